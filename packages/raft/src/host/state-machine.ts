@@ -1,0 +1,26 @@
+import type { Entry, Index, SnapshotMeta } from '../core/types.js';
+
+/** A consistent view of the state at one index, however long it is read. */
+export interface StateView {
+  readonly index: Index;
+  chunks(): AsyncIterable<Uint8Array>;
+  release(): Promise<void>;
+}
+
+/** What the log drives. The host calls one method at a time, but may apply while a view is being read. */
+export interface StateMachine {
+  /** Entries up to this index are applied already; replay starts after it. Read once, at start. */
+  readonly appliedIndex: Index;
+  /**
+   * Applies committed entries of kind Normal in order, at once, and gives a result for each; the
+   * proposer gets it. Same entries, same state, same results on every member. Conf changes and empty
+   * entries are passed too (so that the applied index advances), their result is ignored.
+   * A throw stops the member.
+   */
+  apply(entries: readonly Entry[]): unknown[];
+  /** Resolves when all that was applied before the call survives a crash. */
+  flush(): Promise<void>;
+  view(): Promise<StateView>;
+  /** Replaces the state by a leader's; all or nothing, also across a crash. */
+  restore(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+}

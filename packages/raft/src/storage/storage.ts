@@ -1,0 +1,49 @@
+import type { Entry, HardState, Index, SnapshotMeta, Term } from '../core/types.js';
+
+/** Everything one durable write holds: all of it is kept, or none. */
+export interface Persist {
+  readonly hardState?: HardState;
+  /** Truncates the log to `entries[0].index - 1`, then appends. */
+  readonly entries: readonly Entry[];
+  /** Replaces the whole log: it now starts after `snapshot.index`. Applied before `entries`. */
+  readonly snapshot?: SnapshotMeta;
+  /** Whether the write must be on disk before it resolves. */
+  readonly mustSync: boolean;
+}
+
+/** What a log store finds when it opens. */
+export interface Recovered {
+  readonly hardState: HardState;
+  /** The point the log starts after; index 0 in a new store. */
+  readonly snapshot: SnapshotMeta;
+  /** Contiguous, starting at `firstIndex`. */
+  readonly entries: readonly Entry[];
+  readonly firstIndex: Index;
+}
+
+/**
+ * A durable log. The host keeps one `persist` in flight and never calls another method meanwhile,
+ * except `compact`. Any rejection is fatal to the member: it must stop, never retry (fsyncgate).
+ */
+export interface LogStorage {
+  /** Reads everything. @throws StorageCorruptError when anything acknowledged may be missing. */
+  open(): Promise<Recovered>;
+  persist(write: Persist): Promise<void>;
+  /**
+   * Forgets entries up to and including `meta.index`. The new first index is durable before anything
+   * is deleted; deletion itself goes on in the background.
+   */
+  compact(meta: SnapshotMeta): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The log is not what was acknowledged: the member must not vote again under its id. */
+export class StorageCorruptError extends Error {
+  readonly code = 'RAFT_STORAGE_CORRUPT';
+}
+
+/** Term at an index, as far as known. */
+export interface TermAt {
+  readonly index: Index;
+  readonly term: Term;
+}
