@@ -1,1 +1,13 @@
-export {};
+export * from './clock.js';
+export * from './errors.js';
+export * from './ids.js';
+export * from './logger.js';
+export * from './objects/cluster.js';
+export * from './objects/common.js';
+export * from './objects/node.js';
+export * from './objects/others.js';
+export * from './objects/service.js';
+export * from './objects/task.js';
+export * from './task-state.js';
+export * from './wire/dispatch.js';
+export * from './wire/mesh.js';

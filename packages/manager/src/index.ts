@@ -1,1 +1,2 @@
-export {};
+export * from './control-loop.js';
+export * from './store/store.js';

@@ -1,0 +1,28 @@
+/** A timer's handle; opaque. */
+export type Timer = unknown;
+
+/** Time, passed in so that tests and simulations own it. Milliseconds throughout. */
+export interface Clock {
+  /** Wall clock, milliseconds since the epoch. */
+  now(): number;
+  /** Never goes back; for measuring how long something took. */
+  monotonicMs(): number;
+  setTimeout(callback: () => void, delayMs: number): Timer;
+  clearTimeout(timer: Timer | undefined): void;
+  setImmediate(callback: () => void): Timer;
+}
+
+/** The real clock. Timers do not keep the process alive by themselves when `unref` is set. */
+export function systemClock(options: { unref?: boolean } = {}): Clock {
+  return {
+    now: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    setTimeout(callback, delayMs) {
+      const timer = setTimeout(callback, delayMs);
+      if (options.unref === true) timer.unref();
+      return timer;
+    },
+    clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
+    setImmediate: (callback) => setImmediate(callback),
+  };
+}

@@ -1,0 +1,49 @@
+import type { Labels, Meta, Nanoseconds } from './common.js';
+
+export interface ClusterSpec {
+  readonly Name: string;
+  readonly Labels: Labels;
+  readonly Orchestration: { readonly TaskHistoryRetentionLimit?: number };
+  readonly Raft: {
+    readonly SnapshotInterval?: number;
+    readonly KeepOldSnapshots?: number;
+    readonly LogEntriesForSlowFollowers?: number;
+    readonly ElectionTick?: number;
+    readonly HeartbeatTick?: number;
+  };
+  readonly Dispatcher: { readonly HeartbeatPeriod?: Nanoseconds };
+  readonly CAConfig: { readonly NodeCertExpiry?: Nanoseconds };
+  readonly TaskDefaults: object;
+  readonly EncryptionConfig: { readonly AutoLockManagers: boolean };
+}
+
+export interface TLSInfo {
+  /** PEM. */
+  readonly TrustRoot: string;
+  /** Base64 of the issuer's DER subject and public key. */
+  readonly CertIssuerSubject: string;
+  readonly CertIssuerPublicKey: string;
+}
+
+export interface JoinTokens {
+  readonly Worker: string;
+  readonly Manager: string;
+}
+
+/** The one object of kind `cluster`. `Private` never leaves the managers. */
+export interface Cluster extends Meta {
+  readonly Spec: ClusterSpec;
+  readonly TLSInfo: TLSInfo;
+  readonly RootRotationInProgress: boolean;
+  readonly DefaultAddrPool: readonly string[];
+  readonly SubnetSize: number;
+  readonly DataPathPort: number;
+  readonly JoinTokens: JoinTokens;
+  readonly Private: {
+    /** PEM, PKCS #8. */
+    readonly CAKey: string;
+    readonly CACert: string;
+    /** Ids of removed nodes: their certificates are refused until they expire. */
+    readonly RemovedNodes: Readonly<Record<string, { readonly Until: string }>>;
+  };
+}

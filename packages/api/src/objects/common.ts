@@ -1,0 +1,21 @@
+/** RFC 3339 with up to nanoseconds, UTC: `2026-11-23T17:06:33.626290978Z`. */
+export type Timestamp = string;
+/** Nanoseconds, as Go's time.Duration in JSON. Exact up to 104 days. */
+export type Nanoseconds = number;
+export type Labels = Record<string, string>;
+
+/** Optimistic lock: the index of the log entry that last wrote the object. */
+export interface ObjectVersion {
+  readonly Index: number;
+}
+
+/** What every stored object carries. Set by the store, never by its users. */
+export interface Meta {
+  readonly ID: string;
+  readonly Version: ObjectVersion;
+  readonly CreatedAt: Timestamp;
+  readonly UpdatedAt: Timestamp;
+}
+
+export const MS = 1_000_000;
+export const SECOND = 1000 * MS;

@@ -1,0 +1,80 @@
+import type { TLSInfo } from './cluster.js';
+import type { Labels, Meta, Timestamp } from './common.js';
+
+export type NodeRole = 'worker' | 'manager';
+export type NodeAvailability = 'active' | 'pause' | 'drain';
+export type NodeState = 'unknown' | 'down' | 'ready' | 'disconnected';
+
+export interface NodeSpec {
+  readonly Name?: string;
+  readonly Labels: Labels;
+  /** The role it should have; `Role` outside the spec is the one its certificate gives it. */
+  readonly Role: NodeRole;
+  readonly Availability: NodeAvailability;
+}
+
+export interface Platform {
+  readonly Architecture: string;
+  readonly OS: string;
+}
+
+export interface Resources {
+  readonly NanoCPUs?: number;
+  readonly MemoryBytes?: number;
+}
+
+/** What a node says of itself. The last two fields are ours; Docker's clients ignore them. */
+export interface NodeDescription {
+  readonly Hostname: string;
+  readonly Platform: Platform;
+  readonly Resources: Resources;
+  readonly Engine: {
+    readonly EngineVersion: string;
+    readonly Labels?: Labels;
+    readonly Plugins?: readonly { readonly Type: string; readonly Name: string }[];
+  };
+  readonly TLSInfo?: TLSInfo;
+  /** `docker` or `process`. */
+  readonly Runtime?: string;
+  /** `nftables`, `ipvs` or `userspace`. */
+  readonly MeshBackend?: string;
+}
+
+export interface NodeStatus {
+  readonly State: NodeState;
+  readonly Message?: string;
+  /** Address the node is reached at. */
+  readonly Addr: string;
+}
+
+export interface ManagerStatus {
+  readonly Leader?: boolean;
+  readonly Reachability: 'unknown' | 'unreachable' | 'reachable';
+  readonly Addr: string;
+}
+
+/** The node's place in the mesh: set by the allocator, kept for the node's life. */
+export interface NodeMesh {
+  /** 1 to 4095; names the node in packet marks, tunnel MACs and zones. */
+  readonly Index: number;
+  /** Where tunnel packets go (`--data-path-addr`, else the advertised address). */
+  readonly Address: string;
+  /** The node's own block of the ingress network: `10.240.3.0/24`; its first address is the node's. */
+  readonly Subnet: string;
+}
+
+export interface Node extends Meta {
+  readonly Spec: NodeSpec;
+  readonly Description?: NodeDescription;
+  readonly Status: NodeStatus;
+  /** Computed when read, from Raft; not stored. */
+  readonly ManagerStatus?: ManagerStatus;
+  /** The role its certificate gives it now. */
+  readonly Role: NodeRole;
+  readonly Mesh?: NodeMesh;
+  /** Raft member id while it is a manager. Stored, not shown. */
+  readonly RaftID?: number;
+  /** Address managers reach it at, `host:port`; set by manager nodes. */
+  readonly ManagerAddr?: string;
+  readonly CertificateExpiresAt?: Timestamp;
+}

@@ -1,0 +1,224 @@
+import type { Labels, Meta, Nanoseconds, ObjectVersion, Timestamp } from './common.js';
+import type { Platform, Resources } from './node.js';
+
+export interface Mount {
+  readonly Type: 'bind' | 'volume' | 'tmpfs' | 'npipe' | 'cluster';
+  readonly Source?: string;
+  readonly Target: string;
+  readonly ReadOnly?: boolean;
+  readonly Consistency?: string;
+  readonly BindOptions?: {
+    readonly Propagation?: string;
+    readonly NonRecursive?: boolean;
+    readonly CreateMountpoint?: boolean;
+  };
+  readonly VolumeOptions?: {
+    readonly NoCopy?: boolean;
+    readonly Labels?: Labels;
+    readonly DriverConfig?: { readonly Name?: string; readonly Options?: Record<string, string> };
+    readonly Subpath?: string;
+  };
+  readonly TmpfsOptions?: { readonly SizeBytes?: number; readonly Mode?: number };
+}
+
+export interface HealthConfig {
+  /** `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`. */
+  readonly Test?: readonly string[];
+  readonly Interval?: Nanoseconds;
+  readonly Timeout?: Nanoseconds;
+  readonly StartPeriod?: Nanoseconds;
+  readonly StartInterval?: Nanoseconds;
+  readonly Retries?: number;
+}
+
+export interface SecretReference {
+  readonly SecretID: string;
+  readonly SecretName: string;
+  readonly File?: {
+    readonly Name: string;
+    readonly UID: string;
+    readonly GID: string;
+    readonly Mode: number;
+  };
+}
+
+export interface ConfigReference {
+  readonly ConfigID: string;
+  readonly ConfigName: string;
+  readonly File?: {
+    readonly Name: string;
+    readonly UID: string;
+    readonly GID: string;
+    readonly Mode: number;
+  };
+  readonly Runtime?: object;
+}
+
+export interface ContainerSpec {
+  readonly Image: string;
+  readonly Labels?: Labels;
+  /** Replaces the image's entrypoint. */
+  readonly Command?: readonly string[];
+  readonly Args?: readonly string[];
+  readonly Hostname?: string;
+  readonly Env?: readonly string[];
+  readonly Dir?: string;
+  readonly User?: string;
+  readonly Groups?: readonly string[];
+  readonly Privileges?: object;
+  readonly TTY?: boolean;
+  readonly OpenStdin?: boolean;
+  readonly ReadOnly?: boolean;
+  readonly Mounts?: readonly Mount[];
+  readonly StopSignal?: string;
+  readonly StopGracePeriod?: Nanoseconds;
+  readonly Healthcheck?: HealthConfig;
+  /** `/etc/hosts` lines: `IP host [alias…]`. */
+  readonly Hosts?: readonly string[];
+  readonly DNSConfig?: {
+    readonly Nameservers?: readonly string[];
+    readonly Search?: readonly string[];
+    readonly Options?: readonly string[];
+  };
+  readonly Secrets?: readonly SecretReference[];
+  readonly Configs?: readonly ConfigReference[];
+  readonly Init?: boolean;
+  readonly Isolation?: string;
+  readonly Sysctls?: Record<string, string>;
+  readonly CapabilityAdd?: readonly string[];
+  readonly CapabilityDrop?: readonly string[];
+  readonly Ulimits?: readonly {
+    readonly Name: string;
+    readonly Hard: number;
+    readonly Soft: number;
+  }[];
+  readonly OomScoreAdj?: number;
+}
+
+export interface RestartPolicy {
+  readonly Condition?: 'none' | 'on-failure' | 'any';
+  readonly Delay?: Nanoseconds;
+  /** 0 or absent: no limit. */
+  readonly MaxAttempts?: number;
+  readonly Window?: Nanoseconds;
+}
+
+export interface Placement {
+  readonly Constraints?: readonly string[];
+  readonly Preferences?: readonly { readonly Spread?: { readonly SpreadDescriptor: string } }[];
+  readonly MaxReplicas?: number;
+  readonly Platforms?: readonly Partial<Platform>[];
+}
+
+export interface NetworkAttachmentConfig {
+  readonly Target: string;
+  readonly Aliases?: readonly string[];
+  readonly DriverOpts?: Record<string, string>;
+}
+
+export interface TaskSpec {
+  readonly ContainerSpec?: ContainerSpec;
+  readonly Resources?: {
+    readonly Limits?: Resources & { readonly Pids?: number };
+    readonly Reservations?: Resources;
+  };
+  readonly RestartPolicy?: RestartPolicy;
+  readonly Placement?: Placement;
+  readonly Networks?: readonly NetworkAttachmentConfig[];
+  readonly LogDriver?: { readonly Name?: string; readonly Options?: Record<string, string> };
+  /** Any change makes every task out of date. */
+  readonly ForceUpdate: number;
+  readonly Runtime?: string;
+  /** Base64 of the registry credentials given with the request (`X-Registry-Auth`). Not shown. */
+  readonly RegistryAuth?: string;
+}
+
+export type FailureAction = 'pause' | 'continue' | 'rollback';
+export type UpdateOrder = 'stop-first' | 'start-first';
+
+export interface UpdateConfig {
+  /** Tasks updated at once; 0 is all. */
+  readonly Parallelism: number;
+  readonly Delay?: Nanoseconds;
+  readonly FailureAction?: FailureAction;
+  readonly Monitor?: Nanoseconds;
+  readonly MaxFailureRatio?: number;
+  readonly Order?: UpdateOrder;
+}
+
+export type PortProtocol = 'tcp' | 'udp' | 'sctp';
+
+export interface PortConfig {
+  readonly Name?: string;
+  readonly Protocol: PortProtocol;
+  readonly TargetPort: number;
+  /** Absent in a spec: chosen from 30000–32767. */
+  readonly PublishedPort?: number;
+  readonly PublishMode: 'ingress' | 'host';
+}
+
+export interface EndpointSpec {
+  readonly Mode?: 'vip' | 'dnsrr';
+  readonly Ports?: readonly PortConfig[];
+}
+
+export interface ServiceMode {
+  readonly Replicated?: { readonly Replicas: number };
+  readonly Global?: Record<string, never>;
+  readonly ReplicatedJob?: { readonly MaxConcurrent?: number; readonly TotalCompletions?: number };
+  readonly GlobalJob?: Record<string, never>;
+}
+
+export interface ServiceSpec {
+  readonly Name: string;
+  readonly Labels: Labels;
+  readonly TaskTemplate: TaskSpec;
+  readonly Mode: ServiceMode;
+  readonly UpdateConfig?: UpdateConfig;
+  readonly RollbackConfig?: UpdateConfig;
+  readonly Networks?: readonly NetworkAttachmentConfig[];
+  readonly EndpointSpec?: EndpointSpec;
+}
+
+export type UpdateState =
+  | 'updating'
+  | 'paused'
+  | 'completed'
+  | 'rollback_started'
+  | 'rollback_paused'
+  | 'rollback_completed';
+
+export interface UpdateStatus {
+  readonly State: UpdateState;
+  readonly StartedAt?: Timestamp;
+  readonly CompletedAt?: Timestamp;
+  readonly Message: string;
+}
+
+/** What the allocator gave the service. `Spec` is the spec these ports were allocated for. */
+export interface ServiceEndpoint {
+  readonly Spec: EndpointSpec;
+  readonly Ports?: readonly PortConfig[];
+  readonly VirtualIPs?: readonly { readonly NetworkID: string; readonly Addr: string }[];
+}
+
+export interface Service extends Meta {
+  readonly Spec: ServiceSpec;
+  readonly PreviousSpec?: ServiceSpec;
+  /** Version of the service whose spec tasks should have; see Task.SpecVersion. */
+  readonly SpecVersion: ObjectVersion;
+  readonly PreviousSpecVersion?: ObjectVersion;
+  readonly Endpoint: ServiceEndpoint;
+  readonly UpdateStatus?: UpdateStatus;
+  /** Computed when listed with `status=true`; not stored. */
+  readonly ServiceStatus?: {
+    readonly RunningTasks: number;
+    readonly DesiredTasks: number;
+    readonly CompletedTasks: number;
+  };
+  readonly JobStatus?: { readonly JobIteration: ObjectVersion; readonly LastExecution?: Timestamp };
+  /** Set while the service is being removed: its tasks are stopped first, then it goes. */
+  readonly PendingDelete?: boolean;
+  /** What the allocator could not give, as a sentence for the user. */
+  readonly AllocationError?: string;
+}

@@ -1,0 +1,71 @@
+import type { Labels, Meta, ObjectVersion, Timestamp } from './common.js';
+import type { PortConfig, TaskSpec } from './service.js';
+
+/** In order of progress. Observed state never goes back; see task-state.ts. */
+export type TaskState =
+  | 'new'
+  | 'pending'
+  | 'assigned'
+  | 'accepted'
+  | 'preparing'
+  | 'ready'
+  | 'starting'
+  | 'running'
+  | 'complete'
+  | 'shutdown'
+  | 'failed'
+  | 'rejected'
+  | 'remove'
+  | 'orphaned';
+
+export interface ContainerStatus {
+  readonly ContainerID?: string;
+  readonly PID?: number;
+  readonly ExitCode?: number;
+}
+
+export interface TaskStatus {
+  readonly Timestamp: Timestamp;
+  readonly State: TaskState;
+  /** What it does or waits for, as a sentence: nothing waits in silence. */
+  readonly Message: string;
+  /** Why it failed, or why it can not go on. */
+  readonly Err?: string;
+  readonly ContainerStatus?: ContainerStatus;
+  /** Ports published in host mode, as they came out. */
+  readonly PortStatus?: { readonly Ports?: readonly PortConfig[] };
+  /**
+   * Ours: false while a running task does not listen on its published ports yet; only ready tasks get
+   * traffic. Absent counts as true.
+   */
+  readonly Ready?: boolean;
+  /** Manager's time when the state was stored. */
+  readonly AppliedAt?: Timestamp;
+}
+
+export interface NetworkAttachment {
+  readonly Network: { readonly ID: string; readonly Spec: { readonly Name: string } };
+  /** With prefix length: `10.240.3.7/32`. */
+  readonly Addresses: readonly string[];
+}
+
+export interface Task extends Meta {
+  /** `service.slot.id`, for global services `service.node.id`. */
+  readonly Name: string;
+  readonly Labels: Labels;
+  readonly Spec: TaskSpec;
+  /** The service's SpecVersion that Spec came from. */
+  readonly SpecVersion: ObjectVersion;
+  readonly ServiceID: string;
+  readonly ServiceName: string;
+  readonly ServiceLabels: Labels;
+  /** From 1; 0 for global services. */
+  readonly Slot: number;
+  readonly NodeID?: string;
+  readonly Status: TaskStatus;
+  readonly DesiredState: TaskState;
+  readonly NetworksAttachments?: readonly NetworkAttachment[];
+  /** The service's ports as allocated when the task was made. */
+  readonly Endpoint: { readonly Ports: readonly PortConfig[] };
+  readonly JobIteration?: ObjectVersion;
+}

@@ -1,0 +1,179 @@
+/**
+ * Messages of a dispatcher session: one WebSocket from a node's agent to the leader, path
+ * `/dispatcher`, one msgpack map a frame. The node id comes from the certificate, never from a message.
+ */
+import type { Node, NodeDescription } from '../objects/node.js';
+import type { Task, TaskStatus } from '../objects/task.js';
+import type { MeshDelta } from './mesh.js';
+
+export const DISPATCH_PROTOCOL = 1;
+/** Largest frame either side accepts. */
+export const DISPATCH_FRAME_LIMIT_BYTES = 4 * 1024 * 1024;
+
+export interface ManagerAddress {
+  readonly nodeId: string;
+  /** `host:port`. */
+  readonly address: string;
+}
+
+/** First message of an agent. */
+export interface AgentHello {
+  readonly type: 'hello';
+  readonly protocol: number;
+  readonly description: NodeDescription;
+  /** Where tunnel packets for this node go. */
+  readonly dataPathAddr: string;
+  /** Last mesh generation the kernel holds; 0 when none. */
+  readonly meshGeneration: number;
+}
+
+/** Sent every `heartbeatMs` of the welcome; the node is down after three missed. */
+export interface AgentHeartbeat {
+  readonly type: 'heartbeat';
+}
+
+/** Statuses of tasks, newest of each task. On a new session the agent reports all its tasks again. */
+export interface AgentStatus {
+  readonly type: 'status';
+  /** Rises by one with each message of the session. */
+  readonly sequence: number;
+  readonly updates: readonly { readonly taskId: string; readonly status: TaskStatus }[];
+}
+
+/** The kernel of this node holds the mesh as of `generation`. */
+export interface AgentMeshAck {
+  readonly type: 'mesh-ack';
+  readonly generation: number;
+}
+
+export interface AgentDescription {
+  readonly type: 'description';
+  readonly description: NodeDescription;
+}
+
+export interface LogLine {
+  readonly taskId: string;
+  readonly stream: 'stdout' | 'stderr';
+  /** RFC 3339 with nanoseconds. */
+  readonly timestamp: string;
+  readonly data: Uint8Array;
+}
+
+/** At most 64 KiB of lines a message. */
+export interface AgentLog {
+  readonly type: 'log';
+  readonly subscription: string;
+  readonly lines: readonly LogLine[];
+}
+
+/** The last message of a subscription from this node. */
+export interface AgentLogEnd {
+  readonly type: 'log-end';
+  readonly subscription: string;
+  readonly error?: string;
+}
+
+export type AgentMessage =
+  | AgentHello
+  | AgentHeartbeat
+  | AgentStatus
+  | AgentMeshAck
+  | AgentDescription
+  | AgentLog
+  | AgentLogEnd;
+
+/** The session stands. The agent then gets a complete assignment set and mesh state. */
+export interface Welcome {
+  readonly type: 'welcome';
+  readonly sessionId: string;
+  readonly heartbeatMs: number;
+  readonly node: Node;
+  readonly managers: readonly ManagerAddress[];
+}
+
+/** This manager does not lead. The agent tries `leader`, or another manager after a pause. */
+export interface NotLeader {
+  readonly type: 'not-leader';
+  readonly leader?: ManagerAddress;
+  readonly managers: readonly ManagerAddress[];
+}
+
+export interface HeartbeatAck {
+  readonly type: 'heartbeat-ack';
+  readonly heartbeatMs: number;
+}
+
+/** Everything up to this sequence is stored. */
+export interface StatusAck {
+  readonly type: 'status-ack';
+  readonly sequence: number;
+}
+
+/** The node object (role wanted, labels) or the managers changed. */
+export interface NodeUpdate {
+  readonly type: 'node';
+  readonly node: Node;
+  readonly managers: readonly ManagerAddress[];
+}
+
+/**
+ * Tasks of this node. `complete` replaces what the agent has: it removes tasks that are not named.
+ * `incremental` holds when `appliesTo` is the agent's last `resultsIn`; else it opens a new session.
+ *
+ * A task whose desired state passes `running` is sent only after every living node acknowledged a mesh
+ * generation without it (or the hold timed out): receiving it means "drain, then stop".
+ */
+export interface Assignments {
+  readonly type: 'assignments';
+  readonly kind: 'complete' | 'incremental';
+  readonly appliesTo: number;
+  readonly resultsIn: number;
+  readonly update: readonly Task[];
+  readonly remove: readonly string[];
+}
+
+export interface MeshUpdate {
+  readonly type: 'mesh';
+  readonly delta: MeshDelta;
+}
+
+export interface LogOptions {
+  readonly follow: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** Lines from the end of each task's log; -1 is all. */
+  readonly tail: number;
+  /** Only lines at or after; RFC 3339. */
+  readonly since?: string;
+}
+
+export interface LogSubscribe {
+  readonly type: 'log-subscribe';
+  readonly subscription: string;
+  readonly taskIds: readonly string[];
+  readonly options: LogOptions;
+}
+
+export interface LogUnsubscribe {
+  readonly type: 'log-unsubscribe';
+  readonly subscription: string;
+}
+
+/** The manager ends the session; `fatal` means that reconnecting is of no use (node removed). */
+export interface SessionEnd {
+  readonly type: 'session-end';
+  readonly reason: string;
+  readonly fatal: boolean;
+}
+
+export type ManagerMessage =
+  | Welcome
+  | NotLeader
+  | HeartbeatAck
+  | StatusAck
+  | NodeUpdate
+  | Assignments
+  | MeshUpdate
+  | LogSubscribe
+  | LogUnsubscribe
+  | SessionEnd;

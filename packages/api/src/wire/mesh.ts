@@ -1,0 +1,54 @@
+import type { PortProtocol } from '../objects/service.js';
+
+/** A node as the mesh sees it. */
+export interface MeshPeer {
+  readonly nodeId: string;
+  /** Node.Mesh.Index, 1 to 4095. */
+  readonly index: number;
+  /** Where tunnel packets for it go. */
+  readonly address: string;
+  /** Its tasks' addresses, CIDR. */
+  readonly subnet: string;
+}
+
+/** One task behind a published port. */
+export interface MeshEndpoint {
+  readonly taskId: string;
+  readonly nodeId: string;
+  /** The task's own address on the ingress network, without prefix length. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A port published in ingress mode: reachable on every node. */
+export interface MeshPort {
+  readonly protocol: PortProtocol;
+  readonly publishedPort: number;
+  readonly serviceId: string;
+  /** May be empty: connections are then refused at once. */
+  readonly endpoints: readonly MeshEndpoint[];
+}
+
+/**
+ * All that a node's mesh must do. A pure function of the replicated state as of `generation`, the log
+ * index that last changed it, so generations of different leaders compare.
+ */
+export interface MeshState {
+  readonly generation: number;
+  /** Nodes with a place in the mesh, the receiver included. */
+  readonly peers: readonly MeshPeer[];
+  readonly ports: readonly MeshPort[];
+}
+
+/** What changed since generation `base`; `base` 0 replaces everything. */
+export interface MeshDelta {
+  readonly base: number;
+  readonly generation: number;
+  readonly peers: readonly MeshPeer[];
+  readonly removedPeers: readonly string[];
+  readonly ports: readonly MeshPort[];
+  readonly removedPorts: readonly {
+    readonly protocol: PortProtocol;
+    readonly publishedPort: number;
+  }[];
+}

@@ -1,0 +1,82 @@
+import type { Cluster, Config, Meta, Network, Node, Secret, Service, Task } from '@swarm/api';
+
+/** Everything the cluster remembers, by kind. */
+export interface Objects {
+  cluster: Cluster;
+  node: Node;
+  service: Service;
+  task: Task;
+  network: Network;
+  secret: Secret;
+  config: Config;
+}
+export type Kind = keyof Objects;
+
+/** An object as it is handed to `create`: the store adds the rest of Meta. */
+export type Draft<K extends Kind> = Omit<Objects[K], Exclude<keyof Meta, 'ID'>>;
+
+/** Immutable objects, indexed. Iteration is in order of id. */
+export interface View {
+  /** Log index this view is of. */
+  readonly index: number;
+  get<K extends Kind>(kind: K, id: string): Objects[K] | undefined;
+  list<K extends Kind>(kind: K): Iterable<Objects[K]>;
+  count(kind: Kind): number;
+  /** Service, network, secret, config by Spec.Name; names are unique within a kind. */
+  byName<K extends 'service' | 'network' | 'secret' | 'config'>(
+    kind: K,
+    name: string,
+  ): Objects[K] | undefined;
+  tasksByService(serviceId: string): Iterable<Task>;
+  tasksByNode(nodeId: string): Iterable<Task>;
+  tasksBySlot(serviceId: string, slot: number): Iterable<Task>;
+  /** The one cluster object; absent only before `init` has been applied. */
+  cluster(): Cluster | undefined;
+}
+
+/** A view that sees its own changes. Nothing is visible to others before it is committed. */
+export interface Transaction extends View {
+  /** Precondition on apply: id and name are free. */
+  create<K extends Kind>(kind: K, object: Draft<K>): void;
+  /** Precondition on apply: the stored version is still `object.Version`. */
+  update<K extends Kind>(kind: K, object: Objects[K]): void;
+  /** Precondition on apply: the stored version is still the one this transaction saw. */
+  remove(kind: Kind, id: string): void;
+}
+
+export type StoreEvent = {
+  [K in Kind]:
+    | { readonly action: 'create'; readonly kind: K; readonly object: Objects[K] }
+    | {
+        readonly action: 'update';
+        readonly kind: K;
+        readonly object: Objects[K];
+        readonly previous: Objects[K];
+      }
+    | { readonly action: 'remove'; readonly kind: K; readonly object: Objects[K] };
+}[Kind];
+
+/** What one applied log entry did, or `reset`: a snapshot replaced everything, look at it afresh. */
+export interface StoreChange {
+  readonly index: number;
+  readonly reset: boolean;
+  readonly events: readonly StoreEvent[];
+}
+
+/** Most changes and bytes of one transaction (one log entry). */
+export const TRANSACTION_CHANGES_LIMIT = 200;
+export const TRANSACTION_BYTES_LIMIT = 1536 * 1024;
+
+/** The replicated store, as all but Raft see it. The view members read what is applied here. */
+export interface Store extends View {
+  /**
+   * Runs `build` at once on the applied state, proposes its changes as one log entry, and resolves
+   * with what it returned when they are applied here. A build without changes proposes nothing.
+   * @throws ApiError OUT_OF_SEQUENCE when an object changed in between, CONFLICT when a name or id is
+   *   taken, NO_QUORUM or TIMEOUT when it could not be committed (TIMEOUT: it still may be),
+   *   NOT_LEADER-like failures as NO_QUORUM; whatever `build` throws.
+   */
+  transact<T>(build: (transaction: Transaction) => T): Promise<T>;
+  /** Called synchronously after each applied entry that changed something. Returns its end. */
+  watch(listener: (change: StoreChange) => void): () => void;
+}
