@@ -1,0 +1,69 @@
+// Fails when a package imports what the design does not let it import, or when files import in a circle.
+// The table is docs/architecture.md's; change both together.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+
+const MAY_IMPORT = {
+  raft: [],
+  api: [],
+  manager: ['raft', 'api'],
+  'routing-mesh': ['api'],
+  worker: ['api', 'routing-mesh'],
+  cli: ['raft', 'api', 'manager', 'routing-mesh', 'worker'],
+};
+
+const root = resolve(import.meta.dirname, '..');
+const failures = [];
+/** Runtime imports between files of one package (types vanish, so they make no circle). */
+const graph = new Map();
+
+for (const [name, allowed] of Object.entries(MAY_IMPORT)) {
+  const folder = join(root, 'packages', name, 'src');
+  for (const file of sources(folder)) {
+    const here = relative(root, file);
+    const edges = [];
+    graph.set(file, edges);
+    for (const { specifier, typeOnly } of imports(readFileSync(file, 'utf8'))) {
+      if (specifier.startsWith('@swarm/')) {
+        const target = specifier.slice('@swarm/'.length);
+        if (!allowed.includes(target)) failures.push(`${here} imports ${specifier}: ${name} may import ${allowed.join(', ') || 'nothing of ours'}`);
+      } else if (specifier.startsWith('.')) {
+        const target = resolve(dirname(file), specifier.replace(/\.js$/, '.ts'));
+        if (!target.startsWith(folder)) failures.push(`${here} imports ${specifier}: outside its own package`);
+        else if (!typeOnly) edges.push(target);
+      }
+    }
+  }
+}
+
+const state = new Map();
+for (const file of graph.keys()) visit(file, []);
+
+for (const failure of failures) console.error(failure);
+if (failures.length > 0) process.exit(1);
+console.log(`arrows: ${graph.size} files, no arrow against the design, no circle`);
+
+function visit(file, path) {
+  if (state.get(file) === 'done') return;
+  if (state.get(file) === 'open') {
+    const circle = [...path.slice(path.indexOf(file)), file].map((each) => relative(root, each));
+    failures.push(`circle: ${circle.join(' -> ')}`);
+    return;
+  }
+  state.set(file, 'open');
+  for (const target of graph.get(file) ?? []) visit(target, [...path, file]);
+  state.set(file, 'done');
+}
+
+function* sources(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    if (entry.isFile() && entry.name.endsWith('.ts')) yield join(entry.parentPath ?? entry.path, entry.name);
+  }
+}
+
+function* imports(text) {
+  const pattern = /^\s*(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/gm;
+  for (const match of text.matchAll(pattern)) {
+    yield { specifier: match[2] ?? match[3] ?? match[4], typeOnly: match[1] !== undefined };
+  }
+}

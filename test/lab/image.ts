@@ -1,0 +1,69 @@
+import { copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { must } from './command.js';
+import type { Host } from './host.js';
+
+/** Image for tests with an engine: a web service that says who it is and whom it sees. */
+export const TEST_IMAGE = 'swarm-test/web:1';
+
+const APPLETS = [
+  'sh',
+  'httpd',
+  'sleep',
+  'cat',
+  'echo',
+  'env',
+  'hostname',
+  'ls',
+  'true',
+  'false',
+  'ip',
+  'test',
+  'kill',
+];
+
+const CGI = `#!/bin/sh
+client=\${REMOTE_ADDR#[}
+client=\${client%]}
+echo 'Content-Type: application/json'
+echo
+echo "{\\"task\\":\\"$TASK\\",\\"version\\":\\"$VERSION\\",\\"client\\":\\"\${client#::ffff:}\\"}"
+`;
+
+/** Ends at SIGTERM at once, though it is the first process of its container. */
+const SERVE = `#!/bin/sh
+trap 'exit 0' TERM
+httpd -f -p \${PORT:-80} -h /www &
+wait
+`;
+
+/** Makes the image from this machine's static busybox and gives it to every host's engine. */
+export async function importTestImage(hosts: readonly Host[], folder: string): Promise<void> {
+  const root = join(folder, 'image');
+  await mkdir(join(root, 'bin'), { recursive: true });
+  await mkdir(join(root, 'www', 'cgi-bin'), { recursive: true });
+  await mkdir(join(root, 'tmp'), { recursive: true });
+  await copyFile('/bin/busybox', join(root, 'bin', 'busybox'));
+  for (const applet of APPLETS) await symlink('busybox', join(root, 'bin', applet));
+  await writeFile(join(root, 'www', 'cgi-bin', 'who'), CGI, { mode: 0o755 });
+  await writeFile(join(root, 'bin', 'serve'), SERVE, { mode: 0o755 });
+  const archive = join(folder, 'image.tar');
+  await must(['tar', '-C', root, '-cf', archive, '.']);
+  for (const host of hosts) {
+    const engine = `unix://${host.state.engineSocket}`;
+    await must([
+      'docker',
+      '-H',
+      engine,
+      'import',
+      '-c',
+      'ENV PATH=/bin',
+      '-c',
+      'CMD ["/bin/serve"]',
+      archive,
+      TEST_IMAGE,
+    ]);
+  }
+  await rm(root, { recursive: true });
+  await rm(archive);
+}

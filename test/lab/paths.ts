@@ -1,0 +1,8 @@
+import { join, resolve } from 'node:path';
+
+/** Root of the checkout, from the compiled file's place (test/dist/lab). */
+export const REPOSITORY = resolve(import.meta.dirname, '..', '..', '..');
+/** The `swarm` command as built. */
+export const SWARM_BIN = join(REPOSITORY, 'packages', 'cli', 'bin', 'swarm.js');
+/** Sources that are not compiled: scripts and the web service of the tests. */
+export const LAB_ASSETS = join(REPOSITORY, 'test', 'lab');
