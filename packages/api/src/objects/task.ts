@@ -49,6 +49,16 @@ export interface NetworkAttachment {
   readonly Addresses: readonly string[];
 }
 
+/** Ours: why and since when a task waits to replace one that ended; set by the restart supervisor. */
+export interface TaskRestart {
+  /** Restarts of this slot (or node) under this SpecVersion, this one included; from 1. */
+  readonly Attempts: number;
+  /** Failures in a row that led here; 0 when the task before it ended well. */
+  readonly Failures: number;
+  /** It is not started before. */
+  readonly NotBefore: Timestamp;
+}
+
 export interface Task extends Meta {
   /** `service.slot.id`, for global services `service.node.id`. */
   readonly Name: string;
@@ -68,4 +78,6 @@ export interface Task extends Meta {
   /** The service's ports as allocated when the task was made. */
   readonly Endpoint: { readonly Ports: readonly PortConfig[] };
   readonly JobIteration?: ObjectVersion;
+  /** Only on tasks that replace one that ended by itself. */
+  readonly Restart?: TaskRestart;
 }
