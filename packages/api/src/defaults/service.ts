@@ -1,0 +1,170 @@
+import { SECOND } from '../objects/common.js';
+import type {
+  ContainerSpec,
+  EndpointSpec,
+  Placement,
+  RestartPolicy,
+  ServiceMode,
+  ServiceSpec,
+  TaskSpec,
+  UpdateConfig,
+} from '../objects/service.js';
+import type { ServiceSpecInput } from '../validate/service-shape.js';
+
+export const STOP_GRACE_PERIOD_DEFAULT = 10 * SECOND;
+
+export const RESTART_POLICY_DEFAULT: Required<RestartPolicy> = {
+  Condition: 'any',
+  Delay: 5 * SECOND,
+  MaxAttempts: 0,
+  Window: 0,
+};
+
+export const UPDATE_CONFIG_DEFAULT: Required<UpdateConfig> = {
+  Parallelism: 1,
+  Delay: 0,
+  FailureAction: 'pause',
+  Monitor: 5 * SECOND,
+  MaxFailureRatio: 0,
+  Order: 'stop-first',
+};
+
+/**
+ * The spec that is stored: what was sent, with what Docker's server fills in before it stores. A whole
+ * missing section (RestartPolicy, UpdateConfig, StopGracePeriod) stays missing, so that a client that
+ * reads, edits and writes the spec back does not freeze today's defaults into it; `withDefaults` shows
+ * what holds. Unlike Docker's server, an UpdateConfig without Parallelism means 1, not unlimited.
+ * @param name used when the input has none
+ */
+export function storedServiceSpec(input: ServiceSpecInput, name: string): ServiceSpec {
+  const { UpdateConfig: update, RollbackConfig: rollback, EndpointSpec: endpoint } = input;
+  return {
+    Name: input.Name === undefined || input.Name === '' ? name : input.Name,
+    Labels: input.Labels ?? {},
+    TaskTemplate: storedTask(input.TaskTemplate ?? {}),
+    Mode: storedMode(input.Mode ?? {}),
+    ...(update !== undefined && { UpdateConfig: storedUpdate(update) }),
+    ...(rollback !== undefined && { RollbackConfig: storedUpdate(rollback) }),
+    ...(input.Networks !== undefined && { Networks: targets(input.Networks) }),
+    EndpointSpec: storedEndpoint(endpoint ?? {}),
+  };
+}
+
+function storedTask(input: NonNullable<ServiceSpecInput['TaskTemplate']>): TaskSpec {
+  const { ContainerSpec: container, Networks: networks, Resources: resources, ...rest } = input;
+  return {
+    ...rest,
+    ...(container !== undefined && { ContainerSpec: storedContainer(container) }),
+    Resources: { Limits: resources?.Limits ?? {}, Reservations: resources?.Reservations ?? {} },
+    Placement: storedPlacement(input.Placement ?? {}),
+    ...(networks !== undefined && { Networks: targets(networks) }),
+    ForceUpdate: input.ForceUpdate ?? 0,
+    Runtime: input.Runtime === undefined || input.Runtime === '' ? 'container' : input.Runtime,
+  };
+}
+
+function storedPlacement(input: NonNullable<TaskInput['Placement']>): Placement {
+  const { Preferences: preferences, ...rest } = input;
+  if (preferences === undefined) return rest;
+  return {
+    ...rest,
+    Preferences: preferences.map(({ Spread: spread }) =>
+      spread === undefined ? {} : { Spread: { SpreadDescriptor: spread.SpreadDescriptor ?? '' } },
+    ),
+  };
+}
+
+type TaskInput = NonNullable<ServiceSpecInput['TaskTemplate']>;
+
+function storedContainer(input: NonNullable<TaskInput['ContainerSpec']>): ContainerSpec {
+  const { Mounts: mounts, Ulimits: ulimits, ...rest } = input;
+  return {
+    ...rest,
+    Image: input.Image ?? '',
+    ...(mounts !== undefined && {
+      Mounts: mounts.map((mount) => ({
+        ...mount,
+        Type: mount.Type ?? 'volume',
+        Target: mount.Target ?? '',
+      })),
+    }),
+    ...(ulimits !== undefined && {
+      Ulimits: ulimits.map((ulimit) => ({
+        Name: ulimit.Name ?? '',
+        Hard: ulimit.Hard ?? 0,
+        Soft: ulimit.Soft ?? 0,
+      })),
+    }),
+    DNSConfig: input.DNSConfig ?? {},
+    Isolation: input.Isolation ?? 'default',
+  };
+}
+
+function targets(attachments: NonNullable<ServiceSpecInput['Networks']>) {
+  return attachments.map((attachment) => ({ ...attachment, Target: attachment.Target ?? '' }));
+}
+
+function storedMode(input: NonNullable<ServiceSpecInput['Mode']>): ServiceMode {
+  const { Replicated: replicated, Global, ReplicatedJob, GlobalJob } = input;
+  if (Object.keys(input).length === 0) return { Replicated: { Replicas: 1 } };
+  return {
+    ...(replicated !== undefined && { Replicated: { Replicas: replicated.Replicas ?? 1 } }),
+    ...(Global !== undefined && { Global: {} }),
+    ...(ReplicatedJob !== undefined && { ReplicatedJob }),
+    ...(GlobalJob !== undefined && { GlobalJob: {} }),
+  };
+}
+
+function storedUpdate(input: NonNullable<ServiceSpecInput['UpdateConfig']>): UpdateConfig {
+  return {
+    ...input,
+    Parallelism: input.Parallelism ?? UPDATE_CONFIG_DEFAULT.Parallelism,
+    FailureAction: input.FailureAction ?? UPDATE_CONFIG_DEFAULT.FailureAction,
+    MaxFailureRatio: input.MaxFailureRatio ?? UPDATE_CONFIG_DEFAULT.MaxFailureRatio,
+    Order: input.Order ?? UPDATE_CONFIG_DEFAULT.Order,
+  };
+}
+
+function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): EndpointSpec {
+  const { Ports: ports } = input;
+  return {
+    Mode: input.Mode ?? 'vip',
+    ...(ports !== undefined &&
+      ports.length > 0 && {
+        Ports: ports.map(({ Name: name = '', PublishedPort: published = 0, ...port }) => ({
+          ...(name !== '' && { Name: name }),
+          Protocol: port.Protocol ?? 'tcp',
+          TargetPort: port.TargetPort ?? 0,
+          // Docker's clients send 0 for "choose one".
+          ...(published !== 0 && { PublishedPort: published }),
+          PublishMode: port.PublishMode ?? 'ingress',
+        })),
+      }),
+  };
+}
+
+/**
+ * A spec with every default that holds written out: what `insertDefaults=true` answers, and what the
+ * loops act on.
+ */
+export function withDefaults(spec: ServiceSpec): ServiceSpec {
+  const task = spec.TaskTemplate;
+  const container = task.ContainerSpec;
+  return {
+    ...spec,
+    TaskTemplate: {
+      ...task,
+      ...(container !== undefined && {
+        ContainerSpec: {
+          ...container,
+          StopGracePeriod: container.StopGracePeriod ?? STOP_GRACE_PERIOD_DEFAULT,
+          DNSConfig: container.DNSConfig ?? {},
+        },
+      }),
+      RestartPolicy: { ...RESTART_POLICY_DEFAULT, ...task.RestartPolicy },
+    },
+    UpdateConfig: { ...UPDATE_CONFIG_DEFAULT, ...spec.UpdateConfig },
+    RollbackConfig: { ...UPDATE_CONFIG_DEFAULT, ...spec.RollbackConfig },
+    EndpointSpec: { ...spec.EndpointSpec, Mode: spec.EndpointSpec?.Mode ?? 'vip' },
+  };
+}

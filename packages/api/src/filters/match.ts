@@ -1,0 +1,142 @@
+import type { Node } from '../objects/node.js';
+import type { Config, Network, Secret } from '../objects/others.js';
+import type { Service, ServiceMode } from '../objects/service.js';
+import type { Task } from '../objects/task.js';
+import { isTaskState } from '../task-state.js';
+import { Filters } from './filters.js';
+
+type Given = string | null | undefined;
+
+/** Answers whether an object passes the filters of one request. */
+export type Matcher<T> = (object: T) => boolean;
+
+/** @throws ApiError BAD_REQUEST */
+export function nodeFilters(given: Given): Matcher<Node> {
+  const filters = Filters.parse(given, ['id', 'label', 'node.label', 'membership', 'name', 'role'])
+    .requireOneOf('role', ['worker', 'manager'])
+    .requireOneOf('membership', ['accepted', 'pending']);
+  return (node) =>
+    filters.prefix('id', node.ID) &&
+    filters.prefix('name', node.Spec.Name, node.Description?.Hostname) &&
+    filters.labels('label', node.Description?.Engine.Labels) &&
+    filters.labels('node.label', node.Spec.Labels) &&
+    filters.exact('role', node.Role) &&
+    // A node is an object only once it was let in.
+    filters.exact('membership', 'accepted');
+}
+
+/** The mode as Docker's filter and `service ls` name it. */
+export function modeName(mode: ServiceMode): string {
+  if (mode.Global !== undefined) return 'global';
+  if (mode.ReplicatedJob !== undefined) return 'replicated-job';
+  if (mode.GlobalJob !== undefined) return 'global-job';
+  return 'replicated';
+}
+
+/** @throws ApiError BAD_REQUEST */
+export function serviceFilters(given: Given): Matcher<Service> {
+  const filters = Filters.parse(given, ['id', 'label', 'mode', 'name', 'runtime']).requireOneOf(
+    'mode',
+    ['replicated', 'global', 'replicated-job', 'global-job'],
+  );
+  return (service) =>
+    filters.prefix('id', service.ID) &&
+    filters.prefix('name', service.Spec.Name) &&
+    filters.labels('label', service.Spec.Labels) &&
+    filters.exact('mode', modeName(service.Spec.Mode)) &&
+    filters.exact('runtime', service.Spec.TaskTemplate.Runtime ?? 'container');
+}
+
+/** What a task filter needs to know of other objects. */
+export interface TaskFilterContext {
+  /** The id of the service with this id, name or prefix. Throws when there is none. */
+  serviceId(nameOrId: string): string;
+  nodeId(nameOrId: string): string;
+  /** Whether the task has its service's present spec. */
+  isUpToDate(task: Task): boolean;
+}
+
+export interface TaskFilter {
+  readonly matches: Matcher<Task>;
+  /** When given, only tasks of these can match: look them up by index. */
+  readonly serviceIds?: readonly string[];
+  readonly nodeIds?: readonly string[];
+}
+
+/** @throws ApiError BAD_REQUEST; whatever the context throws for an unknown service or node */
+export function taskFilters(given: Given, context: TaskFilterContext): TaskFilter {
+  const filters = Filters.parse(given, [
+    'id',
+    'label',
+    'name',
+    'node',
+    'service',
+    'desired-state',
+    'runtime',
+    '_up-to-date',
+  ]);
+  for (const state of filters.values('desired-state')) {
+    if (!isTaskState(state))
+      filters.requireOneOf('desired-state', ['running', 'shutdown', 'accepted']);
+  }
+  const serviceIds = filters.values('service').map((value) => context.serviceId(value));
+  const nodeIds = filters.values('node').map((value) => context.nodeId(value));
+  const upToDate = filters.flag('_up-to-date');
+  return {
+    ...(serviceIds.length > 0 && { serviceIds: [...new Set(serviceIds)] }),
+    ...(nodeIds.length > 0 && { nodeIds: [...new Set(nodeIds)] }),
+    matches: (task) =>
+      filters.prefix('id', task.ID) &&
+      filters.prefix('name', task.Name) &&
+      filters.labels('label', { ...task.ServiceLabels, ...task.Labels }) &&
+      (serviceIds.length === 0 || serviceIds.includes(task.ServiceID)) &&
+      (nodeIds.length === 0 || (task.NodeID !== undefined && nodeIds.includes(task.NodeID))) &&
+      filters.exact('desired-state', task.DesiredState) &&
+      filters.exact('runtime', task.Spec.Runtime ?? 'container') &&
+      (upToDate !== true || context.isUpToDate(task)),
+  };
+}
+
+/** @throws ApiError BAD_REQUEST */
+export function secretFilters(given: Given): Matcher<Secret> {
+  const filters = Filters.parse(given, ['id', 'label', 'name', 'names']);
+  return (secret) =>
+    filters.prefix('id', secret.ID) &&
+    filters.prefix('name', secret.Spec.Name) &&
+    filters.exact('names', secret.Spec.Name) &&
+    filters.labels('label', secret.Spec.Labels);
+}
+
+/** @throws ApiError BAD_REQUEST */
+export function configFilters(given: Given): Matcher<Config> {
+  const filters = Filters.parse(given, ['id', 'label', 'name']);
+  return (config) =>
+    filters.prefix('id', config.ID) &&
+    filters.prefix('name', config.Spec.Name) &&
+    filters.labels('label', config.Spec.Labels);
+}
+
+/** Ids and names match in part, as Docker's network list does. @throws ApiError BAD_REQUEST */
+export function networkFilters(given: Given): Matcher<Network> {
+  const filters = Filters.parse(given, [
+    'driver',
+    'id',
+    'label',
+    'name',
+    'scope',
+    'type',
+    'dangling',
+  ])
+    .requireOneOf('type', ['custom', 'builtin'])
+    .requireOneOf('scope', ['swarm', 'local', 'global']);
+  const dangling = filters.flag('dangling');
+  return (network) =>
+    filters.exact('driver', network.Spec.Driver) &&
+    filters.contains('id', network.ID) &&
+    filters.contains('name', network.Spec.Name) &&
+    filters.labels('label', network.Spec.Labels) &&
+    filters.exact('scope', 'swarm') &&
+    filters.exact('type', 'custom') &&
+    // The ingress network is the cluster's own: it is in use even without a service.
+    (dangling !== true || !network.Spec.Ingress);
+}

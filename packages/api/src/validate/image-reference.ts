@@ -1,0 +1,59 @@
+import { ApiError } from '../errors.js';
+
+/** The parts of `[host[:port]/]path[:tag][@digest]`. */
+export interface ImageReference {
+  readonly name: string;
+  readonly tag?: string;
+  readonly digest?: string;
+}
+
+/** Most characters of the name part (distribution reference grammar). */
+export const IMAGE_NAME_LIMIT = 255;
+
+const HOST =
+  /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?$/;
+const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
+const TAG = /^[\w][\w.-]{0,127}$/;
+const DIGEST = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}$/;
+
+/**
+ * Parses an image reference by the grammar of github.com/distribution/reference (familiar names, so
+ * neither host nor tag is needed). Returns undefined when it does not parse.
+ */
+export function parseImageReference(reference: string): ImageReference | undefined {
+  if (reference.length > 1024) return undefined;
+  const at = reference.indexOf('@');
+  const digest = at === -1 ? undefined : reference.slice(at + 1);
+  if (digest !== undefined && !DIGEST.test(digest)) return undefined;
+  const tagged = at === -1 ? reference : reference.slice(0, at);
+  // A colon after the last slash starts the tag; one before it belongs to the host's port.
+  const colon = tagged.indexOf(':', tagged.lastIndexOf('/') + 1);
+  const tag = colon === -1 ? undefined : tagged.slice(colon + 1);
+  if (tag !== undefined && !TAG.test(tag)) return undefined;
+  const name = colon === -1 ? tagged : tagged.slice(0, colon);
+  if (!isName(name)) return undefined;
+  return { name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+}
+
+function isName(name: string): boolean {
+  if (name === '' || name.length > IMAGE_NAME_LIMIT) return false;
+  const components = name.split('/');
+  const [first = '', ...rest] = components;
+  // distribution: the first component is a host when it looks like one.
+  const isHost = rest.length > 0 && (/[.:A-Z]/.test(first) || first === 'localhost');
+  if (isHost && !HOST.test(first)) return false;
+  return (isHost ? rest : components).every((component) => COMPONENT.test(component));
+}
+
+/** @throws ApiError INVALID_ARGUMENT */
+export function checkImage(image: string | undefined): void {
+  if (image === undefined || image === '') {
+    throw new ApiError('INVALID_ARGUMENT', 'ContainerSpec: image reference must be provided');
+  }
+  if (parseImageReference(image) === undefined) {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `ContainerSpec: "${image}" is not a valid repository/tag`,
+    );
+  }
+}

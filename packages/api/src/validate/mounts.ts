@@ -1,0 +1,68 @@
+import { ApiError } from '../errors.js';
+import type { Mount } from '../objects/service.js';
+
+const PROPAGATIONS = ['private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave'];
+
+function refuse(message: string): never {
+  throw new ApiError('INVALID_ARGUMENT', `ContainerSpec: ${message}`);
+}
+
+/**
+ * Rules of a container's mounts (Linux).
+ * @throws ApiError INVALID_ARGUMENT, UNIMPLEMENTED
+ */
+export function checkMounts(mounts: readonly Mount[] | undefined): void {
+  const targets = new Set<string>();
+  for (const mount of mounts ?? []) {
+    if (mount.Type === 'npipe' || mount.Type === 'cluster') {
+      throw new ApiError(
+        'UNIMPLEMENTED',
+        `ContainerSpec: mounts of type ${mount.Type} are not served; use bind, volume or tmpfs`,
+      );
+    }
+    if (mount.Target === '') refuse('a mount needs a Target');
+    // A template ({{.Task.Slot}}) is expanded on the worker, which checks what comes out.
+    if (!mount.Target.startsWith('/') && !mount.Target.includes('{{')) {
+      refuse(`mount target "${mount.Target}" must be an absolute path`);
+    }
+    const target = mount.Target.replace(/\/+$/, '') || '/';
+    if (target === '/') refuse('a mount can not replace the root "/"');
+    if (targets.has(target)) refuse(`duplicate mount point: ${mount.Target}`);
+    targets.add(target);
+    checkSource(mount);
+    checkOptions(mount);
+  }
+}
+
+function checkSource(mount: Mount): void {
+  const source = mount.Source ?? '';
+  if (mount.Type === 'bind') {
+    if (source === '') refuse(`the bind mount at ${mount.Target} needs a Source`);
+    if (!source.startsWith('/') && !source.includes('{{')) {
+      refuse(`invalid bind mount source, must be an absolute path: ${source}`);
+    }
+  }
+  if (mount.Type === 'volume' && source.startsWith('/')) {
+    refuse(`invalid volume mount source, must not be an absolute path: ${source}`);
+  }
+  if (mount.Type === 'tmpfs' && source !== '') {
+    refuse('invalid tmpfs source, source must be empty');
+  }
+}
+
+function checkOptions(mount: Mount): void {
+  const given = {
+    bind: mount.BindOptions,
+    volume: mount.VolumeOptions,
+    tmpfs: mount.TmpfsOptions,
+  };
+  for (const [type, options] of Object.entries(given)) {
+    if (options !== undefined && type !== mount.Type && Object.keys(options).length > 0) {
+      refuse(`the ${mount.Type} mount at ${mount.Target} can not have options of type ${type}`);
+    }
+  }
+  const propagation = mount.BindOptions?.Propagation ?? '';
+  if (propagation !== '' && !PROPAGATIONS.includes(propagation)) {
+    refuse(`invalid propagation "${propagation}"; use one of ${PROPAGATIONS.join(', ')}`);
+  }
+}

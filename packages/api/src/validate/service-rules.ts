@@ -1,0 +1,189 @@
+import { ApiError } from '../errors.js';
+import { MS, type Nanoseconds } from '../objects/common.js';
+import type {
+  ContainerSpec,
+  HealthConfig,
+  Placement,
+  ServiceSpec,
+  TaskSpec,
+  UpdateConfig,
+} from '../objects/service.js';
+import { isZero } from './field.js';
+import { checkImage } from './image-reference.js';
+import { checkMounts } from './mounts.js';
+import { checkDnsName } from './names.js';
+import { checkEndpoint } from './ports.js';
+
+/** A thousandth of a processor. */
+export const NANO_CPUS_MIN = 1_000_000;
+export const MEMORY_BYTES_MIN = 4 * 1024 * 1024;
+
+function refuse(message: string): never {
+  throw new ApiError('INVALID_ARGUMENT', message);
+}
+
+/**
+ * Every rule of a service spec that can be told from the spec alone (SwarmKit controlapi, less its
+ * gaps: the rollback configuration is checked as the update configuration is). Placement constraints
+ * are only checked by `checkConstraint`, which the scheduler provides.
+ * @throws ApiError INVALID_ARGUMENT, UNIMPLEMENTED
+ */
+export function checkServiceSpec(
+  spec: ServiceSpec,
+  checkConstraint: (expression: string) => void,
+): void {
+  checkDnsName(spec.Name);
+  checkMode(spec);
+  checkNetworks(spec);
+  checkTask(spec.TaskTemplate, checkConstraint);
+  checkUpdate(spec.UpdateConfig, 'update');
+  checkUpdate(spec.RollbackConfig, 'rollback');
+  checkEndpoint(spec.EndpointSpec);
+}
+
+function checkMode(spec: ServiceSpec): void {
+  const modes = Object.keys(spec.Mode);
+  if (modes.length > 1) refuse('must specify only one service mode');
+  if (spec.Mode.ReplicatedJob !== undefined || spec.Mode.GlobalJob !== undefined) {
+    throw new ApiError(
+      'UNIMPLEMENTED',
+      'Mode: jobs are not served yet; use mode replicated or global with restart condition none',
+    );
+  }
+  if ((spec.TaskTemplate.Placement?.MaxReplicas ?? 0) > 0 && spec.Mode.Replicated === undefined) {
+    refuse('replicas-max-per-node can only be used with replicated mode');
+  }
+}
+
+function checkNetworks(spec: ServiceSpec): void {
+  const [first] = [...(spec.TaskTemplate.Networks ?? []), ...(spec.Networks ?? [])];
+  if (first === undefined) return;
+  throw new ApiError(
+    'UNIMPLEMENTED',
+    `network "${first.Target}": services can not be attached to networks yet; ` +
+      'publish ports to reach one service from another',
+  );
+}
+
+function checkTask(task: TaskSpec, checkConstraint: (expression: string) => void): void {
+  if (task.Runtime !== undefined && task.Runtime !== '' && task.Runtime !== 'container') {
+    throw new ApiError(
+      'UNIMPLEMENTED',
+      `TaskTemplate.Runtime: "${task.Runtime}" is not served; only "container" is`,
+    );
+  }
+  if (task.ContainerSpec === undefined) {
+    refuse('TaskTemplate.ContainerSpec: missing; say at least which Image to run');
+  }
+  checkContainer(task.ContainerSpec);
+  checkResources(task);
+  checkPlacement(task.Placement, checkConstraint);
+  checkNotNegative(task.RestartPolicy?.Delay, 'TaskSpec: restart-delay cannot be negative');
+  checkNotNegative(task.RestartPolicy?.Window, 'TaskSpec: restart-window cannot be negative');
+}
+
+function checkNotNegative(value: Nanoseconds | undefined, message: string): void {
+  if (value !== undefined && value < 0) refuse(message);
+}
+
+function checkResources(task: TaskSpec): void {
+  for (const resources of [task.Resources?.Limits, task.Resources?.Reservations]) {
+    const cpus = resources?.NanoCPUs ?? 0;
+    if (cpus !== 0 && cpus < NANO_CPUS_MIN) {
+      refuse(`invalid cpu value ${cpus / 1e9}: Must be at least ${NANO_CPUS_MIN / 1e9}`);
+    }
+    const memory = resources?.MemoryBytes ?? 0;
+    if (memory !== 0 && memory < MEMORY_BYTES_MIN) {
+      refuse(`invalid memory value ${memory}: Must be at least 4MiB`);
+    }
+  }
+  const { Limits: limits, Reservations: reservations } = task.Resources ?? {};
+  // Docker stores such a spec, and the engine then rejects every task of it.
+  if ((limits?.MemoryBytes ?? 0) > 0 && (reservations?.MemoryBytes ?? 0) > limits!.MemoryBytes!) {
+    refuse('the memory reservation must not be larger than the memory limit');
+  }
+  if ((limits?.Pids ?? 0) < 0) refuse('invalid pids limit: it must not be negative');
+}
+
+function checkPlacement(
+  placement: Placement | undefined,
+  checkConstraint: (expression: string) => void,
+): void {
+  for (const expression of placement?.Constraints ?? []) checkConstraint(expression);
+  for (const preference of placement?.Preferences ?? []) {
+    const descriptor = preference.Spread?.SpreadDescriptor ?? '';
+    if (!/^(?:node|engine)\.labels\../.test(descriptor)) {
+      refuse(
+        `placement preference "${descriptor}": only spread over node.labels.NAME or ` +
+          'engine.labels.NAME is possible',
+      );
+    }
+  }
+}
+
+function checkContainer(container: ContainerSpec): void {
+  checkImage(container.Image);
+  if (container.Isolation !== undefined && container.Isolation !== 'default') {
+    throw new ApiError(
+      'UNIMPLEMENTED',
+      `ContainerSpec.Isolation: "${container.Isolation}" is for Windows, which is not served`,
+    );
+  }
+  const privileges = (container.Privileges ?? {}) as { CredentialSpec?: unknown };
+  if (!isZero(privileges.CredentialSpec)) {
+    throw new ApiError(
+      'UNIMPLEMENTED',
+      'ContainerSpec.Privileges.CredentialSpec: is for Windows, which is not served',
+    );
+  }
+  checkMounts(container.Mounts);
+  for (const variable of container.Env ?? []) {
+    if (variable === '' || variable.startsWith('=')) {
+      refuse(`ContainerSpec.Env: "${variable}" has no name; write NAME=value`);
+    }
+  }
+  checkNotNegative(
+    container.StopGracePeriod,
+    'ContainerSpec: stop-grace-period cannot be negative',
+  );
+  checkHealth(container.Healthcheck);
+}
+
+function checkHealth(health: HealthConfig | undefined): void {
+  if (health === undefined) return;
+  for (const name of ['Interval', 'Timeout', 'StartPeriod', 'StartInterval'] as const) {
+    const value = health[name] ?? 0;
+    if (value !== 0 && value < MS) {
+      refuse(`ContainerSpec: ${name} in HealthConfig cannot be less than 1ms`);
+    }
+  }
+  if ((health.Retries ?? 0) < 0) {
+    refuse('ContainerSpec: Retries in HealthConfig cannot be negative');
+  }
+  const [kind, ...words] = health.Test ?? [];
+  if (kind === undefined || kind === '') return;
+  if (kind === 'NONE') {
+    if (words.length > 0) refuse('ContainerSpec: a HealthConfig test NONE takes no command');
+  } else if (kind !== 'CMD' && kind !== 'CMD-SHELL') {
+    refuse(
+      `ContainerSpec: unknown type "${kind}" of HealthConfig test; use NONE, CMD or CMD-SHELL`,
+    );
+  } else if (words.length === 0) {
+    refuse(`ContainerSpec: a HealthConfig test ${kind} needs a command`);
+  } else if (kind === 'CMD-SHELL' && words.length > 1) {
+    refuse('ContainerSpec: a HealthConfig test CMD-SHELL takes one string, the whole command');
+  }
+}
+
+function checkUpdate(config: UpdateConfig | undefined, which: 'update' | 'rollback'): void {
+  if (config === undefined) return;
+  checkNotNegative(config.Delay, `TaskSpec: ${which}-delay cannot be negative`);
+  checkNotNegative(config.Monitor, `TaskSpec: ${which}-monitor cannot be negative`);
+  const ratio = config.MaxFailureRatio ?? 0;
+  if (!(ratio >= 0 && ratio <= 1)) {
+    refuse(`TaskSpec: ${which}-maxfailureratio cannot be less than 0 or bigger than 1`);
+  }
+  if (which === 'rollback' && config.FailureAction === 'rollback') {
+    refuse('TaskSpec: rollback-failure-action must be pause or continue');
+  }
+}
