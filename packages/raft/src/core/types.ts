@@ -37,7 +37,11 @@ export interface Entry {
 export interface HardState {
   readonly term: Term;
   readonly vote: MemberId;
-  /** Highest index known committed; a hint for a fast restart, not needed for safety. */
+  /**
+   * Highest index known committed. Written with every batch of entries, never alone: it may lag, but
+   * whoever holds the entry of a membership change must know that the change before it is committed,
+   * or it could campaign two configurations late.
+   */
   readonly commit: Index;
 }
 

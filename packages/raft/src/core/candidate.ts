@@ -1,0 +1,29 @@
+import { countVote } from './election.js';
+import { followLeader } from './follower.js';
+import { type Message, MessageType } from './message.js';
+import { type Raft, Role } from './raft.js';
+
+/** A message of our term (for a pre-vote granted: of the next) to a candidate or pre-candidate. */
+export function stepCandidate(raft: Raft, message: Message): void {
+  switch (message.type) {
+    case MessageType.Append:
+    case MessageType.Heartbeat:
+    case MessageType.Snapshot:
+      // Somebody else won this term.
+      raft.becomeFollower(message.term, message.from);
+      followLeader(raft, message);
+      break;
+    case MessageType.PreVoteResponse:
+      // A grant repeats the term asked for, so one from an earlier campaign does not count.
+      if (raft.role !== Role.PreCandidate) break;
+      if (message.reject || message.term === raft.term + 1) {
+        countVote(raft, message.from, !message.reject);
+      }
+      break;
+    case MessageType.VoteResponse:
+      if (raft.role === Role.Candidate) countVote(raft, message.from, !message.reject);
+      break;
+    default:
+      break;
+  }
+}

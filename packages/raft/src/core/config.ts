@@ -1,0 +1,64 @@
+import type { MemberId } from './types.js';
+
+/** How one member's core behaves. Every number is a positive integer. */
+export interface RaftConfig {
+  readonly id: MemberId;
+  /** Ticks without a leader before an election; each wait is drawn from [E, 2E-1]. */
+  readonly electionTicks: number;
+  /** Ticks between a leader's heartbeats; below `electionTicks`. */
+  readonly heartbeatTicks: number;
+  /** Uniform in [0, 1). The core's only source of chance. */
+  readonly random: () => number;
+  /** An Append holds entries up to this size, but at least one entry. */
+  readonly maxBytesPerMessage: number;
+  /** Appends on their way to one follower. */
+  readonly maxInflightMessages: number;
+  /** Bytes of entries on their way to one follower; at least `maxBytesPerMessage`. */
+  readonly maxInflightBytes: number;
+  /** Bytes proposed by this leader and not committed; beyond it proposals are refused. */
+  readonly maxUncommittedBytes: number;
+  /** Bytes of entries handed out by one `ready` to be applied, but at least one entry. */
+  readonly maxApplyBytes: number;
+}
+
+/** Defaults that suit a tick of 100 ms: etcd's numbers, with the windows bounded in bytes too. */
+export const DEFAULT_CONFIG = {
+  electionTicks: 10,
+  heartbeatTicks: 1,
+  maxBytesPerMessage: 256 * 1024,
+  maxInflightMessages: 256,
+  maxInflightBytes: 8 * 1024 * 1024,
+  maxUncommittedBytes: 32 * 1024 * 1024,
+  maxApplyBytes: 1024 * 1024,
+} as const satisfies Omit<RaftConfig, 'id' | 'random'>;
+
+/** An option that cannot work; the message names it and says what it must be. */
+export class RaftConfigError extends Error {
+  readonly code = 'RAFT_CONFIG';
+}
+
+const POSITIVE = [
+  'id',
+  'electionTicks',
+  'heartbeatTicks',
+  'maxBytesPerMessage',
+  'maxInflightMessages',
+  'maxInflightBytes',
+  'maxUncommittedBytes',
+  'maxApplyBytes',
+] as const;
+
+/** @throws RaftConfigError */
+export function validate(config: RaftConfig): void {
+  for (const name of POSITIVE) {
+    if (!Number.isSafeInteger(config[name]) || config[name] <= 0) {
+      throw new RaftConfigError(`${name} must be a positive integer, not ${String(config[name])}`);
+    }
+  }
+  if (config.electionTicks <= config.heartbeatTicks) {
+    throw new RaftConfigError('electionTicks must be greater than heartbeatTicks');
+  }
+  if (config.maxInflightBytes < config.maxBytesPerMessage) {
+    throw new RaftConfigError('maxInflightBytes must be at least maxBytesPerMessage');
+  }
+}

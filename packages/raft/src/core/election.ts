@@ -1,0 +1,75 @@
+import { allVoters } from './conf-change.js';
+import { MessageType } from './message.js';
+import { VoteResult } from './quorum.js';
+import { type Raft, Role } from './raft.js';
+import type { MemberId } from './types.js';
+
+/** Why a member campaigns. */
+export const CampaignReason = {
+  /** No leader was heard for an election timeout: first ask whether it could be won. */
+  Timeout: 'timeout',
+  /** The leader asked for it: no need to ask, and leases do not count. */
+  Transfer: 'transfer',
+} as const;
+export type CampaignReason = (typeof CampaignReason)[keyof typeof CampaignReason];
+
+/** Starts an election unless something forbids it. @returns whether it started. */
+export function campaign(raft: Raft, reason: CampaignReason): boolean {
+  if (raft.role === Role.Leader || !raft.promotable) return false;
+  if (raft.hasUnappliedConfChange) {
+    raft.campaignWhenApplied = reason === CampaignReason.Transfer;
+    return false;
+  }
+  if (reason === CampaignReason.Transfer) askForVotes(raft, reason);
+  else askForPreVotes(raft);
+  return true;
+}
+
+function askForPreVotes(raft: Raft): void {
+  raft.becomePreCandidate();
+  const term = raft.term + 1;
+  for (const id of allVoters(raft.tracker.conf)) {
+    if (id === raft.id) raft.send(MessageType.PreVoteResponse, id, { term });
+    else {
+      const { lastIndex: index, lastTerm: logTerm } = raft.log;
+      raft.send(MessageType.PreVote, id, { term, index, logTerm });
+    }
+  }
+}
+
+function askForVotes(raft: Raft, reason: CampaignReason): void {
+  raft.becomeCandidate();
+  const force = reason === CampaignReason.Transfer;
+  for (const id of allVoters(raft.tracker.conf)) {
+    // Our own vote too counts only when it is durable: it travels with the promises.
+    if (id === raft.id) raft.send(MessageType.VoteResponse, id);
+    else {
+      const { lastIndex: index, lastTerm: logTerm } = raft.log;
+      raft.send(MessageType.Vote, id, { index, logTerm, force });
+    }
+  }
+}
+
+/** Counts an answer to the campaign we are in. */
+export function countVote(raft: Raft, from: MemberId, granted: boolean): void {
+  switch (raft.tracker.recordVote(from, granted)) {
+    case VoteResult.Won:
+      if (raft.role === Role.PreCandidate) askForVotes(raft, CampaignReason.Timeout);
+      else raft.becomeLeader();
+      break;
+    case VoteResult.Lost:
+      // A lost pre-vote too: its term did not change, so we stay in ours.
+      raft.becomeFollower(raft.term, 0);
+      break;
+    case VoteResult.Pending:
+      break;
+  }
+}
+
+/** One tick of anybody but a leader. */
+export function tickElection(raft: Raft): void {
+  raft.electionElapsed++;
+  if (raft.electionElapsed < raft.electionTimeout || !raft.promotable) return;
+  raft.electionElapsed = 0;
+  campaign(raft, CampaignReason.Timeout);
+}

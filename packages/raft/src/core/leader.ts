@@ -1,0 +1,183 @@
+import { assert } from './assert.js';
+import { isVoter } from './conf-change.js';
+import { type Message, MessageType } from './message.js';
+import { ProgressState } from './progress.js';
+import type { Raft } from './raft.js';
+import type { ReadRequest } from './read-only.js';
+import { broadcast, replicate, sendAppend } from './replication.js';
+import { type MemberId, NOBODY } from './types.js';
+
+/** Reads a leader holds at once; beyond it the asker has to try again. */
+export const MAX_PENDING_READS = 8192;
+
+/** A message of our term to a leader. */
+export function stepLeader(raft: Raft, message: Message): void {
+  switch (message.type) {
+    case MessageType.Append:
+    case MessageType.Heartbeat:
+    case MessageType.Snapshot:
+      assert(false, 'two leaders in one term: the log can no longer be trusted', message.from);
+      break;
+    case MessageType.AppendResponse:
+      appendResponse(raft, message);
+      break;
+    case MessageType.HeartbeatResponse:
+      heartbeatResponse(raft, message);
+      break;
+    case MessageType.ReadIndex:
+      addRead(raft, { from: message.from, context: message.context });
+      break;
+    case MessageType.TransferLeader:
+      transferLeader(raft, message.from);
+      break;
+    default:
+      break;
+  }
+}
+
+function appendResponse(raft: Raft, message: Message): void {
+  const { from, index } = message;
+  const progress = raft.tracker.get(from);
+  if (progress === undefined) return;
+  progress.lastActiveTick = raft.ticks;
+  if (message.reject) {
+    // The member cannot meet us above its hint; nor can we meet its term there above our own.
+    const { rejectHint, logTerm } = message;
+    const hint =
+      logTerm > 0 ? raft.log.conflictByTerm(rejectHint, logTerm).index : rejectHint;
+    if (!progress.rejected(index, hint)) return;
+    if (progress.state === ProgressState.Replicate) progress.becomeProbe();
+    sendAppend(raft, from, progress);
+    return;
+  }
+  assert(index <= raft.log.lastIndex, 'a member acknowledges what we never sent', index, from);
+  const news = progress.acked(index);
+  if (!news && !(progress.match === index && progress.state === ProgressState.Probe)) return;
+  switch (progress.state) {
+    case ProgressState.Probe:
+      progress.becomeReplicate();
+      break;
+    case ProgressState.Snapshot:
+      // However it got there: our log has what comes next, so Appends can go on.
+      if (progress.match + 1 >= raft.log.firstIndex) progress.becomeReplicate();
+      break;
+    case ProgressState.Replicate:
+      progress.inflights.freeTo(index);
+      break;
+  }
+  commitAdvanced(raft);
+  replicate(raft, from);
+  if (from === raft.transferee && progress.match === raft.log.lastIndex) {
+    raft.send(MessageType.TimeoutNow, from);
+  }
+}
+
+/** Our own disk has the log up to `stable`: the leader's acknowledgement to itself. */
+export function selfAck(raft: Raft): void {
+  const self = raft.tracker.get(raft.id);
+  if (self?.acked(raft.log.unstable.stable)) commitAdvanced(raft);
+}
+
+/** Looks whether more is committed, and lets go what waited for it. */
+export function commitAdvanced(raft: Raft): void {
+  if (!raft.maybeCommit()) return;
+  const early = raft.earlyReads;
+  if (early.length === 0) return;
+  raft.earlyReads = [];
+  for (const request of early) addRead(raft, request);
+}
+
+function heartbeatResponse(raft: Raft, message: Message): void {
+  const progress = raft.tracker.get(message.from);
+  if (progress === undefined) return;
+  progress.lastActiveTick = raft.ticks;
+  progress.resume();
+  // An Append may have been lost; in a full window an empty one asks how far the member is.
+  if (progress.match < raft.log.lastIndex || progress.state === ProgressState.Probe) {
+    sendAppend(raft, message.from, progress);
+  }
+  if (message.context > 0) {
+    raft.readOnly.ack(message.from, message.context);
+    releaseReads(raft);
+  }
+}
+
+/** @returns whether the read is held; it is answered by a read state or a ReadIndexResponse. */
+export function addRead(raft: Raft, request: ReadRequest): boolean {
+  if (raft.readOnly.length + raft.earlyReads.length >= MAX_PENDING_READS) return false;
+  // Before an entry of our term is committed we may not know the latest commit (thesis §6.4).
+  if (raft.committedInTerm) raft.readOnly.add(request);
+  else raft.earlyReads.push(request);
+  return true;
+}
+
+/** Begins one round for all reads since the last; called once per ready. */
+export function beginReadRound(raft: Raft): void {
+  if (!raft.readOnly.hasWaiting) return;
+  raft.readOnly.beginRound(raft.log.commit);
+  broadcastHeartbeat(raft);
+  releaseReads(raft);
+}
+
+export function releaseReads(raft: Raft): void {
+  for (const { request, index } of raft.readOnly.release(raft.tracker.conf, raft.id)) {
+    const { from, context } = request;
+    if (from === raft.id) raft.readStates.push({ context, index });
+    else raft.send(MessageType.ReadIndexResponse, from, { context, index });
+  }
+}
+
+function broadcastHeartbeat(raft: Raft): void {
+  for (const id of raft.tracker.members) {
+    if (id === raft.id) continue;
+    // Beyond its match the member's log may differ from ours.
+    const commit = Math.min(raft.tracker.get(id)!.match, raft.log.commit);
+    raft.send(MessageType.Heartbeat, id, { commit, context: raft.readOnly.round });
+  }
+}
+
+/** One tick of a leader. */
+export function tickLeader(raft: Raft): void {
+  raft.heartbeatElapsed++;
+  raft.electionElapsed++;
+  if (raft.electionElapsed >= raft.config.electionTicks) {
+    raft.electionElapsed = 0;
+    // A leader that a quorum does not hear could serve nobody and would hide its successor.
+    if (!raft.tracker.quorumActive(raft.id, raft.ticks - raft.config.electionTicks)) {
+      raft.becomeFollower(raft.term, NOBODY);
+      return;
+    }
+    // A transfer that took an election timeout has failed: take proposals again (thesis §3.10).
+    raft.transferee = NOBODY;
+  }
+  if (raft.heartbeatElapsed >= raft.config.heartbeatTicks) {
+    raft.heartbeatElapsed = 0;
+    broadcastHeartbeat(raft);
+  }
+}
+
+/** Hands leadership to a voter as soon as it has the whole log. @returns whether that began. */
+export function transferLeader(raft: Raft, to: MemberId): boolean {
+  const progress = raft.tracker.get(to);
+  if (to === raft.id || progress === undefined || !isVoter(raft.tracker.conf, to)) return false;
+  if (raft.transferee === to) return true;
+  raft.transferee = to;
+  raft.electionElapsed = 0;
+  if (progress.match === raft.log.lastIndex) raft.send(MessageType.TimeoutNow, to);
+  else replicate(raft, to);
+  return true;
+}
+
+/**
+ * A leader that its own change has removed, or made a learner. The others must learn that the change
+ * is committed, or the last of two would wait for our vote for ever; then the best of them takes over.
+ */
+export function resign(raft: Raft): void {
+  broadcast(raft);
+  let best: MemberId = NOBODY;
+  for (const id of raft.tracker.conf.voters) {
+    if ((raft.tracker.get(id)?.match ?? 0) > (raft.tracker.get(best)?.match ?? 0)) best = id;
+  }
+  if (best !== NOBODY) raft.send(MessageType.TimeoutNow, best);
+  raft.becomeFollower(raft.term, NOBODY);
+}

@@ -1,0 +1,311 @@
+import { assert } from './assert.js';
+import { changeConf, type ConfChange, isVoter } from './conf-change.js';
+import { type RaftConfig, validate } from './config.js';
+import { Log } from './log.js';
+import { type Message, MessageType } from './message.js';
+import { ReadOnly, type ReadRequest } from './read-only.js';
+import { Tracker } from './tracker.js';
+import {
+  type ConfState,
+  type Entry,
+  EntryKind,
+  type HardState,
+  type Index,
+  type MemberId,
+  NOBODY,
+  type Term,
+} from './types.js';
+
+export const Role = {
+  Follower: 'follower',
+  PreCandidate: 'pre-candidate',
+  Candidate: 'candidate',
+  Leader: 'leader',
+} as const;
+export type Role = (typeof Role)[keyof typeof Role];
+
+/** What a member starts with: what its storage recovered, and how much of it is applied. */
+export interface InitialState {
+  readonly hardState: HardState;
+  /** The point the log starts after. */
+  readonly base: { readonly index: Index; readonly term: Term };
+  readonly entries: readonly Entry[];
+  /** Entries up to here are applied already, and `conf` includes their membership changes. */
+  readonly applied: Index;
+  readonly conf: ConfState;
+}
+
+/** A read that may be served once `index` is applied. */
+export interface ReadState {
+  readonly context: number;
+  readonly index: Index;
+}
+
+/** Fields of a message beside type and address; the rest are 0, false and empty. */
+export type MessageFields = Partial<Omit<Message, 'type' | 'from' | 'to' | 'snapshot'>>;
+
+const NO_ENTRIES: readonly Entry[] = [];
+const NO_DATA = new Uint8Array(0);
+
+/**
+ * The state of one member, and the moves between roles. What a message does to it is told in
+ * step.ts and the files per role; this file knows what must hold in each role.
+ *
+ * Pure: no clock, no chance but `config.random`, nothing asynchronous. Paper: Ongaro and Ousterhout,
+ * "In Search of an Understandable Consensus Algorithm"; thesis: Ongaro 2014.
+ */
+export class Raft {
+  readonly config: RaftConfig;
+  readonly id: MemberId;
+  readonly log: Log;
+  readonly tracker: Tracker;
+
+  role: Role = Role.Follower;
+  /** Never falls; with `vote` it is durable before any answer that depends on it leaves. */
+  term: Term;
+  vote: MemberId;
+  /** The leader of `term` as far as known. */
+  leader: MemberId = NOBODY;
+
+  /** Messages that may leave at once. */
+  messages: Message[] = [];
+  /** Messages that promise something: they leave (or come home) when all before them is durable. */
+  promises: Message[] = [];
+  readStates: ReadState[] = [];
+
+  /** Ticks lived; only differences mean anything. */
+  ticks = 0;
+  /** Follower, candidates: ticks since a leader was heard or an election began. Leader: since the last quorum check. */
+  electionElapsed = 0;
+  heartbeatElapsed = 0;
+  /** In [E, 2E-1]; drawn anew in each role change. */
+  electionTimeout = 0;
+
+  // Leader only, reset in each role change.
+  readOnly = new ReadOnly();
+  /** Reads that came before an entry of this term was committed. */
+  earlyReads: ReadRequest[] = [];
+  /** Followers may lack entries or the commit; settled once per ready. */
+  broadcastDue = false;
+  /** No membership change is proposed until this index is applied. */
+  pendingConfIndex: Index = 0;
+  /** Index of the empty entry that began this leadership. */
+  leadershipIndex: Index = 0;
+  transferee: MemberId = NOBODY;
+  uncommittedBytes = 0;
+
+  /** The host is taking over a snapshot: the state is between two logs. */
+  restoring = false;
+  /** A leader handed over to us while a membership change was still to be applied. */
+  campaignWhenApplied = false;
+
+  constructor(config: RaftConfig, initial: InitialState) {
+    validate(config);
+    this.config = config;
+    this.id = config.id;
+    const { hardState, base, entries, applied } = initial;
+    this.term = Math.max(hardState.term, base.term);
+    this.vote = hardState.term === this.term ? hardState.vote : NOBODY;
+    this.log = new Log(base, entries, Math.max(hardState.commit, base.index));
+    assert(this.log.lastTerm <= this.term, 'the log is ahead of the durable term', this.log.lastTerm);
+    this.log.resumeAt(Math.max(applied, base.index));
+    this.tracker = new Tracker(config.maxInflightMessages, config.maxInflightBytes);
+    this.tracker.setConf(initial.conf, this.log.lastIndex + 1, this.ticks);
+    this.becomeFollower(this.term, NOBODY);
+  }
+
+  get hardState(): HardState {
+    return { term: this.term, vote: this.vote, commit: this.log.commit };
+  }
+
+  // --- Roles
+
+  private reset(term: Term): void {
+    assert(term >= this.term, 'the term falls', term, this.term);
+    if (term !== this.term) {
+      this.term = term;
+      this.vote = NOBODY;
+    }
+    this.leader = NOBODY;
+    this.electionElapsed = 0;
+    this.heartbeatElapsed = 0;
+    this.drawElectionTimeout();
+    this.tracker.resetVotes();
+    this.readOnly = new ReadOnly();
+    this.earlyReads = [];
+    this.broadcastDue = false;
+    this.pendingConfIndex = 0;
+    this.leadershipIndex = 0;
+    this.transferee = NOBODY;
+    this.uncommittedBytes = 0;
+    this.campaignWhenApplied = false;
+  }
+
+  private drawElectionTimeout(): void {
+    const { electionTicks, random } = this.config;
+    this.electionTimeout = electionTicks + Math.floor(random() * electionTicks);
+  }
+
+  becomeFollower(term: Term, leader: MemberId): void {
+    this.reset(term);
+    this.role = Role.Follower;
+    this.leader = leader;
+  }
+
+  /** Asks whether an election could be won. Neither term nor vote changes (thesis §9.6). */
+  becomePreCandidate(): void {
+    assert(this.role !== Role.Leader, 'a leader campaigns');
+    this.role = Role.PreCandidate;
+    this.tracker.resetVotes();
+    this.leader = NOBODY;
+    this.electionElapsed = 0;
+    this.drawElectionTimeout();
+  }
+
+  becomeCandidate(): void {
+    assert(this.role !== Role.Leader, 'a leader campaigns');
+    this.reset(this.term + 1);
+    this.role = Role.Candidate;
+    this.vote = this.id;
+  }
+
+  becomeLeader(): void {
+    assert(this.role === Role.Candidate, 'only a candidate can win');
+    assert(Number.isSafeInteger(this.log.lastIndex + 1), 'the log is full');
+    this.reset(this.term);
+    this.role = Role.Leader;
+    this.leader = this.id;
+    // There may be a membership change among the entries that are not applied yet. Until they are,
+    // another one must not be proposed: two at once could make two disjoint majorities.
+    this.pendingConfIndex = this.log.lastIndex;
+    this.tracker.reset(this.log.lastIndex + 1);
+    const self = this.tracker.get(this.id);
+    if (self !== undefined) {
+      self.match = this.log.unstable.stable;
+      self.becomeReplicate();
+      self.lastActiveTick = this.ticks;
+    }
+    // Entries of earlier terms are committed only together with one of this term (paper §5.4.2).
+    this.leadershipIndex = this.appendOwn([NO_DATA], EntryKind.Normal);
+  }
+
+  /** A leader that cannot do its work makes room for another. */
+  stepDown(): void {
+    if (this.role === Role.Leader) this.becomeFollower(this.term, NOBODY);
+  }
+
+  // --- Log
+
+  /** The leader appends to its own log. @returns the index of the first entry. */
+  appendOwn(datas: readonly Uint8Array[], kind: EntryKind): Index {
+    assert(this.role === Role.Leader, 'only a leader appends by itself');
+    const first = this.log.lastIndex + 1;
+    const entries = datas.map(
+      (data, i): Entry => ({ index: first + i, term: this.term, kind, data }),
+    );
+    for (const { data } of entries) this.uncommittedBytes += data.length;
+    this.log.append(entries);
+    this.broadcastDue = true;
+    return first;
+  }
+
+  /** Takes over what a quorum holds; only an entry of this term commits by counting (figure 8). */
+  maybeCommit(): boolean {
+    const before = this.log.commit;
+    const quorum = this.tracker.committed();
+    if (quorum <= before || !this.log.matches(quorum, this.term)) return false;
+    this.log.commitTo(quorum);
+    for (let i = Math.max(before + 1, this.leadershipIndex); i <= quorum; i++) {
+      this.uncommittedBytes -= this.log.entry(i)!.data.length;
+    }
+    assert(this.uncommittedBytes >= 0, 'uncommitted bytes leak', this.uncommittedBytes);
+    this.broadcastDue = true;
+    return true;
+  }
+
+  /** A leader may serve reads once an entry of its own term is committed (thesis §6.4, step 1). */
+  get committedInTerm(): boolean {
+    return this.log.matches(this.log.commit, this.term);
+  }
+
+  // --- Configuration
+
+  /** Whether an election timeout makes us campaign. */
+  get promotable(): boolean {
+    return (
+      isVoter(this.tracker.conf, this.id) && !this.log.unstable.installing && !this.restoring
+    );
+  }
+
+  /** A committed change we have not applied would make us count with an old configuration. */
+  get hasUnappliedConfChange(): boolean {
+    for (let i = this.log.applied + 1; i <= this.log.commit; i++) {
+      if (this.log.entry(i)?.kind === EntryKind.ConfChange) return true;
+    }
+    return false;
+  }
+
+  setConf(conf: ConfState): void {
+    this.tracker.setConf(conf, this.log.lastIndex, this.ticks);
+  }
+
+  changeConf(change: ConfChange): ConfState {
+    this.setConf(changeConf(this.tracker.conf, change));
+    return this.tracker.conf;
+  }
+
+  // --- Messages
+
+  /** Answers of these types tell a peer that something is durable here. */
+  send(type: MessageType, to: MemberId, fields: MessageFields = {}): void {
+    const message = makeMessage(type, this.id, to, { term: this.term, ...fields });
+    switch (type) {
+      case MessageType.PreVoteResponse:
+      case MessageType.VoteResponse:
+        this.promises.push(message);
+        break;
+      case MessageType.AppendResponse:
+        this.promiseAppend(message);
+        break;
+      default:
+        assert(to !== this.id, 'a message to oneself', type);
+        this.messages.push(message);
+    }
+  }
+
+  /** An acceptance says "up to here", so it makes the one before it needless. */
+  private promiseAppend(message: Message): void {
+    const last = this.promises.at(-1);
+    const supersedes =
+      last?.type === MessageType.AppendResponse &&
+      last.to === message.to &&
+      last.term === message.term &&
+      !last.reject &&
+      !message.reject &&
+      last.index <= message.index;
+    if (supersedes) this.promises.pop();
+    this.promises.push(message);
+  }
+}
+
+export function makeMessage(
+  type: MessageType,
+  from: MemberId,
+  to: MemberId,
+  fields: MessageFields,
+): Message {
+  return {
+    type,
+    from,
+    to,
+    term: fields.term ?? 0,
+    index: fields.index ?? 0,
+    logTerm: fields.logTerm ?? 0,
+    commit: fields.commit ?? 0,
+    entries: fields.entries ?? NO_ENTRIES,
+    reject: fields.reject ?? false,
+    rejectHint: fields.rejectHint ?? 0,
+    context: fields.context ?? 0,
+    force: fields.force ?? false,
+  };
+}

@@ -1,0 +1,57 @@
+import { entryBytes } from './log.js';
+import { MessageType } from './message.js';
+import { type Progress, ProgressState } from './progress.js';
+import type { Raft } from './raft.js';
+import type { Entry, MemberId } from './types.js';
+
+const NO_ENTRIES: readonly Entry[] = [];
+
+/** Brings every other member as far as its window allows. */
+export function broadcast(raft: Raft): void {
+  for (const id of raft.tracker.members) if (id !== raft.id) replicate(raft, id);
+}
+
+/** Sends a member the entries it lacks, or, if there are none, the commit it cannot know yet. */
+export function replicate(raft: Raft, id: MemberId): void {
+  const progress = raft.tracker.get(id);
+  if (progress === undefined) return;
+  while (progress.next <= raft.log.lastIndex && sendAppend(raft, id, progress));
+  if (progress.canBumpCommit(raft.log.commit)) sendAppend(raft, id, progress);
+}
+
+/**
+ * Sends one Append, with entries if there are any and the window has room. Without entries it asks
+ * the member where it stands, which repairs what was lost.
+ * @returns whether one was sent that carries entries, so that another may follow.
+ */
+export function sendAppend(raft: Raft, id: MemberId, progress: Progress): boolean {
+  if (progress.isPaused) return false;
+  const { log } = raft;
+  const previous = progress.next - 1;
+  const logTerm = log.term(previous);
+  if (logTerm === undefined) {
+    orderSnapshot(raft, id, progress);
+    return false;
+  }
+  const room = progress.state !== ProgressState.Replicate || !progress.inflights.full;
+  const entries = room
+    ? log.slice(previous, log.lastIndex, raft.config.maxBytesPerMessage)
+    : NO_ENTRIES;
+  let bytes = 0;
+  for (const entry of entries) bytes += entryBytes(entry);
+  raft.send(MessageType.Append, id, { index: previous, logTerm, entries, commit: log.commit });
+  progress.sentEntries(entries.length, bytes);
+  progress.sentCommit = Math.max(progress.sentCommit, log.commit);
+  return entries.length > 0;
+}
+
+/**
+ * What the member needs is compacted. The core names who needs a snapshot; the host fills in the
+ * state and reports how it went (RaftCore.reportSnapshot).
+ */
+function orderSnapshot(raft: Raft, id: MemberId, progress: Progress): void {
+  // It would not come in time from a member that is away, and hold resources meanwhile.
+  if (raft.ticks - progress.lastActiveTick > raft.config.electionTicks) return;
+  progress.becomeSnapshot(raft.log.applied);
+  raft.send(MessageType.Snapshot, id, { index: raft.log.applied });
+}

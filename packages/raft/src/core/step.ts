@@ -1,0 +1,120 @@
+import { stepCandidate } from './candidate.js';
+import { stepFollower } from './follower.js';
+import { stepLeader } from './leader.js';
+import { type Message, MessageType } from './message.js';
+import { type Raft, Role } from './raft.js';
+import { NOBODY } from './types.js';
+
+/** Takes in one message: first its term, then votes, which are alike in all roles, then the rest. */
+export function step(raft: Raft, message: Message): void {
+  if (!isWellFormed(raft, message)) return;
+  if (message.term > raft.term && !newerTerm(raft, message)) return;
+  if (message.term < raft.term) {
+    olderTerm(raft, message);
+    return;
+  }
+  switch (message.type) {
+    case MessageType.PreVote:
+    case MessageType.Vote:
+      answerVote(raft, message);
+      return;
+    default:
+      stepRole(raft, message);
+  }
+}
+
+function stepRole(raft: Raft, message: Message): void {
+  switch (raft.role) {
+    case Role.Follower:
+      stepFollower(raft, message);
+      break;
+    case Role.PreCandidate:
+    case Role.Candidate:
+      stepCandidate(raft, message);
+      break;
+    case Role.Leader:
+      stepLeader(raft, message);
+      break;
+  }
+}
+
+/** Drops what a sound peer cannot have sent, or sent to somebody else. */
+function isWellFormed(raft: Raft, message: Message): boolean {
+  if (message.to !== raft.id || message.from === NOBODY || message.term <= 0) return false;
+  let previous = message.logTerm;
+  for (const [i, entry] of message.entries.entries()) {
+    if (entry.index !== message.index + 1 + i) return false;
+    if (entry.term < previous || entry.term > message.term) return false;
+    previous = entry.term;
+  }
+  return true;
+}
+
+/** @returns whether the message is to be looked at further. */
+function newerTerm(raft: Raft, message: Message): boolean {
+  switch (message.type) {
+    case MessageType.PreVote:
+    case MessageType.Vote: {
+      // We hear a leader: whoever campaigns is cut off, or was removed (thesis §4.2.3).
+      const leased =
+        raft.leader !== NOBODY && raft.electionElapsed < raft.config.electionTicks;
+      if (leased && !message.force) return false;
+      // A question about an election moves nobody's term.
+      if (message.type === MessageType.PreVote) return true;
+      break;
+    }
+    case MessageType.PreVoteResponse:
+      // A grant repeats the term we asked for, which is not ours until we win.
+      if (!message.reject) {
+        if (raft.role === Role.PreCandidate) stepCandidate(raft, message);
+        return false;
+      }
+      break;
+    default:
+      break;
+  }
+  const leads =
+    message.type === MessageType.Append ||
+    message.type === MessageType.Heartbeat ||
+    message.type === MessageType.Snapshot;
+  raft.becomeFollower(message.term, leads ? message.from : NOBODY);
+  return true;
+}
+
+function olderTerm(raft: Raft, message: Message): void {
+  switch (message.type) {
+    case MessageType.Append:
+    case MessageType.Heartbeat:
+    case MessageType.Snapshot:
+      // A deposed leader must hear of our term, and so must the leader that we, as a candidate whom
+      // nobody elects, no longer follow: without an answer we would stay apart for ever.
+      raft.send(MessageType.AppendResponse, message.from);
+      break;
+    case MessageType.PreVote:
+      raft.send(MessageType.PreVoteResponse, message.from, { reject: true });
+      break;
+    default:
+      break;
+  }
+}
+
+/** Paper §5.2 and §5.4.1. Learners answer too: they may be voters and not know it yet. */
+function answerVote(raft: Raft, message: Message): void {
+  const { from, type, term } = message;
+  const pre = type === MessageType.PreVote;
+  const response = pre ? MessageType.PreVoteResponse : MessageType.VoteResponse;
+  const free =
+    raft.vote === from ||
+    (raft.vote === NOBODY && raft.leader === NOBODY) ||
+    (pre && term > raft.term);
+  if (!free || !raft.log.isUpToDate(message.index, message.logTerm)) {
+    raft.send(response, from, { reject: true });
+    return;
+  }
+  // With the candidate's term: ours may be older, in a pre-vote.
+  raft.send(response, from, { term });
+  if (!pre) {
+    raft.electionElapsed = 0;
+    raft.vote = from;
+  }
+}
