@@ -1,0 +1,34 @@
+import { ApiError } from '@swarm/api';
+import type { Rejection } from './apply.js';
+import type { NamedKind } from './kinds.js';
+import type { Kind } from './store.js';
+
+/** The object is not what the change was made from. The words are Docker's: its clients look for them. */
+export function outOfSequence(): ApiError {
+  return new ApiError('OUT_OF_SEQUENCE', 'update out of sequence');
+}
+
+/** Another object of the kind has the name. */
+export function nameTaken(kind: NamedKind, name: string): ApiError {
+  return new ApiError(
+    'CONFLICT',
+    `name conflicts with an existing object: ${kind} ${name} already exists`,
+  );
+}
+
+/** Another object has the id; for the cluster object, there is one. */
+export function idTaken(kind: Kind, id: string): ApiError {
+  return new ApiError('CONFLICT', `an object already exists: ${kind} ${id}`);
+}
+
+/** A refused entry as its proposer sees it. */
+export function rejectionError(rejection: Rejection): ApiError {
+  switch (rejection.reason) {
+    case 'out-of-sequence':
+      return outOfSequence();
+    case 'id-taken':
+      return idTaken(rejection.kind, rejection.id);
+    case 'name-taken':
+      return nameTaken(rejection.kind as NamedKind, rejection.name as string);
+  }
+}

@@ -1,0 +1,47 @@
+import { ApiError } from '@swarm/api';
+
+/**
+ * What a failed proposal means for the user. Raft's errors are told by their `code`, so that an error of
+ * another copy of the package is understood as well.
+ */
+export function proposalError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  const code = (error as { readonly code?: unknown } | undefined)?.code;
+  switch (code) {
+    case 'RAFT_NOT_LEADER':
+      return new ApiError('NO_QUORUM', 'this manager does not lead the cluster: try again', {
+        cause: error,
+      });
+    case 'RAFT_NO_LEADER':
+      return new ApiError(
+        'NO_QUORUM',
+        'the swarm does not have a leader: make sure that more than half of the managers are online',
+        { cause: error },
+      );
+    case 'RAFT_STOPPED':
+      return new ApiError('NO_QUORUM', 'this manager is stopping: use another one', {
+        cause: error,
+      });
+    case 'RAFT_LEADERSHIP_LOST':
+    case 'RAFT_DROPPED':
+      return new ApiError(
+        'NO_QUORUM',
+        'the leader changed before the change was committed; it may still be: check before you repeat it',
+        { cause: error },
+      );
+    case 'RAFT_OVERLOADED':
+      return new ApiError('OVERLOADED', 'too many changes are under way: try again', {
+        cause: error,
+      });
+    case 'RAFT_TIMEOUT':
+      return new ApiError(
+        'TIMEOUT',
+        'the change was not committed in time; it may still be: check before you repeat it',
+        { cause: error },
+      );
+    default:
+      return new ApiError('INTERNAL', `the change could not be committed: ${String(error)}`, {
+        cause: error,
+      });
+  }
+}

@@ -1,0 +1,137 @@
+import { ApiError, type Clock, type Cluster, type Task, type Timer } from '@swarm/api';
+import type { ApplyResult } from './apply.js';
+import { rejectionError } from './errors.js';
+import type { NamedKind } from './kinds.js';
+import type { MemoryState } from './memory-state.js';
+import { proposalError } from './proposal-error.js';
+import {
+  type Kind,
+  type Objects,
+  type Store,
+  type StoreChange,
+  TRANSACTION_BYTES_LIMIT,
+  type Transaction,
+} from './store.js';
+import { BufferedTransaction } from './transaction.js';
+
+/** Longest wait for a proposal, milliseconds. */
+export const PROPOSAL_TIMEOUT_MS = 10_000;
+
+/**
+ * Brings one log entry to the members (RaftNode's `propose`). Resolves when the entry is applied here,
+ * with what applying it gave.
+ */
+export type Propose = (
+  data: Uint8Array,
+) => Promise<{ readonly index: number; readonly result: unknown }>;
+
+export interface ReplicatedStoreOptions {
+  /** What the log is applied to, on this member. */
+  readonly state: MemoryState;
+  readonly propose: Propose;
+  readonly clock: Clock;
+  /** Default PROPOSAL_TIMEOUT_MS. */
+  readonly timeoutMs?: number;
+}
+
+/** The store over a log. Reads are of what is applied here; writes go through the log and come back. */
+export class ReplicatedStore implements Store {
+  readonly #state: MemoryState;
+  readonly #propose: Propose;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+
+  constructor(options: ReplicatedStoreOptions) {
+    this.#state = options.state;
+    this.#propose = options.propose;
+    this.#clock = options.clock;
+    this.#timeoutMs = options.timeoutMs ?? PROPOSAL_TIMEOUT_MS;
+  }
+
+  async transact<T>(build: (transaction: Transaction) => T): Promise<T> {
+    const timeMs = this.#clock.now();
+    const transaction = new BufferedTransaction(this.#state.view, timeMs);
+    let value: T;
+    try {
+      value = build(transaction);
+    } finally {
+      transaction.seal();
+    }
+    const changes = transaction.changes();
+    if (changes.length === 0) return value;
+    const data = this.#state.codec.encodeCommand({ timeMs, changes });
+    if (data.length > TRANSACTION_BYTES_LIMIT) {
+      throw new ApiError(
+        'TOO_LARGE',
+        `a transaction of ${data.length} bytes is over the limit of ${TRANSACTION_BYTES_LIMIT}: split it or make its objects smaller`,
+      );
+    }
+    const result = (await this.#commit(data)) as ApplyResult;
+    if (!result.accepted) throw rejectionError(result.rejection);
+    return value;
+  }
+
+  watch(listener: (change: StoreChange) => void): () => void {
+    return this.#state.watch(listener);
+  }
+
+  async #commit(data: Uint8Array): Promise<unknown> {
+    let timer: Timer | undefined;
+    const timedOut = new Promise<never>((_resolve, reject) => {
+      timer = this.#clock.setTimeout(() => {
+        const seconds = this.#timeoutMs / 1000;
+        reject(
+          new ApiError(
+            'TIMEOUT',
+            `the change was not committed within ${seconds} s; it may still be: check before you repeat it`,
+          ),
+        );
+      }, this.#timeoutMs);
+    });
+    try {
+      const { index, result } = await Promise.race([this.#propose(data), timedOut]);
+      if (index > this.#state.view.index) throw new Error(`entry ${index} is not applied here`);
+      return result;
+    } catch (error) {
+      throw proposalError(error);
+    } finally {
+      this.#clock.clearTimeout(timer);
+    }
+  }
+
+  get index(): number {
+    return this.#state.view.index;
+  }
+
+  get<K extends Kind>(kind: K, id: string): Objects[K] | undefined {
+    return this.#state.view.get(kind, id);
+  }
+
+  list<K extends Kind>(kind: K): Iterable<Objects[K]> {
+    return this.#state.view.list(kind);
+  }
+
+  count(kind: Kind): number {
+    return this.#state.view.count(kind);
+  }
+
+  byName<K extends NamedKind>(kind: K, name: string): Objects[K] | undefined {
+    return this.#state.view.byName(kind, name);
+  }
+
+  tasksByService(serviceId: string): Iterable<Task> {
+    return this.#state.view.tasksByService(serviceId);
+  }
+
+  tasksByNode(nodeId: string): Iterable<Task> {
+    return this.#state.view.tasksByNode(nodeId);
+  }
+
+  tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
+    return this.#state.view.tasksBySlot(serviceId, slot);
+  }
+
+  cluster(): Cluster | undefined {
+    return this.#state.view.cluster();
+  }
+}

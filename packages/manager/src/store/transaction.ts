@@ -1,0 +1,220 @@
+import { ApiError, type Cluster, type Task } from '@swarm/api';
+import type { Body, Change } from './command.js';
+import { idTaken, nameTaken, outOfSequence } from './errors.js';
+import { isNamed, type NamedKind, nameKey, nameOf } from './kinds.js';
+import {
+  type Draft,
+  type Kind,
+  type Objects,
+  TRANSACTION_CHANGES_LIMIT,
+  type Transaction,
+  type View,
+} from './store.js';
+
+/** An object as the transaction left it; undefined when it removed it. */
+interface Staged {
+  readonly action: 'create' | 'update' | 'remove';
+  readonly object: Objects[Kind] | undefined;
+  /** Version in the base view; 0 for a create. */
+  readonly expected: number;
+}
+
+/**
+ * Changes held back over a base view. Several changes of one object become one. Mistakes that can be
+ * seen already (a stale version, a taken name) throw at once, so they cost no round trip.
+ * Valid only while the base does not change, that is, synchronously.
+ */
+export class BufferedTransaction implements Transaction {
+  readonly #base: View;
+  readonly #time: string;
+  readonly #staged = new Map<Kind, Map<string, Staged>>();
+  #changes = 0;
+  #sealed = false;
+
+  /** @param timeMs what CreatedAt and UpdatedAt of the changed objects will be */
+  constructor(base: View, timeMs: number) {
+    this.#base = base;
+    this.#time = new Date(timeMs).toISOString();
+  }
+
+  get index(): number {
+    return this.#base.index;
+  }
+
+  create<K extends Kind>(kind: K, draft: Draft<K>): void {
+    const id = draft.ID;
+    const staged = this.#staged.get(kind)?.get(id);
+    if (staged?.action === 'remove')
+      throw new Error(`${kind} ${id}: removed by this transaction, an id is never used again`);
+    if (this.get(kind, id) !== undefined) throw idTaken(kind, id);
+    if (kind === 'cluster' && this.cluster() !== undefined) throw idTaken(kind, id);
+    const meta = { Version: { Index: 0 }, CreatedAt: this.#time, UpdatedAt: this.#time };
+    const object = { ...draft, ...meta } as unknown as Objects[K];
+    this.#checkName(kind, object);
+    this.#stage(kind, id, { action: 'create', object, expected: 0 });
+  }
+
+  update<K extends Kind>(kind: K, object: Objects[K]): void {
+    const current = this.get(kind, object.ID);
+    if (current === undefined || current.Version.Index !== object.Version.Index)
+      throw outOfSequence();
+    this.#checkName(kind, object);
+    const staged = this.#staged.get(kind)?.get(object.ID);
+    this.#stage(kind, object.ID, {
+      action: staged?.action === 'create' ? 'create' : 'update',
+      object: { ...object, CreatedAt: current.CreatedAt, UpdatedAt: this.#time },
+      expected: current.Version.Index,
+    });
+  }
+
+  remove(kind: Kind, id: string): void {
+    const current = this.get(kind, id);
+    if (current === undefined) throw outOfSequence();
+    const staged = this.#staged.get(kind)?.get(id);
+    if (staged?.action === 'create') {
+      this.#checkOpen();
+      this.#staged.get(kind)?.delete(id);
+      this.#changes -= 1;
+      return;
+    }
+    this.#stage(kind, id, {
+      action: 'remove',
+      object: undefined,
+      expected: current.Version.Index,
+    });
+  }
+
+  /** Ends it: a change from now on throws, for instance from a build that awaited. */
+  seal(): void {
+    this.#sealed = true;
+  }
+
+  /** What to propose, in the order in which the objects were first changed within their kind. */
+  changes(): Change[] {
+    const changes: Change[] = [];
+    for (const [kind, staged] of this.#staged) {
+      for (const [id, { action, object, expected }] of staged) {
+        if (action === 'remove') changes.push({ action, kind, id, expected });
+        else if (action === 'create') changes.push({ action, kind, body: bodyOf(object!) });
+        else changes.push({ action, kind, body: bodyOf(object!), expected });
+      }
+    }
+    return changes;
+  }
+
+  get<K extends Kind>(kind: K, id: string): Objects[K] | undefined {
+    const staged = this.#staged.get(kind)?.get(id);
+    if (staged !== undefined) return staged.object as Objects[K] | undefined;
+    return this.#base.get(kind, id);
+  }
+
+  list<K extends Kind>(kind: K): Iterable<Objects[K]> {
+    return this.#overlay(kind, this.#base.list(kind), () => true);
+  }
+
+  count(kind: Kind): number {
+    let count = this.#base.count(kind);
+    for (const { action } of this.#staged.get(kind)?.values() ?? []) {
+      if (action === 'create') count += 1;
+      else if (action === 'remove') count -= 1;
+    }
+    return count;
+  }
+
+  byName<K extends NamedKind>(kind: K, name: string): Objects[K] | undefined {
+    const key = nameKey(name);
+    const staged = this.#staged.get(kind);
+    for (const { object } of staged?.values() ?? []) {
+      if (object !== undefined && nameKey(nameOf(kind, object as Objects[K])!) === key)
+        return object as Objects[K];
+    }
+    const found = this.#base.byName(kind, name);
+    return found === undefined || staged?.has(found.ID) === true ? undefined : found;
+  }
+
+  tasksByService(serviceId: string): Iterable<Task> {
+    const base = this.#base.tasksByService(serviceId);
+    return this.#overlay('task', base, (task) => task.ServiceID === serviceId);
+  }
+
+  tasksByNode(nodeId: string): Iterable<Task> {
+    const base = this.#base.tasksByNode(nodeId);
+    return this.#overlay('task', base, (task) => task.NodeID === nodeId);
+  }
+
+  tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
+    const base = this.#base.tasksBySlot(serviceId, slot);
+    const matches = (task: Task) => task.ServiceID === serviceId && task.Slot === slot;
+    return this.#overlay('task', base, matches);
+  }
+
+  cluster(): Cluster | undefined {
+    for (const cluster of this.list('cluster')) return cluster;
+    return undefined;
+  }
+
+  /** The base with staged objects in its place, in order of id; as staged when the call was made. */
+  #overlay<K extends Kind>(
+    kind: K,
+    base: Iterable<Objects[K]>,
+    matches: (object: Objects[K]) => boolean,
+  ): Iterable<Objects[K]> {
+    const staged = this.#staged.get(kind);
+    if (staged === undefined || staged.size === 0) return base;
+    const hidden = new Set(staged.keys());
+    const extra: Objects[K][] = [];
+    for (const { object } of staged.values()) {
+      if (object !== undefined && matches(object as Objects[K])) extra.push(object as Objects[K]);
+    }
+    extra.sort((a, b) => (a.ID < b.ID ? -1 : 1));
+    return merge(base, hidden, extra);
+  }
+
+  #checkName<K extends Kind>(kind: K, object: Objects[K]): void {
+    if (!isNamed(kind)) return;
+    const name = nameOf(kind, object) as string;
+    const holder = this.byName(kind, name);
+    if (holder !== undefined && holder.ID !== object.ID) throw nameTaken(kind, name);
+  }
+
+  #checkOpen(): void {
+    if (this.#sealed) throw new Error('the transaction is over: build it without awaiting');
+  }
+
+  #stage(kind: Kind, id: string, staged: Staged): void {
+    this.#checkOpen();
+    let ofKind = this.#staged.get(kind);
+    if (ofKind === undefined) {
+      ofKind = new Map();
+      this.#staged.set(kind, ofKind);
+    }
+    if (!ofKind.has(id)) {
+      if (this.#changes >= TRANSACTION_CHANGES_LIMIT) {
+        throw new ApiError(
+          'TOO_LARGE',
+          `a transaction changes at most ${TRANSACTION_CHANGES_LIMIT} objects: split it`,
+        );
+      }
+      this.#changes += 1;
+    }
+    ofKind.set(id, staged);
+  }
+}
+
+function bodyOf(object: Objects[Kind]): Body {
+  const { Version: _version, CreatedAt: _created, UpdatedAt: _updated, ...body } = object;
+  return body as Body;
+}
+
+function* merge<T extends { readonly ID: string }>(
+  base: Iterable<T>,
+  hidden: ReadonlySet<string>,
+  extra: readonly T[],
+): Iterable<T> {
+  let next = 0;
+  for (const object of base) {
+    while (next < extra.length && extra[next]!.ID < object.ID) yield extra[next++]!;
+    if (!hidden.has(object.ID)) yield object;
+  }
+  while (next < extra.length) yield extra[next++]!;
+}

@@ -1,0 +1,110 @@
+import { type Clock, type Logger, silentLogger } from '@swarm/api';
+import { Codec } from '../../src/store/command.js';
+import { KINDS } from '../../src/store/kinds.js';
+import { MemoryState } from '../../src/store/memory-state.js';
+import { ReplicatedStore } from '../../src/store/replicated-store.js';
+import type { StoreChange } from '../../src/store/store.js';
+import { Tables } from '../../src/store/tables.js';
+import { VirtualClock } from './virtual-clock.js';
+
+export interface TestStoreOptions {
+  /** Default: a VirtualClock. */
+  readonly clock?: Clock;
+  /** Default: silent. Errors of watchers go here. */
+  readonly logger?: Logger;
+}
+
+/** A store without Raft: each transaction is one entry, applied in the next microtask. */
+export class TestStore extends ReplicatedStore {
+  readonly #log: TestLog;
+  readonly #state: MemoryState;
+
+  constructor(log: TestLog, state: MemoryState, clock: Clock) {
+    super({ state, clock, propose: (data) => log.propose(data) });
+    this.#log = log;
+    this.#state = state;
+  }
+
+  /** Entries applied so far. */
+  get entries(): number {
+    return this.#log.entries;
+  }
+
+  /** Holds proposals back until `resume`: transactions made meanwhile are all built on the same state. */
+  pause(): void {
+    this.#log.pause();
+  }
+
+  resume(): void {
+    this.#log.resume();
+  }
+
+  /** The next proposal fails with this error and is not applied. */
+  failNext(error: Error): void {
+    this.#log.failNext(error);
+  }
+
+  /** Tells watchers that everything may have changed, as after a snapshot from the leader. */
+  reset(): void {
+    const copy = new Tables();
+    for (const kind of KINDS) for (const object of this.list(kind)) copy.put(kind, object);
+    copy.setIndex(this.index);
+    this.#state.reset(copy);
+  }
+
+  /** Everything applied from now on, in order. */
+  record(): StoreChange[] {
+    const changes: StoreChange[] = [];
+    this.watch((change) => changes.push(change));
+    return changes;
+  }
+}
+
+class TestLog {
+  entries = 0;
+  readonly #state: MemoryState;
+  readonly #failures: Error[] = [];
+  #gate: Promise<void> = Promise.resolve();
+  #open: () => void = () => {};
+
+  constructor(state: MemoryState) {
+    this.#state = state;
+  }
+
+  async propose(data: Uint8Array): Promise<{ index: number; result: unknown }> {
+    const failure = this.#failures.shift();
+    await this.#gate;
+    if (failure !== undefined) throw failure;
+    const index = this.#state.view.index + 1;
+    const { result } = this.#state.apply(index, data);
+    this.entries += 1;
+    return { index, result };
+  }
+
+  pause(): void {
+    this.#gate = new Promise((resolve) => {
+      this.#open = resolve;
+    });
+  }
+
+  resume(): void {
+    this.#open();
+  }
+
+  failNext(error: Error): void {
+    this.#failures.push(error);
+  }
+}
+
+/**
+ * A Store whose transactions are applied at once (in a microtask, through encode, decode and the same
+ * checks as behind Raft). Its objects are frozen: changing one throws.
+ */
+export function createTestStore(options: TestStoreOptions = {}): TestStore {
+  const state = new MemoryState({
+    logger: options.logger ?? silentLogger,
+    codec: new Codec(),
+    freeze: true,
+  });
+  return new TestStore(new TestLog(state), state, options.clock ?? new VirtualClock());
+}
