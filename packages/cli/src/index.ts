@@ -1,1 +1,1 @@
-export {};
+export { COMMANDS, main } from './main.js';

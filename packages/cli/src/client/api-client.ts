@@ -1,0 +1,162 @@
+import { type IncomingMessage, request } from 'node:http';
+import { describeEndpoint, type Endpoint } from './endpoint.js';
+
+/** The daemon refused a request; `message` is the daemon's own sentence. */
+export class DaemonError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** No daemon answers at the endpoint. */
+export class DaemonUnreachableError extends Error {}
+
+/** Longest wait for a reply; the daemon's own limits are shorter and say more. */
+const REQUEST_TIMEOUT_MS = 60_000;
+const API_PREFIX = '/v1.50';
+
+export type Query = Record<string, string | number | boolean | object | undefined>;
+
+/** A plain client of the daemon's HTTP API: what `swarm` does, any Docker client can. */
+export class ApiClient {
+  readonly endpoint: Endpoint;
+
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint;
+  }
+
+  get<T>(path: string, query?: Query): Promise<T> {
+    return this.call<T>('GET', path, query);
+  }
+
+  post<T>(
+    path: string,
+    query?: Query,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<T> {
+    return this.call<T>('POST', path, query, body, headers);
+  }
+
+  delete<T>(path: string, query?: Query): Promise<T> {
+    return this.call<T>('DELETE', path, query);
+  }
+
+  /** @throws DaemonError with the daemon's message, DaemonUnreachableError when none answers */
+  async call<T>(
+    method: string,
+    path: string,
+    query?: Query,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<T> {
+    const response = await this.#send(method, path, query, body, headers);
+    const text = await readAll(response);
+    const status = response.statusCode ?? 0;
+    if (status >= 400) throw new DaemonError(status, messageOf(text, status));
+    return (text === '' ? undefined : parse(text)) as T;
+  }
+
+  /** A reply that is read as it comes: logs, events. */
+  async stream(path: string, query?: Query): Promise<IncomingMessage> {
+    const response = await this.#send('GET', path, query);
+    const status = response.statusCode ?? 0;
+    if (status >= 400) throw new DaemonError(status, messageOf(await readAll(response), status));
+    return response;
+  }
+
+  /** Whether a daemon answers. */
+  async ping(): Promise<boolean> {
+    try {
+      await this.get('/_ping');
+      return true;
+    } catch (error) {
+      if (error instanceof DaemonUnreachableError) return false;
+      throw error;
+    }
+  }
+
+  #send(
+    method: string,
+    path: string,
+    query?: Query,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<IncomingMessage> {
+    const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    return new Promise((resolve, reject) => {
+      const call = request(
+        {
+          ...this.endpoint,
+          method,
+          path: `${API_PREFIX}${path}${queryString(query)}`,
+          timeout: REQUEST_TIMEOUT_MS,
+          headers: {
+            host: 'swarm',
+            ...headers,
+            ...(payload === undefined
+              ? {}
+              : { 'content-type': 'application/json', 'content-length': payload.length }),
+          },
+        },
+        (response) => {
+          call.setTimeout(0);
+          resolve(response);
+        },
+      );
+      call.on('timeout', () =>
+        call.destroy(new Error(`no answer within ${REQUEST_TIMEOUT_MS / 1000} s`)),
+      );
+      call.on('error', (error: NodeJS.ErrnoException) => reject(this.#explain(error)));
+      call.end(payload);
+    });
+  }
+
+  #explain(error: NodeJS.ErrnoException): Error {
+    const where = describeEndpoint(this.endpoint);
+    if (error.code === 'EACCES') {
+      return new DaemonUnreachableError(
+        `permission denied on ${where}: run the command as the user the daemon runs as`,
+      );
+    }
+    if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') {
+      return new DaemonUnreachableError(
+        `no swarm daemon answers at ${where}: start one with 'swarm init', 'swarm join' or 'swarm daemon', or name another with --host`,
+      );
+    }
+    return new Error(`${where}: ${error.message}`);
+  }
+}
+
+function queryString(query: Query = {}): string {
+  const parts = Object.entries(query)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => {
+      const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+      return `${encodeURIComponent(key)}=${encodeURIComponent(text)}`;
+    });
+  return parts.length === 0 ? '' : `?${parts.join('&')}`;
+}
+
+async function readAll(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function messageOf(text: string, status: number): string {
+  const body = parse(text);
+  if (typeof body === 'object' && body !== null && 'message' in body) return String(body.message);
+  return text.trim() || `the daemon answered ${status}`;
+}

@@ -1,0 +1,240 @@
+import type { Node, NodeSpec, Task } from '@swarm/api';
+import { type Command, type CommandContext, type Flags, UsageError } from '../command.js';
+import { parsePairs } from '../flags/values.js';
+import { filterMap } from '../output/filters.js';
+import { formatObject } from '../output/format.js';
+import { prettyNode } from '../output/pretty-node.js';
+import { table } from '../output/table.js';
+import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
+
+const LS: Command = {
+  path: ['node', 'ls'],
+  usage: '[OPTIONS]',
+  about: 'List the nodes of the cluster.',
+  flags: {
+    filter: { type: 'list', short: 'f', about: 'filter output by key=value' },
+    format: { type: 'string', about: 'json, or a template with {{.Field}}' },
+    quiet: { type: 'boolean', short: 'q', about: 'only show ids' },
+  },
+  least: 0,
+  most: 0,
+  async run({ args, client, output }) {
+    const nodes = await client.get<Node[]>('/nodes', { filters: filterMap(args.list('filter')) });
+    const self = (await client.get<{ Swarm: { NodeID: string } }>('/info')).Swarm.NodeID;
+    const sorted = [...nodes].sort((a, b) =>
+      hostname(a).localeCompare(hostname(b), 'en', { numeric: true }),
+    );
+    if (args.boolean('quiet')) {
+      for (const node of sorted) output.line(node.ID);
+      return 0;
+    }
+    const rows = sorted.map((node) => ({
+      ID: node.ID,
+      Self: node.ID === self,
+      Hostname: hostname(node),
+      Status: capital(node.Status.State),
+      Availability: capital(node.Spec.Availability),
+      ManagerStatus: managerStatus(node),
+      EngineVersion: node.Description?.Engine.EngineVersion ?? '',
+    }));
+    const format = args.string('format');
+    if (format !== undefined) {
+      for (const row of rows) output.line(formatObject(format, row));
+      return 0;
+    }
+    output.line(
+      table(
+        ['ID', 'HOSTNAME', 'STATUS', 'AVAILABILITY', 'MANAGER STATUS', 'ENGINE VERSION'],
+        rows.map((row) => [
+          row.Self ? `${row.ID} *` : row.ID,
+          row.Hostname,
+          row.Status,
+          row.Availability,
+          row.ManagerStatus,
+          row.EngineVersion,
+        ]),
+      ),
+    );
+    return 0;
+  },
+};
+
+const INSPECT: Command = {
+  path: ['node', 'inspect'],
+  usage: '[OPTIONS] self|NODE [NODE...]',
+  about: 'Show one or more nodes in full.',
+  flags: {
+    format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' },
+    pretty: { type: 'boolean', about: 'print in a form for people' },
+  },
+  least: 1,
+  async run(context) {
+    const { args, output } = context;
+    const nodes: Node[] = [];
+    for (const name of args.positionals) nodes.push(await getNode(context, name));
+    const format = args.string('format');
+    if (args.boolean('pretty')) for (const node of nodes) output.line(prettyNode(node));
+    else if (format !== undefined)
+      for (const node of nodes) output.line(formatObject(format, node));
+    else output.line(JSON.stringify(nodes, null, 4));
+    return 0;
+  },
+};
+
+const PS: Command = {
+  path: ['node', 'ps'],
+  usage: '[OPTIONS] [NODE...]',
+  about: 'List the tasks of one or more nodes, by default of this one.',
+  flags: TASK_LIST_FLAGS,
+  least: 0,
+  async run(context) {
+    const names = context.args.positionals.length === 0 ? ['self'] : context.args.positionals;
+    const ids: Record<string, true> = {};
+    for (const name of names) ids[(await getNode(context, name)).ID] = true;
+    const filters = { ...filterMap(context.args.list('filter')), node: ids };
+    await printTasks(context, await context.client.get<Task[]>('/tasks', { filters }), Date.now());
+    return 0;
+  },
+};
+
+const UPDATE_FLAGS: Flags = {
+  availability: { type: 'string', about: 'availability: active, pause or drain' },
+  'label-add': { type: 'list', about: 'add or update a node label (key=value)' },
+  'label-rm': { type: 'list', about: 'remove a node label' },
+  role: { type: 'string', about: 'role: worker or manager' },
+};
+
+const UPDATE: Command = {
+  path: ['node', 'update'],
+  usage: '[OPTIONS] NODE',
+  about: 'Update a node.',
+  flags: UPDATE_FLAGS,
+  least: 1,
+  most: 1,
+  async run(context) {
+    const { args, output } = context;
+    const availability = choice('availability', args.string('availability'), [
+      'active',
+      'pause',
+      'drain',
+    ] as const);
+    const role = choice('role', args.string('role'), ['worker', 'manager'] as const);
+    const name = args.positionals[0]!;
+    await changeNode(context, name, (spec) => {
+      const gone = new Set(args.list('label-rm'));
+      const kept = Object.entries(spec.Labels ?? {}).filter(([key]) => !gone.has(key));
+      return {
+        ...spec,
+        Labels: { ...Object.fromEntries(kept), ...parsePairs(args.list('label-add')) },
+        ...(availability === undefined ? {} : { Availability: availability }),
+        ...(role === undefined ? {} : { Role: role }),
+      };
+    });
+    output.line(name);
+    return 0;
+  },
+};
+
+const PROMOTE = roleCommand('promote', 'manager', 'Promote one or more nodes to manager.');
+const DEMOTE = roleCommand('demote', 'worker', 'Demote one or more nodes from manager.');
+
+const RM: Command = {
+  path: ['node', 'rm'],
+  usage: '[OPTIONS] NODE [NODE...]',
+  about: 'Remove one or more nodes from the cluster.',
+  flags: { force: { type: 'boolean', short: 'f', about: 'remove a node that is still up' } },
+  least: 1,
+  async run({ args, client, output }) {
+    let code = 0;
+    for (const name of args.positionals) {
+      try {
+        await client.delete(`/nodes/${encodeURIComponent(name)}`, {
+          force: args.boolean('force') ? 1 : undefined,
+        });
+        output.line(name);
+      } catch (error) {
+        output.error((error as Error).message);
+        code = 1;
+      }
+    }
+    return code;
+  },
+};
+
+export const NODE_COMMANDS: readonly Command[] = [DEMOTE, INSPECT, LS, PROMOTE, PS, RM, UPDATE];
+
+function roleCommand(word: 'promote' | 'demote', role: NodeSpec['Role'], about: string): Command {
+  return {
+    path: ['node', word],
+    usage: 'NODE [NODE...]',
+    about,
+    flags: {},
+    least: 1,
+    async run(context) {
+      let code = 0;
+      for (const name of context.args.positionals) {
+        try {
+          const changed = await changeNode(context, name, (spec) =>
+            spec.Role === role ? undefined : { ...spec, Role: role },
+          );
+          const done =
+            word === 'promote'
+              ? `Node ${name} promoted to a manager in the swarm.`
+              : `Manager ${name} demoted in the swarm.`;
+          context.output.line(changed ? done : `Node ${name} is already a ${role}.`);
+        } catch (error) {
+          context.output.error((error as Error).message);
+          code = 1;
+        }
+      }
+      return code;
+    },
+  };
+}
+
+async function getNode({ client }: CommandContext, name: string): Promise<Node> {
+  const id =
+    name === 'self'
+      ? (await client.get<{ Swarm: { NodeID: string } }>('/info')).Swarm.NodeID
+      : name;
+  if (id === '')
+    throw new UsageError("this node is not part of a cluster: 'swarm init' or 'swarm join' first");
+  return client.get<Node>(`/nodes/${encodeURIComponent(id)}`);
+}
+
+async function changeNode(
+  context: CommandContext,
+  name: string,
+  change: (spec: NodeSpec) => NodeSpec | undefined,
+): Promise<boolean> {
+  const node = await getNode(context, name);
+  const spec = change(node.Spec);
+  if (spec === undefined) return false;
+  await context.client.post(`/nodes/${node.ID}/update`, { version: node.Version.Index }, spec);
+  return true;
+}
+
+function choice<T extends string>(
+  flag: string,
+  value: string | undefined,
+  allowed: readonly T[],
+): T | undefined {
+  if (value === undefined) return undefined;
+  const found = allowed.find((each) => each === value);
+  if (found === undefined)
+    throw new UsageError(`invalid argument '${value}' for --${flag}: use ${allowed.join(', ')}`);
+  return found;
+}
+
+function hostname(node: Node): string {
+  return node.Description?.Hostname ?? '';
+}
+
+function managerStatus(node: Node): string {
+  if (node.ManagerStatus === undefined) return '';
+  return node.ManagerStatus.Leader === true ? 'Leader' : capital(node.ManagerStatus.Reachability);
+}
+
+function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}

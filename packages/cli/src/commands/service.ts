@@ -1,0 +1,319 @@
+import type { Service, ServiceSpec, Task } from '@swarm/api';
+import { DaemonError } from '../client/api-client.js';
+import { type Command, type CommandContext, UsageError } from '../command.js';
+import { CREATE_FLAGS, createSpec } from '../flags/service-create.js';
+import { NOT_YET_FLAGS } from '../flags/service-flags.js';
+import { UPDATE_FLAGS, updateSpec } from '../flags/service-update.js';
+import { filterMap } from '../output/filters.js';
+import { formatObject } from '../output/format.js';
+import { prettyService } from '../output/pretty-service.js';
+import { table } from '../output/table.js';
+import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
+import { waitForService } from '../progress.js';
+import { LOGS } from './service-logs.js';
+
+const ID_WIDTH = 12;
+
+const CREATE: Command = {
+  path: ['service', 'create'],
+  usage: '[OPTIONS] IMAGE [COMMAND] [ARG...]',
+  about:
+    'Create a service. With image "host" the command is one of the host itself (process runtime).',
+  flags: CREATE_FLAGS,
+  notYet: NOT_YET_FLAGS,
+  least: 1,
+  stopAtPositional: true,
+  async run(context) {
+    const { args, client, output } = context;
+    const spec = createSpec(args, context.env);
+    const reply = await client.post<{ ID: string; Warnings?: string[] | null }>(
+      '/services/create',
+      {},
+      spec,
+      registryAuth(context),
+    );
+    for (const warning of reply.Warnings ?? []) output.error(warning);
+    output.line(reply.ID);
+    return args.boolean('detach')
+      ? 0
+      : waitForService(client, reply.ID, output, args.boolean('quiet'));
+  },
+};
+
+const LS: Command = {
+  path: ['service', 'ls'],
+  usage: '[OPTIONS]',
+  about: 'List services.',
+  flags: {
+    filter: { type: 'list', short: 'f', about: 'filter output by key=value' },
+    format: { type: 'string', about: 'json, or a template with {{.Field}}' },
+    quiet: { type: 'boolean', short: 'q', about: 'only show ids' },
+  },
+  least: 0,
+  most: 0,
+  async run({ args, client, output }) {
+    const services = await client.get<Service[]>('/services', {
+      status: true,
+      filters: filterMap(args.list('filter')),
+    });
+    const sorted = [...services].sort((a, b) =>
+      a.Spec.Name.localeCompare(b.Spec.Name, 'en', { numeric: true }),
+    );
+    if (args.boolean('quiet')) {
+      for (const service of sorted) output.line(service.ID.slice(0, ID_WIDTH));
+      return 0;
+    }
+    const rows = sorted.map((service) => ({
+      ID: service.ID.slice(0, ID_WIDTH),
+      Name: service.Spec.Name,
+      Mode: modeName(service.Spec),
+      Replicas: replicasText(service),
+      Image: (service.Spec.TaskTemplate.ContainerSpec?.Image ?? '').replace(
+        /@sha256:[0-9a-f]+$/,
+        '',
+      ),
+      Ports: (service.Endpoint.Ports ?? [])
+        .filter((port) => port.PublishMode === 'ingress')
+        .map((port) => `*:${port.PublishedPort}->${port.TargetPort}/${port.Protocol}`)
+        .join(', '),
+    }));
+    const format = args.string('format');
+    if (format !== undefined) for (const row of rows) output.line(formatObject(format, row));
+    else
+      output.line(
+        table(
+          ['ID', 'NAME', 'MODE', 'REPLICAS', 'IMAGE', 'PORTS'],
+          rows.map((row) => Object.values(row)),
+        ),
+      );
+    return 0;
+  },
+};
+
+const PS: Command = {
+  path: ['service', 'ps'],
+  usage: '[OPTIONS] SERVICE [SERVICE...]',
+  about: 'List the tasks of one or more services.',
+  flags: TASK_LIST_FLAGS,
+  least: 1,
+  async run(context) {
+    const { args, client } = context;
+    const ids: Record<string, true> = {};
+    for (const name of args.positionals)
+      ids[(await client.get<Service>(`/services/${encodeURIComponent(name)}`)).ID] = true;
+    const tasks = await client.get<Task[]>('/tasks', {
+      filters: { ...filterMap(args.list('filter')), service: ids },
+    });
+    await printTasks(context, tasks, Date.now());
+    return 0;
+  },
+};
+
+const INSPECT: Command = {
+  path: ['service', 'inspect'],
+  usage: '[OPTIONS] SERVICE [SERVICE...]',
+  about: 'Show one or more services in full.',
+  flags: {
+    format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' },
+    pretty: { type: 'boolean', about: 'print in a form for people' },
+  },
+  least: 1,
+  async run({ args, client, output }) {
+    const services: Service[] = [];
+    for (const name of args.positionals) {
+      services.push(
+        await client.get<Service>(`/services/${encodeURIComponent(name)}`, {
+          insertDefaults: true,
+        }),
+      );
+    }
+    const format = args.string('format');
+    if (args.boolean('pretty')) for (const service of services) output.line(prettyService(service));
+    else if (format !== undefined)
+      for (const service of services) output.line(formatObject(format, service));
+    else output.line(JSON.stringify(services, null, 4));
+    return 0;
+  },
+};
+
+const SCALE: Command = {
+  path: ['service', 'scale'],
+  usage: 'SERVICE=REPLICAS [SERVICE=REPLICAS...]',
+  about: 'Scale one or more replicated services.',
+  flags: {
+    detach: {
+      type: 'boolean',
+      short: 'd',
+      about: 'exit at once instead of waiting for the services to converge',
+    },
+    quiet: { type: 'boolean', short: 'q', about: 'no progress output' },
+  },
+  least: 1,
+  async run({ args, client, output }) {
+    const wanted = args.positionals.map((item) => {
+      const match = /^(.+)=(\d+)$/.exec(item);
+      if (match === null)
+        throw new UsageError(`invalid scale specifier '${item}': use SERVICE=REPLICAS`);
+      return { name: match[1]!, replicas: Number(match[2]) };
+    });
+    const scaled: string[] = [];
+    let code = 0;
+    for (const { name, replicas } of wanted) {
+      try {
+        scaled.push(
+          await changeService(client, name, (spec) => {
+            if (spec.Mode.Replicated === undefined)
+              throw new UsageError(`${name}: scale can only be used with replicated mode`);
+            return { ...spec, Mode: { Replicated: { Replicas: replicas } } };
+          }),
+        );
+        output.line(`${name} scaled to ${replicas}`);
+      } catch (error) {
+        output.error((error as Error).message);
+        code = 1;
+      }
+    }
+    if (!args.boolean('detach')) {
+      for (const id of scaled)
+        code = Math.max(code, await waitForService(client, id, output, args.boolean('quiet')));
+    }
+    return code;
+  },
+};
+
+const UPDATE: Command = {
+  path: ['service', 'update'],
+  usage: '[OPTIONS] SERVICE',
+  about: 'Update a service.',
+  flags: UPDATE_FLAGS,
+  notYet: NOT_YET_FLAGS,
+  least: 1,
+  most: 1,
+  async run(context) {
+    const { args, client, output } = context;
+    const name = args.positionals[0]!;
+    if (args.boolean('rollback')) return rollback(context, name);
+    const id = await changeService(
+      client,
+      name,
+      (spec) => updateSpec(args, spec, context.env),
+      registryAuth(context),
+    );
+    output.line(name);
+    return args.boolean('detach') ? 0 : waitForService(client, id, output, args.boolean('quiet'));
+  },
+};
+
+const ROLLBACK: Command = {
+  path: ['service', 'rollback'],
+  usage: '[OPTIONS] SERVICE',
+  about: 'Go back to the previous specification of a service.',
+  flags: {
+    detach: {
+      type: 'boolean',
+      short: 'd',
+      about: 'exit at once instead of waiting for the service to converge',
+    },
+    quiet: { type: 'boolean', short: 'q', about: 'no progress output' },
+  },
+  least: 1,
+  most: 1,
+  run: (context) => rollback(context, context.args.positionals[0]!),
+};
+
+const RM: Command = {
+  path: ['service', 'rm'],
+  usage: 'SERVICE [SERVICE...]',
+  about: 'Remove one or more services.',
+  flags: {},
+  least: 1,
+  async run({ args, client, output }) {
+    let code = 0;
+    for (const name of args.positionals) {
+      try {
+        await client.delete(`/services/${encodeURIComponent(name)}`);
+        output.line(name);
+      } catch (error) {
+        output.error((error as Error).message);
+        code = 1;
+      }
+    }
+    return code;
+  },
+};
+
+export const SERVICE_COMMANDS: readonly Command[] = [
+  CREATE,
+  INSPECT,
+  LOGS,
+  LS,
+  PS,
+  RM,
+  ROLLBACK,
+  SCALE,
+  UPDATE,
+];
+
+/** Tries again when somebody else changed the service in between, this often at the most. */
+const CHANGE_ATTEMPTS = 5;
+
+/** Reads a service's spec, changes it, writes it back; returns the service's id. */
+async function changeService(
+  client: CommandContext['client'],
+  name: string,
+  change: (spec: ServiceSpec) => ServiceSpec,
+  headers: Record<string, string> = {},
+): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    const service = await client.get<Service>(`/services/${encodeURIComponent(name)}`);
+    const query = { version: service.Version.Index, registryAuthFrom: 'spec' };
+    try {
+      await client.post(`/services/${service.ID}/update`, query, change(service.Spec), headers);
+      return service.ID;
+    } catch (error) {
+      const stale =
+        error instanceof DaemonError && error.message.includes('update out of sequence');
+      if (!stale || attempt === CHANGE_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function rollback({ args, client, output }: CommandContext, name: string): Promise<number> {
+  const service = await client.get<Service>(`/services/${encodeURIComponent(name)}`);
+  await client.post(
+    `/services/${service.ID}/update`,
+    { version: service.Version.Index, rollback: 'previous' },
+    service.Spec,
+  );
+  output.line(name);
+  return args.boolean('detach')
+    ? 0
+    : waitForService(client, service.ID, output, args.boolean('quiet'));
+}
+
+/** Credentials of `docker login`, when asked to send them. */
+function registryAuth({ args, env }: CommandContext): Record<string, string> {
+  if (!args.boolean('with-registry-auth')) return {};
+  const auth = env.SWARM_REGISTRY_AUTH;
+  if (auth === undefined) {
+    throw new UsageError(
+      '--with-registry-auth: put the registry credentials (base64 JSON, as in X-Registry-Auth) in $SWARM_REGISTRY_AUTH',
+    );
+  }
+  return { 'x-registry-auth': auth };
+}
+
+export function modeName(spec: ServiceSpec): string {
+  if (spec.Mode.Global !== undefined) return 'global';
+  if (spec.Mode.ReplicatedJob !== undefined) return 'replicated job';
+  if (spec.Mode.GlobalJob !== undefined) return 'global job';
+  return 'replicated';
+}
+
+function replicasText(service: Service): string {
+  const status = service.ServiceStatus;
+  if (status === undefined) return '';
+  const most = service.Spec.TaskTemplate.Placement?.MaxReplicas ?? 0;
+  const limit = most > 0 ? ` (max ${most} per node)` : '';
+  return `${status.RunningTasks}/${status.DesiredTasks}${limit}`;
+}

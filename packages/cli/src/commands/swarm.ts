@@ -1,0 +1,224 @@
+import type { Cluster, Node } from '@swarm/api';
+import type { ApiClient } from '../client/api-client.js';
+import { type Command, type Flags, UsageError } from '../command.js';
+import { ensureDaemon } from '../daemon/start-in-background.js';
+import { oneOf } from '../flags/task-template.js';
+import { parseCount, parseDuration } from '../flags/values.js';
+
+interface SwarmInfo {
+  readonly NodeID: string;
+  readonly NodeAddr: string;
+  readonly LocalNodeState: string;
+  readonly ControlAvailable: boolean;
+  readonly RemoteManagers?: { Addr: string }[] | null;
+  readonly Error?: string;
+}
+
+const ADDRESS_FLAGS: Flags = {
+  'advertise-addr': {
+    type: 'string',
+    about: 'address other nodes reach this one at (IP or interface, with optional :PORT)',
+  },
+  availability: {
+    type: 'string',
+    about: 'availability: active, pause or drain',
+    default: 'active',
+  },
+  'data-path-addr': {
+    type: 'string',
+    about: "address for tasks' traffic between nodes (default: the advertised one)",
+  },
+  'listen-addr': { type: 'string', about: 'address to listen on', default: '0.0.0.0:2377' },
+};
+
+const INIT: Command = {
+  path: ['init'],
+  usage: '[OPTIONS]',
+  about:
+    'Make this host the first manager of a new cluster. Starts the daemon in the background if none runs.',
+  flags: {
+    ...ADDRESS_FLAGS,
+    'cert-expiry': { type: 'string', about: 'validity of node certificates', default: '2160h' },
+    'dispatcher-heartbeat': { type: 'string', about: 'heartbeat period of nodes', default: '1s' },
+    'snapshot-interval': {
+      type: 'string',
+      about: 'log entries between snapshots',
+      default: '10000',
+    },
+    'task-history-limit': { type: 'string', about: 'old tasks kept per slot', default: '5' },
+  },
+  notYet: [
+    'autolock',
+    'data-path-port',
+    'default-addr-pool',
+    'default-addr-pool-mask-length',
+    'external-ca',
+    'force-new-cluster',
+    'max-snapshots',
+  ],
+  least: 0,
+  most: 0,
+  async run({ args, client, output, env, uid }) {
+    await ensureDaemon(client, env, uid, output);
+    const history = args.string('task-history-limit');
+    const snapshot = args.string('snapshot-interval');
+    const heartbeat = args.string('dispatcher-heartbeat');
+    const expiry = args.string('cert-expiry');
+    const nodeId = await client.post<string>(
+      '/swarm/init',
+      {},
+      {
+        ...addresses(
+          args.string('listen-addr'),
+          args.string('advertise-addr'),
+          args.string('data-path-addr'),
+        ),
+        ForceNewCluster: false,
+        Availability: availability(args.string('availability')),
+        Spec: {
+          Orchestration:
+            history === undefined
+              ? {}
+              : { TaskHistoryRetentionLimit: parseCount('task-history-limit', history) },
+          Raft:
+            snapshot === undefined
+              ? {}
+              : { SnapshotInterval: parseCount('snapshot-interval', snapshot) },
+          Dispatcher:
+            heartbeat === undefined
+              ? {}
+              : { HeartbeatPeriod: parseDuration('dispatcher-heartbeat', heartbeat) },
+          CAConfig:
+            expiry === undefined ? {} : { NodeCertExpiry: parseDuration('cert-expiry', expiry) },
+          EncryptionConfig: { AutoLockManagers: false },
+        },
+      },
+    );
+    output.line(`Swarm initialized: current node (${nodeId}) is now a manager.\n`);
+    output.line(await joinCommand(client, 'worker'));
+    output.line(
+      "\nTo add a manager to this swarm, run 'swarm join-token manager' and follow the instructions.",
+    );
+    return 0;
+  },
+};
+
+const JOIN: Command = {
+  path: ['join'],
+  usage: '[OPTIONS] HOST:PORT',
+  about:
+    'Join this host to a cluster, as worker or manager by the token. Starts the daemon in the background if none runs.',
+  flags: {
+    ...ADDRESS_FLAGS,
+    token: { type: 'string', about: 'token for entry into the cluster (required)' },
+  },
+  least: 1,
+  most: 1,
+  async run({ args, client, output, env, uid }) {
+    const token = args.string('token');
+    if (token === undefined)
+      throw new UsageError(
+        "a token is needed: 'swarm join-token worker' on a manager prints the whole command",
+      );
+    await ensureDaemon(client, env, uid, output);
+    await client.post(
+      '/swarm/join',
+      {},
+      {
+        ...addresses(
+          args.string('listen-addr'),
+          args.string('advertise-addr'),
+          args.string('data-path-addr'),
+        ),
+        RemoteAddrs: [args.positionals[0]!],
+        JoinToken: token,
+        Availability: availability(args.string('availability')),
+      },
+    );
+    const { Swarm } = await client.get<{ Swarm: SwarmInfo }>('/info');
+    output.line(`This node joined a swarm as a ${Swarm.ControlAvailable ? 'manager' : 'worker'}.`);
+    return 0;
+  },
+};
+
+const JOIN_TOKEN: Command = {
+  path: ['join-token'],
+  usage: '[OPTIONS] (worker|manager)',
+  about: 'Show or rotate the join tokens.',
+  flags: {
+    quiet: { type: 'boolean', short: 'q', about: 'only print the token' },
+    rotate: { type: 'boolean', about: 'make a new token; the old one admits nobody any more' },
+  },
+  least: 1,
+  most: 1,
+  async run({ args, client, output }) {
+    const role = oneOf('role', args.positionals[0]!, ['worker', 'manager']);
+    if (args.boolean('rotate')) {
+      const swarm = await client.get<Cluster>('/swarm');
+      const query = {
+        version: swarm.Version.Index,
+        rotateWorkerToken: role === 'worker',
+        rotateManagerToken: role === 'manager',
+        rotateManagerUnlockKey: false,
+      };
+      await client.post('/swarm/update', query, swarm.Spec);
+      if (!args.boolean('quiet')) output.line(`Successfully rotated ${role} join token.\n`);
+    }
+    if (args.boolean('quiet')) output.line(tokenOf(await client.get<Cluster>('/swarm'), role));
+    else output.line(`${await joinCommand(client, role)}\n`);
+    return 0;
+  },
+};
+
+const LEAVE: Command = {
+  path: ['leave'],
+  usage: '[OPTIONS]',
+  about: 'Leave the cluster: stops the tasks of this node and forgets the cluster.',
+  flags: {
+    force: {
+      type: 'boolean',
+      short: 'f',
+      about: 'leave even as a manager, whatever it means for the cluster',
+    },
+  },
+  least: 0,
+  most: 0,
+  async run({ args, client, output }) {
+    await client.post('/swarm/leave', { force: args.boolean('force') ? 1 : undefined });
+    output.line('Node left the swarm.');
+    return 0;
+  },
+};
+
+export const SWARM_COMMANDS: readonly Command[] = [INIT, JOIN, JOIN_TOKEN, LEAVE];
+
+function addresses(
+  listen: string | undefined,
+  advertise: string | undefined,
+  dataPath: string | undefined,
+): object {
+  return {
+    ListenAddr: listen ?? '0.0.0.0:2377',
+    AdvertiseAddr: advertise ?? '',
+    DataPathAddr: dataPath ?? '',
+    DataPathPort: 0,
+  };
+}
+
+function availability(text: string | undefined): string {
+  return text === undefined ? '' : oneOf('availability', text, ['active', 'pause', 'drain']);
+}
+
+async function joinCommand(client: ApiClient, role: 'worker' | 'manager'): Promise<string> {
+  const { Swarm } = await client.get<{ Swarm: SwarmInfo }>('/info');
+  const node = await client.get<Node>(`/nodes/${Swarm.NodeID}`);
+  const address = node.ManagerStatus?.Addr;
+  if (address === undefined)
+    throw new UsageError('no manager address known; run this on a manager');
+  const token = tokenOf(await client.get<Cluster>('/swarm'), role);
+  return `To add a ${role} to this swarm, run the following command:\n\n    swarm join --token ${token} ${address}`;
+}
+
+function tokenOf(swarm: Cluster, role: 'worker' | 'manager'): string {
+  return role === 'worker' ? swarm.JoinTokens.Worker : swarm.JoinTokens.Manager;
+}

@@ -1,0 +1,136 @@
+import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
+import type { Command } from '../command.js';
+import { formatObject } from '../output/format.js';
+import { goDuration } from '../output/time.js';
+import { VERSION } from '../version.js';
+
+interface Info {
+  readonly Name?: string;
+  readonly ServerVersion?: string;
+  readonly OperatingSystem?: string;
+  readonly Architecture?: string;
+  readonly NCPU?: number;
+  readonly MemTotal?: number;
+  readonly Swarm: {
+    readonly NodeID: string;
+    readonly NodeAddr: string;
+    readonly LocalNodeState: string;
+    readonly ControlAvailable: boolean;
+    readonly Error: string;
+    readonly Nodes?: number;
+    readonly Managers?: number;
+    readonly RemoteManagers?: { Addr: string }[] | null;
+    readonly Cluster?: {
+      readonly ID: string;
+      readonly Spec: {
+        readonly Orchestration: { readonly TaskHistoryRetentionLimit?: number };
+        readonly Raft: {
+          readonly SnapshotInterval?: number;
+          readonly HeartbeatTick?: number;
+          readonly ElectionTick?: number;
+        };
+        readonly Dispatcher: { readonly HeartbeatPeriod?: number };
+        readonly CAConfig: { readonly NodeCertExpiry?: number };
+      };
+    };
+    readonly Warnings?: string[] | null;
+  };
+}
+
+const INFO: Command = {
+  path: ['info'],
+  usage: '[OPTIONS]',
+  about: 'Show what the daemon knows of itself and its cluster.',
+  flags: { format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' } },
+  least: 0,
+  most: 0,
+  async run({ args, client, output }) {
+    const info = await client.get<Info>('/info');
+    const format = args.string('format');
+    output.line(format === undefined ? prettyInfo(info) : formatObject(format, info));
+    for (const warning of info.Swarm.Warnings ?? []) output.error(`WARNING: ${warning}`);
+    return 0;
+  },
+};
+
+const VERSION_COMMAND: Command = {
+  path: ['version'],
+  usage: '[OPTIONS]',
+  about: 'Show the versions of client and daemon.',
+  flags: { format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' } },
+  least: 0,
+  most: 0,
+  async run({ args, client, output }) {
+    const Client = {
+      Version: VERSION,
+      Node: process.version,
+      Os: process.platform,
+      Arch: process.arch,
+    };
+    const Server = await serverVersion(client);
+    const format = args.string('format');
+    if (format !== undefined) {
+      output.line(formatObject(format, { Client, Server }));
+      return 0;
+    }
+    output.line(
+      `Client:\n Version:     ${Client.Version}\n Node:        ${Client.Node}\n OS/Arch:     ${Client.Os}/${Client.Arch}`,
+    );
+    if (Server === null) output.line('\nServer: no daemon answers');
+    else
+      output.line(
+        `\nServer:\n Version:     ${Server.Version}\n API version: ${Server.ApiVersion} (minimum ${Server.MinAPIVersion})`,
+      );
+    return 0;
+  },
+};
+
+export const SYSTEM_COMMANDS: readonly Command[] = [INFO, VERSION_COMMAND];
+
+async function serverVersion(
+  client: ApiClient,
+): Promise<{ Version: string; ApiVersion: string; MinAPIVersion: string } | null> {
+  try {
+    return await client.get('/version');
+  } catch (error) {
+    if (error instanceof DaemonUnreachableError) return null;
+    throw error;
+  }
+}
+
+function prettyInfo(info: Info): string {
+  const { Swarm: swarm } = info;
+  const lines = [`Server Version: ${info.ServerVersion ?? ''}`, `Swarm: ${swarm.LocalNodeState}`];
+  if (swarm.LocalNodeState !== 'inactive') {
+    lines.push(` NodeID: ${swarm.NodeID}`);
+    if (swarm.Error !== '') lines.push(` Error: ${swarm.Error}`);
+    lines.push(` Is Manager: ${swarm.ControlAvailable}`);
+    const cluster = swarm.Cluster;
+    if (swarm.ControlAvailable && cluster !== undefined) {
+      lines.push(
+        ` ClusterID: ${cluster.ID}`,
+        ` Managers: ${swarm.Managers ?? 0}`,
+        ` Nodes: ${swarm.Nodes ?? 0}`,
+        ' Orchestration:',
+        `  Task History Retention Limit: ${cluster.Spec.Orchestration.TaskHistoryRetentionLimit ?? 5}`,
+        ' Raft:',
+        `  Snapshot Interval: ${cluster.Spec.Raft.SnapshotInterval ?? 10000}`,
+        ' Dispatcher:',
+        `  Heartbeat Period: ${goDuration(cluster.Spec.Dispatcher.HeartbeatPeriod ?? 1e9)}`,
+        ' CA Configuration:',
+        `  Expiry Duration: ${goDuration(cluster.Spec.CAConfig.NodeCertExpiry ?? 0)}`,
+      );
+    }
+    lines.push(` Node Address: ${swarm.NodeAddr}`);
+    const managers = swarm.RemoteManagers ?? [];
+    if (managers.length > 0)
+      lines.push(' Manager Addresses:', ...managers.map((manager) => `  ${manager.Addr}`).sort());
+  }
+  if (info.OperatingSystem !== undefined) lines.push(`Operating System: ${info.OperatingSystem}`);
+  if (info.Architecture !== undefined) lines.push(`Architecture: ${info.Architecture}`);
+  if (info.NCPU !== undefined) lines.push(`CPUs: ${info.NCPU}`);
+  if (info.MemTotal !== undefined)
+    lines.push(`Total Memory: ${(info.MemTotal / 1024 ** 3).toFixed(2)}GiB`);
+  if (info.Name !== undefined) lines.push(`Name: ${info.Name}`);
+  return lines.join('\n');
+}

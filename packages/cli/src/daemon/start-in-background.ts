@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
+import type { Output } from '../command.js';
+import { defaultDataRoot } from './options.js';
+
+const START_TIMEOUT_MS = 15_000;
+const POLL_MS = 50;
+
+/** Uses the daemon that answers, or starts one in the background and waits until it does. */
+export async function ensureDaemon(
+  client: ApiClient,
+  env: NodeJS.ProcessEnv,
+  uid: number,
+  output: Output,
+): Promise<void> {
+  if (await client.ping()) return;
+  const socket = client.endpoint.socketPath;
+  if (socket === undefined)
+    throw new DaemonUnreachableError(
+      'no daemon answers there; a daemon can only be started on this host',
+    );
+  const dataRoot = defaultDataRoot(env, uid);
+  mkdirSync(dataRoot, { recursive: true, mode: 0o700 });
+  mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
+  const logPath = join(dataRoot, 'daemon.log');
+  const log = openSync(logPath, 'a', 0o600);
+  const child = spawn(process.execPath, [process.argv[1]!, 'daemon', '--socket', socket], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: '/',
+    env,
+  });
+  let exit: string | undefined;
+  child.on('error', (error) => {
+    exit = error.message;
+  });
+  child.on('exit', (code) => {
+    exit = `it ended with code ${code}`;
+  });
+  child.unref();
+  const end = performance.now() + START_TIMEOUT_MS;
+  while (!(await client.ping())) {
+    if (exit !== undefined) throw new Error(`the daemon did not start: ${exit}; see ${logPath}`);
+    if (performance.now() > end)
+      throw new Error(
+        `the daemon does not answer after ${START_TIMEOUT_MS / 1000} s; see ${logPath}`,
+      );
+    await delay(POLL_MS);
+  }
+  output.error(`Started the swarm daemon in the background (log: ${logPath}).`);
+}

@@ -1,0 +1,86 @@
+import type { PortConfig, PortProtocol } from '@swarm/api';
+import { UsageError } from '../command.js';
+import { parseFields } from './values.js';
+
+/**
+ * One `--publish` value: `[PUBLISHED:]TARGET[/tcp|udp|sctp]` with ranges, or
+ * `published=,target=,protocol=,mode=ingress|host`.
+ */
+export function parsePublish(text: string): PortConfig[] {
+  return text.includes('=') ? [parseLong(text)] : parseShort(text);
+}
+
+function parseLong(text: string): PortConfig {
+  let target: number | undefined;
+  let published: number | undefined;
+  let protocol: PortProtocol = 'tcp';
+  let mode: 'ingress' | 'host' = 'ingress';
+  for (const [key, value] of parseFields('publish', text)) {
+    if (value === undefined) throw bad(text, `field '${key}' has no value`);
+    if (key === 'target') target = port(text, value);
+    else if (key === 'published') published = port(text, value);
+    else if (key === 'protocol') protocol = protocolOf(text, value);
+    else if (key === 'mode') {
+      if (value !== 'ingress' && value !== 'host')
+        throw bad(text, `mode is ingress or host, not '${value}'`);
+      mode = value;
+    } else throw bad(text, `unknown field '${key}': use target, published, protocol and mode`);
+  }
+  if (target === undefined) throw bad(text, "field 'target' is missing");
+  return config(protocol, target, published, mode);
+}
+
+function parseShort(text: string): PortConfig[] {
+  const [ports, suffix, ...rest] = text.split('/');
+  if (ports === undefined || rest.length > 0) throw bad(text, 'too many slashes');
+  const protocol = suffix === undefined ? 'tcp' : protocolOf(text, suffix);
+  const parts = ports.split(':');
+  if (parts.length > 2)
+    throw bad(text, 'hostip is not supported; a port is published on every address of every node');
+  const targets = range(text, parts.at(-1)!);
+  if (parts.length === 1 || parts[0] === '')
+    return targets.map((target) => config(protocol, target, undefined, 'ingress'));
+  const published = range(text, parts[0]!);
+  if (published.length !== targets.length)
+    throw bad(text, 'the ranges of published and target ports differ in length');
+  return targets.map((target, i) => config(protocol, target, published[i], 'ingress'));
+}
+
+function config(
+  Protocol: PortProtocol,
+  TargetPort: number,
+  PublishedPort: number | undefined,
+  PublishMode: 'ingress' | 'host',
+): PortConfig {
+  return {
+    Protocol,
+    TargetPort,
+    ...(PublishedPort === undefined ? {} : { PublishedPort }),
+    PublishMode,
+  };
+}
+
+function range(text: string, part: string): number[] {
+  const [first, last, ...rest] = part.split('-');
+  if (rest.length > 0) throw bad(text, `bad range '${part}'`);
+  const from = port(text, first!);
+  const to = last === undefined ? from : port(text, last);
+  if (to < from) throw bad(text, `bad range '${part}'`);
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+}
+
+function port(text: string, value: string): number {
+  const number = Number(value);
+  if (!/^\d+$/.test(value) || number < 1 || number > 65535)
+    throw bad(text, `invalid port '${value}': 1 to 65535`);
+  return number;
+}
+
+function protocolOf(text: string, value: string): PortProtocol {
+  if (value === 'tcp' || value === 'udp' || value === 'sctp') return value;
+  throw bad(text, `protocol is tcp, udp or sctp, not '${value}'`);
+}
+
+function bad(text: string, why: string): UsageError {
+  return new UsageError(`invalid argument '${text}' for --publish: ${why}`);
+}

@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs';
+import type { ContainerSpec, Placement, ServiceMode, ServiceSpec, TaskSpec } from '@swarm/api';
+import { type Arguments, type Flags, UsageError } from '../command.js';
+import { environment, hostLine, parsePreference, parseUlimit } from './lists.js';
+import { parseMount } from './mount.js';
+import { parsePublish } from './publish.js';
+import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
+import {
+  applyContainerFlags,
+  applyTaskFlags,
+  type Mutable,
+  updateConfig,
+} from './task-template.js';
+import { parseCount, parsePairs } from './values.js';
+
+export const CREATE_FLAGS: Flags = {
+  ...COMMON_SERVICE_FLAGS,
+  ...Object.fromEntries(
+    Object.entries(LIST_FLAGS).map(([name, flag]) => [name, { type: 'list', ...flag } as const]),
+  ),
+  'env-file': { type: 'list', about: 'read environment variables from a file' },
+  mode: { type: 'string', about: 'service mode: replicated or global', default: 'replicated' },
+  name: { type: 'string', about: 'service name' },
+  'with-registry-auth': { type: 'boolean', about: 'send registry authentication to the nodes' },
+};
+
+/** The spec that `service create` asks for. Defaults are the daemon's. */
+export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec {
+  const [image, ...command] = args.positionals;
+  const container: Mutable<ContainerSpec> = { Image: image! };
+  if (command.length > 0) container.Args = command;
+  applyContainerFlags(args, container);
+  applyContainerLists(args, container, env);
+  const task: Mutable<TaskSpec> = { ContainerSpec: container, ForceUpdate: 0 };
+  applyTaskFlags(args, task);
+  const placement = placementOf(args);
+  if (placement !== undefined) task.Placement = placement;
+  const update = updateConfig(args, 'update', undefined);
+  const rollback = updateConfig(args, 'rollback', undefined);
+  const ports = args.list('publish').flatMap(parsePublish);
+  const endpointMode = args.string('endpoint-mode') as 'vip' | undefined;
+  return {
+    Name: args.string('name') ?? '',
+    Labels: parsePairs(args.list('label')),
+    TaskTemplate: task,
+    Mode: modeOf(args),
+    ...(update === undefined ? {} : { UpdateConfig: update }),
+    ...(rollback === undefined ? {} : { RollbackConfig: rollback }),
+    ...(ports.length === 0 && endpointMode === undefined
+      ? {}
+      : {
+          EndpointSpec: {
+            Mode: endpointMode ?? 'vip',
+            ...(ports.length === 0 ? {} : { Ports: ports }),
+          },
+        }),
+  };
+}
+
+function applyContainerLists(
+  args: Arguments,
+  container: Mutable<ContainerSpec>,
+  env: NodeJS.ProcessEnv,
+): void {
+  const variables = [...args.list('env-file').flatMap(readEnvFile), ...args.list('env')];
+  if (variables.length > 0) container.Env = environment(variables, env);
+  const given = <T>(flag: string, map: (item: string) => T): T[] | undefined => {
+    const items = args.list(flag).map(map);
+    return items.length === 0 ? undefined : items;
+  };
+  const same = (item: string) => item;
+  const labels = args.list('container-label');
+  if (labels.length > 0) container.Labels = parsePairs(labels);
+  const sysctls = args.list('sysctl');
+  if (sysctls.length > 0) container.Sysctls = parsePairs(sysctls);
+  assign(container, 'CapabilityAdd', given('cap-add', same));
+  assign(container, 'CapabilityDrop', given('cap-drop', same));
+  assign(container, 'Groups', given('group', same));
+  assign(container, 'Hosts', given('host', hostLine));
+  assign(container, 'Mounts', given('mount', parseMount));
+  assign(container, 'Ulimits', given('ulimit', parseUlimit));
+  const dns: Mutable<NonNullable<ContainerSpec['DNSConfig']>> = {};
+  assign(dns, 'Nameservers', given('dns', same));
+  assign(dns, 'Options', given('dns-option', same));
+  assign(dns, 'Search', given('dns-search', same));
+  if (Object.keys(dns).length > 0) container.DNSConfig = dns;
+}
+
+function placementOf(args: Arguments): Placement | undefined {
+  const placement: Mutable<Placement> = {};
+  const constraints = args.list('constraint');
+  if (constraints.length > 0) placement.Constraints = [...constraints];
+  const preferences = args.list('placement-pref').map(parsePreference);
+  if (preferences.length > 0) placement.Preferences = preferences;
+  const most = args.string('replicas-max-per-node');
+  if (most !== undefined) placement.MaxReplicas = parseCount('replicas-max-per-node', most);
+  return Object.keys(placement).length === 0 ? undefined : placement;
+}
+
+function modeOf(args: Arguments): ServiceMode {
+  const mode = args.string('mode') ?? 'replicated';
+  const replicas = args.string('replicas');
+  if (mode === 'replicated') {
+    return {
+      Replicated: { Replicas: replicas === undefined ? 1 : parseCount('replicas', replicas) },
+    };
+  }
+  if (mode === 'global') {
+    if (replicas !== undefined)
+      throw new UsageError('replicas can only be used with replicated mode');
+    return { Global: {} };
+  }
+  if (mode === 'replicated-job' || mode === 'global-job') {
+    throw new UsageError(`mode '${mode}' is not supported yet: use replicated or global`);
+  }
+  throw new UsageError(`Unknown mode: ${mode}, only replicated and global supported`);
+}
+
+function readEnvFile(path: string): string[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--env-file: ${(error as Error).message}`);
+  }
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.trimStart())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+function assign<T, K extends keyof T>(target: T, field: K, value: T[K] | undefined): void {
+  if (value !== undefined) target[field] = value;
+}

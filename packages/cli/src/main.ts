@@ -1,0 +1,103 @@
+import { ApiClient, DaemonError, DaemonUnreachableError } from './client/api-client.js';
+import { resolveEndpoint } from './client/endpoint.js';
+import { type Command, type Output, UsageError } from './command.js';
+import { NODE_COMMANDS } from './commands/node.js';
+import { SERVICE_COMMANDS } from './commands/service.js';
+import { SWARM_COMMANDS } from './commands/swarm.js';
+import { SYSTEM_COMMANDS } from './commands/system.js';
+import { DAEMON } from './daemon/command.js';
+import { parseArguments } from './parse.js';
+import { table } from './output/table.js';
+import { VERSION } from './version.js';
+
+export const COMMANDS: readonly Command[] = [
+  ...SWARM_COMMANDS,
+  DAEMON,
+  ...SYSTEM_COMMANDS,
+  ...NODE_COMMANDS,
+  ...SERVICE_COMMANDS,
+];
+
+/** Runs one command line; returns the exit code. Never throws. */
+export async function main(argv: readonly string[], output: Output = terminal()): Promise<number> {
+  try {
+    return await dispatch(argv, output);
+  } catch (error) {
+    if (error instanceof UsageError || error instanceof DaemonUnreachableError)
+      output.error(error.message);
+    else if (error instanceof DaemonError)
+      output.error(`Error response from daemon: ${error.message}`);
+    else output.error(error instanceof Error ? error.message : String(error));
+    return 1;
+  }
+}
+
+async function dispatch(argv: readonly string[], output: Output): Promise<number> {
+  const words = withoutSwarm(argv);
+  if (words.length === 0 || words[0] === '--help' || words[0] === '-h' || words[0] === 'help') {
+    output.line(overview());
+    return 0;
+  }
+  if (words[0] === '--version' || words[0] === '-v') {
+    output.line(`swarm version ${VERSION}`);
+    return 0;
+  }
+  const { host, rest } = leadingHost(words);
+  const command = COMMANDS.find((each) => each.path.every((word, i) => rest[i] === word));
+  if (command === undefined) {
+    const group = COMMANDS.filter((each) => each.path.length > 1 && each.path[0] === rest[0]);
+    if (group.length > 0 && (rest[1] === undefined || rest[1] === '--help')) {
+      output.line(list(group));
+      return rest[1] === undefined ? 1 : 0;
+    }
+    const given = group.length > 0 ? `${rest[0]} ${rest[1]}` : rest[0];
+    throw new UsageError(`swarm: '${given}' is not a swarm command.\nSee 'swarm --help'.`);
+  }
+  const args = await parseArguments(command, rest.slice(command.path.length), output.line);
+  if (args === undefined) return 0;
+  const uid = process.getuid?.() ?? 0;
+  const client = new ApiClient(resolveEndpoint(args.string('host') ?? host, process.env, uid));
+  return (await command.run({ args, client, output, env: process.env, uid })) ?? 0;
+}
+
+/** `swarm swarm init` is taken for `swarm init`, for fingers used to Docker. */
+function withoutSwarm(argv: readonly string[]): readonly string[] {
+  return argv[0] === 'swarm' ? argv.slice(1) : argv;
+}
+
+function leadingHost(words: readonly string[]): {
+  host: string | undefined;
+  rest: readonly string[];
+} {
+  if ((words[0] === '--host' || words[0] === '-H') && words[1] !== undefined)
+    return { host: words[1], rest: words.slice(2) };
+  if (words[0]?.startsWith('--host=') === true)
+    return { host: words[0].slice('--host='.length), rest: words.slice(1) };
+  return { host: undefined, rest: words };
+}
+
+function overview(): string {
+  return `Usage: swarm [--host unix://PATH] COMMAND\n\nTurns Linux hosts into one cluster that runs services.\n\n${list(COMMANDS)}\n\nRun 'swarm COMMAND --help' for more on a command.`;
+}
+
+function list(commands: readonly Command[]): string {
+  return table(
+    ['COMMAND', ''],
+    commands.map((command) => [command.path.join(' '), command.about]),
+  );
+}
+
+function terminal(): Output {
+  // A reader that goes away (a pager, `head`) is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  return {
+    line: (text) => process.stdout.write(`${text}\n`),
+    error: (text) => process.stderr.write(`${text}\n`),
+    write: (chunk) => process.stdout.write(chunk),
+    writeError: (chunk) => process.stderr.write(chunk),
+    isTerminal: process.stdout.isTTY === true,
+  };
+}

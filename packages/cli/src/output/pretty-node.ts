@@ -1,0 +1,48 @@
+import type { Node } from '@swarm/api';
+
+/** A node in a form for people, in the order Docker prints it. */
+export function prettyNode(node: Node): string {
+  const description = node.Description;
+  const lines = [`ID:\t\t\t${node.ID}`];
+  const labels = Object.entries(node.Spec.Labels ?? {});
+  if (labels.length > 0)
+    lines.push('Labels:', ...labels.map(([key, value]) => ` - ${key}=${value}`));
+  lines.push(
+    `Hostname:              \t${description?.Hostname ?? ''}`,
+    `Joined at:             \t${node.CreatedAt}`,
+    'Status:',
+    ` State:\t\t\t${capital(node.Status.State)}`,
+  );
+  if (node.Status.Message !== undefined && node.Status.Message !== '')
+    lines.push(` Message:\t\t${node.Status.Message}`);
+  lines.push(
+    ` Availability:         \t${capital(node.Spec.Availability)}`,
+    ` Address:\t\t${node.Status.Addr}`,
+  );
+  if (node.ManagerStatus !== undefined) {
+    lines.push(
+      'Manager Status:',
+      ` Address:\t\t${node.ManagerStatus.Addr}`,
+      ` Raft Status:\t\t${capital(node.ManagerStatus.Reachability)}`,
+      ` Leader:\t\t${node.ManagerStatus.Leader === true ? 'Yes' : 'No'}`,
+    );
+  }
+  if (description !== undefined) {
+    lines.push(
+      'Platform:',
+      ` Operating System:\t${description.Platform.OS}`,
+      ` Architecture:\t\t${description.Platform.Architecture}`,
+      'Resources:',
+      ` CPUs:\t\t\t${(description.Resources.NanoCPUs ?? 0) / 1e9}`,
+      ` Memory:\t\t${((description.Resources.MemoryBytes ?? 0) / 1024 ** 3).toFixed(2)}GiB`,
+      `Engine Version:\t\t${description.Engine.EngineVersion}`,
+    );
+    if (description.Runtime !== undefined) lines.push(`Runtime:\t\t${description.Runtime}`);
+    if (description.MeshBackend !== undefined) lines.push(`Mesh:\t\t\t${description.MeshBackend}`);
+  }
+  return lines.join('\n');
+}
+
+function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}

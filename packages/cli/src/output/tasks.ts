@@ -1,0 +1,121 @@
+import type { Node, PortConfig, Task } from '@swarm/api';
+import type { ApiClient } from '../client/api-client.js';
+import type { CommandContext, Flags } from '../command.js';
+import { formatObject } from './format.js';
+import { table } from './table.js';
+import { humanDuration } from './time.js';
+
+/** Flags of every command that lists tasks. */
+export const TASK_LIST_FLAGS: Flags = {
+  filter: { type: 'list', short: 'f', about: 'filter output by key=value' },
+  format: { type: 'string', about: 'json, or a template with {{.Field}}' },
+  'no-resolve': { type: 'boolean', about: 'do not map ids to names' },
+  'no-trunc': { type: 'boolean', about: 'do not shorten output' },
+  quiet: { type: 'boolean', short: 'q', about: 'only show task ids' },
+};
+
+const ID_WIDTH = 12;
+const ERROR_WIDTH = 30;
+
+/** Prints tasks as `service ps` and `node ps` do: by service and slot, newest first, older ones as history. */
+export async function printTasks(
+  context: CommandContext,
+  tasks: readonly Task[],
+  now: number,
+): Promise<void> {
+  const { args, output, client } = context;
+  const sorted = [...tasks].sort(
+    (a, b) =>
+      a.ServiceID.localeCompare(b.ServiceID) ||
+      (a.Slot ?? 0) - (b.Slot ?? 0) ||
+      slotKey(a).localeCompare(slotKey(b)) ||
+      b.CreatedAt.localeCompare(a.CreatedAt),
+  );
+  if (args.boolean('quiet')) {
+    for (const task of sorted)
+      output.line(args.boolean('no-trunc') ? task.ID : task.ID.slice(0, ID_WIDTH));
+    return;
+  }
+  const names = args.boolean('no-resolve') ? undefined : await resolver(client, sorted);
+  const full = args.boolean('no-trunc');
+  let previous = '';
+  const rows = sorted.map((task) => {
+    const slot = `${task.ServiceID}/${slotKey(task)}`;
+    const history = slot === previous;
+    previous = slot;
+    const error = task.Status.Err ?? '';
+    return {
+      ID: full ? task.ID : task.ID.slice(0, ID_WIDTH),
+      Name: (history ? ' \\_ ' : '') + taskName(task, names, full),
+      Image: imageName(task, full),
+      Node:
+        task.NodeID === undefined || task.NodeID === ''
+          ? ''
+          : (names?.nodes.get(task.NodeID) ?? task.NodeID),
+      DesiredState: capital(task.DesiredState),
+      CurrentState: `${capital(task.Status.State)} ${humanDuration(now - Date.parse(task.Status.Timestamp)).toLowerCase()} ago`,
+      Error:
+        error === ''
+          ? ''
+          : `"${full || error.length <= ERROR_WIDTH ? error : `${error.slice(0, ERROR_WIDTH - 1)}…`}"`,
+      Ports: hostPorts(task.Status.PortStatus?.Ports ?? []),
+    };
+  });
+  const format = args.string('format');
+  if (format !== undefined) {
+    for (const row of rows) output.line(formatObject(format, row));
+    return;
+  }
+  output.line(
+    table(
+      ['ID', 'NAME', 'IMAGE', 'NODE', 'DESIRED STATE', 'CURRENT STATE', 'ERROR', 'PORTS'],
+      rows.map((row) => Object.values(row)),
+    ),
+  );
+}
+
+interface Names {
+  readonly nodes: ReadonlyMap<string, string>;
+  readonly services: ReadonlyMap<string, string>;
+}
+
+async function resolver(client: ApiClient, tasks: readonly Task[]): Promise<Names> {
+  const nodes = new Map<string, string>();
+  const services = new Map<string, string>();
+  for (const node of await client.get<Node[]>('/nodes'))
+    nodes.set(node.ID, node.Description?.Hostname ?? node.ID);
+  if (tasks.length > 0) {
+    for (const service of await client.get<{ ID: string; Spec: { Name: string } }[]>('/services')) {
+      services.set(service.ID, service.Spec.Name);
+    }
+  }
+  return { nodes, services };
+}
+
+function taskName(task: Task, names: Names | undefined, full: boolean): string {
+  const service =
+    names?.services.get(task.ServiceID) ??
+    (names === undefined ? task.ServiceID : (task.ServiceName ?? task.ServiceID));
+  const name = `${service}.${slotKey(task)}`;
+  return full ? `${name}.${task.ID}` : name;
+}
+
+function slotKey(task: Task): string {
+  return (task.Slot ?? 0) > 0 ? String(task.Slot) : (task.NodeID ?? '');
+}
+
+function imageName(task: Task, full: boolean): string {
+  const image = task.Spec.ContainerSpec?.Image ?? '';
+  return full ? image : image.replace(/@sha256:[0-9a-f]+$/, '');
+}
+
+export function hostPorts(ports: readonly PortConfig[]): string {
+  return ports
+    .filter((port) => port.PublishMode === 'host')
+    .map((port) => `*:${port.PublishedPort}->${port.TargetPort}/${port.Protocol}`)
+    .join(',');
+}
+
+function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
