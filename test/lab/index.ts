@@ -5,3 +5,4 @@ export { Lab, type LabOptions } from './lab.js';
 export { LAB_ASSETS, REPOSITORY, SWARM_BIN } from './paths.js';
 export type { HostRole, HostState, LabRuntime, LabState } from './state.js';
 export { until } from './wait.js';
+export { Cluster } from './cluster.js';

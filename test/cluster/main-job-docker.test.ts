@@ -1,0 +1,4 @@
+import test from 'ava';
+import { mainJob } from './main-job.js';
+
+mainJob(test, 'docker');

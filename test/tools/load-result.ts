@@ -1,0 +1,15 @@
+/** What `load` saw; counts by name. */
+export interface LoadResult {
+  readonly requests: number;
+  readonly failures: number;
+  readonly tasks: Record<string, number>;
+  readonly versions: Record<string, number>;
+  /** Addresses that the tasks saw requests come from. */
+  readonly clients: Record<string, number>;
+  /** Answered requests by target address. */
+  readonly hosts: Record<string, number>;
+  readonly errors: Record<string, number>;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
