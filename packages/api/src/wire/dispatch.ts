@@ -152,6 +152,18 @@ export interface LogSubscribe {
   readonly subscription: string;
   readonly taskIds: readonly string[];
   readonly options: LogOptions;
+  /**
+   * Bytes of `data` the agent may send before it waits for `log-credit`, so that a slow reader slows the
+   * agent and not the session. Absent: no limit.
+   */
+  readonly creditBytes?: number;
+}
+
+/** The agent may send so many bytes more of this subscription. */
+export interface LogCredit {
+  readonly type: 'log-credit';
+  readonly subscription: string;
+  readonly bytes: number;
 }
 
 export interface LogUnsubscribe {
@@ -175,5 +187,6 @@ export type ManagerMessage =
   | Assignments
   | MeshUpdate
   | LogSubscribe
+  | LogCredit
   | LogUnsubscribe
   | SessionEnd;

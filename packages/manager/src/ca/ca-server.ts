@@ -1,0 +1,267 @@
+import { createHash } from 'node:crypto';
+import {
+  ApiError,
+  type Clock,
+  type Cluster,
+  ID_LENGTH,
+  type Logger,
+  type Node,
+  type NodeAvailability,
+  type NodeRole,
+  parseJoinToken,
+  rootDigest,
+  sameToken,
+  toBase36,
+} from '@swarm/api';
+import type { Store } from '../store/store.js';
+import { FailureLimit } from './failure-limit.js';
+import type { Subject } from './subject.js';
+import { REJOIN } from './identify.js';
+import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
+import { readRequest } from './request.js';
+import { certificateDer } from './root.js';
+
+/** Body of `POST /ca/certificates`. */
+export interface CertificateRequest {
+  /** PEM, PKCS #10. */
+  readonly csr: string;
+  /** For a node's first certificate; a renewal has none. */
+  readonly token?: string;
+  readonly hostname?: string;
+  readonly availability?: NodeAvailability;
+}
+
+/** Answer of `POST /ca/certificates`. */
+export interface CertificateReply {
+  readonly nodeId: string;
+  /** PEM. */
+  readonly certificate: string;
+  readonly role: NodeRole;
+}
+
+/** Who asks. */
+export interface CaPeer {
+  readonly remoteAddress: string;
+  /** From `identify`, for a renewal; absent when the connection has no valid certificate. */
+  readonly subject?: Subject;
+}
+
+export interface CaServerContext {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly randomBytes: (size: number) => Uint8Array;
+}
+
+/** The CA's HTTP routes, without HTTP. Whoever mounts them turns ApiError into a response. */
+export interface CaServer {
+  /** `GET /ca/root`, for anybody: how a joiner gets to know the cluster. */
+  root(): { readonly certificate: string };
+  /**
+   * `POST /ca/certificates`: a first certificate for a token, or a renewal for a certificate. Writes the
+   * store, so a follower forwards the request to the leader.
+   * @throws ApiError
+   */
+  issue(body: unknown, peer: CaPeer): Promise<CertificateReply>;
+}
+
+const HOSTNAME_LIMIT = 253;
+const AVAILABILITIES: readonly string[] = ['active', 'pause', 'drain'];
+/** Times a renewal is tried again when the node object changed in between. */
+const RETRY_LIMIT = 5;
+
+/** Makes the CA's routes over a store. */
+export function createCaServer(context: CaServerContext): CaServer {
+  const { store, clock, logger } = context;
+  const failures = new FailureLimit(() => clock.monotonicMs());
+
+  function cluster(): Cluster {
+    const found = store.cluster();
+    if (found === undefined) {
+      throw new ApiError(
+        'NOT_IN_SWARM',
+        'This node is not part of a cluster: `swarm init` or join.',
+      );
+    }
+    return found;
+  }
+
+  function roleOf(token: string, peer: CaPeer): NodeRole {
+    if (failures.exceeded(peer.remoteAddress)) {
+      throw new ApiError(
+        'OVERLOADED',
+        'Too many wrong join tokens: wait a minute, then try again.',
+      );
+    }
+    try {
+      return roleByToken(cluster(), token);
+    } catch (error) {
+      failures.failed(peer.remoteAddress);
+      logger.warn({ remoteAddress: peer.remoteAddress }, 'a node tried to join with a wrong token');
+      throw error;
+    }
+  }
+
+  async function issueFirst(request: CertificateRequest, peer: CaPeer): Promise<CertificateReply> {
+    const role = roleOf(request.token!, peer);
+    const publicKey = await readRequest(request.csr);
+    const { ID: clusterId, Private, Spec } = cluster();
+    const nodeId = nodeIdOf(clusterId, publicKey);
+    if (Object.hasOwn(Private.RemovedNodes, nodeId)) {
+      throw new ApiError('PERMISSION_DENIED', `This key is of a removed node: ${REJOIN}.`);
+    }
+    // The same key again: the answer to an earlier request was lost. It stays the same node.
+    if (store.get('node', nodeId) !== undefined) return renew(nodeId, publicKey);
+    const issued = await issueCertificate(
+      context,
+      { certificate: Private.CACert, key: Private.CAKey },
+      publicKey,
+      { nodeId, role, clusterId },
+      nodeLifeMs(Spec),
+    );
+    try {
+      await store.transact((transaction) => {
+        transaction.create('node', newNode(nodeId, role, request, peer, issued));
+      });
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== 'CONFLICT') throw error;
+      return renew(nodeId, publicKey);
+    }
+    logger.info({ nodeId, role, hostname: request.hostname }, 'node joined the cluster');
+    return { nodeId, certificate: issued.certificate, role };
+  }
+
+  async function renew(nodeId: string, publicKey: ArrayBuffer): Promise<CertificateReply> {
+    for (let attempt = 1; ; attempt += 1) {
+      const node = store.get('node', nodeId);
+      if (node === undefined) {
+        throw new ApiError(
+          'PERMISSION_DENIED',
+          `Node ${nodeId} is not in the cluster any more: ${REJOIN}.`,
+        );
+      }
+      const role = certifiedRole(node);
+      const { ID: clusterId, Private, Spec } = cluster();
+      const issued = await issueCertificate(
+        context,
+        { certificate: Private.CACert, key: Private.CAKey },
+        publicKey,
+        { nodeId, role, clusterId },
+        nodeLifeMs(Spec),
+      );
+      const CertificateExpiresAt = new Date(issued.expiresAtMs).toISOString();
+      try {
+        // `node` is what the role was read from: a change in between is found on apply.
+        await store.transact((transaction) => {
+          transaction.update('node', { ...node, Role: role, CertificateExpiresAt });
+        });
+        return { nodeId, certificate: issued.certificate, role };
+      } catch (error) {
+        const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
+        if (!changed || attempt >= RETRY_LIMIT) throw error;
+      }
+    }
+  }
+
+  return {
+    root: () => ({ certificate: cluster().Private.CACert }),
+    async issue(body, peer) {
+      const request = readBody(body);
+      if (request.token !== undefined) return issueFirst(request, peer);
+      if (peer.subject === undefined) {
+        throw new ApiError('INVALID_TOKEN', `A join token is needed. ${WHERE_TOKENS_ARE}`);
+      }
+      return renew(peer.subject.nodeId, await readRequest(request.csr));
+    },
+  };
+}
+
+const WHERE_TOKENS_ARE =
+  'Run `swarm join-token worker` (or `manager`) on a manager for the one that is valid now.';
+
+/**
+ * The role a token gives.
+ * @throws ApiError INVALID_TOKEN, saying whether it is of another cluster, rotated or none at all
+ */
+export function roleByToken(cluster: Cluster, token: string): NodeRole {
+  // Both are compared always: how long it takes says nothing about the token.
+  const isManager = sameToken(token, cluster.JoinTokens.Manager);
+  const isWorker = sameToken(token, cluster.JoinTokens.Worker);
+  if (isManager) return 'manager';
+  if (isWorker) return 'worker';
+  const parsed = parseJoinToken(token);
+  if (parsed === undefined) {
+    throw new ApiError('INVALID_TOKEN', `This is not a join token. ${WHERE_TOKENS_ARE}`);
+  }
+  const ours = rootDigest(certificateDer(cluster.Private.CACert));
+  throw new ApiError(
+    'INVALID_TOKEN',
+    parsed.digest === ours
+      ? `The join token is not valid any more, it was rotated. ${WHERE_TOKENS_ARE}`
+      : `The token is of another cluster. ${WHERE_TOKENS_ARE}`,
+  );
+}
+
+/**
+ * The role a node's next certificate has: the one wanted, but a manager keeps its certificate until it is
+ * out of the Raft group, or it could not take part in its own removal.
+ */
+export function certifiedRole(node: Node): NodeRole {
+  return node.RaftID === undefined ? node.Spec.Role : 'manager';
+}
+
+/** A node's id comes from its key, so that a join that is tried again makes no second node. */
+function nodeIdOf(clusterId: string, publicKey: ArrayBuffer): string {
+  const hash = createHash('sha256').update(clusterId).update('\0').update(Buffer.from(publicKey));
+  return toBase36(hash.digest().subarray(0, 16), ID_LENGTH);
+}
+
+function newNode(
+  nodeId: string,
+  role: NodeRole,
+  request: CertificateRequest,
+  peer: CaPeer,
+  issued: Issued,
+) {
+  return {
+    ID: nodeId,
+    Spec: { Labels: {}, Role: role, Availability: request.availability ?? 'active' },
+    Role: role,
+    Status: { State: 'unknown' as const, Addr: peer.remoteAddress },
+    CertificateExpiresAt: new Date(issued.expiresAtMs).toISOString(),
+    // Until the node says it all itself in its first session.
+    ...(request.hostname === undefined
+      ? {}
+      : {
+          Description: {
+            Hostname: request.hostname,
+            Platform: { Architecture: '', OS: '' },
+            Resources: {},
+            Engine: { EngineVersion: '' },
+          },
+        }),
+  };
+}
+
+function readBody(body: unknown): CertificateRequest {
+  const invalid = (message: string) => new ApiError('INVALID_ARGUMENT', message);
+  if (typeof body !== 'object' || body === null) throw invalid('The body must be a JSON object.');
+  const { csr, token, hostname, availability } = body as Record<string, unknown>;
+  if (typeof csr !== 'string') throw invalid('"csr" must be a certificate request in PEM.');
+  if (token !== undefined && typeof token !== 'string') throw invalid('"token" must be a string.');
+  if (
+    hostname !== undefined &&
+    (typeof hostname !== 'string' || hostname.length > HOSTNAME_LIMIT)
+  ) {
+    throw invalid(`"hostname" must be a string of at most ${HOSTNAME_LIMIT} characters.`);
+  }
+  if (availability !== undefined && !AVAILABILITIES.includes(availability as string)) {
+    throw invalid('"availability" must be active, pause or drain.');
+  }
+  return {
+    csr,
+    ...(token === undefined ? {} : { token }),
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(availability === undefined ? {} : { availability: availability as NodeAvailability }),
+  };
+}

@@ -1,0 +1,103 @@
+import { X509Certificate } from 'node:crypto';
+import type { Clock, Logger, Timer } from '@swarm/api';
+import { expiresAt, startsAt } from './subject.js';
+
+/** A certificate is renewed at a random point of this part of its life, so nodes do not come at once. */
+const EARLIEST_PART = 0.5;
+const LATEST_PART = 0.8;
+const BACKOFF_MIN_MS = 5_000;
+const BACKOFF_MAX_MS = 60 * 60 * 1000;
+/**
+ * Longest single sleep. Timers of Node end at 24.8 days, and the wall clock may be set or the host
+ * suspended in between, so the due time is looked at again.
+ */
+const NAP_MAX_MS = 60 * 60 * 1000;
+
+export interface RenewerOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** 0 to below 1. */
+  readonly random: () => number;
+  /** PEM of the certificate in use. */
+  readonly certificate: string;
+  /** Gets, saves and puts to use a new certificate; returns its PEM. Called by one at a time. */
+  readonly renew: () => Promise<string>;
+}
+
+/** Keeps a node's certificate from expiring. */
+export interface Renewer {
+  /** Renews now, for instance because the node shall have another role. Failures are retried. */
+  renewNow(): void;
+  /** Resolves when no renewal is under way any more. */
+  stop(): Promise<void>;
+}
+
+/** When to renew, milliseconds since the epoch: at a random 50 to 80 % of the certificate's life. */
+export function renewalTime(certificate: string, random: () => number): number {
+  const parsed = new X509Certificate(certificate);
+  const start = startsAt(parsed);
+  const part = EARLIEST_PART + random() * (LATEST_PART - EARLIEST_PART);
+  return start + part * (expiresAt(parsed) - start);
+}
+
+/** Starts renewing: at the due time, then after 5 s, 10 s, … 1 h while it fails. */
+export function startRenewer(options: RenewerOptions): Renewer {
+  const { clock, logger, random, renew } = options;
+  let dueMs = renewalTime(options.certificate, random);
+  let failures = 0;
+  let timer: Timer;
+  let running: Promise<void> | undefined;
+  let again = false;
+  let stopped = false;
+
+  function sleep(): void {
+    clock.clearTimeout(timer);
+    if (stopped) return;
+    const waitMs = Math.min(Math.max(0, dueMs - clock.now()), NAP_MAX_MS);
+    timer = clock.setTimeout(() => {
+      if (clock.now() >= dueMs) begin();
+      else sleep();
+    }, waitMs);
+  }
+
+  function begin(): void {
+    clock.clearTimeout(timer);
+    again = false;
+    running = attempt().finally(() => {
+      running = undefined;
+      if (again && !stopped) begin();
+      else sleep();
+    });
+  }
+
+  async function attempt(): Promise<void> {
+    try {
+      const certificate = await renew();
+      failures = 0;
+      dueMs = renewalTime(certificate, random);
+      logger.info({ renewAt: new Date(dueMs).toISOString() }, 'certificate renewed');
+    } catch (error) {
+      const backoffMs = Math.min(BACKOFF_MIN_MS * 2 ** failures, BACKOFF_MAX_MS);
+      failures += 1;
+      dueMs = clock.now() + backoffMs;
+      logger.warn(
+        { err: error, backoffMs },
+        'the certificate could not be renewed, will try again',
+      );
+    }
+  }
+
+  sleep();
+  return {
+    renewNow() {
+      if (stopped) return;
+      if (running === undefined) begin();
+      else again = true;
+    },
+    async stop() {
+      stopped = true;
+      clock.clearTimeout(timer);
+      await running;
+    },
+  };
+}

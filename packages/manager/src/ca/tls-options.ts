@@ -1,0 +1,73 @@
+import type { PeerCertificate, SecureVersion } from 'node:tls';
+import type { NodeIdentity } from './node-identity.js';
+import { readSubject, type SubjectFields } from './subject.js';
+
+/** TLS 1.3 is used wherever both sides have it, which all nodes do. */
+const MIN_VERSION: SecureVersion = 'TLSv1.2';
+
+/** Options for `tls.createServer` and `https.createServer`. */
+export interface TlsServerOptions {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+  readonly minVersion: SecureVersion;
+  readonly requestCert: true;
+  readonly rejectUnauthorized: false;
+}
+
+/** Options for `tls.connect`, `https.request` and a ws client. */
+export interface TlsClientOptions {
+  readonly key?: string;
+  readonly cert?: string;
+  readonly ca: string;
+  readonly minVersion: SecureVersion;
+  readonly rejectUnauthorized: true;
+  /** Nodes are known by id, not by name: no server name is sent. */
+  readonly servername: '';
+  readonly checkServerIdentity: (host: string, certificate: PeerCertificate) => Error | undefined;
+}
+
+/**
+ * How a node listens. The handshake takes every client: one without a certificate may want to join, and
+ * a wrong certificate gets a precise answer. Every other route must call `identify`.
+ */
+export function tlsServerOptions(identity: NodeIdentity): TlsServerOptions {
+  return {
+    key: identity.key,
+    cert: identity.certificate,
+    ca: identity.rootCertificate,
+    minVersion: MIN_VERSION,
+    requestCert: true,
+    rejectUnauthorized: false,
+  };
+}
+
+/**
+ * How a node dials a manager: the chain must end at the cluster's root and the certificate must be a
+ * manager's. A worker that took over an address can not pose as one.
+ * @param identity without key and certificate, a node that has none yet
+ * @param expectedNodeId refuse every other node
+ */
+export function tlsClientOptions(
+  identity: Pick<NodeIdentity, 'rootCertificate'> & Partial<NodeIdentity>,
+  expectedNodeId?: string,
+): TlsClientOptions {
+  return {
+    ...(identity.key === undefined ? {} : { key: identity.key }),
+    ...(identity.certificate === undefined ? {} : { cert: identity.certificate }),
+    ca: identity.rootCertificate,
+    minVersion: MIN_VERSION,
+    rejectUnauthorized: true,
+    servername: '',
+    checkServerIdentity(host, certificate) {
+      const subject = readSubject(certificate.subject as SubjectFields | undefined);
+      if (subject?.role !== 'manager') {
+        return new Error(`${host} is not a manager of this cluster, by its certificate`);
+      }
+      if (expectedNodeId !== undefined && subject.nodeId !== expectedNodeId) {
+        return new Error(`${host} is node ${subject.nodeId}, not ${expectedNodeId}`);
+      }
+      return undefined;
+    },
+  };
+}

@@ -1,0 +1,582 @@
+import {
+  type AgentHello,
+  type AgentMessage,
+  type AgentStatus,
+  compareStates,
+  DISPATCH_PROTOCOL,
+  type ManagerAddress,
+  MS,
+  type Node,
+  newId,
+  type NodeState,
+  type Timer,
+} from '@swarm/api';
+import { isDeepStrictEqual } from 'node:util';
+import type { WebSocket } from 'ws';
+import type { ControlLoop, LoopContext } from '../control-loop.js';
+import type { StoreChange, StoreEvent } from '../store/store.js';
+import { AssignmentSet } from './assignment-set.js';
+import { BatchWriter, WriterStopped } from './batch-writer.js';
+import { DispatchCodec, MalformedMessage } from './codec.js';
+import { DrainGate } from './drain-gate.js';
+import * as limits from './limits.js';
+import { Liveness } from './liveness.js';
+import type { LogChannel, LogListener } from './log-channel.js';
+import { managerAddresses } from './managers.js';
+import { MeshPublisher } from './mesh-publisher.js';
+import { mayStillServe } from './mesh-state.js';
+import { concernsNode, observedAway, observedReady, stopsTask } from './node-states.js';
+import { NodeWriter } from './node-writer.js';
+import { orphanTasks } from './orphan-tasks.js';
+import { refuseSession } from './refuse.js';
+import { RegistrationLimit } from './registration-limit.js';
+import { Session, type SessionPeer } from './session.js';
+import { type StatusReporter, StatusWriter } from './status-writer.js';
+
+export interface DispatcherOptions {
+  /** Heartbeat while the cluster's spec sets none; default 1 s. */
+  readonly heartbeatMs?: number;
+}
+
+/** Runs on the leader: the other end of every agent's session. */
+export interface Dispatcher extends ControlLoop, LogChannel {
+  /**
+   * Takes over a connection to `/dispatcher`. While the loop does not run, the agent is told that this
+   * manager does not lead. The server should have `maxPayload` DISPATCH_FRAME_LIMIT_BYTES.
+   * @param peer from `identify`
+   */
+  accept(socket: WebSocket, peer: SessionPeer): void;
+}
+
+/** Makes the dispatcher. It may be started again after it was stopped. */
+export function createDispatcher(
+  context: LoopContext,
+  options: DispatcherOptions = {},
+): Dispatcher {
+  const listeners = new Set<LogListener>();
+  const codec = new DispatchCodec();
+  let run: DispatcherRun | undefined;
+  return {
+    name: 'dispatcher',
+    start() {
+      run ??= new DispatcherRun(context, options, codec, listeners);
+    },
+    async stop() {
+      const stopping = run;
+      run = undefined;
+      await stopping?.stop();
+    },
+    accept(socket, peer) {
+      if (run === undefined) refuseSession(socket, managerAddresses(context.store));
+      else run.accept(socket, peer);
+    },
+    isConnected: (nodeId) => run?.session(nodeId) !== undefined,
+    sendLog(nodeId, message) {
+      const session = run?.session(nodeId);
+      session?.send(message);
+      return session !== undefined;
+    },
+    listen(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/** What a node without a session is, when that was found out here and not read from the store. */
+type AwayState = Extract<NodeState, 'down' | 'disconnected'>;
+
+/** One term as leader. Everything in here is made from the store when it begins. */
+class DispatcherRun {
+  readonly #context: LoopContext;
+  readonly #options: DispatcherOptions;
+  readonly #codec: DispatchCodec;
+  readonly #listeners: ReadonlySet<LogListener>;
+
+  readonly #connections = new Set<Session>();
+  readonly #sessions = new Map<string, Session>();
+  readonly #away = new Map<string, AwayState>();
+  readonly #orphanTimers = new Map<string, Timer>();
+  readonly #assignmentTimers = new Map<Session, { timer: Timer; sinceMs: number }>();
+  readonly #registrations = new RegistrationLimit();
+  readonly #reporters = new Map<Session, StatusReporter>();
+
+  readonly #writer: BatchWriter;
+  readonly #nodeWriter: NodeWriter;
+  readonly #statusWriter: StatusWriter;
+  readonly #liveness: Liveness;
+  readonly #mesh: MeshPublisher;
+  readonly #gate: DrainGate;
+  readonly #unwatch: () => void;
+  readonly #background = new Set<Promise<void>>();
+  #managers: readonly ManagerAddress[];
+  #stopped = false;
+
+  constructor(
+    context: LoopContext,
+    options: DispatcherOptions,
+    codec: DispatchCodec,
+    listeners: ReadonlySet<LogListener>,
+  ) {
+    const { store, clock, logger } = context;
+    this.#context = context;
+    this.#options = options;
+    this.#codec = codec;
+    this.#listeners = listeners;
+    this.#writer = new BatchWriter(store, clock);
+    this.#nodeWriter = new NodeWriter(this.#writer, clock, (node) => this.#observe(node));
+    this.#statusWriter = new StatusWriter(this.#writer, clock, logger);
+    this.#liveness = new Liveness(clock, (nodeId) => this.#expired(nodeId));
+    this.#mesh = new MeshPublisher(store, clock, () => this.#publishMesh());
+    this.#gate = new DrainGate({
+      clock,
+      logger,
+      behind: (generation) => this.#behind(generation),
+      release: (taskIds) => this.#release(taskIds),
+    });
+    this.#managers = managerAddresses(store);
+    this.#unwatch = store.watch((change) => this.#changed(change));
+    this.#begin();
+  }
+
+  /** The first pass: everything that a former leader may have left half done. */
+  #begin(): void {
+    const { store } = this.#context;
+    this.#mesh.start();
+    const graceMs = Math.max(
+      limits.HEARTBEATS_MISSED * this.#heartbeatMs(),
+      limits.LEADER_GRACE_MIN_MS,
+    );
+    for (const node of store.list('node')) {
+      if (node.Status.State === 'down') this.#giveUpLater(node.ID, Date.parse(node.UpdatedAt));
+      else this.#liveness.watch(node.ID, graceMs);
+    }
+    // Which nodes still send traffic to a task that shall stop, only the former leader knew.
+    for (const task of store.list('task')) {
+      const stops = compareStates(task.DesiredState, 'running') > 0;
+      if (stops && mayStillServe(task)) this.#gate.hold(task.ID, this.#mesh.state.generation);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unwatch();
+    this.#liveness.stop();
+    this.#gate.stop();
+    this.#mesh.stop();
+    const { clock } = this.#context;
+    for (const timer of this.#orphanTimers.values()) clock.clearTimeout(timer);
+    for (const { timer } of this.#assignmentTimers.values()) clock.clearTimeout(timer);
+    this.#assignmentTimers.clear();
+    for (const session of this.#connections) session.end('this manager does not lead any more');
+    await Promise.all([this.#statusWriter.stop(), this.#writer.stop()]);
+    await Promise.allSettled(this.#background);
+  }
+
+  /** The session of a node that was welcomed. */
+  session(nodeId: string): Session | undefined {
+    const session = this.#sessions.get(nodeId);
+    return session?.assignments === undefined ? undefined : session;
+  }
+
+  accept(socket: WebSocket, peer: SessionPeer): void {
+    const { clock, logger, randomBytes } = this.#context;
+    const session = new Session({
+      id: newId(randomBytes),
+      peer,
+      socket,
+      codec: this.#codec,
+      clock,
+      logger,
+      handler: {
+        message: (from, message) => this.#receive(from, message),
+        closed: (from, clean) => this.#closed(from, clean),
+      },
+    });
+    this.#connections.add(session);
+    if (this.#connections.size > limits.CONNECTIONS_LIMIT) {
+      session.end('too many sessions on this manager');
+      return;
+    }
+    session.helloTimer = clock.setTimeout(
+      () => session.end('no hello in time'),
+      limits.HELLO_TIMEOUT_MS,
+    );
+  }
+
+  #heartbeatMs(): number {
+    const period = this.#context.store.cluster()?.Spec.Dispatcher.HeartbeatPeriod;
+    const wanted =
+      period === undefined || period === 0
+        ? (this.#options.heartbeatMs ?? limits.HEARTBEAT_DEFAULT_MS)
+        : period / MS;
+    return Math.min(Math.max(wanted, limits.HEARTBEAT_MIN_MS), limits.HEARTBEAT_MAX_MS);
+  }
+
+  // --- Messages of agents
+
+  #receive(session: Session, message: AgentMessage): void {
+    if (this.#stopped) return;
+    if (message.type === 'hello') {
+      if (session.hello !== undefined) throw new MalformedMessage('a second hello');
+      this.#register(session, message);
+      return;
+    }
+    if (session.hello === undefined) throw new MalformedMessage('the first message is no hello');
+    this.#heard(session);
+    switch (message.type) {
+      case 'heartbeat':
+        session.send({ type: 'heartbeat-ack', heartbeatMs: this.#heartbeatMs() });
+        break;
+      case 'status':
+        this.#status(session, message);
+        break;
+      case 'mesh-ack':
+        this.#meshAck(session, message.generation);
+        break;
+      case 'description':
+        session.hello = { ...session.hello, description: message.description };
+        this.#write(session.nodeId);
+        break;
+      default:
+        for (const listener of this.#listeners) listener.message(session.nodeId, message);
+    }
+  }
+
+  #heard(session: Session): void {
+    if (this.#sessions.get(session.nodeId) !== session) return;
+    this.#liveness.watch(session.nodeId, limits.HEARTBEATS_MISSED * this.#heartbeatMs());
+  }
+
+  #register(session: Session, hello: AgentHello): void {
+    const { store, clock, logger } = this.#context;
+    const { nodeId } = session;
+    clock.clearTimeout(session.helloTimer);
+    session.hello = hello;
+    if (store.get('node', nodeId) === undefined) {
+      session.end(
+        'this node is not in the cluster any more: run `swarm leave --force` on it, then join again',
+        true,
+      );
+      return;
+    }
+    if (hello.protocol !== DISPATCH_PROTOCOL) {
+      const versions = `${hello.protocol}, the managers ${DISPATCH_PROTOCOL}`;
+      session.end(`the node speaks protocol ${versions}: run the same version on both`);
+      return;
+    }
+    if (this.#registrations.exceeded(nodeId, clock.monotonicMs())) {
+      session.end('exceeded rate limit count of registrations');
+      return;
+    }
+    const previous = this.#sessions.get(nodeId);
+    this.#sessions.set(nodeId, session);
+    previous?.end('replaced by a newer session of the node');
+    if (previous?.assignments !== undefined) this.#tellDisconnected(nodeId);
+    this.#away.delete(nodeId);
+    this.#keepTasks(nodeId);
+    this.#heard(session);
+    // What the kernel holds may be of a cluster that was restored since.
+    const { generation } = this.#mesh.state;
+    session.meshAcked = hello.meshGeneration <= generation ? hello.meshGeneration : 0;
+    logger.debug({ nodeId, session: session.id }, 'session registered');
+    this.#inBackground(this.#welcome(session));
+  }
+
+  async #welcome(session: Session): Promise<void> {
+    const { store } = this.#context;
+    const { nodeId } = session;
+    try {
+      await this.#nodeWriter.update(nodeId);
+    } catch (error) {
+      if (!(error instanceof WriterStopped)) session.end('the node could not be stored');
+      throw error;
+    }
+    const node = store.get('node', nodeId);
+    if (this.#stopped || node === undefined || session.ended) return;
+    if (this.#sessions.get(nodeId) !== session) return;
+    session.send({
+      type: 'welcome',
+      sessionId: session.id,
+      heartbeatMs: this.#heartbeatMs(),
+      node,
+      managers: this.#managers,
+    });
+    session.assignments = new AssignmentSet({
+      tasks: () => store.tasksByNode(nodeId),
+      get: (taskId) => store.get('task', taskId),
+      isHeld: (taskId) => this.#gate.isHeld(taskId),
+    });
+    session.send(session.assignments.complete());
+    session.meshSent = session.meshAcked;
+    this.#sendMesh(session, true);
+    for (const listener of this.#listeners) listener.connected(nodeId);
+  }
+
+  #status(session: Session, message: AgentStatus): void {
+    let reporter = this.#reporters.get(session);
+    if (reporter === undefined) {
+      reporter = {
+        nodeId: session.nodeId,
+        stored: (sequence) => session.send({ type: 'status-ack', sequence }),
+        lost: (reason) => session.end(reason),
+        pause: () => session.pause(),
+        resume: () => {
+          session.resume();
+          // Its heartbeats lie unread in the socket.
+          this.#heard(session);
+        },
+      };
+      this.#reporters.set(session, reporter);
+    }
+    this.#statusWriter.submit(reporter, message);
+  }
+
+  #closed(session: Session, clean: boolean): void {
+    this.#connections.delete(session);
+    const { clock } = this.#context;
+    clock.clearTimeout(session.helloTimer);
+    clock.clearTimeout(this.#assignmentTimers.get(session)?.timer);
+    this.#assignmentTimers.delete(session);
+    const reporter = this.#reporters.get(session);
+    if (reporter !== undefined) this.#statusWriter.forget(reporter);
+    this.#reporters.delete(session);
+
+    const { nodeId } = session;
+    if (this.#stopped || this.#sessions.get(nodeId) !== session) return;
+    this.#sessions.delete(nodeId);
+    if (session.assignments !== undefined) this.#tellDisconnected(nodeId);
+    // An agent that just vanished stays what it is until its heartbeats are missed: it may be back soon.
+    if (clean) {
+      this.#away.set(nodeId, 'disconnected');
+      this.#liveness.watch(nodeId, limits.HEARTBEATS_MISSED * this.#heartbeatMs());
+      this.#write(nodeId);
+    }
+    this.#gate.changed();
+  }
+
+  #tellDisconnected(nodeId: string): void {
+    for (const listener of this.#listeners) listener.disconnected(nodeId);
+  }
+
+  // --- State of nodes
+
+  /** The node as it is seen now. */
+  #observe(node: Node): Node {
+    const session = this.#sessions.get(node.ID);
+    if (session?.hello !== undefined) {
+      return observedReady(node, session.hello, session.peer.remoteAddress);
+    }
+    const away = this.#away.get(node.ID);
+    return away === undefined ? node : observedAway(node, away);
+  }
+
+  #expired(nodeId: string): void {
+    const session = this.#sessions.get(nodeId);
+    if (session?.paused === true) {
+      this.#heard(session);
+      return;
+    }
+    this.#context.logger.warn({ nodeId }, 'heartbeat failure, the node is down');
+    this.#sessions.delete(nodeId);
+    this.#away.set(nodeId, 'down');
+    session?.end('heartbeat failure');
+    if (session?.assignments !== undefined) this.#tellDisconnected(nodeId);
+    this.#write(nodeId);
+    this.#giveUpLater(nodeId, this.#context.clock.now());
+    this.#gate.changed();
+  }
+
+  /** @param sinceMs when the node went down, wall clock */
+  #giveUpLater(nodeId: string, sinceMs: number): void {
+    const { store, clock } = this.#context;
+    this.#keepTasks(nodeId);
+    const downMs = Math.max(0, clock.now() - sinceMs);
+    const timer = clock.setTimeout(
+      () => {
+        this.#orphanTimers.delete(nodeId);
+        const message = 'the node was down for more than 24 hours';
+        const isDown = () => store.get('node', nodeId)?.Status.State === 'down';
+        const now = () => clock.now();
+        this.#inBackground(orphanTasks(store, this.#writer, nodeId, message, now, isDown));
+      },
+      Math.max(0, limits.ORPHAN_AFTER_MS - downMs),
+    );
+    this.#orphanTimers.set(nodeId, timer);
+  }
+
+  #keepTasks(nodeId: string): void {
+    this.#context.clock.clearTimeout(this.#orphanTimers.get(nodeId));
+    this.#orphanTimers.delete(nodeId);
+  }
+
+  #write(nodeId: string): void {
+    this.#inBackground(this.#nodeWriter.update(nodeId));
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const watched = work
+      .catch((error) => {
+        if (error instanceof WriterStopped) return;
+        this.#context.logger.error({ err: error }, 'a write of the dispatcher failed');
+      })
+      .finally(() => this.#background.delete(watched));
+    this.#background.add(watched);
+  }
+
+  // --- Changes of the store
+
+  #changed(change: StoreChange): void {
+    if (change.reset) {
+      // A leader applies no snapshot; should it ever, every agent starts afresh from what is there now.
+      this.#mesh.start();
+      this.#managers = managerAddresses(this.#context.store);
+      for (const session of this.#sessions.values()) session.end('the state was replaced');
+      return;
+    }
+    for (const event of change.events) {
+      if (event.kind === 'task') this.#taskChanged(event, change.index);
+      else if (event.kind === 'node') this.#nodeChanged(event);
+      this.#mesh.note(event, change.index);
+    }
+  }
+
+  #taskChanged(event: StoreEvent & { kind: 'task' }, index: number): void {
+    const task = event.object;
+    if (stopsTask(event)) {
+      if (this.#mesh.isEndpoint(task)) this.#gate.hold(task.ID, index);
+      else {
+        const departure = this.#mesh.departure(task.ID);
+        if (departure !== undefined) this.#gate.hold(task.ID, departure);
+      }
+    }
+    const session = task.NodeID === undefined ? undefined : this.session(task.NodeID);
+    if (session === undefined) return;
+    session.assignments!.touch(task.ID);
+    this.#sendAssignmentsSoon(session);
+  }
+
+  #nodeChanged(event: StoreEvent & { kind: 'node' }): void {
+    const { object: node } = event;
+    const session = this.#sessions.get(node.ID);
+    if (event.action === 'remove') {
+      this.#sessions.delete(node.ID);
+      this.#away.delete(node.ID);
+      this.#liveness.forget(node.ID);
+      this.#registrations.forget(node.ID);
+      this.#keepTasks(node.ID);
+      session?.end('this node was removed from the cluster', true);
+      if (session?.assignments !== undefined) this.#tellDisconnected(node.ID);
+      this.#gate.changed();
+    }
+    const managers = managerAddresses(this.#context.store);
+    if (!isDeepStrictEqual(managers, this.#managers)) {
+      this.#managers = managers;
+      for (const each of this.#sessions.keys()) this.#sendNode(each);
+    } else if (event.action === 'update' && concernsNode(event.previous, node)) {
+      this.#sendNode(node.ID);
+    }
+    if (event.action === 'update' && session?.hello !== undefined) {
+      // The allocator may have given the node its place after it said where its tunnel ends.
+      if (!isDeepStrictEqual(this.#observe(node), node)) this.#write(node.ID);
+    }
+  }
+
+  #sendNode(nodeId: string): void {
+    const node = this.#context.store.get('node', nodeId);
+    if (node === undefined) return;
+    this.session(nodeId)?.send({ type: 'node', node, managers: this.#managers });
+  }
+
+  // --- Assignments
+
+  #sendAssignmentsSoon(session: Session): void {
+    const { clock } = this.#context;
+    const waiting = this.#assignmentTimers.get(session);
+    const nowMs = clock.monotonicMs();
+    const sinceMs = waiting?.sinceMs ?? nowMs;
+    clock.clearTimeout(waiting?.timer);
+    const full = session.assignments!.pending >= limits.ASSIGNMENTS_LIMIT;
+    const leftMs = sinceMs + limits.ASSIGNMENTS_DELAY_LIMIT_MS - nowMs;
+    const waitMs = full ? 0 : Math.max(0, Math.min(limits.ASSIGNMENTS_QUIET_MS, leftMs));
+    const timer = clock.setTimeout(() => this.#sendAssignments(session), waitMs);
+    this.#assignmentTimers.set(session, { timer, sinceMs });
+  }
+
+  #sendAssignments(session: Session): void {
+    this.#context.clock.clearTimeout(this.#assignmentTimers.get(session)?.timer);
+    this.#assignmentTimers.delete(session);
+    while (!session.ended) {
+      const assignments = session.assignments!.take(limits.ASSIGNMENTS_LIMIT);
+      if (assignments === undefined) return;
+      session.send(assignments);
+    }
+  }
+
+  #release(taskIds: readonly string[]): void {
+    const sessions = new Set<Session>();
+    for (const taskId of taskIds) {
+      const nodeId = this.#context.store.get('task', taskId)?.NodeID;
+      // A task that is gone from the store is pending in the session that knows it.
+      const concerned = nodeId === undefined ? this.#sessions.keys() : [nodeId];
+      for (const each of concerned) {
+        const session = this.session(each);
+        if (session !== undefined) sessions.add(session);
+      }
+    }
+    for (const session of sessions) this.#sendAssignments(session);
+  }
+
+  // --- Mesh
+
+  #publishMesh(): void {
+    const frames = new Map<number, Buffer>();
+    for (const session of this.#sessions.values()) {
+      if (session.assignments !== undefined) this.#sendMesh(session, false, frames);
+    }
+    this.#gate.changed();
+  }
+
+  /**
+   * Brings a session's mesh up to date, unless it has enough to do.
+   * @param frames deltas encoded already, by base: mostly all sessions need the same
+   */
+  #sendMesh(session: Session, always: boolean, frames = new Map<number, Buffer>()): void {
+    const { generation } = this.#mesh.state;
+    if (!always && session.meshSent === generation) return;
+    if (session.meshInflight.length >= limits.MESH_INFLIGHT_LIMIT) return;
+    let frame = frames.get(session.meshSent);
+    if (frame === undefined) {
+      frame = this.#codec.encode({ type: 'mesh', delta: this.#mesh.deltaFrom(session.meshSent) });
+      frames.set(session.meshSent, frame);
+    }
+    session.sendFrame(frame);
+    session.meshSent = generation;
+    session.meshInflight.push(generation);
+  }
+
+  #meshAck(session: Session, generation: number): void {
+    if (generation > session.meshSent) {
+      throw new MalformedMessage('acknowledges a mesh generation that was not sent');
+    }
+    session.meshAcked = Math.max(session.meshAcked, generation);
+    session.meshInflight = session.meshInflight.filter((sent) => sent > generation);
+    if (session.assignments !== undefined) this.#sendMesh(session, false);
+    this.#gate.changed();
+  }
+
+  /** Living nodes that may still route by a generation before this one. */
+  #behind(generation: number): string[] {
+    const behind: string[] = [];
+    for (const session of this.#sessions.values()) {
+      if (session.meshAcked < generation) behind.push(session.nodeId);
+    }
+    // A node that lost its session a moment ago, or did not come back to this leader yet, routes on. One
+    // that said goodbye, or never came, does not: nobody there would acknowledge.
+    for (const nodeId of this.#liveness.watched()) {
+      if (this.#sessions.has(nodeId) || this.#away.has(nodeId)) continue;
+      if (this.#context.store.get('node', nodeId)?.Status.State === 'ready') behind.push(nodeId);
+    }
+    return behind;
+  }
+}

@@ -1,0 +1,10 @@
+export * from './batch-writer.js';
+export * from './codec.js';
+export * from './dispatcher.js';
+export * from './log-channel.js';
+export * from './managers.js';
+export * from './mesh-delta.js';
+export * from './mesh-state.js';
+export * from './orphan-tasks.js';
+export * from './refuse.js';
+export type { SessionPeer } from './session.js';

@@ -1,0 +1,72 @@
+import type { Clock, Timer } from '@swarm/api';
+
+interface Watch {
+  deadlineMs: number;
+  timer: Timer;
+}
+
+/** Tells when nodes were silent for too long. A heartbeat costs no timer. */
+export class Liveness {
+  readonly #clock: Clock;
+  readonly #expired: (nodeId: string) => void;
+  readonly #watches = new Map<string, Watch>();
+
+  /** @param expired called once; the node is not watched any more */
+  constructor(clock: Clock, expired: (nodeId: string) => void) {
+    this.#clock = clock;
+    this.#expired = expired;
+  }
+
+  /** The node has shown itself, or may take until then to: silent for `silenceMs` from now, it expires. */
+  watch(nodeId: string, silenceMs: number): void {
+    const deadlineMs = this.#clock.monotonicMs() + silenceMs;
+    const watch = this.#watches.get(nodeId);
+    if (watch === undefined) {
+      const fresh: Watch = { deadlineMs, timer: undefined };
+      this.#watches.set(nodeId, fresh);
+      this.#arm(nodeId, fresh);
+      return;
+    }
+    // The timer finds a later deadline when it fires; an earlier one it would miss.
+    const sooner = deadlineMs < watch.deadlineMs;
+    watch.deadlineMs = deadlineMs;
+    if (sooner) this.#arm(nodeId, watch);
+  }
+
+  isWatched(nodeId: string): boolean {
+    return this.#watches.has(nodeId);
+  }
+
+  /** Nodes that are watched. */
+  watched(): Iterable<string> {
+    return this.#watches.keys();
+  }
+
+  forget(nodeId: string): void {
+    this.#clock.clearTimeout(this.#watches.get(nodeId)?.timer);
+    this.#watches.delete(nodeId);
+  }
+
+  stop(): void {
+    for (const nodeId of [...this.#watches.keys()]) this.forget(nodeId);
+  }
+
+  #arm(nodeId: string, watch: Watch): void {
+    this.#clock.clearTimeout(watch.timer);
+    const waitMs = Math.max(0, watch.deadlineMs - this.#clock.monotonicMs());
+    watch.timer = this.#clock.setTimeout(() => {
+      if (!this.#isDue(watch)) return this.#arm(nodeId, watch);
+      // After a long stall of this process timers come before sockets: what waits there is read first.
+      this.#clock.setImmediate(() => {
+        if (this.#watches.get(nodeId) !== watch) return;
+        if (!this.#isDue(watch)) return this.#arm(nodeId, watch);
+        this.forget(nodeId);
+        this.#expired(nodeId);
+      });
+    }, waitMs);
+  }
+
+  #isDue(watch: Watch): boolean {
+    return this.#clock.monotonicMs() >= watch.deadlineMs;
+  }
+}

@@ -1,0 +1,42 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { MeshDelta, MeshPeer, MeshPort, MeshState } from '@swarm/api';
+import { portKey } from './mesh-state.js';
+
+/** The mesh before there is any: a delta from it replaces everything. */
+export const EMPTY_MESH: MeshState = { generation: 0, peers: [], ports: [] };
+
+/** What turns `base` into `next`. */
+export function meshDelta(base: MeshState, next: MeshState): MeshDelta {
+  const peers = difference(base.peers, next.peers, (peer) => peer.nodeId);
+  const ports = difference(base.ports, next.ports, portKey);
+  return {
+    base: base.generation,
+    generation: next.generation,
+    peers: peers.changed,
+    removedPeers: peers.removed.map((peer) => peer.nodeId),
+    ports: ports.changed,
+    removedPorts: ports.removed.map(({ protocol, publishedPort }) => ({ protocol, publishedPort })),
+  };
+}
+
+/** Whether a delta changes nothing. */
+export function isEmptyDelta(delta: MeshDelta): boolean {
+  const { peers, removedPeers, ports, removedPorts } = delta;
+  return peers.length + removedPeers.length + ports.length + removedPorts.length === 0;
+}
+
+function difference<T extends MeshPeer | MeshPort>(
+  before: readonly T[],
+  after: readonly T[],
+  key: (item: T) => string,
+): { changed: T[]; removed: T[] } {
+  const left = new Map(before.map((item) => [key(item), item]));
+  const changed: T[] = [];
+  for (const item of after) {
+    const old = left.get(key(item));
+    left.delete(key(item));
+    // Unchanged parts are the same objects, so this is mostly the first comparison.
+    if (old !== item && !isDeepStrictEqual(old, item)) changed.push(item);
+  }
+  return { changed, removed: [...left.values()] };
+}

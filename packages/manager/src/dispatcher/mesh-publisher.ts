@@ -1,0 +1,174 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock, MeshDelta, MeshPeer, MeshPort, MeshState, Task, Timer } from '@swarm/api';
+import type { StoreEvent, View } from '../store/store.js';
+import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
+import { EMPTY_MESH, isEmptyDelta, meshDelta } from './mesh-delta.js';
+import { meshPeers, portKey, servicePorts } from './mesh-state.js';
+
+/** A task that was an endpoint: the first generation without it, and when that was made. */
+interface Departure {
+  readonly generation: number;
+  readonly atMs: number;
+}
+
+/**
+ * Keeps the mesh state up with the store: looks again only at services that an event touches, and makes
+ * a new generation when the result differs. Equal to `meshState` of the store at any time it is flushed.
+ */
+export class MeshPublisher {
+  readonly #view: View;
+  readonly #clock: Clock;
+  readonly #published: () => void;
+  readonly #services = new Map<string, readonly MeshPort[]>();
+  readonly #endpoints = new Map<string, ReadonlySet<string>>();
+  readonly #departures = new Map<string, Departure>();
+  readonly #history: MeshState[] = [];
+  readonly #dirtyServices = new Set<string>();
+  #peers: readonly MeshPeer[] = [];
+  #peersDirty = false;
+  #dirtyIndex = 0;
+  #timer: Timer;
+
+  /** @param published called after each new generation */
+  constructor(view: View, clock: Clock, published: () => void) {
+    this.#view = view;
+    this.#clock = clock;
+    this.#published = published;
+  }
+
+  /** The newest state. */
+  get state(): MeshState {
+    return this.#history.at(-1) ?? EMPTY_MESH;
+  }
+
+  /**
+   * Computes everything. Its generation is the index of the store: at least that of any earlier leader,
+   * and what the state was as of that index.
+   */
+  start(): void {
+    for (const service of this.#view.list('service')) this.#dirtyServices.add(service.ID);
+    for (const serviceId of this.#services.keys()) this.#dirtyServices.add(serviceId);
+    this.#peersDirty = true;
+    this.#dirtyIndex = Math.max(1, this.#view.index);
+    this.#recompute();
+    this.#push(this.#dirtyIndex);
+  }
+
+  stop(): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Takes note of one event of the store; the generation follows within the coalescing time. */
+  note(event: StoreEvent, index: number): void {
+    if (event.kind === 'task') this.#dirtyServices.add(event.object.ServiceID);
+    else if (event.kind === 'service') this.#dirtyServices.add(event.object.ID);
+    else if (event.kind === 'node') this.#noteNode(event);
+    else return;
+    if (this.#dirtyServices.size === 0 && !this.#peersDirty) return;
+    this.#dirtyIndex = index;
+    this.#timer ??= this.#clock.setTimeout(() => this.flush(), MESH_COALESCE_MS);
+  }
+
+  #noteNode(event: StoreEvent & { kind: 'node' }): void {
+    const previous = event.action === 'update' ? event.previous : undefined;
+    if (event.action !== 'update' || previous?.Mesh !== event.object.Mesh) this.#peersDirty = true;
+    // Tasks of a node come and go as endpoints with it.
+    const wasDown = previous?.Status.State === 'down';
+    const isDown = event.object.Status.State === 'down';
+    if (event.action !== 'update' || wasDown !== isDown) {
+      for (const task of this.#view.tasksByNode(event.object.ID)) {
+        this.#dirtyServices.add(task.ServiceID);
+      }
+    }
+  }
+
+  /** Makes the new generation at once. */
+  flush(): void {
+    this.stop();
+    if (!this.#recompute()) return;
+    this.#push(this.#dirtyIndex);
+    this.#published();
+  }
+
+  /** Whether the newest generation sends traffic to the task. */
+  isEndpoint(task: Task): boolean {
+    return this.#endpoints.get(task.ServiceID)?.has(task.ID) === true;
+  }
+
+  /** The first generation without a task that was an endpoint lately. */
+  departure(taskId: string): number | undefined {
+    return this.#departures.get(taskId)?.generation;
+  }
+
+  /** What an agent that has `base` lacks. Of an unknown base it replaces everything. */
+  deltaFrom(base: number): MeshDelta {
+    const known = this.#history.find((state) => state.generation === base);
+    return meshDelta(known ?? EMPTY_MESH, this.state);
+  }
+
+  #push(generation: number): void {
+    const ports = new Map<string, MeshPort>();
+    for (const serviceId of [...this.#services.keys()].sort()) {
+      for (const port of this.#services.get(serviceId)!) {
+        if (!ports.has(portKey(port))) ports.set(portKey(port), port);
+      }
+    }
+    const next = { generation, peers: this.#peers, ports: [...ports.values()] };
+    // What counts is the result: two services in conflict may change without any effect.
+    if (this.#history.length > 0 && isEmptyDelta(meshDelta(this.state, next))) return;
+    this.#history.push(next);
+    if (this.#history.length > MESH_HISTORY_LIMIT) this.#history.shift();
+  }
+
+  #recompute(): boolean {
+    let changed = false;
+    this.#forgetDepartures();
+    for (const serviceId of this.#dirtyServices) {
+      if (this.#recomputeService(serviceId)) changed = true;
+    }
+    this.#dirtyServices.clear();
+    if (this.#peersDirty) {
+      const peers = meshPeers(this.#view);
+      if (!isDeepStrictEqual(peers, this.#peers)) {
+        this.#peers = peers;
+        changed = true;
+      }
+      this.#peersDirty = false;
+    }
+    return changed;
+  }
+
+  #recomputeService(serviceId: string): boolean {
+    const service = this.#view.get('service', serviceId);
+    const before = this.#services.get(serviceId) ?? [];
+    const ports = service === undefined ? [] : servicePorts(this.#view, service);
+    if (isDeepStrictEqual(before, ports)) return false;
+    // Ports that stay as they are stay the same objects.
+    const kept = ports.map((port) => before.find((old) => isDeepStrictEqual(old, port)) ?? port);
+    if (kept.length === 0) this.#services.delete(serviceId);
+    else this.#services.set(serviceId, kept);
+
+    const endpoints = new Set(kept.flatMap((port) => port.endpoints.map(({ taskId }) => taskId)));
+    const atMs = this.#clock.monotonicMs();
+    for (const taskId of this.#endpoints.get(serviceId) ?? []) {
+      if (!endpoints.has(taskId)) {
+        // Set anew, so that the map stays in order of time.
+        this.#departures.delete(taskId);
+        this.#departures.set(taskId, { generation: this.#dirtyIndex, atMs });
+      }
+    }
+    if (endpoints.size === 0) this.#endpoints.delete(serviceId);
+    else this.#endpoints.set(serviceId, endpoints);
+    return true;
+  }
+
+  /** Nobody is held longer than the hold limit, so older departures tell nothing. Oldest come first. */
+  #forgetDepartures(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [taskId, departure] of this.#departures) {
+      if (nowMs - departure.atMs <= DRAIN_HOLD_LIMIT_MS) return;
+      this.#departures.delete(taskId);
+    }
+  }
+}

@@ -1,0 +1,39 @@
+import { compareStates, type Task, type TaskStatus } from '@swarm/api';
+import type { View } from '../store/store.js';
+import type { BatchWriter, Change } from './batch-writer.js';
+
+/**
+ * Gives up all tasks of a node that will not be heard of again: what might still run becomes orphaned.
+ * @param stillWanted asked again whenever a write is tried: the node may have come back
+ */
+export async function orphanTasks(
+  view: View,
+  writer: BatchWriter,
+  nodeId: string,
+  message: string,
+  now: () => number,
+  stillWanted: () => boolean = () => true,
+): Promise<void> {
+  const changes: Change[] = [];
+  for (const { ID } of view.tasksByNode(nodeId)) {
+    changes.push((transaction) => {
+      const task = transaction.get('task', ID);
+      if (task === undefined || !mayRun(task) || !stillWanted()) return;
+      const time = new Date(now()).toISOString();
+      const Status: TaskStatus = {
+        ...task.Status,
+        State: 'orphaned',
+        Message: message,
+        Timestamp: time,
+        AppliedAt: time,
+      };
+      transaction.update('task', { ...task, Status });
+    });
+  }
+  await writer.write(changes);
+}
+
+function mayRun(task: Task): boolean {
+  const { State } = task.Status;
+  return compareStates(State, 'assigned') >= 0 && compareStates(State, 'running') <= 0;
+}

@@ -1,0 +1,22 @@
+import type { ManagerAddress, NotLeader } from '@swarm/api';
+import type { WebSocket } from 'ws';
+import { DispatchCodec } from './codec.js';
+
+/** RFC 6455 registry: try again later. */
+const CLOSE_TRY_AGAIN = 1013;
+
+/** Answers an agent on a manager that does not lead: says who does, if that is known, and closes. */
+export function refuseSession(
+  socket: WebSocket,
+  managers: readonly ManagerAddress[],
+  leader?: ManagerAddress,
+): void {
+  const message: NotLeader = {
+    type: 'not-leader',
+    ...(leader === undefined ? {} : { leader }),
+    managers,
+  };
+  socket.on('error', () => socket.terminate());
+  socket.send(new DispatchCodec().encode(message), () => {});
+  socket.close(CLOSE_TRY_AGAIN, 'not the leader');
+}

@@ -1,0 +1,173 @@
+import type {
+  AgentHello,
+  AgentMessage,
+  Clock,
+  Logger,
+  ManagerMessage,
+  NodeRole,
+  Timer,
+} from '@swarm/api';
+import { DISPATCH_FRAME_LIMIT_BYTES } from '@swarm/api';
+import type { RawData, WebSocket } from 'ws';
+import type { AssignmentSet } from './assignment-set.js';
+import { type DispatchCodec, MalformedMessage } from './codec.js';
+import { CLOSE_TIMEOUT_MS, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';
+
+/** Who is connected: by its certificate, see `identify`. */
+export interface SessionPeer {
+  readonly nodeId: string;
+  readonly role: NodeRole;
+  /** Without port. */
+  readonly remoteAddress: string;
+}
+
+/** Closing codes of RFC 6455, section 7.4.1. */
+const CLOSE_NORMAL = 1000;
+const CLOSE_GOING_AWAY = 1001;
+const CLOSE_POLICY = 1008;
+
+export interface SessionHandler {
+  message(session: Session, message: AgentMessage): void;
+  /** @param clean the agent said goodbye, so it is no failure */
+  closed(session: Session, clean: boolean): void;
+}
+
+export interface SessionOptions {
+  readonly id: string;
+  readonly peer: SessionPeer;
+  readonly socket: WebSocket;
+  readonly codec: DispatchCodec;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly handler: SessionHandler;
+}
+
+/** One connection of an agent: frames in and out, bounded, and what it was sent so far. */
+export class Session {
+  readonly id: string;
+  readonly peer: SessionPeer;
+  readonly #socket: WebSocket;
+  readonly #codec: DispatchCodec;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #handler: SessionHandler;
+  #closeTimer: Timer;
+  #ended = false;
+  #paused = false;
+
+  /** What the agent said of itself; its newest description. */
+  hello: AgentHello | undefined;
+  /** Ends a session that says nothing. */
+  helloTimer: Timer;
+  /** After the welcome, once assignments are kept up. */
+  assignments: AssignmentSet | undefined;
+  /** Newest mesh generation sent, those sent and not acknowledged, and the newest acknowledged. */
+  meshSent = 0;
+  meshInflight: number[] = [];
+  meshAcked = 0;
+
+  constructor(options: SessionOptions) {
+    this.id = options.id;
+    this.peer = options.peer;
+    this.#socket = options.socket;
+    this.#codec = options.codec;
+    this.#clock = options.clock;
+    this.#handler = options.handler;
+    this.#logger = options.logger.child({ nodeId: options.peer.nodeId, session: options.id });
+    this.#socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    this.#socket.on('error', (error) => this.#logger.debug({ err: error }, 'session failed'));
+    this.#socket.on('close', (code) => {
+      this.#clock.clearTimeout(this.#closeTimer);
+      const goodbye = code === CLOSE_NORMAL || code === CLOSE_GOING_AWAY;
+      this.#handler.closed(this, goodbye && !this.#ended);
+      this.#ended = true;
+    });
+  }
+
+  get nodeId(): string {
+    return this.peer.nodeId;
+  }
+
+  /** Whether this side has given the session up. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether frames of the agent are left unread for now. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  send(message: ManagerMessage): void {
+    if (!this.#ended) this.sendFrame(this.#codec.encode(message));
+  }
+
+  /** Sends what was encoded already. An agent too far behind, or a frame too long, ends the session. */
+  sendFrame(frame: Buffer): void {
+    if (this.#ended || this.#socket.readyState !== this.#socket.OPEN) return;
+    if (frame.length > DISPATCH_FRAME_LIMIT_BYTES) {
+      const fields = { bytes: frame.length, limitBytes: DISPATCH_FRAME_LIMIT_BYTES };
+      this.#logger.error(fields, 'what this node must know does not fit into a message');
+      this.end('what this node must know does not fit into a message: give it fewer tasks');
+      return;
+    }
+    if (this.#socket.bufferedAmount + frame.length > SESSION_BUFFER_LIMIT_BYTES) {
+      this.#logger.warn(
+        { bytes: this.#socket.bufferedAmount },
+        'the agent reads too slowly, dropped',
+      );
+      this.#ended = true;
+      this.#socket.terminate();
+      return;
+    }
+    // An error comes by the socket's own event too, which ends the session.
+    this.#socket.send(frame, () => {});
+  }
+
+  /**
+   * Tells the agent why and closes.
+   * @param fatal coming back is of no use
+   */
+  end(reason: string, fatal = false): void {
+    if (this.#ended) return;
+    this.send({ type: 'session-end', reason, fatal });
+    this.#close(CLOSE_POLICY, reason);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  #close(code: number, reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    // A paused socket would never see the other side's close.
+    if (this.#paused) this.resume();
+    // RFC 6455 allows 123 bytes; the whole reason was sent before.
+    this.#socket.close(code, reason.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'));
+    this.#closeTimer = this.#clock.setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (this.#ended) return;
+    try {
+      if (!isBinary) throw new MalformedMessage('a text frame');
+      this.#handler.message(this, this.#codec.decode(bytesOf(data)));
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.#logger.warn({ err: error }, 'malformed message, session ended');
+      this.end(`malformed message: ${error.message}`);
+    }
+  }
+}
+
+function bytesOf(data: RawData): Uint8Array {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+}
