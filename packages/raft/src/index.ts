@@ -1,5 +1,14 @@
 export * from './core/types.js';
 export * from './core/message.js';
+export { RaftConfigError } from './core/config.js';
+export { RaftFaultError } from './core/assert.js';
+export { Role } from './core/raft.js';
+export * from './host/clock.js';
+export * from './host/errors.js';
+export type { LeadershipListener, LeadershipState } from './host/leadership.js';
+export * from './host/options.js';
+export type { ProposalDone } from './host/proposals.js';
+export * from './host/raft-node.js';
 export * from './host/state-machine.js';
 export * from './storage/storage.js';
 export * from './transport/transport.js';

@@ -10,7 +10,12 @@ export class RaftFaultError extends Error {
  * @throws RaftFaultError with the two numbers appended, which are passed apart so that the hot path
  *   builds no strings.
  */
-export function assert(condition: boolean, what: string, a?: number, b?: number): asserts condition {
+export function assert(
+  condition: boolean,
+  what: string,
+  a?: number,
+  b?: number,
+): asserts condition {
   if (condition) return;
   const numbers = [a, b].filter((n) => n !== undefined).join(', ');
   throw new RaftFaultError(numbers === '' ? what : `${what} (${numbers})`);

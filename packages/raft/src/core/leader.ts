@@ -43,8 +43,7 @@ function appendResponse(raft: Raft, message: Message): void {
   if (message.reject) {
     // The member cannot meet us above its hint; nor can we meet its term there above our own.
     const { rejectHint, logTerm } = message;
-    const hint =
-      logTerm > 0 ? raft.log.conflictByTerm(rejectHint, logTerm).index : rejectHint;
+    const hint = logTerm > 0 ? raft.log.conflictByTerm(rejectHint, logTerm).index : rejectHint;
     if (!progress.rejected(index, hint)) return;
     if (progress.state === ProgressState.Replicate) progress.becomeProbe();
     sendAppend(raft, from, progress);

@@ -75,7 +75,12 @@ export class Log {
 
   /** Entries of (after, upTo], up to `maxBytes` but at least one if there is one. */
   slice(after: Index, upTo: Index, maxBytes: number): Entry[] {
-    assert(after >= this.base.index && upTo <= this.lastIndex, 'slice outside the log', after, upTo);
+    assert(
+      after >= this.base.index && upTo <= this.lastIndex,
+      'slice outside the log',
+      after,
+      upTo,
+    );
     const from = after - this.base.index;
     const end = upTo - this.base.index;
     let to = from;
@@ -111,7 +116,12 @@ export class Log {
     const fresh = entries.findIndex((entry) => !this.matches(entry.index, entry.term));
     if (fresh >= 0) {
       const first = entries[fresh]!.index;
-      assert(first > this.commit, 'a committed entry conflicts with the leader', first, this.commit);
+      assert(
+        first > this.commit,
+        'a committed entry conflicts with the leader',
+        first,
+        this.commit,
+      );
       this.entries.length = first - this.base.index - 1;
       this.unstable.changedFrom(first);
       this.append(entries.slice(fresh));

@@ -11,10 +11,7 @@ export function majority(count: number): number {
 }
 
 /** The highest value that a majority of `ids` has reached. */
-export function majorityReached(
-  ids: readonly MemberId[],
-  reached: (id: MemberId) => Index,
-): Index {
+export function majorityReached(ids: readonly MemberId[], reached: (id: MemberId) => Index): Index {
   if (ids.length === 0) return EVERYTHING;
   const values = ids.map(reached).sort((a, b) => a - b);
   return values[ids.length - majority(ids.length)]!;

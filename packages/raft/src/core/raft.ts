@@ -107,7 +107,11 @@ export class Raft {
     this.term = Math.max(hardState.term, base.term);
     this.vote = hardState.term === this.term ? hardState.vote : NOBODY;
     this.log = new Log(base, entries, Math.max(hardState.commit, base.index));
-    assert(this.log.lastTerm <= this.term, 'the log is ahead of the durable term', this.log.lastTerm);
+    assert(
+      this.log.lastTerm <= this.term,
+      'the log is ahead of the durable term',
+      this.log.lastTerm,
+    );
     this.log.resumeAt(Math.max(applied, base.index));
     this.tracker = new Tracker(config.maxInflightMessages, config.maxInflightBytes);
     this.tracker.setConf(initial.conf, this.log.lastIndex + 1, this.ticks);
@@ -232,9 +236,7 @@ export class Raft {
 
   /** Whether an election timeout makes us campaign. */
   get promotable(): boolean {
-    return (
-      isVoter(this.tracker.conf, this.id) && !this.log.unstable.installing && !this.restoring
-    );
+    return isVoter(this.tracker.conf, this.id) && !this.log.unstable.installing && !this.restoring;
   }
 
   /** A committed change we have not applied would make us count with an old configuration. */

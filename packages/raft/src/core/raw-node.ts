@@ -1,7 +1,6 @@
 import {
   type ConfChange,
   changeConf,
-  EMPTY_CONF,
   encodeConfChange,
   isJoint,
   isVoter,
@@ -251,6 +250,11 @@ export class RaftCore {
     this.raft.restoring = false;
   }
 
+  /** Whether a snapshot is being taken over: by the state machine, or by the disk. */
+  get installing(): boolean {
+    return this.raft.restoring || this.raft.log.unstable.installing;
+  }
+
   // --- Output
 
   get hasReady(): boolean {
@@ -448,6 +452,11 @@ export class RaftCore {
     return this.raft.tracker.conf;
   }
 
+  /** Proposed by this leader and not committed. */
+  get uncommittedBytes(): number {
+    return this.raft.uncommittedBytes;
+  }
+
   /** The entry that began this leadership; 0 when not leading. */
   get leadershipIndex(): Index {
     return this.raft.leadershipIndex;
@@ -497,6 +506,3 @@ export class RaftCore {
     };
   }
 }
-
-/** The configuration of a member that has yet to be contacted. */
-export { EMPTY_CONF };

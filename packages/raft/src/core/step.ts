@@ -56,8 +56,7 @@ function newerTerm(raft: Raft, message: Message): boolean {
     case MessageType.PreVote:
     case MessageType.Vote: {
       // We hear a leader: whoever campaigns is cut off, or was removed (thesis §4.2.3).
-      const leased =
-        raft.leader !== NOBODY && raft.electionElapsed < raft.config.electionTicks;
+      const leased = raft.leader !== NOBODY && raft.electionElapsed < raft.config.electionTicks;
       if (leased && !message.force) return false;
       // A question about an election moves nobody's term.
       if (message.type === MessageType.PreVote) return true;

@@ -1,0 +1,94 @@
+import type { AppendWork } from '../core/raw-node.js';
+import type { Entry, HardState, SnapshotMeta } from '../core/types.js';
+import type { LogStorage, Persist } from '../storage/storage.js';
+
+/**
+ * Makes the core's writes durable, one at a time and in order. What arrives during a write joins the
+ * next (group commit): LevelDB reorders writes that are under way together.
+ */
+export class LogWriter {
+  /** Ticks since the write under way began; 0 when there is none. */
+  ticksInFlight = 0;
+  private readonly storage: LogStorage;
+  private readonly onDone: (works: readonly AppendWork[]) => void;
+  private readonly onError: (error: unknown) => void;
+  private waiting: AppendWork[] = [];
+  private busy: Promise<void> | undefined;
+
+  constructor(
+    storage: LogStorage,
+    onDone: (works: readonly AppendWork[]) => void,
+    onError: (error: unknown) => void,
+  ) {
+    this.storage = storage;
+    this.onDone = onDone;
+    this.onError = onError;
+  }
+
+  add(work: AppendWork): void {
+    this.waiting.push(work);
+  }
+
+  /** Starts the next write unless one is under way. Works that write nothing are done at once. */
+  start(): void {
+    if (this.busy !== undefined || this.waiting.length === 0) return;
+    const works = this.waiting;
+    this.waiting = [];
+    const write = mergeWrites(works);
+    if (write === undefined) {
+      this.onDone(works);
+      return;
+    }
+    this.busy = this.storage.persist(write).then(
+      () => {
+        this.busy = undefined;
+        this.ticksInFlight = 0;
+        this.onDone(works);
+      },
+      (error: unknown) => {
+        this.busy = undefined;
+        this.onError(error);
+      },
+    );
+  }
+
+  tick(): void {
+    if (this.busy !== undefined) this.ticksInFlight++;
+  }
+
+  /** Resolves when no write is under way. */
+  async idle(): Promise<void> {
+    await this.busy;
+  }
+}
+
+/** One write with the effect of several in a row; undefined when they write nothing. */
+export function mergeWrites(works: readonly AppendWork[]): Persist | undefined {
+  let hardState: HardState | undefined;
+  let snapshot: SnapshotMeta | undefined;
+  let entries: Entry[] = [];
+  let mustSync = false;
+  for (const work of works) {
+    hardState = work.hardState ?? hardState;
+    mustSync ||= work.mustSync;
+    if (work.snapshot !== undefined) {
+      snapshot = work.snapshot;
+      entries = [];
+    }
+    const first = work.entries[0];
+    if (first === undefined) continue;
+    if (entries.length > 0) {
+      // A later write may cut what an earlier one appended.
+      const keep = first.index - entries[0]!.index;
+      entries.length = Math.max(0, Math.min(entries.length, keep));
+    }
+    for (const entry of work.entries) entries.push(entry);
+  }
+  if (hardState === undefined && snapshot === undefined && entries.length === 0) return undefined;
+  return {
+    entries,
+    mustSync,
+    ...(hardState !== undefined && { hardState }),
+    ...(snapshot !== undefined && { snapshot }),
+  };
+}

@@ -1,0 +1,48 @@
+import type { Index, Term } from '../core/types.js';
+import { ProposalDroppedError, ProposalUnknownError } from './errors.js';
+
+/** Called once, with an error or with the result of StateMachine.apply and the entry's index. */
+export type ProposalDone = (error: Error | undefined, result: unknown, index: Index) => void;
+
+interface Pending {
+  readonly term: Term;
+  readonly done: ProposalDone;
+}
+
+/** Proposals in the log that wait to be applied, by index. */
+export class Proposals {
+  private readonly pending = new Map<Index, Pending>();
+
+  get length(): number {
+    return this.pending.size;
+  }
+
+  add(index: Index, term: Term, done: ProposalDone): void {
+    this.pending.set(index, { term, done });
+  }
+
+  /** The entry of this index and term is applied. */
+  applied(index: Index, term: Term, result: unknown): void {
+    const pending = this.pending.get(index);
+    if (pending === undefined) return;
+    this.pending.delete(index);
+    if (pending.term === term) pending.done(undefined, result, index);
+    else pending.done(new ProposalDroppedError('another leader took its place'), undefined, index);
+  }
+
+  /** Leadership of every term but `term` is over. */
+  leadershipLost(term: Term | undefined): void {
+    if (this.pending.size === 0) return;
+    for (const [index, { term: proposed, done }] of [...this.pending]) {
+      if (proposed === term) continue;
+      this.pending.delete(index);
+      done(new ProposalUnknownError(), undefined, index);
+    }
+  }
+
+  rejectAll(error: Error): void {
+    const all = [...this.pending];
+    this.pending.clear();
+    for (const [index, { done }] of all) done(error, undefined, index);
+  }
+}

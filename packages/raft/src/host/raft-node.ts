@@ -1,0 +1,748 @@
+import { DEFAULT_CONFIG } from '../core/config.js';
+import { isVoter } from '../core/conf-change.js';
+import { type Message, MessageType } from '../core/message.js';
+import { type AppendWork, RaftCore, type Ready, Refusal } from '../core/raw-node.js';
+import type { Role } from '../core/raft.js';
+import {
+  type Entry,
+  EntryKind,
+  type Index,
+  type MemberId,
+  type MemberInfo,
+  NOBODY,
+  type SnapshotMeta,
+  type Term,
+} from '../core/types.js';
+import type { TimerHandle } from './clock.js';
+import { Conditions } from './conditions.js';
+import {
+  NotLeaderError,
+  OverloadedError,
+  ProposalDroppedError,
+  ProposalTooLargeError,
+  QuorumLostError,
+  RaftStoppedError,
+  RaftTimeoutError,
+  SnapshotRefusedError,
+} from './errors.js';
+import { Exclusive } from './exclusive.js';
+import { Leadership, type LeadershipListener } from './leadership.js';
+import { LogWriter } from './log-writer.js';
+import { bestSuccessor, MemberChanges } from './member-changes.js';
+import type { Membership } from './membership.js';
+import {
+  DEFAULT_LIMITS,
+  type RaftLimits,
+  type RaftLogger,
+  type RaftNodeOptions,
+  SILENT_LOGGER,
+} from './options.js';
+import { type ProposalDone, Proposals } from './proposals.js';
+import { Reads } from './reads.js';
+import { type Recovery, recover } from './recovery.js';
+import { SnapshotSender } from './snapshot-sender.js';
+
+/** Rounds of work in one turn of the event loop; what is left waits for the next. */
+const MAX_ROUNDS_PER_TURN = 16;
+/** A question for a read index without an answer is asked again after so many ticks. */
+const READ_RETRY_TICKS = 3;
+
+const NO_DATA = new Uint8Array(0);
+
+export interface MemberStatus {
+  readonly info: MemberInfo;
+  readonly role: 'voter' | 'learner';
+  /** As the leader knows them; 0 and false on other members. */
+  readonly match: Index;
+  /** Heard by the leader within the last election timeout. */
+  readonly reachable: boolean;
+}
+
+export interface RaftStatus {
+  readonly id: MemberId;
+  readonly role: Role;
+  readonly term: Term;
+  readonly leader: MemberInfo | undefined;
+  readonly commit: Index;
+  readonly applied: Index;
+  readonly firstIndex: Index;
+  readonly lastIndex: Index;
+  readonly members: readonly MemberStatus[];
+  readonly removed: readonly MemberId[];
+}
+
+/** Who is a member, as announced to the owner of a node. */
+export type MembersListener = (members: readonly Pick<MemberStatus, 'info' | 'role'>[]) => void;
+
+interface QueuedProposal {
+  readonly data: Uint8Array;
+  readonly done: ProposalDone;
+}
+
+/**
+ * One member of a Raft cluster: the pure core with a clock, a disk, a network and a state machine.
+ *
+ * Everything happens in turns, at most one per turn of the event loop: take in finished writes,
+ * messages, a tick and proposals; then carry out what the core says, until it has no more. Messages
+ * leave before the disk is asked, so a leader's disk works while its followers' do.
+ */
+export class RaftNode {
+  private readonly options: RaftNodeOptions;
+  private readonly limits: RaftLimits;
+  private readonly logger: RaftLogger;
+  private readonly core: RaftCore;
+  private readonly membership: Membership;
+  private readonly writer: LogWriter;
+  private readonly snapshots: SnapshotSender;
+  private readonly changes: MemberChanges;
+  private readonly leadership: Leadership;
+  private readonly proposals = new Proposals();
+  private readonly reads: Reads;
+  private readonly conditions = new Conditions();
+  /** flush, view and restore of the state machine. */
+  private readonly stateJobs = new Exclusive();
+  private readonly membersListeners = new Set<MembersListener>();
+
+  private inbox: Message[] = [];
+  private written: AppendWork[] = [];
+  private queued: QueuedProposal[] = [];
+  private queuedBytes = 0;
+  private tickDue = false;
+  private scheduled = false;
+  private stopped = false;
+  private closed: Promise<void> | undefined;
+  private timer: TimerHandle;
+  private nextTickMs: number;
+  private ticks = 0;
+  /** The state machine has applied up to here; may be ahead of the core, see recovery.ts. */
+  private stateIndex: Index;
+  private restoring = false;
+  private compaction: Promise<void> | undefined;
+  private compactedAt: Index;
+  /** Peers to forget at a tick: who was removed should still hear of it. */
+  private forgetPeersTick = Number.MAX_SAFE_INTEGER;
+  private peers: readonly MemberInfo[] = [];
+
+  /**
+   * Opens the log, starts the transport and takes part.
+   * @throws RaftConfigError, StorageCorruptError, StateBehindLogError, or what the storage throws.
+   */
+  static async open(options: RaftNodeOptions): Promise<RaftNode> {
+    const recovery = await recover(options.storage, options.stateMachine, options.members);
+    const node = new RaftNode(options, recovery);
+    node.start();
+    return node;
+  }
+
+  private constructor(options: RaftNodeOptions, { initial, membership }: Recovery) {
+    this.options = options;
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.logger = options.logger ?? SILENT_LOGGER;
+    const { clock, stateMachine, storage, transport, random } = options;
+    const { limits, logger } = this;
+    this.core = new RaftCore(
+      {
+        id: options.id,
+        electionTicks: this.electionTicks,
+        heartbeatTicks: options.heartbeatTicks ?? DEFAULT_CONFIG.heartbeatTicks,
+        random,
+        maxBytesPerMessage: limits.maxBytesPerMessage,
+        maxInflightMessages: limits.maxInflightMessages,
+        maxInflightBytes: limits.maxInflightBytes,
+        maxUncommittedBytes: limits.maxUncommittedBytes,
+        maxApplyBytes: limits.maxApplyBytes,
+      },
+      initial,
+    );
+    this.membership = membership;
+    this.stateIndex = stateMachine.appliedIndex;
+    this.compactedAt = initial.base.index;
+    this.leadership = new Leadership(clock.now());
+    this.reads = new Reads(random);
+    const fail = (error: unknown) => this.fail(error);
+    this.writer = new LogWriter(
+      storage,
+      (works) => {
+        for (const work of works) this.written.push(work);
+        this.wake();
+      },
+      fail,
+    );
+    this.snapshots = new SnapshotSender({
+      stateMachine,
+      transport,
+      clock,
+      logger,
+      timeoutMs: limits.snapshotTimeoutMs,
+      maxSent: limits.maxSnapshotsSent,
+      meta: (index) => this.snapshotMeta(index),
+      takeView: () => this.stateJobs.run(() => stateMachine.view()),
+      report: (to, ok) => {
+        this.core.reportSnapshot(to, ok);
+        this.wake();
+      },
+      onError: fail,
+    });
+    this.changes = new MemberChanges({
+      id: options.id,
+      core: this.core,
+      membership,
+      proposals: this.proposals,
+      conditions: this.conditions,
+      clock,
+      limits,
+      leader: () => this.leaderInfo(),
+      wake: () => this.wake(),
+      transfer: (to) => this.transferLeadership(to),
+    });
+    this.nextTickMs = clock.now();
+  }
+
+  private get tickMs(): number {
+    return this.options.tickMs ?? 100;
+  }
+
+  private get electionTicks(): number {
+    return this.options.electionTicks ?? DEFAULT_CONFIG.electionTicks;
+  }
+
+  private start(): void {
+    this.setPeers();
+    this.options.transport.start({
+      receive: (message) => this.receive(message),
+      unreachable: (id) => this.core.reportUnreachable(id),
+      snapshotSent: (id, ok) => this.snapshots.finished(id, ok),
+      receiveSnapshot: (message, chunks) => this.receiveSnapshot(message, chunks),
+    });
+    // Alone, there is nobody to wait for.
+    const { voters } = this.core.conf;
+    if (voters.length === 1 && voters[0] === this.options.id) this.core.campaign();
+    this.armTimer();
+    this.wake();
+  }
+
+  // --- Proposals and reads
+
+  /**
+   * Replicates `data` and applies it here. Resolves with the state machine's result.
+   * @throws NotLeaderError, ProposalDroppedError, ProposalTooLargeError, OverloadedError,
+   *   QuorumLostError: surely not applied; ProposalUnknownError, RaftStoppedError: perhaps applied.
+   */
+  propose(data: Uint8Array): Promise<{ index: Index; result: unknown }> {
+    return new Promise((resolve, reject) => {
+      this.submit(data, (error, result, index) =>
+        error === undefined ? resolve({ index, result }) : reject(error),
+      );
+    });
+  }
+
+  /** As `propose`, without the cost of a promise: `done` is called once, possibly at once. */
+  submit(data: Uint8Array, done: ProposalDone): void {
+    const error = this.refusal(data);
+    if (error !== undefined) {
+      done(error, undefined, 0);
+      return;
+    }
+    this.queued.push({ data, done });
+    this.queuedBytes += data.length;
+    this.wake();
+  }
+
+  private refusal(data: Uint8Array): Error | undefined {
+    const { maxProposalBytes, maxQueuedProposals } = this.limits;
+    if (this.stopped) return new RaftStoppedError();
+    if (data.length === 0) return new TypeError('a proposal must hold at least one byte');
+    if (data.length > maxProposalBytes) {
+      return new ProposalTooLargeError(data.length, maxProposalBytes);
+    }
+    if (this.core.role !== 'leader') return this.noLeadership();
+    // Checked against what is queued too: the core takes or refuses a turn's proposals together.
+    const bytes = this.core.uncommittedBytes + this.queuedBytes;
+    const full = bytes > 0 && bytes + data.length > this.limits.maxUncommittedBytes;
+    if (full || this.queued.length >= maxQueuedProposals) return new OverloadedError();
+    return undefined;
+  }
+
+  private noLeadership(): Error {
+    const leaderlessMs = this.leaderlessMs();
+    if (leaderlessMs >= this.limits.quorumLostMs) return new QuorumLostError(leaderlessMs);
+    return new NotLeaderError(this.leaderInfo());
+  }
+
+  /**
+   * Resolves, on any member, when it is safe to read the local state machine: with everything applied
+   * that was committed when the call was made.
+   * @throws RaftTimeoutError, QuorumLostError, OverloadedError, RaftStoppedError
+   */
+  readIndex(): Promise<Index> {
+    return new Promise((resolve, reject) => {
+      if (this.stopped) return reject(new RaftStoppedError());
+      if (this.reads.length >= this.limits.maxReads) return reject(new OverloadedError());
+      const deadlineMs = this.options.clock.now() + this.limits.readTimeoutMs;
+      this.reads.add(deadlineMs, (error, index) =>
+        error === undefined ? resolve(index) : reject(error),
+      );
+      this.wake();
+    });
+  }
+
+  /**
+   * Resolves when everything proposed before is applied here, proven by an entry of its own.
+   * @throws as `propose`
+   */
+  barrier(): Promise<Index> {
+    return new Promise((resolve, reject) => {
+      if (this.stopped) return reject(new RaftStoppedError());
+      if (this.core.role !== 'leader') return reject(this.noLeadership());
+      const done: ProposalDone = (error, _result, index) =>
+        error === undefined ? resolve(index) : reject(error);
+      this.queued.push({ data: NO_DATA, done });
+      this.wake();
+    });
+  }
+
+  // --- Membership and leadership
+
+  /**
+   * Adds a member: as a learner, and as a voter once it has 90 % of the log. Idempotent. Changes wait
+   * for each other.
+   * @throws NotLeaderError, MemberRemovedError, RaftTimeoutError (it stays a learner), OverloadedError
+   */
+  addMember(info: MemberInfo): Promise<void> {
+    return this.orStopped(() => this.changes.add(info));
+  }
+
+  /**
+   * Removes a member for good. A leader asked to remove itself hands over first and then fails with
+   * NotLeaderError: ask the new leader.
+   * @throws NotLeaderError, MemberNotFoundError, RemovalLosesQuorumError, RaftTimeoutError
+   */
+  removeMember(id: MemberId): Promise<void> {
+    return this.orStopped(() => this.changes.remove(id));
+  }
+
+  /** Changes a member's address; never its role. @throws NotLeaderError, MemberNotFoundError */
+  updateMember(info: MemberInfo): Promise<void> {
+    return this.orStopped(() => this.changes.update(info));
+  }
+
+  private orStopped(job: () => Promise<void>): Promise<void> {
+    return !this.stopped ? job() : Promise.reject(new RaftStoppedError());
+  }
+
+  /**
+   * Hands leadership to `to`, or to the voter that could take it soonest. A follower can only ask for
+   * itself. Resolves when another member is known to lead (a follower: when it leads itself).
+   * @throws NotLeaderError, RaftTimeoutError
+   */
+  async transferLeadership(to?: MemberId): Promise<void> {
+    const { core, conditions, options } = this;
+    if (this.stopped) throw new RaftStoppedError();
+    if (core.role !== 'leader' && to !== options.id) throw new NotLeaderError(this.leaderInfo());
+    if (core.role === 'leader' && to === options.id) return;
+    const timeoutMs = 2 * this.electionTicks * this.tickMs;
+    const late = () => new RaftTimeoutError('the transfer of leadership', timeoutMs);
+    const target = to ?? bestSuccessor(core);
+    if (target === undefined || !core.transferLeader(target)) throw late();
+    this.wake();
+    await conditions.until(
+      () => (core.leader === target ? true : undefined),
+      options.clock.now() + timeoutMs,
+      late,
+    );
+  }
+
+  /** The leader's or this member's knowledge, as of now. */
+  status(): RaftStatus {
+    const { id, role, term, commit, applied, firstIndex, lastIndex } = this.core.status();
+    const { members, removed, conf } = this.membership.current;
+    return {
+      id,
+      role,
+      term,
+      leader: this.leaderInfo(),
+      commit,
+      applied,
+      firstIndex,
+      lastIndex,
+      removed,
+      members: members.map((info) => {
+        const { match, active } = this.core.memberProgress(info.id);
+        const memberRole = isVoter(conf, info.id) ? 'voter' : 'learner';
+        return { info, role: memberRole, match, reachable: active };
+      }),
+    };
+  }
+
+  /** A leader: whether it heard a majority within an election timeout. Others: whether one leads. */
+  hasQuorum(): boolean {
+    return this.core.role === 'leader' ? this.core.quorumActive : this.core.leader !== NOBODY;
+  }
+
+  /** Milliseconds since a leader was last known; 0 while one is. */
+  leaderlessMs(): number {
+    return this.leadership.leaderlessMs(this.options.clock.now());
+  }
+
+  /** Tells of each change; `isLeader` only when all committed before is applied. @returns an end to it */
+  onLeadership(listener: LeadershipListener): () => void {
+    return this.leadership.listen(listener);
+  }
+
+  /** Tells of each change of the membership, once it is applied. @returns an end to it */
+  onMembers(listener: MembersListener): () => void {
+    this.membersListeners.add(listener);
+    return () => this.membersListeners.delete(listener);
+  }
+
+  private leaderInfo(): MemberInfo | undefined {
+    const { leader } = this.core;
+    if (leader === NOBODY) return undefined;
+    const known = this.membership.info(leader);
+    return known ?? this.options.seeds?.find(({ id }) => id === leader);
+  }
+
+  // --- The end
+
+  /** Hands leadership over if it can, within an election timeout, then stops. */
+  async close(): Promise<void> {
+    if (!this.stopped && this.core.role === 'leader') {
+      // Failing to hand over only costs the others an election.
+      await this.transferLeadership().catch(() => undefined);
+    }
+    await this.stop();
+  }
+
+  /** Stops at once. Proposals under way fail with RaftStoppedError. Resolves when all is closed. */
+  stop(): Promise<void> {
+    this.closed ??= this.shutDown();
+    return this.closed;
+  }
+
+  private async shutDown(): Promise<void> {
+    const { clock, transport, storage } = this.options;
+    this.stopped = true;
+    clock.clearTimeout(this.timer);
+    this.inbox = [];
+    // Whoever depends on leadership must know before the callers hear that their calls failed.
+    this.leadership.update(
+      { leader: undefined, isLeader: false, term: this.core.term },
+      clock.now(),
+    );
+    const stopped = new RaftStoppedError();
+    for (const { done } of this.queued.splice(0)) done(stopped, undefined, 0);
+    this.proposals.rejectAll(stopped);
+    this.reads.rejectAll(stopped);
+    this.conditions.rejectAll(stopped);
+    await transport.close();
+    await this.snapshots.close();
+    await this.writer.idle();
+    await this.stateJobs.idle();
+    await this.compaction;
+    await storage.close();
+  }
+
+  /** An error after which neither log nor state can be trusted: never retried, never ignored. */
+  private fail(error: unknown): void {
+    if (this.stopped) return;
+    this.logger.error('raft member stops', { error: String(error) });
+    this.stop().catch((closing: unknown) => {
+      this.logger.error('closing failed', { error: String(closing) });
+    });
+    this.options.onFatal?.(error);
+  }
+
+  // --- Time
+
+  private armTimer(): void {
+    const { clock } = this.options;
+    const nowMs = clock.now();
+    this.nextTickMs += this.tickMs;
+    // After a stall, go on from now: ticks that were missed are not made up for.
+    if (this.nextTickMs <= nowMs) this.nextTickMs = nowMs + this.tickMs;
+    this.timer = clock.setTimeout(() => {
+      // Expired timers run before waiting sockets are read: let heartbeats be seen first.
+      clock.setImmediate(() => {
+        if (this.stopped) return;
+        this.tickDue = true;
+        this.armTimer();
+        this.turn();
+      });
+    }, this.nextTickMs - nowMs);
+  }
+
+  private tick(): void {
+    this.ticks++;
+    this.writer.tick();
+    // The event loop goes on heart-beating while a disk hangs; nobody could commit, nobody take over.
+    if (this.core.role === 'leader' && this.writer.ticksInFlight >= this.electionTicks) {
+      this.logger.warn('the disk is too slow to lead', { ticks: this.writer.ticksInFlight });
+      this.core.stepDown();
+    }
+    this.core.tick();
+    const nowMs = this.options.clock.now();
+    this.reads.retry(this.ticks, READ_RETRY_TICKS, (context) => this.core.readIndex(context));
+    this.reads.expire(nowMs, () => {
+      const leaderlessMs = this.leaderlessMs();
+      if (leaderlessMs >= this.limits.readTimeoutMs) return new QuorumLostError(leaderlessMs);
+      return new RaftTimeoutError('the read', this.limits.readTimeoutMs);
+    });
+    if (this.ticks >= this.forgetPeersTick) this.setPeers();
+  }
+
+  // --- The loop
+
+  private wake(): void {
+    if (this.scheduled || this.stopped) return;
+    this.scheduled = true;
+    this.options.clock.setImmediate(() => {
+      this.scheduled = false;
+      this.turn();
+    });
+  }
+
+  private receive(message: Message): void {
+    if (this.inbox.length >= this.limits.maxInboxMessages) return;
+    this.inbox.push(message);
+    this.wake();
+  }
+
+  private turn(): void {
+    if (this.stopped) return;
+    try {
+      this.takeWritten();
+      const inbox = this.inbox;
+      this.inbox = [];
+      for (const message of inbox) this.core.step(message);
+      if (this.tickDue) {
+        this.tickDue = false;
+        this.tick();
+      }
+      this.takeQueued();
+      this.reads.ask(this.ticks, (context) => this.core.readIndex(context));
+      this.work();
+      this.conditions.run(this.options.clock.now());
+      if (this.core.hasReady) this.wake();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private takeWritten(): void {
+    const works = this.written;
+    if (works.length === 0) return;
+    this.written = [];
+    for (const work of works) this.core.appended(work);
+  }
+
+  private takeQueued(): void {
+    const queued = this.queued;
+    if (queued.length === 0) return;
+    this.queued = [];
+    this.queuedBytes = 0;
+    const result = this.core.propose(queued.map(({ data }) => data));
+    if (result.refusal === undefined) {
+      for (const [i, { done }] of queued.entries()) {
+        this.proposals.add(result.index + i, result.term, done);
+      }
+      return;
+    }
+    const error = this.refusalError(result.refusal);
+    for (const { done } of queued) done(error, undefined, 0);
+  }
+
+  private refusalError(refusal: Refusal): Error {
+    switch (refusal) {
+      case Refusal.NotLeader:
+        return this.noLeadership();
+      case Refusal.Overloaded:
+        return new OverloadedError();
+      case Refusal.Transferring:
+      case Refusal.ConfChangePending:
+        return new ProposalDroppedError(refusal);
+    }
+  }
+
+  private work(): void {
+    for (let round = 0; round < MAX_ROUNDS_PER_TURN; round++) {
+      const ready = this.core.ready();
+      if (ready === undefined || this.stopped) return;
+      this.carryOut(ready);
+      // Works that write nothing are done already.
+      this.takeWritten();
+    }
+  }
+
+  private carryOut(ready: Ready): void {
+    this.send(ready.messages);
+    if (ready.append !== undefined) {
+      if (ready.append.snapshot !== undefined) {
+        this.membership.restore(ready.append.snapshot);
+        this.membersChanged();
+      }
+      this.writer.add(ready.append);
+      this.writer.start();
+    } else {
+      this.writer.start();
+    }
+    if (ready.apply !== undefined) this.apply(ready.apply.entries);
+    for (const { context, index } of ready.readStates) this.reads.answered(context, index);
+    this.updateLeadership();
+    if (ready.softState !== undefined) {
+      // After the listeners: a caller that hears of its lost proposal finds leadership gone, too.
+      this.proposals.leadershipLost(this.core.role === 'leader' ? this.core.term : undefined);
+    }
+    this.reads.appliedTo(this.core.appliedIndex);
+    this.compactWhenDue();
+  }
+
+  private send(messages: readonly Message[]): void {
+    if (messages.length === 0) return;
+    const orders = messages.filter(({ type }) => type === MessageType.Snapshot);
+    if (orders.length === 0) {
+      this.options.transport.send(messages);
+      return;
+    }
+    this.options.transport.send(messages.filter(({ type }) => type !== MessageType.Snapshot));
+    for (const order of orders) this.snapshots.order(order);
+  }
+
+  private apply(entries: readonly Entry[]): void {
+    const last = entries.at(-1)!.index;
+    const fresh = entries.filter(({ index }) => index > this.stateIndex);
+    const results = fresh.length > 0 ? this.options.stateMachine.apply(fresh) : [];
+    const known = entries.length - fresh.length;
+    this.stateIndex = Math.max(this.stateIndex, last);
+    let membersChanged = false;
+    for (const [i, entry] of entries.entries()) {
+      if (entry.kind === EntryKind.ConfChange) {
+        this.applyConfChange(entry);
+        membersChanged = true;
+      }
+      this.proposals.applied(entry.index, entry.term, results[i - known]);
+    }
+    this.core.applied(last);
+    if (membersChanged) this.membersChanged();
+  }
+
+  private applyConfChange(entry: Entry): void {
+    const refused = this.membership.apply(entry, (change) => this.core.applyConfChange(change));
+    if (refused === undefined) return;
+    this.logger.warn('a membership change has no effect', {
+      index: entry.index,
+      why: refused.message,
+    });
+  }
+
+  private membersChanged(): void {
+    this.forgetPeersTick = this.ticks + this.electionTicks;
+    this.setPeers(this.peers);
+    const { members, conf } = this.membership.current;
+    const view = members.map((info) => ({
+      info,
+      role: isVoter(conf, info.id) ? ('voter' as const) : ('learner' as const),
+    }));
+    for (const listener of [...this.membersListeners]) listener(view);
+  }
+
+  /** @param leaving peers that are still to be reached for a while, if they are members no more */
+  private setPeers(leaving: readonly MemberInfo[] = []): void {
+    if (leaving.length === 0) this.forgetPeersTick = Number.MAX_SAFE_INTEGER;
+    const peers = new Map<MemberId, MemberInfo>();
+    const { members } = this.membership.current;
+    const seeds = members.length === 0 ? (this.options.seeds ?? []) : [];
+    for (const info of [...leaving, ...seeds, ...members]) peers.set(info.id, info);
+    peers.delete(this.options.id);
+    this.peers = [...peers.values()];
+    this.options.transport.setMembers(this.peers);
+  }
+
+  private updateLeadership(): void {
+    const { core } = this;
+    const leads = core.role === 'leader';
+    const isLeader = leads && core.appliedIndex >= core.leadershipIndex;
+    // Our own leadership is none to the outside until our state is the cluster's.
+    const leader = leads && !isLeader ? undefined : this.leaderInfo();
+    this.leadership.update({ leader, isLeader, term: core.term }, this.options.clock.now());
+  }
+
+  // --- Snapshots
+
+  private snapshotMeta(index: Index): SnapshotMeta | undefined {
+    const term = this.core.termAt(index);
+    // The state may be ahead of what the core has applied; its membership is not known then.
+    if (term === undefined || index > this.core.appliedIndex) return undefined;
+    return this.membership.metaAt(index, term);
+  }
+
+  private async receiveSnapshot(
+    message: Message,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const { snapshot } = message;
+    if (this.stopped) throw new RaftStoppedError();
+    if (this.restoring) throw new SnapshotRefusedError('another one is being received');
+    if (snapshot === undefined || message.term < this.core.term) {
+      throw new SnapshotRefusedError('its sender no longer leads');
+    }
+    if (snapshot.index <= this.core.commitIndex) {
+      throw new SnapshotRefusedError(`entry ${snapshot.index} is here already`);
+    }
+    this.restoring = true;
+    this.core.beginRestore();
+    try {
+      if (snapshot.index > this.stateIndex) await this.restoreState(snapshot, chunks);
+    } finally {
+      this.restoring = false;
+      this.core.endRestore();
+    }
+    this.receive(message);
+  }
+
+  private async restoreState(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    // A stream that breaks is the network's fault and leaves the state as it was; all else is ours.
+    let broken = false;
+    async function* watched() {
+      try {
+        yield* chunks;
+      } catch (error) {
+        broken = true;
+        throw error;
+      }
+    }
+    try {
+      await this.stateJobs.run(() => this.options.stateMachine.restore(meta, watched()));
+    } catch (error) {
+      if (!broken) this.fail(error);
+      throw error;
+    }
+    this.stateIndex = meta.index;
+    this.logger.info('took over a snapshot', { index: meta.index });
+  }
+
+  private compactWhenDue(): void {
+    const { snapshotInterval } = this.limits;
+    if (this.compaction !== undefined || this.core.installing) return;
+    if (this.core.appliedIndex - this.compactedAt < snapshotInterval) return;
+    this.compaction = this.compact()
+      .catch((error: unknown) => this.fail(error))
+      .finally(() => {
+        this.compaction = undefined;
+      });
+  }
+
+  /** Makes the state durable, then forgets the log that led to it, less a tail for those who lag. */
+  private async compact(): Promise<void> {
+    const { stateMachine, storage } = this.options;
+    const applied = this.core.appliedIndex;
+    this.compactedAt = applied;
+    await this.stateJobs.run(() => stateMachine.flush());
+    const index = Math.min(applied - this.limits.trailingEntries, this.snapshots.oldestIndex);
+    if (this.stopped || this.core.installing) return;
+    const meta = index < this.core.firstIndex ? undefined : this.snapshotMeta(index);
+    if (meta === undefined) return;
+    await storage.compact(meta);
+    this.core.compact(index);
+    this.membership.trim(index);
+  }
+}

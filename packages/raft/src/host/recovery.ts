@@ -1,0 +1,79 @@
+import { changeConf, ConfChangeOp, encodeConfChange } from '../core/conf-change.js';
+import type { InitialState } from '../core/raft.js';
+import { type Entry, EntryKind, type MemberInfo, NOBODY } from '../core/types.js';
+import { type LogStorage, type Recovered, StorageCorruptError } from '../storage/storage.js';
+import { StateBehindLogError } from './errors.js';
+import { Membership } from './membership.js';
+import type { StateMachine } from './state-machine.js';
+
+/** Where a node goes on from. */
+export interface Recovery {
+  readonly initial: InitialState;
+  readonly membership: Membership;
+}
+
+/**
+ * Reads the log and finds how much of it is applied.
+ *
+ * The configuration is that of the log's base plus the changes since, up to what is known to be both
+ * committed and applied. The state machine may be further than the log knows (its state is flushed
+ * on its own, and a snapshot reaches it first): those entries come again and only their membership
+ * changes take effect then. Its index proves nothing about our log, which may still hold a tail that
+ * conflicts with a snapshot it took over.
+ *
+ * @throws StorageCorruptError, StateBehindLogError, or what the storage throws.
+ */
+export async function recover(
+  storage: LogStorage,
+  stateMachine: StateMachine,
+  founders: readonly MemberInfo[] | undefined,
+): Promise<Recovery> {
+  let recovered = await storage.open();
+  if (founders !== undefined && isNew(recovered))
+    recovered = await found(storage, recovered, founders);
+  const { snapshot, entries, hardState } = recovered;
+  const last = snapshot.index + entries.length;
+  if (hardState.commit > last) {
+    throw new StorageCorruptError(
+      `entries up to ${hardState.commit} were committed but the log ends at ${last}; remove this ` +
+        'member from the cluster and join again with empty directories',
+    );
+  }
+  if (stateMachine.appliedIndex < snapshot.index) {
+    throw new StateBehindLogError(stateMachine.appliedIndex, snapshot.index);
+  }
+  const commit = Math.max(hardState.commit, snapshot.index);
+  const applied = Math.min(stateMachine.appliedIndex, commit);
+  const membership = new Membership(snapshot);
+  for (const entry of entries) {
+    if (entry.index > applied) break;
+    if (entry.kind === EntryKind.ConfChange) {
+      membership.apply(entry, (change) => changeConf(membership.current.conf, change));
+    }
+  }
+  const { conf } = membership.current;
+  return { initial: { hardState, base: snapshot, entries, applied, conf }, membership };
+}
+
+function isNew({ hardState, snapshot, entries }: Recovered): boolean {
+  return hardState.term === 0 && snapshot.index === 0 && entries.length === 0;
+}
+
+/**
+ * The founders agree on the first entry without an election: each forges the same one, committed in
+ * term 1. As an entry, it reaches members that join later like every other.
+ */
+async function found(
+  storage: LogStorage,
+  empty: Recovered,
+  founders: readonly MemberInfo[],
+): Promise<Recovered> {
+  const changes = [...founders]
+    .sort((a, b) => a.id - b.id)
+    .map((info) => ({ op: ConfChangeOp.AddVoter, id: info.id, info }));
+  const data = encodeConfChange({ changes });
+  const entry: Entry = { index: 1, term: 1, kind: EntryKind.ConfChange, data };
+  const hardState = { term: 1, vote: NOBODY, commit: 1 };
+  await storage.persist({ hardState, entries: [entry], mustSync: true });
+  return { ...empty, hardState, entries: [entry] };
+}

@@ -1,0 +1,111 @@
+import type { Message } from '../core/message.js';
+import type { Index, MemberId, SnapshotMeta } from '../core/types.js';
+import type { Transport } from '../transport/transport.js';
+import type { Clock, TimerHandle } from './clock.js';
+import type { RaftLogger } from './options.js';
+import type { StateMachine, StateView } from './state-machine.js';
+
+/** What the sender needs to know of the node. */
+export interface SnapshotSource {
+  readonly stateMachine: StateMachine;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly logger: RaftLogger;
+  readonly timeoutMs: number;
+  readonly maxSent: number;
+  /** Describes a snapshot at this index; undefined when the log does not know that index (any more). */
+  meta(index: Index): SnapshotMeta | undefined;
+  /** Takes a view while no other method of the state machine runs. */
+  takeView(): Promise<StateView>;
+  /** Tells the core how it went; called once per order. */
+  report(to: MemberId, ok: boolean): void;
+  onError(error: unknown): void;
+}
+
+interface Sending {
+  readonly view: StateView;
+  readonly timer: TimerHandle;
+}
+
+/** Sends the state to members whose next entry is compacted. Each view has one owner: this. */
+export class SnapshotSender {
+  private readonly source: SnapshotSource;
+  /** Undefined value: the view is being taken. */
+  private readonly sending = new Map<MemberId, Sending | undefined>();
+  private closed = false;
+
+  constructor(source: SnapshotSource) {
+    this.source = source;
+  }
+
+  /** The log from here on is needed by who is getting a snapshot. */
+  get oldestIndex(): Index {
+    let oldest = Number.MAX_SAFE_INTEGER;
+    for (const sending of this.sending.values()) {
+      if (sending !== undefined) oldest = Math.min(oldest, sending.view.index);
+    }
+    return oldest;
+  }
+
+  /** Carries out the core's order: `message` names the member that needs a snapshot. */
+  order(message: Message): void {
+    const { source } = this;
+    const { to } = message;
+    if (this.sending.has(to)) return;
+    if (this.closed || this.sending.size >= source.maxSent) {
+      source.report(to, false);
+      return;
+    }
+    this.sending.set(to, undefined);
+    source.takeView().then(
+      (view) => this.send(message, view),
+      (error: unknown) => {
+        this.sending.delete(to);
+        source.onError(error);
+      },
+    );
+  }
+
+  private send(message: Message, view: StateView): void {
+    const { source } = this;
+    const { to } = message;
+    const meta = this.closed ? undefined : source.meta(view.index);
+    if (meta === undefined) {
+      this.sending.delete(to);
+      this.release(view);
+      source.report(to, false);
+      return;
+    }
+    const timer = source.clock.setTimeout(() => this.finished(to, false), source.timeoutMs);
+    this.sending.set(to, { view, timer });
+    source.logger.info('sending a snapshot', { to, index: view.index });
+    const whole: Message = { ...message, index: meta.index, logTerm: meta.term, snapshot: meta };
+    source.transport.sendSnapshot(whole, meta, view.chunks());
+  }
+
+  /** The transport is done with it. */
+  finished(to: MemberId, ok: boolean): void {
+    const sending = this.sending.get(to);
+    if (sending === undefined) return;
+    this.sending.delete(to);
+    this.source.clock.clearTimeout(sending.timer);
+    this.release(sending.view);
+    this.source.report(to, ok);
+  }
+
+  private release(view: StateView): void {
+    view.release().catch(this.source.onError);
+  }
+
+  /** Releases every view; orders are refused from now on. */
+  async close(): Promise<void> {
+    this.closed = true;
+    const all = [...this.sending.values()];
+    this.sending.clear();
+    for (const sending of all) {
+      if (sending === undefined) continue;
+      this.source.clock.clearTimeout(sending.timer);
+      await sending.view.release();
+    }
+  }
+}
