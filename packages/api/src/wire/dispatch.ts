@@ -147,14 +147,17 @@ export interface LogOptions {
   readonly since?: string;
 }
 
+/** What a line of log counts beside its data. */
+export const LOG_LINE_COST_BYTES = 128;
+
 export interface LogSubscribe {
   readonly type: 'log-subscribe';
   readonly subscription: string;
   readonly taskIds: readonly string[];
   readonly options: LogOptions;
   /**
-   * Bytes of `data` the agent may send before it waits for `log-credit`, so that a slow reader slows the
-   * agent and not the session. Absent: no limit.
+   * Bytes the agent may send before it waits for `log-credit`, so that a slow reader slows the agent and
+   * not the session. A line counts its data and LOG_LINE_COST_BYTES. Absent: no limit.
    */
   readonly creditBytes?: number;
 }

@@ -1,0 +1,75 @@
+import { ApiError, type LogOptions, newId } from '@swarm/api';
+import type { ControlLoop, LoopContext } from '../control-loop.js';
+import type { LogChannel } from '../dispatcher/log-channel.js';
+import { type LogItem, LogStream } from './log-stream.js';
+import type { LogSelector } from './selector.js';
+
+/** Streams at once; each may hold some megabytes. */
+export const LOG_STREAMS_LIMIT = 64;
+
+/** Runs on the leader: collects the logs of tasks from their nodes. */
+export interface LogBroker extends ControlLoop {
+  /**
+   * The logs of the selected tasks. Without `follow` it ends when all nodes have sent theirs, with a
+   * warning as its last item when some could not; with `follow` it goes on, tasks that come later
+   * included. Whoever reads must end it (`return`, or leaving a `for await`).
+   * @throws ApiError OVERLOADED with too many streams, NO_QUORUM when this manager does not lead
+   */
+  subscribe(selector: LogSelector, options: LogOptions): AsyncIterableIterator<LogItem>;
+}
+
+/** Makes the log broker over the dispatcher's sessions. */
+export function createLogBroker(context: LoopContext, channel: LogChannel): LogBroker {
+  const streams = new Set<LogStream>();
+  let unlisten: (() => void) | undefined;
+
+  return {
+    name: 'log-broker',
+    start() {
+      unlisten ??= channel.listen({
+        message: (nodeId, message) => {
+          for (const stream of streams) stream.message(nodeId, message);
+        },
+        connected: (nodeId) => {
+          for (const stream of streams) stream.connected(nodeId);
+        },
+        disconnected: (nodeId) => {
+          for (const stream of streams) stream.disconnected(nodeId);
+        },
+      });
+    },
+    async stop() {
+      unlisten?.();
+      unlisten = undefined;
+      for (const stream of streams) stream.fail('the leader of the cluster changed: try again');
+    },
+    subscribe(selector, log) {
+      if (unlisten === undefined) {
+        throw new ApiError('NO_QUORUM', 'This manager does not lead: ask the leader for logs.');
+      }
+      if (streams.size >= LOG_STREAMS_LIMIT) {
+        throw new ApiError(
+          'OVERLOADED',
+          `${LOG_STREAMS_LIMIT} logs are being read: end one of them, then try again.`,
+        );
+      }
+      // A stream for which no node can be asked is over before it is made.
+      let ended = false;
+      let registered: LogStream | undefined;
+      const stream = new LogStream({
+        id: newId(context.randomBytes),
+        store: context.store,
+        channel,
+        selector,
+        log,
+        closed: () => {
+          ended = true;
+          if (registered !== undefined) streams.delete(registered);
+        },
+      });
+      registered = stream;
+      if (!ended) streams.add(stream);
+      return stream;
+    },
+  };
+}

@@ -1,0 +1,289 @@
+import {
+  type AgentLog,
+  type AgentLogEnd,
+  isTerminal,
+  LOG_LINE_COST_BYTES,
+  type LogLine,
+  type LogOptions,
+  type Task,
+} from '@swarm/api';
+import type { LogChannel, LogListener } from '../dispatcher/log-channel.js';
+import type { Store, StoreChange } from '../store/store.js';
+import { LineQueue } from './line-queue.js';
+import { type LogSelector, selectedTasks, selects } from './selector.js';
+
+/** What all agents together may send ahead of the reader, shared out among them; */
+const STREAM_BYTES = 4 * 1024 * 1024;
+/** and the least and most of one. */
+const CREDIT_MIN_BYTES = 16 * 1024;
+const CREDIT_MAX_BYTES = 512 * 1024;
+/** An agent may overshoot its credit by one message. */
+const MESSAGE_BYTES = 64 * 1024;
+/** Subscriptions of one stream, so that its memory is bounded by this and the credit. */
+const SUBSCRIPTIONS_LIMIT = 4_096;
+/** Reasons named in a warning; more are counted. */
+const REASONS_LIMIT = 20;
+
+/** What a reader of logs gets. */
+export type LogItem =
+  | { readonly type: 'line'; readonly nodeId: string; readonly line: LogLine }
+  | { readonly type: 'warning'; readonly message: string };
+
+/** What one agent was asked for at once. Later tasks get a subscription of their own. */
+interface Subscription {
+  readonly id: string;
+  readonly nodeId: string;
+  readonly taskIds: readonly string[];
+  /** Bytes in the queue that came by it. */
+  queuedBytes: number;
+  /** Bytes read that the agent was not given new credit for. */
+  owedBytes: number;
+}
+
+/** An item on its way to the reader. */
+interface Queued {
+  readonly item: LogItem;
+  readonly bytes: number;
+  readonly subscription?: Subscription;
+}
+
+export interface LogStreamOptions {
+  readonly id: string;
+  readonly store: Store;
+  readonly channel: LogChannel;
+  readonly selector: LogSelector;
+  readonly log: LogOptions;
+  /** Called once, when the stream needs nothing any more. */
+  readonly closed: () => void;
+}
+
+/** The logs of some tasks as one stream: the lines of all nodes as they come in. */
+export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
+  readonly #options: LogStreamOptions;
+  readonly #queue = new LineQueue<Queued>();
+  readonly #subscriptions = new Map<string, Subscription>();
+  /** Tasks that were asked for, and the time of the last line each sent. */
+  readonly #tasks = new Map<string, string>();
+  readonly #reasons = new Set<string>();
+  readonly #unwatch: () => void;
+  #reasonsDropped = 0;
+  #creditBytes = CREDIT_MAX_BYTES;
+  #number = 0;
+  #closed = false;
+
+  constructor(options: LogStreamOptions) {
+    this.#options = options;
+    this.#unwatch = options.log.follow
+      ? options.store.watch((change) => this.#changed(change))
+      : () => {};
+    this.#subscribeFirst();
+  }
+
+  #subscribeFirst(): void {
+    const { store, selector, log } = this.#options;
+    const byNode = new Map<string, string[]>();
+    for (const task of selectedTasks(store, selector)) {
+      if (task.NodeID === undefined) {
+        // It has no log. With follow it is asked for when it has a node.
+        if (!log.follow && !isTerminal(task.Status.State)) {
+          this.#reason(`task ${task.ID} has not been scheduled`);
+        }
+        continue;
+      }
+      this.#tasks.set(task.ID, '');
+      const taskIds = byNode.get(task.NodeID);
+      if (taskIds === undefined) byNode.set(task.NodeID, [task.ID]);
+      else taskIds.push(task.ID);
+    }
+    const share = Math.floor(STREAM_BYTES / Math.max(1, byNode.size));
+    this.#creditBytes = Math.min(Math.max(share, CREDIT_MIN_BYTES), CREDIT_MAX_BYTES);
+    for (const [nodeId, taskIds] of byNode) this.#subscribe(nodeId, taskIds, log);
+    this.#finishIfDone();
+  }
+
+  #subscribe(nodeId: string, taskIds: readonly string[], options: LogOptions): void {
+    if (this.#subscriptions.size >= SUBSCRIPTIONS_LIMIT) {
+      this.#reason(`more than ${SUBSCRIPTIONS_LIMIT} logs are read at once`);
+      return;
+    }
+    this.#number += 1;
+    const id = `${this.#options.id}.${this.#number}`;
+    const sent = this.#options.channel.sendLog(nodeId, {
+      type: 'log-subscribe',
+      subscription: id,
+      taskIds,
+      options,
+      creditBytes: this.#creditBytes,
+    });
+    const fresh = { id, nodeId, taskIds, queuedBytes: 0, owedBytes: 0 };
+    if (sent) this.#subscriptions.set(id, fresh);
+    else this.#reason(`node ${this.#nodeName(nodeId)} is not available`);
+  }
+
+  // --- From nodes
+
+  message(nodeId: string, message: AgentLog | AgentLogEnd): void {
+    const subscription = this.#subscriptions.get(message.subscription);
+    // Another stream's, or not this node's to answer.
+    if (this.#closed || subscription?.nodeId !== nodeId) return;
+    if (message.type === 'log') {
+      this.#lines(subscription, message.lines);
+      return;
+    }
+    this.#subscriptions.delete(subscription.id);
+    if (message.error !== undefined) {
+      this.#reason(`node ${this.#nodeName(nodeId)}: ${message.error}`);
+    }
+    this.#finishIfDone();
+  }
+
+  #lines(subscription: Subscription, lines: readonly LogLine[]): void {
+    const { id, nodeId, taskIds } = subscription;
+    for (const line of lines) {
+      if (!this.#tasks.has(line.taskId) || !taskIds.includes(line.taskId)) continue;
+      this.#tasks.set(line.taskId, line.timestamp);
+      const bytes = line.data.byteLength + LOG_LINE_COST_BYTES;
+      subscription.queuedBytes += bytes;
+      this.#queue.put({ item: { type: 'line', nodeId, line }, bytes, subscription });
+    }
+    if (subscription.queuedBytes <= this.#creditBytes + MESSAGE_BYTES) return;
+    // Only an agent that does not mind its credit gets here.
+    this.#subscriptions.delete(id);
+    this.#options.channel.sendLog(nodeId, { type: 'log-unsubscribe', subscription: id });
+    this.#reason(`node ${this.#nodeName(nodeId)} sent faster than the logs were read`);
+    this.#finishIfDone();
+  }
+
+  connected(nodeId: string): void {
+    const { store, selector, log } = this.#options;
+    if (this.#closed || !log.follow) return;
+    const taskIds: string[] = [];
+    let since: string | undefined;
+    for (const task of selectedTasks(store, selector)) {
+      if (task.NodeID !== nodeId) continue;
+      const last = this.#tasks.get(task.ID) || undefined;
+      this.#tasks.set(task.ID, last ?? '');
+      taskIds.push(task.ID);
+      if (last !== undefined && (since === undefined || last < since)) since = last;
+    }
+    if (taskIds.length === 0) return;
+    // It carries on where it broke off; a line at that very time may come twice, none is lost.
+    this.#subscribe(nodeId, taskIds, since === undefined ? log : { ...log, tail: -1, since });
+  }
+
+  disconnected(nodeId: string): void {
+    if (this.#closed) return;
+    for (const subscription of this.#subscriptions.values()) {
+      if (subscription.nodeId !== nodeId) continue;
+      this.#subscriptions.delete(subscription.id);
+      this.#reason(`node ${this.#nodeName(nodeId)} disconnected unexpectedly`);
+    }
+    this.#finishIfDone();
+  }
+
+  // --- Tasks that come later
+
+  #changed(change: StoreChange): void {
+    const { selector, log, channel } = this.#options;
+    for (const event of change.events) {
+      if (event.kind !== 'task') continue;
+      const task: Task = event.object;
+      if (event.action === 'remove') {
+        this.#tasks.delete(task.ID);
+        continue;
+      }
+      if (task.NodeID === undefined || this.#tasks.has(task.ID) || !selects(selector, task))
+        continue;
+      // A node that is away is asked when it comes back.
+      if (!channel.isConnected(task.NodeID)) continue;
+      this.#tasks.set(task.ID, '');
+      this.#subscribe(task.NodeID, [task.ID], { ...log, tail: -1 });
+    }
+  }
+
+  // --- To the reader
+
+  async next(): Promise<IteratorResult<LogItem, undefined>> {
+    const queued = await this.#queue.take();
+    if (queued === undefined) return { done: true, value: undefined };
+    if (queued.subscription !== undefined) this.#giveCredit(queued.subscription, queued.bytes);
+    return { done: false, value: queued.item };
+  }
+
+  /** The reader wants no more: agents stop sending. */
+  async return(): Promise<IteratorResult<LogItem, undefined>> {
+    this.#close();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #giveCredit(subscription: Subscription, bytes: number): void {
+    subscription.queuedBytes -= bytes;
+    subscription.owedBytes += bytes;
+    const { id, nodeId, owedBytes } = subscription;
+    // Not for every line: half a window at a time keeps the agent sending.
+    if (owedBytes < this.#creditBytes / 2 || !this.#subscriptions.has(id)) return;
+    subscription.owedBytes = 0;
+    this.#options.channel.sendLog(nodeId, {
+      type: 'log-credit',
+      subscription: id,
+      bytes: owedBytes,
+    });
+  }
+
+  #nodeName(nodeId: string): string {
+    return this.#options.store.get('node', nodeId)?.Description?.Hostname || nodeId;
+  }
+
+  #reason(reason: string): void {
+    if (this.#options.log.follow) {
+      // A stream that goes on tells at once what it misses.
+      this.#queue.put({ item: { type: 'warning', message: incomplete([reason]) }, bytes: 0 });
+    } else if (this.#reasons.size < REASONS_LIMIT) this.#reasons.add(reason);
+    else this.#reasonsDropped += 1;
+  }
+
+  #finishIfDone(): void {
+    if (!this.#options.log.follow && this.#subscriptions.size === 0) this.#finish();
+  }
+
+  /** Ends the stream for its reader, after a last word on what is missing. */
+  #finish(): void {
+    if (this.#closed) return;
+    if (this.#reasons.size > 0) {
+      const more = this.#reasonsDropped > 0 ? [`and ${this.#reasonsDropped} more`] : [];
+      const message = incomplete([...this.#reasons, ...more]);
+      this.#queue.put({ item: { type: 'warning', message }, bytes: 0 });
+    }
+    this.#close();
+  }
+
+  /** Ends the stream, for instance because this manager does not lead any more. */
+  fail(reason: string): void {
+    if (this.#closed) return;
+    this.#reason(reason);
+    this.#finish();
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#unwatch();
+    for (const { id, nodeId } of this.#subscriptions.values()) {
+      this.#options.channel.sendLog(nodeId, { type: 'log-unsubscribe', subscription: id });
+    }
+    this.#subscriptions.clear();
+    this.#queue.end();
+    this.#options.closed();
+  }
+}
+
+function incomplete(reasons: readonly string[]): string {
+  return (
+    'warning: incomplete log stream. some logs could not be retrieved for the following reasons: ' +
+    reasons.join(', ')
+  );
+}
