@@ -1,0 +1,95 @@
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { errnoOf } from '../runtime-error.js';
+
+export type LogStream = 'stdout' | 'stderr';
+
+/** "By `timeMs`, `stream` had grown to `offset`." Lines get the time of the record that ends them. */
+export interface LogRecord {
+  readonly stream: LogStream;
+  readonly offset: number;
+  /** Milliseconds since the epoch. */
+  readonly timeMs: number;
+  /** Everything before `offset` is gone: the log was trimmed up to here. */
+  readonly trimmed: boolean;
+}
+
+const RECORD_BYTES = 16;
+/** Records kept in memory before they are written. */
+const UNWRITTEN_LIMIT = 256;
+/** Beyond this size every second record is dropped: times get coarser, never wrong in order. */
+const INDEX_LIMIT_BYTES = 1024 * 1024;
+
+/** The times of a task's two log files, in one file: 8 bytes of time, 6 of offset, stream, flag. */
+export class LogIndex {
+  readonly #path: string;
+  #unwritten: LogRecord[] = [];
+  #bytes = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  add(record: LogRecord): void {
+    this.#unwritten.push(record);
+    if (this.#unwritten.length >= UNWRITTEN_LIMIT) this.flush();
+  }
+
+  /** Writes what is only in memory; a crash loses the times of at most that. */
+  flush(): void {
+    if (this.#unwritten.length === 0) return;
+    const bytes = encode(this.#unwritten);
+    appendFileSync(this.#path, bytes, { mode: 0o600 });
+    this.#unwritten = [];
+    this.#bytes += bytes.length;
+    if (this.#bytes > INDEX_LIMIT_BYTES) {
+      this.rewrite((records) => records.filter((record, at) => record.trimmed || at % 2 === 1));
+    }
+  }
+
+  /** All records, oldest first. */
+  read(): LogRecord[] {
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(this.#path);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      bytes = Buffer.alloc(0);
+    }
+    this.#bytes = bytes.length;
+    return [...decode(bytes), ...this.#unwritten];
+  }
+
+  rewrite(change: (records: readonly LogRecord[]) => readonly LogRecord[]): void {
+    const bytes = encode(change(this.read()));
+    writeFileSync(`${this.#path}.new`, bytes, { mode: 0o600 });
+    renameSync(`${this.#path}.new`, this.#path);
+    this.#unwritten = [];
+    this.#bytes = bytes.length;
+  }
+}
+
+function encode(records: readonly LogRecord[]): Buffer {
+  const bytes = Buffer.alloc(records.length * RECORD_BYTES);
+  records.forEach((record, index) => {
+    const at = index * RECORD_BYTES;
+    bytes.writeDoubleLE(record.timeMs, at);
+    bytes.writeUIntLE(record.offset, at + 8, 6);
+    bytes.writeUInt8(record.stream === 'stdout' ? 1 : 2, at + 14);
+    bytes.writeUInt8(record.trimmed ? 1 : 0, at + 15);
+  });
+  return bytes;
+}
+
+function decode(bytes: Buffer): LogRecord[] {
+  const records: LogRecord[] = [];
+  // A record cut short by a crash is left out.
+  for (let at = 0; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
+    records.push({
+      timeMs: bytes.readDoubleLE(at),
+      offset: bytes.readUIntLE(at + 8, 6),
+      stream: bytes.readUInt8(at + 14) === 1 ? 'stdout' : 'stderr',
+      trimmed: bytes.readUInt8(at + 15) === 1,
+    });
+  }
+  return records;
+}

@@ -1,0 +1,171 @@
+import { execFile } from 'node:child_process';
+import { closeSync, openSync, readSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { LogIndex, type LogRecord, type LogStream } from './log-index.js';
+
+const NEWLINE = 10;
+const LINE_SEARCH_BYTES = 16 * 1024;
+const STREAMS: readonly LogStream[] = ['stdout', 'stderr'];
+/** Files are cut at multiples of this, so that the holes give whole blocks back. */
+const BLOCK_BYTES = 4096;
+/** How far over its limit a log may grow before it is cut, as a fraction of the limit. */
+const SLACK = 0.25;
+/** A trimmed file keeps its apparent size; past this it is emptied (ext4 ends at 16 TiB). */
+const APPARENT_LIMIT_BYTES = 2 ** 40;
+
+interface StreamState {
+  size: number;
+  /** First byte still there. */
+  start: number;
+}
+
+/**
+ * The log of one task: two files that the task itself appends to, and an index of times made by
+ * sampling their sizes. The files are bounded without the task noticing: the oldest part is punched out
+ * of the file (fallocate(2), FALLOC_FL_PUNCH_HOLE), so no line is lost in a copy and offsets stay valid.
+ */
+export class TaskLog {
+  readonly #folder: string;
+  readonly #limitBytes: number;
+  readonly #index: LogIndex;
+  readonly #listeners = new Set<(record: LogRecord | 'end') => void>();
+  readonly #state: Record<LogStream, StreamState> = {
+    stdout: { size: 0, start: 0 },
+    stderr: { size: 0, start: 0 },
+  };
+  #trimming = false;
+  #ended = false;
+
+  /** @param limitBytes for each of the two streams */
+  constructor(folder: string, limitBytes: number) {
+    this.#folder = folder;
+    this.#limitBytes = Math.max(limitBytes, BLOCK_BYTES);
+    this.#index = new LogIndex(join(folder, 'log.index'));
+    for (const record of this.#index.read()) {
+      const state = this.#state[record.stream];
+      state.size = record.offset;
+      if (record.trimmed) state.start = record.offset;
+    }
+  }
+
+  path(stream: LogStream): string {
+    return join(this.#folder, `${stream}.log`);
+  }
+
+  /** First byte of the stream that is still there. */
+  start(stream: LogStream): number {
+    return this.#state[stream].start;
+  }
+
+  /** Whether no more will come. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Looks at the files' sizes; true when they grew. The kernel's own time of the last write is used. */
+  sample(): boolean {
+    let grew = false;
+    for (const stream of STREAMS) {
+      const stat = statSync(this.path(stream), { throwIfNoEntry: false });
+      if (stat === undefined) continue;
+      const state = this.#state[stream];
+      if (stat.size < state.size) {
+        this.#add({ stream, offset: 0, timeMs: stat.mtimeMs, trimmed: true });
+      }
+      if (stat.size > state.size) {
+        grew = true;
+        this.#add({ stream, offset: stat.size, timeMs: stat.mtimeMs, trimmed: false });
+      }
+    }
+    if (grew) this.#trim();
+    return grew;
+  }
+
+  flush(): void {
+    this.#index.flush();
+  }
+
+  /** The last sample; followers come to their end. */
+  end(): void {
+    if (this.#ended) return;
+    this.sample();
+    this.flush();
+    this.#ended = true;
+    for (const listener of this.#listeners) listener('end');
+    this.#listeners.clear();
+  }
+
+  records(): LogRecord[] {
+    return this.#index.read();
+  }
+
+  /** Calls back for each record to come, and with `end`; the function returned stops that. */
+  listen(listener: (record: LogRecord | 'end') => void): () => void {
+    if (this.#ended) listener('end');
+    else this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #add(record: LogRecord): void {
+    const state = this.#state[record.stream];
+    state.size = record.offset;
+    if (record.trimmed) state.start = record.offset;
+    this.#index.add(record);
+    for (const listener of this.#listeners) listener(record);
+  }
+
+  #trim(): void {
+    if (this.#trimming) return;
+    const stream = STREAMS.find((name) => {
+      const { size, start } = this.#state[name];
+      return size - start > this.#limitBytes * (1 + SLACK);
+    });
+    if (stream === undefined) return;
+    const state = this.#state[stream];
+    const cut = Math.floor((state.size - this.#limitBytes) / BLOCK_BYTES) * BLOCK_BYTES;
+    // Readers skip what is about to go before it goes, and begin with a whole line.
+    const start = this.#nextLine(stream, cut, state.size);
+    state.start = start;
+    this.#index.rewrite((records) => afterCut(records, stream, start));
+    if (state.size > APPARENT_LIMIT_BYTES) {
+      truncateSync(this.path(stream), 0);
+      return;
+    }
+    this.#trimming = true;
+    const args = ['--punch-hole', '--offset', '0', '--length', String(cut), this.path(stream)];
+    execFile('fallocate', args, { timeout: 10_000 }, (error) => {
+      this.#trimming = false;
+      // A file system without holes: the log starts anew, so that the disk does not fill up.
+      if (error !== null && !this.#ended) truncateSync(this.path(stream), 0);
+    });
+  }
+
+  /** Where the first line after `from` begins; `from` itself when that is far. */
+  #nextLine(stream: LogStream, from: number, size: number): number {
+    const bytes = Buffer.alloc(Math.min(LINE_SEARCH_BYTES, size - from));
+    const file = openSync(this.path(stream), 'r');
+    try {
+      const length = readSync(file, bytes, 0, bytes.length, from);
+      return from + bytes.subarray(0, length).indexOf(NEWLINE) + 1;
+    } finally {
+      closeSync(file);
+    }
+  }
+}
+
+/** The index after a cut: one mark in place of the stream's records before it. */
+function afterCut(records: readonly LogRecord[], stream: LogStream, cut: number): LogRecord[] {
+  const kept: LogRecord[] = [];
+  let marked = false;
+  for (const record of records) {
+    if (record.stream !== stream) {
+      kept.push(record);
+      continue;
+    }
+    if (record.offset <= cut) continue;
+    if (!marked) kept.push({ stream, offset: cut, timeMs: record.timeMs, trimmed: true });
+    marked = true;
+    kept.push(record);
+  }
+  return kept;
+}

@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process';
+import type { Clock } from '@swarm/api';
+import type { ProbeResult } from '../health-monitor.js';
+import { sendSignal } from './proc.js';
+
+/** What is kept of a check's output for the message; Docker keeps 4096 bytes. */
+const OUTPUT_LIMIT_BYTES = 4096;
+const SIGKILL = 9;
+
+/**
+ * Runs a script in a session of its own; kills that session when it takes longer than `timeoutMs`.
+ * @param script path of a shell script that execs the check in the task's surroundings
+ */
+export function runProbe(
+  script: string,
+  env: Readonly<Record<string, string>>,
+  timeoutMs: number,
+  clock: Clock,
+): Promise<ProbeResult> {
+  return new Promise((resolve) => {
+    const child = spawn('/bin/sh', [script], {
+      detached: true,
+      env: { ...env },
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    let timedOut = false;
+    const collect = (chunk: string): void => {
+      output = (output + chunk).slice(0, OUTPUT_LIMIT_BYTES);
+    };
+    child.stdout.setEncoding('utf8').on('data', collect);
+    child.stderr.setEncoding('utf8').on('data', collect);
+    const timer = clock.setTimeout(() => {
+      timedOut = true;
+      if (child.pid !== undefined) sendSignal(-child.pid, SIGKILL);
+    }, timeoutMs);
+    const finish = (result: ProbeResult): void => {
+      clock.clearTimeout(timer);
+      child.stdout.destroy();
+      child.stderr.destroy();
+      resolve(result);
+    };
+    child.on('error', (error) => finish({ healthy: false, output: error.message }));
+    // `exit`, not `close`: something the check left running may hold its output open.
+    child.on('exit', (code) => {
+      if (timedOut) finish({ healthy: false, output: `nothing within ${timeoutMs} ms` });
+      else setImmediate(() => finish({ healthy: code === 0, output }));
+    });
+  });
+}

@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { RuntimeError } from '../runtime-error.js';
+
+const FOLDER = '/run/netns';
+const OUTPUT_LIMIT_BYTES = 4096;
+
+interface Request {
+  readonly line: string;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Named network namespaces. Requests made while one `ip` runs go out together with the next, so that
+ * a hundred tasks cost a few spawns.
+ */
+export class NetNamespaces {
+  readonly #ip: () => string;
+  #waiting: Request[] = [];
+  #running = false;
+
+  /** @param ip gives the path of iproute2's `ip` when it is first needed */
+  constructor(ip: () => string) {
+    this.#ip = ip;
+  }
+
+  /** The namespace's file. */
+  path(name: string): string {
+    return `${FOLDER}/${name}`;
+  }
+
+  /** Makes the namespace with its loopback up; no error when it is there. */
+  async add(name: string): Promise<void> {
+    if (!existsSync(this.path(name))) await this.#request(`netns add ${name}`);
+  }
+
+  /** Removes it; no error when it is gone. */
+  async remove(name: string): Promise<void> {
+    if (existsSync(this.path(name))) await this.#request(`netns del ${name}`);
+  }
+
+  #request(line: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ line, resolve, reject });
+      if (!this.#running) this.#drain();
+    });
+  }
+
+  #drain(): void {
+    this.#running = true;
+    void (async () => {
+      while (this.#waiting.length > 0) {
+        const batch = this.#waiting;
+        this.#waiting = [];
+        await this.#runBatch(batch);
+      }
+      this.#running = false;
+    })();
+  }
+
+  async #runBatch(batch: readonly Request[]): Promise<void> {
+    // -force: one that fails must not take the others along; who failed is seen by the outcome.
+    const error = await run(
+      this.#ip(),
+      ['-force', '-batch', '-'],
+      batch.map(({ line }) => line),
+    );
+    for (const request of batch) {
+      const [, verb, name] = request.line.split(' ');
+      if (existsSync(this.path(name ?? '')) === (verb === 'add')) request.resolve();
+      else {
+        request.reject(
+          new RuntimeError(
+            'failed',
+            `The network namespace ${name} could not be ${verb === 'add' ? 'made' : 'removed'}: ${error || 'ip gave no reason'}.`,
+          ),
+        );
+      }
+    }
+  }
+}
+
+function run(program: string, args: readonly string[], lines: readonly string[]): Promise<string> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'pipe'] });
+    let errors = '';
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      errors = (errors + chunk).slice(0, OUTPUT_LIMIT_BYTES);
+    });
+    child.stdin.on('error', () => {
+      // It ended early; the outcome of each line is checked.
+    });
+    child.on('error', (error) => resolve(error.message));
+    child.on('close', () => resolve(errors.trim()));
+    child.stdin.end(`${lines.join('\n')}\n`);
+  });
+}

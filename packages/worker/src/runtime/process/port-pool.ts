@@ -1,0 +1,50 @@
+import { createServer } from 'node:net';
+import { RuntimeError } from '../runtime-error.js';
+
+/** Ports given to tasks that share the host's network: below the kernel's ephemeral range (32768…). */
+const FIRST_PORT = 20_000;
+const LAST_PORT = 29_999;
+
+/** Hands out ports of the host that nobody listens on. */
+export class PortPool {
+  readonly #taken = new Set<number>();
+  #next: number;
+
+  /** @param random 0 ≤ x < 1; spreads several daemons of one host over the range */
+  constructor(random: () => number) {
+    this.#next = FIRST_PORT + Math.floor(random() * (LAST_PORT - FIRST_PORT + 1));
+  }
+
+  /** A free port, taken until released. TCP is tried; UDP of the same number is assumed to be free. */
+  async take(): Promise<number> {
+    for (let tried = FIRST_PORT; tried <= LAST_PORT; tried += 1) {
+      const port = this.#next;
+      this.#next = port === LAST_PORT ? FIRST_PORT : port + 1;
+      if (this.#taken.has(port)) continue;
+      this.#taken.add(port);
+      if (await isFree(port)) return port;
+      this.#taken.delete(port);
+    }
+    throw new RuntimeError(
+      'failed',
+      `All ports from ${FIRST_PORT} to ${LAST_PORT} of this host are in use; stop other tasks or programs.`,
+    );
+  }
+
+  /** Marks a port of an adopted task. */
+  keep(port: number): void {
+    this.#taken.add(port);
+  }
+
+  release(port: number): void {
+    this.#taken.delete(port);
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.on('error', () => resolve(false));
+    server.listen({ port, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,256 @@
+import { hostname, arch, cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Clock, Logger, LogLine, LogOptions, Task } from '@swarm/api';
+import { LogRecorder } from '../log/log-recorder.js';
+import { readLog } from '../log/log-reader.js';
+import type {
+  LeftTask,
+  PrepareContext,
+  PreparedTask,
+  Runtime,
+  RuntimeDescription,
+  StartProgress,
+  StopOptions,
+  TaskEnd,
+} from '../runtime.js';
+import { messageOf, RuntimeError } from '../runtime-error.js';
+import { attachmentAddress, hostPorts } from '../task-ports.js';
+import { Cgroups } from './cgroup.js';
+import { HostTools } from './host-tools.js';
+import { readAccounts } from './host-user.js';
+import { NetNamespaces } from './net-namespaces.js';
+import { PortPool } from './port-pool.js';
+import { bootId } from './proc.js';
+import { type OwnPorts, planTask, taskLimits } from './process-plan.js';
+import { checkProcessSpec } from './process-spec.js';
+import { type ProcessHost, ProcessTask } from './process-task.js';
+import { listTaskFolders, TaskFolder } from './task-folder.js';
+
+const ENGINE_VERSION = '0.1.0';
+/** Tasks without root share the host's loopback and are told apart by their ports. */
+const SHARED_ADDRESS = '127.0.0.1';
+
+export interface ProcessRuntimeOptions {
+  /** Where tasks' files are kept: scripts, logs, exit codes. Made when missing. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  /** Namespaces, cgroups and other users; default: whether the daemon is root. */
+  readonly privileged?: boolean;
+  /** Folder of all tasks below the root of each cgroup hierarchy. Default `swarm`. */
+  readonly cgroupParent?: string;
+}
+
+/**
+ * Runs tasks as plain processes of the host (image `host`). With root each has a cgroup, and a network
+ * namespace where it is attached to a network; without, tasks share the host's network and are told by
+ * PORT and HOST where to listen.
+ */
+export class ProcessRuntime implements Runtime {
+  readonly kind = 'process';
+  readonly #folder: string;
+  readonly #logger: Logger;
+  readonly #privileged: boolean;
+  readonly #host: ProcessHost;
+  readonly #ports: PortPool;
+  readonly #tasks = new Map<string, ProcessTask>();
+  readonly #bootId = bootId();
+  #opened: Promise<void> | undefined;
+
+  constructor(options: ProcessRuntimeOptions) {
+    this.#folder = join(options.folder, 'tasks');
+    this.#logger = options.logger;
+    this.#privileged = options.privileged ?? process.getuid?.() === 0;
+    this.#ports = new PortPool(options.random);
+    const tools = new HostTools();
+    this.#host = {
+      clock: options.clock,
+      cgroups: new Cgroups(options.cgroupParent ?? 'swarm', options.clock),
+      namespaces: new NetNamespaces(() => tools.path('ip', 'iproute2')),
+      tools,
+      recorder: new LogRecorder(options.clock),
+    };
+  }
+
+  async describe(): Promise<RuntimeDescription> {
+    const architecture: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
+    return {
+      kind: this.kind,
+      hostname: hostname(),
+      platform: { Architecture: architecture[arch()] ?? arch(), OS: 'linux' },
+      resources: { NanoCPUs: cpus().length * 1e9, MemoryBytes: totalmem() },
+      engineVersion: ENGINE_VERSION,
+    };
+  }
+
+  async list(): Promise<readonly LeftTask[]> {
+    this.#opened ??= this.#open();
+    await this.#opened;
+    return [...this.#tasks].map(([taskId, task]) => ({
+      taskId,
+      state: task.state,
+      prepared: task.prepared,
+    }));
+  }
+
+  async prepare(task: Task, context: PrepareContext): Promise<PreparedTask> {
+    await this.list();
+    const known = this.#tasks.get(task.ID);
+    if (known !== undefined) return known.prepared;
+    checkProcessSpec(task, this.#privileged);
+    const folder = new TaskFolder(this.#folder, task.ID);
+    const ownPorts = await this.#takePorts(task);
+    try {
+      const plan = planTask(task, {
+        node: context.node,
+        tools: this.#host.tools,
+        accounts: readAccounts,
+        privileged: this.#privileged,
+        bootId: this.#bootId,
+        ...(ownPorts === undefined ? {} : { ownPorts }),
+      });
+      folder.create();
+      const hasCgroup = this.#privileged && this.#host.cgroups.available;
+      const cgroupFiles = hasCgroup ? this.#host.cgroups.create(task.ID, taskLimits(task)) : [];
+      const manifest = { ...plan, cgroupFiles, hasCgroup };
+      await this.#attach(task, context, manifest.netns, ownPorts);
+      if (context.signal.aborted)
+        throw new RuntimeError('aborted', 'The task is not wanted any more.');
+      folder.writeManifest(manifest);
+      this.#tasks.set(task.ID, new ProcessTask(manifest, folder, this.#host));
+      return this.#tasks.get(task.ID)!.prepared;
+    } catch (error) {
+      for (const port of ownPorts?.ports ?? []) this.#ports.release(port.TargetPort);
+      await this.#discard(task.ID);
+      throw error;
+    }
+  }
+
+  async start(taskId: string, progress: StartProgress): Promise<void> {
+    await this.#task(taskId).start(progress);
+  }
+
+  async wait(taskId: string): Promise<TaskEnd> {
+    return this.#task(taskId).wait();
+  }
+
+  async stop(taskId: string, options: StopOptions): Promise<void> {
+    await this.#tasks.get(taskId)?.stop(options);
+  }
+
+  async remove(taskId: string): Promise<void> {
+    await this.list();
+    const task = this.#tasks.get(taskId);
+    await task?.stop({ graceMs: 0 });
+    for (const port of task?.manifest.ports ?? []) this.#ports.release(port.TargetPort);
+    this.#tasks.delete(taskId);
+    await this.#discard(taskId);
+  }
+
+  logs(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
+    return readLog(this.#task(taskId).log, taskId, options);
+  }
+
+  pid(taskId: string): number | undefined {
+    return this.#tasks.get(taskId)?.pid;
+  }
+
+  async close(): Promise<void> {
+    for (const task of this.#tasks.values()) task.close();
+    this.#host.recorder.close();
+    this.#host.cgroups.close();
+  }
+
+  /** Adopts what an earlier daemon left, and clears away what it left half made. */
+  async #open(): Promise<void> {
+    for (const taskId of listTaskFolders(this.#folder)) {
+      const folder = new TaskFolder(this.#folder, taskId);
+      const manifest = folder.readManifest();
+      if (manifest === undefined) {
+        this.#logger.info({ taskId }, 'removing a task that was never fully prepared');
+        await this.#discard(taskId);
+        continue;
+      }
+      const task = new ProcessTask(manifest, folder, this.#host);
+      // Namespaces and cgroups do not survive a boot: a task that never ran is prepared anew.
+      if (manifest.bootId !== this.#bootId && !folder.launched) {
+        await this.#discard(taskId);
+        continue;
+      }
+      for (const port of manifest.ports ?? []) this.#ports.keep(port.TargetPort);
+      await task.adopt(this.#bootId);
+      this.#tasks.set(taskId, task);
+    }
+  }
+
+  async #attach(
+    task: Task,
+    context: PrepareContext,
+    netns: string | undefined,
+    ownPorts: OwnPorts | undefined,
+  ): Promise<void> {
+    if (ownPorts !== undefined) {
+      const opened = { ...task, Endpoint: { Ports: ownPorts.ports } };
+      const { address } = ownPorts;
+      await context.network.attach({
+        taskId: task.ID,
+        address,
+        netns: '',
+        hostPorts: hostPorts(opened),
+      });
+      return;
+    }
+    const address = attachmentAddress(task);
+    if (netns === undefined || address === undefined) return;
+    await this.#host.namespaces.add(netns);
+    const path = this.#host.namespaces.path(netns);
+    await context.network.attach({
+      taskId: task.ID,
+      address,
+      netns: path,
+      hostPorts: hostPorts(task),
+    });
+  }
+
+  /** Ports of the host for a task that can not have a network of its own: one for each target. */
+  async #takePorts(task: Task): Promise<OwnPorts | undefined> {
+    if (this.#privileged || task.Endpoint.Ports.length === 0) return undefined;
+    const chosen = new Map<number, number>();
+    for (const { TargetPort } of task.Endpoint.Ports) {
+      if (!chosen.has(TargetPort)) chosen.set(TargetPort, await this.#ports.take());
+    }
+    return {
+      address: SHARED_ADDRESS,
+      ports: task.Endpoint.Ports.map((port) => ({
+        ...port,
+        TargetPort: chosen.get(port.TargetPort)!,
+      })),
+      wanted: task.Endpoint.Ports.map((port) => port.TargetPort),
+    };
+  }
+
+  async #discard(taskId: string): Promise<void> {
+    try {
+      if (this.#privileged) {
+        await this.#host.cgroups.killAll(taskId);
+        await this.#host.cgroups.remove(taskId);
+        await this.#host.namespaces.remove(`swarm-${taskId}`);
+      }
+    } catch (error) {
+      this.#logger.error({ taskId, error: messageOf(error) }, 'a task left something behind');
+      throw error;
+    } finally {
+      new TaskFolder(this.#folder, taskId).remove();
+    }
+  }
+
+  #task(taskId: string): ProcessTask {
+    const task = this.#tasks.get(taskId);
+    if (task === undefined) {
+      throw new RuntimeError('unknown-task', `This node has nothing of the task ${taskId}.`);
+    }
+    return task;
+  }
+}

@@ -1,0 +1,379 @@
+import { spawn } from 'node:child_process';
+import type { Clock } from '@swarm/api';
+import { delay } from '../delay.js';
+import { HealthMonitor } from '../health-monitor.js';
+import type { LogRecorder } from '../log/log-recorder.js';
+import { TaskLog } from '../log/task-log.js';
+import type { PreparedTask, StartProgress, StopOptions, TaskEnd } from '../runtime.js';
+import { RuntimeError } from '../runtime-error.js';
+import { signalName, signalNumber } from '../signals.js';
+import type { Cgroups } from './cgroup.js';
+import { runProbe } from './health-probe.js';
+import type { HostTools } from './host-tools.js';
+import { launchScript, probeScript, SETUP_FAILED_CODE } from './launch-script.js';
+import type { NetNamespaces } from './net-namespaces.js';
+import { findProcesses, isAlive, type ProcessIdentity, sendSignal } from './proc.js';
+import { TASK_ID_VARIABLE } from './process-plan.js';
+import type { TaskFolder, TaskManifest } from './task-folder.js';
+
+const SIGKILL = 9;
+const SIGTERM = 15;
+/** Longest wait for the supervisor of a launched task to write down who it is. */
+const LAUNCH_LIMIT_MS = 10_000;
+/** How often a task whose supervisor is no child of ours is looked at, besides inotify. */
+const ADOPTED_POLL_MS = 1_000;
+/** Shell's codes for "can not be executed" and "not found". */
+const EXEC_FAILED_CODES = new Set([126, 127]);
+
+/** What all tasks of a runtime share. */
+export interface ProcessHost {
+  readonly clock: Clock;
+  readonly cgroups: Cgroups;
+  readonly namespaces: NetNamespaces;
+  readonly tools: HostTools;
+  readonly recorder: LogRecorder;
+}
+
+interface Awaited<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+}
+
+/** One task that was prepared: its process, health, log and end. */
+export class ProcessTask {
+  readonly manifest: TaskManifest;
+  readonly log: TaskLog;
+  readonly #folder: TaskFolder;
+  readonly #host: ProcessHost;
+  readonly #exited = awaited<TaskEnd>();
+  readonly #unhealthy = awaited<TaskEnd>();
+  #process: ProcessIdentity | undefined;
+  #supervisor: ProcessIdentity | undefined;
+  /** The supervisor is our child: its exit comes as an event. */
+  #ours = false;
+  #state: 'prepared' | 'running' | 'ended' = 'prepared';
+  #end: TaskEnd | undefined;
+  #settling = false;
+  #health: HealthMonitor | undefined;
+  #unhealthyTold = false;
+  #onHealthy = awaited<void>();
+  #progress: StartProgress | undefined;
+  #closed = false;
+
+  constructor(manifest: TaskManifest, folder: TaskFolder, host: ProcessHost) {
+    this.manifest = manifest;
+    this.#folder = folder;
+    this.#host = host;
+    this.log = new TaskLog(folder.path, manifest.logLimitBytes);
+  }
+
+  get state(): 'prepared' | 'running' | 'ended' {
+    return this.#state;
+  }
+
+  get prepared(): PreparedTask {
+    const { taskId, address, ports } = this.manifest;
+    return {
+      containerId: taskId,
+      ...(address === undefined ? {} : { address }),
+      ...(ports === undefined ? {} : { ports }),
+    };
+  }
+
+  get pid(): number | undefined {
+    return this.#state === 'running' ? this.#process?.pid : undefined;
+  }
+
+  /** Takes over what an earlier daemon started. */
+  async adopt(bootId: string): Promise<void> {
+    if (!this.#folder.launched) return;
+    const sameBoot = this.manifest.bootId === bootId;
+    // The daemon may have died between the spawn and the supervisor's first line.
+    for (
+      const deadline = this.#host.clock.monotonicMs() + LAUNCH_LIMIT_MS;
+      sameBoot && this.#folder.readProcesses() === undefined && this.#processes().length > 0;
+    ) {
+      if (this.#host.clock.monotonicMs() > deadline) break;
+      await delay(this.#host.clock, 10);
+    }
+    const processes = this.#folder.readProcesses();
+    this.#process = processes?.task;
+    this.#supervisor = processes?.supervisor;
+    if (!sameBoot) {
+      await this.#settle();
+      return;
+    }
+    this.#state = 'running';
+    this.#watch();
+    this.#check();
+    if (!this.#settling) this.#startHealth();
+    this.#poll();
+  }
+
+  /** Starts it where it does not run, then waits until it is healthy. */
+  async start(progress: StartProgress): Promise<void> {
+    this.#progress = progress;
+    if (this.#state === 'prepared') await this.#launch();
+    progress.started();
+    if (this.#health !== undefined && !this.#health.healthy && this.#state === 'running') {
+      progress.waiting('waiting for the health check to pass');
+      await Promise.race([this.#onHealthy.promise, this.#exited.promise, this.#unhealthy.promise]);
+    }
+    this.#progress = undefined;
+    if (this.#end !== undefined || this.#unhealthyTold) {
+      throw new RuntimeError('ended', 'The task ended before it was healthy.');
+    }
+  }
+
+  async wait(): Promise<TaskEnd> {
+    if (this.#end !== undefined) return this.#end;
+    if (this.#unhealthyTold) return this.#exited.promise;
+    return Promise.race([
+      this.#unhealthy.promise.then((end) => this.#tell(end)),
+      this.#exited.promise,
+    ]);
+  }
+
+  /** Ends everything of the task and gives back what it held of the kernel. */
+  async stop(options: StopOptions): Promise<void> {
+    this.#health?.close();
+    if (this.#state === 'running' && !this.#settling && this.#process !== undefined) {
+      const signal = signalNumber(options.signal || 'SIGTERM') ?? SIGTERM;
+      if (options.graceMs > 0) {
+        if (isAlive(this.#process)) sendSignal(this.#process.pid, signal);
+        await this.#endWithin(options.graceMs);
+      }
+    }
+    await this.#killAll();
+    if (this.#state === 'running') {
+      this.#check();
+      await this.#exited.promise;
+    }
+    await this.#host.cgroups.remove(this.manifest.taskId);
+    if (this.manifest.netns !== undefined) await this.#host.namespaces.remove(this.manifest.netns);
+    if (this.#state === 'prepared')
+      this.#finish({ kind: 'exit', code: -1, error: 'never started' });
+  }
+
+  /** Lets go; the task keeps running. */
+  close(): void {
+    this.#closed = true;
+    this.#health?.close();
+  }
+
+  async #launch(): Promise<void> {
+    const { manifest } = this;
+    const script = this.#folder.writeScript('run.sh', this.#script());
+    const child = spawn('/bin/sh', [script], {
+      detached: true,
+      cwd: '/',
+      env: { ...manifest.env },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const started = await new Promise<boolean>((resolve, reject) => {
+      child.once('error', (error) =>
+        reject(new RuntimeError('failed', `The shell could not be started: ${error.message}.`)),
+      );
+      child.stdout.once('data', () => resolve(true));
+      child.once('exit', () => resolve(false));
+    });
+    child.stdout.destroy();
+    child.unref();
+    this.#ours = true;
+    this.#state = 'running';
+    const processes = this.#folder.readProcesses();
+    this.#process = processes?.task;
+    this.#supervisor = processes?.supervisor;
+    if (child.exitCode !== null || child.signalCode !== null || !started) {
+      await this.#settle();
+      return;
+    }
+    child.once('exit', () => this.#onSupervisorExit());
+    this.#watch();
+    this.#startHealth();
+  }
+
+  #script(): string {
+    const { manifest } = this;
+    return launchScript({
+      folder: this.#folder.path,
+      stdoutPath: this.log.path('stdout'),
+      stderrPath: this.log.path('stderr'),
+      cgroupFiles: manifest.cgroupFiles,
+      directory: manifest.directory,
+      ...(manifest.oomScoreAdj === undefined ? {} : { oomScoreAdj: manifest.oomScoreAdj }),
+      ...(manifest.hostname === undefined ? {} : { hostname: manifest.hostname }),
+      enter: [
+        this.#host.tools.path('setsid', 'util-linux'),
+        ...(manifest.netns === undefined
+          ? []
+          : [
+              this.#host.tools.path('nsenter', 'util-linux'),
+              `--net=${this.#host.namespaces.path(manifest.netns)}`,
+            ]),
+        ...(manifest.hostname === undefined
+          ? []
+          : [this.#host.tools.path('unshare', 'util-linux'), '--uts']),
+      ],
+      command: [...manifest.wrappers, ...manifest.command],
+    });
+  }
+
+  #startHealth(): void {
+    const { health, env, wrappers, directory, cgroupFiles, netns, hostname } = this.manifest;
+    const process = this.#process;
+    if (health === undefined || process === undefined) return;
+    const test = health.Test ?? [];
+    const command = test[0] === 'CMD' ? test.slice(1) : ['/bin/sh', '-c', test.slice(1).join(' ')];
+    const entered = [
+      ...(netns === undefined ? [] : ['--net']),
+      ...(hostname === undefined ? [] : ['--uts']),
+    ];
+    const enter =
+      entered.length === 0
+        ? []
+        : [this.#host.tools.path('nsenter', 'util-linux'), `--target=${process.pid}`, ...entered];
+    const script = this.#folder.writeScript(
+      'probe.sh',
+      probeScript({ cgroupFiles, directory, command: [...enter, ...wrappers, ...command] }),
+    );
+    this.#health = new HealthMonitor(
+      health,
+      (timeoutMs) => runProbe(script, env, timeoutMs, this.#host.clock),
+      {
+        healthy: () => this.#onHealthy.resolve(),
+        unhealthy: (message) => this.#unhealthy.resolve({ kind: 'unhealthy', message }),
+        waiting: (message) => this.#progress?.waiting(message),
+      },
+      this.#host.clock,
+    );
+  }
+
+  #tell(end: TaskEnd): TaskEnd {
+    this.#unhealthyTold = true;
+    return end;
+  }
+
+  #watch(): void {
+    this.#host.recorder.add(this.log, this.#folder.path, () => this.#check());
+  }
+
+  #poll(): void {
+    if (this.#state !== 'running' || this.#closed) return;
+    this.#check();
+    this.#host.clock.setTimeout(() => this.#poll(), ADOPTED_POLL_MS);
+  }
+
+  /** Looks whether it has ended; for a supervisor of ours its exit event says so. */
+  #check(): void {
+    if (this.#state !== 'running' || this.#settling || this.#closed) return;
+    if (this.#ours) return;
+    if (this.#supervisor !== undefined && isAlive(this.#supervisor)) return;
+    this.#onSupervisorExit();
+  }
+
+  #onSupervisorExit(): void {
+    if (this.#settling || this.#closed || this.#state !== 'running') return;
+    const orphaned =
+      this.#folder.readExitCode() === undefined &&
+      this.#process !== undefined &&
+      isAlive(this.#process);
+    if (orphaned) {
+      // Someone killed the supervisor alone. The task is well; only its exit code will be lost.
+      if (this.#ours) {
+        this.#ours = false;
+        this.#poll();
+      }
+      return;
+    }
+    void this.#settle();
+  }
+
+  /** The first process is gone: ends the rest, as the end of a container does, and tells. */
+  async #settle(): Promise<void> {
+    this.#settling = true;
+    this.#health?.close();
+    const end = this.#readEnd();
+    try {
+      await this.#killAll();
+    } finally {
+      this.#finish(end);
+    }
+  }
+
+  #finish(end: TaskEnd): void {
+    this.#state = 'ended';
+    this.#host.recorder.delete(this.log);
+    this.log.end();
+    this.#end = end;
+    this.#exited.resolve(end);
+  }
+
+  #readEnd(): TaskEnd {
+    const { taskId, memoryBytes } = this.manifest;
+    const code = this.#folder.readExitCode();
+    if (code === undefined) {
+      return {
+        kind: 'exit',
+        code: -1,
+        error: 'it ended together with its host or its supervisor, so its exit code is lost',
+      };
+    }
+    const signal = code > 128 ? signalName(code - 128) : undefined;
+    const failure = this.#folder.readFailure();
+    let error: string | undefined;
+    if (code === SETUP_FAILED_CODE && failure !== undefined)
+      error = `it could not start: ${failure}`;
+    else if (this.#host.cgroups.outOfMemoryKills(taskId) > 0) {
+      error = `the kernel killed it: out of memory, its limit is ${memoryBytes ?? 0} bytes`;
+    } else if (EXEC_FAILED_CODES.has(code)) {
+      error = 'its command may not be executable; see its log';
+    }
+    return {
+      kind: 'exit',
+      code,
+      ...(signal === undefined ? {} : { signal }),
+      ...(error === undefined ? {} : { error }),
+    };
+  }
+
+  #processes(): number[] {
+    if (this.manifest.hasCgroup) return this.#host.cgroups.processes(this.manifest.taskId);
+    return findProcesses(this.#process?.pid, `${TASK_ID_VARIABLE}=${this.manifest.taskId}`).filter(
+      (pid) => pid !== this.#supervisor?.pid,
+    );
+  }
+
+  async #killAll(): Promise<void> {
+    if (this.manifest.hasCgroup) {
+      await this.#host.cgroups.killAll(this.manifest.taskId);
+      return;
+    }
+    for (const deadline = this.#host.clock.monotonicMs() + LAUNCH_LIMIT_MS; ; ) {
+      const left = this.#processes();
+      if (left.length === 0) return;
+      for (const pid of left) sendSignal(pid, SIGKILL);
+      if (this.#host.clock.monotonicMs() > deadline) {
+        throw new RuntimeError('failed', `Processes ${left.join(', ')} do not die from SIGKILL.`);
+      }
+      await delay(this.#host.clock, 10);
+    }
+  }
+
+  async #endWithin(ms: number): Promise<void> {
+    let timer: unknown;
+    const timeout = new Promise<void>((resolve) => {
+      timer = this.#host.clock.setTimeout(resolve, ms);
+    });
+    await Promise.race([this.#exited.promise, timeout]);
+    this.#host.clock.clearTimeout(timer);
+  }
+}
+
+function awaited<T>(): Awaited<T> {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}

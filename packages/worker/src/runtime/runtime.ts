@@ -1,0 +1,162 @@
+import type {
+  LogLine,
+  LogOptions,
+  Platform,
+  PortConfig,
+  PortProtocol,
+  Resources,
+  Task,
+} from '@swarm/api';
+
+/** What a runtime runs tasks with. A third one adds its word here (docs/runtimes.md). */
+export type RuntimeKind = 'docker' | 'process';
+
+/** What the node's description says of its runtime. */
+export interface RuntimeDescription {
+  readonly kind: RuntimeKind;
+  /** Name of the host as its programs see it. */
+  readonly hostname: string;
+  readonly platform: Platform;
+  /** All that the host has, not what is free. */
+  readonly resources: Required<Resources>;
+  readonly engineVersion: string;
+  readonly plugins?: readonly { readonly Type: string; readonly Name: string }[];
+}
+
+/** The node, for templates in a task's spec (`{{.Node.Hostname}}`). */
+export interface NodeFacts {
+  readonly id: string;
+  readonly hostname: string;
+  readonly platform: Platform;
+}
+
+/** A port that the task's own host opens for it (publish mode `host`). */
+export interface HostPort {
+  readonly protocol: PortProtocol;
+  readonly publishedPort: number;
+  readonly targetPort: number;
+}
+
+/**
+ * The mesh, as a runtime sees it: puts an interface with the task's address into a network namespace.
+ * The runtime makes the namespace and calls this before the task's first instruction.
+ */
+export interface TaskNetwork {
+  attach(task: {
+    readonly taskId: string;
+    /** Without prefix length. */
+    readonly address: string;
+    /** Path of the namespace's file: `/run/netns/…` or `/proc/PID/ns/net`. */
+    readonly netns: string;
+    readonly hostPorts?: readonly HostPort[];
+  }): Promise<void>;
+}
+
+/** What `prepare` needs besides the task. */
+export interface PrepareContext {
+  readonly node: NodeFacts;
+  readonly network: TaskNetwork;
+  /** Aborted when the task should not run any more; `prepare` then rejects soon. */
+  readonly signal: AbortSignal;
+  /** Says what it waits for, as a sentence for the user ("pulling nginx: 12 of 40 MB"). */
+  waiting(message: string): void;
+}
+
+/** What stands after `prepare`. */
+export interface PreparedTask {
+  /** The runtime's own name for it: a container's id, or the task's id. */
+  readonly containerId: string;
+  /**
+   * Where the task is reached when that is not the address of its network attachment: the process
+   * runtime without root shares the host's network and gives each task ports of its own.
+   */
+  readonly address?: string;
+  /** With `address`: the ports the task really has to listen on, as `TargetPort`. */
+  readonly ports?: readonly PortConfig[];
+}
+
+/** How a task came to an end, or why it has to be ended. */
+export type TaskEnd =
+  | {
+      readonly kind: 'exit';
+      /** Exit code; 128 + number for a signal; -1 when nobody could tell. */
+      readonly code: number;
+      readonly signal?: string;
+      /** What the runtime knows beyond the code, as a sentence ("out of memory: …"). */
+      readonly error?: string;
+    }
+  /** It runs, but its health check failed `retries` times in a row: the caller stops it. */
+  | { readonly kind: 'unhealthy'; readonly message: string };
+
+/** A task found when the runtime was opened again. */
+export interface LeftTask {
+  readonly taskId: string;
+  /** `prepared`: never started. `ended`: `wait` answers at once. */
+  readonly state: 'prepared' | 'running' | 'ended';
+  readonly prepared: PreparedTask;
+}
+
+export interface StartProgress {
+  /** Its first instruction is about to run or ran; a health check may still be awaited. */
+  started(): void;
+  /** What it waits for, as a sentence. */
+  waiting(message: string): void;
+}
+
+export interface StopOptions {
+  /** Milliseconds between the stop signal and SIGKILL; 0 kills at once. */
+  readonly graceMs: number;
+  /** `SIGTERM`, `TERM` or `15`; the runtime's default (SIGTERM, or the image's) when absent. */
+  readonly signal?: string;
+}
+
+/**
+ * Runs tasks on one host. Every method may be called again with the same task after a crash of the
+ * daemon, and then carries on: a prepared task is not prepared twice, a running one is not started twice.
+ *
+ * Tasks outlive the runtime object: `close` leaves them running, and the next runtime on the same
+ * folder or engine finds them with `list`.
+ *
+ * Errors: {@link RuntimeError}; its `reason` decides between REJECTED and FAILED.
+ */
+export interface Runtime {
+  readonly kind: RuntimeKind;
+
+  describe(): Promise<RuntimeDescription>;
+
+  /** Tasks left by an earlier life, adopted: `wait`, `stop`, `logs` and `pid` work on them. */
+  list(): Promise<readonly LeftTask[]>;
+
+  /**
+   * Makes all that the task needs, without running an instruction of it: image, files, limits, network.
+   * @throws RuntimeError `rejected` when this spec can never run here; the message names the field
+   */
+  prepare(task: Task, context: PrepareContext): Promise<PreparedTask>;
+
+  /**
+   * Starts a prepared task. Resolves when it runs and, where it has a health check, is healthy.
+   * @throws RuntimeError `ended` when it exits or gets unhealthy first; `wait` says how
+   */
+  start(taskId: string, progress: StartProgress): Promise<void>;
+
+  /** Resolves when the task ends or gets unhealthy. After `unhealthy`, a second call waits for the exit. */
+  wait(taskId: string): Promise<TaskEnd>;
+
+  /**
+   * Ends the task and everything it started: signal, grace, SIGKILL. Afterwards only its logs and its
+   * exit are left. No error when it ended already or never started.
+   */
+  stop(taskId: string, options: StopOptions): Promise<void>;
+
+  /** Removes every trace, the logs too; kills what still runs. No error when there is nothing. */
+  remove(taskId: string): Promise<void>;
+
+  /** The task's output, oldest first. Ends after the last line, with `follow` when the task has ended. */
+  logs(taskId: string, options: LogOptions): AsyncIterable<LogLine>;
+
+  /** Process id of the running task's first process as this host sees it. */
+  pid(taskId: string): number | undefined;
+
+  /** Lets go of everything of the daemon's; tasks keep running. */
+  close(): Promise<void>;
+}
