@@ -32,13 +32,19 @@ export interface TaskStatus {
   /** Why it failed, or why it can not go on. */
   readonly Err?: string;
   readonly ContainerStatus?: ContainerStatus;
-  /** Ports published in host mode, as they came out. */
+  /** Ports published in host mode, as they came out; with `Address`, the ports to reach it at. */
   readonly PortStatus?: { readonly Ports?: readonly PortConfig[] };
   /**
    * Ours: false while a running task does not listen on its published ports yet; only ready tasks get
    * traffic. Absent counts as true.
    */
   readonly Ready?: boolean;
+  /**
+   * Ours: where the task is reached when that is not its network attachment. The process runtime without
+   * root has no namespaces: the task shares its host's network, listens on this address, and
+   * `PortStatus.Ports` holds each published port with the `TargetPort` it really listens on.
+   */
+  readonly Address?: string;
   /** Manager's time when the state was stored. */
   readonly AppliedAt?: Timestamp;
 }
