@@ -1,0 +1,280 @@
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { ApiError, type Clock, type Logger } from '@swarm/api';
+import { API_VERSION_MAX, parseTarget, type Target } from './api-version.js';
+import { BodyReader } from './body.js';
+import { Engine } from './engine.js';
+import { EventFeed } from './event-feed.js';
+import { freshState, onLeader, requireManager } from './gate.js';
+import { refuse } from './hijack.js';
+import { API_LIMITS, type ApiLimits } from './limits.js';
+import type { Identity, NodeControl } from './node-control.js';
+import { ERROR_CODE_HEADER, sendError } from './reply.js';
+import { type ApiServices, type Call, Router } from './router.js';
+import { eventRoutes } from './routes/events.js';
+import { logRoutes } from './routes/logs.js';
+import { networkRoutes } from './routes/networks.js';
+import { nodeRoutes } from './routes/nodes.js';
+import { secretRoutes } from './routes/secrets.js';
+import { serviceRoutes } from './routes/services.js';
+import { swarmRoutes } from './routes/swarm.js';
+import { systemRoutes } from './routes/system.js';
+import { taskRoutes } from './routes/tasks.js';
+
+export interface ApiServerOptions {
+  readonly control: NodeControl;
+  readonly clock: Clock;
+  readonly randomBytes: (size: number) => Uint8Array;
+  readonly logger: Logger;
+  /** Version of this product, as `docker version` shows it. */
+  readonly version: string;
+  readonly limits?: Partial<ApiLimits>;
+}
+
+/** How often half-sent requests are looked for; they live at most this much longer than headersMs. */
+const CONNECTION_CHECK_MS = 1000;
+const HEADERS_COUNT_LIMIT = 100;
+const KEEP_ALIVE_MS = 60_000;
+/** Who may use the socket: its owner and group. */
+const SOCKET_MODE = 0o660;
+
+/**
+ * Docker's API for one node. The same handler answers the unix socket and, called by the daemon with
+ * the identity of the peer's certificate, the TLS port.
+ */
+export class ApiServer {
+  readonly #services: ApiServices;
+  readonly #router: Router;
+  readonly #feed: EventFeed;
+  readonly #closing = new AbortController();
+  readonly #servers = new Set<Server>();
+
+  constructor({ control, clock, randomBytes, logger, version, limits }: ApiServerOptions) {
+    const all = { ...API_LIMITS, ...limits };
+    this.#services = {
+      control,
+      clock,
+      randomBytes,
+      logger,
+      version,
+      limits: all,
+      bodies: new BodyReader(clock, all),
+      engine:
+        control.engine === undefined ? undefined : new Engine(control.engine.socketPath, clock),
+      closing: this.#closing.signal,
+    };
+    this.#feed = new EventFeed(clock);
+    this.#router = new Router([
+      ...systemRoutes,
+      ...swarmRoutes,
+      ...logRoutes,
+      ...nodeRoutes,
+      ...serviceRoutes,
+      ...taskRoutes,
+      ...networkRoutes,
+      ...secretRoutes,
+      ...eventRoutes(this.#feed),
+    ]);
+    this.#feed.attach(control.manager()?.store);
+  }
+
+  /** To be called when the node became a manager or ceased to be one; events are recorded from then. */
+  refresh(): void {
+    this.#feed.attach(this.#services.control.manager()?.store);
+  }
+
+  /**
+   * Serves a unix socket with full rights: whoever may open it may do anything, as with Docker's.
+   * A socket that a dead daemon left is replaced.
+   * @throws Error EADDRINUSE when another daemon answers on it
+   */
+  async listen(socketPath: string): Promise<Server> {
+    await removeStale(socketPath);
+    const server = http.createServer(this.serverOptions());
+    this.bound(server);
+    const local: Identity = { kind: 'local' };
+    server.on('request', (request, response) => this.handle(request, response, local));
+    server.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head, local));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(socketPath, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    chmodSync(socketPath, SOCKET_MODE);
+    this.#servers.add(server);
+    return server;
+  }
+
+  /** What `createServer` has to be given for the bounds that can not be set later. */
+  serverOptions(): { maxHeaderSize: number; connectionsCheckingInterval: number } {
+    const { headerBytes, headersMs } = this.#services.limits;
+    return {
+      maxHeaderSize: headerBytes,
+      connectionsCheckingInterval: Math.min(CONNECTION_CHECK_MS, headersMs),
+    };
+  }
+
+  /** Sets the bounds against slow and greedy clients; with `serverOptions` for servers that the daemon makes too. */
+  bound(server: Server | HttpsServer): void {
+    const { headersMs, connections } = this.#services.limits;
+    server.headersTimeout = headersMs;
+    // Bodies have a bound of their own (limits.bodyMs); what passes through to the engine has none:
+    // `docker load` may take hours.
+    server.requestTimeout = 0;
+    server.keepAliveTimeout = KEEP_ALIVE_MS;
+    server.maxHeadersCount = HEADERS_COUNT_LIMIT;
+    server.maxConnections = connections;
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      answerBadClient(error, socket),
+    );
+  }
+
+  /** Answers one request. Never throws. */
+  handle(request: IncomingMessage, response: ServerResponse, identity: Identity): void {
+    response.on('error', () => {});
+    this.#answer(request, response, identity).catch((error: unknown) => {
+      const known = this.#known(error, request);
+      if (response.headersSent || request.complete) sendError(response, known);
+      else this.#services.bodies.refuse(request, response, known);
+    });
+  }
+
+  /** Answers a request that wants its connection for itself; only the engine has such. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, identity: Identity): void {
+    socket.on('error', () => {});
+    this.#hijack(request, socket, head, identity).catch((error: unknown) => {
+      const known = this.#known(error, request);
+      refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
+    });
+  }
+
+  /** Takes no more requests, ends streams, waits for the rest a little, then cuts it. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#feed.close();
+    const { clock, limits } = this.#services;
+    await Promise.all(
+      [...this.#servers].map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            const timer = clock.setTimeout(() => server.closeAllConnections(), limits.closeMs);
+            server.close(() => {
+              clock.clearTimeout(timer);
+              resolve();
+            });
+            server.closeIdleConnections();
+          }),
+      ),
+    );
+    this.#servers.clear();
+  }
+
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    identity: Identity,
+  ): Promise<void> {
+    this.#setHeaders(response);
+    this.refresh();
+    authorize(identity);
+    const target = parseTarget(request.url ?? '/');
+    const found = this.#router.find(request.method ?? 'GET', target.path);
+    if (found === undefined) {
+      const { engine } = this.#services;
+      if (engine === undefined || identity.kind !== 'local') throw pageNotFound();
+      return engine.pass(request, response, target);
+    }
+    const { route, params } = found;
+    const call: Call = { request, response, target, params, identity, services: this.#services };
+    if (route.on === 'node') return route.handle(call);
+    const manager = requireManager(this.#services.control);
+    if (route.on === 'leader') {
+      return onLeader(call, manager, () => route.handle(call, manager));
+    }
+    await freshState(this.#services, manager);
+    return route.handle(call, manager);
+  }
+
+  async #hijack(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    identity: Identity,
+  ): Promise<void> {
+    authorize(identity);
+    const target: Target = parseTarget(request.url ?? '/');
+    const found = this.#router.find(request.method ?? 'GET', target.path);
+    if (found !== undefined) {
+      throw new ApiError('BAD_REQUEST', `${target.path} does not take over its connection`);
+    }
+    const { engine } = this.#services;
+    if (engine === undefined || identity.kind !== 'local') throw pageNotFound();
+    await engine.hijack(request, socket, head, target);
+  }
+
+  /** Headers of every answer of ours (Docker's names). */
+  #setHeaders(response: ServerResponse): void {
+    const { state, controlAvailable } = this.#services.control.info();
+    const role = controlAvailable ? 'manager' : 'worker';
+    response.setHeader('Api-Version', API_VERSION_MAX);
+    response.setHeader('Docker-Experimental', 'false');
+    response.setHeader('Ostype', 'linux');
+    response.setHeader('Server', `Swarm/${this.#services.version} (linux)`);
+    response.setHeader('Swarm', state === 'active' ? `active/${role}` : state);
+    response.setHeader('Cache-Control', 'no-cache, no-store, must-revalidate');
+    response.setHeader('Pragma', 'no-cache');
+  }
+
+  #known(error: unknown, request: IncomingMessage): ApiError {
+    if (error instanceof ApiError && error.code !== 'INTERNAL') return error;
+    this.#services.logger.error(
+      { err: error, method: request.method, url: request.url },
+      'a request failed by a fault of ours',
+    );
+    return new ApiError('INTERNAL', `internal error: ${(error as Error).message}; see the log`);
+  }
+}
+
+function authorize(identity: Identity): void {
+  if (identity.kind === 'local' || identity.role === 'manager') return;
+  throw new ApiError(
+    'PERMISSION_DENIED',
+    `node ${identity.nodeId} is a worker: the API needs a manager's certificate`,
+  );
+}
+
+function pageNotFound(): ApiError {
+  return new ApiError('NOT_FOUND', 'page not found');
+}
+
+/** What can not even be parsed. */
+function answerBadClient(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET') {
+    socket.destroy();
+  } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    refuse(socket, 408, 'the head of the request did not arrive in time');
+  } else if (error.code === 'HPE_HEADER_OVERFLOW') {
+    refuse(socket, 431, 'the head of the request is too large');
+  } else {
+    refuse(socket, 400, `malformed HTTP request: ${error.message}`);
+  }
+}
+
+async function removeStale(socketPath: string): Promise<void> {
+  const found = lstatSync(socketPath, { throwIfNoEntry: false });
+  if (found === undefined || !found.isSocket()) return;
+  const answers = await new Promise<boolean>((resolve) => {
+    const probe = net.connect(socketPath);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (!answers) unlinkSync(socketPath);
+}

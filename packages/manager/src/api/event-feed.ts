@@ -1,0 +1,90 @@
+import type { Clock } from '@swarm/api';
+import type { Store, StoreChange, StoreEvent } from '../store/store.js';
+import { serviceAttributes, nodeAttributes } from './present/event.js';
+
+/** Events kept for `since`, as many as Docker keeps. */
+export const EVENTS_KEPT = 256;
+
+/** One line of `GET /events`. */
+export interface ClusterEvent {
+  readonly Type: 'node' | 'service' | 'network' | 'secret' | 'config';
+  readonly Action: 'create' | 'update' | 'remove';
+  readonly Actor: { readonly ID: string; readonly Attributes: Readonly<Record<string, string>> };
+  readonly scope: 'swarm';
+  /** Seconds. */
+  readonly time: number;
+  readonly timeNano: number;
+}
+
+/** Makes Docker's events from what the store applies, and keeps the last ones. */
+export class EventFeed {
+  readonly #clock: Clock;
+  readonly #kept: ClusterEvent[] = [];
+  readonly #listeners = new Set<(event: ClusterEvent) => void>();
+  #store: Store | undefined;
+  #end: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Watches this store from now on; none when the node is no manager. */
+  attach(store: Store | undefined): void {
+    if (store === this.#store) return;
+    this.#end?.();
+    this.#store = store;
+    this.#end = store?.watch((change) => this.#take(change));
+  }
+
+  close(): void {
+    this.attach(undefined);
+    this.#listeners.clear();
+  }
+
+  /** Kept events from `sinceMs` on, oldest first. */
+  since(sinceMs: number): readonly ClusterEvent[] {
+    return this.#kept.filter((event) => event.timeNano / 1e6 >= sinceMs);
+  }
+
+  /** Returns the end of listening. */
+  listen(listener: (event: ClusterEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #take(change: StoreChange): void {
+    if (change.reset) return;
+    for (const source of change.events) {
+      const event = this.#toEvent(source);
+      if (event === undefined) continue;
+      this.#kept.push(event);
+      if (this.#kept.length > EVENTS_KEPT) this.#kept.shift();
+      for (const listener of this.#listeners) listener(event);
+    }
+  }
+
+  /** Tasks and the cluster object have no events in Docker. */
+  #toEvent(event: StoreEvent): ClusterEvent | undefined {
+    if (event.kind === 'task' || event.kind === 'cluster') return undefined;
+    const now = this.#clock.now();
+    return {
+      Type: event.kind,
+      Action: event.action,
+      Actor: { ID: event.object.ID, Attributes: attributes(event) },
+      scope: 'swarm',
+      time: Math.floor(now / 1000),
+      timeNano: now * 1e6,
+    };
+  }
+}
+
+function attributes(event: StoreEvent): Record<string, string> {
+  if (event.kind === 'node') {
+    return nodeAttributes(event.object, event.action === 'update' ? event.previous : undefined);
+  }
+  if (event.kind === 'service') {
+    return serviceAttributes(event.object, event.action === 'update' ? event.previous : undefined);
+  }
+  if (event.kind === 'task' || event.kind === 'cluster') return {};
+  return { name: event.object.Spec.Name };
+}

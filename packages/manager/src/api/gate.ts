@@ -1,0 +1,144 @@
+import { ApiError } from '@swarm/api';
+import type { Transaction } from '../store/store.js';
+import { pause, within } from './deadline.js';
+import type { ManagerAccess, NodeControl } from './node-control.js';
+import type { ApiServices, Call } from './router.js';
+
+/** Set on a forwarded request to the id of the node that forwarded it: it is not forwarded again. */
+export const FORWARDED_HEADER = 'x-swarm-forwarded-by';
+const LEADER_POLL_MS = 50;
+
+/**
+ * This node's manager.
+ * @throws ApiError NOT_IN_SWARM, in Docker's words, when this node is none
+ */
+export function requireManager(control: NodeControl): ManagerAccess {
+  const manager = control.manager();
+  if (manager !== undefined) return manager;
+  const { state, controlAvailable } = control.info();
+  if (state === 'locked') {
+    throw new ApiError(
+      'NOT_IN_SWARM',
+      'Swarm is encrypted and needs to be unlocked before it can be used. ' +
+        'Please use "docker swarm unlock" to unlock it.',
+    );
+  }
+  const why =
+    state === 'inactive' || state === 'error'
+      ? 'Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+      : controlAvailable || state === 'pending'
+        ? 'Manager is being prepared or has trouble connecting to the cluster.'
+        : "Worker nodes can't be used to view or modify cluster state. Please run this command on a " +
+          'manager node or promote the current node to a manager.';
+  throw new ApiError('NOT_IN_SWARM', `This node is not a swarm manager. ${why}`);
+}
+
+/** Without a quorum: Docker's sentence, then who is missing and what to do. */
+export function noQuorum(manager: ManagerAccess): ApiError {
+  const missing = manager.members().filter((member) => member.reachability === 'unreachable');
+  const who = missing.map((member) => `${member.nodeId} (${member.address})`).join(', ');
+  const what =
+    'Start the managers that are down, or, when they are lost for good, run ' +
+    '"docker swarm init --force-new-cluster" on one that is left.';
+  return new ApiError(
+    'NO_QUORUM',
+    "The swarm does not have a leader. It's possible that too few managers are online. " +
+      'Make sure more than half of the managers are online. ' +
+      (who === '' ? what : `Unreachable from here: ${who}. ${what}`),
+  );
+}
+
+/**
+ * Resolves when the store holds everything that was committed before the call.
+ * @throws ApiError NO_QUORUM after limits.leaderMs
+ */
+export async function freshState(
+  services: ApiServices,
+  manager: ManagerAccess,
+  until = services.clock.monotonicMs() + services.limits.leaderMs,
+): Promise<void> {
+  while (true) {
+    const leftMs = until - services.clock.monotonicMs();
+    if (leftMs <= 0) throw noQuorum(manager);
+    try {
+      await within(services.clock, leftMs, manager.readBarrier(), () => noQuorum(manager));
+      return;
+    } catch (error) {
+      // Without a leader for a moment (an election): try again until the time is up.
+      const retry =
+        error instanceof ApiError && (error.code === 'NO_QUORUM' || error.code === 'TIMEOUT');
+      if (!retry) throw error;
+      await pause(services.clock, Math.min(LEADER_POLL_MS, Math.max(leftMs, 0)));
+    }
+  }
+}
+
+/**
+ * Has the leader answer: `here` when that is this node, else by forwarding. Waits for an election.
+ * @throws ApiError NO_QUORUM after limits.leaderMs
+ */
+export async function onLeader(
+  call: Call,
+  manager: ManagerAccess,
+  here: () => Promise<void> | void,
+): Promise<void> {
+  const { clock, limits } = call.services;
+  const until = clock.monotonicMs() + limits.leaderMs;
+  const forwarded =
+    call.identity.kind === 'node' && call.request.headers[FORWARDED_HEADER] !== undefined;
+  while (!call.response.destroyed) {
+    if (manager.quorum().state === 'ok') {
+      if (manager.isLeader()) {
+        // A new leader may not have applied everything yet, and an old one may not know that it is.
+        await freshState(call.services, manager, until);
+        if (manager.isLeader()) return here();
+      } else if (manager.leader() !== undefined && !forwarded) {
+        call.request.headers[FORWARDED_HEADER] = call.services.control.info().nodeId;
+        return manager.forward(call.request, call.response);
+      }
+    }
+    if (clock.monotonicMs() >= until) throw noQuorum(manager);
+    await pause(clock, LEADER_POLL_MS);
+  }
+}
+
+/**
+ * Bounds a write that was proposed.
+ * @throws ApiError NO_QUORUM or TIMEOUT after limits.writeMs; whatever the write throws
+ */
+export function write<T>(
+  services: ApiServices,
+  manager: ManagerAccess,
+  build: (transaction: Transaction) => T,
+): Promise<T> {
+  return within(services.clock, services.limits.writeMs, manager.store.transact(build), () =>
+    manager.quorum().state === 'lost'
+      ? noQuorum(manager)
+      : new ApiError(
+          'TIMEOUT',
+          'the change was not confirmed in time and may still happen; look before you try again',
+        ),
+  ).catch((error: unknown) => {
+    // The store says only that there is no leader; the caller hears who is missing.
+    throw error instanceof ApiError && error.code === 'NO_QUORUM' ? noQuorum(manager) : error;
+  });
+}
+
+/** How often a write without a version of the client's is built anew when objects changed meanwhile. */
+const WRITE_ATTEMPTS = 5;
+
+/** As `write`, for changes that do not depend on what the client has seen: built anew on a conflict. */
+export async function writeAgain<T>(
+  services: ApiServices,
+  manager: ManagerAccess,
+  build: (transaction: Transaction) => T,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await write(services, manager, build);
+    } catch (error) {
+      const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
+      if (!changed || attempt === WRITE_ATTEMPTS) throw error;
+    }
+  }
+}

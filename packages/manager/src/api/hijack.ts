@@ -1,0 +1,122 @@
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { openRequest, type ProxyTarget, requestOptions } from './proxy.js';
+
+/** Largest body of a request that asks for an upgrade (`exec start` sends a few bytes). */
+const UPGRADE_BODY_LIMIT = 64 * 1024;
+
+/**
+ * Sends on a request that asks to take over its connection (`docker attach`, `docker exec`, BuildKit),
+ * then carries bytes both ways. When the other side answers without taking over, its answer is sent
+ * and the connection closed, so that no later request slips past the router.
+ * @param head what the parser had read past the request's head
+ */
+export function hijackTo(
+  target: ProxyTarget,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
+  const length = Number(request.headers['content-length'] ?? 0);
+  if (!(length <= UPGRADE_BODY_LIMIT) || request.headers['transfer-encoding'] !== undefined) {
+    refuse(
+      socket,
+      400,
+      'a request that upgrades its connection must have a small body of known length',
+    );
+    return;
+  }
+  const options = requestOptions(request, target);
+  options.headers = {
+    ...(options.headers as Record<string, string>),
+    connection: 'Upgrade',
+    upgrade: request.headers.upgrade ?? 'tcp',
+    ...(length > 0 && { 'content-length': length }),
+  };
+  const upstream = openRequest(options);
+  // A client may have nothing more to send and still read: closing follows the streams, not errors only.
+  const cut = (): void => {
+    upstream.destroy();
+    socket.destroy();
+  };
+  socket.once('error', cut);
+  socket.once('close', () => upstream.destroy());
+  upstream.once('error', (error) => {
+    refuse(socket, 503, `${target.name} could not be reached: ${error.message}`);
+  });
+  upstream.once('upgrade', (answer, peer, first) => {
+    socket.write(headOf(answer.statusCode ?? 101, answer.statusMessage, answer.rawHeaders));
+    if (first.byteLength > 0) socket.write(first);
+    peer.once('error', cut);
+    socket.pipe(peer);
+    peer.pipe(socket);
+    socket.once('close', () => peer.destroy());
+  });
+  upstream.once('response', (answer) => {
+    const raw = answer.rawHeaders.flatMap((value, index, all) =>
+      index % 2 === 1 || /^(connection|keep-alive|transfer-encoding)$/i.test(value)
+        ? []
+        : [value, all[index + 1]!],
+    );
+    socket.write(
+      headOf(answer.statusCode ?? 502, answer.statusMessage, [...raw, 'Connection', 'close']),
+    );
+    answer.pipe(socket);
+  });
+  sendBody(socket, head, length, upstream);
+}
+
+/** The body is still in the socket: exactly `length` bytes of it are the request's. */
+function sendBody(
+  socket: Duplex,
+  head: Buffer,
+  length: number,
+  upstream: NodeJS.WritableStream,
+): void {
+  let missing = length;
+  const take = (chunk: Buffer): void => {
+    const own = chunk.subarray(0, missing);
+    missing -= own.byteLength;
+    if (own.byteLength > 0) upstream.write(own);
+    if (missing > 0) return;
+    socket.off('data', take);
+    socket.pause();
+    const rest = chunk.subarray(own.byteLength);
+    if (rest.byteLength > 0) socket.unshift(rest);
+    upstream.end();
+  };
+  if (missing > 0) socket.on('data', take);
+  take(head);
+}
+
+function headOf(status: number, message: string | undefined, raw: readonly string[]): string {
+  let head = `HTTP/1.1 ${status} ${message ?? STATUS_CODES[status] ?? ''}\r\n`;
+  for (let index = 0; index + 1 < raw.length; index += 2)
+    head += `${raw[index]}: ${raw[index + 1]}\r\n`;
+  return `${head}\r\n`;
+}
+
+/** Answers on a bare socket and closes it. */
+export function refuse(
+  socket: Duplex,
+  status: number,
+  message: string,
+  headers: readonly string[] = [],
+): void {
+  if (socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = `${JSON.stringify({ message })}\n`;
+  socket.end(
+    headOf(status, undefined, [
+      'Content-Type',
+      'application/json',
+      'Content-Length',
+      String(Buffer.byteLength(body)),
+      'Connection',
+      'close',
+      ...headers,
+    ]) + body,
+  );
+}

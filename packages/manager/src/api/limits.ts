@@ -1,0 +1,46 @@
+/** Bounds on what one client can make the API hold or wait for. */
+export interface ApiLimits {
+  /** Largest JSON body. */
+  readonly bodyBytes: number;
+  /** Bodies being read at once, all clients together. */
+  readonly bodiesBytes: number;
+  /** A whole body must have arrived after this. */
+  readonly bodyMs: number;
+  /** A request's head must have arrived after this. */
+  readonly headersMs: number;
+  /** Most of a refused body that is read and dropped so that the client can read the refusal. */
+  readonly discardBytes: number;
+  readonly discardMs: number;
+  /** Largest head of a request. Registry credentials travel in a header. */
+  readonly headerBytes: number;
+  readonly connections: number;
+  /** How long a request waits for a leader and for a fresh state. */
+  readonly leaderMs: number;
+  /** How long a write may take once it was proposed. */
+  readonly writeMs: number;
+  /** How long `swarm join` is waited for (Docker's 20 s). */
+  readonly joinMs: number;
+  /** How long a create waits for a service of the same name that is being removed. */
+  readonly removalMs: number;
+  /** Events queued for a slow reader before it is cut off. */
+  readonly eventsQueued: number;
+  /** Open requests may take this long to end when the server closes. */
+  readonly closeMs: number;
+}
+
+export const API_LIMITS: ApiLimits = {
+  bodyBytes: 4 * 1024 * 1024,
+  bodiesBytes: 16 * 1024 * 1024,
+  bodyMs: 30_000,
+  headersMs: 10_000,
+  discardBytes: 64 * 1024 * 1024,
+  discardMs: 5_000,
+  headerBytes: 64 * 1024,
+  connections: 1024,
+  leaderMs: 5_000,
+  writeMs: 5_000,
+  joinMs: 20_000,
+  removalMs: 30_000,
+  eventsQueued: 1000,
+  closeMs: 2_000,
+};

@@ -1,0 +1,99 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { InitRequest, JoinRequest, LogLine, LogOptions, ManagerStatus } from '@swarm/api';
+import type { Store } from '../store/store.js';
+
+export type LocalNodeState = 'inactive' | 'pending' | 'active' | 'error' | 'locked';
+
+/** What this node knows of itself without asking anyone; `docker info` shows it. */
+export interface LocalNodeInfo {
+  readonly state: LocalNodeState;
+  /** Empty while inactive. */
+  readonly nodeId: string;
+  /** Address other nodes reach this one at, without port. */
+  readonly nodeAddr: string;
+  /** Whether this node is a manager that answers for the cluster. */
+  readonly controlAvailable: boolean;
+  readonly remoteManagers: readonly { readonly nodeId: string; readonly address: string }[];
+  /** Why the state is `error`, or why joining does not get on; empty otherwise. */
+  readonly error: string;
+  readonly clusterId?: string;
+}
+
+/** What the daemon does for the API on this node. */
+export interface NodeControl {
+  info(): LocalNodeInfo;
+  /**
+   * Makes a new cluster with this node as its manager; resolves with the node's id when it leads.
+   * @throws ApiError ALREADY_IN_SWARM, INVALID_ARGUMENT (addresses)
+   */
+  init(request: InitRequest): Promise<string>;
+  /**
+   * Resolves when the node has joined. After the API gave up waiting, it goes on in the background.
+   * @throws ApiError ALREADY_IN_SWARM, INVALID_TOKEN, INVALID_ARGUMENT, TIMEOUT
+   */
+  join(request: JoinRequest): Promise<void>;
+  /** Resolves when tasks are stopped and the state is gone. The API has checked `force` before. */
+  leave(options: { readonly force: boolean }): Promise<void>;
+  /** Present while this node is a manager whose Raft member runs. */
+  manager(): ManagerAccess | undefined;
+  /** The node's Docker Engine, which gets every request that is not the cluster's. */
+  readonly engine?: { readonly socketPath: string };
+}
+
+/** A Raft member as this manager sees it. */
+export interface ManagerMember {
+  readonly nodeId: string;
+  /** `host:port`. */
+  readonly address: string;
+  readonly reachability: ManagerStatus['Reachability'];
+  readonly leader: boolean;
+}
+
+export type Quorum =
+  | { readonly state: 'ok' }
+  /** `since`: milliseconds since the epoch. */
+  | { readonly state: 'lost'; readonly since: number };
+
+/** Whose logs are wanted: tasks by their id. */
+export interface LogSelector {
+  readonly serviceIds: readonly string[];
+  readonly taskIds: readonly string[];
+}
+
+export interface LogRecord extends LogLine {
+  readonly nodeId: string;
+  readonly serviceId: string;
+}
+
+/** What the API uses of a manager. */
+export interface ManagerAccess {
+  readonly store: Store;
+  isLeader(): boolean;
+  leader(): { readonly nodeId: string; readonly address: string } | undefined;
+  /**
+   * A linearizable read: resolves when what is applied here includes everything that was committed
+   * before the call. Rejects, or never settles, without a leader.
+   */
+  readBarrier(): Promise<void>;
+  members(): readonly ManagerMember[];
+  /**
+   * Lines of tasks' logs, by way of the dispatcher; only on the leader. Ends by itself without
+   * `follow`; ends early when `signal` aborts. Throws at the end when some logs could not be had.
+   */
+  logs(selector: LogSelector, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord>;
+  /**
+   * Has the leader answer, over mutual TLS: `proxyTo` with the daemon's agent. Nothing of the body has
+   * been read. Rejects only when nothing was written to the response.
+   */
+  forward(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  quorum(): Quorum;
+}
+
+/** Who asks. Found by the caller of ApiServer.handle: the socket's file mode, or a certificate. */
+export type Identity =
+  | { readonly kind: 'local' }
+  | {
+      readonly kind: 'node';
+      readonly nodeId: string;
+      readonly role: 'manager' | 'worker';
+    };

@@ -1,0 +1,31 @@
+import type { Network } from '@swarm/api';
+
+/** A network in the shape of Docker's `/networks`, which is not the shape it is stored in. */
+export function presentNetwork(network: Network): object {
+  const { Spec: spec } = network;
+  return {
+    Name: spec.Name,
+    Id: network.ID,
+    Created: network.CreatedAt,
+    Scope: 'swarm',
+    Driver: spec.Driver,
+    EnableIPv4: true,
+    EnableIPv6: spec.IPv6Enabled,
+    IPAM: {
+      Driver: spec.IPAM?.Driver ?? 'default',
+      Options: null,
+      Config: network.Subnets.map(({ Subnet, Gateway }) => ({ Subnet, Gateway })),
+    },
+    Internal: spec.Internal,
+    Attachable: spec.Attachable,
+    Ingress: spec.Ingress,
+    ConfigFrom: { Network: '' },
+    ConfigOnly: false,
+    Containers: null,
+    Options: {
+      'com.docker.network.driver.overlay.vxlanid_list': String(network.VNI),
+      ...spec.DriverOpts,
+    },
+    Labels: spec.Labels,
+  };
+}

@@ -1,0 +1,15 @@
+import type { ManagerStatus, Node } from '@swarm/api';
+import type { ManagerMember } from '../node-control.js';
+
+/** A node as the API shows it: with its place among the managers, without its Raft id. */
+export function presentNode(node: Node, members: readonly ManagerMember[]): Node {
+  const { RaftID: _, ManagerAddr: __, ManagerStatus: ___, ...shown } = node;
+  const member = members.find((one) => one.nodeId === node.ID);
+  if (member === undefined) return shown;
+  const status: ManagerStatus = {
+    ...(member.leader && { Leader: true }),
+    Reachability: member.reachability,
+    Addr: member.address,
+  };
+  return { ...shown, ManagerStatus: status };
+}

@@ -1,0 +1,104 @@
+import type { IncomingMessage } from 'node:http';
+import { Filters } from '@swarm/api';
+import type { ClusterEvent, EventFeed } from '../event-feed.js';
+import { momentOf } from '../query.js';
+import type { Call, Route } from '../router.js';
+
+/** Keys Docker knows; those of containers and images match none of the cluster's events. */
+const KEYS = [
+  'config',
+  'container',
+  'daemon',
+  'event',
+  'image',
+  'label',
+  'network',
+  'node',
+  'plugin',
+  'scope',
+  'secret',
+  'service',
+  'type',
+  'volume',
+];
+const OBJECT_KINDS = ['node', 'service', 'network', 'secret', 'config'] as const;
+/** Longest line taken from the engine. */
+const ENGINE_LINE_LIMIT = 1024 * 1024;
+
+function matcher(filters: Filters): (event: ClusterEvent) => boolean {
+  const foreign = ['container', 'image', 'volume', 'plugin', 'daemon', 'label'].some((key) =>
+    filters.has(key),
+  );
+  const objects = OBJECT_KINDS.filter((kind) => filters.has(kind));
+  return (event) =>
+    !foreign &&
+    filters.exact('scope', event.scope) &&
+    filters.exact('type', event.Type) &&
+    filters.exact('event', event.Action) &&
+    objects.every(
+      (kind) =>
+        event.Type === kind && filters.exact(kind, event.Actor.ID, event.Actor.Attributes.name),
+    );
+}
+
+/** `GET /events` for the cluster's events, joined with those of the node's engine. */
+export function eventRoutes(feed: EventFeed): readonly Route[] {
+  async function events(call: Call): Promise<void> {
+    const { response, target, services } = call;
+    const { clock, limits, closing, engine } = services;
+    const filters = Filters.parse(target.query.get('filters'), KEYS);
+    const matches = matcher(filters);
+    const since = momentOf(target.query, 'since');
+    const until = momentOf(target.query, 'until');
+    response.writeHead(200, { 'Content-Type': 'application/json' });
+    response.flushHeaders();
+    const ended = new AbortController();
+    const end = (): void => ended.abort();
+    response.once('close', end);
+    closing.addEventListener('abort', end, { once: true });
+    const send = (event: ClusterEvent): void => {
+      if (!matches(event) || ended.signal.aborted) return;
+      if (until !== undefined && event.timeNano / 1e6 > until) return;
+      response.write(`${JSON.stringify(event)}\n`);
+      // A reader that does not read is cut off: its queue would grow for ever.
+      if (response.writableLength > limits.eventsQueued * 1024) response.destroy();
+    };
+    if (since !== undefined) for (const event of feed.since(since)) send(event);
+    const stop = feed.listen(send);
+    const timer =
+      until === undefined
+        ? undefined
+        : clock.setTimeout(end, Math.min(Math.max(0, until - clock.now()), 2 ** 31 - 1));
+    const onlySwarm = filters.has('scope') && !filters.values('scope').includes('local');
+    if (engine !== undefined && call.identity.kind === 'local' && !onlySwarm) {
+      const query = target.query.toString();
+      const path = `/events${query === '' ? '' : `?${query}`}`;
+      const source = await engine.stream(path, ended.signal);
+      if (source !== undefined) copyLines(source, (text) => response.write(text));
+    }
+    await new Promise<void>((resolve) => {
+      if (ended.signal.aborted) resolve();
+      else ended.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    stop();
+    clock.clearTimeout(timer);
+    closing.removeEventListener('abort', end);
+    response.end();
+  }
+  return [{ method: 'GET', pattern: '/events', on: 'node', handle: events }];
+}
+
+/** Whole lines only, so that lines of the cluster never land inside one. */
+function copyLines(source: IncomingMessage, write: (text: string) => void): void {
+  let rest = '';
+  source.setEncoding('utf8');
+  source.on('error', () => {});
+  source.on('data', (chunk: string) => {
+    rest += chunk;
+    const end = rest.lastIndexOf('\n');
+    if (end !== -1) {
+      write(rest.slice(0, end + 1));
+      rest = rest.slice(end + 1);
+    } else if (rest.length > ENGINE_LINE_LIMIT) source.destroy();
+  });
+}

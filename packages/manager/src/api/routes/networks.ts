@@ -1,0 +1,84 @@
+import { ApiError, networkFilters } from '@swarm/api';
+import { parseJson } from '../body.js';
+import { freshState } from '../gate.js';
+import { find } from '../lookup.js';
+import type { ManagerAccess } from '../node-control.js';
+import { presentNetwork } from '../present/network.js';
+import { sendJson } from '../reply.js';
+import type { Call, Route } from '../router.js';
+
+/** The manager with a fresh state, where this node is one: the engine's networks do not need it. */
+async function freshManager(call: Call): Promise<ManagerAccess | undefined> {
+  const manager = call.services.control.manager();
+  if (manager !== undefined) await freshState(call.services, manager);
+  return manager;
+}
+
+async function list(call: Call): Promise<void> {
+  const { engine } = call.services;
+  const filters = call.target.query.get('filters');
+  const matches = networkFilters(filters);
+  const manager = await freshManager(call);
+  const swarm = [...(manager?.store.list('network') ?? [])].filter(matches).map(presentNetwork);
+  const query = filters === null ? '' : `?filters=${encodeURIComponent(filters)}`;
+  const local = call.identity.kind === 'local' ? await engine?.ask(`/networks${query}`) : undefined;
+  sendJson(call.response, [...swarm, ...(Array.isArray(local) ? local : [])]);
+}
+
+/** The cluster's network, or undefined when the engine should be asked. */
+async function ofSwarm(call: Call): Promise<object | undefined> {
+  if ((call.target.query.get('scope') ?? 'swarm') !== 'swarm') return undefined;
+  const manager = await freshManager(call);
+  if (manager === undefined) return undefined;
+  try {
+    return presentNetwork(find(manager.store, 'network', call.params.id!));
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+async function elsewhere(call: Call, body?: Buffer): Promise<void> {
+  const { engine } = call.services;
+  if (engine === undefined || call.identity.kind !== 'local') {
+    throw new ApiError('NOT_FOUND', `network ${call.params.id} not found`);
+  }
+  await engine.pass(call.request, call.response, call.target, body);
+}
+
+async function inspect(call: Call): Promise<void> {
+  const network = await ofSwarm(call);
+  if (network === undefined) return elsewhere(call);
+  sendJson(call.response, network);
+}
+
+async function remove(call: Call): Promise<void> {
+  if ((await ofSwarm(call)) === undefined) return elsewhere(call);
+  throw new ApiError(
+    'UNIMPLEMENTED',
+    `network ${call.params.id} is the cluster's own and can not be removed`,
+  );
+}
+
+/** Local networks are the engine's business; the cluster has only its ingress network yet. */
+async function create(call: Call): Promise<void> {
+  const body = await call.services.bodies.read(call.request);
+  const wanted = parseJson(body) as { Driver?: unknown; Scope?: unknown; Ingress?: unknown } | null;
+  const isSwarm =
+    wanted?.Driver === 'overlay' || wanted?.Scope === 'swarm' || wanted?.Ingress === true;
+  if (!isSwarm && call.services.engine !== undefined && call.identity.kind === 'local') {
+    return elsewhere(call, body);
+  }
+  throw new ApiError(
+    'UNIMPLEMENTED',
+    'networks can not be created yet; publish ports, so that services reach each other by way of the ' +
+      'ingress network',
+  );
+}
+
+export const networkRoutes: readonly Route[] = [
+  { method: 'GET', pattern: '/networks', on: 'node', handle: list },
+  { method: 'POST', pattern: '/networks/create', on: 'node', handle: create },
+  { method: 'GET', pattern: '/networks/{id}', on: 'node', handle: inspect },
+  { method: 'DELETE', pattern: '/networks/{id}', on: 'node', handle: remove },
+];

@@ -1,0 +1,203 @@
+import {
+  ApiError,
+  checkServiceSpec,
+  decodeServiceSpec,
+  newId,
+  parseObjectVersion,
+  randomName,
+  type Service,
+  type ServiceSpec,
+  serviceFilters,
+  storedServiceSpec,
+} from '@swarm/api';
+import type { Transaction, View } from '../../store/store.js';
+import { within } from '../deadline.js';
+import { write, writeAgain } from '../gate.js';
+import { find } from '../lookup.js';
+import type { ManagerAccess } from '../node-control.js';
+import { presentService } from '../present/service.js';
+import { flagOf } from '../query.js';
+import { sendEmpty, sendJson } from '../reply.js';
+import type { Call, Route } from '../router.js';
+import { checkConstraint, publishConflict, rolledBackService, updatedService } from '../rules.js';
+
+/** Credentials are a few hundred bytes; they are stored with each task. */
+const REGISTRY_AUTH_LIMIT = 16 * 1024;
+
+function list(call: Call, manager: ManagerAccess): void {
+  const { query } = call.target;
+  const matches = serviceFilters(query.get('filters'));
+  // `status` came with 1.41.
+  const status = call.target.minor >= 41 && flagOf(query, 'status');
+  const services = [...manager.store.list('service')].filter(
+    (service) => service.PendingDelete !== true && matches(service),
+  );
+  sendJson(
+    call.response,
+    services.map((service) => presentService(manager.store, service, { status })),
+  );
+}
+
+function inspect(call: Call, manager: ManagerAccess): void {
+  const service = find(manager.store, 'service', call.params.id!);
+  const insertDefaults = flagOf(call.target.query, 'insertDefaults');
+  sendJson(call.response, presentService(manager.store, service, { insertDefaults }));
+}
+
+/** The credentials sent with the request; undefined when none were. */
+function registryAuth(call: Call): string | undefined {
+  const given = call.request.headers['x-registry-auth'];
+  if (typeof given !== 'string' || given === '') return undefined;
+  if (given.length <= REGISTRY_AUTH_LIMIT && /^[A-Za-z0-9+/_=-]+$/.test(given)) return given;
+  throw new ApiError(
+    'BAD_REQUEST',
+    `X-Registry-Auth must be base64 of at most ${REGISTRY_AUTH_LIMIT / 1024} KiB`,
+  );
+}
+
+function withAuth(spec: ServiceSpec, auth: string | undefined): ServiceSpec {
+  if (auth === undefined) return spec;
+  return { ...spec, TaskTemplate: { ...spec.TaskTemplate, RegistryAuth: auth } };
+}
+
+async function create(call: Call, manager: ManagerAccess): Promise<void> {
+  const { services, request } = call;
+  const auth = registryAuth(call);
+  const input = decodeServiceSpec(await services.bodies.readJson(request));
+  const stored = storedServiceSpec(input, randomName(services.randomBytes));
+  checkServiceSpec(stored, checkConstraint);
+  const spec = withAuth(stored, auth);
+  await nameFree(call, manager, spec.Name);
+  const id = newId(services.randomBytes);
+  await write(services, manager, (transaction) => {
+    refuseTakenName(transaction, spec.Name);
+    refuseTakenPort(transaction, spec, undefined);
+    transaction.create('service', {
+      ID: id,
+      Spec: spec,
+      SpecVersion: { Index: 0 },
+      Endpoint: { Spec: {} },
+    });
+  });
+  sendJson(call.response, { ID: id, Warnings: null }, 201);
+}
+
+function refuseTakenName(view: View, name: string): void {
+  const other = view.byName('service', name);
+  if (other === undefined) return;
+  throw new ApiError(
+    'CONFLICT',
+    `name conflicts with an existing object: service ${name} already exists` +
+      (other.PendingDelete === true
+        ? '; it is being removed and its tasks still stop, try again when they have'
+        : ''),
+  );
+}
+
+function refuseTakenPort(view: View, spec: ServiceSpec, ownId: string | undefined): void {
+  const conflict = publishConflict(view, spec.EndpointSpec, ownId);
+  if (conflict !== undefined) throw new ApiError('CONFLICT', conflict);
+}
+
+/**
+ * Waits for a service of this name that is being removed. With Docker the name is free at once, and
+ * scripts remove a service and create it again; here the old one goes when its tasks have stopped.
+ */
+async function nameFree(call: Call, manager: ManagerAccess, name: string): Promise<void> {
+  const { store } = manager;
+  const isLeaving = (): boolean => store.byName('service', name)?.PendingDelete === true;
+  if (!isLeaving()) return;
+  const { clock, limits, closing } = call.services;
+  let stop = (): void => {};
+  const gone = new Promise<void>((resolve) => {
+    const end = store.watch(() => {
+      if (!isLeaving()) resolve();
+    });
+    const onEnd = (): void => resolve();
+    call.response.once('close', onEnd);
+    closing.addEventListener('abort', onEnd, { once: true });
+    stop = () => {
+      end();
+      call.response.off('close', onEnd);
+      closing.removeEventListener('abort', onEnd);
+    };
+  });
+  // When the time is up the transaction finds the name taken and says why.
+  await within(clock, limits.removalMs, gone, () => new ApiError('TIMEOUT', ''))
+    .catch(() => {})
+    .finally(stop);
+}
+
+async function update(call: Call, manager: ManagerAccess): Promise<void> {
+  const { query } = call.target;
+  const version = parseObjectVersion(query.get('version'), 'service');
+  const rollback = query.get('rollback') ?? '';
+  if (rollback !== '' && rollback !== 'none' && rollback !== 'previous') {
+    throw new ApiError('BAD_REQUEST', `unrecognized rollback option "${rollback}"; use previous`);
+  }
+  const authFrom = query.get('registryAuthFrom') ?? '';
+  if (authFrom !== '' && authFrom !== 'spec' && authFrom !== 'previous-spec') {
+    throw new ApiError(
+      'BAD_REQUEST',
+      `unsupported registryAuthFrom "${authFrom}"; use spec or previous-spec`,
+    );
+  }
+  const sentAuth = registryAuth(call);
+  const input = decodeServiceSpec(await call.services.bodies.readJson(call.request));
+  await write(call.services, manager, (transaction) => {
+    const service = find(transaction, 'service', call.params.id!);
+    requireVersion(service, version);
+    const next =
+      rollback === 'previous'
+        ? rolledBackService(service, call.services.clock.now())
+        : updatedService(
+            service,
+            updatedSpec(service, input, sentAuth, authFrom),
+            call.services.clock.now(),
+          );
+    refuseTakenPort(transaction, next.Spec, service.ID);
+    transaction.update('service', next);
+  });
+  sendJson(call.response, { Warnings: null });
+}
+
+function requireVersion(service: Service, version: number): void {
+  if (service.PendingDelete === true) {
+    throw new ApiError(
+      'FAILED_PRECONDITION',
+      `service ${service.Spec.Name} is being removed and can not be updated`,
+    );
+  }
+  if (service.Version.Index !== version) {
+    throw new ApiError('OUT_OF_SEQUENCE', 'update out of sequence');
+  }
+}
+
+function updatedSpec(
+  service: Service,
+  input: ReturnType<typeof decodeServiceSpec>,
+  sentAuth: string | undefined,
+  authFrom: string,
+): ServiceSpec {
+  const spec = storedServiceSpec(input, service.Spec.Name);
+  checkServiceSpec(spec, checkConstraint);
+  const kept = authFrom === 'previous-spec' ? service.PreviousSpec : service.Spec;
+  return withAuth(spec, sentAuth ?? kept?.TaskTemplate.RegistryAuth);
+}
+
+async function remove(call: Call, manager: ManagerAccess): Promise<void> {
+  await writeAgain(call.services, manager, (transaction: Transaction) => {
+    const service = find(transaction, 'service', call.params.id!);
+    if (service.PendingDelete === true) return;
+    transaction.update('service', { ...service, PendingDelete: true });
+  });
+  sendEmpty(call.response);
+}
+
+export const serviceRoutes: readonly Route[] = [
+  { method: 'GET', pattern: '/services', on: 'read', handle: list },
+  { method: 'POST', pattern: '/services/create', on: 'leader', handle: create },
+  { method: 'GET', pattern: '/services/{id}', on: 'read', handle: inspect },
+  { method: 'DELETE', pattern: '/services/{id}', on: 'leader', handle: remove },
+  { method: 'POST', pattern: '/services/{id}/update', on: 'leader', handle: update },
+];

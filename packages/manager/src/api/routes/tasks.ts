@@ -1,0 +1,42 @@
+import { type Task, taskFilters } from '@swarm/api';
+import type { View } from '../../store/store.js';
+import { find } from '../lookup.js';
+import type { ManagerAccess } from '../node-control.js';
+import { presentTask } from '../present/task.js';
+import { sendJson } from '../reply.js';
+import type { Call, Route } from '../router.js';
+import { isUpToDate } from '../rules.js';
+
+function list(call: Call, manager: ManagerAccess): void {
+  const { store } = manager;
+  const { serviceIds, nodeIds, matches } = taskFilters(call.target.query.get('filters'), {
+    serviceId: (given) => find(store, 'service', given).ID,
+    nodeId: (given) =>
+      given === 'self' ? call.services.control.info().nodeId : find(store, 'node', given).ID,
+    isUpToDate: (task) => isUpToDate(store, task),
+  });
+  const tasks = [...candidates(store, serviceIds, nodeIds)].filter(matches);
+  sendJson(call.response, tasks.map(presentTask));
+}
+
+/** By index where a filter allows it: one service's tasks must not cost a look at all tasks. */
+function* candidates(
+  view: View,
+  serviceIds: readonly string[] | undefined,
+  nodeIds: readonly string[] | undefined,
+): Iterable<Task> {
+  if (serviceIds !== undefined) {
+    for (const id of serviceIds) yield* view.tasksByService(id);
+  } else if (nodeIds !== undefined) {
+    for (const id of nodeIds) yield* view.tasksByNode(id);
+  } else yield* view.list('task');
+}
+
+function inspect(call: Call, manager: ManagerAccess): void {
+  sendJson(call.response, presentTask(find(manager.store, 'task', call.params.id!)));
+}
+
+export const taskRoutes: readonly Route[] = [
+  { method: 'GET', pattern: '/tasks', on: 'read', handle: list },
+  { method: 'GET', pattern: '/tasks/{id}', on: 'read', handle: inspect },
+];
