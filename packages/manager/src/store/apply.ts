@@ -1,7 +1,7 @@
 import type { Meta } from '@swarm/api';
 import type { Change, Command } from './command.js';
 import { isNamed, type NamedKind, nameKey, nameOf } from './kinds.js';
-import { share } from './share.js';
+import { shareParts } from './share-parts.js';
 import type { Kind, Objects, StoreEvent } from './store.js';
 import type { Tables } from './tables.js';
 
@@ -85,32 +85,9 @@ function perform(tables: Tables, index: number, time: string, change: Change): S
     CreatedAt: previous?.CreatedAt ?? time,
     UpdatedAt: time,
   };
-  const object = share(sharedWith(tables, kind, change.body, previous), {
-    ...change.body,
-    ...meta,
-  }) as Objects[Kind];
+  const body = { ...change.body, ...meta } as Objects[Kind];
+  const object = shareParts(tables, kind, body);
   tables.put(kind, object);
   if (previous === undefined) return { action: 'create', kind, object } as StoreEvent;
   return { action: 'update', kind, object, previous } as StoreEvent;
-}
-
-/**
- * What a new object has most parts in common with: its predecessor; for a new task the template of its
- * service. Ten thousand tasks of a service then hold one copy of their spec.
- */
-function sharedWith(
-  tables: Tables,
-  kind: Kind,
-  body: object,
-  previous: object | undefined,
-): unknown {
-  if (previous !== undefined || kind !== 'task') return previous;
-  const service = tables.get('service', (body as Objects['task']).ServiceID);
-  if (service === undefined) return undefined;
-  return {
-    Spec: service.Spec.TaskTemplate,
-    ServiceLabels: service.Spec.Labels,
-    SpecVersion: service.SpecVersion,
-    Endpoint: service.Endpoint,
-  };
 }

@@ -6,3 +6,4 @@ export * from './memory-state.js';
 export * from './proposal-error.js';
 export * from './replicated-store.js';
 export * from './store.js';
+export * from './state-machine.js';

@@ -1,0 +1,96 @@
+import type { Level } from 'level';
+import { KIND_CODES, kindOfCode } from './kinds.js';
+import type { Kind } from './store.js';
+
+/**
+ * The state's database. Keys:
+ *
+ *     format              version of this layout
+ *     current             the generation in use
+ *     last                highest generation ever begun
+ *     g<generation>/applied          log index that the generation is of
+ *     g<generation>/o<kind>/<id>     one object each
+ *
+ * A restored snapshot is written as a new generation beside the old one; one synced write of `current`
+ * then makes it the state. Whatever other generation is found is a leftover.
+ */
+export type Database = Level<string, Uint8Array>;
+
+export const DATABASE_FORMAT = 1;
+export const FORMAT_KEY = 'format';
+export const CURRENT_KEY = 'current';
+export const LAST_KEY = 'last';
+
+/** Memory that LevelDB takes; the state is read from our own tables, so its cache serves nobody. */
+const CACHE_BYTES = 1024 * 1024;
+const WRITE_BUFFER_BYTES = 2 * 1024 * 1024;
+
+/** The database was written by a newer version, or is damaged. The member must not start on it. */
+export class StateDatabaseError extends Error {
+  readonly code = 'STORE_DATABASE';
+}
+
+/** Opens or makes the database in a folder. LevelDB locks it against a second process. */
+export async function openDatabase(folder: string): Promise<Database> {
+  // Loaded here, so that a worker, which has no store, does not pay for it.
+  const { Level } = await import('level');
+  const database: Database = new Level(folder, {
+    keyEncoding: 'utf8',
+    valueEncoding: 'view',
+    cacheSize: CACHE_BYTES,
+    writeBufferSize: WRITE_BUFFER_BYTES,
+  });
+  await database.open();
+  return database;
+}
+
+/** Common beginning of all keys of a generation, and the first key after them. */
+export function generationRange(generation: number): { readonly gte: string; readonly lt: string } {
+  return { gte: prefixOf(generation), lt: `g${padded(generation)}0` };
+}
+
+export function appliedKey(generation: number): string {
+  return `${prefixOf(generation)}applied`;
+}
+
+export function objectKey(generation: number, kind: Kind, id: string): string {
+  return `${prefixOf(generation)}o${KIND_CODES[kind]}/${id}`;
+}
+
+/** Keys of all objects of a generation: sorted by kind, then by id. */
+export function objectRange(generation: number): { readonly gte: string; readonly lt: string } {
+  const prefix = prefixOf(generation);
+  return { gte: `${prefix}o`, lt: `${prefix}p` };
+}
+
+/** @throws StateDatabaseError for a kind that this version does not know */
+export function kindOfKey(key: string): Kind {
+  const start = key.indexOf('/') + 2;
+  const kind = kindOfCode(Number(key.slice(start, key.indexOf('/', start))));
+  if (kind === undefined) {
+    throw new StateDatabaseError(
+      `the state has an object of a kind this version does not know (${key}): upgrade this manager`,
+    );
+  }
+  return kind;
+}
+
+export function encodeNumber(value: number): Uint8Array {
+  return new TextEncoder().encode(String(value));
+}
+
+/** @throws StateDatabaseError when it is not a whole number */
+export function decodeNumber(key: string, value: Uint8Array): number {
+  const number = Number(new TextDecoder().decode(value));
+  if (!Number.isSafeInteger(number) || number < 0)
+    throw new StateDatabaseError(`the state is damaged: ${key} is not a number`);
+  return number;
+}
+
+function prefixOf(generation: number): string {
+  return `g${padded(generation)}/`;
+}
+
+function padded(generation: number): string {
+  return String(generation).padStart(10, '0');
+}

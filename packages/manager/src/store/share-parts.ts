@@ -1,0 +1,28 @@
+import type { Task } from '@swarm/api';
+import { share } from './share.js';
+import type { Kind, Objects } from './store.js';
+import type { Tables } from './tables.js';
+
+/**
+ * Lets a new object use the parts of those it has most in common with: its predecessor; for a new task
+ * the template of its service. Ten thousand tasks of a service then hold one copy of their spec.
+ * @param object fresh from decoding: it may be changed here
+ */
+export function shareParts<K extends Kind>(
+  tables: Tables,
+  kind: K,
+  object: Objects[K],
+): Objects[K] {
+  const previous = tables.get(kind, object.ID);
+  if (previous !== undefined) return share(previous, object) as Objects[K];
+  if (kind !== 'task') return object;
+  const service = tables.get('service', (object as Task).ServiceID);
+  if (service === undefined) return object;
+  const common = {
+    Spec: service.Spec.TaskTemplate,
+    SpecVersion: service.SpecVersion,
+    ServiceLabels: service.Spec.Labels,
+    Endpoint: service.Endpoint,
+  };
+  return share(common, object) as Objects[K];
+}
