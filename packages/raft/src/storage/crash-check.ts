@@ -1,0 +1,80 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { inspectLogFile, type LogFileReport } from './leveldb-log-file.js';
+
+/** What the files of a closed database say about how it was closed. */
+export interface CrashCheck {
+  /** Why acknowledged records are surely lost; undefined when nothing says so. */
+  readonly damage?: string;
+  /** Files with a torn write, never acknowledged, at their end. LevelDB drops it and says so. */
+  readonly torn: readonly string[];
+}
+
+const WRITE_AHEAD_FILE = /^\d+\.log$/;
+
+/**
+ * Looks through LevelDB's write-ahead files before LevelDB opens, and replaces, them. Reads only.
+ * @param folder an existing database's.
+ */
+export async function checkAfterCrash(folder: string): Promise<CrashCheck> {
+  const files = (await readdir(folder)).filter((name) => WRITE_AHEAD_FILE.test(name));
+  // A database always has one: it is made before the one before it is let go.
+  if (files.length === 0) return { damage: 'the write-ahead file is missing', torn: [] };
+  const torn: string[] = [];
+  for (const name of files.sort()) {
+    const content = await readIfThere(join(folder, name));
+    if (content === undefined) continue;
+    const report = inspectLogFile(content);
+    const damage = damageIn(report);
+    if (damage !== undefined) return { damage: `${name}: ${damage}`, torn: [] };
+    if (report.faults.length > 0) torn.push(name);
+  }
+  return { torn };
+}
+
+/**
+ * A torn write is harmless if no record was acknowledged after it. One record at a time is under
+ * way, so behind it may stand copies of one other record at most: the one whose sync the crash
+ * interrupted, while an unsynced write before it was lost.
+ */
+function damageIn({ faults, before, after }: LogFileReport): string | undefined {
+  const damaged = faults.find(({ kind }) => kind === 'damaged');
+  if (damaged !== undefined) return `${damaged.what} at byte ${damaged.offset}`;
+  const next = after[0];
+  if (next === undefined) return undefined;
+  const last = before.at(-1);
+  const connected = last === undefined || next <= last + 1;
+  if (connected && after.every((sequence) => sequence === next)) return undefined;
+  return `${faults[0]!.what} at byte ${faults[0]!.offset}, with later records after it`;
+}
+
+/** A store that is open elsewhere may remove a file meanwhile; the lock then refuses us anyway. */
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+const COMPLAINT = /corruption|dropping|ignoring error/i;
+const INFO_LOG_LIMIT_LINES = 3;
+
+/**
+ * Lines of LevelDB's own log, LOG, that speak of lost data, except about the files whose torn end is
+ * known. @returns undefined when there are none.
+ */
+export async function complaintsOfLevelDb(
+  folder: string,
+  torn: readonly string[],
+): Promise<string | undefined> {
+  const text = await readIfThere(join(folder, 'LOG'));
+  if (text === undefined) return undefined;
+  const lines = Buffer.from(text).toString('utf8').split('\n');
+  const complaints = lines.filter(
+    (line) => COMPLAINT.test(line) && !torn.some((name) => line.includes(`/${name}:`)),
+  );
+  if (complaints.length === 0) return undefined;
+  return complaints.slice(0, INFO_LOG_LIMIT_LINES).join(' | ');
+}

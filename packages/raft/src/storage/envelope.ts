@@ -1,0 +1,58 @@
+import { crc32 } from 'node:zlib';
+import { readU32, U32_BYTES, writeU32 } from '../codec/bytes.js';
+import type { RecordCipher } from './cipher.js';
+
+/**
+ * What every value in the database is wrapped in: version, sealed body, CRC-32 of both.
+ * The checksum is over the sealed bytes, so that a damaged value and a wrong key are told apart.
+ */
+
+/** Raised when the layout of any value changes; readers refuse versions they do not know. */
+export const FORMAT_VERSION = 1;
+
+const VERSION_BYTES = 1;
+const OVERHEAD_BYTES = VERSION_BYTES + U32_BYTES;
+
+/** The value is not what was written. */
+export class RecordDamagedError extends Error {
+  readonly code = 'RAFT_RECORD_DAMAGED';
+}
+
+/** The value is what was written, but this program or this key can not read it. */
+export class RecordUnreadableError extends Error {
+  readonly code = 'RAFT_RECORD_UNREADABLE';
+}
+
+export function wrap(body: Uint8Array, cipher: RecordCipher): Uint8Array {
+  const sealed = cipher.seal(body);
+  const value = Buffer.allocUnsafeSlow(OVERHEAD_BYTES + sealed.length);
+  value[0] = FORMAT_VERSION;
+  value.set(sealed, VERSION_BYTES);
+  const end = value.length - U32_BYTES;
+  writeU32(value, end, crc32(value.subarray(0, end)));
+  return value;
+}
+
+/** @throws RecordDamagedError, RecordUnreadableError */
+export function unwrap(value: Uint8Array, cipher: RecordCipher): Uint8Array {
+  if (value.length < OVERHEAD_BYTES) {
+    throw new RecordDamagedError(`${value.length} bytes are too few for a record`);
+  }
+  const end = value.length - U32_BYTES;
+  if (crc32(value.subarray(0, end)) !== readU32(value, end)) {
+    throw new RecordDamagedError('the checksum does not match');
+  }
+  if (value[0] !== FORMAT_VERSION) {
+    throw new RecordUnreadableError(
+      `the format version is ${value[0]}, this program reads ${FORMAT_VERSION}: ` +
+        'start the version of the program that wrote it, or a newer one',
+    );
+  }
+  try {
+    return cipher.open(value.subarray(VERSION_BYTES, end));
+  } catch (cause) {
+    throw new RecordUnreadableError('it can not be decrypted: is the key the right one?', {
+      cause,
+    });
+  }
+}

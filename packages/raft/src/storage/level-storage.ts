@@ -1,0 +1,231 @@
+import { mkdir } from 'node:fs/promises';
+import { assert, RaftFaultError } from '../core/assert.js';
+import type { HardState, MemberId, SnapshotMeta } from '../core/types.js';
+import { PLAIN, type RecordCipher } from './cipher.js';
+import { type Database, type OpenDatabase, openLevelDatabase } from './database.js';
+import { failed, StorageFailedError } from './errors.js';
+import type { FolderSync } from './folder-sync.js';
+import { syncFolder } from './identity-file.js';
+import type { IdentityKeeper } from './identity-keeper.js';
+import { META_KEY, recordKey } from './keys.js';
+import { encodeLogMeta } from './log-meta.js';
+import { openStore } from './opening.js';
+import { merge, nextRecord } from './next-record.js';
+import { encodeRecord, type LogRecord } from './record.js';
+import type { Spans } from './spans.js';
+import type { LogStorage, Persist, Recovered } from './storage.js';
+import { Trimmer } from './trimmer.js';
+
+export interface LevelStorageOptions {
+  /** A folder of the log's own; made if missing. Holds `identity` and, in `log/`, the database. */
+  readonly path: string;
+  readonly clusterId: string;
+  readonly memberId: MemberId;
+  /** Encrypts records. Default: does not. */
+  readonly cipher?: RecordCipher;
+  /** Size of LevelDB's write buffer, of which there may be two. Default WRITE_BUFFER_BYTES. */
+  readonly writeBufferBytes?: number;
+  /** Default: LevelDB. */
+  readonly openDatabase?: OpenDatabase;
+}
+
+/**
+ * Chosen by measurement (see README): larger buffers make the log no faster, as each record is
+ * synced anyway, and cost resident memory.
+ */
+export const WRITE_BUFFER_BYTES = 2 * 1024 * 1024;
+
+/** After so many records the lower bound in the identity file is raised. */
+export const BOUND_INTERVAL_RECORDS = 1024;
+
+/** Unsynced writes are repeated in the next record; with more entries than this it is synced. */
+const PROVISIONAL_LIMIT_ENTRIES = 256;
+
+/** All there is while the store is open. */
+interface Opened {
+  readonly database: Database;
+  readonly keeper: IdentityKeeper;
+  readonly folder: FolderSync;
+  readonly trimmer: Trimmer;
+  readonly spans: Spans;
+}
+
+/**
+ * The log in LevelDB, used as a write-ahead log: each durable write is one record under the next
+ * sequence number, and reading them in order gives the log. Raft paper §5.1 for what must survive.
+ * The README of the package has the format and says which losses are noticed.
+ */
+export class LevelStorage implements LogStorage {
+  private readonly options: LevelStorageOptions;
+  private readonly cipher: RecordCipher;
+  private opened: Opened | undefined;
+  private failure: Error | undefined;
+  /** As of the last write that resolved. */
+  private hardState: HardState = { term: 0, vote: 0, commit: 0 };
+  private nextSequence = 1;
+  /** What was written unsynced under `nextSequence`. */
+  private provisional: LogRecord | undefined;
+  private persisting = false;
+  /** Compactions and snapshots both write the start of the log: one after the other. */
+  private startTurn: Promise<void> = Promise.resolve();
+
+  constructor(options: LevelStorageOptions) {
+    assert(
+      Number.isSafeInteger(options.memberId) && options.memberId > 0,
+      'member id out of range',
+    );
+    this.options = options;
+    this.cipher = options.cipher ?? PLAIN;
+  }
+
+  /**
+   * @throws StorageCorruptError, StorageLockedError, StorageIdentityError, StorageUnreadableError,
+   *   or the disk's error.
+   */
+  async open(): Promise<Recovered> {
+    assert(this.opened === undefined, 'the log is open already');
+    await mkdir(this.options.path, { recursive: true, mode: 0o700 });
+    const onError = (error: unknown): void => void this.fail(error);
+    const store = await openStore({
+      path: this.options.path,
+      clusterId: this.options.clusterId,
+      memberId: this.options.memberId,
+      cipher: this.cipher,
+      writeBufferBytes: this.options.writeBufferBytes ?? WRITE_BUFFER_BYTES,
+      openDatabase: this.options.openDatabase ?? openLevelDatabase,
+      onError,
+    });
+    await syncFolder(this.options.path);
+    const { database, keeper, folder, meta, recovery } = store;
+    const { spans, hardState, snapshot, entries, provisional } = recovery;
+    const trimmer = new Trimmer(database, meta.deletedBelow, onError);
+    trimmer.trim(meta.firstSequence);
+    this.opened = { database, keeper, folder, trimmer, spans };
+    this.failure = undefined;
+    this.hardState = hardState;
+    this.provisional = provisional;
+    this.nextSequence = provisional?.sequence ?? recovery.nextSequence;
+    return { hardState, snapshot, entries, firstIndex: spans.startIndex + 1 };
+  }
+
+  /** @throws StorageFailedError, also for each call after the first that failed. */
+  async persist(write: Persist): Promise<void> {
+    const opened = this.usable();
+    assert(!this.persisting, 'two writes of the log at once would be reordered');
+    this.persisting = true;
+    try {
+      if (write.snapshot === undefined) await this.writeRecord(opened, write);
+      else await this.inStartTurn(() => this.writeRecord(opened, write));
+    } catch (error) {
+      throw this.fail(error);
+    } finally {
+      this.persisting = false;
+    }
+  }
+
+  /** @throws StorageFailedError */
+  async compact(meta: SnapshotMeta): Promise<void> {
+    const opened = this.usable();
+    try {
+      await this.inStartTurn(() => this.writeStart(opened, meta));
+    } catch (error) {
+      throw this.fail(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    const { opened } = this;
+    if (opened === undefined) return;
+    this.opened = undefined;
+    await this.startTurn;
+    await opened.trimmer.stop();
+    await opened.keeper.idle();
+    try {
+      // After an orderly stop the bound is exact: any loss will be noticed.
+      if (this.failure === undefined) {
+        await opened.keeper.change({ durableSequence: this.nextSequence - 1 });
+      }
+    } finally {
+      await opened.folder.close();
+      await opened.database.close();
+    }
+  }
+
+  private async writeRecord(opened: Opened, write: Persist): Promise<void> {
+    const { spans } = opened;
+    const sequence = this.nextSequence;
+    const record = merge(
+      this.provisional,
+      nextRecord(write, sequence, { hardState: this.hardState, spans }),
+    );
+    const sync = write.mustSync || record.entries.length > PROVISIONAL_LIMIT_ENTRIES;
+    const value = encodeRecord({ ...record, provisional: !sync }, this.cipher);
+    const key = recordKey(sequence);
+    const replaced = sync ? record.snapshot : undefined;
+    if (replaced === undefined) {
+      await opened.database.write([[key, value]], { sync });
+    } else {
+      const start = this.startAt(opened, sequence, replaced, record.hardState);
+      await opened.database.write([[key, value], start], { sync });
+    }
+    if (sync) await opened.folder.settle();
+
+    this.hardState = record.hardState;
+    this.provisional = sync ? undefined : record;
+    if (write.snapshot !== undefined) spans.reset(write.snapshot.index);
+    const [first] = write.entries;
+    if (first !== undefined) spans.append(sequence, first.index, write.entries.at(-1)!.index);
+    if (!sync) return;
+    this.nextSequence++;
+    if (replaced !== undefined) opened.trimmer.trim(sequence);
+    if (sequence - opened.keeper.durableSequence >= BOUND_INTERVAL_RECORDS) {
+      opened.keeper.advance(sequence);
+    }
+  }
+
+  private async writeStart(opened: Opened, snapshot: SnapshotMeta): Promise<void> {
+    const { spans, trimmer } = opened;
+    if (snapshot.index <= spans.startIndex) return;
+    const firstSequence = spans.firstNeeded(snapshot.index) ?? this.nextSequence;
+    const start = this.startAt(opened, firstSequence, snapshot, this.hardState);
+    await opened.database.write([start], { sync: true });
+    await opened.folder.settle();
+    spans.compact(snapshot.index);
+    trimmer.trim(firstSequence);
+    opened.keeper.advance(this.nextSequence - 1);
+  }
+
+  private startAt(
+    { trimmer }: Opened,
+    firstSequence: number,
+    snapshot: SnapshotMeta,
+    hardState: HardState,
+  ): [Uint8Array, Uint8Array] {
+    const { deletedBelow } = trimmer;
+    const meta = { firstSequence, deletedBelow, hardState, snapshot };
+    return [META_KEY, encodeLogMeta(meta, this.cipher)];
+  }
+
+  private async inStartTurn(task: () => Promise<void>): Promise<void> {
+    const turn = this.startTurn.then(() => {
+      if (this.failure !== undefined) throw this.failure;
+      return task();
+    });
+    // The next one goes on whatever became of this one; who asked for this one hears of it.
+    this.startTurn = turn.catch(() => {});
+    await turn;
+  }
+
+  private usable(): Opened {
+    if (this.failure !== undefined) throw this.failure;
+    if (this.opened !== undefined) return this.opened;
+    throw new StorageFailedError(`The Raft log in ${this.options.path} is not open.`);
+  }
+
+  /** The first error is kept for ever: after a failed sync nobody knows what is on disk. */
+  private fail(error: unknown): Error {
+    const told = error instanceof StorageFailedError || error instanceof RaftFaultError;
+    this.failure ??= told ? error : failed(this.options.path, error);
+    return this.failure;
+  }
+}

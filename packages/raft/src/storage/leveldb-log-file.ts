@@ -1,0 +1,188 @@
+import { crc32c, somePrefixHasCrc32c } from './crc32c.js';
+import { sequenceOf } from './keys.js';
+
+/**
+ * Reads LevelDB's own write-ahead file as it is on disk, before LevelDB does: when LevelDB meets a
+ * fault there it drops the rest of the block and goes on, silently, and its next start has no trace
+ * of it. (doc/log_format.md of LevelDB; db/log_reader.cc of version 1.20.)
+ *
+ * A fault is either what a crash leaves of a write under way, which was never acknowledged, or
+ * damage. A write under way is torn in one of two ways: the file ends in the middle of it, or
+ * sectors of it were never written and read as zeros. Everything else is damage; the same rule is
+ * etcd's (`wal/decoder.go`, isTornEntry).
+ */
+export interface LogFileFault {
+  readonly kind: 'torn' | 'damaged';
+  readonly offset: number;
+  readonly what: string;
+}
+
+export interface LogFileReport {
+  readonly faults: readonly LogFileFault[];
+  /** Sequence numbers of our records, as often and in the order they were written. */
+  readonly before: readonly number[];
+  /** Those found after the first fault. */
+  readonly after: readonly number[];
+}
+
+const BLOCK_BYTES = 32 * 1024;
+const HEADER_BYTES = 7;
+const SECTOR_BYTES = 512;
+/** Kinds of piece: a whole write, its first piece, (3) one in the middle, the last. */
+const FULL = 1;
+const FIRST = 2;
+const LAST = 4;
+/** Stored checksums are rotated and shifted by this, so that a file of files does not confuse. */
+const MASK_DELTA = 0xa282ead8;
+
+export function inspectLogFile(file: Uint8Array): LogFileReport {
+  return new LogFileReader(file).read();
+}
+
+class LogFileReader {
+  private readonly file: Uint8Array;
+  private readonly faults: LogFileFault[] = [];
+  private readonly before: number[] = [];
+  private readonly after: number[] = [];
+  /** Pieces of a write that goes over several blocks, and where it began. */
+  private pieces: Uint8Array[] = [];
+  private begun = 0;
+
+  constructor(file: Uint8Array) {
+    this.file = file;
+  }
+
+  read(): LogFileReport {
+    for (let start = 0; start < this.file.length; start += BLOCK_BYTES) this.readBlock(start);
+    if (this.pieces.length > 0) this.fault('torn', this.begun, 'the file ends inside a write');
+    return { faults: this.faults, before: this.before, after: this.after };
+  }
+
+  private readBlock(start: number): void {
+    const end = Math.min(start + BLOCK_BYTES, this.file.length);
+    let offset = start;
+    while (offset < end) {
+      // A block's last bytes are padding where no header fits.
+      if (end - offset < HEADER_BYTES) {
+        if (end - start < BLOCK_BYTES) this.fault('torn', offset, 'the file ends inside a header');
+        return;
+      }
+      const length = this.file[offset + 4]! | (this.file[offset + 5]! << 8);
+      const next = offset + HEADER_BYTES + length;
+      if (!this.readPiece(offset, next, end)) this.pieces = [];
+      // A piece that is well marked out can be stepped over even if it is damaged.
+      if (next > end || (length === 0 && this.file[offset + 6] === 0)) return;
+      offset = next;
+    }
+  }
+
+  /** @returns false after a fault. */
+  private readPiece(offset: number, next: number, end: number): boolean {
+    const type = this.file[offset + 6]!;
+    if (next > end) {
+      this.fault(...this.classifyOverlong(offset, end));
+      return false;
+    }
+    if (type === 0 && next === offset + HEADER_BYTES) {
+      this.fault('torn', offset, 'unwritten space');
+      return false;
+    }
+    if (crc32c(this.file.subarray(offset + 6, next)) !== this.storedCrc(offset)) {
+      const torn = this.hasUnwrittenSector(offset, next);
+      this.fault(torn ? 'torn' : 'damaged', offset, 'the checksum does not match');
+      return false;
+    }
+    return this.assemble(type, offset, this.file.subarray(offset + HEADER_BYTES, next));
+  }
+
+  private classifyOverlong(offset: number, end: number): ['torn' | 'damaged', number, string] {
+    if (end < this.file.length || end % BLOCK_BYTES === 0) {
+      const torn = this.hasUnwrittenSector(offset, end);
+      return [torn ? 'torn' : 'damaged', offset, 'a write is longer than its block'];
+    }
+    // The checksum leaves the length out: if it fits some shorter piece, the length is what is wrong.
+    const complete = somePrefixHasCrc32c(
+      this.file.subarray(offset + 6, end),
+      this.storedCrc(offset),
+    );
+    if (complete) return ['damaged', offset, 'the length of a write is wrong'];
+    return ['torn', offset, 'the file ends inside a write'];
+  }
+
+  private assemble(type: number, offset: number, piece: Uint8Array): boolean {
+    const inside = this.pieces.length > 0;
+    const begins = type === FULL || type === FIRST;
+    if (type > LAST || begins === inside) {
+      // After a fault the rest of the write it hit is expected to lack its beginning.
+      if (this.faults.length === 0) this.fault('damaged', offset, 'writes are out of order');
+      if (!begins) return false;
+      this.pieces = [];
+    }
+    if (begins) this.begun = offset;
+    if (type === FULL) this.collect(piece);
+    else if (type === LAST) this.collect(Buffer.concat([...this.pieces, piece]));
+    else this.pieces.push(piece);
+    if (type === LAST) this.pieces = [];
+    return true;
+  }
+
+  private collect(batch: Uint8Array): void {
+    const found = this.faults.length === 0 ? this.before : this.after;
+    found.push(...sequencesInBatch(batch));
+  }
+
+  /** Whether the part of any sector that lies in this range is all zeros. */
+  private hasUnwrittenSector(start: number, end: number): boolean {
+    let offset = start;
+    while (offset < end) {
+      const sectorEnd = Math.min(end, (Math.floor(offset / SECTOR_BYTES) + 1) * SECTOR_BYTES);
+      if (this.file.subarray(offset, sectorEnd).every((byte) => byte === 0)) return true;
+      offset = sectorEnd;
+    }
+    return false;
+  }
+
+  private storedCrc(offset: number): number {
+    const { file } = this;
+    const masked =
+      (file[offset]! |
+        (file[offset + 1]! << 8) |
+        (file[offset + 2]! << 16) |
+        (file[offset + 3]! << 24)) >>>
+      0;
+    const rotated = (masked - MASK_DELTA) >>> 0;
+    return ((rotated >>> 17) | (rotated << 15)) >>> 0;
+  }
+
+  private fault(kind: 'torn' | 'damaged', offset: number, what: string): void {
+    this.faults.push({ kind, offset, what });
+  }
+}
+
+const BATCH_HEADER_BYTES = 12;
+const TAG_PUT = 1;
+
+/** The sequence numbers of our records in one write; LevelDB may have merged several writes. */
+function sequencesInBatch(batch: Uint8Array): number[] {
+  const sequences: number[] = [];
+  let offset = BATCH_HEADER_BYTES;
+  const bytes = (): Uint8Array => {
+    let length = 0;
+    for (let scale = 1; ; scale *= 0x80) {
+      const byte = batch[offset++] ?? 0;
+      length += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    const start = offset;
+    offset += length;
+    return batch.subarray(start, offset);
+  };
+  while (offset < batch.length) {
+    const tag = batch[offset++];
+    const sequence = sequenceOf(bytes());
+    if (tag !== TAG_PUT) continue;
+    bytes();
+    if (sequence !== undefined) sequences.push(sequence);
+  }
+  return sequences;
+}

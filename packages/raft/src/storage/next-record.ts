@@ -1,0 +1,57 @@
+import { assert } from '../core/assert.js';
+import type { Entry, HardState } from '../core/types.js';
+import type { LogRecord } from './record.js';
+import type { Spans } from './spans.js';
+import type { Persist } from './storage.js';
+
+/** What is written so far. */
+interface Before {
+  readonly hardState: HardState;
+  readonly spans: Spans;
+}
+
+/**
+ * The record that a write becomes; the state of the log as far as the write does not change it.
+ * @throws RaftFaultError for a write after which the log would not be whole: before it is on disk.
+ */
+export function nextRecord(write: Persist, sequence: number, before: Before): LogRecord {
+  const { entries, snapshot } = write;
+  const hardState = write.hardState ?? before.hardState;
+  const base = snapshot?.index ?? before.spans.lastIndex;
+  const first = entries[0]?.index ?? base + 1;
+  const joins = snapshot === undefined ? before.spans.joins(first) : first === base + 1;
+  assert(joins, 'entries leave a hole in the log', first, base);
+  const last = first + entries.length - 1;
+  assert(entries.length === 0 || entries.at(-1)!.index === last, 'entries have gaps', first);
+  const end = entries.length === 0 ? base : last;
+  assert(hardState.commit <= end, 'commit beyond the log', hardState.commit, end);
+  return {
+    sequence,
+    provisional: !write.mustSync,
+    hardState,
+    ...(snapshot !== undefined && { snapshot }),
+    entries,
+  };
+}
+
+/**
+ * A record that does what `earlier` and then `later` would do.
+ *
+ * LevelDB closes a full write-ahead file without syncing it. An unsynced record at its end can then
+ * be lost in a crash although a later, synced one is kept. So an unsynced record is not relied on:
+ * the next record takes its number and repeats what it said.
+ */
+export function merge(earlier: LogRecord | undefined, later: LogRecord): LogRecord {
+  if (earlier === undefined || later.snapshot !== undefined) return later;
+  return {
+    ...later,
+    ...(earlier.snapshot !== undefined && { snapshot: earlier.snapshot }),
+    entries: overwrite(earlier.entries, later.entries),
+  };
+}
+
+function overwrite(earlier: readonly Entry[], later: readonly Entry[]): readonly Entry[] {
+  const [first] = later;
+  if (first === undefined) return earlier;
+  return [...earlier.filter(({ index }) => index < first.index), ...later];
+}

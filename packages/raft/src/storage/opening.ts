@@ -1,0 +1,219 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MemberId } from '../core/types.js';
+import type { RecordCipher } from './cipher.js';
+import { checkAfterCrash, complaintsOfLevelDb } from './crash-check.js';
+import type { Database, OpenDatabase } from './database.js';
+import { RecordDamagedError, RecordUnreadableError } from './envelope.js';
+import {
+  corrupt,
+  StorageIdentityError,
+  StorageLockedError,
+  StorageUnreadableError,
+} from './errors.js';
+import { FolderSync } from './folder-sync.js';
+import {
+  type Identity,
+  IdentityDamagedError,
+  readIdentity,
+  writeIdentity,
+} from './identity-file.js';
+import { IdentityKeeper } from './identity-keeper.js';
+import { INCARNATION_KEY, META_KEY, RECORDS_END, recordKey, sequenceOf } from './keys.js';
+import { decodeIncarnation, decodeLogMeta, encodeIncarnation, type LogMeta } from './log-meta.js';
+import { decodeRecord } from './record.js';
+import { EMPTY_META, LogBrokenError, Recovery } from './recovery.js';
+import { StorageCorruptError } from './storage.js';
+
+/** What a store needs to be opened. */
+export interface Opening {
+  readonly path: string;
+  readonly clusterId: string;
+  readonly memberId: MemberId;
+  readonly cipher: RecordCipher;
+  readonly writeBufferBytes: number;
+  readonly openDatabase: OpenDatabase;
+  /** Hears of errors of what goes on in the background. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** An open store and what it holds. */
+export interface OpenedStore {
+  readonly database: Database;
+  readonly keeper: IdentityKeeper;
+  readonly folder: FolderSync;
+  readonly meta: LogMeta;
+  readonly recovery: Recovery;
+}
+
+/**
+ * Opens a store and checks that nothing acknowledged is missing:
+ *
+ * 1. the identity file tells whose log it is and what must be there at least;
+ * 2. LevelDB's write-ahead files are read before LevelDB can drop what it does not understand;
+ * 3. LevelDB opens, and its own log is searched for complaints;
+ * 4. all records are read: checksums, sequence numbers, indexes, commit, and the bounds of 1;
+ * 5. this opening is noted, in the database first, so that the next one can tell an old copy.
+ *
+ * What is found after step 3, where LevelDB has tidied up, is noted in the identity file, which
+ * refuses all later openings.
+ */
+export async function openStore(opening: Opening): Promise<OpenedStore> {
+  const paths = storePaths(opening.path);
+  const identity = await claim(opening, paths.identity, paths.database);
+  const isNew = identity.incarnation === 0;
+  const torn = isNew ? [] : await tornFiles(opening.path, paths.database);
+  const database = await openDatabase(opening, paths.database, isNew);
+  const keeper = new IdentityKeeper(paths.identity, identity, opening.onError);
+  let folder: FolderSync | undefined;
+  try {
+    // Nothing was ever acknowledged in a new store, so nothing in it can be lost.
+    const complaints = isNew ? undefined : await complaintsOfLevelDb(paths.database, torn);
+    if (complaints !== undefined) throw corrupt(opening.path, `LevelDB says: ${complaints}`);
+    const { meta, recovery, openings } = await recover(database, opening, identity);
+    folder = await FolderSync.open(paths.database);
+    const incarnation = openings + 1;
+    const mark = encodeIncarnation(incarnation, opening.cipher);
+    await database.write([[INCARNATION_KEY, mark]], { sync: true });
+    await folder.settle();
+    const { provisional, nextSequence } = recovery;
+    const durableSequence = (provisional?.sequence ?? nextSequence) - 1;
+    await keeper.change({ incarnation, durableSequence });
+    return { database, keeper, folder, meta, recovery };
+  } catch (error) {
+    if (error instanceof StorageCorruptError) await keeper.change({ condemned: error.message });
+    await folder?.close();
+    await database.close();
+    throw error;
+  }
+}
+
+/** Where the parts of a store are. */
+function storePaths(path: string): { readonly identity: string; readonly database: string } {
+  return { identity: join(path, 'identity'), database: join(path, 'log') };
+}
+
+/** The identity file, made if this is a new store. */
+async function claim(opening: Opening, path: string, databasePath: string): Promise<Identity> {
+  const { clusterId, memberId } = opening;
+  const found = await identityAt(opening.path, path);
+  const hasDatabase = await exists(join(databasePath, 'CURRENT'));
+  if (found === undefined) {
+    if (hasDatabase)
+      throw corrupt(opening.path, 'the identity file beside the database is missing');
+    const identity = { clusterId, memberId, incarnation: 0, durableSequence: 0 };
+    await writeIdentity(path, identity);
+    return identity;
+  }
+  if (found.condemned !== undefined) throw new StorageCorruptError(found.condemned);
+  if (found.clusterId !== clusterId || found.memberId !== memberId) {
+    throw new StorageIdentityError(
+      `The Raft log in ${opening.path} is that of member ${found.memberId} of cluster ` +
+        `${found.clusterId}, not of member ${memberId} of cluster ${clusterId}. Give the folder ` +
+        'that belongs to this member, or an empty one.',
+    );
+  }
+  if (found.incarnation > 0 && !hasDatabase) {
+    throw corrupt(opening.path, 'the identity file is there, the database is missing');
+  }
+  return found;
+}
+
+async function identityAt(storePath: string, path: string): Promise<Identity | undefined> {
+  try {
+    return await readIdentity(path);
+  } catch (error) {
+    if (error instanceof IdentityDamagedError) throw corrupt(storePath, error.message, error);
+    throw error;
+  }
+}
+
+async function tornFiles(storePath: string, databasePath: string): Promise<readonly string[]> {
+  const { damage, torn } = await checkAfterCrash(databasePath);
+  if (damage !== undefined) throw corrupt(storePath, damage);
+  return torn;
+}
+
+async function openDatabase(opening: Opening, path: string, isNew: boolean): Promise<Database> {
+  const { writeBufferBytes } = opening;
+  try {
+    return await opening.openDatabase(path, { createIfMissing: isNew, writeBufferBytes });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'LEVEL_LOCKED') {
+      throw new StorageLockedError(
+        `The Raft log in ${opening.path} is in use: another daemon runs with the same folder. ` +
+          'Stop it, or give this one a folder of its own.',
+        { cause: error },
+      );
+    }
+    const lost = code === 'LEVEL_CORRUPTION' || /does not exist|No such file/.test(message);
+    if (lost) throw corrupt(opening.path, `LevelDB can not open it: ${message}`, error);
+    throw error;
+  }
+}
+
+async function recover(
+  database: Database,
+  opening: Opening,
+  identity: Identity,
+): Promise<{ meta: LogMeta; recovery: Recovery; openings: number }> {
+  const { path, cipher } = opening;
+  let at = 'the incarnation';
+  try {
+    const mark = await database.get(INCARNATION_KEY);
+    const openings = mark === undefined ? 0 : decodeIncarnation(mark, cipher);
+    if (openings < identity.incarnation) {
+      throw new LogBrokenError(
+        `the database was opened ${openings} times, the identity file says ` +
+          `${identity.incarnation}: it is an old copy, or has lost its latest file`,
+      );
+    }
+    at = 'the start of the log';
+    const start = await database.get(META_KEY);
+    const meta = start === undefined ? EMPTY_META : decodeLogMeta(start, cipher);
+    const recovery = new Recovery(meta);
+    for await (const [key, value] of database.read(recordKey(meta.firstSequence), RECORDS_END)) {
+      const sequence = sequenceOf(key);
+      at = `record ${sequence}`;
+      recovery.add(sequence, decodeRecord(value, cipher));
+    }
+    at = 'the end of the log';
+    recovery.finish();
+    checkBound(recovery, identity);
+    return { meta, recovery, openings };
+  } catch (error) {
+    throw explain(path, at, error);
+  }
+}
+
+function checkBound(recovery: Recovery, { durableSequence }: Identity): void {
+  const { nextSequence } = recovery;
+  if (nextSequence > durableSequence) return;
+  throw new LogBrokenError(
+    `the last record is ${nextSequence - 1}, but ${durableSequence} was durable`,
+  );
+}
+
+function explain(path: string, at: string, error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (error instanceof RecordUnreadableError) {
+    return new StorageUnreadableError(
+      `The Raft log in ${path} can not be read at ${at}: ${message}`,
+      { cause: error },
+    );
+  }
+  const damaged = error instanceof RecordDamagedError || error instanceof LogBrokenError;
+  if (!damaged && code !== 'LEVEL_CORRUPTION') return error;
+  return corrupt(path, `at ${at}: ${message}`, error);
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}

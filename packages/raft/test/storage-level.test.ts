@@ -1,0 +1,22 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { LevelStorage } from '../src/storage/level-storage.js';
+import { storageContract } from './contract/storage-contract.js';
+
+storageContract(test, 'level', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'raft-storage-'));
+  let life = 0;
+  const path = (): string => join(root, String(life));
+  return {
+    create: () => new LevelStorage({ path: path(), clusterId: 'cluster', memberId: 1 }),
+    // What a process killed now would leave; the one that goes on does so apart.
+    crash: async () => {
+      const before = path();
+      life++;
+      await cp(before, path(), { recursive: true });
+    },
+    remove: () => rm(root, { recursive: true }),
+  };
+});
