@@ -320,11 +320,13 @@ test('a proposal without an answer ends after ten seconds and says that it may s
 
 for (const [raft, api] of [
   ['RAFT_NOT_LEADER', 'NO_QUORUM'],
-  ['RAFT_NO_LEADER', 'NO_QUORUM'],
-  ['RAFT_LEADERSHIP_LOST', 'NO_QUORUM'],
-  ['RAFT_STOPPED', 'NO_QUORUM'],
+  ['RAFT_QUORUM_LOST', 'NO_QUORUM'],
+  ['RAFT_PROPOSAL_DROPPED', 'NO_QUORUM'],
+  ['RAFT_PROPOSAL_UNKNOWN', 'TIMEOUT'],
+  ['RAFT_STOPPED', 'TIMEOUT'],
   ['RAFT_OVERLOADED', 'OVERLOADED'],
   ['RAFT_TIMEOUT', 'TIMEOUT'],
+  ['RAFT_PROPOSAL_TOO_LARGE', 'TOO_LARGE'],
   ['ELSE', 'INTERNAL'],
 ] as const) {
   test(`a proposal that fails with ${raft} is ${api}`, async (t) => {

@@ -58,17 +58,7 @@ export class Codec {
   });
 
   encodeCommand(command: Command): Uint8Array {
-    const changes = command.changes.map((change): EncodedChange => {
-      const kind = KIND_CODES[change.kind];
-      switch (change.action) {
-        case 'create':
-          return [Action.create, kind, change.body];
-        case 'update':
-          return [Action.update, kind, change.body, change.expected];
-        case 'remove':
-          return [Action.remove, kind, change.id, change.expected];
-      }
-    });
+    const changes = command.changes.map(encodeChange);
     const encoded: EncodedCommand = [COMMAND_FORMAT, command.timeMs, changes];
     return this.#packr.pack(encoded);
   }
@@ -96,6 +86,18 @@ export class Codec {
     } catch (error) {
       throw new CommandFormatError('a stored value can not be decoded', { cause: error });
     }
+  }
+}
+
+function encodeChange(change: Change): EncodedChange {
+  const kind = KIND_CODES[change.kind];
+  switch (change.action) {
+    case 'create':
+      return [Action.create, kind, change.body];
+    case 'update':
+      return [Action.update, kind, change.body, change.expected];
+    case 'remove':
+      return [Action.remove, kind, change.id, change.expected];
   }
 }
 

@@ -12,33 +12,32 @@ export function proposalError(error: unknown): ApiError {
       return new ApiError('NO_QUORUM', 'this manager does not lead the cluster: try again', {
         cause: error,
       });
-    case 'RAFT_NO_LEADER':
+    case 'RAFT_QUORUM_LOST':
       return new ApiError(
         'NO_QUORUM',
         'the swarm does not have a leader: make sure that more than half of the managers are online',
         { cause: error },
       );
-    case 'RAFT_STOPPED':
-      return new ApiError('NO_QUORUM', 'this manager is stopping: use another one', {
+    case 'RAFT_PROPOSAL_DROPPED':
+      return new ApiError('NO_QUORUM', 'the change was not made, the leader changes: try again', {
         cause: error,
       });
-    case 'RAFT_LEADERSHIP_LOST':
-    case 'RAFT_DROPPED':
+    case 'RAFT_PROPOSAL_UNKNOWN':
+    case 'RAFT_STOPPED':
+    case 'RAFT_TIMEOUT':
       return new ApiError(
-        'NO_QUORUM',
-        'the leader changed before the change was committed; it may still be: check before you repeat it',
+        'TIMEOUT',
+        'the change was not committed yet; it may still be: check before you repeat it',
         { cause: error },
       );
     case 'RAFT_OVERLOADED':
       return new ApiError('OVERLOADED', 'too many changes are under way: try again', {
         cause: error,
       });
-    case 'RAFT_TIMEOUT':
-      return new ApiError(
-        'TIMEOUT',
-        'the change was not committed in time; it may still be: check before you repeat it',
-        { cause: error },
-      );
+    case 'RAFT_PROPOSAL_TOO_LARGE':
+      return new ApiError('TOO_LARGE', 'the change is too large for one log entry: split it', {
+        cause: error,
+      });
     default:
       return new ApiError('INTERNAL', `the change could not be committed: ${String(error)}`, {
         cause: error,

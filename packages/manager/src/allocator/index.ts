@@ -1,0 +1,1 @@
+export { publishConflict } from './publish-conflict.js';

@@ -1,0 +1,84 @@
+import type { Node } from '@swarm/api';
+import test from 'ava';
+import { matchesConstraints, nodeMatches, parseConstraints } from '../src/scheduler/constraint.js';
+import { nodeDraft, serviceDraft } from './support/objects.js';
+
+const node = {
+  ...nodeDraft('NodeOne', {
+    Spec: { Labels: { Disk: 'SSD', empty: '' }, Role: 'worker', Availability: 'active' },
+    Status: { State: 'ready', Addr: '198.18.3.7' },
+  }),
+  Version: { Index: 1 },
+} as Node;
+const withEngineLabel = {
+  ...node,
+  Description: { ...node.Description!, Engine: { EngineVersion: '1', Labels: { rack: 'a1' } } },
+};
+
+const matches = (expression: string, on: Node = node) =>
+  matchesConstraints(parseConstraints([expression]), on);
+
+// SwarmKit: TestParse, TestWrongSyntax.
+for (const [expression, message] of [
+  ['node.id', /'node.id': expected one operator from ==, !=/],
+  ['node.id = x', /expected one operator/],
+  ['== x', /key '' is invalid/],
+  ['1abc == x', /key '1abc' is invalid/],
+  ['node.id == ', /value '' is invalid/],
+  ['node.id == a=b', /value 'a=b' is invalid/],
+  ['node.label.disk == ssd', /key 'node.label.disk' is not known: use node.id, /],
+  ['node.labels. == ssd', /is not known/],
+  ['node.ip == 10.0.0.300', /neither an IP address nor a network/],
+  ['node.ip == 10.0.0.0/33', /neither an IP address nor a network/],
+] as const) {
+  test(`"${expression}" is refused with a precise message`, (t) => {
+    t.throws(() => parseConstraints([expression]), { message });
+  });
+}
+
+// SwarmKit: TestMatch, TestNodeHostname, TestNodeIP, TestNodeID, TestNodeRole, TestNodePlatform,
+// TestNodeLabel, TestEngineLabel.
+for (const [expression, expected] of [
+  ['node.id == nodeone', true],
+  ['node.id==NodeOne', true],
+  ['node.id != NodeOne', false],
+  ['NODE.HOSTNAME == NodeOne', true],
+  ['node.hostname == Node', false],
+  ['node.role == WORKER', true],
+  ['node.role != manager', true],
+  ['node.ip == 198.18.3.7', true],
+  ['node.ip == 198.18.0.0/16', true],
+  ['node.ip != 198.18.0.0/16', false],
+  ['node.ip == 10.0.0.0/8', false],
+  ['node.ip == fd00::/8', false],
+  ['node.platform.os == Linux', true],
+  ['node.platform.arch == x86_64', true],
+  ['node.platform.arch == amd64', true],
+  ['node.platform.arch != AMD64', false],
+  ['node.labels.Disk == ssd', true],
+  ['node.labels.disk == ssd', false],
+  ['node.labels.disk != ssd', true],
+  ['node.labels.constructor != x', true],
+  ['engine.labels.rack != a1', true],
+  ['node.labels.Disk == S.*', false],
+] as const) {
+  test(`"${expression}" ${expected ? 'matches' : 'does not match'}`, (t) => {
+    t.is(matches(expression), expected);
+  });
+}
+
+test('engine labels are read from the description', (t) => {
+  t.true(matches('engine.labels.rack == A1', withEngineLabel));
+});
+
+test('all constraints must hold, and one that can not be read holds nowhere', (t) => {
+  const service = (Constraints: string[]) =>
+    ({
+      ...serviceDraft('s', {}, { TaskTemplate: { ForceUpdate: 0, Placement: { Constraints } } }),
+      Version: { Index: 1 },
+    }) as never;
+  t.true(nodeMatches(service([]), node));
+  t.true(nodeMatches(service(['node.role == worker', 'node.labels.Disk == ssd']), node));
+  t.false(nodeMatches(service(['node.role == worker', 'node.labels.Disk == hdd']), node));
+  t.false(nodeMatches(service(['nonsense']), node));
+});
