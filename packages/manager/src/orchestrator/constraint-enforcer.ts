@@ -1,0 +1,117 @@
+import { compareStates, type Node, type Task } from '@swarm/api';
+import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { type StoreChange, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
+import { concernsTasks, type NodeMatcher } from './placement.js';
+import { byAge } from './slot.js';
+import { formatTime } from './time.js';
+import { type PassResult, WorkQueue } from './work-queue.js';
+
+const MESSAGE = 'assigned node no longer meets constraints';
+
+/**
+ * Rejects tasks that their node may no longer run, because its labels, role or resources changed; the
+ * orchestrators then replace them elsewhere. Nodes that are paused or drained are left alone: the user
+ * has said what is to become of their tasks.
+ */
+export class ConstraintEnforcer implements ControlLoop {
+  readonly name = 'constraint-enforcer';
+  readonly #context: LoopContext;
+  readonly #nodeMatches: NodeMatcher;
+  readonly #queue: WorkQueue;
+  #unwatch: (() => void) | undefined;
+
+  constructor(context: LoopContext, nodeMatches: NodeMatcher) {
+    this.#context = context;
+    this.#nodeMatches = nodeMatches;
+    this.#queue = new WorkQueue({
+      clock: context.clock,
+      logger: context.logger.child({ loop: this.name }),
+      run: (nodeId) => this.#enforce(nodeId),
+    });
+  }
+
+  start(): void {
+    this.#unwatch = this.#context.store.watch((change) => this.#react(change));
+    this.#addAll();
+  }
+
+  async stop(): Promise<void> {
+    this.#unwatch?.();
+    await this.#queue.stop();
+  }
+
+  #addAll(): void {
+    for (const node of this.#context.store.list('node')) this.#queue.add(node.ID);
+  }
+
+  #react(change: StoreChange): void {
+    if (change.reset) this.#addAll();
+    for (const event of change.events) {
+      if (event.kind !== 'node') continue;
+      if (event.action === 'remove') this.#queue.forget(event.object.ID);
+      else if (event.action === 'create' || concernsTasks(event.previous, event.object)) {
+        this.#queue.add(event.object.ID);
+      }
+    }
+  }
+
+  async #enforce(nodeId: string): Promise<PassResult> {
+    return await this.#context.store.transact((tx) => {
+      const node = tx.get('node', nodeId);
+      if (node === undefined || node.Spec.Availability !== 'active') return {};
+      if (node.Status.State === 'down') return {};
+      const rejected = this.#violations(tx, node);
+      const timestamp = formatTime(this.#context.clock.now());
+      for (const { task, reason } of rejected.slice(0, TRANSACTION_CHANGES_LIMIT)) {
+        tx.update('task', {
+          ...task,
+          Status: {
+            ...task.Status,
+            State: 'rejected',
+            Message: MESSAGE,
+            Err: reason,
+            Timestamp: timestamp,
+            AppliedAt: timestamp,
+          },
+        });
+      }
+      return { again: rejected.length > TRANSACTION_CHANGES_LIMIT };
+    });
+  }
+
+  /** Oldest tasks first: where the node has too little for all, the same ones stay on every leader. */
+  #violations(tx: Transaction, node: Node): { task: Task; reason: string }[] {
+    const violations: { task: Task; reason: string }[] = [];
+    let cpus = node.Description?.Resources.NanoCPUs ?? Number.POSITIVE_INFINITY;
+    let memory = node.Description?.Resources.MemoryBytes ?? Number.POSITIVE_INFINITY;
+    const tasks = [...tx.tasksByNode(node.ID)].filter(isEnforced).sort(byAge);
+    for (const task of tasks) {
+      const service = tx.get('service', task.ServiceID);
+      if (service !== undefined && !this.#nodeMatches(service, node)) {
+        violations.push({ task, reason: `${MESSAGE}: placement constraints are not satisfied` });
+        continue;
+      }
+      const wanted = task.Spec.Resources?.Reservations;
+      const wantedCpus = wanted?.NanoCPUs ?? 0;
+      const wantedMemory = wanted?.MemoryBytes ?? 0;
+      // A task that reserves nothing fits everywhere, an overcommitted node included.
+      if ((wantedCpus > 0 && wantedCpus > cpus) || (wantedMemory > 0 && wantedMemory > memory)) {
+        violations.push({ task, reason: `${MESSAGE}: the node has too little CPU or memory` });
+        continue;
+      }
+      cpus -= wantedCpus;
+      memory -= wantedMemory;
+    }
+    return violations;
+  }
+}
+
+/** On the node, still to run there (jobs: to complete), and not ended. */
+function isEnforced(task: Task): boolean {
+  return (
+    compareStates(task.DesiredState, 'assigned') >= 0 &&
+    compareStates(task.DesiredState, 'complete') <= 0 &&
+    compareStates(task.Status.State, 'assigned') >= 0 &&
+    compareStates(task.Status.State, 'complete') < 0
+  );
+}

@@ -1,0 +1,40 @@
+/**
+ * Whether two JSON values say the same. What clients leave out in one request and write as an empty
+ * value in the next (`null`, `[]`, `{}`, `""`, `false`) counts as absent, as it does after a round
+ * through SwarmKit's protocol buffers: such a difference must not restart tasks. Numbers are compared as
+ * they are, since 0 and absent differ where a default applies. So does `Init: false`, which overrules
+ * the engine's default.
+ */
+export function deepEqual(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (isAbsent(a) && isAbsent(b)) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
+    // One of them may be an object all of whose fields are empty.
+    return isEmpty(a) && isEmpty(b);
+  }
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b)) return isEmpty(a) && isEmpty(b);
+    return a.length === b.length && a.every((item, index) => deepEqual(item, b[index]));
+  }
+  const left = a as Record<string, unknown>;
+  const right = b as Record<string, unknown>;
+  for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
+    if (key === 'Init') {
+      if ((left[key] ?? null) !== (right[key] ?? null)) return false;
+    } else if (!deepEqual(left[key], right[key])) return false;
+  }
+  return true;
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null || value === '' || value === false;
+}
+
+function isEmpty(value: unknown): boolean {
+  if (isAbsent(value)) return true;
+  if (Array.isArray(value)) return value.length === 0;
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).every(([key, item]) =>
+    key === 'Init' ? item === undefined || item === null : isEmpty(item),
+  );
+}

@@ -1,0 +1,54 @@
+import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { ConstraintEnforcer } from './constraint-enforcer.js';
+import { isGlobal, reconcileGlobal } from './global.js';
+import { isJob, reconcileJob } from './jobs.js';
+import type { NodeMatcher } from './placement.js';
+import { isReplicated, reconcileReplicated } from './replicated.js';
+import { ServiceLoop } from './service-loop.js';
+import { isPendingDelete, removeService } from './service-removal.js';
+import { TaskReaper } from './task-reaper.js';
+
+export { newTask } from './new-task.js';
+export { applyServiceUpdate, type ServiceUpdateOptions } from './service-update.js';
+export { isTaskDirty } from './task-dirty.js';
+
+/** The loops that turn services into tasks and clear tasks away. To be started on the leader. */
+export function createOrchestrators(
+  context: LoopContext,
+  options: { readonly nodeMatches: NodeMatcher },
+): ControlLoop[] {
+  const nodeMatches = options.nodeMatches;
+  const common = { context, nodeMatches };
+  return [
+    new ServiceLoop({
+      ...common,
+      name: 'replicated-orchestrator',
+      matches: (service) => isReplicated(service) && !isPendingDelete(service),
+      reconcile: reconcileReplicated,
+      watchesAllNodes: false,
+    }),
+    new ServiceLoop({
+      ...common,
+      name: 'global-orchestrator',
+      matches: (service) => isGlobal(service) && !isPendingDelete(service),
+      reconcile: reconcileGlobal,
+      watchesAllNodes: true,
+    }),
+    new ServiceLoop({
+      ...common,
+      name: 'jobs-orchestrator',
+      matches: (service) => isJob(service) && !isPendingDelete(service),
+      reconcile: reconcileJob,
+      watchesAllNodes: true,
+    }),
+    new ServiceLoop({
+      ...common,
+      name: 'service-removal',
+      matches: isPendingDelete,
+      reconcile: removeService,
+      watchesAllNodes: false,
+    }),
+    new ConstraintEnforcer(context, nodeMatches),
+    new TaskReaper(context),
+  ];
+}

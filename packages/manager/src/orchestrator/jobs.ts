@@ -1,0 +1,156 @@
+import { isTerminal, type Node, type Service, type Task } from '@swarm/api';
+import type { Pass } from './pass.js';
+import { isLeaving, isLost } from './placement.js';
+import { allowsRestart, planRestart, shouldRestart } from './restart.js';
+import { freeSlots } from './scale.js';
+import { inspectSlot, newest, type Slot } from './slot.js';
+import { isDue, isStopOverdue } from './waiting.js';
+
+/** Whether the jobs orchestrator is in charge of the service. */
+export function isJob(service: Service): boolean {
+  return service.Spec.Mode.ReplicatedJob !== undefined || service.Spec.Mode.GlobalJob !== undefined;
+}
+
+/**
+ * Drives a job to its end: of the present iteration every slot (or node) is to have one task that
+ * completed. Tasks of former iterations are removed, those that ended included, so that a job that is run
+ * again and again leaves no history behind.
+ */
+export function reconcileJob(pass: Pass): void {
+  const iteration = pass.service.JobStatus?.JobIteration.Index ?? 0;
+  const tasks: Task[] = [];
+  const former: Task[] = [];
+  for (const task of pass.tx.tasksByService(pass.service.ID)) {
+    if ((task.JobIteration?.Index ?? 0) === iteration) tasks.push(task);
+    else former.push(task);
+  }
+  pass.observations.observe(tasks, pass.now);
+  for (const task of former) {
+    if (task.DesiredState !== 'remove' && pass.hasRoom(1)) pass.setDesired(task, 'remove');
+  }
+  if (pass.service.Spec.Mode.GlobalJob !== undefined) reconcileGlobalJob(pass, tasks);
+  else reconcileReplicatedJob(pass, tasks);
+}
+
+function reconcileReplicatedJob(pass: Pass, tasks: readonly Task[]): void {
+  const mode = pass.service.Spec.Mode.ReplicatedJob;
+  const concurrent = mode?.MaxConcurrent ?? 1;
+  const completions = mode?.TotalCompletions ?? concurrent;
+  const slots = new Map<number, Task[]>();
+  for (const task of tasks) {
+    if (task.DesiredState === 'remove') continue;
+    slots.set(task.Slot, [...(slots.get(task.Slot) ?? []), task]);
+  }
+  let active = 0;
+  for (const [number, slotTasks] of slots) {
+    const slot = inspectJobSlot(pass, { key: String(number), number }, slotTasks);
+    if (!isDone(pass, slot)) active++;
+    advance(pass, slot, true);
+  }
+  const wanted = Math.min(concurrent - active, completions - slots.size);
+  for (const number of freeSlots(new Set(slots.keys()), Math.max(0, wanted))) {
+    if (pass.hasRoom(1)) pass.create({ slot: number, desiredState: 'complete' });
+  }
+}
+
+function reconcileGlobalJob(pass: Pass, tasks: readonly Task[]): void {
+  for (const node of pass.tx.list('node')) {
+    const own = tasks.filter((task) => task.NodeID === node.ID && task.DesiredState !== 'remove');
+    const slot = inspectJobSlot(pass, { key: node.ID, number: 0, nodeId: node.ID }, own);
+    const last = newest(slot);
+    if (mustNotRun(pass, node)) stopSlot(pass, slot);
+    else if (node.Status.State !== 'ready' || node.Spec.Availability !== 'active') {
+      // Paused, or not heard of since the leader changed: what has begun there may end there.
+    } else if (last === undefined || wasStopped(last)) {
+      if (pass.hasRoom(1)) pass.create({ slot: 0, nodeId: node.ID, desiredState: 'complete' });
+    } else advance(pass, slot, false);
+  }
+}
+
+/** A job's live tasks are wished READY or COMPLETE, which a service's slot would take for ended. */
+function inspectJobSlot(
+  pass: Pass,
+  place: { key: string; number: number; nodeId?: string },
+  tasks: readonly Task[],
+): Slot {
+  const slot = inspectSlot(pass, place, tasks);
+  const live = slot.tasks.filter(isWanted);
+  const ended = live.filter((task) => isTerminal(task.Status.State));
+  const lost = live.filter((task) => !ended.includes(task) && isLost(pass.tx, task));
+  const good = live.filter((task) => !ended.includes(task) && !lost.includes(task));
+  return {
+    ...slot,
+    failed: ended.filter((task) => task.Status.State !== 'complete'),
+    lost,
+    good,
+    target: good.at(-1),
+    others: good.slice(0, -1),
+    stopping: slot.stopping.filter((task) => !isWanted(task)),
+  };
+}
+
+function advance(pass: Pass, slot: Slot, movesAway: boolean): void {
+  if (!pass.hasRoom(slot.tasks.length + 1)) return;
+  const leaving = movesAway ? slot.good.filter((task) => isLeaving(pass.tx, task)) : [];
+  const failed = slot.failed.at(-1);
+  const displaced = [...slot.lost, ...leaving].at(-1);
+  for (const task of [...slot.failed, ...slot.lost, ...leaving]) pass.setDesired(task, 'shutdown');
+  const target =
+    slot.target !== undefined && leaving.includes(slot.target) ? undefined : slot.target;
+  if (target !== undefined) return promote(pass, slot, target);
+  const place = {
+    slot: slot.number,
+    ...(slot.nodeId !== undefined && { nodeId: slot.nodeId }),
+  };
+  if (displaced !== undefined) {
+    // The work is begun anew elsewhere, but not before it has ended here.
+    if (movesAway && allowsRestart(displaced)) {
+      pass.create({ ...place, desiredState: leaving.length > 0 ? 'ready' : 'complete' });
+    }
+  } else if (failed !== undefined && shouldRestart(failed, slot.tasks, pass.now)) {
+    const plan = planRestart(slot, failed, pass.now, pass.observations);
+    pass.create({ ...place, desiredState: 'ready', ...plan });
+  }
+}
+
+function promote(pass: Pass, slot: Slot, target: Task): void {
+  if (target.DesiredState !== 'ready' || !isDue(pass, target)) return;
+  if (slot.stopping.length > 0 && !isStopOverdue(pass, slot.stopping)) return;
+  pass.setDesired(target, 'complete');
+}
+
+/** The slot's work is done, or was given up. */
+function isDone(pass: Pass, slot: Slot): boolean {
+  const last = newest(slot);
+  if (last === undefined || slot.good.length > 0 || slot.lost.length > 0) return false;
+  if (last.Status.State === 'complete') return true;
+  return isTerminal(last.Status.State) && !shouldRestart(last, slot.tasks, pass.now);
+}
+
+function mustNotRun(pass: Pass, node: Node): boolean {
+  return (
+    node.Status.State === 'down' ||
+    node.Spec.Availability === 'drain' ||
+    !pass.nodeMatches(pass.service, node)
+  );
+}
+
+function stopSlot(pass: Pass, slot: Slot): void {
+  for (const task of [...slot.good, ...slot.lost]) {
+    if (pass.hasRoom(1)) pass.setDesired(task, 'shutdown');
+  }
+}
+
+/** It was told to stop because its node left, before it had ended by itself. */
+function wasStopped(task: Task): boolean {
+  const { State } = task.Status;
+  return !isWanted(task) && State !== 'complete' && State !== 'failed' && State !== 'rejected';
+}
+
+function isWanted(task: Task): boolean {
+  return (
+    task.DesiredState === 'complete' ||
+    task.DesiredState === 'ready' ||
+    task.DesiredState === 'running'
+  );
+}

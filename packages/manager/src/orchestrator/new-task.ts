@@ -1,0 +1,46 @@
+import { newId, type Service, type TaskRestart, type TaskState } from '@swarm/api';
+import type { Draft } from '../store/store.js';
+import { formatTime } from './time.js';
+
+export interface NewTask {
+  readonly service: Service;
+  /** From 1; 0 for global services and jobs. */
+  readonly slot: number;
+  /** Set for global services: the scheduler only confirms it. */
+  readonly nodeId?: string;
+  readonly desiredState: TaskState;
+  readonly message?: string;
+  readonly restart?: TaskRestart;
+}
+
+/**
+ * A task of the service as it is now, state NEW. Its ports stay empty: the allocator fills them when it
+ * moves the task on, so that they are those of the spec the task was made from.
+ */
+export function newTask(
+  options: NewTask,
+  nowMs: number,
+  randomBytes: (size: number) => Uint8Array,
+): Draft<'task'> {
+  const { service, slot, nodeId } = options;
+  const id = newId(randomBytes);
+  const place = nodeId ?? String(slot);
+  const isJob = service.Spec.Mode.ReplicatedJob ?? service.Spec.Mode.GlobalJob;
+  return {
+    ID: id,
+    Name: `${service.Spec.Name}.${place}.${id}`,
+    Labels: {},
+    Spec: service.Spec.TaskTemplate,
+    SpecVersion: service.SpecVersion,
+    ServiceID: service.ID,
+    ServiceName: service.Spec.Name,
+    ServiceLabels: service.Spec.Labels,
+    Slot: nodeId === undefined ? slot : 0,
+    ...(nodeId !== undefined && { NodeID: nodeId }),
+    Status: { Timestamp: formatTime(nowMs), State: 'new', Message: options.message ?? 'created' },
+    DesiredState: options.desiredState,
+    Endpoint: { Ports: [] },
+    ...(isJob !== undefined && { JobIteration: service.JobStatus?.JobIteration ?? { Index: 0 } }),
+    ...(options.restart !== undefined && { Restart: options.restart }),
+  };
+}

@@ -1,0 +1,123 @@
+import type { Service, ServiceSpec, Task, TaskState } from '@swarm/api';
+import {
+  TRANSACTION_BYTES_LIMIT,
+  TRANSACTION_CHANGES_LIMIT,
+  type Transaction,
+} from '../store/store.js';
+import { type NewTask, newTask } from './new-task.js';
+import type { Observations } from './observations.js';
+import type { NodeMatcher } from './placement.js';
+import { isTaskDirty, specDifference } from './task-dirty.js';
+
+/** What a task object weighs beside its spec: id, names, status, attachments. An upper estimate. */
+const TASK_OVERHEAD_BYTES = 4096;
+
+/** Changes that fit into one transaction when each may carry a whole task or service of this spec. */
+export function changesLimit(spec: ServiceSpec): number {
+  const bytes = Buffer.byteLength(JSON.stringify(spec)) + TASK_OVERHEAD_BYTES;
+  // A service update carries the previous spec as well, hence the 3 spare places.
+  const fitting = Math.floor(TRANSACTION_BYTES_LIMIT / bytes) - 3;
+  return Math.max(4, Math.min(TRANSACTION_CHANGES_LIMIT, fitting));
+}
+
+export interface PassOptions {
+  readonly tx: Transaction;
+  readonly service: Service;
+  /** Wall clock, milliseconds. */
+  readonly now: number;
+  readonly randomBytes: (size: number) => Uint8Array;
+  readonly observations: Observations;
+  readonly nodeMatches: NodeMatcher;
+  /** Most changes this pass may make. */
+  readonly limit: number;
+}
+
+/**
+ * One look at one service inside one transaction: what is there, and what is changed because of it. A
+ * pass makes as many changes as fit and asks for another one when there is more to do.
+ */
+export class Pass {
+  readonly tx: Transaction;
+  readonly now: number;
+  readonly service: Service;
+  readonly observations: Observations;
+  readonly nodeMatches: NodeMatcher;
+  readonly #randomBytes: (size: number) => Uint8Array;
+  readonly #changed = new Set<string>();
+  readonly #limit: number;
+  #left: number;
+  #again = false;
+  #wakeAt = Number.POSITIVE_INFINITY;
+
+  constructor(options: PassOptions) {
+    this.tx = options.tx;
+    this.now = options.now;
+    this.service = options.service;
+    this.observations = options.observations;
+    this.nodeMatches = options.nodeMatches;
+    this.#randomBytes = options.randomBytes;
+    this.#limit = options.limit;
+    this.#left = options.limit;
+  }
+
+  /**
+   * Whether `count` changes that belong together still fit. When they do not, they are left to the pass
+   * that follows. The first ones of a pass always fit, else nothing would ever happen.
+   */
+  hasRoom(count: number): boolean {
+    if (count <= this.#left || this.#left === this.#limit) return true;
+    this.#again = true;
+    return false;
+  }
+
+  /** Moves the desired state on. It never goes back: such a wish is no change. */
+  setDesired(task: Task, state: TaskState): void {
+    if (task.DesiredState === state) return;
+    this.#left--;
+    this.tx.update('task', { ...task, DesiredState: state });
+  }
+
+  create(options: Omit<NewTask, 'service'>): void {
+    this.#left--;
+    this.tx.create(
+      'task',
+      newTask({ ...options, service: this.service }, this.now, this.#randomBytes),
+    );
+  }
+
+  updateService(service: Service): void {
+    this.#left--;
+    this.tx.update('service', service);
+  }
+
+  /** The slot was worked on: what this pass has read of it is no longer so. */
+  markChanged(key: string): void {
+    this.#changed.add(key);
+  }
+
+  isChanged(key: string): boolean {
+    return this.#changed.has(key);
+  }
+
+  /** Asks to be called again at a time; the earliest counts. */
+  wakeAt(time: number): void {
+    this.#wakeAt = Math.min(this.#wakeAt, time);
+  }
+
+  isDirty(task: Task): boolean {
+    const { service } = this;
+    if (task.SpecVersion.Index === service.SpecVersion.Index) return false;
+    const node = task.NodeID === undefined ? undefined : this.tx.get('node', task.NodeID);
+    const difference = this.observations.difference(service.SpecVersion.Index, task, () =>
+      specDifference(service, task),
+    );
+    return isTaskDirty(service, task, node, this.nodeMatches, difference);
+  }
+
+  result(): { again: boolean; wakeAt?: number } {
+    return {
+      again: this.#again,
+      ...(Number.isFinite(this.#wakeAt) && { wakeAt: this.#wakeAt }),
+    };
+  }
+}

@@ -1,0 +1,78 @@
+import type { Service, Task } from '@swarm/api';
+import type { Pass } from './pass.js';
+import { advanceSlot, drainAllowance, fillSlot } from './replacement.js';
+import { shouldRestart } from './restart.js';
+import { freeSlots, keepOrder } from './scale.js';
+import { inspectSlot, isLive, newest, type Slot } from './slot.js';
+import { parseTime } from './time.js';
+import { isRollback, isUpdating } from './update-config.js';
+import { assessUpdate, continueUpdate } from './update.js';
+
+/** Whether the replicated orchestrator is in charge of the service. */
+export function isReplicated(service: Service): boolean {
+  return service.Spec.Mode.Replicated !== undefined;
+}
+
+/** Drives a replicated service to its number of replicas, each of the present spec and on a live node. */
+export function reconcileReplicated(pass: Pass): void {
+  const tasks = [...pass.tx.tasksByService(pass.service.ID)];
+  pass.observations.observe(tasks, pass.now);
+  const slots = groupBySlot(tasks).map(([number, slotTasks]) =>
+    inspectSlot(pass, { key: String(number), number }, slotTasks),
+  );
+  const occupied = slots.filter((slot) => isLive(slot) || isFinished(pass, slot));
+  const dead = slots.filter((slot) => !occupied.includes(slot));
+  const replicas = pass.service.Spec.Mode.Replicated?.Replicas ?? 0;
+  const surplus = occupied.length > replicas ? keepOrder(occupied) : occupied;
+  const kept = surplus.slice(0, replicas).sort((a, b) => a.number - b.number);
+  for (const slot of surplus.slice(replicas)) removeSlot(pass, slot);
+
+  if (assessUpdate(pass, kept)) return;
+  const rules = { mayCreate: true, movesAway: true, drains: drainAllowance(pass, kept) };
+  for (const slot of kept) advanceSlot(pass, slot, rules);
+  const taken = new Set(kept.map((slot) => slot.number));
+  const missing = freeSlots(taken, Math.max(0, replicas - kept.length));
+  fill(pass, missing, dead);
+  for (const slot of dead) if (!missing.includes(slot.number)) removeSlot(pass, slot);
+  continueUpdate(pass, kept, missing.length === 0);
+}
+
+function fill(pass: Pass, numbers: readonly number[], dead: readonly Slot[]): void {
+  const byNumber = new Map(dead.map((slot) => [slot.number, slot]));
+  for (const number of numbers) {
+    const slot = byNumber.get(number) ?? inspectSlot(pass, { key: String(number), number }, []);
+    fillSlot(pass, slot);
+  }
+}
+
+/**
+ * A slot whose last task ended and is not to be restarted counts as filled: it has done its work. Not
+ * so where a rollback finds it like that: a rollback is to end with every slot at work again.
+ */
+function isFinished(pass: Pass, slot: Slot): boolean {
+  const last = newest(slot);
+  if (last === undefined || last.DesiredState === 'remove') return false;
+  const status = pass.service.UpdateStatus;
+  const isBeforeRollback = parseTime(last.CreatedAt) < parseTime(status?.StartedAt);
+  if (isRollback(status) && isUpdating(pass.service) && isBeforeRollback) return false;
+  return !shouldRestart(last, slot.tasks, pass.now);
+}
+
+/** Everything in the slot is to go, history included. */
+function removeSlot(pass: Pass, slot: Slot): void {
+  for (const task of slot.tasks) {
+    if (task.DesiredState === 'remove' || !pass.hasRoom(1)) continue;
+    pass.setDesired(task, 'remove');
+  }
+  pass.markChanged(slot.key);
+}
+
+function groupBySlot(tasks: readonly Task[]): [number, Task[]][] {
+  const slots = new Map<number, Task[]>();
+  for (const task of tasks) {
+    const slot = slots.get(task.Slot);
+    if (slot === undefined) slots.set(task.Slot, [task]);
+    else slot.push(task);
+  }
+  return [...slots].sort(([a], [b]) => a - b);
+}

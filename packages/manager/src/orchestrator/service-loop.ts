@@ -1,0 +1,122 @@
+import type { Service } from '@swarm/api';
+import type { ControlLoop, LoopContext } from '../control-loop.js';
+import type { StoreChange, StoreEvent } from '../store/store.js';
+import { Observations } from './observations.js';
+import { changesLimit, Pass } from './pass.js';
+import { concernsTasks, type NodeMatcher } from './placement.js';
+import { type PassResult, WorkQueue } from './work-queue.js';
+
+export interface ServiceLoopOptions {
+  readonly context: LoopContext;
+  readonly name: string;
+  readonly nodeMatches: NodeMatcher;
+  /** Whether this loop is in charge of the service. */
+  readonly matches: (service: Service) => boolean;
+  /** Compares what is with what should be, and changes one step of it. */
+  readonly reconcile: (pass: Pass) => void;
+  /** Every change of a node concerns every service, not only those with tasks on it. */
+  readonly watchesAllNodes: boolean;
+}
+
+/**
+ * The outline of all orchestrators: a queue of services, filled by the first look at the store and then
+ * by its events; each pass compares one service with its tasks and makes the changes of one transaction.
+ * Passes of one service follow each other, passes of different services do not wait for each other.
+ */
+export class ServiceLoop implements ControlLoop {
+  readonly name: string;
+  readonly #options: ServiceLoopOptions;
+  readonly #observations = new Map<string, Observations>();
+  readonly #queue: WorkQueue;
+  #unwatch: (() => void) | undefined;
+
+  constructor(options: ServiceLoopOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#queue = new WorkQueue({
+      clock: options.context.clock,
+      logger: options.context.logger.child({ loop: options.name }),
+      run: (id, failures) => this.#pass(id, failures),
+    });
+  }
+
+  start(): void {
+    const { store } = this.#options.context;
+    this.#unwatch = store.watch((change) => this.#react(change));
+    this.#addAll();
+  }
+
+  async stop(): Promise<void> {
+    this.#unwatch?.();
+    await this.#queue.stop();
+    this.#observations.clear();
+  }
+
+  #addAll(): void {
+    for (const service of this.#options.context.store.list('service')) this.#add(service.ID);
+  }
+
+  #add(serviceId: string): void {
+    const service = this.#options.context.store.get('service', serviceId);
+    if (service !== undefined && this.#options.matches(service)) this.#queue.add(serviceId);
+  }
+
+  #react(change: StoreChange): void {
+    if (change.reset) {
+      this.#observations.clear();
+      this.#addAll();
+      return;
+    }
+    const touched = new Set<string>();
+    for (const event of change.events) this.#collect(event, touched);
+    for (const id of touched) this.#add(id);
+  }
+
+  #collect(event: StoreEvent, touched: Set<string>): void {
+    if (event.kind === 'service') {
+      if (event.action === 'remove') {
+        this.#queue.forget(event.object.ID);
+        this.#observations.delete(event.object.ID);
+      } else touched.add(event.object.ID);
+    } else if (event.kind === 'task') {
+      touched.add(event.object.ServiceID);
+    } else if (event.kind === 'node') {
+      if (event.action === 'update' && !concernsTasks(event.previous, event.object)) return;
+      this.#collectServices(event.object.ID, touched);
+    }
+  }
+
+  #collectServices(nodeId: string, touched: Set<string>): void {
+    const { store } = this.#options.context;
+    if (this.#options.watchesAllNodes) {
+      for (const service of store.list('service')) touched.add(service.ID);
+    } else {
+      for (const task of store.tasksByNode(nodeId)) touched.add(task.ServiceID);
+    }
+  }
+
+  async #pass(serviceId: string, failures: number): Promise<PassResult> {
+    const { context, matches, nodeMatches, reconcile } = this.#options;
+    return await context.store.transact((tx) => {
+      const service = tx.get('service', serviceId);
+      if (service === undefined || !matches(service)) return {};
+      let observations = this.#observations.get(serviceId);
+      if (observations === undefined) {
+        observations = new Observations();
+        this.#observations.set(serviceId, observations);
+      }
+      const pass = new Pass({
+        tx,
+        service,
+        now: context.clock.now(),
+        randomBytes: context.randomBytes,
+        observations,
+        nodeMatches,
+        // Under a storm of statuses a small transaction wins its race where a large one does not.
+        limit: Math.max(1, Math.floor(changesLimit(service.Spec) / 2 ** failures)),
+      });
+      reconcile(pass);
+      return pass.result();
+    });
+  }
+}

@@ -1,0 +1,76 @@
+import {
+  compareStates,
+  type EndpointSpec,
+  type Node,
+  type PortConfig,
+  type Service,
+  type Task,
+} from '@swarm/api';
+import { deepEqual } from './deep-equal.js';
+import type { NodeMatcher } from './placement.js';
+
+/** How far a task's spec is from its service's. */
+export type SpecDifference = 'none' | 'credentials' | 'constraints' | 'other';
+
+/** Compares specs; the result stays true as long as neither object's spec changes. */
+export function specDifference(service: Service, task: Task): SpecDifference {
+  if (service.SpecVersion.Index === task.SpecVersion.Index) return 'none';
+  const wanted = service.Spec.TaskTemplate;
+  if (deepEqual(wanted, task.Spec)) return 'none';
+  const { RegistryAuth: wantedAuth, ...wantedRest } = wanted;
+  const { RegistryAuth: auth, ...rest } = task.Spec;
+  if (deepEqual(wantedRest, rest)) return 'credentials';
+  const { Constraints: _wantedConstraints, ...wantedPlacement } = wanted.Placement ?? {};
+  const { Constraints: _constraints, ...placement } = task.Spec.Placement ?? {};
+  const isPlaced =
+    deepEqual({ ...wantedRest, Placement: wantedPlacement }, { ...rest, Placement: placement }) &&
+    deepEqual(wantedAuth, auth);
+  return isPlaced ? 'constraints' : 'other';
+}
+
+/**
+ * Whether an update has to replace the task (SwarmKit orchestrator/task.go IsTaskDirty). A task of the
+ * service's SpecVersion is clean. Of the others, those are clean that would come out the same: labels,
+ * replicas and update settings restart nothing; other constraints restart nothing where the node still
+ * satisfies them; new registry credentials restart nothing that has pulled its image.
+ * @param difference `specDifference(service, task)`, which callers may keep
+ */
+export function isTaskDirty(
+  service: Service,
+  task: Task,
+  node: Node | undefined,
+  nodeMatches: NodeMatcher,
+  difference: SpecDifference = specDifference(service, task),
+): boolean {
+  if (service.SpecVersion.Index === task.SpecVersion.Index) return false;
+  if (difference === 'other') return true;
+  if (difference === 'constraints' && (node === undefined || !nodeMatches(service, node)))
+    return true;
+  if (difference === 'credentials') {
+    const state = task.Status.State;
+    if (compareStates(state, 'ready') < 0 || compareStates(state, 'running') > 0) return true;
+  }
+  // Before the allocator has seen it the task has no ports to compare.
+  return task.Status.State !== 'new' && !hasPorts(task.Endpoint.Ports, service.Spec.EndpointSpec);
+}
+
+/** Whether the allocated ports are those the spec asks for; a port it leaves open may be any. */
+function hasPorts(allocated: readonly PortConfig[], spec: EndpointSpec | undefined): boolean {
+  const left = [...allocated];
+  const wanted = [...(spec?.Ports ?? [])];
+  if (left.length !== wanted.length) return false;
+  // Fixed ports first: an open one must not take what a fixed one needs.
+  wanted.sort((a, b) => Number(b.PublishedPort ?? 0) - Number(a.PublishedPort ?? 0));
+  return wanted.every((port) => {
+    const index = left.findIndex(
+      (other) =>
+        other.Protocol === port.Protocol &&
+        other.TargetPort === port.TargetPort &&
+        other.PublishMode === port.PublishMode &&
+        (!port.PublishedPort || other.PublishedPort === port.PublishedPort),
+    );
+    if (index < 0) return false;
+    left.splice(index, 1);
+    return true;
+  });
+}

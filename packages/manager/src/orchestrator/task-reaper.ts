@@ -1,0 +1,190 @@
+import { compareStates, isRunnable, isTerminal, type Task, type Timer } from '@swarm/api';
+import type { ControlLoop, LoopContext } from '../control-loop.js';
+import {
+  type StoreChange,
+  TRANSACTION_CHANGES_LIMIT,
+  type Transaction,
+  type View,
+} from '../store/store.js';
+import { DEFAULT_HISTORY_LIMIT, REAPER_BATCH_LIMIT, REAPER_BATCH_MS } from './limits.js';
+import { byAge } from './slot.js';
+import { stateSince } from './time.js';
+import { type PassResult, WorkQueue } from './work-queue.js';
+
+/** The reaper has one piece of work: all slots that were noted. */
+const WORK = 'tasks';
+
+/** A service's slot, or its tasks on one node. */
+interface Place {
+  readonly serviceId: string;
+  readonly slot: number;
+  readonly nodeId: string;
+}
+
+/**
+ * Deletes tasks that nobody needs any more: those to be removed, once they have stopped; those of
+ * services that no longer exist; and of each slot's history what exceeds
+ * `Orchestration.TaskHistoryRetentionLimit`.
+ */
+export class TaskReaper implements ControlLoop {
+  readonly name = 'task-reaper';
+  readonly #context: LoopContext;
+  readonly #queue: WorkQueue;
+  readonly #places = new Map<string, Place>();
+  #timer: Timer | undefined;
+  #unwatch: (() => void) | undefined;
+
+  constructor(context: LoopContext) {
+    this.#context = context;
+    this.#queue = new WorkQueue({
+      clock: context.clock,
+      logger: context.logger.child({ loop: this.name }),
+      run: () => this.#reap(),
+    });
+  }
+
+  start(): void {
+    this.#unwatch = this.#context.store.watch((change) => this.#react(change));
+    this.#noteAll();
+  }
+
+  async stop(): Promise<void> {
+    this.#unwatch?.();
+    this.#context.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#queue.stop();
+    this.#places.clear();
+  }
+
+  #noteAll(): void {
+    for (const task of this.#context.store.list('task')) this.#note(task);
+  }
+
+  #react(change: StoreChange): void {
+    if (change.reset) {
+      this.#noteAll();
+      return;
+    }
+    for (const event of change.events) {
+      if (event.kind === 'task') {
+        if (event.action !== 'remove') this.#note(event.object);
+      } else if (event.kind === 'service' && event.action !== 'create') {
+        // A removed service, or one whose restart policy keeps another history.
+        for (const task of this.#context.store.tasksByService(event.object.ID)) this.#note(task);
+      } else if (event.kind === 'node' && event.action === 'remove') {
+        for (const task of this.#context.store.tasksByNode(event.object.ID)) this.#note(task);
+      } else if (event.kind === 'cluster' && event.action === 'update') {
+        const { Orchestration: before } = event.previous.Spec;
+        const { Orchestration: after } = event.object.Spec;
+        if (before.TaskHistoryRetentionLimit !== after.TaskHistoryRetentionLimit) this.#noteAll();
+      }
+    }
+  }
+
+  #note(task: Task): void {
+    const place = { serviceId: task.ServiceID, slot: task.Slot, nodeId: nodePart(task) };
+    this.#places.set(`${place.serviceId} ${place.slot} ${place.nodeId}`, place);
+    if (this.#places.size >= REAPER_BATCH_LIMIT) {
+      this.#context.clock.clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#queue.add(WORK);
+    } else {
+      this.#timer ??= this.#context.clock.setTimeout(() => {
+        this.#timer = undefined;
+        this.#queue.add(WORK);
+      }, REAPER_BATCH_MS);
+    }
+  }
+
+  /** One transaction's worth. Places are struck off only when their changes are committed. */
+  async #reap(): Promise<PassResult> {
+    const places = [...this.#places];
+    this.#places.clear();
+    let done = 0;
+    try {
+      await this.#context.store.transact((tx) => {
+        let left = TRANSACTION_CHANGES_LIMIT;
+        for (const [, place] of places) {
+          const changes = reapPlace(tx, place, left, this.#context.clock.now());
+          left -= changes;
+          if (left <= 0) break;
+          done++;
+        }
+      });
+    } catch (error) {
+      done = 0;
+      throw error;
+    } finally {
+      for (const [key, place] of places.slice(done)) this.#places.set(key, place);
+    }
+    return { again: done < places.length };
+  }
+}
+
+/** Deletes what is due at one place. Returns how many changes it made, at most `limit`. */
+function reapPlace(tx: Transaction, place: Place, limit: number, now: number): number {
+  const all = tasksOf(tx, place);
+  const hasService = place.serviceId === '' || tx.get('service', place.serviceId) !== undefined;
+  let changes = 0;
+  const kept: Task[] = [];
+  for (const task of all) {
+    if (changes >= limit) return changes;
+    const isUnwanted = task.DesiredState === 'remove' || !hasService;
+    if (isUnwanted && isOver(tx, task)) {
+      tx.remove('task', task.ID);
+      changes++;
+    } else if (isUnwanted && task.DesiredState !== 'remove') {
+      tx.update('task', { ...task, DesiredState: 'remove' });
+      changes++;
+    } else kept.push(task);
+  }
+  for (const task of excessHistory(tx, place, kept, now)) {
+    if (changes >= limit) return changes;
+    tx.remove('task', task.ID);
+    changes++;
+  }
+  return changes;
+}
+
+/**
+ * Tasks beyond the history limit, the ones that ended longest ago first. Live tasks count, but never go;
+ * nor does the one made last, from which the orchestrators read whether the slot has done its work.
+ */
+function excessHistory(view: View, place: Place, tasks: readonly Task[], now: number): Task[] {
+  if (place.serviceId === '') return [];
+  const limit = historyLimit(view, place.serviceId);
+  if (limit < 0 || tasks.length <= limit) return [];
+  const last = [...tasks].sort(byAge).at(-1);
+  return tasks
+    .filter((task) => task !== last && !isRunnable(task) && isOver(view, task))
+    .filter((task) => compareStates(task.DesiredState, 'running') > 0)
+    .sort((a, b) => stateSince(a, now) - stateSince(b, now) || byAge(a, b))
+    .slice(0, tasks.length - limit);
+}
+
+/** Negative: everything is kept. A limit on attempts needs as many tasks, for counting them. */
+function historyLimit(view: View, serviceId: string): number {
+  const configured =
+    view.cluster()?.Spec.Orchestration.TaskHistoryRetentionLimit ?? DEFAULT_HISTORY_LIMIT;
+  if (configured < 0) return configured;
+  const policy = view.get('service', serviceId)?.Spec.TaskTemplate.RestartPolicy;
+  const attempts = policy?.MaxAttempts ?? 0;
+  return attempts > 0 ? Math.max(configured, attempts + 1) : configured;
+}
+
+/** It has stopped, was never given to a node, or its node is gone. */
+function isOver(view: View, task: Task): boolean {
+  if (isTerminal(task.Status.State)) return true;
+  if (compareStates(task.Status.State, 'assigned') < 0) return true;
+  return task.NodeID !== undefined && view.get('node', task.NodeID) === undefined;
+}
+
+function tasksOf(view: View, place: Place): Task[] {
+  const tasks = [...view.tasksBySlot(place.serviceId, place.slot)];
+  return place.nodeId === '' ? tasks : tasks.filter((task) => nodePart(task) === place.nodeId);
+}
+
+/** Slot 0 belongs to global services and jobs: they have one history a node. */
+function nodePart(task: Task): string {
+  return task.Slot === 0 ? (task.NodeID ?? '') : '';
+}

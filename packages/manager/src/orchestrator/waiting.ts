@@ -1,0 +1,100 @@
+import { compareStates, type Task } from '@swarm/api';
+import {
+  DEFAULT_STOP_GRACE_MS,
+  PREPARE_PULL_TIMEOUT_MS,
+  PREPARE_TIMEOUT_MS,
+  STOP_MARGIN_MS,
+  UNSCHEDULABLE_TIMEOUT_MS,
+} from './limits.js';
+import { isUp } from './observations.js';
+import type { Pass } from './pass.js';
+import type { UpdateRules } from './update-config.js';
+import { parseTime, toMs } from './time.js';
+
+/** Reasons of the scheduler that stopping a task on the node can clear (reference: swarm-mode §2.4). */
+const FREED_BY_STOPPING = [
+  'insufficient resources',
+  'host-mode port already in use',
+  'max replicas per node',
+];
+/** Of these, the ones that can never clear as long as the predecessor runs on the only fitting node. */
+const BLOCKED_BY_PREDECESSOR = ['host-mode port already in use', 'max replicas per node'];
+/** Reasons that stopping a task can not clear. */
+const NOT_FREED_BY_STOPPING = [
+  'not available for new tasks',
+  'missing plugin',
+  'scheduling constraints not satisfied',
+  'unsupported platform',
+];
+
+/** Since when the task could have gone on: its creation, or the end of its restart delay. */
+function waitsSince(task: Task): number {
+  return Math.max(parseTime(task.CreatedAt), parseTime(task.Restart?.NotBefore));
+}
+
+/** The restart delay is over. */
+export function isDue(pass: Pass, task: Task): boolean {
+  const due = parseTime(task.Restart?.NotBefore);
+  if (pass.now >= due) return true;
+  pass.wakeAt(due);
+  return false;
+}
+
+/**
+ * Stop-first: whether the predecessor may be stopped. It may when the replacement is prepared; when it
+ * can not be placed for something that the predecessor holds; and, lest an update hang, after a bound.
+ * While the agent is seen preparing (an image is pulled) the bound is a long one. A replacement that no
+ * node will ever take is no reason to stop what runs.
+ */
+export function mayTakeOver(pass: Pass, task: Task): boolean {
+  const { State, Err } = task.Status;
+  if (compareStates(State, 'ready') >= 0) return true;
+  const isUnplaced = compareStates(State, 'assigned') < 0;
+  if (isUnplaced && Err) {
+    const names = (reasons: readonly string[]) => reasons.some((reason) => Err.includes(reason));
+    return names(FREED_BY_STOPPING) || !names(NOT_FREED_BY_STOPPING);
+  }
+  const boundMs = State === 'preparing' ? PREPARE_PULL_TIMEOUT_MS : PREPARE_TIMEOUT_MS;
+  return isPast(pass, waitsSince(task) + boundMs);
+}
+
+/** Start-first: the replacement can never be placed while its predecessor runs (MB#36934). */
+export function isBlockedByPredecessor(task: Task): boolean {
+  const { State, Err } = task.Status;
+  if (compareStates(State, 'assigned') >= 0 || !Err) return false;
+  return BLOCKED_BY_PREDECESSOR.some((reason) => Err.includes(reason));
+}
+
+/** It serves, or has run long enough without listening on its ports that nobody waits longer. */
+export function isServing(pass: Pass, task: Task, rules: UpdateRules): boolean {
+  return isUp(task) || isNotListening(pass, task, rules);
+}
+
+/** It runs, and after the time given for it does not listen on its ports. */
+export function isNotListening(pass: Pass, task: Task, rules: UpdateRules): boolean {
+  if (task.Status.State !== 'running' || task.Status.Ready !== false) return false;
+  const since = pass.observations.runningSince(task) ?? pass.now;
+  return isPast(pass, since + rules.readyTimeoutMs);
+}
+
+/** It has not been placed for so long that an update takes it for failed. */
+export function isUnschedulable(pass: Pass, task: Task): boolean {
+  if (compareStates(task.Status.State, 'assigned') >= 0) return false;
+  return isPast(pass, waitsSince(task) + UNSCHEDULABLE_TIMEOUT_MS);
+}
+
+/** None of the stopping tasks is waited for any more: grace period and margin are over. */
+export function isStopOverdue(pass: Pass, stopping: readonly Task[]): boolean {
+  return stopping.every((task) => {
+    const graceMs = toMs(task.Spec.ContainerSpec?.StopGracePeriod, DEFAULT_STOP_GRACE_MS);
+    const since = pass.observations.stoppingSince(task) ?? pass.now;
+    return isPast(pass, since + graceMs + STOP_MARGIN_MS);
+  });
+}
+
+/** Whether the time has come; if not, the pass is repeated then. */
+export function isPast(pass: Pass, time: number): boolean {
+  if (pass.now >= time) return true;
+  pass.wakeAt(time);
+  return false;
+}
