@@ -26,10 +26,14 @@ for (const [name, allowed] of Object.entries(MAY_IMPORT)) {
     for (const { specifier, typeOnly } of imports(readFileSync(file, 'utf8'))) {
       if (specifier.startsWith('@swarm/')) {
         const target = specifier.slice('@swarm/'.length);
-        if (!allowed.includes(target)) failures.push(`${here} imports ${specifier}: ${name} may import ${allowed.join(', ') || 'nothing of ours'}`);
+        if (!allowed.includes(target))
+          failures.push(
+            `${here} imports ${specifier}: ${name} may import ${allowed.join(', ') || 'nothing of ours'}`,
+          );
       } else if (specifier.startsWith('.')) {
         const target = resolve(dirname(file), specifier.replace(/\.js$/, '.ts'));
-        if (!target.startsWith(folder)) failures.push(`${here} imports ${specifier}: outside its own package`);
+        if (!target.startsWith(folder))
+          failures.push(`${here} imports ${specifier}: outside its own package`);
         else if (!typeOnly) edges.push(target);
       }
     }
@@ -57,12 +61,14 @@ function visit(file, path) {
 
 function* sources(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    if (entry.isFile() && entry.name.endsWith('.ts')) yield join(entry.parentPath ?? entry.path, entry.name);
+    if (entry.isFile() && entry.name.endsWith('.ts'))
+      yield join(entry.parentPath ?? entry.path, entry.name);
   }
 }
 
 function* imports(text) {
-  const pattern = /^\s*(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/gm;
+  const pattern =
+    /^\s*(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/gm;
   for (const match of text.matchAll(pattern)) {
     yield { specifier: match[2] ?? match[3] ?? match[4], typeOnly: match[1] !== undefined };
   }

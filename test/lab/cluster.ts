@@ -3,18 +3,29 @@ import type { Node, Service, Task } from '@swarm/api';
 import type { LoadResult } from '../tools/load-result.js';
 import type { Host } from './host.js';
 import { TEST_IMAGE } from './image.js';
-import type { Lab } from './lab.js';
 import { start } from './command.js';
+import type { Lab } from './lab.js';
 import { LAB_ASSETS, REPOSITORY } from './paths.js';
+import type { LabRuntime } from './state.js';
 import { until } from './wait.js';
 
-const LOAD = join(REPOSITORY, 'test', 'dist', 'tools', 'load.js');
+/** Compiled load generator, for `node`. */
+export const LOAD_PROGRAM = join(REPOSITORY, 'test', 'dist', 'tools', 'load.js');
+
+/** What a cluster's hosts are made of: namespaces, or loopback addresses. */
+export interface ClusterLab {
+  readonly state: { readonly runtime: LabRuntime };
+  readonly managers: readonly Host[];
+  /** Managers and workers. */
+  readonly nodes: readonly Host[];
+  host(name: string): Host;
+}
 
 /** Questions to a cluster, and what tests do to it. */
-export class Cluster {
-  readonly lab: Lab;
+export class Cluster<L extends ClusterLab = Lab> {
+  readonly lab: L;
 
-  constructor(lab: Lab) {
+  constructor(lab: L) {
     this.lab = lab;
   }
 
@@ -132,7 +143,7 @@ export class Cluster {
     const out = await from.must(
       [
         process.execPath,
-        LOAD,
+        LOAD_PROGRAM,
         ...['--targets', (options.targets ?? this.addresses).join(',')],
         ...['--port', String(options.port), '--path', this.webPath],
         ...[
@@ -161,7 +172,7 @@ export class Cluster {
   ): { stop(): Promise<LoadResult> } {
     const command = [
       process.execPath,
-      LOAD,
+      LOAD_PROGRAM,
       ...['--targets', (options.targets ?? this.addresses).join(',')],
       ...['--port', String(options.port), '--path', this.webPath],
       ...[
