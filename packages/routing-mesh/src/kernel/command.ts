@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process';
+
+/** A command that ended with another status than 0. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly stderr: string;
+  /** `ENOENT` when there is no such program. */
+  readonly code: string | undefined;
+
+  constructor(command: string, stderr: string, code?: string) {
+    super(`${command}: ${stderr.trim() === '' ? 'failed' : stderr.trim()}`);
+    this.stderr = stderr;
+    this.code = code;
+  }
+}
+
+/** Runs a program; resolves with what it printed. Passed in where tests watch or replace it. */
+export type RunCommand = (
+  program: string,
+  args: readonly string[],
+  input?: string,
+) => Promise<string>;
+
+/** Output kept of a command; more than any listing of ours. */
+const OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** The system's programs come first: npm's folders of programs have an `nft` of another kind. */
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** {@link RunCommand} by child processes, in the network namespace of this process. */
+export const runCommand: RunCommand = (program, args, input) =>
+  new Promise((resolve, reject) => {
+    const name = [program, ...args].join(' ');
+    const child = spawn(program, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, PATH: `${SYSTEM_PATH}:${process.env['PATH'] ?? ''}` },
+    });
+    const out: Buffer[] = [];
+    let size = 0;
+    let stderr = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > OUTPUT_LIMIT_BYTES) child.kill('SIGKILL');
+      else out.push(chunk);
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (stderr.length < 8192) stderr += text;
+    });
+    child.on('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        new CommandError(
+          name,
+          error.code === 'ENOENT' ? `${program} is not installed` : error.message,
+          error.code,
+        ),
+      ),
+    );
+    child.on('close', (status) => {
+      if (size > OUTPUT_LIMIT_BYTES) reject(new CommandError(name, 'printed too much'));
+      else if (status === 0) resolve(Buffer.concat(out).toString('utf8'));
+      else reject(new CommandError(name, stderr));
+    });
+    // A child that ends before it read everything: its status tells.
+    child.stdin.on('error', () => {});
+    child.stdin.end(input ?? '');
+  });

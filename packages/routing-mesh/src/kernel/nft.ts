@@ -1,0 +1,19 @@
+/** Writes nftables transactions into the network namespace it was opened in. Calls are serialised. */
+export interface Nft {
+  /** `libnftables` in this process, or `nft` as a command. */
+  readonly kind: 'libnftables' | 'command';
+  /**
+   * Runs nft text as one transaction: all or nothing.
+   * @returns what it printed (listings)
+   * @throws NftError
+   */
+  run(text: string): Promise<string>;
+  /** Lists a table without elements, counters and times of use. */
+  listSkeleton(table: string): Promise<string>;
+  close(): void;
+}
+
+/** nft refused a transaction; nothing of it holds. */
+export class NftError extends Error {
+  override readonly name = 'NftError';
+}

@@ -1,0 +1,40 @@
+import type { Logger } from '@swarm/api';
+import { runCommand } from './command.js';
+import { openLibnftables } from './libnftables.js';
+import type { Nft } from './nft.js';
+import { nftCommand } from './nft-command.js';
+
+/** A table made and deleted within one transaction: nobody ever sees it. */
+const PROBE = `add table ip swarm_probe
+add chain ip swarm_probe c { type nat hook prerouting priority -100; }
+add map ip swarm_probe m { type mark : ipv4_addr . inet_service; }
+add rule ip swarm_probe c meta l4proto tcp dnat ip addr . port to ct mark map @m
+delete table ip swarm_probe
+`;
+
+/** Opens the fastest way into the kernel's packet filter that works, or says why there is none. */
+export async function probeNftables(
+  logger: Logger,
+): Promise<{ readonly nft: Nft } | { readonly reason: string }> {
+  if (process.geteuid?.() !== 0) return { reason: 'it needs root' };
+  try {
+    await runCommand('ip', ['-V']);
+  } catch {
+    return { reason: 'the command "ip" is missing; install iproute2' };
+  }
+  let reason = '';
+  for (const open of [openLibnftables, async () => nftCommand(runCommand)]) {
+    let nft: Nft | undefined;
+    try {
+      nft = await open();
+      await nft.run(PROBE);
+      logger.debug({ kind: nft.kind }, 'opened nftables');
+      return { nft };
+    } catch (error) {
+      nft?.close();
+      reason = error instanceof Error ? error.message : String(error);
+      logger.debug({ err: error }, 'one way into nftables does not work');
+    }
+  }
+  return { reason };
+}

@@ -1,0 +1,72 @@
+/**
+ * What packets, routes and devices of the mesh carry, in one place: the nodes of a cluster must agree on
+ * the tunnel's parts, the rest is local to a node.
+ */
+
+/** Our one nftables table. Nothing else of the packet filter is touched. */
+export const TABLE = 'swarm_mesh';
+/** The tunnel device between nodes. */
+export const TUNNEL_DEVICE = 'swarm-vxlan';
+/** VXLAN network identifier of the ingress network; the same as Docker's first overlay. */
+export const TUNNEL_VNI = 4096;
+/** Default UDP port of the tunnel (IANA's for VXLAN, RFC 7348). */
+export const DEFAULT_DATA_PATH_PORT = 4789;
+/** Bytes VXLAN adds: outer IP header, UDP 8, VXLAN 8, inner Ethernet 14. */
+export const TUNNEL_OVERHEAD_V4_BYTES = 50;
+export const TUNNEL_OVERHEAD_V6_BYTES = 70;
+/** The network that all nodes' blocks come from. */
+export const DEFAULT_INGRESS_NETWORK = '10.240.0.0/12';
+
+/** Host ends of tasks' links start with this; 12 characters of the task id follow (15 is the limit). */
+export const TASK_LINK_PREFIX = 'swt';
+const TASK_LINK_ID_CHARS = 12;
+/** A task's gateway: link-local, the same in each task, answered by a permanent neighbour entry. */
+export const TASK_GATEWAY = '169.254.1.1';
+export const TASK_DEVICE = 'eth0';
+
+/** Peer index in packet and connection marks: bits 20–31. */
+export const PEER_MARK_SHIFT = 20;
+export const PEER_MARK_MASK = 0xfff00000;
+/** Endpoint ids in connection marks: bits 0–19; below the first are slot numbers. */
+export const FIRST_ENDPOINT_ID = 0x1000;
+export const LAST_ENDPOINT_ID = 0xfffff;
+export const MAX_PEER_INDEX = 4095;
+
+/** Conntrack zone of peer k is this plus k. */
+export const ZONE_BASE = 0x7000;
+/** Routing table of the return path through peer k is this plus k. */
+export const RETURN_TABLE_BASE = 0x7a0000;
+/**
+ * Routing rules, in this order: unmarked packets skip to the end; a dispatcher by the upper six bits of
+ * the index; per group the peers, so that no packet walks more than 128 rules in a cluster of 4095.
+ * The end is a rule that does nothing: rules of others after it are still walked.
+ */
+export const RULE_PREF_SKIP = 12_000;
+export const RULE_PREF_GROUP = 12_001;
+export const RULE_PREF_PEER = 12_100;
+export const RULE_PREF_END = 17_000;
+
+/** The mark of peer `index`. */
+export function peerMark(index: number): number {
+  return (index << PEER_MARK_SHIFT) >>> 0;
+}
+
+/** The tunnel device's MAC on node `index`: locally administered, so none of a maker's. */
+export function peerMac(index: number): string {
+  return `02:00:00:00:${hex(index >> 8)}:${hex(index & 0xff)}`;
+}
+
+/** Name of the host end of a task's link. */
+export function taskLinkName(taskId: string): string {
+  return TASK_LINK_PREFIX + taskId.slice(0, TASK_LINK_ID_CHARS);
+}
+
+/** MACs of a task's link: from its address, so both ends' neighbour entries are known beforehand. */
+export function taskMacs(address: string): { host: string; task: string } {
+  const bytes = address.split('.').map((part) => hex(Number(part)));
+  return { host: `02:01:${bytes.join(':')}`, task: `02:02:${bytes.join(':')}` };
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, '0');
+}

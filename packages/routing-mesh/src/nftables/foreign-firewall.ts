@@ -1,0 +1,39 @@
+import type { Logger } from '@swarm/api';
+import type { RunCommand } from '../kernel/command.js';
+import { TABLE } from '../layout.js';
+
+interface ChainListing {
+  readonly chain?: {
+    readonly table: string;
+    readonly family: string;
+    readonly name: string;
+    readonly hook?: string;
+    readonly policy?: string;
+  };
+}
+
+/**
+ * Says so when another firewall of this host drops what it does not know: a packet must pass every table,
+ * and we never change another's. Docker sets its forward chain's policy to drop, for instance.
+ */
+export async function warnOfForeignDrops(run: RunCommand, logger: Logger): Promise<void> {
+  let listing: string;
+  try {
+    listing = await run('nft', ['-j', 'list', 'chains']);
+  } catch (error) {
+    logger.debug({ err: error }, 'can not list other firewalls');
+    return;
+  }
+  const { nftables } = JSON.parse(listing) as { nftables: ChainListing[] };
+  for (const { chain } of nftables) {
+    if (chain?.policy !== 'drop' || chain.table === TABLE) continue;
+    if (chain.family !== 'ip' && chain.family !== 'inet') continue;
+    if (chain.hook !== 'forward' && chain.hook !== 'input') continue;
+    logger.warn(
+      { table: `${chain.family} ${chain.table}`, chain: chain.name, hook: chain.hook },
+      chain.hook === 'forward'
+        ? 'another firewall drops forwarded packets by default: let it accept the ingress network, both as source and destination'
+        : 'another firewall drops incoming packets by default: let it accept the data path port (UDP) from the other nodes',
+    );
+  }
+}

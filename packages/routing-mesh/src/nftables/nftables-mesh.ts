@@ -1,0 +1,427 @@
+import assert from 'node:assert/strict';
+import type { Clock, Logger, MeshPeer, MeshState, Timer } from '@swarm/api';
+import { contains, firstHost, parseNetwork } from '../address.js';
+import type { RunCommand } from '../kernel/command.js';
+import { type Nft, NftError } from '../kernel/nft.js';
+import { LatestQueue, SerialQueue } from '../latest.js';
+import { MAX_PEER_INDEX, TABLE, taskLinkName } from '../layout.js';
+import type { HostPort, Mesh, TaskAttachment, TaskSockets } from '../mesh.js';
+import { EMPTY_MODEL, type Model, nextModel } from '../model.js';
+import { MAX_ENDPOINTS_PER_PORT } from '../slots.js';
+import { countConnections, isListening } from '../sockets.js';
+import type { LoopbackListeners } from '../userspace/loopback-listeners.js';
+import { Conntrack, type Flow } from './conntrack.js';
+import {
+  ElementChanges,
+  hostPortElements,
+  keyOf,
+  modelChanges,
+  removedEndpoints,
+  samePeer,
+} from './elements.js';
+import { warnOfForeignDrops } from './foreign-firewall.js';
+import { itselfElements, skeleton } from './ruleset.js';
+import { tuneConntrack, tuneForwarding } from './sysctls.js';
+import { TaskLinks } from './task-links.js';
+import { Tunnel } from './tunnel.js';
+
+const DEFAULT_CHECK_INTERVAL_MS = 5000;
+
+export interface NftablesMeshOptions {
+  readonly nft: Nft;
+  readonly run: RunCommand;
+  readonly loopback: LoopbackListeners;
+  readonly dataPathPort: number;
+  readonly ingressNetwork: string;
+  readonly checkIntervalMs?: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/** What a local task has in the kernel. */
+interface LocalTask {
+  readonly address: string;
+  readonly hostPorts: readonly HostPort[];
+}
+
+/**
+ * The mesh in the kernel: DNAT at the node a client came to, the client's address kept, the way back by
+ * connection mark. This class owns the order of things; what is written is made by pure functions.
+ *
+ * Invariants: all writes to the table go through `#writes`, one at a time; `#held` is what the table
+ * holds after the last successful one, or undefined when that is unknown, and then the next write is a
+ * whole table.
+ */
+export class NftablesMesh implements Mesh {
+  readonly backend = 'nftables';
+  readonly #options: NftablesMeshOptions;
+  readonly #logger: Logger;
+  readonly #tunnel: Tunnel;
+  readonly #links: TaskLinks;
+  readonly #conntrack: Conntrack;
+  readonly #states: LatestQueue<MeshState>;
+  readonly #writes = new SerialQueue();
+  #self: MeshPeer | undefined;
+  /** What the table should hold; ahead of `#held` only within a write. */
+  #wanted: Model = EMPTY_MODEL;
+  #held: Model | undefined;
+  #tasks = new Map<string, LocalTask>();
+  /** The table's constant part as the kernel lists it: the measure of the periodic check. */
+  #listing = '';
+  #timer: Timer | undefined;
+  #closed = false;
+
+  constructor(options: NftablesMeshOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+    const { run, logger } = options;
+    this.#tunnel = new Tunnel({ run, logger, port: options.dataPathPort });
+    this.#links = new TaskLinks({ run, logger });
+    this.#conntrack = new Conntrack(run);
+    this.#states = new LatestQueue((state) => this.#apply(state));
+  }
+
+  get generation(): number {
+    return this.#held?.generation ?? 0;
+  }
+
+  async start(self: MeshPeer): Promise<void> {
+    checkSelf(self, this.#options.ingressNetwork);
+    if (samePeer(self, this.#self)) return;
+    await this.#writes.run(async () => {
+      await this.#tunnel.start(self);
+      await tuneForwarding(this.#logger);
+      this.#self = self;
+      const earlier = await this.#readEarlier();
+      if (earlier === undefined) {
+        await this.#writeWhole(this.#wanted);
+        await warnOfForeignDrops(this.#options.run, this.#logger);
+      } else {
+        // The table of an earlier process works on until the first state replaces it as a whole.
+        this.#tasks = earlier;
+        this.#held = undefined;
+        this.#logger.info({ tasks: earlier.size }, 'took over the table of an earlier process');
+      }
+      await tuneConntrack(this.#logger);
+      this.#options.loopback.target = firstHost(self.subnet);
+    });
+    if (this.#timer === undefined) this.#scheduleCheck();
+  }
+
+  apply(state: MeshState): Promise<void> {
+    assert(this.#self !== undefined, 'start comes before apply');
+    return this.#states.push(state);
+  }
+
+  async attach(task: TaskAttachment): Promise<void> {
+    const self = this.#self;
+    assert(self !== undefined, 'start comes before attach');
+    if (!contains(parseNetwork(self.subnet), task.address)) {
+      throw new RangeError(
+        `mesh: task ${task.taskId} has the address ${task.address}, which is not in this node's block ${self.subnet}`,
+      );
+    }
+    const hostPorts = task.hostPorts ?? [];
+    const before = this.#tasks.get(task.taskId);
+    await this.#links.attach(task, this.#tunnel.mtuBytes);
+    this.#tasks.set(task.taskId, { address: task.address, hostPorts });
+    if (hostPorts.length > 0 || (before?.hostPorts.length ?? 0) > 0) {
+      const changes = new ElementChanges();
+      deleteHostPorts(changes, before);
+      for (const element of hostPortElements(task.address, natted(hostPorts))) {
+        changes.add('host_ports', element);
+      }
+      await this.#writes.run(() => this.#writeTaskChanges(changes));
+      await this.#followLoopback();
+    }
+  }
+
+  async detach(taskId: string): Promise<void> {
+    const task = this.#tasks.get(taskId);
+    this.#tasks.delete(taskId);
+    if (task !== undefined && task.hostPorts.length > 0) {
+      const changes = new ElementChanges();
+      deleteHostPorts(changes, task);
+      await this.#writes.run(() => this.#writeTaskChanges(changes));
+      await this.#followLoopback();
+    }
+    await this.#links.detach(taskId);
+    if (task !== undefined) {
+      await this.#forget('a task that is gone', () =>
+        this.#conntrack.forgetAddresses([task.address]),
+      );
+    }
+  }
+
+  async retain(taskIds: ReadonlySet<string>): Promise<void> {
+    const names = new Set([...taskIds].map(taskLinkName));
+    const stale = (await this.#links.list()).filter(({ link }) => !names.has(link));
+    const changes = new ElementChanges();
+    for (const { taskId } of stale) {
+      deleteHostPorts(changes, this.#tasks.get(taskId));
+      this.#tasks.delete(taskId);
+    }
+    for (const [taskId, task] of this.#tasks) {
+      if (taskIds.has(taskId)) continue;
+      deleteHostPorts(changes, task);
+      this.#tasks.delete(taskId);
+    }
+    if (!changes.empty) await this.#writes.run(() => this.#writeTaskChanges(changes));
+    await this.#followLoopback();
+    await this.#links.remove(stale.map(({ link }) => link));
+    await this.#forget('tasks that are gone', () =>
+      this.#conntrack.forgetAddresses(
+        stale.map(({ address }) => address).filter((address) => address !== ''),
+      ),
+    );
+  }
+
+  connections(task: TaskSockets): Promise<number> {
+    return countConnections(task);
+  }
+
+  listens(task: TaskSockets): Promise<boolean> {
+    return isListening(task);
+  }
+
+  async close({ keep }: { readonly keep: boolean }): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#options.clock.clearTimeout(this.#timer);
+    await this.#states.idle();
+    await this.#writes.run(async () => {
+      await this.#options.loopback.close();
+      if (!keep) {
+        await this.#links.remove((await this.#links.list()).map(({ link }) => link));
+        await this.#options.nft.run(`add table ip ${TABLE}\ndelete table ip ${TABLE}\n`);
+        await this.#tunnel.stop();
+      }
+    });
+    this.#options.nft.close();
+  }
+
+  /** Only within the queue of states. */
+  async #apply(state: MeshState): Promise<void> {
+    if (this.#held !== undefined && state.generation < this.#held.generation) return;
+    const self = this.#self!;
+    for (const port of state.ports) {
+      if (port.endpoints.length > MAX_ENDPOINTS_PER_PORT) {
+        this.#logger.warn(
+          { port: port.publishedPort, endpoints: port.endpoints.length },
+          `more endpoints than ${MAX_ENDPOINTS_PER_PORT}: this node uses only some of them`,
+        );
+      }
+    }
+    await this.#writes.run(async () => {
+      const before = this.#held;
+      const after = nextModel(this.#wanted, state, self.index);
+      // New routes before the elements that need them, old ones away after nothing needs them.
+      await this.#tunnel.add(after.peers);
+      if (before === undefined) {
+        await this.#writeWhole(after);
+      } else {
+        const changes = modelChanges(before, after);
+        try {
+          if (!changes.empty) await this.#options.nft.run(changes.text());
+          this.#wanted = after;
+          this.#held = after;
+        } catch (error) {
+          if (!(error instanceof NftError)) throw error;
+          this.#logger.warn({ err: error }, 'the table was changed by someone; writing it anew');
+          await this.#writeWhole(after);
+        }
+      }
+      await this.#tunnel.prune(after.peers);
+      await this.#forgetRemoved(before, after);
+    });
+    await this.#followLoopback();
+  }
+
+  /** Only within `#writes`. One transaction: no packet sees a table without rules. */
+  async #writeWhole(model: Model): Promise<void> {
+    const self = this.#self!;
+    const { dataPathPort, ingressNetwork, nft } = this.#options;
+    this.#wanted = model;
+    this.#held = undefined;
+    const changes = modelChanges(EMPTY_MODEL, model);
+    for (const element of itselfElements(self.subnet)) changes.add('itself', element);
+    for (const task of this.#tasks.values()) {
+      for (const element of hostPortElements(task.address, natted(task.hostPorts))) {
+        changes.add('host_ports', element);
+      }
+    }
+    await nft.run(
+      `add table ip ${TABLE}\ndelete table ip ${TABLE}\n` +
+        skeleton({ self, ingressNetwork, dataPathPort }) +
+        changes.text(),
+    );
+    this.#listing = await nft.listSkeleton(TABLE);
+    this.#held = model;
+  }
+
+  /** Only within `#writes`. */
+  async #writeTaskChanges(changes: ElementChanges): Promise<void> {
+    try {
+      if (!changes.empty) await this.#options.nft.run(changes.text());
+    } catch (error) {
+      if (!(error instanceof NftError) || this.#held === undefined) throw error;
+      this.#logger.warn({ err: error }, 'the table was changed by someone; writing it anew');
+      await this.#writeWhole(this.#held);
+    }
+  }
+
+  /**
+   * Deletes connections that must not go on: UDP to removed endpoints, all to nodes that are gone. What
+   * an earlier process left is not known, so the first state is held against all there are.
+   */
+  async #forgetRemoved(before: Model | undefined, after: Model): Promise<void> {
+    const networks = [...after.peers.values()].map(({ subnet }) => parseNetwork(subnet));
+    const ingress = parseNetwork(this.#options.ingressNetwork);
+    const isOfGoneNode = ({ address }: Flow): boolean =>
+      contains(ingress, address) && !networks.some((network) => contains(network, address));
+    if (before === undefined) {
+      const known = new Set<string>();
+      for (const { protocol, endpoints } of after.ports.values()) {
+        for (const { address, port } of endpoints) known.add(`${protocol} ${address} ${port}`);
+      }
+      for (const { address, hostPorts } of this.#tasks.values()) {
+        for (const { protocol, targetPort } of hostPorts) {
+          known.add(`${protocol} ${address} ${targetPort}`);
+        }
+      }
+      await this.#forget('endpoints that are gone', () =>
+        this.#conntrack.forgetMatching(
+          (flow) =>
+            isOfGoneNode(flow) ||
+            (flow.protocol === 'udp' &&
+              contains(ingress, flow.address) &&
+              !known.has(`${flow.protocol} ${flow.address} ${flow.port}`)),
+        ),
+      );
+      return;
+    }
+    const flows = removedEndpoints(before, after).filter(({ protocol }) => protocol === 'udp');
+    const anyGone = [...before.peers.keys()].some((nodeId) => !after.peers.has(nodeId));
+    if (!anyGone && flows.length === 0) return;
+    await this.#forget('endpoints that are gone', async () => {
+      for (const { protocol, address, port } of flows) {
+        await this.#conntrack.forgetFlows(protocol, address, port);
+      }
+      if (anyGone) await this.#conntrack.forgetMatching(isOfGoneNode);
+    });
+  }
+
+  /** The mesh works without: UDP then follows when its entries time out, TCP when the client does. */
+  async #forget(what: string, job: () => Promise<void>): Promise<void> {
+    try {
+      await job();
+    } catch (error) {
+      this.#logger.warn({ err: error }, `can not delete the connections to ${what}`);
+    }
+  }
+
+  /**
+   * Tasks of an earlier process: address and host ports by task id; undefined when its table is not
+   * there.
+   */
+  async #readEarlier(): Promise<Map<string, LocalTask> | undefined> {
+    const { nft, run } = this.#options;
+    try {
+      await nft.listSkeleton(TABLE);
+    } catch (error) {
+      if (error instanceof NftError) return undefined;
+      throw error;
+    }
+    let listing: string;
+    try {
+      listing = await run('nft', ['-j', 'list', 'map', 'ip', TABLE, 'host_ports']);
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'can not read the host ports of an earlier process');
+      return undefined;
+    }
+    const ports = readHostPorts(listing);
+    const tasks = new Map<string, LocalTask>();
+    for (const { taskId, address } of await this.#links.list()) {
+      if (taskId !== '') tasks.set(taskId, { address, hostPorts: ports.get(address) ?? [] });
+    }
+    return tasks;
+  }
+
+  #followLoopback(): Promise<void> {
+    const ports = [...this.#wanted.ports.values()].map(({ protocol, publishedPort }) => ({
+      protocol,
+      port: publishedPort,
+    }));
+    for (const { hostPorts } of this.#tasks.values()) {
+      for (const { protocol, publishedPort } of hostPorts) {
+        ports.push({ protocol, port: publishedPort });
+      }
+    }
+    return this.#options.loopback.follow(ports);
+  }
+
+  #scheduleCheck(): void {
+    if (this.#closed) return;
+    this.#timer = this.#options.clock.setTimeout(() => {
+      this.#check()
+        .catch((error) => this.#logger.error({ err: error }, 'can not repair the table'))
+        .finally(() => this.#scheduleCheck());
+    }, this.#options.checkIntervalMs ?? DEFAULT_CHECK_INTERVAL_MS);
+  }
+
+  /** Whether someone flushed our table: chains and sets only, so its cost is constant. */
+  async #check(): Promise<void> {
+    await this.#writes.run(async () => {
+      if (this.#closed || this.#listing === '') return;
+      let listing = '';
+      try {
+        listing = await this.#options.nft.listSkeleton(TABLE);
+      } catch (error) {
+        if (!(error instanceof NftError)) throw error;
+      }
+      if (listing === this.#listing && this.#held !== undefined) return;
+      this.#logger.warn({}, 'the table was flushed or changed by someone; writing it anew');
+      await this.#writeWhole(this.#wanted);
+    });
+  }
+}
+
+function checkSelf(self: MeshPeer, ingressNetwork: string): void {
+  if (!Number.isInteger(self.index) || self.index < 1 || self.index > MAX_PEER_INDEX) {
+    throw new RangeError(`mesh: index ${self.index} is not within 1 to ${MAX_PEER_INDEX}`);
+  }
+  const network = parseNetwork(ingressNetwork);
+  if (!contains(network, firstHost(self.subnet))) {
+    throw new RangeError(`mesh: block ${self.subnet} is not part of ${ingressNetwork}`);
+  }
+}
+
+/** The kernel's map is used for these protocols. */
+function natted(ports: readonly HostPort[]): HostPort[] {
+  return ports.filter(({ protocol }) => protocol === 'tcp' || protocol === 'udp');
+}
+
+function deleteHostPorts(changes: ElementChanges, task: LocalTask | undefined): void {
+  if (task === undefined) return;
+  for (const element of hostPortElements(task.address, natted(task.hostPorts))) {
+    changes.delete('host_ports', keyOf(element));
+  }
+}
+
+/** Reads `nft -j list map`: host ports by the task's address. */
+function readHostPorts(json: string): Map<string, HostPort[]> {
+  type Concat = { concat: [string, number] };
+  const ports = new Map<string, HostPort[]>();
+  const { nftables } = JSON.parse(json) as { nftables: { map?: { elem?: [Concat, Concat][] } }[] };
+  for (const { map } of nftables) {
+    for (const [{ concat: from }, { concat: to }] of map?.elem ?? []) {
+      const port: HostPort = {
+        protocol: from[0] as HostPort['protocol'],
+        publishedPort: from[1],
+        targetPort: to[1],
+      };
+      ports.set(to[0], [...(ports.get(to[0]) ?? []), port]);
+    }
+  }
+  return ports;
+}

@@ -1,0 +1,246 @@
+/** Runs inside a network namespace of the lab and does what its parent orders over IPC. */
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createInterface, type Interface } from 'node:readline';
+import { type Logger, systemClock } from '@swarm/api';
+import { createMesh, type Mesh } from '../../src/index.js';
+import type { Answer, Destination, LoadResult, Orders } from './protocol.js';
+
+const DEFAULT_TIMEOUT_MS = 8000;
+type Handlers = {
+  [K in keyof Orders]: (
+    ...args: Parameters<Orders[K]>
+  ) => ReturnType<Orders[K]> | Promise<ReturnType<Orders[K]>>;
+};
+
+let mesh: Mesh | undefined;
+const logged: string[] = [];
+const servers: (Server | UdpSocket)[] = [];
+const connections = new Map<
+  number,
+  { socket: Socket; lines: AsyncIterator<string>; reader: Interface }
+>();
+let nextConnection = 1;
+let load:
+  | {
+      stop: boolean;
+      done: Promise<void>;
+      ok: number;
+      errors: string[];
+      byTask: Record<string, number>;
+    }
+  | undefined;
+
+const keep = (level: string) => (fields: object, message: string) => {
+  const error = (fields as { err?: Error }).err;
+  logged.push(`${level}: ${message}${error === undefined ? '' : ` (${error.message})`}`);
+};
+const logger: Logger = {
+  debug() {},
+  info() {},
+  warn: keep('warn'),
+  error: keep('error'),
+  child: () => logger,
+};
+
+async function dial(to: Destination): Promise<Socket> {
+  const socket = connect({
+    host: to.host,
+    port: to.port,
+    allowHalfOpen: true,
+    ...(to.localPort === undefined ? {} : { localPort: to.localPort }),
+  });
+  const timeoutMs = to.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`TIMEOUT after ${timeoutMs} ms`)));
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function open(to: Destination): Promise<number> {
+  const socket = await dial(to);
+  const reader = createInterface({ input: socket });
+  const id = nextConnection++;
+  connections.set(id, { socket, reader, lines: reader[Symbol.asyncIterator]() });
+  return id;
+}
+
+async function again(id: number): Promise<Answer> {
+  const { socket, lines } = connections.get(id)!;
+  const failed = new Promise<never>((_, reject) => {
+    if (socket.errored) reject(socket.errored);
+    socket.once('error', reject);
+    socket.once('close', () => reject(new Error('CLOSED')));
+  });
+  socket.write('who\n');
+  const next = await Promise.race([lines.next(), failed]);
+  if (next.done === true) throw socket.errored ?? new Error('ENDED before the answer');
+  return JSON.parse(next.value) as Answer;
+}
+
+function end(id: number): void {
+  const connection = connections.get(id);
+  connections.delete(id);
+  connection?.socket.on('error', () => {});
+  connection?.reader.close();
+  connection?.socket.destroy();
+}
+
+async function ask(to: Destination): Promise<Answer> {
+  const id = await open(to);
+  try {
+    return await again(id);
+  } finally {
+    const socket = connections.get(id)?.socket;
+    // Ended by us without TIME_WAIT on the server's side: closed like a client does.
+    socket?.end();
+    end(id);
+  }
+}
+
+const handlers: Handlers = {
+  async createMesh(options) {
+    mesh = await createMesh({ ...options, logger, clock: systemClock() });
+    return mesh.backend;
+  },
+  start: (self) => mesh!.start(self),
+  async apply(state) {
+    const before = performance.now();
+    await mesh!.apply(state);
+    return { generation: mesh!.generation, ms: performance.now() - before };
+  },
+  attach: (task) => mesh!.attach(task),
+  detach: (taskId) => mesh!.detach(taskId),
+  retain: (taskIds) => mesh!.retain(new Set(taskIds)),
+  connections: (task) => mesh!.connections(task),
+  listens: (task) => mesh!.listens(task),
+  close: (options) => mesh!.close(options),
+  logged: () => logged,
+  async serve({ name, port, host }) {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      let uploaded = 0;
+      let expected = 0;
+      let text = '';
+      socket.on('error', () => {});
+      socket.on('end', () => socket.end(`bye from ${name}\n`));
+      socket.on('data', (chunk) => {
+        if (expected > 0) {
+          uploaded += chunk.length;
+        } else {
+          text += chunk.toString('latin1');
+          for (let at = text.indexOf('\n'); at >= 0 && expected === 0; at = text.indexOf('\n')) {
+            const line = text.slice(0, at);
+            text = text.slice(at + 1);
+            if (line.startsWith('take ')) {
+              expected = Number(line.slice(5));
+              uploaded = text.length;
+            } else {
+              const address = socket.remoteAddress ?? '';
+              socket.write(`${JSON.stringify({ task: name, address, port: socket.remotePort })}\n`);
+            }
+          }
+        }
+        if (expected > 0 && uploaded >= expected) socket.end(`${uploaded}\n`);
+      });
+    });
+    server.listen(port, host ?? '0.0.0.0');
+    await once(server, 'listening');
+    const udp = createSocket('udp4');
+    udp.on('message', (_, from) =>
+      udp.send(
+        JSON.stringify({ task: name, address: from.address, port: from.port }),
+        from.port,
+        from.address,
+      ),
+    );
+    udp.bind(port, host ?? '0.0.0.0');
+    await once(udp, 'listening');
+    servers.push(server, udp);
+  },
+  unserve() {
+    for (const server of servers.splice(0)) server.close();
+  },
+  ask,
+  async askUdp(to) {
+    const socket = createSocket('udp4');
+    const timeout = AbortSignal.timeout(to.timeoutMs ?? 2000);
+    try {
+      if (to.localPort !== undefined) socket.bind(to.localPort);
+      socket.connect(to.port, to.host);
+      await once(socket, 'connect', { signal: timeout });
+      const failed = once(socket, 'error').then(([error]) => {
+        throw error;
+      });
+      socket.send('who');
+      const [data] = await Promise.race([once(socket, 'message', { signal: timeout }), failed]);
+      return JSON.parse(String(data)) as Answer;
+    } finally {
+      socket.close();
+    }
+  },
+  open,
+  again,
+  async finish(id) {
+    const { socket, lines } = connections.get(id)!;
+    socket.end();
+    return String((await lines.next()).value);
+  },
+  end,
+  async upload(to) {
+    const id = await open(to);
+    const { socket, lines } = connections.get(id)!;
+    socket.write(`take ${to.bytes}\n`);
+    socket.write(Buffer.alloc(to.bytes, 'x'));
+    const { value } = await lines.next();
+    end(id);
+    return Number(value);
+  },
+  loadStart(to) {
+    const run = {
+      stop: false,
+      done: Promise.resolve(),
+      ok: 0,
+      errors: [] as string[],
+      byTask: {} as Record<string, number>,
+    };
+    const worker = async (): Promise<void> => {
+      while (!run.stop) {
+        try {
+          const { task } = await ask(to);
+          run.ok++;
+          run.byTask[task] = (run.byTask[task] ?? 0) + 1;
+        } catch (error) {
+          run.errors.push(String((error as NodeJS.ErrnoException).code ?? error));
+        }
+      }
+    };
+    run.done = Promise.all(Array.from({ length: to.workers }, worker)).then(() => {});
+    load = run;
+  },
+  async loadStop() {
+    const run = load!;
+    run.stop = true;
+    await run.done;
+    return { ok: run.ok, errors: run.errors, byTask: run.byTask } satisfies LoadResult;
+  },
+  pid: () => process.pid,
+  rssBytes: () => process.memoryUsage.rss(),
+};
+
+process.on(
+  'message',
+  ({ id, order, args }: { id: number; order: keyof Orders; args: unknown[] }) => {
+    void (async () => {
+      try {
+        const handler = handlers[order] as (...args: unknown[]) => unknown;
+        const value = await handler(...args);
+        process.send!({ id, value });
+      } catch (error) {
+        const { message, code, stack } = error as NodeJS.ErrnoException;
+        process.send!({ id, error: { message, code, stack } });
+      }
+    })();
+  },
+);
+process.on('disconnect', () => process.exit(0));
+process.send!({ ready: true });

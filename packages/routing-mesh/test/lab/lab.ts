@@ -1,0 +1,163 @@
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Orders } from './protocol.js';
+
+const AGENT = fileURLToPath(new URL('./agent.js', import.meta.url));
+
+/** A process inside a namespace. Each order is a method; failures keep message and code. */
+export type Agent = {
+  [K in keyof Orders]: (...args: Parameters<Orders[K]>) => Promise<ReturnType<Orders[K]>>;
+} & { readonly child: ChildProcess; stop(): Promise<void> };
+
+/** A namespace of the lab. */
+export interface Host {
+  readonly netns: string;
+  readonly path: string;
+  readonly agent: Agent;
+}
+
+/**
+ * Hosts as network namespaces, joined by a bridge in a namespace of its own without uplink: no packet can
+ * leave. `close` takes everything away; so does the end of the process.
+ */
+export class Lab {
+  readonly #prefix: string;
+  readonly #namespaces = new Set<string>();
+  readonly #children = new Set<ChildProcess>();
+  readonly #onExit = (): void => this.#removeAll();
+  #links = 0;
+
+  constructor(name: string) {
+    this.#prefix = `rm${name}${process.pid}`;
+    process.on('exit', this.#onExit);
+    const netns = this.#addNamespace('switch');
+    this.sh(netns, 'sysctl -qw net.bridge.bridge-nf-call-iptables=0 || true');
+    this.sh(netns, 'ip link add br0 type bridge && ip link set br0 up');
+  }
+
+  /** A host on the bridge. */
+  async host(name: string, address: string): Promise<Host> {
+    const netns = this.#addNamespace(name);
+    const port = `p${this.#links++}`;
+    this.sh(
+      `${this.#prefix}switch`,
+      `ip link add ${port} type veth peer name eth0 netns ${netns} && ip link set ${port} master br0 up`,
+    );
+    this.sh(netns, `ip link set lo up; ip addr add ${address}/24 dev eth0; ip link set eth0 up`);
+    return { netns, path: `/run/netns/${netns}`, agent: await this.agent(netns) };
+  }
+
+  /** An empty namespace for a task, with a process inside. */
+  async task(name: string): Promise<Host> {
+    const netns = this.#addNamespace(name);
+    return { netns, path: `/run/netns/${netns}`, agent: await this.agent(netns) };
+  }
+
+  /** An empty namespace without a process. */
+  emptyNamespace(name: string): string {
+    return `/run/netns/${this.#addNamespace(name)}`;
+  }
+
+  /** Another process inside a namespace; the namespace is that of this process when none is given. */
+  async agent(netns?: string): Promise<Agent> {
+    const inside = netns === undefined ? [] : [`--net=/run/netns/${netns}`];
+    const child = fork(AGENT, [], {
+      execPath: netns === undefined ? process.execPath : 'nsenter',
+      execArgv: netns === undefined ? [] : [...inside, process.execPath],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#children.add(child);
+    child.on('exit', () => this.#children.delete(child));
+    await once(child, 'message');
+    return makeAgent(child);
+  }
+
+  /** Runs a shell line inside a namespace; throws with what it printed. */
+  sh(netns: string, line: string): string {
+    return execFileSync('nsenter', [`--net=/run/netns/${netns}`, 'sh', '-ec', line], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+
+  async close(): Promise<void> {
+    process.off('exit', this.#onExit);
+    await Promise.all(
+      [...this.#children].map(async (child) => {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      }),
+    );
+    this.#removeAll();
+  }
+
+  #addNamespace(name: string): string {
+    const netns = this.#prefix + name;
+    execFileSync('ip', ['netns', 'add', netns]);
+    this.#namespaces.add(netns);
+    return netns;
+  }
+
+  #removeAll(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
+    for (const netns of this.#namespaces) execFileSync('ip', ['netns', 'del', netns]);
+    this.#namespaces.clear();
+  }
+}
+
+function makeAgent(child: ChildProcess): Agent {
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  let nextId = 1;
+  child.on(
+    'message',
+    (message: {
+      id: number;
+      value?: unknown;
+      error?: { message: string; code?: string; stack?: string };
+    }) => {
+      const caller = waiting.get(message.id);
+      waiting.delete(message.id);
+      if (message.error === undefined) caller?.resolve(message.value);
+      else caller?.reject(Object.assign(new Error(message.error.message), message.error));
+    },
+  );
+  child.on('exit', () => {
+    for (const { reject } of waiting.values()) reject(new Error('the process inside ended'));
+  });
+  const own = {
+    child,
+    async stop(): Promise<void> {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+  return new Proxy(own as Agent, {
+    get(target, order: string) {
+      if (order in target || order === 'then') return target[order as 'child'];
+      return (...args: unknown[]) =>
+        new Promise((resolve, reject) => {
+          const id = nextId++;
+          waiting.set(id, { resolve, reject });
+          child.send({ id, order, args });
+        });
+    },
+  });
+}
+
+/** Why lab tests can not run here; undefined when they can. */
+export function labProblem(): string | undefined {
+  if (process.geteuid?.() !== 0) return 'it needs root';
+  for (const tool of ['ip', 'nft', 'nsenter', 'bridge', 'conntrack']) {
+    try {
+      execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' });
+    } catch {
+      return `the command "${tool}" is missing`;
+    }
+  }
+  return readFileSync('/proc/sys/kernel/ostype', 'utf8').trim() === 'Linux'
+    ? undefined
+    : 'no Linux';
+}

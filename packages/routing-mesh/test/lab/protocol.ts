@@ -1,0 +1,61 @@
+import type { MeshPeer, MeshState } from '@swarm/api';
+import type { MeshBackendName, TaskAttachment, TaskSockets } from '../../src/index.js';
+
+/** What a task's server answers: who it is, and whom it sees. */
+export interface Answer {
+  readonly task: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface Destination {
+  readonly host: string;
+  readonly port: number;
+  readonly localPort?: number;
+  readonly timeoutMs?: number;
+}
+
+export interface LoadResult {
+  readonly ok: number;
+  readonly errors: readonly string[];
+  readonly byTask: Readonly<Record<string, number>>;
+}
+
+/** What a process inside a namespace can be asked to do. */
+export interface Orders {
+  createMesh(options: {
+    backend: MeshBackendName;
+    checkIntervalMs?: number;
+    bindAddresses?: readonly string[];
+    udpIdleMs?: number;
+    withoutLibrary?: boolean;
+  }): string;
+  start(self: MeshPeer): void;
+  apply(state: MeshState): { generation: number; ms: number };
+  attach(task: TaskAttachment): void;
+  detach(taskId: string): void;
+  retain(taskIds: readonly string[]): void;
+  connections(task: TaskSockets): number;
+  listens(task: TaskSockets): boolean;
+  close(options: { keep: boolean }): void;
+  /** Warnings and errors logged so far. */
+  logged(): string[];
+  /** Serves TCP and UDP on a port under a name. */
+  serve(options: { name: string; port: number; host?: string }): void;
+  /** Stops taking connections; those there are go on. */
+  unserve(): void;
+  /** One connection, one question, one answer. */
+  ask(to: Destination): Answer;
+  askUdp(to: Destination): Answer;
+  /** Opens a connection that stays; `again` asks on it. */
+  open(to: Destination): number;
+  again(id: number): Answer;
+  /** Ends our half, then reads the answer to a last question. */
+  finish(id: number): string;
+  end(id: number): void;
+  upload(to: Destination & { bytes: number }): number;
+  loadStart(to: Destination & { workers: number }): void;
+  loadStop(): LoadResult;
+  pid(): number;
+  rssBytes(): number;
+}
