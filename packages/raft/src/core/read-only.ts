@@ -52,7 +52,7 @@ export class ReadOnly {
   }
 
   ack(id: MemberId, round: number): void {
-    if (round > (this.acked.get(id) ?? 0)) this.acked.set(id, round);
+    if (round <= this.round && round > (this.acked.get(id) ?? 0)) this.acked.set(id, round);
   }
 
   /** Reads that may go on, with the index each must have applied. Uses the configuration of now. */

@@ -117,6 +117,7 @@ export class RaftNode {
   /** The state machine has applied up to here; may be ahead of the core, see recovery.ts. */
   private stateIndex: Index;
   private restoring = false;
+  private replayed = false;
   private compaction: Promise<void> | undefined;
   private compactedAt: Index;
   /** Peers to forget at a tick: who was removed should still hear of it. */
@@ -214,9 +215,6 @@ export class RaftNode {
       snapshotSent: (id, ok) => this.snapshots.finished(id, ok),
       receiveSnapshot: (message, chunks) => this.receiveSnapshot(message, chunks),
     });
-    // Alone, there is nobody to wait for.
-    const { voters } = this.core.conf;
-    if (voters.length === 1 && voters[0] === this.options.id) this.core.campaign();
     this.armTimer();
     this.wake();
   }
@@ -521,11 +519,23 @@ export class RaftNode {
       this.takeQueued();
       this.reads.ask(this.ticks, (context) => this.core.readIndex(context));
       this.work();
+      if (!this.replayed) this.afterReplay();
       this.conditions.run(this.options.clock.now());
       if (this.core.hasReady) this.wake();
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /** What was committed before the start is applied, the membership with it. */
+  private afterReplay(): void {
+    const { core } = this;
+    if (core.appliedIndex < core.commitIndex) return;
+    this.replayed = true;
+    const { voters, votersOutgoing } = core.conf;
+    const alone = voters.length === 1 && votersOutgoing.length === 0;
+    // Alone, there is nobody to wait for.
+    if (alone && voters[0] === this.options.id) core.campaign();
   }
 
   private takeWritten(): void {

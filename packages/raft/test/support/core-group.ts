@@ -1,6 +1,6 @@
 import { type ConfChange, ConfChangeError, decodeConfChange } from '../../src/core/conf-change.js';
 import { DEFAULT_CONFIG, type RaftConfig } from '../../src/core/config.js';
-import { type Message, MessageType } from '../../src/core/message.js';
+import type { Message, MessageType } from '../../src/core/message.js';
 import { makeMessage, type MessageFields, type ReadState } from '../../src/core/raft.js';
 import { type AppendWork, RaftCore } from '../../src/core/raw-node.js';
 import {
@@ -149,19 +149,11 @@ export class CoreGroup {
   }
 
   elect(id: MemberId): RaftCore {
-    // Members that hear a leader refuse votes: their leases must run out first.
     const member = this.get(id);
     member.campaign();
     this.settle();
     if (member.role !== 'leader') throw new Error(`${id} was not elected`);
     return member;
-  }
-
-  /** Lets leases of everybody but `id` run out. */
-  expireLeases(): void {
-    for (const member of this.cores.values()) for (let i = 0; i < 9; i++) member.tick();
-    this.work();
-    this.queue = [];
   }
 
   isolate(...ids: MemberId[]): void {

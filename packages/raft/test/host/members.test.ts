@@ -1,0 +1,182 @@
+import test from 'ava';
+import {
+  MemberNotFoundError,
+  MemberRemovedError,
+  NotLeaderError,
+  RemovalLosesQuorumError,
+} from '../../src/host/errors.js';
+import { Cluster, memberInfo } from '../support/cluster.js';
+
+/** A cluster of one that grew to `size`. */
+async function grown(size: number): Promise<Cluster> {
+  const cluster = await Cluster.found(1);
+  for (let id = 2; id <= size; id++) {
+    const leader = await cluster.waitLeader();
+    await cluster.start(id, { seeds: [memberInfo(leader.id)] });
+    await cluster.finish(leader.node!.addMember(memberInfo(id)));
+  }
+  return cluster;
+}
+
+test('a single member leads at once', async (t) => {
+  const cluster = await Cluster.found(1);
+  t.true(cluster.clock.now() < 100);
+  await cluster.propose('a');
+  t.true(cluster.clock.now() < 100);
+  await cluster.stop();
+});
+
+test('members join one by one, as learners first, and all know all addresses', async (t) => {
+  const cluster = await Cluster.found(1);
+  const leader = await cluster.waitLeader();
+  for (let i = 0; i < 20; i++) await cluster.propose(`p${i}`);
+  const roles: string[] = [];
+  leader.node!.onMembers((members) => roles.push(members.map(({ role }) => role).join(' ')));
+  await cluster.start(2);
+  await cluster.finish(leader.node!.addMember(memberInfo(2)));
+  t.deepEqual(roles, ['voter learner', 'voter voter']);
+  await cluster.waitItems(Array.from({ length: 20 }, (_, i) => `p${i}`));
+  t.deepEqual(
+    cluster
+      .node(2)
+      .status()
+      .members.map(({ info }) => info),
+    [memberInfo(1), memberInfo(2)],
+  );
+  await cluster.finish(leader.node!.addMember(memberInfo(2)));
+  t.is(roles.length, 2, 'adding it again changes nothing');
+  await cluster.stop();
+});
+
+test('a member that never answers stays a learner and costs no quorum', async (t) => {
+  const cluster = await grown(1);
+  const leader = await cluster.waitLeader();
+  await t.throwsAsync(cluster.finish(leader.node!.addMember(memberInfo(2))), {
+    code: 'RAFT_TIMEOUT',
+  });
+  t.is(leader.node!.status().members[1]!.role, 'learner');
+  await cluster.propose('a');
+  await cluster.stop();
+});
+
+test('membership survives restarts, also of members whose state is ahead of the log', async (t) => {
+  const cluster = await grown(3);
+  await cluster.propose('a');
+  await cluster.waitItems(['a']);
+  for (const { state } of cluster.hosts.values()) await state.flush();
+  for (const id of [1, 2, 3]) await cluster.kill(id);
+  for (const id of [1, 2, 3]) await cluster.start(id);
+  const leader = await cluster.waitLeader();
+  t.deepEqual(
+    leader.node!.status().members.map(({ role }) => role),
+    ['voter', 'voter', 'voter'],
+  );
+  await cluster.propose('b');
+  await cluster.waitItems(['a', 'b']);
+  await cluster.stop();
+});
+
+test('a removed member is forgotten as a peer and its id never comes back', async (t) => {
+  const cluster = await grown(3);
+  const leader = await cluster.waitLeader();
+  await cluster.finish(leader.node!.removeMember(3));
+  await cluster.finish(leader.node!.removeMember(3));
+  await cluster.clock.advance(2000);
+  t.deepEqual(
+    leader.transport.members.map(({ id }) => id),
+    [2],
+  );
+  t.deepEqual(leader.node!.status().removed, [3]);
+  await t.throwsAsync(cluster.finish(leader.node!.addMember(memberInfo(3))), {
+    instanceOf: MemberRemovedError,
+  });
+  await t.throwsAsync(cluster.finish(leader.node!.removeMember(9)), {
+    instanceOf: MemberNotFoundError,
+  });
+  await cluster.stop();
+});
+
+test('a removal that would leave no reachable majority is refused', async (t) => {
+  const cluster = await grown(3);
+  const leader = await cluster.waitLeader();
+  const [away, other] = [1, 2, 3].filter((id) => id !== leader.id);
+  await cluster.kill(away!);
+  await cluster.clock.advance(1500);
+  await t.throwsAsync(cluster.finish(leader.node!.removeMember(other!)), {
+    instanceOf: RemovalLosesQuorumError,
+  });
+  await cluster.finish(leader.node!.removeMember(away!));
+  t.is(leader.node!.status().members.length, 2);
+  await cluster.stop();
+});
+
+test('the last member cannot be removed', async (t) => {
+  const cluster = await grown(1);
+  await cluster.waitLeader();
+  await t.throwsAsync(cluster.finish(cluster.node(1).removeMember(1)), {
+    instanceOf: RemovalLosesQuorumError,
+  });
+  await cluster.stop();
+});
+
+test('a leader asked to remove itself hands over first', async (t) => {
+  const cluster = await grown(3);
+  const leader = await cluster.waitLeader();
+  const error = await t.throwsAsync(cluster.finish(leader.node!.removeMember(leader.id)), {
+    instanceOf: NotLeaderError,
+  });
+  const next = await cluster.waitLeader(leader.id);
+  t.is(error.leader?.id, next.id);
+  await cluster.finish(next.node!.removeMember(leader.id));
+  await cluster.kill(leader.id);
+  await cluster.propose('a');
+  await cluster.stop();
+});
+
+test('a member may change its address and keeps its role', async (t) => {
+  const cluster = await grown(2);
+  const leader = await cluster.waitLeader();
+  const moved = { ...memberInfo(2), address: '198.18.9.9:2377' };
+  await cluster.finish(leader.node!.updateMember(moved));
+  t.like(leader.node!.status().members[1], { info: moved, role: 'voter' });
+  await cluster.stop();
+});
+
+test('changes asked for together are made one after the other', async (t) => {
+  const cluster = await grown(1);
+  const leader = await cluster.waitLeader();
+  for (const id of [2, 3, 4]) await cluster.start(id);
+  await cluster.finish(Promise.all([2, 3, 4].map((id) => leader.node!.addMember(memberInfo(id)))));
+  t.is(leader.node!.status().members.filter(({ role }) => role === 'voter').length, 4);
+  await cluster.stop();
+});
+
+test('a closing leader hands over, so that the others need no election timeout', async (t) => {
+  const cluster = await grown(3);
+  const leader = await cluster.waitLeader();
+  const before = cluster.clock.now();
+  const node = leader.node!;
+  await cluster.finish(node.close());
+  leader.node = undefined;
+  await cluster.waitLeader(leader.id);
+  t.true(cluster.clock.now() - before < 500);
+  await cluster.stop();
+});
+
+test('leadership is announced only with the whole log applied, and its end too', async (t) => {
+  const cluster = await Cluster.found(3);
+  for (let i = 0; i < 10; i++) await cluster.propose(`p${i}`);
+  const old = await cluster.waitLeader();
+  const others = [...cluster.hosts.values()].filter(({ id }) => id !== old.id);
+  const seen: number[] = [];
+  for (const { node, state } of others) {
+    node!.onLeadership(({ isLeader }) => {
+      if (isLeader) seen.push(state.items.length);
+    });
+  }
+  await cluster.finish(old.node!.transferLeadership());
+  await cluster.waitLeader(old.id);
+  t.deepEqual(seen, [10]);
+  t.false(old.announced.at(-1)!.isLeader);
+  await cluster.stop();
+});

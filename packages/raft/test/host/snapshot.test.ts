@@ -1,0 +1,123 @@
+import test from 'ava';
+import { Cluster, memberInfo } from '../support/cluster.js';
+
+const LIMITS = { snapshotInterval: 20, trailingEntries: 5 };
+
+function texts(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `p${i}`);
+}
+
+async function fill(cluster: Cluster, items: readonly string[]): Promise<void> {
+  for (const text of items) await cluster.propose(text);
+}
+
+test('the log is compacted behind what is applied, less a tail', async (t) => {
+  const cluster = await Cluster.found(1, 1, LIMITS);
+  await fill(cluster, texts(100));
+  const { firstIndex, lastIndex } = cluster.node(1).status();
+  t.true(firstIndex > 50);
+  t.true(lastIndex - firstIndex < 2 * LIMITS.snapshotInterval + LIMITS.trailingEntries);
+  t.is(cluster.host(1).disk.snapshot.index, firstIndex - 1);
+  t.deepEqual(cluster.host(1).disk.snapshot.members, [memberInfo(1)]);
+  await cluster.kill(1);
+  await cluster.start(1);
+  await cluster.waitItems(texts(100));
+  await cluster.stop();
+});
+
+test('a member that lags behind the compacted log gets a snapshot and goes on from it', async (t) => {
+  const cluster = await Cluster.found(3, 1, LIMITS);
+  const leader = await cluster.waitLeader();
+  const away = [1, 2, 3].find((id) => id !== leader.id)!;
+  await cluster.kill(away);
+  await fill(cluster, texts(60));
+  await cluster.start(away);
+  await cluster.waitItems(texts(60));
+  t.is(cluster.host(away).state.restored, 1);
+  await cluster.propose('after');
+  await cluster.waitItems([...texts(60), 'after']);
+  t.is(leader.state.openViews, 0);
+  await cluster.stop();
+});
+
+test('a member that joins late gets the membership with the snapshot', async (t) => {
+  const cluster = await Cluster.found(1, 1, LIMITS);
+  await fill(cluster, texts(60));
+  await cluster.start(2);
+  await cluster.finish(cluster.node(1).addMember(memberInfo(2)));
+  await cluster.waitItems(texts(60));
+  t.is(cluster.host(2).state.restored, 1);
+  t.deepEqual(
+    cluster
+      .node(2)
+      .status()
+      .members.map(({ info }) => info),
+    [memberInfo(1), memberInfo(2)],
+  );
+  await cluster.kill(2);
+  await cluster.start(2);
+  await cluster.propose('after');
+  await cluster.waitItems([...texts(60), 'after']);
+  await cluster.stop();
+});
+
+test('a crash after the state was taken over and before the log knows loses nothing', async (t) => {
+  const cluster = await Cluster.found(3, 1, LIMITS);
+  const leader = await cluster.waitLeader();
+  const away = [1, 2, 3].find((id) => id !== leader.id)!;
+  await cluster.kill(away);
+  await fill(cluster, texts(60));
+  await cluster.start(away);
+  const { state, disk } = cluster.host(away);
+  disk.stalled = true;
+  await cluster.clock.until(() => state.restored === 1, 'the state is taken over');
+  await cluster.kill(away);
+  t.is(disk.snapshot.index, 0);
+  t.true(cluster.host(away).saved.index > 60);
+  disk.stalled = false;
+  await cluster.start(away);
+  await cluster.propose('after');
+  await cluster.waitItems([...texts(60), 'after']);
+  await cluster.stop();
+});
+
+test('a snapshot whose stream breaks is sent again, and every view is released', async (t) => {
+  const cluster = await Cluster.found(3, 1, LIMITS);
+  const leader = await cluster.waitLeader();
+  const away = [1, 2, 3].find((id) => id !== leader.id)!;
+  await cluster.kill(away);
+  await fill(cluster, texts(60));
+  const view = leader.state.view.bind(leader.state);
+  let breaks = 2;
+  leader.state.view = async () => {
+    const whole = await view();
+    if (breaks-- <= 0) return whole;
+    return {
+      ...whole,
+      chunks: async function* () {
+        yield new Uint8Array([91]);
+        throw new Error('connection lost');
+      },
+    };
+  };
+  await cluster.start(away);
+  await cluster.waitItems(texts(60));
+  t.is(cluster.host(away).fatal, undefined);
+  t.is(leader.state.openViews, 0);
+  await cluster.stop();
+});
+
+test('a crash with an older state replays the log from there', async (t) => {
+  const cluster = await Cluster.found(3, 1, { snapshotInterval: 1000 });
+  await fill(cluster, texts(10));
+  await cluster.waitItems(texts(10));
+  const { state } = cluster.host(2);
+  await state.flush();
+  await cluster.propose('p10');
+  await cluster.waitItems(texts(11));
+  await cluster.kill(2);
+  t.is(cluster.host(2).saved.items.length, 10);
+  await cluster.start(2);
+  await cluster.waitItems(texts(11));
+  await cluster.stop();
+});
