@@ -1,4 +1,4 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { Cluster } from './lab/cluster.js';
 import { labProblem } from './lab/lab.js';
 
@@ -29,9 +29,374 @@ if (problem === undefined) {
       }
     },
   );
+
+  test.serial('a client may use one source port towards two nodes, and ends at the same task', async (t) => {
+    const task = await cluster.task(3);
+    await cluster.publish(8081, [task]);
+    const { agent } = cluster.client;
+    const first = await agent.open({ host: '198.18.0.1', port: 8081, localPort: 45678 });
+    const second = await agent.open({ host: '198.18.0.2', port: 8081, localPort: 45678 });
+    const third = await agent.open({ host: '198.18.0.3', port: 8081, localPort: 45678 });
+    const answers = [await agent.again(first), await agent.again(second), await agent.again(third)];
+    t.deepEqual(
+      answers.map(({ address }) => address),
+      ['198.18.0.100', '198.18.0.100', '198.18.0.100'],
+    );
+    t.is(new Set(answers.map(({ port }) => port)).size, 3, 'the task tells them apart');
+    for (const id of [first, second, third]) await agent.end(id);
+  });
+
+  test.serial('nodes reach every published port at their own, each other\'s and the loopback address', async (t) => {
+    const tasks = [await cluster.task(1), await cluster.task(2)];
+    for (const task of tasks) {
+      await cluster.publish(8082, [task]);
+      for (const node of cluster.nodes) {
+        for (const host of ['127.0.0.1', '::1', '198.18.0.1', '198.18.0.2', '198.18.0.3']) {
+          const answer = await node.agent.ask({ host, port: 8082 });
+          t.is(answer.task, task.taskId, `${node.peer.nodeId} to ${host}`);
+        }
+      }
+    }
+  });
+
+  test.serial('a task reaches published ports, also when the endpoint is itself', async (t) => {
+    const tasks = [await cluster.task(1), await cluster.task(2)];
+    for (const endpoint of tasks) {
+      await cluster.publish(8083, [endpoint]);
+      for (const task of tasks) {
+        for (const { peer } of cluster.nodes) {
+          const answer = await task.agent.ask({ host: peer.address, port: 8083 });
+          t.is(answer.task, endpoint.taskId, `${task.address} to ${peer.address}`);
+        }
+      }
+    }
+  });
+
+  test.serial('a removed endpoint keeps its connections and never gets a new one', async (t) => {
+    const [old, next] = [await cluster.task(1), await cluster.task(2)];
+    await cluster.publish(8084, [old]);
+    const { agent } = cluster.client;
+    const open = [];
+    for (const { peer } of cluster.nodes) {
+      open.push(await agent.open({ host: peer.address, port: 8084 }));
+    }
+    for (const id of open) await agent.again(id);
+    const pid = await old.agent.pid();
+    const sockets = {
+      taskId: old.taskId,
+      pid,
+      address: old.address,
+      ports: [{ protocol: 'tcp' as const, port: 80 }],
+    };
+    t.is(await old.node.agent.connections(sockets), 3);
+    t.true(await old.node.agent.listens(sockets));
+    await cluster.publish(8084, [next]);
+    for (const id of open) t.is((await agent.again(id)).task, old.taskId);
+    for (let i = 0; i < 20; i++) {
+      const { address: host } = cluster.nodes[i % 3]!.peer;
+      t.is((await agent.ask({ host, port: 8084 })).task, next.taskId);
+    }
+    for (const id of open) await agent.end(id);
+    await until(t, async () => (await old.node.agent.connections(sockets)) === 0);
+    await old.agent.unserve();
+    t.false(await old.node.agent.listens(sockets));
+  });
+
+  test.serial('connections spread evenly over the endpoints', async (t) => {
+    const tasks = [await cluster.task(1), await cluster.task(2), await cluster.task(3)];
+    await cluster.publish(8085, tasks);
+    const seen = new Map<string, number>();
+    const rounds = 240;
+    for (let i = 0; i < rounds; i++) {
+      const { task } = await cluster.client.agent.ask({ host: '198.18.0.1', port: 8085 });
+      seen.set(task, (seen.get(task) ?? 0) + 1);
+    }
+    const expected = rounds / tasks.length;
+    const chiSquare = tasks
+      .map(({ taskId }) => ((seen.get(taskId) ?? 0) - expected) ** 2 / expected)
+      .reduce((a, b) => a + b);
+    // Two degrees of freedom: an even spread exceeds 13.8 once in a thousand runs.
+    t.true(chiSquare < 13.8, `chi square ${chiSquare}`);
+  });
+
+  test.serial('a client never notices an endpoint that refuses while another is there', async (t) => {
+    const [good, refusing] = [await cluster.task(1), await cluster.task(2)];
+    await refusing.agent.unserve();
+    await cluster.publish(8086, [good, refusing]);
+    for (let i = 0; i < 30; i++) {
+      const answer = await cluster.client.agent.ask({ host: '198.18.0.3', port: 8086 });
+      t.is(answer.task, good.taskId);
+    }
+    for (const node of cluster.nodes) {
+      t.is((await node.agent.ask({ host: node.peer.address, port: 8086 })).task, good.taskId);
+    }
+  });
+
+  test.serial('the only endpoint refuses: so does the mesh, at once', async (t) => {
+    const task = await cluster.task(2);
+    await task.agent.unserve();
+    await cluster.publish(8087, [task]);
+    for (const { peer } of cluster.nodes) {
+      await refusedAtOnce(t, peer.address, 8087);
+    }
+  });
+
+  test.serial('all endpoints refuse: the client hears of it after its third attempt', async (t) => {
+    const tasks = [await cluster.task(1), await cluster.task(2)];
+    for (const task of tasks) await task.agent.unserve();
+    await cluster.publish(8088, tasks);
+    const error = await t.throwsAsync(
+      cluster.client.agent.ask({ host: '198.18.0.1', port: 8088, timeoutMs: 15_000 }),
+    );
+    t.is((error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
+  });
+
+  test.serial('an endpoint that is silent costs a second, not the connection', async (t) => {
+    const [good, silent] = [await cluster.task(1), await cluster.task(2)];
+    // The link goes, the mesh is not told: the kernel drops what is sent to the address.
+    cluster.lab.sh(silent.netns, 'ip link del eth0');
+    await cluster.publish(8089, [good, silent]);
+    const results = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        cluster.client.agent.ask({ host: '198.18.0.3', port: 8089, timeoutMs: 30_000 }),
+      ),
+    );
+    for (const { task } of results) t.is(task, good.taskId);
+  });
+
+  test.serial('a port without endpoints refuses at once, TCP and UDP', async (t) => {
+    await cluster.publish(8090, []);
+    await cluster.publish(8090, [], 'udp');
+    for (const { peer } of cluster.nodes) {
+      await refusedAtOnce(t, peer.address, 8090);
+      const error = await t.throwsAsync(
+        cluster.client.agent.askUdp({ host: peer.address, port: 8090 }),
+      );
+      t.is((error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
+    }
+  });
+
+  test.serial('UDP keeps the address of the client and moves when its endpoint goes', async (t) => {
+    const [old, next] = [await cluster.task(2), await cluster.task(3)];
+    await cluster.publish(8091, [old], 'udp');
+    const { agent } = cluster.client;
+    for (const { peer } of cluster.nodes) {
+      t.deepEqual(await agent.askUdp({ host: peer.address, port: 8091, localPort: 5000 }), {
+        task: old.taskId,
+        address: '198.18.0.100',
+        // Of one client's flows by three nodes all but one get another port.
+        port: (await agent.askUdp({ host: peer.address, port: 8091, localPort: 5000 })).port,
+      });
+    }
+    await cluster.publish(8091, [next], 'udp');
+    for (const { peer } of cluster.nodes) {
+      const answer = await agent.askUdp({ host: peer.address, port: 8091, localPort: 5000 });
+      t.like(answer, { task: next.taskId, address: '198.18.0.100' });
+    }
+    t.is((await cluster.nodes[0]!.agent.askUdp({ host: '127.0.0.1', port: 8091 })).task, next.taskId);
+  });
+
+  test.serial('64 KiB go through the tunnel', async (t) => {
+    const task = await cluster.task(2);
+    await cluster.publish(8092, [task]);
+    for (const from of [cluster.client, cluster.nodes[0]!]) {
+      const bytes = await from.agent.upload({ host: '198.18.0.1', port: 8092, bytes: 65_536 });
+      t.is(bytes, 65_536);
+    }
+  });
+
+  test.serial('a port published on the host leads to its task on that node only', async (t) => {
+    const hostPorts = [
+      { protocol: 'tcp' as const, publishedPort: 9000, targetPort: 80 },
+      { protocol: 'udp' as const, publishedPort: 9000, targetPort: 80 },
+    ];
+    const task = await cluster.task(2, hostPorts);
+    const { agent } = cluster.client;
+    const expected = { task: task.taskId, address: '198.18.0.100' };
+    t.like(await agent.ask({ host: '198.18.0.2', port: 9000 }), expected);
+    t.like(await agent.askUdp({ host: '198.18.0.2', port: 9000 }), expected);
+    t.is((await task.node.agent.ask({ host: '127.0.0.1', port: 9000 })).task, task.taskId);
+    t.is((await task.agent.ask({ host: '198.18.0.2', port: 9000 })).task, task.taskId);
+    await refusedAtOnce(t, '198.18.0.1', 9000);
+    await task.node.agent.detach(task.taskId);
+    await refusedAtOnce(t, '198.18.0.2', 9000);
+  });
+
+  test.serial('a task is reached at no port but the published ones', async (t) => {
+    const [task, other] = [await cluster.task(1), await cluster.task(1)];
+    cluster.lab.sh(cluster.client.netns, 'ip route replace 10.240.1.0/24 via 198.18.0.1');
+    const timeoutMs = 700;
+    for (const { agent } of [cluster.client, other]) {
+      const error = await t.throwsAsync(agent.ask({ host: task.address, port: 80, timeoutMs }));
+      t.regex(error!.message, /TIMEOUT/);
+    }
+    const { task: name } = await task.node.agent.ask({ host: task.address, port: 80 });
+    t.is(name, task.taskId, 'its own node may look whether it is well');
+    cluster.lab.sh(cluster.client.netns, 'ip route del 10.240.1.0/24');
+  });
+
+  test.serial('clients of a node that is gone get a reset', async (t) => {
+    const task = await cluster.task(3);
+    await cluster.publish(8093, [task]);
+    const { agent } = cluster.client;
+    const id = await agent.open({ host: '198.18.0.1', port: 8093, timeoutMs: 20_000 });
+    await agent.again(id);
+    cluster.lab.sh(cluster.nodes[2]!.netns, 'ip link set eth0 down');
+    try {
+      await cluster.apply((state) => ({ ...state, peers: state.peers.slice(0, 2) }));
+      const error = await t.throwsAsync(agent.again(id));
+      t.is((error as NodeJS.ErrnoException).code, 'ECONNRESET');
+      await refusedAtOnce(t, '198.18.0.1', 8093);
+      t.is(cluster.lab.sh(cluster.nodes[0]!.netns, 'ip route show 10.240.3.0/24'), '');
+    } finally {
+      cluster.lab.sh(cluster.nodes[2]!.netns, 'ip link set eth0 up');
+      await cluster.apply();
+    }
+    t.is((await agent.ask({ host: '198.18.0.1', port: 8093 })).task, task.taskId, 'it is back');
+  });
+
+  test.serial('rolling three endpoints under load fails no request', async (t) => {
+    let tasks = [await cluster.task(1), await cluster.task(2), await cluster.task(3)];
+    await cluster.publish(8094, tasks);
+    const { agent } = cluster.client;
+    await agent.loadStart({ host: '198.18.0.1', port: 8094, workers: 4 });
+    for (const old of tasks) {
+      const next = await cluster.task(old.node.peer.index);
+      tasks = [...tasks.filter((task) => task !== old), next];
+      await cluster.publish(8094, tasks);
+      const sockets = {
+        taskId: old.taskId,
+        pid: await old.agent.pid(),
+        address: old.address,
+        ports: [{ protocol: 'tcp' as const, port: 80 }],
+      };
+      await until(t, async () => (await old.node.agent.connections(sockets)) === 0);
+      await old.agent.stop();
+      await old.node.agent.detach(old.taskId);
+    }
+    const result = await agent.loadStop();
+    t.log(`${result.ok} requests`);
+    t.deepEqual(result.errors, []);
+    t.true(result.ok > 50);
+  });
+
+  test.serial('a table that someone flushes is written anew, and foreign tables stay', async (t) => {
+    const task = await cluster.task(2);
+    await cluster.publish(8095, [task]);
+    const { netns } = cluster.nodes[0]!;
+    cluster.lab.sh(netns, "nft 'table ip foreign { chain c { tcp dport 1 accept; }; }'");
+    const foreign = cluster.lab.sh(netns, 'nft list table ip foreign');
+    const ask = () => cluster.client.agent.ask({ host: '198.18.0.1', port: 8095 });
+    for (const damage of ['flush table ip swarm_mesh', 'delete table ip swarm_mesh']) {
+      cluster.lab.sh(netns, `nft '${damage}'`);
+      await until(t, () => ask().then(({ task: name }) => name === task.taskId, () => false));
+      cluster.lab.sh(netns, `nft '${damage}'`);
+      await cluster.publish(8095, [task]);
+      await until(t, () => ask().then(({ task: name }) => name === task.taskId, () => false));
+    }
+    t.is(cluster.lab.sh(netns, 'nft list table ip foreign'), foreign);
+    cluster.lab.sh(netns, 'nft delete table ip foreign');
+  });
+
+  test.serial('a port that a program has taken is reported, and the rest works', async (t) => {
+    const task = await cluster.task(2);
+    const node = cluster.nodes[0]!;
+    const squatter = await cluster.lab.agent(node.netns);
+    await squatter.serve({ name: 'squatter', port: 8096 });
+    await cluster.publish(8096, [task]);
+    t.is((await cluster.client.agent.ask({ host: '198.18.0.1', port: 8096 })).task, task.taskId);
+    const logged = await node.agent.logged();
+    t.true(logged.some((line) => /port tcp\/8096 .* taken by a program/.test(line)), logged.join());
+    await squatter.stop();
+    await cluster.publish(8096, [task]);
+    t.is((await node.agent.ask({ host: '127.0.0.1', port: 8096 })).task, task.taskId);
+  });
+
+  test.serial('a restarted daemon takes over, and no connection notices', async (t) => {
+    const hostPorts = [{ protocol: 'tcp' as const, publishedPort: 9001, targetPort: 80 }];
+    const [kept, gone] = [await cluster.task(1, hostPorts), await cluster.task(1)];
+    const remote = await cluster.task(2);
+    await cluster.publish(8097, [kept, remote]);
+    const { agent } = cluster.client;
+    const open = [];
+    for (let i = 0; i < 8; i++) {
+      open.push(await agent.open({ host: '198.18.0.1', port: 8097 }));
+      open.push(await agent.open({ host: '198.18.0.2', port: 8097 }));
+    }
+    for (const id of open) await agent.again(id);
+    await agent.loadStart({ host: '198.18.0.1', port: 8097, workers: 2 });
+
+    const node = cluster.nodes[0]!;
+    await node.agent.close({ keep: true });
+    await node.agent.stop();
+    const successor = await cluster.lab.agent(node.netns);
+    Object.assign(node, { agent: successor });
+    await successor.createMesh({ backend: 'nftables', checkIntervalMs: 200 });
+    await successor.start(node.peer);
+    await successor.retain([kept.taskId]);
+    await cluster.publish(8097, [kept, remote]);
+
+    const load = await agent.loadStop();
+    t.deepEqual(load.errors, []);
+    for (const id of open) await agent.again(id);
+    for (const id of open) await agent.end(id);
+    t.is((await agent.ask({ host: '198.18.0.1', port: 9001 })).task, kept.taskId);
+    t.is((await successor.ask({ host: '127.0.0.1', port: 9001 })).task, kept.taskId);
+    const links = cluster.lab.sh(node.netns, 'ip -o link show type veth');
+    t.regex(links, new RegExp(kept.taskId.slice(0, 12)));
+    t.notRegex(links, new RegExp(gone.taskId.slice(0, 12)));
+    await successor.detach(kept.taskId);
+    await refusedAtOnce(t, '198.18.0.1', 9001);
+  });
+
+  test.serial('nothing is left after close', async (t) => {
+    const lab = cluster.lab;
+    const host = await lab.host('last', '198.18.0.4');
+    const empty = lab.sh(host.netns, REMAINS);
+    await host.agent.createMesh({ backend: 'nftables' });
+    const peer = { nodeId: 'node4', index: 4, address: '198.18.0.4', subnet: '10.240.4.0/24' };
+    await host.agent.start(peer);
+    await host.agent.attach({
+      taskId: 'lasttask00000',
+      address: '10.240.4.2',
+      netns: lab.emptyNamespace('lasttask'),
+    });
+    await host.agent.apply({
+      ...cluster.state(),
+      peers: [...cluster.nodes.map((node) => node.peer), peer],
+      ports: [{ protocol: 'tcp', publishedPort: 8098, serviceId: 's', endpoints: [] }],
+    });
+    t.not(lab.sh(host.netns, REMAINS), empty);
+    await host.agent.close({ keep: false });
+    t.is(lab.sh(host.netns, REMAINS), empty);
+  });
 } else {
   test(`SKIPPED, the nftables mesh is not tested: ${problem}`, (t) => {
     t.log(problem);
     t.pass();
   });
+}
+
+/** Everything of the mesh that a host can be left with. */
+const REMAINS =
+  'ip -o link show | cut -d: -f2; ip rule; ip route show table all; nft list tables; ss -Hltun';
+
+async function refusedAtOnce(t: ExecutionContext, host: string, port: number): Promise<void> {
+  const before = performance.now();
+  const error = await t.throwsAsync(cluster.client.agent.ask({ host, port }));
+  t.is((error as NodeJS.ErrnoException).code, 'ECONNREFUSED', `${host}:${port}: ${error?.message}`);
+  // A client tries again after a second: less than that is the first attempt.
+  t.true(performance.now() - before < 900);
+}
+
+/** Waits for a condition, at most 10 s. */
+async function until(t: ExecutionContext, condition: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!(await condition())) {
+    if (performance.now() > deadline) {
+      t.fail('the condition did not become true within 10 s');
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }

@@ -33,7 +33,7 @@ export const runCommand: RunCommand = (program, args, input) =>
     const name = [program, ...args].join(' ');
     const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, PATH: `${SYSTEM_PATH}:${process.env['PATH'] ?? ''}` },
+      env: { ...process.env, PATH: `${SYSTEM_PATH}:${process.env.PATH ?? ''}` },
     });
     const out: Buffer[] = [];
     let size = 0;
