@@ -19,23 +19,47 @@ interface Segment {
   readonly timeMs: number;
 }
 
+/** Ends a reader that waits for lines. */
+interface Stop {
+  stopped: boolean;
+  wake: () => void;
+}
+
 /** Reads a task's log: the lines of both streams in the order of their times. */
-export async function* readLog(
+export function readLog(log: TaskLog, taskId: string, options: LogOptions): AsyncIterable<LogLine> {
+  return {
+    [Symbol.asyncIterator]() {
+      const stop: Stop = { stopped: false, wake: () => {} };
+      const lines = generate(log, taskId, options, stop);
+      return {
+        next: () => lines.next(),
+        return: () => {
+          // A generator's own return waits for the next line, which may never come.
+          stop.stopped = true;
+          stop.wake();
+          return lines.return();
+        },
+      };
+    },
+  };
+}
+
+async function* generate(
   log: TaskLog,
   taskId: string,
   options: LogOptions,
+  stop: Stop,
 ): AsyncGenerator<LogLine, void, undefined> {
   log.sample();
   const live: LogRecord[] = [];
   let ended = false;
-  let wake = (): void => {};
   const unlisten = log.listen((record) => {
     if (record === 'end') ended = true;
     else {
       if (live.length >= FOLLOW_LIMIT) live.shift();
       live.push(record);
     }
-    wake();
+    stop.wake();
   });
   const reader = new LogReader(log, taskId);
   try {
@@ -56,7 +80,7 @@ export async function* readLog(
         else yield line;
       }
     }
-    while (options.follow) {
+    while (options.follow && !stop.stopped) {
       const record = live.shift();
       if (record !== undefined) {
         if (record.trimmed) reader.restart(record.stream, record.offset);
@@ -65,7 +89,7 @@ export async function* readLog(
       }
       if (ended) break;
       await new Promise<void>((resolve) => {
-        wake = resolve;
+        stop.wake = resolve;
       });
     }
     for (const line of reader.rest()) {

@@ -1,6 +1,6 @@
 import { hostname, arch, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { Clock, Logger, LogLine, LogOptions, Task } from '@swarm/api';
+import type { Clock, Logger, LogLine, LogOptions, PortConfig, Task } from '@swarm/api';
 import { LogRecorder } from '../log/log-recorder.js';
 import { readLog } from '../log/log-reader.js';
 import type {
@@ -98,7 +98,11 @@ export class ProcessRuntime implements Runtime {
   async prepare(task: Task, context: PrepareContext): Promise<PreparedTask> {
     await this.list();
     const known = this.#tasks.get(task.ID);
-    if (known !== undefined) return known.prepared;
+    if (known !== undefined) {
+      const { address, ports } = known.prepared;
+      if (address !== undefined) await attachShared(task, context, address, ports ?? []);
+      return known.prepared;
+    }
     checkProcessSpec(task, this.#privileged);
     const folder = new TaskFolder(this.#folder, task.ID);
     const ownPorts = await this.#takePorts(task);
@@ -192,14 +196,7 @@ export class ProcessRuntime implements Runtime {
     ownPorts: OwnPorts | undefined,
   ): Promise<void> {
     if (ownPorts !== undefined) {
-      const opened = { ...task, Endpoint: { Ports: ownPorts.ports } };
-      const { address } = ownPorts;
-      await context.network.attach({
-        taskId: task.ID,
-        address,
-        netns: '',
-        hostPorts: hostPorts(opened),
-      });
+      await attachShared(task, context, ownPorts.address, ownPorts.ports);
       return;
     }
     const address = attachmentAddress(task);
@@ -253,4 +250,19 @@ export class ProcessRuntime implements Runtime {
     }
     return task;
   }
+}
+
+/** Tells the mesh where a task without a namespace of its own listens. */
+async function attachShared(
+  task: Task,
+  context: PrepareContext,
+  address: string,
+  ports: readonly PortConfig[],
+): Promise<void> {
+  await context.network.attach({
+    taskId: task.ID,
+    address,
+    netns: '',
+    hostPorts: hostPorts({ ...task, Endpoint: { Ports: ports } }),
+  });
 }

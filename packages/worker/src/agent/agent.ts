@@ -1,0 +1,400 @@
+import {
+  type Clock,
+  DISPATCH_PROTOCOL,
+  type Logger,
+  type LogLine,
+  type LogOptions,
+  type ManagerAddress,
+  type ManagerMessage,
+  type Node,
+  type NodeDescription,
+  type Task,
+  type TaskStatus,
+  type Timer,
+  type Welcome,
+} from '@swarm/api';
+import type { WebSocket } from 'ws';
+import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
+import { messageOf } from '../runtime/runtime-error.js';
+import { AgentCodec } from './codec.js';
+import { Isolation } from './isolation.js';
+import { STARTS_AT_ONCE } from './limits.js';
+import { LogSubscriptions } from './log-subscriptions.js';
+import { ManagerFinder } from './manager-finder.js';
+import type { ManagersStore } from './managers-store.js';
+import { MeshFollower } from './mesh-follower.js';
+import { Semaphore } from './semaphore.js';
+import { Session } from './session.js';
+import { StatusReporter } from './status-reporter.js';
+import type { TaskMesh } from './task-mesh.js';
+import { TaskSet } from './task-set.js';
+import { TaskStore } from './task-store.js';
+
+/** What the daemon hears from its agent. Called in order, never during a call into the agent. */
+export interface AgentEvents {
+  /** A session stands. */
+  connected?(manager: ManagerAddress): void;
+  /** The session ended; the agent tries on by itself. */
+  disconnected?(reason: string): void;
+  /** The node object (role wanted, labels) or the managers, with each session and each change. */
+  node?(node: Node, managers: readonly ManagerAddress[]): void;
+  /** A manager said that coming back is of no use: the node was removed. The agent stops trying. */
+  refused?(reason: string): void;
+}
+
+export interface AgentOptions {
+  /** From the node's certificate. */
+  readonly nodeId: string;
+  readonly runtime: Runtime;
+  readonly mesh: TaskMesh;
+  /** Opens a socket to a manager's `/dispatcher`. May throw; the next manager is tried then. */
+  readonly connect: (manager: ManagerAddress) => WebSocket;
+  /** Remembers managers over restarts. */
+  readonly managers: ManagersStore;
+  /** Folder of the LevelDB database with tasks and their statuses; made when missing. */
+  readonly folder: string;
+  /** Where tunnel packets for this node go. */
+  readonly dataPathAddr: string;
+  readonly clock: Clock;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  readonly logger: Logger;
+  /** What the node's description has beyond the runtime's: hostname, labels, TLSInfo. */
+  readonly description?: Partial<NodeDescription>;
+  readonly events?: AgentEvents;
+}
+
+/**
+ * The worker's part of a node: takes assignments from the leader, drives the tasks, keeps the mesh up to
+ * date, and tells how it went. Serves on from what it has on disk while no manager can be reached.
+ */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #events: AgentEvents;
+  readonly #codec = new AgentCodec();
+  readonly #store: TaskStore;
+  readonly #tasks: TaskSet;
+  readonly #mesh: MeshFollower;
+  readonly #reporter: StatusReporter;
+  readonly #isolation: Isolation;
+  #finder: ManagerFinder;
+  #runtime: RuntimeDescription | undefined;
+  #extras: Partial<NodeDescription>;
+  #session: Session | undefined;
+  #logs: LogSubscriptions | undefined;
+  /** `resultsIn` of the last assignment set of this session. */
+  #assignments: number | undefined;
+  #welcomed = false;
+  #timer: Timer;
+  #stopped = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#events = options.events ?? {};
+    this.#extras = options.description ?? {};
+    this.#finder = new ManagerFinder([], options.random);
+    this.#store = new TaskStore(options.folder, (error) =>
+      this.#logger.error({ error: messageOf(error) }, 'the state of tasks could not be written'),
+    );
+    this.#isolation = new Isolation(options.clock);
+    this.#mesh = new MeshFollower({
+      mesh: options.mesh,
+      clock: options.clock,
+      logger: options.logger,
+      alive: () => this.#tasks.alive(),
+      store: (mesh) => this.#store.putMesh(mesh),
+      holds: (generation) => {
+        if (this.#welcomed) this.#session?.send({ type: 'mesh-ack', generation });
+      },
+    });
+    this.#tasks = new TaskSet(
+      {
+        runtime: options.runtime,
+        mesh: options.mesh,
+        clock: options.clock,
+        logger: options.logger,
+        starts: new Semaphore(STARTS_AT_ONCE),
+        isolation: this.#isolation,
+        meshStarted: () => this.#mesh.started,
+        meshRunning: () => this.#mesh.running,
+        node: () => this.#nodeFacts(),
+        changed: (task, status) => this.#onStatus(task, status),
+      },
+      this.#store,
+    );
+    this.#reporter = new StatusReporter(options.clock, () => this.#tasks.statuses());
+  }
+
+  /**
+   * Takes over the tasks of an earlier life, then looks for a manager. Resolves before one is found.
+   * @param managers known from elsewhere (the join, the node's own manager), besides those remembered
+   */
+  async start(managers: readonly ManagerAddress[] = []): Promise<void> {
+    const remembered = await this.#options.managers.load();
+    const known = new Map(
+      [...remembered, ...managers].map((manager) => [manager.address, manager]),
+    );
+    this.#finder = new ManagerFinder([...known.values()], this.#options.random);
+    this.#runtime = await this.#options.runtime.describe();
+    const { tasks, mesh } = await this.#store.load();
+    await this.#tasks.restore(tasks);
+    if (mesh !== undefined && mesh.self.nodeId === this.#options.nodeId) this.#mesh.restore(mesh);
+    this.#connect();
+  }
+
+  /** Whether a session stands. */
+  get connected(): boolean {
+    return this.#welcomed;
+  }
+
+  /** Managers it knows. */
+  get managers(): readonly ManagerAddress[] {
+    return this.#finder.managers;
+  }
+
+  /** Managers from elsewhere, for instance the node's own once it is one. */
+  addManagers(managers: readonly ManagerAddress[]): void {
+    const known = new Map(
+      [...this.#finder.managers, ...managers].map((manager) => [manager.address, manager]),
+    );
+    this.#learn([...known.values()]);
+  }
+
+  /** Changes what the node says of itself, and says it when it is news. */
+  describe(extras: Partial<NodeDescription>): void {
+    this.#extras = extras;
+    if (this.#welcomed) {
+      this.#session?.send({ type: 'description', description: this.#description() });
+    }
+  }
+
+  /** Ends the session; tasks keep running, and the next agent on this folder takes them over. */
+  async close(): Promise<void> {
+    this.#stopped = true;
+    this.#clock.clearTimeout(this.#timer);
+    this.#session?.close('the daemon stops', true);
+    this.#mesh.close();
+    await this.#tasks.close();
+    await this.#store.close();
+  }
+
+  #connect(): void {
+    this.#timer = undefined;
+    if (this.#stopped || this.#session !== undefined) return;
+    const manager = this.#finder.next();
+    if (manager === undefined) {
+      this.#retry('no manager is known');
+      return;
+    }
+    let socket: WebSocket;
+    try {
+      socket = this.#options.connect(manager);
+    } catch (error) {
+      this.#retry(messageOf(error));
+      return;
+    }
+    const session: Session = new Session({
+      socket,
+      codec: this.#codec,
+      clock: this.#clock,
+      logger: this.#logger,
+      hello: () => ({
+        type: 'hello',
+        protocol: DISPATCH_PROTOCOL,
+        description: this.#description(),
+        dataPathAddr: this.#options.dataPathAddr,
+        meshGeneration: this.#mesh.generation,
+      }),
+      handler: {
+        message: (message) => this.#onMessage(manager, session, message),
+        closed: (reason) => this.#onClosed(manager, reason),
+      },
+    });
+    this.#session = session;
+  }
+
+  #retry(reason: string): void {
+    this.#finder.failed();
+    this.#logger.debug({ reason }, 'no session with a manager');
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer = this.#clock.setTimeout(() => this.#connect(), this.#finder.delayMs());
+  }
+
+  #onMessage(manager: ManagerAddress, session: Session, message: ManagerMessage): void {
+    switch (message.type) {
+      case 'welcome':
+        this.#onWelcome(manager, session, message);
+        return;
+      case 'not-leader':
+        this.#learn(message.managers);
+        this.#finder.redirected(message.leader ?? undefined);
+        session.close('this manager does not lead');
+        return;
+      case 'session-end':
+        if (message.fatal) {
+          this.#stopped = true;
+          this.#events.refused?.(message.reason);
+        }
+        session.close(`the manager ended the session: ${message.reason}`);
+        return;
+    }
+    if (!this.#welcomed) {
+      session.close(`${message.type} came before the welcome`);
+      return;
+    }
+    switch (message.type) {
+      case 'status-ack':
+        this.#reporter.acknowledge(message.sequence);
+        return;
+      case 'node':
+        this.#onNode(message.node, message.managers);
+        return;
+      case 'assignments':
+        if (message.kind === 'incremental' && message.appliesTo !== this.#assignments) {
+          session.close('an assignment set is missing');
+          return;
+        }
+        this.#assignments = message.resultsIn;
+        this.#tasks.assign(message);
+        return;
+      case 'mesh':
+        this.#onMesh(session, message.delta);
+        return;
+      case 'log-subscribe':
+        this.#logs?.subscribe(message);
+        return;
+      case 'log-credit':
+        this.#logs?.credit(message.subscription, message.bytes);
+        return;
+      case 'log-unsubscribe':
+        this.#logs?.unsubscribe(message.subscription);
+        return;
+    }
+  }
+
+  #onWelcome(manager: ManagerAddress, session: Session, welcome: Welcome): void {
+    this.#welcomed = true;
+    this.#finder.succeeded(manager);
+    this.#isolation.setConnected(true);
+    this.#logs = new LogSubscriptions(
+      session,
+      (id, options) => this.#logLines(id, options),
+      this.#clock,
+    );
+    this.#reporter.setSession(session);
+    this.#logger.info({ manager: manager.address }, 'session with the leader');
+    this.#events.connected?.(manager);
+    this.#onNode(welcome.node, welcome.managers);
+  }
+
+  #onNode(node: Node, managers: readonly ManagerAddress[]): void {
+    this.#learn(managers);
+    this.#mesh.setNode(node);
+    this.#events.node?.(node, managers);
+  }
+
+  #onMesh(session: Session, delta: Extract<ManagerMessage, { type: 'mesh' }>['delta']): void {
+    const holds = this.#mesh.generation;
+    if (!this.#mesh.update(delta)) session.close('a mesh generation is missing');
+    else if (delta.generation === holds) session.send({ type: 'mesh-ack', generation: holds });
+  }
+
+  #onClosed(manager: ManagerAddress, reason: string): void {
+    const stood = this.#welcomed;
+    this.#session = undefined;
+    this.#welcomed = false;
+    this.#assignments = undefined;
+    this.#logs?.close();
+    this.#logs = undefined;
+    this.#reporter.setSession(undefined);
+    if (stood) {
+      this.#isolation.setConnected(false);
+      this.#logger.info({ manager: manager.address, reason }, 'session ended');
+      this.#events.disconnected?.(reason);
+    } else this.#logger.debug({ manager: manager.address, reason }, 'no session');
+    if (reason !== 'this manager does not lead') this.#finder.failed();
+    this.#schedule();
+  }
+
+  #learn(managers: readonly ManagerAddress[]): void {
+    if (!this.#finder.learn(managers)) return;
+    this.#options.managers.save(this.#finder.managers).catch((error: unknown) => {
+      this.#logger.warn(
+        { error: messageOf(error) },
+        'the addresses of managers could not be saved',
+      );
+    });
+  }
+
+  #onStatus(task: Task, status: TaskStatus): void {
+    if (this.#tasks.get(task.ID) === undefined) return; // On its way out.
+    this.#store.putTask({ task, status });
+    this.#reporter.report(task.ID, status);
+  }
+
+  #logLines(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
+    const controller = this.#tasks.get(taskId);
+    if (controller === undefined) throw new Error(`Task ${taskId} is not on this node.`);
+    // A follower that comes before the task has logs waits for them.
+    const ready = options.follow ? controller.untilPrepared() : Promise.resolve();
+    return lateLines(ready, () =>
+      controller.hasLogs ? this.#options.runtime.logs(taskId, options) : undefined,
+    );
+  }
+
+  #nodeFacts(): NodeFacts {
+    const { Hostname, Platform } = this.#description();
+    return { id: this.#options.nodeId, hostname: Hostname, platform: Platform };
+  }
+
+  #description(): NodeDescription {
+    const runtime = this.#runtime!;
+    return {
+      Hostname: runtime.hostname,
+      Platform: runtime.platform,
+      Resources: runtime.resources,
+      Engine: {
+        EngineVersion: runtime.engineVersion,
+        ...(runtime.plugins === undefined ? {} : { Plugins: runtime.plugins }),
+      },
+      Runtime: runtime.kind,
+      MeshBackend: this.#options.mesh.backend,
+      ...this.#extras,
+    };
+  }
+}
+
+/** Lines of a log that is opened once `ready` resolves. Unlike a generator's, its `return` never waits. */
+function lateLines(
+  ready: Promise<void>,
+  open: () => AsyncIterable<LogLine> | undefined,
+): AsyncIterable<LogLine> {
+  return {
+    [Symbol.asyncIterator]() {
+      const end = { done: true, value: undefined } as const;
+      let lines: AsyncIterator<LogLine> | undefined;
+      let returned = false;
+      return {
+        async next() {
+          await ready;
+          if (returned) return end;
+          lines ??= open()?.[Symbol.asyncIterator]();
+          return (await lines?.next()) ?? end;
+        },
+        async return() {
+          returned = true;
+          void lines?.return?.();
+          return end;
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import type { Clock } from '@swarm/api';
+import { ISOLATED_AFTER_MS } from './limits.js';
+import { aborted, Signal } from './signal.js';
+
+/**
+ * Knows whether the node is cut off from all managers. With a manager, a task that died is reported and
+ * the manager makes a new one. Without, nobody would: the node then restarts its own tasks, so that it
+ * keeps serving.
+ */
+export class Isolation {
+  readonly #clock: Clock;
+  readonly #changed = new Signal();
+  #connected = false;
+  #lastContactMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#lastContactMs = clock.monotonicMs();
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  setConnected(connected: boolean): void {
+    this.#connected = connected;
+    this.#lastContactMs = this.#clock.monotonicMs();
+    this.#changed.fire();
+  }
+
+  /**
+   * Waits until it is clear who has to act: `connected` as soon as there is a session, `isolated` after
+   * `delayMs` and at least {@link ISOLATED_AFTER_MS} without one, `aborted` with the signal.
+   */
+  async verdict(
+    delayMs: number,
+    signal: AbortSignal,
+  ): Promise<'connected' | 'isolated' | 'aborted'> {
+    const startMs = this.#clock.monotonicMs();
+    for (;;) {
+      if (signal.aborted) return 'aborted';
+      if (this.#connected) return 'connected';
+      const dueMs = Math.max(startMs + delayMs, this.#lastContactMs + ISOLATED_AFTER_MS);
+      const leftMs = dueMs - this.#clock.monotonicMs();
+      if (leftMs <= 0) return 'isolated';
+      let timer: unknown;
+      const timeout = new Promise<void>((resolve) => {
+        timer = this.#clock.setTimeout(resolve, leftMs);
+      });
+      await Promise.race([timeout, this.#changed.next(), aborted(signal)]);
+      this.#clock.clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/** Every limit and period of the agent in one place. Milliseconds unless the name says otherwise. */
+
+/** From opening the socket to the manager's first answer. */
+export const CONNECT_LIMIT_MS = 5_000;
+/** A session is given up after so many heartbeat periods without an answer. */
+export const HEARTBEATS_UNANSWERED = 3;
+/** Pause before the next try to reach a manager: doubles from the first to the second, with jitter. */
+export const RECONNECT_MIN_MS = 100;
+export const RECONNECT_MAX_MS = 2_000;
+/** "Ask that one" answers followed without a pause, so that two managers can not play ball with us. */
+export const REDIRECTS_LIMIT = 3;
+/** Bytes waiting for the session's socket; a manager that far behind is left. */
+export const SESSION_BUFFER_LIMIT_BYTES = 16 * 1024 * 1024;
+/** Managers remembered. */
+export const MANAGERS_LIMIT = 64;
+
+/** Statuses are sent together after this time. */
+export const STATUS_FLUSH_MS = 20;
+/** Statuses in one message; each is a few kilobytes at most, so that a frame stays in its limit. */
+export const STATUS_UPDATES_LIMIT = 500;
+/** Status messages sent and not acknowledged; further statuses wait, the newest of each task. */
+export const STATUS_INFLIGHT_LIMIT = 8;
+/** Longest Message and Err of a status, in characters; the manager cuts there, too. */
+export const STATUS_TEXT_LIMIT = 4_096;
+
+/** Tasks prepared or started at once, so that a hundred of them do not starve the heartbeats. */
+export const STARTS_AT_ONCE = 8;
+/** Tries to prepare a task when it is no fault of its spec, and the pause after the first. */
+export const PREPARE_TRIES = 3;
+export const PREPARE_RETRY_MS = 250;
+/** Docker's grace between the stop signal and SIGKILL when the spec has none. */
+export const DEFAULT_GRACE_MS = 10_000;
+/** Longest wait for a task's connections to end before it is told to stop. */
+export const DRAIN_LIMIT_MS = 10_000;
+/** Looks at a task's sockets, while it drains or before it listens: from one to the other. */
+export const SOCKETS_POLL_MIN_MS = 10;
+export const SOCKETS_POLL_MAX_MS = 250;
+/** Pause before a failed stop, removal or mesh update is tried again: doubles up to the second. */
+export const RETRY_MIN_MS = 500;
+export const RETRY_MAX_MS = 10_000;
+/** Without a session for so long a node counts as isolated and restarts its own tasks. */
+export const ISOLATED_AFTER_MS = 10_000;
+/** Pause before an isolated node restarts a task, when its restart policy names none (Docker's). */
+export const RESTART_DELAY_MS = 5_000;
+
+/** Log subscriptions of a session. */
+export const SUBSCRIPTIONS_LIMIT = 256;
+/** Bytes of lines in a log message, each with its cost. */
+export const LOG_MESSAGE_LIMIT_BYTES = 64 * 1024;
+/** Lines are sent together after this time. */
+export const LOG_FLUSH_MS = 20;

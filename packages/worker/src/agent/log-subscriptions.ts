@@ -1,0 +1,159 @@
+import {
+  type Clock,
+  LOG_LINE_COST_BYTES,
+  type LogLine,
+  type LogSubscribe,
+  type Timer,
+} from '@swarm/api';
+import { messageOf } from '../runtime/runtime-error.js';
+import { LOG_FLUSH_MS, LOG_MESSAGE_LIMIT_BYTES, SUBSCRIPTIONS_LIMIT } from './limits.js';
+import type { Session } from './session.js';
+import { Signal } from './signal.js';
+
+/** Where the lines come from; throws for a task that is not on this node. */
+export type LogSource = (
+  taskId: string,
+  options: LogSubscribe['options'],
+) => AsyncIterable<LogLine>;
+
+/** The log subscriptions of one session. */
+export class LogSubscriptions {
+  readonly #session: Session;
+  readonly #source: LogSource;
+  readonly #clock: Clock;
+  readonly #subscriptions = new Map<string, Subscription>();
+
+  constructor(session: Session, source: LogSource, clock: Clock) {
+    this.#session = session;
+    this.#source = source;
+    this.#clock = clock;
+  }
+
+  subscribe(message: LogSubscribe): void {
+    const id = message.subscription;
+    if (this.#subscriptions.has(id)) return;
+    if (this.#subscriptions.size >= SUBSCRIPTIONS_LIMIT) {
+      const error = `this node serves ${SUBSCRIPTIONS_LIMIT} readers of logs already; try again when some have ended`;
+      this.#session.send({ type: 'log-end', subscription: id, error });
+      return;
+    }
+    const subscription = new Subscription(message, this.#session, this.#source, this.#clock);
+    this.#subscriptions.set(id, subscription);
+    void subscription.run().finally(() => this.#subscriptions.delete(id));
+  }
+
+  credit(id: string, bytes: number): void {
+    this.#subscriptions.get(id)?.credit(bytes);
+  }
+
+  unsubscribe(id: string): void {
+    this.#subscriptions.get(id)?.close();
+  }
+
+  close(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.close();
+  }
+}
+
+/**
+ * Joins the logs of some tasks. Holds at most one message of lines and one line of each task: the
+ * reader's credit and the socket slow down the reading of files.
+ */
+class Subscription {
+  readonly #message: LogSubscribe;
+  readonly #session: Session;
+  readonly #source: LogSource;
+  readonly #clock: Clock;
+  readonly #changed = new Signal();
+  readonly #open = new Set<AsyncIterator<LogLine>>();
+  #creditBytes: number;
+  #lines: LogLine[] = [];
+  #bytes = 0;
+  #timer: Timer | undefined;
+  #sending: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(message: LogSubscribe, session: Session, source: LogSource, clock: Clock) {
+    this.#message = message;
+    this.#session = session;
+    this.#source = source;
+    this.#clock = clock;
+    this.#creditBytes = message.creditBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  credit(bytes: number): void {
+    this.#creditBytes += bytes;
+    this.#changed.fire();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#clock.clearTimeout(this.#timer);
+    this.#changed.fire();
+    // Not awaited: a generator that waits for lines ends when its next one comes.
+    for (const iterator of this.#open) void iterator.return?.();
+  }
+
+  async run(): Promise<void> {
+    const errors: string[] = [];
+    const readers = this.#message.taskIds.map(async (taskId) => {
+      try {
+        await this.#read(taskId);
+      } catch (error) {
+        errors.push(messageOf(error));
+      }
+    });
+    await Promise.all(readers);
+    await this.#flush();
+    if (this.#closed) return;
+    this.#session.send({
+      type: 'log-end',
+      subscription: this.#message.subscription,
+      ...(errors.length === 0 ? {} : { error: errors.join(' ') }),
+    });
+  }
+
+  async #read(taskId: string): Promise<void> {
+    const iterator = this.#source(taskId, this.#message.options)[Symbol.asyncIterator]();
+    this.#open.add(iterator);
+    try {
+      while (!this.#closed) {
+        const next = await iterator.next();
+        if (next.done === true) return;
+        await this.#write(next.value);
+      }
+    } finally {
+      this.#open.delete(iterator);
+    }
+  }
+
+  async #write(line: LogLine): Promise<void> {
+    const bytes = line.data.byteLength + LOG_LINE_COST_BYTES;
+    while (!this.#closed && this.#bytes > 0 && this.#bytes + bytes > LOG_MESSAGE_LIMIT_BYTES) {
+      await this.#flush();
+    }
+    this.#lines.push(line);
+    this.#bytes += bytes;
+    this.#timer ??= this.#clock.setTimeout(() => void this.#flush(), LOG_FLUSH_MS);
+  }
+
+  #flush(): Promise<void> {
+    this.#sending ??= this.#send().finally(() => {
+      this.#sending = undefined;
+    });
+    return this.#sending;
+  }
+
+  async #send(): Promise<void> {
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    while (!this.#closed && this.#creditBytes <= 0) await this.#changed.next();
+    if (this.#closed || this.#session.closed || this.#lines.length === 0) return;
+    const lines = this.#lines;
+    this.#creditBytes -= this.#bytes;
+    this.#lines = [];
+    this.#bytes = 0;
+    const { subscription } = this.#message;
+    await this.#session.sendAll({ type: 'log', subscription, lines });
+  }
+}

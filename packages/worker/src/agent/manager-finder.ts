@@ -1,0 +1,85 @@
+import type { ManagerAddress } from '@swarm/api';
+import { MANAGERS_LIMIT, RECONNECT_MAX_MS, RECONNECT_MIN_MS, REDIRECTS_LIMIT } from './limits.js';
+
+/** Decides which manager to try next, and after which pause. Pure but for `random`. */
+export class ManagerFinder {
+  readonly #random: () => number;
+  #managers: readonly ManagerAddress[];
+  #leader: ManagerAddress | undefined;
+  #round: ManagerAddress[] = [];
+  #failures = 0;
+  #redirects = 0;
+
+  /** @param random 0 ≤ x < 1 */
+  constructor(managers: readonly ManagerAddress[], random: () => number) {
+    this.#managers = managers.slice(0, MANAGERS_LIMIT);
+    this.#random = random;
+  }
+
+  get managers(): readonly ManagerAddress[] {
+    return this.#managers;
+  }
+
+  /** Takes over what a manager says; true when it is news. An empty list is no use and ignored. */
+  learn(managers: readonly ManagerAddress[]): boolean {
+    const next = managers.slice(0, MANAGERS_LIMIT);
+    const key = (list: readonly ManagerAddress[]): string =>
+      list
+        .map(({ nodeId, address }) => `${nodeId} ${address}`)
+        .sort()
+        .join(',');
+    if (next.length === 0 || key(next) === key(this.#managers)) return false;
+    this.#managers = next;
+    this.#round = [];
+    return true;
+  }
+
+  /** A manager named the leader: it is tried next, without a pause at first. */
+  redirected(leader: ManagerAddress | undefined): void {
+    this.#leader = leader;
+    this.#redirects += 1;
+    if (leader === undefined || this.#redirects > REDIRECTS_LIMIT) this.#failures += 1;
+  }
+
+  /** The session stands. */
+  succeeded(manager: ManagerAddress): void {
+    this.#failures = 0;
+    this.#redirects = 0;
+    this.#leader = manager;
+    this.#round = [];
+  }
+
+  /** It could not be reached, or the session ended. */
+  failed(): void {
+    this.#failures += 1;
+  }
+
+  /** The manager to try: the leader first, then all others in random order; undefined without any. */
+  next(): ManagerAddress | undefined {
+    const leader = this.#leader;
+    this.#leader = undefined;
+    if (leader !== undefined) {
+      this.#round = this.#round.filter(({ address }) => address !== leader.address);
+      return leader;
+    }
+    if (this.#round.length === 0) this.#round = shuffle(this.#managers, this.#random);
+    return this.#round.shift();
+  }
+
+  /** Pause before the next try; 0 after a redirection to a leader. */
+  delayMs(): number {
+    if (this.#failures === 0) return 0;
+    const full = Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** (this.#failures - 1));
+    // Jitter, so that a thousand agents do not come back in step.
+    return full * (0.5 + this.#random() / 2);
+  }
+}
+
+function shuffle<T>(items: readonly T[], random: () => number): T[] {
+  const list = [...items];
+  for (let last = list.length - 1; last > 0; last -= 1) {
+    const other = Math.floor(random() * (last + 1));
+    [list[last], list[other]] = [list[other]!, list[last]!];
+  }
+  return list;
+}

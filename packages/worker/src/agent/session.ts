@@ -1,0 +1,130 @@
+import type { AgentMessage, Clock, Logger, ManagerMessage, Timer } from '@swarm/api';
+import type { RawData, WebSocket } from 'ws';
+import { messageOf } from '../runtime/runtime-error.js';
+import type { AgentCodec } from './codec.js';
+import { CONNECT_LIMIT_MS, HEARTBEATS_UNANSWERED, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';
+
+const CLOSE_NORMAL = 1000;
+
+export interface SessionHandler {
+  /** Every message but heartbeat answers. */
+  message(message: ManagerMessage): void;
+  /** Once, whoever ended it and whether or not it ever stood. */
+  closed(reason: string): void;
+}
+
+export interface SessionOptions {
+  readonly socket: WebSocket;
+  readonly codec: AgentCodec;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly hello: () => AgentMessage;
+  readonly handler: SessionHandler;
+}
+
+/** One connection to a manager: hello, heartbeats, frames in and out. */
+export class Session {
+  readonly #socket: WebSocket;
+  readonly #codec: AgentCodec;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #handler: SessionHandler;
+  #timer: Timer;
+  #heartbeatMs = 0;
+  #answeredAtMs = 0;
+  #closed = false;
+
+  constructor(options: SessionOptions) {
+    this.#socket = options.socket;
+    this.#codec = options.codec;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#handler = options.handler;
+    this.#timer = this.#clock.setTimeout(
+      () => this.close(`no answer within ${CONNECT_LIMIT_MS} ms`),
+      CONNECT_LIMIT_MS,
+    );
+    this.#socket.on('open', () => this.send(options.hello()));
+    this.#socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    this.#socket.on('error', (error) => this.close(error.message));
+    this.#socket.on('close', (code) => this.close(`the manager closed with code ${code}`));
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  send(message: AgentMessage): void {
+    void this.sendAll(message);
+  }
+
+  /** Sends and resolves when the socket took it all: back-pressure. False when the session is over. */
+  sendAll(message: AgentMessage): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.#closed || this.#socket.readyState !== this.#socket.OPEN) {
+        resolve(false);
+        return;
+      }
+      const frame = this.#codec.encode(message);
+      if (this.#socket.bufferedAmount + frame.length > SESSION_BUFFER_LIMIT_BYTES) {
+        this.close('the manager reads too slowly');
+        resolve(false);
+        return;
+      }
+      // An error comes by the socket's own event, too.
+      this.#socket.send(frame, (error) => resolve(error === undefined || error === null));
+    });
+  }
+
+  /** Ends the session now; `closed` of the handler is called before this returns. */
+  close(reason: string, polite = false): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#clock.clearTimeout(this.#timer);
+    if (polite) this.#socket.close(CLOSE_NORMAL);
+    else this.#socket.terminate();
+    this.#handler.closed(reason);
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (this.#closed) return;
+    let message: ManagerMessage;
+    try {
+      if (!isBinary) throw new Error('a text frame');
+      message = this.#codec.decode(bytesOf(data));
+    } catch (error) {
+      this.#logger.warn({ error: messageOf(error) }, 'malformed message of a manager');
+      this.close(`the manager sent what is no message: ${messageOf(error)}`);
+      return;
+    }
+    if (message.type === 'heartbeat-ack') {
+      this.#answeredAtMs = this.#clock.monotonicMs();
+      this.#heartbeatMs = message.heartbeatMs;
+      return;
+    }
+    if (message.type === 'welcome') this.#startHeartbeats(message.heartbeatMs);
+    this.#handler.message(message);
+  }
+
+  #startHeartbeats(heartbeatMs: number): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#heartbeatMs = heartbeatMs;
+    this.#answeredAtMs = this.#clock.monotonicMs();
+    this.#beat();
+  }
+
+  #beat(): void {
+    const silentMs = this.#clock.monotonicMs() - this.#answeredAtMs;
+    if (silentMs >= HEARTBEATS_UNANSWERED * this.#heartbeatMs) {
+      this.close(`no heartbeat answered for ${Math.round(silentMs)} ms`);
+      return;
+    }
+    this.send({ type: 'heartbeat' });
+    if (!this.#closed) this.#timer = this.#clock.setTimeout(() => this.#beat(), this.#heartbeatMs);
+  }
+}
+
+function bytesOf(data: RawData): Uint8Array {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+}

@@ -1,0 +1,66 @@
+import type { Clock, TaskStatus, Timer } from '@swarm/api';
+import { STATUS_FLUSH_MS, STATUS_INFLIGHT_LIMIT, STATUS_UPDATES_LIMIT } from './limits.js';
+import type { Session } from './session.js';
+
+/**
+ * Sends statuses in batches, the newest of each task. A session keeps no promise beyond its own life:
+ * the next one gets all statuses again, so nothing is kept that was sent and not acknowledged.
+ */
+export class StatusReporter {
+  readonly #clock: Clock;
+  readonly #all: () => Iterable<readonly [string, TaskStatus]>;
+  readonly #pending = new Map<string, TaskStatus>();
+  #session: Session | undefined;
+  #sequence = 0;
+  #acknowledged = 0;
+  #timer: Timer | undefined;
+
+  /** @param all every task with its status, for a new session */
+  constructor(clock: Clock, all: () => Iterable<readonly [string, TaskStatus]>) {
+    this.#clock = clock;
+    this.#all = all;
+  }
+
+  /** The session to report to, once it was welcomed; undefined when there is none. */
+  setSession(session: Session | undefined): void {
+    this.#session = session;
+    this.#sequence = 0;
+    this.#acknowledged = 0;
+    this.#pending.clear();
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (session === undefined) return;
+    for (const [taskId, status] of this.#all()) this.#pending.set(taskId, status);
+    this.#flush();
+  }
+
+  report(taskId: string, status: TaskStatus): void {
+    if (this.#session === undefined) return;
+    this.#pending.set(taskId, status);
+    this.#timer ??= this.#clock.setTimeout(() => this.#flush(), STATUS_FLUSH_MS);
+  }
+
+  /** The task is gone: its status interests nobody. */
+  forget(taskId: string): void {
+    this.#pending.delete(taskId);
+  }
+
+  acknowledge(sequence: number): void {
+    this.#acknowledged = Math.max(this.#acknowledged, sequence);
+    if (this.#timer === undefined) this.#flush();
+  }
+
+  #flush(): void {
+    this.#timer = undefined;
+    while (this.#pending.size > 0 && this.#sequence - this.#acknowledged < STATUS_INFLIGHT_LIMIT) {
+      const batch = [...this.#pending].slice(0, STATUS_UPDATES_LIMIT);
+      for (const [taskId] of batch) this.#pending.delete(taskId);
+      this.#sequence += 1;
+      this.#session?.send({
+        type: 'status',
+        sequence: this.#sequence,
+        updates: batch.map(([taskId, status]) => ({ taskId, status })),
+      });
+    }
+  }
+}

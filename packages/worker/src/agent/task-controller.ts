@@ -1,0 +1,538 @@
+import {
+  type Clock,
+  compareStates,
+  isTerminal,
+  type Logger,
+  MS,
+  type Task,
+  type TaskStatus,
+} from '@swarm/api';
+import { delay } from '../runtime/delay.js';
+import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
+import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
+import type { Isolation } from './isolation.js';
+import {
+  DEFAULT_GRACE_MS,
+  DRAIN_LIMIT_MS,
+  PREPARE_RETRY_MS,
+  PREPARE_TRIES,
+  RESTART_DELAY_MS,
+  RETRY_MAX_MS,
+  RETRY_MIN_MS,
+} from './limits.js';
+import type { Semaphore } from './semaphore.js';
+import { aborted, Signal } from './signal.js';
+import type { TaskMesh } from './task-mesh.js';
+import { notListening, socketsOf, untilDrained, untilListening } from './task-sockets.js';
+import { endSentence, nextStatus, type StatusChange } from './task-status.js';
+
+/** What the controllers of a node share. */
+export interface TaskHost {
+  readonly runtime: Runtime;
+  readonly mesh: TaskMesh;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Bounds how many tasks are prepared or started at once. */
+  readonly starts: Semaphore;
+  readonly isolation: Isolation;
+  /** Resolves when the mesh can attach tasks. */
+  meshStarted(): Promise<void>;
+  meshRunning(): boolean;
+  node(): NodeFacts;
+  /** Called after each change of a task's status. */
+  changed(task: Task, status: TaskStatus): void;
+}
+
+/**
+ * Drives one task from what is observed to what is desired, state by state (SwarmKit's `Do`):
+ *
+ * - desired `shutdown` or `remove`, and still alive: drain, stop, SHUTDOWN;
+ * - ACCEPTED and READY are left only when the desired state is beyond;
+ * - PREPARING, STARTING and RUNNING may run past the desired state;
+ * - a failure before STARTING is REJECTED, from there on FAILED.
+ *
+ * The observed state never goes back.
+ */
+export class TaskController {
+  readonly #host: TaskHost;
+  readonly #logger: Logger;
+  readonly #changed = new Signal();
+  /** Aborted when the task shall not run any more. */
+  readonly #unwanted = new AbortController();
+  /** Aborted when the daemon ends; the task runs on. */
+  readonly #closed = new AbortController();
+  readonly #done: Promise<void>;
+  #task: Task;
+  #status: TaskStatus;
+  #removed = false;
+  /** The runtime has it: prepared in this life, or found. */
+  #prepared = false;
+  #end: Promise<TaskEnd> | undefined;
+  #ended = false;
+
+  /**
+   * @param status the latest known, from disk or, for a task that is new here, from the manager
+   * @param found what the runtime has of it from an earlier life
+   */
+  constructor(task: Task, status: TaskStatus, found: LeftTask | undefined, host: TaskHost) {
+    this.#task = task;
+    this.#status = status;
+    this.#host = host;
+    this.#logger = host.logger.child({ taskId: task.ID, task: task.Name });
+    this.#prepared = found !== undefined;
+    if (this.#isUnwanted()) this.#unwanted.abort();
+    this.#done = this.#run(found);
+  }
+
+  get task(): Task {
+    return this.#task;
+  }
+
+  get status(): TaskStatus {
+    return this.#status;
+  }
+
+  /** Whether the runtime has something of it, so that it has logs. */
+  get hasLogs(): boolean {
+    return this.#prepared;
+  }
+
+  /** The manager changed the task. Its desired state only rises. */
+  update(task: Task): void {
+    const lower = compareStates(task.DesiredState, this.#task.DesiredState) < 0;
+    // A leader that is new names tasks it holds back as running; we know already that they shall stop.
+    this.#task = lower ? { ...task, DesiredState: this.#task.DesiredState } : task;
+    if (this.#isUnwanted()) this.#unwanted.abort();
+    this.#changed.fire();
+  }
+
+  /** The assignment is gone: stops the task and removes everything of it. */
+  remove(): Promise<void> {
+    this.#removed = true;
+    this.#unwanted.abort();
+    this.#changed.fire();
+    return this.#done;
+  }
+
+  /** Lets go of it; it runs on. */
+  close(): Promise<void> {
+    this.#closed.abort();
+    this.#unwanted.abort();
+    this.#changed.fire();
+    return this.#done;
+  }
+
+  /** Resolves when the runtime has it, or never will. */
+  async untilPrepared(): Promise<void> {
+    while (!this.#prepared && !isTerminal(this.#status.State) && !this.#removed) {
+      await this.#changed.next();
+    }
+  }
+
+  async #run(found: LeftTask | undefined): Promise<void> {
+    try {
+      // Whoever made this controller has to know it before the first status comes.
+      await Promise.resolve();
+      await this.#resume(found);
+      while (!this.#removed && !this.#closed.signal.aborted) await this.#step();
+      if (this.#removed && !this.#closed.signal.aborted) await this.#tearDown();
+    } catch (error) {
+      // Every runtime error is handled where it arises; this is a fault of ours, and must be seen.
+      this.#logger.error({ error: messageOf(error), err: error }, 'the task controller failed');
+      if (!isTerminal(this.#status.State)) {
+        this.#set({
+          State: 'failed',
+          Message: 'failed',
+          Err: `fault of the agent: ${messageOf(error)}`,
+        });
+      }
+      if (this.#removed) await this.#tearDown();
+    }
+  }
+
+  /** Brings an earlier life's task in step with what the runtime still has. */
+  async #resume(found: LeftTask | undefined): Promise<void> {
+    const { State } = this.#status;
+    if (isTerminal(State)) {
+      if (found?.state === 'running') await this.#release();
+      return;
+    }
+    if (compareStates(State, 'starting') < 0) {
+      // A runtime that lost it (a boot took its namespace) makes it again; that is not going back.
+      return;
+    }
+    if (found?.state === 'running') {
+      // A mesh in user space forgets with its process where a task without a network listens.
+      if (this.#status.Address !== undefined) await this.#reattach();
+      if (State === 'running') this.#watchListening();
+      return;
+    }
+    if (State === 'starting' && found?.state === 'prepared') return;
+    await this.#onEnd(await this.#wait());
+  }
+
+  async #reattach(): Promise<void> {
+    try {
+      await this.#prepareOnce();
+    } catch (error) {
+      this.#logger.error({ error: messageOf(error) }, 'a task could not be attached again');
+    }
+  }
+
+  async #step(): Promise<void> {
+    const { State } = this.#status;
+    const desired = this.#task.DesiredState;
+    if (isTerminal(State)) await this.#changed.next();
+    else if (this.#isUnwanted()) await this.#shutDown();
+    else if (State === 'accepted' || State === 'ready') {
+      if (compareStates(desired, State) <= 0) await this.#pause();
+      else if (State === 'accepted') this.#set({ State: 'preparing', Message: 'preparing' });
+      else this.#set({ State: 'starting', Message: 'starting' });
+    } else if (State === 'preparing') await this.#prepare();
+    else if (State === 'starting') await this.#start();
+    else if (State === 'running') await this.#supervise();
+    else this.#set({ State: 'accepted', Message: 'accepted by its node' });
+  }
+
+  async #pause(): Promise<void> {
+    const Message =
+      this.#status.State === 'ready'
+        ? 'ready to start: waiting for the task it replaces to stop'
+        : 'accepted by its node: waiting until it shall be prepared';
+    if (this.#status.Message !== Message) this.#set({ Message });
+    await this.#changed.next();
+  }
+
+  async #prepare(): Promise<void> {
+    for (let tried = 1; ; tried += 1) {
+      try {
+        await this.#prepareOnce();
+        if (this.#prepared) this.#set({ State: 'ready', Message: 'ready to start' });
+        return;
+      } catch (error) {
+        if (this.#unwanted.signal.aborted) return;
+        const rejected = error instanceof RuntimeError && error.reason === 'rejected';
+        if (rejected || tried === PREPARE_TRIES) {
+          const Err = messageOf(error);
+          this.#set({ State: 'rejected', Message: 'it can not run on this node', Err });
+          await this.#release();
+          return;
+        }
+        this.#set({ Message: `preparing failed, trying again: ${messageOf(error)}` });
+        await this.#sleep(PREPARE_RETRY_MS * 2 ** (tried - 1));
+      }
+    }
+  }
+
+  /** Leaves `#prepared` false when the task is not wanted any more. */
+  async #prepareOnce(): Promise<void> {
+    const { runtime, mesh, starts } = this.#host;
+    const { signal } = this.#unwanted;
+    if ((this.#task.NetworksAttachments?.length ?? 0) > 0 && !this.#host.meshRunning()) {
+      this.#set({ Message: "waiting for the node's place in the routing mesh" });
+      await Promise.race([this.#host.meshStarted(), aborted(signal)]);
+    }
+    const leave = await starts.acquire(signal);
+    if (leave === undefined) return;
+    try {
+      const prepared = await runtime.prepare(this.#task, {
+        node: this.#host.node(),
+        network: mesh,
+        signal,
+        waiting: (Message) => this.#set({ Message }),
+      });
+      this.#prepared = true;
+      this.#set({ Message: this.#status.Message, prepared });
+    } finally {
+      leave();
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { runtime, starts, clock } = this.#host;
+    const { signal } = this.#unwanted;
+    try {
+      if (!this.#prepared) await this.#prepareOnce();
+    } catch (error) {
+      await this.#fail('it could not be prepared again', messageOf(error));
+      return;
+    }
+    const leave = await starts.acquire(signal);
+    if (leave === undefined || !this.#prepared) {
+      leave?.();
+      return;
+    }
+    const starting = runtime.start(this.#task.ID, {
+      started: () => {
+        // A health check may take minutes: others need not wait for that.
+        leave();
+        this.#set({ Message: 'started', ...this.#pid() });
+      },
+      waiting: (Message) => this.#set({ Message }),
+    });
+    try {
+      await Promise.race([starting, aborted(signal)]);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof RuntimeError && error.reason === 'ended') {
+        await this.#onEnd(await this.#wait());
+      } else await this.#fail('it could not be started', messageOf(error));
+      return;
+    } finally {
+      leave();
+      starting.catch(() => {}); // Stopping it makes its start fail; that is no news.
+    }
+    if (signal.aborted) return;
+    await this.#setRunning('running');
+    this.#logger.debug({ atMs: clock.now() }, 'task runs');
+  }
+
+  /** RUNNING is told at once; whether it listens decides about traffic only. */
+  async #setRunning(message: string): Promise<void> {
+    const sockets = socketsOf(this.#task, this.#status, this.#host.runtime.pid(this.#task.ID));
+    if (sockets === undefined) {
+      this.#set({ State: 'running', Message: message, ...this.#pid() });
+      return;
+    }
+    const Ready = await this.#listens(sockets);
+    const Message = Ready ? message : notListening(this.#task, this.#status);
+    this.#set({ State: 'running', Message, Ready, ...this.#pid() });
+    if (!Ready) this.#watchListening();
+  }
+
+  async #listens(sockets: Parameters<TaskMesh['listens']>[0]): Promise<boolean> {
+    try {
+      return await this.#host.mesh.listens(sockets);
+    } catch (error) {
+      this.#logger.warn({ error: messageOf(error) }, 'can not see whether the task listens');
+      return false;
+    }
+  }
+
+  /** Flips `Ready` when the task listens. */
+  #watchListening(): void {
+    const { mesh, clock, runtime } = this.#host;
+    const sockets = socketsOf(this.#task, this.#status, runtime.pid(this.#task.ID));
+    if (sockets === undefined || this.#status.Ready !== false) return;
+    const goesOn = (): boolean =>
+      this.#status.State === 'running' && !this.#unwanted.signal.aborted && !this.#ended;
+    const watch = async (): Promise<void> => {
+      try {
+        const listens = await untilListening(mesh, sockets, clock, goesOn);
+        if (listens && goesOn()) this.#set({ Message: 'running', Ready: true });
+      } catch (error) {
+        const why = messageOf(error);
+        this.#set({
+          Message: `running, but its sockets can not be seen: ${why}; it gets no traffic`,
+        });
+        this.#logger.warn({ error: why }, 'can not see whether the task listens');
+        await this.#sleep(RETRY_MIN_MS);
+        if (goesOn()) await watch();
+      }
+    };
+    void watch();
+  }
+
+  async #supervise(): Promise<void> {
+    const end = await Promise.race([this.#wait(), this.#changed.next()]);
+    if (end !== undefined && !this.#unwanted.signal.aborted) await this.#onEnd(end);
+  }
+
+  /** The task ended, or has to be ended, without being told to. */
+  async #onEnd(end: TaskEnd): Promise<void> {
+    this.#ended = true;
+    if (end.kind === 'exit' && (await this.#revive(end))) return;
+    if (this.#closed.signal.aborted) return;
+    if (this.#isUnwanted()) return; // Meanwhile it shall stop: SHUTDOWN says more than FAILED.
+    const sentence = endSentence(end);
+    if (end.kind === 'unhealthy') {
+      this.#set({ Message: `stopping, as it is ${sentence}`, Ready: false });
+      await this.#stop();
+      this.#set({ State: 'failed', Message: 'failed', Err: sentence });
+    } else if (end.code === 0) {
+      this.#set({ State: 'complete', Message: 'finished', ExitCode: 0 });
+    } else {
+      const ExitCode = end.code;
+      this.#set({ State: 'failed', Message: 'failed', Err: `the task ${sentence}`, ExitCode });
+    }
+    await this.#release();
+  }
+
+  /** Starts the task again in place, when no manager can be asked to replace it. */
+  async #revive(end: TaskEnd & { kind: 'exit' }): Promise<boolean> {
+    const { isolation, runtime, mesh } = this.#host;
+    const policy = this.#task.Spec.RestartPolicy;
+    const allowed =
+      policy?.Condition !== 'none' && (policy?.Condition !== 'on-failure' || end.code !== 0);
+    const wanted = this.#task.DesiredState === 'running' && !this.#isUnwanted();
+    if (!allowed || !wanted || isolation.connected) return false;
+    let pauseMs = policy?.Delay === undefined ? RESTART_DELAY_MS : policy.Delay / MS;
+    this.#set({
+      Message: `${endSentence(end)}; no manager can be reached, so its node will restart it`,
+      Ready: false,
+    });
+    for (;;) {
+      if ((await isolation.verdict(pauseMs, this.#unwanted.signal)) !== 'isolated') return false;
+      try {
+        await runtime.remove(this.#task.ID);
+        await mesh.detach(this.#task.ID);
+        this.#prepared = false;
+        this.#end = undefined;
+        await this.#prepareOnce();
+        if (!this.#prepared) return false;
+        const starting = runtime.start(this.#task.ID, { started() {}, waiting() {} });
+        starting.catch(() => {}); // Seen by the race, unless that is over.
+        await Promise.race([starting, aborted(this.#unwanted.signal)]);
+        if (this.#unwanted.signal.aborted) return false;
+        this.#ended = false;
+        await this.#setRunning('running: restarted by its node while no manager could be reached');
+        return true;
+      } catch (error) {
+        const why = messageOf(error);
+        this.#set({ Message: `its node could not restart it, trying again: ${why}`, Ready: false });
+        pauseMs = Math.min(6 * RETRY_MAX_MS, Math.max(pauseMs, RETRY_MIN_MS) * 2);
+      }
+    }
+  }
+
+  async #shutDown(): Promise<void> {
+    const running = this.#status.State === 'running' && !this.#ended;
+    if (running) await this.#drain();
+    const started = compareStates(this.#status.State, 'starting') >= 0;
+    const graceMs = this.#graceMs();
+    if (started && !this.#ended) this.#set({ Message: `stopping, with ${graceMs} ms of grace` });
+    await this.#stop();
+    if (this.#closed.signal.aborted) return;
+    const end = started ? await this.#exit() : undefined;
+    this.#set({
+      State: 'shutdown',
+      Message: started ? 'shut down' : 'shut down before it was started',
+      ...(end === undefined || end.code < 0 ? {} : { ExitCode: end.code }),
+    });
+    await this.#release();
+  }
+
+  /** The manager sends the wish to stop only after the mesh sends the task nothing new. */
+  async #drain(): Promise<void> {
+    const { mesh, clock, runtime } = this.#host;
+    const sockets = socketsOf(this.#task, this.#status, runtime.pid(this.#task.ID));
+    if (sockets === undefined) return;
+    const limitMs = Math.min(this.#graceMs(), DRAIN_LIMIT_MS);
+    let alive = true;
+    void this.#wait().then(() => {
+      alive = false;
+    });
+    const goesOn = (): boolean => alive && !this.#closed.signal.aborted;
+    try {
+      await untilDrained(mesh, sockets, clock, limitMs, goesOn, (count) =>
+        this.#set({
+          Message: `draining: waiting for ${count} ${count === 1 ? 'connection' : 'connections'} to end, at most ${limitMs} ms`,
+        }),
+      );
+    } catch (error) {
+      this.#logger.warn({ error: messageOf(error) }, 'connections can not be seen, not drained');
+    }
+  }
+
+  /** Stops the task, however often that has to be tried. */
+  async #stop(): Promise<void> {
+    const signal = this.#task.Spec.ContainerSpec?.StopSignal;
+    for (let pauseMs = RETRY_MIN_MS; !this.#closed.signal.aborted; ) {
+      try {
+        await this.#host.runtime.stop(this.#task.ID, {
+          graceMs: this.#graceMs(),
+          ...(signal ? { signal } : {}),
+        });
+        return;
+      } catch (error) {
+        const why = messageOf(error);
+        this.#set({ Message: `it could not be stopped, trying again: ${why}` });
+        this.#logger.error({ error: why }, 'a task could not be stopped');
+        await delay(this.#host.clock, pauseMs);
+        pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
+      }
+    }
+  }
+
+  /** Gives back what an ended task holds of the host: processes it left, network. Its logs stay. */
+  async #release(): Promise<void> {
+    await this.#stop();
+    try {
+      if (!this.#closed.signal.aborted) await this.#host.mesh.detach(this.#task.ID);
+    } catch (error) {
+      this.#logger.error({ error: messageOf(error) }, 'a task could not be detached from the mesh');
+    }
+  }
+
+  async #tearDown(): Promise<void> {
+    if (!isTerminal(this.#status.State)) await this.#shutDown();
+    for (let pauseMs = RETRY_MIN_MS; !this.#closed.signal.aborted; ) {
+      try {
+        await this.#host.runtime.remove(this.#task.ID);
+        return;
+      } catch (error) {
+        this.#logger.error(
+          { error: messageOf(error) },
+          'a task could not be removed, trying again',
+        );
+        await delay(this.#host.clock, pauseMs);
+        pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
+      }
+    }
+  }
+
+  async #fail(message: string, Err: string): Promise<void> {
+    this.#set({ State: 'failed', Message: message, Err });
+    await this.#release();
+  }
+
+  /** The end of the task; asked of the runtime once. Never rejects. */
+  #wait(): Promise<TaskEnd> {
+    this.#end ??= this.#askEnd();
+    return this.#end;
+  }
+
+  async #askEnd(): Promise<TaskEnd> {
+    try {
+      return await this.#host.runtime.wait(this.#task.ID);
+    } catch (error) {
+      return { kind: 'exit', code: -1, error: messageOf(error) };
+    }
+  }
+
+  /** How a stopped task exited. */
+  async #exit(): Promise<(TaskEnd & { kind: 'exit' }) | undefined> {
+    const first = await this.#wait();
+    if (first.kind === 'exit') return first;
+    const second = await this.#askEnd();
+    return second.kind === 'exit' ? second : undefined;
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    await Promise.race([delay(this.#host.clock, ms), aborted(this.#unwanted.signal)]);
+  }
+
+  #graceMs(): number {
+    const grace = this.#task.Spec.ContainerSpec?.StopGracePeriod;
+    return grace == null ? DEFAULT_GRACE_MS : grace / MS;
+  }
+
+  #isUnwanted(): boolean {
+    return this.#removed || compareStates(this.#task.DesiredState, 'shutdown') >= 0;
+  }
+
+  #pid(): { PID?: number } {
+    const pid = this.#host.runtime.pid(this.#task.ID);
+    return pid === undefined ? {} : { PID: pid };
+  }
+
+  #set(change: StatusChange): void {
+    if (this.#closed.signal.aborted) return;
+    // The observed state never goes back, and a terminal one is the last.
+    const next = nextStatus(this.#status, change, this.#host.clock.now());
+    if (isTerminal(this.#status.State) || compareStates(next.State, this.#status.State) < 0) return;
+    this.#status = next;
+    this.#changed.fire();
+    this.#host.changed(this.#task, next);
+  }
+}

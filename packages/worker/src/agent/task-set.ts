@@ -1,0 +1,107 @@
+import { type Assignments, isTerminal, type Task, type TaskStatus } from '@swarm/api';
+import type { LeftTask } from '../runtime/runtime.js';
+import { messageOf } from '../runtime/runtime-error.js';
+import { TaskController, type TaskHost } from './task-controller.js';
+import type { StoredTask, TaskStore } from './task-store.js';
+
+/** All tasks of the node, as assigned by managers. */
+export class TaskSet {
+  readonly #host: TaskHost;
+  readonly #store: TaskStore;
+  readonly #tasks = new Map<string, TaskController>();
+  /** Tasks on their way out; a task of the same id waits for that. */
+  readonly #leaving = new Map<string, Promise<void>>();
+  readonly #found = new Map<string, LeftTask>();
+
+  constructor(host: TaskHost, store: TaskStore) {
+    this.#host = host;
+    this.#store = store;
+  }
+
+  /** Takes over what an earlier life left, and removes what belongs to no task that is known. */
+  async restore(stored: readonly StoredTask[]): Promise<void> {
+    const { runtime, logger } = this.#host;
+    for (const left of await runtime.list()) this.#found.set(left.taskId, left);
+    const known = new Set(stored.map(({ task }) => task.ID));
+    for (const { task, status } of stored) this.#add(task, status);
+    for (const taskId of [...this.#found.keys()]) {
+      if (known.has(taskId)) continue;
+      this.#found.delete(taskId);
+      logger.info({ taskId }, 'removing what was left of an unknown task');
+      this.#leave(taskId, runtime.remove(taskId));
+    }
+  }
+
+  /** Applies an assignment set; a complete one removes tasks that it does not name. */
+  assign(message: Assignments): void {
+    if (message.kind === 'complete') {
+      const named = new Set(message.update.map(({ ID }) => ID));
+      for (const taskId of this.#tasks.keys()) if (!named.has(taskId)) this.#remove(taskId);
+    }
+    for (const taskId of message.remove) this.#remove(taskId);
+    for (const task of message.update) {
+      const controller = this.#tasks.get(task.ID);
+      if (controller === undefined) this.#add(task, task.Status);
+      else {
+        controller.update(task);
+        this.#store.putTask({ task: controller.task, status: controller.status });
+      }
+    }
+  }
+
+  get(taskId: string): TaskController | undefined {
+    return this.#tasks.get(taskId);
+  }
+
+  *statuses(): Generator<readonly [string, TaskStatus]> {
+    for (const [taskId, { status }] of this.#tasks) yield [taskId, status];
+  }
+
+  /** Tasks that have not ended. */
+  alive(): ReadonlySet<string> {
+    const alive = [...this.#tasks].filter(([, { status }]) => !isTerminal(status.State));
+    return new Set([...alive.map(([taskId]) => taskId), ...this.#leaving.keys()]);
+  }
+
+  /** Lets go of all tasks; they run on. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#tasks.values()].map((controller) => controller.close()));
+    await Promise.all(this.#leaving.values());
+  }
+
+  #add(task: Task, status: TaskStatus): void {
+    const leaving = this.#leaving.get(task.ID);
+    if (leaving !== undefined) {
+      void leaving.then(() => {
+        if (!this.#tasks.has(task.ID)) this.#add(task, status);
+      });
+      return;
+    }
+    const found = this.#found.get(task.ID);
+    this.#found.delete(task.ID);
+    this.#store.putTask({ task, status });
+    this.#tasks.set(task.ID, new TaskController(task, status, found, this.#host));
+  }
+
+  #remove(taskId: string): void {
+    const controller = this.#tasks.get(taskId);
+    if (controller === undefined) return;
+    this.#tasks.delete(taskId);
+    this.#leave(
+      taskId,
+      controller.remove().then(() => this.#store.deleteTask(taskId)),
+    );
+  }
+
+  #leave(taskId: string, left: Promise<void>): void {
+    const done = left
+      .catch((error: unknown) => {
+        this.#host.logger.error(
+          { taskId, error: messageOf(error) },
+          'a task left something behind',
+        );
+      })
+      .finally(() => this.#leaving.delete(taskId));
+    this.#leaving.set(taskId, done);
+  }
+}

@@ -1,0 +1,79 @@
+import type { Clock, PortConfig, Task, TaskStatus } from '@swarm/api';
+import { delay } from '../runtime/delay.js';
+import { attachmentAddress, portName } from '../runtime/task-ports.js';
+import { SOCKETS_POLL_MAX_MS, SOCKETS_POLL_MIN_MS } from './limits.js';
+import type { TaskMesh, TaskSockets } from './task-mesh.js';
+
+/** TCP ports the task should listen on, as they came out. */
+function listenPorts(task: Task, status: TaskStatus): readonly PortConfig[] {
+  const ports = status.PortStatus?.Ports ?? task.Endpoint.Ports;
+  return ports.filter((port) => port.Protocol === 'tcp');
+}
+
+/** What the mesh needs to look at a task's sockets; undefined when it publishes no TCP port. */
+export function socketsOf(
+  task: Task,
+  status: TaskStatus,
+  pid: number | undefined,
+): TaskSockets | undefined {
+  const address = status.Address ?? attachmentAddress(task);
+  const ports = listenPorts(task, status);
+  if (pid === undefined || address === undefined || ports.length === 0) return undefined;
+  return {
+    taskId: task.ID,
+    pid,
+    address,
+    ports: ports.map((port) => ({ protocol: port.Protocol, port: port.TargetPort })),
+  };
+}
+
+/** "running, but not listening on port 80/tcp yet: it gets no traffic". */
+export function notListening(task: Task, status: TaskStatus): string {
+  const names = listenPorts(task, status).map(portName);
+  const ports = `${names.length === 1 ? 'port' : 'ports'} ${names.join(', ')}`;
+  return `running, but not listening on ${ports} yet: it gets no traffic`;
+}
+
+/**
+ * Waits until the task listens on all its ports.
+ * @param go false ends the waiting; asked before each look
+ * @returns whether it listens
+ */
+export async function untilListening(
+  mesh: TaskMesh,
+  sockets: TaskSockets,
+  clock: Clock,
+  go: () => boolean,
+): Promise<boolean> {
+  for (let pauseMs = SOCKETS_POLL_MIN_MS; go(); ) {
+    if (await mesh.listens(sockets)) return true;
+    await delay(clock, pauseMs);
+    pauseMs = Math.min(SOCKETS_POLL_MAX_MS, pauseMs * 2);
+  }
+  return false;
+}
+
+/**
+ * Waits until no connection to the task is left, at most `limitMs`.
+ * @param waiting told how many are left, when that changes
+ */
+export async function untilDrained(
+  mesh: TaskMesh,
+  sockets: TaskSockets,
+  clock: Clock,
+  limitMs: number,
+  go: () => boolean,
+  waiting: (connections: number) => void,
+): Promise<void> {
+  const deadlineMs = clock.monotonicMs() + limitMs;
+  let told = 0;
+  for (let pauseMs = SOCKETS_POLL_MIN_MS; go(); ) {
+    const connections = await mesh.connections(sockets);
+    const leftMs = deadlineMs - clock.monotonicMs();
+    if (connections === 0 || leftMs <= 0) return;
+    if (connections !== told) waiting(connections);
+    told = connections;
+    await delay(clock, Math.min(pauseMs, leftMs));
+    pauseMs = Math.min(SOCKETS_POLL_MAX_MS, pauseMs * 2);
+  }
+}

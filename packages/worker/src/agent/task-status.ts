@@ -1,0 +1,49 @@
+import type { TaskState, TaskStatus } from '@swarm/api';
+import type { PreparedTask, TaskEnd } from '../runtime/runtime.js';
+import { STATUS_TEXT_LIMIT } from './limits.js';
+
+/** What changes in a status besides time; fields not named are kept. `Err` goes with each change. */
+export interface StatusChange {
+  readonly State?: TaskState;
+  readonly Message: string;
+  readonly Err?: string;
+  readonly Ready?: boolean;
+  readonly PID?: number;
+  readonly ExitCode?: number;
+  readonly prepared?: PreparedTask;
+}
+
+/** The next status of a task. Its state never goes back; the caller sees to that. */
+export function nextStatus(status: TaskStatus, change: StatusChange, nowMs: number): TaskStatus {
+  const { Err: _, AppliedAt: __, ...kept } = status;
+  const { prepared } = change;
+  const container = {
+    ...kept.ContainerStatus,
+    ...(prepared === undefined ? {} : { ContainerID: prepared.containerId }),
+    ...(change.PID === undefined ? {} : { PID: change.PID }),
+    ...(change.ExitCode === undefined ? {} : { ExitCode: change.ExitCode }),
+  };
+  return {
+    ...kept,
+    Timestamp: new Date(nowMs).toISOString(),
+    State: change.State ?? status.State,
+    Message: change.Message.slice(0, STATUS_TEXT_LIMIT),
+    ...(change.Err === undefined ? {} : { Err: change.Err.slice(0, STATUS_TEXT_LIMIT) }),
+    ...(change.Ready === undefined ? {} : { Ready: change.Ready }),
+    ...(Object.keys(container).length === 0 ? {} : { ContainerStatus: container }),
+    ...(prepared?.address === undefined ? {} : { Address: prepared.address }),
+    ...(prepared?.ports === undefined ? {} : { PortStatus: { Ports: prepared.ports } }),
+  };
+}
+
+/** How a task ended, as a sentence without its full stop. */
+export function endSentence(end: TaskEnd): string {
+  if (end.kind === 'unhealthy') return end.message;
+  const how =
+    end.signal !== undefined
+      ? `killed by ${end.signal}`
+      : end.code >= 0
+        ? `exited with code ${end.code}`
+        : 'ended';
+  return end.error === undefined ? how : `${how}: ${end.error}`;
+}
