@@ -157,7 +157,8 @@ export interface LogSubscribe {
   readonly options: LogOptions;
   /**
    * Bytes the agent may send before it waits for `log-credit`, so that a slow reader slows the agent and
-   * not the session. A line counts its data and LOG_LINE_COST_BYTES. Absent: no limit.
+   * not the session. A line counts its data and LOG_LINE_COST_BYTES. The agent sends while any credit is
+   * left, so its last message may go beyond. Absent: no limit.
    */
   readonly creditBytes?: number;
 }

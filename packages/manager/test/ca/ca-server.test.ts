@@ -1,0 +1,226 @@
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { ApiError, type ErrorCode, silentLogger } from '@swarm/api';
+import test, { type ExecutionContext } from 'ava';
+import {
+  createCaServer,
+  createKeyRequest,
+  fetchRoot,
+  identify,
+  type NodeIdentity,
+  requestCertificate,
+  type Subject,
+  subjectOf,
+  tlsServerOptions,
+} from '../../src/ca/index.js';
+import { removeNode } from '../../src/role-manager/index.js';
+import { patch, put } from '../support/objects.js';
+import { createTestStore } from '../support/test-store.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+import { CLUSTER_ID, clusterDraft, identity, root } from './cluster.js';
+
+/** A manager of a fresh cluster that serves the CA's routes over real TLS on loopback. */
+async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'manager') {
+  // TLS itself looks at the real clock, so certificates are made now.
+  const clock = new VirtualClock(Date.now());
+  const authority = await root(clock.now());
+  const store = createTestStore({ clock });
+  const cluster = await put(store, 'cluster', await clusterDraft(authority));
+  const ca = createCaServer({ store, clock, logger: silentLogger, randomBytes });
+  const own = await identity(authority, clock.now(), { nodeId: 'm1', role: serverRole });
+
+  const server = createServer(tlsServerOptions(own), async (request, response) => {
+    try {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      const socket = request.socket as TLSSocket;
+      let subject: Subject | undefined;
+      if (socket.getPeerX509Certificate() !== undefined) {
+        subject = identify(socket, {
+          rootCertificate: authority.certificate,
+          clusterId: CLUSTER_ID,
+          nowMs: clock.now(),
+          isRemoved: (id) => Object.hasOwn(store.cluster()!.Private.RemovedNodes, id),
+        });
+      }
+      const peer = { remoteAddress: '198.18.0.9', ...(subject === undefined ? {} : { subject }) };
+      const reply =
+        request.url === '/ca/root'
+          ? ca.root()
+          : await ca.issue(JSON.parse(Buffer.concat(chunks).toString()), peer);
+      response.end(JSON.stringify(reply));
+    } catch (error) {
+      const { status, code, message } = error as ApiError;
+      response.writeHead(status).end(JSON.stringify({ code, message }));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { clock, authority, store, cluster, ca, address };
+}
+
+async function fails(
+  t: ExecutionContext,
+  code: ErrorCode,
+  message: RegExp,
+  work: Promise<unknown>,
+) {
+  const error = await t.throwsAsync(work, { instanceOf: ApiError, message });
+  t.is((error as ApiError | undefined)?.code, code);
+}
+
+test('a node joins with a token and then renews with its certificate alone', async (t) => {
+  const { store, cluster, address } = await serve(t);
+  const token = cluster.JoinTokens.Worker;
+  const rootCertificate = await fetchRoot(address, token);
+  t.is(rootCertificate, cluster.Private.CACert);
+
+  const { key, csr } = await createKeyRequest();
+  const joined = await requestCertificate(
+    address,
+    { rootCertificate },
+    { csr, token, hostname: 'w' },
+  );
+  t.is(joined.role, 'worker');
+  const node = store.get('node', joined.nodeId);
+  t.is(node?.Spec.Role, 'worker');
+  t.is(node?.Status.State, 'unknown');
+  t.is(node?.Description?.Hostname, 'w');
+
+  const own: NodeIdentity = { rootCertificate, certificate: joined.certificate, key };
+  const next = await createKeyRequest();
+  const renewed = await requestCertificate(address, own, { csr: next.csr });
+  t.is(renewed.nodeId, joined.nodeId);
+  t.not(renewed.certificate, joined.certificate);
+  t.is(store.count('node'), 1);
+});
+
+test('a join that is tried again with the same key makes no second node', async (t) => {
+  const { store, cluster, ca } = await serve(t);
+  const { csr } = await createKeyRequest();
+  const body = { csr, token: cluster.JoinTokens.Manager };
+  const peer = { remoteAddress: '198.18.0.9' };
+  const [first, second] = await Promise.all([ca.issue(body, peer), ca.issue(body, peer)]);
+  const third = await ca.issue(body, peer);
+  t.is(first.nodeId, second.nodeId);
+  t.is(first.nodeId, third.nodeId);
+  t.is(third.role, 'manager');
+  t.is(store.count('node'), 1);
+});
+
+test('a wrong, rotated or foreign token is refused and says where to get the right one', async (t) => {
+  const { cluster, address, store } = await serve(t);
+  const other = await clusterDraft(await root(Date.now()));
+  const foreign = other.JoinTokens.Worker;
+  await fails(t, 'INVALID_TOKEN', /of another cluster/, fetchRoot(address, foreign));
+  await fails(t, 'INVALID_TOKEN', /copy it whole/, fetchRoot(address, 'SWMTKN-1-x'));
+
+  const rootCertificate = cluster.Private.CACert;
+  const { csr } = await createKeyRequest();
+  const rotated = cluster.JoinTokens.Worker.replace(/.{5}$/, 'zzzzz');
+  const join = (token?: string) =>
+    requestCertificate(
+      address,
+      { rootCertificate },
+      token === undefined ? { csr } : { csr, token },
+    );
+  await fails(t, 'INVALID_TOKEN', /rotated.*swarm join-token worker/, join(rotated));
+  await fails(t, 'INVALID_TOKEN', /another cluster.*swarm join-token worker/, join(foreign));
+  await fails(t, 'INVALID_TOKEN', /not a join token/, join('guess'));
+  await fails(t, 'INVALID_TOKEN', /token is needed/, join());
+  t.is(store.count('node'), 0);
+});
+
+test('an address that failed too often must wait, others need not', async (t) => {
+  const { cluster, ca, clock } = await serve(t);
+  const { csr } = await createKeyRequest();
+  const wrong = { csr, token: cluster.JoinTokens.Worker.replace(/.{5}$/, 'zzzzz') };
+  const right = { csr, token: cluster.JoinTokens.Worker };
+  for (let attempt = 0; attempt < 10; attempt += 1) {
+    await fails(t, 'INVALID_TOKEN', /rotated/, ca.issue(wrong, { remoteAddress: 'a' }));
+  }
+  await fails(t, 'OVERLOADED', /wait a minute/, ca.issue(right, { remoteAddress: 'a' }));
+  await t.notThrowsAsync(ca.issue(right, { remoteAddress: 'b' }));
+  await clock.advance(60_000);
+  await t.notThrowsAsync(ca.issue(right, { remoteAddress: 'a' }));
+});
+
+test('renewal gives the role that is wanted, to a manager only once it left Raft', async (t) => {
+  const { cluster, ca, store } = await serve(t);
+  const { csr } = await createKeyRequest();
+  const peer = { remoteAddress: '198.18.0.9' };
+  const { nodeId } = await ca.issue({ csr, token: cluster.JoinTokens.Worker }, peer);
+  const subject: Subject = { nodeId, role: 'worker', clusterId: CLUSTER_ID };
+  const renew = async () => {
+    const { role, certificate } = await ca.issue({ csr }, { ...peer, subject });
+    t.is(subjectOf(new X509Certificate(certificate))?.role, role);
+    t.is(store.get('node', nodeId)?.Role, role);
+    return role;
+  };
+  const want = (Role: 'worker' | 'manager', RaftID?: number) =>
+    patch(store, 'node', nodeId, ({ RaftID: _, ...node }) => ({
+      ...node,
+      Spec: { ...node.Spec, Role },
+      ...(RaftID === undefined ? {} : { RaftID }),
+    }));
+
+  t.is(await renew(), 'worker');
+  await want('manager');
+  t.is(await renew(), 'manager');
+  await want('worker', 7);
+  t.is(await renew(), 'manager');
+  await want('worker');
+  t.is(await renew(), 'worker');
+});
+
+test('a removed node can not renew, nor join again with the same key', async (t) => {
+  const { cluster, ca, store, address, clock } = await serve(t);
+  const { csr, key } = await createKeyRequest();
+  const token = cluster.JoinTokens.Worker;
+  const rootCertificate = cluster.Private.CACert;
+  const joined = await requestCertificate(address, { rootCertificate }, { csr, token });
+  await store.transact((transaction) => removeNode(transaction, joined.nodeId, clock.now()));
+
+  const own = { rootCertificate, certificate: joined.certificate, key };
+  const message = /removed.*swarm leave --force/;
+  await fails(t, 'PERMISSION_DENIED', message, requestCertificate(address, own, { csr }));
+  const peer = { remoteAddress: '198.18.0.9' };
+  await fails(t, 'PERMISSION_DENIED', message, ca.issue({ csr, token }, peer));
+});
+
+test('a node is not sent to a server that is no manager, or of another cluster', async (t) => {
+  const worker = await serve(t, 'worker');
+  const { csr } = await createKeyRequest();
+  const token = worker.cluster.JoinTokens.Worker;
+  const ask = (rootCertificate: string) =>
+    requestCertificate(worker.address, { rootCertificate }, { csr, token });
+  await fails(t, 'UNAUTHENTICATED', /not a manager/, ask(worker.authority.certificate));
+  const foreign = await root(Date.now());
+  await fails(t, 'UNAUTHENTICATED', /could not be talked to/, ask(foreign.certificate));
+});
+
+test('an expired certificate is answered with when, and what to do', async (t) => {
+  const { authority, address, clock } = await serve(t);
+  const day = 24 * 60 * 60 * 1000;
+  const old = await identity(authority, clock.now() - 10 * day, {}, 5 * day);
+  const { csr } = await createKeyRequest();
+  const message = /expired at .*swarm leave --force/;
+  await fails(t, 'CERTIFICATE_EXPIRED', message, requestCertificate(address, old, { csr }));
+});
+
+test('a body that is not a request for a certificate is refused field by field', async (t) => {
+  const { ca } = await serve(t);
+  const peer = { remoteAddress: '198.18.0.9' };
+  for (const [body, message] of [
+    [null, /JSON object/],
+    [{}, /"csr"/],
+    [{ csr: 'x', token: 1 }, /"token"/],
+    [{ csr: 'x', hostname: 'h'.repeat(300) }, /"hostname"/],
+    [{ csr: 'x', availability: 'sometimes' }, /"availability"/],
+  ] as const) {
+    await fails(t, 'INVALID_ARGUMENT', message, ca.issue(body, peer));
+  }
+});
