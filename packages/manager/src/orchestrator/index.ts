@@ -1,4 +1,5 @@
 import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { nodeMatches as fitsConstraints } from '../scheduler/constraint.js';
 import { ConstraintEnforcer } from './constraint-enforcer.js';
 import { isGlobal, reconcileGlobal } from './global.js';
 import { isJob, reconcileJob } from './jobs.js';
@@ -15,9 +16,9 @@ export { isTaskDirty } from './task-dirty.js';
 /** The loops that turn services into tasks and clear tasks away. To be started on the leader. */
 export function createOrchestrators(
   context: LoopContext,
-  options: { readonly nodeMatches: NodeMatcher },
+  options: { readonly nodeMatches?: NodeMatcher } = {},
 ): ControlLoop[] {
-  const nodeMatches = options.nodeMatches;
+  const nodeMatches = options.nodeMatches ?? fitsConstraints;
   const common = { context, nodeMatches };
   return [
     new ServiceLoop({

@@ -94,6 +94,7 @@ function advance(pass: Pass, slot: Slot, movesAway: boolean): void {
   const leaving = movesAway ? slot.good.filter((task) => isLeaving(pass.tx, task)) : [];
   const failed = slot.failed.at(-1);
   const displaced = [...slot.lost, ...leaving].at(-1);
+  if (failed !== undefined && displaced === undefined && !isDue(pass, failed)) return;
   for (const task of [...slot.failed, ...slot.lost, ...leaving]) pass.setDesired(task, 'shutdown');
   const target =
     slot.target !== undefined && leaving.includes(slot.target) ? undefined : slot.target;

@@ -61,6 +61,9 @@ function clear(pass: Pass, slot: Slot, rules: SlotRules): void {
   const failed = slot.failed.at(-1);
   const lost = slot.lost.at(-1);
   if (!rules.mayCreate && slot.good.length === 0) return;
+  // One that failed while it was prepared is not replaced before its own delay is over: its successor
+  // would be prepared, and fail, at once.
+  if (failed !== undefined && lost === undefined && !isDue(pass, failed)) return;
   for (const task of [...slot.failed, ...slot.lost]) set(pass, slot, task, 'shutdown');
   if (slot.target !== undefined) return;
   if (slot.good.length > 0) {

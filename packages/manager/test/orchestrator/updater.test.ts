@@ -1,0 +1,395 @@
+import { SECOND, type Task, type UpdateConfig } from '@swarm/api';
+import test from 'ava';
+import { World } from './world.js';
+
+interface Setup {
+  readonly replicas?: number;
+  readonly update?: UpdateConfig;
+  readonly rollback?: UpdateConfig;
+}
+
+async function running(setup: Setup = {}): Promise<World> {
+  const world = new World();
+  await world.nodes('n1', 'n2');
+  await world.service({
+    Mode: { Replicated: { Replicas: setup.replicas ?? 4 } },
+    TaskTemplate: {
+      ContainerSpec: { Image: 'v1' },
+      ForceUpdate: 0,
+      RestartPolicy: { Condition: 'any', Delay: 0 },
+    },
+    ...(setup.update !== undefined && { UpdateConfig: setup.update }),
+    ...(setup.rollback !== undefined && { RollbackConfig: setup.rollback }),
+  });
+  await world.start();
+  await world.clock.advance(1000);
+  return world;
+}
+
+const isImage = (task: Task, image: string) => task.Spec.ContainerSpec?.Image === image;
+const all = (image: string, count = 4) => Array.from({ length: count }, () => image);
+
+/** Tasks of the image that are being brought up: wanted, not up yet. */
+function under(world: World, image: string): number {
+  return world.live().filter((task) => isImage(task, image) && task.Status.State !== 'running')
+    .length;
+}
+
+test('an update replaces every task, one after the other unless told else', async (t) => {
+  const world = await running();
+  world.watchUp();
+  let most = 0;
+  world.store.watch(() => {
+    most = Math.max(most, under(world, 'v2'));
+  });
+  await world.image('v2');
+  await world.clock.advance(100);
+  t.is(world.state(), 'updating');
+  t.is(world.message(), 'update in progress');
+  await world.clock.advance(4000);
+  t.deepEqual(world.images(), all('v2'));
+  t.is(most, 1);
+  t.is(world.leastUp, 3);
+  t.is(world.mostUp, 4, 'stop-first never runs more than the replicas');
+  t.is(world.state(), 'updating', 'the last task is still watched');
+  await world.clock.advance(5000);
+  t.is(world.state(), 'completed');
+  t.is(world.message(), 'update completed');
+  t.truthy(world.store.get('service', 'web')?.UpdateStatus?.CompletedAt);
+  await world.stop();
+});
+
+test('parallelism 0 updates all at once, parallelism 2 two', async (t) => {
+  for (const Parallelism of [0, 2]) {
+    const world = await running({ update: { Parallelism } });
+    let most = 0;
+    world.store.watch(() => {
+      most = Math.max(most, under(world, 'v2'));
+    });
+    await world.image('v2');
+    await world.clock.advance(10_000);
+    t.is(most, Parallelism === 0 ? 4 : 2);
+    t.is(world.state(), 'completed');
+    await world.stop();
+  }
+});
+
+test('the delay runs between slots of one worker', async (t) => {
+  const world = await running({ update: { Parallelism: 1, Delay: 10 * SECOND } });
+  await world.image('v2');
+  await world.clock.advance(9000);
+  t.deepEqual(world.images().sort(), ['v1', 'v1', 'v1', 'v2']);
+  await world.clock.advance(10_000);
+  t.deepEqual(world.images().sort(), ['v1', 'v1', 'v2', 'v2']);
+  await world.stop();
+});
+
+test('start-first has the new task serve before the old one stops', async (t) => {
+  const world = await running({ update: { Parallelism: 1, Order: 'start-first' } });
+  world.watchUp();
+  await world.image('v2');
+  await world.clock.advance(10_000);
+  t.deepEqual(world.images(), all('v2'));
+  t.is(world.leastUp, 4);
+  t.is(world.mostUp, 5);
+  await world.stop();
+});
+
+test('stop-first stops the old task only when the new one is prepared', async (t) => {
+  const world = await running({ replicas: 1 });
+  let holdAt: 'preparing' | undefined = 'preparing';
+  world.behaviour = (task) => (isImage(task, 'v2') && holdAt !== undefined ? { holdAt } : {});
+  await world.image('v2');
+  await world.clock.advance(120_000);
+  t.deepEqual(world.images(), ['v1'], 'the image is still being pulled');
+  t.deepEqual(
+    world
+      .live()
+      .map((task) => task.DesiredState)
+      .sort(),
+    ['ready', 'running'],
+  );
+  holdAt = undefined;
+  const pulled = world.live().find((task) => isImage(task, 'v2'));
+  await world.status(pulled?.ID ?? '', 'ready');
+  await world.clock.advance(500);
+  t.deepEqual(world.images(), ['v2']);
+  await world.stop();
+});
+
+test('stop-first goes on after 30 s with a replacement that shows no sign of life', async (t) => {
+  const world = await running({ replicas: 1 });
+  world.behaviour = (task) => (isImage(task, 'v2') ? { holdAt: 'assigned' } : {});
+  await world.image('v2');
+  await world.clock.advance(29_000);
+  t.is(world.up().length, 1);
+  await world.clock.advance(2000);
+  t.is(world.up().length, 0);
+  await world.stop();
+});
+
+test('a replacement that can not be placed beside the old task has the old one stopped, in both orders', async (t) => {
+  for (const Order of ['stop-first', 'start-first'] as const) {
+    const world = await running({ replicas: 1, update: { Parallelism: 1, Order } });
+    world.behaviour = (task) => {
+      const isBlocked = world.up().some((other) => isImage(other, 'v1'));
+      if (!isImage(task, 'v2') || !isBlocked) return {};
+      return { unplaced: 'no suitable node (host-mode port already in use on 2 nodes)' };
+    };
+    await world.image('v2');
+    await world.clock.advance(2000);
+    t.deepEqual(world.images(), ['v2'], Order);
+    await world.stop();
+  }
+});
+
+test('a replacement that no node will take stops nothing, says what it waits for, and fails after 10 minutes', async (t) => {
+  const world = await running({ replicas: 1 });
+  const unplaced = 'no suitable node (scheduling constraints not satisfied on 2 nodes)';
+  world.behaviour = (task) => (isImage(task, 'v2') ? { unplaced } : {});
+  await world.image('v2');
+  await world.clock.advance(9 * 60_000);
+  const task = world.live().find((one) => isImage(one, 'v2'));
+  t.is(world.message(), `update in progress; waiting for task ${task?.ID}: ${unplaced}`);
+  t.is(world.state(), 'updating');
+  await world.clock.advance(2 * 60_000);
+  t.is(world.state(), 'paused');
+  t.is(world.message(), `update paused due to failure or early termination of task ${task?.ID}`);
+  t.deepEqual(world.images(), ['v1']);
+  await world.stop();
+});
+
+test('a task that runs but does not listen is waited for, then gone past with a word about it', async (t) => {
+  const world = await running({ replicas: 2, update: { Parallelism: 1, Order: 'start-first' } });
+  world.behaviour = (task) => (isImage(task, 'v2') ? { ready: false } : {});
+  await world.image('v2');
+  await world.clock.advance(5000);
+  t.deepEqual(world.images(), ['v1', 'v1']);
+  t.regex(world.message() ?? '', /; waiting for task \w+ to listen on its ports$/);
+  await world.clock.advance(6000);
+  t.deepEqual(world.images(), ['v1']);
+  await world.clock.advance(30_000);
+  t.is(world.state(), 'completed');
+  await world.stop();
+});
+
+for (const [FailureAction, MaxFailureRatio, expected] of [
+  ['pause', 0, 'paused'],
+  ['pause', 0.5, 'completed'],
+  ['rollback', 0, 'rollback_completed'],
+  ['rollback', 0.5, 'completed'],
+  ['continue', 0, 'completed'],
+] as const) {
+  test(`failure action ${FailureAction} with ratio ${MaxFailureRatio}, one of four fails: ${expected}`, async (t) => {
+    const world = await running({
+      update: { Parallelism: 1, FailureAction, MaxFailureRatio, Monitor: 2 * SECOND },
+      rollback: { Parallelism: 0, Monitor: SECOND },
+    });
+    world.behaviour = (task) =>
+      isImage(task, 'v2') && task.Slot === 2 ? { end: 'failed', endAfterMs: 30 } : {};
+    await world.image('v2');
+    await world.clock.advance(60_000);
+    t.is(world.state(), expected);
+    if (expected === 'rollback_completed') t.deepEqual(world.images(), all('v1'));
+    if (expected === 'paused') {
+      t.regex(
+        world.message() ?? '',
+        /^update paused due to failure or early termination of task \w{25}$/,
+      );
+      t.true(world.images().includes('v1'), 'slots after the failed one are left alone');
+    }
+    if (expected === 'completed') t.false(world.images().includes('v1'));
+    await world.stop();
+  });
+}
+
+test('a failure after the monitor time is none of the update', async (t) => {
+  const world = await running({ update: { Parallelism: 1, Monitor: SECOND } });
+  world.behaviour = (task) =>
+    isImage(task, 'v2') && task.Slot === 1 ? { end: 'failed', endAfterMs: 1500 } : {};
+  await world.image('v2');
+  await world.clock.advance(20_000);
+  t.is(world.state(), 'completed');
+  await world.stop();
+});
+
+test('a task whose image is missing costs no running task, in both orders', async (t) => {
+  for (const Order of ['stop-first', 'start-first'] as const) {
+    const world = await running({ update: { Parallelism: 2, Order } });
+    world.watchUp();
+    world.behaviour = (task) => (isImage(task, 'v2') ? { end: 'rejected' } : {});
+    await world.image('v2');
+    await world.clock.advance(60_000);
+    t.is(world.state(), 'paused');
+    t.is(world.leastUp, 4, Order);
+    t.deepEqual(world.images(), all('v1'));
+    t.is(world.live().length, 4, 'nothing of the paused update is left waiting');
+    await world.stop();
+  }
+});
+
+test('a rollback by hand swaps the specs and says who asked for it', async (t) => {
+  const world = await running({ update: { Parallelism: 0 } });
+  await world.image('v2');
+  await world.clock.advance(10_000);
+  await world.rollBack();
+  await world.clock.advance(300);
+  t.is(world.state(), 'rollback_started');
+  t.is(world.message(), 'manually requested rollback');
+  await world.clock.advance(10_000);
+  t.is(world.state(), 'rollback_completed');
+  t.is(world.message(), 'rollback completed');
+  t.deepEqual(world.images(), all('v1'));
+  await world.stop();
+});
+
+test('a rollback by hand in the middle of an update keeps the tasks that were not replaced', async (t) => {
+  const world = await running({ update: { Parallelism: 1, Delay: 10 * SECOND } });
+  const before = new Set(world.up().map((task) => task.ID));
+  await world.image('v2');
+  await world.clock.advance(5000);
+  await world.rollBack();
+  await world.clock.advance(60_000);
+  t.deepEqual(world.images(), all('v1'));
+  t.is(world.up().filter((task) => before.has(task.ID)).length, 3);
+  t.is(world.state(), 'rollback_completed');
+  await world.stop();
+});
+
+test('a rollback that fails is paused and stays so', async (t) => {
+  const world = await running({
+    update: { Parallelism: 0, FailureAction: 'rollback' },
+    rollback: { Parallelism: 1, FailureAction: 'rollback' },
+  });
+  let isBroken = false;
+  world.behaviour = (task) => {
+    if (isImage(task, 'v2')) {
+      isBroken = true;
+      return { end: 'failed', endAfterMs: 100 };
+    }
+    return isBroken && task.Status.State !== 'running' ? { end: 'rejected' } : {};
+  };
+  await world.image('v2');
+  await world.clock.advance(10 * 60_000);
+  t.is(world.state(), 'rollback_paused');
+  t.regex(
+    world.message() ?? '',
+    /^rollback paused due to failure or early termination of task \w{25}$/,
+  );
+  await world.stop();
+});
+
+test('a new update takes the place of the running one', async (t) => {
+  const world = await running({ update: { Parallelism: 1 } });
+  world.behaviour = (task) => (isImage(task, 'v2') ? { holdAt: 'starting' } : {});
+  await world.image('v2');
+  await world.clock.advance(2000);
+  t.is(world.images().length, 3);
+  await world.image('v3');
+  await world.clock.advance(20_000);
+  t.deepEqual(world.images(), all('v3'));
+  t.is(world.state(), 'completed');
+  t.false(world.live().some((task) => isImage(task, 'v2')));
+  await world.stop();
+});
+
+test('a new leader goes on with the update where the last one was', async (t) => {
+  const world = await running({ replicas: 3, update: { Parallelism: 1, Delay: 2 * SECOND } });
+  let most = 0;
+  world.watchUp();
+  world.store.watch(() => {
+    most = Math.max(most, under(world, 'v2'));
+  });
+  await world.image('v2');
+  for (let i = 0; i < 40; i++) {
+    await world.clock.advance(330);
+    await world.failOver();
+  }
+  await world.clock.advance(10_000);
+  t.deepEqual(world.images(), all('v2', 3));
+  t.is(world.state(), 'completed');
+  t.is(most, 1);
+  t.is(world.leastUp, 2);
+  await world.stop();
+});
+
+test('other labels, replicas and update settings restart nothing', async (t) => {
+  const world = await running();
+  const before = world.up().map((task) => task.ID);
+  await world.update((spec) => ({
+    ...spec,
+    Labels: { a: 'b' },
+    UpdateConfig: { Parallelism: 3 },
+    Mode: { Replicated: { Replicas: 5 } },
+  }));
+  await world.clock.advance(5000);
+  t.is(world.up().filter((task) => before.includes(task.ID)).length, 4);
+  t.is(world.up().length, 5);
+  t.is(world.state(), undefined);
+  await world.stop();
+});
+
+test('new constraints move only the tasks whose node does not satisfy them', async (t) => {
+  const world = await running();
+  const stay = world.up().filter((task) => task.NodeID === 'n1');
+  await world.update((spec) => ({
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, Placement: { Constraints: ['node.id != n2'] } },
+  }));
+  await world.clock.advance(20_000);
+  t.is(world.up().length, 4);
+  t.true(world.up().every((task) => task.NodeID === 'n1'));
+  for (const task of stay) t.is(world.store.get('task', task.ID)?.Status.State, 'running');
+  await world.stop();
+});
+
+test('force replaces every task of an unchanged spec', async (t) => {
+  const world = await running({ update: { Parallelism: 0 } });
+  const before = world.up().map((task) => task.ID);
+  await world.update((spec) => ({
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: 1 },
+  }));
+  await world.clock.advance(10_000);
+  t.false(world.up().some((task) => before.includes(task.ID)));
+  t.is(world.up().length, 4);
+  await world.stop();
+});
+
+test('tasks that completed and are not restarted are updated too', async (t) => {
+  const world = new World();
+  await world.nodes('n1');
+  await world.service({
+    TaskTemplate: {
+      ContainerSpec: { Image: 'v1' },
+      ForceUpdate: 0,
+      RestartPolicy: { Condition: 'none' },
+    },
+    UpdateConfig: { Parallelism: 1, FailureAction: 'continue' },
+  });
+  world.behaviour = () => ({ end: 'complete', endAfterMs: 100 });
+  await world.start();
+  await world.clock.advance(5000);
+  await world.image('v2');
+  await world.clock.advance(20_000);
+  t.deepEqual(
+    world
+      .tasks()
+      .map((task) => task.Spec.ContainerSpec?.Image)
+      .sort(),
+    ['v1', 'v2'],
+  );
+  t.is(world.state(), 'completed');
+  await world.stop();
+});
+
+test('an old task that does not stop holds the new one back for its grace period and 30 s', async (t) => {
+  const world = await running({ replicas: 1 });
+  world.behaviour = (task) => (isImage(task, 'v1') ? { lingers: true } : {});
+  await world.image('v2');
+  await world.clock.advance(39_000);
+  t.is(world.live()[0]?.DesiredState, 'ready');
+  await world.clock.advance(3000);
+  t.is(world.live()[0]?.DesiredState, 'running');
+  await world.stop();
+});

@@ -1,0 +1,293 @@
+import {
+  compareStates,
+  isTerminal,
+  type Node,
+  type Service,
+  type Task,
+  type TaskState,
+} from '@swarm/api';
+import { silentLogger, type ServiceSpec } from '@swarm/api';
+import type { ControlLoop } from '../../src/control-loop.js';
+import { createOrchestrators } from '../../src/orchestrator/index.js';
+import { isUp } from '../../src/orchestrator/observations.js';
+import { applyServiceUpdate } from '../../src/orchestrator/service-update.js';
+import { nodeMatches } from '../../src/scheduler/constraint.js';
+import { nodeDraft, patch, put, serviceDraft, taskDraft } from '../support/objects.js';
+import { createTestStore, type TestStore } from '../support/test-store.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+
+/** How the pretended agents treat a task. */
+export interface Behaviour {
+  /** Where it stops going on by itself. */
+  readonly holdAt?: TaskState;
+  /** Ends in this state instead of reaching RUNNING (`rejected`: instead of READY). */
+  readonly end?: 'failed' | 'rejected' | 'complete';
+  /** Ends in `end` so long after it ran. */
+  readonly endAfterMs?: number;
+  readonly ready?: boolean;
+  /** Not placed, for this reason. */
+  readonly unplaced?: string | undefined;
+  /** Does not stop when asked to. */
+  readonly lingers?: boolean;
+}
+
+/** Each of the pretended parts needs this long for one step. */
+const STEP_MS = 20;
+
+/**
+ * A store, the orchestrators, and pretended allocator, scheduler and agents that move tasks along by one
+ * state at a time.
+ */
+export class World {
+  readonly clock = new VirtualClock();
+  readonly store: TestStore = createTestStore({ clock: this.clock });
+  behaviour: (task: Task) => Behaviour = () => ({});
+  /** Least number of tasks of a service that were up at once since `watchUp`. */
+  leastUp = 0;
+  mostUp = 0;
+  #loops: ControlLoop[] = [];
+  #scheduled = false;
+  #seed = 1;
+  readonly #timed = new Set<string>();
+
+  /** Starts the orchestrators, and unless `idle` the pretended parts. */
+  async start(options: { idle?: boolean } = {}): Promise<void> {
+    this.lead();
+    if (options.idle !== true) {
+      this.store.watch(() => this.#schedule());
+      this.#schedule();
+    }
+    await this.clock.advance(0);
+  }
+
+  lead(): void {
+    this.#loops = createOrchestrators({
+      store: this.store,
+      clock: this.clock,
+      logger: silentLogger,
+      randomBytes: (size) => this.#bytes(size),
+    });
+    for (const loop of this.#loops) loop.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
+  }
+
+  /** The leader changes: all that loops keep in memory is lost. */
+  async failOver(): Promise<void> {
+    await this.stop();
+    this.lead();
+  }
+
+  async nodes(...ids: string[]): Promise<void> {
+    for (const id of ids) await put(this.store, 'node', nodeDraft(id));
+  }
+
+  async service(spec: Partial<ServiceSpec> = {}, id = 'web'): Promise<Service> {
+    return await put(this.store, 'service', serviceDraft(id, {}, spec));
+  }
+
+  async task(id: string, change: Partial<Task>): Promise<Task> {
+    const { Spec } = this.store.get('service', 'web') ?? serviceDraft('web');
+    return await put(
+      this.store,
+      'task',
+      taskDraft(id, { ServiceID: 'web', ServiceName: 'web', Spec: Spec.TaskTemplate, ...change }),
+    );
+  }
+
+  async setNode(id: string, change: (node: Node) => Node): Promise<void> {
+    await patch(this.store, 'node', id, change);
+  }
+
+  async availability(id: string, Availability: 'active' | 'pause' | 'drain'): Promise<void> {
+    await this.setNode(id, (node) => ({ ...node, Spec: { ...node.Spec, Availability } }));
+  }
+
+  async nodeState(id: string, State: Node['Status']['State']): Promise<void> {
+    await this.setNode(id, (node) => ({ ...node, Status: { ...node.Status, State } }));
+  }
+
+  async removeNode(id: string): Promise<void> {
+    await this.store.transact((tx) => tx.remove('node', id));
+  }
+
+  async update(change: (spec: ServiceSpec) => ServiceSpec, id = 'web'): Promise<void> {
+    await patch(this.store, 'service', id, (service) =>
+      applyServiceUpdate(service, change(service.Spec), { nowMs: this.clock.now() }),
+    );
+  }
+
+  async rollBack(id = 'web'): Promise<void> {
+    await patch(this.store, 'service', id, (service) =>
+      applyServiceUpdate(service, service.Spec, { rollback: 'previous', nowMs: this.clock.now() }),
+    );
+  }
+
+  async image(Image: string): Promise<void> {
+    await this.update((spec) => ({
+      ...spec,
+      TaskTemplate: { ...spec.TaskTemplate, ContainerSpec: { Image } },
+    }));
+  }
+
+  async replicas(Replicas: number): Promise<void> {
+    await this.update((spec) => ({ ...spec, Mode: { Replicated: { Replicas } } }));
+  }
+
+  async status(id: string, State: TaskState, rest: Partial<Task['Status']> = {}): Promise<void> {
+    const time = new Date(this.clock.now()).toISOString();
+    await patch(this.store, 'task', id, (task) => ({
+      ...task,
+      Status: { ...task.Status, Timestamp: time, AppliedAt: time, State, ...rest },
+    }));
+  }
+
+  tasks(id = 'web'): Task[] {
+    return [...this.store.tasksByService(id)];
+  }
+
+  /** Tasks wished to run (or to be made ready). */
+  live(id = 'web'): Task[] {
+    return this.tasks(id).filter((task) => compareStates(task.DesiredState, 'running') <= 0);
+  }
+
+  up(id = 'web'): Task[] {
+    return this.live(id).filter(isUp);
+  }
+
+  state(id = 'web'): string | undefined {
+    return this.store.get('service', id)?.UpdateStatus?.State;
+  }
+
+  message(id = 'web'): string | undefined {
+    return this.store.get('service', id)?.UpdateStatus?.Message;
+  }
+
+  images(id = 'web'): string[] {
+    return this.up(id).map((task) => task.Spec.ContainerSpec?.Image ?? '');
+  }
+
+  /** From now on notes the least and most tasks that run at once, those asked to stop included. */
+  watchUp(id = 'web'): void {
+    const count = () => this.tasks(id).filter((task) => isUp(task)).length;
+    this.leastUp = count();
+    this.mostUp = count();
+    this.store.watch(() => {
+      this.leastUp = Math.min(this.leastUp, count());
+      this.mostUp = Math.max(this.mostUp, count());
+    });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.clock.setTimeout(() => {
+      this.#scheduled = false;
+      void this.#step();
+    }, STEP_MS);
+  }
+
+  async #step(): Promise<void> {
+    const tasks = [...this.store.list('task')];
+    for (const task of tasks) {
+      const next = this.#next(task);
+      if (next === undefined) continue;
+      const now = new Date(this.clock.now()).toISOString();
+      await patch(this.store, 'task', task.ID, (current) => ({
+        ...current,
+        ...next,
+        Status: { ...current.Status, ...next.Status, Timestamp: now, AppliedAt: now },
+      })).catch(() => this.#schedule());
+    }
+  }
+
+  #next(task: Task): Partial<Task> | undefined {
+    const how = this.behaviour(task);
+    const { State } = task.Status;
+    const to = (next: TaskState, rest: Partial<Task> = {}): Partial<Task> | undefined =>
+      how.holdAt === State
+        ? undefined
+        : {
+            ...rest,
+            Status: {
+              ...task.Status,
+              State: next,
+              ...(next === 'running' && how.ready !== undefined && { Ready: how.ready }),
+            },
+          };
+    if (isTerminal(State)) return undefined;
+    const stops = task.DesiredState === 'shutdown' || task.DesiredState === 'remove';
+    if (compareStates(State, 'assigned') >= 0 && this.#isDown(task)) return undefined;
+    if (stops) {
+      const placed = compareStates(State, 'assigned') >= 0;
+      return placed && how.lingers !== true
+        ? { Status: { ...task.Status, State: 'shutdown' } }
+        : undefined;
+    }
+    const mayRun = task.DesiredState !== 'ready';
+    switch (State) {
+      case 'new':
+        return to('pending');
+      case 'pending':
+        return this.#place(task, how);
+      case 'assigned':
+        return to('preparing');
+      case 'preparing':
+        return how.end === 'rejected' ? to('rejected') : to('ready');
+      case 'ready':
+        return mayRun ? to('starting') : undefined;
+      case 'starting':
+        return how.end !== undefined && how.endAfterMs === undefined ? to(how.end) : to('running');
+      case 'running':
+        this.#endLater(task, how);
+        return undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  #endLater(task: Task, how: Behaviour): void {
+    if (how.end === undefined || how.endAfterMs === undefined || this.#timed.has(task.ID)) return;
+    this.#timed.add(task.ID);
+    const end = how.end;
+    this.clock.setTimeout(() => {
+      if (this.store.get('task', task.ID)?.Status.State === 'running') {
+        void this.status(task.ID, end);
+      }
+    }, how.endAfterMs);
+  }
+
+  #place(task: Task, how: Behaviour): Partial<Task> | undefined {
+    const why = how.unplaced;
+    if (why !== undefined) {
+      return task.Status.Err === why ? undefined : { Status: { ...task.Status, Err: why } };
+    }
+    const { Err: _err, ...status } = task.Status;
+    const Status = { ...status, State: 'assigned' as const };
+    if (how.holdAt === 'pending') return undefined;
+    if (task.NodeID !== undefined) return { Status };
+    const service = this.store.get('service', task.ServiceID);
+    const load = (node: Node) =>
+      [...this.store.tasksByNode(node.ID)].filter((t) => !isTerminal(t.Status.State)).length;
+    const [node] = [...this.store.list('node')]
+      .filter((n) => n.Status.State === 'ready' && n.Spec.Availability === 'active')
+      .filter((n) => service === undefined || nodeMatches(service, n))
+      .sort((a, b) => load(a) - load(b) || (a.ID < b.ID ? -1 : 1));
+    return node === undefined ? undefined : { NodeID: node.ID, Status };
+  }
+
+  #isDown(task: Task): boolean {
+    const node = this.store.get('node', task.NodeID ?? '');
+    return node === undefined || node.Status.State === 'down';
+  }
+
+  /** A pseudo-random sequence, the same in each run. */
+  #bytes(size: number): Uint8Array {
+    return Uint8Array.from({ length: size }, () => {
+      this.#seed = (Math.imul(this.#seed, 1103515245) + 12345) >>> 0;
+      return this.#seed >>> 16;
+    });
+  }
+}
