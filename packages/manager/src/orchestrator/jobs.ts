@@ -98,7 +98,10 @@ function advance(pass: Pass, slot: Slot, movesAway: boolean): void {
   for (const task of [...slot.failed, ...slot.lost, ...leaving]) pass.setDesired(task, 'shutdown');
   const target =
     slot.target !== undefined && leaving.includes(slot.target) ? undefined : slot.target;
-  if (target !== undefined) return promote(pass, slot, target);
+  if (target !== undefined) {
+    promote(pass, slot, target);
+    return;
+  }
   const place = {
     slot: slot.number,
     ...(slot.nodeId !== undefined && { nodeId: slot.nodeId }),

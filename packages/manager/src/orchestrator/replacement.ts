@@ -32,12 +32,17 @@ export interface SlotRules {
 export function advanceSlot(pass: Pass, slot: Slot, rules: SlotRules): void {
   // A failure or loss is two or three changes that must be made together or not at all.
   if (!pass.hasRoom(slot.good.length + slot.lost.length + slot.failed.length + 1)) return;
-  if (slot.failed.length > 0 || slot.lost.length > 0) return clear(pass, slot, rules);
-  if (slot.target === undefined) return moveAway(pass, slot, rules);
-  if (slot.others.length > 0) return handOver(pass, slot, slot.target, rules);
-  if (slot.target.DesiredState !== 'ready' || !isDue(pass, slot.target)) return;
+  if (slot.failed.length > 0 || slot.lost.length > 0) clear(pass, slot, rules);
+  else if (slot.target === undefined) moveAway(pass, slot, rules);
+  else if (slot.others.length > 0) handOver(pass, slot, slot.target, rules);
+  else release(pass, slot, slot.target);
+}
+
+/** A task that was only made ready runs when its delay is over and its predecessor has stopped. */
+function release(pass: Pass, slot: Slot, target: Task): void {
+  if (target.DesiredState !== 'ready' || !isDue(pass, target)) return;
   if (slot.stopping.length > 0 && !isStopOverdue(pass, slot.stopping)) return;
-  set(pass, slot, slot.target, 'running');
+  set(pass, slot, target, 'running');
 }
 
 /** Starts the replacement of what runs in the slot, in the order the update rules ask for. */

@@ -194,13 +194,18 @@ function failUpdate(pass: Pass, rules: UpdateRules, taskId: string): void {
   const { service } = pass;
   const why = `due to failure or early termination of task ${taskId}`;
   if (isRollback(service.UpdateStatus)) {
-    return pause(pass, 'rollback_paused', `rollback paused ${why}`);
+    pause(pass, 'rollback_paused', `rollback paused ${why}`);
+    return;
   }
-  if (rules.failureAction !== 'rollback') return pause(pass, 'paused', `update paused ${why}`);
+  if (rules.failureAction !== 'rollback') {
+    pause(pass, 'paused', `update paused ${why}`);
+    return;
+  }
   const { PreviousSpec, PreviousSpecVersion, ...rest } = service;
   if (PreviousSpec === undefined) {
     const note = 'it can not be rolled back, no previous spec is available';
-    return pause(pass, 'paused', `update paused ${why}${WAIT_SEPARATOR}${note}`);
+    pause(pass, 'paused', `update paused ${why}${WAIT_SEPARATOR}${note}`);
+    return;
   }
   pass.updateService({
     ...rest,

@@ -253,7 +253,8 @@ export class World {
     this.#timed.add(task.ID);
     const end = how.end;
     this.clock.setTimeout(() => {
-      if (this.store.get('task', task.ID)?.Status.State === 'running') {
+      const current = this.store.get('task', task.ID);
+      if (current?.Status.State === 'running' && !this.#isDown(current)) {
         void this.status(task.ID, end);
       }
     }, how.endAfterMs);

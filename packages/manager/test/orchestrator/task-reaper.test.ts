@@ -1,0 +1,197 @@
+import type { Cluster, Task } from '@swarm/api';
+import test from 'ava';
+import type { Draft } from '../../src/store/store.js';
+import { put } from '../support/objects.js';
+import { World } from './world.js';
+
+async function setHistory(world: World, limit: number): Promise<void> {
+  const cluster = {
+    ID: 'cluster',
+    Spec: { Name: 'default', Orchestration: { TaskHistoryRetentionLimit: limit } },
+  } as unknown as Draft<'cluster'>;
+  if (world.store.cluster() === undefined) await put(world.store, 'cluster', cluster);
+  else {
+    await world.store.transact((tx) =>
+      tx.update('cluster', { ...(tx.cluster() as Cluster), ...cluster }),
+    );
+  }
+}
+
+/** A task of slot 1 that ended, `age` tasks ago. */
+async function ended(world: World, id: string, change: Partial<Task> = {}): Promise<void> {
+  await world.clock.advance(1000);
+  const Timestamp = new Date(world.clock.now()).toISOString();
+  await world.task(id, {
+    NodeID: 'n1',
+    DesiredState: 'shutdown',
+    Status: { State: 'failed', Timestamp, Message: '' },
+    ...change,
+  });
+}
+
+async function withHistory(limit: number, count: number): Promise<World> {
+  const world = new World();
+  await world.nodes('n1');
+  await setHistory(world, limit);
+  await world.service({ TaskTemplate: { ForceUpdate: 0, RestartPolicy: { Condition: 'any' } } });
+  for (let i = 1; i <= count; i++) await ended(world, `t${i}`);
+  await world.clock.advance(1000);
+  await world.task('live', {
+    NodeID: 'n1',
+    Status: { State: 'running', Timestamp: '', Message: '' },
+  });
+  return world;
+}
+
+const ids = (world: World) =>
+  world
+    .tasks()
+    .map((task) => task.ID)
+    .sort();
+
+test('at the start, tasks to be removed go if they ended, and history above the limit', async (t) => {
+  const world = await withHistory(3, 4);
+  await ended(world, 'x', { Slot: 2, DesiredState: 'remove' });
+  await world.start();
+  await world.clock.advance(300);
+  t.deepEqual(ids(world), ['live', 't3', 't4']);
+  await world.stop();
+});
+
+test('of the history the oldest goes first, and a live task never', async (t) => {
+  const some = await withHistory(2, 3);
+  await some.start({ idle: true });
+  await some.clock.advance(300);
+  t.deepEqual(ids(some), ['live', 't3']);
+  await some.stop();
+  const none = await withHistory(0, 3);
+  await none.start({ idle: true });
+  await none.clock.advance(300);
+  t.deepEqual(ids(none), ['live']);
+  await none.stop();
+});
+
+test('a negative limit keeps everything; a new limit is obeyed at once', async (t) => {
+  const world = await withHistory(-1, 8);
+  await world.start();
+  await world.clock.advance(1000);
+  t.is(ids(world).length, 9);
+  await setHistory(world, 2);
+  await world.clock.advance(300);
+  t.deepEqual(ids(world), ['live', 't8']);
+  await world.stop();
+});
+
+test('as many tasks are kept as counting the attempts takes', async (t) => {
+  const world = new World();
+  await world.nodes('n1');
+  await setHistory(world, 1);
+  await world.service({
+    TaskTemplate: { ForceUpdate: 0, RestartPolicy: { Condition: 'any', MaxAttempts: 3 } },
+  });
+  for (let i = 1; i <= 6; i++) await ended(world, `t${i}`);
+  await world.start({ idle: true });
+  await world.clock.advance(300);
+  t.deepEqual(ids(world).filter((id) => id.startsWith('t') && id.length === 2).length, 3);
+  t.is(ids(world).length, 4, 'three that ended and the one in their place');
+  await world.stop();
+});
+
+test('the last task of a slot stays, so that work that is done is not begun anew', async (t) => {
+  const world = new World();
+  await world.nodes('n1');
+  await setHistory(world, 0);
+  await world.service({
+    TaskTemplate: { ForceUpdate: 0, RestartPolicy: { Condition: 'on-failure' } },
+  });
+  await ended(world, 'done', { Status: { State: 'complete', Timestamp: '', Message: '' } });
+  await world.start();
+  await world.clock.advance(60_000);
+  t.deepEqual(ids(world), ['done']);
+  await world.stop();
+});
+
+test('scaling down deletes a task when it has stopped, not before', async (t) => {
+  const world = new World();
+  await world.nodes('n1');
+  await world.service({ Mode: { Replicated: { Replicas: 2 } } });
+  await world.start();
+  await world.clock.advance(500);
+  world.behaviour = () => ({ lingers: true });
+  await world.replicas(1);
+  await world.clock.advance(5000);
+  const [leaving] = world.tasks().filter((task) => task.DesiredState === 'remove');
+  t.is(world.tasks().length, 2);
+  await world.status(leaving?.ID ?? '', 'shutdown');
+  await world.clock.advance(300);
+  t.is(world.tasks().length, 1);
+  await world.stop();
+});
+
+test('tasks to be removed that no node was given yet are deleted at once', async (t) => {
+  const world = new World();
+  await world.service({ Mode: { Replicated: { Replicas: 3 } } });
+  await world.start();
+  await world.clock.advance(500);
+  t.deepEqual([...new Set(world.tasks().map((task) => task.Status.State))], ['pending']);
+  await world.replicas(0);
+  await world.clock.advance(300);
+  t.is(world.tasks().length, 0);
+  await world.stop();
+});
+
+test('tasks to be removed whose node no longer exists are deleted', async (t) => {
+  const world = new World();
+  await world.nodes('n1');
+  await world.service({ Mode: { Replicated: { Replicas: 0 } } });
+  await world.task('t1', {
+    NodeID: 'n1',
+    DesiredState: 'remove',
+    Status: { State: 'running', Timestamp: '', Message: '' },
+  });
+  await world.start({ idle: true });
+  await world.clock.advance(1000);
+  t.is(world.tasks().length, 1);
+  await world.removeNode('n1');
+  await world.clock.advance(1000);
+  t.is(world.tasks().length, 0);
+  await world.stop();
+});
+
+test('dead tasks are gathered for a quarter second, but no more than a thousand slots', async (t) => {
+  const world = new World();
+  await world.service({ Mode: { Replicated: { Replicas: 0 } } });
+  await world.start({ idle: true });
+  const make = async (from: number, count: number) => {
+    for (let i = from; i < from + count; i += 100) {
+      await world.store.transact((tx) => {
+        for (let slot = i; slot < i + 100; slot++) {
+          const [first] = world.store.list('service');
+          tx.create('task', {
+            ID: `t${slot}`,
+            Name: `web.${slot}.t${slot}`,
+            Labels: {},
+            Spec: first?.Spec.TaskTemplate ?? { ForceUpdate: 0 },
+            SpecVersion: { Index: 1 },
+            ServiceID: 'web',
+            ServiceName: 'web',
+            ServiceLabels: {},
+            Slot: slot,
+            Status: { State: 'failed', Timestamp: '', Message: '' },
+            DesiredState: 'remove',
+            Endpoint: { Ports: [] },
+          });
+        }
+      });
+    }
+  };
+  await make(1, 100);
+  await world.clock.advance(200);
+  t.is(world.tasks().length, 100);
+  await world.clock.advance(100);
+  t.is(world.tasks().length, 0);
+  await make(1000, 1000);
+  await world.clock.advance(1);
+  t.is(world.tasks().length, 0);
+  await world.stop();
+});
