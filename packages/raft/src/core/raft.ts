@@ -32,6 +32,8 @@ export interface InitialState {
   readonly entries: readonly Entry[];
   /** Entries up to here are applied already, and `conf` includes their membership changes. */
   readonly applied: Index;
+  /** The state machine's own index, which may be ahead of what the log knows to be committed. */
+  readonly stateIndex: Index;
   readonly conf: ConfState;
 }
 
@@ -94,6 +96,11 @@ export class Raft {
   transferee: MemberId = NOBODY;
   uncommittedBytes = 0;
 
+  /**
+   * The state machine has this index, so it is committed. Whether our entries up to it are the
+   * committed ones is known only once we lead: a leader's log holds all that is committed.
+   */
+  stateIndex: Index;
   /** The host is taking over a snapshot: the state is between two logs. */
   restoring = false;
   /** A leader handed over to us while a membership change was still to be applied. */
@@ -113,6 +120,7 @@ export class Raft {
       this.log.lastTerm,
     );
     this.log.resumeAt(Math.max(applied, base.index));
+    this.stateIndex = initial.stateIndex;
     this.tracker = new Tracker(config.maxInflightMessages, config.maxInflightBytes);
     this.tracker.setConf(initial.conf, this.log.lastIndex + 1, this.ticks);
     this.becomeFollower(this.term, NOBODY);
@@ -179,6 +187,13 @@ export class Raft {
     this.reset(this.term);
     this.role = Role.Leader;
     this.leader = this.id;
+    // Else a member that needs a snapshot to let us commit could not get one of this state.
+    assert(
+      this.stateIndex <= this.log.lastIndex,
+      'a leader lacks committed entries',
+      this.stateIndex,
+    );
+    this.log.commitTo(this.stateIndex);
     // There may be a membership change among the entries that are not applied yet. Until they are,
     // another one must not be proposed: two at once could make two disjoint majorities.
     this.pendingConfIndex = this.log.lastIndex;

@@ -246,8 +246,10 @@ export class RaftCore {
     this.raft.restoring = true;
   }
 
-  endRestore(): void {
+  /** @param stateIndex the state machine's index afterwards */
+  endRestore(stateIndex: Index): void {
     this.raft.restoring = false;
+    this.raft.stateIndex = Math.max(this.raft.stateIndex, stateIndex);
   }
 
   /** Whether a snapshot is being taken over: by the state machine, or by the disk. */

@@ -129,7 +129,7 @@ export class RaftNode {
    * @throws RaftConfigError, StorageCorruptError, StateBehindLogError, or what the storage throws.
    */
   static async open(options: RaftNodeOptions): Promise<RaftNode> {
-    const recovery = await recover(options.storage, options.stateMachine, options.members);
+    const recovery = await recover(options);
     const node = new RaftNode(options, recovery);
     node.start();
     return node;
@@ -704,7 +704,7 @@ export class RaftNode {
       if (snapshot.index > this.stateIndex) await this.restoreState(snapshot, chunks);
     } finally {
       this.restoring = false;
-      this.core.endRestore();
+      this.core.endRestore(this.stateIndex);
     }
     this.receive(message);
   }

@@ -1,10 +1,13 @@
 import { changeConf, ConfChangeOp, encodeConfChange } from '../core/conf-change.js';
+import { RaftConfigError } from '../core/config.js';
 import type { InitialState } from '../core/raft.js';
-import { type Entry, EntryKind, type MemberInfo, NOBODY } from '../core/types.js';
+import { type Entry, EntryKind, type MemberId, type MemberInfo, NOBODY } from '../core/types.js';
 import { type LogStorage, type Recovered, StorageCorruptError } from '../storage/storage.js';
 import { StateBehindLogError } from './errors.js';
 import { Membership } from './membership.js';
-import type { StateMachine } from './state-machine.js';
+import type { RaftNodeOptions } from './options.js';
+
+export type RecoveryOptions = Pick<RaftNodeOptions, 'id' | 'members' | 'storage' | 'stateMachine'>;
 
 /** Where a node goes on from. */
 export interface Recovery {
@@ -21,13 +24,11 @@ export interface Recovery {
  * changes take effect then. Its index proves nothing about our log, which may still hold a tail that
  * conflicts with a snapshot it took over.
  *
- * @throws StorageCorruptError, StateBehindLogError, or what the storage throws.
+ * @throws RaftConfigError, StorageCorruptError, StateBehindLogError, or what the storage throws.
  */
-export async function recover(
-  storage: LogStorage,
-  stateMachine: StateMachine,
-  founders: readonly MemberInfo[] | undefined,
-): Promise<Recovery> {
+export async function recover(options: RecoveryOptions): Promise<Recovery> {
+  const { id, storage, stateMachine, members: founders } = options;
+  if (founders !== undefined) checkFounders(id, founders);
   let recovered = await storage.open();
   if (founders !== undefined && isNew(recovered))
     recovered = await found(storage, recovered, founders);
@@ -52,7 +53,19 @@ export async function recover(
     }
   }
   const { conf } = membership.current;
-  return { initial: { hardState, base: snapshot, entries, applied, conf }, membership };
+  const stateIndex = stateMachine.appliedIndex;
+  const initial = { hardState, base: snapshot, entries, applied, stateIndex, conf };
+  return { initial, membership };
+}
+
+/** A first entry that differs between members would be a log that differs, in the same term. */
+function checkFounders(id: MemberId, founders: readonly MemberInfo[]): void {
+  const ids = new Set(founders.map((member) => member.id));
+  if (!ids.has(id) || ids.size !== founders.length) {
+    throw new RaftConfigError(
+      'members must name each founding member once, this one included; leave it out to join',
+    );
+  }
 }
 
 function isNew({ hardState, snapshot, entries }: Recovered): boolean {

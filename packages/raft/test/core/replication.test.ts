@@ -298,3 +298,15 @@ test('the same calls give the same messages', (t) => {
   };
   t.is(run(), run());
 });
+
+test('a new leader whose state is ahead of its commit takes over what the state proves', (t) => {
+  const setup = { voters: [1, 2, 3], log: [1, 1, 1, 1], hardState: { commit: 2 } };
+  const group = new CoreGroup();
+  group.add(1, core(1, { ...setup, stateIndex: 4 }));
+  group.add(2, core(2, setup));
+  group.lose = ({ type }) => type === MessageType.Append;
+  group.get(1).campaign();
+  group.settle();
+  t.is(group.get(1).role, 'leader');
+  t.is(group.get(1).appliedIndex, 4, 'before a quorum has its first entry');
+});

@@ -119,7 +119,7 @@ test('nobody campaigns on a snapshot that is not durable, nor while one is taken
   t.false(follower.installing);
   follower.beginRestore();
   t.false(follower.campaign());
-  follower.endRestore();
+  follower.endRestore(5);
   t.true(follower.campaign());
 });
 

@@ -173,3 +173,9 @@ test('a stopped node fails everything with the same error', async (t) => {
   }
   await cluster.finish(stopped);
 });
+
+test('a list of founders that lacks the member itself is refused', async (t) => {
+  for (const members of [[], [memberInfo(2)], [memberInfo(1), memberInfo(1)]]) {
+    await t.throwsAsync(new Cluster(1).start(1, { members }), { code: 'RAFT_CONFIG' });
+  }
+});

@@ -44,6 +44,7 @@ export interface CoreSetup {
   readonly log?: readonly Term[];
   readonly hardState?: Partial<HardState>;
   readonly base?: { readonly index: number; readonly term: Term };
+  readonly stateIndex?: number;
   readonly config?: Partial<RaftConfig>;
 }
 
@@ -54,7 +55,13 @@ export function core(id: MemberId, setup: CoreSetup): RaftCore {
   const term = entries.at(-1)?.term ?? base.term;
   const hardState = { term, vote: 0, commit: base.index, ...setup.hardState };
   const config = { ...DEFAULT_CONFIG, id, random: () => 0, ...setup.config };
-  const initial = { base, entries, applied: base.index, hardState };
+  const initial = {
+    base,
+    entries,
+    applied: base.index,
+    stateIndex: setup.stateIndex ?? base.index,
+    hardState,
+  };
   return new RaftCore(config, { ...initial, conf: conf(setup.voters, setup.learners) });
 }
 
