@@ -1,0 +1,100 @@
+import { crc32 } from 'node:zlib';
+import { readU32, readU64, U32_BYTES, U64_BYTES, writeU32, writeU64 } from '../codec/bytes.js';
+import { decodeFrame, encodeFrame, MessageFormatError } from '../codec/message-codec.js';
+import { type Message, MessageType } from '../core/message.js';
+import type { MemberId, SnapshotMeta } from '../core/types.js';
+
+/**
+ * Frames of a snapshot's own connection, after the hello. Each begins with its kind.
+ * Sender: one Header (a frame of one message), Chunks, one End. Receiver: Alive now and then, and at
+ * last Taken or Refused.
+ */
+export const SnapshotFrame = {
+  Header: 1,
+  /** u64 offset, u32 CRC-32 of everything up to the end of this piece, then the piece. */
+  Chunk: 2,
+  /** u64 size, u32 CRC-32 of everything. */
+  End: 3,
+  Alive: 4,
+  /** The state machine has it. */
+  Taken: 5,
+  /** Why not, in UTF-8. */
+  Refused: 6,
+} as const;
+
+const POSITION_BYTES = 1 + U64_BYTES + U32_BYTES;
+
+export function headerFrame(message: Message, meta: SnapshotMeta): Uint8Array {
+  return Buffer.concat([
+    Uint8Array.of(SnapshotFrame.Header),
+    encodeFrame([{ ...message, entries: [], snapshot: meta }]),
+  ]);
+}
+
+/** @throws MessageFormatError, WireVersionError */
+export function readHeader(frame: Uint8Array, from: MemberId): Message {
+  const { messages } = decodeFrame(frame.subarray(1), from);
+  const [message] = messages;
+  const wanted = message?.type === MessageType.Snapshot && message.snapshot !== undefined;
+  if (messages.length === 1 && message !== undefined && wanted) return message;
+  throw new MessageFormatError('the header announces no snapshot');
+}
+
+/** How far a snapshot has come; the same on both sides. */
+export class SnapshotPosition {
+  private offset = 0;
+  private crc = 0;
+
+  chunkFrame(piece: Uint8Array): Uint8Array {
+    const start = this.offset;
+    this.advance(piece);
+    const frame = Buffer.allocUnsafe(POSITION_BYTES + piece.length);
+    writePosition(frame, SnapshotFrame.Chunk, start, this.crc);
+    frame.set(piece, POSITION_BYTES);
+    return frame;
+  }
+
+  endFrame(): Uint8Array {
+    const frame = Buffer.allocUnsafe(POSITION_BYTES);
+    writePosition(frame, SnapshotFrame.End, this.offset, this.crc);
+    return frame;
+  }
+
+  /** @returns the piece, its own copy. @throws MessageFormatError when it is not the next one. */
+  readChunk(frame: Uint8Array): Uint8Array {
+    const [start, crc] = readPosition(frame);
+    if (start !== this.offset) {
+      throw new MessageFormatError(`a piece at ${start} follows one that ends at ${this.offset}`);
+    }
+    const piece = new Uint8Array(frame.subarray(POSITION_BYTES));
+    this.advance(piece);
+    if (crc === this.crc) return piece;
+    throw new MessageFormatError(`the checksum differs in the piece at ${start}`);
+  }
+
+  /** @throws MessageFormatError when something is missing. */
+  readEnd(frame: Uint8Array): void {
+    const [size, crc] = readPosition(frame);
+    if (size === this.offset && crc === this.crc) return;
+    throw new MessageFormatError(`the end is at ${size}, the pieces end at ${this.offset}`);
+  }
+
+  private advance(piece: Uint8Array): void {
+    this.offset += piece.length;
+    this.crc = crc32(piece, this.crc);
+  }
+}
+
+function writePosition(frame: Uint8Array, kind: number, offset: number, crc: number): void {
+  frame[0] = kind;
+  writeU64(frame, 1, offset);
+  writeU32(frame, 1 + U64_BYTES, crc);
+}
+
+function readPosition(frame: Uint8Array): [offset: number, crc: number] {
+  try {
+    return [readU64(frame, 1), readU32(frame, 1 + U64_BYTES)];
+  } catch (cause) {
+    throw new MessageFormatError('a piece is cut off', { cause });
+  }
+}

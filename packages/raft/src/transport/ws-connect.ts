@@ -1,0 +1,37 @@
+import type { ConnectionOptions } from 'node:tls';
+import { WebSocket } from 'ws';
+import type { MemberInfo } from '../core/types.js';
+import { DEFAULT_TRANSPORT_LIMITS } from './limits.js';
+import type { Connect } from './peer.js';
+
+/**
+ * Connects over TLS. @param tls is asked for each connection, so that certificates may be renewed;
+ * it should check that the certificate is the member's (`checkServerIdentity`).
+ */
+export function tlsConnect(
+  tls: (member: MemberInfo) => ConnectionOptions,
+  receiveBytes = DEFAULT_TRANSPORT_LIMITS.receiveBytes,
+): Connect {
+  return (member, path) =>
+    new WebSocket(`wss://${member.address}${path}`, {
+      ...tls(member),
+      ...socketOptions(receiveBytes),
+    });
+}
+
+/** Without encryption: for tests, and where something else encrypts. */
+export function plainConnect(receiveBytes = DEFAULT_TRANSPORT_LIMITS.receiveBytes): Connect {
+  return (member, path) =>
+    new WebSocket(`ws://${member.address}${path}`, socketOptions(receiveBytes));
+}
+
+/**
+ * What a socket for the transport must be made with, also on the accepting side. ws turns Nagle's
+ * algorithm off by itself.
+ */
+export function socketOptions(receiveBytes = DEFAULT_TRANSPORT_LIMITS.receiveBytes): {
+  readonly perMessageDeflate: false;
+  readonly maxPayload: number;
+} {
+  return { perMessageDeflate: false, maxPayload: receiveBytes };
+}

@@ -1,0 +1,338 @@
+import type { WebSocket } from 'ws';
+import { decodeFrame, WireVersionError } from '../codec/message-codec.js';
+import { assert } from '../core/assert.js';
+import type { Message } from '../core/message.js';
+import type { MemberId, MemberInfo, SnapshotMeta } from '../core/types.js';
+import { type Channel, closeSocket } from './channel.js';
+import { OnceLogger, type TransportEnvironment } from './environment.js';
+import { Guest } from './guest.js';
+import {
+  CloseCode,
+  decodeHello,
+  type Hello,
+  RAFT_PATH,
+  RAFT_SNAPSHOT_PATH,
+  type Refusal,
+} from './hello.js';
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from './limits.js';
+import { type Connect, Peer } from './peer.js';
+import { SnapshotReceiver } from './snapshot-receiver.js';
+import { SnapshotSender } from './snapshot-sender.js';
+import type { Transport, TransportHandler } from './transport.js';
+
+export interface WsTransportOptions extends TransportEnvironment {
+  readonly self: MemberInfo;
+  readonly clusterId: string;
+  /** See `tlsConnect`. */
+  readonly connect: Connect;
+  readonly limits?: Partial<TransportLimits>;
+}
+
+/** Who an accepted connection is from, as its certificate says. */
+export interface AcceptedPeer {
+  readonly nodeId: string;
+}
+
+/**
+ * Messages between members over WebSockets. Each member connects to each other one for what it has
+ * to say, so there are two connections between two members; a snapshot has one of its own. The
+ * transport owns no server: whoever handles upgrades passes the sockets on to `accept`.
+ *
+ * A member that is not known here, such as a candidate that was added while we were away, is
+ * answered over the connection it made.
+ */
+export class WsTransport implements Transport {
+  private readonly options: WsTransportOptions;
+  private readonly limits: TransportLimits;
+  private readonly once: OnceLogger;
+  private handler: TransportHandler | undefined;
+  private readonly peers = new Map<MemberId, Peer>();
+  /** Connections others made, by whom. */
+  private readonly guests = new Map<MemberId, Guest>();
+  /** Once members, and not any more; ids are never used again. */
+  private readonly removed = new Set<MemberId>();
+  private readonly sockets = new Set<WebSocket>();
+  private readonly sending = new Map<MemberId, SnapshotSender>();
+  private receiving: SnapshotReceiver | undefined;
+  private flushing = false;
+  private closed = false;
+
+  constructor(options: WsTransportOptions) {
+    assert(Number.isSafeInteger(options.self.id) && options.self.id > 0, 'member id out of range');
+    this.options = options;
+    this.limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
+    this.once = new OnceLogger(options.logger);
+  }
+
+  start(handler: TransportHandler): void {
+    assert(this.handler === undefined, 'the transport is started already');
+    this.handler = handler;
+  }
+
+  setMembers(members: readonly MemberInfo[]): void {
+    if (this.closed) return;
+    const wanted = new Map(members.map((member) => [member.id, member]));
+    wanted.delete(this.options.self.id);
+    for (const [id, peer] of this.peers) {
+      const member = wanted.get(id);
+      if (member?.address === peer.member.address && member.nodeId === peer.member.nodeId) continue;
+      peer.close();
+      this.peers.delete(id);
+      if (member === undefined) this.forget(id);
+    }
+    for (const [id, member] of wanted) {
+      this.removed.delete(id);
+      if (!this.peers.has(id)) this.peers.set(id, this.peerFor(member));
+    }
+  }
+
+  send(messages: readonly Message[]): void {
+    if (this.closed) return;
+    for (const message of messages) {
+      assert(message.to !== this.options.self.id, 'a message to oneself', message.type);
+      const receiver = this.peers.get(message.to) ?? this.guests.get(message.to);
+      if (receiver !== undefined) receiver.send(message);
+      else this.later(() => this.handler?.unreachable(message.to));
+    }
+    this.flushSoon();
+  }
+
+  /** A newer one to the same member takes the place of the one under way, of which nothing more is told. */
+  sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
+    const { to } = message;
+    this.sending.get(to)?.abort('a newer snapshot is sent');
+    this.sending.delete(to);
+    const member = this.peers.get(to)?.member;
+    if (this.closed) return;
+    if (member === undefined) return this.later(() => this.handler?.snapshotSent(to, false));
+    let sender: SnapshotSender;
+    try {
+      const socket = this.own(this.options.connect(member, RAFT_SNAPSHOT_PATH));
+      sender = new SnapshotSender(socket, this.limits, this.options);
+    } catch (error) {
+      this.options.logger.warn(
+        { member: to, error: (error as Error).message },
+        'raft: no snapshot',
+      );
+      return this.later(() => this.handler?.snapshotSent(to, false));
+    }
+    this.sending.set(to, sender);
+    void this.runSnapshot(to, sender, { message, meta, chunks });
+  }
+
+  /**
+   * Takes over a connection made by another member.
+   * @param socket open, made with `socketOptions`. @param path RAFT_PATH or RAFT_SNAPSHOT_PATH.
+   */
+  accept(socket: WebSocket, peer: AcceptedPeer, path: string = RAFT_PATH): void {
+    const { clock } = this.options;
+    if (this.closed || this.handler === undefined) {
+      return closeSocket(socket, CloseCode.Gone, 'not a member at this moment');
+    }
+    this.own(socket);
+    const onError = (): void => {};
+    socket.on('error', onError);
+    const timer = clock.setTimeout(() => socket.terminate(), this.limits.connectMs);
+    const onClose = (): void => clock.clearTimeout(timer);
+    socket.once('close', onClose);
+    socket.once('message', (data) => {
+      clock.clearTimeout(timer);
+      socket.off('close', onClose);
+      const hello = this.check(decodeHello(data as Buffer), peer);
+      if ('code' in hello) {
+        const { code, reason } = hello;
+        this.once.warn({ node: peer.nodeId, code, reason }, 'raft: refused a connection');
+        return closeSocket(socket, code, reason);
+      }
+      if (path === RAFT_SNAPSHOT_PATH) this.admitSnapshot(socket, hello.from);
+      else this.admit(socket, hello.from);
+    });
+  }
+
+  /** Resolves when all connections are closed. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    for (const peer of this.peers.values()) peer.close();
+    for (const guest of this.guests.values()) guest.close('the member stops');
+    for (const sender of this.sending.values()) sender.abort('the member stops');
+    this.receiving?.abort('the member stops');
+    await Promise.all([...this.sockets].map((socket) => this.closeOf(socket)));
+  }
+
+  private peerFor(member: MemberInfo): Peer {
+    const hello = this.helloTo(member.id);
+    const connect: Connect = (to, path) => this.own(this.options.connect(to, path));
+    const { limits } = this;
+    const options = { member, hello, connect, limits, environment: this.options };
+    return new Peer(options, {
+      frame: (bytes, channel) => this.receive(bytes, channel),
+      unreachable: () => this.handler?.unreachable(member.id),
+    });
+  }
+
+  private helloTo(to: MemberId): Hello {
+    return { clusterId: this.options.clusterId, from: this.options.self.id, to };
+  }
+
+  private check(hello: Hello | Refusal, peer: AcceptedPeer): Hello | Refusal {
+    if ('code' in hello) return hello;
+    const { self, clusterId } = this.options;
+    const { from, to } = hello;
+    if (hello.clusterId !== clusterId) {
+      return { code: CloseCode.WrongCluster, reason: `this is cluster ${clusterId}` };
+    }
+    if (to !== self.id) {
+      return { code: CloseCode.WrongMember, reason: `this is member ${self.id}, not ${to}` };
+    }
+    if (from === self.id) return { code: CloseCode.WrongMember, reason: 'that is my own id' };
+    if (this.removed.has(from)) {
+      return { code: CloseCode.Gone, reason: `member ${from} was removed` };
+    }
+    const known = this.peers.get(from)?.member;
+    if (known !== undefined && known.nodeId !== peer.nodeId) {
+      return { code: CloseCode.WrongNode, reason: `member ${from} is another node` };
+    }
+    return hello;
+  }
+
+  private admit(socket: WebSocket, from: MemberId): void {
+    this.guests.get(from)?.replace();
+    const options = { peer: from, limits: this.limits, environment: this.options };
+    const guest = new Guest(socket, options, {
+      frame: (bytes, channel) => this.receive(bytes, channel),
+      unreachable: () => this.handler?.unreachable(from),
+      closed: () => {
+        if (this.guests.get(from) === guest) this.guests.delete(from);
+      },
+    });
+    this.guests.set(from, guest);
+    this.peers.get(from)?.hurry();
+  }
+
+  private admitSnapshot(socket: WebSocket, from: MemberId): void {
+    const receiver: SnapshotReceiver = new SnapshotReceiver(
+      socket,
+      from,
+      (message, chunks) => this.takeSnapshot(receiver, message, chunks),
+      this.limits,
+      this.options,
+    );
+  }
+
+  /** One at a time: the state machine has only one state. A newer one makes an older one give way. */
+  private async takeSnapshot(
+    receiver: SnapshotReceiver,
+    message: Message,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const { handler } = this;
+    if (handler === undefined || this.closed) throw new Error('the member stops');
+    if (message.to !== this.options.self.id) throw new Error('it is for another member');
+    const current = this.receiving;
+    if (current !== undefined) {
+      const newer = message.term > current.term || receiver.from === current.from;
+      if (!newer) throw new Error('another snapshot is being received');
+      current.abort('a newer snapshot came');
+    }
+    this.receiving = receiver;
+    await current?.finished;
+    if (this.receiving !== receiver) throw new Error('a newer snapshot came');
+    try {
+      await handler.receiveSnapshot(message, chunks);
+    } finally {
+      if (this.receiving === receiver) this.receiving = undefined;
+    }
+  }
+
+  private async runSnapshot(
+    to: MemberId,
+    sender: SnapshotSender,
+    snapshot: { message: Message; meta: SnapshotMeta; chunks: AsyncIterable<Uint8Array> },
+  ): Promise<void> {
+    let ok = true;
+    try {
+      await sender.run(this.helloTo(to), snapshot);
+    } catch (error) {
+      ok = false;
+      this.options.logger.info(
+        { member: to, index: snapshot.meta.index, reason: (error as Error).message },
+        'raft: snapshot was not taken',
+      );
+    }
+    if (this.sending.get(to) !== sender || this.closed) return;
+    this.sending.delete(to);
+    this.handler?.snapshotSent(to, ok);
+  }
+
+  private receive(bytes: Uint8Array, channel: Channel): void {
+    const { handler, closed } = this;
+    if (handler === undefined || closed) return;
+    const from = channel.peer;
+    let messages: readonly Message[];
+    try {
+      const frame = decodeFrame(bytes, from);
+      messages = frame.messages;
+      for (const type of frame.unknownTypes) {
+        this.once.warn({ member: from, type }, 'raft: dropped a message of an unknown type');
+      }
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.once.warn({ member: from, reason }, 'raft: dropped a frame');
+      // Versions differ during an upgrade; anything else means that the peer is broken.
+      if (!(error instanceof WireVersionError)) channel.close(CloseCode.Malformed, reason);
+      return;
+    }
+    for (const message of messages) {
+      if (message.to === this.options.self.id) handler.receive(message);
+      else this.once.warn({ member: from, to: message.to }, 'raft: dropped a message for another');
+    }
+  }
+
+  /** A member that was removed has nothing more to say, nor to hear. */
+  private forget(id: MemberId): void {
+    this.removed.add(id);
+    this.guests.get(id)?.close('the member was removed');
+    const sender = this.sending.get(id);
+    this.sending.delete(id);
+    sender?.abort('the member was removed');
+  }
+
+  private flushSoon(): void {
+    if (this.flushing) return;
+    this.flushing = true;
+    this.later(() => {
+      this.flushing = false;
+      for (const peer of this.peers.values()) peer.flush();
+      for (const guest of this.guests.values()) guest.flush();
+    });
+  }
+
+  /** The handler is never called from within a call of the host's. */
+  private later(callback: () => void): void {
+    this.options.clock.setImmediate(() => {
+      if (!this.closed) callback();
+    });
+  }
+
+  private own(socket: WebSocket): WebSocket {
+    this.sockets.add(socket);
+    socket.once('close', () => this.sockets.delete(socket));
+    return socket;
+  }
+
+  private async closeOf(socket: WebSocket): Promise<void> {
+    const { clock } = this.options;
+    await new Promise<void>((resolve) => {
+      const timer = clock.setTimeout(() => socket.terminate(), CLOSE_MS);
+      socket.once('close', () => {
+        clock.clearTimeout(timer);
+        resolve();
+      });
+      closeSocket(socket, CloseCode.Gone, 'the member stops');
+    });
+  }
+}
+
+/** Time for the other side to agree to a close. */
+const CLOSE_MS = 500;

@@ -1,0 +1,311 @@
+import type { ExecutionContext, TestFn } from 'ava';
+import { createEntry } from '../../src/codec/entry-codec.js';
+import { type Message, MessageType } from '../../src/core/message.js';
+import { EntryKind, type MemberId, type MemberInfo, NOBODY } from '../../src/core/types.js';
+import type { Transport, TransportHandler } from '../../src/transport/transport.js';
+import { snapshotAt } from './storage-contract.js';
+
+/** Members that can reach each other; made new for each test. */
+export interface TransportsUnderTest {
+  /** A member's transport, not started; made once for each id. */
+  create(id: MemberId): Promise<{ readonly transport: Transport; readonly member: MemberInfo }>;
+  remove(): Promise<void>;
+}
+
+export function message(part: Partial<Message> & Pick<Message, 'from' | 'to'>): Message {
+  return {
+    type: MessageType.Heartbeat,
+    term: 1,
+    index: 0,
+    logTerm: 0,
+    commit: 0,
+    entries: [],
+    reject: false,
+    rejectHint: 0,
+    context: 0,
+    force: false,
+    ...part,
+  };
+}
+
+/** Notes all it is told; `take` says what becomes of a snapshot. */
+export class Recorder implements TransportHandler {
+  readonly received: Message[] = [];
+  readonly lost: MemberId[] = [];
+  readonly sent: { id: MemberId; ok: boolean }[] = [];
+  take: (message: Message, chunks: AsyncIterable<Uint8Array>) => Promise<void> = async () => {
+    throw new Error('no snapshot is expected');
+  };
+
+  receive(received: Message): void {
+    this.received.push(received);
+  }
+
+  unreachable(id: MemberId): void {
+    this.lost.push(id);
+  }
+
+  snapshotSent(id: MemberId, ok: boolean): void {
+    this.sent.push({ id, ok });
+  }
+
+  receiveSnapshot(header: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    return this.take(header, chunks);
+  }
+}
+
+const DEADLINE_MS = 5_000;
+const POLL_MS = 2;
+
+/** Waits for a condition; fails the test when it does not come true. */
+export async function until(what: string, holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + DEADLINE_MS;
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** Sends again and again, as Raft does, until it arrives. */
+export async function sendUntil(
+  what: string,
+  from: Transport,
+  sent: Message,
+  holds: () => boolean,
+): Promise<void> {
+  let sentMs = 0;
+  await until(what, () => {
+    if (!holds() && Date.now() - sentMs > RESEND_MS) {
+      sentMs = Date.now();
+      from.send([sent]);
+    }
+    return holds();
+  });
+}
+
+const RESEND_MS = 100;
+
+interface Node {
+  readonly id: MemberId;
+  readonly transport: Transport;
+  readonly member: MemberInfo;
+  readonly handler: Recorder;
+}
+
+async function* pieces(count: number, bytes: number): AsyncGenerator<Uint8Array> {
+  // The same buffer each time: who keeps a piece must have copied it.
+  const piece = new Uint8Array(bytes);
+  for (let i = 0; i < count; i++) {
+    piece.fill(i);
+    yield piece;
+  }
+}
+
+/** What every transport must do. */
+export function transportContract(
+  test: TestFn,
+  name: string,
+  setup: () => Promise<TransportsUnderTest>,
+): void {
+  const check = (
+    title: string,
+    body: (t: ExecutionContext, start: (id: MemberId) => Promise<Node>) => Promise<void>,
+  ): void => {
+    test(`${name}: ${title}`, async (t) => {
+      const under = await setup();
+      const nodes: Node[] = [];
+      try {
+        await body(t, async (id) => {
+          const node = { id, ...(await under.create(id)), handler: new Recorder() };
+          node.transport.start(node.handler);
+          nodes.push(node);
+          return node;
+        });
+      } finally {
+        await Promise.all(nodes.map(({ transport }) => transport.close()));
+        await under.remove();
+      }
+    });
+  };
+
+  check('every field of a message arrives', async (t, start) => {
+    const [one, two] = [await start(1), await start(2)];
+    one.transport.setMembers([two.member]);
+    const sent = message({
+      type: MessageType.Append,
+      from: 1,
+      to: 2,
+      term: 2 ** 40,
+      index: 2 ** 33 + 1,
+      logTerm: 7,
+      commit: Number.MAX_SAFE_INTEGER,
+      entries: [
+        createEntry(2 ** 33 + 2, 8, EntryKind.Normal, Uint8Array.of(1, 0, 255)),
+        createEntry(2 ** 33 + 3, 8, EntryKind.ConfChange, new Uint8Array(70_000).fill(3)),
+      ],
+      reject: true,
+      rejectHint: 5,
+      context: 2 ** 31,
+      force: true,
+    });
+    await sendUntil('a message', one.transport, sent, () => two.handler.received.length > 0);
+    const got = two.handler.received[0]!;
+    t.deepEqual({ ...got, entries: [] }, { ...sent, entries: [] });
+    t.deepEqual(
+      got.entries.map(({ index, term, kind, data }) => [index, term, kind, Buffer.from(data)]),
+      sent.entries.map(({ index, term, kind, data }) => [index, term, kind, Buffer.from(data)]),
+    );
+  });
+
+  check('messages to one member arrive in order', async (t, start) => {
+    const [one, two] = [await start(1), await start(2)];
+    one.transport.setMembers([two.member]);
+    const ready = message({ from: 1, to: 2 });
+    await sendUntil('a message', one.transport, ready, () => two.handler.received.length > 0);
+    for (let context = 1; context <= 300; context++) {
+      one.transport.send([message({ from: 1, to: 2, context })]);
+      if (context % 50 === 0) await new Promise(setImmediate);
+    }
+    const contexts = (): number[] =>
+      two.handler.received.map(({ context }) => context).filter((context) => context > 0);
+    await until('all messages', () => contexts().length === 300);
+    t.deepEqual(
+      contexts(),
+      Array.from({ length: 300 }, (_, i) => i + 1),
+    );
+  });
+
+  check('a member not known to the receiver is answered all the same', async (t, start) => {
+    const [one, two] = [await start(1), await start(2)];
+    one.transport.setMembers([two.member]);
+    two.transport.setMembers([]);
+    const ask = message({ type: MessageType.Vote, from: 1, to: 2 });
+    await sendUntil('a request', one.transport, ask, () => two.handler.received.length > 0);
+    two.transport.send([message({ type: MessageType.VoteResponse, from: 2, to: 1 })]);
+    await until('the answer', () => one.handler.received.length > 0);
+    t.is(one.handler.received[0]!.type, MessageType.VoteResponse);
+  });
+
+  check('a message to a member that is not there is reported', async (t, start) => {
+    const one = await start(1);
+    one.transport.setMembers([{ id: 9, address: '127.0.0.1:1', nodeId: 'node-9' }]);
+    const sent = message({ from: 1, to: 9 });
+    await sendUntil('the report', one.transport, sent, () => one.handler.lost.length > 0);
+    t.is(one.handler.lost[0], 9);
+  });
+
+  check('a removed member is neither heard nor spoken to', async (t, start) => {
+    const [one, two] = [await start(1), await start(2)];
+    one.transport.setMembers([two.member]);
+    two.transport.setMembers([one.member]);
+    const there = message({ from: 1, to: 2 });
+    const back = message({ from: 2, to: 1 });
+    await sendUntil('a message', one.transport, there, () => two.handler.received.length > 0);
+    await sendUntil('a message', two.transport, back, () => one.handler.received.length > 0);
+    one.transport.setMembers([]);
+    const heard = one.handler.received.length;
+    two.handler.lost.length = 0;
+    await sendUntil('a report', two.transport, back, () => two.handler.lost.length > 0);
+    t.is(one.handler.received.length, heard);
+    one.handler.lost.length = 0;
+    await sendUntil('a report', one.transport, there, () => one.handler.lost.length > 0);
+    t.deepEqual(new Set(one.handler.lost), new Set([2]));
+  });
+
+  check('a member that restarts is found again', async (t, start) => {
+    const [one, two] = [await start(1), await start(2)];
+    one.transport.setMembers([two.member]);
+    const sent = message({ from: 1, to: 2 });
+    await sendUntil('a message', one.transport, sent, () => two.handler.received.length > 0);
+    await two.transport.close();
+    await sendUntil('the loss', one.transport, sent, () => one.handler.lost.length > 0);
+    const again = await start(2);
+    await sendUntil('a message', one.transport, sent, () => again.handler.received.length > 0);
+    t.is(again.handler.received[0]!.from, 1);
+  });
+
+  const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
+
+  check('a snapshot arrives whole and is confirmed', async (t, start) => {
+    const [one, two] = [await start(1), await start(2)];
+    one.transport.setMembers([two.member]);
+    const taken: number[][] = [];
+    let header: Message | undefined;
+    two.handler.take = async (got, chunks) => {
+      header = got;
+      const whole: Uint8Array[] = [];
+      for await (const chunk of chunks) whole.push(chunk);
+      const all = Buffer.concat(whole);
+      for (let i = 0; i < 20; i++) {
+        const part = all.subarray(i * 100_000, (i + 1) * 100_000);
+        taken.push([part.length, ...new Set(part)]);
+      }
+    };
+    one.transport.sendSnapshot(announce, snapshotAt(50, 3), pieces(20, 100_000));
+    await until('the confirmation', () => one.handler.sent.length > 0);
+    t.deepEqual(one.handler.sent, [{ id: 2, ok: true }]);
+    t.deepEqual(
+      taken,
+      Array.from({ length: 20 }, (_, i) => [100_000, i]),
+    );
+    t.deepEqual(header?.snapshot, snapshotAt(50, 3));
+    t.is(header?.term, 3);
+  });
+
+  check('a snapshot is not confirmed before it is taken over', async (t, start) => {
+    const [one, two] = [await start(1), await start(2)];
+    one.transport.setMembers([two.member]);
+    let finish: (() => void) | undefined;
+    two.handler.take = async (_header, chunks) => {
+      for await (const _chunk of chunks);
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+    };
+    one.transport.sendSnapshot(announce, snapshotAt(50, 3), pieces(2, 10));
+    await until('all of it', () => finish !== undefined);
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    t.deepEqual(one.handler.sent, []);
+    finish!();
+    await until('the confirmation', () => one.handler.sent.length > 0);
+    t.deepEqual(one.handler.sent, [{ id: 2, ok: true }]);
+  });
+
+  check('a refused snapshot is reported', async (t, start) => {
+    const [one, two] = [await start(1), await start(2)];
+    one.transport.setMembers([two.member]);
+    one.transport.sendSnapshot(announce, snapshotAt(50, 3), pieces(2, 10));
+    await until('the report', () => one.handler.sent.length > 0);
+    t.deepEqual(one.handler.sent, [{ id: 2, ok: false }]);
+  });
+
+  check('a snapshot whose source fails is not taken over', async (t, start) => {
+    const [one, two] = [await start(1), await start(2)];
+    one.transport.setMembers([two.member]);
+    let error: unknown;
+    two.handler.take = async (_header, chunks) => {
+      try {
+        for await (const _chunk of chunks);
+      } catch (thrown) {
+        error = thrown;
+        throw thrown;
+      }
+    };
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      yield* pieces(3, 10);
+      throw new Error('the source broke');
+    };
+    one.transport.sendSnapshot(announce, snapshotAt(50, 3), source());
+    await until('the report', () => one.handler.sent.length > 0 && error !== undefined);
+    t.deepEqual(one.handler.sent, [{ id: 2, ok: false }]);
+    t.true(error instanceof Error);
+  });
+
+  check('a snapshot to nobody is reported', async (t, start) => {
+    const one = await start(1);
+    one.transport.setMembers([]);
+    one.transport.sendSnapshot({ ...announce, to: NOBODY + 77 }, snapshotAt(50, 3), pieces(1, 10));
+    await until('the report', () => one.handler.sent.length > 0);
+    t.deepEqual(one.handler.sent, [{ id: 77, ok: false }]);
+  });
+}

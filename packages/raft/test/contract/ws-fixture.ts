@@ -1,0 +1,79 @@
+import type { AddressInfo } from 'node:net';
+import { WebSocket, WebSocketServer } from 'ws';
+import type { MemberId, MemberInfo } from '../../src/core/types.js';
+import type { TransportClock, TransportLogger } from '../../src/transport/environment.js';
+import type { TransportLimits } from '../../src/transport/limits.js';
+import { socketOptions } from '../../src/transport/ws-connect.js';
+import { WsTransport, type WsTransportOptions } from '../../src/transport/ws-transport.js';
+
+export const realClock: TransportClock = {
+  monotonicMs: () => performance.now(),
+  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+  setImmediate: (callback) => setImmediate(callback),
+};
+
+/** Keeps what is logged. */
+export class Log implements TransportLogger {
+  readonly warnings: { fields: object; message: string }[] = [];
+  debug(): void {}
+  info(): void {}
+  warn(fields: object, message: string): void {
+    this.warnings.push({ fields, message });
+  }
+}
+
+/** A host of the test: its own server, on one port for as long as the test runs. */
+export class WsHost {
+  readonly member: MemberInfo;
+  readonly log = new Log();
+  private readonly server: WebSocketServer;
+  transport: WsTransport | undefined;
+  readonly accepted: WebSocket[] = [];
+
+  private constructor(server: WebSocketServer, id: MemberId) {
+    this.server = server;
+    const { port } = server.address() as AddressInfo;
+    this.member = { id, address: `127.0.0.1:${port}`, nodeId: `node-${id}` };
+    server.on('connection', (socket, request) => {
+      this.accepted.push(socket);
+      if (this.transport === undefined) return socket.close();
+      this.transport.accept(socket, { nodeId: String(request.headers['x-node']) }, request.url);
+    });
+  }
+
+  static async create(id: MemberId): Promise<WsHost> {
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0, ...socketOptions() });
+    await new Promise((resolve) => server.once('listening', resolve));
+    return new WsHost(server, id);
+  }
+
+  /** A transport of this host; the one before should be closed. */
+  newTransport(
+    limits: Partial<TransportLimits> = {},
+    options: Partial<WsTransportOptions> = {},
+  ): WsTransport {
+    this.transport = new WsTransport({
+      self: this.member,
+      clusterId: 'cluster',
+      // The header stands in for a client certificate.
+      connect: ({ address }, path) =>
+        new WebSocket(`ws://${address}${path}`, {
+          ...socketOptions(),
+          headers: { 'x-node': this.member.nodeId },
+        }),
+      clock: realClock,
+      random: () => 0.5,
+      logger: this.log,
+      limits,
+      ...options,
+    });
+    return this.transport;
+  }
+
+  async close(): Promise<void> {
+    await this.transport?.close();
+    for (const socket of this.server.clients) socket.terminate();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}

@@ -1,0 +1,18 @@
+import test from 'ava';
+import type { MemberId } from '../src/core/types.js';
+import { transportContract } from './contract/transport-contract.js';
+import { WsHost } from './contract/ws-fixture.js';
+
+transportContract(test, 'ws', async () => {
+  const hosts = new Map<MemberId, WsHost>();
+  return {
+    create: async (id) => {
+      const host = hosts.get(id) ?? (await WsHost.create(id));
+      hosts.set(id, host);
+      return { transport: host.newTransport(), member: host.member };
+    },
+    remove: async () => {
+      for (const host of hosts.values()) await host.close();
+    },
+  };
+});
