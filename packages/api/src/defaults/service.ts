@@ -105,14 +105,20 @@ function targets(attachments: NonNullable<ServiceSpecInput['Networks']>) {
 }
 
 function storedMode(input: NonNullable<ServiceSpecInput['Mode']>): ServiceMode {
-  const { Replicated: replicated, Global, ReplicatedJob, GlobalJob } = input;
+  const { Replicated: replicated, Global, ReplicatedJob: job, GlobalJob } = input;
   if (Object.keys(input).length === 0) return { Replicated: { Replicas: 1 } };
   return {
     ...(replicated !== undefined && { Replicated: { Replicas: replicated.Replicas ?? 1 } }),
     ...(Global !== undefined && { Global: {} }),
-    ...(ReplicatedJob !== undefined && { ReplicatedJob }),
+    ...(job !== undefined && { ReplicatedJob: storedJob(job) }),
     ...(GlobalJob !== undefined && { GlobalJob: {} }),
   };
+}
+
+/** One at a time, and as many in all as at a time (Docker's server). */
+function storedJob(input: { readonly MaxConcurrent?: number; readonly TotalCompletions?: number }) {
+  const concurrent = input.MaxConcurrent ?? 1;
+  return { MaxConcurrent: concurrent, TotalCompletions: input.TotalCompletions ?? concurrent };
 }
 
 function storedUpdate(input: NonNullable<ServiceSpecInput['UpdateConfig']>): UpdateConfig {
@@ -150,6 +156,7 @@ function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): E
 export function withDefaults(spec: ServiceSpec): ServiceSpec {
   const task = spec.TaskTemplate;
   const container = task.ContainerSpec;
+  const isJob = spec.Mode.ReplicatedJob !== undefined || spec.Mode.GlobalJob !== undefined;
   return {
     ...spec,
     TaskTemplate: {
@@ -161,10 +168,17 @@ export function withDefaults(spec: ServiceSpec): ServiceSpec {
           DNSConfig: container.DNSConfig ?? {},
         },
       }),
-      RestartPolicy: { ...RESTART_POLICY_DEFAULT, ...task.RestartPolicy },
+      RestartPolicy: {
+        ...RESTART_POLICY_DEFAULT,
+        // A job that is done is not run again.
+        ...(isJob && { Condition: 'on-failure' as const }),
+        ...task.RestartPolicy,
+      },
     },
-    UpdateConfig: { ...UPDATE_CONFIG_DEFAULT, ...spec.UpdateConfig },
-    RollbackConfig: { ...UPDATE_CONFIG_DEFAULT, ...spec.RollbackConfig },
+    ...(!isJob && {
+      UpdateConfig: { ...UPDATE_CONFIG_DEFAULT, ...spec.UpdateConfig },
+      RollbackConfig: { ...UPDATE_CONFIG_DEFAULT, ...spec.RollbackConfig },
+    }),
     EndpointSpec: { ...spec.EndpointSpec, Mode: spec.EndpointSpec?.Mode ?? 'vip' },
   };
 }

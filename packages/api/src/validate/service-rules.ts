@@ -25,17 +25,17 @@ function refuse(message: string): never {
 /**
  * Every rule of a service spec that can be told from the spec alone (SwarmKit controlapi, less its
  * gaps: the rollback configuration is checked as the update configuration is). Placement constraints
- * are only checked by `checkConstraint`, which the scheduler provides.
+ * are only checked by `checkConstraints`, which the scheduler provides.
  * @throws ApiError INVALID_ARGUMENT, UNIMPLEMENTED
  */
 export function checkServiceSpec(
   spec: ServiceSpec,
-  checkConstraint: (expression: string) => void,
+  checkConstraints: (expressions: readonly string[]) => void,
 ): void {
   checkDnsName(spec.Name);
   checkMode(spec);
   checkNetworks(spec);
-  checkTask(spec.TaskTemplate, checkConstraint);
+  checkTask(spec.TaskTemplate, checkConstraints);
   checkUpdate(spec.UpdateConfig, 'update');
   checkUpdate(spec.RollbackConfig, 'rollback');
   checkEndpoint(spec.EndpointSpec);
@@ -44,14 +44,17 @@ export function checkServiceSpec(
 function checkMode(spec: ServiceSpec): void {
   const modes = Object.keys(spec.Mode);
   if (modes.length > 1) refuse('must specify only one service mode');
-  if (spec.Mode.ReplicatedJob !== undefined || spec.Mode.GlobalJob !== undefined) {
-    throw new ApiError(
-      'UNIMPLEMENTED',
-      'Mode: jobs are not served yet; use mode replicated or global with restart condition none',
-    );
+  const { Replicated: replicated, ReplicatedJob: job, GlobalJob: globalJob } = spec.Mode;
+  const isReplicated = replicated !== undefined || job !== undefined;
+  if ((spec.TaskTemplate.Placement?.MaxReplicas ?? 0) > 0 && !isReplicated) {
+    refuse('replicas-max-per-node can only be used with replicated or replicated-job mode');
   }
-  if ((spec.TaskTemplate.Placement?.MaxReplicas ?? 0) > 0 && spec.Mode.Replicated === undefined) {
-    refuse('replicas-max-per-node can only be used with replicated mode');
+  if (job === undefined && globalJob === undefined) return;
+  if (spec.UpdateConfig !== undefined || spec.RollbackConfig !== undefined) {
+    refuse('a job can not have an UpdateConfig or RollbackConfig: an update runs it anew');
+  }
+  if (spec.TaskTemplate.RestartPolicy?.Condition === 'any') {
+    refuse('a job can not have restart condition any: use on-failure or none');
   }
 }
 
@@ -65,7 +68,10 @@ function checkNetworks(spec: ServiceSpec): void {
   );
 }
 
-function checkTask(task: TaskSpec, checkConstraint: (expression: string) => void): void {
+function checkTask(
+  task: TaskSpec,
+  checkConstraints: (expressions: readonly string[]) => void,
+): void {
   if (task.Runtime !== undefined && task.Runtime !== '' && task.Runtime !== 'container') {
     throw new ApiError(
       'UNIMPLEMENTED',
@@ -77,7 +83,7 @@ function checkTask(task: TaskSpec, checkConstraint: (expression: string) => void
   }
   checkContainer(task.ContainerSpec);
   checkResources(task);
-  checkPlacement(task.Placement, checkConstraint);
+  checkPlacement(task.Placement, checkConstraints);
   checkNotNegative(task.RestartPolicy?.Delay, 'TaskSpec: restart-delay cannot be negative');
   checkNotNegative(task.RestartPolicy?.Window, 'TaskSpec: restart-window cannot be negative');
 }
@@ -107,9 +113,9 @@ function checkResources(task: TaskSpec): void {
 
 function checkPlacement(
   placement: Placement | undefined,
-  checkConstraint: (expression: string) => void,
+  checkConstraints: (expressions: readonly string[]) => void,
 ): void {
-  for (const expression of placement?.Constraints ?? []) checkConstraint(expression);
+  checkConstraints(placement?.Constraints ?? []);
   for (const preference of placement?.Preferences ?? []) {
     const descriptor = preference.Spread?.SpreadDescriptor ?? '';
     if (!/^(?:node|engine)\.labels\../.test(descriptor)) {

@@ -146,7 +146,10 @@ export const serviceShape = object({
   Mode: object({
     Replicated: object({ Replicas: integer({ max: REPLICAS_LIMIT }) }),
     Global: object({}),
-    ReplicatedJob: object({ MaxConcurrent: integer(), TotalCompletions: integer() }),
+    ReplicatedJob: object({
+      MaxConcurrent: integer({ max: REPLICAS_LIMIT }),
+      TotalCompletions: integer({ max: REPLICAS_LIMIT }),
+    }),
     GlobalJob: object({}),
   }),
   UpdateConfig: updateConfig,

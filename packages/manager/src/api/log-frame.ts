@@ -1,7 +1,13 @@
-import type { LogRecord } from './node-control.js';
+import type { LogLine } from '@swarm/api';
 
 /** Which of Docker's streams a frame belongs to; 3 is an error of the daemon's. */
 const STREAMS = { stdout: 1, stderr: 2, error: 3 } as const;
+
+/** A line and where it comes from. */
+export interface SourcedLine extends LogLine {
+  readonly nodeId: string;
+  readonly serviceId: string;
+}
 
 export interface LineOptions {
   readonly timestamps: boolean;
@@ -18,7 +24,7 @@ export function frame(stream: keyof typeof STREAMS, data: Uint8Array): Buffer {
 }
 
 /** A line as Docker sends it: time, then details as sorted `key=value` pairs, then the text. */
-export function line(record: LogRecord, { timestamps, details }: LineOptions): Buffer {
+export function line(record: SourcedLine, { timestamps, details }: LineOptions): Buffer {
   const parts: Uint8Array[] = [];
   if (timestamps) parts.push(Buffer.from(`${fixedNanoseconds(record.timestamp)} `));
   if (details) {

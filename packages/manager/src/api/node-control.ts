@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { InitRequest, JoinRequest, LogLine, LogOptions, ManagerStatus } from '@swarm/api';
+import type { InitRequest, JoinRequest, LogOptions, ManagerStatus } from '@swarm/api';
+import type { LogItem as LogRecord, LogSelector } from '../logbroker/index.js';
 import type { Store } from '../store/store.js';
+
+export type { LogRecord, LogSelector };
 
 export type LocalNodeState = 'inactive' | 'pending' | 'active' | 'error' | 'locked';
 
@@ -54,17 +57,6 @@ export type Quorum =
   /** `since`: milliseconds since the epoch. */
   | { readonly state: 'lost'; readonly since: number };
 
-/** Whose logs are wanted: tasks by their id. */
-export interface LogSelector {
-  readonly serviceIds: readonly string[];
-  readonly taskIds: readonly string[];
-}
-
-export interface LogRecord extends LogLine {
-  readonly nodeId: string;
-  readonly serviceId: string;
-}
-
 /** What the API uses of a manager. */
 export interface ManagerAccess {
   readonly store: Store;
@@ -77,8 +69,8 @@ export interface ManagerAccess {
   readBarrier(): Promise<void>;
   members(): readonly ManagerMember[];
   /**
-   * Lines of tasks' logs, by way of the dispatcher; only on the leader. Ends by itself without
-   * `follow`; ends early when `signal` aborts. Throws at the end when some logs could not be had.
+   * What `LogBroker.subscribe` yields; only called on the leader. Ends early when `signal` aborts. A
+   * warning may also be thrown as an error at the end.
    */
   logs(selector: LogSelector, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord>;
   /**

@@ -1,31 +1,25 @@
-import type { EndpointSpec, Service, ServiceSpec, Task } from '@swarm/api';
-import { ApiError } from '@swarm/api';
+import { ApiError, type Task } from '@swarm/api';
+import { publishConflict } from '../allocator/publish-conflict.js';
+import { isTaskDirty } from '../orchestrator/task-dirty.js';
+import { CONSTRAINTS_LIMIT, nodeMatches, parseConstraint } from '../scheduler/constraint.js';
 import type { View } from '../store/store.js';
 
 /** What the API asks of the parts that own these rules. */
 
+export { publishConflict };
+
 /** @throws ApiError INVALID_ARGUMENT when a placement constraint does not parse */
-export function checkConstraint(expression: string): void {
-  if (/^\s*[a-zA-Z_][\w.-]+\s*[!=]=\s*\S/.test(expression)) return;
-  throw new ApiError('INVALID_ARGUMENT', `constraint: ${expression}`);
+export function checkConstraints(expressions: readonly string[]): void {
+  if (expressions.length > CONSTRAINTS_LIMIT) {
+    throw new ApiError('INVALID_ARGUMENT', `at most ${CONSTRAINTS_LIMIT} constraints are allowed`);
+  }
+  for (const expression of expressions) parseConstraint(expression);
 }
 
-export function publishConflict(
-  _view: View,
-  _endpoint: EndpointSpec | undefined,
-  _ownId: string | undefined,
-): string | undefined {
-  return undefined;
-}
-
-export function updatedService(service: Service, spec: ServiceSpec, _nowMs: number): Service {
-  return { ...service, Spec: spec, PreviousSpec: service.Spec, SpecVersion: service.Version };
-}
-
-export function rolledBackService(service: Service, _nowMs: number): Service {
-  return service;
-}
-
+/** Whether the task is what its service asks for now, so that no update would replace it. */
 export function isUpToDate(view: View, task: Task): boolean {
-  return view.get('service', task.ServiceID)?.SpecVersion.Index === task.SpecVersion.Index;
+  const service = view.get('service', task.ServiceID);
+  if (service === undefined) return false;
+  const node = task.NodeID === undefined ? undefined : view.get('node', task.NodeID);
+  return !isTaskDirty(service, task, node, nodeMatches);
 }

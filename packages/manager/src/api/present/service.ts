@@ -38,18 +38,25 @@ export function countTasks(
   service: Service,
   tasks: Iterable<Task>,
 ): NonNullable<Service['ServiceStatus']> {
+  const { Replicated: replicated, ReplicatedJob: job, GlobalJob: globalJob } = service.Spec.Mode;
+  const isJob = job !== undefined || globalJob !== undefined;
+  const iteration = service.JobStatus?.JobIteration.Index ?? 0;
+  // A job's tasks are wanted until they are complete; those of earlier runs count no more.
+  const goal = isJob ? 'complete' : 'running';
   let running = 0;
   let wanted = 0;
   let completed = 0;
   for (const task of tasks) {
-    if (task.Status.State === 'running' && task.DesiredState === 'running') running += 1;
-    if (task.DesiredState === 'running') wanted += 1;
-    if (task.Status.State === 'complete') completed += 1;
+    if (isJob && (task.JobIteration?.Index ?? 0) !== iteration) continue;
+    if (task.DesiredState === goal) {
+      wanted += 1;
+      if (task.Status.State === 'running') running += 1;
+    }
+    if (isJob && task.Status.State === 'complete') completed += 1;
   }
-  const replicas = service.Spec.Mode.Replicated?.Replicas;
   return {
     RunningTasks: running,
-    DesiredTasks: replicas ?? wanted,
+    DesiredTasks: replicated?.Replicas ?? job?.MaxConcurrent ?? wanted,
     CompletedTasks: completed,
   };
 }

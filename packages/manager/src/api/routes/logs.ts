@@ -1,10 +1,14 @@
 import { once } from 'node:events';
 import { ApiError, type LogOptions, type TaskSpec } from '@swarm/api';
 import { frame, line } from '../log-frame.js';
+import type { LogSelector } from '../../logbroker/index.js';
 import { find } from '../lookup.js';
-import type { LogSelector, ManagerAccess } from '../node-control.js';
+import type { ManagerAccess } from '../node-control.js';
 import { flagOf, momentOf } from '../query.js';
 import type { Call, Route } from '../router.js';
+
+/** Warnings kept until the end of a stream. */
+const WARNINGS_LIMIT = 20;
 
 function optionsOf(query: URLSearchParams): LogOptions {
   const stdout = flagOf(query, 'stdout');
@@ -35,7 +39,7 @@ async function stream(
   selector: LogSelector,
   task: TaskSpec,
 ): Promise<void> {
-  const { request, response, target, services } = call;
+  const { response, target, services } = call;
   const options = optionsOf(target.query);
   const shape = {
     timestamps: flagOf(target.query, 'timestamps'),
@@ -50,30 +54,37 @@ async function stream(
       : 'application/vnd.docker.raw-stream',
   });
   response.flushHeaders();
+  // Ends the wait for the next line when the client is gone or the server closes.
   const ended = new AbortController();
   const end = (): void => ended.abort();
   response.once('close', end);
   services.closing.addEventListener('abort', end, { once: true });
+  const warnings: string[] = [];
   try {
-    for await (const record of manager.logs(selector, options, ended.signal)) {
-      const text = line(record, shape);
-      const more = response.write(raw ? text : frame(record.stream, text));
-      // The broker is only asked for the next line when the client has room for it.
-      if (!more && !response.destroyed) {
-        await once(response, 'drain', { signal: ended.signal }).catch(() => {});
-      }
+    for await (const item of manager.logs(selector, options, ended.signal)) {
       if (ended.signal.aborted) break;
+      if (item.type === 'warning') {
+        if (warnings.length < WARNINGS_LIMIT) warnings.push(item.message);
+        continue;
+      }
+      const serviceId = manager.store.get('task', item.line.taskId)?.ServiceID ?? '';
+      const text = line({ ...item.line, nodeId: item.nodeId, serviceId }, shape);
+      const more = response.write(raw ? text : frame(item.line.stream, text));
+      // The broker is only asked for the next line when the client has room for it.
+      if (!more) await once(response, 'drain', { signal: ended.signal }).catch(() => {});
     }
   } catch (error) {
-    if (!ended.signal.aborted) {
-      const text = Buffer.from(`Error grabbing logs: ${(error as Error).message}\n`);
-      response.write(raw ? text : frame('error', text));
-      services.logger.warn({ err: error, url: request.url }, 'the logs ended early');
-    }
+    if (!ended.signal.aborted) warnings.push((error as Error).message);
   } finally {
+    response.off('close', end);
     services.closing.removeEventListener('abort', end);
-    response.end();
   }
+  // Stock clients stop at the first error in the stream, so it comes after all lines.
+  for (const warning of warnings) {
+    const text = Buffer.from(`Error grabbing logs: ${warning}\n`);
+    if (!response.destroyed) response.write(raw ? text : frame('error', text));
+  }
+  response.end();
 }
 
 function serviceLogs(call: Call, manager: ManagerAccess): Promise<void> {

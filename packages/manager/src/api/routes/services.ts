@@ -10,6 +10,7 @@ import {
   serviceFilters,
   storedServiceSpec,
 } from '@swarm/api';
+import { applyServiceUpdate } from '../../orchestrator/service-update.js';
 import type { Transaction, View } from '../../store/store.js';
 import { within } from '../deadline.js';
 import { write, writeAgain } from '../gate.js';
@@ -19,7 +20,7 @@ import { presentService } from '../present/service.js';
 import { flagOf } from '../query.js';
 import { sendEmpty, sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
-import { checkConstraint, publishConflict, rolledBackService, updatedService } from '../rules.js';
+import { checkConstraints, publishConflict } from '../rules.js';
 
 /** Credentials are a few hundred bytes; they are stored with each task. */
 const REGISTRY_AUTH_LIMIT = 16 * 1024;
@@ -65,7 +66,7 @@ async function create(call: Call, manager: ManagerAccess): Promise<void> {
   const auth = registryAuth(call);
   const input = decodeServiceSpec(await services.bodies.readJson(request));
   const stored = storedServiceSpec(input, randomName(services.randomBytes));
-  checkServiceSpec(stored, checkConstraint);
+  checkServiceSpec(stored, checkConstraints);
   const spec = withAuth(stored, auth);
   await nameFree(call, manager, spec.Name);
   const id = newId(services.randomBytes);
@@ -95,8 +96,10 @@ function refuseTakenName(view: View, name: string): void {
 }
 
 function refuseTakenPort(view: View, spec: ServiceSpec, ownId: string | undefined): void {
-  const conflict = publishConflict(view, spec.EndpointSpec, ownId);
-  if (conflict !== undefined) throw new ApiError('CONFLICT', conflict);
+  const conflict = publishConflict(view, ownId, spec.EndpointSpec);
+  if (conflict !== undefined) {
+    throw new ApiError('CONFLICT', `${conflict}; publish another port, or remove that service`);
+  }
 }
 
 /**
@@ -147,14 +150,12 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
   await write(call.services, manager, (transaction) => {
     const service = find(transaction, 'service', call.params.id!);
     requireVersion(service, version);
-    const next =
-      rollback === 'previous'
-        ? rolledBackService(service, call.services.clock.now())
-        : updatedService(
-            service,
-            updatedSpec(service, input, sentAuth, authFrom),
-            call.services.clock.now(),
-          );
+    const back = rollback === 'previous';
+    const spec = back ? service.Spec : updatedSpec(service, input, sentAuth, authFrom);
+    const next = applyServiceUpdate(service, spec, {
+      nowMs: call.services.clock.now(),
+      ...(back && { rollback: 'previous' as const }),
+    });
     refuseTakenPort(transaction, next.Spec, service.ID);
     transaction.update('service', next);
   });
@@ -162,12 +163,6 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
 }
 
 function requireVersion(service: Service, version: number): void {
-  if (service.PendingDelete === true) {
-    throw new ApiError(
-      'FAILED_PRECONDITION',
-      `service ${service.Spec.Name} is being removed and can not be updated`,
-    );
-  }
   if (service.Version.Index !== version) {
     throw new ApiError('OUT_OF_SEQUENCE', 'update out of sequence');
   }
@@ -180,7 +175,7 @@ function updatedSpec(
   authFrom: string,
 ): ServiceSpec {
   const spec = storedServiceSpec(input, service.Spec.Name);
-  checkServiceSpec(spec, checkConstraint);
+  checkServiceSpec(spec, checkConstraints);
   const kept = authFrom === 'previous-spec' ? service.PreviousSpec : service.Spec;
   return withAuth(spec, sentAuth ?? kept?.TaskTemplate.RegistryAuth);
 }
