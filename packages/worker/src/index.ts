@@ -1,6 +1,6 @@
 export { Agent, type AgentEvents, type AgentOptions } from './agent/agent.js';
 export { type ManagersStore, managersFile } from './agent/managers-store.js';
-export type { TaskMesh, TaskSockets } from './agent/task-mesh.js';
+export type { TaskMesh } from './agent/task-mesh.js';
 export { ProcessRuntime, type ProcessRuntimeOptions } from './runtime/process/process-runtime.js';
 export * from './runtime/runtime.js';
 export { RuntimeError, type RuntimeErrorReason } from './runtime/runtime-error.js';

@@ -1,8 +1,9 @@
 import type { Clock, PortConfig, Task, TaskStatus } from '@swarm/api';
+import type { TaskSockets } from '@swarm/routing-mesh';
 import { delay } from '../runtime/delay.js';
 import { attachmentAddress, portName } from '../runtime/task-ports.js';
 import { SOCKETS_POLL_MAX_MS, SOCKETS_POLL_MIN_MS } from './limits.js';
-import type { TaskMesh, TaskSockets } from './task-mesh.js';
+import type { TaskMesh } from './task-mesh.js';
 
 /** TCP ports the task should listen on, as they came out. */
 function listenPorts(task: Task, status: TaskStatus): readonly PortConfig[] {

@@ -1,12 +1,5 @@
-import type {
-  LogLine,
-  LogOptions,
-  Platform,
-  PortConfig,
-  PortProtocol,
-  Resources,
-  Task,
-} from '@swarm/api';
+import type { LogLine, LogOptions, Platform, PortConfig, Resources, Task } from '@swarm/api';
+import type { Mesh } from '@swarm/routing-mesh';
 
 /** What a runtime runs tasks with. A third one adds its word here (docs/runtimes.md). */
 export type RuntimeKind = 'docker' | 'process';
@@ -30,27 +23,11 @@ export interface NodeFacts {
   readonly platform: Platform;
 }
 
-/** A port that the task's own host opens for it (publish mode `host`). */
-export interface HostPort {
-  readonly protocol: PortProtocol;
-  readonly publishedPort: number;
-  readonly targetPort: number;
-}
-
 /**
  * The mesh, as a runtime sees it: puts an interface with the task's address into a network namespace.
  * The runtime makes the namespace and calls this before the task's first instruction.
  */
-export interface TaskNetwork {
-  attach(task: {
-    readonly taskId: string;
-    /** Without prefix length. */
-    readonly address: string;
-    /** Path of the namespace's file: `/run/netns/…` or `/proc/PID/ns/net`. */
-    readonly netns: string;
-    readonly hostPorts?: readonly HostPort[];
-  }): Promise<void>;
-}
+export type TaskNetwork = Pick<Mesh, 'attach'>;
 
 /** What `prepare` needs besides the task. */
 export interface PrepareContext {

@@ -1,5 +1,5 @@
 import type { PortConfig, Task } from '@swarm/api';
-import type { HostPort } from './runtime.js';
+import type { HostPort } from '@swarm/routing-mesh';
 
 /** The task's address on its network, without prefix length; undefined in the host's network. */
 export function attachmentAddress(task: Task): string | undefined {

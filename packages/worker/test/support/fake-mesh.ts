@@ -1,0 +1,53 @@
+import type { MeshPeer, MeshState } from '@swarm/api';
+import type { TaskAttachment, TaskSockets } from '@swarm/routing-mesh';
+import type { TaskMesh } from '../../src/agent/task-mesh.js';
+
+/** A mesh that remembers what it was told and answers what the test says. */
+export class FakeMesh implements TaskMesh {
+  readonly backend = 'nftables';
+  readonly attached = new Map<string, TaskAttachment>();
+  readonly applied: MeshState[] = [];
+  /** Looks at a task's sockets, in order: `connections t1`. */
+  readonly looks: string[] = [];
+  self: MeshPeer | undefined;
+  retained: ReadonlySet<string> | undefined;
+  openConnections = 0;
+  listening = true;
+  /** Awaited before a state is applied. */
+  onApply: (state: MeshState) => Promise<void> = async () => {};
+
+  get generation(): number {
+    return this.applied.at(-1)?.generation ?? 0;
+  }
+
+  async start(self: MeshPeer): Promise<void> {
+    this.self = self;
+  }
+
+  async apply(state: MeshState): Promise<void> {
+    await this.onApply(state);
+    this.applied.push(state);
+  }
+
+  async attach(task: TaskAttachment): Promise<void> {
+    this.attached.set(task.taskId, task);
+  }
+
+  async detach(taskId: string): Promise<void> {
+    this.attached.delete(taskId);
+  }
+
+  async retain(taskIds: ReadonlySet<string>): Promise<void> {
+    this.retained = taskIds;
+  }
+
+  async connections(task: TaskSockets): Promise<number> {
+    this.looks.push(`connections ${task.taskId}`);
+    return this.openConnections;
+  }
+
+  async listens(task: TaskSockets): Promise<boolean> {
+    this.looks.push(`listens ${task.taskId}`);
+    return this.listening;
+  }
+}

@@ -1,0 +1,123 @@
+import type { LogLine, LogOptions, Task } from '@swarm/api';
+import { RuntimeError } from '../../src/runtime/runtime-error.js';
+import type {
+  LeftTask,
+  PrepareContext,
+  PreparedTask,
+  Runtime,
+  RuntimeDescription,
+  StartProgress,
+  StopOptions,
+  TaskEnd,
+} from '../../src/runtime/runtime.js';
+
+interface FakeTask {
+  state: 'prepared' | 'running' | 'ended';
+  readonly ends: ((end: TaskEnd) => void)[];
+  end?: TaskEnd;
+}
+
+/** A runtime whose tasks do what the test says. */
+export class FakeRuntime implements Runtime {
+  readonly kind = 'process';
+  readonly tasks = new Map<string, FakeTask>();
+  /** Every call, in order: `prepare t1`. */
+  readonly calls: string[] = [];
+  /** Makes the next prepare, start or stop of a task fail or wait. */
+  readonly onPrepare = new Map<string, () => Promise<PreparedTask | undefined>>();
+  readonly onStart = new Map<string, (progress: StartProgress) => Promise<void>>();
+  readonly onStop = new Map<string, () => Promise<void>>();
+  lines: LogLine[] = [];
+  /** Calls of `prepare` under way now, and the most there ever were. */
+  preparing = 0;
+  mostPreparing = 0;
+
+  async describe(): Promise<RuntimeDescription> {
+    return {
+      kind: this.kind,
+      hostname: 'worker-1',
+      platform: { Architecture: 'x86_64', OS: 'linux' },
+      resources: { NanoCPUs: 2e9, MemoryBytes: 2 ** 30 },
+      engineVersion: '1',
+    };
+  }
+
+  async list(): Promise<readonly LeftTask[]> {
+    return [...this.tasks].map(([taskId, { state }]) => ({
+      taskId,
+      state,
+      prepared: { containerId: `c-${taskId}` },
+    }));
+  }
+
+  async prepare(task: Task, context: PrepareContext): Promise<PreparedTask> {
+    this.calls.push(`prepare ${task.ID}`);
+    this.preparing += 1;
+    this.mostPreparing = Math.max(this.mostPreparing, this.preparing);
+    try {
+      const special = await this.onPrepare.get(task.ID)?.();
+      const address = task.NetworksAttachments?.[0]?.Addresses[0]?.split('/')[0];
+      if (address !== undefined) {
+        await context.network.attach({ taskId: task.ID, address, netns: `/run/netns/${task.ID}` });
+      }
+      if (!this.tasks.has(task.ID)) this.tasks.set(task.ID, { state: 'prepared', ends: [] });
+      return special ?? { containerId: `c-${task.ID}` };
+    } finally {
+      this.preparing -= 1;
+    }
+  }
+
+  async start(taskId: string, progress: StartProgress): Promise<void> {
+    this.calls.push(`start ${taskId}`);
+    const task = this.#task(taskId);
+    if (task.state === 'prepared') task.state = 'running';
+    progress.started();
+    await this.onStart.get(taskId)?.(progress);
+    if (task.state === 'ended') throw new RuntimeError('ended', 'it ended');
+  }
+
+  async wait(taskId: string): Promise<TaskEnd> {
+    const task = this.#task(taskId);
+    if (task.end !== undefined && task.state === 'ended') return task.end;
+    return new Promise((resolve) => {
+      task.ends.push(resolve);
+    });
+  }
+
+  async stop(taskId: string, options: StopOptions): Promise<void> {
+    this.calls.push(`stop ${taskId} ${options.graceMs} ${options.signal ?? 'default'}`);
+    await this.onStop.get(taskId)?.();
+    if (this.tasks.get(taskId)?.state === 'running') {
+      this.exit(taskId, { kind: 'exit', code: 143, signal: 'SIGTERM' });
+    }
+  }
+
+  async remove(taskId: string): Promise<void> {
+    this.calls.push(`remove ${taskId}`);
+    this.tasks.delete(taskId);
+  }
+
+  async *logs(_taskId: string, _options: LogOptions): AsyncGenerator<LogLine> {
+    yield* this.lines;
+  }
+
+  pid(taskId: string): number | undefined {
+    return this.tasks.get(taskId)?.state === 'running' ? 4242 : undefined;
+  }
+
+  async close(): Promise<void> {}
+
+  /** The task ends, or gets unhealthy. */
+  exit(taskId: string, end: TaskEnd): void {
+    const task = this.#task(taskId);
+    if (end.kind === 'exit') task.state = 'ended';
+    task.end = end;
+    for (const resolve of task.ends.splice(0)) resolve(end);
+  }
+
+  #task(taskId: string): FakeTask {
+    const task = this.tasks.get(taskId);
+    if (task === undefined) throw new RuntimeError('unknown-task', `nothing of ${taskId}`);
+    return task;
+  }
+}

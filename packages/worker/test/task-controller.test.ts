@@ -1,0 +1,443 @@
+import { isTerminal, SECOND, silentLogger, type Task, type TaskStatus } from '@swarm/api';
+import test from 'ava';
+import { Isolation } from '../src/agent/isolation.js';
+import { DRAIN_LIMIT_MS, STARTS_AT_ONCE } from '../src/agent/limits.js';
+import { Semaphore } from '../src/agent/semaphore.js';
+import { TaskController, type TaskHost } from '../src/agent/task-controller.js';
+import type { LeftTask } from '../src/runtime/runtime.js';
+import { RuntimeError } from '../src/runtime/runtime-error.js';
+import { FakeMesh } from './support/fake-mesh.js';
+import { FakeRuntime } from './support/fake-runtime.js';
+import { HTTP_PORT, makeTask, NODE_FACTS, type TaskWishes } from './support/make-task.js';
+import { settle, VirtualClock } from './support/virtual-clock.js';
+
+class Bench {
+  readonly clock = new VirtualClock();
+  readonly runtime = new FakeRuntime();
+  readonly mesh = new FakeMesh();
+  readonly isolation = new Isolation(this.clock);
+  readonly statuses: TaskStatus[] = [];
+  meshRunning = true;
+  readonly host: TaskHost;
+
+  constructor() {
+    this.isolation.setConnected(true);
+    this.host = {
+      runtime: this.runtime,
+      mesh: this.mesh,
+      clock: this.clock,
+      logger: silentLogger,
+      starts: new Semaphore(STARTS_AT_ONCE),
+      isolation: this.isolation,
+      meshStarted: () => new Promise(() => {}),
+      meshRunning: () => this.meshRunning,
+      node: () => NODE_FACTS,
+      changed: (_task: Task, status) => this.statuses.push(status),
+    };
+  }
+
+  add(id: string, wishes: TaskWishes = {}, found?: LeftTask): TaskController {
+    const task = makeTask(id, wishes);
+    return new TaskController(task, task.Status, found, this.host);
+  }
+
+  /** A task that runs. */
+  async running(id: string, wishes: TaskWishes = {}): Promise<TaskController> {
+    const controller = this.add(id, wishes);
+    await settle();
+    this.runtime.calls.length = 0;
+    return controller;
+  }
+
+  get states(): string[] {
+    const states = this.statuses.map(({ State }) => State);
+    return states.filter((state, at) => state !== states[at - 1]);
+  }
+}
+
+const published: TaskWishes = { ports: [HTTP_PORT], address: '10.240.1.5/32' };
+
+test('A task goes through every state in order until it runs', async (t) => {
+  const bench = new Bench();
+  const controller = bench.add('t1');
+  await settle();
+  t.deepEqual(bench.states, ['accepted', 'preparing', 'ready', 'starting', 'running']);
+  t.deepEqual(controller.status.ContainerStatus, { ContainerID: 'c-t1', PID: 4242 });
+  t.is(controller.status.Ready, undefined);
+  t.true(bench.statuses.every(({ Message }) => Message !== ''));
+});
+
+test('A task desired ready waits there, says why, and starts when desired running', async (t) => {
+  const bench = new Bench();
+  const controller = bench.add('t1', { desired: 'ready' });
+  await settle();
+  t.is(controller.status.State, 'ready');
+  t.regex(controller.status.Message, /waiting/);
+  t.false(bench.runtime.calls.includes('start t1'));
+  controller.update(makeTask('t1', { desired: 'running' }));
+  await settle();
+  t.is(controller.status.State, 'running');
+});
+
+test('A task whose desired state is not beyond accepted is not prepared', async (t) => {
+  const bench = new Bench();
+  const controller = bench.add('t1', { desired: 'accepted' });
+  await settle();
+  t.is(controller.status.State, 'accepted');
+  t.deepEqual(bench.runtime.calls, []);
+});
+
+test('What can not run here is rejected at once, with the reason', async (t) => {
+  const bench = new Bench();
+  bench.runtime.onPrepare.set('t1', async () => {
+    throw new RuntimeError('rejected', 'ContainerSpec.TTY can not be had.');
+  });
+  const controller = bench.add('t1');
+  await settle();
+  t.is(controller.status.State, 'rejected');
+  t.is(controller.status.Err, 'ContainerSpec.TTY can not be had.');
+  t.is(bench.runtime.calls.filter((call) => call === 'prepare t1').length, 1);
+});
+
+test('A preparation that fails for a while is tried again before it is rejected', async (t) => {
+  const bench = new Bench();
+  let tries = 0;
+  bench.runtime.onPrepare.set('t1', async () => {
+    tries += 1;
+    if (tries < 3) throw new RuntimeError('failed', 'the disk is busy');
+    return undefined;
+  });
+  const controller = bench.add('t1');
+  await settle();
+  t.is(controller.status.State, 'preparing');
+  t.regex(controller.status.Message, /the disk is busy/);
+  await bench.clock.advance(10_000);
+  t.is(controller.status.State, 'running');
+  bench.runtime.onPrepare.set('t2', async () => {
+    throw new Error('always');
+  });
+  const other = bench.add('t2');
+  await bench.clock.advance(10_000);
+  t.is(other.status.State, 'rejected');
+  t.is(other.status.Err, 'always');
+});
+
+test('A start that fails is FAILED, not REJECTED', async (t) => {
+  const bench = new Bench();
+  bench.runtime.onStart.set('t1', async () => {
+    throw new RuntimeError('failed', 'no memory for the shell');
+  });
+  const controller = bench.add('t1');
+  await settle();
+  t.is(controller.status.State, 'failed');
+  t.is(controller.status.Err, 'no memory for the shell');
+});
+
+test('A task that exits with 0 is complete, with another code it failed', async (t) => {
+  const bench = new Bench();
+  const good = await bench.running('t1');
+  const bad = await bench.running('t2');
+  bench.runtime.exit('t1', { kind: 'exit', code: 0 });
+  bench.runtime.exit('t2', { kind: 'exit', code: 3, error: 'out of luck' });
+  await settle();
+  t.is(good.status.State, 'complete');
+  t.is(good.status.ContainerStatus?.ExitCode, 0);
+  t.is(bad.status.State, 'failed');
+  t.is(bad.status.Err, 'the task exited with code 3: out of luck');
+  t.is(bad.status.ContainerStatus?.ExitCode, 3);
+});
+
+test('What an ended task holds is given back, its logs stay until the assignment goes', async (t) => {
+  const bench = new Bench();
+  const controller = await bench.running('t1', published);
+  t.true(bench.mesh.attached.has('t1'));
+  bench.runtime.exit('t1', { kind: 'exit', code: 1 });
+  await settle();
+  t.false(bench.mesh.attached.has('t1'));
+  t.false(bench.runtime.calls.includes('remove t1'));
+  await controller.remove();
+  t.true(bench.runtime.calls.includes('remove t1'));
+});
+
+test('A start waits for health and says what it waits for', async (t) => {
+  const bench = new Bench();
+  let becomeHealthy = (): void => {};
+  bench.runtime.onStart.set('t1', (progress) => {
+    progress.waiting('waiting for the health check to pass');
+    return new Promise((resolve) => {
+      becomeHealthy = resolve;
+    });
+  });
+  const controller = bench.add('t1');
+  await settle();
+  t.is(controller.status.State, 'starting');
+  t.is(controller.status.Message, 'waiting for the health check to pass');
+  becomeHealthy();
+  await settle();
+  t.is(controller.status.State, 'running');
+});
+
+test('A task that gets unhealthy is stopped and FAILED', async (t) => {
+  const bench = new Bench();
+  const controller = await bench.running('t1');
+  bench.runtime.exit('t1', { kind: 'unhealthy', message: 'unhealthy: it printed: no' });
+  await settle();
+  t.is(controller.status.State, 'failed');
+  t.is(controller.status.Err, 'unhealthy: it printed: no');
+  t.is(bench.runtime.calls[0], 'stop t1 10000 default');
+});
+
+test('A task that shall stop while it waits for health is stopped', async (t) => {
+  const bench = new Bench();
+  bench.runtime.onStart.set('t1', () => new Promise(() => {}));
+  const controller = bench.add('t1');
+  await settle();
+  controller.update(makeTask('t1', { desired: 'shutdown' }));
+  await settle();
+  t.is(controller.status.State, 'shutdown');
+  t.is(bench.runtime.tasks.get('t1')?.state, 'ended');
+});
+
+test('A preparation is given up when the task shall stop', async (t) => {
+  const bench = new Bench();
+  let fail = (_: Error): void => {};
+  bench.runtime.onPrepare.set(
+    't1',
+    () =>
+      new Promise((_, reject) => {
+        fail = reject;
+      }),
+  );
+  const controller = bench.add('t1');
+  await settle();
+  controller.update(makeTask('t1', { desired: 'shutdown' }));
+  fail(new RuntimeError('aborted', 'not wanted'));
+  await settle();
+  t.is(controller.status.State, 'shutdown');
+  t.is(controller.status.Message, 'shut down before it was started');
+});
+
+test('RUNNING is told at once, without traffic until the task listens', async (t) => {
+  const bench = new Bench();
+  bench.mesh.listening = false;
+  const controller = bench.add('t1', published);
+  await settle();
+  t.is(controller.status.State, 'running');
+  t.is(controller.status.Ready, false);
+  t.is(
+    controller.status.Message,
+    'running, but not listening on port 80/tcp yet: it gets no traffic',
+  );
+  await bench.clock.advance(5_000);
+  t.is(controller.status.Ready, false);
+  bench.mesh.listening = true;
+  await bench.clock.advance(250);
+  t.is(controller.status.Ready, true);
+  const looks = bench.mesh.looks.length;
+  await bench.clock.advance(5_000);
+  t.is(bench.mesh.looks.length, looks, 'nobody looks any more');
+});
+
+test('Before it is stopped a task is drained: its connections may end', async (t) => {
+  const bench = new Bench();
+  const controller = await bench.running('t1', published);
+  bench.mesh.openConnections = 2;
+  controller.update(makeTask('t1', { ...published, desired: 'shutdown' }));
+  await bench.clock.advance(1_000);
+  t.is(controller.status.State, 'running');
+  t.regex(controller.status.Message, /^draining: waiting for 2 connections/);
+  t.deepEqual(bench.runtime.calls, []);
+  bench.mesh.openConnections = 0;
+  await bench.clock.advance(250);
+  t.is(controller.status.State, 'shutdown');
+  t.is(controller.status.ContainerStatus?.ExitCode, 143);
+});
+
+test('Draining ends at the limit, or at the grace period when that is shorter', async (t) => {
+  for (const [grace, limitMs] of [
+    [2 * SECOND, 2_000],
+    [60 * SECOND, DRAIN_LIMIT_MS],
+  ] as const) {
+    const bench = new Bench();
+    const wishes = { ...published, container: { StopGracePeriod: grace, StopSignal: 'SIGQUIT' } };
+    const controller = await bench.running('t1', wishes);
+    bench.mesh.openConnections = 1;
+    controller.update(makeTask('t1', { ...wishes, desired: 'shutdown' }));
+    await bench.clock.advance(limitMs - 10);
+    t.deepEqual(bench.runtime.calls, []);
+    await bench.clock.advance(10);
+    t.is(bench.runtime.calls[0], `stop t1 ${grace / 1e6} SIGQUIT`);
+    t.is(controller.status.State, 'shutdown');
+  }
+});
+
+test('A task that ends while it drains is SHUTDOWN, without waiting for the limit', async (t) => {
+  const bench = new Bench();
+  const controller = await bench.running('t1', published);
+  bench.mesh.openConnections = 1;
+  controller.update(makeTask('t1', { ...published, desired: 'remove' }));
+  await bench.clock.advance(50);
+  bench.runtime.exit('t1', { kind: 'exit', code: 0 });
+  await bench.clock.advance(250);
+  t.is(controller.status.State, 'shutdown');
+});
+
+test('A stop that fails is tried again, and said', async (t) => {
+  const bench = new Bench();
+  const controller = await bench.running('t1');
+  let fails = true;
+  bench.runtime.onStop.set('t1', async () => {
+    if (fails) throw new Error('it hangs in the kernel');
+  });
+  controller.update(makeTask('t1', { desired: 'shutdown' }));
+  await settle();
+  t.is(controller.status.State, 'running');
+  t.regex(controller.status.Message, /it hangs in the kernel/);
+  fails = false;
+  await bench.clock.advance(1_000);
+  t.is(controller.status.State, 'shutdown');
+});
+
+test('The desired state never falls: a task on its way out is not run again', async (t) => {
+  const bench = new Bench();
+  const controller = await bench.running('t1', published);
+  bench.mesh.openConnections = 1;
+  controller.update(makeTask('t1', { ...published, desired: 'shutdown' }));
+  await bench.clock.advance(50);
+  controller.update(makeTask('t1', { ...published, desired: 'running' }));
+  bench.mesh.openConnections = 0;
+  await bench.clock.advance(300);
+  t.is(controller.status.State, 'shutdown');
+  t.is(controller.task.DesiredState, 'shutdown');
+});
+
+test('A removed assignment stops the task and removes everything of it', async (t) => {
+  const bench = new Bench();
+  const controller = await bench.running('t1', published);
+  await controller.remove();
+  t.deepEqual(
+    bench.runtime.calls.filter((call) => !call.startsWith('start')),
+    ['stop t1 10000 default', 'stop t1 10000 default', 'remove t1'],
+  );
+  t.is(bench.runtime.tasks.size, 0);
+  t.is(bench.mesh.attached.size, 0);
+});
+
+test('An ended task is not started again, whatever is desired', async (t) => {
+  const bench = new Bench();
+  const controller = bench.add('t1', { observed: 'failed', desired: 'running' });
+  await settle();
+  controller.update(makeTask('t1', { desired: 'running' }));
+  await settle();
+  t.deepEqual(bench.runtime.calls, []);
+  t.is(controller.status.State, 'failed');
+});
+
+test('A bounded number of tasks is prepared at once', async (t) => {
+  const bench = new Bench();
+  const go: (() => void)[] = [];
+  const controllers = Array.from({ length: 3 * STARTS_AT_ONCE }, (_, at) => {
+    bench.runtime.onPrepare.set(
+      `t${at}`,
+      () => new Promise((resolve) => go.push(() => resolve(undefined))),
+    );
+    return bench.add(`t${at}`);
+  });
+  await settle();
+  t.is(go.length, STARTS_AT_ONCE);
+  while (go.length > 0) {
+    go.shift()?.();
+    await settle();
+  }
+  t.is(bench.runtime.mostPreparing, STARTS_AT_ONCE);
+  t.true(controllers.every(({ status }) => status.State === 'running'));
+});
+
+test('A task with a network waits for the mesh and says so; others do not', async (t) => {
+  const bench = new Bench();
+  bench.meshRunning = false;
+  const attached = bench.add('t1', published);
+  const plain = bench.add('t2');
+  await settle();
+  t.is(attached.status.State, 'preparing');
+  t.regex(attached.status.Message, /place in the routing mesh/);
+  t.is(plain.status.State, 'running');
+});
+
+test('After a restart of the daemon a task that runs is taken over as it is', async (t) => {
+  const bench = new Bench();
+  bench.runtime.tasks.set('t1', { state: 'running', ends: [] });
+  const found = { taskId: 't1', state: 'running', prepared: { containerId: 'c' } } as const;
+  const controller = bench.add('t1', { ...published, observed: 'running' }, found);
+  await settle();
+  t.deepEqual(bench.runtime.calls, []);
+  t.deepEqual(bench.statuses, []);
+  bench.runtime.exit('t1', { kind: 'exit', code: 7 });
+  await settle();
+  t.is(controller.status.Err, 'the task exited with code 7');
+});
+
+test('A task that died with its host is FAILED when a manager is there', async (t) => {
+  const bench = new Bench();
+  const controller = bench.add('t1', { observed: 'running' });
+  await settle();
+  t.is(controller.status.State, 'failed');
+  t.regex(controller.status.Err ?? '', /nothing of t1/);
+});
+
+test('An isolated node restarts a task that died, under the same id and state', async (t) => {
+  const bench = new Bench();
+  bench.isolation.setConnected(false);
+  const controller = bench.add('t1', { observed: 'running' });
+  await bench.clock.advance(9_000);
+  t.is(controller.status.State, 'running');
+  t.is(controller.status.Ready, false);
+  t.regex(controller.status.Message, /no manager can be reached/);
+  t.false(bench.runtime.calls.includes('start t1'));
+  await bench.clock.advance(2_000);
+  t.deepEqual(bench.runtime.calls, ['remove t1', 'prepare t1', 'start t1']);
+  t.regex(controller.status.Message, /^running: restarted by its node/);
+  t.is(bench.runtime.tasks.get('t1')?.state, 'running');
+  // It is supervised like any other.
+  bench.isolation.setConnected(true);
+  bench.runtime.exit('t1', { kind: 'exit', code: 1 });
+  await settle();
+  t.is(controller.status.State, 'failed');
+});
+
+test('A manager that comes back in time decides about the task that died', async (t) => {
+  const bench = new Bench();
+  bench.isolation.setConnected(false);
+  const controller = await bench.running('t1');
+  bench.runtime.exit('t1', { kind: 'exit', code: 1 });
+  await bench.clock.advance(3_000);
+  t.is(controller.status.State, 'running');
+  bench.isolation.setConnected(true);
+  await settle();
+  t.is(controller.status.State, 'failed');
+  t.false(bench.runtime.calls.includes('start t1'));
+});
+
+test('An isolated node does not restart what its policy or its kind forbids', async (t) => {
+  for (const [wishes, code] of [
+    [{ spec: { RestartPolicy: { Condition: 'none' } } }, 1],
+    [{ spec: { RestartPolicy: { Condition: 'on-failure' } } }, 0],
+    [{ desired: 'complete' }, 1],
+  ] as const) {
+    const bench = new Bench();
+    bench.isolation.setConnected(false);
+    const controller = await bench.running('t1', wishes);
+    bench.runtime.exit('t1', { kind: 'exit', code });
+    await settle();
+    t.true(isTerminal(controller.status.State));
+  }
+});
+
+test('Letting go of a task leaves it running', async (t) => {
+  const bench = new Bench();
+  const controller = await bench.running('t1', published);
+  await controller.close();
+  await bench.clock.advance(60_000);
+  t.deepEqual(bench.runtime.calls, []);
+  t.is(bench.runtime.tasks.get('t1')?.state, 'running');
+});
