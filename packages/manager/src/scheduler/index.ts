@@ -1,1 +1,2 @@
 export * from './constraint.js';
+export { createScheduler } from './scheduler.js';

@@ -1,0 +1,162 @@
+import type { Task } from '@swarm/api';
+import { isFixed, isIngress, portKey } from '../allocator/publish-conflict.js';
+import { matchesConstraints, storedConstraints } from './constraint.js';
+import { type IngressAddresses, needsIngressAddress } from './ingress-address.js';
+import type { NodeInfo } from './node-info.js';
+import { platformFits } from './platform.js';
+
+type Check = (info: NodeInfo) => boolean;
+
+/** One reason for which a node can not take a task. */
+export interface Filter {
+  /** The check for this task; undefined when the filter does not apply to it. */
+  readonly prepare: (task: Task) => Check | undefined;
+  /** Why so many nodes are no choice, in SwarmKit's words: clients and people look for them. */
+  readonly explain: (nodes: number) => string;
+}
+
+/** `3 nodes`, `1 node`. */
+function some(nodes: number): string {
+  return nodes === 1 ? '1 node' : `${nodes} nodes`;
+}
+
+const ready: Filter = {
+  prepare:
+    () =>
+    ({ node }) =>
+      node.Status.State === 'ready' && node.Spec.Availability === 'active',
+  explain: (nodes) => `${some(nodes)} not available for new tasks`,
+};
+
+const resources: Filter = {
+  prepare(task) {
+    const { NanoCPUs = 0, MemoryBytes = 0 } = task.Spec.Resources?.Reservations ?? {};
+    if (NanoCPUs === 0 && MemoryBytes === 0) return undefined;
+    // What is not reserved is not asked for, also where others have taken more than there is.
+    return (info) =>
+      (NanoCPUs === 0 || NanoCPUs <= info.freeNanoCpus) &&
+      (MemoryBytes === 0 || MemoryBytes <= info.freeMemoryBytes);
+  },
+  explain: (nodes) => `insufficient resources on ${some(nodes)}`,
+};
+
+/** Images that a node without a container engine can run: the host's own programs. */
+const HOST_IMAGES: ReadonlySet<string> = new Set(['host', 'host:latest']);
+
+const plugins: Filter = {
+  prepare(task) {
+    const container = task.Spec.ContainerSpec;
+    const volumes = (container?.Mounts ?? [])
+      .filter(({ Type }) => Type === 'volume')
+      .map(({ VolumeOptions }) => VolumeOptions?.DriverConfig?.Name ?? '')
+      .filter((driver) => driver !== '' && driver !== 'local');
+    const log = task.Spec.LogDriver?.Name ?? '';
+    const image = container?.Image;
+    return ({ node }) => {
+      const isProcess = node.Description?.Runtime === 'process';
+      if (isProcess && (image === undefined || !HOST_IMAGES.has(image))) return false;
+      const found = node.Description?.Engine.Plugins ?? [];
+      const has = (type: string, name: string) =>
+        found.some((plugin) => plugin.Type === type && plugin.Name === name);
+      if (!volumes.every((driver) => has('Volume', driver))) return false;
+      if (log === '' || log === 'none') return true;
+      // Nodes that list no log driver at all do not say what they have.
+      return has('Log', log) || !found.some(({ Type }) => Type === 'Log');
+    };
+  },
+  explain: (nodes) => `missing plugin on ${some(nodes)}`,
+};
+
+const constraints: Filter = {
+  prepare(task) {
+    const expressions = task.Spec.Placement?.Constraints ?? [];
+    if (expressions.length === 0) return undefined;
+    const parsed = storedConstraints(expressions);
+    return ({ node }) => matchesConstraints(parsed, node);
+  },
+  explain: (nodes) => `scheduling constraints not satisfied on ${some(nodes)}`,
+};
+
+const platform: Filter = {
+  prepare(task) {
+    const platforms = task.Spec.Placement?.Platforms;
+    if (platforms === undefined || platforms.length === 0) return undefined;
+    return ({ node }) => platformFits(platforms, node.Description?.Platform);
+  },
+  explain: (nodes) => `unsupported platform on ${some(nodes)}`,
+};
+
+const hostPorts: Filter = {
+  prepare(task) {
+    const keys = task.Endpoint.Ports.filter((port) => !isIngress(port) && isFixed(port)).map(
+      portKey,
+    );
+    if (keys.length === 0) return undefined;
+    return (info) => !keys.some((key) => info.hasHostPort(key));
+  },
+  explain: (nodes) => `host-mode port already in use on ${some(nodes)}`,
+};
+
+const maxReplicas: Filter = {
+  prepare(task) {
+    const limit = task.Spec.Placement?.MaxReplicas ?? 0;
+    if (limit === 0) return undefined;
+    return (info) => info.activeOf(task.ServiceID) < limit;
+  },
+  explain: () => 'max replicas per node limit exceed',
+};
+
+/** Ours: a task with published ports needs a place in the mesh. */
+function ingressAddress(addresses: IngressAddresses): Filter {
+  return {
+    prepare: (task) =>
+      needsIngressAddress(task) ? (info) => addresses.isAvailable(info) : undefined,
+    explain: (nodes) => `no free ingress address on ${some(nodes)}`,
+  };
+}
+
+/** All filters in SwarmKit's order (manager/scheduler/pipeline.go), ours last. */
+export function allFilters(addresses: IngressAddresses): readonly Filter[] {
+  return [
+    ready,
+    resources,
+    plugins,
+    constraints,
+    platform,
+    hostPorts,
+    maxReplicas,
+    ingressAddress(addresses),
+  ];
+}
+
+/** The filters made ready for one task, or for all tasks of one service and spec version. */
+export class Pipeline {
+  readonly #checks: { readonly filter: Filter; readonly check: Check }[] = [];
+
+  constructor(filters: readonly Filter[], task: Task) {
+    for (const filter of filters) {
+      const check = filter.prepare(task);
+      if (check !== undefined) this.#checks.push({ filter, check });
+    }
+  }
+
+  fits(info: NodeInfo): boolean {
+    return this.#checks.every(({ check }) => check(info));
+  }
+
+  /**
+   * Why these nodes do not take the task, the reason that holds for most of them first; a node counts
+   * for the first filter that it fails. Empty when there are no nodes.
+   */
+  explain(infos: Iterable<NodeInfo>): string {
+    const failures = new Map<Filter, number>();
+    for (const info of infos) {
+      const failed = this.#checks.find(({ check }) => !check(info))?.filter;
+      if (failed !== undefined) failures.set(failed, (failures.get(failed) ?? 0) + 1);
+    }
+    return [...failures]
+      .sort(([, a], [, b]) => b - a)
+      .map(([filter, nodes]) => filter.explain(nodes))
+      .join('; ');
+  }
+}

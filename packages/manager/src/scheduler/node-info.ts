@@ -1,0 +1,115 @@
+import { compareStates, isTerminal, type Node, type Task } from '@swarm/api';
+import { isFixed, isIngress, portKey } from '../allocator/publish-conflict.js';
+
+/** A node that failed tasks of a service this often within this time is used last (SwarmKit). */
+export const FAILURES_LIMIT = 5;
+export const FAILURES_WINDOW_MS = 5 * 60_000;
+
+/** A service under one spec version: failures of an older version do not count against a new one. */
+export function versionKey(task: Task): string {
+  return `${task.ServiceID}/${task.SpecVersion.Index}`;
+}
+
+/**
+ * A node with all its tasks and what they hold. A task holds resources and host ports from its
+ * assignment until it is seen to have ended, whatever it should do.
+ */
+export class NodeInfo {
+  node: Node;
+  readonly #tasks = new Map<string, Task>();
+  readonly #activeByService = new Map<string, number>();
+  readonly #hostPorts = new Map<string, number>();
+  readonly #failures = new Map<string, number[]>();
+  #active = 0;
+  #nanoCpus = 0;
+  #memoryBytes = 0;
+
+  constructor(node: Node) {
+    this.node = node;
+  }
+
+  /** Tasks that should run or complete, and have not ended. */
+  get active(): number {
+    return this.#active;
+  }
+
+  activeOf(serviceId: string): number {
+    return this.#activeByService.get(serviceId) ?? 0;
+  }
+
+  get freeNanoCpus(): number {
+    return (this.node.Description?.Resources.NanoCPUs ?? 0) - this.#nanoCpus;
+  }
+
+  get freeMemoryBytes(): number {
+    return (this.node.Description?.Resources.MemoryBytes ?? 0) - this.#memoryBytes;
+  }
+
+  /** @param key as of `portKey` */
+  hasHostPort(key: string): boolean {
+    return this.#hostPorts.has(key);
+  }
+
+  /** All its tasks, ended ones too, as long as they are remembered. */
+  tasks(): Iterable<Task> {
+    return this.#tasks.values();
+  }
+
+  /** Adds a task or replaces what is known of it. */
+  put(task: Task): void {
+    const previous = this.#tasks.get(task.ID);
+    if (previous !== undefined) this.#count(previous, -1);
+    this.#tasks.set(task.ID, task);
+    this.#count(task, 1);
+  }
+
+  remove(taskId: string): void {
+    const previous = this.#tasks.get(taskId);
+    if (previous === undefined) return;
+    this.#count(previous, -1);
+    this.#tasks.delete(taskId);
+  }
+
+  /** Notes that a task failed here. */
+  failed(key: string, timeMs: number): void {
+    const times = this.#failures.get(key) ?? [];
+    times.push(timeMs);
+    // What is over the limit tells nothing more.
+    if (times.length > 4 * FAILURES_LIMIT) times.shift();
+    this.#failures.set(key, times);
+  }
+
+  /** Failures within the window; 0 while they are below the limit. */
+  recentFailures(key: string, nowMs: number): number {
+    const times = this.#failures.get(key);
+    if (times === undefined) return 0;
+    const recent = times.filter((timeMs) => nowMs - timeMs < FAILURES_WINDOW_MS);
+    if (recent.length === 0) this.#failures.delete(key);
+    else this.#failures.set(key, recent);
+    return recent.length < FAILURES_LIMIT ? 0 : recent.length;
+  }
+
+  #count(task: Task, sign: 1 | -1): void {
+    if (!isHolding(task)) return;
+    const { NanoCPUs = 0, MemoryBytes = 0 } = task.Spec.Resources?.Reservations ?? {};
+    this.#nanoCpus += sign * NanoCPUs;
+    this.#memoryBytes += sign * MemoryBytes;
+    for (const port of task.Endpoint.Ports) {
+      if (!isIngress(port) && isFixed(port)) change(this.#hostPorts, portKey(port), sign);
+    }
+    if (compareStates(task.DesiredState, 'complete') > 0) return;
+    this.#active += sign;
+    change(this.#activeByService, task.ServiceID, sign);
+  }
+}
+
+/** The task is on its node and has not ended. */
+export function isHolding(task: Task): boolean {
+  return compareStates(task.Status.State, 'assigned') >= 0 && !isTerminal(task.Status.State);
+}
+
+function change(counts: Map<string, number>, key: string, by: number): void {
+  const count = (counts.get(key) ?? 0) + by;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
+}

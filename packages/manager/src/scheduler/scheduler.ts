@@ -1,0 +1,252 @@
+import { compareStates, type Task } from '@swarm/api';
+import { ingressNetwork } from '../allocator/allocator.js';
+import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { DebouncedPass } from '../store/debounced-pass.js';
+import { type StoreChange, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
+import { allFilters, type Filter, Pipeline } from './filters.js';
+import { IngressAddresses, needsIngressAddress } from './ingress-address.js';
+import { type NodeInfo, versionKey } from './node-info.js';
+import { makesRoom, NodeSet } from './node-set.js';
+import { Spread } from './spread.js';
+
+/** Events that come within this time are answered by one pass, milliseconds. */
+export const SCHEDULER_DEBOUNCE_MS = 5;
+/** No event waits longer than this, milliseconds. */
+export const SCHEDULER_LIMIT_MS = 50;
+
+const MESSAGE_ASSIGNED = 'scheduler assigned task to node';
+const MESSAGE_CONFIRMED = 'scheduler confirmed task can run on preassigned node';
+
+/** What a pass found for one task: its state from now on. */
+interface Decision {
+  /** As the pass saw it. */
+  readonly seen: Task;
+  readonly task: Task;
+}
+
+/** The leader's scheduler. */
+export function createScheduler(context: LoopContext): ControlLoop {
+  return new Scheduler(context);
+}
+
+/**
+ * Gives PENDING tasks their nodes. Tasks that already name one (of global services) are only checked
+ * against it. What fits nowhere stays PENDING, says why, and is tried again when something changed.
+ */
+class Scheduler implements ControlLoop {
+  readonly name = 'scheduler';
+  readonly #context: LoopContext;
+  readonly #pass: DebouncedPass;
+  readonly #waiting = new Set<string>();
+  #nodes = new NodeSet();
+  #addresses = new IngressAddresses();
+  #filters: readonly Filter[] = allFilters(this.#addresses);
+  #unwatch: (() => void) | undefined;
+
+  constructor(context: LoopContext) {
+    this.#context = context;
+    this.#pass = new DebouncedPass({
+      clock: context.clock,
+      logger: context.logger,
+      debounceMs: SCHEDULER_DEBOUNCE_MS,
+      limitMs: SCHEDULER_LIMIT_MS,
+      pass: (isStopped) => this.#run(isStopped),
+    });
+  }
+
+  start(): void {
+    this.#unwatch = this.#context.store.watch((change) => this.#onChange(change));
+    this.#rebuild();
+    this.#pass.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#unwatch?.();
+    await this.#pass.stop();
+  }
+
+  #rebuild(): void {
+    const { store } = this.#context;
+    this.#nodes = NodeSet.of(store);
+    this.#addresses = new IngressAddresses();
+    this.#filters = allFilters(this.#addresses);
+    this.#waiting.clear();
+    for (const task of store.list('task')) if (isWaiting(task)) this.#waiting.add(task.ID);
+    this.#pass.trigger();
+  }
+
+  #onChange({ reset, events }: StoreChange): void {
+    if (reset) {
+      this.#rebuild();
+      return;
+    }
+    const { store, clock } = this.#context;
+    for (const event of events) {
+      this.#nodes.apply(store, event, clock.now());
+      if (event.kind === 'node' && event.action === 'remove')
+        this.#addresses.forget(event.object.ID);
+      if (event.kind === 'task') {
+        const { ID } = event.object;
+        if (event.action !== 'remove' && isWaiting(event.object)) {
+          const isNews = !this.#waiting.has(ID) || event.action === 'create';
+          this.#waiting.add(ID);
+          // Its own explanation comes back as an event too.
+          if (isNews) this.#pass.trigger();
+        } else this.#waiting.delete(ID);
+      }
+      if (this.#waiting.size > 0 && makesRoom(event)) this.#pass.trigger();
+      // The allocator made it, or an operator replaced it.
+      if (event.kind === 'network' && event.object.Spec.Ingress) this.#pass.trigger();
+    }
+  }
+
+  async #run(isStopped: () => boolean): Promise<void> {
+    const decisions = this.#decide();
+    for (let at = 0; at < decisions.length; at += TRANSACTION_CHANGES_LIMIT) {
+      const part = decisions.slice(at, at + TRANSACTION_CHANGES_LIMIT);
+      try {
+        if (isStopped()) return;
+        await this.#commit(part);
+      } catch (error) {
+        this.#forget(decisions.slice(at));
+        throw error;
+      }
+    }
+  }
+
+  /** Places all waiting tasks in thought: node infos count them from here on. */
+  #decide(): Decision[] {
+    const { store } = this.#context;
+    const decisions: Decision[] = [];
+    const groups = new Map<string, Task[]>();
+    const preassigned: Task[] = [];
+    for (const id of [...this.#waiting].sort()) {
+      const task = store.get('task', id);
+      if (task === undefined || !isWaiting(task)) continue;
+      if (task.NodeID !== undefined && task.NodeID !== '') {
+        preassigned.push(task);
+        continue;
+      }
+      const key = task.ServiceID === '' ? `task ${task.ID}` : versionKey(task);
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [task]);
+      else group.push(task);
+    }
+    for (const task of preassigned) this.#confirm(task, decisions);
+    for (const group of groups.values()) this.#spread(group, decisions);
+    return decisions;
+  }
+
+  #confirm(task: Task, decisions: Decision[]): void {
+    const info = this.#nodes.get(task.NodeID as string);
+    const pipeline = new Pipeline(this.#filters, task);
+    const missing = this.#missingNetwork(task);
+    if (info === undefined) {
+      this.#explain(task, `node ${task.NodeID} does not exist`, decisions);
+    } else if (missing !== undefined) {
+      this.#explain(task, missing, decisions);
+    } else if (pipeline.fits(info)) {
+      decisions.push({ seen: task, task: this.#place(task, info, MESSAGE_CONFIRMED) });
+    } else {
+      this.#explain(task, pipeline.explain([info]), decisions);
+    }
+  }
+
+  /** Tasks of one service and spec version: the same requirements. */
+  #spread(group: readonly Task[], decisions: Decision[]): void {
+    const first = group[0] as Task;
+    const missing = this.#missingNetwork(first);
+    if (missing !== undefined) {
+      for (const task of group) this.#explain(task, missing, decisions);
+      return;
+    }
+    const pipeline = new Pipeline(this.#filters, first);
+    const all = this.#nodes.all();
+    const now = this.#context.clock.now();
+    const spread = new Spread({
+      serviceId: first.ServiceID,
+      preferences: first.Spec.Placement?.Preferences,
+      candidates: all.filter((info) => pipeline.fits(info)),
+      fits: (info) => pipeline.fits(info),
+      failures: (info) => info.recentFailures(versionKey(first), now),
+    });
+    let explanation: string | undefined;
+    for (const task of group) {
+      const isPlaced =
+        explanation === undefined &&
+        spread.next((info) => {
+          decisions.push({ seen: task, task: this.#place(task, info, MESSAGE_ASSIGNED) });
+        });
+      if (isPlaced) continue;
+      if (explanation === undefined) {
+        const reasons = pipeline.explain(all);
+        explanation = reasons === '' ? 'no suitable node' : `no suitable node (${reasons})`;
+      }
+      this.#explain(task, explanation, decisions);
+    }
+  }
+
+  #missingNetwork(task: Task): string | undefined {
+    if (!needsIngressAddress(task) || ingressNetwork(this.#context.store) !== undefined)
+      return undefined;
+    return 'its ports are published, but the cluster has no ingress network';
+  }
+
+  #place(task: Task, info: NodeInfo, message: string): Task {
+    const network = ingressNetwork(this.#context.store);
+    const { Err: _err, ...status } = task.Status;
+    const placed: Task = {
+      ...task,
+      NodeID: info.node.ID,
+      Status: { ...status, State: 'assigned', Message: message, Timestamp: this.#time() },
+      ...(network !== undefined && needsIngressAddress(task)
+        ? { NetworksAttachments: [this.#addresses.attach(info, network)] }
+        : {}),
+    };
+    info.put(placed);
+    return placed;
+  }
+
+  /** Says why the task waits, if it does not say so already. */
+  #explain(task: Task, reason: string, decisions: Decision[]): void {
+    if (task.Status.Err === reason) return;
+    const Status = { ...task.Status, Err: reason, Timestamp: this.#time() };
+    decisions.push({ seen: task, task: { ...task, Status } });
+  }
+
+  async #commit(decisions: readonly Decision[]): Promise<void> {
+    const stale = await this.#context.store.transact((transaction) =>
+      decisions.filter((decision) => !this.#write(transaction, decision)),
+    );
+    if (stale.length === 0) return;
+    this.#forget(stale);
+    this.#pass.trigger();
+  }
+
+  /** @returns false when task or node changed since the pass began: it is decided anew */
+  #write(transaction: Transaction, { seen, task }: Decision): boolean {
+    const current = transaction.get('task', task.ID);
+    if (current === undefined || current.Version.Index !== seen.Version.Index) return false;
+    if (task.Status.State === 'assigned') {
+      const node = transaction.get('node', task.NodeID as string);
+      if (node?.Status.State !== 'ready' || node.Spec.Availability !== 'active') return false;
+    }
+    transaction.update('task', task);
+    return true;
+  }
+
+  #forget(decisions: readonly Decision[]): void {
+    for (const { task } of decisions) {
+      if (task.NodeID !== undefined) this.#nodes.refresh(this.#context.store, task.ID, task.NodeID);
+    }
+  }
+
+  #time(): string {
+    return new Date(this.#context.clock.now()).toISOString();
+  }
+}
+
+/** The scheduler has something to do for it. */
+function isWaiting(task: Task): boolean {
+  return task.Status.State === 'pending' && compareStates(task.DesiredState, 'complete') <= 0;
+}

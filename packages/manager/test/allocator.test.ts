@@ -1,0 +1,312 @@
+import { type Logger, type PortConfig, type Service, silentLogger } from '@swarm/api';
+import test from 'ava';
+import { createAllocator, ingressNetwork, publishConflict } from '../src/allocator/index.js';
+import { networkDraft, nodeDraft, patch, put, serviceDraft, taskDraft } from './support/objects.js';
+import { createTestStore, type TestStore } from './support/test-store.js';
+import { VirtualClock } from './support/virtual-clock.js';
+
+const PASS_MS = 50;
+
+function setup(logger: Logger = silentLogger) {
+  const clock = new VirtualClock();
+  const store = createTestStore({ clock });
+  let seed = 0;
+  const randomBytes = (size: number) => new Uint8Array(size).fill(++seed);
+  const allocator = createAllocator({ store, clock, logger, randomBytes });
+  return { clock, store, allocator, pass: () => clock.advance(PASS_MS) };
+}
+
+const ingress = (TargetPort: number, PublishedPort?: number, more: object = {}): PortConfig => ({
+  Protocol: 'tcp',
+  TargetPort,
+  PublishMode: 'ingress',
+  ...(PublishedPort === undefined ? {} : { PublishedPort }),
+  ...more,
+});
+const host = (TargetPort: number, PublishedPort: number): PortConfig => ({
+  ...ingress(TargetPort, PublishedPort),
+  PublishMode: 'host',
+});
+const withPorts = (id: string, ...Ports: PortConfig[]) =>
+  serviceDraft(id, {}, { Name: `${id}-name`, EndpointSpec: { Mode: 'vip', Ports } });
+const setPorts = (store: TestStore, id: string, ...Ports: PortConfig[]) =>
+  patch(store, 'service', id, (service) => ({
+    ...service,
+    Spec: { ...service.Spec, EndpointSpec: { Mode: 'vip', Ports } },
+  }));
+const published = (service: Service | undefined) =>
+  service?.Endpoint.Ports?.map(({ PublishedPort }) => PublishedPort);
+
+test('the first pass makes the ingress network, once', async (t) => {
+  const { store, allocator, pass } = setup();
+  allocator.start();
+  await pass();
+  const network = ingressNetwork(store);
+  t.is(network?.Spec.Name, 'ingress');
+  t.is(network?.VNI, 4096);
+  t.deepEqual(network?.Subnets, [{ Subnet: '10.240.0.0/12', Gateway: '10.240.0.1' }]);
+  await allocator.stop();
+  allocator.start();
+  await pass();
+  t.is(store.count('network'), 1);
+});
+
+test('a foreign network named ingress is reported and nothing else stops for it', async (t) => {
+  const errors: string[] = [];
+  const logger = { ...silentLogger, error: (_: object, message: string) => errors.push(message) };
+  const { store, allocator, pass } = setup(logger);
+  await put(store, 'network', networkDraft('n', { Spec: { ...networkDraft('ingress').Spec } }));
+  await put(store, 'node', nodeDraft('a'));
+  allocator.start();
+  await pass();
+  t.regex(errors[0] ?? '', /remove the network "ingress"/);
+  t.is(store.get('node', 'a')?.Mesh?.Index, 1);
+});
+
+// SwarmKit: TestNodeAllocator.
+test('nodes get the lowest free index and its block, and keep them', async (t) => {
+  const { store, allocator, pass } = setup();
+  for (const id of ['a', 'b', 'c']) await put(store, 'node', nodeDraft(id));
+  allocator.start();
+  await pass();
+  t.deepEqual(store.get('node', 'b')?.Mesh, {
+    Index: 2,
+    Address: '198.18.0.1',
+    Subnet: '10.240.2.0/24',
+  });
+  await store.transact((transaction) => transaction.remove('node', 'a'));
+  await patch(store, 'node', 'b', (node) => ({
+    ...node,
+    Mesh: { ...node.Mesh!, Address: '198.18.9.9' },
+  }));
+  await put(store, 'node', nodeDraft('d'));
+  await pass();
+  t.is(store.get('node', 'd')?.Mesh?.Index, 1);
+  t.is(store.get('node', 'b')?.Mesh?.Address, '198.18.9.9');
+  await put(store, 'node', nodeDraft('e', { Mesh: { Index: 300, Address: '', Subnet: 'x' } }));
+  await put(store, 'node', nodeDraft('f'));
+  await pass();
+  t.is(store.get('node', 'f')?.Mesh?.Index, 4);
+});
+
+test('node 4096 finds no place, is reported, and gets one when a node goes', async (t) => {
+  const errors: string[] = [];
+  const logger = { ...silentLogger, error: (_: object, message: string) => errors.push(message) };
+  const { store, allocator, pass, clock } = setup(logger);
+  const { transactInBatches } = await import('../src/store/batches.js');
+  const numbers = Array.from({ length: 4096 }, (_, i) => `n${String(i).padStart(4, '0')}`);
+  await transactInBatches(store, numbers, (transaction, id) =>
+    transaction.create('node', nodeDraft(id)),
+  );
+  allocator.start();
+  await clock.advance(500);
+  t.deepEqual(store.get('node', 'n4094')?.Mesh?.Subnet, '10.255.255.0/24');
+  t.is(store.get('node', 'n4095')?.Mesh, undefined);
+  t.regex(errors[0] ?? '', /no place for another node: remove nodes that are down/);
+  await store.transact((transaction) => transaction.remove('node', 'n0006'));
+  await pass();
+  t.is(store.get('node', 'n4095')?.Mesh?.Index, 7);
+});
+
+// SwarmKit: TestAllocateServicePorts, TestServicePortAllocationIsRepeatable.
+test('dynamic ports are the lowest free ones, apart for each protocol', async (t) => {
+  const { store, allocator, pass } = setup();
+  await put(store, 'service', withPorts('a', ingress(80), ingress(81)));
+  await put(
+    store,
+    'service',
+    withPorts('b', ingress(80), ingress(53, undefined, { Protocol: 'udp' })),
+  );
+  await put(store, 'service', withPorts('c', ingress(80, 30_001)));
+  allocator.start();
+  await pass();
+  t.deepEqual(published(store.get('service', 'a')), [30_000, 30_002]);
+  t.deepEqual(published(store.get('service', 'b')), [30_003, 30_000]);
+  t.deepEqual(published(store.get('service', 'c')), [30_001]);
+  t.deepEqual(store.get('service', 'a')?.Endpoint.Spec.Ports, [ingress(80), ingress(81)]);
+});
+
+// SwarmKit: TestServiceAddRemovePorts, TestServiceUpdatePort, TestReconcilePortConfigs.
+test('dynamic ports stay through updates, and ports dropped are free for others', async (t) => {
+  const { store, allocator, pass } = setup();
+  allocator.start();
+  await put(store, 'service', withPorts('a', ingress(80), ingress(81)));
+  await pass();
+  await setPorts(store, 'a', ingress(82), ingress(81));
+  await pass();
+  t.deepEqual(published(store.get('service', 'a')), [30_000, 30_001]);
+  await setPorts(store, 'a', ingress(82));
+  await put(store, 'service', withPorts('b', ingress(80)));
+  await pass();
+  t.deepEqual(published(store.get('service', 'a')), [30_000]);
+  t.deepEqual(published(store.get('service', 'b')), [30_001]);
+  await setPorts(store, 'a');
+  await pass();
+  t.deepEqual(store.get('service', 'a')?.Endpoint, { Spec: { Mode: 'vip', Ports: [] } });
+});
+
+// SwarmKit: TestAllocateServiceConflictingUserDefinedPorts, TestDeallocateServiceAllocate.
+test('a taken port is said in the service and its task, and given when it becomes free', async (t) => {
+  const { store, allocator, pass } = setup();
+  allocator.start();
+  await put(store, 'service', withPorts('a', ingress(80, 8080)));
+  await pass();
+  await put(store, 'service', withPorts('b', ingress(80, 8080), ingress(81)));
+  await put(store, 'task', taskDraft('t', { ServiceID: 'b' }));
+  await pass();
+  const sentence =
+    "port '8080' (tcp) is already in use by service 'a-name' (a) as an ingress port: publish another port, or remove it there";
+  t.is(store.get('service', 'b')?.AllocationError, sentence);
+  t.is(published(store.get('service', 'b')), undefined);
+  const waiting = store.get('task', 't')?.Status;
+  t.is(waiting?.State, 'new');
+  t.is(waiting?.Message, 'waiting for the published ports of its service');
+  t.is(waiting?.Err, sentence);
+  const entries = store.entries;
+  await pass();
+  t.is(store.entries, entries, 'nothing is written while nothing changes');
+  await store.transact((transaction) => transaction.remove('service', 'a'));
+  await pass();
+  t.false('AllocationError' in store.get('service', 'b')!);
+  t.deepEqual(published(store.get('service', 'b')), [8080, 30_000]);
+  const task = store.get('task', 't');
+  t.deepEqual(
+    { ...task?.Status, Timestamp: '' },
+    { State: 'pending', Message: 'pending task scheduling', Timestamp: '' },
+  );
+  t.deepEqual(published({ Endpoint: task!.Endpoint } as Service), [8080, 30_000]);
+});
+
+test('a service keeps its ports while the ones it asks for now are taken', async (t) => {
+  const { store, allocator, pass } = setup();
+  allocator.start();
+  await put(store, 'service', withPorts('a', ingress(80, 8080)));
+  await put(store, 'service', withPorts('b', ingress(80, 9090)));
+  await pass();
+  await setPorts(store, 'b', ingress(80, 8080));
+  await pass();
+  t.deepEqual(published(store.get('service', 'b')), [9090]);
+  t.regex(store.get('service', 'b')?.AllocationError ?? '', /'8080'/);
+  await setPorts(store, 'b', ingress(80, 9090));
+  await pass();
+  t.is(store.get('service', 'b')?.AllocationError, undefined);
+});
+
+// SwarmKit: TestUpdatePortsInHostPublishMode, TestHostPublishPortsNeedUpdate.
+test('host-mode ports are passed on, shared among services, and exclude ingress ones', async (t) => {
+  const { store, allocator, pass } = setup();
+  allocator.start();
+  await put(store, 'service', withPorts('a', host(80, 8080)));
+  await put(store, 'service', withPorts('b', host(80, 8080)));
+  await put(store, 'service', withPorts('c', ingress(80, 8080)));
+  await put(store, 'service', withPorts('d', { ...host(80, 1), PublishedPort: 0 }));
+  await pass();
+  t.deepEqual(published(store.get('service', 'a')), [8080]);
+  t.deepEqual(published(store.get('service', 'b')), [8080]);
+  t.regex(store.get('service', 'c')?.AllocationError ?? '', /as a host-published port/);
+  t.deepEqual(published(store.get('service', 'd')), [undefined]);
+  await setPorts(store, 'a', host(80, 8081));
+  await pass();
+  t.deepEqual(published(store.get('service', 'a')), [8081]);
+});
+
+test('when all dynamic ports are gone the service says so', async (t) => {
+  const { store, allocator, clock } = setup();
+  const many = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => ingress(from + i));
+  await put(store, 'service', withPorts('a', ...many(1, 1000)));
+  await put(store, 'service', withPorts('b', ...many(1, 1000)));
+  await put(store, 'service', withPorts('c', ...many(1, 768)));
+  await put(store, 'service', withPorts('d', ingress(80)));
+  allocator.start();
+  await clock.advance(200);
+  t.is(published(store.get('service', 'c'))?.at(-1), 32_767);
+  t.is(
+    store.get('service', 'd')?.AllocationError,
+    'no tcp port between 30000 and 32767 is free for target port 80: remove a service or give a published port outside this range',
+  );
+});
+
+// SwarmKit: TestAllocatorRestartNoEndpointSpec.
+test('tasks of services without ports and tasks without service go straight to PENDING', async (t) => {
+  const { store, allocator, pass } = setup();
+  await put(store, 'service', serviceDraft('plain'));
+  await put(store, 'task', taskDraft('t1', { ServiceID: 'plain' }));
+  await put(store, 'task', taskDraft('t2', { ServiceID: '' }));
+  await put(store, 'task', taskDraft('t3', { ServiceID: 'plain', DesiredState: 'remove' }));
+  await put(store, 'task', taskDraft('t4', { ServiceID: 'gone' }));
+  allocator.start();
+  await pass();
+  const states = ['t1', 't2', 't3', 't4'].map((id) => store.get('task', id)?.Status.State);
+  t.deepEqual(states, ['pending', 'pending', 'new', 'new']);
+  t.is(store.get('task', 't4')?.Status.Err, 'its service gone does not exist');
+});
+
+test('a new leader finds what the old one left and changes nothing that is done', async (t) => {
+  const { store, allocator, pass, clock } = setup();
+  allocator.start();
+  await put(store, 'service', withPorts('a', ingress(80)));
+  await put(store, 'node', nodeDraft('n'));
+  await pass();
+  await allocator.stop();
+  await put(store, 'service', withPorts('0', ingress(80)));
+  const entries = store.entries;
+  const next = createAllocator({
+    store,
+    clock,
+    logger: silentLogger,
+    randomBytes: () => new Uint8Array(16),
+  });
+  next.start();
+  await pass();
+  t.deepEqual(published(store.get('service', 'a')), [30_000]);
+  t.deepEqual(published(store.get('service', '0')), [30_001]);
+  t.is(store.entries, entries + 1);
+});
+
+test('nothing is written after stop, and a second start carries on', async (t) => {
+  const { store, allocator, pass } = setup();
+  allocator.start();
+  await pass();
+  await allocator.stop();
+  await put(store, 'service', withPorts('a', ingress(80)));
+  await pass();
+  t.is(published(store.get('service', 'a')), undefined);
+  allocator.start();
+  await pass();
+  t.deepEqual(published(store.get('service', 'a')), [30_000]);
+});
+
+test('a failed transaction is repeated after a pause', async (t) => {
+  const { store, allocator, clock } = setup();
+  allocator.start();
+  await clock.advance(50);
+  await put(store, 'service', withPorts('a', ingress(80)));
+  store.failNext(Object.assign(new Error('no'), { code: 'RAFT_QUORUM_LOST' }));
+  await clock.advance(5);
+  t.is(published(store.get('service', 'a')), undefined);
+  await clock.advance(60);
+  t.deepEqual(published(store.get('service', 'a')), [30_000]);
+});
+
+test('publishConflict tells the API who holds a port, in Docker’s words', async (t) => {
+  const { store, allocator, pass } = setup();
+  allocator.start();
+  await put(store, 'service', withPorts('a', ingress(80, 80), ingress(81)));
+  await put(store, 'service', withPorts('b', host(22, 2222)));
+  await pass();
+  const ask = (id: string | undefined, ...Ports: PortConfig[]) =>
+    publishConflict(store, id, { Ports });
+  t.is(
+    ask(undefined, ingress(1, 80)),
+    "port '80' is already in use by service 'a-name' (a) as an ingress port",
+  );
+  t.regex(ask(undefined, host(1, 80)) ?? '', /as an ingress port$/);
+  t.regex(ask(undefined, ingress(1, 30_000)) ?? '', /'30000' .* 'a-name'/);
+  t.regex(ask(undefined, ingress(1, 2222)) ?? '', /'b-name' \(b\) as a host-published port$/);
+  t.is(ask(undefined, host(1, 2222)), undefined);
+  t.is(ask(undefined, ingress(1, 80, { Protocol: 'udp' })), undefined);
+  t.is(ask('a', ingress(1, 80)), undefined);
+  t.is(ask(undefined, ingress(1)), undefined);
+  t.is(publishConflict(store, undefined, undefined), undefined);
+});
