@@ -28,11 +28,12 @@ export async function waitForService(
   output: Output,
   quiet: boolean,
 ): Promise<number> {
-  let shown = '';
-  const show = (text: string) => {
-    if (quiet || text === shown) return;
-    shown = text;
-    output.line(text);
+  const shown = new Map<string, string>();
+  /** Tells each kind of line when it changes. */
+  const show = (kind: string, text: string) => {
+    if (quiet || shown.get(kind) === text) return;
+    shown.set(kind, text);
+    output.line(`${kind}: ${text}`);
   };
   let convergedSince: number | undefined;
   for (;;) {
@@ -51,8 +52,8 @@ export async function waitForService(
     });
     const nodes = await client.get<Node[]>('/nodes');
     const progress = measure(service, tasks, nodes);
-    show(`overall progress: ${progress.running} out of ${progress.wanted} tasks`);
-    if (progress.waiting !== undefined) show(`waiting: ${progress.waiting}`);
+    show('overall progress', `${progress.running} out of ${progress.wanted} tasks`);
+    if (progress.waiting !== undefined) show('waiting', progress.waiting);
     const moving = update?.State === 'updating' || update?.State === 'rollback_started';
     if (progress.running === progress.wanted && !moving) {
       convergedSince ??= performance.now();
@@ -63,7 +64,7 @@ export async function waitForService(
           output.error(`service rolled back: ${update.Message}`);
           return 1;
         }
-        show(`verify: Service ${serviceId} converged`);
+        show('verify', `Service ${serviceId} converged`);
         return 0;
       }
       show(

@@ -12,3 +12,6 @@ export * from './host/raft-node.js';
 export * from './host/state-machine.js';
 export * from './storage/storage.js';
 export * from './transport/transport.js';
+export { LevelStorage, type LevelStorageOptions } from './storage/level-storage.js';
+export { tlsConnect } from './transport/ws-connect.js';
+export { type AcceptedPeer, WsTransport, type WsTransportOptions } from './transport/ws-transport.js';

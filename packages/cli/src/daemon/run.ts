@@ -1,4 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { systemClock } from '@swarm/api';
+import { ApiServer } from '@swarm/manager';
+import { VERSION } from '../version.js';
+import { lockFolder } from './folder-lock.js';
+import { createLogger } from './logger.js';
+import { NodeDaemon } from './node-daemon.js';
 import type { DaemonOptions } from './options.js';
+import { chooseRuntime } from './runtime-choice.js';
+
+/** Longest orderly end; after it the process exits anyway. */
+const CLOSE_LIMIT_MS = 15_000;
+
+/** Runs a node until SIGINT or SIGTERM; returns the exit code. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
-  throw new Error(`not wired: ${options.dataRoot}`);
+  const logger = createLogger(options);
+  const clock = systemClock();
+  mkdirSync(options.dataRoot, { recursive: true, mode: 0o700 });
+  mkdirSync(dirname(options.socket), { recursive: true, mode: 0o755 });
+  const unlock = lockFolder(options.dataRoot);
+  let end: (code: number) => void = () => {};
+  const ended = new Promise<number>((resolve) => {
+    end = resolve;
+  });
+  const onFatal = (error: unknown) => {
+    logger.error({ err: error }, 'the daemon stops: it hit an error that it must not survive');
+    end(1);
+  };
+  const { runtime, engineSocket } = await chooseRuntime(options, {
+    clock,
+    logger,
+    random: Math.random,
+  });
+  const node = new NodeDaemon({
+    dataRoot: options.dataRoot,
+    clock,
+    logger,
+    random: Math.random,
+    tasks: { runtime, mesh: options.mesh, meshBind: options.meshBind, labels: options.nodeLabels },
+    ...(engineSocket === undefined ? {} : { engine: { socketPath: engineSocket } }),
+    onFatal,
+  });
+  const api = new ApiServer({ control: node, clock, randomBytes, logger, version: VERSION });
+  node.attach(api);
+  await api.listen(options.socket);
+  logger.info({ socket: options.socket, version: VERSION }, 'the daemon answers');
+  process.once('SIGINT', () => end(0));
+  process.once('SIGTERM', () => end(0));
+  process.on('unhandledRejection', onFatal);
+  process.on('uncaughtException', onFatal);
+  // Local clients are answered at once; what the node was doing goes on behind.
+  node.start().catch(onFatal);
+  const code = await ended;
+  logger.info({}, 'the daemon stops; tasks keep running');
+  const limit = setTimeout(() => process.exit(code === 0 ? 1 : code), CLOSE_LIMIT_MS);
+  limit.unref();
+  await node.close();
+  await api.close();
+  await runtime.close();
+  unlock();
+  return code;
 }

@@ -1,4 +1,4 @@
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { NodeRole } from '@swarm/api';
 
 /** Whom a node certificate names: CN the node, OU the role, O the cluster. */
@@ -43,4 +43,15 @@ export function expiresAt(certificate: X509Certificate): number {
 /** Start of validity, milliseconds since the epoch. */
 export function startsAt(certificate: X509Certificate): number {
   return Date.parse(certificate.validFrom);
+}
+
+/**
+ * Whom a node's own certificate names.
+ * @param certificate PEM, from `loadNodeIdentity`
+ * @throws Error when it is no node's
+ */
+export function certificateSubject(certificate: string): Subject {
+  const subject = subjectOf(new X509Certificate(certificate));
+  if (subject === undefined) throw new Error('the certificate is not a node’s');
+  return subject;
 }

@@ -1,0 +1,133 @@
+import { createSocket } from 'node:dgram';
+import { isIP, isIPv6 } from 'node:net';
+import type { networkInterfaces } from 'node:os';
+import { ApiError } from '@swarm/api';
+
+export const DEFAULT_PORT = 2377;
+
+type Interfaces = ReturnType<typeof networkInterfaces>;
+
+/** `HOST[:PORT]`, `[V6]:PORT`, or an interface's name in place of the host. */
+function split(text: string): { host: string; port: number | undefined } {
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text);
+  if (bracketed !== null) return { host: bracketed[1]!, port: portOf(text, bracketed[2]) };
+  if (isIPv6(text)) return { host: text, port: undefined };
+  const at = text.lastIndexOf(':');
+  if (at === -1) return { host: text, port: undefined };
+  return { host: text.slice(0, at), port: portOf(text, text.slice(at + 1)) };
+}
+
+function portOf(text: string, port: string | undefined): number | undefined {
+  if (port === undefined || port === '') return undefined;
+  const number = Number(port);
+  if (!/^\d+$/.test(port) || number < 1 || number > 65535) {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `invalid address "${text}": the port must be 1 to 65535`,
+    );
+  }
+  return number;
+}
+
+/** `host:port`, with brackets for IPv6. */
+export function joinAddress(host: string, port: number): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Where to listen. @throws ApiError INVALID_ARGUMENT */
+export function listenAddress(
+  text: string,
+  interfaces: Interfaces,
+): { host: string; port: number } {
+  const { host, port } = split(text === '' ? `0.0.0.0:${DEFAULT_PORT}` : text);
+  return {
+    host: host === '' ? '0.0.0.0' : toIp(host, interfaces, 'listen'),
+    port: port ?? DEFAULT_PORT,
+  };
+}
+
+/**
+ * The address that others reach this node at: the one given (IP or interface), else the one it listens
+ * on, else its only one. @throws ApiError INVALID_ARGUMENT when there is none or a choice
+ */
+export function advertiseAddress(
+  text: string,
+  listen: { host: string; port: number },
+  interfaces: Interfaces,
+): string {
+  if (text !== '') {
+    const { host, port } = split(text);
+    const ip = toIp(host, interfaces, 'advertise');
+    if (ip === '0.0.0.0' || ip === '::')
+      throw new ApiError('INVALID_ARGUMENT', 'advertise address must be a non-zero IP address');
+    return joinAddress(ip, port ?? listen.port);
+  }
+  if (listen.host !== '0.0.0.0' && listen.host !== '::')
+    return joinAddress(listen.host, listen.port);
+  return joinAddress(onlyAddress(interfaces), listen.port);
+}
+
+/** The address for tunnel traffic: the one given, else the advertised one. */
+export function dataPathAddress(text: string, advertise: string, interfaces: Interfaces): string {
+  if (text !== '') return toIp(text, interfaces, 'data path');
+  return split(advertise).host;
+}
+
+function toIp(host: string, interfaces: Interfaces, what: string): string {
+  if (isIP(host) !== 0) return host;
+  const addresses = (interfaces[host] ?? []).filter((address) => !isLinkLocal(address.address));
+  if (addresses.length === 0) {
+    const known = Object.keys(interfaces).join(', ');
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `invalid ${what} address "${host}": it is neither an IP address nor an interface with one (interfaces: ${known})`,
+    );
+  }
+  return (addresses.find((address) => address.family === 'IPv4') ?? addresses[0]!).address;
+}
+
+function onlyAddress(interfaces: Interfaces): string {
+  const candidates = Object.entries(interfaces).flatMap(([name, addresses]) =>
+    (addresses ?? [])
+      .filter((address) => !address.internal && address.family === 'IPv4' && !isOurs(name))
+      .map((address) => ({ name, address: address.address })),
+  );
+  const [first, ...more] = candidates;
+  if (first === undefined) {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      "could not find the system's IP address: give one with --advertise-addr",
+    );
+  }
+  if (more.length > 0) {
+    const list = candidates.map(({ name, address }) => `${address} on ${name}`).join(', ');
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `could not choose an IP address to advertise since this system has multiple addresses (${list}): specify one with --advertise-addr`,
+    );
+  }
+  return first.address;
+}
+
+/** Interfaces that containers and our own mesh make are no candidates. */
+function isOurs(name: string): boolean {
+  return /^(docker|br-|veth|swarm|sw-|vx)/.test(name);
+}
+
+function isLinkLocal(address: string): boolean {
+  return /^fe80:/i.test(address) || address.startsWith('169.254.');
+}
+
+/** The address of ours that packets to `address` (`host:port`) would carry; nothing is sent. '' when unknown. */
+export function localAddressTowards(address: string): Promise<string> {
+  const { host, port } = split(address);
+  return new Promise((resolve) => {
+    const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
+    const done = (found: string) => {
+      socket.close();
+      resolve(found);
+    };
+    socket.once('error', () => done(''));
+    socket.connect(port ?? DEFAULT_PORT, host, () => done(socket.address().address));
+  });
+}

@@ -1,0 +1,63 @@
+import { X509Certificate } from 'node:crypto';
+import { type ClusterSpec, makeJoinToken, type NodeAvailability } from '@swarm/api';
+import { tlsInfo } from '../ca/root.js';
+import type { RootCA } from '../ca/root.js';
+import { expiresAt } from '../ca/subject.js';
+import type { Store } from '../store/store.js';
+import type { LocalManager } from './local-manager.js';
+
+export interface FoundingRequest {
+  readonly self: LocalManager;
+  readonly root: RootCA;
+  readonly spec: ClusterSpec;
+  readonly availability: NodeAvailability;
+  readonly hostname: string;
+  readonly dataPathPort: number;
+  readonly randomBytes: (size: number) => Uint8Array;
+}
+
+/** Networks of services get their subnets out of this pool (Docker's default). */
+const DEFAULT_ADDRESS_POOL = '10.0.0.0/8';
+const DEFAULT_SUBNET_SIZE = 24;
+
+/** Writes the first objects of a new cluster: the cluster itself and its first node, in one entry. */
+export async function foundCluster(store: Store, request: FoundingRequest): Promise<void> {
+  const { self, root, spec, randomBytes } = request;
+  const certificate = self.identity().certificate;
+  const info = await tlsInfo(root.certificate);
+  const rootDer = new X509Certificate(root.certificate).raw;
+  const host = self.advertiseAddress
+    .slice(0, self.advertiseAddress.lastIndexOf(':'))
+    .replace(/^\[|\]$/g, '');
+  await store.transact((transaction) => {
+    transaction.create('cluster', {
+      ID: self.clusterId,
+      Spec: spec,
+      TLSInfo: info,
+      RootRotationInProgress: false,
+      DefaultAddrPool: [DEFAULT_ADDRESS_POOL],
+      SubnetSize: DEFAULT_SUBNET_SIZE,
+      DataPathPort: request.dataPathPort,
+      JoinTokens: {
+        Worker: makeJoinToken(rootDer, randomBytes),
+        Manager: makeJoinToken(rootDer, randomBytes),
+      },
+      Private: { CAKey: root.key, CACert: root.certificate, RemovedNodes: {} },
+    });
+    transaction.create('node', {
+      ID: self.nodeId,
+      Spec: { Labels: {}, Role: 'manager', Availability: request.availability },
+      Role: 'manager',
+      RaftID: self.raftId,
+      ManagerAddr: self.advertiseAddress,
+      Status: { State: 'unknown', Addr: host },
+      CertificateExpiresAt: new Date(expiresAt(new X509Certificate(certificate))).toISOString(),
+      Description: {
+        Hostname: request.hostname,
+        Platform: { Architecture: '', OS: '' },
+        Resources: {},
+        Engine: { EngineVersion: '' },
+      },
+    });
+  });
+}

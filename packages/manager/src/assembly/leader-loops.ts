@@ -1,0 +1,45 @@
+import type { Logger } from '@swarm/api';
+import type { ControlLoop } from '../control-loop.js';
+
+/**
+ * Runs the control loops while this manager leads. Starts and stops follow each other in order, however
+ * fast leadership comes and goes: no loop of an old term writes beside one of a new term.
+ */
+export class LeaderLoops {
+  readonly #loops: readonly ControlLoop[];
+  readonly #logger: Logger;
+  #wanted = false;
+  #running = false;
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(loops: readonly ControlLoop[], logger: Logger) {
+    this.#loops = loops;
+    this.#logger = logger;
+  }
+
+  /** Whether the loops shall run from now on. */
+  set(leads: boolean): void {
+    this.#wanted = leads;
+    this.#work = this.#work.then(() => this.#follow());
+  }
+
+  /** Stops the loops for good; resolves when none writes any more. */
+  async stop(): Promise<void> {
+    this.set(false);
+    await this.#work;
+  }
+
+  async #follow(): Promise<void> {
+    if (this.#wanted === this.#running) return;
+    this.#running = this.#wanted;
+    if (this.#running) {
+      for (const loop of this.#loops) loop.start();
+      return;
+    }
+    const stopped = await Promise.allSettled([...this.#loops].reverse().map((loop) => loop.stop()));
+    for (const result of stopped) {
+      if (result.status === 'rejected')
+        this.#logger.error({ err: result.reason }, 'a control loop did not stop cleanly');
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import type { MemberInfo } from '@swarm/raft';
+import type { NodeIdentity } from '../ca/node-identity.js';
+
+/** What a manager is told about itself. */
+export interface LocalManager {
+  readonly nodeId: string;
+  readonly clusterId: string;
+  readonly raftId: number;
+  /** `host:port` that the other managers and all nodes reach this one at. */
+  readonly advertiseAddress: string;
+  /** Where it listens. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Folder for log and state; made when missing. */
+  readonly folder: string;
+  /** The certificate in use now; asked again for each connection, for it is renewed. */
+  readonly identity: () => NodeIdentity;
+}
+
+/** Where a joining member finds the group; nothing for the first member and after a restart. */
+export type Start =
+  | { readonly kind: 'found' }
+  | { readonly kind: 'join'; readonly seeds: readonly MemberInfo[] }
+  | { readonly kind: 'restart' };
+
+export function selfInfo(self: LocalManager): MemberInfo {
+  return { id: self.raftId, address: self.advertiseAddress, nodeId: self.nodeId };
+}
+
+/** A member id that was surely never used: 48 random bits, not 0. */
+export function newRaftId(randomBytes: (size: number) => Uint8Array): number {
+  const bytes = Buffer.from(randomBytes(6));
+  return bytes.readUIntBE(0, 6) || 1;
+}
+
+/** Splits `host:port` and `[v6]:port`; undefined when it is neither. */
+export function splitAddress(address: string): { host: string; port: number } | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host === undefined || port < 1 || port > 65535 ? undefined : { host, port };
+}

@@ -1,0 +1,522 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Agent } from 'node:https';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { ApiError, type Clock, type Logger, type LogOptions } from '@swarm/api';
+import { LevelStorage, type MemberInfo, RaftNode, tlsConnect, WsTransport } from '@swarm/raft';
+import type { WebSocket } from 'ws';
+import { createAllocator } from '../allocator/index.js';
+import type { ApiServer } from '../api/api-server.js';
+import type {
+  LogRecord,
+  LogSelector,
+  ManagerAccess,
+  ManagerMember,
+  Quorum,
+} from '../api/node-control.js';
+import { FORWARDED_HEADER } from '../api/gate.js';
+import { proxyTo } from '../api/proxy.js';
+import { type CaServer, createCaServer } from '../ca/ca-server.js';
+import type { Trust } from '../ca/identify.js';
+import type { Subject } from '../ca/subject.js';
+import { tlsClientOptions } from '../ca/tls-options.js';
+import type { LoopContext } from '../control-loop.js';
+import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
+import { managerAddresses } from '../dispatcher/managers.js';
+import { refuseSession } from '../dispatcher/refuse.js';
+import { createLogBroker, type LogBroker } from '../logbroker/log-broker.js';
+import { createOrchestrators } from '../orchestrator/index.js';
+import { createRoleManager } from '../role-manager/role-manager.js';
+import { createScheduler } from '../scheduler/index.js';
+import { ReplicatedStore } from '../store/replicated-store.js';
+import { StoreStateMachine } from '../store/state-machine.js';
+import type { Store } from '../store/store.js';
+import { type FoundingRequest, foundCluster } from './bootstrap.js';
+import {
+  admitMember,
+  askToJoin,
+  askToLeave,
+  JOIN_PATH,
+  PROBE_PATH,
+  readJoinBody,
+} from './join-raft.js';
+import { LeaderLoops } from './leader-loops.js';
+import { ANSWERED, Listener, type NodeRoute } from './listener.js';
+import { type LocalManager, selfInfo, splitAddress, type Start } from './local-manager.js';
+import { raftLogger } from './raft-logger.js';
+
+/** On a forwarded request: who asked the forwarding manager, as JSON. Only managers may say so. */
+const PEER_HEADER = 'x-swarm-peer';
+const LEADER_POLL_MS = 50;
+/** A member alone leads as soon as its vote is on disk. */
+const FIRST_ELECTION_LIMIT_MS = 10_000;
+const FIRST_ELECTION_POLL_MS = 5;
+/** An election takes 1–2 s; without a leader for longer, the quorum counts as lost. */
+const QUORUM_LOST_AFTER_MS = 4000;
+
+export interface ManagerOptions {
+  readonly self: LocalManager;
+  readonly start: Start;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly randomBytes: (size: number) => Uint8Array;
+  /** Answers the API's requests that come in on the port for nodes. */
+  readonly api: Pick<ApiServer, 'handle' | 'upgrade' | 'bound'>;
+  /** The Raft member hit an error that it must not survive. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** A manager: its Raft member, the port for nodes, and while it leads the control loops. */
+export class Manager implements ManagerAccess {
+  readonly store: Store;
+  readonly #options: ManagerOptions;
+  readonly #raft: RaftNode;
+  readonly #state: StoreStateMachine;
+  readonly #listener: Listener;
+  readonly #loops: LeaderLoops;
+  readonly #dispatcher: Dispatcher;
+  readonly #logBroker: LogBroker;
+  readonly #ca: CaServer;
+  readonly #endings: (() => void)[] = [];
+  #isLeader = false;
+  #leaderAgent: { agent: Agent; nodeId: string; certificate: string } | undefined;
+
+  /** Opens log and state, listens, takes part. @throws what storage, state or port say */
+  static async open(options: ManagerOptions): Promise<Manager> {
+    const { self, start, clock, logger } = options;
+    const state = await StoreStateMachine.open({
+      folder: join(self.folder, 'state'),
+      clock,
+      logger,
+    });
+    let manager: Manager | undefined;
+    try {
+      const transport = new WsTransport({
+        self: selfInfo(self),
+        clusterId: self.clusterId,
+        connect: tlsConnect((member) => tlsClientOptions(self.identity(), member.nodeId)),
+        clock,
+        random: options.random,
+        logger: logger.child({ part: 'raft' }),
+      });
+      const spec = state.memory.view.cluster()?.Spec.Raft ?? {};
+      const raft = await RaftNode.open({
+        id: self.raftId,
+        ...(start.kind === 'found' ? { members: [selfInfo(self)] } : {}),
+        ...(start.kind === 'join' ? { seeds: start.seeds } : {}),
+        storage: new LevelStorage({
+          path: join(self.folder, 'log'),
+          clusterId: self.clusterId,
+          memberId: self.raftId,
+        }),
+        transport,
+        stateMachine: state,
+        clock: {
+          now: () => clock.monotonicMs(),
+          setTimeout: clock.setTimeout,
+          clearTimeout: clock.clearTimeout,
+          setImmediate: clock.setImmediate,
+        },
+        random: options.random,
+        limits: {
+          ...(spec.SnapshotInterval ? { snapshotInterval: spec.SnapshotInterval } : {}),
+          ...(spec.LogEntriesForSlowFollowers
+            ? { trailingEntries: spec.LogEntriesForSlowFollowers }
+            : {}),
+        },
+        ...(spec.ElectionTick ? { electionTicks: spec.ElectionTick } : {}),
+        ...(spec.HeartbeatTick ? { heartbeatTicks: spec.HeartbeatTick } : {}),
+        logger: raftLogger(logger),
+        onFatal: options.onFatal,
+      });
+      manager = new Manager(options, raft, transport, state);
+      await manager.#listener.listen(self.listen.host, self.listen.port);
+      return manager;
+    } catch (error) {
+      if (manager === undefined) await state.close();
+      else await manager.stop();
+      throw error;
+    }
+  }
+
+  private constructor(
+    options: ManagerOptions,
+    raft: RaftNode,
+    transport: WsTransport,
+    state: StoreStateMachine,
+  ) {
+    this.#options = options;
+    this.#state = state;
+    this.#raft = raft;
+    const { clock, logger, randomBytes, self, api } = options;
+    this.store = new ReplicatedStore({
+      state: state.memory,
+      propose: (data) => raft.propose(data),
+      clock,
+    });
+    const context: LoopContext = { store: this.store, clock, logger, randomBytes };
+    this.#ca = createCaServer(context);
+    this.#dispatcher = createDispatcher(context);
+    this.#logBroker = createLogBroker(context, this.#dispatcher);
+    const roles = createRoleManager(context, {
+      members: () => this.#members(),
+      remove: (raftId) => raft.removeMember(raftId),
+      isSelf: (raftId) => raftId === self.raftId && this.#isLeader,
+      transferAway: () => raft.transferLeadership(),
+    });
+    this.#loops = new LeaderLoops(
+      [
+        createAllocator(context),
+        createScheduler(context),
+        ...createOrchestrators(context),
+        this.#dispatcher,
+        this.#logBroker,
+        roles,
+      ],
+      logger,
+    );
+    this.#endings.push(
+      raft.onLeadership(({ isLeader, leader }) => {
+        if (isLeader !== this.#isLeader)
+          logger.info(
+            { leader: leader?.nodeId },
+            isLeader ? 'this manager leads now' : 'this manager does not lead any more',
+          );
+        this.#isLeader = isLeader;
+        this.#loops.set(isLeader);
+      }),
+    );
+    this.#listener = new Listener(
+      self,
+      {
+        trust: () => this.#trust(),
+        node: (method, path) => this.#nodeRoute(method, path),
+        raft: (socket, path, subject) => transport.accept(socket, { nodeId: subject.nodeId }, path),
+        dispatcher: (socket, { subject, remoteAddress }) =>
+          this.#acceptAgent(socket, subject, remoteAddress),
+        api: (request, response, subject) =>
+          api.handle(request, response, {
+            kind: 'node',
+            nodeId: subject.nodeId,
+            role: subject.role,
+          }),
+        apiUpgrade: (request, socket: Duplex, head, subject) =>
+          api.upgrade(request, socket, head, {
+            kind: 'node',
+            nodeId: subject.nodeId,
+            role: subject.role,
+          }),
+        bound: (server) => api.bound(server),
+      },
+      logger,
+    );
+  }
+
+  /** Writes the first objects of a new cluster, once this member leads it. */
+  async found(request: Omit<FoundingRequest, 'self'>): Promise<void> {
+    const { clock } = this.#options;
+    const until = clock.monotonicMs() + FIRST_ELECTION_LIMIT_MS;
+    while (!this.#isLeader) {
+      if (clock.monotonicMs() >= until)
+        throw new ApiError('TIMEOUT', 'the first manager did not come to lead its own cluster');
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, FIRST_ELECTION_POLL_MS));
+    }
+    await foundCluster(this.store, { ...request, self: this.#options.self });
+  }
+
+  /** Becomes a voter of the group that one of these managers is in. @throws ApiError why not */
+  async joinGroup(managers: readonly string[]): Promise<void> {
+    const { self } = this.#options;
+    let last: unknown;
+    for (const address of managers) {
+      try {
+        await askToJoin(self, address, { raftId: self.raftId, address: self.advertiseAddress });
+        return;
+      } catch (error) {
+        last = error;
+      }
+    }
+    throw last ?? new ApiError('INVALID_ARGUMENT', 'no manager to join is known');
+  }
+
+  isLeader(): boolean {
+    return this.#isLeader;
+  }
+
+  leader(): { nodeId: string; address: string } | undefined {
+    const { leader } = this.#raft.status();
+    return leader === undefined ? undefined : { nodeId: leader.nodeId, address: leader.address };
+  }
+
+  async readBarrier(): Promise<void> {
+    try {
+      await this.#raft.readIndex();
+    } catch (error) {
+      throw new ApiError('NO_QUORUM', (error as Error).message, { cause: error });
+    }
+  }
+
+  members(): readonly ManagerMember[] {
+    const leader = this.leader()?.nodeId;
+    return this.#members().map(({ nodeId, address, reachable }) => ({
+      nodeId,
+      address,
+      reachability: reachable ? 'reachable' : 'unreachable',
+      leader: nodeId === leader,
+    }));
+  }
+
+  async *logs(
+    selector: LogSelector,
+    options: LogOptions,
+    signal: AbortSignal,
+  ): AsyncIterable<LogRecord> {
+    const stream = this.#logBroker.subscribe(selector, options);
+    const end = () => void stream.return?.();
+    signal.addEventListener('abort', end, { once: true });
+    try {
+      for await (const item of stream) {
+        if (signal.aborted) return;
+        if (item.type === 'warning') throw new ApiError('TIMEOUT', item.message);
+        yield item;
+      }
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
+  }
+
+  async forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    await this.#proxyToLeader(request, response, { [FORWARDED_HEADER]: this.#options.self.nodeId });
+  }
+
+  quorum(): Quorum {
+    const leaderlessMs = this.#raft.leaderlessMs();
+    if (leaderlessMs < QUORUM_LOST_AFTER_MS && (this.#raft.hasQuorum() || leaderlessMs > 0))
+      return { state: 'ok' };
+    if (this.#raft.hasQuorum()) return { state: 'ok' };
+    return { state: 'lost', since: this.#options.clock.now() - leaderlessMs };
+  }
+
+  /** The raw Raft status, for observers. */
+  status(): ReturnType<RaftNode['status']> {
+    return this.#raft.status();
+  }
+
+  /** Uses a renewed certificate from now on. */
+  renewIdentity(): void {
+    this.#listener.renew(this.#options.self);
+    this.#leaderAgent?.agent.destroy();
+    this.#leaderAgent = undefined;
+  }
+
+  /**
+   * Leaves the Raft group: the others remove this member, and its node counts as a worker from then on.
+   * @throws ApiError when they can not (too few would be left) or are not there
+   */
+  async leaveGroup(timeoutMs: number): Promise<void> {
+    const { clock, self } = this.#options;
+    const until = clock.monotonicMs() + timeoutMs;
+    if (this.#isLeader) await this.#raft.transferLeadership();
+    for (;;) {
+      const leader = this.leader();
+      if (leader !== undefined && leader.nodeId !== self.nodeId)
+        return askToLeave(self, leader.address);
+      if (clock.monotonicMs() >= until) throw new ApiError('NO_QUORUM', 'no other manager leads');
+      await this.#pause();
+    }
+  }
+
+  /** Stops in order: hands leadership over, stops the loops, closes port and log. */
+  async close(): Promise<void> {
+    await this.#end(() => this.#raft.close());
+  }
+
+  /** Stops at once, handing nothing over. */
+  async stop(): Promise<void> {
+    await this.#end(() => this.#raft.stop());
+  }
+
+  async #end(stopRaft: () => Promise<void>): Promise<void> {
+    for (const end of this.#endings.splice(0)) end();
+    await this.#loops.stop();
+    await stopRaft();
+    this.#leaderAgent?.agent.destroy();
+    await this.#listener.close();
+    await this.#state.close();
+  }
+
+  #members() {
+    const { members, id, role, leader } = this.#raft.status();
+    return members.map(({ info, role: memberRole, reachable }) => ({
+      raftId: info.id,
+      nodeId: info.nodeId,
+      address: info.address,
+      voter: memberRole === 'voter',
+      // Only the leader hears of all; a follower knows of itself and of the leader.
+      reachable:
+        role === 'leader' ? reachable || info.id === id : info.id === id || info.id === leader?.id,
+    }));
+  }
+
+  #trust(): Trust {
+    const { self, clock } = this.#options;
+    const removed = this.store.cluster()?.Private.RemovedNodes ?? {};
+    return {
+      rootCertificate: self.identity().rootCertificate,
+      clusterId: self.clusterId,
+      nowMs: clock.now(),
+      isRemoved: (nodeId) => Object.hasOwn(removed, nodeId),
+    };
+  }
+
+  #acceptAgent(socket: WebSocket, subject: Subject, remoteAddress: string): void {
+    if (this.#isLeader)
+      this.#dispatcher.accept(socket, {
+        nodeId: subject.nodeId,
+        role: subject.role,
+        remoteAddress,
+      });
+    else refuseSession(socket, managerAddresses(this.store), this.leader());
+  }
+
+  #nodeRoute(method: string, path: string): NodeRoute | undefined {
+    if (method === 'GET' && path === '/ca/root') {
+      return { who: 'anybody', handle: async () => this.#ca.root() };
+    }
+    if (method === 'GET' && path === PROBE_PATH) {
+      return { who: 'manager', handle: async () => ({ nodeId: this.#options.self.nodeId }) };
+    }
+    if (method === 'GET' && path === JOIN_PATH) {
+      return {
+        who: 'manager',
+        handle: async () => this.#raft.status().members.map(({ info }) => info),
+      };
+    }
+    if (method === 'POST' && path === '/ca/certificates') {
+      return {
+        who: 'anybody',
+        handle: (body, asked, request, response, raw) =>
+          this.#onLeader(request, response, raw, asked, (peer) => this.#ca.issue(body, peer)),
+      };
+    }
+    if (method === 'POST' && path === JOIN_PATH) {
+      return {
+        who: 'manager',
+        handle: (body, asked, request, response, raw) =>
+          this.#onLeader(request, response, raw, asked, async (peer) => {
+            const { raftId, address } = readJoinBody(body);
+            const member: MemberInfo = { id: raftId, address, nodeId: peer.subject!.nodeId };
+            await admitMember(this.#raft, this.#options.self, member, this.#options.logger);
+            return {};
+          }),
+      };
+    }
+    if (method === 'DELETE' && path === JOIN_PATH) {
+      return {
+        who: 'manager',
+        handle: (_body, asked, request, response, raw) =>
+          this.#onLeader(request, response, raw, asked, (peer) =>
+            this.#letGo(peer.subject!.nodeId),
+          ),
+      };
+    }
+    return undefined;
+  }
+
+  /** Takes a member that wants to leave out of the group, and makes its node a worker's. */
+  async #letGo(nodeId: string): Promise<unknown> {
+    const member = this.#raft.status().members.find(({ info }) => info.nodeId === nodeId);
+    if (member !== undefined) await this.#raft.removeMember(member.info.id);
+    await this.store.transact((transaction) => {
+      const node = transaction.get('node', nodeId);
+      if (node === undefined) return;
+      const { RaftID: _id, ManagerAddr: _address, ...rest } = node;
+      transaction.update('node', {
+        ...rest,
+        Role: 'worker',
+        Spec: { ...node.Spec, Role: 'worker' },
+      });
+    });
+    return {};
+  }
+
+  /** Has the leader answer a request among nodes, with the peer as this manager has seen it. */
+  async #onLeader(
+    request: IncomingMessage,
+    response: ServerResponse,
+    raw: Buffer,
+    asked: { subject?: Subject; remoteAddress: string },
+    here: (peer: { subject?: Subject; remoteAddress: string }) => Promise<unknown>,
+  ): Promise<unknown> {
+    const said = request.headers[PEER_HEADER];
+    const peer =
+      asked.subject?.role === 'manager' && typeof said === 'string'
+        ? (JSON.parse(said) as typeof asked)
+        : asked;
+    const { clock } = this.#options;
+    const until = clock.monotonicMs() + QUORUM_LOST_AFTER_MS;
+    for (;;) {
+      if (this.#isLeader) return here(peer);
+      const leader = this.leader();
+      if (
+        leader !== undefined &&
+        leader.nodeId !== this.#options.self.nodeId &&
+        said === undefined
+      ) {
+        await this.#proxyToLeader(request, response, { [PEER_HEADER]: JSON.stringify(asked) }, raw);
+        return ANSWERED;
+      }
+      if (clock.monotonicMs() >= until) {
+        throw new ApiError(
+          'NO_QUORUM',
+          'the managers have no leader at the moment: try again; more than half of them must be online',
+        );
+      }
+      await this.#pause();
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.setTimeout(resolve, LEADER_POLL_MS));
+  }
+
+  #proxyToLeader(
+    request: IncomingMessage,
+    response: ServerResponse,
+    headers: Record<string, string>,
+    body?: Buffer,
+  ): Promise<void> {
+    const leader = this.leader();
+    const address = leader === undefined ? undefined : splitAddress(leader.address);
+    if (leader === undefined || address === undefined)
+      throw new ApiError('NO_QUORUM', 'no leader is known: try again');
+    const agent = this.#agentFor(leader.nodeId);
+    return proxyTo(
+      { ...address, agent, headers, name: 'the leader', ...(body === undefined ? {} : { body }) },
+      request,
+      response,
+    );
+  }
+
+  /** Connections to the leader are kept while the leader and our certificate stay the same. */
+  #agentFor(nodeId: string): Agent {
+    const identity = this.#options.self.identity();
+    const known = this.#leaderAgent;
+    if (
+      known !== undefined &&
+      known.nodeId === nodeId &&
+      known.certificate === identity.certificate
+    )
+      return known.agent;
+    known?.agent.destroy();
+    const agent = new Agent({
+      ...tlsClientOptions(identity, nodeId),
+      keepAlive: true,
+      maxSockets: 64,
+    });
+    this.#leaderAgent = { agent, nodeId, certificate: identity.certificate };
+    return agent;
+  }
+}
