@@ -5,6 +5,8 @@ import { sendSignal } from './proc.js';
 
 /** What is kept of a check's output for the message; Docker keeps 4096 bytes. */
 const OUTPUT_LIMIT_BYTES = 4096;
+/** Longest wait for output after the check has exited. */
+const OUTPUT_WAIT_MS = 200;
 const SIGKILL = 9;
 
 /**
@@ -31,7 +33,7 @@ export function runProbe(
     };
     child.stdout.setEncoding('utf8').on('data', collect);
     child.stderr.setEncoding('utf8').on('data', collect);
-    const timer = clock.setTimeout(() => {
+    let timer = clock.setTimeout(() => {
       timedOut = true;
       if (child.pid !== undefined) sendSignal(-child.pid, SIGKILL);
     }, timeoutMs);
@@ -42,10 +44,17 @@ export function runProbe(
       resolve(result);
     };
     child.on('error', (error) => finish({ healthy: false, output: error.message }));
-    // `exit`, not `close`: something the check left running may hold its output open.
-    child.on('exit', (code) => {
+    let code: number | null = null;
+    const finishExited = (): void => {
       if (timedOut) finish({ healthy: false, output: `nothing within ${timeoutMs} ms` });
-      else setImmediate(() => finish({ healthy: code === 0, output }));
+      else finish({ healthy: code === 0, output });
+    };
+    child.on('exit', (exitCode) => {
+      code = exitCode;
+      // Its output comes until `close`, but something the check left running may hold that open.
+      clock.clearTimeout(timer);
+      timer = clock.setTimeout(finishExited, OUTPUT_WAIT_MS);
     });
+    child.on('close', finishExited);
   });
 }

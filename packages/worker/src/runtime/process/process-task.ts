@@ -55,6 +55,7 @@ export class ProcessTask {
   #end: TaskEnd | undefined;
   #settling = false;
   #health: HealthMonitor | undefined;
+  #isUnhealthy = false;
   #unhealthyTold = false;
   #onHealthy = awaited<void>();
   #progress: StartProgress | undefined;
@@ -120,7 +121,7 @@ export class ProcessTask {
       await Promise.race([this.#onHealthy.promise, this.#exited.promise, this.#unhealthy.promise]);
     }
     this.#progress = undefined;
-    if (this.#end !== undefined || this.#unhealthyTold) {
+    if (this.#end !== undefined || this.#isUnhealthy) {
       throw new RuntimeError('ended', 'The task ended before it was healthy.');
     }
   }
@@ -242,7 +243,10 @@ export class ProcessTask {
       (timeoutMs) => runProbe(script, env, timeoutMs, this.#host.clock),
       {
         healthy: () => this.#onHealthy.resolve(),
-        unhealthy: (message) => this.#unhealthy.resolve({ kind: 'unhealthy', message }),
+        unhealthy: (message) => {
+          this.#isUnhealthy = true;
+          this.#unhealthy.resolve({ kind: 'unhealthy', message });
+        },
         waiting: (message) => this.#progress?.waiting(message),
       },
       this.#host.clock,

@@ -1,0 +1,38 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { LogLine } from '@swarm/api';
+
+const DEADLINE_MS = 10_000;
+const POLL_MS = 10;
+
+/** Waits for a condition of the real world, with a deadline. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  deadlineMs = DEADLINE_MS,
+): Promise<void> {
+  const endMs = Date.now() + deadlineMs;
+  while (!(await condition())) {
+    if (Date.now() > endMs) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** A folder that the test removes. */
+export function makeFolder(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'swarm-worker-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export async function collect(lines: AsyncIterable<LogLine>): Promise<LogLine[]> {
+  const all: LogLine[] = [];
+  for await (const line of lines) all.push(line);
+  return all;
+}
+
+export function text(line: LogLine): string {
+  return Buffer.from(line.data).toString();
+}
+
+export const ALL_LOGS = { follow: false, stdout: true, stderr: true, tail: -1 } as const;
