@@ -68,7 +68,8 @@ export async function waitForService(
         return 0;
       }
       show(
-        `verify: Waiting ${Math.ceil(leftMs / 1000)} seconds to verify that tasks are stable...`,
+        'verify',
+        `Waiting ${Math.ceil(leftMs / 1000)} seconds to verify that tasks are stable...`,
       );
     } else {
       convergedSince = undefined;

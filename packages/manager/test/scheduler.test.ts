@@ -615,6 +615,22 @@ test('450 tasks are placed in three transactions, evenly', async (t) => {
   t.deepEqual(new Set(Object.values(perNode(store))), new Set([50]));
 });
 
+test('300 tasks that fit nowhere do not keep the others from being placed', async (t) => {
+  const { store, scheduler, pass } = setup();
+  await put(store, 'node', nodeDraft('n1'));
+  const numbers = Array.from({ length: 300 }, (_, i) => `a${i}`);
+  await transactInBatches(store, numbers, (transaction, id) =>
+    transaction.create('task', pending(id, { ...reserve(64e9, 0), ServiceID: 'a' })),
+  );
+  await put(store, 'task', pending('z', { ServiceID: 'z' }));
+  const entries = store.entries;
+  scheduler.start();
+  await pass();
+  t.is(nodeOf(store, 'z'), 'n1');
+  t.true(numbers.every((id) => errOf(store, id)?.includes('insufficient resources') === true));
+  t.is(store.entries, entries + 2);
+});
+
 test('a snapshot from elsewhere is looked at afresh', async (t) => {
   const { store, scheduler, pass } = setup();
   await put(store, 'node', nodeDraft('n1'));

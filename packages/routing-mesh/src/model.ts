@@ -20,7 +20,7 @@ export interface ModelPort {
   readonly endpoints: readonly ModelEndpoint[];
   /** Owner of each slot; its length is 0, 60 or 840. */
   readonly slots: readonly number[];
-  /** What it was made from: an unchanged object is not looked at again. */
+  /** What it was made from, to see quickly that a later state says the same. */
   readonly source: MeshPort;
 }
 
@@ -72,7 +72,7 @@ export function nextModel(previous: Model, state: MeshState, selfIndex: number):
   for (const port of state.ports) {
     const key = portKey(port.protocol, port.publishedPort);
     const before = previous.ports.get(key);
-    if (before !== undefined && before.source === port && samePeers) {
+    if (before !== undefined && samePeers && sameEndpoints(before.source, port)) {
       ports.set(key, before);
       continue;
     }
@@ -97,21 +97,20 @@ export function nextModel(previous: Model, state: MeshState, selfIndex: number):
       before !== undefined &&
       before.endpoints.length === endpoints.length &&
       endpoints.every((endpoint, i) => endpoint === before.endpoints[i]);
-    ports.set(
-      key,
-      unchanged
-        ? { ...before, source: port }
-        : {
-            protocol: port.protocol,
-            publishedPort: port.publishedPort,
-            endpoints,
-            slots: shareSlots(
-              before?.slots ?? [],
-              endpoints.map(({ id }) => id),
-            ),
-            source: port,
-          },
-    );
+    if (unchanged) {
+      ports.set(key, before);
+      continue;
+    }
+    ports.set(key, {
+      protocol: port.protocol,
+      publishedPort: port.publishedPort,
+      endpoints,
+      slots: shareSlots(
+        before?.slots ?? [],
+        endpoints.map(({ id }) => id),
+      ),
+      source: port,
+    });
   }
   return { generation: state.generation, peers, ports, nextId };
 }
@@ -137,7 +136,21 @@ function choose(endpoints: readonly MeshEndpoint[], selfIndex: number): readonly
   return [...distinct.slice(start), ...distinct.slice(0, start)].slice(0, MAX_ENDPOINTS_PER_PORT);
 }
 
-function sameKeys(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
+function sameEndpoints(a: MeshPort, b: MeshPort): boolean {
+  if (a === b || a.endpoints === b.endpoints) return true;
+  if (a.endpoints.length !== b.endpoints.length) return false;
+  return a.endpoints.every((one, i) => {
+    const other = b.endpoints[i]!;
+    return (
+      one.taskId === other.taskId &&
+      one.nodeId === other.nodeId &&
+      one.address === other.address &&
+      one.port === other.port
+    );
+  });
+}
+
+export function sameKeys(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
   if (a.size !== b.size) return false;
   for (const key of b.keys()) if (!a.has(key)) return false;
   return true;

@@ -3,7 +3,14 @@ import { Agent } from 'node:https';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { ApiError, type Clock, type Logger, type LogOptions } from '@swarm/api';
-import { LevelStorage, type MemberInfo, RaftNode, tlsConnect, WsTransport } from '@swarm/raft';
+import {
+  type LeadershipState,
+  LevelStorage,
+  type MemberInfo,
+  RaftNode,
+  tlsConnect,
+  WsTransport,
+} from '@swarm/raft';
 import type { WebSocket } from 'ws';
 import { createAllocator } from '../allocator/index.js';
 import type { ApiServer } from '../api/api-server.js';
@@ -177,17 +184,9 @@ export class Manager implements ManagerAccess {
       ],
       logger,
     );
-    this.#endings.push(
-      raft.onLeadership(({ isLeader, leader }) => {
-        if (isLeader !== this.#isLeader)
-          logger.info(
-            { leader: leader?.nodeId },
-            isLeader ? 'this manager leads now' : 'this manager does not lead any more',
-          );
-        this.#isLeader = isLeader;
-        this.#loops.set(isLeader);
-      }),
-    );
+    this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
+    // It may have come to lead before anybody listened.
+    this.#follow(raft.currentLeadership);
     this.#listener = new Listener(
       self,
       {
@@ -345,6 +344,17 @@ export class Manager implements ManagerAccess {
     this.#leaderAgent?.agent.destroy();
     await this.#listener.close();
     await this.#state.close();
+  }
+
+  #follow({ isLeader, leader }: LeadershipState): void {
+    if (isLeader === this.#isLeader) return;
+    const { logger } = this.#options;
+    logger.info(
+      { leader: leader?.nodeId },
+      isLeader ? 'this manager leads now' : 'this manager does not lead any more',
+    );
+    this.#isLeader = isLeader;
+    this.#loops.set(isLeader);
   }
 
   #members() {

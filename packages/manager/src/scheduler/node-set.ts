@@ -5,6 +5,7 @@ import { isHolding, NodeInfo, versionKey } from './node-info.js';
 /** All nodes with their tasks, kept up with the store's events. */
 export class NodeSet {
   readonly #infos = new Map<string, NodeInfo>();
+  #sorted: readonly NodeInfo[] | undefined;
 
   /** Reads everything afresh; failures are those of the tasks still remembered. */
   static of(view: View): NodeSet {
@@ -18,15 +19,18 @@ export class NodeSet {
   }
 
   /** In order of id. */
-  all(): NodeInfo[] {
-    return [...this.#infos.values()].sort((a, b) => (a.node.ID < b.node.ID ? -1 : 1));
+  all(): readonly NodeInfo[] {
+    this.#sorted ??= [...this.#infos.values()].sort((a, b) => (a.node.ID < b.node.ID ? -1 : 1));
+    return this.#sorted;
   }
 
   /** @param nowMs when the event came */
   apply(view: View, event: StoreEvent, nowMs: number): void {
     if (event.kind === 'node') {
-      if (event.action === 'remove') this.#infos.delete(event.object.ID);
-      else this.#put(view, event.object);
+      if (event.action === 'remove') {
+        this.#infos.delete(event.object.ID);
+        this.#sorted = undefined;
+      } else this.#put(view, event.object);
     } else if (event.kind === 'task') {
       const task = event.object;
       const previous = event.action === 'update' ? event.previous : undefined;
@@ -59,6 +63,7 @@ export class NodeSet {
     }
     const info = new NodeInfo(node);
     this.#infos.set(node.ID, info);
+    this.#sorted = undefined;
     for (const task of view.tasksByNode(node.ID)) {
       info.put(task);
       if (isFailed(task)) {

@@ -2,6 +2,7 @@ import { compareStates, type Task } from '@swarm/api';
 import { ingressNetwork } from '../allocator/allocator.js';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
+import { SortedIds } from '../store/sorted-ids.js';
 import { type StoreChange, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
 import { allFilters, type Filter, Pipeline } from './filters.js';
 import { IngressAddresses, needsIngressAddress } from './ingress-address.js';
@@ -37,7 +38,7 @@ class Scheduler implements ControlLoop {
   readonly name = 'scheduler';
   readonly #context: LoopContext;
   readonly #pass: DebouncedPass;
-  readonly #waiting = new Set<string>();
+  #waiting = new SortedIds();
   #nodes = new NodeSet();
   #addresses = new IngressAddresses();
   #filters: readonly Filter[] = allFilters(this.#addresses);
@@ -70,7 +71,7 @@ class Scheduler implements ControlLoop {
     this.#nodes = NodeSet.of(store);
     this.#addresses = new IngressAddresses();
     this.#filters = allFilters(this.#addresses);
-    this.#waiting.clear();
+    this.#waiting = new SortedIds();
     for (const task of store.list('task')) if (isWaiting(task)) this.#waiting.add(task.ID);
     this.#pass.trigger();
   }
@@ -101,26 +102,30 @@ class Scheduler implements ControlLoop {
   }
 
   async #run(isStopped: () => boolean): Promise<void> {
+    if (isStopped()) return;
     const decisions = this.#decide();
-    for (let at = 0; at < decisions.length; at += TRANSACTION_CHANGES_LIMIT) {
-      const part = decisions.slice(at, at + TRANSACTION_CHANGES_LIMIT);
-      try {
-        if (isStopped()) return;
-        await this.#commit(part);
-      } catch (error) {
-        this.#forget(decisions.slice(at));
-        throw error;
-      }
+    if (decisions.length === 0) return;
+    // There may be more to decide than one transaction takes.
+    if (decisions.length >= TRANSACTION_CHANGES_LIMIT) this.#pass.trigger();
+    try {
+      await this.#commit(decisions);
+    } catch (error) {
+      this.#forget(decisions);
+      throw error;
     }
   }
 
-  /** Places all waiting tasks in thought: node infos count them from here on. */
+  /**
+   * Places waiting tasks in thought, as many as one transaction takes: node infos count them from here
+   * on. So a pass stays short, however many wait. Those that can not be placed and say so already take
+   * no room, so the next pass gets further.
+   */
   #decide(): Decision[] {
     const { store } = this.#context;
     const decisions: Decision[] = [];
     const groups = new Map<string, Task[]>();
     const preassigned: Task[] = [];
-    for (const id of [...this.#waiting].sort()) {
+    for (const id of this.#waiting) {
       const task = store.get('task', id);
       if (task === undefined || !isWaiting(task)) continue;
       if (task.NodeID !== undefined && task.NodeID !== '') {
@@ -132,8 +137,14 @@ class Scheduler implements ControlLoop {
       if (group === undefined) groups.set(key, [task]);
       else group.push(task);
     }
-    for (const task of preassigned) this.#confirm(task, decisions);
-    for (const group of groups.values()) this.#spread(group, decisions);
+    for (const task of preassigned) {
+      if (isFull(decisions)) break;
+      this.#confirm(task, decisions);
+    }
+    for (const group of groups.values()) {
+      if (isFull(decisions)) break;
+      this.#spread(group, decisions);
+    }
     return decisions;
   }
 
@@ -157,7 +168,9 @@ class Scheduler implements ControlLoop {
     const first = group[0] as Task;
     const missing = this.#missingNetwork(first);
     if (missing !== undefined) {
-      for (const task of group) this.#explain(task, missing, decisions);
+      for (const task of group) {
+        if (!isFull(decisions)) this.#explain(task, missing, decisions);
+      }
       return;
     }
     const pipeline = new Pipeline(this.#filters, first);
@@ -172,6 +185,7 @@ class Scheduler implements ControlLoop {
     });
     let explanation: string | undefined;
     for (const task of group) {
+      if (isFull(decisions)) return;
       const isPlaced =
         explanation === undefined &&
         spread.next((info) => {
@@ -244,6 +258,11 @@ class Scheduler implements ControlLoop {
   #time(): string {
     return new Date(this.#context.clock.now()).toISOString();
   }
+}
+
+/** A transaction takes no more. */
+function isFull(decisions: readonly Decision[]): boolean {
+  return decisions.length >= TRANSACTION_CHANGES_LIMIT;
 }
 
 /** The scheduler has something to do for it. */

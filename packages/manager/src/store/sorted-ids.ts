@@ -10,6 +10,10 @@ export class SortedIds implements Iterable<string> {
     return this.#ids.length;
   }
 
+  has(id: string): boolean {
+    return this.#ids[this.#position(id)] === id;
+  }
+
   add(id: string): void {
     const at = this.#position(id);
     if (this.#ids[at] === id) return;

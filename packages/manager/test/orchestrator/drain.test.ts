@@ -1,4 +1,4 @@
-import { type UpdateConfig } from '@swarm/api';
+import type { UpdateConfig } from '@swarm/api';
 import test from 'ava';
 import { World } from './world.js';
 

@@ -26,7 +26,7 @@ import {
   SnapshotRefusedError,
 } from './errors.js';
 import { Exclusive } from './exclusive.js';
-import { Leadership, type LeadershipListener } from './leadership.js';
+import { Leadership, type LeadershipListener, type LeadershipState } from './leadership.js';
 import { LogWriter } from './log-writer.js';
 import { bestSuccessor, MemberChanges } from './member-changes.js';
 import type { Membership } from './membership.js';
@@ -385,6 +385,11 @@ export class RaftNode {
   /** Tells of each change; `isLeader` only when all committed before is applied. @returns an end to it */
   onLeadership(listener: LeadershipListener): () => void {
     return this.leadership.listen(listener);
+  }
+
+  /** What `onLeadership` told last; a new listener starts from it. */
+  get currentLeadership(): LeadershipState {
+    return this.leadership.current;
   }
 
   /** Tells of each change of the membership, once it is applied. @returns an end to it */

@@ -204,7 +204,9 @@ function explain(path: string, at: string, error: unknown): unknown {
     );
   }
   const damaged = error instanceof RecordDamagedError || error instanceof LogBrokenError;
-  if (!damaged && code !== 'LEVEL_CORRUPTION') return error;
+  // What reading beyond the end of a table gives.
+  const cut = code === 'LEVEL_IO_ERROR' && message.includes('Invalid argument');
+  if (!damaged && !cut && code !== 'LEVEL_CORRUPTION') return error;
   return corrupt(path, `at ${at}: ${message}`, error);
 }
 

@@ -123,7 +123,10 @@ export class Peer {
 
   private opened(socket: WebSocket): void {
     const { environment, limits, member } = this.options;
-    if (this.ended) return closeSocket(socket, CloseCode.Gone, '');
+    if (this.ended) {
+      closeSocket(socket, CloseCode.Gone, '');
+      return;
+    }
     this.openedMs = environment.clock.monotonicMs();
     const options = { peer: member.id, pings: true, limits, environment };
     const channel = new Channel(socket, options, {

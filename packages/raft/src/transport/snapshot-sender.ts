@@ -106,9 +106,9 @@ export class SnapshotSender {
     this.moved();
     const [kind] = frame;
     if (kind === SnapshotFrame.Taken) {
-      if (!this.sentAll) return this.abort('the receiver took a snapshot that was not sent');
-      this.taken = true;
-      this.interrupt?.();
+      this.taken = this.sentAll;
+      if (this.taken) this.interrupt?.();
+      else this.abort('the receiver took a snapshot that was not sent');
     } else if (kind === SnapshotFrame.Refused) {
       this.abort(`the receiver refused: ${frame.subarray(1).toString()}`);
     } else if (kind !== SnapshotFrame.Alive) this.abort('the receiver sent an unknown frame');

@@ -104,7 +104,10 @@ export class WsTransport implements Transport {
     this.sending.delete(to);
     const member = this.peers.get(to)?.member;
     if (this.closed) return;
-    if (member === undefined) return this.later(() => this.handler?.snapshotSent(to, false));
+    if (member === undefined) {
+      this.later(() => this.handler?.snapshotSent(to, false));
+      return;
+    }
     let sender: SnapshotSender;
     try {
       const socket = this.own(this.options.connect(member, RAFT_SNAPSHOT_PATH));
@@ -114,7 +117,8 @@ export class WsTransport implements Transport {
         { member: to, error: (error as Error).message },
         'raft: no snapshot',
       );
-      return this.later(() => this.handler?.snapshotSent(to, false));
+      this.later(() => this.handler?.snapshotSent(to, false));
+      return;
     }
     this.sending.set(to, sender);
     void this.runSnapshot(to, sender, { message, meta, chunks });
@@ -127,7 +131,8 @@ export class WsTransport implements Transport {
   accept(socket: WebSocket, peer: AcceptedPeer, path: string = RAFT_PATH): void {
     const { clock } = this.options;
     if (this.closed || this.handler === undefined) {
-      return closeSocket(socket, CloseCode.Gone, 'not a member at this moment');
+      closeSocket(socket, CloseCode.Gone, 'not a member at this moment');
+      return;
     }
     this.own(socket);
     const onError = (): void => {};
@@ -142,7 +147,8 @@ export class WsTransport implements Transport {
       if ('code' in hello) {
         const { code, reason } = hello;
         this.once.warn({ node: peer.nodeId, code, reason }, 'raft: refused a connection');
-        return closeSocket(socket, code, reason);
+        closeSocket(socket, code, reason);
+        return;
       }
       if (path === RAFT_SNAPSHOT_PATH) this.admitSnapshot(socket, hello.from);
       else this.admit(socket, hello.from);

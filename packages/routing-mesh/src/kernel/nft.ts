@@ -4,12 +4,11 @@ export interface Nft {
   readonly kind: 'libnftables' | 'command';
   /**
    * Runs nft text as one transaction: all or nothing.
-   * @returns what it printed (listings)
    * @throws NftError
    */
-  run(text: string): Promise<string>;
-  /** Lists a table without elements, counters and times of use. */
-  listSkeleton(table: string): Promise<string>;
+  run(text: string): Promise<void>;
+  /** What would be wrong with a transaction; empty when it would be done. Changes nothing. */
+  check(text: string): Promise<string>;
   close(): void;
 }
 

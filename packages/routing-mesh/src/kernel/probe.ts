@@ -19,11 +19,15 @@ export async function probeNftables(
   if (process.geteuid?.() !== 0) return { reason: 'it needs root' };
   try {
     await runCommand('ip', ['-V']);
+    await runCommand('nft', ['-v']);
   } catch {
-    return { reason: 'the command "ip" is missing; install iproute2' };
+    return { reason: 'the commands "ip" or "nft" are missing; install iproute2 and nftables' };
   }
   let reason = '';
-  for (const open of [openLibnftables, async () => nftCommand(runCommand)]) {
+  for (const open of [
+    () => openLibnftables(runCommand),
+    async () => nftCommand(runCommand),
+  ]) {
     let nft: Nft | undefined;
     try {
       nft = await open();

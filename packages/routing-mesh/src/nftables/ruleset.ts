@@ -132,6 +132,15 @@ ${draws('narrow', SLOTS_NARROW)}${draws('wide', SLOTS_WIDE)}  chain take {
 `;
 }
 
+/** Names of all chains; each has at least one rule. */
+export const CHAINS: readonly string[] = [
+  ...['zone', 'origin', 'origin_local', 'admit', 'refuse', 'nat_in', 'nat_local'],
+  ...['narrow', 'wide'].flatMap((kind) =>
+    Array.from({ length: DRAWS }, (_, i) => `draw_${kind}_${i + 1}`),
+  ),
+  ...['take', 'forwarded', 'received', 'refused', 'source', 'sent'],
+];
+
 /** Draws one endpoint at random; those that refused lately are drawn again. */
 function draws(kind: 'narrow' | 'wide', slots: number): string {
   let text = '';

@@ -11,6 +11,8 @@ export interface TaskLink {
   readonly address: string;
 }
 
+const TASK_ID = /^[A-Za-z0-9]{1,64}$/;
+
 interface LinkListing {
   readonly ifname: string;
   readonly ifalias?: string;
@@ -31,36 +33,37 @@ export class TaskLinks {
 
   /** @throws CommandError when the namespace is gone or the address is not accepted */
   async attach(task: TaskAttachment, mtuBytes: number): Promise<void> {
+    // Both become words of a batch of commands.
+    if (!TASK_ID.test(task.taskId)) throw new RangeError(`mesh: "${task.taskId}" is no task id`);
+    if (/\s/.test(task.netns)) {
+      throw new RangeError(`mesh: the namespace path "${task.netns}" has a space in it`);
+    }
     const link = taskLinkName(task.taskId);
     const mac = taskMacs(task.address);
-    const add = `link add ${link} address ${mac.host} mtu ${mtuBytes} type veth peer name ${TASK_DEVICE} address ${mac.task} mtu ${mtuBytes} netns ${task.netns}`;
+    const outside = [
+      `link add ${link} address ${mac.host} mtu ${mtuBytes} type veth peer name ${TASK_DEVICE} address ${mac.task} mtu ${mtuBytes} netns ${task.netns}`,
+      `link set ${link} addrgenmode none alias ${task.taskId} up`,
+      `neigh replace ${task.address} lladdr ${mac.task} dev ${link} nud permanent`,
+      `route replace ${task.address}/32 dev ${link}`,
+    ];
+    const inside = [
+      'link set lo up',
+      `addr add ${task.address}/32 dev ${TASK_DEVICE}`,
+      `link set ${TASK_DEVICE} up`,
+      `neigh replace ${TASK_GATEWAY} lladdr ${mac.host} dev ${TASK_DEVICE} nud permanent`,
+      `route replace ${TASK_GATEWAY} dev ${TASK_DEVICE} scope link src ${task.address}`,
+      `route replace default via ${TASK_GATEWAY} dev ${TASK_DEVICE} src ${task.address}`,
+    ];
     try {
-      await this.#batch([add]);
+      await this.#batch(outside);
     } catch (error) {
       if (!(error instanceof CommandError) || !/File exists/.test(error.stderr)) throw error;
       await this.detach(task.taskId);
-      await this.#batch([add]);
+      await this.#batch(outside);
     }
     try {
-      const inside = [
-        'link set lo up',
-        `addr add ${task.address}/32 dev ${TASK_DEVICE}`,
-        `link set ${TASK_DEVICE} up`,
-        `neigh replace ${TASK_GATEWAY} lladdr ${mac.host} dev ${TASK_DEVICE} nud permanent`,
-        `route replace ${TASK_GATEWAY} dev ${TASK_DEVICE} scope link src ${task.address}`,
-        `route replace default via ${TASK_GATEWAY} dev ${TASK_DEVICE} src ${task.address}`,
-      ];
       await Promise.all([
-        this.#batch([
-          `link set ${link} addrgenmode none alias ${task.taskId} up`,
-          `neigh replace ${task.address} lladdr ${mac.task} dev ${link} nud permanent`,
-          `route replace ${task.address}/32 dev ${link}`,
-        ]),
-        this.#run(
-          'nsenter',
-          [`--net=${task.netns}`, 'ip', '-batch', '-'],
-          inside.join('\n') + '\n',
-        ),
+        this.#run('nsenter', [`--net=${task.netns}`, 'ip', '-batch', '-'], lines(inside)),
         tuneTaskLink(link, this.#logger),
       ]);
     } catch (error) {
@@ -76,7 +79,7 @@ export class TaskLinks {
 
   async remove(links: readonly string[]): Promise<void> {
     if (links.length === 0) return;
-    const batch = links.map((link) => `link del ${link}`).join('\n') + '\n';
+    const batch = lines(links.map((link) => `link del ${link}`));
     try {
       await this.#run('ip', ['-force', '-batch', '-'], batch);
     } catch (error) {
@@ -105,7 +108,11 @@ export class TaskLinks {
       }));
   }
 
-  #batch(lines: readonly string[]): Promise<string> {
-    return this.#run('ip', ['-batch', '-'], lines.join('\n') + '\n');
+  #batch(commands: readonly string[]): Promise<string> {
+    return this.#run('ip', ['-batch', '-'], lines(commands));
   }
+}
+
+function lines(commands: readonly string[]): string {
+  return commands.join('\n') + '\n';
 }

@@ -28,6 +28,11 @@ export class LoopbackListeners {
     this.#options = options;
   }
 
+  /** Whether a port could not be bound: `follow` tries it again. */
+  get hasFailed(): boolean {
+    return this.#failed.size > 0;
+  }
+
   /** Listens on exactly these ports. A port that can not be bound is reported and tried again next time. */
   async follow(
     ports: readonly { readonly protocol: PortProtocol; readonly port: number }[],
