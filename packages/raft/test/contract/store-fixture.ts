@@ -1,0 +1,74 @@
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LevelStorage, type LevelStorageOptions } from '../../src/storage/level-storage.js';
+
+/** Real stores in a temporary folder, and copies of them to damage. */
+export class Stores {
+  private readonly root: string;
+  private readonly open: LevelStorage[] = [];
+  private made = 0;
+
+  private constructor(root: string) {
+    this.root = root;
+  }
+
+  /** Runs a test with stores; closes and removes them whatever happens. */
+  static async use(body: (stores: Stores) => Promise<void>): Promise<void> {
+    const stores = new Stores(await mkdtemp(join(tmpdir(), 'raft-storage-')));
+    try {
+      await body(stores);
+    } finally {
+      await Promise.allSettled(stores.open.map((storage) => storage.close()));
+      await rm(stores.root, { recursive: true });
+    }
+  }
+
+  newPath(): string {
+    this.made++;
+    return join(this.root, `store-${this.made}`);
+  }
+
+  storage(path: string, options: Partial<LevelStorageOptions> = {}): LevelStorage {
+    const storage = new LevelStorage({ path, clusterId: 'cluster', memberId: 1, ...options });
+    this.open.push(storage);
+    return storage;
+  }
+
+  /** What would be left if the process were killed now. */
+  async copy(path: string): Promise<string> {
+    const target = this.newPath();
+    await cp(path, target, { recursive: true });
+    return target;
+  }
+}
+
+/** The database's files with this ending, oldest first. */
+export async function databaseFiles(path: string, ending: string): Promise<string[]> {
+  const names = await readdir(join(path, 'log'));
+  const found = names.filter((name) => name.endsWith(ending)).sort();
+  return found.map((name) => join(path, 'log', name));
+}
+
+/** The only file with this ending. */
+export async function databaseFile(path: string, ending: string): Promise<string> {
+  const found = await databaseFiles(path, ending);
+  if (found.length !== 1) throw new Error(`${found.length} files end in ${ending}`);
+  return found[0]!;
+}
+
+export async function flipBit(file: string, offset: number): Promise<void> {
+  const bytes = await readFile(file);
+  const at = offset < 0 ? bytes.length + offset : offset;
+  bytes[at]! ^= 0x10;
+  await writeFile(file, bytes);
+}
+
+export async function zero(file: string, start: number, end: number): Promise<void> {
+  const bytes = await readFile(file);
+  await writeFile(file, bytes.fill(0, start, end));
+}
+
+export async function size(file: string): Promise<number> {
+  return (await stat(file)).size;
+}
