@@ -75,7 +75,9 @@ function inspectJobSlot(
 ): Slot {
   const slot = inspectSlot(pass, place, tasks);
   const live = slot.tasks.filter(isWanted);
-  const ended = live.filter((task) => isTerminal(task.Status.State));
+  const ended = live.filter(
+    ({ Status }) => isTerminal(Status.State) && Status.State !== 'orphaned',
+  );
   const lost = live.filter((task) => !ended.includes(task) && isLost(pass.tx, task));
   const good = live.filter((task) => !ended.includes(task) && !lost.includes(task));
   return {

@@ -5,8 +5,12 @@ import { deepEqual } from './deep-equal.js';
 /** Whether the node satisfies the placement constraints of a service's task template. */
 export type NodeMatcher = (service: Service, node: Node) => boolean;
 
-/** The task has a node, and that node is down or no longer exists: nothing can be asked of it. */
+/**
+ * The task has a node, and that node is down or no longer exists: nothing can be asked of it. An orphaned
+ * task is one whose node was given up or removed.
+ */
 export function isLost(view: View, task: Task): boolean {
+  if (task.Status.State === 'orphaned') return true;
   if (task.NodeID === undefined || task.NodeID === '') return false;
   const node = view.get('node', task.NodeID);
   return node === undefined || node.Status.State === 'down';

@@ -17,7 +17,7 @@ export interface Slot {
   readonly tasks: readonly Task[];
   /** Live tasks that ended by themselves. */
   readonly failed: readonly Task[];
-  /** Live tasks whose node is down or gone. */
+  /** Live tasks whose node is down or gone, orphaned ones included. */
   readonly lost: readonly Task[];
   /** Live tasks that run or can come to run. */
   readonly good: readonly Task[];
@@ -44,7 +44,7 @@ export function inspectSlot(
     const ended = isTerminal(task.Status.State);
     if (compareStates(task.DesiredState, 'running') > 0) {
       if (!ended && !isLost(pass.tx, task)) stopping.push(task);
-    } else if (ended) failed.push(task);
+    } else if (ended && task.Status.State !== 'orphaned') failed.push(task);
     else if (isLost(pass.tx, task)) lost.push(task);
     else good.push(task);
   }

@@ -49,8 +49,9 @@ export function isDue(pass: Pass, task: Task): boolean {
 export function mayTakeOver(pass: Pass, task: Task): boolean {
   const { State, Err } = task.Status;
   if (compareStates(State, 'ready') >= 0) return true;
-  const isUnplaced = compareStates(State, 'assigned') < 0;
-  if (isUnplaced && Err) {
+  // The allocator lacks something for the whole service: stopping a task of it would not help.
+  if (State === 'new' && Err) return false;
+  if (State === 'pending' && Err) {
     const names = (reasons: readonly string[]) => reasons.some((reason) => Err.includes(reason));
     return names(FREED_BY_STOPPING) || !names(NOT_FREED_BY_STOPPING);
   }

@@ -258,6 +258,24 @@ test('a node that goes down has its tasks replaced at once; a removed one too', 
   await world.stop();
 });
 
+test('orphaned tasks are replaced at once, and that counts as no attempt', async (t) => {
+  const world = new World();
+  await world.nodes('n1', 'n2');
+  await world.service({
+    TaskTemplate: { ForceUpdate: 0, RestartPolicy: { Condition: 'on-failure', MaxAttempts: 1 } },
+  });
+  await world.start();
+  await world.clock.advance(500);
+  for (let i = 0; i < 3; i++) {
+    const [task] = world.up();
+    await world.status(task?.ID ?? '', 'orphaned');
+    await world.clock.advance(300);
+    t.is(world.up().length, 1);
+    t.is(world.up()[0]?.Restart, undefined);
+  }
+  await world.stop();
+});
+
 test('a service that is to be deleted keeps its name until its last task is gone', async (t) => {
   const world = new World();
   await world.nodes('n1');

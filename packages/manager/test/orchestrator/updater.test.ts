@@ -159,6 +159,19 @@ test('a replacement that no node will take stops nothing, says what it waits for
   await world.stop();
 });
 
+test('a replacement that the allocator can not serve stops nothing', async (t) => {
+  const world = await running({ replicas: 1 });
+  world.behaviour = (task) => (isImage(task, 'v2') ? { holdAt: 'new' } : {});
+  await world.image('v2');
+  await world.clock.advance(100);
+  const task = world.live().find((one) => isImage(one, 'v2'));
+  await world.status(task?.ID ?? '', 'new', { Err: 'port 80 is in use' });
+  await world.clock.advance(120_000);
+  t.deepEqual(world.images(), ['v1']);
+  t.is(world.message(), `update in progress; waiting for task ${task?.ID}: port 80 is in use`);
+  await world.stop();
+});
+
 test('a task that runs but does not listen is waited for, then gone past with a word about it', async (t) => {
   const world = await running({ replicas: 2, update: { Parallelism: 1, Order: 'start-first' } });
   world.behaviour = (task) => (isImage(task, 'v2') ? { ready: false } : {});
