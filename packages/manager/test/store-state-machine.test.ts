@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cpSync } from 'node:fs';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@swarm/api';
@@ -156,7 +157,6 @@ test('what was not written is replayed from the log with the same results', asyn
   const before = dump(first.view);
   // The folder as a crash leaves it: nothing since the flush has been written.
   const copy = await folderFor(t);
-  const { cp } = await import('node:fs/promises');
   await cp(folder, copy, { recursive: true });
   const second = await openIn(t, copy);
   t.is(second.machine.appliedIndex, 1);
@@ -311,7 +311,6 @@ test('a restore whose stream breaks at any chunk leaves the state, also after a 
   follower.apply((transaction) => transaction.create('node', nodeDraft('old')));
   await follower.machine.flush();
   const before = dump(follower.view);
-  const { cp } = await import('node:fs/promises');
   for (let kept = 0; kept <= chunks.length; kept++) {
     // The crash: the folder is copied at the moment at which the stream hangs.
     const crashed = await folderFor(t);
@@ -330,6 +329,44 @@ test('a restore whose stream breaks at any chunk leaves the state, also after a 
     t.deepEqual(dump(again.view), dump(leader.view));
     await again.machine.close();
   }
+});
+
+test('a crash right after the switch to a restored state finds the restored state', async (t) => {
+  const leader = await openIn(t, await folderFor(t));
+  leader.addTasks(0, 300);
+  const { index, chunks } = await snapshotOf(leader);
+  const folder = await folderFor(t);
+  const follower = await openIn(t, folder);
+  follower.addTasks(500, 700);
+  const crashed = await folderFor(t);
+  follower.machine.memory.watch(({ reset }) => {
+    if (reset) cpSync(folder, crashed, { recursive: true });
+  });
+  await follower.machine.restore(metaOf(index), stream(chunks));
+  const again = await openIn(t, crashed);
+  t.deepEqual(dump(again.view), dump(leader.view));
+});
+
+test('what an abandoned restore left is ignored and deleted at the next start', async (t) => {
+  const folder = await folderFor(t);
+  const first = await openIn(t, folder);
+  first.addTasks(0, 3);
+  await first.machine.close();
+  const leftover = 'g0000000002/o4/left';
+  const database = await openDatabase(folder);
+  await database.put('last', Buffer.from('2'));
+  await database.put(leftover, codec.encode({ ...bigTask(9), ID: 'left' }));
+  await database.close();
+  const second = await openIn(t, folder);
+  t.is(second.view.count('task'), 3);
+  const { index, chunks } = await snapshotOf(second);
+  await second.machine.restore(metaOf(index), stream(chunks));
+  t.is(second.view.count('task'), 3);
+  await second.machine.close();
+  const after = await openDatabase(folder);
+  t.is(await after.get(leftover), undefined);
+  t.is(Buffer.from((await after.get('current'))!).toString(), '3');
+  await after.close();
 });
 
 test('an entry of a newer format stops the member instead of forking its state', async (t) => {
