@@ -41,7 +41,8 @@ export class MemoryState {
     data: Uint8Array,
   ): { readonly result: ApplyResult | undefined; readonly events: readonly StoreEvent[] } {
     const tables = this.#tables;
-    if (index <= tables.index) throw new Error(`entry ${index} is applied already`);
+    if (index !== tables.index + 1)
+      throw new Error(`entry ${index} can not follow entry ${tables.index}: the log has a gap`);
     if (data.length === 0) {
       tables.setIndex(index);
       return { result: undefined, events: [] };
