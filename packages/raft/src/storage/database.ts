@@ -5,6 +5,8 @@ export interface Database {
   write(operations: readonly Operation[], options: { readonly sync: boolean }): Promise<void>;
   /** In order of keys, `from` included, `to` excluded. */
   read(from: Uint8Array, to: Uint8Array): AsyncIterable<readonly [Uint8Array, Uint8Array]>;
+  /** Gives the space of deleted keys back to the disk; others may write meanwhile. */
+  reclaim(from: Uint8Array, to: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,6 +26,12 @@ export type OpenDatabase = (folder: string, options: DatabaseOptions) => Promise
 const CACHE_BYTES = 64 * 1024;
 const READ_AHEAD_BYTES = 256 * 1024;
 const READ_AHEAD_RECORDS = 64;
+
+const ENCODING = { keyEncoding: 'view' } as const;
+
+interface ClassicLevel {
+  compactRange(start: Uint8Array, end: Uint8Array, options: typeof ENCODING): Promise<void>;
+}
 
 /** The real one; loaded when first used. */
 export const openLevelDatabase: OpenDatabase = async (folder, options) => {
@@ -72,6 +80,8 @@ export const openLevelDatabase: OpenDatabase = async (folder, options) => {
         await iterator.close();
       }
     },
+    // Only LevelDB has it, and level's types speak for browsers too.
+    reclaim: (from, to) => (level as unknown as ClassicLevel).compactRange(from, to, ENCODING),
     close: () => level.close(),
   };
 };

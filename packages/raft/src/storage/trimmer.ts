@@ -5,6 +5,12 @@ import { recordKey } from './keys.js';
 const SLICE_RECORDS = 256;
 
 /**
+ * LevelDB takes its time to drop what is deleted; after so many records it is told to. Left alone it
+ * kept ten times the size of the log.
+ */
+const RECLAIM_RECORDS = 1024;
+
+/**
  * Deletes records nobody needs any more, in the background, a slice at a time, by number: it never
  * looks for them, as that would mean reading over what is deleted already.
  */
@@ -12,6 +18,8 @@ export class Trimmer {
   private readonly database: Database;
   private readonly onError: (error: unknown) => void;
   private below: number;
+  /** Space of records below it was given back. */
+  private reclaimed: number;
   private target: number;
   private running: Promise<void> | undefined;
   private stopped = false;
@@ -20,6 +28,7 @@ export class Trimmer {
   constructor(database: Database, deletedBelow: number, onError: (error: unknown) => void) {
     this.database = database;
     this.below = deletedBelow;
+    this.reclaimed = deletedBelow;
     this.target = deletedBelow;
     this.onError = onError;
   }
@@ -53,13 +62,22 @@ export class Trimmer {
 
   private async run(): Promise<void> {
     while (this.below < this.target && !this.stopped) {
-      const end = Math.min(this.target, this.below + SLICE_RECORDS);
-      const operations: Operation[] = [];
-      for (let sequence = this.below; sequence < end; sequence++) {
-        operations.push([recordKey(sequence)]);
+      await this.deleteSlice();
+      if (this.below === this.target && this.below - this.reclaimed >= RECLAIM_RECORDS) {
+        const from = this.reclaimed;
+        this.reclaimed = this.below;
+        await this.database.reclaim(recordKey(from), recordKey(this.below));
       }
-      await this.database.write(operations, { sync: false });
-      this.below = end;
     }
+  }
+
+  private async deleteSlice(): Promise<void> {
+    const end = Math.min(this.target, this.below + SLICE_RECORDS);
+    const operations: Operation[] = [];
+    for (let sequence = this.below; sequence < end; sequence++) {
+      operations.push([recordKey(sequence)]);
+    }
+    await this.database.write(operations, { sync: false });
+    this.below = end;
   }
 }
