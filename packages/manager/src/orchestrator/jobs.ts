@@ -3,7 +3,7 @@ import type { Pass } from './pass.js';
 import { isLeaving, isLost } from './placement.js';
 import { allowsRestart, planRestart, shouldRestart } from './restart.js';
 import { freeSlots } from './scale.js';
-import { inspectSlot, newest, type Slot } from './slot.js';
+import { inspectSlot, newest, type Place, type Slot } from './slot.js';
 import { isDue, isStopOverdue } from './waiting.js';
 
 /** Whether the jobs orchestrator is in charge of the service. */
@@ -68,11 +68,7 @@ function reconcileGlobalJob(pass: Pass, tasks: readonly Task[]): void {
 }
 
 /** A job's live tasks are wished READY or COMPLETE, which a service's slot would take for ended. */
-function inspectJobSlot(
-  pass: Pass,
-  place: { key: string; number: number; nodeId?: string },
-  tasks: readonly Task[],
-): Slot {
+function inspectJobSlot(pass: Pass, place: Place, tasks: readonly Task[]): Slot {
   const slot = inspectSlot(pass, place, tasks);
   const live = slot.tasks.filter(isWanted);
   const ended = live.filter(

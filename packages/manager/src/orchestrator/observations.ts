@@ -29,11 +29,12 @@ export class Observations {
     const ids = new Set<string>();
     for (const task of tasks) {
       ids.add(task.ID);
-      if (task.Status.State === 'running') keep(this.#runningSince, task.ID, stateSince(task, now));
-      if (isUp(task)) keep(this.#upSince, task.ID, stateSince(task, now));
+      if (task.Status.State === 'running')
+        keep(this.#runningSince, task.ID, () => stateSince(task, now));
+      if (isUp(task)) keep(this.#upSince, task.ID, () => stateSince(task, now));
       else this.#upSince.delete(task.ID);
       if (compareStates(task.DesiredState, 'running') > 0 && !isTerminal(task.Status.State)) {
-        keep(this.#stoppingSince, task.ID, Math.min(now, parseTime(task.UpdatedAt)));
+        keep(this.#stoppingSince, task.ID, () => Math.min(now, parseTime(task.UpdatedAt)));
       }
     }
     for (const map of [
@@ -84,6 +85,6 @@ export function isUp(task: Task): boolean {
   return task.Status.State === 'running' && task.Status.Ready !== false;
 }
 
-function keep(map: Map<string, number>, id: string, time: number): void {
-  if (!map.has(id)) map.set(id, time);
+function keep(map: Map<string, number>, id: string, time: () => number): void {
+  if (!map.has(id)) map.set(id, time());
 }

@@ -20,8 +20,9 @@ export function reconcileReplicated(pass: Pass): void {
   const slots = groupBySlot(tasks).map(([number, slotTasks]) =>
     inspectSlot(pass, { key: String(number), number }, slotTasks),
   );
-  const occupied = slots.filter((slot) => isLive(slot) || isFinished(pass, slot));
-  const dead = slots.filter((slot) => !occupied.includes(slot));
+  const occupied: Slot[] = [];
+  const dead: Slot[] = [];
+  for (const slot of slots) (isLive(slot) || isFinished(pass, slot) ? occupied : dead).push(slot);
   const replicas = pass.service.Spec.Mode.Replicated?.Replicas ?? 0;
   const surplus = occupied.length > replicas ? keepOrder(occupied) : occupied;
   const kept = surplus.slice(0, replicas).sort((a, b) => a.number - b.number);
@@ -33,7 +34,8 @@ export function reconcileReplicated(pass: Pass): void {
   const taken = new Set(kept.map((slot) => slot.number));
   const missing = freeSlots(taken, Math.max(0, replicas - kept.length));
   fill(pass, missing, dead);
-  for (const slot of dead) if (!missing.includes(slot.number)) removeSlot(pass, slot);
+  const refilled = new Set(missing);
+  for (const slot of dead) if (!refilled.has(slot.number)) removeSlot(pass, slot);
   continueUpdate(pass, kept, missing.length === 0);
 }
 
