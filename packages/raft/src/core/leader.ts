@@ -4,7 +4,7 @@ import { type Message, MessageType } from './message.js';
 import { ProgressState } from './progress.js';
 import type { Raft } from './raft.js';
 import type { ReadRequest } from './read-only.js';
-import { broadcast, replicate, sendAppend } from './replication.js';
+import { replicate, sendAppend } from './replication.js';
 import { type MemberId, NOBODY } from './types.js';
 
 /** Reads a leader holds at once; beyond it the asker has to try again. */
@@ -168,11 +168,10 @@ export function transferLeader(raft: Raft, to: MemberId): boolean {
 }
 
 /**
- * A leader that its own change has removed, or made a learner. The others must learn that the change
- * is committed, or the last of two would wait for our vote for ever; then the best of them takes over.
+ * A leader that its own change has removed, or made a learner: the best of the others takes over
+ * without an election timeout. They have been told that the change is committed (applyConfChange).
  */
 export function resign(raft: Raft): void {
-  broadcast(raft);
   let best: MemberId = NOBODY;
   for (const id of raft.tracker.conf.voters) {
     if ((raft.tracker.get(id)?.match ?? 0) > (raft.tracker.get(best)?.match ?? 0)) best = id;

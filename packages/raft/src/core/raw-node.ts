@@ -379,7 +379,8 @@ export class RaftCore {
   applyConfChange(change: ConfChange): ConfState {
     const { raft } = this;
     const leads = raft.role === Role.Leader;
-    // Who is about to be removed learns that it is.
+    // Who is about to be removed learns that it is. And if that is us: the others learn that the change
+    // is committed, or the last of two would wait for our vote for ever.
     if (leads) broadcast(raft);
     const conf = raft.changeConf(change);
     if (!leads) return conf;
