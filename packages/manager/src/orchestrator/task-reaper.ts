@@ -157,9 +157,15 @@ function excessHistory(view: View, place: Place, tasks: readonly Task[], now: nu
   const last = [...tasks].sort(byAge).at(-1);
   return tasks
     .filter((task) => task !== last && !isRunnable(task) && isOver(view, task))
-    .filter((task) => compareStates(task.DesiredState, 'running') > 0)
+    .filter(isDismissed)
     .sort((a, b) => stateSince(a, now) - stateSince(b, now) || byAge(a, b))
     .slice(0, tasks.length - limit);
+}
+
+/** Nobody waits for it any more. Jobs wish COMPLETE, of which only tasks that ended are history. */
+function isDismissed(task: Task): boolean {
+  if (task.DesiredState === 'complete') return isTerminal(task.Status.State);
+  return compareStates(task.DesiredState, 'complete') > 0;
 }
 
 /** Negative: everything is kept. A limit on attempts needs as many tasks, for counting them. */
