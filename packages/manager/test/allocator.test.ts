@@ -140,9 +140,13 @@ test('dynamic ports stay through updates, and ports dropped are free for others'
   await pass();
   t.deepEqual(published(store.get('service', 'a')), [30_000]);
   t.deepEqual(published(store.get('service', 'b')), [30_001]);
-  await setPorts(store, 'a');
+  await store.transact((transaction) => transaction.remove('service', 'a'));
+  await setPorts(store, 'b', ingress(80), ingress(90));
   await pass();
-  t.deepEqual(store.get('service', 'a')?.Endpoint, { Spec: { Mode: 'vip', Ports: [] } });
+  t.deepEqual(published(store.get('service', 'b')), [30_001, 30_000]);
+  await setPorts(store, 'b');
+  await pass();
+  t.deepEqual(store.get('service', 'b')?.Endpoint, { Spec: { Mode: 'vip', Ports: [] } });
 });
 
 // SwarmKit: TestAllocateServiceConflictingUserDefinedPorts, TestDeallocateServiceAllocate.

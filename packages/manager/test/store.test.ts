@@ -1,7 +1,9 @@
 import { ApiError, type Logger, silentLogger, type Task } from '@swarm/api';
 import test from 'ava';
+import { applyCommand } from '../src/store/apply.js';
 import { transactInBatches } from '../src/store/batches.js';
 import type { StoreChange } from '../src/store/store.js';
+import { Tables } from '../src/store/tables.js';
 import { networkDraft, nodeDraft, patch, put, serviceDraft, taskDraft } from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
 import { settle, VirtualClock } from './support/virtual-clock.js';
@@ -187,6 +189,31 @@ test('a transaction can reuse the name of what it removes', async (t) => {
     transaction.create('service', serviceDraft('s2', {}, { Name: 'a' }));
   });
   t.is(store.byName('service', 'a')?.ID, 's2');
+});
+
+test('an entry that gives one name twice is refused, and one that swaps two names is not', (t) => {
+  const tables = new Tables();
+  const body = (id: string, Name: string) => serviceDraft(id, {}, { Name });
+  const create = (id: string, Name: string) =>
+    ({ action: 'create', kind: 'service', body: body(id, Name) }) as const;
+  const twice = applyCommand(tables, 1, {
+    timeMs: 0,
+    changes: [create('s1', 'a'), create('s2', 'A')],
+  });
+  t.deepEqual(twice.result, {
+    accepted: false,
+    rejection: { reason: 'name-taken', kind: 'service', id: 's2', name: 'A' },
+  });
+  t.is(tables.count('service'), 0);
+  applyCommand(tables, 2, { timeMs: 0, changes: [create('s1', 'a'), create('s2', 'b')] });
+  const update = (id: string, Name: string) =>
+    ({ action: 'update', kind: 'service', body: body(id, Name), expected: 2 }) as const;
+  const swap = applyCommand(tables, 3, {
+    timeMs: 0,
+    changes: [update('s1', 'b'), update('s2', 'a')],
+  });
+  t.deepEqual(swap.result, { accepted: true });
+  t.deepEqual([tables.byName('service', 'a')?.ID, tables.byName('service', 'b')?.ID], ['s2', 's1']);
 });
 
 test('there is one cluster object', async (t) => {

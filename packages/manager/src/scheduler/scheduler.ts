@@ -3,7 +3,7 @@ import { ingressNetwork } from '../allocator/allocator.js';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
 import { SortedIds } from '../store/sorted-ids.js';
-import { type StoreChange, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
+import { type StoreChange, TRANSACTION_CHANGES_LIMIT } from '../store/store.js';
 import { allFilters, type Filter, Pipeline } from './filters.js';
 import { IngressAddresses, needsIngressAddress } from './ingress-address.js';
 import { type NodeInfo, versionKey } from './node-info.js';
@@ -17,13 +17,6 @@ export const SCHEDULER_LIMIT_MS = 50;
 
 const MESSAGE_ASSIGNED = 'scheduler assigned task to node';
 const MESSAGE_CONFIRMED = 'scheduler confirmed task can run on preassigned node';
-
-/** What a pass found for one task: its state from now on. */
-interface Decision {
-  /** As the pass saw it. */
-  readonly seen: Task;
-  readonly task: Task;
-}
 
 /** The leader's scheduler. */
 export function createScheduler(context: LoopContext): ControlLoop {
@@ -108,7 +101,10 @@ class Scheduler implements ControlLoop {
     // There may be more to decide than one transaction takes.
     if (decisions.length >= TRANSACTION_CHANGES_LIMIT) this.#pass.trigger();
     try {
-      await this.#commit(decisions);
+      // Built on what was just read, in the same turn: a task that others change meanwhile refuses it.
+      await this.#context.store.transact((transaction) => {
+        for (const task of decisions) transaction.update('task', task);
+      });
     } catch (error) {
       this.#forget(decisions);
       throw error;
@@ -120,9 +116,9 @@ class Scheduler implements ControlLoop {
    * on. So a pass stays short, however many wait. Those that can not be placed and say so already take
    * no room, so the next pass gets further.
    */
-  #decide(): Decision[] {
+  #decide(): Task[] {
     const { store } = this.#context;
-    const decisions: Decision[] = [];
+    const decisions: Task[] = [];
     const groups = new Map<string, Task[]>();
     const preassigned: Task[] = [];
     for (const id of this.#waiting) {
@@ -148,7 +144,7 @@ class Scheduler implements ControlLoop {
     return decisions;
   }
 
-  #confirm(task: Task, decisions: Decision[]): void {
+  #confirm(task: Task, decisions: Task[]): void {
     const info = this.#nodes.get(task.NodeID as string);
     const pipeline = new Pipeline(this.#filters, task);
     const missing = this.#missingNetwork(task);
@@ -157,14 +153,14 @@ class Scheduler implements ControlLoop {
     } else if (missing !== undefined) {
       this.#explain(task, missing, decisions);
     } else if (pipeline.fits(info)) {
-      decisions.push({ seen: task, task: this.#place(task, info, MESSAGE_CONFIRMED) });
+      decisions.push(this.#place(task, info, MESSAGE_CONFIRMED));
     } else {
       this.#explain(task, pipeline.explain([info]), decisions);
     }
   }
 
   /** Tasks of one service and spec version: the same requirements. */
-  #spread(group: readonly Task[], decisions: Decision[]): void {
+  #spread(group: readonly Task[], decisions: Task[]): void {
     const first = group[0] as Task;
     const missing = this.#missingNetwork(first);
     if (missing !== undefined) {
@@ -189,7 +185,7 @@ class Scheduler implements ControlLoop {
       const isPlaced =
         explanation === undefined &&
         spread.next((info) => {
-          decisions.push({ seen: task, task: this.#place(task, info, MESSAGE_ASSIGNED) });
+          decisions.push(this.#place(task, info, MESSAGE_ASSIGNED));
         });
       if (isPlaced) continue;
       if (explanation === undefined) {
@@ -222,36 +218,16 @@ class Scheduler implements ControlLoop {
   }
 
   /** Says why the task waits, if it does not say so already. */
-  #explain(task: Task, reason: string, decisions: Decision[]): void {
+  #explain(task: Task, reason: string, decisions: Task[]): void {
     if (task.Status.Err === reason) return;
     const Status = { ...task.Status, Err: reason, Timestamp: this.#time() };
-    decisions.push({ seen: task, task: { ...task, Status } });
+    decisions.push({ ...task, Status });
   }
 
-  async #commit(decisions: readonly Decision[]): Promise<void> {
-    const stale = await this.#context.store.transact((transaction) =>
-      decisions.filter((decision) => !this.#write(transaction, decision)),
-    );
-    if (stale.length === 0) return;
-    this.#forget(stale);
-    this.#pass.trigger();
-  }
-
-  /** @returns false when task or node changed since the pass began: it is decided anew */
-  #write(transaction: Transaction, { seen, task }: Decision): boolean {
-    const current = transaction.get('task', task.ID);
-    if (current === undefined || current.Version.Index !== seen.Version.Index) return false;
-    if (task.Status.State === 'assigned') {
-      const node = transaction.get('node', task.NodeID as string);
-      if (node?.Status.State !== 'ready' || node.Spec.Availability !== 'active') return false;
-    }
-    transaction.update('task', task);
-    return true;
-  }
-
-  #forget(decisions: readonly Decision[]): void {
-    for (const { task } of decisions) {
-      if (task.NodeID !== undefined) this.#nodes.refresh(this.#context.store, task.ID, task.NodeID);
+  /** Node infos hold what the store says again. */
+  #forget(decisions: readonly Task[]): void {
+    for (const { ID, NodeID } of decisions) {
+      if (NodeID !== undefined) this.#nodes.refresh(this.#context.store, ID, NodeID);
     }
   }
 
@@ -261,7 +237,7 @@ class Scheduler implements ControlLoop {
 }
 
 /** A transaction takes no more. */
-function isFull(decisions: readonly Decision[]): boolean {
+function isFull(decisions: readonly Task[]): boolean {
   return decisions.length >= TRANSACTION_CHANGES_LIMIT;
 }
 
