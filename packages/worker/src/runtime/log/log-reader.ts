@@ -234,7 +234,7 @@ class LogReader {
   }
 
   #line(stream: LogStream, data: Buffer, timeMs: number): LogLine {
-    const timestamp = new Date(timeMs).toISOString().replace('Z', '000000Z');
+    const timestamp = new Date(Math.round(timeMs)).toISOString().replace('Z', '000000Z');
     return { taskId: this.#taskId, stream, timestamp, data };
   }
 

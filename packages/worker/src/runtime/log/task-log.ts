@@ -64,21 +64,21 @@ export class TaskLog {
 
   /** Looks at the files' sizes; true when they grew. The kernel's own time of the last write is used. */
   sample(): boolean {
-    let grew = false;
+    const news: LogRecord[] = [];
     for (const stream of STREAMS) {
       const stat = statSync(this.path(stream), { throwIfNoEntry: false });
       if (stat === undefined) continue;
-      const state = this.#state[stream];
-      if (stat.size < state.size) {
-        this.#add({ stream, offset: 0, timeMs: stat.mtimeMs, trimmed: true });
-      }
-      if (stat.size > state.size) {
-        grew = true;
-        this.#add({ stream, offset: stat.size, timeMs: stat.mtimeMs, trimmed: false });
+      const { mtimeMs: timeMs } = stat;
+      const { size } = this.#state[stream];
+      if (stat.size < size) news.push({ stream, offset: 0, timeMs, trimmed: true });
+      if (stat.size !== size && stat.size > 0) {
+        news.push({ stream, offset: stat.size, timeMs, trimmed: false });
       }
     }
-    if (grew) this.#trim();
-    return grew;
+    news.sort((a, b) => a.timeMs - b.timeMs);
+    for (const record of news) this.#add(record);
+    if (news.length > 0) this.#trim();
+    return news.length > 0;
   }
 
   flush(): void {

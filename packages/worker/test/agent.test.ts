@@ -1,0 +1,462 @@
+import {
+  type AgentMessage,
+  type LogLine,
+  type MeshDelta,
+  silentLogger,
+  systemClock,
+} from '@swarm/api';
+import test from 'ava';
+import { WebSocket } from 'ws';
+import { Agent, type AgentOptions } from '../src/agent/agent.js';
+import { LOG_MESSAGE_LIMIT_BYTES, STATUS_INFLIGHT_LIMIT } from '../src/agent/limits.js';
+import { managersFile } from '../src/agent/managers-store.js';
+import { FakeMesh } from './support/fake-mesh.js';
+import { FakeRuntime } from './support/fake-runtime.js';
+import { HTTP_PORT, makeNode, makeTask } from './support/make-task.js';
+import { makeFolder, until } from './support/real.js';
+import { ScriptedManager } from './support/scripted-manager.js';
+
+interface Bench {
+  readonly manager: ScriptedManager;
+  readonly runtime: FakeRuntime;
+  readonly mesh: FakeMesh;
+  readonly folder: string;
+  agent: Agent;
+  /** Another agent on the same folder, as after a restart of the daemon. */
+  restart(change?: Partial<AgentOptions>): Promise<void>;
+  close(): Promise<void>;
+}
+
+async function open(
+  prepare: (manager: ScriptedManager) => void = () => {},
+  change: Partial<AgentOptions> = {},
+): Promise<Bench> {
+  const manager = await ScriptedManager.listen();
+  prepare(manager);
+  const folder = makeFolder();
+  const runtime = new FakeRuntime();
+  const mesh = new FakeMesh();
+  const make = (more: Partial<AgentOptions>): Agent =>
+    new Agent({
+      nodeId: 'node1',
+      runtime,
+      mesh,
+      connect: ({ address }) => new WebSocket(`ws://${address}/dispatcher`),
+      managers: managersFile(`${folder.path}/managers.json`),
+      folder: `${folder.path}/tasks`,
+      dataPathAddr: '198.18.0.1',
+      clock: systemClock(),
+      random: () => 0,
+      logger: silentLogger,
+      ...change,
+      ...more,
+    });
+  const bench: Bench = {
+    manager,
+    runtime,
+    mesh,
+    folder: folder.path,
+    agent: make({}),
+    async restart(more = {}) {
+      await bench.agent.close();
+      bench.agent = make(more);
+      await bench.agent.start([manager.address]);
+    },
+    async close() {
+      await bench.agent.close();
+      await manager.close();
+      folder.remove();
+    },
+  };
+  await bench.agent.start([manager.address]);
+  return bench;
+}
+
+/** A manager that welcomes and then assigns these tasks, in each session. */
+function assigning(...tasks: ReturnType<typeof makeTask>[]) {
+  return (manager: ScriptedManager): void => {
+    manager.onHello = () => {
+      manager.welcome();
+      manager.assignAll(tasks);
+    };
+  };
+}
+
+const MESH_NODE = makeNode({ Mesh: { Index: 3, Address: '198.18.0.1', Subnet: '10.240.3.0/24' } });
+
+function delta(base: number, generation: number, change: Partial<MeshDelta> = {}): MeshDelta {
+  return { base, generation, peers: [], removedPeers: [], ports: [], removedPorts: [], ...change };
+}
+
+test('An agent says who it is, takes its tasks and reports them running', async (t) => {
+  const bench = await open(assigning(makeTask('t1')));
+  await bench.manager.untilStatus('t1', 'running');
+  t.like(bench.manager.hellos[0], {
+    protocol: 1,
+    dataPathAddr: '198.18.0.1',
+    meshGeneration: 0,
+    description: { Hostname: 'worker-1', Runtime: 'process', MeshBackend: 'nftables' },
+  });
+  const sequences = bench.manager.all('status').map(({ sequence }) => sequence);
+  t.deepEqual(
+    sequences,
+    sequences.map((_, at) => at + 1),
+  );
+  await bench.close();
+});
+
+test('Heartbeats go out at the pace of the welcome', async (t) => {
+  const bench = await open((manager) => {
+    manager.heartbeatMs = 50;
+  });
+  await until('five heartbeats', () => bench.manager.all('heartbeat').length >= 5);
+  t.is(bench.manager.hellos.length, 1);
+  await bench.close();
+});
+
+test('A manager that answers no heartbeat for three periods is left', async (t) => {
+  const reasons: string[] = [];
+  const events = { disconnected: (reason: string) => reasons.push(reason) };
+  const bench = await open(
+    (manager) => {
+      manager.heartbeatMs = 50;
+      manager.answerHeartbeats = false;
+    },
+    { events },
+  );
+  await until('a second session', () => bench.manager.hellos.length >= 2);
+  t.regex(reasons[0] ?? '', /no heartbeat answered/);
+  await bench.close();
+});
+
+test('A new session gets every status again', async (t) => {
+  const bench = await open(assigning(makeTask('t1'), makeTask('t2')));
+  await bench.manager.untilStatus('t1', 'running');
+  await bench.manager.untilStatus('t2', 'running');
+  bench.manager.socket?.terminate();
+  await until('a second session', () => bench.manager.hellos.length === 2);
+  await bench.manager.untilStatus('t1', 'running');
+  await bench.manager.untilStatus('t2', 'running');
+  t.is(bench.runtime.calls.filter((call) => call.startsWith('start')).length, 2);
+  await bench.close();
+});
+
+test('Statuses wait while too many messages are not acknowledged; the newest comes then', async (t) => {
+  const bench = await open((manager) => {
+    manager.acknowledge = false;
+    assigning(makeTask('t1'))(manager);
+  });
+  let progress = { started() {}, waiting(_: string) {} };
+  bench.runtime.onStart.set('t1', (given) => {
+    progress = given;
+    return new Promise(() => {});
+  });
+  await bench.manager.untilStatus('t1', 'starting');
+  for (let at = 0; bench.manager.all('status').length < STATUS_INFLIGHT_LIMIT; at += 1) {
+    progress.waiting(`step ${at}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  progress.waiting('old');
+  progress.waiting('newest');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.is(bench.manager.all('status').length, STATUS_INFLIGHT_LIMIT);
+  t.not(bench.manager.statuses.get('t1')?.Message, 'newest');
+  bench.manager.send({ type: 'status-ack', sequence: STATUS_INFLIGHT_LIMIT });
+  await until('the newest', () => bench.manager.statuses.get('t1')?.Message === 'newest');
+  t.is(bench.manager.all('status').length, STATUS_INFLIGHT_LIMIT + 1);
+  await bench.close();
+});
+
+test('A complete set removes tasks that it does not name', async (t) => {
+  const bench = await open(assigning(makeTask('t1'), makeTask('t2')));
+  await bench.manager.untilStatus('t2', 'running');
+  bench.manager.assignAll([makeTask('t1')]);
+  await until('t2 is removed', () => bench.runtime.calls.includes('remove t2'));
+  t.true(bench.runtime.tasks.has('t1'));
+  await bench.close();
+});
+
+test('An incremental set that does not follow the last one opens a new session', async (t) => {
+  const bench = await open(assigning(makeTask('t1')));
+  await bench.manager.untilStatus('t1', 'running');
+  bench.manager.send({
+    type: 'assignments',
+    kind: 'incremental',
+    appliesTo: 7,
+    resultsIn: 8,
+    update: [makeTask('t9')],
+    remove: ['t1'],
+  });
+  await until('a second session', () => bench.manager.hellos.length === 2);
+  t.false(bench.runtime.tasks.has('t9'));
+  t.true(bench.runtime.tasks.has('t1'));
+  await bench.close();
+});
+
+test('An assignment that goes and comes back is run again from the start', async (t) => {
+  const bench = await open(assigning(makeTask('t1')));
+  await bench.manager.untilStatus('t1', 'running');
+  bench.manager.assign([], ['t1']);
+  bench.manager.assign([makeTask('t1')]);
+  await until('it ran twice', () => {
+    return bench.runtime.calls.filter((call) => call === 'start t1').length === 2;
+  });
+  t.is(bench.runtime.tasks.get('t1')?.state, 'running');
+  await bench.close();
+});
+
+test('An agent follows "not leader" to the leader, and learns the managers', async (t) => {
+  const leader = await ScriptedManager.listen();
+  assigning(makeTask('t1'))(leader);
+  const bench = await open((manager) => {
+    manager.onHello = () =>
+      manager.send({
+        type: 'not-leader',
+        leader: leader.address,
+        managers: [manager.address, leader.address],
+      });
+  });
+  await leader.untilStatus('t1', 'running');
+  t.is(bench.manager.hellos.length, 1);
+  const saved = managersFile(`${bench.folder}/managers.json`);
+  await until('the managers are saved', async () => (await saved.load()).length > 0);
+  await bench.close();
+  await leader.close();
+});
+
+test('When the leader is gone the other managers are tried', async (t) => {
+  const other = await ScriptedManager.listen();
+  const bench = await open((manager) => {
+    manager.onHello = () => manager.welcome({ managers: [manager.address, other.address] });
+  });
+  await until('a session', () => bench.agent.connected);
+  await bench.manager.close();
+  await until('a session with the other', () => other.hellos.length === 1);
+  t.pass();
+  await bench.close();
+  await other.close();
+});
+
+test('Managers are remembered over a restart', async (t) => {
+  const bench = await open();
+  const saved = managersFile(`${bench.folder}/managers.json`);
+  const other = { nodeId: 'other', address: '127.0.0.1:9' };
+  await until('a session', () => bench.agent.connected);
+  bench.manager.send({ type: 'node', node: makeNode(), managers: [bench.manager.address, other] });
+  await until('saved', async () => (await saved.load()).length === 2);
+  await bench.restart();
+  t.deepEqual(
+    bench.agent.managers.map(({ address }) => address).sort(),
+    [bench.manager.address.address, other.address].sort(),
+  );
+  await bench.close();
+});
+
+test('A removed node is told, and does not come back', async (t) => {
+  let refused = '';
+  const events = {
+    refused: (reason: string) => {
+      refused = reason;
+    },
+  };
+  const bench = await open(
+    (manager) => {
+      manager.onHello = () => manager.send({ type: 'session-end', reason: 'removed', fatal: true });
+    },
+    { events },
+  );
+  await until('it is told', () => refused === 'removed');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.is(bench.manager.hellos.length, 1);
+  await bench.close();
+});
+
+test('The daemon hears of its node object and of role changes', async (t) => {
+  const roles: string[] = [];
+  const events: AgentOptions['events'] = { node: (node) => roles.push(node.Spec.Role) };
+  const bench = await open(() => {}, { events });
+  await until('the welcome', () => roles.length === 1);
+  const node = makeNode({ Spec: { Labels: {}, Role: 'manager', Availability: 'active' } });
+  bench.manager.send({ type: 'node', node, managers: [] });
+  await until('the change', () => roles.length === 2);
+  t.deepEqual(roles, ['worker', 'manager']);
+  await bench.close();
+});
+
+test('A garbled frame ends the session, not the agent', async (t) => {
+  const bench = await open();
+  await until('a session', () => bench.agent.connected);
+  bench.manager.socket?.send(Buffer.from([0xc1, 0xff, 0x00]));
+  await until('a second session', () => bench.manager.hellos.length === 2);
+  t.pass();
+  await bench.close();
+});
+
+test('After a restart without any manager the node knows its tasks and its mesh', async (t) => {
+  const task = makeTask('t1', { ports: [HTTP_PORT], address: '10.240.3.5/32' });
+  const bench = await open((manager) => {
+    manager.onHello = () => {
+      manager.welcome({ node: MESH_NODE });
+      manager.send({ type: 'mesh', delta: delta(0, 5) });
+      manager.assignAll([task]);
+    };
+  });
+  await bench.manager.untilStatus('t1', 'running');
+  await until('the mesh is held', () => bench.manager.all('mesh-ack').length > 0);
+  await bench.manager.close();
+  const mesh = new FakeMesh();
+  await bench.restart({ mesh });
+  await until('the mesh is set up', () => mesh.applied.length === 1);
+  t.is(mesh.applied[0]?.generation, 5);
+  t.deepEqual(mesh.self, {
+    nodeId: 'node1',
+    index: 3,
+    address: '198.18.0.1',
+    subnet: '10.240.3.0/24',
+  });
+  t.deepEqual([...(mesh.retained ?? [])], ['t1']);
+  t.is(bench.runtime.tasks.get('t1')?.state, 'running');
+  t.is(bench.runtime.calls.filter((call) => call === 'start t1').length, 1);
+  await bench.close();
+});
+
+test('What the runtime has of tasks that nobody knows is removed', async (t) => {
+  const bench = await open();
+  bench.runtime.tasks.set('stray', { state: 'running', ends: [] });
+  await bench.restart();
+  await until('it is removed', () => bench.runtime.calls.includes('remove stray'));
+  t.pass();
+  await bench.close();
+});
+
+test('Mesh generations are put together, applied and acknowledged', async (t) => {
+  const peer = { nodeId: 'n2', index: 4, address: '198.18.0.2', subnet: '10.240.4.0/24' };
+  const port = { protocol: 'tcp', publishedPort: 80, serviceId: 's', endpoints: [] } as const;
+  const bench = await open((manager) => {
+    manager.onHello = () => manager.welcome({ node: MESH_NODE });
+  });
+  await until('a session', () => bench.agent.connected);
+  bench.manager.send({ type: 'mesh', delta: delta(0, 3, { peers: [peer], ports: [port] }) });
+  await until('3 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 3));
+  const other = { ...port, publishedPort: 81 };
+  const change = {
+    ports: [other],
+    removedPorts: [{ protocol: 'tcp' as const, publishedPort: 80 }],
+  };
+  bench.manager.send({ type: 'mesh', delta: delta(3, 6, change) });
+  await until('6 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 6));
+  t.deepEqual(bench.mesh.applied.at(-1), { generation: 6, peers: [peer], ports: [other] });
+  // A reconnect names what the kernel holds, so that only changes have to be sent.
+  bench.manager.socket?.terminate();
+  await until('a second session', () => bench.manager.hellos.length === 2);
+  t.is(bench.manager.hellos[1]?.meshGeneration, 6);
+  bench.manager.send({ type: 'mesh', delta: delta(6, 7, { removedPeers: ['n2'] }) });
+  await until('7 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 7));
+  t.deepEqual(bench.mesh.applied.at(-1), { generation: 7, peers: [], ports: [other] });
+  await bench.close();
+});
+
+test('A mesh change whose base is missing opens a session that asks for everything', async (t) => {
+  const bench = await open((manager) => {
+    manager.onHello = () => manager.welcome({ node: MESH_NODE });
+  });
+  await until('a session', () => bench.agent.connected);
+  bench.manager.send({ type: 'mesh', delta: delta(0, 3) });
+  await until('3 is held', () => bench.manager.all('mesh-ack').length > 0);
+  bench.manager.send({ type: 'mesh', delta: delta(9, 10) });
+  await until('a second session', () => bench.manager.hellos.length === 2);
+  t.is(bench.manager.hellos[1]?.meshGeneration, 0);
+  await bench.close();
+});
+
+test('While a generation is applied, those that come meanwhile are skipped but for the last', async (t) => {
+  const bench = await open((manager) => {
+    manager.onHello = () => manager.welcome({ node: MESH_NODE });
+  });
+  await until('a session', () => bench.agent.connected);
+  let go = (): void => {};
+  bench.mesh.onApply = () =>
+    new Promise((resolve) => {
+      go = resolve;
+    });
+  for (let at = 1; at <= 5; at += 1) {
+    bench.manager.send({ type: 'mesh', delta: delta(at === 1 ? 0 : at - 1, at) });
+  }
+  bench.manager.assignAll([makeTask('t1')]);
+  await bench.manager.untilStatus('t1', 'running');
+  bench.mesh.onApply = async () => {};
+  go();
+  await until('5 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 5));
+  t.deepEqual(
+    bench.mesh.applied.map(({ generation }) => generation),
+    [1, 5],
+  );
+  await bench.close();
+});
+
+function logLine(at: number, size = 100): LogLine {
+  const timestamp = '2026-01-01T00:00:00.000000000Z';
+  return { taskId: 't1', stream: 'stdout', timestamp, data: Buffer.alloc(size, at % 256) };
+}
+
+const LOGS = { follow: false, stdout: true, stderr: true, tail: -1 } as const;
+
+test('Logs come in bounded messages, complete, with an end', async (t) => {
+  const bench = await open(assigning(makeTask('t1')));
+  await bench.manager.untilStatus('t1', 'running');
+  bench.runtime.lines = Array.from({ length: 3_000 }, (_, at) => logLine(at));
+  bench.manager.send({ type: 'log-subscribe', subscription: 's1', taskIds: ['t1'], options: LOGS });
+  await until('the end', () => bench.manager.all('log-end').length === 1);
+  t.is(bench.manager.all('log-end')[0]?.error ?? undefined, undefined);
+  const messages = bench.manager.all('log');
+  t.is(
+    messages.reduce((sum, { lines }) => sum + lines.length, 0),
+    3_000,
+  );
+  for (const { lines } of messages) {
+    const bytes = lines.reduce((sum, { data }) => sum + data.length, 0);
+    t.true(bytes <= LOG_MESSAGE_LIMIT_BYTES);
+  }
+  await bench.close();
+});
+
+test('A reader without credit stops the reading, until it gives more', async (t) => {
+  const bench = await open(assigning(makeTask('t1')));
+  await bench.manager.untilStatus('t1', 'running');
+  bench.runtime.lines = Array.from({ length: 3_000 }, (_, at) => logLine(at));
+  bench.manager.send({
+    type: 'log-subscribe',
+    subscription: 's1',
+    taskIds: ['t1'],
+    options: LOGS,
+    creditBytes: 1,
+  });
+  await until('the first message', () => bench.manager.all('log').length === 1);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.is(bench.manager.all('log').length, 1);
+  bench.manager.send({ type: 'log-credit', subscription: 's1', bytes: 2 ** 30 });
+  await until('the end', () => bench.manager.all('log-end').length === 1);
+  await bench.close();
+});
+
+test('Logs of a task that is not here end with the reason', async (t) => {
+  const bench = await open();
+  await until('a session', () => bench.agent.connected);
+  bench.manager.send({ type: 'log-subscribe', subscription: 's1', taskIds: ['tx'], options: LOGS });
+  await until('the end', () => bench.manager.all('log-end').length === 1);
+  t.regex(bench.manager.all('log-end')[0]?.error ?? '', /tx is not on this node/);
+  await bench.close();
+});
+
+test('A description that changes is told', async (t) => {
+  const bench = await open();
+  await until('a session', () => bench.agent.connected);
+  bench.agent.describe({ Hostname: 'renamed' });
+  await until('it is told', () => bench.manager.all('description').length === 1);
+  const [message] = bench.manager.all('description') as Extract<
+    AgentMessage,
+    { type: 'description' }
+  >[];
+  t.is(message?.description.Hostname, 'renamed');
+  await bench.close();
+});

@@ -1,0 +1,213 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import type { ContainerSpec, Task, TaskSpec } from '@swarm/api';
+import anyTest, { type TestFn } from 'ava';
+import type { Runtime } from '../src/runtime/runtime.js';
+import { makeTask, prepareContext } from './support/make-task.js';
+import { IS_ROOT, openProcessRuntime } from './support/process-harness.js';
+import { ALL_LOGS, collect, text, until } from './support/real.js';
+
+/** What needs root is skipped loudly without it. */
+const test = (IS_ROOT ? anyTest : anyTest.skip) as TestFn;
+if (!IS_ROOT) anyTest('SKIPPED, run as root: namespaces, cgroups, users', (t) => t.pass());
+
+const progress = { started() {}, waiting() {} };
+let counter = 0;
+
+function shell(
+  script: string,
+  container: Partial<ContainerSpec> = {},
+  spec: Partial<TaskSpec> = {},
+) {
+  counter += 1;
+  return makeTask(`kernel${process.pid}x${counter}`, {
+    container: { Command: ['/bin/sh', '-c', script], Args: [], ...container },
+    spec,
+  });
+}
+
+/** Runs a task to its end; what it printed and how it ended. */
+async function outcome(runtime: Runtime, task: Task) {
+  await runtime.prepare(task, prepareContext());
+  await runtime.start(task.ID, progress).catch(() => {});
+  const end = await runtime.wait(task.ID);
+  const lines = await collect(runtime.logs(task.ID, ALL_LOGS));
+  return { end, lines: lines.map((line) => text(line).trim()) };
+}
+
+async function withRuntime(body: (runtime: Runtime) => Promise<void>): Promise<void> {
+  const harness = await openProcessRuntime(true);
+  try {
+    await body(harness.runtime);
+  } finally {
+    await harness.close();
+  }
+}
+
+test('A task with a network has its own namespace, attached before its first instruction', async (t) => {
+  await withRuntime(async (runtime) => {
+    const base = shell('ip -brief address show dev lo; readlink /proc/self/ns/net; exec sleep 600');
+    const task: Task = {
+      ...base,
+      NetworksAttachments: [
+        { Network: { ID: 'n', Spec: { Name: 'ingress' } }, Addresses: ['198.18.77.1/32'] },
+      ],
+    };
+    const path = `/run/netns/swarm-${task.ID}`;
+    await runtime.prepare(
+      task,
+      prepareContext({
+        network: {
+          async attach(attachment) {
+            t.is(attachment.netns, path);
+            t.is(attachment.address, '198.18.77.1');
+            t.is(runtime.pid(task.ID), undefined);
+            const net = ['-n', `swarm-${task.ID}`];
+            execFileSync('ip', [...net, 'addr', 'add', `${attachment.address}/32`, 'dev', 'lo']);
+          },
+        },
+      }),
+    );
+    await runtime.start(task.ID, progress);
+    await until(
+      'it looked',
+      async () => (await collect(runtime.logs(task.ID, ALL_LOGS))).length > 1,
+    );
+    const lines = (await collect(runtime.logs(task.ID, ALL_LOGS))).map(text);
+    t.regex(lines[0]!, /198\.18\.77\.1\/32/);
+    t.not(lines[1]!.trim(), readlinkSync('/proc/self/ns/net'));
+    await runtime.stop(task.ID, { graceMs: 5_000 });
+    t.false(existsSync(path), 'the namespace goes with the stop');
+  });
+});
+
+test('A task without a network shares that of its host', async (t) => {
+  await withRuntime(async (runtime) => {
+    const { lines } = await outcome(runtime, shell('readlink /proc/self/ns/net'));
+    t.deepEqual(lines, [readlinkSync('/proc/self/ns/net')]);
+  });
+});
+
+test('A network that can not be attached leaves nothing behind', async (t) => {
+  await withRuntime(async (runtime) => {
+    const task: Task = {
+      ...shell('true'),
+      NetworksAttachments: [
+        { Network: { ID: 'n', Spec: { Name: 'ingress' } }, Addresses: ['198.18.77.1/32'] },
+      ],
+    };
+    const network = {
+      attach: async () => {
+        throw new Error('no tunnel');
+      },
+    };
+    await t.throwsAsync(runtime.prepare(task, prepareContext({ network })), {
+      message: 'no tunnel',
+    });
+    t.false(existsSync(`/run/netns/swarm-${task.ID}`));
+    t.deepEqual(await runtime.list(), []);
+  });
+});
+
+test('A memory limit is kept, and who breaks it is told so', async (t) => {
+  await withRuntime(async (runtime) => {
+    const eater = 'a=x; while :; do a=$a$a; done';
+    const limits = { Resources: { Limits: { MemoryBytes: 16 * 1024 * 1024 } } };
+    const { end } = await outcome(runtime, shell(eater, {}, limits));
+    t.like(end, { kind: 'exit', code: 137, signal: 'SIGKILL' });
+    t.regex(end.kind === 'exit' ? (end.error ?? '') : '', /out of memory, its limit is 16777216/);
+  });
+});
+
+test('A limit of processes is kept', async (t) => {
+  await withRuntime(async (runtime) => {
+    const script = 'i=0; while [ $i -lt 20 ]; do sleep 600 & i=$((i+1)); done; echo all';
+    const limits = { Resources: { Limits: { Pids: 5 } } };
+    const { lines } = await outcome(runtime, shell(script, {}, limits));
+    t.false(lines.includes('all'));
+    t.true(lines.some((line) => line.includes('fork')));
+  });
+});
+
+test('A limit of processor time is handed to the kernel', async (t) => {
+  await withRuntime(async (runtime) => {
+    const task = shell('exec sleep 600', {}, { Resources: { Limits: { NanoCPUs: 5e8 } } });
+    await runtime.prepare(task, prepareContext());
+    await runtime.start(task.ID, progress);
+    const cgroups = readFileSync(`/proc/${runtime.pid(task.ID)}/cgroup`, 'utf8');
+    const [, v1] = /:cpu(?:,cpuacct)?:(.*)/.exec(cgroups) ?? [];
+    const [, v2] = /^0::(.*)/m.exec(cgroups) ?? [];
+    const quota =
+      v1 !== undefined
+        ? readFileSync(`/sys/fs/cgroup/cpu${v1}/cpu.cfs_quota_us`, 'utf8').trim()
+        : readFileSync(`/sys/fs/cgroup${v2}/cpu.max`, 'utf8').split(' ')[0];
+    t.is(quota, '50000');
+  });
+});
+
+test('Processes that left the session of their task are killed with it', async (t) => {
+  await withRuntime(async (runtime) => {
+    const task = shell('setsid sh -c "echo \\$\\$; exec sleep 603" & sleep 0.3; exit 0');
+    const { lines } = await outcome(runtime, task);
+    const pid = Number(lines[0]);
+    t.true(pid > 0);
+    await until('it is gone', () => !existsSync(`/proc/${pid}`));
+  });
+});
+
+test('A task runs as the user, in the groups and with the host name of its spec', async (t) => {
+  await withRuntime(async (runtime) => {
+    const container = {
+      User: 'nobody',
+      Groups: ['4242'],
+      Hostname: '{{.Service.Name}}-{{.Task.Slot}}',
+    };
+    const script = 'id -u; id -G; uname -n; echo $HOSTNAME; umask';
+    const { lines } = await outcome(runtime, shell(script, container));
+    const gid = execFileSync('id', ['-g', 'nobody']).toString().trim();
+    const uid = execFileSync('id', ['-u', 'nobody']).toString().trim();
+    t.deepEqual(lines, [uid, `${gid} 4242`, 'web-1', 'web-1', '0022']);
+    t.not(readFileSync('/proc/sys/kernel/hostname', 'utf8').trim(), 'web-1');
+  });
+});
+
+test('Resource limits, capabilities and the OOM score of the spec are applied', async (t) => {
+  await withRuntime(async (runtime) => {
+    const container = {
+      Ulimits: [{ Name: 'nofile', Soft: 77, Hard: 99 }],
+      CapabilityDrop: ['ALL'],
+      CapabilityAdd: ['CAP_CHOWN'],
+      OomScoreAdj: 123,
+    };
+    const script =
+      'ulimit -Sn; ulimit -Hn; grep CapEff /proc/self/status; cat /proc/self/oom_score_adj';
+    const { lines } = await outcome(runtime, shell(script, container));
+    t.deepEqual(lines, ['77', '99', 'CapEff:\t0000000000000001', '123']);
+  });
+});
+
+test('A working directory that is missing ends the task with a reason', async (t) => {
+  await withRuntime(async (runtime) => {
+    const { end } = await outcome(runtime, shell('true', { Dir: '/no/such/place' }));
+    t.like(end, { kind: 'exit', code: 125 });
+    t.regex(end.kind === 'exit' ? (end.error ?? '') : '', /working directory \/no\/such\/place/);
+  });
+});
+
+test('A health check runs in the namespace of its task', async (t) => {
+  await withRuntime(async (runtime) => {
+    const host = readlinkSync('/proc/self/ns/uts');
+    const task = shell('exec sleep 600', {
+      Hostname: 'inside',
+      Healthcheck: {
+        Test: [
+          'CMD-SHELL',
+          `[ "$(uname -n)" = inside ] && [ "$(readlink /proc/self/ns/uts)" != "${host}" ]`,
+        ],
+        Interval: 20e6,
+      },
+    });
+    await runtime.prepare(task, prepareContext());
+    await t.notThrowsAsync(runtime.start(task.ID, progress));
+  });
+});

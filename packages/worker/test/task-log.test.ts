@@ -1,0 +1,176 @@
+import { appendFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { LogIndex } from '../src/runtime/log/log-index.js';
+import { LOG_LINE_LIMIT_BYTES, readLog } from '../src/runtime/log/log-reader.js';
+import { TaskLog } from '../src/runtime/log/task-log.js';
+import { ALL_LOGS, collect, makeFolder, text, until } from './support/real.js';
+
+/** A log in a folder of its own, and a way to write to it at a time. */
+function openLog(limitBytes = 1024 * 1024) {
+  const folder = makeFolder();
+  const log = new TaskLog(folder.path, limitBytes);
+  return {
+    log,
+    folder,
+    write(stream: 'stdout' | 'stderr', data: string, timeMs = Date.now()) {
+      appendFileSync(log.path(stream), data);
+      utimesSync(log.path(stream), timeMs / 1000, timeMs / 1000);
+      log.sample();
+    },
+  };
+}
+
+const T0 = Date.UTC(2026, 0, 1);
+
+test('Lines of both streams come in the order of their times', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'a\n', T0);
+  write('stderr', 'b\n', T0 + 100);
+  write('stdout', 'c\nd\n', T0 + 200);
+  const lines = await collect(readLog(log, 't1', ALL_LOGS));
+  t.deepEqual(
+    lines.map((line) => [text(line), line.stream, line.timestamp]),
+    [
+      ['a\n', 'stdout', '2026-01-01T00:00:00.000000000Z'],
+      ['b\n', 'stderr', '2026-01-01T00:00:00.100000000Z'],
+      ['c\n', 'stdout', '2026-01-01T00:00:00.200000000Z'],
+      ['d\n', 'stdout', '2026-01-01T00:00:00.200000000Z'],
+    ],
+  );
+  folder.remove();
+});
+
+test('A line written in parts is one line, with the time of its end', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'one ', T0);
+  write('stderr', 'other\n', T0 + 100);
+  write('stdout', 'line\nrest', T0 + 200);
+  const lines = await collect(readLog(log, 't1', ALL_LOGS));
+  t.deepEqual(lines.map(text), ['other\n', 'one line\n', 'rest']);
+  t.is(lines[1]?.timestamp, '2026-01-01T00:00:00.200000000Z');
+  folder.remove();
+});
+
+test('Every tail gives exactly the last lines', async (t) => {
+  const { log, folder, write } = openLog();
+  for (let at = 0; at < 30; at += 1) {
+    write(at % 3 === 0 ? 'stderr' : 'stdout', `line ${at}\npart`, T0 + at * 100);
+  }
+  const all = (await collect(readLog(log, 't1', ALL_LOGS))).map(text);
+  t.is(all.length, 32);
+  for (let tail = 0; tail <= 34; tail += 1) {
+    const lines = await collect(readLog(log, 't1', { ...ALL_LOGS, tail }));
+    t.deepEqual(lines.map(text), tail === 0 ? [] : all.slice(-tail), `tail ${tail}`);
+  }
+  folder.remove();
+});
+
+test('Since leaves out what is older', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'old\nbeg', T0);
+  write('stdout', 'inning\nnew\n', T0 + 1_000);
+  const since = new Date(T0 + 500).toISOString();
+  const lines = await collect(readLog(log, 't1', { ...ALL_LOGS, since }));
+  t.deepEqual(lines.map(text), ['beginning\n', 'new\n']);
+  folder.remove();
+});
+
+test('A line that is too long comes in parts', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', `${'x'.repeat(2 * LOG_LINE_LIMIT_BYTES + 5)}\nnext\n`);
+  const lines = await collect(readLog(log, 't1', ALL_LOGS));
+  t.deepEqual(
+    lines.map((line) => line.data.byteLength),
+    [LOG_LINE_LIMIT_BYTES, LOG_LINE_LIMIT_BYTES, 6, 5],
+  );
+  folder.remove();
+});
+
+test('A log keeps within its limit on disk, and what is left begins with a whole line', async (t) => {
+  const limit = 64 * 1024;
+  const { log, folder, write } = openLog(limit);
+  let count = 0;
+  for (let block = 0; block < 100; block += 1) {
+    let data = '';
+    for (let line = 0; line < 100; line += 1) data += `line ${count++}\n`;
+    write('stdout', data, T0 + block * 100);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await until('it is trimmed', () => {
+    log.sample();
+    return statSync(log.path('stdout')).blocks * 512 <= 2 * limit && log.start('stdout') > 0;
+  });
+  const lines = (await collect(readLog(log, 't1', ALL_LOGS))).map(text);
+  t.is(lines.at(-1), `line ${count - 1}\n`);
+  t.true(lines.length > 1_000);
+  const first = Number(lines[0]?.slice(5));
+  t.deepEqual(
+    lines,
+    lines.map((_, at) => `line ${first + at}\n`),
+    'no line is missing or broken',
+  );
+  // The next life of the daemon knows where it begins.
+  log.flush();
+  const again = new TaskLog(folder.path, limit);
+  t.deepEqual((await collect(readLog(again, 't1', ALL_LOGS))).map(text), lines);
+  folder.remove();
+});
+
+test('What was written while no daemon lived is found', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'before\n', T0);
+  log.flush();
+  appendFileSync(log.path('stdout'), 'while\n');
+  const again = new TaskLog(folder.path, 1024 * 1024);
+  t.deepEqual((await collect(readLog(again, 't1', ALL_LOGS))).map(text), ['before\n', 'while\n']);
+  folder.remove();
+});
+
+test('A follower sees each line once, from the first to the last', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'a\n');
+  const seen: string[] = [];
+  const following = (async () => {
+    for await (const line of readLog(log, 't1', { ...ALL_LOGS, follow: true }))
+      seen.push(text(line));
+  })();
+  for (let at = 0; at < 20; at += 1) {
+    write('stdout', `${at}\n`);
+    if (at % 4 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  log.end();
+  await following;
+  t.deepEqual(seen, ['a\n', ...Array.from({ length: 20 }, (_, at) => `${at}\n`)]);
+  folder.remove();
+});
+
+test('A follower with tail 0 begins with what comes', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'old\n');
+  const seen: string[] = [];
+  const lines = readLog(log, 't1', { ...ALL_LOGS, follow: true, tail: 0 })[Symbol.asyncIterator]();
+  const first = lines.next();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  write('stdout', 'new\n');
+  const line = await first;
+  if (line.done !== true) seen.push(text(line.value));
+  t.deepEqual(seen, ['new\n']);
+  await lines.return?.();
+  folder.remove();
+});
+
+test('An index cut short by a crash is read up to there', (t) => {
+  const folder = makeFolder();
+  const path = join(folder.path, 'log.index');
+  const index = new LogIndex(path);
+  index.add({ stream: 'stdout', offset: 2 ** 40 + 1, timeMs: T0 + 0.5, trimmed: false });
+  index.add({ stream: 'stderr', offset: 7, timeMs: T0, trimmed: true });
+  index.flush();
+  const records = index.read();
+  t.is(records.length, 2);
+  t.like(records[0], { stream: 'stdout', offset: 2 ** 40 + 1, timeMs: T0 + 0.5, trimmed: false });
+  writeFileSync(path, Buffer.concat([Buffer.alloc(16), Buffer.alloc(5)]));
+  t.is(new LogIndex(path).read().length, 1);
+  folder.remove();
+});
