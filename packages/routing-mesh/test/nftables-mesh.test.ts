@@ -30,34 +30,44 @@ if (problem === undefined) {
     },
   );
 
-  test.serial('a client may use one source port towards two nodes, and ends at the same task', async (t) => {
-    const task = await cluster.task(3);
-    await cluster.publish(8081, [task]);
-    const { agent } = cluster.client;
-    const first = await agent.open({ host: '198.18.0.1', port: 8081, localPort: 45678 });
-    const second = await agent.open({ host: '198.18.0.2', port: 8081, localPort: 45678 });
-    const third = await agent.open({ host: '198.18.0.3', port: 8081, localPort: 45678 });
-    const answers = [await agent.again(first), await agent.again(second), await agent.again(third)];
-    t.deepEqual(
-      answers.map(({ address }) => address),
-      ['198.18.0.100', '198.18.0.100', '198.18.0.100'],
-    );
-    t.is(new Set(answers.map(({ port }) => port)).size, 3, 'the task tells them apart');
-    for (const id of [first, second, third]) await agent.end(id);
-  });
+  test.serial(
+    'a client may use one source port towards two nodes, and ends at the same task',
+    async (t) => {
+      const task = await cluster.task(3);
+      await cluster.publish(8081, [task]);
+      const { agent } = cluster.client;
+      const first = await agent.open({ host: '198.18.0.1', port: 8081, localPort: 45678 });
+      const second = await agent.open({ host: '198.18.0.2', port: 8081, localPort: 45678 });
+      const third = await agent.open({ host: '198.18.0.3', port: 8081, localPort: 45678 });
+      const answers = [
+        await agent.again(first),
+        await agent.again(second),
+        await agent.again(third),
+      ];
+      t.deepEqual(
+        answers.map(({ address }) => address),
+        ['198.18.0.100', '198.18.0.100', '198.18.0.100'],
+      );
+      t.is(new Set(answers.map(({ port }) => port)).size, 3, 'the task tells them apart');
+      for (const id of [first, second, third]) await agent.end(id);
+    },
+  );
 
-  test.serial('nodes reach every published port at their own, each other\'s and the loopback address', async (t) => {
-    const tasks = [await cluster.task(1), await cluster.task(2)];
-    for (const task of tasks) {
-      await cluster.publish(8082, [task]);
-      for (const node of cluster.nodes) {
-        for (const host of ['127.0.0.1', '::1', '198.18.0.1', '198.18.0.2', '198.18.0.3']) {
-          const answer = await node.agent.ask({ host, port: 8082 });
-          t.is(answer.task, task.taskId, `${node.peer.nodeId} to ${host}`);
+  test.serial(
+    "nodes reach every published port at their own, each other's and the loopback address",
+    async (t) => {
+      const tasks = [await cluster.task(1), await cluster.task(2)];
+      for (const task of tasks) {
+        await cluster.publish(8082, [task]);
+        for (const node of cluster.nodes) {
+          for (const host of ['127.0.0.1', '::1', '198.18.0.1', '198.18.0.2', '198.18.0.3']) {
+            const answer = await node.agent.ask({ host, port: 8082 });
+            t.is(answer.task, task.taskId, `${node.peer.nodeId} to ${host}`);
+          }
         }
       }
-    }
-  });
+    },
+  );
 
   test.serial('a task reaches published ports, also when the endpoint is itself', async (t) => {
     const tasks = [await cluster.task(1), await cluster.task(2)];
@@ -119,18 +129,21 @@ if (problem === undefined) {
     t.true(chiSquare < 13.8, `chi square ${chiSquare}`);
   });
 
-  test.serial('a client never notices an endpoint that refuses while another is there', async (t) => {
-    const [good, refusing] = [await cluster.task(1), await cluster.task(2)];
-    await refusing.agent.unserve();
-    await cluster.publish(8086, [good, refusing]);
-    for (let i = 0; i < 30; i++) {
-      const answer = await cluster.client.agent.ask({ host: '198.18.0.3', port: 8086 });
-      t.is(answer.task, good.taskId);
-    }
-    for (const node of cluster.nodes) {
-      t.is((await node.agent.ask({ host: node.peer.address, port: 8086 })).task, good.taskId);
-    }
-  });
+  test.serial(
+    'a client never notices an endpoint that refuses while another is there',
+    async (t) => {
+      const [good, refusing] = [await cluster.task(1), await cluster.task(2)];
+      await refusing.agent.unserve();
+      await cluster.publish(8086, [good, refusing]);
+      for (let i = 0; i < 30; i++) {
+        const answer = await cluster.client.agent.ask({ host: '198.18.0.3', port: 8086 });
+        t.is(answer.task, good.taskId);
+      }
+      for (const node of cluster.nodes) {
+        t.is((await node.agent.ask({ host: node.peer.address, port: 8086 })).task, good.taskId);
+      }
+    },
+  );
 
   test.serial('the only endpoint refuses: so does the mesh, at once', async (t) => {
     const task = await cluster.task(2);
@@ -193,7 +206,10 @@ if (problem === undefined) {
       const answer = await agent.askUdp({ host: peer.address, port: 8091, localPort: 5000 });
       t.like(answer, { task: next.taskId, address: '198.18.0.100' });
     }
-    t.is((await cluster.nodes[0]!.agent.askUdp({ host: '127.0.0.1', port: 8091 })).task, next.taskId);
+    t.is(
+      (await cluster.nodes[0]!.agent.askUdp({ host: '127.0.0.1', port: 8091 })).task,
+      next.taskId,
+    );
   });
 
   test.serial('64 KiB go through the tunnel', async (t) => {
@@ -280,23 +296,36 @@ if (problem === undefined) {
     t.true(result.ok > 50);
   });
 
-  test.serial('a table that someone flushes is written anew, and foreign tables stay', async (t) => {
-    const task = await cluster.task(2);
-    await cluster.publish(8095, [task]);
-    const { netns } = cluster.nodes[0]!;
-    cluster.lab.sh(netns, "nft 'table ip foreign { chain c { tcp dport 1 accept; }; }'");
-    const foreign = cluster.lab.sh(netns, 'nft list table ip foreign');
-    const ask = () => cluster.client.agent.ask({ host: '198.18.0.1', port: 8095 });
-    for (const damage of ['flush table ip swarm_mesh', 'delete table ip swarm_mesh']) {
-      cluster.lab.sh(netns, `nft '${damage}'`);
-      await until(t, () => ask().then(({ task: name }) => name === task.taskId, () => false));
-      cluster.lab.sh(netns, `nft '${damage}'`);
+  test.serial(
+    'a table that someone flushes is written anew, and foreign tables stay',
+    async (t) => {
+      const task = await cluster.task(2);
       await cluster.publish(8095, [task]);
-      await until(t, () => ask().then(({ task: name }) => name === task.taskId, () => false));
-    }
-    t.is(cluster.lab.sh(netns, 'nft list table ip foreign'), foreign);
-    cluster.lab.sh(netns, 'nft delete table ip foreign');
-  });
+      const { netns } = cluster.nodes[0]!;
+      cluster.lab.sh(netns, "nft 'table ip foreign { chain c { tcp dport 1 accept; }; }'");
+      const foreign = cluster.lab.sh(netns, 'nft list table ip foreign');
+      const ask = () => cluster.client.agent.ask({ host: '198.18.0.1', port: 8095 });
+      for (const damage of ['flush table ip swarm_mesh', 'delete table ip swarm_mesh']) {
+        cluster.lab.sh(netns, `nft '${damage}'`);
+        await until(t, () =>
+          ask().then(
+            ({ task: name }) => name === task.taskId,
+            () => false,
+          ),
+        );
+        cluster.lab.sh(netns, `nft '${damage}'`);
+        await cluster.publish(8095, [task]);
+        await until(t, () =>
+          ask().then(
+            ({ task: name }) => name === task.taskId,
+            () => false,
+          ),
+        );
+      }
+      t.is(cluster.lab.sh(netns, 'nft list table ip foreign'), foreign);
+      cluster.lab.sh(netns, 'nft delete table ip foreign');
+    },
+  );
 
   test.serial('a port that a program has taken is reported, and the rest works', async (t) => {
     const task = await cluster.task(2);
@@ -306,7 +335,10 @@ if (problem === undefined) {
     await cluster.publish(8096, [task]);
     t.is((await cluster.client.agent.ask({ host: '198.18.0.1', port: 8096 })).task, task.taskId);
     const logged = await node.agent.logged();
-    t.true(logged.some((line) => /port tcp\/8096 .* taken by a program/.test(line)), logged.join());
+    t.true(
+      logged.some((line) => /port tcp\/8096 .* taken by a program/.test(line)),
+      logged.join(),
+    );
     await squatter.stop();
     await cluster.publish(8096, [task]);
     t.is((await node.agent.ask({ host: '127.0.0.1', port: 8096 })).task, task.taskId);

@@ -24,10 +24,7 @@ export async function probeNftables(
     return { reason: 'the commands "ip" or "nft" are missing; install iproute2 and nftables' };
   }
   let reason = '';
-  for (const open of [
-    () => openLibnftables(runCommand),
-    async () => nftCommand(runCommand),
-  ]) {
+  for (const open of [() => openLibnftables(runCommand), async () => nftCommand(runCommand)]) {
     let nft: Nft | undefined;
     try {
       nft = await open();

@@ -48,9 +48,6 @@ export function skeleton({ self, ingressNetwork, dataPathPort }: RulesetOptions)
         `    fib daddr type local meta l4proto ${protocol} dnat ip addr . port to meta l4proto . th dport map @host_ports`,
     )
     .join('\n');
-  const dispatch = `${hostPorts}
-    ${published} @narrow goto draw_narrow_1
-    ${published} @wide goto draw_wide_1`;
   return `table ip ${TABLE} {
   map peers { type ether_addr : mark; }
   map zones { typeof ether saddr : ct zone; }
@@ -69,7 +66,10 @@ export function skeleton({ self, ingressNetwork, dataPathPort }: RulesetOptions)
   set tried_twice { type ipv4_addr . inet_service; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }
   ct timeout fastsyn { protocol tcp; l3proto ip; policy = { syn_sent : ${SYN_SENT_S} }; }
   chain zone { type filter hook prerouting priority raw; policy accept;
-    iifname ${tunnel} ct original zone set ether saddr map @zones
+    iifname ${tunnel} jump arrive
+  }
+  chain arrive {
+    ct original zone set ether saddr map @zones
   }
   chain origin { type filter hook prerouting priority mangle; policy accept;
     iifname ${tunnel} ct state new ct direction original ct mark set ether saddr map @peers
@@ -89,12 +89,15 @@ export function skeleton({ self, ingressNetwork, dataPathPort }: RulesetOptions)
     reject with icmp port-unreachable
   }
   chain nat_in { type nat hook prerouting priority dstnat; policy accept;
-    iifname "lo" return
-${dispatch}
+    iifname != "lo" jump dispatch
   }
   chain nat_local { type nat hook output priority -100; policy accept;
-    ip daddr 127.0.0.0/8 return
-${dispatch}
+    ip daddr != 127.0.0.0/8 jump dispatch
+  }
+  chain dispatch {
+${hostPorts}
+    ${published} @narrow goto draw_narrow_1
+    ${published} @wide goto draw_wide_1
   }
 ${draws('narrow', SLOTS_NARROW)}${draws('wide', SLOTS_WIDE)}  chain take {
     ct mark set meta mark
@@ -119,26 +122,35 @@ ${draws('narrow', SLOTS_NARROW)}${draws('wide', SLOTS_WIDE)}  chain take {
     add @tried_once { ip daddr . tcp dport timeout ${TRIED_S}s } add @suspects { ct mark timeout ${SUSPECT_S}s } drop
   }
   chain source { type nat hook postrouting priority srcnat; policy accept;
+    jump translate_source
+  }
+  chain translate_source {
     ip saddr . ip daddr @itself snat to ${own}
     ip saddr . ip daddr @homeward snat to ${own}
     ct status dnat ct mark 0x1000-0xfffff ip daddr != ${ingressNetwork} masquerade
     ip saddr ${self.subnet} oifname != ${tunnel} oifname != ${tasks} fib saddr type != local masquerade
   }
   chain sent { type filter hook postrouting priority 300; policy accept;
-    oifname ${tunnel} tcp flags syn tcp option maxseg size set rt mtu
-    oifname ${tunnel} meta mark set 0
+    oifname ${tunnel} jump depart
+  }
+  chain depart {
+    tcp flags syn tcp option maxseg size set rt mtu
+    meta mark set 0
   }
 }
 `;
 }
 
-/** Names of all chains; each has at least one rule. */
-export const CHAINS: readonly string[] = [
-  ...['zone', 'origin', 'origin_local', 'admit', 'refuse', 'nat_in', 'nat_local'],
+/**
+ * Chains that rules of other chains refer to, each before those it refers from: as long as the rules are
+ * there the kernel refuses to delete any of these, in this order.
+ */
+export const REFERRED_CHAINS: readonly string[] = [
+  ...['refuse', 'refused', 'take'],
   ...['narrow', 'wide'].flatMap((kind) =>
-    Array.from({ length: DRAWS }, (_, i) => `draw_${kind}_${i + 1}`),
+    Array.from({ length: DRAWS }, (_, i) => `draw_${kind}_${DRAWS - i}`),
   ),
-  ...['take', 'forwarded', 'received', 'refused', 'source', 'sent'],
+  ...['admit', 'dispatch', 'arrive', 'depart', 'translate_source'],
 ];
 
 /** Draws one endpoint at random; those that refused lately are drawn again. */
