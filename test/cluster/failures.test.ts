@@ -3,6 +3,7 @@ import test from 'ava';
 import { Cluster, type Host, Lab, until } from '../lab/index.js';
 
 const PORT = 8080;
+const LOAD_CONCURRENCY = 4;
 let lab: Lab;
 let cluster: Cluster;
 
@@ -33,7 +34,8 @@ test.serial(
     const load = cluster.load(client, {
       port: PORT,
       targets: others.map((host) => host.address),
-      concurrency: 2,
+      concurrency: LOAD_CONCURRENCY,
+      timeoutMs: 5000,
       pauseMs: 20,
     });
     await lab.kill(leader.name);

@@ -130,7 +130,7 @@ export function mainJob(test: TestFn<unknown>, runtime: LabRuntime): void {
     const client = cluster.lab.host('c1');
     await cluster.manager.must(['swarm', 'service', 'scale', '-d', 'web=6']);
     await cluster.untilRunning('web', 6);
-    const load = cluster.load(client, { port: PORT, concurrency: 2, pauseMs: 5 });
+    const load = cluster.load(client, { port: PORT, concurrency: 4, pauseMs: 5 });
     let stopped = false;
     try {
       await cluster.manager.must([
@@ -141,6 +141,8 @@ export function mainJob(test: TestFn<unknown>, runtime: LabRuntime): void {
         '--env-add',
         'VERSION=2',
         '--update-monitor',
+        '500ms',
+        '--update-delay',
         '500ms',
         'web',
       ]);

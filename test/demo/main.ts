@@ -116,8 +116,9 @@ async function demo(name: string, runtime: 'process' | 'docker', keep: boolean):
       const load = cluster.load(client, {
         port: PORT,
         targets: others,
-        concurrency: 2,
+        concurrency: 4,
         pauseMs: 10,
+        timeoutMs: 5000,
       });
       await lab!.kill(leader.name);
       const killedAt = performance.now();

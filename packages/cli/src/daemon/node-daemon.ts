@@ -117,7 +117,12 @@ export class NodeDaemon implements NodeControl {
     this.#state = state;
     this.#identity = identity;
     this.#managers = state.managers;
-    await this.#serial(() => this.#run());
+    this.#pending = true;
+    try {
+      await this.#serial(() => this.#run());
+    } finally {
+      this.#pending = false;
+    }
   }
 
   info(): LocalNodeInfo {
