@@ -178,9 +178,22 @@ export function anything(): Field<object> {
   return {
     read(value, path) {
       if (!isObject(value)) throw wrongType(path, 'an object', value);
+      checkDepth(value, path, 0);
       return value;
     },
   };
+}
+
+function checkDepth(value: object, path: string, depth: number): void {
+  if (depth > BODY_DEPTH_LIMIT) {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `${path}: is nested deeper than ${BODY_DEPTH_LIMIT} levels`,
+    );
+  }
+  for (const inner of Object.values(value) as unknown[]) {
+    if (typeof inner === 'object' && inner !== null) checkDepth(inner, path, depth + 1);
+  }
 }
 
 /** A field of Docker's that is not served: refused as soon as it asks for something. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { put, taskDraft } from '../support/objects.js';
+import { patch, put, taskDraft } from '../support/objects.js';
 import { start } from './support/fake-node.js';
 
 /** The stock client, where it is installed. */
@@ -88,6 +88,14 @@ withDocker('docker service create, ls, inspect, ps, update, logs, rm', async (t)
       Status: { Timestamp: new Date().toISOString(), State: 'running', Message: 'started' },
     }),
   );
+  // As the allocator does.
+  await patch(api.node.store, 'service', id, (service) => ({
+    ...service,
+    Endpoint: {
+      Spec: service.Spec.EndpointSpec ?? {},
+      Ports: service.Spec.EndpointSpec?.Ports ?? [],
+    },
+  }));
   const list = await docker('service', 'ls');
   t.regex(list.out, /web\s+replicated\s+1\/2\s+nginx:1\s+\*:8080->80\/tcp/, list.err);
   const pretty = await docker('service', 'inspect', '--pretty', 'web');

@@ -1,0 +1,48 @@
+import test from 'ava';
+import { Filters } from '../src/filters/filters.js';
+import { modeName } from '../src/filters/match.js';
+
+test('both JSON forms of filters are read', (t) => {
+  for (const given of ['{"name":{"web":true}}', '{"name":["web"]}']) {
+    const filters = Filters.parse(given, ['name']);
+    t.true(filters.prefix('name', 'web-1'));
+    t.false(filters.prefix('name', 'api'));
+    t.true(filters.prefix('other', 'anything'));
+  }
+  t.false(Filters.parse(null, []).has('name'));
+});
+
+test('values of one key are alternatives, labels must all match', (t) => {
+  const filters = Filters.parse('{"name":["a","b"],"label":["x","y=1"]}', ['name', 'label']);
+  t.true(filters.exact('name', 'b'));
+  t.true(filters.labels('label', { x: '', y: '1' }));
+  t.false(filters.labels('label', { x: '', y: '2' }));
+  t.false(filters.labels('label', { y: '1' }));
+  t.false(filters.labels('label', undefined));
+});
+
+test('labels of the name of an object method are no match', (t) => {
+  const filters = Filters.parse('{"label":["constructor"]}', ['label']);
+  t.false(filters.labels('label', {}));
+});
+
+test('malformed filters are refused with what is wrong', (t) => {
+  for (const [given, message] of [
+    ['{', /^invalid filters: /],
+    ['[]', /must be an object/],
+    ['{"name":"web"}', /"name" must be an object/],
+    ['{"name":[1]}', /"name" must be/],
+    ['{"size":["1"]}', /^invalid filter 'size'/],
+  ] as const) {
+    t.throws(() => Filters.parse(given, ['name']), { message, name: 'ApiError' });
+  }
+  const flags = Filters.parse('{"dangling":["maybe"]}', ['dangling']);
+  t.throws(() => flags.flag('dangling'), { message: /use true or false/ });
+});
+
+test('modes have the names that stock clients use', (t) => {
+  t.is(modeName({ Replicated: { Replicas: 1 } }), 'replicated');
+  t.is(modeName({ Global: {} }), 'global');
+  t.is(modeName({ ReplicatedJob: {} }), 'replicated-job');
+  t.is(modeName({ GlobalJob: {} }), 'global-job');
+});

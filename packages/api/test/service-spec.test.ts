@@ -1,0 +1,248 @@
+import test from 'ava';
+import { storedServiceSpec, withDefaults } from '../src/defaults/service.js';
+import { randomName } from '../src/defaults/random-name.js';
+import { ApiError } from '../src/errors.js';
+import { parseImageReference } from '../src/validate/image-reference.js';
+import { checkDnsName, checkObjectName } from '../src/validate/names.js';
+import { checkServiceSpec } from '../src/validate/service-rules.js';
+import { decodeServiceSpec } from '../src/validate/service-shape.js';
+
+function accept(body: object): ReturnType<typeof storedServiceSpec> {
+  const spec = storedServiceSpec(decodeServiceSpec(body), 'random_name');
+  checkServiceSpec(spec, () => {});
+  return spec;
+}
+
+/** A body with this container spec, and these other fields. */
+function body(container: object = {}, rest: object = {}, task: object = {}): object {
+  return {
+    Name: 'web',
+    TaskTemplate: { ContainerSpec: { Image: 'nginx', ...container }, ...task },
+    ...rest,
+  };
+}
+
+test('an empty name becomes a random one that is valid', (t) => {
+  t.is(accept({ ...body(), Name: '' }).Name, 'random_name');
+  for (let byte = 0; byte < 256; byte += 1) {
+    t.notThrows(() => checkDnsName(randomName(() => Uint8Array.of(byte, 255 - byte))));
+  }
+});
+
+test('what is missing is filled in as the server of Docker does, less its faults', (t) => {
+  const spec = accept(
+    body({}, { UpdateConfig: {}, EndpointSpec: { Ports: [{ TargetPort: 80 }] } }),
+  );
+  t.deepEqual(spec.Mode, { Replicated: { Replicas: 1 } });
+  t.is(spec.UpdateConfig?.Parallelism, 1);
+  t.deepEqual(spec.EndpointSpec, {
+    Mode: 'vip',
+    Ports: [{ Protocol: 'tcp', TargetPort: 80, PublishMode: 'ingress' }],
+  });
+  t.is(spec.RollbackConfig, undefined);
+  t.deepEqual(accept(body({}, { Mode: { ReplicatedJob: { MaxConcurrent: 3 } } })).Mode, {
+    ReplicatedJob: { MaxConcurrent: 3, TotalCompletions: 3 },
+  });
+});
+
+test('an explicit zero is kept: no replicas, all at once', (t) => {
+  const spec = accept(
+    body({}, { Mode: { Replicated: { Replicas: 0 } }, UpdateConfig: { Parallelism: 0 } }),
+  );
+  t.is(spec.Mode.Replicated?.Replicas, 0);
+  t.is(withDefaults(spec).UpdateConfig?.Parallelism, 0);
+});
+
+test('null and other cases of names are read as Go reads them', (t) => {
+  const spec = accept({
+    name: 'lower',
+    Labels: null,
+    TaskTemplate: { containerspec: { image: 'x' } },
+  });
+  t.is(spec.Name, 'lower');
+  t.is(spec.TaskTemplate.ContainerSpec?.Image, 'x');
+  t.deepEqual(spec.Labels, {});
+});
+
+test('a label of the name __proto__ is a label like any other', (t) => {
+  const spec = accept(
+    JSON.parse(
+      '{"Name":"x","Labels":{"__proto__":"1"},"TaskTemplate":{"ContainerSpec":{"Image":"x"}}}',
+    ),
+  );
+  t.deepEqual(Object.entries(spec.Labels), [['__proto__', '1']]);
+});
+
+test('storing a stored spec changes nothing', (t) => {
+  const spec = accept(
+    body({ Mounts: [{ Type: 'bind', Source: '/a', Target: '/b' }] }, { UpdateConfig: {} }),
+  );
+  t.deepEqual(accept(JSON.parse(JSON.stringify(spec))), spec);
+  const shown = withDefaults(spec);
+  t.deepEqual(withDefaults(accept(JSON.parse(JSON.stringify(shown)))), shown);
+});
+
+const refused: readonly (readonly [string, object, RegExp, string?])[] = [
+  ['no container', { Name: 'web' }, /ContainerSpec: missing/],
+  ['no image', body({ Image: '' }), /image reference must be provided/],
+  ['a bad image', body({ Image: 'Nginx:@' }), /not a valid repository\/tag/],
+  ['a bad name', { ...body(), Name: 'a.b' }, /valid as a DNS name component/],
+  ['a long name', { ...body(), Name: 'a'.repeat(64) }, /63 characters or fewer/],
+  ['two modes', body({}, { Mode: { Global: {}, Replicated: {} } }), /only one service mode/],
+  [
+    'little CPU',
+    body({}, {}, { Resources: { Limits: { NanoCPUs: 1 } } }),
+    /invalid cpu value 1e-9: Must be at least 0.001/,
+  ],
+  ['negative CPU', body({}, {}, { Resources: { Limits: { NanoCPUs: -1 } } }), /invalid cpu value/],
+  [
+    'little memory',
+    body({}, {}, { Resources: { Reservations: { MemoryBytes: 100 } } }),
+    /Must be at least 4MiB/,
+  ],
+  [
+    'a bad update ratio',
+    body({}, { UpdateConfig: { MaxFailureRatio: 1.1 } }),
+    /update-maxfailureratio/,
+  ],
+  [
+    'a bad rollback ratio',
+    body({}, { RollbackConfig: { MaxFailureRatio: -0.1 } }),
+    /rollback-maxfailureratio/,
+  ],
+  [
+    'a rollback of a rollback',
+    body({}, { RollbackConfig: { FailureAction: 'rollback' } }),
+    /must be pause or continue/,
+  ],
+  [
+    'a negative delay',
+    body({}, { UpdateConfig: { Delay: -1 } }),
+    /update-delay cannot be negative/,
+  ],
+  [
+    'a negative restart delay',
+    body({}, {}, { RestartPolicy: { Delay: -1 } }),
+    /restart-delay cannot be negative/,
+  ],
+  [
+    'mounts of one target',
+    body({
+      Mounts: [
+        { Type: 'tmpfs', Target: '/a' },
+        { Type: 'tmpfs', Target: '/a/' },
+      ],
+    }),
+    /duplicate mount point/,
+  ],
+  ['a bind without source', body({ Mounts: [{ Type: 'bind', Target: '/a' }] }), /needs a Source/],
+  [
+    'a mount of CSI',
+    body({ Mounts: [{ Type: 'cluster', Target: '/a' }] }),
+    /type cluster/,
+    'UNIMPLEMENTED',
+  ],
+  [
+    'ports twice',
+    body(
+      {},
+      {
+        EndpointSpec: {
+          Ports: [
+            { TargetPort: 1, PublishedPort: 9 },
+            { TargetPort: 2, PublishedPort: 9 },
+          ],
+        },
+      },
+    ),
+    /duplicate published ports/,
+  ],
+  [
+    'dnsrr with ingress',
+    body({}, { EndpointSpec: { Mode: 'dnsrr', Ports: [{ TargetPort: 1 }] } }),
+    /can't be used with dnsrr/,
+  ],
+  [
+    'a port out of range',
+    body({}, { EndpointSpec: { Ports: [{ TargetPort: 70_000 }] } }),
+    /TargetPort: 70000 is out of range/,
+  ],
+  [
+    'a health interval that is short',
+    body({ Healthcheck: { Interval: 5 } }),
+    /Interval in HealthConfig cannot be less than 1ms/,
+  ],
+  [
+    'a health test of no kind',
+    body({ Healthcheck: { Test: ['curl'] } }),
+    /use NONE, CMD or CMD-SHELL/,
+  ],
+  [
+    'a preference of the node id',
+    body({}, {}, { Placement: { Preferences: [{ Spread: { SpreadDescriptor: 'node.id' } }] } }),
+    /only spread over/,
+  ],
+  [
+    'replicas of a global service per node',
+    body({}, { Mode: { Global: {} } }, { Placement: { MaxReplicas: 1 } }),
+    /replicas-max-per-node/,
+  ],
+  [
+    'a job with an update',
+    body({}, { Mode: { GlobalJob: {} }, UpdateConfig: {} }),
+    /job can not have an UpdateConfig/,
+  ],
+  [
+    'an unknown choice',
+    body({}, {}, { RestartPolicy: { Condition: 'often' } }),
+    /Condition: "often" is unknown; use one of none, on-failure, any/,
+  ],
+  [
+    'a fraction of replicas',
+    body({}, { Mode: { Replicated: { Replicas: 1.5 } } }),
+    /whole number/,
+    'BAD_REQUEST',
+  ],
+  [
+    'a list for an object',
+    body({}, { Labels: [] }),
+    /^Labels: must be an object, not a list/,
+    'BAD_REQUEST',
+  ],
+  ['an endless nest', body({ Privileges: nest(2000) }), /nested deeper than/],
+];
+
+function nest(depth: number): object {
+  let value = {};
+  for (let level = 0; level < depth; level += 1) value = { a: value };
+  return value;
+}
+
+for (const [what, input, message, code = 'INVALID_ARGUMENT'] of refused) {
+  test(`refused: ${what}`, (t) => {
+    const error = t.throws(() => accept(input), { instanceOf: ApiError, message });
+    t.is(error.code, code as never);
+  });
+}
+
+test('image references are read by the grammar of registries', (t) => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  t.deepEqual(parseImageReference(`registry:5000/team/app:1.0@${digest}`), {
+    name: 'registry:5000/team/app',
+    tag: '1.0',
+    digest,
+  });
+  t.deepEqual(parseImageReference('nginx'), { name: 'nginx' });
+  t.deepEqual(parseImageReference('localhost/x'), { name: 'localhost/x' });
+  for (const bad of ['', ':1', 'a b', 'UPPER', 'a//b', 'x:', 'x@sha256:12', '-x', 'a/../b']) {
+    t.is(parseImageReference(bad), undefined, bad);
+  }
+});
+
+test('names that no DNS label or file can have are refused, in linear time', (t) => {
+  for (const name of ['web', 'a-b_c', '0']) t.notThrows(() => checkDnsName(name));
+  for (const name of ['', '-a', 'a-', 'a b']) t.throws(() => checkDnsName(name));
+  t.throws(() => checkDnsName(`${'a-'.repeat(30)}!`));
+  t.notThrows(() => checkObjectName('site.conf'));
+  t.throws(() => checkObjectName('x'.repeat(65)));
+});
