@@ -1,9 +1,10 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { LevelStorage } from '../src/storage/level-storage.js';
 import { storageContract } from './contract/storage-contract.js';
+import { copyStore } from './contract/store-fixture.js';
 
 storageContract(test, 'level', async () => {
   const root = await mkdtemp(join(tmpdir(), 'raft-storage-'));
@@ -15,7 +16,7 @@ storageContract(test, 'level', async () => {
     crash: async () => {
       const before = path();
       life++;
-      await cp(before, path(), { recursive: true });
+      await copyStore(before, path());
     },
     remove: () => rm(root, { recursive: true }),
   };

@@ -169,6 +169,7 @@ export class LevelStorage implements LogStorage {
       await opened.database.write([[key, value], start], { sync });
     }
     if (sync) await opened.folder.settle();
+    opened.trimmer.wrote(value.length);
 
     this.hardState = record.hardState;
     this.provisional = sync ? undefined : record;

@@ -5,10 +5,10 @@ import { recordKey } from './keys.js';
 const SLICE_RECORDS = 256;
 
 /**
- * LevelDB takes its time to drop what is deleted; after so many records it is told to. Left alone it
- * kept ten times the size of the log.
+ * LevelDB takes its time to drop what is deleted; each time so much was written it is told to. Left
+ * alone it kept ten times the size of the log; told seldom, it maps all of that into memory at once.
  */
-const RECLAIM_RECORDS = 1024;
+const RECLAIM_BYTES = 8 * 1024 * 1024;
 
 /**
  * Deletes records nobody needs any more, in the background, a slice at a time, by number: it never
@@ -23,6 +23,7 @@ export class Trimmer {
   private target: number;
   private running: Promise<void> | undefined;
   private stopped = false;
+  private writtenBytes = 0;
 
   /** @param deletedBelow records below it are gone. */
   constructor(database: Database, deletedBelow: number, onError: (error: unknown) => void) {
@@ -36,6 +37,11 @@ export class Trimmer {
   /** Records below it are gone. */
   get deletedBelow(): number {
     return this.below;
+  }
+
+  /** To be told of each record written. */
+  wrote(bytes: number): void {
+    this.writtenBytes += bytes;
   }
 
   /** Deletes records below `sequence`, some time soon. */
@@ -63,7 +69,8 @@ export class Trimmer {
   private async run(): Promise<void> {
     while (this.below < this.target && !this.stopped) {
       await this.deleteSlice();
-      if (this.below === this.target && this.below - this.reclaimed >= RECLAIM_RECORDS) {
+      if (this.below === this.target && this.writtenBytes >= RECLAIM_BYTES) {
+        this.writtenBytes = 0;
         const from = this.reclaimed;
         this.reclaimed = this.below;
         await this.database.reclaim(recordKey(from), recordKey(this.below));

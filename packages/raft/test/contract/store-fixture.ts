@@ -1,4 +1,14 @@
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LevelStorage, type LevelStorageOptions } from '../../src/storage/level-storage.js';
@@ -38,9 +48,19 @@ export class Stores {
   /** What would be left if the process were killed now. */
   async copy(path: string): Promise<string> {
     const target = this.newPath();
-    await cp(path, target, { recursive: true });
+    await copyStore(path, target);
     return target;
   }
+}
+
+/**
+ * Copies a store in use. The identity file first: it is written behind the database, and a copy that
+ * is newer than the database's would speak of records that the copy does not have.
+ */
+export async function copyStore(path: string, target: string): Promise<void> {
+  await mkdir(target);
+  await copyFile(join(path, 'identity'), join(target, 'identity'));
+  await cp(join(path, 'log'), join(target, 'log'), { recursive: true });
 }
 
 /** The database's files with this ending, oldest first. */

@@ -1,0 +1,171 @@
+import { EventEmitter } from 'node:events';
+import test from 'ava';
+import type { WebSocket } from 'ws';
+import { encodeHello } from '../src/transport/hello.js';
+import { DEFAULT_TRANSPORT_LIMITS as LIMITS } from '../src/transport/limits.js';
+import { Peer } from '../src/transport/peer.js';
+import { message } from './contract/transport-contract.js';
+import { Log } from './contract/ws-fixture.js';
+
+/** Time that moves only when told to. */
+class ManualClock {
+  private nowMs = 0;
+  private timers: { atMs: number; callback: () => void }[] = [];
+
+  monotonicMs = (): number => this.nowMs;
+  setTimeout = (callback: () => void, delayMs: number): object => {
+    const timer = { atMs: this.nowMs + delayMs, callback };
+    this.timers.push(timer);
+    return timer;
+  };
+  clearTimeout = (timer: unknown): void => {
+    this.timers = this.timers.filter((other) => other !== timer);
+  };
+  setImmediate = (callback: () => void): object => this.setTimeout(callback, 0);
+
+  get waiting(): number {
+    return this.timers.length;
+  }
+
+  advance(ms: number): void {
+    const end = this.nowMs + ms;
+    for (;;) {
+      const next = this.timers.sort((a, b) => a.atMs - b.atMs)[0];
+      if (next === undefined || next.atMs > end) break;
+      this.timers.shift();
+      this.nowMs = next.atMs;
+      next.callback();
+    }
+    this.nowMs = end;
+  }
+}
+
+/** A socket that does what the test says. */
+class FakeSocket extends EventEmitter {
+  readyState = 0;
+  bufferedAmount = 0;
+  readonly sent: Uint8Array[] = [];
+  send(frame: Uint8Array): void {
+    this.sent.push(frame);
+  }
+  ping(): void {}
+  terminate(): void {
+    this.fail();
+  }
+  close(): void {
+    this.fail();
+  }
+  open(): void {
+    this.readyState = 1;
+    this.emit('open');
+  }
+  fail(): void {
+    this.readyState = 3;
+    this.emit('close', 1006, Buffer.alloc(0));
+  }
+}
+
+function setup(): {
+  clock: ManualClock;
+  peer: Peer;
+  sockets: FakeSocket[];
+  connectedMs: number[];
+  lost: () => number;
+} {
+  const clock = new ManualClock();
+  const sockets: FakeSocket[] = [];
+  const connectedMs: number[] = [];
+  let lost = 0;
+  const peer = new Peer(
+    {
+      member: { id: 2, address: 'two.example:2377', nodeId: 'node-2' },
+      hello: { clusterId: 'cluster', from: 1, to: 2 },
+      connect: () => {
+        connectedMs.push(clock.monotonicMs());
+        sockets.push(new FakeSocket());
+        return sockets.at(-1) as unknown as WebSocket;
+      },
+      limits: LIMITS,
+      // The longest wait that jitter gives.
+      environment: { clock, random: () => 1, logger: new Log() },
+    },
+    {
+      frame: () => {},
+      unreachable: () => {
+        lost++;
+      },
+    },
+  );
+  return { clock, peer, sockets, connectedMs, lost: () => lost };
+}
+
+test('waits between attempts double up to a second', (t) => {
+  const { clock, peer, sockets, connectedMs } = setup();
+  const waits: number[] = [];
+  for (let attempt = 0; attempt < 7; attempt++) {
+    const failedMs = clock.monotonicMs();
+    sockets.at(-1)!.fail();
+    clock.advance(LIMITS.reconnectMaxMs);
+    waits.push(connectedMs.at(-1)! - failedMs);
+  }
+  t.deepEqual(waits, [50, 100, 200, 400, 800, 1000, 1000]);
+  peer.close();
+  t.is(clock.waiting, 0);
+});
+
+test('an attempt that hangs is given up, and what waited for it is reported lost', (t) => {
+  const { clock, peer, connectedMs, lost } = setup();
+  peer.send(message({ from: 1, to: 2 }));
+  peer.flush();
+  t.is(lost(), 0);
+  clock.advance(LIMITS.connectMs);
+  t.is(lost(), 1);
+  clock.advance(LIMITS.reconnectMs);
+  t.deepEqual(connectedMs, [0, LIMITS.connectMs + LIMITS.reconnectMs]);
+  peer.close();
+});
+
+test('messages wait for a connection being made and follow the hello', (t) => {
+  const { peer, sockets, lost } = setup();
+  peer.send(message({ from: 1, to: 2 }));
+  peer.flush();
+  const [socket] = sockets;
+  socket!.open();
+  t.is(socket!.sent.length, 2);
+  t.deepEqual(socket!.sent[0], encodeHello({ clusterId: 'cluster', from: 1, to: 2 }));
+  t.is(lost(), 0);
+  peer.close();
+});
+
+test('waits start anew only after a connection that lasted', (t) => {
+  const { clock, peer, sockets, connectedMs } = setup();
+  const next = (heldMs: number): number => {
+    sockets.at(-1)!.open();
+    clock.advance(heldMs);
+    sockets.at(-1)!.fail();
+    const endedMs = clock.monotonicMs();
+    clock.advance(LIMITS.reconnectMaxMs);
+    return connectedMs.at(-1)! - endedMs;
+  };
+  t.deepEqual([next(0), next(0), next(0)], [50, 100, 200]);
+  t.is(next(LIMITS.stableMs), 50);
+  peer.close();
+});
+
+test('a member that shows itself is connected to at once', (t) => {
+  const { clock, peer, sockets, connectedMs } = setup();
+  for (let attempt = 0; attempt < 5; attempt++) {
+    sockets.at(-1)!.fail();
+    clock.advance(LIMITS.reconnectMaxMs);
+  }
+  sockets.at(-1)!.fail();
+  const attempts = connectedMs.length;
+  peer.hurry();
+  t.is(connectedMs.length, attempts + 1);
+  peer.hurry();
+  t.is(connectedMs.length, attempts + 1);
+  peer.close();
+  // The report of the loss has nobody to go to any more.
+  clock.advance(0);
+  t.is(clock.waiting, 0);
+});
