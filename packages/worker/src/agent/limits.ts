@@ -16,8 +16,8 @@ export const MANAGERS_LIMIT = 64;
 
 /** Statuses are sent together after this time. */
 export const STATUS_FLUSH_MS = 20;
-/** Statuses in one message; each is a few kilobytes at most, so that a frame stays in its limit. */
-export const STATUS_UPDATES_LIMIT = 500;
+/** Statuses in one message: with the longest texts in any script, a frame stays in its limit. */
+export const STATUS_UPDATES_LIMIT = 100;
 /** Status messages sent and not acknowledged; further statuses wait, the newest of each task. */
 export const STATUS_INFLIGHT_LIMIT = 8;
 /** Longest Message and Err of a status, in characters; the manager cuts there, too. */

@@ -19,10 +19,18 @@ export async function until(
   }
 }
 
-/** A folder that the test removes. */
+/** A folder that the test removes; with the process at the latest, where a test fails before. */
 export function makeFolder(): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'swarm-worker-'));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+  const remove = (): void => rmSync(path, { recursive: true, force: true });
+  process.once('exit', remove);
+  return {
+    path,
+    remove() {
+      process.off('exit', remove);
+      remove();
+    },
+  };
 }
 
 export async function collect(lines: AsyncIterable<LogLine>): Promise<LogLine[]> {

@@ -38,7 +38,13 @@ export class LogIndex {
   flush(): void {
     if (this.#unwritten.length === 0) return;
     const bytes = encode(this.#unwritten);
-    appendFileSync(this.#path, bytes, { mode: 0o600 });
+    try {
+      appendFileSync(this.#path, bytes, { mode: 0o600 });
+    } catch (error) {
+      // A full disk must not fill the memory as well: times get coarser.
+      this.#unwritten = this.#unwritten.slice(-UNWRITTEN_LIMIT / 2);
+      throw error;
+    }
     this.#unwritten = [];
     this.#bytes += bytes.length;
     if (this.#bytes > INDEX_LIMIT_BYTES) {

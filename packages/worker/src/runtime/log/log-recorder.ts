@@ -23,10 +23,13 @@ export class LogRecorder {
   readonly #clock: Clock;
   readonly #entries = new Map<TaskLog, Entry>();
   readonly #busy = new Set<Entry>();
+  readonly #failed: (error: unknown) => void;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock) {
+  /** @param failed called when a log could not be looked at or its times not be written (disk full) */
+  constructor(clock: Clock, failed: (error: unknown) => void) {
     this.#clock = clock;
+    this.#failed = failed;
   }
 
   /** @param onChange called when any file of the task's folder may have changed */
@@ -36,8 +39,13 @@ export class LogRecorder {
     this.#setBusy(entry);
   }
 
-  /** Stops sampling the log; the caller ends it. */
-  delete(log: TaskLog): void {
+  /** Ends the log with a last look, whether or not it was added. */
+  end(log: TaskLog): void {
+    this.#remove(log);
+    this.#guard(() => log.end());
+  }
+
+  #remove(log: TaskLog): void {
     const entry = this.#entries.get(log);
     if (entry === undefined) return;
     this.#entries.delete(log);
@@ -47,9 +55,11 @@ export class LogRecorder {
 
   close(): void {
     for (const log of [...this.#entries.keys()]) {
-      this.delete(log);
-      log.sample();
-      log.flush();
+      this.#remove(log);
+      this.#guard(() => {
+        log.sample();
+        log.flush();
+      });
     }
     this.#clock.clearTimeout(this.#timer);
   }
@@ -65,7 +75,7 @@ export class LogRecorder {
   #tick(): void {
     this.#timer = undefined;
     for (const entry of this.#busy) {
-      if (entry.log.sample()) entry.quietSamples = 0;
+      if (this.#guard(() => entry.log.sample())) entry.quietSamples = 0;
       else if (++entry.quietSamples >= QUIET_SAMPLES) this.#setQuiet(entry);
       entry.onChange();
     }
@@ -73,7 +83,7 @@ export class LogRecorder {
   }
 
   #setQuiet(entry: Entry): void {
-    entry.log.flush();
+    this.#guard(() => entry.log.flush());
     try {
       entry.watcher = watch(entry.folder, { persistent: false }, () => {
         if (!this.#entries.has(entry.log)) return;
@@ -86,6 +96,16 @@ export class LogRecorder {
     }
     this.#busy.delete(entry);
     // What was written between the last sample and the watch.
-    if (entry.log.sample()) this.#setBusy(entry);
+    if (this.#guard(() => entry.log.sample())) this.#setBusy(entry);
+  }
+
+  /** A task's log is no reason for the daemon to fail. */
+  #guard<T>(action: () => T): T | undefined {
+    try {
+      return action();
+    } catch (error) {
+      this.#failed(error);
+      return undefined;
+    }
   }
 }

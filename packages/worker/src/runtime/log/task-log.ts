@@ -88,11 +88,14 @@ export class TaskLog {
   /** The last sample; followers come to their end. */
   end(): void {
     if (this.#ended) return;
-    this.sample();
-    this.flush();
-    this.#ended = true;
-    for (const listener of this.#listeners) listener('end');
-    this.#listeners.clear();
+    try {
+      this.sample();
+      this.flush();
+    } finally {
+      this.#ended = true;
+      for (const listener of this.#listeners) listener('end');
+      this.#listeners.clear();
+    }
   }
 
   records(): LogRecord[] {

@@ -162,16 +162,6 @@ export class Cgroups {
   #make(root: string, taskId: string): string {
     const parent = join(root, this.#parent);
     mkdirSync(parent, { recursive: true });
-    if (root === this.#hierarchies.unified && !this.#enabled) {
-      // A v2 controller is usable in a child when each ancestor hands it down (cgroup-v2.rst).
-      const wanted = ['cpu', 'memory', 'pids'].filter((name) => this.#hierarchies.v2.has(name));
-      if (wanted.length > 0) {
-        const value = wanted.map((name) => `+${name}`).join(' ');
-        write(root, 'cgroup.subtree_control', value);
-        write(parent, 'cgroup.subtree_control', value);
-      }
-      this.#enabled = true;
-    }
     const path = join(parent, taskId);
     try {
       mkdirSync(path);
@@ -181,10 +171,22 @@ export class Cgroups {
     return path;
   }
 
+  /** A v2 controller is usable in a child when each ancestor hands it down (cgroup-v2.rst). */
+  #enable(root: string): void {
+    if (this.#enabled) return;
+    const wanted = ['cpu', 'memory', 'pids'].filter((name) => this.#hierarchies.v2.has(name));
+    const value = wanted.map((name) => `+${name}`).join(' ');
+    write(root, 'cgroup.subtree_control', value);
+    write(join(root, this.#parent), 'cgroup.subtree_control', value);
+    this.#enabled = true;
+  }
+
   #for(controller: Controller, taskId: string, field: string, paths: string[]): [string, 1 | 2] {
     const { unified, v1, v2 } = this.#hierarchies;
-    if (unified !== undefined && v2.has(controller))
+    if (unified !== undefined && v2.has(controller)) {
+      this.#enable(unified);
       return [join(unified, this.#parent, taskId), 2];
+    }
     const root = v1[controller];
     if (root === undefined) {
       throw new RuntimeError(

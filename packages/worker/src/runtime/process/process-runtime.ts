@@ -67,10 +67,13 @@ export class ProcessRuntime implements Runtime {
     const tools = new HostTools();
     this.#host = {
       clock: options.clock,
+      logger: options.logger,
       cgroups: new Cgroups(options.cgroupParent ?? 'swarm', options.clock),
       namespaces: new NetNamespaces(() => tools.path('ip', 'iproute2')),
       tools,
-      recorder: new LogRecorder(options.clock),
+      recorder: new LogRecorder(options.clock, (error) =>
+        options.logger.warn({ error: messageOf(error) }, 'the times of a log could not be written'),
+      ),
     };
   }
 

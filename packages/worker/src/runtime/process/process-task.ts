@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
-import type { Clock } from '@swarm/api';
+import type { Clock, Logger } from '@swarm/api';
 import { delay } from '../delay.js';
 import { HealthMonitor } from '../health-monitor.js';
 import type { LogRecorder } from '../log/log-recorder.js';
 import { TaskLog } from '../log/task-log.js';
 import type { PreparedTask, StartProgress, StopOptions, TaskEnd } from '../runtime.js';
-import { RuntimeError } from '../runtime-error.js';
+import { messageOf, RuntimeError } from '../runtime-error.js';
 import { signalName, signalNumber } from '../signals.js';
 import type { Cgroups } from './cgroup.js';
 import { runProbe } from './health-probe.js';
@@ -28,6 +28,7 @@ const EXEC_FAILED_CODES = new Set([126, 127]);
 /** What all tasks of a runtime share. */
 export interface ProcessHost {
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly cgroups: Cgroups;
   readonly namespaces: NetNamespaces;
   readonly tools: HostTools;
@@ -53,6 +54,7 @@ export class ProcessTask {
   #ours = false;
   #state: 'prepared' | 'running' | 'ended' = 'prepared';
   #end: TaskEnd | undefined;
+  #launching: Promise<void> | undefined;
   #settling = false;
   #health: HealthMonitor | undefined;
   #isUnhealthy = false;
@@ -114,7 +116,10 @@ export class ProcessTask {
   /** Starts it where it does not run, then waits until it is healthy. */
   async start(progress: StartProgress): Promise<void> {
     this.#progress = progress;
-    if (this.#state === 'prepared') await this.#launch();
+    if (this.#state === 'prepared') {
+      this.#launching ??= this.#launch();
+      await this.#launching;
+    }
     progress.started();
     if (this.#health !== undefined && !this.#health.healthy && this.#state === 'running') {
       progress.waiting('waiting for the health check to pass');
@@ -137,6 +142,8 @@ export class ProcessTask {
 
   /** Ends everything of the task and gives back what it held of the kernel. */
   async stop(options: StopOptions): Promise<void> {
+    // A start that is under way comes to its end first, or its process would be missed.
+    await this.#launching?.catch(() => {});
     this.#health?.close();
     if (this.#state === 'running' && !this.#settling && this.#process !== undefined) {
       const signal = signalNumber(options.signal || 'SIGTERM') ?? SIGTERM;
@@ -300,15 +307,20 @@ export class ProcessTask {
     const end = this.#readEnd();
     try {
       await this.#killAll();
-    } finally {
+      this.#finish(end);
+    } catch (error) {
+      // Its end is told all the same; `stop` tries to kill the rest again and reports it.
+      this.#host.logger.error(
+        { taskId: this.manifest.taskId, error: messageOf(error) },
+        'not all of a task could be killed',
+      );
       this.#finish(end);
     }
   }
 
   #finish(end: TaskEnd): void {
     this.#state = 'ended';
-    this.#host.recorder.delete(this.log);
-    this.log.end();
+    this.#host.recorder.end(this.log);
     this.#end = end;
     this.#exited.resolve(end);
   }

@@ -1,0 +1,58 @@
+import test from 'ava';
+import { REDIRECTS_LIMIT, RECONNECT_MAX_MS, RECONNECT_MIN_MS } from '../src/agent/limits.js';
+import { ManagerFinder } from '../src/agent/manager-finder.js';
+
+const M1 = { nodeId: 'm1', address: 'm1:2377' };
+const M2 = { nodeId: 'm2', address: 'm2:2377' };
+const M3 = { nodeId: 'm3', address: 'm3:2377' };
+
+test('Every manager is tried before one is tried again', (t) => {
+  const finder = new ManagerFinder([M1, M2, M3], Math.random);
+  for (let round = 0; round < 5; round += 1) {
+    const tried = [finder.next(), finder.next(), finder.next()].map((m) => m?.nodeId);
+    t.deepEqual(tried.sort(), ['m1', 'm2', 'm3']);
+  }
+});
+
+test('The leader that was named is tried at once, and not again in the round', (t) => {
+  const finder = new ManagerFinder([M1, M2, M3], () => 0);
+  finder.next();
+  finder.redirected(M3);
+  t.is(finder.delayMs(), 0);
+  t.is(finder.next(), M3);
+  finder.failed();
+  t.not(finder.next(), M3);
+});
+
+test('Managers that send each other the ball are given pauses', (t) => {
+  const finder = new ManagerFinder([M1, M2], () => 0);
+  for (let at = 0; at < REDIRECTS_LIMIT; at += 1) finder.redirected(M1);
+  t.is(finder.delayMs(), 0);
+  finder.redirected(M2);
+  t.true(finder.delayMs() > 0);
+});
+
+test('Pauses double up to a limit, with jitter, and begin anew after success', (t) => {
+  const finder = new ManagerFinder([M1], () => 0.999999);
+  const pauses: number[] = [];
+  for (let at = 0; at < 8; at += 1) {
+    finder.failed();
+    pauses.push(Math.round(finder.delayMs()));
+  }
+  t.deepEqual(pauses.slice(0, 3), [RECONNECT_MIN_MS, 2 * RECONNECT_MIN_MS, 4 * RECONNECT_MIN_MS]);
+  t.is(pauses.at(-1), RECONNECT_MAX_MS);
+  const low = new ManagerFinder([M1], () => 0);
+  low.failed();
+  t.is(low.delayMs(), RECONNECT_MIN_MS / 2);
+  finder.succeeded(M1);
+  finder.failed();
+  t.is(Math.round(finder.delayMs()), RECONNECT_MIN_MS);
+});
+
+test('News of managers is told from what is known; nothing is no news', (t) => {
+  const finder = new ManagerFinder([M1, M2], () => 0);
+  t.false(finder.learn([M2, M1]));
+  t.false(finder.learn([]));
+  t.true(finder.learn([M1, M3]));
+  t.deepEqual(finder.managers, [M1, M3]);
+});

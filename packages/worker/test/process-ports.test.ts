@@ -1,0 +1,74 @@
+import { connect } from 'node:net';
+import type { Task } from '@swarm/api';
+import type { TaskAttachment } from '@swarm/routing-mesh';
+import test from 'ava';
+import { HTTP_PORT, makeTask, prepareContext } from './support/make-task.js';
+import { openProcessRuntime } from './support/process-harness.js';
+import { ALL_LOGS, collect, text } from './support/real.js';
+
+const PORTS = [HTTP_PORT, { ...HTTP_PORT, TargetPort: 443, PublishedPort: 8443 }];
+
+function webTask(id: string): Task {
+  const script = 'echo "$HOST $PORT $PORT_80 $PORT_443"';
+  return makeTask(`${id}x${process.pid}`, {
+    container: { Command: ['/bin/sh', '-c', script], Args: [] },
+    ports: PORTS,
+    address: '10.240.1.9/32',
+  });
+}
+
+test('Without root each task is told ports of its own, and the mesh where they are', async (t) => {
+  const harness = await openProcessRuntime(false);
+  const attached: TaskAttachment[] = [];
+  const network = {
+    attach: async (task: TaskAttachment) => {
+      attached.push(task);
+    },
+  };
+  const seen = new Set<number>();
+  for (const task of [webTask('p1'), webTask('p2')]) {
+    const prepared = await harness.runtime.prepare(task, prepareContext({ network }));
+    t.is(prepared.address, '127.0.0.1');
+    const targets = prepared.ports?.map(({ TargetPort }) => TargetPort) ?? [];
+    t.deepEqual(
+      prepared.ports?.map(({ PublishedPort }) => PublishedPort),
+      [8080, 8443],
+    );
+    t.like(attached.at(-1), { taskId: task.ID, address: '127.0.0.1' });
+    for (const port of targets) seen.add(port);
+    await harness.runtime.start(task.ID, { started() {}, waiting() {} }).catch(() => {});
+    await harness.runtime.wait(task.ID);
+    const lines = await collect(harness.runtime.logs(task.ID, ALL_LOGS));
+    t.deepEqual(lines.map(text), [`127.0.0.1 ${targets[0]} ${targets[0]} ${targets[1]}\n`]);
+  }
+  t.is(seen.size, 4, 'no port is given twice');
+  for (const port of seen) t.true(await isClosed(port));
+  await harness.close();
+});
+
+test('An adopted task keeps its ports, and the mesh hears of them again', async (t) => {
+  const harness = await openProcessRuntime(false);
+  const task = webTask('p3');
+  const before = await harness.runtime.prepare(task, prepareContext());
+  const runtime = await harness.reopen();
+  let attached: TaskAttachment | undefined;
+  const network = {
+    attach: async (attachment: TaskAttachment) => {
+      attached = attachment;
+    },
+  };
+  t.deepEqual(await runtime.prepare(task, prepareContext({ network })), before);
+  t.is(attached?.address, '127.0.0.1');
+  await harness.close();
+});
+
+function isClosed(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => resolve(true));
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+  });
+}
