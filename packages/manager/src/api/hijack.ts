@@ -4,6 +4,8 @@ import { openRequest, type ProxyTarget, requestOptions } from './proxy.js';
 
 /** Largest body of a request that asks for an upgrade (`exec start` sends a few bytes). */
 const UPGRADE_BODY_LIMIT = 64 * 1024;
+/** How long what a client still sends after its last answer is read. */
+const LINGER_MS = 1000;
 
 /**
  * Sends on a request that asks to take over its connection (`docker attach`, `docker exec`, BuildKit),
@@ -62,6 +64,7 @@ export function hijackTo(
       headOf(answer.statusCode ?? 502, answer.statusMessage, [...raw, 'Connection', 'close']),
     );
     answer.pipe(socket);
+    closeWhenWritten(socket);
   });
   sendBody(socket, head, length, upstream);
 }
@@ -96,6 +99,19 @@ function headOf(status: number, message: string | undefined, raw: readonly strin
   return `${head}\r\n`;
 }
 
+/**
+ * Closes the socket when all is written. What the client still sends is read and dropped for a moment:
+ * unread it would keep the socket open, or reset the connection before the client has read the answer.
+ */
+function closeWhenWritten(socket: Duplex): void {
+  socket.once('finish', () => {
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    socket.once('close', () => clearTimeout(timer));
+    socket.once('end', () => socket.destroy());
+    socket.resume();
+  });
+}
+
 /** Answers on a bare socket and closes it. */
 export function refuse(
   socket: Duplex,
@@ -108,6 +124,7 @@ export function refuse(
     return;
   }
   const body = `${JSON.stringify({ message })}\n`;
+  closeWhenWritten(socket);
   socket.end(
     headOf(status, undefined, [
       'Content-Type',
