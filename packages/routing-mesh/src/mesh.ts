@@ -91,7 +91,7 @@ export interface MeshOptions {
   readonly ingressNetwork?: string;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** How often nftables looks whether someone flushed our table, ms. Default 5000. */
+  /** How often nftables looks whether someone flushed our table, ms. Default 15000. */
   readonly checkIntervalMs?: number;
   /** Addresses the userspace backend listens on. Default `0.0.0.0` and `::`. */
   readonly bindAddresses?: readonly string[];

@@ -32,10 +32,17 @@ export async function openLibnftables(runCommand: RunCommand): Promise<Nft> {
   bufferError(context);
 
   /** The complaint; undefined when it was done. */
-  const call = (text: string, dryRun: boolean): string | undefined => {
+  const call = async (text: string, dryRun: boolean): Promise<string | undefined> => {
     if (context === null) throw new NftError('libnftables: closed');
     setDryRun(context, dryRun);
-    const status: number = runBuffer(context, text);
+    // A transaction that is given up costs the kernel 10 ms and more: spent on another thread.
+    const status: number = dryRun
+      ? await new Promise((resolve, reject) => {
+          runBuffer.async(context, text, (error: unknown, result: number) =>
+            error === null || error === undefined ? resolve(result) : reject(error),
+          );
+        })
+      : runBuffer(context, text);
     // Reading empties the buffers, which would grow otherwise.
     output(context);
     const complaint = String(errors(context) ?? '');
@@ -48,10 +55,10 @@ export async function openLibnftables(runCommand: RunCommand): Promise<Nft> {
     run: (text) =>
       queue.run(async () => {
         if (text.length > IN_PROCESS_LIMIT_CHARS) return nftTransaction(runCommand, text);
-        const complaint = call(text, false);
+        const complaint = await call(text, false);
         if (complaint !== undefined) throw new NftError(`nft: ${complaint}`);
       }),
-    check: (text) => queue.run(async () => call(text, true) ?? ''),
+    check: (text) => queue.run(async () => (await call(text, true)) ?? ''),
     close() {
       void queue.run(async () => {
         if (context !== null) free(context);

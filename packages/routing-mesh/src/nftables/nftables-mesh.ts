@@ -25,7 +25,7 @@ import { tuneConntrack, tuneForwarding } from './sysctls.js';
 import { TaskLinks } from './task-links.js';
 import { Tunnel } from './tunnel.js';
 
-const DEFAULT_CHECK_INTERVAL_MS = 5000;
+const DEFAULT_CHECK_INTERVAL_MS = 15_000;
 
 export interface NftablesMeshOptions {
   readonly nft: Nft;

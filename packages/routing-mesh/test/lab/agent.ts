@@ -131,7 +131,9 @@ const handlers: Handlers = {
           for (let at = text.indexOf('\n'); at >= 0 && expected === 0; at = text.indexOf('\n')) {
             const line = text.slice(0, at);
             text = text.slice(at + 1);
-            if (line.startsWith('take ')) {
+            if (line === 'stall') {
+              socket.pause();
+            } else if (line.startsWith('take ')) {
               expected = Number(line.slice(5));
               uploaded = text.length;
             } else {
@@ -194,6 +196,23 @@ const handlers: Handlers = {
     const { value } = await lines.next();
     end(id);
     return Number(value);
+  },
+  async flood(to) {
+    const socket = await dial(to);
+    socket.write('stall\n');
+    const chunk = Buffer.alloc(64 * 1024);
+    let sent = 0;
+    while (sent < to.bytes) {
+      sent += chunk.length;
+      if (socket.write(chunk)) continue;
+      const drained = await Promise.race([
+        once(socket, 'drain').then(() => true),
+        new Promise((resolve) => setTimeout(resolve, 300, false)),
+      ]);
+      if (!drained) break;
+    }
+    socket.destroy();
+    return sent;
   },
   loadStart(to) {
     const run = {

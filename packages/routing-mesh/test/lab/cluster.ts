@@ -1,5 +1,5 @@
-import type { MeshEndpoint, MeshPeer, MeshPort, MeshState, PortProtocol } from '@swarm/api';
-import type { HostPort } from '../../src/index.js';
+import type { MeshPeer, MeshPort, MeshState, PortProtocol } from '@swarm/api';
+import type { HostPort, MeshBackendName, TaskSockets } from '../../src/index.js';
 import { type Host, Lab } from './lab.js';
 
 export interface Node extends Host {
@@ -10,61 +10,110 @@ export interface Task extends Host {
   readonly taskId: string;
   readonly node: Node;
   readonly address: string;
+  /** What it listens on. */
+  readonly port: number;
 }
 
-/** Port the tasks listen on. */
-export const TARGET_PORT = 80;
-
-/** Three nodes with nftables meshes, a client, and tasks as a test asks for them. */
+/** Three nodes with a mesh each, a client, and tasks as a test asks for them. */
 export class Cluster {
   readonly lab: Lab;
   readonly nodes: Node[] = [];
   client!: Host;
+  readonly #backend: MeshBackendName;
   #generation = 0;
   #taskCount = 0;
-  #hosts = [0, 0, 0];
+  #tasks: Task[] = [];
   #ports: MeshPort[] = [];
 
-  private constructor(lab: Lab) {
+  private constructor(lab: Lab, backend: MeshBackendName) {
     this.lab = lab;
+    this.#backend = backend;
   }
 
-  static async create(name: string): Promise<Cluster> {
-    const cluster = new Cluster(new Lab(name));
-    try {
+  /** Hosts are namespaces, joined by a bridge. */
+  static async nftables(name: string): Promise<Cluster> {
+    const cluster = new Cluster(new Lab(name), 'nftables');
+    return cluster.#start(async () => {
       for (const index of [1, 2, 3]) {
         const address = `198.18.0.${index}`;
         const host = await cluster.lab.host(`n${index}`, address);
-        const peer = { nodeId: `node${index}`, index, address, subnet: `10.240.${index}.0/24` };
-        cluster.nodes.push({ ...host, peer });
+        cluster.#addNode(host, index, address);
       }
       cluster.client = await cluster.lab.host('client', '198.18.0.100');
-      for (const node of cluster.nodes) {
-        await node.agent.createMesh({ backend: 'nftables', checkIntervalMs: 200 });
-        await node.agent.start(node.peer);
-      }
-    } catch (error) {
-      await cluster.close();
-      throw error;
-    }
-    return cluster;
+    });
   }
 
-  /** A running task: attached, and serving on {@link TARGET_PORT}. */
-  async task(nodeIndex: number, hostPorts?: readonly HostPort[]): Promise<Task> {
+  /** Hosts are loopback addresses, within one namespace where root allows. */
+  static async userspace(name: string): Promise<Cluster> {
+    const cluster = new Cluster(new Lab(name), 'userspace');
+    return cluster.#start(async () => {
+      const shared = cluster.lab.loopback();
+      for (const index of [1, 2, 3]) {
+        const host = { ...shared, agent: await cluster.lab.agent(shared.netns) };
+        cluster.#addNode(host, index, `127.0.1.${index}`);
+      }
+      cluster.client = { ...shared, agent: await cluster.lab.agent(shared.netns) };
+    });
+  }
+
+  #addNode(host: Host, index: number, address: string): void {
+    const peer = { nodeId: `node${index}`, index, address, subnet: `10.240.${index}.0/24` };
+    this.nodes.push({ ...host, peer });
+  }
+
+  async #start(prepare: () => Promise<void>): Promise<this> {
+    try {
+      await prepare();
+      for (const node of this.nodes) await this.startMesh(node);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    return this;
+  }
+
+  async startMesh({ agent, peer }: Node): Promise<void> {
+    await agent.createMesh({
+      backend: this.#backend,
+      checkIntervalMs: 200,
+      bindAddresses: [peer.address],
+    });
+    await agent.start(peer);
+  }
+
+  /** A running task: attached, and serving. */
+  async task(nodeIndex: number, hostPorts?: (port: number) => readonly HostPort[]): Promise<Task> {
     const node = this.nodes[nodeIndex - 1]!;
     const number = ++this.#taskCount;
-    const host = await this.lab.task(`t${number}`);
+    const own = this.#backend === 'nftables';
+    const host = own
+      ? await this.lab.task(`t${number}`)
+      : { ...node, agent: await this.lab.agent(node.netns) };
     const taskId = `${String(number).padStart(12, 't')}rest`;
-    const address = `10.240.${nodeIndex}.${2 + this.#hosts[nodeIndex - 1]!++}`;
+    const address = own ? `10.240.${nodeIndex}.${1 + number}` : `127.0.2.${number}`;
+    const port = own ? 80 : 20_080;
+    const task = { ...host, taskId, node, address, port };
+    this.#tasks.push(task);
     await node.agent.attach({
       taskId,
       address,
       netns: host.path,
-      ...(hostPorts === undefined ? {} : { hostPorts }),
+      ...(hostPorts === undefined ? {} : { hostPorts: hostPorts(port) }),
     });
-    await host.agent.serve({ name: taskId, port: TARGET_PORT });
-    return { ...host, taskId, node, address };
+    await host.agent.serve({ name: taskId, port, ...(own ? {} : { host: address }) });
+    return task;
+  }
+
+  /** Where to look for the task's sockets. */
+  async sockets(task: Task): Promise<TaskSockets> {
+    const { taskId, address, port } = task;
+    return { taskId, address, pid: await task.agent.pid(), ports: [{ protocol: 'tcp', port }] };
+  }
+
+  async stop(task: Task): Promise<void> {
+    this.#tasks = this.#tasks.filter((other) => other !== task);
+    await task.agent.stop();
+    await task.node.agent.detach(task.taskId);
   }
 
   /** Sets who is behind a port, on all nodes. */
@@ -73,19 +122,35 @@ export class Cluster {
     tasks: readonly Task[],
     protocol: PortProtocol = 'tcp',
   ): Promise<void> {
-    const endpoints = tasks.map(endpointOf);
     this.#ports = [
       ...this.#ports.filter(
         (port) => port.publishedPort !== publishedPort || port.protocol !== protocol,
       ),
-      { protocol, publishedPort, serviceId: `service${publishedPort}`, endpoints },
+      {
+        protocol,
+        publishedPort,
+        serviceId: `service${publishedPort}`,
+        endpoints: tasks.map((task) => ({
+          taskId: task.taskId,
+          nodeId: task.node.peer.nodeId,
+          address: task.address,
+          port: task.port,
+        })),
+      },
     ];
     await this.apply();
   }
 
-  async unpublishAll(): Promise<void> {
+  /** Publishes nothing any more. */
+  async unpublish(): Promise<void> {
     this.#ports = [];
     await this.apply();
+  }
+
+  /** Nothing published, no tasks. */
+  async reset(): Promise<void> {
+    await this.unpublish();
+    for (const task of this.#tasks) await this.stop(task);
   }
 
   state(): MeshState {
@@ -105,13 +170,4 @@ export class Cluster {
   async close(): Promise<void> {
     await this.lab.close();
   }
-}
-
-export function endpointOf(task: Task): MeshEndpoint {
-  return {
-    taskId: task.taskId,
-    nodeId: task.node.peer.nodeId,
-    address: task.address,
-    port: TARGET_PORT,
-  };
 }

@@ -27,22 +27,33 @@ export class Lab {
   readonly #namespaces = new Set<string>();
   readonly #children = new Set<ChildProcess>();
   readonly #onExit = (): void => this.#removeAll();
+  #switch: string | undefined;
   #links = 0;
 
   constructor(name: string) {
     this.#prefix = `rm${name}${process.pid}`;
     process.on('exit', this.#onExit);
-    const netns = this.#addNamespace('switch');
-    this.sh(netns, 'sysctl -qw net.bridge.bridge-nf-call-iptables=0 || true');
-    this.sh(netns, 'ip link add br0 type bridge && ip link set br0 up');
+  }
+
+  /** A namespace with loopback only, without a process; that of this process when not root. */
+  loopback(): { readonly netns: string; readonly path: string } {
+    if (process.geteuid?.() !== 0) return { netns: '', path: '/proc/self/ns/net' };
+    const netns = this.#addNamespace('loopback');
+    this.sh(netns, 'ip link set lo up');
+    return { netns, path: `/run/netns/${netns}` };
   }
 
   /** A host on the bridge. */
   async host(name: string, address: string): Promise<Host> {
+    if (this.#switch === undefined) {
+      this.#switch = this.#addNamespace('switch');
+      this.sh(this.#switch, 'sysctl -qw net.bridge.bridge-nf-call-iptables=0 || true');
+      this.sh(this.#switch, 'ip link add br0 type bridge && ip link set br0 up');
+    }
     const netns = this.#addNamespace(name);
     const port = `p${this.#links++}`;
     this.sh(
-      `${this.#prefix}switch`,
+      this.#switch,
       `ip link add ${port} type veth peer name eth0 netns ${netns} && ip link set ${port} master br0 up`,
     );
     this.sh(netns, `ip link set lo up; ip addr add ${address}/24 dev eth0; ip link set eth0 up`);
@@ -60,12 +71,12 @@ export class Lab {
     return `/run/netns/${this.#addNamespace(name)}`;
   }
 
-  /** Another process inside a namespace; the namespace is that of this process when none is given. */
-  async agent(netns?: string): Promise<Agent> {
-    const inside = netns === undefined ? [] : [`--net=/run/netns/${netns}`];
+  /** Another process inside a namespace; the namespace is that of this process when it is empty. */
+  async agent(netns: string): Promise<Agent> {
+    const inside = netns === '' ? [] : [`--net=/run/netns/${netns}`];
     const child = fork(AGENT, [], {
-      execPath: netns === undefined ? process.execPath : 'nsenter',
-      execArgv: netns === undefined ? [] : [...inside, process.execPath],
+      execPath: netns === '' ? process.execPath : 'nsenter',
+      execArgv: netns === '' ? [] : [...inside, process.execPath],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#children.add(child);

@@ -54,6 +54,8 @@ export interface Orders {
   finish(id: number): string;
   end(id: number): void;
   upload(to: Destination & { bytes: number }): number;
+  /** Offers bytes to a server that reads none; resolves when nothing moves for 300 ms. */
+  flood(to: Destination & { bytes: number }): number;
   loadStart(to: Destination & { workers: number }): void;
   loadStop(): LoadResult;
   pid(): number;

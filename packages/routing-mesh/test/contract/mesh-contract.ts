@@ -1,0 +1,199 @@
+import test from 'ava';
+import type { Cluster } from '../lab/cluster.js';
+import { refusedAtOnce, until } from '../lab/expect.js';
+
+/** What every mesh must do, whatever it is made of. Registers tests; `open` gives the cluster. */
+export function meshContract(open: () => Promise<Cluster>): () => Cluster {
+  let cluster: Cluster;
+  const address = (index: number): string => cluster.nodes[index - 1]!.peer.address;
+
+  test.before(async () => {
+    cluster = await open();
+  });
+  test.afterEach.always(async () => {
+    await cluster?.reset();
+  });
+  test.after.always(async () => {
+    await cluster?.close();
+  });
+
+  test.serial('every node leads to every task', async (t) => {
+    const tasks = [await cluster.task(1), await cluster.task(2), await cluster.task(3)];
+    for (const task of tasks) {
+      await cluster.publish(8070, [task]);
+      for (const { peer } of cluster.nodes) {
+        const answer = await cluster.client.agent.ask({ host: peer.address, port: 8070 });
+        t.is(answer.task, task.taskId, `${peer.nodeId} to ${task.address}`);
+      }
+    }
+  });
+
+  test.serial('a client that ends its half still gets the answer', async (t) => {
+    const task = await cluster.task(2);
+    await cluster.publish(8071, [task]);
+    const { agent } = cluster.client;
+    const id = await agent.open({ host: address(1), port: 8071 });
+    await agent.again(id);
+    t.is(await agent.finish(id), `bye from ${task.taskId}`);
+    await agent.end(id);
+  });
+
+  test.serial('UDP moves when its endpoint goes', async (t) => {
+    const [old, next] = [await cluster.task(2), await cluster.task(3)];
+    const { agent } = cluster.client;
+    for (const task of [old, next]) {
+      await cluster.publish(8072, [task], 'udp');
+      for (const { peer } of cluster.nodes) {
+        const answer = await agent.askUdp({ host: peer.address, port: 8072, localPort: 5001 });
+        t.is(answer.task, task.taskId);
+      }
+    }
+  });
+
+  test.serial('a port that is no longer published refuses, its connections go on', async (t) => {
+    const task = await cluster.task(1);
+    await cluster.publish(8073, [task]);
+    const { agent } = cluster.client;
+    const id = await agent.open({ host: address(2), port: 8073 });
+    await agent.again(id);
+    await cluster.unpublish();
+    await refusedAtOnce(t, cluster, address(2), 8073);
+    t.is((await agent.again(id)).task, task.taskId);
+    await agent.end(id);
+  });
+
+  test.serial('a port published on the host leads to its task on that node only', async (t) => {
+    const task = await cluster.task(2, (targetPort) => [
+      { protocol: 'tcp', publishedPort: 8074, targetPort },
+      { protocol: 'udp', publishedPort: 8074, targetPort },
+    ]);
+    const { agent } = cluster.client;
+    t.is((await agent.ask({ host: address(2), port: 8074 })).task, task.taskId);
+    t.is((await agent.askUdp({ host: address(2), port: 8074 })).task, task.taskId);
+    await refusedAtOnce(t, cluster, address(1), 8074);
+    await task.node.agent.retain([]);
+    await refusedAtOnce(t, cluster, address(2), 8074);
+  });
+
+  test.serial('an older state than the one held changes nothing', async (t) => {
+    const task = await cluster.task(1);
+    const old = cluster.state();
+    await cluster.publish(8075, [task]);
+    const { generation } = await cluster.nodes[0]!.agent.apply(old);
+    t.true(generation > old.generation);
+    t.is((await cluster.client.agent.ask({ host: address(1), port: 8075 })).task, task.taskId);
+  });
+
+  test.serial('a removed endpoint keeps its connections and never gets a new one', async (t) => {
+    const [old, next] = [await cluster.task(1), await cluster.task(2)];
+    await cluster.publish(8084, [old]);
+    const { agent } = cluster.client;
+    const open = [];
+    for (const { peer } of cluster.nodes) {
+      open.push(await agent.open({ host: peer.address, port: 8084 }));
+    }
+    for (const id of open) await agent.again(id);
+    const sockets = await cluster.sockets(old);
+    t.is(await old.node.agent.connections(sockets), 3);
+    t.true(await old.node.agent.listens(sockets));
+    await cluster.publish(8084, [next]);
+    for (const id of open) t.is((await agent.again(id)).task, old.taskId);
+    for (let i = 0; i < 20; i++) {
+      const { address: host } = cluster.nodes[i % 3]!.peer;
+      t.is((await agent.ask({ host, port: 8084 })).task, next.taskId);
+    }
+    for (const id of open) await agent.end(id);
+    await until(t, async () => (await old.node.agent.connections(sockets)) === 0);
+    await old.agent.unserve();
+    t.false(await old.node.agent.listens(sockets));
+  });
+
+  test.serial('connections spread evenly over the endpoints', async (t) => {
+    const tasks = [await cluster.task(1), await cluster.task(2), await cluster.task(3)];
+    await cluster.publish(8085, tasks);
+    const seen = new Map<string, number>();
+    const rounds = 240;
+    for (let i = 0; i < rounds; i++) {
+      const { task } = await cluster.client.agent.ask({ host: address(1), port: 8085 });
+      seen.set(task, (seen.get(task) ?? 0) + 1);
+    }
+    const expected = rounds / tasks.length;
+    const chiSquare = tasks
+      .map(({ taskId }) => ((seen.get(taskId) ?? 0) - expected) ** 2 / expected)
+      .reduce((a, b) => a + b);
+    // Two degrees of freedom: an even spread exceeds 13.8 once in a thousand runs.
+    t.true(chiSquare < 13.8, `chi square ${chiSquare}`);
+  });
+
+  test.serial(
+    'a client never notices an endpoint that refuses while another is there',
+    async (t) => {
+      const [good, refusing] = [await cluster.task(1), await cluster.task(2)];
+      await refusing.agent.unserve();
+      await cluster.publish(8086, [good, refusing]);
+      for (let i = 0; i < 30; i++) {
+        const answer = await cluster.client.agent.ask({ host: address(3), port: 8086 });
+        t.is(answer.task, good.taskId);
+      }
+      for (const node of cluster.nodes) {
+        t.is((await node.agent.ask({ host: node.peer.address, port: 8086 })).task, good.taskId);
+      }
+    },
+  );
+
+  test.serial('a port without endpoints refuses at once, TCP and UDP', async (t) => {
+    await cluster.publish(8090, []);
+    await cluster.publish(8090, [], 'udp');
+    for (const { peer } of cluster.nodes) {
+      await refusedAtOnce(t, cluster, peer.address, 8090);
+      const error = await t.throwsAsync(
+        cluster.client.agent.askUdp({ host: peer.address, port: 8090 }),
+      );
+      t.is((error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
+    }
+  });
+
+  test.serial('64 KiB go through, in one piece', async (t) => {
+    const task = await cluster.task(2);
+    await cluster.publish(8092, [task]);
+    for (const from of [cluster.client, cluster.nodes[0]!]) {
+      const bytes = await from.agent.upload({ host: address(1), port: 8092, bytes: 65_536 });
+      t.is(bytes, 65_536);
+    }
+  });
+
+  test.serial('clients of a node that is gone get a reset', async (t) => {
+    const task = await cluster.task(3);
+    await cluster.publish(8093, [task]);
+    const { agent } = cluster.client;
+    const id = await agent.open({ host: address(1), port: 8093, timeoutMs: 20_000 });
+    await agent.again(id);
+    await cluster.apply((state) => ({ ...state, peers: state.peers.slice(0, 2) }));
+    const error = await t.throwsAsync(agent.again(id));
+    t.is((error as NodeJS.ErrnoException).code, 'ECONNRESET');
+    await refusedAtOnce(t, cluster, address(1), 8093);
+    await cluster.apply();
+    t.is((await agent.ask({ host: address(1), port: 8093 })).task, task.taskId, 'it is back');
+  });
+
+  test.serial('rolling three endpoints under load fails no request', async (t) => {
+    let tasks = [await cluster.task(1), await cluster.task(2), await cluster.task(3)];
+    await cluster.publish(8094, tasks);
+    const { agent } = cluster.client;
+    await agent.loadStart({ host: address(1), port: 8094, workers: 4 });
+    for (const old of tasks) {
+      const next = await cluster.task(old.node.peer.index);
+      tasks = [...tasks.filter((task) => task !== old), next];
+      await cluster.publish(8094, tasks);
+      const sockets = await cluster.sockets(old);
+      await until(t, async () => (await old.node.agent.connections(sockets)) === 0);
+      await cluster.stop(old);
+    }
+    const result = await agent.loadStop();
+    t.log(`${result.ok} requests`);
+    t.deepEqual(result.errors, []);
+    t.true(result.ok > 50);
+  });
+
+  return () => cluster;
+}
