@@ -132,21 +132,20 @@ export class FakeNode implements NodeControl {
 
   manager(): ManagerAccess | undefined {
     if (!this.isManager) return undefined;
-    const node = this;
     return {
-      store: node.store,
-      isLeader: () => node.leads && node.quorumState.state === 'ok',
-      leader: () => node.#members().find((member) => member.leader),
+      store: this.store,
+      isLeader: () => this.leads && this.quorumState.state === 'ok',
+      leader: () => this.#members().find((member) => member.leader),
       readBarrier: async () => {
-        if (node.quorumState.state === 'lost') await new Promise(() => {});
+        if (this.quorumState.state === 'lost') await new Promise(() => {});
       },
-      members: () => node.#members(),
-      logs: (selector, options, signal) => node.#logs(selector, options, signal),
+      members: () => this.#members(),
+      logs: (selector, options, signal) => this.#logs(selector, options, signal),
       forward: async (request, response) => {
-        if (node.leaderSocket === undefined) throw new ApiError('NO_QUORUM', 'no leader');
-        await proxyTo({ socketPath: node.leaderSocket, name: 'the leader' }, request, response);
+        if (this.leaderSocket === undefined) throw new ApiError('NO_QUORUM', 'no leader');
+        await proxyTo({ socketPath: this.leaderSocket, name: 'the leader' }, request, response);
       },
-      quorum: () => node.quorumState,
+      quorum: () => this.quorumState,
     };
   }
 
