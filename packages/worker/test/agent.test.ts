@@ -320,6 +320,30 @@ test('After a restart without any manager the node knows its tasks and its mesh'
   await bench.close();
 });
 
+test('A daemon that ends does not wait for a task that stops; the next one stops it', async (t) => {
+  const bench = await open(assigning(makeTask('t1'), makeTask('t2')));
+  await bench.manager.untilStatus('t1', 'running');
+  await bench.manager.untilStatus('t2', 'running');
+  for (const id of ['t1', 't2']) bench.runtime.onStop.set(id, () => new Promise(() => {}));
+  bench.manager.assign([makeTask('t1', { desired: 'shutdown' })], ['t2']);
+  await until('both are being stopped', () => {
+    return bench.runtime.calls.filter((call) => call.startsWith('stop')).length === 2;
+  });
+  bench.manager.onHello = () => {
+    bench.manager.welcome();
+    bench.manager.assignAll([makeTask('t1', { desired: 'shutdown' })]);
+  };
+  bench.runtime.onStop.clear();
+  bench.runtime.calls.length = 0;
+  // Its own calls are over: the engine still has both tasks.
+  await bench.agent.close();
+  t.deepEqual(bench.runtime.calls, []);
+  await bench.restart();
+  await bench.manager.untilStatus('t1', 'shutdown');
+  await until('t2 is removed', () => bench.runtime.calls.includes('remove t2'));
+  await bench.close();
+});
+
 test('What the runtime has of tasks that nobody knows is removed', async (t) => {
   const bench = await open();
   bench.runtime.tasks.set('stray', { state: 'running', ends: [] });

@@ -106,12 +106,16 @@ export class TaskController {
     this.#changed.fire();
   }
 
-  /** The assignment is gone: stops the task and removes everything of it. */
-  remove(): Promise<void> {
+  /**
+   * The assignment is gone: stops the task and removes everything of it.
+   * @returns false when the daemon ended first, so that the next one has to do it
+   */
+  async remove(): Promise<boolean> {
     this.#removed = true;
     this.#unwanted.abort();
     this.#changed.fire();
-    return this.#done;
+    await this.#done;
+    return !this.#closed.signal.aborted;
   }
 
   /** Lets go of it; it runs on. */
@@ -154,7 +158,7 @@ export class TaskController {
   async #resume(found: LeftTask | undefined): Promise<void> {
     const { State } = this.#status;
     if (isTerminal(State)) {
-      if (found?.state === 'running') await this.#release();
+      if (found !== undefined) await this.#release();
       return;
     }
     if (compareStates(State, 'starting') < 0) {
@@ -439,10 +443,13 @@ export class TaskController {
     const signal = this.#task.Spec.ContainerSpec?.StopSignal;
     for (let pauseMs = RETRY_MIN_MS; !this.#closed.signal.aborted; ) {
       try {
-        await this.#host.runtime.stop(this.#task.ID, {
+        const stopping = this.#host.runtime.stop(this.#task.ID, {
           graceMs: this.#graceMs(),
           ...(signal ? { signal } : {}),
         });
+        stopping.catch(() => {}); // Seen by the race, unless that is over.
+        // A daemon that ends does not wait for a long grace: the next one stops the task.
+        await Promise.race([stopping, aborted(this.#closed.signal)]);
         return;
       } catch (error) {
         const why = messageOf(error);

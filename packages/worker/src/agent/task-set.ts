@@ -10,8 +10,9 @@ export class TaskSet {
   readonly #store: TaskStore;
   readonly #tasks = new Map<string, TaskController>();
   /** Tasks on their way out; a task of the same id waits for that. */
-  readonly #leaving = new Map<string, Promise<void>>();
+  readonly #leaving = new Map<string, { controller?: TaskController; gone: Promise<void> }>();
   readonly #found = new Map<string, LeftTask>();
+  #closed = false;
 
   constructor(host: TaskHost, store: TaskStore) {
     this.#host = host;
@@ -65,15 +66,18 @@ export class TaskSet {
 
   /** Lets go of all tasks; they run on. */
   async close(): Promise<void> {
-    await Promise.all([...this.#tasks.values()].map((controller) => controller.close()));
-    await Promise.all(this.#leaving.values());
+    this.#closed = true;
+    const leaving = [...this.#leaving.values()];
+    const controllers = [...this.#tasks.values(), ...leaving.map(({ controller }) => controller)];
+    await Promise.all(controllers.map((controller) => controller?.close()));
+    await Promise.all(leaving.map(({ gone }) => gone));
   }
 
   #add(task: Task, status: TaskStatus): void {
     const leaving = this.#leaving.get(task.ID);
     if (leaving !== undefined) {
-      void leaving.then(() => {
-        if (!this.#tasks.has(task.ID)) this.#add(task, status);
+      void leaving.gone.then(() => {
+        if (!this.#closed && !this.#tasks.has(task.ID)) this.#add(task, status);
       });
       return;
     }
@@ -87,14 +91,14 @@ export class TaskSet {
     const controller = this.#tasks.get(taskId);
     if (controller === undefined) return;
     this.#tasks.delete(taskId);
-    this.#leave(
-      taskId,
-      controller.remove().then(() => this.#store.deleteTask(taskId)),
-    );
+    const removed = controller.remove().then((gone) => {
+      if (gone) this.#store.deleteTask(taskId);
+    });
+    this.#leave(taskId, removed, controller);
   }
 
-  #leave(taskId: string, left: Promise<void>): void {
-    const done = left
+  #leave(taskId: string, left: Promise<void>, controller?: TaskController): void {
+    const gone = left
       .catch((error: unknown) => {
         this.#host.logger.error(
           { taskId, error: messageOf(error) },
@@ -102,6 +106,6 @@ export class TaskSet {
         );
       })
       .finally(() => this.#leaving.delete(taskId));
-    this.#leaving.set(taskId, done);
+    this.#leaving.set(taskId, controller === undefined ? { gone } : { controller, gone });
   }
 }

@@ -19,16 +19,21 @@ export async function until(
   }
 }
 
-/** A folder that the test removes; with the process at the latest, where a test fails before. */
+/** Folders that go with the process, where a test fails before it removes them. */
+const folders = new Set<string>();
+process.once('exit', () => {
+  for (const path of folders) rmSync(path, { recursive: true, force: true });
+});
+
+/** A folder that the test removes. */
 export function makeFolder(): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'swarm-worker-'));
-  const remove = (): void => rmSync(path, { recursive: true, force: true });
-  process.once('exit', remove);
+  folders.add(path);
   return {
     path,
     remove() {
-      process.off('exit', remove);
-      remove();
+      folders.delete(path);
+      rmSync(path, { recursive: true, force: true });
     },
   };
 }
