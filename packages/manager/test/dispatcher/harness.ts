@@ -1,0 +1,204 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import {
+  type AgentHello,
+  type AgentMessage,
+  DISPATCH_FRAME_LIMIT_BYTES,
+  type ManagerMessage,
+  type NodeDescription,
+  silentLogger,
+  type Task,
+} from '@swarm/api';
+import type { ExecutionContext } from 'ava';
+import { Packr } from 'msgpackr';
+import { WebSocket, WebSocketServer } from 'ws';
+import { createDispatcher, type Dispatcher } from '../../src/dispatcher/index.js';
+import type { Draft } from '../../src/store/store.js';
+import { nodeDraft, taskDraft } from '../support/objects.js';
+import { createTestStore, type TestStore } from '../support/test-store.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+
+const DEADLINE_MS = 10_000;
+const packr = new Packr({ useRecords: false });
+
+export const DESCRIPTION: NodeDescription = nodeDraft('x').Description!;
+
+type Of<T extends ManagerMessage['type']> = Extract<ManagerMessage, { type: T }>;
+
+/** The agent's side of a session, over a real socket. */
+export class Agent {
+  readonly received: ManagerMessage[] = [];
+  closed = false;
+  readonly #socket: WebSocket;
+  readonly #world: World;
+  #read = 0;
+  /** Acknowledges mesh generations as they come. */
+  acks = true;
+
+  constructor(world: World, socket: WebSocket) {
+    this.#world = world;
+    this.#socket = socket;
+    socket.on('message', (data) => {
+      const message = packr.unpack(data as Buffer) as ManagerMessage;
+      this.received.push(message);
+      if (message.type === 'mesh' && this.acks) {
+        this.send({ type: 'mesh-ack', generation: message.delta.generation });
+      }
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.closed = true;
+    });
+  }
+
+  send(message: AgentMessage): void {
+    this.#socket.send(packr.pack(message));
+  }
+
+  raw(data: Buffer | string): void {
+    this.#socket.send(data);
+  }
+
+  /** The next message of the type that was not read yet; those before are skipped. */
+  async next<T extends ManagerMessage['type']>(type: T): Promise<Of<T>> {
+    let found: ManagerMessage | undefined;
+    await this.#world.until(() => {
+      while (found === undefined && this.#read < this.received.length) {
+        const message = this.received[this.#read++]!;
+        if (message.type === type) found = message;
+      }
+      return found !== undefined;
+    }, `a message of type ${type}`);
+    return found as Of<T>;
+  }
+
+  of<T extends ManagerMessage['type']>(type: T): Of<T>[] {
+    return this.received.filter((message) => message.type === type) as Of<T>[];
+  }
+
+  close(code = 1000): void {
+    this.#socket.close(code);
+  }
+
+  vanish(): void {
+    this.#socket.terminate();
+  }
+}
+
+/** A leader with its store and a virtual clock, and agents on real sockets. */
+export class World {
+  readonly clock = new VirtualClock();
+  readonly store: TestStore = createTestStore({ clock: this.clock });
+  readonly dispatcher: Dispatcher;
+  readonly #server: WebSocketServer;
+  readonly #t: ExecutionContext;
+
+  private constructor(t: ExecutionContext, server: WebSocketServer) {
+    this.#t = t;
+    this.#server = server;
+    const { clock, store } = this;
+    this.dispatcher = createDispatcher({ store, clock, logger: silentLogger, randomBytes });
+    server.on('connection', (socket, request) => {
+      const nodeId = request.url!.slice(1);
+      this.dispatcher.accept(socket, { nodeId, role: 'worker', remoteAddress: '198.18.0.7' });
+    });
+  }
+
+  static async create(t: ExecutionContext): Promise<World> {
+    const maxPayload = DISPATCH_FRAME_LIMIT_BYTES;
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1', maxPayload });
+    await once(server, 'listening');
+    const world = new World(t, server);
+    t.teardown(async () => {
+      await world.dispatcher.stop();
+      for (const client of server.clients) client.terminate();
+      server.close();
+    });
+    return world;
+  }
+
+  async connect(nodeId: string): Promise<Agent> {
+    const { port } = this.#server.address() as AddressInfo;
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/${nodeId}`);
+    // Made before the socket is open, or a message that comes with the handshake is missed.
+    const agent = new Agent(this, socket);
+    await once(socket, 'open');
+    this.#t.teardown(() => agent.vanish());
+    return agent;
+  }
+
+  /** Connects, says hello, and waits for the welcome, assignments and mesh. */
+  async join(nodeId: string, hello: Partial<AgentHello> = {}): Promise<Agent> {
+    const agent = await this.connect(nodeId);
+    agent.send(helloOf(hello));
+    await agent.next('mesh');
+    return agent;
+  }
+
+  /** Runs real I/O, with time standing still, until the condition holds. */
+  async until(condition: () => boolean, what: string): Promise<void> {
+    const deadline = Date.now() + DEADLINE_MS;
+    while (!condition()) {
+      if (Date.now() > deadline) throw new Error(`${what} did not come`);
+      await this.clock.advance(0);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  /** Lets frames that are under way arrive: a heartbeat there and back, behind all before it. */
+  async roundTrip(agent: Agent): Promise<void> {
+    const before = agent.of('heartbeat-ack').length;
+    agent.send({ type: 'heartbeat' });
+    await this.until(() => agent.of('heartbeat-ack').length > before, 'the heartbeat ack');
+  }
+
+  /** Moves time on in steps in which all agents beat. */
+  async pass(ms: number, agents: readonly Agent[]): Promise<void> {
+    for (let left = ms; left > 0; left -= 1_000) {
+      for (const agent of agents) await this.roundTrip(agent);
+      await this.clock.advance(Math.min(left, 1_000));
+    }
+    for (const agent of agents) await this.roundTrip(agent);
+  }
+
+  state(nodeId: string): string | undefined {
+    return this.store.get('node', nodeId)?.Status.State;
+  }
+}
+
+export function helloOf(hello: Partial<AgentHello> = {}): AgentHello {
+  return {
+    type: 'hello',
+    protocol: 1,
+    description: DESCRIPTION,
+    dataPathAddr: '198.18.0.7',
+    meshGeneration: 0,
+    ...hello,
+  };
+}
+
+export const PORT = {
+  Protocol: 'tcp',
+  TargetPort: 80,
+  PublishedPort: 8080,
+  PublishMode: 'ingress',
+} as const;
+
+/** A task of `service` on a node, that serves the published port when it runs. */
+export function servingTask(
+  id: string,
+  nodeId: string,
+  state: Task['Status']['State'] = 'running',
+  patch: Partial<Draft<'task'>> = {},
+): Draft<'task'> {
+  return taskDraft(id, {
+    NodeID: nodeId,
+    Status: { Timestamp: '2026-01-01T00:00:00.000Z', State: state, Message: '' },
+    Endpoint: { Ports: [PORT] },
+    NetworksAttachments: [
+      { Network: { ID: 'ingress', Spec: { Name: 'ingress' } }, Addresses: ['10.240.1.5/32'] },
+    ],
+    ...patch,
+  });
+}

@@ -1,0 +1,166 @@
+import type { Node, Task } from '@swarm/api';
+import test from 'ava';
+import { meshDelta, meshState } from '../../src/dispatcher/index.js';
+import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
+import { nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
+import { createTestStore } from '../support/test-store.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+import { PORT, servingTask } from './harness.js';
+
+const MESH = { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' };
+const Endpoint = { Spec: {}, Ports: [PORT] };
+
+async function serving() {
+  const store = createTestStore();
+  await put(store, 'node', nodeDraft('n1', { Mesh: MESH }));
+  await put(store, 'service', serviceDraft('service', { Endpoint }));
+  await put(store, 'task', servingTask('task', 'n1'));
+  return store;
+}
+
+test('the mesh names every ingress port, and the running tasks behind it with their own port', async (t) => {
+  const store = await serving();
+  const Ports = [
+    { ...PORT, PublishedPort: 9090 },
+    { ...PORT, PublishedPort: 7070, PublishMode: 'host' as const },
+  ];
+  await put(store, 'service', serviceDraft('idle', { Endpoint: { Spec: {}, Ports } }));
+  const own = { Ports: [{ ...PORT, TargetPort: 81 }] };
+  await put(store, 'task', servingTask('z', 'n1', 'running', { Endpoint: own }));
+  t.deepEqual(meshState(store, 7), {
+    generation: 7,
+    peers: [{ nodeId: 'n1', index: 1, address: '198.18.0.7', subnet: '10.240.1.0/24' }],
+    ports: [
+      { protocol: 'tcp', publishedPort: 9090, serviceId: 'idle', endpoints: [] },
+      {
+        protocol: 'tcp',
+        publishedPort: 8080,
+        serviceId: 'service',
+        endpoints: [
+          { taskId: 'task', nodeId: 'n1', address: '10.240.1.5', port: 80 },
+          { taskId: 'z', nodeId: 'n1', address: '10.240.1.5', port: 81 },
+        ],
+      },
+    ],
+  });
+});
+
+test('a task that is not wanted, not running, not ready or on a node that is down gets no traffic', async (t) => {
+  const changes: [(task: Task) => Task, (node: Node) => Node][] = [
+    [(task) => ({ ...task, DesiredState: 'shutdown' }), (node) => node],
+    [(task) => ({ ...task, Status: { ...task.Status, State: 'failed' } }), (node) => node],
+    [(task) => ({ ...task, Status: { ...task.Status, Ready: false } }), (node) => node],
+    [(task) => ({ ...task, Endpoint: { Ports: [] } }), (node) => node],
+    [(task) => ({ ...task, NetworksAttachments: [] }), (node) => node],
+    [(task) => task, (node) => ({ ...node, Status: { State: 'down', Addr: '' } })],
+  ];
+  for (const [changeTask, changeNode] of changes) {
+    const store = await serving();
+    t.is(meshState(store, 1).ports[0]?.endpoints.length, 1);
+    await patch(store, 'task', 'task', changeTask);
+    await patch(store, 'node', 'n1', changeNode);
+    t.deepEqual(meshState(store, 1).ports[0]?.endpoints, []);
+  }
+});
+
+test('a task without kernel networking is reached at the address and port that it reports', async (t) => {
+  const store = await serving();
+  const reported = {
+    Address: '198.18.0.7',
+    PortStatus: { Ports: [{ ...PORT, PublishedPort: 40000 }] },
+  };
+  await patch(store, 'task', 'task', (task) => ({
+    ...task,
+    Status: { ...task.Status, ...reported },
+  }));
+  const endpoint = meshState(store, 1).ports[0]?.endpoints[0];
+  t.like(endpoint, { address: '198.18.0.7', port: 40000 });
+});
+
+/** A small generator of repeatable numbers (xorshift32). */
+function generator(seed: number) {
+  let state = seed;
+  return (below: number) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
+test('whatever happens, what is published equals the state of the store, and deltas lead to it', async (t) => {
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const pick = generator(seed * 7919);
+    const store = createTestStore();
+    const clock = new VirtualClock();
+    await put(store, 'node', nodeDraft('n9', { Mesh: MESH }));
+    const publisher = new MeshPublisher(store, clock, () => {});
+    publisher.start();
+    store.watch(({ events, index }) => {
+      for (const event of events) publisher.note(event, index);
+    });
+    let before = publisher.state;
+    const sum = new Map<string, unknown>();
+    for (let step = 0; step < 60; step += 1) {
+      const [node, service, task] = [`n${pick(3)}`, `s${pick(3)}`, `t${pick(6)}`];
+      await store.transact((transaction) => {
+        const [oldNode, oldTask] = [transaction.get('node', node), transaction.get('task', task)];
+        const oldService = transaction.get('service', service);
+        const Ports = [{ ...PORT, PublishedPort: 8000 + Number(service[1]) }];
+        switch (pick(6)) {
+          case 0:
+            if (oldNode === undefined) transaction.create('node', nodeDraft(node, { Mesh: MESH }));
+            else transaction.remove('node', node);
+            break;
+          case 1: {
+            const State = oldNode?.Status.State === 'down' ? 'ready' : 'down';
+            if (oldNode) transaction.update('node', { ...oldNode, Status: { State, Addr: '' } });
+            break;
+          }
+          case 2:
+            if (oldService !== undefined) transaction.remove('service', service);
+            else
+              transaction.create(
+                'service',
+                serviceDraft(service, { Endpoint: { Spec: {}, Ports } }),
+              );
+            break;
+          case 3:
+            if (oldTask === undefined) {
+              const of = { ServiceID: service, Endpoint: { Ports } };
+              transaction.create('task', servingTask(task, node, 'running', of));
+            } else transaction.remove('task', task);
+            break;
+          case 4: {
+            const DesiredState = oldTask?.DesiredState === 'running' ? 'shutdown' : 'running';
+            if (oldTask) transaction.update('task', { ...oldTask, DesiredState });
+            break;
+          }
+          default: {
+            const Ready = oldTask?.Status.Ready === false;
+            if (oldTask) {
+              transaction.update('task', { ...oldTask, Status: { ...oldTask.Status, Ready } });
+            }
+          }
+        }
+      });
+      if (pick(3) > 0) continue;
+      publisher.flush();
+      const { generation, ...published } = publisher.state;
+      const { generation: _, ...expected } = meshState(store, 0);
+      t.deepEqual(published, expected, `seed ${seed}, step ${step}`);
+      t.true(generation <= store.index);
+
+      const delta = meshDelta(before, publisher.state);
+      for (const { protocol, publishedPort } of delta.removedPorts) {
+        sum.delete(`${protocol}/${publishedPort}`);
+      }
+      for (const port of delta.ports) sum.set(`${port.protocol}/${port.publishedPort}`, port);
+      const whole = new Map(expected.ports.map((port) => [`tcp/${port.publishedPort}`, port]));
+      t.deepEqual(new Map([...sum].sort()), new Map([...whole].sort()));
+      before = publisher.state;
+    }
+    publisher.stop();
+    t.is(clock.pending, 0);
+  }
+});

@@ -1,0 +1,388 @@
+import { ApiError, SECOND } from '@swarm/api';
+import test from 'ava';
+import { clusterDraft, root } from '../ca/cluster.js';
+import { nodeDraft, patch, put, taskDraft } from '../support/objects.js';
+import { DESCRIPTION, helloOf, servingTask, World } from './harness.js';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+test('a session begins with welcome, complete assignments and the mesh, and makes the node ready', async (t) => {
+  const world = await World.create(t);
+  const Mesh = { Index: 1, Address: '198.18.9.9', Subnet: '10.240.1.0/24' };
+  await put(world.store, 'node', nodeDraft('n1', { Status: { State: 'unknown', Addr: '' }, Mesh }));
+  world.dispatcher.start();
+  const description = { ...DESCRIPTION, Hostname: 'one' };
+  const agent = await world.join('n1', { description, dataPathAddr: '198.18.0.8' });
+  t.deepEqual(
+    agent.received.map((message) => message.type),
+    ['welcome', 'assignments', 'mesh'],
+  );
+  const node = world.store.get('node', 'n1');
+  t.deepEqual(node?.Status, { State: 'ready', Addr: '198.18.0.7' });
+  t.is(node?.Description?.Hostname, 'one');
+  t.is(node?.Mesh?.Address, '198.18.0.8');
+  t.is(agent.of('welcome')[0]?.heartbeatMs, 1000);
+  t.is(agent.of('mesh')[0]?.delta.base, 0);
+  t.true(world.dispatcher.isConnected('n1'));
+});
+
+test('a node that comes back as it was writes nothing', async (t) => {
+  const world = await World.create(t);
+  const Status = { State: 'ready', Addr: '198.18.0.7' } as const;
+  await put(world.store, 'node', nodeDraft('n1', { Status, Description: DESCRIPTION }));
+  world.dispatcher.start();
+  const { entries } = world.store;
+  await world.join('n1');
+  t.is(world.store.entries, entries);
+});
+
+test('registering twice replaces the older session, and the node stays ready', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  const old = await world.join('n1');
+  const fresh = await world.join('n1');
+  t.regex((await old.next('session-end')).reason, /newer session/);
+  await world.until(() => old.closed, 'the close of the old session');
+  await world.pass(5_000, [fresh]);
+  t.is(world.state('n1'), 'ready');
+});
+
+test('a node that registers in a loop is refused for a while', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  for (let count = 0; count < 10; count += 1) await world.join('n1');
+  const refused = await world.connect('n1');
+  refused.send(helloOf());
+  const end = await refused.next('session-end');
+  t.is(end.reason, 'exceeded rate limit count of registrations');
+  t.false(end.fatal);
+  await world.clock.advance(8_000);
+  await t.notThrowsAsync(world.join('n1'));
+});
+
+test('a manager that does not lead says so and closes, as does one that stops leading', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  const manager = nodeDraft('m1', { Role: 'manager', ManagerAddr: '198.18.0.1:2377' });
+  await put(world.store, 'node', manager);
+  const early = await world.connect('n1');
+  t.deepEqual((await early.next('not-leader')).managers, [
+    { nodeId: 'm1', address: '198.18.0.1:2377' },
+  ]);
+  await world.until(() => early.closed, 'the close');
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  const { entries } = world.store;
+  await world.dispatcher.stop();
+  t.false((await agent.next('session-end')).fatal);
+  await world.clock.advance(DAY_MS);
+  t.is(world.store.entries, entries);
+});
+
+test('a node that is not in the cluster, or is removed from it, is told that for good', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  const stranger = await world.connect('n2');
+  stranger.send(helloOf());
+  t.true((await stranger.next('session-end')).fatal);
+  const agent = await world.join('n1');
+  await world.store.transact((transaction) => transaction.remove('node', 'n1'));
+  t.like(await agent.next('session-end'), {
+    fatal: true,
+    reason: 'this node was removed from the cluster',
+  });
+  await world.until(() => agent.closed, 'the close');
+});
+
+test('a node is down after three missed heartbeats, and ready again with a new session', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  await world.pass(10_000, [agent]);
+  t.is(world.state('n1'), 'ready');
+  await world.clock.advance(2_999);
+  t.is(world.state('n1'), 'ready');
+  await world.clock.advance(1);
+  t.like(world.store.get('node', 'n1')?.Status, { State: 'down', Message: 'heartbeat failure' });
+  await agent.next('session-end');
+  await world.join('n1');
+  t.is(world.state('n1'), 'ready');
+});
+
+test('an agent that vanished has until its heartbeats are missed to come back', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  agent.vanish();
+  await world.until(() => !world.dispatcher.isConnected('n1'), 'the end of the session');
+  await world.clock.advance(2_000);
+  t.is(world.state('n1'), 'ready');
+  await world.join('n1');
+  await world.clock.advance(1_500);
+  t.is(world.state('n1'), 'ready');
+});
+
+test('an agent that says goodbye is disconnected at once and down after the grace', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  agent.close();
+  await world.until(() => world.state('n1') === 'disconnected', 'disconnected');
+  await world.clock.advance(3_000);
+  t.is(world.state('n1'), 'down');
+});
+
+test('after a change of leader nodes have five seconds to come back', async (t) => {
+  const world = await World.create(t);
+  for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
+  world.dispatcher.start();
+  await world.clock.advance(4_900);
+  const agent = await world.join('n1');
+  await world.clock.advance(100);
+  await world.roundTrip(agent);
+  t.is(world.state('n1'), 'ready');
+  t.is(world.state('n2'), 'down');
+});
+
+test('the heartbeat of the cluster’s spec applies, in the welcome and in each reply', async (t) => {
+  const world = await World.create(t);
+  const Dispatcher = { HeartbeatPeriod: 2 * SECOND };
+  const authority = await root(world.clock.now());
+  const cluster = await put(world.store, 'cluster', await clusterDraft(authority, { Dispatcher }));
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  t.is(agent.of('welcome')[0]?.heartbeatMs, 2000);
+  await world.clock.advance(5_999);
+  t.is(world.state('n1'), 'ready');
+  await patch(world.store, 'cluster', cluster.ID, (old) => ({
+    ...old,
+    Spec: { ...old.Spec, Dispatcher: { HeartbeatPeriod: 3 * SECOND } },
+  }));
+  await world.roundTrip(agent);
+  t.is(agent.of('heartbeat-ack').at(-1)?.heartbeatMs, 3000);
+  await world.clock.advance(8_999);
+  t.is(world.state('n1'), 'ready');
+});
+
+test('tasks of a node that is down for a day are orphaned, those that ended are not', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  await put(world.store, 'task', servingTask('runs', 'n1'));
+  await put(world.store, 'task', servingTask('ended', 'n1', 'complete'));
+  world.dispatcher.start();
+  await world.clock.advance(5_000);
+  t.is(world.state('n1'), 'down');
+  const stateOf = (id: string) => world.store.get('task', id)?.Status.State;
+  await world.clock.advance(DAY_MS - 1);
+  t.is(stateOf('runs'), 'running');
+  await world.clock.advance(1);
+  t.is(stateOf('runs'), 'orphaned');
+  t.is(stateOf('ended'), 'complete');
+});
+
+test('changed roles, labels and managers are told, statuses are not', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  await patch(world.store, 'node', 'n1', (node) => ({
+    ...node,
+    Spec: { ...node.Spec, Role: 'manager' },
+  }));
+  t.is((await agent.next('node')).node.Spec.Role, 'manager');
+  await put(
+    world.store,
+    'node',
+    nodeDraft('m1', { Role: 'manager', ManagerAddr: '198.18.0.1:2377' }),
+  );
+  t.is((await agent.next('node')).managers.length, 1);
+  await patch(world.store, 'node', 'm1', (node) => ({
+    ...node,
+    Status: { State: 'down', Addr: '' },
+  }));
+  await world.roundTrip(agent);
+  t.is(agent.of('node').length, 2);
+});
+
+test('malformed messages end the session with a reason and nothing else', async (t) => {
+  const world = await World.create(t);
+  for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
+  world.dispatcher.start();
+  const good = await world.join('n2');
+  const { pack } = new (await import('msgpackr')).Packr({ useRecords: false });
+  const status = { taskId: 't', status: { State: 'flying', Timestamp: 'now', Message: '' } };
+  const bad: (Buffer | string)[] = [
+    'text',
+    Buffer.from([0xc1]),
+    Buffer.from([0x93]),
+    pack([1]),
+    pack({ type: 'nonsense' }),
+    pack({ type: 'hello', protocol: 'x' }),
+    pack({ type: 'status', sequence: -1, updates: [] }),
+    pack({ type: 'status', sequence: 1, updates: [status] }),
+    pack({ type: 'mesh-ack', generation: 1e9 }),
+  ];
+  for (const frame of bad) {
+    await world.clock.advance(1_000);
+    await world.roundTrip(good);
+    const agent = await world.join('n1');
+    agent.raw(frame);
+    t.regex((await agent.next('session-end')).reason, /^malformed message/);
+  }
+  const hasty = await world.connect('n1');
+  hasty.send({ type: 'heartbeat' });
+  t.regex((await hasty.next('session-end')).reason, /no hello/);
+  const silent = await world.connect('n1');
+  await world.roundTrip(good);
+  for (let second = 0; second < 5; second += 1) {
+    await world.roundTrip(good);
+    await world.clock.advance(1_000);
+  }
+  t.is((await silent.next('session-end')).reason, 'no hello in time');
+  await t.notThrowsAsync(world.roundTrip(good));
+});
+
+test('statuses are stored together and acknowledged when they are stored', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  for (const id of ['a', 'b']) await put(world.store, 'task', servingTask(id, 'n1', 'assigned'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  const { entries } = world.store;
+  const report = (sequence: number, taskId: string, State: 'starting' | 'running') => {
+    const status = { Timestamp: '2026-01-01T00:00:01Z', State, Message: State };
+    agent.send({ type: 'status', sequence, updates: [{ taskId, status }] });
+  };
+  report(1, 'a', 'starting');
+  report(2, 'a', 'running');
+  report(3, 'b', 'starting');
+  await world.roundTrip(agent);
+  t.is(agent.of('status-ack').length, 0);
+  world.store.pause();
+  await world.clock.advance(20);
+  await world.roundTrip(agent);
+  t.is(agent.of('status-ack').length, 0);
+  world.store.resume();
+  t.is((await agent.next('status-ack')).sequence, 3);
+  t.is(world.store.entries, entries + 1);
+  t.is(world.store.get('task', 'a')?.Status.State, 'running');
+  t.is(world.store.get('task', 'b')?.Status.State, 'starting');
+  t.is(typeof world.store.get('task', 'a')?.Status.AppliedAt, 'string');
+});
+
+test('observed state never goes back; unknown tasks and those of others are ignored', async (t) => {
+  const world = await World.create(t);
+  for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
+  await put(world.store, 'task', servingTask('mine', 'n1'));
+  await put(world.store, 'task', servingTask('theirs', 'n2'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  const { entries } = world.store;
+  const report = (taskId: string, State: 'ready' | 'failed') => ({
+    taskId,
+    status: { Timestamp: '2026-01-01T00:00:01Z', State, Message: '' },
+  });
+  const updates = [report('mine', 'ready'), report('theirs', 'failed'), report('none', 'failed')];
+  agent.send({ type: 'status', sequence: 1, updates });
+  await world.roundTrip(agent);
+  await world.clock.advance(20);
+  t.is((await agent.next('status-ack')).sequence, 1);
+  t.is(world.store.entries, entries);
+});
+
+test('a status that conflicts with another write, or finds no quorum, is written again', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  await put(world.store, 'task', servingTask('a', 'n1', 'assigned'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  world.store.failNext(new ApiError('OUT_OF_SEQUENCE', 'changed'));
+  world.store.failNext(new ApiError('NO_QUORUM', 'no leader'));
+  const status = { Timestamp: '2026-01-01T00:00:01Z', State: 'running', Message: '' } as const;
+  agent.send({ type: 'status', sequence: 1, updates: [{ taskId: 'a', status }] });
+  await world.roundTrip(agent);
+  await world.clock.advance(20);
+  t.is(world.store.get('task', 'a')?.Status.State, 'assigned');
+  await world.clock.advance(100);
+  await agent.next('status-ack');
+  t.is(world.store.get('task', 'a')?.Status.State, 'running');
+});
+
+test('more statuses than fit into one transaction are all stored', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  const ids = Array.from({ length: 450 }, (_, index) => `t${index}`);
+  for (const id of ids) await put(world.store, 'task', servingTask(id, 'n1', 'assigned'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  const { entries } = world.store;
+  const status = { Timestamp: '2026-01-01T00:00:01Z', State: 'running', Message: '' } as const;
+  agent.send({ type: 'status', sequence: 1, updates: ids.map((taskId) => ({ taskId, status })) });
+  await world.roundTrip(agent);
+  await world.clock.advance(20);
+  await agent.next('status-ack');
+  t.is(world.store.entries, entries + 3);
+  t.true(ids.every((id) => world.store.get('task', id)?.Status.State === 'running'));
+});
+
+test('only assigned tasks of the node are sent, then only what changes for the agent', async (t) => {
+  const world = await World.create(t);
+  for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
+  await put(world.store, 'task', servingTask('here', 'n1', 'assigned'));
+  await put(world.store, 'task', servingTask('elsewhere', 'n2', 'assigned'));
+  await put(world.store, 'task', taskDraft('early', { NodeID: 'n1' }));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  const first = agent.of('assignments')[0]!;
+  t.is(first.kind, 'complete');
+  t.deepEqual(
+    first.update.map((task) => task.ID),
+    ['here'],
+  );
+
+  const setState = (id: string, State: 'assigned' | 'running') =>
+    patch(world.store, 'task', id, (task) => ({ ...task, Status: { ...task.Status, State } }));
+  await setState('here', 'running');
+  await world.clock.advance(50);
+  await world.roundTrip(agent);
+  t.is(agent.of('assignments').length, 1);
+
+  await setState('early', 'assigned');
+  await world.store.transact((transaction) => transaction.remove('task', 'elsewhere'));
+  await world.clock.advance(10);
+  await world.roundTrip(agent);
+  const second = agent.of('assignments')[1]!;
+  t.is(second.kind, 'incremental');
+  t.is(second.appliesTo, first.resultsIn);
+  t.deepEqual(
+    second.update.map((task) => task.ID),
+    ['early'],
+  );
+  await world.store.transact((transaction) => transaction.remove('task', 'early'));
+  await world.clock.advance(10);
+  await world.roundTrip(agent);
+  t.deepEqual(agent.of('assignments')[2]?.remove, ['early']);
+});
+
+test('many changes come in messages of at most a hundred', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  await world.store.transact((transaction) => {
+    for (let index = 0; index < 199; index += 1) {
+      transaction.create('task', servingTask(`t${index}`, 'n1', 'assigned'));
+    }
+  });
+  await world.clock.advance(10);
+  await world.roundTrip(agent);
+  const sizes = agent.of('assignments').map((message) => message.update.length);
+  t.deepEqual(sizes, [0, 100, 99]);
+});
