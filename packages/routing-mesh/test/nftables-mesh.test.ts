@@ -1,3 +1,4 @@
+import type { MeshState } from '@swarm/api';
 import test from 'ava';
 import { meshContract } from './contract/mesh-contract.js';
 import { Cluster } from './lab/cluster.js';
@@ -213,6 +214,23 @@ if (problem === undefined) {
     },
   );
 
+  test.serial('rules and routes that someone removes are made anew', async (t) => {
+    const task = await cluster.task(2);
+    await cluster.publish(8067, [task]);
+    const [{ netns: ingress }, { netns: backend }] = [cluster.nodes[0]!, cluster.nodes[1]!];
+    const ask = () => cluster.client.agent.ask({ host: '198.18.0.1', port: 8067, timeoutMs: 300 });
+    const answers = () =>
+      ask().then(
+        () => true,
+        () => false,
+      );
+    cluster.lab.sh(backend, 'ip rule flush; ip rule add pref 32766 lookup main');
+    await until(t, answers);
+    cluster.lab.sh(ingress, 'ip route flush dev swarm-vxlan');
+    await until(t, answers);
+    t.pass();
+  });
+
   test.serial('a port that a program has taken is reported, and the rest works', async (t) => {
     const task = await cluster.task(2);
     const node = cluster.nodes[0]!;
@@ -266,6 +284,29 @@ if (problem === undefined) {
     t.notRegex(links, new RegExp(gone.taskId.slice(0, 12)));
     await successor.detach(kept.taskId);
     await refusedAtOnce(t, cluster, '198.18.0.1', 9001);
+  });
+
+  test.serial('without the library the mesh works by nft commands', async (t) => {
+    const { lab } = cluster;
+    const task = await cluster.task(1);
+    const host = await lab.host('slow', '198.18.0.5');
+    const peer = { nodeId: 'node5', index: 5, address: '198.18.0.5', subnet: '10.240.5.0/24' };
+    await host.agent.createMesh({ backend: 'nftables', withoutLibrary: true });
+    await host.agent.start(peer);
+    await cluster.publish(8066, [task]);
+    const withPeer = (state: MeshState): MeshState => ({ ...state, peers: [...state.peers, peer] });
+    await cluster.apply(withPeer);
+    await host.agent.apply(withPeer(cluster.state()));
+    const ask = () => cluster.client.agent.ask({ host: peer.address, port: 8066 });
+    t.like(await ask(), { task: task.taskId, address: '198.18.0.100' });
+    lab.sh(host.netns, 'nft flush table ip swarm_mesh');
+    await until(t, () =>
+      ask().then(
+        () => true,
+        () => false,
+      ),
+    );
+    await host.agent.close({ keep: false });
   });
 
   test.serial('nothing is left after close', async (t) => {

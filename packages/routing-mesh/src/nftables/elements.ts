@@ -110,7 +110,7 @@ function portSet(port: ModelPort): 'narrow' | 'wide' | 'closed' {
   return port.slots.length === SLOTS_NARROW ? 'narrow' : 'wide';
 }
 
-/** Elements of a task's host-mode ports. SCTP is not among them: see README. */
+/** Elements of a task's host-mode ports. */
 export function hostPortElements(address: string, ports: readonly HostPort[]): string[] {
   return ports.map(
     (port) => `${port.protocol} . ${port.publishedPort} : ${address} . ${port.targetPort}`,

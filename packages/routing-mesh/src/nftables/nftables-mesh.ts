@@ -87,26 +87,38 @@ export class NftablesMesh implements Mesh {
 
   async start(self: MeshPeer): Promise<void> {
     checkSelf(self, this.#options.ingressNetwork);
-    if (samePeer(self, this.#self)) return;
     await this.#writes.run(async () => {
-      await this.#tunnel.start(self);
-      await tuneForwarding(this.#logger);
+      const before = this.#self;
+      if (samePeer(self, before)) return;
       this.#self = self;
-      const earlier = await this.#readEarlier();
-      if (earlier === undefined) {
-        await this.#writeWhole(this.#wanted);
-        await warnOfForeignDrops(this.#options.run, this.#logger);
-      } else {
-        // The table of an earlier process works on until the first state replaces it as a whole.
-        this.#tasks = earlier;
-        this.#held = undefined;
-        this.#takenOver = true;
-        this.#logger.info({ tasks: earlier.size }, 'took over the table of an earlier process');
+      try {
+        await this.#startOn(self, before !== undefined);
+      } catch (error) {
+        this.#self = before;
+        throw error;
       }
-      await tuneConntrack(this.#logger);
-      this.#options.loopback.target = firstHost(self.subnet);
     });
     if (this.#timer === undefined) this.#scheduleCheck();
+  }
+
+  /** Only within `#writes`. */
+  async #startOn(self: MeshPeer, again: boolean): Promise<void> {
+    await this.#tunnel.start(self);
+    await tuneForwarding(this.#logger);
+    const earlier = again ? undefined : await this.#readEarlier();
+    if (earlier === undefined) {
+      await this.#tunnel.add(this.#wanted.peers);
+      await this.#writeWhole(this.#wanted);
+      await warnOfForeignDrops(this.#options.run, this.#logger);
+    } else {
+      // The table of an earlier process works on until the first state replaces it as a whole.
+      this.#tasks = earlier;
+      this.#held = undefined;
+      this.#takenOver = true;
+      this.#logger.info({ tasks: earlier.size }, 'took over the table of an earlier process');
+    }
+    await tuneConntrack(this.#logger);
+    this.#options.loopback.target = firstHost(self.subnet);
   }
 
   apply(state: MeshState): Promise<void> {
@@ -129,7 +141,7 @@ export class NftablesMesh implements Mesh {
     if (hostPorts.length > 0 || (before?.hostPorts.length ?? 0) > 0) {
       const changes = new ElementChanges();
       deleteHostPorts(changes, before);
-      for (const element of hostPortElements(task.address, natted(hostPorts))) {
+      for (const element of hostPortElements(task.address, hostPorts)) {
         changes.add('host_ports', element);
       }
       await this.#writes.run(() => this.#writeTaskChanges(changes));
@@ -250,7 +262,7 @@ export class NftablesMesh implements Mesh {
     const changes = modelChanges(EMPTY_MODEL, model);
     for (const element of itselfElements(self.subnet)) changes.add('itself', element);
     for (const task of this.#tasks.values()) {
-      for (const element of hostPortElements(task.address, natted(task.hostPorts))) {
+      for (const element of hostPortElements(task.address, task.hostPorts)) {
         changes.add('host_ports', element);
       }
     }
@@ -374,6 +386,12 @@ export class NftablesMesh implements Mesh {
     await this.#writes.run(async () => {
       // Taken over and no state yet: the table is another process's, and works.
       if (this.#closed || this.#takenOver) return;
+      if (await this.#tunnel.repair()) {
+        this.#logger.warn(
+          {},
+          'rules or routes of the mesh were removed by someone; made them anew',
+        );
+      }
       if (this.#held !== undefined && (await this.#isWhole())) return;
       this.#logger.warn({}, 'the table was flushed or changed by someone; writing it anew');
       await this.#writeWhole(this.#wanted);
@@ -402,14 +420,9 @@ function checkSelf(self: MeshPeer, ingressNetwork: string): void {
   }
 }
 
-/** The kernel's map is used for these protocols. */
-function natted(ports: readonly HostPort[]): HostPort[] {
-  return ports.filter(({ protocol }) => protocol === 'tcp' || protocol === 'udp');
-}
-
 function deleteHostPorts(changes: ElementChanges, task: LocalTask | undefined): void {
   if (task === undefined) return;
-  for (const element of hostPortElements(task.address, natted(task.hostPorts))) {
+  for (const element of hostPortElements(task.address, task.hostPorts)) {
     changes.delete('host_ports', keyOf(element));
   }
 }

@@ -42,7 +42,7 @@ export function skeleton({ self, ingressNetwork, dataPathPort }: RulesetOptions)
   const refused =
     'ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @multi jump refused';
   const published = 'fib daddr type local meta l4proto . th dport';
-  const hostPorts = ['tcp', 'udp']
+  const hostPorts = ['tcp', 'udp', 'sctp']
     .map(
       (protocol) =>
         `    fib daddr type local meta l4proto ${protocol} dnat ip addr . port to meta l4proto . th dport map @host_ports`,

@@ -69,7 +69,7 @@ export class Tunnel {
 
   /** Makes the device, or takes over one that is as wanted. */
   async start(self: MeshPeer): Promise<void> {
-    const links = (await this.#json<LinkListing>(['-d', 'addr', 'show'])) ?? [];
+    const links = await this.#json<LinkListing>(['-d', 'addr', 'show']);
     const underlay = links.find((link) =>
       link.addr_info?.some((info) => info.local === self.address),
     );
@@ -118,10 +118,14 @@ export class Tunnel {
   async add(peers: ReadonlyMap<string, MeshPeer>): Promise<void> {
     const batch: string[] = [];
     const forwarding: string[] = [];
+    const added: [string, MeshPeer][] = [];
     for (const [nodeId, peer] of peers) {
       if (nodeId === this.#self!.nodeId || samePeer(peer, this.#peers.get(nodeId))) continue;
       const old = this.#peers.get(nodeId);
-      if (old !== undefined) await this.#remove(old);
+      if (old !== undefined) {
+        await this.#remove(old);
+        this.#peers.delete(nodeId);
+      }
       const mac = peerMac(peer.index);
       const via = firstHost(peer.subnet);
       forwarding.push(`fdb replace ${mac} dev ${TUNNEL_DEVICE} dst ${peer.address} self permanent`);
@@ -131,11 +135,42 @@ export class Tunnel {
         `route replace default via ${via} dev ${TUNNEL_DEVICE} onlink table ${RETURN_TABLE_BASE + peer.index}`,
         ...this.#peerRules(peer.index),
       );
-      this.#peers.set(nodeId, peer);
+      added.push([nodeId, peer]);
     }
-    if (forwarding.length === 0) return;
-    await this.#run('bridge', ['-batch', '-'], forwarding.join('\n') + '\n');
-    await this.#batch(batch);
+    if (added.length === 0) return;
+    try {
+      await this.#run('bridge', ['-batch', '-'], `${forwarding.join('\n')}\n`);
+      await this.#batch(batch);
+    } catch (error) {
+      // Some of it may hold: the next attempt must know which rules are there.
+      this.#rules = await this.#listRules();
+      throw error;
+    }
+    for (const [nodeId, peer] of added) this.#peers.set(nodeId, peer);
+  }
+
+  /**
+   * Makes anew what someone took away: systemd-networkd, for one, removes rules and routes that it did
+   * not make when it restarts.
+   * @returns whether anything was missing
+   */
+  async repair(): Promise<boolean> {
+    const self = this.#self;
+    if (self === undefined) return false;
+    const [rules, routes] = await Promise.all([
+      this.#listRules(),
+      this.#json<{ dst: string }>(['route', 'show', 'table', 'main']),
+    ]);
+    const there = new Set(routes.map(({ dst }) => dst));
+    const peers = new Map(this.#peers);
+    const subnets = [self.subnet, ...[...peers.values()].map(({ subnet }) => subnet)];
+    if ([...this.#rules].every((pref) => rules.has(pref)) && subnets.every((s) => there.has(s))) {
+      return false;
+    }
+    await this.start(self);
+    this.#peers.clear();
+    await this.add(peers);
+    return true;
   }
 
   /** Takes away the routes of peers that are not in `peers`. */
@@ -162,12 +197,7 @@ export class Tunnel {
   /** Finds what an earlier process left. Its peers are known by index only until a state names them. */
   async #takeOver(deviceKept: boolean): Promise<void> {
     this.#peers.clear();
-    const rules = (await this.#json<RuleListing>(['rule', 'show'])) ?? [];
-    this.#rules = new Set(
-      rules
-        .map((rule) => rule.priority)
-        .filter((pref) => pref >= RULE_PREF_SKIP && pref <= RULE_PREF_END),
-    );
+    this.#rules = await this.#listRules();
     const batch: string[] = [];
     if (!this.#rules.has(RULE_PREF_END)) batch.push(this.#rule(RULE_PREF_END, 'nop'));
     if (!this.#rules.has(RULE_PREF_SKIP)) {
@@ -176,13 +206,12 @@ export class Tunnel {
     await this.#batch(batch);
     if (!deviceKept) return;
     // Stale peers get an entry here under a name of no node: the first prune takes them away.
-    const neighbours =
-      (await this.#json<{ dst: string; lladdr?: string }>([
-        'neigh',
-        'show',
-        'dev',
-        TUNNEL_DEVICE,
-      ])) ?? [];
+    const neighbours = await this.#json<{ dst: string; lladdr?: string }>([
+      'neigh',
+      'show',
+      'dev',
+      TUNNEL_DEVICE,
+    ]);
     for (const { dst, lladdr } of neighbours) {
       const bytes = lladdr?.split(':').map((byte) => Number.parseInt(byte, 16)) ?? [];
       if (bytes.length !== 6) continue;
@@ -260,9 +289,18 @@ export class Tunnel {
     );
   }
 
-  async #json<T>(args: readonly string[]): Promise<T[] | undefined> {
+  async #listRules(): Promise<Set<number>> {
+    const rules = await this.#json<RuleListing>(['rule', 'show']);
+    return new Set(
+      rules
+        .map((rule) => rule.priority)
+        .filter((pref) => pref >= RULE_PREF_SKIP && pref <= RULE_PREF_END),
+    );
+  }
+
+  async #json<T>(args: readonly string[]): Promise<T[]> {
     const text = await this.#run('ip', ['-j', ...args]);
-    return text.trim() === '' ? undefined : (JSON.parse(text) as T[]);
+    return text.trim() === '' ? [] : (JSON.parse(text) as T[]);
   }
 }
 

@@ -3,8 +3,17 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
-import { type Logger, systemClock } from '@swarm/api';
-import { createMesh, type Mesh } from '../../src/index.js';
+import { type Logger, type MeshPort, systemClock } from '@swarm/api';
+import {
+  createMesh,
+  DEFAULT_DATA_PATH_PORT,
+  DEFAULT_INGRESS_NETWORK,
+  type Mesh,
+} from '../../src/index.js';
+import { runCommand } from '../../src/kernel/command.js';
+import { nftCommand } from '../../src/kernel/nft-command.js';
+import { NftablesMesh } from '../../src/nftables/nftables-mesh.js';
+import { LoopbackListeners } from '../../src/userspace/loopback-listeners.js';
 import type { Answer, Destination, LoadResult, Orders } from './protocol.js';
 
 const DEFAULT_TIMEOUT_MS = 8000;
@@ -99,7 +108,21 @@ async function ask(to: Destination): Promise<Answer> {
 }
 
 const handlers: Handlers = {
-  async createMesh(options) {
+  async createMesh({ withoutLibrary, ...options }) {
+    const clock = systemClock();
+    if (withoutLibrary === true) {
+      mesh = new NftablesMesh({
+        nft: nftCommand(runCommand),
+        run: runCommand,
+        loopback: new LoopbackListeners({ clock, logger, random: Math.random, udpIdleMs: 1000 }),
+        dataPathPort: DEFAULT_DATA_PATH_PORT,
+        ingressNetwork: DEFAULT_INGRESS_NETWORK,
+        checkIntervalMs: 200,
+        logger,
+        clock,
+      });
+      return mesh.backend;
+    }
     mesh = await createMesh({ ...options, logger, clock: systemClock() });
     return mesh.backend;
   },
@@ -241,6 +264,33 @@ const handlers: Handlers = {
     run.stop = true;
     await run.done;
     return { ok: run.ok, errors: run.errors, byTask: run.byTask } satisfies LoadResult;
+  },
+  async measureUpdates({ peers, ports: count, rounds }) {
+    const endpoint = (port: number, i: number) => {
+      const peer = peers[i % peers.length]!;
+      const address = peer.subnet.replace('0/24', `${10 + i}`);
+      return { taskId: `p${port}t${i}`, nodeId: peer.nodeId, address, port: 80 };
+    };
+    const make = (port: number, endpoints: number): MeshPort => ({
+      protocol: 'tcp',
+      publishedPort: 20_000 + port,
+      serviceId: `s${port}`,
+      endpoints: Array.from({ length: endpoints }, (_, i) => endpoint(port, i)),
+    });
+    let ports = Array.from({ length: count }, (_, port) => make(port, 5));
+    let generation = mesh!.generation + 1;
+    await mesh!.apply({ generation, peers, ports });
+    const times: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const changed = round % count;
+      const endpoints = ports[changed]!.endpoints.length === 5 ? 4 : 5;
+      ports = ports.with(changed, make(changed, endpoints));
+      generation++;
+      const before = performance.now();
+      await mesh!.apply({ generation, peers, ports });
+      times.push(performance.now() - before);
+    }
+    return times;
   },
   pid: () => process.pid,
   rssBytes: () => process.memoryUsage.rss(),

@@ -58,6 +58,8 @@ export interface Orders {
   flood(to: Destination & { bytes: number }): number;
   loadStart(to: Destination & { workers: number }): void;
   loadStop(): LoadResult;
+  /** Changes one endpoint at a time among `ports` ports of five; milliseconds of each apply. */
+  measureUpdates(options: { peers: readonly MeshPeer[]; ports: number; rounds: number }): number[];
   pid(): number;
   rssBytes(): number;
 }

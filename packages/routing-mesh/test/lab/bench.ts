@@ -1,0 +1,37 @@
+/** Measures the kernel mesh in namespaces: `node packages/routing-mesh/dist/test/lab/bench.js`, as root. */
+import { Cluster } from './cluster.js';
+
+const ROUNDS = 100;
+const TASKS = 100;
+const PARALLEL = 2;
+
+const quantile = (times: readonly number[], q: number): string =>
+  times.toSorted((a, b) => a - b)[Math.floor((times.length - 1) * q)]!.toFixed(2);
+const report = (what: string, times: readonly number[]): void =>
+  console.log(`${what}: p50 ${quantile(times, 0.5)} ms, p95 ${quantile(times, 0.95)} ms`);
+
+const cluster = await Cluster.nftables('b');
+try {
+  const { agent } = cluster.nodes[0]!;
+  const peers = cluster.nodes.map(({ peer }) => peer);
+  for (const ports of [1, 100, 1000]) {
+    const times = await agent.measureUpdates({ peers, ports, rounds: ROUNDS });
+    const megabytes = Math.round((await agent.rssBytes()) / 1e6);
+    report(`endpoint update, ${ports} ports (${megabytes} MB resident)`, times);
+  }
+  const namespaces = Array.from({ length: TASKS }, (_, i) => cluster.lab.emptyNamespace(`e${i}`));
+  const times: number[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let i = next++; i < TASKS; i = next++) {
+      const before = performance.now();
+      const taskId = String(i).padStart(12, '0');
+      await agent.attach({ taskId, address: `10.240.1.${100 + i}`, netns: namespaces[i]! });
+      times.push(performance.now() - before);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  report(`attach, ${TASKS} in a row, ${PARALLEL} at a time`, times);
+} finally {
+  await cluster.close();
+}

@@ -1,0 +1,58 @@
+import test from 'ava';
+import { REFERRED_CHAINS, skeleton } from '../src/nftables/ruleset.js';
+
+const text = skeleton({
+  self: { nodeId: 'n', index: 2, address: '198.18.0.2', subnet: '10.240.2.0/24' },
+  ingressNetwork: '10.240.0.0/12',
+  dataPathPort: 4790,
+});
+
+/** Lines of a chain, without its hook. */
+function chain(name: string): string[] {
+  const body = new RegExp(`chain ${name} \\{([^}]*(?:\\{[^}]*\\}[^}]*)*?)\\n  \\}`).exec(text)?.[1];
+  return (body ?? '')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('type '));
+}
+
+test('a connection is drawn by slot; a suspected endpoint is drawn again, four times', (t) => {
+  t.deepEqual(chain('draw_narrow_1'), [
+    'meta mark set numgen random mod 60',
+    'meta mark set meta l4proto . th dport . meta mark map @slots',
+    'meta mark @suspects goto draw_narrow_2',
+    'goto take',
+  ]);
+  t.deepEqual(chain('draw_wide_5'), [
+    'meta mark set numgen random mod 840',
+    'meta mark set meta l4proto . th dport . meta mark map @slots',
+    'goto take',
+  ]);
+});
+
+test('the packet carries no mark of ours on after its endpoint is taken', (t) => {
+  t.deepEqual(chain('take').slice(0, 2), ['ct mark set meta mark', 'meta mark set 0']);
+});
+
+test('only packets of known nodes come out of the tunnel', (t) => {
+  t.is(chain('received')[0], 'udp dport 4790 @th,96,24 4096 ip saddr != @underlay drop');
+});
+
+test('replies leave by the node the connection came in by', (t) => {
+  t.true(
+    chain('origin').includes(
+      'ip saddr 10.240.2.0/24 iifname != "swarm-vxlan" ct direction reply ct mark & 0xfff00000 != 0 meta mark set ct mark',
+    ),
+  );
+});
+
+test('no rule names a service, so nothing but elements changes with them', (t) => {
+  t.notRegex(text, /dport \d+ (?!@th)/);
+});
+
+test('each chain the check asks for is referred to by a rule', (t) => {
+  for (const name of REFERRED_CHAINS) {
+    t.regex(text, new RegExp(`(jump|goto) ${name}\\n`), name);
+    t.not(chain(name).length, 0, name);
+  }
+});

@@ -1,0 +1,40 @@
+import test from 'ava';
+import { SLOTS_NARROW, SLOTS_WIDE, shareSlots, slotCount } from '../src/slots.js';
+
+const counts = (slots: readonly number[]): number[] => {
+  const held = new Map<number, number>();
+  for (const id of slots) held.set(id, (held.get(id) ?? 0) + 1);
+  return [...held.values()];
+};
+const ids = (count: number): number[] => Array.from({ length: count }, (_, i) => 4096 + i);
+
+test('shares differ by one slot at most, for every number of endpoints', (t) => {
+  for (let n = 1; n <= SLOTS_WIDE; n += n < 70 ? 1 : 37) {
+    const shares = counts(shareSlots([], ids(n)));
+    t.is(shares.length, n);
+    t.true(Math.max(...shares) - Math.min(...shares) <= 1, `${n} endpoints`);
+  }
+});
+
+test('up to thirty endpoints have 60 slots, more have 840, none has none', (t) => {
+  t.deepEqual([0, 1, 30, 31, 840].map(slotCount), [0, SLOTS_NARROW, SLOTS_NARROW, 840, 840]);
+  t.deepEqual(shareSlots([1, 2], []), []);
+});
+
+test('an endpoint that comes or goes moves only the slots it must', (t) => {
+  for (const n of [1, 2, 3, 5, 7, 11, 29]) {
+    const before = shareSlots([], ids(n));
+    const more = shareSlots(before, ids(n + 1));
+    const moved = more.filter((id, slot) => id !== before[slot]).length;
+    t.is(moved, Math.floor(SLOTS_NARROW / (n + 1)), `${n} and one more`);
+    const back = shareSlots(more, ids(n + 1).slice(1));
+    const lost = more.filter((id) => id === 4096).length;
+    const changed = back.filter((id, slot) => id !== more[slot]).length;
+    t.is(changed, lost, `${n + 1} less one`);
+  }
+});
+
+test('the same endpoints keep all slots', (t) => {
+  const slots = shareSlots([], ids(7));
+  t.deepEqual(shareSlots(slots, ids(7)), slots);
+});

@@ -1,0 +1,74 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import type { Clock } from '@swarm/api';
+import test from 'ava';
+import { UdpProxy } from '../src/userspace/udp-proxy.js';
+
+/** Time that stands still until it is told otherwise. */
+function stillClock(): Clock & { advance(ms: number): void } {
+  let now = 0;
+  let timers: { at: number; callback: () => void }[] = [];
+  return {
+    now: () => now,
+    monotonicMs: () => now,
+    setTimeout(callback, delayMs) {
+      const timer = { at: now + delayMs, callback };
+      timers.push(timer);
+      return timer;
+    },
+    clearTimeout(timer) {
+      timers = timers.filter((other) => other !== timer);
+    },
+    setImmediate: (callback) => setImmediate(callback),
+    advance(ms) {
+      now += ms;
+      const due = timers.filter(({ at }) => at <= now);
+      timers = timers.filter(({ at }) => at > now);
+      for (const { callback } of due) callback();
+    },
+  };
+}
+
+async function echo(): Promise<Socket> {
+  const socket = createSocket('udp4');
+  socket.on('message', (data, from) => socket.send(data, from.port, from.address));
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  return socket;
+}
+
+test('a silent client is forgotten after the idle time, one that talks is not', async (t) => {
+  const clock = stillClock();
+  const server = await echo();
+  const spare = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(spare, 'listening');
+  const { port } = spare.address();
+  spare.close();
+  await once(spare, 'close');
+  const proxy = new UdpProxy({
+    bindAddresses: ['127.0.0.1'],
+    port,
+    clock,
+    random: () => 0,
+    idleMs: 1000,
+  });
+  await proxy.update([{ nodeId: 'n', address: '127.0.0.1', port: server.address().port }]);
+  const clients = [createSocket('udp4'), createSocket('udp4')];
+  const talk = async (client: Socket): Promise<void> => {
+    client.send('hello', port, '127.0.0.1');
+    await once(client, 'message');
+  };
+  for (const client of clients) await talk(client);
+  t.is(proxy.connectionCount, 2);
+  clock.advance(600);
+  await talk(clients[0]!);
+  clock.advance(500);
+  t.is(proxy.connectionCount, 1);
+  clock.advance(1000);
+  t.is(proxy.connectionCount, 0);
+  await talk(clients[1]!);
+  t.is(proxy.connectionCount, 1);
+  await proxy.close();
+  t.is(proxy.connectionCount, 0);
+  for (const socket of [...clients, server]) socket.close();
+});
