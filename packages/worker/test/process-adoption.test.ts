@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -127,6 +127,27 @@ for (const privileged of IS_ROOT ? [true, false] : [false]) {
     }
   });
 }
+
+test("An ended task whose process number is a stranger's now kills no stranger", async (t) => {
+  const harness = await openProcessRuntime(false);
+  const { daemon, taskId } = await startDaemon(harness, false, 'echo up; exit 0');
+  const stranger = spawn('/bin/sleep', ['600'], { detached: true, stdio: 'ignore' });
+  try {
+    await until('it ended', () => readsAs(join(harness.folder, 'tasks', taskId, 'exit'), '0\n'));
+    await kill(daemon);
+    // As after a long time without a daemon: the number was given to a new session.
+    const file = join(harness.folder, 'tasks', taskId, 'pids');
+    const pids = readFileSync(file, 'utf8');
+    writeFileSync(file, pids.replace(/^\d+/, String(stranger.pid)));
+    t.like((await harness.runtime.list())[0], { taskId, state: 'ended' });
+    await harness.runtime.remove(taskId);
+    t.is(stranger.exitCode ?? stranger.signalCode, null);
+    t.notThrows(() => process.kill(stranger.pid!, 0));
+  } finally {
+    stranger.kill('SIGKILL');
+    await harness.close();
+  }
+});
 
 function readsAs(path: string, content: string): boolean {
   try {

@@ -55,6 +55,7 @@ export function sendSignal(pid: number, signal: number): boolean {
 /**
  * Processes of a session, and those that left it but carry `marker` in their environment. For hosts
  * where we have no cgroup to ask.
+ * @param session only while it can not be the number of somebody else's
  */
 export function findProcesses(session: number | undefined, marker: string): number[] {
   const found: number[] = [];

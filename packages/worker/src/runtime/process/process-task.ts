@@ -54,6 +54,11 @@ export class ProcessTask {
   #ours = false;
   #state: 'prepared' | 'running' | 'ended' = 'prepared';
   #end: TaskEnd | undefined;
+  /**
+   * The task's session, while its members can not be strangers: the kernel gives the number to nobody
+   * else as long as one of them lives, so it means nothing any more once all were killed.
+   */
+  #session: number | undefined;
   #launching: Promise<void> | undefined;
   #settling = false;
   #health: HealthMonitor | undefined;
@@ -102,6 +107,8 @@ export class ProcessTask {
     const processes = this.#folder.readProcesses();
     this.#process = processes?.task;
     this.#supervisor = processes?.supervisor;
+    // If it died while no daemon looked, its number may be a stranger's by now.
+    if (processes !== undefined && isAlive(processes.task)) this.#session = processes.task.pid;
     if (!sameBoot) {
       await this.#settle();
       return;
@@ -192,6 +199,7 @@ export class ProcessTask {
     const processes = this.#folder.readProcesses();
     this.#process = processes?.task;
     this.#supervisor = processes?.supervisor;
+    this.#session = processes?.task.pid;
     if (child.exitCode !== null || child.signalCode !== null || !started) {
       await this.#settle();
       return;
@@ -355,7 +363,7 @@ export class ProcessTask {
 
   #processes(): number[] {
     if (this.manifest.hasCgroup) return this.#host.cgroups.processes(this.manifest.taskId);
-    return findProcesses(this.#process?.pid, `${TASK_ID_VARIABLE}=${this.manifest.taskId}`).filter(
+    return findProcesses(this.#session, `${TASK_ID_VARIABLE}=${this.manifest.taskId}`).filter(
       (pid) => pid !== this.#supervisor?.pid,
     );
   }
@@ -367,7 +375,10 @@ export class ProcessTask {
     }
     for (const deadline = this.#host.clock.monotonicMs() + LAUNCH_LIMIT_MS; ; ) {
       const left = this.#processes();
-      if (left.length === 0) return;
+      if (left.length === 0) {
+        this.#session = undefined;
+        return;
+      }
       for (const pid of left) sendSignal(pid, SIGKILL);
       if (this.#host.clock.monotonicMs() > deadline) {
         throw new RuntimeError('failed', `Processes ${left.join(', ')} do not die from SIGKILL.`);
