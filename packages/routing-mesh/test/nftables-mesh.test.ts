@@ -214,6 +214,14 @@ if (problem === undefined) {
     },
   );
 
+  test.serial('a reverse path filter stays on all devices but the tunnel', async (t) => {
+    const task = await cluster.task(1);
+    const read = (device: string): string =>
+      cluster.lab.sh(task.node.netns, `cat /proc/sys/net/ipv4/conf/${device}/rp_filter`).trim();
+    t.deepEqual(['all', 'eth0', 'default', 'swarm-vxlan'].map(read), ['0', '1', '1', '0']);
+    t.is(read(`swt${task.taskId.slice(0, 12)}`), '1');
+  });
+
   test.serial('rules and routes that someone removes are made anew', async (t) => {
     const task = await cluster.task(2);
     await cluster.publish(8067, [task]);
@@ -286,11 +294,13 @@ if (problem === undefined) {
     await refusedAtOnce(t, cluster, '198.18.0.1', 9001);
   });
 
-  test.serial('without the library the mesh works by nft commands', async (t) => {
+  test.serial('the last of 4095 nodes, without the library, works by nft commands', async (t) => {
     const { lab } = cluster;
     const task = await cluster.task(1);
     const host = await lab.host('slow', '198.18.0.5');
-    const peer = { nodeId: 'node5', index: 5, address: '198.18.0.5', subnet: '10.240.5.0/24' };
+    // The last index there is: its mark, zone, rules and MAC are the farthest out.
+    const address = '198.18.0.5';
+    const peer = { nodeId: 'node4095', index: 4095, address, subnet: '10.255.255.0/24' };
     await host.agent.createMesh({ backend: 'nftables', withoutLibrary: true });
     await host.agent.start(peer);
     await cluster.publish(8066, [task]);

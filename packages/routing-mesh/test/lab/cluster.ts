@@ -37,6 +37,8 @@ export class Cluster {
       for (const index of [1, 2, 3]) {
         const address = `198.18.0.${index}`;
         const host = await cluster.lab.host(`n${index}`, address);
+        // As many distributions have it: the mesh must cope with it, and keep it elsewhere.
+        cluster.lab.sh(host.netns, 'sysctl -qw net.ipv4.conf.all.rp_filter=1');
         cluster.#addNode(host, index, address);
       }
       cluster.client = await cluster.lab.host('client', '198.18.0.100');
