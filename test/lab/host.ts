@@ -4,6 +4,7 @@ import { mkdir, open, readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { type CommandOptions, type CommandResult, run, start } from './command.js';
+import { DAEMON_NODE_FLAGS } from '@swarm/cli';
 import { LAB_ASSETS, SWARM_BIN } from './paths.js';
 import type { HostState, LabRuntime } from './state.js';
 import { until } from './wait.js';
@@ -123,7 +124,12 @@ export class Host {
     if (this.state.engineSocket !== undefined)
       args.push('--engine', `unix://${this.state.engineSocket}`);
     args.push('--cgroup-parent', this.cgroupParent, ...(options.extraArgs ?? []));
-    const pid = await this.#startDetached('daemon.log', [process.execPath, SWARM_BIN, ...args]);
+    const pid = await this.#startDetached('daemon.log', [
+      process.execPath,
+      ...DAEMON_NODE_FLAGS,
+      SWARM_BIN,
+      ...args,
+    ]);
     this.state.daemonPid = await childOf(pid);
     await until(
       `the daemon of ${this.name} answers (see ${join(this.state.folder, 'daemon.log')})`,

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 // The packed command is one bundled file; a checkout runs what the compiler made.
 import { existsSync } from 'node:fs';
 

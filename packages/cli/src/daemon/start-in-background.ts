@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
 import type { Output } from '../command.js';
+import { DAEMON_NODE_FLAGS } from '../node-flags.js';
 import { defaultDataRoot } from './options.js';
 
 const START_TIMEOUT_MS = 15_000;
@@ -27,12 +28,16 @@ export async function ensureDaemon(
   mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
   const logPath = join(dataRoot, 'daemon.log');
   const log = openSync(logPath, 'a', 0o600);
-  const child = spawn(process.execPath, [process.argv[1]!, 'daemon', '--socket', socket], {
-    detached: true,
-    stdio: ['ignore', log, log],
-    cwd: '/',
-    env,
-  });
+  const child = spawn(
+    process.execPath,
+    [...DAEMON_NODE_FLAGS, process.argv[1]!, 'daemon', '--socket', socket],
+    {
+      detached: true,
+      stdio: ['ignore', log, log],
+      cwd: '/',
+      env,
+    },
+  );
   let exit: string | undefined;
   child.on('error', (error) => {
     exit = error.message;
