@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { isIPv4 } from 'node:net';
 import type { MeshEndpoint, MeshPeer, MeshPort, MeshState, PortProtocol } from '@swarm/api';
 import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from './layout.js';
 import { MAX_ENDPOINTS_PER_PORT, shareSlots } from './slots.js';
@@ -50,7 +51,8 @@ export function portKey(protocol: PortProtocol, publishedPort: number): string {
  * The model for a state. Ports that did not change keep their object, endpoints their id and, as far as
  * fair shares allow, their slots.
  *
- * Endpoints of nodes that are not in `state.peers` are left out: there is no route to them. Of more than
+ * Endpoints of nodes that are not in `state.peers` are left out, as there is no route to them, and those
+ * that {@link isUsable} rules out. Of more than
  * 840 endpoints each node takes another 840, starting at a place that `selfIndex` gives.
  */
 export function nextModel(previous: Model, state: MeshState, selfIndex: number): Model {
@@ -77,7 +79,7 @@ export function nextModel(previous: Model, state: MeshState, selfIndex: number):
       continue;
     }
     const wanted = choose(
-      port.endpoints.filter((endpoint) => peers.has(endpoint.nodeId)),
+      port.endpoints.filter((endpoint) => peers.has(endpoint.nodeId) && isUsable(endpoint)),
       selfIndex,
     );
     const known = new Map(before?.endpoints.map((endpoint) => [identity(endpoint), endpoint]));
@@ -113,6 +115,11 @@ export function nextModel(previous: Model, state: MeshState, selfIndex: number):
     });
   }
   return { generation: state.generation, peers, ports, nextId };
+}
+
+/** Whether the kernel can translate to it: one that it can not would make it refuse the whole state. */
+export function isUsable({ address, port }: MeshEndpoint): boolean {
+  return isIPv4(address) && Number.isInteger(port) && port >= 1 && port <= 65_535;
 }
 
 function following(id: number): number {

@@ -153,3 +153,16 @@ test('of more than 840 endpoints every node takes 840, and not all nodes the sam
   t.is(names(a!).size, 840);
   t.is(new Set([...names(a!), ...names(b!)]).size, 1000);
 });
+
+test('an endpoint without an IPv4 address or a port does not spoil the rest', (t) => {
+  const bad = [
+    { ...endpoint(1, 3), address: '' },
+    { ...endpoint(1, 4), address: 'fd00::1' },
+    { ...endpoint(1, 5), port: 0 },
+  ];
+  const model = step(EMPTY_MODEL, [port(8080, [...bad, endpoint(1, 2)])]);
+  t.deepEqual(
+    model.ports.get('tcp/8080')!.endpoints.map(({ taskId }) => taskId),
+    ['task2'],
+  );
+});

@@ -151,6 +151,18 @@ if (problem === undefined) {
     },
   );
 
+  test.serial('a host port that another task has is refused, and spoils nothing', async (t) => {
+    const ports = (targetPort: number) => [
+      { protocol: 'tcp' as const, publishedPort: 9002, targetPort },
+    ];
+    const first = await cluster.task(1, ports);
+    await t.throwsAsync(cluster.task(1, ports), { message: /tcp\/9002 .* belongs to task/ });
+    await cluster.publish(8068, [first]);
+    const { agent } = cluster.client;
+    t.is((await agent.ask({ host: '198.18.0.1', port: 9002 })).task, first.taskId);
+    t.is((await agent.ask({ host: '198.18.0.1', port: 8068 })).task, first.taskId);
+  });
+
   test.serial('a task is reached at no port but the published ones', async (t) => {
     const [task, other] = [await cluster.task(1), await cluster.task(1)];
     cluster.lab.sh(cluster.client.netns, 'ip route replace 10.240.1.0/24 via 198.18.0.1');

@@ -6,7 +6,7 @@ import { type Nft, NftError } from '../kernel/nft.js';
 import { LatestQueue, SerialQueue } from '../latest.js';
 import { MAX_PEER_INDEX, TABLE, taskLinkName } from '../layout.js';
 import type { HostPort, Mesh, TaskAttachment, TaskSockets } from '../mesh.js';
-import { EMPTY_MODEL, type Model, nextModel, sameKeys } from '../model.js';
+import { EMPTY_MODEL, isUsable, type Model, nextModel, portKey, sameKeys } from '../model.js';
 import { MAX_ENDPOINTS_PER_PORT } from '../slots.js';
 import { countConnections, isListening } from '../sockets.js';
 import type { LoopbackListeners } from '../userspace/loopback-listeners.js';
@@ -135,9 +135,17 @@ export class NftablesMesh implements Mesh {
       );
     }
     const hostPorts = task.hostPorts ?? [];
+    this.#checkHostPorts(task.taskId, hostPorts);
     const before = this.#tasks.get(task.taskId);
-    await this.#links.attach(task, this.#tunnel.mtuBytes);
+    // Its host ports are its own from here on, also towards a task attached meanwhile.
     this.#tasks.set(task.taskId, { address: task.address, hostPorts });
+    try {
+      await this.#links.attach(task, this.#tunnel.mtuBytes);
+    } catch (error) {
+      if (before === undefined) this.#tasks.delete(task.taskId);
+      else this.#tasks.set(task.taskId, before);
+      throw error;
+    }
     if (hostPorts.length > 0 || (before?.hostPorts.length ?? 0) > 0) {
       const changes = new ElementChanges();
       deleteHostPorts(changes, before);
@@ -218,6 +226,10 @@ export class NftablesMesh implements Mesh {
     if (this.#held !== undefined && state.generation < this.#held.generation) return;
     const self = this.#self!;
     for (const port of state.ports) {
+      for (const endpoint of port.endpoints) {
+        if (isUsable(endpoint)) continue;
+        this.#logger.warn({ endpoint }, 'this endpoint gets nothing: no IPv4 address, or no port');
+      }
       if (port.endpoints.length > MAX_ENDPOINTS_PER_PORT) {
         this.#logger.warn(
           { port: port.publishedPort, endpoints: port.endpoints.length },
@@ -357,6 +369,24 @@ export class NftablesMesh implements Mesh {
       if (taskId !== '') tasks.set(taskId, { address, hostPorts: ports.get(address) ?? [] });
     }
     return tasks;
+  }
+
+  /** A port can lead to one task only; the kernel would refuse the second as part of a whole table. */
+  #checkHostPorts(taskId: string, hostPorts: readonly HostPort[]): void {
+    const wanted = new Set(hostPorts.map((port) => portKey(port.protocol, port.publishedPort)));
+    if (wanted.size < hostPorts.length) {
+      throw new RangeError(`mesh: task ${taskId} names a host port twice`);
+    }
+    for (const [otherId, other] of this.#tasks) {
+      if (otherId === taskId) continue;
+      const taken = other.hostPorts.find((port) =>
+        wanted.has(portKey(port.protocol, port.publishedPort)),
+      );
+      if (taken === undefined) continue;
+      throw new Error(
+        `mesh: host port ${portKey(taken.protocol, taken.publishedPort)} of task ${taskId} belongs to task ${otherId} of this node; detach that one first`,
+      );
+    }
   }
 
   #followLoopback(): Promise<void> {
