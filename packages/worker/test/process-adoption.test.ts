@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -21,13 +21,15 @@ async function startDaemon(
   const taskId = `adopt${process.pid}x${counter}`;
   const args = [SCRIPT, harness.folder, harness.parent, String(privileged), taskId, script];
   const daemon = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  // Where a test fails it must not stay.
+  process.once('exit', () => daemon.kill('SIGKILL'));
   let up = false;
   daemon.stdout?.on('data', () => {
     up = true;
   });
   const log = join(harness.folder, 'tasks', taskId, 'stdout.log');
   // Its first line says that it set its traps.
-  await until('the daemon runs its task', () => up && readFileSync(log, 'utf8') !== '');
+  await until('the daemon runs its task', () => up && sizeOf(log) > 0);
   return { daemon, taskId };
 }
 
@@ -148,6 +150,11 @@ test("An ended task whose process number is a stranger's now kills no stranger",
     await harness.close();
   }
 });
+
+/** The file is made by the task itself, a moment after it was started. */
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
 
 function readsAs(path: string, content: string): boolean {
   try {
