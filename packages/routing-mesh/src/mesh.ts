@@ -49,8 +49,8 @@ export interface Mesh {
    * later call replaces one that still waits (both then resolve together). A state older than the
    * kernel's is ignored. An endpoint change touches set elements only.
    *
-   * `peers` must leave out nodes that are down: connections to their tasks are then reset, so that
-   * clients notice at once.
+   * When a peer goes, or is marked down, connections to its tasks are reset, so that clients notice at
+   * once. A peer that is down keeps its routes: its kernel may still lead clients to tasks of others.
    */
   apply(state: MeshState): Promise<void>;
 

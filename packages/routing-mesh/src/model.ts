@@ -165,3 +165,9 @@ export function sameKeys(
   for (const key of b.keys()) if (!a.has(key)) return false;
   return true;
 }
+
+/** Whether a peer that was alive is not any more: it is down, or no peer. */
+export function hasGone(before: MeshPeer, after: ReadonlyMap<string, MeshPeer>): boolean {
+  const now = after.get(before.nodeId);
+  return before.down !== true && (now === undefined || now.down === true);
+}

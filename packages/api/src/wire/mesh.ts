@@ -9,6 +9,11 @@ export interface MeshPeer {
   readonly address: string;
   /** Its tasks' addresses, CIDR. */
   readonly subnet: string;
+  /**
+   * No heartbeat comes from it. Connections to its tasks are reset, so that clients do not wait for a
+   * host that is dead; its routes stay, for its kernel may still lead clients to tasks of others.
+   */
+  readonly down?: boolean;
 }
 
 /** One task behind a published port. */

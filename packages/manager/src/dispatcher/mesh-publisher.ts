@@ -77,6 +77,7 @@ export class MeshPublisher {
     const wasDown = previous?.Status.State === 'down';
     const isDown = event.object.Status.State === 'down';
     if (event.action !== 'update' || wasDown !== isDown) {
+      this.#peersDirty = true;
       for (const task of this.#view.tasksByNode(event.object.ID)) {
         this.#dirtyServices.add(task.ServiceID);
       }

@@ -32,7 +32,7 @@ export function meshState(view: View, generation: number): MeshState {
   return { generation, peers: meshPeers(view), ports: [...ports.values()] };
 }
 
-/** The nodes that have a place in the mesh. A node that is down keeps it: it may still route. */
+/** The nodes that have a place in the mesh. A node that is down keeps it, marked: it may still route. */
 export function meshPeers(view: View): MeshPeer[] {
   const peers: MeshPeer[] = [];
   for (const node of view.list('node')) {
@@ -46,7 +46,8 @@ export function meshPeers(view: View): MeshPeer[] {
 export function meshPeer(node: Node): MeshPeer | undefined {
   if (node.Mesh === undefined) return undefined;
   const { Index, Address, Subnet } = node.Mesh;
-  return { nodeId: node.ID, index: Index, address: Address, subnet: Subnet };
+  const peer = { nodeId: node.ID, index: Index, address: Address, subnet: Subnet };
+  return node.Status.State === 'down' ? { ...peer, down: true } : peer;
 }
 
 /** The ports that a service publishes on every node, also those without an endpoint. */

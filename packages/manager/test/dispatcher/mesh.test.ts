@@ -63,6 +63,21 @@ test('a task that is not wanted, not running, not ready or on a node that is dow
   }
 });
 
+test('a node that is down stays a peer, marked as such, from the generation that says so', async (t) => {
+  const store = await serving();
+  const publisher = new MeshPublisher(store, new VirtualClock(), () => {});
+  publisher.start();
+  store.watch(({ events, index }) => events.forEach((event) => publisher.note(event, index)));
+  const peer = publisher.state.peers.find(({ nodeId }) => nodeId === 'n1');
+  t.is(peer?.down, undefined);
+  await patch(store, 'node', 'n1', (node) => ({ ...node, Status: { State: 'down', Addr: '' } }));
+  publisher.flush();
+  t.deepEqual(
+    publisher.state.peers.find(({ nodeId }) => nodeId === 'n1'),
+    { ...peer!, down: true },
+  );
+});
+
 test('a task without kernel networking is reached at the address and port that it reports', async (t) => {
   const store = await serving();
   const reported = {

@@ -6,7 +6,15 @@ import { type Nft, NftError } from '../kernel/nft.js';
 import { LatestQueue, SerialQueue } from '../latest.js';
 import { MAX_PEER_INDEX, TABLE, taskLinkName } from '../layout.js';
 import type { HostPort, Mesh, TaskAttachment, TaskSockets } from '../mesh.js';
-import { EMPTY_MODEL, isUsable, type Model, nextModel, portKey, sameKeys } from '../model.js';
+import {
+  EMPTY_MODEL,
+  hasGone,
+  isUsable,
+  type Model,
+  nextModel,
+  portKey,
+  sameKeys,
+} from '../model.js';
 import { MAX_ENDPOINTS_PER_PORT } from '../slots.js';
 import { countConnections, isListening } from '../sockets.js';
 import type { LoopbackListeners } from '../userspace/loopback-listeners.js';
@@ -304,7 +312,8 @@ export class NftablesMesh implements Mesh {
    * an earlier process left is not known, so the first state is held against all there are.
    */
   async #forgetRemoved(before: Model | undefined, after: Model): Promise<void> {
-    const networks = [...after.peers.values()].map(({ subnet }) => parseNetwork(subnet));
+    const living = [...after.peers.values()].filter(({ down }) => down !== true);
+    const networks = living.map(({ subnet }) => parseNetwork(subnet));
     const ingress = parseNetwork(this.#options.ingressNetwork);
     const isOfGoneNode = ({ address }: Flow): boolean =>
       contains(ingress, address) && !networks.some((network) => contains(network, address));
@@ -330,7 +339,7 @@ export class NftablesMesh implements Mesh {
       return;
     }
     const flows = removedEndpoints(before, after).filter(({ protocol }) => protocol === 'udp');
-    const anyGone = [...before.peers.keys()].some((nodeId) => !after.peers.has(nodeId));
+    const anyGone = [...before.peers.values()].some((peer) => hasGone(peer, after.peers));
     if (!anyGone && flows.length === 0) return;
     await this.#forget('endpoints that are gone', async () => {
       for (const { protocol, address, port } of flows) {

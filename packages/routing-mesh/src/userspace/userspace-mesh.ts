@@ -1,7 +1,7 @@
 import type { Clock, Logger, MeshPeer, MeshState, PortProtocol } from '@swarm/api';
 import { LatestQueue, SerialQueue } from '../latest.js';
 import type { Mesh, TaskAttachment, TaskSockets } from '../mesh.js';
-import { portKey } from '../model.js';
+import { hasGone, portKey } from '../model.js';
 import { countConnections, isListening } from '../sockets.js';
 import type { Target } from './target.js';
 import { TcpProxy } from './tcp-proxy.js';
@@ -97,8 +97,8 @@ export class UserspaceMesh implements Mesh {
   async #apply(state: MeshState): Promise<void> {
     await this.#changes.run(async () => {
       if (state.generation < this.#state.generation) return;
-      const peers = new Set(state.peers.map(({ nodeId }) => nodeId));
-      const gone = this.#state.peers.filter(({ nodeId }) => !peers.has(nodeId));
+      const peers = new Map(state.peers.map((peer) => [peer.nodeId, peer]));
+      const gone = this.#state.peers.filter((peer) => hasGone(peer, peers));
       this.#state = state;
       await this.#follow();
       for (const { nodeId } of gone) {

@@ -176,6 +176,27 @@ export function meshContract(open: () => Promise<Cluster>): () => Cluster {
     t.is((await agent.ask({ host: address(1), port: 8093 })).task, task.taskId, 'it is back');
   });
 
+  test.serial(
+    'clients of a node that is down get a reset, and it still leads to tasks of others',
+    async (t) => {
+      const [away, other] = [await cluster.task(3), await cluster.task(2)];
+      await cluster.publish(8096, [away]);
+      const { agent } = cluster.client;
+      const id = await agent.open({ host: address(1), port: 8096, timeoutMs: 20_000 });
+      await agent.again(id);
+      const down = cluster.nodes[2]!.peer.nodeId;
+      await cluster.publish(8096, [other]);
+      await cluster.apply((state) => ({
+        ...state,
+        peers: state.peers.map((peer) => (peer.nodeId === down ? { ...peer, down: true } : peer)),
+      }));
+      const error = await t.throwsAsync(agent.again(id));
+      t.is((error as NodeJS.ErrnoException).code, 'ECONNRESET');
+      t.is((await agent.ask({ host: address(3), port: 8096 })).task, other.taskId);
+      await cluster.apply();
+    },
+  );
+
   test.serial('rolling three endpoints under load fails no request', async (t) => {
     let tasks = [await cluster.task(1), await cluster.task(2), await cluster.task(3)];
     await cluster.publish(8094, tasks);
