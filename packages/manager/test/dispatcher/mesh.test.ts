@@ -67,7 +67,9 @@ test('a node that is down stays a peer, marked as such, from the generation that
   const store = await serving();
   const publisher = new MeshPublisher(store, new VirtualClock(), () => {});
   publisher.start();
-  store.watch(({ events, index }) => events.forEach((event) => publisher.note(event, index)));
+  store.watch(({ events, index }) => {
+    for (const event of events) publisher.note(event, index);
+  });
   const peer = publisher.state.peers.find(({ nodeId }) => nodeId === 'n1');
   t.is(peer?.down, undefined);
   await patch(store, 'node', 'n1', (node) => ({ ...node, Status: { State: 'down', Addr: '' } }));
