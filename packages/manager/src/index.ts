@@ -1,5 +1,10 @@
 export { fetchMembers } from './assembly/join-raft.js';
-export { type LocalManager, newRaftId, splitAddress, type Start } from './assembly/local-manager.js';
+export {
+  type LocalManager,
+  newRaftId,
+  splitAddress,
+  type Start,
+} from './assembly/local-manager.js';
 export * from './api/index.js';
 export * from './ca/index.js';
 export * from './control-loop.js';
