@@ -1,0 +1,195 @@
+import type { ContainerSpec, Mount, Task } from '@swarm/api';
+import type { NodeFacts } from '../runtime.js';
+import { RuntimeError } from '../runtime-error.js';
+import { taskHostname } from '../task-environment.js';
+import { expandTemplate } from '../task-template.js';
+import { OWNER_LABEL, ROLE_LABEL, TASK_LABEL } from './owner.js';
+import type { SandboxWishes } from './sandboxes.js';
+import { securityOptions } from './security-options.js';
+
+const SWARM_LABEL = 'com.docker.swarm.';
+const SHORT_ID_LENGTH = 12;
+
+export interface BodyContext {
+  readonly node: NodeFacts;
+  readonly owner: string;
+  /** `container:ID` of the task's sandbox, or a network of the engine's. */
+  readonly networkMode: string;
+}
+
+/** The namespaced part of the kernel's settings that belongs to the sandbox. */
+const NET_SYSCTL = /^net[./]/;
+
+/**
+ * The body of `POST /containers/create` for a checked task, field by field as Docker Swarm's agent has
+ * it. A task in a sandbox takes hostname, hosts, DNS and network settings from that, so they are not
+ * in here (the engine refuses them with `container:ID`).
+ * @throws RuntimeError `rejected` for a template or line that can not be read, naming the field
+ */
+export function containerBody(task: Task, context: BodyContext): object {
+  const container = task.Spec.ContainerSpec!;
+  const { node, networkMode } = context;
+  const sandboxed = networkMode.startsWith('container:');
+  const limits = task.Spec.Resources?.Limits;
+  const expand = (text: string, field: string): string =>
+    expandTemplate(text, `ContainerSpec.${field}`, task, node);
+  return {
+    Image: container.Image,
+    Labels: labels(task, context),
+    ...(sandboxed
+      ? {}
+      : { Hostname: taskHostname(task, node) ?? task.ID.slice(0, SHORT_ID_LENGTH) }),
+    Env: environment(container, (text) => expand(text, 'Env')),
+    ...(container.Command?.length ? { Entrypoint: container.Command } : {}),
+    ...(container.Args?.length ? { Cmd: container.Args } : {}),
+    ...(container.Dir ? { WorkingDir: expand(container.Dir, 'Dir') } : {}),
+    ...(container.User ? { User: container.User } : {}),
+    ...(container.StopSignal ? { StopSignal: container.StopSignal } : {}),
+    ...(container.Healthcheck === undefined ? {} : { Healthcheck: container.Healthcheck }),
+    Tty: container.TTY === true,
+    OpenStdin: container.OpenStdin === true,
+    HostConfig: {
+      NetworkMode: networkMode,
+      // Whether a task is restarted is for the cluster to say.
+      RestartPolicy: { Name: 'no' },
+      Mounts: (container.Mounts ?? []).map((mount) => mountBody(mount, expand)),
+      ReadonlyRootfs: container.ReadOnly === true,
+      GroupAdd: container.Groups ?? [],
+      CapAdd: container.CapabilityAdd ?? [],
+      CapDrop: container.CapabilityDrop ?? [],
+      Ulimits: container.Ulimits ?? [],
+      Sysctls: sysctls(container, (name) => !sandboxed || !NET_SYSCTL.test(name)),
+      SecurityOpt: securityOptions(container.Privileges),
+      ...(container.OomScoreAdj ? { OomScoreAdj: container.OomScoreAdj } : {}),
+      ...(container.Init === undefined ? {} : { Init: container.Init }),
+      ...(task.Spec.LogDriver?.Name
+        ? {
+            LogConfig: {
+              Type: task.Spec.LogDriver.Name,
+              Config: task.Spec.LogDriver.Options ?? {},
+            },
+          }
+        : {}),
+      ...(limits?.NanoCPUs ? { NanoCpus: limits.NanoCPUs } : {}),
+      ...(limits?.MemoryBytes ? { Memory: limits.MemoryBytes } : {}),
+      ...(limits?.Pids && limits.Pids > 0 ? { PidsLimit: limits.Pids } : {}),
+      ...(sandboxed
+        ? {}
+        : {
+            ...dns(container),
+            ExtraHosts: hostLines(container).flatMap(([address, ...names]) =>
+              names.map((name) => `${name}:${address}`),
+            ),
+          }),
+    },
+  };
+}
+
+/** What the task's sandbox has to have, when it gets one. */
+export function sandboxWishes(task: Task, address: string, node: NodeFacts): SandboxWishes {
+  const container = task.Spec.ContainerSpec!;
+  const hostname = taskHostname(task, node);
+  const wished = Object.values(container.DNSConfig ?? {}).some((list) => list?.length);
+  return {
+    taskId: task.ID,
+    address,
+    ...(hostname === undefined ? {} : { hostname }),
+    hosts: hostLines(container),
+    ...(wished ? { dns: dns(container) } : {}),
+    sysctls: sysctls(container, (name) => NET_SYSCTL.test(name)),
+  };
+}
+
+/** Docker Swarm's labels win over the spec's, and ours over all. */
+function labels(task: Task, { owner, node }: BodyContext): Record<string, string> {
+  return {
+    ...task.Spec.ContainerSpec!.Labels,
+    ...task.Labels,
+    [`${SWARM_LABEL}task`]: '',
+    [TASK_LABEL]: task.ID,
+    [`${SWARM_LABEL}task.name`]: task.Name,
+    [`${SWARM_LABEL}node.id`]: task.NodeID ?? node.id,
+    [`${SWARM_LABEL}service.id`]: task.ServiceID,
+    [`${SWARM_LABEL}service.name`]: task.ServiceName,
+    [OWNER_LABEL]: owner,
+    [ROLE_LABEL]: 'task',
+  };
+}
+
+/** `NAME` without `=` takes a variable of the image's away; the engine does that. */
+function environment(container: ContainerSpec, expand: (text: string) => string): string[] {
+  return (container.Env ?? []).map((entry) => {
+    if (entry === '' || entry.startsWith('=') || entry.includes('\0')) {
+      throw rejected(`ContainerSpec.Env has "${entry}", which is not of the form NAME=value.`);
+    }
+    return expand(entry);
+  });
+}
+
+function mountBody(mount: Mount, expand: (text: string, field: string) => string): object {
+  const Target = expand(mount.Target, 'Mounts.Target');
+  if (!Target.startsWith('/')) {
+    throw rejected(`ContainerSpec.Mounts has the target "${Target}", which is no absolute path.`);
+  }
+  const expandAll = (map: Readonly<Record<string, string>> | undefined, field: string) =>
+    Object.fromEntries(
+      Object.entries(map ?? {}).map(([key, value]) => [key, expand(value, field)]),
+    );
+  const volume = mount.VolumeOptions;
+  return {
+    ...mount,
+    Target,
+    ...(mount.Source === undefined ? {} : { Source: expand(mount.Source, 'Mounts.Source') }),
+    ...(volume === undefined
+      ? {}
+      : {
+          VolumeOptions: {
+            ...volume,
+            Labels: expandAll(volume.Labels, 'Mounts.VolumeOptions.Labels'),
+            ...(volume.DriverConfig === undefined
+              ? {}
+              : {
+                  DriverConfig: {
+                    ...volume.DriverConfig,
+                    Options: expandAll(
+                      volume.DriverConfig.Options,
+                      'Mounts.VolumeOptions.DriverConfig.Options',
+                    ),
+                  },
+                }),
+          },
+        }),
+  };
+}
+
+/** `ContainerSpec.Hosts` has lines of hosts(5): an address and the names for it. */
+function hostLines(container: ContainerSpec): readonly (readonly string[])[] {
+  return (container.Hosts ?? []).map((line) => {
+    const parts = line.trim().split(/\s+/);
+    if (parts.length < 2) {
+      throw rejected(`ContainerSpec.Hosts has "${line}", which is not of the form "IP name…".`);
+    }
+    return parts;
+  });
+}
+
+function dns(container: ContainerSpec) {
+  return {
+    Dns: container.DNSConfig?.Nameservers ?? [],
+    DnsSearch: container.DNSConfig?.Search ?? [],
+    DnsOptions: container.DNSConfig?.Options ?? [],
+  };
+}
+
+function sysctls(
+  container: ContainerSpec,
+  wanted: (name: string) => boolean,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(container.Sysctls ?? {}).filter(([name]) => wanted(name)),
+  );
+}
+
+function rejected(message: string): RuntimeError {
+  return new RuntimeError('rejected', message);
+}

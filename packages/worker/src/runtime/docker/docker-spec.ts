@@ -1,0 +1,79 @@
+import type { Task } from '@swarm/api';
+import { RuntimeError } from '../runtime-error.js';
+import { signalNumber } from '../signals.js';
+import { attachmentAddress } from '../task-ports.js';
+import { compareVersions } from './engine-client.js';
+
+/**
+ * Refuses what this runtime or this engine can not do, by the field's name: a field is either done or
+ * refused. What the engine itself checks (paths of binds, sizes of limits) it refuses at the create.
+ * @param version of the Engine API in use
+ * @throws RuntimeError `rejected`
+ */
+export function checkDockerSpec(task: Task, version: string): void {
+  const container = task.Spec.ContainerSpec;
+  if (container === undefined) {
+    throw rejected(`Runtime "${task.Spec.Runtime ?? ''}" is not known here; give a ContainerSpec.`);
+  }
+  if (container.Image === 'host' || container.Image === 'host:latest') {
+    throw rejected(
+      'The image "host" stands for the host itself and this node runs containers: name an image, or start the daemon with --runtime process.',
+    );
+  }
+  const isolation = container.Isolation ?? '';
+  const unsupported: Record<string, boolean> = {
+    'ContainerSpec.Secrets': hasItems(container.Secrets),
+    'ContainerSpec.Configs': hasItems(container.Configs),
+    'ContainerSpec.Isolation': isolation !== '' && isolation !== 'default',
+  };
+  for (const [field, used] of Object.entries(unsupported)) {
+    if (used) throw rejected(`${field} can not be had on this node: remove it.`);
+  }
+  for (const mount of container.Mounts ?? []) {
+    if (mount.Type === 'npipe' || mount.Type === 'cluster') {
+      throw rejected(
+        `ContainerSpec.Mounts has the type "${mount.Type}" at ${mount.Target}; use bind, volume or tmpfs.`,
+      );
+    }
+  }
+  const needs: readonly (readonly [field: string, used: boolean, version: string])[] = [
+    ['Healthcheck.StartInterval', (container.Healthcheck?.StartInterval ?? 0) > 0, '1.44'],
+    [
+      'Mounts.BindOptions.CreateMountpoint',
+      container.Mounts?.some((mount) => mount.BindOptions?.CreateMountpoint === true) === true,
+      '1.42',
+    ],
+    [
+      'Mounts.VolumeOptions.Subpath',
+      container.Mounts?.some((mount) => (mount.VolumeOptions?.Subpath ?? '') !== '') === true,
+      '1.45',
+    ],
+  ];
+  for (const [field, used, least] of needs) {
+    if (used && compareVersions(version, least) < 0) {
+      throw rejected(
+        `ContainerSpec.${field} needs Engine API ${least} and the engine of this node speaks ${version}: remove it, or update the engine.`,
+      );
+    }
+  }
+  if (container.StopSignal && signalNumber(container.StopSignal) === undefined) {
+    throw rejected(`ContainerSpec.StopSignal is "${container.StopSignal}", which is no signal.`);
+  }
+  const count = task.NetworksAttachments?.length ?? 0;
+  if (count > 1) {
+    throw rejected(
+      `The task is attached to ${count} networks, this runtime can attach one: remove ports published through the mesh or networks of the service.`,
+    );
+  }
+  if (count === 1 && attachmentAddress(task) === undefined) {
+    throw rejected('NetworksAttachments has no address for the task; the allocator gives one.');
+  }
+}
+
+function hasItems(list: readonly unknown[] | undefined): boolean {
+  return (list?.length ?? 0) > 0;
+}
+
+function rejected(message: string): RuntimeError {
+  return new RuntimeError('rejected', message);
+}

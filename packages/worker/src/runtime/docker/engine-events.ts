@@ -1,0 +1,116 @@
+import type { Clock, Logger, Timer } from '@swarm/api';
+import { delay } from '../delay.js';
+import { messageOf } from '../runtime-error.js';
+import type { EngineClient } from './engine-client.js';
+import type { ContainerEvent } from './engine-types.js';
+import { jsonLines } from './json-lines.js';
+import { EVENTS_OVERLAP_MS, RESYNC_MS, RETRY_MAX_MS, RETRY_MIN_MS } from './limits.js';
+
+export interface EngineEventsOptions {
+  readonly engine: EngineClient;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  /** Only containers with this label. */
+  readonly label: string;
+  /** Something happened to a container: look at it. */
+  onEvent(containerId: string): void;
+  /** The stream stands anew, or it is time to look at everything. */
+  onResync(): Promise<void>;
+}
+
+/**
+ * One stream of the engine's events for all containers, opened again whenever it ends. Events only say
+ * where to look: what is true is read from the container.
+ */
+export class EngineEvents {
+  readonly #options: EngineEventsOptions;
+  readonly #closed = new AbortController();
+  #timer: Timer | undefined;
+  #done: Promise<void> | undefined;
+
+  constructor(options: EngineEventsOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#done ??= this.#run();
+    this.#schedule();
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    this.#options.clock.clearTimeout(this.#timer);
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, logger, random, engine } = this.#options;
+    let pauseMs = RETRY_MIN_MS;
+    let lost = false;
+    while (!this.#closed.signal.aborted) {
+      try {
+        await this.#follow(() => {
+          if (lost) logger.info({}, 'the engine answers again');
+          lost = false;
+          pauseMs = RETRY_MIN_MS;
+        });
+      } catch (error) {
+        if (this.#closed.signal.aborted) return;
+        if (!lost) {
+          logger.warn({ error: messageOf(error) }, 'the engine does not answer; its tasks may run');
+        }
+        lost = true;
+      }
+      engine.forget();
+      await Promise.race([delay(clock, pauseMs * (0.5 + random() / 2)), this.#aborted()]);
+      pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
+    }
+  }
+
+  async #follow(onConnect: () => void): Promise<void> {
+    const { engine, clock, label, onEvent, onResync } = this.#options;
+    const since = ((clock.now() - EVENTS_OVERLAP_MS) / 1000).toFixed(3);
+    const body = await engine.streamOnce('GET', '/events', {
+      query: {
+        since,
+        filters: JSON.stringify({
+          type: ['container'],
+          label: [label],
+          event: ['start', 'die', 'oom', 'health_status', 'destroy', 'pause', 'unpause'],
+        }),
+      },
+      signal: this.#closed.signal,
+    });
+    onConnect();
+    await onResync();
+    for await (const { Actor } of jsonLines<ContainerEvent>(body)) {
+      if (Actor !== undefined) onEvent(Actor.ID);
+    }
+  }
+
+  #schedule(): void {
+    this.#timer = this.#options.clock.setTimeout(() => {
+      void this.#options
+        .onResync()
+        // The stream, too, says when the engine is away.
+        .catch((error: unknown) =>
+          this.#options.logger.debug(
+            { error: messageOf(error) },
+            'containers can not be looked at',
+          ),
+        )
+        .finally(() => {
+          if (!this.#closed.signal.aborted) this.#schedule();
+        });
+    }, RESYNC_MS);
+  }
+
+  #aborted(): Promise<void> {
+    const { signal } = this.#closed;
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+}

@@ -1,0 +1,214 @@
+import { type Clock, type Logger, parseImageReference } from '@swarm/api';
+import { messageOf, RuntimeError } from '../runtime-error.js';
+import type { EngineClient } from './engine-client.js';
+import { hasStatus } from './engine-error.js';
+import type { ProgressLine } from './engine-types.js';
+import { jsonLines } from './json-lines.js';
+import { PULL_MEMORY, PULL_PATIENCE_MS, PULL_PROGRESS_MS, PULL_REST_MS } from './limits.js';
+
+export interface ImagePullerOptions {
+  readonly engine: EngineClient;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** An image that is here is used without asking its registry. */
+  readonly preferLocal: boolean;
+}
+
+export interface PullContext {
+  readonly signal: AbortSignal;
+  waiting(message: string): void;
+}
+
+/** What the registry says when asking again is of no use. */
+const FINAL =
+  /not found|manifest unknown|no matching manifest|denied|unauthorized|authentication|no basic auth|invalid reference|does not exist/i;
+const MEGABYTE = 1_000_000;
+
+/** One pull that several tasks may wait for. */
+interface Pull {
+  readonly done: Promise<void>;
+  readonly controller: AbortController;
+  users: number;
+  /** When the engine last said something new. */
+  heardMs: number;
+  /** Bytes of each layer. */
+  readonly layers: Map<string, { current: number; total: number }>;
+}
+
+/**
+ * Makes sure that a task's image is here. As Docker Swarm does, it always asks the registry, so that a
+ * tag that moved is followed, except for an image pinned by digest that is here; and an image that is
+ * here is used when its registry refuses or can not be reached. Docker waits for as long as its
+ * connection takes to fail, which can be minutes; this gives up on a registry that is silent for
+ * {@link PULL_PATIENCE_MS} where there is an image to use instead, and does not ask it again for
+ * {@link PULL_REST_MS}.
+ */
+export class ImagePuller {
+  readonly #options: ImagePullerOptions;
+  readonly #pulls = new Map<string, Pull>();
+  /** Pulls that failed lately: until when, and why. */
+  readonly #resting = new Map<string, { untilMs: number; why: string }>();
+
+  constructor(options: ImagePullerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param auth `X-Registry-Auth`, as it came with the service
+   * @throws RuntimeError `rejected` when there is no such image to be had, `failed` when its registry
+   *   can not be reached, `aborted`
+   */
+  async ensure(image: string, auth: string | undefined, context: PullContext): Promise<void> {
+    const { clock, logger, preferLocal } = this.#options;
+    const here = await this.#isHere(image, context.signal);
+    const pinned = parseImageReference(image)?.digest !== undefined;
+    if (here && (pinned || preferLocal)) return;
+    const key = `${image}\0${auth ?? ''}`;
+    const resting = this.#resting.get(key);
+    if (here && resting !== undefined && clock.monotonicMs() < resting.untilMs) {
+      context.waiting(localSentence(image, resting.why));
+      return;
+    }
+    try {
+      await this.#await(key, image, auth, here, context);
+      this.#resting.delete(key);
+    } catch (error) {
+      if (error instanceof RuntimeError && error.reason === 'aborted') throw error;
+      const why = messageOf(error);
+      if (here) {
+        this.#rest(key, why);
+        logger.warn({ image, error: why }, 'an image could not be pulled, its local copy is used');
+        context.waiting(localSentence(image, why));
+        return;
+      }
+      const final = hasStatus(error, 400, 404) || FINAL.test(why);
+      throw new RuntimeError(
+        final ? 'rejected' : 'failed',
+        final
+          ? `The image "${image}" is not on this node and can not be pulled: ${why}. Check its name and tag, and for a private registry give --with-registry-auth.`
+          : `The image "${image}" is not on this node and its registry can not be reached: ${why}. Check this node's network, or load the image here.`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #isHere(image: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#options.engine.json('GET', `/images/${image}/json`, { signal });
+      return true;
+    } catch (error) {
+      if (hasStatus(error, 400, 404)) return false;
+      throw error;
+    }
+  }
+
+  async #await(
+    key: string,
+    image: string,
+    auth: string | undefined,
+    here: boolean,
+    { signal, waiting }: PullContext,
+  ): Promise<void> {
+    const { clock } = this.#options;
+    let pull = this.#pulls.get(key);
+    if (pull === undefined) {
+      pull = this.#pull(image, auth);
+      this.#pulls.set(key, pull);
+    }
+    const current = pull;
+    current.users += 1;
+    waiting(`pulling ${image}`);
+    let stop: () => void = () => {};
+    const giveUp = new Promise<never>((_, reject) => {
+      const onAbort = (): void =>
+        reject(new RuntimeError('aborted', 'The task is not wanted any more.'));
+      if (signal.aborted) onAbort();
+      signal.addEventListener('abort', onAbort);
+      const tick = (): void => {
+        const silentMs = clock.monotonicMs() - current.heardMs;
+        if (here && silentMs >= PULL_PATIENCE_MS) {
+          reject(new Error(`its registry said nothing for ${PULL_PATIENCE_MS / 1000} s`));
+          return;
+        }
+        waiting(`pulling ${image}${progressOf(current)}`);
+        timer = clock.setTimeout(tick, PULL_PROGRESS_MS);
+      };
+      let timer = clock.setTimeout(tick, PULL_PROGRESS_MS);
+      stop = () => {
+        clock.clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+      };
+    });
+    try {
+      await Promise.race([current.done, giveUp]);
+    } finally {
+      stop();
+      giveUp.catch(() => {}); // Nobody waits for it any more.
+      current.users -= 1;
+      if (current.users === 0) {
+        if (this.#pulls.get(key) === current) this.#pulls.delete(key);
+        current.controller.abort();
+      }
+    }
+  }
+
+  #pull(image: string, auth: string | undefined): Pull {
+    const controller = new AbortController();
+    const layers: Pull['layers'] = new Map();
+    const pull: Pull = {
+      controller,
+      layers,
+      users: 0,
+      heardMs: this.#options.clock.monotonicMs(),
+      done: Promise.resolve().then(() => this.#run(image, auth, controller.signal, pull)),
+    };
+    pull.done.catch(() => {}); // Every user may have left it.
+    return pull;
+  }
+
+  async #run(
+    image: string,
+    auth: string | undefined,
+    signal: AbortSignal,
+    pull: Pull,
+  ): Promise<void> {
+    const { engine, clock } = this.#options;
+    const { name, tag, digest } = parseImageReference(image) ?? { name: image };
+    const body = await engine.stream('POST', '/images/create', {
+      query: { fromImage: name, tag: digest ?? tag ?? 'latest' },
+      ...(auth === undefined || auth === '' ? {} : { headers: { 'x-registry-auth': auth } }),
+      signal,
+    });
+    for await (const line of jsonLines<ProgressLine>(body)) {
+      if (line.error !== undefined) throw new Error(line.errorDetail?.message ?? line.error);
+      pull.heardMs = clock.monotonicMs();
+      const { current, total } = line.progressDetail ?? {};
+      if (line.id === undefined || !current || !total || line.status === 'Extracting') continue;
+      pull.layers.set(line.id, { current, total });
+    }
+  }
+
+  #rest(key: string, why: string): void {
+    this.#resting.delete(key);
+    const untilMs = this.#options.clock.monotonicMs() + PULL_REST_MS;
+    this.#resting.set(key, { untilMs, why });
+    if (this.#resting.size <= PULL_MEMORY) return;
+    const [oldest] = this.#resting.keys();
+    if (oldest !== undefined) this.#resting.delete(oldest);
+  }
+}
+
+function localSentence(image: string, why: string): string {
+  return `${image} could not be pulled, the copy on this node is used: ${why}`;
+}
+
+function progressOf(pull: Pull): string {
+  let current = 0;
+  let total = 0;
+  for (const layer of pull.layers.values()) {
+    current += layer.current;
+    total += layer.total;
+  }
+  if (total === 0) return '';
+  return `: ${Math.round(current / MEGABYTE)} of ${Math.round(total / MEGABYTE)} MB`;
+}

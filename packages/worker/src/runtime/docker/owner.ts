@@ -1,0 +1,45 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '../runtime-error.js';
+import type { ContainerSummary } from './engine-types.js';
+
+/** Whose container it is. Docker Swarm's own labels do not tell: the engine may be a node of one, too. */
+export const OWNER_LABEL = 'swarm.owner';
+/** What it is for: `task` or `sandbox`. */
+export const ROLE_LABEL = 'swarm.role';
+/** Docker Swarm's label, and ours, of a task's container. */
+export const TASK_LABEL = 'com.docker.swarm.task.id';
+
+const OWNER_LENGTH = 16;
+const DIGITS = 36;
+
+/**
+ * The mark of this node's containers, made once and kept in the folder: several daemons can share an
+ * engine and leave each other's containers alone.
+ */
+export function ownerOf(folder: string, random: () => number): string {
+  const path = join(folder, 'owner');
+  try {
+    const owner = readFileSync(path, 'utf8').trim();
+    if (owner !== '') return owner;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+  const owner = randomName(OWNER_LENGTH, random);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(`${path}.new`, `${owner}\n`, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+  return owner;
+}
+
+/** Random letters and digits. */
+export function randomName(length: number, random: () => number): string {
+  let name = '';
+  while (name.length < length) name += Math.floor(random() * DIGITS).toString(DIGITS);
+  return name;
+}
+
+/** The name the engine shows, without the slash it puts before. */
+export function nameOf(container: ContainerSummary): string {
+  return (container.Names?.[0] ?? '').replace(/^\//, '');
+}
