@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Clock, Logger } from '@swarm/api';
-import { ProcessRuntime, type Runtime } from '@swarm/worker';
-const engineAnswers = async (_: string) => false;
+import { DockerRuntime, engineAnswers, ProcessRuntime, type Runtime } from '@swarm/worker';
 import { UsageError } from '../command.js';
 import type { DaemonOptions } from './options.js';
 
@@ -27,6 +26,16 @@ export async function chooseRuntime(
       { runtime: 'docker', engine: options.engineSocket },
       'tasks run as containers of the Docker Engine',
     );
+    const folder = join(options.dataRoot, 'docker');
+    const runtime = new DockerRuntime({
+      socketPath: options.engineSocket,
+      folder,
+      clock,
+      logger,
+      random,
+      preferLocalImages: process.env.DOCKER_SERVICE_PREFER_OFFLINE_IMAGE === '1',
+    });
+    return { runtime, engineSocket: options.engineSocket };
   }
   const runtime = new ProcessRuntime({
     folder: join(options.dataRoot, 'tasks'),
