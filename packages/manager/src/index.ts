@@ -1,4 +1,4 @@
-export { fetchMembers } from './assembly/join-raft.js';
+export { askToLeave, fetchMembers } from './assembly/join-raft.js';
 export {
   type LocalManager,
   newRaftId,

@@ -10,8 +10,19 @@ export * from './host/options.js';
 export type { ProposalDone } from './host/proposals.js';
 export * from './host/raft-node.js';
 export * from './host/state-machine.js';
+export {
+  StorageFailedError,
+  StorageIdentityError,
+  StorageLockedError,
+  StorageUnreadableError,
+} from './storage/errors.js';
 export * from './storage/storage.js';
 export * from './transport/transport.js';
 export { LevelStorage, type LevelStorageOptions } from './storage/level-storage.js';
-export { tlsConnect } from './transport/ws-connect.js';
-export { type AcceptedPeer, WsTransport, type WsTransportOptions } from './transport/ws-transport.js';
+export { RAFT_PATH, RAFT_SNAPSHOT_PATH } from './transport/hello.js';
+export { socketOptions, tlsConnect } from './transport/ws-connect.js';
+export {
+  type AcceptedPeer,
+  WsTransport,
+  type WsTransportOptions,
+} from './transport/ws-transport.js';

@@ -34,6 +34,11 @@ export function joinAddress(host: string, port: number): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** The host of `host:port`, without brackets. */
+export function hostOf(address: string): string {
+  return split(address).host;
+}
+
 /** Where to listen. @throws ApiError INVALID_ARGUMENT */
 export function listenAddress(
   text: string,

@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
-import { join } from 'node:path';
 import {
   ApiError,
   type Clock,
@@ -14,41 +12,35 @@ import {
 } from '@swarm/api';
 import {
   type ApiServer,
+  certificateSubject,
   createKeyRequest,
-  createRootCA,
-  fetchMembers,
-  fetchRoot,
-  issueCertificate,
-  type LocalManager,
   type LocalNodeInfo,
-  loadNodeIdentity,
   type ManagerAccess,
   newRaftId,
-  nodeLifeMs,
   type NodeControl,
-  type NodeIdentity,
-  readRequest,
   type Renewer,
   requestCertificate,
-  saveNodeIdentity,
-  type Start,
   startRenewer,
-  certificateSubject,
 } from '@swarm/manager';
-import type { Manager } from '@swarm/manager/assembly';
 import {
   advertiseAddress,
+  DEFAULT_PORT,
   dataPathAddress,
+  hostOf,
   joinAddress,
   listenAddress,
   localAddressTowards,
 } from './addresses.js';
-import { type LocalState, LocalStateFile } from './local-state.js';
+import { isDamage } from './damage.js';
+import { foundIdentity, joinIdentity } from './first-certificate.js';
+import { firstOf } from './first-of.js';
+import type { LocalState } from './local-state.js';
+import { ManagerPart } from './manager-part.js';
+import { NodeFiles } from './node-files.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './node-tasks.js';
+import { shallBeManager } from './role.js';
 
 const DEFAULT_DATA_PATH_PORT = 4789;
-/** A manager that leaves waits so long to be let out of the Raft group. */
-const LEAVE_GROUP_MS = 5_000;
 
 export interface NodeDaemonOptions {
   readonly dataRoot: string;
@@ -68,30 +60,38 @@ export interface NodeDaemonOptions {
 export class NodeDaemon implements NodeControl {
   readonly engine?: { readonly socketPath: string };
   readonly #options: NodeDaemonOptions;
-  readonly #stateFile: LocalStateFile;
-  readonly #certificates: string;
-  readonly #raftFolder: string;
-  readonly #workerFolder: string;
+  readonly #files: NodeFiles;
+  readonly #managerPart: ManagerPart;
   #api: ApiServer | undefined;
-  #state: LocalState | undefined;
-  #identity: NodeIdentity | undefined;
-  #manager: Manager | undefined;
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
   #managers: readonly ManagerAddress[] = [];
+  /** This node as the leader said it last. */
+  #self: Node | undefined;
   #pending = false;
-  #error = '';
+  /** Why the node is of no use until it leaves; empty while it is. */
+  #broken = '';
+  /** Why managers turn this node away at the moment. */
+  #refused = '';
   /** Changes of what this node is happen one after the other. */
   #work: Promise<unknown> = Promise.resolve();
+  /** Aborted when the node leaves or the process ends: whoever waits for managers gives up. */
+  #interrupt = new AbortController();
   #stopped = false;
 
   constructor(options: NodeDaemonOptions) {
     this.#options = options;
     if (options.engine !== undefined) this.engine = options.engine;
-    this.#stateFile = new LocalStateFile(options.dataRoot);
-    this.#certificates = join(options.dataRoot, 'certificates');
-    this.#raftFolder = join(options.dataRoot, 'raft');
-    this.#workerFolder = join(options.dataRoot, 'worker');
+    this.#files = new NodeFiles(options.dataRoot);
+    const { clock, logger, random, onFatal } = options;
+    this.#managerPart = new ManagerPart({
+      files: this.#files,
+      clock,
+      logger,
+      random,
+      onFatal,
+      api: () => this.#api!,
+    });
   }
 
   /** The API server that also answers on the managers' port. */
@@ -99,408 +99,372 @@ export class NodeDaemon implements NodeControl {
     this.#api = api;
   }
 
-  /** Carries on where an earlier process stopped. */
-  async start(): Promise<void> {
-    const state = await this.#stateFile.load();
-    if (state === undefined) {
-      this.#options.logger.info(
-        {},
-        "this node is in no cluster: 'swarm init' makes one, 'swarm join' joins one",
-      );
-      return;
-    }
-    const identity = await loadNodeIdentity(this.#certificates);
-    if (identity === undefined)
-      throw new Error(
-        `the node's certificate is missing in ${this.#certificates}: run 'swarm leave --force', then join again`,
-      );
-    this.#state = state;
-    this.#identity = identity;
-    this.#managers = state.managers;
+  /**
+   * Carries on where an earlier process stopped. What comes in meanwhile waits for it. With files of no
+   * use the node stays up, tells why, and can leave.
+   * @throws what may be better the next time: a port that is taken, a disk that is full
+   */
+  start(): Promise<void> {
     this.#pending = true;
-    try {
-      await this.#serial(() => this.#run());
-    } finally {
-      this.#pending = false;
-    }
+    return this.#serial(async () => {
+      try {
+        await this.#start();
+      } finally {
+        this.#pending = false;
+      }
+    });
   }
 
   info(): LocalNodeInfo {
-    const state = this.#state;
+    const { state } = this.#files;
+    const error = this.#broken || this.#refused;
+    const broken = this.#broken !== '';
     if (state === undefined) {
       return {
-        state: this.#pending ? 'pending' : this.#error === '' ? 'inactive' : 'error',
+        state: this.#pending ? 'pending' : broken ? 'error' : 'inactive',
         nodeId: '',
         nodeAddr: '',
         controlAvailable: false,
         remoteManagers: [],
-        error: this.#error,
+        error,
       };
     }
     return {
-      state: this.#pending ? 'pending' : 'active',
+      state: this.#pending ? 'pending' : broken ? 'error' : 'active',
       nodeId: state.nodeId,
-      nodeAddr: state.advertiseAddress
-        .slice(0, state.advertiseAddress.lastIndexOf(':'))
-        .replace(/^\[|\]$/g, ''),
-      controlAvailable: this.#manager !== undefined && !this.#pending,
+      nodeAddr: hostOf(state.advertiseAddress),
+      controlAvailable: this.manager() !== undefined,
       remoteManagers: this.#knownManagers(),
-      error: this.#error,
+      error,
       clusterId: state.clusterId,
     };
   }
 
   manager(): ManagerAccess | undefined {
-    return this.#pending ? undefined : this.#manager;
+    return this.#pending ? undefined : this.#managerPart.manager;
   }
 
   init(request: InitRequest): Promise<string> {
     return this.#serial(() => this.#init(request));
   }
 
-  join(request: JoinRequest): Promise<void> {
-    return this.#serial(() => this.#join(request));
+  async join(request: JoinRequest): Promise<void> {
+    const tasks = await this.#serial(() => this.#join(request));
+    // Not in the queue: a node that no manager answers must still be able to leave.
+    try {
+      await tasks.connected();
+    } finally {
+      if (this.#tasks === tasks) this.#pending = false;
+    }
   }
 
   async leave(options: { readonly force: boolean }): Promise<void> {
-    // Before the queue: a renewal waits in it, and would be waited for.
-    const renewer = this.#renewer;
-    this.#renewer = undefined;
-    await renewer?.stop();
+    this.#interrupt.abort();
+    await this.#stopRenewer();
     await this.#serial(() => this.#leave(options));
   }
 
   /** Ends the process's part; tasks keep running, and the mesh keeps its traffic. */
   async close(): Promise<void> {
     this.#stopped = true;
-    await this.#work.catch(() => undefined);
-    await this.#renewer?.stop();
+    this.#interrupt.abort();
+    await this.#stopRenewer();
+    await this.#work;
     await this.#tasks?.close();
-    await this.#manager?.close();
+    await this.#managerPart.close();
+  }
+
+  async #start(): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      if (!(await this.#files.load())) {
+        logger.info(
+          {},
+          "this node is in no cluster: 'swarm init' makes one, 'swarm join' joins one",
+        );
+        return;
+      }
+    } catch (error) {
+      this.#break((error as Error).message);
+      return;
+    }
+    this.#managers = this.#files.state!.managers;
+    await this.#restartManager();
+    await this.#startTasks();
+    if (this.#files.role !== 'manager' || this.#managerPart.manager !== undefined) return;
+    // The promotion goes on behind: tasks must run also when no manager can be reached now.
+    if (this.#broken === '') this.#renewer?.renewNow();
+  }
+
+  /** The Raft member of an earlier process, before the tasks: the agent may connect to it. */
+  async #restartManager(): Promise<void> {
+    if (this.#files.state!.raftJoined !== true) return;
+    // The process ended between the certificate of a worker and what it stands for.
+    if (this.#files.role === 'worker') return this.#managerPart.drop();
+    try {
+      await this.#managerPart.restart();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#break(
+        `${error.message} On this node: 'swarm leave --force', then join again; its tasks run until then.`,
+      );
+    }
   }
 
   async #init(request: InitRequest): Promise<string> {
-    const { clock, dataRoot } = this.#options;
+    const { clock, dataRoot, logger } = this.#options;
     if (request.forceNewCluster)
       throw new ApiError('UNIMPLEMENTED', '--force-new-cluster is not served yet');
-    if (this.#state !== undefined) throw alreadyInSwarm();
+    this.#checkFree();
     const interfaces = networkInterfaces();
     const listen = listenAddress(request.listenAddr, interfaces);
     const advertise = advertiseAddress(request.advertiseAddr, listen, interfaces);
+    const dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);
     const clusterId = newId(randomBytes);
     const nodeId = newId(randomBytes);
-    const root = await createRootCA({ clock, randomBytes });
-    const subject = { nodeId, role: 'manager', clusterId } as const;
-    const { key, csr } = await createKeyRequest(subject);
-    const publicKey = await readRequest(csr);
-    const issued = await issueCertificate(
-      { clock, randomBytes },
-      root,
-      publicKey,
-      subject,
-      nodeLifeMs(request.spec),
-    );
     const dataPathPort = request.dataPathPort || DEFAULT_DATA_PATH_PORT;
     const state: LocalState = {
       clusterId,
       nodeId,
       advertiseAddress: advertise,
       listen,
-      dataPathAddress: dataPathAddress(request.dataPathAddr, advertise, interfaces),
+      dataPathAddress: dataPath,
       dataPathPort,
       raftId: newRaftId(randomBytes),
       raftJoined: true,
       managers: [{ nodeId, address: advertise }],
     };
-    await this.#wipe();
+    const { root, identity } = await foundIdentity(clock, request, { nodeId, clusterId });
+    this.#pending = true;
     try {
-      await this.#keepIdentity({
-        rootCertificate: root.certificate,
-        certificate: issued.certificate,
-        key,
-      });
-      const manager = await this.#openManager(state, { kind: 'found' });
-      await manager.found({
-        root,
-        spec: request.spec,
-        availability: request.availability,
-        hostname: hostname(),
-        dataPathPort,
-        randomBytes,
-      });
-      // From here on a restart finds a whole cluster.
-      await this.#stateFile.save(state);
-      this.#state = state;
+      await this.#files.wipe();
+      await this.#files.saveIdentity(identity);
+      const { spec, availability } = request;
+      const first = { root, spec, availability, hostname: hostname(), dataPathPort, randomBytes };
+      // Once the state is saved, a restart finds a whole cluster.
+      await this.#managerPart.found(state, first, () => this.#files.save(state));
       this.#managers = state.managers;
-      this.#api?.refresh();
+      await this.#startTasks();
     } catch (error) {
-      await this.#manager?.stop();
-      this.#manager = undefined;
-      await this.#wipe();
+      await this.#forget();
       throw error;
+    } finally {
+      this.#pending = false;
     }
-    this.#options.logger.info({ nodeId, clusterId, dataRoot }, 'made a new cluster');
-    await this.#startTasks(state);
+    this.#api?.refresh();
+    logger.info({ nodeId, clusterId, dataRoot }, 'made a new cluster');
     return nodeId;
   }
 
-  async #join(request: JoinRequest): Promise<void> {
-    if (this.#state !== undefined) throw alreadyInSwarm();
+  async #join(request: JoinRequest): Promise<NodeTasks> {
+    this.#checkFree();
+    const { logger } = this.#options;
     const interfaces = networkInterfaces();
     const listen = listenAddress(request.listenAddr, interfaces);
     const remotes = request.remoteAddrs.map(withPort);
     if (remotes.length === 0)
       throw new ApiError('INVALID_ARGUMENT', 'at least 1 RemoteAddr is required to join');
-    const { key, csr } = await createKeyRequest();
-    const { identity, reply, remote } = await firstOf(remotes, async (address) => {
-      const rootCertificate = await fetchRoot(address, request.joinToken);
-      const body = {
-        csr,
-        token: request.joinToken,
-        hostname: hostname(),
-        availability: request.availability,
-      };
-      const granted = await requestCertificate(address, { rootCertificate }, body);
-      return {
-        identity: { rootCertificate, certificate: granted.certificate, key },
-        reply: granted,
-        remote: address,
-      };
-    });
-    // With a choice of addresses, the one on the way to the manager is right.
-    const given =
-      request.advertiseAddr === '' ? await localAddressTowards(remote) : request.advertiseAddr;
-    const advertise = advertiseAddress(given, listen, interfaces);
-    await this.#wipe();
-    await this.#keepIdentity(identity);
-    const state: LocalState = {
-      clusterId: certificateSubject(identity.certificate).clusterId,
-      nodeId: reply.nodeId,
-      advertiseAddress: advertise,
-      listen,
-      dataPathAddress: dataPathAddress(request.dataPathAddr, advertise, interfaces),
-      dataPathPort: DEFAULT_DATA_PATH_PORT,
-      managers: [{ nodeId: '', address: remote }],
-      ...(reply.role === 'manager' ? { raftId: newRaftId(randomBytes), raftJoined: false } : {}),
-    };
-    await this.#stateFile.save(state);
-    this.#state = state;
-    this.#managers = state.managers;
-    this.#options.logger.info({ nodeId: state.nodeId, role: reply.role }, 'joined the cluster');
+    this.#interrupt = new AbortController();
+    const { signal } = this.#interrupt;
+    let advertise = '';
+    const { nodeId, identity, remote } = await firstOf(
+      remotes,
+      async (address) => {
+        const joined = await joinIdentity(address, request, async () => {
+          // With a choice of addresses, the one on the way to the manager is right.
+          const given = request.advertiseAddr || (await localAddressTowards(address));
+          advertise = advertiseAddress(given, listen, interfaces);
+          dataPathAddress(request.dataPathAddr, advertise, interfaces);
+        });
+        return { ...joined, remote: address };
+      },
+      signal,
+    );
     this.#pending = true;
     try {
-      await this.#run();
-      await this.#tasks?.connected();
-    } finally {
-      this.#pending = false;
-    }
-  }
-
-  /** Starts what the node is by its certificate. */
-  async #run(): Promise<void> {
-    const state = this.#state!;
-    const { role } = certificateSubject(this.#identity!.certificate);
-    // The Raft member of a restart first: tasks connect to it.
-    if (state.raftJoined === true) await this.#startManager();
-    await this.#startTasks(state);
-    if (role === 'manager') await this.#startManager();
-  }
-
-  async #startManager(): Promise<void> {
-    if (this.#manager !== undefined) return;
-    const { logger } = this.#options;
-    let state = this.#state!;
-    if (state.raftJoined === true) {
-      this.#manager = await this.#openManager(state, { kind: 'restart' });
-      this.#api?.refresh();
-      return;
-    }
-    // A log of an attempt that did not end well is of no use: the id was perhaps removed.
-    await rm(this.#raftFolder, { recursive: true, force: true });
-    state = { ...state, raftId: state.raftId ?? newRaftId(randomBytes), raftJoined: false };
-    await this.#save(state);
-    const addresses = this.#managers
-      .map(({ address }) => address)
-      .filter((address) => address !== state.advertiseAddress);
-    const self = this.#localManager(state);
-    const seeds = await firstOf(addresses, (address) => fetchMembers(self, address));
-    const manager = await this.#openManager(state, { kind: 'join', seeds });
-    this.#manager = manager;
-    try {
-      await manager.joinGroup(addresses);
+      await this.#files.wipe();
+      await this.#files.saveIdentity(identity);
+      const { clusterId, role } = certificateSubject(identity.certificate);
+      await this.#files.save({
+        clusterId,
+        nodeId,
+        advertiseAddress: advertise,
+        listen,
+        dataPathAddress: dataPathAddress(request.dataPathAddr, advertise, interfaces),
+        dataPathPort: DEFAULT_DATA_PATH_PORT,
+        managers: [{ nodeId: '', address: remote }],
+      });
+      this.#managers = this.#files.state!.managers;
+      await this.#startTasks();
+      if (role === 'manager') await this.#managerPart.join(this.#addresses(), signal);
+      logger.info({ nodeId, role }, 'joined the cluster');
     } catch (error) {
-      logger.error({ err: error }, 'this node could not become a manager');
-      this.#manager = undefined;
-      await manager.stop();
-      // The group may know the id as a learner: it must not be used with an empty log.
-      const { raftId: _used, ...rest } = state;
-      await this.#save(rest);
+      this.#pending = false;
+      // A process that ends carries on with it after its next start.
+      if (!this.#stopped) await this.#undoJoin(error as Error);
       throw error;
     }
-    await this.#save({ ...state, raftJoined: true });
-    this.#api?.refresh();
-    logger.info({}, 'this node is a manager now');
+    this.#followRole();
+    return this.#tasks!;
   }
 
-  async #stopManager(): Promise<void> {
-    const manager = this.#manager;
-    if (manager === undefined) return;
-    this.#manager = undefined;
-    this.#api?.refresh();
-    await manager.stop();
-    await rm(this.#raftFolder, { recursive: true, force: true });
-    const { raftId: _id, raftJoined: _joined, ...rest } = this.#state!;
-    await this.#save(rest);
-    this.#options.logger.info({}, 'this node is a worker now');
+  /** A node that could not become what it joined for is in no cluster: it may join again at once. */
+  async #undoJoin(cause: Error): Promise<void> {
+    this.#options.logger.error({ error: cause.message }, 'the node could not join');
+    await this.#stopRenewer();
+    if (this.#files.role === 'manager') await this.#managerPart.leaveGroup(this.#addresses());
+    await this.#forget();
   }
 
-  async #openManager(state: LocalState, start: Start): Promise<Manager> {
-    const { clock, logger, random, onFatal } = this.#options;
-    // Only managers load what managers need.
-    const { Manager } = await import('@swarm/manager/assembly');
-    const manager = await Manager.open({
-      self: this.#localManager(state),
-      start,
-      clock,
-      logger,
-      random,
-      randomBytes,
-      api: this.#api!,
-      onFatal,
-    });
-    this.#manager = manager;
-    return manager;
-  }
-
-  #localManager(state: LocalState): LocalManager {
-    return {
-      nodeId: state.nodeId,
-      clusterId: state.clusterId,
-      raftId: state.raftId!,
-      advertiseAddress: state.advertiseAddress,
-      listen: state.listen,
-      folder: this.#raftFolder,
-      identity: () => this.#identity!,
-    };
-  }
-
-  async #startTasks(state: LocalState): Promise<void> {
+  async #startTasks(): Promise<void> {
+    if (this.#tasks !== undefined) return;
     const { clock, logger, random } = this.#options;
-    this.#tasks ??= await startNodeTasks({
+    const state = this.#files.state!;
+    this.#tasks = await startNodeTasks({
       ...this.#options.tasks,
       clock,
       logger,
       random,
-      folder: this.#workerFolder,
+      folder: this.#files.workerFolder,
       nodeId: state.nodeId,
       dataPathAddress: state.dataPathAddress,
       dataPathPort: state.dataPathPort,
-      identity: () => this.#identity!,
+      identity: () => this.#files.identity!,
       managers: this.#knownManagers(),
       onNode: (node, managers) => this.#heard(node, managers),
-      onRemoved: (reason) => {
-        this.#error = reason;
-        logger.error({ reason }, 'the cluster does not know this node any more');
-      },
+      onTurnedAway: (reason) => this.#turnedAway(reason),
+      onRemoved: (reason) => this.#removed(reason),
     });
-    this.#renewer ??= startRenewer({
+    this.#renewer = startRenewer({
       clock,
       logger,
       random,
-      certificate: this.#identity!.certificate,
+      certificate: this.#files.identity!.certificate,
       renew: () => this.#serial(() => this.#renew()),
     });
   }
 
   /** What the managers say of this node: perhaps it shall have another role. */
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
+    this.#refused = '';
     if (managers.length > 0) this.#managers = managers;
-    if (this.#stopped || this.#identity === undefined) return;
-    const { role } = certificateSubject(this.#identity.certificate);
-    // A manager stays one until the leader took it out of the Raft group.
-    const wanted =
-      node.Spec.Role === 'worker' && node.RaftID !== undefined ? 'manager' : node.Spec.Role;
-    const managerMissing =
-      role === 'manager' && wanted === 'manager' && this.#manager === undefined;
-    if (role !== wanted || managerMissing) this.#renewer?.renewNow();
+    this.#self = node;
+    this.#followRole();
+  }
+
+  #followRole(): void {
+    const { role } = this.#files;
+    const { joining, manager } = this.#managerPart;
+    if (this.#stopped || this.#broken !== '' || joining) return;
+    if (role === undefined || this.#self === undefined) return;
+    const wanted = shallBeManager(this.#self) ? 'manager' : 'worker';
+    const isManager = manager !== undefined;
+    if (role !== wanted || (role === 'manager') !== isManager) this.#renewer?.renewNow();
+  }
+
+  /** A manager refused the certificate, without saying that the node is gone for good. */
+  #turnedAway(reason: string): void {
+    if (this.#refused === reason) return;
+    this.#refused = reason;
+    this.#options.logger.error({ reason }, 'a manager turned this node away');
+  }
+
+  /** The cluster took this node out: its tasks are nobody's, and it waits to leave. */
+  #removed(reason: string): void {
+    if (this.#stopped || this.#broken !== '') return;
+    this.#break(`${reason}; on this node: 'swarm leave --force', then join again`);
+    this.#stopRenewer()
+      .then(() => this.#serial(() => this.#stopTasks()))
+      .catch((error: unknown) =>
+        this.#options.logger.error({ err: error }, 'the tasks of a removed node were not stopped'),
+      );
+  }
+
+  #break(reason: string): void {
+    this.#broken = reason;
+    this.#options.logger.error({ reason }, 'this node can not take part in the cluster');
   }
 
   /** Gets a new certificate; with another role in it, the node becomes that. */
   async #renew(): Promise<string> {
-    const state = this.#state;
-    if (state === undefined || this.#identity === undefined)
+    const before = this.#files.identity;
+    if (before === undefined || this.#files.state === undefined)
       throw new Error('the node left the cluster');
-    const before = this.#identity;
+    const { signal } = this.#interrupt;
     const { key, csr } = await createKeyRequest(certificateSubject(before.certificate));
-    const addresses = this.#knownManagers().map(({ address }) => address);
-    const reply = await firstOf(addresses, (address) =>
-      requestCertificate(address, before, { csr }),
+    const { certificate, role } = await firstOf(
+      this.#addresses(),
+      (address) => requestCertificate(address, before, { csr }),
+      signal,
     );
-    await this.#keepIdentity({
-      rootCertificate: before.rootCertificate,
-      certificate: reply.certificate,
-      key,
-    });
-    this.#manager?.renewIdentity();
-    if (reply.role === 'manager') await this.#startManager();
-    else await this.#stopManager();
-    return reply.certificate;
+    const { rootCertificate } = before;
+    await this.#files.saveIdentity({ rootCertificate, certificate, key });
+    this.#managerPart.renewIdentity();
+    if (role === 'worker') await this.#managerPart.drop();
+    else if (this.#managerPart.manager === undefined)
+      await this.#managerPart.join(this.#addresses(), signal);
+    await this.#files.save({ ...this.#files.state, managers: this.#knownManagers() });
+    return certificate;
   }
 
   async #leave({ force }: { force: boolean }): Promise<void> {
-    const { logger } = this.#options;
-    const manager = this.#manager;
-    if (manager !== undefined && force) await this.#leaveGroup(manager);
-    // Tasks are stopped and all of them is removed before the node forgets the cluster.
-    await this.#tasks?.leave();
-    this.#tasks = undefined;
-    this.#manager = undefined;
-    this.#api?.refresh();
-    await manager?.stop();
-    this.#state = undefined;
-    this.#identity = undefined;
+    if (force && this.#files.role === 'manager')
+      await this.#managerPart.leaveGroup(this.#otherAddresses());
+    await this.#forget();
+    this.#options.logger.info({}, 'left the cluster');
+  }
+
+  /** Ends all that this node is in its cluster, and forgets it. */
+  async #forget(): Promise<void> {
+    await this.#stopRenewer();
+    await this.#stopTasks();
+    await this.#managerPart.stop();
+    await this.#files.wipe();
     this.#managers = [];
-    this.#error = '';
-    await this.#wipe();
-    logger.info({}, 'left the cluster');
+    this.#self = undefined;
+    this.#broken = '';
+    this.#refused = '';
+    this.#pending = false;
+    this.#interrupt = new AbortController();
+    this.#api?.refresh();
   }
 
-  /** Asks the others to let this manager go; without them it just goes. */
-  async #leaveGroup(manager: Manager): Promise<void> {
-    const { logger } = this.#options;
-    if (manager.members().length <= 1) return;
-    try {
-      await manager.leaveGroup(LEAVE_GROUP_MS);
-    } catch (error) {
-      logger.warn(
-        { err: error },
-        'the other managers could not be told that this one leaves: remove it with `swarm node rm --force`',
-      );
-    }
+  async #stopTasks(): Promise<void> {
+    const tasks = this.#tasks;
+    this.#tasks = undefined;
+    await tasks?.leave();
   }
 
-  async #keepIdentity(identity: NodeIdentity): Promise<void> {
-    await saveNodeIdentity(this.#certificates, identity);
-    this.#identity = identity;
-  }
-
-  async #save(state: LocalState): Promise<void> {
-    const known = { ...state, managers: this.#knownManagers() };
-    await this.#stateFile.save(known);
-    this.#state = known;
+  /** Outside the queue: a renewal waits in it, and would be waited for. */
+  async #stopRenewer(): Promise<void> {
+    const renewer = this.#renewer;
+    this.#renewer = undefined;
+    await renewer?.stop();
   }
 
   #knownManagers(): readonly ManagerAddress[] {
-    const members = this.#manager?.members() ?? [];
+    const members = this.#managerPart.manager?.members() ?? [];
     if (members.length > 0) return members.map(({ nodeId, address }) => ({ nodeId, address }));
     return this.#managers;
   }
 
-  async #wipe(): Promise<void> {
-    await this.#stateFile.remove();
-    for (const folder of [this.#certificates, this.#raftFolder, this.#workerFolder]) {
-      await rm(folder, { recursive: true, force: true });
-    }
+  #addresses(): string[] {
+    return this.#knownManagers().map(({ address }) => address);
+  }
+
+  #otherAddresses(): string[] {
+    const own = this.#files.state?.advertiseAddress;
+    return this.#addresses().filter((address) => address !== own);
+  }
+
+  #checkFree(): void {
+    if (this.#broken !== '' && this.#files.state === undefined)
+      throw new ApiError('FAILED_PRECONDITION', `${this.#broken}: run 'swarm leave --force' first`);
+    if (this.#files.state === undefined) return;
+    throw new ApiError(
+      'ALREADY_IN_SWARM',
+      'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
+    );
   }
 
   #serial<T>(work: () => Promise<T>): Promise<T> {
@@ -510,37 +474,8 @@ export class NodeDaemon implements NodeControl {
   }
 }
 
-function alreadyInSwarm(): ApiError {
-  return new ApiError(
-    'ALREADY_IN_SWARM',
-    'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
-  );
-}
-
 function withPort(address: string): string {
   return /:\d+$/.test(address) && !/^[^[]*:[^[]*:/.test(address)
     ? address
-    : joinAddress(address.replace(/^\[|\]$/g, ''), 2377);
-}
-
-/** The first success, trying one after the other; the error of the last when all fail. */
-async function firstOf<T>(
-  addresses: readonly string[],
-  attempt: (address: string) => Promise<T>,
-): Promise<T> {
-  let last: unknown = new ApiError('INVALID_ARGUMENT', 'no manager to ask is known');
-  for (const address of addresses) {
-    try {
-      return await attempt(address);
-    } catch (error) {
-      last = error;
-      // Another manager would say the same.
-      if (
-        error instanceof ApiError &&
-        ['INVALID_TOKEN', 'INVALID_ARGUMENT', 'PERMISSION_DENIED'].includes(error.code)
-      )
-        throw error;
-    }
-  }
-  throw last;
+    : joinAddress(address.replace(/^\[|\]$/g, ''), DEFAULT_PORT);
 }

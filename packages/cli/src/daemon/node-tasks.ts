@@ -1,7 +1,15 @@
 import { rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import type { ConnectionOptions } from 'node:tls';
 import { join } from 'node:path';
-import type { Clock, Labels, Logger, ManagerAddress, Node } from '@swarm/api';
+import {
+  ApiError,
+  type Clock,
+  type Labels,
+  type Logger,
+  type ManagerAddress,
+  type Node,
+} from '@swarm/api';
 import { type NodeIdentity, tlsClientOptions } from '@swarm/manager';
 import { createMesh, type Mesh } from '@swarm/routing-mesh';
 import { Agent, managersFile, type Runtime } from '@swarm/worker';
@@ -29,12 +37,18 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
   onNode(node: Node, managers: readonly ManagerAddress[]): void;
+  /** A manager refused this node's certificate; the agent tries on. */
+  onTurnedAway(reason: string): void;
+  /** The cluster does not have this node any more. */
   onRemoved(reason: string): void;
 }
 
 /** The worker's part of a node that is in a cluster: agent and mesh. */
 export interface NodeTasks {
-  /** Resolves when a session with a manager stood for the first time. */
+  /**
+   * Resolves when a session with a manager stood for the first time.
+   * @throws ApiError when the node lets go before
+   */
   connected(): Promise<void>;
   /** Lets go; tasks and traffic go on. */
   close(): Promise<void>;
@@ -45,6 +59,8 @@ export interface NodeTasks {
 /** Tasks of a node that leaves get this long to end. */
 const LEAVE_GRACE_MS = 2_000;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
+/** Characters of a refusal that are read. */
+const REFUSAL_LIMIT = 16 * 1024;
 
 export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTasks> {
   const { runtime, logger, clock, random, identity } = options;
@@ -62,22 +78,30 @@ export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTas
       : 'published ports are served by the kernel; tasks see the client’s own address',
   );
   let stood: () => void = () => {};
-  const connected = new Promise<void>((resolve) => {
+  let gone: (error: Error) => void = () => {};
+  const connected = new Promise<void>((resolve, reject) => {
     stood = resolve;
+    gone = reject;
   });
+  connected.catch(() => undefined);
+  const endWait = () =>
+    gone(new ApiError('TIMEOUT', 'the node left before a manager had answered it'));
   const agent = new Agent({
     nodeId: options.nodeId,
     runtime,
     mesh,
     connect: (manager) =>
-      new WebSocket(`wss://${manager.address}/dispatcher`, {
-        ...(tlsClientOptions(
-          identity(),
-          manager.nodeId === '' ? undefined : manager.nodeId,
-        ) as ConnectionOptions),
-        perMessageDeflate: false,
-        handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      }),
+      hearRefusal(
+        new WebSocket(`wss://${manager.address}/dispatcher`, {
+          ...(tlsClientOptions(
+            identity(),
+            manager.nodeId === '' ? undefined : manager.nodeId,
+          ) as ConnectionOptions),
+          perMessageDeflate: false,
+          handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+        }),
+        options,
+      ),
     managers: managersFile(join(options.folder, 'managers.json')),
     folder: join(options.folder, 'tasks'),
     dataPathAddr: options.dataPathAddress,
@@ -89,17 +113,26 @@ export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTas
       : { description: await labelled(runtime, options.labels) }),
     events: { connected: () => stood(), node: options.onNode, refused: options.onRemoved },
   });
-  await agent.start(options.managers);
+  try {
+    await agent.start(options.managers);
+  } catch (error) {
+    await mesh.close({ keep: true });
+    throw error;
+  }
   return {
     connected: () => connected,
     async close() {
+      endWait();
       await agent.close();
       await mesh.close({ keep: true });
     },
     async leave() {
+      endWait();
       await agent.close();
-      await removeTasks(runtime, mesh);
-      await mesh.close({ keep: false });
+      await removeTasks(runtime, mesh, logger);
+      await mesh.close({ keep: false }).catch((error: unknown) => {
+        logger.error({ err: error }, 'the mesh left something in the kernel');
+      });
       await rm(options.folder, { recursive: true, force: true });
     },
   };
@@ -117,13 +150,53 @@ async function labelled(runtime: Runtime, labels: Labels) {
   };
 }
 
-async function removeTasks(runtime: Runtime, mesh: Mesh): Promise<void> {
-  const left = await runtime.list();
+/** What can not be removed (an engine that is down) is told and left: a node must always be able to leave. */
+async function removeTasks(runtime: Runtime, mesh: Mesh, logger: Logger): Promise<void> {
+  const left = await runtime.list().catch((error: unknown) => {
+    logger.error({ err: error }, 'the tasks on this node could not be listed, they are left');
+    return [];
+  });
   await Promise.all(
     left.map(async ({ taskId }) => {
-      await runtime.stop(taskId, { graceMs: LEAVE_GRACE_MS });
-      await mesh.detach(taskId);
-      await runtime.remove(taskId);
+      try {
+        await runtime.stop(taskId, { graceMs: LEAVE_GRACE_MS });
+        await mesh.detach(taskId);
+        await runtime.remove(taskId);
+      } catch (error) {
+        logger.error({ err: error, taskId }, 'a task could not be removed, it is left');
+      }
     }),
   );
+}
+
+/** Has a refused handshake say why: the manager's answer has it in words. */
+function hearRefusal(
+  socket: WebSocket,
+  { onTurnedAway, onRemoved }: Pick<NodeTasksOptions, 'onTurnedAway' | 'onRemoved'>,
+): WebSocket {
+  socket.on('unexpected-response', (_request, response: IncomingMessage) => {
+    let text = '';
+    response.setEncoding('utf8');
+    response.on('data', (chunk: string) => {
+      if (text.length < REFUSAL_LIMIT) text += chunk;
+    });
+    response.on('error', () => undefined);
+    response.on('close', () => {
+      const reason = messageOf(text) ?? `status ${response.statusCode ?? 0}`;
+      // Only a removed node is forbidden to open a session.
+      if (response.statusCode === 403) onRemoved(reason);
+      else if (response.statusCode === 401) onTurnedAway(reason);
+      socket.emit('error', new Error(`refused: ${reason}`));
+      socket.terminate();
+    });
+  });
+  return socket;
+}
+
+function messageOf(text: string): string | undefined {
+  try {
+    return String((JSON.parse(text) as { message?: unknown }).message);
+  } catch {
+    return undefined;
+  }
 }

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { systemClock } from '@swarm/api';
 import { ApiServer } from '@swarm/manager';
 import { VERSION } from '../version.js';
+import { isPlain } from './damage.js';
 import { lockFolder } from './folder-lock.js';
 import { createLogger } from './logger.js';
 import { NodeDaemon } from './node-daemon.js';
@@ -25,7 +26,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     end = resolve;
   });
   const onFatal = (error: unknown) => {
-    logger.error({ err: error }, 'the daemon stops: it hit an error that it must not survive');
+    if (isPlain(error)) logger.error({}, `the daemon stops: ${error.message}`);
+    else logger.error({ err: error }, 'the daemon stops: it hit an error that it must not survive');
     end(1);
   };
   const { runtime, engineSocket } = await chooseRuntime(options, {

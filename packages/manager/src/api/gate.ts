@@ -92,7 +92,7 @@ export async function onLeader(
         // A new leader may not have applied everything yet, and an old one may not know that it is.
         await freshState(call.services, manager, until);
         if (manager.isLeader()) return here();
-      } else if (manager.leader() !== undefined && !forwarded) {
+      } else if (!forwarded && (await manager.leaderAnswers())) {
         call.request.headers[FORWARDED_HEADER] = call.services.control.info().nodeId;
         return manager.forward(call.request, call.response);
       }

@@ -69,6 +69,11 @@ export interface ManagerAccess {
   readBarrier(): Promise<void>;
   members(): readonly ManagerMember[];
   /**
+   * Whether the leader known here answers as one at this moment. Ask before `forward`: a request that is
+   * sent to a leader that just died is lost. On a follower `members` knows more after it.
+   */
+  leaderAnswers(): Promise<boolean>;
+  /**
    * What `LogBroker.subscribe` yields; only called on the leader. Ends early when `signal` aborts. A
    * warning may also be thrown as an error at the end.
    */

@@ -1,20 +1,18 @@
-import { request as httpsRequest } from 'node:https';
 import { ApiError, type Logger } from '@swarm/api';
 import type { MemberInfo, RaftNode } from '@swarm/raft';
-import { tlsClientOptions } from '../ca/tls-options.js';
+import type { Store } from '../store/store.js';
 import { type LocalManager, splitAddress } from './local-manager.js';
+import { callManager } from './node-call.js';
 
-/** Path of the request that makes a manager a member of the Raft group. */
+/** Path of the request that makes a manager a member of the Raft group, or takes it out. */
 export const JOIN_PATH = '/raft/members';
-/** Longest wait for the list of members. */
-const MEMBERS_TIMEOUT_MS = 10_000;
 /** Path that a manager answers to show that it can be reached. */
 export const PROBE_PATH = '/raft/probe';
-
+/** Longest wait for the list of members, and for being let go. */
+const MEMBERS_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 5000;
 /** The leader waits for the new member to catch up; the answer comes after that. */
 const JOIN_TIMEOUT_MS = 70_000;
-const REPLY_LIMIT_BYTES = 64 * 1024;
 
 /** Body of the join request. */
 export interface JoinBody {
@@ -39,17 +37,28 @@ export function readJoinBody(body: unknown): JoinBody {
 
 /**
  * The leader's part: makes a node a voter. First it looks whether the node answers at the address that
- * it gave; a member that nobody reaches would only cost the group its majority.
- * @throws ApiError FAILED_PRECONDITION when it does not answer
+ * it gave; a member that nobody reaches would only cost the group its majority. A member that does not
+ * catch up in time is taken out again.
+ * @throws ApiError FAILED_PRECONDITION when it does not answer, PERMISSION_DENIED when it shall be none
  */
 export async function admitMember(
   raft: RaftNode,
+  store: Store,
   self: LocalManager,
   member: MemberInfo,
   logger: Logger,
 ): Promise<void> {
+  if (store.get('node', member.nodeId)?.Spec.Role !== 'manager') {
+    throw new ApiError(
+      'PERMISSION_DENIED',
+      `node ${member.nodeId} shall be no manager: promote it first`,
+    );
+  }
+  const members = () => raft.status().members;
+  if (members().some(({ info }) => info.id === member.id && info.nodeId !== member.nodeId))
+    throw new ApiError('CONFLICT', `member id ${member.id} is of another node: take a new one`);
   if (member.nodeId !== self.nodeId) await probe(self, member);
-  const earlier = raft.status().members.find(({ info }) => info.nodeId === member.nodeId);
+  const earlier = members().find(({ info }) => info.nodeId === member.nodeId);
   if (earlier !== undefined && earlier.info.id !== member.id) {
     // The node lost its log and comes back under a new id: the old one can never vote again.
     logger.warn(
@@ -58,17 +67,34 @@ export async function admitMember(
     );
     await raft.removeMember(earlier.info.id);
   }
-  await raft.addMember(member);
+  try {
+    await raft.addMember(member);
+  } catch (error) {
+    const stuck = members().find(({ info }) => info.id === member.id);
+    if (stuck?.role === 'learner') {
+      raft.removeMember(member.id).catch((failure: unknown) => {
+        logger.warn({ err: failure, raftId: member.id }, 'a learner that never joined is left');
+      });
+    }
+    throw error;
+  }
 }
 
 async function probe(self: LocalManager, member: MemberInfo): Promise<void> {
   try {
-    await call(self, member.address, 'GET', PROBE_PATH, PROBE_TIMEOUT_MS, undefined, member.nodeId);
+    await callManager(self, {
+      address: member.address,
+      method: 'GET',
+      path: PROBE_PATH,
+      timeoutMs: PROBE_TIMEOUT_MS,
+      expectedNodeId: member.nodeId,
+    });
   } catch (error) {
     throw new ApiError(
       'FAILED_PRECONDITION',
-      `the manager at ${self.advertiseAddress} can not reach the new one at ${member.address} ` +
-        `(${(error as Error).message}): give the right address with --advertise-addr and open port ${splitAddress(member.address)?.port ?? 2377}/tcp`,
+      `the leader (${self.advertiseAddress}) can not reach the new manager at ${member.address} ` +
+        `(${(error as Error).message}): give the right address with --advertise-addr and open port ` +
+        `${splitAddress(member.address)!.port}/tcp on it`,
     );
   }
 }
@@ -78,75 +104,42 @@ export async function askToJoin(
   self: LocalManager,
   manager: string,
   body: JoinBody,
+  signal?: AbortSignal,
 ): Promise<void> {
-  await call(self, manager, 'POST', JOIN_PATH, JOIN_TIMEOUT_MS, body);
+  await callManager(self, {
+    address: manager,
+    method: 'POST',
+    path: JOIN_PATH,
+    timeoutMs: JOIN_TIMEOUT_MS,
+    body,
+    signal,
+  });
 }
 
-/** A member's wish to leave the group; the leader answers when it is out. */
-export async function askToLeave(self: LocalManager, leader: string): Promise<void> {
-  await call(self, leader, 'DELETE', JOIN_PATH, MEMBERS_TIMEOUT_MS);
+/**
+ * A manager's wish to be none any more: it is out of the group, and its node a worker's, when this
+ * resolves. Any manager may be asked; the leader does it.
+ */
+export async function askToLeave(
+  self: Pick<LocalManager, 'identity'>,
+  manager: string,
+  timeoutMs = MEMBERS_TIMEOUT_MS,
+): Promise<void> {
+  await callManager(self, { address: manager, method: 'DELETE', path: JOIN_PATH, timeoutMs });
 }
 
 /** The members of the group that a manager is in: whom a joining member may answer. */
 export async function fetchMembers(
-  self: LocalManager,
+  self: Pick<LocalManager, 'identity'>,
   manager: string,
+  signal?: AbortSignal,
 ): Promise<readonly MemberInfo[]> {
-  const reply = await call(self, manager, 'GET', JOIN_PATH, MEMBERS_TIMEOUT_MS);
-  return JSON.parse(reply) as readonly MemberInfo[];
-}
-
-function call(
-  self: LocalManager,
-  address: string,
-  method: 'GET' | 'POST' | 'DELETE',
-  path: string,
-  timeoutMs: number,
-  body?: JoinBody,
-  expectedNodeId?: string,
-): Promise<string> {
-  const target = splitAddress(address);
-  if (target === undefined)
-    throw new ApiError('INVALID_ARGUMENT', `"${address}" is not an address: host:port is needed`);
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  return new Promise((resolve, reject) => {
-    const outgoing = httpsRequest(
-      {
-        ...tlsClientOptions(self.identity(), expectedNodeId),
-        ...target,
-        method,
-        path,
-        agent: false,
-        signal: AbortSignal.timeout(timeoutMs),
-        headers:
-          text === undefined
-            ? {}
-            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
-      },
-      (incoming) => {
-        let reply = '';
-        incoming.setEncoding('utf8');
-        incoming.on('data', (chunk: string) => {
-          reply += chunk;
-          if (reply.length > REPLY_LIMIT_BYTES)
-            incoming.destroy(new Error('the reply is too long'));
-        });
-        incoming.on('error', reject);
-        incoming.on('end', () => {
-          if ((incoming.statusCode ?? 500) < 300) resolve(reply);
-          else reject(new ApiError('FAILED_PRECONDITION', messageOf(reply)));
-        });
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end(text);
+  const reply = await callManager(self, {
+    address: manager,
+    method: 'GET',
+    path: JOIN_PATH,
+    timeoutMs: MEMBERS_TIMEOUT_MS,
+    signal,
   });
-}
-
-function messageOf(reply: string): string {
-  try {
-    return String((JSON.parse(reply) as { message?: unknown }).message ?? reply);
-  } catch {
-    return reply;
-  }
+  return reply as readonly MemberInfo[];
 }

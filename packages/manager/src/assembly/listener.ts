@@ -1,21 +1,31 @@
-import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { ApiError, DISPATCH_FRAME_LIMIT_BYTES, type Logger } from '@swarm/api';
+import { ApiError, type Clock, DISPATCH_FRAME_LIMIT_BYTES, type Logger } from '@swarm/api';
+import { RAFT_PATH, RAFT_SNAPSHOT_PATH, socketOptions } from '@swarm/raft';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { ApiServer } from '../api/api-server.js';
+import { BodyReader, parseJson } from '../api/body.js';
+import { refuse } from '../api/hijack.js';
+import { API_LIMITS } from '../api/limits.js';
+import { ERROR_CODE_HEADER } from '../api/reply.js';
 import { identify, type Trust } from '../ca/identify.js';
 import type { Subject } from '../ca/subject.js';
 import { tlsServerOptions } from '../ca/tls-options.js';
 import type { LocalManager } from './local-manager.js';
+import { ANSWERED, type NodeRoute } from './node-routes.js';
+import { asApiError } from './raft-errors.js';
+import { RefusalLog } from './refusal-log.js';
 
-/** Largest frame of a Raft connection: one message of entries with its frame. */
-const RAFT_FRAME_LIMIT_BYTES = 16 * 1024 * 1024;
+/** Largest body of a request among nodes, and of all that are being read. */
 const BODY_LIMIT_BYTES = 64 * 1024;
+const BODIES_LIMIT_BYTES = 4 * 1024 * 1024;
 /** TLS handshakes that take longer are cut. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** A request whose sender is known. */
+/** A node whose certificate was checked, and where it is. */
 export interface Asked {
   readonly subject: Subject;
   readonly remoteAddress: string;
@@ -24,83 +34,99 @@ export interface Asked {
 /** What the port 2377 serves, by path. */
 export interface ListenerRoutes {
   readonly trust: () => Trust;
+  /** Whether the cluster made a worker of this node, whatever an old certificate of it says. */
+  isWorker(nodeId: string): boolean;
   /** Small JSON requests among nodes; undefined when the path is none of these. */
   node(method: string, path: string): NodeRoute | undefined;
   raft(socket: WebSocket, path: string, subject: Subject): void;
   dispatcher(socket: WebSocket, asked: Asked): void;
   /** Everything else: the API for remote clients. */
-  api(request: IncomingMessage, response: ServerResponse, subject: Subject): void;
-  apiUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, subject: Subject): void;
-  /** Sets the API's bounds on the server. */
-  bound(server: Server): void;
+  readonly api: Pick<ApiServer, 'handle' | 'upgrade' | 'bound' | 'serverOptions'>;
 }
-
-export interface NodeRoute {
-  /** Who may ask: `anybody` has no certificate yet. */
-  readonly who: 'anybody' | 'node' | 'manager';
-  /** The answer, as JSON; `forward` when the request goes on to the leader instead. */
-  handle(
-    body: unknown,
-    asked: Partial<Asked> & { remoteAddress: string },
-    request: IncomingMessage,
-    response: ServerResponse,
-    raw: Buffer,
-  ): Promise<unknown>;
-}
-
-/** Tells that the route has answered by itself. */
-export const ANSWERED = Symbol('answered');
 
 /** The port for nodes: Raft, dispatcher, CA and API over mutual TLS, told apart by path. */
 export class Listener {
   readonly #server: Server;
   readonly #routes: ListenerRoutes;
   readonly #logger: Logger;
-  readonly #raftSockets = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: RAFT_FRAME_LIMIT_BYTES,
-  });
+  readonly #refusals: RefusalLog;
+  readonly #bodies: BodyReader;
+  /** Every connection, also in its handshake or taken over: nothing may outlive `close`. */
+  readonly #sockets = new Set<Socket>();
+  readonly #raftSockets = new WebSocketServer({ noServer: true, ...socketOptions() });
   readonly #agentSockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
     maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
   });
 
-  constructor(self: LocalManager, routes: ListenerRoutes, logger: Logger) {
+  constructor(
+    self: LocalManager,
+    routes: ListenerRoutes,
+    { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  ) {
     this.#routes = routes;
     this.#logger = logger;
+    this.#refusals = new RefusalLog(logger, clock);
+    this.#bodies = new BodyReader(clock, {
+      ...API_LIMITS,
+      bodyBytes: BODY_LIMIT_BYTES,
+      bodiesBytes: BODIES_LIMIT_BYTES,
+    });
     this.#server = createServer({
       ...tlsServerOptions(self.identity()),
+      ...routes.api.serverOptions(),
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
-    routes.bound(this.#server);
+    routes.api.bound(this.#server);
     this.#server.on('request', (request, response) => {
-      this.#request(request, response).catch((error: unknown) => this.#refuse(response, error));
+      response.on('error', () => {});
+      this.#request(request, response).catch((error: unknown) =>
+        this.#refuseRequest(request, response, error),
+      );
     });
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
-    this.#server.on('tlsClientError', (error) =>
-      logger.debug({ err: error }, 'a TLS handshake failed'),
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) =>
+      this.#refusals.refused(
+        { remoteAddress: addressOf(socket), error: error.message },
+        error.code === 'ECONNRESET'
+          ? 'a TLS handshake was broken off'
+          : 'a connection to the managers’ port was no TLS of ours',
+      ),
+    );
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      if (error.code !== 'ECONNRESET')
+        this.#refusals.refused(
+          { remoteAddress: addressOf(socket), error: error.message },
+          'a request to the managers’ port was no HTTP',
+        );
+    });
+  }
+
+  /** @throws ApiError FAILED_PRECONDITION when the port is taken, INVALID_ARGUMENT */
+  async listen(host: string, port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: NodeJS.ErrnoException) => reject(cannotListen(error, host, port));
+      this.#server.once('error', failed);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', failed);
+        resolve();
+      });
+    });
+    // Out of file descriptors, for instance: those who are connected are still served.
+    this.#server.on('error', (error) =>
+      this.#logger.error({ err: error }, 'the managers’ port could not take a connection'),
     );
   }
 
-  listen(host: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(
-          error.code === 'EADDRINUSE'
-            ? new ApiError(
-                'FAILED_PRECONDITION',
-                `port ${port} on ${host} is taken by another program: free it, or choose another with --listen-addr`,
-              )
-            : new ApiError(
-                'INVALID_ARGUMENT',
-                `can not listen on ${host}:${port}: ${error.message}`,
-              ),
-        );
-      });
-      this.#server.listen(port, host, () => resolve());
-    });
+  /** The port it listens on. */
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
   /** Uses a renewed certificate for connections made from now on. */
@@ -108,6 +134,7 @@ export class Listener {
     this.#server.setSecureContext(tlsServerOptions(self.identity()));
   }
 
+  /** Cuts every connection; resolves when the port is free. */
   async close(): Promise<void> {
     for (const server of [this.#raftSockets, this.#agentSockets]) {
       for (const socket of server.clients) socket.terminate();
@@ -115,26 +142,29 @@ export class Listener {
     }
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
+      for (const socket of this.#sockets) socket.destroy();
     });
   }
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = pathOf(request);
-    const route = this.#routes.node(request.method ?? 'GET', path);
+    const route = this.#routes.node(request.method ?? 'GET', pathOf(request));
     if (route === undefined) {
-      this.#routes.api(request, response, this.#identify(request, 'manager'));
+      const subject = this.#identify(request, 'manager');
+      this.#routes.api.handle(request, response, identityOf(subject));
       return;
     }
-    const remoteAddress = remoteOf(request);
     const subject =
-      route.who === 'anybody'
-        ? this.#maybeIdentify(request)
-        : this.#identify(request, route.who === 'manager' ? 'manager' : undefined);
-    const raw = await readBody(request);
-    const asked = subject === undefined ? { remoteAddress } : { subject, remoteAddress };
-    const answer = await route.handle(parseBody(raw), asked, request, response, raw);
-    if (answer === ANSWERED) return;
+      route.who === 'anybody' ? this.#maybeIdentify(request) : this.#identify(request, 'manager');
+    const remoteAddress = addressOf(request.socket);
+    const raw = await this.#bodies.read(request);
+    const answer = await route.handle({
+      peer: subject === undefined ? { remoteAddress } : { subject, remoteAddress },
+      request,
+      response,
+      raw,
+      json: () => parseJson(raw),
+    });
+    if (answer === ANSWERED || response.headersSent) return;
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(answer ?? {}));
   }
@@ -145,88 +175,95 @@ export class Listener {
       const path = pathOf(request);
       if (path === '/dispatcher') {
         const subject = this.#identify(request);
-        const asked = { subject, remoteAddress: remoteOf(request) };
+        const asked = { subject, remoteAddress: addressOf(request.socket) };
         this.#agentSockets.handleUpgrade(request, socket, head, (opened) =>
           this.#routes.dispatcher(opened, asked),
         );
-      } else if (path === '/raft' || path.startsWith('/raft/')) {
+      } else if (path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH) {
         const subject = this.#identify(request, 'manager');
         this.#raftSockets.handleUpgrade(request, socket, head, (opened) =>
           this.#routes.raft(opened, path, subject),
         );
       } else {
-        this.#routes.apiUpgrade(request, socket, head, this.#identify(request, 'manager'));
+        const subject = this.#identify(request, 'manager');
+        this.#routes.api.upgrade(request, socket, head, identityOf(subject));
       }
     } catch (error) {
-      const known = asApiError(error);
-      const body = errorBody(known);
-      socket.end(
-        `HTTP/1.1 ${known.status} Refused\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-      );
+      const known = this.#known(request, error);
+      refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
     }
   }
 
   #identify(request: IncomingMessage, role?: 'manager'): Subject {
-    const socket = request.socket;
-    return identify(socket instanceof TLSSocket ? socket : undefined, this.#routes.trust(), role);
+    const { socket } = request;
+    const peer = socket instanceof TLSSocket ? socket : undefined;
+    const subject = identify(peer, this.#routes.trust(), role);
+    if (role === 'manager' && this.#routes.isWorker(subject.nodeId)) {
+      throw new ApiError(
+        'PERMISSION_DENIED',
+        `Node ${subject.nodeId} was demoted: its manager's certificate is of no use any more.`,
+      );
+    }
+    return subject;
   }
 
   /** A joiner has no certificate, or one of a cluster that it left. */
   #maybeIdentify(request: IncomingMessage): Subject | undefined {
-    const socket = request.socket;
+    const { socket } = request;
     if (!(socket instanceof TLSSocket) || socket.getPeerX509Certificate() === undefined)
       return undefined;
     return this.#identify(request);
   }
 
-  #refuse(response: ServerResponse, error: unknown): void {
-    const known = asApiError(error);
-    if (known.code === 'INTERNAL')
-      this.#logger.error({ err: error }, 'a request among nodes failed by a fault of ours');
-    if (response.headersSent) {
-      response.destroy();
-      return;
+  #refuseRequest(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    const known = this.#known(request, error);
+    if (response.headersSent) response.destroy();
+    else this.#bodies.refuse(request, response, known);
+  }
+
+  /** What the peer hears; it is logged, too. */
+  #known(request: IncomingMessage, thrown: unknown): ApiError {
+    const error = asApiError(thrown);
+    const about = {
+      remoteAddress: addressOf(request.socket),
+      method: request.method,
+      path: pathOf(request).slice(0, PATH_LOG_LIMIT),
+    };
+    if (error instanceof ApiError && error.code !== 'INTERNAL') {
+      const { code, message: reason } = error;
+      this.#refusals.refused({ ...about, code, reason }, 'refused a request on the managers’ port');
+      return error;
     }
-    response.writeHead(known.status, { 'content-type': 'application/json', connection: 'close' });
-    response.end(errorBody(known));
+    this.#logger.error(
+      { err: thrown, ...about },
+      'a request among nodes failed by a fault of ours',
+    );
+    return new ApiError('INTERNAL', `internal error: ${(thrown as Error).message}; see the log`);
   }
 }
 
-function errorBody(error: ApiError): string {
-  return JSON.stringify({ message: error.message, code: error.code });
+const PATH_LOG_LIMIT = 100;
+
+function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): ApiError {
+  if (error.code === 'EADDRINUSE')
+    return new ApiError(
+      'FAILED_PRECONDITION',
+      `port ${port} on ${host} is taken by another program: free it, or choose another with --listen-addr`,
+    );
+  return new ApiError(
+    'INVALID_ARGUMENT',
+    `can not listen on ${host}:${port}: ${error.message}; give an address of this host with --listen-addr`,
+  );
 }
 
-function asApiError(error: unknown): ApiError {
-  return error instanceof ApiError
-    ? error
-    : new ApiError('INTERNAL', (error as Error).message, { cause: error });
+function identityOf({ nodeId, role }: Subject) {
+  return { kind: 'node', nodeId, role } as const;
 }
 
 function pathOf(request: IncomingMessage): string {
   return (request.url ?? '/').split('?', 1)[0]!;
 }
 
-function remoteOf(request: IncomingMessage): string {
-  return (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > BODY_LIMIT_BYTES)
-      throw new ApiError('TOO_LARGE', `the body is larger than ${BODY_LIMIT_BYTES} bytes`);
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks);
-}
-
-function parseBody(raw: Buffer): unknown {
-  if (raw.length === 0) return undefined;
-  try {
-    return JSON.parse(raw.toString());
-  } catch (error) {
-    throw new ApiError('BAD_REQUEST', `the body is not JSON: ${(error as Error).message}`);
-  }
+function addressOf(socket: Duplex): string {
+  return ((socket as Partial<Socket>).remoteAddress ?? '').replace(/^::ffff:/, '');
 }

@@ -1,16 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Agent } from 'node:https';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { ApiError, type Clock, type Logger, type LogOptions } from '@swarm/api';
-import {
-  type LeadershipState,
-  LevelStorage,
-  type MemberInfo,
-  RaftNode,
-  tlsConnect,
-  WsTransport,
-} from '@swarm/raft';
+import { type LeadershipState, LevelStorage, RaftNode, tlsConnect, WsTransport } from '@swarm/raft';
 import type { WebSocket } from 'ws';
 import { createAllocator } from '../allocator/index.js';
 import type { ApiServer } from '../api/api-server.js';
@@ -22,8 +13,7 @@ import type {
   Quorum,
 } from '../api/node-control.js';
 import { FORWARDED_HEADER } from '../api/gate.js';
-import { proxyTo } from '../api/proxy.js';
-import { type CaServer, createCaServer } from '../ca/ca-server.js';
+import { createCaServer } from '../ca/ca-server.js';
 import type { Trust } from '../ca/identify.js';
 import type { Subject } from '../ca/subject.js';
 import { tlsClientOptions } from '../ca/tls-options.js';
@@ -39,21 +29,14 @@ import { ReplicatedStore } from '../store/replicated-store.js';
 import { StoreStateMachine } from '../store/state-machine.js';
 import type { Store } from '../store/store.js';
 import { type FoundingRequest, foundCluster } from './bootstrap.js';
-import {
-  admitMember,
-  askToJoin,
-  askToLeave,
-  JOIN_PATH,
-  PROBE_PATH,
-  readJoinBody,
-} from './join-raft.js';
+import { askToJoin, askToLeave } from './join-raft.js';
+import { LeaderLink } from './leader-link.js';
 import { LeaderLoops } from './leader-loops.js';
-import { ANSWERED, Listener, type NodeRoute } from './listener.js';
-import { type LocalManager, selfInfo, splitAddress, type Start } from './local-manager.js';
+import { Listener } from './listener.js';
+import { type LocalManager, selfInfo, type Start } from './local-manager.js';
+import { NodeRoutes } from './node-routes.js';
 import { raftLogger } from './raft-logger.js';
 
-/** On a forwarded request: who asked the forwarding manager, as JSON. Only managers may say so. */
-const PEER_HEADER = 'x-swarm-peer';
 const LEADER_POLL_MS = 50;
 /** A member alone leads as soon as its vote is on disk. */
 const FIRST_ELECTION_LIMIT_MS = 10_000;
@@ -70,7 +53,7 @@ export interface ManagerOptions {
   readonly random: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
   /** Answers the API's requests that come in on the port for nodes. */
-  readonly api: Pick<ApiServer, 'handle' | 'upgrade' | 'bound'>;
+  readonly api: Pick<ApiServer, 'handle' | 'upgrade' | 'bound' | 'serverOptions'>;
   /** The Raft member hit an error that it must not survive. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -85,10 +68,9 @@ export class Manager implements ManagerAccess {
   readonly #loops: LeaderLoops;
   readonly #dispatcher: Dispatcher;
   readonly #logBroker: LogBroker;
-  readonly #ca: CaServer;
+  readonly #link: LeaderLink;
   readonly #endings: (() => void)[] = [];
   #isLeader = false;
-  #leaderAgent: { agent: Agent; nodeId: string; certificate: string } | undefined;
 
   /** Opens log and state, listens, takes part. @throws what storage, state or port say */
   static async open(options: ManagerOptions): Promise<Manager> {
@@ -164,7 +146,7 @@ export class Manager implements ManagerAccess {
       clock,
     });
     const context: LoopContext = { store: this.store, clock, logger, randomBytes };
-    this.#ca = createCaServer(context);
+    this.#link = new LeaderLink(self, clock, () => this.leader());
     this.#dispatcher = createDispatcher(context);
     this.#logBroker = createLogBroker(context, this.#dispatcher);
     const roles = createRoleManager(context, {
@@ -187,29 +169,28 @@ export class Manager implements ManagerAccess {
     this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
     // It may have come to lead before anybody listened.
     this.#follow(raft.currentLeadership);
+    const routes = new NodeRoutes({
+      self,
+      raft,
+      store: this.store,
+      ca: createCaServer(context),
+      link: this.#link,
+      clock,
+      logger,
+      isLeader: () => this.#isLeader,
+    });
     this.#listener = new Listener(
       self,
       {
         trust: () => this.#trust(),
-        node: (method, path) => this.#nodeRoute(method, path),
+        isWorker: (nodeId) => this.#isWorker(nodeId),
+        node: (method, path) => routes.find(method, path),
         raft: (socket, path, subject) => transport.accept(socket, { nodeId: subject.nodeId }, path),
         dispatcher: (socket, { subject, remoteAddress }) =>
           this.#acceptAgent(socket, subject, remoteAddress),
-        api: (request, response, subject) =>
-          api.handle(request, response, {
-            kind: 'node',
-            nodeId: subject.nodeId,
-            role: subject.role,
-          }),
-        apiUpgrade: (request, socket: Duplex, head, subject) =>
-          api.upgrade(request, socket, head, {
-            kind: 'node',
-            nodeId: subject.nodeId,
-            role: subject.role,
-          }),
-        bound: (server) => api.bound(server),
+        api,
       },
-      logger,
+      { clock, logger },
     );
   }
 
@@ -225,15 +206,23 @@ export class Manager implements ManagerAccess {
     await foundCluster(this.store, { ...request, self: this.#options.self });
   }
 
-  /** Becomes a voter of the group that one of these managers is in. @throws ApiError why not */
-  async joinGroup(managers: readonly string[]): Promise<void> {
+  /**
+   * Becomes a voter of the group that one of these managers is in.
+   * @param signal gives up early
+   * @throws ApiError why not
+   */
+  async joinGroup(managers: readonly string[], signal?: AbortSignal): Promise<void> {
     const { self } = this.#options;
+    const body = { raftId: self.raftId, address: self.advertiseAddress };
     let last: unknown;
     for (const address of managers) {
       try {
-        await askToJoin(self, address, { raftId: self.raftId, address: self.advertiseAddress });
+        await askToJoin(self, address, body, signal);
         return;
       } catch (error) {
+        // What the leader says, another manager would only repeat; only one out of reach is no answer.
+        if (!(error instanceof ApiError) || error.code !== 'TIMEOUT' || signal?.aborted)
+          throw error;
         last = error;
       }
     }
@@ -286,8 +275,12 @@ export class Manager implements ManagerAccess {
     }
   }
 
+  leaderAnswers(): Promise<boolean> {
+    return this.#isLeader ? Promise.resolve(true) : this.#link.answers();
+  }
+
   async forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    await this.#proxyToLeader(request, response, { [FORWARDED_HEADER]: this.#options.self.nodeId });
+    await this.#link.forward(request, response, { [FORWARDED_HEADER]: this.#options.self.nodeId });
   }
 
   quorum(): Quorum {
@@ -306,8 +299,7 @@ export class Manager implements ManagerAccess {
   /** Uses a renewed certificate from now on. */
   renewIdentity(): void {
     this.#listener.renew(this.#options.self);
-    this.#leaderAgent?.agent.destroy();
-    this.#leaderAgent = undefined;
+    this.#link.close();
   }
 
   /**
@@ -341,7 +333,7 @@ export class Manager implements ManagerAccess {
     for (const end of this.#endings.splice(0)) end();
     await this.#loops.stop();
     await stopRaft();
-    this.#leaderAgent?.agent.destroy();
+    this.#link.close();
     await this.#listener.close();
     await this.#state.close();
   }
@@ -359,14 +351,16 @@ export class Manager implements ManagerAccess {
 
   #members() {
     const { members, id, role, leader } = this.#raft.status();
+    const heard = role === 'leader' ? undefined : this.#link.reachable();
     return members.map(({ info, role: memberRole, reachable }) => ({
       raftId: info.id,
       nodeId: info.nodeId,
       address: info.address,
       voter: memberRole === 'voter',
-      // Only the leader hears of all; a follower knows of itself and of the leader.
+      // Only the leader hears of all; a follower knows itself, the leader, and what the leader said last.
       reachable:
-        role === 'leader' ? reachable || info.id === id : info.id === id || info.id === leader?.id,
+        info.id === id ||
+        (role === 'leader' ? reachable : info.id === leader?.id || heard?.has(info.id) === true),
     }));
   }
 
@@ -381,6 +375,12 @@ export class Manager implements ManagerAccess {
     };
   }
 
+  /** A demoted node that keeps its manager's certificate must not act as one for the rest of its life. */
+  #isWorker(nodeId: string): boolean {
+    const node = this.store.get('node', nodeId);
+    return node !== undefined && node.Spec.Role === 'worker' && node.RaftID === undefined;
+  }
+
   #acceptAgent(socket: WebSocket, subject: Subject, remoteAddress: string): void {
     if (this.#isLeader)
       this.#dispatcher.accept(socket, {
@@ -391,142 +391,7 @@ export class Manager implements ManagerAccess {
     else refuseSession(socket, managerAddresses(this.store), this.leader());
   }
 
-  #nodeRoute(method: string, path: string): NodeRoute | undefined {
-    if (method === 'GET' && path === '/ca/root') {
-      return { who: 'anybody', handle: async () => this.#ca.root() };
-    }
-    if (method === 'GET' && path === PROBE_PATH) {
-      return { who: 'manager', handle: async () => ({ nodeId: this.#options.self.nodeId }) };
-    }
-    if (method === 'GET' && path === JOIN_PATH) {
-      return {
-        who: 'manager',
-        handle: async () => this.#raft.status().members.map(({ info }) => info),
-      };
-    }
-    if (method === 'POST' && path === '/ca/certificates') {
-      return {
-        who: 'anybody',
-        handle: (body, asked, request, response, raw) =>
-          this.#onLeader(request, response, raw, asked, (peer) => this.#ca.issue(body, peer)),
-      };
-    }
-    if (method === 'POST' && path === JOIN_PATH) {
-      return {
-        who: 'manager',
-        handle: (body, asked, request, response, raw) =>
-          this.#onLeader(request, response, raw, asked, async (peer) => {
-            const { raftId, address } = readJoinBody(body);
-            const member: MemberInfo = { id: raftId, address, nodeId: peer.subject!.nodeId };
-            await admitMember(this.#raft, this.#options.self, member, this.#options.logger);
-            return {};
-          }),
-      };
-    }
-    if (method === 'DELETE' && path === JOIN_PATH) {
-      return {
-        who: 'manager',
-        handle: (_body, asked, request, response, raw) =>
-          this.#onLeader(request, response, raw, asked, (peer) =>
-            this.#letGo(peer.subject!.nodeId),
-          ),
-      };
-    }
-    return undefined;
-  }
-
-  /** Takes a member that wants to leave out of the group, and makes its node a worker's. */
-  async #letGo(nodeId: string): Promise<unknown> {
-    const member = this.#raft.status().members.find(({ info }) => info.nodeId === nodeId);
-    if (member !== undefined) await this.#raft.removeMember(member.info.id);
-    await this.store.transact((transaction) => {
-      const node = transaction.get('node', nodeId);
-      if (node === undefined) return;
-      const { RaftID: _id, ManagerAddr: _address, ...rest } = node;
-      transaction.update('node', {
-        ...rest,
-        Role: 'worker',
-        Spec: { ...node.Spec, Role: 'worker' },
-      });
-    });
-    return {};
-  }
-
-  /** Has the leader answer a request among nodes, with the peer as this manager has seen it. */
-  async #onLeader(
-    request: IncomingMessage,
-    response: ServerResponse,
-    raw: Buffer,
-    asked: { subject?: Subject; remoteAddress: string },
-    here: (peer: { subject?: Subject; remoteAddress: string }) => Promise<unknown>,
-  ): Promise<unknown> {
-    const said = request.headers[PEER_HEADER];
-    const peer =
-      asked.subject?.role === 'manager' && typeof said === 'string'
-        ? (JSON.parse(said) as typeof asked)
-        : asked;
-    const { clock } = this.#options;
-    const until = clock.monotonicMs() + QUORUM_LOST_AFTER_MS;
-    for (;;) {
-      if (this.#isLeader) return here(peer);
-      const leader = this.leader();
-      if (
-        leader !== undefined &&
-        leader.nodeId !== this.#options.self.nodeId &&
-        said === undefined
-      ) {
-        await this.#proxyToLeader(request, response, { [PEER_HEADER]: JSON.stringify(asked) }, raw);
-        return ANSWERED;
-      }
-      if (clock.monotonicMs() >= until) {
-        throw new ApiError(
-          'NO_QUORUM',
-          'the managers have no leader at the moment: try again; more than half of them must be online',
-        );
-      }
-      await this.#pause();
-    }
-  }
-
   #pause(): Promise<void> {
     return new Promise((resolve) => this.#options.clock.setTimeout(resolve, LEADER_POLL_MS));
-  }
-
-  #proxyToLeader(
-    request: IncomingMessage,
-    response: ServerResponse,
-    headers: Record<string, string>,
-    body?: Buffer,
-  ): Promise<void> {
-    const leader = this.leader();
-    const address = leader === undefined ? undefined : splitAddress(leader.address);
-    if (leader === undefined || address === undefined)
-      throw new ApiError('NO_QUORUM', 'no leader is known: try again');
-    const agent = this.#agentFor(leader.nodeId);
-    return proxyTo(
-      { ...address, agent, headers, name: 'the leader', ...(body === undefined ? {} : { body }) },
-      request,
-      response,
-    );
-  }
-
-  /** Connections to the leader are kept while the leader and our certificate stay the same. */
-  #agentFor(nodeId: string): Agent {
-    const identity = this.#options.self.identity();
-    const known = this.#leaderAgent;
-    if (
-      known !== undefined &&
-      known.nodeId === nodeId &&
-      known.certificate === identity.certificate
-    )
-      return known.agent;
-    known?.agent.destroy();
-    const agent = new Agent({
-      ...tlsClientOptions(identity, nodeId),
-      keepAlive: true,
-      maxSockets: 64,
-    });
-    this.#leaderAgent = { agent, nodeId, certificate: identity.certificate };
-    return agent;
   }
 }

@@ -9,6 +9,7 @@ import {
   rootDigest,
   sameToken,
 } from '@swarm/api';
+import { ERROR_CODE_HEADER } from '../api/reply.js';
 import type { CertificateReply, CertificateRequest } from './ca-server.js';
 import type { NodeIdentity } from './node-identity.js';
 import { pem } from './root.js';
@@ -136,7 +137,9 @@ function call(
         incoming.on('error', fail);
         incoming.on('end', () => {
           try {
-            resolve(readReply(incoming.statusCode ?? 0, Buffer.concat(chunks).toString()));
+            const said = incoming.headers[ERROR_CODE_HEADER.toLowerCase()];
+            const text = Buffer.concat(chunks).toString();
+            resolve(readReply(incoming.statusCode ?? 0, String(said), text));
           } catch (error) {
             fail(error as Error);
           }
@@ -154,8 +157,8 @@ function tlsCode(error: Error): ErrorCode {
   return code.startsWith('E') && !code.startsWith('ERR_TLS') ? 'TIMEOUT' : 'UNAUTHENTICATED';
 }
 
-/** Errors come as Docker's `{message}`, with our `code` beside it. */
-function readReply(status: number, text: string): Reply {
+/** Errors come as Docker's `{message}`, with our code in a header. */
+function readReply(status: number, said: string, text: string): Reply {
   let reply: Reply;
   try {
     reply = JSON.parse(text) as Reply;
@@ -163,7 +166,7 @@ function readReply(status: number, text: string): Reply {
     throw new Error(`its reply (status ${status}) is not JSON`, { cause: error });
   }
   if (status >= 200 && status < 300) return reply;
-  const code = String(reply.code);
+  const code = Object.hasOwn(ERRORS, said) ? said : String(reply.code);
   throw new ApiError(
     Object.hasOwn(ERRORS, code)
       ? (code as ErrorCode)

@@ -71,6 +71,7 @@ class RoleManagerRun {
   #changed(change: StoreChange): void {
     let concerned = change.reset;
     for (const event of change.events) {
+      concerned ||= event.kind === 'cluster' && event.action === 'create';
       if (event.kind !== 'node') continue;
       concerned ||=
         event.action !== 'update' ||
@@ -105,6 +106,8 @@ class RoleManagerRun {
   }
 
   async #once(): Promise<void> {
+    // A first manager leads before it has written its cluster: nobody has a role yet.
+    if (this.#context.store.cluster() === undefined) return;
     await this.#cleanUp();
     for (const member of this.#membership.members()) {
       if (this.#stopped) return;

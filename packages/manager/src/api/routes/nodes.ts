@@ -180,8 +180,9 @@ function orphanTasks(transaction: Transaction, nodeId: string, nowMs: number): b
 }
 
 export const nodeRoutes: readonly Route[] = [
-  { method: 'GET', pattern: '/nodes', on: 'read', handle: list },
-  { method: 'GET', pattern: '/nodes/{id}', on: 'read', handle: inspect },
+  // Only the leader hears of every manager, so it says which can be reached.
+  { method: 'GET', pattern: '/nodes', on: 'leader', handle: list },
+  { method: 'GET', pattern: '/nodes/{id}', on: 'leader', handle: inspect },
   { method: 'DELETE', pattern: '/nodes/{id}', on: 'leader', handle: remove },
   { method: 'POST', pattern: '/nodes/{id}/update', on: 'leader', handle: update },
 ];

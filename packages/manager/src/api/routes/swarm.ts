@@ -59,7 +59,11 @@ async function leave(call: Call): Promise<void> {
     throw new ApiError('NOT_IN_SWARM', 'This node is not part of a swarm');
   }
   const manager = control.manager();
-  if (!force && manager !== undefined) throw mayNotLeave(manager);
+  if (!force && manager !== undefined) {
+    // For what the leader knows of the others.
+    await manager.leaderAnswers();
+    throw mayNotLeave(manager);
+  }
   await control.leave({ force });
   sendEmpty(call.response);
 }

@@ -141,6 +141,7 @@ export class FakeNode implements NodeControl {
       },
       members: () => this.#members(),
       logs: (selector, options, signal) => this.#logs(selector, options, signal),
+      leaderAnswers: async () => this.leaderSocket !== undefined,
       forward: async (request, response) => {
         if (this.leaderSocket === undefined) throw new ApiError('NO_QUORUM', 'no leader');
         await proxyTo({ socketPath: this.leaderSocket, name: 'the leader' }, request, response);

@@ -1,0 +1,52 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Clock, InitRequest, JoinRequest } from '@swarm/api';
+import {
+  createKeyRequest,
+  createRootCA,
+  fetchRoot,
+  issueCertificate,
+  type NodeIdentity,
+  nodeLifeMs,
+  readRequest,
+  requestCertificate,
+  type RootCA,
+} from '@swarm/manager';
+
+/** Makes a new cluster's root, and with it the certificate of its first manager. */
+export async function foundIdentity(
+  clock: Clock,
+  { spec }: InitRequest,
+  { nodeId, clusterId }: { readonly nodeId: string; readonly clusterId: string },
+): Promise<{ root: RootCA; identity: NodeIdentity }> {
+  const root = await createRootCA({ clock, randomBytes });
+  const subject = { nodeId, role: 'manager', clusterId } as const;
+  const { key, csr } = await createKeyRequest(subject);
+  const publicKey = await readRequest(csr);
+  const lifeMs = nodeLifeMs(spec);
+  const issued = await issueCertificate({ clock, randomBytes }, root, publicKey, subject, lifeMs);
+  return {
+    root,
+    identity: { rootCertificate: root.certificate, certificate: issued.certificate, key },
+  };
+}
+
+/**
+ * Gets a node's first certificate for a join token; from then on the cluster has the node.
+ * @param address `host:port` of any manager
+ * @param ready called when the manager is known to be the token's, before the cluster hears of the node
+ * @throws ApiError
+ */
+export async function joinIdentity(
+  address: string,
+  request: JoinRequest,
+  ready: () => Promise<void>,
+): Promise<{ nodeId: string; identity: NodeIdentity }> {
+  const rootCertificate = await fetchRoot(address, request.joinToken);
+  await ready();
+  const { key, csr } = await createKeyRequest();
+  const { joinToken: token, availability } = request;
+  const body = { csr, token, hostname: hostname(), availability };
+  const { nodeId, certificate } = await requestCertificate(address, { rootCertificate }, body);
+  return { nodeId, identity: { rootCertificate, certificate, key } };
+}

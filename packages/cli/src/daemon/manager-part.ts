@@ -1,0 +1,198 @@
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { ApiError, type Clock, type Logger } from '@swarm/api';
+import {
+  type ApiServer,
+  askToLeave,
+  fetchMembers,
+  type LocalManager,
+  newRaftId,
+  type Start,
+} from '@swarm/manager';
+import type { Manager } from '@swarm/manager/assembly';
+import { firstOf } from './first-of.js';
+import type { LocalState } from './local-state.js';
+import type { NodeFiles } from './node-files.js';
+
+/** A manager that leaves waits so long to be let out of the Raft group. */
+const LEAVE_GROUP_MS = 5_000;
+/** The cluster may have agreed although the answer did not come: the id and its log are kept then. */
+const UNDECIDED: readonly string[] = ['TIMEOUT', 'NO_QUORUM', 'OVERLOADED'];
+
+export interface ManagerPartOptions {
+  readonly files: NodeFiles;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly api: () => ApiServer;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** What makes a node a manager, while it is one: its member of the Raft group. */
+export class ManagerPart {
+  readonly #options: ManagerPartOptions;
+  #manager: Manager | undefined;
+  #joining = false;
+
+  constructor(options: ManagerPartOptions) {
+    this.#options = options;
+  }
+
+  /** Only once it takes part: one that still joins has nothing to say. */
+  get manager(): Manager | undefined {
+    return this.#manager;
+  }
+
+  get joining(): boolean {
+    return this.#joining;
+  }
+
+  /** Makes a cluster of this node. Nothing runs when it fails. */
+  async found(
+    state: LocalState,
+    request: Parameters<Manager['found']>[0],
+    keep: () => Promise<void>,
+  ): Promise<void> {
+    const manager = await this.#open(state, { kind: 'found' });
+    try {
+      await manager.found(request);
+      await keep();
+    } catch (error) {
+      await manager.stop();
+      throw error;
+    }
+    this.#use(manager);
+  }
+
+  /** Takes part again after a restart. @throws what storage, state or port say */
+  async restart(): Promise<void> {
+    this.#use(await this.#open(this.#state, { kind: 'restart' }));
+  }
+
+  /**
+   * Joins the Raft group. An attempt whose end is not known is carried on under the same id, with its log.
+   * @throws ApiError
+   */
+  async join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    this.#joining = true;
+    try {
+      await this.#join(addresses, signal);
+    } finally {
+      this.#joining = false;
+    }
+  }
+
+  async #join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    const { files, logger } = this.#options;
+    if (this.#state.raftId === undefined) {
+      await rm(files.raftFolder, { recursive: true, force: true });
+      await files.save({ ...this.#state, raftId: newRaftId(randomBytes), raftJoined: false });
+    }
+    const others = addresses.filter((address) => address !== this.#state.advertiseAddress);
+    const self = this.#self(this.#state);
+    const seeds = await firstOf(others, (address) => fetchMembers(self, address, signal), signal);
+    const manager = await this.#open(this.#state, { kind: 'join', seeds });
+    try {
+      await manager.joinGroup(others, signal);
+    } catch (error) {
+      await manager.stop();
+      if (!(error instanceof ApiError) || !UNDECIDED.includes(error.code))
+        await files.forgetMember();
+      throw error;
+    }
+    await files.save({ ...this.#state, raftJoined: true });
+    this.#use(manager);
+    logger.info({}, 'this node is a manager now');
+  }
+
+  /** Uses a renewed certificate from now on. */
+  renewIdentity(): void {
+    this.#manager?.renewIdentity();
+  }
+
+  /** Ends being a manager: the group has let this member go. */
+  async drop(): Promise<void> {
+    const { files, logger } = this.#options;
+    const was = this.#manager !== undefined || files.state?.raftId !== undefined;
+    await this.stop();
+    if (!was) return;
+    await files.forgetMember();
+    logger.info({}, 'this node is a worker now');
+  }
+
+  /**
+   * Asks the others to let this manager go; without them it just goes.
+   * @param addresses managers to ask when the own member does not run
+   */
+  async leaveGroup(addresses: readonly string[]): Promise<void> {
+    const { logger, files } = this.#options;
+    const manager = this.#manager;
+    try {
+      if (manager !== undefined) {
+        if (manager.members().length > 1) await manager.leaveGroup(LEAVE_GROUP_MS);
+      } else if (addresses.length > 0) {
+        const identity = files.identity!;
+        const self = { identity: () => identity };
+        await firstOf(addresses, (address) => askToLeave(self, address, LEAVE_GROUP_MS));
+      }
+    } catch (error) {
+      logger.warn(
+        { error: (error as Error).message },
+        'the other managers could not be told that this one leaves: demote it there, then remove it',
+      );
+    }
+  }
+
+  /** Hands leadership over, then stops. */
+  async close(): Promise<void> {
+    const manager = this.#manager;
+    this.#use(undefined);
+    await manager?.close();
+  }
+
+  /** Stops at once. */
+  async stop(): Promise<void> {
+    const manager = this.#manager;
+    this.#use(undefined);
+    await manager?.stop();
+  }
+
+  get #state(): LocalState {
+    return this.#options.files.state!;
+  }
+
+  #use(manager: Manager | undefined): void {
+    this.#manager = manager;
+    this.#options.api().refresh();
+  }
+
+  async #open(state: LocalState, start: Start): Promise<Manager> {
+    const { clock, logger, random, onFatal, api } = this.#options;
+    // Only managers load what managers need.
+    const { Manager } = await import('@swarm/manager/assembly');
+    const self = this.#self(state);
+    return Manager.open({
+      self,
+      start,
+      clock,
+      logger,
+      random,
+      randomBytes,
+      api: api(),
+      onFatal,
+    });
+  }
+
+  #self(state: LocalState): LocalManager {
+    const { files } = this.#options;
+    return {
+      nodeId: state.nodeId,
+      clusterId: state.clusterId,
+      raftId: state.raftId!,
+      advertiseAddress: state.advertiseAddress,
+      listen: state.listen,
+      folder: files.raftFolder,
+      identity: () => files.identity!,
+    };
+  }
+}

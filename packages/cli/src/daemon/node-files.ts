@@ -1,0 +1,92 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  certificateSubject,
+  loadNodeIdentity,
+  type NodeIdentity,
+  saveNodeIdentity,
+} from '@swarm/manager';
+import { type LocalState, LocalStateFile } from './local-state.js';
+
+/** Everything that a node keeps under its data root; what is in memory is on disk. */
+export class NodeFiles {
+  /** Of the Raft member: log and state. */
+  readonly raftFolder: string;
+  /** Of the agent: tasks and known managers. */
+  readonly workerFolder: string;
+  readonly #certificates: string;
+  readonly #file: LocalStateFile;
+  #state: LocalState | undefined;
+  #identity: NodeIdentity | undefined;
+
+  constructor(dataRoot: string) {
+    this.raftFolder = join(dataRoot, 'raft');
+    this.workerFolder = join(dataRoot, 'worker');
+    this.#certificates = join(dataRoot, 'certificates');
+    this.#file = new LocalStateFile(dataRoot);
+  }
+
+  /** Undefined while the node is in no cluster. */
+  get state(): LocalState | undefined {
+    return this.#state;
+  }
+
+  get identity(): NodeIdentity | undefined {
+    return this.#identity;
+  }
+
+  /** What the certificate makes of this node. */
+  get role(): 'manager' | 'worker' | undefined {
+    return this.#identity === undefined
+      ? undefined
+      : certificateSubject(this.#identity.certificate).role;
+  }
+
+  /**
+   * Reads what an earlier process left; false when the node is in no cluster.
+   * @throws Error when state or certificate are damaged
+   */
+  async load(): Promise<boolean> {
+    const state = await this.#file.load();
+    if (state === undefined) return false;
+    const identity = await loadNodeIdentity(this.#certificates);
+    if (identity === undefined)
+      throw new Error(
+        `the node's certificate is missing in ${this.#certificates}: run 'swarm leave --force', then join again`,
+      );
+    this.#state = state;
+    this.#identity = identity;
+    return true;
+  }
+
+  async save(state: LocalState): Promise<void> {
+    await this.#file.save(state);
+    this.#state = state;
+  }
+
+  async saveIdentity(identity: NodeIdentity): Promise<void> {
+    await saveNodeIdentity(this.#certificates, identity);
+    this.#identity = identity;
+  }
+
+  /**
+   * Forgets the Raft member. Its id goes first: an id must never come back with an empty log, for the
+   * group counts on what it acknowledged.
+   */
+  async forgetMember(): Promise<void> {
+    if (this.#state !== undefined) {
+      const { raftId: _id, raftJoined: _joined, ...rest } = this.#state;
+      await this.save(rest);
+    }
+    await rm(this.raftFolder, { recursive: true, force: true });
+  }
+
+  /** Forgets the cluster. The state goes first: without it the rest is nobody's. */
+  async wipe(): Promise<void> {
+    this.#state = undefined;
+    this.#identity = undefined;
+    await this.#file.remove();
+    for (const folder of [this.#certificates, this.raftFolder, this.workerFolder])
+      await rm(folder, { recursive: true, force: true });
+  }
+}

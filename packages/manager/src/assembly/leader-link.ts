@@ -1,0 +1,144 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Agent, request as httpsRequest } from 'node:https';
+import { ApiError, type Clock } from '@swarm/api';
+import { proxyTo } from '../api/proxy.js';
+import { tlsClientOptions } from '../ca/tls-options.js';
+import { PROBE_PATH } from './join-raft.js';
+import { type LocalManager, splitAddress } from './local-manager.js';
+
+/** A leader that is silent for longer is no help: an election is faster than this. */
+const PROBE_TIMEOUT_MS = 1000;
+/** What the leader says of the members is believed for so long. */
+const VIEW_LIFE_MS = 5000;
+const PROBE_REPLY_LIMIT_BYTES = 256 * 1024;
+/** Streams (logs, events) keep a connection each; the leader's port takes about as many. */
+const SOCKETS_LIMIT = 1000;
+
+/** Answer of `GET /raft/probe`. */
+export interface ProbeReply {
+  readonly nodeId: string;
+  readonly leads: boolean;
+  /** Raft ids of the members that the leader hears; from the leader only. */
+  readonly reachable?: readonly number[];
+}
+
+/** A follower's way to the leader: probes it, and sends requests on over connections that are kept. */
+export class LeaderLink {
+  readonly #self: LocalManager;
+  readonly #clock: Clock;
+  readonly #leader: () => { readonly nodeId: string; readonly address: string } | undefined;
+  #agent: { agent: Agent; nodeId: string; certificate: string } | undefined;
+  #view:
+    | { readonly leaderId: string; readonly atMs: number; reachable: ReadonlySet<number> }
+    | undefined;
+
+  constructor(
+    self: LocalManager,
+    clock: Clock,
+    leader: () => { readonly nodeId: string; readonly address: string } | undefined,
+  ) {
+    this.#self = self;
+    this.#clock = clock;
+    this.#leader = leader;
+  }
+
+  /**
+   * Whether the leader known here answers as one, now. Costs a round trip on a connection that the
+   * request uses next, and nothing of the request: unlike it, the question can be asked again.
+   */
+  async answers(): Promise<boolean> {
+    const leader = this.#leader();
+    const address = leader === undefined ? undefined : splitAddress(leader.address);
+    if (leader === undefined || address === undefined) return false;
+    const reply = await this.#probe(this.#agentFor(leader.nodeId), address);
+    if (reply?.leads !== true) return false;
+    this.#view = {
+      leaderId: leader.nodeId,
+      atMs: this.#clock.monotonicMs(),
+      reachable: new Set(reply.reachable),
+    };
+    return true;
+  }
+
+  /** Whom the leader hears, as it said lately; undefined when that is too long ago. */
+  reachable(): ReadonlySet<number> | undefined {
+    const view = this.#view;
+    if (view === undefined || view.leaderId !== this.#leader()?.nodeId) return undefined;
+    return this.#clock.monotonicMs() - view.atMs < VIEW_LIFE_MS ? view.reachable : undefined;
+  }
+
+  /**
+   * Sends a request on to the leader, and its answer back.
+   * @param body when the request's was read already
+   * @throws ApiError NO_QUORUM, TIMEOUT
+   */
+  async forward(
+    request: IncomingMessage,
+    response: ServerResponse,
+    headers: Readonly<Record<string, string>>,
+    body?: Buffer,
+  ): Promise<void> {
+    const leader = this.#leader();
+    const address = leader === undefined ? undefined : splitAddress(leader.address);
+    if (leader === undefined || address === undefined)
+      throw new ApiError('NO_QUORUM', 'no leader is known: try again');
+    const agent = this.#agentFor(leader.nodeId);
+    await proxyTo(
+      { ...address, agent, headers, name: 'the leader', ...(body === undefined ? {} : { body }) },
+      request,
+      response,
+    );
+  }
+
+  /** Ends the connections; later ones are made with the certificate of then. */
+  close(): void {
+    this.#agent?.agent.destroy();
+    this.#agent = undefined;
+  }
+
+  #probe(agent: Agent, address: { host: string; port: number }): Promise<ProbeReply | undefined> {
+    return new Promise((resolve) => {
+      const probe = httpsRequest({ ...address, agent, path: PROBE_PATH });
+      const timer = this.#clock.setTimeout(() => probe.destroy(), PROBE_TIMEOUT_MS);
+      probe.on('error', () => resolve(undefined));
+      probe.on('close', () => {
+        this.#clock.clearTimeout(timer);
+        resolve(undefined);
+      });
+      probe.on('response', (answer) => {
+        let text = '';
+        answer.setEncoding('utf8');
+        answer.on('data', (chunk: string) => {
+          text += chunk;
+          if (text.length > PROBE_REPLY_LIMIT_BYTES) probe.destroy();
+        });
+        answer.on('error', () => resolve(undefined));
+        answer.on('end', () => resolve(answer.statusCode === 200 ? readProbe(text) : undefined));
+      });
+      probe.end();
+    });
+  }
+
+  /** Connections are kept while the leader and our certificate stay the same. */
+  #agentFor(nodeId: string): Agent {
+    const identity = this.#self.identity();
+    const known = this.#agent;
+    if (known?.nodeId === nodeId && known.certificate === identity.certificate) return known.agent;
+    known?.agent.destroy();
+    const agent = new Agent({
+      ...tlsClientOptions(identity, nodeId),
+      keepAlive: true,
+      maxSockets: SOCKETS_LIMIT,
+    });
+    this.#agent = { agent, nodeId, certificate: identity.certificate };
+    return agent;
+  }
+}
+
+function readProbe(text: string): ProbeReply | undefined {
+  try {
+    return JSON.parse(text) as ProbeReply;
+  } catch {
+    return undefined;
+  }
+}
