@@ -1,21 +1,50 @@
-/** `scripts/bench NAME [--json]`. */
+/** `scripts/bench NAME [--json]`, and for raft how much of what. */
 import { parseArgs } from 'node:util';
 import { benchMain } from './bench-main.js';
+import { benchRaft } from './bench-raft.js';
+import { DEFAULT_RAFT_OPTIONS } from './raft/options.js';
 import { printReport, type Report } from './report.js';
+
+const { values, positionals } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    takeovers: { type: 'string' },
+    entries: { type: 'string' },
+  },
+  allowPositionals: true,
+});
 
 const BENCHES: Readonly<Record<string, (say: (text: string) => void) => Promise<Report>>> = {
   main: benchMain,
+  raft: (say) =>
+    benchRaft(say, {
+      parts: values.only?.split(',') ?? DEFAULT_RAFT_OPTIONS.parts,
+      rounds: count('rounds'),
+      seconds: count('seconds'),
+      takeovers: count('takeovers'),
+      entries: count('entries'),
+    }),
 };
 
-const { values, positionals } = parseArgs({
-  options: { json: { type: 'boolean', default: false } },
-  allowPositionals: true,
-});
+function count(name: 'rounds' | 'seconds' | 'takeovers' | 'entries'): number {
+  const text = values[name];
+  if (text === undefined) return DEFAULT_RAFT_OPTIONS[name];
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  console.error(`--${name} must be a positive whole number, not ${text}`);
+  process.exit(1);
+}
+
 const name = positionals[0];
 const bench = name === undefined ? undefined : BENCHES[name];
 if (bench === undefined) {
   console.error(
-    `usage: scripts/bench NAME [--json]\nbenchmarks: ${Object.keys(BENCHES).join(', ')}`,
+    `usage: scripts/bench NAME [--json]\n` +
+      `       scripts/bench raft [--only loads,takeover,soak] [--rounds N] [--seconds N] [--takeovers N] [--entries N]\n` +
+      `benchmarks: ${Object.keys(BENCHES).join(', ')}`,
   );
   process.exit(1);
 }

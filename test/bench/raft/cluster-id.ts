@@ -1,0 +1,2 @@
+/** Our cluster's name in certificates, log and hello. */
+export const CLUSTER_ID = 'bench';

@@ -1,0 +1,119 @@
+import type { EventLoopUtilization } from 'node:perf_hooks';
+import type { Entry, LogStorage, Persist, StateMachine } from '@swarm/raft';
+
+/** Where a member's time went between two looks; milliseconds of the main thread unless said. */
+export interface Spent {
+  readonly wallMs: number;
+  /** The event loop was not waiting. */
+  readonly busyMs: number;
+  /** All threads of the process. */
+  readonly cpuMs: number;
+  /** Turns of the node, less encoding and applying. */
+  readonly coreMs: number;
+  /** Making records and handing them to the disk. */
+  readonly encodeMs: number;
+  readonly applyMs: number;
+  /** Making frames and writing them to the connections, encryption included. */
+  readonly sendMs: number;
+  /** Taking requests of the load and answering them. */
+  readonly clientsMs: number;
+  /** Not the main thread's: from a write's start to its end, synced. */
+  readonly diskMs: number;
+  readonly writes: number;
+  readonly entries: number;
+  readonly turns: number;
+  readonly rssBytes: number;
+}
+
+/** Clocks in the places where a member spends its time. */
+export class Probes {
+  private since = performance.now();
+  private loop: EventLoopUtilization = performance.eventLoopUtilization();
+  private cpu = process.cpuUsage();
+  private turnMs = 0;
+  private encodeMs = 0;
+  private applyMs = 0;
+  private sendMs = 0;
+  private clientsMs = 0;
+  private diskMs = 0;
+  private writes = 0;
+  private entries = 0;
+  private turns = 0;
+
+  /** What was spent since the last call. */
+  take(): Spent {
+    const now = performance.now();
+    const loop = performance.eventLoopUtilization();
+    const cpu = process.cpuUsage(this.cpu);
+    const { encodeMs, applyMs, sendMs, clientsMs, diskMs, writes, entries, turns } = this;
+    const spent: Spent = {
+      wallMs: now - this.since,
+      busyMs: loop.active - this.loop.active,
+      cpuMs: (cpu.user + cpu.system) / 1000,
+      coreMs: this.turnMs - encodeMs - applyMs,
+      ...{ encodeMs, applyMs, sendMs, clientsMs, diskMs, writes, entries, turns },
+      rssBytes: process.memoryUsage.rss(),
+    };
+    this.since = now;
+    this.loop = loop;
+    this.cpu = process.cpuUsage();
+    this.turnMs = this.encodeMs = this.applyMs = this.sendMs = this.clientsMs = this.diskMs = 0;
+    this.writes = this.entries = this.turns = 0;
+    return spent;
+  }
+
+  /** For the node's clock: what it defers is its turns. */
+  turn(callback: () => void): void {
+    const begin = performance.now();
+    callback();
+    this.turnMs += performance.now() - begin;
+    this.turns++;
+  }
+
+  /** For the transport's clock: what it defers is its sending. */
+  send(callback: () => void): void {
+    const begin = performance.now();
+    callback();
+    this.sendMs += performance.now() - begin;
+  }
+
+  clients(callback: () => void): void {
+    const begin = performance.now();
+    callback();
+    this.clientsMs += performance.now() - begin;
+  }
+
+  storage(storage: LogStorage): LogStorage {
+    return {
+      open: () => storage.open(),
+      compact: (meta) => storage.compact(meta),
+      close: () => storage.close(),
+      persist: async (write: Persist) => {
+        const begin = performance.now();
+        const done = storage.persist(write);
+        this.encodeMs += performance.now() - begin;
+        await done;
+        this.diskMs += performance.now() - begin;
+        this.writes++;
+        this.entries += write.entries.length;
+      },
+    };
+  }
+
+  stateMachine(machine: StateMachine): StateMachine {
+    return {
+      get appliedIndex() {
+        return machine.appliedIndex;
+      },
+      apply: (entries: readonly Entry[]) => {
+        const begin = performance.now();
+        const results = machine.apply(entries);
+        this.applyMs += performance.now() - begin;
+        return results;
+      },
+      flush: () => machine.flush(),
+      view: () => machine.view(),
+      restore: (meta, chunks) => machine.restore(meta, chunks),
+    };
+  }
+}
