@@ -12,6 +12,7 @@ import { freshState, onLeader, requireManager } from './gate.js';
 import { refuse } from './hijack.js';
 import { API_LIMITS, type ApiLimits } from './limits.js';
 import type { Identity, NodeControl } from './node-control.js';
+import { PortClaims } from './port-claims.js';
 import { ERROR_CODE_HEADER, sendError } from './reply.js';
 import { type ApiServices, type Call, Router } from './router.js';
 import { eventRoutes } from './routes/events.js';
@@ -62,6 +63,7 @@ export class ApiServer {
       version,
       limits: all,
       bodies: new BodyReader(clock, all),
+      portClaims: new PortClaims(),
       engine:
         control.engine === undefined ? undefined : new Engine(control.engine.socketPath, clock),
       closing: this.#closing.signal,

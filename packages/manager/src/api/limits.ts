@@ -20,7 +20,7 @@ export interface ApiLimits {
   readonly writeMs: number;
   /** How long `swarm join` is waited for (Docker's 20 s). */
   readonly joinMs: number;
-  /** How long a create waits for a service of the same name that is being removed. */
+  /** How long a request waits for a service that is giving up the name or the port it asks for. */
   readonly removalMs: number;
   /** Events queued for a slow reader before it is cut off. */
   readonly eventsQueued: number;

@@ -5,6 +5,7 @@ import type { BodyReader } from './body.js';
 import type { Engine } from './engine.js';
 import type { ApiLimits } from './limits.js';
 import type { Identity, ManagerAccess, NodeControl } from './node-control.js';
+import type { PortClaims } from './port-claims.js';
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
 
@@ -27,6 +28,7 @@ export interface ApiServices {
   readonly logger: Logger;
   readonly limits: ApiLimits;
   readonly bodies: BodyReader;
+  readonly portClaims: PortClaims;
   /** Version of this product. */
   readonly version: string;
   readonly engine: Engine | undefined;

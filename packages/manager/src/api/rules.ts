@@ -1,12 +1,12 @@
 import { ApiError, type Task } from '@swarm/api';
-import { publishConflict } from '../allocator/publish-conflict.js';
+import { conflictWith, publishHolder } from '../allocator/publish-conflict.js';
 import { isTaskDirty } from '../orchestrator/task-dirty.js';
 import { CONSTRAINTS_LIMIT, nodeMatches, parseConstraint } from '../scheduler/constraint.js';
 import type { View } from '../store/store.js';
 
 /** What the API asks of the parts that own these rules. */
 
-export { publishConflict };
+export { conflictWith, publishHolder };
 
 /** @throws ApiError INVALID_ARGUMENT when a placement constraint does not parse */
 export function checkConstraints(expressions: readonly string[]): void {

@@ -181,6 +181,62 @@ test('creating gives up when the removal takes too long, and says why', async (t
   t.regex(reply.message, /being removed/);
 });
 
+const publishes = (port: number): object => ({
+  EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: port }] },
+});
+
+test('of creates that come at once and publish the same port, one is done', async (t) => {
+  const replies = await Promise.all(
+    ['1', '2', '3'].map((name) =>
+      api.call('POST', '/services/create', { json: serviceBody(`rival${name}`, publishes(8110)) }),
+    ),
+  );
+  t.deepEqual(replies.map((reply) => reply.status).sort(), [201, 409, 409]);
+  const refused = replies.find((reply) => reply.status === 409);
+  t.regex(refused?.message ?? '', /port '8110' is already in use by service 'rival\d'/);
+});
+
+test('a create and an update that come at once do not both get the port', async (t) => {
+  const id = await create('updated');
+  const version = (await inspect(id)).Version.Index;
+  const replies = await Promise.all([
+    api.call('POST', `/services/${id}/update?version=${version}`, {
+      json: serviceBody('updated', publishes(8111)),
+    }),
+    api.call('POST', '/services/create', { json: serviceBody('created', publishes(8111)) }),
+  ]);
+  t.is(replies.filter((reply) => reply.status === 409).length, 1);
+});
+
+test('creating waits for the port of a service that is being removed', async (t) => {
+  const id = await create('frees', publishes(8112));
+  await api.call('DELETE', '/services/frees');
+  const waiting = api.call('POST', '/services/create', {
+    json: serviceBody('takes', publishes(8112)),
+  });
+  await api.call('GET', '/services');
+  await api.node.store.transact((transaction) => transaction.remove('service', id));
+  t.is((await waiting).status, 201);
+});
+
+test('an update waits for the port that another service’s update gives up', async (t) => {
+  const id = await create('drops', publishes(8113));
+  await patch(api.node.store, 'service', id, (service) => ({
+    ...service,
+    Spec: { ...service.Spec, EndpointSpec: {} },
+    Endpoint: { Spec: {}, Ports: service.Spec.EndpointSpec?.Ports ?? [] },
+  }));
+  const other = await create('picks-up');
+  const version = (await inspect(other)).Version.Index;
+  const waiting = api.call('POST', `/services/${other}/update?version=${version}`, {
+    json: serviceBody('picks-up', publishes(8113)),
+  });
+  await api.call('GET', '/services');
+  // What the allocator does.
+  await patch(api.node.store, 'service', id, (service) => ({ ...service, Endpoint: { Spec: {} } }));
+  t.is((await waiting).status, 200);
+});
+
 test('status counts tasks that run and that should', async (t) => {
   const id = await create('counted', { Mode: { Replicated: { Replicas: 2 } } });
   const status = { Timestamp: '2026-01-01T00:00:00Z', Message: '' };

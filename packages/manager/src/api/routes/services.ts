@@ -20,7 +20,7 @@ import { presentService } from '../present/service.js';
 import { flagOf } from '../query.js';
 import { sendEmpty, sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
-import { checkConstraints, publishConflict } from '../rules.js';
+import { checkConstraints, conflictWith, publishHolder } from '../rules.js';
 
 /** Credentials are a few hundred bytes; they are stored with each task. */
 const REGISTRY_AUTH_LIMIT = 16 * 1024;
@@ -68,18 +68,26 @@ async function create(call: Call, manager: ManagerAccess): Promise<void> {
   const stored = storedServiceSpec(input, randomName(services.randomBytes));
   checkServiceSpec(stored, checkConstraints);
   const spec = withAuth(stored, auth);
-  await nameFree(call, manager, spec.Name);
+  await whileLeaving(
+    call,
+    manager,
+    (view) =>
+      view.byName('service', spec.Name)?.PendingDelete === true ||
+      portHolder(call, view, spec, undefined)?.isLeaving === true,
+  );
   const id = newId(services.randomBytes);
+  let release = (): void => {};
   await write(services, manager, (transaction) => {
     refuseTakenName(transaction, spec.Name);
-    refuseTakenPort(transaction, spec, undefined);
+    refuseTakenPort(call, transaction, spec, undefined);
     transaction.create('service', {
       ID: id,
       Spec: spec,
       SpecVersion: { Index: 0 },
       Endpoint: { Spec: {} },
     });
-  });
+    release = services.portClaims.take(id, spec);
+  }).finally(() => release());
   sendJson(call.response, { ID: id, Warnings: null }, 201);
 }
 
@@ -95,26 +103,49 @@ function refuseTakenName(view: View, name: string): void {
   );
 }
 
-function refuseTakenPort(view: View, spec: ServiceSpec, ownId: string | undefined): void {
-  const conflict = publishConflict(view, ownId, spec.EndpointSpec);
-  if (conflict !== undefined) {
-    throw new ApiError('CONFLICT', `${conflict}; publish another port, or remove that service`);
-  }
+/** Who has a port of the spec, in the store or on the way to it; one that stays before one that goes. */
+function portHolder(
+  call: Call,
+  view: View,
+  spec: ServiceSpec,
+  ownId: string | undefined,
+): ReturnType<typeof publishHolder> {
+  const coming = publishHolder(call.services.portClaims.list(), ownId, spec.EndpointSpec);
+  return coming ?? publishHolder(view.list('service'), ownId, spec.EndpointSpec);
+}
+
+function refuseTakenPort(
+  call: Call,
+  view: View,
+  spec: ServiceSpec,
+  ownId: string | undefined,
+): void {
+  const holder = portHolder(call, view, spec, ownId);
+  if (holder === undefined) return;
+  const advice = holder.isLeaving
+    ? 'it is giving the port up, try again in a moment'
+    : 'publish another port, or remove that service';
+  throw new ApiError('CONFLICT', `${conflictWith(holder)}; ${advice}`);
 }
 
 /**
- * Waits for a service of this name that is being removed. With Docker the name is free at once, and
- * scripts remove a service and create it again; here the old one goes when its tasks have stopped.
+ * Waits for a service that is giving up the name or the port that is asked for. With Docker both are free
+ * at once, and scripts remove a service and create the next; here the old one goes when its tasks have
+ * stopped.
  */
-async function nameFree(call: Call, manager: ManagerAccess, name: string): Promise<void> {
+async function whileLeaving(
+  call: Call,
+  manager: ManagerAccess,
+  isLeaving: (view: View) => boolean,
+): Promise<void> {
   const { store } = manager;
-  const isLeaving = (): boolean => store.byName('service', name)?.PendingDelete === true;
-  if (!isLeaving()) return;
+  if (!isLeaving(store)) return;
   const { clock, limits, closing } = call.services;
   let stop = (): void => {};
   const gone = new Promise<void>((resolve) => {
-    const end = store.watch(() => {
-      if (!isLeaving()) resolve();
+    const end = store.watch(({ events, reset }) => {
+      const isConcerned = reset || events.some(({ kind }) => kind === 'service');
+      if (isConcerned && !isLeaving(store)) resolve();
     });
     const onEnd = (): void => resolve();
     call.response.once('close', onEnd);
@@ -125,7 +156,7 @@ async function nameFree(call: Call, manager: ManagerAccess, name: string): Promi
       closing.removeEventListener('abort', onEnd);
     };
   });
-  // When the time is up the transaction finds the name taken and says why.
+  // When the time is up the transaction finds the name or the port taken and says why.
   await within(clock, limits.removalMs, gone, () => new ApiError('TIMEOUT', ''))
     .catch(() => {})
     .finally(stop);
@@ -147,18 +178,29 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
   }
   const sentAuth = registryAuth(call);
   const input = decodeServiceSpec(await call.services.bodies.readJson(call.request));
-  await write(call.services, manager, (transaction) => {
-    const service = find(transaction, 'service', call.params.id!);
+  const back = rollback === 'previous';
+  const next = (view: View): Service => {
+    const service = find(view, 'service', call.params.id!);
     requireVersion(service, version);
-    const back = rollback === 'previous';
     const spec = back ? service.Spec : updatedSpec(service, input, sentAuth, authFrom);
-    const next = applyServiceUpdate(service, spec, {
+    return applyServiceUpdate(service, spec, {
       nowMs: call.services.clock.now(),
       ...(back && { rollback: 'previous' as const }),
     });
-    refuseTakenPort(transaction, next.Spec, service.ID);
-    transaction.update('service', next);
-  });
+  };
+  const wanted = next(manager.store);
+  await whileLeaving(
+    call,
+    manager,
+    (view) => portHolder(call, view, wanted.Spec, wanted.ID)?.isLeaving === true,
+  );
+  let release = (): void => {};
+  await write(call.services, manager, (transaction) => {
+    const service = next(transaction);
+    refuseTakenPort(call, transaction, service.Spec, service.ID);
+    transaction.update('service', service);
+    release = call.services.portClaims.take(service.ID, service.Spec);
+  }).finally(() => release());
   sendJson(call.response, { Warnings: null });
 }
 
