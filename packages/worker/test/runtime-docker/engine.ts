@@ -7,23 +7,43 @@ import {
   readdirSync,
   readFileSync,
   rmdirSync,
+  rmSync,
   symlinkSync,
 } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { silentLogger, systemClock } from '@swarm/api';
+import { silentLogger, systemClock, type Task } from '@swarm/api';
 import {
   DockerRuntime,
   type DockerRuntimeOptions,
 } from '../../src/runtime/docker/docker-runtime.js';
 import { engineAnswers } from '../../src/runtime/docker/engine-client.js';
+import { tarFile } from '../../src/runtime/docker/tar-file.js';
 import type { RuntimeHarness } from '../contract/runtime-contract.js';
+import { makeTask, type TaskWishes } from '../support/make-task.js';
 import { makeFolder, until } from '../support/real.js';
 
 const START_DEADLINE_MS = 30_000;
 const APPLETS = ['sh', 'sleep', 'cat', 'echo', 'env', 'hostname', 'ls', 'ip', 'test', 'kill', 'id'];
 /** Its registry is a port of this machine that nobody listens on: no pull leaves it. */
 export const TEST_IMAGE = '127.0.0.1:1/swarm-test/box:1';
+
+export const progress = { started() {}, waiting() {} };
+let counter = 0;
+
+/** A task that runs a shell script in the test image. */
+export function shell(script: string, wishes: TaskWishes = {}): Task {
+  counter += 1;
+  return makeTask(`docker${process.pid}x${counter}`, {
+    ...wishes,
+    container: {
+      Image: TEST_IMAGE,
+      Command: ['/bin/sh', '-c'],
+      Args: [script],
+      ...wishes.container,
+    },
+  });
+}
 
 /** Why no engine can be started here; undefined when one can. */
 export function engineLacks(): string | undefined {
@@ -51,6 +71,8 @@ export class TestEngine {
   }
 
   async start(): Promise<void> {
+    // Left by an engine that was killed; where its number lives on in a zombie, the next one would wait.
+    rmSync(join(this.folder.path, 'exec', 'containerd', 'containerd.pid'), { force: true });
     const log = openSync(join(this.folder.path, 'dockerd.log'), 'a');
     const daemon = spawn(
       'dockerd',
@@ -95,7 +117,7 @@ export class TestEngine {
   }
 
   /** Gives it an image with a shell, made from this machine's static busybox. */
-  async importImage(name: string = TEST_IMAGE, changes: readonly string[] = []): Promise<void> {
+  async importImage(name: string = TEST_IMAGE): Promise<void> {
     const root = join(this.folder.path, 'root');
     if (!existsSync(root)) {
       mkdirSync(join(root, 'bin'), { recursive: true });
@@ -108,9 +130,16 @@ export class TestEngine {
       name.slice(0, name.lastIndexOf(':')),
       name.slice(name.lastIndexOf(':') + 1),
     ];
-    const query = new URLSearchParams({ fromSrc: '-', repo, tag });
-    for (const change of ['ENV PATH=/bin', ...changes]) query.append('changes', change);
+    const query = new URLSearchParams({ fromSrc: '-', repo, tag, changes: 'ENV PATH=/bin' });
     await this.api('POST', `/images/create?${query.toString()}`, archive);
+  }
+
+  /** Builds an image on the test image; only with instructions that run nothing. */
+  async buildImage(name: string, instructions: readonly string[]): Promise<void> {
+    const dockerfile = [`FROM ${TEST_IMAGE}`, ...instructions, ''].join('\n');
+    const archive = tarFile('Dockerfile', Buffer.from(dockerfile));
+    const out = await this.api<unknown>('POST', `/build?t=${encodeURIComponent(name)}`, archive);
+    if (String(out).includes('"error"')) throw new Error(String(out));
   }
 
   /** One request to the engine, apart from the client under test. */
@@ -138,6 +167,7 @@ export class TestEngine {
   /** Ends it and removes everything of it; safe at any point. */
   async close(): Promise<void> {
     await this.stop();
+    await this.#killLeft();
     const mounts = readFileSync('/proc/mounts', 'utf8')
       .split('\n')
       .map((line) => line.split(' ')[1] ?? '')
@@ -148,6 +178,37 @@ export class TestEngine {
       const path = join('/sys/fs/cgroup', hierarchy, this.cgroup);
       if (existsSync(path)) removeCgroup(path);
     }
+  }
+
+  /** After a SIGKILL of the engine: containers, and the shims that hold them, name our folder. */
+  async #killLeft(): Promise<void> {
+    const left = (): number[] =>
+      readdirSync('/proc')
+        .filter((name) => /^\d+$/.test(name))
+        .map(Number)
+        .filter((pid) => {
+          if (pid === process.pid) return false;
+          const [command, groups] = [read(`/proc/${pid}/cmdline`), read(`/proc/${pid}/cgroup`)];
+          return command.includes(this.folder.path) || groups.includes(`/${this.cgroup}/`);
+        });
+    await until('nothing of the engine runs', () => {
+      for (const pid of left()) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // It ended by itself.
+        }
+      }
+      return left().length === 0;
+    });
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }
 
@@ -188,11 +249,15 @@ export function openDockerRuntime(
 }
 
 /** Names of the engine's containers with this label, running or not. */
-export async function containers(engine: TestEngine, label: string): Promise<string[]> {
+export async function containers(
+  engine: TestEngine,
+  label: string,
+  { running = false } = {},
+): Promise<string[]> {
   const filters = encodeURIComponent(JSON.stringify({ label: [label] }));
   const found = await engine.api<{ Names: string[] }[]>(
     'GET',
-    `/containers/json?all=1&filters=${filters}`,
+    `/containers/json?all=${running ? 0 : 1}&filters=${filters}`,
   );
   return found.map(({ Names }) => Names[0]!.slice(1));
 }

@@ -16,6 +16,7 @@ import { checkDockerSpec } from './docker-spec.js';
 import { type DockerHost, DockerTask } from './docker-task.js';
 import { EngineClient } from './engine-client.js';
 import { EngineError, hasStatus } from './engine-error.js';
+import { refusal } from './engine-refusal.js';
 import { EngineEvents } from './engine-events.js';
 import { defaultNetwork } from './engine-networks.js';
 import type { ContainerDetails, ContainerSummary, EngineInfo } from './engine-types.js';
@@ -157,7 +158,6 @@ export class DockerRuntime implements Runtime {
     await this.#open();
     if (!this.#tasks.has(taskId)) return;
     await this.#discard(taskId);
-    if (this.#tasks.size === 0) await this.#host.sandboxes.dropSpares();
   }
 
   logs(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
@@ -209,6 +209,7 @@ export class DockerRuntime implements Runtime {
         await removeContainer(this.#engine, this.#clock, sandbox.Id);
       }
     }
+    if (this.#tasks.size === 0) await this.#host.sandboxes.dropSpares();
   }
 
   async #adoptTask(
@@ -315,6 +316,7 @@ export class DockerRuntime implements Runtime {
     await this.#host.sandboxes.release(taskId);
     if (task !== undefined) this.#byContainer.delete(task.containerId);
     this.#tasks.delete(taskId);
+    if (this.#tasks.size === 0) await this.#host.sandboxes.dropSpares();
   }
 
   async #look(task: DockerTask | undefined): Promise<void> {
@@ -333,14 +335,4 @@ export class DockerRuntime implements Runtime {
     }
     return task;
   }
-}
-
-/** What the engine refuses is refused for good; what it could not do may work the next time. */
-function refusal(error: EngineError): RuntimeError {
-  const final = hasStatus(error, 400, 403, 404, 406, 409);
-  return new RuntimeError(
-    final ? 'rejected' : 'failed',
-    `The engine can not make the container: ${error.message}`,
-    { cause: error },
-  );
 }

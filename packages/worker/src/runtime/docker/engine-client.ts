@@ -38,7 +38,7 @@ export interface EngineRequest {
  */
 export class EngineClient {
   readonly #options: EngineClientOptions;
-  readonly #closed = new AbortController();
+  #closed = false;
   #agent: Promise<Agent> | undefined;
   #version: Promise<string> | undefined;
 
@@ -47,7 +47,7 @@ export class EngineClient {
   }
 
   get closed(): boolean {
-    return this.#closed.signal.aborted;
+    return this.#closed;
   }
 
   /**
@@ -78,6 +78,11 @@ export class EngineClient {
    * @throws RuntimeError `failed` when the engine is too old
    */
   version(): Promise<string> {
+    return this.#retried(undefined, () => this.versionOnce());
+  }
+
+  /** As {@link version}, but an engine that can not be reached is an error at once. */
+  versionOnce(): Promise<string> {
     this.#version ??= this.#negotiate().catch((error: unknown) => {
       this.#version = undefined;
       throw error;
@@ -92,7 +97,7 @@ export class EngineClient {
 
   /** Ends every request; no later one is sent. */
   async close(): Promise<void> {
-    this.#closed.abort();
+    this.#closed = true;
     const agent = await this.#agent;
     await agent?.destroy();
   }
@@ -103,7 +108,7 @@ export class EngineClient {
     request: EngineRequest,
     headersTimeout: number,
   ): Promise<Readable> {
-    return this.#send(method, `/v${await this.version()}${path}`, request, headersTimeout).then(
+    return this.#send(method, `/v${await this.versionOnce()}${path}`, request, headersTimeout).then(
       ({ body }) => body,
     );
   }
@@ -127,7 +132,6 @@ export class EngineClient {
       if (value !== undefined) query.set(name, String(value));
     }
     const bytes = request.body instanceof Uint8Array;
-    const closed = this.#closed.signal;
     const agent = await this.#dispatcher();
     const response = await agent.request({
       origin: 'http://engine',
@@ -135,7 +139,7 @@ export class EngineClient {
       path: query.size === 0 ? path : `${path}?${query.toString()}`,
       headersTimeout,
       bodyTimeout: 0,
-      signal: request.signal === undefined ? closed : AbortSignal.any([request.signal, closed]),
+      ...(request.signal === undefined ? {} : { signal: request.signal }),
       headers: {
         ...(request.body === undefined
           ? {}
@@ -154,6 +158,7 @@ export class EngineClient {
 
   /** Undici is loaded when the first request goes out: a node without an engine never needs it. */
   #dispatcher(): Promise<Agent> {
+    if (this.#closed) throw new RuntimeError('aborted', 'The daemon ends.');
     this.#agent ??= import('undici').then(
       ({ Agent }) =>
         new Agent({ connect: { socketPath: this.#options.socketPath }, keepAliveTimeout: 10_000 }),
@@ -200,7 +205,7 @@ export async function engineAnswers(socketPath: string): Promise<boolean> {
   if (!existsSync(socketPath)) return false;
   const client = new EngineClient({ socketPath, clock: systemClock(), random: Math.random });
   try {
-    await client.version();
+    await client.versionOnce();
     return true;
   } catch {
     return false;

@@ -26,11 +26,16 @@ export interface EngineEventsOptions {
 export class EngineEvents {
   readonly #options: EngineEventsOptions;
   readonly #closed = new AbortController();
+  /** Resolves when this is closed. */
+  readonly #ended: Promise<void>;
   #timer: Timer | undefined;
   #done: Promise<void> | undefined;
 
   constructor(options: EngineEventsOptions) {
     this.#options = options;
+    this.#ended = new Promise((resolve) => {
+      this.#closed.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
   }
 
   start(): void {
@@ -63,7 +68,7 @@ export class EngineEvents {
         lost = true;
       }
       engine.forget();
-      await Promise.race([delay(clock, pauseMs * (0.5 + random() / 2)), this.#aborted()]);
+      await Promise.race([delay(clock, pauseMs * (0.5 + random() / 2)), this.#ended]);
       pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
     }
   }
@@ -104,13 +109,5 @@ export class EngineEvents {
           if (!this.#closed.signal.aborted) this.#schedule();
         });
     }, RESYNC_MS);
-  }
-
-  #aborted(): Promise<void> {
-    const { signal } = this.#closed;
-    return new Promise((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
   }
 }

@@ -76,8 +76,12 @@ export class ImagePuller {
       if (error instanceof RuntimeError && error.reason === 'aborted') throw error;
       const why = messageOf(error);
       if (here) {
-        this.#rest(key, why);
-        logger.warn({ image, error: why }, 'an image could not be pulled, its local copy is used');
+        if (this.#rest(key, why)) {
+          logger.warn(
+            { image, error: why },
+            'an image could not be pulled, its local copy is used',
+          );
+        }
         context.waiting(localSentence(image, why));
         return;
       }
@@ -176,7 +180,9 @@ export class ImagePuller {
     const { name, tag, digest } = parseImageReference(image) ?? { name: image };
     const body = await engine.stream('POST', '/images/create', {
       query: { fromImage: name, tag: digest ?? tag ?? 'latest' },
-      ...(auth === undefined || auth === '' ? {} : { headers: { 'x-registry-auth': auth } }),
+      ...(auth === undefined || auth === ''
+        ? {}
+        : { headers: { 'x-registry-auth': urlSafe(auth) } }),
       signal,
     });
     for await (const line of jsonLines<ProgressLine>(body)) {
@@ -188,14 +194,23 @@ export class ImagePuller {
     }
   }
 
-  #rest(key: string, why: string): void {
+  /** Returns whether this is news: of tasks that waited for one pull, only the first tells. */
+  #rest(key: string, why: string): boolean {
+    const nowMs = this.#options.clock.monotonicMs();
+    const known = this.#resting.get(key);
+    if (known !== undefined && nowMs < known.untilMs) return false;
     this.#resting.delete(key);
-    const untilMs = this.#options.clock.monotonicMs() + PULL_REST_MS;
-    this.#resting.set(key, { untilMs, why });
-    if (this.#resting.size <= PULL_MEMORY) return;
+    this.#resting.set(key, { untilMs: nowMs + PULL_REST_MS, why });
     const [oldest] = this.#resting.keys();
-    if (oldest !== undefined) this.#resting.delete(oldest);
+    if (this.#resting.size > PULL_MEMORY && oldest !== undefined) this.#resting.delete(oldest);
+    return true;
   }
+}
+
+/** The engine takes the alphabet for URLs with padding alone (RFC 4648, 5), and ignores what is not so. */
+function urlSafe(base64: string): string {
+  const text = Buffer.from(base64, 'base64').toString('base64');
+  return text.replaceAll('+', '-').replaceAll('/', '_');
 }
 
 function localSentence(image: string, why: string): string {

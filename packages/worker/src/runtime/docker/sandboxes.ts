@@ -217,7 +217,8 @@ export class Sandboxes {
       });
       return { id: Id, netns: await netnsOf(Id, State.Pid) };
     } catch (error) {
-      await removeContainer(engine, clock, Id);
+      // When the daemon ends, the next life adopts or removes it.
+      if (!this.#closed.signal.aborted) await removeContainer(engine, clock, Id);
       throw error;
     }
   }

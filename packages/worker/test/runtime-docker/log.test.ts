@@ -1,0 +1,164 @@
+import test from 'ava';
+import { LogDecoder, type LogEntry } from '../../src/runtime/docker/log-decoder.js';
+import { prepareContext } from '../support/make-task.js';
+import { ALL_LOGS, collect, text, until } from '../support/real.js';
+import { engineLacks, openDockerRuntime, progress, shell, TestEngine } from './engine.js';
+
+const TIME = '2026-01-02T03:04:05.000000006Z';
+const PART_BYTES = 16 * 1024;
+
+function frame(stream: number, payload: string): Buffer {
+  const header = Buffer.from([stream, 0, 0, 0, 0, 0, 0, 0]);
+  header.writeUInt32BE(Buffer.byteLength(payload), 4);
+  return Buffer.concat([header, Buffer.from(payload)]);
+}
+
+/** Decodes with every size of chunks. */
+function decodings(tty: boolean, bytes: Buffer, sizes: readonly number[]): LogEntry[][] {
+  return sizes.map((size) => {
+    const decoder = new LogDecoder(tty);
+    const entries: LogEntry[] = [];
+    for (let at = 0; at < bytes.length; at += size) {
+      entries.push(...decoder.push(bytes.subarray(at, at + size)));
+    }
+    return [...entries, ...decoder.end()];
+  });
+}
+
+test('frames are taken apart wherever the chunks end', (t) => {
+  const bytes = Buffer.concat([
+    frame(1, `${TIME} one\n`),
+    frame(2, `${TIME} two words\n`),
+    frame(1, `${TIME} \n`),
+    frame(1, `${TIME} end`),
+  ]);
+  for (const entries of decodings(false, bytes, [1, 7, 33, 1000])) {
+    t.deepEqual(
+      entries.map(({ stream, timestamp, data }) => [stream, timestamp, data.toString()]),
+      [
+        ['stdout', TIME, 'one\n'],
+        ['stderr', TIME, 'two words\n'],
+        ['stdout', TIME, '\n'],
+        ['stdout', TIME, 'end'],
+      ],
+    );
+  }
+});
+
+test("a terminal's lines and the parts of its long ones are taken apart", (t) => {
+  const long = 'x'.repeat(PART_BYTES);
+  const bytes = Buffer.from(
+    `${TIME} one\r\n${TIME} ${long}${TIME} ${long}${TIME} y\r\n${TIME} \n${TIME} $ `,
+  );
+  for (const entries of decodings(true, bytes, [1, 50, 4096, 100_000])) {
+    t.deepEqual(
+      entries.map(({ data }) => data.toString()),
+      ['one\r\n', long, long, 'y\r\n', '\n', '$ '],
+    );
+    t.true(entries.every(({ timestamp }) => timestamp === TIME));
+  }
+});
+
+test("times of the engine's own zone come in UTC, with their nanoseconds", (t) => {
+  const [entry] = new LogDecoder(false).push(frame(1, '2026-01-02T03:04:05.1234567+02:00 a\n'));
+  t.is(entry?.timestamp, '2026-01-02T01:04:05.123456700Z');
+});
+
+test('a report of the engine that its log is broken is an error', (t) => {
+  const decoder = new LogDecoder(false);
+  t.throws(() => decoder.push(frame(3, 'error from daemon in stream: no space')), {
+    message: /no space/,
+  });
+});
+
+const lacks = engineLacks();
+
+if (lacks === undefined) {
+  const engine = new TestEngine();
+  test.before(async () => {
+    await engine.start();
+    await engine.importImage();
+  });
+  test.after.always(() => engine.close());
+
+  test.serial('the last lines of one stream are found among those of the other', async (t) => {
+    const harness = openDockerRuntime(engine);
+    try {
+      const task = shell(
+        'i=0; while [ $i -lt 5 ]; do i=$((i+1)); echo "err $i" >&2; done; i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "out $i"; done',
+      );
+      await harness.runtime.prepare(task, prepareContext());
+      await harness.runtime.start(task.ID, progress);
+      await harness.runtime.wait(task.ID);
+      const last = async (tail: number, follow = false): Promise<string[]> =>
+        (
+          await collect(harness.runtime.logs(task.ID, { ...ALL_LOGS, follow, stdout: false, tail }))
+        ).map(text);
+      t.deepEqual(await last(2), ['err 4\n', 'err 5\n']);
+      t.deepEqual(await last(2, true), ['err 4\n', 'err 5\n']);
+      t.is((await last(5)).length, 5);
+      t.is((await last(6)).length, 5);
+      t.deepEqual(await last(0), []);
+      const all = await collect(harness.runtime.logs(task.ID, ALL_LOGS));
+      t.is(all.length, 305);
+      const since = all[300]!.timestamp;
+      const late = await collect(harness.runtime.logs(task.ID, { ...ALL_LOGS, since }));
+      t.deepEqual(late.map(text), all.slice(300).map(text));
+    } finally {
+      await harness.close();
+    }
+  });
+
+  test.serial('a task with a terminal has its lines, too', async (t) => {
+    const harness = openDockerRuntime(engine);
+    try {
+      const task = shell('echo one; echo two >&2; printf three', { container: { TTY: true } });
+      await harness.runtime.prepare(task, prepareContext());
+      await harness.runtime.start(task.ID, progress);
+      await harness.runtime.wait(task.ID);
+      const lines = await collect(harness.runtime.logs(task.ID, ALL_LOGS));
+      t.deepEqual(lines.map(text), ['one\r\n', 'two\r\n', 'three']);
+      t.true(lines.every(({ timestamp }) => /^\d{4}-.*\.\d{9}Z$/.test(timestamp)));
+    } finally {
+      await harness.close();
+    }
+  });
+
+  test.serial('a follower of a task that is only prepared waits for its start', async (t) => {
+    const harness = openDockerRuntime(engine);
+    try {
+      const task = shell('echo one');
+      await harness.runtime.prepare(task, prepareContext());
+      const lines: string[] = [];
+      let done = false;
+      void (async () => {
+        const log = harness.runtime.logs(task.ID, { ...ALL_LOGS, follow: true });
+        for await (const line of log) lines.push(text(line));
+        done = true;
+      })();
+      await harness.runtime.start(task.ID, progress);
+      await until('the log ends', () => done);
+      t.deepEqual(lines, ['one\n']);
+    } finally {
+      await harness.close();
+    }
+  });
+
+  test.serial('a log driver that keeps nothing is told in words', async (t) => {
+    const harness = openDockerRuntime(engine);
+    try {
+      const task = shell('echo one', { spec: { LogDriver: { Name: 'none' } } });
+      await harness.runtime.prepare(task, prepareContext());
+      await harness.runtime.start(task.ID, progress);
+      await harness.runtime.wait(task.ID);
+      await t.throwsAsync(collect(harness.runtime.logs(task.ID, ALL_LOGS)), {
+        name: 'RuntimeError',
+        message: /can not give the log.*does not support reading/,
+      });
+    } finally {
+      await harness.close();
+    }
+  });
+} else {
+  test.skip(`docker runtime's logs: SKIPPED, ${lacks}`, () => {});
+}
