@@ -11,10 +11,11 @@ export interface Clock {
   setImmediate(callback: () => void): void;
 }
 
-/** The process's own clock. */
-export function systemClock(): Clock {
+/** The process's own clock, for nodes and for transports. */
+export function systemClock(): Clock & { monotonicMs(): number } {
   return {
     now: () => performance.now(),
+    monotonicMs: () => performance.now(),
     setTimeout: (callback, ms) => setTimeout(callback, ms),
     clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
     setImmediate: (callback) => {

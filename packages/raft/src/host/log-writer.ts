@@ -2,6 +2,12 @@ import type { AppendWork } from '../core/raw-node.js';
 import type { Entry, HardState, SnapshotMeta } from '../core/types.js';
 import type { LogStorage, Persist } from '../storage/storage.js';
 
+/** Hears how long synced writes took. */
+export interface WriteMeter {
+  now(): number;
+  synced(ms: number): void;
+}
+
 /**
  * Makes the core's writes durable, one at a time and in order. What arrives during a write joins the
  * next (group commit): LevelDB reorders writes that are under way together.
@@ -12,6 +18,7 @@ export class LogWriter {
   private readonly storage: LogStorage;
   private readonly onDone: (works: readonly AppendWork[]) => void;
   private readonly onError: (error: unknown) => void;
+  private readonly meter: WriteMeter;
   private waiting: AppendWork[] = [];
   private busy: Promise<void> | undefined;
 
@@ -19,10 +26,17 @@ export class LogWriter {
     storage: LogStorage,
     onDone: (works: readonly AppendWork[]) => void,
     onError: (error: unknown) => void,
+    meter: WriteMeter,
   ) {
     this.storage = storage;
     this.onDone = onDone;
     this.onError = onError;
+    this.meter = meter;
+  }
+
+  /** Works that wait for the write under way. */
+  get length(): number {
+    return this.waiting.length;
   }
 
   add(work: AppendWork): void {
@@ -39,8 +53,10 @@ export class LogWriter {
       this.onDone(works);
       return;
     }
+    const startMs = this.meter.now();
     this.busy = this.storage.persist(write).then(
       () => {
+        if (write.mustSync) this.meter.synced(this.meter.now() - startMs);
         this.busy = undefined;
         this.ticksInFlight = 0;
         this.onDone(works);

@@ -33,6 +33,8 @@ export interface ChangeHost {
   /** Looks at the core soon. */
   wake(): void;
   transfer(to: MemberId): Promise<void>;
+  /** A change went into the log. */
+  proposed(): void;
 }
 
 /** Changes of the membership, one at a time. All of them work on the leader only. */
@@ -168,6 +170,7 @@ export class MemberChanges {
     const result = this.host.core.proposeConfChange(change);
     if (result.refusal === Refusal.NotLeader) throw new NotLeaderError(this.host.leader());
     if (result.refusal !== undefined) return undefined;
+    this.host.proposed();
     const applied = new Promise<Index>((resolve, reject) => {
       this.host.proposals.add(result.index, result.term, (error, _result, index) =>
         error === undefined ? resolve(index) : reject(error),

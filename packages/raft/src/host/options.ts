@@ -1,6 +1,7 @@
 import { DEFAULT_CONFIG } from '../core/config.js';
 import type { MemberId, MemberInfo } from '../core/types.js';
 import type { LogStorage } from '../storage/storage.js';
+import type { TraceSink } from '../trace.js';
 import type { Transport } from '../transport/transport.js';
 import type { Clock } from './clock.js';
 import type { StateMachine } from './state-machine.js';
@@ -95,6 +96,8 @@ export interface RaftNodeOptions {
   readonly heartbeatTicks?: number;
   readonly limits?: Partial<RaftLimits>;
   readonly logger?: RaftLogger;
+  /** Hears of every state transition, at once: see trace.ts. Absent: tracing costs nothing. */
+  readonly trace?: TraceSink;
   /** The node hit an error it must not survive, and stops. Called once. */
   readonly onFatal?: (error: unknown) => void;
 }

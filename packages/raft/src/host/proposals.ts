@@ -12,6 +12,8 @@ interface Pending {
 /** Proposals in the log that wait to be applied, by index. */
 export class Proposals {
   private readonly pending = new Map<Index, Pending>();
+  /** How those that are not pending any more ended, since the start. */
+  readonly ended = { applied: 0, dropped: 0, unknown: 0 };
 
   get length(): number {
     return this.pending.size;
@@ -26,8 +28,13 @@ export class Proposals {
     const pending = this.pending.get(index);
     if (pending === undefined) return;
     this.pending.delete(index);
-    if (pending.term === term) pending.done(undefined, result, index);
-    else pending.done(new ProposalDroppedError('another leader took its place'), undefined, index);
+    if (pending.term === term) {
+      this.ended.applied++;
+      pending.done(undefined, result, index);
+    } else {
+      this.ended.dropped++;
+      pending.done(new ProposalDroppedError('another leader took its place'), undefined, index);
+    }
   }
 
   /** Leadership of every term but `term` is over. */
@@ -36,6 +43,7 @@ export class Proposals {
     for (const [index, { term: proposed, done }] of [...this.pending]) {
       if (proposed === term) continue;
       this.pending.delete(index);
+      this.ended.unknown++;
       done(new ProposalUnknownError(), undefined, index);
     }
   }
@@ -43,6 +51,7 @@ export class Proposals {
   rejectAll(error: Error): void {
     const all = [...this.pending];
     this.pending.clear();
+    this.ended.unknown += all.length;
     for (const [index, { done }] of all) done(error, undefined, index);
   }
 }

@@ -28,6 +28,7 @@ import {
 import { Exclusive } from './exclusive.js';
 import { Leadership, type LeadershipListener, type LeadershipState } from './leadership.js';
 import { LogWriter } from './log-writer.js';
+import { type Metric, readMetrics } from '../metrics.js';
 import { bestSuccessor, MemberChanges } from './member-changes.js';
 import type { Membership } from './membership.js';
 import {
@@ -37,10 +38,12 @@ import {
   type RaftNodeOptions,
   SILENT_LOGGER,
 } from './options.js';
+import { Observer } from './observer.js';
 import { type ProposalDone, Proposals } from './proposals.js';
 import { Reads } from './reads.js';
 import { type Recovery, recover } from './recovery.js';
 import { SnapshotSender } from './snapshot-sender.js';
+import type { StateView } from './state-machine.js';
 
 /** Rounds of work in one turn of the event loop; what is left waits for the next. */
 const MAX_ROUNDS_PER_TURN = 16;
@@ -91,6 +94,7 @@ export class RaftNode {
   private readonly limits: RaftLimits;
   private readonly logger: RaftLogger;
   private readonly core: RaftCore;
+  private readonly observer: Observer;
   private readonly membership: Membership;
   private readonly writer: LogWriter;
   private readonly snapshots: SnapshotSender;
@@ -155,6 +159,7 @@ export class RaftNode {
       },
       initial,
     );
+    this.observer = new Observer(this.core, options.trace);
     this.membership = membership;
     this.stateIndex = stateMachine.appliedIndex;
     this.compactedAt = initial.base.index;
@@ -168,6 +173,7 @@ export class RaftNode {
         this.wake();
       },
       fail,
+      { now: () => clock.now(), synced: (ms) => this.observer.counters.sync.observeMs(ms) },
     );
     this.snapshots = new SnapshotSender({
       stateMachine,
@@ -179,6 +185,8 @@ export class RaftNode {
       meta: (index) => this.snapshotMeta(index),
       takeView: () => this.stateJobs.run(() => stateMachine.view()),
       report: (to, ok) => {
+        if (ok) this.observer.counters.snapshotsSent++;
+        else this.observer.counters.snapshotsFailed++;
         this.core.reportSnapshot(to, ok);
         this.wake();
       },
@@ -195,6 +203,7 @@ export class RaftNode {
       leader: () => this.leaderInfo(),
       wake: () => this.wake(),
       transfer: (to) => this.transferLeadership(to),
+      proposed: () => this.observer.confProposed(),
     });
     this.nextTickMs = clock.now();
   }
@@ -237,7 +246,9 @@ export class RaftNode {
   /** As `propose`, without the cost of a promise: `done` is called once, possibly at once. */
   submit(data: Uint8Array, done: ProposalDone): void {
     const error = this.refusal(data);
+    this.observer.counters.proposals++;
     if (error !== undefined) {
+      this.observer.counters.proposalsRefused++;
       done(error, undefined, 0);
       return;
     }
@@ -372,6 +383,47 @@ export class RaftNode {
     };
   }
 
+  /** What this node counted since it was opened, and how it is now. README, Metrics. */
+  metrics(): readonly Metric[] {
+    const { core, proposals, reads, writer } = this;
+    const { conf } = core;
+    return readMetrics(this.observer.counters, {
+      term: core.term,
+      isLeader: core.role === 'leader',
+      hasLeader: core.leader !== NOBODY,
+      commit: core.commitIndex,
+      applied: core.appliedIndex,
+      firstIndex: core.firstIndex,
+      lastIndex: core.lastIndex,
+      voters: new Set([...conf.voters, ...conf.votersOutgoing]).size,
+      learners: conf.learners.length,
+      uncommittedBytes: core.uncommittedBytes,
+      queues: {
+        proposals: this.queued.length,
+        uncommitted: proposals.length,
+        inbox: this.inbox.length,
+        reads: reads.length,
+        writes: writer.length,
+      },
+      proposalsDone: proposals.ended,
+    });
+  }
+
+  /**
+   * The state as it is now, with the membership of its index: what a backup is made of. Nothing waits
+   * for it while it is read; the caller releases it. Not a linearizable read by itself: see `readIndex`.
+   * @throws RaftStoppedError, SnapshotRefusedError (a snapshot is being taken over: try again)
+   */
+  async view(): Promise<{ readonly meta: SnapshotMeta; readonly view: StateView }> {
+    if (this.stopped) throw new RaftStoppedError();
+    const view = await this.stateJobs.run(() => this.options.stateMachine.view());
+    const meta = this.stopped ? undefined : this.snapshotMeta(view.index);
+    if (meta !== undefined) return { meta, view };
+    await view.release();
+    if (this.stopped) throw new RaftStoppedError();
+    throw new SnapshotRefusedError('the log does not know the index of the state yet; try again');
+  }
+
   /** A leader: whether it heard a majority within an election timeout. Others: whether one leads. */
   hasQuorum(): boolean {
     return this.core.role === 'leader' ? this.core.quorumActive : this.core.leader !== NOBODY;
@@ -483,6 +535,7 @@ export class RaftNode {
       this.core.stepDown();
     }
     this.core.tick();
+    this.observer.moved();
     const nowMs = this.options.clock.now();
     this.reads.retry(this.ticks, READ_RETRY_TICKS, (context) => this.core.readIndex(context));
     this.reads.expire(nowMs, () => {
@@ -505,7 +558,10 @@ export class RaftNode {
   }
 
   private receive(message: Message): void {
-    if (this.inbox.length >= this.limits.maxInboxMessages) return;
+    if (this.inbox.length >= this.limits.maxInboxMessages) {
+      this.observer.counters.messagesDropped++;
+      return;
+    }
     this.inbox.push(message);
     this.wake();
   }
@@ -516,7 +572,11 @@ export class RaftNode {
       this.takeWritten();
       const inbox = this.inbox;
       this.inbox = [];
-      for (const message of inbox) this.core.step(message);
+      for (const message of inbox) {
+        this.observer.received(message);
+        this.core.step(message);
+        this.observer.moved();
+      }
       if (this.tickDue) {
         this.tickDue = false;
         this.tick();
@@ -541,6 +601,7 @@ export class RaftNode {
     const alone = voters.length === 1 && votersOutgoing.length === 0;
     // Alone, there is nobody to wait for.
     if (alone && voters[0] === this.options.id) core.campaign();
+    this.observer.moved();
   }
 
   private takeWritten(): void {
@@ -548,6 +609,7 @@ export class RaftNode {
     if (works.length === 0) return;
     this.written = [];
     for (const work of works) this.core.appended(work);
+    this.observer.moved();
   }
 
   private takeQueued(): void {
@@ -556,6 +618,7 @@ export class RaftNode {
     this.queued = [];
     this.queuedBytes = 0;
     const result = this.core.propose(queued.map(({ data }) => data));
+    this.observer.moved();
     if (result.refusal === undefined) {
       for (const [i, { done }] of queued.entries()) {
         this.proposals.add(result.index + i, result.term, done);
@@ -563,6 +626,7 @@ export class RaftNode {
       return;
     }
     const error = this.refusalError(result.refusal);
+    this.observer.counters.proposalsRefused += queued.length;
     for (const { done } of queued) done(error, undefined, 0);
   }
 
@@ -589,6 +653,7 @@ export class RaftNode {
   }
 
   private carryOut(ready: Ready): void {
+    this.observer.ready();
     this.send(ready.messages);
     if (ready.append !== undefined) {
       if (ready.append.snapshot !== undefined) {
@@ -613,6 +678,7 @@ export class RaftNode {
 
   private send(messages: readonly Message[]): void {
     if (messages.length === 0) return;
+    this.observer.sent(messages);
     const orders = messages.filter(({ type }) => type === MessageType.Snapshot);
     if (orders.length === 0) {
       this.options.transport.send(messages);
@@ -625,7 +691,7 @@ export class RaftNode {
   private apply(entries: readonly Entry[]): void {
     const last = entries.at(-1)!.index;
     const fresh = entries.filter(({ index }) => index > this.stateIndex);
-    const results = fresh.length > 0 ? this.options.stateMachine.apply(fresh) : [];
+    const results = fresh.length > 0 ? this.applyToState(fresh) : [];
     const known = entries.length - fresh.length;
     this.stateIndex = Math.max(this.stateIndex, last);
     let membersChanged = false;
@@ -640,8 +706,19 @@ export class RaftNode {
     if (membersChanged) this.membersChanged();
   }
 
+  private applyToState(entries: readonly Entry[]): readonly unknown[] {
+    const { clock, stateMachine } = this.options;
+    const { counters } = this.observer;
+    const startMs = clock.now();
+    const results = stateMachine.apply(entries);
+    counters.apply.observeMs(clock.now() - startMs);
+    counters.entriesApplied += entries.length;
+    return results;
+  }
+
   private applyConfChange(entry: Entry): void {
     const refused = this.membership.apply(entry, (change) => this.core.applyConfChange(change));
+    this.observer.confApplied();
     if (refused === undefined) return;
     this.logger.warn('a membership change has no effect', {
       index: entry.index,
@@ -732,6 +809,7 @@ export class RaftNode {
       throw error;
     }
     this.stateIndex = meta.index;
+    this.observer.counters.snapshotsReceived++;
     this.logger.info('took over a snapshot', { index: meta.index });
   }
 
@@ -757,6 +835,7 @@ export class RaftNode {
     const meta = index < this.core.firstIndex ? undefined : this.snapshotMeta(index);
     if (meta === undefined) return;
     await storage.compact(meta);
+    this.observer.counters.compactions++;
     this.core.compact(index);
     this.membership.trim(index);
   }

@@ -1,0 +1,2 @@
+export * from './force-single-member.js';
+export * from './found-from-state.js';
