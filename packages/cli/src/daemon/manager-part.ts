@@ -32,7 +32,6 @@ export interface ManagerPartOptions {
 export class ManagerPart {
   readonly #options: ManagerPartOptions;
   #manager: Manager | undefined;
-  #joining = false;
 
   constructor(options: ManagerPartOptions) {
     this.#options = options;
@@ -41,10 +40,6 @@ export class ManagerPart {
   /** Only once it takes part: one that still joins has nothing to say. */
   get manager(): Manager | undefined {
     return this.#manager;
-  }
-
-  get joining(): boolean {
-    return this.#joining;
   }
 
   /** Makes a cluster of this node. Nothing runs when it fails. */
@@ -74,15 +69,6 @@ export class ManagerPart {
    * @throws ApiError
    */
   async join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
-    this.#joining = true;
-    try {
-      await this.#join(addresses, signal);
-    } finally {
-      this.#joining = false;
-    }
-  }
-
-  async #join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
     const { files, logger } = this.#options;
     if (this.#state.raftId === undefined) {
       await rm(files.raftFolder, { recursive: true, force: true });

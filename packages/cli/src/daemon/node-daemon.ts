@@ -69,6 +69,8 @@ export class NodeDaemon implements NodeControl {
   /** This node as the leader said it last. */
   #self: Node | undefined;
   #pending = false;
+  /** Its certificate or role is being changed: what the leader says meanwhile is looked at after that. */
+  #changing = false;
   /** Why the node is of no use until it leaves; empty while it is. */
   #broken = '';
   /** Why managers turn this node away at the moment. */
@@ -296,7 +298,8 @@ export class NodeDaemon implements NodeControl {
       });
       this.#managers = this.#files.state!.managers;
       await this.#startTasks();
-      if (role === 'manager') await this.#managerPart.join(this.#addresses(), signal);
+      if (role === 'manager')
+        await this.#change(() => this.#managerPart.join(this.#addresses(), signal));
       logger.info({ nodeId, role }, 'joined the cluster');
     } catch (error) {
       this.#pending = false;
@@ -304,7 +307,6 @@ export class NodeDaemon implements NodeControl {
       if (!this.#stopped) await this.#undoJoin(error as Error);
       throw error;
     }
-    this.#followRole();
     return this.#tasks!;
   }
 
@@ -340,7 +342,7 @@ export class NodeDaemon implements NodeControl {
       logger,
       random,
       certificate: this.#files.identity!.certificate,
-      renew: () => this.#serial(() => this.#renew()),
+      renew: () => this.#serial(() => this.#change(() => this.#renew())),
     });
   }
 
@@ -354,8 +356,8 @@ export class NodeDaemon implements NodeControl {
 
   #followRole(): void {
     const { role } = this.#files;
-    const { joining, manager } = this.#managerPart;
-    if (this.#stopped || this.#broken !== '' || joining) return;
+    const { manager } = this.#managerPart;
+    if (this.#stopped || this.#broken !== '' || this.#changing) return;
     if (role === undefined || this.#self === undefined) return;
     const wanted = shallBeManager(this.#self) ? 'manager' : 'worker';
     const isManager = manager !== undefined;
@@ -378,6 +380,18 @@ export class NodeDaemon implements NodeControl {
       .catch((error: unknown) =>
         this.#options.logger.error({ err: error }, 'the tasks of a removed node were not stopped'),
       );
+  }
+
+  async #change<T>(work: () => Promise<T>): Promise<T> {
+    this.#changing = true;
+    try {
+      const result = await work();
+      this.#changing = false;
+      this.#followRole();
+      return result;
+    } finally {
+      this.#changing = false;
+    }
   }
 
   #break(reason: string): void {

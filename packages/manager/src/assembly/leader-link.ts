@@ -90,7 +90,13 @@ export class LeaderLink {
     );
   }
 
-  /** Ends the connections; later ones are made with the certificate of then. */
+  /** Later requests use a connection of their own, made with the certificate of then. */
+  renew(): void {
+    if (this.#agent !== undefined) retire(this.#agent.agent);
+    this.#agent = undefined;
+  }
+
+  /** Ends the connections at once. */
   close(): void {
     this.#agent?.agent.destroy();
     this.#agent = undefined;
@@ -124,7 +130,7 @@ export class LeaderLink {
     const identity = this.#self.identity();
     const known = this.#agent;
     if (known?.nodeId === nodeId && known.certificate === identity.certificate) return known.agent;
-    known?.agent.destroy();
+    if (known !== undefined) retire(known.agent);
     const agent = new Agent({
       ...tlsClientOptions(identity, nodeId),
       keepAlive: true,
@@ -133,6 +139,13 @@ export class LeaderLink {
     this.#agent = { agent, nodeId, certificate: identity.certificate };
     return agent;
   }
+}
+
+/** Requests under way end as they would; their connections and the idle ones are not kept. */
+function retire(agent: Agent): void {
+  agent.maxFreeSockets = 0;
+  for (const idle of Object.values(agent.freeSockets))
+    for (const socket of idle ?? []) socket.destroy();
 }
 
 function readProbe(text: string): ProbeReply | undefined {

@@ -299,7 +299,7 @@ export class Manager implements ManagerAccess {
   /** Uses a renewed certificate from now on. */
   renewIdentity(): void {
     this.#listener.renew(this.#options.self);
-    this.#link.close();
+    this.#link.renew();
   }
 
   /**
