@@ -84,7 +84,8 @@ export class TestEngine {
         ...['--pidfile', join(this.folder.path, 'pid'), '--host', `unix://${this.socketPath}`],
         ...this.#extraArgs,
       ],
-      { stdio: ['ignore', log, log] },
+      // containerd writes its stacks to the temporary folder when it is killed over.
+      { stdio: ['ignore', log, log], env: { ...process.env, TMPDIR: this.folder.path } },
     );
     this.#daemon = daemon;
     process.once('exit', this.#onExit);
