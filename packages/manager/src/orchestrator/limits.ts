@@ -23,6 +23,8 @@ export const STOP_MARGIN_MS = 30_000;
 export const UNSCHEDULABLE_TIMEOUT_MS = 10 * 60_000;
 /** Least time given to a running task to listen on its ports. */
 export const READY_TIMEOUT_MIN_MS = 10_000;
+/** The same where a task before it did listen; slow starters get it too. */
+export const LISTEN_TIMEOUT_MS = 2 * 60_000;
 /** A drained slot that was switched over holds back the next one at most this long. */
 export const DRAIN_SWITCH_TIMEOUT_MS = 2 * 60_000;
 

@@ -12,6 +12,8 @@ export class Observations {
   readonly #runningSince = new Map<string, number>();
   /** First seen running and ready for traffic, and so ever since. */
   readonly #upSince = new Map<string, number>();
+  /** Seen to listen on their ports at some time. */
+  readonly #listened = new Set<string>();
   /** First seen with the wish to stop. */
   readonly #stoppingSince = new Map<string, number>();
   readonly #differences = new Map<string, SpecDifference>();
@@ -31,6 +33,8 @@ export class Observations {
       ids.add(task.ID);
       if (task.Status.State === 'running')
         keep(this.#runningSince, task.ID, () => stateSince(task, now));
+      if (task.Status.State === 'running' && task.Status.Ready === true)
+        this.#listened.add(task.ID);
       if (isUp(task)) keep(this.#upSince, task.ID, () => stateSince(task, now));
       else this.#upSince.delete(task.ID);
       if (compareStates(task.DesiredState, 'running') > 0 && !isTerminal(task.Status.State)) {
@@ -40,6 +44,7 @@ export class Observations {
     for (const map of [
       this.#runningSince,
       this.#upSince,
+      this.#listened,
       this.#stoppingSince,
       this.#differences,
     ] as const) {
@@ -53,6 +58,11 @@ export class Observations {
 
   upSince(task: Task): number | undefined {
     return this.#upSince.get(task.ID);
+  }
+
+  /** Whether the task was ever seen to listen on its ports; nothing is known of before this leader's time. */
+  hasListened(task: Task): boolean {
+    return this.#listened.has(task.ID);
   }
 
   stoppingSince(task: Task): number | undefined {

@@ -127,14 +127,14 @@ function handOver(pass: Pass, slot: Slot, target: Task, rules: SlotRules): void 
     for (const task of useless) set(pass, slot, task, 'shutdown');
     return;
   }
-  const update = currentRules(pass.service);
-  if (isServing(pass, target, update)) {
-    for (const task of slot.others) set(pass, slot, task, 'shutdown');
-    return;
-  }
-  if (isPaused(pass.service) && leaving.length === 0) {
+  if (isPaused(pass.service) && leaving.length === 0 && !isUp(target)) {
     // Nothing was stopped for it yet, and the pause keeps what runs.
     set(pass, slot, target, 'shutdown');
+    return;
+  }
+  const update = currentRules(pass.service);
+  if (isServing(pass, slot, target, update)) {
+    for (const task of slot.others) set(pass, slot, task, 'shutdown');
     return;
   }
   if (!isDue(pass, target)) return;

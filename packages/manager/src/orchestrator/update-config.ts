@@ -1,5 +1,5 @@
 import type { Service, UpdateConfig, UpdateStatus } from '@swarm/api';
-import { DEFAULT_MONITOR_MS, READY_TIMEOUT_MIN_MS } from './limits.js';
+import { DEFAULT_MONITOR_MS } from './limits.js';
 import { toMs } from './time.js';
 
 /** An UpdateConfig with its defaults filled in (SwarmKit api/defaults/service.go). */
@@ -13,8 +13,6 @@ export interface UpdateRules {
   readonly lastMonitorMs: number;
   readonly maxFailureRatio: number;
   readonly order: 'stop-first' | 'start-first';
-  /** How long a running task may take to listen on its ports. */
-  readonly readyTimeoutMs: number;
 }
 
 /** The rules that hold for the service now: those of the rollback while it rolls back. */
@@ -37,7 +35,6 @@ export function updateRules(config: Partial<UpdateConfig> | undefined): UpdateRu
     lastMonitorMs: delayMs >= monitorMs ? delayMs + 1000 : monitorMs,
     maxFailureRatio: config?.MaxFailureRatio ?? 0,
     order: config?.Order ?? 'stop-first',
-    readyTimeoutMs: Math.max(monitorMs, READY_TIMEOUT_MIN_MS),
   };
 }
 

@@ -10,7 +10,7 @@ import {
   isUpdating,
   type UpdateRules,
 } from './update-config.js';
-import { isNotListening, isPast, isServing, isUnschedulable } from './waiting.js';
+import { isNotListening, isPast, isServing, isUnschedulable, listenTimeoutMs } from './waiting.js';
 
 /** Stands between the state's own message and what it waits for. */
 const WAIT_SEPARATOR = '; ';
@@ -113,18 +113,31 @@ function isTouched(pass: Pass, slot: Slot): boolean {
 
 /**
  * A task of this update that ended before it ran, or within the monitor time after it began to run, or
- * that could not be placed for 10 minutes. Where nobody saw when it began to run (the leader is new), its
+ * that could not be placed for 10 minutes, or that does not listen where the one before it did. Where nobody saw when it began to run (the leader is new), its
  * end counts.
  */
 function findFailure(pass: Pass, slot: Slot, rules: UpdateRules): Task | undefined {
   return slot.tasks.find((task) => {
     if (!isOfUpdate(pass.service, task) || task.DesiredState === 'remove') return false;
-    if (slot.good.includes(task)) return isUnschedulable(pass, task);
+    if (slot.good.includes(task)) {
+      return isUnschedulable(pass, task) || isStepBack(pass, slot, task, rules);
+    }
     const { State } = task.Status;
     if (State !== 'failed' && State !== 'rejected' && State !== 'complete') return false;
     const ranSince = pass.observations.runningSince(task);
     return ranSince === undefined || stateSince(task, pass.now) - ranSince <= rules.monitorMs;
   });
+}
+
+/**
+ * The task does not listen on its ports, while one that it replaces did. Where none ever did, that is how
+ * the service is (a standby, a port for later), and no fault of the update.
+ */
+function isStepBack(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): boolean {
+  if (!isNotListening(pass, slot, task, rules)) return false;
+  return slot.tasks.some(
+    (other) => !isOfUpdate(pass.service, other) && pass.observations.hasListened(other),
+  );
 }
 
 /** Notes when the slot's worker was done with it; its delay runs from then. */
@@ -135,7 +148,7 @@ function settle(pass: Pass, slot: Slot, rules: UpdateRules): void {
   else if (
     slot.target !== undefined &&
     slot.others.length === 0 &&
-    isServing(pass, slot.target, rules)
+    isServing(pass, slot, slot.target, rules)
   ) {
     memory.settledAt.set(slot.key, memory.upSince(slot.target) ?? pass.now);
   }
@@ -192,7 +205,10 @@ function end(pass: Pass, state: UpdateState, message: string): void {
 /** A rollback that fails is not rolled back: it is paused, and only the user ends that. */
 function failUpdate(pass: Pass, rules: UpdateRules, taskId: string): void {
   const { service } = pass;
-  const why = `due to failure or early termination of task ${taskId}`;
+  const failed = pass.tx.get('task', taskId)?.Status;
+  const isDeaf = failed?.State === 'running' && failed.Ready === false;
+  const note = isDeaf ? `${WAIT_SEPARATOR}it runs but does not listen on its ports` : '';
+  const why = `due to failure or early termination of task ${taskId}${note}`;
   if (isRollback(service.UpdateStatus)) {
     pause(pass, 'rollback_paused', `rollback paused ${why}`);
     return;
@@ -203,8 +219,8 @@ function failUpdate(pass: Pass, rules: UpdateRules, taskId: string): void {
   }
   const { PreviousSpec, PreviousSpecVersion, ...rest } = service;
   if (PreviousSpec === undefined) {
-    const note = 'it can not be rolled back, no previous spec is available';
-    pause(pass, 'paused', `update paused ${why}${WAIT_SEPARATOR}${note}`);
+    const noWay = 'it can not be rolled back, no previous spec is available';
+    pause(pass, 'paused', `update paused ${why}${WAIT_SEPARATOR}${noWay}`);
     return;
   }
   pass.updateService({
@@ -225,12 +241,14 @@ function pause(pass: Pass, state: 'paused' | 'rollback_paused', message: string)
 
 /** What the first slot that stands still waits for. */
 function waitingFor(pass: Pass, slots: readonly Slot[], rules: UpdateRules): string | undefined {
-  for (const { target, key } of slots) {
+  for (const slot of slots) {
+    const { target, key } = slot;
     if (target === undefined || !pass.observations.touched.has(key)) continue;
     const { State, Err, Ready } = target.Status;
     if (State === 'running' && Ready === false) {
-      return isNotListening(pass, target, rules)
-        ? `task ${target.ID} runs but does not listen on its ports after ${rules.readyTimeoutMs / 1000}s, going on`
+      const seconds = listenTimeoutMs(pass, slot, target, rules) / 1000;
+      return isNotListening(pass, slot, target, rules)
+        ? `task ${target.ID} runs but does not listen on its ports after ${seconds}s, going on`
         : `waiting for task ${target.ID} to listen on its ports`;
     }
     if ((State === 'new' || State === 'pending') && Err) {

@@ -1,13 +1,16 @@
 import { compareStates, type Task } from '@swarm/api';
 import {
   DEFAULT_STOP_GRACE_MS,
+  LISTEN_TIMEOUT_MS,
   PREPARE_PULL_TIMEOUT_MS,
   PREPARE_TIMEOUT_MS,
+  READY_TIMEOUT_MIN_MS,
   STOP_MARGIN_MS,
   UNSCHEDULABLE_TIMEOUT_MS,
 } from './limits.js';
 import { isUp } from './observations.js';
 import type { Pass } from './pass.js';
+import type { Slot } from './slot.js';
 import type { UpdateRules } from './update-config.js';
 import { parseTime, toMs } from './time.js';
 
@@ -67,15 +70,26 @@ export function isBlockedByPredecessor(task: Task): boolean {
 }
 
 /** It serves, or has run long enough without listening on its ports that nobody waits longer. */
-export function isServing(pass: Pass, task: Task, rules: UpdateRules): boolean {
-  return isUp(task) || isNotListening(pass, task, rules);
+export function isServing(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): boolean {
+  return isUp(task) || isNotListening(pass, slot, task, rules);
 }
 
 /** It runs, and after the time given for it does not listen on its ports. */
-export function isNotListening(pass: Pass, task: Task, rules: UpdateRules): boolean {
+export function isNotListening(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): boolean {
   if (task.Status.State !== 'running' || task.Status.Ready !== false) return false;
   const since = pass.observations.runningSince(task) ?? pass.now;
-  return isPast(pass, since + rules.readyTimeoutMs);
+  return isPast(pass, since + listenTimeoutMs(pass, slot, task, rules));
+}
+
+/**
+ * How long a running task may take to listen on its ports. Longer where another task of the slot did
+ * listen: there it is to be expected, and going on would take from the service what still serves.
+ */
+export function listenTimeoutMs(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): number {
+  const isExpected = slot.tasks.some(
+    (other) => other !== task && pass.observations.hasListened(other),
+  );
+  return Math.max(rules.monitorMs, isExpected ? LISTEN_TIMEOUT_MS : READY_TIMEOUT_MIN_MS);
 }
 
 /** It has not been placed for so long that an update takes it for failed. */

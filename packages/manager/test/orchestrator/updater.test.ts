@@ -6,10 +6,12 @@ interface Setup {
   readonly replicas?: number;
   readonly update?: UpdateConfig;
   readonly rollback?: UpdateConfig;
+  readonly behaviour?: World['behaviour'];
 }
 
 async function running(setup: Setup = {}): Promise<World> {
   const world = new World();
+  if (setup.behaviour !== undefined) world.behaviour = setup.behaviour;
   await world.nodes('n1', 'n2');
   await world.service({
     Mode: { Replicated: { Replicas: setup.replicas ?? 4 } },
@@ -185,6 +187,42 @@ test('a task that runs but does not listen is waited for, then gone past with a 
   t.is(world.state(), 'completed');
   await world.stop();
 });
+
+/** v1 listens on its ports, v2 does not. */
+const deafens = (task: Task) => ({ ready: isImage(task, 'v1') });
+
+for (const Order of ['start-first', 'stop-first'] as const) {
+  test(`${Order}: a task that does not listen where the one before it did is a failure`, async (t) => {
+    const world = await running({
+      replicas: 2,
+      update: { Parallelism: 1, Order, FailureAction: 'rollback', Monitor: SECOND },
+      behaviour: deafens,
+    });
+    world.watchUp();
+    await world.image('v2');
+    await world.clock.advance(110_000);
+    t.is(world.state(), 'updating', 'a slow starter is waited for');
+    await world.clock.advance(60_000);
+    t.is(world.state(), 'rollback_completed');
+    t.deepEqual(world.images(), all('v1', 2));
+    t.is(world.leastUp, Order === 'start-first' ? 2 : 1);
+    await world.stop();
+  });
+
+  test(`${Order}: the pause after a task that does not listen keeps what serves`, async (t) => {
+    const world = await running({
+      replicas: 2,
+      update: { Parallelism: 1, Order, Monitor: SECOND },
+      behaviour: deafens,
+    });
+    await world.image('v2');
+    await world.clock.advance(150_000);
+    t.is(world.state(), 'paused');
+    t.regex(world.message() ?? '', /of task \w{25}; it runs but does not listen on its ports$/);
+    t.deepEqual(world.images(), all('v1', Order === 'start-first' ? 2 : 1));
+    await world.stop();
+  });
+}
 
 for (const [FailureAction, MaxFailureRatio, expected] of [
   ['pause', 0, 'paused'],
