@@ -35,7 +35,7 @@ export function describeMessage(message: Message): string {
       words.push(reject ? 'no' : 'yes');
       break;
     case MessageType.Heartbeat:
-      words.push(`commit ${commit}`);
+      words.push(`match ${index} commit ${commit}`);
       break;
     case MessageType.Snapshot:
     case MessageType.ReadIndexResponse:

@@ -4,6 +4,9 @@ import { type Message, MessageType } from './message.js';
 import type { Raft } from './raft.js';
 import { NOBODY } from './types.js';
 
+const LOST_ACKNOWLEDGED =
+  'the disk of this member lost entries that it had acknowledged: remove it from the cluster and let it rejoin under a new id';
+
 /** A message of our term to a follower. */
 export function stepFollower(raft: Raft, message: Message): void {
   switch (message.type) {
@@ -65,6 +68,10 @@ function append(raft: Raft, message: Message): void {
 }
 
 function heartbeat(raft: Raft, message: Message): void {
+  // In one term a log only grows by what its leader sends, so what we acknowledged must be here. The
+  // leader has counted on it, perhaps for a commit: answering as if nothing were missing would hide
+  // the loss, and voting with a shorter log could elect a leader that lacks committed entries.
+  assert(message.index <= raft.log.lastIndex, LOST_ACKNOWLEDGED, message.index, raft.log.lastIndex);
   raft.log.commitTo(message.commit);
   raft.send(MessageType.HeartbeatResponse, message.from, { context: message.context });
 }

@@ -129,9 +129,10 @@ export function releaseReads(raft: Raft): void {
 function broadcastHeartbeat(raft: Raft): void {
   for (const id of raft.tracker.members) {
     if (id === raft.id) continue;
+    const { match } = raft.tracker.get(id)!;
     // Beyond its match the member's log may differ from ours.
-    const commit = Math.min(raft.tracker.get(id)!.match, raft.log.commit);
-    raft.send(MessageType.Heartbeat, id, { commit, context: raft.readOnly.round });
+    const commit = Math.min(match, raft.log.commit);
+    raft.send(MessageType.Heartbeat, id, { index: match, commit, context: raft.readOnly.round });
   }
 }
 

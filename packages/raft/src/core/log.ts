@@ -146,7 +146,7 @@ export class Log {
     if (index <= this.commit) return false;
     assert(
       index <= this.lastIndex,
-      'commit beyond the last entry: this member lost entries it had acknowledged',
+      'commit beyond the last entry: this member lost entries it had acknowledged; remove it from the cluster and let it rejoin under a new id',
       index,
       this.lastIndex,
     );
