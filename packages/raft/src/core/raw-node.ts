@@ -224,6 +224,15 @@ export class RaftCore {
     this.raft.stepDown();
   }
 
+  /**
+   * A follower that knows by other means that its leader is gone takes part in the next election at
+   * once, instead of defending the leader for an election timeout. It campaigns no sooner itself, and a
+   * leader that still is one wins it back with its next message. Without effect in other roles.
+   */
+  forgetLeader(): void {
+    if (this.raft.role === Role.Follower) this.raft.leader = NOBODY;
+  }
+
   /** A message to this member was lost: do not run ahead of its answers until one comes. */
   reportUnreachable(id: MemberId): void {
     const progress = this.raft.tracker.get(id);
