@@ -1,0 +1,100 @@
+import { ConfChangeError } from '../../../src/core/conf-change.js';
+import { describeMessage } from '../../../src/core/describe.js';
+import { makeMessage } from '../../../src/core/raft.js';
+import type { ProposeResult } from '../../../src/core/raw-node.js';
+import { type Command, type Handlers, ids, numberAt, numberOption } from '../command.js';
+import { type Stage, typeNamed } from '../stage.js';
+import { parseChange, parseLog } from './log-words.js';
+
+const text = new TextEncoder();
+
+/** What a member is asked to do. */
+export const requestHandlers: Handlers<Stage> = {
+  campaign: (stage, command) => answer(core(stage, command).campaign()),
+  /** `propose 1 x y`: one entry each; `bytes=100` one large entry. */
+  propose: (stage, command) => {
+    const bytes = numberOption(command, 'bytes');
+    const datas = bytes === undefined ? command.words.slice(1) : ['.'.repeat(bytes)];
+    return outcome(core(stage, command).propose(datas.map((data) => text.encode(data))));
+  },
+  /** `propose-conf-change 1 +4 l5 -2 u3`, or `leave`. */
+  'propose-conf-change': (stage, command) => {
+    try {
+      return outcome(core(stage, command).proposeConfChange(parseChange(command.words.slice(1))));
+    } catch (error) {
+      if (!(error instanceof ConfChangeError)) throw error;
+      return [`refused: ${error.message}`];
+    }
+  },
+  transfer: (stage, command) => answer(core(stage, command).transferLeader(numberAt(command, 1))),
+  /** `read-index 2 7`: a read the caller numbers 7. */
+  'read-index': (stage, command) => answer(core(stage, command).readIndex(numberAt(command, 1))),
+  'step-down': (stage, command) => {
+    core(stage, command).stepDown();
+    return [];
+  },
+  'forget-leader': (stage, command) => {
+    for (const id of ids(command.words[0])) stage.get(id).core.forgetLeader();
+    return [];
+  },
+  'report-unreachable': (stage, command) => {
+    core(stage, command).reportUnreachable(numberAt(command, 1));
+    return [];
+  },
+  /** `report-snapshot 1 3 ok|failed`. */
+  'report-snapshot': (stage, command) => {
+    core(stage, command).reportSnapshot(numberAt(command, 1), command.words[2] === 'ok');
+    return [];
+  },
+  /** `send-snapshot 1 3`: of the sender's applied state, whether the core asked for one or not. */
+  'send-snapshot': (stage, command) => {
+    const member = stage.get(numberAt(command, 0));
+    const snapshot = member.snapshot();
+    const to = numberAt(command, 1);
+    const fields = { term: member.core.term, index: snapshot.index };
+    stage.network.push({ ...makeMessage(typeNamed('Snapshot'), member.id, to, fields), snapshot });
+    return [`snapshot ${snapshot.term}/${snapshot.index} for ${to}`];
+  },
+  /**
+   * `forge 3>2 Heartbeat term=1 [index= logTerm= commit= rejectHint= context=] [reject] [force]
+   * [entries=1,2]`: a message that nobody has sent is on its way; entries follow `index`.
+   */
+  forge: (stage, command) => {
+    const [link = '', type = ''] = command.words;
+    const [from = 0, to = 0] = link.split('>').map(Number);
+    const index = numberOption(command, 'index') ?? 0;
+    const message = makeMessage(typeNamed(type), from, to, {
+      term: numberOption(command, 'term') ?? 0,
+      index,
+      logTerm: numberOption(command, 'logTerm') ?? 0,
+      commit: numberOption(command, 'commit') ?? 0,
+      rejectHint: numberOption(command, 'rejectHint') ?? 0,
+      context: numberOption(command, 'context') ?? 0,
+      reject: command.words.includes('reject'),
+      force: command.words.includes('force'),
+      entries: parseLog(command.options.get('entries'), index),
+    });
+    stage.network.push(message);
+    return [describeMessage(message)];
+  },
+  compact: (stage, command) => {
+    stage.get(numberAt(command, 0)).compact(numberAt(command, 1));
+    return [];
+  },
+};
+
+function core(stage: Stage, command: Command) {
+  return stage.get(numberAt(command, 0)).core;
+}
+
+function answer(taken: boolean): string[] {
+  return taken ? [] : ['no'];
+}
+
+function outcome(result: ProposeResult): string[] {
+  return [
+    result.refusal === undefined
+      ? `at ${result.term}/${result.index}`
+      : `refused: ${result.refusal}`,
+  ];
+}
