@@ -1,0 +1,20 @@
+/** Folds numbers into 64 bits, to compare two runs event for event. */
+export class Digest {
+  private high = 0x9e3779b9;
+  private low = 0x7f4a7c15;
+
+  add(value: number): void {
+    // Numbers above 32 bits count whole.
+    const top = Math.floor(value / 2 ** 32);
+    this.low = Math.imul(this.low ^ value, 0x01000193) ^ (this.high >>> 13);
+    this.high = Math.imul(this.high ^ top ^ (this.low >>> 7), 0x85ebca6b) + 1;
+  }
+
+  addBytes(bytes: Uint8Array): void {
+    for (const byte of bytes) this.add(byte);
+  }
+
+  toString(): string {
+    return [this.high, this.low].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('');
+  }
+}

@@ -1,0 +1,52 @@
+import type { Message } from '../../core/message.js';
+import type { Index, MemberId } from '../../core/types.js';
+import { CommittedDurable } from './committed-durable.js';
+import { CommittedImmutable } from './committed-immutable.js';
+import { ConfSafety } from './conf-safety.js';
+import { DurablePromise } from './durable-promise.js';
+import { ElectionSafety } from './election-safety.js';
+import { LeaderCompleteness } from './leader-completeness.js';
+import { LogMatching } from './log-matching.js';
+import { Monotonic } from './monotonic.js';
+import { StateMachineSafety } from './state-machine-safety.js';
+import type { Evidence, Invariant, Subject } from './subject.js';
+
+/** All invariants together. */
+export class Invariants {
+  readonly elections = new ElectionSafety();
+  readonly stateMachines = new StateMachineSafety();
+  private readonly all: readonly Invariant[];
+
+  constructor(evidence: Evidence) {
+    const durable = new CommittedDurable(evidence);
+    const completeness = new LeaderCompleteness(evidence);
+    const committed = (subject: Subject, _from: Index, to: Index) => {
+      durable.committed(subject, to);
+      completeness.committed(subject, to);
+    };
+    this.all = [
+      new Monotonic(),
+      this.elections,
+      new LogMatching(),
+      new CommittedImmutable(evidence, committed),
+      completeness,
+      durable,
+      new ConfSafety(),
+      new DurablePromise(),
+    ];
+  }
+
+  /** @throws Violation */
+  check(subject: Subject): void {
+    for (const invariant of this.all) invariant.check(subject);
+  }
+
+  /** @throws Violation */
+  sent(subject: Subject, message: Message): void {
+    for (const invariant of this.all) invariant.sent?.(subject, message);
+  }
+
+  ended(id: MemberId): void {
+    for (const invariant of this.all) invariant.ended?.(id);
+  }
+}

@@ -1,0 +1,30 @@
+import { type Message, MessageType } from '../../core/message.js';
+import { Violation } from '../violation.js';
+import type { Invariant, Subject } from './subject.js';
+
+/** Paper, figure 2: persistent state is updated on stable storage before responding. */
+export class DurablePromise implements Invariant {
+  check(): void {}
+
+  sent(subject: Subject, message: Message): void {
+    const { id, durable } = subject;
+    const { type, term, index, reject, to } = message;
+    if (type === MessageType.VoteResponse && !reject) {
+      const { hardState } = durable;
+      const kept = hardState.term > term || (hardState.term === term && hardState.vote === to);
+      if (kept) return;
+      throw new Violation('durable before reply', `${id} votes for ${to} in term ${term}`);
+    }
+    // A plain answer to an old leader has index 0 and promises nothing.
+    if (type !== MessageType.AppendResponse || reject || index === 0) return;
+    if (durable.hardState.term < term) {
+      throw new Violation('durable before reply', `${id} answers in term ${term}, not on disk`);
+    }
+    if (durable.lastIndex < index) {
+      throw new Violation(
+        'durable before reply',
+        `${id} acknowledges ${index}, on disk are entries up to ${durable.lastIndex}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import { type Message, MessageType } from '../../core/message.js';
+import { Role } from '../../core/raft.js';
+import type { MemberId, Term } from '../../core/types.js';
+import { Violation } from '../violation.js';
+import type { Invariant, Subject } from './subject.js';
+
+/** Paper §5.2, figure 3: at most one leader in a term; a member votes for one candidate in a term. */
+export class ElectionSafety implements Invariant {
+  readonly leaders = new Map<Term, MemberId>();
+  private readonly votes = new Map<string, MemberId>();
+
+  check({ id, raft }: Subject): void {
+    if (raft.role !== Role.Leader) return;
+    const known = this.leaders.get(raft.term);
+    if (known === id) return;
+    if (known !== undefined) {
+      throw new Violation('election safety', `${known} and ${id} both lead in term ${raft.term}`);
+    }
+    this.leaders.set(raft.term, id);
+  }
+
+  sent(_subject: Subject, { type, from, to, term, reject }: Message): void {
+    if (type !== MessageType.VoteResponse || reject) return;
+    const key = `${term} ${from}`;
+    const before = this.votes.get(key);
+    if (before !== undefined && before !== to) {
+      throw new Violation(
+        'election safety',
+        `${from} votes for ${before} and for ${to} in term ${term}`,
+      );
+    }
+    this.votes.set(key, to);
+  }
+}

@@ -1,0 +1,146 @@
+import type { Message } from '../core/message.js';
+import type { MemberId } from '../core/types.js';
+import type { Coverage } from './coverage.js';
+import type { Prng, Ratio } from './prng.js';
+import type { Scheduler } from './scheduler.js';
+import type { SimTransport } from './transport.js';
+
+/** How bad the network is, besides what is done to it on purpose. */
+export interface NetworkPlan {
+  readonly delayUs: number;
+  readonly loss: Ratio;
+  readonly duplicate: Ratio;
+  readonly reorder: Ratio;
+  /** Chance that a piece of a snapshot is lost, which breaks its connection off. */
+  readonly chunkLoss: Ratio;
+  /** Chance that a sender hears that its message was lost. */
+  readonly notice: Ratio;
+  /** Turn messages into bytes and back. */
+  readonly encode: boolean;
+}
+
+interface Link {
+  cut: boolean;
+  cloggedUntilUs: number;
+  lastArrivalUs: number;
+}
+
+/** What is told of every message, for invariants, traces and the digest. */
+export interface NetworkObserver {
+  sent(message: Message): void;
+  arrived(message: Message): void;
+}
+
+/** All links between members. Each direction of a link has its own faults. */
+export class SimNetwork {
+  plan: NetworkPlan;
+  readonly scheduler: Scheduler;
+  readonly prng: Prng;
+  readonly observer: NetworkObserver;
+  readonly coverage: Coverage;
+  private readonly links = new Map<number, Link>();
+  private readonly transports = new Map<MemberId, SimTransport>();
+
+  constructor(
+    plan: NetworkPlan,
+    scheduler: Scheduler,
+    prng: Prng,
+    observer: NetworkObserver,
+    coverage: Coverage,
+  ) {
+    this.plan = plan;
+    this.scheduler = scheduler;
+    this.prng = prng;
+    this.observer = observer;
+    this.coverage = coverage;
+  }
+
+  /** A member's newest process is the one that is reached. */
+  attach(id: MemberId, transport: SimTransport): void {
+    this.transports.get(id)?.broken('its process started again');
+    this.transports.set(id, transport);
+  }
+
+  /** The process is gone: connections break, and peers notice some time later. */
+  detach(id: MemberId, transport: SimTransport): void {
+    if (this.transports.get(id) === transport) this.transports.delete(id);
+    transport.broken('its process is gone');
+  }
+
+  transport(id: MemberId): SimTransport | undefined {
+    return this.transports.get(id);
+  }
+
+  link(from: MemberId, to: MemberId): Link {
+    const key = from * LINK_STRIDE + to;
+    let link = this.links.get(key);
+    if (link === undefined) {
+      link = { cut: false, cloggedUntilUs: 0, lastArrivalUs: 0 };
+      this.links.set(key, link);
+    }
+    return link;
+  }
+
+  cut(from: MemberId, to: MemberId): void {
+    this.link(from, to).cut = true;
+  }
+
+  mend(from: MemberId, to: MemberId): void {
+    this.link(from, to).cut = false;
+  }
+
+  clog(from: MemberId, to: MemberId, untilUs: number): void {
+    this.link(from, to).cloggedUntilUs = untilUs;
+  }
+
+  mendAll(): void {
+    for (const link of this.links.values()) {
+      link.cut = false;
+      link.cloggedUntilUs = 0;
+    }
+  }
+
+  isCut(from: MemberId, to: MemberId): boolean {
+    return this.link(from, to).cut;
+  }
+
+  /** When something sent now arrives. */
+  arrivalDelayUs(from: MemberId, to: MemberId): number {
+    const { nowUs } = this.scheduler;
+    const link = this.link(from, to);
+    let atUs = nowUs + 1 + this.prng.delay(this.plan.delayUs);
+    if (link.cloggedUntilUs > atUs) atUs = link.cloggedUntilUs + this.prng.below(1000);
+    if (this.prng.chance(this.plan.reorder)) {
+      if (atUs < link.lastArrivalUs) this.coverage.mark('message reordered');
+    } else {
+      atUs = Math.max(atUs, link.lastArrivalUs);
+      link.lastArrivalUs = atUs;
+    }
+    return atUs - nowUs;
+  }
+
+  send(from: MemberId, message: Message, lost: () => void): void {
+    const { prng, plan, scheduler } = this;
+    const { to } = message;
+    if (this.isCut(from, to) || prng.chance(plan.loss)) {
+      this.coverage.mark('message lost');
+      if (prng.chance(plan.notice)) lost();
+      return;
+    }
+    const copies = prng.chance(plan.duplicate) ? 2 : 1;
+    if (copies > 1) this.coverage.mark('message duplicated');
+    for (let copy = 0; copy < copies; copy++) {
+      scheduler.after(this.arrivalDelayUs(from, to), () => {
+        const receiver = this.isCut(from, to) ? undefined : this.transports.get(to);
+        if (receiver === undefined) {
+          if (prng.chance(plan.notice)) lost();
+          return;
+        }
+        receiver.take(from, message);
+      });
+    }
+  }
+}
+
+/** Above every member id. */
+const LINK_STRIDE = 1000;

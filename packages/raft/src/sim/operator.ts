@@ -1,0 +1,92 @@
+import { isVoter } from '../core/conf-change.js';
+import type { MemberId } from '../core/types.js';
+import { infoOf, MemberState } from './member.js';
+import { MAX_IDS } from './nemesis.js';
+import type { World } from './world.js';
+
+const PERIOD_US = 400_000;
+
+/** Who runs the cluster: removes members whose disks are lost, and keeps as many as are wanted. */
+export class Operator {
+  wanted: number;
+  private readonly world: World;
+  private readonly toRemove = new Set<MemberId>();
+  private busy = false;
+
+  constructor(world: World) {
+    this.world = world;
+    this.wanted = world.plan.members;
+  }
+
+  remove(id: MemberId): void {
+    this.toRemove.add(id);
+  }
+
+  run(): void {
+    this.world.scheduler.after(PERIOD_US, () => {
+      if (!this.busy) this.act();
+      this.run();
+    });
+  }
+
+  /** Whether nothing is left to do. */
+  get content(): boolean {
+    const conf = this.world.leader()?.subject?.raft.tracker.conf;
+    if (this.busy || conf === undefined) return false;
+    const lost = this.world.members.some(
+      ({ id, state }) => state === MemberState.Lost && isVoter(conf, id),
+    );
+    return !lost && conf.learners.length === 0 && conf.voters.length >= Math.min(this.wanted, 3);
+  }
+
+  private act(): void {
+    const { world } = this;
+    const leader = world.leader();
+    const { node, process, subject } = leader ?? {};
+    if (leader === undefined || node === undefined || process === undefined) return;
+    const { conf } = subject!.raft.tracker;
+    const { members } = subject!.membership.current;
+    const isGone = (id: MemberId) => world.member(id).state === MemberState.Lost;
+    const gone = members.find(({ id }) => isGone(id) || this.toRemove.has(id));
+    const learner = conf.learners.find((id) => world.member(id).state === MemberState.Up);
+    const many = members.length > this.wanted;
+    let job: Promise<void> | undefined;
+    if (gone !== undefined && (isGone(gone.id) || many)) {
+      job = this.removal(gone.id, leader.id);
+    } else if (learner !== undefined) {
+      job = node.addMember(infoOf(learner)).then(() => world.coverage.mark('learner promoted'));
+    } else if (members.length < this.wanted && world.members.length < MAX_IDS) {
+      const fresh = world.members.find((member) => !member.invited) ?? world.addMember();
+      fresh.invited = true;
+      job = node.addMember(infoOf(fresh.id)).then(() => {
+        world.coverage.mark('member added');
+        world.coverage.mark('learner promoted');
+      });
+    } else if (this.toRemove.size > 0 && members.length === this.wanted && gone !== undefined) {
+      job = this.removal(gone.id, leader.id);
+    }
+    if (job === undefined) return;
+    this.busy = true;
+    const free = world.scheduler.after(world.plan.clientTimeoutMs * 5_000, () => {
+      this.busy = false;
+    });
+    const done = () => {
+      if (free.cancelled) return;
+      free.cancelled = true;
+      this.busy = false;
+    };
+    job.then(done, done);
+  }
+
+  private removal(id: MemberId, leader: MemberId): Promise<void> {
+    const { world } = this;
+    this.toRemove.delete(id);
+    return world
+      .member(leader)
+      .node!.removeMember(id)
+      .then(() => {
+        world.coverage.mark('member removed');
+        if (id === leader) world.coverage.mark('leader removed');
+      });
+  }
+}

@@ -1,0 +1,230 @@
+import type { RaftLimits } from '../host/options.js';
+import type { NetworkPlan } from './network.js';
+import { Prng, ratio } from './prng.js';
+
+/** What can be done to a cluster on purpose. */
+export const FAULTS = [
+  'crash',
+  'crash-step',
+  'crash-start',
+  'crash-restore',
+  'crash-all',
+  'pause',
+  'clock-jump',
+  'disk-stall',
+  'disk-full',
+  'bit-flip',
+  'files-lost',
+  'disk-lost',
+  'isolate',
+  'partition',
+  'bridge',
+  'one-way',
+  'clog',
+  'transfer',
+  'add-member',
+  'remove-member',
+  'replace-member',
+  'demote',
+  'rolling-restart',
+] as const;
+export type Fault = (typeof FAULTS)[number];
+
+/** One thing that is done, when, to whom (a draw that is settled on the members of that moment). */
+export interface FaultAction {
+  readonly atMs: number;
+  readonly fault: Fault;
+  readonly pick: number;
+  readonly durationMs: number;
+}
+
+/** Everything that is decided before a run begins. With the seed, it determines the run. */
+export interface Plan {
+  readonly seed: number;
+  readonly profile: Profile;
+  readonly members: number;
+  readonly clients: number;
+  readonly keys: number;
+  /** Mean pause of a client between two operations. */
+  readonly thinkMs: number;
+  readonly clientTimeoutMs: number;
+  /** Largest number of meaningless bytes in a proposal. */
+  readonly paddingBytes: number;
+  /** Faults happen for so long; then all is healed. */
+  readonly faultsMs: number;
+  readonly tickMs: number;
+  readonly electionTicks: number;
+  readonly heartbeatTicks: number;
+  readonly limits: Partial<RaftLimits>;
+  readonly network: NetworkPlan;
+  readonly diskLatencyUs: number;
+  readonly stateLatencyUs: number;
+  readonly chunkBytes: number;
+  /** Clocks gain or lose up to this. */
+  readonly driftPpm: number;
+  /** Whether disks may be lost so that no quorum is left. */
+  readonly mayLoseQuorum: boolean;
+  /** What logs are kept in. */
+  readonly storage: 'records' | 'level';
+  readonly actions: readonly FaultAction[];
+}
+
+export const PROFILES = [
+  'mixed',
+  'lite',
+  'network',
+  'storage',
+  'membership',
+  'snapshots',
+  'reads',
+  'quorum-loss',
+] as const;
+export type Profile = (typeof PROFILES)[number];
+
+/** How often each fault is drawn, relative to the others. */
+type Weights = Partial<Record<Fault, number>>;
+
+const NETWORK_FAULTS: Weights = {
+  isolate: 4,
+  partition: 4,
+  bridge: 3,
+  'one-way': 3,
+  clog: 6,
+};
+const PROCESS_FAULTS: Weights = {
+  crash: 6,
+  'crash-step': 6,
+  'crash-start': 2,
+  'crash-restore': 3,
+  'crash-all': 1,
+  pause: 4,
+  'clock-jump': 1,
+};
+const DISK_FAULTS: Weights = {
+  'disk-stall': 3,
+  'disk-full': 2,
+  'bit-flip': 1,
+  'files-lost': 1,
+  'disk-lost': 1,
+};
+const MEMBERSHIP_FAULTS: Weights = {
+  transfer: 3,
+  'add-member': 3,
+  'remove-member': 3,
+  'replace-member': 4,
+  demote: 2,
+  'rolling-restart': 1,
+};
+
+function weightsOf(profile: Profile): Weights {
+  switch (profile) {
+    case 'lite':
+      return { crash: 3, 'crash-step': 3, isolate: 2, partition: 2, pause: 1 };
+    case 'network':
+      return { ...NETWORK_FAULTS, pause: 2, transfer: 1, crash: 1 };
+    case 'storage':
+      return { ...PROCESS_FAULTS, ...DISK_FAULTS, isolate: 2 };
+    case 'membership':
+      return { ...MEMBERSHIP_FAULTS, crash: 3, 'crash-step': 2, isolate: 2, clog: 2, partition: 2 };
+    case 'snapshots':
+      return { ...PROCESS_FAULTS, isolate: 5, clog: 3, transfer: 2, 'crash-restore': 8 };
+    case 'reads':
+      return { clog: 6, isolate: 4, pause: 6, transfer: 3, 'one-way': 3, crash: 2 };
+    case 'quorum-loss':
+      return { ...PROCESS_FAULTS, 'disk-lost': 6, 'bit-flip': 6, 'files-lost': 4 };
+    case 'mixed':
+      return { ...NETWORK_FAULTS, ...PROCESS_FAULTS, ...DISK_FAULTS, ...MEMBERSHIP_FAULTS };
+  }
+}
+
+/** Mean time from one fault to the next. */
+const FAULT_GAP_MS = 900;
+
+/** Draws the plan of a seed. */
+export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
+  const prng = new Prng(seed, 'plan');
+  const lite = profile === 'lite';
+  const members = lite ? 3 : prng.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]);
+  const faultsMs = lite ? 8_000 : prng.between(8_000, 24_000);
+  const tickMs = prng.pick([50, 100, 100]);
+  const electionTicks = prng.between(5, 12);
+  return {
+    seed,
+    profile,
+    members,
+    clients: prng.between(2, 5),
+    keys: prng.between(1, 4),
+    thinkMs: prng.pick([20, 60, 150, 300]),
+    clientTimeoutMs: prng.pick([500, 2_000, 6_000]),
+    paddingBytes: prng.pick([0, 0, 40, 400]),
+    faultsMs,
+    tickMs,
+    electionTicks,
+    heartbeatTicks: prng.pick([1, 1, 2]),
+    limits: makeLimits(prng, profile),
+    network: makeNetwork(prng, profile),
+    diskLatencyUs: prng.pick([50, 500, 3_000, 15_000]),
+    stateLatencyUs: prng.pick([50, 1_000, 10_000]),
+    chunkBytes: prng.pick([7, 64, 4_096]),
+    driftPpm: prng.pick([0, 200, 20_000]),
+    mayLoseQuorum: profile === 'quorum-loss',
+    storage: 'records',
+    actions: makeActions(seed, profile, faultsMs),
+  };
+}
+
+function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
+  const maxBytesPerMessage = prng.pick([1, 100, 1_000, 262_144]);
+  const often = profile === 'snapshots' || prng.below(2) === 0;
+  return {
+    maxQueuedProposals: prng.pick([1, 4, 16_384]),
+    maxInboxMessages: prng.pick([4, 64, 65_536]),
+    maxReads: prng.pick([1, 4, 16_384]),
+    maxBytesPerMessage,
+    maxInflightMessages: prng.pick([1, 2, 8, 256]),
+    maxInflightBytes: Math.max(maxBytesPerMessage, prng.pick([1, 500, 8_388_608])),
+    maxUncommittedBytes: prng.pick([100, 1_000, 33_554_432]),
+    maxApplyBytes: prng.pick([1, 200, 1_048_576]),
+    snapshotInterval: often ? prng.between(1, 40) : prng.between(40, 10_000),
+    trailingEntries: prng.pick([0, 1, 5, 50]),
+    maxSnapshotsSent: prng.between(1, 4),
+    snapshotTimeoutMs: prng.between(1_000, 20_000),
+    readTimeoutMs: prng.between(500, 5_000),
+    quorumLostMs: 5_000,
+    joinTimeoutMs: prng.between(1_000, 10_000),
+    changeTimeoutMs: prng.between(1_000, 10_000),
+  };
+}
+
+function makeNetwork(prng: Prng, profile: Profile): NetworkPlan {
+  const bad = profile === 'network' || prng.below(2) === 0;
+  return {
+    delayUs: prng.pick([100, 1_000, 10_000, 40_000]),
+    loss: bad ? ratio(prng.between(0, 15), 100) : ratio(0, 1),
+    duplicate: bad ? ratio(prng.between(0, 10), 100) : ratio(0, 1),
+    reorder: prng.below(2) === 0 ? ratio(prng.between(1, 20), 100) : ratio(0, 1),
+    chunkLoss: prng.below(2) === 0 ? ratio(prng.between(1, 10), 100) : ratio(0, 1),
+    notice: prng.pick([ratio(0, 1), ratio(1, 2), ratio(1, 1)]),
+    encode: prng.below(8) === 0,
+  };
+}
+
+function makeActions(seed: number, profile: Profile, faultsMs: number): FaultAction[] {
+  const prng = new Prng(seed, 'actions');
+  const weights = weightsOf(profile);
+  // A random half of the faults makes some states much more likely than all faults do.
+  const chosen = FAULTS.filter((fault) => (weights[fault] ?? 0) > 0 && prng.below(3) > 0);
+  const bag = chosen.flatMap((fault) => new Array<Fault>(weights[fault]!).fill(fault));
+  const actions: FaultAction[] = [];
+  if (bag.length === 0) return actions;
+  const gapMs = prng.pick([FAULT_GAP_MS / 3, FAULT_GAP_MS, 2 * FAULT_GAP_MS]);
+  for (let atMs = 300; atMs < faultsMs; atMs += 1 + prng.below(2 * gapMs)) {
+    actions.push({
+      atMs,
+      fault: prng.pick(bag),
+      pick: prng.u32(),
+      durationMs: prng.pick([50, 400, 1_500, 4_000]) + prng.below(500),
+    });
+  }
+  return actions;
+}

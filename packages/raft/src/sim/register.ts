@@ -1,0 +1,55 @@
+import { readU32, U32_BYTES, writeU32 } from '../codec/bytes.js';
+
+/** What clients do with a key. Values are whole numbers; 0 is the value of a key never written. */
+export const OpKind = { Read: 0, Write: 1, Cas: 2 } as const;
+export type OpKind = (typeof OpKind)[keyof typeof OpKind];
+
+export interface RegisterCommand {
+  /** Names one proposal for ever: applied twice is a fault. */
+  readonly id: number;
+  readonly kind: OpKind;
+  readonly key: number;
+  /** The value to set. */
+  readonly value: number;
+  /** Cas only: the value the key must have. */
+  readonly expected: number;
+}
+
+export interface RegisterResult {
+  /** Write: true. Cas: whether the key had the expected value. */
+  readonly done: boolean;
+  /** The key's value before. */
+  readonly before: number;
+}
+
+const FIELDS = 5;
+
+/** @param padding bytes that mean nothing, so that entries differ in size. */
+export function encodeCommand(command: RegisterCommand, padding: number): Uint8Array {
+  const bytes = new Uint8Array(FIELDS * U32_BYTES + padding);
+  const { id, kind, key, value, expected } = command;
+  for (const [i, field] of [id, kind, key, value, expected].entries()) {
+    writeU32(bytes, i * U32_BYTES, field);
+  }
+  return bytes;
+}
+
+export function decodeCommand(bytes: Uint8Array): RegisterCommand {
+  const field = (i: number) => readU32(bytes, i * U32_BYTES);
+  return {
+    id: field(0),
+    kind: field(1) as OpKind,
+    key: field(2),
+    value: field(3),
+    expected: field(4),
+  };
+}
+
+/** Carries out a command on a map of values. */
+export function execute(values: Map<number, number>, command: RegisterCommand): RegisterResult {
+  const { kind, key, value, expected } = command;
+  const before = values.get(key) ?? 0;
+  const done = kind === OpKind.Write || (kind === OpKind.Cas && before === expected);
+  if (done) values.set(key, value);
+  return { done, before };
+}

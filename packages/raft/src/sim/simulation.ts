@@ -1,0 +1,268 @@
+import { isJoint } from '../core/conf-change.js';
+import { SimClient } from './client.js';
+import type { Coverage } from './coverage.js';
+import { History, Outcome } from './history.js';
+import { checkLinearizable, Verdict } from './linearizability.js';
+import { checkLogOrder } from './log-order.js';
+import { MemberState } from './member.js';
+import type { Plan } from './plan.js';
+import { NEVER } from './prng.js';
+import { recoverable } from './recoverable.js';
+import { OpKind } from './register.js';
+import { Violation } from './violation.js';
+import { type TraceSink, World } from './world.js';
+
+/** What came of one run. */
+export interface RunResult {
+  readonly plan: Plan;
+  readonly failure: Violation | undefined;
+  /** Equal for two runs exactly if the same happened in the same order. */
+  readonly digest: string;
+  readonly virtualMs: number;
+  readonly events: number;
+  readonly operations: number;
+  /** Keys whose history the search could not decide within its limit. */
+  readonly undecided: number;
+  readonly coverage: Coverage;
+}
+
+/** More events than any sound run takes: something goes round in circles. */
+const MAX_EVENTS = 3_000_000;
+/** After the healing all must be well by then. */
+const CONVERGENCE_MS = 90_000;
+const SERVE_ATTEMPTS = 20;
+const SERVE_TIMEOUT_MS = 10_000;
+const LOOK_US = 100_000;
+/** Events between two looks at the real event loop's queue; each still drains all promises. */
+const BATCH = 64;
+
+/**
+ * Runs one plan: first faults, with invariants checked after every step; then healing, after which
+ * the cluster must converge, serve, and have lost nothing it acknowledged; then the clients'
+ * histories are judged.
+ */
+export async function runPlan(plan: Plan, trace?: TraceSink): Promise<RunResult> {
+  const run = new Run(plan, trace);
+  await run.drive();
+  return run.result();
+}
+
+class Run {
+  private readonly plan: Plan;
+  private readonly world: World;
+  private readonly history = new History();
+  private readonly clients: SimClient[] = [];
+  private over = false;
+  private undecided = 0;
+
+  constructor(plan: Plan, trace: TraceSink | undefined) {
+    this.plan = plan;
+    this.world = new World(plan, trace);
+  }
+
+  drive(): Promise<void> {
+    this.begin();
+    // Between two immediates Node runs every promise job there is, which is what makes an event and
+    // all that follows from it one step.
+    return new Promise((resolve) => {
+      let waiting = 0;
+      const turn = () => {
+        waiting--;
+        this.step();
+        if (waiting > 0) return;
+        if (this.over) {
+          resolve();
+          return;
+        }
+        for (; waiting < BATCH; waiting++) setImmediate(turn);
+      };
+      waiting = 1;
+      setImmediate(turn);
+    });
+  }
+
+  private begin(): void {
+    const { world, plan } = this;
+    for (let i = 0; i < plan.members; i++) world.addMember(true);
+    for (let id = 1; id <= plan.clients; id++) {
+      const client = new SimClient(world, id, this.history);
+      this.clients.push(client);
+      client.run();
+    }
+    world.nemesis.schedule();
+    world.operator.run();
+    world.scheduler.after(plan.faultsMs * 1000, () => this.heal());
+  }
+
+  private step(): void {
+    if (this.over) return;
+    const { world } = this;
+    try {
+      world.check();
+      if (world.failure !== undefined) {
+        this.over = true;
+        return;
+      }
+      const event = world.scheduler.next();
+      if (event === undefined || world.scheduler.count > MAX_EVENTS) {
+        throw new Violation('liveness', `${world.scheduler.count} events and no end`);
+      }
+      event.run();
+    } catch (error) {
+      this.over = true;
+      world.fail(
+        error instanceof Violation
+          ? error
+          : new Violation('simulator', (error as Error).stack ?? String(error)),
+      );
+    }
+  }
+
+  // --- Healing
+
+  private heal(): void {
+    const { world } = this;
+    const { network } = world;
+    world.note('healing', 0);
+    world.faultsHappen = false;
+    network.mendAll();
+    network.plan = {
+      ...network.plan,
+      loss: NEVER,
+      duplicate: NEVER,
+      reorder: NEVER,
+      chunkLoss: NEVER,
+    };
+    for (const member of world.members) {
+      member.stepsToCrash = 0;
+      member.crashWhileStarting = false;
+      member.crashWhileRestoring = false;
+      member.disk.stall(0);
+      member.disk.setFull(false);
+      member.process?.resume();
+      if (member.state === MemberState.Down) world.restartLater(member);
+    }
+    const deadlineMs = world.scheduler.nowMs + CONVERGENCE_MS;
+    const look = () => {
+      for (const member of world.members) {
+        if (member.state === MemberState.Down) member.start();
+      }
+      const missing = this.missing();
+      if (missing === undefined) this.serve();
+      else if (world.scheduler.nowMs < deadlineMs) world.scheduler.after(LOOK_US, look);
+      else this.stuck(missing);
+    };
+    world.scheduler.after(4_000_000, look);
+  }
+
+  /** What is still to come until all is well. */
+  private missing(): string | undefined {
+    const { world } = this;
+    const leader = world.leader();
+    const raft = leader?.subject?.raft;
+    if (leader === undefined || raft === undefined) return 'there is no leader';
+    if (isJoint(raft.tracker.conf)) return 'the configuration is joint';
+    if (world.clientsRun && !world.operator.content) return 'the membership is not as wanted';
+    // Clients would move the end on and on.
+    if (world.clientsRun) {
+      world.clientsRun = false;
+      return 'clients still write';
+    }
+    for (const id of raft.tracker.members) {
+      const { subject, state } = world.member(id);
+      if (subject === undefined) return `member ${id} is ${state}`;
+      const { log } = subject.raft;
+      if (log.applied !== raft.log.lastIndex || log.lastIndex !== raft.log.lastIndex) {
+        return `member ${id} has applied ${log.applied} of ${raft.log.lastIndex}`;
+      }
+      if (subject.raft.leader !== leader.id) return `member ${id} follows ${subject.raft.leader}`;
+    }
+    return undefined;
+  }
+
+  private stuck(missing: string): void {
+    const { world } = this;
+    if (!recoverable(world)) {
+      world.coverage.mark('quorum of disks lost');
+      this.judge();
+      return;
+    }
+    throw new Violation('liveness', `${CONVERGENCE_MS} ms after the healing ${missing}`);
+  }
+
+  /** Each key is written once more through the leader, then read on every member. */
+  private serve(): void {
+    const { world, plan } = this;
+    // Links may be slower than clients were patient.
+    world.clientTimeoutMs = SERVE_TIMEOUT_MS;
+    const ids = world.leader()!.subject!.raft.tracker.members;
+    const jobs: ((then: () => void) => void)[] = [];
+    for (let key = 0; key < plan.keys; key++) {
+      jobs.push((then) => this.writeLast(key, then));
+      for (const id of ids) {
+        jobs.push((then) => this.clients[0]!.read(world.member(id), key, then));
+      }
+    }
+    const next = (at: number, attempt = 1) => {
+      const job = jobs[at];
+      if (job === undefined) {
+        this.judge();
+        return;
+      }
+      const asked = this.history.operations.length;
+      job(() => {
+        const { outcome } = this.history.operations[asked]!;
+        const done = outcome === Outcome.Done;
+        if (!done && attempt === SERVE_ATTEMPTS) {
+          world.fail(new Violation('liveness', `a healed cluster does not serve: ${outcome}`));
+        }
+        const pauseUs = done ? 1 : LOOK_US;
+        world.scheduler.after(pauseUs, () => (done ? next(at + 1) : next(at, attempt + 1)));
+      });
+    };
+    next(0);
+  }
+
+  private writeLast(key: number, then: () => void): void {
+    const { world, history } = this;
+    const client = this.clients[0]!;
+    const leader = world.leader();
+    const value = LAST_VALUES + history.operations.length;
+    const fields = { client: client.id, kind: OpKind.Write, key, value, expected: 0 };
+    const operation = history.invoke(fields);
+    if (leader !== undefined) client.propose(leader, operation, then);
+    else then();
+  }
+
+  // --- Judgement
+
+  private judge(): void {
+    const { world, history } = this;
+    this.over = true;
+    world.check();
+    const entries = world.committed.map((known) => known?.entry);
+    checkLogOrder(history.operations, entries);
+    const { verdict, key } = checkLinearizable(history.operations);
+    if (verdict === Verdict.Not) {
+      throw new Violation('linearizability', `no order explains what clients saw of key ${key}`);
+    }
+    if (verdict === Verdict.Undecided) this.undecided++;
+  }
+
+  result(): RunResult {
+    const { plan, world, history, undecided } = this;
+    return {
+      plan,
+      failure: world.failure,
+      digest: world.digest.toString(),
+      virtualMs: world.scheduler.nowMs,
+      events: world.scheduler.count,
+      operations: history.operations.length,
+      undecided,
+      coverage: world.coverage,
+    };
+  }
+}
+
+/** Above all that clients write. */
+const LAST_VALUES = 1_000_000_000;
