@@ -304,11 +304,16 @@ export class WsTransport implements Transport {
     sender?.abort('the member was removed');
   }
 
+  /**
+   * As soon as the host has returned: what it sends in one turn leaves together, and does not wait
+   * for whatever else the event loop has to do, which would put a leader's followers behind it.
+   */
   private flushSoon(): void {
     if (this.flushing) return;
     this.flushing = true;
-    this.later(() => {
+    queueMicrotask(() => {
       this.flushing = false;
+      if (this.closed) return;
       for (const peer of this.peers.values()) peer.flush();
       for (const guest of this.guests.values()) guest.flush();
     });
