@@ -30,9 +30,16 @@ export function createEntry(index: Index, term: Term, kind: EntryKind, data: Uin
   return { index, term, kind, data: frame.subarray(FRAME_HEADER_BYTES), frame };
 }
 
-/** The entry's frame; made and kept with the entry at the first call. */
+/**
+ * The entry's frame; made and kept with the entry at the first call. The entry's data is then a part
+ * of the frame: the proposer's buffer, perhaps a small part of a large one, is not held any longer.
+ */
 export function frameOf(entry: Entry): Uint8Array {
-  entry.frame ??= encode(entry.index, entry.term, entry.kind, entry.data);
+  if (entry.frame === undefined) {
+    const frame = encode(entry.index, entry.term, entry.kind, entry.data);
+    entry.frame = frame;
+    (entry as { data: Uint8Array }).data = frame.subarray(FRAME_HEADER_BYTES);
+  }
   return entry.frame;
 }
 
@@ -40,7 +47,8 @@ function encode(index: Index, term: Term, kind: EntryKind, data: Uint8Array): Ui
   assert(Number.isSafeInteger(index) && index > 0, 'entry index out of range', index);
   assert(Number.isSafeInteger(term) && term >= 0, 'entry term out of range', term);
   assert(data.length <= ENTRY_DATA_LIMIT_BYTES, 'entry data too large', data.length);
-  const frame = new Uint8Array(FRAME_HEADER_BYTES + data.length);
+  // Small frames share Node's pool: a buffer of its own for each costs more than to fill it.
+  const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + data.length);
   writeU32(frame, 0, data.length);
   frame[4] = kind;
   writeU64(frame, 5, index);
