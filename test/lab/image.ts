@@ -12,6 +12,7 @@ const APPLETS = [
   'sleep',
   'cat',
   'echo',
+  'printf',
   'env',
   'hostname',
   'ls',
@@ -25,8 +26,7 @@ const APPLETS = [
 const CGI = `#!/bin/sh
 client=\${REMOTE_ADDR#[}
 client=\${client%]}
-echo 'Content-Type: application/json'
-echo
+printf 'Content-Type: application/json\\r\\n\\r\\n'
 echo "{\\"task\\":\\"$TASK\\",\\"version\\":\\"$VERSION\\",\\"client\\":\\"\${client#::ffff:}\\"}"
 `;
 

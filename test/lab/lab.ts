@@ -2,7 +2,7 @@ import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Host } from './host.js';
 import { importTestImage } from './image.js';
-import { addBridge, addHost, removeNamespace, setCable } from './network.js';
+import { addBridge, addHost, namespacesOf, removeNamespace, setCable } from './network.js';
 import {
   type HostRole,
   type HostState,
@@ -61,6 +61,13 @@ export class Lab {
     }
     if ((await loadState(options.name)) !== undefined) {
       throw new Error(`lab '${options.name}' exists: take it down first, or choose another name`);
+    }
+    // Namespaces are the machine's: a lab of this name may be kept in another folder.
+    const taken = await namespacesOf(options.name);
+    if (taken.length > 0) {
+      throw new Error(
+        `a lab '${options.name}' is up, kept in another folder: ${taken.join(', ')} exist`,
+      );
     }
     const folder = join(labsFolder(), options.name);
     const runtime = options.runtime ?? 'process';

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ClusterLab } from './cluster.js';
 import { alive, Host } from './host.js';
@@ -57,37 +58,66 @@ export class LoopbackHost extends Host {
     );
   }
 
-  /** SIGKILL to the daemon and to every process that runs out of the host's folder. */
+  /**
+   * SIGKILL to the daemon, then to its tasks and their supervisors, until none is left: a process can
+   * fork while the others are looked for.
+   */
   override async kill(): Promise<void> {
-    const pids = await this.#processes();
-    for (const pid of pids) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It ended in between.
-      }
+    const { daemonPid } = this.state;
+    if (daemonPid !== undefined && alive(daemonPid)) {
+      process.kill(daemonPid, 'SIGKILL');
+      await until(`the daemon of ${this.name} is dead`, () => !alive(daemonPid), { everyMs: 10 });
     }
-    await until(`host ${this.name} is dead`, () => pids.every((pid) => !alive(pid)), {
-      everyMs: 10,
-    });
     delete this.state.daemonPid;
+    await until(
+      `every task of ${this.name} is dead`,
+      async () => {
+        const pids = await this.#taskProcesses();
+        for (const pid of pids) {
+          try {
+            process.kill(pid, 'SIGKILL');
+          } catch {
+            // It ended in between.
+          }
+        }
+        return pids.length === 0;
+      },
+      { everyMs: 10 },
+    );
   }
 
-  /** The daemon, and tasks: their environment names the host's folder. */
-  async #processes(): Promise<number[]> {
-    const found = this.state.daemonPid === undefined ? [] : [this.state.daemonPid];
+  /**
+   * Processes of tasks, whose environment holds a task id that has a folder here and which their children
+   * inherit, and supervisors, which have the folder in their command or keep its files open.
+   */
+  async #taskProcesses(): Promise<number[]> {
+    const data = join(this.state.folder, 'data');
+    const tasks = await readdir(join(data, 'tasks', 'tasks')).catch(() => []);
+    const marks = [...tasks.map((id) => `SWARM_TASK_ID=${id}\0`), `${data}/`];
+    const found: number[] = [];
     for (const entry of await readdir('/proc')) {
-      if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
-      const [environ, cmdline] = await Promise.all(
-        ['environ', 'cmdline'].map((file) =>
-          readFile(`/proc/${entry}/${file}`, 'utf8').catch(() => ''),
-        ),
-      );
-      if (`${environ}${cmdline}`.includes(join(this.state.folder, 'data')))
-        found.push(Number(entry));
+      const pid = Number(entry);
+      if (!/^\d+$/.test(entry) || pid === process.pid || !alive(pid)) continue;
+      const traces = await Promise.all([
+        readFile(`/proc/${entry}/environ`, 'utf8').catch(() => ''),
+        readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => ''),
+        openFiles(pid),
+      ]);
+      const trace = traces.join('\0');
+      if (marks.some((mark) => trace.includes(mark))) found.push(pid);
     }
     return found;
   }
+}
+
+/** Paths a process has open; none when it is another user's, or gone. */
+async function openFiles(pid: number): Promise<string> {
+  const folder = `/proc/${pid}/fd`;
+  const links = await readdir(folder).catch(() => []);
+  const paths = await Promise.all(
+    links.map((link) => readlink(join(folder, link)).catch(() => '')),
+  );
+  return paths.join('\0');
 }
 
 /** A cluster without root: five daemons on loopback addresses, for the demonstration. */
@@ -101,7 +131,8 @@ export class LoopbackLab implements ClusterLab {
     this.hosts = hosts;
   }
 
-  static async up(name: string, managers: number, workers: number): Promise<LoopbackLab> {
+  /** A lab by its name; whether it is up shows when it is asked. */
+  static at(name: string, managers: number, workers: number): LoopbackLab {
     const folder = join(
       process.env.SWARM_LAB_DIR ?? join(labsFolder(), `user-${process.getuid?.() ?? 0}`),
       name,
@@ -126,10 +157,17 @@ export class LoopbackLab implements ClusterLab {
     };
     add('manager', 'm', managers, 10);
     add('worker', 'w', workers, 50);
-    const lab = new LoopbackLab(folder, hosts);
+    return new LoopbackLab(folder, hosts);
+  }
+
+  /** Starts the daemons and forms the cluster. On failure nothing is left. */
+  static async up(name: string, managers: number, workers: number): Promise<LoopbackLab> {
+    const lab = LoopbackLab.at(name, managers, workers);
+    if (existsSync(lab.folder))
+      throw new Error(`lab '${name}' exists in ${lab.folder}: take it down first`);
     try {
-      for (const host of hosts) await host.boot();
-      await Promise.all(hosts.map((host) => host.startDaemons()));
+      for (const host of lab.hosts) await host.boot();
+      await Promise.all(lab.hosts.map((host) => host.startDaemons()));
       await lab.#form();
     } catch (error) {
       await lab.down();
@@ -149,6 +187,13 @@ export class LoopbackLab implements ClusterLab {
   host(name: string): LoopbackHost {
     const host = this.hosts.find((each) => each.name === name);
     if (host === undefined) throw new Error(`no host '${name}'`);
+    return host;
+  }
+
+  /** The host whose address this is. */
+  hostAt(address: string): LoopbackHost {
+    const host = this.hosts.find((each) => each.address === address);
+    if (host === undefined) throw new Error(`no host has the address ${address}`);
     return host;
   }
 

@@ -36,3 +36,14 @@ export async function setCable(bridge: string, port: string, connected: boolean)
 export async function removeNamespace(namespace: string): Promise<void> {
   await run(['ip', 'netns', 'del', namespace]);
 }
+
+/** Network namespaces of the lab of a name, wherever on this machine it is kept. */
+export async function namespacesOf(lab: string): Promise<string[]> {
+  const listed = await must(['ip', 'netns', 'list']);
+  return listed
+    .split('\n')
+    .map((line) => line.split(' ')[0] ?? '')
+    .filter(
+      (name) => name.startsWith(`swl-${lab}-`) && !name.slice(`swl-${lab}-`.length).includes('-'),
+    );
+}

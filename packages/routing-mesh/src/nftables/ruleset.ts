@@ -3,12 +3,14 @@ import { firstHost, taskAddresses } from '../address.js';
 import { PEER_MARK_MASK, TABLE, TASK_LINK_PREFIX, TUNNEL_DEVICE, TUNNEL_VNI } from '../layout.js';
 import { SLOTS_NARROW, SLOTS_WIDE } from '../slots.js';
 
-/** How long an endpoint that refused gets no new connections while others are there. */
+/** How long an endpoint that refused or did not answer gets no new connections while others are there. */
 const SUSPECT_S = 5;
 /** A client's refused attempts are counted for so long; the third is told the truth. */
 const TRIED_S = 10;
 /** A SYN without an answer frees its connection entry after this, so the client's next SYN is drawn anew. */
 const SYN_SENT_S = 1;
+/** A second SYN of one connection within this means that the endpoint of the first did not answer. */
+const ATTEMPT_MS = 1500;
 /** Draws of an endpoint until one is taken although suspected. */
 const DRAWS = 5;
 /** Bounds what a flood of refused connections can make the kernel hold. */
@@ -30,6 +32,9 @@ export interface RulesetOptions {
  *   direction, since a client may use one source port towards two nodes and end at the same task.
  * - `nat_*`, `draw_*`, `take`: a random slot of the port gives an endpoint id, the id gives the address.
  *   The source address stays the client's.
+ * - `attempts`: which endpoint a connection was sent to a moment ago. A SYN that comes again was not
+ *   answered: its endpoint is suspected, so that a host which died costs few clients a second, also
+ *   while no manager is there to say that it did.
  * - `refused`: a RST to a connection that no byte went through yet is dropped; the client's next SYN
  *   meets another endpoint. Only where there is another, and at most twice.
  * - `source`: the few connections that would not find their way back get the node's own address.
@@ -64,6 +69,7 @@ export function skeleton({ self, ingressNetwork, dataPathPort }: RulesetOptions)
   set suspects { type mark; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }
   set tried_once { type ipv4_addr . inet_service; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }
   set tried_twice { type ipv4_addr . inet_service; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }
+  map attempts { type ipv4_addr . inet_service . inet_service : mark; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }
   ct timeout fastsyn { protocol tcp; l3proto ip; policy = { syn_sent : ${SYN_SENT_S} }; }
   chain zone { type filter hook prerouting priority raw; policy accept;
     iifname ${tunnel} jump arrive
@@ -96,12 +102,14 @@ export function skeleton({ self, ingressNetwork, dataPathPort }: RulesetOptions)
   }
   chain dispatch {
 ${hostPorts}
+    meta l4proto tcp meta mark set ip saddr . tcp sport . tcp dport map @attempts add @suspects { meta mark timeout ${SUSPECT_S}s }
     ${published} @narrow goto draw_narrow_1
     ${published} @wide goto draw_wide_1
   }
 ${draws('narrow', SLOTS_NARROW)}${draws('wide', SLOTS_WIDE)}  chain take {
     ct mark set meta mark
     meta mark set 0
+    meta l4proto tcp update @attempts { ip saddr . tcp sport . tcp dport timeout ${ATTEMPT_MS}ms : ct mark }
     meta l4proto tcp dnat ip addr . port to ct mark map @endpoints
     meta l4proto udp dnat ip addr . port to ct mark map @endpoints
     meta l4proto sctp dnat ip addr . port to ct mark map @endpoints
