@@ -27,7 +27,7 @@ const CGI = `#!/bin/sh
 client=\${REMOTE_ADDR#[}
 client=\${client%]}
 printf 'Content-Type: application/json\\r\\n\\r\\n'
-echo "{\\"task\\":\\"$TASK\\",\\"version\\":\\"$VERSION\\",\\"client\\":\\"\${client#::ffff:}\\"}"
+echo "{\\"task\\":\\"$TASK\\",\\"version\\":\\"\${VERSION:-1}\\",\\"client\\":\\"\${client#::ffff:}\\"}"
 `;
 
 /** Ends at SIGTERM at once, though it is the first process of its container. */
