@@ -256,6 +256,9 @@ function pageNotFound(): ApiError {
 
 /** What can not even be parsed. */
 function answerBadClient(error: NodeJS.ErrnoException, socket: Duplex): void {
+  // Answered: the parser goes on with what still comes, and each piece is one more error. Cut now, the
+  // client would not read the answer; it is cut in a moment.
+  if (socket.writableEnded && error.code !== 'ECONNRESET') return;
   if (error.code === 'ECONNRESET') {
     socket.destroy();
   } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {

@@ -78,6 +78,14 @@ export class Listener {
       ...routes.api.serverOptions(),
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      // Before the API's own listener answers: what comes after that is more of the same.
+      if (error.code !== 'ECONNRESET' && !socket.writableEnded)
+        this.#refusals.refused(
+          { remoteAddress: addressOf(socket), error: error.message },
+          'a request to the managers’ port was no HTTP',
+        );
+    });
     routes.api.bound(this.#server);
     this.#server.on('request', (request, response) => {
       response.on('error', () => {});
@@ -98,13 +106,6 @@ export class Listener {
           : 'a connection to the managers’ port was no TLS of ours',
       ),
     );
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      if (error.code !== 'ECONNRESET')
-        this.#refusals.refused(
-          { remoteAddress: addressOf(socket), error: error.message },
-          'a request to the managers’ port was no HTTP',
-        );
-    });
   }
 
   /** @throws ApiError FAILED_PRECONDITION when the port is taken, INVALID_ARGUMENT */
