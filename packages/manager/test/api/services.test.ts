@@ -305,6 +305,29 @@ test('tasks are found by the name of their service, and told old from up to date
   t.is((await api.call('GET', `/tasks?filters=${missing}`)).status, 404);
 });
 
+test('a task that waits to be restarted says for how long, and no longer when the time is over', async (t) => {
+  const id = await create('crashes');
+  const draft = (name: string, leftMs: number) =>
+    taskDraft(name, {
+      ServiceID: id,
+      ServiceName: 'crashes',
+      DesiredState: 'ready',
+      Status: { Timestamp: new Date().toISOString(), State: 'ready', Message: 'ready to start' },
+      Restart: {
+        Attempts: 3,
+        Failures: 3,
+        NotBefore: new Date(Date.now() + leftMs).toISOString(),
+      },
+    });
+  await put(api.node.store, 'task', draft('waits', 60_000));
+  await put(api.node.store, 'task', draft('due', -1000));
+  const waits = (await api.call('GET', '/tasks/waits')).json.Status;
+  t.regex(waits.Message, /^waiting (60|59)s before restart \(3 failures in a row\)$/);
+  t.is(waits.Err, waits.Message, 'where clients look for what is the matter');
+  t.is((await api.call('GET', '/tasks/due')).json.Status.Message, 'ready to start');
+  t.is(api.node.store.get('task', 'waits')?.Status.Err, undefined);
+});
+
 test('what is not served yet is refused by name, never dropped', async (t) => {
   const template = { ContainerSpec: { Image: 'nginx' } };
   for (const [change, expected] of [

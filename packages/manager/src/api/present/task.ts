@@ -1,7 +1,24 @@
-import type { Task } from '@swarm/api';
+import { compareStates, type Task } from '@swarm/api';
 
-/** A task as the API shows it: without registry credentials. */
-export function presentTask(task: Task): Task {
+/**
+ * A task as the API shows it: without registry credentials, and where it waits to replace one that ended,
+ * with that wait. Its agent reports only that it is ready, and does not know why it may not start.
+ * @param nowMs wall clock, milliseconds
+ */
+export function presentTask(task: Task, nowMs: number): Task {
   const { RegistryAuth: _, ...spec } = task.Spec;
-  return { ...task, Spec: spec };
+  const wait = restartWait(task, nowMs);
+  if (wait === undefined) return { ...task, Spec: spec };
+  const { Err = wait } = task.Status;
+  return { ...task, Spec: spec, Status: { ...task.Status, Message: wait, Err } };
+}
+
+/** `waiting 5s before restart (2 failures in a row)`; undefined when it waits for nothing of the kind. */
+function restartWait({ DesiredState, Status, Restart }: Task, nowMs: number): string | undefined {
+  if (Restart === undefined || DesiredState !== 'ready') return undefined;
+  if (compareStates(Status.State, 'ready') > 0) return undefined;
+  const leftMs = Date.parse(Restart.NotBefore) - nowMs;
+  if (!(leftMs > 0)) return undefined;
+  const failures = Restart.Failures > 1 ? ` (${Restart.Failures} failures in a row)` : '';
+  return `waiting ${Math.ceil(leftMs / 1000)}s before restart${failures}`;
 }

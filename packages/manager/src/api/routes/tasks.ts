@@ -16,7 +16,11 @@ function list(call: Call, manager: ManagerAccess): void {
     isUpToDate: (task) => isUpToDate(store, task),
   });
   const tasks = [...candidates(store, serviceIds, nodeIds)].filter(matches);
-  sendJson(call.response, tasks.map(presentTask));
+  const now = call.services.clock.now();
+  sendJson(
+    call.response,
+    tasks.map((task) => presentTask(task, now)),
+  );
 }
 
 /** By index where a filter allows it: one service's tasks must not cost a look at all tasks. */
@@ -33,7 +37,8 @@ function* candidates(
 }
 
 function inspect(call: Call, manager: ManagerAccess): void {
-  sendJson(call.response, presentTask(find(manager.store, 'task', call.params.id!)));
+  const task = find(manager.store, 'task', call.params.id!);
+  sendJson(call.response, presentTask(task, call.services.clock.now()));
 }
 
 export const taskRoutes: readonly Route[] = [
