@@ -2,12 +2,14 @@
 import { parseArgs } from 'node:util';
 import { Cluster, Lab, until } from '../lab/index.js';
 import { Story } from './story.js';
-import { rootlessDemo } from './rootless.js';
+import { untilDown } from './until-down.js';
+import { rootlessDemo, rootlessDown } from './rootless.js';
 
 const PORT = 8080;
 const { values } = parseArgs({
   options: {
     keep: { type: 'boolean', default: false },
+    down: { type: 'boolean', default: false },
     name: { type: 'string', default: 'demo' },
     runtime: { type: 'string', default: 'process' },
   },
@@ -15,33 +17,39 @@ const { values } = parseArgs({
 if (values.runtime !== 'process' && values.runtime !== 'docker')
   throw new Error('--runtime is process or docker');
 
-const story = new Story(process.stdout.isTTY === true);
-if (process.getuid?.() !== 0) {
-  process.exitCode = await rootlessDemo(story, values.name, values.keep);
+/** As shells say it of a program that SIGINT ended. */
+const INTERRUPTED_CODE = 130;
+
+const interrupt = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    console.error(`${signal}: taking everything down, this takes a moment`);
+    interrupt.abort();
+  });
+}
+const story = new Story(process.stdout.isTTY === true, interrupt.signal);
+const isRoot = process.getuid?.() === 0;
+if (values.down) {
+  if (isRoot) throw new Error(`as root: scripts/lab down --name ${values.name}`);
+  await rootlessDown(values.name);
 } else {
-  process.exitCode = await demo(values.name, values.runtime, values.keep);
+  const code = isRoot
+    ? await demo(values.name, values.runtime, values.keep)
+    : await rootlessDemo(story, values.name, values.keep);
+  // An interrupted step may still be waiting for something that does not come any more.
+  process.exit(interrupt.signal.aborted ? INTERRUPTED_CODE : code);
 }
 
 async function demo(name: string, runtime: 'process' | 'docker', keep: boolean): Promise<number> {
   let lab: Lab | undefined;
-  let interrupted = false;
-  const stop = () => {
-    interrupted = true;
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
-  const check = () => {
-    if (interrupted) throw new Error('interrupted');
-  };
   try {
     story.title('swarm: one cluster of five hosts, on this machine');
-    lab = await story.step(
+    lab = await story.wholeStep(
       'Five hosts as network namespaces on a bridge without uplink; 3 managers and 2 workers join by token',
       () => Lab.up({ name, managers: 3, workers: 2, clients: 1, runtime }),
     );
     const cluster = new Cluster(lab);
     const client = lab.host('c1');
-    check();
     story.show(await cluster.manager.must(['swarm', 'node', 'ls']));
 
     await story.step(
@@ -56,7 +64,6 @@ async function demo(name: string, runtime: 'process' | 'docker', keep: boolean):
       },
     );
     story.show(await cluster.manager.must(['swarm', 'service', 'ps', 'web']));
-    check();
 
     await story.step(
       'A client outside the cluster asks each of the 5 hosts: all 6 tasks answer, and see its own address',
@@ -75,13 +82,11 @@ async function demo(name: string, runtime: 'process' | 'docker', keep: boolean):
         return `200 requests, 0 failed; clients seen: ${Object.keys(seen.clients).join(', ')}`;
       },
     );
-    check();
 
     await story.step('Scale to 10', async () => {
       await cluster.manager.must(['swarm', 'service', 'scale', '-d', 'web=10']);
       await cluster.untilRunning('web', 10);
     });
-    check();
 
     await story.step('A rolling update to version 2, under load of new connections', async () => {
       const load = cluster.load(client, { port: PORT, concurrency: 4, pauseMs: 5 });
@@ -108,7 +113,6 @@ async function demo(name: string, runtime: 'process' | 'docker', keep: boolean):
       expect(Object.keys(after.versions).join() === '2', 'an old task still answers');
       return `${seen.requests} requests, ${seen.failures} failed`;
     });
-    check();
 
     await story.step('The leader is killed (SIGKILL of everything on its host)', async () => {
       const leader = await cluster.leader();
@@ -129,6 +133,8 @@ async function demo(name: string, runtime: 'process' | 'docker', keep: boolean):
         { everyMs: 50 },
       );
       const tookMs = performance.now() - killedAt;
+      // Before, the dead host's tasks still count as running.
+      await untilDown(cluster, leader);
       await cluster.untilRunning('web', 12);
       const seen = await load.stop();
       expect(
@@ -148,15 +154,17 @@ async function demo(name: string, runtime: 'process' | 'docker', keep: boolean):
       );
     } else {
       const up = lab;
-      await story.step('Everything is taken down; nothing is left on this machine', () =>
+      await story.wholeStep('Everything is taken down; nothing is left on this machine', () =>
         up.down(),
       );
+      lab = undefined;
     }
     story.title('All of it worked.');
     return 0;
   } catch (error) {
     story.fail(error);
-    if (lab !== undefined && !keep) await lab.down();
+    if (lab !== undefined && (!keep || story.isInterrupted)) await lab.down();
+    else if (lab !== undefined) story.say(`The cluster stays up: scripts/lab down --name ${name}`);
     return 1;
   }
 }

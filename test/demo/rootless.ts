@@ -1,20 +1,31 @@
+import type { Node } from '@swarm/api';
 import { Cluster, type LoadResult, run, until } from '../lab/index.js';
 import { LOAD_PROGRAM } from '../lab/cluster.js';
-import { LoopbackLab } from '../lab/loopback-lab.js';
+import { type LoopbackHost, LoopbackLab } from '../lab/loopback-lab.js';
+import { untilDown } from './until-down.js';
 import type { Story } from './story.js';
 
 const PORT = 18080;
+const MANAGERS = 3;
+const WORKERS = 2;
+
+/** All nodes have this machine's name: they are told apart by their addresses. */
+class LoopbackCluster extends Cluster<LoopbackLab> {
+  override hostOf(node: Node): LoopbackHost {
+    return this.lab.hostAt(node.Status.Addr);
+  }
+}
 
 /** The demonstration without root: processes on loopback addresses, the userspace proxy as mesh. */
 export async function rootlessDemo(story: Story, name: string, keep: boolean): Promise<number> {
   let lab: LoopbackLab | undefined;
   try {
     story.title('swarm: one cluster of five nodes, on this machine, without root');
-    lab = await story.step(
+    lab = await story.wholeStep(
       'Five daemons on loopback addresses; 3 managers and 2 workers join by token',
-      () => LoopbackLab.up(name, 3, 2),
+      () => LoopbackLab.up(name, MANAGERS, WORKERS),
     );
-    const cluster = new Cluster(lab);
+    const cluster = new LoopbackCluster(lab);
     story.show(await cluster.manager.must(['swarm', 'node', 'ls']));
     await story.step(
       `A web service of 6 replicas, published on port ${PORT} of every node`,
@@ -70,6 +81,8 @@ export async function rootlessDemo(story: Story, name: string, keep: boolean): P
         { everyMs: 50 },
       );
       const tookMs = performance.now() - killedAt;
+      // Before, the dead node's tasks still count as running.
+      await untilDown(cluster, leader);
       await cluster.untilRunning('web', 12);
       const result = await request(cluster.addresses, 100);
       if (result.failures > 0)
@@ -81,23 +94,30 @@ export async function rootlessDemo(story: Story, name: string, keep: boolean): P
       story.say(
         `The cluster stays up. Talk to it:\n  SWARM_HOST=unix://${socket} npx swarm service ls\n  curl http://${cluster.manager.address}:${PORT}/`,
       );
-      story.say(
-        `End it: kill the 'swarm daemon' processes and their tasks, and remove ${lab.folder}.`,
-      );
+      story.say('  scripts/demo --down');
     } else {
       const up = lab;
-      await story.step('Everything is taken down', () => up.down());
+      await story.wholeStep('Everything is taken down', () => up.down());
+      lab = undefined;
     }
     story.title('It worked. Not shown without root:');
     story.say("  - the client's own address at the tasks (the userspace proxy is what tasks see)");
     story.say('  - network namespaces and cgroups: tasks share the network of this machine');
-    story.say('  - hosts that are cut off from each other\nRun it as root to see these.\n');
+    story.say('  - hosts that are cut off from each other');
+    story.say('  - nodes on several machines: without root, tasks only listen on loopback');
+    story.say('Run it as root to see these.\n');
     return 0;
   } catch (error) {
     story.fail(error);
-    if (lab !== undefined && !keep) await lab.down();
+    if (lab !== undefined && (!keep || story.isInterrupted)) await lab.down();
+    else if (lab !== undefined) story.say('The cluster stays up: scripts/demo --down');
     return 1;
   }
+}
+
+/** Takes down what `--keep` left. */
+export async function rootlessDown(name: string): Promise<void> {
+  await LoopbackLab.at(name, MANAGERS, WORKERS).down();
 }
 
 async function request(targets: readonly string[], requests: number): Promise<LoadResult> {

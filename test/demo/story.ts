@@ -1,9 +1,16 @@
 /** Tells a demonstration: steps with their time, output of commands indented. */
 export class Story {
   readonly #colours: boolean;
+  readonly #interrupted: AbortSignal;
 
-  constructor(colours: boolean) {
+  /** @param interrupted ends the step that is under way, and every later one */
+  constructor(colours: boolean, interrupted: AbortSignal) {
     this.#colours = colours;
+    this.#interrupted = interrupted;
+  }
+
+  get isInterrupted(): boolean {
+    return this.#interrupted.aborted;
   }
 
   title(text: string): void {
@@ -14,8 +21,32 @@ export class Story {
     console.log(text);
   }
 
-  /** Does one step; what it returns as text is told after it. */
-  async step<T>(what: string, work: () => Promise<T>): Promise<T> {
+  /** Does one step; what it returns as text is told after it. An interrupt is an error of the step. */
+  step<T>(what: string, work: () => Promise<T>): Promise<T> {
+    return this.#tell(what, () => this.#untilInterrupted(work()));
+  }
+
+  /** As {@link step}, for what has to be done to its end: making the lab, and taking it down. */
+  wholeStep<T>(what: string, work: () => Promise<T>): Promise<T> {
+    return this.#tell(what, work);
+  }
+
+  async #untilInterrupted<T>(work: Promise<T>): Promise<T> {
+    const signal = this.#interrupted;
+    let onAbort = () => {};
+    const interrupted = new Promise<never>((_, reject) => {
+      onAbort = () => reject(new Error('interrupted'));
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort);
+    });
+    try {
+      return await Promise.race([work, interrupted]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #tell<T>(what: string, work: () => Promise<T>): Promise<T> {
     console.log(`${this.#paint('36', '▶')} ${what}`);
     const begin = performance.now();
     const result = await work();
