@@ -97,13 +97,13 @@ function endpoint(task: Task, published: PortConfig): MeshEndpoint | undefined {
 }
 
 function address(task: Task, own: PortConfig): { address: string; port: number } | undefined {
-  // A node without kernel networking: its tasks listen on the node's address, on a port of their own.
-  const status = task.Status as typeof task.Status & { readonly Address?: string };
+  // A node without kernel networking: its tasks listen on ports of their own (TaskStatus.Address).
+  const status = task.Status;
   if (status.Address !== undefined) {
     const actual = status.PortStatus?.Ports?.find(
-      (port) => port.Protocol === own.Protocol && port.TargetPort === own.TargetPort,
+      (port) => port.Protocol === own.Protocol && port.PublishedPort === own.PublishedPort,
     );
-    return { address: status.Address, port: actual?.PublishedPort ?? own.TargetPort };
+    return { address: status.Address, port: actual?.TargetPort ?? own.TargetPort };
   }
   const attachments = task.NetworksAttachments ?? [];
   const ingress = attachments.find((attachment) => attachment.Network.Spec.Name === 'ingress');

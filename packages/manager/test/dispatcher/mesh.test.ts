@@ -84,7 +84,7 @@ test('a task without kernel networking is reached at the address and port that i
   const store = await serving();
   const reported = {
     Address: '198.18.0.7',
-    PortStatus: { Ports: [{ ...PORT, PublishedPort: 40000 }] },
+    PortStatus: { Ports: [{ ...PORT, TargetPort: 40000 }] },
   };
   await patch(store, 'task', 'task', (task) => ({
     ...task,

@@ -48,7 +48,9 @@ export function countTasks(
   let completed = 0;
   for (const task of tasks) {
     if (isJob && (task.JobIteration?.Index ?? 0) !== iteration) continue;
-    if (task.DesiredState === goal) {
+    // Clients of global jobs add the completed tasks to the wanted ones.
+    const counted = globalJob !== undefined && task.Status.State === 'complete';
+    if (task.DesiredState === goal && !counted) {
       wanted += 1;
       if (task.Status.State === 'running') running += 1;
     }
