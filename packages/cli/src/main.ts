@@ -1,4 +1,4 @@
-import { ApiClient, DaemonError, DaemonUnreachableError } from './client/api-client.js';
+import { ApiClient } from './client/api-client.js';
 import { resolveEndpoint } from './client/endpoint.js';
 import { type Command, type Output, UsageError } from './command.js';
 import { NODE_COMMANDS } from './commands/node.js';
@@ -6,7 +6,8 @@ import { SERVICE_COMMANDS } from './commands/service.js';
 import { SWARM_COMMANDS } from './commands/swarm.js';
 import { SYSTEM_COMMANDS } from './commands/system.js';
 import { DAEMON } from './daemon/command.js';
-import { parseArguments } from './parse.js';
+import { explain } from './explain.js';
+import { globalFlags, parseArguments } from './parse.js';
 import { table } from './output/table.js';
 import { VERSION } from './version.js';
 
@@ -18,16 +19,15 @@ export const COMMANDS: readonly Command[] = [
   ...SERVICE_COMMANDS,
 ];
 
+/** Docker's commands that this version does not serve. */
+const NOT_YET_COMMANDS = ['config', 'network', 'secret', 'stack', 'unlock', 'unlock-key'];
+
 /** Runs one command line; returns the exit code. Never throws. */
 export async function main(argv: readonly string[], output: Output = terminal()): Promise<number> {
   try {
     return await dispatch(argv, output);
   } catch (error) {
-    if (error instanceof UsageError || error instanceof DaemonUnreachableError)
-      output.error(error.message);
-    else if (error instanceof DaemonError)
-      output.error(`Error response from daemon: ${error.message}`);
-    else output.error(error instanceof Error ? error.message : String(error));
+    output.error(explain(error));
     return 1;
   }
 }
@@ -50,13 +50,17 @@ async function dispatch(argv: readonly string[], output: Output): Promise<number
       output.line(list(group));
       return rest[1] === undefined ? 1 : 0;
     }
+    if (NOT_YET_COMMANDS.includes(rest[0] ?? '')) {
+      throw new UsageError(`'swarm ${rest[0]}' is not supported yet.\nSee 'swarm --help'.`);
+    }
     const given = group.length > 0 ? `${rest[0]} ${rest[1]}` : rest[0];
     throw new UsageError(`swarm: '${given}' is not a swarm command.\nSee 'swarm --help'.`);
   }
-  const args = await parseArguments(command, rest.slice(command.path.length), output.line);
+  const args = parseArguments(command, rest.slice(command.path.length), output.line);
   if (args === undefined) return 0;
   const uid = process.getuid?.() ?? 0;
-  const client = new ApiClient(resolveEndpoint(args.string('host') ?? host, process.env, uid));
+  const own = Object.hasOwn(globalFlags(command), 'host') ? args.string('host') : undefined;
+  const client = new ApiClient(resolveEndpoint(own ?? host, process.env, uid));
   return (await command.run({ args, client, output, env: process.env, uid })) ?? 0;
 }
 

@@ -1,11 +1,24 @@
 import type { Node, NodeSpec, Task } from '@swarm/api';
 import { type Command, type CommandContext, type Flags, UsageError } from '../command.js';
+import { explain } from '../explain.js';
 import { parsePairs } from '../flags/values.js';
 import { filterMap } from '../output/filters.js';
-import { formatObject } from '../output/format.js';
+import { printRows } from '../output/format.js';
+import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { prettyNode } from '../output/pretty-node.js';
-import { table } from '../output/table.js';
 import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
+
+interface SwarmInfo {
+  readonly NodeID: string;
+  readonly Cluster?: { readonly TLSInfo?: { readonly TrustRoot?: string } };
+}
+
+const COLUMNS = ['ID', 'Hostname', 'Status', 'Availability', 'ManagerStatus', 'EngineVersion'];
+const HEADINGS = {
+  ManagerStatus: 'MANAGER STATUS',
+  TLSStatus: 'TLS STATUS',
+  EngineVersion: 'ENGINE VERSION',
+};
 
 const LS: Command = {
   path: ['node', 'ls'],
@@ -20,7 +33,9 @@ const LS: Command = {
   most: 0,
   async run({ args, client, output }) {
     const nodes = await client.get<Node[]>('/nodes', { filters: filterMap(args.list('filter')) });
-    const self = (await client.get<{ Swarm: { NodeID: string } }>('/info')).Swarm.NodeID;
+    const { Swarm: swarm } = await client.get<{ Swarm: SwarmInfo }>('/info');
+    const self = swarm.NodeID;
+    const trustRoot = swarm.Cluster?.TLSInfo?.TrustRoot;
     const sorted = [...nodes].sort((a, b) =>
       hostname(a).localeCompare(hostname(b), 'en', { numeric: true }),
     );
@@ -35,26 +50,13 @@ const LS: Command = {
       Status: capital(node.Status.State),
       Availability: capital(node.Spec.Availability),
       ManagerStatus: managerStatus(node),
+      TLSStatus: tlsStatus(node, trustRoot),
       EngineVersion: node.Description?.Engine.EngineVersion ?? '',
     }));
     const format = args.string('format');
-    if (format !== undefined) {
-      for (const row of rows) output.line(formatObject(format, row));
-      return 0;
-    }
-    output.line(
-      table(
-        ['ID', 'HOSTNAME', 'STATUS', 'AVAILABILITY', 'MANAGER STATUS', 'ENGINE VERSION'],
-        rows.map((row) => [
-          row.Self ? `${row.ID} *` : row.ID,
-          row.Hostname,
-          row.Status,
-          row.Availability,
-          row.ManagerStatus,
-          row.EngineVersion,
-        ]),
-      ),
-    );
+    const marked = rows.map((row) => (row.Self ? { ...row, ID: `${row.ID} *` } : row));
+    const isTable = format === undefined || format.startsWith('table');
+    printRows(output, isTable ? marked : rows, format, COLUMNS, HEADINGS);
     return 0;
   },
 };
@@ -63,22 +65,9 @@ const INSPECT: Command = {
   path: ['node', 'inspect'],
   usage: '[OPTIONS] self|NODE [NODE...]',
   about: 'Show one or more nodes in full.',
-  flags: {
-    format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' },
-    pretty: { type: 'boolean', about: 'print in a form for people' },
-  },
+  flags: INSPECT_FLAGS,
   least: 1,
-  async run(context) {
-    const { args, output } = context;
-    const nodes: Node[] = [];
-    for (const name of args.positionals) nodes.push(await getNode(context, name));
-    const format = args.string('format');
-    if (args.boolean('pretty')) for (const node of nodes) output.line(prettyNode(node));
-    else if (format !== undefined)
-      for (const node of nodes) output.line(formatObject(format, node));
-    else output.line(JSON.stringify(nodes, null, 4));
-    return 0;
-  },
+  run: (context) => inspectAll(context, (name) => getNode(context, name), prettyNode),
 };
 
 const PS: Command = {
@@ -153,7 +142,7 @@ const RM: Command = {
         });
         output.line(name);
       } catch (error) {
-        output.error((error as Error).message);
+        output.error(explain(error));
         code = 1;
       }
     }
@@ -183,7 +172,7 @@ function roleCommand(word: 'promote' | 'demote', role: NodeSpec['Role'], about: 
               : `Manager ${name} demoted in the swarm.`;
           context.output.line(changed ? done : `Node ${name} is already a ${role}.`);
         } catch (error) {
-          context.output.error((error as Error).message);
+          context.output.error(explain(error));
           code = 1;
         }
       }
@@ -233,6 +222,13 @@ function hostname(node: Node): string {
 function managerStatus(node: Node): string {
   if (node.ManagerStatus === undefined) return '';
   return node.ManagerStatus.Leader === true ? 'Leader' : capital(node.ManagerStatus.Reachability);
+}
+
+/** Whether the node's certificate comes from the root that the cluster trusts now. */
+function tlsStatus(node: Node, trustRoot: string | undefined): string {
+  const own = node.Description?.TLSInfo?.TrustRoot;
+  if (own === undefined || trustRoot === undefined) return 'Unknown';
+  return own === trustRoot ? 'Ready' : 'Needs Rotation';
 }
 
 function capital(word: string): string {

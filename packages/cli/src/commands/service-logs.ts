@@ -1,12 +1,9 @@
-import type { IncomingMessage } from 'node:http';
 import type { Node, Service, Task } from '@swarm/api';
-import { type ApiClient, DaemonError } from '../client/api-client.js';
+import { type ApiClient, DaemonError, type Query } from '../client/api-client.js';
+import { LogFrames } from '../client/log-frames.js';
 import { type Command, type Output, UsageError } from '../command.js';
 import { parseDuration } from '../flags/values.js';
-
-/** Header of a frame of the multiplexed stream: stream (1 out, 2 error), 3 zeros, length big-endian. */
-const FRAME_HEADER_BYTES = 8;
-const STDERR = 2;
+import { logPrefix, type PrefixOptions, showLogLine } from '../output/log-line.js';
 
 /** `service logs`: lines of all tasks of a service (or of one task), prefixed by whose they are. */
 export const LOGS: Command = {
@@ -14,7 +11,7 @@ export const LOGS: Command = {
   usage: '[OPTIONS] SERVICE|TASK',
   about: 'Fetch the logs of a service or task.',
   flags: {
-    details: { type: 'boolean', about: 'show extra details' },
+    details: { type: 'boolean', about: 'show details of the log driver with each line' },
     follow: { type: 'boolean', short: 'f', about: 'keep showing new lines' },
     'no-resolve': { type: 'boolean', about: 'do not map ids to names' },
     'no-task-ids': { type: 'boolean', about: 'do not show task ids' },
@@ -37,42 +34,64 @@ export const LOGS: Command = {
     if (tail !== 'all' && !/^\d+$/.test(tail))
       throw new UsageError(`invalid argument '${tail}' for --tail: a number or 'all' is needed`);
     const since = args.string('since');
+    const raw = args.boolean('raw');
+    const details = args.boolean('details');
+    const timestamps = args.boolean('timestamps');
+    const target = await find(client, name);
+    if (target.tty && !raw)
+      throw new UsageError('logs of a service with --tty are one stream: add --raw to see it');
     const query = {
       stdout: 1,
       stderr: 1,
-      details: 1,
+      // Prefixes are made from the details.
+      details: details || !raw ? 1 : undefined,
       tail,
       follow: args.boolean('follow') ? 1 : undefined,
-      timestamps: args.boolean('timestamps') ? 1 : undefined,
+      timestamps: timestamps ? 1 : undefined,
       since: since === undefined ? undefined : sinceSeconds(since, Date.now()),
     };
-    const target = await find(client, name);
-    const prefix = args.boolean('raw')
+    const names = raw
       ? undefined
-      : await prefixer(client, {
+      : await namesOf(client, target.taskQuery, {
           resolve: !args.boolean('no-resolve'),
           taskIds: !args.boolean('no-task-ids'),
           full: args.boolean('no-trunc'),
         });
+    const show =
+      names === undefined
+        ? (line: string) => line
+        : (line: string) =>
+            showLogLine(line, { timestamps, details, prefix: (of) => logPrefix(of, names) });
     const stream = await client.stream(target.path, query);
-    await print(stream, output, args.boolean('timestamps'), prefix, target.tty);
-    return 0;
+    return target.tty ? copy(stream, output) : print(stream, output, show);
   },
 };
 
-async function find(client: ApiClient, name: string): Promise<{ path: string; tty: boolean }> {
+interface LogTarget {
+  readonly path: string;
+  readonly tty: boolean;
+  /** Finds the tasks whose lines come. */
+  readonly taskQuery: Query;
+}
+
+async function find(client: ApiClient, name: string): Promise<LogTarget> {
   try {
     const service = await client.get<Service>(`/services/${encodeURIComponent(name)}`);
     return {
       path: `/services/${service.ID}/logs`,
       tty: service.Spec.TaskTemplate.ContainerSpec?.TTY === true,
+      taskQuery: { filters: { service: { [service.ID]: true } } },
     };
   } catch (error) {
     if (!(error instanceof DaemonError) || error.status !== 404) throw error;
   }
   try {
     const task = await client.get<Task>(`/tasks/${encodeURIComponent(name)}`);
-    return { path: `/tasks/${task.ID}/logs`, tty: task.Spec.ContainerSpec?.TTY === true };
+    return {
+      path: `/tasks/${task.ID}/logs`,
+      tty: task.Spec.ContainerSpec?.TTY === true,
+      taskQuery: { filters: { id: { [task.ID]: true } } },
+    };
   } catch (error) {
     if (error instanceof DaemonError && error.status === 404)
       throw new UsageError(`no such task or service: ${name}`);
@@ -88,78 +107,55 @@ export function sinceSeconds(text: string, nowMs: number): string {
   return (nowMs / 1000 - parseDuration('since', text) / 1e9).toFixed(9);
 }
 
-type Prefix = (details: Readonly<Record<string, string>>) => string;
-
-async function prefixer(
+async function namesOf(
   client: ApiClient,
+  taskQuery: LogTarget['taskQuery'],
   options: { resolve: boolean; taskIds: boolean; full: boolean },
-): Promise<Prefix> {
+): Promise<PrefixOptions> {
   const tasks = new Map<string, Task>();
   const nodes = new Map<string, string>();
-  if (options.resolve) {
-    for (const task of await client.get<Task[]>('/tasks')) tasks.set(task.ID, task);
+  const learn = async () => {
+    for (const task of await client.get<Task[]>('/tasks', taskQuery)) tasks.set(task.ID, task);
+    if (!options.resolve) return;
     for (const node of await client.get<Node[]>('/nodes'))
       nodes.set(node.ID, node.Description?.Hostname ?? node.ID);
-  }
-  return (details) => {
-    const taskId = details['com.docker.swarm.task.id'] ?? '';
-    const nodeId = details['com.docker.swarm.node.id'] ?? '';
-    const task = tasks.get(taskId);
-    const shortId = options.full ? taskId : taskId.slice(0, 12);
-    const name = task === undefined ? shortId : task.Name.slice(0, task.Name.lastIndexOf('.'));
-    return `${name}${options.taskIds && task !== undefined ? `.${shortId}` : ''}@${nodes.get(nodeId) ?? nodeId}    | `;
+  };
+  await learn();
+  return {
+    ...options,
+    taskName(taskId) {
+      const task = tasks.get(taskId);
+      if (task === undefined) return undefined;
+      const place = task.Slot > 0 ? String(task.Slot) : (task.NodeID ?? '');
+      return `${options.resolve ? task.ServiceName : task.ServiceID}.${place}`;
+    },
+    nodeName: (nodeId) => nodes.get(nodeId) ?? nodeId,
   };
 }
 
-async function print(
-  stream: IncomingMessage,
-  output: Output,
-  timestamps: boolean,
-  prefix: Prefix | undefined,
-  tty: boolean,
-): Promise<void> {
-  let buffer = Buffer.alloc(0);
-  for await (const chunk of stream) {
-    if (tty) {
-      output.write(chunk as Buffer);
-      continue;
-    }
-    buffer = Buffer.concat([buffer, chunk as Buffer]);
-    while (buffer.length >= FRAME_HEADER_BYTES) {
-      const length = buffer.readUInt32BE(4);
-      if (buffer.length < FRAME_HEADER_BYTES + length) break;
-      const line = withPrefix(
-        buffer.toString('utf8', FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + length),
-        timestamps,
-        prefix,
-      );
-      if (buffer[0] === STDERR) output.writeError(line);
-      else output.write(line);
-      buffer = buffer.subarray(FRAME_HEADER_BYTES + length);
-    }
-  }
+/** A terminal's output is one stream, as it came. */
+async function copy(stream: AsyncIterable<Buffer>, output: Output): Promise<number> {
+  for await (const chunk of stream) output.write(chunk);
+  return 0;
 }
 
-/** A line is `[TIMESTAMP ]key=value,key=value text`; the details say whose it is. */
-function withPrefix(line: string, timestamps: boolean, prefix: Prefix | undefined): string {
-  let rest = line;
-  let time = '';
-  if (timestamps) {
-    const at = rest.indexOf(' ');
-    time = rest.slice(0, at + 1);
-    rest = rest.slice(at + 1);
+/** @returns 1 when the daemon could not read every log */
+async function print(
+  stream: AsyncIterable<Buffer>,
+  output: Output,
+  show: (line: string) => string,
+): Promise<number> {
+  const frames = new LogFrames();
+  let code = 0;
+  for await (const chunk of stream) {
+    for (const { stream: kind, data } of frames.push(chunk)) {
+      if (kind === 'error') {
+        output.writeError(data);
+        code = 1;
+      } else if (kind === 'stderr') output.writeError(show(data.toString()));
+      else output.write(show(data.toString()));
+    }
   }
-  const at = rest.indexOf(' ');
-  const details = Object.fromEntries(
-    rest
-      .slice(0, at)
-      .split(',')
-      .map((pair) => {
-        const [key, value] = pair.split('=', 2);
-        return [decodeURIComponent(key ?? ''), decodeURIComponent(value ?? '')];
-      }),
-  ) as Record<string, string>;
-  if (!('com.docker.swarm.task.id' in details)) return time + rest;
-  const text = rest.slice(at + 1);
-  return prefix === undefined ? time + text : time + prefix(details) + text;
+  frames.end();
+  return code;
 }

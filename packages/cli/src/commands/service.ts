@@ -1,13 +1,15 @@
-import type { Service, ServiceSpec, Task } from '@swarm/api';
+import type { Service, ServiceMode, ServiceSpec, Task } from '@swarm/api';
 import { DaemonError } from '../client/api-client.js';
-import { type Command, type CommandContext, UsageError } from '../command.js';
+import { type Arguments, type Command, type CommandContext, UsageError } from '../command.js';
+import { explain } from '../explain.js';
+import { pinned } from '../flags/image-digest.js';
 import { CREATE_FLAGS, createSpec } from '../flags/service-create.js';
 import { NOT_YET_FLAGS } from '../flags/service-flags.js';
 import { UPDATE_FLAGS, updateSpec } from '../flags/service-update.js';
 import { filterMap } from '../output/filters.js';
-import { formatObject } from '../output/format.js';
+import { printRows } from '../output/format.js';
+import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { prettyService } from '../output/pretty-service.js';
-import { table } from '../output/table.js';
 import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
 import { waitForService } from '../progress.js';
 import { LOGS } from './service-logs.js';
@@ -25,18 +27,19 @@ const CREATE: Command = {
   stopAtPositional: true,
   async run(context) {
     const { args, client, output } = context;
-    const spec = createSpec(args, context.env);
+    const auth = registryAuth(context);
+    const spec = await pinned(context, createSpec(args, context.env), auth);
     const reply = await client.post<{ ID: string; Warnings?: string[] | null }>(
       '/services/create',
       {},
       spec,
-      registryAuth(context),
+      auth,
     );
     for (const warning of reply.Warnings ?? []) output.error(warning);
     output.line(reply.ID);
     return args.boolean('detach')
       ? 0
-      : waitForService(client, reply.ID, output, args.boolean('quiet'));
+      : waitForService(client, reply.ID, output, { quiet: args.boolean('quiet') });
   },
 };
 
@@ -78,14 +81,7 @@ const LS: Command = {
         .join(', '),
     }));
     const format = args.string('format');
-    if (format !== undefined) for (const row of rows) output.line(formatObject(format, row));
-    else
-      output.line(
-        table(
-          ['ID', 'NAME', 'MODE', 'REPLICAS', 'IMAGE', 'PORTS'],
-          rows.map((row) => Object.values(row)),
-        ),
-      );
+    printRows(output, rows, format, ['ID', 'Name', 'Mode', 'Replicas', 'Image', 'Ports'], {});
     return 0;
   },
 };
@@ -113,33 +109,23 @@ const INSPECT: Command = {
   path: ['service', 'inspect'],
   usage: '[OPTIONS] SERVICE [SERVICE...]',
   about: 'Show one or more services in full.',
-  flags: {
-    format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' },
-    pretty: { type: 'boolean', about: 'print in a form for people' },
-  },
+  flags: INSPECT_FLAGS,
   least: 1,
-  async run({ args, client, output }) {
-    const services: Service[] = [];
-    for (const name of args.positionals) {
-      services.push(
-        await client.get<Service>(`/services/${encodeURIComponent(name)}`, {
+  run: (context) =>
+    inspectAll(
+      context,
+      (name) =>
+        context.client.get<Service>(`/services/${encodeURIComponent(name)}`, {
           insertDefaults: true,
         }),
-      );
-    }
-    const format = args.string('format');
-    if (args.boolean('pretty')) for (const service of services) output.line(prettyService(service));
-    else if (format !== undefined)
-      for (const service of services) output.line(formatObject(format, service));
-    else output.line(JSON.stringify(services, null, 4));
-    return 0;
-  },
+      (service) => prettyService(service, Date.now()),
+    ),
 };
 
 const SCALE: Command = {
   path: ['service', 'scale'],
   usage: 'SERVICE=REPLICAS [SERVICE=REPLICAS...]',
-  about: 'Scale one or more replicated services.',
+  about: 'Scale one or more replicated services or jobs.',
   flags: {
     detach: {
       type: 'boolean',
@@ -161,21 +147,21 @@ const SCALE: Command = {
     for (const { name, replicas } of wanted) {
       try {
         scaled.push(
-          await changeService(client, name, (spec) => {
-            if (spec.Mode.Replicated === undefined)
-              throw new UsageError(`${name}: scale can only be used with replicated mode`);
-            return { ...spec, Mode: { Replicated: { Replicas: replicas } } };
-          }),
+          await changeService(client, name, (spec) => ({
+            ...spec,
+            Mode: scaledMode(spec.Mode, replicas),
+          })),
         );
         output.line(`${name} scaled to ${replicas}`);
       } catch (error) {
-        output.error((error as Error).message);
+        output.error(`${name}: ${explain(error)}`);
         code = 1;
       }
     }
     if (!args.boolean('detach')) {
+      const quiet = args.boolean('quiet');
       for (const id of scaled)
-        code = Math.max(code, await waitForService(client, id, output, args.boolean('quiet')));
+        code = Math.max(code, await waitForService(client, id, output, { quiet }));
     }
     return code;
   },
@@ -192,15 +178,23 @@ const UPDATE: Command = {
   async run(context) {
     const { args, client, output } = context;
     const name = args.positionals[0]!;
-    if (args.boolean('rollback')) return rollback(context, name);
+    if (args.boolean('rollback')) {
+      refuseBesideRollback(args);
+      return rollback(context, name);
+    }
+    const auth = registryAuth(context);
     const id = await changeService(
       client,
       name,
-      (spec) => updateSpec(args, spec, context.env),
-      registryAuth(context),
+      async (old) => {
+        const spec = updateSpec(args, old, context.env);
+        return args.has('image') ? pinned(context, spec, auth) : spec;
+      },
+      auth,
     );
     output.line(name);
-    return args.boolean('detach') ? 0 : waitForService(client, id, output, args.boolean('quiet'));
+    const quiet = args.boolean('quiet');
+    return args.boolean('detach') ? 0 : waitForService(client, id, output, { quiet });
   },
 };
 
@@ -234,7 +228,7 @@ const RM: Command = {
         await client.delete(`/services/${encodeURIComponent(name)}`);
         output.line(name);
       } catch (error) {
-        output.error((error as Error).message);
+        output.error(explain(error));
         code = 1;
       }
     }
@@ -261,14 +255,15 @@ const CHANGE_ATTEMPTS = 5;
 async function changeService(
   client: CommandContext['client'],
   name: string,
-  change: (spec: ServiceSpec) => ServiceSpec,
+  change: (spec: ServiceSpec) => ServiceSpec | Promise<ServiceSpec>,
   headers: Record<string, string> = {},
 ): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     const service = await client.get<Service>(`/services/${encodeURIComponent(name)}`);
     const query = { version: service.Version.Index, registryAuthFrom: 'spec' };
+    const spec = await change(service.Spec);
     try {
-      await client.post(`/services/${service.ID}/update`, query, change(service.Spec), headers);
+      await client.post(`/services/${service.ID}/update`, query, spec, headers);
       return service.ID;
     } catch (error) {
       const stale =
@@ -288,7 +283,25 @@ async function rollback({ args, client, output }: CommandContext, name: string):
   output.line(name);
   return args.boolean('detach')
     ? 0
-    : waitForService(client, service.ID, output, args.boolean('quiet'));
+    : waitForService(client, service.ID, output, { quiet: args.boolean('quiet'), rollback: true });
+}
+
+/** Flags that may stand beside `service update --rollback`. */
+const BESIDE_ROLLBACK = ['rollback', 'detach', 'quiet', 'host'];
+
+function refuseBesideRollback(args: Arguments): void {
+  const other = Object.keys(UPDATE_FLAGS).find(
+    (flag) => !BESIDE_ROLLBACK.includes(flag) && args.has(flag),
+  );
+  if (other !== undefined)
+    throw new UsageError(`other flags may not be combined with --rollback: leave out --${other}`);
+}
+
+function scaledMode(mode: ServiceMode, replicas: number): ServiceMode {
+  if (mode.Replicated !== undefined) return { Replicated: { Replicas: replicas } };
+  if (mode.ReplicatedJob === undefined)
+    throw new UsageError('scale can only be used with replicated or replicated-job mode');
+  return { ReplicatedJob: { MaxConcurrent: replicas, TotalCompletions: replicas } };
 }
 
 /** Credentials of `docker login`, when asked to send them. */
@@ -315,5 +328,11 @@ function replicasText(service: Service): string {
   if (status === undefined) return '';
   const most = service.Spec.TaskTemplate.Placement?.MaxReplicas ?? 0;
   const limit = most > 0 ? ` (max ${most} per node)` : '';
+  const { ReplicatedJob: job, GlobalJob: globalJob } = service.Spec.Mode;
+  if (job !== undefined || globalJob !== undefined) {
+    const total =
+      job === undefined ? status.DesiredTasks + status.CompletedTasks : (job.TotalCompletions ?? 1);
+    return `${status.RunningTasks}/${status.DesiredTasks} (${status.CompletedTasks}/${total} completed)`;
+  }
   return `${status.RunningTasks}/${status.DesiredTasks}${limit}`;
 }

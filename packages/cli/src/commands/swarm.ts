@@ -1,6 +1,6 @@
 import type { Cluster, Node } from '@swarm/api';
 import type { ApiClient } from '../client/api-client.js';
-import { type Command, type Flags, UsageError } from '../command.js';
+import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
 import { ensureDaemon } from '../daemon/start-in-background.js';
 import { oneOf } from '../flags/task-template.js';
 import { parseCount, parseDuration } from '../flags/values.js';
@@ -31,6 +31,62 @@ const ADDRESS_FLAGS: Flags = {
   'listen-addr': { type: 'string', about: 'address to listen on', default: '0.0.0.0:2377' },
 };
 
+/** Settings of the whole cluster, at `init` and by `update`. */
+const SPEC_FLAGS: Flags = {
+  'cert-expiry': { type: 'string', about: 'validity of node certificates', default: '2160h' },
+  'dispatcher-heartbeat': { type: 'string', about: 'heartbeat period of nodes', default: '1s' },
+  'snapshot-interval': { type: 'string', about: 'log entries between snapshots', default: '10000' },
+  'task-history-limit': { type: 'string', about: 'old tasks kept per slot', default: '5' },
+};
+/** Docker's settings that this version does not serve. */
+const NOT_YET_FLAGS = ['autolock', 'external-ca', 'max-snapshots'];
+
+type SettableSpec = Pick<
+  Cluster['Spec'],
+  'Orchestration' | 'Raft' | 'Dispatcher' | 'CAConfig' | 'EncryptionConfig'
+>;
+/** Asks for nothing: the daemon fills in its defaults. */
+const EMPTY_SPEC: SettableSpec = {
+  Orchestration: {},
+  Raft: {},
+  Dispatcher: {},
+  CAConfig: {},
+  EncryptionConfig: { AutoLockManagers: false },
+};
+
+/** A cluster's settings with what the flags change. */
+export function clusterSpec<T extends SettableSpec>(args: Arguments, base: T): T {
+  const history = args.string('task-history-limit');
+  const snapshot = args.string('snapshot-interval');
+  const heartbeat = args.string('dispatcher-heartbeat');
+  const expiry = args.string('cert-expiry');
+  return {
+    ...base,
+    Orchestration: {
+      ...base.Orchestration,
+      ...(history === undefined
+        ? {}
+        : { TaskHistoryRetentionLimit: parseCount('task-history-limit', history) }),
+    },
+    Raft: {
+      ...base.Raft,
+      ...(snapshot === undefined
+        ? {}
+        : { SnapshotInterval: parseCount('snapshot-interval', snapshot) }),
+    },
+    Dispatcher: {
+      ...base.Dispatcher,
+      ...(heartbeat === undefined
+        ? {}
+        : { HeartbeatPeriod: parseDuration('dispatcher-heartbeat', heartbeat) }),
+    },
+    CAConfig: {
+      ...base.CAConfig,
+      ...(expiry === undefined ? {} : { NodeCertExpiry: parseDuration('cert-expiry', expiry) }),
+    },
+  };
+}
+
 const INIT: Command = {
   path: ['init'],
   usage: '[OPTIONS]',
@@ -38,32 +94,23 @@ const INIT: Command = {
     'Make this host the first manager of a new cluster. Starts the daemon in the background if none runs.',
   flags: {
     ...ADDRESS_FLAGS,
-    'cert-expiry': { type: 'string', about: 'validity of node certificates', default: '2160h' },
-    'dispatcher-heartbeat': { type: 'string', about: 'heartbeat period of nodes', default: '1s' },
-    'snapshot-interval': {
+    ...SPEC_FLAGS,
+    'data-path-port': {
       type: 'string',
-      about: 'log entries between snapshots',
-      default: '10000',
+      about: "UDP port for tasks' traffic between nodes, 1024 to 49151",
+      default: '4789',
     },
-    'task-history-limit': { type: 'string', about: 'old tasks kept per slot', default: '5' },
+    'force-new-cluster': {
+      type: 'boolean',
+      about: 'make a cluster of this one manager from its state, when the others are lost for good',
+    },
   },
-  notYet: [
-    'autolock',
-    'data-path-port',
-    'default-addr-pool',
-    'default-addr-pool-mask-length',
-    'external-ca',
-    'force-new-cluster',
-    'max-snapshots',
-  ],
+  notYet: [...NOT_YET_FLAGS, 'default-addr-pool', 'default-addr-pool-mask-length'],
   least: 0,
   most: 0,
   async run({ args, client, output, env, uid }) {
     await ensureDaemon(client, env, uid, output);
-    const history = args.string('task-history-limit');
-    const snapshot = args.string('snapshot-interval');
-    const heartbeat = args.string('dispatcher-heartbeat');
-    const expiry = args.string('cert-expiry');
+    const dataPathPort = parseCount('data-path-port', args.string('data-path-port') ?? '0');
     const nodeId = await client.post<string>(
       '/swarm/init',
       {},
@@ -73,25 +120,10 @@ const INIT: Command = {
           args.string('advertise-addr'),
           args.string('data-path-addr'),
         ),
-        ForceNewCluster: false,
+        DataPathPort: dataPathPort,
+        ForceNewCluster: args.boolean('force-new-cluster'),
         Availability: availability(args.string('availability')),
-        Spec: {
-          Orchestration:
-            history === undefined
-              ? {}
-              : { TaskHistoryRetentionLimit: parseCount('task-history-limit', history) },
-          Raft:
-            snapshot === undefined
-              ? {}
-              : { SnapshotInterval: parseCount('snapshot-interval', snapshot) },
-          Dispatcher:
-            heartbeat === undefined
-              ? {}
-              : { HeartbeatPeriod: parseDuration('dispatcher-heartbeat', heartbeat) },
-          CAConfig:
-            expiry === undefined ? {} : { NodeCertExpiry: parseDuration('cert-expiry', expiry) },
-          EncryptionConfig: { AutoLockManagers: false },
-        },
+        Spec: clusterSpec(args, EMPTY_SPEC),
       },
     );
     output.line(`Swarm initialized: current node (${nodeId}) is now a manager.\n`);
@@ -190,7 +222,45 @@ const LEAVE: Command = {
   },
 };
 
-export const SWARM_COMMANDS: readonly Command[] = [INIT, JOIN, JOIN_TOKEN, LEAVE];
+const UPDATE: Command = {
+  path: ['update'],
+  usage: '[OPTIONS]',
+  about: 'Change settings of the cluster.',
+  flags: SPEC_FLAGS,
+  notYet: NOT_YET_FLAGS,
+  least: 0,
+  most: 0,
+  async run({ args, client, output }) {
+    if (!Object.keys(SPEC_FLAGS).some((flag) => args.has(flag)))
+      throw new UsageError("say what to change: see 'swarm update --help'");
+    const swarm = await client.get<Cluster>('/swarm');
+    const query = {
+      version: swarm.Version.Index,
+      rotateWorkerToken: false,
+      rotateManagerToken: false,
+      rotateManagerUnlockKey: false,
+    };
+    await client.post('/swarm/update', query, clusterSpec(args, swarm.Spec));
+    output.line('Swarm updated.');
+    return 0;
+  },
+};
+
+const CA: Command = {
+  path: ['ca'],
+  usage: '',
+  about: 'Show the root certificate of the cluster.',
+  flags: {},
+  notYet: ['rotate', 'detach', 'ca-cert', 'ca-key', 'cert-expiry', 'external-ca', 'quiet'],
+  least: 0,
+  most: 0,
+  async run({ client, output }) {
+    output.line((await client.get<Cluster>('/swarm')).TLSInfo.TrustRoot.trimEnd());
+    return 0;
+  },
+};
+
+export const SWARM_COMMANDS: readonly Command[] = [CA, INIT, JOIN, JOIN_TOKEN, LEAVE, UPDATE];
 
 function addresses(
   listen: string | undefined,
@@ -201,7 +271,6 @@ function addresses(
     ListenAddr: listen ?? '0.0.0.0:2377',
     AdvertiseAddr: advertise ?? '',
     DataPathAddr: dataPath ?? '',
-    DataPathPort: 0,
   };
 }
 

@@ -19,7 +19,11 @@ export const CREATE_FLAGS: Flags = {
     Object.entries(LIST_FLAGS).map(([name, flag]) => [name, { type: 'list', ...flag } as const]),
   ),
   'env-file': { type: 'list', about: 'read environment variables from a file' },
-  mode: { type: 'string', about: 'service mode: replicated or global', default: 'replicated' },
+  mode: {
+    type: 'string',
+    about: 'service mode: replicated, global, replicated-job or global-job',
+    default: 'replicated',
+  },
   name: { type: 'string', about: 'service name' },
   'with-registry-auth': { type: 'boolean', about: 'send registry authentication to the nodes' },
 };
@@ -35,6 +39,8 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
   applyTaskFlags(args, task);
   const placement = placementOf(args);
   if (placement !== undefined) task.Placement = placement;
+  const mode = modeOf(args);
+  if (isJobMode(mode)) refuseForJob(args);
   const update = updateConfig(args, 'update', undefined);
   const rollback = updateConfig(args, 'rollback', undefined);
   const ports = args.list('publish').flatMap(parsePublish);
@@ -43,7 +49,7 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
     Name: args.string('name') ?? '',
     Labels: parsePairs(args.list('label')),
     TaskTemplate: task,
-    Mode: modeOf(args),
+    Mode: mode,
     ...(update === undefined ? {} : { UpdateConfig: update }),
     ...(rollback === undefined ? {} : { RollbackConfig: rollback }),
     ...(ports.length === 0 && endpointMode === undefined
@@ -100,6 +106,9 @@ function placementOf(args: Arguments): Placement | undefined {
 function modeOf(args: Arguments): ServiceMode {
   const mode = args.string('mode') ?? 'replicated';
   const replicas = args.string('replicas');
+  const concurrent = args.string('max-concurrent');
+  if (concurrent !== undefined && mode !== 'replicated-job')
+    throw new UsageError('max-concurrent can only be used with replicated-job mode');
   if (mode === 'replicated') {
     return {
       Replicated: { Replicas: replicas === undefined ? 1 : parseCount('replicas', replicas) },
@@ -107,13 +116,41 @@ function modeOf(args: Arguments): ServiceMode {
   }
   if (mode === 'global') {
     if (replicas !== undefined)
-      throw new UsageError('replicas can only be used with replicated mode');
+      throw new UsageError('replicas can only be used with replicated or replicated-job mode');
     return { Global: {} };
   }
-  if (mode === 'replicated-job' || mode === 'global-job') {
-    throw new UsageError(`mode '${mode}' is not supported yet: use replicated or global`);
+  if (mode === 'replicated-job') {
+    const completions = replicas === undefined ? undefined : parseCount('replicas', replicas);
+    // As many at once as are wanted, when nothing else is said (Docker).
+    const atOnce =
+      concurrent === undefined ? completions : parseCount('max-concurrent', concurrent);
+    return {
+      ReplicatedJob: {
+        ...(atOnce === undefined ? {} : { MaxConcurrent: atOnce }),
+        ...(completions === undefined ? {} : { TotalCompletions: completions }),
+      },
+    };
   }
-  throw new UsageError(`Unknown mode: ${mode}, only replicated and global supported`);
+  if (mode === 'global-job') {
+    if (replicas !== undefined)
+      throw new UsageError('replicas can only be used with replicated or replicated-job mode');
+    return { GlobalJob: {} };
+  }
+  throw new UsageError(
+    `unknown mode '${mode}': use replicated, global, replicated-job or global-job`,
+  );
+}
+
+function isJobMode(mode: ServiceMode): boolean {
+  return mode.ReplicatedJob !== undefined || mode.GlobalJob !== undefined;
+}
+
+function refuseForJob(args: Arguments): void {
+  const flag = Object.keys(CREATE_FLAGS).find(
+    (name) => /^(update|rollback)-/.test(name) && args.has(name),
+  );
+  if (flag !== undefined)
+    throw new UsageError(`--${flag} can not be used with a job: an update runs it anew`);
 }
 
 function readEnvFile(path: string): string[] {

@@ -25,11 +25,13 @@ export const COMMON_SERVICE_FLAGS: Flags = {
   'limit-pids': { type: 'string', about: 'limit the number of processes (0: no limit)' },
   'log-driver': { type: 'string', about: 'logging driver' },
   'log-opt': { type: 'list', about: 'logging driver options' },
+  'max-concurrent': { type: 'string', about: 'most tasks of a replicated job at once' },
   'no-healthcheck': { type: 'boolean', about: 'disable the health check of the image' },
   'no-resolve-image': {
     type: 'boolean',
     about: 'do not ask the registry for digest and platforms',
   },
+  'oom-score-adj': { type: 'string', about: 'OOM score adjustment, -1000 to 1000' },
   quiet: { type: 'boolean', short: 'q', about: 'no progress output' },
   'read-only': { type: 'boolean', about: "mount the container's root read-only" },
   replicas: { type: 'string', about: 'number of tasks' },
@@ -126,8 +128,6 @@ export const NOT_YET_FLAGS: readonly string[] = [
   ]),
   'credential-spec',
   'isolation',
-  'max-concurrent',
   'memory-swap',
   'memory-swappiness',
-  'oom-score-adj',
 ];

@@ -1,4 +1,11 @@
-import type { ContainerSpec, Placement, PortConfig, ServiceSpec, TaskSpec } from '@swarm/api';
+import type {
+  ContainerSpec,
+  Placement,
+  PortConfig,
+  ServiceMode,
+  ServiceSpec,
+  TaskSpec,
+} from '@swarm/api';
 import { type Arguments, type Flags, UsageError } from '../command.js';
 import { environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
@@ -46,18 +53,35 @@ export function updateSpec(args: Arguments, old: ServiceSpec, env: NodeJS.Proces
   if (args.boolean('force')) task.ForceUpdate += 1;
   const spec: Mutable<ServiceSpec> = { ...old, TaskTemplate: task };
   spec.Labels = updatePairs(args, 'label', old.Labels ?? {});
-  const replicas = args.string('replicas');
-  if (replicas !== undefined) {
-    if (old.Mode.Replicated === undefined)
-      throw new UsageError('replicas can only be used with replicated mode');
-    spec.Mode = { Replicated: { Replicas: parseCount('replicas', replicas) } };
-  }
+  spec.Mode = updatedMode(args, old.Mode);
   const update = updateConfig(args, 'update', old.UpdateConfig);
   if (update !== undefined) spec.UpdateConfig = update;
   const rollback = updateConfig(args, 'rollback', old.RollbackConfig);
   if (rollback !== undefined) spec.RollbackConfig = rollback;
   updateEndpoint(args, spec);
   return spec;
+}
+
+function updatedMode(args: Arguments, mode: ServiceMode): ServiceMode {
+  const replicas = args.string('replicas');
+  const concurrent = args.string('max-concurrent');
+  if (concurrent !== undefined && mode.ReplicatedJob === undefined)
+    throw new UsageError('max-concurrent can only be used with replicated-job mode');
+  if (mode.ReplicatedJob !== undefined) {
+    return {
+      ReplicatedJob: {
+        ...mode.ReplicatedJob,
+        ...(replicas === undefined ? {} : { TotalCompletions: parseCount('replicas', replicas) }),
+        ...(concurrent === undefined
+          ? {}
+          : { MaxConcurrent: parseCount('max-concurrent', concurrent) }),
+      },
+    };
+  }
+  if (replicas === undefined) return mode;
+  if (mode.Replicated === undefined)
+    throw new UsageError('replicas can only be used with replicated or replicated-job mode');
+  return { Replicated: { Replicas: parseCount('replicas', replicas) } };
 }
 
 function updateContainerLists(

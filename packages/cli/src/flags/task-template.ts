@@ -26,6 +26,8 @@ export function applyContainerFlags(args: Arguments, container: Mutable<Containe
     const value = args.string(flag);
     if (value !== undefined) container[field] = value;
   }
+  const score = args.number('oom-score-adj');
+  if (score !== undefined) container.OomScoreAdj = score;
   if (args.has('init')) container.Init = args.boolean('init');
   if (args.has('tty')) container.TTY = args.boolean('tty');
   if (args.has('read-only')) container.ReadOnly = args.boolean('read-only');

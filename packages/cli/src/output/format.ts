@@ -1,31 +1,86 @@
-import { UsageError } from '../command.js';
+import { type Output, UsageError } from '../command.js';
+import { table } from './table.js';
+
+/** One row of a list: its fields by the names that templates use. */
+export type Row = Readonly<Record<string, unknown>>;
+
+const FIELD = /\{\{\s*(json\s+)?(\.[\w.]*)\s*\}\}|\{\{(.*?)\}\}/g;
 
 /**
- * `--format` of lists and inspections: `json`, `{{json .}}`, or text with `{{.Field}}` and
- * `{{.Field.Sub}}`, `{{json .Field}}`. What Go's templates can do beyond that is refused.
+ * An object as text with `{{.Field}}`, `{{.Field.Sub}}` and `{{json .Field}}`, or `json` for all of it.
+ * What Go's templates can do beyond that is refused.
  */
 export function formatObject(format: string, object: object): string {
   if (format === 'json') return JSON.stringify(object);
-  return format.replace(
-    /\{\{\s*(json\s+)?(\.[\w.]*)\s*\}\}|\{\{(.*?)\}\}/g,
-    (_, json, path: string | undefined, other) => {
-      if (path === undefined) {
-        throw new UsageError(
-          `template '{{${other}}}' is not supported: use {{.Field}}, {{.Field.Sub}} or {{json .Field}}`,
-        );
-      }
-      const value = lookup(object, path);
-      if (json !== undefined || (typeof value === 'object' && value !== null))
-        return JSON.stringify(value);
-      return String(value ?? '');
-    },
+  return unescape(format).replace(FIELD, (_, json, path: string | undefined, other) => {
+    if (path === undefined) throw unsupported(other);
+    const value = lookup(object, path);
+    if (json !== undefined || (typeof value === 'object' && value !== null))
+      return JSON.stringify(value ?? null);
+    return String(value ?? '');
+  });
+}
+
+/**
+ * Prints a list by `--format`: `json` (a line each), a template for each row, or `table TEMPLATE`, whose
+ * fields, set apart by tabs, are columns. Without a format the given columns are the table's.
+ * @param headings of fields whose column is not called by the field's own name in capitals
+ */
+export function printRows(
+  output: Output,
+  rows: readonly Row[],
+  format: string | undefined,
+  columns: readonly string[],
+  headings: Readonly<Record<string, string>>,
+): void {
+  const heading = (field: string) => headings[field] ?? field.toUpperCase();
+  if (format === undefined || format === '' || format === 'table') {
+    const cells = rows.map((row) => columns.map((column) => String(row[column])));
+    output.line(table(columns.map(heading), cells));
+    return;
+  }
+  if (format === 'json') {
+    for (const row of rows) output.line(JSON.stringify(sorted(row)));
+    return;
+  }
+  if (!format.startsWith('table ')) {
+    for (const row of rows) output.line(formatObject(format, row));
+    return;
+  }
+  const cells = unescape(format.slice('table '.length)).split('\t');
+  const names = cells.map((cell) =>
+    cell.replace(FIELD, (_, _json, path: string | undefined, other) => {
+      if (path === undefined) throw unsupported(other);
+      return heading(path.slice(1));
+    }),
+  );
+  output.line(
+    table(
+      names,
+      rows.map((row) => cells.map((cell) => formatObject(cell, row))),
+    ),
+  );
+}
+
+/** `\t` and `\n` as people write them on a command line. */
+function unescape(format: string): string {
+  return format.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
+}
+
+function sorted(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function unsupported(expression: string): UsageError {
+  return new UsageError(
+    `template '{{${expression}}}' is not supported: use {{.Field}}, {{.Field.Sub}} or {{json .Field}}`,
   );
 }
 
 function lookup(object: object, path: string): unknown {
   let value: unknown = object;
   for (const part of path.split('.').filter((each) => each !== '')) {
-    if (typeof value !== 'object' || value === null || !(part in value)) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) {
       throw new UsageError(`template: no field '${part}' in '${path}'`);
     }
     value = (value as Record<string, unknown>)[part];

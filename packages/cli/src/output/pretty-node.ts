@@ -1,4 +1,5 @@
 import type { Node } from '@swarm/api';
+import { goTime } from './time.js';
 
 /** A node in a form for people, in the order Docker prints it. */
 export function prettyNode(node: Node): string {
@@ -9,7 +10,7 @@ export function prettyNode(node: Node): string {
     lines.push('Labels:', ...labels.map(([key, value]) => ` - ${key}=${value}`));
   lines.push(
     `Hostname:              \t${description?.Hostname ?? ''}`,
-    `Joined at:             \t${node.CreatedAt}`,
+    `Joined at:             \t${goTime(node.CreatedAt)}`,
     'Status:',
     ` State:\t\t\t${capital(node.Status.State)}`,
   );

@@ -1,69 +1,151 @@
-import type { Service, UpdateConfig } from '@swarm/api';
-import { goDuration } from './time.js';
+import type {
+  ContainerSpec,
+  HealthConfig,
+  Mount,
+  PortConfig,
+  Resources,
+  Service,
+  ServiceMode,
+  TaskSpec,
+  UpdateConfig,
+  UpdateStatus,
+} from '@swarm/api';
+import { goDuration, humanBytes, humanDuration } from './time.js';
 
-/** A service in a form for people, in the order Docker prints it. */
-export function prettyService(service: Service): string {
+/**
+ * A service in a form for people, in the order Docker prints it.
+ * @param nowMs wall clock, for the age of an update
+ */
+export function prettyService(service: Service, nowMs: number): string {
   const { Spec: spec } = service;
-  const container = spec.TaskTemplate.ContainerSpec;
+  const task = spec.TaskTemplate;
   const lines = ['', `ID:\t\t${service.ID}`, `Name:\t\t${spec.Name}`];
   const labels = Object.entries(spec.Labels ?? {});
   if (labels.length > 0) lines.push('Labels:', ...labels.map(([key, value]) => ` ${key}=${value}`));
-  lines.push(`Service Mode:\t${spec.Mode.Global === undefined ? 'Replicated' : 'Global'}`);
-  if (spec.Mode.Replicated !== undefined)
-    lines.push(` Replicas:\t${spec.Mode.Replicated.Replicas}`);
-  const status = service.UpdateStatus;
-  if (status !== undefined) {
-    lines.push('UpdateStatus:', ` State:\t\t${status.State}`);
-    if (status.StartedAt !== undefined) lines.push(` Started:\t${status.StartedAt}`);
-    if (status.CompletedAt !== undefined) lines.push(` Completed:\t${status.CompletedAt}`);
-    lines.push(` Message:\t${status.Message}`);
-  }
+  lines.push(...prettyMode(spec.Mode));
+  if (service.UpdateStatus !== undefined) lines.push(...prettyStatus(service.UpdateStatus, nowMs));
   if (service.AllocationError !== undefined) lines.push(`Waiting for:\t${service.AllocationError}`);
-  lines.push('Placement:');
-  const placement = spec.TaskTemplate.Placement;
-  if (placement?.Constraints?.length)
-    lines.push(` Constraints:\t[${placement.Constraints.join(', ')}]`);
-  if (placement?.MaxReplicas) lines.push(` Max Replicas Per Node:\t${placement.MaxReplicas}`);
-  lines.push(
-    ...prettyUpdate('UpdateConfig', spec.UpdateConfig),
-    ...prettyUpdate('RollbackConfig', spec.RollbackConfig),
-  );
-  lines.push('ContainerSpec:', ` Image:\t\t${container?.Image ?? ''}`);
-  if (container?.Command?.length) lines.push(` Command:\t${container.Command.join(' ')}`);
-  if (container?.Args?.length) lines.push(` Args:\t\t${container.Args.join(' ')}`);
-  if (container?.Env?.length) lines.push(` Env:\t\t${container.Env.join(' ')}`);
-  const { Limits: limits, Reservations: reservations } = spec.TaskTemplate.Resources ?? {};
-  lines.push('Resources:');
-  for (const [title, part] of [
-    ['Reservations', reservations],
-    ['Limits', limits],
-  ] as const) {
-    if (part === undefined || Object.keys(part).length === 0) continue;
-    lines.push(` ${title}:`);
-    if (part.NanoCPUs) lines.push(`  CPU:\t\t${part.NanoCPUs / 1e9}`);
-    if (part.MemoryBytes) lines.push(`  Memory:\t${part.MemoryBytes} bytes`);
-  }
-  lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
-  const ports = service.Endpoint.Ports ?? [];
-  if (ports.length > 0) lines.push('Ports:');
-  for (const port of ports) {
+  lines.push(...prettyPlacement(task));
+  // A job is run anew, not updated.
+  if (spec.Mode.ReplicatedJob === undefined && spec.Mode.GlobalJob === undefined) {
     lines.push(
-      ` PublishedPort = ${port.PublishedPort ?? '(any)'}`,
-      `  Protocol = ${port.Protocol}`,
-      `  TargetPort = ${port.TargetPort}`,
-      `  PublishMode = ${port.PublishMode}`,
+      ...prettyUpdate('Update', spec.UpdateConfig),
+      ...prettyUpdate('Rollback', spec.RollbackConfig),
     );
   }
-  return lines.join('\n');
+  lines.push(...prettyContainer(task.ContainerSpec), ...prettyResources(task));
+  lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
+  const ports = service.Endpoint.Ports ?? [];
+  if (ports.length > 0) lines.push('Ports:', ...ports.flatMap(prettyPort));
+  const health = task.ContainerSpec?.Healthcheck;
+  if (health !== undefined) lines.push(...prettyHealth(health));
+  return `${lines.join('\n')}\n`;
 }
 
-function prettyUpdate(title: string, config: UpdateConfig | undefined): string[] {
+function prettyMode(mode: ServiceMode): string[] {
+  if (mode.Global !== undefined) return ['Service Mode:\tGlobal'];
+  if (mode.GlobalJob !== undefined) return ['Service Mode:\tGlobal Job'];
+  const job = mode.ReplicatedJob;
+  if (job === undefined)
+    return ['Service Mode:\tReplicated', ` Replicas:\t${mode.Replicated?.Replicas ?? 1}`];
+  const concurrent = job.MaxConcurrent ?? 1;
+  return [
+    'Service Mode:\tReplicated Job',
+    ` Max Concurrent:\t${concurrent}`,
+    ` Total Completions:\t${job.TotalCompletions ?? concurrent}`,
+  ];
+}
+
+function prettyStatus(status: UpdateStatus, nowMs: number): string[] {
+  const ago = (at: string) => `${humanDuration(nowMs - Date.parse(at))} ago`;
+  const lines = ['UpdateStatus:', ` State:\t\t${status.State}`];
+  if (status.StartedAt !== undefined) lines.push(` Started:\t${ago(status.StartedAt)}`);
+  if (status.CompletedAt !== undefined) lines.push(` Completed:\t${ago(status.CompletedAt)}`);
+  return [...lines, ` Message:\t${status.Message}`];
+}
+
+function prettyPlacement({ Placement: placement }: TaskSpec): string[] {
+  const lines = ['Placement:'];
+  if (placement?.Constraints?.length)
+    lines.push(` Constraints:\t[${placement.Constraints.join(' ')}]`);
+  const spread = (placement?.Preferences ?? []).map((each) => each.Spread?.SpreadDescriptor ?? '');
+  if (spread.length > 0) lines.push(` Preferences:\t[${spread.map((each) => `spread=${each}`)}]`);
+  if (placement?.MaxReplicas) lines.push(` Max Replicas Per Node:\t${placement.MaxReplicas}`);
+  return lines;
+}
+
+function prettyUpdate(kind: 'Update' | 'Rollback', config: UpdateConfig | undefined): string[] {
   if (config === undefined) return [];
-  const lines = [`${title}:`, ` Parallelism:\t${config.Parallelism}`];
+  const lines = [`${kind}Config:`, ` Parallelism:\t${config.Parallelism}`];
   if (config.Delay) lines.push(` Delay:\t\t${goDuration(config.Delay)}`);
   if (config.FailureAction !== undefined) lines.push(` On failure:\t${config.FailureAction}`);
   if (config.Monitor) lines.push(` Monitoring Period: ${goDuration(config.Monitor)}`);
   lines.push(` Max failure ratio: ${config.MaxFailureRatio ?? 0}`);
-  if (config.Order !== undefined) lines.push(` Update order:      ${config.Order}`);
+  if (config.Order !== undefined) lines.push(`${` ${kind} order:`.padEnd(20)}${config.Order}`);
   return lines;
+}
+
+function prettyContainer(container: ContainerSpec | undefined): string[] {
+  if (container === undefined) return ['ContainerSpec:'];
+  const lines = ['ContainerSpec:', ` Image:\t\t${container.Image}`];
+  const list = (title: string, items: readonly string[] | undefined) => {
+    if (items?.length) lines.push(` ${title}:\t\t${items.join(' ')}`);
+  };
+  list('Command', container.Command);
+  list('Args', container.Args);
+  list('Env', container.Env);
+  if (container.Dir) lines.push(` Dir:\t\t${container.Dir}`);
+  if (container.User) lines.push(` User:\t\t${container.User}`);
+  if (container.Init !== undefined) lines.push(` Init:\t\t${container.Init}`);
+  list('Cap Add', container.CapabilityAdd);
+  list('Cap Drop', container.CapabilityDrop);
+  for (const [name, value] of Object.entries(container.Sysctls ?? {}))
+    lines.push(` Sysctl:\t${name}=${value}`);
+  for (const { Name: name, Soft: soft, Hard: hard } of container.Ulimits ?? [])
+    lines.push(` Ulimit:\t${name}=${soft}:${hard}`);
+  if (container.Mounts?.length) lines.push('Mounts:', ...container.Mounts.flatMap(prettyMount));
+  return lines;
+}
+
+function prettyMount(mount: Mount): string[] {
+  return [
+    ` Target:\t${mount.Target}`,
+    `  Source:\t${mount.Source ?? ''}`,
+    `  ReadOnly:\t${mount.ReadOnly ?? false}`,
+    `  Type:\t\t${mount.Type}`,
+  ];
+}
+
+function prettyResources({ Resources: resources }: TaskSpec): string[] {
+  const lines = ['Resources:'];
+  const part = (title: string, given: (Resources & { Pids?: number }) | undefined) => {
+    if (given === undefined || Object.keys(given).length === 0) return;
+    lines.push(` ${title}:`);
+    if (given.NanoCPUs) lines.push(`  CPU:\t\t${given.NanoCPUs / 1e9}`);
+    if (given.MemoryBytes) lines.push(`  Memory:\t${humanBytes(given.MemoryBytes)}`);
+    if (given.Pids) lines.push(`  Pids:\t\t${given.Pids}`);
+  };
+  part('Reservations', resources?.Reservations);
+  part('Limits', resources?.Limits);
+  return lines;
+}
+
+function prettyPort(port: PortConfig): string[] {
+  return [
+    ` PublishedPort = ${port.PublishedPort ?? '(any)'}`,
+    `  Protocol = ${port.Protocol}`,
+    `  TargetPort = ${port.TargetPort}`,
+    `  PublishMode = ${port.PublishMode}`,
+  ];
+}
+
+function prettyHealth(health: HealthConfig): string[] {
+  return [
+    ' Healthcheck:',
+    `  Interval = ${goDuration(health.Interval ?? 0)}`,
+    `  Retries = ${health.Retries ?? 0}`,
+    `  StartPeriod =\t${goDuration(health.StartPeriod ?? 0)}`,
+    `  Timeout =\t${goDuration(health.Timeout ?? 0)}`,
+    ...(health.Test?.length ? ['  Tests:', ...health.Test.map((word) => `\t Test = ${word}`)] : []),
+  ];
 }

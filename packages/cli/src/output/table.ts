@@ -1,17 +1,18 @@
-/** Spaces between columns, as Docker's tables have. */
+/** Spaces between columns, and the least width of a column with them: as Docker's tables have. */
 const GAP = 3;
+const COLUMN_MIN_WIDTH = 10;
 
 /** Rows under a heading, columns as wide as their widest cell. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [heading, ...rows];
   const widths = heading.map((_, column) =>
-    Math.max(...all.map((row) => width(row[column] ?? ''))),
+    Math.max(COLUMN_MIN_WIDTH, ...all.map((row) => width(row[column] ?? '') + GAP)),
   );
   return all
     .map((row) =>
       row
         .map((cell, column) =>
-          column === row.length - 1 ? cell : cell + ' '.repeat(widths[column]! - width(cell) + GAP),
+          column === row.length - 1 ? cell : cell + ' '.repeat(widths[column]! - width(cell)),
         )
         .join('')
         .trimEnd(),

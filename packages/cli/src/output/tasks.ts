@@ -1,8 +1,7 @@
 import type { Node, PortConfig, Task } from '@swarm/api';
 import type { ApiClient } from '../client/api-client.js';
 import type { CommandContext, Flags } from '../command.js';
-import { formatObject } from './format.js';
-import { table } from './table.js';
+import { printRows } from './format.js';
 import { humanDuration } from './time.js';
 
 /** Flags of every command that lists tasks. */
@@ -13,6 +12,11 @@ export const TASK_LIST_FLAGS: Flags = {
   'no-trunc': { type: 'boolean', about: 'do not shorten output' },
   quiet: { type: 'boolean', short: 'q', about: 'only show task ids' },
 };
+
+const COLUMNS = [
+  ...['ID', 'Name', 'Image', 'Node', 'DesiredState', 'CurrentState', 'Error', 'Ports'],
+];
+const HEADINGS = { DesiredState: 'DESIRED STATE', CurrentState: 'CURRENT STATE' };
 
 const ID_WIDTH = 12;
 const ERROR_WIDTH = 30;
@@ -32,8 +36,7 @@ export async function printTasks(
       b.CreatedAt.localeCompare(a.CreatedAt),
   );
   if (args.boolean('quiet')) {
-    for (const task of sorted)
-      output.line(args.boolean('no-trunc') ? task.ID : task.ID.slice(0, ID_WIDTH));
+    for (const task of sorted) output.line(task.ID);
     return;
   }
   const names = args.boolean('no-resolve') ? undefined : await resolver(client, sorted);
@@ -61,17 +64,7 @@ export async function printTasks(
       Ports: hostPorts(task.Status.PortStatus?.Ports ?? []),
     };
   });
-  const format = args.string('format');
-  if (format !== undefined) {
-    for (const row of rows) output.line(formatObject(format, row));
-    return;
-  }
-  output.line(
-    table(
-      ['ID', 'NAME', 'IMAGE', 'NODE', 'DESIRED STATE', 'CURRENT STATE', 'ERROR', 'PORTS'],
-      rows.map((row) => Object.values(row)),
-    ),
-  );
+  printRows(output, rows, args.string('format'), COLUMNS, HEADINGS);
 }
 
 interface Names {

@@ -28,3 +28,18 @@ export function goDuration(ns: number): string {
   const seconds = Number((total % 60).toFixed(9));
   return `${hours > 0 ? `${hours}h` : ''}${hours > 0 || minutes > 0 ? `${minutes}m` : ''}${seconds}s`;
 }
+
+/** Units of Docker's byte sizes, by powers of 1024. */
+const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+
+/** A size as Docker prints it, four significant digits: `200MiB`, `1.5GiB`. */
+export function humanBytes(bytes: number): string {
+  const unit = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), BYTE_UNITS.length - 1);
+  return `${Number((bytes / 1024 ** unit).toPrecision(4))}${BYTE_UNITS[unit]}`;
+}
+
+/** A moment as Docker's forms for people print it: `2026-01-01 00:00:00.5 +0000 utc`. */
+export function goTime(timestamp: string): string {
+  const [date, time] = new Date(timestamp).toISOString().split('T') as [string, string];
+  return `${date} ${time.replace('Z', '').replace(/\.?0+$/, '')} +0000 utc`;
+}

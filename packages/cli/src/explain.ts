@@ -1,0 +1,7 @@
+import { DaemonError } from './client/api-client.js';
+
+/** An error in one line for the user; the daemon's own sentences are marked as its. */
+export function explain(error: unknown): string {
+  if (error instanceof DaemonError) return `Error response from daemon: ${error.message}`;
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,72 @@
+import type { Placement, ServiceSpec } from '@swarm/api';
+import { type ApiClient, DaemonError } from '../client/api-client.js';
+import type { CommandContext } from '../command.js';
+
+/** Image that is no image: a command of the host itself. */
+const HOST_IMAGE = 'host';
+
+interface Distribution {
+  readonly Descriptor?: { readonly digest?: string };
+  readonly Platforms?: { readonly architecture?: string; readonly os?: string }[] | null;
+}
+
+/**
+ * The spec with its image pinned to the digest that the registry gives now, and to its platforms, so
+ * that every node runs the same. When no registry can be asked the image stays as it is named.
+ * @returns the spec, and a warning for the user
+ */
+export async function pinImage(
+  client: ApiClient,
+  spec: ServiceSpec,
+  headers: Record<string, string>,
+): Promise<{ spec: ServiceSpec; warning?: string }> {
+  const task = spec.TaskTemplate;
+  const container = task.ContainerSpec;
+  const image = container?.Image ?? '';
+  if (container === undefined || image === HOST_IMAGE || image.includes('@')) return { spec };
+  let found: Distribution;
+  try {
+    found = await client.call('GET', `/distribution/${image}/json`, {}, undefined, headers);
+  } catch (error) {
+    if (!(error instanceof DaemonError)) throw error;
+    return {
+      spec,
+      warning: `image ${image} could not be accessed on a registry to record its digest: each node uses its own ${image}, which may differ from node to node`,
+    };
+  }
+  const digest = found.Descriptor?.digest;
+  if (digest === undefined) return { spec };
+  const platforms = (found.Platforms ?? [])
+    .filter(({ os }) => os !== 'unknown')
+    // Registries name ARM variants in ways that nodes do not (docker/cli does the same).
+    .map(({ architecture = '', os = '' }) => ({
+      Architecture: architecture.startsWith('arm') ? '' : architecture,
+      OS: os,
+    }));
+  const placement: Placement = {
+    ...task.Placement,
+    ...(platforms.length === 0 ? {} : { Platforms: platforms }),
+  };
+  return {
+    spec: {
+      ...spec,
+      TaskTemplate: {
+        ...task,
+        ContainerSpec: { ...container, Image: `${image}@${digest}` },
+        ...(Object.keys(placement).length === 0 ? {} : { Placement: placement }),
+      },
+    },
+  };
+}
+
+/** {@link pinImage}, unless the user does not want it; a warning is told. */
+export async function pinned(
+  { args, client, output }: CommandContext,
+  spec: ServiceSpec,
+  headers: Record<string, string>,
+): Promise<ServiceSpec> {
+  if (args.boolean('no-resolve-image')) return spec;
+  const result = await pinImage(client, spec, headers);
+  if (result.warning !== undefined) output.error(result.warning);
+  return result.spec;
+}
