@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { InitRequest, JoinRequest, LogOptions, ManagerStatus } from '@swarm/api';
 import type { LogItem as LogRecord, LogSelector } from '../logbroker/index.js';
+import type { RaftAccess, RecoveryControl } from '../recovery/recovery-control.js';
 import type { Store } from '../store/store.js';
 
 export type { LogRecord, LogSelector };
@@ -39,6 +40,8 @@ export interface NodeControl {
   leave(options: { readonly force: boolean }): Promise<void>;
   /** Present while this node is a manager whose Raft member runs. */
   manager(): ManagerAccess | undefined;
+  /** Absent where nothing can be restored. */
+  readonly recovery?: RecoveryControl;
   /** The node's Docker Engine, which gets every request that is not the cluster's. */
   readonly engine?: { readonly socketPath: string };
 }
@@ -68,6 +71,8 @@ export interface ManagerAccess {
    */
   readBarrier(): Promise<void>;
   members(): readonly ManagerMember[];
+  /** Its Raft member, for observers and backups. */
+  readonly raft?: RaftAccess;
   /**
    * Whether the leader known here answers as one at this moment. Ask before `forward`: a request that is
    * sent to a leader that just died is lost. On a follower `members` knows more after it.

@@ -23,6 +23,7 @@ import { managerAddresses } from '../dispatcher/managers.js';
 import { refuseSession } from '../dispatcher/refuse.js';
 import { createLogBroker, type LogBroker } from '../logbroker/log-broker.js';
 import { createOrchestrators } from '../orchestrator/index.js';
+import type { RaftAccess } from '../recovery/recovery-control.js';
 import { createRoleManager } from '../role-manager/role-manager.js';
 import { createScheduler } from '../scheduler/index.js';
 import { ReplicatedStore } from '../store/replicated-store.js';
@@ -294,6 +295,11 @@ export class Manager implements ManagerAccess {
   /** The raw Raft status, for observers. */
   status(): ReturnType<RaftNode['status']> {
     return this.#raft.status();
+  }
+
+  /** For observers and backups. */
+  get raft(): RaftAccess {
+    return this.#raft;
   }
 
   /** Uses a renewed certificate from now on. */

@@ -1,0 +1,199 @@
+import { open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { ApiError } from '@swarm/api';
+
+/**
+ * A backup as one file:
+ *
+ *     8 bytes   `swarmbak`
+ *     u32       length of the header
+ *     header    JSON, see BackupHeader
+ *     chunks    u32 length, then so many bytes; together the state as a snapshot stream
+ *     u32       0: no more chunks
+ *     u64       bytes of all chunks
+ *     u32       CRC-32 of all that is before it
+ *
+ * Numbers are big-endian. The checksum is at the end, so a file that was cut off is never taken for whole.
+ */
+export const BACKUP_FORMAT = 1;
+
+/** What a backup is of. */
+export interface BackupHeader {
+  readonly format: number;
+  readonly clusterId: string;
+  /** Log index and term that the state is of. */
+  readonly index: number;
+  readonly term: number;
+  /** The managers, as of that index. */
+  readonly members: readonly {
+    readonly raftId: number;
+    readonly nodeId: string;
+    readonly address: string;
+  }[];
+  /** Raft ids that were removed before. */
+  readonly removed: readonly number[];
+  /** RFC 3339. */
+  readonly madeAt: string;
+  /** The manager it was taken from. */
+  readonly madeBy: string;
+}
+
+const MAGIC = Buffer.from('swarmbak');
+const HEADER_LIMIT_BYTES = 1024 * 1024;
+const CHUNK_LIMIT_BYTES = 1024 * 1024;
+const U32 = 4;
+const U64 = 8;
+
+/** The bytes of a backup. Holds one chunk at a time. */
+export async function* writeBackup(
+  header: BackupHeader,
+  state: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let crc = 0;
+  let total = 0;
+  const sum = (bytes: Uint8Array): Uint8Array => {
+    crc = crc32(bytes, crc);
+    return bytes;
+  };
+  const json = Buffer.from(JSON.stringify(header));
+  yield sum(Buffer.concat([MAGIC, u32(json.length), json]));
+  for await (const chunk of state) {
+    if (chunk.length === 0) continue;
+    total += chunk.length;
+    yield sum(u32(chunk.length));
+    yield sum(chunk);
+  }
+  const end = Buffer.alloc(U32 + U64);
+  end.writeBigUInt64BE(BigInt(total), U32);
+  yield sum(end);
+  yield u32(crc);
+}
+
+/** A backup being read: first its header, then its state. */
+export interface BackupReading {
+  readonly header: BackupHeader;
+  /** Ends only when length and checksum are right. @throws ApiError INVALID_ARGUMENT */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Opens a backup. Nothing may be done with the state before `chunks` came to its end.
+ * @throws ApiError INVALID_ARGUMENT when it is no backup, or one of a newer version
+ */
+export async function readBackup(path: string): Promise<BackupReading> {
+  const reader = new FileReader(path);
+  const header = decodeHeader(await reader.header());
+  return { header, chunks: reader.chunks() };
+}
+
+class FileReader {
+  readonly #path: string;
+  #position = 0;
+  #crc = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async header(): Promise<Buffer> {
+    const head = await this.#once(MAGIC.length + U32);
+    if (!head.subarray(0, MAGIC.length).equals(MAGIC)) {
+      throw damaged('it is no backup of a swarm');
+    }
+    const length = head.readUInt32BE(MAGIC.length);
+    if (length === 0 || length > HEADER_LIMIT_BYTES) throw damaged(`a header of ${length} bytes`);
+    return this.#once(length);
+  }
+
+  /** Opens the file for itself: who never reads the chunks leaves nothing open. */
+  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const file = await open(this.#path, 'r');
+    try {
+      const read = async (length: number): Promise<Buffer> => {
+        const bytes = Buffer.allocUnsafeSlow(length);
+        const { bytesRead } = await file.read(bytes, 0, length, this.#position);
+        if (bytesRead < length) throw damaged('it was cut off before its end');
+        this.#position += length;
+        return bytes;
+      };
+      let total = 0;
+      for (;;) {
+        const head = await read(U32);
+        this.#crc = crc32(head, this.#crc);
+        const length = head.readUInt32BE();
+        if (length === 0) break;
+        if (length > CHUNK_LIMIT_BYTES) throw damaged(`a chunk of ${length} bytes`);
+        const chunk = await read(length);
+        this.#crc = crc32(chunk, this.#crc);
+        total += length;
+        yield chunk;
+      }
+      const end = await read(U64);
+      this.#crc = crc32(end, this.#crc);
+      if (end.readBigUInt64BE() !== BigInt(total)) throw damaged('it has less than it says');
+      if ((await read(U32)).readUInt32BE() !== this.#crc) {
+        throw damaged('its checksum does not match');
+      }
+      if ((await file.stat()).size !== this.#position) throw damaged('it goes on after its end');
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #once(length: number): Promise<Buffer> {
+    const file = await open(this.#path, 'r');
+    try {
+      const bytes = Buffer.allocUnsafeSlow(length);
+      const { bytesRead } = await file.read(bytes, 0, length, this.#position);
+      if (bytesRead < length) throw damaged('it was cut off before its end');
+      this.#position += length;
+      this.#crc = crc32(bytes, this.#crc);
+      return bytes;
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+function decodeHeader(bytes: Buffer): BackupHeader {
+  let header: Partial<BackupHeader>;
+  try {
+    header = JSON.parse(bytes.toString('utf8')) as Partial<BackupHeader>;
+  } catch {
+    throw damaged('its header can not be read');
+  }
+  if (typeof header.format === 'number' && header.format > BACKUP_FORMAT) {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `the backup has format ${header.format}, this version reads ${BACKUP_FORMAT}: upgrade this node`,
+    );
+  }
+  const whole =
+    header.format === BACKUP_FORMAT &&
+    typeof header.clusterId === 'string' &&
+    isIndex(header.index) &&
+    isIndex(header.term) &&
+    Array.isArray(header.members) &&
+    header.members.every(({ raftId }) => isIndex(raftId)) &&
+    Array.isArray(header.removed) &&
+    header.removed.every(isIndex);
+  if (!whole) throw damaged('its header does not say what it is of');
+  return header as BackupHeader;
+}
+
+function isIndex(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function damaged(what: string): ApiError {
+  return new ApiError(
+    'INVALID_ARGUMENT',
+    `the backup can not be used: ${what}. Nothing was changed; use another copy of it`,
+  );
+}
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(U32);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}

@@ -1,0 +1,40 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock, Logger } from '@swarm/api';
+import { foundingMeta, foundLog, LevelStorage } from '@swarm/raft';
+import { type LocalManager, selfInfo } from '../assembly/local-manager.js';
+import { StoreStateMachine } from '../store/state-machine.js';
+import { readBackup } from './backup-file.js';
+import type { CheckedBackup } from './check-backup.js';
+
+/**
+ * Makes log and state of a manager that is alone in its cluster out of a backup. The file is checked
+ * once more on the way. What the folder held before is gone.
+ * @param self with a Raft id that was never used
+ * @throws ApiError INVALID_ARGUMENT; errors of the disk
+ */
+export async function installBackup(
+  self: LocalManager,
+  backup: CheckedBackup,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): Promise<void> {
+  await rm(self.folder, { recursive: true, force: true });
+  const { header, chunks } = await readBackup(backup.path);
+  const removed = [...header.removed, ...header.members.map(({ raftId }) => raftId)];
+  const { index, term } = header;
+  const meta = foundingMeta({ self: selfInfo(self), index, term, removed });
+  const state = await StoreStateMachine.open({ folder: join(self.folder, 'state'), clock, logger });
+  try {
+    await state.restore(meta, chunks);
+  } finally {
+    await state.close();
+  }
+  // The log last: a member whose log says more than its state has would not start.
+  await foundLog(logOf(self), meta);
+}
+
+/** The log of a manager; see Manager.open. */
+export function logOf(self: LocalManager): LevelStorage {
+  const { folder, clusterId, raftId } = self;
+  return new LevelStorage({ path: join(folder, 'log'), clusterId, memberId: raftId });
+}

@@ -1,0 +1,82 @@
+import { describeConfChange, type Entry, EntryKind } from '@swarm/raft';
+import type { Change, Codec } from '../store/command.js';
+import { nameOf } from '../store/kinds.js';
+import type { Kind, Objects } from '../store/store.js';
+import { redact } from './redact.js';
+
+/** A log entry as `swarm raft dump` prints it, one JSON object a line. Nothing secret is in it. */
+export interface DumpedEntry {
+  readonly index: number;
+  readonly term: number;
+  readonly bytes: number;
+  readonly kind: 'changes' | 'members' | 'empty' | 'unreadable';
+  /** The proposer's clock, RFC 3339. */
+  readonly time?: string;
+  readonly changes?: readonly DumpedChange[];
+  /** Of kinds members and unreadable. */
+  readonly text?: string;
+}
+
+export interface DumpedChange {
+  readonly action: Change['action'];
+  readonly kind: Kind;
+  readonly id: string;
+  /** Version the object must have had. */
+  readonly expected?: number;
+  readonly object?: unknown;
+}
+
+/** Decodes an entry; one that can not be decoded is told as such. */
+export function dumpEntry(codec: Codec, entry: Entry): DumpedEntry {
+  const { index, term, data } = entry;
+  const head = { index, term, bytes: data.length };
+  try {
+    if (entry.kind === EntryKind.ConfChange)
+      return { ...head, kind: 'members', text: describeConfChange(entry) };
+    if (data.length === 0) return { ...head, kind: 'empty' };
+    const { timeMs, changes } = codec.decodeCommand(data);
+    const time = new Date(timeMs).toISOString();
+    return { ...head, kind: 'changes', time, changes: changes.map(dumpChange) };
+  } catch (error) {
+    return { ...head, kind: 'unreadable', text: (error as Error).message };
+  }
+}
+
+function dumpChange(change: Change): DumpedChange {
+  const { action, kind } = change;
+  if (action === 'remove') return { action, kind, id: change.id, expected: change.expected };
+  const object = redact(kind, change.body);
+  const head = { action, kind, id: change.body.ID };
+  return action === 'create' ? { ...head, object } : { ...head, expected: change.expected, object };
+}
+
+/** One line for a person: `12 3 changes 345 update service web (2ab…) of version 11`. */
+export function describeEntry(entry: DumpedEntry): string {
+  const head = `${entry.index}\t${entry.term}\t${entry.kind}\t${entry.bytes}`;
+  const what = entry.text ?? (entry.changes ?? []).map(describeChange).join('; ');
+  return what === '' ? head : `${head}\t${what}`;
+}
+
+function describeChange({ action, kind, id, expected, object }: DumpedChange): string {
+  const name = object === undefined ? undefined : nameIn(kind, object);
+  const who = name === undefined ? id : `${name} (${id})`;
+  const version = expected === undefined ? '' : ` of version ${expected}`;
+  return `${action} ${kind} ${who}${version}${detail(kind, object)}`;
+}
+
+function nameIn(kind: Kind, object: unknown): string | undefined {
+  const { Name } = object as { Name?: string };
+  return nameOf(kind, object as Objects[Kind]) ?? Name;
+}
+
+/** What one looks for in the log of a cluster that misbehaved. */
+function detail(kind: Kind, object: unknown): string {
+  if (kind === 'task') {
+    const { Status, DesiredState, NodeID } = object as Objects['task'];
+    const on = NodeID === undefined ? '' : ` on ${NodeID}`;
+    return ` is ${Status.State}, shall be ${DesiredState}${on}`;
+  }
+  if (kind !== 'node') return '';
+  const { Spec, Status } = object as Objects['node'];
+  return `: ${Spec.Role} ${Status.State} ${Spec.Availability}`;
+}

@@ -1,0 +1,32 @@
+import type { Kind } from '../store/store.js';
+
+const HIDDEN = '<redacted>';
+/** Names of fields that hold keys, tokens or passwords, wherever they are. */
+const SECRET_FIELDS: ReadonlySet<string> = new Set([
+  'CAKey',
+  'SigningCAKey',
+  'UnlockKey',
+  'RegistryAuth',
+  'Password',
+  'IdentityToken',
+]);
+
+/**
+ * An object that may be shown to anybody: the data of secrets, the cluster's keys and join tokens and
+ * registry credentials are replaced. Environments and configs are shown, as `inspect` shows them.
+ */
+export function redact(kind: Kind, object: unknown): unknown {
+  return hide(object, kind === 'secret' ? 'Data' : undefined, false);
+}
+
+function hide(value: unknown, also: string | undefined, all: boolean): unknown {
+  if (typeof value !== 'object' || value === null) return all ? HIDDEN : value;
+  if (value instanceof Uint8Array) return all ? HIDDEN : `<${value.length} bytes>`;
+  if (Array.isArray(value)) return value.map((each) => hide(each, also, all));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, part]) => {
+      const secret = all || SECRET_FIELDS.has(name) || name === also || name === 'JoinTokens';
+      return [name, hide(part, also, secret)];
+    }),
+  );
+}

@@ -1,0 +1,102 @@
+import type { Clock, Node, NodeAvailability } from '@swarm/api';
+import { ApiError } from '@swarm/api';
+import type { LocalManager } from '../assembly/local-manager.js';
+import { pause } from '../api/deadline.js';
+import { transactInBatches } from '../store/batches.js';
+import type { Draft, Store } from '../store/store.js';
+
+/** A member alone leads as soon as its vote is on disk and its log applied. */
+const LEAD_LIMIT_MS = 30_000;
+const LEAD_POLL_MS = 20;
+
+/** Waits until a manager leads. @throws ApiError TIMEOUT */
+export async function untilLeads(manager: { isLeader(): boolean }, clock: Clock): Promise<void> {
+  const until = clock.monotonicMs() + LEAD_LIMIT_MS;
+  while (!manager.isLeader()) {
+    if (clock.monotonicMs() >= until)
+      throw new ApiError('TIMEOUT', 'the manager did not come to lead its cluster; see its log');
+    await pause(clock, LEAD_POLL_MS);
+  }
+}
+
+/**
+ * After a forced new cluster: the other managers are none any more. One that comes back after all hears
+ * from this cluster that it is a worker, and gives up what it has of the old group.
+ */
+export async function demoteOthers(store: Store, selfId: string): Promise<void> {
+  const others = [...store.list('node')].filter((node) => node.ID !== selfId && wasManager(node));
+  await transactInBatches(
+    store,
+    others.map(({ ID }) => ID),
+    (transaction, id) => {
+      const node = transaction.get('node', id);
+      if (node !== undefined && wasManager(node)) transaction.update('node', demoted(node));
+    },
+  );
+}
+
+/** The manager that a backup was restored on, as the cluster shall know it. */
+export interface RestoredManager {
+  readonly self: LocalManager;
+  readonly hostname: string;
+  readonly availability: NodeAvailability;
+  readonly certificateExpiresAt: string;
+}
+
+/**
+ * After a restore: this manager is a new node, and no other is there until it comes back. Nodes keep
+ * their ids, labels and certificates.
+ */
+export async function adoptState(store: Store, restored: RestoredManager): Promise<void> {
+  await store.transact((transaction) => {
+    if (transaction.get('node', restored.self.nodeId) === undefined)
+      transaction.create('node', nodeOf(restored));
+  });
+  const others = [...store.list('node')].filter((node) => node.ID !== restored.self.nodeId);
+  await transactInBatches(
+    store,
+    others.map(({ ID }) => ID),
+    (transaction, id) => {
+      const node = transaction.get('node', id);
+      if (node !== undefined) transaction.update('node', absent(node));
+    },
+  );
+}
+
+function wasManager(node: Node): boolean {
+  return node.Spec.Role === 'manager' || node.RaftID !== undefined;
+}
+
+function demoted(node: Node): Node {
+  const { RaftID: _id, ManagerAddr: _address, ...rest } = node;
+  return { ...rest, Spec: { ...node.Spec, Role: 'worker' } };
+}
+
+function absent(node: Node): Node {
+  const Status = {
+    State: 'down',
+    Message: 'not seen since the cluster was restored from a backup',
+    Addr: node.Status.Addr,
+  } as const;
+  return { ...(wasManager(node) ? demoted(node) : node), Status };
+}
+
+function nodeOf({ self, ...given }: RestoredManager): Draft<'node'> {
+  const { advertiseAddress } = self;
+  const host = advertiseAddress.slice(0, advertiseAddress.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  return {
+    ID: self.nodeId,
+    Spec: { Labels: {}, Role: 'manager', Availability: given.availability },
+    Role: 'manager',
+    RaftID: self.raftId,
+    ManagerAddr: advertiseAddress,
+    Status: { State: 'unknown', Addr: host },
+    CertificateExpiresAt: given.certificateExpiresAt,
+    Description: {
+      Hostname: given.hostname,
+      Platform: { Architecture: '', OS: '' },
+      Resources: {},
+      Engine: { EngineVersion: '' },
+    },
+  };
+}

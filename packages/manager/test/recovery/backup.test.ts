@@ -1,0 +1,233 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLogger, systemClock } from '@swarm/api';
+import { type Entry, EntryKind, LevelStorage } from '@swarm/raft';
+import test from 'ava';
+import type { LocalManager } from '../../src/assembly/local-manager.js';
+import { type BackupHeader, writeBackup } from '../../src/recovery/backup-file.js';
+import { checkBackup } from '../../src/recovery/check-backup.js';
+import { installBackup } from '../../src/recovery/install-backup.js';
+import { inspectManager } from '../../src/recovery/inspect.js';
+import { describeEntry } from '../../src/recovery/log-entry.js';
+import { type Change, Codec } from '../../src/store/command.js';
+import { StoreStateMachine } from '../../src/store/state-machine.js';
+import { nodeDraft, serviceDraft } from '../support/objects.js';
+
+const CLUSTER_ID = 'cluster-1';
+const clock = systemClock();
+const logger = silentLogger;
+const SECRET_TEXT = 'c2VjcmV0IHRleHQ=';
+const KEY_TEXT = 'the private key of the authority';
+
+/** A cluster object, as far as it matters here. */
+function clusterBody(): Change {
+  const body = {
+    ID: CLUSTER_ID,
+    Spec: { Name: 'default', Labels: {} },
+    JoinTokens: { Worker: 'SWMTKN-1-worker', Manager: 'SWMTKN-1-manager' },
+    Private: { CAKey: KEY_TEXT, CACert: 'certificate', RemovedNodes: {} },
+  };
+  return { action: 'create', kind: 'cluster', body: body as never };
+}
+
+function secretBody(): Change {
+  const body = { ID: 'secret-1', Spec: { Name: 'password', Labels: {}, Data: SECRET_TEXT } };
+  return { action: 'create', kind: 'secret', body };
+}
+
+function entriesOf(codec: Codec): Entry[] {
+  const of = (...changes: Change[]): Uint8Array =>
+    codec.encodeCommand({ timeMs: 1_700_000_000_000, changes });
+  const node = nodeDraft('node-1', { RaftID: 11 });
+  const datas = [
+    of(clusterBody(), { action: 'create', kind: 'node', body: node }),
+    of(secretBody()),
+    of({ action: 'create', kind: 'service', body: serviceDraft('web') }),
+    of({ action: 'update', kind: 'node', body: node, expected: 1 }),
+  ];
+  return datas.map((data, i) => ({ index: i + 1, term: 3, kind: EntryKind.Normal, data }));
+}
+
+interface World {
+  readonly folder: string;
+  readonly self: LocalManager;
+  readonly file: string;
+}
+
+/** A folder with a manager's log and state in it, and a backup of that state. */
+async function use(body: (world: World) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'swarm-recovery-'));
+  const self: LocalManager = {
+    nodeId: 'node-1',
+    clusterId: CLUSTER_ID,
+    raftId: 11,
+    advertiseAddress: '198.18.0.11:2377',
+    listen: { host: '198.18.0.11', port: 2377 },
+    folder: join(folder, 'raft'),
+    identity: () => {
+      throw new Error('not needed');
+    },
+  };
+  try {
+    const entries = entriesOf(new Codec());
+    const storage = new LevelStorage({
+      path: join(self.folder, 'log'),
+      clusterId: CLUSTER_ID,
+      memberId: self.raftId,
+    });
+    await storage.open();
+    const hardState = { term: 3, vote: 11, commit: entries.length };
+    await storage.persist({ hardState, entries, mustSync: true });
+    await storage.close();
+    const path = join(self.folder, 'state');
+    const state = await StoreStateMachine.open({ folder: path, clock, logger });
+    state.apply(entries);
+    const view = await state.view();
+    const parts: Uint8Array[] = [];
+    const header: BackupHeader = {
+      format: 1,
+      clusterId: CLUSTER_ID,
+      index: view.index,
+      term: 3,
+      members: [{ raftId: 11, nodeId: 'node-1', address: self.advertiseAddress }],
+      removed: [5],
+      madeAt: '2026-01-01T00:00:00.000Z',
+      madeBy: 'node-1',
+    };
+    for await (const part of writeBackup(header, view.chunks())) parts.push(part);
+    await view.release();
+    await state.close();
+    const file = join(folder, 'backup');
+    await writeFile(file, Buffer.concat(parts));
+    await body({ folder, self, file });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test('a backup is read whole, and says what it is of', async (t) => {
+  await use(async ({ file }) => {
+    const { header, cluster, objects } = await checkBackup(file);
+    t.is(header.index, 4);
+    t.is(cluster.Private.CAKey, KEY_TEXT);
+    t.is(objects, 4);
+  });
+});
+
+test('a backup with any byte changed, cut off or prolonged is refused', async (t) => {
+  await use(async ({ file }) => {
+    const whole = await readFile(file);
+    const broken = async (bytes: Uint8Array, what: string) => {
+      await writeFile(file, bytes);
+      const error = await t.throwsAsync(checkBackup(file), undefined, what);
+      t.is((error as { code?: unknown }).code, 'INVALID_ARGUMENT', what);
+    };
+    for (let at = 0; at < whole.length; at += 7) {
+      const bytes = Buffer.from(whole);
+      bytes[at]! ^= 0x20;
+      await broken(bytes, `byte ${at}`);
+    }
+    for (const length of [0, 5, 40, whole.length - 13, whole.length - 1])
+      await broken(whole.subarray(0, length), `cut off at ${length}`);
+    await broken(Buffer.concat([whole, Buffer.from('x')]), 'prolonged');
+  });
+});
+
+test('a backup of a newer format says that this version is too old', async (t) => {
+  await use(async ({ file }) => {
+    const bytes = await readFile(file);
+    const at = bytes.indexOf('"format":1');
+    bytes.write('"format":9', at);
+    await writeFile(file, bytes);
+    await t.throwsAsync(checkBackup(file), { message: /format 9.*upgrade/ });
+  });
+});
+
+test('a restored folder is a manager alone, whose old members are removed for good', async (t) => {
+  await use(async ({ self, file }) => {
+    const fresh = { ...self, raftId: 99, nodeId: 'node-9' };
+    await installBackup(fresh, await checkBackup(file), { clock, logger });
+    const { log, appliedIndex, objects, problems } = await inspectManager(fresh.folder);
+    t.deepEqual(problems, []);
+    t.is(appliedIndex, 4);
+    t.deepEqual(log.snapshot.conf.voters, [99]);
+    t.deepEqual(log.snapshot.removed, [5, 11]);
+    t.is(log.identity?.memberId, 99);
+    t.is(objects.service, 1);
+    t.is(objects.secret, 1);
+  });
+});
+
+test('a damaged backup leaves what is there', async (t) => {
+  await use(async ({ self, file }) => {
+    const bytes = await readFile(file);
+    bytes[bytes.length - 20]! ^= 1;
+    await writeFile(file, bytes);
+    await t.throwsAsync(checkBackup(file));
+    t.deepEqual((await inspectManager(self.folder)).problems, []);
+  });
+});
+
+test('inspecting shows every change and no secret', async (t) => {
+  await use(async ({ self }) => {
+    const { entries, problems } = await inspectManager(self.folder);
+    t.deepEqual(problems, []);
+    const dumped = [...entries()];
+    const json = JSON.stringify(dumped);
+    for (const secret of [SECRET_TEXT, KEY_TEXT, 'SWMTKN']) t.false(json.includes(secret), secret);
+    const lines = dumped.map(describeEntry);
+    t.regex(
+      lines[0]!,
+      /^1\t3\tchanges\t\d+\tcreate cluster cluster-1; create node node-1: worker ready active$/,
+    );
+    t.regex(lines[1]!, /create secret password \(secret-1\)$/);
+    t.regex(lines[3]!, /update node node-1 of version 1: worker ready active$/);
+  });
+});
+
+test('a state that the log does not explain is a problem', async (t) => {
+  await use(async ({ self }) => {
+    const state = await StoreStateMachine.open({
+      folder: join(self.folder, 'state'),
+      clock,
+      logger,
+    });
+    const data = new Codec().encodeCommand({
+      timeMs: 1,
+      changes: [{ action: 'create', kind: 'service', body: serviceDraft('stray') }],
+    });
+    state.apply([{ index: 5, term: 3, kind: EntryKind.Normal, data }]);
+    await state.close();
+    const ahead = await inspectManager(self.folder);
+    t.deepEqual(ahead.problems, ['the state is of entry 5, but the log ends at 4']);
+    // The same, where the log has an entry of that index, of another change.
+    const storage = new LevelStorage({
+      path: join(self.folder, 'log'),
+      clusterId: CLUSTER_ID,
+      memberId: self.raftId,
+    });
+    await storage.open();
+    const other = new Codec().encodeCommand({
+      timeMs: 1,
+      changes: [{ action: 'create', kind: 'service', body: serviceDraft('other') }],
+    });
+    const entry = { index: 5, term: 3, kind: EntryKind.Normal, data: other };
+    await storage.persist({ entries: [entry], mustSync: true });
+    await storage.close();
+    const { problems } = await inspectManager(self.folder);
+    t.deepEqual(problems, ['service stray has version 5, but that entry did not change it']);
+  });
+});
+
+test('a folder in use is refused', async (t) => {
+  await use(async ({ self }) => {
+    const state = await StoreStateMachine.open({
+      folder: join(self.folder, 'state'),
+      clock,
+      logger,
+    });
+    await t.throwsAsync(inspectManager(self.folder), { code: 'RAFT_STORAGE_LOCKED' });
+    await state.close();
+  });
+});
