@@ -55,15 +55,16 @@ let node: RaftNode | undefined;
 async function start({ id, members, folder, identity, clientPort }: MemberStart): Promise<void> {
   const self = members.find((member) => member.id === id)!;
   const clock = systemClock();
+  const connect = tlsConnect((member) => tlsClientOptions(identity, member.nodeId));
   const transport = new WsTransport({
     self,
     clusterId: CLUSTER_ID,
-    connect: tlsConnect((member) => tlsClientOptions(identity, member.nodeId)),
+    connect: (member, path) => probes.socket(connect(member, path)),
     clock: {
       monotonicMs: clock.now,
       setTimeout: clock.setTimeout,
       clearTimeout: clock.clearTimeout,
-      setImmediate: (callback) => setImmediate(() => probes.send(callback)),
+      setImmediate: clock.setImmediate,
     },
     random: Math.random,
     logger: { debug() {}, info() {}, warn: (fields, text) => console.error(id, text, fields) },
@@ -79,7 +80,7 @@ async function start({ id, members, folder, identity, clientPort }: MemberStart)
       return;
     }
     sockets.handleUpgrade(request, socket, head, (opened) =>
-      transport.accept(opened, { nodeId: subject.nodeId }, request.url),
+      transport.accept(probes.socket(opened), { nodeId: subject.nodeId }, request.url),
     );
   });
   node = await RaftNode.open({

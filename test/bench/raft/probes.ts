@@ -1,4 +1,5 @@
 import type { EventLoopUtilization } from 'node:perf_hooks';
+import type { WebSocket } from 'ws';
 import type { Entry, LogStorage, Persist, StateMachine } from '@swarm/raft';
 
 /** Where a member's time went between two looks; milliseconds of the main thread unless said. */
@@ -13,8 +14,10 @@ export interface Spent {
   /** Making records and handing them to the disk. */
   readonly encodeMs: number;
   readonly applyMs: number;
-  /** Making frames and writing them to the connections, encryption included. */
+  /** Writing frames to members' connections, encryption included. */
   readonly sendMs: number;
+  /** Frames from members: reading them into messages. */
+  readonly receiveMs: number;
   /** Taking requests of the load and answering them. */
   readonly clientsMs: number;
   /** Not the main thread's: from a write's start to its end, synced. */
@@ -34,6 +37,7 @@ export class Probes {
   private encodeMs = 0;
   private applyMs = 0;
   private sendMs = 0;
+  private receiveMs = 0;
   private clientsMs = 0;
   private diskMs = 0;
   private writes = 0;
@@ -45,19 +49,21 @@ export class Probes {
     const now = performance.now();
     const loop = performance.eventLoopUtilization();
     const cpu = process.cpuUsage(this.cpu);
-    const { encodeMs, applyMs, sendMs, clientsMs, diskMs, writes, entries, turns } = this;
+    const { encodeMs, applyMs, sendMs, receiveMs, clientsMs, diskMs, writes, entries, turns } =
+      this;
     const spent: Spent = {
       wallMs: now - this.since,
       busyMs: loop.active - this.loop.active,
       cpuMs: (cpu.user + cpu.system) / 1000,
       coreMs: this.turnMs - encodeMs - applyMs,
-      ...{ encodeMs, applyMs, sendMs, clientsMs, diskMs, writes, entries, turns },
+      ...{ encodeMs, applyMs, sendMs, receiveMs, clientsMs, diskMs, writes, entries, turns },
       rssBytes: process.memoryUsage.rss(),
     };
     this.since = now;
     this.loop = loop;
     this.cpu = process.cpuUsage();
-    this.turnMs = this.encodeMs = this.applyMs = this.sendMs = this.clientsMs = this.diskMs = 0;
+    this.turnMs = this.encodeMs = this.applyMs = this.sendMs = this.receiveMs = 0;
+    this.clientsMs = this.diskMs = 0;
     this.writes = this.entries = this.turns = 0;
     return spent;
   }
@@ -70,11 +76,22 @@ export class Probes {
     this.turns++;
   }
 
-  /** For the transport's clock: what it defers is its sending. */
-  send(callback: () => void): void {
-    const begin = performance.now();
-    callback();
-    this.sendMs += performance.now() - begin;
+  /** Watches a connection between members. */
+  socket(socket: WebSocket): WebSocket {
+    const send = socket.send.bind(socket) as (...all: unknown[]) => void;
+    socket.send = (...all: unknown[]) => {
+      const begin = performance.now();
+      send(...all);
+      this.sendMs += performance.now() - begin;
+    };
+    const emit = socket.emit.bind(socket);
+    socket.emit = (name, ...all: unknown[]) => {
+      const begin = performance.now();
+      const heard = emit(name, ...all);
+      if (name === 'message') this.receiveMs += performance.now() - begin;
+      return heard;
+    };
+    return socket;
   }
 
   clients(callback: () => void): void {
