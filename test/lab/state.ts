@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -52,6 +53,8 @@ export async function loadState(name: string): Promise<LabState | undefined> {
 export async function saveState(state: LabState): Promise<void> {
   const path = statePath(state.name);
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(`${path}.new`, JSON.stringify(state, null, 2));
-  await rename(`${path}.new`, path);
+  // Hosts are killed and started together: each writer has a file of its own.
+  const next = `${path}.${randomUUID()}`;
+  await writeFile(next, JSON.stringify(state, null, 2));
+  await rename(next, path);
 }
