@@ -19,6 +19,7 @@ export class NodeInfo {
   readonly #tasks = new Map<string, Task>();
   readonly #activeByService = new Map<string, number>();
   readonly #hostPorts = new Map<string, number>();
+  /** By service and spec version, the one that failed last at the end. */
   readonly #failures = new Map<string, number[]>();
   #active = 0;
   #nanoCpus = 0;
@@ -76,7 +77,18 @@ export class NodeInfo {
     times.push(timeMs);
     // What is over the limit tells nothing more.
     if (times.length > 4 * FAILURES_LIMIT) times.shift();
+    this.#failures.delete(key);
     this.#failures.set(key, times);
+    // Nobody asks again for services that were removed or updated.
+    for (const [other, failed] of this.#failures) {
+      if (timeMs - (failed.at(-1) ?? 0) < FAILURES_WINDOW_MS) break;
+      this.#failures.delete(other);
+    }
+  }
+
+  /** Services, by spec version, whose failures are remembered. */
+  get failing(): number {
+    return this.#failures.size;
   }
 
   /** Failures within the window; 0 while they are below the limit. */
