@@ -1,6 +1,6 @@
 import type { Node, Service, Task } from '@swarm/api';
 import type { View } from '../store/store.js';
-import { deepEqual } from './deep-equal.js';
+import { meansSame } from './means-same.js';
 
 /** Whether the node satisfies the placement constraints of a service's task template. */
 export type NodeMatcher = (service: Service, node: Node) => boolean;
@@ -28,7 +28,7 @@ export function concernsTasks(before: Node, after: Node): boolean {
     before.Status.State !== after.Status.State ||
     before.Status.Addr !== after.Status.Addr ||
     before.Role !== after.Role ||
-    !deepEqual(before.Spec, after.Spec) ||
-    !deepEqual(before.Description, after.Description)
+    !meansSame(before.Spec, after.Spec) ||
+    !meansSame(before.Description, after.Description)
   );
 }

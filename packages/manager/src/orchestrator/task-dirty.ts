@@ -6,7 +6,7 @@ import {
   type Service,
   type Task,
 } from '@swarm/api';
-import { deepEqual } from './deep-equal.js';
+import { meansSame } from './means-same.js';
 import type { NodeMatcher } from './placement.js';
 
 /** How far a task's spec is from its service's. */
@@ -16,15 +16,15 @@ export type SpecDifference = 'none' | 'credentials' | 'constraints' | 'other';
 export function specDifference(service: Service, task: Task): SpecDifference {
   if (service.SpecVersion.Index === task.SpecVersion.Index) return 'none';
   const wanted = service.Spec.TaskTemplate;
-  if (deepEqual(wanted, task.Spec)) return 'none';
+  if (meansSame(wanted, task.Spec)) return 'none';
   const { RegistryAuth: wantedAuth, ...wantedRest } = wanted;
   const { RegistryAuth: auth, ...rest } = task.Spec;
-  if (deepEqual(wantedRest, rest)) return 'credentials';
+  if (meansSame(wantedRest, rest)) return 'credentials';
   const { Constraints: _wantedConstraints, ...wantedPlacement } = wanted.Placement ?? {};
   const { Constraints: _constraints, ...placement } = task.Spec.Placement ?? {};
   const isPlaced =
-    deepEqual({ ...wantedRest, Placement: wantedPlacement }, { ...rest, Placement: placement }) &&
-    deepEqual(wantedAuth, auth);
+    meansSame({ ...wantedRest, Placement: wantedPlacement }, { ...rest, Placement: placement }) &&
+    meansSame(wantedAuth, auth);
   return isPlaced ? 'constraints' : 'other';
 }
 

@@ -1,6 +1,6 @@
 import type { Service, Task } from '@swarm/api';
 import test from 'ava';
-import { deepEqual } from '../../src/orchestrator/deep-equal.js';
+import { meansSame } from '../../src/orchestrator/means-same.js';
 import { isTaskDirty } from '../../src/orchestrator/task-dirty.js';
 import { nodeMatches } from '../../src/scheduler/constraint.js';
 import { nodeDraft, serviceDraft, taskDraft } from '../support/objects.js';
@@ -84,9 +84,9 @@ test('ports make dirty, unless the spec leaves open what was allocated', (t) => 
 });
 
 test('what is absent equals what is empty, but 0 and a false Init do not', (t) => {
-  t.true(deepEqual({ a: 1 }, { a: 1, b: null, c: [], d: {}, e: '', f: false, g: { h: [] } }));
-  t.false(deepEqual({}, { a: 0 }));
-  t.false(deepEqual({}, { Init: false }));
-  t.false(deepEqual({ a: ['x', 'y'] }, { a: ['y', 'x'] }));
-  t.false(deepEqual({ a: {} }, { a: { b: 1 } }));
+  t.true(meansSame({ a: 1 }, { a: 1, b: null, c: [], d: {}, e: '', f: false, g: { h: [] } }));
+  t.false(meansSame({}, { a: 0 }));
+  t.false(meansSame({}, { Init: false }));
+  t.false(meansSame({ a: ['x', 'y'] }, { a: ['y', 'x'] }));
+  t.false(meansSame({ a: {} }, { a: { b: 1 } }));
 });

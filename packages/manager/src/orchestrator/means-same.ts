@@ -5,7 +5,7 @@
  * they are, since 0 and absent differ where a default applies. So does `Init: false`, which overrules
  * the engine's default.
  */
-export function deepEqual(a: unknown, b: unknown): boolean {
+export function meansSame(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
   if (isAbsent(a) && isAbsent(b)) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
@@ -14,14 +14,14 @@ export function deepEqual(a: unknown, b: unknown): boolean {
   }
   if (Array.isArray(a) || Array.isArray(b)) {
     if (!Array.isArray(a) || !Array.isArray(b)) return isEmpty(a) && isEmpty(b);
-    return a.length === b.length && a.every((item, index) => deepEqual(item, b[index]));
+    return a.length === b.length && a.every((item, index) => meansSame(item, b[index]));
   }
   const left = a as Record<string, unknown>;
   const right = b as Record<string, unknown>;
   for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
     if (key === 'Init') {
       if ((left[key] ?? null) !== (right[key] ?? null)) return false;
-    } else if (!deepEqual(left[key], right[key])) return false;
+    } else if (!meansSame(left[key], right[key])) return false;
   }
   return true;
 }
