@@ -91,13 +91,18 @@ export class MemoryDisk {
 
   private settle({ sequence, value, meta }: DiskWrite): void {
     if (value !== undefined) this.records.set(sequence, value);
-    if (meta === undefined) return;
+    // A compaction that was under way may end after the snapshot that overtook it.
+    if (meta === undefined || meta.snapshot.index < this.start.snapshot.index) return;
     this.start = meta;
     for (const old of this.records.keys()) if (old < meta.firstSequence) this.records.delete(old);
   }
 
   private readStart(): LogMeta {
-    return this.writes.findLast(({ meta }) => meta !== undefined)?.meta ?? this.start;
+    let { start } = this;
+    for (const { meta } of this.writes) {
+      if (meta !== undefined && meta.snapshot.index >= start.snapshot.index) start = meta;
+    }
+    return start;
   }
 
   private readRecords(): [number, Uint8Array][] {

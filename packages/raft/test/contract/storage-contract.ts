@@ -247,6 +247,24 @@ export function storageContract(
     t.is(shape(recovered), '');
   });
 
+  check(
+    'a compaction that comes after a newer snapshot changes nothing',
+    async (t, _under, reopen) => {
+      const { storage } = await reopen();
+      await storage.persist(write({ entries: entries(1, 10, 1) }));
+      // Asked for while the snapshot is being written, and once more when it is durable.
+      await Promise.all([
+        storage.persist(write({ snapshot: snapshotAt(20, 2) })),
+        storage.compact(snapshotAt(5, 1)),
+      ]);
+      await storage.compact(snapshotAt(7, 1));
+      await storage.persist(write({ entries: entries(21, 22, 2) }));
+      const { recovered } = await reopen();
+      t.is(recovered.snapshot.index, 20);
+      t.is(shape(recovered), '21/2 22/2');
+    },
+  );
+
   check('unsynced writes are read back when nothing crashed', async (t, _under, reopen) => {
     const { storage } = await reopen();
     await storage.persist(write({ hardState: BALLOT, entries: entries(1, 3, 3) }));
