@@ -79,8 +79,9 @@ export class OverloadedError extends RaftError {
 export class RaftTimeoutError extends RaftError {
   readonly code = 'RAFT_TIMEOUT';
 
-  constructor(what: string, ms: number) {
-    super(`${what} took more than ${ms} ms; try again`);
+  /** @param advice what the caller should do */
+  constructor(what: string, ms: number, advice = 'try again') {
+    super(`${what} took more than ${ms} ms; ${advice}`);
   }
 }
 
@@ -125,7 +126,10 @@ export class StateBehindLogError extends RaftError {
   }
 }
 
-/** A snapshot that a peer offers is not wanted (now). */
+/**
+ * A snapshot that a peer offers is not wanted (now). Also for a state machine to throw whose state is as
+ * it was before: see StateMachine.restore.
+ */
 export class SnapshotRefusedError extends RaftError {
   readonly code = 'RAFT_SNAPSHOT_REFUSED';
 

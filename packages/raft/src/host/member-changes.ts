@@ -20,6 +20,9 @@ import type { Proposals } from './proposals.js';
 /** A learner is promoted when it has this part of the leader's log: it would not hold back a commit. */
 const CAUGHT_UP_PERCENT = 90;
 
+const STUCK_ADVICE =
+  'it was taken out again: see that it runs and is reached, and let it join under a new id';
+
 /** What changes of membership need of the node. */
 export interface ChangeHost {
   readonly id: MemberId;
@@ -47,7 +50,10 @@ export class MemberChanges {
     this.host = host;
   }
 
-  /** Adds a learner, waits until it has caught up, makes it a voter. Again for a member: no change. */
+  /**
+   * Adds a learner, waits until it has caught up, makes it a voter. Again for a member: no change.
+   * One that does not catch up in time is taken out: nobody else would ever promote or remove it.
+   */
   add(info: MemberInfo): Promise<void> {
     return this.enqueue(async () => {
       const { core, conditions, clock, limits } = this.host;
@@ -63,8 +69,19 @@ export class MemberChanges {
       else await this.change({ changes: [{ op: ConfChangeOp.AddLearner, id: info.id, info }] });
       const deadlineMs = clock.now() + limits.joinTimeoutMs;
       const late = () =>
-        new RaftTimeoutError(`catching up of member ${info.id}`, limits.joinTimeoutMs);
-      await conditions.until(() => this.caughtUp(info.id), deadlineMs, late);
+        new RaftTimeoutError(
+          `catching up of member ${info.id}`,
+          limits.joinTimeoutMs,
+          STUCK_ADVICE,
+        );
+      try {
+        await conditions.until(() => this.caughtUp(info.id), deadlineMs, late);
+      } catch (error) {
+        if (error instanceof RaftTimeoutError) {
+          await this.change({ changes: [{ op: ConfChangeOp.Remove, id: info.id }] });
+        }
+        throw error;
+      }
       await this.change({ changes: [{ op: ConfChangeOp.AddVoter, id: info.id }] });
     });
   }
