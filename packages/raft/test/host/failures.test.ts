@@ -179,3 +179,25 @@ test('a list of founders that lacks the member itself is refused', async (t) => 
     await t.throwsAsync(new Cluster(1).start(1, { members }), { code: 'RAFT_CONFIG' });
   }
 });
+
+test('a member whose disk lost entries that it had acknowledged stops, and the others go on', async (t) => {
+  const cluster = await Cluster.found(3);
+  const leader = await cluster.waitLeader();
+  const other = [1, 2, 3].find((id) => id !== leader.id)!;
+  await cluster.propose('a');
+  await cluster.propose('b');
+  await cluster.waitItems(['a', 'b']);
+  await cluster.kill(other);
+  const { disk } = cluster.host(other);
+  disk.entries = disk.entries.slice(0, -1);
+  disk.hardState = {
+    ...disk.hardState,
+    commit: Math.min(disk.hardState.commit, disk.entries.length),
+  };
+  await cluster.start(other);
+  await cluster.clock.until(() => cluster.host(other).fatal !== undefined, 'it stops');
+  t.like(cluster.host(other).fatal, { code: 'RAFT_FAULT' });
+  t.regex(String(cluster.host(other).fatal), /lost entries .* rejoin under a new id/);
+  await cluster.propose('c');
+  await cluster.stop();
+});
