@@ -166,14 +166,17 @@ test('§5.2 at most one leader is elected in a term, however messages are lost',
   const random = seededRandom(3);
   const leaders = new Map<number, number>();
   const group = CoreGroup.of([1, 2, 3, 4, 5], { config: { random } });
-  group.lose = () => random() < 0.6;
-  for (let round = 0; round < 400; round++) {
+  let away = 0;
+  group.lose = ({ from, to }) => from === away || to === away || random() < 0.3;
+  for (let round = 0; round < 600; round++) {
     group.tickAll(1);
     for (const [id, { role, term }] of group.cores) {
       if (role !== 'leader') continue;
       t.is(leaders.get(term) ?? id, id);
       leaders.set(term, id);
+      // Whoever leads is cut off after a while, and goes on for some time believing it leads.
+      if (round % 50 === 0) away = id;
     }
   }
-  t.true(leaders.size > 1, 'more than one term had a leader');
+  t.true(leaders.size > 3, `${leaders.size} terms had a leader`);
 });
