@@ -315,7 +315,7 @@ export class RaftNode {
   /**
    * Adds a member: as a learner, and as a voter once it has 90 % of the log. Idempotent. Changes wait
    * for each other.
-   * @throws NotLeaderError, MemberRemovedError, RaftTimeoutError (it stays a learner), OverloadedError
+   * @throws NotLeaderError, MemberRemovedError, RaftTimeoutError (it is no member then), OverloadedError
    */
   addMember(info: MemberInfo): Promise<void> {
     return this.orStopped(() => this.changes.add(info));
@@ -792,7 +792,7 @@ export class RaftNode {
   }
 
   private async restoreState(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    // A stream that breaks is the network's fault and leaves the state as it was; all else is ours.
+    // A stream that breaks, or says what we cannot use, leaves the state as it was; all else is ours.
     let broken = false;
     async function* watched() {
       try {
@@ -805,7 +805,7 @@ export class RaftNode {
     try {
       await this.stateJobs.run(() => this.options.stateMachine.restore(meta, watched()));
     } catch (error) {
-      if (!broken) this.fail(error);
+      if (!broken && !isRefusal(error)) this.fail(error);
       throw error;
     }
     this.stateIndex = meta.index;
@@ -839,4 +839,9 @@ export class RaftNode {
     this.core.compact(index);
     this.membership.trim(index);
   }
+}
+
+/** By its code: the state machine may come with a copy of this package of its own. */
+function isRefusal(error: unknown): boolean {
+  return (error as { readonly code?: unknown } | undefined)?.code === 'RAFT_SNAPSHOT_REFUSED';
 }

@@ -21,6 +21,11 @@ export interface StateMachine {
   /** Resolves when all that was applied before the call survives a crash. */
   flush(): Promise<void>;
   view(): Promise<StateView>;
-  /** Replaces the state by a leader's; all or nothing, also across a crash. */
+  /**
+   * Replaces the state by a leader's; all or nothing, also across a crash. An error of `chunks` is to be
+   * passed on. Whoever cannot use a snapshot and still has its state as it was throws
+   * SnapshotRefusedError (or what has its code, RAFT_SNAPSHOT_REFUSED): both are taken for a stream that
+   * broke, and the leader tries again. Any other error stops the member.
+   */
   restore(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
 }

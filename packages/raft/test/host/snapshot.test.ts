@@ -1,4 +1,5 @@
 import test from 'ava';
+import { SnapshotRefusedError } from '../../src/host/errors.js';
 import { Cluster, memberInfo } from '../support/cluster.js';
 
 const LIMITS = { snapshotInterval: 20, trailingEntries: 5 };
@@ -104,6 +105,45 @@ test('a snapshot whose stream breaks is sent again, and every view is released',
   await cluster.waitItems(texts(60));
   t.is(cluster.host(away).fatal, undefined);
   t.is(leader.state.openViews, 0);
+  await cluster.stop();
+});
+
+/** A cluster whose third member, down for now, needs a snapshot. */
+async function lagging(): Promise<{ cluster: Cluster; away: number }> {
+  const cluster = await Cluster.found(3, 1, LIMITS);
+  const leader = await cluster.waitLeader();
+  const away = [1, 2, 3].find((id) => id !== leader.id)!;
+  await cluster.kill(away);
+  await fill(cluster, texts(60));
+  return { cluster, away };
+}
+
+test('a snapshot that the state machine refuses is sent again, and the member runs on', async (t) => {
+  const { cluster, away } = await lagging();
+  const opened = cluster.start(away);
+  const { state } = cluster.host(away);
+  const restore = state.restore.bind(state);
+  let refusals = 2;
+  state.restore = async (meta, chunks) => {
+    if (refusals-- <= 0) return restore(meta, chunks);
+    throw new SnapshotRefusedError('it has a kind that this version does not know');
+  };
+  await opened;
+  await cluster.waitItems(texts(60));
+  t.is(refusals, -1);
+  t.is(cluster.host(away).fatal, undefined);
+  await cluster.stop();
+});
+
+test('any other error of a state machine that takes a snapshot over stops the member', async (t) => {
+  const { cluster, away } = await lagging();
+  const opened = cluster.start(away);
+  cluster.host(away).state.restore = async () => {
+    throw new Error('half of it is written');
+  };
+  await opened;
+  await cluster.clock.until(() => cluster.host(away).fatal !== undefined, 'it stops');
+  t.like(cluster.host(away).fatal, { message: 'half of it is written' });
   await cluster.stop();
 });
 
