@@ -128,7 +128,7 @@ test.serial(
       (reply.json as { message: string }).message,
       /does not have a leader.*more than half of the managers/,
     );
-    t.true(tookMs <= 5500, `refused only after ${tookMs.toFixed(0)} ms`);
+    t.true(tookMs <= 5000, `refused only after ${tookMs.toFixed(0)} ms`);
     const cli = await first.exec(['swarm', 'service', 'scale', '-d', 'web=2']);
     t.not(cli.code, 0);
     t.regex(cli.stderr, /more than half of the managers/);

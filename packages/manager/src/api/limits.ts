@@ -14,7 +14,7 @@ export interface ApiLimits {
   /** Largest head of a request. Registry credentials travel in a header. */
   readonly headerBytes: number;
   readonly connections: number;
-  /** How long a request waits for a leader and for a fresh state. */
+  /** How long a request waits for a leader and for a fresh state; with the answer it stays below 5 s. */
   readonly leaderMs: number;
   /** How long a write may take once it was proposed. */
   readonly writeMs: number;
@@ -37,8 +37,8 @@ export const API_LIMITS: ApiLimits = {
   discardMs: 5_000,
   headerBytes: 64 * 1024,
   connections: 1024,
-  leaderMs: 5_000,
-  writeMs: 5_000,
+  leaderMs: 4_500,
+  writeMs: 4_500,
   joinMs: 20_000,
   removalMs: 30_000,
   eventsQueued: 1000,
