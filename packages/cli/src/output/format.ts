@@ -12,7 +12,7 @@ const FIELD = /\{\{\s*(json\s+)?(\.[\w.]*)\s*\}\}|\{\{(.*?)\}\}/g;
  */
 export function formatObject(format: string, object: object): string {
   if (format === 'json') return JSON.stringify(object);
-  return unescape(format).replace(FIELD, (_, json, path: string | undefined, other) => {
+  return withEscapes(format).replace(FIELD, (_, json, path: string | undefined, other) => {
     if (path === undefined) throw unsupported(other);
     const value = lookup(object, path);
     if (json !== undefined || (typeof value === 'object' && value !== null))
@@ -47,7 +47,7 @@ export function printRows(
     for (const row of rows) output.line(formatObject(format, row));
     return;
   }
-  const cells = unescape(format.slice('table '.length)).split('\t');
+  const cells = withEscapes(format.slice('table '.length)).split('\t');
   const names = cells.map((cell) =>
     cell.replace(FIELD, (_, _json, path: string | undefined, other) => {
       if (path === undefined) throw unsupported(other);
@@ -63,7 +63,7 @@ export function printRows(
 }
 
 /** `\t` and `\n` as people write them on a command line. */
-function unescape(format: string): string {
+function withEscapes(format: string): string {
   return format.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
 }
 

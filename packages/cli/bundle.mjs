@@ -1,0 +1,54 @@
+// `npm pack` runs this (prepack): all of our packages, from their sources, in one folder of modules that
+// needs nothing but the dependencies of package.json. What the code imports lazily stays lazy.
+import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+const here = import.meta.dirname;
+const outdir = join(here, 'bundle');
+const packageJson = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+const { dependencies, optionalDependencies, engines } = packageJson(here);
+const external = Object.keys({ ...dependencies, ...optionalDependencies });
+
+/** `@swarm/manager/assembly` is what its package exports under that name, but the source of it. */
+const ourSources = {
+  name: 'our-sources',
+  setup({ onResolve }) {
+    onResolve({ filter: /^@swarm\// }, ({ path }) => {
+      const [, name, ...rest] = path.split('/');
+      const folder = join(here, '..', name);
+      const exported = packageJson(folder).exports[['.', ...rest].join('/')]?.default;
+      if (exported === undefined) return { errors: [{ text: `${path} is not exported` }] };
+      const source = exported.replace('./dist/', '').replace(/\.js$/, '.ts');
+      return { path: join(folder, source) };
+    });
+  },
+};
+
+/** A dependency that is not listed would only be missed where the package is installed. */
+const onlyListed = {
+  name: 'only-listed',
+  setup({ onResolve }) {
+    onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
+      if (kind === 'entry-point' || path.startsWith('@swarm/') || path.startsWith('node:')) return;
+      const name = path.split('/', path.startsWith('@') ? 2 : 1).join('/');
+      if (external.includes(name)) return { path, external: true };
+      return { errors: [{ text: `${path} is no dependency of @swarm/cli: list it` }] };
+    });
+  },
+};
+
+await rm(outdir, { recursive: true, force: true });
+await build({
+  entryPoints: { main: join(here, 'src', 'main.ts') },
+  outdir,
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: `node${engines.node.replace('>=', '')}`,
+  plugins: [onlyListed, ourSources],
+  legalComments: 'none',
+  logLevel: 'warning',
+});
