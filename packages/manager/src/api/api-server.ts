@@ -15,6 +15,7 @@ import type { Identity, NodeControl } from './node-control.js';
 import { PortClaims } from './port-claims.js';
 import { ERROR_CODE_HEADER, sendError } from './reply.js';
 import { type ApiServices, type Call, Router } from './router.js';
+import { recoveryRoutes } from '../recovery/routes.js';
 import { eventRoutes } from './routes/events.js';
 import { logRoutes } from './routes/logs.js';
 import { networkRoutes } from './routes/networks.js';
@@ -79,6 +80,7 @@ export class ApiServer {
       ...networkRoutes,
       ...secretRoutes,
       ...eventRoutes(this.#feed),
+      ...recoveryRoutes,
     ]);
     this.#feed.attach(control.manager()?.store);
   }
