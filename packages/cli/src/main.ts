@@ -1,7 +1,10 @@
 import { ApiClient } from './client/api-client.js';
 import { resolveEndpoint } from './client/endpoint.js';
 import { type Command, type Output, UsageError } from './command.js';
+import { BACKUP } from './commands/backup.js';
 import { NODE_COMMANDS } from './commands/node.js';
+import { RAFT_COMMANDS } from './commands/raft.js';
+import { RESTORE } from './commands/restore.js';
 import { SERVICE_COMMANDS } from './commands/service.js';
 import { SWARM_COMMANDS } from './commands/swarm.js';
 import { SYSTEM_COMMANDS } from './commands/system.js';
@@ -17,6 +20,9 @@ export const COMMANDS: readonly Command[] = [
   ...SYSTEM_COMMANDS,
   ...NODE_COMMANDS,
   ...SERVICE_COMMANDS,
+  BACKUP,
+  RESTORE,
+  ...RAFT_COMMANDS,
 ];
 
 /** Docker's commands that this version does not serve. */

@@ -1,4 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
+import { Readable } from 'node:stream';
 import { describeEndpoint, type Endpoint } from './endpoint.js';
 
 /** The daemon refused a request; `message` is the daemon's own sentence. */
@@ -68,6 +69,15 @@ export class ApiClient {
     return response;
   }
 
+  /** Sends a file as it is. The reply may take as long as the daemon needs for it. */
+  async upload<T>(path: string, body: Readable, query?: Query): Promise<T> {
+    const response = await this.#send('POST', path, query, body);
+    const text = await readAll(response);
+    const status = response.statusCode ?? 0;
+    if (status >= 400) throw new DaemonError(status, messageOf(text, status));
+    return parse(text) as T;
+  }
+
   /** Whether a daemon answers. */
   async ping(): Promise<boolean> {
     try {
@@ -86,7 +96,9 @@ export class ApiClient {
     body?: unknown,
     headers: Record<string, string> = {},
   ): Promise<IncomingMessage> {
-    const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const stream = body instanceof Readable ? body : undefined;
+    const payload =
+      body === undefined || stream !== undefined ? undefined : Buffer.from(JSON.stringify(body));
     return new Promise((resolve, reject) => {
       const call = request(
         {
@@ -111,7 +123,8 @@ export class ApiClient {
         call.destroy(new Error(`no answer within ${REQUEST_TIMEOUT_MS / 1000} s`)),
       );
       call.on('error', (error: NodeJS.ErrnoException) => reject(this.#explain(error)));
-      call.end(payload);
+      if (stream === undefined) call.end(payload);
+      else stream.once('error', (error) => call.destroy(error)).pipe(call);
     });
   }
 

@@ -109,6 +109,11 @@ const INIT: Command = {
   least: 0,
   most: 0,
   async run({ args, client, output, env, uid }) {
+    const setting = Object.keys(SPEC_FLAGS).find((flag) => args.has(flag));
+    if (args.boolean('force-new-cluster') && setting !== undefined)
+      throw new UsageError(
+        `--force-new-cluster keeps the settings: change --${setting} afterwards with 'swarm update'`,
+      );
     await ensureDaemon(client, env, uid, output);
     const dataPathPort = parseCount('data-path-port', args.string('data-path-port') ?? '0');
     const nodeId = await client.post<string>(

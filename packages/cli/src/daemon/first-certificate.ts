@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Clock, InitRequest, JoinRequest } from '@swarm/api';
+import type { Clock, Cluster, InitRequest, JoinRequest } from '@swarm/api';
 import {
   createKeyRequest,
   createRootCA,
@@ -29,6 +29,25 @@ export async function foundIdentity(
     root,
     identity: { rootCertificate: root.certificate, certificate: issued.certificate, key },
   };
+}
+
+/** Makes a certificate for a new manager of a cluster whose authority came out of a backup. */
+export async function restoredIdentity(
+  clock: Clock,
+  cluster: Cluster,
+  nodeId: string,
+): Promise<{ identity: NodeIdentity; expiresAtMs: number }> {
+  const { CAKey, CACert } = cluster.Private;
+  const subject = { nodeId, role: 'manager', clusterId: cluster.ID } as const;
+  const { key, csr } = await createKeyRequest(subject);
+  const { certificate, expiresAtMs } = await issueCertificate(
+    { clock, randomBytes },
+    { certificate: CACert, key: CAKey },
+    await readRequest(csr),
+    subject,
+    nodeLifeMs(cluster.Spec),
+  );
+  return { identity: { rootCertificate: CACert, certificate, key }, expiresAtMs };
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   type Start,
 } from '@swarm/manager';
 import type { Manager } from '@swarm/manager/assembly';
+import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
 import { firstOf } from './first-of.js';
 import type { LocalState } from './local-state.js';
 import type { NodeFiles } from './node-files.js';
@@ -51,6 +52,63 @@ export class ManagerPart {
     const manager = await this.#open(state, { kind: 'found' });
     try {
       await manager.found(request);
+      await keep();
+    } catch (error) {
+      await manager.stop();
+      throw error;
+    }
+    this.#use(manager);
+  }
+
+  /**
+   * Makes the group of this manager, whose others are lost, a group of one, and leads it. When it fails
+   * the manager goes on as it was.
+   * @param state with the addresses that hold from now on
+   * @throws ApiError FAILED_PRECONDITION when the managers have a quorum
+   */
+  async force(state: LocalState): Promise<void> {
+    const { clock, logger, files } = this.#options;
+    const manager = this.#manager;
+    if (manager === undefined)
+      throw new ApiError(
+        'FAILED_PRECONDITION',
+        "this node's manager does not run (see 'docker info'): restore a backup on a node that is in no cluster",
+      );
+    const { checkForce, demoteOthers, forceGroup, untilLeads } = await import(
+      '@swarm/manager/recovery'
+    );
+    await checkForce(manager, clock);
+    const { commit } = manager.status();
+    await this.stop();
+    try {
+      const forced = await forceGroup(this.#self(state), commit, { clock, logger });
+      logger.warn({ ...forced }, 'this manager is a cluster of its own now');
+      await files.save(state);
+    } finally {
+      await this.restart();
+    }
+    await untilLeads(this.#manager!, clock);
+    await demoteOthers(this.#manager!.store, state.nodeId);
+  }
+
+  /**
+   * Makes this node the only manager of a cluster out of a backup. Nothing runs when it fails.
+   * @param keep called once the cluster is whole
+   */
+  async restore(
+    state: LocalState,
+    backup: CheckedBackup,
+    node: Omit<RestoredManager, 'self'>,
+    keep: () => Promise<void>,
+  ): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { adoptState, installBackup, untilLeads } = await import('@swarm/manager/recovery');
+    const self = this.#self(state);
+    await installBackup(self, backup, { clock, logger });
+    const manager = await this.#open(state, { kind: 'restart' });
+    try {
+      await untilLeads(manager, clock);
+      await adoptState(manager.store, { ...node, self });
       await keep();
     } catch (error) {
       await manager.stop();

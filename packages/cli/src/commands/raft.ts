@@ -1,0 +1,184 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RaftStatus } from '@swarm/raft';
+import type { Inspection } from '@swarm/manager/recovery';
+import { type Arguments, type Command, type Flags, type Output, UsageError } from '../command.js';
+import { defaultDataRoot } from '../daemon/options.js';
+import { table } from '../output/table.js';
+
+const DATA_ROOT: Flags = {
+  'data-root': { type: 'string', about: 'data folder of a daemon that does not run' },
+};
+
+const STATUS: Command = {
+  path: ['raft', 'status'],
+  usage: '[OPTIONS]',
+  about: "Show the manager's Raft member: of the running daemon, or offline with --data-root.",
+  flags: { ...DATA_ROOT, json: { type: 'boolean', about: 'print as JSON' } },
+  least: 0,
+  most: 0,
+  async run({ args, client, output, env, uid }) {
+    if (args.has('data-root')) {
+      const inspection = await inspect(args, env, uid);
+      output.line(args.boolean('json') ? json(summary(inspection)) : offline(inspection));
+      return inspection.problems.length === 0 ? 0 : 1;
+    }
+    const status = await client.get<RaftStatus & { clusterId: string }>('/x/raft/status');
+    output.line(args.boolean('json') ? json(status) : online(status));
+    return 0;
+  },
+};
+
+const INSPECT: Command = {
+  path: ['raft', 'inspect'],
+  usage: '[OPTIONS]',
+  about: 'List the entries of the log in a data folder as changes, without secrets and keys.',
+  flags: {
+    ...DATA_ROOT,
+    from: { type: 'string', about: 'first index to show' },
+    to: { type: 'string', about: 'last index to show' },
+  },
+  least: 0,
+  most: 0,
+  async run({ args, output, env, uid }) {
+    const range = rangeOf(args);
+    const inspection = await inspect(args, env, uid);
+    const { describeEntry } = await import('@swarm/manager/recovery');
+    output.line('INDEX\tTERM\tKIND\tBYTES\tWHAT');
+    for (const entry of inspection.entries())
+      if (range(entry.index)) output.line(describeEntry(entry));
+    return report(inspection, output);
+  },
+};
+
+const VERIFY: Command = {
+  path: ['raft', 'verify'],
+  usage: '[OPTIONS]',
+  about:
+    'Check log and state in a data folder: checksums, order, bounds, state against log. Exit code 1 when something is wrong.',
+  flags: DATA_ROOT,
+  least: 0,
+  most: 0,
+  async run({ args, output, env, uid }) {
+    const inspection = await inspect(args, env, uid);
+    output.line(offline(inspection));
+    return report(inspection, output);
+  },
+};
+
+const DUMP: Command = {
+  path: ['raft', 'dump'],
+  usage: '[OPTIONS]',
+  about: 'Print a data folder as JSON lines: a summary, then each entry. No secrets, no keys.',
+  flags: DATA_ROOT,
+  least: 0,
+  most: 0,
+  async run({ args, output, env, uid }) {
+    const inspection = await inspect(args, env, uid);
+    output.line(JSON.stringify(summary(inspection)));
+    for (const entry of inspection.entries()) output.line(JSON.stringify(entry));
+    return report(inspection, output);
+  },
+};
+
+export const RAFT_COMMANDS: readonly Command[] = [STATUS, INSPECT, VERIFY, DUMP];
+
+async function inspect(args: Arguments, env: NodeJS.ProcessEnv, uid: number): Promise<Inspection> {
+  const root = args.string('data-root') ?? defaultDataRoot(env, uid);
+  const folder = join(root, 'raft');
+  if (!existsSync(folder))
+    throw new UsageError(`${root} holds no manager's log: give a data folder with --data-root`);
+  const { inspectManager } = await import('@swarm/manager/recovery');
+  try {
+    return await inspectManager(folder);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'RAFT_STORAGE_LOCKED') throw error;
+    throw new UsageError(
+      `${(error as Error).message} 'swarm raft status' without --data-root asks the daemon.`,
+    );
+  }
+}
+
+function report({ problems }: Inspection, output: Output): number {
+  for (const problem of problems) output.error(`problem: ${problem}`);
+  return problems.length === 0 ? 0 : 1;
+}
+
+function rangeOf(args: Arguments): (index: number) => boolean {
+  const from = indexOf(args, 'from') ?? 0;
+  const to = indexOf(args, 'to') ?? Number.MAX_SAFE_INTEGER;
+  return (index) => index >= from && index <= to;
+}
+
+function indexOf(args: Arguments, flag: string): number | undefined {
+  const text = args.string(flag);
+  if (text === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(text))
+    throw new UsageError(`invalid argument '${text}' for --${flag}: use a log index`);
+  return Number(text);
+}
+
+function online(status: RaftStatus & { clusterId: string }): string {
+  const { leader, members, removed } = status;
+  const rows = members.map(({ info, role, match, reachable }) => [
+    String(info.id),
+    info.nodeId,
+    info.address,
+    info.id === leader?.id ? 'leader' : role,
+    status.role === 'leader' ? String(match) : '-',
+    status.role !== 'leader' ? '-' : reachable || info.id === status.id ? 'yes' : 'no',
+  ]);
+  return [
+    `Cluster:  ${status.clusterId}`,
+    `Member:   ${status.id} (${status.role})`,
+    `Leader:   ${leader === undefined ? 'none' : `${leader.id} (${leader.address})`}`,
+    `Term:     ${status.term}`,
+    `Commit:   ${status.commit}`,
+    `Applied:  ${status.applied}`,
+    `Log:      ${status.firstIndex} to ${status.lastIndex}`,
+    `Removed:  ${removed.length === 0 ? 'none' : removed.join(', ')}`,
+    '',
+    table(['MEMBER', 'NODE', 'ADDRESS', 'ROLE', 'MATCH', 'REACHABLE'], rows),
+  ].join('\n');
+}
+
+/** What a data folder holds, for `--json` and as the first line of a dump. */
+function summary({ log, appliedIndex, objects, problems }: Inspection) {
+  const { identity, hardState, snapshot, entries } = log;
+  return {
+    clusterId: identity?.clusterId,
+    memberId: identity?.memberId,
+    ...hardState,
+    applied: appliedIndex,
+    firstIndex: snapshot.index + 1,
+    lastIndex: snapshot.index + entries.length,
+    snapshot,
+    records: { first: log.firstSequence, last: log.lastSequence, count: log.records },
+    opened: log.incarnation,
+    torn: log.torn,
+    objects,
+    problems,
+  };
+}
+
+function offline(inspection: Inspection): string {
+  const found = summary(inspection);
+  const objects = Object.entries(found.objects).map(([kind, count]) => `${kind} ${count}`);
+  const members = found.snapshot.members.map(({ id, address }) => `${id} (${address})`);
+  return [
+    `Cluster:  ${found.clusterId ?? 'unknown'}`,
+    `Member:   ${found.memberId ?? 'unknown'} (does not run)`,
+    `Term:     ${found.term}, vote ${found.vote}`,
+    `Commit:   ${found.commit} at least`,
+    `Applied:  ${found.applied ?? 'unknown'}`,
+    `Log:      ${found.firstIndex} to ${found.lastIndex}`,
+    `Records:  ${found.records.count} (${found.records.first} to ${found.records.last}), opened ${found.opened} times`,
+    `Members:  ${members.length === 0 ? 'none yet' : members.join(', ')} as of entry ${found.snapshot.index}`,
+    `Objects:  ${objects.join(', ')}`,
+    `Problems: ${found.problems.length === 0 ? 'none' : found.problems.length}`,
+  ].join('\n');
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value, null, 2);
+}

@@ -1,0 +1,49 @@
+import { createReadStream } from 'node:fs';
+import { type Command, UsageError } from '../command.js';
+import { ensureDaemon } from '../daemon/start-in-background.js';
+
+/** `swarm restore`: a cluster out of a backup, with this node as its only manager. */
+export const RESTORE: Command = {
+  path: ['restore'],
+  usage: '[OPTIONS] FILE',
+  about:
+    'Make this host, which is in no cluster, the only manager of the cluster in a backup. Only when all its managers are lost for good.',
+  flags: {
+    'advertise-addr': {
+      type: 'string',
+      about: 'address other nodes reach this one at (IP or interface, with optional :PORT)',
+    },
+    'data-path-addr': {
+      type: 'string',
+      about: "address for tasks' traffic between nodes (default: the advertised one)",
+    },
+    'listen-addr': { type: 'string', about: 'address to listen on', default: '0.0.0.0:2377' },
+  },
+  least: 1,
+  most: 1,
+  async run({ args, client, output, env, uid }) {
+    const path = args.positionals[0]!;
+    const file = createReadStream(path);
+    await new Promise<void>((done, reject) => {
+      file.once('open', () => done());
+      file.once('error', (error) => reject(new UsageError(`${path}: ${error.message}`)));
+    });
+    try {
+      await ensureDaemon(client, env, uid, output);
+      const nodeId = await client.upload<string>('/x/restore', file, {
+        listenAddr: args.string('listen-addr'),
+        advertiseAddr: args.string('advertise-addr'),
+        dataPathAddr: args.string('data-path-addr'),
+      });
+      output.line(
+        `Swarm restored: current node (${nodeId}) is now its only manager.\n\n` +
+          "Nodes that know this manager's address come back by themselves; all others show as down: run\n" +
+          "'swarm leave --force' on them and join them again. Old managers must not be started with their\n" +
+          'old state. See docs/recovery.md.',
+      );
+    } finally {
+      file.destroy();
+    }
+    return 0;
+  },
+};
