@@ -1,8 +1,10 @@
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../command.js';
 
 const FILE = 'daemon.pid';
+/** A lock that is stale again and again is taken by others who start, too. */
+const ATTEMPTS = 10;
 
 /**
  * Keeps a second daemon off the same folder. The lock names the process and its start time, so that a
@@ -12,18 +14,31 @@ const FILE = 'daemon.pid';
  */
 export function lockFolder(folder: string): () => void {
   const path = join(folder, FILE);
-  const holder = readLock(path);
-  if (
-    holder !== undefined &&
-    startTime(holder.pid) === holder.startTime &&
-    holder.pid !== process.pid
-  ) {
-    throw new UsageError(
-      `another daemon (process ${holder.pid}) uses ${folder}: stop it, or give another folder with --data-root`,
-    );
+  const line = `${process.pid} ${startTime(process.pid) ?? ''}\n`;
+  for (let attempt = 1; !made(path, line); attempt += 1) {
+    const holder = readLock(path);
+    const holds =
+      holder !== undefined &&
+      holder.pid !== process.pid &&
+      startTime(holder.pid) === holder.startTime;
+    if (holds || attempt === ATTEMPTS)
+      throw new UsageError(
+        `another daemon (process ${holder?.pid}) uses ${folder}: stop it, or give another folder with --data-root`,
+      );
+    rmSync(path, { force: true });
   }
-  writeFileSync(path, `${process.pid} ${startTime(process.pid) ?? ''}\n`, { mode: 0o600 });
-  return () => unlinkSync(path);
+  return () => rmSync(path, { force: true });
+}
+
+/** False when the file is there: of two daemons that start at once, one makes it. */
+function made(path: string, line: string): boolean {
+  try {
+    writeFileSync(path, line, { mode: 0o600, flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
 }
 
 function readLock(path: string): { pid: number; startTime: string } | undefined {

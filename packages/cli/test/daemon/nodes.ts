@@ -22,8 +22,8 @@ export interface TestNode {
   /** `host:port` of its managers' port. */
   readonly address: string;
   readonly log: string[];
-  /** Tasks that the runtime was asked to remove. */
-  readonly removed: string[];
+  /** Tasks that the runtime has. */
+  readonly tasks: Set<string>;
   init(): Promise<string>;
   join(token: string, remote: string, advertise?: string): Promise<void>;
   /** Ends this daemon, and starts another on the same folder. */
@@ -35,8 +35,6 @@ export interface NodeOptions {
   readonly folder?: string;
   readonly address?: string;
   readonly start?: boolean;
-  /** Tasks that an earlier life left. */
-  readonly left?: readonly string[];
   /** Tasks that can not be removed. */
   readonly stuck?: readonly string[];
 }
@@ -46,7 +44,7 @@ export async function testNode(t: ExecutionContext, options: NodeOptions = {}): 
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'swarm-daemon-')));
   const address = options.address ?? `127.0.0.1:${await freePort()}`;
   const log: string[] = [];
-  const removed: string[] = [];
+  const tasks = new Set<string>();
   const clock = systemClock();
   const logger = recording(log);
   const daemon = new NodeDaemon({
@@ -55,7 +53,7 @@ export async function testNode(t: ExecutionContext, options: NodeOptions = {}): 
     logger,
     random: Math.random,
     tasks: {
-      runtime: emptyRuntime(removed, options.left ?? [], options.stuck ?? []),
+      runtime: emptyRuntime(tasks, options.stuck ?? []),
       mesh: 'userspace',
       meshBind: ['127.0.0.1'],
       labels: {},
@@ -81,7 +79,7 @@ export async function testNode(t: ExecutionContext, options: NodeOptions = {}): 
     folder,
     address,
     log,
-    removed,
+    tasks,
     init: () =>
       daemon.init(decodeInitRequest({ ListenAddr: address, AdvertiseAddr: address, Spec: {} })),
     join: (JoinToken, remote, AdvertiseAddr = address) =>
@@ -109,12 +107,7 @@ export async function until(what: string, condition: () => boolean): Promise<voi
   }
 }
 
-function emptyRuntime(
-  removed: string[],
-  left: readonly string[],
-  stuck: readonly string[],
-): Runtime {
-  const tasks = new Set(left);
+function emptyRuntime(tasks: Set<string>, stuck: readonly string[]): Runtime {
   const none = () => Promise.reject(new Error('this runtime runs no tasks'));
   return {
     kind: 'process',
@@ -132,7 +125,6 @@ function emptyRuntime(
     stop: (taskId: string) =>
       stuck.includes(taskId) ? Promise.reject(new Error('stuck')) : Promise.resolve(),
     async remove(taskId: string) {
-      removed.push(taskId);
       tasks.delete(taskId);
     },
     async *logs() {},
