@@ -39,6 +39,13 @@ export function hostOf(address: string): string {
   return split(address).host;
 }
 
+/** A manager's address as users give it, with the port that is meant when there is none. */
+export function withPort(address: string): string {
+  return /:\d+$/.test(address) && !/^[^[]*:[^[]*:/.test(address)
+    ? address
+    : joinAddress(address.replace(/^\[|\]$/g, ''), DEFAULT_PORT);
+}
+
 /** Where to listen. @throws ApiError INVALID_ARGUMENT */
 export function listenAddress(
   text: string,

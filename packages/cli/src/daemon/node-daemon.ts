@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { hostname, networkInterfaces } from 'node:os';
+import { hostname } from 'node:os';
 import {
   ApiError,
   type Clock,
@@ -7,7 +7,6 @@ import {
   type JoinRequest,
   type Logger,
   type ManagerAddress,
-  newId,
   type Node,
 } from '@swarm/api';
 import {
@@ -16,31 +15,21 @@ import {
   createKeyRequest,
   type LocalNodeInfo,
   type ManagerAccess,
-  newRaftId,
   type NodeControl,
   type Renewer,
   requestCertificate,
   startRenewer,
 } from '@swarm/manager';
-import {
-  advertiseAddress,
-  DEFAULT_PORT,
-  dataPathAddress,
-  hostOf,
-  joinAddress,
-  listenAddress,
-  localAddressTowards,
-} from './addresses.js';
+import type { RecoveryControl, RestoreRequest } from '@swarm/manager/recovery';
+import { hostOf } from './addresses.js';
 import { isDamage } from './damage.js';
-import { foundIdentity, joinIdentity } from './first-certificate.js';
 import { firstOf } from './first-of.js';
-import type { LocalState } from './local-state.js';
 import { ManagerPart } from './manager-part.js';
+import { newFounder, newJoiner } from './new-member.js';
 import { NodeFiles } from './node-files.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './node-tasks.js';
+import { forcedState, receiveBackup } from './recovered-state.js';
 import { shallBeManager } from './role.js';
-
-const DEFAULT_DATA_PATH_PORT = 4789;
 
 export interface NodeDaemonOptions {
   readonly dataRoot: string;
@@ -59,6 +48,9 @@ export interface NodeDaemonOptions {
  */
 export class NodeDaemon implements NodeControl {
   readonly engine?: { readonly socketPath: string };
+  readonly recovery: RecoveryControl = {
+    restore: (request) => this.#serial(() => this.#restore(request)),
+  };
   readonly #options: NodeDaemonOptions;
   readonly #files: NodeFiles;
   readonly #managerPart: ManagerPart;
@@ -215,28 +207,10 @@ export class NodeDaemon implements NodeControl {
 
   async #init(request: InitRequest): Promise<string> {
     const { clock, dataRoot, logger } = this.#options;
-    if (request.forceNewCluster)
-      throw new ApiError('UNIMPLEMENTED', '--force-new-cluster is not served yet');
+    if (request.forceNewCluster) return this.#forceNewCluster(request);
     this.#checkFree();
-    const interfaces = networkInterfaces();
-    const listen = listenAddress(request.listenAddr, interfaces);
-    const advertise = advertiseAddress(request.advertiseAddr, listen, interfaces);
-    const dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);
-    const clusterId = newId(randomBytes);
-    const nodeId = newId(randomBytes);
-    const dataPathPort = request.dataPathPort || DEFAULT_DATA_PATH_PORT;
-    const state: LocalState = {
-      clusterId,
-      nodeId,
-      advertiseAddress: advertise,
-      listen,
-      dataPathAddress: dataPath,
-      dataPathPort,
-      raftId: newRaftId(randomBytes),
-      raftJoined: true,
-      managers: [{ nodeId, address: advertise }],
-    };
-    const { root, identity } = await foundIdentity(clock, request, { nodeId, clusterId });
+    const { state, identity, root } = await newFounder(request, clock);
+    const { nodeId, clusterId, dataPathPort } = state;
     this.#pending = true;
     try {
       await this.#files.wipe();
@@ -258,49 +232,67 @@ export class NodeDaemon implements NodeControl {
     return nodeId;
   }
 
-  async #join(request: JoinRequest): Promise<NodeTasks> {
+  /** A manager that lost the others for good goes on alone; its tasks run all the while. */
+  async #forceNewCluster(request: InitRequest): Promise<string> {
+    const state = this.#files.state;
+    if (state === undefined || state.raftJoined !== true)
+      throw new ApiError(
+        'NOT_IN_SWARM',
+        "this node is no manager of a cluster: run it on a manager that is left, or 'swarm restore' a backup",
+      );
+    const forced = forcedState(state, request);
+    this.#pending = true;
+    try {
+      await this.#managerPart.force(forced);
+    } finally {
+      this.#pending = false;
+    }
+    this.#managers = forced.managers;
+    return state.nodeId;
+  }
+
+  async #restore(request: RestoreRequest): Promise<string> {
     this.#checkFree();
-    const { logger } = this.#options;
-    const interfaces = networkInterfaces();
-    const listen = listenAddress(request.listenAddr, interfaces);
-    const remotes = request.remoteAddrs.map(withPort);
-    if (remotes.length === 0)
-      throw new ApiError('INVALID_ARGUMENT', 'at least 1 RemoteAddr is required to join');
-    this.#interrupt = new AbortController();
-    const { signal } = this.#interrupt;
-    let advertise = '';
-    const { nodeId, identity, remote } = await firstOf(
-      remotes,
-      async (address) => {
-        const joined = await joinIdentity(address, request, async () => {
-          // With a choice of addresses, the one on the way to the manager is right.
-          const given = request.advertiseAddr || (await localAddressTowards(address));
-          advertise = advertiseAddress(given, listen, interfaces);
-          dataPathAddress(request.dataPathAddr, advertise, interfaces);
-        });
-        return { ...joined, remote: address };
-      },
-      signal,
-    );
+    const { clock, dataRoot, logger } = this.#options;
+    const restored = await receiveBackup(request, { dataRoot, clock });
+    const { state, identity, backup, node } = restored;
     this.#pending = true;
     try {
       await this.#files.wipe();
       await this.#files.saveIdentity(identity);
-      const { clusterId, role } = certificateSubject(identity.certificate);
-      await this.#files.save({
-        clusterId,
-        nodeId,
-        advertiseAddress: advertise,
-        listen,
-        dataPathAddress: dataPathAddress(request.dataPathAddr, advertise, interfaces),
-        dataPathPort: DEFAULT_DATA_PATH_PORT,
-        managers: [{ nodeId: '', address: remote }],
-      });
-      this.#managers = this.#files.state!.managers;
+      await this.#managerPart.restore(state, backup, node, () => this.#files.save(state));
+      this.#managers = state.managers;
       await this.#startTasks();
+    } catch (error) {
+      await this.#forget();
+      throw error;
+    } finally {
+      this.#pending = false;
+      await restored.discard();
+    }
+    this.#api?.refresh();
+    const { clusterId, index } = backup.header;
+    logger.warn({ nodeId: state.nodeId, clusterId, index }, 'restored the cluster from a backup');
+    return state.nodeId;
+  }
+
+  async #join(request: JoinRequest): Promise<NodeTasks> {
+    this.#checkFree();
+    const { logger } = this.#options;
+    this.#interrupt = new AbortController();
+    const { signal } = this.#interrupt;
+    const { state, identity } = await newJoiner(request, signal);
+    this.#pending = true;
+    try {
+      await this.#files.wipe();
+      await this.#files.saveIdentity(identity);
+      await this.#files.save(state);
+      this.#managers = state.managers;
+      await this.#startTasks();
+      const { role } = this.#files;
       if (role === 'manager')
         await this.#change(() => this.#managerPart.join(this.#addresses(), signal));
-      logger.info({ nodeId, role }, 'joined the cluster');
+      logger.info({ nodeId: state.nodeId, role }, 'joined the cluster');
     } catch (error) {
       this.#pending = false;
       // A process that ends carries on with it after its next start.
@@ -405,6 +397,7 @@ export class NodeDaemon implements NodeControl {
     if (before === undefined || this.#files.state === undefined)
       throw new Error('the node left the cluster');
     const { signal } = this.#interrupt;
+    await this.#resumeJoin(signal);
     const { key, csr } = await createKeyRequest(certificateSubject(before.certificate));
     const { certificate, role } = await firstOf(
       this.#addresses(),
@@ -419,6 +412,22 @@ export class NodeDaemon implements NodeControl {
       await this.#managerPart.join(this.#addresses(), signal);
     await this.#files.save({ ...this.#files.state, managers: this.#knownManagers() });
     return certificate;
+  }
+
+  /**
+   * A join whose end is not known may have made this node a voter: then the others may need it for their
+   * quorum, and it must be there before a certificate can be had.
+   */
+  async #resumeJoin(signal: AbortSignal): Promise<void> {
+    const { state, role } = this.#files;
+    if (role !== 'manager' || state?.raftId === undefined) return;
+    if (this.#managerPart.manager !== undefined) return;
+    try {
+      await this.#managerPart.join(this.#addresses(), signal);
+    } catch (error) {
+      // Perhaps it shall be a worker by now; the next certificate says.
+      this.#options.logger.warn({ error: (error as Error).message }, 'joining did not go on');
+    }
   }
 
   async #leave({ force }: { force: boolean }): Promise<void> {
@@ -486,10 +495,4 @@ export class NodeDaemon implements NodeControl {
     this.#work = result.catch(() => undefined);
     return result;
   }
-}
-
-function withPort(address: string): string {
-  return /:\d+$/.test(address) && !/^[^[]*:[^[]*:/.test(address)
-    ? address
-    : joinAddress(address.replace(/^\[|\]$/g, ''), DEFAULT_PORT);
 }
