@@ -1,11 +1,20 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock, Logger } from '@swarm/api';
+import type { Clock, Logger, Node } from '@swarm/api';
 import { foundingMeta, foundLog, LevelStorage } from '@swarm/raft';
 import { type LocalManager, selfInfo } from '../assembly/local-manager.js';
+import { Codec } from '../store/command.js';
+import { kindOfCode } from '../store/kinds.js';
+import {
+  type EncodedObject,
+  readSnapshot,
+  SnapshotError,
+  writeSnapshot,
+} from '../store/snapshot-stream.js';
 import { StoreStateMachine } from '../store/state-machine.js';
 import { readBackup } from './backup-file.js';
 import type { CheckedBackup } from './check-backup.js';
+import { absent } from './take-over.js';
 
 /**
  * Makes log and state of a manager that is alone in its cluster out of a backup. The file is checked
@@ -25,12 +34,26 @@ export async function installBackup(
   const meta = foundingMeta({ self: selfInfo(self), index, term, removed });
   const state = await StoreStateMachine.open({ folder: join(self.folder, 'state'), clock, logger });
   try {
-    await state.restore(meta, chunks);
+    await state.restore(meta, writeSnapshot(index, withNodesAbsent(index, chunks)));
   } finally {
     await state.close();
   }
   // The log last: a member whose log says more than its state has would not start.
   await foundLog(logOf(self), meta);
+}
+
+/** The objects of a backup as they are, but nodes: see `absent`. */
+async function* withNodesAbsent(
+  index: number,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<EncodedObject, void, undefined> {
+  const codec = new Codec();
+  for await (const { tag, body } of readSnapshot(index, chunks)) {
+    const kind = kindOfCode(tag);
+    if (kind === undefined) throw new SnapshotError(`the backup has the unknown kind ${tag}`);
+    if (kind !== 'node') yield { kind, value: body };
+    else yield { kind, value: codec.encode(absent(codec.decode(body) as Node)) };
+  }
 }
 
 /** The log of a manager; see Manager.open. */

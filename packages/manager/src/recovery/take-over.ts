@@ -8,6 +8,7 @@ import type { Draft, Store } from '../store/store.js';
 /** A member alone leads as soon as its vote is on disk and its log applied. */
 const LEAD_LIMIT_MS = 30_000;
 const LEAD_POLL_MS = 20;
+const WRITE_ATTEMPTS = 10;
 
 /** Waits until a manager leads. @throws ApiError TIMEOUT */
 export async function untilLeads(manager: { isLeader(): boolean }, clock: Clock): Promise<void> {
@@ -24,15 +25,21 @@ export async function untilLeads(manager: { isLeader(): boolean }, clock: Clock)
  * from this cluster that it is a worker, and gives up what it has of the old group.
  */
 export async function demoteOthers(store: Store, selfId: string): Promise<void> {
-  const others = [...store.list('node')].filter((node) => node.ID !== selfId && wasManager(node));
-  await transactInBatches(
-    store,
-    others.map(({ ID }) => ID),
-    (transaction, id) => {
-      const node = transaction.get('node', id);
-      if (node !== undefined && wasManager(node)) transaction.update('node', demoted(node));
-    },
-  );
+  for (let attempt = 1; ; attempt += 1) {
+    const others = [...store.list('node')].filter((node) => node.ID !== selfId && wasManager(node));
+    const ids = others.map(({ ID }) => ID);
+    try {
+      await transactInBatches(store, ids, (transaction, id) => {
+        const node = transaction.get('node', id);
+        if (node !== undefined && wasManager(node)) transaction.update('node', demoted(node));
+      });
+      return;
+    } catch (error) {
+      // The loops of the new leader write nodes, too.
+      const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
+      if (!changed || attempt === WRITE_ATTEMPTS) throw error;
+    }
+  }
 }
 
 /** The manager that a backup was restored on, as the cluster shall know it. */
@@ -43,24 +50,9 @@ export interface RestoredManager {
   readonly certificateExpiresAt: string;
 }
 
-/**
- * After a restore: this manager is a new node, and no other is there until it comes back. Nodes keep
- * their ids, labels and certificates.
- */
+/** After a restore: this manager is a new node of the cluster. */
 export async function adoptState(store: Store, restored: RestoredManager): Promise<void> {
-  await store.transact((transaction) => {
-    if (transaction.get('node', restored.self.nodeId) === undefined)
-      transaction.create('node', nodeOf(restored));
-  });
-  const others = [...store.list('node')].filter((node) => node.ID !== restored.self.nodeId);
-  await transactInBatches(
-    store,
-    others.map(({ ID }) => ID),
-    (transaction, id) => {
-      const node = transaction.get('node', id);
-      if (node !== undefined) transaction.update('node', absent(node));
-    },
-  );
+  await store.transact((transaction) => transaction.create('node', nodeOf(restored)));
 }
 
 function wasManager(node: Node): boolean {
@@ -72,7 +64,8 @@ function demoted(node: Node): Node {
   return { ...rest, Spec: { ...node.Spec, Role: 'worker' } };
 }
 
-function absent(node: Node): Node {
+/** A node of a restored cluster: not there until it comes back, and no manager any more. */
+export function absent(node: Node): Node {
   const Status = {
     State: 'down',
     Message: 'not seen since the cluster was restored from a backup',

@@ -39,7 +39,10 @@ function secretBody(): Change {
 function entriesOf(codec: Codec): Entry[] {
   const of = (...changes: Change[]): Uint8Array =>
     codec.encodeCommand({ timeMs: 1_700_000_000_000, changes });
-  const node = nodeDraft('node-1', { RaftID: 11 });
+  const node = nodeDraft('node-1', {
+    RaftID: 11,
+    Spec: { Labels: {}, Role: 'manager', Availability: 'active' },
+  });
   const datas = [
     of(clusterBody(), { action: 'create', kind: 'node', body: node }),
     of(secretBody()),
@@ -156,6 +159,13 @@ test('a restored folder is a manager alone, whose old members are removed for go
     t.is(log.identity?.memberId, 99);
     t.is(objects.service, 1);
     t.is(objects.secret, 1);
+    const path = join(fresh.folder, 'state');
+    const state = await StoreStateMachine.open({ folder: path, clock, logger });
+    const node = state.memory.view.get('node', 'node-1')!;
+    await state.close();
+    t.is(node.Status.State, 'down');
+    t.is(node.Spec.Role, 'worker');
+    t.is(node.RaftID, undefined);
   });
 });
 
@@ -179,10 +189,10 @@ test('inspecting shows every change and no secret', async (t) => {
     const lines = dumped.map(describeEntry);
     t.regex(
       lines[0]!,
-      /^1\t3\tchanges\t\d+\tcreate cluster cluster-1; create node node-1: worker ready active$/,
+      /^1\t3\tchanges\t\d+\tcreate cluster cluster-1; create node node-1: manager ready active$/,
     );
     t.regex(lines[1]!, /create secret password \(secret-1\)$/);
-    t.regex(lines[3]!, /update node node-1 of version 1: worker ready active$/);
+    t.regex(lines[3]!, /update node node-1 of version 1: manager ready active$/);
   });
 });
 
