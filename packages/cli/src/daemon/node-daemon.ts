@@ -11,25 +11,21 @@ import {
 } from '@swarm/api';
 import {
   type ApiServer,
-  certificateSubject,
-  createKeyRequest,
   type LocalNodeInfo,
   type ManagerAccess,
   type NodeControl,
   type Renewer,
-  requestCertificate,
   startRenewer,
 } from '@swarm/manager';
 import type { RecoveryControl, RestoreRequest } from '@swarm/manager/recovery';
 import { hostOf } from './addresses.js';
 import { isDamage } from './damage.js';
-import { firstOf } from './first-of.js';
 import { ManagerPart } from './manager-part.js';
 import { newFounder, newJoiner } from './new-member.js';
 import { NodeFiles } from './node-files.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './node-tasks.js';
 import { forcedState, receiveBackup } from './recovered-state.js';
-import { shallBeManager } from './role.js';
+import { RoleFollower } from './role-follower.js';
 
 export interface NodeDaemonOptions {
   readonly dataRoot: string;
@@ -54,15 +50,12 @@ export class NodeDaemon implements NodeControl {
   readonly #options: NodeDaemonOptions;
   readonly #files: NodeFiles;
   readonly #managerPart: ManagerPart;
+  readonly #role: RoleFollower;
   #api: ApiServer | undefined;
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
   #managers: readonly ManagerAddress[] = [];
-  /** This node as the leader said it last. */
-  #self: Node | undefined;
   #pending = false;
-  /** Its certificate or role is being changed: what the leader says meanwhile is looked at after that. */
-  #changing = false;
   /** Why the node is of no use until it leaves; empty while it is. */
   #broken = '';
   /** Why managers turn this node away at the moment. */
@@ -85,6 +78,16 @@ export class NodeDaemon implements NodeControl {
       random,
       onFatal,
       api: () => this.#api!,
+    });
+    this.#role = new RoleFollower({
+      files: this.#files,
+      managerPart: this.#managerPart,
+      logger,
+      addresses: () => this.#addresses(),
+      signal: () => this.#interrupt.signal,
+      renewSoon: () => {
+        if (!this.#stopped && this.#broken === '') this.#renewer?.renewNow();
+      },
     });
   }
 
@@ -290,8 +293,7 @@ export class NodeDaemon implements NodeControl {
       this.#managers = state.managers;
       await this.#startTasks();
       const { role } = this.#files;
-      if (role === 'manager')
-        await this.#change(() => this.#managerPart.join(this.#addresses(), signal));
+      if (role === 'manager') await this.#role.joinGroup();
       logger.info({ nodeId: state.nodeId, role }, 'joined the cluster');
     } catch (error) {
       this.#pending = false;
@@ -334,7 +336,7 @@ export class NodeDaemon implements NodeControl {
       logger,
       random,
       certificate: this.#files.identity!.certificate,
-      renew: () => this.#serial(() => this.#change(() => this.#renew())),
+      renew: () => this.#serial(() => this.#renew()),
     });
   }
 
@@ -342,18 +344,7 @@ export class NodeDaemon implements NodeControl {
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
     this.#refused = '';
     if (managers.length > 0) this.#managers = managers;
-    this.#self = node;
-    this.#followRole();
-  }
-
-  #followRole(): void {
-    const { role } = this.#files;
-    const { manager } = this.#managerPart;
-    if (this.#stopped || this.#broken !== '' || this.#changing) return;
-    if (role === undefined || this.#self === undefined) return;
-    const wanted = shallBeManager(this.#self) ? 'manager' : 'worker';
-    const isManager = manager !== undefined;
-    if (role !== wanted || (role === 'manager') !== isManager) this.#renewer?.renewNow();
+    this.#role.heard(node);
   }
 
   /** A manager refused the certificate, without saying that the node is gone for good. */
@@ -374,60 +365,15 @@ export class NodeDaemon implements NodeControl {
       );
   }
 
-  async #change<T>(work: () => Promise<T>): Promise<T> {
-    this.#changing = true;
-    try {
-      const result = await work();
-      this.#changing = false;
-      this.#followRole();
-      return result;
-    } finally {
-      this.#changing = false;
-    }
-  }
-
   #break(reason: string): void {
     this.#broken = reason;
     this.#options.logger.error({ reason }, 'this node can not take part in the cluster');
   }
 
-  /** Gets a new certificate; with another role in it, the node becomes that. */
   async #renew(): Promise<string> {
-    const before = this.#files.identity;
-    if (before === undefined || this.#files.state === undefined)
-      throw new Error('the node left the cluster');
-    const { signal } = this.#interrupt;
-    await this.#resumeJoin(signal);
-    const { key, csr } = await createKeyRequest(certificateSubject(before.certificate));
-    const { certificate, role } = await firstOf(
-      this.#addresses(),
-      (address) => requestCertificate(address, before, { csr }),
-      signal,
-    );
-    const { rootCertificate } = before;
-    await this.#files.saveIdentity({ rootCertificate, certificate, key });
-    this.#managerPart.renewIdentity();
-    if (role === 'worker') await this.#managerPart.drop();
-    else if (this.#managerPart.manager === undefined)
-      await this.#managerPart.join(this.#addresses(), signal);
-    await this.#files.save({ ...this.#files.state, managers: this.#knownManagers() });
+    const certificate = await this.#role.renew();
+    await this.#files.save({ ...this.#files.state!, managers: this.#knownManagers() });
     return certificate;
-  }
-
-  /**
-   * A join whose end is not known may have made this node a voter: then the others may need it for their
-   * quorum, and it must be there before a certificate can be had.
-   */
-  async #resumeJoin(signal: AbortSignal): Promise<void> {
-    const { state, role } = this.#files;
-    if (role !== 'manager' || state?.raftId === undefined) return;
-    if (this.#managerPart.manager !== undefined) return;
-    try {
-      await this.#managerPart.join(this.#addresses(), signal);
-    } catch (error) {
-      // Perhaps it shall be a worker by now; the next certificate says.
-      this.#options.logger.warn({ error: (error as Error).message }, 'joining did not go on');
-    }
   }
 
   async #leave({ force }: { force: boolean }): Promise<void> {
@@ -444,7 +390,7 @@ export class NodeDaemon implements NodeControl {
     await this.#managerPart.stop();
     await this.#files.wipe();
     this.#managers = [];
-    this.#self = undefined;
+    this.#role.heard(undefined);
     this.#broken = '';
     this.#refused = '';
     this.#pending = false;

@@ -205,3 +205,28 @@ test('a stopped role manager does nothing any more', async (t) => {
   t.is(group.list.length, 3);
   t.is(clock.pending, 0);
 });
+
+test('before the cluster is written nobody is taken out of the group, after that roles count', async (t) => {
+  const clock = new VirtualClock();
+  const store = createTestStore({ clock });
+  const group = new Group([member(1), member(2)]);
+  const warnings: string[] = [];
+  const logger = {
+    ...silentLogger,
+    warn: (_fields: unknown, message?: string) => void warnings.push(String(message)),
+  } as typeof silentLogger;
+  const loop = createRoleManager({ store, clock, logger, randomBytes }, group);
+  t.teardown(() => loop.stop());
+  loop.start();
+  await clock.advance(60_000);
+  t.is(group.list.length, 2);
+  t.deepEqual(warnings, []);
+  const first = nodeDraft('m1', {
+    Role: 'manager',
+    Spec: { Labels: {}, Role: 'manager', Availability: 'active' },
+  });
+  await put(store, 'node', first);
+  await put(store, 'cluster', await clusterDraft(await root(clock.now())));
+  await clock.advance(0);
+  t.deepEqual(ids(group), ['m1'], 'a member without a node was removed');
+});
