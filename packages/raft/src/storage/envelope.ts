@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { readU32, U32_BYTES, writeU32 } from '../codec/bytes.js';
-import type { RecordCipher } from './cipher.js';
+import { PLAIN, type RecordCipher } from './cipher.js';
 
 /**
  * What every value in the database is wrapped in: version, sealed body, CRC-32 of both.
@@ -26,8 +26,28 @@ export class RecordUnreadableError extends Error {
 export function wrap(body: Uint8Array, cipher: RecordCipher): Uint8Array {
   const sealed = cipher.seal(body);
   const value = Buffer.allocUnsafeSlow(OVERHEAD_BYTES + sealed.length);
-  value[0] = FORMAT_VERSION;
   value.set(sealed, VERSION_BYTES);
+  return finish(value);
+}
+
+/**
+ * As `wrap`, of a body that `fill` writes: where nothing encrypts it is written in its place at once,
+ * as a record of many entries is large.
+ */
+export function wrapFilled(
+  bodyBytes: number,
+  fill: (body: Uint8Array) => void,
+  cipher: RecordCipher,
+): Uint8Array {
+  const value = Buffer.allocUnsafeSlow(OVERHEAD_BYTES + bodyBytes);
+  const body = value.subarray(VERSION_BYTES, VERSION_BYTES + bodyBytes);
+  fill(body);
+  return cipher === PLAIN ? finish(value) : wrap(body, cipher);
+}
+
+/** Writes version and checksum around the sealed bytes. */
+function finish(value: Buffer): Uint8Array {
+  value[0] = FORMAT_VERSION;
   const end = value.length - U32_BYTES;
   writeU32(value, end, crc32(value.subarray(0, end)));
   return value;

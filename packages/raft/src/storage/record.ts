@@ -3,7 +3,7 @@ import { decodeEntries, framesBytes, writeFrames } from '../codec/entry-codec.js
 import { decodeSnapshotMeta, encodeSnapshotMeta } from '../codec/snapshot-codec.js';
 import type { Entry, HardState, Index, SnapshotMeta } from '../core/types.js';
 import type { RecordCipher } from './cipher.js';
-import { RecordDamagedError, unwrap, wrap } from './envelope.js';
+import { RecordDamagedError, unwrap, wrapFilled } from './envelope.js';
 
 /**
  * One durable write, as one value: term, vote, commit and entries are kept together or not at all.
@@ -39,18 +39,19 @@ export function encodeRecord(record: LogRecord, cipher: RecordCipher): Uint8Arra
   const { hardState, entries } = record;
   const snapshot = record.snapshot === undefined ? undefined : encodeSnapshotMeta(record.snapshot);
   const snapshotBytes = snapshot?.length ?? 0;
-  const body = Buffer.allocUnsafe(HEADER_BYTES + snapshotBytes + framesBytes(entries));
-  body[0] = record.provisional ? PROVISIONAL : 0;
-  writeU64(body, 1, record.sequence);
-  writeU64(body, 9, hardState.term);
-  writeU64(body, 17, hardState.vote);
-  writeU64(body, 25, hardState.commit);
-  writeU64(body, 33, entries[0]?.index ?? 0);
-  writeU32(body, 41, entries.length);
-  writeU32(body, 45, snapshotBytes);
-  if (snapshot !== undefined) body.set(snapshot, HEADER_BYTES);
-  writeFrames(entries, body, HEADER_BYTES + snapshotBytes);
-  return wrap(body, cipher);
+  const fill = (body: Uint8Array): void => {
+    body[0] = record.provisional ? PROVISIONAL : 0;
+    writeU64(body, 1, record.sequence);
+    writeU64(body, 9, hardState.term);
+    writeU64(body, 17, hardState.vote);
+    writeU64(body, 25, hardState.commit);
+    writeU64(body, 33, entries[0]?.index ?? 0);
+    writeU32(body, 41, entries.length);
+    writeU32(body, 45, snapshotBytes);
+    if (snapshot !== undefined) body.set(snapshot, HEADER_BYTES);
+    writeFrames(entries, body, HEADER_BYTES + snapshotBytes);
+  };
+  return wrapFilled(HEADER_BYTES + snapshotBytes + framesBytes(entries), fill, cipher);
 }
 
 /** @throws RecordDamagedError, RecordUnreadableError */
