@@ -137,6 +137,7 @@ function serve(socket: Socket): void {
 }
 
 answerCalls({
+  loaded: () => undefined,
   start,
   state(): MemberState {
     const { role, leader, commit, applied, firstIndex } = node!.status();

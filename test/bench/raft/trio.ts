@@ -35,6 +35,8 @@ export async function freePorts(count: number): Promise<number[]> {
 export class TrioMember {
   readonly start: MemberStart;
   child: Child | undefined;
+  /** Not taking part yet. */
+  private booting: Child | undefined;
   private readonly flags: readonly string[];
 
   /** @param flags for Node, `--cpu-prof` for one. */
@@ -52,13 +54,27 @@ export class TrioMember {
   }
 
   async run(): Promise<void> {
-    this.child = new Child('member.js', this.flags);
-    await this.child.call('start', this.start);
+    const start = await this.load();
+    await start();
+  }
+
+  /** Starts the program, which takes a while to load. @returns how to make it take part */
+  async load(): Promise<() => Promise<void>> {
+    const child = new Child('member.js', this.flags);
+    this.booting = child;
+    await child.call('loaded');
+    return async () => {
+      await child.call('start', this.start);
+      this.child = child;
+      this.booting = undefined;
+    };
   }
 
   async kill(): Promise<void> {
     await this.child?.kill();
+    await this.booting?.kill();
     this.child = undefined;
+    this.booting = undefined;
   }
 
   /** Undefined while it does not run. */
