@@ -125,7 +125,7 @@ class DispatcherRun {
     this.#listeners = listeners;
     this.#writer = new BatchWriter(store, clock);
     this.#nodeWriter = new NodeWriter(this.#writer, clock, (node) => this.#observe(node));
-    this.#statusWriter = new StatusWriter(this.#writer, clock, logger);
+    this.#statusWriter = new StatusWriter(this.#writer, clock, logger, () => store.timeMs());
     this.#liveness = new Liveness(clock, (nodeId) => this.#expired(nodeId));
     this.#mesh = new MeshPublisher(store, clock, () => this.#publishMesh());
     this.#gate = new DrainGate({

@@ -40,14 +40,17 @@ export class StatusWriter {
   #reports = new Map<string, Report>();
   #sequences = new Map<StatusReporter, number>();
   readonly #paused = new Set<StatusReporter>();
+  readonly #now: () => number;
   #timer: Timer;
   #writing: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(writer: BatchWriter, clock: Clock, logger: Logger) {
+  /** @param now time of the store, for AppliedAt */
+  constructor(writer: BatchWriter, clock: Clock, logger: Logger, now: () => number) {
     this.#writer = writer;
     this.#clock = clock;
     this.#logger = logger;
+    this.#now = now;
   }
 
   submit(reporter: StatusReporter, message: AgentStatus): void {
@@ -129,7 +132,7 @@ export class StatusWriter {
     // Removed meanwhile, or none of the node's business.
     if (task === undefined || task.NodeID !== nodeId) return;
     if (!isNews(task, status)) return;
-    const AppliedAt = new Date(this.#clock.now()).toISOString();
+    const AppliedAt = new Date(this.#now()).toISOString();
     transaction.update('task', { ...task, Status: { ...status, AppliedAt } });
   }
 }

@@ -61,7 +61,7 @@ export class ConstraintEnforcer implements ControlLoop {
       if (node === undefined || node.Spec.Availability !== 'active') return {};
       if (node.Status.State === 'down') return {};
       const rejected = this.#violations(tx, node);
-      const timestamp = formatTime(this.#context.clock.now());
+      const timestamp = formatTime(this.#context.store.timeMs());
       for (const { task, reason } of rejected.slice(0, TRANSACTION_CHANGES_LIMIT)) {
         tx.update('task', {
           ...task,

@@ -23,7 +23,7 @@ export function changesLimit(spec: ServiceSpec): number {
 export interface PassOptions {
   readonly tx: Transaction;
   readonly service: Service;
-  /** Wall clock, milliseconds. */
+  /** Time of the store, milliseconds since the epoch. */
   readonly now: number;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly observations: Observations;

@@ -35,6 +35,7 @@ export class ServiceLoop implements ControlLoop {
     this.#options = options;
     this.#queue = new WorkQueue({
       clock: options.context.clock,
+      now: () => options.context.store.timeMs(),
       logger: options.context.logger.child({ loop: options.name }),
       run: (id, failures) => this.#pass(id, failures),
     });
@@ -108,7 +109,7 @@ export class ServiceLoop implements ControlLoop {
       const pass = new Pass({
         tx,
         service,
-        now: context.clock.now(),
+        now: context.store.timeMs(),
         randomBytes: context.randomBytes,
         observations,
         nodeMatches,

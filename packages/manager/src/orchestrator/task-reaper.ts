@@ -105,7 +105,7 @@ export class TaskReaper implements ControlLoop {
       await this.#context.store.transact((tx) => {
         let left = TRANSACTION_CHANGES_LIMIT;
         for (const [, place] of places) {
-          const changes = reapPlace(tx, place, left, this.#context.clock.now());
+          const changes = reapPlace(tx, place, left, this.#context.store.timeMs());
           left -= changes;
           if (left <= 0) break;
           done++;

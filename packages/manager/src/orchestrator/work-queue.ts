@@ -11,13 +11,15 @@ import {
 /** What a pass over one key asks for when it is done: `again` at once, or to be woken at a time. */
 export interface PassResult {
   readonly again?: boolean;
-  /** Wall clock, milliseconds. */
+  /** Milliseconds since the epoch, of WorkQueueOptions.now. */
   readonly wakeAt?: number;
 }
 
 export interface WorkQueueOptions {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** What `wakeAt` is compared with; default the clock's wall time. */
+  readonly now?: () => number;
   /** Works on one key. `failures` counts the passes that failed since one succeeded. */
   readonly run: (key: string, failures: number) => Promise<PassResult>;
 }
@@ -113,7 +115,7 @@ export class WorkQueue {
       result = await this.#options.run(key, entry.failures);
       entry.failures = 0;
     } catch (error) {
-      result = { wakeAt: this.#options.clock.now() + this.#retryMs(key, entry, error) };
+      result = { wakeAt: this.#now() + this.#retryMs(key, entry, error) };
     }
     entry.running = false;
     this.#active--;
@@ -126,6 +128,11 @@ export class WorkQueue {
     if (this.#ready.length > 0) this.#schedule();
   }
 
+  #now(): number {
+    const { now, clock } = this.#options;
+    return now === undefined ? clock.now() : now();
+  }
+
   /** The key was forgotten and added again during the pass of its former entry. */
   #requeue(key: string): void {
     if (!this.#ready.includes(key)) this.#ready.push(key);
@@ -136,7 +143,7 @@ export class WorkQueue {
       entry.queued = false;
       this.#queue(key, entry);
     } else if (result.wakeAt !== undefined) {
-      const delayMs = Math.ceil(result.wakeAt - this.#options.clock.now());
+      const delayMs = Math.ceil(result.wakeAt - this.#now());
       entry.timer = this.#options.clock.setTimeout(
         () => this.#queue(key, entry),
         Math.min(Math.max(delayMs, 1), WAKE_MAX_MS),

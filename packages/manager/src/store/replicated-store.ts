@@ -3,7 +3,9 @@ import type { ApplyResult } from './apply.js';
 import { rejectionError } from './errors.js';
 import type { NamedKind } from './kinds.js';
 import type { MemoryState } from './memory-state.js';
+import { KINDS } from './kinds.js';
 import { proposalError } from './proposal-error.js';
+import { SteadyTime } from './steady-time.js';
 import {
   type Kind,
   type Objects,
@@ -40,16 +42,20 @@ export class ReplicatedStore implements Store {
   readonly #propose: Propose;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  readonly #time: SteadyTime;
 
   constructor(options: ReplicatedStoreOptions) {
     this.#state = options.state;
     this.#propose = options.propose;
     this.#clock = options.clock;
     this.#timeoutMs = options.timeoutMs ?? PROPOSAL_TIMEOUT_MS;
+    this.#time = new SteadyTime(options.clock);
+    this.#followAll();
+    this.#state.watch((change) => this.#follow(change));
   }
 
   async transact<T>(build: (transaction: Transaction) => T): Promise<T> {
-    const timeMs = this.#clock.now();
+    const timeMs = this.#time.now();
     const transaction = new BufferedTransaction(this.#state.view, timeMs);
     let value: T;
     try {
@@ -69,6 +75,27 @@ export class ReplicatedStore implements Store {
     const result = (await this.#commit(data)) as ApplyResult;
     if (!result.accepted) throw rejectionError(result.rejection);
     return value;
+  }
+
+  timeMs(): number {
+    return this.#time.now();
+  }
+
+  /** Times that come with the log may be of a clock that is ahead of this one. */
+  #follow({ reset, events }: StoreChange): void {
+    if (reset) this.#followAll();
+    // What one entry changed has one time; what it removed keeps an older one.
+    const changed = events.find(({ action }) => action !== 'remove');
+    if (changed !== undefined) this.#time.raise(Date.parse(changed.object.UpdatedAt));
+  }
+
+  #followAll(): void {
+    let newest = '';
+    for (const kind of KINDS) {
+      // RFC 3339 in UTC with a fixed number of digits: the order of text is that of time.
+      for (const { UpdatedAt } of this.list(kind)) if (UpdatedAt > newest) newest = UpdatedAt;
+    }
+    if (newest !== '') this.#time.raise(Date.parse(newest));
   }
 
   watch(listener: (change: StoreChange) => void): () => void {

@@ -77,6 +77,11 @@ export interface Store extends View {
    *   NOT_LEADER-like failures as NO_QUORUM; whatever `build` throws.
    */
   transact<T>(build: (transaction: Transaction) => T): Promise<T>;
+  /**
+   * Time as CreatedAt and UpdatedAt have it, milliseconds since the epoch: the wall clock, but it never
+   * goes back, not from one leader to the next either. For all that is compared with those.
+   */
+  timeMs(): number;
   /** Called synchronously after each applied entry that changed something. Returns its end. */
   watch(listener: (change: StoreChange) => void): () => void;
 }

@@ -444,3 +444,42 @@ test('an old task that does not stop holds the new one back for its grace period
   t.is(world.live()[0]?.DesiredState, 'running');
   await world.stop();
 });
+
+test('a clock that is set back an hour neither stalls an update nor costs a task', async (t) => {
+  for (const Order of ['start-first', 'stop-first'] as const) {
+    const world = await running({
+      replicas: 2,
+      update: { Parallelism: 1, Order, Monitor: 5 * SECOND },
+    });
+    world.clock.offsetMs = -3_600_000;
+    world.watchUp();
+    await world.image('v2');
+    await world.clock.advance(100);
+    t.is(world.state(), 'updating');
+    await world.clock.advance(2000);
+    t.is(world.state(), 'updating', 'the monitor time is waited for');
+    await world.clock.advance(20_000);
+    t.is(world.state(), 'completed');
+    t.deepEqual(world.images(), all('v2', 2));
+    t.is(world.leastUp, Order === 'start-first' ? 2 : 1);
+    await world.stop();
+  }
+});
+
+test('a task that waits for its restart runs soon though the clock was set back an hour', async (t) => {
+  const world = await running({ replicas: 1 });
+  await world.update((spec) => ({
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, RestartPolicy: { Condition: 'any', Delay: 5 * SECOND } },
+  }));
+  await world.clock.advance(20_000);
+  const [task] = world.up();
+  await world.status(task?.ID ?? '', 'failed');
+  await world.clock.advance(1000);
+  world.clock.offsetMs = -3_600_000;
+  await world.clock.advance(4000);
+  t.is(world.up().length, 0);
+  await world.clock.advance(6000);
+  t.is(world.up().length, 1);
+  await world.stop();
+});

@@ -31,6 +31,15 @@ export interface Behaviour {
   readonly lingers?: boolean;
 }
 
+/** A clock whose wall time can be set. */
+class SettableClock extends VirtualClock {
+  offsetMs = 0;
+
+  override now(): number {
+    return super.now() + this.offsetMs;
+  }
+}
+
 /** Each of the pretended parts needs this long for one step. */
 const STEP_MS = 20;
 
@@ -39,7 +48,7 @@ const STEP_MS = 20;
  * state at a time.
  */
 export class World {
-  readonly clock = new VirtualClock();
+  readonly clock = new SettableClock();
   readonly store: TestStore = createTestStore({ clock: this.clock });
   behaviour: (task: Task) => Behaviour = () => ({});
   /** Least number of tasks of a service that were up at once since `watchUp`. */
@@ -115,13 +124,16 @@ export class World {
 
   async update(change: (spec: ServiceSpec) => ServiceSpec, id = 'web'): Promise<void> {
     await patch(this.store, 'service', id, (service) =>
-      applyServiceUpdate(service, change(service.Spec), { nowMs: this.clock.now() }),
+      applyServiceUpdate(service, change(service.Spec), { nowMs: this.store.timeMs() }),
     );
   }
 
   async rollBack(id = 'web'): Promise<void> {
     await patch(this.store, 'service', id, (service) =>
-      applyServiceUpdate(service, service.Spec, { rollback: 'previous', nowMs: this.clock.now() }),
+      applyServiceUpdate(service, service.Spec, {
+        rollback: 'previous',
+        nowMs: this.store.timeMs(),
+      }),
     );
   }
 
@@ -137,7 +149,7 @@ export class World {
   }
 
   async status(id: string, State: TaskState, rest: Partial<Task['Status']> = {}): Promise<void> {
-    const time = new Date(this.clock.now()).toISOString();
+    const time = new Date(this.store.timeMs()).toISOString();
     await patch(this.store, 'task', id, (task) => ({
       ...task,
       Status: { ...task.Status, Timestamp: time, AppliedAt: time, State, ...rest },
@@ -194,7 +206,7 @@ export class World {
     for (const task of tasks) {
       const next = this.#next(task);
       if (next === undefined) continue;
-      const now = new Date(this.clock.now()).toISOString();
+      const now = new Date(this.store.timeMs()).toISOString();
       await patch(this.store, 'task', task.ID, (current) => ({
         ...current,
         ...next,

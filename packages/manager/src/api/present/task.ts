@@ -3,7 +3,7 @@ import { compareStates, type Task } from '@swarm/api';
 /**
  * A task as the API shows it: without registry credentials, and where it waits to replace one that ended,
  * with that wait. Its agent reports only that it is ready, and does not know why it may not start.
- * @param nowMs wall clock, milliseconds
+ * @param nowMs time of the store
  */
 export function presentTask(task: Task, nowMs: number): Task {
   const { RegistryAuth: _, ...spec } = task.Spec;

@@ -184,7 +184,7 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
     requireVersion(service, version);
     const spec = back ? service.Spec : updatedSpec(service, input, sentAuth, authFrom);
     return applyServiceUpdate(service, spec, {
-      nowMs: call.services.clock.now(),
+      nowMs: manager.store.timeMs(),
       ...(back && { rollback: 'previous' as const }),
     });
   };

@@ -16,7 +16,7 @@ function list(call: Call, manager: ManagerAccess): void {
     isUpToDate: (task) => isUpToDate(store, task),
   });
   const tasks = [...candidates(store, serviceIds, nodeIds)].filter(matches);
-  const now = call.services.clock.now();
+  const now = store.timeMs();
   sendJson(
     call.response,
     tasks.map((task) => presentTask(task, now)),
@@ -38,7 +38,7 @@ function* candidates(
 
 function inspect(call: Call, manager: ManagerAccess): void {
   const task = find(manager.store, 'task', call.params.id!);
-  sendJson(call.response, presentTask(task, call.services.clock.now()));
+  sendJson(call.response, presentTask(task, manager.store.timeMs()));
 }
 
 export const taskRoutes: readonly Route[] = [
