@@ -741,8 +741,10 @@ export class RaftNode {
   private setPeers(leaving: readonly MemberInfo[] = []): void {
     if (leaving.length === 0) this.forgetPeersTick = Number.MAX_SAFE_INTEGER;
     const peers = new Map<MemberId, MemberInfo>();
-    const { members } = this.membership.current;
-    const seeds = members.length === 0 ? (this.options.seeds ?? []) : [];
+    const { members, removed } = this.membership.current;
+    // A member that joins goes through the memberships of the past, in which those who lead it now
+    // may be missing: only who was removed is forgotten.
+    const seeds = (this.options.seeds ?? []).filter(({ id }) => !removed.includes(id));
     for (const info of [...leaving, ...seeds, ...members]) peers.set(info.id, info);
     peers.delete(this.options.id);
     this.peers = [...peers.values()];

@@ -8,7 +8,8 @@ interface Waiter {
 }
 
 interface Round {
-  context: number;
+  /** The first question and those that repeat it: the answer to any of them came after the calls. */
+  readonly contexts: number[];
   askedTick: number;
   readonly waiters: Waiter[];
 }
@@ -44,7 +45,7 @@ export class Reads {
     const context = ++this.context;
     const waiters = this.fresh;
     this.fresh = [];
-    this.asked.push({ context, askedTick: tick, waiters });
+    this.asked.push({ contexts: [context], askedTick: tick, waiters });
     ask(context);
   }
 
@@ -53,13 +54,14 @@ export class Reads {
     for (const round of this.asked) {
       if (tick - round.askedTick < retryTicks) continue;
       round.askedTick = tick;
-      round.context = ++this.context;
-      ask(round.context);
+      const context = ++this.context;
+      round.contexts.push(context);
+      ask(context);
     }
   }
 
   answered(context: number, index: Index): void {
-    const at = this.asked.findIndex((round) => round.context === context);
+    const at = this.asked.findIndex(({ contexts }) => contexts.includes(context));
     if (at < 0) return;
     const [round] = this.asked.splice(at, 1);
     this.applying.push({ index, waiters: round!.waiters });
