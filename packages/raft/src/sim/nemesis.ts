@@ -250,3 +250,5 @@ export class Nemesis {
 /** Members at one time, and ids in one run. */
 export const MAX_MEMBERS = 7;
 export const MAX_IDS = 14;
+/** More may be needed to bring a cluster back. */
+export const MAX_IDS_HEALING = 40;

@@ -1,7 +1,8 @@
 import { isVoter } from '../core/conf-change.js';
+import { describeConf } from '../core/describe.js';
 import type { MemberId } from '../core/types.js';
 import { infoOf, MemberState } from './member.js';
-import { MAX_IDS } from './nemesis.js';
+import { MAX_IDS, MAX_IDS_HEALING } from './nemesis.js';
 import type { World } from './world.js';
 
 const PERIOD_US = 400_000;
@@ -12,6 +13,7 @@ export class Operator {
   private readonly world: World;
   private readonly toRemove = new Set<MemberId>();
   private busy = false;
+  private job = '';
 
   constructor(world: World) {
     this.world = world;
@@ -24,7 +26,7 @@ export class Operator {
 
   run(): void {
     this.world.scheduler.after(PERIOD_US, () => {
-      if (!this.busy) this.act();
+      if (!this.busy && this.world.clientsRun) this.act();
       this.run();
     });
   }
@@ -37,6 +39,18 @@ export class Operator {
       ({ id, state }) => state === MemberState.Lost && isVoter(conf, id),
     );
     return !lost && conf.learners.length === 0 && conf.voters.length >= Math.min(this.wanted, 3);
+  }
+
+  private get maxIds(): number {
+    return this.world.faultsHappen ? MAX_IDS : MAX_IDS_HEALING;
+  }
+
+  describe(): string {
+    const subject = this.world.leader()?.subject;
+    const conf = subject === undefined ? '' : describeConf(subject.raft.tracker.conf);
+    const members = this.world.members.map(({ id, state }) => `${id} ${state}`).join(', ');
+    const busy = this.busy ? `busy with ${this.job}` : 'idle';
+    return `${conf}, wanted ${this.wanted}, ${members}, the operator is ${busy}`;
   }
 
   private act(): void {
@@ -52,12 +66,15 @@ export class Operator {
     const many = members.length > this.wanted;
     let job: Promise<void> | undefined;
     if (gone !== undefined && (isGone(gone.id) || many)) {
+      this.job = `removing ${gone.id}`;
       job = this.removal(gone.id, leader.id);
     } else if (learner !== undefined) {
+      this.job = `promoting ${learner}`;
       job = node.addMember(infoOf(learner)).then(() => world.coverage.mark('learner promoted'));
-    } else if (members.length < this.wanted && world.members.length < MAX_IDS) {
+    } else if (members.length < this.wanted && world.members.length < this.maxIds) {
       const fresh = world.members.find((member) => !member.invited) ?? world.addMember();
       fresh.invited = true;
+      this.job = `adding ${fresh.id}`;
       job = node.addMember(infoOf(fresh.id)).then(() => {
         world.coverage.mark('member added');
         world.coverage.mark('learner promoted');
@@ -75,7 +92,10 @@ export class Operator {
       free.cancelled = true;
       this.busy = false;
     };
-    job.then(done, done);
+    job.then(done, (error: unknown) => {
+      world.note('operator', leader.id, `${this.job}: ${String(error)}`);
+      done();
+    });
   }
 
   private removal(id: MemberId, leader: MemberId): Promise<void> {

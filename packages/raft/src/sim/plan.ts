@@ -178,7 +178,7 @@ function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
   const often = profile === 'snapshots' || prng.below(2) === 0;
   return {
     maxQueuedProposals: prng.pick([1, 4, 16_384]),
-    maxInboxMessages: prng.pick([4, 64, 65_536]),
+    maxInboxMessages: prng.pick([64, 256, 65_536]),
     maxReads: prng.pick([1, 4, 16_384]),
     maxBytesPerMessage,
     maxInflightMessages: prng.pick([1, 2, 8, 256]),

@@ -1,13 +1,27 @@
-import { type ConfChange, changeConf, decodeConfChange } from '../core/conf-change.js';
+import { type ConfChange, changeConf, decodeConfChange, isVoter } from '../core/conf-change.js';
 import { quorumVote, VoteResult } from '../core/quorum.js';
-import { type ConfState, type Entry, EntryKind, type MemberId } from '../core/types.js';
+import {
+  type ConfState,
+  type Entry,
+  EntryKind,
+  type Index,
+  type MemberId,
+  type Term,
+} from '../core/types.js';
 import type { SimMember } from './member.js';
 import type { World } from './world.js';
 
 /**
- * The rule that decides whether a cluster must come back: in every configuration that is in force or
- * may come into force by an entry that some intact member holds, a quorum has its disk. Without that
- * it may stand still for ever; it may never lie.
+ * The rule that decides whether a cluster must come back after disks were lost. If it need not, it
+ * may stand still for ever; it may never lie. It must come back when
+ *
+ * - in every configuration that is in force, or may come into force by an entry that some intact
+ *   member holds, a quorum has its disk; and
+ * - somebody can be elected. Nobody can when, say, one of four voters was made a learner, then
+ *   another lost its disk, and the learner alone holds an uncommitted entry: it may not campaign, and
+ *   refuses its vote to a voter that does not know yet that it needs it no more.
+ *
+ * As long as no disk is lost there is no excuse.
  */
 export function recoverable(world: World): boolean {
   return holds(world, (member) => member.intact);
@@ -18,12 +32,31 @@ export function recoverableWithout(world: World, lost: SimMember): boolean {
   return holds(world, (member) => member.intact && member !== lost);
 }
 
-function holds(world: World, intact: (member: SimMember) => boolean): boolean {
-  const good = new Set<MemberId>();
-  for (const member of world.members) if (intact(member)) good.add(member.id);
+function holds(world: World, isIntact: (member: SimMember) => boolean): boolean {
+  const intact = world.members.filter(isIntact);
+  if (intact.length === world.members.length) return true;
+  const good = new Map(intact.map((member) => [member.id, member]));
   const hasQuorum = (conf: ConfState) => quorumVote(conf, (id) => good.has(id)) === VoteResult.Won;
-  const confs = world.members.filter(intact).flatMap(confsOf);
-  return confs.length > 0 && confs.every(hasQuorum);
+  const confs = intact.flatMap(confsOf);
+  const electable = intact.some((member) => canWin(member, good));
+  return confs.length > 0 && confs.every(hasQuorum) && electable;
+}
+
+function canWin(member: SimMember, good: ReadonlyMap<MemberId, SimMember>): boolean {
+  const [conf] = confsOf(member);
+  if (conf === undefined || !isVoter(conf, member.id)) return false;
+  const last = lastOf(member);
+  const votes = (id: MemberId) => {
+    const voter = good.get(id);
+    if (voter === undefined) return false;
+    const theirs = lastOf(voter);
+    return last.term > theirs.term || (last.term === theirs.term && last.index >= theirs.index);
+  };
+  return quorumVote(conf, votes) === VoteResult.Won;
+}
+
+function lastOf({ durable }: SimMember): { readonly index: Index; readonly term: Term } {
+  return { index: durable.lastIndex, term: durable.term(durable.lastIndex) ?? 0 };
 }
 
 /** The configuration a member acts by, and those that entries of its log would make of it. */

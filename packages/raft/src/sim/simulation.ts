@@ -30,6 +30,7 @@ export interface RunResult {
 const MAX_EVENTS = 3_000_000;
 /** After the healing all must be well by then. */
 const CONVERGENCE_MS = 90_000;
+const HEALED_DELAY_US = 2_000;
 const SERVE_ATTEMPTS = 20;
 const SERVE_TIMEOUT_MS = 10_000;
 const LOOK_US = 100_000;
@@ -132,6 +133,7 @@ class Run {
       duplicate: NEVER,
       reorder: NEVER,
       chunkLoss: NEVER,
+      delayUs: Math.min(network.plan.delayUs, HEALED_DELAY_US),
     };
     for (const member of world.members) {
       member.stepsToCrash = 0;
@@ -162,7 +164,8 @@ class Run {
     const raft = leader?.subject?.raft;
     if (leader === undefined || raft === undefined) return 'there is no leader';
     if (isJoint(raft.tracker.conf)) return 'the configuration is joint';
-    if (world.clientsRun && !world.operator.content) return 'the membership is not as wanted';
+    if (world.clientsRun && !world.operator.content)
+      return `the membership is not as wanted: ${world.operator.describe()}`;
     // Clients would move the end on and on.
     if (world.clientsRun) {
       world.clientsRun = false;

@@ -103,11 +103,15 @@ export class SimTransport implements Transport {
   ): Promise<void> {
     const { to } = message;
     const opened = await this.reach(to, (peer) => {
+      // This end may be gone by the time its greeting arrives.
+      if (sending.over || !this.process.alive) return false;
       const stream = peer.openStream(this.id, message, (ok) => this.answered(sending, ok));
       sending.stream = stream;
       return stream !== undefined;
     });
     if (!opened) {
+      // The peer may have opened it, and only its answer be lost.
+      this.giveUp(sending);
       this.finish(sending, false);
       return;
     }
