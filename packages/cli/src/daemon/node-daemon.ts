@@ -307,7 +307,6 @@ export class NodeDaemon implements NodeControl {
   /** A node that could not become what it joined for is in no cluster: it may join again at once. */
   async #undoJoin(cause: Error): Promise<void> {
     this.#options.logger.error({ error: cause.message }, 'the node could not join');
-    await this.#stopRenewer();
     if (this.#files.role === 'manager') await this.#managerPart.leaveGroup(this.#addresses());
     await this.#forget();
   }
@@ -385,7 +384,9 @@ export class NodeDaemon implements NodeControl {
 
   /** Ends all that this node is in its cluster, and forgets it. */
   async #forget(): Promise<void> {
-    await this.#stopRenewer();
+    // Not awaited: a renewal that began meanwhile waits in the queue for this, and then finds no node.
+    void this.#renewer?.stop();
+    this.#renewer = undefined;
     await this.#stopTasks();
     await this.#managerPart.stop();
     await this.#files.wipe();
