@@ -17,6 +17,8 @@ export class DaemonUnreachableError extends Error {}
 
 /** Longest wait for a reply; the daemon's own limits are shorter and say more. */
 const REQUEST_TIMEOUT_MS = 60_000;
+/** Longest silence while a file is sent and taken in. */
+const UPLOAD_TIMEOUT_MS = 600_000;
 const API_PREFIX = '/v1.50';
 
 export type Query = Record<string, string | number | boolean | object | undefined>;
@@ -99,13 +101,14 @@ export class ApiClient {
     const stream = body instanceof Readable ? body : undefined;
     const payload =
       body === undefined || stream !== undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const timeoutMs = stream === undefined ? REQUEST_TIMEOUT_MS : UPLOAD_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
       const call = request(
         {
           ...this.endpoint,
           method,
           path: `${API_PREFIX}${path}${queryString(query)}`,
-          timeout: REQUEST_TIMEOUT_MS,
+          timeout: timeoutMs,
           headers: {
             host: 'swarm',
             ...headers,
@@ -119,9 +122,7 @@ export class ApiClient {
           resolve(response);
         },
       );
-      call.on('timeout', () =>
-        call.destroy(new Error(`no answer within ${REQUEST_TIMEOUT_MS / 1000} s`)),
-      );
+      call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
       call.on('error', (error: NodeJS.ErrnoException) => reject(this.#explain(error)));
       if (stream === undefined) call.end(payload);
       else stream.once('error', (error) => call.destroy(error)).pipe(call);

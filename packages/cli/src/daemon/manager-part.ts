@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { ApiError, type Clock, type Logger } from '@swarm/api';
 import {
   type ApiServer,
@@ -78,14 +79,16 @@ export class ManagerPart {
       '@swarm/manager/recovery'
     );
     await checkForce(manager, clock);
-    const { commit } = manager.status();
-    await this.stop();
-    try {
-      const forced = await forceGroup(this.#self(state), commit, { clock, logger });
-      logger.warn({ ...forced }, 'this manager is a cluster of its own now');
-      await files.save(state);
-    } finally {
-      await this.restart();
+    const { commit, members } = manager.status();
+    if (members.length > 1 || !isDeepStrictEqual(addressesOf(state), addressesOf(this.#state))) {
+      await this.stop();
+      try {
+        const forced = await forceGroup(this.#self(state), commit, { clock, logger });
+        logger.warn({ ...forced }, 'this manager is a cluster of its own now');
+        await files.save(state);
+      } finally {
+        await this.restart();
+      }
     }
     await untilLeads(this.#manager!, clock);
     await demoteOthers(this.#manager!.store, state.nodeId);
@@ -239,4 +242,8 @@ export class ManagerPart {
       identity: () => files.identity!,
     };
   }
+}
+
+function addressesOf({ advertiseAddress, listen }: LocalState) {
+  return { advertiseAddress, listen };
 }
