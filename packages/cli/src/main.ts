@@ -39,7 +39,8 @@ export async function main(argv: readonly string[], output: Output = terminal())
 }
 
 async function dispatch(argv: readonly string[], output: Output): Promise<number> {
-  const words = withoutSwarm(argv);
+  const { host, rest } = leadingHost(argv);
+  const words = withoutSwarm(rest);
   if (words.length === 0 || words[0] === '--help' || words[0] === '-h' || words[0] === 'help') {
     output.line(overview());
     return 0;
@@ -48,21 +49,20 @@ async function dispatch(argv: readonly string[], output: Output): Promise<number
     output.line(`swarm version ${VERSION}`);
     return 0;
   }
-  const { host, rest } = leadingHost(words);
-  const command = COMMANDS.find((each) => each.path.every((word, i) => rest[i] === word));
+  const command = COMMANDS.find((each) => each.path.every((word, i) => words[i] === word));
   if (command === undefined) {
-    const group = COMMANDS.filter((each) => each.path.length > 1 && each.path[0] === rest[0]);
-    if (group.length > 0 && (rest[1] === undefined || rest[1] === '--help')) {
+    const group = COMMANDS.filter((each) => each.path.length > 1 && each.path[0] === words[0]);
+    if (group.length > 0 && (words[1] === undefined || words[1] === '--help')) {
       output.line(list(group));
-      return rest[1] === undefined ? 1 : 0;
+      return words[1] === undefined ? 1 : 0;
     }
-    if (NOT_YET_COMMANDS.includes(rest[0] ?? '')) {
-      throw new UsageError(`'swarm ${rest[0]}' is not supported yet.\nSee 'swarm --help'.`);
+    if (NOT_YET_COMMANDS.includes(words[0] ?? '')) {
+      throw new UsageError(`'swarm ${words[0]}' is not supported yet.\nSee 'swarm --help'.`);
     }
-    const given = group.length > 0 ? `${rest[0]} ${rest[1]}` : rest[0];
+    const given = group.length > 0 ? `${words[0]} ${words[1]}` : words[0];
     throw new UsageError(`swarm: '${given}' is not a swarm command.\nSee 'swarm --help'.`);
   }
-  const args = parseArguments(command, rest.slice(command.path.length), output.line);
+  const args = parseArguments(command, words.slice(command.path.length), output.line);
   if (args === undefined) return 0;
   const uid = process.getuid?.() ?? 0;
   const own = Object.hasOwn(globalFlags(command), 'host') ? args.string('host') : undefined;

@@ -7,7 +7,14 @@ import type {
   UpdateConfig,
 } from '@swarm/api';
 import { type Arguments, UsageError } from '../command.js';
-import { parseBytes, parseCount, parseCpus, parseDuration, splitWords } from './values.js';
+import {
+  parseBytes,
+  parseCount,
+  parseCpus,
+  parseDuration,
+  parsePairs,
+  splitWords,
+} from './values.js';
 
 /** A copy of an object in which fields may be set. */
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -112,13 +119,7 @@ export function applyTaskFlags(args: Arguments, task: Mutable<TaskSpec>): void {
     task.LogDriver = {
       ...task.LogDriver,
       ...(driver === undefined ? {} : { Name: driver }),
-      ...(options.length === 0
-        ? {}
-        : {
-            Options: Object.fromEntries(
-              options.map((item) => item.split('=', 2) as [string, string]),
-            ),
-          }),
+      ...(options.length === 0 ? {} : { Options: parsePairs(options) }),
     };
   }
 }

@@ -30,21 +30,21 @@ export function parseDuration(flag: string, text: string): number {
 
 const BYTE_UNIT: Readonly<Record<string, number>> = {
   '': 1,
-  b: 1,
   k: 1024,
   m: 1024 ** 2,
   g: 1024 ** 3,
   t: 1024 ** 4,
+  p: 1024 ** 5,
 };
 
 /** A size in bytes: `64m`, `1.5g`, `1048576`; units are powers of 1024. */
 export function parseBytes(flag: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s?([bkmgt]?)(?:i?b)?$/i.exec(text);
+  const match = /^(\d+(?:\.\d+)?)\s?(?:([kmgtp])i?)?b?$/i.exec(text);
   if (match === null)
     throw new UsageError(
       `invalid argument '${text}' for --${flag}: a size such as 64m or 1g is needed`,
     );
-  return Math.round(Number(match[1]) * BYTE_UNIT[match[2]!.toLowerCase()]!);
+  return Math.round(Number(match[1]) * BYTE_UNIT[(match[2] ?? '').toLowerCase()]!);
 }
 
 /** CPUs with up to nine decimals, as units of 10⁻⁹ CPU. */
@@ -77,7 +77,9 @@ export function splitPair(item: string): [string, string] {
 /** Comma-separated `key=value` fields, a field may be quoted with `"`. */
 export function parseFields(flag: string, text: string): [string, string | undefined][] {
   const fields: [string, string | undefined][] = [];
-  for (const match of text.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)) {
+  let end = 0;
+  for (const match of text.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^",]*))/gy)) {
+    end = match.index + match[0].length;
     const field = match[1]?.replaceAll('""', '"') ?? match[2]!;
     if (field === '')
       throw new UsageError(`invalid argument '${text}' for --${flag}: an empty field`);
@@ -88,6 +90,10 @@ export function parseFields(flag: string, text: string): [string, string | undef
         : [field.slice(0, at).toLowerCase(), field.slice(at + 1)],
     );
   }
+  if (end !== text.length)
+    throw new UsageError(
+      `invalid argument '${text}' for --${flag}: quotes go around a whole field, "key=value"`,
+    );
   return fields;
 }
 

@@ -20,6 +20,7 @@ export function humanDuration(ms: number): string {
 /** Nanoseconds as Go prints a duration: `10s`, `1m30s`, `500ms`. */
 export function goDuration(ns: number): string {
   if (ns === 0) return '0s';
+  if (ns < 1e3) return `${ns}ns`;
   if (ns < 1e6) return `${ns / 1e3}µs`;
   if (ns < 1e9) return `${ns / 1e6}ms`;
   const total = ns / 1e9;

@@ -1,0 +1,233 @@
+import test from 'ava';
+import { command, sent } from './support/fake-daemon.js';
+
+const NODE = {
+  ID: 'node1aaaaaaaaaaaaaaaaaaaa',
+  Version: { Index: 10 },
+  CreatedAt: '2026-01-01T00:00:00.000Z',
+  Spec: { Labels: { a: '1' }, Role: 'manager', Availability: 'active' },
+  Description: {
+    Hostname: 'h1',
+    Platform: { OS: 'linux', Architecture: 'x86_64' },
+    Resources: { NanoCPUs: 2e9, MemoryBytes: 2 ** 30 },
+    Engine: { EngineVersion: '0.1.0' },
+    TLSInfo: { TrustRoot: 'root' },
+  },
+  Status: { State: 'ready', Addr: '192.0.2.1' },
+  ManagerStatus: { Leader: true, Reachability: 'reachable', Addr: '192.0.2.1:2377' },
+};
+const WORKER = {
+  ...NODE,
+  ID: 'node2aaaaaaaaaaaaaaaaaaaa',
+  Spec: { ...NODE.Spec, Role: 'worker', Availability: 'drain' },
+  Description: { ...NODE.Description, Hostname: 'h2', TLSInfo: { TrustRoot: 'older' } },
+  Status: { State: 'down', Addr: '192.0.2.2' },
+  ManagerStatus: undefined,
+};
+const CLUSTER = {
+  ID: 'c1',
+  Version: { Index: 7 },
+  Spec: {
+    Name: 'default',
+    Orchestration: { TaskHistoryRetentionLimit: 5 },
+    Raft: { SnapshotInterval: 10000 },
+    Dispatcher: { HeartbeatPeriod: 1e9 },
+    CAConfig: { NodeCertExpiry: 1 },
+    EncryptionConfig: { AutoLockManagers: false },
+  },
+  TLSInfo: { TrustRoot: 'CERTIFICATE\n' },
+  JoinTokens: { Worker: 'SWMTKN-w', Manager: 'SWMTKN-m' },
+};
+const INFO = {
+  Name: 'h1',
+  Swarm: {
+    NodeID: NODE.ID,
+    NodeAddr: '192.0.2.1',
+    LocalNodeState: 'active',
+    ControlAvailable: true,
+    Error: '',
+    Cluster: { TLSInfo: { TrustRoot: 'root' } },
+  },
+};
+const NODE_BY_ID = {
+  'GET /info': INFO,
+  'GET /swarm': CLUSTER,
+  'GET /nodes/h1': NODE,
+  [`GET /nodes/${NODE.ID}`]: NODE,
+  [`POST /nodes/${NODE.ID}/update`]: {},
+};
+const UPDATE = `/nodes/${NODE.ID}/update`;
+
+test('node ls marks this node and says who leads', async (t) => {
+  const answers = { 'GET /nodes': [WORKER, NODE], 'GET /info': INFO };
+  const done = await command(t, answers, 'node', 'ls');
+  t.deepEqual(done.out.split('\n'), [
+    'ID                            HOSTNAME   STATUS    AVAILABILITY   MANAGER STATUS   ENGINE VERSION',
+    'node1aaaaaaaaaaaaaaaaaaaa *   h1         Ready     Active         Leader           0.1.0',
+    'node2aaaaaaaaaaaaaaaaaaaa     h2         Down      Drain                           0.1.0',
+    '',
+  ]);
+  const json = await command(t, answers, 'node', 'ls', '--format', 'json');
+  const [first, second] = json.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  t.like(first, { ID: NODE.ID, Self: true, TLSStatus: 'Ready' });
+  t.like(second, { Self: false, TLSStatus: 'Needs Rotation' });
+  t.is((await command(t, answers, 'node', 'ls', '-q')).out, `${NODE.ID}\n${WORKER.ID}\n`);
+});
+
+test('node inspect self asks who this node is', async (t) => {
+  const done = await command(t, NODE_BY_ID, 'node', 'inspect', 'self', '--pretty');
+  t.is(done.code, 0);
+  t.regex(done.out, /Joined at: +\t2026-01-01 00:00:00 \+0000 utc\n/);
+  t.true(done.out.includes(' Leader:\t\tYes\n'));
+});
+
+test('node update changes what its flags say and keeps the rest', async (t) => {
+  const flags = [
+    '--availability',
+    'drain',
+    '--label-add',
+    'b=2',
+    '--label-rm',
+    'a',
+    '--role',
+    'worker',
+  ];
+  const done = await command(t, NODE_BY_ID, 'node', 'update', ...flags, 'h1');
+  t.is(done.out, 'h1\n');
+  t.deepEqual(sent(done, UPDATE).query, { version: '10' });
+  t.deepEqual(sent(done, UPDATE).body, {
+    Labels: { b: '2' },
+    Role: 'worker',
+    Availability: 'drain',
+  });
+  for (const bad of [
+    ['--role', 'x'],
+    ['--availability', 'x'],
+  ])
+    t.is((await command(t, NODE_BY_ID, 'node', 'update', ...bad, 'h1')).code, 1);
+});
+
+test('node demote changes the role once, promote of a manager says that it is one', async (t) => {
+  const down = await command(t, NODE_BY_ID, 'node', 'demote', 'h1');
+  t.is(down.out, 'Manager h1 demoted in the swarm.\n');
+  t.is(sent(down, UPDATE).body.Role, 'worker');
+  const up = await command(t, NODE_BY_ID, 'node', 'promote', 'h1', 'nope');
+  t.deepEqual([up.code, up.out], [1, 'Node h1 is already a manager.\n']);
+  t.false(up.asked.some(({ method }) => method === 'POST'));
+});
+
+test('node rm removes by force only when it is asked to', async (t) => {
+  const answers = { 'DELETE /nodes/h1': {} };
+  t.deepEqual((await command(t, answers, 'node', 'rm', 'h1')).asked[0]?.query, {});
+  t.deepEqual((await command(t, answers, 'node', 'rm', '-f', 'h1')).asked[0]?.query, {
+    force: '1',
+  });
+});
+
+test('init sends what its flags say and prints how to join', async (t) => {
+  const answers = { ...NODE_BY_ID, 'GET /_ping': 'OK', 'POST /swarm/init': () => NODE.ID };
+  const done = await command(
+    t,
+    answers,
+    ...[
+      'init',
+      '--advertise-addr',
+      'eth0',
+      '--listen-addr',
+      '0.0.0.0:1',
+      '--data-path-addr',
+      'eth1',
+    ],
+    ...['--data-path-port', '5000', '--availability', 'drain', '--cert-expiry', '2h'],
+    ...['--dispatcher-heartbeat', '2s', '--snapshot-interval', '9', '--task-history-limit', '3'],
+  );
+  t.is(done.code, 0, done.err);
+  t.deepEqual(sent(done, '/swarm/init').body, {
+    ListenAddr: '0.0.0.0:1',
+    AdvertiseAddr: 'eth0',
+    DataPathAddr: 'eth1',
+    DataPathPort: 5000,
+    ForceNewCluster: false,
+    Availability: 'drain',
+    Spec: {
+      Orchestration: { TaskHistoryRetentionLimit: 3 },
+      Raft: { SnapshotInterval: 9 },
+      Dispatcher: { HeartbeatPeriod: 2e9 },
+      CAConfig: { NodeCertExpiry: 7200e9 },
+      EncryptionConfig: { AutoLockManagers: false },
+    },
+  });
+  t.true(done.out.includes('    swarm join --token SWMTKN-w 192.0.2.1:2377\n'));
+});
+
+test('init --force-new-cluster keeps the settings of the cluster', async (t) => {
+  const answers = { ...NODE_BY_ID, 'GET /_ping': 'OK', 'POST /swarm/init': () => NODE.ID };
+  const done = await command(t, answers, 'init', '--force-new-cluster');
+  t.is(done.code, 0, done.err);
+  t.true(sent(done, '/swarm/init').body.ForceNewCluster);
+  const refused = await command(t, answers, 'init', '--force-new-cluster', '--cert-expiry', '2h');
+  t.is(refused.code, 1);
+  t.false(refused.asked.some(({ path }) => path === '/swarm/init'));
+});
+
+test('join sends token and address, and says what the node became', async (t) => {
+  const answers = { ...NODE_BY_ID, 'GET /_ping': 'OK', 'POST /swarm/join': {} };
+  const done = await command(t, answers, 'join', '--token', 'T', '192.0.2.9:2377');
+  t.is(done.out, 'This node joined a swarm as a manager.\n');
+  t.like(sent(done, '/swarm/join').body, { JoinToken: 'T', RemoteAddrs: ['192.0.2.9:2377'] });
+  t.regex((await command(t, answers, 'join', '192.0.2.9:2377')).err, /a token is needed/);
+});
+
+test('join-token shows and rotates', async (t) => {
+  const answers = { ...NODE_BY_ID, 'POST /swarm/update': {} };
+  t.is((await command(t, answers, 'join-token', '-q', 'manager')).out, 'SWMTKN-m\n');
+  const rotated = await command(t, answers, 'join-token', '--rotate', 'worker');
+  t.deepEqual(sent(rotated, '/swarm/update').query, {
+    version: '7',
+    rotateWorkerToken: 'true',
+    rotateManagerToken: 'false',
+    rotateManagerUnlockKey: 'false',
+  });
+  t.is((await command(t, answers, 'join-token', 'boss')).code, 1);
+});
+
+test('update changes only what its flags say, ca prints the root, leave may be forced', async (t) => {
+  const answers = { 'GET /swarm': CLUSTER, 'POST /swarm/update': {}, 'POST /swarm/leave': {} };
+  const done = await command(t, answers, 'update', '--task-history-limit', '2');
+  t.is(done.out, 'Swarm updated.\n');
+  t.deepEqual(sent(done, '/swarm/update').body, {
+    ...CLUSTER.Spec,
+    Orchestration: { TaskHistoryRetentionLimit: 2 },
+  });
+  t.is((await command(t, answers, 'update')).code, 1);
+  t.is((await command(t, answers, 'ca')).out, 'CERTIFICATE\n');
+  const left = await command(t, answers, 'leave', '-f');
+  t.deepEqual([left.out, left.asked[0]?.query], ['Node left the swarm.\n', { force: '1' }]);
+});
+
+test('what is no command, or not served yet, is said to be so', async (t) => {
+  for (const [argv, message] of [
+    [['nope'], /'nope' is not a swarm command/],
+    [['service', 'nope'], /'service nope' is not a swarm command/],
+    [['secret', 'ls'], /'swarm secret' is not supported yet/],
+    [['stack', 'deploy'], /'swarm stack' is not supported yet/],
+    [['init', '--autolock'], /--autolock is not supported by swarm init yet/],
+    [['ca', '--rotate'], /--rotate is not supported by swarm ca yet/],
+  ] as const) {
+    const done = await command(t, {}, ...argv);
+    t.is(done.code, 1, argv.join(' '));
+    t.regex(done.err, message);
+    t.is(done.asked.length, 0);
+  }
+});
+
+test('a group of commands lists them, and `swarm swarm ca` is taken for `swarm ca`', async (t) => {
+  const help = await command(t, {}, 'service', '--help');
+  t.is(help.code, 0);
+  t.regex(help.out, /service rollback +Go back/);
+  t.is((await command(t, {}, 'service')).code, 1);
+  t.is((await command(t, { 'GET /swarm': CLUSTER }, 'swarm', 'ca')).out, 'CERTIFICATE\n');
+});

@@ -1,0 +1,66 @@
+import { createServer } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { ApiClient, DaemonUnreachableError } from '../src/client/api-client.js';
+import { defaultSocket, describeEndpoint, resolveEndpoint } from '../src/client/endpoint.js';
+import { main } from '../src/main.js';
+import { recorder } from './support/recorder.js';
+
+test('--host goes before $SWARM_HOST, which goes before the own socket', (t) => {
+  const env = { SWARM_HOST: 'unix:///env.sock', XDG_RUNTIME_DIR: '/nowhere/run' };
+  t.deepEqual(resolveEndpoint('unix:///given.sock', env, 1000), { socketPath: '/given.sock' });
+  t.deepEqual(resolveEndpoint(undefined, env, 1000), { socketPath: '/env.sock' });
+  t.deepEqual(resolveEndpoint('tcp://h:2377', {}, 0), { host: 'h', port: 2377 });
+  t.deepEqual(resolveEndpoint('tcp://[fd00::1]:2377', {}, 0), { host: 'fd00::1', port: 2377 });
+});
+
+test('root has its socket under /run, others under their runtime folder', (t) => {
+  t.is(defaultSocket({ XDG_RUNTIME_DIR: '/x' }, 0), '/run/swarm/swarm.sock');
+  t.is(defaultSocket({ XDG_RUNTIME_DIR: '/run/user/7' }, 7), '/run/user/7/swarm/swarm.sock');
+  t.is(defaultSocket({}, 7), '/tmp/swarm-7/swarm/swarm.sock');
+});
+
+test('endpoints are told in the form they are given in', (t) => {
+  t.is(describeEndpoint({ socketPath: '/a' }), 'unix:///a');
+  t.is(describeEndpoint({ host: 'h', port: 1 }), 'tcp://h:1');
+});
+
+for (const host of [
+  'h',
+  'tcp://h',
+  'tcp://h:x',
+  'http://h:1',
+  'tcp://:1',
+  'unix:/x',
+  'tcp://h:1/x',
+]) {
+  test(`a host written '${host}' is refused`, async (t) => {
+    const output = recorder();
+    t.is(await main(['--host', host, 'node', 'ls'], output), 1);
+    t.is(output.err, `bad host '${host}': use unix://PATH or tcp://HOST:PORT\n`);
+  });
+}
+
+test('where no daemon answers, the user is told how to start one', async (t) => {
+  const client = new ApiClient({ socketPath: '/nonexistent/swarm.sock' });
+  t.false(await client.ping());
+  const error = await t.throwsAsync(client.get('/info'), { instanceOf: DaemonUnreachableError });
+  t.regex(error!.message, /unix:\/\/\/nonexistent\/swarm\.sock.*swarm init/);
+});
+
+test('a daemon that breaks off in its answer is an error', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'swarm-cli-'));
+  const socketPath = join(folder, 'd.sock');
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-length': 100 });
+    response.write('[', () => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  t.teardown(() => {
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+  await t.throwsAsync(new ApiClient({ socketPath }).get('/info'));
+});

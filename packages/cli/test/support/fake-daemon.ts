@@ -1,0 +1,82 @@
+import { createServer } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { main } from '../../src/main.js';
+import { recorder } from './recorder.js';
+
+export interface Asked {
+  readonly method: string;
+  /** Without the version. */
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the command sends
+  readonly body: any;
+}
+
+/** An answer: a body, an error with its status, or raw bytes. */
+export type Answer =
+  | object
+  | string
+  | { readonly status: number; readonly message: string }
+  | Buffer;
+
+/** What a daemon answers, by `METHOD /path`; anything else is 404. A function sees the request. */
+export type Answers = Readonly<Record<string, Answer | ((asked: Asked) => Answer)>>;
+
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  readonly asked: readonly Asked[];
+}
+
+/** Runs a command line against a daemon on a unix socket that answers as told. */
+export async function command(
+  t: ExecutionContext,
+  answers: Answers,
+  ...argv: string[]
+): Promise<Outcome> {
+  const folder = mkdtempSync(join(tmpdir(), 'swarm-cli-'));
+  const asked: Asked[] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const url = new URL(request.url ?? '/', 'http://daemon');
+      const text = Buffer.concat(chunks).toString();
+      const one: Asked = {
+        method: request.method ?? '',
+        path: decodeURIComponent(url.pathname.replace('/v1.50', '')),
+        query: Object.fromEntries(url.searchParams),
+        headers: request.headers,
+        body: text === '' ? undefined : JSON.parse(text),
+      };
+      asked.push(one);
+      const found = answers[`${one.method} ${one.path}`];
+      const given = typeof found === 'function' ? found(one) : found;
+      const answer = given ?? { status: 404, message: `${one.path} not found` };
+      const isError = typeof answer === 'object' && 'status' in answer && 'message' in answer;
+      response.writeHead(isError ? (answer.status as number) : 200);
+      response.end(Buffer.isBuffer(answer) ? answer : JSON.stringify(answer));
+    });
+  });
+  const socket = join(folder, 'daemon.sock');
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  t.teardown(() => {
+    server.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const output = recorder();
+  const code = await main(['--host', `unix://${socket}`, ...argv], output);
+  return { code, out: output.out, err: output.err, asked };
+}
+
+/** The one request with a body that a command made. */
+export function sent({ asked }: Outcome, path: string): Asked {
+  const found = asked.filter((each) => each.method === 'POST' && each.path === path);
+  if (found.length !== 1) throw new Error(`${found.length} requests to ${path}`);
+  return found[0]!;
+}
