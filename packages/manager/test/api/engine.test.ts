@@ -13,6 +13,8 @@ const engineSocket = join(folder, 'engine.sock');
 const seen: string[] = [];
 let received = 0;
 let closedEarly = 0;
+/** Streams of very many events that were given up. */
+let floods = 0;
 
 /** An engine as old as Debian's: it knows the API up to 1.41 and refuses newer paths. */
 const engine = http.createServer((request, response) => {
@@ -30,6 +32,15 @@ const engine = http.createServer((request, response) => {
   }
   if (url.includes('/networks')) {
     return void response.end('[{"Name":"bridge","Scope":"local","Driver":"bridge"}]');
+  }
+  if (url.includes('/events') && url.includes('flood')) {
+    const line = `${JSON.stringify({ Type: 'container', Action: 'x'.repeat(64 * 1024) })}\n`;
+    const timer = setInterval(() => response.write(line), 1);
+    response.on('close', () => {
+      clearInterval(timer);
+      floods += 1;
+    });
+    return;
   }
   if (url.includes('/events')) {
     response.write('{"Type":"container"');
@@ -126,6 +137,16 @@ test.serial('events of the engine and the cluster come in whole lines', async (t
     'network remove',
   ]);
   await until(() => closedEarly === 1);
+});
+
+test.serial('who does not read the events of the engine is cut off', async (t) => {
+  const socket = net.connect(api.socketPath);
+  socket.on('error', () => {});
+  t.teardown(() => socket.destroy());
+  socket.pause();
+  socket.write('GET /events?x=flood HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until(() => floods === 1, 10_000);
+  t.is(floods, 1);
 });
 
 /** Everything that comes back for `text`; `more` is sent once something came. */

@@ -56,12 +56,16 @@ export function eventRoutes(feed: EventFeed): readonly Route[] {
     const end = (): void => ended.abort();
     response.once('close', end);
     closing.addEventListener('abort', end, { once: true });
-    const send = (event: ClusterEvent): void => {
-      if (!matches(event) || ended.signal.aborted) return;
-      if (until !== undefined && event.timeNano / 1e6 > until) return;
-      response.write(`${JSON.stringify(event)}\n`);
+    const put = (text: string): void => {
+      if (ended.signal.aborted) return;
+      response.write(text);
       // A reader that does not read is cut off: its queue would grow for ever.
       if (response.writableLength > limits.eventsQueued * 1024) response.destroy();
+    };
+    const send = (event: ClusterEvent): void => {
+      if (!matches(event)) return;
+      if (until !== undefined && event.timeNano / 1e6 > until) return;
+      put(`${JSON.stringify(event)}\n`);
     };
     if (since !== undefined) for (const event of feed.since(since)) send(event);
     const stop = feed.listen(send);
@@ -74,7 +78,7 @@ export function eventRoutes(feed: EventFeed): readonly Route[] {
       const query = target.query.toString();
       const path = `/events${query === '' ? '' : `?${query}`}`;
       const source = await engine.stream(path, ended.signal);
-      if (source !== undefined) copyLines(source, (text) => response.write(text));
+      if (source !== undefined) copyLines(source, put);
     }
     await new Promise<void>((resolve) => {
       if (ended.signal.aborted) resolve();
