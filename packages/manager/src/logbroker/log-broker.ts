@@ -4,7 +4,7 @@ import type { LogChannel } from '../dispatcher/log-channel.js';
 import { type LogItem, LogStream } from './log-stream.js';
 import type { LogSelector } from './selector.js';
 
-/** Streams at once; each may hold some megabytes. */
+/** Streams at once; each holds about a megabyte when its reader stands still. */
 export const LOG_STREAMS_LIMIT = 64;
 
 /** Runs on the leader: collects the logs of tasks from their nodes. */

@@ -13,10 +13,10 @@ import { LineQueue } from './line-queue.js';
 import { type LogSelector, selectedTasks, selects } from './selector.js';
 
 /** What all agents together may send ahead of the reader, shared out among them; */
-const STREAM_BYTES = 4 * 1024 * 1024;
+const STREAM_BYTES = 1024 * 1024;
 /** and the least and most of one. */
 const CREDIT_MIN_BYTES = 16 * 1024;
-const CREDIT_MAX_BYTES = 512 * 1024;
+const CREDIT_MAX_BYTES = 256 * 1024;
 /** An agent may overshoot its credit by one message. */
 const MESSAGE_BYTES = 64 * 1024;
 /** Subscriptions of one stream, so that its memory is bounded by this and the credit. */
