@@ -378,6 +378,6 @@ if (problem === undefined) {
   });
 }
 
-/** Everything of the mesh that a host can be left with. */
+/** Everything of the mesh that a host can be left with. Link-local addresses come and go by themselves. */
 const REMAINS =
-  'ip -o link show | cut -d: -f2; ip rule; ip route show table all; nft list tables; ss -Hltun';
+  'ip -o link show | cut -d: -f2; ip rule; ip route show table all | grep -v fe80: ; nft list tables; ss -Hltun';
