@@ -1,5 +1,5 @@
 import { type Message, MessageType } from './message.js';
-import type { CoreStatus } from './raw-node.js';
+import type { CoreStatus } from './status.js';
 import type { ConfState, Entry } from './types.js';
 
 /** Stable, short text for scenario tests and logs. The same state always gives the same text. */

@@ -1,122 +1,21 @@
-import {
-  type ConfChange,
-  changeConf,
-  encodeConfChange,
-  isJoint,
-  isVoter,
-  LEAVE_JOINT,
-} from './conf-change.js';
+import { appended, applied, applyConfChange } from './completion.js';
+import type { ConfChange } from './conf-change.js';
 import type { RaftConfig } from './config.js';
 import { CampaignReason, campaign, tickElection } from './election.js';
-import {
-  addRead,
-  beginReadRound,
-  commitAdvanced,
-  releaseReads,
-  resign,
-  selfAck,
-  tickLeader,
-  transferLeader,
-} from './leader.js';
+import { addRead, tickLeader, transferLeader } from './leader.js';
 import { type Message, MessageType } from './message.js';
+import { Output } from './output.js';
 import { ProgressState } from './progress.js';
-import { type InitialState, Raft, type ReadState, Role } from './raft.js';
-import { broadcast } from './replication.js';
+import { type ProposeResult, propose, proposeConfChange } from './proposal.js';
+import { type InitialState, Raft, Role } from './raft.js';
+import type { AppendWork, Ready } from './ready.js';
+import { type CoreStatus, type MemberProgress, progressOf, statusOf } from './status.js';
 import { step } from './step.js';
-import {
-  type ConfState,
-  type Entry,
-  EntryKind,
-  type HardState,
-  type Index,
-  type MemberId,
-  NOBODY,
-  type SnapshotMeta,
-  type Term,
-} from './types.js';
+import { type ConfState, type Index, type MemberId, NOBODY, type Term } from './types.js';
 
-/**
- * One durable write, and what may happen once it is done. Writes complete in the order they were
- * handed out; `RaftCore.appended` is called for each, also for one that holds only responses.
- */
-export interface AppendWork {
-  readonly hardState?: HardState;
-  readonly entries: readonly Entry[];
-  readonly snapshot?: SnapshotMeta;
-  readonly mustSync: boolean;
-  /** They leave, or come home, when the write is done. */
-  readonly responses: readonly Message[];
-  /** The term the write was made in. */
-  readonly term: Term;
-  /** The last entry that is durable when this write and all before it are; absent if none was not. */
-  readonly attested?: { readonly index: Index; readonly term: Term };
-}
-
-/** Committed entries, durable here, to apply in order. `RaftCore.applied` is called afterwards. */
-export interface ApplyWork {
-  readonly entries: readonly Entry[];
-}
-
-export interface SoftState {
-  readonly role: Role;
-  readonly leader: MemberId;
-  readonly term: Term;
-}
-
-/** What the host has to do. Each part may be done while the others are under way. */
-export interface Ready {
-  /** To send at once, in order. A Snapshot names who needs one; the host adds the state. */
-  readonly messages: readonly Message[];
-  readonly append?: AppendWork;
-  readonly apply?: ApplyWork;
-  readonly readStates: readonly ReadState[];
-  /** Present when it changed. */
-  readonly softState?: SoftState;
-}
-
-/** Why a proposal was not taken; it is surely not in the log. */
-export const Refusal = {
-  NotLeader: 'not-leader',
-  /** Leadership is being handed over. */
-  Transferring: 'transferring',
-  /** Too much is proposed and not committed. */
-  Overloaded: 'overloaded',
-  /** The membership change before it is not applied. */
-  ConfChangePending: 'conf-change-pending',
-} as const;
-export type Refusal = (typeof Refusal)[keyof typeof Refusal];
-
-export type ProposeResult =
-  | { readonly index: Index; readonly term: Term; readonly refusal?: undefined }
-  | { readonly refusal: Refusal };
-
-export interface MemberProgress {
-  readonly id: MemberId;
-  readonly isLearner: boolean;
-  /** As a leader knows them; 0 and false elsewhere. */
-  readonly match: Index;
-  readonly next: Index;
-  readonly state: ProgressState;
-  /** Heard within the last election timeout. */
-  readonly active: boolean;
-}
-
-export interface CoreStatus {
-  readonly id: MemberId;
-  readonly role: Role;
-  readonly term: Term;
-  readonly vote: MemberId;
-  readonly leader: MemberId;
-  readonly commit: Index;
-  readonly applied: Index;
-  readonly firstIndex: Index;
-  readonly lastIndex: Index;
-  readonly conf: ConfState;
-  readonly members: readonly MemberProgress[];
-}
-
-const NO_MESSAGES: readonly Message[] = [];
-const NO_READS: readonly ReadState[] = [];
+export { type ProposeResult, Refusal } from './proposal.js';
+export type { AppendWork, ApplyWork, Ready, SoftState } from './ready.js';
+export type { CoreStatus, MemberProgress } from './status.js';
 
 /**
  * The Raft core of one member, in the shape of etcd's asynchronous storage: messages, ticks and
@@ -128,14 +27,12 @@ const NO_READS: readonly ReadState[] = [];
  */
 export class RaftCore {
   private readonly raft: Raft;
-  private written: HardState;
-  private soft: SoftState;
+  private readonly output: Output;
 
   /** @throws RaftConfigError, RaftFaultError when the recovered state contradicts itself. */
   constructor(config: RaftConfig, initial: InitialState) {
     this.raft = new Raft(config, initial);
-    this.written = initial.hardState;
-    this.soft = this.currentSoft();
+    this.output = new Output(this.raft, initial.hardState);
   }
 
   // --- Input
@@ -161,40 +58,12 @@ export class RaftCore {
 
   /** Appends entries, one for each data, all or none. */
   propose(datas: readonly Uint8Array[]): ProposeResult {
-    const { raft } = this;
-    const refusal = this.refuses();
-    if (refusal !== undefined) return { refusal };
-    let bytes = 0;
-    for (const data of datas) bytes += data.length;
-    // One proposal beyond the limit is let through, else a large one could never be made.
-    const over = raft.uncommittedBytes + bytes > raft.config.maxUncommittedBytes;
-    if (over && raft.uncommittedBytes > 0 && bytes > 0) return { refusal: Refusal.Overloaded };
-    return { index: raft.appendOwn(datas, EntryKind.Normal), term: raft.term };
+    return propose(this.raft, datas);
   }
 
   /** @throws ConfChangeError when the configuration does not allow the change. */
   proposeConfChange(change: ConfChange): ProposeResult {
-    const { raft } = this;
-    const refusal = this.refuses();
-    if (refusal !== undefined) return { refusal };
-    const leaving = change.changes.length === 0;
-    if (raft.pendingConfIndex > raft.log.applied || isJoint(raft.tracker.conf) !== leaving) {
-      return { refusal: Refusal.ConfChangePending };
-    }
-    changeConf(raft.tracker.conf, change);
-    return this.appendConfChange(change);
-  }
-
-  private appendConfChange(change: ConfChange): ProposeResult {
-    const { raft } = this;
-    const index = raft.appendOwn([encodeConfChange(change)], EntryKind.ConfChange);
-    raft.pendingConfIndex = index;
-    return { index, term: raft.term };
-  }
-
-  private refuses(): Refusal | undefined {
-    if (this.raft.role !== Role.Leader) return Refusal.NotLeader;
-    return this.raft.transferee === NOBODY ? undefined : Refusal.Transferring;
+    return proposeConfChange(this.raft, change);
   }
 
   /**
@@ -269,114 +138,19 @@ export class RaftCore {
   // --- Output
 
   get hasReady(): boolean {
-    const { raft } = this;
-    const { log } = raft;
-    return (
-      raft.messages.length > 0 ||
-      raft.promises.length > 0 ||
-      raft.readStates.length > 0 ||
-      raft.broadcastDue ||
-      raft.readOnly.hasWaiting ||
-      log.unstable.writing < log.lastIndex ||
-      log.unstable.snapshot !== undefined ||
-      (!raft.restoring && log.applying < log.applicable) ||
-      this.ballotChanged ||
-      this.softChanged
-    );
+    return this.output.hasReady;
   }
 
   /** What there is to do since the last call; undefined when there is nothing. */
   ready(): Ready | undefined {
-    if (!this.hasReady) return undefined;
-    const { raft } = this;
-    beginReadRound(raft);
-    if (raft.broadcastDue) {
-      raft.broadcastDue = false;
-      broadcast(raft);
-    }
-    const append = this.takeAppend();
-    const entries = raft.restoring ? [] : raft.log.takeApply(raft.config.maxApplyBytes);
-    const { messages, readStates } = raft;
-    if (messages.length > 0) raft.messages = [];
-    if (readStates.length > 0) raft.readStates = [];
-    const softState = this.softChanged ? this.currentSoft() : undefined;
-    if (softState !== undefined) this.soft = softState;
-    return {
-      messages: messages.length > 0 ? messages : NO_MESSAGES,
-      readStates: readStates.length > 0 ? readStates : NO_READS,
-      ...(append !== undefined && { append }),
-      ...(entries.length > 0 && { apply: { entries } }),
-      ...(softState !== undefined && { softState }),
-    };
-  }
-
-  private takeAppend(): AppendWork | undefined {
-    const { raft } = this;
-    const { log } = raft;
-    const { unstable } = log;
-    const entries = log.slice(unstable.writing, log.lastIndex, Number.POSITIVE_INFINITY);
-    const snapshot = unstable.snapshot;
-    const mustSync = entries.length > 0 || snapshot !== undefined || this.ballotChanged;
-    if (!mustSync && raft.promises.length === 0) return undefined;
-    const responses = raft.promises;
-    raft.promises = [];
-    unstable.taken(log.lastIndex);
-    if (mustSync) this.written = raft.hardState;
-    return {
-      ...(mustSync && { hardState: this.written }),
-      entries,
-      ...(snapshot !== undefined && { snapshot }),
-      mustSync,
-      responses,
-      term: raft.term,
-      ...(unstable.stable < log.lastIndex && {
-        attested: { index: log.lastIndex, term: log.lastTerm },
-      }),
-    };
-  }
-
-  private get ballotChanged(): boolean {
-    return this.raft.term !== this.written.term || this.raft.vote !== this.written.vote;
-  }
-
-  private get softChanged(): boolean {
-    const { role, leader, term } = this.raft;
-    return role !== this.soft.role || leader !== this.soft.leader || term !== this.soft.term;
-  }
-
-  private currentSoft(): SoftState {
-    const { role, leader, term } = this.raft;
-    return { role, leader, term };
+    return this.output.ready();
   }
 
   // --- Completions
 
-  /**
-   * The write, and all handed out before it, are durable.
-   *
-   * Only a write made in the current term may mark entries durable. Otherwise this could happen:
-   * (1) entry 5 of term 1 is being written; (2) another leader replaces it in memory, the new write
-   * waits; (3) a third leader brings back entry 5 of term 1, that write waits too; (4) the first write
-   * completes, and as index and term match, we would acknowledge entry 5; (5) the second write
-   * removes it from the disk; (6) we crash, having lost what we acknowledged. Nothing hangs for it:
-   * each new term has a write of its own, which attests all that is under way.
-   */
+  /** The write, and all handed out before it, are durable. */
   appended(work: AppendWork): void {
-    const { raft } = this;
-    if (work.snapshot !== undefined) raft.log.unstable.snapshotStable(work.snapshot.index);
-    const { attested } = work;
-    if (
-      attested !== undefined &&
-      work.term === raft.term &&
-      raft.log.matches(attested.index, attested.term)
-    ) {
-      raft.log.unstable.stableTo(attested.index);
-      if (raft.role === Role.Leader) selfAck(raft);
-    }
-    for (const response of work.responses) {
-      if (response.to === raft.id) step(raft, response);
-      else raft.messages.push(response);
-    }
+    appended(this.raft, work);
   }
 
   /**
@@ -386,38 +160,12 @@ export class RaftCore {
    * @throws ConfChangeError when it is not allowed: on every member alike, so the entry has no effect.
    */
   applyConfChange(change: ConfChange): ConfState {
-    const { raft } = this;
-    const leads = raft.role === Role.Leader;
-    // Who is about to be removed learns that it is. And if that is us: the others learn that the change
-    // is committed, or the last of two would wait for our vote for ever.
-    if (leads) broadcast(raft);
-    const conf = raft.changeConf(change);
-    if (!leads) return conf;
-    if (!isVoter(conf, raft.id)) {
-      resign(raft);
-      return conf;
-    }
-    if (!isVoter(conf, raft.transferee)) raft.transferee = NOBODY;
-    // A smaller quorum may already have what a larger one had not.
-    commitAdvanced(raft);
-    releaseReads(raft);
-    raft.broadcastDue = true;
-    return conf;
+    return applyConfChange(this.raft, change);
   }
 
   /** Everything up to `index` is applied. */
   applied(index: Index): void {
-    const { raft } = this;
-    raft.log.appliedTo(index);
-    if (raft.role === Role.Leader) {
-      const { conf } = raft.tracker;
-      if (conf.autoLeave && raft.log.applied >= raft.pendingConfIndex) {
-        this.appendConfChange(LEAVE_JOINT);
-      }
-    } else if (raft.campaignWhenApplied && !raft.hasUnappliedConfChange) {
-      raft.campaignWhenApplied = false;
-      campaign(raft, CampaignReason.Transfer);
-    }
+    applied(this.raft, index);
   }
 
   /** Forgets entries up to `index` in memory; they are applied, and compacted on disk. */
@@ -482,39 +230,10 @@ export class RaftCore {
   }
 
   status(): CoreStatus {
-    const { raft } = this;
-    const { role, term, vote, leader, log, tracker } = raft;
-    return {
-      id: raft.id,
-      role,
-      term,
-      vote,
-      leader,
-      commit: log.commit,
-      applied: log.applied,
-      firstIndex: log.firstIndex,
-      lastIndex: log.lastIndex,
-      conf: tracker.conf,
-      members: tracker.members.map((id) => this.memberProgress(id)),
-    };
+    return statusOf(this.raft);
   }
 
   memberProgress(id: MemberId): MemberProgress {
-    const { raft } = this;
-    const known = raft.tracker.get(id);
-    const leads = raft.role === Role.Leader;
-    const self = id === raft.id;
-    return {
-      id,
-      isLearner: known?.isLearner ?? false,
-      match: leads ? (known?.match ?? 0) : 0,
-      next: leads ? (known?.next ?? 0) : 0,
-      state: known?.state ?? ProgressState.Probe,
-      active:
-        self ||
-        (leads &&
-          known !== undefined &&
-          raft.ticks - known.lastActiveTick <= raft.config.electionTicks),
-    };
+    return progressOf(this.raft, id);
   }
 }

@@ -1,0 +1,104 @@
+import { beginReadRound } from './leader.js';
+import type { Message } from './message.js';
+import type { Raft, ReadState } from './raft.js';
+import type { AppendWork, Ready, SoftState } from './ready.js';
+import { broadcast } from './replication.js';
+import type { HardState } from './types.js';
+
+const NO_MESSAGES: readonly Message[] = [];
+const NO_READS: readonly ReadState[] = [];
+
+/** What a core hands out; remembers what it has, to tell what is new. */
+export class Output {
+  private readonly raft: Raft;
+  private written: HardState;
+  private soft: SoftState;
+
+  /** @param written the hard state that is durable already */
+  constructor(raft: Raft, written: HardState) {
+    this.raft = raft;
+    this.written = written;
+    this.soft = this.currentSoft();
+  }
+
+  get hasReady(): boolean {
+    const { raft } = this;
+    const { log } = raft;
+    return (
+      raft.messages.length > 0 ||
+      raft.promises.length > 0 ||
+      raft.readStates.length > 0 ||
+      raft.broadcastDue ||
+      raft.readOnly.hasWaiting ||
+      log.unstable.writing < log.lastIndex ||
+      log.unstable.snapshot !== undefined ||
+      (!raft.restoring && log.applying < log.applicable) ||
+      this.ballotChanged ||
+      this.softChanged
+    );
+  }
+
+  /** What there is to do since the last call; undefined when there is nothing. */
+  ready(): Ready | undefined {
+    if (!this.hasReady) return undefined;
+    const { raft } = this;
+    beginReadRound(raft);
+    if (raft.broadcastDue) {
+      raft.broadcastDue = false;
+      broadcast(raft);
+    }
+    const append = this.takeAppend();
+    const entries = raft.restoring ? [] : raft.log.takeApply(raft.config.maxApplyBytes);
+    const { messages, readStates } = raft;
+    if (messages.length > 0) raft.messages = [];
+    if (readStates.length > 0) raft.readStates = [];
+    const softState = this.softChanged ? this.currentSoft() : undefined;
+    if (softState !== undefined) this.soft = softState;
+    return {
+      messages: messages.length > 0 ? messages : NO_MESSAGES,
+      readStates: readStates.length > 0 ? readStates : NO_READS,
+      ...(append !== undefined && { append }),
+      ...(entries.length > 0 && { apply: { entries } }),
+      ...(softState !== undefined && { softState }),
+    };
+  }
+
+  private takeAppend(): AppendWork | undefined {
+    const { raft } = this;
+    const { log } = raft;
+    const { unstable } = log;
+    const entries = log.slice(unstable.writing, log.lastIndex, Number.POSITIVE_INFINITY);
+    const snapshot = unstable.snapshot;
+    const mustSync = entries.length > 0 || snapshot !== undefined || this.ballotChanged;
+    if (!mustSync && raft.promises.length === 0) return undefined;
+    const responses = raft.promises;
+    raft.promises = [];
+    unstable.taken(log.lastIndex);
+    if (mustSync) this.written = raft.hardState;
+    return {
+      ...(mustSync && { hardState: this.written }),
+      entries,
+      ...(snapshot !== undefined && { snapshot }),
+      mustSync,
+      responses,
+      term: raft.term,
+      ...(unstable.stable < log.lastIndex && {
+        attested: { index: log.lastIndex, term: log.lastTerm },
+      }),
+    };
+  }
+
+  private get ballotChanged(): boolean {
+    return this.raft.term !== this.written.term || this.raft.vote !== this.written.vote;
+  }
+
+  private get softChanged(): boolean {
+    const { role, leader, term } = this.raft;
+    return role !== this.soft.role || leader !== this.soft.leader || term !== this.soft.term;
+  }
+
+  private currentSoft(): SoftState {
+    const { role, leader, term } = this.raft;
+    return { role, leader, term };
+  }
+}
