@@ -119,8 +119,10 @@ export function write<T>(
           'the change was not confirmed in time and may still happen; look before you try again',
         ),
   ).catch((error: unknown) => {
-    // The store says only that there is no leader; the caller hears who is missing.
-    throw error instanceof ApiError && error.code === 'NO_QUORUM' ? noQuorum(manager) : error;
+    // Where too few managers are left the caller hears who is missing. While only the leader changes, that
+    // would be a false alarm: the store says that the change was not made.
+    const isLost = error instanceof ApiError && error.code === 'NO_QUORUM';
+    throw isLost && manager.quorum().state === 'lost' ? noQuorum(manager) : error;
   });
 }
 

@@ -190,6 +190,16 @@ test('a request that meets an election waits for the new leader', async (t) => {
   t.is((await reply).status, 201);
 });
 
+test('a change that was dropped because the leader changes is not told as a lost quorum', async (t) => {
+  const api = await start();
+  t.teardown(() => api.close());
+  api.node.store.failNext(Object.assign(new Error('x'), { code: 'RAFT_PROPOSAL_DROPPED' }));
+  const reply = await api.call('POST', '/services/create', { json: serviceBody('dropped') });
+  t.is(reply.status, 503);
+  t.is(reply.headers['x-swarm-error-code'], 'NO_QUORUM');
+  t.is(reply.message, 'the change was not made, the leader changes: try again');
+});
+
 test('a follower has the leader answer writes, and answers reads itself', async (t) => {
   const leader = await start();
   const follower = await start();
