@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from './raft/child.js';
 import { EtcdTrio } from './raft/etcd-trio.js';
@@ -23,6 +23,9 @@ export async function benchRaft(
     figures.push(...part.figures);
     notes.push(...part.notes);
   };
+  // Whoever else uses the machine changes the figures: three members and the load want five processors.
+  const busy = loadavg()[0]!;
+  notes.push(`${availableParallelism()} processors, load average ${busy.toFixed(1)} at the start`);
   const folder = await mkdtemp(join(tmpdir(), 'bench-raft-'));
   const load = new Child('load.js');
   let trio: Trio | undefined;
