@@ -99,6 +99,10 @@ test('the packed package, installed elsewhere, runs a daemon, a cluster and a se
       log += text;
     });
   const ended = once(daemon, 'exit');
+  ended.catch((error: Error) => {
+    // Told below, when the daemon is found not to answer: node is where `nobody` may not run it, say.
+    log += `${error.message}\n`;
+  });
   try {
     await eventually('the daemon answers', async () => (await swarm('info')).includes('inactive'));
     const listen = `${ADDRESS}:${API_PORT}`;
