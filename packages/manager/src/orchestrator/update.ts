@@ -57,7 +57,11 @@ export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: b
   }
   const rules = currentRules(service);
   const memory = pass.observations;
-  const busy = slots.filter((slot) => memory.touched.has(slot.key) && isBusy(pass, slot, rules));
+  // A slot whose replacement was lost with its node is touched, but nothing goes on in it.
+  const idle = new Set(outdated);
+  const busy = slots.filter(
+    (slot) => memory.touched.has(slot.key) && !idle.has(slot) && isBusy(pass, slot, rules),
+  );
   let free = rules.parallelism === 0 ? outdated.length : rules.parallelism - busy.length;
   for (const slot of outdated) {
     if (free <= 0) break;

@@ -483,3 +483,20 @@ test('a task that waits for its restart runs soon though the clock was set back 
   t.is(world.up().length, 1);
   await world.stop();
 });
+
+for (const Order of ['start-first', 'stop-first'] as const) {
+  test(`${Order}: an update goes on when a replacement is lost with its node`, async (t) => {
+    const world = await running({ replicas: 2, update: { Parallelism: 1, Order } });
+    await world.nodes('n3');
+    world.behaviour = (task) => (task.NodeID === 'n3' ? { holdAt: 'assigned' } : {});
+    await world.image('v2');
+    await world.clock.advance(1000);
+    t.true(world.live().some((task) => task.NodeID === 'n3' && isImage(task, 'v2')));
+    t.deepEqual(world.images(), all('v1', 2));
+    await world.nodeState('n3', 'down');
+    await world.clock.advance(30_000);
+    t.is(world.state(), 'completed');
+    t.deepEqual(world.images(), all('v2', 2));
+    await world.stop();
+  });
+}
