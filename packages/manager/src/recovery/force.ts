@@ -52,7 +52,7 @@ export async function forceGroup(
       storage: logOf(self),
       appliedIndex,
       commitIndex,
-      uncommitted: 'drop',
+      uncommitted: 'keep',
     });
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'RAFT_MEMBER_NOT_FOUND') throw error;
