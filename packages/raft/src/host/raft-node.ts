@@ -1,8 +1,6 @@
 import { DEFAULT_CONFIG } from '../core/config.js';
-import { isVoter } from '../core/conf-change.js';
 import { type Message, MessageType } from '../core/message.js';
-import { type AppendWork, RaftCore, type Ready, Refusal } from '../core/raw-node.js';
-import type { Role } from '../core/raft.js';
+import { type AppendWork, RaftCore, type Ready } from '../core/raw-node.js';
 import {
   type Entry,
   EntryKind,
@@ -11,21 +9,18 @@ import {
   type MemberInfo,
   NOBODY,
   type SnapshotMeta,
-  type Term,
 } from '../core/types.js';
-import type { TimerHandle } from './clock.js';
+import { AppliedState } from './applied-state.js';
+import { Compaction } from './compaction.js';
 import { Conditions } from './conditions.js';
 import {
   NotLeaderError,
   OverloadedError,
-  ProposalDroppedError,
-  ProposalTooLargeError,
   QuorumLostError,
   RaftStoppedError,
   RaftTimeoutError,
   SnapshotRefusedError,
 } from './errors.js';
-import { Exclusive } from './exclusive.js';
 import { Leadership, type LeadershipListener, type LeadershipState } from './leadership.js';
 import { LogWriter } from './log-writer.js';
 import { type Metric, readMetrics } from '../metrics.js';
@@ -39,11 +34,15 @@ import {
   SILENT_LOGGER,
 } from './options.js';
 import { Observer } from './observer.js';
+import { Peers } from './peers.js';
+import { ProposalQueue } from './proposal-queue.js';
 import { type ProposalDone, Proposals } from './proposals.js';
 import { Reads } from './reads.js';
 import { type Recovery, recover } from './recovery.js';
 import { SnapshotSender } from './snapshot-sender.js';
 import type { StateView } from './state-machine.js';
+import { type MembersListener, type RaftStatus, rolesOf, statusOf } from './status.js';
+import { Ticker } from './ticker.js';
 
 /** Rounds of work in one turn of the event loop; what is left waits for the next. */
 const MAX_ROUNDS_PER_TURN = 16;
@@ -52,35 +51,7 @@ const READ_RETRY_TICKS = 3;
 
 const NO_DATA = new Uint8Array(0);
 
-export interface MemberStatus {
-  readonly info: MemberInfo;
-  readonly role: 'voter' | 'learner';
-  /** As the leader knows them; 0 and false on other members. */
-  readonly match: Index;
-  /** Heard by the leader within the last election timeout. */
-  readonly reachable: boolean;
-}
-
-export interface RaftStatus {
-  readonly id: MemberId;
-  readonly role: Role;
-  readonly term: Term;
-  readonly leader: MemberInfo | undefined;
-  readonly commit: Index;
-  readonly applied: Index;
-  readonly firstIndex: Index;
-  readonly lastIndex: Index;
-  readonly members: readonly MemberStatus[];
-  readonly removed: readonly MemberId[];
-}
-
-/** Who is a member, as announced to the owner of a node. */
-export type MembersListener = (members: readonly Pick<MemberStatus, 'info' | 'role'>[]) => void;
-
-interface QueuedProposal {
-  readonly data: Uint8Array;
-  readonly done: ProposalDone;
-}
+export type { MembersListener, MemberStatus, RaftStatus } from './status.js';
 
 /**
  * One member of a Raft cluster: the pure core with a clock, a disk, a network and a state machine.
@@ -103,30 +74,22 @@ export class RaftNode {
   private readonly proposals = new Proposals();
   private readonly reads: Reads;
   private readonly conditions = new Conditions();
-  /** flush, view and restore of the state machine. */
-  private readonly stateJobs = new Exclusive();
+  private readonly queue: ProposalQueue;
+  private readonly state: AppliedState;
+  private readonly compaction: Compaction;
+  private readonly peers: Peers;
+  private readonly ticker: Ticker;
   private readonly membersListeners = new Set<MembersListener>();
 
   private inbox: Message[] = [];
   private written: AppendWork[] = [];
-  private queued: QueuedProposal[] = [];
-  private queuedBytes = 0;
   private tickDue = false;
   private scheduled = false;
   private stopped = false;
   private closed: Promise<void> | undefined;
-  private timer: TimerHandle;
-  private nextTickMs: number;
   private ticks = 0;
-  /** The state machine has applied up to here; may be ahead of the core, see recovery.ts. */
-  private stateIndex: Index;
   private restoring = false;
   private replayed = false;
-  private compaction: Promise<void> | undefined;
-  private compactedAt: Index;
-  /** Peers to forget at a tick: who was removed should still hear of it. */
-  private forgetPeersTick = Number.MAX_SAFE_INTEGER;
-  private peers: readonly MemberInfo[] = [];
 
   /**
    * Opens the log, starts the transport and takes part.
@@ -161,8 +124,13 @@ export class RaftNode {
     );
     this.observer = new Observer(this.core, options.trace);
     this.membership = membership;
-    this.stateIndex = stateMachine.appliedIndex;
-    this.compactedAt = initial.base.index;
+    const { counters } = this.observer;
+    this.state = new AppliedState(stateMachine, clock, counters);
+    const seeds = options.seeds ?? [];
+    this.peers = new Peers(options.id, seeds, membership, transport, this.electionTicks);
+    this.queue = new ProposalQueue(this.core, limits, this.proposals, this.observer, () =>
+      this.noLeadership(),
+    );
     this.leadership = new Leadership(clock.now());
     this.reads = new Reads(random);
     const fail = (error: unknown) => this.fail(error);
@@ -183,7 +151,7 @@ export class RaftNode {
       timeoutMs: limits.snapshotTimeoutMs,
       maxSent: limits.maxSnapshotsSent,
       meta: (index) => this.snapshotMeta(index),
-      takeView: () => this.stateJobs.run(() => stateMachine.view()),
+      takeView: () => this.state.view(),
       report: (to, ok) => {
         if (ok) this.observer.counters.snapshotsSent++;
         else this.observer.counters.snapshotsFailed++;
@@ -205,7 +173,24 @@ export class RaftNode {
       transfer: (to) => this.transferLeadership(to),
       proposed: () => this.observer.confProposed(),
     });
-    this.nextTickMs = clock.now();
+    this.compaction = new Compaction(
+      {
+        core: this.core,
+        membership,
+        state: this.state,
+        storage,
+        limits,
+        counters,
+        meta: (index) => this.snapshotMeta(index),
+        oldestIndex: () => this.snapshots.oldestIndex,
+        fail,
+      },
+      initial.base.index,
+    );
+    this.ticker = new Ticker(clock, this.tickMs, () => {
+      this.tickDue = true;
+      this.turn();
+    });
   }
 
   private get tickMs(): number {
@@ -217,14 +202,14 @@ export class RaftNode {
   }
 
   private start(): void {
-    this.setPeers();
+    this.peers.reset();
     this.options.transport.start({
       receive: (message) => this.receive(message),
       unreachable: (id) => this.core.reportUnreachable(id),
       snapshotSent: (id, ok) => this.snapshots.finished(id, ok),
       receiveSnapshot: (message, chunks) => this.receiveSnapshot(message, chunks),
     });
-    this.armTimer();
+    this.ticker.start();
     this.wake();
   }
 
@@ -245,31 +230,15 @@ export class RaftNode {
 
   /** As `propose`, without the cost of a promise: `done` is called once, possibly at once. */
   submit(data: Uint8Array, done: ProposalDone): void {
-    const error = this.refusal(data);
+    const error = this.stopped ? new RaftStoppedError() : this.queue.refusal(data);
     this.observer.counters.proposals++;
     if (error !== undefined) {
       this.observer.counters.proposalsRefused++;
       done(error, undefined, 0);
       return;
     }
-    this.queued.push({ data, done });
-    this.queuedBytes += data.length;
+    this.queue.add(data, done);
     this.wake();
-  }
-
-  private refusal(data: Uint8Array): Error | undefined {
-    const { maxProposalBytes, maxQueuedProposals } = this.limits;
-    if (this.stopped) return new RaftStoppedError();
-    if (data.length === 0) return new TypeError('a proposal must hold at least one byte');
-    if (data.length > maxProposalBytes) {
-      return new ProposalTooLargeError(data.length, maxProposalBytes);
-    }
-    if (this.core.role !== 'leader') return this.noLeadership();
-    // Checked against what is queued too: the core takes or refuses a turn's proposals together.
-    const bytes = this.core.uncommittedBytes + this.queuedBytes;
-    const full = bytes > 0 && bytes + data.length > this.limits.maxUncommittedBytes;
-    if (full || this.queued.length >= maxQueuedProposals) return new OverloadedError();
-    return undefined;
   }
 
   private noLeadership(): Error {
@@ -305,7 +274,7 @@ export class RaftNode {
       if (this.core.role !== 'leader') return reject(this.noLeadership());
       const done: ProposalDone = (error, _result, index) =>
         error === undefined ? resolve(index) : reject(error);
-      this.queued.push({ data: NO_DATA, done });
+      this.queue.add(NO_DATA, done);
       this.wake();
     });
   }
@@ -363,24 +332,7 @@ export class RaftNode {
 
   /** The leader's or this member's knowledge, as of now. */
   status(): RaftStatus {
-    const { id, role, term, commit, applied, firstIndex, lastIndex } = this.core.status();
-    const { members, removed, conf } = this.membership.current;
-    return {
-      id,
-      role,
-      term,
-      leader: this.leaderInfo(),
-      commit,
-      applied,
-      firstIndex,
-      lastIndex,
-      removed,
-      members: members.map((info) => {
-        const { match, active } = this.core.memberProgress(info.id);
-        const memberRole = isVoter(conf, info.id) ? 'voter' : 'learner';
-        return { info, role: memberRole, match, reachable: active };
-      }),
-    };
+    return statusOf(this.core, this.membership, this.leaderInfo());
   }
 
   /** What this node counted since it was opened, and how it is now. README, Metrics. */
@@ -399,7 +351,7 @@ export class RaftNode {
       learners: conf.learners.length,
       uncommittedBytes: core.uncommittedBytes,
       queues: {
-        proposals: this.queued.length,
+        proposals: this.queue.length,
         uncommitted: proposals.length,
         inbox: this.inbox.length,
         reads: reads.length,
@@ -416,7 +368,7 @@ export class RaftNode {
    */
   async view(): Promise<{ readonly meta: SnapshotMeta; readonly view: StateView }> {
     if (this.stopped) throw new RaftStoppedError();
-    const view = await this.stateJobs.run(() => this.options.stateMachine.view());
+    const view = await this.state.view();
     const meta = this.stopped ? undefined : this.snapshotMeta(view.index);
     if (meta !== undefined) return { meta, view };
     await view.release();
@@ -477,7 +429,8 @@ export class RaftNode {
   private async shutDown(): Promise<void> {
     const { clock, transport, storage } = this.options;
     this.stopped = true;
-    clock.clearTimeout(this.timer);
+    this.ticker.stop();
+    this.compaction.stop();
     this.inbox = [];
     // Whoever depends on leadership must know before the callers hear that their calls failed.
     this.leadership.update(
@@ -485,15 +438,15 @@ export class RaftNode {
       clock.now(),
     );
     const stopped = new RaftStoppedError();
-    for (const { done } of this.queued.splice(0)) done(stopped, undefined, 0);
+    this.queue.rejectAll(stopped);
     this.proposals.rejectAll(stopped);
     this.reads.rejectAll(stopped);
     this.conditions.rejectAll(stopped);
     await transport.close();
     await this.snapshots.close();
     await this.writer.idle();
-    await this.stateJobs.idle();
-    await this.compaction;
+    await this.state.idle();
+    await this.compaction.idle();
     await storage.close();
   }
 
@@ -508,23 +461,6 @@ export class RaftNode {
   }
 
   // --- Time
-
-  private armTimer(): void {
-    const { clock } = this.options;
-    const nowMs = clock.now();
-    this.nextTickMs += this.tickMs;
-    // After a stall, go on from now: ticks that were missed are not made up for.
-    if (this.nextTickMs <= nowMs) this.nextTickMs = nowMs + this.tickMs;
-    this.timer = clock.setTimeout(() => {
-      // Expired timers run before waiting sockets are read: let heartbeats be seen first.
-      clock.setImmediate(() => {
-        if (this.stopped) return;
-        this.tickDue = true;
-        this.armTimer();
-        this.turn();
-      });
-    }, this.nextTickMs - nowMs);
-  }
 
   private tick(): void {
     this.ticks++;
@@ -543,7 +479,7 @@ export class RaftNode {
       if (leaderlessMs >= this.limits.readTimeoutMs) return new QuorumLostError(leaderlessMs);
       return new RaftTimeoutError('the read', this.limits.readTimeoutMs);
     });
-    if (this.ticks >= this.forgetPeersTick) this.setPeers();
+    this.peers.tick(this.ticks);
   }
 
   // --- The loop
@@ -581,7 +517,7 @@ export class RaftNode {
         this.tickDue = false;
         this.tick();
       }
-      this.takeQueued();
+      this.queue.take();
       this.reads.ask(this.ticks, (context) => this.core.readIndex(context));
       this.work();
       if (!this.replayed) this.afterReplay();
@@ -610,36 +546,6 @@ export class RaftNode {
     this.written = [];
     for (const work of works) this.core.appended(work);
     this.observer.moved();
-  }
-
-  private takeQueued(): void {
-    const queued = this.queued;
-    if (queued.length === 0) return;
-    this.queued = [];
-    this.queuedBytes = 0;
-    const result = this.core.propose(queued.map(({ data }) => data));
-    this.observer.moved();
-    if (result.refusal === undefined) {
-      for (const [i, { done }] of queued.entries()) {
-        this.proposals.add(result.index + i, result.term, done);
-      }
-      return;
-    }
-    const error = this.refusalError(result.refusal);
-    this.observer.counters.proposalsRefused += queued.length;
-    for (const { done } of queued) done(error, undefined, 0);
-  }
-
-  private refusalError(refusal: Refusal): Error {
-    switch (refusal) {
-      case Refusal.NotLeader:
-        return this.noLeadership();
-      case Refusal.Overloaded:
-        return new OverloadedError();
-      case Refusal.Transferring:
-      case Refusal.ConfChangePending:
-        return new ProposalDroppedError(refusal);
-    }
   }
 
   private work(): void {
@@ -673,7 +579,7 @@ export class RaftNode {
       this.proposals.leadershipLost(this.core.role === 'leader' ? this.core.term : undefined);
     }
     this.reads.appliedTo(this.core.appliedIndex);
-    this.compactWhenDue();
+    this.compaction.whenDue();
   }
 
   private send(messages: readonly Message[]): void {
@@ -689,31 +595,17 @@ export class RaftNode {
   }
 
   private apply(entries: readonly Entry[]): void {
-    const last = entries.at(-1)!.index;
-    const fresh = entries.filter(({ index }) => index > this.stateIndex);
-    const results = fresh.length > 0 ? this.applyToState(fresh) : [];
-    const known = entries.length - fresh.length;
-    this.stateIndex = Math.max(this.stateIndex, last);
+    const results = this.state.apply(entries);
     let membersChanged = false;
     for (const [i, entry] of entries.entries()) {
       if (entry.kind === EntryKind.ConfChange) {
         this.applyConfChange(entry);
         membersChanged = true;
       }
-      this.proposals.applied(entry.index, entry.term, results[i - known]);
+      this.proposals.applied(entry.index, entry.term, results[i]);
     }
-    this.core.applied(last);
+    this.core.applied(entries.at(-1)!.index);
     if (membersChanged) this.membersChanged();
-  }
-
-  private applyToState(entries: readonly Entry[]): readonly unknown[] {
-    const { clock, stateMachine } = this.options;
-    const { counters } = this.observer;
-    const startMs = clock.now();
-    const results = stateMachine.apply(entries);
-    counters.apply.observeMs(clock.now() - startMs);
-    counters.entriesApplied += entries.length;
-    return results;
   }
 
   private applyConfChange(entry: Entry): void {
@@ -727,28 +619,9 @@ export class RaftNode {
   }
 
   private membersChanged(): void {
-    this.forgetPeersTick = this.ticks + this.electionTicks;
-    this.setPeers(this.peers);
-    const { members, conf } = this.membership.current;
-    const view = members.map((info) => ({
-      info,
-      role: isVoter(conf, info.id) ? ('voter' as const) : ('learner' as const),
-    }));
-    for (const listener of [...this.membersListeners]) listener(view);
-  }
-
-  /** @param leaving peers that are still to be reached for a while, if they are members no more */
-  private setPeers(leaving: readonly MemberInfo[] = []): void {
-    if (leaving.length === 0) this.forgetPeersTick = Number.MAX_SAFE_INTEGER;
-    const peers = new Map<MemberId, MemberInfo>();
-    const { members, removed } = this.membership.current;
-    // A member that joins goes through the memberships of the past, in which those who lead it now
-    // may be missing: only who was removed is forgotten.
-    const seeds = (this.options.seeds ?? []).filter(({ id }) => !removed.includes(id));
-    for (const info of [...leaving, ...seeds, ...members]) peers.set(info.id, info);
-    peers.delete(this.options.id);
-    this.peers = [...peers.values()];
-    this.options.transport.setMembers(this.peers);
+    this.peers.changed(this.ticks);
+    const members = rolesOf(this.membership);
+    for (const listener of [...this.membersListeners]) listener(members);
   }
 
   private updateLeadership(): void {
@@ -785,65 +658,14 @@ export class RaftNode {
     this.restoring = true;
     this.core.beginRestore();
     try {
-      if (snapshot.index > this.stateIndex) await this.restoreState(snapshot, chunks);
+      if (snapshot.index > this.state.index) {
+        await this.state.restore(snapshot, chunks, (error) => this.fail(error));
+        this.logger.info('took over a snapshot', { index: snapshot.index });
+      }
     } finally {
       this.restoring = false;
-      this.core.endRestore(this.stateIndex);
+      this.core.endRestore(this.state.index);
     }
     this.receive(message);
   }
-
-  private async restoreState(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    // A stream that breaks, or says what we cannot use, leaves the state as it was; all else is ours.
-    let broken = false;
-    async function* watched() {
-      try {
-        yield* chunks;
-      } catch (error) {
-        broken = true;
-        throw error;
-      }
-    }
-    try {
-      await this.stateJobs.run(() => this.options.stateMachine.restore(meta, watched()));
-    } catch (error) {
-      if (!broken && !isRefusal(error)) this.fail(error);
-      throw error;
-    }
-    this.stateIndex = meta.index;
-    this.observer.counters.snapshotsReceived++;
-    this.logger.info('took over a snapshot', { index: meta.index });
-  }
-
-  private compactWhenDue(): void {
-    const { snapshotInterval } = this.limits;
-    if (this.compaction !== undefined || this.core.installing) return;
-    if (this.core.appliedIndex - this.compactedAt < snapshotInterval) return;
-    this.compaction = this.compact()
-      .catch((error: unknown) => this.fail(error))
-      .finally(() => {
-        this.compaction = undefined;
-      });
-  }
-
-  /** Makes the state durable, then forgets the log that led to it, less a tail for those who lag. */
-  private async compact(): Promise<void> {
-    const { stateMachine, storage } = this.options;
-    const applied = this.core.appliedIndex;
-    this.compactedAt = applied;
-    await this.stateJobs.run(() => stateMachine.flush());
-    const index = Math.min(applied - this.limits.trailingEntries, this.snapshots.oldestIndex);
-    if (this.stopped || this.core.installing) return;
-    const meta = index < this.core.firstIndex ? undefined : this.snapshotMeta(index);
-    if (meta === undefined) return;
-    await storage.compact(meta);
-    this.observer.counters.compactions++;
-    this.core.compact(index);
-    this.membership.trim(index);
-  }
-}
-
-/** By its code: the state machine may come with a copy of this package of its own. */
-function isRefusal(error: unknown): boolean {
-  return (error as { readonly code?: unknown } | undefined)?.code === 'RAFT_SNAPSHOT_REFUSED';
 }

@@ -1,0 +1,75 @@
+import type { RaftCore } from '../core/raw-node.js';
+import type { Index, SnapshotMeta } from '../core/types.js';
+import type { RaftCounters } from '../metrics.js';
+import type { LogStorage } from '../storage/storage.js';
+import type { AppliedState } from './applied-state.js';
+import type { Membership } from './membership.js';
+import type { RaftLimits } from './options.js';
+
+/** What compaction needs of the node. */
+export interface CompactionSource {
+  readonly core: RaftCore;
+  readonly membership: Membership;
+  readonly state: AppliedState;
+  readonly storage: LogStorage;
+  readonly limits: RaftLimits;
+  readonly counters: RaftCounters;
+  /** Describes a snapshot at this index; undefined when the log does not know that index. */
+  meta(index: Index): SnapshotMeta | undefined;
+  /** The log from here on is needed by who is getting a snapshot. */
+  oldestIndex(): Index;
+  fail(error: unknown): void;
+}
+
+/** Forgets the log behind the state every `snapshotInterval` entries, in the background. */
+export class Compaction {
+  private readonly source: CompactionSource;
+  private compactedAt: Index;
+  private running: Promise<void> | undefined;
+  private stopped = false;
+
+  /** @param compactedAt where the log begins */
+  constructor(source: CompactionSource, compactedAt: Index) {
+    this.source = source;
+    this.compactedAt = compactedAt;
+  }
+
+  /** Begins one if enough was applied since the last. */
+  whenDue(): void {
+    const { core, limits, fail } = this.source;
+    if (this.running !== undefined || core.installing) return;
+    if (core.appliedIndex - this.compactedAt < limits.snapshotInterval) return;
+    this.running = this.compact()
+      .catch((error: unknown) => fail(error))
+      .finally(() => {
+        this.running = undefined;
+      });
+  }
+
+  /** Makes the state durable, then forgets the log that led to it, less a tail for those who lag. */
+  private async compact(): Promise<void> {
+    const { source } = this;
+    const { core, state, storage } = source;
+    const applied = core.appliedIndex;
+    this.compactedAt = applied;
+    await state.flush();
+    const index = Math.min(applied - source.limits.trailingEntries, source.oldestIndex());
+    if (this.stopped || core.installing) return;
+    const meta = index < core.firstIndex ? undefined : source.meta(index);
+    if (meta === undefined) return;
+    await storage.compact(meta);
+    source.counters.compactions++;
+    core.compact(index);
+    source.membership.trim(index);
+  }
+
+  /** What is under way begins no write any more. */
+  stop(): void {
+    this.stopped = true;
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await this.running;
+  }
+}
