@@ -6,17 +6,20 @@ import type { Invariant, Subject } from './subject.js';
 
 /** Paper §5.2, figure 3: at most one leader in a term; a member votes for one candidate in a term. */
 export class ElectionSafety implements Invariant {
-  readonly leaders = new Map<Term, MemberId>();
+  /** A member that starts again is another leader: it has forgotten what it proposed. */
+  private readonly leaders = new Map<Term, Subject>();
   private readonly votes = new Map<string, MemberId>();
 
-  check({ id, raft }: Subject): void {
+  check(subject: Subject): void {
+    const { id, raft } = subject;
     if (raft.role !== Role.Leader) return;
     const known = this.leaders.get(raft.term);
-    if (known === id) return;
+    if (known === subject) return;
     if (known !== undefined) {
-      throw new Violation('election safety', `${known} and ${id} both lead in term ${raft.term}`);
+      const who = known.id === id ? `${id}, before and after a restart,` : `${known.id} and ${id}`;
+      throw new Violation('election safety', `${who} both lead in term ${raft.term}`);
     }
-    this.leaders.set(raft.term, id);
+    this.leaders.set(raft.term, subject);
   }
 
   sent(_subject: Subject, { type, from, to, term, reject }: Message): void {
