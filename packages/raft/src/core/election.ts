@@ -55,7 +55,9 @@ export function countVote(raft: Raft, from: MemberId, granted: boolean): void {
   switch (raft.tracker.recordVote(from, granted)) {
     case VoteResult.Won:
       if (raft.role === Role.PreCandidate) askForVotes(raft, CampaignReason.Timeout);
-      else raft.becomeLeader();
+      // Others may be a quorum without us, but not before our own term is durable: after a crash we
+      // would be elected again in the same term, having forgotten what we proposed in it.
+      else if (raft.tracker.hasGranted(raft.id)) raft.becomeLeader();
       break;
     case VoteResult.Lost:
       // A lost pre-vote too: its term did not change, so we stay in ours.

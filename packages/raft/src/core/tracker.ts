@@ -71,6 +71,11 @@ export class Tracker {
     this.votes = new Map();
   }
 
+  /** Whether the member's vote of the current campaign came in, and was granted. */
+  hasGranted(id: MemberId): boolean {
+    return this.votes.get(id) === true;
+  }
+
   /** The first answer of a member counts. */
   recordVote(id: MemberId, granted: boolean): VoteResult {
     if (!this.votes.has(id)) this.votes.set(id, granted);
