@@ -1,6 +1,8 @@
 import test from 'ava';
 import { Reads } from '../src/host/reads.js';
+import { ConfChangeOp } from '../src/core/conf-change.js';
 import { Cluster, memberInfo } from './support/cluster.js';
+import { CoreGroup } from './support/core-group.js';
 
 // What the simulator found, each as small as it gets.
 
@@ -37,4 +39,45 @@ test('a joining member does not forget a seed that past memberships lack', async
   const peers = cluster.host(5).transport.members.map(({ id }) => id);
   t.deepEqual(peers.sort(), [1, 2, 3, 4]);
   await cluster.stop();
+});
+
+test('a candidate does not lead before its own vote is durable, even if others elect it', (t) => {
+  const group = CoreGroup.of([1, 2, 3, 4, 5]);
+  group.heldWrites.set(1, []);
+  group.get(1).campaign();
+  group.settle();
+  // The pre-vote's own answer waits for the disk, too; four of five others are a quorum.
+  t.is(group.get(1).role, 'candidate');
+  t.is(group.get(1).term, 1);
+  const held = group.heldWrites.get(1)!;
+  group.heldWrites.delete(1);
+  for (const work of held) group.get(1).appended(work);
+  group.settle();
+  t.is(group.get(1).role, 'leader');
+});
+
+test('a voter learns of a committed demotion from the learner that refuses its vote', (t) => {
+  const group = CoreGroup.of([1, 2]);
+  group.elect(1);
+  group.heldWrites.set(2, []);
+  const demotion = { changes: [{ op: ConfChangeOp.AddLearner, id: 1 }] };
+  t.is(group.get(1).proposeConfChange(demotion).refusal, undefined);
+  group.settle();
+  // From here on member 2 hears of nothing: neither of the commit nor of one entry more.
+  group.lose = ({ to }) => to === 2;
+  group.propose(1);
+  const last = group.get(1).lastIndex;
+  const held = group.heldWrites.get(2)!;
+  group.heldWrites.delete(2);
+  for (const work of held) group.get(2).appended(work);
+  group.settle();
+  t.deepEqual(group.get(1).conf.learners, [1]);
+  t.is(group.get(2).lastIndex, last - 1);
+  t.deepEqual(group.get(2).conf.voters, [1, 2]);
+
+  group.heal();
+  group.tickAll(60);
+  t.is(group.get(2).role, 'leader');
+  t.deepEqual(group.get(2).conf.voters, [2]);
+  t.is(group.get(1).leader, 2);
 });

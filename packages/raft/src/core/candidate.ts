@@ -5,6 +5,7 @@ import { type Raft, Role } from './raft.js';
 
 /** A message of our term (for a pre-vote granted: of the next) to a candidate or pre-candidate. */
 export function stepCandidate(raft: Raft, message: Message): void {
+  learnCommit(raft, message);
   switch (message.type) {
     case MessageType.Append:
     case MessageType.Heartbeat:
@@ -26,4 +27,11 @@ export function stepCandidate(raft: Raft, message: Message): void {
     default:
       break;
   }
+}
+
+/** Who refuses its vote says what it knows to be committed; if that is in our log, it is here, too. */
+function learnCommit(raft: Raft, { type, reject, index, logTerm }: Message): void {
+  const refused =
+    reject && (type === MessageType.PreVoteResponse || type === MessageType.VoteResponse);
+  if (refused && index > 0 && raft.log.matches(index, logTerm)) raft.log.commitTo(index);
 }

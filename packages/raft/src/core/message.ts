@@ -31,6 +31,7 @@ export type MessageType = (typeof MessageType)[keyof typeof MessageType];
  *   Heartbeat: the last index this member has acknowledged as durable, from which it can tell that
  *   its disk lost some of it (0 from programs that do not say).
  * - `commit`: Append and Heartbeat: the leader's commit, for a Heartbeat at most the follower's match.
+ *   A refused vote: what the voter knows to be committed (the candidate may know less).
  * - `reject`, `rejectHint`: responses; the hint is the follower's last index below the conflict.
  * - `context`: reads (a number made by the leader), `force`: a vote that ignores leases (transfer).
  */

@@ -107,7 +107,10 @@ function answerVote(raft: Raft, message: Message): void {
     (raft.vote === NOBODY && raft.leader === NOBODY) ||
     (pre && term > raft.term);
   if (!free || !raft.log.isUpToDate(message.index, message.logTerm)) {
-    raft.send(response, from, { reject: true });
+    // With our commit: a candidate may be refused for the log of a member that its configuration
+    // still counts, because it does not know that the change which ends that is committed.
+    const { commit } = raft.log;
+    raft.send(response, from, { reject: true, index: commit, logTerm: raft.log.term(commit) ?? 0 });
     return;
   }
   // With the candidate's term: ours may be older, in a pre-vote.
