@@ -8,25 +8,20 @@ export interface Bug {
   readonly name: string;
   /** Number in the checklist of known bugs, docs/raft-checklist.md. */
   readonly item: number;
-  /** Compiled file, below `dist/src`. */
-  readonly file: string;
-  /** A piece of the file that occurs once in it, and what stands there instead. */
+  /**
+   * A piece of the compiled core, host or storage that occurs there exactly once, and what stands
+   * there instead; a space in it matches any white space.
+   */
   readonly find: string;
   readonly replace: string;
   /** Where it shows soonest. */
   readonly profile: Profile;
 }
 
-const RAFT = 'core/raft.js';
-const RAW_NODE = 'core/raw-node.js';
-const LOG = 'core/log.js';
-const MEMORY_STORAGE = 'storage/memory-storage.js';
-
 export const BUGS: readonly Bug[] = [
   {
     name: 'a vote leaves before it is on disk',
     item: 1,
-    file: RAFT,
     find: 'const message = makeMessage(type, this.id, to, { term: this.term, ...fields });',
     replace:
       'const message = makeMessage(type, this.id, to, { term: this.term, ...fields });' +
@@ -36,7 +31,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a candidate counts its own vote before it is on disk',
     item: 2,
-    file: 'core/election.js',
     find: 'raft.send(MessageType.VoteResponse, id);',
     replace: 'countVote(raft, id, true);',
     profile: 'mixed',
@@ -44,7 +38,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'stepping down within a term clears the vote',
     item: 4,
-    file: RAFT,
     find: 'if (term !== this.term) {',
     replace: '{',
     profile: 'mixed',
@@ -52,7 +45,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'logs are compared by length only',
     item: 9,
-    file: LOG,
     find: 'return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);',
     replace: 'return lastIndex >= this.lastIndex;',
     profile: 'network',
@@ -60,7 +52,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'entries of earlier terms are committed by counting',
     item: 10,
-    file: RAFT,
     find: 'if (quorum <= before || !this.log.matches(quorum, this.term))',
     replace: 'if (quorum <= before)',
     profile: 'lite',
@@ -68,7 +59,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a follower commits up to its last entry',
     item: 15,
-    file: 'core/follower.js',
     find: 'log.commitTo(Math.min(commit, last));',
     replace: 'log.commitTo(Math.min(commit, log.lastIndex));',
     profile: 'network',
@@ -76,15 +66,13 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a heartbeat carries the whole commit',
     item: 15,
-    file: 'core/leader.js',
-    find: 'const commit = Math.min(raft.tracker.get(id).match, raft.log.commit);',
+    find: 'const commit = Math.min(match, raft.log.commit);',
     replace: 'const commit = raft.log.commit;',
     profile: 'mixed',
   },
   {
     name: 'a late append that matches cuts the log',
     item: 16,
-    file: LOG,
     find: 'const fresh = entries.findIndex((entry) => !this.matches(entry.index, entry.term));',
     replace: 'const fresh = entries.length > 0 ? 0 : -1;',
     profile: 'network',
@@ -92,7 +80,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'what is compacted matches as term 0',
     item: 19,
-    file: LOG,
     find: 'return this.entries[index - this.base.index - 1]?.term;',
     replace: 'return this.entries[index - this.base.index - 1]?.term ?? 0;',
     profile: 'snapshots',
@@ -100,7 +87,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'the window of messages under way leaks',
     item: 20,
-    file: 'core/progress.js',
     find: 'this.inflights.reset();',
     replace: '',
     profile: 'network',
@@ -108,7 +94,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'uncommitted bytes leak',
     item: 24,
-    file: RAFT,
     find: 'this.uncommittedBytes -= this.log.entry(i).data.length;',
     replace: '',
     profile: 'mixed',
@@ -116,7 +101,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'what is committed counts as handed out',
     item: 25,
-    file: LOG,
     find: 'this.applying += entries.length;',
     replace: 'this.applying = upTo;',
     profile: 'mixed',
@@ -124,7 +108,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'half of an even number is a majority',
     item: 27,
-    file: 'core/quorum.js',
     find: 'return Math.floor(count / 2) + 1;',
     replace: 'return Math.ceil(count / 2);',
     profile: 'mixed',
@@ -132,7 +115,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a joint quorum needs the incoming half only',
     item: 27,
-    file: 'core/quorum.js',
     find: 'return Math.min(majorityReached(conf.voters, reached), majorityReached(conf.votersOutgoing, reached));',
     replace: 'return majorityReached(conf.voters, reached);',
     profile: 'membership',
@@ -140,7 +122,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a snapshot keeps a conflicting tail',
     item: 28,
-    file: LOG,
     find: 'this.entries = [];',
     replace: 'this.entries = this.entries.filter((entry) => entry.index > snapshot.index);',
     profile: 'snapshots',
@@ -148,7 +129,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a snapshot older than the commit is taken',
     item: 30,
-    file: 'core/follower.js',
     find: 'if (meta.index > log.commit) {',
     replace: '{',
     profile: 'snapshots',
@@ -156,7 +136,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a snapshot is acknowledged before the log knows of it',
     item: 31,
-    file: RAW_NODE,
     find: 'const mustSync = entries.length > 0 || snapshot !== undefined || this.ballotChanged;',
     replace: 'const mustSync = entries.length > 0 || this.ballotChanged;',
     profile: 'snapshots',
@@ -164,7 +143,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a snapshot carries the configuration of now',
     item: 34,
-    file: 'host/membership.js',
     find: 'const state = this.history.findLast((past) => past.index <= index);',
     replace: 'const state = this.history.at(-1);',
     profile: 'membership',
@@ -172,7 +150,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a snapshot that failed is not told',
     item: 36,
-    file: RAW_NODE,
     find: 'progress.snapshotFailed();',
     replace: 'return;',
     profile: 'snapshots',
@@ -180,7 +157,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'the start of a compacted log is not written',
     item: 39,
-    file: MEMORY_STORAGE,
     find: 'this.start = meta;',
     replace: '',
     profile: 'snapshots',
@@ -188,7 +164,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a new leader changes the membership at once',
     item: 40,
-    file: RAFT,
     find: 'this.pendingConfIndex = this.log.lastIndex;',
     replace: 'this.pendingConfIndex = 0;',
     profile: 'membership',
@@ -196,7 +171,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'only who entered a joint configuration leaves it',
     item: 41,
-    file: RAW_NODE,
     find: 'if (conf.autoLeave && raft.log.applied >= raft.pendingConfIndex) {',
     replace:
       'if (conf.autoLeave && raft.log.applied === raft.pendingConfIndex && raft.log.term(raft.log.applied) === raft.term) {',
@@ -205,15 +179,13 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a removed leader tells nobody that it is removed',
     item: 42,
-    file: RAW_NODE,
-    find: 'if (leads)\n            broadcast(raft);',
+    find: 'if (leads) broadcast(raft);',
     replace: '',
     profile: 'membership',
   },
   {
     name: 'a member campaigns before it has applied a membership change',
     item: 45,
-    file: 'core/election.js',
     find: 'if (raft.hasUnappliedConfChange) {',
     replace: 'if (false) {',
     profile: 'membership',
@@ -221,7 +193,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a new leader serves reads before it has committed',
     item: 51,
-    file: RAFT,
     find: 'return this.log.matches(this.log.commit, this.term);',
     replace: 'return true;',
     profile: 'reads',
@@ -229,15 +200,13 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'an answer to an older round proves a newer one',
     item: 52,
-    file: 'core/read-only.js',
-    find: 'if (round <= this.round && round > (this.acked.get(id) ?? 0))\n            this.acked.set(id, round);',
+    find: 'if (round <= this.round && round > (this.acked.get(id) ?? 0)) this.acked.set(id, round);',
     replace: 'this.acked.set(id, this.round);',
     profile: 'reads',
   },
   {
     name: 'a leader serves reads without asking a quorum',
     item: 55,
-    file: 'core/read-only.js',
     find: 'const proven = quorumReached(conf, (id) => id === self ? this.round : (this.acked.get(id) ?? 0));',
     replace: 'const proven = this.round;',
     profile: 'reads',
@@ -245,23 +214,21 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a write is acknowledged before it is synced',
     item: 59,
-    file: MEMORY_STORAGE,
     find: 'await this.put({ sequence, value, ...(meta && { meta }) }, write.mustSync);',
-    replace: 'void this.put({ sequence, value, ...(meta && { meta }) }, write.mustSync).catch(() => {});',
+    replace:
+      'void this.put({ sequence, value, ...(meta && { meta }) }, write.mustSync).catch(() => {});',
     profile: 'storage',
   },
   {
     name: 'entries that the state has already are applied again',
     item: 60,
-    file: 'host/raft-node.js',
-    find: 'const fresh = entries.filter(({ index }) => index > this.stateIndex);',
+    find: 'const fresh = entries.filter(({ index }) => index > this.reached);',
     replace: 'const fresh = entries;',
     profile: 'mixed',
   },
   {
     name: 'a damaged log opens as a new one',
     item: 63,
-    file: MEMORY_STORAGE,
     find: "throw corrupt('memory', error.message, error);",
     replace: 'recovery = new Recovery(EMPTY_META);',
     profile: 'quorum-loss',
@@ -269,7 +236,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a proposal of unknown fate is said to be dropped',
     item: 68,
-    file: 'host/proposals.js',
     find: 'done(new ProposalUnknownError(), undefined, index);',
     replace: "done(new ProposalDroppedError(''), undefined, index);",
     profile: 'network',
@@ -277,7 +243,6 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a slow answer to a read does not count',
     item: 52,
-    file: 'host/reads.js',
     find: 'contexts.includes(context)',
     replace: 'contexts.at(-1) === context',
     profile: 'network',
@@ -285,9 +250,8 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a joining member forgets its seeds',
     item: 7,
-    file: 'host/raft-node.js',
-    find: 'const seeds = (this.options.seeds ?? []).filter(({ id }) => !removed.includes(id));',
-    replace: 'const seeds = members.length === 0 ? (this.options.seeds ?? []) : [];',
+    find: 'const seeds = this.seeds.filter(({ id }) => !removed.includes(id));',
+    replace: 'const seeds = members.length === 0 ? this.seeds : [];',
     profile: 'mixed',
   },
 ];

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Bug } from './bug-bank.js';
@@ -41,12 +41,25 @@ export async function findBug(
   }
 }
 
+const FOLDERS = ['core', 'host', 'storage'];
+
 async function plant(bug: Bug, program: string): Promise<void> {
-  const path = join(program, bug.file);
-  const text = await readFile(path, 'utf8');
-  const parts = text.split(bug.find);
-  if (parts.length !== 2) {
-    throw new Error(`${bug.file} holds the line for "${bug.name}" ${parts.length - 1} times`);
+  const words = bug.find.split(' ').map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const line = new RegExp(words.join('\\s+'), 'g');
+  let found = 0;
+  for (const folder of FOLDERS) {
+    for (const name of await readdir(join(program, folder))) {
+      if (!name.endsWith('.js')) continue;
+      const path = join(program, folder, name);
+      const text = await readFile(path, 'utf8');
+      const count = text.match(line)?.length ?? 0;
+      found += count;
+      if (count > 0)
+        await writeFile(
+          path,
+          text.replace(line, () => bug.replace),
+        );
+    }
   }
-  await writeFile(path, parts.join(bug.replace));
+  if (found !== 1) throw new Error(`the line for "${bug.name}" is there ${found} times, not once`);
 }

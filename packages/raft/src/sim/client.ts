@@ -52,10 +52,12 @@ export class SimClient {
       then();
       return;
     }
-    const leader = world.leader();
+    // Whoever believes that it leads: a deposed leader is the one to be tested.
+    const leaders = up.filter(({ subject }) => subject?.raft.role === 'leader');
     const anyone = prng.pick(up);
-    if (draw < 5) this.read(anyone, key, then);
-    else this.write(prng.below(4) > 0 && leader ? leader : anyone, key, draw, then);
+    const leader = leaders.length > 0 ? prng.pick(leaders) : anyone;
+    if (draw < 5) this.read(prng.below(2) === 0 ? leader : anyone, key, then);
+    else this.write(prng.below(4) > 0 ? leader : anyone, key, draw, then);
   }
 
   private newValue(): number {

@@ -77,6 +77,7 @@ export const PROFILES = [
   'membership',
   'snapshots',
   'reads',
+  'tails',
   'quorum-loss',
 ] as const;
 export type Profile = (typeof PROFILES)[number];
@@ -130,6 +131,8 @@ function weightsOf(profile: Profile): Weights {
       return { ...PROCESS_FAULTS, isolate: 5, clog: 3, transfer: 2, 'crash-restore': 8 };
     case 'reads':
       return { clog: 6, isolate: 4, pause: 6, transfer: 3, 'one-way': 3, crash: 2 };
+    case 'tails':
+      return { isolate: 10, partition: 3, 'one-way': 3, transfer: 1, crash: 1, 'crash-all': 1 };
     case 'quorum-loss':
       return { ...PROCESS_FAULTS, 'disk-lost': 6, 'bit-flip': 6, 'files-lost': 4 };
     case 'mixed':
@@ -144,6 +147,7 @@ const FAULT_GAP_MS = 900;
 export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
   const prng = new Prng(seed, 'plan');
   const lite = profile === 'lite';
+  const busy = profile === 'tails' || profile === 'reads';
   const members = lite ? 3 : prng.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]);
   const faultsMs = lite ? 8_000 : prng.between(8_000, 24_000);
   const tickMs = prng.pick([50, 100, 100]);
@@ -152,10 +156,11 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
     seed,
     profile,
     members,
-    clients: prng.between(2, 5),
+    // Many clients leave long tails on a leader that was cut off.
+    clients: profile === 'tails' ? prng.between(8, 16) : prng.between(2, 5),
     keys: prng.between(1, 4),
-    thinkMs: prng.pick([20, 60, 150, 300]),
-    clientTimeoutMs: prng.pick([500, 2_000, 6_000]),
+    thinkMs: busy ? 20 : prng.pick([20, 60, 150, 300]),
+    clientTimeoutMs: busy ? 500 : prng.pick([500, 2_000, 6_000]),
     paddingBytes: prng.pick([0, 0, 40, 400]),
     faultsMs,
     tickMs,
@@ -175,7 +180,7 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
 
 function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
   const maxBytesPerMessage = prng.pick([1, 100, 1_000, 262_144]);
-  const often = profile === 'snapshots' || prng.below(2) === 0;
+  const often = profile === 'snapshots' || profile === 'tails' || prng.below(2) === 0;
   return {
     maxQueuedProposals: prng.pick([1, 4, 16_384]),
     maxInboxMessages: prng.pick([64, 256, 65_536]),
@@ -191,7 +196,7 @@ function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
     snapshotTimeoutMs: prng.between(1_000, 20_000),
     readTimeoutMs: prng.between(500, 5_000),
     quorumLostMs: 5_000,
-    joinTimeoutMs: prng.between(1_000, 10_000),
+    joinTimeoutMs: prng.between(30_000, 60_000),
     changeTimeoutMs: prng.between(1_000, 10_000),
   };
 }

@@ -29,7 +29,7 @@ export interface RunResult {
 /** More events than any sound run takes: something goes round in circles. */
 const MAX_EVENTS = 3_000_000;
 /** After the healing all must be well by then. */
-const CONVERGENCE_MS = 90_000;
+const CONVERGENCE_MS = 150_000;
 const HEALED_DELAY_US = 2_000;
 const SERVE_ATTEMPTS = 20;
 const SERVE_TIMEOUT_MS = 10_000;

@@ -1,10 +1,20 @@
 import { type Message, MessageType } from '../../core/message.js';
+import { Role } from '../../core/raft.js';
 import { Violation } from '../violation.js';
 import type { Invariant, Subject } from './subject.js';
 
 /** Paper, figure 2: persistent state is updated on stable storage before responding. */
 export class DurablePromise implements Invariant {
-  check(): void {}
+  /** A leader was elected by its own vote, too. */
+  check({ id, raft, durable }: Subject): void {
+    if (raft.role !== Role.Leader) return;
+    const { term, vote } = durable.hardState;
+    if (term === raft.term && vote === id) return;
+    throw new Violation(
+      'durable before reply',
+      `${id} leads in term ${raft.term} by a vote that is not on its disk`,
+    );
+  }
 
   sent(subject: Subject, message: Message): void {
     const { id, durable } = subject;

@@ -10,6 +10,7 @@ import type { Evidence, Invariant, Subject } from './subject.js';
 export class LeaderCompleteness implements Invariant {
   private readonly evidence: Evidence;
   private readonly checked = new Map<MemberId, Term>();
+  private readonly led = new Map<MemberId, { readonly term: Term; readonly commit: Index }>();
 
   constructor(evidence: Evidence) {
     this.evidence = evidence;
@@ -17,12 +18,30 @@ export class LeaderCompleteness implements Invariant {
 
   check(subject: Subject): void {
     const { id, raft } = subject;
+    this.checkCommit(subject);
     if (raft.role !== Role.Leader || this.checked.get(id) === raft.term) return;
     this.checked.set(id, raft.term);
     const { committed } = this.evidence;
     let index = committed.length - 1;
     while (index > 0 && committed[index]!.term >= raft.term) index--;
     if (index > 0) this.mustHold(subject, index);
+  }
+
+  /** §5.4.2: a leader counts replicas of its own term's entries only. */
+  private checkCommit({ id, raft }: Subject): void {
+    const { commit } = raft.log;
+    const before = this.led.get(id);
+    if (raft.role !== Role.Leader) {
+      if (before !== undefined) this.led.delete(id);
+      return;
+    }
+    this.led.set(id, { term: raft.term, commit });
+    if (before?.term !== raft.term || before.commit === commit) return;
+    if (raft.log.term(commit) === raft.term) return;
+    throw new Violation(
+      'leader completeness',
+      `${id} leads in term ${raft.term} and commits ${commit} of term ${raft.log.term(commit)}`,
+    );
   }
 
   /** More is committed: whoever leads in a later term already must have it, too. */
@@ -44,5 +63,6 @@ export class LeaderCompleteness implements Invariant {
 
   ended(id: MemberId): void {
     this.checked.delete(id);
+    this.led.delete(id);
   }
 }
