@@ -16,6 +16,8 @@ export interface Bug {
   readonly replace: string;
   /** Where it shows soonest. */
   readonly profile: Profile;
+  /** Common: a hundred seeds suffice. Rare: some thousands may be needed, or do not. */
+  readonly rarity: 'common' | 'rare';
 }
 
 export const BUGS: readonly Bug[] = [
@@ -27,6 +29,7 @@ export const BUGS: readonly Bug[] = [
       'const message = makeMessage(type, this.id, to, { term: this.term, ...fields });' +
       'if (type === MessageType.VoteResponse && to !== this.id) return void this.messages.push(message);',
     profile: 'mixed',
+    rarity: 'common',
   },
   {
     name: 'a candidate counts its own vote before it is on disk',
@@ -34,6 +37,7 @@ export const BUGS: readonly Bug[] = [
     find: 'raft.send(MessageType.VoteResponse, id);',
     replace: 'countVote(raft, id, true);',
     profile: 'mixed',
+    rarity: 'common',
   },
   {
     name: 'stepping down within a term clears the vote',
@@ -41,13 +45,15 @@ export const BUGS: readonly Bug[] = [
     find: 'if (term !== this.term) {',
     replace: '{',
     profile: 'mixed',
+    rarity: 'common',
   },
   {
     name: 'logs are compared by length only',
     item: 9,
     find: 'return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);',
     replace: 'return lastIndex >= this.lastIndex;',
-    profile: 'network',
+    profile: 'tails',
+    rarity: 'rare',
   },
   {
     name: 'entries of earlier terms are committed by counting',
@@ -55,13 +61,15 @@ export const BUGS: readonly Bug[] = [
     find: 'if (quorum <= before || !this.log.matches(quorum, this.term))',
     replace: 'if (quorum <= before)',
     profile: 'lite',
+    rarity: 'common',
   },
   {
     name: 'a follower commits up to its last entry',
     item: 15,
     find: 'log.commitTo(Math.min(commit, last));',
     replace: 'log.commitTo(Math.min(commit, log.lastIndex));',
-    profile: 'network',
+    profile: 'tails',
+    rarity: 'rare',
   },
   {
     name: 'a heartbeat carries the whole commit',
@@ -69,13 +77,15 @@ export const BUGS: readonly Bug[] = [
     find: 'const commit = Math.min(match, raft.log.commit);',
     replace: 'const commit = raft.log.commit;',
     profile: 'mixed',
+    rarity: 'common',
   },
   {
     name: 'a late append that matches cuts the log',
     item: 16,
     find: 'const fresh = entries.findIndex((entry) => !this.matches(entry.index, entry.term));',
     replace: 'const fresh = entries.length > 0 ? 0 : -1;',
-    profile: 'network',
+    profile: 'tails',
+    rarity: 'common',
   },
   {
     name: 'what is compacted matches as term 0',
@@ -83,6 +93,7 @@ export const BUGS: readonly Bug[] = [
     find: 'return this.entries[index - this.base.index - 1]?.term;',
     replace: 'return this.entries[index - this.base.index - 1]?.term ?? 0;',
     profile: 'snapshots',
+    rarity: 'common',
   },
   {
     name: 'the window of messages under way leaks',
@@ -90,6 +101,7 @@ export const BUGS: readonly Bug[] = [
     find: 'this.inflights.reset();',
     replace: '',
     profile: 'network',
+    rarity: 'common',
   },
   {
     name: 'uncommitted bytes leak',
@@ -97,6 +109,7 @@ export const BUGS: readonly Bug[] = [
     find: 'this.uncommittedBytes -= this.log.entry(i).data.length;',
     replace: '',
     profile: 'mixed',
+    rarity: 'common',
   },
   {
     name: 'what is committed counts as handed out',
@@ -104,6 +117,7 @@ export const BUGS: readonly Bug[] = [
     find: 'this.applying += entries.length;',
     replace: 'this.applying = upTo;',
     profile: 'mixed',
+    rarity: 'common',
   },
   {
     name: 'half of an even number is a majority',
@@ -111,6 +125,7 @@ export const BUGS: readonly Bug[] = [
     find: 'return Math.floor(count / 2) + 1;',
     replace: 'return Math.ceil(count / 2);',
     profile: 'mixed',
+    rarity: 'common',
   },
   {
     name: 'a joint quorum needs the incoming half only',
@@ -118,13 +133,17 @@ export const BUGS: readonly Bug[] = [
     find: 'return Math.min(majorityReached(conf.voters, reached), majorityReached(conf.votersOutgoing, reached));',
     replace: 'return majorityReached(conf.voters, reached);',
     profile: 'membership',
+    rarity: 'common',
   },
   {
     name: 'a snapshot keeps a conflicting tail',
     item: 28,
-    find: 'this.entries = [];',
-    replace: 'this.entries = this.entries.filter((entry) => entry.index > snapshot.index);',
-    profile: 'snapshots',
+    find: 'this.entries = []; this.base = { index: snapshot.index, term: snapshot.term };',
+    replace:
+      'this.entries = this.entries.filter((entry) => entry.index > snapshot.index);' +
+      'this.base = { index: snapshot.index, term: snapshot.term };',
+    profile: 'tails',
+    rarity: 'rare',
   },
   {
     name: 'a snapshot older than the commit is taken',
@@ -132,6 +151,7 @@ export const BUGS: readonly Bug[] = [
     find: 'if (meta.index > log.commit) {',
     replace: '{',
     profile: 'snapshots',
+    rarity: 'rare',
   },
   {
     name: 'a snapshot is acknowledged before the log knows of it',
@@ -139,6 +159,7 @@ export const BUGS: readonly Bug[] = [
     find: 'const mustSync = entries.length > 0 || snapshot !== undefined || this.ballotChanged;',
     replace: 'const mustSync = entries.length > 0 || this.ballotChanged;',
     profile: 'snapshots',
+    rarity: 'common',
   },
   {
     name: 'a snapshot carries the configuration of now',
@@ -146,6 +167,7 @@ export const BUGS: readonly Bug[] = [
     find: 'const state = this.history.findLast((past) => past.index <= index);',
     replace: 'const state = this.history.at(-1);',
     profile: 'membership',
+    rarity: 'rare',
   },
   {
     name: 'a snapshot that failed is not told',
@@ -153,6 +175,7 @@ export const BUGS: readonly Bug[] = [
     find: 'progress.snapshotFailed();',
     replace: 'return;',
     profile: 'snapshots',
+    rarity: 'common',
   },
   {
     name: 'the start of a compacted log is not written',
@@ -160,6 +183,7 @@ export const BUGS: readonly Bug[] = [
     find: 'this.start = meta;',
     replace: '',
     profile: 'snapshots',
+    rarity: 'common',
   },
   {
     name: 'a new leader changes the membership at once',
@@ -167,6 +191,7 @@ export const BUGS: readonly Bug[] = [
     find: 'this.pendingConfIndex = this.log.lastIndex;',
     replace: 'this.pendingConfIndex = 0;',
     profile: 'membership',
+    rarity: 'common',
   },
   {
     name: 'only who entered a joint configuration leaves it',
@@ -175,6 +200,7 @@ export const BUGS: readonly Bug[] = [
     replace:
       'if (conf.autoLeave && raft.log.applied === raft.pendingConfIndex && raft.log.term(raft.log.applied) === raft.term) {',
     profile: 'membership',
+    rarity: 'common',
   },
   {
     name: 'a removed leader tells nobody that it is removed',
@@ -182,6 +208,7 @@ export const BUGS: readonly Bug[] = [
     find: 'if (leads) broadcast(raft);',
     replace: '',
     profile: 'membership',
+    rarity: 'rare',
   },
   {
     name: 'a member campaigns before it has applied a membership change',
@@ -189,6 +216,7 @@ export const BUGS: readonly Bug[] = [
     find: 'if (raft.hasUnappliedConfChange) {',
     replace: 'if (false) {',
     profile: 'membership',
+    rarity: 'rare',
   },
   {
     name: 'a new leader serves reads before it has committed',
@@ -196,6 +224,7 @@ export const BUGS: readonly Bug[] = [
     find: 'return this.log.matches(this.log.commit, this.term);',
     replace: 'return true;',
     profile: 'reads',
+    rarity: 'common',
   },
   {
     name: 'an answer to an older round proves a newer one',
@@ -203,6 +232,7 @@ export const BUGS: readonly Bug[] = [
     find: 'if (round <= this.round && round > (this.acked.get(id) ?? 0)) this.acked.set(id, round);',
     replace: 'this.acked.set(id, this.round);',
     profile: 'reads',
+    rarity: 'rare',
   },
   {
     name: 'a leader serves reads without asking a quorum',
@@ -210,6 +240,7 @@ export const BUGS: readonly Bug[] = [
     find: 'const proven = quorumReached(conf, (id) => id === self ? this.round : (this.acked.get(id) ?? 0));',
     replace: 'const proven = this.round;',
     profile: 'reads',
+    rarity: 'common',
   },
   {
     name: 'a write is acknowledged before it is synced',
@@ -218,6 +249,7 @@ export const BUGS: readonly Bug[] = [
     replace:
       'void this.put({ sequence, value, ...(meta && { meta }) }, write.mustSync).catch(() => {});',
     profile: 'storage',
+    rarity: 'common',
   },
   {
     name: 'entries that the state has already are applied again',
@@ -225,6 +257,7 @@ export const BUGS: readonly Bug[] = [
     find: 'const fresh = entries.filter(({ index }) => index > this.reached);',
     replace: 'const fresh = entries;',
     profile: 'mixed',
+    rarity: 'common',
   },
   {
     name: 'a damaged log opens as a new one',
@@ -232,6 +265,7 @@ export const BUGS: readonly Bug[] = [
     find: "throw corrupt('memory', error.message, error);",
     replace: 'recovery = new Recovery(EMPTY_META);',
     profile: 'quorum-loss',
+    rarity: 'common',
   },
   {
     name: 'a proposal of unknown fate is said to be dropped',
@@ -239,13 +273,15 @@ export const BUGS: readonly Bug[] = [
     find: 'done(new ProposalUnknownError(), undefined, index);',
     replace: "done(new ProposalDroppedError(''), undefined, index);",
     profile: 'network',
+    rarity: 'common',
   },
   {
     name: 'a slow answer to a read does not count',
     item: 52,
     find: 'contexts.includes(context)',
     replace: 'contexts.at(-1) === context',
-    profile: 'network',
+    profile: 'mixed',
+    rarity: 'rare',
   },
   {
     name: 'a joining member forgets its seeds',
@@ -253,5 +289,6 @@ export const BUGS: readonly Bug[] = [
     find: 'const seeds = this.seeds.filter(({ id }) => !removed.includes(id));',
     replace: 'const seeds = members.length === 0 ? this.seeds : [];',
     profile: 'mixed',
+    rarity: 'rare',
   },
 ];

@@ -2,7 +2,8 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Bug } from './bug-bank.js';
-import { makePlan } from './plan.js';
+import { makePlan, type Plan } from './plan.js';
+import type * as Shrink from './shrink.js';
 import type * as Simulation from './simulation.js';
 
 /** The compiled program this file is a part of. */
@@ -12,6 +13,16 @@ export interface Catch {
   readonly seed: number;
   readonly invariant: string;
   readonly message: string;
+  /** The plan that showed it, and the smallest one found that shows it too, if asked for. */
+  readonly plan: Plan;
+  readonly smaller: Plan | undefined;
+}
+
+export interface Search {
+  readonly from: number;
+  readonly count: number;
+  /** Whether to look for a smaller plan. */
+  readonly shrinks?: boolean;
 }
 
 /**
@@ -22,23 +33,32 @@ export interface Catch {
  */
 export async function findBug(
   bug: Bug,
-  seeds: { readonly from: number; readonly count: number },
+  { from, count, shrinks = false }: Search,
 ): Promise<Catch | undefined> {
   const copy = await mkdtemp(join(dirname(PROGRAM), 'bug-'));
   try {
     await cp(PROGRAM, copy, { recursive: true });
     await plant(bug, copy);
-    const url = pathToFileURL(join(copy, 'sim', 'simulation.js')).href;
-    const { runPlan } = (await import(url)) as typeof Simulation;
-    for (let seed = seeds.from; seed < seeds.from + seeds.count; seed++) {
-      const { failure } = await runPlan(makePlan(seed, bug.profile));
-      if (failure === undefined) continue;
-      return { seed, invariant: failure.invariant, message: failure.message };
+    const { runPlan } = await load<typeof Simulation>(copy, 'simulation');
+    for (let seed = from; seed < from + count; seed++) {
+      const plan = makePlan(seed, bug.profile);
+      const result = await runPlan(plan);
+      if (result.failure === undefined) continue;
+      const { invariant, message } = result.failure;
+      const smaller = shrinks
+        ? (await load<typeof Shrink>(copy, 'shrink')).shrink(result)
+        : undefined;
+      return { seed, invariant, message, plan, smaller: (await smaller)?.plan };
     }
     return undefined;
   } finally {
     await rm(copy, { recursive: true });
   }
+}
+
+/** A file of the copy's own simulator. */
+async function load<T>(copy: string, name: string): Promise<T> {
+  return (await import(pathToFileURL(join(copy, 'sim', `${name}.js`)).href)) as T;
 }
 
 const FOLDERS = ['core', 'host', 'storage'];

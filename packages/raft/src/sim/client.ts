@@ -6,7 +6,7 @@ import {
   QuorumLostError,
 } from '../host/errors.js';
 import type { RaftNode } from '../host/raft-node.js';
-import { History, type Operation, Outcome } from './history.js';
+import { type History, type Operation, Outcome } from './history.js';
 import type { SimMember } from './member.js';
 import { Prng } from './prng.js';
 import { encodeCommand, OpKind, type RegisterResult } from './register.js';

@@ -1,5 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { BUGS } from './bug-bank.js';
+import { findBug } from './bug-lab.js';
 import { makePlan, type Plan, PROFILES, type Profile } from './plan.js';
 import { describePlan, Totals } from './report.js';
 import { SHRINK_LIMIT_RUNS, shrink } from './shrink.js';
@@ -17,6 +19,7 @@ Runs Raft clusters on a virtual clock, network and disk; one seed is one run.
   --keep-going    do not stop at the first failure
   --no-shrink     do not look for a smaller plan
   --trace N       after a failure print the last N lines of the trace (default 60, 0: none)
+  --bugs          put each bug of the bank in and look for it with up to --seeds seeds
   --verify        run each seed twice and compare
 `;
 
@@ -34,6 +37,7 @@ interface Options {
   readonly shrinks: boolean;
   readonly trace: number;
   readonly verify: boolean;
+  readonly bugs: boolean;
 }
 
 function readOptions(args: readonly string[]): Options | undefined {
@@ -50,6 +54,7 @@ function readOptions(args: readonly string[]): Options | undefined {
       'no-shrink': { type: 'boolean', default: false },
       trace: { type: 'string', default: '60' },
       verify: { type: 'boolean', default: false },
+      bugs: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -67,6 +72,7 @@ function readOptions(args: readonly string[]): Options | undefined {
     shrinks: !values['no-shrink'],
     trace: whole(values.trace, 'trace'),
     verify: values.verify,
+    bugs: values.bugs,
   };
 }
 
@@ -82,6 +88,7 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
+  if (options.bugs) return lookForBugs(options);
   const totals = new Totals();
   const startMs = performance.now();
   const elapsedMs = () => performance.now() - startMs;
@@ -106,6 +113,19 @@ async function main(): Promise<number> {
   if (process.stderr.isTTY) process.stderr.write('\n');
   process.stdout.write(`${totals.describeAll(elapsedMs())}\n`);
   return totals.failed > 0 ? 1 : 0;
+}
+
+/** @returns how many bugs were not found. */
+async function lookForBugs({ from, seeds }: Options): Promise<number> {
+  let missed = 0;
+  for (const bug of BUGS) {
+    const found = await findBug(bug, { from, count: seeds });
+    if (found === undefined) missed++;
+    const after = found === undefined ? 'not found' : `${found.seed - from + 1}`;
+    const row = [after.padStart(9), String(bug.item).padStart(3), bug.name, found?.invariant ?? ''];
+    process.stdout.write(`${row.join('  ')}\n`);
+  }
+  return missed;
 }
 
 async function planOf(options: Options, i: number): Promise<Plan | undefined> {

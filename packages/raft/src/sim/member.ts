@@ -1,5 +1,6 @@
 import { EMPTY_CONF } from '../core/conf-change.js';
 import type { ConfState, Index, MemberId, MemberInfo } from '../core/types.js';
+import { SILENT_LOGGER } from '../host/options.js';
 import { RaftNode } from '../host/raft-node.js';
 import { StorageFailedError } from '../storage/errors.js';
 import { StorageCorruptError } from '../storage/storage.js';
@@ -114,6 +115,7 @@ export class SimMember {
       electionTicks: plan.electionTicks,
       heartbeatTicks: plan.heartbeatTicks,
       limits: plan.limits,
+      logger: { ...SILENT_LOGGER, warn: (message) => this.warned(message) },
       onFatal: (error) => this.fatal(process, error),
     });
     opening.then(
@@ -122,6 +124,13 @@ export class SimMember {
       },
       (error: unknown) => this.fatal(process, error),
     );
+  }
+
+  private warned(message: string): void {
+    if (message.includes('disk is too slow')) {
+      this.world.coverage.mark('leader steps down for its disk');
+    }
+    this.world.note('warns', this.id, message);
   }
 
   private opened(node: RaftNode): void {

@@ -49,6 +49,11 @@ export class RareStates {
         coverage.mark('earlier term committed with a later one');
       }
     }
+    if (role === Role.Leader) {
+      for (const id of raft.tracker.members) {
+        if (raft.tracker.get(id)?.inflights.full) coverage.mark('window full');
+      }
+    }
     this.lookAtConf(raft, coverage);
     this.role = role;
     this.term = term;

@@ -1,0 +1,39 @@
+import test from 'ava';
+import { makePlan, PROFILES } from '../src/sim/plan.js';
+import { runPlan } from '../src/sim/simulation.js';
+
+/** A minute of one core at most; `scripts/simulate` runs as many as there is time for. */
+const SEEDS_PER_PROFILE = 6;
+const BUDGET_MS = 30_000;
+
+test('a seed runs the same way twice, event for event', async (t) => {
+  const first = await runPlan(makePlan(4));
+  const second = await runPlan(makePlan(4));
+  t.is(second.digest, first.digest);
+  t.is(second.events, first.events);
+  t.is(second.virtualMs, first.virtualMs);
+  const other = await runPlan(makePlan(5));
+  t.not(other.digest, first.digest);
+});
+
+test('watching a run does not change it', async (t) => {
+  const lines: string[] = [];
+  const plain = await runPlan(makePlan(6));
+  const traced = await runPlan(makePlan(6), (line) => lines.push(line));
+  t.is(traced.digest, plain.digest);
+  t.true(lines.length > 100);
+});
+
+for (const profile of PROFILES) {
+  test.serial(`clusters keep every promise under faults (${profile})`, async (t) => {
+    t.timeout(2 * BUDGET_MS);
+    const endMs = performance.now() + BUDGET_MS / PROFILES.length;
+    let runs = 0;
+    for (let seed = 1; seed <= SEEDS_PER_PROFILE && performance.now() < endMs; seed++) {
+      const { failure } = await runPlan(makePlan(seed, profile));
+      t.is(failure, undefined, `scripts/simulate --from ${seed} --seeds 1 --profile ${profile}`);
+      runs++;
+    }
+    t.true(runs > 0);
+  });
+}
