@@ -20,7 +20,8 @@ const FRAME_LIMIT_BYTES = TRANSACTION_BYTES_LIMIT + 64 * 1024;
 
 /** The snapshot can not be used; what was there before it stays. */
 export class SnapshotError extends Error {
-  readonly code = 'STORE_SNAPSHOT';
+  /** Raft's word for a snapshot that was not taken and left the state as it was: the leader sends another. */
+  readonly code = 'RAFT_SNAPSHOT_REFUSED';
 }
 
 export interface EncodedObject {
