@@ -2,10 +2,10 @@ export { askToLeave, fetchMembers } from './assembly/join-raft.js';
 export {
   type LocalManager,
   newRaftId,
-  splitAddress,
   type Start,
 } from './assembly/local-manager.js';
 export * from './api/index.js';
 export * from './ca/index.js';
+export { splitAddress } from './ca/manager-call.js';
 export * from './control-loop.js';
 export * from './store/store.js';

@@ -1,8 +1,9 @@
 import { ApiError, type Logger } from '@swarm/api';
 import type { MemberInfo, RaftNode } from '@swarm/raft';
 import type { Store } from '../store/store.js';
-import { type LocalManager, splitAddress } from './local-manager.js';
-import { callManager } from './node-call.js';
+import { callManager, splitAddress } from '../ca/manager-call.js';
+import { tlsClientOptions } from '../ca/tls-options.js';
+import type { LocalManager } from './local-manager.js';
 
 /** Path of the request that makes a manager a member of the Raft group, or takes it out. */
 export const JOIN_PATH = '/raft/members';
@@ -82,12 +83,12 @@ export async function admitMember(
 
 async function probe(self: LocalManager, member: MemberInfo): Promise<void> {
   try {
-    await callManager(self, {
+    await callManager({
+      tls: tlsClientOptions(self.identity(), member.nodeId),
       address: member.address,
       method: 'GET',
       path: PROBE_PATH,
       timeoutMs: PROBE_TIMEOUT_MS,
-      expectedNodeId: member.nodeId,
     });
   } catch (error) {
     throw new ApiError(
@@ -106,7 +107,8 @@ export async function askToJoin(
   body: JoinBody,
   signal?: AbortSignal,
 ): Promise<void> {
-  await callManager(self, {
+  await callManager({
+    tls: tlsClientOptions(self.identity()),
     address: manager,
     method: 'POST',
     path: JOIN_PATH,
@@ -125,7 +127,13 @@ export async function askToLeave(
   manager: string,
   timeoutMs = MEMBERS_TIMEOUT_MS,
 ): Promise<void> {
-  await callManager(self, { address: manager, method: 'DELETE', path: JOIN_PATH, timeoutMs });
+  await callManager({
+    tls: tlsClientOptions(self.identity()),
+    address: manager,
+    method: 'DELETE',
+    path: JOIN_PATH,
+    timeoutMs,
+  });
 }
 
 /** The members of the group that a manager is in: whom a joining member may answer. */
@@ -134,7 +142,8 @@ export async function fetchMembers(
   manager: string,
   signal?: AbortSignal,
 ): Promise<readonly MemberInfo[]> {
-  const reply = await callManager(self, {
+  const reply = await callManager({
+    tls: tlsClientOptions(self.identity()),
     address: manager,
     method: 'GET',
     path: JOIN_PATH,

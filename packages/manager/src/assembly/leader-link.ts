@@ -4,7 +4,8 @@ import { ApiError, type Clock } from '@swarm/api';
 import { proxyTo } from '../api/proxy.js';
 import { tlsClientOptions } from '../ca/tls-options.js';
 import { PROBE_PATH } from './join-raft.js';
-import { type LocalManager, splitAddress } from './local-manager.js';
+import { splitAddress } from '../ca/manager-call.js';
+import type { LocalManager } from './local-manager.js';
 
 /** A leader that is silent for longer is no help: an election is faster than this. */
 const PROBE_TIMEOUT_MS = 1000;

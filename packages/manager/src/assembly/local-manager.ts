@@ -31,11 +31,3 @@ export function newRaftId(randomBytes: (size: number) => Uint8Array): number {
   const bytes = Buffer.from(randomBytes(6));
   return bytes.readUIntBE(0, 6) || 1;
 }
-
-/** Splits `host:port` and `[v6]:port`; undefined when it is neither. */
-export function splitAddress(address: string): { host: string; port: number } | undefined {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  return host === undefined || port < 1 || port > 65535 ? undefined : { host, port };
-}
