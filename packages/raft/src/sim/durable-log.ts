@@ -107,6 +107,8 @@ export class DurableLog {
 /** Tells of each step of a log's writes, and of what became durable. */
 export interface StorageWatcher {
   step(step: StorageStep): void;
+  /** Resolves when a disk would have been read. */
+  reading(): Promise<void>;
   readonly durable: DurableLog;
 }
 
@@ -122,6 +124,7 @@ export class WatchedStorage implements LogStorage {
 
   async open(): Promise<Recovered> {
     this.watcher.step('opening');
+    await this.watcher.reading();
     const recovered = await this.inner.open();
     this.watcher.durable.recovered(recovered);
     return recovered;

@@ -91,7 +91,11 @@ export class SimMember {
     this.process = process;
     this.state = MemberState.Starting;
     world.note('start', id);
-    const watcher = { durable: this.durable, step: (step: StorageStep) => this.step(step) };
+    const watcher = {
+      durable: this.durable,
+      step: (step: StorageStep) => this.step(step),
+      reading: () => process.sleep(1 + prng.delay(plan.diskLatencyUs)),
+    };
     const storage = new WatchedStorage(this.disk.open(process), watcher);
     this.transport = new SimTransport(world.network, id, process);
     this.machine = new SimStateMachine({

@@ -57,6 +57,8 @@ export interface Plan {
   readonly heartbeatTicks: number;
   readonly limits: Partial<RaftLimits>;
   readonly network: NetworkPlan;
+  /** Mean delay after the healing: a cluster must work over slow links, too. */
+  readonly healedDelayUs: number;
   readonly diskLatencyUs: number;
   readonly stateLatencyUs: number;
   readonly chunkBytes: number;
@@ -64,8 +66,6 @@ export interface Plan {
   readonly driftPpm: number;
   /** Whether disks may be lost so that no quorum is left. */
   readonly mayLoseQuorum: boolean;
-  /** What logs are kept in. */
-  readonly storage: 'records' | 'level';
   readonly actions: readonly FaultAction[];
 }
 
@@ -152,6 +152,7 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
   const faultsMs = lite ? 8_000 : prng.between(8_000, 24_000);
   const tickMs = prng.pick([50, 100, 100]);
   const electionTicks = prng.between(5, 12);
+  const network = makeNetwork(prng, profile);
   return {
     seed,
     profile,
@@ -167,13 +168,13 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
     electionTicks,
     heartbeatTicks: prng.pick([1, 1, 2]),
     limits: makeLimits(prng, profile),
-    network: makeNetwork(prng, profile),
+    network,
+    healedDelayUs: prng.below(3) === 0 ? network.delayUs : Math.min(network.delayUs, 2_000),
     diskLatencyUs: prng.pick([50, 500, 3_000, 15_000]),
     stateLatencyUs: prng.pick([50, 1_000, 10_000]),
     chunkBytes: prng.pick([7, 64, 4_096]),
     driftPpm: prng.pick([0, 200, 20_000]),
     mayLoseQuorum: profile === 'quorum-loss',
-    storage: 'records',
     actions: makeActions(seed, profile, faultsMs),
   };
 }

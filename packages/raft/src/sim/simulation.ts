@@ -29,8 +29,7 @@ export interface RunResult {
 /** More events than any sound run takes: something goes round in circles. */
 const MAX_EVENTS = 3_000_000;
 /** After the healing all must be well by then. */
-const CONVERGENCE_MS = 150_000;
-const HEALED_DELAY_US = 2_000;
+const CONVERGENCE_MS = 300_000;
 const SERVE_ATTEMPTS = 20;
 const SERVE_TIMEOUT_MS = 10_000;
 const LOOK_US = 100_000;
@@ -133,7 +132,7 @@ class Run {
       duplicate: NEVER,
       reorder: NEVER,
       chunkLoss: NEVER,
-      delayUs: Math.min(network.plan.delayUs, HEALED_DELAY_US),
+      delayUs: world.plan.healedDelayUs,
     };
     for (const member of world.members) {
       member.stepsToCrash = 0;
