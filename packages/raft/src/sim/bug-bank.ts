@@ -133,7 +133,7 @@ export const BUGS: readonly Bug[] = [
     find: 'return Math.min(majorityReached(conf.voters, reached), majorityReached(conf.votersOutgoing, reached));',
     replace: 'return majorityReached(conf.voters, reached);',
     profile: 'membership',
-    rarity: 'common',
+    rarity: 'rare',
   },
   {
     name: 'a snapshot keeps a conflicting tail',
@@ -175,7 +175,7 @@ export const BUGS: readonly Bug[] = [
     find: 'progress.snapshotFailed();',
     replace: 'return;',
     profile: 'snapshots',
-    rarity: 'common',
+    rarity: 'rare',
   },
   {
     name: 'the start of a compacted log is not written',
