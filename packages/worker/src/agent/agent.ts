@@ -89,6 +89,7 @@ export class Agent {
   #welcomed = false;
   #timer: Timer;
   #stopped = false;
+  #saving: Promise<void> = Promise.resolve();
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -180,6 +181,8 @@ export class Agent {
     this.#mesh.close();
     await this.#tasks.close();
     await this.#store.close();
+    // Whoever removes the folder next must not meet a file that is being written.
+    await this.#saving;
   }
 
   #connect(): void {
@@ -326,7 +329,9 @@ export class Agent {
 
   #learn(managers: readonly ManagerAddress[]): void {
     if (!this.#finder.learn(managers)) return;
-    this.#options.managers.save(this.#finder.managers).catch((error: unknown) => {
+    const { managers } = this.#finder;
+    const save = () => this.#options.managers.save(managers);
+    this.#saving = this.#saving.then(save).catch((error: unknown) => {
       this.#logger.warn(
         { error: messageOf(error) },
         'the addresses of managers could not be saved',
