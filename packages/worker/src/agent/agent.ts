@@ -329,8 +329,8 @@ export class Agent {
 
   #learn(managers: readonly ManagerAddress[]): void {
     if (!this.#finder.learn(managers)) return;
-    const { managers } = this.#finder;
-    const save = () => this.#options.managers.save(managers);
+    const known = this.#finder.managers;
+    const save = () => this.#options.managers.save(known);
     this.#saving = this.#saving.then(save).catch((error: unknown) => {
       this.#logger.warn(
         { error: messageOf(error) },
