@@ -4,7 +4,7 @@ import { commitAdvanced, releaseReads, resign, selfAck } from './leader.js';
 import { appendConfChange } from './proposal.js';
 import { type Raft, Role } from './raft.js';
 import type { AppendWork } from './ready.js';
-import { broadcast } from './replication.js';
+import { broadcastCommit } from './replication.js';
 import { step } from './step.js';
 import { type ConfState, type Index, NOBODY } from './types.js';
 
@@ -45,7 +45,7 @@ export function applyConfChange(raft: Raft, change: ConfChange): ConfState {
   const leads = raft.role === Role.Leader;
   // Who is about to be removed learns that it is. And if that is us: the others learn that the change
   // is committed, or the last of two would wait for our vote for ever.
-  if (leads) broadcast(raft);
+  if (leads) broadcastCommit(raft);
   const conf = raft.changeConf(change);
   if (!leads) return conf;
   if (!isVoter(conf, raft.id)) {

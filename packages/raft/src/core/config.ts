@@ -19,6 +19,12 @@ export interface RaftConfig {
   readonly maxUncommittedBytes: number;
   /** Bytes of entries handed out by one `ready` to be applied, but at least one entry. */
   readonly maxApplyBytes: number;
+  /**
+   * How members learn of a commit. `at-once`: by a message of its own if nothing else goes their way.
+   * `carried`: by whatever goes next; the caller sees `commitUntold` and says when it has waited long
+   * enough (`tellCommit`). Default `at-once`.
+   */
+  readonly commitNews?: 'at-once' | 'carried';
 }
 
 /** Defaults that suit a tick of 100 ms: etcd's numbers, with the windows bounded in bytes too. */
@@ -30,7 +36,7 @@ export const DEFAULT_CONFIG = {
   maxInflightBytes: 8 * 1024 * 1024,
   maxUncommittedBytes: 32 * 1024 * 1024,
   maxApplyBytes: 1024 * 1024,
-} as const satisfies Omit<RaftConfig, 'id' | 'random'>;
+} as const satisfies Omit<RaftConfig, 'id' | 'random' | 'commitNews'>;
 
 /** An option that cannot work; the message names it and says what it must be. */
 export class RaftConfigError extends Error {

@@ -238,7 +238,7 @@ export class Raft {
       this.uncommittedBytes -= this.log.entry(i)!.data.length;
     }
     assert(this.uncommittedBytes >= 0, 'uncommitted bytes leak', this.uncommittedBytes);
-    this.broadcastDue = true;
+    if (this.config.commitNews !== 'carried') this.broadcastDue = true;
     return true;
   }
 

@@ -8,6 +8,7 @@ import { Output } from './output.js';
 import { ProgressState } from './progress.js';
 import { type ProposeResult, propose, proposeConfChange } from './proposal.js';
 import { type InitialState, Raft, Role } from './raft.js';
+import { broadcastCommit, commitUntold } from './replication.js';
 import type { AppendWork, Ready } from './ready.js';
 import { type CoreStatus, type MemberProgress, progressOf, statusOf } from './status.js';
 import { step } from './step.js';
@@ -133,6 +134,16 @@ export class RaftCore {
   /** Whether a snapshot is being taken over: by the state machine, or by the disk. */
   get installing(): boolean {
     return this.raft.restoring || this.raft.log.unstable.installing;
+  }
+
+  /** A leader tells the members at once what is committed (`RaftConfig.commitNews`). */
+  tellCommit(): void {
+    if (this.raft.role === Role.Leader) broadcastCommit(this.raft);
+  }
+
+  /** Whether members wait to be told of a commit. */
+  get commitUntold(): boolean {
+    return this.raft.role === Role.Leader && commitUntold(this.raft);
   }
 
   // --- Output

@@ -11,12 +11,35 @@ export function broadcast(raft: Raft): void {
   for (const id of raft.tracker.members) if (id !== raft.id) replicate(raft, id);
 }
 
-/** Sends a member the entries it lacks, or, if there are none, the commit it cannot know yet. */
+/** Sends a member the entries it lacks, or, if there are none, the commit unless that may wait. */
 export function replicate(raft: Raft, id: MemberId): void {
   const progress = raft.tracker.get(id);
   if (progress === undefined) return;
   while (progress.next <= raft.log.lastIndex && sendAppend(raft, id, progress));
+  if (raft.config.commitNews !== 'carried') tellCommit(raft, id, progress);
+}
+
+/** Sends every other member the entries it lacks and the commit it cannot know yet. */
+export function broadcastCommit(raft: Raft): void {
+  for (const id of raft.tracker.members) {
+    if (id === raft.id) continue;
+    replicate(raft, id);
+    tellCommit(raft, id, raft.tracker.get(id)!);
+  }
+}
+
+function tellCommit(raft: Raft, id: MemberId, progress: Progress): void {
   if (progress.canBumpCommit(raft.log.commit)) sendAppend(raft, id, progress);
+}
+
+/** Whether a member could be told of a commit by a message of its own. */
+export function commitUntold(raft: Raft): boolean {
+  for (const id of raft.tracker.members) {
+    if (id === raft.id) continue;
+    const progress = raft.tracker.get(id)!;
+    if (!progress.isPaused && progress.canBumpCommit(raft.log.commit)) return true;
+  }
+  return false;
 }
 
 /**

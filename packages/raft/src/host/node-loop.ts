@@ -11,6 +11,7 @@ import {
   type SnapshotMeta,
 } from '../core/types.js';
 import { AppliedState } from './applied-state.js';
+import { CommitNews } from './commit-news.js';
 import { Compaction } from './compaction.js';
 import { Conditions } from './conditions.js';
 import {
@@ -26,6 +27,7 @@ import { MemberChanges } from './member-changes.js';
 import type { Membership } from './membership.js';
 import { Observer } from './observer.js';
 import {
+  DEFAULT_COMMIT_DELAY_MS,
   DEFAULT_LIMITS,
   type RaftLimits,
   type RaftLogger,
@@ -72,6 +74,7 @@ export abstract class NodeLoop {
   private readonly compaction: Compaction;
   private readonly peers: Peers;
   private readonly ticker: Ticker;
+  private readonly commitNews: CommitNews;
   protected readonly membersListeners = new Set<MembersListener>();
 
   protected inbox: Message[] = [];
@@ -90,6 +93,7 @@ export abstract class NodeLoop {
     this.logger = options.logger ?? SILENT_LOGGER;
     const { clock, stateMachine, storage, transport, random } = options;
     const { limits, logger } = this;
+    const commitDelayMs = options.commitDelayMs ?? DEFAULT_COMMIT_DELAY_MS;
     this.core = new RaftCore(
       {
         id: options.id,
@@ -101,6 +105,7 @@ export abstract class NodeLoop {
         maxInflightBytes: limits.maxInflightBytes,
         maxUncommittedBytes: limits.maxUncommittedBytes,
         maxApplyBytes: limits.maxApplyBytes,
+        commitNews: commitDelayMs > 0 ? 'carried' : 'at-once',
       },
       initial,
     );
@@ -169,6 +174,7 @@ export abstract class NodeLoop {
       },
       initial.base.index,
     );
+    this.commitNews = new CommitNews(this.core, clock, commitDelayMs, () => this.wake());
     this.ticker = new Ticker(clock, this.tickMs, () => {
       this.tickDue = true;
       this.turn();
@@ -227,6 +233,7 @@ export abstract class NodeLoop {
     const { clock, transport, storage } = this.options;
     this.stopped = true;
     this.ticker.stop();
+    this.commitNews.stop();
     this.compaction.stop();
     this.inbox = [];
     // Whoever depends on leadership must know before the callers hear that their calls failed.
@@ -297,6 +304,7 @@ export abstract class NodeLoop {
       this.work();
       if (!this.replayed) this.afterReplay();
       this.conditions.run(this.options.clock.now());
+      this.commitNews.look();
       if (this.core.hasReady) this.wake();
     } catch (error) {
       this.fail(error);

@@ -70,6 +70,9 @@ export const DEFAULT_LIMITS: RaftLimits = {
   changeTimeoutMs: 10_000,
 };
 
+/** Short against any timer: followers' states lag that much at most where nothing is written. */
+export const DEFAULT_COMMIT_DELAY_MS = 10;
+
 export interface RaftNodeOptions {
   /** Positive; never used before by any member of this cluster. */
   readonly id: MemberId;
@@ -94,6 +97,11 @@ export interface RaftNodeOptions {
   readonly electionTicks?: number;
   /** Default 1. */
   readonly heartbeatTicks?: number;
+  /**
+   * A follower hears of a commit with the next entries, or alone after so many ms. 0: always at once,
+   * which costs a leader under load half of its messages more. Default 10.
+   */
+  readonly commitDelayMs?: number;
   readonly limits?: Partial<RaftLimits>;
   readonly logger?: RaftLogger;
   /** Hears of every state transition, at once: see trace.ts. Absent: tracing costs nothing. */

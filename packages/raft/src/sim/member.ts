@@ -118,6 +118,7 @@ export class SimMember {
       tickMs: plan.tickMs,
       electionTicks: plan.electionTicks,
       heartbeatTicks: plan.heartbeatTicks,
+      commitDelayMs: plan.commitDelayMs,
       limits: plan.limits,
       logger: { ...SILENT_LOGGER, warn: (message) => this.warned(message) },
       onFatal: (error) => this.fatal(process, error),

@@ -55,6 +55,7 @@ export interface Plan {
   readonly tickMs: number;
   readonly electionTicks: number;
   readonly heartbeatTicks: number;
+  readonly commitDelayMs: number;
   readonly limits: Partial<RaftLimits>;
   readonly network: NetworkPlan;
   /** Mean delay after the healing: a cluster must work over slow links, too. */
@@ -167,6 +168,7 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
     tickMs,
     electionTicks,
     heartbeatTicks: prng.pick([1, 1, 2]),
+    commitDelayMs: prng.pick([0, 10, 10, 60]),
     limits: makeLimits(prng, profile),
     network,
     healedDelayUs: prng.below(3) === 0 ? network.delayUs : Math.min(network.delayUs, 2_000),

@@ -19,8 +19,8 @@ const OPTIONS = [
 export const memberHandlers: Handlers<Stage> = {
   /**
    * `add-nodes 1,2,3 [voters=1,2 outgoing= learners= learnersNext= autoLeave=true] [log=1,1,2]
-   * [base=index/term] [term= vote= commit=] [option=number]`: voters are the nodes themselves unless
-   * told. An entry of the log is its term, with `:+4` for a membership change.
+   * [base=index/term] [term= vote= commit=] [commitNews=carried] [option=number]`: voters are the nodes
+   * themselves unless told. An entry of the log is its term, with `:+4` for a membership change.
    */
   'add-nodes': (stage, command) => {
     const added = ids(command.words[0]);
@@ -85,5 +85,7 @@ function parseOptions(command: Command): MemberOptions {
     const value = numberOption(command, name);
     if (value !== undefined) options[name] = value;
   }
-  return options;
+  return command.options.get('commitNews') === 'carried'
+    ? { ...options, commitNews: 'carried' }
+    : options;
 }

@@ -29,6 +29,11 @@ export const requestHandlers: Handlers<Stage> = {
   transfer: (stage, command) => answer(core(stage, command).transferLeader(numberAt(command, 1))),
   /** `read-index 2 7`: a read the caller numbers 7. */
   'read-index': (stage, command) => answer(core(stage, command).readIndex(numberAt(command, 1))),
+  /** The leader has waited long enough for something to carry its commit. */
+  'tell-commit': (stage, command) => {
+    core(stage, command).tellCommit();
+    return [];
+  },
   'step-down': (stage, command) => {
     core(stage, command).stepDown();
     return [];
