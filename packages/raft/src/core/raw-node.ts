@@ -1,5 +1,5 @@
 import { appended, applied, applyConfChange } from './completion.js';
-import type { ConfChange } from './conf-change.js';
+import { type ConfChange, isJoint } from './conf-change.js';
 import type { RaftConfig } from './config.js';
 import { CampaignReason, campaign, tickElection } from './election.js';
 import { addRead, tickLeader, transferLeader } from './leader.js';
@@ -221,6 +221,11 @@ export class RaftCore {
 
   get conf(): ConfState {
     return this.raft.tracker.conf;
+  }
+
+  /** Leader: a membership change is in the log and not applied, or a joint configuration not left. */
+  get changesConf(): boolean {
+    return this.raft.pendingConfIndex > this.raft.log.applied || isJoint(this.conf);
   }
 
   /** Proposed by this leader and not committed. */

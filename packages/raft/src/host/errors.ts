@@ -102,13 +102,29 @@ export class MemberNotFoundError extends RaftError {
   }
 }
 
-/** After the removal the reachable members would be no majority. */
+/** The member that shall take another's place has a place of its own. Nothing was changed. */
+export class MemberExistsError extends RaftError {
+  readonly code = 'RAFT_MEMBER_EXISTS';
+
+  constructor(id: MemberId, oldId: MemberId) {
+    super(
+      id === oldId
+        ? `member ${id} can not take its own place: give the new one an id never used before`
+        : `member ${id} is a voter already and can not take the place of ${oldId}: give the new one ` +
+            `an id never used before, or remove ${oldId}`,
+    );
+  }
+}
+
+/** After the removal, or on the way to it, the reachable members would be no majority. */
 export class RemovalLosesQuorumError extends RaftError {
   readonly code = 'RAFT_REMOVAL_LOSES_QUORUM';
 
-  constructor(id: MemberId, reachable: number, needed: number) {
+  /** @param stage whether the majority lacks after the removal, or already until it is done */
+  constructor(id: MemberId, reachable: number, needed: number, stage: 'after' | 'until' = 'after') {
+    const when = stage === 'after' ? `without member ${id}` : `until member ${id} is removed`;
     super(
-      `without member ${id} only ${reachable} reachable members would be left of ${needed} needed; ` +
+      `${when} only ${reachable} reachable members would be left of ${needed} needed; ` +
         'add members or bring some back first',
     );
   }

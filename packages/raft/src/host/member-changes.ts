@@ -1,53 +1,27 @@
-import { type ConfChange, ConfChangeOp, isJoint, isVoter } from '../core/conf-change.js';
+import { ConfChangeOp, isVoter } from '../core/conf-change.js';
 import { majority } from '../core/quorum.js';
-import { type RaftCore, Refusal } from '../core/raw-node.js';
-import type { Index, MemberId, MemberInfo } from '../core/types.js';
-import type { Clock } from './clock.js';
-import type { Conditions } from './conditions.js';
+import type { MemberId, MemberInfo } from '../core/types.js';
+import { type ChangeHost, ChangeSteps } from './change-steps.js';
 import {
   MemberNotFoundError,
   MemberRemovedError,
-  NotLeaderError,
   OverloadedError,
   RaftTimeoutError,
   RemovalLosesQuorumError,
 } from './errors.js';
 import { Exclusive } from './exclusive.js';
-import type { Membership } from './membership.js';
-import type { RaftLimits } from './options.js';
-import type { Proposals } from './proposals.js';
-
-/** A learner is promoted when it has this part of the leader's log: it would not hold back a commit. */
-const CAUGHT_UP_PERCENT = 90;
-
-const STUCK_ADVICE =
-  'it was taken out again: see that it runs and is reached, and let it join under a new id';
-
-/** What changes of membership need of the node. */
-export interface ChangeHost {
-  readonly id: MemberId;
-  readonly core: RaftCore;
-  readonly membership: Membership;
-  readonly proposals: Proposals;
-  readonly conditions: Conditions;
-  readonly clock: Clock;
-  readonly limits: RaftLimits;
-  leader(): MemberInfo | undefined;
-  /** Looks at the core soon. */
-  wake(): void;
-  transfer(to: MemberId): Promise<void>;
-  /** A change went into the log. */
-  proposed(): void;
-}
+import { replaceMember } from './member-replacement.js';
 
 /** Changes of the membership, one at a time. All of them work on the leader only. */
 export class MemberChanges {
   private readonly host: ChangeHost;
+  private readonly steps: ChangeSteps;
   private readonly queue = new Exclusive();
   private waiting = 0;
 
   constructor(host: ChangeHost) {
     this.host = host;
+    this.steps = new ChangeSteps(host);
   }
 
   /**
@@ -56,43 +30,30 @@ export class MemberChanges {
    */
   add(info: MemberInfo): Promise<void> {
     return this.enqueue(async () => {
+      const { steps } = this;
       const { core, conditions, clock, limits } = this.host;
       const { conf } = core;
       if (this.host.membership.current.removed.includes(info.id)) {
         throw new MemberRemovedError(info.id);
       }
       if (isVoter(conf, info.id)) {
-        await this.updateInfo(info);
+        await steps.updateInfo(info);
         return;
       }
-      if (conf.learners.includes(info.id)) await this.updateInfo(info);
-      else await this.change({ changes: [{ op: ConfChangeOp.AddLearner, id: info.id, info }] });
+      if (conf.learners.includes(info.id)) await steps.updateInfo(info);
+      else await steps.change({ changes: [{ op: ConfChangeOp.AddLearner, id: info.id, info }] });
       const deadlineMs = clock.now() + limits.joinTimeoutMs;
-      const late = () =>
-        new RaftTimeoutError(
-          `catching up of member ${info.id}`,
-          limits.joinTimeoutMs,
-          STUCK_ADVICE,
-        );
+      const late = () => steps.stuck(info.id);
       try {
-        await conditions.until(() => this.caughtUp(info.id), deadlineMs, late);
+        await conditions.until(() => steps.caughtUp(info.id), deadlineMs, late);
       } catch (error) {
         if (error instanceof RaftTimeoutError) {
-          await this.change({ changes: [{ op: ConfChangeOp.Remove, id: info.id }] });
+          await steps.change({ changes: [{ op: ConfChangeOp.Remove, id: info.id }] });
         }
         throw error;
       }
-      await this.change({ changes: [{ op: ConfChangeOp.AddVoter, id: info.id }] });
+      await steps.change({ changes: [{ op: ConfChangeOp.AddVoter, id: info.id }] });
     });
-  }
-
-  private caughtUp(id: MemberId): true | undefined {
-    const { core } = this.host;
-    this.requireLeader();
-    // It may have been removed on another member's behalf.
-    if (this.host.membership.info(id) === undefined) throw new MemberNotFoundError(id);
-    const { match, active } = core.memberProgress(id);
-    return active && match * 100 >= core.lastIndex * CAUGHT_UP_PERCENT ? true : undefined;
   }
 
   /** Removes a member for good. Done already: no change. The leader cannot remove itself but hands over. */
@@ -104,11 +65,16 @@ export class MemberChanges {
         throw new MemberNotFoundError(id);
       }
       this.checkQuorumWithout(id);
-      if (id === this.host.id) await this.handOver();
+      if (id === this.host.id) await this.steps.handOver();
       if (isVoter(core.conf, id) || core.conf.learners.includes(id)) {
-        await this.change({ changes: [{ op: ConfChangeOp.Remove, id }] });
+        await this.steps.change({ changes: [{ op: ConfChangeOp.Remove, id }] });
       }
     });
+  }
+
+  /** A new member takes an old one's place: see member-replacement.ts. */
+  replace(oldId: MemberId, info: MemberInfo): Promise<void> {
+    return this.enqueue(() => replaceMember(this.steps, oldId, info));
   }
 
   private checkQuorumWithout(id: MemberId): void {
@@ -122,36 +88,12 @@ export class MemberChanges {
     }
   }
 
-  /**
-   * The next leader removes us: a leader that goes in the middle of its own removal costs an
-   * election. Where nobody takes over in time, it does go that way.
-   * @throws NotLeaderError that names the new leader, who is to be asked.
-   */
-  private async handOver(): Promise<void> {
-    const { host } = this;
-    const to = bestSuccessor(host.core);
-    if (to === undefined) return;
-    try {
-      await host.transfer(to);
-    } catch (error) {
-      if (error instanceof RaftTimeoutError) return;
-      throw error;
-    }
-    throw new NotLeaderError(host.leader());
-  }
-
   /** A member has a new address. */
   update(info: MemberInfo): Promise<void> {
     return this.enqueue(async () => {
       if (this.host.membership.info(info.id) === undefined) throw new MemberNotFoundError(info.id);
-      await this.updateInfo(info);
+      await this.steps.updateInfo(info);
     });
-  }
-
-  private async updateInfo(info: MemberInfo): Promise<void> {
-    const known = this.host.membership.info(info.id);
-    if (known?.address === info.address && known.nodeId === info.nodeId) return;
-    await this.change({ changes: [{ op: ConfChangeOp.Update, id: info.id, info }] });
   }
 
   private enqueue(job: () => Promise<void>): Promise<void> {
@@ -161,48 +103,11 @@ export class MemberChanges {
     this.waiting++;
     return this.queue
       .run(async () => {
-        this.requireLeader();
+        this.steps.requireLeader();
+        // What is in the log already may be just what is asked for, or its opposite.
+        if (this.host.core.changesConf) await this.steps.settled();
         await job();
       })
       .finally(() => this.waiting--);
   }
-
-  private requireLeader(): void {
-    if (this.host.core.role !== 'leader') throw new NotLeaderError(this.host.leader());
-  }
-
-  /** Proposes a change as soon as the one before it is done, and waits until it is applied. */
-  private async change(change: ConfChange): Promise<void> {
-    const { core, conditions, clock, limits } = this.host;
-    const deadlineMs = clock.now() + limits.changeTimeoutMs;
-    const late = () => new RaftTimeoutError('the membership change', limits.changeTimeoutMs);
-    this.host.wake();
-    const { applied } = await conditions.until(() => this.propose(change), deadlineMs, late);
-    await applied;
-    await conditions.until(() => (isJoint(core.conf) ? undefined : true), deadlineMs, late);
-  }
-
-  /** Undefined: not possible yet. Wrapped, so that waiting for it is left to the caller. */
-  private propose(change: ConfChange): { readonly applied: Promise<Index> } | undefined {
-    const result = this.host.core.proposeConfChange(change);
-    if (result.refusal === Refusal.NotLeader) throw new NotLeaderError(this.host.leader());
-    if (result.refusal !== undefined) return undefined;
-    this.host.proposed();
-    const applied = new Promise<Index>((resolve, reject) => {
-      this.host.proposals.add(result.index, result.term, (error, _result, index) =>
-        error === undefined ? resolve(index) : reject(error),
-      );
-    });
-    return { applied };
-  }
-}
-
-/** The voter that could lead soonest: heard lately, the most of the log; undefined if there is none. */
-export function bestSuccessor(core: RaftCore): MemberId | undefined {
-  const candidates = core.conf.voters
-    .filter((id) => id !== core.status().id)
-    .map((id) => core.memberProgress(id))
-    .filter(({ active }) => active);
-  candidates.sort((a, b) => b.match - a.match || a.id - b.id);
-  return candidates[0]?.id;
 }

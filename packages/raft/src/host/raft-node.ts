@@ -6,6 +6,7 @@ import {
   type SnapshotMeta,
 } from '../core/types.js';
 import { type Metric, readMetrics } from '../metrics.js';
+import { bestSuccessor } from './change-steps.js';
 import {
   NotLeaderError,
   OverloadedError,
@@ -14,7 +15,6 @@ import {
   SnapshotRefusedError,
 } from './errors.js';
 import type { LeadershipListener, LeadershipState } from './leadership.js';
-import { bestSuccessor } from './member-changes.js';
 import { NodeLoop } from './node-loop.js';
 import type { RaftNodeOptions } from './options.js';
 import type { ProposalDone } from './proposals.js';
@@ -129,6 +129,23 @@ export class RaftNode extends NodeLoop {
   /** Changes a member's address; never its role. @throws NotLeaderError, MemberNotFoundError */
   updateMember(info: MemberInfo): Promise<void> {
     return this.orStopped(() => this.changes.update(info));
+  }
+
+  /**
+   * Puts a new member in the place of an old one, which may be dead. The new one, which runs and waits to
+   * be told of the group, joins as a learner; when it has 90 % of the log, one joint change makes it a
+   * voter and removes the old one for good, so that the group never has a voter more or less to lose. A
+   * learner is replaced by a voter too. After an error, or a crash, the call may be repeated as it is, on
+   * whoever leads then: it goes on where it was. With `oldId` gone already it is as `addMember(info)`.
+   *
+   * A leader that is to be replaced hands over first and then fails with NotLeaderError: ask the new one.
+   * @throws NotLeaderError, MemberNotFoundError (`oldId` never was a member, or the new one was removed
+   *   meanwhile), MemberRemovedError (the new id), MemberExistsError (it is `oldId`, or a voter already);
+   *   RemovalLosesQuorumError, RaftTimeoutError: if the new one did not catch up within `joinTimeoutMs`,
+   *   or there was no majority without the old one by then, it is no member any more; OverloadedError
+   */
+  replaceMember(oldId: MemberId, info: MemberInfo): Promise<void> {
+    return this.orStopped(() => this.changes.replace(oldId, info));
   }
 
   private orStopped(job: () => Promise<void>): Promise<void> {

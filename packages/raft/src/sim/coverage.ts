@@ -76,6 +76,7 @@ export const MARKS = [
   'voter demoted',
   'member added',
   'member removed',
+  'member replaced',
   'leader removed',
   'leadership handed over',
   'read on a leader',

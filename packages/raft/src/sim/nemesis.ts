@@ -196,7 +196,7 @@ export class Nemesis {
         world.operator.remove(target.id);
         return;
       case 'replace-member':
-        if (prng.below(2) === 0) world.operator.remove(target.id);
+        if (prng.below(2) === 0) world.operator.replace(target.id);
         else this.changeAtOnce(leader, this.replacement(leader, prng));
         return;
       case 'demote':

@@ -1,6 +1,7 @@
 import { isVoter } from '../core/conf-change.js';
 import { describeConf } from '../core/describe.js';
 import type { MemberId } from '../core/types.js';
+import { NotLeaderError, ProposalUnknownError } from '../host/errors.js';
 import { infoOf, MemberState } from './member.js';
 import { MAX_IDS, MAX_IDS_HEALING } from './nemesis.js';
 import type { World } from './world.js';
@@ -12,6 +13,8 @@ export class Operator {
   wanted: number;
   private readonly world: World;
   private readonly toRemove = new Set<MemberId>();
+  /** Who shall be replaced, and by whom: 0 until that is decided. */
+  private readonly toReplace = new Map<MemberId, MemberId>();
   private busy = false;
   private job = '';
 
@@ -22,6 +25,11 @@ export class Operator {
 
   remove(id: MemberId): void {
     this.toRemove.add(id);
+  }
+
+  /** In one change, asked for again on each new leader until it is done. */
+  replace(id: MemberId): void {
+    if (!this.toReplace.has(id)) this.toReplace.set(id, 0);
   }
 
   run(): void {
@@ -68,6 +76,8 @@ export class Operator {
     if (gone !== undefined && (isGone(gone.id) || many)) {
       this.job = `removing ${gone.id}`;
       job = this.removal(gone.id, leader.id);
+    } else if (this.toReplace.size > 0) {
+      job = this.replacement(leader.id);
     } else if (learner !== undefined) {
       this.job = `promoting ${learner}`;
       job = node.addMember(infoOf(learner)).then(() => world.coverage.mark('learner promoted'));
@@ -96,6 +106,39 @@ export class Operator {
       world.note('operator', leader.id, `${this.job}: ${String(error)}`);
       done();
     });
+  }
+
+  /** The first that waits for it; undefined when there may be no more members. */
+  private replacement(leader: MemberId): Promise<void> | undefined {
+    const { world } = this;
+    const [old, decided] = [...this.toReplace][0]!;
+    const idle = world.members.find((member) => !member.invited);
+    const fresh =
+      world.members.find(({ id }) => id === decided) ??
+      idle ??
+      (world.members.length < this.maxIds ? world.addMember() : undefined);
+    if (fresh === undefined) {
+      this.toReplace.delete(old);
+      return undefined;
+    }
+    fresh.invited = true;
+    this.toReplace.set(old, fresh.id);
+    this.job = `replacing ${old} by ${fresh.id}`;
+    return world
+      .member(leader)
+      .node!.replaceMember(old, infoOf(fresh.id))
+      .then(
+        () => {
+          this.toReplace.delete(old);
+          world.coverage.mark('member replaced');
+        },
+        (error: unknown) => {
+          const isToBeRepeated =
+            error instanceof NotLeaderError || error instanceof ProposalUnknownError;
+          if (!isToBeRepeated) this.toReplace.delete(old);
+          throw error;
+        },
+      );
   }
 
   private removal(id: MemberId, leader: MemberId): Promise<void> {
