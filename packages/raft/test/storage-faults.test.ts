@@ -12,8 +12,8 @@ import {
 import { BOUND_INTERVAL_RECORDS } from '../src/storage/level-storage.js';
 import { StorageCorruptError } from '../src/storage/storage.js';
 import { readIdentity } from '../src/storage/identity-file.js';
-import { until } from './contract/transport-contract.js';
-import { entries, entry, shape, snapshotAt, write } from './contract/storage-contract.js';
+import { until } from '../src/contract/transport-contract.js';
+import { entries, entry, shape, snapshotAt, write } from '../src/contract/sample-log.js';
 import {
   databaseFile,
   databaseFiles,

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { LevelStorage } from '../src/storage/level-storage.js';
-import { storageContract } from './contract/storage-contract.js';
+import { runContract, storageContract } from '../src/contract/index.js';
 import { copyStore } from './contract/store-fixture.js';
 
-storageContract(test, 'level', async () => {
+runContract(test, 'level', storageContract, async () => {
   const root = await mkdtemp(join(tmpdir(), 'raft-storage-'));
   let life = 0;
   const path = (): string => join(root, String(life));

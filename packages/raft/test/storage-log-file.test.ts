@@ -3,7 +3,7 @@ import { crc32c } from '../src/storage/crc32c.js';
 import { inspectLogFile } from '../src/storage/leveldb-log-file.js';
 import { databaseFile, Stores } from './contract/store-fixture.js';
 import { readFile } from 'node:fs/promises';
-import { entry, write } from './contract/storage-contract.js';
+import { entry, write } from '../src/contract/sample-log.js';
 
 test('the checksum is the one of RFC 3720, appendix B.4', (t) => {
   t.is(crc32c(new Uint8Array(32)), 0x8a9136aa);

@@ -1,8 +1,8 @@
 import test from 'ava';
 import { MemoryDisk, MemoryStorage } from '../src/storage/memory-storage.js';
-import { storageContract } from './contract/storage-contract.js';
+import { runContract, storageContract } from '../src/contract/index.js';
 
-storageContract(test, 'memory', async () => {
+runContract(test, 'memory', storageContract, async () => {
   const disk = new MemoryDisk();
   return {
     create: () => new MemoryStorage({ disk }),

@@ -1,8 +1,8 @@
 import test from 'ava';
 import { MemoryNetwork } from '../src/transport/memory-transport.js';
-import { transportContract } from './contract/transport-contract.js';
+import { runContract, transportContract } from '../src/contract/index.js';
 
-transportContract(test, 'memory', async () => {
+runContract(test, 'memory', transportContract, async () => {
   const network = new MemoryNetwork();
   return {
     create: async (id) => ({

@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import { encodeHello } from '../src/transport/hello.js';
 import { DEFAULT_TRANSPORT_LIMITS as LIMITS } from '../src/transport/limits.js';
 import { Peer } from '../src/transport/peer.js';
-import { message } from './contract/transport-contract.js';
+import { message } from '../src/contract/transport-contract.js';
 import { Log } from './contract/ws-fixture.js';
 
 /** Time that moves only when told to. */

@@ -7,8 +7,8 @@ import { EntryKind } from '../src/core/types.js';
 import { CloseCode, encodeHello } from '../src/transport/hello.js';
 import type { TransportLimits } from '../src/transport/limits.js';
 import { headerFrame, SnapshotPosition } from '../src/transport/snapshot-frames.js';
-import { snapshotAt } from './contract/storage-contract.js';
-import { message, Recorder, sendUntil, until } from './contract/transport-contract.js';
+import { snapshotAt } from '../src/contract/sample-log.js';
+import { message, Recorder, sendUntil, until } from '../src/contract/transport-contract.js';
 import { WsHost } from './contract/ws-fixture.js';
 
 /** One member that listens, and what a foreign program may do to it. */

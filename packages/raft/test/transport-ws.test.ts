@@ -1,9 +1,9 @@
 import test from 'ava';
 import type { MemberId } from '../src/core/types.js';
-import { transportContract } from './contract/transport-contract.js';
+import { runContract, transportContract } from '../src/contract/index.js';
 import { WsHost } from './contract/ws-fixture.js';
 
-transportContract(test, 'ws', async () => {
+runContract(test, 'ws', transportContract, async () => {
   const hosts = new Map<MemberId, WsHost>();
   return {
     create: async (id) => {

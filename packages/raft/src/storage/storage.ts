@@ -1,3 +1,4 @@
+import { NO_SNAPSHOT } from '../codec/snapshot-codec.js';
 import type { Entry, HardState, Index, SnapshotMeta, Term } from '../core/types.js';
 
 /** Everything one durable write holds: all of it is kept, or none. */
@@ -13,6 +14,7 @@ export interface Persist {
 
 /** What a log store finds when it opens. */
 export interface Recovered {
+  /** `commit` is at least `snapshot.index`. */
   readonly hardState: HardState;
   /** The point the log starts after; index 0 in a new store. */
   readonly snapshot: SnapshotMeta;
@@ -21,13 +23,24 @@ export interface Recovered {
   readonly firstIndex: Index;
 }
 
+/** What a new store recovers. */
+export const EMPTY_LOG: Recovered = {
+  hardState: { term: 0, vote: 0, commit: 0 },
+  snapshot: NO_SNAPSHOT,
+  entries: [],
+  firstIndex: 1,
+};
+
 /**
  * A durable log. The host keeps one `persist` in flight and never calls another method meanwhile,
  * except `compact`. Any rejection is fatal to the member: it must stop, never retry (fsyncgate).
+ *
+ * `storageContract` of `@swarm/raft/contract` checks an implementation.
  */
 export interface LogStorage {
   /** Reads everything. @throws StorageCorruptError when anything acknowledged may be missing. */
   open(): Promise<Recovered>;
+  /** Rejects, and writes nothing, when entries would leave a hole or another write is under way. */
   persist(write: Persist): Promise<void>;
   /**
    * Forgets entries up to and including `meta.index`. The new first index is durable before anything

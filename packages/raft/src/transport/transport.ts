@@ -12,7 +12,10 @@ export interface TransportHandler {
   receiveSnapshot(message: Message, chunks: AsyncIterable<Uint8Array>): Promise<void>;
 }
 
-/** Sends and receives messages for one member. Never blocks, never throws, drops rather than queues without limit. */
+/**
+ * Sends and receives messages for one member. Never blocks, never throws, drops rather than queues
+ * without limit. `transportContract` of `@swarm/raft/contract` checks an implementation.
+ */
 export interface Transport {
   start(handler: TransportHandler): void;
   /** Peers as of now, without oneself; connections to others are closed. */

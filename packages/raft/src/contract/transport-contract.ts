@@ -1,14 +1,19 @@
-import type { ExecutionContext, TestFn } from 'ava';
-import { createEntry } from '../../src/codec/entry-codec.js';
-import { type Message, MessageType } from '../../src/core/message.js';
-import { EntryKind, type MemberId, type MemberInfo, NOBODY } from '../../src/core/types.js';
-import type { Transport, TransportHandler } from '../../src/transport/transport.js';
-import { snapshotAt } from './storage-contract.js';
+import assert from 'node:assert/strict';
+import { createEntry } from '../codec/entry-codec.js';
+import { type Message, MessageType } from '../core/message.js';
+import { EntryKind, type MemberId, type MemberInfo, NOBODY } from '../core/types.js';
+import type { Transport, TransportHandler } from '../transport/transport.js';
+import type { ContractCase } from './contract-case.js';
+import { snapshotAt } from './sample-log.js';
 
 /** Members that can reach each other; made new for each test. */
 export interface TransportsUnderTest {
-  /** A member's transport, not started; made once for each id. */
+  /**
+   * A member's transport, not started. Again for the same id when the one before is closed: the member
+   * has restarted and is found at the same address.
+   */
   create(id: MemberId): Promise<{ readonly transport: Transport; readonly member: MemberInfo }>;
+  /** The end of the case: nothing shall be left. All transports are closed by then. */
   remove(): Promise<void>;
 }
 
@@ -102,21 +107,17 @@ async function* pieces(count: number, bytes: number): AsyncGenerator<Uint8Array>
   }
 }
 
-/** What every transport must do. */
-export function transportContract(
-  test: TestFn,
+function check(
   name: string,
-  setup: () => Promise<TransportsUnderTest>,
-): void {
-  const check = (
-    title: string,
-    body: (t: ExecutionContext, start: (id: MemberId) => Promise<Node>) => Promise<void>,
-  ): void => {
-    test(`${name}: ${title}`, async (t) => {
+  body: (start: (id: MemberId) => Promise<Node>) => Promise<void>,
+): ContractCase<TransportsUnderTest> {
+  return {
+    name,
+    run: async (setup) => {
       const under = await setup();
       const nodes: Node[] = [];
       try {
-        await body(t, async (id) => {
+        await body(async (id) => {
           const node = { id, ...(await under.create(id)), handler: new Recorder() };
           node.transport.start(node.handler);
           nodes.push(node);
@@ -126,10 +127,15 @@ export function transportContract(
         await Promise.all(nodes.map(({ transport }) => transport.close()));
         await under.remove();
       }
-    });
+    },
   };
+}
 
-  check('every field of a message arrives', async (t, start) => {
+const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
+
+/** What every `Transport` must do, over a network that is not disturbed. Run it with `runContract`. */
+export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
+  check('every field of a message arrives', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     const sent = message({
@@ -151,14 +157,14 @@ export function transportContract(
     });
     await sendUntil('a message', one.transport, sent, () => two.handler.received.length > 0);
     const got = two.handler.received[0]!;
-    t.deepEqual({ ...got, entries: [] }, { ...sent, entries: [] });
-    t.deepEqual(
+    assert.deepEqual({ ...got, entries: [] }, { ...sent, entries: [] });
+    assert.deepEqual(
       got.entries.map(({ index, term, kind, data }) => [index, term, kind, Buffer.from(data)]),
       sent.entries.map(({ index, term, kind, data }) => [index, term, kind, Buffer.from(data)]),
     );
-  });
+  }),
 
-  check('messages to one member arrive in order', async (t, start) => {
+  check('messages to one member arrive in order', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     const ready = message({ from: 1, to: 2 });
@@ -170,13 +176,13 @@ export function transportContract(
     const contexts = (): number[] =>
       two.handler.received.map(({ context }) => context).filter((context) => context > 0);
     await until('all messages', () => contexts().length === 300);
-    t.deepEqual(
+    assert.deepEqual(
       contexts(),
       Array.from({ length: 300 }, (_, i) => i + 1),
     );
-  });
+  }),
 
-  check('a member not known to the receiver is answered all the same', async (t, start) => {
+  check('a member not known to the receiver is answered all the same', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     two.transport.setMembers([]);
@@ -184,18 +190,18 @@ export function transportContract(
     await sendUntil('a request', one.transport, ask, () => two.handler.received.length > 0);
     two.transport.send([message({ type: MessageType.VoteResponse, from: 2, to: 1 })]);
     await until('the answer', () => one.handler.received.length > 0);
-    t.is(one.handler.received[0]!.type, MessageType.VoteResponse);
-  });
+    assert.equal(one.handler.received[0]!.type, MessageType.VoteResponse);
+  }),
 
-  check('a message to a member that is not there is reported', async (t, start) => {
+  check('a message to a member that is not there is reported', async (start) => {
     const one = await start(1);
     one.transport.setMembers([{ id: 9, address: '127.0.0.1:1', nodeId: 'node-9' }]);
     const sent = message({ from: 1, to: 9 });
     await sendUntil('the report', one.transport, sent, () => one.handler.lost.length > 0);
-    t.is(one.handler.lost[0], 9);
-  });
+    assert.equal(one.handler.lost[0], 9);
+  }),
 
-  check('a removed member is neither heard nor spoken to', async (t, start) => {
+  check('a removed member is neither heard nor spoken to', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     two.transport.setMembers([one.member]);
@@ -207,13 +213,13 @@ export function transportContract(
     const heard = one.handler.received.length;
     two.handler.lost.length = 0;
     await sendUntil('a report', two.transport, back, () => two.handler.lost.length > 0);
-    t.is(one.handler.received.length, heard);
+    assert.equal(one.handler.received.length, heard);
     one.handler.lost.length = 0;
     await sendUntil('a report', one.transport, there, () => one.handler.lost.length > 0);
-    t.deepEqual(new Set(one.handler.lost), new Set([2]));
-  });
+    assert.deepEqual(new Set(one.handler.lost), new Set([2]));
+  }),
 
-  check('a member that restarts is found again', async (t, start) => {
+  check('a member that restarts is found again', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     const sent = message({ from: 1, to: 2 });
@@ -222,12 +228,10 @@ export function transportContract(
     await sendUntil('the loss', one.transport, sent, () => one.handler.lost.length > 0);
     const again = await start(2);
     await sendUntil('a message', one.transport, sent, () => again.handler.received.length > 0);
-    t.is(again.handler.received[0]!.from, 1);
-  });
+    assert.equal(again.handler.received[0]!.from, 1);
+  }),
 
-  const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
-
-  check('a snapshot arrives whole and is confirmed', async (t, start) => {
+  check('a snapshot arrives whole and is confirmed', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     const taken: number[][] = [];
@@ -244,16 +248,16 @@ export function transportContract(
     };
     one.transport.sendSnapshot(announce, snapshotAt(50, 3), pieces(20, 100_000));
     await until('the confirmation', () => one.handler.sent.length > 0);
-    t.deepEqual(one.handler.sent, [{ id: 2, ok: true }]);
-    t.deepEqual(
+    assert.deepEqual(one.handler.sent, [{ id: 2, ok: true }]);
+    assert.deepEqual(
       taken,
       Array.from({ length: 20 }, (_, i) => [100_000, i]),
     );
-    t.deepEqual(header?.snapshot, snapshotAt(50, 3));
-    t.is(header?.term, 3);
-  });
+    assert.deepEqual(header?.snapshot, snapshotAt(50, 3));
+    assert.equal(header?.term, 3);
+  }),
 
-  check('a snapshot is not confirmed before it is taken over', async (t, start) => {
+  check('a snapshot is not confirmed before it is taken over', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     let finish: (() => void) | undefined;
@@ -266,21 +270,21 @@ export function transportContract(
     one.transport.sendSnapshot(announce, snapshotAt(50, 3), pieces(2, 10));
     await until('all of it', () => finish !== undefined);
     for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
-    t.deepEqual(one.handler.sent, []);
+    assert.deepEqual(one.handler.sent, []);
     finish!();
     await until('the confirmation', () => one.handler.sent.length > 0);
-    t.deepEqual(one.handler.sent, [{ id: 2, ok: true }]);
-  });
+    assert.deepEqual(one.handler.sent, [{ id: 2, ok: true }]);
+  }),
 
-  check('a refused snapshot is reported', async (t, start) => {
+  check('a refused snapshot is reported', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     one.transport.sendSnapshot(announce, snapshotAt(50, 3), pieces(2, 10));
     await until('the report', () => one.handler.sent.length > 0);
-    t.deepEqual(one.handler.sent, [{ id: 2, ok: false }]);
-  });
+    assert.deepEqual(one.handler.sent, [{ id: 2, ok: false }]);
+  }),
 
-  check('a snapshot whose source fails is not taken over', async (t, start) => {
+  check('a snapshot whose source fails is not taken over', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     let error: unknown;
@@ -298,15 +302,15 @@ export function transportContract(
     };
     one.transport.sendSnapshot(announce, snapshotAt(50, 3), source());
     await until('the report', () => one.handler.sent.length > 0 && error !== undefined);
-    t.deepEqual(one.handler.sent, [{ id: 2, ok: false }]);
-    t.true(error instanceof Error);
-  });
+    assert.deepEqual(one.handler.sent, [{ id: 2, ok: false }]);
+    assert.ok(error instanceof Error);
+  }),
 
-  check('a snapshot to nobody is reported', async (t, start) => {
+  check('a snapshot to nobody is reported', async (start) => {
     const one = await start(1);
     one.transport.setMembers([]);
     one.transport.sendSnapshot({ ...announce, to: NOBODY + 77 }, snapshotAt(50, 3), pieces(1, 10));
     await until('the report', () => one.handler.sent.length > 0);
-    t.deepEqual(one.handler.sent, [{ id: 77, ok: false }]);
-  });
-}
+    assert.deepEqual(one.handler.sent, [{ id: 77, ok: false }]);
+  }),
+];

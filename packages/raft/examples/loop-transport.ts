@@ -1,0 +1,80 @@
+import type * as raft from '@swarm/raft';
+
+/** The members of one process, each under its id. */
+export type Loop = Map<raft.MemberId, LoopTransport>;
+
+/** Brings messages to members of the same process, in a later turn of the event loop. */
+export class LoopTransport implements raft.Transport {
+  readonly #loop: Loop;
+  readonly #id: raft.MemberId;
+  #members = new Set<raft.MemberId>();
+  /** Were members and are none: neither heard nor spoken to. */
+  readonly #removed = new Set<raft.MemberId>();
+  /** Not known as members here, but they spoke to us: they are answered. */
+  readonly #guests = new Set<raft.MemberId>();
+  #handler: raft.TransportHandler | undefined;
+
+  constructor(loop: Loop, id: raft.MemberId) {
+    this.#loop = loop;
+    this.#id = id;
+  }
+
+  start(handler: raft.TransportHandler): void {
+    this.#handler = handler;
+    this.#loop.set(this.#id, this);
+  }
+
+  setMembers(members: readonly raft.MemberInfo[]): void {
+    const wanted = new Set(members.map(({ id }) => id));
+    for (const id of this.#members) if (!wanted.has(id)) this.#removed.add(id);
+    for (const id of wanted) this.#removed.delete(id);
+    this.#members = wanted;
+  }
+
+  send(messages: readonly raft.Message[]): void {
+    for (const message of messages) {
+      const { to } = message;
+      // The sender may use its buffers again.
+      const copy = structuredClone(message);
+      setImmediate(() => {
+        const receiver = this.#receiver(to);
+        if (receiver === undefined) this.#handler?.unreachable(to);
+        else receiver.receive(copy);
+      });
+    }
+  }
+
+  sendSnapshot(
+    message: raft.Message,
+    snapshot: raft.SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+  ): void {
+    const { to } = message;
+    const copies = async function* () {
+      for await (const chunk of chunks) yield chunk.slice();
+    };
+    const taking = Promise.resolve().then(() => {
+      const receiver = this.#receiver(to);
+      if (receiver === undefined) throw new Error(`member ${to} is not there`);
+      return receiver.receiveSnapshot({ ...message, snapshot }, copies());
+    });
+    taking.then(
+      () => this.#handler?.snapshotSent(to, true),
+      () => this.#handler?.snapshotSent(to, false),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#handler = undefined;
+    if (this.#loop.get(this.#id) === this) this.#loop.delete(this.#id);
+  }
+
+  /** Undefined where nobody hears us, or is to be spoken to. */
+  #receiver(to: raft.MemberId): raft.TransportHandler | undefined {
+    if (this.#removed.has(to) || !(this.#members.has(to) || this.#guests.has(to))) return undefined;
+    const peer = this.#loop.get(to);
+    if (peer === undefined || peer.#removed.has(this.#id)) return undefined;
+    peer.#guests.add(this.#id);
+    return peer.#handler;
+  }
+}
