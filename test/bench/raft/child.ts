@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 
 interface Reply {
   readonly id: number;
@@ -14,20 +14,43 @@ interface Request {
   readonly argument: unknown;
 }
 
-/** A process of the bench's that answers calls. It ends when its parent does. */
+/** What a child tells without being asked. */
+interface Told {
+  readonly told: unknown;
+}
+
+export interface ChildOptions {
+  /** For Node. */
+  readonly flags?: readonly string[];
+  /** An open file for what it prints. Default: its parent's. */
+  readonly output?: number;
+  /** Hears, in order, what the child tells with `tell`; before the answer to a call that came later. */
+  readonly onTold?: (what: unknown) => void;
+}
+
+/** A process that answers calls. It ends when its parent does. */
 export class Child {
   private readonly process: ChildProcess;
   private readonly waiting = new Map<number, (reply: Reply) => void>();
   private nextId = 1;
-  private readonly ended: Promise<unknown>;
+  /** Resolves when the process is gone: `SIGKILL`, or its exit code as text. */
+  readonly ended: Promise<string>;
 
-  /** @param program a file beside this one. @param flags for Node */
-  constructor(program: string, flags: readonly string[] = []) {
-    this.process = fork(join(import.meta.dirname, program), { execArgv: [...flags] });
-    this.ended = once(this.process, 'exit');
-    this.process.on('message', (reply: Reply) => {
-      this.waiting.get(reply.id)?.(reply);
-      this.waiting.delete(reply.id);
+  /** @param program a file beside this one, or an absolute path */
+  constructor(program: string, { flags = [], output, onTold }: ChildOptions = {}) {
+    const stdio = output === undefined ? 'inherit' : output;
+    this.process = fork(resolve(import.meta.dirname, program), {
+      execArgv: [...flags],
+      stdio: ['ignore', stdio, stdio, 'ipc'],
+    });
+    this.ended = once(this.process, 'exit').then(([code, signal]) => String(signal ?? code));
+    this.process.on('message', (message: Reply | Told) => {
+      if ('told' in message) {
+        onTold?.(message.told);
+        return;
+      }
+      this.waiting.get(message.id)?.(message);
+      this.waiting.delete(message.id);
     });
     this.process.on('exit', (code, signal) => {
       const error = `${program} ended (${signal ?? code})`;
@@ -47,6 +70,11 @@ export class Child {
     });
   }
 
+  /** Stops the process where it is, or lets it go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.process.kill(signal);
+  }
+
   /** Resolves when the process is gone. */
   async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
     if (this.process.exitCode === null && this.process.signalCode === null) {
@@ -57,6 +85,11 @@ export class Child {
 }
 
 type Methods = Readonly<Record<string, (argument: never) => unknown>>;
+
+/** The child's side: tells the parent something it did not ask for. */
+export function tell(what: unknown): void {
+  process.send?.({ told: what } satisfies Told);
+}
 
 /** The child's side. */
 export function answerCalls(methods: Methods): void {

@@ -1,25 +1,8 @@
 /** One member of our cluster: the real node, log and transport, and a port for the load. */
-import { createServer as createTlsServer } from 'node:https';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import type { TLSSocket } from 'node:tls';
-import {
-  type NodeIdentity,
-  readSubject,
-  type SubjectFields,
-  tlsClientOptions,
-  tlsServerOptions,
-} from '@swarm/manager';
-import {
-  LevelStorage,
-  type MemberInfo,
-  RaftNode,
-  socketOptions,
-  systemClock,
-  tlsConnect,
-  WsTransport,
-} from '@swarm/raft';
-import { WebSocketServer } from 'ws';
+import type { NodeIdentity } from '@swarm/manager';
+import { LevelStorage, type MemberInfo, RaftNode, systemClock } from '@swarm/raft';
 import { answerCalls } from './child.js';
 import {
   APPLIED,
@@ -30,6 +13,7 @@ import {
   REQUEST_BYTES,
 } from './client-protocol.js';
 import { CLUSTER_ID } from './cluster-id.js';
+import { memberTransport } from './member-transport.js';
 import { Probes, type Spent } from './probes.js';
 import { SlotTable } from './slot-table.js';
 
@@ -55,33 +39,10 @@ let node: RaftNode | undefined;
 async function start({ id, members, folder, identity, clientPort }: MemberStart): Promise<void> {
   const self = members.find((member) => member.id === id)!;
   const clock = systemClock();
-  const connect = tlsConnect((member) => tlsClientOptions(identity, member.nodeId));
-  const transport = new WsTransport({
+  const { transport, server } = memberTransport({
     self,
-    clusterId: CLUSTER_ID,
-    connect: (member, path) => probes.socket(connect(member, path)),
-    clock: {
-      monotonicMs: clock.now,
-      setTimeout: clock.setTimeout,
-      clearTimeout: clock.clearTimeout,
-      setImmediate: clock.setImmediate,
-    },
-    random: Math.random,
-    logger: { debug() {}, info() {}, warn: (fields, text) => console.error(id, text, fields) },
-  });
-  const server = createTlsServer(tlsServerOptions(identity));
-  const sockets = new WebSocketServer({ noServer: true, ...socketOptions() });
-  server.on('upgrade', (request, socket, head) => {
-    const subject = readSubject(
-      (request.socket as TLSSocket).getPeerCertificate().subject as SubjectFields,
-    );
-    if (subject?.role !== 'manager') {
-      socket.destroy();
-      return;
-    }
-    sockets.handleUpgrade(request, socket, head, (opened) =>
-      transport.accept(probes.socket(opened), { nodeId: subject.nodeId }, request.url),
-    );
+    identity,
+    watch: (socket) => probes.socket(socket),
   });
   node = await RaftNode.open({
     id,

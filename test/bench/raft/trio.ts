@@ -60,7 +60,7 @@ export class TrioMember {
 
   /** Starts the program, which takes a while to load. @returns how to make it take part */
   async load(): Promise<() => Promise<void>> {
-    const child = new Child('member.js', this.flags);
+    const child = new Child('member.js', { flags: this.flags });
     this.booting = child;
     await child.call('loaded');
     return async () => {
@@ -154,7 +154,10 @@ export class Trio {
   }
 }
 
-async function makeIdentities(members: readonly MemberInfo[]): Promise<NodeIdentity[]> {
+/** A certificate for each member, of one new root. */
+export async function makeIdentities(
+  members: readonly Pick<MemberInfo, 'nodeId'>[],
+): Promise<NodeIdentity[]> {
   const context = {
     clock: { now: () => Date.now() },
     randomBytes: (size: number) => randomBytes(size),

@@ -1,0 +1,40 @@
+import { type Operation, OpKind, Outcome } from '@swarm/raft/sim';
+
+const KIND_NAMES = { [OpKind.Read]: 'reads', [OpKind.Write]: 'writes', [OpKind.Cas]: 'cas' };
+
+/** What happened, in numbers. */
+export class Counts {
+  readonly operations = { done: 0, refused: 0, unknown: 0, reads: 0, writes: 0, cas: 0 };
+  /** By kind. */
+  readonly faults: Record<string, number> = {};
+  /** By what became of the damaged member. */
+  readonly damages: Record<string, number> = {};
+  snapshotsInstalled = 0;
+  membersReplaced = 0;
+  acceptedWrites = 0;
+  private lastAcceptedMs = performance.now();
+  private longestPauseMs = 0;
+
+  operation({ outcome, kind }: Operation): void {
+    this.operations[outcome]++;
+    if (outcome !== Outcome.Done) return;
+    this.operations[KIND_NAMES[kind] as 'reads' | 'writes' | 'cas']++;
+    if (kind === OpKind.Read) return;
+    this.longestPauseMs = this.longestWithoutWriteMs;
+    this.lastAcceptedMs = performance.now();
+    this.acceptedWrites++;
+  }
+
+  /** The longest time in which no write was accepted, the one going on included. */
+  get longestWithoutWriteMs(): number {
+    return Math.max(this.longestPauseMs, performance.now() - this.lastAcceptedMs);
+  }
+
+  fault(kind: string): void {
+    this.faults[kind] = (this.faults[kind] ?? 0) + 1;
+  }
+
+  damage(outcome: string): void {
+    this.damages[outcome] = (this.damages[outcome] ?? 0) + 1;
+  }
+}

@@ -1,0 +1,93 @@
+import { type LogReport, readLog } from '@swarm/raft';
+import { damageFile, type DamageKind } from './damage.js';
+import { logFolder } from './group.js';
+import type { Host } from './host.js';
+import { anyHost, type Fault, leaderOrAny, type Scene } from './scene.js';
+
+/**
+ * Kills a member and damages one file of its log. What the log had before and what it has now are read
+ * by the offline reader, which changes nothing; whoever lost anything must refuse to start, whoever lost
+ * nothing must start. A host that is refused joins anew.
+ */
+async function damage(scene: Scene, kind: DamageKind): Promise<void> {
+  const { group, prng, counts, problems } = scene;
+  const host = prng.below(2) === 0 ? await leaderOrAny(scene) : anyHost(scene);
+  await group.kill(host);
+  const before = await readLog(logFolder(host));
+  if (before.problems.length > 0) {
+    throw new Error(
+      `a mere crash damaged the log of ${host.nodeId}: ${before.problems.join('; ')}`,
+    );
+  }
+  const what = await damageFile(logFolder(host), kind, prng);
+  const after = await readLog(logFolder(host));
+  const lost = whatIsLost(before, after);
+  if (after.problems.length > 0) {
+    await mustRefuse(scene, host, `${what}: ${after.problems[0]}`);
+    counts.damage('refused, and replaced');
+    await replace(scene, host);
+    return;
+  }
+  if (lost === undefined) {
+    const started = await group.start(host);
+    if ('refused' in started) {
+      problems.add(`${host.nodeId} refuses a log that has everything (${what}): ${started.why}`);
+      await replace(scene, host);
+    } else counts.damage('opened with everything');
+    return;
+  }
+  // The end of the write-ahead file looks as a crash leaves it: README of the package, on what is not
+  // noticed. The operator who cut it knows, and does not start it.
+  if (kind === 'truncate' && what.includes('.log ')) {
+    counts.damage('cut off where no start can see it, and replaced');
+  } else problems.add(`nobody notices what ${host.nodeId} lost (${what}): ${lost}`);
+  await replace(scene, host);
+}
+
+async function mustRefuse(scene: Scene, host: Host, what: string): Promise<void> {
+  const started = await scene.group.start(host);
+  if ('refused' in started && started.refused === 'RAFT_STORAGE_CORRUPT') return;
+  const instead = 'refused' in started ? `says ${started.refused} ${started.why}` : 'starts';
+  scene.problems.add(`${host.nodeId} ${instead}, although its log is damaged (${what})`);
+}
+
+async function replace({ group, counts }: Scene, host: Host): Promise<void> {
+  await group.replace(host);
+  counts.membersReplaced++;
+}
+
+/** Of what a member may have promised: term, vote and entries. The commit is not: it is written unsynced. */
+function whatIsLost(before: LogReport, after: LogReport): string | undefined {
+  const { term, vote } = before.hardState;
+  if (after.hardState.term !== term || after.hardState.vote !== vote) {
+    return `the vote of term ${term}; there is that of ${after.hardState.term}`;
+  }
+  const has = new Map(after.entries.map((entry) => [entry.index, entry]));
+  for (const { index, term: written, data } of before.entries) {
+    if (index <= after.snapshot.index) continue;
+    const entry = has.get(index);
+    if (entry?.term === written && Buffer.compare(entry.data, data) === 0) continue;
+    return `entry ${index} of term ${written}, and perhaps later ones up to ${lastIndex(before)}`;
+  }
+  return undefined;
+}
+
+function lastIndex({ entries, snapshot }: LogReport): number {
+  return entries.at(-1)?.index ?? snapshot.index;
+}
+
+export const DISK_FAULTS: readonly Fault[] = [
+  { kind: 'delete a file', weight: 2, run: (scene) => damage(scene, 'delete') },
+  { kind: 'cut a file short', weight: 2, run: (scene) => damage(scene, 'truncate') },
+  { kind: 'flip a bit', weight: 4, run: (scene) => damage(scene, 'flip') },
+  {
+    kind: 'lose a folder',
+    weight: 1,
+    async run(scene) {
+      const host = anyHost(scene);
+      await scene.group.kill(host);
+      await host.wipe();
+      await replace(scene, host);
+    },
+  },
+];

@@ -1,0 +1,140 @@
+import {
+  checkLinearizable,
+  type History,
+  type NewOperation,
+  type Operation,
+  Outcome,
+  type Prng,
+  Verdict,
+} from '@swarm/raft/sim';
+import type { Problems } from './problems.js';
+
+/** Keys in use at a time: few, so that clients meet. */
+const KEYS = 4;
+/**
+ * A key is given up after so many operations, or so many that nobody knows the fate of: the search for
+ * an order grows with the first and doubles with each of the second.
+ */
+const OPERATIONS_PER_KEY = 150;
+const UNKNOWN_PER_KEY = 8;
+
+interface KeyHistory {
+  readonly operations: Operation[];
+  /** Of those, how many have no answer yet and still may get one. */
+  open: number;
+  unknown: number;
+  retired: boolean;
+  /** What was last heard to be its value. */
+  seen: number;
+}
+
+/** The keys that clients use, and what they did with each. A key is judged as soon as it is done with. */
+export class KeyRing {
+  private readonly history: History;
+  private readonly problems: Problems;
+  private readonly keys: KeyHistory[] = [];
+  private active: number[] = [];
+  private lastValue = 0;
+
+  constructor(history: History, problems: Problems) {
+    this.history = history;
+    this.problems = problems;
+    while (this.active.length < KEYS) this.active.push(this.newKey());
+  }
+
+  get count(): number {
+    return this.keys.length;
+  }
+
+  pick(prng: Prng): number {
+    return prng.pick(this.active);
+  }
+
+  seen(key: number): number {
+    return this.keys[key]!.seen;
+  }
+
+  /** Never given before. */
+  nextValue(): number {
+    return ++this.lastValue;
+  }
+
+  invoke(fields: NewOperation): Operation {
+    const operation = this.history.invoke(fields);
+    const own = this.keys[fields.key]!;
+    own.operations.push(operation);
+    own.open++;
+    if (own.operations.length >= OPERATIONS_PER_KEY) this.retire(fields.key);
+    return operation;
+  }
+
+  done(
+    operation: Operation,
+    answer: { readonly before: number; readonly succeeded: boolean; readonly index: number },
+  ): void {
+    this.history.done(operation, answer);
+    const own = this.keys[operation.key]!;
+    own.seen = answer.succeeded ? operation.value : answer.before;
+    this.settled(operation.key);
+  }
+
+  refused(operation: Operation): void {
+    this.history.refused(operation);
+    this.settled(operation.key);
+  }
+
+  /** Nobody will ever hear of it. */
+  unknown(operation: Operation): void {
+    const own = this.keys[operation.key]!;
+    own.unknown++;
+    if (own.unknown >= UNKNOWN_PER_KEY) this.retire(operation.key);
+    this.settled(operation.key);
+  }
+
+  /** What is seen of a key when all is over. */
+  finalRead(client: number, key: number, value: number, index: number): void {
+    const read = this.invoke({ client, kind: 0, key, value: 0, expected: 0 });
+    this.done(read, { before: value, succeeded: false, index });
+  }
+
+  /** @returns the verdict on everything; one key that is not linearizable is enough. */
+  judgeAll(): Verdict {
+    let worst: Verdict = Verdict.Linearizable;
+    for (const key of this.keys.keys()) {
+      const verdict = this.judge(key);
+      if (verdict === Verdict.Not) worst = verdict;
+      else if (verdict === Verdict.Undecided && worst !== Verdict.Not) worst = verdict;
+    }
+    return worst;
+  }
+
+  private newKey(): number {
+    this.keys.push({ operations: [], open: 0, unknown: 0, retired: false, seen: 0 });
+    return this.keys.length - 1;
+  }
+
+  private retire(key: number): void {
+    const own = this.keys[key]!;
+    if (own.retired) return;
+    own.retired = true;
+    this.active = this.active.map((each) => (each === key ? this.newKey() : each));
+  }
+
+  private settled(key: number): void {
+    const own = this.keys[key]!;
+    own.open--;
+    if (own.retired && own.open === 0) this.judge(key);
+  }
+
+  private judge(key: number): Verdict {
+    const { operations } = this.keys[key]!;
+    const { verdict } = checkLinearizable(operations);
+    if (verdict === Verdict.Linearizable) return verdict;
+    const unknown = operations.filter(({ outcome }) => outcome === Outcome.Unknown).length;
+    this.problems.add(
+      `key ${key} is ${verdict === Verdict.Not ? 'not linearizable' : 'undecided'}: ` +
+        `${operations.length} operations, ${unknown} unknown`,
+    );
+    return verdict;
+  }
+}

@@ -1,0 +1,175 @@
+import { execute, type Operation, OpKind, Outcome } from '@swarm/raft/sim';
+import type { AppliedLine, StateImage } from './member-protocol.js';
+import type { Problems } from './problems.js';
+
+interface Applied {
+  readonly operation: number;
+  readonly chain: string;
+  /** Who told of it first. */
+  readonly by: string;
+}
+
+/** A key's values, each from an index on; ascending. */
+interface Versions {
+  readonly indexes: number[];
+  readonly values: number[];
+}
+
+/**
+ * The one log, as members tell of it while they apply it. A member tells before it answers, so what is
+ * acknowledged is in here; whatever is told again, by others or after a crash, must be the same (paper
+ * §5.4.3, state machine safety), and every answer must be what the log gives.
+ */
+export class Ledger {
+  private readonly applied = new Map<number, Applied>();
+  private readonly versions = new Map<number, Versions>();
+  private readonly values = new Map<number, number>();
+  /** What the write at an index found, until it is acknowledged. */
+  private readonly results = new Map<number, { before: number; done: boolean }>();
+  private readonly carriedOut = new Set<number>();
+  /** Between these, not included, nobody told what was applied. */
+  private readonly gaps: (readonly [after: number, before: number])[] = [];
+  private readonly problems: Problems;
+  private readonly operationOf: (id: number) => Operation | undefined;
+  private last = 0;
+
+  constructor(problems: Problems, operationOf: (id: number) => Operation | undefined) {
+    this.problems = problems;
+    this.operationOf = operationOf;
+  }
+
+  get lastIndex(): number {
+    return this.last;
+  }
+
+  /** @param by the member, for people */
+  apply(by: string, lines: readonly AppliedLine[]): void {
+    for (const [index, , operation, chain] of lines) {
+      const known = this.applied.get(index);
+      if (known !== undefined) {
+        if (known.chain === chain) continue;
+        this.problems.add(
+          `${by} applied another log up to ${index} than ${known.by}: ` +
+            `${chain} with operation ${operation}, not ${known.chain} with ${known.operation}`,
+        );
+        return;
+      }
+      if (index < this.last) {
+        this.applied.set(index, { operation, chain, by });
+        continue;
+      }
+      if (index !== this.last + 1) {
+        this.problems.add(`${by} applied ${index}; nobody told of ${this.last + 1} before`);
+        return;
+      }
+      this.applied.set(index, { operation, chain, by });
+      this.last = index;
+      if (operation !== 0) this.carryOut(index, operation);
+    }
+  }
+
+  /** A member took a snapshot over. */
+  restored(by: string, { index, chain, values }: StateImage): void {
+    if (index > this.last) {
+      this.bridge(by, { index, chain, values });
+      return;
+    }
+    this.compare(by, { index, chain, values });
+  }
+
+  /** A whole state is what the log up to its index gives, and no older than what was acknowledged. */
+  compare(by: string, { index, chain, values }: StateImage): void {
+    const known = this.applied.get(index);
+    if (known !== undefined && known.chain !== chain) {
+      this.problems.add(`${by} has ${chain} as its log up to ${index}, not ${known.chain}`);
+    }
+    const has = new Map(values);
+    for (const key of new Set([...has.keys(), ...this.versions.keys()])) {
+      const value = has.get(key) ?? 0;
+      const expected = this.valueAt(key, index);
+      if (value === expected || expected === undefined) continue;
+      this.problems.add(`${by} has ${value} under key ${key} at ${index}, not ${expected}`);
+    }
+  }
+
+  /** An answer agrees with the log. @param floor what others had seen before it was asked */
+  answered(operation: Operation, floor: number): void {
+    const { id, kind, key, before, succeeded, index } = operation;
+    if (index < floor) {
+      this.problems.add(
+        `operation ${id} saw the log up to ${index}; up to ${floor} had been seen before it was asked`,
+      );
+    }
+    if (kind === OpKind.Read) {
+      const value = this.valueAt(key, index);
+      if (before === value || value === undefined) return;
+      this.problems.add(`read ${id} of key ${key} gave ${before} at ${index}, not ${value}`);
+      return;
+    }
+    const at = this.applied.get(index)?.operation;
+    if (at !== id) {
+      this.problems.add(`write ${id} was acknowledged at ${index}, where the log has ${at}`);
+      return;
+    }
+    const result = this.results.get(index);
+    this.results.delete(index);
+    if (result?.before === before && result.done === succeeded) return;
+    this.problems.add(`write ${id} at ${index} got an answer that the log does not give`);
+  }
+
+  /** It surely never happened, its client was told. */
+  refused({ id }: Operation): void {
+    if (this.carriedOut.has(id)) this.problems.add(`write ${id} was refused and is in the log`);
+  }
+
+  private carryOut(index: number, id: number): void {
+    const operation = this.operationOf(id);
+    if (operation === undefined) {
+      this.problems.add(`the log has operation ${id} at ${index}, which nobody asked for`);
+      return;
+    }
+    if (this.carriedOut.has(id)) {
+      this.problems.add(`the log has operation ${id} again at ${index}`);
+    }
+    if (operation.outcome === Outcome.Refused) {
+      this.problems.add(`the log has operation ${id} at ${index}, which was refused`);
+    }
+    this.carriedOut.add(id);
+    const result = execute(this.values, operation);
+    this.results.set(index, result);
+    if (result.done) this.version(operation.key, index, operation.value);
+  }
+
+  /**
+   * Whoever applied the entries in between died before it could tell of them. Nobody can have heard of
+   * them either, as it tells before it answers.
+   */
+  private bridge(by: string, { index, chain, values }: StateImage): void {
+    this.gaps.push([this.last, index]);
+    this.applied.set(index, { operation: 0, chain, by });
+    this.last = index;
+    for (const [key, value] of values) {
+      if (this.values.get(key) === value) continue;
+      this.values.set(key, value);
+      this.version(key, index, value);
+    }
+  }
+
+  private version(key: number, index: number, value: number): void {
+    let versions = this.versions.get(key);
+    if (versions === undefined) {
+      versions = { indexes: [], values: [] };
+      this.versions.set(key, versions);
+    }
+    versions.indexes.push(index);
+    versions.values.push(value);
+  }
+
+  /** Undefined: nobody can tell. */
+  private valueAt(key: number, index: number): number | undefined {
+    if (this.gaps.some(([after, before]) => index > after && index < before)) return undefined;
+    const versions = this.versions.get(key);
+    const at = versions?.indexes.findLastIndex((from) => from <= index) ?? -1;
+    return at < 0 ? 0 : versions!.values[at]!;
+  }
+}

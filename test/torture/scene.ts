@@ -1,0 +1,39 @@
+import type { Prng } from '@swarm/raft/sim';
+import type { Counts } from './counts.js';
+import type { Group } from './group.js';
+import type { Host } from './host.js';
+import type { Patience } from './patience.js';
+import type { Problems } from './problems.js';
+
+/** What a fault works on. */
+export interface Scene {
+  readonly group: Group;
+  /** Of the choice of faults. */
+  readonly prng: Prng;
+  readonly patience: Patience;
+  readonly counts: Counts;
+  readonly problems: Problems;
+}
+
+/** Breaks something, and has put everything back when it resolves. */
+export interface Fault {
+  readonly kind: string;
+  /** How often it is chosen, relative to others. */
+  readonly weight: number;
+  run(scene: Scene): Promise<void>;
+}
+
+/** Pauses for a while between these, ms. */
+export async function hold({ prng, patience }: Scene, low: number, high: number): Promise<void> {
+  await patience.pause(prng.between(low, high));
+}
+
+export function anyHost({ group, prng }: Scene): Host {
+  return prng.pick(group.hosts);
+}
+
+/** The leader, or whoever the choice falls on while there is none. */
+export async function leaderOrAny(scene: Scene): Promise<Host> {
+  const anyone = anyHost(scene);
+  return (await scene.group.leaderNow()) ?? anyone;
+}

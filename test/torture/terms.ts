@@ -1,0 +1,25 @@
+import type { Problems } from './problems.js';
+
+/** One leader in a term; who was restarted is another (paper §5.2, election safety). */
+export class Terms {
+  private readonly leaders = new Map<number, string>();
+  private readonly problems: Problems;
+
+  constructor(problems: Problems) {
+    this.problems = problems;
+  }
+
+  /** How many terms had a leader. */
+  get count(): number {
+    return this.leaders.size;
+  }
+
+  /** @param who a member in one life */
+  led(term: number, who: string): void {
+    const known = this.leaders.get(term);
+    if (known !== undefined && known !== who) {
+      this.problems.add(`term ${term} had two leaders, ${known} and ${who}`);
+    }
+    this.leaders.set(term, who);
+  }
+}

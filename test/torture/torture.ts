@@ -1,0 +1,194 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { History, Prng, type Verdict } from '@swarm/raft/sim';
+import { Client } from './client.js';
+import { Counts } from './counts.js';
+import { Group } from './group.js';
+import type { Host } from './host.js';
+import { KeyRing } from './key-ring.js';
+import { Ledger } from './ledger.js';
+import type { Told } from './member-protocol.js';
+import { FAULTS, Nemesis } from './nemesis.js';
+import { Patience } from './patience.js';
+import { Problems } from './problems.js';
+import type { Progress, TortureReport } from './report.js';
+import { Terms } from './terms.js';
+
+const CLIENTS = 10;
+const PROGRESS_MS = 5_000;
+/** Below 2^53, and short to type. */
+export const SEED_LIMIT = 1_000_000;
+
+export interface TortureOptions {
+  /** How long faults go on; 0: each kind once, in order. */
+  readonly seconds: number;
+  readonly members: number;
+  /** Of the choice of faults; what comes of them is up to the machine. */
+  readonly seed: number;
+  /** Goes on after a problem. Default: ends at the first. */
+  readonly keepGoing?: boolean;
+  /** Puts a fault in that must be found: reads ask nobody. */
+  readonly staleReads?: boolean;
+  /** Ends the run early, in order. */
+  readonly signal: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+  readonly onProblem?: (text: string) => void;
+}
+
+/** Real members as processes, clients, and faults: see docs/torture.md. Leaves nothing, except after a problem. */
+export async function torture(options: TortureOptions): Promise<TortureReport> {
+  const folder = await mkdtemp(join(tmpdir(), 'raft-torture-'));
+  const run = new Run(options, folder);
+  try {
+    return await run.run();
+  } finally {
+    if (run.isClean) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+class Run {
+  private readonly options: TortureOptions;
+  private readonly folder: string;
+  private readonly startMs = performance.now();
+  private readonly calledOff = new AbortController();
+  private readonly patience: Patience;
+  private readonly history = new History();
+  private readonly problems: Problems;
+  private readonly counts = new Counts();
+  private readonly terms: Terms;
+  private readonly ring: KeyRing;
+  private readonly ledger: Ledger;
+  private verdict: Verdict | undefined;
+  private fault = 'none yet';
+
+  constructor(options: TortureOptions, folder: string) {
+    this.options = options;
+    this.folder = folder;
+    this.patience = new Patience(AbortSignal.any([options.signal, this.calledOff.signal]));
+    this.problems = new Problems((text) => {
+      options.onProblem?.(text);
+      if (options.keepGoing !== true) this.calledOff.abort(new Error('there is a problem'));
+    });
+    this.terms = new Terms(this.problems);
+    this.ring = new KeyRing(this.history, this.problems);
+    this.ledger = new Ledger(this.problems, (id) => this.history.operations[id - 1]);
+  }
+
+  /** Nothing is worth to be looked at. */
+  get isClean(): boolean {
+    return this.problems.all.length === 0;
+  }
+
+  async run(): Promise<TortureReport> {
+    const { members, staleReads = false } = this.options;
+    const { folder, patience } = this;
+    const group = await Group.make({
+      ...{ members, folder, patience, staleReads },
+      onTold: (host, what) => this.told(host, what),
+      onDeath: (host, how) => this.problems.add(`member ${host.id} ended by itself (${how})`),
+    });
+    const clients: Client[] = [];
+    const progress = setInterval(() => void this.tellProgress(group), PROGRESS_MS);
+    // Whoever waits for a stopped process hears of its end.
+    const release = () => void Promise.all(group.hosts.map((host) => host.kill()));
+    patience.signal.addEventListener('abort', release);
+    try {
+      await group.found();
+      clients.push(...this.startClients(group));
+      await this.breakThings(group);
+      await Promise.all(clients.map((client) => client.stop()));
+      await group.settled();
+      await this.readAll(group);
+    } catch (error) {
+      if (!patience.signal.aborted) this.problems.add(String((error as Error).message));
+    } finally {
+      clearInterval(progress);
+      this.calledOff.abort(new Error('it is over'));
+      await Promise.all(clients.map((client) => client.stop()));
+      await group.down();
+      patience.signal.removeEventListener('abort', release);
+    }
+    if (!this.options.signal.aborted) this.verdict = this.ring.judgeAll();
+    return this.report();
+  }
+
+  private startClients({ hosts }: Group): Client[] {
+    const { ring, ledger, counts, patience, options } = this;
+    const scene = { hosts, ring, ledger, counts, patience, horizon: { index: 0 } };
+    return Array.from(
+      { length: CLIENTS },
+      (_, i) => new Client(i + 1, new Prng(options.seed, `client ${i + 1}`), scene),
+    );
+  }
+
+  private async breakThings(group: Group): Promise<void> {
+    const { patience, counts, problems, options } = this;
+    const prng = new Prng(options.seed, 'faults');
+    const nemesis = new Nemesis({ group, prng, patience, counts, problems }, (kind) => {
+      this.fault = kind;
+    });
+    await nemesis.serves();
+    if (options.seconds === 0) await nemesis.runAll();
+    const endMs = performance.now() + options.seconds * 1000;
+    while (performance.now() < endMs) await nemesis.runOne();
+    await nemesis.serves();
+  }
+
+  /** What is seen at last, on every member, counts as read: a write that is lost shows here. */
+  private async readAll(group: Group): Promise<void> {
+    const keys = this.ring.count;
+    for (const [host, image] of await group.images()) {
+      this.ledger.compare(`member ${host.id}`, image);
+      const values = new Map(image.values);
+      for (let key = 0; key < keys; key++) {
+        this.ring.finalRead(host.id, key, values.get(key) ?? 0, image.index);
+      }
+    }
+  }
+
+  private told(host: Host, what: Told): void {
+    const who = `member ${host.id}`;
+    switch (what.kind) {
+      case 'applied':
+        this.ledger.apply(who, what.lines);
+        return;
+      case 'restored':
+        this.counts.snapshotsInstalled++;
+        this.ledger.restored(who, what.state);
+        return;
+      case 'leads':
+        this.terms.led(what.term, `${who} in life ${host.life}`);
+        return;
+    }
+  }
+
+  private async tellProgress(group: Group): Promise<void> {
+    const leader = await group.leaderNow();
+    this.options.onProgress?.({ ...this.report(), fault: this.fault, leader: leader?.id });
+  }
+
+  private report(): TortureReport {
+    const { counts, problems, options, folder } = this;
+    const { seed, members } = options;
+    return {
+      seed,
+      members,
+      seconds: (performance.now() - this.startMs) / 1000,
+      operations: { ...counts.operations },
+      keys: this.ring.count,
+      faults: { ...counts.faults },
+      faultKinds: FAULTS.length,
+      damages: { ...counts.damages },
+      elections: this.terms.count,
+      entries: this.ledger.lastIndex,
+      snapshotsInstalled: counts.snapshotsInstalled,
+      membersReplaced: counts.membersReplaced,
+      longestWithoutWriteMs: counts.longestWithoutWriteMs,
+      interrupted: options.signal.aborted,
+      verdict: this.verdict,
+      problems: problems.all,
+      folder: this.isClean ? undefined : folder,
+    };
+  }
+}
