@@ -1,6 +1,6 @@
-/** Unit tests: every package's compiled tests. The lab tests have a configuration of their own. */
+/** Tests that need no test hosts: those of every package, and a short torture of real members. */
 export default {
-  files: ['packages/*/dist/test/**/*.test.js'],
+  files: ['packages/*/dist/test/**/*.test.js', 'test/dist/torture/*.test.js'],
   timeout: '60s',
   workerThreads: false,
 };

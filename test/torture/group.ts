@@ -19,7 +19,7 @@ const DONE = 'done';
 /** The change may not or can not happen under this id any more. */
 const ID_IS_BURNT = new Set(['RAFT_TIMEOUT', 'RAFT_MEMBER_REMOVED', 'RAFT_MEMBER_NOT_FOUND']);
 
-export interface GroupOptions extends Pick<HostOptions, 'staleReads' | 'onTold' | 'onDeath'> {
+export interface GroupOptions extends Pick<HostOptions, 'breakage' | 'onTold' | 'onDeath'> {
   readonly members: number;
   readonly folder: string;
   readonly patience: Patience;
@@ -41,7 +41,7 @@ export class Group {
 
   /** Everything but the processes: see `found`. */
   static async make(options: GroupOptions): Promise<Group> {
-    const { members, folder, patience, staleReads, onTold, onDeath } = options;
+    const { members, folder, patience, breakage, onTold, onDeath } = options;
     const nodeIds = Array.from({ length: members }, (_, place) => `host-${place + 1}`);
     const identities = await makeIdentities(nodeIds.map((nodeId) => ({ nodeId })));
     const network = await Network.up(nodeIds);
@@ -49,7 +49,7 @@ export class Group {
       const routes = network.routes[place]!;
       const identity = identities[place]!;
       return new Host({
-        ...{ place, nodeId, identity, folder, routes, staleReads, onTold },
+        ...{ place, nodeId, identity, folder, routes, breakage, onTold },
         onDeath: (host, how) => {
           network.setTarget(host.place, undefined);
           onDeath(host, how);

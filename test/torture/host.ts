@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { NodeIdentity } from '@swarm/manager';
 import type { MemberInfo } from '@swarm/raft';
 import { Child } from '../bench/raft/child.js';
-import type { MemberStart, Started, Told } from './member-protocol.js';
+import type { Breakage, MemberStart, Started, Told } from './member-protocol.js';
 
 const PROGRAM = join(import.meta.dirname, 'member.js');
 /** Orderly stops hand leadership over first. */
@@ -17,7 +17,7 @@ export interface HostOptions {
   /** For folders and the log of what the processes print. */
   readonly folder: string;
   readonly routes: Readonly<Record<string, number>>;
-  readonly staleReads: boolean;
+  readonly breakage: Breakage;
   readonly onTold: (host: Host, what: Told) => void;
   /** The process ended, and nobody had asked it to. */
   readonly onDeath: (host: Host, how: string) => void;
@@ -74,7 +74,7 @@ export class Host {
    * @returns what became of it; a member that refuses to start is gone when this resolves.
    */
   async start(who: Pick<MemberStart, 'founders' | 'seeds'> = {}): Promise<Started> {
-    const { identity, routes, staleReads, onTold, onDeath } = this.options;
+    const { identity, routes, breakage, onTold, onDeath } = this.options;
     if (this.child !== undefined) throw new Error(`${this.nodeId} runs already`);
     if (this.isClosed) throw new Error('the torture has ended');
     await mkdir(this.folder, { recursive: true });
@@ -96,7 +96,7 @@ export class Host {
       folder: this.folder,
       identity,
       routes,
-      staleReads,
+      breakage,
       ...who,
     };
     const started = await child.call<Started>('start', start);

@@ -33,7 +33,7 @@ export class Link {
 
   cut(): void {
     this.isCut = true;
-    for (const socket of this.sockets) socket.resetAndDestroy();
+    for (const socket of this.sockets) reset(socket);
   }
 
   mend(): void {
@@ -51,7 +51,7 @@ export class Link {
     this.own(dialler);
     const { targetPort } = this;
     if (this.isCut || targetPort === undefined || this.sockets.size > 2 * CONNECTIONS_LIMIT) {
-      dialler.resetAndDestroy();
+      reset(dialler);
       return;
     }
     dialler.setNoDelay();
@@ -67,4 +67,13 @@ export class Link {
     socket.once('close', () => this.sockets.delete(socket));
     return socket;
   }
+}
+
+/**
+ * Node.js 20 can not reset a connection that is being made, nor one that is being ended: it then never
+ * closes the handle, and the process can not end.
+ */
+function reset(socket: Socket): void {
+  if (socket.connecting || socket.writableEnded) socket.destroy();
+  else if (!socket.destroyed) socket.resetAndDestroy();
 }

@@ -2,6 +2,13 @@ import type { NodeIdentity } from '@swarm/manager';
 import type { MemberInfo, Role } from '@swarm/raft';
 import type { OpKind } from '@swarm/raft/sim';
 
+/**
+ * Faults that a member can be given, to see that the torture finds them: reads are answered without
+ * asking anybody; writes of the log are acknowledged some time before they are made.
+ */
+export const Breakage = { None: 'none', StaleReads: 'stale reads', LateLog: 'late log' } as const;
+export type Breakage = (typeof Breakage)[keyof typeof Breakage];
+
 /** What a member is started with. */
 export interface MemberStart {
   readonly self: MemberInfo;
@@ -13,8 +20,7 @@ export interface MemberStart {
   readonly identity: NodeIdentity;
   /** Node id to the local port on which the way to that node begins. */
   readonly routes: Readonly<Record<string, number>>;
-  /** The fault that the torture must find: reads are answered without asking anybody. */
-  readonly staleReads: boolean;
+  readonly breakage: Breakage;
 }
 
 /** Refused: what the log's `open` said, as it does of a damaged log. */

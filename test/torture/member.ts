@@ -17,15 +17,17 @@ import { encodeCommand, OpKind, type RegisterResult } from '@swarm/raft/sim';
 import { answerCalls, tell } from '../bench/raft/child.js';
 import { CLUSTER_ID } from '../bench/raft/cluster-id.js';
 import { memberTransport } from '../bench/raft/member-transport.js';
-import type {
-  ChangeAnswer,
-  MemberStart,
-  MemberState,
-  OperationAnswer,
-  OperationRequest,
-  Started,
-  StateImage,
-  Told,
+import { LateLog } from './late-log.js';
+import {
+  Breakage,
+  type ChangeAnswer,
+  type MemberStart,
+  type MemberState,
+  type OperationAnswer,
+  type OperationRequest,
+  type Started,
+  type StateImage,
+  type Told,
 } from './member-protocol.js';
 import { RegisterMachine } from './register-machine.js';
 
@@ -34,6 +36,8 @@ const TICK_MS = 50;
 /** Snapshots are needed by whoever was away for a second. */
 const LIMITS = { ...DEFAULT_LIMITS, snapshotInterval: 300, trailingEntries: 50 };
 const JOIN_TIMEOUT_MS = 20_000;
+/** A write-ahead file is full, and becomes a table, every few hundred entries. */
+const WRITE_BUFFER_BYTES = 64 * 1024;
 /** Entries differ in size. */
 const PADDING_LIMIT_BYTES = 400;
 /** These surely never happened; README of the package, Host API. */
@@ -47,11 +51,11 @@ const REFUSALS = new Set([
 
 let node: RaftNode;
 let machine: RegisterMachine;
-let answersStale = false;
+let breakage: Breakage = Breakage.None;
 
 async function start(options: MemberStart): Promise<Started> {
-  const { self, founders, seeds, folder, identity, routes, staleReads } = options;
-  answersStale = staleReads;
+  const { self, founders, seeds, folder, identity, routes } = options;
+  breakage = options.breakage;
   const { transport, server } = memberTransport({
     self,
     identity,
@@ -59,16 +63,18 @@ async function start(options: MemberStart): Promise<Started> {
   });
   const say = (what: Told) => tell(what);
   machine = await RegisterMachine.open(join(folder, 'state'), say);
+  const storage = new LevelStorage({
+    path: join(folder, 'log'),
+    clusterId: CLUSTER_ID,
+    memberId: self.id,
+    writeBufferBytes: WRITE_BUFFER_BYTES,
+  });
   try {
     node = await RaftNode.open({
       id: self.id,
       ...(founders === undefined ? {} : { members: founders }),
       ...(seeds === undefined ? {} : { seeds }),
-      storage: new LevelStorage({
-        path: join(folder, 'log'),
-        clusterId: CLUSTER_ID,
-        memberId: self.id,
-      }),
+      storage: breakage === Breakage.LateLog ? new LateLog(storage) : storage,
       transport,
       stateMachine: machine,
       clock: systemClock(),
@@ -113,7 +119,7 @@ async function operate(request: OperationRequest): Promise<OperationAnswer> {
 }
 
 async function read(key: number): Promise<OperationAnswer> {
-  if (!answersStale) await node.readIndex();
+  if (breakage !== Breakage.StaleReads) await node.readIndex();
   const { appliedIndex } = machine;
   return { outcome: 'done', before: machine.read(key), succeeded: false, index: appliedIndex };
 }

@@ -15,17 +15,19 @@ const BETWEEN_MS = [100, 1_500] as const;
 /** Breaks one thing after the other. */
 export class Nemesis {
   private readonly scene: Scene;
+  private readonly faults: readonly Fault[];
   private readonly say: (kind: string) => void;
 
-  /** @param say hears of each fault as it begins */
-  constructor(scene: Scene, say: (kind: string) => void) {
+  /** @param faults to choose from. @param say hears of each as it begins */
+  constructor(scene: Scene, faults: readonly Fault[], say: (kind: string) => void) {
     this.scene = scene;
+    this.faults = faults;
     this.say = say;
   }
 
   /** Each kind once, and the group must serve after each. @throws when it does not, or a fault fails */
   async runAll(): Promise<void> {
-    for (const fault of FAULTS) {
+    for (const fault of this.faults) {
       await this.run(fault);
       await this.serves();
     }
@@ -67,9 +69,10 @@ export class Nemesis {
   }
 
   private draw(): Fault {
-    const total = FAULTS.reduce((sum, { weight }) => sum + weight, 0);
-    let at = this.scene.prng.below(total);
-    return FAULTS.find(({ weight }) => {
+    const { faults, scene } = this;
+    const total = faults.reduce((sum, { weight }) => sum + weight, 0);
+    let at = scene.prng.below(total);
+    return faults.find(({ weight }) => {
       at -= weight;
       return at < 0;
     })!;

@@ -11,6 +11,8 @@ export interface Scene {
   /** Of the choice of faults. */
   readonly prng: Prng;
   readonly patience: Patience;
+  /** Of every pause that a fault makes. */
+  readonly pacePercent: number;
   readonly counts: Counts;
   readonly problems: Problems;
 }
@@ -24,8 +26,12 @@ export interface Fault {
 }
 
 /** Pauses for a while between these, ms. */
-export async function hold({ prng, patience }: Scene, low: number, high: number): Promise<void> {
-  await patience.pause(prng.between(low, high));
+export async function hold(
+  { prng, patience, pacePercent }: Scene,
+  low: number,
+  high: number,
+): Promise<void> {
+  await patience.pause((prng.between(low, high) * pacePercent) / 100);
 }
 
 export function anyHost({ group, prng }: Scene): Host {

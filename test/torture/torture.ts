@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +10,7 @@ import { Group } from './group.js';
 import type { Host } from './host.js';
 import { KeyRing } from './key-ring.js';
 import { Ledger } from './ledger.js';
-import type { Told } from './member-protocol.js';
+import { Breakage, type Told } from './member-protocol.js';
 import { FAULTS, Nemesis } from './nemesis.js';
 import { Patience } from './patience.js';
 import { Problems } from './problems.js';
@@ -17,6 +19,8 @@ import { Terms } from './terms.js';
 
 const CLIENTS = 10;
 const PROGRESS_MS = 5_000;
+/** Of what a member printed before it died. */
+const LAST_LINES = 8;
 /** Below 2^53, and short to type. */
 export const SEED_LIMIT = 1_000_000;
 
@@ -28,8 +32,12 @@ export interface TortureOptions {
   readonly seed: number;
   /** Goes on after a problem. Default: ends at the first. */
   readonly keepGoing?: boolean;
-  /** Puts a fault in that must be found: reads ask nobody. */
-  readonly staleReads?: boolean;
+  /** Kinds of fault. Default: all. */
+  readonly kinds?: readonly string[];
+  /** Shortens every pause, percent. Default 100. */
+  readonly pacePercent?: number;
+  /** Puts a fault into the members that must be found. Default: none. */
+  readonly breakage?: Breakage;
   /** Ends the run early, in order. */
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
@@ -66,6 +74,8 @@ class Run {
     this.options = options;
     this.folder = folder;
     this.patience = new Patience(AbortSignal.any([options.signal, this.calledOff.signal]));
+    // Every pause of a client listens.
+    setMaxListeners(2 * CLIENTS, this.patience.signal);
     this.problems = new Problems((text) => {
       options.onProblem?.(text);
       if (options.keepGoing !== true) this.calledOff.abort(new Error('there is a problem'));
@@ -81,12 +91,12 @@ class Run {
   }
 
   async run(): Promise<TortureReport> {
-    const { members, staleReads = false } = this.options;
+    const { members, breakage = Breakage.None } = this.options;
     const { folder, patience } = this;
     const group = await Group.make({
-      ...{ members, folder, patience, staleReads },
+      ...{ members, folder, patience, breakage },
       onTold: (host, what) => this.told(host, what),
-      onDeath: (host, how) => this.problems.add(`member ${host.id} ended by itself (${how})`),
+      onDeath: (host, how) => this.died(host, how),
     });
     const clients: Client[] = [];
     const progress = setInterval(() => void this.tellProgress(group), PROGRESS_MS);
@@ -125,7 +135,10 @@ class Run {
   private async breakThings(group: Group): Promise<void> {
     const { patience, counts, problems, options } = this;
     const prng = new Prng(options.seed, 'faults');
-    const nemesis = new Nemesis({ group, prng, patience, counts, problems }, (kind) => {
+    const { kinds, pacePercent = 100 } = options;
+    const faults = FAULTS.filter(({ kind }) => kinds === undefined || kinds.includes(kind));
+    const scene = { group, prng, patience, pacePercent, counts, problems };
+    const nemesis = new Nemesis(scene, faults, (kind) => {
       this.fault = kind;
     });
     await nemesis.serves();
@@ -145,6 +158,11 @@ class Run {
         this.ring.finalRead(host.id, key, values.get(key) ?? 0, image.index);
       }
     }
+  }
+
+  private died({ id, logPath }: Host, how: string): void {
+    const last = readFileSync(logPath, 'utf8').trimEnd().split('\n').slice(-LAST_LINES).join(' | ');
+    this.problems.add(`member ${id} ended by itself (${how}): ${last}`);
   }
 
   private told(host: Host, what: Told): void {
