@@ -2,6 +2,7 @@ import { type LogReport, readLog } from '@swarm/raft';
 import { damageFile, type DamageKind } from './damage.js';
 import { logFolder } from './group.js';
 import type { Host } from './host.js';
+import { replace } from './membership-faults.js';
 import { anyHost, type Fault, leaderOrAny, type Scene } from './scene.js';
 
 /**
@@ -49,11 +50,6 @@ async function mustRefuse(scene: Scene, host: Host, what: string): Promise<void>
   if ('refused' in started && started.refused === 'RAFT_STORAGE_CORRUPT') return;
   const instead = 'refused' in started ? `says ${started.refused} ${started.why}` : 'starts';
   scene.problems.add(`${host.nodeId} ${instead}, although its log is damaged (${what})`);
-}
-
-async function replace({ group, counts }: Scene, host: Host): Promise<void> {
-  await group.replace(host);
-  counts.membersReplaced++;
 }
 
 /** Of what a member may have promised: term, vote and entries. The commit is not: it is written unsynced. */

@@ -116,13 +116,18 @@ export class Group {
     return this.patience.until('there is a leader', () => this.leaderNow(), LEADER_LIMIT_MS);
   }
 
+  /** For good; it may go on running. */
+  async remove(host: Host): Promise<void> {
+    await this.change('remove', host.id, new Set([DONE]));
+  }
+
   /**
    * A host whose log or folder is lost joins anew, as docs/recovery.md has it: its member is removed, its
    * folder emptied, and it comes back as a member that never was.
    */
   async replace(host: Host): Promise<void> {
     await this.kill(host);
-    await this.change('remove', host.id, new Set([DONE]));
+    await this.remove(host);
     for (let tries = 0; tries < NEW_IDS_LIMIT; tries++) {
       await this.kill(host);
       await host.wipe();

@@ -1,9 +1,15 @@
 import { DISK_FAULTS } from './disk-faults.js';
+import { MEMBERSHIP_FAULTS } from './membership-faults.js';
 import { NETWORK_FAULTS } from './network-faults.js';
 import { PROCESS_FAULTS } from './process-faults.js';
 import { type Fault, hold, type Scene } from './scene.js';
 
-export const FAULTS: readonly Fault[] = [...PROCESS_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS];
+export const FAULTS: readonly Fault[] = [
+  ...PROCESS_FAULTS,
+  ...NETWORK_FAULTS,
+  ...DISK_FAULTS,
+  ...MEMBERSHIP_FAULTS,
+];
 
 /** After a fault, all that run and can be reached must accept a write within this. */
 const SERVE_LIMIT_MS = 30_000;

@@ -1,0 +1,41 @@
+import { anyHost, type Fault, hold, leaderOrAny, type Scene } from './scene.js';
+import type { Host } from './host.js';
+
+/** Gives a host up and lets it join anew, under a new member id. */
+export async function replace({ group, counts }: Scene, host: Host): Promise<void> {
+  await group.replace(host);
+  counts.membersReplaced++;
+}
+
+export const MEMBERSHIP_FAULTS: readonly Fault[] = [
+  {
+    kind: 'remove a member that runs',
+    weight: 1,
+    async run(scene) {
+      const host = scene.prng.below(2) === 0 ? await leaderOrAny(scene) : anyHost(scene);
+      await scene.group.remove(host);
+      // It is asked for reads and writes all the while, and must give no old answer.
+      await hold(scene, 0, 3_000);
+      await replace(scene, host);
+    },
+  },
+  {
+    kind: 'kill the leader while a member joins',
+    weight: 2,
+    async run(scene) {
+      const { group, prng } = scene;
+      const leader = await group.leader();
+      const joins = prng.pick(group.hosts.filter((host) => host !== leader));
+      const joined = replace(scene, joins);
+      // Whatever happens first is told.
+      await Promise.all([joined, killSoon(scene, leader)]);
+    },
+  },
+];
+
+async function killSoon(scene: Scene, host: Host): Promise<void> {
+  await hold(scene, 0, 3_000);
+  await scene.group.kill(host);
+  await hold(scene, 0, 500);
+  await scene.group.restart(host);
+}
