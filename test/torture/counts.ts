@@ -12,7 +12,8 @@ export class Counts {
   snapshotsInstalled = 0;
   membersReplaced = 0;
   acceptedWrites = 0;
-  private lastAcceptedMs = performance.now();
+  /** Undefined before the first and after the last. */
+  private lastAcceptedMs: number | undefined;
   private longestPauseMs = 0;
 
   operation({ outcome, kind }: Operation): void {
@@ -27,7 +28,14 @@ export class Counts {
 
   /** The longest time in which no write was accepted, the one going on included. */
   get longestWithoutWriteMs(): number {
-    return Math.max(this.longestPauseMs, performance.now() - this.lastAcceptedMs);
+    const nowMs = performance.now();
+    return Math.max(this.longestPauseMs, nowMs - (this.lastAcceptedMs ?? nowMs));
+  }
+
+  /** Clients have stopped. */
+  endOfWrites(): void {
+    this.longestPauseMs = this.longestWithoutWriteMs;
+    this.lastAcceptedMs = undefined;
   }
 
   fault(kind: string): void {

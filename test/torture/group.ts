@@ -172,16 +172,12 @@ export class Group {
     );
   }
 
-  /** The whole state of each member, read as a client reads. */
-  images(): Promise<(readonly [Host, StateImage])[]> {
-    return Promise.all(
-      this.hosts.map((host) =>
-        this.patience.until(
-          `${host.nodeId} can be read`,
-          async () => [host, await host.call<StateImage>('image')] as const,
-          LEADER_LIMIT_MS,
-        ),
-      ),
+  /** The whole state of a member, read as a client reads. */
+  image(host: Host): Promise<StateImage> {
+    return this.patience.until(
+      `${host.nodeId} can be read`,
+      () => host.call<StateImage>('image'),
+      LEADER_LIMIT_MS,
     );
   }
 

@@ -18,7 +18,8 @@ export interface HostOptions {
   readonly folder: string;
   readonly routes: Readonly<Record<string, number>>;
   readonly breakage: Breakage;
-  readonly onTold: (host: Host, what: Told) => void;
+  /** @param who the member, in one of its lives */
+  readonly onTold: (who: string, what: Told) => void;
   /** The process ended, and nobody had asked it to. */
   readonly onDeath: (host: Host, how: string) => void;
 }
@@ -31,10 +32,10 @@ export class Host {
   readonly logPath: string;
   /** Of the member, from the first start on. */
   id = 0;
-  /** How many processes there were: one that leads after a restart is another leader. */
-  life = 0;
   private readonly options: HostOptions;
   private readonly output: number;
+  /** How many processes there were: one that leads after a restart is another leader. */
+  private life = 0;
   private child: Child | undefined;
   private startedChild: Child | undefined;
   /** Also those that are ending. */
@@ -78,13 +79,14 @@ export class Host {
     if (this.child !== undefined) throw new Error(`${this.nodeId} runs already`);
     if (this.isClosed) throw new Error('the torture has ended');
     await mkdir(this.folder, { recursive: true });
+    this.life++;
+    const name = `member ${this.id} in life ${this.life}`;
     const child = new Child(PROGRAM, {
       output: this.output,
-      onTold: (what) => onTold(this, what as Told),
+      onTold: (what) => onTold(name, what as Told),
     });
     this.child = child;
     this.running.add(child);
-    this.life++;
     void child.ended.then((how) => {
       this.running.delete(child);
       if (this.child !== child) return;

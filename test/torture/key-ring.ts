@@ -3,10 +3,12 @@ import {
   type History,
   type NewOperation,
   type Operation,
+  OpKind,
   Outcome,
   type Prng,
   Verdict,
 } from '@swarm/raft/sim';
+import type { StateImage } from './member-protocol.js';
 import type { Problems } from './problems.js';
 
 /** Keys in use at a time: few, so that clients meet. */
@@ -91,10 +93,21 @@ export class KeyRing {
     this.settled(operation.key);
   }
 
-  /** What is seen of a key when all is over. */
-  finalRead(client: number, key: number, value: number, index: number): void {
-    const read = this.invoke({ client, kind: 0, key, value: 0, expected: 0 });
-    this.done(read, { before: value, succeeded: false, index });
+  /** Reads every key there was, as one member has it; judged by `judgeAll`. */
+  async readAll(client: number, read: () => Promise<StateImage>): Promise<void> {
+    const operations = this.keys.map((own, key) => {
+      const operation = this.history.invoke({
+        ...{ client, key, kind: OpKind.Read, value: 0, expected: 0 },
+      });
+      own.operations.push(operation);
+      return operation;
+    });
+    const { index, values } = await read();
+    const has = new Map(values);
+    for (const operation of operations) {
+      const before = has.get(operation.key) ?? 0;
+      this.history.done(operation, { before, succeeded: false, index });
+    }
   }
 
   /** @returns the verdict on everything; one key that is not linearizable is enough. */

@@ -68,16 +68,14 @@ export class Ledger {
     }
   }
 
-  /** A member took a snapshot over. */
+  /** A member starts from this state, or took it over as a snapshot. */
   restored(by: string, { index, chain, values }: StateImage): void {
-    if (index > this.last) {
-      this.bridge(by, { index, chain, values });
-      return;
-    }
-    this.compare(by, { index, chain, values });
+    const state = { index, chain, values };
+    if (index > this.last) this.bridge(by, state);
+    else this.compare(by, state);
   }
 
-  /** A whole state is what the log up to its index gives, and no older than what was acknowledged. */
+  /** A whole state is what the log up to its index gives. */
   compare(by: string, { index, chain, values }: StateImage): void {
     const known = this.applied.get(index);
     if (known !== undefined && known.chain !== chain) {

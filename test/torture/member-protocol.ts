@@ -77,5 +77,6 @@ export interface StateImage {
 /** What a member tells by itself. */
 export type Told =
   | { readonly kind: 'applied'; readonly lines: readonly AppliedLine[] }
+  | { readonly kind: 'opened'; readonly state: StateImage }
   | { readonly kind: 'restored'; readonly state: StateImage }
   | { readonly kind: 'leads'; readonly term: number };

@@ -33,8 +33,8 @@ import { RegisterMachine } from './register-machine.js';
 
 /** Half of the product's, so that twice as many elections fit into a minute. */
 const TICK_MS = 50;
-/** Snapshots are needed by whoever was away for a second. */
-const LIMITS = { ...DEFAULT_LIMITS, snapshotInterval: 300, trailingEntries: 50 };
+/** Snapshots are needed by whoever was away for a second or two. */
+const LIMITS = { ...DEFAULT_LIMITS, snapshotInterval: 100, trailingEntries: 20 };
 const JOIN_TIMEOUT_MS = 20_000;
 /** A write-ahead file is full, and becomes a table, every few hundred entries. */
 const WRITE_BUFFER_BYTES = 64 * 1024;

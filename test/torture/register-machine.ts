@@ -18,7 +18,8 @@ const CHAIN_DIGITS = 16;
 
 /**
  * Registers, in memory and in a file that each flush writes anew: what was applied since is applied
- * again after a crash. Tells of everything it applies before anybody hears of the result.
+ * again after a crash. Tells of what it starts from, and of
+ * everything it applies before anybody hears of the result.
  */
 export class RegisterMachine implements StateMachine {
   appliedIndex = 0;
@@ -41,6 +42,7 @@ export class RegisterMachine implements StateMachine {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
+    tell({ kind: 'opened', state: machine.image });
     return machine;
   }
 

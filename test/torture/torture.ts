@@ -95,7 +95,7 @@ class Run {
     const { folder, patience } = this;
     const group = await Group.make({
       ...{ members, folder, patience, breakage },
-      onTold: (host, what) => this.told(host, what),
+      onTold: (who, what) => this.told(who, what),
       onDeath: (host, how) => this.died(host, how),
     });
     const clients: Client[] = [];
@@ -108,6 +108,7 @@ class Run {
       clients.push(...this.startClients(group));
       await this.breakThings(group);
       await Promise.all(clients.map((client) => client.stop()));
+      this.counts.endOfWrites();
       await group.settled();
       await this.readAll(group);
     } catch (error) {
@@ -150,13 +151,12 @@ class Run {
 
   /** What is seen at last, on every member, counts as read: a write that is lost shows here. */
   private async readAll(group: Group): Promise<void> {
-    const keys = this.ring.count;
-    for (const [host, image] of await group.images()) {
-      this.ledger.compare(`member ${host.id}`, image);
-      const values = new Map(image.values);
-      for (let key = 0; key < keys; key++) {
-        this.ring.finalRead(host.id, key, values.get(key) ?? 0, image.index);
-      }
+    for (const host of group.hosts) {
+      await this.ring.readAll(host.id, async () => {
+        const image = await group.image(host);
+        this.ledger.compare(`member ${host.id}`, image);
+        return image;
+      });
     }
   }
 
@@ -165,8 +165,7 @@ class Run {
     this.problems.add(`member ${id} ended by itself (${how}): ${last}`);
   }
 
-  private told(host: Host, what: Told): void {
-    const who = `member ${host.id}`;
+  private told(who: string, what: Told): void {
     switch (what.kind) {
       case 'applied':
         this.ledger.apply(who, what.lines);
@@ -175,14 +174,18 @@ class Run {
         this.counts.snapshotsInstalled++;
         this.ledger.restored(who, what.state);
         return;
+      case 'opened':
+        this.ledger.restored(who, what.state);
+        return;
       case 'leads':
-        this.terms.led(what.term, `${who} in life ${host.life}`);
+        this.terms.led(what.term, who);
         return;
     }
   }
 
   private async tellProgress(group: Group): Promise<void> {
     const leader = await group.leaderNow();
+    if (this.patience.signal.aborted) return;
     this.options.onProgress?.({ ...this.report(), fault: this.fault, leader: leader?.id });
   }
 
