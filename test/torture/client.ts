@@ -91,7 +91,9 @@ export class Client {
 
   private failed(operation: Operation, answer: OperationAnswer | undefined): void {
     const { ring, ledger } = this.scene;
-    this.leader = answer !== undefined && 'leader' in answer ? answer.leader : undefined;
+    if (operation.kind !== OpKind.Read) {
+      this.leader = answer !== undefined && 'leader' in answer ? answer.leader : undefined;
+    }
     // A read that gave nothing changed nothing.
     if (operation.kind === OpKind.Read || answer?.outcome === 'refused') {
       ring.refused(operation);

@@ -1,5 +1,5 @@
-import { closeSync, openSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeIdentity } from '@swarm/manager';
 import type { MemberInfo } from '@swarm/raft';
@@ -78,7 +78,8 @@ export class Host {
     const { identity, routes, breakage, onTold, onDeath } = this.options;
     if (this.child !== undefined) throw new Error(`${this.nodeId} runs already`);
     if (this.isClosed) throw new Error('the torture has ended');
-    await mkdir(this.folder, { recursive: true });
+    // At once, so that whoever kills it next has something to kill.
+    mkdirSync(this.folder, { recursive: true });
     this.life++;
     const name = `member ${this.id} in life ${this.life}`;
     const child = new Child(PROGRAM, {
@@ -149,6 +150,11 @@ export class Host {
 
   async wipe(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** For a parent that ends at once: a stopped process would not notice. */
+  killNow(): void {
+    for (const child of this.running) child.signal('SIGKILL');
   }
 
   /** Nothing runs any more, and nothing will. */

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +99,8 @@ class Run {
       onDeath: (host, how) => this.died(host, how),
     });
     const clients: Client[] = [];
+    const onExit = () => this.leaveNothing(group);
+    process.once('exit', onExit);
     const progress = setInterval(() => void this.tellProgress(group), PROGRESS_MS);
     // Whoever waits for a stopped process hears of its end.
     const release = () => void Promise.all(group.hosts.map((host) => host.kill()));
@@ -119,9 +121,16 @@ class Run {
       await Promise.all(clients.map((client) => client.stop()));
       await group.down();
       patience.signal.removeEventListener('abort', release);
+      process.off('exit', onExit);
     }
     if (!this.options.signal.aborted) this.verdict = this.ring.judgeAll();
     return this.report();
+  }
+
+  /** When this process ends in the middle, by an error or a test's time limit. */
+  private leaveNothing({ hosts }: Group): void {
+    for (const host of hosts) host.killNow();
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   private startClients({ hosts }: Group): Client[] {

@@ -70,8 +70,8 @@ export class Child {
     });
   }
 
-  /** Stops the process where it is, or lets it go on. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  /** Stops the process where it is, lets it go on, or ends it without waiting until it is gone. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
     this.process.kill(signal);
   }
 
