@@ -83,6 +83,7 @@ export class Log {
     );
     const from = after - this.base.index;
     const end = upTo - this.base.index;
+    if (from >= end) return [];
     let to = from;
     let bytes = 0;
     while (to < end) {

@@ -8,6 +8,9 @@ import type { HardState } from './types.js';
 const NO_MESSAGES: readonly Message[] = [];
 const NO_READS: readonly ReadState[] = [];
 
+/** While it is put together: several spreads would cost more than all else in a turn. */
+type Filled<T> = { -readonly [K in keyof T]: T[K] };
+
 /** What a core hands out; remembers what it has, to tell what is new. */
 export class Output {
   private readonly raft: Raft;
@@ -54,13 +57,14 @@ export class Output {
     if (readStates.length > 0) raft.readStates = [];
     const softState = this.softChanged ? this.currentSoft() : undefined;
     if (softState !== undefined) this.soft = softState;
-    return {
+    const ready: Filled<Ready> = {
       messages: messages.length > 0 ? messages : NO_MESSAGES,
       readStates: readStates.length > 0 ? readStates : NO_READS,
-      ...(append !== undefined && { append }),
-      ...(entries.length > 0 && { apply: { entries } }),
-      ...(softState !== undefined && { softState }),
     };
+    if (append !== undefined) ready.append = append;
+    if (entries.length > 0) ready.apply = { entries };
+    if (softState !== undefined) ready.softState = softState;
+    return ready;
   }
 
   private takeAppend(): AppendWork | undefined {
@@ -75,17 +79,13 @@ export class Output {
     raft.promises = [];
     unstable.taken(log.lastIndex);
     if (mustSync) this.written = raft.hardState;
-    return {
-      ...(mustSync && { hardState: this.written }),
-      entries,
-      ...(snapshot !== undefined && { snapshot }),
-      mustSync,
-      responses,
-      term: raft.term,
-      ...(unstable.stable < log.lastIndex && {
-        attested: { index: log.lastIndex, term: log.lastTerm },
-      }),
-    };
+    const work: Filled<AppendWork> = { entries, mustSync, responses, term: raft.term };
+    if (mustSync) work.hardState = this.written;
+    if (snapshot !== undefined) work.snapshot = snapshot;
+    if (unstable.stable < log.lastIndex) {
+      work.attested = { index: log.lastIndex, term: log.lastTerm };
+    }
+    return work;
   }
 
   private get ballotChanged(): boolean {

@@ -13,7 +13,14 @@ export function majority(count: number): number {
 /** The highest value that a majority of `ids` has reached. */
 export function majorityReached(ids: readonly MemberId[], reached: (id: MemberId) => Index): Index {
   if (ids.length === 0) return EVERYTHING;
-  const values = ids.map(reached).sort((a, b) => a - b);
+  // Sorted by insertion, as there are a few: this runs for each answer of a member.
+  const values: Index[] = [];
+  for (const id of ids) {
+    const value = reached(id);
+    let at = values.length;
+    for (; at > 0 && values[at - 1]! > value; at--) values[at] = values[at - 1]!;
+    values[at] = value;
+  }
   return values[ids.length - majority(ids.length)]!;
 }
 

@@ -101,10 +101,8 @@ export function mergeWrites(works: readonly AppendWork[]): Persist | undefined {
     for (const entry of work.entries) entries.push(entry);
   }
   if (hardState === undefined && snapshot === undefined && entries.length === 0) return undefined;
-  return {
-    entries,
-    mustSync,
-    ...(hardState !== undefined && { hardState }),
-    ...(snapshot !== undefined && { snapshot }),
-  };
+  const write: { -readonly [K in keyof Persist]: Persist[K] } = { entries, mustSync };
+  if (hardState !== undefined) write.hardState = hardState;
+  if (snapshot !== undefined) write.snapshot = snapshot;
+  return write;
 }

@@ -47,13 +47,18 @@ export class SimClient {
     const { prng, world } = this;
     const key = prng.below(world.plan.keys);
     const draw = prng.below(10);
-    const up = world.members.filter(({ node }) => node !== undefined);
+    const up: SimMember[] = [];
+    // Whoever believes that it leads: a deposed leader is the one to be tested.
+    const leaders: SimMember[] = [];
+    for (const member of world.members) {
+      if (member.node === undefined) continue;
+      up.push(member);
+      if (member.subject?.raft.role === 'leader') leaders.push(member);
+    }
     if (up.length === 0) {
       then();
       return;
     }
-    // Whoever believes that it leads: a deposed leader is the one to be tested.
-    const leaders = up.filter(({ subject }) => subject?.raft.role === 'leader');
     const anyone = prng.pick(up);
     const leader = leaders.length > 0 ? prng.pick(leaders) : anyone;
     if (draw < 5) this.read(prng.below(2) === 0 ? leader : anyone, key, then);

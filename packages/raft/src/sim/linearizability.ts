@@ -178,27 +178,43 @@ function relink(node: Node): void {
   if (node.next !== undefined) node.next.previous = node;
 }
 
-/** A set of small numbers, as text when it is to be compared. */
+/**
+ * A set of small numbers, as text when it is to be compared. The search moves through time, so all
+ * but a few numbers below the highest are in it: only what comes after the whole words is text.
+ */
 class Bits {
   private readonly words: Uint32Array;
+  /** Words before this one are full. */
+  private full = 0;
+  /** Words from this one on are empty. */
+  private end = 0;
 
   constructor(count: number) {
     this.words = new Uint32Array((count + 31) >>> 5);
   }
 
   set(bit: number): void {
-    this.words[bit >>> 5]! |= 1 << (bit & 31);
+    const at = bit >>> 5;
+    this.words[at]! |= 1 << (bit & 31);
+    if (at >= this.end) this.end = at + 1;
+    while (this.words[this.full] === FULL_WORD) this.full++;
   }
 
   clear(bit: number): void {
-    this.words[bit >>> 5]! &= ~(1 << (bit & 31));
+    const at = bit >>> 5;
+    this.words[at]! &= ~(1 << (bit & 31));
+    if (at < this.full) this.full = at;
+    while (this.end > 0 && this.words[this.end - 1] === 0) this.end--;
   }
 
   /** Names this set with `bit` added, together with a state. */
   keyWith(bit: number, state: number): string {
     this.set(bit);
-    const key = `${state}:${this.words.join()}`;
+    let key = `${state}:${this.full}`;
+    for (let at = this.full; at < this.end; at++) key += `,${this.words[at]}`;
     this.clear(bit);
     return key;
   }
 }
+
+const FULL_WORD = 0xffffffff;

@@ -7,6 +7,7 @@ import { checkLogOrder } from './log-order.js';
 import { MemberState } from './member.js';
 import type { Plan } from './plan.js';
 import { NEVER } from './prng.js';
+import { runSteps } from './promise-jobs.js';
 import { recoverable } from './recoverable.js';
 import { OpKind } from './register.js';
 import { Violation } from './violation.js';
@@ -33,8 +34,6 @@ const CONVERGENCE_MS = 300_000;
 const SERVE_ATTEMPTS = 20;
 const SERVE_TIMEOUT_MS = 10_000;
 const LOOK_US = 100_000;
-/** Events between two looks at the real event loop's queue; each still drains all promises. */
-const BATCH = 64;
 
 /**
  * Runs one plan: first faults, with invariants checked after every step; then healing, after which
@@ -62,22 +61,9 @@ class Run {
 
   drive(): Promise<void> {
     this.begin();
-    // Between two immediates Node runs every promise job there is, which is what makes an event and
-    // all that follows from it one step.
-    return new Promise((resolve) => {
-      let waiting = 0;
-      const turn = () => {
-        waiting--;
-        this.step();
-        if (waiting > 0) return;
-        if (this.over) {
-          resolve();
-          return;
-        }
-        for (; waiting < BATCH; waiting++) setImmediate(turn);
-      };
-      waiting = 1;
-      setImmediate(turn);
+    return runSteps(() => {
+      this.step();
+      return !this.over;
     });
   }
 

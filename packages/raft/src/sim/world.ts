@@ -43,6 +43,8 @@ export class World implements Evidence {
   private readonly trace: TraceSink | undefined;
   private readonly prng: Prng;
   private touched: SimMember[] = [];
+  /** Empty; takes the place of the other while that is gone through. */
+  private idleTouched: SimMember[] = [];
 
   constructor(plan: Plan, trace?: TraceSink) {
     this.plan = plan;
@@ -135,9 +137,10 @@ export class World implements Evidence {
   check(): void {
     const { touched } = this;
     if (touched.length === 0) return;
-    this.touched = [];
+    this.touched = this.idleTouched;
+    this.idleTouched = touched;
     for (const member of touched) {
-      const { raft } = member.subject ?? {};
+      const raft = member.subject?.raft;
       member.check(this.invariants);
       if (raft === undefined) continue;
       this.digest.add(raft.term);
@@ -146,6 +149,7 @@ export class World implements Evidence {
       this.digest.add(raft.log.applied);
       member.marks.look(raft, this);
     }
+    while (touched.length > 0) touched.pop();
   }
 
   private sent(message: Message): void {

@@ -25,7 +25,7 @@ export class RecordUnreadableError extends Error {
 
 export function wrap(body: Uint8Array, cipher: RecordCipher): Uint8Array {
   const sealed = cipher.seal(body);
-  const value = Buffer.allocUnsafeSlow(OVERHEAD_BYTES + sealed.length);
+  const value = Buffer.allocUnsafe(OVERHEAD_BYTES + sealed.length);
   value.set(sealed, VERSION_BYTES);
   return finish(value);
 }
@@ -39,7 +39,8 @@ export function wrapFilled(
   fill: (body: Uint8Array) => void,
   cipher: RecordCipher,
 ): Uint8Array {
-  const value = Buffer.allocUnsafeSlow(OVERHEAD_BYTES + bodyBytes);
+  // Small values share Node's pool: a buffer of its own for each costs more than to fill it.
+  const value = Buffer.allocUnsafe(OVERHEAD_BYTES + bodyBytes);
   const body = value.subarray(VERSION_BYTES, VERSION_BYTES + bodyBytes);
   fill(body);
   return cipher === PLAIN ? finish(value) : wrap(body, cipher);

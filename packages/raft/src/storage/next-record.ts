@@ -25,13 +25,8 @@ export function nextRecord(write: Persist, sequence: number, before: Before): Lo
   assert(entries.length === 0 || entries.at(-1)!.index === last, 'entries have gaps', first);
   const end = entries.length === 0 ? base : last;
   assert(hardState.commit <= end, 'commit beyond the log', hardState.commit, end);
-  return {
-    sequence,
-    provisional: !write.mustSync,
-    hardState,
-    ...(snapshot !== undefined && { snapshot }),
-    entries,
-  };
+  const record = { sequence, provisional: !write.mustSync, hardState, entries };
+  return snapshot === undefined ? record : { ...record, snapshot };
 }
 
 /**

@@ -16,6 +16,8 @@ export class Invariants {
   readonly elections = new ElectionSafety();
   readonly stateMachines = new StateMachineSafety();
   private readonly all: readonly Invariant[];
+  /** Those that look at messages. */
+  private readonly listeners: readonly Required<Pick<Invariant, 'sent'>>[];
 
   constructor(evidence: Evidence) {
     const durable = new CommittedDurable(evidence);
@@ -34,6 +36,7 @@ export class Invariants {
       new ConfSafety(),
       new DurablePromise(),
     ];
+    this.listeners = this.all.filter((invariant) => invariant.sent !== undefined) as never;
   }
 
   /** @throws Violation */
@@ -43,7 +46,7 @@ export class Invariants {
 
   /** @throws Violation */
   sent(subject: Subject, message: Message): void {
-    for (const invariant of this.all) invariant.sent?.(subject, message);
+    for (const invariant of this.listeners) invariant.sent(subject, message);
   }
 
   ended(id: MemberId): void {

@@ -10,7 +10,7 @@ import type { Evidence, Invariant, Subject } from './subject.js';
 export class LeaderCompleteness implements Invariant {
   private readonly evidence: Evidence;
   private readonly checked = new Map<MemberId, Term>();
-  private readonly led = new Map<MemberId, { readonly term: Term; readonly commit: Index }>();
+  private readonly led = new Map<MemberId, { term: Term; commit: Index }>();
 
   constructor(evidence: Evidence) {
     this.evidence = evidence;
@@ -35,8 +35,14 @@ export class LeaderCompleteness implements Invariant {
       if (before !== undefined) this.led.delete(id);
       return;
     }
-    this.led.set(id, { term: raft.term, commit });
-    if (before?.term !== raft.term || before.commit === commit) return;
+    if (before === undefined) {
+      this.led.set(id, { term: raft.term, commit });
+      return;
+    }
+    const counted = before.term === raft.term && before.commit !== commit;
+    before.term = raft.term;
+    before.commit = commit;
+    if (!counted) return;
     if (raft.log.term(commit) === raft.term) return;
     throw new Violation(
       'leader completeness',

@@ -42,8 +42,13 @@ export class LogMatching implements Invariant {
       const previousTerm = i === 0 ? base.term : entries[i - 1]!.term;
       this.look(id, entries[i]!, previousTerm);
     }
-    mirror.entries = entries.slice();
-    mirror.base = base.index;
+    if (offset > 0) {
+      mirror.entries = entries.slice();
+      mirror.base = base.index;
+      return;
+    }
+    while (mirror.entries.length > unchanged) mirror.entries.pop();
+    for (let i = unchanged; i < entries.length; i++) mirror.entries.push(entries[i]!);
   }
 
   private look(id: MemberId, entry: Entry, previousTerm: Term): void {

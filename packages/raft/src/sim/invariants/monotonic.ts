@@ -2,11 +2,12 @@ import type { Index, MemberId, Term } from '../../core/types.js';
 import { Violation } from '../violation.js';
 import type { Invariant, Subject } from './subject.js';
 
+/** Filled anew at each step: to make another one each time costs more than all the comparing. */
 interface Before {
-  readonly term: Term;
-  readonly vote: MemberId;
-  readonly commit: Index;
-  readonly applied: Index;
+  term: Term;
+  vote: MemberId;
+  commit: Index;
+  applied: Index;
 }
 
 /**
@@ -18,32 +19,38 @@ export class Monotonic implements Invariant {
 
   check({ id, raft }: Subject): void {
     const { term, vote, log } = raft;
-    const now: Before = { term, vote, commit: log.commit, applied: log.applied };
-    const before = this.before.get(id);
-    this.before.set(id, now);
-    const ordered =
-      log.firstIndex - 1 <= log.applied && log.applied <= log.commit && log.commit <= log.lastIndex;
+    const { commit, applied } = log;
+    const ordered = log.firstIndex - 1 <= applied && applied <= commit && commit <= log.lastIndex;
     if (!ordered) {
       const marks = [log.firstIndex, log.applied, log.commit, log.lastIndex].join(' ');
       throw new Violation('order of the log', `${id}: first, applied, commit, last are ${marks}`);
     }
-    if (before === undefined) return;
-    for (const name of ['term', 'commit', 'applied'] as const) {
-      if (now[name] >= before[name]) continue;
-      throw new Violation(
-        `monotonic ${name}`,
-        `${name} of ${id} falls from ${before[name]} to ${now[name]}`,
-      );
+    const before = this.before.get(id);
+    if (before === undefined) {
+      this.before.set(id, { term, vote, commit, applied });
+      return;
     }
+    grows('term', id, before.term, term);
+    grows('commit', id, before.commit, commit);
+    grows('applied', id, before.applied, applied);
     if (term === before.term && before.vote !== 0 && vote !== before.vote) {
       throw new Violation(
         'one vote in a term',
         `${id} changes its vote in term ${term} from ${before.vote} to ${vote}`,
       );
     }
+    before.term = term;
+    before.vote = vote;
+    before.commit = commit;
+    before.applied = applied;
   }
 
   ended(id: MemberId): void {
     this.before.delete(id);
   }
+}
+
+function grows(name: string, id: MemberId, before: number, now: number): void {
+  if (now >= before) return;
+  throw new Violation(`monotonic ${name}`, `${name} of ${id} falls from ${before} to ${now}`);
 }
