@@ -31,6 +31,8 @@ export interface RunResult {
 const MAX_EVENTS = 3_000_000;
 /** After the healing all must be well by then. */
 const CONVERGENCE_MS = 300_000;
+/** A cluster that need not come back may do so until then; to wait longer only costs time. */
+const HOPELESS_MS = 30_000;
 const SERVE_ATTEMPTS = 20;
 const SERVE_TIMEOUT_MS = 10_000;
 const LOOK_US = 100_000;
@@ -129,14 +131,14 @@ class Run {
       member.process?.resume();
       if (member.state === MemberState.Down) world.restartLater(member);
     }
-    const deadlineMs = world.scheduler.nowMs + CONVERGENCE_MS;
+    const healedMs = world.scheduler.nowMs;
     const look = () => {
       for (const member of world.members) {
         if (member.state === MemberState.Down) member.start();
       }
       const missing = this.missing();
       if (missing === undefined) this.serve();
-      else if (world.scheduler.nowMs < deadlineMs) world.scheduler.after(LOOK_US, look);
+      else if (this.goesOn(world.scheduler.nowMs - healedMs)) world.scheduler.after(LOOK_US, look);
       else this.stuck(missing);
     };
     world.scheduler.after(4_000_000, look);
@@ -166,6 +168,11 @@ class Run {
       if (subject.raft.leader !== leader.id) return `member ${id} follows ${subject.raft.leader}`;
     }
     return undefined;
+  }
+
+  /** Whether to wait on, so long after the healing. */
+  private goesOn(sinceMs: number): boolean {
+    return sinceMs < CONVERGENCE_MS && (sinceMs < HOPELESS_MS || recoverable(this.world));
   }
 
   private stuck(missing: string): void {
