@@ -26,19 +26,31 @@ export interface Search {
 }
 
 /**
- * Looks for a seed that shows a bug. The program is copied, the bug put into the copy, and the copy's
- * own simulator run: beside the program, so that it finds the same dependencies.
- * @returns undefined when none of the seeds shows it.
+ * Copies the program and puts a bug into the copy: beside the program, so that it finds the same
+ * dependencies. The copy is gone when `use` ends.
  * @throws when the bug can not be put in: the line it changes is no longer there.
  */
-export async function findBug(
-  bug: Bug,
-  { from, count, shrinks = false }: Search,
-): Promise<Catch | undefined> {
+export async function withBug<T>(bug: Bug, use: (copy: string) => Promise<T>): Promise<T> {
   const copy = await mkdtemp(join(dirname(PROGRAM), 'bug-'));
   try {
     await cp(PROGRAM, copy, { recursive: true });
     await plant(bug, copy);
+    return await use(copy);
+  } finally {
+    await rm(copy, { recursive: true });
+  }
+}
+
+/**
+ * Looks for a seed that shows a bug, with the simulator of a copy that has it.
+ * @returns undefined when none of the seeds shows it.
+ * @throws as `withBug`
+ */
+export function findBug(
+  bug: Bug,
+  { from, count, shrinks = false }: Search,
+): Promise<Catch | undefined> {
+  return withBug(bug, async (copy) => {
     const { runPlan } = await load<typeof Simulation>(copy, 'simulation');
     for (let seed = from; seed < from + count; seed++) {
       const plan = makePlan(seed, bug.profile);
@@ -51,9 +63,7 @@ export async function findBug(
       return { seed, invariant, message, plan, smaller: (await smaller)?.plan };
     }
     return undefined;
-  } finally {
-    await rm(copy, { recursive: true });
-  }
+  });
 }
 
 /** A file of the copy's own simulator. */

@@ -9,8 +9,8 @@ export class Coverage {
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
   }
 
-  add(other: Coverage): void {
-    for (const [name, count] of other.counts) {
+  add(counts: Iterable<readonly [name: string, count: number]>): void {
+    for (const [name, count] of counts) {
       this.counts.set(name, (this.counts.get(name) ?? 0) + count);
     }
   }

@@ -1,86 +1,18 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
+import { readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { BUGS } from './bug-bank.js';
 import { findBug } from './bug-lab.js';
-import { makePlan, type Plan, PROFILES, type Profile } from './plan.js';
-import { describePlan, Totals } from './report.js';
-import { SHRINK_LIMIT_RUNS, shrink } from './shrink.js';
-import { type RunResult, runPlan } from './simulation.js';
+import { explain } from './explain.js';
+import { type Options, readOptions, USAGE } from './options.js';
+import type { Plan } from './plan.js';
+import { Progress } from './progress.js';
+import { Totals } from './report.js';
+import { type BatchRunner, ChildRunner, LocalRunner } from './runner.js';
+import { planAt, type SeedOrder } from './seed-order.js';
+import { runPlan } from './simulation.js';
+import { spread } from './spread.js';
 
-const USAGE = `Usage: scripts/simulate [options]
-Runs Raft clusters on a virtual clock, network and disk; one seed is one run.
-
-  --seeds N       run so many seeds (default 1000)
-  --from SEED     the first seed (default 1)
-  --minutes M     run until so much time has passed instead
-  --profile NAME  ${PROFILES.join(', ')}; all takes them in turn (default mixed)
-  --plan FILE     run this one plan, as --save wrote it
-  --save FILE     write the smallest plan that failed
-  --keep-going    do not stop at the first failure
-  --no-shrink     do not look for a smaller plan
-  --trace N       after a failure print the last N lines of the trace (default 60, 0: none)
-  --bugs          put each bug of the bank in and look for it with up to --seeds seeds
-  --verify        run each seed twice and compare
-`;
-
-const PROGRESS_MS = 1_000;
 const MS_PER_MINUTE = 60_000;
-
-interface Options {
-  readonly seeds: number;
-  readonly from: number;
-  readonly minutes: number | undefined;
-  readonly profile: Profile | 'all';
-  readonly plan: string | undefined;
-  readonly save: string | undefined;
-  readonly keepGoing: boolean;
-  readonly shrinks: boolean;
-  readonly trace: number;
-  readonly verify: boolean;
-  readonly bugs: boolean;
-}
-
-function readOptions(args: readonly string[]): Options | undefined {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seeds: { type: 'string', default: '1000' },
-      from: { type: 'string', default: '1' },
-      minutes: { type: 'string' },
-      profile: { type: 'string', default: 'mixed' },
-      plan: { type: 'string' },
-      save: { type: 'string' },
-      'keep-going': { type: 'boolean', default: false },
-      'no-shrink': { type: 'boolean', default: false },
-      trace: { type: 'string', default: '60' },
-      verify: { type: 'boolean', default: false },
-      bugs: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) return undefined;
-  const profile = values.profile === 'all' ? 'all' : PROFILES.find((p) => p === values.profile);
-  if (profile === undefined) throw new Error(`no profile ${values.profile}: see --help`);
-  return {
-    seeds: whole(values.seeds, 'seeds'),
-    from: whole(values.from, 'from'),
-    minutes: values.minutes === undefined ? undefined : Number(values.minutes),
-    profile,
-    plan: values.plan,
-    save: values.save,
-    keepGoing: values['keep-going'],
-    shrinks: !values['no-shrink'],
-    trace: whole(values.trace, 'trace'),
-    verify: values.verify,
-    bugs: values.bugs,
-  };
-}
-
-function whole(text: string, name: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new Error(`--${name} must be a whole number, not ${text}`);
-}
 
 async function main(): Promise<number> {
   const options = readOptions(process.argv.slice(2));
@@ -89,30 +21,69 @@ async function main(): Promise<number> {
     return 0;
   }
   if (options.bugs) return lookForBugs(options);
-  const totals = new Totals();
+  if (options.plan !== undefined) return runOne(options, options.plan);
+  return runSeeds(options);
+}
+
+/** @returns 1 when a run failed. */
+async function runSeeds(options: Options): Promise<number> {
+  const { from, profile, keepGoing, verify, minutes } = options;
+  const order: SeedOrder = { from, profile };
+  const count = minutes === undefined ? options.seeds : Number.POSITIVE_INFINITY;
+  const jobs = Math.min(options.jobs, Math.max(1, count));
+  const how = { order, verify, keepGoing };
+  const runners: BatchRunner[] =
+    jobs === 1 ? [new LocalRunner(how)] : Array.from({ length: jobs }, () => new ChildRunner(how));
+  const endAll = () => {
+    for (const runner of runners) runner.end();
+  };
   const startMs = performance.now();
   const elapsedMs = () => performance.now() - startMs;
-  let toldMs = 0;
-  for (let i = 0; ; i++) {
-    const plan = await planOf(options, i);
-    const late = options.minutes !== undefined && elapsedMs() >= options.minutes * MS_PER_MINUTE;
-    const enough = options.minutes === undefined && i >= options.seeds;
-    if (plan === undefined || late || enough) break;
-    const result = await runPlan(plan);
-    totals.add(result);
-    if (options.verify) await verify(result);
-    if (result.failure !== undefined) {
-      await explain(result, options);
-      if (!options.keepGoing) break;
-    }
-    if (process.stderr.isTTY && elapsedMs() - toldMs >= PROGRESS_MS) {
-      toldMs = elapsedMs();
-      process.stderr.write(`\r${totals.describe(elapsedMs())} `);
-    }
+  const progress = new Progress(process.stderr, elapsedMs);
+  const limitMs = minutes === undefined ? Number.POSITIVE_INFINITY : minutes * MS_PER_MINUTE;
+  let soFar = new Totals();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      endAll();
+      progress.end();
+      process.stdout.write(`${signal}, so far:\n${soFar.describeAll(elapsedMs())}\n`);
+      process.exit(128 + constants.signals[signal]);
+    });
   }
-  if (process.stderr.isTTY) process.stderr.write('\n');
-  process.stdout.write(`${totals.describeAll(elapsedMs())}\n`);
-  return totals.failed > 0 ? 1 : 0;
+  try {
+    const { totals, failed } = await spread(runners, {
+      count,
+      keepGoing,
+      enough: () => elapsedMs() >= limitMs,
+      onReport: (report, now) => {
+        soFar = now;
+        for (const { number, message } of report.failed) {
+          progress.say(`seed ${from + number}: ${message}`);
+        }
+        progress.show(now);
+      },
+    });
+    const ranMs = elapsedMs();
+    progress.end();
+    endAll();
+    for (const { number } of failed) await explain(planAt(order, number), options);
+    process.stdout.write(`${totals.describeAll(ranMs)}\n`);
+    return failed.length > 0 ? 1 : 0;
+  } finally {
+    endAll();
+  }
+}
+
+/** A plan that was saved. @returns 1 when it failed. */
+async function runOne(options: Options, file: string): Promise<number> {
+  const plan = JSON.parse(await readFile(file, 'utf8')) as Plan;
+  const startMs = performance.now();
+  const totals = new Totals();
+  const result = await runPlan(plan);
+  totals.add(result);
+  if (result.failure !== undefined) await explain(plan, options);
+  process.stdout.write(`${totals.describeAll(performance.now() - startMs)}\n`);
+  return totals.failed;
 }
 
 /** @returns how many bugs were not found. */
@@ -126,50 +97,6 @@ async function lookForBugs({ from, seeds }: Options): Promise<number> {
     process.stdout.write(`${row.join('  ')}\n`);
   }
   return missed;
-}
-
-async function planOf(options: Options, i: number): Promise<Plan | undefined> {
-  if (options.plan !== undefined) {
-    return i === 0 ? (JSON.parse(await readFile(options.plan, 'utf8')) as Plan) : undefined;
-  }
-  const { profile } = options;
-  const chosen = profile === 'all' ? PROFILES[i % PROFILES.length]! : profile;
-  return makePlan(options.from + i, chosen);
-}
-
-async function verify(first: RunResult): Promise<void> {
-  const second = await runPlan(first.plan);
-  if (second.digest === first.digest) return;
-  throw new Error(`seed ${first.plan.seed} ran differently the second time`);
-}
-
-/** Prints the seed, a smaller plan that fails alike, and what happened in it. */
-async function explain(result: RunResult, options: Options): Promise<void> {
-  const { plan, failure } = result;
-  const say = (text: string) => process.stdout.write(`${text}\n`);
-  say(`\nFAILED seed ${plan.seed} (${plan.profile}): ${failure!.message}`);
-  say(`again: scripts/simulate --from ${plan.seed} --seeds 1 --profile ${plan.profile}`);
-  let smallest = plan;
-  if (options.shrinks) {
-    say(`looking for a smaller plan, in at most ${SHRINK_LIMIT_RUNS} runs`);
-    const { plan: smaller, runs } = await shrink(result);
-    smallest = smaller;
-    say(`${plan.actions.length} faults became ${smaller.actions.length} in ${runs} runs`);
-  }
-  say(describePlan(smallest));
-  if (options.save !== undefined) {
-    await writeFile(options.save, JSON.stringify(smallest));
-    say(`again: scripts/simulate --plan ${options.save}`);
-  }
-  if (options.trace === 0) return;
-  const lines: string[] = [];
-  const traced = await runPlan(smallest, (line) => {
-    lines.push(line);
-    if (lines.length > options.trace) lines.shift();
-  });
-  say('trace (ms, member, what):');
-  say(lines.join('\n'));
-  say(`${traced.failure?.message ?? 'the smaller plan does not fail when traced'}`);
 }
 
 process.exitCode = await main();

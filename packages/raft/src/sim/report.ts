@@ -1,10 +1,24 @@
 import { Coverage } from './coverage.js';
+import { Digest } from './digest.js';
 import type { Plan } from './plan.js';
 import type { RunResult } from './simulation.js';
 
 const MS_PER_HOUR = 3_600_000;
 
-/** Adds up runs. */
+/** What many runs come to, as plain data. */
+export interface Tally {
+  readonly seeds: number;
+  readonly failed: number;
+  readonly events: number;
+  readonly operations: number;
+  readonly undecided: number;
+  readonly virtualMs: number;
+  /** Two halves of 32 bits, see `Totals.digest`. */
+  readonly digest: readonly [high: number, low: number];
+  readonly coverage: readonly (readonly [name: string, count: number])[];
+}
+
+/** Adds up runs, in whatever order they come. */
 export class Totals {
   readonly coverage = new Coverage();
   seeds = 0;
@@ -13,6 +27,8 @@ export class Totals {
   operations = 0;
   undecided = 0;
   virtualMs = 0;
+  private high = 0;
+  private low = 0;
 
   add(result: RunResult): void {
     this.seeds++;
@@ -21,7 +37,47 @@ export class Totals {
     this.operations += result.operations;
     this.undecided += result.undecided;
     this.virtualMs += result.virtualMs;
-    this.coverage.add(result.coverage);
+    this.coverage.add(result.coverage.counts);
+    const own = new Digest();
+    own.add(result.plan.seed);
+    for (const char of result.digest) own.add(char.charCodeAt(0));
+    this.addDigest(own.halves);
+  }
+
+  merge(tally: Tally): void {
+    this.seeds += tally.seeds;
+    this.failed += tally.failed;
+    this.events += tally.events;
+    this.operations += tally.operations;
+    this.undecided += tally.undecided;
+    this.virtualMs += tally.virtualMs;
+    this.coverage.add(tally.coverage);
+    this.addDigest(tally.digest);
+  }
+
+  get tally(): Tally {
+    const { seeds, failed, events, operations, undecided, virtualMs, high, low, coverage } = this;
+    const counts = [...coverage.counts];
+    return {
+      seeds,
+      failed,
+      events,
+      operations,
+      undecided,
+      virtualMs,
+      digest: [high, low],
+      coverage: counts,
+    };
+  }
+
+  /** Equal for two sets of runs exactly if the same happened in each; a sum, so order does not count. */
+  get digest(): string {
+    return [this.high, this.low].map((half) => half.toString(16).padStart(8, '0')).join('');
+  }
+
+  private addDigest([high, low]: Tally['digest']): void {
+    this.high = (this.high + high) >>> 0;
+    this.low = (this.low + low) >>> 0;
   }
 
   /** For example `1200 seeds, 0 failed, 14.2 seeds/s, 9.31 virtual hours (4120 times real time)`. */
@@ -41,6 +97,7 @@ export class Totals {
       this.describe(realMs),
       `${this.events} events, ${this.operations} operations of clients, ` +
         `${this.undecided} histories not decided within the limit`,
+      `digest of all runs: ${this.digest}`,
       'reached (times):',
       this.coverage.describe(),
       missing.length === 0 ? 'every mark was reached' : `never reached: ${missing.join('; ')}`,

@@ -1,0 +1,37 @@
+import { writeFile } from 'node:fs/promises';
+import type { Options } from './options.js';
+import type { Plan } from './plan.js';
+import { describePlan } from './report.js';
+import { SHRINK_LIMIT_RUNS, shrink } from './shrink.js';
+import { runPlan } from './simulation.js';
+
+/** Prints the seed, a smaller plan that fails alike, and what happened in it. */
+export async function explain(plan: Plan, options: Options): Promise<void> {
+  const result = await runPlan(plan);
+  const { failure } = result;
+  const say = (text: string) => process.stdout.write(`${text}\n`);
+  if (failure === undefined) throw new Error(`seed ${plan.seed} failed, and does not any more`);
+  say(`\nFAILED seed ${plan.seed} (${plan.profile}): ${failure.message}`);
+  say(`again: scripts/simulate --from ${plan.seed} --seeds 1 --profile ${plan.profile}`);
+  let smallest = plan;
+  if (options.shrinks) {
+    say(`looking for a smaller plan, in at most ${SHRINK_LIMIT_RUNS} runs`);
+    const { plan: smaller, runs } = await shrink(result);
+    smallest = smaller;
+    say(`${plan.actions.length} faults became ${smaller.actions.length} in ${runs} runs`);
+  }
+  say(describePlan(smallest));
+  if (options.save !== undefined) {
+    await writeFile(options.save, JSON.stringify(smallest));
+    say(`again: scripts/simulate --plan ${options.save}`);
+  }
+  if (options.trace === 0) return;
+  const lines: string[] = [];
+  const traced = await runPlan(smallest, (line) => {
+    lines.push(line);
+    if (lines.length > options.trace) lines.shift();
+  });
+  say('trace (ms, member, what):');
+  say(lines.join('\n'));
+  say(`${traced.failure?.message ?? 'the smaller plan does not fail when traced'}`);
+}
