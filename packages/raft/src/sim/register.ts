@@ -28,20 +28,21 @@ const FIELDS = 5;
 export function encodeCommand(command: RegisterCommand, padding: number): Uint8Array {
   const bytes = new Uint8Array(FIELDS * U32_BYTES + padding);
   const { id, kind, key, value, expected } = command;
-  for (const [i, field] of [id, kind, key, value, expected].entries()) {
-    writeU32(bytes, i * U32_BYTES, field);
-  }
+  writeU32(bytes, 0, id);
+  writeU32(bytes, U32_BYTES, kind);
+  writeU32(bytes, 2 * U32_BYTES, key);
+  writeU32(bytes, 3 * U32_BYTES, value);
+  writeU32(bytes, 4 * U32_BYTES, expected);
   return bytes;
 }
 
 export function decodeCommand(bytes: Uint8Array): RegisterCommand {
-  const field = (i: number) => readU32(bytes, i * U32_BYTES);
   return {
-    id: field(0),
-    kind: field(1) as OpKind,
-    key: field(2),
-    value: field(3),
-    expected: field(4),
+    id: readU32(bytes, 0),
+    kind: readU32(bytes, U32_BYTES) as OpKind,
+    key: readU32(bytes, 2 * U32_BYTES),
+    value: readU32(bytes, 3 * U32_BYTES),
+    expected: readU32(bytes, 4 * U32_BYTES),
   };
 }
 
