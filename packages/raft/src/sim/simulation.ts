@@ -31,6 +31,8 @@ export interface RunResult {
 const MAX_EVENTS = 3_000_000;
 /** After the healing all must be well by then. */
 const CONVERGENCE_MS = 300_000;
+/** Clients go on for so long after the healing, while leaders of the past hear of the present one. */
+const HEALED_US = 1_000_000;
 /** A cluster that need not come back may do so until then; to wait longer only costs time. */
 const HOPELESS_MS = 30_000;
 const SERVE_ATTEMPTS = 20;
@@ -141,7 +143,7 @@ class Run {
       else if (this.goesOn(world.scheduler.nowMs - healedMs)) world.scheduler.after(LOOK_US, look);
       else this.stuck(missing);
     };
-    world.scheduler.after(4_000_000, look);
+    world.scheduler.after(HEALED_US, look);
   }
 
   /** What is still to come until all is well. */
