@@ -1,6 +1,6 @@
 export * from './core/types.js';
 export * from './core/message.js';
-export { RaftConfigError } from './core/config.js';
+export { RaftConfigError, ReadMode } from './core/config.js';
 export { RaftFaultError } from './core/assert.js';
 export { Role } from './core/raft.js';
 export * from './host/clock.js';

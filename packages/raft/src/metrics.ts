@@ -91,6 +91,9 @@ export interface RaftGauges {
   readonly voters: number;
   readonly learners: number;
   readonly uncommittedBytes: number;
+  readonly leaseRemainingMs: number;
+  /** Questions for a read that came to this leader, by what proved that it still led. */
+  readonly readsAnswered: { readonly lease: number; readonly quorum: number };
   readonly queues: {
     readonly proposals: number;
     readonly uncommitted: number;
@@ -164,6 +167,14 @@ export function readMetrics(counters: RaftCounters, gauges: RaftGauges): readonl
       failed: counters.snapshotsFailed,
       received: counters.snapshotsReceived,
     }),
+    labelled('reads_total', 'Reads this leader decided on, by how.', 'proof', {
+      ...gauges.readsAnswered,
+    }),
+    gauge(
+      'lease_remaining_seconds',
+      'How long this leader may still read without asking a quorum, seconds.',
+      gauges.leaseRemainingMs / 1000,
+    ),
     counter('compactions_total', 'Times the log was compacted.', counters.compactions),
     counter('elections_total', 'Elections this member began, after pre-votes.', counters.elections),
     counter('elections_won_total', 'Elections this member won.', counters.electionsWon),

@@ -138,7 +138,8 @@ export class Tracer {
       term: message.term,
       from: String(message.from),
       to: String(message.to),
-      index: message.index,
+      // Of a heartbeat's answer it is no index of the log.
+      index: message.type === MessageType.HeartbeatResponse ? 0 : message.index,
       logTerm: message.logTerm,
       commit: message.commit,
       entries: message.entries.length,

@@ -1,6 +1,6 @@
 import type { MemberId } from './types.js';
 
-/** How one member's core behaves. Every number is a positive integer. */
+/** How one member's core behaves. Every number is a positive integer unless said otherwise. */
 export interface RaftConfig {
   readonly id: MemberId;
   /** Ticks without a leader before an election; each wait is drawn from [E, 2E-1]. */
@@ -25,7 +25,29 @@ export interface RaftConfig {
    * enough (`tellCommit`). Default `at-once`.
    */
   readonly commitNews?: 'at-once' | 'carried';
+  /** How a leader proves that it still is one before a read. */
+  readonly readMode: ReadMode;
+  /** What clocks gain or lose against true time at most, parts per million; for leases. */
+  readonly maxClockDriftPpm: number;
+  /**
+   * For so many milliseconds of its own clock, at least, `electionTicks` ticks take this member: what
+   * it promises a leader it hears (promise.ts). 0: it promises nothing, and no lease counts on it.
+   */
+  readonly promiseMs: number;
 }
+
+export const ReadMode = {
+  /** A round of heartbeats for the reads that wait. */
+  Quorum: 'quorum',
+  /** Nothing while a lease lasts (lease.ts), else as in `quorum`. */
+  Lease: 'lease',
+} as const;
+export type ReadMode = (typeof ReadMode)[keyof typeof ReadMode];
+
+/** Beyond it a lease would be shorter than a third of the promise, and clocks are broken. */
+const MAX_DRIFT_PPM = 500_000;
+/** A promise is up to two ticks shorter than the election timeout (host/ticker.ts). */
+const PROMISE_SLACK_TICKS = 2;
 
 /** Defaults that suit a tick of 100 ms: etcd's numbers, with the windows bounded in bytes too. */
 export const DEFAULT_CONFIG = {
@@ -36,6 +58,9 @@ export const DEFAULT_CONFIG = {
   maxInflightBytes: 8 * 1024 * 1024,
   maxUncommittedBytes: 32 * 1024 * 1024,
   maxApplyBytes: 1024 * 1024,
+  readMode: ReadMode.Quorum,
+  maxClockDriftPpm: 50_000,
+  promiseMs: 0,
 } as const satisfies Omit<RaftConfig, 'id' | 'random' | 'commitNews'>;
 
 /** An option that cannot work; the message names it and says what it must be. */
@@ -66,5 +91,27 @@ export function validate(config: RaftConfig): void {
   }
   if (config.maxInflightBytes < config.maxBytesPerMessage) {
     throw new RaftConfigError('maxInflightBytes must be at least maxBytesPerMessage');
+  }
+  if (!Number.isSafeInteger(config.promiseMs) || config.promiseMs < 0) {
+    throw new RaftConfigError(`promiseMs must be 0 or more, not ${String(config.promiseMs)}`);
+  }
+  validateReads(config);
+}
+
+function validateReads({ readMode, maxClockDriftPpm, electionTicks, heartbeatTicks }: RaftConfig) {
+  if (!Object.values(ReadMode).includes(readMode)) {
+    throw new RaftConfigError(`readMode must be quorum or lease, not ${String(readMode)}`);
+  }
+  const drifts = Number.isSafeInteger(maxClockDriftPpm) && maxClockDriftPpm >= 0;
+  if (!drifts || maxClockDriftPpm > MAX_DRIFT_PPM) {
+    throw new RaftConfigError(
+      `maxClockDriftPpm must be 0 to ${MAX_DRIFT_PPM}, not ${String(maxClockDriftPpm)}`,
+    );
+  }
+  if (readMode === ReadMode.Lease && electionTicks <= heartbeatTicks + PROMISE_SLACK_TICKS) {
+    throw new RaftConfigError(
+      `readMode lease needs electionTicks above heartbeatTicks + ${PROMISE_SLACK_TICKS}: ` +
+        'no lease would last until the next heartbeat',
+    );
   }
 }

@@ -1,5 +1,6 @@
 import { allVoters } from './conf-change.js';
 import { MessageType } from './message.js';
+import { isBound } from './promise.js';
 import { VoteResult } from './quorum.js';
 import { type Raft, Role } from './raft.js';
 import type { MemberId } from './types.js';
@@ -16,6 +17,7 @@ export type CampaignReason = (typeof CampaignReason)[keyof typeof CampaignReason
 /** Starts an election unless something forbids it. @returns whether it started. */
 export function campaign(raft: Raft, reason: CampaignReason): boolean {
   if (raft.role === Role.Leader || !raft.promotable) return false;
+  if (reason === CampaignReason.Timeout && isBound(raft)) return false;
   if (raft.hasUnappliedConfChange) {
     raft.campaignWhenApplied = reason === CampaignReason.Transfer;
     return false;

@@ -36,6 +36,7 @@ export function followLeader(raft: Raft, message: Message): void {
     message.from,
   );
   raft.electionElapsed = 0;
+  raft.heardTick = raft.ticks;
   raft.leader = message.from;
   if (message.type === MessageType.Append) append(raft, message);
   else if (message.type === MessageType.Heartbeat) heartbeat(raft, message);
@@ -73,7 +74,12 @@ function heartbeat(raft: Raft, message: Message): void {
   // the loss, and voting with a shorter log could elect a leader that lacks committed entries.
   assert(message.index <= raft.log.lastIndex, LOST_ACKNOWLEDGED, message.index, raft.log.lastIndex);
   raft.log.commitTo(message.commit);
-  raft.send(MessageType.HeartbeatResponse, message.from, { context: message.context });
+  // We are bound from now on, which is after the heartbeat was sent.
+  const { promiseMs } = raft.config;
+  raft.send(MessageType.HeartbeatResponse, message.from, {
+    index: promiseMs,
+    context: message.context,
+  });
 }
 
 /** The state itself is already with the host; see RaftCore.step. */

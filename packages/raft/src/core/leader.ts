@@ -5,7 +5,7 @@ import { ProgressState } from './progress.js';
 import type { Raft } from './raft.js';
 import type { ReadRequest } from './read-only.js';
 import { replicate, sendAppend } from './replication.js';
-import { type MemberId, NOBODY } from './types.js';
+import { type Index, type MemberId, NOBODY } from './types.js';
 
 /** Reads a leader holds at once; beyond it the asker has to try again. */
 export const MAX_PENDING_READS = 8192;
@@ -66,9 +66,7 @@ function appendResponse(raft: Raft, message: Message): void {
   }
   commitAdvanced(raft);
   replicate(raft, from);
-  if (from === raft.transferee && progress.match === raft.log.lastIndex) {
-    raft.send(MessageType.TimeoutNow, from);
-  }
+  if (from === raft.transferee && progress.match === raft.log.lastIndex) orderCampaign(raft, from);
 }
 
 /** Our own disk has the log up to `stable`: the leader's acknowledgement to itself. */
@@ -96,6 +94,7 @@ function heartbeatResponse(raft: Raft, message: Message): void {
     sendAppend(raft, message.from, progress);
   }
   if (message.context > 0) {
+    raft.lease?.answered(message.from, message.context, message.index);
     raft.readOnly.ack(message.from, message.context);
     releaseReads(raft);
   }
@@ -110,9 +109,31 @@ export function addRead(raft: Raft, request: ReadRequest): boolean {
   return true;
 }
 
-/** Begins one round for all reads since the last; called once per ready. */
-export function beginReadRound(raft: Raft): void {
-  if (!raft.readOnly.hasWaiting) return;
+/**
+ * How much of the lease is left, ms: 0 if none, or if it must not be used. Without a time there is none.
+ * The time must have been read after the reads that rely on it came in.
+ */
+export function leaseRemainingMs(raft: Raft, nowMs: number | undefined): number {
+  const { lease, tracker, pendingConfIndex } = raft;
+  if (lease === undefined || nowMs === undefined) return 0;
+  if (!raft.committedInTerm || pendingConfIndex > raft.log.applied) return 0;
+  return lease.remainingMs(tracker.conf, raft.id, nowMs);
+}
+
+/**
+ * Reads since the last call: under a lease they may go on at once, else one round begins for all.
+ * Called once per ready.
+ */
+export function serveReads(raft: Raft, nowMs: number | undefined): void {
+  const { readOnly } = raft;
+  if (!readOnly.hasWaiting) return;
+  if (leaseRemainingMs(raft, nowMs) > 0) {
+    const requests = readOnly.takeWaiting();
+    raft.leaseReads += requests.length;
+    for (const request of requests) answerRead(raft, request, raft.log.commit);
+    return;
+  }
+  raft.quorumReads += readOnly.waitingCount;
   raft.readOnly.beginRound(raft.log.commit);
   broadcastHeartbeat(raft);
   releaseReads(raft);
@@ -120,10 +141,13 @@ export function beginReadRound(raft: Raft): void {
 
 export function releaseReads(raft: Raft): void {
   for (const { request, index } of raft.readOnly.release(raft.tracker.conf, raft.id)) {
-    const { from, context } = request;
-    if (from === raft.id) raft.readStates.push({ context, index });
-    else raft.send(MessageType.ReadIndexResponse, from, { context, index });
+    answerRead(raft, request, index);
   }
+}
+
+function answerRead(raft: Raft, { from, context }: ReadRequest, index: Index): void {
+  if (from === raft.id) raft.readStates.push({ context, index });
+  else raft.send(MessageType.ReadIndexResponse, from, { context, index });
 }
 
 function broadcastHeartbeat(raft: Raft): void {
@@ -152,6 +176,8 @@ export function tickLeader(raft: Raft): void {
   }
   if (raft.heartbeatElapsed >= raft.config.heartbeatTicks) {
     raft.heartbeatElapsed = 0;
+    // Numbered, so that answers tell when what they answer was sent.
+    raft.lease?.begin(raft.readOnly.nextRound());
     broadcastHeartbeat(raft);
   }
 }
@@ -163,7 +189,7 @@ export function transferLeader(raft: Raft, to: MemberId): boolean {
   if (raft.transferee === to) return true;
   raft.transferee = to;
   raft.electionElapsed = 0;
-  if (progress.match === raft.log.lastIndex) raft.send(MessageType.TimeoutNow, to);
+  if (progress.match === raft.log.lastIndex) orderCampaign(raft, to);
   else replicate(raft, to);
   return true;
 }
@@ -177,6 +203,12 @@ export function resign(raft: Raft): void {
   for (const id of raft.tracker.conf.voters) {
     if ((raft.tracker.get(id)?.match ?? 0) > (raft.tracker.get(best)?.match ?? 0)) best = id;
   }
-  if (best !== NOBODY) raft.send(MessageType.TimeoutNow, best);
+  if (best !== NOBODY) orderCampaign(raft, best);
   raft.becomeFollower(raft.term, NOBODY);
+}
+
+/** The votes asked for by this order ignore promises, and the order may arrive at any time. */
+function orderCampaign(raft: Raft, to: MemberId): void {
+  raft.lease?.renounce();
+  raft.send(MessageType.TimeoutNow, to);
 }

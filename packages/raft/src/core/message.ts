@@ -29,7 +29,8 @@ export type MessageType = (typeof MessageType)[keyof typeof MessageType];
  * - `index`, `logTerm`: Append: the entry before `entries`; votes: the candidate's last entry;
  *   AppendResponse: last index now matching, or on reject the hinted conflict position.
  *   Heartbeat: the last index this member has acknowledged as durable, from which it can tell that
- *   its disk lost some of it (0 from programs that do not say).
+ *   its disk lost some of it (0 from programs that do not say). HeartbeatResponse: for how many
+ *   milliseconds of its clock this member elects nobody else (0: programs that promise nothing).
  * - `commit`: Append and Heartbeat: the leader's commit, for a Heartbeat at most the follower's match.
  *   A refused vote: what the voter knows to be committed (the candidate may know less).
  * - `reject`, `rejectHint`: responses; the hint is the follower's last index below the conflict.

@@ -1,4 +1,4 @@
-import { beginReadRound } from './leader.js';
+import { serveReads } from './leader.js';
 import type { Message } from './message.js';
 import type { Raft, ReadState } from './raft.js';
 import type { AppendWork, Ready, SoftState } from './ready.js';
@@ -42,10 +42,11 @@ export class Output {
   }
 
   /** What there is to do since the last call; undefined when there is nothing. */
-  ready(): Ready | undefined {
+  ready(nowMs: number | undefined): Ready | undefined {
     if (!this.hasReady) return undefined;
     const { raft } = this;
-    beginReadRound(raft);
+    if (nowMs !== undefined) raft.lease?.leaves(nowMs);
+    serveReads(raft, nowMs);
     if (raft.broadcastDue) {
       raft.broadcastDue = false;
       broadcast(raft);

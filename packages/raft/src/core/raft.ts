@@ -1,6 +1,7 @@
 import { assert } from './assert.js';
 import { changeConf, type ConfChange, isVoter } from './conf-change.js';
-import { type RaftConfig, validate } from './config.js';
+import { type RaftConfig, ReadMode, validate } from './config.js';
+import { Lease } from './lease.js';
 import { Log } from './log.js';
 import { type Message, MessageType } from './message.js';
 import { ReadOnly, type ReadRequest } from './read-only.js';
@@ -35,6 +36,8 @@ export interface InitialState {
   /** The state machine's own index, which may be ahead of what the log knows to be committed. */
   readonly stateIndex: Index;
   readonly conf: ConfState;
+  /** Whether an earlier life may have heard a leader: a first start has none. Absent: it has not. */
+  readonly mayHavePromised?: boolean;
 }
 
 /** A read that may be served once `index` is applied. */
@@ -80,11 +83,15 @@ export class Raft {
   /** Follower, candidates: ticks since a leader was heard or an election began. Leader: since the last quorum check. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
+  /** When a leader, any, was heard last; see promise.ts. */
+  heardTick = Number.NEGATIVE_INFINITY;
   /** In [E, 2E-1]; drawn anew in each role change. */
   electionTimeout = 0;
 
   // Leader only, reset in each role change.
   readOnly = new ReadOnly();
+  /** Absent in readMode quorum. */
+  lease: Lease | undefined;
   /** Reads that came before an entry of this term was committed. */
   earlyReads: ReadRequest[] = [];
   /** Followers may lack entries or the commit; settled once per ready. */
@@ -95,6 +102,10 @@ export class Raft {
   leadershipIndex: Index = 0;
   transferee: MemberId = NOBODY;
   uncommittedBytes = 0;
+
+  /** Reads that a leader here answered under a lease, and those it asked a quorum for; all its life. */
+  leaseReads = 0;
+  quorumReads = 0;
 
   /**
    * The state machine has this index, so it is committed. Whether our entries up to it are the
@@ -121,6 +132,7 @@ export class Raft {
     );
     this.log.resumeAt(Math.max(applied, base.index));
     this.stateIndex = initial.stateIndex;
+    if (initial.mayHavePromised === true) this.heardTick = this.ticks;
     this.tracker = new Tracker(config.maxInflightMessages, config.maxInflightBytes);
     this.tracker.setConf(initial.conf, this.log.lastIndex + 1, this.ticks);
     this.becomeFollower(this.term, NOBODY);
@@ -144,6 +156,7 @@ export class Raft {
     this.drawElectionTimeout();
     this.tracker.resetVotes();
     this.readOnly = new ReadOnly();
+    this.lease = undefined;
     this.earlyReads = [];
     this.broadcastDue = false;
     this.pendingConfIndex = 0;
@@ -198,6 +211,10 @@ export class Raft {
     // another one must not be proposed: two at once could make two disjoint majorities.
     this.pendingConfIndex = this.log.lastIndex;
     this.tracker.reset(this.log.lastIndex + 1);
+    const { readMode, maxClockDriftPpm, promiseMs, electionTicks } = this.config;
+    // Rounds begin once a tick at most, and an answer that takes an election timeout is worth nothing.
+    if (readMode === ReadMode.Lease)
+      this.lease = new Lease(maxClockDriftPpm, promiseMs, electionTicks);
     const self = this.tracker.get(this.id);
     if (self !== undefined) {
       self.match = this.log.unstable.stable;

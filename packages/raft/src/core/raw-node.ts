@@ -2,10 +2,11 @@ import { appended, applied, applyConfChange } from './completion.js';
 import { type ConfChange, isJoint } from './conf-change.js';
 import type { RaftConfig } from './config.js';
 import { CampaignReason, campaign, tickElection } from './election.js';
-import { addRead, tickLeader, transferLeader } from './leader.js';
+import { addRead, leaseRemainingMs, tickLeader, transferLeader } from './leader.js';
 import { type Message, MessageType } from './message.js';
 import { Output } from './output.js';
 import { ProgressState } from './progress.js';
+import { isBound } from './promise.js';
 import { type ProposeResult, propose, proposeConfChange } from './proposal.js';
 import { type InitialState, Raft, Role } from './raft.js';
 import { broadcastCommit, commitUntold } from './replication.js';
@@ -97,10 +98,11 @@ export class RaftCore {
   /**
    * A follower that knows by other means that its leader is gone takes part in the next election at
    * once, instead of defending the leader for an election timeout. It campaigns no sooner itself, and a
-   * leader that still is one wins it back with its next message. Without effect in other roles.
+   * leader that still is one wins it back with its next message. Without effect in other roles, and
+   * while the leader may count on our promise to defend it (promise.ts).
    */
   forgetLeader(): void {
-    if (this.raft.role === Role.Follower) this.raft.leader = NOBODY;
+    if (this.raft.role === Role.Follower && !isBound(this.raft)) this.raft.leader = NOBODY;
   }
 
   /** A message to this member was lost: do not run ahead of its answers until one comes. */
@@ -152,9 +154,13 @@ export class RaftCore {
     return this.output.hasReady;
   }
 
-  /** What there is to do since the last call; undefined when there is nothing. */
-  ready(): Ready | undefined {
-    return this.output.ready();
+  /**
+   * What there is to do since the last call; undefined when there is nothing.
+   * @param nowMs a clock that never goes back, read just before this call; the messages must not leave
+   *   before it. Without it there are no leases.
+   */
+  ready(nowMs?: number): Ready | undefined {
+    return this.output.ready(nowMs);
   }
 
   // --- Completions
@@ -243,6 +249,21 @@ export class RaftCore {
     const { raft } = this;
     const since = raft.ticks - raft.config.electionTicks;
     return raft.role === Role.Leader && raft.tracker.quorumActive(raft.id, since);
+  }
+
+  /** How long this leader may still read without asking a quorum; 0 when it may not. */
+  leaseRemainingMs(nowMs: number): number {
+    return leaseRemainingMs(this.raft, nowMs);
+  }
+
+  /** Questions for a read that a leader here answered under a lease. */
+  get leaseReads(): number {
+    return this.raft.leaseReads;
+  }
+
+  /** Questions for a read for which a leader here had to ask a quorum. */
+  get quorumReads(): number {
+    return this.raft.quorumReads;
   }
 
   status(): CoreStatus {

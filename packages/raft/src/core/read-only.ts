@@ -39,9 +39,26 @@ export class ReadOnly {
     return this.waiting.length > 0;
   }
 
+  get waitingCount(): number {
+    return this.waiting.length;
+  }
+
   add(request: ReadRequest): void {
     this.waiting.push(request);
     this.count++;
+  }
+
+  /** All that wait need no round. */
+  takeWaiting(): readonly ReadRequest[] {
+    const taken = this.waiting;
+    this.waiting = [];
+    this.count -= taken.length;
+    return taken;
+  }
+
+  /** A round of heartbeats that no read asked for. @returns its number */
+  nextRound(): number {
+    return ++this.round;
   }
 
   /** Begins a round for all that wait; they may read at `commit` or later. */

@@ -2,6 +2,7 @@ import { stepCandidate } from './candidate.js';
 import { stepFollower } from './follower.js';
 import { stepLeader } from './leader.js';
 import { type Message, MessageType } from './message.js';
+import { isBound } from './promise.js';
 import { type Raft, Role } from './raft.js';
 import { NOBODY } from './types.js';
 
@@ -57,7 +58,7 @@ function newerTerm(raft: Raft, message: Message): boolean {
     case MessageType.Vote: {
       // We hear a leader: whoever campaigns is cut off, or was removed (thesis §4.2.3).
       const leased = raft.leader !== NOBODY && raft.electionElapsed < raft.config.electionTicks;
-      if (leased && !message.force) return false;
+      if ((leased || isBound(raft)) && !message.force) return false;
       // A question about an election moves nobody's term.
       if (message.type === MessageType.PreVote) return true;
       break;
@@ -102,9 +103,11 @@ function answerVote(raft: Raft, message: Message): void {
   const { from, type, term } = message;
   const pre = type === MessageType.PreVote;
   const response = pre ? MessageType.PreVoteResponse : MessageType.VoteResponse;
+  // A promise outlives the term it was given in.
+  const bound = isBound(raft) && !message.force;
   const free =
     raft.vote === from ||
-    (raft.vote === NOBODY && raft.leader === NOBODY) ||
+    (!bound && raft.vote === NOBODY && raft.leader === NOBODY) ||
     (pre && term > raft.term);
   if (!free || !raft.log.isUpToDate(message.index, message.logTerm)) {
     // With our commit: a candidate may be refused for the log of a member that its configuration

@@ -106,6 +106,9 @@ export abstract class NodeLoop {
         maxUncommittedBytes: limits.maxUncommittedBytes,
         maxApplyBytes: limits.maxApplyBytes,
         commitNews: commitDelayMs > 0 ? 'carried' : 'at-once',
+        readMode: options.readMode ?? DEFAULT_CONFIG.readMode,
+        maxClockDriftPpm: options.maxClockDriftPpm ?? DEFAULT_CONFIG.maxClockDriftPpm,
+        promiseMs: Ticker.leastMs(this.electionTicks, this.tickMs),
       },
       initial,
     );
@@ -353,7 +356,7 @@ export abstract class NodeLoop {
 
   private work(): void {
     for (let round = 0; round < MAX_ROUNDS_PER_TURN; round++) {
-      const ready = this.core.ready();
+      const ready = this.core.ready(this.options.clock.now());
       if (ready === undefined || this.stopped) return;
       this.carryOut(ready);
       // Works that write nothing are done already.

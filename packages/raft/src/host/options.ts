@@ -1,4 +1,5 @@
 import { DEFAULT_CONFIG } from '../core/config.js';
+import type { ReadMode } from '../core/config.js';
 import type { MemberId, MemberInfo } from '../core/types.js';
 import type { LogStorage } from '../storage/storage.js';
 import type { TraceSink } from '../trace.js';
@@ -102,6 +103,14 @@ export interface RaftNodeOptions {
    * which costs a leader under load half of its messages more. Default 10.
    */
   readonly commitDelayMs?: number;
+  /**
+   * How a leader makes sure that it still is one before a read. `quorum`: it asks a majority. `lease`:
+   * it asks nobody while its lease lasts, which is safe only while no clock drifts by more than
+   * `maxClockDriftPpm` or stands still; else as `quorum`. May differ between members. Default `quorum`.
+   */
+  readonly readMode?: ReadMode;
+  /** What any member's clock gains or loses at most, parts per million, 0 to 500000. Default 50000. */
+  readonly maxClockDriftPpm?: number;
   readonly limits?: Partial<RaftLimits>;
   readonly logger?: RaftLogger;
   /** Hears of every state transition, at once: see trace.ts. Absent: tracing costs nothing. */

@@ -194,7 +194,7 @@ export class RaftNode extends NodeLoop {
 
   /** The leader's or this member's knowledge, as of now. */
   status(): RaftStatus {
-    return statusOf(this.core, this.membership, this.leaderInfo());
+    return statusOf(this.core, this.membership, this.leaderInfo(), this.options.clock.now());
   }
 
   /** What this node counted since it was opened, and how it is now. README, Metrics. */
@@ -212,6 +212,8 @@ export class RaftNode extends NodeLoop {
       voters: new Set([...conf.voters, ...conf.votersOutgoing]).size,
       learners: conf.learners.length,
       uncommittedBytes: core.uncommittedBytes,
+      leaseRemainingMs: core.leaseRemainingMs(this.options.clock.now()),
+      readsAnswered: { lease: core.leaseReads, quorum: core.quorumReads },
       queues: {
         proposals: this.queue.length,
         uncommitted: proposals.length,

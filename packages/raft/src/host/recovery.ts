@@ -30,8 +30,10 @@ export async function recover(options: RecoveryOptions): Promise<Recovery> {
   const { id, storage, stateMachine, members: founders } = options;
   if (founders !== undefined) checkFounders(id, founders);
   let recovered = await storage.open();
-  if (founders !== undefined && isNew(recovered))
-    recovered = await found(storage, recovered, founders);
+  // A founder's first start leaves the first entry behind. Who joins may have heard a leader before its
+  // disk has anything to show for it.
+  const mayHavePromised = founders === undefined || !isNew(recovered);
+  if (!mayHavePromised) recovered = await found(storage, recovered, founders);
   const { snapshot, entries, hardState } = recovered;
   const last = snapshot.index + entries.length;
   if (hardState.commit > last) {
@@ -54,7 +56,8 @@ export async function recover(options: RecoveryOptions): Promise<Recovery> {
   }
   const { conf } = membership.current;
   const stateIndex = stateMachine.appliedIndex;
-  const initial = { hardState, base: snapshot, entries, applied, stateIndex, conf };
+  const log = { hardState, base: snapshot, entries };
+  const initial = { ...log, applied, stateIndex, conf, mayHavePromised };
   return { initial, membership };
 }
 

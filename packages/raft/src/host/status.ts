@@ -22,6 +22,8 @@ export interface RaftStatus {
   readonly applied: Index;
   readonly firstIndex: Index;
   readonly lastIndex: Index;
+  /** How long a leader may still read without asking a quorum; 0 when it may not. */
+  readonly leaseRemainingMs: number;
   readonly members: readonly MemberStatus[];
   readonly removed: readonly MemberId[];
 }
@@ -33,6 +35,7 @@ export function statusOf(
   core: RaftCore,
   membership: Membership,
   leader: MemberInfo | undefined,
+  nowMs: number,
 ): RaftStatus {
   const { id, role, term, commit, applied, firstIndex, lastIndex } = core.status();
   return {
@@ -44,6 +47,7 @@ export function statusOf(
     applied,
     firstIndex,
     lastIndex,
+    leaseRemainingMs: core.leaseRemainingMs(nowMs),
     removed: membership.current.removed,
     members: rolesOf(membership).map(({ info, role: memberRole }) => {
       const { match, active } = core.memberProgress(info.id);

@@ -1,6 +1,16 @@
 import type { Clock, TimerHandle } from './clock.js';
 
-/** Calls back once a tick until it is stopped. Ticks missed in a stall are not made up for. */
+/** A timer may run so much before its time by `clock.now()`. */
+const EARLY_MS = 1;
+
+/**
+ * Calls back once a tick until it is stopped. Ticks missed in a stall are not made up for.
+ *
+ * Others rely on ticks not coming too soon. After any moment r, `count` ticks take more than
+ * (count-2) * tickMs - EARLY_MS of this clock: the first may be one that was due before r and is late.
+ * The next is due after the first has run, so after r; and each one after that is due a whole tick
+ * after the one before.
+ */
 export class Ticker {
   private readonly clock: Clock;
   private readonly tickMs: number;
@@ -16,18 +26,34 @@ export class Ticker {
     this.nextTickMs = clock.now();
   }
 
+  /** At least so many milliseconds pass between any moment and the last of `count` ticks after it. */
+  static leastMs(count: number, tickMs: number): number {
+    return Math.max(0, Math.floor((count - 2) * tickMs - EARLY_MS));
+  }
+
   start(): void {
-    const { clock } = this;
-    const nowMs = clock.now();
+    const nowMs = this.clock.now();
     this.nextTickMs += this.tickMs;
     // After a stall, go on from now.
     if (this.nextTickMs <= nowMs) this.nextTickMs = nowMs + this.tickMs;
+    this.wait(nowMs);
+  }
+
+  private wait(nowMs: number): void {
+    const { clock } = this;
     this.timer = clock.setTimeout(() => {
+      // Node counts from the start of the event loop's turn, so a timer set late in it comes early.
+      const firedMs = clock.now();
+      if (firedMs < this.nextTickMs - EARLY_MS) {
+        this.wait(firedMs);
+        return;
+      }
       // Expired timers run before waiting sockets are read: let heartbeats be seen first.
       clock.setImmediate(() => {
         if (this.stopped) return;
-        this.start();
         this.tick();
+        // After the tick: what it took in must not have happened after the next one is due.
+        if (!this.stopped) this.start();
       });
     }, this.nextTickMs - nowMs);
   }

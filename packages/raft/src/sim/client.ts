@@ -61,7 +61,8 @@ export class SimClient {
     }
     const anyone = prng.pick(up);
     const leader = leaders.length > 0 ? prng.pick(leaders) : anyone;
-    if (draw < 5) this.read(prng.below(2) === 0 ? leader : anyone, key, then);
+    const quiet = world.scheduler.nowUs < world.readsOnlyUntilUs;
+    if (draw < 5 || quiet) this.read(prng.below(2) === 0 ? leader : anyone, key, then);
     else this.write(prng.below(4) > 0 ? leader : anyone, key, draw, then);
   }
 

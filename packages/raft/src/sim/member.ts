@@ -69,7 +69,9 @@ export class SimMember {
     this.founding = founding;
     this.prng = new Prng(world.plan.seed, `member ${id}`);
     const { driftPpm } = world.plan;
-    this.driftPpm = this.prng.between(-driftPpm, driftPpm);
+    // Mostly at the bound: that is where leases are as long as they may be.
+    const within = this.prng.between(-driftPpm, driftPpm);
+    this.driftPpm = this.prng.pick([-driftPpm, -driftPpm, driftPpm, driftPpm, within]);
     this.disk = world.makeDisk(id, this.prng);
     const voters = founding ? world.founders.map((info) => info.id) : [];
     this.lastConf = { conf: { ...EMPTY_CONF, voters }, applied: 0 };
@@ -119,13 +121,15 @@ export class SimMember {
       electionTicks: plan.electionTicks,
       heartbeatTicks: plan.heartbeatTicks,
       commitDelayMs: plan.commitDelayMs,
+      readMode: plan.readMode,
+      maxClockDriftPpm: plan.driftPpm,
       limits: plan.limits,
       logger: { ...SILENT_LOGGER, warn: (message) => this.warned(message) },
       onFatal: (error) => this.fatal(process, error),
     });
     opening.then(
       (node) => {
-        if (this.process === process && process.alive) this.opened(node);
+        if (this.process === process && process.alive) this.opened(node, process);
       },
       (error: unknown) => this.fatal(process, error),
     );
@@ -138,7 +142,7 @@ export class SimMember {
     this.world.note('warns', this.id, message);
   }
 
-  private opened(node: RaftNode): void {
+  private opened(node: RaftNode, process: SimProcess): void {
     this.node = node;
     this.state = MemberState.Up;
     const raft = raftOf(node);
@@ -147,6 +151,7 @@ export class SimMember {
       raft,
       membership: membershipOf(node),
       durable: this.durable,
+      nowMs: () => process.now(),
     };
     this.marks.reset();
     this.world.opened(this);

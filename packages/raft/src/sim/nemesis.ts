@@ -1,5 +1,6 @@
 import { allMembers, allVoters, ConfChangeOp, type MemberChange } from '../core/conf-change.js';
 import { coreOf, wake } from './internals.js';
+import { loseLeader, restartVoters } from './lease-faults.js';
 import { infoOf, MemberState, type SimMember } from './member.js';
 import type { FaultAction } from './plan.js';
 import { Prng } from './prng.js';
@@ -32,10 +33,15 @@ export class Nemesis {
     const leader = world.leader();
     const target = leader !== undefined && prng.below(3) === 0 ? leader : prng.pick(targets);
     world.note('fault', target.id, action.fault, action.durationMs);
-    this.inflict(action, target, prng);
+    this.inflict(action, target, leader, prng);
   }
 
-  private inflict(action: FaultAction, target: SimMember, prng: Prng): void {
+  private inflict(
+    action: FaultAction,
+    target: SimMember,
+    leader: SimMember | undefined,
+    prng: Prng,
+  ): void {
     const { world } = this;
     const { coverage, scheduler } = world;
     const durationUs = action.durationMs * 1000;
@@ -74,6 +80,14 @@ export class Nemesis {
       case 'clock-jump':
         coverage.mark('clock jump');
         target.process?.jump(action.durationMs);
+        break;
+      case 'lose-leader':
+        coverage.mark('leader paused and cut off');
+        loseLeader(world, leader ?? target, action.durationMs, prng);
+        break;
+      case 'restart-voters':
+        coverage.mark('voters of a leader restart');
+        restartVoters(world, leader ?? target, action.durationMs, prng);
         break;
       case 'disk-stall':
         coverage.mark('disk stall');

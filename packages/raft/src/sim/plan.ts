@@ -1,3 +1,4 @@
+import { ReadMode } from '../core/config.js';
 import type { RaftLimits } from '../host/options.js';
 import type { NetworkPlan } from './network.js';
 import { Prng, ratio } from './prng.js';
@@ -27,6 +28,8 @@ export const FAULTS = [
   'replace-member',
   'demote',
   'rolling-restart',
+  'lose-leader',
+  'restart-voters',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -63,8 +66,9 @@ export interface Plan {
   readonly diskLatencyUs: number;
   readonly stateLatencyUs: number;
   readonly chunkBytes: number;
-  /** Clocks gain or lose up to this. */
+  /** Clocks gain or lose up to this, and members count on it. */
   readonly driftPpm: number;
+  readonly readMode: ReadMode;
   /** Whether disks may be lost so that no quorum is left. */
   readonly mayLoseQuorum: boolean;
   readonly actions: readonly FaultAction[];
@@ -78,6 +82,7 @@ export const PROFILES = [
   'membership',
   'snapshots',
   'reads',
+  'leases',
   'tails',
   'quorum-loss',
 ] as const;
@@ -132,6 +137,19 @@ function weightsOf(profile: Profile): Weights {
       return { ...PROCESS_FAULTS, isolate: 5, clog: 3, transfer: 2, 'crash-restore': 8 };
     case 'reads':
       return { clog: 6, isolate: 4, pause: 6, transfer: 3, 'one-way': 3, crash: 2 };
+    case 'leases':
+      // A leader that is cut off, paused or handed over while others elect another.
+      return {
+        ...NETWORK_FAULTS,
+        pause: 6,
+        'clock-jump': 2,
+        transfer: 6,
+        crash: 6,
+        'lose-leader': 10,
+        'restart-voters': 10,
+        'replace-member': 1,
+        demote: 1,
+      };
     case 'tails':
       return { isolate: 10, partition: 3, 'one-way': 3, transfer: 1, crash: 1, 'crash-all': 1 };
     case 'quorum-loss':
@@ -148,7 +166,7 @@ const FAULT_GAP_MS = 900;
 export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
   const prng = new Prng(seed, 'plan');
   const lite = profile === 'lite';
-  const busy = profile === 'tails' || profile === 'reads';
+  const busy = profile === 'tails' || profile === 'reads' || profile === 'leases';
   const members = lite ? 3 : prng.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]);
   const faultsMs = lite ? 8_000 : prng.between(8_000, 24_000);
   const tickMs = prng.pick([50, 100, 100]);
@@ -175,9 +193,34 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
     diskLatencyUs: prng.pick([50, 500, 3_000, 15_000]),
     stateLatencyUs: prng.pick([50, 1_000, 10_000]),
     chunkBytes: prng.pick([7, 64, 4_096]),
-    driftPpm: prng.pick([0, 200, 20_000]),
     mayLoseQuorum: profile === 'quorum-loss',
+    ...makeLeases(seed, profile),
     actions: makeActions(seed, profile, faultsMs),
+  };
+}
+
+/** Far beyond real clocks: the allowance for drift is then longer than an election takes. */
+const WILD_DRIFT_PPM = 200_000;
+
+function makeLeases(
+  seed: number,
+  profile: Profile,
+): Pick<Plan, 'readMode' | 'driftPpm'> & Partial<Plan> {
+  const prng = new Prng(seed, 'leases');
+  if (profile !== 'leases') {
+    const readMode = prng.pick([ReadMode.Quorum, ReadMode.Lease]);
+    return { readMode, driftPpm: prng.pick([0, 200, 20_000]) };
+  }
+  return {
+    readMode: ReadMode.Lease,
+    driftPpm: prng.pick([0, 50_000, WILD_DRIFT_PPM, WILD_DRIFT_PPM]),
+    // Enough members to elect another without the leader, and one key that is always read.
+    members: prng.pick([3, 3, 5]),
+    keys: 1,
+    electionTicks: prng.pick([5, 8, 12, 12]),
+    heartbeatTicks: 1,
+    // Else elections take longer than any lease that is too long.
+    diskLatencyUs: prng.pick([50, 500]),
   };
 }
 
@@ -207,7 +250,7 @@ function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
 function makeNetwork(prng: Prng, profile: Profile): NetworkPlan {
   const bad = profile === 'network' || prng.below(2) === 0;
   return {
-    delayUs: prng.pick([100, 1_000, 10_000, 40_000]),
+    delayUs: prng.pick([100, 1_000, 10_000, profile === 'leases' ? 1_000 : 40_000]),
     loss: bad ? ratio(prng.between(0, 15), 100) : ratio(0, 1),
     duplicate: bad ? ratio(prng.between(0, 10), 100) : ratio(0, 1),
     reorder: prng.below(2) === 0 ? ratio(prng.between(1, 20), 100) : ratio(0, 1),

@@ -13,6 +13,10 @@ export class RareStates {
   private conf: ConfState | undefined;
   private campaigns = 0;
   private jointTerm: Term = 0;
+  private leaseReads = 0;
+  private quorumReads = 0;
+  /** The last term in which a lease was good for a read. */
+  private leaseTerm: Term = 0;
 
   /** A new process. */
   reset(): void {
@@ -20,6 +24,8 @@ export class RareStates {
     this.last = 0;
     this.first = 1;
     this.conf = undefined;
+    this.leaseReads = 0;
+    this.quorumReads = 0;
   }
 
   look(raft: Raft, { coverage, subjects }: World): void {
@@ -54,12 +60,23 @@ export class RareStates {
         if (raft.tracker.get(id)?.inflights.full) coverage.mark('window full');
       }
     }
+    this.lookAtReads(raft, coverage);
     this.lookAtConf(raft, coverage);
     this.role = role;
     this.term = term;
     this.last = log.lastIndex;
     this.first = log.firstIndex;
     this.commit = log.commit;
+  }
+
+  private lookAtReads({ leaseReads, quorumReads, term }: Raft, coverage: World['coverage']): void {
+    if (quorumReads > this.quorumReads && this.leaseTerm === term) coverage.mark('lease run out');
+    if (leaseReads > this.leaseReads) {
+      coverage.mark('read served by lease');
+      this.leaseTerm = term;
+    }
+    this.leaseReads = leaseReads;
+    this.quorumReads = quorumReads;
   }
 
   private lookAtConf(raft: Raft, coverage: World['coverage']): void {

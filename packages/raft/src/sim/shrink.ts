@@ -1,3 +1,4 @@
+import { ReadMode } from '../core/config.js';
 import { NEVER } from './prng.js';
 import type { FaultAction, Plan } from './plan.js';
 import { type RunResult, runPlan } from './simulation.js';
@@ -70,7 +71,12 @@ async function fewerActions(
 }
 
 function simplifications(plan: Plan): Partial<Plan>[] {
-  const all: Partial<Plan>[] = [{ driftPpm: 0 }, { paddingBytes: 0 }, { keys: 1 }];
+  const all: Partial<Plan>[] = [
+    { driftPpm: 0 },
+    { readMode: ReadMode.Quorum },
+    { paddingBytes: 0 },
+    { keys: 1 },
+  ];
   for (let clients = 1; clients < plan.clients; clients++) all.push({ clients });
   for (let members = 1; members < plan.members; members++) all.push({ members });
   return all;

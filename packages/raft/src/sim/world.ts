@@ -37,6 +37,8 @@ export class World implements Evidence {
   failure: Violation | undefined;
   clientsRun = true;
   faultsHappen = true;
+  /** Until then clients write nothing. */
+  readsOnlyUntilUs = 0;
   /** Clients wait so long for an answer. */
   clientTimeoutMs: number;
   private readonly byId = new Map<MemberId, SimMember>();

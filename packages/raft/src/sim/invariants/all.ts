@@ -6,6 +6,7 @@ import { ConfSafety } from './conf-safety.js';
 import { DurablePromise } from './durable-promise.js';
 import { ElectionSafety } from './election-safety.js';
 import { LeaderCompleteness } from './leader-completeness.js';
+import { LeaseSafety } from './lease-safety.js';
 import { LogMatching } from './log-matching.js';
 import { Monotonic } from './monotonic.js';
 import { StateMachineSafety } from './state-machine-safety.js';
@@ -35,6 +36,7 @@ export class Invariants {
       durable,
       new ConfSafety(),
       new DurablePromise(),
+      new LeaseSafety(evidence),
     ];
     this.listeners = this.all.filter((invariant) => invariant.sent !== undefined) as never;
   }

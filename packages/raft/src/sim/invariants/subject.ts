@@ -10,6 +10,8 @@ export interface Subject {
   readonly raft: Raft;
   readonly membership: Membership;
   readonly durable: DurableLog;
+  /** Its process's clock. */
+  readonly nowMs: () => number;
 }
 
 /** What all members together have shown so far. */

@@ -1,0 +1,30 @@
+import type { Raft } from './raft.js';
+import { EntryKind } from './types.js';
+
+/**
+ * Whether this member is bound to elect nobody else, as leaders' leases rely on (lease.ts).
+ *
+ * Who hears a leader is bound for an election timeout, whatever else happens to it: the term may
+ * move on and the leader be forgotten, also by a message that is no vote, after which a vote in the
+ * new term would look free. Only a campaign that the leader itself asked for is above it.
+ *
+ * A restart forgets when a leader was heard, so a member that may have heard one is bound for as long
+ * after its start. That costs little: nobody campaigns earlier than that anyway.
+ *
+ * A lone voter is not bound. A leader that counts it, and is not itself, has the change by which it
+ * became alone still unapplied, or the lone voter has one unapplied: lease.ts, "Which quorum".
+ */
+export function isBound(raft: Raft): boolean {
+  const { config, ticks, heardTick } = raft;
+  if (config.promiseMs === 0 || ticks - heardTick >= config.electionTicks) return false;
+  return !isAloneForSure(raft);
+}
+
+function isAloneForSure({ id, tracker, log }: Raft): boolean {
+  const { voters, votersOutgoing } = tracker.conf;
+  if (voters.length !== 1 || voters[0] !== id || votersOutgoing.length > 0) return false;
+  for (let i = log.applied + 1; i <= log.lastIndex; i++) {
+    if (log.entry(i)?.kind === EntryKind.ConfChange) return false;
+  }
+  return true;
+}
