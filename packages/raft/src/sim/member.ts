@@ -68,10 +68,10 @@ export class SimMember {
     this.id = id;
     this.founding = founding;
     this.prng = new Prng(world.plan.seed, `member ${id}`);
-    const { driftPpm } = world.plan;
-    // Mostly at the bound: that is where leases are as long as they may be.
+    const { driftPpm, slowClock } = world.plan;
     const within = this.prng.between(-driftPpm, driftPpm);
-    this.driftPpm = this.prng.pick([-driftPpm, -driftPpm, driftPpm, driftPpm, within]);
+    const atBound = id === slowClock ? -driftPpm : driftPpm;
+    this.driftPpm = slowClock > 0 ? atBound : within;
     this.disk = world.makeDisk(id, this.prng);
     const voters = founding ? world.founders.map((info) => info.id) : [];
     this.lastConf = { conf: { ...EMPTY_CONF, voters }, applied: 0 };

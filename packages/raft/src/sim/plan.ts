@@ -69,6 +69,8 @@ export interface Plan {
   /** Clocks gain or lose up to this, and members count on it. */
   readonly driftPpm: number;
   readonly readMode: ReadMode;
+  /** This member's clock is as slow as may be and all others as fast; 0: each is as it happens. */
+  readonly slowClock: number;
   /** Whether disks may be lost so that no quorum is left. */
   readonly mayLoseQuorum: boolean;
   readonly actions: readonly FaultAction[];
@@ -146,7 +148,7 @@ function weightsOf(profile: Profile): Weights {
         transfer: 6,
         crash: 6,
         'lose-leader': 10,
-        'restart-voters': 10,
+        'restart-voters': 16,
         'replace-member': 1,
         demote: 1,
       };
@@ -205,15 +207,16 @@ const WILD_DRIFT_PPM = 200_000;
 function makeLeases(
   seed: number,
   profile: Profile,
-): Pick<Plan, 'readMode' | 'driftPpm'> & Partial<Plan> {
+): Pick<Plan, 'readMode' | 'driftPpm' | 'slowClock'> & Partial<Plan> {
   const prng = new Prng(seed, 'leases');
   if (profile !== 'leases') {
     const readMode = prng.pick([ReadMode.Quorum, ReadMode.Lease]);
-    return { readMode, driftPpm: prng.pick([0, 200, 20_000]) };
+    return { readMode, driftPpm: prng.pick([0, 200, 20_000]), slowClock: 0 };
   }
   return {
     readMode: ReadMode.Lease,
     driftPpm: prng.pick([0, 50_000, WILD_DRIFT_PPM, WILD_DRIFT_PPM]),
+    slowClock: prng.between(0, 3),
     // Enough members to elect another without the leader, and one key that is always read.
     members: prng.pick([3, 3, 5]),
     keys: 1,

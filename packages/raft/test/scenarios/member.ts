@@ -50,10 +50,10 @@ export class Member {
     this.options = config;
     this.timeout = timeout ?? config.electionTicks ?? DEFAULT_CONFIG.electionTicks;
     this.confs = [{ index: disk.base.index, conf: disk.baseConf }];
-    this.core = this.start();
+    this.core = this.start(false);
   }
 
-  private start(): RaftCore {
+  private start(mayHavePromised: boolean): RaftCore {
     const { hardState, base, baseConf, entries } = this.disk;
     const config = { ...DEFAULT_CONFIG, ...this.options };
     // Half a step more, so that no rounding takes a tick away.
@@ -67,6 +67,7 @@ export class Member {
         applied: base.index,
         stateIndex: base.index,
         conf: baseConf,
+        mayHavePromised,
       },
     );
   }
@@ -80,13 +81,13 @@ export class Member {
 
   restart(): void {
     this.confs = [{ index: this.disk.base.index, conf: this.disk.baseConf }];
-    this.core = this.start();
+    this.core = this.start(true);
     this.up = true;
   }
 
   /** Takes the next work over. @returns what is to be sent, and the telling. */
-  ready(): { messages: Message[]; lines: string[] } | undefined {
-    const ready = this.core.ready();
+  ready(nowMs: number): { messages: Message[]; lines: string[] } | undefined {
+    const ready = this.core.ready(nowMs);
     if (ready === undefined) return undefined;
     const messages = ready.messages.map((message) => this.withState(message));
     if (ready.append !== undefined) this.writes.push(ready.append);

@@ -21,6 +21,8 @@ export interface Which {
 export class Stage {
   readonly members = new Map<MemberId, Member>();
   network: Message[] = [];
+  /** Of everybody's clock; ticks do not move it. */
+  nowMs = 0;
   /** `from>to` of links on which everything is lost. */
   readonly cut = new Set<string>();
   private readonly leaders = new Map<Term, MemberId>();
@@ -36,6 +38,7 @@ export class Stage {
   clear(): void {
     this.members.clear();
     this.network = [];
+    this.nowMs = 0;
     this.cut.clear();
     this.leaders.clear();
     this.committed.clear();
@@ -62,7 +65,7 @@ export class Stage {
   ready(id: MemberId): string[] {
     const member = this.get(id);
     if (!member.up) return [];
-    const out = member.ready();
+    const out = member.ready(this.nowMs);
     if (out === undefined) return [];
     this.network.push(...out.messages);
     return out.lines;

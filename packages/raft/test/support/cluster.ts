@@ -1,6 +1,6 @@
 import type { MemberId, MemberInfo } from '../../src/core/types.js';
 import type { LeadershipState } from '../../src/host/leadership.js';
-import type { RaftLimits } from '../../src/host/options.js';
+import type { RaftLimits, RaftNodeOptions } from '../../src/host/options.js';
 import { RaftNode } from '../../src/host/raft-node.js';
 import { ListStateMachine, type SavedList } from './list-state-machine.js';
 import { MemoryNetwork, type MemoryTransport } from './memory-network.js';
@@ -22,6 +22,9 @@ export interface Host {
   fatal: unknown;
 }
 
+/** How members read. */
+export type ReadOptions = Pick<RaftNodeOptions, 'readMode' | 'maxClockDriftPpm'>;
+
 export function memberInfo(id: MemberId): MemberInfo {
   return { id, address: `198.18.0.${id}:2377`, nodeId: `node${id}` };
 }
@@ -37,15 +40,22 @@ export class Cluster {
   readonly hosts = new Map<MemberId, Host>();
   private readonly random: () => number;
   private readonly limits: Partial<RaftLimits>;
+  private readonly reads: ReadOptions;
 
-  constructor(seed: number, limits: Partial<RaftLimits> = {}) {
+  constructor(seed: number, limits: Partial<RaftLimits> = {}, reads: ReadOptions = {}) {
     this.random = seededRandom(seed);
     this.limits = limits;
+    this.reads = reads;
   }
 
   /** Founds a cluster of members 1 to `size`. */
-  static async found(size: number, seed = 1, limits?: Partial<RaftLimits>): Promise<Cluster> {
-    const cluster = new Cluster(seed, limits);
+  static async found(
+    size: number,
+    seed = 1,
+    limits?: Partial<RaftLimits>,
+    reads?: ReadOptions,
+  ): Promise<Cluster> {
+    const cluster = new Cluster(seed, limits, reads);
     const ids = Array.from({ length: size }, (_, i) => i + 1);
     const members = ids.map(memberInfo);
     for (const id of ids) await cluster.start(id, { members });
@@ -67,7 +77,7 @@ export class Cluster {
   /** Starts a member on its disk, which is empty the first time. */
   async start(
     id: MemberId,
-    how: { members?: readonly MemberInfo[]; seeds?: readonly MemberInfo[] } = {},
+    how: Pick<RaftNodeOptions, 'members' | 'seeds'> & ReadOptions = {},
   ): Promise<RaftNode> {
     const before = this.hosts.get(id);
     const disk = before?.disk ?? new MemoryDisk();
@@ -90,6 +100,7 @@ export class Cluster {
     this.hosts.set(id, host);
     const opening = RaftNode.open({
       id,
+      ...this.reads,
       ...how,
       storage,
       transport,

@@ -54,7 +54,7 @@ export class VirtualClock implements Clock {
       next.callback();
       await this.settle();
     }
-    this.timeMs = endMs;
+    this.timeMs = Math.max(this.timeMs, endMs);
   }
 
   /** The event loop hangs: time passes and nothing runs. */

@@ -1,3 +1,4 @@
+import type { ReadMode } from '../../../src/core/config.js';
 import type { ConfState } from '../../../src/core/types.js';
 import { type Command, type Handlers, ids, numberAt, numberOption } from '../command.js';
 import { Member, type MemberOptions } from '../member.js';
@@ -12,6 +13,8 @@ const OPTIONS = [
   'maxInflightBytes',
   'maxUncommittedBytes',
   'maxApplyBytes',
+  'maxClockDriftPpm',
+  'promiseMs',
   'timeout',
 ] as const;
 
@@ -85,7 +88,11 @@ function parseOptions(command: Command): MemberOptions {
     const value = numberOption(command, name);
     if (value !== undefined) options[name] = value;
   }
-  return command.options.get('commitNews') === 'carried'
-    ? { ...options, commitNews: 'carried' }
-    : options;
+  const readMode = command.options.get('readMode');
+  const isCarried = command.options.get('commitNews') === 'carried';
+  return {
+    ...options,
+    ...(readMode !== undefined && { readMode: readMode as ReadMode }),
+    ...(isCarried && { commitNews: 'carried' }),
+  };
 }

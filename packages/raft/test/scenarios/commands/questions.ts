@@ -36,6 +36,12 @@ export const questionHandlers: Handlers<Stage> = {
       const terms = entries.map((entry) => entry.term).join(' ');
       return `${id} term ${term} vote ${vote || '-'} commit ${commit} after ${base.term}/${base.index}: ${terms}`.trimEnd();
     }),
+  /** How long a leader may still read without asking anybody. */
+  lease: (stage, command) =>
+    targets(stage, command).map((id) => {
+      const leftMs = stage.get(id).core.leaseRemainingMs(stage.nowMs);
+      return leftMs > 0 ? `${id} has a lease for ${Math.round(leftMs)} ms` : `${id} has no lease`;
+    }),
   messages: (stage) => stage.network.map(describeMessage),
   /** Whether the members have the same log and commit. */
   agree: (stage, command) => {

@@ -42,6 +42,11 @@ export const workHandlers: Handlers<Stage> = {
     for (let i = 0; i < count; i++) member.core.tick();
     return [];
   },
+  /** `pass 300`: so many milliseconds, on every clock. */
+  pass: (stage, command) => {
+    stage.nowMs += numberAt(command, 0);
+    return [];
+  },
   'tick-heartbeat': (stage, command) => {
     for (const id of targets(stage, command)) stage.get(id).core.tick();
     return [];
