@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Child } from './raft/child.js';
 import { EtcdTrio } from './raft/etcd-trio.js';
 import { measureLoads } from './raft/measure-loads.js';
+import { measureReads } from './raft/measure-reads.js';
 import { measureSoak } from './raft/measure-soak.js';
 import { measureTakeover } from './raft/measure-takeover.js';
 import { DEFAULT_RAFT_OPTIONS, type RaftBenchOptions, type Say } from './raft/options.js';
@@ -41,6 +42,7 @@ export async function benchRaft(
       await etcd?.down();
       etcd = undefined;
     }
+    if (options.parts.includes('reads')) add(await measureReads(options, folder, say));
     if (options.parts.includes('takeover')) add(await measureTakeover(options, trio, say));
     if (options.parts.includes('soak')) add(await measureSoak(options, trio, load, say));
     return { bench: 'raft', goals, figures, notes };

@@ -43,7 +43,7 @@ const bench = name === undefined ? undefined : BENCHES[name];
 if (bench === undefined) {
   console.error(
     `usage: scripts/bench NAME [--json]\n` +
-      `       scripts/bench raft [--only loads,takeover,soak] [--rounds N] [--seconds N] [--takeovers N] [--entries N]\n` +
+      `       scripts/bench raft [--only loads,reads,takeover,soak] [--rounds N] [--seconds N] [--takeovers N] [--entries N]\n` +
       `benchmarks: ${Object.keys(BENCHES).join(', ')}`,
   );
   process.exit(1);

@@ -2,7 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { NodeIdentity } from '@swarm/manager';
-import { LevelStorage, type MemberInfo, RaftNode, systemClock } from '@swarm/raft';
+import { LevelStorage, type MemberInfo, RaftNode, type ReadMode, systemClock } from '@swarm/raft';
 import { answerCalls } from './child.js';
 import {
   APPLIED,
@@ -15,6 +15,7 @@ import {
 import { CLUSTER_ID } from './cluster-id.js';
 import { memberTransport } from './member-transport.js';
 import { Probes, type Spent } from './probes.js';
+import { type ReadOrder, readLoad } from './read-load.js';
 import { SlotTable } from './slot-table.js';
 
 export interface MemberStart {
@@ -23,6 +24,7 @@ export interface MemberStart {
   readonly folder: string;
   readonly identity: NodeIdentity;
   readonly clientPort: number;
+  readonly readMode: ReadMode;
 }
 
 export interface MemberState {
@@ -36,7 +38,8 @@ export interface MemberState {
 const probes = new Probes();
 let node: RaftNode | undefined;
 
-async function start({ id, members, folder, identity, clientPort }: MemberStart): Promise<void> {
+async function start(options: MemberStart): Promise<void> {
+  const { id, members, folder, identity, clientPort, readMode } = options;
   const self = members.find((member) => member.id === id)!;
   const clock = systemClock();
   const { transport, server } = memberTransport({
@@ -57,6 +60,7 @@ async function start({ id, members, folder, identity, clientPort }: MemberStart)
       setImmediate: (callback) => void setImmediate(() => probes.turn(callback)),
     },
     random: Math.random,
+    readMode,
     onFatal: (error) => {
       console.error(`member ${id}:`, error);
       process.exit(1);
@@ -105,5 +109,6 @@ answerCalls({
     return { leads: role === 'leader', leader: leader?.id, commit, applied, firstIndex };
   },
   spent: (): Spent => probes.take(),
+  read: (order: ReadOrder) => readLoad(node!, order),
   transfer: () => node!.transferLeadership(),
 });

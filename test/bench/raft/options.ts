@@ -1,6 +1,6 @@
 /** How long the bench runs; more of everything gives steadier figures. */
 export interface RaftBenchOptions {
-  /** Parts to run: loads, takeover, soak. */
+  /** Parts to run: loads, reads, takeover, soak. */
   readonly parts: readonly string[];
   /** Alternations of the two systems at each number of clients. */
   readonly rounds: number;
@@ -12,7 +12,7 @@ export interface RaftBenchOptions {
 }
 
 export const DEFAULT_RAFT_OPTIONS: RaftBenchOptions = {
-  parts: ['loads', 'takeover', 'soak'],
+  parts: ['loads', 'reads', 'takeover', 'soak'],
   rounds: 3,
   seconds: 4,
   takeovers: 20,

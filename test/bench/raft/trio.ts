@@ -8,12 +8,13 @@ import {
   type NodeIdentity,
   readRequest,
 } from '@swarm/manager';
-import type { MemberInfo } from '@swarm/raft';
+import { type MemberInfo, ReadMode } from '@swarm/raft';
 import { until } from '../../lab/index.js';
 import { Child } from './child.js';
 import { CLUSTER_ID } from './cluster-id.js';
 import type { MemberStart, MemberState } from './member.js';
 import type { Spent } from './probes.js';
+import type { ReadOrder, ReadResult } from './read-load.js';
 
 const MEMBERS = 3;
 const CERTIFICATE_LIFE_MS = 24 * 60 * 60 * 1000;
@@ -86,9 +87,19 @@ export class TrioMember {
     return this.child!.call<Spent>('spent');
   }
 
+  read(order: ReadOrder): Promise<ReadResult> {
+    return this.child!.call<ReadResult>('read', order);
+  }
+
   async transfer(): Promise<void> {
     await this.child!.call('transfer');
   }
+}
+
+export interface TrioOptions {
+  /** For Node, `--cpu-prof` for one. */
+  readonly flags?: readonly string[];
+  readonly readMode?: ReadMode;
 }
 
 /** Three members of ours on loopback, as processes. */
@@ -99,7 +110,10 @@ export class Trio {
     this.members = members;
   }
 
-  static async up(folder: string, flags: readonly string[] = []): Promise<Trio> {
+  static async up(
+    folder: string,
+    { flags = [], readMode = ReadMode.Quorum }: TrioOptions = {},
+  ): Promise<Trio> {
     const ports = await freePorts(2 * MEMBERS);
     const infos: MemberInfo[] = ports.slice(0, MEMBERS).map((port, i) => ({
       id: i + 1,
@@ -115,6 +129,7 @@ export class Trio {
           folder: join(folder, `member-${id}`),
           identity: identities[i]!,
           clientPort: ports[MEMBERS + i]!,
+          readMode,
         };
         return new TrioMember(start, flags);
       }),
