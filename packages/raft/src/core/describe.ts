@@ -37,6 +37,9 @@ export function describeMessage(message: Message): string {
     case MessageType.Heartbeat:
       words.push(`match ${index} commit ${commit}`);
       break;
+    case MessageType.HeartbeatResponse:
+      if (index > 0) words.push(`promise ${index} ms`);
+      break;
     case MessageType.Snapshot:
     case MessageType.ReadIndexResponse:
       words.push(`at ${index}`);

@@ -9,10 +9,12 @@ import { EntryKind } from './types.js';
  * new term would look free. Only a campaign that the leader itself asked for is above it.
  *
  * A restart forgets when a leader was heard, so a member that may have heard one is bound for as long
- * after its start. That costs little: nobody campaigns earlier than that anyway.
+ * after its start. That costs little: nobody campaigns earlier after its own start anyway.
  *
- * A lone voter is not bound. A leader that counts it, and is not itself, has the change by which it
- * became alone still unapplied, or the lone voter has one unapplied: lease.ts, "Which quorum".
+ * A lone voter is not bound. A leader that counts on it, and is another, has a configuration next to
+ * the lone voter's (lease.ts, "Which quorum"). If it is the one before, the change that follows is in
+ * that leader's log and not applied, so it has no lease; if the one after, it was committed by the
+ * lone voter, whose log has the change still unapplied, so it is not alone for sure.
  */
 export function isBound(raft: Raft): boolean {
   const { config, ticks, heardTick } = raft;
