@@ -30,7 +30,14 @@ export { type Identity, IdentityDamagedError, readIdentity } from './storage/ide
 export * from './storage/storage.js';
 export { LevelStorage, type LevelStorageOptions } from './storage/level-storage.js';
 export { MemoryDisk, MemoryStorage, type MemoryStorageOptions } from './storage/memory-storage.js';
-export type { TraceEvent, TraceEventName, TraceMessage, TraceSink } from './trace.js';
+export type {
+  TraceEvent,
+  TraceEventName,
+  TraceMessage,
+  TraceProperties,
+  TraceSink,
+  TraceTerms,
+} from './trace.js';
 export * from './transport/transport.js';
 export { MemoryNetwork, type MemoryNetworkOptions } from './transport/memory-transport.js';
 export { RAFT_PATH, RAFT_SNAPSHOT_PATH } from './transport/hello.js';

@@ -1,9 +1,11 @@
+import { type ConfChange, ConfChangeOp } from './core/conf-change.js';
 import type { Message } from './core/message.js';
 import { MessageType } from './core/message.js';
 import type { CoreStatus } from './core/raw-node.js';
 import { Role } from './core/raft.js';
+import type { Index, Term } from './core/types.js';
 
-/** Event names of etcd's trace, which its TLA+ specification (Traceetcdraft.tla) is checked with. */
+/** Event names of etcd's trace, which its TLA+ specification (Traceetcdraft.tla) is made for. */
 export type TraceEventName =
   | 'InitState'
   | 'BecomeFollower'
@@ -25,7 +27,7 @@ export type TraceEventName =
   | 'SendSnapshot'
   | 'ReceiveSnapshot';
 
-/** A message as the trace has it. */
+/** A message as the trace has it. Of a snapshot that is received, `index` and `logTerm` are its own. */
 export interface TraceMessage {
   readonly type: string;
   readonly term: number;
@@ -37,6 +39,28 @@ export interface TraceMessage {
   readonly entries: number;
   readonly reject: boolean;
   readonly rejectHint: number;
+}
+
+/** Terms of a log: each run as its first index and its term. */
+export interface TraceTerms {
+  /** The point that the log starts after. */
+  readonly start: { readonly index: number; readonly term: number };
+  readonly runs: readonly (readonly [first: number, term: number])[];
+  readonly last: number;
+}
+
+/** What some events tell beside the member's state. */
+export interface TraceProperties {
+  /** InitState: the log as it was found. */
+  readonly terms?: TraceTerms;
+  /** ChangeConf, ApplyConfChange: the index of the change's entry. */
+  readonly index?: number;
+  readonly cc?: {
+    /** ChangeConf: what was asked for. */
+    readonly changes?: readonly { readonly nid: string; readonly action: string }[];
+    /** ApplyConfChange: the voters from now on. */
+    readonly newconf?: readonly string[];
+  };
 }
 
 /** One state transition of one member, with its state after it. One a line of NDJSON, as it is. */
@@ -55,6 +79,7 @@ export interface TraceEvent {
   /** Voters: incoming, outgoing. */
   readonly conf: readonly [readonly string[], readonly string[]];
   readonly msg?: TraceMessage;
+  readonly prop?: TraceProperties;
 }
 
 export type TraceSink = (event: TraceEvent) => void;
@@ -76,6 +101,19 @@ const KINDS: Readonly<Record<number, readonly [type: string, event: string]>> = 
   [MessageType.Snapshot]: ['MsgSnap', 'Snapshot'],
 };
 
+const ACTIONS: Readonly<Record<ConfChangeOp, string>> = {
+  [ConfChangeOp.AddVoter]: 'AddNewServer',
+  [ConfChangeOp.AddLearner]: 'AddLearner',
+  [ConfChangeOp.Remove]: 'RemoveServer',
+  [ConfChangeOp.Update]: 'UpdateServer',
+};
+
+/** What a tracer looks at. */
+export interface Traced {
+  status(): CoreStatus;
+  termAt(index: Index): Term | undefined;
+}
+
 /**
  * Tells of a node's transitions. It looks at the core after each step it took, so a transition is told
  * after the message that caused it and before what is sent because of it. Pre-votes, transfers and
@@ -83,14 +121,25 @@ const KINDS: Readonly<Record<number, readonly [type: string, event: string]>> = 
  */
 export class Tracer {
   readonly #sink: TraceSink;
-  readonly #status: () => CoreStatus;
-  #last: Pick<CoreStatus, 'role' | 'term' | 'commit' | 'lastIndex'>;
+  readonly #core: Traced;
+  #last: Pick<CoreStatus, 'role' | 'term' | 'commit' | 'firstIndex' | 'lastIndex'>;
 
-  constructor(sink: TraceSink, status: () => CoreStatus) {
+  constructor(sink: TraceSink, core: Traced) {
     this.#sink = sink;
-    this.#status = status;
-    this.#last = status();
-    this.#tell('InitState');
+    this.#core = core;
+    this.#last = core.status();
+    this.#tell('InitState', { prop: { terms: this.#terms() } });
+  }
+
+  #terms(): TraceTerms {
+    const { firstIndex, lastIndex } = this.#last;
+    const runs: (readonly [number, number])[] = [];
+    for (let index = firstIndex; index <= lastIndex; index++) {
+      const term = this.#core.termAt(index)!;
+      if (runs.at(-1)?.[1] !== term) runs.push([index, term]);
+    }
+    const base = firstIndex - 1;
+    return { start: { index: base, term: this.#core.termAt(base) ?? 0 }, runs, last: lastIndex };
   }
 
   /** Before the core sees it. */
@@ -107,17 +156,21 @@ export class Tracer {
   }
 
   /** This member, as leader, put a change into its log. */
-  confChange(): void {
-    this.#tell('ChangeConf');
+  confChange({ changes }: ConfChange): void {
+    const told = changes.map(({ op, id }) => ({ nid: String(id), action: ACTIONS[op] }));
+    const index = this.#core.status().lastIndex;
+    this.#tell('ChangeConf', { prop: { index, cc: { changes: told } } });
   }
 
-  confApplied(): void {
-    this.#tell('ApplyConfChange');
+  /** @param index of the change's entry */
+  confApplied(index: Index): void {
+    const { voters } = this.#core.status().conf;
+    this.#tell('ApplyConfChange', { prop: { index, cc: { newconf: voters.map(String) } } });
   }
 
   /** After anything that may have moved the core. */
   moved(): void {
-    const now = this.#status();
+    const now = this.#core.status();
     const last = this.#last;
     this.#last = now;
     if (now.role !== last.role || now.term !== last.term) {
@@ -133,23 +186,26 @@ export class Tracer {
     const known = KINDS[message.type];
     if (known === undefined) return;
     const [type, event] = known;
-    this.#tell(`${way}${event}` as TraceEventName, {
+    const { snapshot } = message;
+    const isHeartbeatAnswer = message.type === MessageType.HeartbeatResponse;
+    const msg: TraceMessage = {
       type,
       term: message.term,
       from: String(message.from),
       to: String(message.to),
       // Of a heartbeat's answer it is no index of the log.
-      index: message.type === MessageType.HeartbeatResponse ? 0 : message.index,
-      logTerm: message.logTerm,
+      index: isHeartbeatAnswer ? 0 : (snapshot?.index ?? message.index),
+      logTerm: snapshot?.term ?? message.logTerm,
       commit: message.commit,
       entries: message.entries.length,
       reject: message.reject,
       rejectHint: message.rejectHint,
-    });
+    };
+    this.#tell(`${way}${event}` as TraceEventName, { msg });
   }
 
-  #tell(name: TraceEventName, msg?: TraceMessage): void {
-    const { id, role, term, vote, commit, applied, lastIndex, conf } = this.#status();
+  #tell(name: TraceEventName, more: Pick<TraceEvent, 'msg' | 'prop'> = {}): void {
+    const { id, role, term, vote, commit, applied, lastIndex, conf } = this.#core.status();
     this.#sink({
       name,
       nid: String(id),
@@ -157,7 +213,7 @@ export class Tracer {
       state: { term, vote: String(vote), commit, applied },
       log: lastIndex,
       conf: [conf.voters.map(String), conf.votersOutgoing.map(String)],
-      ...(msg !== undefined && { msg }),
+      ...more,
     });
   }
 }

@@ -28,7 +28,7 @@ export interface ChangeHost {
   wake(): void;
   transfer(to: MemberId): Promise<void>;
   /** A change went into the log. */
-  proposed(): void;
+  proposed(change: ConfChange): void;
 }
 
 /** A change that went into the log. Wrapped, so that waiting for it is left to the caller. */
@@ -135,7 +135,7 @@ export class ChangeSteps {
     const result = this.host.core.proposeConfChange(change);
     if (result.refusal === Refusal.NotLeader) throw new NotLeaderError(this.host.leader());
     if (result.refusal !== undefined) return undefined;
-    this.host.proposed();
+    this.host.proposed(change);
     const applied = new Promise<Index>((resolve, reject) => {
       this.host.proposals.add(result.index, result.term, (error, _result, index) =>
         error === undefined ? resolve(index) : reject(error),

@@ -161,7 +161,7 @@ export abstract class NodeLoop {
       leader: () => this.leaderInfo(),
       wake: () => this.wake(),
       transfer: (to) => this.transferLeadership(to),
-      proposed: () => this.observer.confProposed(),
+      proposed: (change) => this.observer.confProposed(change),
     });
     this.compaction = new Compaction(
       {
@@ -290,6 +290,8 @@ export abstract class NodeLoop {
   private turn(): void {
     if (this.stopped) return;
     try {
+      // Whoever asked for something between two turns may have moved the core.
+      this.observer.moved();
       this.takeWritten();
       const inbox = this.inbox;
       this.inbox = [];
@@ -411,12 +413,14 @@ export abstract class NodeLoop {
       this.proposals.applied(entry.index, entry.term, results[i]);
     }
     this.core.applied(entries.at(-1)!.index);
+    // It may go on: leave a joint configuration, or campaign as it was asked to.
+    this.observer.moved();
     if (membersChanged) this.membersChanged();
   }
 
   private applyConfChange(entry: Entry): void {
     const refused = this.membership.apply(entry, (change) => this.core.applyConfChange(change));
-    this.observer.confApplied();
+    this.observer.confApplied(entry.index);
     if (refused === undefined) return;
     this.logger.warn('a membership change has no effect', {
       index: entry.index,

@@ -1,7 +1,8 @@
+import type { ConfChange } from '../core/conf-change.js';
 import type { Message } from '../core/message.js';
 import type { RaftCore } from '../core/raw-node.js';
 import { Role } from '../core/raft.js';
-import { NOBODY } from '../core/types.js';
+import { type Index, NOBODY } from '../core/types.js';
 import { RaftCounters } from '../metrics.js';
 import { Tracer, type TraceSink } from '../trace.js';
 
@@ -15,7 +16,7 @@ export class Observer {
 
   constructor(core: RaftCore, sink: TraceSink | undefined) {
     this.#core = core;
-    this.#tracer = sink === undefined ? undefined : new Tracer(sink, () => core.status());
+    this.#tracer = sink === undefined ? undefined : new Tracer(sink, core);
   }
 
   /** Before the core sees it. */
@@ -52,12 +53,14 @@ export class Observer {
     this.#tracer?.ready();
   }
 
-  confProposed(): void {
+  confProposed(change: ConfChange): void {
     this.#tracer?.moved();
-    this.#tracer?.confChange();
+    this.#tracer?.confChange(change);
   }
 
-  confApplied(): void {
-    this.#tracer?.confApplied();
+  /** A change may commit more, or end a leadership. */
+  confApplied(index: Index): void {
+    this.#tracer?.confApplied(index);
+    this.moved();
   }
 }

@@ -125,6 +125,7 @@ export class SimMember {
       maxClockDriftPpm: plan.driftPpm,
       limits: plan.limits,
       logger: { ...SILENT_LOGGER, warn: (message) => this.warned(message) },
+      ...(world.raftTrace !== undefined && { trace: world.raftTrace }),
       onFatal: (error) => this.fatal(process, error),
     });
     opening.then(

@@ -10,6 +10,7 @@ import { NEVER } from './prng.js';
 import { runSteps } from './promise-jobs.js';
 import { recoverable } from './recoverable.js';
 import { OpKind } from './register.js';
+import type { TraceSink as RaftTraceSink } from '../trace.js';
 import { Violation } from './violation.js';
 import { type TraceSink, World } from './world.js';
 
@@ -43,9 +44,15 @@ const LOOK_US = 100_000;
  * Runs one plan: first faults, with invariants checked after every step; then healing, after which
  * the cluster must converge, serve, and have lost nothing it acknowledged; then the clients'
  * histories are judged.
+ * @param trace hears a line for everything that happens
+ * @param raftTrace hears of the members' state transitions (trace.ts)
  */
-export async function runPlan(plan: Plan, trace?: TraceSink): Promise<RunResult> {
-  const run = new Run(plan, trace);
+export async function runPlan(
+  plan: Plan,
+  trace?: TraceSink,
+  raftTrace?: RaftTraceSink,
+): Promise<RunResult> {
+  const run = new Run(plan, trace, raftTrace);
   await run.drive();
   return run.result();
 }
@@ -58,9 +65,9 @@ class Run {
   private over = false;
   private undecided = 0;
 
-  constructor(plan: Plan, trace: TraceSink | undefined) {
+  constructor(plan: Plan, trace: TraceSink | undefined, raftTrace: RaftTraceSink | undefined) {
     this.plan = plan;
-    this.world = new World(plan, trace);
+    this.world = new World(plan, trace, raftTrace);
   }
 
   drive(): Promise<void> {

@@ -1,6 +1,7 @@
 import { describeMessage } from '../core/describe.js';
 import { type Message, MessageType } from '../core/message.js';
 import type { MemberId, MemberInfo } from '../core/types.js';
+import type { TraceSink as RaftTraceSink } from '../trace.js';
 import { Coverage } from './coverage.js';
 import { Digest } from './digest.js';
 import type { DurableLog } from './durable-log.js';
@@ -34,6 +35,8 @@ export class World implements Evidence {
   readonly founders: readonly MemberInfo[];
   readonly committed: CommittedEntry[] = [undefined as unknown as CommittedEntry];
   readonly subjects = new Map<MemberId, Subject>();
+  /** Hears of the members' state transitions, all in one stream. */
+  readonly raftTrace: RaftTraceSink | undefined;
   failure: Violation | undefined;
   clientsRun = true;
   faultsHappen = true;
@@ -48,9 +51,10 @@ export class World implements Evidence {
   /** Empty; takes the place of the other while that is gone through. */
   private idleTouched: SimMember[] = [];
 
-  constructor(plan: Plan, trace?: TraceSink) {
+  constructor(plan: Plan, trace?: TraceSink, raftTrace?: RaftTraceSink) {
     this.plan = plan;
     this.trace = trace;
+    this.raftTrace = raftTrace;
     this.clientTimeoutMs = plan.clientTimeoutMs;
     this.prng = new Prng(plan.seed, 'world');
     this.invariants = new Invariants(this);
