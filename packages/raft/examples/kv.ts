@@ -1,5 +1,6 @@
 /** A replicated key-value store. `node kv.js FOLDER OWN_PORT PORT...`; then `set KEY VALUE` or `get KEY` a line. */
 import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
 import * as raft from '@swarm/raft';
 import { WebSocketServer } from 'ws';
 
@@ -18,15 +19,12 @@ class KeyValues implements raft.StateMachine {
   }
   async flush(): Promise<void> {}
   async view() {
-    const bytes = Buffer.from(JSON.stringify([...this.values]));
-    const chunks = async function* () {
-      yield bytes;
-    };
+    const bytes = [Buffer.from(JSON.stringify([...this.values]))];
+    const chunks = () => Readable.from(bytes);
     return { index: this.appliedIndex, chunks, release: async () => {} };
   }
   async restore(meta: raft.SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const parts: Uint8Array[] = [];
-    for await (const chunk of chunks) parts.push(chunk);
+    const parts = await Readable.from(chunks).toArray();
     this.values = new Map(JSON.parse(Buffer.concat(parts).toString()) as [string, string][]);
     this.appliedIndex = meta.index;
   }
@@ -37,16 +35,12 @@ const [path = '', ownPort = '', ...ports] = process.argv.slice(2);
 const nodeId = 'kv';
 const members = ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}`, nodeId }));
 const self = members[ports.indexOf(ownPort)]!;
-const clock = raft.systemClock();
-const common = { clock, random: Math.random };
+const common = { clock: raft.systemClock(), random: Math.random };
 const logger = { debug() {}, info() {}, warn: console.error };
 const connect = raft.plainConnect();
 const transport = new raft.WsTransport({ ...common, self, clusterId: 'kv', connect, logger });
-const sockets = new WebSocketServer({
-  host: '127.0.0.1',
-  port: Number(ownPort),
-  ...raft.socketOptions(),
-});
+const listen = { host: '127.0.0.1', port: Number(ownPort), ...raft.socketOptions() };
+const sockets = new WebSocketServer(listen);
 sockets.on('connection', (socket, { url }) => transport.accept(socket, { nodeId }, url));
 const state = new KeyValues();
 const storage = new raft.LevelStorage({ path, clusterId: 'kv', memberId: self.id });
