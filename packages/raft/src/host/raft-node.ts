@@ -140,9 +140,10 @@ export class RaftNode extends NodeLoop {
    *
    * A leader that is to be replaced hands over first and then fails with NotLeaderError: ask the new one.
    * @throws NotLeaderError, MemberNotFoundError (`oldId` never was a member, or the new one was removed
-   *   meanwhile), MemberRemovedError (the new id), MemberExistsError (it is `oldId`, or a voter already);
-   *   RemovalLosesQuorumError, RaftTimeoutError: if the new one did not catch up within `joinTimeoutMs`,
-   *   or there was no majority without the old one by then, it is no member any more; OverloadedError
+   *   meanwhile), MemberRemovedError (the new id), MemberExistsError (it is `oldId`, or a voter already),
+   *   RemovalLosesQuorumError (no majority of the voters is reachable), RaftTimeoutError, OverloadedError;
+   *   ProposalUnknownError, RaftStoppedError: it may have happened. A new one that did not catch up within
+   *   `joinTimeoutMs`, as RaftTimeoutError says, is no member any more and needs another id
    */
   replaceMember(oldId: MemberId, info: MemberInfo): Promise<void> {
     return this.orStopped(() => this.changes.replace(oldId, info));
