@@ -1,5 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type FileSystem, NODE_FILES } from './file-system.js';
 import { inspectLogFile, type LogFileReport } from './leveldb-log-file.js';
 
 /** What the files of a closed database say about how it was closed. */
@@ -16,13 +16,17 @@ const WRITE_AHEAD_FILE = /^\d+\.log$/;
  * Looks through LevelDB's write-ahead files before LevelDB opens, and replaces, them. Reads only.
  * @param folder an existing database's.
  */
-export async function checkAfterCrash(folder: string): Promise<CrashCheck> {
-  const files = (await readdir(folder)).filter((name) => WRITE_AHEAD_FILE.test(name));
+export async function checkAfterCrash(
+  folder: string,
+  files: FileSystem = NODE_FILES,
+): Promise<CrashCheck> {
+  const names = (await files.list(folder)).filter((name) => WRITE_AHEAD_FILE.test(name));
   // A database always has one: it is made before the one before it is let go.
-  if (files.length === 0) return { damage: 'the write-ahead file is missing', torn: [] };
+  if (names.length === 0) return { damage: 'the write-ahead file is missing', torn: [] };
   const torn: string[] = [];
-  for (const name of files.sort()) {
-    const content = await readIfThere(join(folder, name));
+  for (const name of names.sort()) {
+    const content = await files.read(join(folder, name));
+    // A store that is open elsewhere may remove a file meanwhile; the lock then refuses us anyway.
     if (content === undefined) continue;
     const report = inspectLogFile(content);
     const damage = damageIn(report);
@@ -48,16 +52,6 @@ function damageIn({ faults, before, after }: LogFileReport): string | undefined 
   return `${faults[0]!.what} at byte ${faults[0]!.offset}, with later records after it`;
 }
 
-/** A store that is open elsewhere may remove a file meanwhile; the lock then refuses us anyway. */
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
 const COMPLAINT = /corruption|dropping|ignoring error/i;
 const INFO_LOG_LIMIT_LINES = 3;
 
@@ -68,8 +62,9 @@ const INFO_LOG_LIMIT_LINES = 3;
 export async function complaintsOfLevelDb(
   folder: string,
   torn: readonly string[],
+  files: FileSystem = NODE_FILES,
 ): Promise<string | undefined> {
-  const text = await readIfThere(join(folder, 'LOG'));
+  const text = await files.read(join(folder, 'LOG'));
   if (text === undefined) return undefined;
   const lines = Buffer.from(text).toString('utf8').split('\n');
   const complaints = lines.filter(

@@ -1,5 +1,5 @@
-import { fstatSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { FileSystem, Folder } from './file-system.js';
 
 /** Coarser than any kernel's clock for file times. */
 const TIME_GRAIN_MS = 50;
@@ -11,29 +11,58 @@ const NS_PER_MS = 1_000_000n;
  * a name in it has changed. Asking costs microseconds, as the folder is held open.
  */
 export class FolderSync {
-  private readonly folder: FileHandle;
+  private readonly files: FileSystem;
+  private readonly folder: Folder;
   /** The time of the last change that is surely synced. */
   private syncedNs: bigint | undefined;
 
-  private constructor(folder: FileHandle) {
+  private constructor(files: FileSystem, folder: Folder) {
+    this.files = files;
     this.folder = folder;
   }
 
-  static async open(path: string): Promise<FolderSync> {
-    return new FolderSync(await open(path, 'r'));
+  static async open(files: FileSystem, path: string): Promise<FolderSync> {
+    return new FolderSync(files, await files.openFolder(path));
   }
 
   /** Resolves when all names are durable. */
   async settle(): Promise<void> {
-    const changedNs = fstatSync(this.folder.fd, { bigint: true }).mtimeNs;
+    const changedNs = this.folder.changedNs();
     if (changedNs === this.syncedNs) return;
     await this.folder.sync();
     // A second change within the same tick of the kernel's clock would look the same.
-    const old = BigInt(Date.now() - TIME_GRAIN_MS) * NS_PER_MS > changedNs;
+    const old = BigInt(Math.floor(this.files.nowMs() - TIME_GRAIN_MS)) * NS_PER_MS > changedNs;
     this.syncedNs = old ? changedNs : undefined;
   }
 
   async close(): Promise<void> {
     await this.folder.close();
   }
+}
+
+/** Makes names created or removed in a folder durable. */
+export async function syncFolder(files: FileSystem, path: string): Promise<void> {
+  const folder = await files.openFolder(path);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/**
+ * Makes a folder and those above it, unless they are there; all their names are durable when it
+ * resolves. A folder that is there may be what a crash left of an earlier attempt, so the one above it
+ * is synced, too.
+ */
+export async function makeDurableFolder(files: FileSystem, path: string): Promise<void> {
+  const above = dirname(path);
+  try {
+    await files.makeFolder(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || above === path) throw error;
+    await makeDurableFolder(files, above);
+    await files.makeFolder(path);
+  }
+  await syncFolder(files, above);
 }

@@ -1,7 +1,8 @@
-import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { MemberId } from '../core/types.js';
+import { type FileSystem, NODE_FILES } from './file-system.js';
+import { syncFolder } from './folder-sync.js';
 
 /**
  * Who the log beside it belongs to, and how much of it there must be at least. It is small, written
@@ -27,14 +28,13 @@ export class IdentityDamagedError extends Error {
 }
 
 /** @returns undefined when there is no such file. @throws IdentityDamagedError, errors of the disk */
-export async function readIdentity(path: string): Promise<Identity | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+export async function readIdentity(
+  path: string,
+  files: FileSystem = NODE_FILES,
+): Promise<Identity | undefined> {
+  const content = await files.read(path);
+  if (content === undefined) return undefined;
+  const text = Buffer.from(content).toString('utf8');
   const [body = '', checksum = ''] = text.split('\n');
   if (checksum !== checksumOf(body)) {
     throw new IdentityDamagedError(`${path} is damaged: its checksum does not match`);
@@ -43,28 +43,22 @@ export async function readIdentity(path: string): Promise<Identity | undefined> 
 }
 
 /** Replaces the file; the new one is durable when this resolves. Not to be called concurrently. */
-export async function writeIdentity(path: string, identity: Identity): Promise<void> {
+export async function writeIdentity(
+  path: string,
+  identity: Identity,
+  files: FileSystem,
+): Promise<void> {
   const body = JSON.stringify(identity);
   const draft = `${path}.new`;
-  const file = await open(draft, 'w', 0o600);
+  const file = await files.create(draft);
   try {
-    await file.writeFile(`${body}\n${checksumOf(body)}\n`);
+    await file.write(`${body}\n${checksumOf(body)}\n`);
     await file.sync();
   } finally {
     await file.close();
   }
-  await rename(draft, path);
-  await syncFolder(dirname(path));
-}
-
-/** Makes names created or removed in a folder durable. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await files.rename(draft, path);
+  await syncFolder(files, dirname(path));
 }
 
 function checksumOf(body: string): string {

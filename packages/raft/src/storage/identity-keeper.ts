@@ -1,15 +1,23 @@
+import type { FileSystem } from './file-system.js';
 import { type Identity, writeIdentity } from './identity-file.js';
 
 /** Keeps the identity file behind the log; one write at a time, the latest one wins. */
 export class IdentityKeeper {
   private readonly path: string;
+  private readonly files: FileSystem;
   private readonly onError: (error: unknown) => void;
   private identity: Identity;
   private written: Identity;
   private running: Promise<void> | undefined;
 
-  constructor(path: string, identity: Identity, onError: (error: unknown) => void) {
+  constructor(
+    path: string,
+    identity: Identity,
+    files: FileSystem,
+    onError: (error: unknown) => void,
+  ) {
     this.path = path;
+    this.files = files;
     this.identity = identity;
     this.written = identity;
     this.onError = onError;
@@ -50,7 +58,7 @@ export class IdentityKeeper {
   private async run(): Promise<void> {
     while (this.written !== this.identity) {
       const { identity } = this;
-      await writeIdentity(this.path, identity);
+      await writeIdentity(this.path, identity, this.files);
       this.written = identity;
     }
   }

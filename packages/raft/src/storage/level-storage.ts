@@ -1,11 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import { assert, RaftFaultError } from '../core/assert.js';
 import type { HardState, MemberId, SnapshotMeta } from '../core/types.js';
 import { PLAIN, type RecordCipher } from './cipher.js';
 import { type Database, type OpenDatabase, openLevelDatabase } from './database.js';
 import { failed, StorageFailedError } from './errors.js';
-import type { FolderSync } from './folder-sync.js';
-import { syncFolder } from './identity-file.js';
+import { type FileSystem, NODE_FILES } from './file-system.js';
+import { type FolderSync, makeDurableFolder, syncFolder } from './folder-sync.js';
 import type { IdentityKeeper } from './identity-keeper.js';
 import { META_KEY, recordKey } from './keys.js';
 import { encodeLogMeta } from './log-meta.js';
@@ -27,6 +26,8 @@ export interface LevelStorageOptions {
   readonly writeBufferBytes?: number;
   /** Default: LevelDB. */
   readonly openDatabase?: OpenDatabase;
+  /** Where the files beside LevelDB's are, and LevelDB's are read. Default: the computer's own. */
+  readonly files?: FileSystem;
 }
 
 /**
@@ -58,6 +59,7 @@ interface Opened {
 export class LevelStorage implements LogStorage {
   private readonly options: LevelStorageOptions;
   private readonly cipher: RecordCipher;
+  private readonly files: FileSystem;
   private opened: Opened | undefined;
   private failure: Error | undefined;
   /** As of the last write that resolved. */
@@ -76,6 +78,7 @@ export class LevelStorage implements LogStorage {
     );
     this.options = options;
     this.cipher = options.cipher ?? PLAIN;
+    this.files = options.files ?? NODE_FILES;
   }
 
   /**
@@ -84,7 +87,7 @@ export class LevelStorage implements LogStorage {
    */
   async open(): Promise<Recovered> {
     assert(this.opened === undefined, 'the log is open already');
-    await mkdir(this.options.path, { recursive: true, mode: 0o700 });
+    await makeDurableFolder(this.files, this.options.path);
     const onError = (error: unknown): void => void this.fail(error);
     const store = await openStore({
       path: this.options.path,
@@ -93,9 +96,10 @@ export class LevelStorage implements LogStorage {
       cipher: this.cipher,
       writeBufferBytes: this.options.writeBufferBytes ?? WRITE_BUFFER_BYTES,
       openDatabase: this.options.openDatabase ?? openLevelDatabase,
+      files: this.files,
       onError,
     });
-    await syncFolder(this.options.path);
+    await syncFolder(this.files, this.options.path);
     const { database, keeper, folder, meta, recovery } = store;
     const { spans, hardState, snapshot, entries, provisional } = recovery;
     const trimmer = new Trimmer(database, meta.deletedBelow, onError);

@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MemberId } from '../core/types.js';
 import type { RecordCipher } from './cipher.js';
@@ -11,6 +10,7 @@ import {
   StorageLockedError,
   StorageUnreadableError,
 } from './errors.js';
+import type { FileSystem } from './file-system.js';
 import { FolderSync } from './folder-sync.js';
 import {
   type Identity,
@@ -33,6 +33,7 @@ export interface Opening {
   readonly cipher: RecordCipher;
   readonly writeBufferBytes: number;
   readonly openDatabase: OpenDatabase;
+  readonly files: FileSystem;
   /** Hears of errors of what goes on in the background. */
   readonly onError: (error: unknown) => void;
 }
@@ -62,16 +63,18 @@ export async function openStore(opening: Opening): Promise<OpenedStore> {
   const paths = storePaths(opening.path);
   const identity = await claim(opening, paths.identity, paths.database);
   const isNew = identity.incarnation === 0;
-  const torn = isNew ? [] : await tornFiles(opening.path, paths.database);
+  const torn = isNew ? [] : await tornFiles(opening, paths.database);
   const database = await openDatabase(opening, paths.database, isNew);
-  const keeper = new IdentityKeeper(paths.identity, identity, opening.onError);
+  const keeper = new IdentityKeeper(paths.identity, identity, opening.files, opening.onError);
   let folder: FolderSync | undefined;
   try {
     // Nothing was ever acknowledged in a new store, so nothing in it can be lost.
-    const complaints = isNew ? undefined : await complaintsOfLevelDb(paths.database, torn);
+    const complaints = isNew
+      ? undefined
+      : await complaintsOfLevelDb(paths.database, torn, opening.files);
     if (complaints !== undefined) throw corrupt(opening.path, `LevelDB says: ${complaints}`);
     const { meta, recovery, openings } = await recover(database, opening, identity);
-    folder = await FolderSync.open(paths.database);
+    folder = await FolderSync.open(opening.files, paths.database);
     const incarnation = openings + 1;
     const mark = encodeIncarnation(incarnation, opening.cipher);
     await database.write([[INCARNATION_KEY, mark]], { sync: true });
@@ -95,14 +98,14 @@ function storePaths(path: string): { readonly identity: string; readonly databas
 
 /** The identity file, made if this is a new store. */
 async function claim(opening: Opening, path: string, databasePath: string): Promise<Identity> {
-  const { clusterId, memberId } = opening;
-  const found = await identityAt(opening.path, path);
-  const hasDatabase = await exists(join(databasePath, 'CURRENT'));
+  const { clusterId, memberId, files } = opening;
+  const found = await identityAt(opening, path);
+  const hasDatabase = (await files.read(join(databasePath, 'CURRENT'))) !== undefined;
   if (found === undefined) {
     if (hasDatabase)
       throw corrupt(opening.path, 'the identity file beside the database is missing');
     const identity = { clusterId, memberId, incarnation: 0, durableSequence: 0 };
-    await writeIdentity(path, identity);
+    await writeIdentity(path, identity, files);
     return identity;
   }
   if (found.condemned !== undefined) throw new StorageCorruptError(found.condemned);
@@ -119,18 +122,18 @@ async function claim(opening: Opening, path: string, databasePath: string): Prom
   return found;
 }
 
-async function identityAt(storePath: string, path: string): Promise<Identity | undefined> {
+async function identityAt(opening: Opening, path: string): Promise<Identity | undefined> {
   try {
-    return await readIdentity(path);
+    return await readIdentity(path, opening.files);
   } catch (error) {
-    if (error instanceof IdentityDamagedError) throw corrupt(storePath, error.message, error);
+    if (error instanceof IdentityDamagedError) throw corrupt(opening.path, error.message, error);
     throw error;
   }
 }
 
-async function tornFiles(storePath: string, databasePath: string): Promise<readonly string[]> {
-  const { damage, torn } = await checkAfterCrash(databasePath);
-  if (damage !== undefined) throw corrupt(storePath, damage);
+async function tornFiles(opening: Opening, databasePath: string): Promise<readonly string[]> {
+  const { damage, torn } = await checkAfterCrash(databasePath, opening.files);
+  if (damage !== undefined) throw corrupt(opening.path, damage);
   return torn;
 }
 
@@ -208,14 +211,4 @@ function explain(path: string, at: string, error: unknown): unknown {
   const cut = code === 'LEVEL_IO_ERROR' && message.includes('Invalid argument');
   if (!damaged && !cut && code !== 'LEVEL_CORRUPTION') return error;
   return corrupt(path, `at ${at}: ${message}`, error);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
 }
