@@ -1,9 +1,14 @@
 import type { Entry, HardState, Index, SnapshotMeta, Term } from '../core/types.js';
-import type { LogStorage, Persist, Recovered } from '../storage/storage.js';
+import {
+  type LogStorage,
+  type Persist,
+  type Recovered,
+  StorageCorruptError,
+} from '../storage/storage.js';
 import { Violation } from './violation.js';
 
 /** A moment in a write at which a process may die. */
-export type StorageStep = 'opening' | 'begun' | 'done';
+export type StorageStep = 'opening' | 'begun' | 'file' | 'done';
 
 /**
  * What a member's disk has acknowledged as durable, kept beside the disk and never lost: what the log
@@ -109,6 +114,8 @@ export interface StorageWatcher {
   step(step: StorageStep): void;
   /** Resolves when a disk would have been read. */
   reading(): Promise<void>;
+  /** The disk was damaged in a way that the log is not expected to notice. */
+  lossGoesUnnoticed(): boolean;
   readonly durable: DurableLog;
 }
 
@@ -126,8 +133,18 @@ export class WatchedStorage implements LogStorage {
     this.watcher.step('opening');
     await this.watcher.reading();
     const recovered = await this.inner.open();
-    this.watcher.durable.recovered(recovered);
+    this.compare(recovered);
     return recovered;
+  }
+
+  /** A loss that the log can not notice we do: the member goes no further on it than on one it can. */
+  private compare(recovered: Recovered): void {
+    try {
+      this.watcher.durable.recovered(recovered);
+    } catch (error) {
+      if (!this.watcher.lossGoesUnnoticed()) throw error;
+      throw new StorageCorruptError((error as Error).message);
+    }
   }
 
   async persist(write: Persist): Promise<void> {

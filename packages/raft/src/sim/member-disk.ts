@@ -7,13 +7,20 @@ import type { SimProcess } from './process.js';
 
 /** The disk that a member's log is on, whatever the log's format; it outlives processes. */
 export interface LogDisk {
-  /** A log on this disk, for a new process. */
-  open(process: SimProcess): LogStorage;
-  /** Some of the writes that were not synced are kept. @returns how many were lost */
-  crash(): number;
+  /**
+   * A log on this disk, for a new process. @param step is called whenever the disk has something to do
+   * that is no whole write: there the process may die as well
+   */
+  open(process: SimProcess, step: () => void): LogStorage;
+  /** How many such steps an opening takes. */
+  readonly openingSteps: number;
+  /** Some of what was not synced is kept. */
+  crash(): void;
   /** Makes something on it unreadable. @returns false when there is nothing yet to damage. */
   flipBit(): boolean;
   loseFiles(): boolean;
+  /** What was damaged last is of a kind that the package's README says is not noticed. */
+  readonly unnoticed: boolean;
   /** Writes take until then. */
   stall(untilUs: number): void;
   /** Writes fail, or work again. */
@@ -22,6 +29,8 @@ export interface LogDisk {
 
 /** The disk of MemoryStorage: the log's very records, without a database around them. */
 export class RecordDisk implements LogDisk {
+  readonly openingSteps = 1;
+  readonly unnoticed = false;
   private readonly id: MemberId;
   private readonly prng: Prng;
   private readonly latencyUs: number;
@@ -57,13 +66,12 @@ export class RecordDisk implements LogDisk {
     });
   }
 
-  crash(): number {
+  crash(): void {
     const { unsynced } = this.disk;
     const kept = this.prng.between(0, unsynced);
     if (kept > 0) this.coverage.mark('unsynced write kept by a crash');
     if (kept < unsynced) this.coverage.mark('write torn by a crash');
     this.disk.crash(kept);
-    return unsynced - kept;
   }
 
   flipBit(): boolean {

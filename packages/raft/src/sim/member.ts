@@ -73,6 +73,9 @@ export class SimMember {
     const atBound = id === slowClock ? -driftPpm : driftPpm;
     this.driftPpm = slowClock > 0 ? atBound : within;
     this.disk = world.makeDisk(id, this.prng);
+    // The first opening makes files, and comes before the plan's faults.
+    this.crashWhileStarting =
+      world.plan.profile === 'level' && world.faultsHappen && this.prng.below(3) === 0;
     const voters = founding ? world.founders.map((info) => info.id) : [];
     this.lastConf = { conf: { ...EMPTY_CONF, voters }, applied: 0 };
   }
@@ -93,12 +96,22 @@ export class SimMember {
     this.process = process;
     this.state = MemberState.Starting;
     world.note('start', id);
+    if (this.crashWhileStarting && this.disk.openingSteps > 1) {
+      this.crashWhileStarting = false;
+      this.stepsToCrash = prng.between(1, this.disk.openingSteps);
+    }
     const watcher = {
       durable: this.durable,
       step: (step: StorageStep) => this.step(step),
+      lossGoesUnnoticed: () => {
+        const unnoticed = this.damaged && this.disk.unnoticed;
+        if (unnoticed) coverage.mark('damage that can not be noticed');
+        return unnoticed;
+      },
       reading: () => process.sleep(1 + prng.delay(plan.diskLatencyUs)),
     };
-    const storage = new WatchedStorage(this.disk.open(process), watcher);
+    const log = this.disk.open(process, () => this.step('file'));
+    const storage = new WatchedStorage(log, watcher);
     this.transport = new SimTransport(world.network, id, process);
     this.machine = new SimStateMachine({
       disk: this.stateDisk,
@@ -146,6 +159,8 @@ export class SimMember {
   private opened(node: RaftNode, process: SimProcess): void {
     this.node = node;
     this.state = MemberState.Up;
+    // Whatever was done to its disk has hit nothing that is still needed.
+    this.damaged = false;
     const raft = raftOf(node);
     this.subject = {
       id: this.id,
@@ -169,7 +184,7 @@ export class SimMember {
       this.lose();
       return;
     }
-    const full = error instanceof StorageFailedError || /ENOSPC/.test(String(error));
+    const full = error instanceof StorageFailedError || /ENOSPC|No space left/.test(String(error));
     if (full) {
       this.end();
       world.restartLater(this);
@@ -223,7 +238,7 @@ export class SimMember {
 
   private step(step: StorageStep): void {
     const { process, world } = this;
-    world.note('disk', this.id, step);
+    if (step !== 'file') world.note('disk', this.id, step);
     const dies = this.crashWhileStarting || (this.stepsToCrash > 0 && --this.stepsToCrash === 0);
     if (!dies || process === undefined) return;
     this.crashWhileStarting = false;
@@ -253,7 +268,11 @@ export class SimMember {
   async stopInOrder(): Promise<void> {
     const { node, process } = this;
     if (node === undefined || process === undefined) return;
-    await node.close();
+    try {
+      await node.close();
+    } catch (error) {
+      this.fatal(process, error);
+    }
     if (this.process === process && process.alive) this.end();
   }
 

@@ -64,6 +64,8 @@ export interface Plan {
   /** Mean delay after the healing: a cluster must work over slow links, too. */
   readonly healedDelayUs: number;
   readonly diskLatencyUs: number;
+  /** Of LevelDB's write buffer; 0: the log is MemoryStorage's. */
+  readonly writeBufferBytes: number;
   readonly stateLatencyUs: number;
   readonly chunkBytes: number;
   /** Clocks gain or lose up to this, and members count on it. */
@@ -87,6 +89,7 @@ export const PROFILES = [
   'leases',
   'tails',
   'quorum-loss',
+  'level',
 ] as const;
 export type Profile = (typeof PROFILES)[number];
 
@@ -156,6 +159,19 @@ function weightsOf(profile: Profile): Weights {
       return { isolate: 10, partition: 3, 'one-way': 3, transfer: 1, crash: 1, 'crash-all': 1 };
     case 'quorum-loss':
       return { ...PROCESS_FAULTS, 'disk-lost': 6, 'bit-flip': 6, 'files-lost': 4 };
+    case 'level':
+      return {
+        crash: 8,
+        'crash-step': 10,
+        'crash-start': 6,
+        'crash-all': 2,
+        'disk-stall': 1,
+        'disk-full': 3,
+        'bit-flip': 2,
+        'files-lost': 2,
+        'rolling-restart': 1,
+        isolate: 1,
+      };
     case 'mixed':
       return { ...NETWORK_FAULTS, ...PROCESS_FAULTS, ...DISK_FAULTS, ...MEMBERSHIP_FAULTS };
   }
@@ -193,6 +209,7 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
     network,
     healedDelayUs: prng.below(3) === 0 ? network.delayUs : Math.min(network.delayUs, 2_000),
     diskLatencyUs: prng.pick([50, 500, 3_000, 15_000]),
+    writeBufferBytes: makeWriteBuffer(seed, profile),
     stateLatencyUs: prng.pick([50, 1_000, 10_000]),
     chunkBytes: prng.pick([7, 64, 4_096]),
     mayLoseQuorum: profile === 'quorum-loss',
@@ -229,7 +246,8 @@ function makeLeases(
 
 function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
   const maxBytesPerMessage = prng.pick([1, 100, 1_000, 262_144]);
-  const often = profile === 'snapshots' || profile === 'tails' || prng.below(2) === 0;
+  const often =
+    profile === 'snapshots' || profile === 'tails' || profile === 'level' || prng.below(2) === 0;
   return {
     maxQueuedProposals: prng.pick([1, 4, 16_384]),
     maxInboxMessages: prng.pick([64, 256, 65_536]),
@@ -248,6 +266,13 @@ function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
     joinTimeoutMs: prng.between(30_000, 60_000),
     changeTimeoutMs: prng.between(1_000, 10_000),
   };
+}
+
+/** Small ones, so that write-ahead files fill up and tables are made. */
+function makeWriteBuffer(seed: number, profile: Profile): number {
+  const prng = new Prng(seed, 'write buffer');
+  const level = profile === 'level' || prng.below(3) === 0;
+  return level ? prng.pick([300, 1_000, 4_000, 40_000]) : 0;
 }
 
 function makeNetwork(prng: Prng, profile: Profile): NetworkPlan {

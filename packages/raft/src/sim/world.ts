@@ -7,6 +7,7 @@ import { Digest } from './digest.js';
 import type { DurableLog } from './durable-log.js';
 import { Invariants } from './invariants/all.js';
 import type { CommittedEntry, Evidence, Subject } from './invariants/subject.js';
+import { LevelDisk } from './disk/level-disk.js';
 import { infoOf, MemberState, SimMember } from './member.js';
 import { type LogDisk, RecordDisk } from './member-disk.js';
 import { Nemesis } from './nemesis.js';
@@ -91,8 +92,12 @@ export class World implements Evidence {
   }
 
   makeDisk(id: MemberId, prng: Prng): LogDisk {
-    const now = () => this.scheduler.nowUs;
-    return new RecordDisk(id, prng, this.plan.diskLatencyUs, this.coverage, now);
+    const { coverage } = this;
+    const { diskLatencyUs: latencyUs, writeBufferBytes } = this.plan;
+    const nowUs = () => this.scheduler.nowUs;
+    return writeBufferBytes > 0
+      ? new LevelDisk({ id, prng, latencyUs, writeBufferBytes, coverage, nowUs })
+      : new RecordDisk(id, prng, latencyUs, coverage, nowUs);
   }
 
   /** Whom a joining member may answer. */
