@@ -13,7 +13,8 @@ import {
   value,
   WRITE_BUFFER_BYTES,
 } from './contract/database-contract.js';
-import { entry, storageContract, write } from './contract/storage-contract.js';
+import { runContract, storageContract } from '../src/contract/index.js';
+import { entry, write } from '../src/contract/sample-log.js';
 import { copyStore, databaseFile, Stores } from './contract/store-fixture.js';
 import { SimulatedDisk } from './support/simulated-disk.js';
 
@@ -32,7 +33,7 @@ databaseContract(test, 'simulated level', async () => {
 });
 
 for (const power of ['kept', 'cut'] as const) {
-  storageContract(test, `simulated level, power ${power}`, async () => {
+  runContract(test, `simulated level, power ${power}`, storageContract, async () => {
     const disk = new SimulatedDisk();
     return {
       create: () => disk.storage(),

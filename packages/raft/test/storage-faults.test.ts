@@ -11,7 +11,8 @@ import {
 } from '../src/storage/errors.js';
 import { BOUND_INTERVAL_RECORDS } from '../src/storage/level-storage.js';
 import { StorageCorruptError } from '../src/storage/storage.js';
-import { readIdentity } from '../src/storage/identity-file.js';
+import { NODE_FILES } from '../src/storage/file-system.js';
+import { readIdentity, writeIdentity } from '../src/storage/identity-file.js';
 import { until } from '../src/contract/transport-contract.js';
 import { entries, entry, shape, snapshotAt, write } from '../src/contract/sample-log.js';
 import {
@@ -434,5 +435,60 @@ test('sealed records can not be read without the key, and are not called damaged
       message: /is the key the right one/,
     });
     t.is(shape(await stores.storage(path, { cipher: cipher(7) }).open()), '1/1');
+  });
+});
+
+test('after a write that failed half-way nothing is written behind it, even if there is room again', async (t) => {
+  await Stores.use(async (stores) => {
+    const path = stores.newPath();
+    let writes = 0;
+    let failing = false;
+    const openDatabase: OpenDatabase = async (folder, options) => {
+      const database = await openLevelDatabase(folder, options);
+      return {
+        ...database,
+        write: async (operations, how) => {
+          writes++;
+          if (failing) {
+            failing = false;
+            throw new Error('IO error: No space left on device');
+          }
+          await database.write(operations, how);
+        },
+      };
+    };
+    const storage = stores.storage(path, { openDatabase });
+    await storage.open();
+    for (let index = 1; index <= 600; index++) {
+      await storage.persist(write({ entries: [entry(index, 1)] }));
+    }
+    // What is compacted is deleted in the background, in several writes.
+    await storage.compact(snapshotAt(599, 1));
+    failing = true;
+    const before = writes;
+    await t.throwsAsync(storage.persist(write({ entries: [entry(601, 1)] })));
+    await storage.close();
+    t.true(writes - before <= 1, `${writes - before} writes`);
+    t.is(shape(await stores.storage(path).open()), '600/1');
+  });
+});
+
+test('a store whose first opening was cut short is made again', async (t) => {
+  await Stores.use(async (stores) => {
+    const path = stores.newPath();
+    const storage = stores.storage(path);
+    await storage.open();
+    await storage.close();
+    // As a power cut leaves it before LevelDB has synced anything: LevelDB calls that corruption.
+    const names = await databaseFiles(path, '');
+    await truncate(names.find((name) => name.includes('MANIFEST'))!, 0);
+    await refuses(t, stores, path, /LevelDB can not open it/);
+    const identity = { clusterId: 'cluster', memberId: 1, incarnation: 0, durableSequence: 0 };
+    await writeIdentity(join(path, 'identity'), identity, NODE_FILES);
+    const again = stores.storage(path);
+    t.is((await again.open()).entries.length, 0);
+    await again.persist(write({ entries: entries(1, 2, 1) }));
+    await again.close();
+    t.is(await count(stores, path), 2);
   });
 });

@@ -52,17 +52,25 @@ export async function syncFolder(files: FileSystem, path: string): Promise<void>
 
 /**
  * Makes a folder and those above it, unless they are there; all their names are durable when it
- * resolves. A folder that is there may be what a crash left of an earlier attempt, so the one above it
- * is synced, too.
+ * resolves. Each is durable before the next is made in it, so that only the last one that is there may
+ * be what a crash left of an earlier attempt.
  */
 export async function makeDurableFolder(files: FileSystem, path: string): Promise<void> {
   const above = dirname(path);
-  try {
-    await files.makeFolder(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || above === path) throw error;
+  if (!(await isThere(files, path))) {
     await makeDurableFolder(files, above);
     await files.makeFolder(path);
   }
   await syncFolder(files, above);
+}
+
+async function isThere(files: FileSystem, path: string): Promise<boolean> {
+  try {
+    const folder = await files.openFolder(path);
+    await folder.close();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }

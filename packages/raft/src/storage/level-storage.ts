@@ -88,13 +88,14 @@ export class LevelStorage implements LogStorage {
   async open(): Promise<Recovered> {
     assert(this.opened === undefined, 'the log is open already');
     await makeDurableFolder(this.files, this.options.path);
+    const { writeBufferBytes = WRITE_BUFFER_BYTES } = this.options;
     const onError = (error: unknown): void => void this.fail(error);
     const store = await openStore({
       path: this.options.path,
       clusterId: this.options.clusterId,
       memberId: this.options.memberId,
       cipher: this.cipher,
-      writeBufferBytes: this.options.writeBufferBytes ?? WRITE_BUFFER_BYTES,
+      writeBufferBytes,
       openDatabase: this.options.openDatabase ?? openLevelDatabase,
       files: this.files,
       onError,
@@ -102,7 +103,7 @@ export class LevelStorage implements LogStorage {
     await syncFolder(this.files, this.options.path);
     const { database, keeper, folder, meta, recovery } = store;
     const { spans, hardState, snapshot, entries, provisional } = recovery;
-    const trimmer = new Trimmer(database, meta.deletedBelow, onError);
+    const trimmer = new Trimmer(database, meta.deletedBelow, writeBufferBytes, onError);
     trimmer.trim(meta.firstSequence);
     this.opened = { database, keeper, folder, trimmer, spans };
     this.failure = undefined;

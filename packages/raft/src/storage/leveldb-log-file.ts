@@ -47,6 +47,8 @@ class LogFileReader {
   /** Pieces of a write that goes over several blocks, and where it began. */
   private pieces: Uint8Array[] = [];
   private begun = 0;
+  /** What comes next in this block may not be where pieces begin: no fault there proves damage. */
+  private astray = false;
 
   constructor(file: Uint8Array) {
     this.file = file;
@@ -61,6 +63,7 @@ class LogFileReader {
   private readBlock(start: number): void {
     const end = Math.min(start + BLOCK_BYTES, this.file.length);
     let offset = start;
+    this.astray = false;
     while (offset < end) {
       // A block's last bytes are padding where no header fits.
       if (end - offset < HEADER_BYTES) {
@@ -69,7 +72,11 @@ class LogFileReader {
       }
       const length = this.file[offset + 4]! | (this.file[offset + 5]! << 8);
       const next = offset + HEADER_BYTES + length;
-      if (!this.readPiece(offset, next, end)) this.pieces = [];
+      if (!this.readPiece(offset, next, end)) {
+        this.pieces = [];
+        // Where a sector of the header was never written the length may not be that of the piece.
+        this.astray ||= this.hasUnwrittenSector(offset, offset + HEADER_BYTES);
+      }
       // A piece that is well marked out can be stepped over even if it is damaged.
       if (next > end || (length === 0 && this.file[offset + 6] === 0)) return;
       offset = next;
@@ -155,7 +162,7 @@ class LogFileReader {
   }
 
   private fault(kind: 'torn' | 'damaged', offset: number, what: string): void {
-    this.faults.push({ kind, offset, what });
+    this.faults.push({ kind: this.astray ? 'torn' : kind, offset, what });
   }
 }
 

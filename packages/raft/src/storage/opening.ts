@@ -21,6 +21,7 @@ import {
 import { IdentityKeeper } from './identity-keeper.js';
 import { INCARNATION_KEY, META_KEY, RECORDS_END, recordKey, sequenceOf } from './keys.js';
 import { decodeIncarnation, decodeLogMeta, encodeIncarnation, type LogMeta } from './log-meta.js';
+import { OrderedWrites } from './ordered-writes.js';
 import { decodeRecord } from './record.js';
 import { EMPTY_META, LogBrokenError, Recovery } from './recovery.js';
 import { StorageCorruptError } from './storage.js';
@@ -139,8 +140,19 @@ async function tornFiles(opening: Opening, databasePath: string): Promise<readon
 
 async function openDatabase(opening: Opening, path: string, isNew: boolean): Promise<Database> {
   const { writeBufferBytes } = opening;
+  const open = async (): Promise<Database> =>
+    new OrderedWrites(
+      await opening.openDatabase(path, { createIfMissing: isNew, writeBufferBytes }),
+    );
   try {
-    return await opening.openDatabase(path, { createIfMissing: isNew, writeBufferBytes });
+    try {
+      return await open();
+    } catch (error) {
+      // A crash in the middle of making it leaves a catalogue that LevelDB never synced.
+      if (!isNew || !isLost(error)) throw error;
+      await opening.files.removeFolder(path);
+      return await open();
+    }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'LEVEL_LOCKED') {
@@ -150,10 +162,15 @@ async function openDatabase(opening: Opening, path: string, isNew: boolean): Pro
         { cause: error },
       );
     }
-    const lost = code === 'LEVEL_CORRUPTION' || /does not exist|No such file/.test(message);
-    if (lost) throw corrupt(opening.path, `LevelDB can not open it: ${message}`, error);
+    if (isLost(error)) throw corrupt(opening.path, `LevelDB can not open it: ${message}`, error);
     throw error;
   }
+}
+
+/** Whether LevelDB says that files are missing or damaged. */
+function isLost(error: unknown): boolean {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'LEVEL_CORRUPTION' || /does not exist|No such file/.test(message);
 }
 
 async function recover(

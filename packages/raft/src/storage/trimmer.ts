@@ -5,10 +5,11 @@ import { recordKey } from './keys.js';
 const SLICE_RECORDS = 256;
 
 /**
- * LevelDB takes its time to drop what is deleted; each time so much was written it is told to. Left
- * alone it kept ten times the size of the log; told seldom, it maps all of that into memory at once.
+ * LevelDB takes its time to drop what is deleted; each time so many write buffers were filled it is
+ * told to. Left alone it kept ten times the size of the log; told seldom, it maps all of that into
+ * memory at once.
  */
-const RECLAIM_BYTES = 8 * 1024 * 1024;
+const RECLAIM_WRITE_BUFFERS = 4;
 
 /**
  * Deletes records nobody needs any more, in the background, a slice at a time, by number: it never
@@ -17,6 +18,7 @@ const RECLAIM_BYTES = 8 * 1024 * 1024;
 export class Trimmer {
   private readonly database: Database;
   private readonly onError: (error: unknown) => void;
+  private readonly reclaimBytes: number;
   private below: number;
   /** Space of records below it was given back. */
   private reclaimed: number;
@@ -26,12 +28,18 @@ export class Trimmer {
   private writtenBytes = 0;
 
   /** @param deletedBelow records below it are gone. */
-  constructor(database: Database, deletedBelow: number, onError: (error: unknown) => void) {
+  constructor(
+    database: Database,
+    deletedBelow: number,
+    writeBufferBytes: number,
+    onError: (error: unknown) => void,
+  ) {
     this.database = database;
     this.below = deletedBelow;
     this.reclaimed = deletedBelow;
     this.target = deletedBelow;
     this.onError = onError;
+    this.reclaimBytes = RECLAIM_WRITE_BUFFERS * writeBufferBytes;
   }
 
   /** Records below it are gone. */
@@ -69,7 +77,7 @@ export class Trimmer {
   private async run(): Promise<void> {
     while (this.below < this.target && !this.stopped) {
       await this.deleteSlice();
-      if (this.below === this.target && this.writtenBytes >= RECLAIM_BYTES) {
+      if (this.below === this.target && this.writtenBytes >= this.reclaimBytes) {
         this.writtenBytes = 0;
         const from = this.reclaimed;
         this.reclaimed = this.below;
