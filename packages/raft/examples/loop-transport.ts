@@ -13,6 +13,8 @@ export class LoopTransport implements raft.Transport {
   /** Not known as members here, but they spoke to us: they are answered. */
   readonly #guests = new Set<raft.MemberId>();
   #handler: raft.TransportHandler | undefined;
+  /** Snapshots on their way out; one that is no longer here is over, and nothing more is told of it. */
+  readonly #sending = new Map<raft.MemberId, object>();
 
   constructor(loop: Loop, id: raft.MemberId) {
     this.#loop = loop;
@@ -50,8 +52,22 @@ export class LoopTransport implements raft.Transport {
     chunks: AsyncIterable<Uint8Array>,
   ): void {
     const { to } = message;
+    const sending = {};
+    this.#sending.set(to, sending);
+    const isOver = () => this.#sending.get(to) !== sending;
+    const tell = (step: raft.SnapshotStep) => this.#handler?.snapshotMoved(to, step);
     const copies = async function* () {
-      for await (const chunk of chunks) yield chunk.slice();
+      for await (const chunk of chunks) {
+        if (isOver()) throw new Error('the sender has ended this snapshot');
+        tell({ kind: 'sent', bytes: chunk.length });
+        yield chunk.slice();
+        if (!isOver()) tell({ kind: 'arrived' });
+      }
+    };
+    const ended = (ok: boolean) => {
+      if (isOver()) return;
+      this.#sending.delete(to);
+      this.#handler?.snapshotSent(to, ok);
     };
     const taking = Promise.resolve().then(() => {
       const receiver = this.#receiver(to);
@@ -59,13 +75,18 @@ export class LoopTransport implements raft.Transport {
       return receiver.receiveSnapshot({ ...message, snapshot }, copies());
     });
     taking.then(
-      () => this.#handler?.snapshotSent(to, true),
-      () => this.#handler?.snapshotSent(to, false),
+      () => ended(true),
+      () => ended(false),
     );
+  }
+
+  endSnapshot(to: raft.MemberId): void {
+    this.#sending.delete(to);
   }
 
   async close(): Promise<void> {
     this.#handler = undefined;
+    this.#sending.clear();
     if (this.#loop.get(this.#id) === this) this.#loop.delete(this.#id);
   }
 

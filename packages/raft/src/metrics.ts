@@ -72,6 +72,8 @@ export class RaftCounters {
   snapshotsSent = 0;
   snapshotsFailed = 0;
   snapshotsReceived = 0;
+  snapshotsResumed = 0;
+  snapshotBytesSent = 0;
   compactions = 0;
   readonly sent = new Array<number>(MESSAGE_KINDS.length).fill(0);
   readonly received = new Array<number>(MESSAGE_KINDS.length).fill(0);
@@ -174,6 +176,16 @@ export function readMetrics(counters: RaftCounters, gauges: RaftGauges): readonl
       'lease_remaining_seconds',
       'How long this leader may still read without asking a quorum, seconds.',
       gauges.leaseRemainingMs / 1000,
+    ),
+    counter(
+      'snapshots_resumed_total',
+      'Times a snapshot went on over another connection where the receiver was.',
+      counters.snapshotsResumed,
+    ),
+    counter(
+      'snapshot_sent_bytes_total',
+      'Bytes of snapshots sent, with what was sent again, bytes.',
+      counters.snapshotBytesSent,
     ),
     counter('compactions_total', 'Times the log was compacted.', counters.compactions),
     counter('elections_total', 'Elections this member began, after pre-votes.', counters.elections),

@@ -95,6 +95,10 @@ class Wrapped implements Transport {
     this.inner.sendSnapshot(message, meta, chunks);
   }
 
+  endSnapshot(to: MemberId, reason: string): void {
+    this.inner.endSnapshot(to, reason);
+  }
+
   close(): Promise<void> {
     return this.inner.close();
   }
@@ -121,6 +125,7 @@ class Hopeful extends Wrapped {
       receive: (message) => handler.receive(message),
       unreachable: (id) => handler.unreachable(id),
       snapshotSent: () => {},
+      snapshotMoved: (id, step) => handler.snapshotMoved(id, step),
       receiveSnapshot: (message, chunks) => handler.receiveSnapshot(message, chunks),
     });
   }

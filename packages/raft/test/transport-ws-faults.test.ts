@@ -394,11 +394,12 @@ test('a newer snapshot to the same member takes the place of the older', async (
 test('a snapshot on which nothing moves is given up on both sides', async (t) => {
   const [one, two] = [await WsHost.create(1), await WsHost.create(2)];
   try {
-    const transport = one.newTransport({ snapshotSilentMs: 1_000, snapshotAliveMs: 5_000 });
+    const limits = { snapshotSilentMs: 1_000, snapshotAliveMs: 5_000, snapshotBreaks: 2 };
+    const transport = one.newTransport(limits);
     const handler = new Recorder();
     transport.start(handler);
     const reader = new Recorder();
-    two.newTransport({ snapshotSilentMs: 1_000, snapshotAliveMs: 5_000 }).start(reader);
+    two.newTransport({ ...limits, snapshotKeepMs: 2_000 }).start(reader);
     transport.setMembers([two.member]);
     let error: Error | undefined;
     reader.take = async (_header, chunks) => {

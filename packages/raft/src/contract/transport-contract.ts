@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createEntry } from '../codec/entry-codec.js';
 import { type Message, MessageType } from '../core/message.js';
 import { EntryKind, type MemberId, type MemberInfo, NOBODY } from '../core/types.js';
-import type { Transport, TransportHandler } from '../transport/transport.js';
+import type { SnapshotStep, Transport, TransportHandler } from '../transport/transport.js';
 import type { ContractCase } from './contract-case.js';
 import { snapshotAt } from './sample-log.js';
 
@@ -38,6 +38,8 @@ export class Recorder implements TransportHandler {
   readonly received: Message[] = [];
   readonly lost: MemberId[] = [];
   readonly sent: { id: MemberId; ok: boolean }[] = [];
+  /** What was told of snapshots on their way. */
+  readonly steps: SnapshotStep[] = [];
   take: (message: Message, chunks: AsyncIterable<Uint8Array>) => Promise<void> = async () => {
     throw new Error('no snapshot is expected');
   };
@@ -52,6 +54,17 @@ export class Recorder implements TransportHandler {
 
   snapshotSent(id: MemberId, ok: boolean): void {
     this.sent.push({ id, ok });
+  }
+
+  snapshotMoved(_id: MemberId, step: SnapshotStep): void {
+    this.steps.push(step);
+  }
+
+  /** Bytes sent, and how often one went on after a break. */
+  get moved(): { bytes: number; resumed: number } {
+    let bytes = 0;
+    for (const step of this.steps) if (step.kind === 'sent') bytes += step.bytes;
+    return { bytes, resumed: this.steps.filter(({ kind }) => kind === 'resumed').length };
   }
 
   receiveSnapshot(header: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {

@@ -9,11 +9,13 @@ import {
   type MemberInfo,
   NOBODY,
   type SnapshotMeta,
+  type Term,
 } from '../core/types.js';
 import { AppliedState } from './applied-state.js';
 import { CommitNews } from './commit-news.js';
 import { Compaction } from './compaction.js';
 import { Conditions } from './conditions.js';
+import { CutOff } from './cut-off.js';
 import {
   NotLeaderError,
   QuorumLostError,
@@ -84,7 +86,8 @@ export abstract class NodeLoop {
   protected stopped = false;
   private closed: Promise<void> | undefined;
   private ticks = 0;
-  private restoring = false;
+  /** A snapshot that is being taken over, and its term. */
+  private restoring: { readonly term: Term; readonly chunks: CutOff } | undefined;
   private replayed = false;
 
   protected constructor(options: RaftNodeOptions, { initial, membership }: Recovery) {
@@ -138,6 +141,7 @@ export abstract class NodeLoop {
       transport,
       clock,
       logger,
+      counters,
       timeoutMs: limits.snapshotTimeoutMs,
       maxSent: limits.maxSnapshotsSent,
       meta: (index) => this.snapshotMeta(index),
@@ -198,6 +202,7 @@ export abstract class NodeLoop {
       receive: (message) => this.receive(message),
       unreachable: (id) => this.core.reportUnreachable(id),
       snapshotSent: (id, ok) => this.snapshots.finished(id, ok),
+      snapshotMoved: (id, step) => this.snapshots.moved(id, step),
       receiveSnapshot: (message, chunks) => this.receiveSnapshot(message, chunks),
     });
     this.ticker.start();
@@ -310,6 +315,7 @@ export abstract class NodeLoop {
       if (!this.replayed) this.afterReplay();
       this.conditions.run(this.options.clock.now());
       this.commitNews.look();
+      this.endOldSnapshots();
       if (this.core.hasReady) this.wake();
     } catch (error) {
       this.fail(error);
@@ -452,28 +458,39 @@ export abstract class NodeLoop {
     return this.membership.metaAt(index, term);
   }
 
+  /** Of a term that is over nothing more is sent or taken over: its end could not count any more. */
+  private endOldSnapshots(): void {
+    const { core, restoring } = this;
+    this.snapshots.leads(core.role === 'leader' ? core.term : undefined);
+    if (restoring === undefined || restoring.term >= core.term) return;
+    restoring.chunks.cut(new SnapshotRefusedError('its sender no longer leads'));
+  }
+
   private async receiveSnapshot(
     message: Message,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<void> {
     const { snapshot } = message;
     if (this.stopped) throw new RaftStoppedError();
-    if (this.restoring) throw new SnapshotRefusedError('another one is being received');
+    if (this.restoring !== undefined) {
+      throw new SnapshotRefusedError('another one is being received');
+    }
     if (snapshot === undefined || message.term < this.core.term) {
       throw new SnapshotRefusedError('its sender no longer leads');
     }
     if (snapshot.index <= this.core.commitIndex) {
       throw new SnapshotRefusedError(`entry ${snapshot.index} is here already`);
     }
-    this.restoring = true;
+    const source = new CutOff(chunks);
+    this.restoring = { term: message.term, chunks: source };
     this.core.beginRestore();
     try {
       if (snapshot.index > this.state.index) {
-        await this.state.restore(snapshot, chunks, (error) => this.fail(error));
+        await this.state.restore(snapshot, source, (error) => this.fail(error));
         this.logger.info('took over a snapshot', { index: snapshot.index });
       }
     } finally {
-      this.restoring = false;
+      this.restoring = undefined;
       this.core.endRestore(this.state.index);
     }
     this.receive(message);

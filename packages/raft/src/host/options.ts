@@ -39,7 +39,7 @@ export interface RaftLimits {
   readonly trailingEntries: number;
   /** Snapshots sent at the same time. */
   readonly maxSnapshotsSent: number;
-  /** After this a snapshot that is still being sent counts as lost. */
+  /** A snapshot of which the receiver got nothing more for so long counts as lost. */
   readonly snapshotTimeoutMs: number;
   readonly readTimeoutMs: number;
   /** Without a leader for so long, proposals fail with QuorumLostError. */

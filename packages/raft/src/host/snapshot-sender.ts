@@ -1,6 +1,7 @@
 import type { Message } from '../core/message.js';
-import type { Index, MemberId, SnapshotMeta } from '../core/types.js';
-import type { Transport } from '../transport/transport.js';
+import type { Index, MemberId, SnapshotMeta, Term } from '../core/types.js';
+import type { RaftCounters } from '../metrics.js';
+import type { SnapshotStep, Transport } from '../transport/transport.js';
 import type { Clock, TimerHandle } from './clock.js';
 import type { RaftLogger } from './options.js';
 import type { StateMachine, StateView } from './state-machine.js';
@@ -11,6 +12,8 @@ export interface SnapshotSource {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly logger: RaftLogger;
+  readonly counters: RaftCounters;
+  /** Since the receiver last had more of it; a large one that moves is not given up. */
   readonly timeoutMs: number;
   readonly maxSent: number;
   /** Describes a snapshot at this index; undefined when the log does not know that index (any more). */
@@ -24,7 +27,9 @@ export interface SnapshotSource {
 
 interface Sending {
   readonly view: StateView;
-  readonly timer: TimerHandle;
+  /** In which it was ordered: the order of a leader that is deposed is void. */
+  readonly term: Term;
+  timer: TimerHandle;
 }
 
 /** Sends the state to members whose next entry is compacted. Each view has one owner: this. */
@@ -76,11 +81,44 @@ export class SnapshotSender {
       source.report(to, false);
       return;
     }
-    const timer = source.clock.setTimeout(() => this.finished(to, false), source.timeoutMs);
-    this.sending.set(to, { view, timer });
+    this.sending.set(to, { view, term: message.term, timer: this.patience(to) });
     source.logger.info('sending a snapshot', { to, index: view.index });
     const whole: Message = { ...message, index: meta.index, logTerm: meta.term, snapshot: meta };
     source.transport.sendSnapshot(whole, meta, view.chunks());
+  }
+
+  private patience(to: MemberId): TimerHandle {
+    const { clock, timeoutMs } = this.source;
+    return clock.setTimeout(() => this.giveUp(to, `nothing moved for ${timeoutMs} ms`), timeoutMs);
+  }
+
+  /** The transport tells how it goes. */
+  moved(to: MemberId, step: SnapshotStep): void {
+    const { counters, clock } = this.source;
+    if (step.kind === 'sent') counters.snapshotBytesSent += step.bytes;
+    else if (step.kind === 'resumed') counters.snapshotsResumed++;
+    else {
+      const sending = this.sending.get(to);
+      if (sending === undefined) return;
+      clock.clearTimeout(sending.timer);
+      sending.timer = this.patience(to);
+    }
+  }
+
+  /**
+   * Ends what was ordered in another term: its receiver follows somebody else, and would hold on to
+   * a transfer that can not count any more. @param term in which this member leads, else undefined
+   */
+  leads(term: Term | undefined): void {
+    for (const [to, sending] of this.sending) {
+      if (sending !== undefined && sending.term !== term)
+        this.giveUp(to, 'its sender leads no more');
+    }
+  }
+
+  private giveUp(to: MemberId, reason: string): void {
+    this.source.transport.endSnapshot(to, reason);
+    this.finished(to, false);
   }
 
   /** The transport is done with it. */

@@ -3,6 +3,10 @@ import type { Entry, Index, SnapshotMeta } from '../core/types.js';
 /** A consistent view of the state at one index, however long it is read. */
 export interface StateView {
   readonly index: Index;
+  /**
+   * The state as bytes; a chunk is used up before the next is asked for. Read once for a snapshot,
+   * also one whose connection breaks: what may have to be sent again is kept by the transport.
+   */
   chunks(): AsyncIterable<Uint8Array>;
   release(): Promise<void>;
 }
@@ -22,10 +26,11 @@ export interface StateMachine {
   flush(): Promise<void>;
   view(): Promise<StateView>;
   /**
-   * Replaces the state by a leader's; all or nothing, also across a crash. An error of `chunks` is to be
-   * passed on. Whoever cannot use a snapshot and still has its state as it was throws
-   * SnapshotRefusedError (or what has its code, RAFT_SNAPSHOT_REFUSED): both are taken for a stream that
-   * broke, and the leader tries again. Any other error stops the member.
+   * Replaces the state by a leader's; all or nothing, also across a crash. `chunks` may let wait for
+   * long (its connection broke, and another may go on); an error of it is to be passed on. Whoever
+   * cannot use a snapshot and still has its state as it was throws SnapshotRefusedError (or what has
+   * its code, RAFT_SNAPSHOT_REFUSED): both are taken for a stream that broke, and the leader tries
+   * again. Any other error stops the member.
    */
   restore(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
 }

@@ -70,6 +70,8 @@ export const MARKS = [
   'tail overwritten',
   'snapshot taken over',
   'snapshot broken off',
+  'snapshot resumed',
+  'kept snapshot given up',
   'snapshot over a tail',
   'log compacted',
   'append refused',

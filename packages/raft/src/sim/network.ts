@@ -1,7 +1,10 @@
 import type { Message } from '../core/message.js';
 import type { MemberId } from '../core/types.js';
+import type { TransportLimits } from '../transport/limits.js';
+import type { Wire } from '../transport/paired-line.js';
 import type { Coverage } from './coverage.js';
 import type { Prng, Ratio } from './prng.js';
+import type { SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimTransport } from './transport.js';
 
@@ -11,8 +14,10 @@ export interface NetworkPlan {
   readonly loss: Ratio;
   readonly duplicate: Ratio;
   readonly reorder: Ratio;
-  /** Chance that a piece of a snapshot is lost, which breaks its connection off. */
+  /** Chance that a frame of a snapshot's connection is lost, which breaks it. */
   readonly chunkLoss: Ratio;
+  /** Sizes and times of snapshots' connections. */
+  readonly transfer: Partial<TransportLimits>;
   /** Chance that a sender hears that its message was lost. */
   readonly notice: Ratio;
   /** Turn messages into bytes and back. */
@@ -119,6 +124,28 @@ export class SimNetwork {
     return atUs - nowUs;
   }
 
+  /**
+   * For one connection of a snapshot. A link that is cut breaks it with the next frame.
+   * @param ends the processes at its ends; the farther one is missing until it has taken it.
+   */
+  wire(ends: ReadonlyMap<MemberId, SimProcess>): Wire {
+    const { scheduler, prng, coverage } = this;
+    return {
+      breaks: (_frame, from, to) => {
+        const breaks = this.isCut(from, to) || prng.chance(this.plan.chunkLoss);
+        if (breaks) coverage.mark('snapshot broken off');
+        return breaks;
+      },
+      carry: (from, to, arrived) => {
+        scheduler.after(this.arrivalDelayUs(from, to), () => ends.get(to)?.enter(arrived));
+      },
+      notice: (at, _of, noticed) => {
+        scheduler.after(prng.below(NOTICE_US), () => ends.get(at)?.enter(noticed));
+      },
+      keepsFlight: () => prng.below(2) === 0,
+    };
+  }
+
   send(from: MemberId, message: Message, lost: () => void): void {
     const { prng, plan, scheduler } = this;
     const { to } = message;
@@ -142,5 +169,7 @@ export class SimNetwork {
   }
 }
 
+/** Time until an end of a connection notices that it broke, at most. */
+const NOTICE_US = 2_000_000;
 /** Above every member id. */
 const LINK_STRIDE = 1000;

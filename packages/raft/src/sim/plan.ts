@@ -1,5 +1,6 @@
 import { ReadMode } from '../core/config.js';
 import type { RaftLimits } from '../host/options.js';
+import type { TransportLimits } from '../transport/limits.js';
 import type { NetworkPlan } from './network.js';
 import { Prng, ratio } from './prng.js';
 
@@ -189,7 +190,7 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
   const faultsMs = lite ? 8_000 : prng.between(8_000, 24_000);
   const tickMs = prng.pick([50, 100, 100]);
   const electionTicks = prng.between(5, 12);
-  const network = makeNetwork(prng, profile);
+  const network = makeNetwork(prng, profile, seed);
   return {
     seed,
     profile,
@@ -275,7 +276,7 @@ function makeWriteBuffer(seed: number, profile: Profile): number {
   return level ? prng.pick([300, 1_000, 4_000, 40_000]) : 0;
 }
 
-function makeNetwork(prng: Prng, profile: Profile): NetworkPlan {
+function makeNetwork(prng: Prng, profile: Profile, seed: number): NetworkPlan {
   const bad = profile === 'network' || prng.below(2) === 0;
   return {
     delayUs: prng.pick([100, 1_000, 10_000, profile === 'leases' ? 1_000 : 40_000]),
@@ -285,6 +286,20 @@ function makeNetwork(prng: Prng, profile: Profile): NetworkPlan {
     chunkLoss: prng.below(2) === 0 ? ratio(prng.between(1, 10), 100) : ratio(0, 1),
     notice: prng.pick([ratio(0, 1), ratio(1, 2), ratio(1, 1)]),
     encode: prng.below(8) === 0,
+    transfer: makeTransfer(new Prng(seed, 'transfer')),
+  };
+}
+
+/** Windows of one piece, queues of one, and less patience than a partition lasts, or more. */
+function makeTransfer(prng: Prng): Partial<TransportLimits> {
+  return {
+    chunkBytes: prng.pick([5, 50, 4_096]),
+    chunksWaiting: prng.pick([1, 2, 8]),
+    snapshotWindowBytes: prng.pick([1, 100, 65_536]),
+    snapshotAliveMs: 500,
+    snapshotSilentMs: prng.pick([2_000, 5_000]),
+    snapshotKeepMs: prng.pick([200, 3_000, 15_000]),
+    snapshotBreaks: prng.pick([2, 32]),
   };
 }
 

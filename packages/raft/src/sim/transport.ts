@@ -1,20 +1,20 @@
 import { decodeFrame, encodeFrame } from '../codec/message-codec.js';
 import type { Message } from '../core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../core/types.js';
+import type { TransportEnvironment } from '../transport/environment.js';
+import { decodeHello } from '../transport/hello.js';
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from '../transport/limits.js';
+import { PairedLine } from '../transport/paired-line.js';
+import { SnapshotIntake } from '../transport/snapshot-intake.js';
+import { LineEnd } from '../transport/snapshot-line.js';
+import { SnapshotReceiver } from '../transport/snapshot-receiver.js';
+import { SnapshotSender } from '../transport/snapshot-sender.js';
 import type { Transport, TransportHandler } from '../transport/transport.js';
-import { ChunkStream } from './chunk-stream.js';
 import type { SimNetwork } from './network.js';
 import type { SimProcess } from './process.js';
 
-/** Time until a side of a snapshot's connection believes that the other is gone. */
-const SILENT_US = 2_000_000;
-
-/** A snapshot on its way from here. */
-interface Sending {
-  readonly to: MemberId;
-  stream: ChunkStream | undefined;
-  over: boolean;
-}
+const SILENT = { debug() {}, info() {}, warn() {} };
+const CLUSTER = 'simulation';
 
 /**
  * One process's end of the simulated network; whom it reaches and refuses is what the WebSocket
@@ -28,14 +28,36 @@ export class SimTransport implements Transport {
   private members = new Set<MemberId>();
   private readonly guests = new Set<MemberId>();
   private readonly removed = new Set<MemberId>();
-  private readonly sending = new Map<MemberId, Sending>();
-  /** What comes in, and how to tell the sender that it failed. */
-  private readonly receiving = new Map<ChunkStream, () => void>();
+  private readonly sending = new Map<MemberId, SnapshotSender>();
+  private readonly intake: SnapshotIntake;
+  private readonly environment: TransportEnvironment;
+  private readonly limits: TransportLimits;
+  /** Ends of snapshots' connections in this process. */
+  private lines: PairedLine[] = [];
+  private transfers = 0;
 
   constructor(network: SimNetwork, id: MemberId, process: SimProcess) {
     this.network = network;
     this.id = id;
     this.process = process;
+    this.limits = { ...DEFAULT_TRANSPORT_LIMITS, ...network.plan.transfer };
+    this.environment = {
+      clock: {
+        monotonicMs: () => process.now(),
+        setTimeout: (callback, ms) => process.setTimeout(callback, ms),
+        clearTimeout: (timer) => process.clearTimeout(timer),
+        setImmediate: (callback) => process.setImmediate(callback),
+      },
+      random: network.prng.fraction,
+      logger: SILENT,
+    };
+    this.intake = new SnapshotIntake({
+      take: (message, chunks) => this.takeSnapshot(message, chunks),
+      keepMs: this.limits.snapshotKeepMs,
+      clock: this.environment.clock,
+      logger: SILENT,
+      gaveUp: () => network.coverage.mark('kept snapshot given up'),
+    });
     network.attach(id, this);
   }
 
@@ -45,7 +67,12 @@ export class SimTransport implements Transport {
 
   setMembers(members: readonly MemberInfo[]): void {
     const wanted = new Set(members.map(({ id }) => id));
-    for (const id of this.members) if (!wanted.has(id)) this.removed.add(id);
+    for (const id of this.members) {
+      if (wanted.has(id)) continue;
+      this.removed.add(id);
+      this.endSnapshot(id, 'the member was removed');
+      this.intake.endFrom(id, 'the member was removed');
+    }
     for (const id of wanted) this.removed.delete(id);
     this.members = wanted;
   }
@@ -84,144 +111,89 @@ export class SimTransport implements Transport {
 
   sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
     const { to } = message;
-    const before = this.sending.get(to);
-    if (before !== undefined) this.giveUp(before);
-    const sending: Sending = { to, stream: undefined, over: false };
-    this.sending.set(to, sending);
+    this.endSnapshot(to, 'a newer snapshot is sent');
     this.network.observer.sent({ ...message, snapshot: meta });
-    this.pump(sending, { ...message, snapshot: meta }, chunks).catch((error: unknown) => {
-      // The view's own errors are the state machine's, which has none in a simulation.
-      throw error;
+    const sender: SnapshotSender = new SnapshotSender({
+      dial: () => this.dial(to),
+      hello: { clusterId: CLUSTER, from: this.id, to },
+      number: ++this.transfers,
+      limits: this.limits,
+      environment: this.environment,
+      step: (step) => {
+        if (step.kind === 'resumed') this.network.coverage.mark('snapshot resumed');
+        if (this.sending.get(to) === sender) this.handler?.snapshotMoved(to, step);
+      },
     });
-  }
-
-  /** One piece after the other, each acknowledged before the next leaves. */
-  private async pump(
-    sending: Sending,
-    message: Message,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<void> {
-    const { to } = message;
-    const opened = await this.reach(to, (peer) => {
-      // This end may be gone by the time its greeting arrives.
-      if (sending.over || !this.process.alive) return false;
-      const stream = peer.openStream(this.id, message, (ok) => this.answered(sending, ok));
-      sending.stream = stream;
-      return stream !== undefined;
-    });
-    if (!opened) {
-      // The peer may have opened it, and only its answer be lost.
-      this.giveUp(sending);
-      this.finish(sending, false);
-      return;
-    }
-    for await (const chunk of chunks) {
-      if (sending.over) return;
-      const lost = this.network.prng.chance(this.network.plan.chunkLoss);
-      const taken = !lost && (await this.reach(to, () => sending.stream!.push(chunk)));
-      if (taken) continue;
-      this.breakOff(sending);
-      return;
-    }
-    if (!(await this.reach(to, () => sending.stream!.end()))) this.breakOff(sending);
-  }
-
-  private breakOff(sending: Sending): void {
-    this.network.coverage.mark('snapshot broken off');
-    this.giveUp(sending);
-    this.process.after(this.network.prng.below(SILENT_US), () => this.finish(sending, false));
-  }
-
-  /** Does something at a peer and comes back with its answer; false when either way is cut. */
-  private reach(to: MemberId, act: (peer: SimTransport) => boolean): Promise<boolean> {
-    const { network, process, id } = this;
-    return new Promise((answer) => {
-      // The peer may be paused, and die so.
-      const patience = process.after(4 * SILENT_US, () => answer(false));
-      const resolve = (done: boolean) => {
-        patience.cancelled = true;
-        answer(done);
-      };
-      const fail = () => process.after(SILENT_US, () => resolve(false));
-      network.scheduler.after(network.arrivalDelayUs(id, to), () => {
-        const peer = network.isCut(id, to) ? undefined : network.transport(to);
-        if (peer === undefined) {
-          fail();
-          return;
-        }
-        peer.process.enter(() => {
-          const done = act(peer);
-          network.scheduler.after(network.arrivalDelayUs(to, id), () => {
-            if (network.isCut(to, id)) fail();
-            else process.enter(() => resolve(done));
-          });
-        });
-      });
-    });
-  }
-
-  /** Runs in the receiving process. */
-  private openStream(
-    from: MemberId,
-    message: Message,
-    answer: (ok: boolean) => void,
-  ): ChunkStream | undefined {
-    if (this.handler === undefined || this.removed.has(from)) return undefined;
-    this.guests.add(from);
-    const stream = new ChunkStream(from);
-    this.network.observer.arrived(message);
+    this.sending.set(to, sender);
     const done = (ok: boolean) => {
-      this.receiving.delete(stream);
-      const { network, id } = this;
-      network.scheduler.after(network.arrivalDelayUs(id, from), () => {
-        if (!network.isCut(id, from)) answer(ok);
-        else network.scheduler.after(SILENT_US, () => answer(false));
-      });
+      if (this.sending.get(to) !== sender) return;
+      this.sending.delete(to);
+      this.handler?.snapshotSent(to, ok);
     };
-    this.receiving.set(stream, () => done(false));
-    this.handler.receiveSnapshot(message, stream).then(
+    sender.run({ message, meta, chunks }).then(
       () => done(true),
       () => done(false),
     );
-    return stream;
   }
 
-  private answered(sending: Sending, ok: boolean): void {
-    this.process.enter(() => {
-      // A refusal ends a stream that is still being sent.
-      this.finish(sending, ok);
+  endSnapshot(to: MemberId, reason: string): void {
+    const sender = this.sending.get(to);
+    this.sending.delete(to);
+    sender?.abort(reason);
+  }
+
+  private dial(to: MemberId): PairedLine {
+    const { network, id } = this;
+    if (!this.members.has(to)) throw new Error(`${to} is no member`);
+    const ends = new Map([[id, this.process]]);
+    const [near, far] = PairedLine.pair(network.wire(ends), id, to);
+    this.lines = [...this.lines.filter((line) => !line.isOver), near];
+    network.scheduler.after(network.arrivalDelayUs(id, to), () => {
+      const peer = network.isCut(id, to) ? undefined : network.transport(to);
+      if (peer === undefined) {
+        far.breakOff('nobody is there');
+        return;
+      }
+      ends.set(to, peer.process);
+      peer.process.enter(() => peer.accept(id, far));
     });
+    return near;
   }
 
-  private finish(sending: Sending, ok: boolean): void {
-    sending.over = true;
-    if (this.sending.get(sending.to) !== sending) return;
-    this.sending.delete(sending.to);
-    this.handler?.snapshotSent(sending.to, ok);
-  }
-
-  /** The receiver's end breaks, too, some time later. */
-  private giveUp(sending: Sending): void {
-    sending.over = true;
-    const { network } = this;
-    const { stream, to } = sending;
-    if (stream === undefined) return;
-    network.scheduler.after(network.prng.below(SILENT_US), () => {
-      network.transport(to)?.process.enter(() => stream.fail('the connection broke'));
+  /** Runs in the receiving process. */
+  private accept(from: MemberId, line: PairedLine): void {
+    if (this.handler === undefined || this.removed.has(from)) {
+      line.close(LineEnd.Over, 'not a member at this moment');
+      return;
+    }
+    this.guests.add(from);
+    this.lines = [...this.lines.filter((each) => !each.isOver), line];
+    line.listen({
+      opened: () => undefined,
+      frame: (bytes) => {
+        const hello = decodeHello(bytes);
+        if ('code' in hello) line.close(LineEnd.Over, hello.reason);
+        else new SnapshotReceiver(line, hello, this.intake, this.limits, this.environment);
+      },
+      closed: () => undefined,
     });
+    line.open();
   }
 
-  /** This end is gone. */
+  private takeSnapshot(message: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    if (this.handler === undefined) return Promise.reject(new Error('the member stops'));
+    this.network.observer.arrived(message);
+    return this.handler.receiveSnapshot(message, chunks);
+  }
+
+  /** This end is gone: what is dead does nothing more, not even fail. */
   broken(why: string): void {
     this.handler = undefined;
-    for (const sending of this.sending.values()) this.giveUp(sending);
-    this.sending.clear();
-    for (const [stream, refuse] of this.receiving) {
-      // What is dead does nothing more, not even fail.
-      if (this.process.alive) stream.fail(why);
-      else refuse();
-    }
-    this.receiving.clear();
+    for (const line of this.lines) line.breakOff(why);
+    this.lines = [];
+    if (!this.process.alive) return;
+    for (const to of [...this.sending.keys()]) this.endSnapshot(to, why);
+    this.intake.close(why);
   }
 
   async close(): Promise<void> {

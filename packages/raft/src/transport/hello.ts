@@ -11,6 +11,18 @@ export interface Hello {
   readonly clusterId: string;
   readonly from: MemberId;
   readonly to: MemberId;
+  /** On a snapshot's connection; absent from a peer that can not go on after a break. */
+  readonly transfer?: TransferHello;
+}
+
+/** Which transfer of a snapshot a connection is for. */
+export interface TransferHello {
+  /** Counted by the sender: a later transfer has a higher one. */
+  readonly number: number;
+  /** The transfer's so-manieth connection, from 1. */
+  readonly connection: number;
+  /** The sender can not go back before this offset, bytes. */
+  readonly held: number;
 }
 
 /** Why a connection was ended; in the private range of RFC 6455 §7.4.2. */
@@ -41,8 +53,13 @@ export interface Refusal {
 
 const packr = new Packr({ useRecords: false });
 
-export function encodeHello({ clusterId, from, to }: Hello): Uint8Array {
-  return packr.pack([WIRE_VERSION, clusterId, from, to]);
+/** Fields are only ever appended: who does not know one ignores it. */
+export function encodeHello({ clusterId, from, to, transfer }: Hello): Uint8Array {
+  const fields: unknown[] = [WIRE_VERSION, clusterId, from, to];
+  if (transfer !== undefined) {
+    fields.push([transfer.number, transfer.connection, transfer.held]);
+  }
+  return packr.pack(fields);
 }
 
 /** @returns the hello, or why it is none. */
@@ -54,7 +71,7 @@ export function decodeHello(bytes: Uint8Array): Hello | Refusal {
     fields = undefined;
   }
   if (!Array.isArray(fields)) return { code: CloseCode.Malformed, reason: 'no hello' };
-  const [version, clusterId, from, to] = fields as unknown[];
+  const [version, clusterId, from, to, transfer] = fields as unknown[];
   if (version !== WIRE_VERSION) {
     return {
       code: CloseCode.WrongVersion,
@@ -64,7 +81,16 @@ export function decodeHello(bytes: Uint8Array): Hello | Refusal {
   if (typeof clusterId !== 'string' || !isMember(from) || !isMember(to)) {
     return { code: CloseCode.Malformed, reason: 'the hello names no cluster or no members' };
   }
-  return { clusterId, from, to };
+  if (transfer === undefined) return { clusterId, from, to };
+  if (!Array.isArray(transfer) || !transfer.slice(0, 3).every(isCount) || transfer.length < 3) {
+    return { code: CloseCode.Malformed, reason: 'the hello names no transfer' };
+  }
+  const [number, connection, held] = transfer as [number, number, number];
+  return { clusterId, from, to, transfer: { number, connection, held } };
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function isMember(value: unknown): value is MemberId {

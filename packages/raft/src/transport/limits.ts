@@ -25,8 +25,17 @@ export interface TransportLimits {
   readonly chunksWaiting: number;
   /** A snapshot's receiver says so often that it lives. */
   readonly snapshotAliveMs: number;
-  /** A snapshot on which nothing moves for so long is given up, on either side. */
+  /** A snapshot's connection on which nothing moves for so long counts as broken, on either side. */
   readonly snapshotSilentMs: number;
+  /**
+   * Bytes of a snapshot under way and not acknowledged: what a break may cost to send again, and what
+   * the sender holds. Each break halves it for the rest of the transfer, down to one piece.
+   */
+  readonly snapshotWindowBytes: number;
+  /** A snapshot without a connection waits so long for the next, on either side. */
+  readonly snapshotKeepMs: number;
+  /** Connections in a row that may break without having brought a snapshot forward. */
+  readonly snapshotBreaks: number;
 }
 
 const KIB = 1024;
@@ -47,4 +56,7 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   chunksWaiting: 8,
   snapshotAliveMs: 1_000,
   snapshotSilentMs: 10_000,
+  snapshotWindowBytes: 1 * MIB,
+  snapshotKeepMs: 30_000,
+  snapshotBreaks: 32,
 };

@@ -2,12 +2,30 @@ import { decodeFrame, encodeFrame } from '../codec/message-codec.js';
 import { assert } from '../core/assert.js';
 import type { Message } from '../core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../core/types.js';
+import { systemClock } from '../host/clock.js';
+import type { TransportClock, TransportEnvironment } from './environment.js';
+import { decodeHello } from './hello.js';
+import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from './limits.js';
+import { PairedLine, type Wire } from './paired-line.js';
+import { SnapshotIntake } from './snapshot-intake.js';
+import { LineEnd } from './snapshot-line.js';
+import { SnapshotReceiver } from './snapshot-receiver.js';
+import { SnapshotSender } from './snapshot-sender.js';
 import type { Transport, TransportHandler } from './transport.js';
 
 export interface MemoryNetworkOptions {
   /** Calls back when a delivery between two members is due. Default: the next turn of the loop. */
   readonly schedule?: (deliver: () => void, from: MemberId, to: MemberId) => void;
+  /** Whether a snapshot's connection breaks instead of carrying this frame. Default: never. */
+  readonly breaks?: (frame: Uint8Array, from: MemberId, to: MemberId) => boolean;
+  /** For snapshots only. Default: the process's own. */
+  readonly clock?: TransportClock;
+  readonly limits?: Partial<TransportLimits>;
 }
+
+const SILENT = { debug() {}, info() {}, warn() {} };
+/** Members of one process are of one cluster. */
+const CLUSTER = 'memory';
 
 /**
  * Joins members of one process, for tests. What is sent is turned into bytes and back, so nothing is
@@ -17,9 +35,27 @@ export class MemoryNetwork {
   private readonly schedule: (deliver: () => void, from: MemberId, to: MemberId) => void;
   private readonly transports = new Map<MemberId, MemoryTransport>();
   private readonly cuts = new Set<string>();
+  /** @internal */
+  readonly wire: Wire;
+  /** @internal */
+  readonly environment: TransportEnvironment;
+  /** @internal */
+  readonly limits: TransportLimits;
 
   constructor(options: MemoryNetworkOptions = {}) {
-    this.schedule = options.schedule ?? ((deliver) => void setImmediate(deliver));
+    const schedule = options.schedule ?? ((deliver) => void setImmediate(deliver));
+    this.schedule = schedule;
+    this.limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
+    const clock = options.clock ?? systemClock();
+    this.environment = { clock, random: Math.random, logger: SILENT };
+    const { breaks } = options;
+    this.wire = {
+      breaks: (frame, from, to) =>
+        this.cuts.has(`${from}>${to}`) || breaks?.(frame, from, to) === true,
+      carry: (from, to, arrived) => schedule(arrived, from, to),
+      notice: (at, of, noticed) => schedule(noticed, of, at),
+      keepsFlight: () => true,
+    };
   }
 
   /** The transport of one member; takes the place of the one it had before. */
@@ -66,12 +102,23 @@ class MemoryTransport implements Transport {
   private members: ReadonlySet<MemberId> = new Set();
   private readonly removed = new Set<MemberId>();
   private readonly guests = new Set<MemberId>();
-  private readonly transfers = new Map<MemberId, object>();
+  private readonly sending = new Map<MemberId, SnapshotSender>();
+  private readonly intake: SnapshotIntake;
+  private transfers = 0;
   private handler: TransportHandler | undefined;
 
   constructor(network: MemoryNetwork, id: MemberId) {
     this.network = network;
     this.id = id;
+    const { clock, logger } = network.environment;
+    this.intake = new SnapshotIntake({
+      take: (message, chunks) =>
+        this.handler?.receiveSnapshot(message, chunks) ??
+        Promise.reject(new Error('the member stops')),
+      keepMs: network.limits.snapshotKeepMs,
+      clock,
+      logger,
+    });
   }
 
   start(handler: TransportHandler): void {
@@ -81,7 +128,12 @@ class MemoryTransport implements Transport {
 
   setMembers(members: readonly MemberInfo[]): void {
     const wanted = new Set(members.map(({ id }) => id));
-    for (const id of this.members) if (!wanted.has(id)) this.removed.add(id);
+    for (const id of this.members) {
+      if (wanted.has(id)) continue;
+      this.removed.add(id);
+      this.endSnapshot(id, 'the member was removed');
+      this.intake.endFrom(id, 'the member was removed');
+    }
     for (const id of wanted) this.removed.delete(id);
     this.members = wanted;
   }
@@ -101,24 +153,67 @@ class MemoryTransport implements Transport {
 
   sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
     const { to } = message;
-    const transfer = {};
-    this.transfers.set(to, transfer);
-    const frame = encodeFrame([{ ...message, entries: [], snapshot: meta }]);
-    const isCurrent = (): boolean =>
-      this.handler !== undefined && this.transfers.get(to) === transfer;
-    this.network.deliver(this.id, to, (receiver) => {
-      const taken =
-        this.members.has(to) && receiver?.takeSnapshot(this.id, frame, copies(chunks, isCurrent));
-      Promise.resolve(taken || Promise.reject(new Error('unreachable'))).then(
-        () => isCurrent() && this.handler?.snapshotSent(to, true),
-        () => isCurrent() && this.handler?.snapshotSent(to, false),
-      );
+    const { environment, limits } = this.network;
+    this.endSnapshot(to, 'a newer snapshot is sent');
+    const sender: SnapshotSender = new SnapshotSender({
+      dial: () => this.dial(to),
+      hello: { clusterId: CLUSTER, from: this.id, to },
+      number: ++this.transfers,
+      limits,
+      environment,
+      step: (step) => {
+        if (this.sending.get(to) === sender) this.handler?.snapshotMoved(to, step);
+      },
     });
+    this.sending.set(to, sender);
+    const done = (ok: boolean): void => {
+      if (this.sending.get(to) !== sender) return;
+      this.sending.delete(to);
+      this.handler?.snapshotSent(to, ok);
+    };
+    sender.run({ message, meta, chunks }).then(
+      () => done(true),
+      () => done(false),
+    );
+  }
+
+  endSnapshot(to: MemberId, reason: string): void {
+    const sender = this.sending.get(to);
+    this.sending.delete(to);
+    sender?.abort(reason);
   }
 
   async close(): Promise<void> {
     this.handler = undefined;
     this.network.leave(this.id, this);
+    for (const to of [...this.sending.keys()]) this.endSnapshot(to, 'the member stops');
+    this.intake.close('the member stops');
+  }
+
+  private dial(to: MemberId): PairedLine {
+    if (!this.members.has(to)) throw new Error(`${to} is no member`);
+    const [near, far] = PairedLine.pair(this.network.wire, this.id, to);
+    this.network.deliver(this.id, to, (receiver) => {
+      if (receiver?.accept(this.id, far) !== true) far.close(LineEnd.Broken, 'nobody is there');
+    });
+    return near;
+  }
+
+  /** @internal @returns whether the connection is taken. */
+  accept(from: MemberId, line: PairedLine): boolean {
+    if (this.handler === undefined || this.removed.has(from)) return false;
+    const { limits, environment } = this.network;
+    line.listen({
+      opened: () => {},
+      frame: (bytes) => {
+        const hello = decodeHello(bytes);
+        if ('code' in hello) line.close(LineEnd.Over, hello.reason);
+        else new SnapshotReceiver(line, hello, this.intake, limits, environment);
+      },
+      closed: () => {},
+    });
+    line.open();
+    return true;
   }
 
   /** @internal @returns whether it arrived. */
@@ -129,28 +224,7 @@ class MemoryTransport implements Transport {
     return true;
   }
 
-  /** @internal */
-  takeSnapshot(
-    from: MemberId,
-    frame: Uint8Array,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<void> | undefined {
-    const [message] = decodeFrame(frame, from).messages;
-    if (message === undefined || this.removed.has(from)) return undefined;
-    return this.handler?.receiveSnapshot(message, chunks);
-  }
-
   private reaches(id: MemberId): boolean {
     return this.members.has(id) || (this.guests.has(id) && !this.removed.has(id));
-  }
-}
-
-async function* copies(
-  chunks: AsyncIterable<Uint8Array>,
-  isCurrent: () => boolean,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    if (!isCurrent()) throw new Error('a newer snapshot is sent');
-    yield new Uint8Array(chunk);
   }
 }

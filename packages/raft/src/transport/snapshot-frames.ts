@@ -7,7 +7,8 @@ import type { MemberId, SnapshotMeta } from '../core/types.js';
 /**
  * Frames of a snapshot's own connection, after the hello. Each begins with its kind.
  * Sender: one Header (a frame of one message), Chunks, one End. Receiver: Alive now and then, and at
- * last Taken or Refused.
+ * last Taken or Refused; to a sender whose hello names a transfer also At, before any Alive and after
+ * each Chunk.
  */
 export const SnapshotFrame = {
   Header: 1,
@@ -20,6 +21,8 @@ export const SnapshotFrame = {
   Taken: 5,
   /** Why not, in UTF-8. */
   Refused: 6,
+  /** u64 offset, u32 CRC-32: the receiver has everything up to there. */
+  At: 7,
 } as const;
 
 const POSITION_BYTES = 1 + U64_BYTES + U32_BYTES;
@@ -40,10 +43,31 @@ export function readHeader(frame: Uint8Array, from: MemberId): Message {
   throw new MessageFormatError('the header announces no snapshot');
 }
 
+/** @returns offset and CRC-32 of an At. @throws MessageFormatError */
+export function readAt(frame: Uint8Array): [offset: number, crc: number] {
+  return readPosition(frame);
+}
+
 /** How far a snapshot has come; the same on both sides. */
 export class SnapshotPosition {
   private offset = 0;
   private crc = 0;
+
+  /** Bytes. */
+  get at(): number {
+    return this.offset;
+  }
+
+  /** CRC-32 of everything up to there. */
+  get checksum(): number {
+    return this.crc;
+  }
+
+  atFrame(): Uint8Array {
+    const frame = Buffer.allocUnsafe(POSITION_BYTES);
+    writePosition(frame, SnapshotFrame.At, this.offset, this.crc);
+    return frame;
+  }
 
   chunkFrame(piece: Uint8Array): Uint8Array {
     const start = this.offset;

@@ -1,169 +1,167 @@
-import { WebSocket } from 'ws';
 import type { Message } from '../core/message.js';
-import type { MemberId } from '../core/types.js';
-import { closeSocket, describeClose } from './channel.js';
 import type { TransportEnvironment } from './environment.js';
-import { CloseCode } from './hello.js';
+import type { Hello } from './hello.js';
+import type { IncomingSnapshot, SnapshotCarrier } from './incoming-snapshot.js';
 import type { TransportLimits } from './limits.js';
-import { readHeader, SnapshotFrame, SnapshotPosition } from './snapshot-frames.js';
-
-/** Takes a snapshot over: `TransportHandler.receiveSnapshot`, once it may. */
-export type TakeSnapshot = (message: Message, chunks: AsyncIterable<Uint8Array>) => Promise<void>;
+import { readHeader, SnapshotFrame } from './snapshot-frames.js';
+import type { SnapshotIntake } from './snapshot-intake.js';
+import { LineEnd, type SnapshotLine } from './snapshot-line.js';
 
 const REASON_LIMIT_CHARS = 500;
-/** RFC 6455 §7.4.1. */
-const NORMAL_CLOSE = 1000;
 
 /**
- * Receives one snapshot. Pieces wait in a short queue; while it is full the socket is not read, and
- * TCP makes the sender wait.
+ * The receiver's end of one connection. Pieces go to the transfer that it carries; while that one's
+ * queue is full the line is not read, and the sender has to wait.
  */
-export class SnapshotReceiver {
-  readonly from: MemberId;
-  private readonly socket: WebSocket;
+export class SnapshotReceiver implements SnapshotCarrier {
+  private readonly line: SnapshotLine;
+  private readonly hello: Hello;
+  private readonly intake: SnapshotIntake;
   private readonly limits: TransportLimits;
   private readonly environment: TransportEnvironment;
-  private readonly take: TakeSnapshot;
-  private readonly position = new SnapshotPosition();
   private header: Message | undefined;
-  private pieces: Uint8Array[] = [];
-  private complete = false;
-  private failure: Error | undefined;
-  private wake: (() => void) | undefined;
+  private snapshot: IncomingSnapshot | undefined;
+  private over = false;
   private silence: unknown;
   private alive: unknown;
-  private finish!: () => void;
-  /** Resolves when the state machine has nothing more to do with this snapshot. */
-  readonly finished: Promise<void>;
 
+  /** @param line whose hello was read and found good. */
   constructor(
-    socket: WebSocket,
-    from: MemberId,
-    take: TakeSnapshot,
+    line: SnapshotLine,
+    hello: Hello,
+    intake: SnapshotIntake,
     limits: TransportLimits,
     environment: TransportEnvironment,
   ) {
-    this.socket = socket;
-    this.from = from;
-    this.take = take;
+    this.line = line;
+    this.hello = hello;
+    this.intake = intake;
     this.limits = limits;
     this.environment = environment;
-    this.finished = new Promise((resolve) => {
-      this.finish = resolve;
+    line.listen({
+      opened: () => {},
+      frame: (bytes) => this.receive(bytes),
+      closed: (end, reason) => this.closed(end, reason),
     });
-    socket.on('message', (data, isBinary) => this.receive(data as Buffer, isBinary));
-    socket.on('error', (error) => this.fail(error));
-    socket.on('close', (code, reason) => this.fail(new Error(describeClose(code, reason))));
     this.heard();
-    this.sayAlive();
   }
 
-  /** The term of the snapshot's message; 0 before it is known. */
-  get term(): number {
-    return this.header?.term ?? 0;
+  // --- What the transfer says
+
+  taken(): void {
+    this.answer(Uint8Array.of(SnapshotFrame.Taken));
+    this.close(LineEnd.Over, 'the snapshot is taken');
   }
 
-  /** Ends the transfer: the state machine sees an error instead of the next piece. */
-  abort(reason: string): void {
-    this.fail(new Error(reason));
+  refuse(reason: string): void {
+    const text = Buffer.from(reason.slice(0, REASON_LIMIT_CHARS));
+    this.answer(Buffer.concat([Uint8Array.of(SnapshotFrame.Refused), text]));
+    this.close(LineEnd.Over, reason);
   }
 
-  private receive(frame: Buffer, isBinary: boolean): void {
-    if (this.failure !== undefined) return;
+  replaced(): void {
+    this.close(LineEnd.Broken, 'a newer connection took its place');
+  }
+
+  hungry(): void {
+    if (!this.line.isPaused || this.over) return;
+    this.line.resume();
+    this.heard();
+  }
+
+  // --- What the connection says
+
+  private receive(frame: Uint8Array): void {
+    if (this.over) return;
     this.heard();
     try {
-      if (!isBinary) throw new Error('a text frame');
       this.read(frame);
     } catch (error) {
       this.fail(error as Error);
     }
   }
 
-  private read(frame: Buffer): void {
+  private read(frame: Uint8Array): void {
     const [kind] = frame;
     if (this.header === undefined) {
       if (kind !== SnapshotFrame.Header) throw new Error('the snapshot has no header');
-      this.header = readHeader(frame, this.from);
-      void this.handOver(this.header);
-    } else if (this.complete) throw new Error('frames follow the end of the snapshot');
-    else if (kind === SnapshotFrame.Chunk) {
-      this.pieces.push(this.position.readChunk(frame));
-      if (this.pieces.length >= this.limits.chunksWaiting) this.pause();
-      this.wake?.();
+      this.open(readHeader(frame, this.hello.from));
+      return;
+    }
+    const { snapshot } = this;
+    // What the sender sends again before it hears that it is over.
+    if (snapshot === undefined) return;
+    if (kind === SnapshotFrame.Chunk) {
+      snapshot.addChunk(frame);
+      this.tellWhere(snapshot);
+      if (snapshot.waiting >= this.limits.chunksWaiting) this.pause();
     } else if (kind === SnapshotFrame.End) {
-      this.position.readEnd(frame);
-      this.complete = true;
+      snapshot.addEnd(frame);
       this.environment.clock.clearTimeout(this.silence);
-      this.wake?.();
     } else throw new Error(`unknown frame kind ${kind}`);
   }
 
-  private async handOver(header: Message): Promise<void> {
-    try {
-      await this.take(header, this.chunks());
-      if (this.failure !== undefined) throw this.failure;
-      if (!this.complete || this.pieces.length > 0) throw new Error('not all of it was read');
-      this.answer(Uint8Array.of(SnapshotFrame.Taken));
-      this.socket.close(NORMAL_CLOSE);
-    } catch (error) {
-      this.fail(error as Error);
-    }
-    this.stopTimers();
-    this.finish();
+  private open(header: Message): void {
+    const { from, to, transfer } = this.hello;
+    this.header = header;
+    if (header.to !== to) throw new Error('it is for another member');
+    const snapshot = this.intake.open(this, from, header, transfer);
+    if (snapshot === undefined) return;
+    this.snapshot = snapshot;
+    this.tellWhere(snapshot);
+    // Not before: a sender takes who lives and has not said where it is for one that never does.
+    this.sayAlive();
+    if (snapshot.waiting >= this.limits.chunksWaiting) this.pause();
   }
 
-  private async *chunks(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      if (this.failure !== undefined) throw this.failure;
-      const piece = this.pieces.shift();
-      if (piece !== undefined) {
-        if (this.pieces.length === 0) this.resume();
-        yield piece;
-      } else if (this.complete) return;
-      else {
-        await new Promise<void>((resolve) => {
-          this.wake = resolve;
-        });
-      }
-    }
+  /** Only to a sender that understands it. */
+  private tellWhere(snapshot: IncomingSnapshot): void {
+    if (this.hello.transfer !== undefined) this.answer(snapshot.atFrame());
   }
 
+  /** What can not be right ends the transfer: going on would risk a gap. */
   private fail(error: Error): void {
-    if (this.failure !== undefined) return;
-    this.failure = error;
-    this.stopTimers();
-    this.pieces = [];
-    const reason = Buffer.from(error.message.slice(0, REASON_LIMIT_CHARS));
-    this.answer(Buffer.concat([Uint8Array.of(SnapshotFrame.Refused), reason]));
-    this.resume();
-    closeSocket(this.socket, CloseCode.Gone, error.message);
-    this.wake?.();
-    if (this.header === undefined) this.finish();
+    this.snapshot?.fail(error);
+    this.refuse(error.message);
+  }
+
+  private closed(end: LineEnd, reason: string): void {
+    this.stop();
+    const { snapshot } = this;
+    if (snapshot === undefined) return;
+    if (end === LineEnd.Broken) this.intake.broke(snapshot, this, reason);
+    else if (snapshot.detach(this)) snapshot.fail(new Error(reason));
   }
 
   private answer(frame: Uint8Array): void {
-    if (this.socket.readyState !== WebSocket.OPEN) return;
-    this.socket.send(frame, { binary: true, compress: false }, () => {});
+    if (this.over) return;
+    this.line.send(frame).catch((error: Error) => {
+      // That the connection is gone is heard of there.
+      this.environment.logger.debug({ error: error.message }, 'raft: no answer to a snapshot');
+    });
+  }
+
+  private close(end: LineEnd, reason: string): void {
+    if (this.over) return;
+    this.stop();
+    this.line.close(end, reason);
   }
 
   private pause(): void {
-    this.socket.pause();
+    if (this.over) return;
+    this.line.pause();
     // It is now the state machine that takes its time.
     this.environment.clock.clearTimeout(this.silence);
-  }
-
-  private resume(): void {
-    if (!this.socket.isPaused) return;
-    this.socket.resume();
-    this.heard();
   }
 
   private heard(): void {
     const { clock } = this.environment;
     clock.clearTimeout(this.silence);
-    if (this.failure !== undefined || this.socket.isPaused) return;
+    if (this.over || this.line.isPaused || this.snapshot?.isComplete === true) return;
     this.silence = clock.setTimeout(() => {
-      this.abort(`nothing came for ${this.limits.snapshotSilentMs} ms`);
+      const reason = `nothing came for ${this.limits.snapshotSilentMs} ms`;
+      this.close(LineEnd.Broken, reason);
+      if (this.snapshot !== undefined) this.intake.broke(this.snapshot, this, reason);
     }, this.limits.snapshotSilentMs);
   }
 
@@ -174,7 +172,8 @@ export class SnapshotReceiver {
     }, this.limits.snapshotAliveMs);
   }
 
-  private stopTimers(): void {
+  private stop(): void {
+    this.over = true;
     this.environment.clock.clearTimeout(this.silence);
     this.environment.clock.clearTimeout(this.alive);
   }

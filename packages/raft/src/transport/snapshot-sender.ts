@@ -1,11 +1,13 @@
-import { WebSocket } from 'ws';
 import type { Message } from '../core/message.js';
 import type { SnapshotMeta } from '../core/types.js';
-import { closeSocket, describeClose } from './channel.js';
 import type { TransportEnvironment } from './environment.js';
-import { CloseCode, encodeHello, type Hello } from './hello.js';
+import { encodeHello, type Hello } from './hello.js';
 import type { TransportLimits } from './limits.js';
-import { headerFrame, SnapshotFrame, SnapshotPosition } from './snapshot-frames.js';
+import { PieceReader } from './piece-reader.js';
+import { SendWindow } from './send-window.js';
+import { headerFrame, readAt, SnapshotFrame } from './snapshot-frames.js';
+import { LineEnd, type SnapshotLine } from './snapshot-line.js';
+import type { SnapshotStep } from './transport.js';
 
 export interface OutgoingSnapshot {
   readonly message: Message;
@@ -13,118 +15,320 @@ export interface OutgoingSnapshot {
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
+export interface SnapshotSenderOptions {
+  /** Begins a connection to the receiver. */
+  readonly dial: () => SnapshotLine;
+  readonly hello: Hello;
+  /** Higher than that of every transfer of this sender before. */
+  readonly number: number;
+  readonly limits: TransportLimits;
+  readonly environment: TransportEnvironment;
+  readonly step: (step: SnapshotStep) => void;
+}
+
+/** The connection is gone; another may go on. */
+class LineBrokenError extends Error {}
+
 /**
- * Streams one snapshot over a connection of its own. One piece is under way at a time: the next is
- * read when the socket has taken the last, so memory does not grow with a slow receiver.
+ * Streams one snapshot over a connection of its own, or over several: when one breaks, the next goes
+ * on where the receiver is. One piece is under way into the socket at a time, and a window of them to
+ * the receiver, so memory does not grow with a slow one.
+ *
+ * A receiver that does not know how to go on never says where it is: it says that it lives first. To
+ * that one the snapshot goes without a window, and a break ends it.
  */
 export class SnapshotSender {
-  private readonly socket: WebSocket;
-  private readonly limits: TransportLimits;
-  private readonly environment: TransportEnvironment;
-  private timer: unknown;
+  private readonly options: SnapshotSenderOptions;
+  private readonly window: SendWindow;
+  private line: SnapshotLine | undefined;
+  private connections = 0;
+  /** Since the receiver was further than before. */
+  private breaks = 0;
+  private opened = false;
+  private everOpened = false;
+  /** Whether the receiver said over this connection where it is. */
+  private located = false;
+  /** Whether it ever does; undefined while that is not known. */
+  private locates: boolean | undefined;
   private sentAll = false;
   private taken = false;
+  private broken: string | undefined;
   private failure: Error | undefined;
-  /** Ends what is being waited for. */
-  private interrupt: (() => void) | undefined;
+  private silence: unknown;
+  private patience: unknown;
+  /** Looks again at what is being waited for. */
+  private wake: (() => void) | undefined;
 
-  /** @param socket being connected to the receiver's snapshot path. */
-  constructor(socket: WebSocket, limits: TransportLimits, environment: TransportEnvironment) {
-    this.socket = socket;
-    this.limits = limits;
-    this.environment = environment;
-    socket.on('error', (error) => this.fail(error));
-    socket.on('close', (code, reason) => this.fail(new Error(describeClose(code, reason))));
-    socket.on('message', (data) => this.receive(data as Buffer));
-    this.moved();
+  constructor(options: SnapshotSenderOptions) {
+    const { chunkBytes, snapshotWindowBytes } = options.limits;
+    this.options = options;
+    this.window = new SendWindow(chunkBytes, snapshotWindowBytes);
   }
 
   /** Resolves when the receiver's state machine has the snapshot. @throws why it has not. */
-  async run(hello: Hello, { message, meta, chunks }: OutgoingSnapshot): Promise<void> {
-    const iterator = chunks[Symbol.asyncIterator]();
+  async run({ message, meta, chunks }: OutgoingSnapshot): Promise<void> {
+    const { clock, logger } = this.options.environment;
+    const pieces = new PieceReader(chunks, this.options.limits.chunkBytes);
+    const header = headerFrame(message, meta);
     try {
-      if (this.socket.readyState === WebSocket.CONNECTING) {
-        await this.unlessFailed(new Promise<void>((resolve) => this.socket.once('open', resolve)));
-      }
-      await this.send(encodeHello(hello));
-      await this.send(headerFrame(message, meta));
-      await this.sendAll(iterator);
-      if (!this.taken) await this.unlessFailed(new Promise<never>(() => {}));
+      while (!(await this.overOneLine(header, pieces))) await this.pauseAfterBreak();
     } finally {
-      this.environment.clock.clearTimeout(this.timer);
-      // Not awaited: a source that hangs in a read would hang here too.
-      iterator.return?.()?.catch?.((error: Error) => {
-        this.environment.logger.debug({ error: error.message }, 'raft: snapshot source failed');
+      clock.clearTimeout(this.silence);
+      this.stopPatience();
+      pieces.stop((error) => {
+        logger.debug({ error: error.message }, 'raft: snapshot source failed');
       });
-      closeSocket(this.socket, CloseCode.Gone, 'the snapshot is done with');
+      const { line } = this;
+      this.line = undefined;
+      line?.close(LineEnd.Over, this.failure?.message ?? 'the snapshot is done with');
     }
   }
 
   /** Ends the transfer; `run` rejects. */
   abort(reason: string): void {
-    this.fail(new Error(reason));
+    if (this.failure !== undefined || this.taken) return;
+    this.failure = new Error(reason);
+    this.wake?.();
   }
 
-  private async sendAll(iterator: AsyncIterator<Uint8Array>): Promise<void> {
-    const position = new SnapshotPosition();
+  /** @returns false when the connection broke and another may go on. */
+  private async overOneLine(header: Uint8Array, pieces: PieceReader): Promise<boolean> {
+    try {
+      this.connect();
+      await this.until(() => this.opened);
+      await this.send(encodeHello(this.hello()));
+      await this.send(header);
+      // Only the receiver knows how much of what was sent before has arrived.
+      if (this.connections > 1) await this.until(() => this.located || this.locates === false);
+      await this.sendAll(pieces);
+      await this.until(() => this.taken);
+      return true;
+    } catch (error) {
+      if (this.taken) return true;
+      const mends = error instanceof LineBrokenError && this.everOpened && this.locates !== false;
+      if (mends && this.failure === undefined) return false;
+      this.failure ??= error as Error;
+      throw this.failure;
+    }
+  }
+
+  private hello(): Hello {
+    const { hello, number } = this.options;
+    const { connections: connection, window } = this;
+    return { ...hello, transfer: { number, connection, held: window.acknowledged } };
+  }
+
+  private connect(): void {
+    this.connections++;
+    this.opened = false;
+    this.located = false;
+    this.sentAll = false;
+    this.broken = undefined;
+    let line: SnapshotLine;
+    try {
+      line = this.options.dial();
+    } catch (error) {
+      throw new LineBrokenError((error as Error).message);
+    }
+    this.line = line;
+    line.listen({
+      opened: () => {
+        if (this.line !== line) return;
+        this.opened = true;
+        this.everOpened = true;
+        this.moved();
+        this.wake?.();
+      },
+      frame: (bytes) => {
+        if (this.line === line && this.failure === undefined) this.receive(bytes);
+      },
+      closed: (end, reason) => {
+        if (this.line !== line) return;
+        this.line = undefined;
+        if (end === LineEnd.Over) this.abort(reason);
+        else this.lineBroke(reason);
+      },
+    });
+    this.moved();
+  }
+
+  private async sendAll(pieces: PieceReader): Promise<void> {
+    const { window } = this;
     for (;;) {
-      const next = await this.unlessFailed(iterator.next());
-      if (next.done === true) break;
-      for (let start = 0; start < next.value.length; start += this.limits.chunkBytes) {
-        const piece = next.value.subarray(start, start + this.limits.chunkBytes);
-        await this.send(position.chunkFrame(piece));
+      const frame = window.take();
+      if (frame !== undefined) {
+        await this.sendPiece(frame);
+        continue;
       }
+      await this.until(() => !window.isFull);
+      await this.step(pieces.ready());
+      const piece = pieces.take();
+      if (piece === undefined) break;
+      window.add(piece);
     }
     this.sentAll = true;
-    await this.send(position.endFrame());
+    await this.send(window.endFrame);
+  }
+
+  private async sendPiece(frame: Uint8Array): Promise<void> {
+    this.options.step({ kind: 'sent', bytes: frame.length });
+    await this.send(frame);
+    // Whoever acknowledges nothing has taken what the socket has taken, as far as we can know.
+    if (this.locates === false) this.options.step({ kind: 'arrived' });
   }
 
   private async send(frame: Uint8Array): Promise<void> {
-    await this.unlessFailed(
-      new Promise<void>((resolve, reject) => {
-        const done = (error?: Error | null): void => (error ? reject(error) : resolve());
-        this.socket.send(frame, { binary: true, compress: false }, done);
+    const { line } = this;
+    if (line === undefined) throw new LineBrokenError(this.broken);
+    await this.step(
+      line.send(frame).catch((error: Error) => {
+        throw new LineBrokenError(error.message);
       }),
     );
     this.moved();
+  }
+
+  private receive(frame: Uint8Array): void {
+    this.moved();
+    try {
+      this.read(frame);
+    } catch (error) {
+      this.abort((error as Error).message);
+    }
+    this.wake?.();
+  }
+
+  private read(frame: Uint8Array): void {
+    const [kind] = frame;
+    if (kind === SnapshotFrame.At) this.locate(...readAt(frame));
+    else if (kind === SnapshotFrame.Taken) {
+      // Also when it finished earlier and only its answer was lost.
+      if (!this.sentAll && this.connections === 1) {
+        throw new Error('the receiver took a snapshot that was not sent');
+      }
+      this.taken = true;
+    } else if (kind === SnapshotFrame.Refused) {
+      throw new Error(`the receiver refused: ${Buffer.from(frame.subarray(1)).toString()}`);
+    } else if (kind !== SnapshotFrame.Alive) throw new Error('the receiver sent an unknown frame');
+    else if (!this.located) this.doesNotLocate();
+  }
+
+  private locate(offset: number, crc: number): void {
+    const { window, options } = this;
+    const first = !this.located;
+    this.located = true;
+    this.locates = true;
+    const resumes = first && this.connections > 1;
+    const moved = resumes ? window.resume(offset, crc) : window.acknowledge(offset, crc);
+    if (first) this.stopPatience();
+    if (resumes && offset > 0) options.step({ kind: 'resumed' });
+    if (!moved) return;
+    this.breaks = 0;
+    options.step({ kind: 'arrived' });
+  }
+
+  /** It lives and has not said where it is. */
+  private doesNotLocate(): void {
+    const { window } = this;
+    if (this.locates === true || window.acknowledged > 0) {
+      throw new Error('the receiver does not go on with a broken snapshot');
+    }
+    if (this.locates === false) return;
+    this.locates = false;
+    this.stopPatience();
+    if (this.connections > 1) window.resume(0, 0);
+    window.keepNothing();
+  }
+
+  private async pauseAfterBreak(): Promise<void> {
+    const { limits, environment } = this.options;
+    const { clock } = environment;
+    this.window.broke();
+    this.breaks++;
+    environment.logger.debug(
+      { member: this.options.hello.to, at: this.window.acknowledged, reason: this.broken },
+      'raft: the connection of a snapshot broke',
+    );
+    if (this.breaks > limits.snapshotBreaks) {
+      throw new Error(`${this.breaks} connections broke, the last: ${this.broken}`);
+    }
+    clock.clearTimeout(this.silence);
+    this.patience ??= clock.setTimeout(() => {
+      this.abort(`no connection for ${limits.snapshotKeepMs} ms, the last: ${this.broken}`);
+    }, limits.snapshotKeepMs);
+    const fullMs = Math.min(limits.reconnectMaxMs, limits.reconnectMs * 2 ** (this.breaks - 1));
+    let over = false;
+    const timer = clock.setTimeout(
+      () => {
+        over = true;
+        this.wake?.();
+      },
+      fullMs * (0.5 + environment.random() / 2),
+    );
+    this.broken = undefined;
+    try {
+      await this.until(() => over);
+    } finally {
+      clock.clearTimeout(timer);
+    }
+  }
+
+  /** Waits until something holds that an event makes true. @throws when the transfer or its connection ends. */
+  private async until(holds: () => boolean): Promise<void> {
+    for (;;) {
+      this.checkGoing();
+      if (holds()) return;
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
   }
 
   /**
    * Waits for a step, a failure or the end. One hook instead of a race with a promise that lives as
    * long as the transfer, which would collect a reaction for each piece.
    */
-  private async unlessFailed<T>(step: Promise<T>): Promise<T> {
+  private async step<T>(step: Promise<T>): Promise<T> {
     return await new Promise<T>((resolve, reject) => {
-      this.interrupt = () =>
-        this.failure === undefined ? resolve(undefined as T) : reject(this.failure);
-      if (this.failure !== undefined) this.interrupt();
+      this.wake = () => {
+        try {
+          this.checkGoing();
+        } catch (error) {
+          reject(error as Error);
+        }
+      };
+      this.wake();
       step.then(resolve, reject);
     });
   }
 
-  private receive(frame: Buffer): void {
-    this.moved();
-    const [kind] = frame;
-    if (kind === SnapshotFrame.Taken) {
-      this.taken = this.sentAll;
-      if (this.taken) this.interrupt?.();
-      else this.abort('the receiver took a snapshot that was not sent');
-    } else if (kind === SnapshotFrame.Refused) {
-      this.abort(`the receiver refused: ${frame.subarray(1).toString()}`);
-    } else if (kind !== SnapshotFrame.Alive) this.abort('the receiver sent an unknown frame');
+  private checkGoing(): void {
+    if (this.failure !== undefined) throw this.failure;
+    // Its answer may come while we still send again what it has.
+    if (this.taken) throw new LineBrokenError('the receiver has it all');
+    if (this.broken !== undefined) throw new LineBrokenError(this.broken);
   }
 
-  private fail(error: Error): void {
-    if (this.failure !== undefined || this.taken) return;
-    this.failure = error;
-    this.interrupt?.();
+  private stopPatience(): void {
+    this.options.environment.clock.clearTimeout(this.patience);
+    this.patience = undefined;
+  }
+
+  private lineBroke(reason: string): void {
+    this.broken ??= reason;
+    this.wake?.();
   }
 
   private moved(): void {
-    const { clock } = this.environment;
-    clock.clearTimeout(this.timer);
-    this.timer = clock.setTimeout(() => {
-      this.abort(`nothing moved for ${this.limits.snapshotSilentMs} ms`);
-    }, this.limits.snapshotSilentMs);
+    const { environment, limits } = this.options;
+    const { clock } = environment;
+    clock.clearTimeout(this.silence);
+    this.silence = clock.setTimeout(() => {
+      const { line } = this;
+      this.line = undefined;
+      const reason = `nothing moved for ${limits.snapshotSilentMs} ms`;
+      line?.close(LineEnd.Broken, reason);
+      this.lineBroke(reason);
+    }, limits.snapshotSilentMs);
   }
 }

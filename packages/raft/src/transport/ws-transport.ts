@@ -16,9 +16,11 @@ import {
 } from './hello.js';
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from './limits.js';
 import { type Connect, Peer } from './peer.js';
+import { SnapshotIntake } from './snapshot-intake.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
 import type { Transport, TransportHandler } from './transport.js';
+import { WsSnapshotLine } from './ws-snapshot-line.js';
 
 export interface WsTransportOptions extends TransportEnvironment {
   readonly self: MemberInfo;
@@ -53,7 +55,9 @@ export class WsTransport implements Transport {
   private readonly removed = new Set<MemberId>();
   private readonly sockets = new Set<WebSocket>();
   private readonly sending = new Map<MemberId, SnapshotSender>();
-  private receiving: SnapshotReceiver | undefined;
+  private readonly intake: SnapshotIntake;
+  /** Snapshots sent so far. */
+  private transfers = 0;
   private flushing = false;
   private closed = false;
 
@@ -62,6 +66,14 @@ export class WsTransport implements Transport {
     this.options = options;
     this.limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
     this.once = new OnceLogger(options.logger);
+    this.intake = new SnapshotIntake({
+      take: (message, chunks) =>
+        this.handler?.receiveSnapshot(message, chunks) ??
+        Promise.reject(new Error('not a member at this moment')),
+      keepMs: this.limits.snapshotKeepMs,
+      clock: options.clock,
+      logger: options.logger,
+    });
   }
 
   start(handler: TransportHandler): void {
@@ -97,31 +109,32 @@ export class WsTransport implements Transport {
     this.flushSoon();
   }
 
-  /** A newer one to the same member takes the place of the one under way, of which nothing more is told. */
   sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
     const { to } = message;
-    this.sending.get(to)?.abort('a newer snapshot is sent');
-    this.sending.delete(to);
-    const member = this.peers.get(to)?.member;
+    this.endSnapshot(to, 'a newer snapshot is sent');
     if (this.closed) return;
-    if (member === undefined) {
+    if (!this.peers.has(to)) {
       this.later(() => this.handler?.snapshotSent(to, false));
       return;
     }
-    let sender: SnapshotSender;
-    try {
-      const socket = this.own(this.options.connect(member, RAFT_SNAPSHOT_PATH));
-      sender = new SnapshotSender(socket, this.limits, this.options);
-    } catch (error) {
-      this.options.logger.warn(
-        { member: to, error: (error as Error).message },
-        'raft: no snapshot',
-      );
-      this.later(() => this.handler?.snapshotSent(to, false));
-      return;
-    }
+    const sender: SnapshotSender = new SnapshotSender({
+      dial: () => this.dialForSnapshot(to),
+      hello: this.helloTo(to),
+      number: ++this.transfers,
+      limits: this.limits,
+      environment: this.options,
+      step: (step) => {
+        if (this.sending.get(to) === sender) this.handler?.snapshotMoved(to, step);
+      },
+    });
     this.sending.set(to, sender);
     void this.runSnapshot(to, sender, { message, meta, chunks });
+  }
+
+  endSnapshot(to: MemberId, reason: string): void {
+    const sender = this.sending.get(to);
+    this.sending.delete(to);
+    sender?.abort(reason);
   }
 
   /**
@@ -150,7 +163,7 @@ export class WsTransport implements Transport {
         closeSocket(socket, code, reason);
         return;
       }
-      if (path === RAFT_SNAPSHOT_PATH) this.admitSnapshot(socket, hello.from);
+      if (path === RAFT_SNAPSHOT_PATH) this.admitSnapshot(socket, hello);
       else this.admit(socket, hello.from);
     });
   }
@@ -162,7 +175,7 @@ export class WsTransport implements Transport {
     for (const peer of this.peers.values()) peer.close();
     for (const guest of this.guests.values()) guest.close('the member stops');
     for (const sender of this.sending.values()) sender.abort('the member stops');
-    this.receiving?.abort('the member stops');
+    this.intake.close('the member stops');
     await Promise.all([...this.sockets].map((socket) => this.closeOf(socket)));
   }
 
@@ -216,39 +229,16 @@ export class WsTransport implements Transport {
     this.peers.get(from)?.hurry();
   }
 
-  private admitSnapshot(socket: WebSocket, from: MemberId): void {
-    const receiver: SnapshotReceiver = new SnapshotReceiver(
-      socket,
-      from,
-      (message, chunks) => this.takeSnapshot(receiver, message, chunks),
-      this.limits,
-      this.options,
-    );
+  private admitSnapshot(socket: WebSocket, hello: Hello): void {
+    const line = new WsSnapshotLine(socket);
+    new SnapshotReceiver(line, hello, this.intake, this.limits, this.options);
   }
 
-  /** One at a time: the state machine has only one state. A newer one makes an older one give way. */
-  private async takeSnapshot(
-    receiver: SnapshotReceiver,
-    message: Message,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<void> {
-    const { handler } = this;
-    if (handler === undefined || this.closed) throw new Error('the member stops');
-    if (message.to !== this.options.self.id) throw new Error('it is for another member');
-    const current = this.receiving;
-    if (current !== undefined) {
-      const newer = message.term > current.term || receiver.from === current.from;
-      if (!newer) throw new Error('another snapshot is being received');
-      current.abort('a newer snapshot came');
-    }
-    this.receiving = receiver;
-    await current?.finished;
-    if (this.receiving !== receiver) throw new Error('a newer snapshot came');
-    try {
-      await handler.receiveSnapshot(message, chunks);
-    } finally {
-      if (this.receiving === receiver) this.receiving = undefined;
-    }
+  /** To where the member is now: a newer address counts for a snapshot under way, too. */
+  private dialForSnapshot(to: MemberId): WsSnapshotLine {
+    const member = this.peers.get(to)?.member;
+    if (this.closed || member === undefined) throw new Error(`${to} is no peer`);
+    return new WsSnapshotLine(this.own(this.options.connect(member, RAFT_SNAPSHOT_PATH)));
   }
 
   private async runSnapshot(
@@ -258,7 +248,7 @@ export class WsTransport implements Transport {
   ): Promise<void> {
     let ok = true;
     try {
-      await sender.run(this.helloTo(to), snapshot);
+      await sender.run(snapshot);
     } catch (error) {
       ok = false;
       this.options.logger.info(
@@ -299,9 +289,8 @@ export class WsTransport implements Transport {
   private forget(id: MemberId): void {
     this.removed.add(id);
     this.guests.get(id)?.close('the member was removed');
-    const sender = this.sending.get(id);
-    this.sending.delete(id);
-    sender?.abort('the member was removed');
+    this.endSnapshot(id, 'the member was removed');
+    this.intake.endFrom(id, 'the member was removed');
   }
 
   /**

@@ -59,6 +59,7 @@ export class MemoryTransport implements Transport {
   private readonly network: MemoryNetwork;
   private readonly id: MemberId;
   private own: TransportHandler | undefined;
+  private readonly transfers = new Map<MemberId, object>();
 
   constructor(network: MemoryNetwork, id: MemberId) {
     this.network = network;
@@ -88,7 +89,11 @@ export class MemoryTransport implements Transport {
 
   sendSnapshot(message: Message, _meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
     const { network } = this;
-    const done = (ok: boolean) => this.own?.snapshotSent(message.to, ok);
+    const transfer = {};
+    this.transfers.set(message.to, transfer);
+    const done = (ok: boolean) => {
+      if (this.transfers.get(message.to) === transfer) this.own?.snapshotSent(message.to, ok);
+    };
     network.clock.setTimeout(() => {
       const handler = network.isCut(this.id, message.to) ? undefined : network.handler(message.to);
       if (handler === undefined) {
@@ -103,6 +108,10 @@ export class MemoryTransport implements Transport {
         () => done(false),
       );
     }, network.latencyMs);
+  }
+
+  endSnapshot(to: MemberId): void {
+    this.transfers.delete(to);
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,152 @@
+import type { Message } from '../core/message.js';
+import type { MemberId } from '../core/types.js';
+import type { TransferHello } from './hello.js';
+import { SnapshotPosition } from './snapshot-frames.js';
+
+/** A connection over which a transfer comes in, as the transfer sees it. */
+export interface SnapshotCarrier {
+  /** The state machine has it. */
+  taken(): void;
+  refuse(reason: string): void;
+  /** Another connection of the same transfer took its place. */
+  replaced(): void;
+  /** The queue is empty: more may be read. */
+  hungry(): void;
+}
+
+/** What came of a transfer: why it failed, or undefined when the state machine has it. */
+export type TransferOutcome = { readonly failure: string | undefined };
+
+/**
+ * The receiver's side of a transfer: pieces come in over one connection after the other and wait in a
+ * short queue; the state machine takes them out.
+ *
+ * Invariant: what the state machine took, then the queue, is the state from its start up to
+ * `position`, whatever became of connections.
+ */
+export class IncomingSnapshot {
+  readonly from: MemberId;
+  readonly message: Message;
+  /** Undefined: the sender can not go on after a break. */
+  readonly transfer: TransferHello | undefined;
+  private readonly position = new SnapshotPosition();
+  private pieces: Uint8Array[] = [];
+  private complete = false;
+  private failure: Error | undefined;
+  private ended = false;
+  private carrier: SnapshotCarrier | undefined;
+  private connection = 0;
+  private wake: (() => void) | undefined;
+  private end!: () => void;
+  /** Resolves when the state machine has nothing more to do with this snapshot. */
+  readonly finished: Promise<void>;
+
+  constructor(from: MemberId, message: Message, transfer: TransferHello | undefined) {
+    this.from = from;
+    this.message = message;
+    this.transfer = transfer;
+    this.finished = new Promise((resolve) => {
+      this.end = resolve;
+    });
+  }
+
+  /** Whether this is the transfer that a connection is for. */
+  is(from: MemberId, message: Message, transfer: TransferHello | undefined): boolean {
+    return (
+      this.transfer !== undefined &&
+      this.transfer.number === transfer?.number &&
+      this.from === from &&
+      this.message.term === message.term &&
+      this.message.snapshot?.index === message.snapshot?.index
+    );
+  }
+
+  /** Whether it waits for a connection: what is complete waits for the state machine only. */
+  get isInterrupted(): boolean {
+    return this.carrier === undefined && !this.complete && !this.isOver;
+  }
+
+  get isOver(): boolean {
+    return this.ended || this.failure !== undefined;
+  }
+
+  /** @throws what the sender is to be told when this connection is not to carry it. */
+  attach(carrier: SnapshotCarrier, connection: number): void {
+    if (this.failure !== undefined) throw this.failure;
+    if (connection <= this.connection) throw new Error('a newer connection carries this snapshot');
+    this.connection = connection;
+    this.carrier?.replaced();
+    this.carrier = carrier;
+  }
+
+  /** @returns whether it was this connection that carried it. */
+  detach(carrier: SnapshotCarrier): boolean {
+    if (this.carrier !== carrier) return false;
+    this.carrier = undefined;
+    return true;
+  }
+
+  /** Where the sender is to go on. */
+  atFrame(): Uint8Array {
+    return this.position.atFrame();
+  }
+
+  /** @throws MessageFormatError when it is not the next one. */
+  addChunk(frame: Uint8Array): void {
+    if (this.complete) throw new Error('frames follow the end of the snapshot');
+    this.pieces.push(this.position.readChunk(frame));
+    this.wake?.();
+  }
+
+  /** Said again after a break. @throws MessageFormatError when something is missing. */
+  addEnd(frame: Uint8Array): void {
+    this.position.readEnd(frame);
+    this.complete = true;
+    this.wake?.();
+  }
+
+  /** Pieces that the state machine has not taken. */
+  get waiting(): number {
+    return this.pieces.length;
+  }
+
+  get isComplete(): boolean {
+    return this.complete;
+  }
+
+  /** The state machine sees an error instead of the next piece. */
+  fail(error: Error): void {
+    if (this.isOver) return;
+    this.failure = error;
+    this.pieces = [];
+    this.carrier?.refuse(error.message);
+    this.wake?.();
+  }
+
+  /** For the state machine. @throws why the rest does not come. */
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      if (this.failure !== undefined) throw this.failure;
+      const piece = this.pieces.shift();
+      if (piece !== undefined) {
+        if (this.pieces.length === 0) this.carrier?.hungry();
+        yield piece;
+      } else if (this.complete) return;
+      else {
+        await new Promise<void>((resolve) => {
+          this.wake = resolve;
+        });
+      }
+    }
+  }
+
+  /** The state machine is done with it. @returns what to tell the sender, also later. */
+  finish(): TransferOutcome {
+    const left = !this.complete || this.pieces.length > 0;
+    if (left) this.fail(new Error('not all of it was read'));
+    this.ended = true;
+    if (this.failure === undefined) this.carrier?.taken();
+    this.end();
+    return { failure: this.failure?.message };
+  }
+}
