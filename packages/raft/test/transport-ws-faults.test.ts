@@ -5,52 +5,11 @@ import { createEntry } from '../src/codec/entry-codec.js';
 import { type Message, MessageType } from '../src/core/message.js';
 import { EntryKind } from '../src/core/types.js';
 import { CloseCode, encodeHello } from '../src/transport/hello.js';
-import type { TransportLimits } from '../src/transport/limits.js';
 import { headerFrame, SnapshotPosition } from '../src/transport/snapshot-frames.js';
 import { snapshotAt } from '../src/contract/sample-log.js';
 import { message, Recorder, sendUntil, until } from '../src/contract/transport-contract.js';
+import { Victim } from './contract/victim.js';
 import { WsHost } from './contract/ws-fixture.js';
-
-/** One member that listens, and what a foreign program may do to it. */
-class Victim {
-  readonly host: WsHost;
-  readonly handler = new Recorder();
-
-  private constructor(host: WsHost, limits: Partial<TransportLimits>) {
-    this.host = host;
-    host.newTransport(limits).start(this.handler);
-  }
-
-  static async use(
-    body: (victim: Victim) => Promise<void>,
-    limits: Partial<TransportLimits> = {},
-  ): Promise<void> {
-    const host = await WsHost.create(1);
-    try {
-      await body(new Victim(host, limits));
-    } finally {
-      await host.close();
-    }
-  }
-
-  /** A raw connection that has sent these frames; `closed` is how the victim ended it. */
-  async connect(
-    frames: readonly (Uint8Array | string)[],
-    path = '/raft',
-    node = 'node-2',
-  ): Promise<{ socket: WebSocket; closed: Promise<{ code: number; reason: string }> }> {
-    const socket = new WebSocket(`ws://${this.host.member.address}${path}`, {
-      headers: { 'x-node': node },
-    });
-    socket.on('error', () => {});
-    const closed = new Promise<{ code: number; reason: string }>((resolve) => {
-      socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
-    });
-    await new Promise((resolve) => socket.once('open', resolve));
-    for (const frame of frames) socket.send(frame);
-    return { socket, closed };
-  }
-}
 
 const HELLO = encodeHello({ clusterId: 'cluster', from: 2, to: 1 });
 

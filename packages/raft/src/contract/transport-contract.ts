@@ -104,14 +104,14 @@ export async function sendUntil(
 
 const RESEND_MS = 100;
 
-interface Node {
+export interface Node {
   readonly id: MemberId;
   readonly transport: Transport;
   readonly member: MemberInfo;
   readonly handler: Recorder;
 }
 
-async function* pieces(count: number, bytes: number): AsyncGenerator<Uint8Array> {
+export async function* pieces(count: number, bytes: number): AsyncGenerator<Uint8Array> {
   // The same buffer each time: who keeps a piece must have copied it.
   const piece = new Uint8Array(bytes);
   for (let i = 0; i < count; i++) {
@@ -126,22 +126,27 @@ function check(
 ): ContractCase<TransportsUnderTest> {
   return {
     name,
-    run: async (setup) => {
-      const under = await setup();
-      const nodes: Node[] = [];
-      try {
-        await body(async (id) => {
-          const node = { id, ...(await under.create(id)), handler: new Recorder() };
-          node.transport.start(node.handler);
-          nodes.push(node);
-          return node;
-        });
-      } finally {
-        await Promise.all(nodes.map(({ transport }) => transport.close()));
-        await under.remove();
-      }
-    },
+    run: async (setup) => withNodes(await setup(), body),
   };
+}
+
+/** Starts members as they are asked for; all are closed at the end, whatever becomes of the body. */
+export async function withNodes(
+  under: TransportsUnderTest,
+  body: (start: (id: MemberId) => Promise<Node>) => Promise<void>,
+): Promise<void> {
+  const nodes: Node[] = [];
+  try {
+    await body(async (id) => {
+      const node = { id, ...(await under.create(id)), handler: new Recorder() };
+      node.transport.start(node.handler);
+      nodes.push(node);
+      return node;
+    });
+  } finally {
+    await Promise.all(nodes.map(({ transport }) => transport.close()));
+    await under.remove();
+  }
 }
 
 const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });

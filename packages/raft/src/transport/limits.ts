@@ -28,8 +28,9 @@ export interface TransportLimits {
   /** A snapshot's connection on which nothing moves for so long counts as broken, on either side. */
   readonly snapshotSilentMs: number;
   /**
-   * Bytes of a snapshot under way and not acknowledged: what a break may cost to send again, and what
-   * the sender holds. Each break halves it for the rest of the transfer, down to one piece.
+   * Bytes of a snapshot that may be sent and not acknowledged, at most: what a break costs to send
+   * again, and what the sender holds. A transfer begins with a quarter of it; each break halves what it
+   * has come to, down to one piece.
    */
   readonly snapshotWindowBytes: number;
   /** A snapshot without a connection waits so long for the next, on either side. */

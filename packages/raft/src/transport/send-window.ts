@@ -1,4 +1,5 @@
 import { MessageFormatError } from '../codec/message-codec.js';
+import { assert } from '../core/assert.js';
 import { SnapshotPosition } from './snapshot-frames.js';
 
 interface Piece {
@@ -9,17 +10,26 @@ interface Piece {
   readonly frame: Uint8Array;
 }
 
+/** A window that was acknowledged so many times over without a break is doubled. */
+const GROWTH = 16;
+/** What the window is to begin with is so small a part of what it may become. */
+const BEGINNING = 4;
+
 /**
  * The sender's side of a transfer: pieces that were read and are not acknowledged. They are kept, so
- * that after a break the state need not be read again from its start; their number is bounded, which
- * bounds both memory and what a break costs.
+ * that after a break the state need not be read again from its start; they are few, which bounds both
+ * memory and what a break costs. Each break halves the window, and it grows only when what passed is
+ * sixteen times what it puts at risk: a link that breaks all the time carries little twice.
  *
  * Invariant: the pieces follow each other without a gap, from `acknowledged` to the end of what was
  * read; those before `next` were sent over the connection of now.
  */
 export class SendWindow {
   private readonly pieceBytes: number;
+  private readonly mostBytes: number;
   private limitBytes: number;
+  /** Acknowledged since the window was what it is. */
+  private passedBytes = 0;
   private readonly position = new SnapshotPosition();
   private pieces: Piece[] = [];
   private next = 0;
@@ -27,10 +37,11 @@ export class SendWindow {
   private baseCrc = 0;
   private bounded = true;
 
-  /** @param limitBytes not acknowledged at most, but always one piece of `pieceBytes`. */
-  constructor(pieceBytes: number, limitBytes: number) {
+  /** @param mostBytes sent and not acknowledged at most, but always one piece of `pieceBytes`. */
+  constructor(pieceBytes: number, mostBytes: number) {
     this.pieceBytes = pieceBytes;
-    this.limitBytes = Math.max(pieceBytes, limitBytes);
+    this.mostBytes = Math.max(pieceBytes, mostBytes);
+    this.limitBytes = Math.max(pieceBytes, this.mostBytes / BEGINNING);
   }
 
   /** The receiver has everything before this offset. */
@@ -38,26 +49,33 @@ export class SendWindow {
     return this.base;
   }
 
-  /** No piece fits any more until some are acknowledged. */
+  /** Nothing may be sent or added until something is acknowledged. */
   get isFull(): boolean {
-    return this.bounded && this.position.at - this.base + this.pieceBytes > this.limitBytes;
+    if (!this.bounded || this.next === 0) return false;
+    const end = this.pieces[this.next]?.end ?? this.position.at + this.pieceBytes;
+    return end - this.base > this.limitBytes;
   }
 
-  /** The whole state was read and `end` may be sent when all pieces were. */
+  /** Whether all that was read is sent. */
+  get isSent(): boolean {
+    return this.next === this.pieces.length;
+  }
+
+  /** Says where the whole state ends; to be sent when it was read and all pieces were sent. */
   get endFrame(): Uint8Array {
     return this.position.endFrame();
   }
 
-  /** Takes in a piece, of which it makes a copy. Only when it is not full. */
+  /** Takes in a piece of at most `pieceBytes`, of which it makes a copy. Only when it is not full. */
   add(piece: Uint8Array): void {
     const frame = this.position.chunkFrame(piece);
     this.pieces.push({ end: this.position.at, crc: this.position.checksum, frame });
   }
 
-  /** The next frame to send over this connection; undefined when all that was read is sent. */
-  take(): Uint8Array | undefined {
+  /** The next frame to send over this connection. Only when it is not full, and not all is sent. */
+  take(): Uint8Array {
     const piece = this.pieces[this.next];
-    if (piece === undefined) return undefined;
+    assert(piece !== undefined, 'all pieces are sent');
     this.next++;
     if (!this.bounded) {
       this.forget(this.next);
@@ -77,14 +95,20 @@ export class SendWindow {
     if (at < 0 || at >= this.next || this.pieces[at]!.crc !== crc) {
       throw new MessageFormatError(`the receiver is at ${offset}, where it can not be`);
     }
+    this.passedBytes += offset - this.base;
     this.forget(at + 1);
     this.next -= at + 1;
+    if (this.passedBytes >= GROWTH * this.limitBytes) {
+      this.limitBytes = Math.min(this.mostBytes, this.limitBytes * 2);
+      this.passedBytes = 0;
+    }
     return true;
   }
 
   /** The connection broke: all that is not acknowledged may have to be sent again. */
   broke(): void {
     this.limitBytes = Math.max(this.pieceBytes, this.limitBytes / 2);
+    this.passedBytes = 0;
   }
 
   /**

@@ -3,6 +3,7 @@ import type { TransportEnvironment } from './environment.js';
 import type { Hello } from './hello.js';
 import type { IncomingSnapshot, SnapshotCarrier } from './incoming-snapshot.js';
 import type { TransportLimits } from './limits.js';
+import { Silence } from './silence.js';
 import { readHeader, SnapshotFrame } from './snapshot-frames.js';
 import type { SnapshotIntake } from './snapshot-intake.js';
 import { LineEnd, type SnapshotLine } from './snapshot-line.js';
@@ -22,7 +23,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
   private header: Message | undefined;
   private snapshot: IncomingSnapshot | undefined;
   private over = false;
-  private silence: unknown;
+  private readonly silence: Silence;
   private alive: unknown;
 
   /** @param line whose hello was read and found good. */
@@ -38,6 +39,12 @@ export class SnapshotReceiver implements SnapshotCarrier {
     this.intake = intake;
     this.limits = limits;
     this.environment = environment;
+    const { snapshotSilentMs } = limits;
+    this.silence = new Silence(environment.clock, snapshotSilentMs, () => {
+      const reason = `nothing came for ${snapshotSilentMs} ms`;
+      this.close(LineEnd.Broken, reason);
+      if (this.snapshot !== undefined) this.intake.broke(this.snapshot, this, reason);
+    });
     line.listen({
       opened: () => {},
       frame: (bytes) => this.receive(bytes),
@@ -97,7 +104,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
       if (snapshot.waiting >= this.limits.chunksWaiting) this.pause();
     } else if (kind === SnapshotFrame.End) {
       snapshot.addEnd(frame);
-      this.environment.clock.clearTimeout(this.silence);
+      this.silence.stop();
     } else throw new Error(`unknown frame kind ${kind}`);
   }
 
@@ -151,18 +158,13 @@ export class SnapshotReceiver implements SnapshotCarrier {
     if (this.over) return;
     this.line.pause();
     // It is now the state machine that takes its time.
-    this.environment.clock.clearTimeout(this.silence);
+    this.silence.stop();
   }
 
   private heard(): void {
-    const { clock } = this.environment;
-    clock.clearTimeout(this.silence);
-    if (this.over || this.line.isPaused || this.snapshot?.isComplete === true) return;
-    this.silence = clock.setTimeout(() => {
-      const reason = `nothing came for ${this.limits.snapshotSilentMs} ms`;
-      this.close(LineEnd.Broken, reason);
-      if (this.snapshot !== undefined) this.intake.broke(this.snapshot, this, reason);
-    }, this.limits.snapshotSilentMs);
+    const waits = this.over || this.line.isPaused || this.snapshot?.isComplete === true;
+    if (waits) this.silence.stop();
+    else this.silence.heard();
   }
 
   private sayAlive(): void {
@@ -174,7 +176,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
 
   private stop(): void {
     this.over = true;
-    this.environment.clock.clearTimeout(this.silence);
+    this.silence.stop();
     this.environment.clock.clearTimeout(this.alive);
   }
 }

@@ -5,6 +5,7 @@ import { encodeHello, type Hello } from './hello.js';
 import type { TransportLimits } from './limits.js';
 import { PieceReader } from './piece-reader.js';
 import { SendWindow } from './send-window.js';
+import { Silence } from './silence.js';
 import { headerFrame, readAt, SnapshotFrame } from './snapshot-frames.js';
 import { LineEnd, type SnapshotLine } from './snapshot-line.js';
 import type { SnapshotStep } from './transport.js';
@@ -50,37 +51,41 @@ export class SnapshotSender {
   private located = false;
   /** Whether it ever does; undefined while that is not known. */
   private locates: boolean | undefined;
+  /** The end was sent, over this connection or one before. */
   private sentAll = false;
   private taken = false;
   private broken: string | undefined;
   private failure: Error | undefined;
-  private silence: unknown;
+  private readonly silence: Silence;
   private patience: unknown;
   /** Looks again at what is being waited for. */
   private wake: (() => void) | undefined;
 
   constructor(options: SnapshotSenderOptions) {
-    const { chunkBytes, snapshotWindowBytes } = options.limits;
+    const { chunkBytes, snapshotWindowBytes, snapshotSilentMs } = options.limits;
     this.options = options;
     this.window = new SendWindow(chunkBytes, snapshotWindowBytes);
+    this.silence = new Silence(options.environment.clock, snapshotSilentMs, () => {
+      const reason = `nothing moved for ${snapshotSilentMs} ms`;
+      this.drop(LineEnd.Broken, reason);
+      this.lineBroke(reason);
+    });
   }
 
   /** Resolves when the receiver's state machine has the snapshot. @throws why it has not. */
   async run({ message, meta, chunks }: OutgoingSnapshot): Promise<void> {
-    const { clock, logger } = this.options.environment;
+    const { logger } = this.options.environment;
     const pieces = new PieceReader(chunks, this.options.limits.chunkBytes);
     const header = headerFrame(message, meta);
     try {
       while (!(await this.overOneLine(header, pieces))) await this.pauseAfterBreak();
     } finally {
-      clock.clearTimeout(this.silence);
+      this.silence.stop();
       this.stopPatience();
       pieces.stop((error) => {
         logger.debug({ error: error.message }, 'raft: snapshot source failed');
       });
-      const { line } = this;
-      this.line = undefined;
-      line?.close(LineEnd.Over, this.failure?.message ?? 'the snapshot is done with');
+      this.drop(LineEnd.Over, this.failure?.message ?? 'the snapshot is done with');
     }
   }
 
@@ -106,7 +111,10 @@ export class SnapshotSender {
     } catch (error) {
       if (this.taken) return true;
       const mends = error instanceof LineBrokenError && this.everOpened && this.locates !== false;
-      if (mends && this.failure === undefined) return false;
+      if (mends && this.failure === undefined) {
+        this.drop(LineEnd.Broken, error.message);
+        return false;
+      }
       this.failure ??= error as Error;
       throw this.failure;
     }
@@ -122,7 +130,6 @@ export class SnapshotSender {
     this.connections++;
     this.opened = false;
     this.located = false;
-    this.sentAll = false;
     this.broken = undefined;
     let line: SnapshotLine;
     try {
@@ -136,7 +143,7 @@ export class SnapshotSender {
         if (this.line !== line) return;
         this.opened = true;
         this.everOpened = true;
-        this.moved();
+        this.silence.heard();
         this.wake?.();
       },
       frame: (bytes) => {
@@ -149,18 +156,17 @@ export class SnapshotSender {
         else this.lineBroke(reason);
       },
     });
-    this.moved();
+    this.silence.heard();
   }
 
   private async sendAll(pieces: PieceReader): Promise<void> {
     const { window } = this;
     for (;;) {
-      const frame = window.take();
-      if (frame !== undefined) {
-        await this.sendPiece(frame);
+      await this.until(() => !window.isFull);
+      if (!window.isSent) {
+        await this.sendPiece(window.take());
         continue;
       }
-      await this.until(() => !window.isFull);
       await this.step(pieces.ready());
       const piece = pieces.take();
       if (piece === undefined) break;
@@ -185,11 +191,11 @@ export class SnapshotSender {
         throw new LineBrokenError(error.message);
       }),
     );
-    this.moved();
+    this.silence.heard();
   }
 
   private receive(frame: Uint8Array): void {
-    this.moved();
+    this.silence.heard();
     try {
       this.read(frame);
     } catch (error) {
@@ -202,10 +208,8 @@ export class SnapshotSender {
     const [kind] = frame;
     if (kind === SnapshotFrame.At) this.locate(...readAt(frame));
     else if (kind === SnapshotFrame.Taken) {
-      // Also when it finished earlier and only its answer was lost.
-      if (!this.sentAll && this.connections === 1) {
-        throw new Error('the receiver took a snapshot that was not sent');
-      }
+      // Perhaps over an earlier connection, and only its answer was lost.
+      if (!this.sentAll) throw new Error('the receiver took a snapshot that was not sent');
       this.taken = true;
     } else if (kind === SnapshotFrame.Refused) {
       throw new Error(`the receiver refused: ${Buffer.from(frame.subarray(1)).toString()}`);
@@ -230,10 +234,10 @@ export class SnapshotSender {
   /** It lives and has not said where it is. */
   private doesNotLocate(): void {
     const { window } = this;
+    if (this.locates === false) return;
     if (this.locates === true || window.acknowledged > 0) {
       throw new Error('the receiver does not go on with a broken snapshot');
     }
-    if (this.locates === false) return;
     this.locates = false;
     this.stopPatience();
     if (this.connections > 1) window.resume(0, 0);
@@ -252,7 +256,7 @@ export class SnapshotSender {
     if (this.breaks > limits.snapshotBreaks) {
       throw new Error(`${this.breaks} connections broke, the last: ${this.broken}`);
     }
-    clock.clearTimeout(this.silence);
+    this.silence.stop();
     this.patience ??= clock.setTimeout(() => {
       this.abort(`no connection for ${limits.snapshotKeepMs} ms, the last: ${this.broken}`);
     }, limits.snapshotKeepMs);
@@ -319,16 +323,10 @@ export class SnapshotSender {
     this.wake?.();
   }
 
-  private moved(): void {
-    const { environment, limits } = this.options;
-    const { clock } = environment;
-    clock.clearTimeout(this.silence);
-    this.silence = clock.setTimeout(() => {
-      const { line } = this;
-      this.line = undefined;
-      const reason = `nothing moved for ${limits.snapshotSilentMs} ms`;
-      line?.close(LineEnd.Broken, reason);
-      this.lineBroke(reason);
-    }, limits.snapshotSilentMs);
+  /** Hears nothing more of the connection of now. */
+  private drop(end: LineEnd, reason: string): void {
+    const { line } = this;
+    this.line = undefined;
+    line?.close(end, reason);
   }
 }

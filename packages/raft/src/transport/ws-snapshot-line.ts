@@ -50,9 +50,14 @@ export class WsSnapshotLine implements SnapshotLine {
   }
 
   close(end: LineEnd, reason: string): void {
-    // What is paused would never see the other side agree to the close.
+    if (end === LineEnd.Broken) {
+      // Nobody may be there to agree to a close.
+      this.socket.terminate();
+      return;
+    }
+    // What is paused would never see the other side agree.
     this.resume();
-    closeSocket(this.socket, end === LineEnd.Over ? CloseCode.Gone : CloseCode.Silent, reason);
+    closeSocket(this.socket, CloseCode.Gone, reason);
   }
 }
 

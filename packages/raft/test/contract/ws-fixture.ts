@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { MemberId, MemberInfo } from '../../src/core/types.js';
 import type { TransportClock, TransportLogger } from '../../src/transport/environment.js';
+import { RAFT_SNAPSHOT_PATH } from '../../src/transport/hello.js';
 import type { TransportLimits } from '../../src/transport/limits.js';
 import { socketOptions } from '../../src/transport/ws-connect.js';
 import { WsTransport, type WsTransportOptions } from '../../src/transport/ws-transport.js';
@@ -16,12 +17,18 @@ export const realClock: TransportClock = {
 /** Keeps what is logged. */
 export class Log implements TransportLogger {
   readonly warnings: { fields: object; message: string }[] = [];
+  readonly infos: object[] = [];
   debug(): void {}
-  info(): void {}
+  info(fields: object): void {
+    this.infos.push(fields);
+  }
   warn(fields: object, message: string): void {
     this.warnings.push({ fields, message });
   }
 }
+
+/** Whether a snapshot's connection breaks instead of carrying this frame of this member. */
+export type Breaks = (frame: Uint8Array, from: MemberId) => boolean;
 
 /** A host of the test: its own server, on one port for as long as the test runs. */
 export class WsHost {
@@ -30,6 +37,7 @@ export class WsHost {
   private readonly server: WebSocketServer;
   transport: WsTransport | undefined;
   readonly accepted: WebSocket[] = [];
+  breaks: Breaks = () => false;
 
   private constructor(server: WebSocketServer, id: MemberId) {
     this.server = server;
@@ -37,6 +45,7 @@ export class WsHost {
     this.member = { id, address: `127.0.0.1:${port}`, nodeId: `node-${id}` };
     server.on('connection', (socket, request) => {
       this.accepted.push(socket);
+      if (request.url === RAFT_SNAPSHOT_PATH) this.mayBreak(socket);
       if (this.transport === undefined) return socket.close();
       this.transport.accept(socket, { nodeId: String(request.headers['x-node']) }, request.url);
     });
@@ -57,11 +66,14 @@ export class WsHost {
       self: this.member,
       clusterId: 'cluster',
       // The header stands in for a client certificate.
-      connect: ({ address }, path) =>
-        new WebSocket(`ws://${address}${path}`, {
+      connect: ({ address }, path) => {
+        const socket = new WebSocket(`ws://${address}${path}`, {
           ...socketOptions(),
           headers: { 'x-node': this.member.nodeId },
-        }),
+        });
+        if (path === RAFT_SNAPSHOT_PATH) this.mayBreak(socket);
+        return socket;
+      },
       clock: realClock,
       random: () => 0.5,
       logger: this.log,
@@ -69,6 +81,14 @@ export class WsHost {
       ...options,
     });
     return this.transport;
+  }
+
+  private mayBreak(socket: WebSocket): void {
+    const send = socket.send.bind(socket) as (...args: unknown[]) => void;
+    socket.send = (...args: unknown[]) => {
+      if (this.breaks(args[0] as Uint8Array, this.member.id)) socket.terminate();
+      send(...args);
+    };
   }
 
   async close(): Promise<void> {

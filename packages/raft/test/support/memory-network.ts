@@ -1,6 +1,7 @@
 import type { Message } from '../../src/core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../../src/core/types.js';
 import type { Clock } from '../../src/host/clock.js';
+import { CutOff } from '../../src/host/cut-off.js';
 import type { Transport, TransportHandler } from '../../src/transport/transport.js';
 
 /** Carries messages between members in one process: in order per link, unless told to lose them. */
@@ -59,7 +60,7 @@ export class MemoryTransport implements Transport {
   private readonly network: MemoryNetwork;
   private readonly id: MemberId;
   private own: TransportHandler | undefined;
-  private readonly transfers = new Map<MemberId, object>();
+  private readonly transfers = new Map<MemberId, CutOff>();
 
   constructor(network: MemoryNetwork, id: MemberId) {
     this.network = network;
@@ -89,7 +90,7 @@ export class MemoryTransport implements Transport {
 
   sendSnapshot(message: Message, _meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
     const { network } = this;
-    const transfer = {};
+    const transfer = new CutOff(chunks);
     this.transfers.set(message.to, transfer);
     const done = (ok: boolean) => {
       if (this.transfers.get(message.to) === transfer) this.own?.snapshotSent(message.to, ok);
@@ -100,7 +101,7 @@ export class MemoryTransport implements Transport {
         done(false);
         return;
       }
-      handler.receiveSnapshot(message, chunks).then(
+      handler.receiveSnapshot(message, transfer).then(
         () => {
           network.snapshots++;
           done(true);
@@ -110,7 +111,8 @@ export class MemoryTransport implements Transport {
     }, network.latencyMs);
   }
 
-  endSnapshot(to: MemberId): void {
+  endSnapshot(to: MemberId, reason: string): void {
+    this.transfers.get(to)?.cut(new Error(reason));
     this.transfers.delete(to);
   }
 
