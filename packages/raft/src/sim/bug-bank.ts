@@ -9,7 +9,7 @@ export interface Bug {
   /** Number in the checklist of known bugs, docs/raft-checklist.md. */
   readonly item: number;
   /**
-   * A piece of the compiled core, host or storage that occurs there exactly once, and what stands
+   * A piece of the compiled core, host, storage or transport that occurs there exactly once, and what stands
    * there instead; a space in it matches any white space.
    */
   readonly find: string;
@@ -397,5 +397,30 @@ export const BUGS: readonly Bug[] = [
     replace: '',
     profile: 'level',
     rarity: 'common',
+  },
+  {
+    name: 'what waits is lost when a snapshot is interrupted',
+    item: 37,
+    find: 'this.carrier = undefined; return true;',
+    replace: 'this.carrier = undefined; this.pieces = []; return true;',
+    profile: 'snapshots',
+    rarity: 'rare',
+  },
+  {
+    name: 'an interrupted snapshot goes on from its beginning',
+    item: 37,
+    find: 'this.carrier?.replaced();',
+    replace:
+      'this.carrier?.replaced(); if (connection > 1) this.position = new SnapshotPosition();',
+    profile: 'snapshots',
+    rarity: 'common',
+  },
+  {
+    name: 'an interrupted snapshot goes on as a newer one',
+    item: 32,
+    find: 'if (current?.is(from, message, transfer) === true) {',
+    replace: 'if (current?.from === from && current.isInterrupted) {',
+    profile: 'snapshots',
+    rarity: 'rare',
   },
 ];

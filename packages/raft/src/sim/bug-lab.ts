@@ -71,7 +71,7 @@ async function load<T>(copy: string, name: string): Promise<T> {
   return (await import(pathToFileURL(join(copy, 'sim', `${name}.js`)).href)) as T;
 }
 
-const FOLDERS = ['core', 'host', 'storage'];
+const FOLDERS = ['core', 'host', 'storage', 'transport'];
 
 async function plant(bug: Bug, program: string): Promise<void> {
   const words = bug.find.split(' ').map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));

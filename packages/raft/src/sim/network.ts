@@ -140,7 +140,9 @@ export class SimNetwork {
         scheduler.after(this.arrivalDelayUs(from, to), () => ends.get(to)?.enter(arrived));
       },
       notice: (at, _of, noticed) => {
-        scheduler.after(prng.below(NOTICE_US), () => ends.get(at)?.enter(noticed));
+        // A reset is noticed at once, silence is not.
+        const withinUs = prng.pick([100, NOTICE_US]);
+        scheduler.after(prng.below(withinUs), () => ends.get(at)?.enter(noticed));
       },
       keepsFlight: () => prng.below(2) === 0,
     };

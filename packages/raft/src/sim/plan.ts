@@ -1,6 +1,5 @@
 import { ReadMode } from '../core/config.js';
 import type { RaftLimits } from '../host/options.js';
-import type { TransportLimits } from '../transport/limits.js';
 import type { NetworkPlan } from './network.js';
 import { Prng, ratio } from './prng.js';
 
@@ -286,20 +285,29 @@ function makeNetwork(prng: Prng, profile: Profile, seed: number): NetworkPlan {
     chunkLoss: prng.below(2) === 0 ? ratio(prng.between(1, 10), 100) : ratio(0, 1),
     notice: prng.pick([ratio(0, 1), ratio(1, 2), ratio(1, 1)]),
     encode: prng.below(8) === 0,
-    transfer: makeTransfer(new Prng(seed, 'transfer')),
+    ...makeTransfer(new Prng(seed, 'transfer'), profile),
   };
 }
 
-/** Windows of one piece, queues of one, and less patience than a partition lasts, or more. */
-function makeTransfer(prng: Prng): Partial<TransportLimits> {
+type SnapshotPlan = Pick<NetworkPlan, 'transfer'> & Partial<Pick<NetworkPlan, 'chunkLoss'>>;
+
+/**
+ * Windows of one piece, queues of one, less patience than a partition lasts, or more; where snapshots
+ * are what matters, connections that break every few frames.
+ */
+function makeTransfer(prng: Prng, profile: Profile): SnapshotPlan {
+  const often = profile === 'snapshots' && prng.below(4) > 0;
   return {
-    chunkBytes: prng.pick([5, 50, 4_096]),
-    chunksWaiting: prng.pick([1, 2, 8]),
-    snapshotWindowBytes: prng.pick([1, 100, 65_536]),
-    snapshotAliveMs: 500,
-    snapshotSilentMs: prng.pick([2_000, 5_000]),
-    snapshotKeepMs: prng.pick([200, 3_000, 15_000]),
-    snapshotBreaks: prng.pick([2, 32]),
+    transfer: {
+      chunkBytes: prng.pick([5, 50, 4_096]),
+      chunksWaiting: prng.pick([1, 2, 8]),
+      snapshotWindowBytes: prng.pick([1, 100, 65_536]),
+      snapshotAliveMs: 500,
+      snapshotSilentMs: prng.pick([2_000, 5_000]),
+      snapshotKeepMs: prng.pick([200, 3_000, 15_000]),
+      snapshotBreaks: prng.pick([2, 32]),
+    },
+    ...(often && { chunkLoss: ratio(prng.between(2, 20), 100) }),
   };
 }
 
