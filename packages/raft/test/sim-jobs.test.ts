@@ -9,7 +9,7 @@ import { withBug } from '../src/sim/bug-lab.js';
 import { makePlan } from '../src/sim/plan.js';
 import { runSteps } from '../src/sim/promise-jobs.js';
 import { Totals } from '../src/sim/report.js';
-import { ChildRunner, LocalRunner } from '../src/sim/runner.js';
+import { type BatchRunner, ChildRunner, LocalRunner } from '../src/sim/runner.js';
 import type { SeedBatch } from '../src/sim/seed-order.js';
 import { runPlan } from '../src/sim/simulation.js';
 import { spread } from '../src/sim/spread.js';
@@ -128,6 +128,45 @@ test('batches are dealt out in order, and each run is made once', async (t) => {
     next += count;
   }
   t.is(next, 11);
+});
+
+test('a failure behind another one, found sooner, does not count', async (t) => {
+  const fails = new Set([20, 50]);
+  const began: number[] = [];
+  const open: (() => void)[] = [];
+  // What runs here is the dealing out; the last batch begun is always the first to be done.
+  const runner: BatchRunner = {
+    run: ({ first, count }) => {
+      began.push(first);
+      const numbers = Array.from({ length: count }, (_, i) => first + i);
+      const at = numbers.findIndex((number) => fails.has(number));
+      const ran = at < 0 ? numbers : numbers.slice(0, at + 1);
+      const tally = { ...new Totals().tally, seeds: ran.length, failed: at < 0 ? 0 : 1 };
+      const failed = at < 0 ? [] : [{ number: numbers[at]!, message: 'no' }];
+      return new Promise((resolve) => {
+        open.push(() => resolve({ batch: { first, count }, tally, failed }));
+      });
+    },
+    end: () => undefined,
+  };
+  const spreading = spread([runner, runner, runner, runner], {
+    count: 1_000,
+    keepGoing: false,
+    enough: () => false,
+    onReport: () => undefined,
+  });
+  while (open.length > 0) {
+    open.pop()!();
+    await sleep(0);
+  }
+  const { totals, failed } = await spreading;
+  t.deepEqual(began, [0, 16, 32, 48]);
+  t.deepEqual(
+    failed.map(({ number }) => number),
+    [20],
+  );
+  t.is(totals.seeds, 21);
+  t.is(totals.failed, 1);
 });
 
 test('another set of runs has another digest, the same in another order has not', async (t) => {

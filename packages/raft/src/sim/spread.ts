@@ -35,7 +35,7 @@ export async function spread(
   options: SpreadOptions,
 ): Promise<Outcome> {
   const { count, keepGoing, enough, onReport } = options;
-  const reports: BatchReport[] = [];
+  const outcome = new InOrder(keepGoing);
   const totals = new Totals();
   let next = 0;
   let firstFailed = Number.POSITIVE_INFINITY;
@@ -49,7 +49,7 @@ export async function spread(
   const serve = async (runner: BatchRunner): Promise<void> => {
     for (let batch = take(); batch !== undefined; batch = take()) {
       const report = await runner.run(batch);
-      reports.push(report);
+      outcome.add(report);
       totals.merge(report.tally);
       const [first] = report.failed;
       if (first !== undefined) firstFailed = Math.min(firstFailed, first.number);
@@ -57,13 +57,31 @@ export async function spread(
     }
   };
   await Promise.all(runners.map(serve));
-  const counted = keepGoing ? reports : reports.filter(({ batch }) => batch.first <= firstFailed);
-  return outcomeOf(counted);
+  return outcome;
 }
 
-function outcomeOf(reports: readonly BatchReport[]): Outcome {
-  const totals = new Totals();
-  for (const { tally } of reports) totals.merge(tally);
-  const failed = reports.flatMap((report) => report.failed).sort((a, b) => a.number - b.number);
-  return { totals, failed };
+/** Puts reports back in order, and adds them up as far as they count. */
+class InOrder implements Outcome {
+  readonly totals = new Totals();
+  readonly failed: FailedRun[] = [];
+  private readonly keepGoing: boolean;
+  /** Those that came before one in front of them, by their first run. */
+  private readonly early = new Map<number, BatchReport>();
+  private next = 0;
+
+  constructor(keepGoing: boolean) {
+    this.keepGoing = keepGoing;
+  }
+
+  add(report: BatchReport): void {
+    this.early.set(report.batch.first, report);
+    while (this.keepGoing || this.failed.length === 0) {
+      const following = this.early.get(this.next);
+      if (following === undefined) return;
+      this.early.delete(this.next);
+      this.next += following.batch.count;
+      this.totals.merge(following.tally);
+      this.failed.push(...following.failed);
+    }
+  }
 }
