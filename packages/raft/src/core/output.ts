@@ -8,7 +8,7 @@ import type { HardState } from './types.js';
 const NO_MESSAGES: readonly Message[] = [];
 const NO_READS: readonly ReadState[] = [];
 
-/** While it is put together: several spreads would cost more than all else in a turn. */
+/** While it is put together, part by part: a spread costs more than what it copies. */
 type Filled<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What a core hands out; remembers what it has, to tell what is new. */

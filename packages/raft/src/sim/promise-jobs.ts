@@ -5,23 +5,24 @@ const BATCH_STEPS = 512;
  * What Node calls after each callback of its event loop: runs all promise jobs there are, and all
  * that these make. It is not documented, so it may be missing one day.
  */
-type DrainJobs = () => void;
+export type DrainJobs = () => void;
 
-function nodesOwnDrain(): DrainJobs | undefined {
-  return (process as { _tickCallback?: DrainJobs })._tickCallback;
+/** Null when this Node has none. */
+export function nodesOwnDrain(): DrainJobs | null {
+  return (process as { _tickCallback?: DrainJobs })._tickCallback ?? null;
 }
 
 /**
  * Calls `step` until it returns false. All promise jobs that follow from a step have run before the
  * next step, which is what makes an event and all that follows from it one.
  *
- * @param drain without it each step is a turn of the event loop: slower, otherwise the same.
+ * @param drain null: each step is a turn of the event loop: slower, otherwise the same.
  */
 export function runSteps(
   step: () => boolean,
-  drain: DrainJobs | undefined = nodesOwnDrain(),
+  drain: DrainJobs | null = nodesOwnDrain(),
 ): Promise<void> {
-  const batch = drain === undefined ? 1 : BATCH_STEPS;
+  const batch = drain === null ? 1 : BATCH_STEPS;
   return new Promise((resolve, reject) => {
     // Jobs can be run from a callback of the event loop only, not from within another job.
     const turn = () => {

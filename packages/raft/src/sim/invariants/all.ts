@@ -12,13 +12,19 @@ import { Monotonic } from './monotonic.js';
 import { StateMachineSafety } from './state-machine-safety.js';
 import type { Evidence, Invariant, Subject } from './subject.js';
 
+type Listener = Invariant & Required<Pick<Invariant, 'sent'>>;
+
+function hearsMessages(invariant: Invariant): invariant is Listener {
+  return invariant.sent !== undefined;
+}
+
 /** All invariants together. */
 export class Invariants {
   readonly elections = new ElectionSafety();
   readonly stateMachines = new StateMachineSafety();
   private readonly all: readonly Invariant[];
   /** Those that look at messages. */
-  private readonly listeners: readonly Required<Pick<Invariant, 'sent'>>[];
+  private readonly listeners: readonly Listener[];
 
   constructor(evidence: Evidence) {
     const durable = new CommittedDurable(evidence);
@@ -38,7 +44,7 @@ export class Invariants {
       new DurablePromise(),
       new LeaseSafety(evidence),
     ];
-    this.listeners = this.all.filter((invariant) => invariant.sent !== undefined) as never;
+    this.listeners = this.all.filter(hearsMessages);
   }
 
   /** @throws Violation */
