@@ -229,9 +229,13 @@ export class RaftCore {
     return this.raft.tracker.conf;
   }
 
-  /** Leader: a membership change is in the log and not applied, or a joint configuration not left. */
-  get changesConf(): boolean {
-    return this.raft.pendingConfIndex > this.raft.log.applied || isJoint(this.conf);
+  /**
+   * Leader: it has applied what was there before it, so that it knows the members and has heard a quorum;
+   * no membership change is in the log and not applied, no joint configuration is to be left.
+   */
+  get confSettled(): boolean {
+    const { log, leadershipIndex, pendingConfIndex } = this.raft;
+    return log.applied >= Math.max(leadershipIndex, pendingConfIndex) && !isJoint(this.conf);
   }
 
   /** Proposed by this leader and not committed. */

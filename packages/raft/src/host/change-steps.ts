@@ -49,8 +49,8 @@ export class ChangeSteps {
   }
 
   /**
-   * Waits until no change is under way: neither one of an earlier leader that is to be applied yet, nor
-   * a joint configuration that is to be left.
+   * Waits until a new leader has heard from a quorum and knows the members, and no change is under way:
+   * neither one of an earlier leader that is to be applied yet, nor a joint configuration that is to be left.
    * @throws NotLeaderError, RaftTimeoutError
    */
   async settled(): Promise<void> {
@@ -58,7 +58,7 @@ export class ChangeSteps {
     const ms = limits.changeTimeoutMs;
     const isSettled = () => {
       this.requireLeader();
-      return core.changesConf ? undefined : true;
+      return core.confSettled ? true : undefined;
     };
     const late = () => new RaftTimeoutError('the membership change before this one', ms);
     await conditions.until(isSettled, clock.now() + ms, late);

@@ -104,8 +104,8 @@ export class MemberChanges {
     return this.queue
       .run(async () => {
         this.steps.requireLeader();
-        // What is in the log already may be just what is asked for, or its opposite.
-        if (this.host.core.changesConf) await this.steps.settled();
+        // What is in the log already may be just what is asked for; and who was not heard yet is not gone.
+        if (!this.host.core.confSettled) await this.steps.settled();
         await job();
       })
       .finally(() => this.waiting--);

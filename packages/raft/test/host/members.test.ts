@@ -98,6 +98,46 @@ test('a removed member is forgotten as a peer and its id never comes back', asyn
   await cluster.stop();
 });
 
+test('a new leader does not propose a removal again that is in its log', async (t) => {
+  let pending = 0;
+  for (let diesAtMs = 0; diesAtMs <= 8; diesAtMs++) {
+    const cluster = await Cluster.found(4);
+    const leader = await cluster.waitLeader();
+    const gone = [1, 2, 3, 4].find((id) => id !== leader.id)!;
+    const logEnd = leader.node!.status().lastIndex;
+    const removing = leader.node!.removeMember(gone).catch(() => undefined);
+    await cluster.clock.advance(diesAtMs);
+    await cluster.kill(leader.id);
+    await removing;
+    const leads = () =>
+      [...cluster.hosts.values()].find(({ node }) => node?.status().role === 'leader');
+    // In the very millisecond: it has not applied yet what it took over.
+    while (leads() === undefined) await cluster.clock.advance(1);
+    const next = leads()!.node!;
+    const isPending = next.status().members.length === 4 && next.status().lastIndex > logEnd + 1;
+    if (isPending) pending++;
+    const before = next.status().lastIndex;
+    await cluster.finish(next.removeMember(gone));
+    if (isPending) t.is(next.status().lastIndex, before, `dies at ${diesAtMs} ms`);
+    t.deepEqual(next.status().removed, [gone]);
+    await cluster.stop();
+  }
+  t.true(pending > 0, 'no leader had a removal to apply');
+});
+
+test('a member that leads since a moment does not take the others for unreachable', async (t) => {
+  const cluster = await Cluster.found(3);
+  const leader = await cluster.waitLeader();
+  await cluster.kill(leader.id);
+  const leads = () =>
+    [...cluster.hosts.values()].find(({ node }) => node?.status().role === 'leader');
+  while (leads() === undefined) await cluster.clock.advance(1);
+  const next = leads()!.node!;
+  await cluster.finish(next.removeMember(leader.id));
+  t.deepEqual(next.status().removed, [leader.id]);
+  await cluster.stop();
+});
+
 test('a removal that would leave no reachable majority is refused', async (t) => {
   const cluster = await grown(3);
   const leader = await cluster.waitLeader();
