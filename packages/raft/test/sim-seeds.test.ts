@@ -1,5 +1,5 @@
 import test from 'ava';
-import { makePlan, PROFILES } from '../src/sim/plan.js';
+import { makePlan, type Play, PLAYS, PROFILES, type Profile } from '../src/sim/plan.js';
 import { runPlan } from '../src/sim/simulation.js';
 
 /** A minute of one core at most; `scripts/simulate` runs as many as there is time for. */
@@ -35,5 +35,28 @@ for (const profile of PROFILES) {
       runs++;
     }
     t.true(runs > 0);
+  });
+}
+
+const STAGES: Record<Play, Profile> = {
+  'long-tail': 'tails',
+  'left-behind': 'snapshots',
+  'late-answers': 'network',
+  'sleeping-leader': 'reads',
+  'joint-split': 'joint',
+  'late-change': 'joint',
+  'late-write': 'pipeline',
+};
+const SEEDS_PER_PLAY = 10;
+
+for (const play of PLAYS) {
+  test.serial(`the play ${play} leads to the state that it is for`, async (t) => {
+    t.timeout(2 * BUDGET_MS);
+    let reached = false;
+    for (let seed = 1; seed <= SEEDS_PER_PLAY && !reached; seed++) {
+      const { coverage } = await runPlan(makePlan(seed, STAGES[play]));
+      reached = coverage.counts.has(play);
+    }
+    t.true(reached, `none of ${SEEDS_PER_PLAY} seeds of ${STAGES[play]} gets there`);
   });
 }

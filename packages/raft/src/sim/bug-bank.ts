@@ -16,9 +16,10 @@ export interface Bug {
   readonly replace: string;
   /** Where it shows soonest. */
   readonly profile: Profile;
-  /** Common: a hundred seeds suffice. Rare: some thousands may be needed, or do not. */
-  readonly rarity: 'common' | 'rare';
 }
+
+/** Every bug of the bank is found by the first so many seeds of its profile. */
+export const SEEDS_TO_FIND_A_BUG = 60;
 
 export const BUGS: readonly Bug[] = [
   {
@@ -29,7 +30,6 @@ export const BUGS: readonly Bug[] = [
       'const message = makeMessage(type, this.id, to, { term: this.term, ...fields });' +
       'if (type === MessageType.VoteResponse && to !== this.id) return void this.messages.push(message);',
     profile: 'mixed',
-    rarity: 'common',
   },
   {
     name: 'a candidate counts its own vote before it is on disk',
@@ -37,7 +37,6 @@ export const BUGS: readonly Bug[] = [
     find: 'raft.send(MessageType.VoteResponse, id);',
     replace: 'countVote(raft, id, true);',
     profile: 'mixed',
-    rarity: 'common',
   },
   {
     name: 'stepping down within a term clears the vote',
@@ -45,7 +44,6 @@ export const BUGS: readonly Bug[] = [
     find: 'if (term !== this.term) {',
     replace: '{',
     profile: 'mixed',
-    rarity: 'common',
   },
   {
     name: 'logs are compared by length only',
@@ -53,7 +51,6 @@ export const BUGS: readonly Bug[] = [
     find: 'return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);',
     replace: 'return lastIndex >= this.lastIndex;',
     profile: 'tails',
-    rarity: 'rare',
   },
   {
     name: 'entries of earlier terms are committed by counting',
@@ -61,15 +58,13 @@ export const BUGS: readonly Bug[] = [
     find: 'if (quorum <= before || !this.log.matches(quorum, this.term))',
     replace: 'if (quorum <= before)',
     profile: 'lite',
-    rarity: 'common',
   },
   {
     name: 'a follower commits up to its last entry',
     item: 15,
     find: 'log.commitTo(Math.min(commit, last));',
     replace: 'log.commitTo(Math.min(commit, log.lastIndex));',
-    profile: 'tails',
-    rarity: 'rare',
+    profile: 'network',
   },
   {
     name: 'a heartbeat carries the whole commit',
@@ -77,7 +72,6 @@ export const BUGS: readonly Bug[] = [
     find: 'const commit = Math.min(match, raft.log.commit);',
     replace: 'const commit = raft.log.commit;',
     profile: 'mixed',
-    rarity: 'common',
   },
   {
     name: 'a late append that matches cuts the log',
@@ -85,7 +79,6 @@ export const BUGS: readonly Bug[] = [
     find: 'const fresh = entries.findIndex((entry) => !this.matches(entry.index, entry.term));',
     replace: 'const fresh = entries.length > 0 ? 0 : -1;',
     profile: 'tails',
-    rarity: 'common',
   },
   {
     name: 'what is compacted matches as term 0',
@@ -93,7 +86,6 @@ export const BUGS: readonly Bug[] = [
     find: 'return this.entries[index - this.base.index - 1]?.term;',
     replace: 'return this.entries[index - this.base.index - 1]?.term ?? 0;',
     profile: 'snapshots',
-    rarity: 'common',
   },
   {
     name: 'the window of messages under way leaks',
@@ -101,7 +93,13 @@ export const BUGS: readonly Bug[] = [
     find: 'this.inflights.reset();',
     replace: '',
     profile: 'network',
-    rarity: 'common',
+  },
+  {
+    name: 'a finished write vouches for entries that replaced it',
+    item: 23,
+    find: 'attested !== undefined && work.term === raft.term && raft.log.matches(attested.index, attested.term)',
+    replace: 'attested !== undefined',
+    profile: 'pipeline',
   },
   {
     name: 'uncommitted bytes leak',
@@ -109,7 +107,6 @@ export const BUGS: readonly Bug[] = [
     find: 'this.uncommittedBytes -= this.log.entry(i).data.length;',
     replace: '',
     profile: 'mixed',
-    rarity: 'common',
   },
   {
     name: 'what is committed counts as handed out',
@@ -117,7 +114,6 @@ export const BUGS: readonly Bug[] = [
     find: 'this.applying += entries.length;',
     replace: 'this.applying = upTo;',
     profile: 'mixed',
-    rarity: 'common',
   },
   {
     name: 'half of an even number is a majority',
@@ -125,15 +121,13 @@ export const BUGS: readonly Bug[] = [
     find: 'return Math.floor(count / 2) + 1;',
     replace: 'return Math.ceil(count / 2);',
     profile: 'mixed',
-    rarity: 'common',
   },
   {
     name: 'a joint quorum needs the incoming half only',
     item: 27,
     find: 'return Math.min(majorityReached(conf.voters, reached), majorityReached(conf.votersOutgoing, reached));',
     replace: 'return majorityReached(conf.voters, reached);',
-    profile: 'membership',
-    rarity: 'rare',
+    profile: 'joint',
   },
   {
     name: 'a snapshot keeps a conflicting tail',
@@ -143,15 +137,13 @@ export const BUGS: readonly Bug[] = [
       'this.entries = this.entries.filter((entry) => entry.index > snapshot.index);' +
       'this.base = { index: snapshot.index, term: snapshot.term };',
     profile: 'tails',
-    rarity: 'rare',
   },
   {
     name: 'a snapshot older than the commit is taken',
     item: 30,
     find: 'if (meta.index > log.commit) {',
-    replace: '{',
+    replace: 'if (meta.index < log.commit) log.restore(meta); else {',
     profile: 'snapshots',
-    rarity: 'rare',
   },
   {
     name: 'a snapshot is acknowledged before the log knows of it',
@@ -159,15 +151,13 @@ export const BUGS: readonly Bug[] = [
     find: 'const mustSync = entries.length > 0 || snapshot !== undefined || this.ballotChanged;',
     replace: 'const mustSync = entries.length > 0 || this.ballotChanged;',
     profile: 'snapshots',
-    rarity: 'common',
   },
   {
     name: 'a snapshot carries the configuration of now',
     item: 34,
     find: 'const state = this.history.findLast((past) => past.index <= index);',
     replace: 'const state = this.history.at(-1);',
-    profile: 'membership',
-    rarity: 'rare',
+    profile: 'joint',
   },
   {
     name: 'a snapshot that failed is not told',
@@ -175,7 +165,6 @@ export const BUGS: readonly Bug[] = [
     find: 'progress.snapshotFailed();',
     replace: 'return;',
     profile: 'snapshots',
-    rarity: 'rare',
   },
   {
     name: 'the start of a compacted log is not written',
@@ -183,7 +172,6 @@ export const BUGS: readonly Bug[] = [
     find: 'this.start = meta;',
     replace: '',
     profile: 'snapshots',
-    rarity: 'common',
   },
   {
     name: 'a new leader changes the membership at once',
@@ -191,7 +179,6 @@ export const BUGS: readonly Bug[] = [
     find: 'this.pendingConfIndex = this.log.lastIndex;',
     replace: 'this.pendingConfIndex = 0;',
     profile: 'membership',
-    rarity: 'common',
   },
   {
     name: 'only who entered a joint configuration leaves it',
@@ -199,24 +186,28 @@ export const BUGS: readonly Bug[] = [
     find: 'if (conf.autoLeave && raft.log.applied >= raft.pendingConfIndex) {',
     replace:
       'if (conf.autoLeave && raft.log.applied === raft.pendingConfIndex && raft.log.term(raft.log.applied) === raft.term) {',
-    profile: 'membership',
-    rarity: 'common',
+    profile: 'joint',
   },
   {
-    name: 'a removed leader tells nobody that it is removed',
+    name: 'a removed leader goes on leading',
     item: 42,
-    find: 'if (leads) broadcast(raft);',
+    find: 'if (!isVoter(conf, raft.id)) {',
+    replace: 'if (false) {',
+    profile: 'joint',
+  },
+  {
+    name: 'a smaller quorum does not commit what it has',
+    item: 42,
+    find: '// A smaller quorum may already have what a larger one had not. commitAdvanced(raft);',
     replace: '',
-    profile: 'membership',
-    rarity: 'rare',
+    profile: 'joint',
   },
   {
     name: 'a member campaigns before it has applied a membership change',
     item: 45,
     find: 'if (raft.hasUnappliedConfChange) {',
     replace: 'if (false) {',
-    profile: 'membership',
-    rarity: 'rare',
+    profile: 'joint',
   },
   {
     name: 'a new leader serves reads before it has committed',
@@ -224,7 +215,6 @@ export const BUGS: readonly Bug[] = [
     find: 'return this.log.matches(this.log.commit, this.term);',
     replace: 'return true;',
     profile: 'reads',
-    rarity: 'common',
   },
   {
     name: 'an answer to an older round proves a newer one',
@@ -232,7 +222,6 @@ export const BUGS: readonly Bug[] = [
     find: 'if (round <= this.round && round > (this.acked.get(id) ?? 0)) this.acked.set(id, round);',
     replace: 'this.acked.set(id, this.round);',
     profile: 'reads',
-    rarity: 'rare',
   },
   {
     name: 'a leader serves reads without asking a quorum',
@@ -240,7 +229,6 @@ export const BUGS: readonly Bug[] = [
     find: 'const proven = quorumReached(conf, (id) => id === self ? this.round : (this.acked.get(id) ?? 0));',
     replace: 'const proven = this.round;',
     profile: 'reads',
-    rarity: 'common',
   },
   {
     name: 'a lease counts from when the answer comes',
@@ -250,7 +238,6 @@ export const BUGS: readonly Bug[] = [
       'const { lease } = raft; if (lease !== undefined) lease.leaves = (nowMs) => { delete lease.leaves;' +
       'lease.boundUntil.set(message.from, nowMs + message.index * lease.share); lease.leaves(nowMs); };',
     profile: 'leases',
-    rarity: 'common',
   },
   {
     name: 'a lease outlives the order to campaign',
@@ -258,7 +245,6 @@ export const BUGS: readonly Bug[] = [
     find: 'raft.lease?.renounce();',
     replace: '',
     profile: 'leases',
-    rarity: 'common',
   },
   {
     name: 'a lease makes no allowance for drift',
@@ -266,7 +252,6 @@ export const BUGS: readonly Bug[] = [
     find: 'this.share = (PPM - driftPpm) / (PPM + driftPpm);',
     replace: 'this.share = 1;',
     profile: 'leases',
-    rarity: 'common',
   },
   {
     name: 'a voter that has started again has forgotten its promise',
@@ -274,7 +259,6 @@ export const BUGS: readonly Bug[] = [
     find: 'if (initial.mayHavePromised === true)',
     replace: 'if (false)',
     profile: 'leases',
-    rarity: 'common',
   },
   {
     name: 'a promise is forgotten with the leader it was given to',
@@ -282,7 +266,6 @@ export const BUGS: readonly Bug[] = [
     find: 'raft.heardTick = raft.ticks;',
     replace: '',
     profile: 'leases',
-    rarity: 'rare',
   },
   {
     name: 'a lease counts with a membership that has been replaced',
@@ -290,7 +273,6 @@ export const BUGS: readonly Bug[] = [
     find: '|| pendingConfIndex > raft.log.applied',
     replace: '',
     profile: 'leases',
-    rarity: 'rare',
   },
   {
     name: 'a write is acknowledged before it is synced',
@@ -299,7 +281,6 @@ export const BUGS: readonly Bug[] = [
     replace:
       'void this.put({ sequence, value, ...(meta && { meta }) }, write.mustSync).catch(() => {});',
     profile: 'storage',
-    rarity: 'common',
   },
   {
     name: 'entries that the state has already are applied again',
@@ -307,7 +288,6 @@ export const BUGS: readonly Bug[] = [
     find: 'const fresh = entries.filter(({ index }) => index > this.reached);',
     replace: 'const fresh = entries;',
     profile: 'mixed',
-    rarity: 'common',
   },
   {
     name: 'a damaged log opens as a new one',
@@ -315,7 +295,6 @@ export const BUGS: readonly Bug[] = [
     find: "throw corrupt('memory', error.message, error);",
     replace: 'recovery = new Recovery(EMPTY_META);',
     profile: 'quorum-loss',
-    rarity: 'common',
   },
   {
     name: 'a proposal of unknown fate is said to be dropped',
@@ -323,23 +302,13 @@ export const BUGS: readonly Bug[] = [
     find: 'done(new ProposalUnknownError(), undefined, index);',
     replace: "done(new ProposalDroppedError(''), undefined, index);",
     profile: 'network',
-    rarity: 'common',
   },
   {
     name: 'a slow answer to a read does not count',
     item: 52,
     find: 'contexts.includes(context)',
     replace: 'contexts.at(-1) === context',
-    profile: 'mixed',
-    rarity: 'rare',
-  },
-  {
-    name: 'a joining member forgets its seeds',
-    item: 7,
-    find: 'const seeds = this.seeds.filter(({ id }) => !removed.includes(id));',
-    replace: 'const seeds = members.length === 0 ? this.seeds : [];',
-    profile: 'mixed',
-    rarity: 'rare',
+    profile: 'reads',
   },
   {
     name: 'the name of a new write-ahead file is not synced',
@@ -347,7 +316,6 @@ export const BUGS: readonly Bug[] = [
     find: 'if (sync) await opened.folder.settle();',
     replace: '',
     profile: 'level',
-    rarity: 'common',
   },
   {
     name: 'the name of the folder of a new log is not synced',
@@ -355,7 +323,6 @@ export const BUGS: readonly Bug[] = [
     find: 'await syncFolder(files, above);',
     replace: '',
     profile: 'level',
-    rarity: 'common',
   },
   {
     name: 'the identity file takes its name before it is synced',
@@ -363,7 +330,6 @@ export const BUGS: readonly Bug[] = [
     find: 'await file.sync();',
     replace: '',
     profile: 'level',
-    rarity: 'common',
   },
   {
     name: 'the bound of what is durable is raised before it is',
@@ -372,7 +338,6 @@ export const BUGS: readonly Bug[] = [
     replace:
       'opened.keeper.advance(sequence); await opened.database.write([[key, value]], { sync });',
     profile: 'level',
-    rarity: 'common',
   },
   {
     name: 'records are deleted before the new start of the log is durable',
@@ -380,7 +345,6 @@ export const BUGS: readonly Bug[] = [
     find: 'await opened.database.write([start], { sync: true });',
     replace: 'trimmer.trim(firstSequence); await opened.database.write([start], { sync: true });',
     profile: 'level',
-    rarity: 'rare',
   },
   {
     name: 'writes go on behind one that failed half-way',
@@ -388,7 +352,6 @@ export const BUGS: readonly Bug[] = [
     find: 'this.last = this.last.then(() => this.database.write(operations, options));',
     replace: 'return this.database.write(operations, options);',
     profile: 'level',
-    rarity: 'rare',
   },
   {
     name: 'a database whose making was cut short counts as damaged',
@@ -396,7 +359,6 @@ export const BUGS: readonly Bug[] = [
     find: 'if (!isNew || !isLost(error))',
     replace: '',
     profile: 'level',
-    rarity: 'common',
   },
   {
     name: 'what waits is lost when a snapshot is interrupted',
@@ -404,7 +366,6 @@ export const BUGS: readonly Bug[] = [
     find: 'this.carrier = undefined; return true;',
     replace: 'this.carrier = undefined; this.pieces = []; return true;',
     profile: 'snapshots',
-    rarity: 'rare',
   },
   {
     name: 'an interrupted snapshot goes on from its beginning',
@@ -413,7 +374,6 @@ export const BUGS: readonly Bug[] = [
     replace:
       'this.carrier?.replaced(); if (connection > 1) this.position = new SnapshotPosition();',
     profile: 'snapshots',
-    rarity: 'common',
   },
   {
     name: 'an interrupted snapshot goes on as a newer one',
@@ -421,6 +381,5 @@ export const BUGS: readonly Bug[] = [
     find: 'if (current?.is(from, message, transfer) === true) {',
     replace: 'if (current?.from === from && current.isInterrupted) {',
     profile: 'snapshots',
-    rarity: 'rare',
   },
 ];

@@ -7,6 +7,7 @@ import {
 } from '../host/errors.js';
 import type { RaftNode } from '../host/raft-node.js';
 import { type History, type Operation, Outcome } from './history.js';
+import { checkReadIndex } from './invariants/read-index.js';
 import type { SimMember } from './member.js';
 import { Prng } from './prng.js';
 import { encodeCommand, OpKind, type RegisterResult } from './register.js';
@@ -119,6 +120,7 @@ export class SimClient {
       expected: 0,
     });
     const settle = this.withTimeout(operation, then);
+    const known = world.committed.length - 1;
     const process = member.process!;
     process.enter(() => {
       const { node, machine } = member;
@@ -128,6 +130,7 @@ export class SimClient {
           if (!process.alive) return;
           const before = machine.read(key);
           const index = machine.currentIndex;
+          world.guard(() => checkReadIndex(member.id, known, index));
           const leads = member.subject?.raft.role === 'leader';
           settle(() => {
             world.coverage.mark(leads ? 'read on a leader' : 'read on a follower');

@@ -1,3 +1,5 @@
+import { PLAYS } from './plan.js';
+
 /**
  * How often faults and rare states occurred. A simulator that never reaches a state says nothing
  * about it, so the states we care about are listed, and those never reached are shown.
@@ -34,11 +36,13 @@ export const MARKS = [
   'message lost',
   'message duplicated',
   'message reordered',
+  'message replayed',
   'link clogged',
   'partition one-way',
   'partition bridge',
   'partition in two',
   'partition of one',
+  'bare quorum',
   'crash',
   'crash at a storage step',
   'crash while starting',
@@ -49,11 +53,13 @@ export const MARKS = [
   'disk stall',
   'disk full',
   'bit flip',
+  'write misdirected',
   'files lost',
   'disk lost',
   'rolling restart',
   'leader paused and cut off',
   'voters of a leader restart',
+  ...PLAYS,
   'write torn by a crash',
   'unsynced write kept by a crash',
   'write-ahead file full',

@@ -19,6 +19,8 @@ export class DurableLog {
   baseIndex: Index = 0;
   baseTerm: Term = 0;
   entries: Entry[] = [];
+  /** What the log says of its base; undefined while it starts at the very beginning. */
+  start: SnapshotMeta | undefined;
   private pending: Persist[] = [];
 
   get lastIndex(): Index {
@@ -50,6 +52,7 @@ export class DurableLog {
     if (snapshot !== undefined) {
       this.baseIndex = snapshot.index;
       this.baseTerm = snapshot.term;
+      this.start = snapshot;
       this.entries = [];
     }
     const first = entries[0]?.index;
@@ -65,6 +68,7 @@ export class DurableLog {
     this.entries = this.entries.slice(meta.index - this.baseIndex);
     this.baseIndex = meta.index;
     this.baseTerm = meta.term;
+    this.start = meta;
   }
 
   /**
@@ -83,6 +87,7 @@ export class DurableLog {
         this.hardState = found.hardState;
         this.baseIndex = found.snapshot.index;
         this.baseTerm = found.snapshot.term;
+        if (found.snapshot.index > 0) this.start = found.snapshot;
         this.entries = [...found.entries];
         this.pending = [];
         return;

@@ -1,8 +1,11 @@
 import type { Raft } from '../core/raft.js';
-import type { RaftCore } from '../core/raw-node.js';
-import type { Entry, Index, Term } from '../core/types.js';
+import type { AppendWork, RaftCore } from '../core/raw-node.js';
+import type { Entry, Index, MemberId, Term } from '../core/types.js';
+import type { LogWriter, WriteMeter } from '../host/log-writer.js';
 import type { Membership } from '../host/membership.js';
 import type { RaftNode } from '../host/raft-node.js';
+import type { LogStorage } from '../storage/storage.js';
+import { PipelinedWriter } from './pipelined-writer.js';
 
 /**
  * What invariants look at inside a node. The product offers no such view: nobody else should depend
@@ -11,7 +14,16 @@ import type { RaftNode } from '../host/raft-node.js';
 interface NodeInside {
   readonly core: RaftCore;
   readonly membership: Membership;
+  readonly snapshots: { readonly sending: ReadonlyMap<MemberId, unknown> };
+  writer: LogWriter;
   wake(): void;
+}
+
+interface WriterInside {
+  readonly storage: LogStorage;
+  readonly onDone: (works: readonly AppendWork[]) => void;
+  readonly onError: (error: unknown) => void;
+  readonly meter: WriteMeter;
 }
 
 interface LogInside {
@@ -33,6 +45,16 @@ export function raftOf(node: RaftNode): Raft {
 
 export function membershipOf(node: RaftNode): Membership {
   return inside(node).membership;
+}
+
+export function sendsSnapshot(node: RaftNode, to: MemberId): boolean {
+  return inside(node).snapshots.sending.has(to);
+}
+
+/** Has a node that was just opened keep up to `depth` writes of its log under way. */
+export function pipelineWrites(node: RaftNode, depth: number): void {
+  const { storage, onDone, onError, meter } = inside(node).writer as unknown as WriterInside;
+  inside(node).writer = new PipelinedWriter(storage, onDone, onError, meter, depth);
 }
 
 export function logOf(raft: Raft): LogInside {

@@ -93,8 +93,8 @@ async function lookForBugs({ from, seeds }: Options): Promise<number> {
     const found = await findBug(bug, { from, count: seeds });
     if (found === undefined) missed++;
     const after = found === undefined ? 'not found' : `${found.seed - from + 1}`;
-    const row = [after.padStart(9), String(bug.item).padStart(3), bug.name, found?.invariant ?? ''];
-    process.stdout.write(`${row.join('  ')}\n`);
+    const row = [after, String(bug.item), bug.name, bug.profile, found?.invariant ?? ''];
+    process.stdout.write(`| ${row.join(' | ')} |\n`);
   }
   return missed;
 }

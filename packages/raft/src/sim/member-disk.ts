@@ -21,6 +21,8 @@ export interface LogDisk {
   loseFiles(): boolean;
   /** What was damaged last is of a kind that the package's README says is not noticed. */
   readonly unnoticed: boolean;
+  /** A write lands in the place of another, sound in itself and wrong there, if the format has such. */
+  misdirect?(): boolean;
   /** Writes take until then. */
   stall(untilUs: number): void;
   /** Writes fail, or work again. */
@@ -77,6 +79,13 @@ export class RecordDisk implements LogDisk {
   flipBit(): boolean {
     const sequences = this.disk.sequences();
     return sequences.length > 0 && this.disk.damage(this.prng.pick(sequences));
+  }
+
+  misdirect(): boolean {
+    const sequences = this.disk.sequences();
+    if (sequences.length < 2) return false;
+    const [from, to] = this.prng.shuffle(sequences);
+    return this.disk.misdirect(from!, to!);
   }
 
   /** The records are gone; the identity beside them is there, so this is noticed when it opens. */

@@ -6,7 +6,7 @@ import { StorageFailedError } from '../storage/errors.js';
 import { StorageCorruptError } from '../storage/storage.js';
 import type { Mark } from './coverage.js';
 import { DurableLog, type StorageStep, WatchedStorage } from './durable-log.js';
-import { membershipOf, raftOf } from './internals.js';
+import { membershipOf, pipelineWrites, raftOf, sendsSnapshot } from './internals.js';
 import type { Invariants } from './invariants/all.js';
 import type { Subject } from './invariants/subject.js';
 import type { LogDisk } from './member-disk.js';
@@ -161,6 +161,8 @@ export class SimMember {
     this.state = MemberState.Up;
     // Whatever was done to its disk has hit nothing that is still needed.
     this.damaged = false;
+    const { writesInFlight } = this.world.plan;
+    if (writesInFlight > 1) pipelineWrites(node, writesInFlight);
     const raft = raftOf(node);
     this.subject = {
       id: this.id,
@@ -168,6 +170,7 @@ export class SimMember {
       membership: membershipOf(node),
       durable: this.durable,
       nowMs: () => process.now(),
+      sendsSnapshot: (to) => sendsSnapshot(node, to),
     };
     this.marks.reset();
     this.world.opened(this);

@@ -1,8 +1,8 @@
 import { allMembers, allVoters, ConfChangeOp, type MemberChange } from '../core/conf-change.js';
-import { coreOf, wake } from './internals.js';
 import { loseLeader, restartVoters } from './lease-faults.js';
 import { infoOf, MemberState, type SimMember } from './member.js';
-import type { FaultAction } from './plan.js';
+import { type FaultAction, MAX_IDS, PLAYS } from './plan.js';
+import { Plays } from './plays.js';
 import { Prng } from './prng.js';
 import { recoverableWithout } from './recoverable.js';
 import type { World } from './world.js';
@@ -10,9 +10,11 @@ import type { World } from './world.js';
 /** Carries out the plan's faults. Draws only from the action's own number. */
 export class Nemesis {
   private readonly world: World;
+  private readonly plays: Plays;
 
   constructor(world: World) {
     this.world = world;
+    this.plays = new Plays(world);
   }
 
   schedule(): void {
@@ -33,7 +35,9 @@ export class Nemesis {
     const leader = world.leader();
     const target = leader !== undefined && prng.below(3) === 0 ? leader : prng.pick(targets);
     world.note('fault', target.id, action.fault, action.durationMs);
-    this.inflict(action, target, leader, prng);
+    const play = PLAYS.find((name) => name === action.fault);
+    if (play === undefined) this.inflict(action, target, leader, prng);
+    else this.plays.begin(play, action, prng);
   }
 
   private inflict(
@@ -99,6 +103,7 @@ export class Nemesis {
         scheduler.after(durationUs, () => target.disk.setFull(false));
         break;
       case 'bit-flip':
+      case 'misdirected-write':
       case 'files-lost':
       case 'disk-lost':
         this.damage(action, target);
@@ -120,10 +125,16 @@ export class Nemesis {
     }
     // A running member has all of it in memory: the damage shows when it starts again.
     target.crash();
-    const done = action.fault === 'bit-flip' ? target.disk.flipBit() : target.disk.loseFiles();
+    const { fault } = action;
+    const done =
+      fault === 'bit-flip'
+        ? target.disk.flipBit()
+        : fault === 'misdirected-write'
+          ? (target.disk.misdirect?.() ?? false)
+          : target.disk.loseFiles();
     if (done) {
       target.damaged = true;
-      world.coverage.mark(action.fault === 'bit-flip' ? 'bit flip' : 'files lost');
+      world.coverage.mark(DAMAGE[fault as keyof typeof DAMAGE]);
     }
     world.restartLater(target, action.durationMs * 1000);
   }
@@ -139,6 +150,13 @@ export class Nemesis {
         coverage.mark('partition of one');
         for (const id of ids) if (id !== target.id) cut.push([id, target.id], [target.id, id]);
         break;
+      case 'bare-quorum': {
+        coverage.mark('bare quorum');
+        const shuffled = prng.shuffle(ids);
+        const spared = shuffled.slice(0, (ids.length - 1) >> 1);
+        for (const a of spared) for (const b of ids) if (a !== b) cut.push([a, b], [b, a]);
+        break;
+      }
       case 'one-way': {
         coverage.mark('partition one-way');
         const outward = prng.below(2) === 0;
@@ -211,10 +229,10 @@ export class Nemesis {
         return;
       case 'replace-member':
         if (prng.below(2) === 0) world.operator.replace(target.id);
-        else this.changeAtOnce(leader, this.replacement(leader, prng));
+        else this.plays.stage.change(leader, this.replacement(leader, prng));
         return;
       case 'demote':
-        this.changeAtOnce(leader, this.demotion(leader, prng));
+        this.plays.stage.change(leader, this.demotion(leader, prng));
         return;
       default:
     }
@@ -245,24 +263,15 @@ export class Nemesis {
     if (learner !== undefined) changes.push({ op: ConfChangeOp.AddVoter, id: learner });
     return changes;
   }
-
-  /** The host makes one change at a time; its core can make several. */
-  private changeAtOnce(leader: SimMember | undefined, changes: MemberChange[]): void {
-    const { node, process } = leader ?? {};
-    if (node === undefined || process === undefined || changes.length === 0) return;
-    process.enter(() => {
-      try {
-        coreOf(node).proposeConfChange({ changes });
-      } catch (error) {
-        this.world.note('refused', leader?.id ?? 0, String(error));
-      }
-      wake(node);
-    });
-  }
 }
 
-/** Members at one time, and ids in one run. */
+/** Members at one time. */
 export const MAX_MEMBERS = 7;
-export const MAX_IDS = 14;
-/** More may be needed to bring a cluster back. */
+/** More ids than MAX_IDS may be needed to bring a cluster back. */
 export const MAX_IDS_HEALING = 40;
+
+const DAMAGE = {
+  'bit-flip': 'bit flip',
+  'misdirected-write': 'write misdirected',
+  'files-lost': 'files lost',
+} as const;

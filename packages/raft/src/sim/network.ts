@@ -14,6 +14,8 @@ export interface NetworkPlan {
   readonly loss: Ratio;
   readonly duplicate: Ratio;
   readonly reorder: Ratio;
+  /** Chance that a copy of a message arrives once more, seconds later. */
+  readonly replay: Ratio;
   /** Chance that a frame of a snapshot's connection is lost, which breaks it. */
   readonly chunkLoss: Ratio;
   /** Sizes and times of snapshots' connections. */
@@ -28,6 +30,8 @@ interface Link {
   cut: boolean;
   cloggedUntilUs: number;
   lastArrivalUs: number;
+  /** Messages that wait for `release`. */
+  held: (() => void)[] | undefined;
 }
 
 /** What is told of every message, for invariants, traces and the digest. */
@@ -80,7 +84,7 @@ export class SimNetwork {
     const key = from * LINK_STRIDE + to;
     let link = this.links.get(key);
     if (link === undefined) {
-      link = { cut: false, cloggedUntilUs: 0, lastArrivalUs: 0 };
+      link = { cut: false, cloggedUntilUs: 0, lastArrivalUs: 0, held: undefined };
       this.links.set(key, link);
     }
     return link;
@@ -98,10 +102,24 @@ export class SimNetwork {
     this.link(from, to).cloggedUntilUs = untilUs;
   }
 
+  /** Messages hang, in order, until they are released; snapshots have connections of their own. */
+  hold(from: MemberId, to: MemberId): void {
+    this.link(from, to).held ??= [];
+  }
+
+  /** Lets go the first `count` of the messages that hang; all that is sent from now on, too, if all. */
+  release(from: MemberId, to: MemberId, count = Number.POSITIVE_INFINITY): void {
+    const link = this.link(from, to);
+    for (const send of link.held?.splice(0, count) ?? []) send();
+    if (count === Number.POSITIVE_INFINITY) link.held = undefined;
+  }
+
   mendAll(): void {
     for (const link of this.links.values()) {
       link.cut = false;
       link.cloggedUntilUs = 0;
+      for (const send of link.held ?? []) send();
+      link.held = undefined;
     }
   }
 
@@ -151,6 +169,11 @@ export class SimNetwork {
   send(from: MemberId, message: Message, lost: () => void): void {
     const { prng, plan, scheduler } = this;
     const { to } = message;
+    if (prng.chance(plan.replay)) {
+      scheduler.after(prng.below(LATEST_REPLAY_US), () => {
+        if (this.deliver(from, message)) this.coverage.mark('message replayed');
+      });
+    }
     if (this.isCut(from, to) || prng.chance(plan.loss)) {
       this.coverage.mark('message lost');
       if (prng.chance(plan.notice)) lost();
@@ -158,20 +181,30 @@ export class SimNetwork {
     }
     const copies = prng.chance(plan.duplicate) ? 2 : 1;
     if (copies > 1) this.coverage.mark('message duplicated');
-    for (let copy = 0; copy < copies; copy++) {
+    const send = () => {
       scheduler.after(this.arrivalDelayUs(from, to), () => {
-        const receiver = this.isCut(from, to) ? undefined : this.transports.get(to);
-        if (receiver === undefined) {
-          if (prng.chance(plan.notice)) lost();
-          return;
-        }
-        receiver.take(from, message);
+        if (!this.deliver(from, message) && prng.chance(plan.notice)) lost();
       });
+    };
+    const { held } = this.link(from, to);
+    for (let copy = 0; copy < copies; copy++) {
+      if (held === undefined) send();
+      else held.push(send);
     }
+  }
+
+  /** @returns whether the message got there. */
+  private deliver(from: MemberId, message: Message): boolean {
+    const { to } = message;
+    const receiver = this.isCut(from, to) ? undefined : this.transports.get(to);
+    receiver?.take(from, message);
+    return receiver !== undefined;
   }
 }
 
 /** Time until an end of a connection notices that it broke, at most. */
 const NOTICE_US = 2_000_000;
+/** A copy of a message may turn up so much later. */
+const LATEST_REPLAY_US = 10_000_000;
 /** Above every member id. */
 const LINK_STRIDE = 1000;

@@ -3,7 +3,8 @@ import { describeConf } from '../core/describe.js';
 import type { MemberId } from '../core/types.js';
 import { NotLeaderError, ProposalUnknownError } from '../host/errors.js';
 import { infoOf, MemberState } from './member.js';
-import { MAX_IDS, MAX_IDS_HEALING } from './nemesis.js';
+import { MAX_IDS_HEALING } from './nemesis.js';
+import { MAX_IDS } from './plan.js';
 import type { World } from './world.js';
 
 const PERIOD_US = 400_000;

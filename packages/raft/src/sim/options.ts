@@ -15,7 +15,8 @@ Runs Raft clusters on a virtual clock, network and disk; one seed is one run.
   --keep-going    do not stop at the first failure
   --no-shrink     do not look for a smaller plan
   --trace N       after a failure print the last N lines of the trace (default 60, 0: none)
-  --bugs          put each bug of the bank in and look for it with up to --seeds seeds
+  --bugs          put each bug of the bank in and look for it with up to --seeds seeds;
+                  prints the table of docs/simulation.md
   --verify        run each seed twice and compare
 `;
 

@@ -3,6 +3,18 @@ import type { RaftLimits } from '../host/options.js';
 import type { NetworkPlan } from './network.js';
 import { Prng, ratio } from './prng.js';
 
+/** Faults of several steps, see plays.ts. */
+export const PLAYS = [
+  'long-tail',
+  'left-behind',
+  'late-answers',
+  'sleeping-leader',
+  'joint-split',
+  'late-change',
+  'late-write',
+] as const;
+export type Play = (typeof PLAYS)[number];
+
 /** What can be done to a cluster on purpose. */
 export const FAULTS = [
   'crash',
@@ -15,9 +27,11 @@ export const FAULTS = [
   'disk-stall',
   'disk-full',
   'bit-flip',
+  'misdirected-write',
   'files-lost',
   'disk-lost',
   'isolate',
+  'bare-quorum',
   'partition',
   'bridge',
   'one-way',
@@ -30,6 +44,7 @@ export const FAULTS = [
   'rolling-restart',
   'lose-leader',
   'restart-voters',
+  ...PLAYS,
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -66,6 +81,8 @@ export interface Plan {
   readonly diskLatencyUs: number;
   /** Of LevelDB's write buffer; 0: the log is MemoryStorage's. */
   readonly writeBufferBytes: number;
+  /** So many writes of a log may be under way; more than 1 is more than the product's host does. */
+  readonly writesInFlight: number;
   readonly stateLatencyUs: number;
   readonly chunkBytes: number;
   /** Clocks gain or lose up to this, and members count on it. */
@@ -88,6 +105,8 @@ export const PROFILES = [
   'reads',
   'leases',
   'tails',
+  'joint',
+  'pipeline',
   'quorum-loss',
   'level',
 ] as const;
@@ -98,6 +117,7 @@ type Weights = Partial<Record<Fault, number>>;
 
 const NETWORK_FAULTS: Weights = {
   isolate: 4,
+  'bare-quorum': 2,
   partition: 4,
   bridge: 3,
   'one-way': 3,
@@ -116,6 +136,7 @@ const DISK_FAULTS: Weights = {
   'disk-stall': 3,
   'disk-full': 2,
   'bit-flip': 1,
+  'misdirected-write': 1,
   'files-lost': 1,
   'disk-lost': 1,
 };
@@ -133,15 +154,15 @@ function weightsOf(profile: Profile): Weights {
     case 'lite':
       return { crash: 3, 'crash-step': 3, isolate: 2, partition: 2, pause: 1 };
     case 'network':
-      return { ...NETWORK_FAULTS, pause: 2, transfer: 1, crash: 1 };
+      return { 'late-answers': 12, ...NETWORK_FAULTS, pause: 2, transfer: 1, crash: 1 };
     case 'storage':
       return { ...PROCESS_FAULTS, ...DISK_FAULTS, isolate: 2 };
     case 'membership':
       return { ...MEMBERSHIP_FAULTS, crash: 3, 'crash-step': 2, isolate: 2, clog: 2, partition: 2 };
     case 'snapshots':
-      return { ...PROCESS_FAULTS, isolate: 5, clog: 3, transfer: 2, 'crash-restore': 8 };
+      return { 'left-behind': 12, isolate: 3, clog: 2, transfer: 1, 'crash-restore': 3, pause: 1 };
     case 'reads':
-      return { clog: 6, isolate: 4, pause: 6, transfer: 3, 'one-way': 3, crash: 2 };
+      return { 'sleeping-leader': 12, clog: 3, isolate: 3, pause: 3, transfer: 2, 'one-way': 2 };
     case 'leases':
       // A leader that is cut off, paused or handed over while others elect another.
       return {
@@ -156,9 +177,19 @@ function weightsOf(profile: Profile): Weights {
         demote: 1,
       };
     case 'tails':
-      return { isolate: 10, partition: 3, 'one-way': 3, transfer: 1, crash: 1, 'crash-all': 1 };
+      return { 'long-tail': 12, isolate: 3, partition: 3, 'one-way': 3, crash: 1, 'crash-all': 1 };
+    case 'joint':
+      return { 'joint-split': 12, 'late-change': 12, demote: 3, transfer: 2, crash: 2, clog: 2 };
+    case 'pipeline':
+      return { 'late-write': 12, 'long-tail': 2, 'disk-stall': 2, 'crash-step': 1 };
     case 'quorum-loss':
-      return { ...PROCESS_FAULTS, 'disk-lost': 6, 'bit-flip': 6, 'files-lost': 4 };
+      return {
+        ...PROCESS_FAULTS,
+        'disk-lost': 6,
+        'bit-flip': 6,
+        'misdirected-write': 2,
+        'files-lost': 4,
+      };
     case 'level':
       return {
         crash: 8,
@@ -173,23 +204,51 @@ function weightsOf(profile: Profile): Weights {
         isolate: 1,
       };
     case 'mixed':
-      return { ...NETWORK_FAULTS, ...PROCESS_FAULTS, ...DISK_FAULTS, ...MEMBERSHIP_FAULTS };
+      return {
+        ...NETWORK_FAULTS,
+        ...PROCESS_FAULTS,
+        ...DISK_FAULTS,
+        ...MEMBERSHIP_FAULTS,
+        ...Object.fromEntries(PLAYS.map((play) => [play, 1])),
+      };
   }
 }
 
 /** Mean time from one fault to the next. */
 const FAULT_GAP_MS = 900;
+/** A fault of so much weight is what its profile is about: it is in every plan. */
+const MAIN_WEIGHT = 12;
+/** Profiles whose faults need elections, for which fewer should be waited for. */
+const HASTY: readonly Profile[] = ['tails', 'reads', 'snapshots', 'joint', 'pipeline'];
+/** Profiles in which whoever was away for a while finds the log compacted. */
+const FORGETFUL: readonly Profile[] = ['tails', 'snapshots'];
+/** In no run's way. */
+const LARGE_LIMIT = 33_554_432;
+
+/**
+ * In some plans links stay so slow after the healing that a read on a follower takes longer than the
+ * host's patience with a question: an election timeout is so many mean delays, and so many ticks.
+ */
+const SLOW_LINKS = 6;
+const SLOW_ELECTION_TICKS = 12;
+const SLOW_READ_MS = 8_000;
 
 /** Draws the plan of a seed. */
 export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
   const prng = new Prng(seed, 'plan');
   const lite = profile === 'lite';
   const busy = profile === 'tails' || profile === 'reads' || profile === 'leases';
-  const members = lite ? 3 : prng.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]);
+  const hasty = HASTY.includes(profile);
+  const members = prng.pick(sizesOf(profile));
   const faultsMs = lite ? 8_000 : prng.between(8_000, 24_000);
-  const tickMs = prng.pick([50, 100, 100]);
-  const electionTicks = prng.between(5, 12);
+  const tickMs = hasty ? 50 : prng.pick([50, 100, 100]);
+  // Leases bring an election timeout of their own.
+  const slow = prng.below(profile === 'reads' ? 3 : 8) === 0 && profile !== 'leases';
+  const electionTicks = slow ? SLOW_ELECTION_TICKS : prng.between(5, hasty ? 8 : 12);
   const network = makeNetwork(prng, profile, seed);
+  const limits = makeLimits(prng, profile);
+  const soundUs = Math.min(network.delayUs, 2_000);
+  const slowUs = (tickMs * electionTicks * 1000) / SLOW_LINKS;
   return {
     seed,
     profile,
@@ -205,11 +264,12 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
     electionTicks,
     heartbeatTicks: prng.pick([1, 1, 2]),
     commitDelayMs: prng.pick([0, 10, 10, 60]),
-    limits: makeLimits(prng, profile),
+    limits: slow ? { ...limits, readTimeoutMs: SLOW_READ_MS } : limits,
     network,
-    healedDelayUs: prng.below(3) === 0 ? network.delayUs : Math.min(network.delayUs, 2_000),
+    healedDelayUs: slow ? slowUs : prng.pick([network.delayUs, soundUs, soundUs]),
     diskLatencyUs: prng.pick([50, 500, 3_000, 15_000]),
     writeBufferBytes: makeWriteBuffer(seed, profile),
+    writesInFlight: profile === 'pipeline' ? prng.between(2, 4) : prng.pick([1, 1, 1, 1, 1, 2]),
     stateLatencyUs: prng.pick([50, 1_000, 10_000]),
     chunkBytes: prng.pick([7, 64, 4_096]),
     mayLoseQuorum: profile === 'quorum-loss',
@@ -244,10 +304,17 @@ function makeLeases(
   };
 }
 
+/** How many members a cluster is founded with. */
+function sizesOf(profile: Profile): readonly number[] {
+  if (profile === 'lite') return [3];
+  if (profile === 'pipeline') return [4, 5];
+  return profile === 'joint' ? [2, 3, 4, 5] : [1, 2, 3, 3, 3, 3, 4, 5, 5];
+}
+
 function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
   const maxBytesPerMessage = prng.pick([1, 100, 1_000, 262_144]);
-  const often =
-    profile === 'snapshots' || profile === 'tails' || profile === 'level' || prng.below(2) === 0;
+  const forgetful = FORGETFUL.includes(profile);
+  const often = forgetful || profile === 'level' || prng.below(2) === 0;
   return {
     maxQueuedProposals: prng.pick([1, 4, 16_384]),
     maxInboxMessages: prng.pick([64, 256, 65_536]),
@@ -255,10 +322,12 @@ function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
     maxBytesPerMessage,
     maxInflightMessages: prng.pick([1, 2, 8, 256]),
     maxInflightBytes: Math.max(maxBytesPerMessage, prng.pick([1, 500, 8_388_608])),
-    maxUncommittedBytes: prng.pick([100, 1_000, 33_554_432]),
+    maxUncommittedBytes: prng.pick(
+      HASTY.includes(profile) ? [LARGE_LIMIT] : [100, 1_000, LARGE_LIMIT],
+    ),
     maxApplyBytes: prng.pick([1, 200, 1_048_576]),
-    snapshotInterval: often ? prng.between(1, 40) : prng.between(40, 10_000),
-    trailingEntries: prng.pick([0, 1, 5, 50]),
+    snapshotInterval: often ? prng.between(1, forgetful ? 8 : 40) : prng.between(40, 10_000),
+    trailingEntries: prng.pick(forgetful ? [0, 0, 1, 5] : [0, 1, 5, 50]),
     maxSnapshotsSent: prng.between(1, 4),
     snapshotTimeoutMs: prng.between(1_000, 20_000),
     readTimeoutMs: prng.between(500, 5_000),
@@ -278,11 +347,16 @@ function makeWriteBuffer(seed: number, profile: Profile): number {
 function makeNetwork(prng: Prng, profile: Profile, seed: number): NetworkPlan {
   const bad = profile === 'network' || prng.below(2) === 0;
   return {
-    delayUs: prng.pick([100, 1_000, 10_000, profile === 'leases' ? 1_000 : 40_000]),
+    delayUs: prng.pick(
+      HASTY.includes(profile)
+        ? [1_000, 5_000]
+        : [100, 1_000, 10_000, profile === 'leases' ? 1_000 : 40_000],
+    ),
     loss: bad ? ratio(prng.between(0, 15), 100) : ratio(0, 1),
     duplicate: bad ? ratio(prng.between(0, 10), 100) : ratio(0, 1),
+    replay: bad ? ratio(prng.between(0, 5), 100) : ratio(0, 1),
     reorder: prng.below(2) === 0 ? ratio(prng.between(1, 20), 100) : ratio(0, 1),
-    chunkLoss: prng.below(2) === 0 ? ratio(prng.between(1, 10), 100) : ratio(0, 1),
+    chunkLoss: prng.below(2) === 0 ? ratio(prng.between(1, 20), 100) : ratio(0, 1),
     notice: prng.pick([ratio(0, 1), ratio(1, 2), ratio(1, 1)]),
     encode: prng.below(8) === 0,
     ...makeTransfer(new Prng(seed, 'transfer'), profile),
@@ -315,7 +389,10 @@ function makeActions(seed: number, profile: Profile, faultsMs: number): FaultAct
   const prng = new Prng(seed, 'actions');
   const weights = weightsOf(profile);
   // A random half of the faults makes some states much more likely than all faults do.
-  const chosen = FAULTS.filter((fault) => (weights[fault] ?? 0) > 0 && prng.below(3) > 0);
+  const chosen = FAULTS.filter((fault) => {
+    const weight = weights[fault] ?? 0;
+    return weight >= MAIN_WEIGHT || (weight > 0 && prng.below(3) > 0);
+  });
   const bag = chosen.flatMap((fault) => new Array<Fault>(weights[fault]!).fill(fault));
   const actions: FaultAction[] = [];
   if (bag.length === 0) return actions;
@@ -330,3 +407,6 @@ function makeActions(seed: number, profile: Profile, faultsMs: number): FaultAct
   }
   return actions;
 }
+
+/** Ids in one run. */
+export const MAX_IDS = 14;

@@ -42,7 +42,7 @@ export async function shrink(
   await fewerActions(() => best.plan, attempt);
   for (const simpler of simplifications(best.plan)) await attempt({ ...best.plan, ...simpler });
   const { network } = best.plan;
-  for (const name of ['loss', 'duplicate', 'reorder', 'chunkLoss', 'notice'] as const) {
+  for (const name of ['loss', 'duplicate', 'replay', 'reorder', 'chunkLoss', 'notice'] as const) {
     await attempt({ ...best.plan, network: { ...best.plan.network, [name]: NEVER } });
   }
   if (network.encode) {
@@ -74,6 +74,7 @@ function simplifications(plan: Plan): Partial<Plan>[] {
   const all: Partial<Plan>[] = [
     { driftPpm: 0 },
     { readMode: ReadMode.Quorum },
+    { writesInFlight: 1 },
     { paddingBytes: 0 },
     { keys: 1 },
   ];

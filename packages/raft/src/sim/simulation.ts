@@ -127,6 +127,7 @@ class Run {
       ...network.plan,
       loss: NEVER,
       duplicate: NEVER,
+      replay: NEVER,
       reorder: NEVER,
       chunkLoss: NEVER,
       delayUs: world.plan.healedDelayUs,

@@ -182,6 +182,8 @@ export class World implements Evidence {
     digest.add(message.term);
     digest.add(message.index);
     digest.add(message.entries.length);
+    const subject = this.subjects.get(message.to);
+    if (subject !== undefined) this.invariants.arrived(subject, message);
     if (this.trace !== undefined) this.line(message.to, `receives ${describeMessage(message)}`);
   }
 
@@ -195,7 +197,7 @@ export class World implements Evidence {
   }
 
   /** A violation found inside a member must not be taken for the member's own error. */
-  private guard(check: () => void): void {
+  guard(check: () => void): void {
     try {
       check();
     } catch (error) {

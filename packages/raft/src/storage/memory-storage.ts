@@ -54,6 +54,15 @@ export class MemoryDisk {
     return true;
   }
 
+  /** A record's bytes stand in another's place, too. @returns whether there are such records. */
+  misdirect(from: number, to: number): boolean {
+    this.sync();
+    const value = this.records.get(from);
+    if (value === undefined || !this.records.has(to)) return false;
+    this.records.set(to, value);
+    return true;
+  }
+
   /** Sequence numbers of the records that are on disk or on their way. */
   sequences(): number[] {
     const all = new Set([...this.records.keys(), ...this.writes.map(({ sequence }) => sequence)]);

@@ -1,14 +1,17 @@
 import type { Message } from '../../core/message.js';
 import type { Index, MemberId } from '../../core/types.js';
+import { CommitProven } from './commit-proven.js';
 import { CommittedDurable } from './committed-durable.js';
 import { CommittedImmutable } from './committed-immutable.js';
 import { ConfSafety } from './conf-safety.js';
 import { DurablePromise } from './durable-promise.js';
+import { ElectionRestriction } from './election-restriction.js';
 import { ElectionSafety } from './election-safety.js';
 import { LeaderCompleteness } from './leader-completeness.js';
 import { LeaseSafety } from './lease-safety.js';
 import { LogMatching } from './log-matching.js';
 import { Monotonic } from './monotonic.js';
+import { SnapshotTold } from './snapshot-told.js';
 import { StateMachineSafety } from './state-machine-safety.js';
 import type { Evidence, Invariant, Subject } from './subject.js';
 
@@ -40,7 +43,10 @@ export class Invariants {
       new CommittedImmutable(evidence, committed),
       completeness,
       durable,
-      new ConfSafety(),
+      new CommitProven(),
+      new ElectionRestriction(),
+      new SnapshotTold(),
+      new ConfSafety(evidence),
       new DurablePromise(),
       new LeaseSafety(evidence),
     ];
@@ -55,6 +61,10 @@ export class Invariants {
   /** @throws Violation */
   sent(subject: Subject, message: Message): void {
     for (const invariant of this.listeners) invariant.sent(subject, message);
+  }
+
+  arrived(subject: Subject, message: Message): void {
+    for (const invariant of this.all) invariant.arrived?.(subject, message);
   }
 
   ended(id: MemberId): void {

@@ -1,6 +1,6 @@
 import type { ConfState, Index, MemberId } from '../../core/types.js';
-import { quorumVote, VoteResult } from '../../core/quorum.js';
 import { Violation } from '../violation.js';
+import { isQuorum } from './quorum.js';
 import type { Evidence, Invariant, Subject } from './subject.js';
 
 /**
@@ -33,7 +33,7 @@ export class CommittedDurable implements Invariant {
   private onQuorum(conf: ConfState, index: Index): boolean {
     const { term } = this.evidence.committed[index]!.entry;
     const holds = (id: MemberId) => this.evidence.durable(id)?.holds(index, term) === true;
-    return quorumVote(conf, holds) === VoteResult.Won;
+    return isQuorum(conf, holds);
   }
 
   ended(id: MemberId): void {

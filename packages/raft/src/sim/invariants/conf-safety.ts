@@ -1,45 +1,72 @@
 import { describeConf } from '../../core/describe.js';
+import type { Message } from '../../core/message.js';
 import { Role } from '../../core/raft.js';
-import { type ConfState, EntryKind, type Index, type MemberId } from '../../core/types.js';
+import {
+  type ConfState,
+  EntryKind,
+  type Index,
+  type MemberId,
+  type SnapshotMeta,
+  type Term,
+} from '../../core/types.js';
+import { ConfHistory } from '../conf-history.js';
 import { Violation } from '../violation.js';
-import type { Invariant, Subject } from './subject.js';
+import type { Evidence, Invariant, Subject } from './subject.js';
+
+interface Seen {
+  readonly conf: ConfState;
+  readonly applied: Index;
+}
 
 /**
- * Thesis §4.1 and §4.3: all members go through the same configurations, a leader proposes a change
- * only when the one before it is in force, and whoever was removed never comes back.
+ * Thesis chapter 4: all members go through the same configurations, those that the committed entries
+ * say, and so do snapshots; a leader proposes a change only when the one before it is in force;
+ * whoever campaigns or leads is at most one change behind its log, as majorities of neighbours meet
+ * and others need not; and who is removed leads no longer.
  */
 export class ConfSafety implements Invariant {
-  private readonly confs = new Map<Index, string>();
-  private readonly last = new Map<MemberId, ConfState>();
+  private readonly history: ConfHistory;
+  private readonly seen = new Map<MemberId, Seen>();
   private readonly lastIndexes = new Map<MemberId, Index>();
-  /** Where an id was removed. */
-  private readonly removed = new Map<MemberId, Index>();
+  private readonly starts = new Map<MemberId, SnapshotMeta>();
+  private readonly campaigns = new Map<MemberId, Term>();
+
+  constructor(evidence: Evidence) {
+    this.history = new ConfHistory(evidence.committed);
+  }
 
   check(subject: Subject): void {
     this.checkPending(subject);
-    const { id, raft, membership } = subject;
+    this.checkElectorate(subject);
+    const { id, raft, durable } = subject;
     const { conf } = raft.tracker;
-    if (this.last.get(id) === conf) return;
-    this.last.set(id, conf);
-    const { index, removed } = membership.current;
-    for (const gone of removed) if (!this.removed.has(gone)) this.removed.set(gone, index);
-    for (const [gone, at] of this.removed) {
-      const back = [...conf.voters, ...conf.votersOutgoing, ...conf.learners].includes(gone);
-      if (back && index > at) {
-        throw new Violation('conf safety', `${gone}, removed at ${at}, is back at ${index}`);
-      }
+    const { applied } = raft.log;
+    const seen = this.seen.get(id);
+    if (seen?.conf !== conf || seen.applied !== applied) {
+      this.seen.set(id, { conf, applied });
+      this.compare(`the configuration of ${id}`, applied, conf);
     }
-    // A snapshot's membership has the snapshot's index, not that of the change.
-    if (raft.log.entry(index)?.kind !== EntryKind.ConfChange) return;
+    const { start } = durable;
+    if (start !== undefined && this.starts.get(id) !== start) {
+      this.starts.set(id, start);
+      this.compare(`the start of the log of ${id}`, start.index, start.conf);
+    }
+    if (raft.role !== Role.Leader) return;
+    if (conf.voters.includes(id) || conf.votersOutgoing.includes(id)) return;
+    throw new Violation('conf safety', `${id} leads and is no voter of ${describeConf(conf)}`);
+  }
+
+  sent({ id }: Subject, { snapshot }: Message): void {
+    if (snapshot !== undefined) {
+      this.compare(`the snapshot of ${id}`, snapshot.index, snapshot.conf);
+    }
+  }
+
+  private compare(what: string, index: Index, conf: ConfState): void {
+    const known = describeConf(this.history.at(index));
     const text = describeConf(conf);
-    const known = this.confs.get(index);
-    if (known === undefined) this.confs.set(index, text);
-    else if (known !== text) {
-      throw new Violation(
-        'conf safety',
-        `the configuration at ${index} is ${text} for ${id}, elsewhere ${known}`,
-      );
-    }
+    if (text === known) return;
+    throw new Violation('conf safety', `${what} at ${index} is ${text}, should be ${known}`);
   }
 
   private checkPending({ id, raft }: Subject): void {
@@ -60,8 +87,25 @@ export class ConfSafety implements Invariant {
     }
   }
 
+  private checkElectorate({ id, raft }: Subject): void {
+    const { log, role, term } = raft;
+    if (role !== Role.Candidate && role !== Role.Leader) return;
+    if (this.campaigns.get(id) === term) return;
+    if (role === Role.Leader) this.campaigns.set(id, term);
+    let changes = 0;
+    for (let index = log.applied + 1; index <= log.lastIndex; index++) {
+      if (log.entry(index)?.kind === EntryKind.ConfChange) changes++;
+    }
+    if (changes <= 1) return;
+    throw new Violation(
+      'conf safety',
+      `${id} campaigns in term ${term} by a configuration that is ${changes} changes behind its log`,
+    );
+  }
+
   ended(id: MemberId): void {
-    this.last.delete(id);
+    this.seen.delete(id);
     this.lastIndexes.delete(id);
+    this.campaigns.delete(id);
   }
 }

@@ -5,8 +5,26 @@ import type { Invariant, Subject } from './subject.js';
 
 /** Paper, figure 2: persistent state is updated on stable storage before responding. */
 export class DurablePromise implements Invariant {
+  check(subject: Subject): void {
+    this.checkVote(subject);
+    this.checkStable(subject);
+  }
+
+  /** What counts as durable, to be applied or for a leader to commit, is on disk as it is in memory. */
+  private checkStable({ id, raft, durable }: Subject): void {
+    const { stable, installing } = raft.log.unstable;
+    // A snapshot that is being written replaces the log as a whole.
+    if (installing) return;
+    const term = raft.log.term(stable);
+    if (term !== undefined && durable.holds(stable, term)) return;
+    throw new Violation(
+      'durable before reply',
+      `${id} takes ${term}/${stable} for durable; on disk is ${durable.term(stable)}/${stable}`,
+    );
+  }
+
   /** A leader was elected by its own vote, too. */
-  check({ id, raft, durable }: Subject): void {
+  private checkVote({ id, raft, durable }: Subject): void {
     if (raft.role !== Role.Leader) return;
     const { term, vote } = durable.hardState;
     if (term === raft.term && vote === id) return;

@@ -11,6 +11,7 @@ interface Seen {
 /** A member's log as it was after its last step; entries are immutable, so identity tells. */
 interface Mirror {
   base: Index;
+  baseTerm: Term;
   entries: Entry[];
 }
 
@@ -29,10 +30,13 @@ export class LogMatching implements Invariant {
     const { base, entries } = logOf(raft);
     let mirror = this.mirrors.get(id);
     if (mirror === undefined || base.index > mirror.base + mirror.entries.length) {
-      mirror = { base: base.index, entries: [] };
+      mirror = { base: base.index, baseTerm: base.term, entries: [] };
       this.mirrors.set(id, mirror);
     }
     const offset = base.index - mirror.base;
+    // A snapshot may put another past before entries that stay.
+    const past = offset === 0 ? mirror.baseTerm : mirror.entries[offset - 1]?.term;
+    if (past !== base.term && entries[0] !== undefined) this.look(id, entries[0], base.term);
     let unchanged = entries.length;
     while (unchanged > 0 && mirror.entries[offset + unchanged - 1] !== entries[unchanged - 1]) {
       unchanged--;
@@ -42,6 +46,7 @@ export class LogMatching implements Invariant {
       const previousTerm = i === 0 ? base.term : entries[i - 1]!.term;
       this.look(id, entries[i]!, previousTerm);
     }
+    mirror.baseTerm = base.term;
     if (offset > 0) {
       mirror.entries = entries.slice();
       mirror.base = base.index;

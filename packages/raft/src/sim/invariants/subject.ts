@@ -12,6 +12,8 @@ export interface Subject {
   readonly durable: DurableLog;
   /** Its process's clock. */
   readonly nowMs: () => number;
+  /** Whether the host is getting a snapshot to this member. */
+  readonly sendsSnapshot: (to: MemberId) => boolean;
 }
 
 /** What all members together have shown so far. */
@@ -36,6 +38,8 @@ export interface Invariant {
   check(subject: Subject): void;
   /** A message leaves this member. @throws Violation */
   sent?(subject: Subject, message: Message): void;
+  /** A message reaches this member, which takes it in within its next steps, if at all. */
+  arrived?(subject: Subject, message: Message): void;
   /** The process of this member has ended. */
   ended?(id: MemberId): void;
 }
