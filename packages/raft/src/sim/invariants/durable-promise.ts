@@ -48,7 +48,12 @@ export class DurablePromise implements Invariant {
     if (durable.hardState.term < term) {
       throw new Violation('durable before reply', `${id} answers in term ${term}, not on disk`);
     }
-    if (durable.lastIndex < index) {
+    // A leader of a later term may have replaced the entries before they were written. Then the answer
+    // comes too late to do harm: a quorum that commits them and the voters of that leader have a member
+    // in common, which would have accepted them first, and so refused its vote, or moved on first, and
+    // so refused them.
+    const replaced = durable.hardState.term > term;
+    if (durable.lastIndex < index && !replaced) {
       throw new Violation(
         'durable before reply',
         `${id} acknowledges ${index}, on disk are entries up to ${durable.lastIndex}`,
