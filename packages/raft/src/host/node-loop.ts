@@ -312,6 +312,8 @@ export abstract class NodeLoop {
       this.queue.take();
       this.reads.ask(this.ticks, (context) => this.core.readIndex(context));
       this.work();
+      // A write may have ended that gave the core nothing to say, with others waiting behind it.
+      this.writer.start();
       if (!this.replayed) this.afterReplay();
       this.conditions.run(this.options.clock.now());
       this.commitNews.look();
@@ -381,10 +383,8 @@ export abstract class NodeLoop {
         this.membersChanged();
       }
       this.writer.add(ready.append);
-      this.writer.start();
-    } else {
-      this.writer.start();
     }
+    this.writer.start();
     if (ready.apply !== undefined) this.apply(ready.apply.entries);
     for (const { context, index } of ready.readStates) this.reads.answered(context, index);
     this.updateLeadership();

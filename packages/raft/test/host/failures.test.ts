@@ -201,3 +201,21 @@ test('a member whose disk lost entries that it had acknowledged stops, and the o
   await cluster.propose('c');
   await cluster.stop();
 });
+
+test('a disk that has finished a write goes on with the next, whoever else is silent', async (t) => {
+  const cluster = await Cluster.found(3);
+  const leader = await cluster.waitLeader();
+  await cluster.propose('first');
+  cluster.isolate(leader.id);
+  const { disk } = leader;
+  disk.latencyMs = 3;
+  const before = disk.writes;
+  const lost = [leader.node!.propose(bytes('a'))];
+  await cluster.clock.settle();
+  lost.push(leader.node!.propose(bytes('b')));
+  // Two writes one after the other: no tick, no answer comes in between.
+  await cluster.clock.advance(2 * disk.latencyMs);
+  t.is(disk.writes - before, 2);
+  await cluster.stop();
+  for (const proposal of lost) await t.throwsAsync(proposal);
+});
