@@ -375,11 +375,4 @@ export const BUGS: readonly Bug[] = [
       'this.carrier?.replaced(); if (connection > 1) this.position = new SnapshotPosition();',
     profile: 'snapshots',
   },
-  {
-    name: 'an interrupted snapshot goes on as a newer one',
-    item: 32,
-    find: 'if (current?.is(from, message, transfer) === true) {',
-    replace: 'if (current?.from === from && current.isInterrupted) {',
-    profile: 'snapshots',
-  },
 ];
