@@ -12,10 +12,11 @@ export class CommitNews {
   private readonly delayMs: number;
   private readonly wake: () => void;
   private timer: TimerHandle;
+  private due = false;
 
   /**
    * @param delayMs 0: the core tells of each commit at once, and there is nothing to do here
-   * @param wake the core has something to send
+   * @param wake asks for a turn, in which `tell` is called
    * @throws RaftConfigError
    */
   constructor(core: RaftCore, clock: Clock, delayMs: number, wake: () => void) {
@@ -28,12 +29,19 @@ export class CommitNews {
     this.wake = wake;
   }
 
-  /** After each turn. */
+  /** In each turn, before the core's work: tells what has waited long enough. */
+  tell(): void {
+    if (!this.due) return;
+    this.due = false;
+    this.core.tellCommit();
+  }
+
+  /** At the end of each turn: whether there is something to wait for. */
   look(): void {
     if (this.delayMs === 0 || this.timer !== undefined || !this.core.commitUntold) return;
     this.timer = this.clock.setTimeout(() => {
       this.timer = undefined;
-      this.core.tellCommit();
+      this.due = true;
       this.wake();
     }, this.delayMs);
   }

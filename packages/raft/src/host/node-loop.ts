@@ -311,6 +311,7 @@ export abstract class NodeLoop {
       }
       this.queue.take();
       this.reads.ask(this.ticks, (context) => this.core.readIndex(context));
+      this.commitNews.tell();
       this.work();
       // A write may have ended that gave the core nothing to say, with others waiting behind it.
       this.writer.start();

@@ -14,7 +14,10 @@ import { PipelinedWriter } from './pipelined-writer.js';
 interface NodeInside {
   readonly core: RaftCore;
   readonly membership: Membership;
-  readonly snapshots: { readonly sending: ReadonlyMap<MemberId, unknown> };
+  readonly snapshots: {
+    readonly sending: ReadonlyMap<MemberId, unknown>;
+    readonly closed: boolean;
+  };
   writer: LogWriter;
   wake(): void;
 }
@@ -48,7 +51,9 @@ export function membershipOf(node: RaftNode): Membership {
 }
 
 export function sendsSnapshot(node: RaftNode, to: MemberId): boolean {
-  return inside(node).snapshots.sending.has(to);
+  const { sending, closed } = inside(node).snapshots;
+  // A node that is closing sends nobody anything any more.
+  return closed || sending.has(to);
 }
 
 /** Has a node that was just opened keep up to `depth` writes of its log under way. */

@@ -229,9 +229,20 @@ const LARGE_LIMIT = 33_554_432;
  * In some plans links stay so slow after the healing that a read on a follower takes longer than the
  * host's patience with a question: an election timeout is so many mean delays, and so many ticks.
  */
-const SLOW_LINKS = 6;
-const SLOW_ELECTION_TICKS = 12;
-const SLOW_READ_MS = 8_000;
+const SLOW_LINKS = 10;
+const SLOW_ELECTION_TICKS = 20;
+/** Windows wide enough for links that are slow: else a long log takes longer than we wait. */
+const SLOW_LIMITS = {
+  readTimeoutMs: 8_000,
+  maxBytesPerMessage: 1_000,
+  maxInflightMessages: 8,
+  maxInflightBytes: 8_388_608,
+} as const satisfies Partial<RaftLimits>;
+
+/** Whether a log goes to a member an entry or two at a time. */
+function isNarrow({ maxBytesPerMessage, maxInflightMessages, maxInflightBytes }: Limits): boolean {
+  return maxBytesPerMessage <= 100 || maxInflightMessages <= 2 || maxInflightBytes <= 1_000;
+}
 
 /** Draws the plan of a seed. */
 export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
@@ -240,7 +251,7 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
   const busy = profile === 'tails' || profile === 'reads' || profile === 'leases';
   const hasty = HASTY.includes(profile);
   const members = prng.pick(sizesOf(profile));
-  const faultsMs = lite ? 8_000 : prng.between(8_000, 24_000);
+  const faultsMs = prng.between(6_000, lite ? 8_000 : 16_000);
   const tickMs = hasty ? 50 : prng.pick([50, 100, 100]);
   // Leases bring an election timeout of their own.
   const slow = prng.below(profile === 'reads' ? 3 : 8) === 0 && profile !== 'leases';
@@ -248,13 +259,14 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
   const network = makeNetwork(prng, profile, seed);
   const limits = makeLimits(prng, profile);
   const soundUs = Math.min(network.delayUs, 2_000);
+  const asBeforeUs = isNarrow(limits) ? soundUs : network.delayUs;
   const slowUs = (tickMs * electionTicks * 1000) / SLOW_LINKS;
   return {
     seed,
     profile,
     members,
     // Many clients leave long tails on a leader that was cut off.
-    clients: profile === 'tails' ? prng.between(8, 16) : prng.between(2, 5),
+    clients: profile === 'tails' ? prng.between(5, 9) : prng.between(2, 5),
     keys: prng.between(1, 4),
     thinkMs: busy ? 20 : prng.pick([20, 60, 150, 300]),
     clientTimeoutMs: busy ? 500 : prng.pick([500, 2_000, 6_000]),
@@ -264,9 +276,9 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
     electionTicks,
     heartbeatTicks: prng.pick([1, 1, 2]),
     commitDelayMs: prng.pick([0, 10, 10, 60]),
-    limits: slow ? { ...limits, readTimeoutMs: SLOW_READ_MS } : limits,
+    limits: slow ? { ...limits, ...SLOW_LIMITS } : limits,
     network,
-    healedDelayUs: slow ? slowUs : prng.pick([network.delayUs, soundUs, soundUs]),
+    healedDelayUs: slow ? slowUs : prng.pick([asBeforeUs, soundUs, soundUs]),
     diskLatencyUs: prng.pick([50, 500, 3_000, 15_000]),
     writeBufferBytes: makeWriteBuffer(seed, profile),
     writesInFlight: profile === 'pipeline' ? prng.between(2, 4) : prng.pick([1, 1, 1, 1, 1, 2]),
@@ -311,7 +323,10 @@ function sizesOf(profile: Profile): readonly number[] {
   return profile === 'joint' ? [2, 3, 4, 5] : [1, 2, 3, 3, 3, 3, 4, 5, 5];
 }
 
-function makeLimits(prng: Prng, profile: Profile): Partial<RaftLimits> {
+type Limits = Partial<RaftLimits> &
+  Pick<RaftLimits, 'maxBytesPerMessage' | 'maxInflightMessages' | 'maxInflightBytes'>;
+
+function makeLimits(prng: Prng, profile: Profile): Limits {
   const maxBytesPerMessage = prng.pick([1, 100, 1_000, 262_144]);
   const forgetful = FORGETFUL.includes(profile);
   const often = forgetful || profile === 'level' || prng.below(2) === 0;
