@@ -164,6 +164,11 @@ class Run {
     if (isJoint(raft.tracker.conf)) return 'the configuration is joint';
     if (world.clientsRun && !world.operator.content)
       return `the membership is not as wanted: ${world.operator.describe()}`;
+    // One whose disk was damaged shows it when it opens; then the operator has it replaced.
+    const closed = world.members.find(
+      ({ state }) => state === MemberState.Down || state === MemberState.Starting,
+    );
+    if (closed !== undefined) return `member ${closed.id} is ${closed.state}`;
     // Clients would move the end on and on.
     if (world.clientsRun) {
       world.clientsRun = false;
