@@ -45,6 +45,7 @@ const STAGES: Record<Play, Profile> = {
   'sleeping-leader': 'reads',
   'joint-split': 'joint',
   'late-change': 'joint',
+  'hasty-change': 'membership',
   'late-write': 'pipeline',
 };
 const SEEDS_PER_PLAY = 10;

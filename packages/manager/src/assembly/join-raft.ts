@@ -60,16 +60,17 @@ export async function admitMember(
     throw new ApiError('CONFLICT', `member id ${member.id} is of another node: take a new one`);
   if (member.nodeId !== self.nodeId) await probe(self, member);
   const earlier = members().find(({ info }) => info.nodeId === member.nodeId);
-  if (earlier !== undefined && earlier.info.id !== member.id) {
-    // The node lost its log and comes back under a new id: the old one can never vote again.
+  // The node lost its log and comes back under a new id: the old one can never vote again.
+  const old = earlier?.info.id === member.id ? undefined : earlier?.info.id;
+  if (old !== undefined) {
     logger.warn(
-      { nodeId: member.nodeId, old: earlier.info.id, new: member.id },
+      { nodeId: member.nodeId, old, new: member.id },
       'a member comes back under a new id',
     );
-    await raft.removeMember(earlier.info.id);
   }
   try {
-    await raft.addMember(member);
+    if (old === undefined) await raft.addMember(member);
+    else await raft.replaceMember(old, member);
   } catch (error) {
     const stuck = members().find(({ info }) => info.id === member.id);
     if (stuck?.role === 'learner') {

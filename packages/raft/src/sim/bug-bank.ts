@@ -261,20 +261,6 @@ export const BUGS: readonly Bug[] = [
     profile: 'leases',
   },
   {
-    name: 'a promise is forgotten with the leader it was given to',
-    item: 57,
-    find: 'raft.heardTick = raft.ticks;',
-    replace: '',
-    profile: 'leases',
-  },
-  {
-    name: 'a lease counts with a membership that has been replaced',
-    item: 54,
-    find: '|| pendingConfIndex > raft.log.applied',
-    replace: '',
-    profile: 'leases',
-  },
-  {
     name: 'a write is acknowledged before it is synced',
     item: 59,
     find: 'await this.put({ sequence, value, ...(meta && { meta }) }, write.mustSync);',

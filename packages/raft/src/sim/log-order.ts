@@ -25,7 +25,8 @@ function checkAnswers(done: readonly Operation[], committed: readonly (Entry | u
     byIndex.set(operation.index, list);
   }
   const values = new Map<number, number>();
-  const last = Math.max(committed.length - 1, ...byIndex.keys());
+  let last = committed.length - 1;
+  for (const index of byIndex.keys()) last = Math.max(last, index);
   for (let index = 0; index <= last; index++) {
     const entry = committed[index];
     const waiting = byIndex.get(index) ?? [];

@@ -11,6 +11,7 @@ export const PLAYS = [
   'sleeping-leader',
   'joint-split',
   'late-change',
+  'hasty-change',
   'late-write',
 ] as const;
 export type Play = (typeof PLAYS)[number];
@@ -158,7 +159,15 @@ function weightsOf(profile: Profile): Weights {
     case 'storage':
       return { ...PROCESS_FAULTS, ...DISK_FAULTS, isolate: 2 };
     case 'membership':
-      return { ...MEMBERSHIP_FAULTS, crash: 3, 'crash-step': 2, isolate: 2, clog: 2, partition: 2 };
+      return {
+        ...MEMBERSHIP_FAULTS,
+        'hasty-change': 4,
+        crash: 3,
+        'crash-step': 2,
+        isolate: 2,
+        clog: 2,
+        partition: 2,
+      };
     case 'snapshots':
       return { 'left-behind': 12, isolate: 3, clog: 2, transfer: 1, 'crash-restore': 3, pause: 1 };
     case 'reads':

@@ -43,6 +43,9 @@ export class Plays {
       case 'late-change':
         this.lateChange(leader, raft, prng);
         break;
+      case 'hasty-change':
+        this.hastyChange(leader, raft, prng);
+        break;
       case 'late-write':
         this.lateWrite(leader, raft, prng);
         break;
@@ -247,6 +250,43 @@ export class Plays {
         },
       },
       { when: () => leader.running, patienceUs: 5 * stage.timeoutUs, act: () => undefined },
+    ]);
+  }
+
+  /**
+   * A leader goes as soon as another member has its membership change. Whoever leads next with that
+   * change in its log, not applied, is asked for another one at once (checklist 40).
+   */
+  private hastyChange(leader: SimMember, raft: Raft, prng: Prng): void {
+    const { world, stage } = this;
+    const { conf } = raft.tracker;
+    const [first, second] = prng.shuffle(conf.voters.filter((id) => id !== leader.id));
+    if (first === undefined || second === undefined || isJoint(conf)) return;
+    const demote = (id: MemberId): MemberChange[] => [{ op: ConfChangeOp.AddLearner, id }];
+    const hasChange = (id: MemberId) => changesAhead(world.member(id).subject?.raft) > 0;
+    stage.begin('hasty-change');
+    stage.change(leader, demote(first));
+    stage.follow([
+      {
+        when: () => hasChange(second),
+        patienceUs: stage.timeoutUs,
+        act: () => {
+          leader.crash();
+          world.restartLater(leader, 4 * stage.timeoutUs);
+        },
+      },
+      {
+        when: () => world.leader() !== undefined && hasChange(world.leader()!.id),
+        patienceUs: 3 * stage.timeoutUs,
+        act: () => {
+          const next = world.leader()!;
+          stage.reached('hasty-change');
+          const other = next.id === second ? first : second;
+          // Promoted, so that one who was to be demoted is not; or demoted, too.
+          const op = prng.pick([ConfChangeOp.AddVoter, ConfChangeOp.AddLearner]);
+          stage.change(next, [{ op, id: other, info: infoOf(other) }]);
+        },
+      },
     ]);
   }
 

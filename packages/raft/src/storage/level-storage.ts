@@ -100,8 +100,14 @@ export class LevelStorage implements LogStorage {
       files: this.files,
       onError,
     });
-    await syncFolder(this.files, this.options.path);
     const { database, keeper, folder, meta, recovery } = store;
+    try {
+      await syncFolder(this.files, this.options.path);
+    } catch (error) {
+      await folder.close();
+      await database.close();
+      throw error;
+    }
     const { spans, hardState, snapshot, entries, provisional } = recovery;
     const trimmer = new Trimmer(database, meta.deletedBelow, writeBufferBytes, onError);
     trimmer.trim(meta.firstSequence);
