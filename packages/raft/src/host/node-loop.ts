@@ -480,6 +480,9 @@ export abstract class NodeLoop {
       throw new SnapshotRefusedError('its sender no longer leads');
     }
     if (snapshot.index <= this.core.commitIndex) {
+      // The leader does not know, or it would not have sent it: the core answers how far we are. Without
+      // that, a leader whose followers all are in this state would send it again for ever.
+      this.receive(message);
       throw new SnapshotRefusedError(`entry ${snapshot.index} is here already`);
     }
     const source = new CutOff(chunks);

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { MessageType } from '../../src/core/message.js';
 import { SnapshotRefusedError } from '../../src/host/errors.js';
 import { Cluster, memberInfo } from '../support/cluster.js';
 
@@ -159,5 +160,30 @@ test('a crash with an older state replays the log from there', async (t) => {
   t.is(cluster.host(2).saved.items.length, 10);
   await cluster.start(2);
   await cluster.waitItems(texts(11));
+  await cluster.stop();
+});
+
+test('a member whose word that it has a snapshot was lost says so when it is sent again', async (t) => {
+  const cluster = await Cluster.found(3, 1, { snapshotInterval: 20, trailingEntries: 0 });
+  const { network } = cluster;
+  const leader = await cluster.waitLeader();
+  const [away, third] = [1, 2, 3].filter((id) => id !== leader.id);
+  await cluster.kill(away!);
+  await fill(cluster, texts(60));
+  network.losesConfirmations = true;
+  network.lose = ({ type, from, reject }) =>
+    type === MessageType.AppendResponse && from === away && !reject;
+  await cluster.start(away!);
+  await cluster.clock.until(
+    () => cluster.node(away!).status().commit === leader.node!.status().commit,
+    'the snapshot is taken over',
+  );
+  // The leader has nothing newer to send, and can commit nothing without that member.
+  await cluster.kill(third!);
+  network.losesConfirmations = false;
+  network.lose = () => false;
+  await cluster.propose('after');
+  await cluster.waitItems([...texts(60), 'after']);
+  t.is(cluster.host(away!).state.restored, 1);
   await cluster.stop();
 });

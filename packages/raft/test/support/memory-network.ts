@@ -11,6 +11,8 @@ export class MemoryNetwork {
   onSend: ((message: Message) => void) | undefined;
   /** Messages for which this holds are lost. */
   lose: (message: Message) => boolean = () => false;
+  /** Senders of snapshots hear that they failed, even if they did not. */
+  losesConfirmations = false;
   /** Snapshots taken over. */
   snapshots = 0;
   readonly clock: Clock;
@@ -104,7 +106,7 @@ export class MemoryTransport implements Transport {
       handler.receiveSnapshot(message, transfer).then(
         () => {
           network.snapshots++;
-          done(true);
+          done(!network.losesConfirmations);
         },
         () => done(false),
       );
