@@ -144,9 +144,7 @@ class Run {
     }
     const healedMs = world.scheduler.nowMs;
     const look = () => {
-      for (const member of world.members) {
-        if (member.state === MemberState.Down) member.start();
-      }
+      this.startAll();
       const missing = this.missing();
       if (missing === undefined) this.serve();
       else if (this.goesOn(world.scheduler.nowMs - healedMs)) world.scheduler.after(LOOK_US, look);
@@ -191,6 +189,13 @@ class Run {
     return sinceMs < CONVERGENCE_MS && (sinceMs < HOPELESS_MS || recoverable(this.world));
   }
 
+  /** One that was stopping in good order when all was healed may be down only now. */
+  private startAll(): void {
+    for (const member of this.world.members) {
+      if (member.state === MemberState.Down) member.start();
+    }
+  }
+
   private stuck(missing: string): void {
     const { world } = this;
     if (!recoverable(world)) {
@@ -227,6 +232,7 @@ class Run {
         if (!done && world.scheduler.nowMs - sinceMs >= SERVE_MS) {
           world.fail(new Violation('liveness', `a healed cluster does not serve: ${outcome}`));
         }
+        if (!done) this.startAll();
         const pauseUs = done ? 1 : LOOK_US;
         world.scheduler.after(pauseUs, () => (done ? next(at + 1) : next(at, sinceMs)));
       });
