@@ -121,7 +121,11 @@ export class SimClient {
     });
     const settle = this.withTimeout(operation, then);
     const known = world.committed.length - 1;
-    const process = member.process!;
+    const { process } = member;
+    if (process === undefined) {
+      settle(() => this.history.refused(operation));
+      return;
+    }
     process.enter(() => {
       const { node, machine } = member;
       if (node === undefined || machine === undefined || member.process !== process) return;

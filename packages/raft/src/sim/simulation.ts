@@ -1,4 +1,5 @@
 import { isJoint } from '../core/conf-change.js';
+import type { MemberId } from '../core/types.js';
 import { SimClient } from './client.js';
 import type { Coverage } from './coverage.js';
 import { History, Outcome } from './history.js';
@@ -212,11 +213,11 @@ class Run {
     // Links may be slower than clients were patient.
     world.clientTimeoutMs = SERVE_TIMEOUT_MS;
     const ids = world.leader()!.subject!.raft.tracker.members;
-    const jobs: ((then: () => void) => void)[] = [];
+    const jobs: ServeJob[] = [];
     for (let key = 0; key < plan.keys; key++) {
-      jobs.push((then) => this.writeLast(key, then));
+      jobs.push({ run: (then) => this.writeLast(key, then) });
       for (const id of ids) {
-        jobs.push((then) => this.clients[0]!.read(world.member(id), key, then));
+        jobs.push({ id, run: (then) => this.clients[0]!.read(world.member(id), key, then) });
       }
     }
     const next = (at: number, sinceMs = world.scheduler.nowMs) => {
@@ -225,8 +226,14 @@ class Run {
         this.judge();
         return;
       }
+      // A change that was asked for before the healing may still remove one.
+      const members = world.leader()?.subject?.raft.tracker.members;
+      if (job.id !== undefined && members?.includes(job.id) === false) {
+        next(at + 1);
+        return;
+      }
       const asked = this.history.operations.length;
-      job(() => {
+      job.run(() => {
         const { outcome } = this.history.operations[asked]!;
         const done = outcome === Outcome.Done;
         if (!done && world.scheduler.nowMs - sinceMs >= SERVE_MS) {
@@ -279,6 +286,13 @@ class Run {
       coverage: world.coverage,
     };
   }
+}
+
+/** Something a healed cluster must do. */
+interface ServeJob {
+  /** Of the member that must do it; absent: whoever leads. */
+  readonly id?: MemberId;
+  readonly run: (then: () => void) => void;
 }
 
 /** Above all that clients write. */

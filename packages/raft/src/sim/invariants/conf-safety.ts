@@ -26,16 +26,25 @@ interface Seen {
  */
 export class ConfSafety implements Invariant {
   private readonly history: ConfHistory;
+  private readonly evidence: Evidence;
+  /** Sent in the very step that committed their last entry, which is looked at after the step. */
+  private early: { readonly id: MemberId; readonly snapshot: SnapshotMeta }[] = [];
   private readonly seen = new Map<MemberId, Seen>();
   private readonly lastIndexes = new Map<MemberId, Index>();
   private readonly starts = new Map<MemberId, SnapshotMeta>();
   private readonly campaigns = new Map<MemberId, Term>();
 
   constructor(evidence: Evidence) {
+    this.evidence = evidence;
     this.history = new ConfHistory(evidence.committed);
   }
 
   check(subject: Subject): void {
+    const { early } = this;
+    if (early.length > 0) {
+      this.early = [];
+      for (const { id, snapshot } of early) this.compareSnapshot(id, snapshot);
+    }
     this.checkPending(subject);
     this.checkElectorate(subject);
     const { id, raft, durable } = subject;
@@ -57,9 +66,13 @@ export class ConfSafety implements Invariant {
   }
 
   sent({ id }: Subject, { snapshot }: Message): void {
-    if (snapshot !== undefined) {
-      this.compare(`the snapshot of ${id}`, snapshot.index, snapshot.conf);
-    }
+    if (snapshot !== undefined) this.compareSnapshot(id, snapshot);
+  }
+
+  private compareSnapshot(id: MemberId, snapshot: SnapshotMeta): void {
+    const { index, conf } = snapshot;
+    if (index < this.evidence.committed.length) this.compare(`the snapshot of ${id}`, index, conf);
+    else this.early.push({ id, snapshot });
   }
 
   private compare(what: string, index: Index, conf: ConfState): void {
