@@ -71,6 +71,7 @@ async function main(): Promise<number> {
   const onSignal = () => interrupt.abort(new Error('interrupted'));
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.on('SIGHUP', onSignal);
   const { json, ...choice } = options;
   const say = (text: string) => process.stderr.write(`${text}\n`);
   if (!json) say(`seed ${choice.seed}`);

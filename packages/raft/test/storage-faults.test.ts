@@ -153,6 +153,25 @@ test('unwritten sectors with acknowledged records after them are damage', async 
   });
 });
 
+test('any sector of the write-ahead file that reads as zeros is noticed, or was never acknowledged', async (t) => {
+  await Stores.use(async (stores) => {
+    // Smaller than a sector, so that a sector holds headers, and all of one block.
+    const path = await killed(stores, 60, 'short');
+    const length = await size(await databaseFile(path, '.log'));
+    const recordBytes = Math.ceil(length / 60);
+    for (let at = 0; at < length; at += 512) {
+      const copy = await stores.copy(path);
+      await zero(await databaseFile(copy, '.log'), at, Math.min(at + 512, length));
+      const opened = await count(stores, copy).catch((error: unknown) => error);
+      if (typeof opened === 'number') {
+        // With no whole record behind it, it looks as a crash leaves a write under way.
+        const rest = length - at - 512;
+        t.true(rest < recordBytes, `opens with ${opened} records without the sector at ${at}`);
+      } else t.true(opened instanceof StorageCorruptError, String(opened));
+    }
+  });
+});
+
 test('a deleted write-ahead file is noticed', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);

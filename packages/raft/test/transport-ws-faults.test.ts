@@ -43,6 +43,11 @@ test('a connection that is not for this member is refused with a reason', async 
     const newer = Buffer.concat([Uint8Array.of(0x94, 9, 0xa7), Buffer.from('cluster\x02\x01')]);
     await closes(t, victim, [newer], CloseCode.WrongVersion, /wire version 9/);
     await closes(t, victim, [Uint8Array.of(0xc1)], CloseCode.Malformed, /no hello/);
+    // A version that is a map, which can not become text, and one too long for a close frame.
+    const map = Buffer.from('9282a8746f537472696e6701a776616c75654f6601a0', 'hex');
+    await closes(t, victim, [map], CloseCode.WrongVersion, /wire version unknown/);
+    const long = Buffer.concat([Buffer.from('91d9c8', 'hex'), Buffer.from('é'.repeat(100))]);
+    await closes(t, victim, [long], CloseCode.WrongVersion, /wire version unknown/);
   });
 });
 
@@ -381,4 +386,16 @@ test('a snapshot on which nothing moves is given up on both sides', async (t) =>
     await one.close();
     await two.close();
   }
+});
+
+test('a snapshot that is refused with a long text that is not Latin ends the transfer, not the process', async (t) => {
+  await Victim.use(async (victim) => {
+    victim.handler.take = async () => {
+      throw new Error('нет места на диске '.repeat(40));
+    };
+    const announce = message({ type: MessageType.Snapshot, from: 2, to: 1, term: 3 });
+    const header = headerFrame(announce, snapshotAt(50, 3));
+    const { closed } = await victim.connect([HELLO, header], '/raft/snapshot');
+    t.regex((await closed).reason, /^нет места/);
+  });
 });

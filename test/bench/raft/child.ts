@@ -44,6 +44,8 @@ export class Child {
       stdio: ['ignore', stdio, stdio, 'ipc'],
     });
     this.ended = once(this.process, 'exit').then(([code, signal]) => String(signal ?? code));
+    // A call to a process that has just died fails with its end, below.
+    this.process.on('error', () => {});
     this.process.on('message', (message: Reply | Told) => {
       if ('told' in message) {
         onTold?.(message.told);

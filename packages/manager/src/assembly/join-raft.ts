@@ -1,5 +1,5 @@
 import { ApiError, type Logger } from '@swarm/api';
-import type { MemberInfo, RaftNode } from '@swarm/raft';
+import type { MemberInfo, MemberStatus, RaftNode } from '@swarm/raft';
 import type { Store } from '../store/store.js';
 import { callManager, splitAddress } from '../ca/manager-call.js';
 import { tlsClientOptions } from '../ca/tls-options.js';
@@ -59,9 +59,14 @@ export async function admitMember(
   if (members().some(({ info }) => info.id === member.id && info.nodeId !== member.nodeId))
     throw new ApiError('CONFLICT', `member id ${member.id} is of another node: take a new one`);
   if (member.nodeId !== self.nodeId) await probe(self, member);
-  const earlier = members().find(({ info }) => info.nodeId === member.nodeId);
-  // The node lost its log and comes back under a new id: the old one can never vote again.
-  const old = earlier?.info.id === member.id ? undefined : earlier?.info.id;
+  // The node lost its log and comes back under a new id: the old one can never vote again. There may be
+  // more than one: an attempt that its leader did not survive has left a learner.
+  const isEarlier = ({ info }: MemberStatus) =>
+    info.nodeId === member.nodeId && info.id !== member.id;
+  const earlier = members().filter(isEarlier);
+  const voter = earlier.find(({ role }) => role === 'voter');
+  const old = (voter ?? earlier[0])?.info.id;
+  for (const { info } of earlier) if (info.id !== old) await raft.removeMember(info.id);
   if (old !== undefined) {
     logger.warn(
       { nodeId: member.nodeId, old, new: member.id },

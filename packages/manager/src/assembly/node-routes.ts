@@ -106,8 +106,10 @@ export class NodeRoutes {
   /** Takes a member that wants to leave out of the group, and makes its node a worker's. */
   async #letGo(nodeId: string): Promise<unknown> {
     const { raft, store } = this.#context;
-    const member = raft.status().members.find(({ info }) => info.nodeId === nodeId);
-    if (member !== undefined) await raft.removeMember(member.info.id);
+    // More than one while it comes back under a new id.
+    for (const { info } of raft.status().members) {
+      if (info.nodeId === nodeId) await raft.removeMember(info.id);
+    }
     await store.transact((transaction) => {
       const node = transaction.get('node', nodeId);
       if (node === undefined) return;

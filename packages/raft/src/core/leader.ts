@@ -4,7 +4,7 @@ import { type Message, MessageType } from './message.js';
 import { ProgressState } from './progress.js';
 import type { Raft } from './raft.js';
 import type { ReadRequest } from './read-only.js';
-import { replicate, sendAppend } from './replication.js';
+import { bringUpToDate, replicate, sendAppend } from './replication.js';
 import { type Index, type MemberId, NOBODY } from './types.js';
 
 /** Reads a leader holds at once; beyond it the asker has to try again. */
@@ -130,7 +130,11 @@ export function serveReads(raft: Raft, nowMs: number | undefined): void {
   if (leaseRemainingMs(raft, nowMs) > 0) {
     const requests = readOnly.takeWaiting();
     raft.leaseReads += requests.length;
-    for (const request of requests) answerRead(raft, request, raft.log.commit);
+    for (const request of requests) {
+      // No round of heartbeats takes the commit to a follower that asks.
+      if (request.from !== raft.id) bringUpToDate(raft, request.from);
+      answerRead(raft, request, raft.log.commit);
+    }
     return;
   }
   raft.quorumReads += readOnly.waitingCount;

@@ -21,11 +21,14 @@ export function replicate(raft: Raft, id: MemberId): void {
 
 /** Sends every other member the entries it lacks and the commit it cannot know yet. */
 export function broadcastCommit(raft: Raft): void {
-  for (const id of raft.tracker.members) {
-    if (id === raft.id) continue;
-    replicate(raft, id);
-    tellCommit(raft, id, raft.tracker.get(id)!);
-  }
+  for (const id of raft.tracker.members) if (id !== raft.id) bringUpToDate(raft, id);
+}
+
+/** Sends a member the entries it lacks and the commit it cannot know yet. */
+export function bringUpToDate(raft: Raft, id: MemberId): void {
+  replicate(raft, id);
+  const progress = raft.tracker.get(id);
+  if (progress !== undefined) tellCommit(raft, id, progress);
 }
 
 function tellCommit(raft: Raft, id: MemberId, progress: Progress): void {

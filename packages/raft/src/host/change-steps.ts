@@ -31,9 +31,10 @@ export interface ChangeHost {
   proposed(change: ConfChange): void;
 }
 
-/** A change that went into the log. Wrapped, so that waiting for it is left to the caller. */
+/** A change that went into the log. */
 export interface ProposedChange {
-  readonly applied: Promise<Index>;
+  /** Undefined: not applied yet. @throws why it may never be */
+  applied(): Index | undefined;
 }
 
 /** What the changes of the membership are made of. All of it works on the leader only. */
@@ -114,11 +115,14 @@ export class ChangeSteps {
     await this.finish(proposed, deadlineMs);
   }
 
-  /** Waits until a proposed change is applied, and its joint configuration left. */
-  async finish({ applied }: ProposedChange, deadlineMs = this.changeDeadlineMs()): Promise<void> {
+  /**
+   * Waits until a proposed change is applied, and its joint configuration left. After RaftTimeoutError it
+   * may still happen; the next change waits for that, too (`settled`).
+   */
+  async finish(proposed: ProposedChange, deadlineMs = this.changeDeadlineMs()): Promise<void> {
     const { core, conditions } = this.host;
-    await applied;
-    const isDone = () => (isJoint(core.conf) ? undefined : true);
+    const isDone = () =>
+      proposed.applied() === undefined || isJoint(core.conf) ? undefined : true;
     await conditions.until(isDone, deadlineMs, () => this.changeIsLate());
   }
 
@@ -136,12 +140,18 @@ export class ChangeSteps {
     if (result.refusal === Refusal.NotLeader) throw new NotLeaderError(this.host.leader());
     if (result.refusal !== undefined) return undefined;
     this.host.proposed(change);
-    const applied = new Promise<Index>((resolve, reject) => {
-      this.host.proposals.add(result.index, result.term, (error, _result, index) =>
-        error === undefined ? resolve(index) : reject(error),
-      );
+    let applied: Index | undefined;
+    let failure: Error | undefined;
+    this.host.proposals.add(result.index, result.term, (error, _result, index) => {
+      if (error === undefined) applied = index;
+      else failure = error;
     });
-    return { applied };
+    return {
+      applied: () => {
+        if (failure !== undefined) throw failure;
+        return applied;
+      },
+    };
   }
 }
 

@@ -10,12 +10,15 @@ interface Waiter {
 /** Callers that wait until something is true of the node; looked at after each turn of its loop. */
 export class Conditions {
   private waiters: Waiter[] = [];
+  /** Nobody looks any more. */
+  private over: Error | undefined;
 
   /**
    * Resolves with the first value of `check` that is not undefined.
-   * @throws what `check` throws, or `late()` after the deadline.
+   * @throws what `check` throws, `late()` after the deadline, or what `rejectAll` was told.
    */
   until<T>(check: () => T | undefined, deadlineMs: number, late: () => Error): Promise<T> {
+    if (this.over !== undefined) return Promise.reject(this.over);
     return new Promise<T>((resolve, reject) => {
       this.waiters.push({
         check,
@@ -43,7 +46,9 @@ export class Conditions {
     }
   }
 
+  /** All that wait fail, and whoever comes later. */
   rejectAll(error: Error): void {
+    this.over = error;
     const waiters = this.waiters;
     this.waiters = [];
     for (const { reject } of waiters) reject(error);

@@ -46,7 +46,7 @@ export async function replaceMember(
 
 /**
  * Proposes the change in the very turn that finds the new member caught up and a majority there. One
- * that is not ready in time is taken out again, as nobody else would ever promote or remove it.
+ * that does not catch up in time is taken out again, as nobody else would ever promote or remove it.
  */
 async function proposeWhenReady(
   steps: ChangeSteps,
@@ -66,7 +66,9 @@ async function proposeWhenReady(
       late,
     );
   } catch (error) {
-    if (error instanceof RaftTimeoutError || error instanceof RemovalLosesQuorumError) {
+    // One that is ready stays: its turn comes when the call is repeated and a majority is there.
+    const isLate = error instanceof RaftTimeoutError || error instanceof RemovalLosesQuorumError;
+    if (isLate && !steps.caughtUp(newId)) {
       await steps.change({ changes: [{ op: ConfChangeOp.Remove, id: newId }] });
     }
     throw error;

@@ -437,6 +437,7 @@ export abstract class NodeLoop {
 
   private membersChanged(): void {
     this.peers.changed(this.ticks);
+    this.snapshots.only(this.membership.current.members.map(({ id }) => id));
     const members = rolesOf(this.membership);
     for (const listener of [...this.membersListeners]) listener(members);
   }

@@ -116,6 +116,13 @@ export class SnapshotSender {
     }
   }
 
+  /** Ends what is on its way to whoever is no member any more. */
+  only(members: readonly MemberId[]): void {
+    for (const [to, sending] of this.sending) {
+      if (sending !== undefined && !members.includes(to)) this.giveUp(to, 'it was removed');
+    }
+  }
+
   private giveUp(to: MemberId, reason: string): void {
     this.source.transport.endSnapshot(to, reason);
     this.finished(to, false);

@@ -57,12 +57,21 @@ export async function syncFolder(files: FileSystem, path: string): Promise<void>
  */
 export async function makeDurableFolder(files: FileSystem, path: string): Promise<void> {
   const above = dirname(path);
-  if (!(await isThere(files, path))) {
+  const isNew = !(await isThere(files, path));
+  if (isNew) {
     await makeDurableFolder(files, above);
     await files.makeFolder(path);
   }
-  await syncFolder(files, above);
+  try {
+    await syncFolder(files, above);
+  } catch (error) {
+    // One that an administrator made, where we may not look or nothing can be synced, is theirs.
+    if (isNew || !OUT_OF_REACH.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
 }
+
+/** Why a folder can not be opened for reading, or not be synced. */
+const OUT_OF_REACH: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EINVAL', 'EROFS']);
 
 async function isThere(files: FileSystem, path: string): Promise<boolean> {
   try {

@@ -47,8 +47,6 @@ class LogFileReader {
   /** Pieces of a write that goes over several blocks, and where it began. */
   private pieces: Uint8Array[] = [];
   private begun = 0;
-  /** What comes next in this block may not be where pieces begin: no fault there proves damage. */
-  private astray = false;
 
   constructor(file: Uint8Array) {
     this.file = file;
@@ -63,7 +61,6 @@ class LogFileReader {
   private readBlock(start: number): void {
     const end = Math.min(start + BLOCK_BYTES, this.file.length);
     let offset = start;
-    this.astray = false;
     while (offset < end) {
       // A block's last bytes are padding where no header fits.
       if (end - offset < HEADER_BYTES) {
@@ -74,13 +71,31 @@ class LogFileReader {
       const next = offset + HEADER_BYTES + length;
       if (!this.readPiece(offset, next, end)) {
         this.pieces = [];
-        // Where a sector of the header was never written the length may not be that of the piece.
-        this.astray ||= this.hasUnwrittenSector(offset, offset + HEADER_BYTES);
+        if (this.hasUnwrittenSector(offset, offset + HEADER_BYTES)) {
+          // The length may not be that of the piece. What was acknowledged may stand behind it.
+          offset = this.nextWhole(offset + 1, end);
+          continue;
+        }
       }
       // A piece that is well marked out can be stepped over even if it is damaged.
-      if (next > end || (length === 0 && this.file[offset + 6] === 0)) return;
+      if (next > end) return;
       offset = next;
     }
+  }
+
+  /** Where the next piece begins that is whole; `end` if none does. */
+  private nextWhole(from: number, end: number): number {
+    for (let offset = from; offset + HEADER_BYTES <= end; offset++) {
+      const type = this.file[offset + 6]!;
+      if (type < FULL || type > LAST) continue;
+      const next = offset + HEADER_BYTES + (this.file[offset + 4]! | (this.file[offset + 5]! << 8));
+      if (next <= end && this.isWhole(offset, next)) return offset;
+    }
+    return end;
+  }
+
+  private isWhole(offset: number, next: number): boolean {
+    return crc32c(this.file.subarray(offset + 6, next)) === this.storedCrc(offset);
   }
 
   /** @returns false after a fault. */
@@ -94,7 +109,7 @@ class LogFileReader {
       this.fault('torn', offset, 'unwritten space');
       return false;
     }
-    if (crc32c(this.file.subarray(offset + 6, next)) !== this.storedCrc(offset)) {
+    if (!this.isWhole(offset, next)) {
       const torn = this.hasUnwrittenSector(offset, next);
       this.fault(torn ? 'torn' : 'damaged', offset, 'the checksum does not match');
       return false;
@@ -162,7 +177,7 @@ class LogFileReader {
   }
 
   private fault(kind: 'torn' | 'damaged', offset: number, what: string): void {
-    this.faults.push({ kind: this.astray ? 'torn' : kind, offset, what });
+    this.faults.push({ kind, offset, what });
   }
 }
 

@@ -6,8 +6,8 @@ import type { TransportLimits } from './limits.js';
 
 /** RFC 6455 §7.4.1: the peer sent more than is taken. */
 const MESSAGE_TOO_BIG = 1009;
-/** A close frame's reason may have 123 bytes. */
-const REASON_LIMIT_CHARS = 100;
+/** A close frame holds 125 bytes, two of them for the code (RFC 6455 §5.5). */
+const REASON_LIMIT_BYTES = 123;
 
 export interface ChannelEvents {
   frame(bytes: Uint8Array): void;
@@ -115,7 +115,17 @@ export function closeSocket(socket: WebSocket, code: number, reason: string): vo
   // A socket that is closed while still connecting reports an error.
   if (socket.listenerCount('error') === 0) socket.on('error', () => {});
   if (socket.readyState === WebSocket.CONNECTING) socket.terminate();
-  else socket.close(code, reason.slice(0, REASON_LIMIT_CHARS));
+  else socket.close(code, fitting(reason));
+}
+
+/** At most as many bytes as a close frame has room for, and no broken character at the end. */
+function fitting(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= REASON_LIMIT_BYTES) return reason;
+  let end = REASON_LIMIT_BYTES;
+  // 10xxxxxx goes on with a character that began before (RFC 3629 §3).
+  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
 }
 
 export function describeClose(code: number, reason: Buffer): string {

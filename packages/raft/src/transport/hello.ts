@@ -75,7 +75,7 @@ export function decodeHello(bytes: Uint8Array): Hello | Refusal {
   if (version !== WIRE_VERSION) {
     return {
       code: CloseCode.WrongVersion,
-      reason: `wire version ${String(version)}, this program speaks ${WIRE_VERSION}`,
+      reason: `wire version ${typeof version === 'number' ? version : 'unknown'}, this program speaks ${WIRE_VERSION}`,
     };
   }
   if (typeof clusterId !== 'string' || !isMember(from) || !isMember(to)) {

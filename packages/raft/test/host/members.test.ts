@@ -3,6 +3,7 @@ import {
   MemberNotFoundError,
   MemberRemovedError,
   NotLeaderError,
+  RaftTimeoutError,
   RemovalLosesQuorumError,
 } from '../../src/host/errors.js';
 import { Cluster, memberInfo } from '../support/cluster.js';
@@ -220,5 +221,38 @@ test('leadership is announced only with the whole log applied, and its end too',
   await cluster.waitLeader(old.id);
   t.deepEqual(seen, [10]);
   t.false(old.announced.at(-1)!.isLeader);
+  await cluster.stop();
+});
+
+test('a change that does not get applied fails in time, and does not hold up the next for ever', async (t) => {
+  const cluster = await Cluster.found(3);
+  const leader = await cluster.waitLeader();
+  const followers = [1, 2, 3].filter((id) => id !== leader.id);
+  // They go on answering heartbeats, so the leader has its majority.
+  for (const id of followers) cluster.host(id).disk.stalled = true;
+  const before = cluster.clock.now();
+  const added = leader.node!.addMember(memberInfo(9));
+  await t.throwsAsync(cluster.finish(added), { instanceOf: RaftTimeoutError });
+  t.true(cluster.clock.now() - before < 15_000);
+  for (const id of followers) cluster.host(id).disk.stalled = false;
+  const moved = { ...memberInfo(followers[0]!), address: '198.18.0.99:2377' };
+  await cluster.finish(leader.node!.updateMember(moved));
+  t.deepEqual(leader.node!.status().members.find(({ info }) => info.id === moved.id)?.info, moved);
+  await cluster.stop();
+});
+
+test('changes that wait fail when the member stops, those in the queue, too', async (t) => {
+  const cluster = await Cluster.found(3);
+  const leader = await cluster.waitLeader();
+  const first = leader.node!.addMember(memberInfo(9));
+  const second = leader.node!.updateMember({ ...memberInfo(2), address: '198.18.0.98:2377' });
+  await cluster.clock.advance(500);
+  const ended = Promise.allSettled([first, second]);
+  await cluster.finish(leader.node!.stop());
+  const outcomes = await cluster.finish(ended);
+  t.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['rejected', 'rejected'],
+  );
   await cluster.stop();
 });
