@@ -326,20 +326,6 @@ export const BUGS: readonly Bug[] = [
     profile: 'level',
   },
   {
-    name: 'records are deleted before the new start of the log is durable',
-    item: 39,
-    find: 'await opened.database.write([start], { sync: true });',
-    replace: 'trimmer.trim(firstSequence); await opened.database.write([start], { sync: true });',
-    profile: 'level',
-  },
-  {
-    name: 'writes go on behind one that failed half-way',
-    item: 65,
-    find: 'this.last = this.last.then(() => this.database.write(operations, options));',
-    replace: 'return this.database.write(operations, options);',
-    profile: 'level',
-  },
-  {
     name: 'a database whose making was cut short counts as damaged',
     item: 66,
     find: 'if (!isNew || !isLost(error))',
