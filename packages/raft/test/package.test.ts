@@ -37,7 +37,7 @@ test('the package has what its exports name, the examples, and nothing of the te
   for (const path of [...named, './README.md', './LICENSE', './dist/examples/kv.js'])
     t.true(files.includes(path.slice('./'.length)), `${path} is missing`);
   t.deepEqual(
-    files.filter((path) => /(^|\/)(test|sim|node_modules)\//.test(path)),
+    files.filter((path) => /(^|\/)(test|node_modules)\//.test(path)),
     [],
   );
 });

@@ -161,7 +161,7 @@ function weightsOf(profile: Profile): Weights {
     case 'membership':
       return {
         ...MEMBERSHIP_FAULTS,
-        'hasty-change': 4,
+        'hasty-change': 10,
         crash: 3,
         'crash-step': 2,
         isolate: 2,
