@@ -22,9 +22,9 @@ export interface RaftConfig {
   /**
    * How members learn of a commit. `at-once`: by a message of its own if nothing else goes their way.
    * `carried`: by whatever goes next; the caller sees `commitUntold` and says when it has waited long
-   * enough (`tellCommit`). Default `at-once`.
+   * enough (`tellCommit`).
    */
-  readonly commitNews?: 'at-once' | 'carried';
+  readonly commitNews: 'at-once' | 'carried';
   /** How a leader proves that it still is one before a read. */
   readonly readMode: ReadMode;
   /** What clocks gain or lose against true time at most, parts per million; for leases. */
@@ -58,10 +58,11 @@ export const DEFAULT_CONFIG = {
   maxInflightBytes: 8 * 1024 * 1024,
   maxUncommittedBytes: 32 * 1024 * 1024,
   maxApplyBytes: 1024 * 1024,
+  commitNews: 'at-once',
   readMode: ReadMode.Quorum,
   maxClockDriftPpm: 50_000,
   promiseMs: 0,
-} as const satisfies Omit<RaftConfig, 'id' | 'random' | 'commitNews'>;
+} as const satisfies Omit<RaftConfig, 'id' | 'random'>;
 
 /** An option that cannot work; the message names it and says what it must be. */
 export class RaftConfigError extends Error {

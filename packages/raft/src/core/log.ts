@@ -1,5 +1,5 @@
 import { assert } from './assert.js';
-import type { Entry, Index, SnapshotMeta, Term } from './types.js';
+import { type Entry, EntryKind, type Index, type SnapshotMeta, type Term } from './types.js';
 import { Unstable } from './unstable.js';
 
 /** What an entry is taken to cost beside its data: header on the wire and on disk. */
@@ -71,6 +71,14 @@ export class Log {
 
   entry(index: Index): Entry | undefined {
     return this.entries[index - this.base.index - 1];
+  }
+
+  /** Whether a membership change is among the entries of (after, upTo]. */
+  hasConfChange(after: Index, upTo: Index): boolean {
+    for (let index = after + 1; index <= upTo; index++) {
+      if (this.entry(index)?.kind === EntryKind.ConfChange) return true;
+    }
+    return false;
   }
 
   /** Entries of (after, upTo], up to `maxBytes` but at least one if there is one. */

@@ -1,5 +1,4 @@
 import type { Raft } from './raft.js';
-import { EntryKind } from './types.js';
 
 /**
  * Whether this member is bound to elect nobody else, as leaders' leases rely on (lease.ts).
@@ -25,8 +24,5 @@ export function isBound(raft: Raft): boolean {
 function isAloneForSure({ id, tracker, log }: Raft): boolean {
   const { voters, votersOutgoing } = tracker.conf;
   if (voters.length !== 1 || voters[0] !== id || votersOutgoing.length > 0) return false;
-  for (let i = log.applied + 1; i <= log.lastIndex; i++) {
-    if (log.entry(i)?.kind === EntryKind.ConfChange) return false;
-  }
-  return true;
+  return !log.hasConfChange(log.applied, log.lastIndex);
 }

@@ -273,10 +273,7 @@ export class Raft {
 
   /** A committed change we have not applied would make us count with an old configuration. */
   get hasUnappliedConfChange(): boolean {
-    for (let i = this.log.applied + 1; i <= this.log.commit; i++) {
-      if (this.log.entry(i)?.kind === EntryKind.ConfChange) return true;
-    }
-    return false;
+    return this.log.hasConfChange(this.log.applied, this.log.commit);
   }
 
   setConf(conf: ConfState): void {

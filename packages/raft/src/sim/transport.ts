@@ -4,11 +4,11 @@ import type { MemberId, MemberInfo, SnapshotMeta } from '../core/types.js';
 import type { TransportEnvironment } from '../transport/environment.js';
 import { decodeHello } from '../transport/hello.js';
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from '../transport/limits.js';
+import { OutgoingSnapshots } from '../transport/outgoing-snapshots.js';
 import { PairedLine } from '../transport/paired-line.js';
 import { SnapshotIntake } from '../transport/snapshot-intake.js';
 import { LineEnd } from '../transport/snapshot-line.js';
 import { SnapshotReceiver } from '../transport/snapshot-receiver.js';
-import { SnapshotSender } from '../transport/snapshot-sender.js';
 import type { Transport, TransportHandler } from '../transport/transport.js';
 import type { SimNetwork } from './network.js';
 import type { SimProcess } from './process.js';
@@ -28,13 +28,12 @@ export class SimTransport implements Transport {
   private members = new Set<MemberId>();
   private readonly guests = new Set<MemberId>();
   private readonly removed = new Set<MemberId>();
-  private readonly sending = new Map<MemberId, SnapshotSender>();
+  private readonly outgoing: OutgoingSnapshots;
   private readonly intake: SnapshotIntake;
   private readonly environment: TransportEnvironment;
   private readonly limits: TransportLimits;
   /** Ends of snapshots' connections in this process. */
   private lines: PairedLine[] = [];
-  private transfers = 0;
 
   constructor(network: SimNetwork, id: MemberId, process: SimProcess) {
     this.network = network;
@@ -51,6 +50,17 @@ export class SimTransport implements Transport {
       random: network.prng.fraction,
       logger: SILENT,
     };
+    this.outgoing = new OutgoingSnapshots({
+      limits: this.limits,
+      environment: this.environment,
+      dial: (to) => this.dial(to),
+      hello: (to) => ({ clusterId: CLUSTER, from: id, to }),
+      step: (to, step) => {
+        if (step.kind === 'resumed') network.coverage.mark('snapshot resumed');
+        this.handler?.snapshotMoved(to, step);
+      },
+      sent: (to, ok) => this.handler?.snapshotSent(to, ok),
+    });
     this.intake = new SnapshotIntake({
       take: (message, chunks) => this.takeSnapshot(message, chunks),
       keepMs: this.limits.snapshotKeepMs,
@@ -110,36 +120,12 @@ export class SimTransport implements Transport {
   }
 
   sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
-    const { to } = message;
-    this.endSnapshot(to, 'a newer snapshot is sent');
     this.network.observer.sent({ ...message, snapshot: meta });
-    const sender: SnapshotSender = new SnapshotSender({
-      dial: () => this.dial(to),
-      hello: { clusterId: CLUSTER, from: this.id, to },
-      number: ++this.transfers,
-      limits: this.limits,
-      environment: this.environment,
-      step: (step) => {
-        if (step.kind === 'resumed') this.network.coverage.mark('snapshot resumed');
-        if (this.sending.get(to) === sender) this.handler?.snapshotMoved(to, step);
-      },
-    });
-    this.sending.set(to, sender);
-    const done = (ok: boolean) => {
-      if (this.sending.get(to) !== sender) return;
-      this.sending.delete(to);
-      this.handler?.snapshotSent(to, ok);
-    };
-    sender.run({ message, meta, chunks }).then(
-      () => done(true),
-      () => done(false),
-    );
+    this.outgoing.send({ message, meta, chunks });
   }
 
   endSnapshot(to: MemberId, reason: string): void {
-    const sender = this.sending.get(to);
-    this.sending.delete(to);
-    sender?.abort(reason);
+    this.outgoing.end(to, reason);
   }
 
   private dial(to: MemberId): PairedLine {
@@ -192,7 +178,7 @@ export class SimTransport implements Transport {
     for (const line of this.lines) line.breakOff(why);
     this.lines = [];
     if (!this.process.alive) return;
-    for (const to of [...this.sending.keys()]) this.endSnapshot(to, why);
+    this.outgoing.endAll(why);
     this.intake.close(why);
   }
 

@@ -6,11 +6,11 @@ import { systemClock } from '../host/clock.js';
 import type { TransportClock, TransportEnvironment } from './environment.js';
 import { decodeHello } from './hello.js';
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from './limits.js';
+import { OutgoingSnapshots } from './outgoing-snapshots.js';
 import { PairedLine, type Wire } from './paired-line.js';
 import { SnapshotIntake } from './snapshot-intake.js';
 import { LineEnd } from './snapshot-line.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
-import { SnapshotSender } from './snapshot-sender.js';
 import type { Transport, TransportHandler } from './transport.js';
 
 export interface MemoryNetworkOptions {
@@ -102,20 +102,28 @@ class MemoryTransport implements Transport {
   private members: ReadonlySet<MemberId> = new Set();
   private readonly removed = new Set<MemberId>();
   private readonly guests = new Set<MemberId>();
-  private readonly sending = new Map<MemberId, SnapshotSender>();
+  private readonly outgoing: OutgoingSnapshots;
   private readonly intake: SnapshotIntake;
-  private transfers = 0;
   private handler: TransportHandler | undefined;
 
   constructor(network: MemoryNetwork, id: MemberId) {
     this.network = network;
     this.id = id;
-    const { clock, logger } = network.environment;
+    const { environment, limits } = network;
+    this.outgoing = new OutgoingSnapshots({
+      limits,
+      environment,
+      dial: (to) => this.dial(to),
+      hello: (to) => ({ clusterId: CLUSTER, from: id, to }),
+      step: (to, step) => this.handler?.snapshotMoved(to, step),
+      sent: (to, ok) => this.handler?.snapshotSent(to, ok),
+    });
+    const { clock, logger } = environment;
     this.intake = new SnapshotIntake({
       take: (message, chunks) =>
         this.handler?.receiveSnapshot(message, chunks) ??
         Promise.reject(new Error('the member stops')),
-      keepMs: network.limits.snapshotKeepMs,
+      keepMs: limits.snapshotKeepMs,
       clock,
       logger,
     });
@@ -152,41 +160,17 @@ class MemoryTransport implements Transport {
   }
 
   sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
-    const { to } = message;
-    const { environment, limits } = this.network;
-    this.endSnapshot(to, 'a newer snapshot is sent');
-    const sender: SnapshotSender = new SnapshotSender({
-      dial: () => this.dial(to),
-      hello: { clusterId: CLUSTER, from: this.id, to },
-      number: ++this.transfers,
-      limits,
-      environment,
-      step: (step) => {
-        if (this.sending.get(to) === sender) this.handler?.snapshotMoved(to, step);
-      },
-    });
-    this.sending.set(to, sender);
-    const done = (ok: boolean): void => {
-      if (this.sending.get(to) !== sender) return;
-      this.sending.delete(to);
-      this.handler?.snapshotSent(to, ok);
-    };
-    sender.run({ message, meta, chunks }).then(
-      () => done(true),
-      () => done(false),
-    );
+    this.outgoing.send({ message, meta, chunks });
   }
 
   endSnapshot(to: MemberId, reason: string): void {
-    const sender = this.sending.get(to);
-    this.sending.delete(to);
-    sender?.abort(reason);
+    this.outgoing.end(to, reason);
   }
 
   async close(): Promise<void> {
     this.handler = undefined;
     this.network.leave(this.id, this);
-    for (const to of [...this.sending.keys()]) this.endSnapshot(to, 'the member stops');
+    this.outgoing.endAll('the member stops');
     this.intake.close('the member stops');
   }
 

@@ -15,10 +15,10 @@ import {
   type Refusal,
 } from './hello.js';
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from './limits.js';
+import { OutgoingSnapshots } from './outgoing-snapshots.js';
 import { type Connect, Peer } from './peer.js';
 import { SnapshotIntake } from './snapshot-intake.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
-import { SnapshotSender } from './snapshot-sender.js';
 import type { Transport, TransportHandler } from './transport.js';
 import { WsSnapshotLine } from './ws-snapshot-line.js';
 
@@ -54,10 +54,8 @@ export class WsTransport implements Transport {
   /** Once members, and not any more; ids are never used again. */
   private readonly removed = new Set<MemberId>();
   private readonly sockets = new Set<WebSocket>();
-  private readonly sending = new Map<MemberId, SnapshotSender>();
+  private readonly outgoing: OutgoingSnapshots;
   private readonly intake: SnapshotIntake;
-  /** Snapshots sent so far. */
-  private transfers = 0;
   private flushing = false;
   private closed = false;
 
@@ -66,6 +64,19 @@ export class WsTransport implements Transport {
     this.options = options;
     this.limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
     this.once = new OnceLogger(options.logger);
+    this.outgoing = new OutgoingSnapshots({
+      limits: this.limits,
+      environment: options,
+      dial: (to) => this.dialForSnapshot(to),
+      hello: (to) => this.helloTo(to),
+      step: (to, step) => this.handler?.snapshotMoved(to, step),
+      sent: (to, ok) => this.handler?.snapshotSent(to, ok),
+      failed: ({ message, meta }, { message: reason }) =>
+        options.logger.info(
+          { member: message.to, index: meta.index, reason },
+          'raft: snapshot was not taken',
+        ),
+    });
     this.intake = new SnapshotIntake({
       take: (message, chunks) =>
         this.handler?.receiveSnapshot(message, chunks) ??
@@ -117,24 +128,11 @@ export class WsTransport implements Transport {
       this.later(() => this.handler?.snapshotSent(to, false));
       return;
     }
-    const sender: SnapshotSender = new SnapshotSender({
-      dial: () => this.dialForSnapshot(to),
-      hello: this.helloTo(to),
-      number: ++this.transfers,
-      limits: this.limits,
-      environment: this.options,
-      step: (step) => {
-        if (this.sending.get(to) === sender) this.handler?.snapshotMoved(to, step);
-      },
-    });
-    this.sending.set(to, sender);
-    void this.runSnapshot(to, sender, { message, meta, chunks });
+    this.outgoing.send({ message, meta, chunks });
   }
 
   endSnapshot(to: MemberId, reason: string): void {
-    const sender = this.sending.get(to);
-    this.sending.delete(to);
-    sender?.abort(reason);
+    this.outgoing.end(to, reason);
   }
 
   /**
@@ -174,7 +172,7 @@ export class WsTransport implements Transport {
     this.closed = true;
     for (const peer of this.peers.values()) peer.close();
     for (const guest of this.guests.values()) guest.close('the member stops');
-    for (const sender of this.sending.values()) sender.abort('the member stops');
+    this.outgoing.endAll('the member stops');
     this.intake.close('the member stops');
     await Promise.all([...this.sockets].map((socket) => this.closeOf(socket)));
   }
@@ -239,26 +237,6 @@ export class WsTransport implements Transport {
     const member = this.peers.get(to)?.member;
     if (this.closed || member === undefined) throw new Error(`${to} is no peer`);
     return new WsSnapshotLine(this.own(this.options.connect(member, RAFT_SNAPSHOT_PATH)));
-  }
-
-  private async runSnapshot(
-    to: MemberId,
-    sender: SnapshotSender,
-    snapshot: { message: Message; meta: SnapshotMeta; chunks: AsyncIterable<Uint8Array> },
-  ): Promise<void> {
-    let ok = true;
-    try {
-      await sender.run(snapshot);
-    } catch (error) {
-      ok = false;
-      this.options.logger.info(
-        { member: to, index: snapshot.meta.index, reason: (error as Error).message },
-        'raft: snapshot was not taken',
-      );
-    }
-    if (this.sending.get(to) !== sender || this.closed) return;
-    this.sending.delete(to);
-    this.handler?.snapshotSent(to, ok);
   }
 
   private receive(bytes: Uint8Array, channel: Channel): void {
