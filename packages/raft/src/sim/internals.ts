@@ -1,6 +1,6 @@
 import type { Raft } from '../core/raft.js';
 import type { AppendWork, RaftCore } from '../core/raw-node.js';
-import type { Entry, Index, MemberId, Term } from '../core/types.js';
+import { type Entry, EntryKind, type Index, type MemberId, type Term } from '../core/types.js';
 import type { LogWriter, WriteMeter } from '../host/log-writer.js';
 import type { Membership } from '../host/membership.js';
 import type { RaftNode } from '../host/raft-node.js';
@@ -69,4 +69,15 @@ export function logOf(raft: Raft): LogInside {
 /** Has a node look at its core soon, after the core was changed from outside. */
 export function wake(node: RaftNode): void {
   inside(node).wake();
+}
+
+/** How many membership changes a member has in its log and has not applied; one that is down has none. */
+export function changesAhead(raft: Raft | undefined): number {
+  let count = 0;
+  if (raft === undefined) return count;
+  const { log } = raft;
+  for (let index = log.applied + 1; index <= log.lastIndex; index++) {
+    if (log.entry(index)?.kind === EntryKind.ConfChange) count++;
+  }
+  return count;
 }

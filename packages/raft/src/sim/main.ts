@@ -15,7 +15,13 @@ import { spread } from './spread.js';
 const MS_PER_MINUTE = 60_000;
 
 async function main(): Promise<number> {
-  const options = readOptions(process.argv.slice(2));
+  let options: Options | undefined;
+  try {
+    options = readOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}; see --help\n`);
+    return 1;
+  }
   if (options === undefined) {
     process.stdout.write(USAGE);
     return 0;

@@ -60,7 +60,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
   });
   if (values.help) return undefined;
   const profile = values.profile === 'all' ? 'all' : PROFILES.find((p) => p === values.profile);
-  if (profile === undefined) throw new Error(`no profile ${values.profile}: see --help`);
+  if (profile === undefined) throw new Error(`no profile ${values.profile}`);
   return {
     seeds: whole(values.seeds, 'seeds'),
     from: whole(values.from, 'from'),

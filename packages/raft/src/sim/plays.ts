@@ -1,6 +1,7 @@
 import { ConfChangeOp, isJoint, type MemberChange } from '../core/conf-change.js';
 import { type Raft, Role } from '../core/raft.js';
-import { EntryKind, type Index, type MemberId } from '../core/types.js';
+import type { MemberId } from '../core/types.js';
+import { changesAhead } from './internals.js';
 import { infoOf, type SimMember } from './member.js';
 import { type FaultAction, MAX_IDS, type Play } from './plan.js';
 import type { Prng } from './prng.js';
@@ -338,14 +339,4 @@ export class Plays {
       },
     ]);
   }
-}
-
-/** Membership changes in a member's log that it has not applied. */
-function changesAhead(raft: Raft | undefined): number {
-  let count = 0;
-  if (raft === undefined) return count;
-  for (let index: Index = raft.log.applied + 1; index <= raft.log.lastIndex; index++) {
-    if (raft.log.entry(index)?.kind === EntryKind.ConfChange) count++;
-  }
-  return count;
 }

@@ -10,6 +10,7 @@ import {
   type Term,
 } from '../../core/types.js';
 import { ConfHistory } from '../conf-history.js';
+import { changesAhead } from '../internals.js';
 import { Violation } from '../violation.js';
 import type { Evidence, Invariant, Subject } from './subject.js';
 
@@ -101,14 +102,11 @@ export class ConfSafety implements Invariant {
   }
 
   private checkElectorate({ id, raft }: Subject): void {
-    const { log, role, term } = raft;
+    const { role, term } = raft;
     if (role !== Role.Candidate && role !== Role.Leader) return;
     if (this.campaigns.get(id) === term) return;
     if (role === Role.Leader) this.campaigns.set(id, term);
-    let changes = 0;
-    for (let index = log.applied + 1; index <= log.lastIndex; index++) {
-      if (log.entry(index)?.kind === EntryKind.ConfChange) changes++;
-    }
+    const changes = changesAhead(raft);
     if (changes <= 1) return;
     throw new Violation(
       'conf safety',
