@@ -25,3 +25,5 @@ export * from './validate/node-spec.js';
 export * from './validate/service-rules.js';
 export * from './validate/service-shape.js';
 export * from './validate/version.js';
+export * from './values/address.js';
+export * from './values/text.js';

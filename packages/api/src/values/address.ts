@@ -1,0 +1,85 @@
+import ipaddr from 'ipaddr.js';
+
+/** An IP address in its one canonical spelling: `198.18.0.1`, `fd00::1`. Made only by {@link parseIpAddress}. */
+export type IpAddress = string & { readonly __ipAddress: never };
+
+/** Longest spelling of an address that is looked at, in characters. */
+const ADDRESS_TEXT_LIMIT = 64;
+/** Longest host name, RFC 1035 section 2.3.4. */
+const HOST_NAME_LIMIT = 253;
+const HOST_LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
+
+/**
+ * Reads an IPv4 address of four decimal parts, or an IPv6 address without a zone. An IPv4 address mapped
+ * into IPv6 is the IPv4 address. Undefined for anything else, so the result is safe as a word of a command.
+ */
+export function parseIpAddress(text: unknown): IpAddress | undefined {
+  if (typeof text !== 'string' || text.length > ADDRESS_TEXT_LIMIT) return undefined;
+  // ipaddr.js reads octal and hexadecimal parts too, and zones; none of them is an address here.
+  if (ipaddr.IPv4.isValidFourPartDecimal(text))
+    return ipaddr.IPv4.parse(text).toString() as IpAddress;
+  if (text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
+  return ipaddr.process(text).toString() as IpAddress;
+}
+
+export function isIpv6(address: IpAddress): boolean {
+  return address.includes(':');
+}
+
+/** Whether the address is one of the host itself: 127.0.0.0/8 or ::1. */
+export function isLoopback(address: IpAddress): boolean {
+  return ipaddr.parse(address).range() === 'loopback';
+}
+
+/** Ranges of the IANA special-purpose registries in which no host is reached by others. */
+const NOT_A_HOST = new Set(['unspecified', 'broadcast', 'multicast', 'linkLocal']);
+
+/**
+ * Whether another host can send to the address: neither unspecified, broadcast, multicast nor link-local.
+ * A loopback address passes: nodes without root share one host.
+ */
+export function isHostAddress(address: IpAddress): boolean {
+  const parsed = ipaddr.parse(address);
+  if (parsed.kind() === 'ipv4' && address.startsWith('0.')) return false;
+  return !NOT_A_HOST.has(parsed.range());
+}
+
+/** A TCP or UDP port, 1 to 65535. */
+export function isPort(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535;
+}
+
+/** Where a node listens. */
+export interface HostPort {
+  /** An address in canonical form, or a host name. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Reads `host:port` and `[v6]:port`; undefined when it is neither. */
+export function parseHostPort(text: unknown): HostPort | undefined {
+  if (typeof text !== 'string' || text.length > HOST_NAME_LIMIT + 8) return undefined;
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || !isPort(port)) return undefined;
+  const [, inBrackets, plain] = match;
+  if (inBrackets !== undefined) {
+    const address = parseIpAddress(inBrackets);
+    return address !== undefined && inBrackets.includes(':') ? { host: address, port } : undefined;
+  }
+  const host = parseIpAddress(plain) ?? (isHostName(plain!) ? plain! : undefined);
+  return host === undefined ? undefined : { host, port };
+}
+
+/** Whether it can be a host's name: labels of letters, digits, `-` and `_`, and not only numbers. */
+export function isHostName(text: string): boolean {
+  if (text.length === 0 || text.length > HOST_NAME_LIMIT) return false;
+  // A last label of digits only would make it an address that was mistyped (RFC 3696 section 2).
+  const labels = text.split('.');
+  return labels.every((label) => HOST_LABEL.test(label)) && !/^\d+$/.test(labels.at(-1)!);
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

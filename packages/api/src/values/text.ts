@@ -1,0 +1,37 @@
+/** Most characters of an object's id. Ours have 25, see ids.ts. */
+export const OBJECT_ID_LIMIT = 64;
+
+const OBJECT_ID = /^[0-9A-Za-z][0-9A-Za-z_-]*$/;
+
+/** Whether it can be an object's id: safe in a path, a log, a key of the database and a command. */
+export function isObjectId(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= OBJECT_ID_LIMIT && OBJECT_ID.test(value);
+}
+
+const TIMESTAMP = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/;
+
+/** Whether it is a time of RFC 3339, with up to nanoseconds. */
+export function isTimestamp(value: unknown): value is string {
+  return typeof value === 'string' && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value));
+}
+
+/**
+ * What a terminal obeys instead of showing: C0 and C1 controls and DEL, and the marks that reorder or
+ * break text (Unicode Standard Annex 9; U+2028 and U+2029).
+ */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/**
+ * The text with every control character spelt out (`\x1b`, `\u202e`), so that a terminal shows it and does
+ * not obey it.
+ * @param keep characters to leave as they are, such as `'\n\t'`
+ */
+export function showControls(text: string, keep = ''): string {
+  return text.replace(CONTROLS, (character) => {
+    if (keep.includes(character)) return character;
+    const code = character.charCodeAt(0);
+    const hex = code.toString(16);
+    return code < 256 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex.padStart(4, '0')}`;
+  });
+}

@@ -1,0 +1,118 @@
+import test from 'ava';
+import fc from 'fast-check';
+import {
+  formatHostPort,
+  isHostAddress,
+  isObjectId,
+  isTimestamp,
+  parseHostPort,
+  parseIpAddress,
+  showControls,
+} from '../src/index.js';
+
+test('an address is read in one spelling only', (t) => {
+  t.is(parseIpAddress('198.18.0.1'), '198.18.0.1' as never);
+  t.is(parseIpAddress('FD00:0:0::1'), 'fd00::1' as never);
+  t.is(parseIpAddress('::ffff:198.18.0.1'), '198.18.0.1' as never);
+});
+
+test('what is not an address is none', (t) => {
+  for (const text of [
+    '',
+    ' 198.18.0.1',
+    '198.18.0.1\n',
+    '198.18.0.1\nlink del eth0',
+    '198.18.1',
+    '0x7f.0.0.1',
+    '017.0.0.1',
+    '3232235777',
+    '198.18.0.256',
+    'fe80::1%eth0',
+    '[::1]',
+    '198.18.0.1/24',
+    '::ffff:999.1.1.1',
+    7,
+    null,
+    undefined,
+    {},
+    ['198.18.0.1'],
+    '1'.repeat(1000),
+  ])
+    t.is(parseIpAddress(text), undefined, JSON.stringify(text));
+});
+
+test('an address that is read is a single word', (t) => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.ipV4(), fc.ipV6()), (text) => {
+      const address = parseIpAddress(text);
+      return address === undefined || /^[0-9a-f.:]+$/.test(address);
+    }),
+  );
+  t.pass();
+});
+
+test('what no other host can send to is no host’s address', (t) => {
+  for (const text of [
+    '0.0.0.0',
+    '0.1.2.3',
+    '255.255.255.255',
+    '224.0.0.1',
+    '169.254.169.254',
+    '::',
+    'ff02::1',
+    'fe80::1',
+  ])
+    t.false(isHostAddress(parseIpAddress(text)!), text);
+  for (const text of ['198.18.0.1', '127.0.0.1', '10.0.0.1', 'fd00::1', '2001:db8::1'])
+    t.true(isHostAddress(parseIpAddress(text)!), text);
+});
+
+test('host and port are read together', (t) => {
+  t.deepEqual(parseHostPort('198.18.0.1:2377'), { host: '198.18.0.1', port: 2377 });
+  t.deepEqual(parseHostPort('[fd00::1]:2377'), { host: 'fd00::1', port: 2377 });
+  t.deepEqual(parseHostPort('manager-1.example:2377'), { host: 'manager-1.example', port: 2377 });
+  for (const text of [
+    '198.18.0.1',
+    ':1',
+    'a:0',
+    'a:65536',
+    '[x]:1',
+    '[198.18.0.1]:1',
+    '1.2.3:1',
+    'a b:1',
+    'a\n:1',
+    'a:1\n',
+    'fd00::1:2377',
+    'a..b:1',
+    '-a:1',
+  ])
+    t.is(parseHostPort(text), undefined, text);
+  t.is(formatHostPort({ host: 'fd00::1', port: 1 }), '[fd00::1]:1');
+});
+
+test('an id is safe in a path', (t) => {
+  t.true(isObjectId('0123456789abcdefghijklmno'));
+  for (const text of ['', '.', '..', 'a/b', 'a b', 'a\n', '-a', 'a'.repeat(65), '__proto__', 5])
+    t.false(isObjectId(text), String(text));
+});
+
+test('a time is RFC 3339', (t) => {
+  t.true(isTimestamp('2026-11-23T17:06:33.626290978Z'));
+  t.true(isTimestamp('2026-11-23T17:06:33+01:00'));
+  for (const text of [
+    '',
+    '2026',
+    '2026-13-01T00:00:00Z',
+    '2026-11-23 17:06:33Z',
+    '+099999-01-01T00:00:00Z',
+    'Mon',
+    5,
+  ])
+    t.false(isTimestamp(text), String(text));
+});
+
+test('control characters are shown', (t) => {
+  t.is(showControls('\x1b[31mred\u202e\n'), '\\x1b[31mred\\u202e\\x0a');
+  t.is(showControls('a\tb\n', '\n\t'), 'a\tb\n');
+  t.is(showControls('Grüße, 世界 🎉'), 'Grüße, 世界 🎉');
+});
