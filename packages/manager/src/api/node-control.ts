@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { InitRequest, JoinRequest, LogOptions, ManagerStatus } from '@swarm/api';
+import type { Metric } from '@swarm/raft';
 import type { LogItem as LogRecord, LogSelector } from '../logbroker/index.js';
 import type { RaftAccess, RecoveryControl } from '../recovery/recovery-control.js';
 import type { Store } from '../store/store.js';
@@ -73,6 +74,8 @@ export interface ManagerAccess {
   members(): readonly ManagerMember[];
   /** Its Raft member, for observers and backups. */
   readonly raft?: RaftAccess;
+  /** Of its port for nodes, for observers. */
+  portMetrics?(): readonly Metric[];
   /**
    * Whether the leader known here answers as one at this moment. Ask before `forward`: a request that is
    * sent to a leader that just died is lost. On a follower `members` knows more after it.

@@ -4,26 +4,29 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { ApiError, type Clock, DISPATCH_FRAME_LIMIT_BYTES, type Logger } from '@swarm/api';
-import { RAFT_PATH, RAFT_SNAPSHOT_PATH, socketOptions } from '@swarm/raft';
+import { type Metric, RAFT_PATH, RAFT_SNAPSHOT_PATH, socketOptions } from '@swarm/raft';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ApiServer } from '../api/api-server.js';
 import { BodyReader, parseJson } from '../api/body.js';
 import { refuse } from '../api/hijack.js';
-import { API_LIMITS } from '../api/limits.js';
 import { ERROR_CODE_HEADER } from '../api/reply.js';
 import { identify, type Trust } from '../ca/identify.js';
 import type { Subject } from '../ca/subject.js';
 import { tlsServerOptions } from '../ca/tls-options.js';
+import { BODY_LIMITS, type BodyClass } from './body-limits.js';
+import {
+  ConnectionBudgets,
+  DESCRIPTORS_NEEDED,
+  limitsFor,
+  type ProvedNode,
+} from './connection-budgets.js';
+import { descriptorLimit } from './descriptor-limit.js';
+import { type Connection, FrontDoor, HANDSHAKE_TIMEOUT_MS } from './front-door.js';
 import type { LocalManager } from './local-manager.js';
+import type { NodeAddresses } from './node-addresses.js';
 import { ANSWERED, type NodeRoute } from './node-routes.js';
 import { asApiError } from './raft-errors.js';
 import { RefusalLog } from './refusal-log.js';
-
-/** Largest body of a request among nodes, and of all that are being read. */
-const BODY_LIMIT_BYTES = 64 * 1024;
-const BODIES_LIMIT_BYTES = 4 * 1024 * 1024;
-/** TLS handshakes that take longer are cut. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** A node whose certificate was checked, and where it is. */
 export interface Asked {
@@ -34,6 +37,7 @@ export interface Asked {
 /** What the port 2377 serves, by path. */
 export interface ListenerRoutes {
   readonly trust: () => Trust;
+  readonly addresses: Pick<NodeAddresses, 'has' | 'see'>;
   /** Whether the cluster made a worker of this node, whatever an old certificate of it says. */
   isWorker(nodeId: string): boolean;
   /** Small JSON requests among nodes; undefined when the path is none of these. */
@@ -50,9 +54,8 @@ export class Listener {
   readonly #routes: ListenerRoutes;
   readonly #logger: Logger;
   readonly #refusals: RefusalLog;
-  readonly #bodies: BodyReader;
-  /** Every connection, also in its handshake or taken over: nothing may outlive `close`. */
-  readonly #sockets = new Set<Socket>();
+  readonly #bodies: Readonly<Record<BodyClass, BodyReader>>;
+  readonly #door: FrontDoor;
   readonly #raftSockets = new WebSocketServer({ noServer: true, ...socketOptions() });
   readonly #agentSockets = new WebSocketServer({
     noServer: true,
@@ -68,11 +71,11 @@ export class Listener {
     this.#routes = routes;
     this.#logger = logger;
     this.#refusals = new RefusalLog(logger, clock);
-    this.#bodies = new BodyReader(clock, {
-      ...API_LIMITS,
-      bodyBytes: BODY_LIMIT_BYTES,
-      bodiesBytes: BODIES_LIMIT_BYTES,
-    });
+    this.#bodies = {
+      unproved: new BodyReader(clock, BODY_LIMITS.unproved),
+      worker: new BodyReader(clock, BODY_LIMITS.worker),
+      manager: new BodyReader(clock, BODY_LIMITS.manager),
+    };
     this.#server = createServer({
       ...tlsServerOptions(self.identity()),
       ...routes.api.serverOptions(),
@@ -87,47 +90,52 @@ export class Listener {
         );
     });
     routes.api.bound(this.#server);
-    this.#server.on('request', (request, response) => {
+    this.#door = new FrontDoor({
+      server: this.#server,
+      budgets: this.#budgets(),
+      addresses: routes.addresses,
+      clock,
+      // Whoever floods the port must not push out of the log what others are refused for.
+      refusals: new RefusalLog(logger, clock),
+      prove: (socket) => this.#prove(socket),
+    });
+    const take = (request: IncomingMessage, response: ServerResponse): void => {
       response.on('error', () => {});
+      if (!this.#door.request(request, response)) return;
       this.#request(request, response).catch((error: unknown) =>
         this.#refuseRequest(request, response, error),
       );
+    };
+    this.#server.on('request', take);
+    this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      // A body that is too long is refused before it is sent.
+      if (!this.#bodiesOf(request).isTooLong(request)) response.writeContinue();
+      take(request, response);
     });
-    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
-    this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+    this.#server.on('upgrade', (request, socket, head) => {
+      if (this.#door.request(request)) this.#upgrade(request, socket, head);
     });
-    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) =>
-      this.#refusals.refused(
-        { remoteAddress: addressOf(socket), error: error.message },
-        error.code === 'ECONNRESET'
-          ? 'a TLS handshake was broken off'
-          : 'a connection to the managers’ port was no TLS of ours',
-      ),
-    );
   }
 
   /** @throws ApiError FAILED_PRECONDITION when the port is taken, INVALID_ARGUMENT */
   async listen(host: string, port: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const failed = (error: NodeJS.ErrnoException) => reject(cannotListen(error, host, port));
-      this.#server.once('error', failed);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', failed);
-        resolve();
-      });
+    await this.#door.listen(host, port).catch((error: unknown) => {
+      throw cannotListen(error as NodeJS.ErrnoException, host, port);
     });
     // Out of file descriptors, for instance: those who are connected are still served.
-    this.#server.on('error', (error) =>
+    this.#door.onError((error) =>
       this.#logger.error({ err: error }, 'the managers’ port could not take a connection'),
     );
   }
 
   /** The port it listens on. */
   get port(): number {
-    const address = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
+    return this.#door.port;
+  }
+
+  /** For observers. */
+  metrics(): readonly Metric[] {
+    return this.#door.metrics();
   }
 
   /** Uses a renewed certificate for connections made from now on. */
@@ -141,10 +149,7 @@ export class Listener {
       for (const socket of server.clients) socket.terminate();
       server.close();
     }
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-      for (const socket of this.#sockets) socket.destroy();
-    });
+    await this.#door.close();
   }
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -157,7 +162,7 @@ export class Listener {
     const subject =
       route.who === 'anybody' ? this.#maybeIdentify(request) : this.#identify(request, 'manager');
     const remoteAddress = addressOf(request.socket);
-    const raw = await this.#bodies.read(request);
+    const raw = await this.#bodiesOf(request).read(request);
     const answer = await route.handle({
       peer: subject === undefined ? { remoteAddress } : { subject, remoteAddress },
       request,
@@ -177,11 +182,13 @@ export class Listener {
       if (path === '/dispatcher') {
         const subject = this.#identify(request);
         const asked = { subject, remoteAddress: addressOf(request.socket) };
+        this.#door.takeOver(request.socket, 'agent');
         this.#agentSockets.handleUpgrade(request, socket, head, (opened) =>
           this.#routes.dispatcher(opened, asked),
         );
       } else if (path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH) {
         const subject = this.#identify(request, 'manager');
+        this.#door.takeOver(request.socket, 'raft');
         this.#raftSockets.handleUpgrade(request, socket, head, (opened) =>
           this.#routes.raft(opened, path, subject),
         );
@@ -208,6 +215,32 @@ export class Listener {
     return subject;
   }
 
+  /** Whose share of connections it counts in. Who gets nothing by its certificate hears why later. */
+  #prove(socket: TLSSocket): ProvedNode | undefined {
+    if (socket.getPeerX509Certificate() === undefined) return undefined;
+    try {
+      const { nodeId, role } = identify(socket, this.#routes.trust());
+      return { nodeId, role: this.#routes.isWorker(nodeId) ? 'worker' : role };
+    } catch (error) {
+      if (error instanceof ApiError) return undefined;
+      throw error;
+    }
+  }
+
+  #bodiesOf({ socket }: IncomingMessage): BodyReader {
+    return this.#bodies[this.#door.nodeOf(socket)?.role ?? 'unproved'];
+  }
+
+  #budgets(): ConnectionBudgets<Connection> {
+    const descriptors = descriptorLimit();
+    if (descriptors < DESCRIPTORS_NEEDED)
+      this.#logger.warn(
+        { descriptors, needed: DESCRIPTORS_NEEDED },
+        'this process may open too few files for 10,000 nodes: raise LimitNOFILE or `ulimit -n`',
+      );
+    return new ConnectionBudgets(limitsFor(descriptors));
+  }
+
   /** A joiner has no certificate, or one of a cluster that it left. */
   #maybeIdentify(request: IncomingMessage): Subject | undefined {
     const { socket } = request;
@@ -219,7 +252,7 @@ export class Listener {
   #refuseRequest(request: IncomingMessage, response: ServerResponse, error: unknown): void {
     const known = this.#known(request, error);
     if (response.headersSent) response.destroy();
-    else this.#bodies.refuse(request, response, known);
+    else this.#bodiesOf(request).refuse(request, response, known);
   }
 
   /** What the peer hears; it is logged, too. */
