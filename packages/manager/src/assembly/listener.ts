@@ -8,10 +8,11 @@ import { type Metric, RAFT_PATH, RAFT_SNAPSHOT_PATH, socketOptions } from '@swar
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ApiServer } from '../api/api-server.js';
 import { BodyReader, parseJson } from '../api/body.js';
+import { FORWARDED_HEADER } from '../api/gate.js';
 import { refuse } from '../api/hijack.js';
 import { ERROR_CODE_HEADER } from '../api/reply.js';
-import { identify, type Trust } from '../ca/identify.js';
-import type { Subject } from '../ca/subject.js';
+import type { Authority, NodeKind, Principal, Right } from '../authority/index.js';
+import { checkValidity, identify, type Proof, type Trust } from '../ca/identify.js';
 import { tlsServerOptions } from '../ca/tls-options.js';
 import { BODY_LIMITS, type BodyClass } from './body-limits.js';
 import {
@@ -26,11 +27,14 @@ import type { LocalManager } from './local-manager.js';
 import type { NodeAddresses } from './node-addresses.js';
 import { ANSWERED, type NodeRoute } from './node-routes.js';
 import { asApiError } from './raft-errors.js';
+import { PEER_HEADER, readPeer } from './forwarded.js';
 import { RefusalLog } from './refusal-log.js';
+import type { StandingConnections } from './standing.js';
 
-/** A node whose certificate was checked, and where it is. */
-export interface Asked {
-  readonly subject: Subject;
+/** A node that was admitted, and where it is. */
+export interface Admitted {
+  readonly nodeId: string;
+  readonly kind: NodeKind;
   readonly remoteAddress: string;
 }
 
@@ -38,12 +42,12 @@ export interface Asked {
 export interface ListenerRoutes {
   readonly trust: () => Trust;
   readonly addresses: Pick<NodeAddresses, 'has' | 'see'>;
-  /** Whether the cluster made a worker of this node, whatever an old certificate of it says. */
-  isWorker(nodeId: string): boolean;
+  readonly authority: Authority;
+  readonly standing: StandingConnections;
   /** Small JSON requests among nodes; undefined when the path is none of these. */
   node(method: string, path: string): NodeRoute | undefined;
-  raft(socket: WebSocket, path: string, subject: Subject): void;
-  dispatcher(socket: WebSocket, asked: Asked): void;
+  raft(socket: WebSocket, path: string, peer: Admitted): void;
+  dispatcher(socket: WebSocket, peer: Admitted): void;
   /** Everything else: the API for remote clients. */
   readonly api: Pick<ApiServer, 'handle' | 'upgrade' | 'bound' | 'serverOptions'>;
 }
@@ -56,6 +60,8 @@ export class Listener {
   readonly #refusals: RefusalLog;
   readonly #bodies: Readonly<Record<BodyClass, BodyReader>>;
   readonly #door: FrontDoor;
+  /** What certificates were found to prove, and against which root: a connection shows one only. */
+  readonly #proofs = new WeakMap<Duplex, { readonly proof: Proof; readonly root: string }>();
   readonly #raftSockets = new WebSocketServer({ noServer: true, ...socketOptions() });
   readonly #agentSockets = new WebSocketServer({
     noServer: true,
@@ -97,7 +103,7 @@ export class Listener {
       clock,
       // Whoever floods the port must not push out of the log what others are refused for.
       refusals: new RefusalLog(logger, clock),
-      prove: (socket) => this.#prove(socket),
+      prove: (socket) => this.#nodeAt(socket),
     });
     const take = (request: IncomingMessage, response: ServerResponse): void => {
       response.on('error', () => {});
@@ -113,7 +119,12 @@ export class Listener {
       take(request, response);
     });
     this.#server.on('upgrade', (request, socket, head) => {
-      if (this.#door.request(request)) this.#upgrade(request, socket, head);
+      socket.on('error', (error) => logger.debug({ err: error }, 'a connection broke'));
+      if (!this.#door.request(request)) return;
+      this.#upgrade(request, socket, head).catch((error: unknown) => {
+        const known = this.#known(request, error);
+        refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
+      });
     });
   }
 
@@ -153,18 +164,15 @@ export class Listener {
   }
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const route = this.#routes.node(request.method ?? 'GET', pathOf(request));
-    if (route === undefined) {
-      const subject = this.#identify(request, 'manager');
-      this.#routes.api.handle(request, response, identityOf(subject));
-      return;
-    }
-    const subject =
-      route.who === 'anybody' ? this.#maybeIdentify(request) : this.#identify(request, 'manager');
+    const path = pathOf(request);
+    const route = this.#routes.node(request.method ?? 'GET', path);
+    if (route === undefined) return this.#api(request, response);
+    const proof = this.#prove(request.socket);
+    await this.#admit(request, proof, route.right, response);
     const remoteAddress = addressOf(request.socket);
     const raw = await this.#bodiesOf(request).read(request);
     const answer = await route.handle({
-      peer: subject === undefined ? { remoteAddress } : { subject, remoteAddress },
+      peer: proof === undefined ? { remoteAddress } : { remoteAddress, proof },
       request,
       response,
       raw,
@@ -175,52 +183,62 @@ export class Listener {
     response.end(JSON.stringify(answer ?? {}));
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', (error) => this.#logger.debug({ err: error }, 'a connection broke'));
-    try {
-      const path = pathOf(request);
-      if (path === '/dispatcher') {
-        const subject = this.#identify(request);
-        const asked = { subject, remoteAddress: addressOf(request.socket) };
-        this.#door.takeOver(request.socket, 'agent');
-        this.#agentSockets.handleUpgrade(request, socket, head, (opened) =>
-          this.#routes.dispatcher(opened, asked),
-        );
-      } else if (path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH) {
-        const subject = this.#identify(request, 'manager');
-        this.#door.takeOver(request.socket, 'raft');
-        this.#raftSockets.handleUpgrade(request, socket, head, (opened) =>
-          this.#routes.raft(opened, path, subject),
-        );
-      } else {
-        const subject = this.#identify(request, 'manager');
-        this.#routes.api.upgrade(request, socket, head, identityOf(subject));
-      }
-    } catch (error) {
-      const known = this.#known(request, error);
-      refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const path = pathOf(request);
+    const isRaft = path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH;
+    const proof = this.#prove(request.socket);
+    const right = isRaft || path === DISPATCHER_PATH ? `UPGRADE ${path}` : ANY_API_RIGHT;
+    const principal = await this.#admit(request, proof, right);
+    if (socket.destroyed) return;
+    if (!isRaft && path !== DISPATCHER_PATH) {
+      this.#routes.api.upgrade(request, socket, head, { principal, proof: proof! });
+      return;
     }
+    if (!('nodeId' in principal)) throw new ApiError('INTERNAL', `${right} is for nodes only`);
+    const peer = { ...principal, remoteAddress: addressOf(request.socket) };
+    this.#door.takeOver(request.socket, isRaft ? 'raft' : 'agent');
+    const server = isRaft ? this.#raftSockets : this.#agentSockets;
+    server.handleUpgrade(request, socket, head, (opened) =>
+      isRaft ? this.#routes.raft(opened, path, peer) : this.#routes.dispatcher(opened, peer),
+    );
   }
 
-  #identify(request: IncomingMessage, role?: 'manager'): Subject {
-    const { socket } = request;
-    const peer = socket instanceof TLSSocket ? socket : undefined;
-    const subject = identify(peer, this.#routes.trust(), role);
-    if (role === 'manager' && this.#routes.isWorker(subject.nodeId)) {
-      throw new ApiError(
-        'PERMISSION_DENIED',
-        `Node ${subject.nodeId} was demoted: its manager's certificate is of no use any more.`,
-      );
+  /** Which route it is, the API's router finds; what a node may do there at all, it must be let do here. */
+  async #api(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const proof = this.#prove(request.socket);
+    const principal = await this.#admit(request, proof, ANY_API_RIGHT, response);
+    const forwarded = request.headers[FORWARDED_HEADER];
+    if (forwarded === undefined && request.headers[PEER_HEADER] === undefined) {
+      this.#routes.api.handle(request, response, { principal, proof: proof! });
+      return;
     }
-    return subject;
+    // Only a manager got here, and it speaks for itself or for whom it names; for whom, is judged again.
+    if (principal.kind !== 'manager' || forwarded !== principal.nodeId) {
+      throw new ApiError('BAD_REQUEST', `the header ${FORWARDED_HEADER} names another node`);
+    }
+    const peer = readPeer(request);
+    const forwardedBy = principal.nodeId;
+    if (peer?.proof === undefined) {
+      this.#routes.api.handle(request, response, { principal, proof: proof!, forwardedBy });
+      return;
+    }
+    const { authority, trust } = this.#routes;
+    checkValidity(peer.proof, trust().nowMs);
+    const first = await authority.admit(peer.proof, ANY_API_RIGHT);
+    this.#routes.api.handle(request, response, {
+      principal: first,
+      proof: peer.proof,
+      forwardedBy,
+    });
   }
 
   /** Whose share of connections it counts in. Who gets nothing by its certificate hears why later. */
-  #prove(socket: TLSSocket): ProvedNode | undefined {
-    if (socket.getPeerX509Certificate() === undefined) return undefined;
+  #nodeAt(socket: TLSSocket): ProvedNode | undefined {
     try {
-      const { nodeId, role } = identify(socket, this.#routes.trust());
-      return { nodeId, role: this.#routes.isWorker(nodeId) ? 'worker' : role };
+      const proof = this.#prove(socket);
+      if (proof === undefined) return undefined;
+      const isManager = this.#routes.authority.holds(proof, MANAGER_RIGHT);
+      return { nodeId: proof.subject.nodeId, role: isManager ? 'manager' : 'worker' };
     } catch (error) {
       if (error instanceof ApiError) return undefined;
       throw error;
@@ -241,12 +259,36 @@ export class Listener {
     return new ConnectionBudgets(limitsFor(descriptors));
   }
 
-  /** A joiner has no certificate, or one of a cluster that it left. */
-  #maybeIdentify(request: IncomingMessage): Subject | undefined {
-    const { socket } = request;
-    if (!(socket instanceof TLSSocket) || socket.getPeerX509Certificate() === undefined)
-      return undefined;
-    return this.#identify(request);
+  /**
+   * What the certificate at the other end proves; undefined without one.
+   * @throws ApiError UNAUTHENTICATED, CERTIFICATE_EXPIRED
+   */
+  #prove(socket: Duplex): Proof | undefined {
+    if (!(socket instanceof TLSSocket)) return undefined;
+    const trust = this.#routes.trust();
+    const known = this.#proofs.get(socket);
+    if (known?.root === trust.rootCertificate) {
+      checkValidity(known.proof, trust.nowMs);
+      return known.proof;
+    }
+    if (socket.getPeerX509Certificate() === undefined) return undefined;
+    const proof = identify(socket, trust);
+    this.#proofs.set(socket, { proof, root: trust.rootCertificate });
+    return proof;
+  }
+
+  /** @throws ApiError when the table does not let it */
+  async #admit(
+    request: IncomingMessage,
+    proof: Proof | undefined,
+    right: string,
+    response?: ServerResponse,
+  ): Promise<Principal> {
+    const { authority, standing } = this.#routes;
+    const principal = await authority.admit(proof, right);
+    const exchange = response === undefined ? undefined : { request, response };
+    if (proof !== undefined) standing.note(request.socket, proof, right, exchange);
+    return principal;
   }
 
   #refuseRequest(request: IncomingMessage, response: ServerResponse, error: unknown): void {
@@ -277,6 +319,11 @@ export class Listener {
 }
 
 const PATH_LOG_LIMIT = 100;
+const DISPATCHER_PATH = '/dispatcher';
+/** Held by managers alone. */
+const MANAGER_RIGHT: Right = 'POST /raft/members';
+/** What whoever may use the API at all may use. */
+const ANY_API_RIGHT: Right = 'GET /_ping';
 
 function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): ApiError {
   if (error.code === 'EADDRINUSE')
@@ -288,10 +335,6 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
     'INVALID_ARGUMENT',
     `can not listen on ${host}:${port}: ${error.message}; give an address of this host with --listen-addr`,
   );
-}
-
-function identityOf({ nodeId, role }: Subject) {
-  return { kind: 'node', nodeId, role } as const;
 }
 
 function pathOf(request: IncomingMessage): string {
