@@ -31,7 +31,7 @@ export interface FrontDoorOptions {
   /** Does TLS and HTTP. It never listens itself: it is given the connections. */
   readonly server: HttpsServer;
   readonly budgets: ConnectionBudgets<Connection>;
-  readonly addresses: Pick<NodeAddresses, 'has' | 'see'>;
+  readonly addresses: Pick<NodeAddresses, 'roleAt' | 'see'>;
   readonly clock: Clock;
   readonly refusals: RefusalLog;
   /** Who is at the other end, by its certificate; undefined when that is no node of this cluster. */
@@ -203,13 +203,13 @@ export class FrontDoor {
     const groups = groupsOf(remoteAddress);
     const address = parseIpAddress(remoteAddress);
     const isLocal = address !== undefined && isLoopback(address);
-    const isKnown = addresses.has(groups[1]);
+    const known = addresses.roleAt(groups[1]);
     const connection: Connection = {
       socket,
       remoteAddress: address ?? remoteAddress,
       arrivedMs: clock.monotonicMs(),
       groups,
-      isKnown: isKnown || isLocal,
+      roleAtAddress: known ?? (isLocal ? 'worker' : undefined),
       isLocal,
       handshake: 'waits',
       isCut: false,
@@ -223,7 +223,7 @@ export class FrontDoor {
       this.#closed(connection);
     });
     this.#within(connection, HANDSHAKE_TIMEOUT_MS, 'its TLS handshake took too long');
-    this.#makeRoom(budgets.arrive(connection, groups, isKnown));
+    this.#makeRoom(budgets.arrive(connection, groups, known !== undefined));
     this.#queue.add(connection);
   }
 
@@ -263,7 +263,7 @@ export class FrontDoor {
       return;
     }
     clock.clearTimeout(connection.timer);
-    addresses.see(connection.groups[1]);
+    addresses.see(connection.groups[1], node.role);
     this.#makeRoom(budgets.prove(connection, node));
   }
 

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '@swarm/api';
+import type { Clock, NodeRole, Timer } from '@swarm/api';
 import type { AddressGroups } from './address-groups.js';
 import { TokenBucket } from './token-bucket.js';
 import { Turns } from './turns.js';
@@ -12,7 +12,8 @@ const TURN_MS = 10;
 
 /**
  * Handshakes from addresses of nodes, and from others. After a change of leader all agents come back: these
- * are served as fast as one core can, 10,000 in about half a minute. Strangers get a tenth of a core at most.
+ * are served as fast as one core can, 10,000 in about half a minute. Managers go before them: without their
+ * connections there is no leader to come back to. Strangers get a tenth of a core at most.
  */
 const KNOWN = { perSecond: 500, burst: 16 };
 const STRANGERS = { perSecond: 100, burst: 16 };
@@ -22,8 +23,8 @@ const HOST = { perSecond: 100, burst: 64 };
 /** A connection that waits for its handshake. */
 export interface Waiting {
   readonly groups: AddressGroups;
-  /** Whether its address is a node's. */
-  readonly isKnown: boolean;
+  /** Of the nodes at its address; undefined for a stranger. */
+  readonly roleAtAddress: NodeRole | undefined;
   /** From this host: whoever is here needs no network to keep it busy. */
   readonly isLocal: boolean;
 }
@@ -32,8 +33,8 @@ export interface Waiting {
 export class HandshakeQueue<C extends Waiting> {
   readonly #clock: Pick<Clock, 'monotonicMs' | 'setTimeout' | 'clearTimeout'>;
   readonly #begin: (connection: C) => void;
-  readonly #known: Lane<C>;
-  readonly #strangers: Lane<C>;
+  /** In the order in which they are served. */
+  readonly #lanes: Readonly<Record<NodeRole | 'stranger', Lane<C>>>;
   /** Only of hosts that had handshakes lately. The least lately used comes first. */
   readonly #hosts = new Map<string, TokenBucket>();
   #timer: Timer | undefined;
@@ -46,13 +47,18 @@ export class HandshakeQueue<C extends Waiting> {
     this.#clock = clock;
     this.#begin = begin;
     const nowMs = clock.monotonicMs();
-    this.#known = { waiting: new Turns(), tokens: new TokenBucket(KNOWN, nowMs) };
-    this.#strangers = { waiting: new Turns(), tokens: new TokenBucket(STRANGERS, nowMs) };
+    const known = new TokenBucket(KNOWN, nowMs);
+    this.#lanes = {
+      manager: { waiting: new Turns(), tokens: known },
+      worker: { waiting: new Turns(), tokens: known },
+      stranger: { waiting: new Turns(), tokens: new TokenBucket(STRANGERS, nowMs) },
+    };
   }
 
   /** How many wait. */
   get size(): number {
-    return this.#known.waiting.size + this.#strangers.waiting.size;
+    const { manager, worker, stranger } = this.#lanes;
+    return manager.waiting.size + worker.waiting.size + stranger.waiting.size;
   }
 
   /** Begins the handshake, now or when its turn comes. */
@@ -77,7 +83,7 @@ export class HandshakeQueue<C extends Waiting> {
     if (this.#stopped) return;
     const nowMs = this.#clock.monotonicMs();
     this.#forgetRested(nowMs);
-    for (const lane of [this.#known, this.#strangers]) this.#serveLane(lane, nowMs);
+    for (const lane of Object.values(this.#lanes)) this.#serveLane(lane, nowMs);
     if (this.size > 0) this.#timer = this.#clock.setTimeout(() => this.#serve(), TURN_MS);
   }
 
@@ -110,8 +116,8 @@ export class HandshakeQueue<C extends Waiting> {
     }
   }
 
-  #laneOf({ isKnown }: C): Lane<C> {
-    return isKnown ? this.#known : this.#strangers;
+  #laneOf({ roleAtAddress }: C): Lane<C> {
+    return this.#lanes[roleAtAddress ?? 'stranger'];
   }
 }
 

@@ -16,7 +16,7 @@ const PROBE_REPLY_LIMIT_BYTES = 256 * 1024;
  * that clients who stream keep no node from renewing its certificate, and no probe waiting. Together they
  * stay below what the leader's port takes from one manager (MANAGER_CLIENT_SHARE).
  */
-const SOCKETS_LIMITS = { clients: 1000, nodes: 64 } as const;
+export const LEADER_SOCKETS_LIMITS = { clients: 1000, nodes: 64 } as const;
 
 /** Answer of `GET /raft/probe`. */
 export interface ProbeReply {
@@ -28,6 +28,7 @@ export interface ProbeReply {
 
 /** A follower's way to the leader: probes it, and sends requests on over connections that are kept. */
 export class LeaderLink {
+  readonly #limits: { readonly clients: number; readonly nodes: number };
   readonly #self: LocalManager;
   readonly #clock: Clock;
   readonly #leader: () => { readonly nodeId: string; readonly address: string } | undefined;
@@ -40,7 +41,9 @@ export class LeaderLink {
     self: LocalManager,
     clock: Clock,
     leader: () => { readonly nodeId: string; readonly address: string } | undefined,
+    limits: { readonly clients: number; readonly nodes: number } = LEADER_SOCKETS_LIMITS,
   ) {
+    this.#limits = limits;
     this.#self = self;
     this.#clock = clock;
     this.#leader = leader;
@@ -142,8 +145,8 @@ export class LeaderLink {
     this.#agents = {
       nodeId,
       certificate: identity.certificate,
-      clients: agentOf(SOCKETS_LIMITS.clients),
-      nodes: agentOf(SOCKETS_LIMITS.nodes),
+      clients: agentOf(this.#limits.clients),
+      nodes: agentOf(this.#limits.nodes),
     };
     return this.#agents;
   }

@@ -41,7 +41,7 @@ export interface Admitted {
 /** What the port 2377 serves, by path. */
 export interface ListenerRoutes {
   readonly trust: () => Trust;
-  readonly addresses: Pick<NodeAddresses, 'has' | 'see'>;
+  readonly addresses: Pick<NodeAddresses, 'roleAt' | 'see'>;
   readonly authority: Authority;
   readonly standing: StandingConnections;
   /** Small JSON requests among nodes; undefined when the path is none of these. */
@@ -114,8 +114,9 @@ export class Listener {
     };
     this.#server.on('request', take);
     this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-      // A body that is too long is refused before it is sent.
-      if (!this.#bodiesOf(request).isTooLong(request)) response.writeContinue();
+      // A body that is too long is refused before it is sent; the API finds that out by itself.
+      const isNodes = this.#routes.node(request.method ?? 'GET', pathOf(request)) !== undefined;
+      if (!isNodes || !this.#bodiesOf(request).isTooLong(request)) response.writeContinue();
       take(request, response);
     });
     this.#server.on('upgrade', (request, socket, head) => {
