@@ -1,10 +1,11 @@
 /**
- * Members in groups, and those in wider groups. Finds the oldest member of the largest group without
- * looking at the others: adding, removing and finding cost the same however many there are.
+ * Members in groups, and those in wider groups. Finds the oldest member of the largest group, and gives each
+ * group its turn, without looking at the others: that costs the same however many there are.
  */
 export class Crowd<M> {
   /** In order of age. Only the innermost groups have members of their own. */
   readonly #members = new Set<M>();
+  /** In the order of their turns. */
   readonly #groups = new Map<string, Crowd<M>>();
   /** Names of groups by their size, each in the order they came to it. */
   readonly #bySize = new Map<number, Set<string>>();
@@ -64,6 +65,28 @@ export class Crowd<M> {
     if (this.#groups.size === 0) return first(this.#members);
     const name = first(this.#bySize.get(this.#largest) ?? []);
     return name === undefined ? undefined : this.#groups.get(name)?.oldestOfLargest();
+  }
+
+  /**
+   * Takes out whose turn it is: of each group the oldest, one group after the other.
+   * @param isReady asked of the oldest of an innermost group; a group that is not ready is passed over, so
+   *   the cost grows with the number of these
+   */
+  next(isReady: (member: M) => boolean): M | undefined {
+    const oldest = first(this.#members);
+    if (oldest !== undefined)
+      return isReady(oldest) && this.remove(oldest, []) ? oldest : undefined;
+    for (let left = this.#groups.size; left > 0; left -= 1) {
+      const [name, group] = first(this.#groups)!;
+      const found = group.next(isReady);
+      this.#groups.delete(name);
+      if (group.size > 0) this.#groups.set(name, group);
+      if (found === undefined) continue;
+      this.#size -= 1;
+      this.#move(name, group.size + 1, group.size);
+      return found;
+    }
+    return undefined;
   }
 
   #move(name: string, from: number, to: number): void {

@@ -1,7 +1,7 @@
 import type { Clock, NodeRole, Timer } from '@swarm/api';
 import type { AddressGroups } from './address-groups.js';
+import { Crowd } from './crowd.js';
 import { TokenBucket } from './token-bucket.js';
-import { Turns } from './turns.js';
 
 /**
  * A handshake costs this process 1 to 3 ms, and many at once would keep Raft's heartbeats waiting until
@@ -12,7 +12,7 @@ const TURN_MS = 10;
 
 /**
  * Handshakes from addresses of nodes, and from others. After a change of leader all agents come back: these
- * are served as fast as one core can, 10,000 in about half a minute. Managers go before them: without their
+ * are served about as fast as one core can, 10,000 in 20 s or more. Managers go before them: without their
  * connections there is no leader to come back to. Strangers get a tenth of a core at most.
  */
 const KNOWN = { perSecond: 500, burst: 16 };
@@ -49,9 +49,9 @@ export class HandshakeQueue<C extends Waiting> {
     const nowMs = clock.monotonicMs();
     const known = new TokenBucket(KNOWN, nowMs);
     this.#lanes = {
-      manager: { waiting: new Turns(), tokens: known },
-      worker: { waiting: new Turns(), tokens: known },
-      stranger: { waiting: new Turns(), tokens: new TokenBucket(STRANGERS, nowMs) },
+      manager: { waiting: new Crowd(), tokens: known },
+      worker: { waiting: new Crowd(), tokens: known },
+      stranger: { waiting: new Crowd(), tokens: new TokenBucket(STRANGERS, nowMs) },
     };
   }
 
@@ -122,6 +122,6 @@ export class HandshakeQueue<C extends Waiting> {
 }
 
 interface Lane<C> {
-  readonly waiting: Turns<C>;
+  readonly waiting: Crowd<C>;
   readonly tokens: TokenBucket;
 }

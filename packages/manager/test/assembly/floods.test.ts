@@ -8,8 +8,11 @@ import { until } from '../api/support/client.js';
 import { nodeDraft, put } from '../support/objects.js';
 import { World } from './world.js';
 
-/** An honest peer waits no longer, whoever floods the port. The machine that tests may be slow. */
-const PATIENCE_MS = 2_000;
+/**
+ * Seven honest requests, one after the other, take no longer, whoever floods the port: half of what a joiner
+ * waits for one answer. Alone it is below a second, but the machine that tests may be busy.
+ */
+const PATIENCE_MS = 5_000;
 
 let world: World;
 let good: NodeIdentity;
@@ -153,7 +156,7 @@ test.serial('silence after the handshake ends the connection soon', async (t) =>
   const startedAt = performance.now();
   await closed(socket);
   const tookMs = performance.now() - startedAt;
-  t.true(tookMs > 3000 && tookMs < 8000, String(tookMs));
+  t.true(tookMs > 3000 && tookMs < 15_000, String(tookMs));
 });
 
 test.serial('a head that a manager never ends is given up', async (t) => {
