@@ -159,12 +159,21 @@ test.serial('silence after the handshake ends the connection soon', async (t) =>
   t.true(tookMs > 3000 && tookMs < 15_000, String(tookMs));
 });
 
-test.serial('a head that a manager never ends is given up', async (t) => {
-  const socket = await secure(good);
-  const text = all(socket);
-  socket.write('GET /raft/probe HTTP/1.1\r\nHost: m\r\nX-A: ');
-  t.regex(await text, /^HTTP\/1\.1 408/);
-});
+test.serial(
+  'a head that a manager never ends is given up, and so is a silent connection',
+  async (t) => {
+    const startedAt = performance.now();
+    const lateBefore = cuts('late');
+    const [mute] = await silent(1, '127.0.0.5');
+    const socket = await secure(good);
+    const text = all(socket);
+    socket.write('GET /raft/probe HTTP/1.1\r\nHost: m\r\nX-A: ');
+    t.regex(await text, /^HTTP\/1\.1 408/);
+    await closed(mute!);
+    t.true(performance.now() - startedAt > 9000);
+    t.is(cuts('late'), lateBefore + 1);
+  },
+);
 
 test.serial('500 agents have a session each, and a node has its share', async (t) => {
   const names = Array.from({ length: 500 }, (_, i) => `agent-${i}`);
@@ -174,7 +183,7 @@ test.serial('500 agents have a session each, and a node has its share', async (t
     });
   }
   const identities = await Promise.all(names.map((name) => world.certificate(name, 'worker')));
-  const cutBefore = crowdedOut();
+  const cutBefore = cuts('crowded');
   const sockets: WebSocket[] = [];
   const session = async (identity: NodeIdentity): Promise<void> => {
     const socket = await world.upgrade(identity, '/dispatcher');
@@ -185,12 +194,12 @@ test.serial('500 agents have a session each, and a node has its share', async (t
   for (let i = 0; i < names.length; i += 50)
     await Promise.all(identities.slice(i, i + 50).map(session));
   t.is(sockets.length, 500);
-  t.is(crowdedOut(), cutBefore);
+  t.is(cuts('crowded'), cutBefore);
   for (const socket of sockets.splice(0)) socket.terminate();
   await until(async () => count('agent') === 0);
   for (let i = 0; i <= AGENT_SHARE; i++) await session(identities[0]!);
   t.is(count('agent'), AGENT_SHARE);
-  t.is(crowdedOut(), cutBefore + 1);
+  t.is(cuts('crowded'), cutBefore + 1);
   for (const socket of sockets) socket.terminate();
 });
 
@@ -280,10 +289,9 @@ function counts(): [string, number][] {
   return measured('swarm_port_connections', 'class');
 }
 
-/** Connections cut to make room for others. */
-function crowdedOut(): number {
-  const cuts = new Map(measured('swarm_port_connections_cut_total', 'why'));
-  return cuts.get('crowded') ?? Number.NaN;
+function cuts(why: 'crowded' | 'late'): number {
+  const all = new Map(measured('swarm_port_connections_cut_total', 'why'));
+  return all.get(why) ?? Number.NaN;
 }
 
 function measured(metricName: string, label: string): [string, number][] {
