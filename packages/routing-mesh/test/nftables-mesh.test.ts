@@ -355,7 +355,7 @@ if (problem === undefined) {
     async (t) => {
       const task = await cluster.task(2);
       await cluster.publish(8100, [task]);
-      const [{ agent, netns }] = [cluster.nodes[0]!];
+      const { agent, netns } = cluster.nodes[0]!;
       const injected = '02:de:ad:be:ef:00';
       const hostile = {
         nodeId: 'hostile',
@@ -363,8 +363,7 @@ if (problem === undefined) {
         subnet: '10.240.77.0/24',
         address: `198.18.0.77 self permanent\nfdb add ${injected} dev swarm-vxlan dst 198.18.0.66 self permanent\nfdb replace 02:00:00:00:00:4d dev swarm-vxlan dst 198.18.0.77`,
       };
-      const sneaky = { ...hostile, nodeId: 'sneaky', index: 78, subnet: '10.240.78.0/24 dev lo' };
-      await cluster.apply((state) => ({ ...state, peers: [hostile, ...state.peers, sneaky] }));
+      await cluster.apply((state) => ({ ...state, peers: [hostile, ...state.peers] }));
       const forwarding = cluster.lab.sh(netns, 'bridge fdb show dev swarm-vxlan');
       t.false(forwarding.includes(injected), forwarding);
       t.false(forwarding.includes('198.18.0.77'), 'nothing of it is there');
