@@ -8,7 +8,12 @@ import {
   type PortProtocol,
 } from '@swarm/api';
 import { type Cidr, networkOf } from '../address.js';
-import { type CheckedAttachment, type CheckedState, readAttachment } from '../checked.js';
+import {
+  type CheckedAttachment,
+  type CheckedEndpoint,
+  type CheckedState,
+  readAttachment,
+} from '../checked.js';
 import { LatestQueue, SerialQueue } from '../latest.js';
 import type { Mesh, TaskAttachment, TaskSockets } from '../mesh.js';
 import { hasGone, portKey } from '../model.js';
@@ -169,7 +174,7 @@ export class UserspaceMesh implements Mesh {
       wanted.set(portKey(protocol, publishedPort), {
         protocol,
         port: publishedPort,
-        targets: endpoints,
+        targets: endpoints.map((endpoint) => this.#target(endpoint)),
       });
     }
     for (const { address, hostPorts } of this.#tasks.values()) {
@@ -182,6 +187,11 @@ export class UserspaceMesh implements Mesh {
       }
     }
     return wanted;
+  }
+
+  /** Where a task of this node listens its runtime knows best. */
+  #target({ taskId, nodeId, address, port }: CheckedEndpoint): Target {
+    return { nodeId, address: this.#tasks.get(taskId)?.address ?? address, port };
   }
 
   #create(protocol: PortProtocol, port: number): TcpProxy | UdpProxy | undefined {

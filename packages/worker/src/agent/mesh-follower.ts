@@ -65,6 +65,11 @@ export class MeshFollower {
   setNode(node: Node): void {
     if (node.Mesh == null) return;
     const { Index, Address, Subnet } = node.Mesh;
+    if (Address === '') {
+      // What the kernel has stays; only a new address could change anything.
+      this.#options.logger.error({}, node.Status?.Message ?? 'this node has no data path address');
+      return;
+    }
     this.#setSelf({ nodeId: node.ID, index: Index, address: Address, subnet: Subnet });
   }
 
