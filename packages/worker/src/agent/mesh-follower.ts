@@ -67,7 +67,7 @@ export class MeshFollower {
     const { Index, Address, Subnet } = node.Mesh;
     if (Address === '') {
       // What the kernel has stays; only a new address could change anything.
-      this.#options.logger.error({}, node.Status?.Message ?? 'this node has no data path address');
+      this.#options.logger.error({}, node.Status.Message ?? 'this node has no data path address');
       return;
     }
     this.#setSelf({ nodeId: node.ID, index: Index, address: Address, subnet: Subnet });
