@@ -392,8 +392,11 @@ test('A node without a data path address starts no mesh, and keeps the one it ha
   );
   await until('the welcome', () => heard.length === 1);
   t.is(bench.mesh.self, undefined);
+  bench.manager.send({ type: 'mesh', delta: delta(0, 7) });
+  await until('the ack', () => bench.manager.all('mesh-ack').length === 1);
+  t.is(bench.mesh.applied.length, 0, 'it routes by no generation, so nobody waits for it');
   bench.manager.send({ type: 'node', node: MESH_NODE, managers: [] });
-  await until('the mesh', () => bench.mesh.self !== undefined);
+  await until('the mesh', () => bench.mesh.applied.at(-1)?.generation === 7);
   bench.manager.send({ type: 'node', node, managers: [] });
   await until('the loss', () => heard.length === 3);
   t.is(bench.mesh.self?.address, '198.18.0.1');

@@ -84,6 +84,8 @@ export class MeshFollower {
     this.#wanted = applyDelta(delta.base === 0 ? EMPTY : base!, delta);
     this.#save();
     this.#apply();
+    // Without a place there is no mesh here, so nothing goes by an older generation either.
+    if (this.#self === undefined) this.#options.holds(delta.generation);
     return true;
   }
 
