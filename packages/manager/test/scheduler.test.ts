@@ -567,10 +567,15 @@ test('a task with ports waits for a place of its node in the mesh', async (t) =>
   );
   await pass();
   t.is(errOf(store, 't'), 'no suitable node (no free ingress address on 1 node)');
-  await patch(store, 'node', 'n1', (node) => ({
-    ...node,
-    Mesh: { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' },
-  }));
+  const place = (Address: string) =>
+    patch(store, 'node', 'n1', (node) => ({
+      ...node,
+      Mesh: { Index: 1, Address, Subnet: '10.240.1.0/24' },
+    }));
+  await place('');
+  await pass();
+  t.is(nodeOf(store, 't'), undefined, 'its data path address is another node’s');
+  await place('198.18.0.7');
   await pass();
   t.is(nodeOf(store, 't'), 'n1');
 });
