@@ -1,6 +1,6 @@
 import { ApiClient } from './client/api-client.js';
 import { resolveEndpoint } from './client/endpoint.js';
-import { type Command, type Output, UsageError } from './command.js';
+import { type Command, UsageError } from './command.js';
 import { BACKUP } from './commands/backup.js';
 import { NODE_COMMANDS } from './commands/node.js';
 import { RAFT_COMMANDS } from './commands/raft.js';
@@ -11,6 +11,7 @@ import { SYSTEM_COMMANDS } from './commands/system.js';
 import { DAEMON } from './daemon/command.js';
 import { explain } from './explain.js';
 import { globalFlags, parseArguments } from './parse.js';
+import { createOutput, type Output } from './output/output.js';
 import { table } from './output/table.js';
 import { VERSION } from './version.js';
 
@@ -35,6 +36,8 @@ export async function main(argv: readonly string[], output: Output = terminal())
   } catch (error) {
     output.error(explain(error));
     return 1;
+  } finally {
+    output.end();
   }
 }
 
@@ -103,11 +106,5 @@ function terminal(): Output {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
-  return {
-    line: (text) => process.stdout.write(`${text}\n`),
-    error: (text) => process.stderr.write(`${text}\n`),
-    write: (chunk) => process.stdout.write(chunk),
-    writeError: (chunk) => process.stderr.write(chunk),
-    isTerminal: process.stdout.isTTY === true,
-  };
+  return createOutput(process.stdout, process.stderr);
 }

@@ -3,7 +3,7 @@ import { mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
-import type { Output } from '../command.js';
+import type { Output } from '../output/output.js';
 import { DAEMON_NODE_FLAGS } from '../node-flags.js';
 import { defaultDataRoot } from './options.js';
 
