@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import type { Logger } from '@swarm/api';
 import { defaultSocket } from '../client/endpoint.js';
 import { UsageError } from '../command.js';
-import { checkPlace, octal } from '../files/place.js';
+import { checkPlace, octal, ownerOf } from '../files/place.js';
 import { makePrivateFolder, makeSharedFolder } from '../files/private-folder.js';
 import { repairModes } from '../files/repair-modes.js';
 
@@ -30,7 +30,7 @@ export function openDataRoot(path: string, uid: number, logger: Logger): void {
   const [first] = foreign;
   if (first !== undefined)
     throw new UsageError(
-      `${first.path} belongs to user ${first.uid}, not to user ${uid} that the daemon runs as: 'chown -R ${uid} ${path}' if you trust what is in it, or ${DATA_ROOT_ADVICE}`,
+      `${first.path} ${ownerOf(first)}, not to user ${uid} that the daemon runs as: 'chown -R ${uid} ${path}' if you trust what is in it, or ${DATA_ROOT_ADVICE}`,
     );
   if (repaired.length > 0)
     logger.info(

@@ -1,4 +1,4 @@
-import { type BigIntStats, lstatSync, readlinkSync, type Stats } from 'node:fs';
+import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { dirname, join, resolve, sep } from 'node:path';
 import { UsageError } from '../command.js';
 
@@ -60,8 +60,8 @@ export function checkPlace(path: string, uid: number, advice: string): void {
 }
 
 /** Whose it is, in a sentence: `belongs to user 7`. */
-export function ownerOf({ uid }: Stats | BigIntStats): string {
-  return uid === 0 || uid === 0n ? 'belongs to root' : `belongs to user ${uid}`;
+export function ownerOf({ uid }: Pick<Stats, 'uid'>): string {
+  return uid === 0 ? 'belongs to root' : `belongs to user ${uid}`;
 }
 
 export function octal(mode: number): string {

@@ -6,6 +6,7 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
+  statSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { UsageError } from '../command.js';
@@ -25,6 +26,7 @@ export const PRIVATE_FILE = 0o600;
 export function makePrivateFolder(path: string, uid: number, advice: string): number | undefined {
   checkPlace(path, uid, advice);
   mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER });
+  if (statSync(path).uid !== uid) throw foreign(path, uid, advice);
   // Held open, so that it is the one that was checked whose mode is changed.
   const folder = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -69,6 +71,7 @@ export function makeSharedFolder(path: string): void {
 }
 
 function foreign(path: string, uid: number, advice: string): UsageError {
-  const owner = ownerOf(entryAt(path)!);
-  return new UsageError(`${path} ${owner}, not to user ${uid} that runs this command: ${advice}`);
+  return new UsageError(
+    `${path} ${ownerOf(statSync(path))}, not to user ${uid} that runs this command: ${advice}`,
+  );
 }

@@ -20,7 +20,7 @@ import {
   makePrivateFolder,
   makeSharedFolder,
 } from '../../src/files/private-folder.js';
-import { OURS, givenAway } from '../support/owners.js';
+import { givenAway, OURS, testAsRoot } from '../support/owners.js';
 
 const ADVICE = 'take another';
 
@@ -32,36 +32,38 @@ function folderOf(t: ExecutionContext, mode = 0o700): string {
 }
 
 const modeOf = (path: string) => lstatSync(path).mode & 0o7777;
-const refused = (t: ExecutionContext, path: string, message: RegExp, uid = OURS) =>
-  t.throws(() => checkPlace(path, uid, ADVICE), { instanceOf: UsageError, message });
+const refused = (t: ExecutionContext, path: string, message: RegExp) =>
+  t.throws(() => checkPlace(path, OURS, ADVICE), { instanceOf: UsageError, message });
 
-test('what another user made in a folder that everybody writes to is not used', (t) => {
+testAsRoot('what another user made in a folder that everybody writes to is not used', (t) => {
   const shared = folderOf(t, 0o1777);
   const squatted = givenAway(join(shared, 'swarm'), mkdirSync);
   refused(
     t,
-    join(squatted.path, 'swarm.sock'),
+    join(squatted, 'swarm.sock'),
     /swarm belongs to user \d+, and everybody may make files in .*: take another/,
-    squatted.uid,
   );
   const own = join(shared, 'own');
   mkdirSync(own);
   t.notThrows(() => checkPlace(join(own, 'not-there-yet'), OURS, ADVICE));
 });
 
-test('nor is a link of another user’s to it, nor a link of ours to what another user made', (t) => {
-  const shared = folderOf(t, 0o1777);
-  const target = folderOf(t);
-  const link = givenAway(join(shared, 'link'), (path) => symlinkSync(target, path));
-  refused(t, join(link.path, 'file'), /link belongs to user/, link.uid);
-  const squatted = givenAway(join(shared, 'squatted'), mkdirSync);
-  const ours = join(folderOf(t), 'ours');
-  symlinkSync(squatted.path, ours);
-  refused(t, join(ours, 'file'), /squatted belongs to user/, squatted.uid);
-  const relative = join(folderOf(t), 'relative');
-  symlinkSync(`../${shared.split('/').at(-1)}/squatted`, relative);
-  refused(t, join(relative, 'file'), /squatted belongs to user/, squatted.uid);
-});
+testAsRoot(
+  'nor is a link of another user’s to it, nor a link of ours to what another user made',
+  (t) => {
+    const shared = folderOf(t, 0o1777);
+    const target = folderOf(t);
+    const link = givenAway(join(shared, 'link'), (path) => symlinkSync(target, path));
+    refused(t, join(link, 'file'), /link belongs to user/);
+    const squatted = givenAway(join(shared, 'squatted'), mkdirSync);
+    const ours = join(folderOf(t), 'ours');
+    symlinkSync(squatted, ours);
+    refused(t, join(ours, 'file'), /squatted belongs to user/);
+    const relative = join(folderOf(t), 'relative');
+    symlinkSync(`../${shared.split('/').at(-1)}/squatted`, relative);
+    refused(t, join(relative, 'file'), /squatted belongs to user/);
+  },
+);
 
 test('where anybody can exchange files nothing is used', (t) => {
   const open = folderOf(t, 0o777);
@@ -93,13 +95,13 @@ test('a folder that is made is ours alone, and one that others could enter is cl
   }
 });
 
-test('a folder of another user, or a link to one, is refused and stays as it is', (t) => {
+testAsRoot('a folder of another user, or a link to one, is refused and stays as it is', (t) => {
   const folder = folderOf(t);
-  const { path, uid } = givenAway(join(folder, 'x'), (made) => mkdirSync(made, { mode: 0o755 }));
+  const path = givenAway(join(folder, 'x'), (made) => mkdirSync(made, { mode: 0o755 }));
   const link = join(folder, 'link');
   symlinkSync(path, link);
   for (const each of [path, link])
-    t.throws(() => makePrivateFolder(each, uid, ADVICE), {
+    t.throws(() => makePrivateFolder(each, OURS, ADVICE), {
       instanceOf: UsageError,
       message: /belongs to .*, not to user \d+ that runs this command: take another/,
     });
@@ -133,10 +135,10 @@ test('a shared folder can be entered whatever the umask is', (t) => {
   t.is(modeOf(folder), 0o700);
 });
 
-test('a socket that another user put in place gets no connection', async (t) => {
+testAsRoot('a socket that another user put in place gets no connection', async (t) => {
   const runtime = folderOf(t, 0o1777);
   const squatted = givenAway(join(runtime, 'swarm'), (path) => mkdirSync(path, { mode: 0o755 }));
-  const socketPath = join(squatted.path, 'swarm.sock');
+  const socketPath = join(squatted, 'swarm.sock');
   let connections = 0;
   const server = createServer((_, response) => response.end('{}'));
   server.on('connection', () => {
@@ -144,10 +146,9 @@ test('a socket that another user put in place gets no connection', async (t) => 
   });
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
   t.teardown(() => server.close());
-  const { uid } = squatted;
   const clients = {
-    'in a shared folder': new ApiClient({ socketPath }, { uid }),
-    'where our own would be': new ApiClient({ socketPath, privateFolder: squatted.path }, { uid }),
+    'in a shared folder': new ApiClient({ socketPath }, { uid: OURS }),
+    'where our own would be': new ApiClient({ socketPath, privateFolder: squatted }, { uid: OURS }),
   };
   for (const [place, client] of Object.entries(clients)) {
     await t.throwsAsync(

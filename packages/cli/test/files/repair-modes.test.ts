@@ -16,7 +16,7 @@ import { UsageError } from '../../src/command.js';
 import { makeSocketFolder, openDataRoot } from '../../src/daemon/data-root.js';
 import { defaultDataRoot } from '../../src/daemon/options.js';
 import { repairModes } from '../../src/files/repair-modes.js';
-import { givenAway, OURS } from '../support/owners.js';
+import { givenAway, OURS, testAsRoot } from '../support/owners.js';
 
 function folderOf(t: ExecutionContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'swarm-modes-'));
@@ -99,32 +99,32 @@ test('a walk has an end', (t) => {
   t.regex(repairModes(root, OURS).left.join(), /it lies 16 folders deep/);
 });
 
-test('a data root in which something is another user’s is refused, saying whose', (t) => {
+testAsRoot('a data root in which something is another user’s is refused, saying whose', (t) => {
   const root = oldDataRoot(t);
-  const { uid } = givenAway(join(root, 'certificates'), mkdirSync);
-  t.throws(() => openDataRoot(root, uid, silentLogger), {
+  givenAway(join(root, 'certificates'), mkdirSync);
+  t.throws(() => openDataRoot(root, OURS, silentLogger), {
     instanceOf: UsageError,
     message: /belongs to.*not to user.*(chown -R|--data-root)/,
   });
 });
 
-test('a data root that belongs to another user, directly or by a link, is refused', (t) => {
+testAsRoot('a data root that belongs to another user, directly or by a link, is refused', (t) => {
   const folder = folderOf(t);
-  const { path, uid } = givenAway(join(folder, 'data'), mkdirSync);
+  const path = givenAway(join(folder, 'data'), mkdirSync);
   const link = join(folder, 'link');
   symlinkSync(path, link);
   for (const each of [path, link])
-    t.throws(() => openDataRoot(each, uid, silentLogger), {
+    t.throws(() => openDataRoot(each, OURS, silentLogger), {
       instanceOf: UsageError,
       message: /belongs to.*--data-root/,
     });
 });
 
-test('a data root below what another user made in a shared folder is refused', (t) => {
+testAsRoot('a data root below what another user made in a shared folder is refused', (t) => {
   const shared = folderOf(t);
   chmodSync(shared, 0o1777);
-  const { path, uid } = givenAway(join(shared, '.local'), mkdirSync);
-  t.throws(() => openDataRoot(join(path, 'share', 'swarm'), uid, silentLogger), {
+  const path = givenAway(join(shared, '.local'), mkdirSync);
+  t.throws(() => openDataRoot(join(path, 'share', 'swarm'), OURS, silentLogger), {
     message: /\.local belongs to user \d+, and everybody may make files/,
   });
 });
@@ -154,16 +154,15 @@ test('the socket’s folder of a user is private, another one can be entered by 
   t.is(modeOf(folder, 'other'), 0o755);
 });
 
-test('a socket’s folder that another user made is refused', (t) => {
+testAsRoot('a socket’s folder that another user made is refused', (t) => {
   const shared = folderOf(t);
   chmodSync(shared, 0o1777);
-  const { path, uid } = givenAway(join(shared, 'x'), mkdirSync);
-  t.throws(() => makeSocketFolder(join(path, 'swarm.sock'), {}, uid), {
+  const path = givenAway(join(shared, 'x'), mkdirSync);
+  t.throws(() => makeSocketFolder(join(path, 'swarm.sock'), {}, OURS), {
     message: /belongs to user \d+.*--socket/,
   });
-  if (uid === 0) return;
   const env = { XDG_RUNTIME_DIR: path };
-  t.throws(() => makeSocketFolder(join(path, 'swarm', 'swarm.sock'), env, uid), {
+  t.throws(() => makeSocketFolder(join(path, 'swarm', 'swarm.sock'), env, 7), {
     message: /belongs to.*XDG_RUNTIME_DIR/,
   });
 });
