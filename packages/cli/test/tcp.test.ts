@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, LookupFunction } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ApiClient } from '../src/client/api-client.js';
@@ -12,6 +11,7 @@ import { UsageError } from '../src/command.js';
 import { main } from '../src/main.js';
 import { testNode, tokenOf } from './daemon/nodes.js';
 import { recorder } from './support/recorder.js';
+import { folderOf } from './support/folder.js';
 
 const REFUSED = { instanceOf: UsageError, message: /in clear.*--tlsverify.*ssh -N -L/s };
 
@@ -111,12 +111,6 @@ test('a redirection is not followed: what was sent goes nowhere else', async (t)
   await client.post('/services/create', {}, {}, { 'x-registry-auth': 'secret' });
   t.is(other.count(), 0);
 });
-
-function folderOf(t: ExecutionContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'swarm-tls-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 function tlsEndpoint(address: string, folder: string): Endpoint {
   const env = { DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: folder };

@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ShapeError } from '@swarm/api';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import fc from 'fast-check';
 import { type LocalState, LocalStateFile } from '../../src/daemon/local-state.js';
+import { folderOf } from '../support/folder.js';
 
 const STATE: LocalState = {
   clusterId: 'c1',
@@ -17,12 +17,6 @@ const STATE: LocalState = {
   raftJoined: false,
   managers: [{ nodeId: '', address: 'manager.example:2377' }],
 };
-
-function folderOf(t: ExecutionContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'swarm-state-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 test('what is saved is loaded', async (t) => {
   const file = new LocalStateFile(folderOf(t));

@@ -1,25 +1,11 @@
-import {
-  lstatSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { UsageError } from '../../src/command.js';
 import { writeNewFile } from '../../src/files/new-file.js';
 import { command } from '../support/fake-daemon.js';
-
-function folderOf(t: ExecutionContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'swarm-new-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
+import { folderOf } from '../support/folder.js';
 
 const saying = (text: string) => async () => Readable.from([Buffer.from(text)]);
 const EXISTS = { instanceOf: UsageError, message: /exists already: remove it/ };

@@ -1,15 +1,5 @@
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ApiClient } from '../../src/client/api-client.js';
@@ -21,17 +11,10 @@ import {
   makeSharedFolder,
 } from '../../src/files/private-folder.js';
 import { givenAway, OURS, testAsRoot } from '../support/owners.js';
+import { folderOf, modeOf } from '../support/folder.js';
 
 const ADVICE = 'take another';
 
-function folderOf(t: ExecutionContext, mode = 0o700): string {
-  const folder = mkdtempSync(join(tmpdir(), 'swarm-place-'));
-  chmodSync(folder, mode);
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-const modeOf = (path: string) => lstatSync(path).mode & 0o7777;
 const refused = (t: ExecutionContext, path: string, message: RegExp) =>
   t.throws(() => checkPlace(path, OURS, ADVICE), { instanceOf: UsageError, message });
 

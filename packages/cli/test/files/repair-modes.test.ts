@@ -1,14 +1,4 @@
-import {
-  chmodSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentLogger } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
@@ -17,12 +7,7 @@ import { makeSocketFolder, openDataRoot } from '../../src/daemon/data-root.js';
 import { defaultDataRoot } from '../../src/daemon/options.js';
 import { repairModes } from '../../src/files/repair-modes.js';
 import { givenAway, OURS, testAsRoot } from '../support/owners.js';
-
-function folderOf(t: ExecutionContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'swarm-modes-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
+import { folderOf, modeOf } from '../support/folder.js';
 
 /** As versions before this one left a node, whatever the umask. */
 function oldDataRoot(t: ExecutionContext): string {
@@ -39,8 +24,6 @@ function oldDataRoot(t: ExecutionContext): string {
   }
   return root;
 }
-
-const modeOf = (...path: string[]) => lstatSync(join(...path)).mode & 0o7777;
 
 function recording(lines: string[]) {
   const write = (fields: object, message: string) =>
