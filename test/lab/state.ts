@@ -68,7 +68,7 @@ export async function loadState(name: string): Promise<LabState | undefined> {
 
 export async function saveState(state: LabState): Promise<void> {
   const path = statePath(state.name);
-  await mkdir(dirname(path), { recursive: true });
+  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   // Hosts are killed and started together: each writer has a file of its own.
   const next = `${path}.${randomUUID()}`;
   await writeFile(next, JSON.stringify(state, null, 2));

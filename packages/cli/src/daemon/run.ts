@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '@swarm/api';
 import { ApiServer } from '@swarm/manager';
+import { checkPlace } from '../files/place.js';
 import { VERSION } from '../version.js';
 import { isPlain } from './damage.js';
 import { makeSocketFolder, openDataRoot, PRIVATE_UMASK } from './data-root.js';
@@ -9,6 +10,8 @@ import { createLogger } from './logger.js';
 import { NodeDaemon } from './node-daemon.js';
 import type { DaemonOptions } from './options.js';
 import { chooseRuntime } from './runtime-choice.js';
+
+const ENGINE_ADVICE = 'name another engine with --engine, or use --runtime process';
 
 /** Longest orderly end; after it the process exits anyway. */
 const CLOSE_LIMIT_MS = 15_000;
@@ -22,6 +25,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const uid = process.getuid?.() ?? 0;
   makeSocketFolder(options.socket, process.env, uid);
   openDataRoot(options.dataRoot, uid, logger);
+  // The engine is given registry credentials and runs what it is told to.
+  if (options.runtime !== 'process') checkPlace(options.engineSocket, uid, ENGINE_ADVICE);
   const unlock = lockFolder(options.dataRoot);
   let end: (code: number) => void = () => {};
   const ended = new Promise<number>((resolve) => {
