@@ -15,13 +15,13 @@ import { GROUP_OR_OTHERS } from './place.js';
 export interface ModeRepair {
   /** Paths that others could use, and now cannot. */
   readonly repaired: readonly string[];
-  /** Files and folders of other users, untouched. */
+  /** What belongs to other users, links included; untouched. */
   readonly foreign: readonly { readonly path: string; readonly uid: number }[];
   /** `path: reason` of what was neither looked into nor changed. */
   readonly left: readonly string[];
 }
 
-/** A data root has some hundred files; one with more than this is finished another day. */
+/** A data root has some hundred files; LevelDB would hold some hundred gigabytes in so many. */
 const ENTRIES_LIMIT = 100_000;
 const DEPTH_LIMIT = 16;
 const GROUP_OR_OTHERS_WRITE = 0o022;
@@ -56,7 +56,7 @@ class Repair {
     }
     if (this.#entries > ENTRIES_LIMIT)
       this.#left.push(
-        `${root}: it has more than ${ENTRIES_LIMIT} files, the rest is for the next start`,
+        `${root}: it has more than ${ENTRIES_LIMIT} files, the rest was not looked at: 'chmod -R go= ${root}'`,
       );
     return { repaired: this.#repaired, foreign: this.#foreign, left: this.#left };
   }
@@ -77,13 +77,13 @@ class Repair {
   #close(path: string, rights: number): Stats | undefined {
     const entry = lstatSync(path, { throwIfNoEntry: false });
     if (entry === undefined) return undefined;
-    if (entry.isSymbolicLink()) return this.#leave(path, 'it is a symbolic link');
-    // A socket's mode is for whoever listens on it.
-    if (!entry.isFile() && !entry.isDirectory()) return undefined;
     if (entry.uid !== this.#uid) {
       this.#foreign.push({ path, uid: entry.uid });
       return undefined;
     }
+    if (entry.isSymbolicLink()) return this.#leave(path, 'it is a symbolic link');
+    // A socket's mode is for whoever listens on it.
+    if (!entry.isFile() && !entry.isDirectory()) return undefined;
     if ((entry.mode & rights) === 0) return entry;
     // Another name of it may be a file of ours that others are to read.
     if (entry.isFile() && entry.nlink > 1) return this.#leave(path, 'it has other names');

@@ -1,4 +1,4 @@
-import { chmodSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentLogger } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
@@ -89,6 +89,9 @@ testAsRoot('a data root in which something is another user’s is refused, sayin
     instanceOf: UsageError,
     message: /belongs to.*not to user.*(chown -R|--data-root)/,
   });
+  rmSync(join(root, 'certificates'), { recursive: true });
+  givenAway(join(root, 'certificates'), (path) => symlinkSync('/nowhere', path));
+  t.throws(() => openDataRoot(root, OURS, silentLogger), { message: /belongs to.*chown -R/ });
 });
 
 testAsRoot('a data root that belongs to another user, directly or by a link, is refused', (t) => {
