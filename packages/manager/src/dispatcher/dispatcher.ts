@@ -207,6 +207,11 @@ class DispatcherRun {
       session.end('too many sessions on this manager');
       return;
     }
+    // Connections count, not hellos: what comes before one costs the leader as much.
+    if (this.#registrations.exceeded(peer.nodeId, clock.monotonicMs())) {
+      session.end('exceeded rate limit count of registrations');
+      return;
+    }
     session.helloTimer = clock.setTimeout(
       () => session.end('no hello in time'),
       limits.HELLO_TIMEOUT_MS,
@@ -273,10 +278,6 @@ class DispatcherRun {
     if (hello.protocol !== DISPATCH_PROTOCOL) {
       const versions = `${hello.protocol}, the managers ${DISPATCH_PROTOCOL}`;
       session.end(`the node speaks protocol ${versions}: run the same version on both`);
-      return;
-    }
-    if (this.#registrations.exceeded(nodeId, clock.monotonicMs())) {
-      session.end('exceeded rate limit count of registrations');
       return;
     }
     const previous = this.#sessions.get(nodeId);

@@ -52,6 +52,7 @@ export class NodeWriter {
    * @throws as BatchWriter.settle
    */
   update(nodeId: string, urgent = false): Promise<void> {
+    if (this.#stopped) return Promise.reject(new WriterStopped('the writer was stopped'));
     let pending = this.#pending.get(nodeId);
     if (pending === undefined) {
       pending = { wanted: undefined, urgent: false, writing: false, timer: undefined };
@@ -98,7 +99,7 @@ export class NodeWriter {
   }
 
   async #flush(): Promise<void> {
-    const { view, writer, budgets, observe } = this.#options;
+    const { writer, budgets, observe } = this.#options;
     const writes: { nodeId: string; pending: Pending; wanted: Wanted }[] = [];
     for (const nodeId of this.#ready) {
       const pending = this.#pending.get(nodeId);
@@ -106,10 +107,16 @@ export class NodeWriter {
       if (pending === undefined || wanted === undefined) continue;
       pending.wanted = undefined;
       pending.urgent = false;
-      const node = view.get('node', nodeId);
-      if (node === undefined || isDeepStrictEqual(observe(node), node)) {
+      try {
+        if (!this.#isNews(nodeId)) {
+          this.#pending.delete(nodeId);
+          wanted.resolve();
+          continue;
+        }
+      } catch (error) {
+        // A bad node object is its own trouble.
         this.#pending.delete(nodeId);
-        wanted.resolve();
+        wanted.reject(error);
         continue;
       }
       pending.writing = true;
@@ -132,6 +139,12 @@ export class NodeWriter {
       if (pending.wanted !== undefined) this.#schedule(nodeId, pending);
       else if (this.#pending.get(nodeId) === pending) this.#pending.delete(nodeId);
     });
+  }
+
+  #isNews(nodeId: string): boolean {
+    const { view, observe } = this.#options;
+    const node = view.get('node', nodeId);
+    return node !== undefined && !isDeepStrictEqual(observe(node), node);
   }
 }
 

@@ -181,9 +181,14 @@ export class Session {
       this.#handler.message(this, this.#codec.decode(frame));
       this.#rest();
     } catch (error) {
-      if (!(error instanceof MalformedMessage)) throw error;
-      this.#logger.warn({ err: error }, 'malformed message, session ended');
-      this.end(`malformed message: ${error.message}`);
+      if (error instanceof MalformedMessage) {
+        this.#logger.warn({ err: error }, 'malformed message, session ended');
+        this.end(`malformed message: ${error.message}`);
+        return;
+      }
+      // A fault of ours. It must not be one for all other nodes too.
+      this.#logger.error({ err: error }, 'a message could not be handled, session ended');
+      this.end('a fault of the manager: its log has more');
     }
   }
 }

@@ -16,7 +16,8 @@ export class SpecSizes {
     return TASK_COST_BYTES + shared + sizeOf(Status, 0);
   }
 
-  #part(part: object): number {
+  #part(part: unknown): number {
+    if (typeof part !== 'object' || part === null) return VALUE_COST_BYTES;
     let bytes = this.#parts.get(part);
     if (bytes === undefined) {
       bytes = sizeOf(part, 0);

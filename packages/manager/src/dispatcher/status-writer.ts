@@ -148,7 +148,7 @@ export class StatusWriter {
       pending.sequences.clear();
       pending.writing = true;
       batches.push({ pending, statuses, sequences });
-      this.#spend(pending.nodeId, statuses);
+      if (statuses.length > 0) this.#spend(pending.nodeId, statuses);
     }
     this.#ready.clear();
     const running = this.#write(batches).finally(() => this.#running.delete(running));
