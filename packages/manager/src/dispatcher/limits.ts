@@ -41,7 +41,7 @@ export const STATUS_FLUSH_MS = 20;
 
 /** Messages and bytes read from a node. Its socket is not read while it is beyond. */
 export const NODE_RECEIVED_MESSAGES: Rate = { burst: 4_000, perSecond: 1_000 };
-export const NODE_RECEIVED_BYTES: Rate = { burst: 32 * MIB, perSecond: 8 * MIB };
+export const NODE_RECEIVED_BYTES: Rate = { burst: 32 * MIB, perSecond: 16 * MIB };
 /** A socket that is not read rests so long at least, so that it is not woken for every message. */
 export const RECEIVE_REST_MS = 100;
 /** Writes of the node object that the node causes: descriptions, sessions that begin or end. */
