@@ -14,6 +14,7 @@ import {
   flag,
   ipAddress,
   list,
+  maybeObjectId,
   objectId,
   optional,
   record,
@@ -94,7 +95,8 @@ export const taskShape = record<Task>({
   Labels: labelsShape,
   Spec: taskSpecShape,
   SpecVersion: objectVersionShape,
-  ServiceID: objectId,
+  // Empty for a task without a service.
+  ServiceID: maybeObjectId,
   ServiceName: text(),
   ServiceLabels: labelsShape,
   Slot: count,

@@ -1,4 +1,4 @@
-import type { Network, Service } from '@swarm/api';
+import { type Cluster, clusterDefaults, type Network, type Service } from '@swarm/api';
 import type { Draft, Kind, Objects, Store } from '../../src/store/store.js';
 
 type Patch<K extends Kind> = Partial<Draft<K>>;
@@ -58,6 +58,21 @@ export function taskDraft(id: string, patch: Patch<'task'> = {}): Draft<'task'> 
     DesiredState: 'running',
     Endpoint: { Ports: [] },
     ...patch,
+  };
+}
+
+/** The cluster object with defaults, and no real keys. */
+export function clusterDraft(id: string, spec: Partial<Cluster['Spec']> = {}): Draft<'cluster'> {
+  return {
+    ID: id,
+    Spec: { ...clusterDefaults(), ...spec },
+    TLSInfo: { TrustRoot: '', CertIssuerSubject: '', CertIssuerPublicKey: '' },
+    RootRotationInProgress: false,
+    DefaultAddrPool: ['10.0.0.0/8'],
+    SubnetSize: 24,
+    DataPathPort: 4789,
+    JoinTokens: { Worker: '', Manager: '' },
+    Private: { CAKey: '', CACert: '', RemovedNodes: {} },
   };
 }
 
