@@ -81,7 +81,7 @@ test('damage to any byte of a frame is refused or harmless, never a crash', asyn
   await Victim.use(async (victim) => {
     const entry = createEntry(5, 1, EntryKind.Normal, Uint8Array.of(1, 2, 3));
     const sent = message({ type: MessageType.Append, from: 2, to: 1, entries: [entry] });
-    const good = encodeFrame([sent, { ...sent, snapshot: snapshotAt(3, 1) }]);
+    const good = encodeFrame([sent, { ...sent, context: 7 }]);
     for (let at = 0; at < good.length; at++) {
       const bad = Uint8Array.from(good);
       bad[at]! ^= 0xff;

@@ -10,6 +10,7 @@ import { Engine } from './engine.js';
 import { EventFeed } from './event-feed.js';
 import { freshState, onLeader, requireManager } from './gate.js';
 import { refuse } from './hijack.js';
+import { SetAside } from '../set-aside.js';
 import { API_LIMITS, type ApiLimits } from './limits.js';
 import type { Identity, NodeControl } from './node-control.js';
 import { PortClaims } from './port-claims.js';
@@ -61,6 +62,7 @@ export class ApiServer {
       clock,
       randomBytes,
       logger,
+      aside: new SetAside(logger),
       version,
       limits: all,
       bodies: new BodyReader(clock, all),
@@ -69,7 +71,7 @@ export class ApiServer {
         control.engine === undefined ? undefined : new Engine(control.engine.socketPath, clock),
       closing: this.#closing.signal,
     };
-    this.#feed = new EventFeed(clock);
+    this.#feed = new EventFeed(clock, this.#services.aside);
     this.#router = new Router([
       ...systemRoutes,
       ...swarmRoutes,

@@ -18,6 +18,7 @@ import type { Trust } from '../ca/identify.js';
 import type { Subject } from '../ca/subject.js';
 import { tlsClientOptions } from '../ca/tls-options.js';
 import type { LoopContext } from '../control-loop.js';
+import { guardedClock } from '../guarded-clock.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
 import { managerAddresses } from '../dispatcher/managers.js';
 import { refuseSession } from '../dispatcher/refuse.js';
@@ -146,7 +147,12 @@ export class Manager implements ManagerAccess {
       propose: (data) => raft.propose(data),
       clock,
     });
-    const context: LoopContext = { store: this.store, clock, logger, randomBytes };
+    const context: LoopContext = {
+      store: this.store,
+      clock: guardedClock(clock, logger),
+      logger,
+      randomBytes,
+    };
     this.#link = new LeaderLink(self, clock, () => this.leader());
     this.#dispatcher = createDispatcher(context);
     this.#logBroker = createLogBroker(context, this.#dispatcher);

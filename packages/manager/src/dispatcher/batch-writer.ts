@@ -1,29 +1,44 @@
 import { ApiError, type Clock, type Timer } from '@swarm/api';
-import { type Store, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
+import type { SetAside } from '../set-aside.js';
+import {
+  type Kind,
+  type Store,
+  TRANSACTION_CHANGES_LIMIT,
+  type Transaction,
+} from '../store/store.js';
 import { CONFLICT_RETRY_LIMIT, STORE_BACKOFF_MAX_MS, STORE_BACKOFF_MIN_MS } from './limits.js';
 
 /**
- * Reads what it needs from the transaction and makes at most one change, or none when there is nothing
- * to do any more. It is run again when the write is tried again, so it must not rely on what it saw.
+ * A change of one object. `make` reads what it needs from the transaction and makes at most one change, or none
+ * when there is nothing to do any more. It is run again when the write is tried again, so it must not rely on
+ * what it saw.
  */
-export type Change = (transaction: Transaction) => void;
+export interface Change {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly make: (transaction: Transaction) => void;
+}
 
 /** Thrown to whoever waits for a write when the writer is stopped. */
 export class WriterStopped extends Error {
   override readonly name = 'WriterStopped';
+  readonly code = 'WRITER_STOPPED';
 }
 
 /** Writes many independent changes, in transactions of a legal size, until they are stored. */
 export class BatchWriter {
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #aside: SetAside;
   readonly #running = new Set<Promise<void>>();
   readonly #sleepers = new Map<Timer, () => void>();
   #stopped = false;
 
-  constructor(store: Store, clock: Clock) {
+  /** @param aside a change that fails with a fault is left out, and the others are written */
+  constructor(store: Store, clock: Clock, aside: SetAside) {
     this.#store = store;
     this.#clock = clock;
+    this.#aside = aside;
   }
 
   /**
@@ -70,7 +85,9 @@ export class BatchWriter {
       if (this.#stopped) throw new WriterStopped('the writer was stopped');
       try {
         await this.#store.transact((transaction) => {
-          for (const change of changes) change(transaction);
+          for (const { kind, id, make } of changes) {
+            this.#aside.attempt(kind, { ID: id }, () => make(transaction));
+          }
         });
         return;
       } catch (error) {

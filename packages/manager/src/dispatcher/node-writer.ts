@@ -36,12 +36,16 @@ export class NodeWriter {
 
   #write(nodeIds: readonly string[]): Promise<void> {
     return this.#writer.write(
-      nodeIds.map((nodeId) => (transaction) => {
-        const node = transaction.get('node', nodeId);
-        if (node === undefined) return;
-        const observed = this.#observe(node);
-        if (!isDeepStrictEqual(observed, node)) transaction.update('node', observed);
-      }),
+      nodeIds.map((id) => ({
+        kind: 'node',
+        id,
+        make: (transaction) => {
+          const node = transaction.get('node', id);
+          if (node === undefined) return;
+          const observed = this.#observe(node);
+          if (!isDeepStrictEqual(observed, node)) transaction.update('node', observed);
+        },
+      })),
     );
   }
 }

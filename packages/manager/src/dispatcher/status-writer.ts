@@ -115,7 +115,8 @@ export class StatusWriter {
     const changes: Change[] = [];
     for (const [key, report] of reports) {
       const taskId = key.split(' ', 1)[0]!;
-      changes.push((transaction) => this.#apply(transaction, taskId, report));
+      const make: Change['make'] = (transaction) => this.#apply(transaction, taskId, report);
+      changes.push({ kind: 'task', id: taskId, make });
     }
     try {
       await this.#writer.write(changes);

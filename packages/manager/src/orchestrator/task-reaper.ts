@@ -1,5 +1,6 @@
 import { compareStates, isRunnable, isTerminal, type Task, type Timer } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { SetAside } from '../set-aside.js';
 import {
   type StoreChange,
   TRANSACTION_CHANGES_LIMIT,
@@ -30,12 +31,14 @@ export class TaskReaper implements ControlLoop {
   readonly name = 'task-reaper';
   readonly #context: LoopContext;
   readonly #queue: WorkQueue;
+  readonly #aside: SetAside;
   readonly #places = new Map<string, Place>();
   #timer: Timer | undefined;
   #unwatch: (() => void) | undefined;
 
   constructor(context: LoopContext) {
     this.#context = context;
+    this.#aside = new SetAside(context.logger.child({ loop: this.name }));
     this.#queue = new WorkQueue({
       clock: context.clock,
       logger: context.logger.child({ loop: this.name }),
@@ -105,7 +108,12 @@ export class TaskReaper implements ControlLoop {
       await this.#context.store.transact((tx) => {
         let left = TRANSACTION_CHANGES_LIMIT;
         for (const [, place] of places) {
-          const changes = reapPlace(tx, place, left, this.#context.store.timeMs());
+          const changes = this.#aside.guard(
+            'service',
+            { ID: place.serviceId },
+            () => reapPlace(tx, place, left, this.#context.store.timeMs()),
+            () => 0,
+          );
           left -= changes;
           if (left <= 0) break;
           done++;
@@ -124,7 +132,7 @@ export class TaskReaper implements ControlLoop {
 /** Deletes what is due at one place. Returns how many changes it made, at most `limit`. */
 function reapPlace(tx: Transaction, place: Place, limit: number, now: number): number {
   const all = tasksOf(tx, place);
-  const hasService = place.serviceId === '' || tx.get('service', place.serviceId) !== undefined;
+  const hasService = place.serviceId === '' || exists(tx, 'service', place.serviceId);
   let changes = 0;
   const kept: Task[] = [];
   for (const task of all) {
@@ -182,7 +190,12 @@ function historyLimit(view: View, serviceId: string): number {
 function isOver(view: View, task: Task): boolean {
   if (isTerminal(task.Status.State)) return true;
   if (compareStates(task.Status.State, 'assigned') < 0) return true;
-  return task.NodeID !== undefined && view.get('node', task.NodeID) === undefined;
+  return task.NodeID !== undefined && !exists(view, 'node', task.NodeID);
+}
+
+/** Stored, be it in a form that can not be read. */
+function exists(view: View, kind: 'service' | 'node', id: string): boolean {
+  return view.get(kind, id) !== undefined || view.setAside(kind, id) !== undefined;
 }
 
 function tasksOf(view: View, place: Place): Task[] {

@@ -2,7 +2,8 @@ import type { Node, Timer } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { BatchWriter, WriterStopped } from '../dispatcher/batch-writer.js';
 import { orphanTasks } from '../dispatcher/orphan-tasks.js';
-import type { StoreChange } from '../store/store.js';
+import { SetAside } from '../set-aside.js';
+import type { StoreChange, Transaction, View } from '../store/store.js';
 import { canDemote, type Member } from './can-demote.js';
 import { pruneRemoved, refuseNode } from './remove-node.js';
 
@@ -43,6 +44,7 @@ export function createRoleManager(context: LoopContext, membership: Membership):
 class RoleManagerRun {
   readonly #context: LoopContext;
   readonly #membership: Membership;
+  readonly #aside: SetAside;
   readonly #writer: BatchWriter;
   readonly #unwatch: () => void;
   /** Nodes that were removed and whose certificates may not be refused yet. */
@@ -55,7 +57,8 @@ class RoleManagerRun {
   constructor(context: LoopContext, membership: Membership) {
     this.#context = context;
     this.#membership = membership;
-    this.#writer = new BatchWriter(context.store, context.clock);
+    this.#aside = new SetAside(context.logger);
+    this.#writer = new BatchWriter(context.store, context.clock, this.#aside);
     this.#unwatch = context.store.watch((change) => this.#changed(change));
     this.#reconcile();
   }
@@ -77,7 +80,8 @@ class RoleManagerRun {
         event.action !== 'update' ||
         event.previous.Spec.Role !== event.object.Spec.Role ||
         event.previous.RaftID !== event.object.RaftID;
-      if (event.action === 'remove') this.#removed.set(event.object.ID, event.object);
+      if (event.action === 'remove' && isGone(this.#context.store, event.object.ID))
+        this.#removed.set(event.object.ID, event.object);
     }
     if (concerned) this.#reconcile();
   }
@@ -111,7 +115,10 @@ class RoleManagerRun {
     await this.#cleanUp();
     for (const member of this.#membership.members()) {
       if (this.#stopped) return;
-      const node = this.#context.store.get('node', member.nodeId);
+      const { store } = this.#context;
+      const node = store.get('node', member.nodeId);
+      // Nobody knows what role it should have.
+      if (store.setAside('node', member.nodeId) !== undefined) continue;
       // A node that just joined may be a member an instant before its object is seen; only a manager's
       // certificate made it one, so without an object it was removed.
       if (node === undefined || node.Spec.Role === 'worker') await this.#removeMember(member);
@@ -146,11 +153,15 @@ class RoleManagerRun {
       if (follow(node, members.get(node.ID)) !== node) stale.push(node.ID);
     }
     await this.#writer.write(
-      stale.map((nodeId) => (transaction) => {
-        const node = transaction.get('node', nodeId);
-        const next = node && follow(node, members.get(nodeId));
-        if (next !== undefined && next !== node) transaction.update('node', next);
-      }),
+      stale.map((id) => ({
+        kind: 'node',
+        id,
+        make: (transaction) => {
+          const node = transaction.get('node', id);
+          const next = node && follow(node, members.get(id));
+          if (next !== undefined && next !== node) transaction.update('node', next);
+        },
+      })),
     );
   }
 
@@ -158,19 +169,26 @@ class RoleManagerRun {
   async #cleanUp(): Promise<void> {
     const { store, clock } = this.#context;
     for (const node of [...this.#removed.values()]) {
-      await this.#writer.write([(transaction) => refuseNode(transaction, node, clock.now())]);
+      const refuse = (transaction: Transaction) => refuseNode(transaction, node, clock.now());
+      await this.#writer.write([{ kind: 'node', id: node.ID, make: refuse }]);
       this.#removed.delete(node.ID);
     }
-    await this.#writer.write([(transaction) => pruneRemoved(transaction, clock.now())]);
+    const prune = (transaction: Transaction) => pruneRemoved(transaction, clock.now());
+    await this.#writer.write([{ kind: 'cluster', id: 'removed nodes', make: prune }]);
     const gone = new Set<string>();
     for (const { NodeID } of store.list('task')) {
-      if (NodeID !== undefined && store.get('node', NodeID) === undefined) gone.add(NodeID);
+      if (NodeID !== undefined && isGone(store, NodeID)) gone.add(NodeID);
     }
     for (const nodeId of gone) {
       const message = 'the node was removed from the cluster';
       await orphanTasks(store, this.#writer, nodeId, message, () => clock.now());
     }
   }
+}
+
+/** Removed, not only unreadable. */
+function isGone(view: View, nodeId: string): boolean {
+  return view.get('node', nodeId) === undefined && view.setAside('node', nodeId) === undefined;
 }
 
 /** The node with the fields that mirror its membership; the same object when they do already. */

@@ -38,6 +38,7 @@ export interface View {
   /**
    * An object that is stored but can not be read: nothing else here shows it. Whoever takes an absent object for
    * one that was removed must ask first. Undefined for all others.
+   * @param id or the name, where names are unique
    */
   setAside(kind: Kind, id: string): SetAsideObject | undefined;
 }

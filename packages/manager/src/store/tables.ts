@@ -90,10 +90,13 @@ export class Tables implements View {
   }
 
   setAside(kind: Kind, id: string): SetAsideObject | undefined {
-    const flawed = this.#tables[kind].flawed.get(id);
-    if (flawed === undefined || flawed.isMended) return undefined;
-    const { stored, faults } = flawed;
-    return { kind, id, version: stored.Version.Index, reason: faults.at(-1)! };
+    const { flawed } = this.#tables[kind];
+    // Mostly there is none, and most of what is asked for is absent.
+    if (flawed.size === 0) return undefined;
+    const flaw = flawed.get(id) ?? flawed.get(isNamed(kind) ? (this.holderOf(kind, id) ?? '') : '');
+    if (flaw === undefined || flaw.isMended) return undefined;
+    const { stored, faults } = flaw;
+    return { kind, id: stored.ID, version: stored.Version.Index, reason: faults.at(-1)! };
   }
 
   /** The object as the log and the database have it. Changes are held against this one. */

@@ -1,7 +1,8 @@
-import type { Node, Task } from '@swarm/api';
+import { type Node, silentLogger, type Task } from '@swarm/api';
 import test from 'ava';
 import { meshDelta, meshState } from '../../src/dispatcher/index.js';
 import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
+import { SetAside } from '../../src/set-aside.js';
 import { nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
 import { VirtualClock } from '../support/virtual-clock.js';
@@ -65,7 +66,12 @@ test('a task that is not wanted, not running, not ready or on a node that is dow
 
 test('a node that is down stays a peer, marked as such, from the generation that says so', async (t) => {
   const store = await serving();
-  const publisher = new MeshPublisher(store, new VirtualClock(), () => {});
+  const publisher = new MeshPublisher(
+    store,
+    new VirtualClock(),
+    new SetAside(silentLogger),
+    () => {},
+  );
   publisher.start();
   store.watch(({ events, index }) => {
     for (const event of events) publisher.note(event, index);
@@ -111,7 +117,7 @@ test('whatever happens, what is published equals the state of the store, and del
     const store = createTestStore();
     const clock = new VirtualClock();
     await put(store, 'node', nodeDraft('n9', { Mesh: MESH }));
-    const publisher = new MeshPublisher(store, clock, () => {});
+    const publisher = new MeshPublisher(store, clock, new SetAside(silentLogger), () => {});
     publisher.start();
     store.watch(({ events, index }) => {
       for (const event of events) publisher.note(event, index);

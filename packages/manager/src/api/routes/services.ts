@@ -16,6 +16,7 @@ import { within } from '../deadline.js';
 import { write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../node-control.js';
+import { presentEach } from '../present/each.js';
 import { presentService } from '../present/service.js';
 import { flagOf } from '../query.js';
 import { sendEmpty, sendJson } from '../reply.js';
@@ -30,13 +31,14 @@ function list(call: Call, manager: ManagerAccess): void {
   const matches = serviceFilters(query.get('filters'));
   // `status` came with 1.41.
   const status = call.target.minor >= 41 && flagOf(query, 'status');
-  const services = [...manager.store.list('service')].filter(
+  const services = presentEach(
+    call.services.aside,
+    'service',
+    manager.store.list('service'),
     (service) => service.PendingDelete !== true && matches(service),
+    (service) => presentService(manager.store, service, { status }),
   );
-  sendJson(
-    call.response,
-    services.map((service) => presentService(manager.store, service, { status })),
-  );
+  sendJson(call.response, services);
 }
 
 function inspect(call: Call, manager: ManagerAccess): void {
@@ -224,6 +226,12 @@ function updatedSpec(
 
 async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   await writeAgain(call.services, manager, (transaction: Transaction) => {
+    const aside = transaction.setAside('service', call.params.id!);
+    if (aside !== undefined) {
+      // Its tasks go once it is gone.
+      transaction.remove('service', aside.id);
+      return;
+    }
     const service = find(transaction, 'service', call.params.id!);
     if (service.PendingDelete === true) return;
     transaction.update('service', { ...service, PendingDelete: true });
