@@ -34,10 +34,6 @@ export const ASSIGNMENTS_DELAY_LIMIT_MS = 50;
 export const STATUS_FLUSH_MS = 20;
 /** or when there are so many; more than that waiting, and sockets are not read. */
 export const STATUS_BATCH_LIMIT = 10_000;
-/** Longest Message and Err of a status that is stored, in characters. */
-export const STATUS_TEXT_LIMIT = 4_096;
-/** Statuses in one message. */
-export const STATUS_UPDATES_LIMIT = 10_000;
 
 /** Mesh changes this close together make one generation. */
 export const MESH_COALESCE_MS = 5;
