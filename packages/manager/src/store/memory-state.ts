@@ -34,6 +34,11 @@ export class MemoryState {
     this.#freeze = options.freeze ?? false;
   }
 
+  /** As `view`, with what is stored beside what can be read. */
+  get tables(): Tables {
+    return this.#tables;
+  }
+
   /** The tables as they are now; ask again after an await, a snapshot may have replaced them. */
   get view(): View {
     return this.#tables;

@@ -51,7 +51,8 @@ const META = [put('CreatedAt', EPOCH), put('UpdatedAt', EPOCH)];
 /**
  * The parts that can be spared, inner ones before those that hold them: what nodes told, and will tell again,
  * what the cluster allocates, counts or explains, and what is only shown. Everything else is a wish or
- * an identity, which nothing can take the place of.
+ * an identity, which nothing can take the place of. So is a task's address and its ports: without them it would run on
+ * and get no traffic, while a task that is set aside is replaced.
  */
 export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   cluster: [
@@ -105,12 +106,11 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
     texts('Labels'),
     texts('ServiceLabels'),
     ...leaveOut('Status.ContainerStatus', 'Status.PortStatus', 'Status.Address', 'Status.Err'),
-    ...leaveOut('Status.AppliedAt', 'NetworksAttachments', 'Restart'),
+    ...leaveOut('Status.AppliedAt', 'Restart'),
     put('Status.Message', ''),
     put('Status.Timestamp', EPOCH),
     // Absent would count as ready.
     put('Status.Ready', false),
-    put('Endpoint', { Ports: [] }),
     put('SpecVersion', { Index: 0 }),
   ],
   network: [...META, texts('Spec.Labels'), texts('Spec.DriverOpts'), ...leaveOut('Spec.IPAM')],

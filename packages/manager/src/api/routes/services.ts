@@ -10,8 +10,9 @@ import {
   serviceFilters,
   storedServiceSpec,
 } from '@swarm/api';
+import { removeUnreadable } from '../../orchestrator/service-removal.js';
 import { applyServiceUpdate } from '../../orchestrator/service-update.js';
-import type { Transaction, View } from '../../store/store.js';
+import type { View } from '../../store/store.js';
 import { within } from '../deadline.js';
 import { write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
@@ -225,17 +226,17 @@ function updatedSpec(
 }
 
 async function remove(call: Call, manager: ManagerAccess): Promise<void> {
-  await writeAgain(call.services, manager, (transaction: Transaction) => {
-    const aside = transaction.setAside('service', call.params.id!);
-    if (aside !== undefined) {
-      // Its tasks go once it is gone.
-      transaction.remove('service', aside.id);
-      return;
-    }
-    const service = find(transaction, 'service', call.params.id!);
-    if (service.PendingDelete === true) return;
-    transaction.update('service', { ...service, PendingDelete: true });
-  });
+  let isDone = false;
+  while (!isDone) {
+    isDone = await writeAgain(call.services, manager, (transaction) => {
+      const aside = transaction.setAside('service', call.params.id!);
+      if (aside !== undefined) return removeUnreadable(transaction, aside.id);
+      const service = find(transaction, 'service', call.params.id!);
+      if (service.PendingDelete !== true)
+        transaction.update('service', { ...service, PendingDelete: true });
+      return true;
+    });
+  }
   sendEmpty(call.response);
 }
 
