@@ -117,7 +117,8 @@ function readFields(kind: Kind, source: Parts, known: Parts | undefined, isDraft
     if (value === undefined && isOptional) continue;
     if (known !== undefined && value !== undefined && known[name] === value) continue;
     if (isDraft && SET_BY_STORE.has(name)) continue;
-    const read = readField(name, shape, isOptional, value);
+    const copy = readField(name, shape, isOptional, value);
+    const read = isDraft ? copy : share(value, copy);
     if (read === value) continue;
     if (result === source) result = { ...source };
     if (read === undefined) delete (result as Record<string, unknown>)[name];
@@ -143,7 +144,7 @@ function readField(
     throw new ShapeError(name, 'is missing');
   }
   try {
-    return share(value, shape.read(value));
+    return shape.read(value);
   } catch (error) {
     if (!(error instanceof ShapeError)) throw error;
     const inner = error.path === '' || error.path.startsWith('[') ? error.path : `.${error.path}`;
