@@ -12,7 +12,7 @@ import {
 } from '../src/store/command.js';
 import { KINDS } from '../src/store/kinds.js';
 import { MemoryState } from '../src/store/memory-state.js';
-import type { Tables } from '../src/store/tables.js';
+import { Tables } from '../src/store/tables.js';
 import { silentLogger } from '@swarm/api';
 import { fullDraft, spoil, spoils } from './support/hostile.js';
 
@@ -134,10 +134,27 @@ test('a command that no version can have written is rejected, on every member al
     Uint8Array.of(0x93, 1),
     packr.pack([1, TIME_MS, [[0, NODE, circle]]]),
     Buffer.concat([codec.encodeCommand({ timeMs: TIME_MS, changes: [] }), Buffer.of(0)]),
-    Buffer.concat([Buffer.of(0x93, 1, 0), Buffer.alloc(5_000, 0x91), Buffer.of(1)]),
+    nested(201),
+    nested(5_000),
   ]) {
     t.throws(() => codec.decodeCommand(bytes), { instanceOf: MalformedCommandError });
   }
+});
+
+/** A node whose description is so deep. */
+function nested(depth: number): Buffer {
+  const [head, tail] = [
+    packr.pack([1, TIME_MS, [[0, NODE, { ID: 'n', Description: 7 }]]]),
+    depth - 4,
+  ];
+  return Buffer.concat([head.subarray(0, -1), Buffer.alloc(tail, 0x91), Buffer.of(7)]);
+}
+
+test('what is as deep as may be is applied, written and read again', (t) => {
+  const tables = new Tables();
+  const { writes } = applyCommand(tables, 1, codec.decodeCommand(nested(200)));
+  const { stored } = writes[0]!;
+  t.notThrows(() => codec.decodeObject(codec.encode(stored), 'n'));
 });
 
 test('a command of a newer version stops the member: to leave it out would fork the state', (t) => {

@@ -41,7 +41,7 @@ test('whatever an object was made of, what is read of it has its shape, JSON for
         return;
       }
       if (faults.length > 0) mended += 1;
-      t.is(readDraft(kind, object), object, 'it can be written again as it is');
+      t.deepEqual(readDraft(kind, object), object, 'it can be written again as it is');
       t.is(readObject(kind, object).object, object);
       t.deepEqual(JSON.parse(JSON.stringify(object)), JSON.parse(JSON.stringify({ ...object })));
     }),

@@ -12,8 +12,9 @@ import { byAge } from './slot.js';
 import { stateSince } from './time.js';
 import { type PassResult, WorkQueue } from './work-queue.js';
 
-/** The reaper has one piece of work: all slots that were noted. */
+/** What the reaper works on: all slots that were noted, and tasks that can not be read. */
 const WORK = 'tasks';
+const UNREADABLE = 'unreadable';
 
 /** A service's slot, or its tasks on one node. */
 interface Place {
@@ -24,7 +25,7 @@ interface Place {
 
 /**
  * Deletes tasks that nobody needs any more: those to be removed, once they have stopped; those of
- * services that no longer exist; and of each slot's history what exceeds
+ * services that no longer exist; as a new leader those that can not be read; and of each slot's history what exceeds
  * `Orchestration.TaskHistoryRetentionLimit`.
  */
 export class TaskReaper implements ControlLoop {
@@ -42,7 +43,7 @@ export class TaskReaper implements ControlLoop {
     this.#queue = new WorkQueue({
       clock: context.clock,
       logger: context.logger.child({ loop: this.name }),
-      run: () => this.#reap(),
+      run: (key) => (key === WORK ? this.#reap() : this.#reapUnreadable()),
     });
   }
 
@@ -60,6 +61,7 @@ export class TaskReaper implements ControlLoop {
   }
 
   #noteAll(): void {
+    this.#queue.add(UNREADABLE);
     for (const task of this.#context.store.list('task')) this.#note(task);
   }
 
@@ -97,6 +99,19 @@ export class TaskReaper implements ControlLoop {
         this.#queue.add(WORK);
       }, REAPER_BATCH_MS);
     }
+  }
+
+  /** Nobody sees them, so they have been replaced; without their records they can not come back beside their successors. */
+  async #reapUnreadable(): Promise<PassResult> {
+    return await this.#context.store.transact((tx) => {
+      let left = TRANSACTION_CHANGES_LIMIT;
+      for (const { id } of tx.allSetAside('task')) {
+        if (left === 0) return { again: true };
+        left -= 1;
+        tx.remove('task', id);
+      }
+      return {};
+    });
   }
 
   /** One transaction's worth. Places are struck off only when their changes are committed. */

@@ -45,7 +45,8 @@ const Action = { create: 0, update: 1, remove: 2 } as const;
 const LIMITS: MsgpackLimits = {
   bytes: 64 * 1024 * 1024,
   values: Number.MAX_SAFE_INTEGER,
-  depth: 1_000,
+  // Packing goes down as deep, and an object that is applied must be written to the database.
+  depth: 200,
   stored: true,
 };
 /** MessagePack's type of a list of up to 15 elements. */

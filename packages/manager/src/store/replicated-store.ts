@@ -166,4 +166,8 @@ export class ReplicatedStore implements Store {
   setAside(kind: Kind, id: string): SetAsideObject | undefined {
     return this.#state.view.setAside(kind, id);
   }
+
+  allSetAside(kind: Kind): Iterable<SetAsideObject> {
+    return this.#state.view.allSetAside(kind);
+  }
 }

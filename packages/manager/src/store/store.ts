@@ -41,6 +41,8 @@ export interface View {
    * @param id or the name, where names are unique
    */
   setAside(kind: Kind, id: string): SetAsideObject | undefined;
+  /** All of a kind that can not be read, in no order; few, as a rule none. */
+  allSetAside(kind: Kind): Iterable<SetAsideObject>;
 }
 
 /** A stored object that nothing can be made of (see `readObject`). It stays as it is until it is replaced or removed. */

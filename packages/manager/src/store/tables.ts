@@ -94,9 +94,14 @@ export class Tables implements View {
     // Mostly there is none, and most of what is asked for is absent.
     if (flawed.size === 0) return undefined;
     const flaw = flawed.get(id) ?? flawed.get(isNamed(kind) ? (this.holderOf(kind, id) ?? '') : '');
-    if (flaw === undefined || flaw.isMended) return undefined;
-    const { stored, faults } = flaw;
-    return { kind, id: stored.ID, version: stored.Version.Index, reason: faults.at(-1)! };
+    return flaw === undefined ? undefined : setAsideOf(kind, flaw);
+  }
+
+  *allSetAside(kind: Kind): Iterable<SetAsideObject> {
+    for (const flaw of this.#tables[kind].flawed.values()) {
+      const object = setAsideOf(kind, flaw);
+      if (object !== undefined) yield object;
+    }
   }
 
   /** The object as the log and the database have it. Changes are held against this one. */
@@ -217,6 +222,11 @@ export class Tables implements View {
       if (object !== undefined) yield object as Objects[K];
     }
   }
+}
+
+function setAsideOf(kind: Kind, { stored, faults, isMended }: Flawed): SetAsideObject | undefined {
+  if (isMended) return undefined;
+  return { kind, id: stored.ID, version: stored.Version.Index, reason: faults.at(-1)! };
 }
 
 /** The parts that a new task of the service has in common with it. */

@@ -162,6 +162,13 @@ export class BufferedTransaction implements Transaction {
     return this.#staged.get(kind)?.has(id) === true ? undefined : this.#base.setAside(kind, id);
   }
 
+  *allSetAside(kind: Kind): Iterable<SetAsideObject> {
+    const staged = this.#staged.get(kind);
+    for (const object of this.#base.allSetAside(kind)) {
+      if (staged?.has(object.id) !== true) yield object;
+    }
+  }
+
   /**
    * What goes into the log: the fields that the kind has, each of its type.
    * @throws ApiError INTERNAL that names the place: who builds a transaction has checked what others gave it

@@ -102,6 +102,12 @@ test('a new leader serves the rest, whatever bad objects it finds', async (t) =>
   t.true(world.meshIsCurrent());
   t.deepEqual(world.errors, [], 'no loop and no watcher came upon a fault');
   const named = world.warnings.filter((line) => line.startsWith('a stored object'));
+  t.is(
+    world.store.setAside('task', 't-status'),
+    undefined,
+    'tasks that can not be read are deleted',
+  );
+  t.truthy(world.store.setAside('service', 's-mode'), 'a wish is not');
   for (const [kind, body] of badObjects()) {
     const lines = named.filter((line) =>
       line.includes(`"kind":"${kind}","id":"${String(body.ID)}"`),

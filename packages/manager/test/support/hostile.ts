@@ -128,7 +128,8 @@ export function spoil(object: object, all: readonly Spoil[]): Record<string, unk
         continue;
       }
       if (remove && !Array.isArray(at)) delete at[name];
-      else at[name] = value;
+      // A copy: a later step may go down into it.
+      else at[name] = structuredClone(value);
       break;
     }
   }
