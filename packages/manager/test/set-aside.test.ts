@@ -1,6 +1,6 @@
 import { ApiError, type Logger, silentLogger } from '@swarm/api';
 import test from 'ava';
-import { BatchWriter, WriterStopped } from '../src/dispatcher/batch-writer.js';
+import { WriterStopped } from '../src/dispatcher/batch-writer.js';
 import { MeshPublisher } from '../src/dispatcher/mesh-publisher.js';
 import { guardedClock } from '../src/guarded-clock.js';
 import { ServiceLoop } from '../src/orchestrator/service-loop.js';
@@ -72,27 +72,6 @@ test('one event that can not be worked on keeps none from the others', async (t)
     seen.push(object.ID);
   });
   t.deepEqual(seen, ['a', 'c']);
-});
-
-test('one change that can not be made keeps none of its batch from being written', async (t) => {
-  const store = createTestStore();
-  const { logger, lines } = recorder();
-  const writer = new BatchWriter(store, new VirtualClock(), new SetAside(logger));
-  await writer.write([
-    { kind: 'node', id: 'a', make: (tx) => tx.create('node', nodeDraft('a')) },
-    { kind: 'node', id: 'b', make: fails },
-    {
-      kind: 'node',
-      id: 'c',
-      make: (tx) => tx.create('node', nodeDraft('c', { Role: 5 as never })),
-    },
-    { kind: 'node', id: 'd', make: (tx) => tx.create('node', nodeDraft('d')) },
-  ]);
-  t.deepEqual(
-    [...store.list('node')].map(({ ID }) => ID),
-    ['a', 'd'],
-  );
-  t.is(lines.length, 2);
 });
 
 test('a service that an orchestrator fails on is left as it is, and tried again when it changes', async (t) => {

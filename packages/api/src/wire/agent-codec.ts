@@ -35,7 +35,7 @@ export const DESCRIPTION_LIMIT_BYTES = 64 * 1024;
 /** Statuses in one message. */
 export const STATUS_UPDATES_LIMIT = 1_000;
 /** Bytes of one line of a log. Runtimes cut lines at 16 KiB. */
-export const LOG_LINE_LIMIT_BYTES = 32 * 1024;
+export const LOG_PIECE_LIMIT_BYTES = 32 * 1024;
 /** Lines in one message. */
 export const LOG_LINES_LIMIT = 1_000;
 /** Most bytes of the reason why a log ended; longer ones are cut. */
@@ -93,7 +93,7 @@ const agentMessage = variants<AgentMessage>({
         taskId: objectId,
         stream: choice<LogLine['stream']>({ stdout: true, stderr: true }),
         timestamp,
-        data: bytes(LOG_LINE_LIMIT_BYTES),
+        data: bytes(LOG_PIECE_LIMIT_BYTES),
       }),
       LOG_LINES_LIMIT,
     ),

@@ -26,6 +26,7 @@ import type { LogChannel, LogListener } from './log-channel.js';
 import { managerAddresses } from './managers.js';
 import { MeshPublisher } from './mesh-publisher.js';
 import { mayStillServe } from './mesh-state.js';
+import { NodeBudgets } from './node-budgets.js';
 import { concernsNode, observedAway, observedReady, stopsTask } from './node-states.js';
 import { NodeWriter } from './node-writer.js';
 import { orphanTasks } from './orphan-tasks.js';
@@ -103,6 +104,7 @@ class DispatcherRun {
   readonly #reporters = new Map<Session, StatusReporter>();
 
   readonly #aside: SetAside;
+  readonly #budgets: NodeBudgets;
   readonly #writer: BatchWriter;
   readonly #nodeWriter: NodeWriter;
   readonly #statusWriter: StatusWriter;
@@ -126,9 +128,12 @@ class DispatcherRun {
     this.#codec = codec;
     this.#listeners = listeners;
     this.#aside = new SetAside(logger);
-    this.#writer = new BatchWriter(store, clock, this.#aside);
-    this.#nodeWriter = new NodeWriter(this.#writer, clock, (node) => this.#observe(node));
-    this.#statusWriter = new StatusWriter(this.#writer, clock, logger, () => store.timeMs());
+    this.#writer = new BatchWriter(store, clock);
+    this.#budgets = new NodeBudgets(clock);
+    const writing = { view: store, writer: this.#writer, clock, budgets: this.#budgets };
+    const observe = (node: Node) => this.#observe(node);
+    this.#nodeWriter = new NodeWriter({ ...writing, observe });
+    this.#statusWriter = new StatusWriter({ ...writing, logger, timeMs: () => store.timeMs() });
     this.#liveness = new Liveness(clock, (nodeId) => this.#expired(nodeId));
     this.#mesh = new MeshPublisher(store, clock, this.#aside, () => this.#publishMesh());
     this.#gate = new DrainGate({
@@ -172,6 +177,7 @@ class DispatcherRun {
     for (const { timer } of this.#assignmentTimers.values()) clock.clearTimeout(timer);
     this.#assignmentTimers.clear();
     for (const session of this.#connections) session.end('this manager does not lead any more');
+    this.#nodeWriter.stop();
     await Promise.all([this.#statusWriter.stop(), this.#writer.stop()]);
     await Promise.allSettled(this.#background);
   }
@@ -193,12 +199,20 @@ class DispatcherRun {
       logger,
       handler: {
         message: (from, message) => this.#receive(from, message),
+        // Its heartbeats lie unread in the socket.
+        resumed: (from) => this.#heard(from),
         closed: (from, clean) => this.#closed(from, clean),
       },
+      received: this.#budgets.of(peer.nodeId).received,
     });
     this.#connections.add(session);
     if (this.#connections.size > limits.CONNECTIONS_LIMIT) {
       session.end('too many sessions on this manager');
+      return;
+    }
+    // Connections count, not hellos: what comes before one costs the leader as much.
+    if (this.#registrations.exceeded(peer.nodeId, clock.monotonicMs())) {
+      session.end('exceeded rate limit count of registrations');
       return;
     }
     session.helloTimer = clock.setTimeout(
@@ -238,6 +252,7 @@ class DispatcherRun {
         this.#meshAck(session, message.generation);
         break;
       case 'description':
+        if (isDeepStrictEqual(session.hello.description, message.description)) break;
         session.hello = { ...session.hello, description: message.description };
         this.#write(session.nodeId);
         break;
@@ -271,10 +286,6 @@ class DispatcherRun {
     if (hello.protocol !== DISPATCH_PROTOCOL) {
       const versions = `${hello.protocol}, the managers ${DISPATCH_PROTOCOL}`;
       session.end(`the node speaks protocol ${versions}: run the same version on both`);
-      return;
-    }
-    if (this.#registrations.exceeded(nodeId, clock.monotonicMs())) {
-      session.end('exceeded rate limit count of registrations');
       return;
     }
     const previous = this.#sessions.get(nodeId);
@@ -328,12 +339,6 @@ class DispatcherRun {
         nodeId: session.nodeId,
         stored: (sequence) => session.send({ type: 'status-ack', sequence }),
         lost: (reason) => session.end(reason),
-        pause: () => session.pause(),
-        resume: () => {
-          session.resume();
-          // Its heartbeats lie unread in the socket.
-          this.#heard(session);
-        },
       };
       this.#reporters.set(session, reporter);
     }
@@ -390,7 +395,7 @@ class DispatcherRun {
     this.#away.set(nodeId, 'down');
     session?.end('heartbeat failure');
     if (session?.assignments !== undefined) this.#tellDisconnected(nodeId);
-    this.#write(nodeId);
+    this.#inBackground(this.#nodeWriter.update(nodeId, true));
     this.#giveUpLater(nodeId, this.#context.clock.now());
     this.#gate.changed();
   }
@@ -473,6 +478,7 @@ class DispatcherRun {
       this.#away.delete(node.ID);
       this.#liveness.forget(node.ID);
       this.#registrations.forget(node.ID);
+      this.#budgets.forget(node.ID);
       this.#keepTasks(node.ID);
       const isRemoved = this.#context.store.setAside('node', node.ID) === undefined;
       session?.end('this node was removed from the cluster', isRemoved);
@@ -569,6 +575,8 @@ class DispatcherRun {
     if (generation > session.meshSent) {
       throw new MalformedMessage('acknowledges a mesh generation that was not sent');
     }
+    // Again, or a generation that it was not sent by itself: nothing that anybody waits for.
+    if (!session.meshInflight.includes(generation)) return;
     session.meshAcked = Math.max(session.meshAcked, generation);
     session.meshInflight = session.meshInflight.filter((sent) => sent > generation);
     if (session.assignments !== undefined) this.#sendMesh(session, false);

@@ -16,7 +16,7 @@ export async function orphanTasks(
 ): Promise<void> {
   const changes: Change[] = [];
   for (const { ID } of view.tasksByNode(nodeId)) {
-    const make: Change['make'] = (transaction) => {
+    changes.push((transaction) => {
       const task = transaction.get('task', ID);
       if (task === undefined || !mayRun(task) || !stillWanted()) return;
       const time = new Date(now()).toISOString();
@@ -28,8 +28,7 @@ export async function orphanTasks(
         AppliedAt: time,
       };
       transaction.update('task', { ...task, Status });
-    };
-    changes.push({ kind: 'task', id: ID, make });
+    });
   }
   await writer.write(changes);
 }

@@ -2,8 +2,7 @@ import type { Node, Timer } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { BatchWriter, WriterStopped } from '../dispatcher/batch-writer.js';
 import { orphanTasks } from '../dispatcher/orphan-tasks.js';
-import { SetAside } from '../set-aside.js';
-import type { StoreChange, Transaction, View } from '../store/store.js';
+import type { StoreChange, View } from '../store/store.js';
 import { canDemote, type Member } from './can-demote.js';
 import { pruneRemoved, refuseNode } from './remove-node.js';
 
@@ -44,7 +43,6 @@ export function createRoleManager(context: LoopContext, membership: Membership):
 class RoleManagerRun {
   readonly #context: LoopContext;
   readonly #membership: Membership;
-  readonly #aside: SetAside;
   readonly #writer: BatchWriter;
   readonly #unwatch: () => void;
   /** Nodes that were removed and whose certificates may not be refused yet. */
@@ -57,8 +55,7 @@ class RoleManagerRun {
   constructor(context: LoopContext, membership: Membership) {
     this.#context = context;
     this.#membership = membership;
-    this.#aside = new SetAside(context.logger);
-    this.#writer = new BatchWriter(context.store, context.clock, this.#aside);
+    this.#writer = new BatchWriter(context.store, context.clock);
     this.#unwatch = context.store.watch((change) => this.#changed(change));
     this.#reconcile();
   }
@@ -153,15 +150,11 @@ class RoleManagerRun {
       if (follow(node, members.get(node.ID)) !== node) stale.push(node.ID);
     }
     await this.#writer.write(
-      stale.map((id) => ({
-        kind: 'node',
-        id,
-        make: (transaction) => {
-          const node = transaction.get('node', id);
-          const next = node && follow(node, members.get(id));
-          if (next !== undefined && next !== node) transaction.update('node', next);
-        },
-      })),
+      stale.map((nodeId) => (transaction) => {
+        const node = transaction.get('node', nodeId);
+        const next = node && follow(node, members.get(nodeId));
+        if (next !== undefined && next !== node) transaction.update('node', next);
+      }),
     );
   }
 
@@ -169,12 +162,10 @@ class RoleManagerRun {
   async #cleanUp(): Promise<void> {
     const { store, clock } = this.#context;
     for (const node of [...this.#removed.values()]) {
-      const refuse = (transaction: Transaction) => refuseNode(transaction, node, clock.now());
-      await this.#writer.write([{ kind: 'node', id: node.ID, make: refuse }]);
+      await this.#writer.write([(transaction) => refuseNode(transaction, node, clock.now())]);
       this.#removed.delete(node.ID);
     }
-    const prune = (transaction: Transaction) => pruneRemoved(transaction, clock.now());
-    await this.#writer.write([{ kind: 'cluster', id: 'removed nodes', make: prune }]);
+    await this.#writer.write([(transaction) => pruneRemoved(transaction, clock.now())]);
     const gone = new Set<string>();
     for (const { NodeID } of store.list('task')) {
       if (NodeID !== undefined && isGone(store, NodeID)) gone.add(NodeID);

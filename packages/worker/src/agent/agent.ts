@@ -103,7 +103,7 @@ export class Agent {
     this.#extras = options.description ?? {};
     this.#finder = new ManagerFinder([], options.random);
     this.#store = new TaskStore(options.folder, (error) =>
-      this.#logger.error({ error: messageOf(error) }, 'the state of tasks could not be written'),
+      this.#logger.error({ error: messageOf(error) }, 'a record of the state of tasks was lost'),
     );
     this.#isolation = new Isolation(options.clock);
     this.#mesh = new MeshFollower({

@@ -17,9 +17,9 @@ export const MANAGERS_LIMIT = 64;
 /** Statuses are sent together after this time. */
 export const STATUS_FLUSH_MS = 20;
 /** Statuses in one message, */
-export const STATUS_UPDATES_LIMIT = 100;
+export const STATUS_BATCH_LIMIT = 100;
 /** and what they may take in it, as estimated; one status with all its ports fits. */
-export const STATUS_MESSAGE_LIMIT_BYTES = 512 * 1024;
+export const STATUS_FRAME_LIMIT_BYTES = 512 * 1024;
 /** Status messages sent and not acknowledged; further statuses wait, the newest of each task. */
 export const STATUS_INFLIGHT_LIMIT = 8;
 

@@ -13,7 +13,7 @@ import {
   type TaskStatus,
   tlsInfoShape,
 } from '@swarm/api';
-import { DESCRIPTION_LIMIT_BYTES, LOG_LINE_LIMIT_BYTES, Msgpack } from '@swarm/api/wire';
+import { DESCRIPTION_LIMIT_BYTES, LOG_PIECE_LIMIT_BYTES, Msgpack } from '@swarm/api/wire';
 
 // What a host or an engine says of itself is not ours to trust: a manager refuses a message that breaks
 // the contract of the wire, and would refuse it again in every session. So it is mended here.
@@ -143,7 +143,7 @@ export function statusCostBytes({ Message, Err = '', PortStatus }: TaskStatus): 
 export function* reportableLines(line: LogLine, nowMs: number): Generator<LogLine> {
   const timestamp = tryRead(shape.timestamp, line.timestamp) ?? new Date(nowMs).toISOString();
   const { data } = line;
-  for (let from = 0; from === 0 || from < data.byteLength; from += LOG_LINE_LIMIT_BYTES) {
-    yield { ...line, timestamp, data: data.subarray(from, from + LOG_LINE_LIMIT_BYTES) };
+  for (let from = 0; from === 0 || from < data.byteLength; from += LOG_PIECE_LIMIT_BYTES) {
+    yield { ...line, timestamp, data: data.subarray(from, from + LOG_PIECE_LIMIT_BYTES) };
   }
 }

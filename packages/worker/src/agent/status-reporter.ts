@@ -2,8 +2,8 @@ import type { AgentStatus, Clock, TaskStatus, Timer } from '@swarm/api';
 import {
   STATUS_FLUSH_MS,
   STATUS_INFLIGHT_LIMIT,
-  STATUS_MESSAGE_LIMIT_BYTES,
-  STATUS_UPDATES_LIMIT,
+  STATUS_FRAME_LIMIT_BYTES,
+  STATUS_BATCH_LIMIT,
 } from './limits.js';
 import { reportableStatus, statusCostBytes } from './reportable.js';
 import type { Session } from './session.js';
@@ -74,8 +74,8 @@ export class StatusReporter {
       const status = reportableStatus(pending, this.#clock.now());
       if (status !== undefined) {
         costBytes += statusCostBytes(status);
-        if (updates.length >= STATUS_UPDATES_LIMIT) break;
-        if (updates.length > 0 && costBytes > STATUS_MESSAGE_LIMIT_BYTES) break;
+        if (updates.length >= STATUS_BATCH_LIMIT) break;
+        if (updates.length > 0 && costBytes > STATUS_FRAME_LIMIT_BYTES) break;
         updates.push({ taskId, status });
       }
       this.#pending.delete(taskId);

@@ -1,6 +1,18 @@
-import type { MeshPeer, MeshState, Task, TaskStatus } from '@swarm/api';
+import {
+  type MeshPeer,
+  type MeshState,
+  meshPeerShape,
+  meshStateShape,
+  type Shape,
+  ShapeError,
+  shape,
+  type Task,
+  type TaskStatus,
+  taskShape,
+  taskStatusShape,
+} from '@swarm/api';
+import { MSGPACK_DEPTH_LIMIT, Msgpack, MsgpackError, type MsgpackLimits } from '@swarm/api/wire';
 import { Level } from 'level';
-import { Packr } from 'msgpackr';
 
 /** LevelDB's own memory: a worker has little to keep. Its defaults are 4 and 8 MiB. */
 const WRITE_BUFFER_BYTES = 512 * 1024;
@@ -21,6 +33,19 @@ export interface StoredMesh {
   readonly state?: MeshState;
 }
 
+const storedTask = shape.record<StoredTask>({ task: taskShape, status: taskStatusShape });
+const storedMesh = shape.record<StoredMesh>({
+  self: meshPeerShape,
+  state: shape.optional(meshStateShape),
+});
+
+/** A whole mesh is the largest record: what many messages of a manager made. */
+const RECORD_LIMITS: MsgpackLimits = {
+  bytes: 64 * 1024 * 1024,
+  values: 8 * 1024 * 1024,
+  depth: MSGPACK_DEPTH_LIMIT,
+};
+
 /**
  * What the agent knows, on disk, so that a node serves on when no manager can be reached. Writes are
  * collected while one is under way: only the newest of each task is written. They are not synced: after
@@ -28,12 +53,12 @@ export interface StoredMesh {
  */
 export class TaskStore {
   readonly #db: Level<string, Uint8Array>;
-  readonly #packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+  readonly #msgpack = new Msgpack();
   readonly #dirty = new Map<string, unknown>();
   readonly #failed: (error: unknown) => void;
   #writing: Promise<void> | undefined;
 
-  /** @param failed called when a write failed; what it held is lost for the next life */
+  /** @param failed called when a write failed, or a record can not be read: what it held is lost */
   constructor(folder: string, failed: (error: unknown) => void) {
     this.#failed = failed;
     this.#db = new Level(folder, {
@@ -49,8 +74,10 @@ export class TaskStore {
     const tasks: StoredTask[] = [];
     let mesh: StoredMesh | undefined;
     for await (const [key, value] of this.#db.iterator()) {
-      if (key.startsWith(TASK_PREFIX)) tasks.push(this.#packr.unpack(value) as StoredTask);
-      else if (key === MESH_KEY) mesh = this.#packr.unpack(value) as StoredMesh;
+      if (key === MESH_KEY) mesh = this.#read(storedMesh, key, value);
+      if (!key.startsWith(TASK_PREFIX)) continue;
+      const task = this.#read(storedTask, key, value);
+      if (task !== undefined) tasks.push(task);
     }
     return { tasks, mesh };
   }
@@ -77,6 +104,18 @@ export class TaskStore {
     await this.#db.close();
   }
 
+  /** A record that can not be read is given up; the others still serve. */
+  #read<T>(of: Shape<T>, key: string, value: Uint8Array): T | undefined {
+    try {
+      return of.read(this.#msgpack.unpack(value, RECORD_LIMITS));
+    } catch (error) {
+      if (!(error instanceof MsgpackError || error instanceof ShapeError)) throw error;
+      this.#put(key, undefined);
+      this.#failed(new Error(`${key}: ${error.message}`));
+      return undefined;
+    }
+  }
+
   #put(key: string, value: unknown): void {
     this.#dirty.set(key, value);
     this.#writing ??= this.#write().finally(() => {
@@ -89,7 +128,7 @@ export class TaskStore {
       const operations = [...this.#dirty].map(([key, value]) =>
         value === undefined
           ? { type: 'del' as const, key }
-          : { type: 'put' as const, key, value: Uint8Array.from(this.#packr.pack(value)) },
+          : { type: 'put' as const, key, value: this.#msgpack.pack(value) },
       );
       this.#dirty.clear();
       try {
