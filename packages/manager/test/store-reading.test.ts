@@ -91,6 +91,22 @@ test('fields that are not known are left out, and parts that were read already a
   t.is(trusted?.Spec as unknown, Spec);
 });
 
+test('a part is not taken for good because it equals one of another shape', async (t) => {
+  const store = createTestStore();
+  await put(store, 'service', serviceDraft('service'));
+  // As the service has it, but a task's endpoint always has ports.
+  const Endpoint = { Spec: {} };
+  await store.injectObject('task', { ...taskDraft('t1'), Endpoint });
+  t.is(store.get('task', 't1'), undefined);
+  await t.throwsAsync(
+    store.transact((tx) => {
+      const { Endpoint: same } = tx.get('service', 'service')!;
+      tx.create('task', taskDraft('t2', { Endpoint: same as never }));
+    }),
+    { message: /Endpoint.Ports: is missing/ },
+  );
+});
+
 test('a removed node stays refused when nobody can read until when', (t) => {
   const RemovedNodes = { n1: { Until: 5n }, n2: { Until: '2026-02-01T00:00:00Z' }, 'a b': null };
   const cluster = stored('cluster') as { Private: object };

@@ -17,5 +17,7 @@ export function shareParts<K extends Kind>(
   if (previous !== undefined) return share(previous, object) as Objects[K];
   if (kind !== 'task') return object;
   const service = tables.get('service', (object as Task).ServiceID);
-  return service === undefined ? object : (share(taskParts(service), object) as Objects[K]);
+  if (service === undefined) return object;
+  // Of the endpoint only the ports are the same.
+  return share({ ...taskParts(service), Endpoint: service.Endpoint }, object) as Objects[K];
 }

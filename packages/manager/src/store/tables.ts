@@ -229,13 +229,12 @@ function setAsideOf(kind: Kind, { stored, faults, isMended }: Flawed): SetAsideO
   return { kind, id: stored.ID, version: stored.Version.Index, reason: faults.at(-1)! };
 }
 
-/** The parts that a new task of the service has in common with it. */
+/** The parts that a new task of the service has in common with it, each of one shape in both. */
 export function taskParts(service: Service): object {
   return {
     Spec: service.Spec.TaskTemplate,
     SpecVersion: service.SpecVersion,
     ServiceLabels: service.Spec.Labels,
-    Endpoint: service.Endpoint,
   };
 }
 
