@@ -65,6 +65,16 @@ function badObjects(): [Kind, Record<string, unknown>][] {
     service('s-replicas', {
       Spec: { ...Spec, Name: 's-r', Mode: { Replicated: { Replicas: BIG } } },
     }),
+    service('s-many', {
+      Spec: { ...Spec, Name: 's-m', Mode: { Replicated: { Replicas: Number.MAX_SAFE_INTEGER } } },
+    }),
+    service('s-both', {
+      Spec: { ...Spec, Name: 's-b', Mode: { Replicated: { Replicas: 1 }, Global: {} } },
+    }),
+    service('s-none', { Spec: { ...Spec, Name: 's-none', Mode: {} } }),
+    service('s-jobs', {
+      Spec: { ...Spec, Name: 's-j', Mode: { ReplicatedJob: { MaxConcurrent: 9e15 } } },
+    }),
     service('s-place', {
       Spec: {
         ...Spec,
