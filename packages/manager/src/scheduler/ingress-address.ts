@@ -69,10 +69,11 @@ export class IngressAddresses {
   }
 }
 
-/** `10.240.3.` of `10.240.3.0/24`. */
+const BLOCK = /^(\d+\.\d+\.\d+\.)0\/24$/;
+
+/** `10.240.3.` of `10.240.3.0/24`; of any other subnet no addresses are given. */
 function blockOf(info: NodeInfo): string | undefined {
-  const subnet = info.node.Mesh?.Subnet;
-  return subnet?.slice(0, subnet.lastIndexOf('.') + 1);
+  return BLOCK.exec(info.node.Mesh?.Subnet ?? '')?.[1];
 }
 
 /** Host part of the task's address in the block. */

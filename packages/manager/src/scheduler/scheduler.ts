@@ -108,7 +108,14 @@ class Scheduler implements ControlLoop {
     try {
       // Built on what was just read, in the same turn: a task that others change meanwhile refuses it.
       await this.#context.store.transact((transaction) => {
-        for (const task of decisions) transaction.update('task', task);
+        for (const task of decisions) {
+          this.#aside.guard(
+            'task',
+            task,
+            () => transaction.update('task', task),
+            () => this.#forget([task]),
+          );
+        }
       });
     } catch (error) {
       this.#forget(decisions);

@@ -60,6 +60,11 @@ function badObjects(): [Kind, Record<string, unknown>][] {
     node('n-role', { Role: 'emperor' }),
     node('n-labels', { Spec: { ...nodeDraft('x').Spec, Labels: { zone: { a: BIG } } } }),
     node('n-mesh', { Mesh: { Index: 'one', Address: 'x\n', Subnet: '10.0.0.0/8' } }),
+    // It could take tasks of the good service, but has no addresses for them.
+    node('n-subnet', {
+      Spec: { ...nodeDraft('x').Spec, Labels: { good: 'yes' } },
+      Mesh: { Index: 77, Address: '198.18.0.77', Subnet: 'fd00::/64' },
+    }),
     service('s-nospec', { Spec: undefined }),
     service('s-mode', { Spec: { ...Spec, Name: 's-mode', Mode: null } }),
     service('s-replicas', {
@@ -119,6 +124,7 @@ test('a new leader serves the rest, whatever bad objects it finds', async (t) =>
   );
   t.truthy(world.store.setAside('service', 's-mode'), 'a wish is not');
   for (const [kind, body] of badObjects()) {
+    if (body.ID === 'n-subnet') continue;
     const lines = named.filter((line) =>
       line.includes(`"kind":"${kind}","id":"${String(body.ID)}"`),
     );
