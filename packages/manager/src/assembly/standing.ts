@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Clock } from '@swarm/api';
+import type { Clock, Logger } from '@swarm/api';
 import type { Authority } from '../authority/index.js';
 import type { Proof } from '../ca/identify.js';
+import { SetAside } from '../set-aside.js';
 import type { StoreChange } from '../store/store.js';
 
 /** What a node's connection is used for now. */
@@ -30,11 +31,13 @@ const ANSWER_LIMIT_MS = 1000;
 export class StandingConnections {
   readonly #authority: Authority;
   readonly #clock: Clock;
+  readonly #aside: SetAside;
   readonly #byNode = new Map<string, Map<Socket, Use>>();
 
-  constructor(authority: Authority, clock: Clock) {
+  constructor(authority: Authority, clock: Clock, logger: Logger) {
     this.#authority = authority;
     this.#clock = clock;
+    this.#aside = new SetAside(logger);
   }
 
   /** The connection is now used for this, and for nothing else any more. */
@@ -56,15 +59,15 @@ export class StandingConnections {
       for (const nodeId of [...this.#byNode.keys()]) this.#judge(nodeId);
       return;
     }
-    for (const event of change.events) {
-      if (event.kind !== 'node' || event.action === 'create') continue;
+    this.#aside.events(change.events, (event) => {
+      if (event.kind !== 'node' || event.action === 'create') return;
       const { object: node } = event;
       const isSame =
         event.action === 'update' &&
         event.previous.Spec.Role === node.Spec.Role &&
         event.previous.RaftID === node.RaftID;
       if (!isSame) this.#judge(node.ID);
-    }
+    });
   }
 
   /** Connections that stand, for tests and figures. */
@@ -76,7 +79,9 @@ export class StandingConnections {
 
   #judge(nodeId: string): void {
     for (const [socket, use] of this.#byNode.get(nodeId) ?? []) {
-      if (this.#authority.holds(use.proof, use.right)) continue;
+      const holds = () => this.#authority.holds(use.proof, use.right);
+      // Of whom the store says what cannot be read, nothing is known: it may nothing.
+      if (this.#aside.guard('node', { ID: nodeId }, holds, () => false)) continue;
       // An agent is told why first: the dispatcher, which hears of the same change, writes that now.
       if (use.right === AGENT_RIGHT) this.#clock.setImmediate(() => socket.destroySoon());
       else if (isBeingDone(use.exchange)) this.#cutAfter(socket, use.exchange.response);
