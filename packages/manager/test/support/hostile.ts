@@ -14,7 +14,6 @@ export const STRANGE: readonly unknown[] = [
   2 ** 60,
   Number.MAX_SAFE_INTEGER,
   Number.MIN_SAFE_INTEGER,
-  100_000,
   2n ** 60n,
   '',
   'x',
