@@ -15,16 +15,7 @@ import type { Identity, NodeControl } from './node-control.js';
 import { PortClaims } from './port-claims.js';
 import { ERROR_CODE_HEADER, sendError } from './reply.js';
 import { type ApiServices, type Call, Router } from './router.js';
-import { recoveryRoutes } from '../recovery/routes.js';
-import { eventRoutes } from './routes/events.js';
-import { logRoutes } from './routes/logs.js';
-import { networkRoutes } from './routes/networks.js';
-import { nodeRoutes } from './routes/nodes.js';
-import { secretRoutes } from './routes/secrets.js';
-import { serviceRoutes } from './routes/services.js';
-import { swarmRoutes } from './routes/swarm.js';
-import { systemRoutes } from './routes/system.js';
-import { taskRoutes } from './routes/tasks.js';
+import { apiRoutes } from './routes/index.js';
 
 export interface ApiServerOptions {
   readonly control: NodeControl;
@@ -70,18 +61,7 @@ export class ApiServer {
       closing: this.#closing.signal,
     };
     this.#feed = new EventFeed(clock);
-    this.#router = new Router([
-      ...systemRoutes,
-      ...swarmRoutes,
-      ...logRoutes,
-      ...nodeRoutes,
-      ...serviceRoutes,
-      ...taskRoutes,
-      ...networkRoutes,
-      ...secretRoutes,
-      ...eventRoutes(this.#feed),
-      ...recoveryRoutes,
-    ]);
+    this.#router = new Router(apiRoutes(this.#feed));
     this.#feed.attach(control.manager()?.store);
   }
 

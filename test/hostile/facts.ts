@@ -1,0 +1,31 @@
+/** What an attacker may know of the cluster: nothing of it is secret, and the worst one knows it all. */
+export interface Facts {
+  readonly clusterId: string;
+  readonly managers: readonly {
+    readonly nodeId: string;
+    readonly raftId: number;
+    /** `host:port`. */
+    readonly address: string;
+  }[];
+  /** Nodes that no attacker has the key of. */
+  readonly nodes: readonly string[];
+  readonly services: readonly string[];
+  /** Tasks on nodes of others. */
+  readonly tasks: readonly string[];
+  readonly networks: readonly string[];
+  /** Addresses that endpoints of published ports may have. */
+  readonly endpointAddresses: readonly string[];
+}
+
+/** Facts, and what the attacker learns while it is at it. */
+export interface Knowledge extends Facts {
+  /** Tasks that managers gave the attacker's own nodes, newest last. */
+  readonly ownTasks: string[];
+  /** Log subscriptions that managers asked the attacker's nodes for. */
+  readonly subscriptions: string[];
+  /** Certificate requests of its own, PEM. */
+  readonly requests: readonly string[];
+}
+
+/** Of what an attacker learns, the newest. */
+export const LEARNT_LIMIT = 200;
