@@ -7,13 +7,14 @@ import { inspectManager } from '@swarm/manager/recovery';
 import { join } from 'node:path';
 import { until } from '../lab/index.js';
 import { PROBE_PREFIX } from './changes.js';
-import type { HostileCluster } from './cluster.js';
+import { BAIT_SERVICE, type HostileCluster } from './cluster.js';
 import type { Daemon } from './daemon.js';
 import { brokenInvariants } from './invariants.js';
 import { type State, stateOf, takeBackup } from './state.js';
 
 const SETTLE_LIMIT_MS = 30_000;
 const RESTORE_PLACE = 71;
+const HONEST_NODES = 4;
 
 /** Looks, when the attack is over, whether everything that must be true of the cluster is. */
 export class Aftermath {
@@ -45,7 +46,12 @@ export class Aftermath {
       'all managers have applied the same entries',
       async () => {
         const states = await Promise.all(managers.map((daemon) => stateOf(daemon, 'after')));
-        return states.every(({ index }) => index === states[0]!.index) ? states : undefined;
+        const isEven = states.every(({ index }) => index === states[0]!.index);
+        // A service that is being removed is not listed any more, but still there.
+        const isPending = states[0]!
+          .of('service')
+          .some(({ PendingDelete }) => PendingDelete === true);
+        return isEven && !isPending ? states : undefined;
       },
       { deadlineMs: SETTLE_LIMIT_MS },
     );
@@ -91,6 +97,26 @@ export class Aftermath {
       }
     }
     return wrong;
+  }
+
+  /** Whoever runs the cluster gets rid of the attacker's nodes, and of what was on them. @param own their ids */
+  async expels(own: Iterable<string>): Promise<string[]> {
+    const cluster = this.#cluster;
+    const bait = (await cluster.services()).find(({ Spec }) => Spec.Name === BAIT_SERVICE)!;
+    await cluster.remove(`/services/${bait.ID}`);
+    for (const id of own) await cluster.remove(`/nodes/${id}?force=true`);
+    const state = await until(
+      'nothing is left of the attacker’s nodes and tasks',
+      async () => {
+        const now = await stateOf(cluster.managers[0]!, 'expelled');
+        const nodes = now.of('node').length;
+        return now.get('service', bait.ID) === undefined && nodes === HONEST_NODES
+          ? now
+          : undefined;
+      },
+      { deadlineMs: SETTLE_LIMIT_MS },
+    );
+    return brokenInvariants(state);
   }
 
   /** A backup can be made, and a cluster be made of it. */

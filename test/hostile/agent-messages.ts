@@ -39,7 +39,7 @@ export function agentMessages(known: Knowledge): AgentMessages {
   );
   const address = fc.oneof(
     fc.tuple(fc.nat(255), fc.nat(255)).map(([b, c]) => `198.18.${b}.${c}`),
-    fc.constantFrom(...ADDRESSES, ...known.endpointAddresses),
+    fc.constantFrom(...ADDRESSES, ...Object.values(known.addresses)),
   );
   const labels = fc.dictionary(
     fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 12 }),
@@ -88,8 +88,8 @@ export function agentMessages(known: Knowledge): AgentMessages {
       Timestamp: time,
       State: fc.constantFrom(...STATES),
       Message: fc.oneof(
-        word,
-        fc.nat(6_000).map((length) => 'm'.repeat(length)),
+        { weight: 20, arbitrary: word },
+        { weight: 1, arbitrary: fc.nat(6_000).map((length) => 'm'.repeat(length)) },
       ),
       Err: word,
       ContainerStatus: fc.record(
@@ -115,7 +115,10 @@ export function agentMessages(known: Knowledge): AgentMessages {
     word,
   );
   const stream = fc.constantFrom('stdout', 'stderr');
-  const data = fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.constant(new Uint8Array(60_000)));
+  const data = fc.oneof(
+    { weight: 40, arbitrary: fc.uint8Array({ maxLength: 200 }) },
+    { weight: 1, arbitrary: fc.constant(new Uint8Array(60_000)) },
+  );
   return {
     hello: fc.record({
       type: fc.constant('hello'),

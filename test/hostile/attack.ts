@@ -1,5 +1,4 @@
-import { splitAddress } from '@swarm/manager';
-import type { ManagerMessage } from '@swarm/api';
+import { type ManagerMessage, parseHostPort } from '@swarm/api';
 import { Unpackr } from 'msgpackr';
 import { type Answer, takeAnswer } from './answers.js';
 import type { Counts } from './counts.js';
@@ -60,7 +59,7 @@ export class Attack {
 
   #open({ credential, manager, lane, resumes }: Script): Promise<Line> {
     const { address } = this.#options.known.managers[manager]!;
-    const { host, port } = splitAddress(address)!;
+    const { host, port } = parseHostPort(address)!;
     const key = `${credential.nodeId ?? credential.name} ${manager}`;
     return Line.open(
       {

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { splitAddress } from '@swarm/manager';
+import { parseHostPort } from '@swarm/api';
 import { answerCalls, tell } from '../bench/raft/child.js';
 import { Attack } from './attack.js';
 import type { AttackerNews, AttackerStart, HoardOrder } from './attacker-protocol.js';
@@ -67,7 +67,8 @@ class Attacker {
       const script = this.#scripts.script(this.#next++);
       this.#recent.push(brief(script));
       if (this.#recent.length > RECENT_LIMIT) this.#recent.shift();
-      this.#messages += await this.#attack.run(script);
+      const reached = await this.#attack.run(script);
+      this.#messages += reached;
       this.#connections += 1;
     }
   }
@@ -102,7 +103,7 @@ class Hoard {
 
   /** As many connections to the first manager as it takes. @returns how many stood */
   async open(start: AttackerStart, { connections, slowBodies }: HoardOrder): Promise<number> {
-    const { host, port } = splitAddress(start.facts.managers[0]!.address)!;
+    const { host, port } = parseHostPort(start.facts.managers[0]!.address)!;
     const nobody = start.credentials.find(({ name }) => name === 'nobody')!;
     const where = { host, port, localAddress: nobody.from };
     let stood = 0;

@@ -7,7 +7,7 @@ import { Daemon } from './daemon.js';
 
 const MANAGERS = 3;
 /** The published port of the service whose users must not notice anything. */
-export const HONEST_PORT = 18_080;
+export const HONEST_PORT = 26_480;
 export const HONEST_SERVICE = 'honest';
 /** Runs on the attacker's nodes, so that they have tasks of their own. */
 export const BAIT_SERVICE = 'bait';

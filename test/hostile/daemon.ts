@@ -14,6 +14,13 @@ const STOP_LIMIT_MS = 20_000;
 const PAGE_BYTES = 4096;
 const INSPECTOR_PORT = 9229;
 
+/**
+ * Root in here is nobody in particular to the daemon: it then uses no namespaces and no cgroups, and its
+ * tasks listen on loopback, as for users without root. Files it makes are root's all the same.
+ */
+const UNPRIVILEGED =
+  process.getuid?.() === 0 ? 'unshare --user --map-user=1000 --map-group=1000'.split(' ') : [];
+
 export interface DaemonOptions {
   readonly name: string;
   readonly address: string;
@@ -55,20 +62,19 @@ export class Daemon extends LoopbackHost {
 
   override async startDaemons(): Promise<void> {
     const log = await open(this.logPath, 'a');
-    const { folder, socket, name } = this.state;
-    const child = spawn(
+    const { folder, socket } = this.state;
+    const [program, ...args] = [
+      ...UNPRIVILEGED,
       process.execPath,
-      [
-        ...DAEMON_NODE_FLAGS,
-        `--inspect-port=${this.inspectorAddress}`,
-        SWARM_BIN,
-        'daemon',
-        ...['--data-root', this.dataRoot, '--socket', socket],
-        ...['--runtime', 'process', '--mesh', 'userspace', '--mesh-bind', this.address],
-        ...['--cgroup-parent', `swarm-hostile-${process.pid}-${name}`, '--log-format', 'json'],
-      ],
-      { cwd: folder, stdio: ['ignore', log.fd, log.fd] },
-    );
+      ...DAEMON_NODE_FLAGS,
+      `--inspect-port=${this.inspectorAddress}`,
+      SWARM_BIN,
+      'daemon',
+      ...['--data-root', this.dataRoot, '--socket', socket],
+      ...['--runtime', 'process', '--mesh', 'userspace', '--mesh-bind', this.address],
+      ...['--log-format', 'json'],
+    ];
+    const child = spawn(program!, args, { cwd: folder, stdio: ['ignore', log.fd, log.fd] });
     await log.close();
     this.state.daemonPid = child.pid!;
     this.#isStopping = false;
@@ -88,10 +94,22 @@ export class Daemon extends LoopbackHost {
     await super.kill();
   }
 
-  /** At once, when this process ends in the middle. Its tasks are left to `kill`. */
+  /** At once, when this process ends in the middle: the daemon, its tasks and their supervisors. */
   killNow(): void {
     this.#isStopping = true;
     if (this.up) process.kill(this.pid, 'SIGKILL');
+    for (const entry of readdirSync('/proc')) {
+      if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
+      try {
+        const traces = ['environ', 'cmdline'].map((name) =>
+          readFileSync(`/proc/${entry}/${name}`, 'utf8'),
+        );
+        if (traces.some((trace) => trace.includes(`${this.dataRoot}/`)))
+          process.kill(Number(entry), 'SIGKILL');
+      } catch {
+        // It ended in between, or is another user's.
+      }
+    }
   }
 
   /** Ends it in order; tasks keep running. @returns its exit code or signal */

@@ -13,8 +13,8 @@ export interface Facts {
   /** Tasks on nodes of others. */
   readonly tasks: readonly string[];
   readonly networks: readonly string[];
-  /** Addresses that endpoints of published ports may have. */
-  readonly endpointAddresses: readonly string[];
+  /** Where nodes are, by their ids: that is where endpoints of their tasks may be. */
+  readonly addresses: Readonly<Record<string, string>>;
 }
 
 /** Facts, and what the attacker learns while it is at it. */

@@ -3,7 +3,8 @@ export const Opcode = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, 
 
 const FIN = 0x80;
 const MASKED = 0x80;
-const MASK = Buffer.from([0x12, 0x34, 0x56, 0x78]);
+/** Masks nothing, so that what is told of a frame can be read. RFC 6455 lets a client choose any. */
+const MASK = Buffer.alloc(4);
 const U64_LENGTH = 127;
 const U16_LENGTH = 126;
 
@@ -27,9 +28,7 @@ export function clientFrame(shape: FrameShape): Buffer {
   const first = (fin ? FIN : 0) | ((reserved & 7) << 4) | (opcode & 0x0f);
   const head = [Buffer.from([first]), lengthBytes(length, masked)];
   if (!masked) return Buffer.concat([...head, payload]);
-  const hidden = Buffer.from(payload);
-  for (let i = 0; i < hidden.length; i++) hidden[i]! ^= MASK[i & 3]!;
-  return Buffer.concat([...head, MASK, hidden]);
+  return Buffer.concat([...head, MASK, payload]);
 }
 
 function lengthBytes(length: bigint, masked: boolean): Buffer {

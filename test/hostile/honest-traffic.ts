@@ -49,11 +49,14 @@ export class HonestTraffic {
 function ask(host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const call = get({ host, port: HONEST_PORT, agent: false, timeout: TIMEOUT_MS }, (response) => {
-      response.resume();
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
       response.on('error', reject);
       response.on('end', () => {
         if (response.statusCode === 200) resolve();
-        else reject(new Error(`status ${response.statusCode}`));
+        else reject(new Error(`status ${response.statusCode}: ${text.slice(0, 200)}`));
       });
     });
     call.on('timeout', () => call.destroy(new Error('no answer in time')));

@@ -3,11 +3,9 @@ import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { createKeyRequest } from '@swarm/manager';
-import { Child } from '../bench/raft/child.js';
 import { Aftermath } from './aftermath.js';
-import type { AttackerNews, AttackerStart, HoardOrder } from './attacker-protocol.js';
+import type { AttackerStart } from './attacker-protocol.js';
 import { forbiddenChanges } from './changes.js';
 import { BAIT_SERVICE, HostileCluster } from './cluster.js';
 import { Counts } from './counts.js';
@@ -18,26 +16,23 @@ import { HonestTraffic } from './honest-traffic.js';
 import { Identities } from './identities.js';
 import { Problems } from './problems.js';
 import type { HostileReport, Progress } from './report.js';
+import { Siege } from './siege.js';
 import { Stalls } from './stalls.js';
 import { type State, stateOf } from './state.js';
 import { Watch } from './watch.js';
 
-const PROGRAM = join(import.meta.dirname, 'attacker.js');
 const REQUESTS = 20;
-const POLL_MS = 100;
-const HOARD: HoardOrder = { connections: 1_100, slowBodies: 80 };
-const HOARD_MS = 4_000;
-/** An attacker that does not come to its end has been left without an answer. */
-const END_LIMIT_MS = 60_000;
 /** Below 2^31, and short to type. */
 export const SEED_LIMIT = 1_000_000;
 
 export interface HostileOptions {
+  /** Of each seed. */
   readonly messages: number;
   /** At most so long. */
   readonly seconds: number;
-  readonly seed: number;
-  /** Connections of the seed to run, first and last. Default: from 1 until there are enough messages. */
+  /** One attack after the other on the same cluster. */
+  readonly seeds: readonly number[];
+  /** Connections of each seed to run, first and last. Default: from 1 until there are enough messages. */
   readonly connections?: readonly [number, number];
   readonly identity?: IdentityName;
   /** Goes on after a problem. Default: ends at the first. */
@@ -70,16 +65,16 @@ class Run {
   readonly #traffic: HonestTraffic;
   readonly #counts = new Counts();
   #client: HonestClient | undefined;
-  #attacker: Child | undefined;
-  #news: AttackerNews | undefined;
-  #messages = 0;
+  #siege: Siege | undefined;
+  #sent = { messages: 0, connections: 0 };
+  #recent: readonly string[] = [];
 
   constructor(options: HostileOptions, folder: string) {
     this.#options = options;
     this.#folder = folder;
     this.#problems = new Problems((text) => options.onProblem?.(text));
     this.#cluster = new HostileCluster(folder, (daemon, how) => {
-      const recent = (this.#news?.recent ?? []).map((each) => `\n    ${each}`).join('');
+      const recent = this.#recent.map((each) => `\n    ${each}`).join('');
       this.#problems.add(`${daemon.name} ended (${how}); connections around then:${recent}`);
     });
     this.#watch = new Watch(this.#cluster, this.#problems, this.#stalls);
@@ -96,7 +91,7 @@ class Run {
         this.#problems.add(`the run broke off: ${(error as Error).stack}`);
     } finally {
       this.#stalls.stop();
-      await this.#attacker?.kill();
+      await this.#siege?.kill();
       await this.#client?.stop();
       await this.#traffic.stop();
       await this.#cluster.down();
@@ -121,8 +116,8 @@ class Run {
     const facts = await this.#facts(seen, credentials);
     const before = await stateOf(leader!, 'before');
     const { Worker, Manager } = object!.JoinTokens;
-    const start: AttackerStart = {
-      seed: this.#options.seed,
+    const { connections: [first, last] = [1], identity, messages } = this.#options;
+    const start = {
       facts,
       credentials,
       // The CA's key by its first line.
@@ -130,66 +125,51 @@ class Run {
       requests: await Promise.all(
         Array.from({ length: REQUESTS }, async () => (await createKeyRequest()).csr),
       ),
-      first: this.#options.connections?.[0] ?? 1,
-      ...(this.#options.connections === undefined ? {} : { last: this.#options.connections[1] }),
-      messages: this.#options.messages,
-      ...(this.#options.identity === undefined ? {} : { identity: this.#options.identity }),
+      ...{ first, messages },
+      ...(last === undefined ? {} : { last }),
+      ...(identity === undefined ? {} : { identity }),
     };
     this.#client = new HonestClient(cluster, this.#problems, this.#stalls, facts.nodes);
     await this.#watch.start();
     this.#client.start();
     this.#traffic.start();
-    await this.#attack(start);
+    for (const seed of this.#options.seeds) await this.#attack({ ...start, seed });
     await this.#client.stop();
     await this.#traffic.stop();
-    await this.#watch.stop(this.#messages);
+    await this.#watch.stop(this.#sent.messages);
     if (!this.#isOver) await this.#look(before, own);
   }
 
   get #isOver(): boolean {
     const { signal, keepGoing = false } = this.#options;
-    return signal.aborted || (!keepGoing && this.#problems.all.length > 0);
+    // Without a daemon the rest would only tell of that.
+    const isBroken = this.#cluster.daemons.some((daemon) => !daemon.up);
+    return signal.aborted || isBroken || (!keepGoing && this.#problems.all.length > 0);
   }
 
-  /** Runs the attacker until it has done what it should, or there is a problem, or no time. */
+  /** Runs an attacker until it has done what it should, or there is a problem, or no time. */
   async #attack(start: AttackerStart): Promise<void> {
-    const attacker = new Child(PROGRAM, { onTold: (news) => this.#told(news as AttackerNews) });
-    this.#attacker = attacker;
-    await attacker.call('start', start);
+    if (this.#isOver) return;
+    const { messages, connections } = this.#sent;
     const endMs = performance.now() + this.#options.seconds * 1_000;
-    let isHoarding = false;
-    while (this.#news?.isDone !== true && !this.#isOver && performance.now() < endMs) {
-      await delay(POLL_MS);
-      // In the midst of it, once: connections that only wait.
-      if (
-        isHoarding ||
-        this.#options.connections !== undefined ||
-        this.#messages < start.messages / 2
-      )
-        continue;
-      isHoarding = true;
-      await this.#hoard(attacker);
-    }
-    await attacker.call('stop');
-    const limit = performance.now() + END_LIMIT_MS;
-    while (this.#news?.isDone !== true && performance.now() < limit) await delay(POLL_MS);
-    if (this.#news?.isDone !== true) this.#problems.add('the attacker did not come to its end');
-    await attacker.kill();
-  }
-
-  async #hoard(attacker: Child): Promise<void> {
-    await attacker.call('hoard', HOARD);
-    await delay(HOARD_MS);
-    await attacker.call('release');
-  }
-
-  #told(news: AttackerNews): void {
-    const before = this.#news;
-    this.#news = news;
-    this.#messages = news.messages;
-    this.#counts.merge(news.counts);
-    for (const problem of news.problems) this.#problems.add(`an attacker ${problem}`);
-    if (before !== undefined) this.#options.onProgress?.(this.#progress());
+    this.#siege = new Siege({
+      start,
+      hoards: this.#options.connections === undefined,
+      isOver: () => this.#isOver || performance.now() >= endMs,
+      onNews: (news) => {
+        this.#recent = news.recent;
+        this.#sent = {
+          messages: messages + news.messages,
+          connections: connections + news.connections,
+        };
+        this.#counts.merge(news.counts);
+        for (const problem of news.problems)
+          this.#problems.add(`seed ${start.seed}: an attacker ${problem}`);
+        this.#options.onProgress?.(this.#progress());
+      },
+    });
+    await this.#siege.run();
+    await this.#siege.kill();
   }
 
   /** After the attack: what is left of the cluster. */
@@ -202,6 +182,7 @@ class Run {
       ...forbiddenChanges(before, state, own),
       ...(await aftermath.indexes(state)),
       ...(await aftermath.restores(state)),
+      ...(await aftermath.expels(own)),
       ...(await aftermath.files()),
     ])
       this.#problems.add(each);
@@ -224,25 +205,26 @@ class Run {
         .filter(({ ServiceID }) => ServiceID !== service.ID)
         .map(({ ID }) => ID),
       networks: state.of('network').map(({ ID }) => ID),
-      endpointAddresses: [
-        ...cluster.daemons.map(({ address }) => address),
-        ...credentials.map(({ from }) => from),
-      ],
+      addresses: Object.fromEntries([
+        ...state.of('node').map(({ ID, Status }) => [ID, Status.Addr]),
+        ...credentials
+          .filter(({ name }) => isOfCluster(name))
+          .map(({ nodeId, from }) => [nodeId, from]),
+      ]),
     };
   }
 
   /** When this process ends in the middle, by an error or a test's time limit. */
   #leaveNothing(): void {
     for (const daemon of this.#cluster.daemons) daemon.killNow();
-    this.#attacker?.signal('SIGKILL');
+    this.#siege?.killNow();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
   #progress(): Progress {
     return {
       seconds: (performance.now() - this.#startMs) / 1_000,
-      messages: this.#messages,
-      connections: this.#news?.connections ?? 0,
+      ...this.#sent,
       measured: this.#watch.measured,
     };
   }
@@ -251,7 +233,7 @@ class Run {
     const client = this.#client;
     return {
       ...this.#progress(),
-      seed: this.#options.seed,
+      seeds: this.#options.seeds,
       counts: this.#counts,
       honest: {
         rounds: client?.rounds ?? 0,

@@ -69,7 +69,14 @@ export class Identities {
   /** Has the scheduler give it tasks. */
   async #mark({ nodeId }: Credential): Promise<void> {
     const label = `${BAIT_LABEL}=yes`;
-    await this.#cluster.managers[0]!.must(['swarm', 'node', 'update', '--label-add', label, nodeId!]);
+    await this.#cluster.managers[0]!.must([
+      'swarm',
+      'node',
+      'update',
+      '--label-add',
+      label,
+      nodeId!,
+    ]);
   }
 
   async #removed(): Promise<void> {
@@ -95,7 +102,7 @@ export class Identities {
     });
     await daemon.kill();
     cluster.others.splice(cluster.others.indexOf(daemon), 1);
-    this.#add({ name: 'demoted', nodeId, key, certificate });
+    await this.#mark(this.#add({ name: 'demoted', nodeId, key, certificate }));
   }
 
   async #issue(

@@ -173,18 +173,6 @@ export const INVARIANTS: readonly Invariant[] = [
     },
   },
   {
-    name: 'where a task says it is, its node is',
-    check: (state) =>
-      state.of('task').flatMap(({ ID, NodeID, Status }) => {
-        if (Status.Address === undefined || NodeID === undefined) return [];
-        const node = state.get('node', NodeID);
-        const known = [node?.Status.Addr, node?.Mesh?.Address];
-        return known.includes(Status.Address)
-          ? []
-          : [`task ${ID} says ${Status.Address}, node ${NodeID} is at ${known.join(', ')}`];
-      }),
-  },
-  {
     name: 'what runs in a slot is one task',
     check: (state) => {
       const running = state

@@ -90,10 +90,11 @@ export class Judge {
     }
     for (const { publishedPort, endpoints } of ports) {
       const odd = endpoints.find(
-        ({ address }) => !INGRESS.test(address) && !this.#facts.endpointAddresses.includes(address),
+        ({ nodeId, address }) =>
+          !INGRESS.test(address) && this.#facts.addresses[nodeId] !== address,
       );
       if (odd !== undefined)
-        return `all nodes were told to send port ${publishedPort} to ${JSON.stringify(odd.address)} for task ${odd.taskId}`;
+        return `all nodes were told to send port ${publishedPort} to ${JSON.stringify(odd.address)} for task ${odd.taskId} of node ${odd.nodeId}`;
     }
     return undefined;
   }

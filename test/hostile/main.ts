@@ -48,7 +48,7 @@ function readArguments(args: string[]): Arguments | undefined {
   return {
     messages,
     seconds: minutes * SECONDS_PER_MINUTE,
-    seed,
+    seeds: [seed],
     keepGoing: values['keep-going'],
     ...(values.connections === undefined ? {} : { connections: range(values.connections) }),
     ...(identity === undefined ? {} : { identity: identity as IdentityName }),
@@ -84,7 +84,7 @@ async function main(): Promise<number> {
   const onSignal = () => interrupt.abort(new Error('interrupted'));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
   const say = (text: string) => process.stderr.write(`${text}\n`);
-  say(`seed ${options.seed}`);
+  say(`seed ${options.seeds.join()}`);
   let last: Progress | undefined;
   const report = await hostile({
     ...options,

@@ -274,12 +274,10 @@ export function brokenFrames(): Arbitrary<HostileBytes> {
     { weight: 3, arbitrary: fc.constantFrom(...cases) },
     {
       weight: 1,
-      arbitrary: fc
-        .uint8Array({ maxLength: 200 })
-        .map((bytes) => ({
-          label: 'random payload',
-          bytes: clientFrame({ opcode: binary, payload: bytes }),
-        })),
+      arbitrary: fc.uint8Array({ maxLength: 200 }).map((bytes) => ({
+        label: 'random payload',
+        bytes: clientFrame({ opcode: binary, payload: bytes }),
+      })),
     },
     {
       weight: 1,

@@ -6,7 +6,7 @@ const SHOWN = 12;
 
 /** What a run did and found. */
 export interface HostileReport {
-  readonly seed: number;
+  readonly seeds: readonly number[];
   readonly seconds: number;
   readonly messages: number;
   readonly connections: number;
@@ -50,7 +50,7 @@ export function describeProgress(now: Progress, before: Progress | undefined): s
 export function describeReport(report: HostileReport): string {
   const { counts, measured, honest, problems, problemCounts } = report;
   const lines = [
-    `seed ${report.seed}: ${report.messages} messages on ${report.connections} connections in ${report.seconds.toFixed(0)} s`,
+    `seed ${report.seeds.join(' and ')}: ${report.messages} messages on ${report.connections} connections in ${report.seconds.toFixed(0)} s`,
     `by whom: ${top(counts.by(0))}`,
     `what: ${top(counts.by(1))}`,
     `answered: ${top(counts.by(2))}`,

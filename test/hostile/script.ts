@@ -153,7 +153,11 @@ export class Scripts {
     switch (lane) {
       case 'requests': {
         const count = 1 + prng.below(prng.pick([2, 10, REQUESTS_MOST]));
-        return { messages: draw(this.#requests, count).map((each) => ({ ...each, valid: true })) };
+        const all = draw(this.#requests, count);
+        // What takes over the connection comes alone: answers to what is before it would come behind.
+        const last = all.findIndex(({ isLast }) => isLast);
+        const sent = last === -1 ? all : all.slice(0, Math.max(1, last));
+        return { messages: sent.map((each) => ({ ...each, valid: true })) };
       }
       case 'session': {
         const [hello] = draw(this.#messages.hello, 1);

@@ -171,11 +171,11 @@ export function ids(known: Knowledge): Arbitrary<string> {
 /** Any text. */
 export function texts(known: Knowledge): Arbitrary<string> {
   return fc.oneof(
-    { weight: 4, arbitrary: fc.constantFrom(...TEXTS) },
-    { weight: 2, arbitrary: fc.constantFrom(...ADDRESSES) },
-    { weight: 1, arbitrary: fc.constantFrom(...TIMES) },
-    { weight: 2, arbitrary: ids(known) },
-    { weight: 3, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
+    { weight: 80, arbitrary: fc.constantFrom(...TEXTS) },
+    { weight: 40, arbitrary: fc.constantFrom(...ADDRESSES) },
+    { weight: 20, arbitrary: fc.constantFrom(...TIMES) },
+    { weight: 40, arbitrary: ids(known) },
+    { weight: 60, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
     { weight: 1, arbitrary: fc.constant('y'.repeat(LONG)) },
   );
 }
@@ -191,10 +191,10 @@ export function values(known: Knowledge): Arbitrary<unknown> {
     { weight: 1, arbitrary: fc.double() },
   );
   return fc.oneof(
-    { weight: 8, arbitrary: leaf },
-    { weight: 1, arbitrary: fc.array(leaf, { maxLength: 5 }) },
+    { weight: 320, arbitrary: leaf },
+    { weight: 40, arbitrary: fc.array(leaf, { maxLength: 5 }) },
     {
-      weight: 1,
+      weight: 40,
       arbitrary: fc.dictionary(
         fc.oneof(fc.constantFrom(...TEXTS), fc.string({ maxLength: 10 })),
         leaf,

@@ -6,6 +6,5 @@ export {
 } from './assembly/local-manager.js';
 export * from './api/index.js';
 export * from './ca/index.js';
-export { splitAddress } from './ca/manager-call.js';
 export * from './control-loop.js';
 export * from './store/store.js';

@@ -22,6 +22,11 @@ export function isTimestamp(value: unknown): value is string {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
+/** Whether it is text of at most `limit` UTF-16 units that a terminal shows as it is. */
+export function isPlainText(value: unknown, limit: number): value is string {
+  return typeof value === 'string' && value.length <= limit && showControls(value) === value;
+}
+
 /**
  * The text with every control character spelt out (`\x1b`, `\u202e`), so that a terminal shows it and does
  * not obey it.

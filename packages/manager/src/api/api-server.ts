@@ -4,6 +4,7 @@ import type { Server as HttpsServer } from 'node:https';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ApiError, type Clock, type Logger } from '@swarm/api';
+import { apiRoutes } from './api-routes.js';
 import { API_VERSION_MAX, parseTarget, type Target } from './api-version.js';
 import { BodyReader } from './body.js';
 import { Engine } from './engine.js';
@@ -11,11 +12,11 @@ import { EventFeed } from './event-feed.js';
 import { freshState, onLeader, requireManager } from './gate.js';
 import { refuse } from './hijack.js';
 import { API_LIMITS, type ApiLimits } from './limits.js';
-import type { Identity, NodeControl } from './node-control.js';
+import { LOCAL, mayUse, requireRight, type Right } from '../authority/index.js';
+import type { Caller, ManagerAccess, NodeControl } from './node-control.js';
 import { PortClaims } from './port-claims.js';
 import { ERROR_CODE_HEADER, sendError } from './reply.js';
 import { type ApiServices, type Call, Router } from './router.js';
-import { apiRoutes } from './routes/index.js';
 
 export interface ApiServerOptions {
   readonly control: NodeControl;
@@ -79,7 +80,7 @@ export class ApiServer {
     await removeStale(socketPath);
     const server = http.createServer(this.serverOptions());
     this.bound(server);
-    const local: Identity = { kind: 'local' };
+    const local: Caller = { principal: LOCAL };
     server.on('request', (request, response) => this.handle(request, response, local));
     server.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head, local));
     await new Promise<void>((resolve, reject) => {
@@ -119,9 +120,9 @@ export class ApiServer {
   }
 
   /** Answers one request. Never throws. */
-  handle(request: IncomingMessage, response: ServerResponse, identity: Identity): void {
+  handle(request: IncomingMessage, response: ServerResponse, caller: Caller): void {
     response.on('error', () => {});
-    this.#answer(request, response, identity).catch((error: unknown) => {
+    this.#answer(request, response, caller).catch((error: unknown) => {
       const known = this.#known(error, request);
       if (response.headersSent || request.complete) sendError(response, known);
       else this.#services.bodies.refuse(request, response, known);
@@ -129,9 +130,9 @@ export class ApiServer {
   }
 
   /** Answers a request that wants its connection for itself; only the engine has such. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, identity: Identity): void {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, caller: Caller): void {
     socket.on('error', () => {});
-    this.#hijack(request, socket, head, identity).catch((error: unknown) => {
+    this.#hijack(request, socket, head, caller).catch((error: unknown) => {
       const known = this.#known(error, request);
       refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
     });
@@ -158,47 +159,52 @@ export class ApiServer {
     this.#servers.clear();
   }
 
-  async #answer(
-    request: IncomingMessage,
-    response: ServerResponse,
-    identity: Identity,
-  ): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void> {
     this.#setHeaders(response);
     this.refresh();
-    authorize(identity);
     const target = parseTarget(request.url ?? '/');
     const found = this.#router.find(request.method ?? 'GET', target.path);
     if (found === undefined) {
-      const { engine } = this.#services;
-      if (engine === undefined || identity.kind !== 'local') throw pageNotFound();
-      return engine.pass(request, response, target);
+      return this.#engineFor(caller).pass(request, response, target);
     }
     const { route, params } = found;
-    const call: Call = { request, response, target, params, identity, services: this.#services };
+    const right = `${route.method} ${route.pattern}`;
+    requireRight(caller.principal, right);
+    // Who forwards speaks for somebody else; that is for what only the leader answers.
+    if (caller.forwardedBy !== undefined && route.on !== 'leader') {
+      throw new ApiError('BAD_REQUEST', `${target.path} is not answered by the leader alone`);
+    }
+    const call: Call = { request, response, target, params, caller, services: this.#services };
     if (route.on === 'node') return route.handle(call);
     const manager = requireManager(this.#services.control);
-    if (route.on === 'leader') {
-      return onLeader(call, manager, () => route.handle(call, manager));
-    }
+    const handle = (): Promise<void> | void => {
+      requireStill(caller, manager, right);
+      return route.handle(call, manager);
+    };
+    if (route.on === 'leader') return onLeader(call, manager, handle);
     await freshState(this.#services, manager);
-    return route.handle(call, manager);
+    return handle();
   }
 
   async #hijack(
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
-    identity: Identity,
+    caller: Caller,
   ): Promise<void> {
-    authorize(identity);
     const target: Target = parseTarget(request.url ?? '/');
     const found = this.#router.find(request.method ?? 'GET', target.path);
     if (found !== undefined) {
       throw new ApiError('BAD_REQUEST', `${target.path} does not take over its connection`);
     }
+    await this.#engineFor(caller).hijack(request, socket, head, target);
+  }
+
+  /** The host's engine, for whom may use it. @throws ApiError NOT_FOUND: for others there is no such page */
+  #engineFor({ principal }: Caller): Engine {
     const { engine } = this.#services;
-    if (engine === undefined || identity.kind !== 'local') throw pageNotFound();
-    await engine.hijack(request, socket, head, target);
+    if (engine === undefined || !mayUse(principal.kind, ENGINE_RIGHT)) throw pageNotFound();
+    return engine;
   }
 
   /** Headers of every answer of ours (Docker's names). */
@@ -224,12 +230,17 @@ export class ApiServer {
   }
 }
 
-function authorize(identity: Identity): void {
-  if (identity.kind === 'local' || identity.role === 'manager') return;
-  throw new ApiError(
-    'PERMISSION_DENIED',
-    `node ${identity.nodeId} is a worker: the API needs a manager's certificate`,
-  );
+/** The row of the table of rights for all that the cluster does not serve. */
+const ENGINE_RIGHT: Right = 'engine';
+
+/**
+ * What the store said when the request came may be old by now: it was waited for a fresh state since.
+ * @throws ApiError PERMISSION_DENIED
+ */
+function requireStill({ principal, proof }: Caller, manager: ManagerAccess, right: string): void {
+  if (proof === undefined || manager.mayStill(proof, right)) return;
+  const who = 'nodeId' in principal ? `node ${principal.nodeId}` : 'the caller';
+  throw new ApiError('PERMISSION_DENIED', `${who} is not a manager any more`);
 }
 
 function pageNotFound(): ApiError {

@@ -84,8 +84,7 @@ export async function onLeader(
 ): Promise<void> {
   const { clock, limits } = call.services;
   const until = clock.monotonicMs() + limits.leaderMs;
-  const forwarded =
-    call.identity.kind === 'node' && call.request.headers[FORWARDED_HEADER] !== undefined;
+  const forwarded = call.caller.forwardedBy !== undefined;
   while (!call.response.destroyed) {
     if (manager.quorum().state === 'ok') {
       if (manager.isLeader()) {
@@ -93,8 +92,7 @@ export async function onLeader(
         await freshState(call.services, manager, until);
         if (manager.isLeader()) return here();
       } else if (!forwarded && (await manager.leaderAnswers())) {
-        call.request.headers[FORWARDED_HEADER] = call.services.control.info().nodeId;
-        return manager.forward(call.request, call.response);
+        return manager.forward(call.request, call.response, call.caller);
       }
     }
     if (clock.monotonicMs() >= until) throw noQuorum(manager);

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { InitRequest, JoinRequest, LogOptions, ManagerStatus } from '@swarm/api';
+import type { Principal } from '../authority/index.js';
+import type { Proof } from '../ca/identify.js';
 import type { LogItem as LogRecord, LogSelector } from '../logbroker/index.js';
 import type { RaftAccess, RecoveryControl } from '../recovery/recovery-control.js';
 import type { Store } from '../store/store.js';
@@ -85,17 +87,19 @@ export interface ManagerAccess {
   logs(selector: LogSelector, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord>;
   /**
    * Has the leader answer, over mutual TLS: `proxyTo` with the daemon's agent. Nothing of the body has
-   * been read. Rejects only when nothing was written to the response.
+   * been read. Rejects only when nothing was written to the response. The leader judges the caller again.
    */
-  forward(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  forward(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void>;
+  /** Whether the store as it is now lets a node use this row of the table of rights. */
+  mayStill(proof: Proof, right: string): boolean;
   quorum(): Quorum;
 }
 
-/** Who asks. Found by the caller of ApiServer.handle: the socket's file mode, or a certificate. */
-export type Identity =
-  | { readonly kind: 'local' }
-  | {
-      readonly kind: 'node';
-      readonly nodeId: string;
-      readonly role: 'manager' | 'worker';
-    };
+/** Who asks. Found by the caller of ApiServer.handle: the socket's file mode, or certificate and store. */
+export interface Caller {
+  readonly principal: Principal;
+  /** What the certificate proved, so that the store can be asked again; absent for local clients. */
+  readonly proof?: Proof;
+  /** The manager that had this request first and sent it on: it is not sent on again. */
+  readonly forwardedBy?: string;
+}

@@ -4,7 +4,7 @@ import type { Target } from './api-version.js';
 import type { BodyReader } from './body.js';
 import type { Engine } from './engine.js';
 import type { ApiLimits } from './limits.js';
-import type { Identity, ManagerAccess, NodeControl } from './node-control.js';
+import type { Caller, ManagerAccess, NodeControl } from './node-control.js';
 import type { PortClaims } from './port-claims.js';
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
@@ -16,7 +16,7 @@ export interface Call {
   readonly target: Target;
   /** The `{name}` parts of the path, decoded. */
   readonly params: Readonly<Record<string, string>>;
-  readonly identity: Identity;
+  readonly caller: Caller;
   readonly services: ApiServices;
 }
 

@@ -1,7 +1,7 @@
-import { ApiError, type Logger } from '@swarm/api';
+import { ApiError, formatHostPort, isObjectId, type Logger, parseHostPort } from '@swarm/api';
 import type { MemberInfo, MemberStatus, RaftNode } from '@swarm/raft';
 import type { Store } from '../store/store.js';
-import { callManager, splitAddress } from '../ca/manager-call.js';
+import { callManager } from '../ca/manager-call.js';
 import { tlsClientOptions } from '../ca/tls-options.js';
 import type { LocalManager } from './local-manager.js';
 
@@ -12,6 +12,8 @@ export const PROBE_PATH = '/raft/probe';
 /** Longest wait for the list of members, and for being let go. */
 const MEMBERS_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 5000;
+/** Members that are read from a reply; a group of more would never agree in time. */
+const MEMBERS_LIMIT = 64;
 /** The leader waits for the new member to catch up; the answer comes after that. */
 const JOIN_TIMEOUT_MS = 70_000;
 
@@ -30,10 +32,9 @@ export function readJoinBody(body: unknown): JoinBody {
   if (!Number.isSafeInteger(raftId) || (raftId as number) <= 0) {
     throw new ApiError('INVALID_ARGUMENT', '"raftId" must be a positive integer');
   }
-  if (typeof address !== 'string' || splitAddress(address) === undefined) {
-    throw new ApiError('INVALID_ARGUMENT', '"address" must be host:port');
-  }
-  return { raftId: raftId as number, address };
+  const parsed = parseHostPort(address);
+  if (parsed === undefined) throw new ApiError('INVALID_ARGUMENT', '"address" must be host:port');
+  return { raftId: raftId as number, address: formatHostPort(parsed) };
 }
 
 /**
@@ -101,7 +102,7 @@ async function probe(self: LocalManager, member: MemberInfo): Promise<void> {
       'FAILED_PRECONDITION',
       `the leader (${self.advertiseAddress}) can not reach the new manager at ${member.address} ` +
         `(${(error as Error).message}): give the right address with --advertise-addr and open port ` +
-        `${splitAddress(member.address)!.port}/tcp on it`,
+        `${parseHostPort(member.address)?.port ?? 2377}/tcp on it`,
     );
   }
 }
@@ -156,5 +157,19 @@ export async function fetchMembers(
     timeoutMs: MEMBERS_TIMEOUT_MS,
     signal,
   });
-  return reply as readonly MemberInfo[];
+  const members = Array.isArray(reply)
+    ? reply.slice(0, MEMBERS_LIMIT).map(readMember)
+    : [undefined];
+  return members.map((member) => {
+    if (member !== undefined) return member;
+    throw new ApiError('INTERNAL', `${manager} did not answer with members of a Raft group`);
+  });
+}
+
+function readMember(said: unknown): MemberInfo | undefined {
+  if (typeof said !== 'object' || said === null) return undefined;
+  const { id, nodeId, address } = said as Readonly<Record<string, unknown>>;
+  const parsed = parseHostPort(address);
+  if (!Number.isSafeInteger(id) || !isObjectId(nodeId) || parsed === undefined) return undefined;
+  return { id: id as number, nodeId, address: formatHostPort(parsed) };
 }

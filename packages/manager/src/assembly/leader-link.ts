@@ -1,10 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
-import { ApiError, type Clock } from '@swarm/api';
+import { ApiError, type Clock, isObjectId, parseHostPort } from '@swarm/api';
 import { proxyTo } from '../api/proxy.js';
 import { tlsClientOptions } from '../ca/tls-options.js';
 import { PROBE_PATH } from './join-raft.js';
-import { splitAddress } from '../ca/manager-call.js';
 import type { LocalManager } from './local-manager.js';
 
 /** A leader that is silent for longer is no help: an election is faster than this. */
@@ -49,7 +48,7 @@ export class LeaderLink {
    */
   async answers(): Promise<boolean> {
     const leader = this.#leader();
-    const address = leader === undefined ? undefined : splitAddress(leader.address);
+    const address = leader === undefined ? undefined : parseHostPort(leader.address);
     if (leader === undefined || address === undefined) return false;
     const reply = await this.#probe(this.#agentFor(leader.nodeId), address);
     if (reply?.leads !== true) return false;
@@ -80,7 +79,7 @@ export class LeaderLink {
     body?: Buffer,
   ): Promise<void> {
     const leader = this.#leader();
-    const address = leader === undefined ? undefined : splitAddress(leader.address);
+    const address = leader === undefined ? undefined : parseHostPort(leader.address);
     if (leader === undefined || address === undefined)
       throw new ApiError('NO_QUORUM', 'no leader is known: try again');
     const agent = this.#agentFor(leader.nodeId);
@@ -150,9 +149,16 @@ function retire(agent: Agent): void {
 }
 
 function readProbe(text: string): ProbeReply | undefined {
+  let said: unknown;
   try {
-    return JSON.parse(text) as ProbeReply;
+    said = JSON.parse(text);
   } catch {
     return undefined;
   }
+  if (typeof said !== 'object' || said === null) return undefined;
+  const { nodeId, leads, reachable } = said as Readonly<Record<string, unknown>>;
+  if (!isObjectId(nodeId) || typeof leads !== 'boolean') return undefined;
+  if (reachable === undefined) return { nodeId, leads };
+  if (!Array.isArray(reachable) || !reachable.every(Number.isSafeInteger)) return undefined;
+  return { nodeId, leads, reachable: reachable as number[] };
 }

@@ -8,16 +8,19 @@ import { RAFT_PATH, RAFT_SNAPSHOT_PATH, socketOptions } from '@swarm/raft';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ApiServer } from '../api/api-server.js';
 import { BodyReader, parseJson } from '../api/body.js';
+import { FORWARDED_HEADER } from '../api/gate.js';
 import { refuse } from '../api/hijack.js';
 import { API_LIMITS } from '../api/limits.js';
 import { ERROR_CODE_HEADER } from '../api/reply.js';
-import { identify, type Trust } from '../ca/identify.js';
-import type { Subject } from '../ca/subject.js';
+import type { Authority, NodeKind, Principal, Right } from '../authority/index.js';
+import { checkValidity, identify, type Proof, type Trust } from '../ca/identify.js';
 import { tlsServerOptions } from '../ca/tls-options.js';
 import type { LocalManager } from './local-manager.js';
 import { ANSWERED, type NodeRoute } from './node-routes.js';
 import { asApiError } from './raft-errors.js';
+import { PEER_HEADER, readPeer } from './forwarded.js';
 import { RefusalLog } from './refusal-log.js';
+import type { StandingConnections } from './standing.js';
 
 /** Largest body of a request among nodes, and of all that are being read. */
 const BODY_LIMIT_BYTES = 64 * 1024;
@@ -25,21 +28,22 @@ const BODIES_LIMIT_BYTES = 4 * 1024 * 1024;
 /** TLS handshakes that take longer are cut. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** A node whose certificate was checked, and where it is. */
-export interface Asked {
-  readonly subject: Subject;
+/** A node that was admitted, and where it is. */
+export interface Admitted {
+  readonly nodeId: string;
+  readonly kind: NodeKind;
   readonly remoteAddress: string;
 }
 
 /** What the port 2377 serves, by path. */
 export interface ListenerRoutes {
   readonly trust: () => Trust;
-  /** Whether the cluster made a worker of this node, whatever an old certificate of it says. */
-  isWorker(nodeId: string): boolean;
+  readonly authority: Authority;
+  readonly standing: StandingConnections;
   /** Small JSON requests among nodes; undefined when the path is none of these. */
   node(method: string, path: string): NodeRoute | undefined;
-  raft(socket: WebSocket, path: string, subject: Subject): void;
-  dispatcher(socket: WebSocket, asked: Asked): void;
+  raft(socket: WebSocket, path: string, peer: Admitted): void;
+  dispatcher(socket: WebSocket, peer: Admitted): void;
   /** Everything else: the API for remote clients. */
   readonly api: Pick<ApiServer, 'handle' | 'upgrade' | 'bound' | 'serverOptions'>;
 }
@@ -51,6 +55,8 @@ export class Listener {
   readonly #logger: Logger;
   readonly #refusals: RefusalLog;
   readonly #bodies: BodyReader;
+  /** What certificates were found to prove, and against which root: a connection shows one only. */
+  readonly #proofs = new WeakMap<Duplex, { readonly proof: Proof; readonly root: string }>();
   /** Every connection, also in its handshake or taken over: nothing may outlive `close`. */
   readonly #sockets = new Set<Socket>();
   readonly #raftSockets = new WebSocketServer({ noServer: true, ...socketOptions() });
@@ -93,7 +99,13 @@ export class Listener {
         this.#refuseRequest(request, response, error),
       );
     });
-    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on('upgrade', (request, socket, head) => {
+      socket.on('error', (error) => logger.debug({ err: error }, 'a connection broke'));
+      this.#upgrade(request, socket, head).catch((error: unknown) => {
+        const known = this.#known(request, error);
+        refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
+      });
+    });
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
@@ -148,18 +160,15 @@ export class Listener {
   }
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const route = this.#routes.node(request.method ?? 'GET', pathOf(request));
-    if (route === undefined) {
-      const subject = this.#identify(request, 'manager');
-      this.#routes.api.handle(request, response, identityOf(subject));
-      return;
-    }
-    const subject =
-      route.who === 'anybody' ? this.#maybeIdentify(request) : this.#identify(request, 'manager');
+    const path = pathOf(request);
+    const route = this.#routes.node(request.method ?? 'GET', path);
+    if (route === undefined) return this.#api(request, response);
+    const proof = this.#prove(request);
+    await this.#admit(request, proof, route.right, response);
     const remoteAddress = addressOf(request.socket);
     const raw = await this.#bodies.read(request);
     const answer = await route.handle({
-      peer: subject === undefined ? { remoteAddress } : { subject, remoteAddress },
+      peer: proof === undefined ? { remoteAddress } : { remoteAddress, proof },
       request,
       response,
       raw,
@@ -170,50 +179,85 @@ export class Listener {
     response.end(JSON.stringify(answer ?? {}));
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', (error) => this.#logger.debug({ err: error }, 'a connection broke'));
-    try {
-      const path = pathOf(request);
-      if (path === '/dispatcher') {
-        const subject = this.#identify(request);
-        const asked = { subject, remoteAddress: addressOf(request.socket) };
-        this.#agentSockets.handleUpgrade(request, socket, head, (opened) =>
-          this.#routes.dispatcher(opened, asked),
-        );
-      } else if (path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH) {
-        const subject = this.#identify(request, 'manager');
-        this.#raftSockets.handleUpgrade(request, socket, head, (opened) =>
-          this.#routes.raft(opened, path, subject),
-        );
-      } else {
-        const subject = this.#identify(request, 'manager');
-        this.#routes.api.upgrade(request, socket, head, identityOf(subject));
-      }
-    } catch (error) {
-      const known = this.#known(request, error);
-      refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const path = pathOf(request);
+    const isRaft = path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH;
+    const proof = this.#prove(request);
+    const right = isRaft || path === DISPATCHER_PATH ? `UPGRADE ${path}` : ANY_API_RIGHT;
+    const principal = await this.#admit(request, proof, right);
+    if (socket.destroyed) return;
+    if (!isRaft && path !== DISPATCHER_PATH) {
+      this.#routes.api.upgrade(request, socket, head, { principal, proof: proof! });
+      return;
     }
+    if (!('nodeId' in principal)) throw new ApiError('INTERNAL', `${right} is for nodes only`);
+    const peer = { ...principal, remoteAddress: addressOf(request.socket) };
+    const server = isRaft ? this.#raftSockets : this.#agentSockets;
+    server.handleUpgrade(request, socket, head, (opened) =>
+      isRaft ? this.#routes.raft(opened, path, peer) : this.#routes.dispatcher(opened, peer),
+    );
   }
 
-  #identify(request: IncomingMessage, role?: 'manager'): Subject {
-    const { socket } = request;
-    const peer = socket instanceof TLSSocket ? socket : undefined;
-    const subject = identify(peer, this.#routes.trust(), role);
-    if (role === 'manager' && this.#routes.isWorker(subject.nodeId)) {
-      throw new ApiError(
-        'PERMISSION_DENIED',
-        `Node ${subject.nodeId} was demoted: its manager's certificate is of no use any more.`,
-      );
+  /** Which route it is, the API's router finds; what a node may do there at all, it must be let do here. */
+  async #api(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const proof = this.#prove(request);
+    const principal = await this.#admit(request, proof, ANY_API_RIGHT, response);
+    const forwarded = request.headers[FORWARDED_HEADER];
+    if (forwarded === undefined && request.headers[PEER_HEADER] === undefined) {
+      this.#routes.api.handle(request, response, { principal, proof: proof! });
+      return;
     }
-    return subject;
+    // Only a manager got here, and it speaks for itself or for whom it names; for whom, is judged again.
+    if (principal.kind !== 'manager' || forwarded !== principal.nodeId) {
+      throw new ApiError('BAD_REQUEST', `the header ${FORWARDED_HEADER} names another node`);
+    }
+    const peer = readPeer(request);
+    const forwardedBy = principal.nodeId;
+    if (peer?.proof === undefined) {
+      this.#routes.api.handle(request, response, { principal, proof: proof!, forwardedBy });
+      return;
+    }
+    const { authority, trust } = this.#routes;
+    checkValidity(peer.proof, trust().nowMs);
+    const first = await authority.admit(peer.proof, ANY_API_RIGHT);
+    this.#routes.api.handle(request, response, {
+      principal: first,
+      proof: peer.proof,
+      forwardedBy,
+    });
   }
 
-  /** A joiner has no certificate, or one of a cluster that it left. */
-  #maybeIdentify(request: IncomingMessage): Subject | undefined {
+  /**
+   * What the certificate at the other end proves; undefined without one.
+   * @throws ApiError UNAUTHENTICATED, CERTIFICATE_EXPIRED
+   */
+  #prove(request: IncomingMessage): Proof | undefined {
     const { socket } = request;
-    if (!(socket instanceof TLSSocket) || socket.getPeerX509Certificate() === undefined)
-      return undefined;
-    return this.#identify(request);
+    if (!(socket instanceof TLSSocket)) return undefined;
+    const trust = this.#routes.trust();
+    const known = this.#proofs.get(socket);
+    if (known?.root === trust.rootCertificate) {
+      checkValidity(known.proof, trust.nowMs);
+      return known.proof;
+    }
+    if (socket.getPeerX509Certificate() === undefined) return undefined;
+    const proof = identify(socket, trust);
+    this.#proofs.set(socket, { proof, root: trust.rootCertificate });
+    return proof;
+  }
+
+  /** @throws ApiError when the table does not let it */
+  async #admit(
+    request: IncomingMessage,
+    proof: Proof | undefined,
+    right: string,
+    response?: ServerResponse,
+  ): Promise<Principal> {
+    const { authority, standing } = this.#routes;
+    const principal = await authority.admit(proof, right);
+    const exchange = response === undefined ? undefined : { request, response };
+    if (proof !== undefined) standing.note(request.socket, proof, right, exchange);
+    return principal;
   }
 
   #refuseRequest(request: IncomingMessage, response: ServerResponse, error: unknown): void {
@@ -244,6 +288,9 @@ export class Listener {
 }
 
 const PATH_LOG_LIMIT = 100;
+const DISPATCHER_PATH = '/dispatcher';
+/** What whoever may use the API at all may use. */
+const ANY_API_RIGHT: Right = 'GET /_ping';
 
 function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): ApiError {
   if (error.code === 'EADDRINUSE')
@@ -255,10 +302,6 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
     'INVALID_ARGUMENT',
     `can not listen on ${host}:${port}: ${error.message}; give an address of this host with --listen-addr`,
   );
-}
-
-function identityOf({ nodeId, role }: Subject) {
-  return { kind: 'node', nodeId, role } as const;
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -6,6 +6,7 @@ import type { WebSocket } from 'ws';
 import { createAllocator } from '../allocator/index.js';
 import type { ApiServer } from '../api/api-server.js';
 import type {
+  Caller,
   LogRecord,
   LogSelector,
   ManagerAccess,
@@ -14,8 +15,9 @@ import type {
 } from '../api/node-control.js';
 import { FORWARDED_HEADER } from '../api/gate.js';
 import { createCaServer } from '../ca/ca-server.js';
-import type { Trust } from '../ca/identify.js';
-import type { Subject } from '../ca/subject.js';
+import { Authority } from '../authority/index.js';
+import { within } from '../api/deadline.js';
+import type { Proof, Trust } from '../ca/identify.js';
 import { tlsClientOptions } from '../ca/tls-options.js';
 import type { LoopContext } from '../control-loop.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
@@ -33,12 +35,16 @@ import { type FoundingRequest, foundCluster } from './bootstrap.js';
 import { askToJoin, askToLeave } from './join-raft.js';
 import { LeaderLink } from './leader-link.js';
 import { LeaderLoops } from './leader-loops.js';
-import { Listener } from './listener.js';
+import { PEER_HEADER, writePeer } from './forwarded.js';
+import { type Admitted, Listener } from './listener.js';
 import { type LocalManager, selfInfo, type Start } from './local-manager.js';
 import { NodeRoutes } from './node-routes.js';
 import { raftLogger } from './raft-logger.js';
+import { StandingConnections } from './standing.js';
 
 const LEADER_POLL_MS = 50;
+/** Who is not known here is not kept waiting for longer. */
+const CATCH_UP_LIMIT_MS = 2000;
 /** A member alone leads as soon as its vote is on disk. */
 const FIRST_ELECTION_LIMIT_MS = 10_000;
 const FIRST_ELECTION_POLL_MS = 5;
@@ -70,6 +76,7 @@ export class Manager implements ManagerAccess {
   readonly #dispatcher: Dispatcher;
   readonly #logBroker: LogBroker;
   readonly #link: LeaderLink;
+  readonly #authority: Authority;
   readonly #endings: (() => void)[] = [];
   #isLeader = false;
 
@@ -167,6 +174,16 @@ export class Manager implements ManagerAccess {
       ],
       logger,
     );
+    this.#authority = new Authority({
+      view: this.store,
+      group: () => {
+        const { members, leader } = raft.status();
+        return { members: members.map(({ info }) => info.nodeId), leader: leader?.nodeId };
+      },
+      catchUp: () => this.#catchUp(),
+    });
+    const standing = new StandingConnections(this.#authority, clock);
+    this.#endings.push(this.store.watch((change) => standing.changed(change)));
     this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
     // It may have come to lead before anybody listened.
     this.#follow(raft.currentLeadership);
@@ -176,6 +193,8 @@ export class Manager implements ManagerAccess {
       store: this.store,
       ca: createCaServer(context),
       link: this.#link,
+      authority: this.#authority,
+      trust: () => this.#trust(),
       clock,
       logger,
       isLeader: () => this.#isLeader,
@@ -184,11 +203,11 @@ export class Manager implements ManagerAccess {
       self,
       {
         trust: () => this.#trust(),
-        isWorker: (nodeId) => this.#isWorker(nodeId),
+        authority: this.#authority,
+        standing,
         node: (method, path) => routes.find(method, path),
-        raft: (socket, path, subject) => transport.accept(socket, { nodeId: subject.nodeId }, path),
-        dispatcher: (socket, { subject, remoteAddress }) =>
-          this.#acceptAgent(socket, subject, remoteAddress),
+        raft: (socket, path, { nodeId }) => transport.accept(socket, { nodeId }, path),
+        dispatcher: (socket, peer) => this.#acceptAgent(socket, peer),
         api,
       },
       { clock, logger },
@@ -280,8 +299,20 @@ export class Manager implements ManagerAccess {
     return this.#isLeader ? Promise.resolve(true) : this.#link.answers();
   }
 
-  async forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    await this.#link.forward(request, response, { [FORWARDED_HEADER]: this.#options.self.nodeId });
+  async forward(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { proof }: Caller,
+  ): Promise<void> {
+    const remoteAddress = request.socket.remoteAddress ?? '';
+    await this.#link.forward(request, response, {
+      [FORWARDED_HEADER]: this.#options.self.nodeId,
+      [PEER_HEADER]: writePeer({ remoteAddress, ...(proof === undefined ? {} : { proof }) }),
+    });
+  }
+
+  mayStill(proof: Proof, right: string): boolean {
+    return this.#authority.holds(proof, right);
   }
 
   quorum(): Quorum {
@@ -372,28 +403,25 @@ export class Manager implements ManagerAccess {
 
   #trust(): Trust {
     const { self, clock } = this.#options;
-    const removed = this.store.cluster()?.Private.RemovedNodes ?? {};
     return {
       rootCertificate: self.identity().rootCertificate,
       clusterId: self.clusterId,
       nowMs: clock.now(),
-      isRemoved: (nodeId) => Object.hasOwn(removed, nodeId),
     };
   }
 
-  /** A demoted node that keeps its manager's certificate must not act as one for the rest of its life. */
-  #isWorker(nodeId: string): boolean {
-    const node = this.store.get('node', nodeId);
-    return node !== undefined && node.Spec.Role === 'worker' && node.RaftID === undefined;
+  /** What the leader knew when this was called is known here when it resolves. */
+  #catchUp(): Promise<void> {
+    const late = () =>
+      new ApiError(
+        'NO_QUORUM',
+        'this manager does not know the node, and no leader tells: try again, or ask another manager',
+      );
+    return within(this.#options.clock, CATCH_UP_LIMIT_MS, this.readBarrier(), late);
   }
 
-  #acceptAgent(socket: WebSocket, subject: Subject, remoteAddress: string): void {
-    if (this.#isLeader)
-      this.#dispatcher.accept(socket, {
-        nodeId: subject.nodeId,
-        role: subject.role,
-        remoteAddress,
-      });
+  #acceptAgent(socket: WebSocket, peer: Admitted): void {
+    if (this.#isLeader) this.#dispatcher.accept(socket, peer);
     else refuseSession(socket, managerAddresses(this.store), this.leader());
   }
 

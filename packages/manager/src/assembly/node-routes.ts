@@ -1,24 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, type Clock, type Logger } from '@swarm/api';
 import type { RaftNode } from '@swarm/raft';
+import type { Authority, Right } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
-import type { Subject } from '../ca/subject.js';
+import { checkValidity, type Trust } from '../ca/identify.js';
 import type { Store } from '../store/store.js';
+import { PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
 import { admitMember, JOIN_PATH, PROBE_PATH, readJoinBody } from './join-raft.js';
 import type { LeaderLink, ProbeReply } from './leader-link.js';
 import type { LocalManager } from './local-manager.js';
 
-/** On a forwarded request: who asked the forwarding manager, as JSON. Only managers may say so. */
-const PEER_HEADER = 'x-swarm-peer';
 const LEADER_POLL_MS = 50;
 /** A request waits so long for a leader; an election takes 1–2 s. */
 const LEADER_WAIT_MS = 5000;
-
-/** Who sent a request; the subject is of a certificate that was checked. */
-export interface Peer {
-  readonly subject?: Subject;
-  readonly remoteAddress: string;
-}
 
 /** A request among nodes, its body read. */
 export interface NodeRequest {
@@ -31,8 +25,8 @@ export interface NodeRequest {
 }
 
 export interface NodeRoute {
-  /** Who may ask: `anybody` has no certificate yet. */
-  readonly who: 'anybody' | 'manager';
+  /** The row of the table that says who may ask. */
+  readonly right: Right;
   /** The answer, as JSON, or ANSWERED. */
   handle(asked: NodeRequest): Promise<unknown>;
 }
@@ -46,6 +40,8 @@ export interface NodeRoutesContext {
   readonly store: Store;
   readonly ca: CaServer;
   readonly link: LeaderLink;
+  readonly authority: Authority;
+  readonly trust: () => Trust;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly isLeader: () => boolean;
@@ -54,37 +50,37 @@ export interface NodeRoutesContext {
 /** The small JSON requests among nodes: certificates, and who is in the Raft group. */
 export class NodeRoutes {
   readonly #context: NodeRoutesContext;
-  readonly #routes: Readonly<Record<string, NodeRoute>>;
+  readonly #routes: ReadonlyMap<string, NodeRoute>;
 
   constructor(context: NodeRoutesContext) {
     this.#context = context;
     const { ca, raft } = context;
-    this.#routes = {
-      'GET /ca/root': { who: 'anybody', handle: async () => ca.root() },
-      'POST /ca/certificates': {
-        who: 'anybody',
-        handle: (asked) => this.#onLeader(asked, (peer) => ca.issue(asked.json(), peer)),
-      },
-      [`GET ${PROBE_PATH}`]: { who: 'manager', handle: async () => this.#probed() },
-      [`GET ${JOIN_PATH}`]: {
-        who: 'manager',
-        handle: async () => raft.status().members.map(({ info }) => info),
-      },
-      [`POST ${JOIN_PATH}`]: {
-        who: 'manager',
-        handle: (asked) => this.#onLeader(asked, (peer) => this.#admit(asked, nodeIdOf(peer))),
-      },
-      [`DELETE ${JOIN_PATH}`]: {
-        who: 'manager',
-        handle: (asked) => this.#onLeader(asked, (peer) => this.#letGo(nodeIdOf(peer))),
-      },
-    };
+    const route = (right: Right, handle: NodeRoute['handle']) =>
+      [right, { right, handle }] as const;
+    this.#routes = new Map<string, NodeRoute>([
+      route('GET /ca/root', async () => ca.root()),
+      route('POST /ca/certificates', (asked) =>
+        this.#onLeader(asked, 'POST /ca/certificates', ({ remoteAddress, proof }) =>
+          ca.issue(asked.json(), {
+            remoteAddress,
+            ...(proof === undefined ? {} : { subject: proof.subject }),
+          }),
+        ),
+      ),
+      route(`GET ${PROBE_PATH}`, async () => this.#probed()),
+      route(`GET ${JOIN_PATH}`, async () => raft.status().members.map(({ info }) => info)),
+      route(`POST ${JOIN_PATH}`, (asked) =>
+        this.#onLeader(asked, `POST ${JOIN_PATH}`, (peer) => this.#admit(asked, nodeIdOf(peer))),
+      ),
+      route(`DELETE ${JOIN_PATH}`, (asked) =>
+        this.#onLeader(asked, `DELETE ${JOIN_PATH}`, (peer) => this.#letGo(nodeIdOf(peer))),
+      ),
+    ]);
   }
 
   /** Undefined when the path is none of these. */
   find(method: string, path: string): NodeRoute | undefined {
-    const key = `${method} ${path}`;
-    return Object.hasOwn(this.#routes, key) ? this.#routes[key] : undefined;
+    return this.#routes.get(`${method} ${path}`);
   }
 
   #probed(): ProbeReply {
@@ -124,20 +120,22 @@ export class NodeRoutes {
   }
 
   /**
-   * Has the leader answer, with the peer as this manager has seen it. Waits for an election: a leader
-   * that does not answer any more is not asked.
+   * Has the leader answer, with the peer as this manager has seen it: the leader judges it again. Waits for
+   * an election: a leader that does not answer any more is not asked.
    */
-  async #onLeader(asked: NodeRequest, here: (peer: Peer) => Promise<unknown>): Promise<unknown> {
+  async #onLeader(
+    asked: NodeRequest,
+    right: Right,
+    here: (peer: Peer) => Promise<unknown>,
+  ): Promise<unknown> {
     const { clock, link, isLeader } = this.#context;
     const { request, response, raw, peer } = asked;
-    // Only a manager may speak for others; whatever else sends this header is not heard.
-    const header = peer.subject?.role === 'manager' ? request.headers[PEER_HEADER] : undefined;
-    const forwarded = header === undefined ? undefined : readPeer(header);
+    const forwarded = await this.#forwarded(asked, right);
     const until = clock.monotonicMs() + LEADER_WAIT_MS;
     while (!response.destroyed) {
       if (isLeader()) return here(forwarded ?? peer);
       if (forwarded === undefined && (await link.answers())) {
-        await link.forward(request, response, { [PEER_HEADER]: JSON.stringify(peer) }, raw);
+        await link.forward(request, response, { [PEER_HEADER]: writePeer(peer) }, raw);
         return ANSWERED;
       }
       if (clock.monotonicMs() >= until) {
@@ -150,33 +148,26 @@ export class NodeRoutes {
     }
     return ANSWERED;
   }
-}
 
-function nodeIdOf({ subject }: Peer): string {
-  if (subject?.role === 'manager') return subject.nodeId;
-  throw new ApiError('PERMISSION_DENIED', "this needs a manager's certificate");
-}
-
-/** @throws ApiError BAD_REQUEST */
-function readPeer(header: string | readonly string[]): Peer {
-  let said: unknown;
-  try {
-    said = JSON.parse(String(header));
-  } catch {
-    said = undefined;
+  /**
+   * For whom a manager asks. Only one that is a manager now may speak for others; from whoever else the
+   * header is not heard.
+   * @throws ApiError when the header is malformed, or its subject may not use the route
+   */
+  async #forwarded({ peer, request }: NodeRequest, right: Right): Promise<Peer | undefined> {
+    const { authority, trust } = this.#context;
+    if (peer.proof === undefined || !authority.holds(peer.proof, FORWARDING)) return undefined;
+    const forwarded = readPeer(request);
+    if (forwarded?.proof !== undefined) checkValidity(forwarded.proof, trust().nowMs);
+    if (forwarded !== undefined) await authority.admit(forwarded.proof, right);
+    return forwarded;
   }
-  const { remoteAddress, subject } = (said ?? {}) as { remoteAddress?: unknown; subject?: unknown };
-  const valid =
-    typeof remoteAddress === 'string' && (subject === undefined || isSubject(subject as object));
-  if (!valid) throw new ApiError('BAD_REQUEST', `the header ${PEER_HEADER} names no peer`);
-  return subject === undefined ? { remoteAddress } : { remoteAddress, subject: subject as Subject };
 }
 
-function isSubject(value: object | null): boolean {
-  const { nodeId, role, clusterId } = (value ?? {}) as Partial<Record<keyof Subject, unknown>>;
-  return (
-    typeof nodeId === 'string' &&
-    typeof clusterId === 'string' &&
-    (role === 'manager' || role === 'worker')
-  );
+/** Held by managers alone. */
+const FORWARDING: Right = 'POST /raft/members';
+
+function nodeIdOf({ proof }: Peer): string {
+  if (proof !== undefined) return proof.subject.nodeId;
+  throw new ApiError('PERMISSION_DENIED', "this needs a manager's certificate");
 }

@@ -8,6 +8,7 @@ import {
   type Node,
   type NodeAvailability,
   type NodeRole,
+  isPlainText,
   parseJoinToken,
   rootDigest,
   sameToken,
@@ -18,7 +19,8 @@ import { FailureLimit } from './failure-limit.js';
 import type { Subject } from './subject.js';
 import { REJOIN } from './identify.js';
 import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
-import { readRequest } from './request.js';
+import { refuseRemoved } from './removed.js';
+import { readRequest, REQUEST_LIMIT } from './request.js';
 import { certificateDer } from './root.js';
 
 /** Body of `POST /ca/certificates`. */
@@ -66,6 +68,8 @@ export interface CaServer {
 }
 
 const HOSTNAME_LIMIT = 253;
+/** Ours have 85 characters. */
+const TOKEN_LIMIT = 256;
 const AVAILABILITIES: readonly string[] = ['active', 'pause', 'drain'];
 /** Times a renewal is tried again when the node object changed in between. */
 const RETRY_LIMIT = 5;
@@ -107,9 +111,7 @@ export function createCaServer(context: CaServerContext): CaServer {
     const publicKey = await readRequest(request.csr);
     const { ID: clusterId, Private, Spec } = cluster();
     const nodeId = nodeIdOf(clusterId, publicKey);
-    if (Object.hasOwn(Private.RemovedNodes, nodeId)) {
-      throw new ApiError('PERMISSION_DENIED', `This key is of a removed node: ${REJOIN}.`);
-    }
+    refuseRemoved(cluster(), nodeId);
     // The same key again: the answer to an earlier request was lost. It stays the same node.
     if (store.get('node', nodeId) !== undefined) return renew(nodeId, publicKey);
     const issued = await issueCertificate(
@@ -132,6 +134,7 @@ export function createCaServer(context: CaServerContext): CaServer {
   }
 
   async function renew(nodeId: string, publicKey: ArrayBuffer): Promise<CertificateReply> {
+    refuseRemoved(cluster(), nodeId);
     for (let attempt = 1; ; attempt += 1) {
       const node = store.get('node', nodeId);
       if (node === undefined) {
@@ -149,7 +152,7 @@ export function createCaServer(context: CaServerContext): CaServer {
         { nodeId, role, clusterId },
         nodeLifeMs(Spec),
       );
-      const CertificateExpiresAt = new Date(issued.expiresAtMs).toISOString();
+      const CertificateExpiresAt = latest(node.CertificateExpiresAt, issued.expiresAtMs);
       try {
         // `node` is what the role was read from: a change in between is found on apply.
         await store.transact((transaction) => {
@@ -210,6 +213,17 @@ export function certifiedRole(node: Node): NodeRole {
   return node.RaftID === undefined ? node.Spec.Role : 'manager';
 }
 
+/**
+ * When the last of a node's certificates expires: a shorter life for new ones does not end older ones, and
+ * a removed node is remembered until then.
+ */
+function latest(known: string | undefined, expiresAtMs: number): string {
+  const knownMs = Date.parse(known ?? '');
+  return new Date(
+    Number.isNaN(knownMs) ? expiresAtMs : Math.max(knownMs, expiresAtMs),
+  ).toISOString();
+}
+
 /** A node's id comes from its key, so that a join that is tried again makes no second node. */
 function nodeIdOf(clusterId: string, publicKey: ArrayBuffer): string {
   const hash = createHash('sha256').update(clusterId).update('\0').update(Buffer.from(publicKey));
@@ -247,13 +261,18 @@ function readBody(body: unknown): CertificateRequest {
   const invalid = (message: string) => new ApiError('INVALID_ARGUMENT', message);
   if (typeof body !== 'object' || body === null) throw invalid('The body must be a JSON object.');
   const { csr, token, hostname, availability } = body as Record<string, unknown>;
-  if (typeof csr !== 'string') throw invalid('"csr" must be a certificate request in PEM.');
-  if (token !== undefined && typeof token !== 'string') throw invalid('"token" must be a string.');
-  if (
-    hostname !== undefined &&
-    (typeof hostname !== 'string' || hostname.length > HOSTNAME_LIMIT)
-  ) {
-    throw invalid(`"hostname" must be a string of at most ${HOSTNAME_LIMIT} characters.`);
+  if (typeof csr !== 'string' || csr.length > REQUEST_LIMIT) {
+    throw invalid(
+      `The certificate request ("csr") must be PEM of at most ${REQUEST_LIMIT} characters.`,
+    );
+  }
+  if (token !== undefined && (typeof token !== 'string' || token.length > TOKEN_LIMIT)) {
+    throw invalid(`"token" must be a string of at most ${TOKEN_LIMIT} characters.`);
+  }
+  if (hostname !== undefined && !isPlainText(hostname, HOSTNAME_LIMIT)) {
+    throw invalid(
+      `"hostname" must be a string of at most ${HOSTNAME_LIMIT} characters, none of them a control character.`,
+    );
   }
   if (availability !== undefined && !AVAILABILITIES.includes(availability as string)) {
     throw invalid('"availability" must be active, pause or drain.');

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
-import { ApiError, type NodeRole } from '@swarm/api';
+import { ApiError } from '@swarm/api';
+import { BACKDATE_MS } from './root.js';
 import { expiresAt, type Subject, startsAt, subjectOf } from './subject.js';
 
 /** What a certificate is checked against. */
@@ -10,25 +11,26 @@ export interface Trust {
   readonly clusterId: string;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
-  /** Whether the node was removed from the cluster: Cluster.Private.RemovedNodes. */
-  readonly isRemoved?: (nodeId: string) => boolean;
+}
+
+/** What a certificate proves: who its node is, never what it may do. */
+export interface Proof {
+  readonly subject: Subject;
+  /** When the CA made it, milliseconds since the epoch; whole seconds. */
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
 }
 
 /** What to do when a node's certificate is of no use any more. */
 export const REJOIN = 'run `swarm leave --force` on this node, then join it again';
 
 /**
- * Who is at the other end, by its certificate and by nothing else. With a socket the handshake has
- * proved that the peer holds the key.
- * @param role refuse others: `manager` for what only managers may do
+ * Who is at the other end, by its certificate. With a socket the handshake has proved that the peer holds
+ * the key. What the node may do, `Authority` says.
  * @throws ApiError UNAUTHENTICATED without a certificate or with one of another cluster,
- *   CERTIFICATE_EXPIRED, PERMISSION_DENIED for a removed node or another role
+ *   CERTIFICATE_EXPIRED
  */
-export function identify(
-  peer: TLSSocket | X509Certificate | undefined,
-  trust: Trust,
-  role?: NodeRole,
-): Subject {
+export function identify(peer: TLSSocket | X509Certificate | undefined, trust: Trust): Proof {
   const certificate = peer instanceof TLSSocket ? peer.getPeerX509Certificate() : peer;
   if (certificate === undefined) {
     throw new ApiError(
@@ -45,34 +47,27 @@ export function identify(
       `The certificate was not issued by this cluster; to move the node here, ${REJOIN}.`,
     );
   }
-  if (trust.isRemoved?.(subject.nodeId) === true) {
-    throw new ApiError(
-      'PERMISSION_DENIED',
-      `Node ${subject.nodeId} was removed from the cluster; to use it again, ${REJOIN}.`,
-    );
-  }
-  checkValidity(certificate, trust.nowMs);
-  if (role !== undefined && subject.role !== role) {
-    throw new ApiError(
-      'PERMISSION_DENIED',
-      `This needs a ${role}'s certificate; node ${subject.nodeId} is a ${subject.role}.`,
-    );
-  }
-  return subject;
+  const proof: Proof = {
+    subject,
+    issuedAtMs: startsAt(certificate) + BACKDATE_MS,
+    expiresAtMs: expiresAt(certificate),
+  };
+  checkValidity(proof, trust.nowMs);
+  return proof;
 }
 
-function checkValidity(certificate: X509Certificate, nowMs: number): void {
-  const end = expiresAt(certificate);
-  if (nowMs > end) {
-    const when = new Date(end).toISOString();
+/** @throws ApiError CERTIFICATE_EXPIRED, UNAUTHENTICATED before its time */
+export function checkValidity({ expiresAtMs, issuedAtMs }: Proof, nowMs: number): void {
+  if (nowMs > expiresAtMs) {
+    const when = new Date(expiresAtMs).toISOString();
     throw new ApiError(
       'CERTIFICATE_EXPIRED',
       `The node's certificate expired at ${when}: ${REJOIN}.`,
     );
   }
-  const start = startsAt(certificate);
-  if (nowMs < start) {
-    const when = new Date(start).toISOString();
+  const startsAtMs = issuedAtMs - BACKDATE_MS;
+  if (nowMs < startsAtMs) {
+    const when = new Date(startsAtMs).toISOString();
     throw new ApiError(
       'UNAUTHENTICATED',
       `The node's certificate is valid only from ${when} on: set the clocks of both hosts right.`,

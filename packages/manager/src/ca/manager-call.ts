@@ -1,6 +1,5 @@
 import { request } from 'node:https';
-import { isIPv6 } from 'node:net';
-import { ApiError, ERRORS, type ErrorCode } from '@swarm/api';
+import { ApiError, ERRORS, type ErrorCode, parseHostPort } from '@swarm/api';
 import { ERROR_CODE_HEADER } from '../api/reply.js';
 import type { TlsClientOptions } from './tls-options.js';
 
@@ -27,7 +26,7 @@ export interface ManagerCall {
  */
 export function callManager(call: ManagerCall): Promise<unknown> {
   const { address, method, path, tls, timeoutMs, body, signal } = call;
-  const target = splitAddress(address);
+  const target = parseHostPort(address);
   if (target === undefined) {
     const message = `"${address}" is not an address: host:port is needed.`;
     return Promise.reject(new ApiError('INVALID_ARGUMENT', message));
@@ -78,15 +77,6 @@ export function callManager(call: ManagerCall): Promise<unknown> {
     outgoing.on('error', fail);
     outgoing.end(text);
   });
-}
-
-/** Splits `host:port` and `[v6]:port`; undefined when it is neither. */
-export function splitAddress(address: string): { host: string; port: number } | undefined {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || port < 1 || port > 65535) return undefined;
-  return match?.[1] !== undefined && !isIPv6(host) ? undefined : { host, port };
 }
 
 function codeOf(error: Error): ErrorCode {

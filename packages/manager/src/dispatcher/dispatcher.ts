@@ -13,6 +13,7 @@ import {
 } from '@swarm/api';
 import { isDeepStrictEqual } from 'node:util';
 import type { WebSocket } from 'ws';
+import { mayUse } from '../authority/index.js';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
 import { AssignmentSet } from './assignment-set.js';
@@ -217,6 +218,9 @@ class DispatcherRun {
 
   #receive(session: Session, message: AgentMessage): void {
     if (this.#stopped) return;
+    if (!mayUse(session.peer.kind, `message ${message.type}`)) {
+      throw new MalformedMessage(`a ${session.peer.kind} does not send ${message.type}`);
+    }
     if (message.type === 'hello') {
       if (session.hello !== undefined) throw new MalformedMessage('a second hello');
       this.#register(session, message);

@@ -1,22 +1,15 @@
-import type {
-  AgentHello,
-  AgentMessage,
-  Clock,
-  Logger,
-  ManagerMessage,
-  NodeRole,
-  Timer,
-} from '@swarm/api';
+import type { AgentHello, AgentMessage, Clock, Logger, ManagerMessage, Timer } from '@swarm/api';
 import { DISPATCH_FRAME_LIMIT_BYTES } from '@swarm/api';
 import type { RawData, WebSocket } from 'ws';
+import type { NodeKind } from '../authority/index.js';
 import type { AssignmentSet } from './assignment-set.js';
 import { type DispatchCodec, MalformedMessage } from './codec.js';
 import { CLOSE_TIMEOUT_MS, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';
 
-/** Who is connected: by its certificate, see `identify`. */
+/** Who is connected: admitted by `Authority`. */
 export interface SessionPeer {
   readonly nodeId: string;
-  readonly role: NodeRole;
+  readonly kind: NodeKind;
   /** Without port. */
   readonly remoteAddress: string;
 }

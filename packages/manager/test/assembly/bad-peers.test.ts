@@ -18,6 +18,7 @@ test.before(async () => {
     Role: 'manager',
   });
   await put(world.manager.store, 'node', draft);
+  await put(world.manager.store, 'node', nodeDraft('worker'));
 });
 
 test.after.always(() => world?.close());
@@ -125,6 +126,7 @@ test.serial('a broken session of an agent, and one that is no WebSocket, end alo
 
 test.serial('a manager stops at once, whoever is still connected', async (t) => {
   const other = await World.open();
+  await put(other.manager.store, 'node', nodeDraft('worker'));
   const sockets = await Promise.all([open(other, undefined), open(other, good), half(other.port)]);
   const agent = (await other.upgrade(
     await other.certificate('worker', 'worker'),

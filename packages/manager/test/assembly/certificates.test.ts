@@ -1,8 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import { connect as tlsConnect } from 'node:tls';
+import { connect as tlsConnect, type TLSSocket } from 'node:tls';
 import { ApiError } from '@swarm/api';
 import test from 'ava';
 import { WebSocket } from 'ws';
+import { ALL_RIGHTS } from '../../src/authority/index.js';
 import { type NodeIdentity, tlsServerOptions } from '../../src/ca/index.js';
 import { removeNode } from '../../src/role-manager/remove-node.js';
 import { DAY_MS, identity, root } from '../ca/cluster.js';
@@ -70,7 +71,10 @@ const CASES: readonly Case[] = [
   },
   {
     who: 'with the certificate of a worker',
-    certificate: () => world.certificate('worker', 'worker'),
+    certificate: async () => {
+      await known('worker');
+      return world.certificate('worker', 'worker');
+    },
     status: 403,
     code: 'PERMISSION_DENIED',
     message: /needs a manager's certificate; node worker is a worker/,
@@ -92,12 +96,27 @@ const CASES: readonly Case[] = [
     upgrades: EVERYWHERE,
   },
   {
+    who: 'with the certificate of a worker that the store does not know',
+    certificate: () => world.certificate('stranger', 'worker'),
+    status: 403,
+    code: 'PERMISSION_DENIED',
+    message: /Node stranger is not in the cluster.*swarm leave --force/,
+    upgrades: EVERYWHERE,
+  },
+  {
+    who: 'with the certificate of a manager that the store does not know',
+    certificate: () => world.certificate('stranger', 'manager'),
+    status: 403,
+    code: 'PERMISSION_DENIED',
+    message: /Node stranger is not in the cluster.*swarm leave --force/,
+    upgrades: EVERYWHERE,
+  },
+  {
     who: 'with the old certificate of a demoted manager',
     certificate: async () => {
-      const { store } = world.manager;
-      if (store.get('node', 'demoted') === undefined)
-        await put(store, 'node', nodeDraft('demoted'));
-      return world.certificate('demoted', 'manager');
+      const certificate = await world.certificate('demoted', 'manager');
+      await known('demoted');
+      return certificate;
     },
     status: 403,
     code: 'PERMISSION_DENIED',
@@ -272,7 +291,7 @@ test.serial(
     const nobody = await world.certificate('nobody', 'manager');
     const unknown = await join(nobody, { raftId: 5, address: '127.0.0.1:1' });
     t.is(unknown.status, 403);
-    t.regex(unknown.message, /promote it first/);
+    t.regex(unknown.message, /is not in the cluster/);
   },
 );
 
@@ -280,27 +299,199 @@ test.serial(
   'a forwarded request that names no peer is refused, and workers can not forward',
   async (t) => {
     const headers = (said: string) => ({ headers: { 'x-swarm-peer': said }, body: '{}' });
-    for (const said of ['{', '[]', '{"remoteAddress":1}', '{"remoteAddress":"a","subject":{}}']) {
+    for (const said of [
+      '{',
+      '[]',
+      '{"remoteAddress":1}',
+      '{"remoteAddress":"a"}',
+      '{"remoteAddress":"127.0.0.1","proof":{}}',
+      posing({ nodeId: '../first' }),
+      posing({ role: 'admin' }),
+      ' '.repeat(2000),
+    ]) {
       const answer = await world.request(good, 'POST', '/ca/certificates', headers(said));
       t.is(answer.status, 400, said);
       t.regex(answer.message, /x-swarm-peer/);
     }
     const worker = await world.certificate('worker2', 'worker');
     await put(world.manager.store, 'node', nodeDraft('worker2'));
-    const posing = JSON.stringify({
-      remoteAddress: '127.0.0.1',
-      subject: { nodeId: 'first', role: 'manager', clusterId: 'cluster' },
-    });
     const { createKeyRequest, certificateSubject } = await import('../../src/ca/index.js');
     const { csr } = await createKeyRequest();
     const answer = await world.request(worker, 'POST', '/ca/certificates', {
       body: JSON.stringify({ csr }),
-      headers: { 'x-swarm-peer': posing },
+      headers: { 'x-swarm-peer': posing() },
     });
     const { certificate } = answer.json as { certificate: string };
     t.is(certificateSubject(certificate).nodeId, 'worker2', 'it gets its own certificate only');
   },
 );
+
+test.serial(
+  'a demoted manager that poses as another gets its own worker’s certificate only',
+  async (t) => {
+    const { createKeyRequest, certificateSubject } = await import('../../src/ca/index.js');
+    const demoted = await world.certificate('demoted', 'manager');
+    await known('demoted');
+    const { csr } = await createKeyRequest();
+    const headers = { 'x-swarm-peer': posing(), 'x-swarm-forwarded-by': 'first' };
+    const answer = await world.request(demoted, 'POST', '/ca/certificates', {
+      body: JSON.stringify({ csr }),
+      headers,
+    });
+    t.is(answer.status, 200, answer.message);
+    const { certificate } = answer.json as { certificate: string };
+    t.deepEqual(certificateSubject(certificate), {
+      nodeId: 'demoted',
+      role: 'worker',
+      clusterId: 'cluster',
+    });
+    for (const [method, path] of [
+      ['POST', '/raft/members'],
+      ['DELETE', '/raft/members'],
+      ['GET', '/raft/members'],
+      ['GET', '/swarm'],
+      ['POST', '/swarm/update?version=1&rotateManagerToken=true'],
+    ] as const) {
+      const body = method === 'POST' ? '{"raftId":7,"address":"127.0.0.1:1"}' : '';
+      t.is((await world.request(demoted, method, path, { body, headers })).status, 403, path);
+    }
+  },
+);
+
+test.serial('whom a manager names is judged again', async (t) => {
+  await known('demoted');
+  const asks = (said: string, method: string, path: string, forwardedBy = 'second') =>
+    world.request(good, method, path, {
+      headers: { 'x-swarm-peer': said, 'x-swarm-forwarded-by': forwardedBy },
+      ...(method === 'POST' ? { body: '{"raftId":7,"address":"127.0.0.1:1"}' } : {}),
+    });
+  for (const nodeId of ['demoted', 'stranger']) {
+    const said = posing({ nodeId });
+    for (const [method, path] of [
+      ['POST', '/raft/members'],
+      ['DELETE', '/raft/members'],
+      ['GET', '/nodes'],
+      ['DELETE', '/nodes/demoted'],
+    ] as const)
+      t.is((await asks(said, method, path)).status, 403, `${nodeId} ${method} ${path}`);
+  }
+  const expired = posing({}, { expiresAtMs: Date.now() - DAY_MS });
+  t.is((await asks(expired, 'GET', '/nodes')).code, 'CERTIFICATE_EXPIRED');
+  t.is((await asks(posing(), 'GET', '/nodes')).status, 200);
+  t.is((await asks(posing(), 'GET', '/nodes', 'first')).status, 400, 'it forwards as itself only');
+  t.is((await asks(posing(), 'GET', '/swarm')).status, 400, 'every manager answers this itself');
+});
+
+test.serial(
+  'a node loses its open connections with its place in the cluster, streams too',
+  async (t) => {
+    const { store } = world.manager;
+    await put(store, 'node', nodeDraft('leaving', manager('leaving')));
+    const who = await world.certificate('leaving', 'manager');
+    const agent = (await world.upgrade(who, '/dispatcher')) as WebSocket;
+    const raft = (await world.upgrade(who, '/raft')) as WebSocket;
+    const events = await stream(who, '/events');
+    const idle = await stream(who, '/_ping');
+    const ends = [ended(raft), ended(events), ended(idle)];
+    await setRole('leaving', 'worker');
+    await Promise.all(ends);
+    t.is(agent.readyState, WebSocket.OPEN, 'a worker has its session');
+    const end = ended(agent);
+    await until(async () => {
+      try {
+        await store.transact((transaction) => removeNode(transaction, 'leaving', Date.now()));
+        return true;
+      } catch (error) {
+        if (error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE') return false;
+        throw error;
+      }
+    });
+    await end;
+    t.is((await world.request(who, 'GET', '/_ping')).status, 403);
+  },
+);
+
+test.serial('every row of the table of rights stands for something that is served', async (t) => {
+  for (const [row, right] of ALL_RIGHTS.entries()) {
+    const [method, pattern] = right.split(' ') as [string, string?];
+    if (pattern === undefined || method === 'message') continue;
+    const path = pattern.replace(/\{[^}]+\}/g, 'x');
+    if (method === 'UPGRADE') {
+      const opened = await world.upgrade(good, path);
+      t.true(opened instanceof WebSocket, right);
+      (opened as WebSocket).terminate();
+      continue;
+    }
+    if (pattern === '/events') continue;
+    // One of its own for what ends its being a manager.
+    await put(world.manager.store, 'node', nodeDraft(`row${row}`, manager(`row${row}`)));
+    const who = await world.certificate(`row${row}`, 'manager');
+    const answer = await world.request(who, method, path, method === 'POST' ? { body: '{}' } : {});
+    t.false(/page not found/.test(answer.message), `${right}: ${answer.message}`);
+    t.not(answer.status, 405, right);
+  }
+});
+
+/** A node that the store knows, as a worker. */
+async function known(nodeId: string): Promise<void> {
+  const { store } = world.manager;
+  if (store.get('node', nodeId) === undefined) await put(store, 'node', nodeDraft(nodeId));
+}
+
+/** What a forwarding manager says of whom it had at the other end: the first manager, unless told otherwise. */
+function posing(subject: object = {}, life: object = {}): string {
+  return JSON.stringify({
+    remoteAddress: '127.0.0.1',
+    proof: {
+      subject: { nodeId: 'first', role: 'manager', clusterId: 'cluster', ...subject },
+      issuedAtMs: Date.now() - DAY_MS,
+      expiresAtMs: Date.now() + DAY_MS,
+      ...life,
+    },
+  });
+}
+
+/** A connection on which a request was answered, at least its head, and that stands. */
+async function stream(who: NodeIdentity, path: string): Promise<TLSSocket> {
+  const { key, cert } = tlsServerOptions(who);
+  const socket = tlsConnect({
+    port: world.port,
+    host: '127.0.0.1',
+    key,
+    cert,
+    rejectUnauthorized: false,
+  });
+  socket.on('error', () => {});
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: m\r\n\r\n`);
+  const head = await new Promise<string>((resolve) =>
+    socket.once('data', (data) => resolve(String(data))),
+  );
+  if (!head.startsWith('HTTP/1.1 200')) throw new Error(head);
+  return socket;
+}
+
+function ended(connection: TLSSocket | WebSocket): Promise<void> {
+  return new Promise((resolve) => {
+    if (connection instanceof WebSocket)
+      connection.on('error', () => {}).once('close', () => resolve());
+    else connection.resume().once('close', () => resolve());
+  });
+}
+
+test.serial('a manager that makes a worker of itself is answered, and then cut off', async (t) => {
+  await put(world.manager.store, 'node', nodeDraft('modest', manager('modest')));
+  const who = await world.certificate('modest', 'manager');
+  const idle = await stream(who, '/_ping');
+  const end = ended(idle);
+  const node = world.manager.store.get('node', 'modest')!;
+  const version = node.Version.Index;
+  const answer = await world.request(who, 'POST', `/nodes/modest/update?version=${version}`, {
+    body: JSON.stringify({ ...node.Spec, Role: 'worker' }),
+  });
+  t.is(answer.status, 200, answer.message);
+  await end;
+  t.is((await world.request(who, 'GET', '/nodes')).status, 403);
+});
 
 function manager(id: string) {
   return {

@@ -42,8 +42,7 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
           rootCertificate: authority.certificate,
           clusterId: CLUSTER_ID,
           nowMs: clock.now(),
-          isRemoved: (id) => Object.hasOwn(store.cluster()!.Private.RemovedNodes, id),
-        });
+        }).subject;
       }
       const peer = { remoteAddress: '198.18.0.9', ...(subject === undefined ? {} : { subject }) };
       const reply =
@@ -223,4 +222,49 @@ test('a body that is not a request for a certificate is refused field by field',
   ] as const) {
     await fails(t, 'INVALID_ARGUMENT', message, ca.issue(body, peer));
   }
+});
+
+test('a removed node is remembered until the last of its certificates expires, not the latest', async (t) => {
+  const { cluster, store, address, clock } = await serve(t);
+  const { csr, key } = await createKeyRequest();
+  const rootCertificate = cluster.Private.CACert;
+  const { Worker: token } = cluster.JoinTokens;
+  const joined = await requestCertificate(address, { rootCertificate }, { csr, token });
+  const lastMs = Date.parse(store.get('node', joined.nodeId)!.CertificateExpiresAt!);
+  await patch(store, 'cluster', cluster.ID, (object) => ({
+    ...object,
+    Spec: { ...object.Spec, CAConfig: { NodeCertExpiry: 3600e9 } },
+  }));
+  const own = { rootCertificate, certificate: joined.certificate, key };
+  const renewed = await requestCertificate(address, own, { csr });
+  t.true(Date.parse(new X509Certificate(renewed.certificate).validTo) < lastMs);
+  t.is(Date.parse(store.get('node', joined.nodeId)!.CertificateExpiresAt!), lastMs);
+  await store.transact((transaction) => removeNode(transaction, joined.nodeId, clock.now()));
+  const { Until } = store.cluster()!.Private.RemovedNodes[joined.nodeId]!;
+  t.true(Date.parse(Until) >= lastMs);
+});
+
+test('a request for a certificate is taken field by field', async (t) => {
+  const { ca, cluster } = await serve(t);
+  const { csr } = await createKeyRequest();
+  const peer = { remoteAddress: '198.18.0.9' };
+  const { Worker: token } = cluster.JoinTokens;
+  for (const bad of [
+    undefined,
+    [],
+    'x',
+    { token },
+    { csr: 'a'.repeat(10_000), token },
+    { csr, token: 'a'.repeat(1000) },
+    { csr, token: 5 },
+    { csr, token, hostname: 'a\u001b[31m' },
+    { csr, token, hostname: 'a'.repeat(254) },
+    { csr, token, availability: 'gone' },
+  ])
+    await fails(
+      t,
+      'INVALID_ARGUMENT',
+      /"csr"|"token"|"hostname"|"availability"|JSON object/,
+      ca.issue(bad, peer),
+    );
 });

@@ -101,7 +101,7 @@ export class World {
     this.dispatcher = createDispatcher({ store, clock, logger: silentLogger, randomBytes });
     server.on('connection', (socket, request) => {
       const nodeId = request.url!.slice(1);
-      this.dispatcher.accept(socket, { nodeId, role: 'worker', remoteAddress: '198.18.0.7' });
+      this.dispatcher.accept(socket, { nodeId, kind: 'worker', remoteAddress: '198.18.0.7' });
     });
   }
 

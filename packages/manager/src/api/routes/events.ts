@@ -74,7 +74,7 @@ export function eventRoutes(feed: EventFeed): readonly Route[] {
         ? undefined
         : clock.setTimeout(end, Math.min(Math.max(0, until - clock.now()), 2 ** 31 - 1));
     const onlySwarm = filters.has('scope') && !filters.values('scope').includes('local');
-    if (engine !== undefined && call.identity.kind === 'local' && !onlySwarm) {
+    if (engine !== undefined && call.caller.principal.kind === 'local' && !onlySwarm) {
       const query = target.query.toString();
       const path = `/events${query === '' ? '' : `?${query}`}`;
       const source = await engine.stream(path, ended.signal);

@@ -21,7 +21,8 @@ async function list(call: Call): Promise<void> {
   const manager = await freshManager(call);
   const swarm = [...(manager?.store.list('network') ?? [])].filter(matches).map(presentNetwork);
   const query = filters === null ? '' : `?filters=${encodeURIComponent(filters)}`;
-  const local = call.identity.kind === 'local' ? await engine?.ask(`/networks${query}`) : undefined;
+  const local =
+    call.caller.principal.kind === 'local' ? await engine?.ask(`/networks${query}`) : undefined;
   sendJson(call.response, [...swarm, ...(Array.isArray(local) ? local : [])]);
 }
 
@@ -40,7 +41,7 @@ async function ofSwarm(call: Call): Promise<object | undefined> {
 
 async function elsewhere(call: Call, body?: Buffer): Promise<void> {
   const { engine } = call.services;
-  if (engine === undefined || call.identity.kind !== 'local') {
+  if (engine === undefined || call.caller.principal.kind !== 'local') {
     throw new ApiError('NOT_FOUND', `network ${call.params.id} not found`);
   }
   await engine.pass(call.request, call.response, call.target, body);
@@ -66,7 +67,7 @@ async function create(call: Call): Promise<void> {
   const wanted = parseJson(body) as { Driver?: unknown; Scope?: unknown; Ingress?: unknown } | null;
   const isSwarm =
     wanted?.Driver === 'overlay' || wanted?.Scope === 'swarm' || wanted?.Ingress === true;
-  if (!isSwarm && call.services.engine !== undefined && call.identity.kind === 'local') {
+  if (!isSwarm && call.services.engine !== undefined && call.caller.principal.kind === 'local') {
     return elsewhere(call, body);
   }
   throw new ApiError(

@@ -1,7 +1,7 @@
 import { ApiError, decodeNodeSpec, type Node, nodeFilters, parseObjectVersion } from '@swarm/api';
 import { removeNode } from '../../role-manager/remove-node.js';
 import type { View } from '../../store/store.js';
-import { FORWARDED_HEADER, write, writeAgain } from '../gate.js';
+import { write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess, ManagerMember } from '../node-control.js';
 import { presentNode } from '../present/node.js';
@@ -23,12 +23,7 @@ function list(call: Call, manager: ManagerAccess): void {
 function target(call: Call, view: View): Node {
   const given = call.params.id!;
   if (given !== 'self') return find(view, 'node', given);
-  const forwardedBy = call.request.headers[FORWARDED_HEADER];
-  const self =
-    call.identity.kind === 'node' && typeof forwardedBy === 'string'
-      ? forwardedBy
-      : call.services.control.info().nodeId;
-  return find(view, 'node', self);
+  return find(view, 'node', call.caller.forwardedBy ?? call.services.control.info().nodeId);
 }
 
 function inspect(call: Call, manager: ManagerAccess): void {

@@ -60,7 +60,7 @@ async function info({ response, services }: Call): Promise<void> {
 /** Only an engine can ask a registry; stock clients carry on without the digest, with a warning. */
 async function distribution(call: Call): Promise<void> {
   const { engine } = call.services;
-  if (engine !== undefined && call.identity.kind === 'local') {
+  if (engine !== undefined && call.caller.principal.kind === 'local') {
     return engine.pass(call.request, call.response, call.target);
   }
   throw new ApiError(

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApiError, type InitRequest, type Logger, newId, systemClock } from '@swarm/api';
 import { ApiServer } from '../../../src/api/api-server.js';
+import { FORWARDED_HEADER } from '../../../src/api/gate.js';
 import type { ApiLimits } from '../../../src/api/limits.js';
 import type {
   LocalNodeInfo,
@@ -144,8 +145,11 @@ export class FakeNode implements NodeControl {
       leaderAnswers: async () => this.leaderSocket !== undefined,
       forward: async (request, response) => {
         if (this.leaderSocket === undefined) throw new ApiError('NO_QUORUM', 'no leader');
-        await proxyTo({ socketPath: this.leaderSocket, name: 'the leader' }, request, response);
+        const headers = { [FORWARDED_HEADER]: this.nodeId };
+        const target = { socketPath: this.leaderSocket, name: 'the leader', headers };
+        await proxyTo(target, request, response);
       },
+      mayStill: () => true,
       quorum: () => this.quorumState,
     };
   }
@@ -230,9 +234,12 @@ export async function start(options: StartOptions = {}): Promise<Running> {
     call: (method, path, sent) => call(socketPath, method, path, sent),
     async listenAs(nodeId, role = 'manager') {
       const path = join(folder, `peer-${peers.length}.sock`);
-      const peer = http.createServer(server.serverOptions(), (request, response) =>
-        server.handle(request, response, { kind: 'node', nodeId, role }),
-      );
+      const peer = http.createServer(server.serverOptions(), (request, response) => {
+        const isForwarded = request.headers[FORWARDED_HEADER] !== undefined;
+        const principal = { kind: role, nodeId };
+        const caller = isForwarded ? { principal, forwardedBy: nodeId } : { principal };
+        server.handle(request, response, caller);
+      });
       server.bound(peer);
       peers.push(peer);
       await new Promise<void>((resolve) => peer.listen(path, resolve));

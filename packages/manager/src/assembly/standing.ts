@@ -1,0 +1,109 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clock } from '@swarm/api';
+import type { Authority } from '../authority/index.js';
+import type { Proof } from '../ca/identify.js';
+import type { StoreChange } from '../store/store.js';
+
+/** What a node's connection is used for now. */
+interface Use {
+  readonly proof: Proof;
+  readonly right: string;
+  /** Absent once the connection was taken over by a WebSocket. */
+  readonly exchange?: Exchange;
+}
+
+/** A request and what it is answered with. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** A write that came whole before its node lost the right is answered within this. */
+const ANSWER_LIMIT_MS = 1000;
+
+/**
+ * The connections of nodes that stand. What a node may do is judged when it asks; a stream, a session or
+ * a Raft connection goes on for long after that. So when the store says something else of a node, its
+ * connections are judged again, and those that it may not have any more are cut at once.
+ */
+export class StandingConnections {
+  readonly #authority: Authority;
+  readonly #clock: Clock;
+  readonly #byNode = new Map<string, Map<Socket, Use>>();
+
+  constructor(authority: Authority, clock: Clock) {
+    this.#authority = authority;
+    this.#clock = clock;
+  }
+
+  /** The connection is now used for this, and for nothing else any more. */
+  note(socket: Socket, proof: Proof, right: string, exchange?: Exchange): void {
+    const { nodeId } = proof.subject;
+    if (socket.destroyed) return;
+    let sockets = this.#byNode.get(nodeId);
+    if (sockets === undefined) {
+      sockets = new Map();
+      this.#byNode.set(nodeId, sockets);
+    }
+    if (!sockets.has(socket)) socket.once('close', () => this.#forget(nodeId, socket));
+    sockets.set(socket, { proof, right, ...(exchange === undefined ? {} : { exchange }) });
+  }
+
+  /** Judges again the nodes that a change of the store touches. */
+  changed(change: StoreChange): void {
+    if (change.reset) {
+      for (const nodeId of [...this.#byNode.keys()]) this.#judge(nodeId);
+      return;
+    }
+    for (const event of change.events) {
+      if (event.kind !== 'node' || event.action === 'create') continue;
+      const { object: node } = event;
+      const isSame =
+        event.action === 'update' &&
+        event.previous.Spec.Role === node.Spec.Role &&
+        event.previous.RaftID === node.RaftID;
+      if (!isSame) this.#judge(node.ID);
+    }
+  }
+
+  /** Connections that stand, for tests and figures. */
+  get count(): number {
+    let count = 0;
+    for (const sockets of this.#byNode.values()) count += sockets.size;
+    return count;
+  }
+
+  #judge(nodeId: string): void {
+    for (const [socket, use] of this.#byNode.get(nodeId) ?? []) {
+      if (this.#authority.holds(use.proof, use.right)) continue;
+      // An agent is told why first: the dispatcher, which hears of the same change, writes that now.
+      if (use.right === AGENT_RIGHT) this.#clock.setImmediate(() => socket.destroySoon());
+      else if (isBeingDone(use.exchange)) this.#cutAfter(socket, use.exchange.response);
+      else socket.destroy();
+    }
+  }
+
+  /** The write may be the very one that took the right away: a node that demotes itself hears of it. */
+  #cutAfter(socket: Socket, response: ServerResponse): void {
+    const timer = this.#clock.setTimeout(() => socket.destroy(), ANSWER_LIMIT_MS);
+    socket.once('close', () => this.#clock.clearTimeout(timer));
+    response.once('finish', () => socket.destroySoon());
+  }
+
+  #forget(nodeId: string, socket: Socket): void {
+    const sockets = this.#byNode.get(nodeId);
+    sockets?.delete(socket);
+    if (sockets?.size === 0) this.#byNode.delete(nodeId);
+  }
+}
+
+/** Whether it is a write that has come whole and is not answered yet. A stream of answers never is. */
+function isBeingDone(exchange: Exchange | undefined): exchange is Exchange {
+  if (exchange === undefined) return false;
+  const { request, response } = exchange;
+  const reads = request.method === 'GET' || request.method === 'HEAD';
+  return !reads && request.complete && !response.writableFinished;
+}
+
+const AGENT_RIGHT = 'UPGRADE /dispatcher';

@@ -1,0 +1,14 @@
+import { ApiError, type Cluster } from '@swarm/api';
+import { REJOIN } from './identify.js';
+
+/**
+ * A removed node is refused until its last certificate has expired (Cluster.Private.RemovedNodes).
+ * @throws ApiError PERMISSION_DENIED
+ */
+export function refuseRemoved(cluster: Cluster | undefined, nodeId: string): void {
+  if (!Object.hasOwn(cluster?.Private.RemovedNodes ?? {}, nodeId)) return;
+  throw new ApiError(
+    'PERMISSION_DENIED',
+    `Node ${nodeId} was removed from the cluster; to use it again, ${REJOIN}.`,
+  );
+}
