@@ -104,7 +104,7 @@ export async function rootlessDemo(story: Story, name: string, keep: boolean): P
     story.say("  - the client's own address at the tasks (the userspace proxy is what tasks see)");
     story.say('  - network namespaces and cgroups: tasks share the network of this machine');
     story.say('  - hosts that are cut off from each other');
-    story.say('  - nodes on several machines: without root, tasks only listen on loopback');
+    story.say('  - nodes on several machines: these five are on loopback addresses of this one');
     story.say('Run it as root to see these.\n');
     return 0;
   } catch (error) {

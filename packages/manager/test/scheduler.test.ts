@@ -329,7 +329,11 @@ test('constraints narrow the choice, and a label change is seen', async (t) => {
 // SwarmKit: TestSchedulerHostPort.
 test('a host-mode port is used once a node, until its task has ended', async (t) => {
   const { store, scheduler, pass } = setup();
-  const Mesh = (Index: number) => ({ Index, Address: '', Subnet: `10.240.${Index}.0/24` });
+  const Mesh = (Index: number) => ({
+    Index,
+    Address: '198.18.0.7',
+    Subnet: `10.240.${Index}.0/24`,
+  });
   await put(
     store,
     'network',
@@ -479,7 +483,7 @@ test('tasks with published ports get addresses of their node in turn', async (t)
   await put(
     store,
     'node',
-    nodeDraft('n1', { Mesh: { Index: 300, Address: '', Subnet: '10.241.44.0/24' } }),
+    nodeDraft('n1', { Mesh: { Index: 300, Address: '198.18.0.7', Subnet: '10.241.44.0/24' } }),
   );
   const Endpoint = {
     Ports: [{ Protocol: 'tcp', TargetPort: 80, PublishedPort: 80, PublishMode: 'ingress' }],
@@ -518,7 +522,7 @@ test('253 tasks fill a node; ended ones lend their addresses, the longest ended 
   await put(
     store,
     'node',
-    nodeDraft('n1', { Mesh: { Index: 1, Address: '', Subnet: '10.240.1.0/24' } }),
+    nodeDraft('n1', { Mesh: { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' } }),
   );
   const Endpoint = {
     Ports: [{ Protocol: 'tcp', TargetPort: 80, PublishedPort: 80, PublishMode: 'ingress' }],
@@ -563,10 +567,15 @@ test('a task with ports waits for a place of its node in the mesh', async (t) =>
   );
   await pass();
   t.is(errOf(store, 't'), 'no suitable node (no free ingress address on 1 node)');
-  await patch(store, 'node', 'n1', (node) => ({
-    ...node,
-    Mesh: { Index: 1, Address: '', Subnet: '10.240.1.0/24' },
-  }));
+  const place = (Address: string) =>
+    patch(store, 'node', 'n1', (node) => ({
+      ...node,
+      Mesh: { Index: 1, Address, Subnet: '10.240.1.0/24' },
+    }));
+  await place('');
+  await pass();
+  t.is(nodeOf(store, 't'), undefined, 'its data path address is another node’s');
+  await place('198.18.0.7');
   await pass();
   t.is(nodeOf(store, 't'), 'n1');
 });

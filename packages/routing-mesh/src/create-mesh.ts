@@ -1,3 +1,4 @@
+import { parseCidr } from './address.js';
 import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK } from './layout.js';
 import type { Mesh, MeshOptions } from './mesh.js';
 
@@ -22,6 +23,11 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
       `data path port ${dataPathPort} is not within ${DATA_PATH_PORT_MIN} to ${DATA_PATH_PORT_MAX}`,
     );
   }
+  const network = options.ingressNetwork ?? DEFAULT_INGRESS_NETWORK;
+  const ingressNetwork = parseCidr(network);
+  if (ingressNetwork === undefined) {
+    throw new RangeError(`"${network}" is no IPv4 network; write it as 10.240.0.0/12`);
+  }
   if (options.backend !== 'userspace') {
     const { probeNftables } = await import('./kernel/probe.js');
     const probe = await probeNftables(options.logger);
@@ -42,7 +48,7 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
           udpIdleMs: options.udpIdleMs ?? DEFAULT_UDP_IDLE_MS,
         }),
         dataPathPort,
-        ingressNetwork: options.ingressNetwork ?? DEFAULT_INGRESS_NETWORK,
+        ingressNetwork,
         ...(options.checkIntervalMs === undefined
           ? {}
           : { checkIntervalMs: options.checkIntervalMs }),
@@ -59,6 +65,7 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
   return new UserspaceMesh({
     bindAddresses: options.bindAddresses ?? ['0.0.0.0', '::'],
     udpIdleMs: options.udpIdleMs ?? DEFAULT_UDP_IDLE_MS,
+    ingressNetwork,
     logger: options.logger,
     clock: options.clock,
     random: Math.random,

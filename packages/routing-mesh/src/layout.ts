@@ -1,12 +1,22 @@
+import { type Cidr, cidrOf, type Ipv4Address, type Network } from './address.js';
+import type { Word } from './kernel/words.js';
+
 /**
  * What packets, routes and devices of the mesh carry, in one place: the nodes of a cluster must agree on
  * the tunnel's parts, the rest is local to a node.
  */
 
+/** Name of a network device, at most 15 characters. */
+export type LinkName = Word & { readonly __link: never };
+/** A task's id that is safe as an alias and as part of a name: letters and digits, at most 64. */
+export type TaskId = Word & { readonly __task: never };
+/** An Ethernet address: `02:00:00:00:00:01`. */
+export type Mac = Word & { readonly __mac: never };
+
 /** Our one nftables table. Nothing else of the packet filter is touched. */
 export const TABLE = 'swarm_mesh';
 /** The tunnel device between nodes. */
-export const TUNNEL_DEVICE = 'swarm-vxlan';
+export const TUNNEL_DEVICE = 'swarm-vxlan' as LinkName;
 /** VXLAN network identifier of the ingress network; the same as Docker's first overlay. */
 export const TUNNEL_VNI = 4096;
 /** Default UDP port of the tunnel (IANA's for VXLAN, RFC 7348). */
@@ -20,9 +30,10 @@ export const DEFAULT_INGRESS_NETWORK = '10.240.0.0/12';
 /** Host ends of tasks' links start with this; 12 characters of the task id follow (15 is the limit). */
 export const TASK_LINK_PREFIX = 'swt';
 const TASK_LINK_ID_CHARS = 12;
+const TASK_LINK = /^swt[A-Za-z0-9]{1,12}$/;
 /** A task's gateway: link-local, the same in each task, answered by a permanent neighbour entry. */
-export const TASK_GATEWAY = '169.254.1.1';
-export const TASK_DEVICE = 'eth0';
+export const TASK_GATEWAY = '169.254.1.1' as Ipv4Address;
+export const TASK_DEVICE = 'eth0' as LinkName;
 
 /** Peer index in packet and connection marks: bits 20–31. */
 export const PEER_MARK_SHIFT = 20;
@@ -51,20 +62,40 @@ export function peerMark(index: number): number {
   return (index << PEER_MARK_SHIFT) >>> 0;
 }
 
+/** Block of node `index` in the ingress network: the /24 of that number. */
+export function peerSubnet(ingress: Network, index: number): Cidr {
+  return cidrOf({ base: ingress.base + index * 256, prefixLength: 24 });
+}
+
 /** The tunnel device's MAC on node `index`: locally administered, so none of a maker's. */
-export function peerMac(index: number): string {
-  return `02:00:00:00:${hex(index >> 8)}:${hex(index & 0xff)}`;
+export function peerMac(index: number): Mac {
+  return `02:00:00:00:${hex(index >> 8)}:${hex(index & 0xff)}` as Mac;
+}
+
+/** Reads a task's id; undefined when it can not be one. */
+export function parseTaskId(text: unknown): TaskId | undefined {
+  return typeof text === 'string' && /^[A-Za-z0-9]{1,64}$/.test(text)
+    ? (text as TaskId)
+    : undefined;
 }
 
 /** Name of the host end of a task's link. */
-export function taskLinkName(taskId: string): string {
-  return TASK_LINK_PREFIX + taskId.slice(0, TASK_LINK_ID_CHARS);
+export function taskLinkName(taskId: TaskId): LinkName {
+  return (TASK_LINK_PREFIX + taskId.slice(0, TASK_LINK_ID_CHARS)) as LinkName;
+}
+
+/** Whether a device's name is that of a task's link. */
+export function isTaskLinkName(name: unknown): name is LinkName {
+  return typeof name === 'string' && TASK_LINK.test(name);
 }
 
 /** MACs of a task's link: from its address, so both ends' neighbour entries are known beforehand. */
-export function taskMacs(address: string): { host: string; task: string } {
+export function taskMacs(address: Ipv4Address): { host: Mac; task: Mac } {
   const bytes = address.split('.').map((part) => hex(Number(part)));
-  return { host: `02:01:${bytes.join(':')}`, task: `02:02:${bytes.join(':')}` };
+  return {
+    host: `02:01:${bytes.join(':')}` as Mac,
+    task: `02:02:${bytes.join(':')}` as Mac,
+  };
 }
 
 function hex(byte: number): string {

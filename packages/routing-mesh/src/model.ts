@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { isIPv4 } from 'node:net';
-import type { MeshEndpoint, MeshPeer, MeshPort, MeshState, PortProtocol } from '@swarm/api';
+import type { PortProtocol } from '@swarm/api';
+import { type Ipv4Address, parseIpv4 } from './address.js';
+import type { CheckedEndpoint, CheckedPeer, CheckedPort, CheckedState } from './checked.js';
 import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from './layout.js';
 import { MAX_ENDPOINTS_PER_PORT, shareSlots } from './slots.js';
 
@@ -9,7 +10,7 @@ export interface ModelEndpoint {
   readonly id: number;
   readonly taskId: string;
   readonly nodeId: string;
-  readonly address: string;
+  readonly address: Ipv4Address;
   readonly port: number;
 }
 
@@ -22,14 +23,14 @@ export interface ModelPort {
   /** Owner of each slot; its length is 0, 60 or 840. */
   readonly slots: readonly number[];
   /** What it was made from, to see quickly that a later state says the same. */
-  readonly source: MeshPort;
+  readonly source: CheckedPort;
 }
 
 /** What a node's kernel holds, less the constant part: plain data, made anew for each state. */
 export interface Model {
   readonly generation: number;
   /** By node id. */
-  readonly peers: ReadonlyMap<string, MeshPeer>;
+  readonly peers: ReadonlyMap<string, CheckedPeer>;
   /** By `tcp/8080`. */
   readonly ports: ReadonlyMap<string, ModelPort>;
   /** Next id to try: freed ids rest as long as possible, since connections still carry them. */
@@ -52,11 +53,11 @@ export function portKey(protocol: PortProtocol, publishedPort: number): string {
  * fair shares allow, their slots.
  *
  * Endpoints of nodes that are not in `state.peers` are left out, as there is no route to them, and those
- * that {@link isUsable} rules out. Of more than
- * 840 endpoints each node takes another 840, starting at a place that `selfIndex` gives.
+ * at an IPv6 address, which the kernel does not translate to. Of more than 840 endpoints each node takes
+ * another 840, starting at a place that `selfIndex` gives.
  */
-export function nextModel(previous: Model, state: MeshState, selfIndex: number): Model {
-  const peers = new Map(state.peers.map((peer) => [peer.nodeId, peer]));
+export function nextModel(previous: Model, state: CheckedState, selfIndex: number): Model {
+  const { peers } = state;
   const samePeers = sameKeys(previous.peers, peers);
   const used = new Set<number>();
   for (const port of previous.ports.values()) for (const { id } of port.endpoints) used.add(id);
@@ -78,10 +79,7 @@ export function nextModel(previous: Model, state: MeshState, selfIndex: number):
       ports.set(key, before);
       continue;
     }
-    const wanted = choose(
-      port.endpoints.filter((endpoint) => peers.has(endpoint.nodeId) && isUsable(endpoint)),
-      selfIndex,
-    );
+    const wanted = choose(port.endpoints.filter(isUsable(peers)), selfIndex);
     const known = new Map(before?.endpoints.map((endpoint) => [identity(endpoint), endpoint]));
     const endpoints = wanted
       .map(
@@ -117,20 +115,26 @@ export function nextModel(previous: Model, state: MeshState, selfIndex: number):
   return { generation: state.generation, peers, ports, nextId };
 }
 
-/** Whether the kernel can translate to it: one that it can not would make it refuse the whole state. */
-export function isUsable({ address, port }: MeshEndpoint): boolean {
-  return isIPv4(address) && Number.isInteger(port) && port >= 1 && port <= 65_535;
+/** An endpoint that the kernel can translate to. */
+type UsableEndpoint = CheckedEndpoint & { readonly address: Ipv4Address };
+
+function isUsable(peers: ReadonlyMap<string, CheckedPeer>) {
+  return (endpoint: CheckedEndpoint): endpoint is UsableEndpoint =>
+    peers.has(endpoint.nodeId) && parseIpv4(endpoint.address) !== undefined;
 }
 
 function following(id: number): number {
   return id === LAST_ENDPOINT_ID ? FIRST_ENDPOINT_ID : id + 1;
 }
 
-function identity(endpoint: MeshEndpoint | ModelEndpoint): string {
+function identity(endpoint: CheckedEndpoint): string {
   return `${endpoint.taskId} ${endpoint.nodeId} ${endpoint.address} ${endpoint.port}`;
 }
 
-function choose(endpoints: readonly MeshEndpoint[], selfIndex: number): readonly MeshEndpoint[] {
+function choose(
+  endpoints: readonly UsableEndpoint[],
+  selfIndex: number,
+): readonly UsableEndpoint[] {
   const seen = new Set<string>();
   const distinct = endpoints.filter((endpoint) => {
     const key = identity(endpoint);
@@ -143,7 +147,7 @@ function choose(endpoints: readonly MeshEndpoint[], selfIndex: number): readonly
   return [...distinct.slice(start), ...distinct.slice(0, start)].slice(0, MAX_ENDPOINTS_PER_PORT);
 }
 
-function sameEndpoints(a: MeshPort, b: MeshPort): boolean {
+function sameEndpoints(a: CheckedPort, b: CheckedPort): boolean {
   if (a === b || a.endpoints === b.endpoints) return true;
   if (a.endpoints.length !== b.endpoints.length) return false;
   return a.endpoints.every((one, i) => {
@@ -167,7 +171,7 @@ export function sameKeys(
 }
 
 /** Whether a peer that was alive is not any more: it is down, or no peer. */
-export function hasGone(before: MeshPeer, after: ReadonlyMap<string, MeshPeer>): boolean {
+export function hasGone(before: CheckedPeer, after: ReadonlyMap<string, CheckedPeer>): boolean {
   const now = after.get(before.nodeId);
-  return before.down !== true && (now === undefined || now.down === true);
+  return !before.down && (now === undefined || now.down);
 }

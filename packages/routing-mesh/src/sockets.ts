@@ -88,6 +88,8 @@ function isInUse({ state, sendQueueBytes }: SocketLine): boolean {
 }
 
 async function readTables(pid: number, names: readonly string[]): Promise<SocketLine[]> {
+  // It becomes part of a path; a process that is none has no sockets.
+  if (!Number.isSafeInteger(pid) || pid < 1) return [];
   const tables = await Promise.all(
     names.map(async (name) => {
       try {

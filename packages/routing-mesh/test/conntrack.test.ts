@@ -1,6 +1,7 @@
 import test from 'ava';
 import { CommandError } from '../src/kernel/command.js';
 import { Conntrack } from '../src/nftables/conntrack.js';
+import { ip } from './support/checked.js';
 
 const LISTING = `tcp      6 431999 ESTABLISHED src=198.18.0.100 dst=198.18.0.1 sport=4000 dport=8080 src=10.240.3.2 dst=198.18.0.100 sport=80 dport=4000 [ASSURED] mark=4096 use=1
 tcp      6 431999 ESTABLISHED src=198.18.0.100 dst=198.18.0.1 sport=4001 dport=8080 src=10.240.3.2 dst=198.18.0.100 sport=80 dport=4001 [ASSURED] mark=4096 use=1
@@ -27,6 +28,6 @@ test('nothing to delete is no failure, anything else is', async (t) => {
   const failing = (stderr: string) =>
     new Conntrack(() => Promise.reject(new CommandError('conntrack', stderr)));
   const none = 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been deleted.';
-  await t.notThrowsAsync(failing(none).forgetAddresses(['10.240.1.2']));
-  await t.throwsAsync(failing('Operation not permitted').forgetAddresses(['10.240.1.2']));
+  await t.notThrowsAsync(failing(none).forgetAddresses([ip('10.240.1.2')]));
+  await t.throwsAsync(failing('Operation not permitted').forgetAddresses([ip('10.240.1.2')]));
 });

@@ -1,15 +1,12 @@
-import type { MeshEndpoint, MeshPort, MeshState } from '@swarm/api';
+import { type MeshEndpoint, type MeshPort, silentLogger } from '@swarm/api';
 import test from 'ava';
 import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from '../src/layout.js';
 import { EMPTY_MODEL, type Model, nextModel } from '../src/model.js';
+import type { CheckedState } from '../src/checked.js';
 import { modelChanges, removedEndpoints } from '../src/nftables/elements.js';
+import { StateReader } from '../src/state-reader.js';
+import { INGRESS, rawPeer as peer } from './support/checked.js';
 
-const peer = (index: number) => ({
-  nodeId: `node${index}`,
-  index,
-  address: `198.18.0.${index}`,
-  subnet: `10.240.${index}.0/24`,
-});
 const endpoint = (node: number, task: number): MeshEndpoint => ({
   taskId: `task${task}`,
   nodeId: `node${node}`,
@@ -22,11 +19,9 @@ const port = (publishedPort: number, endpoints: readonly MeshEndpoint[]): MeshPo
   serviceId: 's',
   endpoints,
 });
-const state = (ports: readonly MeshPort[], peers = [peer(1), peer(2)]): MeshState => ({
-  generation: 1,
-  peers,
-  ports,
-});
+const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
+const state = (ports: readonly MeshPort[], peers = [peer(1), peer(2)]): CheckedState =>
+  reader.read({ generation: 1, peers, ports }, undefined, false);
 const step = (model: Model, ...args: Parameters<typeof state>): Model =>
   nextModel(model, state(...args), 1);
 

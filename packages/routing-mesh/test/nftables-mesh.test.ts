@@ -350,6 +350,72 @@ if (problem === undefined) {
     await host.agent.close({ keep: false });
   });
 
+  test.serial(
+    'a peer whose address is commands runs none of them, and the others go on',
+    async (t) => {
+      const task = await cluster.task(2);
+      await cluster.publish(8100, [task]);
+      const { agent, netns } = cluster.nodes[0]!;
+      const injected = '02:de:ad:be:ef:00';
+      const hostile = {
+        nodeId: 'hostile',
+        index: 77,
+        subnet: '10.240.77.0/24',
+        address: `198.18.0.77 self permanent\nfdb add ${injected} dev swarm-vxlan dst 198.18.0.66 self permanent\nfdb replace 02:00:00:00:00:4d dev swarm-vxlan dst 198.18.0.77`,
+      };
+      await cluster.apply((state) => ({ ...state, peers: [hostile, ...state.peers] }));
+      const forwarding = cluster.lab.sh(netns, 'bridge fdb show dev swarm-vxlan');
+      t.false(forwarding.includes(injected), forwarding);
+      t.false(forwarding.includes('198.18.0.77'), 'nothing of it is there');
+      t.true(forwarding.includes('198.18.0.2'), 'the good ones are');
+      const logged = await agent.logged();
+      t.true(
+        logged.some((line) => /left out of the mesh: peer hostile/.test(line)),
+        logged.join(),
+      );
+      for (const { peer } of cluster.nodes) {
+        const answer = await cluster.client.agent.ask({ host: peer.address, port: 8100 });
+        t.is(answer.task, task.taskId);
+      }
+    },
+  );
+
+  test.serial(
+    'a peer that the kernel refuses is left out and named, and the others go on',
+    async (t) => {
+      const task = await cluster.task(2);
+      // An IPv6 address behind a tunnel of IPv4: well written, and still of no use.
+      const refused = {
+        nodeId: 'refused',
+        index: 79,
+        subnet: '10.240.79.0/24',
+        address: 'fd00::79',
+      };
+      await cluster.publish(8101, [task]);
+      await cluster.apply((state) => ({
+        ...state,
+        peers: [refused, ...state.peers],
+        ports: state.ports.map((port) => ({
+          ...port,
+          endpoints: [
+            { taskId: 'far', nodeId: 'refused', address: '10.240.79.2', port: 80 },
+            ...port.endpoints,
+          ],
+        })),
+      }));
+      const { agent, netns } = cluster.nodes[0]!;
+      t.is(cluster.lab.sh(netns, 'ip route show 10.240.79.0/24'), '');
+      const logged = await agent.logged();
+      t.is(logged.filter((line) => /left out of the mesh: node refused/.test(line)).length, 1);
+      for (const { peer } of cluster.nodes) {
+        for (let i = 0; i < 5; i++) {
+          const answer = await cluster.client.agent.ask({ host: peer.address, port: 8101 });
+          t.is(answer.task, task.taskId, 'no connection goes where no route leads');
+        }
+      }
+    },
+  );
+
   test.serial('nothing is left after close', async (t) => {
     const lab = cluster.lab;
     const host = await lab.host('last', '198.18.0.4');

@@ -1,9 +1,10 @@
 import test from 'ava';
+import { cidr, peer } from './support/checked.js';
 import { REFERRED_CHAINS, skeleton } from '../src/nftables/ruleset.js';
 
 const text = skeleton({
-  self: { nodeId: 'n', index: 2, address: '198.18.0.2', subnet: '10.240.2.0/24' },
-  ingressNetwork: '10.240.0.0/12',
+  self: peer(2),
+  ingressNetwork: cidr('10.240.0.0/12'),
   dataPathPort: 4790,
 });
 

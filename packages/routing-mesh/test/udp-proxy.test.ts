@@ -2,6 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Clock } from '@swarm/api';
 import test from 'ava';
+import { ip } from './support/checked.js';
 import { UdpProxy } from '../src/userspace/udp-proxy.js';
 
 /** Time that stands still until it is told otherwise. */
@@ -52,7 +53,7 @@ test('a silent client is forgotten after the idle time, one that talks is not', 
     random: () => 0,
     idleMs: 1000,
   });
-  await proxy.update([{ nodeId: 'n', address: '127.0.0.1', port: server.address().port }]);
+  await proxy.update([{ nodeId: 'n', address: ip('127.0.0.1'), port: server.address().port }]);
   const clients = [createSocket('udp4'), createSocket('udp4')];
   const talk = async (client: Socket): Promise<void> => {
     client.send('hello', port, '127.0.0.1');

@@ -33,6 +33,61 @@ test.serial('a port that a program has taken is reported, and taken once it is f
   t.is(answer.task, task.taskId);
 });
 
+test.serial(
+  'what a state says of another place than the node’s own is never dialled',
+  async (t) => {
+    const cluster = opened();
+    const task = await cluster.task(2);
+    const node = cluster.nodes[0]!;
+    const victim = await cluster.lab.agent(node.netns);
+    await victim.serve({ name: 'victim', port: 2022, host: '127.0.0.1' });
+    await victim.serve({ name: 'victim', port: 20_022, host: '127.0.0.1' });
+    await cluster.publish(8065, [task]);
+    await cluster.apply((state) => ({
+      ...state,
+      ports: state.ports.map((port) => ({
+        ...port,
+        endpoints: [
+          ...port.endpoints,
+          { taskId: 'lie1', nodeId: 'node2', address: '127.0.0.1', port: 20_022 },
+          { taskId: 'lie2', nodeId: 'node2', address: task.node.peer.address, port: 2022 },
+          { taskId: 'lie3', nodeId: 'node2', address: 'localhost', port: 20_022 },
+        ],
+      })),
+    }));
+    for (let i = 0; i < 20; i++) {
+      const answer = await cluster.client.agent.ask({ host: node.peer.address, port: 8065 });
+      t.is(answer.task, task.taskId);
+    }
+    await victim.stop();
+  },
+);
+
+test.serial('a task of the node itself is dialled where its runtime put it', async (t) => {
+  const cluster = opened();
+  const node = cluster.nodes[0]!;
+  const agent = await cluster.lab.agent(node.netns);
+  await agent.serve({ name: 'adopted', port: 20_900, host: '127.0.0.1' });
+  await node.agent.attach({ taskId: 'adopted', address: '127.0.0.1', netns: '' });
+  await cluster.apply((state) => ({
+    ...state,
+    ports: [
+      {
+        protocol: 'tcp',
+        publishedPort: 8064,
+        serviceId: 's',
+        endpoints: [
+          { taskId: 'adopted', nodeId: 'node1', address: node.peer.address, port: 20_900 },
+        ],
+      },
+    ],
+  }));
+  const answer = await cluster.client.agent.ask({ host: node.peer.address, port: 8064 });
+  t.is(answer.task, 'adopted');
+  await node.agent.detach('adopted');
+  await agent.stop();
+});
+
 test.serial('a slow reader holds its sender back, not the memory of the mesh', async (t) => {
   const cluster = opened();
   const task = await cluster.task(2);

@@ -2,6 +2,7 @@ import {
   type AgentMessage,
   type LogLine,
   type MeshDelta,
+  type Node,
   silentLogger,
   systemClock,
 } from '@swarm/api';
@@ -377,6 +378,28 @@ test('Mesh generations are put together, applied and acknowledged', async (t) =>
   bench.manager.send({ type: 'mesh', delta: delta(6, 7, { removedPeers: ['n2'] }) });
   await until('7 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 7));
   t.deepEqual(bench.mesh.applied.at(-1), { generation: 7, peers: [], ports: [other] });
+  await bench.close();
+});
+
+test('A node without a data path address starts no mesh, and keeps the one it has', async (t) => {
+  const node = makeNode({ Mesh: { Index: 3, Address: '', Subnet: '10.240.3.0/24' } });
+  const heard: Node[] = [];
+  const bench = await open(
+    (manager) => {
+      manager.onHello = () => manager.welcome({ node });
+    },
+    { events: { node: (each) => heard.push(each) } },
+  );
+  await until('the welcome', () => heard.length === 1);
+  t.is(bench.mesh.self, undefined);
+  bench.manager.send({ type: 'mesh', delta: delta(0, 7) });
+  await until('the ack', () => bench.manager.all('mesh-ack').length === 1);
+  t.is(bench.mesh.applied.length, 0, 'it routes by no generation, so nobody waits for it');
+  bench.manager.send({ type: 'node', node: MESH_NODE, managers: [] });
+  await until('the mesh', () => bench.mesh.applied.at(-1)?.generation === 7);
+  bench.manager.send({ type: 'node', node, managers: [] });
+  await until('the loss', () => heard.length === 3);
+  t.is(bench.mesh.self?.address, '198.18.0.1');
   await bench.close();
 });
 

@@ -46,6 +46,24 @@ test('Without root each task is told ports of its own, and the mesh where they a
   await harness.close();
 });
 
+test('Without root a task listens where managers say that its node is, if that is on this host', async (t) => {
+  const harness = await openProcessRuntime(false);
+  const expected: [string, string][] = [
+    ['127.0.77.51', '127.0.77.51'],
+    ['::ffff:127.0.77.51', '127.0.77.51'],
+    ['198.18.255.254', '127.0.0.1'],
+    ['-p 22', '127.0.0.1'],
+  ];
+  for (const [i, [address, listens]] of expected.entries()) {
+    const context = prepareContext();
+    const node = { ...context.node, address };
+    const prepared = await harness.runtime.prepare(webTask(`h${i}`), { ...context, node });
+    t.is(prepared.address, listens);
+    t.true(prepared.ports?.every(({ TargetPort }) => TargetPort >= 20_000 && TargetPort <= 29_999));
+  }
+  await harness.close();
+});
+
 test('An adopted task keeps its ports, and the mesh hears of them again', async (t) => {
   const harness = await openProcessRuntime(false);
   const task = webTask('p3');

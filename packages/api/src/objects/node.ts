@@ -43,7 +43,7 @@ export interface NodeDescription {
 export interface NodeStatus {
   readonly State: NodeState;
   readonly Message?: string;
-  /** Address the node is reached at. */
+  /** Where the node's connection comes from; of the leader's own, over loopback, what it says. */
   readonly Addr: string;
 }
 
@@ -57,7 +57,11 @@ export interface ManagerStatus {
 export interface NodeMesh {
   /** 1 to 4095; names the node in packet marks, tunnel MACs and zones. */
   readonly Index: number;
-  /** Where tunnel packets go (`--data-path-addr`, else the advertised address). */
+  /**
+   * Where tunnel packets go (`--data-path-addr`, else the advertised address): one living node's only.
+   * Empty while the node has none; `Status.Message` then says why. Of a node of the userspace backend:
+   * `Status.Addr`, where its tasks are reached.
+   */
   readonly Address: string;
   /** The node's own block of the ingress network: `10.240.3.0/24`; its first address is the node's. */
   readonly Subnet: string;

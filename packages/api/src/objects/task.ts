@@ -32,7 +32,11 @@ export interface TaskStatus {
   /** Why it failed, or why it can not go on. */
   readonly Err?: string;
   readonly ContainerStatus?: ContainerStatus;
-  /** Ports published in host mode, as they came out; with `Address`, the ports to reach it at. */
+  /**
+   * Ports published in host mode, as they came out; on a node of the userspace backend all ports, with
+   * the `TargetPort` that the task really listens on. The mesh believes it within SHARED_PORT_FIRST to
+   * SHARED_PORT_LAST, at the node's own address.
+   */
   readonly PortStatus?: { readonly Ports?: readonly PortConfig[] };
   /**
    * Ours: false while a running task does not listen on its published ports yet; only ready tasks get
@@ -40,9 +44,10 @@ export interface TaskStatus {
    */
   readonly Ready?: boolean;
   /**
-   * Ours: where the task is reached when that is not its network attachment. The process runtime without
-   * root has no namespaces: the task shares its host's network, listens on this address, and
-   * `PortStatus.Ports` holds each published port with the `TargetPort` it really listens on.
+   * Ours, for information only: where the task listens when that is not its network attachment. The
+   * process runtime without root has no namespaces, so the task shares its host's network. Nothing is
+   * sent here because a status says so: an endpoint's address is the manager's allocation, or the
+   * address that the managers know of the node.
    */
   readonly Address?: string;
   /** Manager's time when the state was stored. */

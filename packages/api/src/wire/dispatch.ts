@@ -21,7 +21,7 @@ export interface AgentHello {
   readonly type: 'hello';
   readonly protocol: number;
   readonly description: NodeDescription;
-  /** Where tunnel packets for this node go. */
+  /** Where tunnel packets for this node should go; a wish, see `Node.Mesh.Address`. Empty: no wish. */
   readonly dataPathAddr: string;
   /** Last mesh generation the kernel holds; 0 when none. */
   readonly meshGeneration: number;

@@ -1,27 +1,43 @@
 import type { PortProtocol } from '../objects/service.js';
 
+/**
+ * Ports that nodes of the userspace backend give to tasks, which share their host's network: below the
+ * kernel's ephemeral range (32768…). An endpoint of such a node is at one of them or nowhere.
+ */
+export const SHARED_PORT_FIRST = 20_000;
+export const SHARED_PORT_LAST = 29_999;
+
 /** A node as the mesh sees it. */
 export interface MeshPeer {
   readonly nodeId: string;
   /** Node.Mesh.Index, 1 to 4095. */
   readonly index: number;
-  /** Where tunnel packets for it go. */
+  /**
+   * Where tunnel packets for it go: an address that no other peer has. Of a userspace node: where its
+   * tasks are reached, which nodes on one host may share.
+   */
   readonly address: string;
-  /** Its tasks' addresses, CIDR. */
+  /** Its tasks' addresses, CIDR: the /24 of its index in the ingress network. */
   readonly subnet: string;
   /**
    * No heartbeat comes from it. Connections to its tasks are reset, so that clients do not wait for a
    * host that is dead; its routes stay, for its kernel may still lead clients to tasks of others.
    */
   readonly down?: boolean;
+  /** It runs the userspace backend: nothing is tunnelled to it. */
+  readonly userspace?: boolean;
 }
 
 /** One task behind a published port. */
 export interface MeshEndpoint {
   readonly taskId: string;
   readonly nodeId: string;
-  /** The task's own address on the ingress network, without prefix length. */
+  /**
+   * The task's own address on the ingress network, out of its node's block, without prefix length. On a
+   * userspace node: the node's address.
+   */
   readonly address: string;
+  /** The port it listens on; on a userspace node SHARED_PORT_FIRST to SHARED_PORT_LAST. */
   readonly port: number;
 }
 

@@ -9,6 +9,7 @@ import {
   type NodeAvailability,
   type NodeRole,
   isPlainText,
+  parseIpAddress,
   parseJoinToken,
   rootDigest,
   sameToken,
@@ -241,7 +242,7 @@ function newNode(
     ID: nodeId,
     Spec: { Labels: {}, Role: role, Availability: request.availability ?? 'active' },
     Role: role,
-    Status: { State: 'unknown' as const, Addr: peer.remoteAddress },
+    Status: { State: 'unknown' as const, Addr: parseIpAddress(peer.remoteAddress) ?? '' },
     CertificateExpiresAt: new Date(issued.expiresAtMs).toISOString(),
     // Until the node says it all itself in its first session.
     ...(request.hostname === undefined

@@ -17,8 +17,10 @@ import { mayUse } from '../authority/index.js';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
 import { AssignmentSet } from './assignment-set.js';
+import { hostAddress, USERSPACE } from '../allocator/node-mesh.js';
 import { BatchWriter, WriterStopped } from './batch-writer.js';
 import { DispatchCodec, MalformedMessage } from './codec.js';
+import { type DataPathClaim, DataPathClaims } from './data-path-claims.js';
 import { DrainGate } from './drain-gate.js';
 import * as limits from './limits.js';
 import { Liveness } from './liveness.js';
@@ -26,7 +28,15 @@ import type { LogChannel, LogListener } from './log-channel.js';
 import { managerAddresses } from './managers.js';
 import { MeshPublisher } from './mesh-publisher.js';
 import { mayStillServe } from './mesh-state.js';
-import { concernsNode, observedAway, observedReady, stopsTask } from './node-states.js';
+import {
+  type AgentView,
+  concernsNode,
+  dataPathClaim,
+  displaced,
+  observedAway,
+  observedReady,
+  stopsTask,
+} from './node-states.js';
 import { NodeWriter } from './node-writer.js';
 import { orphanTasks } from './orphan-tasks.js';
 import { refuseSession } from './refuse.js';
@@ -100,6 +110,7 @@ class DispatcherRun {
   readonly #orphanTimers = new Map<string, Timer>();
   readonly #assignmentTimers = new Map<Session, { timer: Timer; sinceMs: number }>();
   readonly #registrations = new RegistrationLimit();
+  readonly #claims = new DataPathClaims();
   readonly #reporters = new Map<Session, StatusReporter>();
 
   readonly #writer: BatchWriter;
@@ -151,6 +162,8 @@ class DispatcherRun {
     for (const node of store.list('node')) {
       if (node.Status.State === 'down') this.#giveUpLater(node.ID, Date.parse(node.UpdatedAt));
       else this.#liveness.watch(node.ID, graceMs);
+      const lives = node.Status.State === 'ready' || node.Status.State === 'disconnected';
+      if (lives) this.#claims.set(node.ID, storedClaim(node));
     }
     // Which nodes still send traffic to a task that shall stop, only the former leader knew.
     for (const task of store.list('task')) {
@@ -240,6 +253,7 @@ class DispatcherRun {
         break;
       case 'description':
         session.hello = { ...session.hello, description: message.description };
+        if (this.#sessions.get(session.nodeId) === session) this.#claimFor(session.nodeId);
         this.#write(session.nodeId);
         break;
       default:
@@ -278,6 +292,7 @@ class DispatcherRun {
     previous?.end('replaced by a newer session of the node');
     if (previous?.assignments !== undefined) this.#tellDisconnected(nodeId);
     this.#away.delete(nodeId);
+    this.#claimFor(nodeId);
     this.#keepTasks(nodeId);
     this.#heard(session);
     // What the kernel holds may be of a cluster that was restored since.
@@ -367,12 +382,36 @@ class DispatcherRun {
 
   /** The node as it is seen now. */
   #observe(node: Node): Node {
-    const session = this.#sessions.get(node.ID);
-    if (session?.hello !== undefined) {
-      return observedReady(node, session.hello, session.peer.remoteAddress);
-    }
+    const agent = this.#agent(node.ID);
+    const holder = this.#claims.inTheWayOf(node.ID);
+    if (agent !== undefined) return observedReady(node, agent, holder);
+    if (holder !== undefined) return displaced(node);
     const away = this.#away.get(node.ID);
     return away === undefined ? node : observedAway(node, away);
+  }
+
+  #agent(nodeId: string): AgentView | undefined {
+    const session = this.#sessions.get(nodeId);
+    if (session?.hello === undefined) return undefined;
+    return { hello: session.hello, remoteAddress: session.peer.remoteAddress };
+  }
+
+  /** Takes note of what a node's agent says of its data path address; without an agent it has none. */
+  #claimFor(nodeId: string): void {
+    const { store, logger } = this.#context;
+    const node = store.get('node', nodeId);
+    const agent = this.#agent(nodeId);
+    const claim =
+      node === undefined || agent === undefined ? undefined : dataPathClaim(node, agent);
+    const before = this.#claims.inTheWayOf(nodeId);
+    for (const other of this.#claims.set(nodeId, claim)) this.#write(other);
+    const holder = this.#claims.inTheWayOf(nodeId);
+    if (holder === undefined || holder === before) return;
+    const { address } = claim!;
+    logger.warn(
+      { nodeId, address, holder },
+      `node ${nodeId} gets no place in the mesh: its data path address ${address} belongs to node ${holder}`,
+    );
   }
 
   #expired(nodeId: string): void {
@@ -384,6 +423,7 @@ class DispatcherRun {
     this.#context.logger.warn({ nodeId }, 'heartbeat failure, the node is down');
     this.#sessions.delete(nodeId);
     this.#away.set(nodeId, 'down');
+    this.#claimFor(nodeId);
     session?.end('heartbeat failure');
     if (session?.assignments !== undefined) this.#tellDisconnected(nodeId);
     this.#write(nodeId);
@@ -466,6 +506,7 @@ class DispatcherRun {
     if (event.action === 'remove') {
       this.#sessions.delete(node.ID);
       this.#away.delete(node.ID);
+      this.#claimFor(node.ID);
       this.#liveness.forget(node.ID);
       this.#registrations.forget(node.ID);
       this.#keepTasks(node.ID);
@@ -583,4 +624,13 @@ class DispatcherRun {
     }
     return behind;
   }
+}
+
+/** What a node had before this leader heard of it. */
+function storedClaim(node: Node): DataPathClaim {
+  const isTunnelled = node.Description?.MeshBackend !== USERSPACE;
+  return {
+    from: hostAddress(node.Status.Addr),
+    address: isTunnelled ? hostAddress(node.Mesh?.Address) : undefined,
+  };
 }

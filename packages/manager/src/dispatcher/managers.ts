@@ -1,12 +1,14 @@
-import type { ManagerAddress } from '@swarm/api';
+import { formatHostPort, type ManagerAddress, parseHostPort } from '@swarm/api';
 import type { View } from '../store/store.js';
 
 /** Where agents find managers: every node whose certificate makes it one and that told its address. */
 export function managerAddresses(view: View): ManagerAddress[] {
   const managers: ManagerAddress[] = [];
   for (const node of view.list('node')) {
-    if (node.Role !== 'manager' || node.ManagerAddr === undefined) continue;
-    managers.push({ nodeId: node.ID, address: node.ManagerAddr });
+    if (node.Role !== 'manager') continue;
+    // Agents dial it: what is stored and no address is left out.
+    const address = parseHostPort(node.ManagerAddr);
+    if (address !== undefined) managers.push({ nodeId: node.ID, address: formatHostPort(address) });
   }
   return managers;
 }

@@ -3,7 +3,7 @@ import type { Clock, MeshDelta, MeshPeer, MeshPort, MeshState, Task, Timer } fro
 import type { StoreEvent, View } from '../store/store.js';
 import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
 import { EMPTY_MESH, isEmptyDelta, meshDelta } from './mesh-delta.js';
-import { meshPeers, portKey, servicePorts } from './mesh-state.js';
+import { meshPeers, portKey, sameToEndpoints, servicePorts } from './mesh-state.js';
 
 /** A task that was an endpoint: the first generation without it, and when that was made. */
 interface Departure {
@@ -71,16 +71,15 @@ export class MeshPublisher {
   }
 
   #noteNode(event: StoreEvent & { kind: 'node' }): void {
-    const previous = event.action === 'update' ? event.previous : undefined;
-    if (event.action !== 'update' || previous?.Mesh !== event.object.Mesh) this.#peersDirty = true;
-    // Tasks of a node come and go as endpoints with it.
-    const wasDown = previous?.Status.State === 'down';
-    const isDown = event.object.Status.State === 'down';
-    if (event.action !== 'update' || wasDown !== isDown) {
-      this.#peersDirty = true;
-      for (const task of this.#view.tasksByNode(event.object.ID)) {
-        this.#dirtyServices.add(task.ServiceID);
-      }
+    if (event.action === 'update' && sameToEndpoints(event.previous, event.object)) {
+      // Of nodes that live or do not, one may have the place that another had.
+      if (event.previous.Status.State !== event.object.Status.State) this.#peersDirty = true;
+      return;
+    }
+    this.#peersDirty = true;
+    // Tasks of a node come and go as endpoints with it, and are where it is.
+    for (const task of this.#view.tasksByNode(event.object.ID)) {
+      this.#dirtyServices.add(task.ServiceID);
     }
   }
 

@@ -1,14 +1,26 @@
-import type {
-  MeshEndpoint,
-  MeshPeer,
-  MeshPort,
-  MeshState,
-  Node,
-  PortConfig,
-  PortProtocol,
-  Service,
-  Task,
+import {
+  isPort,
+  type MeshEndpoint,
+  type MeshPeer,
+  type MeshPort,
+  type MeshState,
+  type Node,
+  parseIpAddress,
+  type PortConfig,
+  type PortProtocol,
+  type Service,
+  SHARED_PORT_FIRST,
+  SHARED_PORT_LAST,
+  type Task,
 } from '@swarm/api';
+import {
+  hostAddress,
+  isTaskAddress,
+  MESH_INDEX_FIRST,
+  MESH_INDEX_LAST,
+  meshSubnet,
+  USERSPACE,
+} from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
 
 /** Names a published port: `tcp/8080`. */
@@ -32,34 +44,79 @@ export function meshState(view: View, generation: number): MeshState {
   return { generation, peers: meshPeers(view), ports: [...ports.values()] };
 }
 
-/** The nodes that have a place in the mesh. A node that is down keeps it, marked: it may still route. */
+/**
+ * The nodes that have a place in the mesh. A node that is down keeps it, marked: it may still route.
+ * Of two that the store has at one index, or at one address of the tunnel, the one that lives is a peer,
+ * else the one with the lower id; the dispatcher sees to it that only one of them lives there.
+ */
 export function meshPeers(view: View): MeshPeer[] {
-  const peers: MeshPeer[] = [];
-  for (const node of view.list('node')) {
+  const peers = new Map<string, MeshPeer>();
+  const taken = new Map<number | string, string>();
+  const take = (node: Node): void => {
     const peer = meshPeer(node);
-    if (peer !== undefined) peers.push(peer);
+    if (peer === undefined) return;
+    const keys = peer.userspace ? [peer.index] : [peer.index, peer.address];
+    if (keys.some((key) => taken.has(key))) return;
+    for (const key of keys) taken.set(key, peer.nodeId);
+    peers.set(peer.nodeId, peer);
+  };
+  const down: Node[] = [];
+  for (const node of view.list('node')) {
+    if (node.Status.State === 'ready' || node.Status.State === 'disconnected') take(node);
+    else down.push(node);
   }
-  return peers;
+  for (const node of down) take(node);
+  return [...peers.values()].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
 }
 
-/** A node as others send it tunnel packets; undefined before the allocator gave it a place. */
+/**
+ * A node as others send it tunnel packets, or of a userspace node as they reach its tasks. Undefined
+ * before the allocator gave it a place, while its address is another's, and when what is stored is none.
+ */
 export function meshPeer(node: Node): MeshPeer | undefined {
   if (node.Mesh === undefined) return undefined;
-  const { Index, Address, Subnet } = node.Mesh;
-  const peer = { nodeId: node.ID, index: Index, address: Address, subnet: Subnet };
-  return node.Status.State === 'down' ? { ...peer, down: true } : peer;
+  const { Index, Subnet } = node.Mesh;
+  const address = hostAddress(node.Mesh.Address);
+  if (!Number.isInteger(Index) || Index < MESH_INDEX_FIRST || Index > MESH_INDEX_LAST) {
+    return undefined;
+  }
+  if (address === undefined || Subnet !== meshSubnet(Index)) return undefined;
+  return {
+    nodeId: node.ID,
+    index: Index,
+    address,
+    subnet: Subnet,
+    ...(node.Status.State === 'down' ? { down: true } : {}),
+    ...(isUserspace(node) ? { userspace: true } : {}),
+  };
+}
+
+/** Whether the node says that it has no kernel networking. */
+function isUserspace(node: Node): boolean {
+  return node.Description?.MeshBackend === USERSPACE;
+}
+
+/** Whether endpoints of the node's tasks are the same with the one as with the other. */
+export function sameToEndpoints(a: Node, b: Node): boolean {
+  return (
+    (a.Status.State === 'down') === (b.Status.State === 'down') &&
+    a.Mesh?.Address === b.Mesh?.Address &&
+    a.Mesh?.Index === b.Mesh?.Index &&
+    a.Mesh?.Subnet === b.Mesh?.Subnet &&
+    isUserspace(a) === isUserspace(b)
+  );
 }
 
 /** The ports that a service publishes on every node, also those without an endpoint. */
 export function servicePorts(view: View, service: Service): MeshPort[] {
   const published = (service.Endpoint.Ports ?? []).filter(isIngress);
   if (published.length === 0) return [];
-  const tasks = [...view.tasksByService(service.ID)].filter((task) => isServing(view, task));
+  const tasks = [...view.tasksByService(service.ID)].flatMap((task) => serving(view, task) ?? []);
   return published.map((port) => ({
     protocol: port.Protocol,
     publishedPort: port.PublishedPort!,
     serviceId: service.ID,
-    endpoints: tasks.flatMap((task) => endpoint(task, port) ?? []),
+    endpoints: tasks.flatMap((each) => endpoint(each, port) ?? []),
   }));
 }
 
@@ -77,37 +134,53 @@ function isIngress(port: PortConfig): boolean {
   return port.PublishMode === 'ingress' && port.PublishedPort !== undefined;
 }
 
+/** A task that may get traffic, and its node as a peer. */
+interface Serving {
+  readonly task: Task;
+  readonly peer: MeshPeer;
+}
+
 /** Only a task that runs, is ready, shall run and is on a node that can be reached gets traffic. */
-function isServing(view: View, task: Task): boolean {
-  if (task.DesiredState !== 'running' || task.Status.State !== 'running') return false;
-  if (task.Status.Ready === false || task.NodeID === undefined) return false;
+function serving(view: View, task: Task): Serving | undefined {
+  if (task.DesiredState !== 'running' || task.Status.State !== 'running') return undefined;
+  if (task.Status.Ready === false || task.NodeID === undefined) return undefined;
   const node = view.get('node', task.NodeID);
-  return node !== undefined && node.Status.State !== 'down';
+  const peer = node === undefined ? undefined : meshPeer(node);
+  return peer === undefined || peer.down === true ? undefined : { task, peer };
 }
 
 /** Where the task listens for a published port; undefined when it does not (it has an older spec). */
-function endpoint(task: Task, published: PortConfig): MeshEndpoint | undefined {
+function endpoint({ task, peer }: Serving, published: PortConfig): MeshEndpoint | undefined {
   const same = (port: PortConfig) =>
     port.Protocol === published.Protocol && port.PublishedPort === published.PublishedPort;
   const own = task.Endpoint.Ports.find((port) => isIngress(port) && same(port));
   if (own === undefined) return undefined;
-  const where = address(task, own);
-  if (where === undefined) return undefined;
-  return { taskId: task.ID, nodeId: task.NodeID!, ...where };
+  const where = peer.userspace ? onHost(task, peer, own) : onBlock(task, peer, own);
+  return where && { taskId: task.ID, nodeId: peer.nodeId, ...where };
 }
 
-function address(task: Task, own: PortConfig): { address: string; port: number } | undefined {
-  // A node without kernel networking: its tasks listen on ports of their own (TaskStatus.Address).
-  const status = task.Status;
-  if (status.Address !== undefined) {
-    const actual = status.PortStatus?.Ports?.find(
-      (port) => port.Protocol === own.Protocol && port.PublishedPort === own.PublishedPort,
-    );
-    return { address: status.Address, port: actual?.TargetPort ?? own.TargetPort };
-  }
+type Place = Pick<MeshEndpoint, 'address' | 'port'>;
+
+/** With an address of its own: what was allocated to it, out of its node's block, and the spec's port. */
+function onBlock(task: Task, peer: MeshPeer, own: PortConfig): Place | undefined {
   const attachments = task.NetworksAttachments ?? [];
   const ingress = attachments.find((attachment) => attachment.Network.Spec.Name === 'ingress');
   const cidr = (ingress ?? attachments[0])?.Addresses[0];
-  if (cidr === undefined) return undefined;
-  return { address: cidr.split('/', 1)[0]!, port: own.TargetPort };
+  const address = parseIpAddress(cidr?.split('/', 1)[0]);
+  if (address === undefined || !isTaskAddress(peer.index, address)) return undefined;
+  return isPort(own.TargetPort) ? { address, port: own.TargetPort } : undefined;
+}
+
+/**
+ * In its host's network: at its node's address, whatever its status says, and at the port that the node
+ * gave it, which is in the range for this. So a node that lies leads traffic for its own tasks to itself,
+ * and to no port of the system's.
+ */
+function onHost(task: Task, peer: MeshPeer, own: PortConfig): Place | undefined {
+  const ports: unknown = task.Status.PortStatus?.Ports;
+  const given = (Array.isArray(ports) ? (ports as readonly Partial<PortConfig>[]) : []).find(
+    (port) => port?.Protocol === own.Protocol && port.PublishedPort === own.PublishedPort,
+  )?.TargetPort;
+  if (!isPort(given) || given < SHARED_PORT_FIRST || given > SHARED_PORT_LAST) return undefined;
+  return { address: peer.address, port: given };
 }

@@ -1,21 +1,67 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type AgentHello, compareStates, type Node, type NodeStatus, type Task } from '@swarm/api';
+import {
+  type AgentHello,
+  compareStates,
+  type IpAddress,
+  isLoopback,
+  type Node,
+  type NodeStatus,
+  parseIpAddress,
+  type Task,
+} from '@swarm/api';
+import { hostAddress, USERSPACE } from '../allocator/node-mesh.js';
 import type { StoreEvent } from '../store/store.js';
+import type { DataPathClaim } from './data-path-claims.js';
 
 /** Message of a node that was silent for too long, as in Docker. */
 export const HEARTBEAT_FAILURE = 'heartbeat failure';
 
-/** A node whose agent is there: what it says of itself, and where it is. */
-export function observedReady(node: Node, hello: AgentHello, remoteAddress: string): Node {
-  const { description, dataPathAddr } = hello;
+/** What an agent says, and where its connection comes from. */
+export interface AgentView {
+  readonly hello: Pick<AgentHello, 'description' | 'dataPathAddr'>;
+  readonly remoteAddress: string;
+}
+
+/** The node's claim to a data path address. Its own word counts only as far as it can be one. */
+export function dataPathClaim(node: Node, { hello, remoteAddress }: AgentView): DataPathClaim {
+  const from = nodeAddress(node, hello, remoteAddress);
+  if (hello.description.MeshBackend === USERSPACE) return { from, address: undefined };
+  if (hello.dataPathAddr === '') return { from, address: from };
+  return { from, address: dataPathAddress(hello.dataPathAddr, remoteAddress) };
+}
+
+/**
+ * A node whose agent is there: what it says of itself, and where it is.
+ * @param holder the node that has the data path address which this one wants, see DataPathClaims
+ */
+export function observedReady(node: Node, agent: AgentView, holder: string | undefined): Node {
+  const { description } = agent.hello;
+  const { from, address } = dataPathClaim(node, agent);
+  const isUserspace = description.MeshBackend === USERSPACE;
+  const Message = isUserspace ? undefined : placeProblem(address, holder);
   const ready: Node = {
     ...node,
-    Status: { State: 'ready', Addr: nodeAddress(remoteAddress, dataPathAddr) },
+    Status: {
+      State: 'ready',
+      ...(Message === undefined ? {} : { Message }),
+      Addr: from ?? node.Status.Addr,
+    },
     Description: isDeepStrictEqual(node.Description, description) ? node.Description! : description,
   };
   // The allocator gives the node its place; where its tunnel ends only the node knows.
-  if (node.Mesh === undefined || dataPathAddr === '') return ready;
-  return { ...ready, Mesh: { ...node.Mesh, Address: dataPathAddr } };
+  if (node.Mesh === undefined) return ready;
+  const Address = (isUserspace ? from : Message === undefined ? address : undefined) ?? '';
+  return { ...ready, Mesh: { ...node.Mesh, Address } };
+}
+
+/** Why a node has no place in the mesh, and what to do; undefined when it has one. */
+function placeProblem(address: IpAddress | undefined, holder: string | undefined) {
+  const again = 'run `swarm leave` on this node and join again with another --data-path-addr';
+  if (address === undefined) {
+    return `no place in the mesh: other nodes can not reach its data path address; ${again}`;
+  }
+  if (holder === undefined) return undefined;
+  return `no place in the mesh: its data path address ${address} belongs to node ${holder}; remove that node if it is gone, or ${again}`;
 }
 
 /** A node whose agent is not there. */
@@ -23,6 +69,11 @@ export function observedAway(node: Node, state: 'down' | 'disconnected'): Node {
   const Message = state === 'down' ? HEARTBEAT_FAILURE : 'the agent said goodbye';
   const Status: NodeStatus = { State: state, Message, Addr: node.Status.Addr };
   return { ...node, Status };
+}
+
+/** A node that did not come back to this leader yet, and whose data path address is another's by now. */
+export function displaced(node: Node): Node {
+  return node.Mesh === undefined ? node : { ...node, Mesh: { ...node.Mesh, Address: '' } };
 }
 
 /** Whether the agent must hear of what changed in its node object. It knows its own state. */
@@ -44,9 +95,26 @@ export function stopsTask(event: StoreEvent & { kind: 'task' }): boolean {
   return event.action === 'remove' || compareStates(event.object.DesiredState, 'running') > 0;
 }
 
-/** The leader's own agent comes over loopback, where nobody else reaches it. */
-function nodeAddress(remoteAddress: string, dataPathAddr: string): string {
-  const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/, '');
-  const isLoopback = address === '::1' || address.startsWith('127.');
-  return isLoopback && dataPathAddr !== '' ? dataPathAddr : address;
+/** A data path address that can be one: others reach it, or it is on this host and so is the node. */
+function dataPathAddress(text: string, remoteAddress: string): IpAddress | undefined {
+  const address = hostAddress(text);
+  if (address === undefined || !isLoopback(address)) return address;
+  const from = parseIpAddress(remoteAddress);
+  return from !== undefined && isLoopback(from) ? address : undefined;
+}
+
+/**
+ * Where the connection comes from. Over loopback, where nobody else reaches the leader, it is what the
+ * agent says: the leader's own agent any address, nodes without root that share its host one of loopback.
+ */
+function nodeAddress(
+  node: Node,
+  { dataPathAddr }: AgentView['hello'],
+  remoteAddress: string,
+): IpAddress | undefined {
+  const from = hostAddress(remoteAddress);
+  if (from === undefined || !isLoopback(from)) return from;
+  const said = hostAddress(dataPathAddr);
+  if (said === undefined) return from;
+  return node.Role === 'manager' || isLoopback(said) ? said : from;
 }

@@ -69,9 +69,10 @@ export class IngressAddresses {
   }
 }
 
-/** `10.240.3.` of `10.240.3.0/24`. */
+/** `10.240.3.` of `10.240.3.0/24`; undefined when nobody could reach it, as the node has no address. */
 function blockOf(info: NodeInfo): string | undefined {
-  const subnet = info.node.Mesh?.Subnet;
+  const mesh = info.node.Mesh;
+  const subnet = mesh?.Address === '' ? undefined : mesh?.Subnet;
   return subnet?.slice(0, subnet.lastIndexOf('.') + 1);
 }
 

@@ -91,6 +91,8 @@ export class World {
   readonly clock = new VirtualClock();
   readonly store: TestStore = createTestStore({ clock: this.clock });
   readonly dispatcher: Dispatcher;
+  /** Where nodes connect from; default 198.18.0.7. */
+  readonly remoteAddresses = new Map<string, string>();
   readonly #server: WebSocketServer;
   readonly #t: ExecutionContext;
 
@@ -101,7 +103,8 @@ export class World {
     this.dispatcher = createDispatcher({ store, clock, logger: silentLogger, randomBytes });
     server.on('connection', (socket, request) => {
       const nodeId = request.url!.slice(1);
-      this.dispatcher.accept(socket, { nodeId, kind: 'worker', remoteAddress: '198.18.0.7' });
+      const remoteAddress = this.remoteAddresses.get(nodeId) ?? '198.18.0.7';
+      this.dispatcher.accept(socket, { nodeId, kind: 'worker', remoteAddress });
     });
   }
 

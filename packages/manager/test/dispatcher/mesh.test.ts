@@ -80,18 +80,151 @@ test('a node that is down stays a peer, marked as such, from the generation that
   );
 });
 
-test('a task without kernel networking is reached at the address and port that it reports', async (t) => {
+const SHARED = { ...MESH, Address: '198.18.0.7' };
+const USERSPACE = { ...nodeDraft('n1').Description!, MeshBackend: 'userspace' };
+const reported = (TargetPort: number, Address = '127.0.0.1') => ({
+  Address,
+  PortStatus: { Ports: [{ ...PORT, TargetPort }] },
+});
+
+/** A node of the userspace backend, and what a status of its task leads to. */
+async function endpointOf(status: object, node: Partial<Node> = {}) {
   const store = await serving();
-  const reported = {
-    Address: '198.18.0.7',
-    PortStatus: { Ports: [{ ...PORT, TargetPort: 40000 }] },
-  };
+  await patch(store, 'node', 'n1', (old) => ({
+    ...old,
+    Mesh: SHARED,
+    Description: USERSPACE,
+    ...node,
+  }));
   await patch(store, 'task', 'task', (task) => ({
     ...task,
-    Status: { ...task.Status, ...reported },
+    Status: { ...task.Status, ...status },
   }));
-  const endpoint = meshState(store, 1).ports[0]?.endpoints[0];
-  t.like(endpoint, { address: '198.18.0.7', port: 40000 });
+  return meshState(store, 1).ports[0]?.endpoints[0];
+}
+
+test('a task without kernel networking is reached at its node’s address and the port that it reports', async (t) => {
+  t.like(await endpointOf(reported(20_001)), { address: '198.18.0.7', port: 20_001 });
+  t.like(await endpointOf(reported(29_999)), { address: '198.18.0.7', port: 29_999 });
+});
+
+test('a node that lies about its backend leads traffic for its tasks to itself, to no port of the system', async (t) => {
+  const where = ['169.254.169.254', '198.18.0.1', '127.0.0.1', '10.240.2.5', 'a\nb'];
+  for (const address of where) {
+    t.like(await endpointOf(reported(20_001, address)), { address: '198.18.0.7', port: 20_001 });
+  }
+  for (const port of [22, 80, 2377, 4789, 19_999, 30_000, 65_535, 0, -1, 20_000.5]) {
+    t.is(await endpointOf(reported(port)), undefined, `port ${port}`);
+  }
+  t.is(await endpointOf({ PortStatus: { Ports: {} } }), undefined);
+  t.is(await endpointOf({ PortStatus: { Ports: [null, 7, 'x'] } }), undefined);
+  t.is(await endpointOf({}), undefined, 'a port it did not name is none');
+});
+
+test('on a node with kernel networking a status moves nothing', async (t) => {
+  const store = await serving();
+  for (const address of ['169.254.169.254', '198.18.0.7', '10.240.1.9', '']) {
+    const status = reported(22, address);
+    await patch(store, 'task', 'task', (task) => ({
+      ...task,
+      Status: { ...task.Status, ...status },
+    }));
+    t.like(meshState(store, 1).ports[0]?.endpoints[0], { address: '10.240.1.5', port: 80 });
+  }
+});
+
+test('an attachment outside its node’s block is no endpoint', async (t) => {
+  for (const address of [
+    '10.240.2.5/32',
+    '10.240.1.1/32',
+    '10.240.1.255/32',
+    '10.240.10.5/32',
+    '169.254.169.254/32',
+    '10.240.1.5\n/32',
+    '',
+  ]) {
+    const store = await serving();
+    await patch(store, 'task', 'task', (task) => ({
+      ...task,
+      NetworksAttachments: [
+        { Network: { ID: 'ingress', Spec: { Name: 'ingress' } }, Addresses: [address] },
+      ],
+    }));
+    t.deepEqual(meshState(store, 1).ports[0]?.endpoints, [], address);
+  }
+});
+
+test('a node whose stored place is none is no peer, nor are its tasks endpoints', async (t) => {
+  const places = [
+    { Address: '' },
+    { Address: '198.18.0.9\nlink del eth0' },
+    { Address: '0.0.0.0' },
+    { Address: '169.254.1.1' },
+    { Address: 'host' },
+    { Index: 0 },
+    { Index: 4096 },
+    { Index: 1.5 },
+    { Subnet: '10.240.2.0/24' },
+    { Subnet: '' },
+  ];
+  for (const place of places) {
+    const store = await serving();
+    await put(
+      store,
+      'node',
+      nodeDraft('n2', { Mesh: { Index: 2, Address: '198.18.0.8', Subnet: '10.240.2.0/24' } }),
+    );
+    await patch(store, 'node', 'n1', (node) => ({ ...node, Mesh: { ...MESH, ...place } }));
+    const state = meshState(store, 1);
+    const text = JSON.stringify(place);
+    t.deepEqual(
+      state.peers.map(({ nodeId }) => nodeId),
+      ['n2'],
+      text,
+    );
+    t.deepEqual(state.ports[0]?.endpoints, [], text);
+  }
+});
+
+test('of two nodes at one address the living one is the peer; without a tunnel both are', async (t) => {
+  const store = createTestStore();
+  const second = { Index: 2, Address: MESH.Address, Subnet: '10.240.2.0/24' };
+  await put(
+    store,
+    'node',
+    nodeDraft('a', { Mesh: MESH, Status: { State: 'down', Addr: '198.18.0.7' } }),
+  );
+  await put(store, 'node', nodeDraft('b', { Mesh: second }));
+  const peers = () => meshState(store, 1).peers.map(({ nodeId }) => nodeId);
+  t.deepEqual(peers(), ['b']);
+  await patch(store, 'node', 'b', (node) => ({ ...node, Description: USERSPACE }));
+  t.deepEqual(peers(), ['a', 'b']);
+});
+
+test('endpoints move with the address and the backend of their node', async (t) => {
+  const store = await serving();
+  const publisher = new MeshPublisher(store, new VirtualClock(), () => {});
+  publisher.start();
+  store.watch(({ events, index }) => {
+    for (const event of events) publisher.note(event, index);
+  });
+  const status = reported(20_001);
+  await patch(store, 'task', 'task', (task) => ({
+    ...task,
+    Status: { ...task.Status, ...status },
+  }));
+  const endpoint = () => {
+    publisher.flush();
+    const { ports } = publisher.state;
+    t.deepEqual(ports, meshState(store, 1).ports);
+    return ports[0]?.endpoints[0];
+  };
+  t.like(endpoint(), { address: '10.240.1.5', port: 80 });
+  await patch(store, 'node', 'n1', (node) => ({ ...node, Description: USERSPACE }));
+  t.like(endpoint(), { address: '198.18.0.7', port: 20_001 });
+  const moved = { ...MESH, Address: '198.18.0.9' };
+  await patch(store, 'node', 'n1', (node) => ({ ...node, Mesh: moved }));
+  t.like(endpoint(), { address: '198.18.0.9', port: 20_001 });
 });
 
 /** A small generator of repeatable numbers (xorshift32). */

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { checkCommand } from './words.js';
 
 /** A command that ended with another status than 0. */
 export class CommandError extends Error {
@@ -14,9 +15,15 @@ export class CommandError extends Error {
   }
 }
 
-/** Runs a program; resolves with what it printed. Passed in where tests watch or replace it. */
+/** Every program of the system that the mesh runs. */
+export type Program = 'ip' | 'bridge' | 'nft' | 'conntrack' | 'nsenter';
+
+/**
+ * Runs a program; resolves with what it printed. Passed in where tests watch or replace it.
+ * Arguments and input are made of checked values, see words.ts.
+ */
 export type RunCommand = (
-  program: string,
+  program: Program,
   args: readonly string[],
   input?: string,
 ) => Promise<string>;
@@ -27,9 +34,13 @@ const OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024;
 /** The system's programs come first: npm's folders of programs have an `nft` of another kind. */
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** {@link RunCommand} by child processes, in the network namespace of this process. */
+/**
+ * {@link RunCommand} by child processes, in the network namespace of this process. Rejects with
+ * UnsafeCommandError, and runs nothing, when something is no word of ours.
+ */
 export const runCommand: RunCommand = (program, args, input) =>
   new Promise((resolve, reject) => {
+    checkCommand(program, args, input ?? '');
     const name = [program, ...args].join(' ');
     const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],

@@ -2,6 +2,7 @@ import { SerialQueue } from '../latest.js';
 import type { RunCommand } from './command.js';
 import { type Nft, NftError } from './nft.js';
 import { nftTransaction } from './nft-command.js';
+import { checkNftText } from './words.js';
 
 /**
  * Longer texts go to a process of their own: the library takes about 2 KB of memory for each element,
@@ -34,6 +35,7 @@ export async function openLibnftables(runCommand: RunCommand): Promise<Nft> {
   /** The complaint; undefined when it was done. */
   const call = async (text: string, dryRun: boolean): Promise<string | undefined> => {
     if (context === null) throw new NftError('libnftables: closed');
+    checkNftText(text);
     setDryRun(context, dryRun);
     // A transaction that is given up costs the kernel 10 ms and more: spent on another thread.
     const status: number = dryRun

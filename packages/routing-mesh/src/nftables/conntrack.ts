@@ -1,19 +1,28 @@
+import { type IpAddress, isPort, parseIpAddress } from '@swarm/api';
 import { CommandError, type RunCommand } from '../kernel/command.js';
+import { isWord, type Word, words } from '../kernel/words.js';
 
 /** Deletions under way at once. */
 const PARALLEL = 4;
 
 /** Where a connection really leads: the source of its replies. */
 export interface Flow {
-  readonly protocol: string;
-  readonly address: string;
+  /** As conntrack names it: `tcp`, `udp`, `sctp` and others. */
+  readonly protocol: Word;
+  readonly address: IpAddress;
   readonly port: number;
 }
 
-/** Reads `conntrack -L`. A line names `src=` twice: of the original direction, then of the reply. */
+/**
+ * Reads `conntrack -L`. A line names `src=` twice: of the original direction, then of the reply. Skips
+ * lines that are not as expected.
+ */
 export function* parseFlows(listing: string): Generator<Flow> {
   for (const match of listing.matchAll(/^(\w+) .*? src=\S+ .*? src=(\S+) dst=\S+ sport=(\d+)/gm)) {
-    yield { protocol: match[1]!, address: match[2]!, port: Number(match[3]) };
+    const address = parseIpAddress(match[2]);
+    const port = Number(match[3]);
+    if (address === undefined || !isWord(match[1]!) || !isPort(port)) continue;
+    yield { protocol: match[1], address, port };
   }
 }
 
@@ -29,15 +38,17 @@ export class Conntrack {
   }
 
   /** Flows of a protocol that lead to this address and port. */
-  async forgetFlows(protocol: string, address: string, port: number): Promise<void> {
-    await this.#delete(['-p', protocol, '--reply-src', address, '--reply-port-src', `${port}`]);
+  async forgetFlows({ protocol, address, port }: Flow): Promise<void> {
+    await this.#delete(words`-p ${protocol} --reply-src ${address} --reply-port-src ${port}`);
   }
 
   /** Everything that leads to these addresses. */
-  async forgetAddresses(addresses: readonly string[]): Promise<void> {
+  async forgetAddresses(addresses: readonly IpAddress[]): Promise<void> {
     for (let i = 0; i < addresses.length; i += PARALLEL) {
       await Promise.all(
-        addresses.slice(i, i + PARALLEL).map((address) => this.#delete(['--reply-src', address])),
+        addresses
+          .slice(i, i + PARALLEL)
+          .map((address) => this.#delete(words`--reply-src ${address}`)),
       );
     }
   }
@@ -50,7 +61,7 @@ export class Conntrack {
       const key = `${flow.protocol} ${flow.address} ${flow.port}`;
       if (seen.has(key)) continue;
       seen.add(key);
-      if (isStale(flow)) await this.forgetFlows(flow.protocol, flow.address, flow.port);
+      if (isStale(flow)) await this.forgetFlows(flow);
     }
   }
 

@@ -1,5 +1,7 @@
-import { isIPv4 } from 'node:net';
-import type { MeshPeer } from '@swarm/api';
+import { isIpv6, type PortProtocol } from '@swarm/api';
+import type { Ipv4Address } from '../address.js';
+import type { CheckedPeer } from '../checked.js';
+import { UnsafeCommandError } from '../kernel/words.js';
 import { peerMac, peerMark, TABLE, ZONE_BASE } from '../layout.js';
 import type { Model, ModelPort } from '../model.js';
 import type { HostPort } from '../mesh.js';
@@ -8,16 +10,36 @@ import { SLOTS_NARROW } from '../slots.js';
 /** Elements a statement adds or deletes at most; keeps the parser's memory flat in bulk loads. */
 const ELEMENTS_PER_STATEMENT = 2000;
 
+/** What an element is written with: nothing that could end it, or the statement it stands in. */
+const ELEMENT = /^[0-9a-z][0-9a-z.:/ ]*$/;
+
+/** Sets and maps of the table whose elements change. */
+export type SetName =
+  | 'peers'
+  | 'zones'
+  | 'underlay'
+  | 'homeward'
+  | 'itself'
+  | 'narrow'
+  | 'wide'
+  | 'closed'
+  | 'slots'
+  | 'endpoints'
+  | 'multi'
+  | 'host_ports';
+
 /** Changes of set elements, collected, then written as one transaction. */
 export class ElementChanges {
-  readonly #deleted = new Map<string, string[]>();
-  readonly #added = new Map<string, string[]>();
+  readonly #deleted = new Map<SetName, string[]>();
+  readonly #added = new Map<SetName, string[]>();
 
-  add(set: string, element: string): void {
+  /** @throws UnsafeCommandError */
+  add(set: SetName, element: string): void {
     append(this.#added, set, element);
   }
 
-  delete(set: string, element: string): void {
+  /** @throws UnsafeCommandError */
+  delete(set: SetName, element: string): void {
     append(this.#deleted, set, element);
   }
 
@@ -55,14 +77,22 @@ export function modelChanges(before: Model, after: Model): ElementChanges {
 }
 
 /** Whether two peers are the same to kernel and routes. */
-export function samePeer(a: MeshPeer, b: MeshPeer | undefined): boolean {
-  return b !== undefined && a.index === b.index && a.address === b.address && a.subnet === b.subnet;
+export function samePeer(a: CheckedPeer, b: CheckedPeer | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.index === b.index &&
+    a.address === b.address &&
+    a.subnet === b.subnet &&
+    a.userspace === b.userspace
+  );
 }
 
-function* peerElements(peer: MeshPeer): Generator<[string, string]> {
+function* peerElements(peer: CheckedPeer): Generator<[SetName, string]> {
+  // Nothing comes from it by the tunnel, and it may share its address with others.
+  if (peer.userspace) return;
   yield ['peers', `${peerMac(peer.index)} : 0x${peerMark(peer.index).toString(16)}`];
   yield ['zones', `${peerMac(peer.index)} : ${ZONE_BASE + peer.index}`];
-  if (isIPv4(peer.address)) {
+  if (!isIpv6(peer.address)) {
     yield ['underlay', peer.address];
     yield ['homeward', `${peer.address} . ${peer.subnet}`];
   }
@@ -111,7 +141,7 @@ function portSet(port: ModelPort): 'narrow' | 'wide' | 'closed' {
 }
 
 /** Elements of a task's host-mode ports. */
-export function hostPortElements(address: string, ports: readonly HostPort[]): string[] {
+export function hostPortElements(address: Ipv4Address, ports: readonly HostPort[]): string[] {
   return ports.map(
     (port) => `${port.protocol} . ${port.publishedPort} : ${address} . ${port.targetPort}`,
   );
@@ -126,7 +156,7 @@ export function keyOf(element: string): string {
 export function removedEndpoints(
   before: Model,
   after: Model,
-): { protocol: string; address: string; port: number; nodeId: string }[] {
+): { protocol: PortProtocol; address: Ipv4Address; port: number; nodeId: string }[] {
   const removed = [];
   for (const [key, port] of before.ports) {
     const now = after.ports.get(key);
@@ -139,13 +169,14 @@ export function removedEndpoints(
   return removed;
 }
 
-function append(map: Map<string, string[]>, key: string, value: string): void {
+function append(map: Map<SetName, string[]>, key: SetName, value: string): void {
+  if (!ELEMENT.test(value)) throw new UnsafeCommandError(`an element of ${key}`, value);
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);
   else list.push(value);
 }
 
-function statements(verb: 'add' | 'delete', sets: ReadonlyMap<string, readonly string[]>): string {
+function statements(verb: 'add' | 'delete', sets: ReadonlyMap<SetName, readonly string[]>): string {
   let text = '';
   for (const [set, elements] of sets) {
     for (let i = 0; i < elements.length; i += ELEMENTS_PER_STATEMENT) {

@@ -1,4 +1,4 @@
-import type { Logger } from '@swarm/api';
+import { type Logger, showControls } from '@swarm/api';
 import type { RunCommand } from '../kernel/command.js';
 import { TABLE } from '../layout.js';
 
@@ -30,7 +30,11 @@ export async function warnOfForeignDrops(run: RunCommand, logger: Logger): Promi
     if (chain.family !== 'ip' && chain.family !== 'inet') continue;
     if (chain.hook !== 'forward' && chain.hook !== 'input') continue;
     logger.warn(
-      { table: `${chain.family} ${chain.table}`, chain: chain.name, hook: chain.hook },
+      {
+        table: showControls(`${chain.family} ${chain.table}`),
+        chain: showControls(chain.name),
+        hook: chain.hook,
+      },
       chain.hook === 'forward'
         ? 'another firewall drops forwarded packets by default: let it accept the ingress network, both as source and destination'
         : 'another firewall drops incoming packets by default: let it accept the data path port (UDP) from the other nodes',

@@ -1,22 +1,41 @@
 import assert from 'node:assert/strict';
-import type { Clock, Logger, MeshPeer, MeshState, Timer } from '@swarm/api';
-import { contains, firstHost, parseNetwork } from '../address.js';
+import {
+  type Clock,
+  isLoopback,
+  isPort,
+  type Logger,
+  type MeshPeer,
+  type MeshState,
+  type Timer,
+} from '@swarm/api';
+import {
+  type Cidr,
+  contains,
+  firstHost,
+  type Ipv4Address,
+  isTaskAddress,
+  networkOf,
+  parseIpv4,
+} from '../address.js';
+import {
+  BadPart,
+  type CheckedPeer,
+  type CheckedState,
+  isProtocol,
+  readAttachment,
+  readNetnsPath,
+  readPeer,
+} from '../checked.js';
 import type { RunCommand } from '../kernel/command.js';
 import { type Nft, NftError } from '../kernel/nft.js';
+import { word, words } from '../kernel/words.js';
 import { LatestQueue, SerialQueue } from '../latest.js';
-import { MAX_PEER_INDEX, TABLE, taskLinkName } from '../layout.js';
+import { parseTaskId, TABLE, taskLinkName } from '../layout.js';
 import type { HostPort, Mesh, TaskAttachment, TaskSockets } from '../mesh.js';
-import {
-  EMPTY_MODEL,
-  hasGone,
-  isUsable,
-  type Model,
-  nextModel,
-  portKey,
-  sameKeys,
-} from '../model.js';
+import { EMPTY_MODEL, hasGone, type Model, nextModel, portKey, sameKeys } from '../model.js';
 import { MAX_ENDPOINTS_PER_PORT } from '../slots.js';
 import { countConnections, isListening } from '../sockets.js';
+import { StateReader } from '../state-reader.js';
 import type { LoopbackListeners } from '../userspace/loopback-listeners.js';
 import { Conntrack, type Flow } from './conntrack.js';
 import {
@@ -40,7 +59,7 @@ export interface NftablesMeshOptions {
   readonly run: RunCommand;
   readonly loopback: LoopbackListeners;
   readonly dataPathPort: number;
-  readonly ingressNetwork: string;
+  readonly ingressNetwork: Cidr;
   readonly checkIntervalMs?: number;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -48,7 +67,7 @@ export interface NftablesMeshOptions {
 
 /** What a local task has in the kernel. */
 interface LocalTask {
-  readonly address: string;
+  readonly address: Ipv4Address;
   readonly hostPorts: readonly HostPort[];
 }
 
@@ -67,9 +86,12 @@ export class NftablesMesh implements Mesh {
   readonly #tunnel: Tunnel;
   readonly #links: TaskLinks;
   readonly #conntrack: Conntrack;
+  readonly #reader: StateReader;
   readonly #states: LatestQueue<MeshState>;
   readonly #writes = new SerialQueue();
-  #self: MeshPeer | undefined;
+  #self: CheckedPeer | undefined;
+  /** The newest state, as read. */
+  #state: CheckedState | undefined;
   /** What the table should hold; ahead of `#held` only within a write. */
   #wanted: Model = EMPTY_MODEL;
   #held: Model | undefined;
@@ -82,8 +104,9 @@ export class NftablesMesh implements Mesh {
   constructor(options: NftablesMeshOptions) {
     this.#options = options;
     this.#logger = options.logger;
-    const { run, logger } = options;
-    this.#tunnel = new Tunnel({ run, logger, port: options.dataPathPort });
+    const { run, logger, clock } = options;
+    this.#reader = new StateReader({ ingress: networkOf(options.ingressNetwork), logger });
+    this.#tunnel = new Tunnel({ run, logger, clock, port: options.dataPathPort });
     this.#links = new TaskLinks({ run, logger });
     this.#conntrack = new Conntrack(run);
     this.#states = new LatestQueue((state) => this.#apply(state));
@@ -93,8 +116,8 @@ export class NftablesMesh implements Mesh {
     return this.#held?.generation ?? 0;
   }
 
-  async start(self: MeshPeer): Promise<void> {
-    checkSelf(self, this.#options.ingressNetwork);
+  async start(place: MeshPeer): Promise<void> {
+    const self = readSelf(place, this.#options.ingressNetwork);
     await this.#writes.run(async () => {
       const before = this.#self;
       if (samePeer(self, before)) return;
@@ -110,7 +133,7 @@ export class NftablesMesh implements Mesh {
   }
 
   /** Only within `#writes`. */
-  async #startOn(self: MeshPeer, again: boolean): Promise<void> {
+  async #startOn(self: CheckedPeer, again: boolean): Promise<void> {
     await this.#tunnel.start(self);
     await tuneForwarding(this.#logger);
     const earlier = again ? undefined : await this.#readEarlier();
@@ -137,27 +160,29 @@ export class NftablesMesh implements Mesh {
   async attach(task: TaskAttachment): Promise<void> {
     const self = this.#self;
     assert(self !== undefined, 'start comes before attach');
-    if (!contains(parseNetwork(self.subnet), task.address)) {
+    const { taskId, address: anywhere, hostPorts } = readAttachment(task);
+    const netns = readNetnsPath(task.netns);
+    const address = parseIpv4(anywhere);
+    if (address === undefined || !isTaskAddress(networkOf(self.subnet), address)) {
       throw new RangeError(
-        `mesh: task ${task.taskId} has the address ${task.address}, which is not in this node's block ${self.subnet}`,
+        `mesh: task ${taskId} has the address ${anywhere}, which is not in this node's block ${self.subnet}`,
       );
     }
-    const hostPorts = task.hostPorts ?? [];
-    this.#checkHostPorts(task.taskId, hostPorts);
-    const before = this.#tasks.get(task.taskId);
+    this.#checkHostPorts(taskId, hostPorts);
+    const before = this.#tasks.get(taskId);
     // Its host ports are its own from here on, also towards a task attached meanwhile.
-    this.#tasks.set(task.taskId, { address: task.address, hostPorts });
+    this.#tasks.set(taskId, { address, hostPorts });
     try {
-      await this.#links.attach(task, this.#tunnel.mtuBytes);
+      await this.#links.attach({ taskId, address, netns }, this.#tunnel.mtuBytes);
     } catch (error) {
-      if (before === undefined) this.#tasks.delete(task.taskId);
-      else this.#tasks.set(task.taskId, before);
+      if (before === undefined) this.#tasks.delete(taskId);
+      else this.#tasks.set(taskId, before);
       throw error;
     }
     if (hostPorts.length > 0 || (before?.hostPorts.length ?? 0) > 0) {
       const changes = new ElementChanges();
       deleteHostPorts(changes, before);
-      for (const element of hostPortElements(task.address, hostPorts)) {
+      for (const element of hostPortElements(address, hostPorts)) {
         changes.add('host_ports', element);
       }
       await this.#writes.run(() => this.#writeTaskChanges(changes));
@@ -165,7 +190,10 @@ export class NftablesMesh implements Mesh {
     }
   }
 
-  async detach(taskId: string): Promise<void> {
+  async detach(id: string): Promise<void> {
+    const taskId = parseTaskId(id);
+    // Nothing can have been attached under such an id.
+    if (taskId === undefined) return;
     const task = this.#tasks.get(taskId);
     this.#tasks.delete(taskId);
     if (task !== undefined && task.hostPorts.length > 0) {
@@ -183,10 +211,15 @@ export class NftablesMesh implements Mesh {
   }
 
   async retain(taskIds: ReadonlySet<string>): Promise<void> {
-    const names = new Set([...taskIds].map(taskLinkName));
+    const names = new Set<string>();
+    for (const id of taskIds) {
+      const taskId = parseTaskId(id);
+      if (taskId !== undefined) names.add(taskLinkName(taskId));
+    }
     const stale = (await this.#links.list()).filter(({ link }) => !names.has(link));
     const changes = new ElementChanges();
     for (const { taskId } of stale) {
+      if (taskId === undefined) continue;
       deleteHostPorts(changes, this.#tasks.get(taskId));
       this.#tasks.delete(taskId);
     }
@@ -199,9 +232,7 @@ export class NftablesMesh implements Mesh {
     await this.#followLoopback();
     await this.#links.remove(stale.map(({ link }) => link));
     await this.#forget('tasks that are gone', () =>
-      this.#conntrack.forgetAddresses(
-        stale.map(({ address }) => address).filter((address) => address !== ''),
-      ),
+      this.#conntrack.forgetAddresses(stale.flatMap(({ address }) => address ?? [])),
     );
   }
 
@@ -233,43 +264,43 @@ export class NftablesMesh implements Mesh {
   async #apply(state: MeshState): Promise<void> {
     if (this.#held !== undefined && state.generation < this.#held.generation) return;
     const self = this.#self!;
-    for (const port of state.ports) {
-      for (const endpoint of port.endpoints) {
-        if (isUsable(endpoint)) continue;
-        this.#logger.warn({ endpoint }, 'this endpoint gets nothing: no IPv4 address, or no port');
-      }
-      if (port.endpoints.length > MAX_ENDPOINTS_PER_PORT) {
-        this.#logger.warn(
-          { port: port.publishedPort, endpoints: port.endpoints.length },
-          `more endpoints than ${MAX_ENDPOINTS_PER_PORT}: this node uses only some of them`,
-        );
-      }
+    const read = this.#reader.read(state, self, isLoopback(self.address));
+    for (const { publishedPort, endpoints } of read.ports) {
+      if (endpoints.length <= MAX_ENDPOINTS_PER_PORT) continue;
+      this.#logger.warn(
+        { port: publishedPort, endpoints: endpoints.length },
+        `more endpoints than ${MAX_ENDPOINTS_PER_PORT}: this node uses only some of them`,
+      );
     }
     const listened = this.#wanted.ports;
-    await this.#writes.run(async () => {
-      const before = this.#held;
-      const after = nextModel(this.#wanted, state, self.index);
-      // New routes before the elements that need them, old ones away after nothing needs them.
-      await this.#tunnel.add(after.peers);
-      if (before === undefined) {
-        await this.#writeWhole(after);
-      } else {
-        const changes = modelChanges(before, after);
-        try {
-          if (!changes.empty) await this.#options.nft.run(changes.text());
-          this.#wanted = after;
-          this.#held = after;
-        } catch (error) {
-          if (!(error instanceof NftError)) throw error;
-          this.#logger.warn({ err: error }, 'the table was changed by someone; writing it anew');
-          await this.#writeWhole(after);
-        }
-      }
-      await this.#tunnel.prune(after.peers);
-      await this.#forgetRemoved(before, after);
-    });
+    this.#state = read;
+    await this.#writes.run(() => this.#hold(read));
     const { loopback } = this.#options;
     if (loopback.hasFailed || !sameKeys(listened, this.#wanted.ports)) await this.#followLoopback();
+  }
+
+  /** Only within `#writes`: makes the kernel hold the state, less the peers that it refuses. */
+  async #hold(state: CheckedState): Promise<void> {
+    const before = this.#held;
+    // New routes before the elements that need them, old ones away after nothing needs them.
+    const refused = await this.#tunnel.add(state.peers);
+    const after = nextModel(this.#wanted, without(state, refused), this.#self!.index);
+    if (before === undefined) {
+      await this.#writeWhole(after);
+    } else {
+      const changes = modelChanges(before, after);
+      try {
+        if (!changes.empty) await this.#options.nft.run(changes.text());
+        this.#wanted = after;
+        this.#held = after;
+      } catch (error) {
+        if (!(error instanceof NftError)) throw error;
+        this.#logger.warn({ err: error }, 'the table was changed by someone; writing it anew');
+        await this.#writeWhole(after);
+      }
+    }
+    await this.#tunnel.prune(after.peers);
+    await this.#forgetRemoved(before, after);
   }
 
   /** Only within `#writes`. One transaction: no packet sees a table without rules. */
@@ -313,8 +344,8 @@ export class NftablesMesh implements Mesh {
    */
   async #forgetRemoved(before: Model | undefined, after: Model): Promise<void> {
     const living = [...after.peers.values()].filter(({ down }) => down !== true);
-    const networks = living.map(({ subnet }) => parseNetwork(subnet));
-    const ingress = parseNetwork(this.#options.ingressNetwork);
+    const networks = living.map(({ subnet }) => networkOf(subnet));
+    const ingress = networkOf(this.#options.ingressNetwork);
     const isOfGoneNode = ({ address }: Flow): boolean =>
       contains(ingress, address) && !networks.some((network) => contains(network, address));
     if (before === undefined) {
@@ -343,7 +374,7 @@ export class NftablesMesh implements Mesh {
     if (!anyGone && flows.length === 0) return;
     await this.#forget('endpoints that are gone', async () => {
       for (const { protocol, address, port } of flows) {
-        await this.#conntrack.forgetFlows(protocol, address, port);
+        await this.#conntrack.forgetFlows({ protocol: word(protocol), address, port });
       }
       if (anyGone) await this.#conntrack.forgetMatching(isOfGoneNode);
     });
@@ -367,7 +398,7 @@ export class NftablesMesh implements Mesh {
     if (!(await this.#isWhole())) return undefined;
     let listing: string;
     try {
-      listing = await run('nft', ['-j', 'list', 'map', 'ip', TABLE, 'host_ports']);
+      listing = await run('nft', words`-j list map ip ${word(TABLE)} host_ports`);
     } catch (error) {
       this.#logger.warn({ err: error }, 'can not read the host ports of an earlier process');
       return undefined;
@@ -375,7 +406,8 @@ export class NftablesMesh implements Mesh {
     const ports = readHostPorts(listing);
     const tasks = new Map<string, LocalTask>();
     for (const { taskId, address } of await this.#links.list()) {
-      if (taskId !== '') tasks.set(taskId, { address, hostPorts: ports.get(address) ?? [] });
+      if (taskId === undefined || address === undefined) continue;
+      tasks.set(taskId, { address, hostPorts: ports.get(address) ?? [] });
     }
     return tasks;
   }
@@ -425,11 +457,15 @@ export class NftablesMesh implements Mesh {
     await this.#writes.run(async () => {
       // Taken over and no state yet: the table is another process's, and works.
       if (this.#closed || this.#takenOver) return;
-      if (await this.#tunnel.repair()) {
+      const repaired = await this.#tunnel.repair();
+      if (repaired) {
         this.#logger.warn(
           {},
           'rules or routes of the mesh were removed by someone; made them anew',
         );
+      }
+      if (this.#state !== undefined && (repaired || this.#tunnel.isRetryDue)) {
+        await this.#hold(this.#state);
       }
       if (this.#held !== undefined && (await this.#isWhole())) return;
       this.#logger.warn({}, 'the table was flushed or changed by someone; writing it anew');
@@ -449,14 +485,20 @@ export class NftablesMesh implements Mesh {
   }
 }
 
-function checkSelf(self: MeshPeer, ingressNetwork: string): void {
-  if (!Number.isInteger(self.index) || self.index < 1 || self.index > MAX_PEER_INDEX) {
-    throw new RangeError(`mesh: index ${self.index} is not within 1 to ${MAX_PEER_INDEX}`);
+/** @throws RangeError */
+function readSelf(place: MeshPeer, ingressNetwork: Cidr): CheckedPeer {
+  try {
+    return readPeer(place, networkOf(ingressNetwork));
+  } catch (error) {
+    if (!(error instanceof BadPart)) throw error;
+    throw new RangeError(`mesh: this node has no place in ${ingressNetwork}: ${error.message}`);
   }
-  const network = parseNetwork(ingressNetwork);
-  if (!contains(network, firstHost(self.subnet))) {
-    throw new RangeError(`mesh: block ${self.subnet} is not part of ${ingressNetwork}`);
-  }
+}
+
+function without(state: CheckedState, nodeIds: ReadonlySet<string>): CheckedState {
+  if (nodeIds.size === 0) return state;
+  const peers = new Map([...state.peers].filter(([nodeId]) => !nodeIds.has(nodeId)));
+  return { ...state, peers };
 }
 
 function deleteHostPorts(changes: ElementChanges, task: LocalTask | undefined): void {
@@ -466,19 +508,20 @@ function deleteHostPorts(changes: ElementChanges, task: LocalTask | undefined): 
   }
 }
 
-/** Reads `nft -j list map`: host ports by the task's address. */
+/** Reads `nft -j list map`: host ports by the task's address. Skips what is none of ours. */
 function readHostPorts(json: string): Map<string, HostPort[]> {
-  type Concat = { concat: [string, number] };
+  type Concat = { concat: [unknown, unknown] };
   const ports = new Map<string, HostPort[]>();
   const { nftables } = JSON.parse(json) as { nftables: { map?: { elem?: [Concat, Concat][] } }[] };
   for (const { map } of nftables) {
     for (const [{ concat: from }, { concat: to }] of map?.elem ?? []) {
-      const port: HostPort = {
-        protocol: from[0] as HostPort['protocol'],
-        publishedPort: from[1],
-        targetPort: to[1],
-      };
-      ports.set(to[0], [...(ports.get(to[0]) ?? []), port]);
+      const address = parseIpv4(to[0]);
+      const [protocol, publishedPort] = from;
+      const [, targetPort] = to;
+      if (address === undefined || !isProtocol(protocol)) continue;
+      if (!isPort(publishedPort) || !isPort(targetPort)) continue;
+      const port = { protocol, publishedPort, targetPort };
+      ports.set(address, [...(ports.get(address) ?? []), port]);
     }
   }
   return ports;

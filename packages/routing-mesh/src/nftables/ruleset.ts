@@ -1,5 +1,5 @@
-import type { MeshPeer } from '@swarm/api';
-import { firstHost, taskAddresses } from '../address.js';
+import { type Cidr, firstHost, taskAddresses } from '../address.js';
+import type { CheckedPeer } from '../checked.js';
 import { PEER_MARK_MASK, TABLE, TASK_LINK_PREFIX, TUNNEL_DEVICE, TUNNEL_VNI } from '../layout.js';
 import { SLOTS_NARROW, SLOTS_WIDE } from '../slots.js';
 
@@ -17,8 +17,8 @@ const DRAWS = 5;
 const DYNAMIC_SET_SIZE = 65535;
 
 export interface RulesetOptions {
-  readonly self: MeshPeer;
-  readonly ingressNetwork: string;
+  readonly self: CheckedPeer;
+  readonly ingressNetwork: Cidr;
   readonly dataPathPort: number;
 }
 
@@ -178,6 +178,6 @@ ${again}    goto take
 }
 
 /** Pairs of a task's address with itself: a task that reaches its own published port. */
-export function itselfElements(subnet: string): string[] {
+export function itselfElements(subnet: Cidr): string[] {
   return taskAddresses(subnet).map((address) => `${address} . ${address}`);
 }

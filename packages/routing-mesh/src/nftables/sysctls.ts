@@ -1,6 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import type { Logger } from '@swarm/api';
-import { TASK_LINK_PREFIX, TUNNEL_DEVICE } from '../layout.js';
+import { type LinkName, TASK_LINK_PREFIX, TUNNEL_DEVICE } from '../layout.js';
 
 const ROOT = '/proc/sys/net';
 
@@ -23,7 +23,7 @@ export async function tuneForwarding(logger: Logger): Promise<void> {
 }
 
 /** A task can not send with another's address, and gets no redirects when it reaches itself. */
-export async function tuneTaskLink(link: string, logger: Logger): Promise<void> {
+export async function tuneTaskLink(link: LinkName, logger: Logger): Promise<void> {
   await Promise.all([
     set(`ipv4/conf/${link}/rp_filter`, '1', logger),
     set(`ipv4/conf/${link}/send_redirects`, '0', logger),

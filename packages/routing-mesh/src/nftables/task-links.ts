@@ -1,17 +1,35 @@
 import type { Logger } from '@swarm/api';
 import { CommandError, type RunCommand } from '../kernel/command.js';
-import { TASK_DEVICE, TASK_GATEWAY, TASK_LINK_PREFIX, taskLinkName, taskMacs } from '../layout.js';
-import type { TaskAttachment } from '../mesh.js';
+import { type Line, line, words } from '../kernel/words.js';
+import {
+  isTaskLinkName,
+  type LinkName,
+  parseTaskId,
+  TASK_DEVICE,
+  TASK_GATEWAY,
+  type TaskId,
+  taskLinkName,
+  taskMacs,
+} from '../layout.js';
+import { type Ipv4Address, parseIpv4 } from '../address.js';
+import type { NetnsPath } from '../checked.js';
 import { tuneTaskLink } from './sysctls.js';
 
 /** A task's link as the kernel lists it: all that a restarted daemon must know again. */
 export interface TaskLink {
-  readonly link: string;
-  readonly taskId: string;
-  readonly address: string;
+  readonly link: LinkName;
+  /** Undefined when the link has none as its alias: someone else made it, or changed it. */
+  readonly taskId: TaskId | undefined;
+  /** Undefined when no route leads to it. */
+  readonly address: Ipv4Address | undefined;
 }
 
-const TASK_ID = /^[A-Za-z0-9]{1,64}$/;
+/** What a link is made for. */
+export interface LinkedTask {
+  readonly taskId: TaskId;
+  readonly address: Ipv4Address;
+  readonly netns: NetnsPath;
+}
 
 interface LinkListing {
   readonly ifname: string;
@@ -32,27 +50,22 @@ export class TaskLinks {
   }
 
   /** @throws CommandError when the namespace is gone or the address is not accepted */
-  async attach(task: TaskAttachment, mtuBytes: number): Promise<void> {
-    // Both become words of a batch of commands.
-    if (!TASK_ID.test(task.taskId)) throw new RangeError(`mesh: "${task.taskId}" is no task id`);
-    if (/\s/.test(task.netns)) {
-      throw new RangeError(`mesh: the namespace path "${task.netns}" has a space in it`);
-    }
+  async attach(task: LinkedTask, mtuBytes: number): Promise<void> {
     const link = taskLinkName(task.taskId);
     const mac = taskMacs(task.address);
     const outside = [
-      `link add ${link} address ${mac.host} mtu ${mtuBytes} type veth peer name ${TASK_DEVICE} address ${mac.task} mtu ${mtuBytes} netns ${task.netns}`,
-      `link set ${link} addrgenmode none alias ${task.taskId} up`,
-      `neigh replace ${task.address} lladdr ${mac.task} dev ${link} nud permanent`,
-      `route replace ${task.address}/32 dev ${link}`,
+      line`link add ${link} address ${mac.host} mtu ${mtuBytes} type veth peer name ${TASK_DEVICE} address ${mac.task} mtu ${mtuBytes} netns ${task.netns}`,
+      line`link set ${link} addrgenmode none alias ${task.taskId} up`,
+      line`neigh replace ${task.address} lladdr ${mac.task} dev ${link} nud permanent`,
+      line`route replace ${task.address}/32 dev ${link}`,
     ];
     const inside = [
-      'link set lo up',
-      `addr add ${task.address}/32 dev ${TASK_DEVICE}`,
-      `link set ${TASK_DEVICE} up`,
-      `neigh replace ${TASK_GATEWAY} lladdr ${mac.host} dev ${TASK_DEVICE} nud permanent`,
-      `route replace ${TASK_GATEWAY} dev ${TASK_DEVICE} scope link src ${task.address}`,
-      `route replace default via ${TASK_GATEWAY} dev ${TASK_DEVICE} src ${task.address}`,
+      line`link set lo up`,
+      line`addr add ${task.address}/32 dev ${TASK_DEVICE}`,
+      line`link set ${TASK_DEVICE} up`,
+      line`neigh replace ${TASK_GATEWAY} lladdr ${mac.host} dev ${TASK_DEVICE} nud permanent`,
+      line`route replace ${TASK_GATEWAY} dev ${TASK_DEVICE} scope link src ${task.address}`,
+      line`route replace default via ${TASK_GATEWAY} dev ${TASK_DEVICE} src ${task.address}`,
     ];
     try {
       await this.#batch(outside);
@@ -63,7 +76,7 @@ export class TaskLinks {
     }
     try {
       await Promise.all([
-        this.#run('nsenter', [`--net=${task.netns}`, 'ip', '-batch', '-'], lines(inside)),
+        this.#run('nsenter', words`--net=${task.netns} ip -batch -`, lines(inside)),
         tuneTaskLink(link, this.#logger),
       ]);
     } catch (error) {
@@ -73,13 +86,13 @@ export class TaskLinks {
   }
 
   /** The task's end and the routes go with the host's end; a link that is gone is no error. */
-  async detach(taskId: string): Promise<void> {
+  async detach(taskId: TaskId): Promise<void> {
     await this.remove([taskLinkName(taskId)]);
   }
 
-  async remove(links: readonly string[]): Promise<void> {
+  async remove(links: readonly LinkName[]): Promise<void> {
     if (links.length === 0) return;
-    const batch = lines(links.map((link) => `link del ${link}`));
+    const batch = lines(links.map((link) => line`link del ${link}`));
     try {
       await this.#run('ip', ['-force', '-batch', '-'], batch);
     } catch (error) {
@@ -93,26 +106,26 @@ export class TaskLinks {
       this.#run('ip', ['-j', 'link', 'show', 'type', 'veth']),
       this.#run('ip', ['-j', 'route', 'show', 'table', 'main']),
     ]);
-    const addresses = new Map(
+    const addresses = new Map<string | undefined, string>(
       (JSON.parse(routes || '[]') as { dst: string; dev?: string }[]).map((route) => [
         route.dev,
         route.dst,
       ]),
     );
-    return (JSON.parse(links || '[]') as LinkListing[])
-      .filter((link) => link.ifname?.startsWith(TASK_LINK_PREFIX))
-      .map((link) => ({
-        link: link.ifname,
-        taskId: link.ifalias ?? '',
-        address: addresses.get(link.ifname) ?? '',
-      }));
+    const found: TaskLink[] = [];
+    for (const { ifname, ifalias } of JSON.parse(links || '[]') as LinkListing[]) {
+      if (!isTaskLinkName(ifname)) continue;
+      const address = parseIpv4(addresses.get(ifname));
+      found.push({ link: ifname, taskId: parseTaskId(ifalias), address });
+    }
+    return found;
   }
 
-  #batch(commands: readonly string[]): Promise<string> {
+  #batch(commands: readonly Line[]): Promise<string> {
     return this.#run('ip', ['-batch', '-'], lines(commands));
   }
 }
 
-function lines(commands: readonly string[]): string {
+function lines(commands: readonly Line[]): string {
   return commands.join('\n') + '\n';
 }

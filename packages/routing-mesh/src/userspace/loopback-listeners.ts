@@ -1,4 +1,4 @@
-import type { Clock, Logger, PortProtocol } from '@swarm/api';
+import type { Clock, IpAddress, Logger, PortProtocol } from '@swarm/api';
 import { portKey } from '../model.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { UdpProxy } from './udp-proxy.js';
@@ -16,8 +16,8 @@ export class LoopbackListeners {
   readonly #proxies = new Map<string, TcpProxy | UdpProxy>();
   /** Ports whose failure was reported. */
   readonly #failed = new Set<string>();
-  /** The node's own address on the mesh. */
-  target = '';
+  /** The node's own address on the mesh; nothing is listened on before it is known. */
+  target: IpAddress | undefined;
 
   constructor(options: {
     clock: Clock;
@@ -37,6 +37,8 @@ export class LoopbackListeners {
   async follow(
     ports: readonly { readonly protocol: PortProtocol; readonly port: number }[],
   ): Promise<void> {
+    const { target } = this;
+    if (target === undefined) return;
     const wanted = new Map(ports.map((port) => [portKey(port.protocol, port.port), port]));
     for (const [key, proxy] of this.#proxies) {
       if (wanted.has(key)) continue;
@@ -49,7 +51,7 @@ export class LoopbackListeners {
       const proxy = this.#proxies.get(key) ?? this.#create(protocol, port);
       this.#proxies.set(key, proxy);
       try {
-        await proxy.update([{ nodeId: '', address: this.target, port }]);
+        await proxy.update([{ nodeId: '', address: target, port }]);
         this.#failed.delete(key);
       } catch (error) {
         if (!this.#failed.has(key)) {

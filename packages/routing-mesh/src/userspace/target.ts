@@ -1,7 +1,10 @@
+import type { IpAddress } from '@swarm/api';
+
 /** Where a proxy sends a client. */
 export interface Target {
   readonly nodeId: string;
-  readonly address: string;
+  /** An address, so that nothing is ever looked up by name. */
+  readonly address: IpAddress;
   readonly port: number;
 }
 

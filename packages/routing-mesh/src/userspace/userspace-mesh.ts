@@ -1,8 +1,24 @@
-import type { Clock, Logger, MeshPeer, MeshState, PortProtocol } from '@swarm/api';
+import {
+  type Clock,
+  isLoopback,
+  type Logger,
+  type MeshPeer,
+  type MeshState,
+  parseIpAddress,
+  type PortProtocol,
+} from '@swarm/api';
+import { type Cidr, networkOf } from '../address.js';
+import {
+  type CheckedAttachment,
+  type CheckedEndpoint,
+  type CheckedState,
+  readAttachment,
+} from '../checked.js';
 import { LatestQueue, SerialQueue } from '../latest.js';
 import type { Mesh, TaskAttachment, TaskSockets } from '../mesh.js';
 import { hasGone, portKey } from '../model.js';
 import { countConnections, isListening } from '../sockets.js';
+import { StateReader } from '../state-reader.js';
 import type { Target } from './target.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { UdpProxy } from './udp-proxy.js';
@@ -10,6 +26,7 @@ import { UdpProxy } from './udp-proxy.js';
 export interface UserspaceMeshOptions {
   readonly bindAddresses: readonly string[];
   readonly udpIdleMs: number;
+  readonly ingressNetwork: Cidr;
   readonly logger: Logger;
   readonly clock: Clock;
   /** 0 to 1, as `Math.random`. */
@@ -31,13 +48,18 @@ export class UserspaceMesh implements Mesh {
   /** Proxies of removed ports whose connections still run; held to end them on close. */
   readonly #draining = new Set<TcpProxy | UdpProxy>();
   readonly #failed = new Set<string>();
-  readonly #tasks = new Map<string, TaskAttachment>();
-  #state: MeshState = { generation: 0, peers: [], ports: [] };
+  readonly #tasks = new Map<string, CheckedAttachment>();
+  readonly #reader: StateReader;
+  #state: CheckedState = { generation: 0, peers: new Map(), ports: [] };
+  /** Whether the node is on a loopback address, as all nodes of its host then are. */
+  #onLoopback = false;
   #started = false;
 
   constructor(options: UserspaceMeshOptions) {
     this.#options = options;
     this.#logger = options.logger;
+    const { logger, ingressNetwork } = options;
+    this.#reader = new StateReader({ ingress: networkOf(ingressNetwork), logger });
     this.#states = new LatestQueue((state) => this.#apply(state));
   }
 
@@ -45,7 +67,9 @@ export class UserspaceMesh implements Mesh {
     return this.#state.generation;
   }
 
-  async start(_self: MeshPeer): Promise<void> {
+  async start(self: MeshPeer): Promise<void> {
+    const address = parseIpAddress(self.address);
+    this.#onLoopback = address !== undefined && isLoopback(address);
     if (!this.#started) {
       this.#logger.warn(
         {},
@@ -60,14 +84,16 @@ export class UserspaceMesh implements Mesh {
   }
 
   async attach(task: TaskAttachment): Promise<void> {
-    this.#tasks.set(task.taskId, task);
-    if ((task.hostPorts ?? []).length > 0) await this.#changes.run(() => this.#follow());
+    const read = readAttachment(task);
+    this.#tasks.set(read.taskId, read);
+    if (read.hostPorts.length > 0) await this.#changes.run(() => this.#follow());
   }
 
   async detach(taskId: string): Promise<void> {
     const task = this.#tasks.get(taskId);
     this.#tasks.delete(taskId);
-    if ((task?.hostPorts ?? []).length > 0) await this.#changes.run(() => this.#follow());
+    if (task !== undefined && task.hostPorts.length > 0)
+      await this.#changes.run(() => this.#follow());
   }
 
   async retain(taskIds: ReadonlySet<string>): Promise<void> {
@@ -97,9 +123,9 @@ export class UserspaceMesh implements Mesh {
   async #apply(state: MeshState): Promise<void> {
     await this.#changes.run(async () => {
       if (state.generation < this.#state.generation) return;
-      const peers = new Map(state.peers.map((peer) => [peer.nodeId, peer]));
-      const gone = this.#state.peers.filter((peer) => hasGone(peer, peers));
-      this.#state = state;
+      const read = this.#reader.read(state, undefined, this.#onLoopback);
+      const gone = [...this.#state.peers.values()].filter((peer) => hasGone(peer, read.peers));
+      this.#state = read;
       await this.#follow();
       for (const { nodeId } of gone) {
         for (const proxy of [...this.#proxies.values(), ...this.#draining]) proxy.resetNode(nodeId);
@@ -139,18 +165,20 @@ export class UserspaceMesh implements Mesh {
     }
   }
 
-  #wanted(): Map<string, { protocol: PortProtocol; port: number; targets: Target[] }> {
-    const wanted = new Map<string, { protocol: PortProtocol; port: number; targets: Target[] }>();
-    const peers = new Set(this.#state.peers.map(({ nodeId }) => nodeId));
+  #wanted(): Map<string, { protocol: PortProtocol; port: number; targets: readonly Target[] }> {
+    const wanted = new Map<
+      string,
+      { protocol: PortProtocol; port: number; targets: readonly Target[] }
+    >();
     for (const { protocol, publishedPort, endpoints } of this.#state.ports) {
       wanted.set(portKey(protocol, publishedPort), {
         protocol,
         port: publishedPort,
-        targets: endpoints.filter(({ nodeId }) => peers.has(nodeId)),
+        targets: endpoints.map((endpoint) => this.#target(endpoint)),
       });
     }
     for (const { address, hostPorts } of this.#tasks.values()) {
-      for (const { protocol, publishedPort, targetPort } of hostPorts ?? []) {
+      for (const { protocol, publishedPort, targetPort } of hostPorts) {
         wanted.set(portKey(protocol, publishedPort), {
           protocol,
           port: publishedPort,
@@ -159,6 +187,11 @@ export class UserspaceMesh implements Mesh {
       }
     }
     return wanted;
+  }
+
+  /** Where a task of this node listens its runtime knows best. */
+  #target({ taskId, nodeId, address, port }: CheckedEndpoint): Target {
+    return { nodeId, address: this.#tasks.get(taskId)?.address ?? address, port };
   }
 
   #create(protocol: PortProtocol, port: number): TcpProxy | UdpProxy | undefined {

@@ -10,6 +10,7 @@ import {
   DEFAULT_INGRESS_NETWORK,
   type Mesh,
 } from '../../src/index.js';
+import { parseCidr } from '../../src/address.js';
 import { runCommand } from '../../src/kernel/command.js';
 import { nftCommand } from '../../src/kernel/nft-command.js';
 import { NftablesMesh } from '../../src/nftables/nftables-mesh.js';
@@ -116,7 +117,7 @@ const handlers: Handlers = {
         run: runCommand,
         loopback: new LoopbackListeners({ clock, logger, random: Math.random, udpIdleMs: 1000 }),
         dataPathPort: DEFAULT_DATA_PATH_PORT,
-        ingressNetwork: DEFAULT_INGRESS_NETWORK,
+        ingressNetwork: parseCidr(DEFAULT_INGRESS_NETWORK)!,
         checkIntervalMs: 200,
         logger,
         clock,

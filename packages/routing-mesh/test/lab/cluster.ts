@@ -59,7 +59,8 @@ export class Cluster {
   }
 
   #addNode(host: Host, index: number, address: string): void {
-    const peer = { nodeId: `node${index}`, index, address, subnet: `10.240.${index}.0/24` };
+    const place = { nodeId: `node${index}`, index, address, subnet: `10.240.${index}.0/24` };
+    const peer = this.#backend === 'userspace' ? { ...place, userspace: true } : place;
     this.nodes.push({ ...host, peer });
   }
 
@@ -92,8 +93,8 @@ export class Cluster {
       ? await this.lab.task(`t${number}`)
       : { ...node, agent: await this.lab.agent(node.netns) };
     const taskId = `${String(number).padStart(12, 't')}rest`;
-    const address = own ? `10.240.${nodeIndex}.${1 + number}` : `127.0.2.${number}`;
-    const port = own ? 80 : 20_080;
+    const address = own ? `10.240.${nodeIndex}.${1 + number}` : node.peer.address;
+    const port = own ? 80 : 20_000 + number;
     const task = { ...host, taskId, node, address, port };
     this.#tasks.push(task);
     await node.agent.attach({

@@ -87,6 +87,8 @@ export class Agent {
   /** `resultsIn` of the last assignment set of this session. */
   #assignments: number | undefined;
   #welcomed = false;
+  /** Where the managers say that this node is reached. */
+  #address: string | undefined;
   #timer: Timer;
   #stopped = false;
   #saving: Promise<void> = Promise.resolve();
@@ -300,6 +302,7 @@ export class Agent {
 
   #onNode(node: Node, managers: readonly ManagerAddress[]): void {
     this.#learn(managers);
+    this.#address = node.Status.Addr;
     this.#mesh.setNode(node);
     this.#events.node?.(node, managers);
   }
@@ -357,7 +360,12 @@ export class Agent {
 
   #nodeFacts(): NodeFacts {
     const { Hostname, Platform } = this.#description();
-    return { id: this.#options.nodeId, hostname: Hostname, platform: Platform };
+    return {
+      id: this.#options.nodeId,
+      hostname: Hostname,
+      platform: Platform,
+      ...(this.#address === undefined ? {} : { address: this.#address }),
+    };
   }
 
   #description(): NodeDescription {

@@ -65,6 +65,11 @@ export class MeshFollower {
   setNode(node: Node): void {
     if (node.Mesh == null) return;
     const { Index, Address, Subnet } = node.Mesh;
+    if (Address === '') {
+      // What the kernel has stays; only a new address could change anything.
+      this.#options.logger.error({}, node.Status.Message ?? 'this node has no data path address');
+      return;
+    }
     this.#setSelf({ nodeId: node.ID, index: Index, address: Address, subnet: Subnet });
   }
 
@@ -79,6 +84,8 @@ export class MeshFollower {
     this.#wanted = applyDelta(delta.base === 0 ? EMPTY : base!, delta);
     this.#save();
     this.#apply();
+    // Without a place there is no mesh here, so nothing goes by an older generation either.
+    if (this.#self === undefined) this.#options.holds(delta.generation);
     return true;
   }
 

@@ -21,6 +21,8 @@ export interface NodeFacts {
   readonly id: string;
   readonly hostname: string;
   readonly platform: Platform;
+  /** Where managers say that the node is reached; absent before one told. */
+  readonly address?: string;
 }
 
 /**

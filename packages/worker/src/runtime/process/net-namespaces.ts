@@ -4,6 +4,7 @@ import { RuntimeError } from '../runtime-error.js';
 
 const FOLDER = '/run/netns';
 const OUTPUT_LIMIT_BYTES = 4096;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/;
 
 interface Request {
   readonly line: string;
@@ -25,8 +26,14 @@ export class NetNamespaces {
     this.#ip = ip;
   }
 
-  /** The namespace's file. */
+  /**
+   * The namespace's file.
+   * @throws RuntimeError when the name would be more than one word of a batch, or another path
+   */
   path(name: string): string {
+    if (!NAME.test(name)) {
+      throw new RuntimeError('failed', `${JSON.stringify(name)} can not name a network namespace.`);
+    }
     return `${FOLDER}/${name}`;
   }
 

@@ -1,9 +1,6 @@
 import { createServer } from 'node:net';
+import { SHARED_PORT_FIRST as FIRST_PORT, SHARED_PORT_LAST as LAST_PORT } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
-
-/** Ports given to tasks that share the host's network: below the kernel's ephemeral range (32768…). */
-const FIRST_PORT = 20_000;
-const LAST_PORT = 29_999;
 
 /** Hands out ports of the host that nobody listens on. */
 export class PortPool {

@@ -1,6 +1,15 @@
-import { hostname, arch, cpus, totalmem } from 'node:os';
+import { hostname, arch, cpus, networkInterfaces, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { Clock, Logger, LogLine, LogOptions, PortConfig, Task } from '@swarm/api';
+import {
+  type Clock,
+  isLoopback,
+  type Logger,
+  type LogLine,
+  type LogOptions,
+  parseIpAddress,
+  type PortConfig,
+  type Task,
+} from '@swarm/api';
 import { LogRecorder } from '../log/log-recorder.js';
 import { readLog } from '../log/log-reader.js';
 import type {
@@ -27,7 +36,10 @@ import { type ProcessHost, ProcessTask } from './process-task.js';
 import { listTaskFolders, TaskFolder } from './task-folder.js';
 
 const ENGINE_VERSION = '0.1.0';
-/** Tasks without root share the host's loopback and are told apart by their ports. */
+/**
+ * Where tasks without root listen while it is not known where others reach the node. They share the
+ * host's network and are told apart by their ports.
+ */
 const SHARED_ADDRESS = '127.0.0.1';
 
 export interface ProcessRuntimeOptions {
@@ -108,7 +120,7 @@ export class ProcessRuntime implements Runtime {
     }
     checkProcessSpec(task, this.#privileged);
     const folder = new TaskFolder(this.#folder, task.ID);
-    const ownPorts = await this.#takePorts(task);
+    const ownPorts = await this.#takePorts(task, context.node.address);
     try {
       const plan = planTask(task, {
         node: context.node,
@@ -215,14 +227,14 @@ export class ProcessRuntime implements Runtime {
   }
 
   /** Ports of the host for a task that can not have a network of its own: one for each target. */
-  async #takePorts(task: Task): Promise<OwnPorts | undefined> {
+  async #takePorts(task: Task, nodeAddress?: string): Promise<OwnPorts | undefined> {
     if (this.#privileged || task.Endpoint.Ports.length === 0) return undefined;
     const chosen = new Map<number, number>();
     for (const { TargetPort } of task.Endpoint.Ports) {
       if (!chosen.has(TargetPort)) chosen.set(TargetPort, await this.#ports.take());
     }
     return {
-      address: SHARED_ADDRESS,
+      address: sharedAddress(nodeAddress),
       ports: task.Endpoint.Ports.map((port) => ({
         ...port,
         TargetPort: chosen.get(port.TargetPort)!,
@@ -253,6 +265,16 @@ export class ProcessRuntime implements Runtime {
     }
     return task;
   }
+}
+
+/** The node's address, where other nodes look for its tasks, if this host has it. */
+function sharedAddress(nodeAddress: string | undefined): string {
+  const address = parseIpAddress(nodeAddress);
+  if (address === undefined) return SHARED_ADDRESS;
+  const isHere = Object.values(networkInterfaces()).some((list) =>
+    list?.some((one) => parseIpAddress(one.address) === address),
+  );
+  return isHere || isLoopback(address) ? address : SHARED_ADDRESS;
 }
 
 /** Tells the mesh where a task without a namespace of its own listens. */

@@ -1,0 +1,167 @@
+import {
+  type IpAddress,
+  isHostAddress,
+  isLoopback,
+  isObjectId,
+  isPort,
+  parseIpAddress,
+  type PortProtocol,
+  SHARED_PORT_FIRST,
+  SHARED_PORT_LAST,
+} from '@swarm/api';
+import { type Cidr, isTaskAddress, type Network, networkOf } from './address.js';
+import { MAX_PEER_INDEX, parseTaskId, peerSubnet, type TaskId } from './layout.js';
+import { isWord, type Word } from './kernel/words.js';
+import type { HostPort, TaskAttachment } from './mesh.js';
+
+/** A peer whose every field was read. */
+export interface CheckedPeer {
+  readonly nodeId: string;
+  /** 1 to 4095. */
+  readonly index: number;
+  readonly address: IpAddress;
+  /** The /24 of its index. */
+  readonly subnet: Cidr;
+  readonly down: boolean;
+  /** Nothing is tunnelled to it: its tasks are reached at `address`. */
+  readonly userspace: boolean;
+}
+
+/** An endpoint that is where its node's tasks can be. */
+export interface CheckedEndpoint {
+  readonly taskId: string;
+  readonly nodeId: string;
+  readonly address: IpAddress;
+  readonly port: number;
+}
+
+export interface CheckedPort {
+  readonly protocol: PortProtocol;
+  readonly publishedPort: number;
+  readonly endpoints: readonly CheckedEndpoint[];
+}
+
+/** A state of which nothing is in doubt; made by StateReader. */
+export interface CheckedState {
+  readonly generation: number;
+  readonly peers: ReadonlyMap<string, CheckedPeer>;
+  readonly ports: readonly CheckedPort[];
+}
+
+/** Path of a network namespace. */
+export type NetnsPath = Word & { readonly __netns: never };
+
+/** A task's place on the network, read. */
+export interface CheckedAttachment {
+  readonly taskId: TaskId;
+  readonly address: IpAddress;
+  readonly netns: string;
+  readonly hostPorts: readonly HostPort[];
+}
+
+/** What is wrong with a part of a state, as a sentence about it. */
+export class BadPart extends Error {
+  override readonly name = 'BadPart';
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** @throws BadPart when it is no map */
+export function fieldsOf(value: unknown, what: string): Fields {
+  if (typeof value !== 'object' || value === null) throw new BadPart(`${what} is no map`);
+  return value as Fields;
+}
+
+/** @throws BadPart */
+export function readPeer(value: unknown, ingress: Network): CheckedPeer {
+  const { nodeId, index, address, subnet, down, userspace } = fieldsOf(value, 'a peer');
+  if (!isObjectId(nodeId)) throw new BadPart('its node id is none');
+  if (!Number.isInteger(index) || (index as number) < 1 || (index as number) > MAX_PEER_INDEX) {
+    throw new BadPart(`its index is not within 1 to ${MAX_PEER_INDEX}`);
+  }
+  const parsed = parseIpAddress(address);
+  if (parsed === undefined || !isHostAddress(parsed)) {
+    throw new BadPart('its address is not the address of a host');
+  }
+  const block = peerSubnet(ingress, index as number);
+  if (subnet !== block) throw new BadPart(`its block is not ${block}`);
+  return {
+    nodeId,
+    index: index as number,
+    address: parsed,
+    subnet: block,
+    down: down === true,
+    userspace: userspace === true,
+  };
+}
+
+/** Where an endpoint of this node may be. */
+export interface EndpointRules {
+  readonly peers: ReadonlyMap<string, CheckedPeer>;
+  /** Whether the node itself is on a loopback address, and so can reach others there. */
+  readonly loopback: boolean;
+}
+
+/**
+ * Reads an endpoint; undefined when its node has no place in the mesh, so that nothing leads to it.
+ * A kernel node's endpoint has an address of the node's own block. A userspace node's has the node's own
+ * address, and a port of the range that such nodes give to tasks: whatever else a node says of its tasks,
+ * it can not make others connect somewhere else.
+ * @throws BadPart
+ */
+export function readEndpoint(value: unknown, rules: EndpointRules): CheckedEndpoint | undefined {
+  const { taskId, nodeId, address, port } = fieldsOf(value, 'an endpoint');
+  if (!isObjectId(taskId)) throw new BadPart('its task id is none');
+  if (!isObjectId(nodeId)) throw new BadPart('its node id is none');
+  if (!isPort(port)) throw new BadPart('its port is not within 1 to 65535');
+  const parsed = parseIpAddress(address);
+  if (parsed === undefined) throw new BadPart('its address is none');
+  const peer = rules.peers.get(nodeId);
+  if (peer === undefined) return undefined;
+  if (!peer.userspace) {
+    if (!isTaskAddress(networkOf(peer.subnet), parsed)) {
+      throw new BadPart(`its address is not a task's in the block ${peer.subnet} of its node`);
+    }
+  } else if (parsed !== peer.address) {
+    throw new BadPart(`its address is not ${peer.address}, that of its node`);
+  } else if (port < SHARED_PORT_FIRST || port > SHARED_PORT_LAST) {
+    throw new BadPart(`its port is not within ${SHARED_PORT_FIRST} to ${SHARED_PORT_LAST}`);
+  } else if (isLoopback(parsed) && !rules.loopback) {
+    throw new BadPart('its address is the loopback of another host');
+  }
+  return { taskId, nodeId, address: parsed, port };
+}
+
+export function isProtocol(value: unknown): value is PortProtocol {
+  return value === 'tcp' || value === 'udp' || value === 'sctp';
+}
+
+/** @throws RangeError */
+export function readAttachment(task: TaskAttachment): CheckedAttachment {
+  const refuse = (why: string): never => {
+    throw new RangeError(`mesh: ${why}`);
+  };
+  const taskId = parseTaskId(task.taskId) ?? refuse(`${quote(task.taskId)} is no task id`);
+  const address =
+    parseIpAddress(task.address) ??
+    refuse(`task ${taskId} has ${quote(task.address)} for an address`);
+  const hostPorts = (task.hostPorts ?? []).map((port): HostPort => {
+    const { protocol, publishedPort, targetPort } = port;
+    if (!isProtocol(protocol) || !isPort(publishedPort) || !isPort(targetPort)) {
+      refuse(`task ${taskId} has a host port that is none`);
+    }
+    return { protocol, publishedPort, targetPort };
+  });
+  return { taskId, address, netns: task.netns, hostPorts };
+}
+
+/** @throws RangeError when it is not an absolute path of plain names */
+export function readNetnsPath(path: unknown): NetnsPath {
+  const plain = typeof path === 'string' && path.startsWith('/') && isWord(path);
+  if (plain && !path.split('/').includes('..')) return path as NetnsPath;
+  throw new RangeError(`mesh: ${quote(path)} is no path of a network namespace`);
+}
+
+function quote(value: unknown): string {
+  return JSON.stringify(value)?.slice(0, 80) ?? String(value);
+}
