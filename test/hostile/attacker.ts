@@ -43,7 +43,7 @@ class Attacker {
     this.#scripts = new Scripts(start.seed, known, start.credentials, start.identity);
     this.#attack = new Attack({
       known,
-      judge: new Judge(start.facts, start.secrets),
+      judge: new Judge(start.secrets),
       counts: this.#counts,
       onProblem: (script, what) => this.#problems.push(`${what}\n${describe(script)}`),
     });

@@ -98,6 +98,7 @@ const BROKEN: Readonly<Record<string, readonly State[]>> = {
   ],
   'nodes have a place in the mesh of their own': [
     state(node({ ID: ID('m') })),
+    state(node({ ID: ID('m'), Mesh: { Index: 2, Address: '198.18.0.1', Subnet: '10.240.2.0/24' } })),
     state(node({ Mesh: { ...NODE.Mesh, Index: 4096 } })),
   ],
   'nodes are at addresses of hosts': [
@@ -163,17 +164,12 @@ test('an attacker may change what its node says of itself, and nothing else', (t
 
 const WORKER: Credential = { name: 'worker', nodeId: ID('n'), from: '127.0.0.2' };
 const NOBODY: Credential = { name: 'nobody', from: '127.0.0.3' };
-const FACTS = {
-  ...{ clusterId: 'c', managers: [], nodes: [], services: [], tasks: [], networks: [] },
-  addresses: { [ID('n')]: '127.0.0.2' },
-};
-
 function answer(text: string) {
   return takeAnswer(Buffer.from(text), 'GET')!.answer;
 }
 
 test('answers that an attacker must not get are told', (t) => {
-  const judge = new Judge(FACTS, ['sesame']);
+  const judge = new Judge(['sesame']);
   const ok = (body: string) =>
     answer(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
   const refused = (status: string) => answer(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`);
@@ -201,7 +197,7 @@ test('answers that an attacker must not get are told', (t) => {
 });
 
 test('messages that tell of others, or send all nodes somewhere else, are told', (t) => {
-  const judge = new Judge(FACTS, ['sesame']);
+  const judge = new Judge(['sesame']);
   const none = Buffer.alloc(0);
   const mesh = (peer: string, endpoint: string) =>
     judge.message(

@@ -65,7 +65,7 @@ const LANES: readonly (readonly [Lane, number])[] = [
 ];
 const LANES_TOTAL = LANES.reduce((sum, [, weight]) => sum + weight, 0);
 const REQUESTS_MOST = 40;
-const SESSION_MOST = 200;
+const SESSION_MOST = 800;
 const SEED_RANGE = 2 ** 31;
 
 /** Makes the scripts of a run. */
@@ -161,7 +161,7 @@ export class Scripts {
       }
       case 'session': {
         const [hello] = draw(this.#messages.hello, 1);
-        const odd = draw(this.#oddMessages, prng.below(prng.pick([3, 30, SESSION_MOST])));
+        const odd = draw(this.#oddMessages, prng.below(prng.pick([3, 60, SESSION_MOST])));
         const wrong = draw(this.#wrongMessages, 1 + prng.below(3));
         return {
           upgrade: upgradeRequest('/dispatcher'),
