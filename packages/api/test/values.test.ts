@@ -5,6 +5,7 @@ import {
   isHostAddress,
   isObjectId,
   isTimestamp,
+  networkOf,
   parseHostPort,
   parseIpAddress,
   showControls,
@@ -65,6 +66,17 @@ test('what no other host can send to is no host’s address', (t) => {
     t.false(isHostAddress(parseIpAddress(text)!), text);
   for (const text of ['198.18.0.1', '127.0.0.1', '10.0.0.1', 'fd00::1', '2001:db8::1'])
     t.true(isHostAddress(parseIpAddress(text)!), text);
+});
+
+test('addresses of one network share its name', (t) => {
+  const network = (text: string, bits: number) => networkOf(parseIpAddress(text)!, bits);
+  t.is(network('198.18.3.255', 24), '198.18.3.0/24');
+  t.is(network('198.18.3.255', 30), '198.18.3.252/30');
+  t.is(network('198.18.3.255', 32), '198.18.3.255/32');
+  t.is(network('198.18.3.255', 0), '0.0.0.0/0');
+  t.is(network('fd00:1:2:3:4:5:6:7', 64), 'fd00:1:2:3::/64');
+  t.is(network('fd00:1:2:3:4:5:6:7', 48), 'fd00:1:2::/48');
+  t.throws(() => network('198.18.3.255', 33), { instanceOf: RangeError });
 });
 
 test('host and port are read together', (t) => {

@@ -83,3 +83,18 @@ export function isHostName(text: string): boolean {
 export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+/**
+ * The network of `prefixBits` bits that an address is in, in CIDR notation: `198.18.3.0/24`.
+ * @throws RangeError when the address does not have so many bits
+ */
+export function networkOf(address: IpAddress, prefixBits: number): string {
+  const bytes = ipaddr.parse(address).toByteArray();
+  if (prefixBits < 0 || prefixBits > bytes.length * 8)
+    throw new RangeError(`no prefix of ${prefixBits} bits in ${address}`);
+  const masked = bytes.map((byte, index) => {
+    const bits = Math.min(8, Math.max(0, prefixBits - index * 8));
+    return byte & (0xff << (8 - bits));
+  });
+  return `${ipaddr.fromByteArray(masked).toString()}/${prefixBits}`;
+}

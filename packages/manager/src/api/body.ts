@@ -1,17 +1,22 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, type Clock } from '@swarm/api';
-import type { ApiLimits } from './limits.js';
+import type { BodyLimits } from './limits.js';
 import { errorReply } from './reply.js';
 
 /** Counts the bytes of all bodies being read, so that many clients can not fill the memory. */
 export class BodyReader {
   readonly #clock: Clock;
-  readonly #limits: ApiLimits;
+  readonly #limits: BodyLimits;
   #bytes = 0;
 
-  constructor(clock: Clock, limits: ApiLimits) {
+  constructor(clock: Clock, limits: BodyLimits) {
     this.#clock = clock;
     this.#limits = limits;
+  }
+
+  /** Whether its head says already that its body is more than `read` takes. */
+  isTooLong({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+    return Number(headers['content-length'] ?? 0) > this.#limits.bodyBytes;
   }
 
   /**
@@ -20,7 +25,7 @@ export class BodyReader {
    */
   async read(request: IncomingMessage): Promise<Buffer> {
     const { bodyBytes, bodyMs } = this.#limits;
-    if (Number(request.headers['content-length'] ?? 0) > bodyBytes) throw this.#tooLarge();
+    if (this.isTooLong(request)) throw this.#tooLarge();
     const chunks: Buffer[] = [];
     let size = 0;
     try {
@@ -92,11 +97,9 @@ export class BodyReader {
   }
 
   #tooLarge(): ApiError {
-    const mebibytes = this.#limits.bodyBytes / (1024 * 1024);
-    return new ApiError(
-      'TOO_LARGE',
-      `the body is larger than ${mebibytes} MiB, the most this takes`,
-    );
+    const kibibytes = this.#limits.bodyBytes / 1024;
+    const size = kibibytes < 1024 ? `${kibibytes} KiB` : `${kibibytes / 1024} MiB`;
+    return new ApiError('TOO_LARGE', `the body is larger than ${size}, the most this takes`);
   }
 }
 

@@ -1,18 +1,23 @@
-/** Bounds on what one client can make the API hold or wait for. */
-export interface ApiLimits {
+/** Bounds on the bodies of requests. */
+export interface BodyLimits {
   /** Largest JSON body. */
   readonly bodyBytes: number;
   /** Bodies being read at once, all clients together. */
   readonly bodiesBytes: number;
   /** A whole body must have arrived after this. */
   readonly bodyMs: number;
-  /** A request's head must have arrived after this. */
-  readonly headersMs: number;
   /** Most of a refused body that is read and dropped so that the client can read the refusal. */
   readonly discardBytes: number;
   readonly discardMs: number;
+}
+
+/** Bounds on what one client can make the API hold or wait for. */
+export interface ApiLimits extends BodyLimits {
+  /** A request's head must have arrived after this. */
+  readonly headersMs: number;
   /** Largest head of a request. Registry credentials travel in a header. */
   readonly headerBytes: number;
+  /** Of the local socket; the port for nodes has budgets of its own. */
   readonly connections: number;
   /** How long a request waits for a leader and for a fresh state; with the answer it stays below 5 s. */
   readonly leaderMs: number;

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { InitRequest, JoinRequest, LogOptions, ManagerStatus } from '@swarm/api';
+import type { Metric } from '@swarm/raft';
 import type { Principal } from '../authority/index.js';
 import type { Proof } from '../ca/identify.js';
 import type { LogItem as LogRecord, LogSelector } from '../logbroker/index.js';
@@ -75,6 +76,8 @@ export interface ManagerAccess {
   members(): readonly ManagerMember[];
   /** Its Raft member, for observers and backups. */
   readonly raft?: RaftAccess;
+  /** Of its port for nodes, for observers. */
+  portMetrics?(): readonly Metric[];
   /**
    * Whether the leader known here answers as one at this moment. Ask before `forward`: a request that is
    * sent to a leader that just died is lost. On a follower `members` knows more after it.

@@ -11,8 +11,12 @@ const PROBE_TIMEOUT_MS = 1000;
 /** What the leader says of the members is believed for so long. */
 const VIEW_LIFE_MS = 5000;
 const PROBE_REPLY_LIMIT_BYTES = 256 * 1024;
-/** Streams (logs, events) keep a connection each; the leader's port takes about as many. */
-const SOCKETS_LIMIT = 1000;
+/**
+ * Connections for requests of API clients: each stream (logs, events) keeps one. And for what nodes ask, so
+ * that clients who stream keep no node from renewing its certificate, and no probe waiting. Together they
+ * stay below what the leader's port takes from one manager (MANAGER_CLIENT_SHARE).
+ */
+export const LEADER_SOCKETS_LIMITS = { clients: 1000, nodes: 64 } as const;
 
 /** Answer of `GET /raft/probe`. */
 export interface ProbeReply {
@@ -24,10 +28,11 @@ export interface ProbeReply {
 
 /** A follower's way to the leader: probes it, and sends requests on over connections that are kept. */
 export class LeaderLink {
+  readonly #limits: { readonly clients: number; readonly nodes: number };
   readonly #self: LocalManager;
   readonly #clock: Clock;
   readonly #leader: () => { readonly nodeId: string; readonly address: string } | undefined;
-  #agent: { agent: Agent; nodeId: string; certificate: string } | undefined;
+  #agents: LeaderAgents | undefined;
   #view:
     | { readonly leaderId: string; readonly atMs: number; reachable: ReadonlySet<number> }
     | undefined;
@@ -36,21 +41,23 @@ export class LeaderLink {
     self: LocalManager,
     clock: Clock,
     leader: () => { readonly nodeId: string; readonly address: string } | undefined,
+    limits: { readonly clients: number; readonly nodes: number } = LEADER_SOCKETS_LIMITS,
   ) {
+    this.#limits = limits;
     this.#self = self;
     this.#clock = clock;
     this.#leader = leader;
   }
 
   /**
-   * Whether the leader known here answers as one, now. Costs a round trip on a connection that the
-   * request uses next, and nothing of the request: unlike it, the question can be asked again.
+   * Whether the leader known here answers as one, now. Costs a round trip, and nothing of the request:
+   * unlike it, the question can be asked again.
    */
   async answers(): Promise<boolean> {
     const leader = this.#leader();
     const address = leader === undefined ? undefined : parseHostPort(leader.address);
     if (leader === undefined || address === undefined) return false;
-    const reply = await this.#probe(this.#agentFor(leader.nodeId), address);
+    const reply = await this.#probe(this.#agentsFor(leader.nodeId).nodes, address);
     if (reply?.leads !== true) return false;
     this.#view = {
       leaderId: leader.nodeId,
@@ -69,7 +76,7 @@ export class LeaderLink {
 
   /**
    * Sends a request on to the leader, and its answer back.
-   * @param body when the request's was read already
+   * @param body of a node's request, which was read already; absent for one of an API client
    * @throws ApiError NO_QUORUM, TIMEOUT
    */
   async forward(
@@ -82,7 +89,8 @@ export class LeaderLink {
     const address = leader === undefined ? undefined : parseHostPort(leader.address);
     if (leader === undefined || address === undefined)
       throw new ApiError('NO_QUORUM', 'no leader is known: try again');
-    const agent = this.#agentFor(leader.nodeId);
+    const agents = this.#agentsFor(leader.nodeId);
+    const agent = body === undefined ? agents.clients : agents.nodes;
     await proxyTo(
       { ...address, agent, headers, name: 'the leader', ...(body === undefined ? {} : { body }) },
       request,
@@ -92,14 +100,15 @@ export class LeaderLink {
 
   /** Later requests use a connection of their own, made with the certificate of then. */
   renew(): void {
-    if (this.#agent !== undefined) retire(this.#agent.agent);
-    this.#agent = undefined;
+    this.#retire();
+    this.#agents = undefined;
   }
 
   /** Ends the connections at once. */
   close(): void {
-    this.#agent?.agent.destroy();
-    this.#agent = undefined;
+    this.#agents?.clients.destroy();
+    this.#agents?.nodes.destroy();
+    this.#agents = undefined;
   }
 
   #probe(agent: Agent, address: { host: string; port: number }): Promise<ProbeReply | undefined> {
@@ -126,19 +135,35 @@ export class LeaderLink {
   }
 
   /** Connections are kept while the leader and our certificate stay the same. */
-  #agentFor(nodeId: string): Agent {
+  #agentsFor(nodeId: string): LeaderAgents {
     const identity = this.#self.identity();
-    const known = this.#agent;
-    if (known?.nodeId === nodeId && known.certificate === identity.certificate) return known.agent;
-    if (known !== undefined) retire(known.agent);
-    const agent = new Agent({
-      ...tlsClientOptions(identity, nodeId),
-      keepAlive: true,
-      maxSockets: SOCKETS_LIMIT,
-    });
-    this.#agent = { agent, nodeId, certificate: identity.certificate };
-    return agent;
+    const known = this.#agents;
+    if (known?.nodeId === nodeId && known.certificate === identity.certificate) return known;
+    this.#retire();
+    const agentOf = (maxSockets: number) =>
+      new Agent({ ...tlsClientOptions(identity, nodeId), keepAlive: true, maxSockets });
+    this.#agents = {
+      nodeId,
+      certificate: identity.certificate,
+      clients: agentOf(this.#limits.clients),
+      nodes: agentOf(this.#limits.nodes),
+    };
+    return this.#agents;
   }
+
+  #retire(): void {
+    if (this.#agents === undefined) return;
+    retire(this.#agents.clients);
+    retire(this.#agents.nodes);
+  }
+}
+
+/** Ways to one leader, with one certificate of ours. */
+interface LeaderAgents {
+  readonly nodeId: string;
+  readonly certificate: string;
+  readonly clients: Agent;
+  readonly nodes: Agent;
 }
 
 /** Requests under way end as they would; their connections and the idle ones are not kept. */

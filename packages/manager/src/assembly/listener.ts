@@ -4,29 +4,32 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { ApiError, type Clock, DISPATCH_FRAME_LIMIT_BYTES, type Logger } from '@swarm/api';
-import { RAFT_PATH, RAFT_SNAPSHOT_PATH, socketOptions } from '@swarm/raft';
+import { type Metric, RAFT_PATH, RAFT_SNAPSHOT_PATH, socketOptions } from '@swarm/raft';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ApiServer } from '../api/api-server.js';
 import { BodyReader, parseJson } from '../api/body.js';
 import { FORWARDED_HEADER } from '../api/gate.js';
 import { refuse } from '../api/hijack.js';
-import { API_LIMITS } from '../api/limits.js';
 import { ERROR_CODE_HEADER } from '../api/reply.js';
 import type { Authority, NodeKind, Principal, Right } from '../authority/index.js';
 import { checkValidity, identify, type Proof, type Trust } from '../ca/identify.js';
 import { tlsServerOptions } from '../ca/tls-options.js';
+import { BODY_LIMITS, type BodyClass } from './body-limits.js';
+import {
+  ConnectionBudgets,
+  DESCRIPTORS_NEEDED,
+  limitsFor,
+  type ProvedNode,
+} from './connection-budgets.js';
+import { descriptorLimit } from './descriptor-limit.js';
+import { type Connection, FrontDoor, HANDSHAKE_TIMEOUT_MS } from './front-door.js';
 import type { LocalManager } from './local-manager.js';
+import type { NodeAddresses } from './node-addresses.js';
 import { ANSWERED, type NodeRoute } from './node-routes.js';
 import { asApiError } from './raft-errors.js';
 import { PEER_HEADER, readPeer } from './forwarded.js';
 import { RefusalLog } from './refusal-log.js';
 import type { StandingConnections } from './standing.js';
-
-/** Largest body of a request among nodes, and of all that are being read. */
-const BODY_LIMIT_BYTES = 64 * 1024;
-const BODIES_LIMIT_BYTES = 4 * 1024 * 1024;
-/** TLS handshakes that take longer are cut. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** A node that was admitted, and where it is. */
 export interface Admitted {
@@ -38,6 +41,7 @@ export interface Admitted {
 /** What the port 2377 serves, by path. */
 export interface ListenerRoutes {
   readonly trust: () => Trust;
+  readonly addresses: Pick<NodeAddresses, 'roleAt' | 'see'>;
   readonly authority: Authority;
   readonly standing: StandingConnections;
   /** Small JSON requests among nodes; undefined when the path is none of these. */
@@ -54,11 +58,10 @@ export class Listener {
   readonly #routes: ListenerRoutes;
   readonly #logger: Logger;
   readonly #refusals: RefusalLog;
-  readonly #bodies: BodyReader;
+  readonly #bodies: Readonly<Record<BodyClass, BodyReader>>;
+  readonly #door: FrontDoor;
   /** What certificates were found to prove, and against which root: a connection shows one only. */
   readonly #proofs = new WeakMap<Duplex, { readonly proof: Proof; readonly root: string }>();
-  /** Every connection, also in its handshake or taken over: nothing may outlive `close`. */
-  readonly #sockets = new Set<Socket>();
   readonly #raftSockets = new WebSocketServer({ noServer: true, ...socketOptions() });
   readonly #agentSockets = new WebSocketServer({
     noServer: true,
@@ -74,11 +77,11 @@ export class Listener {
     this.#routes = routes;
     this.#logger = logger;
     this.#refusals = new RefusalLog(logger, clock);
-    this.#bodies = new BodyReader(clock, {
-      ...API_LIMITS,
-      bodyBytes: BODY_LIMIT_BYTES,
-      bodiesBytes: BODIES_LIMIT_BYTES,
-    });
+    this.#bodies = {
+      unproved: new BodyReader(clock, BODY_LIMITS.unproved),
+      worker: new BodyReader(clock, BODY_LIMITS.worker),
+      manager: new BodyReader(clock, BODY_LIMITS.manager),
+    };
     this.#server = createServer({
       ...tlsServerOptions(self.identity()),
       ...routes.api.serverOptions(),
@@ -93,53 +96,58 @@ export class Listener {
         );
     });
     routes.api.bound(this.#server);
-    this.#server.on('request', (request, response) => {
+    this.#door = new FrontDoor({
+      server: this.#server,
+      budgets: this.#budgets(),
+      addresses: routes.addresses,
+      clock,
+      // Whoever floods the port must not push out of the log what others are refused for.
+      refusals: new RefusalLog(logger, clock),
+      prove: (socket) => this.#nodeAt(socket),
+    });
+    const take = (request: IncomingMessage, response: ServerResponse): void => {
       response.on('error', () => {});
+      if (!this.#door.request(request, response)) return;
       this.#request(request, response).catch((error: unknown) =>
         this.#refuseRequest(request, response, error),
       );
+    };
+    this.#server.on('request', take);
+    this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      // A body that is too long is refused before it is sent; the API finds that out by itself.
+      const isNodes = this.#routes.node(request.method ?? 'GET', pathOf(request)) !== undefined;
+      if (!isNodes || !this.#bodiesOf(request).isTooLong(request)) response.writeContinue();
+      take(request, response);
     });
     this.#server.on('upgrade', (request, socket, head) => {
       socket.on('error', (error) => logger.debug({ err: error }, 'a connection broke'));
+      if (!this.#door.request(request)) return;
       this.#upgrade(request, socket, head).catch((error: unknown) => {
         const known = this.#known(request, error);
         refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
       });
     });
-    this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
-    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) =>
-      this.#refusals.refused(
-        { remoteAddress: addressOf(socket), error: error.message },
-        error.code === 'ECONNRESET'
-          ? 'a TLS handshake was broken off'
-          : 'a connection to the managers’ port was no TLS of ours',
-      ),
-    );
   }
 
   /** @throws ApiError FAILED_PRECONDITION when the port is taken, INVALID_ARGUMENT */
   async listen(host: string, port: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const failed = (error: NodeJS.ErrnoException) => reject(cannotListen(error, host, port));
-      this.#server.once('error', failed);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', failed);
-        resolve();
-      });
+    await this.#door.listen(host, port).catch((error: unknown) => {
+      throw cannotListen(error as NodeJS.ErrnoException, host, port);
     });
     // Out of file descriptors, for instance: those who are connected are still served.
-    this.#server.on('error', (error) =>
+    this.#door.onError((error) =>
       this.#logger.error({ err: error }, 'the managers’ port could not take a connection'),
     );
   }
 
   /** The port it listens on. */
   get port(): number {
-    const address = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
+    return this.#door.port;
+  }
+
+  /** For observers. */
+  metrics(): readonly Metric[] {
+    return this.#door.metrics();
   }
 
   /** Uses a renewed certificate for connections made from now on. */
@@ -153,20 +161,17 @@ export class Listener {
       for (const socket of server.clients) socket.terminate();
       server.close();
     }
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-      for (const socket of this.#sockets) socket.destroy();
-    });
+    await this.#door.close();
   }
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = pathOf(request);
     const route = this.#routes.node(request.method ?? 'GET', path);
     if (route === undefined) return this.#api(request, response);
-    const proof = this.#prove(request);
+    const proof = this.#prove(request.socket);
     await this.#admit(request, proof, route.right, response);
     const remoteAddress = addressOf(request.socket);
-    const raw = await this.#bodies.read(request);
+    const raw = await this.#bodiesOf(request).read(request);
     const answer = await route.handle({
       peer: proof === undefined ? { remoteAddress } : { remoteAddress, proof },
       request,
@@ -182,7 +187,7 @@ export class Listener {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const path = pathOf(request);
     const isRaft = path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH;
-    const proof = this.#prove(request);
+    const proof = this.#prove(request.socket);
     const right = isRaft || path === DISPATCHER_PATH ? `UPGRADE ${path}` : ANY_API_RIGHT;
     const principal = await this.#admit(request, proof, right);
     if (socket.destroyed) return;
@@ -192,6 +197,7 @@ export class Listener {
     }
     if (!('nodeId' in principal)) throw new ApiError('INTERNAL', `${right} is for nodes only`);
     const peer = { ...principal, remoteAddress: addressOf(request.socket) };
+    this.#door.takeOver(request.socket, isRaft ? 'raft' : 'agent');
     const server = isRaft ? this.#raftSockets : this.#agentSockets;
     server.handleUpgrade(request, socket, head, (opened) =>
       isRaft ? this.#routes.raft(opened, path, peer) : this.#routes.dispatcher(opened, peer),
@@ -200,7 +206,7 @@ export class Listener {
 
   /** Which route it is, the API's router finds; what a node may do there at all, it must be let do here. */
   async #api(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const proof = this.#prove(request);
+    const proof = this.#prove(request.socket);
     const principal = await this.#admit(request, proof, ANY_API_RIGHT, response);
     const forwarded = request.headers[FORWARDED_HEADER];
     if (forwarded === undefined && request.headers[PEER_HEADER] === undefined) {
@@ -227,12 +233,38 @@ export class Listener {
     });
   }
 
+  /** Whose share of connections it counts in. Who gets nothing by its certificate hears why later. */
+  #nodeAt(socket: TLSSocket): ProvedNode | undefined {
+    try {
+      const proof = this.#prove(socket);
+      if (proof === undefined) return undefined;
+      const isManager = this.#routes.authority.holds(proof, MANAGER_RIGHT);
+      return { nodeId: proof.subject.nodeId, role: isManager ? 'manager' : 'worker' };
+    } catch (error) {
+      if (error instanceof ApiError) return undefined;
+      throw error;
+    }
+  }
+
+  #bodiesOf({ socket }: IncomingMessage): BodyReader {
+    return this.#bodies[this.#door.nodeOf(socket)?.role ?? 'unproved'];
+  }
+
+  #budgets(): ConnectionBudgets<Connection> {
+    const descriptors = descriptorLimit();
+    if (descriptors < DESCRIPTORS_NEEDED)
+      this.#logger.warn(
+        { descriptors, needed: DESCRIPTORS_NEEDED },
+        'this process may open too few files for 10,000 nodes: raise LimitNOFILE or `ulimit -n`',
+      );
+    return new ConnectionBudgets(limitsFor(descriptors));
+  }
+
   /**
    * What the certificate at the other end proves; undefined without one.
    * @throws ApiError UNAUTHENTICATED, CERTIFICATE_EXPIRED
    */
-  #prove(request: IncomingMessage): Proof | undefined {
-    const { socket } = request;
+  #prove(socket: Duplex): Proof | undefined {
     if (!(socket instanceof TLSSocket)) return undefined;
     const trust = this.#routes.trust();
     const known = this.#proofs.get(socket);
@@ -263,7 +295,7 @@ export class Listener {
   #refuseRequest(request: IncomingMessage, response: ServerResponse, error: unknown): void {
     const known = this.#known(request, error);
     if (response.headersSent) response.destroy();
-    else this.#bodies.refuse(request, response, known);
+    else this.#bodiesOf(request).refuse(request, response, known);
   }
 
   /** What the peer hears; it is logged, too. */
@@ -289,6 +321,8 @@ export class Listener {
 
 const PATH_LOG_LIMIT = 100;
 const DISPATCHER_PATH = '/dispatcher';
+/** Held by managers alone. */
+const MANAGER_RIGHT: Right = 'POST /raft/members';
 /** What whoever may use the API at all may use. */
 const ANY_API_RIGHT: Right = 'GET /_ping';
 

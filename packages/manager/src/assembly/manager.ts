@@ -1,7 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { ApiError, type Clock, type Logger, type LogOptions } from '@swarm/api';
-import { type LeadershipState, LevelStorage, RaftNode, tlsConnect, WsTransport } from '@swarm/raft';
+import {
+  type LeadershipState,
+  LevelStorage,
+  type Metric,
+  RaftNode,
+  tlsConnect,
+  WsTransport,
+} from '@swarm/raft';
 import type { WebSocket } from 'ws';
 import { createAllocator } from '../allocator/index.js';
 import type { ApiServer } from '../api/api-server.js';
@@ -38,6 +45,7 @@ import { LeaderLoops } from './leader-loops.js';
 import { PEER_HEADER, writePeer } from './forwarded.js';
 import { type Admitted, Listener } from './listener.js';
 import { type LocalManager, selfInfo, type Start } from './local-manager.js';
+import { NodeAddresses } from './node-addresses.js';
 import { NodeRoutes } from './node-routes.js';
 import { raftLogger } from './raft-logger.js';
 import { StandingConnections } from './standing.js';
@@ -199,10 +207,13 @@ export class Manager implements ManagerAccess {
       logger,
       isLeader: () => this.#isLeader,
     });
+    const addresses = new NodeAddresses(this.store);
+    this.#endings.push(() => addresses.close());
     this.#listener = new Listener(
       self,
       {
         trust: () => this.#trust(),
+        addresses,
         authority: this.#authority,
         standing,
         node: (method, path) => routes.find(method, path),
@@ -326,6 +337,11 @@ export class Manager implements ManagerAccess {
   /** The raw Raft status, for observers. */
   status(): ReturnType<RaftNode['status']> {
     return this.#raft.status();
+  }
+
+  /** Of the port for nodes, for observers. */
+  portMetrics(): readonly Metric[] {
+    return this.#listener.metrics();
   }
 
   /** For observers and backups. */

@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import type { PeerCertificate, SecureVersion } from 'node:tls';
 import type { NodeIdentity } from './node-identity.js';
 import { readSubject, type SubjectFields } from './subject.js';
@@ -13,6 +14,7 @@ export interface TlsServerOptions {
   readonly minVersion: SecureVersion;
   readonly requestCert: true;
   readonly rejectUnauthorized: false;
+  readonly secureOptions: number;
 }
 
 /** Options for `tls.connect`, `https.request` and a ws client. */
@@ -39,6 +41,8 @@ export function tlsServerOptions(identity: NodeIdentity): TlsServerOptions {
     minVersion: MIN_VERSION,
     requestCert: true,
     rejectUnauthorized: false,
+    // With TLS 1.2 a client could have handshakes made again and again, and show another certificate.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   };
 }
 

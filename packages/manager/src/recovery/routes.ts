@@ -74,7 +74,8 @@ function status(call: Call): void {
 }
 
 async function metrics(call: Call): Promise<void> {
-  const measured = raftOf(call).metrics();
+  const port = call.services.control.manager()?.portMetrics?.() ?? [];
+  const measured = [...raftOf(call).metrics(), ...port];
   // Loaded only here: a worker, which answers the API too, has no use for it.
   const { metricsText } = await import('@swarm/raft');
   const text = metricsText(measured);

@@ -51,7 +51,16 @@ async function use(body: (world: World) => Promise<void>): Promise<void> {
     const change = { action: 'create', kind: 'cluster', body: object } as const;
     await raft.propose(new Codec().encodeCommand({ timeMs: 1, changes: [change] }));
     const manager = api.node.manager.bind(api.node);
-    api.node.manager = () => ({ ...(manager() as ManagerAccess), raft });
+    const agents = { labels: { class: 'agent' }, value: 3 };
+    const portMetrics = () => [
+      {
+        kind: 'gauge',
+        name: 'swarm_port_connections',
+        help: 'By class.',
+        values: [agents],
+      } as const,
+    ];
+    api.node.manager = () => ({ ...(manager() as ManagerAccess), raft, portMetrics });
     const info = api.node.info.bind(api.node);
     api.node.info = () => ({ ...info(), clusterId: CLUSTER_ID });
     await body({ api, raft, folder });
@@ -105,13 +114,14 @@ test('other nodes get neither backups nor status, whatever they are', async (t) 
   });
 });
 
-test('status and metrics are those of the Raft member', async (t) => {
+test('status and metrics are those of the Raft member and of the port', async (t) => {
   await use(async ({ api, raft }) => {
     const { json } = await api.call('GET', '/x/raft/status');
     t.like(json, { clusterId: CLUSTER_ID, id: 7, role: 'leader', commit: raft.status().commit });
     const metrics = await api.call('GET', '/x/metrics');
     t.is(metrics.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
     t.regex(metrics.text, /^swarm_raft_is_leader 1$/m);
+    t.regex(metrics.text, /^swarm_port_connections\{class="agent"\} 3$/m);
     t.is((await api.call('POST', '/x/metrics')).status, 405);
   });
 });
