@@ -146,7 +146,9 @@ export const INVARIANTS: readonly Invariant[] = [
           (index) => `two nodes have index ${index}`,
         ),
         ...twice(meshes.map(({ Subnet }) => Subnet)).map((subnet) => `two nodes have ${subnet}`),
-        ...twice(state.of('node').flatMap(tunnelOf)).map((address) => `two nodes are at ${address}`),
+        ...twice(state.of('node').flatMap(tunnelOf)).map(
+          (address) => `two nodes are at ${address}`,
+        ),
       ];
     },
   },

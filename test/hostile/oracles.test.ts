@@ -98,7 +98,9 @@ const BROKEN: Readonly<Record<string, readonly State[]>> = {
   ],
   'nodes have a place in the mesh of their own': [
     state(node({ ID: ID('m') })),
-    state(node({ ID: ID('m'), Mesh: { Index: 2, Address: '198.18.0.1', Subnet: '10.240.2.0/24' } })),
+    state(
+      node({ ID: ID('m'), Mesh: { Index: 2, Address: '198.18.0.1', Subnet: '10.240.2.0/24' } }),
+    ),
     state(node({ Mesh: { ...NODE.Mesh, Index: 4096 } })),
   ],
   'nodes are at addresses of hosts': [
