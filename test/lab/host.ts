@@ -48,7 +48,7 @@ export class Host {
   /** Starts the host's namespaces; its daemons are started apart. */
   async boot(): Promise<void> {
     if (this.up) return;
-    await mkdir(this.state.folder, { recursive: true });
+    await mkdir(this.state.folder, { recursive: true, mode: 0o755 });
     const log = await open(join(this.state.folder, 'init.log'), 'w');
     const child = spawn(
       'nsenter',

@@ -30,7 +30,7 @@ export class LoopbackHost extends Host {
   }
 
   override async boot(): Promise<void> {
-    await mkdir(this.state.folder, { recursive: true });
+    await mkdir(this.state.folder, { recursive: true, mode: 0o755 });
   }
 
   override async startDaemons(): Promise<void> {

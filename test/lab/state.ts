@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { lstatSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -32,9 +33,24 @@ export interface LabState {
   readonly hosts: HostState[];
 }
 
-/** Where labs are kept: `$SWARM_LAB_DIR`, else `/tmp/swarm-lab`. */
+const USUAL_FOLDER = '/tmp/swarm-lab';
+const OTHERS_WRITE = 0o022;
+
+/**
+ * Where labs are kept: `$SWARM_LAB_DIR`, else `/tmp/swarm-lab`.
+ * @throws Error when another user made that: processes are stopped by what stands in it
+ */
 export function labsFolder(): string {
-  return process.env.SWARM_LAB_DIR ?? '/tmp/swarm-lab';
+  const given = process.env.SWARM_LAB_DIR;
+  if (given !== undefined) return given;
+  const found = lstatSync(USUAL_FOLDER, { throwIfNoEntry: false });
+  const ours =
+    found?.isDirectory() === true &&
+    found.uid === process.getuid?.() &&
+    (found.mode & OTHERS_WRITE) === 0;
+  if (found !== undefined && !ours)
+    throw new Error(`${USUAL_FOLDER} is not yours alone: remove it, or set SWARM_LAB_DIR`);
+  return USUAL_FOLDER;
 }
 
 export function statePath(name: string): string {
@@ -52,7 +68,7 @@ export async function loadState(name: string): Promise<LabState | undefined> {
 
 export async function saveState(state: LabState): Promise<void> {
   const path = statePath(state.name);
-  await mkdir(dirname(path), { recursive: true });
+  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   // Hosts are killed and started together: each writer has a file of its own.
   const next = `${path}.${randomUUID()}`;
   await writeFile(next, JSON.stringify(state, null, 2));

@@ -27,3 +27,13 @@ export * from './validate/service-shape.js';
 export * from './validate/version.js';
 export * from './values/address.js';
 export * from './values/text.js';
+export * from './shapes/cluster.js';
+export * from './shapes/common.js';
+export * from './shapes/mesh.js';
+export * from './shapes/node.js';
+export * from './shapes/others.js';
+export * from './shapes/service.js';
+export * from './shapes/task.js';
+/** The combinators that shapes are made of: `shape.record`, `shape.text`. */
+export * as shape from './wire/shape.js';
+export { type Shape, ShapeError } from './wire/shape.js';

@@ -6,6 +6,7 @@ import {
   isObjectId,
   isTimestamp,
   networkOf,
+  parseCidr,
   parseHostPort,
   parseIpAddress,
   showControls,
@@ -127,4 +128,24 @@ test('control characters are shown', (t) => {
   t.is(showControls('\x1b[31mred\u202e\n'), '\\x1b[31mred\\u202e\\x0a');
   t.is(showControls('a\tb\n', '\n\t'), 'a\tb\n');
   t.is(showControls('Grüße, 世界 🎉'), 'Grüße, 世界 🎉');
+});
+
+test('an address with prefix length is read in one spelling', (t) => {
+  t.deepEqual(parseCidr('10.240.3.0/24'), { address: '10.240.3.0' as never, prefixLength: 24 });
+  t.deepEqual(parseCidr('FD00::0/64'), { address: 'fd00::' as never, prefixLength: 64 });
+  for (const text of [
+    '',
+    '10.0.0.1',
+    '10.0.0.1/',
+    '10.0.0.1/33',
+    '10.0.0.1/1/1',
+    '/8',
+    'a/8',
+    '::/129',
+    '10.0.0.1/-1',
+    '10.0.0.1/8\n',
+    8,
+    null,
+  ])
+    t.is(parseCidr(text), undefined, String(text));
 });

@@ -1,4 +1,5 @@
 import type { ApiClient } from './client/api-client.js';
+import type { Output } from './output/output.js';
 
 /** How a flag's value is written. A `list` may be given many times. */
 export type FlagType = 'string' | 'boolean' | 'list' | 'number';
@@ -21,14 +22,6 @@ export interface Arguments {
   list(name: string): readonly string[];
   number(name: string): number | undefined;
   has(name: string): boolean;
-}
-
-export interface Output {
-  line(text: string): void;
-  error(text: string): void;
-  write(chunk: string | Uint8Array): void;
-  writeError(chunk: string | Uint8Array): void;
-  readonly isTerminal: boolean;
 }
 
 /** All that a command may touch. */

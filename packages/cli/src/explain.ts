@@ -1,7 +1,9 @@
+import { showControls } from '@swarm/api';
 import { DaemonError } from './client/api-client.js';
 
 /** An error in one line for the user; the daemon's own sentences are marked as its. */
 export function explain(error: unknown): string {
-  if (error instanceof DaemonError) return `Error response from daemon: ${error.message}`;
+  if (error instanceof DaemonError)
+    return `Error response from daemon: ${showControls(error.message)}`;
   return error instanceof Error ? error.message : String(error);
 }

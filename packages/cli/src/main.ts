@@ -1,6 +1,6 @@
 import { ApiClient } from './client/api-client.js';
 import { resolveEndpoint } from './client/endpoint.js';
-import { type Command, type Output, UsageError } from './command.js';
+import { type Command, type CommandContext, UsageError } from './command.js';
 import { BACKUP } from './commands/backup.js';
 import { NODE_COMMANDS } from './commands/node.js';
 import { RAFT_COMMANDS } from './commands/raft.js';
@@ -11,6 +11,7 @@ import { SYSTEM_COMMANDS } from './commands/system.js';
 import { DAEMON } from './daemon/command.js';
 import { explain } from './explain.js';
 import { globalFlags, parseArguments } from './parse.js';
+import { createOutput, type Output } from './output/output.js';
 import { table } from './output/table.js';
 import { VERSION } from './version.js';
 
@@ -35,11 +36,13 @@ export async function main(argv: readonly string[], output: Output = terminal())
   } catch (error) {
     output.error(explain(error));
     return 1;
+  } finally {
+    output.end();
   }
 }
 
 async function dispatch(argv: readonly string[], output: Output): Promise<number> {
-  const { host, rest } = leadingHost(argv);
+  const { host, tlsVerify, rest } = leadingFlags(argv);
   const words = withoutSwarm(rest);
   if (words.length === 0 || words[0] === '--help' || words[0] === '-h' || words[0] === 'help') {
     output.line(overview());
@@ -65,9 +68,21 @@ async function dispatch(argv: readonly string[], output: Output): Promise<number
   const args = parseArguments(command, words.slice(command.path.length), output.line);
   if (args === undefined) return 0;
   const uid = process.getuid?.() ?? 0;
-  const own = Object.hasOwn(globalFlags(command), 'host') ? args.string('host') : undefined;
-  const client = new ApiClient(resolveEndpoint(own ?? host, process.env, uid));
-  return (await command.run({ args, client, output, env: process.env, uid })) ?? 0;
+  const globals = globalFlags(command);
+  const own = Object.hasOwn(globals, 'host') ? args.string('host') : undefined;
+  const verify = tlsVerify || (Object.hasOwn(globals, 'tlsverify') && args.boolean('tlsverify'));
+  const given = own ?? host;
+  const connect = () => new ApiClient(resolveEndpoint(given, process.env, uid, verify), { uid });
+  // What stands in the environment is looked at when a command asks: `daemon` asks nobody.
+  let client = given === undefined && !verify ? undefined : connect();
+  const context: CommandContext = {
+    ...{ args, output, env: process.env, uid },
+    get client() {
+      client ??= connect();
+      return client;
+    },
+  };
+  return (await command.run(context)) ?? 0;
 }
 
 /** `swarm swarm init` is taken for `swarm init`, for fingers used to Docker. */
@@ -75,15 +90,24 @@ function withoutSwarm(argv: readonly string[]): readonly string[] {
   return argv[0] === 'swarm' ? argv.slice(1) : argv;
 }
 
-function leadingHost(words: readonly string[]): {
+/** The flags that say which daemon, before the command's own words. */
+function leadingFlags(words: readonly string[]): {
   host: string | undefined;
+  tlsVerify: boolean;
   rest: readonly string[];
 } {
-  if ((words[0] === '--host' || words[0] === '-H') && words[1] !== undefined)
-    return { host: words[1], rest: words.slice(2) };
-  if (words[0]?.startsWith('--host=') === true)
-    return { host: words[0].slice('--host='.length), rest: words.slice(1) };
-  return { host: undefined, rest: words };
+  let host: string | undefined;
+  let tlsVerify = false;
+  let at = 0;
+  for (; ; at += 1) {
+    const word = words[at];
+    if ((word === '--host' || word === '-H') && words[at + 1] !== undefined) {
+      at += 1;
+      host = words[at];
+    } else if (word?.startsWith('--host=') === true) host = word.slice('--host='.length);
+    else if (word === '--tlsverify') tlsVerify = true;
+    else return { host, tlsVerify, rest: words.slice(at) };
+  }
 }
 
 function overview(): string {
@@ -103,11 +127,5 @@ function terminal(): Output {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
-  return {
-    line: (text) => process.stdout.write(`${text}\n`),
-    error: (text) => process.stderr.write(`${text}\n`),
-    write: (chunk) => process.stdout.write(chunk),
-    writeError: (chunk) => process.stderr.write(chunk),
-    isTerminal: process.stdout.isTTY === true,
-  };
+  return createOutput(process.stdout, process.stderr);
 }

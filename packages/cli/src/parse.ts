@@ -9,6 +9,10 @@ export const GLOBAL_FLAGS: Flags = {
     short: 'H',
     about: 'daemon to talk to: unix://PATH or tcp://HOST:PORT ($SWARM_HOST)',
   },
+  tlsverify: {
+    type: 'boolean',
+    about: 'TLS to tcp://HOST:PORT ($DOCKER_TLS_VERIFY), certificates in $DOCKER_CERT_PATH',
+  },
 };
 
 /** Words that Docker's flags take for yes and no (Go, strconv.ParseBool). */

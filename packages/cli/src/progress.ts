@@ -5,11 +5,12 @@ import {
   MS,
   type Node,
   SECOND,
+  showControls,
   type Service,
   type Task,
 } from '@swarm/api';
 import type { ApiClient } from './client/api-client.js';
-import type { Output } from './command.js';
+import type { Output } from './output/output.js';
 
 const POLL_MS = 200;
 const DEFAULT_MONITOR_NS = 5 * SECOND;
@@ -64,7 +65,7 @@ export async function waitForService(
     const update = service.UpdateStatus;
     if (update?.State === 'paused' || update?.State === 'rollback_paused') {
       const what = update.State === 'paused' ? 'update' : 'rollback';
-      output.error(`service ${what} paused: ${update.Message}`);
+      output.error(`service ${what} paused: ${showControls(update.Message)}`);
       return 1;
     }
     const tasks = await client.get<Task[]>('/tasks', {
@@ -99,7 +100,7 @@ export async function waitForService(
       const leftMs = monitorMs - (now() - since);
       if (leftMs <= 0) {
         if (update?.State === 'rollback_completed' && options.rollback !== true) {
-          output.error(`service rolled back: ${update.Message}`);
+          output.error(`service rolled back: ${showControls(update.Message)}`);
           return 1;
         }
         show('verify', `Service ${serviceId} converged`);
@@ -200,7 +201,7 @@ function waitingFor(service: Service, tasks: readonly Task[]): string | undefine
     .filter((task) => task.Status.State !== 'running')
     .sort((a, b) => stage(a) - stage(b))[0];
   const why = slowest?.Status.Err ?? service.AllocationError;
-  return why === undefined || why === '' ? undefined : why;
+  return why === undefined || why === '' ? undefined : showControls(why);
 }
 
 function slotOf(task: Task): string {

@@ -1,6 +1,16 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -54,6 +64,17 @@ async function install(t: ExecutionContext, folder: string): Promise<string | un
   return home;
 }
 
+/** Modes of all files and folders below a folder, by path. */
+function modesBelow(folder: string): Map<string, number> {
+  const entries = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return new Map(
+    entries.map((path) => [
+      path,
+      (lstatSync(join(folder, path), { throwIfNoEntry: false })?.mode ?? 0) & 0o777,
+    ]),
+  );
+}
+
 test('the packed package, installed elsewhere, runs a daemon, a cluster and a service', async (t) => {
   t.timeout(240_000);
   const folder = mkdtempSync(join(tmpdir(), 'swarm-pack-'));
@@ -85,6 +106,8 @@ test('the packed package, installed elsewhere, runs a daemon, a cluster and a se
   t.regex(version, /Version: {5}0\.1\.0/);
   t.regex(version, /no daemon answers/);
 
+  // As generous as a caller's can be: what the daemon makes must be private all the same.
+  const umask = process.umask(0);
   const daemon = spawn(
     process.execPath,
     [
@@ -93,6 +116,7 @@ test('the packed package, installed elsewhere, runs a daemon, a cluster and a se
     ],
     { ...options, stdio: ['ignore', 'pipe', 'pipe'] },
   );
+  process.umask(umask);
   let log = '';
   for (const stream of [daemon.stdout, daemon.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -111,6 +135,17 @@ test('the packed package, installed elsewhere, runs a daemon, a cluster and a se
     await swarm(...create, '--update-monitor', '1s', 'host', process.execPath, '-e', SERVER);
     t.is(await (await fetch(`http://${ADDRESS}:${WEB_PORT}/`)).text(), 'packed');
     t.regex(await swarm('service', 'ls'), /web +replicated +1\/1 +host/);
+    const found = modesBelow(join(state, 'data'));
+    for (const name of ['node.json', 'certificates', 'raft', 'worker'])
+      t.true(
+        [...found.keys()].some((path) => path.startsWith(name)),
+        name,
+      );
+    t.deepEqual(
+      [...found].filter(([path, mode]) => !path.startsWith('tasks/') && (mode & 0o077) !== 0),
+      [],
+    );
+    t.is(statSync(join(state, 'swarm.sock')).mode & 0o777, 0o660);
     await swarm('service', 'rm', 'web');
     daemon.kill('SIGTERM');
     t.deepEqual(await ended, [0, null]);

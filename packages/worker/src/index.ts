@@ -1,5 +1,6 @@
 export { Agent, type AgentEvents, type AgentOptions } from './agent/agent.js';
-export { type ManagersStore, managersFile } from './agent/managers-store.js';
+export { DamagedFileError, readJsonFile } from './agent/json-file.js';
+export { type ManagersStore, managersFile, managersShape } from './agent/managers-store.js';
 export type { TaskMesh } from './agent/task-mesh.js';
 export { DockerRuntime, type DockerRuntimeOptions } from './runtime/docker/docker-runtime.js';
 export { engineAnswers } from './runtime/docker/engine-client.js';

@@ -43,7 +43,7 @@ async function open(
       runtime,
       mesh,
       connect: ({ address }) => new WebSocket(`ws://${address}/dispatcher`),
-      managers: managersFile(`${folder.path}/managers.json`),
+      managers: managersFile(`${folder.path}/managers.json`, silentLogger),
       folder: `${folder.path}/tasks`,
       dataPathAddr: '198.18.0.1',
       clock: systemClock(),
@@ -219,7 +219,7 @@ test('An agent follows "not leader" to the leader, and learns the managers', asy
   });
   await leader.untilStatus('t1', 'running');
   t.is(bench.manager.hellos.length, 1);
-  const saved = managersFile(`${bench.folder}/managers.json`);
+  const saved = managersFile(`${bench.folder}/managers.json`, silentLogger);
   await until('the managers are saved', async () => (await saved.load()).length > 0);
   await bench.close();
   await leader.close();
@@ -240,7 +240,7 @@ test('When the leader is gone the other managers are tried', async (t) => {
 
 test('Managers are remembered over a restart', async (t) => {
   const bench = await open();
-  const saved = managersFile(`${bench.folder}/managers.json`);
+  const saved = managersFile(`${bench.folder}/managers.json`, silentLogger);
   const other = { nodeId: 'other', address: '127.0.0.1:9' };
   await until('a session', () => bench.agent.connected);
   bench.manager.send({ type: 'node', node: makeNode(), managers: [bench.manager.address, other] });

@@ -22,7 +22,7 @@ export const HEARTBEAT_PERIOD_MAX = 3600 * SECOND;
 
 const noRootRotation = unserved('the root certificate can not be replaced yet');
 
-export const clusterShape = object({
+const clusterBody = object({
   Name: text(),
   Labels: map(text()),
   Orchestration: object({
@@ -49,7 +49,7 @@ export const clusterShape = object({
   EncryptionConfig: object({ AutoLockManagers: flag() }),
 });
 
-export type ClusterSpecInput = Decoded<typeof clusterShape>;
+export type ClusterSpecInput = Decoded<typeof clusterBody>;
 
 /**
  * A whole cluster spec from a body: what is not given keeps `base` (the present spec, or the defaults).
@@ -59,7 +59,7 @@ export function decodeClusterSpec(
   body: unknown,
   base: ClusterSpec = clusterDefaults(),
 ): ClusterSpec {
-  return fillClusterSpec(clusterShape.read(body ?? {}, '') ?? {}, base);
+  return fillClusterSpec(clusterBody.read(body ?? {}, '') ?? {}, base);
 }
 
 /** See decodeClusterSpec. */
@@ -206,7 +206,7 @@ export function decodeInitRequest(body: unknown): InitRequest {
     availability: availabilityOf(input.Availability),
     spec: fillClusterSpec(
       {
-        ...clusterShape.read(input.Spec ?? {}, 'Spec'),
+        ...clusterBody.read(input.Spec ?? {}, 'Spec'),
         ...(input.AutoLockManagers === true && { EncryptionConfig: { AutoLockManagers: true } }),
       },
       base,

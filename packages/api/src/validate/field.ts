@@ -1,4 +1,12 @@
 import { ApiError } from '../errors.js';
+import {
+  ITEMS_LIMIT,
+  JSON_DEPTH_LIMIT,
+  jsonObject,
+  ShapeError,
+  TEXT_LIMIT,
+  typeName,
+} from '../wire/shape.js';
 
 /**
  * Reads one value of a decoded JSON body. `undefined` stands for "not given", as JSON null does: Go's
@@ -15,16 +23,7 @@ export type Shape = Readonly<Record<string, Field<unknown>>>;
 export type DecodedShape<S extends Shape> = { readonly [K in keyof S]?: Decoded<S[K]> };
 
 /** Deepest nesting that is looked at, so that no body can exhaust the stack. */
-export const BODY_DEPTH_LIMIT = 32;
-/** Most elements of one list and entries of one map. */
-export const BODY_ITEMS_LIMIT = 10_000;
-
-function typeName(value: unknown): string {
-  if (Array.isArray(value)) return 'a list';
-  if (value === null) return 'null';
-  if (typeof value === 'object') return 'an object';
-  return `a ${typeof value}`;
-}
+export const BODY_DEPTH_LIMIT = JSON_DEPTH_LIMIT;
 
 function where(path: string): string {
   return path === '' ? 'the body' : path;
@@ -32,6 +31,11 @@ function where(path: string): string {
 
 function wrongType(path: string, wanted: string, value: unknown): ApiError {
   return new ApiError('BAD_REQUEST', `${where(path)}: must be ${wanted}, not ${typeName(value)}`);
+}
+
+/** The store would give this key back under another name, and assigned to an object it is no entry. */
+function protoKey(path: string): ApiError {
+  return new ApiError('INVALID_ARGUMENT', `${path}: must not have a key "__proto__"; rename it`);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -50,7 +54,7 @@ export function isZero(value: unknown, depth = 0): boolean {
 
 /** A string; `max` in UTF-16 units. */
 export function text(options: { max?: number } = {}): Field<string> {
-  const { max = 1 << 20 } = options;
+  const { max = TEXT_LIMIT } = options;
   return {
     read(value, path) {
       if (typeof value !== 'string') throw wrongType(path, 'a string', value);
@@ -133,7 +137,7 @@ export function duration(): Field<number> {
 }
 
 export function list<T>(item: Field<T>, options: { max?: number } = {}): Field<readonly T[]> {
-  const { max = BODY_ITEMS_LIMIT } = options;
+  const { max = ITEMS_LIMIT } = options;
   return {
     read(value, path) {
       if (!Array.isArray(value)) throw wrongType(path, 'a list', value);
@@ -156,13 +160,10 @@ export function map<T>(item: Field<T>): Field<Record<string, T>> {
     read(value, path) {
       if (!isObject(value)) throw wrongType(path, 'an object', value);
       const entries = Object.entries(value);
-      if (entries.length > BODY_ITEMS_LIMIT) {
-        throw new ApiError(
-          'INVALID_ARGUMENT',
-          `${path}: must have at most ${BODY_ITEMS_LIMIT} keys`,
-        );
+      if (entries.length > ITEMS_LIMIT) {
+        throw new ApiError('INVALID_ARGUMENT', `${path}: must have at most ${ITEMS_LIMIT} keys`);
       }
-      // Object.fromEntries defines own properties, so that a key "__proto__" is a key like any other.
+      if (Object.hasOwn(value, '__proto__')) throw protoKey(path);
       return Object.fromEntries(
         entries.flatMap(([key, inner]) => {
           const read = inner === null ? undefined : item.read(inner, `${path}["${key}"]`);
@@ -173,27 +174,20 @@ export function map<T>(item: Field<T>): Field<Record<string, T>> {
   };
 }
 
-/** An object kept as it is, for parts that only the worker understands. */
+/** A bounded JSON object kept as it is, for parts that only the worker understands. */
 export function anything(): Field<object> {
   return {
     read(value, path) {
       if (!isObject(value)) throw wrongType(path, 'an object', value);
-      checkDepth(value, path, 0);
-      return value;
+      try {
+        return jsonObject.read(value);
+      } catch (error) {
+        if (!(error instanceof ShapeError)) throw error;
+        const at = error.path.startsWith('[') ? `${path}${error.path}` : `${path}.${error.path}`;
+        throw new ApiError('INVALID_ARGUMENT', `${at}: ${error.problem}`);
+      }
     },
   };
-}
-
-function checkDepth(value: object, path: string, depth: number): void {
-  if (depth > BODY_DEPTH_LIMIT) {
-    throw new ApiError(
-      'INVALID_ARGUMENT',
-      `${path}: is nested deeper than ${BODY_DEPTH_LIMIT} levels`,
-    );
-  }
-  for (const inner of Object.values(value) as unknown[]) {
-    if (typeof inner === 'object' && inner !== null) checkDepth(inner, path, depth + 1);
-  }
 }
 
 /** A field of Docker's that is not served: refused as soon as it asks for something. */

@@ -104,7 +104,7 @@ const updateConfig = object({
 });
 
 /** The body of service create and update, as far as types go. Rules are in service-rules.ts. */
-export const serviceShape = object({
+const serviceBody = object({
   Name: text(),
   Labels: labels,
   TaskTemplate: object({
@@ -170,9 +170,9 @@ export const serviceShape = object({
 });
 
 /** A service spec as sent: right types, nothing filled in. */
-export type ServiceSpecInput = Decoded<typeof serviceShape>;
+export type ServiceSpecInput = Decoded<typeof serviceBody>;
 
 /** @throws ApiError, see Field. */
 export function decodeServiceSpec(body: unknown): ServiceSpecInput {
-  return serviceShape.read(body ?? {}, '') ?? {};
+  return serviceBody.read(body ?? {}, '') ?? {};
 }

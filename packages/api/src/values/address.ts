@@ -98,3 +98,20 @@ export function networkOf(address: IpAddress, prefixBits: number): string {
   });
   return `${ipaddr.fromByteArray(masked).toString()}/${prefixBits}`;
 }
+
+/** An address and how many of its bits name the network. */
+export interface Cidr {
+  readonly address: IpAddress;
+  /** 0 to 32, or to 128 for IPv6. */
+  readonly prefixLength: number;
+}
+
+/** Reads `10.240.3.0/24`; undefined when it is none. */
+export function parseCidr(text: unknown): Cidr | undefined {
+  if (typeof text !== 'string') return undefined;
+  const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
+  const address = parseIpAddress(match?.[1]);
+  if (match === null || address === undefined) return undefined;
+  const prefixLength = Number(match[2]);
+  return prefixLength <= (isIpv6(address) ? 128 : 32) ? { address, prefixLength } : undefined;
+}

@@ -40,3 +40,13 @@ export function showControls(text: string, keep = ''): string {
     return code < 256 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex.padStart(4, '0')}`;
   });
 }
+
+const UTF8 = new TextEncoder();
+
+/** The longest start of the text that has at most `limitBytes` in UTF-8. No character is cut in two. */
+export function cutText(text: string, limitBytes: number): string {
+  // No UTF-16 unit takes more than three bytes.
+  if (text.length * 3 <= limitBytes) return text;
+  const { read } = UTF8.encodeInto(text, new Uint8Array(limitBytes));
+  return read === text.length ? text : text.slice(0, read);
+}

@@ -1,5 +1,7 @@
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
+import { checkSocket, type Route, routeTo } from './connect.js';
 import { describeEndpoint, type Endpoint } from './endpoint.js';
 
 /** The daemon refused a request; `message` is the daemon's own sentence. */
@@ -23,12 +25,22 @@ const API_PREFIX = '/v1.50';
 
 export type Query = Record<string, string | number | boolean | object | undefined>;
 
+export interface ApiClientOptions {
+  /** User that the command runs as. */
+  readonly uid?: number;
+  /** Resolves names; the system's resolver by default. */
+  readonly lookup?: LookupFunction;
+}
+
 /** A plain client of the daemon's HTTP API: what `swarm` does, any Docker client can. */
 export class ApiClient {
   readonly endpoint: Endpoint;
+  readonly #options: ApiClientOptions;
+  #route: Promise<Route> | undefined;
 
-  constructor(endpoint: Endpoint) {
+  constructor(endpoint: Endpoint, options: ApiClientOptions = {}) {
     this.endpoint = endpoint;
+    this.#options = options;
   }
 
   get<T>(path: string, query?: Query): Promise<T> {
@@ -91,7 +103,7 @@ export class ApiClient {
     }
   }
 
-  #send(
+  async #send(
     method: string,
     path: string,
     query?: Query,
@@ -102,10 +114,14 @@ export class ApiClient {
     const payload =
       body === undefined || stream !== undefined ? undefined : Buffer.from(JSON.stringify(body));
     const timeoutMs = stream === undefined ? REQUEST_TIMEOUT_MS : UPLOAD_TIMEOUT_MS;
+    const { uid = process.getuid?.() ?? 0, lookup } = this.#options;
+    if ('socketPath' in this.endpoint) checkSocket(this.endpoint, uid);
+    this.#route ??= routeTo(this.endpoint, lookup);
+    const { request, options } = await this.#route;
     return new Promise((resolve, reject) => {
       const call = request(
         {
-          ...this.endpoint,
+          ...options,
           method,
           path: `${API_PREFIX}${path}${queryString(query)}`,
           timeout: timeoutMs,

@@ -1,42 +1,83 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
+import { formatHostPort, isLoopback, parseHostPort, parseIpAddress } from '@swarm/api';
+import { UsageError } from '../command.js';
+import { type ClientTls, readClientTls } from './client-tls.js';
 
-/** Where a daemon listens for local clients. */
-export interface Endpoint {
-  readonly socketPath?: string;
-  readonly host?: string;
-  readonly port?: number;
+/** Where a daemon listens for clients. */
+export type Endpoint = SocketEndpoint | TcpEndpoint;
+
+export interface SocketEndpoint {
+  readonly socketPath: string;
+  /** Folder on the way that nobody but the user may enter. */
+  readonly privateFolder?: string;
 }
 
-/** Local socket of this user's daemon: root's under /run, others' under their runtime folder. */
-export function defaultSocket(env: NodeJS.ProcessEnv, uid: number): string {
-  if (uid === 0) return '/run/swarm/swarm.sock';
-  return join(env.XDG_RUNTIME_DIR ?? `/tmp/swarm-${uid}`, 'swarm', 'swarm.sock');
+export interface TcpEndpoint {
+  /** An address, or a name. Without TLS a loopback address or `localhost`. */
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: ClientTls;
+}
+
+/** The one name that is taken for a loopback address; what it stands for is checked when connecting. */
+export const LOCALHOST = 'localhost';
+
+/** Local socket of a user's daemon: root's under /run, others' under their runtime folder. */
+export function defaultSocket(env: NodeJS.ProcessEnv, uid: number): SocketEndpoint {
+  if (uid === 0) return { socketPath: '/run/swarm/swarm.sock' };
+  const given = env.XDG_RUNTIME_DIR;
+  // XDG Base Directory Specification: a path that is not absolute is to be ignored.
+  const privateFolder = given !== undefined && isAbsolute(given) ? given : `/tmp/swarm-${uid}`;
+  return { socketPath: join(privateFolder, 'swarm', 'swarm.sock'), privateFolder };
 }
 
 /**
  * The daemon to talk to: `--host`, else `$SWARM_HOST`, else the user's own socket, else root's.
- * @throws Error for a form other than `unix://PATH` or `tcp://HOST:PORT`
+ * @param tlsVerify `--tlsverify`
+ * @throws UsageError for another form than `unix://PATH` or `tcp://HOST:PORT`, for TCP in clear to
+ * another host, for certificates that cannot be read
  */
 export function resolveEndpoint(
   given: string | undefined,
   env: NodeJS.ProcessEnv,
   uid: number,
+  tlsVerify = false,
 ): Endpoint {
   const text = given ?? env.SWARM_HOST;
+  const tcp = text?.startsWith('tcp://') === true;
+  if (tlsVerify && !tcp)
+    throw new UsageError('--tlsverify is for daemons at tcp://HOST:PORT: name one with --host');
   if (text === undefined || text === '') {
     const own = defaultSocket(env, uid);
     const roots = defaultSocket({}, 0);
-    return { socketPath: !existsSync(own) && existsSync(roots) ? roots : own };
+    return !existsSync(own.socketPath) && existsSync(roots.socketPath) ? roots : own;
   }
   if (text.startsWith('unix://')) return { socketPath: text.slice('unix://'.length) };
-  const tcp = /^tcp:\/\/(\[[^\]]+\]|[^:/]+):(\d{1,5})$/.exec(text);
-  if (tcp !== null) return { host: tcp[1]!.replace(/^\[|\]$/g, ''), port: Number(tcp[2]) };
-  throw new Error(`bad host '${text}': use unix://PATH or tcp://HOST:PORT`);
+  const target = tcp ? parseHostPort(text.slice('tcp://'.length)) : undefined;
+  if (target === undefined)
+    throw new UsageError(`bad host '${text}': use unix://PATH or tcp://HOST:PORT`);
+  if (tlsVerify || (env.DOCKER_TLS_VERIFY ?? '') !== '')
+    return { ...target, tls: readClientTls(env) };
+  if (!isLocal(target.host)) throw inClear(text, target.host);
+  return target;
 }
 
 export function describeEndpoint(endpoint: Endpoint): string {
-  return endpoint.socketPath === undefined
-    ? `tcp://${endpoint.host}:${endpoint.port}`
-    : `unix://${endpoint.socketPath}`;
+  return 'socketPath' in endpoint
+    ? `unix://${endpoint.socketPath}`
+    : `tcp://${formatHostPort(endpoint)}`;
+}
+
+function isLocal(host: string): boolean {
+  const address = parseIpAddress(host);
+  return address === undefined ? host.toLowerCase() === LOCALHOST : isLoopback(address);
+}
+
+function inClear(text: string, host: string): UsageError {
+  return new UsageError(
+    `${text} is another host, and without TLS join tokens and credentials would cross the network in clear. Either\n` +
+      '  give certificates: --tlsverify, with ca.pem, cert.pem and key.pem in $DOCKER_CERT_PATH, or\n' +
+      `  make a tunnel: ssh -N -L 127.0.0.1:2375:/run/swarm/swarm.sock root@${host}, then --host tcp://127.0.0.1:2375`,
+  );
 }

@@ -1,8 +1,6 @@
-import { createWriteStream, existsSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { type Command, UsageError } from '../command.js';
+import { resolve } from 'node:path';
+import type { Command } from '../command.js';
+import { writeNewFile } from '../files/new-file.js';
 
 /** `swarm backup`: the cluster's state as one file, taken while it runs. */
 export const BACKUP: Command = {
@@ -19,34 +17,17 @@ export const BACKUP: Command = {
   most: 1,
   async run({ args, client, output }) {
     const path = resolve(args.positionals[0]!);
-    if (existsSync(path))
-      throw new UsageError(`${path} exists already: remove it, or give another name`);
     const query = args.boolean('stale') ? { stale: 1 } : {};
-    const part = `${path}.part`;
-    await rm(part, { force: true });
-    try {
-      const body = await client.stream('/x/backup', query);
-      await pipeline(body, createWriteStream(part, { mode: 0o600, flags: 'wx', flush: true }));
-      const { checkBackup } = await import('@swarm/manager/recovery');
-      const { header, objects } = await checkBackup(part);
-      await rename(part, path);
-      await syncFolder(dirname(path));
-      output.line(
-        `Saved cluster ${header.clusterId} as of log entry ${header.index} (${objects} objects) to ${path}.\n` +
-          'It holds the private key of the cluster and all secrets: keep it where only you can read it.',
-      );
-    } finally {
-      await rm(part, { force: true });
-    }
+    const { checkBackup } = await import('@swarm/manager/recovery');
+    const { header, objects } = await writeNewFile(
+      path,
+      () => client.stream('/x/backup', query),
+      checkBackup,
+    );
+    output.line(
+      `Saved cluster ${header.clusterId} as of log entry ${header.index} (${objects} objects) to ${path}.\n` +
+        'It holds the private key of the cluster and all secrets: keep it where only you can read it.',
+    );
     return 0;
   },
 };
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}

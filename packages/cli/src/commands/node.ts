@@ -5,6 +5,7 @@ import { parsePairs } from '../flags/values.js';
 import { filterMap } from '../output/filters.js';
 import { printRows } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
+import { shown } from '../output/shown.js';
 import { prettyNode } from '../output/pretty-node.js';
 import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
 
@@ -40,7 +41,7 @@ const LS: Command = {
       hostname(a).localeCompare(hostname(b), 'en', { numeric: true }),
     );
     if (args.boolean('quiet')) {
-      for (const node of sorted) output.line(node.ID);
+      for (const node of sorted) output.line(shown(node.ID));
       return 0;
     }
     const rows = sorted.map((node) => ({

@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { showControls } from '@swarm/api';
 import type { RaftStatus } from '@swarm/raft';
 import type { Inspection } from '@swarm/manager/recovery';
-import { type Arguments, type Command, type Flags, type Output, UsageError } from '../command.js';
+import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
 import { defaultDataRoot } from '../daemon/options.js';
+import type { Output } from '../output/output.js';
+import { jsonText, shown } from '../output/shown.js';
 import { table } from '../output/table.js';
 
 const DATA_ROOT: Flags = {
@@ -20,11 +23,11 @@ const STATUS: Command = {
   async run({ args, client, output, env, uid }) {
     if (args.has('data-root')) {
       const inspection = await inspect(args, env, uid);
-      output.line(args.boolean('json') ? json(summary(inspection)) : offline(inspection));
+      output.line(args.boolean('json') ? jsonText(summary(inspection), 2) : offline(inspection));
       return inspection.problems.length === 0 ? 0 : 1;
     }
     const status = await client.get<RaftStatus & { clusterId: string }>('/x/raft/status');
-    output.line(args.boolean('json') ? json(status) : online(status));
+    output.line(args.boolean('json') ? jsonText(status, 2) : online(shown(status)));
     return 0;
   },
 };
@@ -46,7 +49,7 @@ const INSPECT: Command = {
     const { describeEntry } = await import('@swarm/manager/recovery');
     output.line('INDEX\tTERM\tKIND\tBYTES\tWHAT');
     for (const entry of inspection.entries())
-      if (range(entry.index)) output.line(describeEntry(entry));
+      if (range(entry.index)) output.line(describeEntry(shown(entry)));
     return report(inspection, output);
   },
 };
@@ -75,8 +78,8 @@ const DUMP: Command = {
   most: 0,
   async run({ args, output, env, uid }) {
     const inspection = await inspect(args, env, uid);
-    output.line(JSON.stringify(summary(inspection)));
-    for (const entry of inspection.entries()) output.line(JSON.stringify(entry));
+    output.line(jsonText(summary(inspection)));
+    for (const entry of inspection.entries()) output.line(jsonText(entry));
     return report(inspection, output);
   },
 };
@@ -100,7 +103,7 @@ async function inspect(args: Arguments, env: NodeJS.ProcessEnv, uid: number): Pr
 }
 
 function report({ problems }: Inspection, output: Output): number {
-  for (const problem of problems) output.error(`problem: ${problem}`);
+  for (const problem of problems) output.error(`problem: ${showControls(problem)}`);
   return problems.length === 0 ? 0 : 1;
 }
 
@@ -162,7 +165,7 @@ function summary({ log, appliedIndex, objects, problems }: Inspection) {
 }
 
 function offline(inspection: Inspection): string {
-  const found = summary(inspection);
+  const found = shown(summary(inspection));
   const objects = Object.entries(found.objects).map(([kind, count]) => `${kind} ${count}`);
   const members = found.snapshot.members.map(({ id, address }) => `${id} (${address})`);
   return [
@@ -177,8 +180,4 @@ function offline(inspection: Inspection): string {
     `Objects:  ${objects.join(', ')}`,
     `Problems: ${found.problems.length === 0 ? 'none' : found.problems.length}`,
   ].join('\n');
-}
-
-function json(value: unknown): string {
-  return JSON.stringify(value, null, 2);
 }

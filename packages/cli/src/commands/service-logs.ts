@@ -1,8 +1,9 @@
 import type { Node, Service, Task } from '@swarm/api';
 import { type ApiClient, DaemonError, type Query } from '../client/api-client.js';
 import { LogFrames } from '../client/log-frames.js';
-import { type Command, type Output, UsageError } from '../command.js';
+import { type Command, UsageError } from '../command.js';
 import { parseDuration } from '../flags/values.js';
+import type { Output } from '../output/output.js';
 import { logPrefix, type PrefixOptions, showLogLine } from '../output/log-line.js';
 
 /** `service logs`: lines of all tasks of a service (or of one task), prefixed by whose they are. */
@@ -59,9 +60,13 @@ export const LOGS: Command = {
         });
     const show =
       names === undefined
-        ? (line: string) => line
-        : (line: string) =>
-            showLogLine(line, { timestamps, details, prefix: (of) => logPrefix(of, names) });
+        ? (line: Buffer) => line
+        : (line: Buffer) =>
+            showLogLine(line.toString(), {
+              timestamps,
+              details,
+              prefix: (of) => logPrefix(of, names),
+            });
     const stream = await client.stream(target.path, query);
     return target.tty ? copy(stream, output) : print(stream, output, show);
   },
@@ -143,7 +148,7 @@ async function copy(stream: AsyncIterable<Buffer>, output: Output): Promise<numb
 async function print(
   stream: AsyncIterable<Buffer>,
   output: Output,
-  show: (line: string) => string,
+  show: (line: Buffer) => string | Buffer,
 ): Promise<number> {
   const frames = new LogFrames();
   let code = 0;
@@ -152,8 +157,8 @@ async function print(
       if (kind === 'error') {
         output.writeError(data);
         code = 1;
-      } else if (kind === 'stderr') output.writeError(show(data.toString()));
-      else output.write(show(data.toString()));
+      } else if (kind === 'stderr') output.writeError(show(data));
+      else output.write(show(data));
     }
   }
   frames.end();

@@ -10,6 +10,7 @@ import { filterMap } from '../output/filters.js';
 import { printRows } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { prettyService } from '../output/pretty-service.js';
+import { shown } from '../output/shown.js';
 import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
 import { waitForService } from '../progress.js';
 import { LOGS } from './service-logs.js';
@@ -63,7 +64,7 @@ const LS: Command = {
       a.Spec.Name.localeCompare(b.Spec.Name, 'en', { numeric: true }),
     );
     if (args.boolean('quiet')) {
-      for (const service of sorted) output.line(service.ID.slice(0, ID_WIDTH));
+      for (const service of sorted) output.line(shown(service.ID.slice(0, ID_WIDTH)));
       return 0;
     }
     const rows = sorted.map((service) => ({

@@ -1,6 +1,7 @@
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
 import type { Command } from '../command.js';
-import { formatObject } from '../output/format.js';
+import { printObject } from '../output/format.js';
+import { shown } from '../output/shown.js';
 import { goDuration } from '../output/time.js';
 import { VERSION } from '../version.js';
 
@@ -47,8 +48,9 @@ const INFO: Command = {
   async run({ args, client, output }) {
     const info = await client.get<Info>('/info');
     const format = args.string('format');
-    output.line(format === undefined ? prettyInfo(info) : formatObject(format, info));
-    for (const warning of info.Swarm.Warnings ?? []) output.error(`WARNING: ${warning}`);
+    if (format === undefined) output.line(prettyInfo(shown(info)));
+    else printObject(output, format, info);
+    for (const warning of shown(info.Swarm.Warnings ?? [])) output.error(`WARNING: ${warning}`);
     return 0;
   },
 };
@@ -67,15 +69,16 @@ const VERSION_COMMAND: Command = {
       Os: process.platform,
       Arch: process.arch,
     };
-    const Server = await serverVersion(client);
+    const server = await serverVersion(client);
     const format = args.string('format');
     if (format !== undefined) {
-      output.line(formatObject(format, { Client, Server }));
+      printObject(output, format, { Client, Server: server });
       return 0;
     }
     output.line(
       `Client:\n Version:     ${Client.Version}\n Node:        ${Client.Node}\n OS/Arch:     ${Client.Os}/${Client.Arch}`,
     );
+    const Server = shown(server);
     if (Server === null) output.line('\nServer: no daemon answers');
     else
       output.line(

@@ -1,6 +1,8 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { dirname, join } from 'node:path';
-import type { ManagerAddress } from '@swarm/api';
+import { type ManagerAddress, type Shape, ShapeError, shape } from '@swarm/api';
+import { DamagedFileError, managersShape, readJsonFile } from '@swarm/worker';
 
 /** What a node remembers of its cluster besides certificate, log and tasks. */
 export interface LocalState {
@@ -19,6 +21,27 @@ export interface LocalState {
 }
 
 const FILE = 'node.json';
+const FILE_LIMIT_BYTES = 256 * 1024;
+
+/** As it was written, for it is compared with what users write; perhaps with a zone. */
+const localAddress: Shape<string> = {
+  read(value) {
+    if (typeof value === 'string' && isIP(value) !== 0) return value;
+    throw new ShapeError('', 'must be an IP address');
+  },
+};
+
+const localStateShape = shape.record<LocalState>({
+  clusterId: shape.objectId,
+  nodeId: shape.objectId,
+  advertiseAddress: shape.hostPort,
+  listen: shape.record<LocalState['listen']>({ host: localAddress, port: shape.port }),
+  dataPathAddress: localAddress,
+  dataPathPort: shape.port,
+  raftId: shape.optional(shape.integer(1)),
+  raftJoined: shape.optional(shape.flag),
+  managers: managersShape,
+});
 
 /** Keeps the node's own state: one JSON file, replaced atomically. */
 export class LocalStateFile {
@@ -28,30 +51,24 @@ export class LocalStateFile {
     this.#path = join(folder, FILE);
   }
 
-  /** @throws Error when the file is there but can not be read as state */
+  /** @throws Error when the file is there but is no state of a node, saying what is wrong with it */
   async load(): Promise<LocalState | undefined> {
-    let text: string;
     try {
-      text = await readFile(this.#path, 'utf8');
+      return await readJsonFile(this.#path, localStateShape, FILE_LIMIT_BYTES);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
-    try {
-      return JSON.parse(text) as LocalState;
-    } catch (error) {
-      throw new Error(
-        `${this.#path} is damaged (${(error as Error).message}): remove the data folder and join the cluster again`,
-      );
+      if (!(error instanceof DamagedFileError)) throw error;
+      throw new Error(`${error.message}: remove the data folder and join the cluster again`);
     }
   }
 
+  /** @throws ShapeError for what {@link load} would not read, before anything is written */
   async save(state: LocalState): Promise<void> {
+    const checked = localStateShape.read(state);
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
     const next = `${this.#path}.next`;
     const file = await open(next, 'w', 0o600);
     try {
-      await file.writeFile(`${JSON.stringify(state, null, 2)}\n`);
+      await file.writeFile(`${JSON.stringify(checked, null, 2)}\n`);
       await file.sync();
     } finally {
       await file.close();

@@ -102,7 +102,7 @@ export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTas
         }),
         options,
       ),
-    managers: managersFile(join(options.folder, 'managers.json')),
+    managers: managersFile(join(options.folder, 'managers.json'), logger),
     folder: join(options.folder, 'tasks'),
     dataPathAddr: options.dataPathAddress,
     clock,

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { type Arguments, type Flags, UsageError } from '../command.js';
 import { defaultSocket } from '../client/endpoint.js';
 import { oneOf } from '../flags/task-template.js';
@@ -44,10 +44,17 @@ export const DAEMON_FLAGS: Flags = {
   socket: { type: 'string', about: 'socket for local clients' },
 };
 
-/** Root keeps its data under /var/lib, others under `$XDG_DATA_HOME`. */
+/**
+ * Root keeps its data under /var/lib, others under `$XDG_DATA_HOME`, else in their home.
+ * @throws UsageError for a user without a home: no folder that others share is taken instead
+ */
 export function defaultDataRoot(env: NodeJS.ProcessEnv, uid: number): string {
   if (uid === 0) return '/var/lib/swarm';
-  return join(env.XDG_DATA_HOME ?? join(env.HOME ?? '/tmp', '.local', 'share'), 'swarm');
+  const { XDG_DATA_HOME: data, HOME: home } = env;
+  // XDG Base Directory Specification: a path that is not absolute is to be ignored.
+  if (data !== undefined && isAbsolute(data)) return join(data, 'swarm');
+  if (home !== undefined && isAbsolute(home)) return join(home, '.local', 'share', 'swarm');
+  throw new UsageError('there is no home folder to keep data in: set HOME, or give --data-root');
 }
 
 export function daemonOptions(args: Arguments, env: NodeJS.ProcessEnv, uid: number): DaemonOptions {
@@ -61,7 +68,7 @@ export function daemonOptions(args: Arguments, env: NodeJS.ProcessEnv, uid: numb
   });
   return {
     dataRoot: args.string('data-root') ?? defaultDataRoot(env, uid),
-    socket: args.string('socket') ?? defaultSocket(env, uid),
+    socket: args.string('socket') ?? defaultSocket(env, uid).socketPath,
     runtime: oneOf('runtime', args.string('runtime') ?? 'auto', ['auto', 'docker', 'process']),
     mesh: oneOf('mesh', args.string('mesh') ?? 'auto', ['auto', 'nftables', 'userspace']),
     engineSocket: engine.slice('unix://'.length),

@@ -1,25 +1,32 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { systemClock } from '@swarm/api';
 import { ApiServer } from '@swarm/manager';
+import { checkPlace } from '../files/place.js';
 import { VERSION } from '../version.js';
 import { isPlain } from './damage.js';
+import { makeSocketFolder, openDataRoot, PRIVATE_UMASK } from './data-root.js';
 import { lockFolder } from './folder-lock.js';
 import { createLogger } from './logger.js';
 import { NodeDaemon } from './node-daemon.js';
 import type { DaemonOptions } from './options.js';
 import { chooseRuntime } from './runtime-choice.js';
 
+const ENGINE_ADVICE = 'name another engine with --engine, or use --runtime process';
+
 /** Longest orderly end; after it the process exits anyway. */
 const CLOSE_LIMIT_MS = 15_000;
 
 /** Runs a node until SIGINT or SIGTERM; returns the exit code. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
+  // Also where another program than ours started it. LevelDB makes its files by the umask alone.
+  process.umask(PRIVATE_UMASK);
   const logger = createLogger(options);
   const clock = systemClock();
-  mkdirSync(options.dataRoot, { recursive: true, mode: 0o700 });
-  mkdirSync(dirname(options.socket), { recursive: true, mode: 0o755 });
+  const uid = process.getuid?.() ?? 0;
+  makeSocketFolder(options.socket, process.env, uid);
+  openDataRoot(options.dataRoot, uid, logger);
+  // The engine is given registry credentials and runs what it is told to.
+  if (options.runtime !== 'process') checkPlace(options.engineSocket, uid, ENGINE_ADVICE);
   const unlock = lockFolder(options.dataRoot);
   let end: (code: number) => void = () => {};
   const ended = new Promise<number>((resolve) => {

@@ -1,14 +1,17 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, openSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { constants, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
-import type { Output } from '../command.js';
+import type { Output } from '../output/output.js';
 import { DAEMON_NODE_FLAGS } from '../node-flags.js';
+import { makePrivateFolder, PRIVATE_FILE } from '../files/private-folder.js';
+import { DATA_ROOT_ADVICE, makeSocketFolder } from './data-root.js';
 import { defaultDataRoot } from './options.js';
 
 const START_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
+const APPEND = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
 
 /** Uses the daemon that answers, or starts one in the background and waits until it does. */
 export async function ensureDaemon(
@@ -18,16 +21,16 @@ export async function ensureDaemon(
   output: Output,
 ): Promise<void> {
   if (await client.ping()) return;
-  const socket = client.endpoint.socketPath;
-  if (socket === undefined)
+  if (!('socketPath' in client.endpoint))
     throw new DaemonUnreachableError(
       'no daemon answers there; a daemon can only be started on this host',
     );
+  const { socketPath: socket } = client.endpoint;
   const dataRoot = defaultDataRoot(env, uid);
-  mkdirSync(dataRoot, { recursive: true, mode: 0o700 });
-  mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
+  makePrivateFolder(dataRoot, uid, DATA_ROOT_ADVICE);
+  makeSocketFolder(socket, env, uid);
   const logPath = join(dataRoot, 'daemon.log');
-  const log = openSync(logPath, 'a', 0o600);
+  const log = openSync(logPath, APPEND, PRIVATE_FILE);
   const child = spawn(
     process.execPath,
     [...DAEMON_NODE_FLAGS, process.argv[1]!, 'daemon', '--socket', socket],

@@ -1,4 +1,7 @@
-import { type Output, UsageError } from '../command.js';
+import { showControls } from '@swarm/api';
+import { UsageError } from '../command.js';
+import type { Output } from './output.js';
+import { jsonText } from './shown.js';
 import { table } from './table.js';
 
 /** One row of a list: its fields by the names that templates use. */
@@ -9,21 +12,28 @@ const FIELD = /\{\{\s*(json\s+)?(\.[\w.]*)\s*\}\}|\{\{(.*?)\}\}/g;
 /**
  * An object as text with `{{.Field}}`, `{{.Field.Sub}}` and `{{json .Field}}`, or `json` for all of it.
  * What Go's templates can do beyond that is refused.
+ * @param show how the value of a field is written
  */
-export function formatObject(format: string, object: object): string {
-  if (format === 'json') return JSON.stringify(object);
+export function formatObject(
+  format: string,
+  object: object,
+  show: (value: string) => string = (value) => value,
+): string {
+  if (format === 'json') return jsonText(object);
   return withEscapes(format).replace(FIELD, (_, json, path: string | undefined, other) => {
     if (path === undefined) throw unsupported(other);
     const value = lookup(object, path);
     if (json !== undefined || (typeof value === 'object' && value !== null))
-      return JSON.stringify(value ?? null);
-    return String(value ?? '');
+      return jsonText(value ?? null);
+    return show(String(value ?? ''));
   });
 }
 
 /**
  * Prints a list by `--format`: `json` (a line each), a template for each row, or `table TEMPLATE`, whose
  * fields, set apart by tabs, are columns. Without a format the given columns are the table's.
+ * Control characters of a field are shown in tables and on a terminal; a template's lines in a pipe have
+ * them as they are.
  * @param headings of fields whose column is not called by the field's own name in capitals
  */
 export function printRows(
@@ -40,11 +50,11 @@ export function printRows(
     return;
   }
   if (format === 'json') {
-    for (const row of rows) output.line(JSON.stringify(sorted(row)));
+    for (const row of rows) output.line(jsonText(sorted(row)));
     return;
   }
   if (!format.startsWith('table ')) {
-    for (const row of rows) output.line(formatObject(format, row));
+    for (const row of rows) printObject(output, format, row);
     return;
   }
   const cells = withEscapes(format.slice('table '.length)).split('\t');
@@ -60,6 +70,12 @@ export function printRows(
       rows.map((row) => cells.map((cell) => formatObject(cell, row))),
     ),
   );
+}
+
+/** Prints one object by a template, or as `json`. */
+export function printObject(output: Output, format: string, object: object): void {
+  const show = output.isTerminal ? (value: string) => showControls(value) : undefined;
+  output.line(formatObject(format, object, show));
 }
 
 /** `\t` and `\n` as people write them on a command line. */

@@ -1,7 +1,8 @@
 import { DaemonError } from '../client/api-client.js';
 import { explain } from '../explain.js';
 import type { CommandContext, Flags } from '../command.js';
-import { formatObject } from './format.js';
+import { printObject } from './format.js';
+import { jsonText, shown } from './shown.js';
 
 /** Flags of every `inspect`. */
 export const INSPECT_FLAGS: Flags = {
@@ -31,10 +32,10 @@ export async function inspectAll<T extends object>(
     }
   }
   const format = args.string('format');
-  if (args.boolean('pretty')) for (const each of found) output.line(pretty(each));
-  else if (format === 'json') output.line(JSON.stringify(found));
-  else if (format !== undefined) for (const each of found) output.line(formatObject(format, each));
-  else output.line(JSON.stringify(found, null, 4));
+  if (args.boolean('pretty')) for (const each of found) output.line(pretty(shown(each)));
+  else if (format === 'json') output.line(jsonText(found));
+  else if (format !== undefined) for (const each of found) printObject(output, format, each);
+  else output.line(jsonText(found, 4));
   for (const error of missing) output.error(explain(error));
   return missing.length > 0 ? 1 : 0;
 }

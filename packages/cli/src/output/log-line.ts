@@ -1,3 +1,5 @@
+import { showControls } from '@swarm/api';
+
 /** What a log line says of where it comes from: `com.docker.swarm.task.id` and the like. */
 export type LogDetails = Readonly<Record<string, string>>;
 
@@ -45,7 +47,8 @@ export function logPrefix(details: LogDetails, options: PrefixOptions): string {
   const shortId = options.full ? taskId : taskId.slice(0, ID_WIDTH);
   const name = options.taskName(taskId);
   const task = name === undefined ? shortId : options.taskIds ? `${name}.${shortId}` : name;
-  return `${task}@${options.nodeName(details[NODE_ID] ?? '')}    | `;
+  // A host name with a line feed in it would begin a line of its own.
+  return showControls(`${task}@${options.nodeName(details[NODE_ID] ?? '')}    | `);
 }
 
 function firstWord(text: string): [string, string] {

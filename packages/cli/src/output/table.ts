@@ -1,10 +1,15 @@
+import { showControls } from '@swarm/api';
+
 /** Spaces between columns, and the least width of a column with them: as Docker's tables have. */
 const GAP = 3;
 const COLUMN_MIN_WIDTH = 10;
 
-/** Rows under a heading, columns as wide as their widest cell. */
+/**
+ * Rows under a heading, columns as wide as their widest cell. Control characters in a cell are spelt out:
+ * no cell makes a row.
+ */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [heading, ...rows];
+  const all = [heading, ...rows.map((row) => row.map((cell) => showControls(cell)))];
   const widths = heading.map((_, column) =>
     Math.max(COLUMN_MIN_WIDTH, ...all.map((row) => width(row[column] ?? '') + GAP)),
   );

@@ -2,6 +2,7 @@ import type { Node, PortConfig, Task } from '@swarm/api';
 import type { ApiClient } from '../client/api-client.js';
 import type { CommandContext, Flags } from '../command.js';
 import { printRows } from './format.js';
+import { shown } from './shown.js';
 import { humanDuration } from './time.js';
 
 /** Flags of every command that lists tasks. */
@@ -36,7 +37,7 @@ export async function printTasks(
       b.CreatedAt.localeCompare(a.CreatedAt),
   );
   if (args.boolean('quiet')) {
-    for (const task of sorted) output.line(task.ID);
+    for (const task of sorted) output.line(shown(task.ID));
     return;
   }
   const names = args.boolean('no-resolve') ? undefined : await resolver(client, sorted);

@@ -41,6 +41,8 @@ export function humanBytes(bytes: number): string {
 
 /** A moment as Docker's forms for people print it: `2026-01-01 00:00:00.5 +0000 utc`. */
 export function goTime(timestamp: string): string {
-  const [date, time] = new Date(timestamp).toISOString().split('T') as [string, string];
+  const moment = new Date(timestamp);
+  if (Number.isNaN(moment.getTime())) return timestamp;
+  const [date, time] = moment.toISOString().split('T') as [string, string];
   return `${date} ${time.replace('Z', '').replace(/\.?0+$/, '')} +0000 utc`;
 }

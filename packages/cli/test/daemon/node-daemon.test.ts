@@ -77,6 +77,18 @@ test('files of no use keep the daemon up: it says why, and a leave helps', async
   }
 });
 
+test('managers that are remembered in a damaged file are forgotten; the node goes on', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  await worker.daemon.close();
+  await writeFile(join(worker.folder, 'worker', 'managers.json'), '{"a":');
+  const next = await worker.restart();
+  t.is(next.daemon.info().state, 'active');
+  t.true(next.log.some((line) => /not any more.*managers\.json is damaged/.test(line)));
+});
+
 test('a worker joins, and leaves also when no manager can be reached', async (t) => {
   const first = await testNode(t);
   await first.init();

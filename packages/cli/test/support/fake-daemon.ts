@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { main } from '../../src/main.js';
-import { recorder } from './recorder.js';
+import { type Recorder, recorder } from './recorder.js';
 
 export interface Asked {
   readonly method: string;
@@ -34,8 +34,18 @@ export interface Outcome {
 }
 
 /** Runs a command line against a daemon on a unix socket that answers as told. */
-export async function command(
+export function command(
   t: ExecutionContext,
+  answers: Answers,
+  ...argv: string[]
+): Promise<Outcome> {
+  return commandOn(t, recorder(), answers, ...argv);
+}
+
+/** The same on an output of the caller's, such as a terminal. */
+export async function commandOn(
+  t: ExecutionContext,
+  output: Recorder,
   answers: Answers,
   ...argv: string[]
 ): Promise<Outcome> {
@@ -69,7 +79,6 @@ export async function command(
     server.close();
     rmSync(folder, { recursive: true, force: true });
   });
-  const output = recorder();
   const code = await main(['--host', `unix://${socket}`, ...argv], output);
   return { code, out: output.out, err: output.err, asked };
 }

@@ -1,5 +1,5 @@
 /** One frame of Docker's multiplexed stream. */
-export function frame(stream: 1 | 2 | 3, text: string): Buffer {
+export function frame(stream: 1 | 2 | 3, text: string | Uint8Array): Buffer {
   const data = Buffer.from(text);
   const header = Buffer.alloc(8);
   header[0] = stream;

@@ -1,4 +1,4 @@
-import type { Output } from '../../src/command.js';
+import { createOutput, type Output, type Sink } from '../../src/output/output.js';
 
 /** An output that keeps what it is given. */
 export interface Recorder extends Output {
@@ -6,28 +6,20 @@ export interface Recorder extends Output {
   readonly err: string;
 }
 
-export function recorder(): Recorder {
-  let out = '';
-  let err = '';
+/** The output that commands have, on streams that are kept: pipes, or a terminal's. */
+export function recorder({ isTTY = false } = {}): Recorder {
+  const chunks: { out: Buffer[]; err: Buffer[] } = { out: [], err: [] };
+  const sink = (kept: Buffer[]): Sink => ({
+    write: (chunk) => kept.push(Buffer.from(chunk)),
+    isTTY,
+  });
   return {
+    ...createOutput(sink(chunks.out), sink(chunks.err)),
     get out() {
-      return out;
+      return Buffer.concat(chunks.out).toString();
     },
     get err() {
-      return err;
+      return Buffer.concat(chunks.err).toString();
     },
-    line(text) {
-      out += `${text}\n`;
-    },
-    error(text) {
-      err += `${text}\n`;
-    },
-    write(chunk) {
-      out += Buffer.from(chunk).toString();
-    },
-    writeError(chunk) {
-      err += Buffer.from(chunk).toString();
-    },
-    isTerminal: false,
   };
 }

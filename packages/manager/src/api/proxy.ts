@@ -1,5 +1,4 @@
 import http, {
-  type Agent,
   type IncomingMessage,
   type OutgoingHttpHeaders,
   type RequestOptions,
@@ -9,14 +8,21 @@ import https from 'node:https';
 import { pipeline } from 'node:stream';
 import { ApiError } from '@swarm/api';
 
-/** Where a request is sent on to. */
-export interface ProxyTarget {
-  /** A unix socket, or a host and port. */
-  readonly socketPath?: string;
-  readonly host?: string;
-  readonly port?: number;
-  /** Makes and keeps the connections: TLS options belong here. An https.Agent means TLS. */
-  readonly agent?: Agent | https.Agent;
+/** Where a request is sent on to: a unix socket, or another host over TLS. In clear no host can be named. */
+export type ProxyTarget = ProxyRequest & (SocketTarget | TlsTarget);
+
+interface SocketTarget {
+  readonly socketPath: string;
+}
+
+interface TlsTarget {
+  readonly host: string;
+  readonly port: number;
+  /** Makes and keeps the connections: TLS options belong here. */
+  readonly agent: https.Agent;
+}
+
+interface ProxyRequest {
   /** Path and query, when other than the request's. */
   readonly path?: string;
   readonly headers?: OutgoingHttpHeaders;
@@ -49,12 +55,12 @@ export function endToEndHeaders(headers: IncomingMessage['headers']): OutgoingHt
 }
 
 export function requestOptions(request: IncomingMessage, target: ProxyTarget): RequestOptions {
-  const { socketPath, host, port, agent } = target;
+  const to =
+    'socketPath' in target
+      ? { socketPath: target.socketPath }
+      : { host: target.host, port: target.port, agent: target.agent };
   return {
-    ...(socketPath !== undefined && { socketPath }),
-    ...(host !== undefined && { host }),
-    ...(port !== undefined && { port }),
-    ...(agent !== undefined && { agent }),
+    ...to,
     method: request.method ?? 'GET',
     path: target.path ?? request.url ?? '/',
     headers: { ...endToEndHeaders(request.headers), ...target.headers },

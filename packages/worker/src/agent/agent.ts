@@ -100,9 +100,12 @@ export class Agent {
     this.#events = options.events ?? {};
     this.#extras = options.description ?? {};
     this.#finder = new ManagerFinder([], options.random);
-    this.#store = new TaskStore(options.folder, (error) =>
-      this.#logger.error({ error: messageOf(error) }, 'the state of tasks could not be written'),
-    );
+    this.#store = new TaskStore(options.folder, {
+      notWritten: (error) =>
+        this.#logger.error({ error: messageOf(error) }, 'the state of tasks could not be written'),
+      setAside: (what, reason) =>
+        this.#logger.error({ what, reason }, 'what was known of tasks is damaged and left out'),
+    });
     this.#isolation = new Isolation(options.clock);
     this.#mesh = new MeshFollower({
       mesh: options.mesh,

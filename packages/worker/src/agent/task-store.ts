@@ -1,4 +1,16 @@
-import type { MeshPeer, MeshState, Task, TaskStatus } from '@swarm/api';
+import { rm } from 'node:fs/promises';
+import {
+  type MeshPeer,
+  type MeshState,
+  meshPeerShape,
+  meshStateShape,
+  type Shape,
+  shape,
+  type Task,
+  type TaskStatus,
+  taskShape,
+  taskStatusShape,
+} from '@swarm/api';
 import { Level } from 'level';
 import { Packr } from 'msgpackr';
 
@@ -21,6 +33,24 @@ export interface StoredMesh {
   readonly state?: MeshState;
 }
 
+const storedTaskShape = shape.record<StoredTask>({ task: taskShape, status: taskStatusShape });
+const storedMeshShape = shape.record<StoredMesh>({
+  self: meshPeerShape,
+  state: shape.optional(meshStateShape),
+});
+
+interface Known {
+  readonly tasks: StoredTask[];
+  readonly mesh: StoredMesh | undefined;
+}
+
+export interface TaskStoreEvents {
+  /** A write failed; what it held is lost for the next life. */
+  notWritten(error: unknown): void;
+  /** A record, or the whole database, cannot be used. The managers tell it again. */
+  setAside(what: string, reason: string): void;
+}
+
 /**
  * What the agent knows, on disk, so that a node serves on when no manager can be reached. Writes are
  * collected while one is under way: only the newest of each task is written. They are not synced: after
@@ -30,12 +60,13 @@ export class TaskStore {
   readonly #db: Level<string, Uint8Array>;
   readonly #packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
   readonly #dirty = new Map<string, unknown>();
-  readonly #failed: (error: unknown) => void;
+  readonly #folder: string;
+  readonly #events: TaskStoreEvents;
   #writing: Promise<void> | undefined;
 
-  /** @param failed called when a write failed; what it held is lost for the next life */
-  constructor(folder: string, failed: (error: unknown) => void) {
-    this.#failed = failed;
+  constructor(folder: string, events: TaskStoreEvents) {
+    this.#folder = folder;
+    this.#events = events;
     this.#db = new Level(folder, {
       keyEncoding: 'utf8',
       valueEncoding: 'view',
@@ -44,15 +75,46 @@ export class TaskStore {
     });
   }
 
-  async load(): Promise<{ tasks: StoredTask[]; mesh: StoredMesh | undefined }> {
+  /** What an earlier life knew, less what is damaged. @throws when the folder is locked, or by the disk */
+  async load(): Promise<Known> {
+    try {
+      return await this.#read();
+    } catch (error) {
+      if (!isCorruption(error)) throw error;
+      this.#events.setAside(this.#folder, (error as Error).message);
+      await this.#db.close();
+      await rm(this.#folder, { recursive: true, force: true });
+      return this.#read();
+    }
+  }
+
+  async #read(): Promise<Known> {
     await this.#db.open();
     const tasks: StoredTask[] = [];
     let mesh: StoredMesh | undefined;
     for await (const [key, value] of this.#db.iterator()) {
-      if (key.startsWith(TASK_PREFIX)) tasks.push(this.#packr.unpack(value) as StoredTask);
-      else if (key === MESH_KEY) mesh = this.#packr.unpack(value) as StoredMesh;
+      if (key === MESH_KEY) mesh = this.#decode(key, value, storedMeshShape);
+      if (!key.startsWith(TASK_PREFIX)) continue;
+      const stored = this.#decode(key, value, storedTaskShape);
+      if (stored === undefined) continue;
+      if (key === TASK_PREFIX + stored.task.ID) tasks.push(stored);
+      else this.#drop(key, `it is of task ${stored.task.ID}`);
     }
     return { tasks, mesh };
+  }
+
+  #decode<T>(key: string, value: Uint8Array, of: Shape<T>): T | undefined {
+    try {
+      return of.read(this.#packr.unpack(value));
+    } catch (error) {
+      this.#drop(key, (error as Error).message);
+      return undefined;
+    }
+  }
+
+  #drop(key: string, reason: string): void {
+    this.#events.setAside(key, reason);
+    this.#put(key, undefined);
   }
 
   putTask(record: StoredTask): void {
@@ -95,8 +157,14 @@ export class TaskStore {
       try {
         await this.#db.batch(operations);
       } catch (error) {
-        this.#failed(error);
+        this.#events.notWritten(error);
       }
     }
   }
+}
+
+/** Whether LevelDB found its files damaged; when it cannot open them, that is the cause of the error. */
+function isCorruption(error: unknown): boolean {
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+  return code === 'LEVEL_CORRUPTION' || cause?.code === 'LEVEL_CORRUPTION';
 }

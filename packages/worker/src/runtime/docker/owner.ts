@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf } from '../runtime-error.js';
+import { errnoOf, RuntimeError } from '../runtime-error.js';
 import type { ContainerSummary } from './engine-types.js';
 
 /** Whose container it is. Docker Swarm's own labels do not tell: the engine may be a node of one, too. */
@@ -12,6 +12,7 @@ export const TASK_LABEL = 'com.docker.swarm.task.id';
 
 const OWNER_LENGTH = 16;
 const DIGITS = 36;
+const MARK = new RegExp(`^[0-9a-z]{${OWNER_LENGTH}}$`);
 
 /**
  * The mark of this node's containers, made once and kept in the folder: several daemons can share an
@@ -21,7 +22,12 @@ export function ownerOf(folder: string, random: () => number): string {
   const path = join(folder, 'owner');
   try {
     const owner = readFileSync(path, 'utf8').trim();
-    if (owner !== '') return owner;
+    if (MARK.test(owner)) return owner;
+    if (owner !== '')
+      throw new RuntimeError(
+        'failed',
+        `${path} is damaged: it must hold the value of the label ${OWNER_LABEL} of this node's containers. Write that, or remove the file and the containers.`,
+      );
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
   }

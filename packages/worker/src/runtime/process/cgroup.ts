@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '@swarm/api';
 import { delay } from '../delay.js';
@@ -161,13 +161,9 @@ export class Cgroups {
 
   #make(root: string, taskId: string): string {
     const parent = join(root, this.#parent);
-    mkdirSync(parent, { recursive: true });
+    makeFolder(parent);
     const path = join(parent, taskId);
-    try {
-      mkdirSync(path);
-    } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw error;
-    }
+    makeFolder(path);
     return path;
   }
 
@@ -213,6 +209,11 @@ export class Cgroups {
       .map((root) => join(root, this.#parent, taskId))
       .filter((path) => existsSync(path));
   }
+}
+
+/** Everybody may read in it, whatever the daemon's umask: programs look up their own limits there. */
+function makeFolder(path: string): void {
+  if (mkdirSync(path, { recursive: true }) !== undefined) chmodSync(path, 0o755);
 }
 
 function limitMemory(path: string, version: 1 | 2, bytes: number): void {

@@ -82,6 +82,8 @@ export function probeScript(plan: {
   readonly command: readonly string[];
 }): string {
   return [
+    // The daemon's own is 077; the task's processes have this one.
+    'umask 022',
     ...plan.cgroupFiles.map((path) => `echo 0 >${quote(path)} || exit ${SETUP_FAILED_CODE}`),
     `cd ${quote(plan.directory)} || exit ${SETUP_FAILED_CODE}`,
     `exec ${plan.command.map(quote).join(' ')}`,

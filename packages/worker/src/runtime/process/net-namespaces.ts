@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { RuntimeError } from '../runtime-error.js';
 
 const FOLDER = '/run/netns';
@@ -39,7 +39,10 @@ export class NetNamespaces {
 
   /** Makes the namespace with its loopback up; no error when it is there. */
   async add(name: string): Promise<void> {
-    if (!existsSync(this.path(name))) await this.#request(`netns add ${name}`);
+    if (existsSync(this.path(name))) return;
+    // `ip` would make it under the daemon's umask, and nobody else could list namespaces any more.
+    if (mkdirSync(FOLDER, { recursive: true }) !== undefined) chmodSync(FOLDER, 0o755);
+    await this.#request(`netns add ${name}`);
   }
 
   /** Removes it; no error when it is gone. */

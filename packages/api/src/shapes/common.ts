@@ -1,0 +1,44 @@
+import type { Labels, Meta, ObjectVersion } from '../objects/common.js';
+import {
+  count,
+  type FieldShapes,
+  map,
+  objectId,
+  record,
+  type Shape,
+  ShapeError,
+  text,
+  timestamp,
+} from '../wire/shape.js';
+
+/** Most characters of a name that a user gives: of services, tasks, nodes. */
+export const NAME_LIMIT = 256;
+/** Longest text that holds an address or host name, in characters. */
+const ADDRESS_TEXT_LIMIT = 320;
+const ADDRESS_WORD = /^[0-9A-Za-z_.:%[\]-]*$/;
+
+export const labelsShape: Shape<Labels> = map(text());
+
+export const objectVersionShape = record<ObjectVersion>({ Index: count });
+
+/** The fields that every stored object has. */
+export const META: FieldShapes<Meta> = {
+  ID: objectId,
+  Version: objectVersionShape,
+  CreatedAt: timestamp,
+  UpdatedAt: timestamp,
+};
+
+const addressText = text(ADDRESS_TEXT_LIMIT);
+
+/**
+ * What an object says of an address for people to read: an IP address, a host name, either with a port, or
+ * empty. Safe in a log and on a terminal. Whoever sends packets there parses it first.
+ */
+export const shownAddress: Shape<string> = {
+  read(value) {
+    const found = addressText.read(value);
+    if (!ADDRESS_WORD.test(found)) throw new ShapeError('', 'must be an address');
+    return found;
+  },
+};

@@ -1,0 +1,123 @@
+import type {
+  ManagerStatus,
+  Node,
+  NodeAvailability,
+  NodeDescription,
+  NodeMesh,
+  NodeRole,
+  NodeSpec,
+  NodeState,
+  NodeStatus,
+  Platform,
+  Resources,
+} from '../objects/node.js';
+import {
+  choice,
+  cidr,
+  count,
+  cut,
+  flag,
+  integer,
+  list,
+  map,
+  optional,
+  record,
+  signed,
+  text,
+  timestamp,
+} from '../wire/shape.js';
+import { tlsInfoShape } from './cluster.js';
+import { labelsShape, META, NAME_LIMIT, shownAddress } from './common.js';
+
+/** Most bytes of a host name, a version or another short text of a description; longer ones are cut. */
+export const DESCRIPTION_TEXT_LIMIT_BYTES = 256;
+/** Most bytes of a label of an engine; longer ones are cut. */
+export const ENGINE_LABEL_LIMIT_BYTES = 1024;
+/** Most labels and plugins of an engine. */
+export const ENGINE_ITEMS_LIMIT = 256;
+
+export const nodeRoleShape = choice<NodeRole>({ worker: true, manager: true });
+
+export const nodeSpecShape = record<NodeSpec>({
+  Name: optional(text(NAME_LIMIT)),
+  Labels: labelsShape,
+  Role: nodeRoleShape,
+  Availability: choice<NodeAvailability>({ active: true, pause: true, drain: true }),
+});
+
+const shortText = cut(DESCRIPTION_TEXT_LIMIT_BYTES);
+
+export const platformShape = record<Platform>({ Architecture: shortText, OS: shortText });
+
+export const resourcesShape = record<Resources>({
+  NanoCPUs: optional(signed),
+  MemoryBytes: optional(signed),
+});
+
+const engineShape = record<NodeDescription['Engine']>({
+  EngineVersion: shortText,
+  Labels: optional(
+    map(cut(ENGINE_LABEL_LIMIT_BYTES), {
+      max: ENGINE_ITEMS_LIMIT,
+      key: text(DESCRIPTION_TEXT_LIMIT_BYTES),
+    }),
+  ),
+  Plugins: optional(
+    list(
+      record<{ readonly Type: string; readonly Name: string }>({
+        Type: shortText,
+        Name: shortText,
+      }),
+      ENGINE_ITEMS_LIMIT,
+    ),
+  ),
+});
+
+/** Long texts are cut. What is countable stays in its limits, or the description is refused. */
+export const nodeDescriptionShape = record<NodeDescription>({
+  Hostname: shortText,
+  Platform: platformShape,
+  Resources: resourcesShape,
+  Engine: engineShape,
+  TLSInfo: optional(tlsInfoShape),
+  Runtime: optional(shortText),
+  MeshBackend: optional(shortText),
+});
+
+export const nodeStatusShape = record<NodeStatus>({
+  State: choice<NodeState>({ unknown: true, down: true, ready: true, disconnected: true }),
+  Message: optional(text()),
+  Addr: shownAddress,
+});
+
+export const managerStatusShape = record<ManagerStatus>({
+  Leader: optional(flag),
+  Reachability: choice<ManagerStatus['Reachability']>({
+    unknown: true,
+    unreachable: true,
+    reachable: true,
+  }),
+  Addr: shownAddress,
+});
+
+/** Largest index that a node can have in the mesh: 12 bits. */
+export const MESH_INDEX_LIMIT = 4095;
+
+export const nodeMeshShape = record<NodeMesh>({
+  Index: integer(1, MESH_INDEX_LIMIT),
+  Address: shownAddress,
+  Subnet: cidr,
+});
+
+export const nodeShape = record<Node>({
+  ...META,
+  Spec: nodeSpecShape,
+  Description: optional(nodeDescriptionShape),
+  Status: nodeStatusShape,
+  ManagerStatus: optional(managerStatusShape),
+  Role: nodeRoleShape,
+  Mesh: optional(nodeMeshShape),
+  RaftID: optional(count),
+  ManagerAddr: optional(shownAddress),
+  CertificateExpiresAt: optional(timestamp),
+});

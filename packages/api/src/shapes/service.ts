@@ -1,0 +1,334 @@
+import type {
+  ConfigReference,
+  ContainerSpec,
+  EndpointSpec,
+  FailureAction,
+  HealthConfig,
+  Mount,
+  NetworkAttachmentConfig,
+  Placement,
+  PortConfig,
+  PortProtocol,
+  RestartPolicy,
+  SecretReference,
+  Service,
+  ServiceEndpoint,
+  ServiceMode,
+  ServiceSpec,
+  TaskSpec,
+  UpdateConfig,
+  UpdateOrder,
+  UpdateState,
+  UpdateStatus,
+} from '../objects/service.js';
+import { PORTS_LIMIT } from '../validate/ports.js';
+import {
+  choice,
+  count,
+  decimal,
+  duration,
+  flag,
+  integer,
+  jsonObject,
+  list,
+  map,
+  objectId,
+  optional,
+  port,
+  record,
+  type Shape,
+  signed,
+  text,
+  timestamp,
+} from '../wire/shape.js';
+import { labelsShape, META, objectVersionShape } from './common.js';
+import { resourcesShape } from './node.js';
+
+const texts: Shape<readonly string[]> = list(text());
+const options: Shape<Record<string, string>> = map(text());
+
+type BindOptions = NonNullable<Mount['BindOptions']>;
+type VolumeOptions = NonNullable<Mount['VolumeOptions']>;
+type DriverConfig = NonNullable<VolumeOptions['DriverConfig']>;
+
+export const mountShape = record<Mount>({
+  Type: choice<Mount['Type']>({
+    bind: true,
+    volume: true,
+    tmpfs: true,
+    npipe: true,
+    cluster: true,
+  }),
+  Source: optional(text()),
+  Target: text(),
+  ReadOnly: optional(flag),
+  Consistency: optional(text()),
+  BindOptions: optional(
+    record<BindOptions>({
+      Propagation: optional(text()),
+      NonRecursive: optional(flag),
+      CreateMountpoint: optional(flag),
+    }),
+  ),
+  VolumeOptions: optional(
+    record<VolumeOptions>({
+      NoCopy: optional(flag),
+      Labels: optional(labelsShape),
+      DriverConfig: optional(
+        record<DriverConfig>({ Name: optional(text()), Options: optional(options) }),
+      ),
+      Subpath: optional(text()),
+    }),
+  ),
+  TmpfsOptions: optional(
+    record<NonNullable<Mount['TmpfsOptions']>>({
+      SizeBytes: optional(count),
+      Mode: optional(count),
+    }),
+  ),
+});
+
+export const healthConfigShape = record<HealthConfig>({
+  Test: optional(texts),
+  Interval: optional(duration),
+  Timeout: optional(duration),
+  StartPeriod: optional(duration),
+  StartInterval: optional(duration),
+  Retries: optional(signed),
+});
+
+const fileShape = record<NonNullable<SecretReference['File']>>({
+  Name: text(),
+  UID: text(),
+  GID: text(),
+  Mode: count,
+});
+
+const secretReferenceShape = record<SecretReference>({
+  SecretID: objectId,
+  SecretName: text(),
+  File: optional(fileShape),
+});
+
+const configReferenceShape = record<ConfigReference>({
+  ConfigID: objectId,
+  ConfigName: text(),
+  File: optional(fileShape),
+  Runtime: optional(jsonObject),
+});
+
+export const containerSpecShape = record<ContainerSpec>({
+  Image: text(),
+  Labels: optional(labelsShape),
+  Command: optional(texts),
+  Args: optional(texts),
+  Hostname: optional(text()),
+  Env: optional(texts),
+  Dir: optional(text()),
+  User: optional(text()),
+  Groups: optional(texts),
+  Privileges: optional(jsonObject),
+  TTY: optional(flag),
+  OpenStdin: optional(flag),
+  ReadOnly: optional(flag),
+  Mounts: optional(list(mountShape)),
+  StopSignal: optional(text()),
+  StopGracePeriod: optional(duration),
+  Healthcheck: optional(healthConfigShape),
+  Hosts: optional(texts),
+  DNSConfig: optional(
+    record<NonNullable<ContainerSpec['DNSConfig']>>({
+      Nameservers: optional(texts),
+      Search: optional(texts),
+      Options: optional(texts),
+    }),
+  ),
+  Secrets: optional(list(secretReferenceShape)),
+  Configs: optional(list(configReferenceShape)),
+  Init: optional(flag),
+  Isolation: optional(text()),
+  Sysctls: optional(options),
+  CapabilityAdd: optional(texts),
+  CapabilityDrop: optional(texts),
+  Ulimits: optional(
+    list(
+      record<NonNullable<ContainerSpec['Ulimits']>[number]>({
+        Name: text(),
+        Hard: signed,
+        Soft: signed,
+      }),
+    ),
+  ),
+  OomScoreAdj: optional(signed),
+});
+
+export const restartPolicyShape = record<RestartPolicy>({
+  Condition: optional(
+    choice<NonNullable<RestartPolicy['Condition']>>({ none: true, 'on-failure': true, any: true }),
+  ),
+  Delay: optional(duration),
+  MaxAttempts: optional(count),
+  Window: optional(duration),
+});
+
+type Preference = NonNullable<Placement['Preferences']>[number];
+
+export const placementShape = record<Placement>({
+  Constraints: optional(texts),
+  Preferences: optional(
+    list(
+      record<Preference>({
+        Spread: optional(record<NonNullable<Preference['Spread']>>({ SpreadDescriptor: text() })),
+      }),
+    ),
+  ),
+  MaxReplicas: optional(count),
+  Platforms: optional(
+    list(
+      record<NonNullable<Placement['Platforms']>[number]>({
+        Architecture: optional(text()),
+        OS: optional(text()),
+      }),
+    ),
+  ),
+});
+
+export const networkAttachmentConfigShape = record<NetworkAttachmentConfig>({
+  Target: text(),
+  Aliases: optional(texts),
+  DriverOpts: optional(options),
+});
+
+type TaskResources = NonNullable<TaskSpec['Resources']>;
+
+export const taskSpecShape = record<TaskSpec>({
+  ContainerSpec: optional(containerSpecShape),
+  Resources: optional(
+    record<TaskResources>({
+      Limits: optional(
+        record<NonNullable<TaskResources['Limits']>>({
+          NanoCPUs: optional(signed),
+          MemoryBytes: optional(signed),
+          Pids: optional(signed),
+        }),
+      ),
+      Reservations: optional(resourcesShape),
+    }),
+  ),
+  RestartPolicy: optional(restartPolicyShape),
+  Placement: optional(placementShape),
+  Networks: optional(list(networkAttachmentConfigShape)),
+  LogDriver: optional(
+    record<NonNullable<TaskSpec['LogDriver']>>({
+      Name: optional(text()),
+      Options: optional(options),
+    }),
+  ),
+  ForceUpdate: count,
+  Runtime: optional(text()),
+  RegistryAuth: optional(text()),
+});
+
+export const updateConfigShape = record<UpdateConfig>({
+  Parallelism: count,
+  Delay: optional(duration),
+  FailureAction: optional(choice<FailureAction>({ pause: true, continue: true, rollback: true })),
+  Monitor: optional(duration),
+  MaxFailureRatio: optional(decimal()),
+  Order: optional(choice<UpdateOrder>({ 'stop-first': true, 'start-first': true })),
+});
+
+export const portProtocolShape = choice<PortProtocol>({ tcp: true, udp: true, sctp: true });
+
+export const portConfigShape = record<PortConfig>({
+  Name: optional(text()),
+  Protocol: portProtocolShape,
+  TargetPort: port,
+  // A spec may say 0 for a port that the allocator shall choose.
+  PublishedPort: optional(integer(0, 65_535)),
+  PublishMode: choice<PortConfig['PublishMode']>({ ingress: true, host: true }),
+});
+
+export const portsShape = list(portConfigShape, PORTS_LIMIT);
+
+export const endpointSpecShape = record<EndpointSpec>({
+  Mode: optional(choice<NonNullable<EndpointSpec['Mode']>>({ vip: true, dnsrr: true })),
+  Ports: optional(portsShape),
+});
+
+const nothing = record<Record<string, never>>({});
+
+export const serviceModeShape = record<ServiceMode>({
+  Replicated: optional(record<NonNullable<ServiceMode['Replicated']>>({ Replicas: count })),
+  Global: optional(nothing),
+  ReplicatedJob: optional(
+    record<NonNullable<ServiceMode['ReplicatedJob']>>({
+      MaxConcurrent: optional(count),
+      TotalCompletions: optional(count),
+    }),
+  ),
+  GlobalJob: optional(nothing),
+});
+
+export const serviceSpecShape = record<ServiceSpec>({
+  Name: text(),
+  Labels: labelsShape,
+  TaskTemplate: taskSpecShape,
+  Mode: serviceModeShape,
+  UpdateConfig: optional(updateConfigShape),
+  RollbackConfig: optional(updateConfigShape),
+  Networks: optional(list(networkAttachmentConfigShape)),
+  EndpointSpec: optional(endpointSpecShape),
+});
+
+export const updateStatusShape = record<UpdateStatus>({
+  State: choice<UpdateState>({
+    updating: true,
+    paused: true,
+    completed: true,
+    rollback_started: true,
+    rollback_paused: true,
+    rollback_completed: true,
+  }),
+  StartedAt: optional(timestamp),
+  CompletedAt: optional(timestamp),
+  Message: text(),
+});
+
+export const serviceEndpointShape = record<ServiceEndpoint>({
+  Spec: endpointSpecShape,
+  Ports: optional(portsShape),
+  VirtualIPs: optional(
+    list(
+      record<NonNullable<ServiceEndpoint['VirtualIPs']>[number]>({
+        NetworkID: objectId,
+        Addr: text(),
+      }),
+    ),
+  ),
+});
+
+export const serviceShape = record<Service>({
+  ...META,
+  Spec: serviceSpecShape,
+  PreviousSpec: optional(serviceSpecShape),
+  SpecVersion: objectVersionShape,
+  PreviousSpecVersion: optional(objectVersionShape),
+  Endpoint: serviceEndpointShape,
+  UpdateStatus: optional(updateStatusShape),
+  ServiceStatus: optional(
+    record<NonNullable<Service['ServiceStatus']>>({
+      RunningTasks: count,
+      DesiredTasks: count,
+      CompletedTasks: count,
+    }),
+  ),
+  JobStatus: optional(
+    record<NonNullable<Service['JobStatus']>>({
+      JobIteration: objectVersionShape,
+      LastExecution: optional(timestamp),
+    }),
+  ),
+  PendingDelete: optional(flag),
+  AllocationError: optional(text()),
+});

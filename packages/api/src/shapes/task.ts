@@ -1,0 +1,108 @@
+import type {
+  ContainerStatus,
+  NetworkAttachment,
+  Task,
+  TaskRestart,
+  TaskState,
+  TaskStatus,
+} from '../objects/task.js';
+import {
+  choice,
+  cidr,
+  count,
+  cut,
+  flag,
+  ipAddress,
+  list,
+  objectId,
+  optional,
+  record,
+  signed,
+  text,
+  timestamp,
+} from '../wire/shape.js';
+import { labelsShape, META, objectVersionShape } from './common.js';
+import { portsShape, taskSpecShape } from './service.js';
+
+/**
+ * Most bytes of a status's two texts in UTF-8; longer ones are cut. With all other fields but its ports a
+ * status stays below 8 KiB.
+ */
+export const STATUS_MESSAGE_LIMIT_BYTES = 2 * 1024;
+export const STATUS_ERR_LIMIT_BYTES = 4 * 1024;
+/** Most characters of a container's id. */
+export const CONTAINER_ID_LIMIT = 256;
+/** Most addresses of a task, and networks it is attached to. */
+const ATTACHMENTS_LIMIT = 256;
+
+const STATES: Readonly<Record<TaskState, true>> = {
+  new: true,
+  pending: true,
+  assigned: true,
+  accepted: true,
+  preparing: true,
+  ready: true,
+  starting: true,
+  running: true,
+  complete: true,
+  shutdown: true,
+  failed: true,
+  rejected: true,
+  remove: true,
+  orphaned: true,
+};
+
+export const taskStateShape = choice<TaskState>(STATES);
+
+export const containerStatusShape = record<ContainerStatus>({
+  ContainerID: optional(text(CONTAINER_ID_LIMIT)),
+  PID: optional(signed),
+  ExitCode: optional(signed),
+});
+
+export const taskStatusShape = record<TaskStatus>({
+  Timestamp: timestamp,
+  State: taskStateShape,
+  Message: cut(STATUS_MESSAGE_LIMIT_BYTES),
+  Err: optional(cut(STATUS_ERR_LIMIT_BYTES)),
+  ContainerStatus: optional(containerStatusShape),
+  PortStatus: optional(
+    record<NonNullable<TaskStatus['PortStatus']>>({ Ports: optional(portsShape) }),
+  ),
+  Ready: optional(flag),
+  Address: optional(ipAddress),
+  AppliedAt: optional(timestamp),
+});
+
+export const networkAttachmentShape = record<NetworkAttachment>({
+  Network: record<NetworkAttachment['Network']>({
+    ID: objectId,
+    Spec: record<NetworkAttachment['Network']['Spec']>({ Name: text() }),
+  }),
+  Addresses: list(cidr, ATTACHMENTS_LIMIT),
+});
+
+export const taskRestartShape = record<TaskRestart>({
+  Attempts: count,
+  Failures: count,
+  NotBefore: timestamp,
+});
+
+export const taskShape = record<Task>({
+  ...META,
+  Name: text(),
+  Labels: labelsShape,
+  Spec: taskSpecShape,
+  SpecVersion: objectVersionShape,
+  ServiceID: objectId,
+  ServiceName: text(),
+  ServiceLabels: labelsShape,
+  Slot: count,
+  NodeID: optional(objectId),
+  Status: taskStatusShape,
+  DesiredState: taskStateShape,
+  NetworksAttachments: optional(list(networkAttachmentShape, ATTACHMENTS_LIMIT)),
+  Endpoint: record<Task['Endpoint']>({ Ports: portsShape }),
+  JobIteration: optional(objectVersionShape),
+  Restart: optional(taskRestartShape),
+});

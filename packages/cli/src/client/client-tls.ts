@@ -1,0 +1,62 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
+import { UsageError } from '../command.js';
+
+/** What a client proves itself with, and what it accepts: PEM, under Docker's names of the files. */
+export interface ClientTls {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Common name of the root that every cluster makes for itself. */
+const CLUSTER_ROOT = 'CN=swarm-ca';
+
+/**
+ * Reads `ca.pem`, `cert.pem` and `key.pem` in `$DOCKER_CERT_PATH`, else in `~/.docker`.
+ * @throws UsageError that names the file
+ */
+export function readClientTls(env: NodeJS.ProcessEnv): ClientTls {
+  const folder = env.DOCKER_CERT_PATH || join(homedir(), '.docker');
+  const read = (name: string): string => {
+    try {
+      return readFileSync(join(folder, name), 'utf8');
+    } catch (error) {
+      throw new UsageError(
+        `TLS needs ca.pem, cert.pem and key.pem in ${folder} ($DOCKER_CERT_PATH): ${(error as Error).message}`,
+      );
+    }
+  };
+  const tls = { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') };
+  try {
+    new X509Certificate(tls.ca);
+  } catch {
+    throw new UsageError(`${join(folder, 'ca.pem')} is not a certificate in PEM`);
+  }
+  return tls;
+}
+
+/**
+ * How to connect. A manager's certificate names no host: with the cluster's own root as authority it has
+ * to be a manager's instead. Any other authority vouches for the host's name or address.
+ */
+export async function tlsOptions(
+  { ca, cert, key }: ClientTls,
+  host: string,
+): Promise<ConnectionOptions> {
+  if (new X509Certificate(ca).subject.split('\n').includes(CLUSTER_ROOT)) {
+    // Loaded here: only this client needs it.
+    const { tlsClientOptions } = await import('@swarm/manager');
+    return tlsClientOptions({ rootCertificate: ca, certificate: cert, key });
+  }
+  return {
+    ...{ ca, cert, key, minVersion: 'TLSv1.2', rejectUnauthorized: true },
+    // Both would follow the `Host` header otherwise, which names no host here.
+    servername: isIP(host) === 0 ? host : '',
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+  };
+}

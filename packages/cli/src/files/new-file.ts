@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto';
+import { constants, createWriteStream } from 'node:fs';
+import { link, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { UsageError } from '../command.js';
+import { entryAt } from './place.js';
+import { PRIVATE_FILE } from './private-folder.js';
+
+/** File systems without hard links (vfat, some of FUSE's) answer so. */
+const NO_LINKS: readonly unknown[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/**
+ * Writes a file that only its owner may read, and that is there whole or not at all: under a name nobody
+ * can guess, checked, synced, then given its own name. Nothing that is there is replaced, or followed.
+ * @param body asked for once nothing is at the path
+ * @param check reads what was written; its error leaves no file
+ * @throws UsageError when there is something at the path
+ */
+export async function writeNewFile<T>(
+  path: string,
+  body: () => Promise<Readable>,
+  check: (path: string) => Promise<T>,
+): Promise<T> {
+  if (entryAt(path) !== undefined) throw exists(path);
+  const part = `${path}.${randomBytes(8).toString('hex')}.part`;
+  // Numbers are right for open(2); the types only know the letters.
+  const flags = CREATE as unknown as string;
+  try {
+    const source = await body();
+    await pipeline(source, createWriteStream(part, { mode: PRIVATE_FILE, flags, flush: true }));
+    const result = await check(part);
+    await giveName(part, path);
+    await syncFolder(dirname(path));
+    return result;
+  } finally {
+    await rm(part, { force: true });
+  }
+}
+
+async function giveName(part: string, path: string): Promise<void> {
+  try {
+    await link(part, path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw exists(path);
+    if (!NO_LINKS.includes(code)) throw error;
+    if (entryAt(path) !== undefined) throw exists(path);
+    await rename(part, path);
+  }
+}
+
+function exists(path: string): UsageError {
+  return new UsageError(`${path} exists already: remove it, or give another name`);
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

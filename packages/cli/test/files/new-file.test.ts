@@ -1,0 +1,75 @@
+import { lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import test from 'ava';
+import { UsageError } from '../../src/command.js';
+import { writeNewFile } from '../../src/files/new-file.js';
+import { command } from '../support/fake-daemon.js';
+import { folderOf } from '../support/folder.js';
+
+const saying = (text: string) => async () => Readable.from([Buffer.from(text)]);
+const EXISTS = { instanceOf: UsageError, message: /exists already: remove it/ };
+
+test('a file is its owner’s alone, whatever the umask, and alone in its folder', async (t) => {
+  const folder = folderOf(t);
+  const path = join(folder, 'backup');
+  const before = process.umask(0);
+  t.teardown(() => process.umask(before));
+  let modeWhileWritten = 0;
+  const seen = await writeNewFile(path, saying('keys'), async (part) => {
+    modeWhileWritten = lstatSync(part).mode & 0o777;
+    return readFileSync(part, 'utf8');
+  });
+  t.is(seen, 'keys');
+  t.is(modeWhileWritten, 0o600);
+  t.is(lstatSync(path).mode & 0o777, 0o600);
+  t.is(readFileSync(path, 'utf8'), 'keys');
+  t.deepEqual(readdirSync(folder), ['backup']);
+});
+
+test('what is there is neither replaced nor followed, a link to nothing included', async (t) => {
+  const folder = folderOf(t);
+  const target = join(folder, 'target');
+  writeFileSync(join(folder, 'file'), 'mine');
+  symlinkSync(target, join(folder, 'link'));
+  for (const name of ['file', 'link'])
+    await t.throwsAsync(
+      writeNewFile(
+        join(folder, name),
+        () => t.fail() as never,
+        async () => {},
+      ),
+      EXISTS,
+    );
+  t.deepEqual(readdirSync(folder).sort(), ['file', 'link']);
+  t.is(readFileSync(join(folder, 'file'), 'utf8'), 'mine');
+});
+
+test('what others put in place meanwhile stays, and is not written through', async (t) => {
+  const folder = folderOf(t);
+  const target = join(folder, 'target');
+  const path = join(folder, 'backup');
+  await t.throwsAsync(
+    writeNewFile(path, saying('keys'), async () => symlinkSync(target, path)),
+    EXISTS,
+  );
+  t.deepEqual(readdirSync(folder), ['backup']);
+  t.true(lstatSync(path).isSymbolicLink());
+});
+
+test('a name that could be guessed and is taken does not matter', async (t) => {
+  const folder = folderOf(t);
+  const path = join(folder, 'backup');
+  symlinkSync(join(folder, 'target'), `${path}.part`);
+  await writeNewFile(path, saying('keys'), async () => {});
+  t.deepEqual(readdirSync(folder).sort(), ['backup', 'backup.part']);
+});
+
+test('a backup that is none leaves no file', async (t) => {
+  const folder = folderOf(t);
+  const answers = { 'GET /x/backup': Buffer.from('no backup at all, just text') };
+  const { code, err } = await command(t, answers, 'backup', join(folder, 'file'));
+  t.is(code, 1);
+  t.regex(err, /no backup/);
+  t.deepEqual(readdirSync(folder), []);
+});

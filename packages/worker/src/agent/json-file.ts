@@ -1,0 +1,59 @@
+import { constants, open } from 'node:fs/promises';
+import type { Shape } from '@swarm/api';
+import { errnoOf } from '../runtime/runtime-error.js';
+
+/** A file of the node's own is not what was written there. */
+export class DamagedFileError extends Error {
+  readonly path: string;
+
+  constructor(path: string, reason: string) {
+    super(`${path} is damaged (${reason})`);
+    this.path = path;
+  }
+}
+
+/** Not through a link, and without waiting for somebody to write to a pipe. */
+const OPEN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * Reads a small JSON file of the node's own.
+ * @param limitBytes largest file that is read
+ * @returns undefined when there is none
+ * @throws DamagedFileError when it is no regular file, too large, no JSON or of another shape; errors of
+ * the file system
+ */
+export async function readJsonFile<T>(
+  path: string,
+  shape: Shape<T>,
+  limitBytes: number,
+): Promise<T | undefined> {
+  const text = await readText(path, limitBytes);
+  if (text === undefined) return undefined;
+  try {
+    return shape.read(JSON.parse(text));
+  } catch (error) {
+    throw new DamagedFileError(path, (error as Error).message);
+  }
+}
+
+async function readText(path: string, limitBytes: number): Promise<string | undefined> {
+  const file = await open(path, OPEN).catch((error: unknown) => {
+    const code = errnoOf(error);
+    if (code === 'ENOENT') return undefined;
+    if (code === 'ELOOP') throw new DamagedFileError(path, 'it is a symbolic link');
+    throw error;
+  });
+  if (file === undefined) return undefined;
+  try {
+    const found = await file.stat();
+    if (!found.isFile()) throw new DamagedFileError(path, 'it is no file');
+    if (found.size > limitBytes)
+      throw new DamagedFileError(
+        path,
+        `it has ${found.size} bytes, at most ${limitBytes} are right`,
+      );
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
+}

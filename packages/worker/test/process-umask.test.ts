@@ -1,0 +1,43 @@
+import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import anyTest, { type TestFn } from 'ava';
+import { makeTask, prepareContext } from './support/make-task.js';
+import { IS_ROOT, openProcessRuntime } from './support/process-harness.js';
+import { ALL_LOGS, collect, text } from './support/real.js';
+
+const test = (IS_ROOT ? anyTest : anyTest.skip) as TestFn;
+if (!IS_ROOT) anyTest('SKIPPED, run as root: cgroups, users', (t) => t.pass());
+
+// As the daemon has it.
+process.umask(0o077);
+
+test('The daemon’s umask does not reach a task, its health check or its cgroup', async (t) => {
+  const harness = await openProcessRuntime(true);
+  t.teardown(() => harness.close());
+  const { runtime } = harness;
+  const file = `/tmp/swarm-umask-${process.pid}`;
+  t.teardown(() => execFileSync('rm', ['-f', file]));
+  const task = makeTask(`umask${process.pid}`, {
+    container: {
+      Command: ['/bin/sh', '-c', 'umask; exec sleep 600'],
+      Args: [],
+      User: 'nobody',
+      Healthcheck: { Test: ['CMD-SHELL', `umask >${file}`], Interval: 20e6 },
+    },
+    spec: { Resources: { Limits: { MemoryBytes: 64 * 2 ** 20 } } },
+  });
+  await runtime.prepare(task, prepareContext());
+  await runtime.start(task.ID, { started() {}, waiting() {} });
+  const cgroups = execFileSync('find', ['/sys/fs/cgroup', '-type', 'd', '-name', task.ID])
+    .toString()
+    .trim()
+    .split('\n');
+  for (const path of cgroups)
+    for (const each of [path, dirname(path)]) t.is(statSync(each).mode & 0o777, 0o755, each);
+  await runtime.stop(task.ID, { graceMs: 0 });
+  const lines = (await collect(runtime.logs(task.ID, ALL_LOGS))).map((line) => text(line).trim());
+  t.deepEqual(lines, ['0022']);
+  t.is(execFileSync('cat', [file]).toString(), '0022\n');
+  await runtime.remove(task.ID);
+});
