@@ -149,3 +149,42 @@ test('an address with prefix length is read in one spelling', (t) => {
   ])
     t.is(parseCidr(text), undefined, String(text));
 });
+
+test('the days of a month and the hours of a day are those of the calendar', (t) => {
+  for (const text of [
+    '2026-02-28T23:59:59Z',
+    '2024-02-29T00:00:00Z',
+    '2000-02-29T00:00:00.5+14:00',
+  ])
+    t.true(isTimestamp(text), text);
+  for (const text of [
+    '2026-02-29T00:00:00Z',
+    '1900-02-29T00:00:00Z',
+    '2026-04-31T00:00:00Z',
+    '2026-00-10T00:00:00Z',
+    '2026-13-10T00:00:00Z',
+    '2026-01-00T00:00:00Z',
+    '2026-01-10T24:00:00Z',
+    '2026-01-10T00:60:00Z',
+    '2026-01-10T00:00:60Z',
+    '2026-01-10T00:00:00+24:00',
+    '2026-01-10T00:00:00+00:60',
+  ])
+    t.false(isTimestamp(text), text);
+  const any = fc.date({ min: new Date(0), max: new Date(4e12), noInvalidDate: true });
+  fc.assert(fc.property(any, (date) => t.true(isTimestamp(date.toISOString()))));
+});
+
+test('every address of four parts is read, and only in its one spelling', (t) => {
+  fc.assert(fc.property(fc.ipV4(), (text) => t.is(parseIpAddress(text), text as never)));
+  for (const text of [
+    '1.2.3.4.',
+    '1.2.3',
+    '1.2.3.4.5',
+    '1..2.3',
+    '256.1.1.1',
+    '1.2.3.4\n',
+    '1.2.3.04',
+  ])
+    t.is(parseIpAddress(text), undefined, text);
+});

@@ -7,6 +7,7 @@ import {
   systemClock,
 } from '@swarm/api';
 import test from 'ava';
+import { Level } from 'level';
 import { WebSocket } from 'ws';
 import { Agent, type AgentOptions } from '../src/agent/agent.js';
 import { LOG_MESSAGE_LIMIT_BYTES, STATUS_INFLIGHT_LIMIT } from '../src/agent/limits.js';
@@ -290,6 +291,122 @@ test('A garbled frame ends the session, not the agent', async (t) => {
   bench.manager.socket?.send(Buffer.from([0xc1, 0xff, 0x00]));
   await until('a second session', () => bench.manager.hellos.length === 2);
   t.pass();
+  await bench.close();
+});
+
+test('A task that can not be read is rejected with the reason, and the others run', async (t) => {
+  const bad = { ...makeTask('t2'), Endpoint: { Ports: {} } } as unknown as ReturnType<
+    typeof makeTask
+  >;
+  const bench = await open(assigning(bad, makeTask('t1')));
+  await bench.manager.untilStatus('t1', 'running');
+  const { Err } = await bench.manager.untilStatus('t2', 'rejected');
+  t.regex(Err ?? '', /can not read the task: \[0\]\.Endpoint\.Ports: must be a list/);
+  t.is(bench.manager.hellos.length, 1);
+  t.false(bench.runtime.tasks.has('t2'));
+  await bench.close();
+});
+
+test('A running task whose news can not be read runs on, and still stops when it should', async (t) => {
+  const bench = await open(assigning(makeTask('t1')));
+  await bench.manager.untilStatus('t1', 'running');
+  const unreadable = (desired: 'running' | 'shutdown') =>
+    ({ ...makeTask('t1', { desired }), Slot: -1 }) as ReturnType<typeof makeTask>;
+  bench.manager.assignAll([unreadable('running'), makeTask('t2')]);
+  await bench.manager.untilStatus('t2', 'running');
+  t.is(bench.manager.statuses.get('t1')?.State, 'running');
+  bench.manager.assign([unreadable('shutdown')]);
+  await bench.manager.untilStatus('t1', 'shutdown');
+  await bench.close();
+});
+
+test('A mesh peer that can not be read is left out, and the mesh holds the rest', async (t) => {
+  const bench = await open((manager) => {
+    manager.onHello = () => manager.welcome({ node: MESH_NODE });
+  });
+  await until('a session', () => bench.agent.connected);
+  const peer = { nodeId: 'n4', index: 4, address: '198.18.0.4', subnet: '10.240.4.0/24' };
+  const peers = [{ ...peer, nodeId: 'n5', address: '198.18.0.5\nlink del eth0' }, peer];
+  bench.manager.send({ type: 'mesh', delta: delta(0, 7, { peers }) });
+  await until('7 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 7));
+  t.deepEqual(bench.mesh.applied.at(-1)?.peers, [peer]);
+  t.is(bench.manager.hellos.length, 1);
+  await bench.close();
+});
+
+test('A message of a type that is not known ends the session with its name', async (t) => {
+  const reasons: string[] = [];
+  const events = { disconnected: (reason: string) => reasons.push(reason) };
+  const bench = await open(() => {}, { events });
+  await until('a session', () => bench.agent.connected);
+  bench.manager.send({ type: 'dance' } as never);
+  await until('a second session', () => bench.manager.hellos.length === 2);
+  t.regex(reasons[0] ?? '', /type: is unknown: "dance"/);
+  await bench.close();
+});
+
+test('A task that its manager gave up is not reported, in no session', async (t) => {
+  const bench = await open(assigning(makeTask('t1', { observed: 'orphaned' }), makeTask('t2')));
+  await bench.manager.untilStatus('t2', 'running');
+  bench.manager.socket?.terminate();
+  await until('a second session', () => bench.manager.hellos.length === 2);
+  await bench.manager.untilStatus('t2', 'running');
+  t.is(bench.manager.statuses.get('t1'), undefined);
+  await bench.close();
+});
+
+test('What an engine says out of the ordinary ends no session', async (t) => {
+  const strange = {
+    hostname: 'x'.repeat(1_000),
+    platform: { Architecture: undefined, OS: 7 },
+    resources: { NanoCPUs: Number.NaN, MemoryBytes: 2 ** 63 },
+    engineVersion: undefined,
+    plugins: Array.from({ length: 3_000 }, (_, index) => ({ Type: 'x'.repeat(200), Name: index })),
+  } as unknown as FakeRuntime['description'];
+  const bench = await open(assigning(makeTask('t1')), {
+    runtime: Object.assign(new FakeRuntime(), { description: strange }),
+    dataPathAddr: 'fe80::1%eth0',
+  });
+  await until('a session', () => bench.agent.connected);
+  t.like(bench.manager.hellos[0], {
+    dataPathAddr: '',
+    description: {
+      Hostname: 'x'.repeat(256),
+      Platform: { Architecture: '', OS: '' },
+      Resources: {},
+    },
+  });
+  await bench.close();
+});
+
+test('A record on disk that can not be read is given up, and the others still serve', async (t) => {
+  const bench = await open(assigning(makeTask('t1'), makeTask('t2')));
+  await bench.manager.untilStatus('t1', 'running');
+  await bench.manager.untilStatus('t2', 'running');
+  await bench.agent.close();
+  const disk = new Level<string, Uint8Array>(`${bench.folder}/tasks`, { valueEncoding: 'view' });
+  await disk.put('task/t1', Uint8Array.of(0xd4, 0x72, 0x40));
+  await disk.put('mesh', Uint8Array.of(0x81));
+  await disk.close();
+  await bench.restart();
+  const starts = () => bench.runtime.calls.filter((call) => call.startsWith('start'));
+  await until('the task is started again', () => starts().length > 2);
+  await bench.manager.untilStatus('t1', 'running');
+  await bench.manager.untilStatus('t2', 'running');
+  t.deepEqual(starts().sort(), ['start t1', 'start t1', 'start t2']);
+  await bench.close();
+});
+
+test('A line of a log that is too long comes in pieces', async (t) => {
+  const bench = await open(assigning(makeTask('t1')));
+  await bench.manager.untilStatus('t1', 'running');
+  bench.runtime.lines = [{ ...logLine(1, 70_000), timestamp: 'lately' }, logLine(2, 0)];
+  bench.manager.send({ type: 'log-subscribe', subscription: 's1', taskIds: ['t1'], options: LOGS });
+  await until('the end', () => bench.manager.all('log-end').length === 1);
+  const sizes = bench.manager
+    .all('log')
+    .flatMap(({ lines }) => lines.map(({ data }) => data.length));
+  t.deepEqual(sizes, [32_768, 32_768, 4_464, 0]);
   await bench.close();
 });
 

@@ -16,6 +16,7 @@ import {
   cidr,
   count,
   cut,
+  type FieldShapes,
   flag,
   integer,
   list,
@@ -109,15 +110,22 @@ export const nodeMeshShape = record<NodeMesh>({
   Subnet: cidr,
 });
 
-export const nodeShape = record<Node>({
+const NODE: FieldShapes<Omit<Node, 'Description' | 'ManagerStatus'>> = {
   ...META,
   Spec: nodeSpecShape,
-  Description: optional(nodeDescriptionShape),
   Status: nodeStatusShape,
-  ManagerStatus: optional(managerStatusShape),
   Role: nodeRoleShape,
   Mesh: optional(nodeMeshShape),
   RaftID: optional(count),
   ManagerAddr: optional(shownAddress),
   CertificateExpiresAt: optional(timestamp),
+};
+
+export const nodeShape = record<Node>({
+  ...NODE,
+  Description: optional(nodeDescriptionShape),
+  ManagerStatus: optional(managerStatusShape),
 });
+
+/** A node as its own agent needs it: what it said of itself, it knows. */
+export const ownNodeShape = record<Omit<Node, 'Description' | 'ManagerStatus'>>(NODE);

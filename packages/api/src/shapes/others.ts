@@ -48,20 +48,13 @@ export const networkShape = record<Network>({
   VNI: count,
 });
 
-export const secretShape = record<Secret>({
-  ...META,
-  Spec: record<Secret['Spec']>({
-    Name: text(NAME_LIMIT),
-    Labels: labelsShape,
-    Data: optional(text()),
-  }),
+/** Secrets and configs say the same of themselves. */
+const dataSpecShape = record<Secret['Spec'] & Config['Spec']>({
+  Name: text(NAME_LIMIT),
+  Labels: labelsShape,
+  Data: optional(text()),
 });
 
-export const configShape = record<Config>({
-  ...META,
-  Spec: record<Config['Spec']>({
-    Name: text(NAME_LIMIT),
-    Labels: labelsShape,
-    Data: optional(text()),
-  }),
-});
+export const secretShape = record<Secret>({ ...META, Spec: dataSpecShape });
+
+export const configShape = record<Config>({ ...META, Spec: dataSpecShape });

@@ -240,8 +240,11 @@ export const updateConfigShape = record<UpdateConfig>({
 
 export const portProtocolShape = choice<PortProtocol>({ tcp: true, udp: true, sctp: true });
 
+/** Most characters of a port's name. */
+export const PORT_NAME_LIMIT = 255;
+
 export const portConfigShape = record<PortConfig>({
-  Name: optional(text()),
+  Name: optional(text(PORT_NAME_LIMIT)),
   Protocol: portProtocolShape,
   TargetPort: port,
   // A spec may say 0 for a port that the allocator shall choose.

@@ -11,6 +11,7 @@ import {
   cidr,
   count,
   cut,
+  type FieldShapes,
   flag,
   ipAddress,
   list,
@@ -35,7 +36,10 @@ export const CONTAINER_ID_LIMIT = 256;
 /** Most addresses of a task, and networks it is attached to. */
 const ATTACHMENTS_LIMIT = 256;
 
-const STATES: Readonly<Record<TaskState, true>> = {
+/** States that a node reports: only managers give a task up, and `remove` is a wish. */
+export type ReportedState = Exclude<TaskState, 'remove' | 'orphaned'>;
+
+const REPORTED_STATES: Readonly<Record<ReportedState, true>> = {
   new: true,
   pending: true,
   assigned: true,
@@ -48,11 +52,13 @@ const STATES: Readonly<Record<TaskState, true>> = {
   shutdown: true,
   failed: true,
   rejected: true,
-  remove: true,
-  orphaned: true,
 };
 
-export const taskStateShape = choice<TaskState>(STATES);
+export const taskStateShape = choice<TaskState>({
+  ...REPORTED_STATES,
+  remove: true,
+  orphaned: true,
+});
 
 export const containerStatusShape = record<ContainerStatus>({
   ContainerID: optional(text(CONTAINER_ID_LIMIT)),
@@ -60,7 +66,7 @@ export const containerStatusShape = record<ContainerStatus>({
   ExitCode: optional(signed),
 });
 
-export const taskStatusShape = record<TaskStatus>({
+const REPORTED: FieldShapes<Omit<TaskStatus, 'AppliedAt'>> = {
   Timestamp: timestamp,
   State: taskStateShape,
   Message: cut(STATUS_MESSAGE_LIMIT_BYTES),
@@ -71,7 +77,14 @@ export const taskStatusShape = record<TaskStatus>({
   ),
   Ready: optional(flag),
   Address: optional(ipAddress),
-  AppliedAt: optional(timestamp),
+};
+
+export const taskStatusShape = record<TaskStatus>({ ...REPORTED, AppliedAt: optional(timestamp) });
+
+/** A status as its node may say it. Only the manager sets `AppliedAt`. */
+export const reportedStatusShape = record<Omit<TaskStatus, 'AppliedAt'>>({
+  ...REPORTED,
+  State: choice<ReportedState>(REPORTED_STATES),
 });
 
 export const networkAttachmentShape = record<NetworkAttachment>({

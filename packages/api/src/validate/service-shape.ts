@@ -1,3 +1,4 @@
+import { PORT_NAME_LIMIT } from '../shapes/service.js';
 import {
   anything,
   choice,
@@ -159,7 +160,7 @@ const serviceBody = object({
     Mode: choice('vip', 'dnsrr'),
     Ports: list(
       object({
-        Name: text({ max: 255 }),
+        Name: text({ max: PORT_NAME_LIMIT }),
         Protocol: choice('tcp', 'udp', 'sctp'),
         TargetPort: integer({ max: 65_535 }),
         PublishedPort: integer({ max: 65_535 }),

@@ -7,6 +7,8 @@ export type IpAddress = string & { readonly __ipAddress: never };
 const ADDRESS_TEXT_LIMIT = 64;
 /** Longest host name, RFC 1035 section 2.3.4. */
 const HOST_NAME_LIMIT = 253;
+/** Four decimal parts without leading zeros: the canonical spelling already. */
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const HOST_LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 
 /**
@@ -15,6 +17,7 @@ const HOST_LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
  */
 export function parseIpAddress(text: unknown): IpAddress | undefined {
   if (typeof text !== 'string' || text.length > ADDRESS_TEXT_LIMIT) return undefined;
+  if (IPV4.test(text)) return text as IpAddress;
   // ipaddr.js reads octal and hexadecimal parts too, and zones; none of them is an address here.
   if (ipaddr.IPv4.isValidFourPartDecimal(text))
     return ipaddr.IPv4.parse(text).toString() as IpAddress;

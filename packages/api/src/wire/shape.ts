@@ -115,7 +115,7 @@ export function text(max = TEXT_LIMIT): Shape<string> {
     read(value) {
       if (typeof value !== 'string') throw wrongType('a string', value);
       if (value.length > max) throw new ShapeError('', `must have at most ${max} characters`);
-      return wellFormed(value);
+      return value.toWellFormed();
     },
   };
 }
@@ -125,15 +125,9 @@ export function cut(maxBytes: number): Shape<string> {
   return {
     read(value) {
       if (typeof value !== 'string') throw wrongType('a string', value);
-      return cutText(wellFormed(value), maxBytes);
+      return cutText(value.toWellFormed(), maxBytes);
     },
   };
-}
-
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
-function wellFormed(value: string): string {
-  return LONE_SURROGATE.test(value) ? value.replace(/\p{Surrogate}/gu, '\ufffd') : value;
 }
 
 /** One of the values of a type, every one of which must be named: `choice<NodeRole>({ worker: true, … })`. */
@@ -240,6 +234,16 @@ export function list<T>(item: Shape<T>, max = ITEMS_LIMIT): Shape<readonly T[]> 
       return result;
     },
   };
+}
+
+/** What the shape reads, or undefined when the value is something else. */
+export function tryRead<T>(shape: Shape<T>, value: unknown): T | undefined {
+  try {
+    return shape.read(value);
+  } catch (error) {
+    if (error instanceof ShapeError) return undefined;
+    throw error;
+  }
 }
 
 /** An element of a list that is not what its shape says. */

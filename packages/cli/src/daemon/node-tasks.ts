@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import {
   ApiError,
   type Clock,
+  DISPATCH_FRAME_LIMIT_BYTES,
   type Labels,
   type Logger,
   type ManagerAddress,
@@ -98,6 +99,7 @@ export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTas
             manager.nodeId === '' ? undefined : manager.nodeId,
           ) as ConnectionOptions),
           perMessageDeflate: false,
+          maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
           handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
         }),
         options,

@@ -1,6 +1,11 @@
 import { ApiError, type Clock, type Timer } from '@swarm/api';
 import { type Store, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
-import { CONFLICT_RETRY_LIMIT, STORE_BACKOFF_MAX_MS, STORE_BACKOFF_MIN_MS } from './limits.js';
+import {
+  CONFLICT_RETRY_LIMIT,
+  CONFLICTS_TOGETHER_LIMIT,
+  STORE_BACKOFF_MAX_MS,
+  STORE_BACKOFF_MIN_MS,
+} from './limits.js';
 
 /**
  * Reads what it needs from the transaction and makes at most one change, or none when there is nothing
@@ -12,6 +17,15 @@ export type Change = (transaction: Transaction) => void;
 export class WriterStopped extends Error {
   override readonly name = 'WriterStopped';
 }
+
+/** A run of changes that go into one transaction, and the place of the first among all. */
+interface Chunk {
+  readonly first: number;
+  readonly changes: readonly Change[];
+}
+
+/** Errors by the place of the change that they stopped. */
+type Failures = Map<number, unknown>;
 
 /** Writes many independent changes, in transactions of a legal size, until they are stored. */
 export class BatchWriter {
@@ -32,14 +46,23 @@ export class BatchWriter {
    * @throws WriterStopped, or the store's error when trying again is of no use
    */
   async write(changes: readonly Change[]): Promise<void> {
+    for (const error of (await this.settle(changes)).values()) throw error;
+  }
+
+  /**
+   * As `write`, but tells of each change whether it is stored: one that can not be does not stop those that
+   * were to go with it.
+   * @returns errors by index of the change; empty when all are stored
+   */
+  async settle(changes: readonly Change[]): Promise<ReadonlyMap<number, unknown>> {
+    const failures: Failures = new Map();
     const chunks: Promise<void>[] = [];
-    for (let start = 0; start < changes.length; start += TRANSACTION_CHANGES_LIMIT) {
-      chunks.push(this.#track(changes.slice(start, start + TRANSACTION_CHANGES_LIMIT)));
+    for (let first = 0; first < changes.length; first += TRANSACTION_CHANGES_LIMIT) {
+      const part = changes.slice(first, first + TRANSACTION_CHANGES_LIMIT);
+      chunks.push(this.#track({ first, changes: part }, failures));
     }
-    const failed = (await Promise.allSettled(chunks)).find(
-      (result) => result.status === 'rejected',
-    );
-    if (failed !== undefined) throw failed.reason;
+    await Promise.all(chunks);
+    return failures;
   }
 
   /** Makes waiting writes fail. Resolves when none is under way. */
@@ -53,8 +76,8 @@ export class BatchWriter {
     await Promise.allSettled(this.#running);
   }
 
-  async #track(changes: readonly Change[]): Promise<void> {
-    const running = this.#writeChunk(changes);
+  async #track(chunk: Chunk, failures: Failures): Promise<void> {
+    const running = this.#writeChunk(chunk, failures);
     this.#running.add(running);
     try {
       await running;
@@ -63,11 +86,16 @@ export class BatchWriter {
     }
   }
 
-  async #writeChunk(changes: readonly Change[]): Promise<void> {
+  async #writeChunk(chunk: Chunk, failures: Failures): Promise<void> {
+    const { changes, first } = chunk;
+    const failed = (error: unknown) => {
+      for (const index of changes.keys()) failures.set(first + index, error);
+    };
+    const single = changes.length === 1;
     let conflicts = 0;
     let backoffMs = STORE_BACKOFF_MIN_MS;
     for (;;) {
-      if (this.#stopped) throw new WriterStopped('the writer was stopped');
+      if (this.#stopped) return failed(new WriterStopped('the writer was stopped'));
       try {
         await this.#store.transact((transaction) => {
           for (const change of changes) change(transaction);
@@ -75,20 +103,23 @@ export class BatchWriter {
         return;
       } catch (error) {
         const code = error instanceof ApiError ? error.code : undefined;
-        if (code === 'OUT_OF_SEQUENCE' || code === 'CONFLICT') {
-          conflicts += 1;
-          if (conflicts > CONFLICT_RETRY_LIMIT) throw error;
-        } else if (code === 'TOO_LARGE' && changes.length > 1) {
-          const half = changes.length >> 1;
-          await this.#writeChunk(changes.slice(0, half));
-          await this.#writeChunk(changes.slice(half));
-          return;
-        } else if (code === 'NO_QUORUM' || code === 'TIMEOUT' || code === 'OVERLOADED') {
+        if (code === 'NO_QUORUM' || code === 'TIMEOUT' || code === 'OVERLOADED') {
           await this.#sleep(backoffMs);
           backoffMs = Math.min(backoffMs * 2, STORE_BACKOFF_MAX_MS);
-        } else {
-          throw error;
+          continue;
         }
+        if (code === 'OUT_OF_SEQUENCE' || code === 'CONFLICT') {
+          conflicts += 1;
+          if (conflicts <= (single ? CONFLICT_RETRY_LIMIT : CONFLICTS_TOGETHER_LIMIT)) continue;
+        }
+        if (single) return failed(error);
+        // Too much together, or one of them can not be written: whichever it is, the others can.
+        const half = changes.length >> 1;
+        await Promise.all([
+          this.#writeChunk({ first, changes: changes.slice(0, half) }, failures),
+          this.#writeChunk({ first: first + half, changes: changes.slice(half) }, failures),
+        ]);
+        return;
       }
     }
   }

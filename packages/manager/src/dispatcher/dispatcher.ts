@@ -28,6 +28,7 @@ import type { LogChannel, LogListener } from './log-channel.js';
 import { managerAddresses } from './managers.js';
 import { MeshPublisher } from './mesh-publisher.js';
 import { mayStillServe } from './mesh-state.js';
+import { NodeBudgets } from './node-budgets.js';
 import {
   type AgentView,
   concernsNode,
@@ -113,6 +114,7 @@ class DispatcherRun {
   readonly #claims = new DataPathClaims();
   readonly #reporters = new Map<Session, StatusReporter>();
 
+  readonly #budgets: NodeBudgets;
   readonly #writer: BatchWriter;
   readonly #nodeWriter: NodeWriter;
   readonly #statusWriter: StatusWriter;
@@ -136,8 +138,11 @@ class DispatcherRun {
     this.#codec = codec;
     this.#listeners = listeners;
     this.#writer = new BatchWriter(store, clock);
-    this.#nodeWriter = new NodeWriter(this.#writer, clock, (node) => this.#observe(node));
-    this.#statusWriter = new StatusWriter(this.#writer, clock, logger, () => store.timeMs());
+    this.#budgets = new NodeBudgets(clock);
+    const writing = { view: store, writer: this.#writer, clock, budgets: this.#budgets };
+    const observe = (node: Node) => this.#observe(node);
+    this.#nodeWriter = new NodeWriter({ ...writing, observe });
+    this.#statusWriter = new StatusWriter({ ...writing, logger, timeMs: () => store.timeMs() });
     this.#liveness = new Liveness(clock, (nodeId) => this.#expired(nodeId));
     this.#mesh = new MeshPublisher(store, clock, () => this.#publishMesh());
     this.#gate = new DrainGate({
@@ -183,6 +188,7 @@ class DispatcherRun {
     for (const { timer } of this.#assignmentTimers.values()) clock.clearTimeout(timer);
     this.#assignmentTimers.clear();
     for (const session of this.#connections) session.end('this manager does not lead any more');
+    this.#nodeWriter.stop();
     await Promise.all([this.#statusWriter.stop(), this.#writer.stop()]);
     await Promise.allSettled(this.#background);
   }
@@ -204,12 +210,20 @@ class DispatcherRun {
       logger,
       handler: {
         message: (from, message) => this.#receive(from, message),
+        // Its heartbeats lie unread in the socket.
+        resumed: (from) => this.#heard(from),
         closed: (from, clean) => this.#closed(from, clean),
       },
+      received: this.#budgets.of(peer.nodeId).received,
     });
     this.#connections.add(session);
     if (this.#connections.size > limits.CONNECTIONS_LIMIT) {
       session.end('too many sessions on this manager');
+      return;
+    }
+    // Connections count, not hellos: what comes before one costs the leader as much.
+    if (this.#registrations.exceeded(peer.nodeId, clock.monotonicMs())) {
+      session.end('exceeded rate limit count of registrations');
       return;
     }
     session.helloTimer = clock.setTimeout(
@@ -252,6 +266,7 @@ class DispatcherRun {
         this.#meshAck(session, message.generation);
         break;
       case 'description':
+        if (isDeepStrictEqual(session.hello.description, message.description)) break;
         session.hello = { ...session.hello, description: message.description };
         if (this.#sessions.get(session.nodeId) === session) this.#claimFor(session.nodeId);
         this.#write(session.nodeId);
@@ -281,10 +296,6 @@ class DispatcherRun {
     if (hello.protocol !== DISPATCH_PROTOCOL) {
       const versions = `${hello.protocol}, the managers ${DISPATCH_PROTOCOL}`;
       session.end(`the node speaks protocol ${versions}: run the same version on both`);
-      return;
-    }
-    if (this.#registrations.exceeded(nodeId, clock.monotonicMs())) {
-      session.end('exceeded rate limit count of registrations');
       return;
     }
     const previous = this.#sessions.get(nodeId);
@@ -339,12 +350,6 @@ class DispatcherRun {
         nodeId: session.nodeId,
         stored: (sequence) => session.send({ type: 'status-ack', sequence }),
         lost: (reason) => session.end(reason),
-        pause: () => session.pause(),
-        resume: () => {
-          session.resume();
-          // Its heartbeats lie unread in the socket.
-          this.#heard(session);
-        },
       };
       this.#reporters.set(session, reporter);
     }
@@ -426,7 +431,7 @@ class DispatcherRun {
     this.#claimFor(nodeId);
     session?.end('heartbeat failure');
     if (session?.assignments !== undefined) this.#tellDisconnected(nodeId);
-    this.#write(nodeId);
+    this.#inBackground(this.#nodeWriter.update(nodeId, true));
     this.#giveUpLater(nodeId, this.#context.clock.now());
     this.#gate.changed();
   }
@@ -509,6 +514,7 @@ class DispatcherRun {
       this.#claimFor(node.ID);
       this.#liveness.forget(node.ID);
       this.#registrations.forget(node.ID);
+      this.#budgets.forget(node.ID);
       this.#keepTasks(node.ID);
       session?.end('this node was removed from the cluster', true);
       if (session?.assignments !== undefined) this.#tellDisconnected(node.ID);
@@ -604,6 +610,8 @@ class DispatcherRun {
     if (generation > session.meshSent) {
       throw new MalformedMessage('acknowledges a mesh generation that was not sent');
     }
+    // Again, or a generation that it was not sent by itself: nothing that anybody waits for.
+    if (!session.meshInflight.includes(generation)) return;
     session.meshAcked = Math.max(session.meshAcked, generation);
     session.meshInflight = session.meshInflight.filter((sent) => sent > generation);
     if (session.assignments !== undefined) this.#sendMesh(session, false);

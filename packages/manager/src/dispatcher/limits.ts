@@ -1,4 +1,8 @@
+import type { Rate } from './token-bucket.js';
+
 /** Every limit and period of the dispatcher in one place. Milliseconds unless the name says otherwise. */
+
+const MIB = 1024 * 1024;
 
 /** Heartbeat unless the cluster's spec sets one, and the least and most that is used. */
 export const HEARTBEAT_DEFAULT_MS = 1_000;
@@ -30,14 +34,25 @@ export const ASSIGNMENTS_QUIET_MS = 10;
 /** but never held back longer than this. */
 export const ASSIGNMENTS_DELAY_LIMIT_MS = 50;
 
-/** Statuses are stored together after this time, */
+/** Statuses are stored together after this time. */
 export const STATUS_FLUSH_MS = 20;
-/** or when there are so many; more than that waiting, and sockets are not read. */
-export const STATUS_BATCH_LIMIT = 10_000;
-/** Longest Message and Err of a status that is stored, in characters. */
-export const STATUS_TEXT_LIMIT = 4_096;
-/** Statuses in one message. */
-export const STATUS_UPDATES_LIMIT = 10_000;
+
+// --- What one node may cost. It is slowed when it wants more, never ended, and no other node waits for it.
+
+/** Messages and bytes read from a node. Its socket is not read while it is beyond. */
+export const NODE_RECEIVED_MESSAGES: Rate = { burst: 4_000, perSecond: 1_000 };
+export const NODE_RECEIVED_BYTES: Rate = { burst: 32 * MIB, perSecond: 16 * MIB };
+/** A socket that is not read rests so long at least, so that it is not woken for every message. */
+export const RECEIVE_REST_MS = 100;
+/** Writes of the node object that the node causes: descriptions, sessions that begin or end. */
+export const NODE_WRITES: Rate = { burst: 10, perSecond: 1 };
+/**
+ * Log entries with statuses of a node, each with all that waits; statuses; and bytes of the tasks that
+ * are written with them. A thousand tasks that start at once are within the burst.
+ */
+export const NODE_STATUS_ENTRIES: Rate = { burst: 300, perSecond: 20 };
+export const NODE_STATUSES: Rate = { burst: 10_000, perSecond: 500 };
+export const NODE_STATUS_BYTES: Rate = { burst: 64 * MIB, perSecond: 4 * MIB };
 
 /** Mesh changes this close together make one generation. */
 export const MESH_COALESCE_MS = 5;
@@ -51,6 +66,8 @@ export const DRAIN_HOLD_LIMIT_MS = 5_000;
 
 /** Tries of a write that others get in the way of. */
 export const CONFLICT_RETRY_LIMIT = 20;
+/** Changes that are written together try as often together; then each half goes on by itself. */
+export const CONFLICTS_TOGETHER_LIMIT = 5;
 /** Pause before a write is tried again that found no quorum: doubles from the first to the second. */
 export const STORE_BACKOFF_MIN_MS = 100;
 export const STORE_BACKOFF_MAX_MS = 1_000;

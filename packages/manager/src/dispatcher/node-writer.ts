@@ -1,47 +1,159 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Clock, Node } from '@swarm/api';
-import type { BatchWriter } from './batch-writer.js';
+import type { Clock, Node, Timer } from '@swarm/api';
+import type { View } from '../store/store.js';
+import { type BatchWriter, WriterStopped } from './batch-writer.js';
+import type { NodeBudgets } from './node-budgets.js';
 
-/** Writes what is observed of nodes, many nodes in one transaction, only where something changes. */
+export interface NodeWriterOptions {
+  readonly view: View;
+  readonly writer: BatchWriter;
+  readonly clock: Clock;
+  readonly budgets: NodeBudgets;
+  /** The node as it is seen now. Asked when the write happens, and again when it is tried again. */
+  readonly observe: (node: Node) => Node;
+}
+
+/** One write that is asked for; whoever asks before it begins shares it. */
+interface Wanted {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What one node waits for. */
+interface Pending {
+  wanted: Wanted | undefined;
+  /** The leader itself found something out: the node's budget does not count. */
+  urgent: boolean;
+  /** A write of it is under way: the next one waits. */
+  writing: boolean;
+  /** Wakes it when its budget allows. */
+  timer: Timer | undefined;
+}
+
+/**
+ * Writes what is observed of nodes, many nodes in one transaction, only where something changes. Of each
+ * node one write is under way; what is observed meanwhile becomes one more.
+ */
 export class NodeWriter {
-  readonly #writer: BatchWriter;
-  readonly #clock: Clock;
-  readonly #observe: (node: Node) => Node;
-  readonly #waiting = new Set<string>();
-  #flush: Promise<void> | undefined;
+  readonly #options: NodeWriterOptions;
+  readonly #pending = new Map<string, Pending>();
+  readonly #ready = new Set<string>();
+  #scheduled = false;
+  #stopped = false;
+
+  constructor(options: NodeWriterOptions) {
+    this.#options = options;
+  }
 
   /**
-   * @param observe the node as it is seen now. Asked when the write happens, and again when it is tried
-   *   again, so writes that overtake each other do no harm.
+   * Resolves when the store holds what is observed of the node now or later.
+   * @param urgent the leader itself found it out, so that it does not wait for the node's budget
+   * @throws as BatchWriter.settle
    */
-  constructor(writer: BatchWriter, clock: Clock, observe: (node: Node) => Node) {
-    this.#writer = writer;
-    this.#clock = clock;
-    this.#observe = observe;
+  update(nodeId: string, urgent = false): Promise<void> {
+    if (this.#stopped) return Promise.reject(new WriterStopped('the writer was stopped'));
+    let pending = this.#pending.get(nodeId);
+    if (pending === undefined) {
+      pending = { wanted: undefined, urgent: false, writing: false, timer: undefined };
+      this.#pending.set(nodeId, pending);
+    }
+    pending.wanted ??= newWanted();
+    pending.urgent ||= urgent;
+    const { promise } = pending.wanted;
+    this.#schedule(nodeId, pending);
+    return promise;
   }
 
-  /** Resolves when the store holds what is observed of the node. @throws as BatchWriter.write */
-  update(nodeId: string): Promise<void> {
-    this.#waiting.add(nodeId);
-    this.#flush ??= new Promise<void>((resolve, reject) => {
-      this.#clock.setImmediate(() => {
-        const nodeIds = [...this.#waiting];
-        this.#waiting.clear();
-        this.#flush = undefined;
-        this.#write(nodeIds).then(resolve, reject);
-      });
+  /** Writes that wait for their budget are dropped. */
+  stop(): void {
+    this.#stopped = true;
+    for (const { timer, wanted } of this.#pending.values()) {
+      this.#options.clock.clearTimeout(timer);
+      wanted?.reject(new WriterStopped('the writer was stopped'));
+    }
+    this.#pending.clear();
+    this.#ready.clear();
+  }
+
+  #schedule(nodeId: string, pending: Pending): void {
+    if (this.#stopped || pending.writing) return;
+    const { clock, budgets } = this.#options;
+    const waitMs = pending.urgent ? 0 : budgets.of(nodeId).writes.waitMs();
+    if (waitMs > 0) {
+      pending.timer ??= clock.setTimeout(() => {
+        pending.timer = undefined;
+        this.#schedule(nodeId, pending);
+      }, waitMs);
+      return;
+    }
+    clock.clearTimeout(pending.timer);
+    pending.timer = undefined;
+    this.#ready.add(nodeId);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    clock.setImmediate(() => {
+      this.#scheduled = false;
+      if (!this.#stopped) void this.#flush();
     });
-    return this.#flush;
   }
 
-  #write(nodeIds: readonly string[]): Promise<void> {
-    return this.#writer.write(
-      nodeIds.map((nodeId) => (transaction) => {
+  async #flush(): Promise<void> {
+    const { writer, budgets, observe } = this.#options;
+    const writes: { nodeId: string; pending: Pending; wanted: Wanted }[] = [];
+    for (const nodeId of this.#ready) {
+      const pending = this.#pending.get(nodeId);
+      const wanted = pending?.wanted;
+      if (pending === undefined || wanted === undefined) continue;
+      pending.wanted = undefined;
+      pending.urgent = false;
+      try {
+        if (!this.#isNews(nodeId)) {
+          this.#pending.delete(nodeId);
+          wanted.resolve();
+          continue;
+        }
+      } catch (error) {
+        // A bad node object is its own trouble.
+        this.#pending.delete(nodeId);
+        wanted.reject(error);
+        continue;
+      }
+      pending.writing = true;
+      budgets.of(nodeId).writes.spend(1);
+      writes.push({ nodeId, pending, wanted });
+    }
+    this.#ready.clear();
+    const errors = await writer.settle(
+      writes.map(({ nodeId }) => (transaction) => {
         const node = transaction.get('node', nodeId);
         if (node === undefined) return;
-        const observed = this.#observe(node);
+        const observed = observe(node);
         if (!isDeepStrictEqual(observed, node)) transaction.update('node', observed);
       }),
     );
+    writes.forEach(({ nodeId, pending, wanted }, index) => {
+      if (errors.has(index)) wanted.reject(errors.get(index));
+      else wanted.resolve();
+      pending.writing = false;
+      if (pending.wanted !== undefined) this.#schedule(nodeId, pending);
+      else if (this.#pending.get(nodeId) === pending) this.#pending.delete(nodeId);
+    });
   }
+
+  #isNews(nodeId: string): boolean {
+    const { view, observe } = this.#options;
+    const node = view.get('node', nodeId);
+    return node !== undefined && !isDeepStrictEqual(observe(node), node);
+  }
+}
+
+function newWanted(): Wanted {
+  let resolve!: () => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<void>((resolved, rejected) => {
+    resolve = resolved;
+    reject = rejected;
+  });
+  return { promise, resolve, reject };
 }

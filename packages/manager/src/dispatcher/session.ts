@@ -4,7 +4,8 @@ import type { RawData, WebSocket } from 'ws';
 import type { NodeKind } from '../authority/index.js';
 import type { AssignmentSet } from './assignment-set.js';
 import { type DispatchCodec, MalformedMessage } from './codec.js';
-import { CLOSE_TIMEOUT_MS, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';
+import { CLOSE_TIMEOUT_MS, RECEIVE_REST_MS, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';
+import type { Budget } from './node-budgets.js';
 
 /** Who is connected: admitted by `Authority`. */
 export interface SessionPeer {
@@ -21,6 +22,8 @@ const CLOSE_POLICY = 1008;
 
 export interface SessionHandler {
   message(session: Session, message: AgentMessage): void;
+  /** Frames are read again after a pause in which none were. */
+  resumed(session: Session): void;
   /** @param clean the agent said goodbye, so it is no failure */
   closed(session: Session, clean: boolean): void;
 }
@@ -33,6 +36,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly handler: SessionHandler;
+  /** Messages and bytes that this node may send; beyond, its socket is not read for a while. */
+  readonly received: Budget;
 }
 
 /** One connection of an agent: frames in and out, bounded, and what it was sent so far. */
@@ -44,9 +49,10 @@ export class Session {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #handler: SessionHandler;
+  readonly #received: Budget;
   #closeTimer: Timer;
+  #resumeTimer: Timer;
   #ended = false;
-  #paused = false;
 
   /** What the agent said of itself; its newest description. */
   hello: AgentHello | undefined;
@@ -66,11 +72,13 @@ export class Session {
     this.#codec = options.codec;
     this.#clock = options.clock;
     this.#handler = options.handler;
+    this.#received = options.received;
     this.#logger = options.logger.child({ nodeId: options.peer.nodeId, session: options.id });
     this.#socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
     this.#socket.on('error', (error) => this.#logger.debug({ err: error }, 'session failed'));
     this.#socket.on('close', (code) => {
       this.#clock.clearTimeout(this.#closeTimer);
+      this.#clock.clearTimeout(this.#resumeTimer);
       const goodbye = code === CLOSE_NORMAL || code === CLOSE_GOING_AWAY;
       this.#handler.closed(this, goodbye && !this.#ended);
       this.#ended = true;
@@ -88,7 +96,7 @@ export class Session {
 
   /** Whether frames of the agent are left unread for now. */
   get paused(): boolean {
-    return this.#paused;
+    return this.#resumeTimer !== undefined;
   }
 
   send(message: ManagerMessage): void {
@@ -127,13 +135,23 @@ export class Session {
     this.#close(CLOSE_POLICY, reason);
   }
 
-  pause(): void {
-    this.#paused = true;
+  /** Stops reading until the node's budget allows more. What was read already is still handled. */
+  #rest(): void {
+    const waitMs = this.#received.waitMs();
+    if (waitMs === 0 || this.#resumeTimer !== undefined || this.#ended) return;
     this.#socket.pause();
+    this.#resumeTimer = this.#clock.setTimeout(
+      () => {
+        this.#resume();
+        this.#handler.resumed(this);
+      },
+      Math.max(waitMs, RECEIVE_REST_MS),
+    );
   }
 
-  resume(): void {
-    this.#paused = false;
+  #resume(): void {
+    this.#clock.clearTimeout(this.#resumeTimer);
+    this.#resumeTimer = undefined;
     this.#socket.resume();
   }
 
@@ -141,7 +159,7 @@ export class Session {
     if (this.#ended) return;
     this.#ended = true;
     // A paused socket would never see the other side's close.
-    if (this.#paused) this.resume();
+    if (this.paused) this.#resume();
     // RFC 6455 allows 123 bytes; the whole reason was sent before.
     this.#socket.close(code, reason.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'));
     this.#closeTimer = this.#clock.setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
@@ -151,11 +169,19 @@ export class Session {
     if (this.#ended) return;
     try {
       if (!isBinary) throw new MalformedMessage('a text frame');
-      this.#handler.message(this, this.#codec.decode(bytesOf(data)));
+      const frame = bytesOf(data);
+      this.#received.spend(1, frame.byteLength);
+      this.#handler.message(this, this.#codec.decode(frame));
+      this.#rest();
     } catch (error) {
-      if (!(error instanceof MalformedMessage)) throw error;
-      this.#logger.warn({ err: error }, 'malformed message, session ended');
-      this.end(`malformed message: ${error.message}`);
+      if (error instanceof MalformedMessage) {
+        this.#logger.warn({ err: error }, 'malformed message, session ended');
+        this.end(`malformed message: ${error.message}`);
+        return;
+      }
+      // A fault of ours. It must not be one for all other nodes too.
+      this.#logger.error({ err: error }, 'a message could not be handled, session ended');
+      this.end('a fault of the manager: its log has more');
     }
   }
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
   type AgentStatus,
+  ApiError,
   type Clock,
   compareStates,
   type Logger,
@@ -8,9 +9,11 @@ import {
   type TaskStatus,
   type Timer,
 } from '@swarm/api';
-import type { Transaction } from '../store/store.js';
-import { type BatchWriter, type Change, WriterStopped } from './batch-writer.js';
-import { STATUS_BATCH_LIMIT, STATUS_FLUSH_MS } from './limits.js';
+import type { Transaction, View } from '../store/store.js';
+import { type BatchWriter, WriterStopped } from './batch-writer.js';
+import { STATUS_FLUSH_MS } from './limits.js';
+import type { NodeBudgets } from './node-budgets.js';
+import { SpecSizes } from './spec-sizes.js';
 
 /** Who reports statuses. */
 export interface StatusReporter {
@@ -19,122 +22,198 @@ export interface StatusReporter {
   stored(sequence: number): void;
   /** What was reported is lost: the agent must report all again. */
   lost(reason: string): void;
-  /** Too much waits: nothing more is read from this reporter until `resume`. */
-  pause(): void;
-  resume(): void;
 }
 
-interface Report {
+export interface StatusWriterOptions {
+  readonly view: View;
+  readonly writer: BatchWriter;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly budgets: NodeBudgets;
+  /** Time of the store, for AppliedAt. */
+  readonly timeMs: () => number;
+}
+
+/** What one node reported and is not stored yet. */
+interface Pending {
   readonly nodeId: string;
-  readonly status: TaskStatus;
+  /** The newest status of each of its tasks. */
+  readonly statuses: Map<string, TaskStatus>;
+  /** Sessions that wait for an answer, with the newest sequence of each. */
+  readonly sequences: Map<StatusReporter, number>;
+  writing: boolean;
+  /** Wakes it when its budget allows. */
+  timer: Timer | undefined;
+}
+
+/** What is written of one node at once. */
+interface Batch {
+  readonly pending: Pending;
+  readonly statuses: readonly (readonly [string, TaskStatus])[];
+  readonly sequences: ReadonlyMap<StatusReporter, number>;
 }
 
 /**
  * Stores the statuses that agents report, many together, the newest of each task. An agent gets its
  * acknowledgement when they are stored, not before: what a leader loses is reported again.
+ *
+ * Of each node one write is under way, and none while it is over its budget; what comes meanwhile waits,
+ * one status a task. So a node holds no more than its tasks here, and no other node waits for it.
  */
 export class StatusWriter {
-  readonly #writer: BatchWriter;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  #reports = new Map<string, Report>();
-  #sequences = new Map<StatusReporter, number>();
-  readonly #paused = new Set<StatusReporter>();
-  readonly #now: () => number;
+  readonly #options: StatusWriterOptions;
+  readonly #pending = new Map<string, Pending>();
+  /** Nodes whose statuses go with the next flush. */
+  readonly #ready = new Set<Pending>();
+  readonly #sizes = new SpecSizes();
+  readonly #running = new Set<Promise<void>>();
   #timer: Timer;
-  #writing: Promise<void> | undefined;
   #stopped = false;
 
-  /** @param now time of the store, for AppliedAt */
-  constructor(writer: BatchWriter, clock: Clock, logger: Logger, now: () => number) {
-    this.#writer = writer;
-    this.#clock = clock;
-    this.#logger = logger;
-    this.#now = now;
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
   }
 
   submit(reporter: StatusReporter, message: AgentStatus): void {
     const { nodeId } = reporter;
+    let pending = this.#pending.get(nodeId);
     for (const { taskId, status } of message.updates) {
-      const waiting = this.#reports.get(taskId);
-      // Another node's word must not hide that of the task's own; which it is, is looked up on writing.
-      const key =
-        waiting === undefined || waiting.nodeId === nodeId ? taskId : `${taskId} ${nodeId}`;
-      this.#reports.set(key, { nodeId, status });
+      const task = this.#options.view.get('task', taskId);
+      // Removed meanwhile, or none of the node's business.
+      if (task?.NodeID !== nodeId) continue;
+      // While an older one is under way, only that tells what is news.
+      const isKnown = pending?.writing !== true && !pending?.statuses.has(taskId);
+      if (isKnown && !isNews(task, ownPorts(task, status))) continue;
+      pending ??= this.#begin(nodeId);
+      pending.statuses.set(taskId, status);
     }
-    this.#sequences.set(reporter, message.sequence);
-    if (this.#reports.size < STATUS_BATCH_LIMIT) {
-      if (this.#writing === undefined) {
-        this.#timer ??= this.#clock.setTimeout(() => this.#flush(), STATUS_FLUSH_MS);
-      }
+    if (pending === undefined) {
+      reporter.stored(message.sequence);
       return;
     }
-    if (this.#writing === undefined) {
-      this.#flush();
-    } else {
-      this.#paused.add(reporter);
-      reporter.pause();
-    }
+    pending.sequences.set(reporter, message.sequence);
+    this.#schedule(pending);
   }
 
   /** Forgets a reporter whose session ended. What it reported is stored all the same. */
   forget(reporter: StatusReporter): void {
-    this.#sequences.delete(reporter);
-    this.#paused.delete(reporter);
+    this.#pending.get(reporter.nodeId)?.sequences.delete(reporter);
   }
 
   /** Resolves when nothing is under way. What waits is dropped: agents report it to the next leader. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#clock.clearTimeout(this.#timer);
-    await this.#writing;
+    const { clock } = this.#options;
+    clock.clearTimeout(this.#timer);
+    for (const { timer } of this.#pending.values()) clock.clearTimeout(timer);
+    await Promise.allSettled(this.#running);
+  }
+
+  #begin(nodeId: string): Pending {
+    const pending: Pending = {
+      nodeId,
+      statuses: new Map(),
+      sequences: new Map(),
+      writing: false,
+      timer: undefined,
+    };
+    this.#pending.set(nodeId, pending);
+    return pending;
+  }
+
+  #schedule(pending: Pending): void {
+    if (this.#stopped || pending.writing || pending.timer !== undefined) return;
+    const { clock, budgets } = this.#options;
+    const waitMs = budgets.of(pending.nodeId).statuses.waitMs();
+    if (waitMs > 0) {
+      pending.timer = clock.setTimeout(() => {
+        pending.timer = undefined;
+        this.#schedule(pending);
+      }, waitMs);
+      return;
+    }
+    this.#ready.add(pending);
+    this.#timer ??= clock.setTimeout(() => {
+      this.#timer = undefined;
+      this.#flush();
+    }, STATUS_FLUSH_MS);
   }
 
   #flush(): void {
-    this.#clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const reports = this.#reports;
-    const sequences = this.#sequences;
-    this.#reports = new Map();
-    this.#sequences = new Map();
-    for (const reporter of this.#paused) reporter.resume();
-    this.#paused.clear();
-
-    this.#writing = this.#write(reports, sequences).finally(() => {
-      this.#writing = undefined;
-      if (this.#stopped || this.#sequences.size === 0) return;
-      if (this.#reports.size >= STATUS_BATCH_LIMIT) this.#flush();
-      else this.#timer = this.#clock.setTimeout(() => this.#flush(), STATUS_FLUSH_MS);
-    });
+    const batches: Batch[] = [];
+    for (const pending of this.#ready) {
+      const statuses = [...pending.statuses];
+      const sequences = new Map(pending.sequences);
+      pending.statuses.clear();
+      pending.sequences.clear();
+      pending.writing = true;
+      batches.push({ pending, statuses, sequences });
+      if (statuses.length > 0) this.#spend(pending.nodeId, statuses);
+    }
+    this.#ready.clear();
+    const running = this.#write(batches).finally(() => this.#running.delete(running));
+    this.#running.add(running);
   }
 
-  async #write(
-    reports: ReadonlyMap<string, Report>,
-    sequences: ReadonlyMap<StatusReporter, number>,
-  ): Promise<void> {
-    const changes: Change[] = [];
-    for (const [key, report] of reports) {
-      const taskId = key.split(' ', 1)[0]!;
-      changes.push((transaction) => this.#apply(transaction, taskId, report));
+  #spend(nodeId: string, statuses: Batch['statuses']): void {
+    const { view, budgets } = this.#options;
+    let bytes = 0;
+    for (const [taskId] of statuses) {
+      const task = view.get('task', taskId);
+      if (task !== undefined) bytes += this.#sizes.of(task);
     }
-    try {
-      await this.#writer.write(changes);
-      for (const [reporter, sequence] of sequences) reporter.stored(sequence);
-    } catch (error) {
+    budgets.of(nodeId).statuses.spend(1, statuses.length, bytes);
+  }
+
+  async #write(batches: readonly Batch[]): Promise<void> {
+    const reports = batches.flatMap((batch) =>
+      batch.statuses.map(([taskId, status]) => ({ batch, taskId, status })),
+    );
+    const errors = await this.#options.writer.settle(
+      reports.map(
+        ({ batch, taskId, status }) =>
+          (transaction) =>
+            this.#apply(transaction, batch.pending.nodeId, taskId, status),
+      ),
+    );
+    const lost = new Set<Batch>();
+    for (const [index, error] of errors) {
       if (error instanceof WriterStopped) return;
-      this.#logger.error({ err: error, statuses: reports.size }, 'statuses could not be stored');
-      for (const reporter of sequences.keys()) reporter.lost('statuses could not be stored');
+      const { batch, taskId } = reports[index]!;
+      const { nodeId } = batch.pending;
+      this.#options.logger.error({ err: error, nodeId, taskId }, 'a status could not be stored');
+      // Others wrote the task all the time: the next try may do. Whatever else it is, it would be again.
+      if (error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE') lost.add(batch);
     }
+    for (const batch of batches) this.#finish(batch, lost.has(batch));
   }
 
-  #apply(transaction: Transaction, taskId: string, { nodeId, status }: Report): void {
+  #finish({ pending, sequences }: Batch, lost: boolean): void {
+    pending.writing = false;
+    for (const [reporter, sequence] of sequences) {
+      if (lost) reporter.lost('statuses could not be stored');
+      else reporter.stored(sequence);
+    }
+    if (pending.statuses.size > 0 || pending.sequences.size > 0) this.#schedule(pending);
+    else if (this.#pending.get(pending.nodeId) === pending) this.#pending.delete(pending.nodeId);
+  }
+
+  #apply(transaction: Transaction, nodeId: string, taskId: string, reported: TaskStatus): void {
     const task = transaction.get('task', taskId);
-    // Removed meanwhile, or none of the node's business.
     if (task === undefined || task.NodeID !== nodeId) return;
+    const status = ownPorts(task, reported);
     if (!isNews(task, status)) return;
-    const AppliedAt = new Date(this.#now()).toISOString();
+    const AppliedAt = new Date(this.#options.timeMs()).toISOString();
     transaction.update('task', { ...task, Status: { ...status, AppliedAt } });
   }
+}
+
+/** A task has the ports of its service; a status that names more is none of them. */
+function ownPorts(task: Task, status: TaskStatus): TaskStatus {
+  const ports = status.PortStatus?.Ports;
+  const { length } = task.Endpoint.Ports;
+  if (ports === undefined || ports.length <= length) return status;
+  return { ...status, PortStatus: { Ports: ports.slice(0, length) } };
 }
 
 /** Observed state never goes back; the same again is not written. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { DataPathClaims } from '../../src/dispatcher/data-path-claims.js';
 import { meshState } from '../../src/dispatcher/index.js';
 import { nodeDraft, put } from '../support/objects.js';
-import { DESCRIPTION, World } from './harness.js';
+import { DESCRIPTION, helloOf, World } from './harness.js';
 
 const ip = (text: string): IpAddress => parseIpAddress(text)!;
 const [A, B, C] = ['198.18.0.1', '198.18.0.2', '198.18.0.3'].map(ip) as [
@@ -194,15 +194,12 @@ test('a node whose address is proven another’s loses it, also before it came b
 
 test('what can be no data path address is none, and the node says so', async (t) => {
   const { world, node, peers } = await worldOf(t, { n1: '198.18.0.1' });
-  const bad = [
-    '198.18.0.1\nlink del eth0',
-    'host',
-    '0.0.0.0',
-    '169.254.169.254',
-    '255.255.255.255',
-    '127.0.0.1',
-    '::1',
-  ];
+  for (const dataPathAddr of ['198.18.0.1\nlink del eth0', 'host']) {
+    const agent = await world.connect('n1');
+    agent.send(helloOf({ dataPathAddr }));
+    t.regex((await agent.next('session-end')).reason, /dataPathAddr/, dataPathAddr);
+  }
+  const bad = ['0.0.0.0', '169.254.169.254', '255.255.255.255', '127.0.0.1', '::1'];
   for (const dataPathAddr of bad) {
     await world.join('n1', { dataPathAddr });
     t.is(node('n1').Mesh?.Address, '', dataPathAddr);

@@ -62,6 +62,39 @@ test('a node that registers in a loop is refused for a while', async (t) => {
   await t.notThrowsAsync(world.join('n1'));
 });
 
+test('a node that connects in a loop is refused for a while, whatever it says', async (t) => {
+  const world = await World.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  world.dispatcher.start();
+  for (let count = 0; count < 10; count += 1) {
+    const agent = await world.connect('n1');
+    agent.raw(Buffer.from([0xc1]));
+    t.regex((await agent.next('session-end')).reason, /^malformed message/);
+  }
+  const refused = await world.connect('n1');
+  t.regex((await refused.next('session-end')).reason, /rate limit/);
+  await world.clock.advance(8_000);
+  await t.notThrowsAsync(world.join('n1'));
+});
+
+test('a fault in handling a message ends the session it came by, nothing else', async (t) => {
+  const world = await World.create(t);
+  for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
+  world.dispatcher.start();
+  world.dispatcher.listen({
+    message() {
+      throw new TypeError('a fault');
+    },
+    connected() {},
+    disconnected() {},
+  });
+  const good = await world.join('n2');
+  const unlucky = await world.join('n1');
+  unlucky.send({ type: 'log-end', subscription: 's1' });
+  t.regex((await unlucky.next('session-end')).reason, /fault of the manager/);
+  await t.notThrowsAsync(world.roundTrip(good));
+});
+
 test('a manager that does not lead says so and closes, as does one that stops leading', async (t) => {
   const world = await World.create(t);
   await put(world.store, 'node', nodeDraft('n1'));

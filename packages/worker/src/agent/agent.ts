@@ -1,4 +1,5 @@
 import {
+  type Assignments,
   type Clock,
   DISPATCH_PROTOCOL,
   type Logger,
@@ -8,6 +9,7 @@ import {
   type ManagerMessage,
   type Node,
   type NodeDescription,
+  parseIpAddress,
   type Task,
   type TaskStatus,
   type Timer,
@@ -16,13 +18,15 @@ import {
 import type { WebSocket } from 'ws';
 import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
 import { messageOf } from '../runtime/runtime-error.js';
+import type { SetAside } from '@swarm/api/wire';
 import { AgentCodec } from './codec.js';
 import { Isolation } from './isolation.js';
-import { STARTS_AT_ONCE } from './limits.js';
+import { SET_ASIDE_NAMED_LIMIT, STARTS_AT_ONCE } from './limits.js';
 import { LogSubscriptions } from './log-subscriptions.js';
 import { ManagerFinder } from './manager-finder.js';
 import type { ManagersStore } from './managers-store.js';
 import { MeshFollower } from './mesh-follower.js';
+import { reportableDescription } from './reportable.js';
 import { Semaphore } from './semaphore.js';
 import { Session } from './session.js';
 import { StatusReporter } from './status-reporter.js';
@@ -214,11 +218,11 @@ export class Agent {
         type: 'hello',
         protocol: DISPATCH_PROTOCOL,
         description: this.#description(),
-        dataPathAddr: this.#options.dataPathAddr,
+        dataPathAddr: this.#dataPathAddr(),
         meshGeneration: this.#mesh.generation,
       }),
       handler: {
-        message: (message) => this.#onMessage(manager, session, message),
+        message: (message, setAside) => this.#onMessage(manager, session, message, setAside),
         closed: (reason) => this.#onClosed(manager, reason),
       },
     });
@@ -236,7 +240,13 @@ export class Agent {
     this.#timer = this.#clock.setTimeout(() => this.#connect(), this.#finder.delayMs());
   }
 
-  #onMessage(manager: ManagerAddress, session: Session, message: ManagerMessage): void {
+  #onMessage(
+    manager: ManagerAddress,
+    session: Session,
+    message: ManagerMessage,
+    setAside: readonly SetAside[],
+  ): void {
+    if (setAside.length > 0) this.#nameSetAside(message, setAside);
     switch (message.type) {
       case 'welcome':
         this.#onWelcome(manager, session, message);
@@ -271,7 +281,7 @@ export class Agent {
           return;
         }
         this.#assignments = message.resultsIn;
-        this.#tasks.assign(message);
+        this.#assign(message, setAside);
         return;
       case 'mesh':
         this.#onMesh(session, message.delta);
@@ -285,6 +295,33 @@ export class Agent {
       case 'log-unsubscribe':
         this.#logs?.unsubscribe(message.subscription);
         return;
+    }
+  }
+
+  #nameSetAside(message: ManagerMessage, setAside: readonly SetAside[]): void {
+    for (const { what, id, problem } of setAside.slice(0, SET_ASIDE_NAMED_LIMIT)) {
+      this.#logger.error(
+        { message: message.type, what, id, problem },
+        'a part of a manager’s message can not be read, it is left out',
+      );
+    }
+    if (setAside.length > SET_ASIDE_NAMED_LIMIT) {
+      const more = setAside.length - SET_ASIDE_NAMED_LIMIT;
+      this.#logger.error({ message: message.type, more }, 'more parts were left out');
+    }
+  }
+
+  #assign(message: Assignments, setAside: readonly SetAside[]): void {
+    const unreadable = setAside.flatMap((part) =>
+      part.what === 'task' && part.id !== undefined ? [{ ...part, id: part.id }] : [],
+    );
+    for (const { id, problem } of this.#tasks.assign(message, unreadable)) {
+      this.#reporter.report(id, {
+        Timestamp: new Date(this.#clock.now()).toISOString(),
+        State: 'rejected',
+        Message: 'rejected',
+        Err: `this node can not read the task: ${problem}`,
+      });
     }
   }
 
@@ -371,9 +408,22 @@ export class Agent {
     };
   }
 
+  /** Empty when it is no address: the manager then takes the one that it sees. */
+  #dataPathAddr(): string {
+    const { dataPathAddr } = this.#options;
+    const address = parseIpAddress(dataPathAddr) ?? '';
+    if (address === '' && dataPathAddr !== '') {
+      this.#logger.error(
+        { dataPathAddr },
+        'the data path address is no IP address, it is left out',
+      );
+    }
+    return address;
+  }
+
   #description(): NodeDescription {
     const runtime = this.#runtime!;
-    return {
+    return reportableDescription({
       Hostname: runtime.hostname,
       Platform: runtime.platform,
       Resources: runtime.resources,
@@ -384,7 +434,7 @@ export class Agent {
       Runtime: runtime.kind,
       MeshBackend: this.#options.mesh.backend,
       ...this.#extras,
-    };
+    });
   }
 }
 

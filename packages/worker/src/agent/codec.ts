@@ -1,26 +1,20 @@
-import { type AgentMessage, DISPATCH_FRAME_LIMIT_BYTES, type ManagerMessage } from '@swarm/api';
-import { Packr } from 'msgpackr';
+import type { AgentMessage } from '@swarm/api';
+import { type ManagerFrame, managerFrameReader, Msgpack } from '@swarm/api/wire';
 
 /** Turns messages of a dispatcher session into frames and back: plain msgpack maps. */
 export class AgentCodec {
-  // Without records every frame stands for itself.
-  readonly #packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+  readonly #msgpack = new Msgpack();
+  readonly #read = managerFrameReader(this.#msgpack);
 
   encode(message: AgentMessage): Buffer {
-    // msgpackr reuses its buffer, ws may hold on to what it is given.
-    const frame = Buffer.from(this.#packr.pack(message));
-    if (frame.length > DISPATCH_FRAME_LIMIT_BYTES) {
-      throw new Error(`a ${message.type} message of ${frame.length} bytes is over the limit`);
-    }
-    return frame;
+    return this.#msgpack.pack(message);
   }
 
-  /** @throws when it is no message; what a manager says is trusted otherwise, it has a certificate */
-  decode(frame: Uint8Array): ManagerMessage {
-    const fields: unknown = this.#packr.unpack(frame);
-    if (typeof fields !== 'object' || fields === null || !('type' in fields)) {
-      throw new Error('a frame that is no message');
-    }
-    return fields as ManagerMessage;
+  /**
+   * What a manager says is checked too: its certificate says who it is, not that it is right.
+   * @throws MalformedMessage when the message as a whole can not be used
+   */
+  decode(frame: Uint8Array): ManagerFrame {
+    return this.#read(frame);
   }
 }

@@ -16,12 +16,12 @@ export const MANAGERS_LIMIT = 64;
 
 /** Statuses are sent together after this time. */
 export const STATUS_FLUSH_MS = 20;
-/** Statuses in one message: with the longest texts in any script, a frame stays in its limit. */
-export const STATUS_UPDATES_LIMIT = 100;
+/** Statuses in one message, */
+export const STATUS_BATCH_LIMIT = 100;
+/** and what they may take in it, as estimated; one status with all its ports fits. */
+export const STATUS_FRAME_LIMIT_BYTES = 512 * 1024;
 /** Status messages sent and not acknowledged; further statuses wait, the newest of each task. */
 export const STATUS_INFLIGHT_LIMIT = 8;
-/** Longest Message and Err of a status, in characters; the manager cuts there, too. */
-export const STATUS_TEXT_LIMIT = 4_096;
 
 /** Tasks prepared or started at once, so that a hundred of them do not starve the heartbeats. */
 export const STARTS_AT_ONCE = 8;
@@ -42,6 +42,9 @@ export const RETRY_MAX_MS = 10_000;
 export const ISOLATED_AFTER_MS = 10_000;
 /** Pause before an isolated node restarts a task, when its restart policy names none (Docker's). */
 export const RESTART_DELAY_MS = 5_000;
+
+/** Parts of a message that could not be read and are named in the log; more are counted. */
+export const SET_ASIDE_NAMED_LIMIT = 10;
 
 /** Log subscriptions of a session. */
 export const SUBSCRIPTIONS_LIMIT = 256;

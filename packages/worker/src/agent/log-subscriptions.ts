@@ -1,12 +1,15 @@
 import {
   type Clock,
+  cutText,
   LOG_LINE_COST_BYTES,
   type LogLine,
   type LogSubscribe,
   type Timer,
 } from '@swarm/api';
+import { LOG_ERROR_LIMIT_BYTES } from '@swarm/api/wire';
 import { messageOf } from '../runtime/runtime-error.js';
 import { LOG_FLUSH_MS, LOG_MESSAGE_LIMIT_BYTES, SUBSCRIPTIONS_LIMIT } from './limits.js';
+import { reportableLines } from './reportable.js';
 import type { Session } from './session.js';
 import { Signal } from './signal.js';
 
@@ -109,7 +112,7 @@ class Subscription {
     this.#session.send({
       type: 'log-end',
       subscription: this.#message.subscription,
-      ...(errors.length === 0 ? {} : { error: errors.join(' ') }),
+      ...(errors.length === 0 ? {} : { error: cutText(errors.join(' '), LOG_ERROR_LIMIT_BYTES) }),
     });
   }
 
@@ -120,7 +123,7 @@ class Subscription {
       while (!this.#closed) {
         const next = await iterator.next();
         if (next.done === true) return;
-        await this.#write(next.value);
+        for (const line of reportableLines(next.value, this.#clock.now())) await this.#write(line);
       }
     } finally {
       this.#open.delete(iterator);

@@ -1,4 +1,5 @@
 import type { AgentMessage, Clock, Logger, ManagerMessage, Timer } from '@swarm/api';
+import type { SetAside } from '@swarm/api/wire';
 import type { RawData, WebSocket } from 'ws';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { AgentCodec } from './codec.js';
@@ -7,8 +8,11 @@ import { CONNECT_LIMIT_MS, HEARTBEATS_UNANSWERED, SESSION_BUFFER_LIMIT_BYTES } f
 const CLOSE_NORMAL = 1000;
 
 export interface SessionHandler {
-  /** Every message but heartbeat answers. */
-  message(message: ManagerMessage): void;
+  /**
+   * Every message but heartbeat answers.
+   * @param setAside parts of it that could not be read and were left out
+   */
+  message(message: ManagerMessage, setAside: readonly SetAside[]): void;
   /** Once, whoever ended it and whether or not it ever stood. */
   closed(reason: string): void;
 }
@@ -89,9 +93,10 @@ export class Session {
   #receive(data: RawData, isBinary: boolean): void {
     if (this.#closed) return;
     let message: ManagerMessage;
+    let setAside: readonly SetAside[];
     try {
       if (!isBinary) throw new Error('a text frame');
-      message = this.#codec.decode(bytesOf(data));
+      ({ message, setAside } = this.#codec.decode(bytesOf(data)));
     } catch (error) {
       this.#logger.warn({ error: messageOf(error) }, 'malformed message of a manager');
       this.close(`the manager sent what is no message: ${messageOf(error)}`);
@@ -103,7 +108,7 @@ export class Session {
       return;
     }
     if (message.type === 'welcome') this.#startHeartbeats(message.heartbeatMs);
-    this.#handler.message(message);
+    this.#handler.message(message, setAside);
   }
 
   #startHeartbeats(heartbeatMs: number): void {

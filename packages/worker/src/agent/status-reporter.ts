@@ -1,5 +1,11 @@
-import type { Clock, TaskStatus, Timer } from '@swarm/api';
-import { STATUS_FLUSH_MS, STATUS_INFLIGHT_LIMIT, STATUS_UPDATES_LIMIT } from './limits.js';
+import type { AgentStatus, Clock, TaskStatus, Timer } from '@swarm/api';
+import {
+  STATUS_FLUSH_MS,
+  STATUS_INFLIGHT_LIMIT,
+  STATUS_FRAME_LIMIT_BYTES,
+  STATUS_BATCH_LIMIT,
+} from './limits.js';
+import { reportableStatus, statusCostBytes } from './reportable.js';
 import type { Session } from './session.js';
 
 /**
@@ -53,14 +59,27 @@ export class StatusReporter {
   #flush(): void {
     this.#timer = undefined;
     while (this.#pending.size > 0 && this.#sequence - this.#acknowledged < STATUS_INFLIGHT_LIMIT) {
-      const batch = [...this.#pending].slice(0, STATUS_UPDATES_LIMIT);
-      for (const [taskId] of batch) this.#pending.delete(taskId);
+      const updates = this.#take();
+      if (updates.length === 0) return;
       this.#sequence += 1;
-      this.#session?.send({
-        type: 'status',
-        sequence: this.#sequence,
-        updates: batch.map(([taskId, status]) => ({ taskId, status })),
-      });
+      this.#session?.send({ type: 'status', sequence: this.#sequence, updates });
     }
+  }
+
+  /** As many of the statuses that wait as one message has room for. */
+  #take(): AgentStatus['updates'] {
+    const updates: AgentStatus['updates'][number][] = [];
+    let costBytes = 0;
+    for (const [taskId, pending] of this.#pending) {
+      const status = reportableStatus(pending, this.#clock.now());
+      if (status !== undefined) {
+        costBytes += statusCostBytes(status);
+        if (updates.length >= STATUS_BATCH_LIMIT) break;
+        if (updates.length > 0 && costBytes > STATUS_FRAME_LIMIT_BYTES) break;
+        updates.push({ taskId, status });
+      }
+      this.#pending.delete(taskId);
+    }
+    return updates;
   }
 }

@@ -1,8 +1,23 @@
-import { type Assignments, isTerminal, type Task, type TaskStatus } from '@swarm/api';
+import {
+  type Assignments,
+  compareStates,
+  isTerminal,
+  type Task,
+  type TaskState,
+  type TaskStatus,
+} from '@swarm/api';
 import type { LeftTask } from '../runtime/runtime.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import { TaskController, type TaskHost } from './task-controller.js';
 import type { StoredTask, TaskStore } from './task-store.js';
+
+/** A task of an assignment set that could not be read. */
+export interface UnreadableTask {
+  readonly id: string;
+  /** What it should do, when that could be read. */
+  readonly desired: TaskState | undefined;
+  readonly problem: string;
+}
 
 /** All tasks of the node, as assigned by managers. */
 export class TaskSet {
@@ -33,10 +48,18 @@ export class TaskSet {
     }
   }
 
-  /** Applies an assignment set; a complete one removes tasks that it does not name. */
-  assign(message: Assignments): void {
+  /**
+   * Applies an assignment set; a complete one removes tasks that it does not name.
+   * @param unreadable tasks that it names besides. One that is here goes on as it is, but stops when it
+   *   should.
+   * @returns those of them that are not here, so that they can never run
+   */
+  assign(message: Assignments, unreadable: readonly UnreadableTask[] = []): UnreadableTask[] {
     if (message.kind === 'complete') {
-      const named = new Set(message.update.map(({ ID }) => ID));
+      const named = new Set([
+        ...message.update.map(({ ID }) => ID),
+        ...unreadable.map(({ id }) => id),
+      ]);
       for (const taskId of this.#tasks.keys()) if (!named.has(taskId)) this.#remove(taskId);
     }
     for (const taskId of message.remove) this.#remove(taskId);
@@ -48,6 +71,16 @@ export class TaskSet {
         this.#store.putTask({ task: controller.task, status: controller.status });
       }
     }
+    return unreadable.filter(({ id, desired }) => {
+      const controller = this.#tasks.get(id);
+      if (controller === undefined) return true;
+      const { task } = controller;
+      if (desired !== undefined && compareStates(desired, task.DesiredState) > 0) {
+        controller.update({ ...task, DesiredState: desired });
+        this.#store.putTask({ task: controller.task, status: controller.status });
+      }
+      return false;
+    });
   }
 
   get(taskId: string): TaskController | undefined {

@@ -1,6 +1,11 @@
-import type { TaskState, TaskStatus } from '@swarm/api';
+import {
+  cutText,
+  STATUS_ERR_LIMIT_BYTES,
+  STATUS_MESSAGE_LIMIT_BYTES,
+  type TaskState,
+  type TaskStatus,
+} from '@swarm/api';
 import type { PreparedTask, TaskEnd } from '../runtime/runtime.js';
-import { STATUS_TEXT_LIMIT } from './limits.js';
 
 /** What changes in a status besides time; fields not named are kept. `Err` goes with each change. */
 export interface StatusChange {
@@ -27,8 +32,8 @@ export function nextStatus(status: TaskStatus, change: StatusChange, nowMs: numb
     ...kept,
     Timestamp: new Date(nowMs).toISOString(),
     State: change.State ?? status.State,
-    Message: change.Message.slice(0, STATUS_TEXT_LIMIT),
-    ...(change.Err === undefined ? {} : { Err: change.Err.slice(0, STATUS_TEXT_LIMIT) }),
+    Message: cutText(change.Message, STATUS_MESSAGE_LIMIT_BYTES),
+    ...(change.Err === undefined ? {} : { Err: cutText(change.Err, STATUS_ERR_LIMIT_BYTES) }),
     ...(change.Ready === undefined ? {} : { Ready: change.Ready }),
     ...(Object.keys(container).length === 0 ? {} : { ContainerStatus: container }),
     ...(prepared?.address === undefined ? {} : { Address: prepared.address }),

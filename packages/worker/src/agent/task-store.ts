@@ -5,14 +5,15 @@ import {
   meshPeerShape,
   meshStateShape,
   type Shape,
+  ShapeError,
   shape,
   type Task,
   type TaskStatus,
   taskShape,
   taskStatusShape,
 } from '@swarm/api';
+import { MSGPACK_DEPTH_LIMIT, Msgpack, MsgpackError, type MsgpackLimits } from '@swarm/api/wire';
 import { Level } from 'level';
-import { Packr } from 'msgpackr';
 
 /** LevelDB's own memory: a worker has little to keep. Its defaults are 4 and 8 MiB. */
 const WRITE_BUFFER_BYTES = 512 * 1024;
@@ -39,6 +40,13 @@ const storedMeshShape = shape.record<StoredMesh>({
   state: shape.optional(meshStateShape),
 });
 
+/** A whole mesh is the largest record: what many messages of a manager made. */
+const RECORD_LIMITS: MsgpackLimits = {
+  bytes: 64 * 1024 * 1024,
+  values: 8 * 1024 * 1024,
+  depth: MSGPACK_DEPTH_LIMIT,
+};
+
 interface Known {
   readonly tasks: StoredTask[];
   readonly mesh: StoredMesh | undefined;
@@ -58,7 +66,7 @@ export interface TaskStoreEvents {
  */
 export class TaskStore {
   readonly #db: Level<string, Uint8Array>;
-  readonly #packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+  readonly #msgpack = new Msgpack();
   readonly #dirty = new Map<string, unknown>();
   readonly #folder: string;
   readonly #events: TaskStoreEvents;
@@ -105,9 +113,10 @@ export class TaskStore {
 
   #decode<T>(key: string, value: Uint8Array, of: Shape<T>): T | undefined {
     try {
-      return of.read(this.#packr.unpack(value));
+      return of.read(this.#msgpack.unpack(value, RECORD_LIMITS));
     } catch (error) {
-      this.#drop(key, (error as Error).message);
+      if (!(error instanceof MsgpackError || error instanceof ShapeError)) throw error;
+      this.#drop(key, error.message);
       return undefined;
     }
   }
@@ -151,7 +160,7 @@ export class TaskStore {
       const operations = [...this.#dirty].map(([key, value]) =>
         value === undefined
           ? { type: 'del' as const, key }
-          : { type: 'put' as const, key, value: Uint8Array.from(this.#packr.pack(value)) },
+          : { type: 'put' as const, key, value: this.#msgpack.pack(value) },
       );
       this.#dirty.clear();
       try {

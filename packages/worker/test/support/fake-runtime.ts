@@ -28,6 +28,8 @@ export class FakeRuntime implements Runtime {
   readonly onStart = new Map<string, (progress: StartProgress) => Promise<void>>();
   readonly onStop = new Map<string, () => Promise<void>>();
   lines: LogLine[] = [];
+  /** What it says of its host; the rest is `worker-1` with 2 CPUs. */
+  description: Partial<RuntimeDescription> = {};
   /** Calls of `prepare` under way now, and the most there ever were. */
   preparing = 0;
   mostPreparing = 0;
@@ -39,6 +41,7 @@ export class FakeRuntime implements Runtime {
       platform: { Architecture: 'x86_64', OS: 'linux' },
       resources: { NanoCPUs: 2e9, MemoryBytes: 2 ** 30 },
       engineVersion: '1',
+      ...this.description,
     };
   }
 

@@ -7,12 +7,12 @@ import type {
   Task,
   TaskStatus,
 } from '@swarm/api';
-import { Packr } from 'msgpackr';
+import { Msgpack, readAgentFrame } from '@swarm/api/wire';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { makeNode } from './make-task.js';
 import { until } from './real.js';
 
-const packr = new Packr({ useRecords: false });
+const msgpack = new Msgpack();
 
 /** A manager that does what the test says, over a real socket on loopback. */
 export class ScriptedManager {
@@ -38,7 +38,8 @@ export class ScriptedManager {
       this.socket = socket;
       this.statuses.clear();
       this.#number = 0;
-      socket.on('message', (data: Buffer) => this.#receive(packr.unpack(data) as AgentMessage));
+      // As every manager reads it: what an agent should not have sent, throws.
+      socket.on('message', (data: Buffer) => this.#receive(readAgentFrame(msgpack, data)));
     });
   }
 
@@ -51,7 +52,7 @@ export class ScriptedManager {
   }
 
   send(message: ManagerMessage): void {
-    this.socket?.send(packr.pack(message));
+    this.socket?.send(msgpack.pack(message));
   }
 
   welcome(change: Partial<Extract<ManagerMessage, { type: 'welcome' }>> = {}): void {

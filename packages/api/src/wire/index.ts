@@ -1,0 +1,5 @@
+/** The codecs of the wire. Apart from `@swarm/api`, so that clients do not load MessagePack. */
+export * from './agent-codec.js';
+export * from './malformed.js';
+export * from './manager-codec.js';
+export * from './msgpack.js';

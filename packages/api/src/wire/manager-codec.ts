@@ -1,0 +1,243 @@
+import type { Task, TaskState } from '../objects/task.js';
+import {
+  MESH_ENDPOINTS_LIMIT,
+  MESH_PEERS_LIMIT,
+  MESH_PORTS_LIMIT,
+  meshEndpointShape,
+  meshPeerShape,
+  meshPortKeyShape,
+} from '../shapes/mesh.js';
+import { ownNodeShape } from '../shapes/node.js';
+import { portProtocolShape } from '../shapes/service.js';
+import { taskShape, taskStateShape } from '../shapes/task.js';
+import {
+  type Assignments,
+  DISPATCH_FRAME_LIMIT_BYTES,
+  type HeartbeatAck,
+  type LogCredit,
+  type LogOptions,
+  type LogSubscribe,
+  type LogUnsubscribe,
+  type ManagerAddress,
+  type ManagerMessage,
+  type MeshUpdate,
+  type NodeUpdate,
+  type NotLeader,
+  type SessionEnd,
+  type StatusAck,
+  type Welcome,
+} from './dispatch.js';
+import { readFrame } from './frames.js';
+import type { MeshDelta, MeshPort } from './mesh.js';
+import { MSGPACK_DEPTH_LIMIT, type Msgpack, type MsgpackLimits } from './msgpack.js';
+import {
+  choice,
+  count,
+  flag,
+  hostPort,
+  integer,
+  isFields,
+  list,
+  literal,
+  objectId,
+  optional,
+  port,
+  readEach,
+  record,
+  type Shape,
+  text,
+  timestamp,
+  tryRead,
+  variants,
+} from './shape.js';
+import { SUBSCRIPTION_ID_LIMIT } from './agent-codec.js';
+
+/** Managers that a message names. */
+export const MANAGERS_NAMED_LIMIT = 1_000;
+/** Tasks that a message assigns or removes; the frame bounds them more tightly. */
+export const ASSIGNED_LIMIT = 100_000;
+/** Longest period of heartbeats, in milliseconds. */
+const HEARTBEAT_LIMIT_MS = 3_600_000;
+const REASON_LIMIT = 64 * 1024;
+
+/** What any frame of a manager may take: a task or a mesh endpoint has a value for eight bytes at most. */
+const MANAGER_LIMITS: MsgpackLimits = {
+  bytes: DISPATCH_FRAME_LIMIT_BYTES,
+  values: DISPATCH_FRAME_LIMIT_BYTES / 8,
+  depth: MSGPACK_DEPTH_LIMIT,
+};
+
+/** A part of a message that could not be read and was left out; the rest of the message holds. */
+export type SetAside =
+  | {
+      readonly what: 'task';
+      /** Undefined when not even that could be read. */
+      readonly id: string | undefined;
+      /** What the task should do, when that could be read. */
+      readonly desired: TaskState | undefined;
+      readonly problem: string;
+    }
+  | {
+      readonly what: 'mesh peer' | 'mesh port' | 'mesh endpoint' | 'manager';
+      readonly id: string | undefined;
+      readonly problem: string;
+    };
+
+type SetAsideListener = (part: SetAside) => void;
+
+/** A message of a manager, and what was left out of it. */
+export interface ManagerFrame {
+  readonly message: ManagerMessage;
+  readonly setAside: readonly SetAside[];
+}
+
+/**
+ * Makes the reader of what managers send.
+ * @returns a function that throws MalformedMessage when a message as a whole can not be used
+ */
+export function managerFrameReader(msgpack: Msgpack): (frame: Uint8Array) => ManagerFrame {
+  let setAside: SetAside[] = [];
+  const shape = managerMessage((part) => setAside.push(part));
+  return (frame) => {
+    setAside = [];
+    const message = readFrame(msgpack, frame, MANAGER_LIMITS, shape.read);
+    return { message, setAside };
+  };
+}
+
+const heartbeatMs = integer(1, HEARTBEAT_LIMIT_MS);
+const subscription = text(SUBSCRIPTION_ID_LIMIT);
+
+const managerAddress = record<ManagerAddress>({
+  nodeId: text(SUBSCRIPTION_ID_LIMIT),
+  address: hostPort,
+});
+
+const logOptions = record<LogOptions>({
+  follow: flag,
+  stdout: flag,
+  stderr: flag,
+  tail: integer(-1),
+  since: optional(timestamp),
+});
+
+function managerMessage(setAside: SetAsideListener): Shape<ManagerMessage> {
+  const managers = lenient(managerAddress, MANAGERS_NAMED_LIMIT, (value, problem) =>
+    setAside({ what: 'manager', id: idIn(value, 'nodeId'), problem }),
+  );
+  return variants<ManagerMessage>({
+    welcome: record<Welcome>({
+      type: literal('welcome'),
+      sessionId: text(SUBSCRIPTION_ID_LIMIT),
+      heartbeatMs,
+      node: ownNodeShape,
+      managers,
+    }),
+    'not-leader': record<NotLeader>({
+      type: literal('not-leader'),
+      leader: optional(managerAddress),
+      managers,
+    }),
+    'heartbeat-ack': record<HeartbeatAck>({ type: literal('heartbeat-ack'), heartbeatMs }),
+    'status-ack': record<StatusAck>({ type: literal('status-ack'), sequence: count }),
+    node: record<NodeUpdate>({ type: literal('node'), node: ownNodeShape, managers }),
+    assignments: record<Assignments>({
+      type: literal('assignments'),
+      kind: choice<Assignments['kind']>({ complete: true, incremental: true }),
+      appliesTo: count,
+      resultsIn: count,
+      update: tasks(setAside),
+      remove: lenient(objectId, ASSIGNED_LIMIT, (_, problem) =>
+        setAside({ what: 'task', id: undefined, desired: undefined, problem }),
+      ),
+    }),
+    mesh: record<MeshUpdate>({ type: literal('mesh'), delta: meshDelta(setAside) }),
+    'log-subscribe': record<LogSubscribe>({
+      type: literal('log-subscribe'),
+      subscription,
+      taskIds: list(objectId),
+      options: logOptions,
+      creditBytes: optional(count),
+    }),
+    'log-credit': record<LogCredit>({ type: literal('log-credit'), subscription, bytes: count }),
+    'log-unsubscribe': record<LogUnsubscribe>({ type: literal('log-unsubscribe'), subscription }),
+    'session-end': record<SessionEnd>({
+      type: literal('session-end'),
+      reason: text(REASON_LIMIT),
+      fatal: flag,
+    }),
+  });
+}
+
+/** A list whose bad elements are left out. */
+function lenient<T>(
+  item: Shape<T>,
+  max: number,
+  bad: (value: unknown, problem: string) => void,
+): Shape<readonly T[]> {
+  return {
+    read: (value) => readEach(item, value, max, ({ value: one, error }) => bad(one, error.message)),
+  };
+}
+
+function tasks(setAside: SetAsideListener): Shape<readonly Task[]> {
+  return lenient(taskShape, ASSIGNED_LIMIT, (value, problem) =>
+    setAside({ what: 'task', id: idIn(value, 'ID'), desired: desiredIn(value), problem }),
+  );
+}
+
+/**
+ * A peer or port that can not be read also takes away the one that the agent has under its name: what it
+ * holds is out of date, and traffic must not go where nobody said.
+ */
+function meshDelta(setAside: SetAsideListener): Shape<MeshDelta> {
+  let droppedPeers: string[] = [];
+  let droppedPorts: MeshDelta['removedPorts'][number][] = [];
+  const shape = record<MeshDelta>({
+    base: count,
+    generation: count,
+    peers: lenient(meshPeerShape, MESH_PEERS_LIMIT, (value, problem) => {
+      const id = idIn(value, 'nodeId');
+      setAside({ what: 'mesh peer', id, problem });
+      if (id !== undefined) droppedPeers.push(id);
+    }),
+    removedPeers: list(objectId, MESH_PEERS_LIMIT),
+    ports: lenient(meshPort(setAside), MESH_PORTS_LIMIT, (value, problem) => {
+      setAside({ what: 'mesh port', id: idIn(value, 'serviceId'), problem });
+      const key = tryRead(meshPortKeyShape, value);
+      if (key !== undefined) droppedPorts.push(key);
+    }),
+    removedPorts: list(meshPortKeyShape, MESH_PORTS_LIMIT),
+  });
+  return {
+    read(value) {
+      droppedPeers = [];
+      droppedPorts = [];
+      const delta = shape.read(value);
+      return {
+        ...delta,
+        removedPeers: [...delta.removedPeers, ...droppedPeers],
+        removedPorts: [...delta.removedPorts, ...droppedPorts],
+      };
+    },
+  };
+}
+
+function meshPort(setAside: SetAsideListener): Shape<MeshPort> {
+  return record<MeshPort>({
+    protocol: portProtocolShape,
+    publishedPort: port,
+    serviceId: objectId,
+    endpoints: lenient(meshEndpointShape, MESH_ENDPOINTS_LIMIT, (one, problem) =>
+      setAside({ what: 'mesh endpoint', id: idIn(one, 'taskId'), problem }),
+    ),
+  });
+}
+
+function idIn(value: unknown, field: string): string | undefined {
+  return isFields(value) ? tryRead(objectId, value[field]) : undefined;
+}
+
+function desiredIn(value: unknown): TaskState | undefined {
+  return isFields(value) ? tryRead(taskStateShape, value.DesiredState) : undefined;
+}

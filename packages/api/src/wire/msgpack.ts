@@ -1,0 +1,167 @@
+import { Packr } from 'msgpackr';
+
+/** Bytes that are not MessagePack, or not the part of it that is spoken here. */
+export class MsgpackError extends Error {
+  override readonly name = 'MsgpackError';
+}
+
+/** Bounds on what one frame may make its reader hold. */
+export interface MsgpackLimits {
+  readonly bytes: number;
+  /** Values in all, keys and inner ones included: each takes memory, however short it is. */
+  readonly values: number;
+  /** Lists and maps within each other. */
+  readonly depth: number;
+}
+
+/** Deepest nesting of any message: a part that is kept as it is, within a spec, task, list and message. */
+export const MSGPACK_DEPTH_LIMIT = 48;
+/** Largest upper half of a 64-bit integer that a double holds exactly. */
+const SAFE_UPPER_HALF = 0x1f_ffff;
+
+/**
+ * Packs values, and unpacks those of others: null, booleans, numbers that a double holds, UTF-8 text,
+ * bytes, lists, and maps whose keys are text. Extension types (dates, references, records, classes, sets)
+ * and 64-bit integers beyond 2^53 are refused before anything is built, as is whatever is deeper, longer
+ * or of more values than its limits, and whatever declares more than it has.
+ */
+export class Msgpack {
+  // Without records every frame stands for itself, and any library can read it.
+  readonly #packr = new Packr({
+    useRecords: false,
+    encodeUndefinedAsNil: true,
+    // A safe 64-bit integer becomes a number. The declarations do not know this value.
+    ...({ int64AsType: 'auto' } as object),
+  });
+
+  pack(value: unknown): Buffer {
+    // The packer goes on using its buffer.
+    return Buffer.from(this.#packr.pack(value));
+  }
+
+  /** Parts that are bytes are views of the frame. @throws MsgpackError */
+  unpack(frame: Uint8Array, limits: MsgpackLimits): unknown {
+    checkFrame(frame, limits);
+    try {
+      return this.#packr.unpack(frame);
+    } catch (error) {
+      throw new MsgpackError('can not be read', { cause: error });
+    }
+  }
+}
+
+const Kind = { scalar: 0, text: 1, list: 2, map: 3, refused: 4 } as const;
+type Kind = (typeof Kind)[keyof typeof Kind];
+
+/** What a first byte announces: the kind, bytes of its length field, and the length without one. */
+interface Token {
+  readonly kind: Kind;
+  readonly lengthBytes: number;
+  readonly length: number;
+}
+
+const TOKENS: readonly Token[] = Array.from({ length: 256 }, (_, byte) => tokenOf(byte));
+
+/** The first bytes of the MessagePack specification. */
+function tokenOf(byte: number): Token {
+  const token = (kind: Kind, lengthBytes = 0, length = 0): Token => ({ kind, lengthBytes, length });
+  if (byte < 0x80 || byte >= 0xe0) return token(Kind.scalar);
+  if (byte < 0x90) return token(Kind.map, 0, byte & 0x0f);
+  if (byte < 0xa0) return token(Kind.list, 0, byte & 0x0f);
+  if (byte < 0xc0) return token(Kind.text, 0, byte & 0x1f);
+  switch (byte) {
+    case 0xc0: // nil
+    case 0xc2: // false
+    case 0xc3: // true
+      return token(Kind.scalar);
+    case 0xc4: // bin 8, 16, 32
+    case 0xc5:
+    case 0xc6:
+      return token(Kind.scalar, 1 << (byte - 0xc4));
+    case 0xca: // float 32
+    case 0xce: // uint 32
+    case 0xd2: // int 32
+      return token(Kind.scalar, 0, 4);
+    case 0xcb: // float 64
+    case 0xcf: // uint 64
+    case 0xd3: // int 64
+      return token(Kind.scalar, 0, 8);
+    case 0xcc: // uint 8
+    case 0xd0: // int 8
+      return token(Kind.scalar, 0, 1);
+    case 0xcd: // uint 16
+    case 0xd1: // int 16
+      return token(Kind.scalar, 0, 2);
+    case 0xd9: // str 8, 16, 32
+    case 0xda:
+    case 0xdb:
+      return token(Kind.text, 1 << (byte - 0xd9));
+    case 0xdc: // array 16, 32
+    case 0xdd:
+      return token(Kind.list, 2 << (byte - 0xdc));
+    case 0xde: // map 16, 32
+    case 0xdf:
+      return token(Kind.map, 2 << (byte - 0xde));
+    default: // Extension types, and the byte that is never used.
+      return token(Kind.refused);
+  }
+}
+
+/** Walks over the frame without building anything. @throws MsgpackError */
+function checkFrame(frame: Uint8Array, limits: MsgpackLimits): void {
+  const end = frame.byteLength;
+  if (end > limits.bytes) throw new MsgpackError(`has more than ${limits.bytes} bytes`);
+  /** Values that each open list or map still has; a map's keys are the odd ones to come. */
+  const left = new Array<number>(limits.depth + 1).fill(0);
+  const isMap = new Array<boolean>(limits.depth + 1).fill(false);
+  left[0] = 1;
+  let depth = 0;
+  let position = 0;
+  let values = 0;
+  for (;;) {
+    while (left[depth] === 0) {
+      if (depth === 0) {
+        if (position !== end) throw new MsgpackError('goes on after its value');
+        return;
+      }
+      depth -= 1;
+    }
+    if (position >= end) throw new MsgpackError('ends early');
+    const byte = frame[position++]!;
+    const token = TOKENS[byte]!;
+    const { kind, lengthBytes } = token;
+    const isKey = isMap[depth]! && (left[depth]! & 1) === 0;
+    left[depth]! -= 1;
+    values += 1;
+    if (values > limits.values) throw new MsgpackError(`has more than ${limits.values} values`);
+    if (kind === Kind.refused) throw new MsgpackError(`has type 0x${byte.toString(16)}`);
+    if (isKey && kind !== Kind.text) throw new MsgpackError('has a key that is no text');
+    let { length } = token;
+    if (lengthBytes > 0) {
+      if (position + lengthBytes > end) throw new MsgpackError('ends early');
+      for (let index = 0; index < lengthBytes; index += 1)
+        length = length * 256 + frame[position++]!;
+    }
+    if (kind === Kind.list || kind === Kind.map) {
+      const inner = kind === Kind.map ? length * 2 : length;
+      // Each takes a byte at least.
+      if (inner > end - position) throw new MsgpackError('ends early');
+      depth += 1;
+      if (depth > limits.depth) throw new MsgpackError(`is deeper than ${limits.depth} levels`);
+      left[depth] = inner;
+      isMap[depth] = kind === Kind.map;
+    } else {
+      if (length > end - position) throw new MsgpackError('ends early');
+      if (byte === 0xcf || byte === 0xd3) checkInteger(frame, position, byte === 0xd3);
+      position += length;
+    }
+  }
+}
+
+function checkInteger(frame: Uint8Array, position: number, hasSign: boolean): void {
+  const view = new DataView(frame.buffer, frame.byteOffset + position, 8);
+  const upper = hasSign ? view.getInt32(0) : view.getUint32(0);
+  if (upper > SAFE_UPPER_HALF || upper < -SAFE_UPPER_HALF - 1) {
+    throw new MsgpackError('has an integer beyond 2^53');
+  }
+}

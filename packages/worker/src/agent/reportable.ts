@@ -1,0 +1,149 @@
+import {
+  CONTAINER_ID_LIMIT,
+  DESCRIPTION_TEXT_LIMIT_BYTES,
+  ENGINE_ITEMS_LIMIT,
+  ENGINE_LABEL_LIMIT_BYTES,
+  type Labels,
+  type LogLine,
+  type NodeDescription,
+  portConfigShape,
+  reportedStatusShape,
+  type Resources,
+  shape,
+  type TaskStatus,
+  tlsInfoShape,
+} from '@swarm/api';
+import { DESCRIPTION_LIMIT_BYTES, LOG_PIECE_LIMIT_BYTES, Msgpack } from '@swarm/api/wire';
+
+// What a host or an engine says of itself is not ours to trust: a manager refuses a message that breaks
+// the contract of the wire, and would refuse it again in every session. So it is mended here.
+
+const { tryRead } = shape;
+const shortText = shape.cut(DESCRIPTION_TEXT_LIMIT_BYTES);
+const labelKey = shape.text(DESCRIPTION_TEXT_LIMIT_BYTES);
+const labelText = shape.cut(ENGINE_LABEL_LIMIT_BYTES);
+const containerId = shape.text(CONTAINER_ID_LIMIT);
+
+function textOf(value: unknown): string {
+  return tryRead(shortText, value) ?? '';
+}
+
+/** The fields that are given; those that could not be mended are undefined. */
+function given<T extends object>(fields: { readonly [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as unknown as T;
+}
+
+/** The description as every manager takes it: texts cut, lists shortened, what is no value left out. */
+export function reportableDescription(description: NodeDescription): NodeDescription {
+  const { Platform, Resources, Engine } = description;
+  const fields = {
+    Hostname: textOf(description.Hostname),
+    Platform: { Architecture: textOf(Platform?.Architecture), OS: textOf(Platform?.OS) },
+    Resources: resourcesOf(Resources),
+  };
+  const rest = given<Pick<NodeDescription, 'TLSInfo' | 'Runtime' | 'MeshBackend'>>({
+    TLSInfo: tryRead(tlsInfoShape, description.TLSInfo),
+    Runtime: tryRead(shortText, description.Runtime),
+    MeshBackend: tryRead(shortText, description.MeshBackend),
+  });
+  let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
+  let plugins = Engine?.Plugins === undefined ? undefined : pluginsOf(Engine.Plugins);
+  const msgpack = new Msgpack();
+  for (;;) {
+    const engine = given<NodeDescription['Engine']>({
+      EngineVersion: textOf(Engine?.EngineVersion),
+      Labels: labels,
+      Plugins: plugins,
+    });
+    const found: NodeDescription = { ...fields, Engine: engine, ...rest };
+    if (msgpack.pack(found).byteLength <= DESCRIPTION_LIMIT_BYTES) return found;
+    // Plugins go first: users place tasks by labels.
+    if (plugins !== undefined && plugins.length > 0)
+      plugins = plugins.slice(0, plugins.length >> 1);
+    else if (labels !== undefined && Object.keys(labels).length > 0) labels = firstHalf(labels);
+    else return { ...fields, Engine: { EngineVersion: engine.EngineVersion } };
+  }
+}
+
+function firstHalf(labels: Labels): Labels {
+  const entries = Object.entries(labels);
+  return Object.fromEntries(entries.slice(0, entries.length >> 1));
+}
+
+function resourcesOf(resources: Resources | undefined): Resources {
+  const whole = (value: unknown) =>
+    tryRead(shape.signed, typeof value === 'number' ? Math.trunc(value) : value);
+  return given<Resources>({
+    NanoCPUs: whole(resources?.NanoCPUs),
+    MemoryBytes: whole(resources?.MemoryBytes),
+  });
+}
+
+function labelsOf(labels: unknown): Labels {
+  if (!shape.isFields(labels)) return {};
+  const entries = Object.entries(labels).flatMap(([key, value]) => {
+    const name = key === '__proto__' ? undefined : tryRead(labelKey, key);
+    const text = tryRead(labelText, value);
+    return name === undefined || text === undefined ? [] : [[name, text] as const];
+  });
+  return Object.fromEntries(entries.slice(0, ENGINE_ITEMS_LIMIT));
+}
+
+function pluginsOf(plugins: unknown): { readonly Type: string; readonly Name: string }[] {
+  if (!Array.isArray(plugins)) return [];
+  return (plugins as unknown[])
+    .filter(shape.isFields)
+    .slice(0, ENGINE_ITEMS_LIMIT)
+    .map(({ Type, Name }) => ({ Type: textOf(Type), Name: textOf(Name) }));
+}
+
+/**
+ * The status as every manager takes it. Undefined when it is nothing that a node reports: a task that was
+ * given up is so by its manager's word.
+ */
+export function reportableStatus(status: TaskStatus, nowMs: number): TaskStatus | undefined {
+  const { State } = status;
+  if (State === 'orphaned' || State === 'remove') return undefined;
+  const read = tryRead(reportedStatusShape, status);
+  if (read !== undefined) return read;
+  const { ContainerStatus: container, PortStatus: ports } = status;
+  const mended = given<TaskStatus>({
+    Timestamp: tryRead(shape.timestamp, status.Timestamp) ?? new Date(nowMs).toISOString(),
+    State,
+    Message: tryRead(shape.text(), status.Message) ?? '',
+    Err: tryRead(shape.text(), status.Err),
+    ContainerStatus:
+      container === undefined
+        ? undefined
+        : given<NonNullable<TaskStatus['ContainerStatus']>>({
+            ContainerID: tryRead(containerId, container.ContainerID),
+            PID: tryRead(shape.signed, container.PID),
+            ExitCode: tryRead(shape.signed, container.ExitCode),
+          }),
+    PortStatus:
+      ports?.Ports === undefined
+        ? undefined
+        : { Ports: ports.Ports.flatMap((port) => tryRead(portConfigShape, port) ?? []) },
+    Ready: tryRead(shape.flag, status.Ready),
+    Address: tryRead(shape.ipAddress, status.Address),
+    AppliedAt: undefined,
+  });
+  return tryRead(reportedStatusShape, mended);
+}
+
+/** Estimated bytes of a status in a message, rather too many than too few. */
+export function statusCostBytes({ Message, Err = '', PortStatus }: TaskStatus): number {
+  const texts = 3 * (Message.length + Err.length);
+  return 1024 + texts + 1024 * (PortStatus?.Ports?.length ?? 0);
+}
+
+/** A line as every manager takes it: one that is too long comes in pieces. */
+export function* reportableLines(line: LogLine, nowMs: number): Generator<LogLine> {
+  const timestamp = tryRead(shape.timestamp, line.timestamp) ?? new Date(nowMs).toISOString();
+  const { data } = line;
+  for (let from = 0; from === 0 || from < data.byteLength; from += LOG_PIECE_LIMIT_BYTES) {
+    yield { ...line, timestamp, data: data.subarray(from, from + LOG_PIECE_LIMIT_BYTES) };
+  }
+}
