@@ -1,6 +1,6 @@
 import { type AgentMessage, DISPATCH_PROTOCOL, type TaskState } from '@swarm/api';
 import fc, { type Arbitrary } from 'fast-check';
-import type { Knowledge } from './facts.js';
+import { type Knowledge, tasksOfSpeaker } from './facts.js';
 import { ADDRESSES, ids, TEXTS, TIMES } from './values.js';
 
 type MessageType = AgentMessage['type'];
@@ -21,6 +21,7 @@ const STATES: readonly TaskState[] = [
   'remove',
   'orphaned',
 ];
+const ALIVE: readonly TaskState[] = ['starting', 'running', 'running'];
 const ARCHITECTURES = ['amd64', 'arm64', 'riscv64', ''];
 const BACKENDS = ['nftables', 'userspace', 'ipvs'];
 const RUNTIMES = ['process', 'docker'];
@@ -86,7 +87,8 @@ export function agentMessages(known: Knowledge): AgentMessages {
   const status = fc.record(
     {
       Timestamp: time,
-      State: fc.constantFrom(...STATES),
+      // A task that runs can be told of most.
+      State: fc.oneof(fc.constantFrom(...STATES), fc.constantFrom(...ALIVE)),
       Message: fc.oneof(
         { weight: 20, arbitrary: word },
         { weight: 1, arbitrary: fc.nat(6_000).map((length) => 'm'.repeat(length)) },
@@ -104,10 +106,11 @@ export function agentMessages(known: Knowledge): AgentMessages {
     { requiredKeys: ['Timestamp', 'State', 'Message'] },
   );
   const id = ids(known);
-  const ownTask = fc
-    .nat(1_000_000)
-    .map((draw) => known.ownTasks[draw % (known.ownTasks.length || 1)] ?? 'nobody');
-  const taskId = fc.oneof(ownTask, id);
+  const ownTask = fc.nat(1_000_000).map((draw) => {
+    const own = tasksOfSpeaker(known);
+    return own[draw % (own.length || 1)] ?? 'nobody';
+  });
+  const taskId = fc.oneof({ weight: 4, arbitrary: ownTask }, { weight: 1, arbitrary: id });
   const subscription = fc.oneof(
     fc
       .nat(1_000_000)

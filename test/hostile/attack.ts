@@ -200,11 +200,15 @@ export class Attack {
     }
     const wrong = judge.message(script.credential, message, payload);
     if (wrong !== undefined) this.#problem(script, wrong);
-    if (message.type === 'assignments')
+    if (message.type === 'assignments') {
+      const own = known.ownTasks[script.credential.nodeId!] ?? [];
+      known.ownTasks[script.credential.nodeId!] = own;
+      const running = message.update.filter(({ DesiredState }) => DesiredState === 'running');
       learn(
-        known.ownTasks,
-        message.update.map(({ ID }) => ID),
+        own,
+        running.map(({ ID }) => ID),
       );
+    }
     if (message.type === 'log-subscribe') learn(known.subscriptions, [message.subscription]);
     if (message.type === 'session-end') return shorten(message.reason);
     return message.type === 'not-leader' ? 'not-leader' : undefined;

@@ -36,7 +36,8 @@ class Attacker {
     this.#start = start;
     const known: Knowledge = {
       ...start.facts,
-      ownTasks: [],
+      ownTasks: {},
+      speaker: '',
       subscriptions: [],
       requests: start.requests,
     };

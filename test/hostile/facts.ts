@@ -19,13 +19,20 @@ export interface Facts {
 
 /** Facts, and what the attacker learns while it is at it. */
 export interface Knowledge extends Facts {
-  /** Tasks that managers gave the attacker's own nodes, newest last. */
-  readonly ownTasks: string[];
+  /** Tasks that managers gave the attacker's own nodes, by node, newest last. */
+  readonly ownTasks: Record<string, string[]>;
+  /** Node whose certificate the next messages are sent with. */
+  speaker: string;
   /** Log subscriptions that managers asked the attacker's nodes for. */
   readonly subscriptions: string[];
   /** Certificate requests of its own, PEM. */
   readonly requests: readonly string[];
 }
 
-/** Of what an attacker learns, the newest. */
-export const LEARNT_LIMIT = 200;
+/** Of what an attacker learns, the newest: older tasks have ended. */
+export const LEARNT_LIMIT = 3;
+
+/** Tasks of the node that speaks. */
+export function tasksOfSpeaker({ ownTasks, speaker }: Knowledge): readonly string[] {
+  return ownTasks[speaker] ?? [];
+}

@@ -82,6 +82,7 @@ export class Scripts {
   readonly #frames = brokenFrames();
   readonly #http = brokenHttp();
   readonly #tls = brokenTls();
+  readonly #known: Knowledge;
   readonly #only: IdentityName | undefined;
 
   /** @param only the one identity to use */
@@ -92,6 +93,7 @@ export class Scripts {
     only?: IdentityName,
   ) {
     this.#seed = seed;
+    this.#known = known;
     this.#credentials = credentials;
     this.#managers = known.managers.length;
     this.#only = only;
@@ -106,7 +108,10 @@ export class Scripts {
       { weight: 3, arbitrary: fc.oneof(...Object.values(others)) },
     );
     const wrong = values(known);
-    const every = fc.oneof(...Object.values(this.#messages));
+    const every = fc.oneof(
+      { weight: 2, arbitrary: fc.oneof(...Object.values(this.#messages)) },
+      { weight: 1, arbitrary: status },
+    );
     this.#wrongMessages = fc.oneof(
       { weight: 9, arbitrary: mutated(every, wrong) },
       { weight: 1, arbitrary: wrong },
@@ -127,10 +132,12 @@ export class Scripts {
     const lane = drawLane(prng);
     const name = this.#identity(prng, lane);
     const own = this.#credentials.filter((credential) => credential.name === name);
+    const credential = prng.pick(own);
+    this.#known.speaker = credential.nodeId ?? '';
     const base = {
       number,
       lane,
-      credential: prng.pick(own),
+      credential,
       manager: prng.chance({ part: 1, of: 2 }) ? 0 : prng.below(this.#managers),
       resumes: prng.chance({ part: 2, of: 3 }),
       hurries: prng.chance({ part: 1, of: 4 }),

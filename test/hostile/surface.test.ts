@@ -17,7 +17,8 @@ const KNOWN: Knowledge = {
   tasks: ['t1'],
   networks: ['n1'],
   addresses: { m1: '127.0.0.1' },
-  ownTasks: ['o1'],
+  ownTasks: { w: ['o1'] },
+  speaker: '',
   subscriptions: ['l1'],
   requests: ['-----BEGIN CERTIFICATE REQUEST-----'],
 };

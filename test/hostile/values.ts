@@ -1,5 +1,5 @@
 import fc, { type Arbitrary } from 'fast-check';
-import type { Knowledge } from './facts.js';
+import { type Knowledge, tasksOfSpeaker } from './facts.js';
 import { Raw } from './msgpack-writer.js';
 
 const DEEP = 10_000;
@@ -155,7 +155,7 @@ export function ids(known: Knowledge): Arbitrary<string> {
     });
   return fc.oneof(
     from(() => known.tasks),
-    from(() => known.ownTasks),
+    from(() => tasksOfSpeaker(known)),
     from(() => known.nodes),
     from(() => known.services),
     from(() => known.networks),

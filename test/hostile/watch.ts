@@ -17,6 +17,12 @@ export const RESIDENT_GROWTH_LIMIT_BYTES = 400 * MIB;
 /** Log lines: so many bytes whatever comes, and so many for each message. */
 const LOG_FIXED_BYTES = 4 * MIB;
 const LOG_BYTES_PER_MESSAGE = 20;
+/**
+ * Log entries: the budgets of seven hostile nodes (dispatcher/limits.ts), what the orchestrator does about
+ * tasks that end, and the honest client.
+ */
+const ENTRIES_FIXED = 2_500;
+const ENTRIES_PER_SECOND = 200;
 const FILES_LIMIT = 1_500;
 const FILES_LEFT_LIMIT = 60;
 
@@ -47,6 +53,7 @@ export class Watch {
   readonly #stalls: Stalls;
   readonly #before: Before[] = [];
   #first: RaftStatus | undefined;
+  #startMs = 0;
   #isStopped = false;
   #work: Promise<void> | undefined;
   readonly measured: Measured = {
@@ -74,6 +81,7 @@ export class Watch {
       });
     }
     this.#first = await this.#cluster.raftStatus(this.#cluster.managers[0]!);
+    this.#startMs = performance.now();
     this.#work = this.#run();
   }
 
@@ -151,6 +159,11 @@ export class Watch {
       const tookMs = this.#stalls.now() - start;
       this.measured.leaderSlowestMs = Math.max(this.measured.leaderSlowestMs, tookMs);
       this.measured.entries = status.lastIndex - this.#first!.lastIndex;
+      const allowed = ENTRIES_FIXED + ((start - this.#startMs) / 1_000) * ENTRIES_PER_SECOND;
+      if (this.measured.entries > allowed)
+        this.#problems.add(
+          `the log grew by ${this.measured.entries} entries, more than ${allowed.toFixed(0)}`,
+        );
       if (tookMs > LEADER_LIMIT_MS)
         this.#problems.add(`the leader took ${tookMs.toFixed(0)} ms to answer`);
       if (status.term !== term || status.role !== 'leader')
