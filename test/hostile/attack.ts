@@ -1,11 +1,11 @@
-import { type ManagerMessage, parseHostPort } from '@swarm/api';
-import { Unpackr } from 'msgpackr';
+import { parseHostPort } from '@swarm/api';
 import { type Answer, takeAnswer } from './answers.js';
 import type { Counts } from './counts.js';
-import { type Knowledge, LEARNT_LIMIT } from './facts.js';
-import { clientFrame, Opcode, takeFrame } from './frames.js';
+import type { Knowledge } from './facts.js';
+import { CLOSE, Hearing, PING } from './hearing.js';
 import type { Judge } from './judge.js';
 import { Line } from './line.js';
+import type { Residence } from './resident.js';
 import type { Script, Sent } from './script.js';
 
 /** A manager that lets anybody wait for longer than this stalls. */
@@ -15,8 +15,6 @@ const HANDSHAKE_LIMIT_MS = 10_000;
 const BROKEN_WAIT_MS = 60;
 /** What one write holds at most: a TLS record, so that it comes whole or not at all. */
 const RECORD_BYTES = 16 * 1024;
-const PING = clientFrame({ opcode: Opcode.ping, payload: Buffer.from('hostile') });
-const CLOSE = clientFrame({ opcode: Opcode.close, payload: Buffer.from([0x03, 0xe8]) });
 
 export interface AttackOptions {
   readonly known: Knowledge;
@@ -29,7 +27,6 @@ export interface AttackOptions {
 export class Attack {
   readonly #options: AttackOptions;
   readonly #sessions = new Map<string, Buffer>();
-  readonly #unpackr = new Unpackr({ useRecords: false });
 
   constructor(options: AttackOptions) {
     this.#options = options;
@@ -157,61 +154,58 @@ export class Attack {
 
   /** Until the manager answers the ping behind the last message, or ends the session. */
   async #hear(script: Script, line: Line): Promise<number> {
-    let done = false;
-    let ended: string | undefined;
-    const look = (): boolean => {
-      for (let taken = takeFrame(line.inbox); taken !== undefined; taken = takeFrame(line.inbox)) {
-        line.inbox = taken.rest;
-        const { opcode, payload } = taken.frame;
-        if (opcode === Opcode.binary) ended = this.#message(script, payload) ?? ended;
-        else if (opcode === Opcode.close)
-          ended ??= `close ${payload.length >= 2 ? payload.readUInt16BE(0) : ''}`;
-        else if (opcode === Opcode.pong) done ||= payload.equals(Buffer.from('hostile'));
-      }
-      return done || ended !== undefined;
-    };
+    const hearing = this.#hearing(script, line);
     // A frame that is cut off leaves the ping inside it: then nothing comes, and rightly.
     const limitMs = script.lane === 'frames' ? BROKEN_WAIT_MS : ANSWER_LIMIT_MS;
-    await line.until(look, limitMs);
-    const outcome = done ? 'taken' : (ended ?? line.ended ?? 'silence');
+    await line.until(hearing.look, limitMs);
+    const { isDone } = hearing;
+    const outcome = isDone ? 'taken' : (hearing.ended ?? line.ended ?? 'silence');
     if (outcome === 'silence' && script.lane !== 'frames')
       this.#problem(script, `a session is silent for ${limitMs} ms`);
     let reached = 0;
     for (const { label, valid } of script.messages) {
       reached += 1;
       // What comes behind a message that ended the session is not looked at.
-      const isLast = !done && !valid && script.lane !== 'frames';
+      const isLast = !isDone && !valid && script.lane !== 'frames';
       this.#count(script, label, isLast ? outcome : 'taken');
       if (isLast) break;
     }
-    if (ended === undefined) line.write(CLOSE);
+    if (hearing.ended === undefined) line.write(CLOSE);
     return reached;
   }
 
-  /** @returns why the session ends, when this says so */
-  #message(script: Script, payload: Buffer): string | undefined {
-    const { judge, known } = this.#options;
-    let message: ManagerMessage;
+  /** Lives through a session. @param script what is told of it. @param isOver asked in between */
+  async reside(script: Script, residence: Residence, isOver: () => boolean): Promise<number> {
+    const line = await this.#open(script);
     try {
-      message = this.#unpackr.unpack(payload) as ManagerMessage;
-    } catch (error) {
-      this.#problem(script, `a manager sent what is no MessagePack: ${(error as Error).message}`);
-      return 'not readable';
+      const opening = { label: 'UPGRADE /dispatcher', valid: true, bytes: script.upgrade! };
+      line.write(opening.bytes);
+      const answer = await this.#answer(script, line, opening);
+      if (answer?.status !== 101) return answer === undefined ? 0 : 1;
+      const hearing = this.#hearing(script, line);
+      line.write(residence.hello.bytes);
+      this.#count(script, residence.hello.label, 'taken');
+      let reached = 2;
+      for (let step = residence.next(); step !== undefined; step = residence.next()) {
+        await line.until(() => hearing.look() || isOver(), step.pauseMs);
+        if (hearing.ended !== undefined || line.ended !== undefined || isOver()) break;
+        line.write(step.sent.bytes);
+        this.#count(script, step.sent.label, 'taken');
+        reached += 1;
+      }
+      line.write(PING);
+      await line.until(hearing.look, ANSWER_LIMIT_MS);
+      this.#count(script, 'session', hearing.ended ?? line.ended ?? 'taken', 0);
+      return reached;
+    } finally {
+      line.end(script.end);
     }
-    const wrong = judge.message(script.credential, message, payload);
-    if (wrong !== undefined) this.#problem(script, wrong);
-    if (message.type === 'assignments') {
-      const own = known.ownTasks[script.credential.nodeId!] ?? [];
-      known.ownTasks[script.credential.nodeId!] = own;
-      const running = message.update.filter(({ DesiredState }) => DesiredState === 'running');
-      learn(
-        own,
-        running.map(({ ID }) => ID),
-      );
-    }
-    if (message.type === 'log-subscribe') learn(known.subscriptions, [message.subscription]);
-    if (message.type === 'session-end') return shorten(message.reason);
-    return message.type === 'not-leader' ? 'not-leader' : undefined;
+  }
+
+  #hearing(script: Script, line: Line): Hearing {
+    const { known, judge } = this.#options;
+    const onProblem = (what: string) => this.#problem(script, what);
+    return new Hearing({ line, credential: script.credential, known, judge, onProblem });
   }
 
   #count({ credential }: Script, label: string, outcome: string, count = 1): void {
@@ -221,16 +215,6 @@ export class Attack {
   #problem(script: Script, what: string): void {
     this.#options.onProblem(script, what);
   }
-}
-
-/** Keeps counts few: the place in a message does not make another outcome. */
-function shorten(reason: string): string {
-  return reason.replace(/:.*/s, '').slice(0, 60);
-}
-
-function learn(list: string[], news: readonly string[]): void {
-  for (const each of news) if (!list.includes(each)) list.push(each);
-  list.splice(0, Math.max(0, list.length - LEARNT_LIMIT));
 }
 
 /** Messages that go out in one write. */

@@ -2,17 +2,22 @@
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseHostPort } from '@swarm/api';
 import { answerCalls, tell } from '../bench/raft/child.js';
 import { Attack } from './attack.js';
 import type { AttackerNews, AttackerStart, HoardOrder } from './attacker-protocol.js';
 import { Counts } from './counts.js';
+import type { Credential } from './credential.js';
 import type { Knowledge } from './facts.js';
 import { Judge } from './judge.js';
-import { Scripts, type Script } from './script.js';
+import { upgradeRequest } from './requests.js';
+import { Residences } from './resident.js';
+import { type Script, Scripts } from './script.js';
 
 /** Connections at once. More do not make it faster on two processors. */
 const IN_FLIGHT = 12;
+const RESIDENT_REST_MS = 200;
 const NEWS_MS = 250;
 const RECENT_LIMIT = 30;
 /** Of a message that is told with a problem. */
@@ -23,6 +28,7 @@ const OPENED_AT_ONCE = 50;
 class Attacker {
   readonly #start: AttackerStart;
   readonly #scripts: Scripts;
+  readonly #residences: Residences;
   readonly #attack: Attack;
   readonly #counts = new Counts();
   readonly #problems: string[] = [];
@@ -36,11 +42,10 @@ class Attacker {
     this.#start = start;
     const known: Knowledge = {
       ...start.facts,
-      ownTasks: {},
-      speaker: '',
-      subscriptions: [],
+      ...{ ownTasks: {}, generations: {}, subscriptions: [], speaker: '' },
       requests: start.requests,
     };
+    this.#residences = new Residences(start.seed, known);
     this.#scripts = new Scripts(start.seed, known, start.credentials, start.identity);
     this.#attack = new Attack({
       known,
@@ -53,7 +58,10 @@ class Attacker {
 
   async run(): Promise<void> {
     const news = setInterval(() => tell(this.#news(false)), NEWS_MS);
+    const residents = this.#residents();
     await Promise.all(Array.from({ length: IN_FLIGHT }, () => this.#lane()));
+    this.#isStopped = true;
+    await residents;
     clearInterval(news);
     tell(this.#news(true));
   }
@@ -71,6 +79,36 @@ class Attacker {
       const reached = await this.#attack.run(script);
       this.#messages += reached;
       this.#connections += 1;
+    }
+  }
+
+  /** Nodes that stay, beside the connections that come and go. */
+  async #residents(): Promise<void> {
+    const { credentials, identity } = this.#start;
+    const all = credentials.filter(({ isResident }) => isResident === true);
+    if (identity !== undefined && identity !== 'worker') return;
+    await Promise.all(all.map((credential, place) => this.#resident(credential, place)));
+  }
+
+  async #resident(credential: Credential, place: number): Promise<void> {
+    for (let turn = 1; !this.#isStopped; turn++) {
+      const residence = this.#residences.residence(credential, place, turn);
+      const script: Script = {
+        ...{
+          number: turn,
+          lane: 'resident',
+          credential,
+          manager: 0,
+          resumes: true,
+          hurries: false,
+        },
+        ...{ upgrade: upgradeRequest('/dispatcher'), messages: [residence.hello], end: 'cut' },
+      };
+      const reached = await this.#attack.reside(script, residence, () => this.#isStopped);
+      this.#messages += reached;
+      this.#connections += 1;
+      // A manager that is gone must not be asked without end.
+      await delay(RESIDENT_REST_MS);
     }
   }
 

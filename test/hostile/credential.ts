@@ -37,6 +37,8 @@ export interface Credential {
   readonly certificate?: string;
   /** Address that it connects from. */
   readonly from: string;
+  /** Its node has one session after the other; other sessions would end them. */
+  readonly isResident?: boolean;
 }
 
 /** Whether the cluster still has the node, so that it may act as the worker it is. */

@@ -20,11 +20,13 @@ export interface Facts {
 /** Facts, and what the attacker learns while it is at it. */
 export interface Knowledge extends Facts {
   /** Tasks that managers gave the attacker's own nodes, by node, newest last. */
-  readonly ownTasks: Record<string, string[]>;
+  readonly ownTasks: Record<string, readonly string[]>;
+  /** Newest mesh that they were sent, by node. */
+  readonly generations: Record<string, number>;
   /** Node whose certificate the next messages are sent with. */
   speaker: string;
   /** Log subscriptions that managers asked the attacker's nodes for. */
-  readonly subscriptions: string[];
+  subscriptions: readonly string[];
   /** Certificate requests of its own, PEM. */
   readonly requests: readonly string[];
 }

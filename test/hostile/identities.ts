@@ -16,6 +16,7 @@ import { BAIT_LABEL, type HostileCluster } from './cluster.js';
 import type { Credential, IdentityName } from './credential.js';
 
 const WORKERS = 6;
+const RESIDENTS = 3;
 const HOUR_MS = 60 * 60 * 1000;
 /** Last parts of the addresses that the attackers connect from. */
 const FIRST_PLACE = 101;
@@ -32,7 +33,7 @@ export class Identities {
 
   /** @param state the cluster object with its keys, to make what no honest cluster would hand out */
   async make(state: Cluster): Promise<readonly Credential[]> {
-    for (let i = 0; i < WORKERS; i++) await this.#mark(await this.#join('worker'));
+    for (let i = 0; i < WORKERS; i++) await this.#mark(await this.#join('worker', i < RESIDENTS));
     await this.#removed();
     await this.#demoted();
     const [leader] = (await this.#cluster.get<Node[]>('/nodes')).filter(
@@ -56,14 +57,14 @@ export class Identities {
   }
 
   /** Joins as a worker does, but for the daemon. */
-  async #join(name: IdentityName): Promise<Credential> {
+  async #join(name: IdentityName, isResident = false): Promise<Credential> {
     const token = await this.#cluster.token('worker');
     const address = `${this.#cluster.managers[0]!.address}:2377`;
     const { key, csr } = await createKeyRequest();
     const rootCertificate = await fetchRoot(address, token);
     const body = { csr, token, hostname: `hostile-${this.#all.length}` };
     const { nodeId, certificate } = await requestCertificate(address, { rootCertificate }, body);
-    return this.#add({ name, nodeId, key, certificate });
+    return this.#add({ name, nodeId, key, certificate, isResident });
   }
 
   /** Has the scheduler give it tasks. */

@@ -15,7 +15,7 @@ import { values } from './values.js';
 export type Lane =
   /** Requests, many on one connection. */
   | 'requests'
-  /** A session of an agent: a hello, then messages, the last of them wrong. */
+  /** A session of an agent: a hello, then messages at once, the last of them wrong. */
   | 'session'
   /** A session whose first messages are wrong. */
   | 'no hello'
@@ -26,7 +26,9 @@ export type Lane =
   /** Over TLS, something that is no HTTP. */
   | 'http'
   /** Over TCP, something that is no TLS. */
-  | 'tls';
+  | 'tls'
+  /** A session that lasts, see resident.ts. */
+  | 'resident';
 
 /** One message, and what it is called in counts. */
 export interface Sent {
@@ -131,7 +133,9 @@ export class Scripts {
     const prng = new Prng(this.#seed, `connection ${number}`);
     const lane = drawLane(prng);
     const name = this.#identity(prng, lane);
-    const own = this.#credentials.filter((credential) => credential.name === name);
+    const own = this.#credentials.filter(
+      (credential) => credential.name === name && credential.isResident !== true,
+    );
     const credential = prng.pick(own);
     this.#known.speaker = credential.nodeId ?? '';
     const base = {
@@ -211,6 +215,8 @@ export class Scripts {
         };
       case 'tls':
         return { messages: draw(this.#tls, 1).map((each) => wrongBytes('tls', each)) };
+      case 'resident':
+        throw new Error('sessions that last are made elsewhere');
     }
   }
 }
@@ -224,7 +230,8 @@ function drawLane(prng: Prng): Lane {
   return 'requests';
 }
 
-function agentFrame(message: unknown, valid: boolean): Sent {
+/** A message of an agent as a frame. @param valid whether the session should go on after it */
+export function agentFrame(message: unknown, valid: boolean): Sent {
   const type = (message as { type?: unknown } | null)?.type;
   const label = `${valid ? '' : 'wrong '}${typeof type === 'string' && type.length < 20 ? type : 'message'}`;
   return {

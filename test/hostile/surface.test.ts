@@ -18,6 +18,7 @@ const KNOWN: Knowledge = {
   networks: ['n1'],
   addresses: { m1: '127.0.0.1' },
   ownTasks: { w: ['o1'] },
+  generations: {},
   speaker: '',
   subscriptions: ['l1'],
   requests: ['-----BEGIN CERTIFICATE REQUEST-----'],
