@@ -3,12 +3,13 @@ import fc, { type Arbitrary } from 'fast-check';
 type Tree = Record<string, unknown> | unknown[];
 
 /** How a valid value is made wrong, in one place of it. */
-type Way = 'replace' | 'drop' | 'add' | 'wrap' | 'repeat';
+type Way = 'replace' | 'swap' | 'drop' | 'add' | 'wrap' | 'repeat';
 
 /** A valid value with one thing wrong somewhere in it. */
 export function mutated(valid: Arbitrary<unknown>, wrong: Arbitrary<unknown>): Arbitrary<unknown> {
   const way = fc.oneof(
     { weight: 6, arbitrary: fc.constant<Way>('replace') },
+    { weight: 4, arbitrary: fc.constant<Way>('swap') },
     { weight: 1, arbitrary: fc.constantFrom<Way>('drop', 'add', 'wrap', 'repeat') },
   );
   const key = fc.constantFrom('unknown', '__proto__', 'constructor', 'Private', 'toJSON', 'then');
@@ -27,6 +28,9 @@ function mutate(value: unknown, place: number, what: unknown, how: Way, name: st
     case 'replace':
       at[key] = what;
       break;
+    case 'swap':
+      at[key] = ofAnotherType(at[key]);
+      break;
     case 'drop':
       delete at[key];
       break;
@@ -42,6 +46,15 @@ function mutate(value: unknown, place: number, what: unknown, how: Way, name: st
       break;
   }
   return copy;
+}
+
+/** What a careless reader takes for the same: a map for a list, a text for a number. */
+function ofAnotherType(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length % 2 === 0 ? {} : { ...value, length: value.length };
+  if (value instanceof Uint8Array) return [...value];
+  if (typeof value === 'string') return value === '' ? 0 : [value];
+  if (typeof value === 'number') return String(value);
+  return typeof value === 'boolean' ? Number(value) : [];
 }
 
 function placesOf(value: unknown, found: { tree: Tree; key: string }[]): typeof found {

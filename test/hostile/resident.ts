@@ -12,6 +12,8 @@ const PAUSES_MS = [5, 20, 60, 150];
 /** Far below the heartbeats that a node may miss. */
 const HEARTBEAT_EVERY_MS = 700;
 const STEPS_MOST = 120;
+/** A wrong message in between, which mostly ends the session. */
+const WRONG = { part: 1, of: 40 };
 
 /** A session that lasts: its node is ready meanwhile, is given tasks, and tells odd things of them. */
 export interface Residence {
@@ -72,7 +74,7 @@ export class Residences {
         const pauseMs = prng.pick(PAUSES_MS);
         quietMs += pauseMs;
         left -= 1;
-        if (left < 0) return { pauseMs, sent: draw(this.#wrong, false) };
+        if (left < 0 || prng.chance(WRONG)) return { pauseMs, sent: draw(this.#wrong, false) };
         if (quietMs < HEARTBEAT_EVERY_MS) return { pauseMs, sent: draw(this.#odd, true) };
         quietMs = 0;
         return { pauseMs, sent: draw(this.#heartbeat, true) };
