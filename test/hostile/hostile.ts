@@ -68,6 +68,7 @@ class Run {
   #siege: Siege | undefined;
   #sent = { messages: 0, connections: 0 };
   #recent: readonly string[] = [];
+  readonly #leaderless: string[] = [];
 
   constructor(options: HostileOptions, folder: string) {
     this.#options = options;
@@ -137,6 +138,8 @@ class Run {
     await this.#client.stop();
     await this.#traffic.stop();
     await this.#watch.stop(this.#sent.messages);
+    if (this.#watch.measured.elections === 0)
+      for (const problem of this.#leaderless) this.#problems.add(problem);
     if (!this.#isOver) await this.#look(before, own);
   }
 
@@ -164,12 +167,18 @@ class Run {
         };
         this.#counts.merge(news.counts);
         for (const problem of news.problems)
-          this.#problems.add(`seed ${start.seed}: an attacker ${problem}`);
+          this.#heard(`seed ${start.seed}: an attacker ${problem}`);
         this.#options.onProgress?.(this.#progress());
       },
     });
     await this.#siege.run();
     await this.#siege.kill();
+  }
+
+  /** That there was no leader for a moment is an election's doing, which is judged by itself. */
+  #heard(problem: string): void {
+    if (problem.includes('NO_QUORUM')) this.#leaderless.push(problem);
+    else this.#problems.add(problem);
   }
 
   /** After the attack: what is left of the cluster. */
