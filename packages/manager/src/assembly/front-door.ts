@@ -136,16 +136,23 @@ export class FrontDoor {
    */
   request(request: IncomingMessage, response?: ServerResponse): boolean {
     const connection = this.#byTls.get(request.socket);
-    if (connection === undefined) return false;
-    if (this.#options.budgets.nodeOf(connection) !== undefined) return true;
+    if (connection === undefined || connection.isCut) return false;
+    const { budgets, clock } = this.#options;
+    if (budgets.nodeOf(connection) !== undefined) return true;
     connection.requests += 1;
     if (connection.requests > 1) {
-      this.#end(connection, 'second request', 'it sent a second request and has no certificate');
+      // Not at once: Node's parser is in the midst of what came, and fails when its socket goes meanwhile.
+      if (connection.requests === 2) clock.setImmediate(() => this.#endSecond(connection));
       return false;
     }
     response?.setHeader('connection', 'close');
     this.#within(connection, UNPROVED_LIFE_MS, 'it was there for too long without a certificate');
     return true;
+  }
+
+  #endSecond(connection: Connection): void {
+    if (connection.isCut) return;
+    this.#end(connection, 'second request', 'it sent a second request and has no certificate');
   }
 
   /** An upgrade was granted. @throws ApiError OVERLOADED when there is no room */

@@ -17,6 +17,7 @@ import {
 } from '@swarm/api';
 import type { Store } from '../store/store.js';
 import { FailureLimit } from './failure-limit.js';
+import { RenewalLimit } from './renewal-limit.js';
 import type { Subject } from './subject.js';
 import { REJOIN } from './identify.js';
 import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
@@ -79,6 +80,7 @@ const RETRY_LIMIT = 5;
 export function createCaServer(context: CaServerContext): CaServer {
   const { store, clock, logger } = context;
   const failures = new FailureLimit(() => clock.monotonicMs());
+  const renewals = new RenewalLimit(() => clock.monotonicMs());
 
   function cluster(): Cluster {
     const found = store.cluster();
@@ -144,6 +146,8 @@ export function createCaServer(context: CaServerContext): CaServer {
           `Node ${nodeId} is not in the cluster any more: ${REJOIN}.`,
         );
       }
+      // Each try is a log entry, also one that another change of the node comes before.
+      renewals.spend(nodeId);
       const role = certifiedRole(node);
       const { ID: clusterId, Private, Spec } = cluster();
       const issued = await issueCertificate(
