@@ -1,4 +1,10 @@
-import { type Node, type NodeDescription, silentLogger, type Task } from '@swarm/api';
+import {
+  clusterDefaults,
+  type Node,
+  type NodeDescription,
+  silentLogger,
+  type Task,
+} from '@swarm/api';
 import test from 'ava';
 import { createScheduler } from '../src/scheduler/index.js';
 import { transactInBatches } from '../src/store/batches.js';
@@ -282,6 +288,31 @@ test('a node without engine takes only the host image', async (t) => {
   await pass();
   t.is(errOf(store, 'a'), 'no suitable node (missing plugin on 1 node)');
   t.is(nodeOf(store, 'b'), 'n1');
+});
+
+test('a task takes the policy for host privileges along as it is when it is placed', async (t) => {
+  const { store, scheduler, pass } = setup();
+  await put(store, 'node', described('n1', { Runtime: 'process' }));
+  const host = (id: string, more: TaskPatch = {}) =>
+    put(
+      store,
+      'task',
+      pending(id, { ...spec({ ContainerSpec: { Image: 'host' } }), ServiceID: id, ...more }),
+    );
+  const policyOf = (id: string) => store.get('task', id)?.HostPrivileges;
+  scheduler.start();
+  await host('a');
+  await pass();
+  t.is(nodeOf(store, 'a'), 'n1');
+  t.is(policyOf('a'), undefined);
+  const Spec = { ...clusterDefaults(), HostPrivileges: 'capabilities' };
+  await put(store, 'cluster', { ID: 'cluster', Spec } as unknown as Draft<'cluster'>);
+  await host('b');
+  // As a global service places it.
+  await host('c', { NodeID: 'n1' });
+  await pass();
+  t.deepEqual([policyOf('b'), policyOf('c')], ['capabilities', 'capabilities']);
+  t.is(policyOf('a'), undefined, 'what runs is left alone');
 });
 
 // SwarmKit: TestSchedulerCompatiblePlatform.
