@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ManagerAddress } from '@swarm/api';
@@ -19,6 +20,11 @@ export interface LocalState {
 }
 
 const FILE = 'node.json';
+
+/** Whether the node of this data root is in a cluster; also when its state can not be read. */
+export function hasState(folder: string): boolean {
+  return existsSync(join(folder, FILE));
+}
 
 /** Keeps the node's own state: one JSON file, replaced atomically. */
 export class LocalStateFile {
