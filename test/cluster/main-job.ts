@@ -277,7 +277,7 @@ async function nothingLeft(cluster: Cluster, tasks: ReadonlySet<string>): Promis
         const processes = (
           await host.must(['sh', '-c', "ps -eo args | grep -c '[w]eb-server.js' || true"])
         ).trim();
-        // The shim and the server of each task.
+        // Without namespaces, a task's supervisor names its command as well.
         if (Number(processes) > here * 2)
           throw new Error(`${processes} processes for ${here} tasks`);
         const cgroups = await taskCgroups(host);

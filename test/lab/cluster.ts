@@ -7,6 +7,7 @@ import { start } from './command.js';
 import type { Lab } from './lab.js';
 import { LAB_ASSETS, REPOSITORY } from './paths.js';
 import type { LabRuntime } from './state.js';
+import { fileForTasks } from './task-files.js';
 import { until } from './wait.js';
 
 /** Compiled load generator, for `node`. */
@@ -14,7 +15,7 @@ export const LOAD_PROGRAM = join(REPOSITORY, 'test', 'dist', 'tools', 'load.js')
 
 /** What a cluster's hosts are made of: namespaces, or loopback addresses. */
 export interface ClusterLab {
-  readonly state: { readonly runtime: LabRuntime };
+  readonly state: { readonly name: string; readonly runtime: LabRuntime };
   readonly managers: readonly Host[];
   /** Managers and workers. */
   readonly nodes: readonly Host[];
@@ -99,7 +100,11 @@ export class Cluster<L extends ClusterLab = Lab> {
     if (options.publish !== undefined) args.push('--publish', options.publish);
     args.push(...(options.extra ?? []));
     if (this.lab.state.runtime === 'docker') args.push(TEST_IMAGE);
-    else args.push('host', process.execPath, join(LAB_ASSETS, 'web-server.js'));
+    else {
+      const files = [process.execPath, join(LAB_ASSETS, 'web-server.js')];
+      const { name: lab } = this.lab.state;
+      args.push('host', ...(await Promise.all(files.map((file) => fileForTasks(lab, file)))));
+    }
     await this.manager.must(['swarm', ...args]);
   }
 

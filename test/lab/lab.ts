@@ -12,6 +12,7 @@ import {
   loadState,
   saveState,
 } from './state.js';
+import { removeTaskFiles } from './task-files.js';
 import { until } from './wait.js';
 
 export interface LabOptions {
@@ -209,6 +210,7 @@ export class Lab {
     for (const host of this.hosts) await attempt(() => removeNamespace(host.state.namespace));
     await attempt(() => removeNamespace(this.state.bridge));
     for (const host of this.hosts) await attempt(() => removeCgroups(host.cgroupParent));
+    await attempt(() => removeTaskFiles(this.state.name));
     await attempt(() => rm(this.state.folder, { recursive: true, force: true, maxRetries: 5 }));
     if (failures.length > 0)
       throw new AggregateError(failures, `lab '${this.state.name}' is not all gone`);

@@ -122,11 +122,12 @@ async function openFiles(pid: number): Promise<string> {
 
 /** A cluster without root: five daemons on loopback addresses, for the demonstration. */
 export class LoopbackLab implements ClusterLab {
-  readonly state = { runtime: 'process' } as const;
+  readonly state: { readonly name: string; readonly runtime: 'process' };
   readonly hosts: readonly LoopbackHost[];
   readonly folder: string;
 
-  private constructor(folder: string, hosts: readonly LoopbackHost[]) {
+  private constructor(name: string, folder: string, hosts: readonly LoopbackHost[]) {
+    this.state = { name, runtime: 'process' };
     this.folder = folder;
     this.hosts = hosts;
   }
@@ -157,7 +158,7 @@ export class LoopbackLab implements ClusterLab {
     };
     add('manager', 'm', managers, 10);
     add('worker', 'w', workers, 50);
-    return new LoopbackLab(folder, hosts);
+    return new LoopbackLab(name, folder, hosts);
   }
 
   /** Starts the daemons and forms the cluster. On failure nothing is left. */

@@ -24,7 +24,11 @@ export const ERRORS = {
     status: 401,
     about: 'The join token is not one of this cluster, or was rotated.',
   },
-  PERMISSION_DENIED: { status: 403, about: 'The certificate does not give the role this needs.' },
+  PERMISSION_DENIED: {
+    status: 403,
+    about:
+      'The certificate does not give the role this needs, or the policy of the cluster forbids it.',
+  },
   NOT_FOUND: { status: 404, about: 'No such object, or no such route.' },
   METHOD_NOT_ALLOWED: { status: 405, about: 'The route exists, but not with this method.' },
   CONFLICT: {

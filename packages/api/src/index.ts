@@ -19,6 +19,7 @@ export * from './errors-page.js';
 export * from './filters/filters.js';
 export * from './filters/match.js';
 export * from './validate/cluster-spec.js';
+export * from './validate/host-privileges.js';
 export * from './validate/image-reference.js';
 export * from './validate/names.js';
 export * from './validate/node-spec.js';

@@ -143,6 +143,7 @@ test('init sends what its flags say and prints how to join', async (t) => {
     ],
     ...['--data-path-port', '5000', '--availability', 'drain', '--cert-expiry', '2h'],
     ...['--dispatcher-heartbeat', '2s', '--snapshot-interval', '9', '--task-history-limit', '3'],
+    ...['--host-privileges', 'capabilities'],
   );
   t.is(done.code, 0, done.err);
   t.deepEqual(sent(done, '/swarm/init').body, {
@@ -158,6 +159,7 @@ test('init sends what its flags say and prints how to join', async (t) => {
       Dispatcher: { HeartbeatPeriod: 2e9 },
       CAConfig: { NodeCertExpiry: 7200e9 },
       EncryptionConfig: { AutoLockManagers: false },
+      HostPrivileges: 'capabilities',
     },
   });
   t.true(done.out.includes('    swarm join --token SWMTKN-w 192.0.2.1:2377\n'));
@@ -202,6 +204,10 @@ test('update changes only what its flags say, ca prints the root, leave may be f
     ...CLUSTER.Spec,
     Orchestration: { TaskHistoryRetentionLimit: 2 },
   });
+  const allowed = await command(t, answers, 'update', '--host-privileges', 'root');
+  t.deepEqual(sent(allowed, '/swarm/update').body, { ...CLUSTER.Spec, HostPrivileges: 'root' });
+  const refused = await command(t, answers, 'update', '--host-privileges', 'much');
+  t.regex(refused.err, /'much' for --host-privileges: use none, capabilities, root/);
   t.is((await command(t, answers, 'update')).code, 1);
   t.is((await command(t, answers, 'ca')).out, 'CERTIFICATE\n');
   const left = await command(t, answers, 'leave', '-f');

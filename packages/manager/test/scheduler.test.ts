@@ -3,7 +3,7 @@ import test from 'ava';
 import { createScheduler } from '../src/scheduler/index.js';
 import { transactInBatches } from '../src/store/batches.js';
 import type { Draft } from '../src/store/store.js';
-import { networkDraft, nodeDraft, patch, put, taskDraft } from './support/objects.js';
+import { clusterDraft, networkDraft, nodeDraft, patch, put, taskDraft } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
@@ -282,6 +282,30 @@ test('a node without engine takes only the host image', async (t) => {
   await pass();
   t.is(errOf(store, 'a'), 'no suitable node (missing plugin on 1 node)');
   t.is(nodeOf(store, 'b'), 'n1');
+});
+
+test('a task takes the policy for host privileges along as it is when it is placed', async (t) => {
+  const { store, scheduler, pass } = setup();
+  await put(store, 'node', described('n1', { Runtime: 'process' }));
+  const host = (id: string, more: TaskPatch = {}) =>
+    put(
+      store,
+      'task',
+      pending(id, { ...spec({ ContainerSpec: { Image: 'host' } }), ServiceID: id, ...more }),
+    );
+  const policyOf = (id: string) => store.get('task', id)?.HostPrivileges;
+  scheduler.start();
+  await host('a');
+  await pass();
+  t.is(nodeOf(store, 'a'), 'n1');
+  t.is(policyOf('a'), undefined);
+  await put(store, 'cluster', clusterDraft('cluster', { HostPrivileges: 'capabilities' }));
+  await host('b');
+  // As a global service places it.
+  await host('c', { NodeID: 'n1' });
+  await pass();
+  t.deepEqual([policyOf('b'), policyOf('c')], ['capabilities', 'capabilities']);
+  t.is(policyOf('a'), undefined, 'what runs is left alone');
 });
 
 // SwarmKit: TestSchedulerCompatiblePlatform.

@@ -81,7 +81,7 @@ for (const privileged of IS_ROOT ? [true, false] : [false]) {
     try {
       await kill(daemon);
       const exit = join(harness.folder, 'tasks', taskId, 'exit');
-      await until('it ended', () => readsAs(exit, '42\n'));
+      await until('it ended', () => readsAs(exit, 42));
       t.like((await harness.runtime.list())[0], { taskId, state: 'ended' });
       t.like(await harness.runtime.wait(taskId), { kind: 'exit', code: 42 });
     } finally {
@@ -116,7 +116,8 @@ for (const privileged of IS_ROOT ? [true, false] : [false]) {
     );
     try {
       const pids = readFileSync(join(harness.folder, 'tasks', taskId, 'pids'), 'utf8');
-      process.kill(Number.parseInt(pids.split('\n')[1] ?? '', 10), 'SIGKILL');
+      const [, supervisor = ''] = pids.replaceAll('\0', '').split('\n');
+      process.kill(Number.parseInt(supervisor, 10), 'SIGKILL');
       await kill(daemon);
       t.like((await harness.runtime.list())[0], { state: 'running' });
       const end = harness.runtime.wait(taskId);
@@ -135,7 +136,7 @@ test("An ended task whose process number is a stranger's now kills no stranger",
   const { daemon, taskId } = await startDaemon(harness, false, 'echo up; exit 0');
   const stranger = spawn('/bin/sleep', ['600'], { detached: true, stdio: 'ignore' });
   try {
-    await until('it ended', () => readsAs(join(harness.folder, 'tasks', taskId, 'exit'), '0\n'));
+    await until('it ended', () => readsAs(join(harness.folder, 'tasks', taskId, 'exit'), 0));
     await kill(daemon);
     // As after a long time without a daemon: the number was given to a new session.
     const file = join(harness.folder, 'tasks', taskId, 'pids');
@@ -156,9 +157,11 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-function readsAs(path: string, content: string): boolean {
+/** Whether the exit code was written down. */
+function readsAs(path: string, code: number): boolean {
   try {
-    return readFileSync(path, 'utf8') === content;
+    const text = readFileSync(path, 'utf8');
+    return text.endsWith('\n') && Number(text) === code;
   } catch {
     return false;
   }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import type { ContainerSpec, Task, TaskSpec } from '@swarm/api';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { ContainerSpec, HostPrivileges, Task, TaskSpec } from '@swarm/api';
 import anyTest, { type TestFn } from 'ava';
 import type { Runtime } from '../src/runtime/runtime.js';
 import { makeTask, prepareContext } from './support/make-task.js';
@@ -18,11 +18,13 @@ function shell(
   script: string,
   container: Partial<ContainerSpec> = {},
   spec: Partial<TaskSpec> = {},
+  hostPrivileges: HostPrivileges = 'none',
 ) {
   counter += 1;
   return makeTask(`kernel${process.pid}x${counter}`, {
     container: { Command: ['/bin/sh', '-c', script], Args: [], ...container },
     spec,
+    hostPrivileges,
   });
 }
 
@@ -33,6 +35,19 @@ async function outcome(runtime: Runtime, task: Task) {
   const end = await runtime.wait(task.ID);
   const lines = await collect(runtime.logs(task.ID, ALL_LOGS));
   return { end, lines: lines.map((line) => text(line).trim()) };
+}
+
+/** Whether a process of this host has this command line. */
+function runs(command: string): boolean {
+  return readdirSync('/proc').some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+      return words.slice(0, -1).join(' ') === command;
+    } catch {
+      return false; // It is gone.
+    }
+  });
 }
 
 async function withRuntime(body: (runtime: Runtime) => Promise<void>): Promise<void> {
@@ -129,6 +144,15 @@ test('A limit of processes is kept', async (t) => {
   });
 });
 
+test('A limit of one process leaves room for the command alone', async (t) => {
+  await withRuntime(async (runtime) => {
+    const limits = { Resources: { Limits: { Pids: 1 } } };
+    const { lines } = await outcome(runtime, shell('echo up; (true); echo forked', {}, limits));
+    t.is(lines[0], 'up');
+    t.false(lines.includes('forked'));
+  });
+});
+
 test('A limit of processor time is handed to the kernel', async (t) => {
   await withRuntime(async (runtime) => {
     const task = shell('exec sleep 600', {}, { Resources: { Limits: { NanoCPUs: 5e8 } } });
@@ -147,11 +171,17 @@ test('A limit of processor time is handed to the kernel', async (t) => {
 
 test('Processes that left the session of their task are killed with it', async (t) => {
   await withRuntime(async (runtime) => {
-    const task = shell('setsid sh -c "echo \\$\\$; exec sleep 603" & sleep 0.3; exit 0');
-    const { lines } = await outcome(runtime, task);
-    const pid = Number(lines[0]);
-    t.true(pid > 0);
-    await until('it is gone', () => !existsSync(`/proc/${pid}`));
+    // A number that no other sleep of this host has, to find it by.
+    const seconds = 600_000 + process.pid;
+    const task = shell(
+      `setsid sleep ${seconds} & trap 'exit 0' USR1; while :; do sleep 0.05; done`,
+    );
+    await runtime.prepare(task, prepareContext());
+    await runtime.start(task.ID, progress);
+    await until('it sleeps', () => runs(`sleep ${seconds}`));
+    process.kill(runtime.pid(task.ID)!, 'SIGUSR1');
+    t.like(await runtime.wait(task.ID), { code: 0 });
+    await until('it is gone', () => !runs(`sleep ${seconds}`));
   });
 });
 
@@ -163,7 +193,7 @@ test('A task runs as the user, in the groups and with the host name of its spec'
       Hostname: '{{.Service.Name}}-{{.Task.Slot}}',
     };
     const script = 'id -u; id -G; uname -n; echo $HOSTNAME; umask';
-    const { lines } = await outcome(runtime, shell(script, container));
+    const { lines } = await outcome(runtime, shell(script, container, {}, 'root'));
     const gid = execFileSync('id', ['-g', 'nobody']).toString().trim();
     const uid = execFileSync('id', ['-u', 'nobody']).toString().trim();
     t.deepEqual(lines, [uid, `${gid} 4242`, 'web-1', 'web-1', '0022']);
@@ -177,11 +207,12 @@ test('Resource limits, capabilities and the OOM score of the spec are applied', 
       Ulimits: [{ Name: 'nofile', Soft: 77, Hard: 99 }],
       CapabilityDrop: ['ALL'],
       CapabilityAdd: ['CAP_CHOWN'],
+      User: 'root',
       OomScoreAdj: 123,
     };
     const script =
       'ulimit -Sn; ulimit -Hn; grep CapEff /proc/self/status; cat /proc/self/oom_score_adj';
-    const { lines } = await outcome(runtime, shell(script, container));
+    const { lines } = await outcome(runtime, shell(script, container, {}, 'root'));
     t.deepEqual(lines, ['77', '99', 'CapEff:\t0000000000000001', '123']);
   });
 });

@@ -6,6 +6,7 @@ runtimeContract(test, {
   name: 'process runtime without root',
   open: () => openProcessRuntime(false),
   image: 'host',
+  hasInit: true,
 });
 
 if (IS_ROOT) {
@@ -13,6 +14,7 @@ if (IS_ROOT) {
     name: 'process runtime with root',
     open: () => openProcessRuntime(true),
     image: 'host',
+    hasInit: true,
   });
 } else {
   test.skip('process runtime with root: SKIPPED, run the tests as root', () => {});

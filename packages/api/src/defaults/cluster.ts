@@ -23,5 +23,6 @@ export function clusterDefaults(): ClusterSpec {
     CAConfig: { NodeCertExpiry: NODE_CERT_EXPIRY_DEFAULT },
     TaskDefaults: {},
     EncryptionConfig: { AutoLockManagers: false },
+    HostPrivileges: 'none',
   };
 }

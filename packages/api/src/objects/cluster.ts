@@ -1,5 +1,8 @@
 import type { Labels, Meta, Nanoseconds } from './common.js';
 
+/** How much of a host the tasks of image `host` may ask for (docs/runtimes.md). */
+export type HostPrivileges = 'none' | 'capabilities' | 'root';
+
 export interface ClusterSpec {
   readonly Name: string;
   readonly Labels: Labels;
@@ -15,6 +18,8 @@ export interface ClusterSpec {
   readonly CAConfig: { readonly NodeCertExpiry?: Nanoseconds };
   readonly TaskDefaults: object;
   readonly EncryptionConfig: { readonly AutoLockManagers: boolean };
+  /** Ours; absent is none. A client that does not know it leaves it as it is. */
+  readonly HostPrivileges?: HostPrivileges;
 }
 
 export interface TLSInfo {

@@ -1,3 +1,4 @@
+import type { HostPrivileges } from './cluster.js';
 import type { Labels, Meta, ObjectVersion, Timestamp } from './common.js';
 import type { PortConfig, TaskSpec } from './service.js';
 
@@ -89,6 +90,11 @@ export interface Task extends Meta {
   /** The service's ports as allocated when the task was made. */
   readonly Endpoint: { readonly Ports: readonly PortConfig[] };
   readonly JobIteration?: ObjectVersion;
+  /**
+   * Ours: the cluster's policy for image `host` when the task was placed. It stays with the task, so that
+   * the node can start it again without a manager. Absent is none.
+   */
+  readonly HostPrivileges?: HostPrivileges;
   /** Only on tasks that replace one that ended by itself. */
   readonly Restart?: TaskRestart;
 }

@@ -1,5 +1,12 @@
-import type { Cluster, ClusterSpec, JoinTokens, TLSInfo } from '../objects/cluster.js';
+import type {
+  Cluster,
+  ClusterSpec,
+  HostPrivileges,
+  JoinTokens,
+  TLSInfo,
+} from '../objects/cluster.js';
 import {
+  choice,
   cidr,
   count,
   duration,
@@ -31,6 +38,12 @@ export const tlsInfoShape = record<TLSInfo>({
   CertIssuerPublicKey: pem,
 });
 
+export const hostPrivilegesShape = choice<HostPrivileges>({
+  none: true,
+  capabilities: true,
+  root: true,
+});
+
 export const clusterSpecShape = record<ClusterSpec>({
   Name: text(),
   Labels: labelsShape,
@@ -48,6 +61,7 @@ export const clusterSpecShape = record<ClusterSpec>({
   CAConfig: record<ClusterSpec['CAConfig']>({ NodeCertExpiry: optional(duration) }),
   TaskDefaults: jsonObject,
   EncryptionConfig: record<ClusterSpec['EncryptionConfig']>({ AutoLockManagers: flag }),
+  HostPrivileges: optional(hostPrivilegesShape),
 });
 
 export const clusterShape = record<Cluster>({

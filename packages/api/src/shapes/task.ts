@@ -23,6 +23,7 @@ import {
   text,
   timestamp,
 } from '../wire/shape.js';
+import { hostPrivilegesShape } from './cluster.js';
 import { labelsShape, META, objectVersionShape } from './common.js';
 import { portsShape, taskSpecShape } from './service.js';
 
@@ -120,4 +121,5 @@ export const taskShape = record<Task>({
   Endpoint: record<Task['Endpoint']>({ Ports: portsShape }),
   JobIteration: optional(objectVersionShape),
   Restart: optional(taskRestartShape),
+  HostPrivileges: optional(hostPrivilegesShape),
 });

@@ -1,6 +1,6 @@
 import { clusterDefaults } from '../defaults/cluster.js';
 import { ApiError } from '../errors.js';
-import type { ClusterSpec } from '../objects/cluster.js';
+import type { ClusterSpec, HostPrivileges } from '../objects/cluster.js';
 import { SECOND } from '../objects/common.js';
 import {
   anything,
@@ -13,6 +13,7 @@ import {
   text,
   unserved,
 } from './field.js';
+import { HOST_PRIVILEGES } from './host-privileges.js';
 
 /** Shortest life of a node certificate. */
 export const NODE_CERT_EXPIRY_MIN = 3600 * SECOND;
@@ -47,6 +48,7 @@ const clusterBody = object({
     LogDriver: unserved('a default log driver is not served; give each service its own'),
   }),
   EncryptionConfig: object({ AutoLockManagers: flag() }),
+  HostPrivileges: text(),
 });
 
 export type ClusterSpecInput = Decoded<typeof clusterBody>;
@@ -76,9 +78,21 @@ export function fillClusterSpec(input: ClusterSpecInput, base: ClusterSpec): Clu
       AutoLockManagers:
         input.EncryptionConfig?.AutoLockManagers ?? base.EncryptionConfig.AutoLockManagers,
     },
+    HostPrivileges: hostPrivilegesOf(input.HostPrivileges) ?? base.HostPrivileges ?? 'none',
   };
   checkClusterSpec(spec, base);
   return spec;
+}
+
+/** Undefined where it is not given: Docker's clients drop the field when they write a spec back. */
+function hostPrivilegesOf(given: string | undefined): HostPrivileges | undefined {
+  if (given === undefined || given === '') return undefined;
+  const known = HOST_PRIVILEGES.find((level) => level === given);
+  if (known !== undefined) return known;
+  throw new ApiError(
+    'INVALID_ARGUMENT',
+    `HostPrivileges: must be one of ${HOST_PRIVILEGES.join(', ')}, not "${given}"`,
+  );
 }
 
 /** Go's clients send 0 for "not given". */

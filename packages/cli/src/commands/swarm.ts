@@ -1,4 +1,4 @@
-import type { Cluster, Node } from '@swarm/api';
+import { type Cluster, HOST_PRIVILEGES, type Node } from '@swarm/api';
 import type { ApiClient } from '../client/api-client.js';
 import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
 import { ensureDaemon } from '../daemon/start-in-background.js';
@@ -35,6 +35,11 @@ const ADDRESS_FLAGS: Flags = {
 const SPEC_FLAGS: Flags = {
   'cert-expiry': { type: 'string', about: 'validity of node certificates', default: '2160h' },
   'dispatcher-heartbeat': { type: 'string', about: 'heartbeat period of nodes', default: '1s' },
+  'host-privileges': {
+    type: 'string',
+    about: "what tasks of image 'host' may ask of their host: none, capabilities or root",
+    default: 'none',
+  },
   'snapshot-interval': { type: 'string', about: 'log entries between snapshots', default: '10000' },
   'task-history-limit': { type: 'string', about: 'old tasks kept per slot', default: '5' },
 };
@@ -43,7 +48,7 @@ const NOT_YET_FLAGS = ['autolock', 'external-ca', 'max-snapshots'];
 
 type SettableSpec = Pick<
   Cluster['Spec'],
-  'Orchestration' | 'Raft' | 'Dispatcher' | 'CAConfig' | 'EncryptionConfig'
+  'Orchestration' | 'Raft' | 'Dispatcher' | 'CAConfig' | 'EncryptionConfig' | 'HostPrivileges'
 >;
 /** Asks for nothing: the daemon fills in its defaults. */
 const EMPTY_SPEC: SettableSpec = {
@@ -60,6 +65,7 @@ export function clusterSpec<T extends SettableSpec>(args: Arguments, base: T): T
   const snapshot = args.string('snapshot-interval');
   const heartbeat = args.string('dispatcher-heartbeat');
   const expiry = args.string('cert-expiry');
+  const privileges = args.string('host-privileges');
   return {
     ...base,
     Orchestration: {
@@ -84,6 +90,9 @@ export function clusterSpec<T extends SettableSpec>(args: Arguments, base: T): T
       ...base.CAConfig,
       ...(expiry === undefined ? {} : { NodeCertExpiry: parseDuration('cert-expiry', expiry) }),
     },
+    ...(privileges === undefined
+      ? {}
+      : { HostPrivileges: oneOf('host-privileges', privileges, HOST_PRIVILEGES) }),
   };
 }
 

@@ -32,6 +32,7 @@ interface Info {
         };
         readonly Dispatcher: { readonly HeartbeatPeriod?: number };
         readonly CAConfig: { readonly NodeCertExpiry?: number };
+        readonly HostPrivileges?: string;
       };
     };
     readonly Warnings?: string[] | null;
@@ -122,6 +123,7 @@ function prettyInfo(info: Info): string {
         `  Heartbeat Period: ${goDuration(cluster.Spec.Dispatcher.HeartbeatPeriod ?? 1e9)}`,
         ' CA Configuration:',
         `  Expiry Duration: ${goDuration(cluster.Spec.CAConfig.NodeCertExpiry ?? 0)}`,
+        ` Host Privileges: ${cluster.Spec.HostPrivileges ?? 'none'}`,
       );
     }
     lines.push(` Node Address: ${swarm.NodeAddr}`);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -42,6 +43,11 @@ const localStateShape = shape.record<LocalState>({
   raftJoined: shape.optional(shape.flag),
   managers: managersShape,
 });
+
+/** Whether the node of this data root is in a cluster; also when its state can not be read. */
+export function hasState(folder: string): boolean {
+  return existsSync(join(folder, FILE));
+}
 
 /** Keeps the node's own state: one JSON file, replaced atomically. */
 export class LocalStateFile {

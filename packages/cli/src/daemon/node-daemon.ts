@@ -114,7 +114,7 @@ export class NodeDaemon implements NodeControl {
 
   info(): LocalNodeInfo {
     const { state } = this.#files;
-    const error = this.#broken || this.#refused;
+    const error = this.#broken || this.#refused || this.#options.tasks.runtime.waiting;
     const broken = this.#broken !== '';
     if (state === undefined) {
       return {
@@ -327,6 +327,7 @@ export class NodeDaemon implements NodeControl {
       identity: () => this.#files.identity!,
       managers: this.#knownManagers(),
       onNode: (node, managers) => this.#heard(node, managers),
+      onFailed: this.#options.onFatal,
       onTurnedAway: (reason) => this.#turnedAway(reason),
       onRemoved: (reason) => this.#removed(reason),
     });

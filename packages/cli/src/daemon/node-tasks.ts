@@ -16,10 +16,11 @@ import { createMesh, type Mesh } from '@swarm/routing-mesh';
 import { Agent, managersFile, type Runtime } from '@swarm/worker';
 import { WebSocket } from 'ws';
 import type { MeshChoice } from './options.js';
+import type { RuntimeSource } from './runtime-source.js';
 
 /** What the daemon was started with, for tasks. */
 export interface TasksEnvironment {
-  readonly runtime: Runtime;
+  readonly runtime: RuntimeSource;
   readonly mesh: MeshChoice;
   /** Addresses the userspace mesh listens on; empty: all. */
   readonly meshBind: readonly string[];
@@ -40,6 +41,8 @@ export interface NodeTasksOptions extends TasksEnvironment {
   onNode(node: Node, managers: readonly ManagerAddress[]): void;
   /** A manager refused this node's certificate; the agent tries on. */
   onTurnedAway(reason: string): void;
+  /** The tasks' part could not be started once its runtime was there. */
+  onFailed(error: unknown): void;
   /** The cluster does not have this node any more. */
   onRemoved(reason: string): void;
 }
@@ -63,8 +66,72 @@ const HANDSHAKE_TIMEOUT_MS = 5_000;
 /** Characters of a refusal that are read. */
 const REFUSAL_LIMIT = 16 * 1024;
 
+/**
+ * Starts agent and mesh. Where the runtime is awaited, so are they: a node that told its managers of
+ * itself before would have none of its tasks, and all of them would be lost.
+ */
 export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTasks> {
-  const { runtime, logger, clock, random, identity } = options;
+  const { runtime } = options.runtime;
+  return runtime === undefined ? new AwaitedTasks(options) : startWith(runtime, options);
+}
+
+/** The tasks' part while the runtime is awaited, and afterwards. */
+class AwaitedTasks implements NodeTasks {
+  readonly #options: NodeTasksOptions;
+  readonly #started: Promise<NodeTasks>;
+  /** Set once the runtime is there. */
+  #starting: Promise<NodeTasks> | undefined;
+  #letGo: () => void = () => {};
+  #isOver = false;
+
+  constructor(options: NodeTasksOptions) {
+    this.#options = options;
+    this.#started = new Promise((resolve, reject) => {
+      this.#letGo = () => reject(letGo());
+      void options.runtime.ready().then((runtime) => {
+        if (this.#isOver) return;
+        this.#starting = startWith(runtime, options);
+        this.#starting.then(resolve, (error: unknown) => {
+          reject(error as Error);
+          if (!this.#isOver) options.onFailed(error);
+        });
+      });
+    });
+    this.#started.catch(() => undefined);
+  }
+
+  async connected(): Promise<void> {
+    const tasks = await this.#started;
+    await tasks.connected();
+  }
+
+  async close(): Promise<void> {
+    const tasks = await this.#stop();
+    await tasks?.close();
+  }
+
+  async leave(): Promise<void> {
+    const tasks = await this.#stop();
+    if (tasks !== undefined) return tasks.leave();
+    const { logger, folder, runtime } = this.#options;
+    logger.warn({ reason: runtime.waiting }, 'tasks that the node may have are left behind');
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  /** What was started, if anything was. */
+  #stop(): Promise<NodeTasks | undefined> {
+    this.#isOver = true;
+    this.#letGo();
+    return this.#starting?.catch(() => undefined) ?? Promise.resolve(undefined);
+  }
+}
+
+function letGo(): ApiError {
+  return new ApiError('TIMEOUT', 'the node left before a manager had answered it');
+}
+
+async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<NodeTasks> {
+  const { logger, clock, random, identity } = options;
   const mesh = await createMesh({
     backend: options.mesh,
     dataPathPort: options.dataPathPort,
@@ -85,8 +152,7 @@ export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTas
     gone = reject;
   });
   connected.catch(() => undefined);
-  const endWait = () =>
-    gone(new ApiError('TIMEOUT', 'the node left before a manager had answered it'));
+  const endWait = () => gone(letGo());
   const agent = new Agent({
     nodeId: options.nodeId,
     runtime,

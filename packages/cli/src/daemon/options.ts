@@ -6,6 +6,8 @@ import { oneOf } from '../flags/task-template.js';
 export type RuntimeChoice = 'auto' | 'docker' | 'process';
 export type MeshChoice = 'auto' | 'nftables' | 'userspace';
 
+export const DEFAULT_ENGINE_SOCKET = '/var/run/docker.sock';
+
 /** How a daemon runs; everything else is in its data folder or in the cluster. */
 export interface DaemonOptions {
   readonly dataRoot: string;
@@ -33,7 +35,7 @@ export const DAEMON_FLAGS: Flags = {
   engine: {
     type: 'string',
     about: 'Docker Engine to use (unix://PATH)',
-    default: 'unix:///var/run/docker.sock',
+    default: `unix://${DEFAULT_ENGINE_SOCKET}`,
   },
   label: { type: 'list', about: 'engine label of this node (key=value), for constraints' },
   'log-format': { type: 'string', about: 'log as pretty or json', default: 'pretty' },
@@ -58,7 +60,7 @@ export function defaultDataRoot(env: NodeJS.ProcessEnv, uid: number): string {
 }
 
 export function daemonOptions(args: Arguments, env: NodeJS.ProcessEnv, uid: number): DaemonOptions {
-  const engine = args.string('engine') ?? 'unix:///var/run/docker.sock';
+  const engine = args.string('engine') ?? `unix://${DEFAULT_ENGINE_SOCKET}`;
   if (!engine.startsWith('unix://'))
     throw new UsageError(`invalid argument '${engine}' for --engine: use unix://PATH`);
   const labels = args.list('label').map((item) => {

@@ -6,6 +6,7 @@ import { VERSION } from '../version.js';
 import { isPlain } from './damage.js';
 import { makeSocketFolder, openDataRoot, PRIVATE_UMASK } from './data-root.js';
 import { lockFolder } from './folder-lock.js';
+import { hasState } from './local-state.js';
 import { createLogger } from './logger.js';
 import { NodeDaemon } from './node-daemon.js';
 import type { DaemonOptions } from './options.js';
@@ -37,7 +38,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     else logger.error({ err: error }, 'the daemon stops: it hit an error that it must not survive');
     end(1);
   };
-  const { runtime, engineSocket } = await chooseRuntime(options, {
+  const { source, engineSocket } = await chooseRuntime(options, hasState(options.dataRoot), {
     clock,
     logger,
     random: Math.random,
@@ -47,7 +48,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     clock,
     logger,
     random: Math.random,
-    tasks: { runtime, mesh: options.mesh, meshBind: options.meshBind, labels: options.nodeLabels },
+    tasks: {
+      runtime: source,
+      mesh: options.mesh,
+      meshBind: options.meshBind,
+      labels: options.nodeLabels,
+    },
     ...(engineSocket === undefined ? {} : { engine: { socketPath: engineSocket } }),
     onFatal,
   });
@@ -67,7 +73,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   limit.unref();
   await node.close();
   await api.close();
-  await runtime.close();
+  await source.close();
   unlock();
   return code;
 }

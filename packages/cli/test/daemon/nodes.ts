@@ -14,6 +14,7 @@ import { ApiServer } from '@swarm/manager';
 import type { Runtime } from '@swarm/worker';
 import type { ExecutionContext } from 'ava';
 import { NodeDaemon } from '../../src/daemon/node-daemon.js';
+import { readyRuntime, type RuntimeSource } from '../../src/daemon/runtime-source.js';
 
 /** A node's daemon in this process, on the loopback, with a runtime that has no tasks. */
 export interface TestNode {
@@ -37,6 +38,8 @@ export interface NodeOptions {
   readonly start?: boolean;
   /** Tasks that can not be removed. */
   readonly stuck?: readonly string[];
+  /** Where the runtime comes from; at once where it is not said. */
+  readonly runtime?: (runtime: Runtime) => RuntimeSource;
 }
 
 /** Makes a node that is ended with its test. */
@@ -53,7 +56,7 @@ export async function testNode(t: ExecutionContext, options: NodeOptions = {}): 
     logger,
     random: Math.random,
     tasks: {
-      runtime: emptyRuntime(tasks, options.stuck ?? []),
+      runtime: (options.runtime ?? readyRuntime)(emptyRuntime(tasks, options.stuck ?? [])),
       mesh: 'userspace',
       meshBind: ['127.0.0.1'],
       labels: {},

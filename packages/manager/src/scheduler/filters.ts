@@ -1,4 +1,4 @@
-import type { Task } from '@swarm/api';
+import { isHostImage, type Task } from '@swarm/api';
 import { isFixed, isIngress, portKey } from '../allocator/publish-conflict.js';
 import { matchesConstraints, storedConstraints } from './constraint.js';
 import { type IngressAddresses, needsIngressAddress } from './ingress-address.js';
@@ -40,9 +40,6 @@ const resources: Filter = {
   explain: (nodes) => `insufficient resources on ${some(nodes)}`,
 };
 
-/** Images that a node without a container engine can run: the host's own programs. */
-const HOST_IMAGES: ReadonlySet<string> = new Set(['host', 'host:latest']);
-
 const plugins: Filter = {
   prepare(task) {
     const container = task.Spec.ContainerSpec;
@@ -54,7 +51,7 @@ const plugins: Filter = {
     const image = container?.Image;
     return ({ node }) => {
       const isProcess = node.Description?.Runtime === 'process';
-      if (isProcess && (image === undefined || !HOST_IMAGES.has(image))) return false;
+      if (isProcess && (image === undefined || !isHostImage(image))) return false;
       const found = node.Description?.Engine.Plugins ?? [];
       const has = (type: string, name: string) =>
         found.some((plugin) => plugin.Type === type && plugin.Name === name);

@@ -237,6 +237,7 @@ class Scheduler implements ControlLoop {
 
   #place(task: Task, info: NodeInfo, message: string): Task {
     const network = ingressNetwork(this.#context.store);
+    const policy = this.#context.store.cluster()?.Spec.HostPrivileges ?? 'none';
     const { Err: _err, ...status } = task.Status;
     const placed: Task = {
       ...task,
@@ -245,6 +246,7 @@ class Scheduler implements ControlLoop {
       ...(network !== undefined && needsIngressAddress(task)
         ? { NetworksAttachments: [this.#addresses.attach(info, network)] }
         : {}),
+      ...(policy === 'none' ? {} : { HostPrivileges: policy }),
     };
     info.put(placed);
     return placed;

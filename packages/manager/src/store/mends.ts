@@ -65,6 +65,8 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
     put('Spec.CAConfig', {}),
     put('Spec.TaskDefaults', {}),
     put('Spec.EncryptionConfig', { AutoLockManagers: false }),
+    // Absent is none.
+    ...leaveOut('Spec.HostPrivileges'),
     put('RootRotationInProgress', false),
     put('DefaultAddrPool', []),
     put('SubnetSize', 24),
@@ -106,7 +108,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
     texts('Labels'),
     texts('ServiceLabels'),
     ...leaveOut('Status.ContainerStatus', 'Status.PortStatus', 'Status.Address', 'Status.Err'),
-    ...leaveOut('Status.AppliedAt', 'Restart'),
+    ...leaveOut('Status.AppliedAt', 'Restart', 'HostPrivileges'),
     put('Status.Message', ''),
     put('Status.Timestamp', EPOCH),
     // Absent would count as ready.

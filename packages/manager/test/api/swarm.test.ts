@@ -74,6 +74,7 @@ test('init, inspect, and init again', async (t) => {
     'CAConfig',
     'TaskDefaults',
     'EncryptionConfig',
+    'HostPrivileges',
   ]);
   const again = await api.call('POST', '/swarm/init', { json });
   t.is(again.status, 503);

@@ -1,4 +1,12 @@
-import type { ContainerSpec, Node, PortConfig, Task, TaskSpec, TaskState } from '@swarm/api';
+import type {
+  ContainerSpec,
+  HostPrivileges,
+  Node,
+  PortConfig,
+  Task,
+  TaskSpec,
+  TaskState,
+} from '@swarm/api';
 import type { PrepareContext } from '../../src/runtime/runtime.js';
 
 export interface TaskWishes {
@@ -11,6 +19,8 @@ export interface TaskWishes {
   readonly address?: string;
   readonly slot?: number;
   readonly serviceLabels?: Record<string, string>;
+  /** The cluster's policy when the task was placed. */
+  readonly hostPrivileges?: HostPrivileges;
 }
 
 /** An assigned task of service `web` that sleeps, unless told otherwise. */
@@ -37,6 +47,7 @@ export function makeTask(id: string, wishes: TaskWishes = {}): Task {
     Status: { Timestamp: at, State: wishes.observed ?? 'assigned', Message: '' },
     DesiredState: wishes.desired ?? 'running',
     Endpoint: { Ports: wishes.ports ?? [] },
+    ...(wishes.hostPrivileges === undefined ? {} : { HostPrivileges: wishes.hostPrivileges }),
     ...(wishes.address === undefined
       ? {}
       : {

@@ -6,11 +6,21 @@ import { makeFolder } from './real.js';
 
 let counter = 0;
 
+export interface ProcessHarnessOptions {
+  /** Where its folder is made; default: the one for temporary files, which tasks do not see. */
+  readonly parentFolder?: string;
+  readonly hiddenSockets?: readonly string[];
+  readonly usesCalls?: boolean;
+}
+
+export type ProcessHarness = Awaited<ReturnType<typeof openProcessRuntime>>;
+
 /** A process runtime in a temporary folder with a cgroup parent of its own. */
 export async function openProcessRuntime(
   privileged: boolean,
+  options: ProcessHarnessOptions = {},
 ): Promise<RuntimeHarness & { folder: string; parent: string; open(): ProcessRuntime }> {
-  const folder = makeFolder();
+  const folder = makeFolder(options.parentFolder);
   counter += 1;
   const parent = `swarm-test-${process.pid}-${counter}`;
   const open = (): ProcessRuntime =>
@@ -21,6 +31,8 @@ export async function openProcessRuntime(
       random: Math.random,
       privileged,
       cgroupParent: parent,
+      hiddenSockets: options.hiddenSockets ?? [],
+      ...(options.usesCalls === undefined ? {} : { usesCalls: options.usesCalls }),
     });
   const harness = {
     runtime: open(),

@@ -25,9 +25,9 @@ process.once('exit', () => {
   for (const path of folders) rmSync(path, { recursive: true, force: true });
 });
 
-/** A folder that the test removes. */
-export function makeFolder(): { path: string; remove(): void } {
-  const path = mkdtempSync(join(tmpdir(), 'swarm-worker-'));
+/** A folder that the test removes, below the one for temporary files unless told otherwise. */
+export function makeFolder(parent = tmpdir()): { path: string; remove(): void } {
+  const path = mkdtempSync(join(parent, 'swarm-worker-'));
   folders.add(path);
   return {
     path,

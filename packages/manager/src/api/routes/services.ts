@@ -1,9 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   ApiError,
+  checkHostPrivileges,
   checkServiceSpec,
+  type ContainerSpec,
   decodeServiceSpec,
+  isHostImage,
   newId,
   parseObjectVersion,
+  privilegeNeeds,
   randomName,
   type Service,
   type ServiceSpec,
@@ -82,6 +87,7 @@ async function create(call: Call, manager: ManagerAccess): Promise<void> {
   let release = (): void => {};
   await write(services, manager, (transaction) => {
     refuseTakenName(transaction, spec.Name);
+    refusePrivileges(transaction, spec, undefined);
     refuseTakenPort(call, transaction, spec, undefined);
     transaction.create('service', {
       ID: id,
@@ -104,6 +110,23 @@ function refuseTakenName(view: View, name: string): void {
         ? '; it is being removed and its tasks still stop, try again when they have'
         : ''),
   );
+}
+
+/**
+ * What a service asks of its hosts must be covered by the cluster's policy. A service that asked for it
+ * before may still be changed in other ways, also after the policy became stricter: nodes refuse its tasks.
+ */
+function refusePrivileges(view: View, spec: ServiceSpec, present: ServiceSpec | undefined): void {
+  const container = spec.TaskTemplate.ContainerSpec;
+  if (container === undefined) return;
+  const before = present?.TaskTemplate.ContainerSpec;
+  if (before !== undefined && isDeepStrictEqual(privilegesOf(container), privilegesOf(before)))
+    return;
+  checkHostPrivileges(container, view.cluster()?.Spec.HostPrivileges ?? 'none');
+}
+
+function privilegesOf(container: ContainerSpec): unknown {
+  return [isHostImage(container.Image), privilegeNeeds(container)];
 }
 
 /** Who has a port of the spec, in the store or on the way to it; one that stays before one that goes. */
@@ -200,6 +223,8 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
   let release = (): void => {};
   await write(call.services, manager, (transaction) => {
     const service = next(transaction);
+    const present = find(transaction, 'service', service.ID);
+    refusePrivileges(transaction, service.Spec, present.Spec);
     refuseTakenPort(call, transaction, service.Spec, service.ID);
     transaction.update('service', service);
     release = call.services.portClaims.take(service.ID, service.Spec);

@@ -1,4 +1,4 @@
-import type { Task } from '@swarm/api';
+import { isHostImage, type Task } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import { signalNumber } from '../signals.js';
 import { attachmentAddress } from '../task-ports.js';
@@ -15,7 +15,7 @@ export function checkDockerSpec(task: Task, version: string): void {
   if (container === undefined) {
     throw rejected(`Runtime "${task.Spec.Runtime ?? ''}" is not known here; give a ContainerSpec.`);
   }
-  if (container.Image === 'host' || container.Image === 'host:latest') {
+  if (isHostImage(container.Image)) {
     throw rejected(
       'The image "host" stands for the host itself and this node runs containers: name an image, or start the daemon with --runtime process.',
     );

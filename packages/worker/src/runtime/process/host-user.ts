@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { RuntimeError } from '../runtime-error.js';
+import { allows, idLevel, type HostPrivileges, privilegeRefusal, SYSTEM_ID_LAST } from '@swarm/api';
+import { errnoOf, RuntimeError } from '../runtime-error.js';
 
 /** Numeric identity of a task. */
 export interface HostUser {
@@ -13,26 +14,53 @@ export interface HostUser {
 export interface Accounts {
   readonly passwd: string;
   readonly group: string;
+  /** Ranges of ids for containers (subuid(5)); empty where the host has none. */
+  readonly subuid: string;
+  readonly subgid: string;
 }
+
+/** The kernel's -1 is no id. */
+const ID_LAST = 2 ** 32 - 2;
+/** Where a task without an account can write: a folder of its own in memory. */
+const HOME = '/tmp';
 
 export function readAccounts(): Accounts {
   return {
     passwd: readFileSync('/etc/passwd', 'utf8'),
     group: readFileSync('/etc/group', 'utf8'),
+    subuid: readOptional('/etc/subuid'),
+    subgid: readOptional('/etc/subgid'),
   };
 }
 
+/** The user of a task that asks for none: a number that is only its own, in no other group. */
+export function ownUser(uid: number): HostUser {
+  return { uid, gid: uid, groups: [], home: HOME };
+}
+
 /**
- * Resolves `user`, `uid`, `user:group`, `uid:gid` and the spec's extra groups, as Docker does: a number
- * need not exist, a name must. Without a group, the user's own and all that list the user.
- * @throws RuntimeError `rejected` when a name is unknown
+ * Resolves `user`, `uid`, `user:group`, `uid:gid` and the spec's extra groups, much as Docker does: a
+ * number need not exist, a name must. Without a group, the user's own and all that list the user, except
+ * for those of the system (0 to 999) that the policy does not cover. A number without an account is its
+ * own group, where Docker takes root's.
+ * @param own the task's own user, where the spec names none
+ * @throws RuntimeError `rejected` when a name is unknown or the policy forbids it
  */
 export function resolveUser(
   user: string,
   extraGroups: readonly string[],
   accounts: Accounts,
+  policy: HostPrivileges,
+  own?: HostUser,
 ): HostUser {
-  const [name = '', groupName] = user.split(':', 2);
+  const extra = extraGroups.map((name) =>
+    allowed(resolveGroup(name, 'Groups', accounts), 'Groups', 'group', name, policy),
+  );
+  const [name = '', groupName = ''] = user.split(':', 2);
+  if (name === '' && own !== undefined) {
+    const gid = groupName === '' ? own.gid : givenGroup(groupName, accounts, policy);
+    return { ...own, gid, groups: [...new Set(extra)].filter((group) => group !== gid) };
+  }
   const entry = rows(accounts.passwd).find((row) => row[0] === name || row[2] === name);
   if (entry === undefined && !isNumber(name)) {
     throw new RuntimeError(
@@ -40,30 +68,54 @@ export function resolveUser(
       `ContainerSpec.User names the user "${name}", which /etc/passwd of this host does not have; create it or give a number.`,
     );
   }
-  const uid = Number(entry?.[2] ?? name);
-  const gid =
-    groupName === undefined || groupName === ''
-      ? Number(entry?.[3] ?? 0)
-      : resolveGroup(groupName, 'ContainerSpec.User', accounts);
-  const groups = new Set(
-    extraGroups.map((group) => resolveGroup(group, 'ContainerSpec.Groups', accounts)),
-  );
-  if ((groupName === undefined || groupName === '') && entry !== undefined) {
-    for (const row of rows(accounts.group)) {
-      if (row[3]?.split(',').includes(entry[0] ?? '') === true) groups.add(Number(row[2]));
+  const uid = allowed(Number(entry?.[2] ?? name), 'User', 'user', name, policy);
+  const primary = Number(entry?.[3] ?? uid);
+  const groups = new Set(extra);
+  let gid: number;
+  if (groupName !== '') {
+    gid = givenGroup(groupName, accounts, policy);
+  } else {
+    gid = allowed(primary, 'User', 'group', String(primary), policy);
+    for (const row of entry === undefined ? [] : rows(accounts.group)) {
+      const id = Number(row[2]);
+      if (row[3]?.split(',').includes(entry?.[0] ?? '') !== true) continue;
+      if (id > SYSTEM_ID_LAST || policy === 'root') groups.add(id);
     }
   }
   groups.delete(gid);
-  return { uid, gid, groups: [...groups], home: entry?.[5] ?? '/' };
+  return { uid, gid, groups: [...groups], home: entry?.[5] ?? HOME };
 }
 
-function resolveGroup(name: string, field: string, accounts: Accounts): number {
+function givenGroup(name: string, accounts: Accounts, policy: HostPrivileges): number {
+  return allowed(resolveGroup(name, 'User', accounts), 'User', 'group', name, policy);
+}
+
+/** The id, when the policy covers it. */
+function allowed(
+  id: number,
+  field: 'User' | 'Groups',
+  kind: 'user' | 'group',
+  name: string,
+  policy: HostPrivileges,
+): number {
+  const level = idLevel(id);
+  if (id > ID_LAST)
+    throw new RuntimeError('rejected', `ContainerSpec.${field} has ${name}, which is no id.`);
+  if (level === 'none' || allows(policy, level)) return id;
+  const what = `the ${kind} "${name}"${isNumber(name) ? '' : ` (${id})`}`;
+  throw new RuntimeError(
+    'rejected',
+    `${privilegeRefusal({ level, field: `ContainerSpec.${field}`, what }, policy)}.`,
+  );
+}
+
+function resolveGroup(name: string, field: 'User' | 'Groups', accounts: Accounts): number {
   const entry = rows(accounts.group).find((row) => row[0] === name);
   if (entry !== undefined) return Number(entry[2]);
   if (isNumber(name)) return Number(name);
   throw new RuntimeError(
     'rejected',
-    `${field} names the group "${name}", which /etc/group of this host does not have; create it or give a number.`,
+    `ContainerSpec.${field} names the group "${name}", which /etc/group of this host does not have; create it or give a number.`,
   );
 }
 
@@ -76,4 +128,13 @@ function rows(text: string): string[][] {
 
 function isNumber(text: string): boolean {
   return /^\d+$/.test(text);
+}
+
+function readOptional(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return '';
+    throw error;
+  }
 }

@@ -1,27 +1,53 @@
 /**
- * The POSIX shell script that runs one task. It is the task's supervisor: it outlives the daemon, holds
- * no pipe of it after the start, and writes the exit code to a file. The shell runs builtins only, so a
- * task costs one spawn of the daemon, one fork, and one exec for each part of the chain it needs.
+ * The POSIX shell script that runs one task. Its shell is the task's supervisor: it outlives the daemon,
+ * holds no pipe of it after the start, and writes the exit code to a file. It forks once, or twice where
+ * the task has namespaces: the process between is then pid 1 of the task, reaps what is orphaned to it,
+ * and ends with the task's first process. All of them run shell builtins only; `mount` is the one
+ * program that is run besides the chain of exec calls that ends in the task's command.
+ *
+ * Nothing is put into the background: a shell without job control would make SIGINT and SIGQUIT ignored
+ * in it, and the task would inherit that.
  */
 
 /** Exit code of a task whose preparation inside the script failed (as Docker's daemon errors). */
 export const SETUP_FAILED_CODE = 125;
 
+/**
+ * File descriptors that the shell is started with, besides stdin and stdout; stdout is the task's. The
+ * script is read from one as well: where it runs, the task's folder is hidden.
+ */
+export const SCRIPT_FDS = {
+  failure: 2,
+  started: 3,
+  stderr: 4,
+  pids: 5,
+  exit: 6,
+  script: 8,
+} as const;
+/** The script's own copy of `failure`, away from what shells print about processes that died. */
+const OWN_FAILURE_FD = 7;
+
 export interface LaunchPlan {
-  /** Task folder; the script writes `pids`, `exit` and `failure` in it. */
-  readonly folder: string;
-  readonly stdoutPath: string;
-  readonly stderrPath: string;
   /** `cgroup.procs` files the task writes itself into; the supervisor stays outside, or the kill of
    * the cgroup would take it along and the exit code with it. */
   readonly cgroupFiles: readonly string[];
   readonly oomScoreAdj?: number;
-  readonly directory: string;
-  /** Own host name, set inside a UTS namespace that `enter` makes. */
+  /** Own host name; the script already runs in the task's UTS namespace. */
   readonly hostname?: string;
-  /** Programs that exec each other before the command: setsid, nsenter, unshare. */
-  readonly enter: readonly string[];
-  /** Wrappers (user, limits) and the task's own command last. */
+  /** Lets everybody listen on ports below 1024; only in a network namespace of the task's own. */
+  readonly opensLowPorts: boolean;
+  /** Whether the script was started in the task's namespaces, where its child is pid 1. */
+  readonly isolated: boolean;
+  /** Makes the task's own mounts, as a command with arguments; empty where it has none. */
+  readonly mount: readonly string[];
+  /** Programs that exec each other before the command: setsid, setpriv and the like. */
+  readonly wrappers: readonly string[];
+  readonly directory: string;
+  /**
+   * Whether the wrappers end in another user than root. setpriv(1) still has root's capabilities when it
+   * executes a program, so that it would also find one that is closed to the user.
+   */
+  readonly asUser: boolean;
   readonly command: readonly string[];
 }
 
@@ -32,14 +58,11 @@ export function quote(word: string): string {
 
 /** Makes the script. The braces make the shell read all of it before it runs any. */
 export function launchScript(plan: LaunchPlan): string {
-  const file = (name: string): string => quote(`${plan.folder}/${name}`);
-  const lines = [
-    '{',
-    'umask 077',
-    `fail() { echo "$1" >${file('failure')}; exit ${SETUP_FAILED_CODE}; }`,
-    '(',
-    `exec >>${quote(plan.stdoutPath)} 2>>${quote(plan.stderrPath)}`,
-    'umask 022',
+  const { failure, started, stderr, pids, exit, script } = SCRIPT_FDS;
+  const inRoot = plan.directory === '/' && !plan.asUser;
+  const command = inRoot ? plan.command : inDirectory(plan.directory, plan.command);
+  const close = [started, stderr, pids, exit, script, ...(inRoot ? [OWN_FAILURE_FD] : [])];
+  const setUp = [
     ...plan.cgroupFiles.map(
       (path) => `echo 0 >${quote(path)} || fail ${quote(`it could not enter ${path}`)}`,
     ),
@@ -48,44 +71,68 @@ export function launchScript(plan: LaunchPlan): string {
       : [
           `echo ${plan.oomScoreAdj} >/proc/self/oom_score_adj || fail 'the kernel refused its OomScoreAdj'`,
         ]),
-    `cd ${quote(plan.directory)} || fail ${quote(`it could not enter its working directory ${plan.directory}`)}`,
-    `exec ${chain(plan).map(quote).join(' ')}`,
-    ') &',
-    'pid=$!',
-    // From here on nobody may listen: the daemon can be gone already.
-    "trap '' PIPE",
-    'read -r task </proc/$pid/stat',
+    ...(plan.hostname === undefined
+      ? []
+      : [
+          // The kernel's file stands for sethostname(2), so that no program has to be run for it.
+          `echo ${quote(plan.hostname)} >/proc/sys/kernel/hostname || fail 'its host name could not be set'`,
+        ]),
+    ...(plan.opensLowPorts
+      ? [
+          "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start || fail 'the kernel does not open ports below 1024 to it'",
+        ]
+      : []),
+  ];
+  const first = [
+    // Before /proc is mounted anew: the daemon needs the number that the host knows it by.
+    'read -r task </proc/self/stat',
+    ...(plan.mount.length === 0
+      ? []
+      : [
+          `${plan.mount.map(quote).join(' ')} >&${OWN_FAILURE_FD} 2>&1 || fail 'its mounts could not be made'`,
+        ]),
+    `printf '%s\\n%s\\n' "$task" "$self" >&${pids}`,
+    // Nobody may listen any more: the daemon can be gone already.
+    `trap '' PIPE; echo started >&${started}; trap - PIPE`,
+    `exec ${[...plan.wrappers, ...command].map(quote).join(' ')} 2>&${stderr} ${close.map((fd) => `${fd}>&-`).join(' ')}`,
+  ];
+  const lines = [
+    '{',
+    `exec ${OWN_FAILURE_FD}>&${failure} 2>/dev/null`,
+    // The daemon's own may be stricter.
+    'umask 022',
+    `fail() { echo "$1" >&${OWN_FAILURE_FD}; exit ${SETUP_FAILED_CODE}; }`,
     'read -r self </proc/$$/stat',
-    `printf '%s\\n%s\\n' "$task" "$self" >${file('pids')}`,
-    'echo started',
-    'exec >/dev/null',
-    'wait $pid',
-    `echo $? >${file('exit')}`,
+    '(',
+    ...setUp,
+    ...(plan.isolated ? ['(', ...first, ')', 'exit $?'] : first),
+    ')',
+    `echo $? >&${exit}`,
     'exit',
     '}',
-    '',
   ];
-  return lines.join('\n');
+  return `${lines.join('\n')}\n`;
 }
 
-function chain(plan: LaunchPlan): string[] {
-  if (plan.hostname === undefined) return [...plan.enter, ...plan.command];
-  // The kernel's file stands for sethostname(2), so that no program has to be spawned for it.
-  const name = `echo "$0" >/proc/sys/kernel/hostname && exec "$@"`;
-  return [...plan.enter, '/bin/sh', '-c', name, plan.hostname, ...plan.command];
+/**
+ * Puts a command into its working directory, with the rights of the user that the task runs as: root's
+ * would lead into folders that are closed to it. Also closes the last descriptor of the script.
+ */
+export function inDirectory(directory: string, command: readonly string[]): string[] {
+  const fail = `echo "could not enter its working directory $0" >&${OWN_FAILURE_FD}; exit ${SETUP_FAILED_CODE}`;
+  const enter = `cd -- "$0" 2>/dev/null || { ${fail}; }; exec "$@" ${OWN_FAILURE_FD}>&-`;
+  return ['/bin/sh', '-c', enter, directory, ...command];
 }
 
 /** A script that runs one health check among the task's processes. */
 export function probeScript(plan: {
   readonly cgroupFiles: readonly string[];
-  readonly directory: string;
   readonly command: readonly string[];
 }): string {
   return [
     // The daemon's own is 077; the task's processes have this one.
     'umask 022',
     ...plan.cgroupFiles.map((path) => `echo 0 >${quote(path)} || exit ${SETUP_FAILED_CODE}`),
-    `cd ${quote(plan.directory)} || exit ${SETUP_FAILED_CODE}`,
     `exec ${plan.command.map(quote).join(' ')}`,
     '',
   ].join('\n');

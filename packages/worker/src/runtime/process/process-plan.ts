@@ -1,5 +1,13 @@
 import { totalmem } from 'node:os';
-import type { PortConfig, Task } from '@swarm/api';
+import {
+  allows,
+  capabilityName,
+  type ContainerSpec,
+  type PortConfig,
+  privilegeNeeds,
+  privilegeRefusal,
+  type Task,
+} from '@swarm/api';
 import { hasHealthCheck } from '../health-monitor.js';
 import type { NodeFacts } from '../runtime.js';
 import { RuntimeError } from '../runtime-error.js';
@@ -7,9 +15,9 @@ import { taskEnvironment, taskHostname } from '../task-environment.js';
 import { expandTemplate } from '../task-template.js';
 import type { CgroupLimits } from './cgroup.js';
 import { findProgram, type HostTools } from './host-tools.js';
-import { type Accounts, resolveUser } from './host-user.js';
+import { type Accounts, type HostUser, ownUser, resolveUser } from './host-user.js';
 import { logLimitBytes } from './process-spec.js';
-import type { TaskManifest } from './task-folder.js';
+import { MANIFEST_VERSION, type TaskManifest } from './task-folder.js';
 
 /** Kept of each stream of a task's log when the spec does not say. */
 const DEFAULT_LOG_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -25,6 +33,10 @@ export interface PlanContext {
   readonly accounts: () => Accounts;
   readonly privileged: boolean;
   readonly bootId: string;
+  /** The daemon's own `oom_score_adj`, which tasks would inherit; -1000 to 1000. */
+  readonly daemonOomScore: number;
+  /** Gives the task a user number of its own; called where the spec names no user. */
+  readonly takeUid: () => number;
   /** Where the task listens when it shares the host's network without root. */
   readonly ownPorts?: OwnPorts;
 }
@@ -65,9 +77,7 @@ export function planTask(
 ): Omit<TaskManifest, 'cgroupFiles' | 'hasCgroup'> {
   const container = task.Spec.ContainerSpec!;
   const { node } = context;
-  const user = context.privileged
-    ? resolveUser(container.User || '0:0', container.Groups ?? [], context.accounts())
-    : undefined;
+  const user = context.privileged ? taskUser(task, context) : undefined;
   const env = taskEnvironment(task, node, {
     HOME: user?.home ?? process.env.HOME ?? '/',
     [TASK_ID_VARIABLE]: task.ID,
@@ -86,23 +96,36 @@ export function planTask(
   const hostname = context.privileged ? taskHostname(task, node) : undefined;
   const networked = context.privileged && (task.NetworksAttachments?.length ?? 0) > 0;
   return {
-    version: 1,
+    version: MANIFEST_VERSION,
     taskId: task.ID,
     bootId: context.bootId,
     env,
     directory,
-    wrappers: wrappers(task, context, user),
+    ...(user === undefined
+      ? {}
+      : {
+          user,
+          capabilityAdd: container.CapabilityAdd ?? [],
+          capabilityDrop: container.CapabilityDrop ?? [],
+          ulimits: container.Ulimits ?? [],
+        }),
+    wrappers: wrappers(container, context, user),
     command: [program, ...command.slice(1)],
     logLimitBytes: logLimitBytes(task.Spec, DEFAULT_LOG_LIMIT_BYTES),
     ...(networked ? { netns: `swarm-${task.ID}` } : {}),
     ...(hostname === undefined ? {} : { hostname }),
     ...(limits.memoryBytes === undefined ? {} : { memoryBytes: limits.memoryBytes }),
-    ...(container.OomScoreAdj ? { oomScoreAdj: container.OomScoreAdj } : {}),
+    ...oomScore(container.OomScoreAdj ?? 0, context),
     ...(hasHealthCheck(container.Healthcheck) ? { health: container.Healthcheck } : {}),
     ...(context.ownPorts === undefined
       ? {}
       : { address: context.ownPorts.address, ports: context.ownPorts.ports }),
   };
+}
+
+/** A daemon that the kernel shall spare (its unit asks for that) must not have its tasks spared as well. */
+function oomScore(wanted: number, { daemonOomScore }: PlanContext): { oomScoreAdj?: number } {
+  return wanted === 0 && daemonOomScore >= 0 ? {} : { oomScoreAdj: wanted };
 }
 
 /** PORT, PORT_80 and HOST tell a task without a network of its own where to listen. */
@@ -117,13 +140,26 @@ function portVariables(context: PlanContext): Record<string, string> {
   return variables;
 }
 
+/**
+ * Who the task runs as: the user of its spec, or one of its own.
+ * @throws RuntimeError `rejected` when the cluster's policy, as of the task's placement, forbids it
+ */
+function taskUser(task: Task, context: PlanContext): HostUser {
+  const container = task.Spec.ContainerSpec!;
+  const policy = task.HostPrivileges ?? 'none';
+  const need = privilegeNeeds(container).find(({ level }) => !allows(policy, level));
+  if (need !== undefined) throw new RuntimeError('rejected', `${privilegeRefusal(need, policy)}.`);
+  const wanted = container.User ?? '';
+  const own = wanted.startsWith(':') || wanted === '' ? ownUser(context.takeUid()) : undefined;
+  return resolveUser(wanted, container.Groups ?? [], context.accounts(), policy, own);
+}
+
 /** Programs that set up user, capabilities and resource limits, and then exec what follows them. */
 function wrappers(
-  task: Task,
+  container: ContainerSpec,
   context: PlanContext,
-  user: ReturnType<typeof resolveUser> | undefined,
+  user: HostUser | undefined,
 ): string[] {
-  const container = task.Spec.ContainerSpec!;
   const chain: string[] = [];
   if (container.Ulimits !== undefined && container.Ulimits.length > 0) {
     chain.push(context.tools.path('prlimit', 'util-linux'));
@@ -134,23 +170,24 @@ function wrappers(
       chain.push(`--${limit.Name}=${word(limit.Soft)}:${word(limit.Hard)}`);
     }
   }
-  const drops = container.CapabilityDrop ?? [];
-  const asRoot =
-    user === undefined || (user.uid === 0 && user.gid === 0 && user.groups.length === 0);
-  if (!asRoot || drops.length > 0) {
-    chain.push(context.tools.path('setpriv', 'util-linux'));
-    if (user !== undefined && !asRoot) {
-      chain.push(`--reuid=${user.uid}`, `--regid=${user.gid}`);
-      chain.push(user.groups.length === 0 ? '--clear-groups' : `--groups=${user.groups.join(',')}`);
-    }
-    if (drops.length > 0) {
-      const names = [
-        ...drops.map((name) => `-${capability(name)}`),
-        ...(container.CapabilityAdd ?? []).map((name) => `+${capability(name)}`),
-      ].join(',');
-      chain.push(`--bounding-set=${names}`, `--inh-caps=${names}`);
-    }
-  }
+  if (user === undefined) return chain;
+  const added = (container.CapabilityAdd ?? []).map((name) => `+${capability(name)}`);
+  const dropped = (container.CapabilityDrop ?? []).map((name) => `-${capability(name)}`);
+  const identity = [
+    `--reuid=${user.uid}`,
+    `--regid=${user.gid}`,
+    user.groups.length === 0 ? '--clear-groups' : `--groups=${user.groups.join(',')}`,
+  ];
+  const setpriv = context.tools.path('setpriv', 'util-linux');
+  if (user.uid !== 0) {
+    // Without ambient capabilities a user other than root would lose the added ones at its exec.
+    const names = ['-all', ...added].join(',');
+    chain.push(setpriv, ...identity, '--no-new-privs');
+    chain.push(`--bounding-set=${names}`, `--inh-caps=${names}`, `--ambient-caps=${names}`);
+  } else if (dropped.length > 0) {
+    const names = [...dropped, ...added].join(',');
+    chain.push(setpriv, ...identity, `--bounding-set=${names}`, `--inh-caps=${names}`);
+  } else if (user.gid !== 0 || user.groups.length > 0) chain.push(setpriv, ...identity);
   return chain;
 }
 
@@ -159,7 +196,7 @@ function word(limit: number): string {
 }
 
 function capability(name: string): string {
-  const short = name.toLowerCase().replace(/^cap_/, '');
+  const short = capabilityName(name);
   if (/^[a-z_]+$/.test(short)) return short;
   throw new RuntimeError('rejected', `"${name}" is no capability; see capabilities(7) for names.`);
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { hostname, arch, cpus, networkInterfaces, totalmem } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -24,16 +25,20 @@ import type {
 } from '../runtime.js';
 import { messageOf, RuntimeError } from '../runtime-error.js';
 import { attachmentAddress, hostPorts } from '../task-ports.js';
-import { Cgroups } from './cgroup.js';
+import { hasCallPrograms, runsCallPrograms } from './call-program.js';
+import { type CgroupLimits, Cgroups } from './cgroup.js';
 import { HostTools } from './host-tools.js';
 import { readAccounts } from './host-user.js';
+import { HostView } from './host-view.js';
+import { lastCapability } from './launch-calls.js';
 import { NetNamespaces } from './net-namespaces.js';
 import { PortPool } from './port-pool.js';
 import { bootId } from './proc.js';
 import { type OwnPorts, planTask, taskLimits } from './process-plan.js';
 import { checkProcessSpec } from './process-spec.js';
 import { type ProcessHost, ProcessTask } from './process-task.js';
-import { listTaskFolders, TaskFolder } from './task-folder.js';
+import { listTaskFolders, MANIFEST_VERSION, TaskFolder } from './task-folder.js';
+import { TaskUids } from './task-uids.js';
 
 const ENGINE_VERSION = '0.1.0';
 /**
@@ -51,6 +56,11 @@ export interface ProcessRuntimeOptions {
   readonly random: () => number;
   /** Namespaces, cgroups and other users; default: whether the daemon is root. */
   readonly privileged?: boolean;
+  /** Folders and sockets that no task may see, besides `folder`; for tasks with root only. */
+  readonly hiddenFolders?: readonly string[];
+  readonly hiddenSockets?: readonly string[];
+  /** Starts tasks with root without a shell; default: where the machine can. */
+  readonly usesCalls?: boolean;
   /** Folder of all tasks below the root of each cgroup hierarchy. Default `swarm`. */
   readonly cgroupParent?: string;
 }
@@ -67,6 +77,7 @@ export class ProcessRuntime implements Runtime {
   readonly #privileged: boolean;
   readonly #host: ProcessHost;
   readonly #ports: PortPool;
+  readonly #uids: TaskUids;
   readonly #tasks = new Map<string, ProcessTask>();
   readonly #bootId = bootId();
   #opened: Promise<void> | undefined;
@@ -76,6 +87,7 @@ export class ProcessRuntime implements Runtime {
     this.#logger = options.logger;
     this.#privileged = options.privileged ?? process.getuid?.() === 0;
     this.#ports = new PortPool(options.random);
+    this.#uids = new TaskUids(options.random);
     const tools = new HostTools();
     this.#host = {
       clock: options.clock,
@@ -83,6 +95,15 @@ export class ProcessRuntime implements Runtime {
       cgroups: new Cgroups(options.cgroupParent ?? 'swarm', options.clock),
       namespaces: new NetNamespaces(() => tools.path('ip', 'iproute2')),
       tools,
+      usesCalls: this.#privileged && (options.usesCalls ?? hasCallPrograms()),
+      lastCapability: lastCapability(),
+      view: new HostView(
+        {
+          folders: [options.folder, ...(options.hiddenFolders ?? [])],
+          sockets: options.hiddenSockets ?? [],
+        },
+        tools,
+      ),
       recorder: new LogRecorder(options.clock, (error) =>
         options.logger.warn({ error: messageOf(error) }, 'the times of a log could not be written'),
       ),
@@ -121,6 +142,7 @@ export class ProcessRuntime implements Runtime {
     checkProcessSpec(task, this.#privileged);
     const folder = new TaskFolder(this.#folder, task.ID);
     const ownPorts = await this.#takePorts(task, context.node.address);
+    let ownUid: number | undefined;
     try {
       const plan = planTask(task, {
         node: context.node,
@@ -128,12 +150,25 @@ export class ProcessRuntime implements Runtime {
         accounts: readAccounts,
         privileged: this.#privileged,
         bootId: this.#bootId,
+        daemonOomScore: Number(readFileSync('/proc/self/oom_score_adj', 'latin1')),
+        takeUid: () => {
+          ownUid = this.#uids.take(readAccounts());
+          return ownUid;
+        },
         ...(ownPorts === undefined ? {} : { ownPorts }),
       });
       folder.create();
       const hasCgroup = this.#privileged && this.#host.cgroups.available;
-      const cgroupFiles = hasCgroup ? this.#host.cgroups.create(task.ID, taskLimits(task)) : [];
-      const manifest = { ...plan, cgroupFiles, hasCgroup };
+      const cgroupFiles = hasCgroup
+        ? this.#host.cgroups.create(task.ID, this.#withOwnProcesses(taskLimits(task)))
+        : [];
+      const manifest = {
+        ...plan,
+        cgroupFiles,
+        hasCgroup,
+        isolated: this.#privileged,
+        ownsUser: ownUid !== undefined,
+      };
       await this.#attach(task, context, manifest.netns, ownPorts);
       if (context.signal.aborted)
         throw new RuntimeError('aborted', 'The task is not wanted any more.');
@@ -142,6 +177,7 @@ export class ProcessRuntime implements Runtime {
       return this.#tasks.get(task.ID)!.prepared;
     } catch (error) {
       for (const port of ownPorts?.ports ?? []) this.#ports.release(port.TargetPort);
+      if (ownUid !== undefined) this.#uids.release(ownUid);
       await this.#discard(task.ID);
       throw error;
     }
@@ -166,6 +202,9 @@ export class ProcessRuntime implements Runtime {
     for (const port of task?.manifest.ports ?? []) this.#ports.release(port.TargetPort);
     this.#tasks.delete(taskId);
     await this.#discard(taskId);
+    // Last: nothing of the task may be left when another gets its number.
+    const { user, ownsUser } = task?.manifest ?? {};
+    if (user !== undefined && ownsUser === true) this.#uids.release(user.uid);
   }
 
   logs(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
@@ -179,11 +218,27 @@ export class ProcessRuntime implements Runtime {
   async close(): Promise<void> {
     for (const task of this.#tasks.values()) task.close();
     this.#host.recorder.close();
+    this.#host.view.close();
     this.#host.cgroups.close();
+  }
+
+  /** Room for what is ours in a task: pid 1, and `mount` where a shell starts the task. */
+  #withOwnProcesses(limits: CgroupLimits): CgroupLimits {
+    if (limits.pids === undefined) return limits;
+    return { ...limits, pids: Math.max(limits.pids + 1, this.#host.usesCalls ? 2 : 3) };
   }
 
   /** Adopts what an earlier daemon left, and clears away what it left half made. */
   async #open(): Promise<void> {
+    if (this.#host.usesCalls && !runsCallPrograms(this.#folder)) {
+      this.#host.usesCalls = false;
+      this.#logger.info(
+        { folder: this.#folder },
+        'programs can not be run from this folder (noexec?), so tasks start through a shell, which takes longer',
+      );
+    }
+    // Made now, so that the first task does not wait for it; who needs it hears if it can not be.
+    if (this.#privileged) this.#host.view.path().catch(() => {});
     for (const taskId of listTaskFolders(this.#folder)) {
       const folder = new TaskFolder(this.#folder, taskId);
       const manifest = folder.readManifest();
@@ -193,12 +248,16 @@ export class ProcessRuntime implements Runtime {
         continue;
       }
       const task = new ProcessTask(manifest, folder, this.#host);
-      // Namespaces and cgroups do not survive a boot: a task that never ran is prepared anew.
-      if (manifest.bootId !== this.#bootId && !folder.launched) {
+      // Namespaces and cgroups do not survive a boot: a task that never ran is prepared anew. So is one
+      // that an earlier version prepared, which would have given it all of root.
+      const isOutdated = manifest.bootId !== this.#bootId || manifest.version !== MANIFEST_VERSION;
+      if (isOutdated && !folder.launched) {
         await this.#discard(taskId);
         continue;
       }
       for (const port of manifest.ports ?? []) this.#ports.keep(port.TargetPort);
+      if (manifest.user !== undefined && manifest.ownsUser === true)
+        this.#uids.keep(manifest.user.uid);
       await task.adopt(this.#bootId);
       this.#tasks.set(taskId, task);
     }

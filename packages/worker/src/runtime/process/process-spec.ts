@@ -1,10 +1,8 @@
-import type { Task, TaskSpec } from '@swarm/api';
+import { isHostImage, type Task, type TaskSpec } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import { signalNumber } from '../signals.js';
 import { attachmentAddress } from '../task-ports.js';
 
-/** The image name that stands for the host itself. */
-const HOST_IMAGES = new Set(['host', 'host:latest']);
 const SUPPORTED_LOG_DRIVERS = new Set(['', 'json-file', 'local']);
 const SUPPORTED_LOG_OPTIONS = new Set(['max-size', 'max-file']);
 const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
@@ -19,7 +17,7 @@ export function checkProcessSpec(task: Task, privileged: boolean): void {
   if (container === undefined) {
     throw rejected(`Runtime "${task.Spec.Runtime ?? ''}" is not known here; give a ContainerSpec.`);
   }
-  if (!HOST_IMAGES.has(container.Image)) {
+  if (!isHostImage(container.Image)) {
     throw rejected(
       `The image "${container.Image}" needs a container engine and this node runs plain processes: ` +
         'use the image "host" with a command of the host, or start the daemon with --runtime docker.',

@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import type { Clock, Logger } from '@swarm/api';
 import { delay } from '../delay.js';
 import { HealthMonitor } from '../health-monitor.js';
@@ -10,11 +11,20 @@ import { signalName, signalNumber } from '../signals.js';
 import type { Cgroups } from './cgroup.js';
 import { runProbe } from './health-probe.js';
 import type { HostTools } from './host-tools.js';
-import { launchScript, probeScript, SETUP_FAILED_CODE } from './launch-script.js';
+import type { HostView } from './host-view.js';
+import { launchProgram } from './launch-calls.js';
+import {
+  inDirectory,
+  launchScript,
+  probeScript,
+  SCRIPT_FDS,
+  SETUP_FAILED_CODE,
+} from './launch-script.js';
 import type { NetNamespaces } from './net-namespaces.js';
 import { findProcesses, isAlive, type ProcessIdentity, sendSignal } from './proc.js';
 import { TASK_ID_VARIABLE } from './process-plan.js';
-import type { TaskFolder, TaskManifest } from './task-folder.js';
+import { explainAccess } from './task-access.js';
+import { EXIT_NAME, PIDS_NAME, type TaskFolder, type TaskManifest } from './task-folder.js';
 
 const SIGKILL = 9;
 const SIGTERM = 15;
@@ -22,6 +32,8 @@ const SIGTERM = 15;
 const LAUNCH_LIMIT_MS = 10_000;
 /** How often a task whose supervisor is no child of ours is looked at, besides inotify. */
 const ADOPTED_POLL_MS = 1_000;
+/** A program opens its files itself; the pipe is {@link SCRIPT_FDS}' `started`. */
+const PROGRAM_STDIO = ['ignore', 'ignore', 'ignore', 'pipe'] as const;
 /** Shell's codes for "can not be executed" and "not found". */
 const EXEC_FAILED_CODES = new Set([126, 127]);
 
@@ -31,6 +43,10 @@ export interface ProcessHost {
   readonly logger: Logger;
   readonly cgroups: Cgroups;
   readonly namespaces: NetNamespaces;
+  readonly view: HostView;
+  /** Whether isolated tasks are started by a program of system calls, without a shell. */
+  usesCalls: boolean;
+  readonly lastCapability: number;
   readonly tools: HostTools;
   readonly recorder: LogRecorder;
 }
@@ -52,6 +68,7 @@ export class ProcessTask {
   #supervisor: ProcessIdentity | undefined;
   /** The supervisor is our child: its exit comes as an event. */
   #ours = false;
+  #child: ChildProcess | undefined;
   #state: 'prepared' | 'running' | 'ended' = 'prepared';
   #end: TaskEnd | undefined;
   /**
@@ -159,6 +176,8 @@ export class ProcessTask {
         await this.#endWithin(options.graceMs);
       }
     }
+    // Its exit is awaited from here on, also by a process that has nothing else to do.
+    this.#child?.ref();
     await this.#killAll();
     if (this.#state === 'running') {
       this.#check();
@@ -178,22 +197,34 @@ export class ProcessTask {
 
   async #launch(): Promise<void> {
     const { manifest } = this;
-    const script = this.#folder.writeScript('run.sh', this.#script());
-    const child = spawn('/bin/sh', [script], {
-      detached: true,
-      cwd: '/',
-      env: { ...manifest.env },
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    const usesCalls = manifest.isolated === true && this.#host.usesCalls;
+    const logs = { stdout: this.log.path('stdout'), stderr: this.log.path('stderr') };
+    const [program, ...args] = usesCalls ? await this.#program(logs) : await this.#command();
+    const files = usesCalls
+      ? { stdio: PROGRAM_STDIO, close() {} }
+      : this.#folder.openFiles(this.#script(), logs, manifest.user);
+    let child: ChildProcess;
+    try {
+      child = spawn(program!, args, {
+        detached: true,
+        cwd: '/',
+        env: { ...manifest.env },
+        stdio: [...files.stdio],
+      });
+    } finally {
+      files.close();
+    }
+    const pipe = child.stdio[SCRIPT_FDS.started] as Readable;
     const started = await new Promise<boolean>((resolve, reject) => {
       child.once('error', (error) =>
-        reject(new RuntimeError('failed', `The shell could not be started: ${error.message}.`)),
+        reject(new RuntimeError('failed', `The task could not be started: ${error.message}.`)),
       );
-      child.stdout.once('data', () => resolve(true));
+      pipe.once('data', () => resolve(true));
       child.once('exit', () => resolve(false));
     });
-    child.stdout.destroy();
+    pipe.destroy();
     child.unref();
+    this.#child = child;
     this.#ours = true;
     this.#state = 'running';
     const processes = this.#folder.readProcesses();
@@ -209,49 +240,91 @@ export class ProcessTask {
     this.#startHealth();
   }
 
+  /** The command line of a supervisor made of system calls; the task's id is for `ps`. */
+  async #program(logs: { readonly stdout: string; readonly stderr: string }): Promise<string[]> {
+    const { manifest } = this;
+    const { view, namespaces } = this.#host;
+    const { netns, user, oomScoreAdj, hostname } = manifest;
+    const program = launchProgram({
+      files: {
+        ...logs,
+        pids: this.#folder.file(PIDS_NAME),
+        exit: this.#folder.file(EXIT_NAME),
+      },
+      viewPath: await view.path(),
+      ...(netns === undefined ? {} : { netnsPath: namespaces.path(netns) }),
+      cgroupFiles: manifest.cgroupFiles,
+      ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
+      ...(hostname === undefined ? {} : { hostname }),
+      mounts: view.taskMounts(),
+      ulimits: manifest.ulimits ?? [],
+      user: user!,
+      capabilityAdd: manifest.capabilityAdd ?? [],
+      capabilityDrop: manifest.capabilityDrop ?? [],
+      directory: manifest.directory,
+      command: manifest.command,
+      env: manifest.env,
+      lastCapability: this.#host.lastCapability,
+    });
+    return [this.#folder.writeProgram(program), manifest.taskId];
+  }
+
   #script(): string {
     const { manifest } = this;
+    const { tools, view } = this.#host;
+    const isolated = manifest.isolated === true;
     return launchScript({
-      folder: this.#folder.path,
-      stdoutPath: this.log.path('stdout'),
-      stderrPath: this.log.path('stderr'),
       cgroupFiles: manifest.cgroupFiles,
-      directory: manifest.directory,
       ...(manifest.oomScoreAdj === undefined ? {} : { oomScoreAdj: manifest.oomScoreAdj }),
       ...(manifest.hostname === undefined ? {} : { hostname: manifest.hostname }),
-      enter: [
-        this.#host.tools.path('setsid', 'util-linux'),
-        ...(manifest.netns === undefined
-          ? []
-          : [
-              this.#host.tools.path('nsenter', 'util-linux'),
-              `--net=${this.#host.namespaces.path(manifest.netns)}`,
-            ]),
-        ...(manifest.hostname === undefined
-          ? []
-          : [this.#host.tools.path('unshare', 'util-linux'), '--uts']),
-      ],
-      command: [...manifest.wrappers, ...manifest.command],
+      opensLowPorts: isolated && manifest.netns !== undefined,
+      isolated,
+      mount: isolated ? view.taskMount() : [],
+      wrappers: [tools.path('setsid', 'util-linux'), ...manifest.wrappers],
+      directory: manifest.directory,
+      asUser: (manifest.user?.uid ?? 0) !== 0,
+      command: manifest.command,
     });
   }
 
+  /** The command line of the supervisor: namespaces, then the shell; the task's id is for `ps`. */
+  async #command(): Promise<string[]> {
+    const { isolated, netns, hostname, taskId } = this.manifest;
+    const { tools, view, namespaces } = this.#host;
+    const shell = ['/bin/sh', `/proc/self/fd/${SCRIPT_FDS.script}`, taskId];
+    if (isolated !== true) return shell;
+    return [
+      tools.path('nsenter', 'util-linux'),
+      `--mount=${await view.path()}`,
+      ...(netns === undefined ? [] : [`--net=${namespaces.path(netns)}`]),
+      '--',
+      tools.path('unshare', 'util-linux'),
+      ...['--mount', '--propagation', 'unchanged', '--ipc', '--pid'],
+      ...(hostname === undefined ? [] : ['--uts']),
+      '--',
+      ...shell,
+    ];
+  }
+
   #startHealth(): void {
-    const { health, env, wrappers, directory, cgroupFiles, netns, hostname } = this.manifest;
+    const { health, env, wrappers, directory, cgroupFiles, isolated } = this.manifest;
     const process = this.#process;
     if (health === undefined || process === undefined) return;
     const test = health.Test ?? [];
     const command = test[0] === 'CMD' ? test.slice(1) : ['/bin/sh', '-c', test.slice(1).join(' ')];
-    const entered = [
-      ...(netns === undefined ? [] : ['--net']),
-      ...(hostname === undefined ? [] : ['--uts']),
-    ];
     const enter =
-      entered.length === 0
-        ? []
-        : [this.#host.tools.path('nsenter', 'util-linux'), `--target=${process.pid}`, ...entered];
+      isolated === true
+        ? [
+            this.#host.tools.path('nsenter', 'util-linux'),
+            ...[`--target=${process.pid}`, '--mount', '--pid', '--ipc', '--net', '--uts', '--'],
+          ]
+        : [];
     const script = this.#folder.writeScript(
       'probe.sh',
-      probeScript({ cgroupFiles, directory, command: [...enter, ...wrappers, ...command] }),
+      probeScript({
+        cgroupFiles,
+        command: [...enter, ...wrappers, ...inDirectory(directory, command)],
+      }),
     );
     this.#health = new HealthMonitor(
       health,
@@ -287,7 +360,9 @@ export class ProcessTask {
   #check(): void {
     if (this.#state !== 'running' || this.#settling || this.#closed) return;
     if (this.#ours) return;
-    if (this.#supervisor !== undefined && isAlive(this.#supervisor)) return;
+    const supervised = this.#supervisor !== undefined && isAlive(this.#supervisor);
+    // The exit code is the last that a supervisor writes; it may take a moment to be gone.
+    if (supervised && this.#folder.readExitCode() === undefined) return;
     this.#onSupervisorExit();
   }
 
@@ -337,10 +412,14 @@ export class ProcessTask {
     const { taskId, memoryBytes } = this.manifest;
     const code = this.#folder.readExitCode();
     if (code === undefined) {
+      const failure = this.#folder.readFailure();
       return {
         kind: 'exit',
         code: -1,
-        error: 'it ended together with its host or its supervisor, so its exit code is lost',
+        error:
+          failure !== undefined && this.#process === undefined
+            ? `it could not start: ${failure}`
+            : 'it ended together with its host or its supervisor, so its exit code is lost',
       };
     }
     const signal = code > 128 ? signalName(code - 128) : undefined;
@@ -353,12 +432,19 @@ export class ProcessTask {
     } else if (EXEC_FAILED_CODES.has(code)) {
       error = 'its command may not be executable; see its log';
     }
+    const reason = code > 0 && code <= 128 ? this.#explainAccess() : undefined;
+    if (reason !== undefined) error = error === undefined ? reason : `${error}; ${reason}`;
     return {
       kind: 'exit',
       code,
       ...(signal === undefined ? {} : { signal }),
       ...(error === undefined ? {} : { error }),
     };
+  }
+
+  #explainAccess(): string | undefined {
+    const { command, directory, user } = this.manifest;
+    return user === undefined ? undefined : explainAccess(command, directory, user);
   }
 
   #processes(): number[] {

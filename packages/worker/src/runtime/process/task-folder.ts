@@ -1,6 +1,9 @@
 import {
+  closeSync,
   existsSync,
+  fchownSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -8,18 +11,34 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { HealthConfig, PortConfig } from '@swarm/api';
+import { getSystemErrorName } from 'node:util';
+import type { ContainerSpec, HealthConfig, PortConfig } from '@swarm/api';
 import { errnoOf } from '../runtime-error.js';
+import type { HostUser } from './host-user.js';
+import { SCRIPT_FDS } from './launch-script.js';
 import { type ProcessIdentity, parseStat } from './proc.js';
+
+/** Raised when a task that was prepared before must not be started as it is. */
+export const MANIFEST_VERSION = 2;
 
 /** What `prepare` decided, kept for `start` and for the daemon's next life. */
 export interface TaskManifest {
-  readonly version: 1;
+  readonly version: typeof MANIFEST_VERSION;
   readonly taskId: string;
   /** The boot it was prepared in; namespaces and processes of another one are gone. */
   readonly bootId: string;
   readonly env: Readonly<Record<string, string>>;
   readonly directory: string;
+  /** Who it runs as; absent without root. */
+  readonly user?: HostUser;
+  /** Whether `user` is a number that only this task has, to be given back with it. */
+  readonly ownsUser?: boolean;
+  /** Whether it has namespaces of its own. */
+  readonly isolated?: boolean;
+  /** Of a task that is isolated. */
+  readonly capabilityAdd?: readonly string[];
+  readonly capabilityDrop?: readonly string[];
+  readonly ulimits?: ContainerSpec['Ulimits'];
   /** Programs before the command: user, limits, namespaces. */
   readonly wrappers: readonly string[];
   readonly command: readonly string[];
@@ -35,6 +54,13 @@ export interface TaskManifest {
   readonly ports?: readonly PortConfig[];
   readonly logLimitBytes: number;
 }
+
+export const PIDS_NAME = 'pids';
+/** What went wrong before the command, and the exit code. */
+export const EXIT_NAME = 'exit';
+const SCRIPT_NAME = 'run.sh';
+/** Also the name of the process, for `ps`. */
+const PROGRAM_NAME = 'swarm-init';
 
 /** The files of one task. */
 export class TaskFolder {
@@ -63,35 +89,88 @@ export class TaskFolder {
     return text === undefined ? undefined : (JSON.parse(text) as TaskManifest);
   }
 
+  /** Writes a program of its own for the task's start. */
+  writeProgram(contents: Uint8Array): string {
+    writeFileSync(this.file(PROGRAM_NAME), contents, { mode: 0o700 });
+    return this.file(PROGRAM_NAME);
+  }
+
   writeScript(name: string, text: string): string {
     writeFileSync(this.file(name), text, { mode: 0o600 });
     return this.file(name);
   }
 
-  /** Whether the script was written, so that the task may have been started. */
+  /** Whether its supervisor was written, so that the task may have been started. */
   get launched(): boolean {
-    return existsSync(this.file('run.sh'));
+    return existsSync(this.file(PROGRAM_NAME)) || existsSync(this.file(SCRIPT_NAME));
+  }
+
+  /**
+   * Writes a shell script that is a task's supervisor and opens its files, as `stdio` of its spawn; the
+   * caller closes them. A program opens them itself, which does not hold the daemon up.
+   * @param logs paths of its standard output and error
+   * @param owner the task's user: programs that open /dev/stdout again need a file of their own
+   */
+  openFiles(
+    script: string,
+    logs: { readonly stdout: string; readonly stderr: string },
+    owner: HostUser | undefined,
+  ): { readonly stdio: ('ignore' | 'pipe' | number)[]; close(): void } {
+    const open: number[] = [];
+    const close = (): void => {
+      for (const fd of open) closeSync(fd);
+    };
+    const opened = (fd: number): number => {
+      open.push(fd);
+      return fd;
+    };
+    try {
+      const stdio: ('ignore' | 'pipe' | number)[] = ['ignore', opened(openLog(logs.stdout, owner))];
+      const exit = opened(openSync(this.file(EXIT_NAME), 'a', 0o600));
+      stdio[SCRIPT_FDS.failure] = exit;
+      stdio[SCRIPT_FDS.started] = 'pipe';
+      stdio[SCRIPT_FDS.stderr] = opened(openLog(logs.stderr, owner));
+      stdio[SCRIPT_FDS.pids] = opened(openSync(this.file(PIDS_NAME), 'a', 0o600));
+      stdio[SCRIPT_FDS.exit] = exit;
+      stdio[SCRIPT_FDS.script - 1] = 'ignore';
+      stdio[SCRIPT_FDS.script] = opened(openSync(this.writeScript(SCRIPT_NAME, script), 'r'));
+      return { stdio, close };
+    } catch (error) {
+      close();
+      throw error;
+    }
   }
 
   /** The task's first process and its supervisor, once the supervisor wrote them down. */
   readProcesses(): { task: ProcessIdentity; supervisor: ProcessIdentity } | undefined {
-    const text = this.#read('pids');
-    if (text === undefined || !text.endsWith('\n')) return undefined;
-    const [first, second] = text.split('\n');
+    const text = this.#read(PIDS_NAME);
+    // A program writes each with NULs behind it.
+    const [first, second, end] = (text?.replaceAll('\0', '') ?? '').split('\n');
+    if (end === undefined) return undefined;
     const task = parseStat(first ?? '');
     const supervisor = parseStat(second ?? '');
     return task === undefined || supervisor === undefined ? undefined : { task, supervisor };
   }
 
-  /** The exit code, once the task has ended under its supervisor. */
+  /** The exit code, once the task has ended under its supervisor: the last line that it writes. */
   readExitCode(): number | undefined {
-    const text = this.#read('exit');
-    return text?.endsWith('\n') === true ? Number(text) : undefined;
+    const last = this.#exitLines().at(-1) ?? '';
+    return /^\d{1,3}$/.test(last) ? Number(last) : undefined;
   }
 
-  /** What went wrong between the fork and the task's own command. */
+  /** What went wrong between the spawn and the task's own command. */
   readFailure(): string | undefined {
-    return this.#read('failure')?.trim();
+    const lines = this.#exitLines().filter((line) => !/^\d*$/.test(line));
+    // A program knows the number of an error alone.
+    const named = lines
+      .join(': ')
+      .replace(/: error (\d{3})\b/, (_all, digits) => `: ${getSystemErrorName(-Number(digits))}`);
+    return named === '' ? undefined : named;
+  }
+
+  #exitLines(): string[] {
+    // What comes after the last line feed is not whole yet.
+    return (this.#read(EXIT_NAME) ?? '').split('\n').slice(0, -1);
   }
 
   remove(): void {
@@ -106,6 +185,12 @@ export class TaskFolder {
       throw error;
     }
   }
+}
+
+function openLog(path: string, owner: HostUser | undefined): number {
+  const fd = openSync(path, 'a', 0o600);
+  if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
+  return fd;
 }
 
 /** Ids of all tasks that have a folder. */

@@ -1,0 +1,327 @@
+import { readFileSync } from 'node:fs';
+import { capabilityName } from '@swarm/api';
+import { RuntimeError } from '../runtime-error.js';
+import {
+  type Call,
+  type CallArgument,
+  type CallKind,
+  callProgram,
+  EXIT_FD,
+  FAILURE_FD,
+} from './call-program.js';
+import type { HostUser } from './host-user.js';
+import type { TaskMount } from './host-view.js';
+import { SCRIPT_FDS } from './launch-script.js';
+
+/** System calls of x86_64 (syscall(2)); on another machine such programs are not used. */
+const NR = {
+  read: 0,
+  write: 1,
+  close: 3,
+  sendto: 44,
+  fork: 57,
+  execve: 59,
+  fcntl: 72,
+  chdir: 80,
+  fchown: 93,
+  umask: 95,
+  setsid: 112,
+  setgroups: 116,
+  setresuid: 117,
+  setresgid: 119,
+  capset: 126,
+  prctl: 157,
+  mount: 165,
+  sethostname: 170,
+  openat: 257,
+  unshare: 272,
+  dup3: 292,
+  prlimit64: 302,
+  keyctl: 250,
+  setns: 308,
+} as const;
+
+const AT_FDCWD = -100;
+const O_WRONLY = 1;
+const O_CREAT = 0o100;
+const O_APPEND = 0o2000;
+const O_CLOEXEC = 0o2000000;
+const F_GETFD = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+const MSG_NOSIGNAL = 0x4000;
+const KEYCTL_JOIN_SESSION_KEYRING = 1;
+const CLONE_NEWNS = 0x2_0000;
+const CLONE_NEWUTS = 0x400_0000;
+const CLONE_NEWIPC = 0x800_0000;
+const CLONE_NEWPID = 0x2000_0000;
+const CLONE_NEWNET = 0x4000_0000;
+const PR_SET_KEEPCAPS = 8;
+const PR_CAPBSET_DROP = 24;
+const PR_SET_NO_NEW_PRIVS = 38;
+const PR_CAP_AMBIENT = 47;
+const PR_CAP_AMBIENT_RAISE = 2;
+/** `_LINUX_CAPABILITY_VERSION_3`: 64 bits in two halves (capset(2)). */
+const CAPABILITY_VERSION = 0x2008_0522;
+/** A line of `/proc/PID/stat` is shorter; the rest of the buffer stays zero. */
+const STAT_BYTES = 1024;
+
+/** By their numbers from 0 on (linux/capability.h). */
+const CAPABILITIES =
+  `chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable
+net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot
+sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease
+audit_write audit_control setfcap mac_override mac_admin syslog wake_alarm block_suspend audit_read
+perfmon bpf checkpoint_restore`.split(/\s+/);
+/** By their numbers from 0 on (asm-generic/resource.h), by the names of Docker and prlimit(1). */
+const LIMITS =
+  'cpu fsize data stack core rss nproc nofile memlock as locks sigpending msgqueue nice rtprio rttime'.split(
+    ' ',
+  );
+
+/** What a task is started with. */
+export interface LaunchCallsPlan {
+  /** Files that the program makes, or adds to. */
+  readonly files: {
+    readonly stdout: string;
+    readonly stderr: string;
+    readonly pids: string;
+    readonly exit: string;
+  };
+  /** Files of the namespaces that the task is started in, as the daemon sees them. */
+  readonly viewPath: string;
+  readonly netnsPath?: string;
+  /** `cgroup.procs` files that the task's pid 1 enters; the supervisor stays outside. */
+  readonly cgroupFiles: readonly string[];
+  readonly oomScoreAdj?: number;
+  readonly hostname?: string;
+  readonly mounts: readonly TaskMount[];
+  readonly ulimits: readonly {
+    readonly Name: string;
+    readonly Soft: number;
+    readonly Hard: number;
+  }[];
+  readonly user: HostUser;
+  readonly capabilityAdd: readonly string[];
+  readonly capabilityDrop: readonly string[];
+  readonly directory: string;
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** The highest that the kernel knows; see {@link lastCapability}. */
+  readonly lastCapability: number;
+}
+
+/** The number of the highest capability that this kernel knows. */
+export function lastCapability(): number {
+  return Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'latin1'));
+}
+
+/** Makes the program that is a task's supervisor, and then its pid 1, and then the task. */
+export function launchProgram(plan: LaunchCallsPlan): Buffer {
+  const supervisor = Buffer.alloc(STAT_BYTES);
+  return callProgram([
+    ...supervise(plan, supervisor),
+    ...surround(plan),
+    ...settle(plan, supervisor),
+    ...become(plan),
+  ]);
+}
+
+function call(
+  what: string,
+  number: number,
+  args: readonly CallArgument[],
+  kind: CallKind = 'must',
+): Call {
+  return { number, args, kind, what };
+}
+
+/** Of the supervisor, in the host's namespaces; ends with the fork of pid 1. */
+function supervise(plan: LaunchCallsPlan, stat: Buffer): Call[] {
+  const namespaces: [path: string, flag: number, name: string][] = [];
+  if (plan.netnsPath !== undefined)
+    namespaces.push([plan.netnsPath, CLONE_NEWNET, 'network namespace']);
+  namespaces.push([plan.viewPath, CLONE_NEWNS, "view of the host's files"]);
+  // Files get the lowest number that is free.
+  const first = FAILURE_FD + 1;
+  const uts = plan.hostname === undefined ? 0 : CLONE_NEWUTS;
+  return [
+    ...openFiles(plan),
+    ...readStat(stat, first),
+    ...namespaces.map(([path, , name]) =>
+      call(`open its ${name}`, NR.openat, [AT_FDCWD, path, O_CLOEXEC]),
+    ),
+    ...namespaces.map(([, flag, name], at) =>
+      call(`enter its ${name}`, NR.setns, [first + at, flag]),
+    ),
+    ...namespaces.map((_each, at) => call('close a namespace', NR.close, [first + at])),
+    call('make its namespaces', NR.unshare, [CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID | uts]),
+    call('start its first process', NR.fork, [], 'fork'),
+  ];
+}
+
+/**
+ * Opens its files under their numbers. Here and not in the daemon, as a slow disk would hold that up.
+ * Standard input, output and error are there already, as is the pipe.
+ */
+function openFiles({ files, user }: LaunchCallsPlan): Call[] {
+  const { started, stderr, pids, exit } = SCRIPT_FDS;
+  const flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
+  const open = (what: string, path: string): Call =>
+    call(what, NR.openat, [AT_FDCWD, path, flags, 0o600]);
+  // The number of the standard error is the lowest that is free; the file of exit codes has it at first.
+  return [
+    open('open its exit code', files.exit),
+    call('keep its failures', NR.dup3, [stderr, FAILURE_FD, O_CLOEXEC]),
+    call('keep its exit code', NR.dup3, [stderr, exit, O_CLOEXEC]),
+    call('close a file', NR.close, [stderr]),
+    open('open its standard error', files.stderr),
+    open('open its processes', files.pids),
+    call('give it its standard error', NR.fchown, [stderr, user.uid, user.gid]),
+    open('open its standard output', files.stdout),
+    call('give it its standard output', NR.fchown, [FAILURE_FD + 1, user.uid, user.gid]),
+    call('set its standard output', NR.dup3, [FAILURE_FD + 1, 1, 0]),
+    call('close a file', NR.close, [FAILURE_FD + 1]),
+    call('close its pipe later', NR.fcntl, [started, F_SETFD, FD_CLOEXEC]),
+    call('check its files', NR.fcntl, [pids, F_GETFD]),
+  ];
+}
+
+/** Of pid 1: what all processes of the task share; ends with the fork of the task itself. */
+function surround(plan: LaunchCallsPlan): Call[] {
+  const calls = [
+    // Only the supervisor tells the exit code. The number is the one that the next files get.
+    call('close a file', NR.close, [EXIT_FD]),
+    ...plan.cgroupFiles.flatMap((path) => writeFile(`enter the cgroup of ${path}`, path, '0')),
+  ];
+  if (plan.oomScoreAdj !== undefined)
+    calls.push(
+      ...writeFile('set its OomScoreAdj', '/proc/self/oom_score_adj', String(plan.oomScoreAdj)),
+    );
+  if (plan.hostname !== undefined)
+    calls.push(
+      call('set its host name', NR.sethostname, [plan.hostname, Buffer.byteLength(plan.hostname)]),
+    );
+  if (plan.netnsPath !== undefined)
+    calls.push(
+      ...writeFile(
+        'open ports below 1024 to it',
+        '/proc/sys/net/ipv4/ip_unprivileged_port_start',
+        '0',
+      ),
+    );
+  return [...calls, call('start its command', NR.fork, [], 'fork')];
+}
+
+/** Of the task, still with root's rights. */
+function settle(plan: LaunchCallsPlan, supervisor: Buffer): Call[] {
+  const own = Buffer.alloc(STAT_BYTES);
+  const { started, pids } = SCRIPT_FDS;
+  return [
+    // Before /proc is mounted anew: the daemon needs the number that the host knows it by.
+    ...readStat(own, EXIT_FD),
+    call('say who it is', NR.write, [pids, own, STAT_BYTES]),
+    call('say who its supervisor is', NR.write, [pids, supervisor, STAT_BYTES]),
+    ...plan.mounts.map(({ source, target, type, flags, options }) =>
+      call(`mount ${target}`, NR.mount, [source, target, type, flags, options]),
+    ),
+    // Nobody may listen any more: the daemon can be gone already.
+    call('say that it starts', NR.sendto, [started, 'started', 7, MSG_NOSIGNAL], 'may'),
+    call('start a session', NR.setsid, []),
+    ...plan.ulimits.map(({ Name, Soft, Hard }) => {
+      const values = Buffer.alloc(16);
+      values.writeBigInt64LE(BigInt(Soft), 0);
+      values.writeBigInt64LE(BigInt(Hard), 8);
+      return call(`set the limit ${Name}`, NR.prlimit64, [0, limitNumber(Name), values, 0]);
+    }),
+  ];
+}
+
+/** Gives up root's rights, and ends in the task's command. */
+function become(plan: LaunchCallsPlan): Call[] {
+  const { uid, gid, groups } = plan.user;
+  const all = Array.from({ length: plan.lastCapability + 1 }, (_each, number) => number);
+  const numbersOf = (names: readonly string[]): Set<number> =>
+    new Set(names.flatMap((name) => (capabilityName(name) === 'all' ? all : capability(name))));
+  const added = numbersOf(plan.capabilityAdd);
+  const dropped = numbersOf(plan.capabilityDrop);
+  // A task of root keeps what is not dropped; of any other user, nothing but what is added.
+  const kept = all.filter((number) => added.has(number) || (uid === 0 && !dropped.has(number)));
+  const list = Buffer.alloc(Math.max(4, groups.length * 4));
+  groups.forEach((group, at) => {
+    list.writeUInt32LE(group, at * 4);
+  });
+  const bounded = all
+    .filter((number) => !kept.includes(number))
+    .map((number) => call('drop capabilities', NR.prctl, [PR_CAPBSET_DROP, number]));
+  const calls = [
+    ...bounded,
+    call('leave the groups of root', NR.setgroups, [groups.length, list]),
+    call('take its group', NR.setresgid, [gid, gid, gid]),
+    ...(uid === 0 ? [] : [call('keep capabilities', NR.prctl, [PR_SET_KEEPCAPS, 1])]),
+    call('take its user', NR.setresuid, [uid, uid, uid]),
+  ];
+  if (uid !== 0) {
+    const header = Buffer.alloc(8);
+    header.writeUInt32LE(CAPABILITY_VERSION, 0);
+    calls.push(
+      call('set its capabilities', NR.capset, [header, capabilitySets(kept)]),
+      ...kept.map((number) =>
+        call('add capabilities', NR.prctl, [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number]),
+      ),
+      call('forbid new privileges', NR.prctl, [PR_SET_NO_NEW_PRIVS, 1]),
+    );
+  }
+  // The daemon's own may hold keys of root's login; a kernel without keys has nothing to leave.
+  calls.push(call('leave keys', NR.keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0], 'may'));
+  const [program = ''] = plan.command;
+  const env = Object.entries(plan.env).map(([name, value]) => `${name}=${value}`);
+  return [
+    ...calls,
+    call('set its file mode', NR.umask, [0o022]),
+    call(`enter its working directory ${plan.directory}`, NR.chdir, [plan.directory]),
+    call('open its standard error', NR.dup3, [SCRIPT_FDS.stderr, 2, 0]),
+    call(`execute ${program}`, NR.execve, [program, plan.command, env]),
+  ];
+}
+
+/** @param fd the number that the file gets: the lowest that is free */
+function readStat(into: Buffer, fd: number): Call[] {
+  return [
+    call('look at itself', NR.openat, [AT_FDCWD, '/proc/self/stat', O_CLOEXEC]),
+    call('read who it is', NR.read, [fd, into, STAT_BYTES - 1]),
+    call('close a file', NR.close, [fd]),
+  ];
+}
+
+/** In pid 1, where EXIT_FD is the lowest number that is free. */
+function writeFile(what: string, path: string, value: string): Call[] {
+  return [
+    call(what, NR.openat, [AT_FDCWD, path, O_WRONLY | O_CLOEXEC]),
+    call(what, NR.write, [EXIT_FD, value, value.length]),
+    call(what, NR.close, [EXIT_FD]),
+  ];
+}
+
+/** Permitted, effective and inheritable sets of these alone, as capset(2) takes them. */
+function capabilitySets(numbers: readonly number[]): Buffer {
+  const bits = numbers.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
+  const sets = Buffer.alloc(24);
+  for (const half of [0, 1]) {
+    const word = Number((bits >> BigInt(32 * half)) & 0xffff_ffffn);
+    for (const set of [0, 1, 2]) sets.writeUInt32LE(word, half * 12 + set * 4);
+  }
+  return sets;
+}
+
+function capability(name: string): number {
+  const number = CAPABILITIES.indexOf(capabilityName(name));
+  if (number >= 0) return number;
+  throw new RuntimeError('rejected', `"${name}" is no capability; see capabilities(7) for names.`);
+}
+
+function limitNumber(name: string): number {
+  const number = LIMITS.indexOf(name);
+  if (number >= 0) return number;
+  throw new RuntimeError('rejected', `ContainerSpec.Ulimits has the name "${name}".`);
+}
