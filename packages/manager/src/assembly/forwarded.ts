@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { ApiError, isObjectId, parseIpAddress } from '@swarm/api';
+import type { Right } from '../authority/index.js';
 import type { Proof } from '../ca/identify.js';
 
 /**
@@ -16,6 +17,14 @@ export interface Peer {
   readonly remoteAddress: string;
   /** Absent when there was no certificate. */
   readonly proof?: Proof;
+}
+
+/** The row of the table of rights for whoever sends the header. */
+export const FORWARD: Right = 'forward';
+
+/** For the peer of the one that forwarded: another manager may do better. */
+export function noForwarder(): ApiError {
+  return new ApiError('NOT_IN_SWARM', 'the manager that was asked is none any more: ask another');
 }
 
 export function writePeer(peer: Peer): string {
