@@ -15,12 +15,14 @@ import {
   sameToken,
   toBase36,
 } from '@swarm/api';
+import { RefusalLog } from '../assembly/refusal-log.js';
 import type { Store } from '../store/store.js';
 import { FailureLimit } from './failure-limit.js';
 import type { Subject } from './subject.js';
 import { REJOIN } from './identify.js';
 import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
 import { refuseRemoved } from './removed.js';
+import { RenewalLimit } from './renewal-limit.js';
 import { readRequest, REQUEST_LIMIT } from './request.js';
 import { certificateDer } from './root.js';
 
@@ -79,6 +81,8 @@ const RETRY_LIMIT = 5;
 export function createCaServer(context: CaServerContext): CaServer {
   const { store, clock, logger } = context;
   const failures = new FailureLimit(() => clock.monotonicMs());
+  const refusals = new RefusalLog(logger, clock);
+  const renewals = new RenewalLimit(() => clock.monotonicMs());
 
   function cluster(): Cluster {
     const found = store.cluster();
@@ -102,7 +106,10 @@ export function createCaServer(context: CaServerContext): CaServer {
       return roleByToken(cluster(), token);
     } catch (error) {
       failures.failed(peer.remoteAddress);
-      logger.warn({ remoteAddress: peer.remoteAddress }, 'a node tried to join with a wrong token');
+      refusals.refused(
+        { remoteAddress: peer.remoteAddress },
+        'a node tried to join with a wrong token',
+      );
       throw error;
     }
   }
@@ -136,6 +143,12 @@ export function createCaServer(context: CaServerContext): CaServer {
 
   async function renew(nodeId: string, publicKey: ArrayBuffer): Promise<CertificateReply> {
     refuseRemoved(cluster(), nodeId);
+    if (store.get('node', nodeId) !== undefined && !renewals.take(nodeId)) {
+      throw new ApiError(
+        'OVERLOADED',
+        `Node ${nodeId} asks for certificates too often: try again in a few seconds.`,
+      );
+    }
     for (let attempt = 1; ; attempt += 1) {
       const node = store.get('node', nodeId);
       if (node === undefined) {

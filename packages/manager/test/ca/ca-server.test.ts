@@ -15,6 +15,7 @@ import {
   subjectOf,
   tlsServerOptions,
 } from '../../src/ca/index.js';
+import { NODE_RENEWALS } from '../../src/ca/renewal-limit.js';
 import { removeNode } from '../../src/role-manager/index.js';
 import { patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
@@ -133,6 +134,28 @@ test('a wrong, rotated or foreign token is refused and says where to get the rig
   t.is(store.count('node'), 0);
 });
 
+test('a node that renews all the time must wait, others need not', async (t) => {
+  const { cluster, ca, clock, store } = await serve(t);
+  const peer = { remoteAddress: '198.18.0.9' };
+  const join = async () => {
+    const { csr } = await createKeyRequest();
+    const { nodeId } = await ca.issue({ csr, token: cluster.JoinTokens.Worker }, peer);
+    const subject: Subject = { nodeId, role: 'worker', clusterId: CLUSTER_ID };
+    return { csr, nodeId, renew: () => ca.issue({ csr }, { ...peer, subject }) };
+  };
+  const greedy = await join();
+  for (let i = 0; i < NODE_RENEWALS.burst; i += 1) await t.notThrowsAsync(greedy.renew());
+  const before = store.get('node', greedy.nodeId)?.Version.Index;
+  await fails(t, 'OVERLOADED', /too often/, greedy.renew());
+  const again = { csr: greedy.csr, token: cluster.JoinTokens.Worker };
+  await fails(t, 'OVERLOADED', /too often/, ca.issue(again, peer));
+  t.is(store.get('node', greedy.nodeId)?.Version.Index, before);
+  await t.notThrowsAsync((await join()).renew());
+  await clock.advance(1000 / NODE_RENEWALS.perSecond);
+  await t.notThrowsAsync(greedy.renew());
+  await fails(t, 'OVERLOADED', /too often/, greedy.renew());
+});
+
 test('an address that failed too often must wait, others need not', async (t) => {
   const { cluster, ca, clock } = await serve(t);
   const { csr } = await createKeyRequest();
@@ -142,6 +165,16 @@ test('an address that failed too often must wait, others need not', async (t) =>
     await fails(t, 'INVALID_TOKEN', /rotated/, ca.issue(wrong, { remoteAddress: 'a' }));
   }
   await fails(t, 'OVERLOADED', /wait a minute/, ca.issue(right, { remoteAddress: 'a' }));
+  for (let i = 0; i < 10; i++)
+    await fails(
+      t,
+      'INVALID_TOKEN',
+      /rotated/,
+      ca.issue(wrong, { remoteAddress: `2001:db8::${i}` }),
+    );
+  // One host has as many addresses as it likes in its /64.
+  const sameHost = ca.issue(right, { remoteAddress: '2001:db8::ffff:1' });
+  await fails(t, 'OVERLOADED', /wait a minute/, sameHost);
   await t.notThrowsAsync(ca.issue(right, { remoteAddress: 'b' }));
   await clock.advance(60_000);
   await t.notThrowsAsync(ca.issue(right, { remoteAddress: 'a' }));
