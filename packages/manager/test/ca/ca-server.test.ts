@@ -31,6 +31,8 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
   const cluster = await put(store, 'cluster', await clusterDraft(authority));
   const ca = createCaServer({ store, clock, logger: silentLogger, randomBytes });
   const own = await identity(authority, clock.now(), { nodeId: 'm1', role: serverRole });
+  /** Set, the manager takes everybody for this one, and certifies this key. */
+  const misled: { subject?: Subject | undefined; csr?: string } = {};
 
   const server = createServer(tlsServerOptions(own), async (request, response) => {
     try {
@@ -45,11 +47,16 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
           nowMs: clock.now(),
         }).subject;
       }
+      subject = misled.subject ?? subject;
       const peer = { remoteAddress: '198.18.0.9', ...(subject === undefined ? {} : { subject }) };
+      const { csr } = misled;
       const reply =
         request.url === '/ca/root'
           ? ca.root()
-          : await ca.issue(JSON.parse(Buffer.concat(chunks).toString()), peer);
+          : await ca.issue(
+              { ...JSON.parse(Buffer.concat(chunks).toString()), ...(csr && { csr }) },
+              peer,
+            );
       response.end(JSON.stringify(reply));
     } catch (error) {
       const { status, code, message } = error as ApiError;
@@ -59,7 +66,7 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { clock, authority, store, cluster, ca, address };
+  return { clock, authority, store, cluster, ca, address, misled };
 }
 
 async function fails(
@@ -96,6 +103,31 @@ test('a node joins with a token and then renews with its certificate alone', asy
   t.is(renewed.nodeId, joined.nodeId);
   t.not(renewed.certificate, joined.certificate);
   t.is(store.count('node'), 1);
+});
+
+test('a node takes no certificate of another node, and none for another key', async (t) => {
+  const { cluster, address, misled } = await serve(t);
+  const rootCertificate = cluster.Private.CACert;
+  const { Worker: token } = cluster.JoinTokens;
+  const join = async () => {
+    const { key, csr } = await createKeyRequest();
+    const joined = await requestCertificate(address, { rootCertificate }, { csr, token });
+    return {
+      nodeId: joined.nodeId,
+      own: { rootCertificate, certificate: joined.certificate, key },
+    };
+  };
+  const { own } = await join();
+  const other = await join();
+  const { csr } = await createKeyRequest();
+  misled.subject = { nodeId: other.nodeId, role: 'worker', clusterId: CLUSTER_ID };
+  const wrong = /of another node or key/;
+  await fails(t, 'UNAUTHENTICATED', wrong, requestCertificate(address, own, { csr }));
+  misled.subject = undefined;
+  misled.csr = (await createKeyRequest()).csr;
+  await fails(t, 'UNAUTHENTICATED', wrong, requestCertificate(address, own, { csr }));
+  const first = requestCertificate(address, { rootCertificate }, { csr, token });
+  await fails(t, 'UNAUTHENTICATED', wrong, first);
 });
 
 test('a join that is tried again with the same key makes no second node', async (t) => {
