@@ -5,7 +5,7 @@ import type { Authority } from '../authority/index.js';
 import type { Proof } from '../ca/identify.js';
 import type { StoreChange } from '../store/store.js';
 
-/** What a node's connection is used for now. */
+/** What a node's connection is used for. */
 interface Use {
   readonly proof: Proof;
   readonly right: string;
@@ -30,14 +30,15 @@ const ANSWER_LIMIT_MS = 1000;
 export class StandingConnections {
   readonly #authority: Authority;
   readonly #clock: Clock;
-  readonly #byNode = new Map<string, Map<Socket, Use>>();
+  /** Of each connection the last use, and those before it that are not over: requests may be pipelined. */
+  readonly #byNode = new Map<string, Map<Socket, readonly Use[]>>();
 
   constructor(authority: Authority, clock: Clock) {
     this.#authority = authority;
     this.#clock = clock;
   }
 
-  /** The connection is now used for this, and for nothing else any more. */
+  /** The connection is used for this from now on, as was just judged. */
   note(socket: Socket, proof: Proof, right: string, exchange?: Exchange): void {
     const { nodeId } = proof.subject;
     if (socket.destroyed) return;
@@ -47,7 +48,11 @@ export class StandingConnections {
       this.#byNode.set(nodeId, sockets);
     }
     if (!sockets.has(socket)) socket.once('close', () => this.#forget(nodeId, socket));
-    sockets.set(socket, { proof, right, ...(exchange === undefined ? {} : { exchange }) });
+    const uses = (sockets.get(socket) ?? []).filter(isGoingOn);
+    uses.push({ proof, right, ...(exchange === undefined ? {} : { exchange }) });
+    sockets.set(socket, uses);
+    // The store may have changed since the use was judged.
+    this.#judgeOne(socket, uses);
   }
 
   /** Judges again the nodes that a change of the store touches. */
@@ -75,13 +80,19 @@ export class StandingConnections {
   }
 
   #judge(nodeId: string): void {
-    for (const [socket, use] of this.#byNode.get(nodeId) ?? []) {
-      if (this.#authority.holds(use.proof, use.right)) continue;
-      // An agent is told why first: the dispatcher, which hears of the same change, writes that now.
-      if (use.right === AGENT_RIGHT) this.#clock.setImmediate(() => socket.destroySoon());
-      else if (isBeingDone(use.exchange)) this.#cutAfter(socket, use.exchange.response);
-      else socket.destroy();
-    }
+    for (const [socket, uses] of this.#byNode.get(nodeId) ?? []) this.#judgeOne(socket, uses);
+  }
+
+  #judgeOne(socket: Socket, uses: readonly Use[]): void {
+    const lost = uses.filter(({ proof, right }) => !this.#authority.holds(proof, right));
+    const last = lost.at(-1);
+    if (last === undefined) return;
+    // An agent is told why first: the dispatcher, which hears of the same change, writes that now.
+    if (lost.every(({ right }) => right === AGENT_RIGHT))
+      this.#clock.setImmediate(() => socket.destroySoon());
+    else if (lost.every(({ exchange }) => isBeingDone(exchange)))
+      this.#cutAfter(socket, last.exchange!.response);
+    else socket.destroy();
   }
 
   /** The write may be the very one that took the right away: a node that demotes itself hears of it. */
@@ -96,6 +107,11 @@ export class StandingConnections {
     sockets?.delete(socket);
     if (sockets?.size === 0) this.#byNode.delete(nodeId);
   }
+}
+
+/** A WebSocket ends with its connection. */
+function isGoingOn({ exchange }: Use): boolean {
+  return exchange === undefined || !exchange.response.writableFinished;
 }
 
 /** Whether it is a write that has come whole and is not answered yet. A stream of answers never is. */

@@ -395,6 +395,30 @@ test.serial(
   },
 );
 
+test.serial(
+  'a stream is cut off with the right to it, whatever else its connection was asked since',
+  async (t) => {
+    await put(world.manager.store, 'node', nodeDraft('sly', manager('sly')));
+    const who = await world.certificate('sly', 'manager');
+    const { store } = world.manager;
+    const events = await stream(who, '/events');
+    const session = await stream(who, '/events');
+    const ends = [ended(events), ended(session)];
+    // A worker may ask these, too.
+    events.write('GET /ca/root HTTP/1.1\r\nHost: m\r\n\r\n');
+    session.write(
+      'GET /dispatcher HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+    );
+    // Answered on another connection: what came before it on these was read.
+    t.is((await world.request(who, 'GET', '/_ping')).status, 200);
+    t.false(events.destroyed || session.destroyed);
+    await setRole('sly', 'worker');
+    await Promise.all(ends);
+    t.is(store.get('node', 'sly')?.Spec.Role, 'worker');
+  },
+);
+
 test.serial('every row of the table of rights stands for something that is served', async (t) => {
   for (const [row, right] of ALL_RIGHTS.entries()) {
     const [method, pattern] = right.split(' ') as [string, string?];
