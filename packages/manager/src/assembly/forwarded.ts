@@ -27,8 +27,10 @@ export function noForwarder(): ApiError {
   return new ApiError('NOT_IN_SWARM', 'the manager that was asked is none any more: ask another');
 }
 
-export function writePeer(peer: Peer): string {
-  return JSON.stringify(peer);
+/** @param peer its address as the socket gives it: a zone means nothing on another host and is left out */
+export function writePeer({ remoteAddress, proof }: Peer): string {
+  const address = parseIpAddress(remoteAddress.replace(/%.*$/, '')) ?? '';
+  return JSON.stringify({ remoteAddress: address, ...(proof === undefined ? {} : { proof }) });
 }
 
 /**
