@@ -166,6 +166,35 @@ test('a wrong, rotated or foreign token is refused and says where to get the rig
   t.is(store.count('node'), 0);
 });
 
+test('a certificate is later than what its node was before, also for a leader whose clock is behind', async (t) => {
+  const { store, cluster, clock, authority } = await serve(t);
+  const trust = { rootCertificate: authority.certificate, clusterId: CLUSTER_ID };
+  const { csr } = await createKeyRequest();
+  const peer = { remoteAddress: '198.18.0.9' };
+  // What leaders wrote before is by the clock that is ahead.
+  for (const [behindMs, isLater] of [
+    [10 * 60_000, true],
+    [5 * 60 * 60_000, false],
+  ] as const) {
+    const behind = { now: () => clock.now() - behindMs, monotonicMs: () => clock.monotonicMs() };
+    const ca = createCaServer({
+      store,
+      clock: Object.assign(Object.create(clock), behind),
+      logger: silentLogger,
+      randomBytes,
+    });
+    const { nodeId } = await ca.issue({ csr, token: cluster.JoinTokens.Worker }, peer);
+    const before = Date.parse(store.get('node', nodeId)!.UpdatedAt);
+    await clock.advance(2_000);
+    const subject: Subject = { nodeId, role: 'worker', clusterId: CLUSTER_ID };
+    const { certificate } = await ca.issue({ csr }, { ...peer, subject });
+    // A host whose clock goes with the leader's takes it at once, however far that is behind.
+    const nowMs = behind.now();
+    const { issuedAtMs } = identify(new X509Certificate(certificate), { ...trust, nowMs });
+    t.is(issuedAtMs > before, isLater);
+  }
+});
+
 test('a node that renews all the time must wait, others need not', async (t) => {
   const { cluster, ca, clock, store } = await serve(t);
   const peer = { remoteAddress: '198.18.0.9' };
