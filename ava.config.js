@@ -1,6 +1,10 @@
 /** Tests that need no test hosts: those of every package, and a short torture of real members. */
 export default {
-  files: ['packages/*/dist/test/**/*.test.js', 'test/dist/torture/*.test.js'],
+  files: [
+    'packages/*/dist/test/**/*.test.js',
+    'test/dist/torture/*.test.js',
+    'test/dist/hostile/*.test.js',
+  ],
   timeout: '60s',
   workerThreads: false,
 };

@@ -36,4 +36,4 @@ export * from './shapes/service.js';
 export * from './shapes/task.js';
 /** The combinators that shapes are made of: `shape.record`, `shape.text`. */
 export * as shape from './wire/shape.js';
-export { type Shape, ShapeError } from './wire/shape.js';
+export { type RecordShape, type Shape, ShapeError } from './wire/shape.js';

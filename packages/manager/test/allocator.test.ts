@@ -83,7 +83,11 @@ test('nodes get the lowest free index and its block, and keep them', async (t) =
   await pass();
   t.is(store.get('node', 'd')?.Mesh?.Index, 1);
   t.is(store.get('node', 'b')?.Mesh?.Address, '198.18.9.9');
-  await put(store, 'node', nodeDraft('e', { Mesh: { Index: 300, Address: '', Subnet: 'x' } }));
+  await put(
+    store,
+    'node',
+    nodeDraft('e', { Mesh: { Index: 300, Address: '', Subnet: '10.241.44.0/24' } }),
+  );
   await put(store, 'node', nodeDraft('f'));
   await pass();
   t.is(store.get('node', 'f')?.Mesh?.Index, 4);

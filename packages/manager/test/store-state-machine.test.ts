@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { silentLogger } from '@swarm/api';
 import { type Entry, EntryKind, type SnapshotMeta } from '@swarm/raft';
 import test, { type ExecutionContext } from 'ava';
-import { Codec } from '../src/store/command.js';
+import { type Change, Codec } from '../src/store/command.js';
 import { openDatabase } from '../src/store/database.js';
 import { KINDS } from '../src/store/kinds.js';
 import { ReplicatedStore } from '../src/store/replicated-store.js';
+import { type EncodedObject, writeSnapshot } from '../src/store/snapshot-stream.js';
 import { StoreStateMachine } from '../src/store/state-machine.js';
 import type { StoreChange, Transaction, View } from '../src/store/store.js';
 import { BufferedTransaction } from '../src/store/transaction.js';
@@ -414,4 +415,112 @@ test('a replicated store over the state machine reads what it wrote', async (t) 
   t.is(store.get('node', 'n1')?.Version.Index, 1);
   const taken = store.transact((transaction) => transaction.create('node', nodeDraft('n1')));
   await t.throwsAsync(taken, { message: 'an object already exists: node n1' });
+});
+
+/** Objects that are not what their shapes say, as one entry. */
+function badEntry(index: number): Entry {
+  const service = { ...serviceDraft('bad-service'), Spec: { Name: 'Bad', Mode: 5 } };
+  const node = { ...nodeDraft('bad-node'), Description: { Resources: 2n ** 60n, At: new Date(5) } };
+  const changes = [
+    { action: 'create', kind: 'service', body: service },
+    { action: 'create', kind: 'node', body: node },
+  ] as unknown as Change[];
+  return entry(index, codec.encodeCommand({ timeMs: 1_767_225_600_000, changes }));
+}
+
+function storedIn({ machine }: Member): unknown {
+  return KINDS.map((kind) =>
+    [...machine.memory.tables.allStored(kind)].sort((a, b) => (a.ID < b.ID ? -1 : 1)),
+  );
+}
+
+test('bad objects outlive a restart and a snapshot as they are, and all members decide alike', async (t) => {
+  const folder = await folderFor(t);
+  const one = await openIn(t, folder);
+  one.apply((transaction) => transaction.create('node', nodeDraft('n')));
+  t.like(one.machine.apply([badEntry(2)])[0], { accepted: true });
+  t.is(one.view.setAside('service', 'bad-service')?.version, 2);
+  t.is(one.view.get('node', 'bad-node')?.Description?.Resources.NanoCPUs, undefined);
+  const { index, chunks } = await snapshotOf(one);
+  const before = storedIn(one);
+  await one.machine.close();
+
+  const again = await openIn(t, folder);
+  const other = await openIn(t, await folderFor(t));
+  await other.machine.restore(metaOf(index), stream(chunks));
+  for (const member of [again, other]) {
+    t.deepEqual(storedIn(member), before);
+    t.is(member.view.setAside('service', 'BAD')?.version, 2);
+  }
+  const taken = { ...serviceDraft('other'), Spec: { ...serviceDraft('other').Spec, Name: 'bad' } };
+  const create = { action: 'create', kind: 'service', body: taken } as const;
+  const late = { action: 'remove', kind: 'service', id: 'bad-service', expected: 1 } as const;
+  const remove = { ...late, expected: 2 } as const;
+  for (const [change, accepted] of [
+    [create, false],
+    [late, false],
+    [remove, true],
+    [create, true],
+  ] as const) {
+    const data = codec.encodeCommand({ timeMs: 1_767_225_600_000, changes: [change] });
+    const results = [again, other].map(
+      ({ machine, view }) => machine.apply([entry(view.index + 1, data)])[0],
+    );
+    t.like(results[0], { accepted });
+    t.deepEqual(results[0], results[1]);
+  }
+  t.deepEqual(storedIn(again), storedIn(other));
+});
+
+test('a record that no change could be held against stops the start, and says where it is', async (t) => {
+  const records: readonly Uint8Array[] = [
+    Uint8Array.of(0xc1),
+    codec.encode({ ID: 'other', Version: { Index: 1 } }),
+    codec.encode({ ID: 'n', Version: { Index: 'x' } }),
+    codec.encode(null),
+  ];
+  for (const record of records) {
+    const folder = await folderFor(t);
+    const member = await openIn(t, folder);
+    member.apply((transaction) => transaction.create('node', nodeDraft('n')));
+    await member.machine.close();
+    const database = await openDatabase(folder);
+    await database.put('g0000000001/o2/n', record);
+    await database.close();
+    await t.throwsAsync(openIn(t, folder), {
+      code: 'STORE_DATABASE',
+      message: /damaged at g0000000001\/o2\/n: .*join it again, or restore a backup/,
+    });
+  }
+});
+
+test('a snapshot with an object that is none, or twice, is refused and changes nothing', async (t) => {
+  const member = await openIn(t, await folderFor(t));
+  member.apply((transaction) => transaction.create('node', nodeDraft('kept')));
+  const before = dump(member.view);
+  const node = { ...nodeDraft('n'), Version: { Index: 1 }, CreatedAt: '', UpdatedAt: '' };
+  for (const objects of [
+    [null],
+    [{ ...node, ID: 'a/b' }],
+    [{ ...node, Version: 1 }],
+    [node, node],
+  ]) {
+    async function* encoded(): AsyncGenerator<EncodedObject> {
+      for (const object of objects) yield { kind: 'node', value: codec.encode(object) };
+    }
+    await t.throwsAsync(member.machine.restore(metaOf(9), writeSnapshot(9, encoded())), {
+      code: 'RAFT_SNAPSHOT_REFUSED',
+    });
+    t.deepEqual(dump(member.view), before);
+  }
+});
+
+test('an entry that is no command changes nothing, and the member goes on', async (t) => {
+  const member = await openIn(t, await folderFor(t));
+  const garbage = [Uint8Array.of(0xc1), codec.encode('text'), codec.encode([1, 2, 'x'])];
+  const results = member.machine.apply(garbage.map((data, at) => entry(at + 1, data)));
+  for (const result of results) t.like(result, { rejection: { reason: 'malformed' } });
+  t.is(member.view.index, 3);
+  member.apply((transaction) => transaction.create('node', nodeDraft('n')));
+  t.is(member.view.count('node'), 1);
 });

@@ -4,7 +4,15 @@ import { applyCommand } from '../src/store/apply.js';
 import { transactInBatches } from '../src/store/batches.js';
 import type { StoreChange } from '../src/store/store.js';
 import { Tables } from '../src/store/tables.js';
-import { networkDraft, nodeDraft, patch, put, serviceDraft, taskDraft } from './support/objects.js';
+import {
+  clusterDraft,
+  networkDraft,
+  nodeDraft,
+  patch,
+  put,
+  serviceDraft,
+  taskDraft,
+} from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
 import { settle, VirtualClock } from './support/virtual-clock.js';
 
@@ -218,10 +226,10 @@ test('an entry that gives one name twice is refused, and one that swaps two name
 
 test('there is one cluster object', async (t) => {
   const store = createTestStore();
-  const cluster = { ID: 'c1' } as never;
+  const cluster = clusterDraft('c1');
   const both = await Promise.allSettled([
     store.transact((transaction) => transaction.create('cluster', cluster)),
-    store.transact((transaction) => transaction.create('cluster', { ID: 'c2' } as never)),
+    store.transact((transaction) => transaction.create('cluster', clusterDraft('c2'))),
   ]);
   t.deepEqual(
     both.map(({ status }) => status),

@@ -43,9 +43,14 @@ test('a connection that is not for this member is refused with a reason', async 
     const newer = Buffer.concat([Uint8Array.of(0x94, 9, 0xa7), Buffer.from('cluster\x02\x01')]);
     await closes(t, victim, [newer], CloseCode.WrongVersion, /wire version 9/);
     await closes(t, victim, [Uint8Array.of(0xc1)], CloseCode.Malformed, /no hello/);
-    // A version that is a map, which can not become text, and one too long for a close frame.
+    // A version that is a map, which no member sends, and one too long for a close frame.
     const map = Buffer.from('9282a8746f537472696e6701a776616c75654f6601a0', 'hex');
-    await closes(t, victim, [map], CloseCode.WrongVersion, /wire version unknown/);
+    await closes(t, victim, [map], CloseCode.Malformed, /no hello/);
+    await closes(t, victim, [Buffer.alloc(100_000, 0x90)], CloseCode.Malformed, /of 100000 bytes/);
+    const snapshot = encodeFrame([
+      message({ from: 2, to: 1, type: MessageType.Snapshot, snapshot: snapshotAt(9, 2) }),
+    ]);
+    await closes(t, victim, [HELLO, snapshot], CloseCode.Malformed, /without its state/);
     const long = Buffer.concat([Buffer.from('91d9c8', 'hex'), Buffer.from('é'.repeat(100))]);
     await closes(t, victim, [long], CloseCode.WrongVersion, /wire version unknown/);
   });
@@ -76,7 +81,7 @@ test('damage to any byte of a frame is refused or harmless, never a crash', asyn
   await Victim.use(async (victim) => {
     const entry = createEntry(5, 1, EntryKind.Normal, Uint8Array.of(1, 2, 3));
     const sent = message({ type: MessageType.Append, from: 2, to: 1, entries: [entry] });
-    const good = encodeFrame([sent, { ...sent, snapshot: snapshotAt(3, 1) }]);
+    const good = encodeFrame([sent, { ...sent, context: 7 }]);
     for (let at = 0; at < good.length; at++) {
       const bad = Uint8Array.from(good);
       bad[at]! ^= 0xff;

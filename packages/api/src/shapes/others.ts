@@ -14,6 +14,9 @@ import { labelsShape, META, NAME_LIMIT } from './common.js';
 
 type Ipam = NonNullable<NetworkSpec['IPAM']>;
 
+/** Most characters of what a secret or config holds: Base64 of a config's 1000 KiB. */
+export const DATA_LIMIT = 1_400_000;
+
 /** A subnet as a user may give it; the allocator parses it. */
 const subnetText = text(NAME_LIMIT);
 
@@ -52,7 +55,7 @@ export const networkShape = record<Network>({
 const dataSpecShape = record<Secret['Spec'] & Config['Spec']>({
   Name: text(NAME_LIMIT),
   Labels: labelsShape,
-  Data: optional(text()),
+  Data: optional(text(DATA_LIMIT)),
 });
 
 export const secretShape = record<Secret>({ ...META, Spec: dataSpecShape });

@@ -37,6 +37,7 @@ import {
   port,
   record,
   type Shape,
+  ShapeError,
   signed,
   text,
   timestamp,
@@ -261,17 +262,31 @@ export const endpointSpecShape = record<EndpointSpec>({
 
 const nothing = record<Record<string, never>>({});
 
-export const serviceModeShape = record<ServiceMode>({
-  Replicated: optional(record<NonNullable<ServiceMode['Replicated']>>({ Replicas: count })),
+/** Most replicas of one service, and completions of one job: orchestrators make a list of as many. */
+export const REPLICAS_LIMIT = 100_000;
+
+const replicas = integer(0, REPLICAS_LIMIT);
+
+const modeFieldsShape = record<ServiceMode>({
+  Replicated: optional(record<NonNullable<ServiceMode['Replicated']>>({ Replicas: replicas })),
   Global: optional(nothing),
   ReplicatedJob: optional(
     record<NonNullable<ServiceMode['ReplicatedJob']>>({
-      MaxConcurrent: optional(count),
-      TotalCompletions: optional(count),
+      MaxConcurrent: optional(replicas),
+      TotalCompletions: optional(replicas),
     }),
   ),
   GlobalJob: optional(nothing),
 });
+
+/** Exactly one: two orchestrators would undo each other's work for ever, and with none nobody is in charge. */
+export const serviceModeShape: Shape<ServiceMode> = {
+  read(value) {
+    const mode = modeFieldsShape.read(value);
+    if (Object.keys(mode).length !== 1) throw new ShapeError('', 'must be one of the modes');
+    return mode;
+  },
+};
 
 export const serviceSpecShape = record<ServiceSpec>({
   Name: text(),

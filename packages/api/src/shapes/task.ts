@@ -15,6 +15,7 @@ import {
   flag,
   ipAddress,
   list,
+  maybeObjectId,
   objectId,
   optional,
   record,
@@ -107,7 +108,8 @@ export const taskShape = record<Task>({
   Labels: labelsShape,
   Spec: taskSpecShape,
   SpecVersion: objectVersionShape,
-  ServiceID: objectId,
+  // Empty for a task without a service.
+  ServiceID: maybeObjectId,
   ServiceName: text(),
   ServiceLabels: labelsShape,
   Slot: count,

@@ -1,4 +1,4 @@
-import { PORT_NAME_LIMIT } from '../shapes/service.js';
+import { PORT_NAME_LIMIT, REPLICAS_LIMIT } from '../shapes/service.js';
 import {
   anything,
   choice,
@@ -13,9 +13,6 @@ import {
   text,
   unserved,
 } from './field.js';
-
-/** Most replicas of one service. */
-export const REPLICAS_LIMIT = 100_000;
 
 const labels = map(text());
 

@@ -12,6 +12,8 @@ export interface MsgpackLimits {
   readonly values: number;
   /** Lists and maps within each other. */
   readonly depth: number;
+  /** What an older version could store passes too: 64-bit integers, and times (extension type -1). */
+  readonly stored?: boolean;
 }
 
 /** Deepest nesting of any message: a part that is kept as it is, within a spec, task, list and message. */
@@ -108,13 +110,12 @@ function tokenOf(byte: number): Token {
 }
 
 /** Walks over the frame without building anything. @throws MsgpackError */
-function checkFrame(frame: Uint8Array, limits: MsgpackLimits): void {
+export function checkFrame(frame: Uint8Array, limits: MsgpackLimits): void {
   const end = frame.byteLength;
   if (end > limits.bytes) throw new MsgpackError(`has more than ${limits.bytes} bytes`);
   /** Values that each open list or map still has; a map's keys are the odd ones to come. */
-  const left = new Array<number>(limits.depth + 1).fill(0);
-  const isMap = new Array<boolean>(limits.depth + 1).fill(false);
-  left[0] = 1;
+  const left = [1];
+  const isMap = [false];
   let depth = 0;
   let position = 0;
   let values = 0;
@@ -134,7 +135,13 @@ function checkFrame(frame: Uint8Array, limits: MsgpackLimits): void {
     left[depth]! -= 1;
     values += 1;
     if (values > limits.values) throw new MsgpackError(`has more than ${limits.values} values`);
-    if (kind === Kind.refused) throw new MsgpackError(`has type 0x${byte.toString(16)}`);
+    if (kind === Kind.refused) {
+      const time = limits.stored === true && !isKey ? timeBytes(frame, position - 1) : 0;
+      if (time === 0) throw new MsgpackError(`has type 0x${byte.toString(16)}`);
+      position += time - 1;
+      if (position > end) throw new MsgpackError('ends early');
+      continue;
+    }
     if (isKey && kind !== Kind.text) throw new MsgpackError('has a key that is no text');
     let { length } = token;
     if (lengthBytes > 0) {
@@ -152,10 +159,19 @@ function checkFrame(frame: Uint8Array, limits: MsgpackLimits): void {
       isMap[depth] = kind === Kind.map;
     } else {
       if (length > end - position) throw new MsgpackError('ends early');
-      if (byte === 0xcf || byte === 0xd3) checkInteger(frame, position, byte === 0xd3);
+      if ((byte === 0xcf || byte === 0xd3) && limits.stored !== true)
+        checkInteger(frame, position, byte === 0xd3);
       position += length;
     }
   }
+}
+
+/** Bytes of the time that begins here, in one of the three forms of the specification; 0 when there is none. */
+function timeBytes(frame: Uint8Array, at: number): number {
+  const [type, first, second] = frame.subarray(at, at + 3);
+  if (type === 0xd6 && first === 0xff) return 6;
+  if (type === 0xd7 && first === 0xff) return 10;
+  return type === 0xc7 && first === 12 && second === 0xff ? 15 : 0;
 }
 
 function checkInteger(frame: Uint8Array, position: number, hasSign: boolean): void {

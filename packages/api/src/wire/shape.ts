@@ -29,6 +29,11 @@ export type FieldShapes<T extends object> = {
     : Shape<T[K]>;
 };
 
+/** The shape of an object, with the shapes of its fields: for who reads the fields one by one. */
+export interface RecordShape<T extends object> extends Shape<T> {
+  readonly fields: FieldShapes<T>;
+}
+
 /** A value that is not what its shape says. `path` names the place: `updates[3].status.Timestamp`. */
 export class ShapeError extends Error {
   override readonly name = 'ShapeError';
@@ -184,6 +189,10 @@ export function decimal(min = -1e300, max = 1e300): Shape<number> {
 
 export const objectId: Shape<string> = parsed('the id of an object', (value) =>
   isObjectId(value) ? value : undefined,
+);
+/** The id of an object, or empty where there is none. */
+export const maybeObjectId: Shape<string> = parsed('the id of an object or empty', (value) =>
+  value === '' || isObjectId(value) ? value : undefined,
 );
 export const timestamp: Shape<string> = parsed('a time of RFC 3339', (value) =>
   isTimestamp(value) ? value : undefined,
@@ -366,13 +375,14 @@ const JSON_TEXT = text();
  *
  *     const version = record<ObjectVersion>({ Index: count });
  */
-export function record<T extends object>(fields: FieldShapes<T>): Shape<T> {
+export function record<T extends object>(fields: FieldShapes<T>): RecordShape<T> {
   const names = Object.keys(fields);
   const shapes = Object.values(fields) as (Shape<unknown> | OptionalShape<unknown>)[];
   const isOptional = shapes.map((shape) => 'optional' in shape);
   const readers = shapes.map((shape) => ('optional' in shape ? shape.optional : shape));
   const { length } = names;
   return {
+    fields,
     read(value) {
       if (!isFields(value)) throw wrongType('an object', value);
       const result: Record<string, unknown> = {};

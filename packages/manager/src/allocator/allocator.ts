@@ -1,9 +1,11 @@
 import { compareStates, type Network, newId, type Service, type Task } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
+import { SetAside } from '../set-aside.js';
 import {
   type Draft,
   type StoreChange,
+  type StoreEvent,
   TRANSACTION_CHANGES_LIMIT,
   type Transaction,
   type View,
@@ -35,11 +37,13 @@ class Allocator implements ControlLoop {
   readonly #nodes = new Set<string>();
   readonly #services = new Set<string>();
   readonly #tasks = new Set<string>();
+  readonly #aside: SetAside;
   #isFull = false;
   #unwatch: (() => void) | undefined;
 
   constructor(context: LoopContext) {
     this.#context = context;
+    this.#aside = new SetAside(context.logger);
     this.#pass = new DebouncedPass({
       clock: context.clock,
       logger: context.logger,
@@ -73,19 +77,21 @@ class Allocator implements ControlLoop {
       this.#rescan();
       return;
     }
-    for (const event of events) {
-      if (event.kind === 'task') {
-        if (event.action === 'remove') this.#tasks.delete(event.object.ID);
-        else if (this.#note(event.object)) this.#pass.trigger();
-      } else if (event.kind === 'service') {
-        this.#onService(event.object, event.action === 'remove');
-      } else if (event.kind === 'node') {
-        this.#nodes.add(event.object.ID);
-        // An index became free for those that found none.
-        if (event.action === 'remove' && this.#isFull)
-          for (const node of this.#context.store.list('node')) this.#nodes.add(node.ID);
-        if (event.action !== 'update' || event.object.Mesh === undefined) this.#pass.trigger();
-      }
+    this.#aside.events(events, (event) => this.#onEvent(event));
+  }
+
+  #onEvent(event: StoreEvent): void {
+    if (event.kind === 'task') {
+      if (event.action === 'remove') this.#tasks.delete(event.object.ID);
+      else if (this.#note(event.object)) this.#pass.trigger();
+    } else if (event.kind === 'service') {
+      this.#onService(event.object, event.action === 'remove');
+    } else if (event.kind === 'node') {
+      this.#nodes.add(event.object.ID);
+      // An index became free for those that found none.
+      if (event.action === 'remove' && this.#isFull)
+        for (const node of this.#context.store.list('node')) this.#nodes.add(node.ID);
+      if (event.action !== 'update' || event.object.Mesh === undefined) this.#pass.trigger();
     }
   }
 
@@ -158,15 +164,8 @@ class Allocator implements ControlLoop {
       const service = transaction.get('service', id);
       if (service === undefined || isAllocated(service)) continue;
       table ??= PortTable.of(transaction);
-      const allocation = table.allocate(service);
-      const { AllocationError, ...rest } = service;
-      if ('error' in allocation) {
-        if (allocation.error === AllocationError) continue;
-        transaction.update('service', { ...rest, AllocationError: allocation.error });
-        continue;
-      }
-      table.give(service, allocation.ports);
-      transaction.update('service', { ...rest, Endpoint: endpointOf(service, allocation.ports) });
+      const ports = table;
+      this.#aside.attempt('service', service, () => allocateService(transaction, ports, service));
     }
   };
 
@@ -175,28 +174,57 @@ class Allocator implements ControlLoop {
     for (const id of ids) {
       const task = transaction.get('task', id);
       if (task === undefined || !isWaiting(task)) continue;
-      const service =
-        task.ServiceID === '' ? undefined : transaction.get('service', task.ServiceID);
-      const waitsFor = taskWaitsFor(task, service);
-      if (waitsFor !== undefined) {
-        const Status = { ...task.Status, ...waitsFor, Timestamp: time };
-        if (task.Status.Err === waitsFor.Err && task.Status.Message === waitsFor.Message) continue;
-        transaction.update('task', { ...task, Status });
-        continue;
-      }
-      const { Err: _err, ...status } = task.Status;
-      transaction.update('task', {
-        ...task,
-        Endpoint: { Ports: service?.Endpoint.Ports ?? [] },
-        Status: {
-          ...status,
-          State: 'pending',
-          Message: 'pending task scheduling',
-          Timestamp: time,
-        },
-      });
+      this.#aside.guard(
+        'task',
+        task,
+        () => allocateTask(transaction, task, time),
+        (reason) =>
+          wait(transaction, task, time, {
+            Message: 'can not be given its ports',
+            Err: `a fault in the cluster: ${reason}`,
+          }),
+      );
     }
   };
+}
+
+function allocateService(transaction: Transaction, table: PortTable, service: Service): void {
+  const allocation = table.allocate(service);
+  const { AllocationError, ...rest } = service;
+  if ('error' in allocation) {
+    if (allocation.error === AllocationError) return;
+    transaction.update('service', { ...rest, AllocationError: allocation.error });
+    return;
+  }
+  table.give(service, allocation.ports);
+  transaction.update('service', { ...rest, Endpoint: endpointOf(service, allocation.ports) });
+}
+
+function allocateTask(transaction: Transaction, task: Task, time: string): void {
+  const service = task.ServiceID === '' ? undefined : transaction.get('service', task.ServiceID);
+  const waitsFor = taskWaitsFor(transaction, task, service);
+  if (waitsFor !== undefined) {
+    wait(transaction, task, time, waitsFor);
+    return;
+  }
+  const { Err: _err, ...status } = task.Status;
+  transaction.update('task', {
+    ...task,
+    Endpoint: { Ports: service?.Endpoint.Ports ?? [] },
+    Status: { ...status, State: 'pending', Message: 'pending task scheduling', Timestamp: time },
+  });
+}
+
+/** Says what the task waits for, if it does not say so already. */
+function wait(transaction: Transaction, task: Task, time: string, reason: Reason): void {
+  if (task.Status.Err === reason.Err && task.Status.Message === reason.Message) return;
+  const Status = { ...task.Status, ...reason, Timestamp: time };
+  transaction.update('task', { ...task, Status });
+}
+
+interface Reason {
+  readonly Message: string;
+  readonly Err: string;
 }
 
 /** The allocator has something to do for it. */
@@ -204,11 +232,15 @@ function isWaiting(task: Task): boolean {
   return task.Status.State === 'new' && compareStates(task.DesiredState, 'complete') <= 0;
 }
 
-function taskWaitsFor(
-  task: Task,
-  service: Service | undefined,
-): { readonly Message: string; readonly Err: string } | undefined {
+function taskWaitsFor(view: View, task: Task, service: Service | undefined): Reason | undefined {
   if (task.ServiceID === '') return undefined;
+  const aside = view.setAside('service', task.ServiceID);
+  if (aside !== undefined) {
+    return {
+      Message: 'waiting for its service to be made again',
+      Err: `what is stored of its service can not be read (${aside.reason}): remove the service, then create it`,
+    };
+  }
   if (service === undefined) {
     return {
       Message: 'waiting to be removed',

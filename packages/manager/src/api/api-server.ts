@@ -11,6 +11,7 @@ import { Engine } from './engine.js';
 import { EventFeed } from './event-feed.js';
 import { freshState, onLeader, requireManager } from './gate.js';
 import { refuse } from './hijack.js';
+import { SetAside } from '../set-aside.js';
 import { API_LIMITS, type ApiLimits } from './limits.js';
 import { LOCAL, mayUse, requireRight, type Right } from '../authority/index.js';
 import type { Caller, ManagerAccess, NodeControl } from './node-control.js';
@@ -53,6 +54,7 @@ export class ApiServer {
       clock,
       randomBytes,
       logger,
+      aside: new SetAside(logger),
       version,
       limits: all,
       bodies: new BodyReader(clock, all),
@@ -61,7 +63,7 @@ export class ApiServer {
         control.engine === undefined ? undefined : new Engine(control.engine.socketPath, clock),
       closing: this.#closing.signal,
     };
-    this.#feed = new EventFeed(clock);
+    this.#feed = new EventFeed(clock, this.#services.aside);
     this.#router = new Router(apiRoutes(this.#feed));
     this.#feed.attach(control.manager()?.store);
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '@swarm/api';
+import type { SetAside } from '../set-aside.js';
 import type { Store, StoreChange, StoreEvent } from '../store/store.js';
 import { serviceAttributes, nodeAttributes } from './present/event.js';
 
@@ -19,13 +20,15 @@ export interface ClusterEvent {
 /** Makes Docker's events from what the store applies, and keeps the last ones. */
 export class EventFeed {
   readonly #clock: Clock;
+  readonly #aside: SetAside;
   readonly #kept: ClusterEvent[] = [];
   readonly #listeners = new Set<(event: ClusterEvent) => void>();
   #store: Store | undefined;
   #end: (() => void) | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, aside: SetAside) {
     this.#clock = clock;
+    this.#aside = aside;
   }
 
   /** Watches this store from now on; none when the node is no manager. */
@@ -54,13 +57,13 @@ export class EventFeed {
 
   #take(change: StoreChange): void {
     if (change.reset) return;
-    for (const source of change.events) {
+    this.#aside.events(change.events, (source) => {
       const event = this.#toEvent(source);
-      if (event === undefined) continue;
+      if (event === undefined) return;
       this.#kept.push(event);
       if (this.#kept.length > EVENTS_KEPT) this.#kept.shift();
       for (const listener of this.#listeners) listener(event);
-    }
+    });
   }
 
   /** Tasks and the cluster object have no events in Docker. */

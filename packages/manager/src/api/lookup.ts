@@ -1,4 +1,4 @@
-import { ApiError } from '@swarm/api';
+import { ApiError, showControls } from '@swarm/api';
 import type { Objects, View } from '../store/store.js';
 
 /** Kinds that users name. */
@@ -38,6 +38,13 @@ export function find<K extends NamedKind>(view: View, kind: K, given: string): O
     throw new ApiError(
       'INVALID_ARGUMENT',
       `${kind} ${given} is ambiguous (${found.length} matches found); use the whole id`,
+    );
+  }
+  const aside = view.setAside(kind, given);
+  if (found[0] === undefined && aside !== undefined) {
+    throw new ApiError(
+      'FAILED_PRECONDITION',
+      `what is stored of ${kind} ${aside.id} can not be read (${showControls(aside.reason)}): remove it by its id, then make it again`,
     );
   }
   if (found[0] === undefined) throw new ApiError('NOT_FOUND', `${kind} ${given} not found`);

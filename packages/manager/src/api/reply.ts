@@ -6,12 +6,25 @@ export const ERROR_CODE_HEADER = 'X-Swarm-Error-Code';
 
 /** Answers with a JSON value. */
 export function sendJson(response: ServerResponse, value: unknown, status = 200): void {
-  const body = Buffer.from(`${JSON.stringify(value)}\n`);
+  const body = Buffer.from(`${toJson(value)}\n`);
   response.writeHead(status, {
     'Content-Type': 'application/json',
     'Content-Length': body.byteLength,
   });
   response.end(body);
+}
+
+/** A number that JSON has no form for must not cost the whole answer: it is shown as a text. */
+function toJson(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    // Only for the second try: a replacer makes the first one several times slower.
+    if (!(error instanceof TypeError)) throw error;
+    return JSON.stringify(value, (_key, part: unknown) =>
+      typeof part === 'bigint' ? String(part) : part,
+    );
+  }
 }
 
 /** Answers 200 without a body, as Docker does to most writes. */

@@ -3,6 +3,7 @@ import { ApiError, type Clock, type Logger } from '@swarm/api';
 import type { Target } from './api-version.js';
 import type { BodyReader } from './body.js';
 import type { Engine } from './engine.js';
+import type { SetAside } from '../set-aside.js';
 import type { ApiLimits } from './limits.js';
 import type { Caller, ManagerAccess, NodeControl } from './node-control.js';
 import type { PortClaims } from './port-claims.js';
@@ -26,6 +27,8 @@ export interface ApiServices {
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly logger: Logger;
+  /** For lists: an object that can not be shown is left out. */
+  readonly aside: SetAside;
   readonly limits: ApiLimits;
   readonly bodies: BodyReader;
   readonly portClaims: PortClaims;

@@ -143,12 +143,17 @@ export class FrontDoor {
    */
   request(request: IncomingMessage, response?: ServerResponse): boolean {
     const connection = this.#byTls.get(request.socket);
-    if (connection === undefined) return false;
+    if (connection === undefined || connection.isCut) return false;
     if (this.#options.budgets.nodeOf(connection) !== undefined)
       return this.#hasTime(connection, response);
     connection.requests += 1;
     if (connection.requests > 1) {
-      this.#end(connection, 'second request', 'it sent a second request and has no certificate');
+      if (connection.requests === 2)
+        this.#endSoon(
+          connection,
+          'second request',
+          'it sent a second request and has no certificate',
+        );
       return false;
     }
     response?.setHeader('connection', 'close');
@@ -163,8 +168,16 @@ export class FrontDoor {
       connection.unanswered -= 1;
     });
     if (connection.unanswered <= REQUESTS_AT_ONCE) return true;
-    this.#end(connection, 'pipelined', 'it waits for no answer before it asks again');
+    if (connection.unanswered === REQUESTS_AT_ONCE + 1)
+      this.#endSoon(connection, 'pipelined', 'it waits for no answer before it asks again');
     return false;
+  }
+
+  /** Not at once: Node's parser is in the midst of what came, and fails when its socket goes meanwhile. */
+  #endSoon(connection: Connection, kind: keyof FrontDoor['cuts'], reason: string): void {
+    this.#options.clock.setImmediate(() => {
+      if (!connection.isCut) this.#end(connection, kind, reason);
+    });
   }
 
   /** An upgrade was granted. @throws ApiError OVERLOADED when there is no room */

@@ -29,11 +29,20 @@ export class LeaderLoops {
     await this.#work;
   }
 
+  /** One loop that can not start keeps no other from it. */
+  #start(loop: ControlLoop): void {
+    try {
+      loop.start();
+    } catch (error) {
+      this.#logger.error({ err: error, loop: loop.name }, 'a control loop did not start');
+    }
+  }
+
   async #follow(): Promise<void> {
     if (this.#wanted === this.#running) return;
     this.#running = this.#wanted;
     if (this.#running) {
-      for (const loop of this.#loops) loop.start();
+      for (const loop of this.#loops) this.#start(loop);
       return;
     }
     const stopped = await Promise.allSettled([...this.#loops].reverse().map((loop) => loop.stop()));

@@ -27,6 +27,7 @@ import { within } from '../api/deadline.js';
 import type { Proof, Trust } from '../ca/identify.js';
 import { tlsClientOptions } from '../ca/tls-options.js';
 import type { LoopContext } from '../control-loop.js';
+import { guardedClock } from '../guarded-clock.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
 import { managerAddresses } from '../dispatcher/managers.js';
 import { refuseSession } from '../dispatcher/refuse.js';
@@ -163,7 +164,12 @@ export class Manager implements ManagerAccess {
       propose: (data) => raft.propose(data),
       clock,
     });
-    const context: LoopContext = { store: this.store, clock, logger, randomBytes };
+    const context: LoopContext = {
+      store: this.store,
+      clock: guardedClock(clock, logger),
+      logger,
+      randomBytes,
+    };
     this.#link = new LeaderLink(self, clock, () => this.leader());
     this.#dispatcher = createDispatcher(context);
     this.#logBroker = createLogBroker(context, this.#dispatcher);
@@ -192,7 +198,7 @@ export class Manager implements ManagerAccess {
       },
       catchUp: () => this.#catchUp(),
     });
-    const standing = new StandingConnections(this.#authority, clock);
+    const standing = new StandingConnections(this.#authority, clock, logger);
     this.#endings.push(this.store.watch((change) => standing.changed(change)));
     this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
     // It may have come to lead before anybody listened.

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Clock } from '@swarm/api';
+import type { Clock, Logger } from '@swarm/api';
 import type { Authority } from '../authority/index.js';
 import type { Proof } from '../ca/identify.js';
+import { SetAside } from '../set-aside.js';
 import type { StoreChange } from '../store/store.js';
 
 /** What a node's connection is used for. */
@@ -30,12 +31,14 @@ const ANSWER_LIMIT_MS = 1000;
 export class StandingConnections {
   readonly #authority: Authority;
   readonly #clock: Clock;
+  readonly #aside: SetAside;
   /** Of each connection the last use, and those before it that are not over: requests may be pipelined. */
   readonly #byNode = new Map<string, Map<Socket, readonly Use[]>>();
 
-  constructor(authority: Authority, clock: Clock) {
+  constructor(authority: Authority, clock: Clock, logger: Logger) {
     this.#authority = authority;
     this.#clock = clock;
+    this.#aside = new SetAside(logger);
   }
 
   /** The connection is used for this from now on, as was just judged. */
@@ -61,15 +64,15 @@ export class StandingConnections {
       for (const nodeId of [...this.#byNode.keys()]) this.#judge(nodeId);
       return;
     }
-    for (const event of change.events) {
-      if (event.kind !== 'node' || event.action === 'create') continue;
+    this.#aside.events(change.events, (event) => {
+      if (event.kind !== 'node' || event.action === 'create') return;
       const { object: node } = event;
       const isSame =
         event.action === 'update' &&
         event.previous.Spec.Role === node.Spec.Role &&
         event.previous.RaftID === node.RaftID;
       if (!isSame) this.#judge(node.ID);
-    }
+    });
   }
 
   /** Connections that stand, for tests and figures. */
@@ -84,7 +87,7 @@ export class StandingConnections {
   }
 
   #judgeOne(socket: Socket, uses: readonly Use[]): void {
-    const lost = uses.filter(({ proof, right }) => !this.#authority.holds(proof, right));
+    const lost = uses.filter((use) => !this.#holds(use));
     const last = lost.at(-1);
     if (last === undefined) return;
     // An agent is told why first: the dispatcher, which hears of the same change, writes that now.
@@ -93,6 +96,12 @@ export class StandingConnections {
     else if (lost.every(({ exchange }) => isBeingDone(exchange)))
       this.#cutAfter(socket, last.exchange!.response);
     else socket.destroy();
+  }
+
+  /** Of whom the store says what cannot be read, nothing is known: it may nothing. */
+  #holds({ proof, right }: Use): boolean {
+    const holds = () => this.#authority.holds(proof, right);
+    return this.#aside.guard('node', { ID: proof.subject.nodeId }, holds, () => false);
   }
 
   /** The write may be the very one that took the right away: a node that demotes itself hears of it. */

@@ -18,11 +18,11 @@ import {
 import { RefusalLog } from '../assembly/refusal-log.js';
 import type { Store } from '../store/store.js';
 import { FailureLimit } from './failure-limit.js';
+import { RenewalLimit } from './renewal-limit.js';
 import type { Subject } from './subject.js';
 import { REJOIN } from './identify.js';
 import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
 import { refuseRemoved } from './removed.js';
-import { RenewalLimit } from './renewal-limit.js';
 import { readRequest, REQUEST_LIMIT } from './request.js';
 import { BACKDATE_MS, type CaContext, certificateDer } from './root.js';
 
@@ -153,12 +153,6 @@ export function createCaServer(context: CaServerContext): CaServer {
 
   async function renew(nodeId: string, publicKey: ArrayBuffer): Promise<CertificateReply> {
     refuseRemoved(cluster(), nodeId);
-    if (store.get('node', nodeId) !== undefined && !renewals.take(nodeId)) {
-      throw new ApiError(
-        'OVERLOADED',
-        `Node ${nodeId} asks for certificates too often: try again in a few seconds.`,
-      );
-    }
     for (let attempt = 1; ; attempt += 1) {
       const node = store.get('node', nodeId);
       if (node === undefined) {
@@ -167,6 +161,8 @@ export function createCaServer(context: CaServerContext): CaServer {
           `Node ${nodeId} is not in the cluster any more: ${REJOIN}.`,
         );
       }
+      // Each try is a log entry, also one that another change of the node comes before.
+      renewals.spend(nodeId);
       const role = certifiedRole(node);
       const { ID: clusterId, Private, Spec } = cluster();
       const issued = await issueCertificate(

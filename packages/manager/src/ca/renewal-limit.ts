@@ -1,37 +1,39 @@
+import { ApiError } from '@swarm/api';
 import { type Rate, TokenBucket } from '../token-bucket.js';
 
 /**
- * Certificates of one node. It needs one for each half of a certificate's life and each change of its role,
- * and tries again after 5 s; each costs the leader a signature and a log entry.
+ * Certificates of one node. Each is a signature and a log entry. A node that is demoted asks again and again
+ * until it is out of the Raft group, which takes seconds.
  */
-export const NODE_RENEWALS: Rate = { burst: 10, perSecond: 0.5 };
+export const RENEWALS: Rate = { burst: 60, perSecond: 1 };
+/** Nodes remembered, more than a cluster has; beyond, all are forgotten. */
+const NODES_LIMIT = 16_384;
 
-/** Keeps one node from having certificates made all the time. */
+/** Keeps one node from having certificates made as fast as it can ask. */
 export class RenewalLimit {
   readonly #monotonicMs: () => number;
-  /** Only of nodes that renewed lately. The least lately used comes first. */
-  readonly #nodes = new Map<string, TokenBucket>();
+  readonly #buckets = new Map<string, TokenBucket>();
 
   constructor(monotonicMs: () => number) {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Counts one. @returns false when the node must wait; then it is not counted */
-  take(nodeId: string): boolean {
+  /** Counts a renewal. @throws ApiError OVERLOADED when it is one too many for this node */
+  spend(nodeId: string): void {
     const nowMs = this.#monotonicMs();
-    this.#forgetRested(nowMs);
-    const tokens = this.#nodes.get(nodeId) ?? new TokenBucket(NODE_RENEWALS, nowMs);
-    if (!tokens.has(nowMs)) return false;
-    tokens.spend(1, nowMs);
-    this.#nodes.delete(nodeId);
-    this.#nodes.set(nodeId, tokens);
-    return true;
-  }
-
-  #forgetRested(nowMs: number): void {
-    for (const [nodeId, tokens] of this.#nodes) {
-      if (!tokens.isFull(nowMs)) return;
-      this.#nodes.delete(nodeId);
+    let bucket = this.#buckets.get(nodeId);
+    if (bucket === undefined) {
+      if (this.#buckets.size >= NODES_LIMIT) this.#buckets.clear();
+      bucket = new TokenBucket(RENEWALS, nowMs);
+      this.#buckets.set(nodeId, bucket);
     }
+    const waitMs = bucket.waitMs(nowMs);
+    if (waitMs > 0) {
+      throw new ApiError(
+        'OVERLOADED',
+        `Node ${nodeId} has its certificate renewed too often: try again in ${Math.ceil(waitMs / 1000)} s.`,
+      );
+    }
+    bucket.spend(1, nowMs);
   }
 }

@@ -16,6 +16,7 @@ export type Change = (transaction: Transaction) => void;
 /** Thrown to whoever waits for a write when the writer is stopped. */
 export class WriterStopped extends Error {
   override readonly name = 'WriterStopped';
+  readonly code = 'WRITER_STOPPED';
 }
 
 /** A run of changes that go into one transaction, and the place of the first among all. */

@@ -15,6 +15,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { WebSocket } from 'ws';
 import { mayUse } from '../authority/index.js';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { SetAside } from '../set-aside.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
 import { AssignmentSet } from './assignment-set.js';
 import { hostAddress, USERSPACE } from '../allocator/node-mesh.js';
@@ -115,6 +116,7 @@ class DispatcherRun {
   readonly #claims = new DataPathClaims();
   readonly #reporters = new Map<Session, StatusReporter>();
 
+  readonly #aside: SetAside;
   readonly #budgets: NodeBudgets;
   readonly #writer: BatchWriter;
   readonly #nodeWriter: NodeWriter;
@@ -138,6 +140,7 @@ class DispatcherRun {
     this.#options = options;
     this.#codec = codec;
     this.#listeners = listeners;
+    this.#aside = new SetAside(logger);
     this.#writer = new BatchWriter(store, clock);
     this.#budgets = new NodeBudgets(clock);
     const writing = { view: store, writer: this.#writer, clock, budgets: this.#budgets };
@@ -145,7 +148,7 @@ class DispatcherRun {
     this.#nodeWriter = new NodeWriter({ ...writing, observe });
     this.#statusWriter = new StatusWriter({ ...writing, logger, timeMs: () => store.timeMs() });
     this.#liveness = new Liveness(clock, (nodeId) => this.#expired(nodeId));
-    this.#mesh = new MeshPublisher(store, clock, () => this.#publishMesh());
+    this.#mesh = new MeshPublisher(store, clock, this.#aside, () => this.#publishMesh());
     this.#gate = new DrainGate({
       clock,
       logger,
@@ -288,6 +291,11 @@ class DispatcherRun {
     clock.clearTimeout(session.helloTimer);
     session.hello = hello;
     if (store.get('node', nodeId) === undefined) {
+      const aside = store.setAside('node', nodeId);
+      if (aside !== undefined) {
+        session.end(`what the cluster knows of this node can not be read (${aside.reason})`);
+        return;
+      }
       session.end(
         'this node is not in the cluster any more: run `swarm leave --force` on it, then join again',
         true,
@@ -484,11 +492,12 @@ class DispatcherRun {
       for (const session of this.#sessions.values()) session.end('the state was replaced');
       return;
     }
-    for (const event of change.events) {
+    this.#aside.events(change.events, (event) => {
+      // First: traffic follows what is stored whatever becomes of the rest.
+      this.#mesh.note(event, change.index);
       if (event.kind === 'task') this.#taskChanged(event, change.index);
       else if (event.kind === 'node') this.#nodeChanged(event);
-      this.#mesh.note(event, change.index);
-    }
+    });
   }
 
   #taskChanged(event: StoreEvent & { kind: 'task' }, index: number): void {
@@ -517,7 +526,8 @@ class DispatcherRun {
       this.#registrations.forget(node.ID);
       this.#budgets.forget(node.ID);
       this.#keepTasks(node.ID);
-      session?.end('this node was removed from the cluster', true);
+      const isRemoved = this.#context.store.setAside('node', node.ID) === undefined;
+      session?.end('this node was removed from the cluster', isRemoved);
       if (session?.assignments !== undefined) this.#tellDisconnected(node.ID);
       this.#gate.changed();
     }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock, MeshDelta, MeshPeer, MeshPort, MeshState, Task, Timer } from '@swarm/api';
+import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
 import { EMPTY_MESH, isEmptyDelta, meshDelta } from './mesh-delta.js';
@@ -19,6 +20,7 @@ export class MeshPublisher {
   readonly #view: View;
   readonly #clock: Clock;
   readonly #published: () => void;
+  readonly #aside: SetAside;
   readonly #services = new Map<string, readonly MeshPort[]>();
   readonly #endpoints = new Map<string, ReadonlySet<string>>();
   readonly #departures = new Map<string, Departure>();
@@ -29,9 +31,13 @@ export class MeshPublisher {
   #dirtyIndex = 0;
   #timer: Timer;
 
-  /** @param published called after each new generation */
-  constructor(view: View, clock: Clock, published: () => void) {
+  /**
+   * @param published called after each new generation
+   * @param aside a service or peers that can not be worked out stay as they were
+   */
+  constructor(view: View, clock: Clock, aside: SetAside, published: () => void) {
     this.#view = view;
+    this.#aside = aside;
     this.#clock = clock;
     this.#published = published;
   }
@@ -129,7 +135,12 @@ export class MeshPublisher {
     }
     this.#dirtyServices.clear();
     if (this.#peersDirty) {
-      const peers = meshPeers(this.#view);
+      const peers = this.#aside.guard(
+        'mesh',
+        { ID: 'peers' },
+        () => meshPeers(this.#view),
+        () => this.#peers,
+      );
       if (!isDeepStrictEqual(peers, this.#peers)) {
         this.#peers = peers;
         changed = true;
@@ -142,7 +153,15 @@ export class MeshPublisher {
   #recomputeService(serviceId: string): boolean {
     const service = this.#view.get('service', serviceId);
     const before = this.#services.get(serviceId) ?? [];
-    const ports = service === undefined ? [] : servicePorts(this.#view, service);
+    const ports =
+      service === undefined
+        ? []
+        : this.#aside.guard(
+            'service',
+            service,
+            () => servicePorts(this.#view, service),
+            () => before,
+          );
     if (isDeepStrictEqual(before, ports)) return false;
     // Ports that stay as they are stay the same objects.
     const kept = ports.map((port) => before.find((old) => isDeepStrictEqual(old, port)) ?? port);

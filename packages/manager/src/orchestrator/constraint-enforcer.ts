@@ -1,5 +1,6 @@
-import { compareStates, type Node, type Task } from '@swarm/api';
+import { compareStates, type Node, type Service, type Task } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { SetAside } from '../set-aside.js';
 import { type StoreChange, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
 import { concernsTasks, type NodeMatcher } from './placement.js';
 import { byAge } from './slot.js';
@@ -18,11 +19,13 @@ export class ConstraintEnforcer implements ControlLoop {
   readonly #context: LoopContext;
   readonly #nodeMatches: NodeMatcher;
   readonly #queue: WorkQueue;
+  readonly #aside: SetAside;
   #unwatch: (() => void) | undefined;
 
   constructor(context: LoopContext, nodeMatches: NodeMatcher) {
     this.#context = context;
     this.#nodeMatches = nodeMatches;
+    this.#aside = new SetAside(context.logger.child({ loop: this.name }));
     this.#queue = new WorkQueue({
       clock: context.clock,
       logger: context.logger.child({ loop: this.name }),
@@ -79,6 +82,16 @@ export class ConstraintEnforcer implements ControlLoop {
     });
   }
 
+  /** A service whose constraints can not be worked out keeps its tasks. */
+  #matches(service: Service, node: Node): boolean {
+    return this.#aside.guard(
+      'service',
+      service,
+      () => this.#nodeMatches(service, node),
+      () => true,
+    );
+  }
+
   /** Oldest tasks first: where the node has too little for all, the same ones stay on every leader. */
   #violations(tx: Transaction, node: Node): { task: Task; reason: string }[] {
     const violations: { task: Task; reason: string }[] = [];
@@ -87,7 +100,7 @@ export class ConstraintEnforcer implements ControlLoop {
     const tasks = [...tx.tasksByNode(node.ID)].filter(isEnforced).sort(byAge);
     for (const task of tasks) {
       const service = tx.get('service', task.ServiceID);
-      if (service !== undefined && !this.#nodeMatches(service, node)) {
+      if (service !== undefined && !this.#matches(service, node)) {
         violations.push({ task, reason: `${MESSAGE}: placement constraints are not satisfied` });
         continue;
       }

@@ -6,6 +6,9 @@ export const DEFAULT_MONITOR_MS = 5_000;
 export const DEFAULT_STOP_GRACE_MS = 10_000;
 export const DEFAULT_HISTORY_LIMIT = 5;
 
+/** A service whose pass fails with a fault is tried again after so long, or when something of it changes. */
+export const SET_ASIDE_RETRY_MS = 60_000;
+
 /** Longest wait the back-off makes of a shorter configured delay. */
 export const RESTART_BACKOFF_MAX_MS = 60_000;
 /** First step of the back-off where the configured delay is 0. */

@@ -13,7 +13,9 @@ export function isLost(view: View, task: Task): boolean {
   if (task.Status.State === 'orphaned') return true;
   if (task.NodeID === undefined || task.NodeID === '') return false;
   const node = view.get('node', task.NodeID);
-  return node === undefined || node.Status.State === 'down';
+  // Of one that can not be read nobody knows that it is lost.
+  if (node === undefined) return view.setAside('node', task.NodeID) === undefined;
+  return node.Status.State === 'down';
 }
 
 /** The task has to leave its node, which can still stop it in good order. */

@@ -1,6 +1,8 @@
 import type { Service } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { SetAside } from '../set-aside.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
+import { SET_ASIDE_RETRY_MS } from './limits.js';
 import { Observations } from './observations.js';
 import { changesLimit, Pass } from './pass.js';
 import { concernsTasks, type NodeMatcher } from './placement.js';
@@ -18,6 +20,9 @@ export interface ServiceLoopOptions {
   readonly watchesAllNodes: boolean;
 }
 
+/** The pass over a service came upon a fault; it is named already. */
+class Unworkable extends Error {}
+
 /**
  * The outline of all orchestrators: a queue of services, filled by the first look at the store and then
  * by its events; each pass compares one service with its tasks and makes the changes of one transaction.
@@ -28,11 +33,13 @@ export class ServiceLoop implements ControlLoop {
   readonly #options: ServiceLoopOptions;
   readonly #observations = new Map<string, Observations>();
   readonly #queue: WorkQueue;
+  readonly #aside: SetAside;
   #unwatch: (() => void) | undefined;
 
   constructor(options: ServiceLoopOptions) {
     this.name = options.name;
     this.#options = options;
+    this.#aside = new SetAside(options.context.logger.child({ loop: options.name }));
     this.#queue = new WorkQueue({
       clock: options.context.clock,
       now: () => options.context.store.timeMs(),
@@ -69,7 +76,7 @@ export class ServiceLoop implements ControlLoop {
       return;
     }
     const touched = new Set<string>();
-    for (const event of change.events) this.#collect(event, touched);
+    this.#aside.events(change.events, (event) => this.#collect(event, touched));
     for (const id of touched) this.#add(id);
   }
 
@@ -96,7 +103,17 @@ export class ServiceLoop implements ControlLoop {
     }
   }
 
+  /** A service that can not be worked on is named, and tried again after a while. */
   async #pass(serviceId: string, failures: number): Promise<PassResult> {
+    try {
+      return await this.#reconcile(serviceId, failures);
+    } catch (error) {
+      if (!(error instanceof Unworkable)) throw error;
+      return { wakeAt: this.#options.context.store.timeMs() + SET_ASIDE_RETRY_MS };
+    }
+  }
+
+  async #reconcile(serviceId: string, failures: number): Promise<PassResult> {
     const { context, matches, nodeMatches, reconcile } = this.#options;
     return await context.store.transact((tx) => {
       const service = tx.get('service', serviceId);
@@ -116,7 +133,15 @@ export class ServiceLoop implements ControlLoop {
         // Under a storm of statuses a small transaction wins its race where a large one does not.
         limit: Math.max(1, Math.floor(changesLimit(service.Spec) / 2 ** failures)),
       });
-      reconcile(pass);
+      this.#aside.guard(
+        'service',
+        service,
+        () => reconcile(pass),
+        // Half of a pass is not written.
+        (reason) => {
+          throw new Unworkable(reason);
+        },
+      );
       return pass.result();
     });
   }

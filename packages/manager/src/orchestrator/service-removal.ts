@@ -1,4 +1,5 @@
 import type { Service } from '@swarm/api';
+import type { Transaction } from '../store/store.js';
 import type { Pass } from './pass.js';
 
 /** Whether the removal loop is in charge of the service; no other orchestrator touches it then. */
@@ -20,4 +21,24 @@ export function removeService(pass: Pass): void {
     pass.setDesired(task, 'remove');
   }
   if (left === 0) pass.tx.remove('service', pass.service.ID);
+}
+
+/** Tasks of an unreadable service that one transaction takes leave of: their specs may be of any size. */
+const UNREADABLE_STEP = 50;
+
+/**
+ * One step in the removal of a service that can not be read, of which no loop is in charge: its tasks are wished
+ * away, then it goes. Readers hear nothing of that, so the tasks can not be left to be found.
+ * @returns whether that was the last step
+ */
+export function removeUnreadable(tx: Transaction, serviceId: string): boolean {
+  let left = UNREADABLE_STEP;
+  for (const task of tx.tasksByService(serviceId)) {
+    if (task.DesiredState === 'remove') continue;
+    if (left === 0) return false;
+    left -= 1;
+    tx.update('task', { ...task, DesiredState: 'remove' });
+  }
+  tx.remove('service', serviceId);
+  return true;
 }

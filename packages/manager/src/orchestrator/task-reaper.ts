@@ -1,5 +1,6 @@
 import { compareStates, isRunnable, isTerminal, type Task, type Timer } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { SetAside } from '../set-aside.js';
 import {
   type StoreChange,
   TRANSACTION_CHANGES_LIMIT,
@@ -11,8 +12,9 @@ import { byAge } from './slot.js';
 import { stateSince } from './time.js';
 import { type PassResult, WorkQueue } from './work-queue.js';
 
-/** The reaper has one piece of work: all slots that were noted. */
+/** What the reaper works on: all slots that were noted, and tasks that can not be read. */
 const WORK = 'tasks';
+const UNREADABLE = 'unreadable';
 
 /** A service's slot, or its tasks on one node. */
 interface Place {
@@ -23,23 +25,25 @@ interface Place {
 
 /**
  * Deletes tasks that nobody needs any more: those to be removed, once they have stopped; those of
- * services that no longer exist; and of each slot's history what exceeds
+ * services that no longer exist; as a new leader those that can not be read; and of each slot's history what exceeds
  * `Orchestration.TaskHistoryRetentionLimit`.
  */
 export class TaskReaper implements ControlLoop {
   readonly name = 'task-reaper';
   readonly #context: LoopContext;
   readonly #queue: WorkQueue;
+  readonly #aside: SetAside;
   readonly #places = new Map<string, Place>();
   #timer: Timer | undefined;
   #unwatch: (() => void) | undefined;
 
   constructor(context: LoopContext) {
     this.#context = context;
+    this.#aside = new SetAside(context.logger.child({ loop: this.name }));
     this.#queue = new WorkQueue({
       clock: context.clock,
       logger: context.logger.child({ loop: this.name }),
-      run: () => this.#reap(),
+      run: (key) => (key === WORK ? this.#reap() : this.#reapUnreadable()),
     });
   }
 
@@ -57,6 +61,7 @@ export class TaskReaper implements ControlLoop {
   }
 
   #noteAll(): void {
+    this.#queue.add(UNREADABLE);
     for (const task of this.#context.store.list('task')) this.#note(task);
   }
 
@@ -96,6 +101,19 @@ export class TaskReaper implements ControlLoop {
     }
   }
 
+  /** Nobody sees them, so they have been replaced; without their records they can not come back beside their successors. */
+  async #reapUnreadable(): Promise<PassResult> {
+    return await this.#context.store.transact((tx) => {
+      let left = TRANSACTION_CHANGES_LIMIT;
+      for (const { id } of tx.allSetAside('task')) {
+        if (left === 0) return { again: true };
+        left -= 1;
+        tx.remove('task', id);
+      }
+      return {};
+    });
+  }
+
   /** One transaction's worth. Places are struck off only when their changes are committed. */
   async #reap(): Promise<PassResult> {
     const places = [...this.#places];
@@ -105,7 +123,12 @@ export class TaskReaper implements ControlLoop {
       await this.#context.store.transact((tx) => {
         let left = TRANSACTION_CHANGES_LIMIT;
         for (const [, place] of places) {
-          const changes = reapPlace(tx, place, left, this.#context.store.timeMs());
+          const changes = this.#aside.guard(
+            'service',
+            { ID: place.serviceId },
+            () => reapPlace(tx, place, left, this.#context.store.timeMs()),
+            () => 0,
+          );
           left -= changes;
           if (left <= 0) break;
           done++;
@@ -124,7 +147,7 @@ export class TaskReaper implements ControlLoop {
 /** Deletes what is due at one place. Returns how many changes it made, at most `limit`. */
 function reapPlace(tx: Transaction, place: Place, limit: number, now: number): number {
   const all = tasksOf(tx, place);
-  const hasService = place.serviceId === '' || tx.get('service', place.serviceId) !== undefined;
+  const hasService = place.serviceId === '' || exists(tx, 'service', place.serviceId);
   let changes = 0;
   const kept: Task[] = [];
   for (const task of all) {
@@ -182,7 +205,12 @@ function historyLimit(view: View, serviceId: string): number {
 function isOver(view: View, task: Task): boolean {
   if (isTerminal(task.Status.State)) return true;
   if (compareStates(task.Status.State, 'assigned') < 0) return true;
-  return task.NodeID !== undefined && view.get('node', task.NodeID) === undefined;
+  return task.NodeID !== undefined && !exists(view, 'node', task.NodeID);
+}
+
+/** Stored, be it in a form that can not be read. */
+function exists(view: View, kind: 'service' | 'node', id: string): boolean {
+  return view.get(kind, id) !== undefined || view.setAside(kind, id) !== undefined;
 }
 
 function tasksOf(view: View, place: Place): Task[] {

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { ApiError } from '@swarm/api';
+import { ApiError, shape, ShapeError, showControls } from '@swarm/api';
 
 /**
  * A backup as one file:
@@ -37,6 +37,34 @@ export interface BackupHeader {
   /** The manager it was taken from. */
   readonly madeBy: string;
 }
+
+/** Beyond it the log of the restored manager would come to an end that nobody can reach in earnest. */
+const INDEX_LIMIT = 2 ** 48;
+const MEMBERS_LIMIT = 1_000;
+const REMOVED_LIMIT = 100_000;
+const ADDRESS_LIMIT = 320;
+
+const { integer, list, objectId, record, text, timestamp } = shape;
+const raftId = integer(1);
+
+/** Strict, since whoever has the file may have written it. */
+const HEADER = record<BackupHeader>({
+  format: integer(BACKUP_FORMAT, BACKUP_FORMAT),
+  clusterId: objectId,
+  index: integer(1, INDEX_LIMIT),
+  term: integer(0, INDEX_LIMIT),
+  members: list(
+    record<BackupHeader['members'][number]>({
+      raftId,
+      nodeId: objectId,
+      address: text(ADDRESS_LIMIT),
+    }),
+    MEMBERS_LIMIT,
+  ),
+  removed: list(raftId, REMOVED_LIMIT),
+  madeAt: timestamp,
+  madeBy: objectId,
+});
 
 const MAGIC = Buffer.from('swarmbak');
 const HEADER_LIMIT_BYTES = 1024 * 1024;
@@ -156,33 +184,29 @@ class FileReader {
 }
 
 function decodeHeader(bytes: Buffer): BackupHeader {
-  let header: Partial<BackupHeader>;
+  let value: unknown;
   try {
-    header = JSON.parse(bytes.toString('utf8')) as Partial<BackupHeader>;
+    value = JSON.parse(bytes.toString('utf8'));
   } catch {
     throw damaged('its header can not be read');
   }
-  if (typeof header.format === 'number' && header.format > BACKUP_FORMAT) {
+  const format = (value as { readonly format?: unknown } | null)?.format;
+  if (typeof format === 'number' && format > BACKUP_FORMAT) {
     throw new ApiError(
       'INVALID_ARGUMENT',
-      `the backup has format ${header.format}, this version reads ${BACKUP_FORMAT}: upgrade this node`,
+      `the backup has format ${format}, this version reads ${BACKUP_FORMAT}: upgrade this node`,
     );
   }
-  const whole =
-    header.format === BACKUP_FORMAT &&
-    typeof header.clusterId === 'string' &&
-    isIndex(header.index) &&
-    isIndex(header.term) &&
-    Array.isArray(header.members) &&
-    header.members.every(({ raftId }) => isIndex(raftId)) &&
-    Array.isArray(header.removed) &&
-    header.removed.every(isIndex);
-  if (!whole) throw damaged('its header does not say what it is of');
-  return header as BackupHeader;
-}
-
-function isIndex(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+  let header: BackupHeader;
+  try {
+    header = HEADER.read(value);
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    throw damaged(`its header does not say what it is of (${showControls(error.message)})`);
+  }
+  const ids = [...header.members.map(({ raftId }) => raftId), ...header.removed];
+  if (new Set(ids).size < ids.length) throw damaged('its header names a member twice');
+  return header;
 }
 
 function damaged(what: string): ApiError {

@@ -1,6 +1,7 @@
-import { ApiError, type Cluster } from '@swarm/api';
+import { ApiError, type Cluster, showControls } from '@swarm/api';
 import { Codec } from '../store/command.js';
 import { kindOfCode } from '../store/kinds.js';
+import { readObject } from '../store/reading.js';
 import { readSnapshot } from '../store/snapshot-stream.js';
 import { type BackupHeader, readBackup } from './backup-file.js';
 
@@ -12,8 +13,13 @@ export interface CheckedBackup {
   readonly objects: number;
 }
 
+/** Largest state that is restored: it has to fit in a manager's memory. */
+export const STATE_LIMIT_BYTES = 4 * 1024 ** 3;
+export const STATE_LIMIT_OBJECTS = 4_000_000;
+
 /**
- * Reads a whole backup and decodes every object in it, keeping none but the cluster.
+ * Reads a whole backup and decodes every object in it, keeping none but the cluster. Objects may be bad inside, as an
+ * older version could have stored them: a manager gets along with those (see `readObject`).
  * @throws ApiError INVALID_ARGUMENT, saying what is wrong with it
  */
 export async function checkBackup(path: string): Promise<CheckedBackup> {
@@ -21,19 +27,29 @@ export async function checkBackup(path: string): Promise<CheckedBackup> {
   const codec = new Codec();
   let cluster: Cluster | undefined;
   let objects = 0;
+  let bytes = 0;
   try {
     for await (const { tag, body } of readSnapshot(header.index, chunks)) {
       const kind = kindOfCode(tag);
       if (kind === undefined) throw new Error(`it has objects of a kind unknown here (${tag})`);
-      const object = codec.decode(body);
-      if (kind === 'cluster') cluster = object as Cluster;
       objects += 1;
+      bytes += body.length;
+      if (objects > STATE_LIMIT_OBJECTS || bytes > STATE_LIMIT_BYTES)
+        throw new Error('its state is larger than a manager takes');
+      const object = codec.decodeObject(body);
+      if (object.Version.Index > header.index)
+        throw new Error(`${kind} ${object.ID} is newer than the backup`);
+      if (kind !== 'cluster') continue;
+      if (cluster !== undefined) throw new Error('it has two clusters');
+      const { object: read, faults } = readObject(kind, object);
+      if (read === undefined) throw new Error(`its cluster can not be read (${faults.at(-1)})`);
+      cluster = read;
     }
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw new ApiError(
       'INVALID_ARGUMENT',
-      `the backup can not be used: ${(error as Error).message}. Nothing was changed`,
+      `the backup can not be used: ${showControls((error as Error).message)}. Nothing was changed`,
       { cause: error },
     );
   }

@@ -1,3 +1,4 @@
+export * from './backup-objects.js';
 export * from './check-backup.js';
 export * from './force.js';
 export * from './inspect.js';

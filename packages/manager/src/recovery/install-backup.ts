@@ -1,10 +1,11 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock, Logger, Node } from '@swarm/api';
+import type { Clock, Logger } from '@swarm/api';
 import { foundingMeta, foundLog, LevelStorage } from '@swarm/raft';
 import { type LocalManager, selfInfo } from '../assembly/local-manager.js';
 import { Codec } from '../store/command.js';
 import { kindOfCode } from '../store/kinds.js';
+import { readObject } from '../store/reading.js';
 import {
   type EncodedObject,
   readSnapshot,
@@ -51,8 +52,9 @@ async function* withNodesAbsent(
   for await (const { tag, body } of readSnapshot(index, chunks)) {
     const kind = kindOfCode(tag);
     if (kind === undefined) throw new SnapshotError(`the backup has the unknown kind ${tag}`);
-    if (kind !== 'node') yield { kind, value: body };
-    else yield { kind, value: codec.encode(absent(codec.decode(body) as Node)) };
+    const node = kind === 'node' ? readObject(kind, codec.decodeObject(body)).object : undefined;
+    // A node that can not be read is set aside, as it was.
+    yield { kind, value: node === undefined ? body : codec.encode(absent(node)) };
   }
 }
 

@@ -1,3 +1,4 @@
+import { showControls } from '@swarm/api';
 import { describeConfChange, type Entry, EntryKind } from '@swarm/raft';
 import type { Change, Codec } from '../store/command.js';
 import { nameOf } from '../store/kinds.js';
@@ -53,7 +54,7 @@ function dumpChange(change: Change): DumpedChange {
 /** One line for a person: `12 3 changes 345 update service web (2ab…) of version 11`. */
 export function describeEntry(entry: DumpedEntry): string {
   const head = `${entry.index}\t${entry.term}\t${entry.kind}\t${entry.bytes}`;
-  const what = entry.text ?? (entry.changes ?? []).map(describeChange).join('; ');
+  const what = showControls(entry.text ?? (entry.changes ?? []).map(describeChange).join('; '));
   return what === '' ? head : `${head}\t${what}`;
 }
 
@@ -65,18 +66,23 @@ function describeChange({ action, kind, id, expected, object }: DumpedChange): s
 }
 
 function nameIn(kind: Kind, object: unknown): string | undefined {
-  const { Name } = object as { Name?: string };
-  return nameOf(kind, object as Objects[Kind]) ?? Name;
+  const { Name } = object as { readonly Name?: unknown };
+  return nameOf(kind, object as Objects[Kind]) ?? (typeof Name === 'string' ? Name : undefined);
 }
 
-/** What one looks for in the log of a cluster that misbehaved. */
+/** What one looks for in the log of a cluster that misbehaved; whatever has a text where it should be. */
 function detail(kind: Kind, object: unknown): string {
+  const at = (...path: readonly string[]): string => {
+    let value = object;
+    for (const name of path)
+      value = (value as Readonly<Record<string, unknown>> | null | undefined)?.[name];
+    return typeof value === 'string' ? value : '?';
+  };
+  if (object === undefined) return '';
   if (kind === 'task') {
-    const { Status, DesiredState, NodeID } = object as Objects['task'];
-    const on = NodeID === undefined ? '' : ` on ${NodeID}`;
-    return ` is ${Status.State}, shall be ${DesiredState}${on}`;
+    const on = at('NodeID') === '?' ? '' : ` on ${at('NodeID')}`;
+    return ` is ${at('Status', 'State')}, shall be ${at('DesiredState')}${on}`;
   }
   if (kind !== 'node') return '';
-  const { Spec, Status } = object as Objects['node'];
-  return `: ${Spec.Role} ${Status.State} ${Spec.Availability}`;
+  return `: ${at('Spec', 'Role')} ${at('Status', 'State')} ${at('Spec', 'Availability')}`;
 }

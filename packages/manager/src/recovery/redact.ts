@@ -20,6 +20,9 @@ export function redact(kind: Kind, object: unknown): unknown {
 }
 
 function hide(value: unknown, also: string | undefined, all: boolean): unknown {
+  // What an older version stored and JSON has no form for.
+  if (typeof value === 'bigint') return all ? HIDDEN : String(value);
+  if (value instanceof Date) return all ? HIDDEN : String(value.getTime());
   if (typeof value !== 'object' || value === null) return all ? HIDDEN : value;
   if (value instanceof Uint8Array) return all ? HIDDEN : `<${value.length} bytes>`;
   if (Array.isArray(value)) return value.map((each) => hide(each, also, all));

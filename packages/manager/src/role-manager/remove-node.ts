@@ -18,7 +18,11 @@ export function removeNode(transaction: Transaction, nodeId: string, nowMs: numb
 }
 
 /** Refuses the certificates of a node that is gone. Does nothing when they are refused already. */
-export function refuseNode(transaction: Transaction, node: Node, nowMs: number): void {
+export function refuseNode(
+  transaction: Transaction,
+  node: Pick<Node, 'ID' | 'CertificateExpiresAt'>,
+  nowMs: number,
+): void {
   const cluster = transaction.cluster();
   if (cluster === undefined || Object.hasOwn(cluster.Private.RemovedNodes, node.ID)) return;
   const expires = Date.parse(node.CertificateExpiresAt ?? '');

@@ -2,7 +2,7 @@ import type { Node, Timer } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { BatchWriter, WriterStopped } from '../dispatcher/batch-writer.js';
 import { orphanTasks } from '../dispatcher/orphan-tasks.js';
-import type { StoreChange } from '../store/store.js';
+import type { StoreChange, View } from '../store/store.js';
 import { canDemote, type Member } from './can-demote.js';
 import { pruneRemoved, refuseNode } from './remove-node.js';
 
@@ -77,7 +77,8 @@ class RoleManagerRun {
         event.action !== 'update' ||
         event.previous.Spec.Role !== event.object.Spec.Role ||
         event.previous.RaftID !== event.object.RaftID;
-      if (event.action === 'remove') this.#removed.set(event.object.ID, event.object);
+      if (event.action === 'remove' && isGone(this.#context.store, event.object.ID))
+        this.#removed.set(event.object.ID, event.object);
     }
     if (concerned) this.#reconcile();
   }
@@ -111,7 +112,10 @@ class RoleManagerRun {
     await this.#cleanUp();
     for (const member of this.#membership.members()) {
       if (this.#stopped) return;
-      const node = this.#context.store.get('node', member.nodeId);
+      const { store } = this.#context;
+      const node = store.get('node', member.nodeId);
+      // Nobody knows what role it should have.
+      if (store.setAside('node', member.nodeId) !== undefined) continue;
       // A node that just joined may be a member an instant before its object is seen; only a manager's
       // certificate made it one, so without an object it was removed.
       if (node === undefined || node.Spec.Role === 'worker') await this.#removeMember(member);
@@ -164,13 +168,18 @@ class RoleManagerRun {
     await this.#writer.write([(transaction) => pruneRemoved(transaction, clock.now())]);
     const gone = new Set<string>();
     for (const { NodeID } of store.list('task')) {
-      if (NodeID !== undefined && store.get('node', NodeID) === undefined) gone.add(NodeID);
+      if (NodeID !== undefined && isGone(store, NodeID)) gone.add(NodeID);
     }
     for (const nodeId of gone) {
       const message = 'the node was removed from the cluster';
       await orphanTasks(store, this.#writer, nodeId, message, () => clock.now());
     }
   }
+}
+
+/** Removed, not only unreadable. */
+function isGone(view: View, nodeId: string): boolean {
+  return view.get('node', nodeId) === undefined && view.setAside('node', nodeId) === undefined;
 }
 
 /** The node with the fields that mirror its membership; the same object when they do already. */

@@ -69,11 +69,12 @@ export class IngressAddresses {
   }
 }
 
-/** `10.240.3.` of `10.240.3.0/24`; undefined when nobody could reach it, as the node has no address. */
+const BLOCK = /^(\d+\.\d+\.\d+\.)0\/24$/;
+
+/** `10.240.3.` of `10.240.3.0/24`; undefined of any other subnet, or when the node has no address. */
 function blockOf(info: NodeInfo): string | undefined {
   const mesh = info.node.Mesh;
-  const subnet = mesh?.Address === '' ? undefined : mesh?.Subnet;
-  return subnet?.slice(0, subnet.lastIndexOf('.') + 1);
+  return mesh?.Address === '' ? undefined : BLOCK.exec(mesh?.Subnet ?? '')?.[1];
 }
 
 /** Host part of the task's address in the block. */

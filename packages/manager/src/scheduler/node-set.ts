@@ -1,16 +1,23 @@
 import { isTerminal, type Node, type Task } from '@swarm/api';
+import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { isHolding, NodeInfo, versionKey } from './node-info.js';
 
 /** All nodes with their tasks, kept up with the store's events. */
 export class NodeSet {
   readonly #infos = new Map<string, NodeInfo>();
+  readonly #aside: SetAside;
   #sorted: readonly NodeInfo[] | undefined;
 
+  /** @param aside what can not be counted is left out */
+  constructor(aside: SetAside) {
+    this.#aside = aside;
+  }
+
   /** Reads everything afresh; failures are those of the tasks still remembered. */
-  static of(view: View): NodeSet {
-    const set = new NodeSet();
-    for (const node of view.list('node')) set.#put(view, node);
+  static of(view: View, aside: SetAside): NodeSet {
+    const set = new NodeSet(aside);
+    for (const node of view.list('node')) aside.attempt('node', node, () => set.#put(view, node));
     return set;
   }
 
@@ -65,10 +72,12 @@ export class NodeSet {
     this.#infos.set(node.ID, info);
     this.#sorted = undefined;
     for (const task of view.tasksByNode(node.ID)) {
-      info.put(task);
-      if (isFailed(task)) {
-        info.failed(versionKey(task), Date.parse(task.Status.AppliedAt ?? task.Status.Timestamp));
-      }
+      this.#aside.attempt('task', task, () => {
+        info.put(task);
+        if (isFailed(task)) {
+          info.failed(versionKey(task), Date.parse(task.Status.AppliedAt ?? task.Status.Timestamp));
+        }
+      });
     }
   }
 }

@@ -3,7 +3,8 @@ import { ingressNetwork } from '../allocator/allocator.js';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
 import { SortedIds } from '../store/sorted-ids.js';
-import { type StoreChange, TRANSACTION_CHANGES_LIMIT } from '../store/store.js';
+import { SetAside } from '../set-aside.js';
+import { type StoreChange, type StoreEvent, TRANSACTION_CHANGES_LIMIT } from '../store/store.js';
 import { allFilters, type Filter, Pipeline } from './filters.js';
 import { IngressAddresses, needsIngressAddress } from './ingress-address.js';
 import { type NodeInfo, versionKey } from './node-info.js';
@@ -31,14 +32,17 @@ class Scheduler implements ControlLoop {
   readonly name = 'scheduler';
   readonly #context: LoopContext;
   readonly #pass: DebouncedPass;
+  readonly #aside: SetAside;
   #waiting = new SortedIds();
-  #nodes = new NodeSet();
+  #nodes: NodeSet;
   #addresses = new IngressAddresses();
   #filters: readonly Filter[] = allFilters(this.#addresses);
   #unwatch: (() => void) | undefined;
 
   constructor(context: LoopContext) {
     this.#context = context;
+    this.#aside = new SetAside(context.logger);
+    this.#nodes = new NodeSet(this.#aside);
     this.#pass = new DebouncedPass({
       clock: context.clock,
       logger: context.logger,
@@ -61,7 +65,7 @@ class Scheduler implements ControlLoop {
 
   #rebuild(): void {
     const { store } = this.#context;
-    this.#nodes = NodeSet.of(store);
+    this.#nodes = NodeSet.of(store, this.#aside);
     this.#addresses = new IngressAddresses();
     this.#filters = allFilters(this.#addresses);
     this.#waiting = new SortedIds();
@@ -74,24 +78,25 @@ class Scheduler implements ControlLoop {
       this.#rebuild();
       return;
     }
+    this.#aside.events(events, (event) => this.#onEvent(event));
+  }
+
+  #onEvent(event: StoreEvent): void {
     const { store, clock } = this.#context;
-    for (const event of events) {
-      this.#nodes.apply(store, event, clock.now());
-      if (event.kind === 'node' && event.action === 'remove')
-        this.#addresses.forget(event.object.ID);
-      if (event.kind === 'task') {
-        const { ID } = event.object;
-        if (event.action !== 'remove' && isWaiting(event.object)) {
-          const isNews = !this.#waiting.has(ID) || event.action === 'create';
-          this.#waiting.add(ID);
-          // Its own explanation comes back as an event too.
-          if (isNews) this.#pass.trigger();
-        } else this.#waiting.delete(ID);
-      }
-      if (this.#waiting.size > 0 && makesRoom(event)) this.#pass.trigger();
-      // The allocator made it, or an operator replaced it.
-      if (event.kind === 'network' && event.object.Spec.Ingress) this.#pass.trigger();
+    this.#nodes.apply(store, event, clock.now());
+    if (event.kind === 'node' && event.action === 'remove') this.#addresses.forget(event.object.ID);
+    if (event.kind === 'task') {
+      const { ID } = event.object;
+      if (event.action !== 'remove' && isWaiting(event.object)) {
+        const isNews = !this.#waiting.has(ID) || event.action === 'create';
+        this.#waiting.add(ID);
+        // Its own explanation comes back as an event too.
+        if (isNews) this.#pass.trigger();
+      } else this.#waiting.delete(ID);
     }
+    if (this.#waiting.size > 0 && makesRoom(event)) this.#pass.trigger();
+    // The allocator made it, or an operator replaced it.
+    if (event.kind === 'network' && event.object.Spec.Ingress) this.#pass.trigger();
   }
 
   async #run(isStopped: () => boolean): Promise<void> {
@@ -103,7 +108,14 @@ class Scheduler implements ControlLoop {
     try {
       // Built on what was just read, in the same turn: a task that others change meanwhile refuses it.
       await this.#context.store.transact((transaction) => {
-        for (const task of decisions) transaction.update('task', task);
+        for (const task of decisions) {
+          this.#aside.guard(
+            'task',
+            task,
+            () => transaction.update('task', task),
+            () => this.#forget([task]),
+          );
+        }
       });
     } catch (error) {
       this.#forget(decisions);
@@ -135,13 +147,34 @@ class Scheduler implements ControlLoop {
     }
     for (const task of preassigned) {
       if (isFull(decisions)) break;
-      this.#confirm(task, decisions);
+      this.#guard([task], () => this.#confirm(task, decisions), decisions);
     }
     for (const group of groups.values()) {
       if (isFull(decisions)) break;
-      this.#spread(group, decisions);
+      this.#guard(group, () => this.#spread(group, decisions), decisions);
     }
     return decisions;
+  }
+
+  /** Tasks that can not be placed for a fault say so, and take no other's place. */
+  #guard(tasks: readonly Task[], place: () => void, decisions: Task[]): void {
+    const decided = decisions.length;
+    this.#aside.guard('task', tasks[0] as Task, place, (reason) => {
+      this.#forget(decisions.splice(decided));
+      for (const task of tasks) {
+        if (!isFull(decisions)) this.#explain(task, `a fault in the cluster: ${reason}`, decisions);
+      }
+    });
+  }
+
+  /** A node that can not be judged takes no task. */
+  #fits(pipeline: Pipeline, info: NodeInfo): boolean {
+    return this.#aside.guard(
+      'node',
+      info.node,
+      () => pipeline.fits(info),
+      () => false,
+    );
   }
 
   #confirm(task: Task, decisions: Task[]): void {
@@ -152,7 +185,7 @@ class Scheduler implements ControlLoop {
       this.#explain(task, `node ${task.NodeID} does not exist`, decisions);
     } else if (missing !== undefined) {
       this.#explain(task, missing, decisions);
-    } else if (pipeline.fits(info)) {
+    } else if (this.#fits(pipeline, info)) {
       decisions.push(this.#place(task, info, MESSAGE_CONFIRMED));
     } else {
       this.#explain(task, pipeline.explain([info]), decisions);
@@ -175,8 +208,8 @@ class Scheduler implements ControlLoop {
     const spread = new Spread({
       serviceId: first.ServiceID,
       preferences: first.Spec.Placement?.Preferences,
-      candidates: all.filter((info) => pipeline.fits(info)),
-      fits: (info) => pipeline.fits(info),
+      candidates: all.filter((info) => this.#fits(pipeline, info)),
+      fits: (info) => this.#fits(pipeline, info),
       failures: (info) => info.recentFailures(versionKey(first), now),
     });
     let explanation: string | undefined;

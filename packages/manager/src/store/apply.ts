@@ -1,18 +1,21 @@
 import type { Meta } from '@swarm/api';
 import type { Change, Command } from './command.js';
-import { isNamed, type NamedKind, nameKey, nameOf } from './kinds.js';
+import { isNamed, nameKey, nameOf } from './kinds.js';
 import { shareParts } from './share-parts.js';
 import type { Kind, Objects, StoreEvent } from './store.js';
-import type { Tables } from './tables.js';
+import type { Replaced, Tables } from './tables.js';
 
 /** Why a whole entry was refused. The same on every member. */
-export interface Rejection {
-  readonly reason: 'out-of-sequence' | 'id-taken' | 'name-taken';
-  readonly kind: Kind;
-  readonly id: string;
-  /** The name that is taken. */
-  readonly name?: string;
-}
+export type Rejection =
+  | {
+      readonly reason: 'out-of-sequence' | 'id-taken' | 'name-taken';
+      readonly kind: Kind;
+      readonly id: string;
+      /** The name that is taken. */
+      readonly name?: string;
+    }
+  /** The bytes are no command: see MalformedCommandError. */
+  | { readonly reason: 'malformed'; readonly problem: string };
 
 /** What applying an entry answers its proposer. */
 export type ApplyResult =
@@ -21,20 +24,37 @@ export type ApplyResult =
 
 const ACCEPTED: ApplyResult = { accepted: true };
 
+/** What applying a command did. */
+export interface Applied {
+  readonly result: ApplyResult;
+  /** What readers see of it; less than `writes` where an object can not be read. */
+  readonly events: readonly StoreEvent[];
+  readonly writes: readonly Write[];
+}
+
+/** One object as the database is to hold it; undefined: no more. */
+export interface Write {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly stored: Objects[Kind] | undefined;
+}
+
 /**
- * Applies one command: all its changes, or none when a precondition fails. A pure function of tables and
- * command, so every member comes to the same result.
+ * Applies one command: all its changes, or none when a precondition fails. A pure function of what is stored
+ * and the command, so every member comes to the same result, whatever it can read of the objects.
  */
-export function applyCommand(
-  tables: Tables,
-  index: number,
-  command: Command,
-): { readonly result: ApplyResult; readonly events: readonly StoreEvent[] } {
+export function applyCommand(tables: Tables, index: number, command: Command): Applied {
   const rejection = check(tables, command.changes);
-  if (rejection !== undefined) return { result: { accepted: false, rejection }, events: [] };
+  if (rejection !== undefined) return rejected(rejection);
   const time = new Date(command.timeMs).toISOString();
-  const events = command.changes.map((change) => perform(tables, index, time, change));
-  return { result: ACCEPTED, events };
+  const events: StoreEvent[] = [];
+  const writes: Write[] = [];
+  for (const change of command.changes) perform(tables, index, time, change, events, writes);
+  return { result: ACCEPTED, events, writes };
+}
+
+export function rejected(rejection: Rejection): Applied {
+  return { result: { accepted: false, rejection }, events: [], writes: [] };
 }
 
 function check(tables: Tables, changes: readonly Change[]): Rejection | undefined {
@@ -43,24 +63,25 @@ function check(tables: Tables, changes: readonly Change[]): Rejection | undefine
   for (const change of changes) {
     const { kind } = change;
     const id = change.action === 'remove' ? change.id : change.body.ID;
-    const stored = tables.get(kind, id);
+    const stored = tables.stored(kind, id);
     if (change.action === 'create') {
       if (stored !== undefined) return { reason: 'id-taken', kind, id };
-      if (kind === 'cluster' && tables.cluster() !== undefined)
-        return { reason: 'id-taken', kind, id };
+      if (kind === 'cluster' && tables.hasCluster()) return { reason: 'id-taken', kind, id };
       continue;
     }
     if (stored === undefined || stored.Version.Index !== change.expected)
       return { reason: 'out-of-sequence', kind, id };
-    if (isNamed(kind)) freed.add(claim(kind, nameOf(kind, stored as Objects[NamedKind]) as string));
+    const name = nameOf(kind, stored);
+    if (name !== undefined) freed.add(claim(kind, name));
   }
   const taken = new Set<string>();
   for (const change of changes) {
     if (change.action === 'remove' || !isNamed(change.kind)) continue;
     const { kind } = change;
-    const name = nameOf(kind, change.body as Objects[NamedKind]) as string;
+    const name = nameOf(kind, change.body);
+    if (name === undefined) continue;
     const key = claim(kind, name);
-    const holder = tables.byName(kind, name);
+    const holder = tables.holderOf(kind, name);
     if (taken.has(key) || (holder !== undefined && !freed.has(key)))
       return { reason: 'name-taken', kind, id: change.body.ID, name };
     taken.add(key);
@@ -68,26 +89,44 @@ function check(tables: Tables, changes: readonly Change[]): Rejection | undefine
   return undefined;
 }
 
-function claim(kind: NamedKind, name: string): string {
+function claim(kind: Kind, name: string): string {
   return `${kind} ${nameKey(name)}`;
 }
 
-function perform(tables: Tables, index: number, time: string, change: Change): StoreEvent {
+function perform(
+  tables: Tables,
+  index: number,
+  time: string,
+  change: Change,
+  events: StoreEvent[],
+  writes: Write[],
+): void {
   const { kind } = change;
   if (change.action === 'remove') {
-    const object = tables.get(kind, change.id);
-    tables.delete(kind, change.id);
-    return { action: 'remove', kind, object } as StoreEvent;
+    const { before } = tables.delete(kind, change.id);
+    if (before !== undefined) events.push({ action: 'remove', kind, object: before } as StoreEvent);
+    writes.push({ kind, id: change.id, stored: undefined });
+    return;
   }
-  const previous = tables.get(kind, change.body.ID);
+  const previous = tables.stored(kind, change.body.ID);
   const meta: Omit<Meta, 'ID'> = {
     Version: { Index: index },
     CreatedAt: previous?.CreatedAt ?? time,
     UpdatedAt: time,
   };
   const body = { ...change.body, ...meta } as Objects[Kind];
-  const object = shareParts(tables, kind, body);
-  tables.put(kind, object);
-  if (previous === undefined) return { action: 'create', kind, object } as StoreEvent;
-  return { action: 'update', kind, object, previous } as StoreEvent;
+  const stored = shareParts(tables, kind, body);
+  const event = eventOf(kind, tables.put(kind, stored));
+  if (event !== undefined) events.push(event);
+  writes.push({ kind, id: stored.ID, stored });
+}
+
+/** To readers an object comes into being when it can be read, and is gone when it can not be any more. */
+function eventOf(kind: Kind, { before, after }: Replaced): StoreEvent | undefined {
+  if (after === undefined)
+    return before === undefined
+      ? undefined
+      : ({ action: 'remove', kind, object: before } as StoreEvent);
+  if (before === undefined) return { action: 'create', kind, object: after } as StoreEvent;
+  return { action: 'update', kind, object: after, previous: before } as StoreEvent;
 }

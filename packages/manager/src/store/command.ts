@@ -1,6 +1,8 @@
-import type { Meta } from '@swarm/api';
+import { isObjectId, type Meta } from '@swarm/api';
+import { checkFrame, MsgpackError, type MsgpackLimits } from '@swarm/api/wire';
 import { Packr } from 'msgpackr';
 import { KIND_CODES, kindOfCode } from './kinds.js';
+import { bodyProblem, isVersion, storedProblem } from './object-head.js';
 import type { Kind, Objects } from './store.js';
 
 /** An object without what the store adds when it applies the change. */
@@ -29,10 +31,31 @@ export interface Command {
   readonly changes: readonly Change[];
 }
 
-/** First element of every encoded command. A member that meets a higher one is too old and stops. */
+/**
+ * First element of every encoded command, of later formats too: a list of up to 15 elements, the first of them a
+ * number below 128. A member that meets a higher one than its own is too old and stops.
+ */
 export const COMMAND_FORMAT = 1;
 
 const Action = { create: 0, update: 1, remove: 2 } as const;
+/**
+ * Bounds on what is decoded at all. Times and numbers of 64 bits pass: no shape has them, but an older version let
+ * them into the log, and a member has to go on from there as all others did.
+ */
+const LIMITS: MsgpackLimits = {
+  bytes: 64 * 1024 * 1024,
+  values: Number.MAX_SAFE_INTEGER,
+  // Packing goes down as deep, and an object that is applied must be written to the database.
+  depth: 200,
+  stored: true,
+};
+/** MessagePack's type of a list of up to 15 elements. */
+const LIST_TYPE = 0x90;
+/** Elements of a command, and of a change by its action. */
+const COMMAND_FIELDS = 3;
+const CHANGE_FIELDS: readonly (number | undefined)[] = [3, 4, 4];
+/** The end of the year 9999: a later time has no RFC 3339 form. */
+const TIME_LAST_MS = Date.UTC(10_000, 0) - 1;
 
 type EncodedChange =
   | readonly [typeof Action.create, number, Body]
@@ -40,9 +63,24 @@ type EncodedChange =
   | readonly [typeof Action.remove, number, string, number];
 type EncodedCommand = readonly [typeof COMMAND_FORMAT, number, readonly EncodedChange[]];
 
-/** A log entry that this version can not read. The member must stop: to go on would fork the state. */
+/** A log entry of a newer version. The member must stop: to leave it out, which others apply, would fork the state. */
 export class CommandFormatError extends Error {
   readonly code = 'STORE_COMMAND_FORMAT';
+}
+
+/**
+ * Bytes that no version writes as a command: each begins with a list whose first element is the format, and
+ * of this format everything that applying, the indexes and the database rely on is checked here. All
+ * members reject it, so it changes nothing, and nobody stops. What is inside of the objects is not looked at:
+ * an older version has let things in that a member must go on to apply as all others did.
+ */
+export class MalformedCommandError extends Error {
+  readonly code = 'STORE_COMMAND_MALFORMED';
+}
+
+/** Bytes in the database or in a snapshot that are no object. */
+export class UndecodableError extends Error {
+  readonly code = 'STORE_UNDECODABLE';
 }
 
 /**
@@ -63,29 +101,51 @@ export class Codec {
     return this.#packr.pack(encoded);
   }
 
-  /** @throws CommandFormatError */
+  /**
+   * A function of the bytes alone, so every member decides alike.
+   * @throws MalformedCommandError when no version can have written it
+   * @throws CommandFormatError when only a newer version can tell what it says
+   */
   decodeCommand(data: Uint8Array): Command {
-    const encoded = this.decode(data) as EncodedCommand;
-    if (!Array.isArray(encoded) || encoded[0] !== COMMAND_FORMAT) {
-      throw new CommandFormatError(
-        'a log entry has a format this version does not know: upgrade this manager',
-      );
-    }
-    const [, timeMs, changes] = encoded;
-    return { timeMs, changes: changes.map(decodeChange) };
+    checkFormat(data);
+    const [, timeMs, changes] = this.#unpack(data, MalformedCommandError) as readonly unknown[];
+    if (!isVersion(timeMs) || timeMs > TIME_LAST_MS) throw new MalformedCommandError('no time');
+    if (!Array.isArray(changes)) throw new MalformedCommandError('no changes');
+    return { timeMs, changes: decodeChanges(changes) };
   }
 
   encode(value: unknown): Uint8Array {
     return this.#packr.pack(value);
   }
 
-  /** @throws CommandFormatError when it is not MessagePack */
+  /** @throws UndecodableError when it is not MessagePack of plain data */
   decode(data: Uint8Array): unknown {
+    return this.#unpack(data, UndecodableError);
+  }
+
+  #unpack(
+    data: Uint8Array,
+    Problem: new (message: string, options: ErrorOptions) => Error,
+  ): unknown {
     try {
-      return this.#packr.unpack(data);
+      checkFrame(data, LIMITS);
     } catch (error) {
-      throw new CommandFormatError('a stored value can not be decoded', { cause: error });
+      if (!(error instanceof MsgpackError)) throw error;
+      throw new Problem(`the value ${error.message}`, { cause: error });
     }
+    return this.#packr.unpack(data);
+  }
+
+  /**
+   * A record of the database or of a snapshot. Its fields may be bad, which is for who reads it (`readObject`).
+   * @param id as the record's key has it
+   * @throws UndecodableError without what changes are held against: going on without it would fork the state
+   */
+  decodeObject(data: Uint8Array, id?: string): Objects[Kind] {
+    const object = this.decode(data);
+    const problem = storedProblem(object, id);
+    if (problem !== undefined) throw new UndecodableError(`a stored object is damaged: ${problem}`);
+    return object as Objects[Kind];
   }
 }
 
@@ -101,23 +161,58 @@ function encodeChange(change: Change): EncodedChange {
   }
 }
 
-function decodeChange(encoded: EncodedChange): Change {
-  const kind = kindOfCode(encoded[1]);
-  if (kind === undefined) {
-    throw new CommandFormatError(
-      `a log entry has kind ${encoded[1]}, which this version does not know: upgrade this manager`,
-    );
+/** The first two bytes: MessagePack's list of so many elements, and a number below 128. */
+function checkFormat(data: Uint8Array): void {
+  const [head = 0, format = 0] = data;
+  if ((head & 0xf0) !== LIST_TYPE || format === 0 || format > 0x7f)
+    throw new MalformedCommandError('it has no format');
+  if (format > COMMAND_FORMAT) throw new CommandFormatError(newer('format', format));
+  if (head !== (LIST_TYPE | COMMAND_FIELDS))
+    throw new MalformedCommandError(`a command of ${head & 0x0f} fields`);
+}
+
+function decodeChanges(encoded: readonly unknown[]): Change[] {
+  const changes = encoded.map(decodeChange);
+  const objects = new Set<string>();
+  for (const change of changes) {
+    const key = `${change.kind}/${change.action === 'remove' ? change.id : change.body.ID}`;
+    // Each is held against the state before the command: the second one of an object could not be.
+    if (objects.has(key)) throw new MalformedCommandError(`${key} is changed twice`);
+    objects.add(key);
   }
-  switch (encoded[0]) {
-    case Action.create:
-      return { action: 'create', kind, body: encoded[2] };
-    case Action.update:
-      return { action: 'update', kind, body: encoded[2], expected: encoded[3] };
-    case Action.remove:
-      return { action: 'remove', kind, id: encoded[2], expected: encoded[3] };
-    default:
-      throw new CommandFormatError(
-        'a log entry has an action this version does not know: upgrade this manager',
-      );
+  return changes;
+}
+
+function decodeChange(encoded: unknown): Change {
+  if (!Array.isArray(encoded)) throw new MalformedCommandError('a change is no list');
+  const [action, code, what, expected] = encoded as unknown[];
+  const kind = kindIn(code);
+  if (!isVersion(action)) throw new MalformedCommandError('a change without an action');
+  const length = CHANGE_FIELDS[action];
+  if (length === undefined) throw new CommandFormatError(newer('action', action));
+  if (encoded.length !== length)
+    throw new MalformedCommandError(`a change with ${encoded.length} fields`);
+  if (action !== Action.create && !isVersion(expected))
+    throw new MalformedCommandError('a change without the version it was made from');
+  if (action === Action.remove) {
+    if (!isObjectId(what)) throw new MalformedCommandError('a removal without an id');
+    return { action: 'remove', kind, id: what, expected: expected as number };
   }
+  const problem = bodyProblem(what);
+  if (problem !== undefined) throw new MalformedCommandError(problem);
+  const body = what as Body;
+  return action === Action.create
+    ? { action: 'create', kind, body }
+    : { action: 'update', kind, body, expected: expected as number };
+}
+
+function kindIn(code: unknown): Kind {
+  if (!isVersion(code) || code === 0) throw new MalformedCommandError('a change without a kind');
+  const kind = kindOfCode(code);
+  if (kind === undefined) throw new CommandFormatError(newer('kind', code));
+  return kind;
+}
+
+function newer(what: string, value: unknown): string {
+  return `a log entry has ${what} ${String(value)}, which this version does not know: upgrade this manager`;
 }

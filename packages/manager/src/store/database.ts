@@ -75,6 +75,10 @@ export function kindOfKey(key: string): Kind {
   return kind;
 }
 
+export function idOfKey(key: string): string {
+  return key.slice(key.indexOf('/', key.indexOf('/') + 1) + 1);
+}
+
 export function encodeNumber(value: number): Uint8Array {
   return new TextEncoder().encode(String(value));
 }

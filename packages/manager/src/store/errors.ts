@@ -30,5 +30,7 @@ export function rejectionError(rejection: Rejection): ApiError {
       return idTaken(rejection.kind, rejection.id);
     case 'name-taken':
       return nameTaken(rejection.kind as NamedKind, rejection.name as string);
+    case 'malformed':
+      return new ApiError('INTERNAL', `the change can not be read: ${rejection.problem}`);
   }
 }

@@ -1,4 +1,4 @@
-import type { Kind, Objects } from './store.js';
+import type { Kind } from './store.js';
 
 /**
  * Every kind with the number that stands for it in log entries and in the database.
@@ -40,7 +40,12 @@ export function nameKey(name: string): string {
   return name.toLowerCase();
 }
 
-/** The unique name of an object; undefined for kinds whose names are not unique. */
-export function nameOf<K extends Kind>(kind: K, object: Objects[K]): string | undefined {
-  return isNamed(kind) ? (object as Objects[NamedKind]).Spec.Name : undefined;
+/**
+ * The unique name of an object; undefined for kinds whose names are not unique, and for an object that was
+ * stored without one.
+ */
+export function nameOf(kind: Kind, object: { readonly ID: string }): string | undefined {
+  if (!isNamed(kind)) return undefined;
+  const { Spec } = object as { readonly Spec?: { readonly Name?: unknown } | null };
+  return typeof Spec?.Name === 'string' ? Spec.Name : undefined;
 }

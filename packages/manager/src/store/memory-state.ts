@@ -1,11 +1,14 @@
 import type { Logger } from '@swarm/api';
-import { type ApplyResult, applyCommand } from './apply.js';
-import type { Codec } from './command.js';
+import { type Applied, applyCommand, rejected } from './apply.js';
+import { type Codec, type Command, MalformedCommandError } from './command.js';
 import { KINDS } from './kinds.js';
 import { deepFreeze } from './share.js';
-import type { StoreChange, StoreEvent, View } from './store.js';
+import type { Kind, StoreChange, View } from './store.js';
 import { Tables } from './tables.js';
 import { Watchers } from './watchers.js';
+
+/** Flawed objects that are named in the log at one time. */
+export const FLAWS_LOGGED_LIMIT = 100;
 
 export interface MemoryStateOptions {
   readonly logger: Logger;
@@ -19,12 +22,21 @@ export class MemoryState {
   readonly codec: Codec;
   #tables = new Tables();
   readonly #watchers: Watchers;
+  readonly #logger: Logger;
+  /** What was said of objects that are not what they should be. */
+  readonly #flaws = new Map<string, string>();
   readonly #freeze: boolean;
 
   constructor(options: MemoryStateOptions) {
     this.codec = options.codec;
+    this.#logger = options.logger;
     this.#watchers = new Watchers(options.logger);
     this.#freeze = options.freeze ?? false;
+  }
+
+  /** As `view`, with what is stored beside what can be read. */
+  get tables(): Tables {
+    return this.#tables;
   }
 
   /** The tables as they are now; ask again after an await, a snapshot may have replaced them. */
@@ -34,31 +46,63 @@ export class MemoryState {
 
   /**
    * Applies one entry. Watchers are told before it returns.
-   * @param data an encoded command; empty only advances the index
+   * @param data an encoded command; empty only advances the index, and has no result
+   * @throws CommandFormatError
    */
-  apply(
-    index: number,
-    data: Uint8Array,
-  ): { readonly result: ApplyResult | undefined; readonly events: readonly StoreEvent[] } {
+  apply(index: number, data: Uint8Array): Partial<Applied> {
     const tables = this.#tables;
     if (index !== tables.index + 1)
       throw new Error(`entry ${index} can not follow entry ${tables.index}: the log has a gap`);
-    if (data.length === 0) {
-      tables.setIndex(index);
-      return { result: undefined, events: [] };
-    }
-    const { result, events } = applyCommand(tables, index, this.codec.decodeCommand(data));
+    const applied: Partial<Applied> = data.length === 0 ? {} : this.#applyTo(tables, index, data);
     tables.setIndex(index);
+    const { events = [], writes = [] } = applied;
+    for (const { kind, id } of writes) this.#report(kind, id);
     if (this.#freeze) for (const event of events) deepFreeze(event);
     if (events.length > 0) this.#watchers.notify({ index, reset: false, events });
-    return { result, events };
+    return applied;
+  }
+
+  #applyTo(tables: Tables, index: number, data: Uint8Array): Applied {
+    let command: Command;
+    try {
+      command = this.codec.decodeCommand(data);
+    } catch (error) {
+      if (!(error instanceof MalformedCommandError)) throw error;
+      this.#logger.error(
+        { index, problem: error.message },
+        'a log entry is no command: it changes nothing',
+      );
+      return rejected({ reason: 'malformed', problem: error.message });
+    }
+    return applyCommand(tables, index, command);
   }
 
   /** Replaces everything: at start, or by a snapshot. Watchers get one reset. */
   reset(tables: Tables): void {
     this.#tables = tables;
     if (this.#freeze) freezeAll(tables);
+    this.#flaws.clear();
+    for (const kind of KINDS) for (const id of tables.flawed(kind)) this.#report(kind, id);
     this.#watchers.notify({ index: tables.index, reset: true, events: [] });
+  }
+
+  /** Names an object that is not what its shape says, once for each way in which it is not. */
+  #report(kind: Kind, id: string): void {
+    const flaw = this.#tables.flaw(kind, id);
+    const key = `${kind}/${id}`;
+    if (flaw === undefined || flaw.faults.length === 0) {
+      if (this.#flaws.size > 0) this.#flaws.delete(key);
+      return;
+    }
+    const reason = flaw.faults.join('; ');
+    if (this.#flaws.get(key) === reason) return;
+    this.#flaws.set(key, reason);
+    // Beyond the limit they are only counted by the view: a log full of them says nothing more.
+    if (this.#flaws.size > FLAWS_LOGGED_LIMIT) return;
+    const what = flaw.isMended
+      ? 'a stored object has bad parts, which are left out'
+      : 'a stored object can not be read and is set aside: remove it, or make it again';
+    this.#logger.warn({ kind, id, version: flaw.stored.Version.Index, reason }, what);
   }
 
   watch(listener: (change: StoreChange) => void): () => void {

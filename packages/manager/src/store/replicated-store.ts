@@ -9,6 +9,7 @@ import { SteadyTime } from './steady-time.js';
 import {
   type Kind,
   type Objects,
+  type SetAsideObject,
   type Store,
   type StoreChange,
   TRANSACTION_BYTES_LIMIT,
@@ -160,5 +161,13 @@ export class ReplicatedStore implements Store {
 
   cluster(): Cluster | undefined {
     return this.#state.view.cluster();
+  }
+
+  setAside(kind: Kind, id: string): SetAsideObject | undefined {
+    return this.#state.view.setAside(kind, id);
+  }
+
+  allSetAside(kind: Kind): Iterable<SetAsideObject> {
+    return this.#state.view.allSetAside(kind);
   }
 }

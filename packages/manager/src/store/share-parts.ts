@@ -1,7 +1,7 @@
 import type { Task } from '@swarm/api';
 import { share } from './share.js';
 import type { Kind, Objects } from './store.js';
-import type { Tables } from './tables.js';
+import { type Tables, taskParts } from './tables.js';
 
 /**
  * Lets a new object use the parts of those it has most in common with: its predecessor; for a new task
@@ -13,16 +13,11 @@ export function shareParts<K extends Kind>(
   kind: K,
   object: Objects[K],
 ): Objects[K] {
-  const previous = tables.get(kind, object.ID);
+  const previous = tables.stored(kind, object.ID);
   if (previous !== undefined) return share(previous, object) as Objects[K];
   if (kind !== 'task') return object;
   const service = tables.get('service', (object as Task).ServiceID);
   if (service === undefined) return object;
-  const common = {
-    Spec: service.Spec.TaskTemplate,
-    SpecVersion: service.SpecVersion,
-    ServiceLabels: service.Spec.Labels,
-    Endpoint: service.Endpoint,
-  };
-  return share(common, object) as Objects[K];
+  // Of the endpoint only the ports are the same.
+  return share({ ...taskParts(service), Endpoint: service.Endpoint }, object) as Objects[K];
 }

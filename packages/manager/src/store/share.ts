@@ -1,7 +1,7 @@
 /**
  * `next` with every part that equals the same part of `previous` replaced by that part. Saves memory
  * and lets readers compare parts by identity: `event.object.Spec === event.previous.Spec`.
- * Plain data only: objects, arrays, strings, numbers, booleans, null, undefined and byte arrays.
+ * Only parts of plain data are replaced: objects, arrays, strings, numbers, booleans, null and undefined.
  */
 export function share(previous: unknown, next: unknown): unknown {
   if (previous === next) return previous;
@@ -22,7 +22,14 @@ export function share(previous: unknown, next: unknown): unknown {
 }
 
 function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
+  return Array.isArray(value) || isPlainObject(value);
+}
+
+/** A map of fields: no list, no bytes, no time. */
+export function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 /** Freezes a value with all its parts; for tests, where a mutation should throw. */

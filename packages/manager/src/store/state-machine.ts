@@ -1,6 +1,6 @@
 import type { Clock, Logger } from '@swarm/api';
 import { type Entry, EntryKind, type SnapshotMeta, type StateMachine } from '@swarm/raft';
-import { Codec } from './command.js';
+import { Codec, UndecodableError } from './command.js';
 import {
   appliedKey,
   CURRENT_KEY,
@@ -10,6 +10,7 @@ import {
   encodeNumber,
   FORMAT_KEY,
   generationRange,
+  idOfKey,
   kindOfKey,
   LAST_KEY,
   objectKey,
@@ -106,8 +107,8 @@ export class StoreStateMachine implements StateMachine {
   apply(entries: readonly Entry[]): unknown[] {
     return entries.map(({ index, kind, data }) => {
       const normal = kind === EntryKind.Normal;
-      const { result, events } = this.memory.apply(index, normal ? data : new Uint8Array());
-      this.#writer.add(index, events);
+      const { result, writes = [] } = this.memory.apply(index, normal ? data : new Uint8Array());
+      this.#writer.add(index, writes);
       return result;
     });
   }
@@ -177,7 +178,9 @@ export class StoreStateMachine implements StateMachine {
             `the snapshot has kind ${tag}, which this version does not know: upgrade this manager`,
           );
         }
-        const object = this.memory.codec.decode(body) as Objects[Kind];
+        const object = decodeFrame(this.memory.codec, body);
+        if (tables.stored(kind, object.ID) !== undefined)
+          throw new SnapshotError(`the snapshot has ${kind} ${object.ID} twice`);
         tables.put(kind, shareParts(tables, kind, object));
         batch.put(objectKey(generation, kind, object.ID), body);
         bytes += body.length;
@@ -206,6 +209,33 @@ export class StoreStateMachine implements StateMachine {
         // Only space is lost, until the next start.
         this.#logger.error({ err: error }, 'leftovers of a snapshot could not be deleted');
       });
+  }
+}
+
+/** @throws SnapshotError */
+function decodeFrame(codec: Codec, body: Uint8Array): Objects[Kind] {
+  try {
+    return codec.decodeObject(body);
+  } catch (error) {
+    if (!(error instanceof UndecodableError)) throw error;
+    throw new SnapshotError(`the snapshot is damaged: ${error.message}`, { cause: error });
+  }
+}
+
+/**
+ * Bad fields are for the readers of the tables. Only a record without what changes are held against stops the
+ * member: it could not tell any more which changes to accept, and would come to another state than the others.
+ * @throws StateDatabaseError
+ */
+function decodeRecord(codec: Codec, key: string, value: Uint8Array): Objects[Kind] {
+  try {
+    return codec.decodeObject(value, idOfKey(key));
+  } catch (error) {
+    if (!(error instanceof UndecodableError)) throw error;
+    throw new StateDatabaseError(
+      `the state is damaged at ${key}: ${error.message}. Remove this manager with "swarm node rm" and join it again, or restore a backup`,
+      { cause: error },
+    );
   }
 }
 
@@ -253,7 +283,7 @@ async function load(database: Database, codec: Codec, generation: number): Promi
       if (entries.length === 0) break;
       for (const [objectKey, value] of entries) {
         const kind = kindOfKey(objectKey);
-        tables.put(kind, shareParts(tables, kind, codec.decode(value) as Objects[Kind]));
+        tables.put(kind, shareParts(tables, kind, decodeRecord(codec, objectKey, value)));
       }
     }
   } finally {

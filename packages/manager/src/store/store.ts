@@ -15,7 +15,10 @@ export type Kind = keyof Objects;
 /** An object as it is handed to `create`: the store adds the rest of Meta. */
 export type Draft<K extends Kind> = Omit<Objects[K], Exclude<keyof Meta, 'ID'>>;
 
-/** Immutable objects, indexed. Iteration is in order of id. */
+/**
+ * Immutable objects, indexed. Iteration is in order of id. Every object has the shape of its kind, whatever is stored: bad
+ * parts that can be spared are left out, an object that can not be read is not shown (see `readObject`).
+ */
 export interface View {
   /** Log index this view is of. */
   readonly index: number;
@@ -32,6 +35,23 @@ export interface View {
   tasksBySlot(serviceId: string, slot: number): Iterable<Task>;
   /** The one cluster object; absent only before `init` has been applied. */
   cluster(): Cluster | undefined;
+  /**
+   * An object that is stored but can not be read: nothing else here shows it. Whoever takes an absent object for
+   * one that was removed must ask first. Undefined for all others.
+   * @param id or the name, where names are unique
+   */
+  setAside(kind: Kind, id: string): SetAsideObject | undefined;
+  /** All of a kind that can not be read, in no order; few, as a rule none. */
+  allSetAside(kind: Kind): Iterable<SetAsideObject>;
+}
+
+/** A stored object that nothing can be made of (see `readObject`). It stays as it is until it is replaced or removed. */
+export interface SetAsideObject {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly version: number;
+  /** What is wrong with it: `Spec.Mode: must be an object, not a number`. */
+  readonly reason: string;
 }
 
 /** A view that sees its own changes. Nothing is visible to others before it is committed. */

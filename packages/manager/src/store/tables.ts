@@ -1,16 +1,37 @@
-import type { Cluster, Task } from '@swarm/api';
+import type { Cluster, Service, Task } from '@swarm/api';
 import { isNamed, KINDS, type NamedKind, nameKey, nameOf } from './kinds.js';
+import { readObject } from './reading.js';
 import { SortedIds } from './sorted-ids.js';
-import type { Kind, Objects, View } from './store.js';
+import type { Kind, Objects, SetAsideObject, View } from './store.js';
 
 interface Table {
+  /** As they may be read. */
   readonly objects: Map<string, Objects[Kind]>;
   readonly ids: SortedIds;
+  /** What is stored, where it is not what may be read: few, as a rule none. */
+  readonly flawed: Map<string, Flawed>;
+}
+
+/** A stored object that is not what its shape says. */
+export interface Flawed {
+  readonly stored: Objects[Kind];
+  readonly faults: readonly string[];
+  /** Whether readers get a mended one, or none. */
+  readonly isMended: boolean;
+}
+
+/** What readers see of one change; undefined where there was or is nothing that can be read. */
+export interface Replaced<K extends Kind = Kind> {
+  readonly before: Objects[K] | undefined;
+  readonly after: Objects[K] | undefined;
 }
 
 /**
  * The objects in memory with their indexes. Objects are replaced, never changed; reading is
  * synchronous, so what is read between two awaits is consistent.
+ *
+ * What is stored is kept beside what may be read of it, where the two differ. Applying a change looks only at
+ * what is stored (`stored`, `holderOf`, `hasCluster`); everybody else only at what may be read.
  */
 export class Tables implements View {
   #index = 0;
@@ -26,7 +47,7 @@ export class Tables implements View {
   readonly #tasksBySlot = new Map<string, SortedIds>();
 
   constructor() {
-    const table = (): Table => ({ objects: new Map(), ids: new SortedIds() });
+    const table = (): Table => ({ objects: new Map(), ids: new SortedIds(), flawed: new Map() });
     this.#tables = Object.fromEntries(KINDS.map((kind) => [kind, table()])) as Record<Kind, Table>;
   }
 
@@ -47,7 +68,7 @@ export class Tables implements View {
   }
 
   byName<K extends NamedKind>(kind: K, name: string): Objects[K] | undefined {
-    const id = this.#names[kind].get(nameKey(name));
+    const id = this.holderOf(kind, name);
     return id === undefined ? undefined : this.get(kind, id);
   }
 
@@ -68,56 +89,129 @@ export class Tables implements View {
     return undefined;
   }
 
+  setAside(kind: Kind, id: string): SetAsideObject | undefined {
+    const { flawed } = this.#tables[kind];
+    // Mostly there is none, and most of what is asked for is absent.
+    if (flawed.size === 0) return undefined;
+    const flaw = flawed.get(id) ?? flawed.get(isNamed(kind) ? (this.holderOf(kind, id) ?? '') : '');
+    return flaw === undefined ? undefined : setAsideOf(kind, flaw);
+  }
+
+  *allSetAside(kind: Kind): Iterable<SetAsideObject> {
+    for (const flaw of this.#tables[kind].flawed.values()) {
+      const object = setAsideOf(kind, flaw);
+      if (object !== undefined) yield object;
+    }
+  }
+
+  /** The object as the log and the database have it. Changes are held against this one. */
+  stored(kind: Kind, id: string): Objects[Kind] | undefined {
+    const table = this.#tables[kind];
+    return table.flawed.get(id)?.stored ?? table.objects.get(id);
+  }
+
+  /** Id of the stored object that has the name, one that can not be read included. */
+  holderOf(kind: NamedKind, name: string): string | undefined {
+    return this.#names[kind].get(nameKey(name));
+  }
+
+  /** Whether any cluster object is stored. */
+  hasCluster(): boolean {
+    const { objects, flawed } = this.#tables.cluster;
+    return objects.size + flawed.size > 0;
+  }
+
+  /** All objects of a kind as they are stored, in no order. */
+  *allStored(kind: Kind): Iterable<Objects[Kind]> {
+    const { objects, flawed } = this.#tables[kind];
+    for (const { stored } of flawed.values()) yield stored;
+    for (const [id, object] of objects) if (!flawed.has(id)) yield object;
+  }
+
+  /** What is wrong with an object; undefined when nothing is. */
+  flaw(kind: Kind, id: string): Flawed | undefined {
+    return this.#tables[kind].flawed.get(id);
+  }
+
+  /** Ids of the objects of a kind that have a flaw. */
+  flawed(kind: Kind): Iterable<string> {
+    return this.#tables[kind].flawed.keys();
+  }
+
   /** The log index that the tables are now of. */
   setIndex(index: number): void {
     this.#index = index;
   }
 
   /** Adds or replaces. The caller has checked that the name is free. */
-  put<K extends Kind>(kind: K, object: Objects[K]): void {
+  put<K extends Kind>(kind: K, stored: Objects[K]): Replaced<K> {
+    const { ID } = stored;
     const table = this.#tables[kind];
-    const previous = table.objects.get(object.ID) as Objects[K] | undefined;
-    table.objects.set(object.ID, object);
-    if (previous === undefined) table.ids.add(object.ID);
-    else this.#unindex(kind, previous, object);
-    this.#enter(kind, object);
+    const before = table.objects.get(ID) as Objects[K] | undefined;
+    const { object: after, faults } = readObject(
+      kind,
+      stored,
+      before ?? this.#template(kind, stored),
+    );
+    this.#renameTo(kind, ID, nameOf(kind, stored));
+    if (after === stored) table.flawed.delete(ID);
+    else table.flawed.set(ID, { stored, faults, isMended: after !== undefined });
+    if (after === undefined) {
+      table.objects.delete(ID);
+      table.ids.delete(ID);
+    } else {
+      table.objects.set(ID, after);
+      if (before === undefined) table.ids.add(ID);
+    }
+    if (kind === 'task') this.#indexTask(before as Task | undefined, after as Task | undefined);
+    return { before, after };
   }
 
-  delete(kind: Kind, id: string): void {
+  delete<K extends Kind>(kind: K, id: string): Replaced<K> {
     const table = this.#tables[kind];
-    const previous = table.objects.get(id);
-    if (previous === undefined) return;
+    const before = table.objects.get(id) as Objects[K] | undefined;
+    this.#renameTo(kind, id, undefined);
     table.objects.delete(id);
     table.ids.delete(id);
-    this.#unindex(kind, previous, undefined);
+    table.flawed.delete(id);
+    if (kind === 'task') this.#indexTask(before as Task | undefined, undefined);
+    return { before, after: undefined };
   }
 
-  #enter<K extends Kind>(kind: K, object: Objects[K]): void {
-    if (isNamed(kind)) {
-      this.#names[kind].set(nameKey(nameOf(kind, object) as string), object.ID);
-    } else if (kind === 'task') {
-      const task = object as Task;
-      add(this.#tasksByService, task.ServiceID, task.ID);
-      add(this.#tasksBySlot, slotKey(task.ServiceID, task.Slot), task.ID);
-      if (task.NodeID !== undefined) add(this.#tasksByNode, task.NodeID, task.ID);
-    }
+  /** What a new object can have parts of that were read already: a task those of its service. */
+  #template(kind: Kind, object: Objects[Kind]): object | undefined {
+    if (kind !== 'task') return undefined;
+    const service = this.get('service', (object as Task).ServiceID);
+    return service === undefined ? undefined : taskParts(service);
+  }
+
+  /** Names are those that are stored: whether one is free must not depend on what can be read here. */
+  #renameTo(kind: Kind, id: string, name: string | undefined): void {
+    if (!isNamed(kind)) return;
+    const names = this.#names[kind];
+    const previous = this.stored(kind, id);
+    const old = previous === undefined ? undefined : nameOf(kind, previous);
+    // Within one entry another object may have taken the name already.
+    if (old !== undefined && names.get(nameKey(old)) === id) names.delete(nameKey(old));
+    if (name !== undefined) names.set(nameKey(name), id);
   }
 
   /** Leaves index entries alone that `next` needs again: most updates change none. */
-  #unindex<K extends Kind>(kind: K, previous: Objects[K], next: Objects[K] | undefined): void {
-    if (isNamed(kind)) {
-      const key = nameKey(nameOf(kind, previous) as string);
-      // Within one entry another object may have taken the name already.
-      if (this.#names[kind].get(key) === previous.ID) this.#names[kind].delete(key);
-    } else if (kind === 'task') {
-      const old = previous as Task;
-      const task = next as Task | undefined;
-      if (old.ServiceID !== task?.ServiceID) drop(this.#tasksByService, old.ServiceID, old.ID);
-      if (old.ServiceID !== task?.ServiceID || old.Slot !== task.Slot)
+  #indexTask(old: Task | undefined, next: Task | undefined): void {
+    const isMoved = old?.ServiceID !== next?.ServiceID;
+    if (old !== undefined) {
+      if (isMoved) drop(this.#tasksByService, old.ServiceID, old.ID);
+      if (isMoved || old.Slot !== next?.Slot)
         drop(this.#tasksBySlot, slotKey(old.ServiceID, old.Slot), old.ID);
-      if (old.NodeID !== undefined && old.NodeID !== task?.NodeID)
+      if (old.NodeID !== undefined && old.NodeID !== next?.NodeID)
         drop(this.#tasksByNode, old.NodeID, old.ID);
     }
+    if (next === undefined) return;
+    if (isMoved) add(this.#tasksByService, next.ServiceID, next.ID);
+    if (isMoved || old?.Slot !== next.Slot)
+      add(this.#tasksBySlot, slotKey(next.ServiceID, next.Slot), next.ID);
+    if (next.NodeID !== undefined && old?.NodeID !== next.NodeID)
+      add(this.#tasksByNode, next.NodeID, next.ID);
   }
 
   *#resolve<K extends Kind>(kind: K, ids: SortedIds | undefined): Iterable<Objects[K]> {
@@ -128,6 +222,20 @@ export class Tables implements View {
       if (object !== undefined) yield object as Objects[K];
     }
   }
+}
+
+function setAsideOf(kind: Kind, { stored, faults, isMended }: Flawed): SetAsideObject | undefined {
+  if (isMended) return undefined;
+  return { kind, id: stored.ID, version: stored.Version.Index, reason: faults.at(-1)! };
+}
+
+/** The parts that a new task of the service has in common with it, each of one shape in both. */
+export function taskParts(service: Service): object {
+  return {
+    Spec: service.Spec.TaskTemplate,
+    SpecVersion: service.SpecVersion,
+    ServiceLabels: service.Spec.Labels,
+  };
 }
 
 function slotKey(serviceId: string, slot: number): string {

@@ -1,15 +1,18 @@
-import { ApiError, type Cluster, type Task } from '@swarm/api';
+import { ApiError, type Cluster, ShapeError, showControls, type Task } from '@swarm/api';
 import type { Body, Change } from './command.js';
 import { idTaken, nameTaken, outOfSequence } from './errors.js';
 import { isNamed, type NamedKind, nameKey, nameOf } from './kinds.js';
+import { readDraft } from './reading.js';
 import {
   type Draft,
   type Kind,
   type Objects,
+  type SetAsideObject,
   TRANSACTION_CHANGES_LIMIT,
   type Transaction,
   type View,
 } from './store.js';
+import { taskParts } from './tables.js';
 
 /** An object as the transaction left it; undefined when it removed it. */
 interface Staged {
@@ -48,8 +51,9 @@ export class BufferedTransaction implements Transaction {
       throw new Error(`${kind} ${id}: removed by this transaction, an id is never used again`);
     if (this.get(kind, id) !== undefined) throw idTaken(kind, id);
     if (kind === 'cluster' && this.cluster() !== undefined) throw idTaken(kind, id);
+    if (this.setAside(kind, id) !== undefined) throw idTaken(kind, id);
     const meta = { Version: { Index: 0 }, CreatedAt: this.#time, UpdatedAt: this.#time };
-    const object = { ...draft, ...meta } as unknown as Objects[K];
+    const object = { ...this.#read(kind, draft, this.#template(kind, draft)), ...meta };
     this.#checkName(kind, object);
     this.#stage(kind, id, { action: 'create', object, expected: 0 });
   }
@@ -58,18 +62,19 @@ export class BufferedTransaction implements Transaction {
     const current = this.get(kind, object.ID);
     if (current === undefined || current.Version.Index !== object.Version.Index)
       throw outOfSequence();
-    this.#checkName(kind, object);
+    const read = this.#read(kind, object, current);
+    this.#checkName(kind, read);
     const staged = this.#staged.get(kind)?.get(object.ID);
     this.#stage(kind, object.ID, {
       action: staged?.action === 'create' ? 'create' : 'update',
-      object: { ...object, CreatedAt: current.CreatedAt, UpdatedAt: this.#time },
+      object: { ...read, CreatedAt: current.CreatedAt, UpdatedAt: this.#time },
       expected: current.Version.Index,
     });
   }
 
   remove(kind: Kind, id: string): void {
-    const current = this.get(kind, id);
-    if (current === undefined) throw outOfSequence();
+    const version = this.get(kind, id)?.Version.Index ?? this.setAside(kind, id)?.version;
+    if (version === undefined) throw outOfSequence();
     const staged = this.#staged.get(kind)?.get(id);
     if (staged?.action === 'create') {
       this.#checkOpen();
@@ -80,7 +85,7 @@ export class BufferedTransaction implements Transaction {
     this.#stage(kind, id, {
       action: 'remove',
       object: undefined,
-      expected: current.Version.Index,
+      expected: version,
     });
   }
 
@@ -125,7 +130,7 @@ export class BufferedTransaction implements Transaction {
     const key = nameKey(name);
     const staged = this.#staged.get(kind);
     for (const { object } of staged?.values() ?? []) {
-      if (object !== undefined && nameKey(nameOf(kind, object as Objects[K])!) === key)
+      if (object !== undefined && nameKey(nameOf(kind, object) ?? '') === key)
         return object as Objects[K];
     }
     const found = this.#base.byName(kind, name);
@@ -153,6 +158,41 @@ export class BufferedTransaction implements Transaction {
     return undefined;
   }
 
+  setAside(kind: Kind, id: string): SetAsideObject | undefined {
+    return this.#staged.get(kind)?.has(id) === true ? undefined : this.#base.setAside(kind, id);
+  }
+
+  *allSetAside(kind: Kind): Iterable<SetAsideObject> {
+    const staged = this.#staged.get(kind);
+    for (const object of this.#base.allSetAside(kind)) {
+      if (staged?.has(object.id) !== true) yield object;
+    }
+  }
+
+  /**
+   * What goes into the log: the fields that the kind has, each of its type.
+   * @throws ApiError INTERNAL that names the place: who builds a transaction has checked what others gave it
+   */
+  #read<K extends Kind>(kind: K, object: Draft<K>, known: object | undefined): Objects[K] {
+    try {
+      return readDraft(kind, object, known);
+    } catch (error) {
+      if (!(error instanceof ShapeError)) throw error;
+      throw new ApiError(
+        'INTERNAL',
+        `${kind} ${showControls(String(object.ID)).slice(0, 64)} can not be stored: ${error.message}`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** The parts of a new task that its service has, which need not be read again. */
+  #template<K extends Kind>(kind: K, draft: Draft<K>): object | undefined {
+    if (kind !== 'task') return undefined;
+    const service = this.get('service', (draft as Draft<'task'>).ServiceID);
+    return service === undefined ? undefined : taskParts(service);
+  }
+
   /** The base with staged objects in its place, in order of id; as staged when the call was made. */
   #overlay<K extends Kind>(
     kind: K,
@@ -172,7 +212,8 @@ export class BufferedTransaction implements Transaction {
 
   #checkName<K extends Kind>(kind: K, object: Objects[K]): void {
     if (!isNamed(kind)) return;
-    const name = nameOf(kind, object) as string;
+    const name = nameOf(kind, object);
+    if (name === undefined) return;
     const holder = this.byName(kind, name);
     if (holder !== undefined && holder.ID !== object.ID) throw nameTaken(kind, name);
   }

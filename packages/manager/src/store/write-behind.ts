@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '@swarm/api';
+import type { Write } from './apply.js';
 import type { Codec } from './command.js';
 import { appliedKey, type Database, encodeNumber, objectKey } from './database.js';
-import type { StoreEvent } from './store.js';
 
 /** How long changes are gathered before they are written, milliseconds. */
 export const WRITE_DELAY_MS = 50;
@@ -50,12 +50,11 @@ export class WriteBehind {
    * Takes what one entry changed.
    * @throws the error of an earlier write: what is on disk is unknown then, the member must stop
    */
-  add(index: number, events: readonly StoreEvent[]): void {
+  add(index: number, writes: readonly Write[]): void {
     if (this.#failure !== undefined) throw this.#failure;
     this.#index = index;
-    for (const { action, kind, object } of events) {
-      const key = objectKey(this.#generation, kind, object.ID);
-      this.#pending.set(key, action === 'remove' ? undefined : object);
+    for (const { kind, id, stored } of writes) {
+      this.#pending.set(objectKey(this.#generation, kind, id), stored);
     }
     if (this.#timer === undefined && this.#inFlight === undefined) this.#arm();
   }

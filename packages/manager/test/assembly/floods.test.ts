@@ -156,6 +156,25 @@ test.serial('an unproved connection has one request, and is told so', async (t) 
   }
 });
 
+test.serial(
+  'requests of any shape in one write end no more than their own connection',
+  async (t) => {
+    const get = 'GET /ca/root HTTP/1.1\r\nHost: m\r\n\r\n';
+    const body = 'GET /swarm HTTP/1.1\r\nHost: m\r\nContent-Length: 4\r\n\r\ntrue';
+    const upgrade =
+      'GET /dispatcher HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+    const shapes = [get + body + get, body + body + body, get + get + body + get, get + upgrade];
+    for (const [place, written] of shapes.entries()) {
+      const socket = await secure(undefined);
+      const ended = closed(socket);
+      socket.write(written);
+      await t.notThrowsAsync(ended, `shape ${place + 1}`);
+    }
+    t.true(cuts('second request') >= 3);
+    await allAreServed(t);
+  },
+);
+
 test.serial('upgrades without a certificate are refused and the connection ends', async (t) => {
   for (const path of ['/dispatcher', '/raft', '/elsewhere']) {
     const socket = await secure(undefined);
@@ -314,7 +333,7 @@ function counts(): [string, number][] {
   return measured('swarm_port_connections', 'class');
 }
 
-function cuts(why: 'crowded' | 'late' | 'pipelined'): number {
+function cuts(why: 'crowded' | 'late' | 'second request' | 'pipelined'): number {
   const all = new Map(measured('swarm_port_connections_cut_total', 'why'));
   return all.get(why) ?? Number.NaN;
 }

@@ -1,10 +1,11 @@
-import { ApiError, systemClock } from '@swarm/api';
+import { ApiError, silentLogger, systemClock } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import { apiRoutes } from '../../src/api/api-routes.js';
 import { EventFeed } from '../../src/api/event-feed.js';
 import { ALL_RIGHTS, Authority, mayUse, type PrincipalKind } from '../../src/authority/index.js';
 import type { Proof } from '../../src/ca/index.js';
 import { removeNode } from '../../src/role-manager/index.js';
+import { SetAside } from '../../src/set-aside.js';
 import { clusterDraft, root } from '../ca/cluster.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
@@ -57,7 +58,9 @@ async function kind(
 
 test('every route of the API has a row, and what has none is nobody’s', (t) => {
   const rows = new Set<string>(ALL_RIGHTS);
-  for (const { method, pattern } of apiRoutes(new EventFeed(systemClock())))
+  for (const { method, pattern } of apiRoutes(
+    new EventFeed(systemClock(), new SetAside(silentLogger)),
+  ))
     t.true(rows.has(`${method} ${pattern}`), `${method} ${pattern}`);
   for (const each of ['local', 'manager', 'worker', 'nobody'] as const) {
     for (const right of [

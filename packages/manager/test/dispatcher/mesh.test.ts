@@ -1,8 +1,9 @@
-import type { Node, Task } from '@swarm/api';
+import { type Node, silentLogger, type Task } from '@swarm/api';
 import test from 'ava';
 import { meshDelta, meshState } from '../../src/dispatcher/index.js';
 import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
-import { nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
+import { SetAside } from '../../src/set-aside.js';
+import { nodeDraft, patch, patchStored, put, serviceDraft } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
 import { VirtualClock } from '../support/virtual-clock.js';
 import { PORT, servingTask } from './harness.js';
@@ -65,7 +66,12 @@ test('a task that is not wanted, not running, not ready or on a node that is dow
 
 test('a node that is down stays a peer, marked as such, from the generation that says so', async (t) => {
   const store = await serving();
-  const publisher = new MeshPublisher(store, new VirtualClock(), () => {});
+  const publisher = new MeshPublisher(
+    store,
+    new VirtualClock(),
+    new SetAside(silentLogger),
+    () => {},
+  );
   publisher.start();
   store.watch(({ events, index }) => {
     for (const event of events) publisher.note(event, index);
@@ -96,7 +102,7 @@ async function endpointOf(status: object, node: Partial<Node> = {}) {
     Description: USERSPACE,
     ...node,
   }));
-  await patch(store, 'task', 'task', (task) => ({
+  await patchStored(store, 'task', 'task', (task) => ({
     ...task,
     Status: { ...task.Status, ...status },
   }));
@@ -125,7 +131,7 @@ test('on a node with kernel networking a status moves nothing', async (t) => {
   const store = await serving();
   for (const address of ['169.254.169.254', '198.18.0.7', '10.240.1.9', '']) {
     const status = reported(22, address);
-    await patch(store, 'task', 'task', (task) => ({
+    await patchStored(store, 'task', 'task', (task) => ({
       ...task,
       Status: { ...task.Status, ...status },
     }));
@@ -144,7 +150,7 @@ test('an attachment outside its node’s block is no endpoint', async (t) => {
     '',
   ]) {
     const store = await serving();
-    await patch(store, 'task', 'task', (task) => ({
+    await patchStored(store, 'task', 'task', (task) => ({
       ...task,
       NetworksAttachments: [
         { Network: { ID: 'ingress', Spec: { Name: 'ingress' } }, Addresses: [address] },
@@ -174,7 +180,7 @@ test('a node whose stored place is none is no peer, nor are its tasks endpoints'
       'node',
       nodeDraft('n2', { Mesh: { Index: 2, Address: '198.18.0.8', Subnet: '10.240.2.0/24' } }),
     );
-    await patch(store, 'node', 'n1', (node) => ({ ...node, Mesh: { ...MESH, ...place } }));
+    await patchStored(store, 'node', 'n1', (node) => ({ ...node, Mesh: { ...MESH, ...place } }));
     const state = meshState(store, 1);
     const text = JSON.stringify(place);
     t.deepEqual(
@@ -203,7 +209,12 @@ test('of two nodes at one address the living one is the peer; without a tunnel b
 
 test('endpoints move with the address and the backend of their node', async (t) => {
   const store = await serving();
-  const publisher = new MeshPublisher(store, new VirtualClock(), () => {});
+  const publisher = new MeshPublisher(
+    store,
+    new VirtualClock(),
+    new SetAside(silentLogger),
+    () => {},
+  );
   publisher.start();
   store.watch(({ events, index }) => {
     for (const event of events) publisher.note(event, index);
@@ -244,7 +255,7 @@ test('whatever happens, what is published equals the state of the store, and del
     const store = createTestStore();
     const clock = new VirtualClock();
     await put(store, 'node', nodeDraft('n9', { Mesh: MESH }));
-    const publisher = new MeshPublisher(store, clock, () => {});
+    const publisher = new MeshPublisher(store, clock, new SetAside(silentLogger), () => {});
     publisher.start();
     store.watch(({ events, index }) => {
       for (const event of events) publisher.note(event, index);

@@ -2,7 +2,11 @@ import type { Task } from '@swarm/api';
 import test from 'ava';
 import { World } from './world.js';
 
-const RUNNING = { State: 'running' as const, Timestamp: '', Message: 'started' };
+const RUNNING = {
+  State: 'running' as const,
+  Timestamp: '1970-01-01T00:00:00Z',
+  Message: 'started',
+};
 
 async function placed(
   constraints: readonly string[],

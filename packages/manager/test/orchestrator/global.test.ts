@@ -23,7 +23,7 @@ async function withTask(change: Partial<Task>, ...nodes: string[]): Promise<Worl
 }
 
 const observed = (State: Task['Status']['State']) => ({
-  Status: { State, Timestamp: '', Message: '' },
+  Status: { State, Timestamp: '1970-01-01T00:00:00Z', Message: '' },
 });
 
 test('every node gets one task, named after it and assigned to it', async (t) => {

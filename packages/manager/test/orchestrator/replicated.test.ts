@@ -97,8 +97,8 @@ test('scaling down removes the copies on the fullest node, what does not run, an
   const world = new World();
   await world.nodes('n1', 'n2', 'n3');
   await world.service(replicas(7));
-  const running = { State: 'running' as const, Timestamp: '', Message: '' };
-  const pending = { State: 'pending' as const, Timestamp: '', Message: '' };
+  const running = { State: 'running' as const, Timestamp: '1970-01-01T00:00:00Z', Message: '' };
+  const pending = { State: 'pending' as const, Timestamp: '1970-01-01T00:00:00Z', Message: '' };
   await world.task('a1', { Slot: 1, NodeID: 'n1', Status: running });
   await world.task('a2', { Slot: 2, NodeID: 'n1', Status: running });
   await world.task('a3', { Slot: 3, NodeID: 'n1', Status: running });
@@ -141,7 +141,7 @@ test('at the start, rejected tasks that are still wanted are replaced after the 
   await world.service(replicas(1));
   await world.task('t1', {
     NodeID: 'n1',
-    Status: { State: 'rejected', Timestamp: '', Message: '' },
+    Status: { State: 'rejected', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
   });
   await world.start();
   await world.clock.advance(1000);
@@ -162,12 +162,12 @@ test('at the start, failed tasks that are no longer wanted do not count', async 
   await world.task('t1', {
     NodeID: 'n1',
     DesiredState: 'shutdown',
-    Status: { State: 'failed', Timestamp: '', Message: '' },
+    Status: { State: 'failed', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
   });
   await world.task('t2', {
     NodeID: 'n1',
     Slot: 2,
-    Status: { State: 'failed', Timestamp: '', Message: '' },
+    Status: { State: 'failed', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
   });
   await world.start();
   await world.clock.advance(6000);
@@ -188,7 +188,7 @@ test('at the start, tasks on a node that is down are replaced elsewhere at once'
   await world.service(replicas(1));
   await world.task('t1', {
     NodeID: 'n1',
-    Status: { State: 'running', Timestamp: '', Message: '' },
+    Status: { State: 'running', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
   });
   await world.start();
   await world.clock.advance(200);
@@ -210,13 +210,13 @@ test('at the start, a task that waited for its restart delay goes on waiting, no
   await world.task('old', {
     NodeID: 'n1',
     DesiredState: 'shutdown',
-    Status: { State: 'failed', Timestamp: '', Message: '' },
+    Status: { State: 'failed', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
   });
   await world.clock.advance(10);
   await world.task('new', {
     NodeID: 'n1',
     DesiredState: 'ready',
-    Status: { State: 'ready', Timestamp: '', Message: '' },
+    Status: { State: 'ready', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
     Restart: {
       Attempts: 1,
       Failures: 1,

@@ -13,7 +13,7 @@ function dirty(spec: Partial<Service['Spec']>, task: Partial<Task> = {}, specVer
     ...serviceDraft('web', { SpecVersion: { Index: specVersion } }, spec),
     ...META,
   };
-  const running = { State: 'running' as const, Timestamp: '', Message: '' };
+  const running = { State: 'running' as const, Timestamp: '1970-01-01T00:00:00Z', Message: '' };
   const whole = { ...taskDraft('t', { Status: running, ...task }), ...META };
   return isTaskDirty(service, whole, node, nodeMatches);
 }
@@ -53,7 +53,9 @@ test('constraints alone make dirty only where the node does not satisfy them', (
 test('registry credentials make dirty only what has not pulled its image', (t) => {
   const spec = { TaskTemplate: { ...IMAGE, RegistryAuth: 'new' } };
   t.false(dirty(spec));
-  t.true(dirty(spec, { Status: { State: 'preparing', Timestamp: '', Message: '' } }));
+  t.true(
+    dirty(spec, { Status: { State: 'preparing', Timestamp: '1970-01-01T00:00:00Z', Message: '' } }),
+  );
 });
 
 test('ports make dirty, unless the spec leaves open what was allocated', (t) => {
@@ -67,7 +69,9 @@ test('ports make dirty, unless the spec leaves open what was allocated', (t) => 
   t.true(dirty(wants(port), {}));
   t.true(dirty({}, has(30000)));
   t.false(
-    dirty(wants(port), { Status: { State: 'new', Timestamp: '', Message: '' } }),
+    dirty(wants(port), {
+      Status: { State: 'new', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
+    }),
     'not allocated yet',
   );
   t.false(

@@ -1,14 +1,10 @@
 import type { Cluster, Task } from '@swarm/api';
 import test from 'ava';
-import type { Draft } from '../../src/store/store.js';
-import { put } from '../support/objects.js';
+import { clusterDraft, put } from '../support/objects.js';
 import { World } from './world.js';
 
 async function setHistory(world: World, limit: number): Promise<void> {
-  const cluster = {
-    ID: 'cluster',
-    Spec: { Name: 'default', Orchestration: { TaskHistoryRetentionLimit: limit } },
-  } as unknown as Draft<'cluster'>;
+  const cluster = clusterDraft('cluster', { Orchestration: { TaskHistoryRetentionLimit: limit } });
   if (world.store.cluster() === undefined) await put(world.store, 'cluster', cluster);
   else {
     await world.store.transact((tx) =>
@@ -38,7 +34,7 @@ async function withHistory(limit: number, count: number): Promise<World> {
   await world.clock.advance(1000);
   await world.task('live', {
     NodeID: 'n1',
-    Status: { State: 'running', Timestamp: '', Message: '' },
+    Status: { State: 'running', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
   });
   return world;
 }
@@ -104,7 +100,9 @@ test('the last task of a slot stays, so that work that is done is not begun anew
   await world.service({
     TaskTemplate: { ForceUpdate: 0, RestartPolicy: { Condition: 'on-failure' } },
   });
-  await ended(world, 'done', { Status: { State: 'complete', Timestamp: '', Message: '' } });
+  await ended(world, 'done', {
+    Status: { State: 'complete', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
+  });
   await world.start();
   await world.clock.advance(60_000);
   t.deepEqual(ids(world), ['done']);
@@ -147,7 +145,7 @@ test('tasks to be removed whose node no longer exists are deleted', async (t) =>
   await world.task('t1', {
     NodeID: 'n1',
     DesiredState: 'remove',
-    Status: { State: 'running', Timestamp: '', Message: '' },
+    Status: { State: 'running', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
   });
   await world.start({ idle: true });
   await world.clock.advance(1000);
@@ -177,7 +175,7 @@ test('dead tasks are gathered for a quarter second, but no more than a thousand 
             ServiceName: 'web',
             ServiceLabels: {},
             Slot: slot,
-            Status: { State: 'failed', Timestamp: '', Message: '' },
+            Status: { State: 'failed', Timestamp: '1970-01-01T00:00:00Z', Message: '' },
             DesiredState: 'remove',
             Endpoint: { Ports: [] },
           });

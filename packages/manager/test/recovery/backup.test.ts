@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { silentLogger, systemClock } from '@swarm/api';
 import { type Entry, EntryKind, LevelStorage } from '@swarm/raft';
 import test from 'ava';
+import fc from 'fast-check';
 import type { LocalManager } from '../../src/assembly/local-manager.js';
 import { type BackupHeader, writeBackup } from '../../src/recovery/backup-file.js';
 import { checkBackup } from '../../src/recovery/check-backup.js';
@@ -11,8 +12,11 @@ import { installBackup } from '../../src/recovery/install-backup.js';
 import { inspectManager } from '../../src/recovery/inspect.js';
 import { describeEntry } from '../../src/recovery/log-entry.js';
 import { type Change, Codec } from '../../src/store/command.js';
+import type { Kind } from '../../src/store/store.js';
+import { type EncodedObject, writeSnapshot } from '../../src/store/snapshot-stream.js';
 import { StoreStateMachine } from '../../src/store/state-machine.js';
-import { nodeDraft, serviceDraft } from '../support/objects.js';
+import { spoil, spoils } from '../support/hostile.js';
+import { clusterDraft, nodeDraft, serviceDraft } from '../support/objects.js';
 
 const CLUSTER_ID = 'cluster-1';
 const clock = systemClock();
@@ -20,11 +24,9 @@ const logger = silentLogger;
 const SECRET_TEXT = 'c2VjcmV0IHRleHQ=';
 const KEY_TEXT = 'the private key of the authority';
 
-/** A cluster object, as far as it matters here. */
 function clusterBody(): Change {
   const body = {
-    ID: CLUSTER_ID,
-    Spec: { Name: 'default', Labels: {} },
+    ...clusterDraft(CLUSTER_ID),
     JoinTokens: { Worker: 'SWMTKN-1-worker', Manager: 'SWMTKN-1-manager' },
     Private: { CAKey: KEY_TEXT, CACert: 'certificate', RemovedNodes: {} },
   };
@@ -239,5 +241,168 @@ test('a folder in use is refused', async (t) => {
     });
     await t.throwsAsync(inspectManager(self.folder), { code: 'RAFT_STORAGE_LOCKED' });
     await state.close();
+  });
+});
+
+const HEADER: BackupHeader = {
+  format: 1,
+  clusterId: CLUSTER_ID,
+  index: 9,
+  term: 3,
+  members: [{ raftId: 11, nodeId: 'node-1', address: '198.18.0.11:2377' }],
+  removed: [5],
+  madeAt: '2026-01-01T00:00:00.000Z',
+  madeBy: 'node-1',
+};
+const META = {
+  Version: { Index: 1 },
+  CreatedAt: '2026-01-01T00:00:00.000Z',
+  UpdatedAt: '2026-01-01T00:00:00.000Z',
+};
+
+/** Writes a backup whose checksum is right, whatever it says. */
+async function forge(
+  path: string,
+  header: object,
+  objects: readonly (readonly [Kind, unknown])[],
+): Promise<void> {
+  const codec = new Codec();
+  async function* encoded(): AsyncGenerator<EncodedObject> {
+    for (const [kind, object] of objects) yield { kind, value: codec.encode(object) };
+  }
+  const parts: Uint8Array[] = [];
+  const state = writeSnapshot(HEADER.index, encoded());
+  for await (const part of writeBackup(header as BackupHeader, state)) parts.push(part);
+  await writeFile(path, Buffer.concat(parts));
+}
+
+const CLUSTER = { ...clusterDraft(CLUSTER_ID), ...META };
+
+test('a forged backup is refused with a reason, whatever its header says', async (t) => {
+  await use(async ({ file }) => {
+    const member = HEADER.members[0]!;
+    const headers: readonly object[] = [
+      { clusterId: '../../etc' },
+      { clusterId: 5 },
+      { index: 2 ** 53 },
+      { index: -1 },
+      { term: 1.5 },
+      { members: {} },
+      { members: [null] },
+      { members: [{ ...member, raftId: 0 }] },
+      { members: [{ ...member, nodeId: '\u001b[2J' }] },
+      { members: [member, member] },
+      { members: new Array(2_000).fill(0).map((_, i) => ({ ...member, raftId: i + 100 })) },
+      { removed: [11] },
+      { removed: ['5'] },
+      { madeAt: 'yesterday' },
+      { madeBy: 'a/b' },
+      { format: 0 },
+      { format: '1' },
+    ];
+    for (const part of headers) {
+      await forge(file, { ...HEADER, ...part }, [['cluster', CLUSTER]]);
+      const error = await t.throwsAsync(
+        checkBackup(file),
+        { message: /can not be used/ },
+        JSON.stringify(part),
+      );
+      t.is((error as { code?: unknown }).code, 'INVALID_ARGUMENT');
+      t.false(error?.message.includes('\u001b'));
+    }
+    await forge(file, { ...HEADER, extra: 'field' }, [['cluster', CLUSTER]]);
+    t.false('extra' in (await checkBackup(file)).header);
+  });
+});
+
+test('a forged backup is refused with a reason when its state can not be one', async (t) => {
+  await use(async ({ file }) => {
+    const node = { ...nodeDraft('n'), ...META };
+    const states: readonly (readonly (readonly [Kind, unknown])[])[] = [
+      [],
+      [['cluster', { ...CLUSTER, ID: 'other' }]],
+      [['cluster', { ...CLUSTER, Private: null }]],
+      [
+        ['cluster', CLUSTER],
+        ['cluster', { ...CLUSTER, ID: 'second' }],
+      ],
+      [
+        ['cluster', CLUSTER],
+        ['node', null],
+      ],
+      [
+        ['cluster', CLUSTER],
+        ['node', { ...node, ID: '../n' }],
+      ],
+      [
+        ['cluster', CLUSTER],
+        ['node', { ...node, Version: { Index: 10 } }],
+      ],
+      [
+        ['cluster', CLUSTER],
+        ['node', { ...node, Version: undefined }],
+      ],
+    ];
+    for (const state of states) {
+      await forge(file, HEADER, state);
+      await t.throwsAsync(checkBackup(file), {
+        code: 'INVALID_ARGUMENT',
+        message: /can not be used/,
+      });
+    }
+  });
+});
+
+test('a backup with bad objects in it is restored, and they are what they were', async (t) => {
+  await use(async ({ file, self }) => {
+    const node = nodeDraft('n1', { RaftID: 11 });
+    const bad = { ...nodeDraft('n2'), ...META, Spec: 5n, Unknown: { deep: [1n] } };
+    const odd = { ...node, ...META, Description: { ...node.Description, Resources: 2n ** 60n } };
+    await forge(file, HEADER, [
+      ['cluster', CLUSTER],
+      ['node', odd],
+      ['node', bad],
+    ]);
+    await installBackup(self, await checkBackup(file), { clock, logger });
+    const machine = await StoreStateMachine.open({
+      folder: join(self.folder, 'state'),
+      clock,
+      logger,
+    });
+    const { tables } = machine.memory;
+    t.like(tables.get('node', 'n1'), { Status: { State: 'down' }, RaftID: undefined });
+    t.is(tables.get('node', 'n2'), undefined);
+    t.deepEqual(tables.stored('node', 'n2') as unknown, bad);
+    await machine.close();
+  });
+});
+
+test('whatever a forged backup holds, it is refused or restored', async (t) => {
+  await use(async ({ folder, file, self }) => {
+    let restored = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.constant([]), spoils), spoils, async (inHeader, inObjects) => {
+        const node = { ...nodeDraft('n1'), ...META };
+        const header = spoil({ ...HEADER, ID: 0 }, inHeader);
+        const objects = [CLUSTER, node].map((object) => spoil(object, inObjects));
+        // JSON has no form for some of what can be stored.
+        const json = JSON.stringify(header, (_name, value: unknown) =>
+          typeof value === 'bigint' ? String(value) : value,
+        );
+        await forge(file, JSON.parse(json) as object, [
+          ['cluster', objects[0]],
+          ['node', objects[1]],
+        ]);
+        const own = { ...self, folder: join(folder, 'restored') };
+        try {
+          await installBackup(own, await checkBackup(file), { clock, logger });
+          restored += 1;
+        } catch (error) {
+          if ((error as { code?: unknown }).code !== 'INVALID_ARGUMENT') throw error;
+        }
+      }),
+      { numRuns: 60 },
+    );
+    t.true(restored > 0);
   });
 });

@@ -14,7 +14,7 @@ import { Codec } from '../../src/store/command.js';
 import { StoreStateMachine } from '../../src/store/state-machine.js';
 import { call } from '../api/support/client.js';
 import { type Running, start } from '../api/support/fake-node.js';
-import { nodeDraft, put } from '../support/objects.js';
+import { clusterDraft, nodeDraft, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
 
 const CLUSTER_ID = 'cluster-1';
@@ -47,8 +47,8 @@ async function use(body: (world: World) => Promise<void>): Promise<void> {
   });
   try {
     await raft.readIndex();
-    const object = { ID: CLUSTER_ID, Spec: { Name: 'default' }, Private: {} } as never;
-    const change = { action: 'create', kind: 'cluster', body: object } as const;
+    const cluster = clusterDraft(CLUSTER_ID);
+    const change = { action: 'create', kind: 'cluster', body: cluster } as const;
     await raft.propose(new Codec().encodeCommand({ timeMs: 1, changes: [change] }));
     const manager = api.node.manager.bind(api.node);
     const agents = { labels: { class: 'agent' }, value: 3 };

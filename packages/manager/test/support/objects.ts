@@ -1,5 +1,7 @@
-import type { Network, Service } from '@swarm/api';
+import { type Cluster, clusterDefaults, type Network, type Service } from '@swarm/api';
+import type { Body } from '../../src/store/command.js';
 import type { Draft, Kind, Objects, Store } from '../../src/store/store.js';
+import type { TestStore } from './test-store.js';
 
 type Patch<K extends Kind> = Partial<Draft<K>>;
 
@@ -61,6 +63,21 @@ export function taskDraft(id: string, patch: Patch<'task'> = {}): Draft<'task'> 
   };
 }
 
+/** The cluster object with defaults, and no real keys. */
+export function clusterDraft(id: string, spec: Partial<Cluster['Spec']> = {}): Draft<'cluster'> {
+  return {
+    ID: id,
+    Spec: { ...clusterDefaults(), ...spec },
+    TLSInfo: { TrustRoot: '', CertIssuerSubject: '', CertIssuerPublicKey: '' },
+    RootRotationInProgress: false,
+    DefaultAddrPool: ['10.0.0.0/8'],
+    SubnetSize: 24,
+    DataPathPort: 4789,
+    JoinTokens: { Worker: '', Manager: '' },
+    Private: { CAKey: '', CACert: '', RemovedNodes: {} },
+  };
+}
+
 /** An overlay network. */
 export function networkDraft(id: string, patch: Patch<'network'> = {}): Draft<'network'> {
   const spec: Network['Spec'] = {
@@ -100,4 +117,22 @@ export async function patch<K extends Kind>(
     transaction.update(kind, change(object));
   });
   return store.get(kind, id) as Objects[K];
+}
+
+/** Changes the stored object to what no transaction would let through. */
+export async function patchStored<K extends Kind>(
+  store: TestStore,
+  kind: K,
+  id: string,
+  change: (object: Objects[K]) => object,
+): Promise<void> {
+  const object = store.get(kind, id);
+  if (object === undefined) throw new Error(`no ${kind} ${id}`);
+  const {
+    Version,
+    CreatedAt: _created,
+    UpdatedAt: _updated,
+    ...body
+  } = change(object) as Objects[K];
+  await store.inject({ action: 'update', kind, body: body as Body, expected: Version.Index });
 }

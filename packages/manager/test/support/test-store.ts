@@ -1,9 +1,10 @@
 import { type Clock, type Logger, silentLogger } from '@swarm/api';
-import { Codec } from '../../src/store/command.js';
+import type { ApplyResult } from '../../src/store/apply.js';
+import { type Body, type Change, Codec } from '../../src/store/command.js';
 import { KINDS } from '../../src/store/kinds.js';
 import { MemoryState } from '../../src/store/memory-state.js';
 import { ReplicatedStore } from '../../src/store/replicated-store.js';
-import type { StoreChange } from '../../src/store/store.js';
+import type { Kind, StoreChange } from '../../src/store/store.js';
 import { Tables } from '../../src/store/tables.js';
 import { VirtualClock } from './virtual-clock.js';
 
@@ -39,6 +40,24 @@ export class TestStore extends ReplicatedStore {
     this.#log.resume();
   }
 
+  /** What is stored, as the log and the database have it. */
+  stored(kind: Kind, id: string): object | undefined {
+    return this.#state.tables.stored(kind, id);
+  }
+
+  /** Applies a change that no transaction of this version would make, as an older one left it in the log. */
+  async inject(change: Change): Promise<void> {
+    const data = this.#state.codec.encodeCommand({ timeMs: this.timeMs(), changes: [change] });
+    const { result } = await this.#log.propose(data);
+    const { accepted } = result as ApplyResult;
+    if (!accepted) throw new Error(`the change was rejected: ${JSON.stringify(result)}`);
+  }
+
+  /** Stores an object as it is, whatever its shape. */
+  async injectObject(kind: Kind, body: object): Promise<void> {
+    await this.inject({ action: 'create', kind, body: body as Body });
+  }
+
   /** The next proposal fails with this error and is not applied. */
   failNext(error: Error): void {
     this.#log.failNext(error);
@@ -47,7 +66,8 @@ export class TestStore extends ReplicatedStore {
   /** Tells watchers that everything may have changed, as after a snapshot from the leader. */
   reset(): void {
     const copy = new Tables();
-    for (const kind of KINDS) for (const object of this.list(kind)) copy.put(kind, object);
+    const { tables } = this.#state;
+    for (const kind of KINDS) for (const object of tables.allStored(kind)) copy.put(kind, object);
     copy.setIndex(this.index);
     this.#state.reset(copy);
   }

@@ -3,6 +3,7 @@ import { type Message, MessageType } from '../core/message.js';
 import type { MemberId } from '../core/types.js';
 import { readU32, U32_BYTES, writeU32 } from './bytes.js';
 import { decodeEntries, framesBytes, writeFrames } from './entry-codec.js';
+import { type Plain, unpackPlain } from './plain-pack.js';
 import { type SnapshotTuple, snapshotFromTuple, snapshotToTuple } from './snapshot-codec.js';
 
 /**
@@ -114,11 +115,13 @@ export function decodeFrame(frame: Uint8Array, from: MemberId): DecodedFrame {
 }
 
 function readHeads(bytes: Uint8Array): readonly MessageTuple[] {
-  let heads: unknown;
+  let heads: Plain;
   try {
-    heads = packr.unpack(bytes);
+    heads = unpackPlain(bytes);
   } catch (cause) {
-    throw new MessageFormatError('the heads are no MessagePack', { cause });
+    throw new MessageFormatError(`the heads can not be read: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   if (!Array.isArray(heads) || !heads.every(isMessageTuple)) {
     throw new MessageFormatError('the heads are no messages');
@@ -156,6 +159,9 @@ function fromTuple(tuple: MessageTuple, block: Uint8Array): Message {
   const [type, from, to, term, index, logTerm, commit, flags, rejectHint, context] = tuple;
   const entryCount = tuple[10];
   const snapshot = tuple[12];
+  if ((snapshot !== null) !== (type === MessageType.Snapshot)) {
+    throw new MessageFormatError(`message of type ${type}: a snapshot is missing or has no place`);
+  }
   try {
     return {
       type: type as MessageType,

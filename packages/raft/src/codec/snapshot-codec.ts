@@ -1,5 +1,8 @@
 import { Packr } from 'msgpackr';
+import { checkConf } from '../core/conf-change.js';
+import { checkMemberInfo } from '../core/member-info.js';
 import type { ConfState, MemberInfo, SnapshotMeta } from '../core/types.js';
+import { unpackPlain } from './plain-pack.js';
 
 /** What a new log starts after: nothing, with nobody taking part. */
 export const NO_SNAPSHOT: SnapshotMeta = {
@@ -46,12 +49,16 @@ export function snapshotToTuple(meta: SnapshotMeta): SnapshotTuple {
 /** Later versions may append fields, which are ignored. @throws SnapshotFormatError */
 export function snapshotFromTuple(value: unknown): SnapshotMeta {
   const [index, term, conf, members, removed] = list(value, 5);
+  const infos = list(members, 0).map(memberFromTuple);
+  if (new Set(infos.map(({ id }) => id)).size < infos.length) {
+    throw new SnapshotFormatError('a member is described twice');
+  }
   return {
     index: integer(index),
     term: integer(term),
     conf: confFromTuple(conf),
-    members: list(members, 0).map(memberFromTuple),
-    removed: integers(removed),
+    members: infos,
+    removed: ids(removed),
   };
 }
 
@@ -63,7 +70,7 @@ export function encodeSnapshotMeta(meta: SnapshotMeta): Uint8Array {
 export function decodeSnapshotMeta(bytes: Uint8Array): SnapshotMeta {
   let value: unknown;
   try {
-    value = packr.unpack(bytes);
+    value = unpackPlain(bytes);
   } catch (cause) {
     throw new SnapshotFormatError('snapshot description can not be read', { cause });
   }
@@ -72,13 +79,22 @@ export function decodeSnapshotMeta(bytes: Uint8Array): SnapshotMeta {
 
 function confFromTuple(value: unknown): ConfState {
   const [voters, votersOutgoing, learners, learnersNext, autoLeave] = list(value, 5);
-  return {
-    voters: integers(voters),
-    votersOutgoing: integers(votersOutgoing),
-    learners: integers(learners),
-    learnersNext: integers(learnersNext),
+  const conf = {
+    voters: ids(voters),
+    votersOutgoing: ids(votersOutgoing),
+    learners: ids(learners),
+    learnersNext: ids(learnersNext),
     autoLeave: autoLeave === true,
   };
+  try {
+    // Here, and not where the configuration is first used: there it would be a fault of this member.
+    checkConf(conf);
+  } catch (cause) {
+    throw new SnapshotFormatError(`the configuration contradicts itself: ${String(cause)}`, {
+      cause,
+    });
+  }
+  return conf;
 }
 
 function memberFromTuple(value: unknown): MemberInfo {
@@ -86,7 +102,10 @@ function memberFromTuple(value: unknown): MemberInfo {
   if (typeof address !== 'string' || typeof nodeId !== 'string') {
     throw new SnapshotFormatError('a member has no address or no node id');
   }
-  return { id: integer(id), address, nodeId };
+  const info = { id: memberId(id), address, nodeId };
+  const problem = checkMemberInfo(info);
+  if (problem !== undefined) throw new SnapshotFormatError(problem);
+  return info;
 }
 
 function list(value: unknown, minimum: number): readonly unknown[] {
@@ -96,8 +115,16 @@ function list(value: unknown, minimum: number): readonly unknown[] {
   return value;
 }
 
-function integers(value: unknown): number[] {
-  return list(value, 0).map(integer);
+/** Member ids, each once. */
+function ids(value: unknown): number[] {
+  const found = list(value, 0).map(memberId);
+  if (new Set(found).size < found.length) throw new SnapshotFormatError('a member is named twice');
+  return found;
+}
+
+function memberId(value: unknown): number {
+  if (integer(value) === 0) throw new SnapshotFormatError('0 is no member');
+  return value as number;
 }
 
 function integer(value: unknown): number {

@@ -15,7 +15,7 @@ export function snapshotAt(index: Index, term: Term): SnapshotMeta {
     index,
     term,
     conf: {
-      voters: [1, 2, 3],
+      voters: [1, 3],
       votersOutgoing: [1, 2],
       learners: [4],
       learnersNext: [2],

@@ -1,4 +1,5 @@
 import { assert } from './assert.js';
+import { checkMemberInfo } from './member-info.js';
 import type { ConfState, MemberId, MemberInfo } from './types.js';
 
 export const ConfChangeOp = {
@@ -38,6 +39,14 @@ export const EMPTY_CONF: ConfState = {
 /** A change that the configuration does not allow; the message says why. */
 export class ConfChangeError extends Error {
   readonly code = 'RAFT_CONF_CHANGE';
+}
+
+/**
+ * A change that only a newer program knows. The member must stop: to leave the change out, which others
+ * make, would split the group.
+ */
+export class UnknownConfChangeError extends Error {
+  readonly code = 'RAFT_CONF_CHANGE_UNKNOWN';
 }
 
 export function isJoint(conf: ConfState): boolean {
@@ -142,21 +151,43 @@ export function encodeConfChange(change: ConfChange): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(rows));
 }
 
-/** @throws ConfChangeError when the bytes are not a change. */
+/**
+ * @throws ConfChangeError when the bytes are not a change: it then has no effect, on every member alike.
+ * @throws UnknownConfChangeError
+ */
 export function decodeConfChange(data: Uint8Array): ConfChange {
-  const rows: unknown = JSON.parse(new TextDecoder().decode(data));
+  let rows: unknown;
+  try {
+    rows = JSON.parse(new TextDecoder().decode(data));
+  } catch (cause) {
+    throw new ConfChangeError('an entry holds no membership change', { cause });
+  }
   if (!Array.isArray(rows)) throw new ConfChangeError('an entry holds no membership change');
   return { changes: rows.map(decodeRow) };
 }
 
 function decodeRow(row: unknown): MemberChange {
   const [op, id, address, nodeId] = Array.isArray(row) ? (row as unknown[]) : [];
-  const known = Object.values(ConfChangeOp).find((value) => value === op);
-  if (known === undefined || typeof id !== 'number') {
-    throw new ConfChangeError('an entry holds an unknown membership change');
+  if (!Number.isSafeInteger(op) || !Number.isSafeInteger(id) || (id as number) <= 0) {
+    throw new ConfChangeError(
+      'an entry holds a membership change without an operation or a member',
+    );
   }
-  if (typeof address !== 'string' || typeof nodeId !== 'string') return { op: known, id };
-  return { op: known, id, info: { id, address, nodeId } };
+  const known = Object.values(ConfChangeOp).find((value) => value === op);
+  if (known === undefined) {
+    throw new UnknownConfChangeError(
+      `an entry holds the membership change ${String(op)}, which this version does not know: upgrade it`,
+    );
+  }
+  const member = id as MemberId;
+  if (address === undefined && nodeId === undefined) return { op: known, id: member };
+  if (typeof address !== 'string' || typeof nodeId !== 'string') {
+    throw new ConfChangeError('an entry holds a membership change that describes no member');
+  }
+  const info = { id: member, address, nodeId };
+  const problem = checkMemberInfo(info);
+  if (problem !== undefined) throw new ConfChangeError(problem);
+  return { op: known, id: member, info };
 }
 
 function sorted(ids: Iterable<MemberId>): MemberId[] {

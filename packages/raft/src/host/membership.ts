@@ -51,14 +51,15 @@ export class Membership {
    * Applies an entry of kind ConfChange. One that is not allowed has no effect, on every member alike.
    * @param applyConf gives the configuration after the change, and makes it take effect
    * @returns why the change has no effect, or undefined if it has.
-   * @throws ConfChangeError when the entry is no change at all.
+   * @throws UnknownConfChangeError when only a newer program can tell what the change is.
    */
   apply(entry: Entry, applyConf: (change: ConfChange) => ConfState): ConfChangeError | undefined {
     const { current } = this;
     assert(entry.index > current.index, 'membership goes back', entry.index, current.index);
-    const change = decodeConfChange(entry.data);
+    let change: ConfChange;
     let conf: ConfState;
     try {
+      change = decodeConfChange(entry.data);
       for (const { op, id } of change.changes) {
         if (op !== ConfChangeOp.Remove && current.removed.includes(id)) {
           throw new ConfChangeError(`member ${id} was removed for good`);

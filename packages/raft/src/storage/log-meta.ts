@@ -1,4 +1,5 @@
 import { Packr } from 'msgpackr';
+import { unpackPlain } from '../codec/plain-pack.js';
 import { type SnapshotTuple, snapshotFromTuple, snapshotToTuple } from '../codec/snapshot-codec.js';
 import type { HardState, SnapshotMeta } from '../core/types.js';
 import type { RecordCipher } from './cipher.js';
@@ -38,9 +39,9 @@ export function encodeLogMeta(meta: LogMeta, cipher: RecordCipher): Uint8Array {
 export function decodeLogMeta(value: Uint8Array, cipher: RecordCipher): LogMeta {
   const body = unwrap(value, cipher);
   try {
-    const [firstSequence, deletedBelow, term, vote, commit, snapshot] = packr.unpack(
-      body,
-    ) as MetaTuple;
+    const value = unpackPlain(body) as MetaTuple;
+    const [firstSequence, deletedBelow, term, vote, commit, snapshot] = value;
+    if (!value.slice(0, 5).every(Number.isSafeInteger)) throw new Error('a field is no number');
     return {
       firstSequence,
       deletedBelow,
@@ -59,7 +60,13 @@ export function encodeIncarnation(incarnation: number, cipher: RecordCipher): Ui
 
 /** @throws RecordDamagedError, RecordUnreadableError */
 export function decodeIncarnation(value: Uint8Array, cipher: RecordCipher): number {
-  const [incarnation] = packr.unpack(unwrap(value, cipher)) as [unknown];
+  const body = unwrap(value, cipher);
+  let incarnation: unknown;
+  try {
+    [incarnation] = unpackPlain(body) as [unknown];
+  } catch (cause) {
+    throw new RecordDamagedError('the incarnation can not be read', { cause });
+  }
   if (Number.isSafeInteger(incarnation)) return incarnation as number;
   throw new RecordDamagedError('the incarnation is no number');
 }

@@ -1,5 +1,6 @@
 import { Packr } from 'msgpackr';
 import { WIRE_VERSION } from '../codec/message-codec.js';
+import { unpackPlain } from '../codec/plain-pack.js';
 import type { MemberId } from '../core/types.js';
 
 /** Paths of the two kinds of connection. */
@@ -53,6 +54,9 @@ export interface Refusal {
 
 const packr = new Packr({ useRecords: false });
 
+/** Largest hello, bytes; one of ours has about 60. */
+export const HELLO_LIMIT_BYTES = 1024;
+
 /** Fields are only ever appended: who does not know one ignores it. */
 export function encodeHello({ clusterId, from, to, transfer }: Hello): Uint8Array {
   const fields: unknown[] = [WIRE_VERSION, clusterId, from, to];
@@ -64,9 +68,12 @@ export function encodeHello({ clusterId, from, to, transfer }: Hello): Uint8Arra
 
 /** @returns the hello, or why it is none. */
 export function decodeHello(bytes: Uint8Array): Hello | Refusal {
+  if (bytes.length > HELLO_LIMIT_BYTES) {
+    return { code: CloseCode.Malformed, reason: `a hello of ${bytes.length} bytes` };
+  }
   let fields: unknown;
   try {
-    fields = packr.unpack(bytes);
+    fields = unpackPlain(bytes);
   } catch {
     fields = undefined;
   }

@@ -27,6 +27,11 @@ export const SnapshotFrame = {
 
 const POSITION_BYTES = 1 + U64_BYTES + U32_BYTES;
 
+/** Largest piece that is taken, bytes: some wait in memory. Ours have 64 KiB (TransportLimits.chunkBytes). */
+export const PIECE_LIMIT_BYTES = 1024 * 1024;
+/** Longest reason in a Refused, characters. */
+const REASON_LIMIT_CHARS = 500;
+
 export function headerFrame(message: Message, meta: SnapshotMeta): Uint8Array {
   return Buffer.concat([
     Uint8Array.of(SnapshotFrame.Header),
@@ -43,8 +48,21 @@ export function readHeader(frame: Uint8Array, from: MemberId): Message {
   throw new MessageFormatError('the header announces no snapshot');
 }
 
+/** Says no, and why. */
+export function refusedFrame(reason: string): Uint8Array {
+  const text = Buffer.from(reason.slice(0, REASON_LIMIT_CHARS));
+  return Buffer.concat([Uint8Array.of(SnapshotFrame.Refused), text]);
+}
+
+/** The reason in a Refused; what is too long is left out. */
+export function reasonIn(frame: Uint8Array): string {
+  const text = Buffer.from(frame.subarray(1, 1 + 4 * REASON_LIMIT_CHARS)).toString();
+  return text.slice(0, REASON_LIMIT_CHARS);
+}
+
 /** @returns offset and CRC-32 of an At. @throws MessageFormatError */
 export function readAt(frame: Uint8Array): [offset: number, crc: number] {
+  checkEnd(frame);
   return readPosition(frame);
 }
 
@@ -87,6 +105,9 @@ export class SnapshotPosition {
   /** @returns the piece, its own copy. @throws MessageFormatError when it is not the next one. */
   readChunk(frame: Uint8Array): Uint8Array {
     const [start, crc] = readPosition(frame);
+    if (frame.length > POSITION_BYTES + PIECE_LIMIT_BYTES) {
+      throw new MessageFormatError(`a piece of ${frame.length} bytes`);
+    }
     if (start !== this.offset) {
       throw new MessageFormatError(`a piece at ${start} follows one that ends at ${this.offset}`);
     }
@@ -98,6 +119,7 @@ export class SnapshotPosition {
 
   /** @throws MessageFormatError when something is missing. */
   readEnd(frame: Uint8Array): void {
+    checkEnd(frame);
     const [size, crc] = readPosition(frame);
     if (size === this.offset && crc === this.crc) return;
     throw new MessageFormatError(`the end is at ${size}, the pieces end at ${this.offset}`);
@@ -107,6 +129,10 @@ export class SnapshotPosition {
     this.offset += piece.length;
     this.crc = crc32(piece, this.crc);
   }
+}
+
+function checkEnd(frame: Uint8Array): void {
+  if (frame.length > POSITION_BYTES) throw new MessageFormatError('bytes follow a position');
 }
 
 function writePosition(frame: Uint8Array, kind: number, offset: number, crc: number): void {

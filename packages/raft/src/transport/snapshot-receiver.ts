@@ -4,11 +4,9 @@ import type { Hello } from './hello.js';
 import type { IncomingSnapshot, SnapshotCarrier } from './incoming-snapshot.js';
 import type { TransportLimits } from './limits.js';
 import { Silence } from './silence.js';
-import { readHeader, SnapshotFrame } from './snapshot-frames.js';
+import { readHeader, refusedFrame, SnapshotFrame } from './snapshot-frames.js';
 import type { SnapshotIntake } from './snapshot-intake.js';
 import { LineEnd, type SnapshotLine } from './snapshot-line.js';
-
-const REASON_LIMIT_CHARS = 500;
 
 /**
  * The receiver's end of one connection. Pieces go to the transfer that it carries; while that one's
@@ -61,8 +59,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
   }
 
   refuse(reason: string): void {
-    const text = Buffer.from(reason.slice(0, REASON_LIMIT_CHARS));
-    this.answer(Buffer.concat([Uint8Array.of(SnapshotFrame.Refused), text]));
+    this.answer(refusedFrame(reason));
     this.close(LineEnd.Over, reason);
   }
 

@@ -6,7 +6,7 @@ import type { TransportLimits } from './limits.js';
 import { PieceReader } from './piece-reader.js';
 import { SendWindow } from './send-window.js';
 import { Silence } from './silence.js';
-import { headerFrame, readAt, SnapshotFrame } from './snapshot-frames.js';
+import { headerFrame, readAt, reasonIn, SnapshotFrame } from './snapshot-frames.js';
 import { LineEnd, type SnapshotLine } from './snapshot-line.js';
 import type { SnapshotStep } from './transport.js';
 
@@ -212,7 +212,7 @@ export class SnapshotSender {
       if (!this.sentAll) throw new Error('the receiver took a snapshot that was not sent');
       this.taken = true;
     } else if (kind === SnapshotFrame.Refused) {
-      throw new Error(`the receiver refused: ${Buffer.from(frame.subarray(1)).toString()}`);
+      throw new Error(`the receiver refused: ${reasonIn(frame)}`);
     } else if (kind !== SnapshotFrame.Alive) throw new Error('the receiver sent an unknown frame');
     else if (!this.located) this.doesNotLocate();
   }

@@ -13,7 +13,7 @@ export function tlsConnect(
   receiveBytes = DEFAULT_TRANSPORT_LIMITS.receiveBytes,
 ): Connect {
   return (member, path) =>
-    new WebSocket(`wss://${member.address}${path}`, {
+    new WebSocket(`wss://${hostOf(member)}${path}`, {
       ...tls(member),
       ...socketOptions(receiveBytes),
       generateMask: noMask,
@@ -32,7 +32,16 @@ function noMask(mask: Buffer): void {
 /** Without encryption: for tests, and where something else encrypts. */
 export function plainConnect(receiveBytes = DEFAULT_TRANSPORT_LIMITS.receiveBytes): Connect {
   return (member, path) =>
-    new WebSocket(`ws://${member.address}${path}`, socketOptions(receiveBytes));
+    new WebSocket(`ws://${hostOf(member)}${path}`, socketOptions(receiveBytes));
+}
+
+/** A host name, an IPv4 address, or an IPv6 address in brackets; then a port. */
+const HOST_PORT = /^(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/;
+
+/** The member's address as the host of a URL: it came with the log, from whoever joined the member. */
+function hostOf({ id, address }: MemberInfo): string {
+  if (HOST_PORT.test(address)) return address;
+  throw new Error(`member ${id} has no address host:port: ${JSON.stringify(address)}`);
 }
 
 /**

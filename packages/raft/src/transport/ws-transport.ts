@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws';
 import { decodeFrame, WireVersionError } from '../codec/message-codec.js';
 import { assert } from '../core/assert.js';
-import type { Message } from '../core/message.js';
+import { type Message, MessageType } from '../core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../core/types.js';
 import { type Channel, closeSocket } from './channel.js';
 import { OnceLogger, type TransportEnvironment } from './environment.js';
@@ -255,6 +255,11 @@ export class WsTransport implements Transport {
       this.once.warn({ member: from, reason }, 'raft: dropped a frame');
       // Versions differ during an upgrade; anything else means that the peer is broken.
       if (!(error instanceof WireVersionError)) channel.close(CloseCode.Malformed, reason);
+      return;
+    }
+    // It would be taken for one whose state has arrived.
+    if (messages.some(({ type }) => type === MessageType.Snapshot)) {
+      channel.close(CloseCode.Malformed, 'a snapshot without its state');
       return;
     }
     for (const message of messages) {

@@ -2,6 +2,7 @@ import test from 'ava';
 import {
   type ConfChange,
   ConfChangeError,
+  UnknownConfChangeError,
   ConfChangeOp,
   changeConf,
   decodeConfChange,
@@ -107,7 +108,13 @@ test('a change survives encoding, and what is none is refused', (t) => {
   };
   t.deepEqual(decodeConfChange(encodeConfChange(whole)), whole);
   t.deepEqual(decodeConfChange(encodeConfChange(LEAVE_JOINT)), LEAVE_JOINT);
+  for (const none of ['', 'x', '{}', '[[1]]', '[[1,"1"]]', '[[1,1,2,3]]', '[[1,1,"a b","n"]]']) {
+    t.throws(() => decodeConfChange(new TextEncoder().encode(none)), {
+      instanceOf: ConfChangeError,
+    });
+  }
+  // Of a newer program, perhaps: to leave it out would split the group.
   t.throws(() => decodeConfChange(new TextEncoder().encode('[[9,1]]')), {
-    instanceOf: ConfChangeError,
+    instanceOf: UnknownConfChangeError,
   });
 });

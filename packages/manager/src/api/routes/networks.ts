@@ -3,6 +3,7 @@ import { parseJson } from '../body.js';
 import { freshState } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../node-control.js';
+import { presentEach } from '../present/each.js';
 import { presentNetwork } from '../present/network.js';
 import { sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
@@ -19,7 +20,9 @@ async function list(call: Call): Promise<void> {
   const filters = call.target.query.get('filters');
   const matches = networkFilters(filters);
   const manager = await freshManager(call);
-  const swarm = [...(manager?.store.list('network') ?? [])].filter(matches).map(presentNetwork);
+  const networks = manager?.store.list('network') ?? [];
+  const { aside } = call.services;
+  const swarm = presentEach(aside, 'network', networks, matches, presentNetwork);
   const query = filters === null ? '' : `?filters=${encodeURIComponent(filters)}`;
   const local =
     call.caller.principal.kind === 'local' ? await engine?.ask(`/networks${query}`) : undefined;

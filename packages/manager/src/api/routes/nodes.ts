@@ -1,9 +1,10 @@
 import { ApiError, decodeNodeSpec, type Node, nodeFilters, parseObjectVersion } from '@swarm/api';
-import { removeNode } from '../../role-manager/remove-node.js';
-import type { View } from '../../store/store.js';
+import { refuseNode, removeNode } from '../../role-manager/remove-node.js';
+import type { Transaction, View } from '../../store/store.js';
 import { write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess, ManagerMember } from '../node-control.js';
+import { presentEach } from '../present/each.js';
 import { presentNode } from '../present/node.js';
 import { flagOf } from '../query.js';
 import { sendEmpty, sendJson } from '../reply.js';
@@ -12,10 +13,11 @@ import type { Call, Route } from '../router.js';
 function list(call: Call, manager: ManagerAccess): void {
   const matches = nodeFilters(call.target.query.get('filters'));
   const members = manager.members();
-  const nodes = [...manager.store.list('node')].filter(matches);
+  const nodes = manager.store.list('node');
+  const { aside } = call.services;
   sendJson(
     call.response,
-    nodes.map((node) => presentNode(node, members)),
+    presentEach(aside, 'node', nodes, matches, (node) => presentNode(node, members)),
   );
 }
 
@@ -83,11 +85,33 @@ async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   const { services } = call;
   // The role manager gives up its tasks, and removes what is left of it in the Raft group.
   await writeAgain(services, manager, (transaction) => {
+    const aside = transaction.setAside('node', call.params.id!);
+    if (aside !== undefined && force) {
+      removeUnreadable(transaction, aside.id, manager.members(), services.clock.now());
+      return;
+    }
     const node = target(call, transaction);
     checkRemoval(node, manager.members(), force);
     removeNode(transaction, node.ID, services.clock.now());
   });
   sendEmpty(call.response);
+}
+
+/** A node of which the cluster can not read what it stored: nobody knows its state, but its id. */
+function removeUnreadable(
+  transaction: Transaction,
+  nodeId: string,
+  members: readonly ManagerMember[],
+  nowMs: number,
+): void {
+  if (members.some((member) => member.nodeId === nodeId)) {
+    throw new ApiError(
+      'FAILED_PRECONDITION',
+      `node ${nodeId} is a member of the raft cluster: run "swarm leave --force" on it first`,
+    );
+  }
+  refuseNode(transaction, { ID: nodeId }, nowMs);
+  transaction.remove('node', nodeId);
 }
 
 function checkRemoval(node: Node, members: readonly ManagerMember[], force: boolean): void {

@@ -1,6 +1,7 @@
 import { ApiError, configFilters, secretFilters } from '@swarm/api';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../node-control.js';
+import { presentEach } from '../present/each.js';
 import { sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
 
@@ -20,12 +21,19 @@ function withoutData<T extends { readonly Spec: { readonly Data?: string } }>(ob
 
 function listSecrets(call: Call, manager: ManagerAccess): void {
   const matches = secretFilters(call.target.query.get('filters'));
-  sendJson(call.response, [...manager.store.list('secret')].filter(matches).map(withoutData));
+  const { aside } = call.services;
+  const secrets = manager.store.list('secret');
+  sendJson(call.response, presentEach(aside, 'secret', secrets, matches, withoutData));
 }
 
 function listConfigs(call: Call, manager: ManagerAccess): void {
   const matches = configFilters(call.target.query.get('filters'));
-  sendJson(call.response, [...manager.store.list('config')].filter(matches));
+  const { aside } = call.services;
+  const configs = manager.store.list('config');
+  sendJson(
+    call.response,
+    presentEach(aside, 'config', configs, matches, (config) => config),
+  );
 }
 
 function inspectSecret(call: Call, manager: ManagerAccess): void {

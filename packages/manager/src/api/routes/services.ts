@@ -10,12 +10,14 @@ import {
   serviceFilters,
   storedServiceSpec,
 } from '@swarm/api';
+import { removeUnreadable } from '../../orchestrator/service-removal.js';
 import { applyServiceUpdate } from '../../orchestrator/service-update.js';
-import type { Transaction, View } from '../../store/store.js';
+import type { View } from '../../store/store.js';
 import { within } from '../deadline.js';
 import { write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../node-control.js';
+import { presentEach } from '../present/each.js';
 import { presentService } from '../present/service.js';
 import { flagOf } from '../query.js';
 import { sendEmpty, sendJson } from '../reply.js';
@@ -30,13 +32,14 @@ function list(call: Call, manager: ManagerAccess): void {
   const matches = serviceFilters(query.get('filters'));
   // `status` came with 1.41.
   const status = call.target.minor >= 41 && flagOf(query, 'status');
-  const services = [...manager.store.list('service')].filter(
+  const services = presentEach(
+    call.services.aside,
+    'service',
+    manager.store.list('service'),
     (service) => service.PendingDelete !== true && matches(service),
+    (service) => presentService(manager.store, service, { status }),
   );
-  sendJson(
-    call.response,
-    services.map((service) => presentService(manager.store, service, { status })),
-  );
+  sendJson(call.response, services);
 }
 
 function inspect(call: Call, manager: ManagerAccess): void {
@@ -223,11 +226,17 @@ function updatedSpec(
 }
 
 async function remove(call: Call, manager: ManagerAccess): Promise<void> {
-  await writeAgain(call.services, manager, (transaction: Transaction) => {
-    const service = find(transaction, 'service', call.params.id!);
-    if (service.PendingDelete === true) return;
-    transaction.update('service', { ...service, PendingDelete: true });
-  });
+  let isDone = false;
+  while (!isDone) {
+    isDone = await writeAgain(call.services, manager, (transaction) => {
+      const aside = transaction.setAside('service', call.params.id!);
+      if (aside !== undefined) return removeUnreadable(transaction, aside.id);
+      const service = find(transaction, 'service', call.params.id!);
+      if (service.PendingDelete !== true)
+        transaction.update('service', { ...service, PendingDelete: true });
+      return true;
+    });
+  }
   sendEmpty(call.response);
 }
 

@@ -2,6 +2,7 @@ import { type Task, taskFilters } from '@swarm/api';
 import type { View } from '../../store/store.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../node-control.js';
+import { presentEach } from '../present/each.js';
 import { presentTask } from '../present/task.js';
 import { sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
@@ -15,11 +16,12 @@ function list(call: Call, manager: ManagerAccess): void {
       given === 'self' ? call.services.control.info().nodeId : find(store, 'node', given).ID,
     isUpToDate: (task) => isUpToDate(store, task),
   });
-  const tasks = [...candidates(store, serviceIds, nodeIds)].filter(matches);
   const now = store.timeMs();
+  const tasks = candidates(store, serviceIds, nodeIds);
+  const { aside } = call.services;
   sendJson(
     call.response,
-    tasks.map((task) => presentTask(task, now)),
+    presentEach(aside, 'task', tasks, matches, (task) => presentTask(task, now)),
   );
 }
 

@@ -1,0 +1,28 @@
+import { Codec } from '../store/command.js';
+import { kindOfCode } from '../store/kinds.js';
+import { readSnapshot } from '../store/snapshot-stream.js';
+import type { Kind, Objects } from '../store/store.js';
+import { type BackupHeader, readBackup } from './backup-file.js';
+
+/** The state that a backup holds, keys and tokens included. */
+export interface BackupObjects {
+  readonly header: BackupHeader;
+  /** In the order in which they are stored: by kind, then by id. */
+  readonly objects: readonly { readonly kind: Kind; readonly object: Objects[Kind] }[];
+}
+
+/**
+ * Reads every object of a backup into memory: for tools and tests that look at a whole cluster.
+ * @throws ApiError INVALID_ARGUMENT, SnapshotError, CommandFormatError when it cannot be read
+ */
+export async function readBackupObjects(path: string): Promise<BackupObjects> {
+  const { header, chunks } = await readBackup(path);
+  const codec = new Codec();
+  const objects: BackupObjects['objects'][number][] = [];
+  for await (const { tag, body } of readSnapshot(header.index, chunks)) {
+    const kind = kindOfCode(tag);
+    if (kind === undefined) throw new Error(`${path} has objects of a kind unknown here (${tag})`);
+    objects.push({ kind, object: codec.decode(body) as Objects[Kind] });
+  }
+  return { header, objects };
+}

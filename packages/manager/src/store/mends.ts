@@ -1,0 +1,119 @@
+import { isObjectId, isTimestamp } from '@swarm/api';
+import type { Kind } from './store.js';
+
+/** What takes the place of a part of a stored object that is bad. */
+export interface Mend {
+  /** Names from the object inwards, joined by dots. */
+  readonly path: string;
+  /** Undefined leaves the part out. */
+  readonly replace: (old: unknown) => unknown;
+}
+
+const EPOCH = '1970-01-01T00:00:00.000Z';
+/** A removed node whose term can not be read is refused as long as there are certificates. */
+const NEVER = '9999-12-31T23:59:59.000Z';
+
+function leaveOut(...paths: readonly string[]): Mend[] {
+  return paths.map((path) => ({ path, replace: () => undefined }));
+}
+
+function put(path: string, value: unknown): Mend {
+  return { path, replace: () => value };
+}
+
+/** The texts among the entries. */
+function texts(path: string): Mend {
+  return {
+    path,
+    replace: (old) =>
+      Object.fromEntries(entries(old).filter(([, value]) => typeof value === 'string')),
+  };
+}
+
+function entries(value: unknown): [string, unknown][] {
+  return typeof value === 'object' && value !== null
+    ? Object.entries(value).filter(([key]) => key !== '__proto__')
+    : [];
+}
+
+function removedNodes(old: unknown): unknown {
+  const kept = entries(old).filter(([id]) => isObjectId(id));
+  return Object.fromEntries(
+    kept.map(([id, node]) => {
+      const until = (node as { readonly Until?: unknown } | null)?.Until;
+      return [id, { Until: isTimestamp(until) ? until : NEVER }];
+    }),
+  );
+}
+
+const META = [put('CreatedAt', EPOCH), put('UpdatedAt', EPOCH)];
+
+/**
+ * The parts that can be spared, inner ones before those that hold them: what nodes told, and will tell again,
+ * what the cluster allocates, counts or explains, and what is only shown. Everything else is a wish or
+ * an identity, which nothing can take the place of. So is a task's address and its ports: without them it would run on
+ * and get no traffic, while a task that is set aside is replaced.
+ */
+export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
+  cluster: [
+    ...META,
+    texts('Spec.Labels'),
+    put('Spec.Name', 'default'),
+    put('Spec.Orchestration', {}),
+    put('Spec.Raft', {}),
+    put('Spec.Dispatcher', {}),
+    put('Spec.CAConfig', {}),
+    put('Spec.TaskDefaults', {}),
+    put('Spec.EncryptionConfig', { AutoLockManagers: false }),
+    put('RootRotationInProgress', false),
+    put('DefaultAddrPool', []),
+    put('SubnetSize', 24),
+    put('DataPathPort', 4789),
+    { path: 'Private.RemovedNodes', replace: removedNodes },
+  ],
+  node: [
+    ...META,
+    ...leaveOut(
+      'Spec.Name',
+      'Description.TLSInfo',
+      'Description.Runtime',
+      'Description.MeshBackend',
+    ),
+    texts('Spec.Labels'),
+    texts('Description.Engine.Labels'),
+    ...leaveOut('Description.Engine.Plugins'),
+    put('Description.Engine', { EngineVersion: '' }),
+    put('Description.Resources', {}),
+    put('Description.Platform', { Architecture: '', OS: '' }),
+    put('Description.Hostname', ''),
+    ...leaveOut('Description', 'Status.Message'),
+    put('Status.Addr', ''),
+    put('Status', { State: 'unknown', Addr: '' }),
+    ...leaveOut('ManagerStatus', 'Mesh', 'RaftID', 'ManagerAddr', 'CertificateExpiresAt'),
+  ],
+  service: [
+    ...META,
+    ...leaveOut('PreviousSpec', 'PreviousSpecVersion', 'UpdateStatus', 'ServiceStatus'),
+    ...leaveOut('AllocationError', 'Endpoint.VirtualIPs', 'JobStatus.LastExecution'),
+    put('Endpoint', { Spec: {} }),
+    put('SpecVersion', { Index: 0 }),
+    texts('Spec.Labels'),
+  ],
+  task: [
+    ...META,
+    put('Name', ''),
+    put('ServiceName', ''),
+    texts('Labels'),
+    texts('ServiceLabels'),
+    ...leaveOut('Status.ContainerStatus', 'Status.PortStatus', 'Status.Address', 'Status.Err'),
+    ...leaveOut('Status.AppliedAt', 'Restart'),
+    put('Status.Message', ''),
+    put('Status.Timestamp', EPOCH),
+    // Absent would count as ready.
+    put('Status.Ready', false),
+    put('SpecVersion', { Index: 0 }),
+  ],
+  network: [...META, texts('Spec.Labels'), texts('Spec.DriverOpts'), ...leaveOut('Spec.IPAM')],
+  secret: [...META, texts('Spec.Labels')],
+  config: [...META, texts('Spec.Labels')],
+};

@@ -1,0 +1,186 @@
+import type { Logger, Service, Task } from '@swarm/api';
+import { createAllocator } from '../../src/allocator/index.js';
+import type { ControlLoop, LoopContext } from '../../src/control-loop.js';
+import { meshState } from '../../src/dispatcher/mesh-state.js';
+import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
+import { createOrchestrators } from '../../src/orchestrator/index.js';
+import { applyServiceUpdate } from '../../src/orchestrator/service-update.js';
+import { createRoleManager } from '../../src/role-manager/index.js';
+import { createScheduler } from '../../src/scheduler/index.js';
+import { SetAside } from '../../src/set-aside.js';
+import { nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
+import { createTestStore, type TestStore } from '../support/test-store.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+
+/** Nodes of the good service, apart from any that a test makes. */
+const NODES = ['good-1', 'good-2'];
+export const GOOD = 'good';
+
+/**
+ * The loops of a leader over one store, on a clock that lets through what a timer throws. Pretended agents run the
+ * tasks of the good nodes, as if they had sessions: the dispatcher would miss those, so it is tried apart.
+ */
+export class World {
+  readonly clock = new VirtualClock();
+  /** Errors that were logged: faults of loops, and watchers that failed. */
+  readonly errors: string[] = [];
+  readonly warnings: string[] = [];
+  readonly store: TestStore;
+  readonly #logger: Logger;
+  readonly #mesh: MeshPublisher;
+  readonly #loops: ControlLoop[];
+  #seed = 1;
+
+  readonly context: LoopContext;
+
+  constructor() {
+    this.#logger = this.#record();
+    this.store = createTestStore({ clock: this.clock, logger: this.#logger });
+    const context = {
+      store: this.store,
+      clock: this.clock,
+      logger: this.#logger,
+      randomBytes: (size: number) => this.#bytes(size),
+    };
+    this.context = context;
+    this.#mesh = new MeshPublisher(this.store, this.clock, new SetAside(this.#logger), () => {});
+    this.#loops = [
+      createAllocator(context),
+      createScheduler(context),
+      ...createOrchestrators(context),
+      createRoleManager(context, {
+        members: () => [],
+        remove: async () => {},
+        isSelf: () => false,
+        transferAway: async () => {},
+      }),
+    ];
+  }
+
+  /** Starts as a new leader does, on whatever is stored already. */
+  start(): void {
+    for (const loop of this.#loops) loop.start();
+    this.#mesh.start();
+    this.store.watch(({ events, index }) => {
+      for (const event of events) this.#mesh.note(event, index);
+      this.#agentsSoon();
+    });
+    this.#agentsSoon();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
+    this.#mesh.stop();
+  }
+
+  /** A service of two replicas that publishes a port, on two nodes that are there. */
+  async addGood(): Promise<void> {
+    const Spec = { Labels: { good: 'yes' }, Role: 'worker', Availability: 'active' } as const;
+    for (const id of NODES) await put(this.store, 'node', nodeDraft(id, { Spec }));
+    const port = {
+      Protocol: 'tcp',
+      TargetPort: 80,
+      PublishedPort: 443,
+      PublishMode: 'ingress',
+    } as const;
+    const spec: Partial<Service['Spec']> = {
+      Mode: { Replicated: { Replicas: 2 } },
+      TaskTemplate: {
+        ContainerSpec: { Image: 'nginx:1' },
+        Placement: { Constraints: ['node.labels.good == yes'] },
+        ForceUpdate: 0,
+      },
+      EndpointSpec: { Ports: [port] },
+      UpdateConfig: { Parallelism: 2 },
+    };
+    await put(this.store, 'service', serviceDraft(GOOD, {}, spec));
+  }
+
+  async updateGood(Image: string): Promise<void> {
+    await patch(this.store, 'service', GOOD, (service) => {
+      const TaskTemplate = { ...service.Spec.TaskTemplate, ContainerSpec: { Image } };
+      const spec = { ...service.Spec, TaskTemplate };
+      return applyServiceUpdate(service, spec, { nowMs: this.store.timeMs() });
+    });
+  }
+
+  /** Images of the good service's tasks that run and get traffic, as a user should see them. */
+  served(): (string | undefined)[] {
+    const { ports } = this.#mesh.state;
+    const endpoints = ports.find(({ publishedPort }) => publishedPort === 443)?.endpoints ?? [];
+    return endpoints.map(({ taskId }) => this.store.get('task', taskId)?.Spec.ContainerSpec?.Image);
+  }
+
+  /** Whether the mesh as it was kept up is the one that the store gives. */
+  meshIsCurrent(): boolean {
+    const { generation, ports } = this.#mesh.state;
+    return JSON.stringify(meshState(this.store, generation).ports) === JSON.stringify(ports);
+  }
+
+  #isScheduled = false;
+
+  #agentsSoon(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.clock.setTimeout(() => {
+      this.#isScheduled = false;
+      void this.#agents();
+    }, 20);
+  }
+
+  /** Agents of the good nodes bring their tasks where they should be. */
+  async #agents(): Promise<void> {
+    const due: Task[] = [];
+    for (const node of NODES) {
+      for (const task of this.store.tasksByNode(node)) {
+        if (next(task) !== undefined) due.push(task);
+      }
+    }
+    await this.store
+      .transact((tx) => {
+        for (const { ID } of due) {
+          const task = tx.get('task', ID);
+          const State = task === undefined ? undefined : next(task);
+          if (task === undefined || State === undefined) continue;
+          const Timestamp = new Date(this.clock.now()).toISOString();
+          tx.update('task', { ...task, Status: { ...task.Status, State, Timestamp, Message: '' } });
+        }
+      })
+      .catch(() => this.#agentsSoon());
+  }
+
+  #record(): Logger {
+    const logger: Logger = {
+      debug() {},
+      info() {},
+      warn: (fields, message) => this.warnings.push(`${message} ${describe(fields)}`),
+      error: (fields, message) => this.errors.push(`${message} ${describe(fields)}`),
+      child: () => logger,
+    };
+    return logger;
+  }
+
+  #bytes(size: number): Uint8Array {
+    const bytes = new Uint8Array(size);
+    for (let i = 0; i < size; i += 1) {
+      this.#seed = (Math.imul(this.#seed, 1_664_525) + 1_013_904_223) >>> 0;
+      bytes[i] = this.#seed >>> 24;
+    }
+    return bytes;
+  }
+}
+
+function next({ DesiredState, Status }: Task): Task['Status']['State'] | undefined {
+  if (DesiredState === 'running' && (Status.State === 'assigned' || Status.State === 'ready'))
+    return 'running';
+  if (DesiredState === 'ready' && Status.State === 'assigned') return 'ready';
+  const stops = DesiredState === 'shutdown' || DesiredState === 'remove';
+  const isUp =
+    Status.State === 'running' || Status.State === 'ready' || Status.State === 'assigned';
+  return stops && isUp ? 'shutdown' : undefined;
+}
+
+function describe(fields: object): string {
+  const { err, ...rest } = fields as { readonly err?: Error };
+  return JSON.stringify(rest) + (err === undefined ? '' : ` ${err.stack}`);
+}

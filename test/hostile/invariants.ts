@@ -1,0 +1,289 @@
+import { isDeepStrictEqual } from 'node:util';
+import {
+  isHostAddress,
+  isObjectId,
+  isPort,
+  isTaskState,
+  isTimestamp,
+  type Node,
+  parseIpAddress,
+  type Task,
+} from '@swarm/api';
+import type { State } from './state.js';
+
+/** Something that is true of every store at every index. */
+export interface Invariant {
+  readonly name: string;
+  /** @returns what breaks it */
+  check(state: State): string[];
+}
+
+const MESH_INDEX_MOST = 4095;
+const ENDED = new Set(['complete', 'shutdown', 'failed', 'rejected', 'remove', 'orphaned']);
+/** Desired states that managers set. */
+const DESIRED = new Set(['ready', 'running', 'complete', 'shutdown', 'remove']);
+
+/** As MessagePack 64 KiB and 8 KiB; JSON writes control characters in six bytes. */
+const DESCRIPTION_LIMIT_BYTES = 6 * 64 * 1024;
+const STATUS_LIMIT_BYTES = 6 * 8 * 1024;
+
+/** The invariants of the store. */
+export const INVARIANTS: readonly Invariant[] = [
+  {
+    name: 'there is one cluster object',
+    check: (state) =>
+      state.of('cluster').length === 1 ? [] : [`there are ${state.of('cluster').length}`],
+  },
+  {
+    name: 'every object has an id, versions that were written, and times',
+    check: (state) =>
+      state.objects.flatMap(({ kind, object: { ID, Version, CreatedAt, UpdatedAt } }) => {
+        const wrong = [
+          isObjectId(ID) ? '' : 'its id is none',
+          Number.isSafeInteger(Version?.Index) && Version.Index > 0 && Version.Index <= state.index
+            ? ''
+            : `its version is ${Version?.Index}`,
+          isTimestamp(CreatedAt) && isTimestamp(UpdatedAt) ? '' : 'its times are none',
+          CreatedAt <= UpdatedAt ? '' : 'it was changed before it was made',
+        ].filter((each) => each !== '');
+        return wrong.map((each) => `${kind} ${ID}: ${each}`);
+      }),
+  },
+  {
+    name: 'every object is the same after JSON',
+    check: (state) =>
+      state.objects.flatMap(({ kind, object }) => {
+        try {
+          return isDeepStrictEqual(JSON.parse(JSON.stringify(object)), object)
+            ? []
+            : [`${kind} ${object.ID} changes`];
+        } catch (error) {
+          return [`${kind} ${object.ID} cannot be encoded: ${(error as Error).message}`];
+        }
+      }),
+  },
+  {
+    name: 'names are unique',
+    check: (state) =>
+      (['service', 'network', 'secret', 'config'] as const).flatMap((kind) =>
+        twice(state.of(kind).map(({ Spec }) => Spec.Name.toLowerCase())).map(
+          (name) => `${kind} ${name}`,
+        ),
+      ),
+  },
+  {
+    name: 'tasks refer to services and nodes that exist, or have ended',
+    check: (state) => {
+      const services = new Set(state.of('service').map(({ ID }) => ID));
+      const nodes = new Set(state.of('node').map(({ ID }) => ID));
+      return state.of('task').flatMap((task) => {
+        if (ENDED.has(task.Status.State)) return [];
+        const found: string[] = [];
+        if (!services.has(task.ServiceID))
+          found.push(`task ${task.ID} is of service ${task.ServiceID}`);
+        if (task.NodeID !== undefined && !nodes.has(task.NodeID))
+          found.push(`task ${task.ID} is on node ${task.NodeID}`);
+        return found;
+      });
+    },
+  },
+  {
+    name: 'states of tasks are states, and wishes are managers’',
+    check: (state) =>
+      state.of('task').flatMap(({ ID, Status, DesiredState }) => {
+        const found = isTaskState(Status.State)
+          ? []
+          : [`task ${ID} is ${JSON.stringify(Status.State)}`];
+        return DESIRED.has(DesiredState)
+          ? found
+          : [...found, `task ${ID} should be ${JSON.stringify(DesiredState)}`];
+      }),
+  },
+  {
+    name: 'a task that runs has a node',
+    check: (state) =>
+      state
+        .of('task')
+        .filter(({ Status, NodeID }) => Status.State === 'running' && NodeID === undefined)
+        .map(({ ID }) => `task ${ID}`),
+  },
+  {
+    name: 'a port is published once',
+    check: (state) =>
+      twice(
+        state
+          .of('service')
+          .flatMap(({ Endpoint }) => Endpoint.Ports ?? [])
+          .filter(({ PublishMode }) => PublishMode === 'ingress')
+          .map(({ Protocol, PublishedPort }) => `${Protocol}/${PublishedPort}`),
+      ),
+  },
+  {
+    name: 'ports are ports',
+    check: (state) => [
+      ...state
+        .of('service')
+        .flatMap(({ ID, Endpoint }) => badPorts(`service ${ID}`, Endpoint.Ports)),
+      ...state
+        .of('task')
+        .flatMap(({ ID, Endpoint, Status }) => [
+          ...badPorts(`task ${ID}`, Endpoint.Ports),
+          ...badPorts(`status of task ${ID}`, Status.PortStatus?.Ports),
+        ]),
+    ],
+  },
+  {
+    name: 'nodes have a place in the mesh of their own',
+    check: (state) => {
+      const meshes = state
+        .of('node')
+        .flatMap(({ ID, Mesh }) => (Mesh === undefined ? [] : [{ ID, ...Mesh }]));
+      return [
+        ...meshes
+          .filter(({ Index }) => !(Index >= 1 && Index <= MESH_INDEX_MOST))
+          .map(({ ID, Index }) => `node ${ID} has index ${Index}`),
+        ...twice(meshes.map(({ Index }) => String(Index))).map(
+          (index) => `two nodes have index ${index}`,
+        ),
+        ...twice(meshes.map(({ Subnet }) => Subnet)).map((subnet) => `two nodes have ${subnet}`),
+        ...twice(state.of('node').flatMap(tunnelOf)).map(
+          (address) => `two nodes are at ${address}`,
+        ),
+      ];
+    },
+  },
+  {
+    name: 'nodes are at addresses of hosts',
+    check: (state) =>
+      state
+        .of('node')
+        .flatMap(({ ID, Mesh, Status }) => [
+          ...badAddress(`the tunnel of node ${ID}`, Mesh?.Address),
+          ...badAddress(`node ${ID}`, Status.Addr),
+        ]),
+  },
+  {
+    name: 'addresses of tasks are unique, and of their node’s block',
+    check: (state) => {
+      const living = state.of('task').filter(({ Status }) => !ENDED.has(Status.State));
+      const all = living.flatMap((task) => addressesOf(task));
+      return [
+        ...twice(all).map((address) => `two tasks have ${address}`),
+        ...living.flatMap((task) => outside(state, task)),
+      ];
+    },
+  },
+  {
+    name: 'what runs in a slot is one task',
+    check: (state) => {
+      const running = state
+        .of('task')
+        .filter(
+          ({ DesiredState, Status, Slot }) =>
+            DesiredState === 'running' && Status.State === 'running' && Slot > 0,
+        );
+      return twice(running.map(({ ServiceID, Slot }) => `${ServiceID}/${Slot}`));
+    },
+  },
+  {
+    name: 'members of the Raft group are managers, each once',
+    check: (state) => {
+      const members = state.of('node').filter(({ RaftID }) => RaftID !== undefined);
+      return [
+        ...members
+          .filter(({ Spec }) => Spec.Role !== 'manager')
+          .map(({ ID }) => `node ${ID} is a worker`),
+        ...twice(members.map(({ RaftID }) => String(RaftID))).map(
+          (id) => `two nodes are member ${id}`,
+        ),
+      ];
+    },
+  },
+  {
+    name: 'removed nodes are gone',
+    check: (state) => {
+      const removed = state.of('cluster')[0]?.Private.RemovedNodes ?? {};
+      return state
+        .of('node')
+        .filter(({ ID }) => Object.hasOwn(removed, ID))
+        .map(({ ID }) => `node ${ID}`);
+    },
+  },
+  {
+    name: 'texts of nodes are of bounded size',
+    check: (state) =>
+      state.of('node').flatMap(({ ID, Description }) => {
+        const bytes = Buffer.byteLength(JSON.stringify(Description ?? {}));
+        return bytes <= DESCRIPTION_LIMIT_BYTES
+          ? []
+          : [`the description of node ${ID} has ${bytes} bytes`];
+      }),
+  },
+  {
+    name: 'statuses are of bounded size',
+    check: (state) =>
+      state.of('task').flatMap(({ ID, Status }) => {
+        const bytes = Buffer.byteLength(JSON.stringify(Status));
+        return bytes <= STATUS_LIMIT_BYTES ? [] : [`the status of task ${ID} has ${bytes} bytes`];
+      }),
+  },
+];
+
+/** @returns what breaks the invariants, with their names */
+export function brokenInvariants(state: State): string[] {
+  return INVARIANTS.flatMap(({ name, check }) => {
+    try {
+      return check(state).map((what) => `not so: ${name}: ${what}`);
+    } catch (error) {
+      return [`not so: ${name}: it cannot even be checked: ${(error as Error).stack}`];
+    }
+  });
+}
+
+function twice(values: readonly string[]): string[] {
+  const seen = new Set<string>();
+  return values.filter((value) => {
+    if (seen.has(value)) return true;
+    seen.add(value);
+    return false;
+  });
+}
+
+/** Where tunnel packets to a living node go. Nodes of the userspace backend share a host in these tests. */
+function tunnelOf({ Mesh, Status, Description }: Node): string[] {
+  if (Mesh === undefined || Mesh.Address === '' || Status.State !== 'ready') return [];
+  return Description?.MeshBackend === 'userspace' ? [] : [Mesh.Address];
+}
+
+function badPorts(of: string, ports: Task['Endpoint']['Ports'] | undefined): string[] {
+  if (ports === undefined) return [];
+  return ports
+    .filter(
+      ({ TargetPort, PublishedPort }) =>
+        !isPort(TargetPort) || (PublishedPort !== undefined && !isPort(PublishedPort)),
+    )
+    .map((port) => `${of}: ${JSON.stringify(port)}`);
+}
+
+/** A node without an address has none that it may have: another has it, or it is no host's. */
+function badAddress(of: string, text: string | undefined): string[] {
+  if (text === undefined || text === '') return [];
+  const address = parseIpAddress(text);
+  return address !== undefined && isHostAddress(address)
+    ? []
+    : [`${of} is at ${JSON.stringify(text)}`];
+}
+
+function addressesOf({ NetworksAttachments = [] }: Task): string[] {
+  return NetworksAttachments.flatMap(({ Addresses }) => Addresses);
+}
+
+/** A node's block is a /24. */
+function outside(state: State, task: Task): string[] {
+  const node = task.NodeID === undefined ? undefined : state.get('node', task.NodeID);
+  const prefix = node?.Mesh?.Subnet.replace(/\d+\/24$/, '');
+  if (prefix === undefined) return [];
+  return addressesOf(task)
+    .filter((address) => !address.startsWith(prefix))
+    .map((address) => `task ${task.ID} has ${address}, its node ${node!.Mesh!.Subnet}`);
+}
