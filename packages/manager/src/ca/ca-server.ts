@@ -131,7 +131,16 @@ export function createCaServer(context: CaServerContext): CaServer {
     const nodeId = nodeIdOf(clusterId, publicKey);
     refuseRemoved(cluster(), nodeId);
     // The same key again: the answer to an earlier request was lost. It stays the same node.
-    if (store.get('node', nodeId) !== undefined) return renew(nodeId, publicKey);
+    const known = store.get('node', nodeId);
+    if (known !== undefined) {
+      if (role === 'worker' && certifiedRole(known) === 'manager') {
+        throw new ApiError(
+          'INVALID_TOKEN',
+          `Node ${nodeId} is a manager by now, and this is a worker's token: ${REJOIN}.`,
+        );
+      }
+      return renew(nodeId, publicKey);
+    }
     const issued = await issueCertificate(
       issuing,
       { certificate: Private.CACert, key: Private.CAKey },

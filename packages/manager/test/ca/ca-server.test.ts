@@ -143,6 +143,21 @@ test('a join that is tried again with the same key makes no second node', async 
   t.is(store.count('node'), 1);
 });
 
+test('a worker’s token makes no manager, also not of the key that one joined with', async (t) => {
+  const { cluster, ca, store } = await serve(t);
+  const { csr } = await createKeyRequest();
+  const peer = { remoteAddress: '198.18.0.9' };
+  const { Worker, Manager } = cluster.JoinTokens;
+  const { nodeId } = await ca.issue({ csr, token: Worker }, peer);
+  await patch(store, 'node', nodeId, (node) => ({
+    ...node,
+    Spec: { ...node.Spec, Role: 'manager' },
+  }));
+  // Who has an old copy of the worker's disk has this key.
+  await fails(t, 'INVALID_TOKEN', /is a manager by now/, ca.issue({ csr, token: Worker }, peer));
+  t.is((await ca.issue({ csr, token: Manager }, peer)).role, 'manager');
+});
+
 test('a wrong, rotated or foreign token is refused and says where to get the right one', async (t) => {
   const { cluster, address, store } = await serve(t);
   const other = await clusterDraft(await root(Date.now()));
