@@ -167,13 +167,18 @@ function forgedHeaders(known: Knowledge): Arbitrary<string[]> {
     role: fc.constantFrom('manager', 'worker', 'root'),
     clusterId: fc.constantFrom(known.clusterId, '', 'another'),
   });
+  const proof = fc.record({
+    subject: subjects,
+    issuedAtMs: fc.constantFrom(0, Date.parse('2026-01-01T00:00:00Z')),
+    expiresAtMs: fc.constantFrom(Date.parse('2036-01-01T00:00:00Z'), Number.MAX_SAFE_INTEGER),
+  });
   const peer = fc.oneof(
     fc.record(
-      { subject: subjects, remoteAddress: fc.constantFrom(...ADDRESSES) },
+      { proof, remoteAddress: fc.constantFrom(...ADDRESSES) },
       { requiredKeys: ['remoteAddress'] },
     ),
     mutated(
-      fc.record({ subject: subjects, remoteAddress: fc.constant('127.0.0.1') }),
+      fc.record({ proof, remoteAddress: fc.constant('127.0.0.1') }),
       fc.constantFrom<unknown>(null, [], {}, 1, ''),
     ),
   );

@@ -254,6 +254,24 @@ test('Managers are remembered over a restart', async (t) => {
   await bench.close();
 });
 
+test('A node does not take another node’s place, whatever a manager says', async (t) => {
+  const heard: string[] = [];
+  const bench = await open(
+    (manager) => {
+      manager.onHello = () => manager.welcome({ node: makeNode({ ID: 'node2' }) });
+    },
+    { events: { node: ({ ID }) => heard.push(ID) } },
+  );
+  await until('it asks again', () => bench.manager.hellos.length === 2);
+  t.false(bench.agent.connected);
+  bench.manager.onHello = () => bench.manager.welcome();
+  await until('a session', () => bench.agent.connected);
+  bench.manager.send({ type: 'node', node: makeNode({ ID: 'node2' }), managers: [] });
+  await until('the session ended', () => !bench.agent.connected);
+  t.true(heard.every((id) => id === 'node1'));
+  await bench.close();
+});
+
 test('A removed node is told, and does not come back', async (t) => {
   let refused = '';
   const events = {

@@ -20,6 +20,8 @@ import type { NodeFiles } from './node-files.js';
 const LEAVE_GROUP_MS = 5_000;
 /** The cluster may have agreed although the answer did not come: the id and its log are kept then. */
 const UNDECIDED: readonly string[] = ['TIMEOUT', 'NO_QUORUM', 'OVERLOADED'];
+/** The leader's answer to a member that was removed: its id is of no use any more. */
+const ID_USED_UP = 'CONFLICT';
 
 export interface ManagerPartOptions {
   readonly files: NodeFiles;
@@ -135,7 +137,7 @@ export class ManagerPart {
       await rm(files.raftFolder, { recursive: true, force: true });
       await files.save({ ...this.#state, raftId: newRaftId(randomBytes), raftJoined: false });
     }
-    const others = addresses.filter((address) => address !== this.#state.advertiseAddress);
+    const others = this.#others(addresses);
     const self = this.#self(this.#state);
     const seeds = await firstOf(others, (address) => fetchMembers(self, address, signal), signal);
     const manager = await this.#open(this.#state, { kind: 'join', seeds });
@@ -150,6 +152,24 @@ export class ManagerPart {
     await files.save({ ...this.#state, raftJoined: true });
     this.#use(manager);
     logger.info({}, 'this node is a manager now');
+  }
+
+  /**
+   * Sees to it that this running member is in the group: one that was let go joins anew.
+   * @throws ApiError
+   */
+  async rejoin(addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    try {
+      await this.#manager?.joinGroup(this.#others(addresses), signal);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== ID_USED_UP) throw error;
+      this.#options.logger.warn(
+        { reason: error.message },
+        'this manager was let go, it joins anew',
+      );
+      await this.drop();
+      await this.join(addresses, signal);
+    }
   }
 
   /** Uses a renewed certificate from now on. */
@@ -206,6 +226,10 @@ export class ManagerPart {
 
   get #state(): LocalState {
     return this.#options.files.state!;
+  }
+
+  #others(addresses: readonly string[]): readonly string[] {
+    return addresses.filter((address) => address !== this.#state.advertiseAddress);
   }
 
   #use(manager: Manager | undefined): void {

@@ -26,6 +26,8 @@ export class RoleFollower {
   readonly #options: RoleFollowerOptions;
   /** This node as the leader said it last. */
   #node: Node | undefined;
+  /** What the leader had said when the Raft group confirmed this member: said again, it is no news. */
+  #confirmed: Node | undefined;
   /** While certificate or role change: what the leader says meanwhile is looked at after that. */
   #changing = false;
 
@@ -55,7 +57,13 @@ export class RoleFollower {
     if (this.#changing || this.#node === undefined || files.role === undefined) return;
     const wanted = shallBeManager(this.#node) ? 'manager' : 'worker';
     const isManager = managerPart.manager !== undefined;
-    if (files.role !== wanted || (files.role === 'manager') !== isManager) renewSoon();
+    const isOther = files.role !== wanted || (files.role === 'manager') !== isManager;
+    if (isOther || (isManager && this.#mayBeOut(this.#node))) renewSoon();
+  }
+
+  /** Demoted and promoted again before it heard of either, a member is out and goes on as if it was not. */
+  #mayBeOut(node: Node): boolean {
+    return node !== this.#confirmed && node.RaftID !== this.#options.files.state?.raftId;
   }
 
   async #renew(): Promise<string> {
@@ -63,6 +71,7 @@ export class RoleFollower {
     const before = files.identity;
     if (before === undefined || files.state === undefined)
       throw new ApiError('NOT_IN_SWARM', 'the node left the cluster');
+    const heard = this.#node;
     await this.#resumeJoin();
     const { key, csr } = await createKeyRequest(certificateSubject(before.certificate));
     const { certificate, role } = await firstOf(
@@ -75,6 +84,9 @@ export class RoleFollower {
     managerPart.renewIdentity();
     if (role === 'worker') await managerPart.drop();
     else if (managerPart.manager === undefined) await managerPart.join(addresses(), signal());
+    else if (heard !== undefined && this.#mayBeOut(heard))
+      await managerPart.rejoin(addresses(), signal());
+    this.#confirmed = heard;
     return certificate;
   }
 

@@ -26,6 +26,8 @@ export const PRIVATE_FILE = 0o600;
 export function makePrivateFolder(path: string, uid: number, advice: string): number | undefined {
   checkPlace(path, uid, advice);
   mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER });
+  // Somebody may have been quicker than that, with a link to another folder of ours.
+  checkPlace(path, uid, advice);
   if (statSync(path).uid !== uid) throw foreign(path, uid, advice);
   // Held open, so that it is the one that was checked whose mode is changed.
   const folder = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);

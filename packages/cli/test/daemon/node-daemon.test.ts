@@ -246,6 +246,38 @@ test('a role that changes is followed, there and back, and a renewal keeps the n
   t.is(first.daemon.manager()!.members().length, 1);
 });
 
+test('a manager that is promoted again before it heard that it left joins the group anew', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const second = await testNode(t);
+  await second.join(tokenOf(first, 'Manager'), first.address);
+  await until('it is a manager', () => second.daemon.info().controlAvailable);
+  const { store } = first.daemon.manager()!;
+  const { nodeId } = second.daemon.info();
+  await until('the store has its member', () => store.get('node', nodeId)?.RaftID !== undefined);
+  const before = store.get('node', nodeId)!.RaftID;
+  const setRole = (Role: 'manager' | 'worker') =>
+    untilWritten(() =>
+      store.transact((transaction) => {
+        const node = transaction.get('node', nodeId)!;
+        transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
+      }),
+    );
+  const promoted = new Promise<void>((resolve, reject) => {
+    const unwatch = store.watch(() => {
+      if (store.get('node', nodeId)?.RaftID !== undefined) return;
+      unwatch();
+      setRole('manager').then(resolve, reject);
+    });
+  });
+  await setRole('worker');
+  await promoted;
+  await until('it is a member again', () => first.daemon.manager()!.members().length === 2);
+  await until('the store says so', () => store.get('node', nodeId)?.RaftID !== undefined);
+  t.not(store.get('node', nodeId)!.RaftID, before);
+  await until('it is a manager', () => second.daemon.info().controlAvailable);
+});
+
 test('a member id is forgotten before its log is', async (t) => {
   const node = await testNode(t);
   await node.init();
@@ -263,3 +295,14 @@ test('a member id is forgotten before its log is', async (t) => {
   await next.load();
   t.is(next.state!.raftId, undefined);
 });
+
+/** Builds it again when something else changed the object meanwhile. */
+async function untilWritten(write: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== 'OUT_OF_SEQUENCE') throw error;
+    }
+  }
+}

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { ApiError, isObjectId, parseIpAddress } from '@swarm/api';
+import type { Right } from '../authority/index.js';
 import type { Proof } from '../ca/identify.js';
 
 /**
@@ -18,8 +19,18 @@ export interface Peer {
   readonly proof?: Proof;
 }
 
-export function writePeer(peer: Peer): string {
-  return JSON.stringify(peer);
+/** The row of the table of rights for whoever sends the header. */
+export const FORWARD: Right = 'forward';
+
+/** For the peer of the one that forwarded: another manager may do better. */
+export function noForwarder(): ApiError {
+  return new ApiError('NOT_IN_SWARM', 'the manager that was asked is none any more: ask another');
+}
+
+/** @param peer its address as the socket gives it: a zone means nothing on another host and is left out */
+export function writePeer({ remoteAddress, proof }: Peer): string {
+  const address = parseIpAddress(remoteAddress.replace(/%.*$/, '')) ?? '';
+  return JSON.stringify({ remoteAddress: address, ...(proof === undefined ? {} : { proof }) });
 }
 
 /**

@@ -24,6 +24,11 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000;
 export const UNPROVED_HEAD_MS = 5_000;
 /** and is gone after this time: a joiner waits up to 5 s for a leader and then for a certificate. */
 export const UNPROVED_LIFE_MS = 30_000;
+/**
+ * Requests of one connection that are not answered yet. Our clients ask one after the other; each held in
+ * memory while it waits, a pipeline of them would pass every limit that counts connections.
+ */
+export const REQUESTS_AT_ONCE = 4;
 /** A peer that is silent for so long is asked by TCP whether it is still there. */
 const KEEP_ALIVE_MS = 30_000;
 
@@ -47,6 +52,8 @@ export interface Connection extends Waiting {
   handshake: 'waits' | 'begun' | 'failed' | 'done';
   isCut: boolean;
   requests: number;
+  /** Of its requests, those that are not answered yet. */
+  unanswered: number;
   timer: Timer | undefined;
 }
 
@@ -62,7 +69,7 @@ export class FrontDoor {
   readonly #connections = new Map<string, Connection>();
   readonly #byTls = new WeakMap<Duplex, Connection>();
   #closing = false;
-  readonly #cut = { crowded: 0, late: 0, 'second request': 0 };
+  readonly #cut = { crowded: 0, late: 0, 'second request': 0, pipelined: 0 };
 
   constructor(options: FrontDoorOptions) {
     this.#options = options;
@@ -132,17 +139,21 @@ export class FrontDoor {
 
   /**
    * To be told of each request and upgrade, before anything else. Who has not proved anything has one
-   * request on a connection. @returns false when the connection was cut instead
+   * request on a connection, a node some at once. @returns false when the connection was cut instead
    */
   request(request: IncomingMessage, response?: ServerResponse): boolean {
     const connection = this.#byTls.get(request.socket);
     if (connection === undefined || connection.isCut) return false;
-    const { budgets, clock } = this.#options;
-    if (budgets.nodeOf(connection) !== undefined) return true;
+    if (this.#options.budgets.nodeOf(connection) !== undefined)
+      return this.#hasTime(connection, response);
     connection.requests += 1;
     if (connection.requests > 1) {
-      // Not at once: Node's parser is in the midst of what came, and fails when its socket goes meanwhile.
-      if (connection.requests === 2) clock.setImmediate(() => this.#endSecond(connection));
+      if (connection.requests === 2)
+        this.#endSoon(
+          connection,
+          'second request',
+          'it sent a second request and has no certificate',
+        );
       return false;
     }
     response?.setHeader('connection', 'close');
@@ -150,9 +161,23 @@ export class FrontDoor {
     return true;
   }
 
-  #endSecond(connection: Connection): void {
-    if (connection.isCut) return;
-    this.#end(connection, 'second request', 'it sent a second request and has no certificate');
+  #hasTime(connection: Connection, response: ServerResponse | undefined): boolean {
+    if (response === undefined) return true;
+    connection.unanswered += 1;
+    response.once('close', () => {
+      connection.unanswered -= 1;
+    });
+    if (connection.unanswered <= REQUESTS_AT_ONCE) return true;
+    if (connection.unanswered === REQUESTS_AT_ONCE + 1)
+      this.#endSoon(connection, 'pipelined', 'it waits for no answer before it asks again');
+    return false;
+  }
+
+  /** Not at once: Node's parser is in the midst of what came, and fails when its socket goes meanwhile. */
+  #endSoon(connection: Connection, kind: keyof FrontDoor['cuts'], reason: string): void {
+    this.#options.clock.setImmediate(() => {
+      if (!connection.isCut) this.#end(connection, kind, reason);
+    });
   }
 
   /** An upgrade was granted. @throws ApiError OVERLOADED when there is no room */
@@ -221,6 +246,7 @@ export class FrontDoor {
       handshake: 'waits',
       isCut: false,
       requests: 0,
+      unanswered: 0,
       timer: undefined,
     };
     this.#connections.set(ends, connection);
@@ -301,7 +327,7 @@ export class FrontDoor {
   }
 
   /** Connections cut so far. */
-  get cuts(): Readonly<Record<'crowded' | 'late' | 'second request', number>> {
+  get cuts(): Readonly<Record<'crowded' | 'late' | 'second request' | 'pipelined', number>> {
     return this.#cut;
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock, NodeRole, Timer } from '@swarm/api';
 import type { AddressGroups } from './address-groups.js';
 import { Crowd } from './crowd.js';
-import { TokenBucket } from './token-bucket.js';
+import { TokenBucket } from '../token-bucket.js';
 
 /**
  * A handshake costs this process 1 to 3 ms, and many at once would keep Raft's heartbeats waiting until
@@ -91,7 +91,7 @@ export class HandshakeQueue<C extends Waiting> {
     while (tokens.has(nowMs)) {
       const next = waiting.next((connection) => this.#mayBegin(connection, nowMs));
       if (next === undefined) return;
-      tokens.take(nowMs);
+      tokens.spend(1, nowMs);
       this.#count(next, nowMs);
       this.#begin(next);
     }
@@ -104,7 +104,7 @@ export class HandshakeQueue<C extends Waiting> {
   #count({ groups: [, host], isLocal }: C, nowMs: number): void {
     if (isLocal) return;
     const tokens = this.#hosts.get(host) ?? new TokenBucket(HOST, nowMs);
-    tokens.take(nowMs);
+    tokens.spend(1, nowMs);
     this.#hosts.delete(host);
     this.#hosts.set(host, tokens);
   }

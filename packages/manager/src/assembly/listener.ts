@@ -27,7 +27,7 @@ import type { LocalManager } from './local-manager.js';
 import type { NodeAddresses } from './node-addresses.js';
 import { ANSWERED, type NodeRoute } from './node-routes.js';
 import { asApiError } from './raft-errors.js';
-import { PEER_HEADER, readPeer } from './forwarded.js';
+import { FORWARD, noForwarder, PEER_HEADER, readPeer } from './forwarded.js';
 import { RefusalLog } from './refusal-log.js';
 import type { StandingConnections } from './standing.js';
 
@@ -169,7 +169,9 @@ export class Listener {
     const route = this.#routes.node(request.method ?? 'GET', path);
     if (route === undefined) return this.#api(request, response);
     const proof = this.#prove(request.socket);
-    await this.#admit(request, proof, route.right, response);
+    if (request.headers[PEER_HEADER] === undefined)
+      await this.#admit(request, proof, route.right, response);
+    else await this.#admitForwarder(request, proof, response);
     const remoteAddress = addressOf(request.socket);
     const raw = await this.#bodiesOf(request).read(request);
     const answer = await route.handle({
@@ -238,7 +240,7 @@ export class Listener {
     try {
       const proof = this.#prove(socket);
       if (proof === undefined) return undefined;
-      const isManager = this.#routes.authority.holds(proof, MANAGER_RIGHT);
+      const isManager = this.#routes.authority.holds(proof, FORWARD);
       return { nodeId: proof.subject.nodeId, role: isManager ? 'manager' : 'worker' };
     } catch (error) {
       if (error instanceof ApiError) return undefined;
@@ -292,6 +294,20 @@ export class Listener {
     return principal;
   }
 
+  /** The route judges whom it asks for. @throws ApiError NOT_IN_SWARM, for whom it asks for */
+  async #admitForwarder(
+    request: IncomingMessage,
+    proof: Proof | undefined,
+    response: ServerResponse,
+  ): Promise<void> {
+    try {
+      await this.#admit(request, proof, FORWARD, response);
+    } catch (error) {
+      const isDenied = error instanceof ApiError && error.code === 'PERMISSION_DENIED';
+      throw isDenied ? noForwarder() : error;
+    }
+  }
+
   #refuseRequest(request: IncomingMessage, response: ServerResponse, error: unknown): void {
     const known = this.#known(request, error);
     if (response.headersSent) response.destroy();
@@ -321,8 +337,6 @@ export class Listener {
 
 const PATH_LOG_LIMIT = 100;
 const DISPATCHER_PATH = '/dispatcher';
-/** Held by managers alone. */
-const MANAGER_RIGHT: Right = 'POST /raft/members';
 /** What whoever may use the API at all may use. */
 const ANY_API_RIGHT: Right = 'GET /_ping';
 

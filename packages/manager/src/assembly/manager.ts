@@ -52,6 +52,8 @@ import { raftLogger } from './raft-logger.js';
 import { StandingConnections } from './standing.js';
 
 const LEADER_POLL_MS = 50;
+/** What a manager that is out of reach, or being demoted, says of itself only. */
+const ASK_ANOTHER: readonly string[] = ['TIMEOUT', 'NOT_IN_SWARM'];
 /** Who is not known here is not kept waiting for longer. */
 const CATCH_UP_LIMIT_MS = 2000;
 /** A member alone leads as soon as its vote is on disk. */
@@ -257,9 +259,9 @@ export class Manager implements ManagerAccess {
         await askToJoin(self, address, body, signal);
         return;
       } catch (error) {
-        // What the leader says, another manager would only repeat; only one out of reach is no answer.
-        if (!(error instanceof ApiError) || error.code !== 'TIMEOUT' || signal?.aborted)
-          throw error;
+        // What the leader says, another manager would only repeat.
+        const isAnswer = !(error instanceof ApiError) || !ASK_ANOTHER.includes(error.code);
+        if (isAnswer || signal?.aborted) throw error;
         last = error;
       }
     }

@@ -5,7 +5,7 @@ import type { Authority, Right } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
 import { checkValidity, type Trust } from '../ca/identify.js';
 import type { Store } from '../store/store.js';
-import { PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
+import { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
 import { admitMember, JOIN_PATH, PROBE_PATH, readJoinBody } from './join-raft.js';
 import type { LeaderLink, ProbeReply } from './leader-link.js';
 import type { LocalManager } from './local-manager.js';
@@ -150,22 +150,22 @@ export class NodeRoutes {
   }
 
   /**
-   * For whom a manager asks. Only one that is a manager now may speak for others; from whoever else the
-   * header is not heard.
+   * For whom a manager asks. Who may not speak for others is refused, never taken for the one it names or
+   * for itself: a manager that is being demoted still sends on what workers ask, and would be given their
+   * certificates under its own name.
    * @throws ApiError when the header is malformed, or its subject may not use the route
    */
   async #forwarded({ peer, request }: NodeRequest, right: Right): Promise<Peer | undefined> {
     const { authority, trust } = this.#context;
-    if (peer.proof === undefined || !authority.holds(peer.proof, FORWARDING)) return undefined;
     const forwarded = readPeer(request);
-    if (forwarded?.proof !== undefined) checkValidity(forwarded.proof, trust().nowMs);
-    if (forwarded !== undefined) await authority.admit(forwarded.proof, right);
+    if (forwarded === undefined) return undefined;
+    // Admitted before the body came, which may be a while ago.
+    if (peer.proof === undefined || !authority.holds(peer.proof, FORWARD)) throw noForwarder();
+    if (forwarded.proof !== undefined) checkValidity(forwarded.proof, trust().nowMs);
+    await authority.admit(forwarded.proof, right);
     return forwarded;
   }
 }
-
-/** Held by managers alone. */
-const FORWARDING: Right = 'POST /raft/members';
 
 function nodeIdOf({ proof }: Peer): string {
   if (proof !== undefined) return proof.subject.nodeId;

@@ -6,7 +6,7 @@ import type { Proof } from '../ca/identify.js';
 import { SetAside } from '../set-aside.js';
 import type { StoreChange } from '../store/store.js';
 
-/** What a node's connection is used for now. */
+/** What a node's connection is used for. */
 interface Use {
   readonly proof: Proof;
   readonly right: string;
@@ -32,7 +32,8 @@ export class StandingConnections {
   readonly #authority: Authority;
   readonly #clock: Clock;
   readonly #aside: SetAside;
-  readonly #byNode = new Map<string, Map<Socket, Use>>();
+  /** Of each connection the last use, and those before it that are not over: requests may be pipelined. */
+  readonly #byNode = new Map<string, Map<Socket, readonly Use[]>>();
 
   constructor(authority: Authority, clock: Clock, logger: Logger) {
     this.#authority = authority;
@@ -40,7 +41,7 @@ export class StandingConnections {
     this.#aside = new SetAside(logger);
   }
 
-  /** The connection is now used for this, and for nothing else any more. */
+  /** The connection is used for this from now on, as was just judged. */
   note(socket: Socket, proof: Proof, right: string, exchange?: Exchange): void {
     const { nodeId } = proof.subject;
     if (socket.destroyed) return;
@@ -50,7 +51,11 @@ export class StandingConnections {
       this.#byNode.set(nodeId, sockets);
     }
     if (!sockets.has(socket)) socket.once('close', () => this.#forget(nodeId, socket));
-    sockets.set(socket, { proof, right, ...(exchange === undefined ? {} : { exchange }) });
+    const uses = (sockets.get(socket) ?? []).filter(isGoingOn);
+    uses.push({ proof, right, ...(exchange === undefined ? {} : { exchange }) });
+    sockets.set(socket, uses);
+    // The store may have changed since the use was judged.
+    this.#judgeOne(socket, uses);
   }
 
   /** Judges again the nodes that a change of the store touches. */
@@ -78,15 +83,25 @@ export class StandingConnections {
   }
 
   #judge(nodeId: string): void {
-    for (const [socket, use] of this.#byNode.get(nodeId) ?? []) {
-      const holds = () => this.#authority.holds(use.proof, use.right);
-      // Of whom the store says what cannot be read, nothing is known: it may nothing.
-      if (this.#aside.guard('node', { ID: nodeId }, holds, () => false)) continue;
-      // An agent is told why first: the dispatcher, which hears of the same change, writes that now.
-      if (use.right === AGENT_RIGHT) this.#clock.setImmediate(() => socket.destroySoon());
-      else if (isBeingDone(use.exchange)) this.#cutAfter(socket, use.exchange.response);
-      else socket.destroy();
-    }
+    for (const [socket, uses] of this.#byNode.get(nodeId) ?? []) this.#judgeOne(socket, uses);
+  }
+
+  #judgeOne(socket: Socket, uses: readonly Use[]): void {
+    const lost = uses.filter((use) => !this.#holds(use));
+    const last = lost.at(-1);
+    if (last === undefined) return;
+    // An agent is told why first: the dispatcher, which hears of the same change, writes that now.
+    if (lost.every(({ right }) => right === AGENT_RIGHT))
+      this.#clock.setImmediate(() => socket.destroySoon());
+    else if (lost.every(({ exchange }) => isBeingDone(exchange)))
+      this.#cutAfter(socket, last.exchange!.response);
+    else socket.destroy();
+  }
+
+  /** Of whom the store says what cannot be read, nothing is known: it may nothing. */
+  #holds({ proof, right }: Use): boolean {
+    const holds = () => this.#authority.holds(proof, right);
+    return this.#aside.guard('node', { ID: proof.subject.nodeId }, holds, () => false);
   }
 
   /** The write may be the very one that took the right away: a node that demotes itself hears of it. */
@@ -101,6 +116,11 @@ export class StandingConnections {
     sockets?.delete(socket);
     if (sockets?.size === 0) this.#byNode.delete(nodeId);
   }
+}
+
+/** A WebSocket ends with its connection. */
+function isGoingOn({ exchange }: Use): boolean {
+  return exchange === undefined || !exchange.response.writableFinished;
 }
 
 /** Whether it is a write that has come whole and is not answered yet. A stream of answers never is. */

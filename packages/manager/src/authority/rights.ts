@@ -16,7 +16,8 @@ const THIS_HOST: Kinds = ['local'];
 /**
  * Who may use what. What is not listed nobody may use. Three kinds of names:
  * `METHOD /pattern` is a request, `UPGRADE /path` a WebSocket on the managers' port, `message TYPE` a
- * message of a dispatcher session. The patterns are those of the routes.
+ * message of a dispatcher session. The patterns are those of the routes. `forward` and `engine` say it
+ * themselves.
  */
 const TABLE = {
   // Among nodes, on the managers' port only.
@@ -29,6 +30,8 @@ const TABLE = {
   'UPGRADE /raft': GROUP,
   'UPGRADE /raft/snapshot': GROUP,
   'UPGRADE /dispatcher': NODES,
+  // To ask for another, whom a manager had at the other end.
+  forward: MANAGERS,
 
   // What an agent says in its session. It speaks for itself and its own tasks only.
   'message hello': NODES,

@@ -4,7 +4,8 @@ import type { CertificateReply, CertificateRequest } from './ca-server.js';
 import { callManager } from './manager-call.js';
 import type { NodeIdentity } from './node-identity.js';
 import { pem } from './root.js';
-import { subjectOf } from './subject.js';
+import { readRequest } from './request.js';
+import { certificateSubject, subjectOf } from './subject.js';
 import { tlsClientOptions } from './tls-options.js';
 
 const TIMEOUT_MS = 10_000;
@@ -50,7 +51,8 @@ export async function fetchRoot(address: string, token: string): Promise<string>
  * Has a key certified: the first time with a token, later with the identity that it renews.
  * @param address `host:port` of any manager
  * @param identity at least the root certificate from `fetchRoot`
- * @throws ApiError what the manager answered, or that it could not be reached
+ * @throws ApiError what the manager answered, or that it could not be reached; UNAUTHENTICATED when the
+ *   certificate is not the cluster's, or not for this key and node
  */
 export async function requestCertificate(
   address: string,
@@ -74,6 +76,14 @@ export async function requestCertificate(
       'UNAUTHENTICATED',
       `${address} gave a certificate that is not the cluster's.`,
     );
+  }
+  // A node that took another's would be that node from then on, and its own key would be of no use.
+  const key = parsed.publicKey.export({ type: 'spki', format: 'der' });
+  const own =
+    identity.certificate === undefined ? subject : certificateSubject(identity.certificate);
+  const isOwn = own.nodeId === subject.nodeId && own.clusterId === subject.clusterId;
+  if (!isOwn || !key.equals(Buffer.from(await readRequest(body.csr)))) {
+    throw new ApiError('UNAUTHENTICATED', `${address} gave a certificate of another node or key.`);
   }
   return { nodeId: subject.nodeId, role: subject.role, certificate };
 }

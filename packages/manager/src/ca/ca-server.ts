@@ -15,6 +15,7 @@ import {
   sameToken,
   toBase36,
 } from '@swarm/api';
+import { RefusalLog } from '../assembly/refusal-log.js';
 import type { Store } from '../store/store.js';
 import { FailureLimit } from './failure-limit.js';
 import { RenewalLimit } from './renewal-limit.js';
@@ -23,7 +24,7 @@ import { REJOIN } from './identify.js';
 import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
 import { refuseRemoved } from './removed.js';
 import { readRequest, REQUEST_LIMIT } from './request.js';
-import { certificateDer } from './root.js';
+import { BACKDATE_MS, type CaContext, certificateDer } from './root.js';
 
 /** Body of `POST /ca/certificates`. */
 export interface CertificateRequest {
@@ -73,6 +74,8 @@ const HOSTNAME_LIMIT = 253;
 /** Ours have 85 characters. */
 const TOKEN_LIMIT = 256;
 const AVAILABILITIES: readonly string[] = ['active', 'pause', 'drain'];
+/** A certificate is good at once on hosts that are behind this one's clock by the rest of BACKDATE_MS. */
+const AHEAD_LIMIT_MS = BACKDATE_MS / 2;
 /** Times a renewal is tried again when the node object changed in between. */
 const RETRY_LIMIT = 5;
 
@@ -80,6 +83,15 @@ const RETRY_LIMIT = 5;
 export function createCaServer(context: CaServerContext): CaServer {
   const { store, clock, logger } = context;
   const failures = new FailureLimit(() => clock.monotonicMs());
+  const refusals = new RefusalLog(logger, clock);
+  /**
+   * Whose certificate came after the last change of its node, a manager that is behind tells by these times
+   * (`Authority`): so they are of the store's clock, which may be ahead, as far as other hosts take it.
+   */
+  const issuing: CaContext = {
+    randomBytes: context.randomBytes,
+    clock: { now: () => Math.min(store.timeMs(), clock.now() + AHEAD_LIMIT_MS) },
+  };
   const renewals = new RenewalLimit(() => clock.monotonicMs());
 
   function cluster(): Cluster {
@@ -104,7 +116,10 @@ export function createCaServer(context: CaServerContext): CaServer {
       return roleByToken(cluster(), token);
     } catch (error) {
       failures.failed(peer.remoteAddress);
-      logger.warn({ remoteAddress: peer.remoteAddress }, 'a node tried to join with a wrong token');
+      refusals.refused(
+        { remoteAddress: peer.remoteAddress },
+        'a node tried to join with a wrong token',
+      );
       throw error;
     }
   }
@@ -116,9 +131,18 @@ export function createCaServer(context: CaServerContext): CaServer {
     const nodeId = nodeIdOf(clusterId, publicKey);
     refuseRemoved(cluster(), nodeId);
     // The same key again: the answer to an earlier request was lost. It stays the same node.
-    if (store.get('node', nodeId) !== undefined) return renew(nodeId, publicKey);
+    const known = store.get('node', nodeId);
+    if (known !== undefined) {
+      if (role === 'worker' && certifiedRole(known) === 'manager') {
+        throw new ApiError(
+          'INVALID_TOKEN',
+          `Node ${nodeId} is a manager by now, and this is a worker's token: ${REJOIN}.`,
+        );
+      }
+      return renew(nodeId, publicKey);
+    }
     const issued = await issueCertificate(
-      context,
+      issuing,
       { certificate: Private.CACert, key: Private.CAKey },
       publicKey,
       { nodeId, role, clusterId },
@@ -151,7 +175,7 @@ export function createCaServer(context: CaServerContext): CaServer {
       const role = certifiedRole(node);
       const { ID: clusterId, Private, Spec } = cluster();
       const issued = await issueCertificate(
-        context,
+        issuing,
         { certificate: Private.CACert, key: Private.CAKey },
         publicKey,
         { nodeId, role, clusterId },

@@ -1,8 +1,10 @@
-/** Failed tokens taken from one address in a window. */
+import { groupsOf } from '../assembly/address-groups.js';
+
+/** Failed tokens taken from one host in a window. */
 export const FAILURES_LIMIT = 10;
 export const FAILURES_WINDOW_MS = 60_000;
-/** Addresses remembered; beyond, the oldest is forgotten. */
-const ADDRESSES_LIMIT = 1024;
+/** Hosts remembered; beyond, the oldest is forgotten. */
+const HOSTS_LIMIT = 1024;
 
 interface Failures {
   readonly sinceMs: number;
@@ -21,30 +23,37 @@ export class FailureLimit {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Whether this address has failed too often lately. */
+  /** Whether the host of this address has failed too often lately. */
   exceeded(address: string): boolean {
-    return (this.#current(address)?.count ?? 0) >= FAILURES_LIMIT;
+    return (this.#current(hostOf(address))?.count ?? 0) >= FAILURES_LIMIT;
   }
 
   /** Counts one failure. */
   failed(address: string): void {
-    const current = this.#current(address);
+    const host = hostOf(address);
+    const current = this.#current(host);
     if (current !== undefined) {
       current.count += 1;
       return;
     }
-    if (this.#failures.size >= ADDRESSES_LIMIT) {
+    if (this.#failures.size >= HOSTS_LIMIT) {
       const [oldest] = this.#failures.keys();
       if (oldest !== undefined) this.#failures.delete(oldest);
     }
-    this.#failures.set(address, { sinceMs: this.#monotonicMs(), count: 1 });
+    this.#failures.set(host, { sinceMs: this.#monotonicMs(), count: 1 });
   }
 
-  #current(address: string): Failures | undefined {
-    const failures = this.#failures.get(address);
+  #current(host: string): Failures | undefined {
+    const failures = this.#failures.get(host);
     if (failures === undefined) return undefined;
     if (this.#monotonicMs() - failures.sinceMs < FAILURES_WINDOW_MS) return failures;
-    this.#failures.delete(address);
+    this.#failures.delete(host);
     return undefined;
   }
+}
+
+/** One host holds a whole IPv6 /64. */
+function hostOf(address: string): string {
+  const [, host] = groupsOf(address);
+  return host === '' ? address : host;
 }

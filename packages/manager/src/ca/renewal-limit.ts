@@ -1,5 +1,5 @@
 import { ApiError } from '@swarm/api';
-import { type Rate, TokenBucket } from '../dispatcher/token-bucket.js';
+import { type Rate, TokenBucket } from '../token-bucket.js';
 
 /**
  * Certificates of one node. Each is a signature and a log entry. A node that is demoted asks again and again

@@ -32,6 +32,7 @@ import { mayStillServe } from './mesh-state.js';
 import { NodeBudgets } from './node-budgets.js';
 import {
   type AgentView,
+  concernsManagers,
   concernsNode,
   dataPathClaim,
   displaced,
@@ -530,9 +531,8 @@ class DispatcherRun {
       if (session?.assignments !== undefined) this.#tellDisconnected(node.ID);
       this.#gate.changed();
     }
-    const managers = managerAddresses(this.#context.store);
-    if (!isDeepStrictEqual(managers, this.#managers)) {
-      this.#managers = managers;
+    if (concernsManagers(event)) {
+      this.#managers = managerAddresses(this.#context.store);
       for (const each of this.#sessions.keys()) this.#sendNode(each);
     } else if (event.action === 'update' && concernsNode(event.previous, node)) {
       this.#sendNode(node.ID);

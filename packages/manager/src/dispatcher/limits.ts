@@ -1,4 +1,4 @@
-import type { Rate } from './token-bucket.js';
+import type { Rate } from '../token-bucket.js';
 
 /** Every limit and period of the dispatcher in one place. Milliseconds unless the name says otherwise. */
 

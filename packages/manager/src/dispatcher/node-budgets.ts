@@ -7,7 +7,7 @@ import {
   NODE_STATUSES,
   NODE_WRITES,
 } from './limits.js';
-import { type Rate, TokenBucket } from './token-bucket.js';
+import { type Rate, TokenBucket } from '../token-bucket.js';
 
 /** Several budgets that are spent together. */
 export class Budget {

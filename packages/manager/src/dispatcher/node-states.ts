@@ -87,6 +87,16 @@ export function concernsNode(before: Node, after: Node): boolean {
   );
 }
 
+/** Whether agents find other managers after this event. Asked for each event of any node. */
+export function concernsManagers(event: StoreEvent & { kind: 'node' }): boolean {
+  const managerAddress = ({ Role, ManagerAddr }: Node) =>
+    Role === 'manager' ? ManagerAddr : undefined;
+  const address = managerAddress(event.object);
+  return event.action === 'update'
+    ? address !== managerAddress(event.previous)
+    : address !== undefined;
+}
+
 /** Whether this event is the wish to stop a task that was wanted until then. */
 export function stopsTask(event: StoreEvent & { kind: 'task' }): boolean {
   if (event.action === 'create') return false;

@@ -65,6 +65,11 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   /** Tasks that were asked for, and the time of the last line each sent. */
   readonly #tasks = new Map<string, string>();
   readonly #reasons = new Set<string>();
+  /** Bytes of each node's lines that were not read yet, whichever subscription they came by. */
+  readonly #unread = new Map<string, number>();
+  /** Nodes that came back and are asked when what they sent before was read. */
+  readonly #back = new Set<string>();
+  #warningsQueued = 0;
   readonly #unwatch: () => void;
   #reasonsDropped = 0;
   #creditBytes = CREDIT_MAX_BYTES;
@@ -144,6 +149,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
       this.#tasks.set(line.taskId, line.timestamp);
       const bytes = line.data.byteLength + LOG_LINE_COST_BYTES;
       subscription.queuedBytes += bytes;
+      this.#unread.set(nodeId, (this.#unread.get(nodeId) ?? 0) + bytes);
       this.#queue.put({ item: { type: 'line', nodeId, line }, bytes, subscription });
     }
     if (subscription.queuedBytes <= this.#creditBytes + MESSAGE_BYTES) return;
@@ -157,6 +163,11 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   connected(nodeId: string): void {
     const { store, selector, log } = this.#options;
     if (this.#closed || !log.follow) return;
+    // Each subscription brings new credit: a node that comes and goes would fill the memory.
+    if (this.#isBehind(nodeId)) {
+      this.#back.add(nodeId);
+      return;
+    }
     const taskIds: string[] = [];
     let since: string | undefined;
     for (const task of selectedTasks(store, selector)) {
@@ -173,6 +184,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
 
   disconnected(nodeId: string): void {
     if (this.#closed) return;
+    this.#back.delete(nodeId);
     for (const subscription of this.#subscriptions.values()) {
       if (subscription.nodeId !== nodeId) continue;
       this.#subscriptions.delete(subscription.id);
@@ -206,7 +218,12 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   async next(): Promise<IteratorResult<LogItem, undefined>> {
     const queued = await this.#queue.take();
     if (queued === undefined) return { done: true, value: undefined };
-    if (queued.subscription !== undefined) this.#giveCredit(queued.subscription, queued.bytes);
+    const { subscription, bytes } = queued;
+    if (subscription === undefined) this.#warningsQueued -= 1;
+    else {
+      this.#giveCredit(subscription, bytes);
+      this.#wasRead(subscription.nodeId, bytes);
+    }
     return { done: false, value: queued.item };
   }
 
@@ -234,16 +251,33 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     });
   }
 
+  #wasRead(nodeId: string, bytes: number): void {
+    const left = (this.#unread.get(nodeId) ?? 0) - bytes;
+    if (left > 0) this.#unread.set(nodeId, left);
+    else this.#unread.delete(nodeId);
+    if (!this.#isBehind(nodeId) && this.#back.delete(nodeId)) this.connected(nodeId);
+  }
+
+  /** Whether the reader has enough of this node for now. */
+  #isBehind(nodeId: string): boolean {
+    return (this.#unread.get(nodeId) ?? 0) > this.#creditBytes / 2;
+  }
+
   #nodeName(nodeId: string): string {
     return this.#options.store.get('node', nodeId)?.Description?.Hostname || nodeId;
   }
 
   #reason(reason: string): void {
     if (this.#options.log.follow) {
-      // A stream that goes on tells at once what it misses.
-      this.#queue.put({ item: { type: 'warning', message: incomplete([reason]) }, bytes: 0 });
+      // A stream that goes on tells at once what it misses; of a reader that stands still, some of it.
+      if (this.#warningsQueued < REASONS_LIMIT) this.#warn([reason]);
     } else if (this.#reasons.size < REASONS_LIMIT) this.#reasons.add(reason);
     else this.#reasonsDropped += 1;
+  }
+
+  #warn(reasons: readonly string[]): void {
+    this.#warningsQueued += 1;
+    this.#queue.put({ item: { type: 'warning', message: incomplete(reasons) }, bytes: 0 });
   }
 
   #finishIfDone(): void {
@@ -255,8 +289,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     if (this.#closed) return;
     if (this.#reasons.size > 0) {
       const more = this.#reasonsDropped > 0 ? [`and ${this.#reasonsDropped} more`] : [];
-      const message = incomplete([...this.#reasons, ...more]);
-      this.#queue.put({ item: { type: 'warning', message }, bytes: 0 });
+      this.#warn([...this.#reasons, ...more]);
     }
     this.#close();
   }
@@ -264,7 +297,9 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   /** Ends the stream, for instance because this manager does not lead any more. */
   fail(reason: string): void {
     if (this.#closed) return;
-    this.#reason(reason);
+    // The last word is said in any case.
+    if (this.#options.log.follow) this.#warn([reason]);
+    else this.#reason(reason);
     this.#finish();
   }
 

@@ -3,6 +3,7 @@ import { connect as tlsConnect, type TLSSocket } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { WebSocket } from 'ws';
 import { ADDRESS_SHARE, AGENT_SHARE } from '../../src/assembly/connection-budgets.js';
+import { REQUESTS_AT_ONCE } from '../../src/assembly/front-door.js';
 import { createKeyRequest, type NodeIdentity, tlsServerOptions } from '../../src/ca/index.js';
 import { until } from '../api/support/client.js';
 import { nodeDraft, put } from '../support/objects.js';
@@ -74,6 +75,30 @@ test.serial('100 slow bodies and 100 slow heads keep nobody out', async (t) => {
   }
   await allAreServed(t);
 });
+
+test.serial(
+  'a node that asks on without an answer is cut off before it fills the memory',
+  async (t) => {
+    const greedy = await secure(good, '127.0.0.4');
+    const gone = new Promise((resolve) => greedy.once('close', resolve));
+    const head = 'GET /events HTTP/1.1\r\nHost: m\r\n\r\n';
+    greedy.resume().write(head.repeat(REQUESTS_AT_ONCE));
+    await until(async () => count('client') === 1);
+    t.false(greedy.destroyed);
+    greedy.write(head);
+    await gone;
+    t.is(cuts('pipelined'), 1);
+    // One after the other, as many as it likes.
+    const patient = await secure(good, '127.0.0.4');
+    for (let i = 0; i < 3 * REQUESTS_AT_ONCE; i++) {
+      patient.write('GET /ca/root HTTP/1.1\r\nHost: m\r\n\r\n');
+      const answer = await new Promise<string>((resolve) =>
+        patient.once('data', (data) => resolve(String(data))),
+      );
+      t.regex(answer, /^HTTP\/1.1 200/);
+    }
+  },
+);
 
 test.serial('slow bodies of a worker keep nobody else out', async (t) => {
   for (let i = 0; i < 100; i++) {
@@ -308,7 +333,7 @@ function counts(): [string, number][] {
   return measured('swarm_port_connections', 'class');
 }
 
-function cuts(why: 'crowded' | 'late' | 'second request'): number {
+function cuts(why: 'crowded' | 'late' | 'second request' | 'pipelined'): number {
   const all = new Map(measured('swarm_port_connections_cut_total', 'why'));
   return all.get(why) ?? Number.NaN;
 }

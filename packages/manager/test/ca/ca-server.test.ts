@@ -31,6 +31,8 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
   const cluster = await put(store, 'cluster', await clusterDraft(authority));
   const ca = createCaServer({ store, clock, logger: silentLogger, randomBytes });
   const own = await identity(authority, clock.now(), { nodeId: 'm1', role: serverRole });
+  /** Set, the manager takes everybody for this one, and certifies this key. */
+  const misled: { subject?: Subject | undefined; csr?: string } = {};
 
   const server = createServer(tlsServerOptions(own), async (request, response) => {
     try {
@@ -45,11 +47,16 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
           nowMs: clock.now(),
         }).subject;
       }
+      subject = misled.subject ?? subject;
       const peer = { remoteAddress: '198.18.0.9', ...(subject === undefined ? {} : { subject }) };
+      const { csr } = misled;
       const reply =
         request.url === '/ca/root'
           ? ca.root()
-          : await ca.issue(JSON.parse(Buffer.concat(chunks).toString()), peer);
+          : await ca.issue(
+              { ...JSON.parse(Buffer.concat(chunks).toString()), ...(csr && { csr }) },
+              peer,
+            );
       response.end(JSON.stringify(reply));
     } catch (error) {
       const { status, code, message } = error as ApiError;
@@ -59,7 +66,7 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { clock, authority, store, cluster, ca, address };
+  return { clock, authority, store, cluster, ca, address, misled };
 }
 
 async function fails(
@@ -98,6 +105,31 @@ test('a node joins with a token and then renews with its certificate alone', asy
   t.is(store.count('node'), 1);
 });
 
+test('a node takes no certificate of another node, and none for another key', async (t) => {
+  const { cluster, address, misled } = await serve(t);
+  const rootCertificate = cluster.Private.CACert;
+  const { Worker: token } = cluster.JoinTokens;
+  const join = async () => {
+    const { key, csr } = await createKeyRequest();
+    const joined = await requestCertificate(address, { rootCertificate }, { csr, token });
+    return {
+      nodeId: joined.nodeId,
+      own: { rootCertificate, certificate: joined.certificate, key },
+    };
+  };
+  const { own } = await join();
+  const other = await join();
+  const { csr } = await createKeyRequest();
+  misled.subject = { nodeId: other.nodeId, role: 'worker', clusterId: CLUSTER_ID };
+  const wrong = /of another node or key/;
+  await fails(t, 'UNAUTHENTICATED', wrong, requestCertificate(address, own, { csr }));
+  misled.subject = undefined;
+  misled.csr = (await createKeyRequest()).csr;
+  await fails(t, 'UNAUTHENTICATED', wrong, requestCertificate(address, own, { csr }));
+  const first = requestCertificate(address, { rootCertificate }, { csr, token });
+  await fails(t, 'UNAUTHENTICATED', wrong, first);
+});
+
 test('a join that is tried again with the same key makes no second node', async (t) => {
   const { store, cluster, ca } = await serve(t);
   const { csr } = await createKeyRequest();
@@ -109,6 +141,21 @@ test('a join that is tried again with the same key makes no second node', async 
   t.is(first.nodeId, third.nodeId);
   t.is(third.role, 'manager');
   t.is(store.count('node'), 1);
+});
+
+test('a worker’s token makes no manager, also not of the key that one joined with', async (t) => {
+  const { cluster, ca, store } = await serve(t);
+  const { csr } = await createKeyRequest();
+  const peer = { remoteAddress: '198.18.0.9' };
+  const { Worker, Manager } = cluster.JoinTokens;
+  const { nodeId } = await ca.issue({ csr, token: Worker }, peer);
+  await patch(store, 'node', nodeId, (node) => ({
+    ...node,
+    Spec: { ...node.Spec, Role: 'manager' },
+  }));
+  // Who has an old copy of the worker's disk has this key.
+  await fails(t, 'INVALID_TOKEN', /is a manager by now/, ca.issue({ csr, token: Worker }, peer));
+  t.is((await ca.issue({ csr, token: Manager }, peer)).role, 'manager');
 });
 
 test('a wrong, rotated or foreign token is refused and says where to get the right one', async (t) => {
@@ -134,6 +181,35 @@ test('a wrong, rotated or foreign token is refused and says where to get the rig
   t.is(store.count('node'), 0);
 });
 
+test('a certificate is later than what its node was before, also for a leader whose clock is behind', async (t) => {
+  const { store, cluster, clock, authority } = await serve(t);
+  const trust = { rootCertificate: authority.certificate, clusterId: CLUSTER_ID };
+  const { csr } = await createKeyRequest();
+  const peer = { remoteAddress: '198.18.0.9' };
+  // What leaders wrote before is by the clock that is ahead.
+  for (const [behindMs, isLater] of [
+    [10 * 60_000, true],
+    [5 * 60 * 60_000, false],
+  ] as const) {
+    const behind = { now: () => clock.now() - behindMs, monotonicMs: () => clock.monotonicMs() };
+    const ca = createCaServer({
+      store,
+      clock: Object.assign(Object.create(clock), behind),
+      logger: silentLogger,
+      randomBytes,
+    });
+    const { nodeId } = await ca.issue({ csr, token: cluster.JoinTokens.Worker }, peer);
+    const before = Date.parse(store.get('node', nodeId)!.UpdatedAt);
+    await clock.advance(2_000);
+    const subject: Subject = { nodeId, role: 'worker', clusterId: CLUSTER_ID };
+    const { certificate } = await ca.issue({ csr }, { ...peer, subject });
+    // A host whose clock goes with the leader's takes it at once, however far that is behind.
+    const nowMs = behind.now();
+    const { issuedAtMs } = identify(new X509Certificate(certificate), { ...trust, nowMs });
+    t.is(issuedAtMs > before, isLater);
+  }
+});
+
 test('an address that failed too often must wait, others need not', async (t) => {
   const { cluster, ca, clock } = await serve(t);
   const { csr } = await createKeyRequest();
@@ -143,6 +219,16 @@ test('an address that failed too often must wait, others need not', async (t) =>
     await fails(t, 'INVALID_TOKEN', /rotated/, ca.issue(wrong, { remoteAddress: 'a' }));
   }
   await fails(t, 'OVERLOADED', /wait a minute/, ca.issue(right, { remoteAddress: 'a' }));
+  for (let i = 0; i < 10; i++)
+    await fails(
+      t,
+      'INVALID_TOKEN',
+      /rotated/,
+      ca.issue(wrong, { remoteAddress: `2001:db8::${i}` }),
+    );
+  // One host has as many addresses as it likes in its /64.
+  const sameHost = ca.issue(right, { remoteAddress: '2001:db8::ffff:1' });
+  await fails(t, 'OVERLOADED', /wait a minute/, sameHost);
   await t.notThrowsAsync(ca.issue(right, { remoteAddress: 'b' }));
   await clock.advance(60_000);
   await t.notThrowsAsync(ca.issue(right, { remoteAddress: 'a' }));

@@ -127,6 +127,9 @@ test('identify refuses whoever is not of this cluster, or expired', async (t) =>
   throwsCode(t, 'UNAUTHENTICATED', /not issued/, () => identify(otherCluster, trust));
   const self = new X509Certificate(authority.certificate);
   throwsCode(t, 'UNAUTHENTICATED', /not issued/, () => identify(self, trust));
+  // Whatever looking at it throws: anybody may show one, and the manager must not end by it.
+  const unreadable = Object.create(X509Certificate.prototype) as X509Certificate;
+  throwsCode(t, 'UNAUTHENTICATED', /not issued/, () => identify(unreadable, trust));
 
   const expired = await of(authority, NOW - 100 * DAY_MS);
   const at = new Date(NOW - 10 * DAY_MS).toISOString();

@@ -232,6 +232,30 @@ test('an agent that sends beyond its credit is cut off, and the reader is told',
   t.is(items.at(-1), `${WARNING}node n1 sent faster than the logs were read`);
 });
 
+test('a node that comes and goes while the reader rests fills no memory', async (t) => {
+  const { broker, channel } = await world(t);
+  const stream = broker.subscribe({ taskIds: ['a'] }, FOLLOW);
+  const { creditBytes } = channel.of('log-subscribe')[0]!;
+  const line = 'x'.repeat(creditBytes! - 128);
+  for (let count = 0; count < 50; count += 1) {
+    channel.line('n1', 'a', line, 5);
+    channel.listener.disconnected('n1');
+    channel.listener.connected('n1');
+  }
+  t.is(channel.of('log-subscribe').length, 1, 'it is asked again when the reader has read on');
+  t.is(text((await stream.next()).value as LogItem), line);
+  t.is(channel.of('log-subscribe').length, 2);
+  t.is(channel.of('log-subscribe')[1]!.options.since, '2026-01-01T00:00:05.000000000Z');
+  for (let count = 0; count < 100; count += 1) {
+    channel.listener.disconnected('n1');
+    channel.listener.connected('n1');
+  }
+  await broker.stop();
+  const rest = await drain(stream);
+  t.true(rest.length <= 21, `${rest.length} warnings waited`);
+  t.regex(rest.at(-1)!, /the leader of the cluster changed/);
+});
+
 test('streams are limited in number, and end when this manager does not lead any more', async (t) => {
   const { broker, channel } = await world(t);
   const streams = Array.from({ length: LOG_STREAMS_LIMIT }, () =>

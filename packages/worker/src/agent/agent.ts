@@ -247,6 +247,13 @@ export class Agent {
     setAside: readonly SetAside[],
   ): void {
     if (setAside.length > 0) this.#nameSetAside(message, setAside);
+    if (message.type === 'welcome' || message.type === 'node') {
+      const { ID } = message.node;
+      if (ID !== this.#options.nodeId) {
+        session.close(`the manager takes this node for ${ID}`);
+        return;
+      }
+    }
     switch (message.type) {
       case 'welcome':
         this.#onWelcome(manager, session, message);

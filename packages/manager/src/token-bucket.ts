@@ -5,8 +5,8 @@ export interface Rate {
 }
 
 /**
- * A budget that comes back with time. What is spent at once may go beyond what is there; the next one then
- * waits until the debt is paid.
+ * A budget that comes back with time. It begins full. What is spent at once may go beyond what is there; the
+ * next one then waits until the debt is paid.
  */
 export class TokenBucket {
   readonly #rate: Rate;
@@ -25,11 +25,22 @@ export class TokenBucket {
     this.#tokens -= amount;
   }
 
+  /** Whether something may be spent now. */
+  has(nowMs: number): boolean {
+    this.#refill(nowMs);
+    return this.#tokens >= 1;
+  }
+
   /** Milliseconds, rounded up, until something may be spent again; 0 when it may now. */
   waitMs(nowMs: number): number {
-    this.#refill(nowMs);
-    if (this.#tokens >= 1) return 0;
+    if (this.has(nowMs)) return 0;
     return Math.ceil(((1 - this.#tokens) / this.#rate.perSecond) * 1000);
+  }
+
+  /** Whether nothing is left to wait for: it is as if it was new. */
+  isFull(nowMs: number): boolean {
+    this.#refill(nowMs);
+    return this.#tokens >= this.#rate.burst;
   }
 
   #refill(nowMs: number): void {
