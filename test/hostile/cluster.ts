@@ -12,7 +12,10 @@ export const HONEST_SERVICE = 'honest';
 /** Runs on the attacker's nodes, so that they have tasks of their own. */
 export const BAIT_SERVICE = 'bait';
 export const BAIT_LABEL = 'bait';
+/** What the honest service writes, line by line. */
+export const TICK = 'tick';
 const WEB_SERVER =
+  `setInterval(()=>console.log('${TICK}'),1000);` +
   "require('http').createServer((q,s)=>s.end(process.env.TASK)).listen(process.env.PORT??80,process.env.HOST??'0.0.0.0')";
 const CALL_LIMIT_MS = 10_000;
 

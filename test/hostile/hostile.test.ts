@@ -35,7 +35,8 @@ test.serial('nothing ends, stalls, leaks, grows or changes when nodes are hostil
   t.deepEqual(report.problems, []);
   t.true(report.messages >= 2 * MESSAGES, `${report.messages} messages`);
   t.deepEqual(Object.keys(report.counts.by(0)).sort(), [...IDENTITIES].sort());
-  t.true(report.honest.rounds > 0 && report.honest.requests > 0);
+  const { rounds, requests, lines } = report.honest;
+  t.true(rounds > 0 && requests > 0 && lines > 0);
 });
 
 test.serial('called off, it leaves no process and no file', async (t) => {

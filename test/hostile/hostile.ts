@@ -12,6 +12,7 @@ import { Counts } from './counts.js';
 import { type Credential, type IdentityName, isOfCluster } from './credential.js';
 import type { Facts } from './facts.js';
 import { HonestClient } from './honest-client.js';
+import { HonestLogs } from './honest-logs.js';
 import { HonestTraffic } from './honest-traffic.js';
 import { Identities } from './identities.js';
 import { Problems } from './problems.js';
@@ -63,6 +64,7 @@ class Run {
   readonly #cluster: HostileCluster;
   readonly #watch: Watch;
   readonly #traffic: HonestTraffic;
+  readonly #logs: HonestLogs;
   readonly #counts = new Counts();
   #client: HonestClient | undefined;
   #siege: Siege | undefined;
@@ -80,6 +82,7 @@ class Run {
     });
     this.#watch = new Watch(this.#cluster, this.#problems, this.#stalls);
     this.#traffic = new HonestTraffic(this.#cluster, this.#problems);
+    this.#logs = new HonestLogs(this.#cluster, this.#problems, this.#stalls);
   }
 
   async run(): Promise<HostileReport> {
@@ -95,6 +98,7 @@ class Run {
       await this.#siege?.kill();
       await this.#client?.stop();
       await this.#traffic.stop();
+      this.#logs.stop();
       await this.#cluster.down();
       process.off('exit', onExit);
     }
@@ -134,9 +138,11 @@ class Run {
     await this.#watch.start();
     this.#client.start();
     this.#traffic.start();
+    this.#logs.start();
     for (const seed of this.#options.seeds) await this.#attack({ ...start, seed });
     await this.#client.stop();
     await this.#traffic.stop();
+    this.#logs.stop();
     await this.#watch.stop(this.#sent.messages);
     if (this.#watch.measured.elections === 0)
       for (const problem of this.#leaderless) this.#problems.add(problem);
@@ -247,6 +253,7 @@ class Run {
       honest: {
         rounds: client?.rounds ?? 0,
         requests: this.#traffic.requests,
+        lines: this.#logs.lines,
         slowestWriteMs: client?.slowestMs ?? 0,
         slowestRequestMs: this.#traffic.slowestMs,
       },

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { IDENTITIES, type IdentityName } from './credential.js';
 import { hostile, type HostileOptions, SEED_LIMIT } from './hostile.js';
 import { describeProgress, describeReport, type HostileReport, type Progress } from './report.js';
+import { runProgram } from '../tools/program.js';
 
 const USAGE = `Usage: scripts/hostile [options]
 Attacks three managers, real daemons on loopback, as nodes with every kind of certificate would: each path and
@@ -68,27 +69,13 @@ function range(text: string): [number, number] {
   return [Number(match[1]), Number(match[2] ?? match[1])];
 }
 
-async function main(): Promise<number> {
-  let options: Arguments | undefined;
-  try {
-    options = readArguments(process.argv.slice(2));
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
-    return 2;
-  }
-  if (options === undefined) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const interrupt = new AbortController();
-  const onSignal = () => interrupt.abort(new Error('interrupted'));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+async function run(options: Arguments, signal: AbortSignal): Promise<number> {
   const say = (text: string) => process.stderr.write(`${text}\n`);
   say(`seed ${options.seeds.join()}`);
   let last: Progress | undefined;
   const report = await hostile({
     ...options,
-    signal: interrupt.signal,
+    signal,
     onProgress: (progress) => {
       if (last !== undefined && (progress.seconds - last.seconds) * 1_000 < PROGRESS_MS) return;
       say(describeProgress(progress, last));
@@ -105,4 +92,4 @@ function exitCode({ problems, isInterrupted }: HostileReport): number {
   return isInterrupted ? 130 : 0;
 }
 
-process.exitCode = await main();
+process.exitCode = await runProgram({ usage: USAGE, read: readArguments, run });

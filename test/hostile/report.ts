@@ -16,6 +16,7 @@ export interface HostileReport {
   readonly honest: {
     readonly rounds: number;
     readonly requests: number;
+    readonly lines: number;
     readonly slowestWriteMs: number;
     readonly slowestRequestMs: number;
   };
@@ -57,7 +58,7 @@ export function describeReport(report: HostileReport): string {
     `log entries: ${measured.entries}; logged: ${(measured.logBytes / MIB).toFixed(1)} MiB; heap grown by ${(measured.heapGrowthBytes / MIB).toFixed(1)} MiB; ` +
       `resident ${(measured.residentMostBytes / MIB).toFixed(0)} MiB at most`,
     `meanwhile: ${honest.rounds} rounds of an honest client (slowest step ${honest.slowestWriteMs.toFixed(0)} ms), ${honest.requests} requests to the service ` +
-      `(slowest ${honest.slowestRequestMs.toFixed(0)} ms), the leader's slowest answer ${measured.leaderSlowestMs.toFixed(0)} ms; the machine stood still for ${report.stalledMs.toFixed(0)} ms` +
+      `(slowest ${honest.slowestRequestMs.toFixed(0)} ms), ${honest.lines} lines of its log, the leader's slowest answer ${measured.leaderSlowestMs.toFixed(0)} ms; the machine stood still for ${report.stalledMs.toFixed(0)} ms` +
       (measured.elections === 0 ? '' : `; ${measured.elections} elections, as it was overloaded`),
   ];
   if (report.isInterrupted) lines.push('interrupted');

@@ -12,10 +12,12 @@ const LEADER_LIMIT_MS = 1_000;
 /** Things take so many times longer: then an election is the machine's doing. */
 const OVERLOADED = 2;
 const MIB = 1024 * 1024;
-/** What a garbage collection leaves must not grow by more. */
-export const HEAP_GROWTH_LIMIT_BYTES = 48 * MIB;
+/** What a garbage collection leaves must not grow by more, but for the log, */
+const HEAP_GROWTH_LIMIT_BYTES = 48 * MIB;
+/** which is kept in memory until it is compacted, every 10,000 entries: for each so much. */
+const HEAP_BYTES_PER_ENTRY = 4 * 1024;
 /** Resident memory between collections. */
-export const RESIDENT_GROWTH_LIMIT_BYTES = 400 * MIB;
+const RESIDENT_GROWTH_LIMIT_BYTES = 400 * MIB;
 /** Log lines: so many bytes whatever comes, and so many for each message. */
 const LOG_FIXED_BYTES = 4 * MIB;
 const LOG_BYTES_PER_MESSAGE = 20;
@@ -57,7 +59,9 @@ export class Watch {
   readonly #before: Before[] = [];
   /** Of who leads. */
   #led: RaftStatus | undefined;
-  #firstIndex = 0;
+  #startIndex = 0;
+  /** Of the log, by its leader. */
+  #entriesHeld = 0;
   #startMs = 0;
   #isStopped = false;
   #work: Promise<void> | undefined;
@@ -87,7 +91,7 @@ export class Watch {
       });
     }
     this.#led = await this.#cluster.raftStatus(this.#cluster.managers[0]!);
-    this.#firstIndex = this.#led.lastIndex;
+    this.#startIndex = this.#led.lastIndex;
     this.#startMs = performance.now();
     this.#work = this.#run();
   }
@@ -108,7 +112,7 @@ export class Watch {
         );
       const grown = (await heapBytes(daemon)) - heapBefore;
       this.measured.heapGrowthBytes = Math.max(this.measured.heapGrowthBytes, grown);
-      if (grown > HEAP_GROWTH_LIMIT_BYTES)
+      if (grown > HEAP_GROWTH_LIMIT_BYTES + this.#entriesHeld * HEAP_BYTES_PER_ENTRY)
         this.#problems.add(`${daemon.name} keeps ${(grown / MIB).toFixed(0)} MiB more than before`);
       const left = daemon.openFiles() - files;
       if (left > FILES_LEFT_LIMIT)
@@ -174,10 +178,11 @@ export class Watch {
     }
   }
 
-  #entries({ lastIndex }: RaftStatus): void {
+  #entries({ firstIndex, lastIndex }: RaftStatus): void {
     const seconds = (performance.now() - this.#startMs) / 1_000;
     const allowed = ENTRIES_FIXED + seconds * ENTRIES_PER_SECOND;
-    this.measured.entries = lastIndex - this.#firstIndex;
+    this.measured.entries = lastIndex - this.#startIndex;
+    this.#entriesHeld = lastIndex - firstIndex;
     if (this.measured.entries > allowed)
       this.#problems.add(
         `the log grew by ${this.measured.entries} entries, more than ${allowed.toFixed(0)}`,

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { Verdict } from '@swarm/raft/sim';
 import { describeProgress, describeReport, type Progress, type TortureReport } from './report.js';
 import { SEED_LIMIT, torture } from './torture.js';
+import { runProgram } from '../tools/program.js';
 
 const USAGE = `Usage: scripts/torture [options]
 Breaks three Raft members, real processes on loopback, again and again, while clients read and write; at
@@ -55,30 +56,13 @@ function readArguments(args: string[]): Arguments | undefined {
   return { seconds, members, seed, json: values.json };
 }
 
-async function main(): Promise<number> {
-  let options: Arguments | undefined;
-  try {
-    options = readArguments(process.argv.slice(2));
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
-    return 2;
-  }
-  if (options === undefined) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const interrupt = new AbortController();
-  const onSignal = () => interrupt.abort(new Error('interrupted'));
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  process.on('SIGHUP', onSignal);
-  const { json, ...choice } = options;
+async function run({ json, ...choice }: Arguments, signal: AbortSignal): Promise<number> {
   const say = (text: string) => process.stderr.write(`${text}\n`);
   if (!json) say(`seed ${choice.seed}`);
   let last: Progress | undefined;
   const report = await torture({
     ...choice,
-    signal: interrupt.signal,
+    signal,
     onProgress: (progress) => {
       if (!json) say(describeProgress(progress, last));
       last = progress;
@@ -95,4 +79,4 @@ function exitCode({ problems, interrupted, verdict }: TortureReport): number {
   return verdict === Verdict.Linearizable ? 0 : 1;
 }
 
-process.exitCode = await main();
+process.exitCode = await runProgram({ usage: USAGE, read: readArguments, run });

@@ -1,0 +1,26 @@
+export interface Program<Options> {
+  readonly usage: string;
+  /** @returns undefined when help was asked for. @throws Error saying what is wrong with the arguments */
+  read(args: string[]): Options | undefined;
+  /** @param signal a signal came: end in order. @returns the exit code */
+  run(options: Options, signal: AbortSignal): Promise<number>;
+}
+
+/** Runs a program that can be called off. @returns its exit code; 2 when its arguments are wrong */
+export async function runProgram<Options>(program: Program<Options>): Promise<number> {
+  let options: Options | undefined;
+  try {
+    options = program.read(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${program.usage}`);
+    return 2;
+  }
+  if (options === undefined) {
+    process.stdout.write(program.usage);
+    return 0;
+  }
+  const interrupt = new AbortController();
+  const onSignal = () => interrupt.abort(new Error('interrupted'));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  return program.run(options, interrupt.signal);
+}
