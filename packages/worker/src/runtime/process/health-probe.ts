@@ -10,19 +10,15 @@ const OUTPUT_WAIT_MS = 200;
 const SIGKILL = 9;
 
 /**
- * Runs a script in a session of its own; kills that session when it takes longer than `timeoutMs`.
+ * Runs a script in a session of its own; kills that session when it takes longer than `timeoutMs`. It
+ * starts without variables, as it starts with the daemon's rights.
  * @param script path of a shell script that execs the check in the task's surroundings
  */
-export function runProbe(
-  script: string,
-  env: Readonly<Record<string, string>>,
-  timeoutMs: number,
-  clock: Clock,
-): Promise<ProbeResult> {
+export function runProbe(script: string, timeoutMs: number, clock: Clock): Promise<ProbeResult> {
   return new Promise((resolve) => {
     const child = spawn('/bin/sh', [script], {
       detached: true,
-      env: { ...env },
+      env: {},
       cwd: '/',
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -14,14 +14,14 @@ import type { HostTools } from './host-tools.js';
 import type { HostView } from './host-view.js';
 import { launchProgram } from './launch-calls.js';
 import {
-  inDirectory,
+  entryScript,
   launchScript,
   probeScript,
   SCRIPT_FDS,
   SETUP_FAILED_CODE,
 } from './launch-script.js';
 import type { NetNamespaces } from './net-namespaces.js';
-import { findProcesses, isAlive, type ProcessIdentity, sendSignal } from './proc.js';
+import { findProcesses, isAlive, parentOf, type ProcessIdentity, sendSignal } from './proc.js';
 import { TASK_ID_VARIABLE } from './process-plan.js';
 import { explainAccess } from './task-access.js';
 import { EXIT_NAME, PIDS_NAME, type TaskFolder, type TaskManifest } from './task-folder.js';
@@ -202,13 +202,14 @@ export class ProcessTask {
     const [program, ...args] = usesCalls ? await this.#program(logs) : await this.#command();
     const files = usesCalls
       ? { stdio: PROGRAM_STDIO, close() {} }
-      : this.#folder.openFiles(this.#script(), logs, manifest.user);
+      : this.#folder.openFiles(this.#script(), entryScript(manifest.env), logs, manifest.user);
     let child: ChildProcess;
     try {
       child = spawn(program!, args, {
         detached: true,
         cwd: '/',
-        env: { ...manifest.env },
+        // A task's own variables must not reach programs that run with root's rights.
+        env: manifest.isolated === true ? {} : { ...manifest.env },
         stdio: [...files.stdio],
       });
     } finally {
@@ -282,7 +283,6 @@ export class ProcessTask {
       mount: isolated ? view.taskMount() : [],
       wrappers: [tools.path('setsid', 'util-linux'), ...manifest.wrappers],
       directory: manifest.directory,
-      asUser: (manifest.user?.uid ?? 0) !== 0,
       command: manifest.command,
     });
   }
@@ -316,19 +316,32 @@ export class ProcessTask {
       isolated === true
         ? [
             this.#host.tools.path('nsenter', 'util-linux'),
-            ...[`--target=${process.pid}`, '--mount', '--pid', '--ipc', '--net', '--uts', '--'],
+            // Of its pid 1, which is root's: the command may have made namespaces of its own, where it
+            // decides what root's programs are.
+            ...[
+              `--target=${parentOf(process)}`,
+              '--mount',
+              '--pid',
+              '--ipc',
+              '--net',
+              '--uts',
+              '--',
+            ],
           ]
         : [];
     const script = this.#folder.writeScript(
       'probe.sh',
       probeScript({
         cgroupFiles,
-        command: [...enter, ...wrappers, ...inDirectory(directory, command)],
+        wrappers: [...enter, ...wrappers],
+        directory,
+        command,
+        entry: this.#folder.writeScript('probe-entry.sh', entryScript(env)),
       }),
     );
     this.#health = new HealthMonitor(
       health,
-      (timeoutMs) => runProbe(script, env, timeoutMs, this.#host.clock),
+      (timeoutMs) => runProbe(script, timeoutMs, this.#host.clock),
       {
         healthy: () => this.#onHealthy.resolve(),
         unhealthy: (message) => {

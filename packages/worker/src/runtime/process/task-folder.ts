@@ -59,6 +59,7 @@ export const PIDS_NAME = 'pids';
 /** What went wrong before the command, and the exit code. */
 export const EXIT_NAME = 'exit';
 const SCRIPT_NAME = 'run.sh';
+const ENTRY_NAME = 'entry.sh';
 /** Also the name of the process, for `ps`. */
 const PROGRAM_NAME = 'swarm-init';
 
@@ -108,11 +109,13 @@ export class TaskFolder {
   /**
    * Writes a shell script that is a task's supervisor and opens its files, as `stdio` of its spawn; the
    * caller closes them. A program opens them itself, which does not hold the daemon up.
+   * @param entry script that starts the command of an isolated task
    * @param logs paths of its standard output and error
    * @param owner the task's user: programs that open /dev/stdout again need a file of their own
    */
   openFiles(
     script: string,
+    entry: string,
     logs: { readonly stdout: string; readonly stderr: string },
     owner: HostUser | undefined,
   ): { readonly stdio: ('ignore' | 'pipe' | number)[]; close(): void } {
@@ -134,6 +137,7 @@ export class TaskFolder {
       stdio[SCRIPT_FDS.exit] = exit;
       stdio[SCRIPT_FDS.script - 1] = 'ignore';
       stdio[SCRIPT_FDS.script] = opened(openSync(this.writeScript(SCRIPT_NAME, script), 'r'));
+      stdio[SCRIPT_FDS.entry] = opened(openSync(this.writeScript(ENTRY_NAME, entry), 'r'));
       return { stdio, close };
     } catch (error) {
       close();
