@@ -4,7 +4,7 @@ import type { RaftNode } from '@swarm/raft';
 import type { Authority, Right } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
 import { checkValidity, type Trust } from '../ca/identify.js';
-import type { Store } from '../store/store.js';
+import type { Store, Transaction } from '../store/store.js';
 import { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
 import { admitMember, JOIN_PATH, PROBE_PATH, readJoinBody } from './join-raft.js';
 import type { LeaderLink, ProbeReply } from './leader-link.js';
@@ -106,17 +106,16 @@ export class NodeRoutes {
     for (const { info } of raft.status().members) {
       if (info.nodeId === nodeId) await raft.removeMember(info.id);
     }
-    await store.transact((transaction) => {
-      const node = transaction.get('node', nodeId);
-      if (node === undefined) return;
-      const { RaftID: _id, ManagerAddr: _address, ...rest } = node;
-      transaction.update('node', {
-        ...rest,
-        Role: 'worker',
-        Spec: { ...node.Spec, Role: 'worker' },
-      });
-    });
-    return {};
+    // Its member is gone: left a manager by its object, it would be made one again.
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await store.transact((transaction) => makeWorker(transaction, nodeId));
+        return {};
+      } catch (error) {
+        const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
+        if (!changed || attempt >= LET_GO_ATTEMPTS) throw error;
+      }
+    }
   }
 
   /**
@@ -165,6 +164,20 @@ export class NodeRoutes {
     await authority.admit(forwarded.proof, right);
     return forwarded;
   }
+}
+
+/** The node's object changes with every heartbeat missed and every status of the node itself. */
+const LET_GO_ATTEMPTS = 5;
+
+function makeWorker(transaction: Transaction, nodeId: string): void {
+  const node = transaction.get('node', nodeId);
+  if (node === undefined) return;
+  const { RaftID: _id, ManagerAddr: _address, ...rest } = node;
+  transaction.update('node', {
+    ...rest,
+    Role: 'worker',
+    Spec: { ...node.Spec, Role: 'worker' },
+  });
 }
 
 function nodeIdOf({ proof }: Peer): string {

@@ -17,8 +17,8 @@ import {
 } from '@swarm/api';
 import { RefusalLog } from '../assembly/refusal-log.js';
 import type { Store } from '../store/store.js';
-import { FailureLimit } from './failure-limit.js';
-import { RenewalLimit } from './renewal-limit.js';
+import { FailureLimit, hostOf } from './failure-limit.js';
+import { IssueLimit, JOINS, RENEWALS } from './issue-limit.js';
 import type { Subject } from './subject.js';
 import { REJOIN } from './identify.js';
 import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
@@ -92,7 +92,8 @@ export function createCaServer(context: CaServerContext): CaServer {
     randomBytes: context.randomBytes,
     clock: { now: () => Math.min(store.timeMs(), clock.now() + AHEAD_LIMIT_MS) },
   };
-  const renewals = new RenewalLimit(() => clock.monotonicMs());
+  const renewals = new IssueLimit(RENEWALS, () => clock.monotonicMs());
+  const joins = new IssueLimit(JOINS, () => clock.monotonicMs());
 
   function cluster(): Cluster {
     const found = store.cluster();
@@ -141,6 +142,8 @@ export function createCaServer(context: CaServerContext): CaServer {
       }
       return renew(nodeId, publicKey);
     }
+    const host = hostOf(peer.remoteAddress);
+    joins.spend(host, `Too many nodes join from ${peer.remoteAddress || 'one host'}`);
     const issued = await issueCertificate(
       issuing,
       { certificate: Private.CACert, key: Private.CAKey },
@@ -171,7 +174,7 @@ export function createCaServer(context: CaServerContext): CaServer {
         );
       }
       // Each try is a log entry, also one that another change of the node comes before.
-      renewals.spend(nodeId);
+      renewals.spend(nodeId, `Node ${nodeId} has its certificate renewed too often`);
       const role = certifiedRole(node);
       const { ID: clusterId, Private, Spec } = cluster();
       const issued = await issueCertificate(

@@ -52,8 +52,8 @@ export class FailureLimit {
   }
 }
 
-/** One host holds a whole IPv6 /64. */
-function hostOf(address: string): string {
+/** Whom an address stands for: one host holds a whole IPv6 /64. */
+export function hostOf(address: string): string {
   const [, host] = groupsOf(address);
   return host === '' ? address : host;
 }

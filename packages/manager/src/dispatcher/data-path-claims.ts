@@ -13,8 +13,8 @@ export interface DataPathClaim {
  * to another. Only the leader decides, and only living nodes take part: what a node that is down or
  * removed had is free.
  *
- * An address goes to the node whose connection comes from it; that is proof. Among others the first keeps
- * it. It is not given to a node that connects from elsewhere while another node connects from it.
+ * An address goes to the node whose connection comes from it; that is proof, and one that stands is better
+ * than one that ended. Among others the first keeps it. It is not given to a node that connects from elsewhere while another node connects from it.
  *
  * Invariant: `#holders` holds the outcome of `#elect` for every address that is claimed.
  */
@@ -23,6 +23,8 @@ export class DataPathClaims {
   /** Who wants an address, in the order they came. */
   readonly #claimants = new Map<IpAddress, Set<string>>();
   readonly #connected = new Map<IpAddress, Set<string>>();
+  /** Those whose claim is of a connection that ended. */
+  readonly #away = new Set<string>();
   readonly #holders = new Map<IpAddress, string>();
 
   /**
@@ -45,6 +47,11 @@ export class DataPathClaims {
       drop(this.#connected, before?.from, nodeId);
       put(this.#connected, claim?.from, nodeId);
     }
+    this.#away.delete(nodeId);
+    return this.#electAll(touched, nodeId);
+  }
+
+  #electAll(touched: ReadonlySet<IpAddress>, nodeId: string): string[] {
     const changed = new Set<string>();
     for (const address of touched) {
       const held = this.#holders.get(address);
@@ -59,6 +66,18 @@ export class DataPathClaims {
     return [...changed];
   }
 
+  /**
+   * The node has no connection any more. It keeps its address until it is down, but not from a node that
+   * connects from there now: most likely the same host, which joined again.
+   * @returns as `set`
+   */
+  disconnected(nodeId: string): string[] {
+    const address = this.#claims.get(nodeId)?.address;
+    if (address === undefined) return [];
+    this.#away.add(nodeId);
+    return this.#electAll(new Set([address]), nodeId);
+  }
+
   /** The node that keeps another from the address it wants; undefined when it has it, or wants none. */
   inTheWayOf(nodeId: string): string | undefined {
     const address = this.#claims.get(nodeId)?.address;
@@ -70,12 +89,15 @@ export class DataPathClaims {
 
   #elect(address: IpAddress): string | undefined {
     const held = this.#holders.get(address);
+    let away: string | undefined;
     let first: string | undefined;
     for (const nodeId of this.#ordered(address, held)) {
-      if (this.#claims.get(nodeId)?.from === address) return nodeId;
-      if (this.#others(address, nodeId) === undefined) first ??= nodeId;
+      if (this.#claims.get(nodeId)?.from === address) {
+        if (!this.#away.has(nodeId)) return nodeId;
+        away ??= nodeId;
+      } else if (this.#others(address, nodeId) === undefined) first ??= nodeId;
     }
-    return first;
+    return away ?? first;
   }
 
   /** Whoever holds it comes first, as long as it wants it. */

@@ -379,6 +379,7 @@ class DispatcherRun {
     if (this.#stopped || this.#sessions.get(nodeId) !== session) return;
     this.#sessions.delete(nodeId);
     if (session.assignments !== undefined) this.#tellDisconnected(nodeId);
+    for (const other of this.#claims.disconnected(nodeId)) this.#write(other);
     // An agent that just vanished stays what it is until its heartbeats are missed: it may be back soon.
     if (clean) {
       this.#away.set(nodeId, 'disconnected');

@@ -15,7 +15,7 @@ import {
   subjectOf,
   tlsServerOptions,
 } from '../../src/ca/index.js';
-import { RENEWALS } from '../../src/ca/renewal-limit.js';
+import { JOINS, RENEWALS } from '../../src/ca/issue-limit.js';
 import { removeNode } from '../../src/role-manager/index.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
@@ -252,6 +252,28 @@ test('a node that has its certificate renewed in a loop costs a log entry a seco
   await t.notThrowsAsync(renew('other'));
   await clock.advance(1000);
   await t.notThrowsAsync(renew('loops'));
+});
+
+test('a stolen token makes no more nodes than its rate for a host; others still join', async (t) => {
+  const { ca, cluster, store, clock } = await serve(t);
+  const { Worker: token } = cluster.JoinTokens;
+  const join = async (remoteAddress: string) => {
+    const { csr } = await createKeyRequest();
+    return ca.issue({ csr, token }, { remoteAddress });
+  };
+  for (let made = 0; made < JOINS.burst; made += 1) await join('fd00::1');
+  const nodes = store.count('node');
+  // Another address of the same host.
+  await fails(
+    t,
+    'OVERLOADED',
+    /Too many nodes join from fd00::2: try again in 1 s/,
+    join('fd00::2'),
+  );
+  t.is(store.count('node'), nodes);
+  await t.notThrowsAsync(join('fd00:0:0:1::1'));
+  await clock.advance(1000 / JOINS.perSecond);
+  await t.notThrowsAsync(join('fd00::1'));
 });
 
 test('renewal gives the role that is wanted, to a manager only once it left Raft', async (t) => {

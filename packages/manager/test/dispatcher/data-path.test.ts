@@ -41,6 +41,33 @@ test('an address that another node connects from is not given away, whatever its
   t.deepEqual(claims.set('owner', undefined), ['thief']);
 });
 
+test('a host that joined again has its address at once, not when its former node is down', (t) => {
+  const claims = new DataPathClaims();
+  claims.set('former', { from: A, address: A });
+  claims.set('thief', { from: B, address: A });
+  t.deepEqual(claims.disconnected('former'), []);
+  t.is(
+    claims.inTheWayOf('former'),
+    undefined,
+    'a word alone takes nothing from a node that is away',
+  );
+  t.deepEqual(claims.set('again', { from: A, address: A }), ['former']);
+  t.is(claims.inTheWayOf('again'), undefined);
+  t.is(claims.inTheWayOf('former'), 'again');
+  t.is(claims.inTheWayOf('thief'), 'again');
+  claims.set('again', undefined);
+  t.deepEqual(claims.set('former', { from: A, address: A }), []);
+  t.is(claims.inTheWayOf('former'), undefined);
+});
+
+test('a node that is away from an address which it does not use keeps others from it', (t) => {
+  const claims = new DataPathClaims();
+  claims.set('owner', { from: A, address: C });
+  claims.set('thief', { from: B, address: A });
+  t.deepEqual(claims.disconnected('owner'), []);
+  t.is(claims.inTheWayOf('thief'), 'owner');
+});
+
 test('a node that takes another address leaves the one it had', (t) => {
   const claims = new DataPathClaims();
   claims.set('one', { from: C, address: A });
@@ -132,6 +159,17 @@ test('a node that claims another’s data path address gets none, says so, and i
   );
   t.is(node('n1').Status.Message, undefined);
   t.deepEqual(peers(), ['n1']);
+});
+
+test('a node of the same host gets its place when the session before it has ended', async (t) => {
+  const { world, node, peers } = await worldOf(t, { old: '198.18.0.1', young: '198.18.0.1' });
+  const old = await world.join('old', { dataPathAddr: '198.18.0.1' });
+  old.vanish();
+  await world.until(() => !world.dispatcher.isConnected('old'), 'the end of the session');
+  await world.join('young', { dataPathAddr: '198.18.0.1' });
+  await world.until(() => node('young').Mesh?.Address === '198.18.0.1', 'the address');
+  t.is(node('young').Status.Message, undefined);
+  t.deepEqual(peers(), ['young']);
 });
 
 test('the address of a node that is down is free, also when that node comes back', async (t) => {

@@ -320,7 +320,11 @@ function capability(name: string): number {
   throw new RuntimeError('rejected', `"${name}" is no capability; see capabilities(7) for names.`);
 }
 
-function limitNumber(name: string): number {
+/**
+ * The kernel's number of a limit.
+ * @throws RuntimeError `rejected` when there is none of that name
+ */
+export function limitNumber(name: string): number {
   const number = LIMITS.indexOf(name);
   if (number >= 0) return number;
   throw new RuntimeError('rejected', `ContainerSpec.Ulimits has the name "${name}".`);
