@@ -10,6 +10,8 @@ const STREAMS: readonly LogStream[] = ['stdout', 'stderr'];
 const BLOCK_BYTES = 4096;
 /** How far over its limit a log may grow before it is cut, as a fraction of the limit. */
 const SLACK = 0.25;
+/** What a log that was cut may take of the disk, as a multiple of its limit. */
+const CUT_DISK_FACTOR = 4;
 /** A trimmed file keeps its apparent size; past this it is emptied (ext4 ends at 16 TiB). */
 const APPARENT_LIMIT_BYTES = 2 ** 40;
 /** Unit of `st_blocks` (stat(2)). */
@@ -94,7 +96,8 @@ export class TaskLog {
     }
     news.sort((a, b) => a.timeMs - b.timeMs);
     for (const record of news) this.#add(record);
-    this.#trim();
+    if (news.length > 0) this.#trim();
+    else this.#emptyHoles();
     return news.length > 0;
   }
 
@@ -155,6 +158,7 @@ export class TaskLog {
 
   /** Cuts again what was cut before, where the task has written into it. */
   #emptyHoles(): void {
+    if (this.#trimming) return;
     const stream = STREAMS.find((name) => {
       const { start, diskBytes, cutDiskBytes } = this.#state[name];
       return start >= BLOCK_BYTES && diskBytes - cutDiskBytes > this.#limitBytes;
@@ -171,7 +175,9 @@ export class TaskLog {
       // It may be gone with its task.
       const stat = statSync(this.path(stream), { throwIfNoEntry: false });
       if (stat === undefined) return;
-      this.#state[stream].cutDiskBytes = stat.blocks * STAT_BLOCK_BYTES;
+      // Some file systems keep room behind the end; more than that the task wrote in the meantime.
+      const mostBytes = this.#limitBytes * CUT_DISK_FACTOR;
+      this.#state[stream].cutDiskBytes = Math.min(stat.blocks * STAT_BLOCK_BYTES, mostBytes);
       // A file system without holes: the log starts anew, so that the disk does not fill up.
       if (error !== null && !this.#ended) truncateSync(this.path(stream), 0);
     });
