@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { Level } from 'level';
 import { checkBothStarts, PROGRESS, shellTask } from './support/host-task.js';
 import { prepareContext } from './support/make-task.js';
 import { IS_ROOT } from './support/process-harness.js';
@@ -91,4 +92,28 @@ check('A check runs no program that the task has put in place of the host’s', 
   t.is((await lines())[0], 'checked\n');
   await h.runtime.stop(task.ID, { graceMs: 0 });
   await started;
+});
+
+check('A task and its check inherit no file of the daemon', async (t, h) => {
+  const folder = mkdtempSync('/tmp/swarm-test-');
+  const database = new Level(folder);
+  await database.open();
+  try {
+    const list = (to: string) => `for f in /proc/self/fd/*; do readlink $f; done >${to}; false`;
+    const container = { Healthcheck: checked(['/bin/sh', '-c', list('/tmp/checked')]) };
+    const script = `${list('/tmp/own')}; until [ -s /tmp/checked ]; do sleep 0.05; done
+      cat /tmp/own /tmp/checked; echo end; exec sleep 600`;
+    const task = shellTask(script, { container });
+    await h.runtime.prepare(task, prepareContext());
+    const started = h.runtime.start(task.ID, PROGRESS).catch(() => {});
+    const lines = async () => (await collect(h.runtime.logs(task.ID, ALL_LOGS))).map(text);
+    await until('a check has run', async () => (await lines()).includes('end\n'));
+    const left = (await lines()).filter((line) => line.includes(folder));
+    t.deepEqual(left, []);
+    await h.runtime.stop(task.ID, { graceMs: 0 });
+    await started;
+  } finally {
+    await database.close();
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -6,6 +6,7 @@ import {
   type CallArgument,
   type CallKind,
   callProgram,
+  closeInherited,
   EXIT_FD,
   FAILURE_FD,
 } from './call-program.js';
@@ -116,10 +117,19 @@ export function lastCapability(): number {
   return Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'latin1'));
 }
 
+/** Makes a program that runs a shell script with nothing but its standard input and output. */
+export function shellProgram(script: string): Buffer {
+  return callProgram([
+    closeInherited(3),
+    call('execute a shell', NR.execve, ['/bin/sh', ['/bin/sh', script], []]),
+  ]);
+}
+
 /** Makes the program that is a task's supervisor, and then its pid 1, and then the task. */
 export function launchProgram(plan: LaunchCallsPlan): Buffer {
   const supervisor = Buffer.alloc(STAT_BYTES);
   return callProgram([
+    closeInherited(SCRIPT_FDS.started + 1),
     ...supervise(plan, supervisor),
     ...surround(plan),
     ...settle(plan, supervisor),

@@ -10,9 +10,10 @@ import { messageOf, RuntimeError } from '../runtime-error.js';
 import { signalName, signalNumber } from '../signals.js';
 import type { Cgroups } from './cgroup.js';
 import { runProbe } from './health-probe.js';
+import { withoutInherited } from './inherited-files.js';
 import type { HostTools } from './host-tools.js';
 import type { HostView } from './host-view.js';
-import { launchProgram } from './launch-calls.js';
+import { launchProgram, shellProgram } from './launch-calls.js';
 import {
   entryScript,
   launchScript,
@@ -24,7 +25,13 @@ import type { NetNamespaces } from './net-namespaces.js';
 import { findProcesses, isAlive, parentOf, type ProcessIdentity, sendSignal } from './proc.js';
 import { TASK_ID_VARIABLE } from './process-plan.js';
 import { explainAccess } from './task-access.js';
-import { EXIT_NAME, PIDS_NAME, type TaskFolder, type TaskManifest } from './task-folder.js';
+import {
+  EXIT_NAME,
+  PIDS_NAME,
+  PROBE_NAME,
+  type TaskFolder,
+  type TaskManifest,
+} from './task-folder.js';
 
 const SIGKILL = 9;
 const SIGTERM = 15;
@@ -205,13 +212,15 @@ export class ProcessTask {
       : this.#folder.openFiles(this.#script(), entryScript(manifest.env), logs, manifest.user);
     let child: ChildProcess;
     try {
-      child = spawn(program!, args, {
+      const options = {
         detached: true,
         cwd: '/',
         // A task's own variables must not reach programs that run with root's rights.
         env: manifest.isolated === true ? {} : { ...manifest.env },
-        stdio: [...files.stdio],
-      });
+      };
+      child = usesCalls
+        ? spawn(program!, args, { ...options, stdio: [...files.stdio] })
+        : withoutInherited(files.stdio, (stdio) => spawn(program!, args, { ...options, stdio }));
     } finally {
       files.close();
     }
@@ -339,9 +348,12 @@ export class ProcessTask {
         entry: this.#folder.writeScript('probe-entry.sh', entryScript(env)),
       }),
     );
+    const program = this.#host.usesCalls
+      ? { path: this.#folder.writeProgram(shellProgram(script), PROBE_NAME), isScript: false }
+      : { path: script, isScript: true };
     this.#health = new HealthMonitor(
       health,
-      (timeoutMs) => runProbe(script, timeoutMs, this.#host.clock),
+      (timeoutMs) => runProbe(program, timeoutMs, this.#host.clock),
       {
         healthy: () => this.#onHealthy.resolve(),
         unhealthy: (message) => {

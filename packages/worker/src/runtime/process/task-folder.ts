@@ -62,6 +62,7 @@ const SCRIPT_NAME = 'run.sh';
 const ENTRY_NAME = 'entry.sh';
 /** Also the name of the process, for `ps`. */
 const PROGRAM_NAME = 'swarm-init';
+export const PROBE_NAME = 'swarm-probe';
 
 /** The files of one task. */
 export class TaskFolder {
@@ -90,10 +91,10 @@ export class TaskFolder {
     return text === undefined ? undefined : (JSON.parse(text) as TaskManifest);
   }
 
-  /** Writes a program of its own for the task's start. */
-  writeProgram(contents: Uint8Array): string {
-    writeFileSync(this.file(PROGRAM_NAME), contents, { mode: 0o700 });
-    return this.file(PROGRAM_NAME);
+  /** Writes a program of its own, by default for the task's start. */
+  writeProgram(contents: Uint8Array, name = PROGRAM_NAME): string {
+    writeFileSync(this.file(name), contents, { mode: 0o700 });
+    return this.file(name);
   }
 
   writeScript(name: string, text: string): string {
