@@ -264,7 +264,11 @@ function become(plan: LaunchCallsPlan): Call[] {
   const bounded = all
     .filter((number) => !kept.includes(number))
     .map((number) => call('drop capabilities', NR.prctl, [PR_CAPBSET_DROP, number]));
+  // The daemon's own may hold keys of root's login; a kernel without keys has nothing to leave. As root
+  // first: a user that tasks share may have as many keys already as one can have.
+  const leaveKeys = call('leave keys', NR.keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0], 'may');
   const calls = [
+    leaveKeys,
     ...bounded,
     call('leave the groups of root', NR.setgroups, [groups.length, list]),
     call('take its group', NR.setresgid, [gid, gid, gid]),
@@ -282,8 +286,7 @@ function become(plan: LaunchCallsPlan): Call[] {
       call('forbid new privileges', NR.prctl, [PR_SET_NO_NEW_PRIVS, 1]),
     );
   }
-  // The daemon's own may hold keys of root's login; a kernel without keys has nothing to leave.
-  calls.push(call('leave keys', NR.keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0], 'may'));
+  calls.push(leaveKeys);
   const [program = ''] = plan.command;
   const env = Object.entries(plan.env).map(([name, value]) => `${name}=${value}`);
   return [
