@@ -316,33 +316,16 @@ export class ProcessTask {
   }
 
   #startHealth(): void {
-    const { health, env, wrappers, directory, cgroupFiles, isolated } = this.manifest;
+    const { health, env, wrappers, directory, cgroupFiles } = this.manifest;
     const process = this.#process;
     if (health === undefined || process === undefined) return;
     const test = health.Test ?? [];
     const command = test[0] === 'CMD' ? test.slice(1) : ['/bin/sh', '-c', test.slice(1).join(' ')];
-    const enter =
-      isolated === true
-        ? [
-            this.#host.tools.path('nsenter', 'util-linux'),
-            // Of its pid 1, which is root's: the command may have made namespaces of its own, where it
-            // decides what root's programs are.
-            ...[
-              `--target=${parentOf(process)}`,
-              '--mount',
-              '--pid',
-              '--ipc',
-              '--net',
-              '--uts',
-              '--',
-            ],
-          ]
-        : [];
     const script = this.#folder.writeScript(
       'probe.sh',
       probeScript({
         cgroupFiles,
-        wrappers: [...enter, ...wrappers],
+        wrappers: [...this.#enter(process), ...wrappers],
         directory,
         command,
         entry: this.#folder.writeScript('probe-entry.sh', entryScript(env)),
@@ -364,6 +347,24 @@ export class ProcessTask {
       },
       this.#host.clock,
     );
+  }
+
+  /** The command that enters the task's namespaces, to be followed by another. */
+  #enter(process: ProcessIdentity): string[] {
+    const { isolated, netns, hostname } = this.manifest;
+    const namespaces: string[] = [];
+    if (isolated === true) {
+      // Of its pid 1, which is root's: the command may have made namespaces of its own, where it decides
+      // what root's programs are.
+      namespaces.push(`--target=${parentOf(process)}`);
+      namespaces.push('--mount', '--pid', '--ipc', '--net', '--uts');
+    } else {
+      // An earlier version started it, with these alone.
+      if (netns !== undefined) namespaces.push(`--net=${this.#host.namespaces.path(netns)}`);
+      if (hostname !== undefined) namespaces.push(`--uts=/proc/${process.pid}/ns/uts`);
+    }
+    if (namespaces.length === 0) return [];
+    return [this.#host.tools.path('nsenter', 'util-linux'), ...namespaces, '--'];
   }
 
   #tell(end: TaskEnd): TaskEnd {
