@@ -320,11 +320,7 @@ function capability(name: string): number {
   throw new RuntimeError('rejected', `"${name}" is no capability; see capabilities(7) for names.`);
 }
 
-/**
- * The kernel's number of a limit.
- * @throws RuntimeError `rejected` when there is none of that name
- */
-export function limitNumber(name: string): number {
+function limitNumber(name: string): number {
   const number = LIMITS.indexOf(name);
   if (number >= 0) return number;
   throw new RuntimeError('rejected', `ContainerSpec.Ulimits has the name "${name}".`);
