@@ -98,8 +98,7 @@ export class Codec {
   encodeCommand(command: Command): Uint8Array {
     const changes = command.changes.map(encodeChange);
     const encoded: EncodedCommand = [COMMAND_FORMAT, command.timeMs, changes];
-    // A copy: what the packer gives is a part of its buffer, often a megabyte, and the log keeps it for long.
-    return new Uint8Array(this.#packr.pack(encoded));
+    return this.#packr.pack(encoded);
   }
 
   /**
