@@ -65,7 +65,9 @@ test('the same seed and number make the same script, another number another', (t
 test('messages are MessagePack as everybody reads it', async (t) => {
   const { unpack } = await import('msgpackr');
   const value = fc.oneof(fc.integer(), fc.string(), fc.boolean(), fc.constant(null), fc.double());
-  const tree = fc.dictionary(fc.string(), fc.oneof(value, fc.array(value)));
+  // msgpackr gives this one back under another name.
+  const key = fc.string().filter((text) => text !== '__proto__');
+  const tree = fc.dictionary(key, fc.oneof(value, fc.array(value)));
   fc.assert(
     fc.property(tree, (message) => {
       // Minus zero is told apart on the wire, too.

@@ -239,6 +239,14 @@ check('Tasks do not hold on to the network namespaces of others', async (t, h) =
   t.deepEqual(inside.lines, ['0']);
 });
 
+check('A task whose arguments are no paths ends as any other', async (t, h) => {
+  for (const word of [`./${'x'.repeat(300)}`, '/etc/passwd/below', '.'.repeat(9_999)]) {
+    const container = { Command: ['/bin/sh', '-c', 'exit 3', word] };
+    const { end } = await outcome(h.runtime, shellTask('', { container }));
+    t.like(end, { kind: 'exit', code: 3 });
+  }
+});
+
 check('What a task can not get at is said with what to do', async (t, h) => {
   const folder = mkdtempSync('/srv/swarm-closed-');
   const script = join(folder, 'server.js');

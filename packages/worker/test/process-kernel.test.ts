@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ContainerSpec, HostPrivileges, Task, TaskSpec } from '@swarm/api';
 import anyTest, { type TestFn } from 'ava';
 import type { Runtime } from '../src/runtime/runtime.js';
 import { makeTask, prepareContext } from './support/make-task.js';
 import { IS_ROOT, openProcessRuntime } from './support/process-harness.js';
-import { ALL_LOGS, collect, text, until } from './support/real.js';
+import { ALL_LOGS, collect, makeFolder, text, until } from './support/real.js';
 
 /** What needs root is skipped loudly without it. */
 const test = (IS_ROOT ? anyTest : anyTest.skip) as TestFn;
@@ -241,4 +242,46 @@ test('A health check runs in the namespace of its task', async (t) => {
     await runtime.prepare(task, prepareContext());
     await t.notThrowsAsync(runtime.start(task.ID, progress));
   });
+});
+
+test('A health check of a task that an earlier version started runs in its namespaces', async (t) => {
+  const harness = await openProcessRuntime(true);
+  try {
+    const folder = makeFolder();
+    const seen = join(folder.path, 'seen');
+    const task = makeTask(`kernel${process.pid}old`, {
+      container: {
+        Command: ['/bin/sh', '-c', 'exec sleep 600'],
+        Args: [],
+        Hostname: 'inside',
+        Healthcheck: {
+          Test: ['CMD-SHELL', '[ "$(uname -n)" = inside ]'],
+          Interval: 20e6,
+          Retries: 1,
+        },
+      },
+      address: '10.0.0.5/24',
+    });
+    await harness.runtime.prepare(task, prepareContext());
+    await harness.runtime.start(task.ID, progress);
+    // That version wrote neither, and the check shall tell where it ran.
+    const path = join(harness.folder, 'tasks', task.ID, 'task.json');
+    const {
+      isolated: _isolated,
+      version: _version,
+      ...manifest
+    } = JSON.parse(readFileSync(path, 'utf8'));
+    const look = `readlink /proc/self/ns/net /proc/self/ns/uts >${seen}.new; mv ${seen}.new ${seen}`;
+    const health = { ...manifest.health, Test: ['CMD-SHELL', look] };
+    writeFileSync(path, JSON.stringify({ ...manifest, version: 1, wrappers: [], health }));
+    await harness.reopen();
+    await harness.runtime.list();
+    await until('a check has run', async () => existsSync(seen));
+    const pid = harness.runtime.pid(task.ID)!;
+    const own = ['net', 'uts'].map((name) => readlinkSync(`/proc/${pid}/ns/${name}`));
+    t.deepEqual(readFileSync(seen, 'utf8').trim().split('\n'), own);
+    folder.remove();
+  } finally {
+    await harness.close();
+  }
 });

@@ -27,3 +27,11 @@ test('A task that asks for no user gets one of its own, and its home is its own 
   t.deepEqual(user, { uid: 2_100_000_001, gid: 2_100_000_001, groups: [], home: '/tmp' });
   t.is(env.HOME, '/tmp');
 });
+
+test('A limit is known by its whole name alone', (t) => {
+  const limits = (Name: string) =>
+    plan({ container: { Ulimits: [{ Name, Soft: 9, Hard: 9 }] } }, 0);
+  t.true(limits('nofile').wrappers.includes('--nofile=9:9'));
+  for (const name of ['rtpri', 'nic', 'NICE', 'pid', ''])
+    t.throws(() => limits(name), { message: /Ulimits/ }, name);
+});

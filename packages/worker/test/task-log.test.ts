@@ -1,5 +1,15 @@
-import { appendFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  openSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { isTimestamp } from '@swarm/api';
 import test from 'ava';
 import { LogIndex } from '../src/runtime/log/log-index.js';
 import { LOG_LINE_LIMIT_BYTES, readLog } from '../src/runtime/log/log-reader.js';
@@ -172,5 +182,40 @@ test('An index cut short by a crash is read up to there', (t) => {
   t.like(records[0], { stream: 'stdout', offset: 2 ** 40 + 1, timeMs: T0 + 0.5, trimmed: false });
   writeFileSync(path, Buffer.concat([Buffer.alloc(16), Buffer.alloc(5)]));
   t.is(new LogIndex(path).read().length, 1);
+  folder.remove();
+});
+
+test('A task that fills the holes of its log does not fill the disk', async (t) => {
+  const limit = 64 * 1024;
+  const { log, folder, write } = openLog(limit);
+  const disk = () => statSync(log.path('stdout')).blocks * 512;
+  write('stdout', 'line\n'.repeat(100_000));
+  await until('it is cut', () => disk() <= 2 * limit);
+  const file = openSync(log.path('stdout'), 'r+');
+  writeSync(file, Buffer.alloc(400_000, 'x'), 0, 400_000, 0);
+  closeSync(file);
+  t.true(disk() > 2 * limit);
+  await until('it is cut again', () => {
+    log.sample();
+    return disk() <= 2 * limit;
+  });
+  t.is(statSync(log.path('stdout')).size, 500_000, 'readers go on where they were');
+  folder.remove();
+});
+
+test('A task that gives its log any size or time does not stop its readers', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'before\n', T0);
+  truncateSync(log.path('stdout'), 2 ** 42);
+  log.sample();
+  t.is(statSync(log.path('stdout')).size, 0, 'no disk has that size');
+  for (const seconds of [-(2 ** 35), 2 ** 40]) {
+    appendFileSync(log.path('stdout'), 'line\n');
+    utimesSync(log.path('stdout'), seconds, seconds);
+    log.sample();
+  }
+  const lines = await collect(readLog(log, 't1', ALL_LOGS));
+  t.deepEqual(lines.map(text), ['line\n', 'line\n']);
+  for (const { timestamp } of lines) t.true(isTimestamp(timestamp), timestamp);
   folder.remove();
 });

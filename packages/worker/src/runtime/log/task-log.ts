@@ -10,19 +10,30 @@ const STREAMS: readonly LogStream[] = ['stdout', 'stderr'];
 const BLOCK_BYTES = 4096;
 /** How far over its limit a log may grow before it is cut, as a fraction of the limit. */
 const SLACK = 0.25;
+/** What a log that was cut may take of the disk, as a multiple of its limit. */
+const CUT_DISK_FACTOR = 4;
 /** A trimmed file keeps its apparent size; past this it is emptied (ext4 ends at 16 TiB). */
 const APPARENT_LIMIT_BYTES = 2 ** 40;
+/** Unit of `st_blocks` (stat(2)). */
+const STAT_BLOCK_BYTES = 512;
+/** The last time of year 9999; a task can give its own files any time. */
+const LAST_TIME_MS = 253_402_300_799_999;
 
 interface StreamState {
   size: number;
   /** First byte still there. */
   start: number;
+  /** What it takes of the disk, and what it took after the last cut. */
+  diskBytes: number;
+  cutDiskBytes: number;
 }
 
 /**
  * The log of one task: two files that the task itself appends to, and an index of times made by
  * sampling their sizes. The files are bounded without the task noticing: the oldest part is punched out
  * of the file (fallocate(2), FALLOC_FL_PUNCH_HOLE), so no line is lost in a copy and offsets stay valid.
+ *
+ * The files are the task's: it can also write into the holes, set any size and any time.
  */
 export class TaskLog {
   readonly #folder: string;
@@ -30,8 +41,8 @@ export class TaskLog {
   readonly #index: LogIndex;
   readonly #listeners = new Set<(record: LogRecord | 'end') => void>();
   readonly #state: Record<LogStream, StreamState> = {
-    stdout: { size: 0, start: 0 },
-    stderr: { size: 0, start: 0 },
+    stdout: { size: 0, start: 0, cutDiskBytes: 0, diskBytes: 0 },
+    stderr: { size: 0, start: 0, cutDiskBytes: 0, diskBytes: 0 },
   };
   #trimming = false;
   #ended = false;
@@ -68,8 +79,16 @@ export class TaskLog {
     for (const stream of STREAMS) {
       const stat = statSync(this.path(stream), { throwIfNoEntry: false });
       if (stat === undefined) continue;
-      const { mtimeMs: timeMs } = stat;
-      const { size } = this.#state[stream];
+      const timeMs = Math.min(Math.max(0, stat.mtimeMs), LAST_TIME_MS);
+      const state = this.#state[stream];
+      const { size } = state;
+      state.diskBytes = stat.blocks * STAT_BLOCK_BYTES;
+      state.cutDiskBytes = Math.min(state.cutDiskBytes, state.diskBytes);
+      if (stat.size > APPARENT_LIMIT_BYTES) {
+        truncateSync(this.path(stream), 0);
+        if (size > 0) news.push({ stream, offset: 0, timeMs, trimmed: true });
+        continue;
+      }
       if (stat.size < size) news.push({ stream, offset: 0, timeMs, trimmed: true });
       if (stat.size !== size && stat.size > 0) {
         news.push({ stream, offset: stat.size, timeMs, trimmed: false });
@@ -78,6 +97,7 @@ export class TaskLog {
     news.sort((a, b) => a.timeMs - b.timeMs);
     for (const record of news) this.#add(record);
     if (news.length > 0) this.#trim();
+    else this.#emptyHoles();
     return news.length > 0;
   }
 
@@ -123,21 +143,41 @@ export class TaskLog {
       const { size, start } = this.#state[name];
       return size - start > this.#limitBytes * (1 + SLACK);
     });
-    if (stream === undefined) return;
+    if (stream === undefined) {
+      this.#emptyHoles();
+      return;
+    }
     const state = this.#state[stream];
     const cut = Math.floor((state.size - this.#limitBytes) / BLOCK_BYTES) * BLOCK_BYTES;
     // Readers skip what is about to go before it goes, and begin with a whole line.
     const start = this.#nextLine(stream, cut, state.size);
     state.start = start;
     this.#index.rewrite((records) => afterCut(records, stream, start));
-    if (state.size > APPARENT_LIMIT_BYTES) {
-      truncateSync(this.path(stream), 0);
-      return;
-    }
+    this.#punch(stream, cut);
+  }
+
+  /** Cuts again what was cut before, where the task has written into it. */
+  #emptyHoles(): void {
+    if (this.#trimming) return;
+    const stream = STREAMS.find((name) => {
+      const { start, diskBytes, cutDiskBytes } = this.#state[name];
+      return start >= BLOCK_BYTES && diskBytes - cutDiskBytes > this.#limitBytes;
+    });
+    if (stream === undefined) return;
+    this.#punch(stream, Math.floor(this.#state[stream].start / BLOCK_BYTES) * BLOCK_BYTES);
+  }
+
+  #punch(stream: LogStream, cut: number): void {
     this.#trimming = true;
     const args = ['--punch-hole', '--offset', '0', '--length', String(cut), this.path(stream)];
     execFile('fallocate', args, { timeout: 10_000 }, (error) => {
       this.#trimming = false;
+      // It may be gone with its task.
+      const stat = statSync(this.path(stream), { throwIfNoEntry: false });
+      if (stat === undefined) return;
+      // Some file systems keep room behind the end; more than that the task wrote in the meantime.
+      const mostBytes = this.#limitBytes * CUT_DISK_FACTOR;
+      this.#state[stream].cutDiskBytes = Math.min(stat.blocks * STAT_BLOCK_BYTES, mostBytes);
       // A file system without holes: the log starts anew, so that the disk does not fill up.
       if (error !== null && !this.#ended) truncateSync(this.path(stream), 0);
     });

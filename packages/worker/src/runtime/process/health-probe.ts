@@ -1,31 +1,34 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import type { Clock } from '@swarm/api';
 import type { ProbeResult } from '../health-monitor.js';
+import { withoutInherited } from './inherited-files.js';
 import { sendSignal } from './proc.js';
 
 /** What is kept of a check's output for the message; Docker keeps 4096 bytes. */
 const OUTPUT_LIMIT_BYTES = 4096;
+/** A program that closes what it inherits, or a shell script. */
+export interface ProbeProgram {
+  readonly path: string;
+  readonly isScript: boolean;
+}
+
 /** Longest wait for output after the check has exited. */
 const OUTPUT_WAIT_MS = 200;
 const SIGKILL = 9;
 
 /**
- * Runs a script in a session of its own; kills that session when it takes longer than `timeoutMs`.
- * @param script path of a shell script that execs the check in the task's surroundings
+ * Runs a program in a session of its own; kills that session when it takes longer than `timeoutMs`. It
+ * starts without variables and without the daemon's files, as it starts with the daemon's rights.
+ * @param program execs the check in the task's surroundings
  */
 export function runProbe(
-  script: string,
-  env: Readonly<Record<string, string>>,
+  program: ProbeProgram,
   timeoutMs: number,
   clock: Clock,
 ): Promise<ProbeResult> {
   return new Promise((resolve) => {
-    const child = spawn('/bin/sh', [script], {
-      detached: true,
-      env: { ...env },
-      cwd: '/',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = start(program);
     let output = '';
     let timedOut = false;
     const collect = (chunk: string): void => {
@@ -57,4 +60,14 @@ export function runProbe(
     });
     child.on('close', finishExited);
   });
+}
+
+function start(program: ProbeProgram): ChildProcessByStdio<null, Readable, Readable> {
+  const options = { detached: true, env: {}, cwd: '/' } as const;
+  if (!program.isScript)
+    return spawn(program.path, [], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  return withoutInherited(['ignore', 'pipe', 'pipe'], (stdio) =>
+    // The first three of it are as they were.
+    spawn('/bin/sh', [program.path], { ...options, stdio }),
+  ) as ChildProcessByStdio<null, Readable, Readable>;
 }

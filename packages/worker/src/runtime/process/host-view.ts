@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { RuntimeError } from '../runtime-error.js';
 import type { HostTools } from './host-tools.js';
+import { withoutInherited } from './inherited-files.js';
 import { quote } from './launch-script.js';
 
 const OUTPUT_LIMIT_BYTES = 4096;
@@ -81,11 +82,11 @@ export class HostView {
 
   async #make(): Promise<string> {
     const script = viewScript(this.#options, readFileSync('/proc/self/mountinfo', 'utf8'));
-    const child = spawn(
-      this.#tools.path('unshare', 'util-linux'),
-      ['--mount', '--propagation', 'slave', '/bin/sh', '-c', script],
-      { cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] },
-    );
+    const args = ['--mount', '--propagation', 'slave', '/bin/sh', '-c', script];
+    // It stays as long as the daemon, and would hold on to files that LevelDB removes.
+    const child = withoutInherited(['pipe', 'pipe', 'pipe'], (stdio) =>
+      spawn(this.#tools.path('unshare', 'util-linux'), args, { cwd: '/', stdio }),
+    ) as ChildProcessWithoutNullStreams;
     let errors = '';
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       errors = (errors + chunk).slice(0, OUTPUT_LIMIT_BYTES);

@@ -6,6 +6,7 @@ import {
   type CallArgument,
   type CallKind,
   callProgram,
+  closeInherited,
   EXIT_FD,
   FAILURE_FD,
 } from './call-program.js';
@@ -116,10 +117,19 @@ export function lastCapability(): number {
   return Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'latin1'));
 }
 
+/** Makes a program that runs a shell script with nothing but its standard input and output. */
+export function shellProgram(script: string): Buffer {
+  return callProgram([
+    closeInherited(3),
+    call('execute a shell', NR.execve, ['/bin/sh', ['/bin/sh', script], []]),
+  ]);
+}
+
 /** Makes the program that is a task's supervisor, and then its pid 1, and then the task. */
 export function launchProgram(plan: LaunchCallsPlan): Buffer {
   const supervisor = Buffer.alloc(STAT_BYTES);
   return callProgram([
+    closeInherited(SCRIPT_FDS.started + 1),
     ...supervise(plan, supervisor),
     ...surround(plan),
     ...settle(plan, supervisor),
@@ -254,7 +264,11 @@ function become(plan: LaunchCallsPlan): Call[] {
   const bounded = all
     .filter((number) => !kept.includes(number))
     .map((number) => call('drop capabilities', NR.prctl, [PR_CAPBSET_DROP, number]));
+  // The daemon's own may hold keys of root's login; a kernel without keys has nothing to leave. As root
+  // first: a user that tasks share may have as many keys already as one can have.
+  const leaveKeys = call('leave keys', NR.keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0], 'may');
   const calls = [
+    leaveKeys,
     ...bounded,
     call('leave the groups of root', NR.setgroups, [groups.length, list]),
     call('take its group', NR.setresgid, [gid, gid, gid]),
@@ -272,8 +286,7 @@ function become(plan: LaunchCallsPlan): Call[] {
       call('forbid new privileges', NR.prctl, [PR_SET_NO_NEW_PRIVS, 1]),
     );
   }
-  // The daemon's own may hold keys of root's login; a kernel without keys has nothing to leave.
-  calls.push(call('leave keys', NR.keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0], 'may'));
+  calls.push(leaveKeys);
   const [program = ''] = plan.command;
   const env = Object.entries(plan.env).map(([name, value]) => `${name}=${value}`);
   return [
@@ -320,7 +333,11 @@ function capability(name: string): number {
   throw new RuntimeError('rejected', `"${name}" is no capability; see capabilities(7) for names.`);
 }
 
-function limitNumber(name: string): number {
+/**
+ * The kernel's number of a limit.
+ * @throws RuntimeError `rejected` when there is none of that name
+ */
+export function limitNumber(name: string): number {
   const number = LIMITS.indexOf(name);
   if (number >= 0) return number;
   throw new RuntimeError('rejected', `ContainerSpec.Ulimits has the name "${name}".`);

@@ -13,8 +13,8 @@
 export const SETUP_FAILED_CODE = 125;
 
 /**
- * File descriptors that the shell is started with, besides stdin and stdout; stdout is the task's. The
- * script is read from one as well: where it runs, the task's folder is hidden.
+ * File descriptors that the shell is started with, besides stdin and stdout; stdout is the task's. Its
+ * scripts are read from two of them: where they run, the task's folder is hidden.
  */
 export const SCRIPT_FDS = {
   failure: 2,
@@ -23,6 +23,7 @@ export const SCRIPT_FDS = {
   pids: 5,
   exit: 6,
   script: 8,
+  entry: 9,
 } as const;
 /** The script's own copy of `failure`, away from what shells print about processes that died. */
 const OWN_FAILURE_FD = 7;
@@ -43,11 +44,6 @@ export interface LaunchPlan {
   /** Programs that exec each other before the command: setsid, setpriv and the like. */
   readonly wrappers: readonly string[];
   readonly directory: string;
-  /**
-   * Whether the wrappers end in another user than root. setpriv(1) still has root's capabilities when it
-   * executes a program, so that it would also find one that is closed to the user.
-   */
-  readonly asUser: boolean;
   readonly command: readonly string[];
 }
 
@@ -58,10 +54,15 @@ export function quote(word: string): string {
 
 /** Makes the script. The braces make the shell read all of it before it runs any. */
 export function launchScript(plan: LaunchPlan): string {
-  const { failure, started, stderr, pids, exit, script } = SCRIPT_FDS;
-  const inRoot = plan.directory === '/' && !plan.asUser;
-  const command = inRoot ? plan.command : inDirectory(plan.directory, plan.command);
-  const close = [started, stderr, pids, exit, script, ...(inRoot ? [OWN_FAILURE_FD] : [])];
+  const { failure, started, stderr, pids, exit, script, entry } = SCRIPT_FDS;
+  const inRoot = plan.directory === '/' && !plan.isolated;
+  const command = plan.isolated
+    ? byEntry(plan.directory, plan.command)
+    : inRoot
+      ? plan.command
+      : inDirectory(plan.directory, plan.command);
+  const close = [started, stderr, pids, exit, script, entry, ...(inRoot ? [OWN_FAILURE_FD] : [])];
+  const redirections = plan.isolated ? `<&${entry} ` : '';
   const setUp = [
     ...plan.cgroupFiles.map(
       (path) => `echo 0 >${quote(path)} || fail ${quote(`it could not enter ${path}`)}`,
@@ -94,7 +95,7 @@ export function launchScript(plan: LaunchPlan): string {
     `printf '%s\\n%s\\n' "$task" "$self" >&${pids}`,
     // Nobody may listen any more: the daemon can be gone already.
     `trap '' PIPE; echo started >&${started}; trap - PIPE`,
-    `exec ${[...plan.wrappers, ...command].map(quote).join(' ')} 2>&${stderr} ${close.map((fd) => `${fd}>&-`).join(' ')}`,
+    `exec ${[...plan.wrappers, ...command].map(quote).join(' ')} ${redirections}2>&${stderr} ${close.map((fd) => `${fd}>&-`).join(' ')}`,
   ];
   const lines = [
     '{',
@@ -114,26 +115,54 @@ export function launchScript(plan: LaunchPlan): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** Puts a command into its working directory. Also closes the last descriptor of the script. */
+function inDirectory(directory: string, command: readonly string[]): string[] {
+  return ['/bin/sh', '-c', enterAndExecute(''), 'sh', directory, ...command];
+}
+
 /**
- * Puts a command into its working directory, with the rights of the user that the task runs as: root's
- * would lead into folders that are closed to it. Also closes the last descriptor of the script.
+ * The command as its {@link entryScript} starts it; a shell reads that from its standard input, which
+ * needs no right to open a file.
  */
-export function inDirectory(directory: string, command: readonly string[]): string[] {
-  const fail = `echo "could not enter its working directory $0" >&${OWN_FAILURE_FD}; exit ${SETUP_FAILED_CODE}`;
-  const enter = `cd -- "$0" 2>/dev/null || { ${fail}; }; exec "$@" ${OWN_FAILURE_FD}>&-`;
-  return ['/bin/sh', '-c', enter, directory, ...command];
+function byEntry(directory: string, command: readonly string[]): string[] {
+  return ['/bin/sh', '-s', '--', directory, ...command];
+}
+
+/**
+ * What is the first to run with the rights of the user that the task runs as. It sets the task's
+ * variables: the programs before it run with root's rights, and variables like LD_PRELOAD would make them
+ * run whatever the task likes. It enters the directory: root's rights would lead into folders that are
+ * closed to the user, and setpriv(1) still has them when it executes a program.
+ */
+export function entryScript(env: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(env)
+    .filter(([name]) => /^[A-Za-z_]\w*$/.test(name))
+    // A shell may keep some for itself, like UID; `command` keeps that from ending it.
+    .map(([name, value]) => `command export ${name}=${quote(value)} 2>/dev/null || :`);
+  return `${[...lines, enterAndExecute('</dev/null')].join('\n')}\n`;
+}
+
+function enterAndExecute(redirection: string): string {
+  const fail = `echo "could not enter its working directory $1" >&${OWN_FAILURE_FD}; exit ${SETUP_FAILED_CODE}`;
+  return `cd -- "$1" 2>/dev/null || { ${fail}; }; shift; exec "$@" ${redirection} ${OWN_FAILURE_FD}>&-`;
 }
 
 /** A script that runs one health check among the task's processes. */
 export function probeScript(plan: {
   readonly cgroupFiles: readonly string[];
+  /** Programs that exec each other before the check: nsenter, setpriv and the like. */
+  readonly wrappers: readonly string[];
+  readonly directory: string;
   readonly command: readonly string[];
+  /** Path of the {@link entryScript}. */
+  readonly entry: string;
 }): string {
+  const command = [...plan.wrappers, ...byEntry(plan.directory, plan.command)];
   return [
     // The daemon's own is 077; the task's processes have this one.
     'umask 022',
     ...plan.cgroupFiles.map((path) => `echo 0 >${quote(path)} || exit ${SETUP_FAILED_CODE}`),
-    `exec ${plan.command.map(quote).join(' ')}`,
+    `exec ${command.map(quote).join(' ')} <${quote(plan.entry)}`,
     '',
   ].join('\n');
 }

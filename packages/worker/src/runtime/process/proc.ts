@@ -9,6 +9,7 @@ export interface ProcessIdentity {
 
 interface ProcessStat extends ProcessIdentity {
   readonly state: string;
+  readonly parent: number;
   readonly session: number;
 }
 
@@ -20,7 +21,8 @@ export function parseStat(line: string): ProcessStat | undefined {
   const startTicks = Number(fields[19]);
   if (close < 0 || !Number.isSafeInteger(pid) || !Number.isSafeInteger(startTicks))
     return undefined;
-  return { pid, startTicks, state: fields[0] ?? '', session: Number(fields[3]) };
+  const [state = '', parent, , session] = fields;
+  return { pid, startTicks, state, parent: Number(parent), session: Number(session) };
 }
 
 function readStat(pid: number): ProcessStat | undefined {
@@ -35,6 +37,12 @@ function readStat(pid: number): ProcessStat | undefined {
 export function isAlive(identity: ProcessIdentity): boolean {
   const stat = readStat(identity.pid);
   return stat?.startTicks === identity.startTicks && stat.state !== 'Z' && stat.state !== 'X';
+}
+
+/** The parent of that very process; undefined when it is gone. */
+export function parentOf(identity: ProcessIdentity): number | undefined {
+  const stat = readStat(identity.pid);
+  return stat?.startTicks === identity.startTicks ? stat.parent : undefined;
 }
 
 /** Identifies this boot of the kernel: process ids of another boot mean nothing. */

@@ -16,6 +16,7 @@ import { expandTemplate } from '../task-template.js';
 import type { CgroupLimits } from './cgroup.js';
 import { findProgram, type HostTools } from './host-tools.js';
 import { type Accounts, type HostUser, ownUser, resolveUser } from './host-user.js';
+import { limitNumber } from './launch-calls.js';
 import { logLimitBytes } from './process-spec.js';
 import { MANIFEST_VERSION, type TaskManifest } from './task-folder.js';
 
@@ -164,9 +165,8 @@ function wrappers(
   if (container.Ulimits !== undefined && container.Ulimits.length > 0) {
     chain.push(context.tools.path('prlimit', 'util-linux'));
     for (const limit of container.Ulimits) {
-      if (!/^[a-z]+$/.test(limit.Name)) {
-        throw new RuntimeError('rejected', `ContainerSpec.Ulimits has the name "${limit.Name}".`);
-      }
+      // prlimit(1) would take `rtpri` for `rtprio`, which the policy did not see.
+      limitNumber(limit.Name);
       chain.push(`--${limit.Name}=${word(limit.Soft)}:${word(limit.Hard)}`);
     }
   }

@@ -234,7 +234,7 @@ export class ProcessRuntime implements Runtime {
       this.#host.usesCalls = false;
       this.#logger.info(
         { folder: this.#folder },
-        'programs can not be run from this folder (noexec?), so tasks start through a shell, which takes longer',
+        'programs can not be run from this folder (noexec, or a kernel before 5.9?), so tasks start through a shell, which takes longer',
       );
     }
     // Made now, so that the first task does not wait for it; who needs it hears if it can not be.

@@ -10,21 +10,28 @@ import { messageOf, RuntimeError } from '../runtime-error.js';
 import { signalName, signalNumber } from '../signals.js';
 import type { Cgroups } from './cgroup.js';
 import { runProbe } from './health-probe.js';
+import { withoutInherited } from './inherited-files.js';
 import type { HostTools } from './host-tools.js';
 import type { HostView } from './host-view.js';
-import { launchProgram } from './launch-calls.js';
+import { launchProgram, shellProgram } from './launch-calls.js';
 import {
-  inDirectory,
+  entryScript,
   launchScript,
   probeScript,
   SCRIPT_FDS,
   SETUP_FAILED_CODE,
 } from './launch-script.js';
 import type { NetNamespaces } from './net-namespaces.js';
-import { findProcesses, isAlive, type ProcessIdentity, sendSignal } from './proc.js';
+import { findProcesses, isAlive, parentOf, type ProcessIdentity, sendSignal } from './proc.js';
 import { TASK_ID_VARIABLE } from './process-plan.js';
 import { explainAccess } from './task-access.js';
-import { EXIT_NAME, PIDS_NAME, type TaskFolder, type TaskManifest } from './task-folder.js';
+import {
+  EXIT_NAME,
+  PIDS_NAME,
+  PROBE_NAME,
+  type TaskFolder,
+  type TaskManifest,
+} from './task-folder.js';
 
 const SIGKILL = 9;
 const SIGTERM = 15;
@@ -202,15 +209,18 @@ export class ProcessTask {
     const [program, ...args] = usesCalls ? await this.#program(logs) : await this.#command();
     const files = usesCalls
       ? { stdio: PROGRAM_STDIO, close() {} }
-      : this.#folder.openFiles(this.#script(), logs, manifest.user);
+      : this.#folder.openFiles(this.#script(), entryScript(manifest.env), logs, manifest.user);
     let child: ChildProcess;
     try {
-      child = spawn(program!, args, {
+      const options = {
         detached: true,
         cwd: '/',
-        env: { ...manifest.env },
-        stdio: [...files.stdio],
-      });
+        // A task's own variables must not reach programs that run with root's rights.
+        env: manifest.isolated === true ? {} : { ...manifest.env },
+      };
+      child = usesCalls
+        ? spawn(program!, args, { ...options, stdio: [...files.stdio] })
+        : withoutInherited(files.stdio, (stdio) => spawn(program!, args, { ...options, stdio }));
     } finally {
       files.close();
     }
@@ -282,7 +292,6 @@ export class ProcessTask {
       mount: isolated ? view.taskMount() : [],
       wrappers: [tools.path('setsid', 'util-linux'), ...manifest.wrappers],
       directory: manifest.directory,
-      asUser: (manifest.user?.uid ?? 0) !== 0,
       command: manifest.command,
     });
   }
@@ -307,28 +316,27 @@ export class ProcessTask {
   }
 
   #startHealth(): void {
-    const { health, env, wrappers, directory, cgroupFiles, isolated } = this.manifest;
+    const { health, env, wrappers, directory, cgroupFiles } = this.manifest;
     const process = this.#process;
     if (health === undefined || process === undefined) return;
     const test = health.Test ?? [];
     const command = test[0] === 'CMD' ? test.slice(1) : ['/bin/sh', '-c', test.slice(1).join(' ')];
-    const enter =
-      isolated === true
-        ? [
-            this.#host.tools.path('nsenter', 'util-linux'),
-            ...[`--target=${process.pid}`, '--mount', '--pid', '--ipc', '--net', '--uts', '--'],
-          ]
-        : [];
     const script = this.#folder.writeScript(
       'probe.sh',
       probeScript({
         cgroupFiles,
-        command: [...enter, ...wrappers, ...inDirectory(directory, command)],
+        wrappers: [...this.#enter(process), ...wrappers],
+        directory,
+        command,
+        entry: this.#folder.writeScript('probe-entry.sh', entryScript(env)),
       }),
     );
+    const program = this.#host.usesCalls
+      ? { path: this.#folder.writeProgram(shellProgram(script), PROBE_NAME), isScript: false }
+      : { path: script, isScript: true };
     this.#health = new HealthMonitor(
       health,
-      (timeoutMs) => runProbe(script, env, timeoutMs, this.#host.clock),
+      (timeoutMs) => runProbe(program, timeoutMs, this.#host.clock),
       {
         healthy: () => this.#onHealthy.resolve(),
         unhealthy: (message) => {
@@ -339,6 +347,24 @@ export class ProcessTask {
       },
       this.#host.clock,
     );
+  }
+
+  /** The command that enters the task's namespaces, to be followed by another. */
+  #enter(process: ProcessIdentity): string[] {
+    const { isolated, netns, hostname } = this.manifest;
+    const namespaces: string[] = [];
+    if (isolated === true) {
+      // Of its pid 1, which is root's: the command may have made namespaces of its own, where it decides
+      // what root's programs are.
+      namespaces.push(`--target=${parentOf(process)}`);
+      namespaces.push('--mount', '--pid', '--ipc', '--net', '--uts');
+    } else {
+      // An earlier version started it, with these alone.
+      if (netns !== undefined) namespaces.push(`--net=${this.#host.namespaces.path(netns)}`);
+      if (hostname !== undefined) namespaces.push(`--uts=/proc/${process.pid}/ns/uts`);
+    }
+    if (namespaces.length === 0) return [];
+    return [this.#host.tools.path('nsenter', 'util-linux'), ...namespaces, '--'];
   }
 
   #tell(end: TaskEnd): TaskEnd {

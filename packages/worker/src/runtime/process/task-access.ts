@@ -1,5 +1,6 @@
-import { type Stats, statSync } from 'node:fs';
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { lstatSync, readlinkSync, type Stats } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+import { errnoOf } from '../runtime-error.js';
 import type { HostUser } from './host-user.js';
 
 /** Folders that each task has for itself, so that the host's files in them are not there for it. */
@@ -7,6 +8,8 @@ const PRIVATE_FOLDERS = ['/tmp', '/var/tmp', '/dev/shm', '/run', '/var/run'];
 
 const READ = 4;
 const EXECUTE = 1;
+/** As many links as the kernel follows in a path (path_resolution(7)). */
+const LINKS_LIMIT = 40;
 
 /**
  * Why a task may have failed: a file of its command line, or its directory, that its user can not get
@@ -31,17 +34,59 @@ export function explainAccess(
 }
 
 function explain(path: string, wanted: number, user: HostUser): string | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false, bigint: false });
-  if (stat === undefined) return undefined;
+  const place = walk(path, user);
+  if (place === undefined) return undefined;
   const hidden = PRIVATE_FOLDERS.find((folder) => path.startsWith(`${folder}/`));
   if (hidden !== undefined)
-    return `${path} of this host is not there for it: each task has ${hidden} for itself; keep its files elsewhere, in /srv or /opt`;
-  for (let folder = dirname(path); ; folder = dirname(folder)) {
-    const above = statSync(folder, { throwIfNoEntry: false });
-    if (above !== undefined && !may(above, EXECUTE, user)) return closed(path, folder, above, user);
-    if (folder === dirname(folder)) break;
+    return place.isClosed
+      ? undefined
+      : `${path} of this host is not there for it: each task has ${hidden} for itself; keep its files elsewhere, in /srv or /opt`;
+  const { at, stat } = place;
+  return place.isClosed || !may(stat, wanted, user) ? closed(path, at, stat, user) : undefined;
+}
+
+/**
+ * Where the path leads, as far as the user can follow it: what lies behind a closed folder is not told, as
+ * whoever creates services reads the reason. Undefined where there is nothing.
+ */
+function walk(
+  path: string,
+  user: HostUser,
+): { readonly at: string; readonly stat: Stats; readonly isClosed: boolean } | undefined {
+  let at = '/';
+  let stat = lstatSync(at);
+  let links = 0;
+  const names = path.split('/');
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    if (name === '' || name === '.') continue;
+    if (!stat.isDirectory()) return undefined;
+    if (!may(stat, EXECUTE, user)) return { at, stat, isClosed: true };
+    const next = join(at, name);
+    const found = look(next);
+    if (found === undefined) return undefined;
+    if (found.isSymbolicLink()) {
+      links += 1;
+      if (links > LINKS_LIMIT) return undefined;
+      const target = readlinkSync(next);
+      names.unshift(...target.split('/'));
+      if (isAbsolute(target)) at = '/';
+      stat = lstatSync(at);
+    } else {
+      at = next;
+      stat = found;
+    }
   }
-  return may(stat, wanted, user) ? undefined : closed(path, path, stat, user);
+  return { at, stat, isClosed: false };
+}
+
+/** Undefined for whatever is no path: an argument may be a whole script. */
+function look(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return undefined;
+  }
 }
 
 function closed(path: string, at: string, stat: Stats, user: HostUser): string {

@@ -59,8 +59,10 @@ export const PIDS_NAME = 'pids';
 /** What went wrong before the command, and the exit code. */
 export const EXIT_NAME = 'exit';
 const SCRIPT_NAME = 'run.sh';
+const ENTRY_NAME = 'entry.sh';
 /** Also the name of the process, for `ps`. */
 const PROGRAM_NAME = 'swarm-init';
+export const PROBE_NAME = 'swarm-probe';
 
 /** The files of one task. */
 export class TaskFolder {
@@ -89,10 +91,10 @@ export class TaskFolder {
     return text === undefined ? undefined : (JSON.parse(text) as TaskManifest);
   }
 
-  /** Writes a program of its own for the task's start. */
-  writeProgram(contents: Uint8Array): string {
-    writeFileSync(this.file(PROGRAM_NAME), contents, { mode: 0o700 });
-    return this.file(PROGRAM_NAME);
+  /** Writes a program of its own, by default for the task's start. */
+  writeProgram(contents: Uint8Array, name = PROGRAM_NAME): string {
+    writeFileSync(this.file(name), contents, { mode: 0o700 });
+    return this.file(name);
   }
 
   writeScript(name: string, text: string): string {
@@ -108,11 +110,13 @@ export class TaskFolder {
   /**
    * Writes a shell script that is a task's supervisor and opens its files, as `stdio` of its spawn; the
    * caller closes them. A program opens them itself, which does not hold the daemon up.
+   * @param entry script that starts the command of an isolated task
    * @param logs paths of its standard output and error
    * @param owner the task's user: programs that open /dev/stdout again need a file of their own
    */
   openFiles(
     script: string,
+    entry: string,
     logs: { readonly stdout: string; readonly stderr: string },
     owner: HostUser | undefined,
   ): { readonly stdio: ('ignore' | 'pipe' | number)[]; close(): void } {
@@ -134,6 +138,7 @@ export class TaskFolder {
       stdio[SCRIPT_FDS.exit] = exit;
       stdio[SCRIPT_FDS.script - 1] = 'ignore';
       stdio[SCRIPT_FDS.script] = opened(openSync(this.writeScript(SCRIPT_NAME, script), 'r'));
+      stdio[SCRIPT_FDS.entry] = opened(openSync(this.writeScript(ENTRY_NAME, entry), 'r'));
       return { stdio, close };
     } catch (error) {
       close();
