@@ -14,8 +14,8 @@ const OVERLOADED = 2;
 const MIB = 1024 * 1024;
 /** What a garbage collection leaves must not grow by more, but for the log, */
 const HEAP_GROWTH_LIMIT_BYTES = 48 * MIB;
-/** which is kept in memory until it is compacted, every 10,000 entries: for each so much. */
-const HEAP_BYTES_PER_ENTRY = 4 * 1024;
+/** which is in memory until it is compacted. A small entry holds a slab of Node's pool of buffers at most. */
+const HEAP_BYTES_PER_ENTRY = 8 * 1024;
 /** Resident memory between collections. */
 const RESIDENT_GROWTH_LIMIT_BYTES = 400 * MIB;
 /** Log lines: so many bytes whatever comes, and so many for each message. */

@@ -102,6 +102,19 @@ export class Log {
     return this.entries.slice(from, to);
   }
 
+  /** The index behind which `count` entries are left up to `upTo`, fewer when they have more than `maxBytes`. */
+  indexBefore(upTo: Index, count: number, maxBytes: number): Index {
+    const least = Math.max(this.base.index, upTo - count);
+    let index = upTo;
+    let bytes = 0;
+    while (index > least) {
+      bytes += entryBytes(this.entry(index)!);
+      if (bytes > maxBytes) break;
+      index--;
+    }
+    return index;
+  }
+
   /** Paper §5.4.1: a later last term wins, then a longer log. */
   isUpToDate(lastIndex: Index, lastTerm: Term): boolean {
     return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);

@@ -192,6 +192,12 @@ export class RaftCore {
 
   // --- Questions
 
+  /** The index behind which `count` applied entries are left, fewer when they have more than `maxBytes`. */
+  indexBeforeTail(count: number, maxBytes: number): Index {
+    const { log } = this.raft;
+    return log.indexBefore(log.applied, count, maxBytes);
+  }
+
   /** Undefined when the entry is compacted or does not exist. */
   termAt(index: Index): Term | undefined {
     return this.raft.log.term(index);

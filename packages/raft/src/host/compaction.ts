@@ -1,5 +1,6 @@
 import type { RaftCore } from '../core/raw-node.js';
-import type { Index, SnapshotMeta } from '../core/types.js';
+import { entryBytes } from '../core/log.js';
+import type { Entry, Index, SnapshotMeta } from '../core/types.js';
 import type { RaftCounters } from '../metrics.js';
 import type { LogStorage } from '../storage/storage.js';
 import type { AppliedState } from './applied-state.js';
@@ -21,24 +22,35 @@ export interface CompactionSource {
   fail(error: unknown): void;
 }
 
-/** Forgets the log behind the state every `snapshotInterval` entries, in the background. */
+/** Forgets the log behind the state every `snapshotInterval` entries or `snapshotBytes`, in the background. */
 export class Compaction {
   private readonly source: CompactionSource;
   private compactedAt: Index;
+  /** Of entries applied since. */
+  private bytes = 0;
   private running: Promise<void> | undefined;
   private stopped = false;
 
-  /** @param compactedAt where the log begins */
-  constructor(source: CompactionSource, compactedAt: Index) {
+  /**
+   * @param compactedAt where the log begins
+   * @param held entries after that which are applied already
+   */
+  constructor(source: CompactionSource, compactedAt: Index, held: readonly Entry[]) {
     this.source = source;
     this.compactedAt = compactedAt;
+    this.applied(held);
+  }
+
+  applied(entries: readonly Entry[]): void {
+    for (const entry of entries) this.bytes += entryBytes(entry);
   }
 
   /** Begins one if enough was applied since the last. */
   whenDue(): void {
     const { core, limits, fail } = this.source;
     if (this.running !== undefined || core.installing) return;
-    if (core.appliedIndex - this.compactedAt < limits.snapshotInterval) return;
+    const isLong = core.appliedIndex - this.compactedAt >= limits.snapshotInterval;
+    if (!isLong && this.bytes < limits.snapshotBytes) return;
     this.running = this.compact()
       .catch((error: unknown) => fail(error))
       .finally(() => {
@@ -51,9 +63,12 @@ export class Compaction {
     const { source } = this;
     const { core, state, storage } = source;
     const applied = core.appliedIndex;
+    const { trailingEntries, trailingBytes } = source.limits;
+    const tail = core.indexBeforeTail(trailingEntries, trailingBytes);
     this.compactedAt = applied;
+    this.bytes = 0;
     await state.flush();
-    const index = Math.min(applied - source.limits.trailingEntries, source.oldestIndex());
+    const index = Math.min(tail, source.oldestIndex());
     if (this.stopped || core.installing) return;
     const meta = index < core.firstIndex ? undefined : source.meta(index);
     if (meta === undefined) return;

@@ -180,6 +180,7 @@ export abstract class NodeLoop {
         fail,
       },
       initial.base.index,
+      initial.entries.filter(({ index }) => index <= initial.applied),
     );
     this.commitNews = new CommitNews(this.core, clock, commitDelayMs, () => this.wake());
     this.ticker = new Ticker(clock, this.tickMs, () => {
@@ -420,6 +421,7 @@ export abstract class NodeLoop {
       this.proposals.applied(entry.index, entry.term, results[i]);
     }
     this.core.applied(entries.at(-1)!.index);
+    this.compaction.applied(entries);
     // It may go on: leave a joint configuration, or campaign as it was asked to.
     this.observer.moved();
     if (membersChanged) this.membersChanged();

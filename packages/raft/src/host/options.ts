@@ -35,8 +35,12 @@ export interface RaftLimits {
   readonly maxApplyBytes: number;
   /** Entries applied since the log was last compacted, before it is compacted again. */
   readonly snapshotInterval: number;
-  /** Entries kept beyond what is needed, for members that lag a little. */
+  /** Or so many bytes of them: the log is in memory until then. */
+  readonly snapshotBytes: number;
+  /** Entries kept beyond what is needed, for members that lag a little, */
   readonly trailingEntries: number;
+  /** and the most bytes that these have. */
+  readonly trailingBytes: number;
   /** Snapshots sent at the same time. */
   readonly maxSnapshotsSent: number;
   /** A snapshot of which the receiver got nothing more for so long counts as lost. */
@@ -62,7 +66,9 @@ export const DEFAULT_LIMITS: RaftLimits = {
   maxUncommittedBytes: DEFAULT_CONFIG.maxUncommittedBytes,
   maxApplyBytes: DEFAULT_CONFIG.maxApplyBytes,
   snapshotInterval: 10_000,
+  snapshotBytes: 64 * 1024 * 1024,
   trailingEntries: 500,
+  trailingBytes: 8 * 1024 * 1024,
   maxSnapshotsSent: 4,
   snapshotTimeoutMs: 300_000,
   readTimeoutMs: 5_000,

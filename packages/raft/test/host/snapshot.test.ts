@@ -27,6 +27,28 @@ test('the log is compacted behind what is applied, less a tail', async (t) => {
   await cluster.stop();
 });
 
+test('large entries have the log compacted by their bytes, and leave a tail of few', async (t) => {
+  const large = { snapshotInterval: 10_000, snapshotBytes: 100_000, trailingBytes: 25_000 };
+  const cluster = await Cluster.found(3, 1, large);
+  const items = Array.from({ length: 100 }, (_, i) => `${i} ${'x'.repeat(10_000)}`);
+  await fill(cluster, items);
+  await cluster.waitItems(items);
+  for (const id of [1, 2, 3]) {
+    const { firstIndex, lastIndex } = cluster.node(id).status();
+    t.true(firstIndex > 70, `member ${id} begins at ${firstIndex}`);
+    t.true(lastIndex - firstIndex < 16, `member ${id} holds ${lastIndex - firstIndex}`);
+  }
+  // What is in the log after a restart counts, too.
+  await cluster.kill(1);
+  await cluster.start(1);
+  await cluster.waitItems(items);
+  await fill(cluster, items.slice(0, 8));
+  await cluster.waitItems([...items, ...items.slice(0, 8)]);
+  const { firstIndex, lastIndex } = cluster.node(1).status();
+  t.true(lastIndex - firstIndex < 16, `it holds ${lastIndex - firstIndex}`);
+  await cluster.stop();
+});
+
 test('a member that lags behind the compacted log gets a snapshot and goes on from it', async (t) => {
   const cluster = await Cluster.found(3, 1, LIMITS);
   const leader = await cluster.waitLeader();
