@@ -170,7 +170,13 @@ async function serveDirectly(host: Host): Promise<void> {
      ip -n direct link set lo up
      ip -n direct route add 198.18.77.1 dev eth0
      ip -n direct route add default via 198.18.77.1
-     nsenter --net=/run/netns/direct -- ${process.execPath} ${server} >/dev/null 2>&1 &`,
+     nsenter --net=/run/netns/direct -- ${process.execPath} ${server} >/dev/null 2>&1 &
+     for attempt in $(seq 100); do
+       ip netns exec direct ss -Hltn 'sport = :80' | grep -q . && exit 0
+       sleep 0.1
+     done
+     echo 'the web server does not listen' >&2
+     exit 1`,
   ]);
 }
 
