@@ -1,5 +1,3 @@
-import { readU32 } from './bytes.js';
-
 /** What heads, hellos and descriptions are made of. */
 export type Plain = number | string | boolean | null | readonly Plain[];
 
@@ -29,10 +27,12 @@ export function unpackPlain(bytes: Uint8Array): Plain {
 
 class Reader {
   private readonly bytes: Uint8Array;
+  private readonly view: DataView;
   private offset = 0;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   get left(): number {
@@ -95,27 +95,30 @@ class Reader {
 
   /** The encoder writes what does not fit in 32 bits so. */
   private double(): number {
-    const bytes = this.take(8);
-    return whole(new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0));
+    return whole(this.view.getFloat64(this.skip(8)));
   }
 
   private long(): number {
-    const bytes = this.take(8);
-    return whole(readU32(bytes, 0) * 0x1_0000_0000 + readU32(bytes, 4));
+    const at = this.skip(8);
+    return whole(this.view.getUint32(at) * 0x1_0000_0000 + this.view.getUint32(at + 4));
   }
 
   private number(size: 1 | 2 | 4): number {
-    this.need(size);
-    let value = 0;
-    for (let i = 0; i < size; i++) value = value * 256 + this.bytes[this.offset + i]!;
-    this.offset += size;
-    return value;
+    const at = this.skip(size);
+    if (size === 1) return this.bytes[at]!;
+    return size === 2 ? this.view.getUint16(at) : this.view.getUint32(at);
   }
 
   private take(length: number): Uint8Array {
+    const at = this.skip(length);
+    return this.bytes.subarray(at, at + length);
+  }
+
+  /** Goes on behind so many bytes, and tells where they begin. */
+  private skip(length: number): number {
     this.need(length);
     this.offset += length;
-    return this.bytes.subarray(this.offset - length, this.offset);
+    return this.offset - length;
   }
 
   private need(length: number): void {
