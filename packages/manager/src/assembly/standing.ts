@@ -75,13 +75,6 @@ export class StandingConnections {
     });
   }
 
-  /** Connections that stand, for tests and figures. */
-  get count(): number {
-    let count = 0;
-    for (const sockets of this.#byNode.values()) count += sockets.size;
-    return count;
-  }
-
   #judge(nodeId: string): void {
     for (const [socket, uses] of this.#byNode.get(nodeId) ?? []) this.#judgeOne(socket, uses);
   }
