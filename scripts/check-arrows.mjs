@@ -9,7 +9,8 @@ const MAY_IMPORT = {
   manager: ['raft', 'api'],
   'routing-mesh': ['api'],
   worker: ['api', 'routing-mesh'],
-  cli: ['raft', 'api', 'manager', 'routing-mesh', 'worker'],
+  node: ['raft', 'api', 'manager', 'routing-mesh', 'worker'],
+  cli: ['api'],
 };
 
 const root = resolve(import.meta.dirname, '..');

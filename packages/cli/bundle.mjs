@@ -41,7 +41,10 @@ const onlyListed = {
 
 await rm(outdir, { recursive: true, force: true });
 await build({
-  entryPoints: { main: join(here, 'src', 'main.ts') },
+  entryPoints: {
+    main: join(here, 'src', 'main.ts'),
+    node: join(here, '..', 'node', 'src', 'index.ts'),
+  },
   outdir,
   bundle: true,
   splitting: true,

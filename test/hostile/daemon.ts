@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DAEMON_NODE_FLAGS } from '@swarm/cli';
+import { DAEMON_NODE_FLAGS } from '@swarm/node';
 import { loadNodeIdentity, type NodeIdentity } from '@swarm/manager';
 import { SWARM_BIN, until } from '../lab/index.js';
 import { LoopbackHost } from '../lab/loopback-lab.js';

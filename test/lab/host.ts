@@ -4,7 +4,7 @@ import { mkdir, open, readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { type CommandOptions, type CommandResult, run, start } from './command.js';
-import { DAEMON_NODE_FLAGS } from '@swarm/cli';
+import { DAEMON_NODE_FLAGS } from '@swarm/node';
 import { LAB_ASSETS, SWARM_BIN } from './paths.js';
 import type { HostState, LabRuntime } from './state.js';
 import { until } from './wait.js';

@@ -1,4 +1,5 @@
 import type { ApiClient } from './client/api-client.js';
+import type { LocalNode } from './local-node.js';
 import type { Output } from './output/output.js';
 
 /** How a flag's value is written. A `list` may be given many times. */
@@ -28,6 +29,8 @@ export interface Arguments {
 export interface CommandContext {
   readonly args: Arguments;
   readonly client: ApiClient;
+  /** Loads what works on this host's own files; only the commands that do so call it. */
+  readonly node: () => Promise<LocalNode>;
   readonly output: Output;
   readonly env: NodeJS.ProcessEnv;
   readonly uid: number;
@@ -51,5 +54,4 @@ export interface Command {
   run(context: CommandContext): Promise<number | undefined>;
 }
 
-/** The user's own mistake: printed without a stack, exit code 1 (125 is Docker's for bad flags). */
-export class UsageError extends Error {}
+export { UsageError } from '@swarm/api';

@@ -1,2 +1,2 @@
-export { COMMANDS, main } from './main.js';
-export { DAEMON_NODE_FLAGS } from './node-flags.js';
+export type * from './local-node.js';
+export { COMMANDS, type MainOptions, main } from './main.js';

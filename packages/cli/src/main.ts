@@ -1,19 +1,20 @@
+import { VERSION } from '@swarm/api';
 import { ApiClient } from './client/api-client.js';
 import { resolveEndpoint } from './client/endpoint.js';
 import { type Command, type CommandContext, UsageError } from './command.js';
 import { BACKUP } from './commands/backup.js';
+import { DAEMON } from './commands/daemon.js';
 import { NODE_COMMANDS } from './commands/node.js';
 import { RAFT_COMMANDS } from './commands/raft.js';
 import { RESTORE } from './commands/restore.js';
 import { SERVICE_COMMANDS } from './commands/service.js';
 import { SWARM_COMMANDS } from './commands/swarm.js';
 import { SYSTEM_COMMANDS } from './commands/system.js';
-import { DAEMON } from './daemon/command.js';
 import { explain } from './explain.js';
 import { globalFlags, parseArguments } from './parse.js';
+import type { LocalNode } from './local-node.js';
 import { createOutput, type Output } from './output/output.js';
 import { table } from './output/table.js';
-import { VERSION } from './version.js';
 
 export const COMMANDS: readonly Command[] = [
   ...SWARM_COMMANDS,
@@ -29,10 +30,21 @@ export const COMMANDS: readonly Command[] = [
 /** Docker's commands that this version does not serve. */
 const NOT_YET_COMMANDS = ['config', 'network', 'secret', 'stack', 'unlock', 'unlock-key'];
 
+/** What a command line runs in. */
+export interface MainOptions {
+  /** Loads the node of this host, for the few commands that run it or read its files. */
+  readonly node: () => Promise<LocalNode>;
+  /** The terminal by default. */
+  readonly output?: Output;
+}
+
 /** Runs one command line; returns the exit code. Never throws. */
-export async function main(argv: readonly string[], output: Output = terminal()): Promise<number> {
+export async function main(
+  argv: readonly string[],
+  { node, output = terminal() }: MainOptions,
+): Promise<number> {
   try {
-    return await dispatch(argv, output);
+    return await dispatch(argv, node, output);
   } catch (error) {
     output.error(explain(error));
     return 1;
@@ -41,7 +53,11 @@ export async function main(argv: readonly string[], output: Output = terminal())
   }
 }
 
-async function dispatch(argv: readonly string[], output: Output): Promise<number> {
+async function dispatch(
+  argv: readonly string[],
+  node: () => Promise<LocalNode>,
+  output: Output,
+): Promise<number> {
   const { host, tlsVerify, rest } = leadingFlags(argv);
   const words = withoutSwarm(rest);
   if (words.length === 0 || words[0] === '--help' || words[0] === '-h' || words[0] === 'help') {
@@ -72,11 +88,13 @@ async function dispatch(argv: readonly string[], output: Output): Promise<number
   const own = Object.hasOwn(globals, 'host') ? args.string('host') : undefined;
   const verify = tlsVerify || (Object.hasOwn(globals, 'tlsverify') && args.boolean('tlsverify'));
   const given = own ?? host;
-  const connect = () => new ApiClient(resolveEndpoint(given, process.env, uid, verify), { uid });
+  const managerTls: LocalNode['managerTls'] = async (files) => (await node()).managerTls(files);
+  const connect = () =>
+    new ApiClient(resolveEndpoint(given, process.env, uid, verify), { uid, managerTls });
   // What stands in the environment is looked at when a command asks: `daemon` asks nobody.
   let client = given === undefined && !verify ? undefined : connect();
   const context: CommandContext = {
-    ...{ args, output, env: process.env, uid },
+    ...{ args, output, node, env: process.env, uid },
     get client() {
       client ??= connect();
       return client;

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { ApiClient, DaemonUnreachableError } from '../src/client/api-client.js';
-import { defaultSocket, describeEndpoint, resolveEndpoint } from '../src/client/endpoint.js';
+import { defaultSocket } from '@swarm/api';
+import { describeEndpoint, resolveEndpoint } from '../src/client/endpoint.js';
 import { main } from '../src/main.js';
+import { noNode } from './support/no-node.js';
 import { recorder } from './support/recorder.js';
 
 test('--host goes before $SWARM_HOST, which goes before the own socket', (t) => {
@@ -41,7 +43,7 @@ for (const host of [
 ]) {
   test(`a host written '${host}' is refused`, async (t) => {
     const output = recorder();
-    t.is(await main(['--host', host, 'node', 'ls'], output), 1);
+    t.is(await main(['--host', host, 'node', 'ls'], { output, node: noNode }), 1);
     t.is(output.err, `bad host '${host}': use unix://PATH or tcp://HOST:PORT\n`);
   });
 }

@@ -9,7 +9,9 @@ import { ApiClient } from '../src/client/api-client.js';
 import { type Endpoint, resolveEndpoint } from '../src/client/endpoint.js';
 import { UsageError } from '../src/command.js';
 import { main } from '../src/main.js';
-import { testNode, tokenOf } from './daemon/nodes.js';
+import { managerTls } from '@swarm/node';
+import { testNode, tokenOf } from '@swarm/node/testing';
+import { noNode } from './support/no-node.js';
 import { recorder } from './support/recorder.js';
 import { folderOf } from './support/folder.js';
 
@@ -49,7 +51,10 @@ test('without TLS loopback addresses and localhost are taken', (t) => {
 
 test('a command to another host in clear ends before anything is sent', async (t) => {
   const output = recorder();
-  t.is(await main(['--host', 'tcp://198.18.0.1:2375', 'service', 'ls'], output), 1);
+  t.is(
+    await main(['--host', 'tcp://198.18.0.1:2375', 'service', 'ls'], { output, node: noNode }),
+    1,
+  );
   t.regex(output.err, REFUSED.message);
   t.is(output.out, '');
 });
@@ -138,7 +143,7 @@ test('with a manager’s certificate the API answers over TLS, with a worker’s
   const stranger = await testNode(t);
   await stranger.init();
   const ask = (folder: string, address = manager.address) =>
-    new ApiClient(tlsEndpoint(address, folder)).get<{ ID: string }[]>('/nodes');
+    new ApiClient(tlsEndpoint(address, folder), { managerTls }).get<{ ID: string }[]>('/nodes');
   const own = certificatesOf(t, manager.folder);
   t.true((await ask(own)).some(({ ID }) => ID === nodeId));
   await t.throwsAsync(ask(certificatesOf(t, worker.folder)), { message: /worker/ });

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { showControls } from '@swarm/api';
+import { escapeJson, showControls } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { prettyNode } from '../src/output/pretty-node.js';
 import { prettyService } from '../src/output/pretty-service.js';
-import { escapeJson, jsonText, shown } from '../src/output/shown.js';
+import { jsonText, shown } from '../src/output/shown.js';
 import { table } from '../src/output/table.js';
 import { TaskOutput } from '../src/output/task-output.js';
 import { type Answers, command, commandOn } from './support/fake-daemon.js';
@@ -352,13 +352,18 @@ test('nothing a task writes makes a terminal do more than colour a line', (t) =>
 });
 
 test('nothing but the one output, and the daemon’s log, writes to the terminal', (t) => {
-  const folder = resolve(import.meta.dirname, '../../src');
-  const writers = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  const packages = resolve(import.meta.dirname, '../../..');
+  const writers = ['cli/src', 'node/src']
+    .flatMap((folder) =>
+      readdirSync(join(packages, folder), { recursive: true, encoding: 'utf8' }).map((file) =>
+        join(folder, file),
+      ),
+    )
     .filter((file) => file.endsWith('.ts'))
     .filter((file) =>
       /\bconsole\.|process\.(stdout|stderr)|writeSync\(\s*[12]\b|\bfd: [12]\b|\/dev\/(tty|std)/.test(
-        readFileSync(join(folder, file), 'utf8'),
+        readFileSync(join(packages, file), 'utf8'),
       ),
     );
-  t.deepEqual(writers.sort(), ['daemon/logger.ts', 'main.ts']);
+  t.deepEqual(writers.sort(), ['cli/src/main.ts', 'node/src/daemon/logger.ts']);
 });

@@ -58,6 +58,18 @@ export function showControls(text: string, keep = ''): string {
   });
 }
 
+/** JSON leaves these as they are; showControls knows the rest. They only stand inside strings. */
+const CONTROL_OF_JSON = /[^\n\x20-\x7e]/gu;
+
+/** Spells control characters of a JSON text out as `\u009b`; line feeds between its parts stay. */
+export function escapeJson(json: string): string {
+  return json.replace(CONTROL_OF_JSON, (character) =>
+    showControls(character) === character
+      ? character
+      : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 const UTF8 = new TextEncoder();
 
 /** The longest start of the text that has at most `limitBytes` in UTF-8. No character is cut in two. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
+import type { ManagerTls } from './client-tls.js';
 import { checkSocket, type Route, routeTo } from './connect.js';
 import { describeEndpoint, type Endpoint } from './endpoint.js';
 
@@ -28,6 +29,8 @@ export type Query = Record<string, string | number | boolean | object | undefine
 export interface ApiClientOptions {
   /** User that the command runs as. */
   readonly uid?: number;
+  /** For managers that are asked over TLS with the cluster's own root. */
+  readonly managerTls?: ManagerTls;
   /** Resolves names; the system's resolver by default. */
   readonly lookup?: LookupFunction;
 }
@@ -114,9 +117,9 @@ export class ApiClient {
     const payload =
       body === undefined || stream !== undefined ? undefined : Buffer.from(JSON.stringify(body));
     const timeoutMs = stream === undefined ? REQUEST_TIMEOUT_MS : UPLOAD_TIMEOUT_MS;
-    const { uid = process.getuid?.() ?? 0, lookup } = this.#options;
+    const { uid = process.getuid?.() ?? 0, managerTls = noManagerTls, lookup } = this.#options;
     if ('socketPath' in this.endpoint) checkSocket(this.endpoint, uid);
-    this.#route ??= routeTo(this.endpoint, lookup);
+    this.#route ??= routeTo(this.endpoint, managerTls, lookup);
     const { request, options } = await this.#route;
     return new Promise((resolve, reject) => {
       const call = request(
@@ -189,4 +192,8 @@ function messageOf(text: string, status: number): string {
   const body = parse(text);
   if (typeof body === 'object' && body !== null && 'message' in body) return String(body.message);
   return text.trim() || `the daemon answered ${status}`;
+}
+
+function noManagerTls(): never {
+  throw new Error("this client was not made for the cluster's own certificates");
 }

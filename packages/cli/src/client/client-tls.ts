@@ -4,7 +4,8 @@ import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
-import { UsageError } from '../command.js';
+import { UsageError } from '@swarm/api';
+import type { LocalNode } from '../local-node.js';
 
 /** What a client proves itself with, and what it accepts: PEM, under Docker's names of the files. */
 export interface ClientTls {
@@ -12,6 +13,9 @@ export interface ClientTls {
   readonly cert: string;
   readonly key: string;
 }
+
+/** How to connect to a manager of a cluster; only a client with the cluster's root needs it. */
+export type ManagerTls = LocalNode['managerTls'];
 
 /** Common name of the root that every cluster makes for itself. */
 const CLUSTER_ROOT = 'CN=swarm-ca';
@@ -47,12 +51,10 @@ export function readClientTls(env: NodeJS.ProcessEnv): ClientTls {
 export async function tlsOptions(
   { ca, cert, key }: ClientTls,
   host: string,
+  managerTls: ManagerTls,
 ): Promise<ConnectionOptions> {
-  if (new X509Certificate(ca).subject.split('\n').includes(CLUSTER_ROOT)) {
-    // Loaded here: only this client needs it.
-    const { tlsClientOptions } = await import('@swarm/manager');
-    return tlsClientOptions({ rootCertificate: ca, certificate: cert, key });
-  }
+  if (new X509Certificate(ca).subject.split('\n').includes(CLUSTER_ROOT))
+    return managerTls({ rootCertificate: ca, certificate: cert, key });
   return {
     ...{ ca, cert, key, minVersion: 'TLSv1.2', rejectUnauthorized: true },
     // Both would follow the `Host` header otherwise, which names no host here.

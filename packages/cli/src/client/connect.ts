@@ -2,11 +2,11 @@ import { lookup as systemLookup } from 'node:dns';
 import { Agent, request, type RequestOptions } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { isLoopback, parseIpAddress } from '@swarm/api';
+import { isLoopback, parseIpAddress, type SocketEndpoint } from '@swarm/api';
 import { checkPlace } from '../files/place.js';
 import { checkPrivateFolder } from '../files/private-folder.js';
-import { tlsOptions } from './client-tls.js';
-import type { Endpoint, SocketEndpoint } from './endpoint.js';
+import { type ManagerTls, tlsOptions } from './client-tls.js';
+import type { Endpoint } from './endpoint.js';
 
 const ADVICE = "set XDG_RUNTIME_DIR to a folder of yours, or name the daemon's socket with --host";
 
@@ -19,6 +19,7 @@ export interface Route {
 /** The agents are made here: the one that Node.js shares may go through a proxy of the environment. */
 export async function routeTo(
   endpoint: Endpoint,
+  managerTls: ManagerTls,
   lookup: LookupFunction = systemLookup as LookupFunction,
 ): Promise<Route> {
   if ('socketPath' in endpoint) {
@@ -27,7 +28,7 @@ export async function routeTo(
   }
   const { host, port, tls } = endpoint;
   if (tls !== undefined) {
-    const agent = new TlsAgent({ keepAlive: true, ...(await tlsOptions(tls, host)) });
+    const agent = new TlsAgent({ keepAlive: true, ...(await tlsOptions(tls, host, managerTls)) });
     return { request: tlsRequest, options: { host, port, agent } };
   }
   const agent = new Agent({ keepAlive: true });

@@ -15,10 +15,10 @@ export const BACKUP: Command = {
   },
   least: 1,
   most: 1,
-  async run({ args, client, output }) {
+  async run({ args, client, node, output }) {
     const path = resolve(args.positionals[0]!);
     const query = args.boolean('stale') ? { stale: 1 } : {};
-    const { checkBackup } = await import('@swarm/manager/recovery');
+    const { checkBackup } = await node();
     const { header, objects } = await writeNewFile(
       path,
       () => client.stream('/x/backup', query),

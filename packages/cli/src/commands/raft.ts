@@ -1,10 +1,12 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { showControls } from '@swarm/api';
-import type { RaftStatus } from '@swarm/raft';
-import type { Inspection } from '@swarm/manager/recovery';
-import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
-import { defaultDataRoot } from '../daemon/options.js';
+import { defaultDataRoot, type RaftStatusReply, showControls } from '@swarm/api';
+import {
+  type Arguments,
+  type Command,
+  type CommandContext,
+  type Flags,
+  UsageError,
+} from '../command.js';
+import type { MemberInspection } from '../local-node.js';
 import type { Output } from '../output/output.js';
 import { jsonText, shown } from '../output/shown.js';
 import { table } from '../output/table.js';
@@ -20,13 +22,14 @@ const STATUS: Command = {
   flags: { ...DATA_ROOT, json: { type: 'boolean', about: 'print as JSON' } },
   least: 0,
   most: 0,
-  async run({ args, client, output, env, uid }) {
+  async run(context) {
+    const { args, client, output } = context;
     if (args.has('data-root')) {
-      const inspection = await inspect(args, env, uid);
-      output.line(args.boolean('json') ? jsonText(summary(inspection), 2) : offline(inspection));
+      const inspection = await inspect(context);
+      output.line(args.boolean('json') ? jsonText(inspection.summary, 2) : offline(inspection));
       return inspection.problems.length === 0 ? 0 : 1;
     }
-    const status = await client.get<RaftStatus & { clusterId: string }>('/x/raft/status');
+    const status = await client.get<RaftStatusReply>('/x/raft/status');
     output.line(args.boolean('json') ? jsonText(status, 2) : online(shown(status)));
     return 0;
   },
@@ -43,13 +46,13 @@ const INSPECT: Command = {
   },
   least: 0,
   most: 0,
-  async run({ args, output, env, uid }) {
+  async run(context) {
+    const { args, output } = context;
     const range = rangeOf(args);
-    const inspection = await inspect(args, env, uid);
-    const { describeEntry } = await import('@swarm/manager/recovery');
+    const inspection = await inspect(context);
     output.line('INDEX\tTERM\tKIND\tBYTES\tWHAT');
-    for (const entry of inspection.entries())
-      if (range(entry.index)) output.line(describeEntry(shown(entry)));
+    for (const { index, line } of inspection.entries())
+      if (range(index)) output.line(showControls(line, '\t'));
     return report(inspection, output);
   },
 };
@@ -62,8 +65,9 @@ const VERIFY: Command = {
   flags: DATA_ROOT,
   least: 0,
   most: 0,
-  async run({ args, output, env, uid }) {
-    const inspection = await inspect(args, env, uid);
+  async run(context) {
+    const { output } = context;
+    const inspection = await inspect(context);
     output.line(offline(inspection));
     return report(inspection, output);
   },
@@ -76,33 +80,23 @@ const DUMP: Command = {
   flags: DATA_ROOT,
   least: 0,
   most: 0,
-  async run({ args, output, env, uid }) {
-    const inspection = await inspect(args, env, uid);
-    output.line(jsonText(summary(inspection)));
-    for (const entry of inspection.entries()) output.line(jsonText(entry));
+  async run(context) {
+    const { output } = context;
+    const inspection = await inspect(context);
+    output.line(jsonText(inspection.summary));
+    for (const { data } of inspection.entries()) output.line(jsonText(data));
     return report(inspection, output);
   },
 };
 
 export const RAFT_COMMANDS: readonly Command[] = [STATUS, INSPECT, VERIFY, DUMP];
 
-async function inspect(args: Arguments, env: NodeJS.ProcessEnv, uid: number): Promise<Inspection> {
-  const root = args.string('data-root') ?? defaultDataRoot(env, uid);
-  const folder = join(root, 'raft');
-  if (!existsSync(folder))
-    throw new UsageError(`${root} holds no manager's log: give a data folder with --data-root`);
-  const { inspectManager } = await import('@swarm/manager/recovery');
-  try {
-    return await inspectManager(folder);
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'RAFT_STORAGE_LOCKED') throw error;
-    throw new UsageError(
-      `${(error as Error).message} 'swarm raft status' without --data-root asks the daemon.`,
-    );
-  }
+async function inspect({ args, env, uid, node }: CommandContext): Promise<MemberInspection> {
+  const { inspectMember } = await node();
+  return inspectMember(args.string('data-root') ?? defaultDataRoot(env, uid));
 }
 
-function report({ problems }: Inspection, output: Output): number {
+function report({ problems }: MemberInspection, output: Output): number {
   for (const problem of problems) output.error(`problem: ${showControls(problem)}`);
   return problems.length === 0 ? 0 : 1;
 }
@@ -121,7 +115,7 @@ function indexOf(args: Arguments, flag: string): number | undefined {
   return Number(text);
 }
 
-function online(status: RaftStatus & { clusterId: string }): string {
+function online(status: RaftStatusReply): string {
   const { leader, members, removed } = status;
   const rows = members.map(({ info, role, match, reachable }) => [
     String(info.id),
@@ -145,27 +139,8 @@ function online(status: RaftStatus & { clusterId: string }): string {
   ].join('\n');
 }
 
-/** What a data folder holds, for `--json` and as the first line of a dump. */
-function summary({ log, appliedIndex, objects, problems }: Inspection) {
-  const { identity, hardState, snapshot, entries } = log;
-  return {
-    clusterId: identity?.clusterId,
-    memberId: identity?.memberId,
-    ...hardState,
-    applied: appliedIndex,
-    firstIndex: snapshot.index + 1,
-    lastIndex: snapshot.index + entries.length,
-    snapshot,
-    records: { first: log.firstSequence, last: log.lastSequence, count: log.records },
-    opened: log.incarnation,
-    torn: log.torn,
-    objects,
-    problems,
-  };
-}
-
-function offline(inspection: Inspection): string {
-  const found = shown(summary(inspection));
+function offline(inspection: MemberInspection): string {
+  const found = shown(inspection.summary);
   const objects = Object.entries(found.objects).map(([kind, count]) => `${kind} ${count}`);
   const members = found.snapshot.members.map(({ id, address }) => `${id} (${address})`);
   return [

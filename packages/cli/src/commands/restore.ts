@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { type Command, UsageError } from '../command.js';
-import { ensureDaemon } from '../daemon/start-in-background.js';
+import { ensureDaemon } from '../client/ensure-daemon.js';
 
 /** `swarm restore`: a cluster out of a backup, with this node as its only manager. */
 export const RESTORE: Command = {
@@ -21,7 +21,8 @@ export const RESTORE: Command = {
   },
   least: 1,
   most: 1,
-  async run({ args, client, output, env, uid }) {
+  async run(context) {
+    const { args, client, output } = context;
     const path = args.positionals[0]!;
     const file = createReadStream(path);
     await new Promise<void>((done, reject) => {
@@ -29,7 +30,7 @@ export const RESTORE: Command = {
       file.once('error', (error) => reject(new UsageError(`${path}: ${error.message}`)));
     });
     try {
-      await ensureDaemon(client, env, uid, output);
+      await ensureDaemon(context);
       const nodeId = await client.upload<string>('/x/restore', file, {
         listenAddr: args.string('listen-addr'),
         advertiseAddr: args.string('advertise-addr'),

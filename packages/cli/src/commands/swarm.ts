@@ -1,7 +1,7 @@
 import { type Cluster, HOST_PRIVILEGES, type Node } from '@swarm/api';
 import type { ApiClient } from '../client/api-client.js';
 import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
-import { ensureDaemon } from '../daemon/start-in-background.js';
+import { ensureDaemon } from '../client/ensure-daemon.js';
 import { oneOf } from '../flags/task-template.js';
 import { parseCount, parseDuration } from '../flags/values.js';
 
@@ -117,13 +117,14 @@ const INIT: Command = {
   notYet: [...NOT_YET_FLAGS, 'default-addr-pool', 'default-addr-pool-mask-length'],
   least: 0,
   most: 0,
-  async run({ args, client, output, env, uid }) {
+  async run(context) {
+    const { args, client, output } = context;
     const setting = Object.keys(SPEC_FLAGS).find((flag) => args.has(flag));
     if (args.boolean('force-new-cluster') && setting !== undefined)
       throw new UsageError(
         `--force-new-cluster keeps the settings: change --${setting} afterwards with 'swarm update'`,
       );
-    await ensureDaemon(client, env, uid, output);
+    await ensureDaemon(context);
     const dataPathPort = parseCount('data-path-port', args.string('data-path-port') ?? '0');
     const nodeId = await client.post<string>(
       '/swarm/init',
@@ -160,13 +161,14 @@ const JOIN: Command = {
   },
   least: 1,
   most: 1,
-  async run({ args, client, output, env, uid }) {
+  async run(context) {
+    const { args, client, output } = context;
     const token = args.string('token');
     if (token === undefined)
       throw new UsageError(
         "a token is needed: 'swarm join-token worker' on a manager prints the whole command",
       );
-    await ensureDaemon(client, env, uid, output);
+    await ensureDaemon(context);
     await client.post(
       '/swarm/join',
       {},

@@ -1,9 +1,9 @@
+import { VERSION } from '@swarm/api';
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
 import type { Command } from '../command.js';
 import { printObject } from '../output/format.js';
 import { shown } from '../output/shown.js';
 import { goDuration } from '../output/time.js';
-import { VERSION } from '../version.js';
 
 interface Info {
   readonly Name?: string;

@@ -1,4 +1,4 @@
-import { showControls } from '@swarm/api';
+import { escapeJson, showControls } from '@swarm/api';
 
 /**
  * A copy of what a daemon sent in which every string, keys included, spells its control characters out.
@@ -18,19 +18,7 @@ function copy(value: unknown): unknown {
   );
 }
 
-/** JSON leaves these as they are; showControls knows the rest. They only stand inside strings. */
-const CONTROL_OF_JSON = /[^\n\x20-\x7e]/gu;
-
 /** JSON without a character that a terminal obeys: the same data to whoever parses it. */
 export function jsonText(value: unknown, indent?: number): string {
   return escapeJson(JSON.stringify(value, null, indent));
-}
-
-/** Spells control characters of a JSON text out as `\u009b`; line feeds between its parts stay. */
-export function escapeJson(json: string): string {
-  return json.replace(CONTROL_OF_JSON, (character) =>
-    showControls(character) === character
-      ? character
-      : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }

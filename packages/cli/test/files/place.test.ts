@@ -1,15 +1,11 @@
 import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { UsageError } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import { ApiClient } from '../../src/client/api-client.js';
-import { UsageError } from '../../src/command.js';
 import { checkPlace } from '../../src/files/place.js';
-import {
-  checkPrivateFolder,
-  makePrivateFolder,
-  makeSharedFolder,
-} from '../../src/files/private-folder.js';
+import { checkPrivateFolder } from '../../src/files/private-folder.js';
 import { givenAway, OURS, testAsRoot } from '../support/owners.js';
 import { folderOf, modeOf } from '../support/folder.js';
 
@@ -66,31 +62,6 @@ test('a circle of links is told', (t) => {
   refused(t, join(folder, 'a', 'file'), /circle of symbolic links/);
 });
 
-test('a folder that is made is ours alone, and one that others could enter is closed to them', (t) => {
-  const folder = folderOf(t);
-  const path = join(folder, 'a', 'b');
-  t.is(makePrivateFolder(path, OURS, ADVICE), undefined);
-  t.deepEqual([modeOf(path), modeOf(join(folder, 'a'))], [0o700, 0o700]);
-  for (const mode of [0o755, 0o777, 0o711, 0o2770]) {
-    chmodSync(path, mode);
-    t.is(makePrivateFolder(path, OURS, ADVICE)! & 0o7777, mode);
-    t.is(modeOf(path), 0o700);
-  }
-});
-
-testAsRoot('a folder of another user, or a link to one, is refused and stays as it is', (t) => {
-  const folder = folderOf(t);
-  const path = givenAway(join(folder, 'x'), (made) => mkdirSync(made, { mode: 0o755 }));
-  const link = join(folder, 'link');
-  symlinkSync(path, link);
-  for (const each of [path, link])
-    t.throws(() => makePrivateFolder(each, OURS, ADVICE), {
-      instanceOf: UsageError,
-      message: /belongs to .*, not to user \d+ that runs this command: take another/,
-    });
-  t.is(modeOf(path), 0o755);
-});
-
 test('a private folder is checked without being changed', (t) => {
   const folder = folderOf(t);
   t.false(checkPrivateFolder(join(folder, 'none'), OURS, ADVICE));
@@ -107,15 +78,6 @@ test('a private folder is checked without being changed', (t) => {
   t.is(modeOf(folder), 0o711);
   chmodSync(folder, 0o700);
   t.throws(() => checkPrivateFolder(folder, OURS + 1, ADVICE), { message: /belongs to/ });
-});
-
-test('a shared folder can be entered whatever the umask is', (t) => {
-  const folder = folderOf(t);
-  const before = process.umask(0o077);
-  makeSharedFolder(join(folder, 'a', 'b'));
-  process.umask(before);
-  t.deepEqual([modeOf(join(folder, 'a')), modeOf(join(folder, 'a', 'b'))], [0o755, 0o755]);
-  t.is(modeOf(folder), 0o700);
 });
 
 testAsRoot('a socket that another user put in place gets no connection', async (t) => {

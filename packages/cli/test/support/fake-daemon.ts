@@ -79,7 +79,9 @@ export async function commandOn(
     server.close();
     rmSync(folder, { recursive: true, force: true });
   });
-  const code = await main(['--host', `unix://${socket}`, ...argv], output);
+  const code = await main(['--host', `unix://${socket}`, ...argv], {
+    ...{ output, node: () => import('@swarm/node') },
+  });
   return { code, out: output.out, err: output.err, asked };
 }
 

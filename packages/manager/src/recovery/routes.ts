@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { ApiError } from '@swarm/api';
+import { ApiError, type RaftStatusReply } from '@swarm/api';
 import { freshState, requireManager } from '../api/gate.js';
 import { flagOf } from '../api/query.js';
 import { sendJson } from '../api/reply.js';
@@ -70,7 +70,9 @@ async function restore(call: Call): Promise<void> {
 
 function status(call: Call): void {
   const raft = raftOf(call);
-  sendJson(call.response, { clusterId: call.services.control.info().clusterId, ...raft.status() });
+  const { clusterId = '' } = call.services.control.info();
+  const reply: RaftStatusReply = { clusterId, ...raft.status() };
+  sendJson(call.response, reply);
 }
 
 async function metrics(call: Call): Promise<void> {

@@ -1,0 +1,35 @@
+import { UsageError } from '../usage-error.js';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface SocketEndpoint {
+  readonly socketPath: string;
+  /** Folder on the way that nobody but the user may enter. */
+  readonly privateFolder?: string;
+}
+
+/** Local socket of a user's daemon: root's under /run, others' under their runtime folder. */
+export function defaultSocket(env: Environment, uid: number): SocketEndpoint {
+  if (uid === 0) return { socketPath: '/run/swarm/swarm.sock' };
+  const privateFolder = absolute(env.XDG_RUNTIME_DIR) ?? `/tmp/swarm-${uid}`;
+  return { socketPath: `${privateFolder}/swarm/swarm.sock`, privateFolder };
+}
+
+/**
+ * Root keeps its data under /var/lib, others under `$XDG_DATA_HOME`, else in their home.
+ * @throws UsageError for a user without a home: no folder that others share is taken instead
+ */
+export function defaultDataRoot(env: Environment, uid: number): string {
+  if (uid === 0) return '/var/lib/swarm';
+  const data = absolute(env.XDG_DATA_HOME);
+  if (data !== undefined) return `${data}/swarm`;
+  const home = absolute(env.HOME);
+  if (home !== undefined) return `${home}/.local/share/swarm`;
+  throw new UsageError('there is no home folder to keep data in: set HOME, or give --data-root');
+}
+
+/** XDG Base Directory Specification: a path that is not absolute is to be ignored. */
+function absolute(path: string | undefined): string | undefined {
+  if (path?.startsWith('/') !== true) return undefined;
+  return path.replace(/\/+$/, '');
+}

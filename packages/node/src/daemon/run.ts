@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto';
+import { systemClock, VERSION } from '@swarm/api';
+import { ApiServer } from '@swarm/manager';
+import { checkPlace } from '../files/place.js';
+import { isPlain } from './damage.js';
+import { makeSocketFolder, openDataRoot, PRIVATE_UMASK } from '../files/data-root.js';
+import { lockFolder } from '../files/folder-lock.js';
+import { hasState } from '../files/local-state.js';
+import { createLogger } from './logger.js';
+import { NodeDaemon } from '../node-daemon.js';
+import type { DaemonOptions } from './options.js';
+import { chooseRuntime } from '../tasks/runtime-choice.js';
+
+const ENGINE_ADVICE = 'name another engine with --engine, or use --runtime process';
+
+/** Longest orderly end; after it the process exits anyway. */
+const CLOSE_LIMIT_MS = 15_000;
+
+/** Runs a node until SIGINT or SIGTERM; returns the exit code. */
+export async function runNode(options: DaemonOptions): Promise<number> {
+  // Also where another program than ours started it. LevelDB makes its files by the umask alone.
+  process.umask(PRIVATE_UMASK);
+  const logger = createLogger(options);
+  const clock = systemClock();
+  const uid = process.getuid?.() ?? 0;
+  makeSocketFolder(options.socket, process.env, uid);
+  openDataRoot(options.dataRoot, uid, logger);
+  // The engine is given registry credentials and runs what it is told to.
+  if (options.runtime !== 'process') checkPlace(options.engineSocket, uid, ENGINE_ADVICE);
+  const unlock = lockFolder(options.dataRoot);
+  let end: (code: number) => void = () => {};
+  const ended = new Promise<number>((resolve) => {
+    end = resolve;
+  });
+  const onFatal = (error: unknown) => {
+    if (isPlain(error)) logger.error({}, `the daemon stops: ${error.message}`);
+    else logger.error({ err: error }, 'the daemon stops: it hit an error that it must not survive');
+    end(1);
+  };
+  const { source, engineSocket } = await chooseRuntime(options, hasState(options.dataRoot), {
+    clock,
+    logger,
+    random: Math.random,
+  });
+  const node = new NodeDaemon({
+    dataRoot: options.dataRoot,
+    clock,
+    logger,
+    random: Math.random,
+    tasks: {
+      runtime: source,
+      mesh: options.mesh,
+      meshBind: options.meshBind,
+      labels: options.nodeLabels,
+    },
+    ...(engineSocket === undefined ? {} : { engine: { socketPath: engineSocket } }),
+    onFatal,
+  });
+  const api = new ApiServer({ control: node, clock, randomBytes, logger, version: VERSION });
+  node.attach(api);
+  await api.listen(options.socket);
+  logger.info({ socket: options.socket, version: VERSION }, 'the daemon answers');
+  process.once('SIGINT', () => end(0));
+  process.once('SIGTERM', () => end(0));
+  process.on('unhandledRejection', onFatal);
+  process.on('uncaughtException', onFatal);
+  // Local clients are answered at once; what the node was doing goes on behind.
+  node.start().catch(onFatal);
+  const code = await ended;
+  logger.info({}, 'the daemon stops; tasks keep running');
+  const limit = setTimeout(() => process.exit(code === 0 ? 1 : code), CLOSE_LIMIT_MS);
+  limit.unref();
+  await node.close();
+  await api.close();
+  await source.close();
+  unlock();
+  return code;
+}

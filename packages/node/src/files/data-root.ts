@@ -1,0 +1,59 @@
+import { dirname } from 'node:path';
+import { defaultSocket, type Logger, octal, ownerOf, UsageError } from '@swarm/api';
+import { checkPlace } from './place.js';
+import { makePrivateFolder, makeSharedFolder } from './private-folder.js';
+import { repairModes } from './repair-modes.js';
+
+/** What the daemon makes is its user's alone, unless it says otherwise. */
+export const PRIVATE_UMASK = 0o077;
+
+export const DATA_ROOT_ADVICE = 'give another folder with --data-root';
+const SOCKET_ADVICE =
+  'set XDG_RUNTIME_DIR to a folder of yours, or give another path with --socket';
+/** Files of tasks are the runtime's business: tasks of other users reach some of them. */
+const OF_TASKS = ['tasks'];
+/** Paths that are named in the log. */
+const NAMED_LIMIT = 20;
+
+/**
+ * Makes the folder for everything a node keeps, or closes it, and all below it, to other users: versions
+ * before this one left files there that others could read once they got into the folder.
+ * @throws UsageError when it, or a file in it, belongs to another user, or everybody can exchange it
+ */
+export function openDataRoot(path: string, uid: number, logger: Logger): void {
+  const mode = makePrivateFolder(path, uid, DATA_ROOT_ADVICE);
+  if (mode !== undefined)
+    logger.warn({ path, mode: octal(mode) }, 'others could enter the data root; now they can not');
+  const { repaired, foreign, left } = repairModes(path, uid, OF_TASKS);
+  const [first] = foreign;
+  if (first !== undefined)
+    throw new UsageError(
+      `${first.path} ${ownerOf(first)}, not to user ${uid} that the daemon runs as: 'chown -R ${uid} ${path}' if you trust what is in it, or ${DATA_ROOT_ADVICE}`,
+    );
+  if (repaired.length > 0)
+    logger.info(
+      { count: repaired.length, paths: repaired.slice(0, NAMED_LIMIT) },
+      'files of this node had modes that let others in; now they are private',
+    );
+  if (left.length > 0)
+    logger.warn(
+      { count: left.length, paths: left.slice(0, NAMED_LIMIT) },
+      'modes were left as they are',
+    );
+}
+
+/**
+ * Makes the folder of the daemon's socket. Root's can be entered by everybody, since the socket's own
+ * mode says who may use it; another user's is private.
+ * @throws UsageError when another user may have made it, or what is in it
+ */
+export function makeSocketFolder(socket: string, env: NodeJS.ProcessEnv, uid: number): void {
+  const usual = defaultSocket(env, uid);
+  if (usual.socketPath === socket && usual.privateFolder !== undefined) {
+    makePrivateFolder(usual.privateFolder, uid, SOCKET_ADVICE);
+    makePrivateFolder(dirname(socket), uid, SOCKET_ADVICE);
+    return;
+  }
+  checkPlace(socket, uid, SOCKET_ADVICE);
+  makeSharedFolder(dirname(socket));
+}

@@ -1,0 +1,273 @@
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { ApiError, type Clock, type Logger } from '@swarm/api';
+import {
+  type ApiServer,
+  askToLeave,
+  fetchMembers,
+  type LocalManager,
+  newRaftId,
+  type Start,
+} from '@swarm/manager';
+import type { Manager } from '@swarm/manager/assembly';
+import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
+import { firstOf } from './membership/first-of.js';
+import type { LocalState } from './files/local-state.js';
+import type { NodeFiles } from './files/node-files.js';
+
+/** A manager that leaves waits so long to be let out of the Raft group. */
+const LEAVE_GROUP_MS = 5_000;
+/** The cluster may have agreed although the answer did not come: the id and its log are kept then. */
+const UNDECIDED: readonly string[] = ['TIMEOUT', 'NO_QUORUM', 'OVERLOADED'];
+/** The leader's answer to a member that was removed: its id is of no use any more. */
+const ID_USED_UP = 'CONFLICT';
+
+export interface ManagerPartOptions {
+  readonly files: NodeFiles;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly api: () => ApiServer;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** What makes a node a manager, while it is one: its member of the Raft group. */
+export class ManagerPart {
+  readonly #options: ManagerPartOptions;
+  #manager: Manager | undefined;
+
+  constructor(options: ManagerPartOptions) {
+    this.#options = options;
+  }
+
+  /** Only once it takes part: one that still joins has nothing to say. */
+  get manager(): Manager | undefined {
+    return this.#manager;
+  }
+
+  /** Makes a cluster of this node. Nothing runs when it fails. */
+  async found(
+    state: LocalState,
+    request: Parameters<Manager['found']>[0],
+    keep: () => Promise<void>,
+  ): Promise<void> {
+    const manager = await this.#open(state, { kind: 'found' });
+    try {
+      await manager.found(request);
+      await keep();
+    } catch (error) {
+      await manager.stop();
+      throw error;
+    }
+    this.#use(manager);
+  }
+
+  /**
+   * Makes the group of this manager, whose others are lost, a group of one, and leads it. When it fails
+   * the manager goes on as it was.
+   * @param state with the addresses that hold from now on
+   * @throws ApiError FAILED_PRECONDITION when the managers have a quorum
+   */
+  async force(state: LocalState): Promise<void> {
+    const { clock, logger, files } = this.#options;
+    const manager = this.#manager;
+    if (manager === undefined)
+      throw new ApiError(
+        'FAILED_PRECONDITION',
+        "this node's manager does not run (see 'docker info'): restore a backup on a node that is in no cluster",
+      );
+    const { checkForce, demoteOthers, forceGroup, untilLeads } = await import(
+      '@swarm/manager/recovery'
+    );
+    await checkForce(manager, clock);
+    const { commit, members } = manager.status();
+    if (members.length > 1 || !isDeepStrictEqual(addressesOf(state), addressesOf(this.#state))) {
+      await this.stop();
+      try {
+        const forced = await forceGroup(this.#self(state), commit, { clock, logger });
+        logger.warn({ ...forced }, 'this manager is a cluster of its own now');
+        await files.save(state);
+      } finally {
+        await this.restart();
+      }
+    }
+    await untilLeads(this.#manager!, clock);
+    await demoteOthers(this.#manager!.store, state.nodeId);
+  }
+
+  /**
+   * Makes this node the only manager of a cluster out of a backup. Nothing runs when it fails.
+   * @param keep called once the cluster is whole
+   */
+  async restore(
+    state: LocalState,
+    backup: CheckedBackup,
+    node: Omit<RestoredManager, 'self'>,
+    keep: () => Promise<void>,
+  ): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { adoptState, installBackup, untilLeads } = await import('@swarm/manager/recovery');
+    const self = this.#self(state);
+    await installBackup(self, backup, { clock, logger });
+    const manager = await this.#open(state, { kind: 'restart' });
+    try {
+      await untilLeads(manager, clock);
+      await adoptState(manager.store, { ...node, self });
+      await keep();
+    } catch (error) {
+      await manager.stop();
+      throw error;
+    }
+    this.#use(manager);
+  }
+
+  /** Takes part again after a restart. @throws what storage, state or port say */
+  async restart(): Promise<void> {
+    this.#use(await this.#open(this.#state, { kind: 'restart' }));
+  }
+
+  /**
+   * Joins the Raft group. An attempt whose end is not known is carried on under the same id, with its log.
+   * @throws ApiError
+   */
+  async join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    const { files, logger } = this.#options;
+    if (this.#state.raftId === undefined) {
+      await rm(files.raftFolder, { recursive: true, force: true });
+      await files.save({ ...this.#state, raftId: newRaftId(randomBytes), raftJoined: false });
+    }
+    const others = this.#others(addresses);
+    const self = this.#self(this.#state);
+    const seeds = await firstOf(others, (address) => fetchMembers(self, address, signal), signal);
+    const manager = await this.#open(this.#state, { kind: 'join', seeds });
+    try {
+      await manager.joinGroup(others, signal);
+    } catch (error) {
+      await manager.stop();
+      if (!(error instanceof ApiError) || !UNDECIDED.includes(error.code))
+        await files.forgetMember();
+      throw error;
+    }
+    await files.save({ ...this.#state, raftJoined: true });
+    this.#use(manager);
+    logger.info({}, 'this node is a manager now');
+  }
+
+  /**
+   * Sees to it that this running member is in the group: one that was let go joins anew.
+   * @throws ApiError
+   */
+  async rejoin(addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    try {
+      await this.#manager?.joinGroup(this.#others(addresses), signal);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== ID_USED_UP) throw error;
+      this.#options.logger.warn(
+        { reason: error.message },
+        'this manager was let go, it joins anew',
+      );
+      await this.drop();
+      await this.join(addresses, signal);
+    }
+  }
+
+  /** Uses a renewed certificate from now on. */
+  renewIdentity(): void {
+    this.#manager?.renewIdentity();
+  }
+
+  /** Ends being a manager: the group has let this member go. */
+  async drop(): Promise<void> {
+    const { files, logger } = this.#options;
+    const was = this.#manager !== undefined || files.state?.raftId !== undefined;
+    await this.stop();
+    if (!was) return;
+    await files.forgetMember();
+    logger.info({}, 'this node is a worker now');
+  }
+
+  /**
+   * Asks the others to let this manager go; without them it just goes.
+   * @param addresses managers to ask when the own member does not run
+   */
+  async leaveGroup(addresses: readonly string[]): Promise<void> {
+    const { logger, files } = this.#options;
+    const manager = this.#manager;
+    try {
+      if (manager !== undefined) {
+        if (manager.members().length > 1) await manager.leaveGroup(LEAVE_GROUP_MS);
+      } else if (addresses.length > 0) {
+        const identity = files.identity!;
+        const self = { identity: () => identity };
+        await firstOf(addresses, (address) => askToLeave(self, address, LEAVE_GROUP_MS));
+      }
+    } catch (error) {
+      logger.warn(
+        { error: (error as Error).message },
+        'the other managers could not be told that this one leaves: demote it there, then remove it',
+      );
+    }
+  }
+
+  /** Hands leadership over, then stops. */
+  async close(): Promise<void> {
+    const manager = this.#manager;
+    this.#use(undefined);
+    await manager?.close();
+  }
+
+  /** Stops at once. */
+  async stop(): Promise<void> {
+    const manager = this.#manager;
+    this.#use(undefined);
+    await manager?.stop();
+  }
+
+  get #state(): LocalState {
+    return this.#options.files.state!;
+  }
+
+  #others(addresses: readonly string[]): readonly string[] {
+    return addresses.filter((address) => address !== this.#state.advertiseAddress);
+  }
+
+  #use(manager: Manager | undefined): void {
+    this.#manager = manager;
+    this.#options.api().refresh();
+  }
+
+  async #open(state: LocalState, start: Start): Promise<Manager> {
+    const { clock, logger, random, onFatal, api } = this.#options;
+    // Only managers load what managers need.
+    const { Manager } = await import('@swarm/manager/assembly');
+    const self = this.#self(state);
+    return Manager.open({
+      self,
+      start,
+      clock,
+      logger,
+      random,
+      randomBytes,
+      api: api(),
+      onFatal,
+    });
+  }
+
+  #self(state: LocalState): LocalManager {
+    const { files } = this.#options;
+    return {
+      nodeId: state.nodeId,
+      clusterId: state.clusterId,
+      raftId: state.raftId!,
+      advertiseAddress: state.advertiseAddress,
+      listen: state.listen,
+      folder: files.raftFolder,
+      identity: () => files.identity!,
+    };
+  }
+}
+
+function addressesOf({ advertiseAddress, listen }: LocalState) {
+  return { advertiseAddress, listen };
+}

@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
+import { ApiError, type Clock, type InitRequest, type JoinRequest, newId } from '@swarm/api';
+import { certificateSubject, type NodeIdentity, newRaftId, type RootCA } from '@swarm/manager';
+import {
+  advertiseAddress,
+  dataPathAddress,
+  listenAddress,
+  localAddressTowards,
+  withPort,
+} from './addresses.js';
+import { foundIdentity, joinIdentity } from './first-certificate.js';
+import { firstOf } from './first-of.js';
+import type { LocalState } from '../files/local-state.js';
+
+const DEFAULT_DATA_PATH_PORT = 4789;
+
+/** What a node that is about to be in a cluster will keep. */
+export interface NewMember {
+  readonly state: LocalState;
+  readonly identity: NodeIdentity;
+}
+
+/**
+ * A new cluster's first node, with the cluster's root. Nothing is written.
+ * @throws ApiError INVALID_ARGUMENT for an address
+ */
+export async function newFounder(
+  request: InitRequest,
+  clock: Clock,
+): Promise<NewMember & { readonly root: RootCA }> {
+  const interfaces = networkInterfaces();
+  const listen = listenAddress(request.listenAddr, interfaces);
+  const advertise = advertiseAddress(request.advertiseAddr, listen, interfaces);
+  const clusterId = newId(randomBytes);
+  const nodeId = newId(randomBytes);
+  const state: LocalState = {
+    clusterId,
+    nodeId,
+    advertiseAddress: advertise,
+    listen,
+    dataPathAddress: dataPathAddress(request.dataPathAddr, advertise, interfaces),
+    dataPathPort: request.dataPathPort || DEFAULT_DATA_PATH_PORT,
+    raftId: newRaftId(randomBytes),
+    raftJoined: true,
+    managers: [{ nodeId, address: advertise }],
+  };
+  const { root, identity } = await foundIdentity(clock, request, { nodeId, clusterId });
+  return { state, identity, root };
+}
+
+/**
+ * A node that some manager has certified. The addresses are looked at before that: a mistake in them
+ * leaves no node behind in the cluster.
+ * @param signal no further manager is asked
+ * @throws ApiError
+ */
+export async function newJoiner(request: JoinRequest, signal: AbortSignal): Promise<NewMember> {
+  const interfaces = networkInterfaces();
+  const listen = listenAddress(request.listenAddr, interfaces);
+  const remotes = request.remoteAddrs.map(withPort);
+  if (remotes.length === 0)
+    throw new ApiError('INVALID_ARGUMENT', 'at least 1 RemoteAddr is required to join');
+  return firstOf(
+    remotes,
+    async (remote) => {
+      let advertise = '';
+      let dataPath = '';
+      const { nodeId, identity } = await joinIdentity(remote, request, async () => {
+        // With a choice of addresses, the one on the way to the manager is right.
+        const given = request.advertiseAddr || (await localAddressTowards(remote));
+        advertise = advertiseAddress(given, listen, interfaces);
+        dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);
+      });
+      const state: LocalState = {
+        clusterId: certificateSubject(identity.certificate).clusterId,
+        nodeId,
+        advertiseAddress: advertise,
+        listen,
+        dataPathAddress: dataPath,
+        dataPathPort: DEFAULT_DATA_PATH_PORT,
+        managers: [{ nodeId: '', address: remote }],
+      };
+      return { state, identity };
+    },
+    signal,
+  );
+}

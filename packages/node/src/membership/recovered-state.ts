@@ -1,0 +1,104 @@
+import { randomBytes } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { hostname, networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { ApiError, type Clock, type InitRequest, newId } from '@swarm/api';
+import { newRaftId, type NodeIdentity } from '@swarm/manager';
+import type { CheckedBackup, RestoredManager, RestoreRequest } from '@swarm/manager/recovery';
+import { advertiseAddress, dataPathAddress, listenAddress } from './addresses.js';
+import { restoredIdentity } from './first-certificate.js';
+import type { LocalState } from '../files/local-state.js';
+
+/** A backup while it is received; it holds the cluster's keys. */
+const RECEIVED = 'restore.part';
+
+/** What a manager is after `--force-new-cluster`: the same, with the addresses that were given. */
+export function forcedState(state: LocalState, request: InitRequest): LocalState {
+  const interfaces = networkInterfaces();
+  // The flag's default says nothing about what the node listens on.
+  const given = request.listenAddr !== '' && request.listenAddr !== '0.0.0.0:2377';
+  const listen = given ? listenAddress(request.listenAddr, interfaces) : state.listen;
+  const advertise =
+    request.advertiseAddr === ''
+      ? state.advertiseAddress
+      : advertiseAddress(request.advertiseAddr, listen, interfaces);
+  if (request.dataPathPort !== 0 && request.dataPathPort !== state.dataPathPort) {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `tasks run over port ${state.dataPathPort}: leave --data-path-port out with --force-new-cluster`,
+    );
+  }
+  if (
+    request.dataPathAddr !== '' &&
+    dataPathAddress(request.dataPathAddr, advertise, interfaces) !== state.dataPathAddress
+  ) {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `tasks run over ${state.dataPathAddress}: leave --data-path-addr out with --force-new-cluster`,
+    );
+  }
+  return {
+    ...state,
+    listen,
+    advertiseAddress: advertise,
+    managers: [{ nodeId: state.nodeId, address: advertise }],
+  };
+}
+
+/** All that a node needs to become the manager of a restored cluster. */
+export interface Restored {
+  readonly backup: CheckedBackup;
+  readonly state: LocalState;
+  readonly identity: NodeIdentity;
+  readonly node: Omit<RestoredManager, 'self'>;
+  /** Removes the received file. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Receives and checks a backup. The node gets an id, a Raft id and a certificate of its own: whoever had
+ * the old ones may still be there.
+ * @throws ApiError INVALID_ARGUMENT; nothing is left then
+ */
+export async function receiveBackup(
+  request: RestoreRequest,
+  { dataRoot, clock }: { readonly dataRoot: string; readonly clock: Clock },
+): Promise<Restored> {
+  const path = join(dataRoot, RECEIVED);
+  const discard = (): Promise<void> => rm(path, { force: true });
+  try {
+    const interfaces = networkInterfaces();
+    const listen = listenAddress(request.listenAddr, interfaces);
+    const advertise = advertiseAddress(request.advertiseAddr, listen, interfaces);
+    const dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);
+    await discard();
+    await pipeline(request.backup, createWriteStream(path, { mode: 0o600, flags: 'wx' }));
+    const { checkBackup } = await import('@swarm/manager/recovery');
+    const backup = await checkBackup(path);
+    const { cluster } = backup;
+    const nodeId = newId(randomBytes);
+    const { identity, expiresAtMs } = await restoredIdentity(clock, cluster, nodeId);
+    const state: LocalState = {
+      clusterId: cluster.ID,
+      nodeId,
+      advertiseAddress: advertise,
+      listen,
+      dataPathAddress: dataPath,
+      dataPathPort: cluster.DataPathPort,
+      raftId: newRaftId(randomBytes),
+      raftJoined: true,
+      managers: [{ nodeId, address: advertise }],
+    };
+    const node = {
+      hostname: hostname(),
+      availability: 'active',
+      certificateExpiresAt: new Date(expiresAtMs).toISOString(),
+    } as const;
+    return { backup, state, identity, node, discard };
+  } catch (error) {
+    await discard();
+    throw error;
+  }
+}

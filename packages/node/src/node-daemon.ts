@@ -1,0 +1,446 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import {
+  ApiError,
+  type Clock,
+  type InitRequest,
+  type JoinRequest,
+  type Logger,
+  type ManagerAddress,
+  type Node,
+} from '@swarm/api';
+import {
+  type ApiServer,
+  type LocalNodeInfo,
+  type ManagerAccess,
+  type NodeControl,
+  type Renewer,
+  startRenewer,
+} from '@swarm/manager';
+import type { RecoveryControl, RestoreRequest } from '@swarm/manager/recovery';
+import { hostOf } from './membership/addresses.js';
+import { isDamage } from './daemon/damage.js';
+import { ManagerPart } from './manager-part.js';
+import { newFounder, newJoiner } from './membership/new-member.js';
+import { NodeFiles } from './files/node-files.js';
+import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
+import { forcedState, receiveBackup } from './membership/recovered-state.js';
+import { RoleFollower } from './membership/role-follower.js';
+
+export interface NodeDaemonOptions {
+  readonly dataRoot: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly tasks: TasksEnvironment;
+  readonly engine?: { readonly socketPath: string };
+  /** Something failed that the process must not survive. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/**
+ * One node: what it is in the cluster, from its files, and its parts while it is in one: always an agent
+ * with runtime and mesh, and a manager while its certificate makes it one.
+ */
+export class NodeDaemon implements NodeControl {
+  readonly engine?: { readonly socketPath: string };
+  readonly recovery: RecoveryControl = {
+    restore: (request) => this.#serial(() => this.#restore(request)),
+  };
+  readonly #options: NodeDaemonOptions;
+  readonly #files: NodeFiles;
+  readonly #managerPart: ManagerPart;
+  readonly #role: RoleFollower;
+  #api: ApiServer | undefined;
+  #tasks: NodeTasks | undefined;
+  #renewer: Renewer | undefined;
+  #managers: readonly ManagerAddress[] = [];
+  #pending = false;
+  /** Why the node is of no use until it leaves; empty while it is. */
+  #broken = '';
+  /** Why managers turn this node away at the moment. */
+  #refused = '';
+  /** Changes of what this node is happen one after the other. */
+  #work: Promise<unknown> = Promise.resolve();
+  /** Aborted when the node leaves or the process ends: whoever waits for managers gives up. */
+  #interrupt = new AbortController();
+  #stopped = false;
+
+  constructor(options: NodeDaemonOptions) {
+    this.#options = options;
+    if (options.engine !== undefined) this.engine = options.engine;
+    this.#files = new NodeFiles(options.dataRoot);
+    const { clock, logger, random, onFatal } = options;
+    this.#managerPart = new ManagerPart({
+      files: this.#files,
+      clock,
+      logger,
+      random,
+      onFatal,
+      api: () => this.#api!,
+    });
+    this.#role = new RoleFollower({
+      files: this.#files,
+      managerPart: this.#managerPart,
+      logger,
+      addresses: () => this.#addresses(),
+      signal: () => this.#interrupt.signal,
+      renewSoon: () => {
+        if (!this.#stopped && this.#broken === '') this.#renewer?.renewNow();
+      },
+    });
+  }
+
+  /** The API server that also answers on the managers' port. */
+  attach(api: ApiServer): void {
+    this.#api = api;
+  }
+
+  /**
+   * Carries on where an earlier process stopped. What comes in meanwhile waits for it. With files of no
+   * use the node stays up, tells why, and can leave.
+   * @throws what may be better the next time: a port that is taken, a disk that is full
+   */
+  start(): Promise<void> {
+    this.#pending = true;
+    return this.#serial(async () => {
+      try {
+        await this.#start();
+      } finally {
+        this.#pending = false;
+      }
+    });
+  }
+
+  info(): LocalNodeInfo {
+    const { state } = this.#files;
+    const error = this.#broken || this.#refused || this.#options.tasks.runtime.waiting;
+    const broken = this.#broken !== '';
+    if (state === undefined) {
+      return {
+        state: this.#pending ? 'pending' : broken ? 'error' : 'inactive',
+        nodeId: '',
+        nodeAddr: '',
+        controlAvailable: false,
+        remoteManagers: [],
+        error,
+      };
+    }
+    return {
+      state: this.#pending ? 'pending' : broken ? 'error' : 'active',
+      nodeId: state.nodeId,
+      nodeAddr: hostOf(state.advertiseAddress),
+      controlAvailable: this.manager() !== undefined,
+      remoteManagers: this.#knownManagers(),
+      error,
+      clusterId: state.clusterId,
+    };
+  }
+
+  manager(): ManagerAccess | undefined {
+    return this.#pending ? undefined : this.#managerPart.manager;
+  }
+
+  init(request: InitRequest): Promise<string> {
+    return this.#serial(() => this.#init(request));
+  }
+
+  async join(request: JoinRequest): Promise<void> {
+    const tasks = await this.#serial(() => this.#join(request));
+    // Not in the queue: a node that no manager answers must still be able to leave.
+    try {
+      await tasks.connected();
+    } finally {
+      if (this.#tasks === tasks) this.#pending = false;
+    }
+  }
+
+  async leave(options: { readonly force: boolean }): Promise<void> {
+    this.#interrupt.abort();
+    await this.#stopRenewer();
+    await this.#serial(() => this.#leave(options));
+  }
+
+  /** Ends the process's part; tasks keep running, and the mesh keeps its traffic. */
+  async close(): Promise<void> {
+    this.#stopped = true;
+    this.#interrupt.abort();
+    await this.#stopRenewer();
+    await this.#work;
+    await this.#tasks?.close();
+    await this.#managerPart.close();
+  }
+
+  async #start(): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      if (!(await this.#files.load())) {
+        logger.info(
+          {},
+          "this node is in no cluster: 'swarm init' makes one, 'swarm join' joins one",
+        );
+        return;
+      }
+    } catch (error) {
+      this.#break((error as Error).message);
+      return;
+    }
+    this.#managers = this.#files.state!.managers;
+    await this.#restartManager();
+    await this.#startTasks();
+    if (this.#files.role !== 'manager' || this.#managerPart.manager !== undefined) return;
+    // The promotion goes on behind: tasks must run also when no manager can be reached now.
+    if (this.#broken === '') this.#renewer?.renewNow();
+  }
+
+  /** The Raft member of an earlier process, before the tasks: the agent may connect to it. */
+  async #restartManager(): Promise<void> {
+    if (this.#files.state!.raftJoined !== true) return;
+    // The process ended between the certificate of a worker and what it stands for.
+    if (this.#files.role === 'worker') return this.#managerPart.drop();
+    try {
+      await this.#managerPart.restart();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#break(
+        `${error.message} On this node: 'swarm leave --force', then join again; its tasks run until then.`,
+      );
+    }
+  }
+
+  async #init(request: InitRequest): Promise<string> {
+    const { clock, dataRoot, logger } = this.#options;
+    if (request.forceNewCluster) return this.#forceNewCluster(request);
+    this.#checkFree();
+    const { state, identity, root } = await newFounder(request, clock);
+    const { nodeId, clusterId, dataPathPort } = state;
+    this.#pending = true;
+    try {
+      await this.#files.wipe();
+      await this.#files.saveIdentity(identity);
+      const { spec, availability } = request;
+      const first = { root, spec, availability, hostname: hostname(), dataPathPort, randomBytes };
+      // Once the state is saved, a restart finds a whole cluster.
+      await this.#managerPart.found(state, first, () => this.#files.save(state));
+      this.#managers = state.managers;
+      await this.#startTasks();
+    } catch (error) {
+      await this.#forget();
+      throw error;
+    } finally {
+      this.#pending = false;
+    }
+    this.#api?.refresh();
+    logger.info({ nodeId, clusterId, dataRoot }, 'made a new cluster');
+    return nodeId;
+  }
+
+  /** A manager that lost the others for good goes on alone; its tasks run all the while. */
+  async #forceNewCluster(request: InitRequest): Promise<string> {
+    const state = this.#files.state;
+    if (state === undefined || state.raftJoined !== true)
+      throw new ApiError(
+        'NOT_IN_SWARM',
+        "this node is no manager of a cluster: run it on a manager that is left, or 'swarm restore' a backup",
+      );
+    const forced = forcedState(state, request);
+    this.#pending = true;
+    try {
+      await this.#managerPart.force(forced);
+    } finally {
+      this.#pending = false;
+    }
+    this.#managers = forced.managers;
+    return state.nodeId;
+  }
+
+  async #restore(request: RestoreRequest): Promise<string> {
+    this.#checkFree();
+    const { clock, dataRoot, logger } = this.#options;
+    const restored = await receiveBackup(request, { dataRoot, clock });
+    const { state, identity, backup, node } = restored;
+    this.#pending = true;
+    try {
+      await this.#files.wipe();
+      await this.#files.saveIdentity(identity);
+      await this.#managerPart.restore(state, backup, node, () => this.#files.save(state));
+      this.#managers = state.managers;
+      await this.#startTasks();
+    } catch (error) {
+      await this.#forget();
+      throw error;
+    } finally {
+      this.#pending = false;
+      await restored.discard();
+    }
+    this.#api?.refresh();
+    const { clusterId, index } = backup.header;
+    logger.warn({ nodeId: state.nodeId, clusterId, index }, 'restored the cluster from a backup');
+    return state.nodeId;
+  }
+
+  async #join(request: JoinRequest): Promise<NodeTasks> {
+    this.#checkFree();
+    const { logger } = this.#options;
+    this.#interrupt = new AbortController();
+    const { signal } = this.#interrupt;
+    const { state, identity } = await newJoiner(request, signal);
+    this.#pending = true;
+    try {
+      await this.#files.wipe();
+      await this.#files.saveIdentity(identity);
+      await this.#files.save(state);
+      this.#managers = state.managers;
+      await this.#startTasks();
+      const { role } = this.#files;
+      if (role === 'manager') await this.#role.joinGroup();
+      logger.info({ nodeId: state.nodeId, role }, 'joined the cluster');
+    } catch (error) {
+      this.#pending = false;
+      // A process that ends carries on with it after its next start.
+      if (!this.#stopped) await this.#undoJoin(error as Error);
+      throw error;
+    }
+    return this.#tasks!;
+  }
+
+  /** A node that could not become what it joined for is in no cluster: it may join again at once. */
+  async #undoJoin(cause: Error): Promise<void> {
+    this.#options.logger.error({ error: cause.message }, 'the node could not join');
+    if (this.#files.role === 'manager') await this.#managerPart.leaveGroup(this.#addresses());
+    await this.#forget();
+  }
+
+  async #startTasks(): Promise<void> {
+    if (this.#tasks !== undefined) return;
+    const { clock, logger, random } = this.#options;
+    const state = this.#files.state!;
+    this.#tasks = await startNodeTasks({
+      ...this.#options.tasks,
+      clock,
+      logger,
+      random,
+      folder: this.#files.workerFolder,
+      nodeId: state.nodeId,
+      dataPathAddress: state.dataPathAddress,
+      dataPathPort: state.dataPathPort,
+      identity: () => this.#files.identity!,
+      managers: this.#knownManagers(),
+      onNode: (node, managers) => this.#heard(node, managers),
+      onFailed: this.#options.onFatal,
+      onTurnedAway: (reason) => this.#turnedAway(reason),
+      onRemoved: (reason) => this.#removed(reason),
+    });
+    this.#renewer = startRenewer({
+      clock,
+      logger,
+      random,
+      certificate: this.#files.identity!.certificate,
+      renew: () => this.#serial(() => this.#renew()),
+    });
+  }
+
+  /** What the managers say of this node: perhaps it shall have another role. */
+  #heard(node: Node, managers: readonly ManagerAddress[]): void {
+    this.#refused = '';
+    if (managers.length > 0) this.#managers = managers;
+    this.#role.heard(node);
+  }
+
+  /** A manager refused the certificate, without saying that the node is gone for good. */
+  #turnedAway(reason: string): void {
+    if (this.#refused === reason) return;
+    this.#refused = reason;
+    this.#options.logger.error({ reason }, 'a manager turned this node away');
+  }
+
+  /** The cluster took this node out: its tasks are nobody's, and it waits to leave. */
+  #removed(reason: string): void {
+    if (this.#stopped || this.#broken !== '') return;
+    this.#break(`${reason}; on this node: 'swarm leave --force', then join again`);
+    this.#stopRenewer()
+      .then(() => this.#serial(() => this.#stopTasks()))
+      .catch((error: unknown) =>
+        this.#options.logger.error({ err: error }, 'the tasks of a removed node were not stopped'),
+      );
+  }
+
+  #break(reason: string): void {
+    this.#broken = reason;
+    this.#options.logger.error({ reason }, 'this node can not take part in the cluster');
+  }
+
+  async #renew(): Promise<string> {
+    const certificate = await this.#role.renew();
+    await this.#files.save({ ...this.#files.state!, managers: this.#knownManagers() });
+    return certificate;
+  }
+
+  async #leave({ force }: { force: boolean }): Promise<void> {
+    if (force && this.#files.role === 'manager')
+      await this.#managerPart.leaveGroup(this.#otherAddresses());
+    await this.#forget();
+    this.#options.logger.info({}, 'left the cluster');
+  }
+
+  /** Ends all that this node is in its cluster, and forgets it. */
+  async #forget(): Promise<void> {
+    // Not awaited: a renewal that began meanwhile waits in the queue for this, and then finds no node.
+    void this.#renewer?.stop();
+    this.#renewer = undefined;
+    await this.#stopTasks();
+    await this.#managerPart.stop();
+    await this.#files.wipe();
+    this.#managers = [];
+    this.#role.heard(undefined);
+    this.#broken = '';
+    this.#refused = '';
+    this.#pending = false;
+    this.#interrupt = new AbortController();
+    this.#api?.refresh();
+  }
+
+  async #stopTasks(): Promise<void> {
+    const tasks = this.#tasks;
+    this.#tasks = undefined;
+    await tasks?.leave();
+  }
+
+  /** Outside the queue: a renewal waits in it, and would be waited for. */
+  async #stopRenewer(): Promise<void> {
+    const renewer = this.#renewer;
+    this.#renewer = undefined;
+    await renewer?.stop();
+  }
+
+  #knownManagers(): readonly ManagerAddress[] {
+    const members = this.#managerPart.manager?.members() ?? [];
+    if (members.length > 0) return members.map(({ nodeId, address }) => ({ nodeId, address }));
+    return this.#managers;
+  }
+
+  #addresses(): string[] {
+    return this.#knownManagers().map(({ address }) => address);
+  }
+
+  #otherAddresses(): string[] {
+    const own = this.#files.state?.advertiseAddress;
+    return this.#addresses().filter((address) => address !== own);
+  }
+
+  #checkFree(): void {
+    if (this.#broken !== '' && this.#files.state === undefined)
+      throw new ApiError('FAILED_PRECONDITION', `${this.#broken}: run 'swarm leave --force' first`);
+    if (this.#files.state === undefined) return;
+    throw new ApiError(
+      'ALREADY_IN_SWARM',
+      'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
+    );
+  }
+
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#work.then(work);
+    this.#work = result.catch(() => undefined);
+    return result;
+  }
+}

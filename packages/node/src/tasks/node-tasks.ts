@@ -1,0 +1,270 @@
+import { rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import type { ConnectionOptions } from 'node:tls';
+import { join } from 'node:path';
+import {
+  ApiError,
+  type Clock,
+  DISPATCH_FRAME_LIMIT_BYTES,
+  type Labels,
+  type Logger,
+  type ManagerAddress,
+  type Node,
+} from '@swarm/api';
+import { type NodeIdentity, tlsClientOptions } from '@swarm/manager';
+import { createMesh, type Mesh } from '@swarm/routing-mesh';
+import { Agent, managersFile, type Runtime } from '@swarm/worker';
+import { WebSocket } from 'ws';
+import type { MeshChoice } from '../daemon/options.js';
+import type { RuntimeSource } from './runtime-source.js';
+
+/** What the daemon was started with, for tasks. */
+export interface TasksEnvironment {
+  readonly runtime: RuntimeSource;
+  readonly mesh: MeshChoice;
+  /** Addresses the userspace mesh listens on; empty: all. */
+  readonly meshBind: readonly string[];
+  /** Engine labels. */
+  readonly labels: Labels;
+}
+
+export interface NodeTasksOptions extends TasksEnvironment {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly folder: string;
+  readonly nodeId: string;
+  readonly dataPathAddress: string;
+  readonly dataPathPort: number;
+  readonly identity: () => NodeIdentity;
+  readonly managers: readonly ManagerAddress[];
+  onNode(node: Node, managers: readonly ManagerAddress[]): void;
+  /** A manager refused this node's certificate; the agent tries on. */
+  onTurnedAway(reason: string): void;
+  /** The tasks' part could not be started once its runtime was there. */
+  onFailed(error: unknown): void;
+  /** The cluster does not have this node any more. */
+  onRemoved(reason: string): void;
+}
+
+/** The worker's part of a node that is in a cluster: agent and mesh. */
+export interface NodeTasks {
+  /**
+   * Resolves when a session with a manager stood for the first time.
+   * @throws ApiError when the node lets go before
+   */
+  connected(): Promise<void>;
+  /** Lets go; tasks and traffic go on. */
+  close(): Promise<void>;
+  /** Stops and removes all tasks and the mesh: the node leaves the cluster. */
+  leave(): Promise<void>;
+}
+
+/** Tasks of a node that leaves get this long to end. */
+const LEAVE_GRACE_MS = 2_000;
+const HANDSHAKE_TIMEOUT_MS = 5_000;
+/** Characters of a refusal that are read. */
+const REFUSAL_LIMIT = 16 * 1024;
+
+/**
+ * Starts agent and mesh. Where the runtime is awaited, so are they: a node that told its managers of
+ * itself before would have none of its tasks, and all of them would be lost.
+ */
+export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTasks> {
+  const { runtime } = options.runtime;
+  return runtime === undefined ? new AwaitedTasks(options) : startWith(runtime, options);
+}
+
+/** The tasks' part while the runtime is awaited, and afterwards. */
+class AwaitedTasks implements NodeTasks {
+  readonly #options: NodeTasksOptions;
+  readonly #started: Promise<NodeTasks>;
+  /** Set once the runtime is there. */
+  #starting: Promise<NodeTasks> | undefined;
+  #letGo: () => void = () => {};
+  #isOver = false;
+
+  constructor(options: NodeTasksOptions) {
+    this.#options = options;
+    this.#started = new Promise((resolve, reject) => {
+      this.#letGo = () => reject(letGo());
+      void options.runtime.ready().then((runtime) => {
+        if (this.#isOver) return;
+        this.#starting = startWith(runtime, options);
+        this.#starting.then(resolve, (error: unknown) => {
+          reject(error as Error);
+          if (!this.#isOver) options.onFailed(error);
+        });
+      });
+    });
+    this.#started.catch(() => undefined);
+  }
+
+  async connected(): Promise<void> {
+    const tasks = await this.#started;
+    await tasks.connected();
+  }
+
+  async close(): Promise<void> {
+    const tasks = await this.#stop();
+    await tasks?.close();
+  }
+
+  async leave(): Promise<void> {
+    const tasks = await this.#stop();
+    if (tasks !== undefined) return tasks.leave();
+    const { logger, folder, runtime } = this.#options;
+    logger.warn({ reason: runtime.waiting }, 'tasks that the node may have are left behind');
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  /** What was started, if anything was. */
+  #stop(): Promise<NodeTasks | undefined> {
+    this.#isOver = true;
+    this.#letGo();
+    return this.#starting?.catch(() => undefined) ?? Promise.resolve(undefined);
+  }
+}
+
+function letGo(): ApiError {
+  return new ApiError('TIMEOUT', 'the node left before a manager had answered it');
+}
+
+async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<NodeTasks> {
+  const { logger, clock, random, identity } = options;
+  const mesh = await createMesh({
+    backend: options.mesh,
+    dataPathPort: options.dataPathPort,
+    logger,
+    clock,
+    ...(options.meshBind.length === 0 ? {} : { bindAddresses: options.meshBind }),
+  });
+  logger.info(
+    { mesh: mesh.backend },
+    mesh.backend === 'userspace'
+      ? 'published ports are served by a userspace proxy: tasks see its address, not the client’s'
+      : 'published ports are served by the kernel; tasks see the client’s own address',
+  );
+  let stood: () => void = () => {};
+  let gone: (error: Error) => void = () => {};
+  const connected = new Promise<void>((resolve, reject) => {
+    stood = resolve;
+    gone = reject;
+  });
+  connected.catch(() => undefined);
+  const endWait = () => gone(letGo());
+  const agent = new Agent({
+    nodeId: options.nodeId,
+    runtime,
+    mesh,
+    connect: (manager) =>
+      hearRefusal(
+        new WebSocket(`wss://${manager.address}/dispatcher`, {
+          ...(tlsClientOptions(
+            identity(),
+            manager.nodeId === '' ? undefined : manager.nodeId,
+          ) as ConnectionOptions),
+          perMessageDeflate: false,
+          maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
+          handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+        }),
+        options,
+      ),
+    managers: managersFile(join(options.folder, 'managers.json'), logger),
+    folder: join(options.folder, 'tasks'),
+    dataPathAddr: options.dataPathAddress,
+    clock,
+    random,
+    logger,
+    ...(Object.keys(options.labels).length === 0
+      ? {}
+      : { description: await labelled(runtime, options.labels) }),
+    events: { connected: () => stood(), node: options.onNode, refused: options.onRemoved },
+  });
+  try {
+    await agent.start(options.managers);
+  } catch (error) {
+    await mesh.close({ keep: true });
+    throw error;
+  }
+  return {
+    connected: () => connected,
+    async close() {
+      endWait();
+      await agent.close();
+      await mesh.close({ keep: true });
+    },
+    async leave() {
+      endWait();
+      await agent.close();
+      await removeTasks(runtime, mesh, logger);
+      await mesh.close({ keep: false }).catch((error: unknown) => {
+        logger.error({ err: error }, 'the mesh left something in the kernel');
+      });
+      await rm(options.folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The description with this node's labels; the rest of `Engine` is the runtime's. */
+async function labelled(runtime: Runtime, labels: Labels) {
+  const { engineVersion, plugins } = await runtime.describe();
+  return {
+    Engine: {
+      EngineVersion: engineVersion,
+      Labels: labels,
+      ...(plugins === undefined ? {} : { Plugins: plugins }),
+    },
+  };
+}
+
+/** What can not be removed (an engine that is down) is told and left: a node must always be able to leave. */
+async function removeTasks(runtime: Runtime, mesh: Mesh, logger: Logger): Promise<void> {
+  const left = await runtime.list().catch((error: unknown) => {
+    logger.error({ err: error }, 'the tasks on this node could not be listed, they are left');
+    return [];
+  });
+  await Promise.all(
+    left.map(async ({ taskId }) => {
+      try {
+        await runtime.stop(taskId, { graceMs: LEAVE_GRACE_MS });
+        await mesh.detach(taskId);
+        await runtime.remove(taskId);
+      } catch (error) {
+        logger.error({ err: error, taskId }, 'a task could not be removed, it is left');
+      }
+    }),
+  );
+}
+
+/** Has a refused handshake say why: the manager's answer has it in words. */
+function hearRefusal(
+  socket: WebSocket,
+  { onTurnedAway, onRemoved }: Pick<NodeTasksOptions, 'onTurnedAway' | 'onRemoved'>,
+): WebSocket {
+  socket.on('unexpected-response', (_request, response: IncomingMessage) => {
+    let text = '';
+    response.setEncoding('utf8');
+    response.on('data', (chunk: string) => {
+      if (text.length < REFUSAL_LIMIT) text += chunk;
+    });
+    response.on('error', () => undefined);
+    response.on('close', () => {
+      const reason = messageOf(text) ?? `status ${response.statusCode ?? 0}`;
+      // Only a removed node is forbidden to open a session.
+      if (response.statusCode === 403) onRemoved(reason);
+      else if (response.statusCode === 401) onTurnedAway(reason);
+      socket.emit('error', new Error(`refused: ${reason}`));
+      socket.terminate();
+    });
+  });
+  return socket;
+}
+
+function messageOf(text: string): string | undefined {
+  try {
+    return String((JSON.parse(text) as { message?: unknown }).message);
+  } catch {
+    return undefined;
+  }
+}

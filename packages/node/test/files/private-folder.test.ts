@@ -1,0 +1,43 @@
+import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { UsageError } from '@swarm/api';
+import test from 'ava';
+import { makePrivateFolder, makeSharedFolder } from '../../src/files/private-folder.js';
+import { givenAway, OURS, testAsRoot } from '../support/owners.js';
+import { folderOf, modeOf } from '../support/folder.js';
+
+const ADVICE = 'take another';
+
+test('a folder that is made is ours alone, and one that others could enter is closed to them', (t) => {
+  const folder = folderOf(t);
+  const path = join(folder, 'a', 'b');
+  t.is(makePrivateFolder(path, OURS, ADVICE), undefined);
+  t.deepEqual([modeOf(path), modeOf(join(folder, 'a'))], [0o700, 0o700]);
+  for (const mode of [0o755, 0o777, 0o711, 0o2770]) {
+    chmodSync(path, mode);
+    t.is(makePrivateFolder(path, OURS, ADVICE)! & 0o7777, mode);
+    t.is(modeOf(path), 0o700);
+  }
+});
+
+testAsRoot('a folder of another user, or a link to one, is refused and stays as it is', (t) => {
+  const folder = folderOf(t);
+  const path = givenAway(join(folder, 'x'), (made) => mkdirSync(made, { mode: 0o755 }));
+  const link = join(folder, 'link');
+  symlinkSync(path, link);
+  for (const each of [path, link])
+    t.throws(() => makePrivateFolder(each, OURS, ADVICE), {
+      instanceOf: UsageError,
+      message: /belongs to .*, not to user \d+ that runs this command: take another/,
+    });
+  t.is(modeOf(path), 0o755);
+});
+
+test('a shared folder can be entered whatever the umask is', (t) => {
+  const folder = folderOf(t);
+  const before = process.umask(0o077);
+  makeSharedFolder(join(folder, 'a', 'b'));
+  process.umask(before);
+  t.deepEqual([modeOf(join(folder, 'a')), modeOf(join(folder, 'a', 'b'))], [0o755, 0o755]);
+  t.is(modeOf(folder), 0o700);
+});

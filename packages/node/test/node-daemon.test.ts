@@ -1,0 +1,308 @@
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { ApiError } from '@swarm/api';
+import {
+  certificateSubject,
+  createKeyRequest,
+  newRaftId,
+  requestCertificate,
+} from '@swarm/manager';
+import test from 'ava';
+import { NodeFiles } from '../src/files/node-files.js';
+import { freePort, testNode, tokenOf, until } from './support/nodes.js';
+
+test('a node that made a cluster is a manager, and is one again after a restart', async (t) => {
+  const node = await testNode(t);
+  t.is(node.daemon.info().state, 'inactive');
+  const nodeId = await node.init();
+  t.is(node.daemon.info().state, 'active');
+  t.true(node.daemon.info().controlAvailable);
+  t.deepEqual(node.daemon.info().remoteManagers, [{ nodeId, address: node.address }]);
+  const again = await node.restart();
+  t.is(again.daemon.info().nodeId, nodeId);
+  t.true(again.daemon.info().controlAvailable);
+  await again.daemon.leave({ force: true });
+  t.is(again.daemon.info().state, 'inactive');
+  t.deepEqual(await readdir(node.folder), [], 'nothing is left of the cluster');
+});
+
+test('a request that comes before the files are read waits for them, and harms nothing', async (t) => {
+  const node = await testNode(t);
+  const nodeId = await node.init();
+  await node.daemon.close();
+  const next = await testNode(t, { folder: node.folder, address: node.address, start: false });
+  const started = next.daemon.start();
+  t.is(next.daemon.info().state, 'pending');
+  await t.throwsAsync(next.init(), { message: /already part of a swarm/ });
+  await started;
+  t.is(next.daemon.info().nodeId, nodeId);
+});
+
+test('an init that fails leaves nothing and may be made again', async (t) => {
+  const node = await testNode(t);
+  const port = Number(node.address.split(':')[1]);
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
+  const error = await t.throwsAsync(node.init(), { instanceOf: ApiError });
+  t.regex(error.message, new RegExp(`port ${port} .* taken by another program.*--listen-addr`));
+  t.is(node.daemon.info().state, 'inactive');
+  t.deepEqual(await readdir(node.folder), []);
+  await new Promise((resolve) => taken.close(resolve));
+  await node.init();
+  t.is(node.daemon.info().state, 'active');
+});
+
+test('files of no use keep the daemon up: it says why, and a leave helps', async (t) => {
+  for (const damage of [
+    'node.json',
+    'certificates/swarm-node.crt',
+    'certificates/swarm-node.key',
+  ]) {
+    const node = await testNode(t);
+    await node.init();
+    await node.daemon.close();
+    await writeFile(join(node.folder, damage), 'garbage');
+    const next = await testNode(t, { folder: node.folder, address: node.address });
+    const { state, error } = next.daemon.info();
+    t.is(state, 'error', damage);
+    t.regex(error, /damaged|of no use/, damage);
+    await t.throwsAsync(next.init(), { message: /swarm leave --force|already part/ });
+    await next.daemon.leave({ force: true });
+    t.is(next.daemon.info().state, 'inactive');
+    await next.init();
+    t.is(next.daemon.info().state, 'active');
+  }
+});
+
+test('managers that are remembered in a damaged file are forgotten; the node goes on', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  await worker.daemon.close();
+  await writeFile(join(worker.folder, 'worker', 'managers.json'), '{"a":');
+  const next = await worker.restart();
+  t.is(next.daemon.info().state, 'active');
+  t.true(next.log.some((line) => /not any more.*managers\.json is damaged/.test(line)));
+});
+
+test('a worker joins, and leaves also when no manager can be reached', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  worker.tasks.add('task-1');
+  t.is(worker.daemon.info().state, 'active');
+  t.false(worker.daemon.info().controlAvailable);
+  await first.daemon.close();
+  const startedAt = performance.now();
+  await worker.daemon.leave({ force: false });
+  t.true(performance.now() - startedAt < 3000);
+  t.is(worker.tasks.size, 0);
+  t.is(worker.daemon.info().state, 'inactive');
+});
+
+test('a task that can not be removed does not hold a node in its cluster', async (t) => {
+  const node = await testNode(t, { stuck: ['task-1'] });
+  await node.init();
+  node.tasks.add('task-1').add('task-2');
+  await node.daemon.leave({ force: true });
+  t.deepEqual([...node.tasks], ['task-1']);
+  t.true(node.log.some((line) => /task could not be removed.*task-1/.test(line)));
+  t.is(node.daemon.info().state, 'inactive');
+});
+
+test('a manager joins, takes over when the first one goes, and is told when it is the last', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const second = await testNode(t);
+  await second.join(tokenOf(first, 'Manager'), first.address);
+  t.true(second.daemon.info().controlAvailable);
+  t.is(second.daemon.manager()!.members().length, 2);
+  await first.daemon.leave({ force: true });
+  await until('the second leads', () => second.daemon.manager()!.isLeader());
+  t.is(second.daemon.manager()!.members().length, 1);
+  const gone = [...second.daemon.manager()!.store.list('node')].find(
+    (node) => node.ID !== second.daemon.info().nodeId,
+  );
+  t.is(gone?.Spec.Role, 'worker', 'who left by force is no manager any more');
+});
+
+test('a manager that nobody reaches where it says it is does not stay in the cluster', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const second = await testNode(t);
+  const nowhere = `127.0.0.1:${await freePort()}`;
+  await t.throwsAsync(second.join(tokenOf(first, 'Manager'), first.address, nowhere), {
+    message: /can not reach the new manager at .*--advertise-addr/,
+  });
+  t.is(second.daemon.info().state, 'inactive');
+  t.deepEqual(await readdir(second.folder), []);
+  t.is(first.daemon.manager()!.members().length, 1);
+  await second.join(tokenOf(first, 'Manager'), first.address);
+  t.is(first.daemon.manager()!.members().length, 2);
+});
+
+test('a wrong address is seen before the cluster hears of the node', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const second = await testNode(t);
+  await t.throwsAsync(second.join(tokenOf(first, 'Worker'), first.address, 'no-such-interface'), {
+    message: /invalid advertise address "no-such-interface"/,
+  });
+  t.is(first.daemon.manager()!.store.count('node'), 1);
+  t.is(second.daemon.info().state, 'inactive');
+});
+
+test('a Raft member that was joining when its daemon died comes back under its id with its log', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const second = await testNode(t);
+  await second.join(tokenOf(first, 'Manager'), first.address);
+  await second.daemon.close();
+  // As if the process had ended before it wrote down that it is in.
+  const path = join(second.folder, 'node.json');
+  const state = JSON.parse(await readFile(path, 'utf8'));
+  await writeFile(path, JSON.stringify({ ...state, raftJoined: false }));
+  const next = await testNode(t, { folder: second.folder, address: second.address });
+  await until('it is a manager again', () => next.daemon.info().controlAvailable);
+  const after = JSON.parse(await readFile(path, 'utf8'));
+  t.is(after.raftId, state.raftId);
+  t.true(after.raftJoined);
+  t.is(next.daemon.manager()!.members().length, 2);
+});
+
+test('a worker’s certificate with what is left of a Raft member makes no manager', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  await worker.daemon.close();
+  const path = join(worker.folder, 'node.json');
+  const state = JSON.parse(await readFile(path, 'utf8'));
+  const raftId = newRaftId(randomBytes);
+  await writeFile(path, JSON.stringify({ ...state, raftId, raftJoined: true }));
+  const next = await testNode(t, { folder: worker.folder, address: worker.address });
+  t.is(next.daemon.info().state, 'active');
+  t.false(next.daemon.info().controlAvailable);
+  const after = JSON.parse(await readFile(path, 'utf8'));
+  t.is(after.raftId, undefined);
+});
+
+test('a removed node stops its tasks, says why, and hears it again after a restart', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  worker.tasks.add('task-1');
+  const { store } = first.daemon.manager()!;
+  const { nodeId } = worker.daemon.info();
+  await store.transact((transaction) => {
+    const cluster = transaction.cluster()!;
+    const Until = new Date(Date.now() + 1e9).toISOString();
+    const RemovedNodes = { [nodeId]: { Until } };
+    transaction.update('cluster', { ...cluster, Private: { ...cluster.Private, RemovedNodes } });
+    transaction.remove('node', nodeId);
+  });
+  await until('the tasks are gone', () => worker.tasks.size === 0);
+  t.is(worker.daemon.info().state, 'error');
+  t.regex(worker.daemon.info().error, /removed from the cluster.*swarm leave --force/);
+  const again = await worker.restart();
+  await until('it knows again', () => again.daemon.info().state === 'error');
+  t.regex(again.daemon.info().error, /was removed from the cluster/);
+  await again.daemon.leave({ force: true });
+  await again.join(tokenOf(first, 'Worker'), first.address);
+  t.not(again.daemon.info().nodeId, nodeId);
+});
+
+test('a role that changes is followed, there and back, and a renewal keeps the node as it is', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const second = await testNode(t);
+  await second.join(tokenOf(first, 'Worker'), first.address);
+  const { store } = first.daemon.manager()!;
+  const setRole = (Role: 'manager' | 'worker') =>
+    store.transact((transaction) => {
+      const node = transaction.get('node', second.daemon.info().nodeId)!;
+      transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
+    });
+  await setRole('manager');
+  await until('it is a manager', () => second.daemon.info().controlAvailable);
+  const files = new NodeFiles(second.folder);
+  await files.load();
+  t.is(files.role, 'manager');
+  const { csr } = await createKeyRequest();
+  const renewed = await requestCertificate(second.address, files.identity!, { csr });
+  t.is(certificateSubject(renewed.certificate).nodeId, second.daemon.info().nodeId);
+  await setRole('worker');
+  await until('it is a worker', () => !second.daemon.info().controlAvailable);
+  await until('only what a worker has is left', () => {
+    const names = readdirSync(second.folder).sort();
+    return names.join() === 'certificates,node.json,worker';
+  });
+  t.is(first.daemon.manager()!.members().length, 1);
+});
+
+test('a manager that is promoted again before it heard that it left joins the group anew', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const second = await testNode(t);
+  await second.join(tokenOf(first, 'Manager'), first.address);
+  await until('it is a manager', () => second.daemon.info().controlAvailable);
+  const { store } = first.daemon.manager()!;
+  const { nodeId } = second.daemon.info();
+  await until('the store has its member', () => store.get('node', nodeId)?.RaftID !== undefined);
+  const before = store.get('node', nodeId)!.RaftID;
+  const setRole = (Role: 'manager' | 'worker') =>
+    untilWritten(() =>
+      store.transact((transaction) => {
+        const node = transaction.get('node', nodeId)!;
+        transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
+      }),
+    );
+  const promoted = new Promise<void>((resolve, reject) => {
+    const unwatch = store.watch(() => {
+      if (store.get('node', nodeId)?.RaftID !== undefined) return;
+      unwatch();
+      setRole('manager').then(resolve, reject);
+    });
+  });
+  await setRole('worker');
+  await promoted;
+  await until('it is a member again', () => first.daemon.manager()!.members().length === 2);
+  await until('the store says so', () => store.get('node', nodeId)?.RaftID !== undefined);
+  t.not(store.get('node', nodeId)!.RaftID, before);
+  await until('it is a manager', () => second.daemon.info().controlAvailable);
+});
+
+test('a member id is forgotten before its log is', async (t) => {
+  const node = await testNode(t);
+  await node.init();
+  await node.daemon.close();
+  const files = new NodeFiles(node.folder);
+  await files.load();
+  const id = files.state!.raftId;
+  t.is(typeof id, 'number');
+  // The log can not be removed: its id must be gone all the same.
+  await rm(files.raftFolder, { recursive: true });
+  await writeFile(files.raftFolder, 'a file in its place');
+  await files.forgetMember();
+  t.is(files.state!.raftId, undefined);
+  const next = new NodeFiles(node.folder);
+  await next.load();
+  t.is(next.state!.raftId, undefined);
+});
+
+/** Builds it again when something else changed the object meanwhile. */
+async function untilWritten(write: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== 'OUT_OF_SEQUENCE') throw error;
+    }
+  }
+}

@@ -1,0 +1,167 @@
+import { daemonOptions } from '../../src/daemon/options.js';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  decodeInitRequest,
+  decodeJoinRequest,
+  type Logger,
+  silentLogger,
+  systemClock,
+} from '@swarm/api';
+import { ApiServer } from '@swarm/manager';
+import type { Runtime } from '@swarm/worker';
+import type { ExecutionContext } from 'ava';
+import { NodeDaemon } from '../../src/node-daemon.js';
+import { readyRuntime, type RuntimeSource } from '../../src/tasks/runtime-source.js';
+
+/** A node's daemon in this process, on the loopback, with a runtime that has no tasks. */
+export interface TestNode {
+  readonly daemon: NodeDaemon;
+  readonly folder: string;
+  /** `host:port` of its managers' port. */
+  readonly address: string;
+  readonly log: string[];
+  /** Tasks that the runtime has. */
+  readonly tasks: Set<string>;
+  init(): Promise<string>;
+  join(token: string, remote: string, advertise?: string): Promise<void>;
+  /** Ends this daemon; its folder stays until the test's end. */
+  end(): Promise<void>;
+  /** Ends this daemon, and starts another on the same folder. */
+  restart(): Promise<TestNode>;
+}
+
+/** What nodes of a test share. */
+export interface NodeOptions {
+  readonly folder?: string;
+  readonly address?: string;
+  readonly start?: boolean;
+  /** Tasks that can not be removed. */
+  readonly stuck?: readonly string[];
+  /** Where the runtime comes from; at once where it is not said. */
+  readonly runtime?: (runtime: Runtime) => RuntimeSource;
+}
+
+/** Makes a node that is ended with its test. */
+export async function testNode(t: ExecutionContext, options: NodeOptions = {}): Promise<TestNode> {
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'swarm-daemon-')));
+  const address = options.address ?? `127.0.0.1:${await freePort()}`;
+  const log: string[] = [];
+  const tasks = new Set<string>();
+  const clock = systemClock();
+  const logger = recording(log);
+  const daemon = new NodeDaemon({
+    dataRoot: folder,
+    clock,
+    logger,
+    random: Math.random,
+    tasks: {
+      runtime: (options.runtime ?? readyRuntime)(emptyRuntime(tasks, options.stuck ?? [])),
+      mesh: 'userspace',
+      meshBind: ['127.0.0.1'],
+      labels: {},
+    },
+    onFatal: (error) => log.push(`fatal: ${(error as Error).message}`),
+  });
+  const api = new ApiServer({ control: daemon, clock, randomBytes, logger, version: '0' });
+  daemon.attach(api);
+  if (options.start !== false) await daemon.start();
+  let ended = false;
+  const end = async () => {
+    if (ended) return;
+    ended = true;
+    await daemon.close();
+    await api.close();
+  };
+  t.teardown(async () => {
+    await end();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const node: TestNode = {
+    daemon,
+    folder,
+    address,
+    log,
+    tasks,
+    init: () =>
+      daemon.init(decodeInitRequest({ ListenAddr: address, AdvertiseAddr: address, Spec: {} })),
+    join: (JoinToken, remote, AdvertiseAddr = address) =>
+      daemon.join(
+        decodeJoinRequest({ ListenAddr: address, AdvertiseAddr, RemoteAddrs: [remote], JoinToken }),
+      ),
+    end,
+    async restart() {
+      await end();
+      return testNode(t, { ...options, folder, address });
+    },
+  };
+  return node;
+}
+
+/** A token of the cluster that a manager is in. */
+export function tokenOf(node: TestNode, role: 'Manager' | 'Worker'): string {
+  return node.daemon.manager()!.store.cluster()!.JoinTokens[role];
+}
+
+export async function until(what: string, condition: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`not in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function emptyRuntime(tasks: Set<string>, stuck: readonly string[]): Runtime {
+  const none = () => Promise.reject(new Error('this runtime runs no tasks'));
+  return {
+    kind: 'process',
+    describe: async () => ({
+      kind: 'process',
+      hostname: 'test',
+      platform: { Architecture: 'x86_64', OS: 'linux' },
+      resources: { NanoCPUs: 1e9, MemoryBytes: 1e9, GenericResources: [] },
+      engineVersion: '0',
+    }),
+    list: async () => [...tasks].map((taskId) => ({ taskId, running: true })) as never,
+    prepare: none,
+    start: none,
+    wait: none,
+    stop: (taskId: string) =>
+      stuck.includes(taskId) ? Promise.reject(new Error('stuck')) : Promise.resolve(),
+    async remove(taskId: string) {
+      tasks.delete(taskId);
+    },
+    async *logs() {},
+    pid: () => undefined,
+    close: async () => {},
+  } as unknown as Runtime;
+}
+
+function recording(lines: string[]): Logger {
+  const write = (fields: unknown, message?: string) =>
+    void lines.push(`${message} ${JSON.stringify(fields)}`);
+  const logger = {
+    ...silentLogger,
+    info: write,
+    warn: write,
+    error: write,
+    child: () => logger,
+  } as Logger;
+  return logger;
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+export { daemonOptions };
