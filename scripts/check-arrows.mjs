@@ -5,6 +5,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 
 const MAY_IMPORT = {
   raft: [],
+  sim: [],
+  'raft-sim': ['raft', 'sim'],
   api: [],
   manager: ['raft', 'api'],
   'routing-mesh': ['api'],
