@@ -2,6 +2,7 @@
 export default {
   files: [
     'packages/*/dist/test/**/*.test.js',
+    'scripts/*.test.mjs',
     'test/dist/torture/*.test.js',
     'test/dist/hostile/*.test.js',
   ],

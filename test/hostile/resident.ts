@@ -1,4 +1,4 @@
-import { Prng } from '@swarm/raft/sim';
+import { Prng } from '@swarm/sim';
 import fc, { type Arbitrary } from 'fast-check';
 import { agentMessages } from './agent-messages.js';
 import type { Credential } from './credential.js';

@@ -1,4 +1,4 @@
-import { type Operation, OpKind, type Prng } from '@swarm/raft/sim';
+import { type Operation, OpKind, type Prng } from '@swarm/sim';
 import type { Counts } from './counts.js';
 import type { Host } from './host.js';
 import type { KeyRing } from './key-ring.js';

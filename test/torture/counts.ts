@@ -1,4 +1,4 @@
-import { type Operation, OpKind, Outcome } from '@swarm/raft/sim';
+import { type Operation, OpKind, Outcome } from '@swarm/sim';
 
 const KIND_NAMES = { [OpKind.Read]: 'reads', [OpKind.Write]: 'writes', [OpKind.Cas]: 'cas' };
 

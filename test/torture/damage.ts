@@ -1,6 +1,6 @@
 import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import type { Prng } from '@swarm/raft/sim';
+import type { Prng } from '@swarm/sim';
 
 export type DamageKind = 'delete' | 'truncate' | 'flip';
 

@@ -7,7 +7,7 @@ import {
   Outcome,
   type Prng,
   Verdict,
-} from '@swarm/raft/sim';
+} from '@swarm/sim';
 import type { StateImage } from './member-protocol.js';
 import type { Problems } from './problems.js';
 

@@ -1,4 +1,4 @@
-import { History, type Operation, OpKind } from '@swarm/raft/sim';
+import { History, type Operation, OpKind } from '@swarm/sim';
 import test from 'ava';
 import { Ledger } from './ledger.js';
 import { Problems } from './problems.js';

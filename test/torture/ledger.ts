@@ -1,4 +1,4 @@
-import { execute, type Operation, OpKind, Outcome } from '@swarm/raft/sim';
+import { execute, type Operation, OpKind, Outcome } from '@swarm/sim';
 import type { AppliedLine, StateImage } from './member-protocol.js';
 import type { Problems } from './problems.js';
 

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { Verdict } from '@swarm/raft/sim';
+import { Verdict } from '@swarm/sim';
 import { describeProgress, describeReport, type Progress, type TortureReport } from './report.js';
 import { SEED_LIMIT, torture } from './torture.js';
 import { runProgram } from '../tools/program.js';

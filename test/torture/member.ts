@@ -13,7 +13,7 @@ import {
   StateBehindLogError,
   systemClock,
 } from '@swarm/raft';
-import { encodeCommand, OpKind, type RegisterResult } from '@swarm/raft/sim';
+import { encodeCommand, OpKind, type RegisterResult } from '@swarm/sim';
 import { answerCalls, tell } from '../bench/raft/child.js';
 import { CLUSTER_ID } from '../bench/raft/cluster-id.js';
 import { memberTransport } from '../bench/raft/member-transport.js';

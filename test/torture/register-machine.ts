@@ -9,7 +9,7 @@ import {
   type StateMachine,
   type StateView,
 } from '@swarm/raft';
-import { decodeCommand, execute } from '@swarm/raft/sim';
+import { decodeCommand, execute } from '@swarm/sim';
 import type { AppliedLine, StateImage, Told } from './member-protocol.js';
 
 /** Small, so that a snapshot is many pieces. */

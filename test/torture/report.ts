@@ -1,4 +1,4 @@
-import type { Verdict } from '@swarm/raft/sim';
+import type { Verdict } from '@swarm/sim';
 
 /** What a run did and found. */
 export interface TortureReport {

@@ -1,4 +1,4 @@
-import type { Prng } from '@swarm/raft/sim';
+import type { Prng } from '@swarm/sim';
 import type { Counts } from './counts.js';
 import type { Group } from './group.js';
 import type { Host } from './host.js';

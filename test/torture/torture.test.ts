@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Verdict } from '@swarm/raft/sim';
+import { Verdict } from '@swarm/sim';
 import test, { type ExecutionContext } from 'ava';
 import { alive, until } from '../lab/index.js';
 import { Breakage } from './member-protocol.js';

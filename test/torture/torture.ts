@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { History, Prng, type Verdict } from '@swarm/raft/sim';
+import { History, Prng, type Verdict } from '@swarm/sim';
 import { Client } from './client.js';
 import { Counts } from './counts.js';
 import { Group } from './group.js';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { encodeBatch, frame } from '../src/sim/disk/log-format.js';
+import { encodeBatch, frame } from '@swarm/sim';
 import { crc32c } from '../src/storage/crc32c.js';
 import { recordKey } from '../src/storage/keys.js';
 import { inspectLogFile } from '../src/storage/leveldb-log-file.js';

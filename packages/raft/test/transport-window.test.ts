@@ -1,7 +1,7 @@
 import test from 'ava';
 import { SendWindow } from '../src/transport/send-window.js';
 import { SnapshotPosition } from '../src/transport/snapshot-frames.js';
-import { seededRandom } from './support/random.js';
+import { Prng } from '@swarm/sim';
 
 const PIECE = 10;
 const MOST = 160;
@@ -55,7 +55,7 @@ test('a window begins with a quarter, is halved by a break and grows with what p
 });
 
 test('whatever breaks, each piece arrives once and in order, and no more is held than may be', (t) => {
-  const random = seededRandom(5);
+  const random = new Prng(5, 'test').fraction;
   const pair = new Pair();
   for (let round = 0; round < 3000; round++) {
     const frames = pair.fill();

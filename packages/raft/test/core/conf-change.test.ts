@@ -14,7 +14,7 @@ import {
 } from '../../src/core/conf-change.js';
 import { describeConf } from '../../src/core/describe.js';
 import { conf } from '../support/core-group.js';
-import { seededRandom } from '../support/random.js';
+import { Prng } from '@swarm/sim';
 
 const { AddVoter, AddLearner, Remove, Update } = ConfChangeOp;
 
@@ -71,7 +71,7 @@ test('founding makes any number of voters at once', (t) => {
 });
 
 test('a joint change ends where the same changes end one by one', (t) => {
-  const random = seededRandom(5);
+  const random = new Prng(5, 'test').fraction;
   let joint = 0;
   for (let i = 0; i < 3000; i++) {
     const pick = () => 1 + Math.floor(random() * 6);

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { majorityReached, quorumReached, quorumVote, VoteResult } from '../../src/core/quorum.js';
 import { conf } from '../support/core-group.js';
-import { seededRandom } from '../support/random.js';
+import { Prng } from '@swarm/sim';
 
 const CASES = 5000;
 
@@ -24,7 +24,7 @@ function bruteReached(ids: readonly number[], reached: ReadonlyMap<number, numbe
 }
 
 test('what a quorum has reached is what the definition says, joint or not', (t) => {
-  const random = seededRandom(7);
+  const random = new Prng(7, 'test').fraction;
   for (let i = 0; i < CASES; i++) {
     const voters = subset(random, 1);
     const votersOutgoing = random() < 0.5 ? [] : subset(random, 1);
@@ -47,7 +47,7 @@ function completions(open: readonly number[]): ReadonlyMap<number, boolean>[] {
 }
 
 test('a vote is won or lost when no open answer can change it, and pending until then', (t) => {
-  const random = seededRandom(11);
+  const random = new Prng(11, 'test').fraction;
   for (let i = 0; i < CASES; i++) {
     const voters = subset(random, 1);
     const votersOutgoing = random() < 0.5 ? [] : subset(random, 1);

@@ -2,8 +2,7 @@ import test from 'ava';
 import { ReadMode } from '../../src/core/config.js';
 import { Ticker } from '../../src/host/ticker.js';
 import { Cluster, type Host, type ReadOptions } from '../support/cluster.js';
-import { seededRandom } from '../support/random.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { type ClockEvent, Prng, VirtualClock } from '@swarm/sim';
 
 const LEASES = { readMode: ReadMode.Lease };
 
@@ -128,10 +127,10 @@ test('a lone member leads again at once after a restart', async (t) => {
 class HastyClock extends VirtualClock {
   earlyMs = 0;
 
-  override setTimeout(callback: () => void, ms: number): unknown {
+  override setTimeout(callback: () => void, delayMs: number): ClockEvent {
     const earlyMs = this.earlyMs;
     this.earlyMs = 0;
-    return super.setTimeout(callback, ms - earlyMs);
+    return super.setTimeout(callback, delayMs - earlyMs);
   }
 }
 
@@ -139,7 +138,7 @@ test('however late or early its timers run, ticks do not come sooner than promis
   const clock = new HastyClock();
   const tickMs = 100;
   const ticks: number[] = [];
-  const random = seededRandom(7);
+  const random = new Prng(7, 'test').fraction;
   const below = (limit: number) => Math.floor(random() * limit);
   const ticker = new Ticker(clock, tickMs, () => {
     // What a tick takes in may take long; it counts from then.

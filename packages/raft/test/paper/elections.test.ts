@@ -2,7 +2,7 @@ import test from 'ava';
 import { MessageType } from '../../src/core/message.js';
 import type { Role } from '../../src/core/raft.js';
 import { CoreGroup, message } from '../support/core-group.js';
-import { seededRandom } from '../support/random.js';
+import { Prng } from '@swarm/sim';
 import { Lone, ofType } from './lone.js';
 
 /** Raft paper, §5.2: leader election. The pre-vote (thesis §9.6) comes before each. */
@@ -131,7 +131,7 @@ function waited(member: Lone): number {
 for (const role of ['follower', 'candidate'] as const) {
   test(`§5.2 the election timeout of a ${role} is drawn from all of [E, 2E-1]`, (t) => {
     const seen = new Set<number>();
-    const random = seededRandom(7);
+    const random = new Prng(7, 'test').fraction;
     for (let round = 0; round < 50 * E; round++) {
       const member = new Lone({ voters: VOTERS, config: { random } });
       if (role === 'candidate') member.becomeCandidate();
@@ -145,7 +145,7 @@ for (const role of ['follower', 'candidate'] as const) {
   });
 
   test(`§5.2 timeouts of ${role}s rarely strike together, so split votes are rare`, (t) => {
-    const random = seededRandom(11);
+    const random = new Prng(11, 'test').fraction;
     let together = 0;
     const rounds = 500;
     for (let round = 0; round < rounds; round++) {
@@ -163,7 +163,7 @@ for (const role of ['follower', 'candidate'] as const) {
 }
 
 test('§5.2 at most one leader is elected in a term, however messages are lost', (t) => {
-  const random = seededRandom(3);
+  const random = new Prng(3, 'test').fraction;
   const leaders = new Map<number, number>();
   const group = CoreGroup.of([1, 2, 3, 4, 5], { config: { random } });
   let away = 0;

@@ -5,8 +5,7 @@ import { RaftNode } from '../../src/host/raft-node.js';
 import { ListStateMachine, type SavedList } from './list-state-machine.js';
 import { MemoryNetwork, type MemoryTransport } from './memory-network.js';
 import { MemoryDisk, MemoryStorage } from './memory-storage.js';
-import { seededRandom } from './random.js';
-import { VirtualClock } from './virtual-clock.js';
+import { Prng, VirtualClock } from '@swarm/sim';
 
 /** One member: what survives a crash, and what runs while it is up. */
 export interface Host {
@@ -43,7 +42,7 @@ export class Cluster {
   private readonly reads: ReadOptions;
 
   constructor(seed: number, limits: Partial<RaftLimits> = {}, reads: ReadOptions = {}) {
-    this.random = seededRandom(seed);
+    this.random = new Prng(seed, 'test').fraction;
     this.limits = limits;
     this.reads = reads;
   }

@@ -1,0 +1,177 @@
+import {
+  type Entry,
+  type HardState,
+  type Index,
+  type LogStorage,
+  type Persist,
+  type Recovered,
+  type SnapshotMeta,
+  StorageCorruptError,
+  type Term,
+} from '@swarm/raft';
+import { Violation } from '@swarm/sim';
+
+/** A moment in a write at which a process may die. */
+export type StorageStep = 'opening' | 'begun' | 'file' | 'done';
+
+/**
+ * What a member's disk has acknowledged as durable, kept beside the disk and never lost: what the log
+ * must give back after any crash.
+ */
+export class DurableLog {
+  hardState: HardState = { term: 0, vote: 0, commit: 0 };
+  baseIndex: Index = 0;
+  baseTerm: Term = 0;
+  entries: Entry[] = [];
+  /** What the log says of its base; undefined while it starts at the very beginning. */
+  start: SnapshotMeta | undefined;
+  private pending: Persist[] = [];
+
+  get lastIndex(): Index {
+    return this.baseIndex + this.entries.length;
+  }
+
+  term(index: Index): Term | undefined {
+    if (index === this.baseIndex) return this.baseTerm;
+    return this.entries[index - this.baseIndex - 1]?.term;
+  }
+
+  /** Whether the entry is durable here; what is compacted was. */
+  holds(index: Index, term: Term): boolean {
+    return index < this.baseIndex || this.term(index) === term;
+  }
+
+  /** Begun and not acknowledged: a crash may keep it or lose it. */
+  begun(write: Persist): void {
+    this.pending.push(write);
+  }
+
+  acknowledged(write: Persist): void {
+    if (!write.mustSync) return;
+    this.pending = [];
+    this.write(write);
+  }
+
+  private write({ hardState, entries, snapshot }: Persist): void {
+    if (snapshot !== undefined) {
+      this.baseIndex = snapshot.index;
+      this.baseTerm = snapshot.term;
+      this.start = snapshot;
+      this.entries = [];
+    }
+    const first = entries[0]?.index;
+    if (first !== undefined) {
+      this.entries.length = Math.max(0, Math.min(this.entries.length, first - this.baseIndex - 1));
+      for (const entry of entries) if (entry.index > this.baseIndex) this.entries.push(entry);
+    }
+    if (hardState !== undefined) this.hardState = hardState;
+  }
+
+  compacted(meta: SnapshotMeta): void {
+    if (meta.index <= this.baseIndex) return;
+    this.entries = this.entries.slice(meta.index - this.baseIndex);
+    this.baseIndex = meta.index;
+    this.baseTerm = meta.term;
+    this.start = meta;
+  }
+
+  /**
+   * Compares what a log gives back with what it acknowledged. Besides that it may have the first of
+   * the writes that were not acknowledged.
+   * @throws Violation
+   */
+  recovered(found: Recovered): void {
+    const wanted = new DurableLog();
+    Object.assign(wanted, this, { entries: [...this.entries], pending: [] });
+    const tried: string[] = [];
+    for (const write of [undefined, ...this.pending]) {
+      if (write !== undefined) wanted.write(write);
+      const difference = wanted.difference(found);
+      if (difference === undefined) {
+        this.hardState = found.hardState;
+        this.baseIndex = found.snapshot.index;
+        this.baseTerm = found.snapshot.term;
+        if (found.snapshot.index > 0) this.start = found.snapshot;
+        this.entries = [...found.entries];
+        this.pending = [];
+        return;
+      }
+      tried.push(difference);
+    }
+    throw new Violation('durability', `the log is not what was acknowledged: ${tried.join('; ')}`);
+  }
+
+  private difference({ hardState, snapshot, entries }: Recovered): string | undefined {
+    const { term, vote } = this.hardState;
+    if (hardState.term !== term || hardState.vote !== vote) {
+      return `vote ${hardState.vote} in term ${hardState.term}, not ${vote} in ${term}`;
+    }
+    const last = snapshot.index + entries.length;
+    if (last !== this.lastIndex) return `the log ends at ${last}, not at ${this.lastIndex}`;
+    for (const entry of entries) {
+      const wanted = this.term(entry.index);
+      if (wanted !== undefined && wanted !== entry.term) {
+        return `entry ${entry.index} is of term ${entry.term}, not ${wanted}`;
+      }
+    }
+    return undefined;
+  }
+}
+
+/** Tells of each step of a log's writes, and of what became durable. */
+export interface StorageWatcher {
+  step(step: StorageStep): void;
+  /** Resolves when a disk would have been read. */
+  reading(): Promise<void>;
+  /** The disk was damaged in a way that the log is not expected to notice. */
+  lossGoesUnnoticed(): boolean;
+  readonly durable: DurableLog;
+}
+
+/** A log that is watched; does nothing itself. */
+export class WatchedStorage implements LogStorage {
+  private readonly inner: LogStorage;
+  private readonly watcher: StorageWatcher;
+
+  constructor(inner: LogStorage, watcher: StorageWatcher) {
+    this.inner = inner;
+    this.watcher = watcher;
+  }
+
+  async open(): Promise<Recovered> {
+    this.watcher.step('opening');
+    await this.watcher.reading();
+    const recovered = await this.inner.open();
+    this.compare(recovered);
+    return recovered;
+  }
+
+  /** A loss that the log can not notice we do: the member goes no further on it than on one it can. */
+  private compare(recovered: Recovered): void {
+    try {
+      this.watcher.durable.recovered(recovered);
+    } catch (error) {
+      if (!this.watcher.lossGoesUnnoticed()) throw error;
+      throw new StorageCorruptError((error as Error).message);
+    }
+  }
+
+  async persist(write: Persist): Promise<void> {
+    this.watcher.durable.begun(write);
+    this.watcher.step('begun');
+    await this.inner.persist(write);
+    this.watcher.durable.acknowledged(write);
+    this.watcher.step('done');
+  }
+
+  async compact(meta: SnapshotMeta): Promise<void> {
+    this.watcher.step('begun');
+    await this.inner.compact(meta);
+    this.watcher.durable.compacted(meta);
+    this.watcher.step('done');
+  }
+
+  close(): Promise<void> {
+    return this.inner.close();
+  }
+}

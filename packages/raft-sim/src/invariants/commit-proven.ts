@@ -1,0 +1,80 @@
+import { type Index, type MemberId, type Message, MessageType } from '@swarm/raft';
+import { Role } from '@swarm/raft/internals';
+import { Violation } from '@swarm/sim';
+import { isQuorum } from './quorum.js';
+import type { Invariant, Subject } from './subject.js';
+
+interface Proof {
+  /** Somebody showed this life of the member that so much is committed, and the same here. */
+  proven: Index;
+  led: boolean;
+}
+
+/**
+ * Paper, figure 2, on both sides. Followers: an Append proves what is committed only up to its own
+ * last entry, as what follows in the member's log may differ. Leaders: what a majority matches, and
+ * is of the leader's own term, is committed at once; nobody might ask again.
+ */
+export class CommitProven implements Invariant {
+  private readonly proofs = new Map<MemberId, Proof>();
+
+  /** What any message says: an upper bound, as it may be lost, late or refused. */
+  arrived({ id }: Subject, message: Message): void {
+    const proof = this.proofs.get(id);
+    if (proof !== undefined) proof.proven = Math.max(proof.proven, provenBy(message));
+  }
+
+  check(subject: Subject): void {
+    const { id, raft } = subject;
+    const { commit } = raft.log;
+    const leads = raft.role === Role.Leader;
+    if (leads) this.checkMajority(subject);
+    const proof = this.proofs.get(id);
+    if (proof === undefined) {
+      this.proofs.set(id, { proven: commit, led: leads });
+      return;
+    }
+    if (leads || proof.led) proof.proven = Math.max(proof.proven, commit);
+    proof.led = leads;
+    // It may have led in the middle of a step, and taken what its state has for committed.
+    if (commit <= Math.max(proof.proven, raft.stateIndex)) return;
+    throw new Violation(
+      'commit is proven',
+      `${id} takes ${commit} for committed, was shown no more than ${proof.proven}`,
+    );
+  }
+
+  private checkMajority({ id, raft }: Subject): void {
+    const { log, tracker, term } = raft;
+    const { conf } = tracker;
+    for (const member of tracker.members) {
+      const index = tracker.get(member)?.match ?? 0;
+      if (index <= log.commit || log.term(index) !== term) continue;
+      if (!isQuorum(conf, (other) => (tracker.get(other)?.match ?? 0) >= index)) continue;
+      throw new Violation(
+        'commit is prompt',
+        `a majority has ${index}, which ${id} leads in term ${term} and does not commit`,
+      );
+    }
+  }
+
+  ended(id: MemberId): void {
+    this.proofs.delete(id);
+  }
+}
+
+function provenBy({ type, index, entries, commit, snapshot, reject }: Message): Index {
+  switch (type) {
+    case MessageType.Append:
+      return Math.min(commit, index + entries.length);
+    case MessageType.Heartbeat:
+      return commit;
+    case MessageType.Snapshot:
+      return snapshot?.index ?? 0;
+    case MessageType.PreVoteResponse:
+    case MessageType.VoteResponse:
+      return reject ? index : 0;
+    default:
+      return 0;
+  }
+}

@@ -1,0 +1,121 @@
+import {
+  type ConfState,
+  EntryKind,
+  type Index,
+  type MemberId,
+  type Message,
+  type SnapshotMeta,
+  type Term,
+} from '@swarm/raft';
+import { describeConf, Role } from '@swarm/raft/internals';
+import { Violation } from '@swarm/sim';
+import { ConfHistory } from '../conf-history.js';
+import { changesAhead } from '../internals.js';
+import type { Evidence, Invariant, Subject } from './subject.js';
+
+interface Seen {
+  readonly conf: ConfState;
+  readonly applied: Index;
+}
+
+/**
+ * Thesis chapter 4: all members go through the same configurations, those that the committed entries
+ * say, and so do snapshots; a leader proposes a change only when the one before it is in force;
+ * whoever campaigns or leads is at most one change behind its log, as majorities of neighbours meet
+ * and others need not; and who is removed leads no longer.
+ */
+export class ConfSafety implements Invariant {
+  private readonly history: ConfHistory;
+  private readonly evidence: Evidence;
+  /** Sent in the very step that committed their last entry, which is looked at after the step. */
+  private early: { readonly id: MemberId; readonly snapshot: SnapshotMeta }[] = [];
+  private readonly seen = new Map<MemberId, Seen>();
+  private readonly lastIndexes = new Map<MemberId, Index>();
+  private readonly starts = new Map<MemberId, SnapshotMeta>();
+  private readonly campaigns = new Map<MemberId, Term>();
+
+  constructor(evidence: Evidence) {
+    this.evidence = evidence;
+    this.history = new ConfHistory(evidence.committed);
+  }
+
+  check(subject: Subject): void {
+    const { early } = this;
+    if (early.length > 0) {
+      this.early = [];
+      for (const { id, snapshot } of early) this.compareSnapshot(id, snapshot);
+    }
+    this.checkPending(subject);
+    this.checkElectorate(subject);
+    const { id, raft, durable } = subject;
+    const { conf } = raft.tracker;
+    const { applied } = raft.log;
+    const seen = this.seen.get(id);
+    if (seen?.conf !== conf || seen.applied !== applied) {
+      this.seen.set(id, { conf, applied });
+      this.compare(`the configuration of ${id}`, applied, conf);
+    }
+    const { start } = durable;
+    if (start !== undefined && this.starts.get(id) !== start) {
+      this.starts.set(id, start);
+      this.compare(`the start of the log of ${id}`, start.index, start.conf);
+    }
+    if (raft.role !== Role.Leader) return;
+    if (conf.voters.includes(id) || conf.votersOutgoing.includes(id)) return;
+    throw new Violation('conf safety', `${id} leads and is no voter of ${describeConf(conf)}`);
+  }
+
+  sent({ id }: Subject, { snapshot }: Message): void {
+    if (snapshot !== undefined) this.compareSnapshot(id, snapshot);
+  }
+
+  private compareSnapshot(id: MemberId, snapshot: SnapshotMeta): void {
+    const { index, conf } = snapshot;
+    if (index < this.evidence.committed.length) this.compare(`the snapshot of ${id}`, index, conf);
+    else this.early.push({ id, snapshot });
+  }
+
+  private compare(what: string, index: Index, conf: ConfState): void {
+    const known = describeConf(this.history.at(index));
+    const text = describeConf(conf);
+    if (text === known) return;
+    throw new Violation('conf safety', `${what} at ${index} is ${text}, should be ${known}`);
+  }
+
+  private checkPending({ id, raft }: Subject): void {
+    const { log, role, term } = raft;
+    if (role !== Role.Leader || this.lastIndexes.get(id) === log.lastIndex) return;
+    this.lastIndexes.set(id, log.lastIndex);
+    let newer = 0;
+    for (let index = log.lastIndex; index > log.applied; index--) {
+      const entry = log.entry(index)!;
+      if (entry.kind !== EntryKind.ConfChange) continue;
+      if (newer > 0) {
+        throw new Violation(
+          'conf safety',
+          `${id} proposed the change at ${newer} before the one at ${index} was applied`,
+        );
+      }
+      if (entry.term === term) newer = index;
+    }
+  }
+
+  private checkElectorate({ id, raft }: Subject): void {
+    const { role, term } = raft;
+    if (role !== Role.Candidate && role !== Role.Leader) return;
+    if (this.campaigns.get(id) === term) return;
+    if (role === Role.Leader) this.campaigns.set(id, term);
+    const changes = changesAhead(raft);
+    if (changes <= 1) return;
+    throw new Violation(
+      'conf safety',
+      `${id} campaigns in term ${term} by a configuration that is ${changes} changes behind its log`,
+    );
+  }
+
+  ended(id: MemberId): void {
+    this.seen.delete(id);
+    this.lastIndexes.delete(id);
+    this.campaigns.delete(id);
+  }
+}

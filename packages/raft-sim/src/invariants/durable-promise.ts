@@ -1,0 +1,63 @@
+import { type Message, MessageType } from '@swarm/raft';
+import { Role } from '@swarm/raft/internals';
+import { Violation } from '@swarm/sim';
+import type { Invariant, Subject } from './subject.js';
+
+/** Paper, figure 2: persistent state is updated on stable storage before responding. */
+export class DurablePromise implements Invariant {
+  check(subject: Subject): void {
+    this.checkVote(subject);
+    this.checkStable(subject);
+  }
+
+  /** What counts as durable, to be applied or for a leader to commit, is on disk as it is in memory. */
+  private checkStable({ id, raft, durable }: Subject): void {
+    const { stable, installing } = raft.log.unstable;
+    // A snapshot that is being written replaces the log as a whole.
+    if (installing) return;
+    const term = raft.log.term(stable);
+    if (term !== undefined && durable.holds(stable, term)) return;
+    throw new Violation(
+      'durable before reply',
+      `${id} takes ${term}/${stable} for durable; on disk is ${durable.term(stable)}/${stable}`,
+    );
+  }
+
+  /** A leader was elected by its own vote, too. */
+  private checkVote({ id, raft, durable }: Subject): void {
+    if (raft.role !== Role.Leader) return;
+    const { term, vote } = durable.hardState;
+    if (term === raft.term && vote === id) return;
+    throw new Violation(
+      'durable before reply',
+      `${id} leads in term ${raft.term} by a vote that is not on its disk`,
+    );
+  }
+
+  sent(subject: Subject, message: Message): void {
+    const { id, durable } = subject;
+    const { type, term, index, reject, to } = message;
+    if (type === MessageType.VoteResponse && !reject) {
+      const { hardState } = durable;
+      const kept = hardState.term > term || (hardState.term === term && hardState.vote === to);
+      if (kept) return;
+      throw new Violation('durable before reply', `${id} votes for ${to} in term ${term}`);
+    }
+    // A plain answer to an old leader has index 0 and promises nothing.
+    if (type !== MessageType.AppendResponse || reject || index === 0) return;
+    if (durable.hardState.term < term) {
+      throw new Violation('durable before reply', `${id} answers in term ${term}, not on disk`);
+    }
+    // A leader of a later term may have replaced the entries before they were written. Then the answer
+    // comes too late to do harm: a quorum that commits them and the voters of that leader have a member
+    // in common, which would have accepted them first, and so refused its vote, or moved on first, and
+    // so refused them.
+    const replaced = durable.hardState.term > term;
+    if (durable.lastIndex < index && !replaced) {
+      throw new Violation(
+        'durable before reply',
+        `${id} acknowledges ${index}, on disk are entries up to ${durable.lastIndex}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import { majority } from '@swarm/raft/internals';
+import type { Prng } from '@swarm/sim';
+import type { SimMember } from './member.js';
+import type { World } from './world.js';
+
+/** The leader's links, but not those to `kept`, lose everything. @returns what makes them whole again */
+function cutOff(world: World, leader: SimMember, kept: readonly SimMember[] = []): () => void {
+  const links = world.members
+    .filter((member) => member !== leader && !kept.includes(member))
+    .flatMap(({ id }): [number, number][] => [
+      [id, leader.id],
+      [leader.id, id],
+    ]);
+  for (const [from, to] of links) world.network.cut(from, to);
+  return () => {
+    if (world.faultsHappen) for (const [from, to] of links) world.network.mend(from, to);
+  };
+}
+
+/**
+ * The leader stops in the middle of a round of heartbeats. The answers reach it, nothing after them
+ * does; meanwhile others elect another. Then it goes on, as if no time had passed.
+ */
+export function loseLeader(world: World, leader: SimMember, forMs: number, prng: Prng): void {
+  const { clock, plan } = world;
+  const { process } = leader;
+  process?.pause();
+  clock.after(prng.below(1 + 3 * plan.network.delayUs), () => {
+    if (!world.faultsHappen) return;
+    const mend = cutOff(world, leader);
+    clock.after((forMs + electionMs(world)) * 1000, mend);
+  });
+  clock.after(forMs * 1000, () => process?.resume());
+}
+
+/**
+ * The leader reaches just enough voters. When the others have long wanted an election, the leader
+ * loses those voters, too, and they start again: none of them must have forgotten it. Nobody writes
+ * until then, or the others' logs would be too short for them to be elected.
+ */
+export function restartVoters(world: World, leader: SimMember, forMs: number, prng: Prng): void {
+  const { clock } = world;
+  const voters = leader.subject?.raft.tracker.conf.voters ?? [];
+  const others = prng
+    .shuffle(voters.filter((id) => id !== leader.id))
+    .map((id) => world.member(id));
+  const kept = others.slice(0, majority(voters.length) - 1);
+  const mend = cutOff(world, leader, kept);
+  const quietUs = (electionMs(world) + prng.below(forMs)) * 1000;
+  world.readsOnlyUntilUs = clock.nowUs + quietUs;
+  clock.after(quietUs, () => {
+    if (!world.faultsHappen) return;
+    const mendAll = cutOff(world, leader);
+    for (const member of kept) {
+      if (!member.running) continue;
+      member.crash();
+      world.restartLater(member, prng.below(20_000));
+    }
+    clock.after(2 * electionMs(world) * 1000, () => {
+      mend();
+      mendAll();
+    });
+  });
+}
+
+/** Elections begin within so long. */
+function electionMs({ plan }: World): number {
+  return 2 * plan.electionTicks * plan.tickMs;
+}

@@ -1,0 +1,117 @@
+import type { Mark } from './marks.js';
+import { type LogStorage, type MemberId, MemoryDisk, MemoryStorage } from '@swarm/raft';
+import type { Prng, SimProcess } from '@swarm/sim';
+import type { Coverage } from '@swarm/sim';
+
+/** The disk that a member's log is on, whatever the log's format; it outlives processes. */
+export interface LogDisk {
+  /**
+   * A log on this disk, for a new process. @param step is called whenever the disk has something to do
+   * that is no whole write: there the process may die as well
+   */
+  open(process: SimProcess, step: () => void): LogStorage;
+  /** How many such steps an opening takes. */
+  readonly openingSteps: number;
+  /** Some of what was not synced is kept. */
+  crash(): void;
+  /** Makes something on it unreadable. @returns false when there is nothing yet to damage. */
+  flipBit(): boolean;
+  loseFiles(): boolean;
+  /** What was damaged last is of a kind that the package's README says is not noticed. */
+  readonly unnoticed: boolean;
+  /** A write lands in the place of another, sound in itself and wrong there, if the format has such. */
+  misdirect?(): boolean;
+  /** Writes take until then. */
+  stall(untilUs: number): void;
+  /** Writes fail, or work again. */
+  setFull(full: boolean): void;
+}
+
+/** The disk of MemoryStorage: the log's very records, without a database around them. */
+export class RecordDisk implements LogDisk {
+  readonly openingSteps = 1;
+  readonly unnoticed = false;
+  private readonly id: MemberId;
+  private readonly prng: Prng;
+  private readonly latencyUs: number;
+  private readonly coverage: Coverage<Mark>;
+  private disk = new MemoryDisk();
+  private stalledUntilUs = 0;
+  private nowUs: () => number;
+
+  constructor(
+    id: MemberId,
+    prng: Prng,
+    latencyUs: number,
+    coverage: Coverage<Mark>,
+    nowUs: () => number,
+  ) {
+    this.id = id;
+    this.prng = prng;
+    this.latencyUs = latencyUs;
+    this.coverage = coverage;
+    this.nowUs = nowUs;
+  }
+
+  open(process: SimProcess): LogStorage {
+    return new MemoryStorage({
+      disk: this.disk,
+      schedule: (done) => {
+        const doneUs = Math.max(
+          this.nowUs() + 1 + this.prng.delay(this.latencyUs),
+          this.stalledUntilUs,
+        );
+        process.after(doneUs - this.nowUs(), done);
+      },
+    });
+  }
+
+  crash(): void {
+    const { unsynced } = this.disk;
+    const kept = this.prng.between(0, unsynced);
+    if (kept > 0) this.coverage.mark('unsynced write kept by a crash');
+    if (kept < unsynced) this.coverage.mark('write torn by a crash');
+    this.disk.crash(kept);
+  }
+
+  flipBit(): boolean {
+    const sequences = this.disk.sequences();
+    return sequences.length > 0 && this.disk.damage(this.prng.pick(sequences));
+  }
+
+  misdirect(): boolean {
+    const sequences = this.disk.sequences();
+    if (sequences.length < 2) return false;
+    const [from, to] = this.prng.shuffle(sequences);
+    return this.disk.misdirect(from!, to!);
+  }
+
+  /** The records are gone; the identity beside them is there, so this is noticed when it opens. */
+  loseFiles(): boolean {
+    if (this.disk.sequences().length === 0) return false;
+    this.disk = new MissingDisk(this.id);
+    return true;
+  }
+
+  stall(untilUs: number): void {
+    this.stalledUntilUs = untilUs;
+  }
+
+  setFull(full: boolean): void {
+    this.disk.failure = full ? new Error('ENOSPC: no space left on device') : undefined;
+  }
+}
+
+/** What opening finds when the database is missing and the identity file says it was there. */
+class MissingDisk extends MemoryDisk {
+  private readonly id: MemberId;
+
+  constructor(id: MemberId) {
+    super();
+    this.id = id;
+  }
+
+  override open(_holder: object): never {
+    throw new Error(`the identity file of member ${this.id} is there, the database is missing`);
+  }
+}

@@ -1,0 +1,48 @@
+import type { MemberId, Message, TransportLimits } from '@swarm/raft';
+import {
+  type Coverage,
+  type NetworkPlan,
+  type Prng,
+  SimNetwork,
+  type SimProcess,
+  type StreamWire,
+  type VirtualClock,
+} from '@swarm/sim';
+import type { Mark } from './marks.js';
+import type { SimTransport } from './transport.js';
+
+/** How bad the network between members is. */
+export interface RaftNetworkPlan extends NetworkPlan {
+  /** Sizes and times of snapshots' connections. */
+  readonly transfer: Partial<TransportLimits>;
+  /** Turn messages into bytes and back. */
+  readonly encode: boolean;
+}
+
+/** What is told of every message, for invariants, traces and the digest. */
+export interface NetworkObserver {
+  sent(message: Message): void;
+  arrived(message: Message): void;
+}
+
+/** The network between members; what a stream carries is a snapshot. */
+export class RaftNetwork extends SimNetwork<MemberId, Message, SimTransport, RaftNetworkPlan> {
+  readonly observer: NetworkObserver;
+  readonly coverage: Coverage<Mark>;
+
+  constructor(
+    plan: RaftNetworkPlan,
+    clock: VirtualClock,
+    prng: Prng,
+    observer: NetworkObserver,
+    coverage: Coverage<Mark>,
+  ) {
+    super(plan, clock, prng, coverage);
+    this.observer = observer;
+    this.coverage = coverage;
+  }
+
+  override wire(ends: ReadonlyMap<MemberId, SimProcess>): StreamWire<MemberId> {
+    return super.wire(ends, () => this.coverage.mark('snapshot broken off'));
+  }
+}

@@ -1,0 +1,86 @@
+import type { LogStorage } from '@swarm/raft';
+import { type AppendWork, LogWriter, mergeWrites, type WriteMeter } from '@swarm/raft/internals';
+
+/**
+ * The core may have several writes under way, as etcd's and our own may have one day; the host has
+ * one. In the place of the host's writer this one hands out up to `depth` writes, each by itself; they
+ * are done in order, and each is told of by itself. Only what exceeds that is joined.
+ */
+export class PipelinedWriter extends LogWriter {
+  private readonly disk: LogStorage;
+  private readonly done: (works: readonly AppendWork[]) => void;
+  private readonly failed: (error: unknown) => void;
+  private readonly depth: number;
+  /** Handed out, in order; the first one is being written. */
+  private readonly writes: AppendWork[][] = [];
+  private joined: AppendWork[] = [];
+  private writing: Promise<void> | undefined;
+  private over = false;
+
+  constructor(
+    storage: LogStorage,
+    onDone: (works: readonly AppendWork[]) => void,
+    onError: (error: unknown) => void,
+    meter: WriteMeter,
+    depth: number,
+  ) {
+    super(storage, onDone, onError, meter);
+    this.disk = storage;
+    this.done = onDone;
+    this.failed = onError;
+    this.depth = depth;
+  }
+
+  override get length(): number {
+    return this.joined.length + this.writes.length;
+  }
+
+  override add(work: AppendWork): void {
+    this.joined.push(work);
+  }
+
+  override start(): void {
+    if (this.joined.length > 0 && this.writes.length < this.depth) {
+      this.writes.push(this.joined);
+      this.joined = [];
+    }
+    this.next();
+  }
+
+  private next(): void {
+    const works = this.writes[0];
+    if (works === undefined || this.writing !== undefined || this.over) return;
+    const write = mergeWrites(works);
+    if (write === undefined) {
+      this.ended(works);
+      return;
+    }
+    this.writing = this.disk.persist(write).then(
+      () => {
+        this.writing = undefined;
+        this.ticksInFlight = 0;
+        this.ended(works);
+      },
+      (error: unknown) => {
+        this.writing = undefined;
+        this.over = true;
+        this.failed(error);
+      },
+    );
+  }
+
+  private ended(works: readonly AppendWork[]): void {
+    this.writes.shift();
+    this.done(works);
+    this.start();
+  }
+
+  override tick(): void {
+    if (this.writing !== undefined) this.ticksInFlight++;
+  }
+
+  override async idle(): Promise<void> {
+    this.over = true;
+    await this.writing;
+  }
+}

@@ -1,0 +1,128 @@
+import type { MemberId } from '@swarm/raft';
+import type { MemberChange, RaftCore } from '@swarm/raft/internals';
+import { encodeCommand, OpKind } from '@swarm/sim';
+import { coreOf, wake } from '@swarm/raft/internals';
+import type { SimMember } from './member.js';
+import type { Play } from './plan.js';
+import type { World } from './world.js';
+
+/** How often a play looks whether what it waits for has come. */
+const LOOK_US = 200;
+/** Ids of proposals that belong to no client; above all that clients use, below 2^32. */
+const OWN_PROPOSALS = 2 ** 31;
+
+/** One step of a play: what is waited for, for how long at most, and what is done then. */
+export interface Scene {
+  readonly when: () => boolean;
+  readonly patienceUs: number;
+  readonly act: () => void;
+}
+
+/** What plays (plays.ts) are made of. */
+export class Stage {
+  readonly world: World;
+  playing = false;
+  private proposals = 0;
+  private cuts: [MemberId, MemberId][] = [];
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** A follower that hears nothing campaigns within so long, or a little more if its clock is slow. */
+  get timeoutUs(): number {
+    const { tickMs, electionTicks } = this.world.plan;
+    return 2 * tickMs * electionTicks * 1000;
+  }
+
+  begin(play: Play): void {
+    this.playing = true;
+    this.world.note('play', 0, play);
+  }
+
+  /** The state that the play is for has come. */
+  reached(play: Play): void {
+    this.world.coverage.mark(play);
+    this.world.note('play', 0, play, 'reached');
+  }
+
+  /** What the play cut works again. */
+  end(): void {
+    this.mend();
+    this.playing = false;
+  }
+
+  /** One scene after the other; the play ends after the last, or when one does not come in time. */
+  follow(scenes: readonly Scene[]): void {
+    const [scene, ...rest] = scenes;
+    if (scene === undefined) {
+      this.end();
+      return;
+    }
+    const { clock } = this.world;
+    const endUs = clock.nowUs + scene.patienceUs;
+    const look = () => {
+      if (!this.world.faultsHappen || clock.nowUs > endUs) {
+        this.end();
+      } else if (scene.when()) {
+        scene.act();
+        this.follow(rest);
+      } else {
+        clock.after(LOOK_US, look);
+      }
+    };
+    look();
+  }
+
+  others(member: SimMember): MemberId[] {
+    const running = this.world.members.filter(({ running }) => running);
+    return running.map(({ id }) => id).filter((id) => id !== member.id);
+  }
+
+  cut(left: readonly MemberId[], right: readonly MemberId[]): void {
+    const { network } = this.world;
+    for (const a of left) {
+      for (const b of right) {
+        this.cuts.push([a, b], [b, a]);
+        network.cut(a, b);
+        network.cut(b, a);
+      }
+    }
+  }
+
+  mend(): void {
+    for (const [from, to] of this.cuts) this.world.network.mend(from, to);
+    this.cuts = [];
+  }
+
+  /** Entries that change no state, from nobody who waits for an answer. */
+  propose(member: SimMember, count: number): void {
+    const datas = Array.from({ length: count }, () => {
+      const id = OWN_PROPOSALS + this.proposals++;
+      return encodeCommand({ id, kind: OpKind.Read, key: 0, value: 0, expected: 0 }, 0);
+    });
+    this.enter(member, (core) => core.propose(datas));
+  }
+
+  /** The host makes one change at a time; its core can make several. */
+  change(member: SimMember | undefined, changes: readonly MemberChange[]): void {
+    if (member === undefined || changes.length === 0) return;
+    this.enter(member, (core) => {
+      try {
+        core.proposeConfChange({ changes });
+      } catch (error) {
+        this.world.note('refused', member.id, String(error));
+      }
+    });
+  }
+
+  /** Does something to a member's core, in its process. */
+  enter(member: SimMember, act: (core: RaftCore) => void): void {
+    const { node, process } = member;
+    process?.enter(() => {
+      if (node === undefined || node !== member.node) return;
+      act(coreOf(node));
+      wake(node);
+    });
+  }
+}

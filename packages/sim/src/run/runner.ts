@@ -1,0 +1,97 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type BatchOptions, type BatchReport, runBatch } from './batch.js';
+import { describeBatch, type SeedBatch } from './seed-order.js';
+import type { Simulator } from './simulator.js';
+
+/** Runs batches, one at a time. */
+export interface BatchRunner {
+  /** @throws what a run, or whoever made it, came to grief by; then the runner is of no more use. */
+  run(batch: SeedBatch): Promise<BatchReport>;
+  /** Ends at once, whatever is under way; that is never answered. */
+  end(): void;
+}
+
+/** In this process. */
+export class LocalRunner implements BatchRunner {
+  private readonly simulator: Simulator;
+  private readonly options: BatchOptions;
+
+  constructor(simulator: Simulator, options: BatchOptions) {
+    this.simulator = simulator;
+    this.options = options;
+  }
+
+  run(batch: SeedBatch): Promise<BatchReport> {
+    return runBatch(this.simulator, this.options, batch);
+  }
+
+  end(): void {}
+}
+
+/** What a child is asked, and what it answers. */
+export interface BatchOrder {
+  readonly options: BatchOptions;
+  readonly batch: SeedBatch;
+}
+export type BatchAnswer = { readonly report: BatchReport } | { readonly error: string };
+
+const CHILD = fileURLToPath(new URL('./child.js', import.meta.url));
+
+/** In a process of its own, on a core of its own if there is one. */
+export class ChildRunner implements BatchRunner {
+  private readonly options: BatchOptions;
+  private readonly child: ChildProcess;
+  private batch: SeedBatch | undefined;
+  private answer: ((answer: BatchAnswer) => void) | undefined;
+  private dead: string | undefined;
+  private ended = false;
+
+  /** @param program the address of a module that exports a `simulator` */
+  constructor(program: string, options: BatchOptions) {
+    this.options = options;
+    // What it prints is ours to see; the parent's own options are not for it.
+    this.child = fork(CHILD, [program], {
+      execArgv: [],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.child.on('message', (answer) => this.take(answer as BatchAnswer));
+    this.child.on('error', (error) => this.died(error.message));
+    this.child.on('exit', (code, signal) => this.died(signal ?? `exit code ${code}`));
+  }
+
+  /** Of the child; undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  run(batch: SeedBatch): Promise<BatchReport> {
+    return new Promise((resolve, reject) => {
+      this.batch = batch;
+      this.answer = (answer) => {
+        if ('report' in answer) resolve(answer.report);
+        else reject(new Error(answer.error));
+      };
+      if (this.dead !== undefined) this.died(this.dead);
+      else this.child.send({ options: this.options, batch } satisfies BatchOrder);
+    });
+  }
+
+  private take(answer: BatchAnswer): void {
+    const { answer: settle } = this;
+    this.answer = undefined;
+    settle?.(answer);
+  }
+
+  private died(why: string): void {
+    this.dead = why;
+    if (this.ended || this.batch === undefined) return;
+    const what = describeBatch(this.options.order, this.batch);
+    this.take({ error: `the process that ran ${what} is gone: ${why}` });
+  }
+
+  end(): void {
+    this.ended = true;
+    this.child.kill('SIGKILL');
+  }
+}

@@ -1,0 +1,155 @@
+// What must have time, chance, network, disk and processes passed in must not reach for its own.
+// A row is a folder (with all below it) or a file; add yours when it is clean.
+export const PURE = ['packages/api/src', 'packages/raft/src/core', 'packages/raft/src/host'];
+
+/** Where a folder makes the real thing that is passed in. */
+export const EXCEPT = ['packages/api/src/clock.ts', 'packages/raft/src/host/clock.ts'];
+
+/** Modules that compute. All others of Node's do I/O, tell the time or draw numbers. */
+const PURE_MODULES = new Set([
+  'assert',
+  'buffer',
+  'path',
+  'punycode',
+  'querystring',
+  'string_decoder',
+  'url',
+  'util',
+]);
+/** Of modules that also draw numbers or wait, what computes. */
+const PURE_NAMES = new Map([
+  ['crypto', new Set(['createHash', 'createHmac', 'timingSafeEqual', 'X509Certificate'])],
+  ['net', new Set(['BlockList', 'isIP', 'isIPv4', 'isIPv6'])],
+]);
+const IMPURE_PACKAGES = new Set(['ws', 'level', 'classic-level', 'undici']);
+
+const NAMES = [
+  // Not what is passed in (`clock.setTimeout`), nor a property's name.
+  [/(?<![.\w#$])(?:setTimeout|setInterval|setImmediate)\b(?!\s*\??\s*:)/g, 'timers'],
+  [/\bglobalThis\s*\.\s*(?:setTimeout|setInterval|setImmediate)\b/g, 'timers'],
+  [/(?<![.\w#$])Date\s*\.\s*now\b/g, 'time'],
+  [/\bnew\s+Date\b\s*(?:\(\s*\)|(?!\s*\())/g, 'time'],
+  [/(?<![.\w#$])(?<!\bnew\s+)Date\s*\(/g, 'time'],
+  [/(?<![.\w#$])performance\s*\.\s*(?:now|timeOrigin)\b/g, 'time'],
+  [/(?<![.\w#$])process\s*\.\s*\w+/g, 'the process'],
+  [/\bMath\s*\.\s*random\b/g, 'chance'],
+  [/(?<![.\w#$])crypto\s*\.\s*\w+/g, 'chance'],
+  [/(?<![.\w#$])fetch\s*\(/g, 'network'],
+];
+
+/** @returns {{ line: number, what: string }[]} what in a source is not pure */
+export function impurities(text) {
+  const code = withoutComments(text);
+  const found = [];
+  const at = (index, what) => found.push({ line: code.slice(0, index).split('\n').length, what });
+  for (const { index, specifier, names, typeOnly } of imports(code)) {
+    const why = typeOnly ? undefined : impureImport(specifier, names);
+    if (why !== undefined) at(index, why);
+  }
+  const quiet = withoutStrings(code).replace(IMPORTED_NAMES, blank);
+  for (const [pattern, kind] of NAMES) {
+    for (const { 0: match, index } of quiet.matchAll(pattern)) {
+      if (declares(quiet, index + match.length)) continue;
+      at(index, `${match.replace(/\s+/g, ' ').replace(/\s*\($/, '')} (${kind})`);
+    }
+  }
+  return found.sort((a, b) => a.line - b.line);
+}
+
+/** Whether the name that ends here is that of a method that is declared: `setTimeout(ms: number): void`. */
+function declares(code, end) {
+  const open = /^\s*\(/.exec(code.slice(end));
+  if (open === null) return false;
+  let at = end + open[0].length;
+  const start = at;
+  for (let depth = 1; depth > 0 && at < code.length; at++) {
+    if (code[at] === '(') depth++;
+    else if (code[at] === ')') depth--;
+  }
+  const after = code.slice(at).trimStart();
+  if (after.startsWith('{')) return true;
+  return after.startsWith(':') && /^\s*(?:\w+\??\s*:|\))/.test(code.slice(start));
+}
+
+function impureImport(specifier, names) {
+  const bare = specifier.replace(/^node:/, '');
+  const [root] = bare.split('/');
+  if (IMPURE_PACKAGES.has(root)) return `imports ${specifier}`;
+  if (!specifier.startsWith('node:') && !BUILTIN.has(root)) return undefined;
+  if (PURE_MODULES.has(root)) return undefined;
+  const allowed = PURE_NAMES.get(root);
+  const wrong =
+    allowed === undefined || names.length === 0
+      ? names
+      : names.filter((name) => !allowed.has(name));
+  if (allowed !== undefined && names.length > 0 && wrong.length === 0) return undefined;
+  return `imports ${specifier}${allowed === undefined || wrong.length === 0 ? '' : ` (${wrong.join(', ')})`}`;
+}
+
+function* imports(code) {
+  const pattern =
+    /(?:^|[;\n])\s*(?:import|export)\s+(type\s)?([^'";]*?)\s*from\s+['"]([^'"]+)['"]|(?:^|[;\n])\s*import\s+['"]([^'"]+)['"]|\b(?:import|require)\(\s*['"]([^'"]+)['"]\s*\)/g;
+  for (const match of code.matchAll(pattern)) {
+    const index = match.index + (match[0].length - match[0].trimStart().length);
+    const specifier = match[3] ?? match[4] ?? match[5];
+    const list = /\{([^}]*)\}/.exec(match[2] ?? '')?.[1];
+    const parts = (list ?? '').split(',').map((part) => part.trim());
+    const used = parts.filter((part) => part !== '' && !part.startsWith('type '));
+    // `import x from`, `* as x`: all of it.
+    const whole = /^(?:\*|\w)/.test((match[2] ?? '').trim());
+    const typeOnly = match[1] !== undefined || (list !== undefined && used.length === 0 && !whole);
+    const names = whole ? [] : used.map((part) => part.split(/\s+as\s+/)[0]);
+    yield { index, specifier, names, typeOnly };
+  }
+}
+
+/** Judged by the module they come from, not by what they are called. */
+const IMPORTED_NAMES = /\b(?:import|export)\s+(?:type\s+)?[\w\s*,{}$]*?\bfrom\b/g;
+
+/** Lines stay where they are. */
+function blank(text) {
+  return text.replace(/[^\n]/g, ' ');
+}
+
+function withoutComments(text) {
+  return text.replace(
+    /('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    (all, string) => string ?? blank(all),
+  );
+}
+
+/** Templates stay: what is in `${}` is code. */
+function withoutStrings(code) {
+  return code.replace(/'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"/g, blank);
+}
+
+const BUILTIN = new Set([
+  'child_process',
+  'cluster',
+  'crypto',
+  'dgram',
+  'diagnostics_channel',
+  'dns',
+  'events',
+  'fs',
+  'http',
+  'http2',
+  'https',
+  'inspector',
+  'module',
+  'net',
+  'os',
+  'perf_hooks',
+  'process',
+  'readline',
+  'repl',
+  'stream',
+  'timers',
+  'tls',
+  'tty',
+  'v8',
+  'vm',
+  'wasi',
+  'worker_threads',
+  'zlib',
+]);
