@@ -6,10 +6,11 @@ import { dirname, join, relative, resolve } from 'node:path';
 const MAY_IMPORT = {
   raft: [],
   api: [],
-  manager: ['raft', 'api'],
+  identity: ['api'],
+  manager: ['raft', 'api', 'identity'],
   'routing-mesh': ['api'],
   worker: ['api', 'routing-mesh'],
-  node: ['raft', 'api', 'manager', 'routing-mesh', 'worker'],
+  node: ['raft', 'api', 'identity', 'manager', 'routing-mesh', 'worker'],
   cli: ['api'],
 };
 

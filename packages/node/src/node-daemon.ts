@@ -9,15 +9,9 @@ import {
   type ManagerAddress,
   type Node,
 } from '@swarm/api';
-import {
-  type ApiServer,
-  type LocalNodeInfo,
-  type ManagerAccess,
-  type NodeControl,
-  type Renewer,
-  startRenewer,
-} from '@swarm/manager';
+import type { ApiServer, LocalNodeInfo, ManagerAccess, NodeControl } from '@swarm/manager';
 import type { RecoveryControl, RestoreRequest } from '@swarm/manager/recovery';
+import { type Renewer, startRenewer } from '@swarm/identity';
 import { hostOf } from './membership/addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';

@@ -11,7 +11,7 @@ import { swarmRoutes } from './routes/swarm.js';
 import { systemRoutes } from './routes/system.js';
 import { taskRoutes } from './routes/tasks.js';
 
-/** Every route of the API. Who may use which is in authority/rights.ts: a route without a row is nobody's. */
+/** Every route of the API. Who may use which is in @swarm/identity, rights.ts: a route without a row is nobody's. */
 export function apiRoutes(feed: EventFeed): readonly Route[] {
   return [
     ...systemRoutes,

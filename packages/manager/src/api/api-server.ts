@@ -3,7 +3,8 @@ import http, { type IncomingMessage, type Server, type ServerResponse } from 'no
 import type { Server as HttpsServer } from 'node:https';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
-import { ApiError, type Clock, type Logger } from '@swarm/api';
+import { ApiError, ERROR_CODE_HEADER, type Clock, type Logger } from '@swarm/api';
+import { LOCAL, mayUse, requireRight, type Right } from '@swarm/identity';
 import { apiRoutes } from './api-routes.js';
 import { API_VERSION_MAX, parseTarget, type Target } from './api-version.js';
 import { BodyReader } from './body.js';
@@ -13,10 +14,9 @@ import { freshState, onLeader, requireManager } from './gate.js';
 import { refuse } from './hijack.js';
 import { SetAside } from '../set-aside.js';
 import { API_LIMITS, type ApiLimits } from './limits.js';
-import { LOCAL, mayUse, requireRight, type Right } from '../authority/index.js';
 import type { Caller, ManagerAccess, NodeControl } from './node-control.js';
 import { PortClaims } from './port-claims.js';
-import { ERROR_CODE_HEADER, sendError } from './reply.js';
+import { sendError } from './reply.js';
 import { type ApiServices, type Call, Router } from './router.js';
 
 export interface ApiServerOptions {

@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { InitRequest, JoinRequest, LogOptions, ManagerStatus } from '@swarm/api';
 import type { Metric } from '@swarm/raft';
-import type { Principal } from '../authority/index.js';
-import type { Proof } from '../ca/identify.js';
+import type { Principal, Proof } from '@swarm/identity';
 import type { LogItem as LogRecord, LogSelector } from '../logbroker/index.js';
 import type { RaftAccess, RecoveryControl } from '../recovery/recovery-control.js';
 import type { Store } from '../store/store.js';

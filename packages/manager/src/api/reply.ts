@@ -1,8 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { ApiError } from '@swarm/api';
-
-/** Name of the header that carries the code of an error. */
-export const ERROR_CODE_HEADER = 'X-Swarm-Error-Code';
+import { type ApiError, ERROR_CODE_HEADER } from '@swarm/api';
 
 /** Answers with a JSON value. */
 export function sendJson(response: ServerResponse, value: unknown, status = 200): void {

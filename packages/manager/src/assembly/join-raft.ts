@@ -1,8 +1,7 @@
 import { ApiError, formatHostPort, isObjectId, type Logger, parseHostPort } from '@swarm/api';
 import type { MemberInfo, MemberStatus, RaftNode } from '@swarm/raft';
+import { callManager, tlsClientOptions } from '@swarm/identity';
 import type { Store } from '../store/store.js';
-import { callManager } from '../ca/manager-call.js';
-import { tlsClientOptions } from '../ca/tls-options.js';
 import type { LocalManager } from './local-manager.js';
 
 /** Path of the request that makes a manager a member of the Raft group, or takes it out. */

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { ApiError, type Clock, isObjectId, parseHostPort } from '@swarm/api';
+import { tlsClientOptions } from '@swarm/identity';
 import { proxyTo } from '../api/proxy.js';
-import { tlsClientOptions } from '../ca/tls-options.js';
 import { PROBE_PATH } from './join-raft.js';
 import type { LocalManager } from './local-manager.js';
 

@@ -3,17 +3,30 @@ import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { ApiError, type Clock, DISPATCH_FRAME_LIMIT_BYTES, type Logger } from '@swarm/api';
+import {
+  ApiError,
+  ERROR_CODE_HEADER,
+  type Clock,
+  DISPATCH_FRAME_LIMIT_BYTES,
+  type Logger,
+} from '@swarm/api';
 import { type Metric, RAFT_PATH, RAFT_SNAPSHOT_PATH, socketOptions } from '@swarm/raft';
 import { type WebSocket, WebSocketServer } from 'ws';
+import {
+  checkValidity,
+  identify,
+  type NodeKind,
+  type Principal,
+  type Proof,
+  type Right,
+  tlsServerOptions,
+  type Trust,
+} from '@swarm/identity';
 import type { ApiServer } from '../api/api-server.js';
 import { BodyReader, parseJson } from '../api/body.js';
 import { FORWARDED_HEADER } from '../api/gate.js';
 import { refuse } from '../api/hijack.js';
-import { ERROR_CODE_HEADER } from '../api/reply.js';
-import type { Authority, NodeKind, Principal, Right } from '../authority/index.js';
-import { checkValidity, identify, type Proof, type Trust } from '../ca/identify.js';
-import { tlsServerOptions } from '../ca/tls-options.js';
+import type { Authority } from '../authority/index.js';
 import { BODY_LIMITS, type BodyClass } from './body-limits.js';
 import {
   ConnectionBudgets,

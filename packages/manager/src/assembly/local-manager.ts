@@ -1,5 +1,5 @@
 import type { MemberInfo } from '@swarm/raft';
-import type { NodeIdentity } from '../ca/node-identity.js';
+import type { NodeIdentity } from '@swarm/identity';
 
 /** What a manager is told about itself. */
 export interface LocalManager {

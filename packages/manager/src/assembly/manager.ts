@@ -10,6 +10,7 @@ import {
   WsTransport,
 } from '@swarm/raft';
 import type { WebSocket } from 'ws';
+import { type Proof, tlsClientOptions, type Trust } from '@swarm/identity';
 import { createAllocator } from '../allocator/index.js';
 import type { ApiServer } from '../api/api-server.js';
 import type {
@@ -24,8 +25,6 @@ import { FORWARDED_HEADER } from '../api/gate.js';
 import { createCaServer } from '../ca/ca-server.js';
 import { Authority } from '../authority/index.js';
 import { within } from '../api/deadline.js';
-import type { Proof, Trust } from '../ca/identify.js';
-import { tlsClientOptions } from '../ca/tls-options.js';
 import type { LoopContext } from '../control-loop.js';
 import { guardedClock } from '../guarded-clock.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';

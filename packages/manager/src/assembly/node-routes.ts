@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, type Clock, type Logger } from '@swarm/api';
 import type { RaftNode } from '@swarm/raft';
-import type { Authority, Right } from '../authority/index.js';
+import { checkValidity, type Right, type Trust } from '@swarm/identity';
+import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
-import { checkValidity, type Trust } from '../ca/identify.js';
 import type { Store, Transaction } from '../store/store.js';
 import { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
 import { admitMember, JOIN_PATH, PROBE_PATH, readJoinBody } from './join-raft.js';

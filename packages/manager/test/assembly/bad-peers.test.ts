@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect, type TLSSocket } from 'node:tls';
 import test from 'ava';
 import { WebSocket } from 'ws';
-import { type NodeIdentity, tlsServerOptions } from '../../src/ca/index.js';
+import { type NodeIdentity, tlsServerOptions } from '@swarm/identity';
 import { nodeDraft, put } from '../support/objects.js';
 import { until } from '../api/support/client.js';
 import { World } from './world.js';

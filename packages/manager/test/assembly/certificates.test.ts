@@ -3,8 +3,7 @@ import { connect as tlsConnect, type TLSSocket } from 'node:tls';
 import { ApiError } from '@swarm/api';
 import test from 'ava';
 import { WebSocket } from 'ws';
-import { ALL_RIGHTS } from '../../src/authority/index.js';
-import { type NodeIdentity, tlsServerOptions } from '../../src/ca/index.js';
+import { ALL_RIGHTS, type NodeIdentity, tlsServerOptions } from '@swarm/identity';
 import { removeNode } from '../../src/role-manager/remove-node.js';
 import { DAY_MS, identity, root } from '../ca/cluster.js';
 import { nodeDraft, put } from '../support/objects.js';
@@ -242,7 +241,7 @@ test.serial(
 test.serial(
   'a node whose role changed gets the certificate of it with its next renewal',
   async (t) => {
-    const { createKeyRequest, certificateSubject } = await import('../../src/ca/index.js');
+    const { createKeyRequest, certificateSubject } = await import('@swarm/identity');
     const { store } = world.manager;
     await put(store, 'node', nodeDraft('changing'));
     const old = await world.certificate('changing', 'worker');
@@ -316,7 +315,7 @@ test.serial('a forwarded request that names no peer is refused', async (t) => {
 test.serial(
   'who is no manager gets nothing for naming another, least of all under its own name',
   async (t) => {
-    const { createKeyRequest } = await import('../../src/ca/index.js');
+    const { createKeyRequest } = await import('@swarm/identity');
     await known('worker2');
     await known('demoted');
     // An honest manager that is being demoted sends on what a worker asks: the key is the worker's.

@@ -4,9 +4,9 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '@swarm/api';
 import test from 'ava';
+import { tlsServerOptions } from '@swarm/identity';
 import { MANAGER_CLIENT_SHARE } from '../../src/assembly/connection-budgets.js';
 import { LEADER_SOCKETS_LIMITS, LeaderLink } from '../../src/assembly/leader-link.js';
-import { tlsServerOptions } from '../../src/ca/index.js';
 import { identity, root } from '../ca/cluster.js';
 
 test('clients who stream keep no node waiting for the leader', async (t) => {

@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, type ClusterSpec, type Logger, silentLogger, systemClock } from '@swarm/api';
 import { WebSocket } from 'ws';
+import { type NodeIdentity, tlsServerOptions } from '@swarm/identity';
 import { ApiServer } from '../../src/api/api-server.js';
 import { Manager } from '../../src/assembly/index.js';
 import { newRaftId } from '../../src/assembly/local-manager.js';
-import { type NodeIdentity, type RootCA, tlsServerOptions } from '../../src/ca/index.js';
+import type { RootCA } from '../../src/ca/index.js';
 import { CLUSTER_ID, identity, root } from '../ca/cluster.js';
 
 const SPEC: ClusterSpec = {

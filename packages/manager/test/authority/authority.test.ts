@@ -1,9 +1,9 @@
 import { ApiError, silentLogger, systemClock } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
+import { ALL_RIGHTS, mayUse, type PrincipalKind, type Proof } from '@swarm/identity';
 import { apiRoutes } from '../../src/api/api-routes.js';
 import { EventFeed } from '../../src/api/event-feed.js';
-import { ALL_RIGHTS, Authority, mayUse, type PrincipalKind } from '../../src/authority/index.js';
-import type { Proof } from '../../src/ca/index.js';
+import { Authority } from '../../src/authority/index.js';
 import { removeNode } from '../../src/role-manager/index.js';
 import { SetAside } from '../../src/set-aside.js';
 import { clusterDraft, root } from '../ca/cluster.js';

@@ -1,17 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Clock, Cluster, InitRequest, JoinRequest } from '@swarm/api';
+import { createRootCA, issueCertificate, nodeLifeMs, type RootCA } from '@swarm/manager';
 import {
   createKeyRequest,
-  createRootCA,
   fetchRoot,
-  issueCertificate,
   type NodeIdentity,
-  nodeLifeMs,
   readRequest,
   requestCertificate,
-  type RootCA,
-} from '@swarm/manager';
+} from '@swarm/identity';
 
 /** Makes a new cluster's root, and with it the certificate of its first manager. */
 export async function foundIdentity(

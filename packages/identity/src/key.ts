@@ -30,3 +30,8 @@ export async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
     throw new ApiError('INTERNAL', message, { cause: error });
   }
 }
+
+/** PEM with one newline at its end, as every tool writes it. */
+export function pem(text: string): string {
+  return text.trimEnd() + '\n';
+}

@@ -1,7 +1,6 @@
 import { webcrypto } from 'node:crypto';
 import { ApiError } from '@swarm/api';
-import { ALGORITHM, exportKey, makeKeys } from './key.js';
-import { pem } from './root.js';
+import { ALGORITHM, exportKey, makeKeys, pem } from './key.js';
 import { type Subject, UNITS } from './subject.js';
 import { loadX509 } from './x509.js';
 

@@ -1,5 +1,5 @@
 import { ApiError } from '@swarm/api';
-import { REJOIN } from '../ca/identify.js';
+import { REJOIN } from './identify.js';
 import type { Principal, PrincipalKind } from './principal.js';
 
 type Kinds = readonly PrincipalKind[];

@@ -1,14 +1,38 @@
 import { X509Certificate } from 'node:crypto';
-import { ApiError, parseJoinToken, rootDigest, sameToken } from '@swarm/api';
-import type { CertificateReply, CertificateRequest } from './ca-server.js';
+import {
+  ApiError,
+  type NodeAvailability,
+  type NodeRole,
+  parseJoinToken,
+  rootDigest,
+  sameToken,
+} from '@swarm/api';
+import { pem } from './key.js';
 import { callManager } from './manager-call.js';
 import type { NodeIdentity } from './node-identity.js';
-import { pem } from './root.js';
 import { readRequest } from './request.js';
 import { certificateSubject, subjectOf } from './subject.js';
 import { tlsClientOptions } from './tls-options.js';
 
 const TIMEOUT_MS = 10_000;
+
+/** Body of `POST /ca/certificates`. */
+export interface CertificateRequest {
+  /** PEM, PKCS #10. */
+  readonly csr: string;
+  /** For a node's first certificate; a renewal has none. */
+  readonly token?: string;
+  readonly hostname?: string;
+  readonly availability?: NodeAvailability;
+}
+
+/** Answer of `POST /ca/certificates`. */
+export interface CertificateReply {
+  readonly nodeId: string;
+  /** PEM. */
+  readonly certificate: string;
+  readonly role: NodeRole;
+}
 
 /** How a reply looks before its fields are checked. */
 type Reply = Readonly<Record<string, unknown>>;

@@ -1,6 +1,5 @@
 import { request } from 'node:https';
-import { ApiError, ERRORS, type ErrorCode, parseHostPort } from '@swarm/api';
-import { ERROR_CODE_HEADER } from '../api/reply.js';
+import { ApiError, ERROR_CODE_HEADER, ERRORS, type ErrorCode, parseHostPort } from '@swarm/api';
 import type { TlsClientOptions } from './tls-options.js';
 
 const REPLY_LIMIT_BYTES = 256 * 1024;

@@ -1,8 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import { ApiError } from '@swarm/api';
-import { BACKDATE_MS } from './root.js';
 import { expiresAt, type Subject, startsAt, subjectOf } from './subject.js';
+
+/** Certificates are valid a little before they are made: clocks of hosts differ. */
+export const BACKDATE_MS = 60 * 60 * 1000;
 
 /** What a certificate is checked against. */
 export interface Trust {
