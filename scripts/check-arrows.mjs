@@ -7,10 +7,11 @@ const MAY_IMPORT = {
   raft: [],
   api: [],
   identity: ['api'],
-  manager: ['raft', 'api', 'identity'],
+  http: ['api'],
+  manager: ['raft', 'api', 'identity', 'http'],
   'routing-mesh': ['api'],
   worker: ['api', 'routing-mesh'],
-  node: ['raft', 'api', 'identity', 'manager', 'routing-mesh', 'worker'],
+  node: ['raft', 'api', 'identity', 'http', 'manager', 'routing-mesh', 'worker'],
   cli: ['api'],
 };
 

@@ -1,3 +1,5 @@
+import type { Proof } from './identify.js';
+
 /**
  * Who asks, as the store vouches for it now. A certificate proves the node's id and nothing else.
  *
@@ -22,3 +24,12 @@ export type PrincipalKind = Principal['kind'];
 
 export const NOBODY: Principal = { kind: 'nobody' };
 export const LOCAL: Principal = { kind: 'local' };
+
+/** Who sent a request: known by the mode of the socket's file, or by certificate and store. */
+export interface Caller {
+  readonly principal: Principal;
+  /** What the certificate proved, so that the store can be asked again; absent for local clients. */
+  readonly proof?: Proof;
+  /** The manager that had this request first and sent it on: it is not sent on again. */
+  readonly forwardedBy?: string;
+}

@@ -9,8 +9,14 @@ import {
   type ManagerAddress,
   type Node,
 } from '@swarm/api';
-import type { ApiServer, LocalNodeInfo, ManagerAccess, NodeControl } from '@swarm/manager';
-import type { RecoveryControl, RestoreRequest } from '@swarm/manager/recovery';
+import type { ManagerAccess } from '@swarm/manager';
+import type { LocalApi } from './api/local-api.js';
+import type {
+  LocalNodeInfo,
+  NodeControl,
+  RecoveryControl,
+  RestoreRequest,
+} from './api/node-control.js';
 import { type Renewer, startRenewer } from '@swarm/identity';
 import { hostOf } from './membership/addresses.js';
 import { isDamage } from './daemon/damage.js';
@@ -45,7 +51,7 @@ export class NodeDaemon implements NodeControl {
   readonly #files: NodeFiles;
   readonly #managerPart: ManagerPart;
   readonly #role: RoleFollower;
-  #api: ApiServer | undefined;
+  #api: LocalApi | undefined;
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
   #managers: readonly ManagerAddress[] = [];
@@ -86,7 +92,7 @@ export class NodeDaemon implements NodeControl {
   }
 
   /** The API server that also answers on the managers' port. */
-  attach(api: ApiServer): void {
+  attach(api: LocalApi): void {
     this.#api = api;
   }
 
@@ -224,7 +230,6 @@ export class NodeDaemon implements NodeControl {
     } finally {
       this.#pending = false;
     }
-    this.#api?.refresh();
     logger.info({ nodeId, clusterId, dataRoot }, 'made a new cluster');
     return nodeId;
   }
@@ -267,7 +272,6 @@ export class NodeDaemon implements NodeControl {
       this.#pending = false;
       await restored.discard();
     }
-    this.#api?.refresh();
     const { clusterId, index } = backup.header;
     logger.warn({ nodeId: state.nodeId, clusterId, index }, 'restored the cluster from a backup');
     return state.nodeId;
@@ -391,7 +395,6 @@ export class NodeDaemon implements NodeControl {
     this.#refused = '';
     this.#pending = false;
     this.#interrupt = new AbortController();
-    this.#api?.refresh();
   }
 
   async #stopTasks(): Promise<void> {

@@ -7,7 +7,10 @@ import type { Store } from '../store/store.js';
 import type { LocalManager } from './local-manager.js';
 
 export interface FoundingRequest {
-  readonly self: LocalManager;
+  readonly self: Pick<
+    LocalManager,
+    'nodeId' | 'clusterId' | 'raftId' | 'advertiseAddress' | 'identity'
+  >;
   readonly root: RootCA;
   readonly spec: ClusterSpec;
   readonly availability: NodeAvailability;

@@ -11,9 +11,9 @@ import {
   silentLogger,
   systemClock,
 } from '@swarm/api';
-import { ApiServer } from '@swarm/manager';
 import type { Runtime } from '@swarm/worker';
 import type { ExecutionContext } from 'ava';
+import { LocalApi } from '../../src/api/local-api.js';
 import { NodeDaemon } from '../../src/node-daemon.js';
 import { readyRuntime, type RuntimeSource } from '../../src/tasks/runtime-source.js';
 
@@ -66,7 +66,7 @@ export async function testNode(t: ExecutionContext, options: NodeOptions = {}): 
     },
     onFatal: (error) => log.push(`fatal: ${(error as Error).message}`),
   });
-  const api = new ApiServer({ control: daemon, clock, randomBytes, logger, version: '0' });
+  const api = new LocalApi({ control: daemon, clock, randomBytes, logger, version: '0' });
   daemon.attach(api);
   if (options.start !== false) await daemon.start();
   let ended = false;
