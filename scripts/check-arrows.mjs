@@ -10,10 +10,12 @@ const MAY_IMPORT = {
   sim: [],
   'raft-sim': ['raft', 'sim'],
   api: [],
-  manager: ['raft', 'api'],
+  identity: ['api'],
+  http: ['api'],
+  manager: ['raft', 'api', 'identity', 'http'],
   'routing-mesh': ['api'],
   worker: ['api', 'routing-mesh'],
-  node: ['raft', 'api', 'manager', 'routing-mesh', 'worker'],
+  node: ['raft', 'api', 'identity', 'http', 'manager', 'routing-mesh', 'worker'],
   cli: ['api'],
 };
 

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DAEMON_NODE_FLAGS } from '@swarm/node';
-import { loadNodeIdentity, type NodeIdentity } from '@swarm/manager';
+import { loadNodeIdentity, type NodeIdentity } from '@swarm/identity';
 import { SWARM_BIN, until } from '../lab/index.js';
 import { LoopbackHost } from '../lab/loopback-lab.js';
 

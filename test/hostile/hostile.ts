@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createKeyRequest } from '@swarm/manager';
+import { createKeyRequest } from '@swarm/identity';
 import { Aftermath } from './aftermath.js';
 import type { AttackerStart } from './attacker-protocol.js';
 import { forbiddenChanges } from './changes.js';

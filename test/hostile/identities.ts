@@ -1,16 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Cluster, Node } from '@swarm/api';
+import { createRootCA, issueCertificate, type RootCA } from '@swarm/manager';
 import {
   certificateSubject,
   createKeyRequest,
-  createRootCA,
   fetchRoot,
-  issueCertificate,
   readRequest,
   requestCertificate,
-  type RootCA,
   type Subject,
-} from '@swarm/manager';
+} from '@swarm/identity';
 import { until } from '../lab/index.js';
 import { BAIT_LABEL, type HostileCluster } from './cluster.js';
 import type { Credential, IdentityName } from './credential.js';

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { certificateSubject } from '@swarm/manager';
 import { isHostAddress, type ManagerMessage, parseIpAddress } from '@swarm/api';
+import { certificateSubject } from '@swarm/identity';
 import type { Answer } from './answers.js';
 import { type Credential, isOfCluster } from './credential.js';
 

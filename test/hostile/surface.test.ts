@@ -1,6 +1,6 @@
-import { ALL_RIGHTS } from '@swarm/manager/authority';
 import fc from 'fast-check';
 import test from 'ava';
+import { ALL_RIGHTS } from '@swarm/identity';
 import { agentMessages } from './agent-messages.js';
 import type { Knowledge } from './facts.js';
 import { packMessage } from './msgpack-writer.js';

@@ -1,8 +1,8 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { NodeIdentity } from '@swarm/manager';
 import type { MemberInfo } from '@swarm/raft';
+import type { NodeIdentity } from '@swarm/identity';
 import { Child } from '../bench/raft/child.js';
 import type { Breakage, MemberStart, Started, Told } from './member-protocol.js';
 

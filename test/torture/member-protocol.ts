@@ -1,6 +1,6 @@
-import type { NodeIdentity } from '@swarm/manager';
 import type { MemberInfo, Role } from '@swarm/raft';
 import type { OpKind } from '@swarm/sim';
+import type { NodeIdentity } from '@swarm/identity';
 
 /**
  * Faults that a member can be given, to see that the torture finds them: reads are answered without

@@ -66,3 +66,6 @@ export class ApiError extends Error {
     return ERRORS[this.code].status;
   }
 }
+
+/** Name of the header of a reply that carries the code of an error. */
+export const ERROR_CODE_HEADER = 'X-Swarm-Error-Code';

@@ -15,3 +15,8 @@ export function toBase36(bytes: Uint8Array, length: number): string {
   for (const byte of bytes) value = (value << 8n) | BigInt(byte);
   return value.toString(36).padStart(length, '0');
 }
+
+/** Id of a Raft member that was surely never used: 48 random bits, not 0. */
+export function newRaftId(randomBytes: (size: number) => Uint8Array): number {
+  return randomBytes(6).reduce((id, byte) => id * 256 + byte, 0) || 1;
+}

@@ -45,6 +45,6 @@ export async function managerTls(identity: {
   readonly certificate: string;
   readonly key: string;
 }) {
-  const { tlsClientOptions } = await import('@swarm/manager');
+  const { tlsClientOptions } = await import('@swarm/identity');
   return tlsClientOptions(identity);
 }

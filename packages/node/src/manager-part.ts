@@ -1,17 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { ApiError, type Clock, type Logger } from '@swarm/api';
-import {
-  type ApiServer,
-  askToLeave,
-  fetchMembers,
-  type LocalManager,
-  newRaftId,
-  type Start,
-} from '@swarm/manager';
+import { ApiError, type Clock, type Logger, newRaftId } from '@swarm/api';
+import type { LocalManager, Start } from '@swarm/manager';
 import type { Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
+import type { LocalApi } from './api/local-api.js';
 import { firstOf } from './membership/first-of.js';
 import type { LocalState } from './files/local-state.js';
 import type { NodeFiles } from './files/node-files.js';
@@ -28,7 +22,7 @@ export interface ManagerPartOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
-  readonly api: () => ApiServer;
+  readonly api: () => LocalApi;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -60,7 +54,7 @@ export class ManagerPart {
       await manager.stop();
       throw error;
     }
-    this.#use(manager);
+    await this.#use(manager);
   }
 
   /**
@@ -119,12 +113,12 @@ export class ManagerPart {
       await manager.stop();
       throw error;
     }
-    this.#use(manager);
+    await this.#use(manager);
   }
 
   /** Takes part again after a restart. @throws what storage, state or port say */
   async restart(): Promise<void> {
-    this.#use(await this.#open(this.#state, { kind: 'restart' }));
+    await this.#use(await this.#open(this.#state, { kind: 'restart' }));
   }
 
   /**
@@ -139,7 +133,10 @@ export class ManagerPart {
     }
     const others = this.#others(addresses);
     const self = this.#self(this.#state);
-    const seeds = await firstOf(others, (address) => fetchMembers(self, address, signal), signal);
+    const { fetchMembers } = await import('@swarm/manager/assembly');
+    const { managerCalls } = await import('./open-manager.js');
+    const calls = managerCalls(self.identity);
+    const seeds = await firstOf(others, (address) => fetchMembers(calls, address, signal), signal);
     const manager = await this.#open(this.#state, { kind: 'join', seeds });
     try {
       await manager.joinGroup(others, signal);
@@ -150,7 +147,7 @@ export class ManagerPart {
       throw error;
     }
     await files.save({ ...this.#state, raftJoined: true });
-    this.#use(manager);
+    await this.#use(manager);
     logger.info({}, 'this node is a manager now');
   }
 
@@ -199,8 +196,10 @@ export class ManagerPart {
         if (manager.members().length > 1) await manager.leaveGroup(LEAVE_GROUP_MS);
       } else if (addresses.length > 0) {
         const identity = files.identity!;
-        const self = { identity: () => identity };
-        await firstOf(addresses, (address) => askToLeave(self, address, LEAVE_GROUP_MS));
+        const { askToLeave } = await import('@swarm/manager/assembly');
+        const { managerCalls } = await import('./open-manager.js');
+        const calls = managerCalls(() => identity);
+        await firstOf(addresses, (address) => askToLeave(calls, address, LEAVE_GROUP_MS));
       }
     } catch (error) {
       logger.warn(
@@ -213,14 +212,14 @@ export class ManagerPart {
   /** Hands leadership over, then stops. */
   async close(): Promise<void> {
     const manager = this.#manager;
-    this.#use(undefined);
+    await this.#use(undefined);
     await manager?.close();
   }
 
   /** Stops at once. */
   async stop(): Promise<void> {
     const manager = this.#manager;
-    this.#use(undefined);
+    await this.#use(undefined);
     await manager?.stop();
   }
 
@@ -232,25 +231,25 @@ export class ManagerPart {
     return addresses.filter((address) => address !== this.#state.advertiseAddress);
   }
 
-  #use(manager: Manager | undefined): void {
+  async #use(manager: Manager | undefined): Promise<void> {
     this.#manager = manager;
-    this.#options.api().refresh();
+    const api = this.#options.api();
+    if (manager === undefined) {
+      api.serveManager(undefined);
+      return;
+    }
+    const { ManagerApi } = await import('@swarm/manager/assembly');
+    const { nodeId, clusterId } = this.#self(this.#state);
+    api.serveManager(new ManagerApi({ ...api.shared, manager, self: { nodeId, clusterId } }));
   }
 
   async #open(state: LocalState, start: Start): Promise<Manager> {
     const { clock, logger, random, onFatal, api } = this.#options;
     // Only managers load what managers need.
-    const { Manager } = await import('@swarm/manager/assembly');
-    const self = this.#self(state);
-    return Manager.open({
-      self,
-      start,
-      clock,
-      logger,
-      random,
-      randomBytes,
-      api: api(),
-      onFatal,
+    const { openManager } = await import('./open-manager.js');
+    return openManager({
+      ...{ self: this.#self(state), start, clock, logger, random, randomBytes, onFatal },
+      api: api().server,
     });
   }
 

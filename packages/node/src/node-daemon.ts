@@ -9,15 +9,15 @@ import {
   type ManagerAddress,
   type Node,
 } from '@swarm/api';
-import {
-  type ApiServer,
-  type LocalNodeInfo,
-  type ManagerAccess,
-  type NodeControl,
-  type Renewer,
-  startRenewer,
-} from '@swarm/manager';
-import type { RecoveryControl, RestoreRequest } from '@swarm/manager/recovery';
+import type { ManagerAccess } from '@swarm/manager';
+import type { LocalApi } from './api/local-api.js';
+import type {
+  LocalNodeInfo,
+  NodeControl,
+  RecoveryControl,
+  RestoreRequest,
+} from './api/node-control.js';
+import { type Renewer, startRenewer } from '@swarm/identity';
 import { hostOf } from './membership/addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';
@@ -51,7 +51,7 @@ export class NodeDaemon implements NodeControl {
   readonly #files: NodeFiles;
   readonly #managerPart: ManagerPart;
   readonly #role: RoleFollower;
-  #api: ApiServer | undefined;
+  #api: LocalApi | undefined;
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
   #managers: readonly ManagerAddress[] = [];
@@ -92,7 +92,7 @@ export class NodeDaemon implements NodeControl {
   }
 
   /** The API server that also answers on the managers' port. */
-  attach(api: ApiServer): void {
+  attach(api: LocalApi): void {
     this.#api = api;
   }
 
@@ -230,7 +230,6 @@ export class NodeDaemon implements NodeControl {
     } finally {
       this.#pending = false;
     }
-    this.#api?.refresh();
     logger.info({ nodeId, clusterId, dataRoot }, 'made a new cluster');
     return nodeId;
   }
@@ -273,7 +272,6 @@ export class NodeDaemon implements NodeControl {
       this.#pending = false;
       await restored.discard();
     }
-    this.#api?.refresh();
     const { clusterId, index } = backup.header;
     logger.warn({ nodeId: state.nodeId, clusterId, index }, 'restored the cluster from a backup');
     return state.nodeId;
@@ -397,7 +395,6 @@ export class NodeDaemon implements NodeControl {
     this.#refused = '';
     this.#pending = false;
     this.#interrupt = new AbortController();
-    this.#api?.refresh();
   }
 
   async #stopTasks(): Promise<void> {

@@ -3,14 +3,9 @@ import { readdirSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { ApiError } from '@swarm/api';
-import {
-  certificateSubject,
-  createKeyRequest,
-  newRaftId,
-  requestCertificate,
-} from '@swarm/manager';
+import { ApiError, newRaftId } from '@swarm/api';
 import test from 'ava';
+import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm/identity';
 import { NodeFiles } from '../src/files/node-files.js';
 import { freePort, testNode, tokenOf, until } from './support/nodes.js';
 

@@ -1,14 +1,14 @@
 import { createServer, type Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
+import { type MemberInfo, socketOptions, systemClock, tlsConnect, WsTransport } from '@swarm/raft';
+import { type WebSocket, WebSocketServer } from 'ws';
 import {
   type NodeIdentity,
   readSubject,
   type SubjectFields,
   tlsClientOptions,
   tlsServerOptions,
-} from '@swarm/manager';
-import { type MemberInfo, socketOptions, systemClock, tlsConnect, WsTransport } from '@swarm/raft';
-import { type WebSocket, WebSocketServer } from 'ws';
+} from '@swarm/identity';
 import { CLUSTER_ID } from './cluster-id.js';
 
 export interface MemberTransportOptions {

@@ -1,8 +1,8 @@
 /** One member of our cluster: the real node, log and transport, and a port for the load. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import type { NodeIdentity } from '@swarm/manager';
 import { LevelStorage, type MemberInfo, RaftNode, type ReadMode, systemClock } from '@swarm/raft';
+import type { NodeIdentity } from '@swarm/identity';
 import { answerCalls } from './child.js';
 import {
   APPLIED,

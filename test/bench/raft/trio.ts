@@ -1,14 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import {
-  createKeyRequest,
-  createRootCA,
-  issueCertificate,
-  type NodeIdentity,
-  readRequest,
-} from '@swarm/manager';
+import { createRootCA, issueCertificate } from '@swarm/manager';
 import { type MemberInfo, ReadMode } from '@swarm/raft';
+import { createKeyRequest, type NodeIdentity, readRequest } from '@swarm/identity';
 import { until } from '../../lab/index.js';
 import { Child } from './child.js';
 import { CLUSTER_ID } from './cluster-id.js';

@@ -23,24 +23,17 @@ export class EventFeed {
   readonly #aside: SetAside;
   readonly #kept: ClusterEvent[] = [];
   readonly #listeners = new Set<(event: ClusterEvent) => void>();
-  #store: Store | undefined;
-  #end: (() => void) | undefined;
+  readonly #end: () => void;
 
-  constructor(clock: Clock, aside: SetAside) {
+  /** Watches the store from now on, until `close`. */
+  constructor(clock: Clock, aside: SetAside, store: Store) {
     this.#clock = clock;
     this.#aside = aside;
-  }
-
-  /** Watches this store from now on; none when the node is no manager. */
-  attach(store: Store | undefined): void {
-    if (store === this.#store) return;
-    this.#end?.();
-    this.#store = store;
-    this.#end = store?.watch((change) => this.#take(change));
+    this.#end = store.watch((change) => this.#take(change));
   }
 
   close(): void {
-    this.attach(undefined);
+    this.#end();
     this.#listeners.clear();
   }
 

@@ -1,37 +1,12 @@
 import { ApiError } from '@swarm/api';
+import { pause, within } from '@swarm/http';
 import type { Transaction } from '../store/store.js';
-import { pause, within } from './deadline.js';
-import type { ManagerAccess, NodeControl } from './node-control.js';
+import type { ManagerAccess } from './manager-access.js';
 import type { ApiServices, Call } from './router.js';
 
 /** Set on a forwarded request to the id of the node that forwarded it: it is not forwarded again. */
 export const FORWARDED_HEADER = 'x-swarm-forwarded-by';
 const LEADER_POLL_MS = 50;
-
-/**
- * This node's manager.
- * @throws ApiError NOT_IN_SWARM, in Docker's words, when this node is none
- */
-export function requireManager(control: NodeControl): ManagerAccess {
-  const manager = control.manager();
-  if (manager !== undefined) return manager;
-  const { state, controlAvailable } = control.info();
-  if (state === 'locked') {
-    throw new ApiError(
-      'NOT_IN_SWARM',
-      'Swarm is encrypted and needs to be unlocked before it can be used. ' +
-        'Please use "docker swarm unlock" to unlock it.',
-    );
-  }
-  const why =
-    state === 'inactive' || state === 'error'
-      ? 'Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
-      : controlAvailable || state === 'pending'
-        ? 'Manager is being prepared or has trouble connecting to the cluster.'
-        : "Worker nodes can't be used to view or modify cluster state. Please run this command on a " +
-          'manager node or promote the current node to a manager.';
-  throw new ApiError('NOT_IN_SWARM', `This node is not a swarm manager. ${why}`);
-}
 
 /** Without a quorum: Docker's sentence, then who is missing and what to do. */
 export function noQuorum(manager: ManagerAccess): ApiError {
@@ -53,7 +28,7 @@ export function noQuorum(manager: ManagerAccess): ApiError {
  * @throws ApiError NO_QUORUM after limits.leaderMs
  */
 export async function freshState(
-  services: ApiServices,
+  services: Pick<ApiServices, 'clock' | 'limits'>,
   manager: ManagerAccess,
   until = services.clock.monotonicMs() + services.limits.leaderMs,
 ): Promise<void> {

@@ -1,13 +1,16 @@
 import { X509Certificate } from 'node:crypto';
 import { type ClusterSpec, makeJoinToken, type NodeAvailability } from '@swarm/api';
+import { expiresAt } from '@swarm/identity';
 import { tlsInfo } from '../ca/root.js';
 import type { RootCA } from '../ca/root.js';
-import { expiresAt } from '../ca/subject.js';
 import type { Store } from '../store/store.js';
 import type { LocalManager } from './local-manager.js';
 
 export interface FoundingRequest {
-  readonly self: LocalManager;
+  readonly self: Pick<
+    LocalManager,
+    'nodeId' | 'clusterId' | 'raftId' | 'advertiseAddress' | 'identity'
+  >;
   readonly root: RootCA;
   readonly spec: ClusterSpec;
   readonly availability: NodeAvailability;

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { ApiError, isObjectId, parseIpAddress } from '@swarm/api';
-import type { Right } from '../authority/index.js';
-import type { Proof } from '../ca/identify.js';
+import type { Proof, Right } from '@swarm/identity';
 
 /**
  * On a request that a manager sends on to the leader: whom it had at the other end, as JSON. The leader

@@ -1,9 +1,17 @@
 import { ApiError, formatHostPort, isObjectId, type Logger, parseHostPort } from '@swarm/api';
 import type { MemberInfo, MemberStatus, RaftNode } from '@swarm/raft';
+import type { ManagerCall } from '@swarm/identity';
 import type { Store } from '../store/store.js';
-import { callManager } from '../ca/manager-call.js';
-import { tlsClientOptions } from '../ca/tls-options.js';
 import type { LocalManager } from './local-manager.js';
+
+/** How a node asks other managers, with its own certificate. */
+export interface ManagerCalls {
+  /**
+   * @param expectedNodeId refuse every other node
+   * @throws ApiError what the manager answered, or why it could not be asked
+   */
+  call(call: Omit<ManagerCall, 'tls'>, expectedNodeId?: string): Promise<unknown>;
+}
 
 /** Path of the request that makes a manager a member of the Raft group, or takes it out. */
 export const JOIN_PATH = '/raft/members';
@@ -46,7 +54,8 @@ export function readJoinBody(body: unknown): JoinBody {
 export async function admitMember(
   raft: RaftNode,
   store: Store,
-  self: LocalManager,
+  self: Pick<LocalManager, 'nodeId' | 'advertiseAddress'>,
+  calls: ManagerCalls,
   member: MemberInfo,
   logger: Logger,
 ): Promise<void> {
@@ -59,7 +68,7 @@ export async function admitMember(
   const members = () => raft.status().members;
   if (members().some(({ info }) => info.id === member.id && info.nodeId !== member.nodeId))
     throw new ApiError('CONFLICT', `member id ${member.id} is of another node: take a new one`);
-  if (member.nodeId !== self.nodeId) await probe(self, member);
+  if (member.nodeId !== self.nodeId) await probe(self, calls, member);
   // The node lost its log and comes back under a new id: the old one can never vote again. There may be
   // more than one: an attempt that its leader did not survive has left a learner.
   const isEarlier = ({ info }: MemberStatus) =>
@@ -88,34 +97,34 @@ export async function admitMember(
   }
 }
 
-async function probe(self: LocalManager, member: MemberInfo): Promise<void> {
+async function probe(
+  self: Pick<LocalManager, 'advertiseAddress'>,
+  calls: ManagerCalls,
+  { address, nodeId }: MemberInfo,
+): Promise<void> {
   try {
-    await callManager({
-      tls: tlsClientOptions(self.identity(), member.nodeId),
-      address: member.address,
-      method: 'GET',
-      path: PROBE_PATH,
-      timeoutMs: PROBE_TIMEOUT_MS,
-    });
+    await calls.call(
+      { address, method: 'GET', path: PROBE_PATH, timeoutMs: PROBE_TIMEOUT_MS },
+      nodeId,
+    );
   } catch (error) {
     throw new ApiError(
       'FAILED_PRECONDITION',
-      `the leader (${self.advertiseAddress}) can not reach the new manager at ${member.address} ` +
+      `the leader (${self.advertiseAddress}) can not reach the new manager at ${address} ` +
         `(${(error as Error).message}): give the right address with --advertise-addr and open port ` +
-        `${parseHostPort(member.address)?.port ?? 2377}/tcp on it`,
+        `${parseHostPort(address)?.port ?? 2377}/tcp on it`,
     );
   }
 }
 
 /** The new member's part: asks any manager; that one has the leader answer. */
 export async function askToJoin(
-  self: LocalManager,
+  calls: ManagerCalls,
   manager: string,
   body: JoinBody,
   signal?: AbortSignal,
 ): Promise<void> {
-  await callManager({
-    tls: tlsClientOptions(self.identity()),
+  await calls.call({
     address: manager,
     method: 'POST',
     path: JOIN_PATH,
@@ -130,12 +139,11 @@ export async function askToJoin(
  * resolves. Any manager may be asked; the leader does it.
  */
 export async function askToLeave(
-  self: Pick<LocalManager, 'identity'>,
+  calls: ManagerCalls,
   manager: string,
   timeoutMs = MEMBERS_TIMEOUT_MS,
 ): Promise<void> {
-  await callManager({
-    tls: tlsClientOptions(self.identity()),
+  await calls.call({
     address: manager,
     method: 'DELETE',
     path: JOIN_PATH,
@@ -145,12 +153,11 @@ export async function askToLeave(
 
 /** The members of the group that a manager is in: whom a joining member may answer. */
 export async function fetchMembers(
-  self: Pick<LocalManager, 'identity'>,
+  calls: ManagerCalls,
   manager: string,
   signal?: AbortSignal,
 ): Promise<readonly MemberInfo[]> {
-  const reply = await callManager({
-    tls: tlsClientOptions(self.identity()),
+  const reply = await calls.call({
     address: manager,
     method: 'GET',
     path: JOIN_PATH,

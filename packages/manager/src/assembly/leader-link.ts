@@ -1,22 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Agent, request as httpsRequest } from 'node:https';
-import { ApiError, type Clock, isObjectId, parseHostPort } from '@swarm/api';
-import { proxyTo } from '../api/proxy.js';
-import { tlsClientOptions } from '../ca/tls-options.js';
-import { PROBE_PATH } from './join-raft.js';
-import type { LocalManager } from './local-manager.js';
 
-/** A leader that is silent for longer is no help: an election is faster than this. */
-const PROBE_TIMEOUT_MS = 1000;
-/** What the leader says of the members is believed for so long. */
-const VIEW_LIFE_MS = 5000;
-const PROBE_REPLY_LIMIT_BYTES = 256 * 1024;
-/**
- * Connections for requests of API clients: each stream (logs, events) keeps one. And for what nodes ask, so
- * that clients who stream keep no node from renewing its certificate, and no probe waiting. Together they
- * stay below what the leader's port takes from one manager (MANAGER_CLIENT_SHARE).
- */
-export const LEADER_SOCKETS_LIMITS = { clients: 1000, nodes: 64 } as const;
+/** The leader as this manager knows it. */
+export type LeaderAddress = { readonly nodeId: string; readonly address: string };
 
 /** Answer of `GET /raft/probe`. */
 export interface ProbeReply {
@@ -26,164 +11,28 @@ export interface ProbeReply {
   readonly reachable?: readonly number[];
 }
 
-/** A follower's way to the leader: probes it, and sends requests on over connections that are kept. */
-export class LeaderLink {
-  readonly #limits: { readonly clients: number; readonly nodes: number };
-  readonly #self: LocalManager;
-  readonly #clock: Clock;
-  readonly #leader: () => { readonly nodeId: string; readonly address: string } | undefined;
-  #agents: LeaderAgents | undefined;
-  #view:
-    | { readonly leaderId: string; readonly atMs: number; reachable: ReadonlySet<number> }
-    | undefined;
-
-  constructor(
-    self: LocalManager,
-    clock: Clock,
-    leader: () => { readonly nodeId: string; readonly address: string } | undefined,
-    limits: { readonly clients: number; readonly nodes: number } = LEADER_SOCKETS_LIMITS,
-  ) {
-    this.#limits = limits;
-    this.#self = self;
-    this.#clock = clock;
-    this.#leader = leader;
-  }
-
+/** A follower's way to the leader. */
+export interface LeaderLink {
   /**
    * Whether the leader known here answers as one, now. Costs a round trip, and nothing of the request:
    * unlike it, the question can be asked again.
    */
-  async answers(): Promise<boolean> {
-    const leader = this.#leader();
-    const address = leader === undefined ? undefined : parseHostPort(leader.address);
-    if (leader === undefined || address === undefined) return false;
-    const reply = await this.#probe(this.#agentsFor(leader.nodeId).nodes, address);
-    if (reply?.leads !== true) return false;
-    this.#view = {
-      leaderId: leader.nodeId,
-      atMs: this.#clock.monotonicMs(),
-      reachable: new Set(reply.reachable),
-    };
-    return true;
-  }
-
+  answers(): Promise<boolean>;
   /** Whom the leader hears, as it said lately; undefined when that is too long ago. */
-  reachable(): ReadonlySet<number> | undefined {
-    const view = this.#view;
-    if (view === undefined || view.leaderId !== this.#leader()?.nodeId) return undefined;
-    return this.#clock.monotonicMs() - view.atMs < VIEW_LIFE_MS ? view.reachable : undefined;
-  }
-
+  reachable(): ReadonlySet<number> | undefined;
   /**
    * Sends a request on to the leader, and its answer back.
    * @param body of a node's request, which was read already; absent for one of an API client
    * @throws ApiError NO_QUORUM, TIMEOUT
    */
-  async forward(
+  forward(
     request: IncomingMessage,
     response: ServerResponse,
     headers: Readonly<Record<string, string>>,
     body?: Buffer,
-  ): Promise<void> {
-    const leader = this.#leader();
-    const address = leader === undefined ? undefined : parseHostPort(leader.address);
-    if (leader === undefined || address === undefined)
-      throw new ApiError('NO_QUORUM', 'no leader is known: try again');
-    const agents = this.#agentsFor(leader.nodeId);
-    const agent = body === undefined ? agents.clients : agents.nodes;
-    await proxyTo(
-      { ...address, agent, headers, name: 'the leader', ...(body === undefined ? {} : { body }) },
-      request,
-      response,
-    );
-  }
-
+  ): Promise<void>;
   /** Later requests use a connection of their own, made with the certificate of then. */
-  renew(): void {
-    this.#retire();
-    this.#agents = undefined;
-  }
-
+  renew(): void;
   /** Ends the connections at once. */
-  close(): void {
-    this.#agents?.clients.destroy();
-    this.#agents?.nodes.destroy();
-    this.#agents = undefined;
-  }
-
-  #probe(agent: Agent, address: { host: string; port: number }): Promise<ProbeReply | undefined> {
-    return new Promise((resolve) => {
-      const probe = httpsRequest({ ...address, agent, path: PROBE_PATH });
-      const timer = this.#clock.setTimeout(() => probe.destroy(), PROBE_TIMEOUT_MS);
-      probe.on('error', () => resolve(undefined));
-      probe.on('close', () => {
-        this.#clock.clearTimeout(timer);
-        resolve(undefined);
-      });
-      probe.on('response', (answer) => {
-        let text = '';
-        answer.setEncoding('utf8');
-        answer.on('data', (chunk: string) => {
-          text += chunk;
-          if (text.length > PROBE_REPLY_LIMIT_BYTES) probe.destroy();
-        });
-        answer.on('error', () => resolve(undefined));
-        answer.on('end', () => resolve(answer.statusCode === 200 ? readProbe(text) : undefined));
-      });
-      probe.end();
-    });
-  }
-
-  /** Connections are kept while the leader and our certificate stay the same. */
-  #agentsFor(nodeId: string): LeaderAgents {
-    const identity = this.#self.identity();
-    const known = this.#agents;
-    if (known?.nodeId === nodeId && known.certificate === identity.certificate) return known;
-    this.#retire();
-    const agentOf = (maxSockets: number) =>
-      new Agent({ ...tlsClientOptions(identity, nodeId), keepAlive: true, maxSockets });
-    this.#agents = {
-      nodeId,
-      certificate: identity.certificate,
-      clients: agentOf(this.#limits.clients),
-      nodes: agentOf(this.#limits.nodes),
-    };
-    return this.#agents;
-  }
-
-  #retire(): void {
-    if (this.#agents === undefined) return;
-    retire(this.#agents.clients);
-    retire(this.#agents.nodes);
-  }
-}
-
-/** Ways to one leader, with one certificate of ours. */
-interface LeaderAgents {
-  readonly nodeId: string;
-  readonly certificate: string;
-  readonly clients: Agent;
-  readonly nodes: Agent;
-}
-
-/** Requests under way end as they would; their connections and the idle ones are not kept. */
-function retire(agent: Agent): void {
-  agent.maxFreeSockets = 0;
-  for (const idle of Object.values(agent.freeSockets))
-    for (const socket of idle ?? []) socket.destroy();
-}
-
-function readProbe(text: string): ProbeReply | undefined {
-  let said: unknown;
-  try {
-    said = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof said !== 'object' || said === null) return undefined;
-  const { nodeId, leads, reachable } = said as Readonly<Record<string, unknown>>;
-  if (!isObjectId(nodeId) || typeof leads !== 'boolean') return undefined;
-  if (reachable === undefined) return { nodeId, leads };
-  if (!Array.isArray(reachable) || !reachable.every(Number.isSafeInteger)) return undefined;
-  return { nodeId, leads, reachable: reachable as number[] };
+  close(): void;
 }

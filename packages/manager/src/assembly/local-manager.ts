@@ -1,5 +1,5 @@
 import type { MemberInfo } from '@swarm/raft';
-import type { NodeIdentity } from '../ca/node-identity.js';
+import type { NodeIdentity } from '@swarm/identity';
 
 /** What a manager is told about itself. */
 export interface LocalManager {
@@ -22,12 +22,8 @@ export type Start =
   | { readonly kind: 'join'; readonly seeds: readonly MemberInfo[] }
   | { readonly kind: 'restart' };
 
-export function selfInfo(self: LocalManager): MemberInfo {
+export function selfInfo(
+  self: Pick<LocalManager, 'raftId' | 'advertiseAddress' | 'nodeId'>,
+): MemberInfo {
   return { id: self.raftId, address: self.advertiseAddress, nodeId: self.nodeId };
-}
-
-/** A member id that was surely never used: 48 random bits, not 0. */
-export function newRaftId(randomBytes: (size: number) => Uint8Array): number {
-  const bytes = Buffer.from(randomBytes(6));
-  return bytes.readUIntBE(0, 6) || 1;
 }

@@ -1,31 +1,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { join } from 'node:path';
 import { ApiError, type Clock, type Logger, type LogOptions } from '@swarm/api';
 import {
   type LeadershipState,
-  LevelStorage,
+  type LogStorage,
   type Metric,
   RaftNode,
-  tlsConnect,
-  WsTransport,
+  type Transport,
 } from '@swarm/raft';
 import type { WebSocket } from 'ws';
+import { within } from '@swarm/http';
+import type { Caller, Proof, Trust } from '@swarm/identity';
 import { createAllocator } from '../allocator/index.js';
-import type { ApiServer } from '../api/api-server.js';
 import type {
-  Caller,
   LogRecord,
   LogSelector,
   ManagerAccess,
   ManagerMember,
   Quorum,
-} from '../api/node-control.js';
+} from '../api/manager-access.js';
 import { FORWARDED_HEADER } from '../api/gate.js';
 import { createCaServer } from '../ca/ca-server.js';
 import { Authority } from '../authority/index.js';
-import { within } from '../api/deadline.js';
-import type { Proof, Trust } from '../ca/identify.js';
-import { tlsClientOptions } from '../ca/tls-options.js';
 import type { LoopContext } from '../control-loop.js';
 import { guardedClock } from '../guarded-clock.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
@@ -33,20 +28,20 @@ import { managerAddresses } from '../dispatcher/managers.js';
 import { refuseSession } from '../dispatcher/refuse.js';
 import { createLogBroker, type LogBroker } from '../logbroker/log-broker.js';
 import { createOrchestrators } from '../orchestrator/index.js';
-import type { RaftAccess } from '../recovery/recovery-control.js';
+import type { RaftAccess } from '../recovery/raft-access.js';
 import { createRoleManager } from '../role-manager/role-manager.js';
 import { createScheduler } from '../scheduler/index.js';
 import { ReplicatedStore } from '../store/replicated-store.js';
-import { StoreStateMachine } from '../store/state-machine.js';
+import type { StoreStateMachine } from '../store/state-machine.js';
 import type { Store } from '../store/store.js';
 import { type FoundingRequest, foundCluster } from './bootstrap.js';
-import { askToJoin, askToLeave } from './join-raft.js';
-import { LeaderLink } from './leader-link.js';
+import { askToJoin, askToLeave, type ManagerCalls } from './join-raft.js';
+import type { LeaderAddress, LeaderLink } from './leader-link.js';
 import { LeaderLoops } from './leader-loops.js';
 import { PEER_HEADER, writePeer } from './forwarded.js';
-import { type Admitted, Listener } from './listener.js';
 import { type LocalManager, selfInfo, type Start } from './local-manager.js';
 import { NodeAddresses } from './node-addresses.js';
+import type { Admitted, NodePort, PortRoutes } from './node-port.js';
 import { NodeRoutes } from './node-routes.js';
 import { raftLogger } from './raft-logger.js';
 import { StandingConnections } from './standing.js';
@@ -62,16 +57,29 @@ const FIRST_ELECTION_POLL_MS = 5;
 /** An election takes 1–2 s; without a leader for longer, the quorum counts as lost. */
 const QUORUM_LOST_AFTER_MS = 4000;
 
+/** All that a manager has of the world outside. */
 export interface ManagerOptions {
-  readonly self: LocalManager;
+  readonly self: Pick<
+    LocalManager,
+    'nodeId' | 'clusterId' | 'raftId' | 'advertiseAddress' | 'identity'
+  >;
   readonly start: Start;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
-  /** Answers the API's requests that come in on the port for nodes. */
-  readonly api: Pick<ApiServer, 'handle' | 'upgrade' | 'bound' | 'serverOptions'>;
+  /** The Raft log. */
+  readonly log: LogStorage;
+  /** The applied state, open; the manager closes it. */
+  readonly state: StoreStateMachine;
+  /** Ways to the other Raft members. */
+  readonly transport: Transport;
+  /** Where nodes reach this manager. */
+  readonly port: (routes: PortRoutes) => NodePort;
+  /** The way to the leader, while it is another. */
+  readonly link: (leader: () => LeaderAddress | undefined) => LeaderLink;
+  readonly calls: ManagerCalls;
   /** The Raft member hit an error that it must not survive. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -81,8 +89,7 @@ export class Manager implements ManagerAccess {
   readonly store: Store;
   readonly #options: ManagerOptions;
   readonly #raft: RaftNode;
-  readonly #state: StoreStateMachine;
-  readonly #listener: Listener;
+  readonly #port: NodePort;
   readonly #loops: LeaderLoops;
   readonly #dispatcher: Dispatcher;
   readonly #logBroker: LogBroker;
@@ -91,35 +98,18 @@ export class Manager implements ManagerAccess {
   readonly #endings: (() => void)[] = [];
   #isLeader = false;
 
-  /** Opens log and state, listens, takes part. @throws what storage, state or port say */
+  /** Opens the log, listens, takes part. The state is closed when it fails. @throws what log or port say */
   static async open(options: ManagerOptions): Promise<Manager> {
-    const { self, start, clock, logger } = options;
-    const state = await StoreStateMachine.open({
-      folder: join(self.folder, 'state'),
-      clock,
-      logger,
-    });
+    const { self, start, clock, logger, state } = options;
     let manager: Manager | undefined;
     try {
-      const transport = new WsTransport({
-        self: selfInfo(self),
-        clusterId: self.clusterId,
-        connect: tlsConnect((member) => tlsClientOptions(self.identity(), member.nodeId)),
-        clock,
-        random: options.random,
-        logger: logger.child({ part: 'raft' }),
-      });
       const spec = state.memory.view.cluster()?.Spec.Raft ?? {};
       const raft = await RaftNode.open({
         id: self.raftId,
         ...(start.kind === 'found' ? { members: [selfInfo(self)] } : {}),
         ...(start.kind === 'join' ? { seeds: start.seeds } : {}),
-        storage: new LevelStorage({
-          path: join(self.folder, 'log'),
-          clusterId: self.clusterId,
-          memberId: self.raftId,
-        }),
-        transport,
+        storage: options.log,
+        transport: options.transport,
         stateMachine: state,
         clock: {
           now: () => clock.monotonicMs(),
@@ -139,8 +129,8 @@ export class Manager implements ManagerAccess {
         logger: raftLogger(logger),
         onFatal: options.onFatal,
       });
-      manager = new Manager(options, raft, transport, state);
-      await manager.#listener.listen(self.listen.host, self.listen.port);
+      manager = new Manager(options, raft);
+      await manager.#port.listen();
       return manager;
     } catch (error) {
       if (manager === undefined) await state.close();
@@ -149,16 +139,10 @@ export class Manager implements ManagerAccess {
     }
   }
 
-  private constructor(
-    options: ManagerOptions,
-    raft: RaftNode,
-    transport: WsTransport,
-    state: StoreStateMachine,
-  ) {
+  private constructor(options: ManagerOptions, raft: RaftNode) {
     this.#options = options;
-    this.#state = state;
     this.#raft = raft;
-    const { clock, logger, randomBytes, self, api } = options;
+    const { clock, logger, randomBytes, self, calls, state } = options;
     this.store = new ReplicatedStore({
       state: state.memory,
       propose: (data) => raft.propose(data),
@@ -170,7 +154,7 @@ export class Manager implements ManagerAccess {
       logger,
       randomBytes,
     };
-    this.#link = new LeaderLink(self, clock, () => this.leader());
+    this.#link = options.link(() => this.leader());
     this.#dispatcher = createDispatcher(context);
     this.#logBroker = createLogBroker(context, this.#dispatcher);
     const roles = createRoleManager(context, {
@@ -205,6 +189,7 @@ export class Manager implements ManagerAccess {
     this.#follow(raft.currentLeadership);
     const routes = new NodeRoutes({
       self,
+      calls,
       raft,
       store: this.store,
       ca: createCaServer(context),
@@ -217,20 +202,14 @@ export class Manager implements ManagerAccess {
     });
     const addresses = new NodeAddresses(this.store);
     this.#endings.push(() => addresses.close());
-    this.#listener = new Listener(
-      self,
-      {
-        trust: () => this.#trust(),
-        addresses,
-        authority: this.#authority,
-        standing,
-        node: (method, path) => routes.find(method, path),
-        raft: (socket, path, { nodeId }) => transport.accept(socket, { nodeId }, path),
-        dispatcher: (socket, peer) => this.#acceptAgent(socket, peer),
-        api,
-      },
-      { clock, logger },
-    );
+    this.#port = options.port({
+      trust: () => this.#trust(),
+      addresses,
+      authority: this.#authority,
+      standing,
+      node: (method, path) => routes.find(method, path),
+      dispatcher: (socket, peer) => this.#acceptAgent(socket, peer),
+    });
   }
 
   /** Writes the first objects of a new cluster, once this member leads it. */
@@ -251,12 +230,12 @@ export class Manager implements ManagerAccess {
    * @throws ApiError why not
    */
   async joinGroup(managers: readonly string[], signal?: AbortSignal): Promise<void> {
-    const { self } = this.#options;
+    const { self, calls } = this.#options;
     const body = { raftId: self.raftId, address: self.advertiseAddress };
     let last: unknown;
     for (const address of managers) {
       try {
-        await askToJoin(self, address, body, signal);
+        await askToJoin(calls, address, body, signal);
         return;
       } catch (error) {
         // What the leader says, another manager would only repeat.
@@ -349,7 +328,7 @@ export class Manager implements ManagerAccess {
 
   /** Of the port for nodes, for observers. */
   portMetrics(): readonly Metric[] {
-    return this.#listener.metrics();
+    return this.#port.metrics();
   }
 
   /** For observers and backups. */
@@ -359,7 +338,7 @@ export class Manager implements ManagerAccess {
 
   /** Uses a renewed certificate from now on. */
   renewIdentity(): void {
-    this.#listener.renew(this.#options.self);
+    this.#port.renew();
     this.#link.renew();
   }
 
@@ -368,13 +347,13 @@ export class Manager implements ManagerAccess {
    * @throws ApiError when they can not (too few would be left) or are not there
    */
   async leaveGroup(timeoutMs: number): Promise<void> {
-    const { clock, self } = this.#options;
+    const { clock, self, calls } = this.#options;
     const until = clock.monotonicMs() + timeoutMs;
     if (this.#isLeader) await this.#raft.transferLeadership();
     for (;;) {
       const leader = this.leader();
       if (leader !== undefined && leader.nodeId !== self.nodeId)
-        return askToLeave(self, leader.address);
+        return askToLeave(calls, leader.address);
       if (clock.monotonicMs() >= until) throw new ApiError('NO_QUORUM', 'no other manager leads');
       await this.#pause();
     }
@@ -395,8 +374,8 @@ export class Manager implements ManagerAccess {
     await this.#loops.stop();
     await stopRaft();
     this.#link.close();
-    await this.#listener.close();
-    await this.#state.close();
+    await this.#port.close();
+    await this.#options.state.close();
   }
 
   #follow({ isLeader, leader }: LeadershipState): void {

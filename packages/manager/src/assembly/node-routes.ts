@@ -1,12 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, type Clock, type Logger } from '@swarm/api';
 import type { RaftNode } from '@swarm/raft';
-import type { Authority, Right } from '../authority/index.js';
+import { checkValidity, type Right, type Trust } from '@swarm/identity';
+import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
-import { checkValidity, type Trust } from '../ca/identify.js';
 import type { Store, Transaction } from '../store/store.js';
 import { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
-import { admitMember, JOIN_PATH, PROBE_PATH, readJoinBody } from './join-raft.js';
+import {
+  admitMember,
+  JOIN_PATH,
+  type ManagerCalls,
+  PROBE_PATH,
+  readJoinBody,
+} from './join-raft.js';
 import type { LeaderLink, ProbeReply } from './leader-link.js';
 import type { LocalManager } from './local-manager.js';
 
@@ -35,7 +41,8 @@ export interface NodeRoute {
 export const ANSWERED = Symbol('answered');
 
 export interface NodeRoutesContext {
-  readonly self: LocalManager;
+  readonly self: Pick<LocalManager, 'nodeId' | 'advertiseAddress'>;
+  readonly calls: ManagerCalls;
   readonly raft: RaftNode;
   readonly store: Store;
   readonly ca: CaServer;
@@ -93,9 +100,9 @@ export class NodeRoutes {
   }
 
   async #admit(asked: NodeRequest, nodeId: string): Promise<unknown> {
-    const { raft, store, self, logger } = this.#context;
+    const { raft, store, self, calls, logger } = this.#context;
     const { raftId, address } = readJoinBody(asked.json());
-    await admitMember(raft, store, self, { id: raftId, address, nodeId }, logger);
+    await admitMember(raft, store, self, calls, { id: raftId, address, nodeId }, logger);
     return {};
   }
 

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock, Logger } from '@swarm/api';
+import type { Proof } from '@swarm/identity';
 import type { Authority } from '../authority/index.js';
-import type { Proof } from '../ca/identify.js';
 import { SetAside } from '../set-aside.js';
 import type { StoreChange } from '../store/store.js';
 

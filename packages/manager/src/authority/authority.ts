@@ -1,9 +1,7 @@
 import { ApiError, type Node } from '@swarm/api';
-import type { Proof } from '../ca/identify.js';
+import { mayUse, NOBODY, type Principal, type Proof, requireRight } from '@swarm/identity';
 import { refuseRemoved } from '../ca/removed.js';
 import type { View } from '../store/store.js';
-import { type Principal, NOBODY } from './principal.js';
-import { mayUse, requireRight } from './rights.js';
 
 export interface AuthorityContext {
   readonly view: View;

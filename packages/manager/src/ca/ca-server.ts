@@ -15,34 +15,22 @@ import {
   sameToken,
   toBase36,
 } from '@swarm/api';
+import {
+  BACKDATE_MS,
+  type CertificateReply,
+  type CertificateRequest,
+  readRequest,
+  REJOIN,
+  REQUEST_LIMIT,
+  type Subject,
+} from '@swarm/identity';
 import { RefusalLog } from '../assembly/refusal-log.js';
 import type { Store } from '../store/store.js';
 import { FailureLimit, hostOf } from './failure-limit.js';
 import { IssueLimit, JOINS, RENEWALS } from './issue-limit.js';
-import type { Subject } from './subject.js';
-import { REJOIN } from './identify.js';
 import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
 import { refuseRemoved } from './removed.js';
-import { readRequest, REQUEST_LIMIT } from './request.js';
-import { BACKDATE_MS, type CaContext, certificateDer } from './root.js';
-
-/** Body of `POST /ca/certificates`. */
-export interface CertificateRequest {
-  /** PEM, PKCS #10. */
-  readonly csr: string;
-  /** For a node's first certificate; a renewal has none. */
-  readonly token?: string;
-  readonly hostname?: string;
-  readonly availability?: NodeAvailability;
-}
-
-/** Answer of `POST /ca/certificates`. */
-export interface CertificateReply {
-  readonly nodeId: string;
-  /** PEM. */
-  readonly certificate: string;
-  readonly role: NodeRole;
-}
+import { type CaContext, certificateDer } from './root.js';
 
 /** Who asks. */
 export interface CaPeer {

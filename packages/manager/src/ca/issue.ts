@@ -1,10 +1,15 @@
 import { webcrypto } from 'node:crypto';
 import { type ClusterSpec, MS } from '@swarm/api';
-import { ALGORITHM, importKey } from './key.js';
-import { subjectName } from './request.js';
-import { BACKDATE_MS, type CaContext, pem, type RootCA, serialNumber } from './root.js';
-import type { Subject } from './subject.js';
-import { loadX509 } from './x509.js';
+import {
+  ALGORITHM,
+  BACKDATE_MS,
+  importKey,
+  loadX509,
+  pem,
+  type Subject,
+  subjectName,
+} from '@swarm/identity';
+import { type CaContext, type RootCA, serialNumber } from './root.js';
 
 const HOUR_MS = 60 * 60 * 1000;
 /** Life of node certificates unless the cluster says otherwise: 90 days. */

@@ -1,5 +1,5 @@
 import { ApiError, type Cluster } from '@swarm/api';
-import { REJOIN } from './identify.js';
+import { REJOIN } from '@swarm/identity';
 
 /**
  * A removed node is refused until its last certificate has expired (Cluster.Private.RemovedNodes).

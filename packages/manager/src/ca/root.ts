@@ -1,13 +1,10 @@
 import { webcrypto, X509Certificate } from 'node:crypto';
 import type { Clock, TLSInfo } from '@swarm/api';
-import { ALGORITHM, exportKey, makeKeys } from './key.js';
-import { loadX509 } from './x509.js';
+import { ALGORITHM, BACKDATE_MS, exportKey, loadX509, makeKeys, pem } from '@swarm/identity';
 
 const COMMON_NAME = 'swarm-ca';
 const YEAR_MS = 365 * 24 * 60 * 60 * 1000;
 const ROOT_LIFE_MS = 20 * YEAR_MS;
-/** Certificates are valid a little before they are made: clocks of hosts differ. */
-export const BACKDATE_MS = 60 * 60 * 1000;
 const SERIAL_BYTES = 16;
 
 /** The cluster's certificate authority: what signs all node certificates. */
@@ -71,9 +68,4 @@ export async function tlsInfo(rootCertificate: string): Promise<TLSInfo> {
 /** The DER bytes of a PEM certificate; what join tokens carry the digest of. */
 export function certificateDer(certificate: string): Uint8Array {
   return new X509Certificate(certificate).raw;
-}
-
-/** PEM with one newline at its end, as every tool writes it. */
-export function pem(text: string): string {
-  return text.trimEnd() + '\n';
 }

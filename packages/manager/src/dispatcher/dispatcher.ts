@@ -13,7 +13,7 @@ import {
 } from '@swarm/api';
 import { isDeepStrictEqual } from 'node:util';
 import type { WebSocket } from 'ws';
-import { mayUse } from '../authority/index.js';
+import { mayUse } from '@swarm/identity';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';

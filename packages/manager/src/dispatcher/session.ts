@@ -1,7 +1,7 @@
 import type { AgentHello, AgentMessage, Clock, Logger, ManagerMessage, Timer } from '@swarm/api';
 import { DISPATCH_FRAME_LIMIT_BYTES } from '@swarm/api';
 import type { RawData, WebSocket } from 'ws';
-import type { NodeKind } from '../authority/index.js';
+import type { NodeKind } from '@swarm/identity';
 import type { AssignmentSet } from './assignment-set.js';
 import { type DispatchCodec, MalformedMessage } from './codec.js';
 import { CLOSE_TIMEOUT_MS, RECEIVE_REST_MS, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';

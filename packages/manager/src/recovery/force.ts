@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { ApiError, type Clock, type Logger } from '@swarm/api';
 import { type Forced, forceSingleMember } from '@swarm/raft';
-import { within } from '../api/deadline.js';
-import type { ManagerAccess } from '../api/node-control.js';
+import { within } from '@swarm/http';
+import type { ManagerAccess } from '../api/manager-access.js';
 import { type LocalManager, selfInfo } from '../assembly/local-manager.js';
 import { StoreStateMachine } from '../store/state-machine.js';
 import { logOf } from './install-backup.js';

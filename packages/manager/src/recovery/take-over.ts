@@ -1,7 +1,7 @@
 import type { Clock, Node, NodeAvailability } from '@swarm/api';
 import { ApiError } from '@swarm/api';
+import { pause } from '@swarm/http';
 import type { LocalManager } from '../assembly/local-manager.js';
-import { pause } from '../api/deadline.js';
 import { transactInBatches } from '../store/batches.js';
 import type { Draft, Store } from '../store/store.js';
 

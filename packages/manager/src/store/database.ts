@@ -14,7 +14,10 @@ import type { Kind } from './store.js';
  * A restored snapshot is written as a new generation beside the old one; one synced write of `current`
  * then makes it the state. Whatever other generation is found is a leftover.
  */
-export type Database = Level<string, Uint8Array>;
+export type Database = Pick<
+  Level<string, Uint8Array>,
+  'get' | 'put' | 'batch' | 'iterator' | 'snapshot' | 'clear' | 'close'
+>;
 
 export const DATABASE_FORMAT = 1;
 export const FORMAT_KEY = 'format';
@@ -31,10 +34,10 @@ export class StateDatabaseError extends Error {
 }
 
 /** Opens or makes the database in a folder. LevelDB locks it against a second process. */
-export async function openDatabase(folder: string): Promise<Database> {
+export async function openDatabase(folder: string): Promise<Level<string, Uint8Array>> {
   // Loaded here, so that a worker, which has no store, does not pay for it.
   const { Level } = await import('level');
-  const database: Database = new Level(folder, {
+  const database = new Level<string, Uint8Array>(folder, {
     keyEncoding: 'utf8',
     valueEncoding: 'view',
     cacheSize: CACHE_BYTES,

@@ -35,6 +35,8 @@ const LOAD_KEYS = 256;
 export interface StateMachineOptions {
   /** The database's folder; made when absent. */
   readonly folder: string;
+  /** Default: LevelDB. */
+  readonly openDatabase?: (folder: string) => Promise<Database>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Default WRITE_DELAY_MS. */
@@ -63,7 +65,7 @@ export class StoreStateMachine implements StateMachine {
    * @throws StateDatabaseError when it was written by a newer version or is damaged
    */
   static async open(options: StateMachineOptions): Promise<StoreStateMachine> {
-    const database = await openDatabase(options.folder);
+    const database = await (options.openDatabase ?? openDatabase)(options.folder);
     try {
       const codec = new Codec();
       const generations = await readGenerations(database);

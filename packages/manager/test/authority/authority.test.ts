@@ -1,11 +1,9 @@
-import { ApiError, silentLogger, systemClock } from '@swarm/api';
+import { ApiError } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
-import { apiRoutes } from '../../src/api/api-routes.js';
-import { EventFeed } from '../../src/api/event-feed.js';
-import { ALL_RIGHTS, Authority, mayUse, type PrincipalKind } from '../../src/authority/index.js';
-import type { Proof } from '../../src/ca/index.js';
+import { ALL_RIGHTS, mayUse, type PrincipalKind, type Proof } from '@swarm/identity';
+import { API_ROUTES } from '../../src/api/api-routes.js';
+import { Authority } from '../../src/authority/index.js';
 import { removeNode } from '../../src/role-manager/index.js';
-import { SetAside } from '../../src/set-aside.js';
 import { clusterDraft, root } from '../ca/cluster.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
@@ -56,11 +54,9 @@ async function kind(
   }
 }
 
-test('every route of the API has a row, and what has none is nobody’s', (t) => {
+test('every route of a manager has a row, and what has none is nobody’s', (t) => {
   const rows = new Set<string>(ALL_RIGHTS);
-  for (const { method, pattern } of apiRoutes(
-    new EventFeed(systemClock(), new SetAside(silentLogger)),
-  ))
+  for (const { method, pattern } of API_ROUTES)
     t.true(rows.has(`${method} ${pattern}`), `${method} ${pattern}`);
   for (const each of ['local', 'manager', 'worker', 'nobody'] as const) {
     for (const right of [

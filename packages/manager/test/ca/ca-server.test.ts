@@ -5,7 +5,6 @@ import type { TLSSocket } from 'node:tls';
 import { ApiError, type ErrorCode, silentLogger } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import {
-  createCaServer,
   createKeyRequest,
   fetchRoot,
   identify,
@@ -14,7 +13,8 @@ import {
   type Subject,
   subjectOf,
   tlsServerOptions,
-} from '../../src/ca/index.js';
+} from '@swarm/identity';
+import { createCaServer } from '../../src/ca/index.js';
 import { JOINS, RENEWALS } from '../../src/ca/issue-limit.js';
 import { removeNode } from '../../src/role-manager/index.js';
 import { nodeDraft, patch, put } from '../support/objects.js';

@@ -8,21 +8,18 @@ import {
   SECOND,
 } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
+import { certificateDer, issueCertificate, nodeLifeMs, tlsInfo } from '../../src/ca/index.js';
+import { silentLogger } from '@swarm/api';
 import {
-  certificateDer,
   createKeyRequest,
   expiresAt,
   identify,
-  issueCertificate,
-  nodeLifeMs,
   readRequest,
   renewalTime,
   startRenewer,
   startsAt,
   subjectOf,
-  tlsInfo,
-} from '../../src/ca/index.js';
-import { silentLogger } from '@swarm/api';
+} from '@swarm/identity';
 import { VirtualClock } from '../support/virtual-clock.js';
 import { CLUSTER_ID, caContext, clusterDraft, DAY_MS, identity, root } from './cluster.js';
 

@@ -1,14 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { type Cluster, type ClusterSpec, makeJoinToken } from '@swarm/api';
+import { createKeyRequest, type NodeIdentity, readRequest, type Subject } from '@swarm/identity';
 import {
   certificateDer,
-  createKeyRequest,
   createRootCA,
   issueCertificate,
-  type NodeIdentity,
-  readRequest,
   type RootCA,
-  type Subject,
   tlsInfo,
 } from '../../src/ca/index.js';
 import type { Draft } from '../../src/store/store.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApiError } from '@swarm/api';
 import test from 'ava';
-import { loadNodeIdentity, saveNodeIdentity } from '../../src/ca/index.js';
+import { loadNodeIdentity, saveNodeIdentity } from '@swarm/identity';
 import { identity, root } from './cluster.js';
 
 const NOW = Date.UTC(2026, 5, 1);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock, VERSION } from '@swarm/api';
-import { ApiServer } from '@swarm/manager';
+import { LocalApi } from '../api/local-api.js';
 import { checkPlace } from '../files/place.js';
 import { isPlain } from './damage.js';
 import { makeSocketFolder, openDataRoot, PRIVATE_UMASK } from '../files/data-root.js';
@@ -56,7 +56,7 @@ export async function runNode(options: DaemonOptions): Promise<number> {
     ...(engineSocket === undefined ? {} : { engine: { socketPath: engineSocket } }),
     onFatal,
   });
-  const api = new ApiServer({ control: node, clock, randomBytes, logger, version: VERSION });
+  const api = new LocalApi({ control: node, clock, randomBytes, logger, version: VERSION });
   node.attach(api);
   await api.listen(options.socket);
   logger.info({ socket: options.socket, version: VERSION }, 'the daemon answers');

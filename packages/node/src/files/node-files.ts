@@ -5,7 +5,7 @@ import {
   loadNodeIdentity,
   type NodeIdentity,
   saveNodeIdentity,
-} from '@swarm/manager';
+} from '@swarm/identity';
 import { type LocalState, LocalStateFile } from './local-state.js';
 
 /** Everything that a node keeps under its data root; what is in memory is on disk. */

@@ -1,17 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Clock, Cluster, InitRequest, JoinRequest } from '@swarm/api';
+import type { RootCA } from '@swarm/manager';
 import {
   createKeyRequest,
-  createRootCA,
   fetchRoot,
-  issueCertificate,
   type NodeIdentity,
-  nodeLifeMs,
   readRequest,
   requestCertificate,
-  type RootCA,
-} from '@swarm/manager';
+} from '@swarm/identity';
 
 /** Makes a new cluster's root, and with it the certificate of its first manager. */
 export async function foundIdentity(
@@ -19,6 +16,7 @@ export async function foundIdentity(
   { spec }: InitRequest,
   { nodeId, clusterId }: { readonly nodeId: string; readonly clusterId: string },
 ): Promise<{ root: RootCA; identity: NodeIdentity }> {
+  const { createRootCA, issueCertificate, nodeLifeMs } = await loadIssuer();
   const root = await createRootCA({ clock, randomBytes });
   const subject = { nodeId, role: 'manager', clusterId } as const;
   const { key, csr } = await createKeyRequest(subject);
@@ -37,6 +35,7 @@ export async function restoredIdentity(
   cluster: Cluster,
   nodeId: string,
 ): Promise<{ identity: NodeIdentity; expiresAtMs: number }> {
+  const { issueCertificate, nodeLifeMs } = await loadIssuer();
   const { CAKey, CACert } = cluster.Private;
   const subject = { nodeId, role: 'manager', clusterId: cluster.ID } as const;
   const { key, csr } = await createKeyRequest(subject);
@@ -68,4 +67,9 @@ export async function joinIdentity(
   const body = { csr, token, hostname: hostname(), availability };
   const { nodeId, certificate } = await requestCertificate(address, { rootCertificate }, body);
   return { nodeId, identity: { rootCertificate, certificate, key } };
+}
+
+/** Only who makes a cluster, or brings one back, issues certificates here; a worker never loads this. */
+function loadIssuer(): Promise<typeof import('@swarm/manager')> {
+  return import('@swarm/manager');
 }

@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
-import { ApiError, type Clock, type InitRequest, type JoinRequest, newId } from '@swarm/api';
-import { certificateSubject, type NodeIdentity, newRaftId, type RootCA } from '@swarm/manager';
+import {
+  ApiError,
+  type Clock,
+  type InitRequest,
+  type JoinRequest,
+  newId,
+  newRaftId,
+} from '@swarm/api';
+import type { RootCA } from '@swarm/manager';
+import { certificateSubject, type NodeIdentity } from '@swarm/identity';
 import {
   advertiseAddress,
   dataPathAddress,

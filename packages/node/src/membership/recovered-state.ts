@@ -4,11 +4,12 @@ import { rm } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { ApiError, type Clock, type InitRequest, newId } from '@swarm/api';
-import { newRaftId, type NodeIdentity } from '@swarm/manager';
-import type { CheckedBackup, RestoredManager, RestoreRequest } from '@swarm/manager/recovery';
+import { ApiError, type Clock, type InitRequest, newId, newRaftId } from '@swarm/api';
+import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
+import type { NodeIdentity } from '@swarm/identity';
 import { advertiseAddress, dataPathAddress, listenAddress } from './addresses.js';
 import { restoredIdentity } from './first-certificate.js';
+import type { RestoreRequest } from '../api/node-control.js';
 import type { LocalState } from '../files/local-state.js';
 
 /** A backup while it is received; it holds the cluster's keys. */

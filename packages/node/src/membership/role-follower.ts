@@ -1,5 +1,5 @@
 import { ApiError, type Logger, type Node } from '@swarm/api';
-import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm/manager';
+import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm/identity';
 import { firstOf } from './first-of.js';
 import type { ManagerPart } from '../manager-part.js';
 import type { NodeFiles } from '../files/node-files.js';

@@ -11,10 +11,10 @@ import {
   type ManagerAddress,
   type Node,
 } from '@swarm/api';
-import { type NodeIdentity, tlsClientOptions } from '@swarm/manager';
 import { createMesh, type Mesh } from '@swarm/routing-mesh';
 import { Agent, managersFile, type Runtime } from '@swarm/worker';
 import { WebSocket } from 'ws';
+import { type NodeIdentity, tlsClientOptions } from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
 import type { RuntimeSource } from './runtime-source.js';
 

@@ -11,15 +11,15 @@ import {
   silentLogger,
   systemClock,
 } from '@swarm/api';
-import { ApiServer } from '@swarm/manager';
 import type { Runtime } from '@swarm/worker';
-import type { ExecutionContext } from 'ava';
+import { LocalApi } from '../../src/api/local-api.js';
 import { NodeDaemon } from '../../src/node-daemon.js';
 import { readyRuntime, type RuntimeSource } from '../../src/tasks/runtime-source.js';
 
 /** A node's daemon in this process, on the loopback, with a runtime that has no tasks. */
 export interface TestNode {
   readonly daemon: NodeDaemon;
+  readonly api: LocalApi;
   readonly folder: string;
   /** `host:port` of its managers' port. */
   readonly address: string;
@@ -34,6 +34,11 @@ export interface TestNode {
   restart(): Promise<TestNode>;
 }
 
+/** What ends a node: a test, or nothing. */
+export interface Lifetime {
+  teardown(end: () => Promise<void>): void;
+}
+
 /** What nodes of a test share. */
 export interface NodeOptions {
   readonly folder?: string;
@@ -46,7 +51,7 @@ export interface NodeOptions {
 }
 
 /** Makes a node that is ended with its test. */
-export async function testNode(t: ExecutionContext, options: NodeOptions = {}): Promise<TestNode> {
+export async function testNode(t: Lifetime, options: NodeOptions = {}): Promise<TestNode> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'swarm-daemon-')));
   const address = options.address ?? `127.0.0.1:${await freePort()}`;
   const log: string[] = [];
@@ -66,7 +71,7 @@ export async function testNode(t: ExecutionContext, options: NodeOptions = {}): 
     },
     onFatal: (error) => log.push(`fatal: ${(error as Error).message}`),
   });
-  const api = new ApiServer({ control: daemon, clock, randomBytes, logger, version: '0' });
+  const api = new LocalApi({ control: daemon, clock, randomBytes, logger, version: '0' });
   daemon.attach(api);
   if (options.start !== false) await daemon.start();
   let ended = false;
@@ -82,6 +87,7 @@ export async function testNode(t: ExecutionContext, options: NodeOptions = {}): 
   });
   const node: TestNode = {
     daemon,
+    api,
     folder,
     address,
     log,

@@ -1,5 +1,5 @@
 import type { ManagerStatus, Node } from '@swarm/api';
-import type { ManagerMember } from '../node-control.js';
+import type { ManagerMember } from '../manager-access.js';
 
 /** A node as the API shows it: with its place among the managers, without its Raft id. */
 export function presentNode(node: Node, members: readonly ManagerMember[]): Node {

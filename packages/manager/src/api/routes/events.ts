@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Filters } from '@swarm/api';
-import type { ClusterEvent, EventFeed } from '../event-feed.js';
-import { momentOf } from '../query.js';
+import { momentOf } from '@swarm/http';
+import type { ClusterEvent } from '../event-feed.js';
 import type { Call, Route } from '../router.js';
 
 /** Keys Docker knows; those of containers and images match none of the cluster's events. */
@@ -42,55 +42,55 @@ function matcher(filters: Filters): (event: ClusterEvent) => boolean {
 }
 
 /** `GET /events` for the cluster's events, joined with those of the node's engine. */
-export function eventRoutes(feed: EventFeed): readonly Route[] {
-  async function events(call: Call): Promise<void> {
-    const { response, target, services } = call;
-    const { clock, limits, closing, engine } = services;
-    const filters = Filters.parse(target.query.get('filters'), KEYS);
-    const matches = matcher(filters);
-    const since = momentOf(target.query, 'since');
-    const until = momentOf(target.query, 'until');
-    response.writeHead(200, { 'Content-Type': 'application/json' });
-    response.flushHeaders();
-    const ended = new AbortController();
-    const end = (): void => ended.abort();
-    response.once('close', end);
-    closing.addEventListener('abort', end, { once: true });
-    const put = (text: string): void => {
-      if (ended.signal.aborted) return;
-      response.write(text);
-      // A reader that does not read is cut off: its queue would grow for ever.
-      if (response.writableLength > limits.eventsQueued * 1024) response.destroy();
-    };
-    const send = (event: ClusterEvent): void => {
-      if (!matches(event)) return;
-      if (until !== undefined && event.timeNano / 1e6 > until) return;
-      put(`${JSON.stringify(event)}\n`);
-    };
-    if (since !== undefined) for (const event of feed.since(since)) send(event);
-    const stop = feed.listen(send);
-    const timer =
-      until === undefined
-        ? undefined
-        : clock.setTimeout(end, Math.min(Math.max(0, until - clock.now()), 2 ** 31 - 1));
-    const onlySwarm = filters.has('scope') && !filters.values('scope').includes('local');
-    if (engine !== undefined && call.caller.principal.kind === 'local' && !onlySwarm) {
-      const query = target.query.toString();
-      const path = `/events${query === '' ? '' : `?${query}`}`;
-      const source = await engine.stream(path, ended.signal);
-      if (source !== undefined) copyLines(source, put);
-    }
-    await new Promise<void>((resolve) => {
-      if (ended.signal.aborted) resolve();
-      else ended.signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    stop();
-    clock.clearTimeout(timer);
-    closing.removeEventListener('abort', end);
-    response.end();
+async function events(call: Call): Promise<void> {
+  const { response, target, services } = call;
+  const { clock, limits, closing, engine, feed } = services;
+  const filters = Filters.parse(target.query.get('filters'), KEYS);
+  const matches = matcher(filters);
+  const since = momentOf(target.query, 'since');
+  const until = momentOf(target.query, 'until');
+  response.writeHead(200, { 'Content-Type': 'application/json' });
+  response.flushHeaders();
+  const ended = new AbortController();
+  const end = (): void => ended.abort();
+  response.once('close', end);
+  closing.addEventListener('abort', end, { once: true });
+  const put = (text: string): void => {
+    if (ended.signal.aborted) return;
+    response.write(text);
+    // A reader that does not read is cut off: its queue would grow for ever.
+    if (response.writableLength > limits.eventsQueued * 1024) response.destroy();
+  };
+  const send = (event: ClusterEvent): void => {
+    if (!matches(event)) return;
+    if (until !== undefined && event.timeNano / 1e6 > until) return;
+    put(`${JSON.stringify(event)}\n`);
+  };
+  if (since !== undefined) for (const event of feed.since(since)) send(event);
+  const stop = feed.listen(send);
+  const timer =
+    until === undefined
+      ? undefined
+      : clock.setTimeout(end, Math.min(Math.max(0, until - clock.now()), 2 ** 31 - 1));
+  const onlySwarm = filters.has('scope') && !filters.values('scope').includes('local');
+  if (engine !== undefined && call.caller.principal.kind === 'local' && !onlySwarm) {
+    const query = target.query.toString();
+    const path = `/events${query === '' ? '' : `?${query}`}`;
+    const source = await engine.stream(path, ended.signal);
+    if (source !== undefined) copyLines(source, put);
   }
-  return [{ method: 'GET', pattern: '/events', on: 'node', handle: events }];
+  await new Promise<void>((resolve) => {
+    if (ended.signal.aborted) resolve();
+    else ended.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  stop();
+  clock.clearTimeout(timer);
+  closing.removeEventListener('abort', end);
+  response.end();
 }
+export const eventRoutes: readonly Route[] = [
+  { method: 'GET', pattern: '/events', on: 'node', handle: events },
+];
 
 /** Whole lines only, so that lines of the cluster never land inside one. */
 function copyLines(source: IncomingMessage, write: (text: string) => void): void {

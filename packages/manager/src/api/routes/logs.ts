@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { ApiError, type LogOptions, type TaskSpec } from '@swarm/api';
+import { flagOf, momentOf } from '@swarm/http';
 import { frame, line } from '../log-frame.js';
 import type { LogSelector } from '../../logbroker/index.js';
 import { find } from '../lookup.js';
-import type { ManagerAccess } from '../node-control.js';
-import { flagOf, momentOf } from '../query.js';
+import type { ManagerAccess } from '../manager-access.js';
 import type { Call, Route } from '../router.js';
 
 /** Warnings kept until the end of a stream. */

@@ -1,26 +1,18 @@
 import { ApiError, networkFilters } from '@swarm/api';
-import { parseJson } from '../body.js';
+import { parseJson, sendJson } from '@swarm/http';
 import { freshState } from '../gate.js';
 import { find } from '../lookup.js';
-import type { ManagerAccess } from '../node-control.js';
+import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
 import { presentNetwork } from '../present/network.js';
-import { sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
 
-/** The manager with a fresh state, where this node is one: the engine's networks do not need it. */
-async function freshManager(call: Call): Promise<ManagerAccess | undefined> {
-  const manager = call.services.control.manager();
-  if (manager !== undefined) await freshState(call.services, manager);
-  return manager;
-}
-
-async function list(call: Call): Promise<void> {
+async function list(call: Call, manager: ManagerAccess): Promise<void> {
   const { engine } = call.services;
   const filters = call.target.query.get('filters');
   const matches = networkFilters(filters);
-  const manager = await freshManager(call);
-  const networks = manager?.store.list('network') ?? [];
+  await freshState(call.services, manager);
+  const networks = manager.store.list('network');
   const { aside } = call.services;
   const swarm = presentEach(aside, 'network', networks, matches, presentNetwork);
   const query = filters === null ? '' : `?filters=${encodeURIComponent(filters)}`;
@@ -30,10 +22,9 @@ async function list(call: Call): Promise<void> {
 }
 
 /** The cluster's network, or undefined when the engine should be asked. */
-async function ofSwarm(call: Call): Promise<object | undefined> {
+async function ofSwarm(call: Call, manager: ManagerAccess): Promise<object | undefined> {
   if ((call.target.query.get('scope') ?? 'swarm') !== 'swarm') return undefined;
-  const manager = await freshManager(call);
-  if (manager === undefined) return undefined;
+  await freshState(call.services, manager);
   try {
     return presentNetwork(find(manager.store, 'network', call.params.id!));
   } catch (error) {
@@ -50,14 +41,14 @@ async function elsewhere(call: Call, body?: Buffer): Promise<void> {
   await engine.pass(call.request, call.response, call.target, body);
 }
 
-async function inspect(call: Call): Promise<void> {
-  const network = await ofSwarm(call);
+async function inspect(call: Call, manager: ManagerAccess): Promise<void> {
+  const network = await ofSwarm(call, manager);
   if (network === undefined) return elsewhere(call);
   sendJson(call.response, network);
 }
 
-async function remove(call: Call): Promise<void> {
-  if ((await ofSwarm(call)) === undefined) return elsewhere(call);
+async function remove(call: Call, manager: ManagerAccess): Promise<void> {
+  if ((await ofSwarm(call, manager)) === undefined) return elsewhere(call);
   throw new ApiError(
     'UNIMPLEMENTED',
     `network ${call.params.id} is the cluster's own and can not be removed`,

@@ -1,13 +1,12 @@
 import { ApiError, decodeNodeSpec, type Node, nodeFilters, parseObjectVersion } from '@swarm/api';
+import { flagOf, sendEmpty, sendJson } from '@swarm/http';
 import { refuseNode, removeNode } from '../../role-manager/remove-node.js';
 import type { Transaction, View } from '../../store/store.js';
 import { write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
-import type { ManagerAccess, ManagerMember } from '../node-control.js';
+import type { ManagerAccess, ManagerMember } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
 import { presentNode } from '../present/node.js';
-import { flagOf } from '../query.js';
-import { sendEmpty, sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
 
 function list(call: Call, manager: ManagerAccess): void {
@@ -25,7 +24,7 @@ function list(call: Call, manager: ManagerAccess): void {
 function target(call: Call, view: View): Node {
   const given = call.params.id!;
   if (given !== 'self') return find(view, 'node', given);
-  return find(view, 'node', call.caller.forwardedBy ?? call.services.control.info().nodeId);
+  return find(view, 'node', call.caller.forwardedBy ?? call.services.self.nodeId);
 }
 
 function inspect(call: Call, manager: ManagerAccess): void {

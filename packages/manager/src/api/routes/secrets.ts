@@ -1,8 +1,8 @@
 import { ApiError, configFilters, secretFilters } from '@swarm/api';
+import { sendJson } from '@swarm/http';
 import { find } from '../lookup.js';
-import type { ManagerAccess } from '../node-control.js';
+import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
-import { sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
 
 function unserved(kind: 'secrets' | 'configs'): never {

@@ -15,17 +15,15 @@ import {
   serviceFilters,
   storedServiceSpec,
 } from '@swarm/api';
+import { flagOf, sendEmpty, sendJson, within } from '@swarm/http';
 import { removeUnreadable } from '../../orchestrator/service-removal.js';
 import { applyServiceUpdate } from '../../orchestrator/service-update.js';
 import type { View } from '../../store/store.js';
-import { within } from '../deadline.js';
 import { write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
-import type { ManagerAccess } from '../node-control.js';
+import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
 import { presentService } from '../present/service.js';
-import { flagOf } from '../query.js';
-import { sendEmpty, sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
 import { checkConstraints, conflictWith, publishHolder } from '../rules.js';
 

@@ -1,10 +1,10 @@
 import { type Task, taskFilters } from '@swarm/api';
+import { sendJson } from '@swarm/http';
 import type { View } from '../../store/store.js';
 import { find } from '../lookup.js';
-import type { ManagerAccess } from '../node-control.js';
+import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
 import { presentTask } from '../present/task.js';
-import { sendJson } from '../reply.js';
 import type { Call, Route } from '../router.js';
 import { isUpToDate } from '../rules.js';
 
@@ -13,7 +13,7 @@ function list(call: Call, manager: ManagerAccess): void {
   const { serviceIds, nodeIds, matches } = taskFilters(call.target.query.get('filters'), {
     serviceId: (given) => find(store, 'service', given).ID,
     nodeId: (given) =>
-      given === 'self' ? call.services.control.info().nodeId : find(store, 'node', given).ID,
+      given === 'self' ? call.services.self.nodeId : find(store, 'node', given).ID,
     isUpToDate: (task) => isUpToDate(store, task),
   });
   const now = store.timeMs();

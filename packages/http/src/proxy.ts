@@ -1,0 +1,128 @@
+import http, {
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type RequestOptions,
+  type ServerResponse,
+} from 'node:http';
+import https from 'node:https';
+import { pipeline } from 'node:stream';
+import { ApiError } from '@swarm/api';
+
+/** Where a request is sent on to: a unix socket, or another host over TLS. In clear no host can be named. */
+export type ProxyTarget = ProxyRequest & (SocketTarget | TlsTarget);
+
+interface SocketTarget {
+  readonly socketPath: string;
+}
+
+interface TlsTarget {
+  readonly host: string;
+  readonly port: number;
+  /** Makes and keeps the connections: TLS options belong here. */
+  readonly agent: https.Agent;
+}
+
+interface ProxyRequest {
+  /** Path and query, when other than the request's. */
+  readonly path?: string;
+  readonly headers?: OutgoingHttpHeaders;
+  /** What the other side is, for error messages: `the leader`. */
+  readonly name: string;
+  /** Sent instead of the request's body, which was read already. */
+  readonly body?: Buffer;
+}
+
+/** Headers that belong to one connection (RFC 9110 section 7.6.1). */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+export function endToEndHeaders(headers: IncomingMessage['headers']): OutgoingHttpHeaders {
+  const named = (headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase());
+  return Object.fromEntries(
+    Object.entries(headers).filter(
+      ([name]) => !HOP_BY_HOP.has(name) && !named.includes(name.toLowerCase()),
+    ),
+  );
+}
+
+export function requestOptions(request: IncomingMessage, target: ProxyTarget): RequestOptions {
+  const to =
+    'socketPath' in target
+      ? { socketPath: target.socketPath }
+      : { host: target.host, port: target.port, agent: target.agent };
+  return {
+    ...to,
+    method: request.method ?? 'GET',
+    path: target.path ?? request.url ?? '/',
+    headers: { ...endToEndHeaders(request.headers), ...target.headers },
+  };
+}
+
+export function openRequest(options: RequestOptions): http.ClientRequest {
+  return options.agent instanceof https.Agent ? https.request(options) : http.request(options);
+}
+
+/**
+ * Sends a request on and its answer back, both as streams: nothing is held but what is in flight.
+ * Resolves when the answer is through, or either side has gone away and the other was cut. Rejects only
+ * while nothing of an answer was written.
+ * @throws ApiError TIMEOUT when the other side cannot be reached, or goes away before it answers
+ */
+export function proxyTo(
+  target: ProxyTarget,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const options = requestOptions(request, target);
+    if (target.body !== undefined) {
+      options.headers = {
+        ...(options.headers as OutgoingHttpHeaders),
+        'content-length': target.body.byteLength,
+      };
+    } else if (request.headers['transfer-encoding'] !== undefined) {
+      options.headers = {
+        ...(options.headers as OutgoingHttpHeaders),
+        'transfer-encoding': 'chunked',
+      };
+    }
+    const upstream = openRequest(options);
+    const onGone = (): void => {
+      if (!response.writableFinished) upstream.destroy();
+      resolve();
+    };
+    response.once('close', onGone);
+    upstream.once('error', (error) => {
+      response.off('close', onGone);
+      if (response.headersSent || response.destroyed) {
+        response.destroy();
+        resolve();
+        return;
+      }
+      reject(
+        new ApiError('TIMEOUT', `${target.name} could not be reached: ${error.message}; try again`),
+      );
+    });
+    upstream.once('response', (answer) => {
+      response.writeHead(
+        answer.statusCode ?? 502,
+        answer.statusMessage,
+        endToEndHeaders(answer.headers),
+      );
+      // Streams (logs, events) must show their head before the first line.
+      response.flushHeaders();
+      pipeline(answer, response, () => resolve());
+    });
+    if (target.body !== undefined) upstream.end(target.body);
+    else pipeline(request, upstream, () => {});
+  });
+}

@@ -1,0 +1,86 @@
+import { X509Certificate } from 'node:crypto';
+import { TLSSocket } from 'node:tls';
+import { ApiError } from '@swarm/api';
+import { expiresAt, type Subject, startsAt, subjectOf } from './subject.js';
+
+/** Certificates are valid a little before they are made: clocks of hosts differ. */
+export const BACKDATE_MS = 60 * 60 * 1000;
+
+/** What a certificate is checked against. */
+export interface Trust {
+  /** PEM of the cluster's root. */
+  readonly rootCertificate: string;
+  readonly clusterId: string;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
+}
+
+/** What a certificate proves: who its node is, never what it may do. */
+export interface Proof {
+  readonly subject: Subject;
+  /** When the CA made it, milliseconds since the epoch; whole seconds. */
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** What to do when a node's certificate is of no use any more. */
+export const REJOIN = 'run `swarm leave --force` on this node, then join it again';
+
+/**
+ * Who is at the other end, by its certificate. With a socket the handshake has proved that the peer holds
+ * the key. What the node may do, `Authority` says.
+ * @throws ApiError UNAUTHENTICATED without a certificate or with one of another cluster,
+ *   CERTIFICATE_EXPIRED
+ */
+export function identify(peer: TLSSocket | X509Certificate | undefined, trust: Trust): Proof {
+  const certificate = peer instanceof TLSSocket ? peer.getPeerX509Certificate() : peer;
+  if (certificate === undefined) {
+    throw new ApiError(
+      'UNAUTHENTICATED',
+      'No certificate was presented: join the cluster first, with a token from `swarm join-token`.',
+    );
+  }
+  const root = new X509Certificate(trust.rootCertificate);
+  const subject = isIssuedBy(root, certificate) ? subjectOf(certificate) : undefined;
+  if (subject?.clusterId !== trust.clusterId) {
+    throw new ApiError(
+      'UNAUTHENTICATED',
+      `The certificate was not issued by this cluster; to move the node here, ${REJOIN}.`,
+    );
+  }
+  const proof: Proof = {
+    subject,
+    issuedAtMs: startsAt(certificate) + BACKDATE_MS,
+    expiresAtMs: expiresAt(certificate),
+  };
+  checkValidity(proof, trust.nowMs);
+  return proof;
+}
+
+/** Anybody may show any certificate: one that can not even be looked at is none of ours. */
+function isIssuedBy(root: X509Certificate, certificate: X509Certificate): boolean {
+  try {
+    return !certificate.ca && certificate.checkIssued(root) && certificate.verify(root.publicKey);
+  } catch {
+    return false;
+  }
+}
+
+/** @throws ApiError CERTIFICATE_EXPIRED, UNAUTHENTICATED before its time */
+export function checkValidity({ expiresAtMs, issuedAtMs }: Proof, nowMs: number): void {
+  if (nowMs > expiresAtMs) {
+    const when = new Date(expiresAtMs).toISOString();
+    throw new ApiError(
+      'CERTIFICATE_EXPIRED',
+      `The node's certificate expired at ${when}: ${REJOIN}.`,
+    );
+  }
+  const startsAtMs = issuedAtMs - BACKDATE_MS;
+  if (nowMs < startsAtMs) {
+    const when = new Date(startsAtMs).toISOString();
+    throw new ApiError(
+      'UNAUTHENTICATED',
+      `The node's certificate is valid only from ${when} on: set the clocks of both hosts right.`,
+    );
+  }
+}

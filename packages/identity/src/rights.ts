@@ -1,0 +1,138 @@
+import { ApiError } from '@swarm/api';
+import { REJOIN } from './identify.js';
+import type { Principal, PrincipalKind } from './principal.js';
+
+type Kinds = readonly PrincipalKind[];
+
+const EVERYBODY: Kinds = ['nobody', 'unknown', 'worker', 'demoted', 'departing', 'manager'];
+const NODES: Kinds = ['worker', 'demoted', 'departing', 'manager'];
+const MANAGERS: Kinds = ['manager'];
+/** Whoever is in the Raft group, is about to leave it, or may have come to it since. */
+const GROUP: Kinds = ['newcomer', 'departing', 'manager'];
+const OPERATORS: Kinds = ['local', 'manager'];
+/** What concerns this host, or hands out keys: not for other nodes, whatever they are. */
+const THIS_HOST: Kinds = ['local'];
+
+/**
+ * Who may use what. What is not listed nobody may use. Three kinds of names:
+ * `METHOD /pattern` is a request, `UPGRADE /path` a WebSocket on the managers' port, `message TYPE` a
+ * message of a dispatcher session. The patterns are those of the routes. `forward` and `engine` say it
+ * themselves.
+ */
+const TABLE = {
+  // Among nodes, on the managers' port only.
+  'GET /ca/root': EVERYBODY,
+  'POST /ca/certificates': EVERYBODY,
+  'GET /raft/probe': GROUP,
+  'GET /raft/members': MANAGERS,
+  'POST /raft/members': MANAGERS,
+  'DELETE /raft/members': ['departing', 'manager'],
+  'UPGRADE /raft': GROUP,
+  'UPGRADE /raft/snapshot': GROUP,
+  'UPGRADE /dispatcher': NODES,
+  // To ask for another, whom a manager had at the other end.
+  forward: MANAGERS,
+
+  // What an agent says in its session. It speaks for itself and its own tasks only.
+  'message hello': NODES,
+  'message heartbeat': NODES,
+  'message status': NODES,
+  'message mesh-ack': NODES,
+  'message description': NODES,
+  'message log': NODES,
+  'message log-end': NODES,
+
+  // The API.
+  'GET /_ping': OPERATORS,
+  'HEAD /_ping': OPERATORS,
+  'GET /version': OPERATORS,
+  'GET /info': OPERATORS,
+  'GET /distribution/{image...}/json': OPERATORS,
+  'GET /events': OPERATORS,
+  'GET /swarm': OPERATORS,
+  'POST /swarm/update': OPERATORS,
+  'POST /swarm/init': THIS_HOST,
+  'POST /swarm/join': THIS_HOST,
+  'POST /swarm/leave': THIS_HOST,
+  'GET /swarm/unlockkey': OPERATORS,
+  'POST /swarm/unlock': THIS_HOST,
+  'GET /nodes': OPERATORS,
+  'GET /nodes/{id}': OPERATORS,
+  'DELETE /nodes/{id}': OPERATORS,
+  'POST /nodes/{id}/update': OPERATORS,
+  'GET /services': OPERATORS,
+  'POST /services/create': OPERATORS,
+  'GET /services/{id}': OPERATORS,
+  'DELETE /services/{id}': OPERATORS,
+  'POST /services/{id}/update': OPERATORS,
+  'GET /services/{id}/logs': OPERATORS,
+  'GET /tasks': OPERATORS,
+  'GET /tasks/{id}': OPERATORS,
+  'GET /tasks/{id}/logs': OPERATORS,
+  'GET /networks': OPERATORS,
+  'POST /networks/create': OPERATORS,
+  'GET /networks/{id}': OPERATORS,
+  'DELETE /networks/{id}': OPERATORS,
+  'GET /secrets': OPERATORS,
+  'POST /secrets/create': OPERATORS,
+  'GET /secrets/{id}': OPERATORS,
+  'DELETE /secrets/{id}': OPERATORS,
+  'POST /secrets/{id}/update': OPERATORS,
+  'GET /configs': OPERATORS,
+  'POST /configs/create': OPERATORS,
+  'GET /configs/{id}': OPERATORS,
+  'DELETE /configs/{id}': OPERATORS,
+  'POST /configs/{id}/update': OPERATORS,
+  'GET /x/backup': THIS_HOST,
+  'POST /x/restore': THIS_HOST,
+  'GET /x/raft/status': THIS_HOST,
+  'GET /x/metrics': THIS_HOST,
+  // All that is not the cluster's: the host's Docker Engine, which is root on the host.
+  engine: THIS_HOST,
+} as const satisfies Readonly<Record<string, Kinds>>;
+
+/** The name of a row of the table. */
+export type Right = keyof typeof TABLE;
+
+const RIGHTS: ReadonlyMap<string, Kinds> = new Map(Object.entries(TABLE));
+
+/** Every row, for tests and documents. */
+export const ALL_RIGHTS = [...RIGHTS.keys()] as readonly Right[];
+
+/** Whether the table lets this kind use it. What the table does not name, nobody may use. */
+export function mayUse(kind: PrincipalKind, right: string): boolean {
+  return RIGHTS.get(right)?.includes(kind) === true;
+}
+
+/** @throws ApiError UNAUTHENTICATED, PERMISSION_DENIED with what to do */
+export function requireRight(principal: Principal, right: string): void {
+  if (mayUse(principal.kind, right)) return;
+  switch (principal.kind) {
+    case 'nobody':
+      throw new ApiError(
+        'UNAUTHENTICATED',
+        'No certificate was presented: join the cluster first, with a token from `swarm join-token`.',
+      );
+    case 'unknown':
+      throw denied(`Node ${principal.nodeId} is not in the cluster; to use it here, ${REJOIN}.`);
+    case 'worker':
+      throw denied(`This needs a manager's certificate; node ${principal.nodeId} is a worker.`);
+    case 'demoted':
+    case 'departing':
+      throw denied(
+        `Node ${principal.nodeId} was demoted: its manager's certificate is of no use any more.`,
+      );
+    case 'newcomer':
+      throw denied(
+        `Node ${principal.nodeId} is not known as a manager here yet: try again in a moment.`,
+      );
+    case 'manager':
+      throw denied("Ask on the node itself, through the daemon's socket.");
+    case 'local':
+      throw denied('This is not for local clients.');
+  }
+}
+
+function denied(message: string): ApiError {
+  return new ApiError('PERMISSION_DENIED', message);
+}

@@ -1,0 +1,105 @@
+import { ApiError, type Clock, type Logger } from '@swarm/api';
+import type { BodyReader, Engine, HttpCall, HttpRoute } from '@swarm/http';
+import type { Caller } from '@swarm/identity';
+import { SetAside } from '../set-aside.js';
+import { API_ROUTES } from './api-routes.js';
+import { EventFeed } from './event-feed.js';
+import { freshState, onLeader } from './gate.js';
+import { API_LIMITS, type ApiLimits } from './limits.js';
+import type { ManagerAccess } from './manager-access.js';
+import { PortClaims } from './port-claims.js';
+import { presentClusterInfo } from './present/cluster.js';
+import type { ApiServices, Route } from './router.js';
+
+export interface ManagerApiOptions {
+  readonly manager: ManagerAccess;
+  readonly self: ApiServices['self'];
+  readonly clock: Clock;
+  readonly randomBytes: (size: number) => Uint8Array;
+  readonly logger: Logger;
+  /** The server's, so that all bodies count against one limit. */
+  readonly bodies: BodyReader;
+  /** The node's engine, for what both the engine and the cluster have: networks, events. */
+  readonly engine: Engine | undefined;
+  /** Aborts when the server closes. */
+  readonly closing: AbortSignal;
+  readonly limits?: Partial<ApiLimits>;
+}
+
+/** What a manager adds to the API of its node: the cluster's routes, while it is one. */
+export class ManagerApi {
+  /** For callers that the table of rights admits. */
+  readonly routes: readonly HttpRoute<Caller>[];
+  readonly #manager: ManagerAccess;
+  readonly #services: ApiServices;
+  readonly #end = new AbortController();
+
+  constructor(options: ManagerApiOptions) {
+    const { manager, limits, closing, ...rest } = options;
+    const aside = new SetAside(options.logger);
+    this.#manager = manager;
+    this.#services = {
+      ...rest,
+      aside,
+      limits: { ...API_LIMITS, ...limits },
+      portClaims: new PortClaims(),
+      feed: new EventFeed(options.clock, aside, manager.store),
+      closing: AbortSignal.any([closing, this.#end.signal]),
+    };
+    this.routes = API_ROUTES.map((route) => ({
+      method: route.method,
+      pattern: route.pattern,
+      handle: (call) => this.#answer(route, call),
+    }));
+  }
+
+  /** Its fields of the `Swarm` part of `GET /info`. From what is known here: it must answer without a leader too. */
+  info(): Readonly<Record<string, unknown>> {
+    const { store } = this.#manager;
+    const cluster = store.cluster();
+    const members = this.#manager.members();
+    return {
+      Nodes: store.count('node'),
+      Managers: members.length,
+      ...(cluster !== undefined && { Cluster: presentClusterInfo(cluster) }),
+      ...(members.length === 2 && { Warnings: [TWO_MANAGERS] }),
+    };
+  }
+
+  /** Ends its streams: the manager stops. */
+  close(): void {
+    this.#end.abort();
+    this.#services.feed.close();
+  }
+
+  async #answer(route: Route, asked: HttpCall<Caller>): Promise<void> {
+    const { caller, target } = asked;
+    // Who forwards speaks for somebody else; that is for what only the leader answers.
+    if (caller.forwardedBy !== undefined && route.on !== 'leader')
+      throw new ApiError('BAD_REQUEST', `${target.path} is not answered by the leader alone`);
+    const manager = this.#manager;
+    const call = { ...asked, services: this.#services };
+    if (route.on === 'node') return route.handle(call, manager);
+    const handle = (): Promise<void> | void => {
+      requireStill(caller, manager, `${route.method} ${route.pattern}`);
+      return route.handle(call, manager);
+    };
+    if (route.on === 'leader') return onLeader(call, manager, handle);
+    await freshState(this.#services, manager);
+    return handle();
+  }
+}
+
+const TWO_MANAGERS =
+  'WARNING: Running Swarm in a two-manager configuration. This configuration provides no fault ' +
+  'tolerance: when either manager is lost, the cluster can not be changed. Add a third manager.';
+
+/**
+ * What the store said when the request came may be old by now: it was waited for a fresh state since.
+ * @throws ApiError PERMISSION_DENIED
+ */
+function requireStill({ principal, proof }: Caller, manager: ManagerAccess, right: string): void {
+  if (proof === undefined || manager.mayStill(proof, right)) return;
+  const who = 'nodeId' in principal ? `node ${principal.nodeId}` : 'the caller';
+  throw new ApiError('PERMISSION_DENIED', `${who} is not a manager any more`);
+}

@@ -1,0 +1,37 @@
+import type { Metric } from '@swarm/raft';
+import type { Trust, NodeKind } from '@swarm/identity';
+import type { WebSocket } from 'ws';
+import type { Authority } from '../authority/index.js';
+import type { NodeAddresses } from './node-addresses.js';
+import type { NodeRoute } from './node-routes.js';
+import type { StandingConnections } from './standing.js';
+
+/** A node that was admitted, and where it is. */
+export interface Admitted {
+  readonly nodeId: string;
+  readonly kind: NodeKind;
+  readonly remoteAddress: string;
+}
+
+/** What a manager serves to nodes. The port adds Raft's own connections, and the API of its node. */
+export interface PortRoutes {
+  readonly trust: () => Trust;
+  readonly addresses: Pick<NodeAddresses, 'roleAt' | 'see'>;
+  readonly authority: Authority;
+  readonly standing: StandingConnections;
+  /** Small JSON requests among nodes; undefined when the path is none of these. */
+  node(method: string, path: string): NodeRoute | undefined;
+  dispatcher(socket: WebSocket, peer: Admitted): void;
+}
+
+/** Where nodes reach a manager: port 2377 with its certificate, or whatever stands in for it. */
+export interface NodePort {
+  /** @throws ApiError FAILED_PRECONDITION when the port is taken, INVALID_ARGUMENT */
+  listen(): Promise<void>;
+  /** For observers. */
+  metrics(): readonly Metric[];
+  /** Uses a renewed certificate for connections made from now on. */
+  renew(): void;
+  /** Cuts every connection; resolves when the port is free. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,9 @@
+// What tests of packages that are built on the manager may use of its own.
+export { removeNode } from '../../src/role-manager/remove-node.js';
+export { Codec } from '../../src/store/command.js';
+export { KINDS } from '../../src/store/kinds.js';
+export { CLUSTER_ID, DAY_MS, identity, root } from '../ca/cluster.js';
+export { fullDraft, STRANGE } from './hostile.js';
+export * from './objects.js';
+export * from './test-store.js';
+export * from './virtual-clock.js';

@@ -1,0 +1,65 @@
+// Loaded by managers only.
+import { join } from 'node:path';
+import type { Clock, Logger } from '@swarm/api';
+import type { RequestHandler } from '@swarm/http';
+import { type Caller, callManager, tlsClientOptions } from '@swarm/identity';
+import {
+  type LocalManager,
+  Manager,
+  type ManagerCalls,
+  type Start,
+  selfInfo,
+  StoreStateMachine,
+} from '@swarm/manager/assembly';
+import { LevelStorage, tlsConnect, WsTransport } from '@swarm/raft';
+import { HttpsLeaderLink } from './port/leader-link.js';
+import { Listener } from './port/listener.js';
+
+export interface OpenManagerOptions {
+  readonly self: LocalManager;
+  readonly start: Start;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly randomBytes: (size: number) => Uint8Array;
+  /** Answers the API's requests that come in on the port for nodes. */
+  readonly api: RequestHandler<Caller>;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** A manager on this host's disk, network and port. @throws what storage, state or port say */
+export async function openManager(options: OpenManagerOptions): Promise<Manager> {
+  const { self, api, clock, logger, ...rest } = options;
+  const { folder, clusterId, raftId, listen, identity } = self;
+  const state = await StoreStateMachine.open({ folder: join(folder, 'state'), clock, logger });
+  const transport = new WsTransport({
+    self: selfInfo(self),
+    clusterId,
+    connect: tlsConnect((member) => tlsClientOptions(identity(), member.nodeId)),
+    clock,
+    random: options.random,
+    logger: logger.child({ part: 'raft' }),
+  });
+  return Manager.open({
+    ...rest,
+    self,
+    clock,
+    logger,
+    state,
+    transport,
+    log: new LevelStorage({ path: join(folder, 'log'), clusterId, memberId: raftId }),
+    port: (routes) =>
+      new Listener(routes, { ...listen, identity, raft: transport, api, clock, logger }),
+    link: (leader) => new HttpsLeaderLink(identity, clock, leader),
+    calls: managerCalls(identity),
+  });
+}
+
+/** Calls to other managers as the node that this identity is of. */
+export function managerCalls(identity: LocalManager['identity']): ManagerCalls {
+  return {
+    call: (call, expectedNodeId) =>
+      callManager({ ...call, tls: tlsClientOptions(identity(), expectedNodeId) }),
+  };
+}

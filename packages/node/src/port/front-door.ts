@@ -1,0 +1,343 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { ApiError, type Clock, isLoopback, parseIpAddress, type Timer } from '@swarm/api';
+import type { Metric } from '@swarm/raft';
+import {
+  type AddressGroups,
+  groupsOf,
+  type NodeAddresses,
+  type RefusalLog,
+} from '@swarm/manager/assembly';
+import {
+  CONNECTION_CLASSES,
+  type ConnectionBudgets,
+  type ConnectionClass,
+  type ProvedNode,
+} from './connection-budgets.js';
+import { HandshakeQueue, type Waiting } from './handshake-queue.js';
+
+/** Connections that the kernel keeps until this process takes them: all agents may come at once. */
+const BACKLOG = 4096;
+/** From connecting to the end of the handshake, the wait for its turn included. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Who has not proved anything sends the head of its request within this time after the handshake, */
+export const UNPROVED_HEAD_MS = 5_000;
+/** and is gone after this time: a joiner waits up to 5 s for a leader and then for a certificate. */
+export const UNPROVED_LIFE_MS = 30_000;
+/**
+ * Requests of one connection that are not answered yet. Our clients ask one after the other; each held in
+ * memory while it waits, a pipeline of them would pass every limit that counts connections.
+ */
+export const REQUESTS_AT_ONCE = 4;
+/** A peer that is silent for so long is asked by TCP whether it is still there. */
+const KEEP_ALIVE_MS = 30_000;
+
+export interface FrontDoorOptions {
+  /** Does TLS and HTTP. It never listens itself: it is given the connections. */
+  readonly server: HttpsServer;
+  readonly budgets: ConnectionBudgets<Connection>;
+  readonly addresses: Pick<NodeAddresses, 'roleAt' | 'see'>;
+  readonly clock: Clock;
+  readonly refusals: RefusalLog;
+  /** Who is at the other end, by its certificate; undefined when that is no node of this cluster. */
+  readonly prove: (socket: TLSSocket) => ProvedNode | undefined;
+}
+
+/** A TCP connection from when it is accepted. */
+export interface Connection extends Waiting {
+  readonly socket: Socket;
+  readonly remoteAddress: string;
+  readonly arrivedMs: number;
+  readonly groups: AddressGroups;
+  handshake: 'waits' | 'begun' | 'failed' | 'done';
+  isCut: boolean;
+  requests: number;
+  /** Of its requests, those that are not answered yet. */
+  unanswered: number;
+  timer: Timer | undefined;
+}
+
+/**
+ * Takes TCP connections for the port for nodes, lets them begin their handshakes in turn, and cuts those
+ * that have no room or take too long. See `ConnectionBudgets` and `HandshakeQueue`.
+ */
+export class FrontDoor {
+  readonly #options: FrontDoorOptions;
+  readonly #listening: Server;
+  readonly #queue: HandshakeQueue<Connection>;
+  /** Every connection, by both its ends; also those taken over. */
+  readonly #connections = new Map<string, Connection>();
+  readonly #byTls = new WeakMap<Duplex, Connection>();
+  #closing = false;
+  readonly #cut = { crowded: 0, late: 0, 'second request': 0, pipelined: 0 };
+
+  constructor(options: FrontDoorOptions) {
+    this.#options = options;
+    const { server, clock } = options;
+    this.#queue = new HandshakeQueue(clock, (connection) => {
+      connection.handshake = 'begun';
+      server.emit('connection', connection.socket);
+    });
+    this.#listening = createServer(
+      // Nothing is read until the handshake begins: who waits costs a socket and no more.
+      {
+        pauseOnConnect: true,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_MS,
+      },
+      (socket) => this.#arrive(socket),
+    );
+    // Before HTTP begins to read.
+    server.prependListener('secureConnection', (socket: TLSSocket) => this.#secured(socket));
+    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) =>
+      this.#failed(error, socket),
+    );
+    // It looks for heads that come too slowly only when it thinks that it listens.
+    server.emit('listening');
+  }
+
+  /** Resolves when it listens. */
+  listen(host: string, port: number): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      this.#listening.once('error', reject);
+      this.#listening.listen({ host, port, backlog: BACKLOG }, () => {
+        this.#listening.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  /** While it listens, such as for want of file descriptors. */
+  onError(listener: (error: Error) => void): void {
+    this.#listening.on('error', listener);
+  }
+
+  /** The port it listens on. */
+  get port(): number {
+    const address = this.#listening.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  /** Cuts every connection; resolves when the port is free. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#queue.stop();
+    // It does not listen, so it calls back with an error; this ends its look for slow heads.
+    this.#options.server.close(() => {});
+    await new Promise<void>((resolve) => {
+      this.#listening.close(() => resolve());
+      for (const { socket } of this.#connections.values()) socket.destroy();
+    });
+  }
+
+  /** Whether the peer was proved to be a node of this cluster at the handshake, and which one. */
+  nodeOf(socket: Duplex): ProvedNode | undefined {
+    const connection = this.#byTls.get(socket);
+    return connection === undefined ? undefined : this.#options.budgets.nodeOf(connection);
+  }
+
+  /**
+   * To be told of each request and upgrade, before anything else. Who has not proved anything has one
+   * request on a connection, a node some at once. @returns false when the connection was cut instead
+   */
+  request(request: IncomingMessage, response?: ServerResponse): boolean {
+    const connection = this.#byTls.get(request.socket);
+    if (connection === undefined || connection.isCut) return false;
+    if (this.#options.budgets.nodeOf(connection) !== undefined)
+      return this.#hasTime(connection, response);
+    connection.requests += 1;
+    if (connection.requests > 1) {
+      if (connection.requests === 2)
+        this.#endSoon(
+          connection,
+          'second request',
+          'it sent a second request and has no certificate',
+        );
+      return false;
+    }
+    response?.setHeader('connection', 'close');
+    this.#within(connection, UNPROVED_LIFE_MS, 'it was there for too long without a certificate');
+    return true;
+  }
+
+  #hasTime(connection: Connection, response: ServerResponse | undefined): boolean {
+    if (response === undefined) return true;
+    connection.unanswered += 1;
+    response.once('close', () => {
+      connection.unanswered -= 1;
+    });
+    if (connection.unanswered <= REQUESTS_AT_ONCE) return true;
+    if (connection.unanswered === REQUESTS_AT_ONCE + 1)
+      this.#endSoon(connection, 'pipelined', 'it waits for no answer before it asks again');
+    return false;
+  }
+
+  /** Not at once: Node's parser is in the midst of what came, and fails when its socket goes meanwhile. */
+  #endSoon(connection: Connection, kind: keyof FrontDoor['cuts'], reason: string): void {
+    this.#options.clock.setImmediate(() => {
+      if (!connection.isCut) this.#end(connection, kind, reason);
+    });
+  }
+
+  /** An upgrade was granted. @throws ApiError OVERLOADED when there is no room */
+  takeOver(socket: Duplex, name: 'agent' | 'raft'): void {
+    const connection = this.#byTls.get(socket);
+    const goes =
+      connection === undefined ? undefined : this.#options.budgets.takeOver(connection, name);
+    if (connection === undefined || goes === connection)
+      throw new ApiError('OVERLOADED', 'this manager has as many connections as it can: try again');
+    this.#makeRoom(goes);
+  }
+
+  /** For observers. */
+  metrics(): readonly Metric[] {
+    const { budgets } = this.#options;
+    const ofClass = (value: (name: ConnectionClass) => number) =>
+      CONNECTION_CLASSES.map((name) => ({ labels: { class: name }, value: value(name) }));
+    return [
+      {
+        kind: 'gauge',
+        name: 'swarm_port_connections',
+        help: 'Connections to the port for nodes, by class.',
+        values: ofClass((name) => budgets.count(name)),
+      },
+      {
+        kind: 'gauge',
+        name: 'swarm_port_connections_limit',
+        help: 'Most connections to the port for nodes, by class.',
+        values: ofClass((name) => budgets.limits[name]),
+      },
+      {
+        kind: 'gauge',
+        name: 'swarm_port_handshakes_waiting',
+        help: 'Connections that wait for their TLS handshake.',
+        values: [{ value: this.#queue.size }],
+      },
+      {
+        kind: 'counter',
+        name: 'swarm_port_connections_cut_total',
+        help: 'Connections to the port for nodes that were cut, by why.',
+        values: Object.entries(this.#cut).map(([why, value]) => ({ labels: { why }, value })),
+      },
+    ];
+  }
+
+  #arrive(socket: Socket): void {
+    const ends = endsOf(socket);
+    // It has gone again already.
+    if (ends === undefined) {
+      socket.destroy();
+      return;
+    }
+    const { clock, budgets, addresses } = this.#options;
+    const { remoteAddress = '' } = socket;
+    const groups = groupsOf(remoteAddress);
+    const address = parseIpAddress(remoteAddress);
+    const isLocal = address !== undefined && isLoopback(address);
+    const known = addresses.roleAt(groups[1]);
+    const connection: Connection = {
+      socket,
+      remoteAddress: address ?? remoteAddress,
+      arrivedMs: clock.monotonicMs(),
+      groups,
+      roleAtAddress: known ?? (isLocal ? 'worker' : undefined),
+      isLocal,
+      handshake: 'waits',
+      isCut: false,
+      requests: 0,
+      unanswered: 0,
+      timer: undefined,
+    };
+    this.#connections.set(ends, connection);
+    socket.on('error', () => {});
+    socket.once('close', () => {
+      if (this.#connections.get(ends) === connection) this.#connections.delete(ends);
+      this.#closed(connection);
+    });
+    this.#within(connection, HANDSHAKE_TIMEOUT_MS, 'its TLS handshake took too long');
+    this.#makeRoom(budgets.arrive(connection, groups, known !== undefined));
+    this.#queue.add(connection);
+  }
+
+  #closed(connection: Connection): void {
+    const { clock, budgets, refusals } = this.#options;
+    clock.clearTimeout(connection.timer);
+    this.#queue.remove(connection);
+    budgets.leave(connection);
+    const { handshake, isCut, remoteAddress } = connection;
+    const isTold = isCut || this.#closing || handshake === 'done' || handshake === 'failed';
+    if (!isTold) refusals.refused({ remoteAddress }, 'a TLS handshake was broken off');
+  }
+
+  #failed(error: NodeJS.ErrnoException, tls: TLSSocket): void {
+    // Whoever left, or was cut, is dealt with when its socket closes.
+    if (error.code === 'ECONNRESET') return;
+    const connection = this.#connections.get(endsOf(tls) ?? '');
+    if (connection !== undefined) connection.handshake = 'failed';
+    this.#options.refusals.refused(
+      { remoteAddress: connection?.remoteAddress, error: error.message },
+      'a connection to the managers’ port was no TLS of ours',
+    );
+  }
+
+  #secured(tls: TLSSocket): void {
+    const connection = this.#connections.get(endsOf(tls) ?? '');
+    if (connection === undefined) {
+      tls.destroy();
+      return;
+    }
+    const { budgets, prove, addresses, clock } = this.#options;
+    connection.handshake = 'done';
+    this.#byTls.set(tls, connection);
+    const node = prove(tls);
+    if (node === undefined) {
+      this.#within(connection, UNPROVED_HEAD_MS, 'it sent no request and has no certificate');
+      return;
+    }
+    clock.clearTimeout(connection.timer);
+    addresses.see(connection.groups[1], node.role);
+    this.#makeRoom(budgets.prove(connection, node));
+  }
+
+  /** Cuts it when it is still unproved after this time, or at the end of its life. */
+  #within(connection: Connection, ms: number, why: string): void {
+    const { clock } = this.#options;
+    clock.clearTimeout(connection.timer);
+    const lifeMs = connection.arrivedMs + UNPROVED_LIFE_MS - clock.monotonicMs();
+    connection.timer = clock.setTimeout(
+      () => this.#end(connection, 'late', why),
+      Math.min(ms, lifeMs),
+    );
+  }
+
+  #makeRoom(goes: Connection | undefined): void {
+    if (goes !== undefined) this.#end(goes, 'crowded', 'others needed its place');
+  }
+
+  #end(connection: Connection, kind: keyof FrontDoor['cuts'], reason: string): void {
+    const { budgets, refusals } = this.#options;
+    this.#cut[kind] += 1;
+    connection.isCut = true;
+    this.#queue.remove(connection);
+    budgets.leave(connection);
+    const { remoteAddress, socket } = connection;
+    refusals.refused({ remoteAddress, reason }, 'cut a connection to the managers’ port');
+    socket.destroy();
+  }
+
+  /** Connections cut so far. */
+  get cuts(): Readonly<Record<'crowded' | 'late' | 'second request' | 'pipelined', number>> {
+    return this.#cut;
+  }
+}
+
+/** What tells a connection from all others as long as it is there; undefined when it is gone. */
+function endsOf(socket: Socket): string | undefined {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  if (remoteAddress === undefined) return undefined;
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}

@@ -1,0 +1,376 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import {
+  ApiError,
+  ERROR_CODE_HEADER,
+  type Clock,
+  DISPATCH_FRAME_LIMIT_BYTES,
+  type Logger,
+} from '@swarm/api';
+import {
+  type Metric,
+  RAFT_PATH,
+  RAFT_SNAPSHOT_PATH,
+  socketOptions,
+  type WsTransport,
+} from '@swarm/raft';
+import { WebSocketServer } from 'ws';
+import { BodyReader, parseJson, refuse, type RequestHandler } from '@swarm/http';
+import {
+  type Caller,
+  checkValidity,
+  identify,
+  type NodeIdentity,
+  type Principal,
+  type Proof,
+  type Right,
+  tlsServerOptions,
+} from '@swarm/identity';
+import {
+  ANSWERED,
+  asApiError,
+  FORWARD,
+  FORWARDED_HEADER,
+  noForwarder,
+  type NodePort,
+  PEER_HEADER,
+  type PortRoutes,
+  readPeer,
+  RefusalLog,
+} from '@swarm/manager/assembly';
+import { BODY_LIMITS, type BodyClass } from './body-limits.js';
+import {
+  ConnectionBudgets,
+  DESCRIPTORS_NEEDED,
+  limitsFor,
+  type ProvedNode,
+} from './connection-budgets.js';
+import { descriptorLimit } from './descriptor-limit.js';
+import { type Connection, FrontDoor, HANDSHAKE_TIMEOUT_MS } from './front-door.js';
+
+/** What the port serves besides what the manager does. */
+export interface ListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** The certificate in use now. */
+  readonly identity: () => NodeIdentity;
+  /** Takes over the connections of other Raft members. */
+  readonly raft: Pick<WsTransport, 'accept'>;
+  /** Everything else: the API for remote clients. */
+  readonly api: RequestHandler<Caller>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The port for nodes: Raft, dispatcher, CA and API over mutual TLS, told apart by path. */
+export class Listener implements NodePort {
+  readonly #options: ListenerOptions;
+  readonly #server: Server;
+  readonly #routes: PortRoutes;
+  readonly #logger: Logger;
+  readonly #refusals: RefusalLog;
+  readonly #bodies: Readonly<Record<BodyClass, BodyReader>>;
+  readonly #door: FrontDoor;
+  /** What certificates were found to prove, and against which root: a connection shows one only. */
+  readonly #proofs = new WeakMap<Duplex, { readonly proof: Proof; readonly root: string }>();
+  readonly #raftSockets = new WebSocketServer({ noServer: true, ...socketOptions() });
+  readonly #agentSockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
+  });
+
+  constructor(routes: PortRoutes, options: ListenerOptions) {
+    const { identity, api, clock, logger } = options;
+    this.#options = options;
+    this.#routes = routes;
+    this.#logger = logger;
+    this.#refusals = new RefusalLog(logger, clock);
+    this.#bodies = {
+      unproved: new BodyReader(clock, BODY_LIMITS.unproved),
+      worker: new BodyReader(clock, BODY_LIMITS.worker),
+      manager: new BodyReader(clock, BODY_LIMITS.manager),
+    };
+    this.#server = createServer({
+      ...tlsServerOptions(identity()),
+      ...api.serverOptions(),
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    });
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      // Before the API's own listener answers: what comes after that is more of the same.
+      if (error.code !== 'ECONNRESET' && !socket.writableEnded)
+        this.#refusals.refused(
+          { remoteAddress: addressOf(socket), error: error.message },
+          'a request to the managers’ port was no HTTP',
+        );
+    });
+    api.bound(this.#server);
+    this.#door = new FrontDoor({
+      server: this.#server,
+      budgets: this.#budgets(),
+      addresses: routes.addresses,
+      clock,
+      // Whoever floods the port must not push out of the log what others are refused for.
+      refusals: new RefusalLog(logger, clock),
+      prove: (socket) => this.#nodeAt(socket),
+    });
+    const take = (request: IncomingMessage, response: ServerResponse): void => {
+      response.on('error', () => {});
+      if (!this.#door.request(request, response)) return;
+      this.#request(request, response).catch((error: unknown) =>
+        this.#refuseRequest(request, response, error),
+      );
+    };
+    this.#server.on('request', take);
+    this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      // A body that is too long is refused before it is sent; the API finds that out by itself.
+      const isNodes = this.#routes.node(request.method ?? 'GET', pathOf(request)) !== undefined;
+      if (!isNodes || !this.#bodiesOf(request).isTooLong(request)) response.writeContinue();
+      take(request, response);
+    });
+    this.#server.on('upgrade', (request, socket, head) => {
+      socket.on('error', (error) => logger.debug({ err: error }, 'a connection broke'));
+      if (!this.#door.request(request)) return;
+      this.#upgrade(request, socket, head).catch((error: unknown) => {
+        const known = this.#known(request, error);
+        refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
+      });
+    });
+  }
+
+  /** @throws ApiError FAILED_PRECONDITION when the port is taken, INVALID_ARGUMENT */
+  async listen(): Promise<void> {
+    const { host, port } = this.#options;
+    await this.#door.listen(host, port).catch((error: unknown) => {
+      throw cannotListen(error as NodeJS.ErrnoException, host, port);
+    });
+    // Out of file descriptors, for instance: those who are connected are still served.
+    this.#door.onError((error) =>
+      this.#logger.error({ err: error }, 'the managers’ port could not take a connection'),
+    );
+  }
+
+  /** The port it listens on. */
+  get port(): number {
+    return this.#door.port;
+  }
+
+  /** For observers. */
+  metrics(): readonly Metric[] {
+    return this.#door.metrics();
+  }
+
+  /** Uses a renewed certificate for connections made from now on. */
+  renew(): void {
+    this.#server.setSecureContext(tlsServerOptions(this.#options.identity()));
+  }
+
+  /** Cuts every connection; resolves when the port is free. */
+  async close(): Promise<void> {
+    for (const server of [this.#raftSockets, this.#agentSockets]) {
+      for (const socket of server.clients) socket.terminate();
+      server.close();
+    }
+    await this.#door.close();
+  }
+
+  async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = pathOf(request);
+    const route = this.#routes.node(request.method ?? 'GET', path);
+    if (route === undefined) return this.#api(request, response);
+    const proof = this.#prove(request.socket);
+    if (request.headers[PEER_HEADER] === undefined)
+      await this.#admit(request, proof, route.right, response);
+    else await this.#admitForwarder(request, proof, response);
+    const remoteAddress = addressOf(request.socket);
+    const raw = await this.#bodiesOf(request).read(request);
+    const answer = await route.handle({
+      peer: proof === undefined ? { remoteAddress } : { remoteAddress, proof },
+      request,
+      response,
+      raw,
+      json: () => parseJson(raw),
+    });
+    if (answer === ANSWERED || response.headersSent) return;
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(answer ?? {}));
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const path = pathOf(request);
+    const isRaft = path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH;
+    const proof = this.#prove(request.socket);
+    const right = isRaft || path === DISPATCHER_PATH ? `UPGRADE ${path}` : ANY_API_RIGHT;
+    const principal = await this.#admit(request, proof, right);
+    if (socket.destroyed) return;
+    if (!isRaft && path !== DISPATCHER_PATH) {
+      this.#options.api.upgrade(request, socket, head, { principal, proof: proof! });
+      return;
+    }
+    if (!('nodeId' in principal)) throw new ApiError('INTERNAL', `${right} is for nodes only`);
+    const peer = { ...principal, remoteAddress: addressOf(request.socket) };
+    this.#door.takeOver(request.socket, isRaft ? 'raft' : 'agent');
+    const server = isRaft ? this.#raftSockets : this.#agentSockets;
+    server.handleUpgrade(request, socket, head, (opened) =>
+      isRaft
+        ? this.#options.raft.accept(opened, { nodeId: peer.nodeId }, path)
+        : this.#routes.dispatcher(opened, peer),
+    );
+  }
+
+  /** Which route it is, the API's router finds; what a node may do there at all, it must be let do here. */
+  async #api(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const proof = this.#prove(request.socket);
+    const principal = await this.#admit(request, proof, ANY_API_RIGHT, response);
+    const forwarded = request.headers[FORWARDED_HEADER];
+    if (forwarded === undefined && request.headers[PEER_HEADER] === undefined) {
+      this.#options.api.handle(request, response, { principal, proof: proof! });
+      return;
+    }
+    // Only a manager got here, and it speaks for itself or for whom it names; for whom, is judged again.
+    if (principal.kind !== 'manager' || forwarded !== principal.nodeId) {
+      throw new ApiError('BAD_REQUEST', `the header ${FORWARDED_HEADER} names another node`);
+    }
+    const peer = readPeer(request);
+    const forwardedBy = principal.nodeId;
+    if (peer?.proof === undefined) {
+      this.#options.api.handle(request, response, { principal, proof: proof!, forwardedBy });
+      return;
+    }
+    const { authority, trust } = this.#routes;
+    checkValidity(peer.proof, trust().nowMs);
+    const first = await authority.admit(peer.proof, ANY_API_RIGHT);
+    this.#options.api.handle(request, response, {
+      principal: first,
+      proof: peer.proof,
+      forwardedBy,
+    });
+  }
+
+  /** Whose share of connections it counts in. Who gets nothing by its certificate hears why later. */
+  #nodeAt(socket: TLSSocket): ProvedNode | undefined {
+    try {
+      const proof = this.#prove(socket);
+      if (proof === undefined) return undefined;
+      const isManager = this.#routes.authority.holds(proof, FORWARD);
+      return { nodeId: proof.subject.nodeId, role: isManager ? 'manager' : 'worker' };
+    } catch (error) {
+      if (error instanceof ApiError) return undefined;
+      throw error;
+    }
+  }
+
+  #bodiesOf({ socket }: IncomingMessage): BodyReader {
+    return this.#bodies[this.#door.nodeOf(socket)?.role ?? 'unproved'];
+  }
+
+  #budgets(): ConnectionBudgets<Connection> {
+    const descriptors = descriptorLimit();
+    if (descriptors < DESCRIPTORS_NEEDED)
+      this.#logger.warn(
+        { descriptors, needed: DESCRIPTORS_NEEDED },
+        'this process may open too few files for 10,000 nodes: raise LimitNOFILE or `ulimit -n`',
+      );
+    return new ConnectionBudgets(limitsFor(descriptors));
+  }
+
+  /**
+   * What the certificate at the other end proves; undefined without one.
+   * @throws ApiError UNAUTHENTICATED, CERTIFICATE_EXPIRED
+   */
+  #prove(socket: Duplex): Proof | undefined {
+    if (!(socket instanceof TLSSocket)) return undefined;
+    const trust = this.#routes.trust();
+    const known = this.#proofs.get(socket);
+    if (known?.root === trust.rootCertificate) {
+      checkValidity(known.proof, trust.nowMs);
+      return known.proof;
+    }
+    if (socket.getPeerX509Certificate() === undefined) return undefined;
+    const proof = identify(socket, trust);
+    this.#proofs.set(socket, { proof, root: trust.rootCertificate });
+    return proof;
+  }
+
+  /** @throws ApiError when the table does not let it */
+  async #admit(
+    request: IncomingMessage,
+    proof: Proof | undefined,
+    right: string,
+    response?: ServerResponse,
+  ): Promise<Principal> {
+    const { authority, standing } = this.#routes;
+    const principal = await authority.admit(proof, right);
+    const exchange = response === undefined ? undefined : { request, response };
+    if (proof !== undefined) standing.note(request.socket, proof, right, exchange);
+    return principal;
+  }
+
+  /** The route judges whom it asks for. @throws ApiError NOT_IN_SWARM, for whom it asks for */
+  async #admitForwarder(
+    request: IncomingMessage,
+    proof: Proof | undefined,
+    response: ServerResponse,
+  ): Promise<void> {
+    try {
+      await this.#admit(request, proof, FORWARD, response);
+    } catch (error) {
+      const isDenied = error instanceof ApiError && error.code === 'PERMISSION_DENIED';
+      throw isDenied ? noForwarder() : error;
+    }
+  }
+
+  #refuseRequest(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    const known = this.#known(request, error);
+    if (response.headersSent) response.destroy();
+    else this.#bodiesOf(request).refuse(request, response, known);
+  }
+
+  /** What the peer hears; it is logged, too. */
+  #known(request: IncomingMessage, thrown: unknown): ApiError {
+    const error = asApiError(thrown);
+    const about = {
+      remoteAddress: addressOf(request.socket),
+      method: request.method,
+      path: pathOf(request).slice(0, PATH_LOG_LIMIT),
+    };
+    if (error instanceof ApiError && error.code !== 'INTERNAL') {
+      const { code, message: reason } = error;
+      this.#refusals.refused({ ...about, code, reason }, 'refused a request on the managers’ port');
+      return error;
+    }
+    this.#logger.error(
+      { err: thrown, ...about },
+      'a request among nodes failed by a fault of ours',
+    );
+    return new ApiError('INTERNAL', `internal error: ${(thrown as Error).message}; see the log`);
+  }
+}
+
+const PATH_LOG_LIMIT = 100;
+const DISPATCHER_PATH = '/dispatcher';
+/** What whoever may use the API at all may use. */
+const ANY_API_RIGHT: Right = 'GET /_ping';
+
+function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): ApiError {
+  if (error.code === 'EADDRINUSE')
+    return new ApiError(
+      'FAILED_PRECONDITION',
+      `port ${port} on ${host} is taken by another program: free it, or choose another with --listen-addr`,
+    );
+  return new ApiError(
+    'INVALID_ARGUMENT',
+    `can not listen on ${host}:${port}: ${error.message}; give an address of this host with --listen-addr`,
+  );
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? '/').split('?', 1)[0]!;
+}
+
+function addressOf(socket: Duplex): string {
+  return ((socket as Partial<Socket>).remoteAddress ?? '').replace(/^::ffff:/, '');
+}

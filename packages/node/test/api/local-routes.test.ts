@@ -1,0 +1,54 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { ALL_RIGHTS, mayUse } from '@swarm/identity';
+import test from 'ava';
+import { LOCAL_ROUTES } from '../../src/api/local-api.js';
+import { start } from './support/fake-node.js';
+
+test('every route that a node answers by itself has a row in the table of rights', (t) => {
+  const rows = new Set<string>(ALL_RIGHTS);
+  for (const { method, pattern } of LOCAL_ROUTES)
+    t.true(rows.has(`${method} ${pattern}`), `${method} ${pattern}`);
+});
+
+/** Every route of the API but those of the node itself, with the names filled in. */
+function routesOfManagers(): [method: string, path: string][] {
+  const own = new Set(LOCAL_ROUTES.map(({ method, pattern }) => `${method} ${pattern}`));
+  return ALL_RIGHTS.filter(
+    (right) => mayUse('local', right) && !own.has(right) && /\//.test(right),
+  ).map((right) => right.replaceAll(/\{\w+\}/g, 'x').split(' ') as [string, string]);
+}
+
+test('a worker says for every route of a manager that it is none, and what to do', async (t) => {
+  const api = await start({ manager: false });
+  t.teardown(() => api.close());
+  api.node.state = 'active';
+  const routes = routesOfManagers();
+  t.true(routes.length > 30);
+  for (const [method, path] of routes) {
+    const reply = await api.call(method, path);
+    t.is(reply.status, 503, `${method} ${path}`);
+    t.is(reply.headers['x-swarm-error-code'], 'NOT_IN_SWARM', `${method} ${path}`);
+    t.regex(reply.message, /not a swarm manager.*Worker nodes can't be used/);
+  }
+  t.is((await api.call('POST', '/nodes')).status, 405);
+  t.is((await api.call('GET', '/ca/root')).status, 404, 'that is for nodes, on their port');
+});
+
+test('the routes of a manager come and go with it', async (t) => {
+  const api = await start({ manager: false });
+  t.teardown(() => api.close());
+  t.is((await api.call('GET', '/nodes')).status, 503);
+  await api.node.becomeManager();
+  t.is((await api.call('GET', '/nodes')).status, 200);
+  const [events] = (await once(
+    get({ socketPath: api.socketPath, path: '/events', agent: false }),
+    'response',
+  )) as [IncomingMessage];
+  const ended = once(events.resume(), 'end');
+  await api.node.leave({ force: true });
+  t.is((await api.call('GET', '/nodes')).status, 503);
+  t.is((await api.call('GET', '/info')).json.Swarm.Managers, undefined);
+  api.server.serveManager(undefined);
+  await t.notThrowsAsync(ended, 'streams of a manager end with it');
+});

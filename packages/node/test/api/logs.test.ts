@@ -1,0 +1,96 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import test from 'ava';
+import { put, serviceDraft, taskDraft } from '@swarm/manager/testing';
+import { until } from './support/client.js';
+import { start } from './support/fake-node.js';
+
+const api = await start({ nodeId: 'node1' });
+await put(api.node.store, 'service', serviceDraft('web'));
+await put(api.node.store, 'task', taskDraft('task1', { ServiceID: 'web' }));
+test.after.always(() => api.close());
+
+function say(stream: 'stdout' | 'stderr', text: string) {
+  const timestamp = '2026-01-01T00:00:00.5Z';
+  const line = { taskId: 'task1', stream, timestamp, data: Buffer.from(text) };
+  return { type: 'line' as const, nodeId: 'node1', line };
+}
+
+/** Takes Docker's frames apart. */
+function frames(body: Buffer): { stream: number; text: string }[] {
+  const found = [];
+  for (let at = 0; at < body.byteLength; ) {
+    const length = body.readUInt32BE(at + 4);
+    found.push({ stream: body[at]!, text: body.toString('utf8', at + 8, at + 8 + length) });
+    at += 8 + length;
+  }
+  return found;
+}
+
+test.serial('lines come in frames with time and details, streams told apart', async (t) => {
+  api.node.logItems = [say('stdout', 'one\n'), say('stderr', 'two')];
+  const path = '/v1.50/services/web/logs?details=1&timestamps=1&stdout=1&stderr=1&tail=5';
+  const reply = await api.call('GET', path);
+  t.is(reply.headers['content-type'], 'application/vnd.docker.multiplexed-stream');
+  const head =
+    '2026-01-01T00:00:00.500000000Z com.docker.swarm.node.id=node1,com.docker.swarm.service.id=web,' +
+    'com.docker.swarm.task.id=task1 ';
+  t.deepEqual(frames(reply.body), [
+    { stream: 1, text: `${head}one\n` },
+    { stream: 2, text: `${head}two\n` },
+  ]);
+  t.like(api.node.asked, {
+    selector: { serviceIds: ['web'], taskIds: [] },
+    options: { tail: 5, follow: false, stdout: true, stderr: true },
+  });
+});
+
+test.serial(
+  'clients before 1.42 and terminals get the raw type, terminals no frames',
+  async (t) => {
+    api.node.logItems = [say('stdout', 'plain\n')];
+    const old = await api.call('GET', '/v1.41/tasks/task1/logs?stdout=1');
+    t.is(old.headers['content-type'], 'application/vnd.docker.raw-stream');
+    t.deepEqual(frames(old.body), [{ stream: 1, text: 'plain\n' }]);
+    const spec = { ContainerSpec: { Image: 'x', TTY: true }, ForceUpdate: 0 };
+    await put(api.node.store, 'task', taskDraft('tty1', { ServiceID: 'web', Spec: spec }));
+    const tty = await api.call('GET', '/v1.50/tasks/tty1/logs?stdout=1');
+    t.is(tty.headers['content-type'], 'application/vnd.docker.raw-stream');
+    t.is(tty.text, 'plain\n');
+  },
+);
+
+test.serial('what could not be had is said at the end, as an error frame', async (t) => {
+  api.node.logItems = [
+    { type: 'warning', message: 'node n2 is not available' },
+    say('stdout', 'x\n'),
+  ];
+  const reply = await api.call('GET', '/services/web/logs?stdout=1');
+  t.deepEqual(frames(reply.body), [
+    { stream: 1, text: 'x\n' },
+    { stream: 3, text: 'Error grabbing logs: node n2 is not available\n' },
+  ]);
+});
+
+test.serial('bad options are refused', async (t) => {
+  t.regex(
+    (await api.call('GET', '/services/web/logs')).message,
+    /^Bad parameters: you must choose at least one stream/,
+  );
+  t.is((await api.call('GET', '/services/web/logs?stdout=1&tail=some')).status, 400);
+  t.is((await api.call('GET', '/services/web/logs?stdout=1&since=x')).status, 400);
+  t.is((await api.call('GET', '/services/ghost/logs?stdout=1')).status, 404);
+});
+
+test.serial('a follower of logs that goes away ends the stream at the broker', async (t) => {
+  api.node.logItems = [say('stdout', 'first\n')];
+  const before = api.node.logsEnded;
+  const path = '/services/web/logs?stdout=1&follow=1';
+  const request = http.get({ socketPath: api.socketPath, path, agent: false });
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+  await once(response, 'data');
+  t.is(api.node.logsEnded, before);
+  request.destroy();
+  await until(() => api.node.logsEnded === before + 1);
+  t.pass();
+});

@@ -1,0 +1,122 @@
+import test from 'ava';
+import { nodeDraft, patch, put } from '@swarm/manager/testing';
+import type { Running } from './support/fake-node.js';
+import { start } from './support/fake-node.js';
+
+async function withWorkers(t: { teardown(end: () => Promise<void>): void }): Promise<Running> {
+  const api = await start({ nodeId: 'manager1' });
+  t.teardown(() => api.close());
+  for (const id of ['worker1', 'worker2']) await put(api.node.store, 'node', nodeDraft(id));
+  return api;
+}
+
+test('a node has the shape of Docker’s, its manager status computed and nothing private', async (t) => {
+  const api = await withWorkers(t);
+  const nodes = (await api.call('GET', '/v1.50/nodes')).json;
+  t.is(nodes.length, 3);
+  const [manager] = nodes;
+  t.deepEqual(manager.ManagerStatus, {
+    Leader: true,
+    Reachability: 'reachable',
+    Addr: '198.18.0.1:2377',
+  });
+  for (const field of [
+    'ID',
+    'Version',
+    'CreatedAt',
+    'UpdatedAt',
+    'Spec',
+    'Description',
+    'Status',
+  ]) {
+    t.true(field in manager, field);
+  }
+  t.is(manager.RaftID, undefined);
+  t.false('ManagerStatus' in nodes[1]);
+  t.is((await api.call('GET', '/nodes/self')).json.ID, 'manager1');
+  t.is((await api.call('GET', '/nodes/manager')).json.ID, 'manager1');
+});
+
+async function update(api: Running, id: string, spec: object) {
+  const { Version: version, Spec: present } = (await api.call('GET', `/nodes/${id}`)).json;
+  return api.call('POST', `/nodes/${id}/update?version=${version.Index}`, {
+    json: { ...present, ...spec },
+  });
+}
+
+test('availability and labels are updated as a whole spec', async (t) => {
+  const api = await withWorkers(t);
+  const reply = await update(api, 'worker1', { Availability: 'drain', Labels: { zone: 'a' } });
+  t.is(reply.status, 200);
+  t.deepEqual(api.node.store.get('node', 'worker1')?.Spec, {
+    Labels: { zone: 'a' },
+    Role: 'worker',
+    Availability: 'drain',
+  });
+  const bad = await update(api, 'worker1', { Availability: 'lazy' });
+  t.is(bad.status, 400);
+  t.regex(bad.message, /^Availability: "lazy" is unknown; use one of active, pause, drain/);
+  const half = await api.call('POST', '/nodes/worker1/update?version=1', { json: {} });
+  t.is(half.status, 400);
+});
+
+test('the last manager can not be demoted', async (t) => {
+  const api = await withWorkers(t);
+  const reply = await update(api, 'manager1', { Role: 'worker' });
+  t.is(reply.status, 400);
+  t.regex(reply.message, /^attempting to demote the last manager of the swarm/);
+});
+
+test('a demotion that would lose the quorum is refused', async (t) => {
+  const api = await withWorkers(t);
+  for (const [id, reachability] of [
+    ['worker1', 'reachable'],
+    ['worker2', 'unreachable'],
+  ] as const) {
+    await patch(api.node.store, 'node', id, (node) => ({
+      ...node,
+      Role: 'manager',
+      Spec: { ...node.Spec, Role: 'manager' },
+    }));
+    api.node.others.push({ nodeId: id, address: `${id}:2377`, reachability, leader: false });
+  }
+  const lost = await update(api, 'worker1', { Role: 'worker' });
+  t.is(lost.status, 400);
+  t.regex(lost.message, /would result in a loss of quorum \(1 of the 2 /);
+  // Without the one that is down anyway, two of two remain.
+  t.is((await update(api, 'worker2', { Role: 'worker' })).status, 200);
+});
+
+test('managers and nodes that are up are not removed', async (t) => {
+  const api = await withWorkers(t);
+  const manager = await api.call('DELETE', '/nodes/manager1?force=1');
+  t.is(manager.status, 400);
+  t.regex(manager.message, /must be demoted to worker before removal/);
+  const ready = await api.call('DELETE', '/nodes/worker1');
+  t.is(ready.status, 400);
+  t.regex(ready.message, /is not down and can't be removed/);
+});
+
+test('a node is removed by force, and its certificate is refused', async (t) => {
+  const api = await withWorkers(t);
+  t.is((await api.call('DELETE', '/nodes/worker1?force=true')).status, 200);
+  t.is(api.node.store.get('node', 'worker1'), undefined);
+  const { RemovedNodes: removed } = api.node.store.cluster()!.Private;
+  t.true(Date.parse(removed.worker1!.Until) > Date.now() + 90 * 24 * 3600 * 1000);
+});
+
+test('nodes are filtered by role, name and both kinds of label', async (t) => {
+  const api = await withWorkers(t);
+  await update(api, 'worker2', { Labels: { disk: 'ssd' } });
+  const ids = async (filters: object): Promise<string[]> => {
+    const query = encodeURIComponent(JSON.stringify(filters));
+    return (await api.call('GET', `/nodes?filters=${query}`)).json.map(
+      (node: { ID: string }) => node.ID,
+    );
+  };
+  t.deepEqual(await ids({ role: ['manager'] }), ['manager1']);
+  t.deepEqual(await ids({ name: { work: true } }), ['worker1', 'worker2']);
+  t.deepEqual(await ids({ 'node.label': ['disk=ssd'] }), ['worker2']);
+  t.deepEqual(await ids({ label: ['disk=ssd'] }), []);
+  t.deepEqual(await ids({ membership: ['pending'] }), []);
+});

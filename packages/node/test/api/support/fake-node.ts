@@ -1,0 +1,265 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ApiError, type InitRequest, type Logger, newId, systemClock } from '@swarm/api';
+import { LocalApi } from '../../../src/api/local-api.js';
+import type { LocalNodeInfo, NodeControl } from '../../../src/api/node-control.js';
+import { FORWARDED_HEADER, ManagerApi } from '@swarm/manager/assembly';
+import type { ApiLimits } from '@swarm/manager';
+import type { LogRecord, LogSelector, ManagerAccess, ManagerMember, Quorum } from '@swarm/manager';
+import { type HttpLimits, proxyTo } from '@swarm/http';
+import { nodeDraft, put } from '@swarm/manager/testing';
+import { createTestStore, type TestStore } from '@swarm/manager/testing';
+import { call, type Reply, type Sent } from './client.js';
+
+/** A self-signed certificate of 2026, made for tests; its key was thrown away. */
+export const TEST_ROOT = `-----BEGIN CERTIFICATE-----
+MIIBezCCASGgAwIBAgIUH76931zXrOu04Xay2xFnCADxGxIwCgYIKoZIzj0EAwIw
+EzERMA8GA1UEAwwIc3dhcm0tY2EwHhcNMjYxMTIzMTk1MjIxWhcNNDYxMTE4MTk1
+MjIxWjATMREwDwYDVQQDDAhzd2FybS1jYTBZMBMGByqGSM49AgEGCCqGSM49AwEH
+A0IABH5NIe++tvpOXbmPSD5syIVNgS1+/3TIu65q10LwlXysj834SGFHXRqqFs6h
+A2HjavaB1No+rcm1m15yU88aWLOjUzBRMB0GA1UdDgQWBBRSHVPxbQJeUdQik8bu
+Ql/gbymxNjAfBgNVHSMEGDAWgBRSHVPxbQJeUdQik8buQl/gbymxNjAPBgNVHRMB
+Af8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQC20Cn85z5ZuQfyfnJzr5jWKWei
+NkvC0pqcoODhuOr0gQIgZn12NfVt2r9Zgwk8J9R8VF2ME05L3UMgh/Qm21mkM5A=
+-----END CERTIFICATE-----
+`;
+
+/** A daemon's part of the API, in memory: what it answers follows from what was done to it. */
+export class FakeNode implements NodeControl {
+  readonly store: TestStore = createTestStore({ clock: systemClock() });
+  readonly nodeId: string;
+  state: LocalNodeInfo['state'] = 'inactive';
+  isManager = false;
+  leads = true;
+  quorumState: Quorum = { state: 'ok' };
+  /** Managers other than this one. */
+  others: ManagerMember[] = [];
+  logItems: LogRecord[] = [];
+  logsEnded = 0;
+  logError: Error | undefined;
+  /** What `logs` was asked for. */
+  asked: { selector: LogSelector; options: unknown } | undefined;
+  /** Where the leader answers, as seen from a follower. */
+  leaderSocket: string | undefined;
+  joins: unknown[] = [];
+  joinNeverEnds = false;
+  leaves: boolean[] = [];
+  readonly engine?: { readonly socketPath: string };
+  /** Also while it is no manager; tests add to it. */
+  readonly access: ManagerAccess = {
+    store: this.store,
+    isLeader: () => this.leads && this.quorumState.state === 'ok',
+    leader: () => this.#members().find((member) => member.leader),
+    readBarrier: async () => {
+      if (this.quorumState.state === 'lost') await new Promise(() => {});
+    },
+    members: () => this.#members(),
+    logs: (selector, options, signal) => this.#logs(selector, options, signal),
+    leaderAnswers: async () => this.leaderSocket !== undefined,
+    forward: async (request, response) => {
+      if (this.leaderSocket === undefined) throw new ApiError('NO_QUORUM', 'no leader');
+      const headers = { [FORWARDED_HEADER]: this.nodeId };
+      const target = { socketPath: this.leaderSocket, name: 'the leader', headers };
+      await proxyTo(target, request, response);
+    },
+    mayStill: () => true,
+    quorum: () => this.quorumState,
+  };
+
+  constructor(nodeId: string, engineSocket?: string) {
+    this.nodeId = nodeId;
+    if (engineSocket !== undefined) this.engine = { socketPath: engineSocket };
+  }
+
+  info(): LocalNodeInfo {
+    const isIn = this.state !== 'inactive';
+    return {
+      state: this.state,
+      nodeId: isIn ? this.nodeId : '',
+      nodeAddr: isIn ? '198.18.0.1' : '',
+      controlAvailable: this.isManager,
+      remoteManagers: this.isManager
+        ? this.#members().map(({ nodeId, address }) => ({ nodeId, address }))
+        : [],
+      error: '',
+    };
+  }
+
+  async init(request: InitRequest): Promise<string> {
+    await this.becomeManager(request);
+    return this.nodeId;
+  }
+
+  async becomeManager(request?: InitRequest): Promise<void> {
+    await put(this.store, 'cluster', {
+      ID: newId(randomBytes),
+      Spec: request?.spec ?? {
+        Name: 'default',
+        Labels: {},
+        Orchestration: { TaskHistoryRetentionLimit: 5 },
+        Raft: { SnapshotInterval: 10000, ElectionTick: 10, HeartbeatTick: 1 },
+        Dispatcher: { HeartbeatPeriod: 1e9 },
+        CAConfig: { NodeCertExpiry: 7776e12 },
+        TaskDefaults: {},
+        EncryptionConfig: { AutoLockManagers: false },
+      },
+      TLSInfo: {
+        TrustRoot: TEST_ROOT,
+        CertIssuerSubject: 'c3ViamVjdA==',
+        CertIssuerPublicKey: 'a2V5',
+      },
+      RootRotationInProgress: false,
+      DefaultAddrPool: ['10.0.0.0/8'],
+      SubnetSize: 24,
+      DataPathPort: 4789,
+      JoinTokens: { Worker: 'SWMTKN-1-a-w', Manager: 'SWMTKN-1-a-m' },
+      Private: { CAKey: 'top secret', CACert: TEST_ROOT, RemovedNodes: {} },
+    });
+    await put(
+      this.store,
+      'node',
+      nodeDraft(this.nodeId, {
+        Spec: { Labels: {}, Role: 'manager', Availability: 'active' },
+        Role: 'manager',
+        RaftID: 4711,
+        ManagerAddr: '198.18.0.1:2377',
+      }),
+    );
+    this.state = 'active';
+    this.isManager = true;
+  }
+
+  async join(request: unknown): Promise<void> {
+    this.joins.push(request);
+    if (this.joinNeverEnds) await new Promise(() => {});
+    this.state = 'active';
+  }
+
+  async leave({ force }: { readonly force: boolean }): Promise<void> {
+    this.leaves.push(force);
+    this.state = 'inactive';
+    this.isManager = false;
+  }
+
+  manager(): ManagerAccess | undefined {
+    return this.isManager ? this.access : undefined;
+  }
+
+  async *#logs(
+    selector: LogSelector,
+    options: { readonly follow: boolean },
+    signal: AbortSignal,
+  ): AsyncIterable<LogRecord> {
+    this.asked = { selector, options };
+    yield* this.logItems;
+    if (this.logError !== undefined) throw this.logError;
+    if (options.follow && !signal.aborted) {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    }
+    this.logsEnded += 1;
+  }
+
+  #members(): ManagerMember[] {
+    const isLeader = this.leads && this.quorumState.state === 'ok';
+    return [
+      {
+        nodeId: this.nodeId,
+        address: '198.18.0.1:2377',
+        reachability: 'reachable',
+        leader: isLeader,
+      },
+      ...this.others,
+    ];
+  }
+}
+
+export interface Running {
+  readonly node: FakeNode;
+  readonly server: LocalApi;
+  readonly socketPath: string;
+  /** Errors that were logged. */
+  readonly faults: object[];
+  call(method: string, path: string, sent?: Sent): Promise<Reply>;
+  /** A socket whose clients count as the node of this id. */
+  listenAs(nodeId: string, role?: 'manager' | 'worker'): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly nodeId?: string;
+  readonly clusterId?: string;
+  readonly limits?: Partial<ApiLimits & HttpLimits & { readonly joinMs: number }>;
+  readonly engineSocket?: string;
+  /** A manager already; default true. */
+  readonly manager?: boolean;
+}
+
+/** An API server on a unix socket in a folder of its own. */
+export async function start(options: StartOptions = {}): Promise<Running> {
+  const folder = mkdtempSync(join(tmpdir(), 'swarm-api-'));
+  const node = new FakeNode(options.nodeId ?? newId(randomBytes), options.engineSocket);
+  if (options.manager !== false) await node.becomeManager();
+  const faults: object[] = [];
+  const logger: Logger = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (fields) => faults.push(fields),
+    child: () => logger,
+  };
+  const limits = { leaderMs: 300, writeMs: 300, closeMs: 200, ...options.limits };
+  const server = new LocalApi({
+    control: node,
+    clock: systemClock(),
+    randomBytes,
+    logger,
+    version: '1.2.3',
+    limits,
+  });
+  const self = { nodeId: node.nodeId, clusterId: options.clusterId ?? '' };
+  server.serveManager(new ManagerApi({ ...server.shared, manager: node.access, self, limits }));
+  const socketPath = join(folder, 'api.sock');
+  await server.listen(socketPath);
+  const peers: http.Server[] = [];
+  return {
+    node,
+    server,
+    socketPath,
+    faults,
+    call: (method, path, sent) => call(socketPath, method, path, sent),
+    async listenAs(nodeId, role = 'manager') {
+      const path = join(folder, `peer-${peers.length}.sock`);
+      const peer = http.createServer(server.server.serverOptions(), (request, response) => {
+        const isForwarded = request.headers[FORWARDED_HEADER] !== undefined;
+        const principal = { kind: role, nodeId };
+        const caller = isForwarded ? { principal, forwardedBy: nodeId } : { principal };
+        server.server.handle(request, response, caller);
+      });
+      server.server.bound(peer);
+      peers.push(peer);
+      await new Promise<void>((resolve) => peer.listen(path, resolve));
+      return path;
+    },
+    async close() {
+      await server.close();
+      for (const peer of peers) {
+        peer.closeAllConnections();
+        peer.close();
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The smallest body of service create. */
+export function serviceBody(name: string, patch: object = {}): object {
+  return {
+    Name: name,
+    TaskTemplate: { ContainerSpec: { Image: 'nginx:1' } },
+    Mode: { Replicated: { Replicas: 1 } },
+    ...patch,
+  };
+}
