@@ -4,7 +4,7 @@ import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
 import { EMPTY_MESH, isEmptyDelta, meshDelta } from './mesh-delta.js';
-import { meshPeers, portKey, sameToEndpoints, servicePorts } from './mesh-state.js';
+import { meshPeers, meshPortKey, sameToEndpoints, servicePorts } from './mesh-state.js';
 
 /** A task that was an endpoint: the first generation without it, and when that was made. */
 interface Departure {
@@ -117,7 +117,7 @@ export class MeshPublisher {
     const ports = new Map<string, MeshPort>();
     for (const serviceId of [...this.#services.keys()].sort()) {
       for (const port of this.#services.get(serviceId)!) {
-        if (!ports.has(portKey(port))) ports.set(portKey(port), port);
+        if (!ports.has(meshPortKey(port))) ports.set(meshPortKey(port), port);
       }
     }
     const next = { generation, peers: this.#peers, ports: [...ports.values()] };

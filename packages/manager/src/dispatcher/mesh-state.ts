@@ -7,7 +7,8 @@ import {
   type Node,
   parseIpAddress,
   type PortConfig,
-  type PortProtocol,
+  type PortKey,
+  portKey,
   type Service,
   SHARED_PORT_FIRST,
   SHARED_PORT_LAST,
@@ -23,9 +24,9 @@ import {
 } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
 
-/** Names a published port: `tcp/8080`. */
-export function portKey(port: { protocol: PortProtocol; publishedPort: number }): string {
-  return `${port.protocol}/${port.publishedPort}`;
+/** Names a port of the mesh state: `tcp/8080`. */
+export function meshPortKey(port: Pick<MeshPort, 'protocol' | 'publishedPort'>): PortKey {
+  return portKey(port.protocol, port.publishedPort);
 }
 
 /**
@@ -34,11 +35,11 @@ export function portKey(port: { protocol: PortProtocol; publishedPort: number })
  * @param generation the log index that last changed the result
  */
 export function meshState(view: View, generation: number): MeshState {
-  const ports = new Map<string, MeshPort>();
+  const ports = new Map<PortKey, MeshPort>();
   for (const service of view.list('service')) {
     for (const port of servicePorts(view, service)) {
       // The allocator gives a port once. Should two services have it, the first keeps it everywhere.
-      if (!ports.has(portKey(port))) ports.set(portKey(port), port);
+      if (!ports.has(meshPortKey(port))) ports.set(meshPortKey(port), port);
     }
   }
   return { generation, peers: meshPeers(view), ports: [...ports.values()] };

@@ -1,5 +1,5 @@
-import { isHostImage, type Task } from '@swarm/api';
-import { isFixed, isIngress, portKey } from '../allocator/publish-conflict.js';
+import { isHostImage, publishedKey, type Task } from '@swarm/api';
+import { isFixed, isIngress } from '../allocator/publish-conflict.js';
 import { matchesConstraints, storedConstraints } from './constraint.js';
 import { type IngressAddresses, needsIngressAddress } from './ingress-address.js';
 import type { NodeInfo } from './node-info.js';
@@ -86,7 +86,7 @@ const platform: Filter = {
 const hostPorts: Filter = {
   prepare(task) {
     const keys = task.Endpoint.Ports.filter((port) => !isIngress(port) && isFixed(port)).map(
-      portKey,
+      publishedKey,
     );
     if (keys.length === 0) return undefined;
     return (info) => !keys.some((key) => info.hasHostPort(key));

@@ -1,4 +1,4 @@
-import { type Node, silentLogger, type Task } from '@swarm/api';
+import { type Node, portKey, silentLogger, type Task } from '@swarm/api';
 import test from 'ava';
 import { meshDelta, meshState } from '../../src/dispatcher/index.js';
 import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
@@ -314,9 +314,9 @@ test('whatever happens, what is published equals the state of the store, and del
 
       const delta = meshDelta(before, publisher.state);
       for (const { protocol, publishedPort } of delta.removedPorts) {
-        sum.delete(`${protocol}/${publishedPort}`);
+        sum.delete(portKey(protocol, publishedPort));
       }
-      for (const port of delta.ports) sum.set(`${port.protocol}/${port.publishedPort}`, port);
+      for (const port of delta.ports) sum.set(portKey(port.protocol, port.publishedPort), port);
       const whole = new Map(expected.ports.map((port) => [`tcp/${port.publishedPort}`, port]));
       t.deepEqual(new Map([...sum].sort()), new Map([...whole].sort()));
       before = publisher.state;
