@@ -12,6 +12,7 @@ export * from './objects/node.js';
 export * from './objects/others.js';
 export * from './objects/service.js';
 export * from './objects/task.js';
+export * from './service-mode.js';
 export * from './task-state.js';
 export * from './wire/dispatch.js';
 export * from './wire/mesh.js';
