@@ -4,6 +4,7 @@ import {
   INGRESS_VNI,
   MARK_BITS,
   NODE_BLOCK_PREFIX_LENGTH,
+  NODE_BLOCK_SIZE,
   NODE_INDEX_LAST,
 } from '@swarm/api';
 import { type Cidr, cidrOf, type Ipv4Address, type Network } from './address.js';
@@ -72,8 +73,7 @@ export function peerMark(index: number): number {
 
 /** Block of node `index` in the ingress network. */
 export function peerSubnet(ingress: Network, index: number): Cidr {
-  const size = 2 ** (32 - NODE_BLOCK_PREFIX_LENGTH);
-  const base = ingress.base + index * size;
+  const base = ingress.base + index * NODE_BLOCK_SIZE;
   return cidrOf({ base, prefixLength: NODE_BLOCK_PREFIX_LENGTH });
 }
 

@@ -28,6 +28,7 @@ export const ENDPOINT_MARK_BITS = MARK_BITS - NODE_INDEX_BITS;
 
 /** Each node owns one block of a node-bound IPv4 network, by its index. */
 export const NODE_BLOCK_PREFIX_LENGTH = 24;
+export const NODE_BLOCK_SIZE = 2 ** (32 - NODE_BLOCK_PREFIX_LENGTH);
 
 /** Offsets within a block: the network's own address, the node's, then those of tasks up to broadcast. */
 export const NODE_ADDRESS_OFFSET = 1;

@@ -33,6 +33,13 @@ export class Subnet {
     return new Subnet(base, cidr.prefixLength, isV6);
   }
 
+  /** As `parse`. @throws RangeError when it is none */
+  static of(text: string): Subnet {
+    const subnet = Subnet.parse(text);
+    if (subnet === undefined) throw new RangeError(`${text} is no subnet`);
+    return subnet;
+  }
+
   /** Where the address is in the subnet; undefined when it is outside. */
   offsetOf(address: IpAddress): number | undefined {
     if (isIpv6(address) !== this.isIpv6) return undefined;

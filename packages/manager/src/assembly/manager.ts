@@ -10,7 +10,7 @@ import {
   WsTransport,
 } from '@swarm/raft';
 import type { WebSocket } from 'ws';
-import { createAllocator } from '../allocator/index.js';
+import { AddressBook, createAllocator } from '../allocator/index.js';
 import type { ApiServer } from '../api/api-server.js';
 import type {
   Caller,
@@ -179,10 +179,12 @@ export class Manager implements ManagerAccess {
       isSelf: (raftId) => raftId === self.raftId && this.#isLeader,
       transferAway: () => raft.transferLeadership(),
     });
+    const addressBook = new AddressBook(context);
     this.#loops = new LeaderLoops(
       [
-        createAllocator(context),
-        createScheduler(context),
+        addressBook,
+        createAllocator(context, addressBook),
+        createScheduler(context, addressBook),
         ...createOrchestrators(context),
         this.#dispatcher,
         this.#logBroker,
