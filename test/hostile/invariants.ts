@@ -6,7 +6,10 @@ import {
   isTaskState,
   isTimestamp,
   type Node,
+  NODE_INDEX_FIRST,
+  NODE_INDEX_LAST,
   parseIpAddress,
+  publishedKey,
   type Task,
 } from '@swarm/api';
 import type { State } from './state.js';
@@ -18,7 +21,6 @@ export interface Invariant {
   check(state: State): string[];
 }
 
-const MESH_INDEX_MOST = 4095;
 const ENDED = new Set(['complete', 'shutdown', 'failed', 'rejected', 'remove', 'orphaned']);
 /** Desired states that managers set. */
 const DESIRED = new Set(['ready', 'running', 'complete', 'shutdown', 'remove']);
@@ -115,7 +117,7 @@ export const INVARIANTS: readonly Invariant[] = [
           .of('service')
           .flatMap(({ Endpoint }) => Endpoint.Ports ?? [])
           .filter(({ PublishMode }) => PublishMode === 'ingress')
-          .map(({ Protocol, PublishedPort }) => `${Protocol}/${PublishedPort}`),
+          .map(publishedKey),
       ),
   },
   {
@@ -140,7 +142,7 @@ export const INVARIANTS: readonly Invariant[] = [
         .flatMap(({ ID, Mesh }) => (Mesh === undefined ? [] : [{ ID, ...Mesh }]));
       return [
         ...meshes
-          .filter(({ Index }) => !(Index >= 1 && Index <= MESH_INDEX_MOST))
+          .filter(({ Index }) => !(Index >= NODE_INDEX_FIRST && Index <= NODE_INDEX_LAST))
           .map(({ ID, Index }) => `node ${ID} has index ${Index}`),
         ...twice(meshes.map(({ Index }) => String(Index))).map(
           (index) => `two nodes have index ${index}`,

@@ -21,7 +21,7 @@ const NODE: Node = {
 };
 const SERVICE = {
   ...{ ID: ID('s'), ...META },
-  Spec: { Name: 'web', Labels: {}, TaskTemplate: { ForceUpdate: 0 }, Mode: {} },
+  Spec: { Name: 'web', Labels: {}, TaskTemplate: { ForceUpdate: 0 }, Mode: { Global: {} } },
   SpecVersion: { Index: 1 },
   Endpoint: {
     Spec: {},

@@ -1,6 +1,6 @@
 import test from 'ava';
+import { modeOf, type ServiceMode } from '../src/index.js';
 import { Filters } from '../src/filters/filters.js';
-import { modeName } from '../src/filters/match.js';
 
 test('both JSON forms of filters are read', (t) => {
   for (const given of ['{"name":{"web":true}}', '{"name":["web"]}']) {
@@ -41,8 +41,14 @@ test('malformed filters are refused with what is wrong', (t) => {
 });
 
 test('modes have the names that stock clients use', (t) => {
-  t.is(modeName({ Replicated: { Replicas: 1 } }), 'replicated');
-  t.is(modeName({ Global: {} }), 'global');
-  t.is(modeName({ ReplicatedJob: {} }), 'replicated-job');
-  t.is(modeName({ GlobalJob: {} }), 'global-job');
+  const kind = (Mode: ServiceMode) => modeOf({ Mode }).kind;
+  t.is(kind({ Replicated: { Replicas: 1 } }), 'replicated');
+  t.is(kind({ Global: {} }), 'global');
+  t.is(kind({ ReplicatedJob: {} }), 'replicated-job');
+  t.is(kind({ GlobalJob: {} }), 'global-job');
+  t.deepEqual(modeOf({ Mode: { ReplicatedJob: { MaxConcurrent: 3 } } }), {
+    kind: 'replicated-job',
+    maxConcurrent: 3,
+    totalCompletions: 3,
+  });
 });

@@ -5,6 +5,7 @@ import {
   nodeDescriptionShape,
   type ObjectVersion,
   portConfigShape,
+  serviceModeShape,
   ShapeError,
   shape,
   type TaskStatus,
@@ -101,6 +102,14 @@ test('a part that is kept as it is has bounds, and comes back as a copy', (t) =>
   t.regex(refusal(shape.jsonObject, deep), /nested deeper than/);
   const wide = { a: Array.from({ length: shape.JSON_VALUES_LIMIT }, () => 0) };
   t.regex(refusal(shape.jsonObject, wide), /at most 10000 values/);
+});
+
+test('a service has exactly one mode', (t) => {
+  const mode = { ReplicatedJob: { MaxConcurrent: 2 } };
+  t.deepEqual(serviceModeShape.read({ ...mode, Global: null }), mode);
+  t.regex(refusal(serviceModeShape, {}), /exactly one of Replicated, Global/);
+  t.regex(refusal(serviceModeShape, { ...mode, Global: {} }), /exactly one of/);
+  t.regex(refusal(serviceModeShape, { Replicated: {} }), /^Replicated.Replicas/);
 });
 
 test('a key can not reach the prototype of what is built', (t) => {

@@ -1,6 +1,6 @@
 import { type Logger, type PortConfig, type Service, silentLogger } from '@swarm/api';
 import test from 'ava';
-import { createAllocator, ingressNetwork, publishConflict } from '../src/allocator/index.js';
+import { AddressBook, createAllocator, publishConflict } from '../src/allocator/index.js';
 import { networkDraft, nodeDraft, patch, put, serviceDraft, taskDraft } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
 import { VirtualClock } from './support/virtual-clock.js';
@@ -12,8 +12,11 @@ function setup(logger: Logger = silentLogger) {
   const store = createTestStore({ clock });
   let seed = 0;
   const randomBytes = (size: number) => new Uint8Array(size).fill(++seed);
-  const allocator = createAllocator({ store, clock, logger, randomBytes });
-  return { clock, store, allocator, pass: () => clock.advance(PASS_MS) };
+  const context = { store, clock, logger, randomBytes };
+  const addresses = new AddressBook(context);
+  addresses.start();
+  const allocator = createAllocator(context, addresses);
+  return { clock, store, addresses, allocator, pass: () => clock.advance(PASS_MS) };
 }
 
 const ingress = (TargetPort: number, PublishedPort?: number, more: object = {}): PortConfig => ({
@@ -41,7 +44,7 @@ test('the first pass makes the ingress network, once', async (t) => {
   const { store, allocator, pass } = setup();
   allocator.start();
   await pass();
-  const network = ingressNetwork(store);
+  const network = store.ingressNetwork();
   t.is(network?.Spec.Name, 'ingress');
   t.is(network?.VNI, 4096);
   t.deepEqual(network?.Subnets, [{ Subnet: '10.240.0.0/12', Gateway: '10.240.0.1' }]);
@@ -251,7 +254,7 @@ test('tasks of services without ports and tasks without service go straight to P
 });
 
 test('a new leader finds what the old one left and changes nothing that is done', async (t) => {
-  const { store, allocator, pass, clock } = setup();
+  const { store, addresses, allocator, pass, clock } = setup();
   allocator.start();
   await put(store, 'service', withPorts('a', ingress(80)));
   await put(store, 'node', nodeDraft('n'));
@@ -259,12 +262,8 @@ test('a new leader finds what the old one left and changes nothing that is done'
   await allocator.stop();
   await put(store, 'service', withPorts('0', ingress(80)));
   const entries = store.entries;
-  const next = createAllocator({
-    store,
-    clock,
-    logger: silentLogger,
-    randomBytes: () => new Uint8Array(16),
-  });
+  const context = { store, clock, logger: silentLogger, randomBytes: () => new Uint8Array(16) };
+  const next = createAllocator(context, addresses);
   next.start();
   await pass();
   t.deepEqual(published(store.get('service', 'a')), [30_000]);

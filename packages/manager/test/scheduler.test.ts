@@ -1,9 +1,10 @@
 import { type Node, type NodeDescription, silentLogger, type Task } from '@swarm/api';
 import test from 'ava';
+import { AddressBook } from '../src/allocator/index.js';
 import { createScheduler } from '../src/scheduler/index.js';
 import { transactInBatches } from '../src/store/batches.js';
 import type { Draft } from '../src/store/store.js';
-import { clusterDraft, networkDraft, nodeDraft, patch, put, taskDraft } from './support/objects.js';
+import { clusterDraft, ingressDraft, nodeDraft, patch, put, taskDraft } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
@@ -14,8 +15,11 @@ function setup() {
   const clock = new VirtualClock();
   const store = createTestStore({ clock });
   const randomBytes = (size: number) => new Uint8Array(size);
-  const scheduler = createScheduler({ store, clock, logger: silentLogger, randomBytes });
-  return { clock, store, scheduler, pass: () => clock.advance(100) };
+  const context = { store, clock, logger: silentLogger, randomBytes };
+  const addresses = new AddressBook(context);
+  addresses.start();
+  const scheduler = createScheduler(context, addresses);
+  return { clock, store, addresses, scheduler, pass: () => clock.advance(100) };
 }
 
 const pending = (id: string, more: TaskPatch = {}): Draft<'task'> =>
@@ -358,11 +362,7 @@ test('a host-mode port is used once a node, until its task has ended', async (t)
     Address: '198.18.0.7',
     Subnet: `10.240.${Index}.0/24`,
   });
-  await put(
-    store,
-    'network',
-    networkDraft('ing', { Spec: { ...networkDraft('ingress').Spec, Ingress: true } }),
-  );
+  await put(store, 'network', ingressDraft('ing'));
   await put(store, 'node', nodeDraft('n1', { Mesh: Mesh(1) }));
   await put(store, 'node', nodeDraft('n2', { Mesh: Mesh(2) }));
   const port = {
@@ -498,12 +498,8 @@ test('tasks that are new, told to stop, or placed are left alone', async (t) => 
 });
 
 test('tasks with published ports get addresses of their node in turn', async (t) => {
-  const { store, scheduler, pass } = setup();
-  await put(
-    store,
-    'network',
-    networkDraft('ing', { Spec: { ...networkDraft('ingress').Spec, Ingress: true } }),
-  );
+  const { store, addresses, scheduler, pass } = setup();
+  await put(store, 'network', ingressDraft('ing'));
   await put(
     store,
     'node',
@@ -530,19 +526,17 @@ test('tasks with published ports get addresses of their node in turn', async (t)
   t.is(address('t3'), '10.241.44.4/32');
   // A new leader goes on behind the newest task.
   await scheduler.stop();
+  await addresses.stop();
   await put(store, 'task', pending('t4', { Endpoint }));
+  addresses.start();
   scheduler.start();
   await pass();
   t.is(address('t4'), '10.241.44.5/32');
 });
 
 test('253 tasks fill a node; ended ones lend their addresses, the longest ended first', async (t) => {
-  const { store, scheduler, clock, pass } = setup();
-  await put(
-    store,
-    'network',
-    networkDraft('ing', { Spec: { ...networkDraft('ingress').Spec, Ingress: true } }),
-  );
+  const { store, addresses, scheduler, clock, pass } = setup();
+  await put(store, 'network', ingressDraft('ing'));
   await put(
     store,
     'node',
@@ -567,8 +561,10 @@ test('253 tasks fill a node; ended ones lend their addresses, the longest ended 
       Status: { ...old.Status, State: 'shutdown', Timestamp },
     }));
   await scheduler.stop();
+  await addresses.stop();
   await end(id(7), '2026-01-01T02:00:00.000Z');
   await end(id(9), '2026-01-01T01:00:00.000Z');
+  addresses.start();
   scheduler.start();
   await clock.advance(100);
   t.is(address(id(253)), address(id(9)));
@@ -584,11 +580,7 @@ test('a task with ports waits for a place of its node in the mesh', async (t) =>
   scheduler.start();
   await pass();
   t.is(errOf(store, 't'), 'its ports are published, but the cluster has no ingress network');
-  await put(
-    store,
-    'network',
-    networkDraft('ing', { Spec: { ...networkDraft('ingress').Spec, Ingress: true } }),
-  );
+  await put(store, 'network', ingressDraft('ing'));
   await pass();
   t.is(errOf(store, 't'), 'no suitable node (no free ingress address on 1 node)');
   const place = (Address: string) =>

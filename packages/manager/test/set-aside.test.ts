@@ -6,7 +6,7 @@ import { guardedClock } from '../src/guarded-clock.js';
 import { ServiceLoop } from '../src/orchestrator/service-loop.js';
 import { SetAside } from '../src/set-aside.js';
 import { PORT, servingTask } from './dispatcher/harness.js';
-import { nodeDraft, patch, put, serviceDraft } from './support/objects.js';
+import { ingressDraft, nodeDraft, patch, put, serviceDraft } from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
 import { VirtualClock } from './support/virtual-clock.js';
 
@@ -118,6 +118,7 @@ test('a service whose mesh can not be worked out keeps the one it had, and other
   const other = { ...PORT, PublishedPort: 9_999 };
   await put(store, 'service', serviceDraft('a', { Endpoint: { Spec: {}, Ports: [PORT] } }));
   await put(store, 'service', serviceDraft('b', { Endpoint: { Spec: {}, Ports: [other] } }));
+  await put(store, 'network', ingressDraft());
   let isBad = false;
   const view = new Proxy(store, {
     get: (target, name) => {

@@ -75,6 +75,26 @@ test('tasks are indexed by service, node and slot, and move when these change', 
   t.deepEqual(ids(store.tasksBySlot('service', 2)), []);
 });
 
+test('the ingress network is found by its flag, in a transaction too', async (t) => {
+  const store = createTestStore();
+  const ingress = (id: string) =>
+    networkDraft(id, { Spec: { ...networkDraft(id).Spec, Ingress: true } });
+  await put(store, 'network', networkDraft('ingress'));
+  t.is(store.ingressNetwork(), undefined, 'a name makes no ingress network');
+  await put(store, 'network', ingress('n2'));
+  await store.transact((transaction) => {
+    t.is(transaction.ingressNetwork()?.ID, 'n2');
+    transaction.create('network', ingress('n1'));
+    t.is(transaction.ingressNetwork()?.ID, 'n1');
+    transaction.remove('network', 'n2');
+  });
+  t.is(store.ingressNetwork()?.ID, 'n1');
+  store.reset();
+  t.is(store.ingressNetwork()?.ID, 'n1');
+  await store.transact((transaction) => transaction.remove('network', 'n1'));
+  t.is(store.ingressNetwork(), undefined);
+});
+
 test('a transaction sees its own changes and nobody else does before it is applied', async (t) => {
   const store = createTestStore();
   await put(store, 'task', taskDraft('t2'));

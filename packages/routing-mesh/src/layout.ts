@@ -1,3 +1,12 @@
+import {
+  ENDPOINT_MARK_BITS,
+  INGRESS_SUBNET,
+  INGRESS_VNI,
+  MARK_BITS,
+  NODE_BLOCK_PREFIX_LENGTH,
+  NODE_BLOCK_SIZE,
+  NODE_INDEX_LAST,
+} from '@swarm/api';
 import { type Cidr, cidrOf, type Ipv4Address, type Network } from './address.js';
 import type { Word } from './kernel/words.js';
 
@@ -17,15 +26,15 @@ export type Mac = Word & { readonly __mac: never };
 export const TABLE = 'swarm_mesh';
 /** The tunnel device between nodes. */
 export const TUNNEL_DEVICE = 'swarm-vxlan' as LinkName;
-/** VXLAN network identifier of the ingress network; the same as Docker's first overlay. */
-export const TUNNEL_VNI = 4096;
+/** VXLAN network identifier of the ingress network. */
+export const TUNNEL_VNI = INGRESS_VNI;
 /** Default UDP port of the tunnel (IANA's for VXLAN, RFC 7348). */
 export const DEFAULT_DATA_PATH_PORT = 4789;
 /** Bytes VXLAN adds: outer IP header, UDP 8, VXLAN 8, inner Ethernet 14. */
 export const TUNNEL_OVERHEAD_V4_BYTES = 50;
 export const TUNNEL_OVERHEAD_V6_BYTES = 70;
 /** The network that all nodes' blocks come from. */
-export const DEFAULT_INGRESS_NETWORK = '10.240.0.0/12';
+export const DEFAULT_INGRESS_NETWORK = INGRESS_SUBNET;
 
 /** Host ends of tasks' links start with this; 12 characters of the task id follow (15 is the limit). */
 export const TASK_LINK_PREFIX = 'swt';
@@ -35,13 +44,13 @@ const TASK_LINK = /^swt[A-Za-z0-9]{1,12}$/;
 export const TASK_GATEWAY = '169.254.1.1' as Ipv4Address;
 export const TASK_DEVICE = 'eth0' as LinkName;
 
-/** Peer index in packet and connection marks: bits 20–31. */
-export const PEER_MARK_SHIFT = 20;
-export const PEER_MARK_MASK = 0xfff00000;
-/** Endpoint ids in connection marks: bits 0–19; below the first are slot numbers. */
+/** Peer index in packet and connection marks: the upper bits. */
+export const PEER_MARK_SHIFT = ENDPOINT_MARK_BITS;
+export const PEER_MARK_MASK = 2 ** MARK_BITS - 2 ** ENDPOINT_MARK_BITS;
+/** Endpoint ids in connection marks: the lower bits; below the first are slot numbers. */
 export const FIRST_ENDPOINT_ID = 0x1000;
-export const LAST_ENDPOINT_ID = 0xfffff;
-export const MAX_PEER_INDEX = 4095;
+export const LAST_ENDPOINT_ID = 2 ** ENDPOINT_MARK_BITS - 1;
+export const MAX_PEER_INDEX = NODE_INDEX_LAST;
 
 /** Conntrack zone of peer k is this plus k. */
 export const ZONE_BASE = 0x7000;
@@ -62,9 +71,10 @@ export function peerMark(index: number): number {
   return (index << PEER_MARK_SHIFT) >>> 0;
 }
 
-/** Block of node `index` in the ingress network: the /24 of that number. */
+/** Block of node `index` in the ingress network. */
 export function peerSubnet(ingress: Network, index: number): Cidr {
-  return cidrOf({ base: ingress.base + index * 256, prefixLength: 24 });
+  const base = ingress.base + index * NODE_BLOCK_SIZE;
+  return cidrOf({ base, prefixLength: NODE_BLOCK_PREFIX_LENGTH });
 }
 
 /** The tunnel device's MAC on node `index`: locally administered, so none of a maker's. */

@@ -1,3 +1,4 @@
+import { ApiError } from '../errors.js';
 import { SECOND } from '../objects/common.js';
 import type {
   ContainerSpec,
@@ -9,6 +10,7 @@ import type {
   TaskSpec,
   UpdateConfig,
 } from '../objects/service.js';
+import { isJobMode, modeOf } from '../service-mode.js';
 import type { ServiceSpecInput } from '../validate/service-shape.js';
 
 export const STOP_GRACE_PERIOD_DEFAULT = 10 * SECOND;
@@ -35,6 +37,7 @@ export const UPDATE_CONFIG_DEFAULT: Required<UpdateConfig> = {
  * reads, edits and writes the spec back does not freeze today's defaults into it; `withDefaults` shows
  * what holds. Unlike Docker's server, an UpdateConfig without Parallelism means 1, not unlimited.
  * @param name used when the input has none
+ * @throws ApiError INVALID_ARGUMENT when it has more than one mode
  */
 export function storedServiceSpec(input: ServiceSpecInput, name: string): ServiceSpec {
   const { UpdateConfig: update, RollbackConfig: rollback, EndpointSpec: endpoint } = input;
@@ -106,13 +109,14 @@ function targets(attachments: NonNullable<ServiceSpecInput['Networks']>) {
 
 function storedMode(input: NonNullable<ServiceSpecInput['Mode']>): ServiceMode {
   const { Replicated: replicated, Global, ReplicatedJob: job, GlobalJob } = input;
-  if (Object.keys(input).length === 0) return { Replicated: { Replicas: 1 } };
-  return {
-    ...(replicated !== undefined && { Replicated: { Replicas: replicated.Replicas ?? 1 } }),
-    ...(Global !== undefined && { Global: {} }),
-    ...(job !== undefined && { ReplicatedJob: storedJob(job) }),
-    ...(GlobalJob !== undefined && { GlobalJob: {} }),
-  };
+  const given = [replicated, Global, job, GlobalJob].filter((mode) => mode !== undefined);
+  if (given.length > 1) {
+    throw new ApiError('INVALID_ARGUMENT', 'must specify only one service mode');
+  }
+  if (job !== undefined) return { ReplicatedJob: storedJob(job) };
+  if (Global !== undefined) return { Global: {} };
+  if (GlobalJob !== undefined) return { GlobalJob: {} };
+  return { Replicated: { Replicas: replicated?.Replicas ?? 1 } };
 }
 
 /** One at a time, and as many in all as at a time (Docker's server). */
@@ -156,7 +160,7 @@ function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): E
 export function withDefaults(spec: ServiceSpec): ServiceSpec {
   const task = spec.TaskTemplate;
   const container = task.ContainerSpec;
-  const isJob = spec.Mode.ReplicatedJob !== undefined || spec.Mode.GlobalJob !== undefined;
+  const isJob = isJobMode(modeOf(spec));
   return {
     ...spec,
     TaskTemplate: {

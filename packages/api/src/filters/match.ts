@@ -1,7 +1,8 @@
 import type { Node } from '../objects/node.js';
 import type { Config, Network, Secret } from '../objects/others.js';
-import type { Service, ServiceMode } from '../objects/service.js';
+import type { Service } from '../objects/service.js';
 import type { Task } from '../objects/task.js';
+import { modeOf } from '../service-mode.js';
 import { isTaskState } from '../task-state.js';
 import { Filters } from './filters.js';
 
@@ -25,14 +26,6 @@ export function nodeFilters(given: Given): Matcher<Node> {
     filters.exact('membership', 'accepted');
 }
 
-/** The mode as Docker's filter and `service ls` name it. */
-export function modeName(mode: ServiceMode): string {
-  if (mode.Global !== undefined) return 'global';
-  if (mode.ReplicatedJob !== undefined) return 'replicated-job';
-  if (mode.GlobalJob !== undefined) return 'global-job';
-  return 'replicated';
-}
-
 /** @throws ApiError BAD_REQUEST */
 export function serviceFilters(given: Given): Matcher<Service> {
   const filters = Filters.parse(given, ['id', 'label', 'mode', 'name', 'runtime']).requireOneOf(
@@ -43,7 +36,7 @@ export function serviceFilters(given: Given): Matcher<Service> {
     filters.prefix('id', service.ID) &&
     filters.prefix('name', service.Spec.Name) &&
     filters.labels('label', service.Spec.Labels) &&
-    filters.exact('mode', modeName(service.Spec.Mode)) &&
+    filters.exact('mode', modeOf(service.Spec).kind) &&
     filters.exact('runtime', service.Spec.TaskTemplate.Runtime ?? 'container');
 }
 

@@ -19,3 +19,10 @@ export interface Meta {
 
 export const MS = 1_000_000;
 export const SECOND = 1000 * MS;
+
+/** An object with one of the fields of `T` and none of the others. */
+export type ExactlyOne<T> = {
+  readonly [K in keyof T]: { readonly [P in K]: T[P] } & {
+    readonly [P in Exclude<keyof T, K>]?: never;
+  };
+}[keyof T];

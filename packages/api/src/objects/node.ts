@@ -55,7 +55,7 @@ export interface ManagerStatus {
 
 /** The node's place in the mesh: set by the allocator, kept for the node's life. */
 export interface NodeMesh {
-  /** 1 to 4095; names the node in packet marks, tunnel MACs and zones. */
+  /** NODE_INDEX_FIRST to NODE_INDEX_LAST; names the node in packet marks, tunnel MACs and zones. */
   readonly Index: number;
   /**
    * Where tunnel packets go (`--data-path-addr`, else the advertised address): one living node's only.

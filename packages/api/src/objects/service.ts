@@ -1,4 +1,4 @@
-import type { Labels, Meta, Nanoseconds, ObjectVersion, Timestamp } from './common.js';
+import type { ExactlyOne, Labels, Meta, Nanoseconds, ObjectVersion, Timestamp } from './common.js';
 import type { Platform, Resources } from './node.js';
 
 export interface Mount {
@@ -162,12 +162,15 @@ export interface EndpointSpec {
   readonly Ports?: readonly PortConfig[];
 }
 
-export interface ServiceMode {
-  readonly Replicated?: { readonly Replicas: number };
-  readonly Global?: Record<string, never>;
-  readonly ReplicatedJob?: { readonly MaxConcurrent?: number; readonly TotalCompletions?: number };
-  readonly GlobalJob?: Record<string, never>;
+export interface ServiceModes {
+  readonly Replicated: { readonly Replicas: number };
+  readonly Global: Record<string, never>;
+  readonly ReplicatedJob: { readonly MaxConcurrent?: number; readonly TotalCompletions?: number };
+  readonly GlobalJob: Record<string, never>;
 }
+
+/** Exactly one of the modes, as Docker's JSON has it. `modeOf` says what it means. */
+export type ServiceMode = ExactlyOne<ServiceModes>;
 
 export interface ServiceSpec {
   readonly Name: string;

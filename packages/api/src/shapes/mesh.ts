@@ -1,3 +1,4 @@
+import { NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
 import type { MeshDelta, MeshEndpoint, MeshPeer, MeshPort, MeshState } from '../wire/mesh.js';
 import {
   cidr,
@@ -11,11 +12,10 @@ import {
   port,
   record,
 } from '../wire/shape.js';
-import { MESH_INDEX_LIMIT } from './node.js';
 import { portProtocolShape } from './service.js';
 
 /** Most peers of a mesh: one for each index. */
-export const MESH_PEERS_LIMIT = MESH_INDEX_LIMIT;
+export const MESH_PEERS_LIMIT = NODE_INDEX_LAST;
 /** Most ports published by a cluster: each number once for each protocol. */
 export const MESH_PORTS_LIMIT = 3 * 65_535;
 /** Most tasks behind one port. */
@@ -23,7 +23,7 @@ export const MESH_ENDPOINTS_LIMIT = 100_000;
 
 export const meshPeerShape = record<MeshPeer>({
   nodeId: objectId,
-  index: integer(1, MESH_INDEX_LIMIT),
+  index: integer(NODE_INDEX_FIRST, NODE_INDEX_LAST),
   address: ipAddress,
   subnet: cidr,
   down: optional(flag),

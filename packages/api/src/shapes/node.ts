@@ -1,3 +1,4 @@
+import { NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
 import type {
   ManagerStatus,
   Node,
@@ -101,11 +102,8 @@ export const managerStatusShape = record<ManagerStatus>({
   Addr: shownAddress,
 });
 
-/** Largest index that a node can have in the mesh: 12 bits. */
-export const MESH_INDEX_LIMIT = 4095;
-
 export const nodeMeshShape = record<NodeMesh>({
-  Index: integer(1, MESH_INDEX_LIMIT),
+  Index: integer(NODE_INDEX_FIRST, NODE_INDEX_LAST),
   Address: shownAddress,
   Subnet: cidr,
 });

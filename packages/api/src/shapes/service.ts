@@ -14,6 +14,7 @@ import type {
   Service,
   ServiceEndpoint,
   ServiceMode,
+  ServiceModes,
   ServiceSpec,
   TaskSpec,
   UpdateConfig,
@@ -27,6 +28,7 @@ import {
   count,
   decimal,
   duration,
+  exactlyOne,
   flag,
   integer,
   jsonObject,
@@ -37,7 +39,6 @@ import {
   port,
   record,
   type Shape,
-  ShapeError,
   signed,
   text,
   timestamp,
@@ -267,26 +268,16 @@ export const REPLICAS_LIMIT = 100_000;
 
 const replicas = integer(0, REPLICAS_LIMIT);
 
-const modeFieldsShape = record<ServiceMode>({
-  Replicated: optional(record<NonNullable<ServiceMode['Replicated']>>({ Replicas: replicas })),
-  Global: optional(nothing),
-  ReplicatedJob: optional(
-    record<NonNullable<ServiceMode['ReplicatedJob']>>({
-      MaxConcurrent: optional(replicas),
-      TotalCompletions: optional(replicas),
-    }),
-  ),
-  GlobalJob: optional(nothing),
+/** With two modes, two orchestrators would undo each other's work for ever; with none, nobody is in charge. */
+export const serviceModeShape: Shape<ServiceMode> = exactlyOne<ServiceModes>({
+  Replicated: record<ServiceModes['Replicated']>({ Replicas: replicas }),
+  Global: nothing,
+  ReplicatedJob: record<ServiceModes['ReplicatedJob']>({
+    MaxConcurrent: optional(replicas),
+    TotalCompletions: optional(replicas),
+  }),
+  GlobalJob: nothing,
 });
-
-/** Exactly one: two orchestrators would undo each other's work for ever, and with none nobody is in charge. */
-export const serviceModeShape: Shape<ServiceMode> = {
-  read(value) {
-    const mode = modeFieldsShape.read(value);
-    if (Object.keys(mode).length !== 1) throw new ShapeError('', 'must be one of the modes');
-    return mode;
-  },
-};
 
 export const serviceSpecShape = record<ServiceSpec>({
   Name: text(),

@@ -1,4 +1,5 @@
 import { ApiError } from '../errors.js';
+import { type PortKey, publishedKey } from '../network/port-key.js';
 import type { EndpointSpec } from '../objects/service.js';
 
 /** Most ports of one service. */
@@ -16,7 +17,7 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
       `EndpointSpec: at most ${PORTS_LIMIT} ports are allowed`,
     );
   }
-  const published = new Set<string>();
+  const published = new Set<PortKey>();
   const seen = new Set<string>();
   for (const port of ports) {
     if (port.TargetPort < 1) {
@@ -39,11 +40,11 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
     seen.add(whole);
     if (port.PublishedPort === undefined || port.PublishedPort === 0) continue;
     // One number of one protocol can be published once by a service, in whichever mode.
-    const key = `${port.PublishedPort}/${port.Protocol}`;
+    const key = publishedKey(port);
     if (published.has(key)) {
       throw new ApiError(
         'INVALID_ARGUMENT',
-        `EndpointSpec: duplicate published ports provided: ${key} is there twice`,
+        `EndpointSpec: duplicate published ports provided: ${port.PublishedPort}/${port.Protocol} is there twice`,
       );
     }
     published.add(key);

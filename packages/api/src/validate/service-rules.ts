@@ -8,6 +8,7 @@ import type {
   TaskSpec,
   UpdateConfig,
 } from '../objects/service.js';
+import { isJobMode, modeOf } from '../service-mode.js';
 import { isZero } from './field.js';
 import { checkImage } from './image-reference.js';
 import { checkMounts } from './mounts.js';
@@ -42,14 +43,12 @@ export function checkServiceSpec(
 }
 
 function checkMode(spec: ServiceSpec): void {
-  const modes = Object.keys(spec.Mode);
-  if (modes.length > 1) refuse('must specify only one service mode');
-  const { Replicated: replicated, ReplicatedJob: job, GlobalJob: globalJob } = spec.Mode;
-  const isReplicated = replicated !== undefined || job !== undefined;
+  const mode = modeOf(spec);
+  const isReplicated = mode.kind === 'replicated' || mode.kind === 'replicated-job';
   if ((spec.TaskTemplate.Placement?.MaxReplicas ?? 0) > 0 && !isReplicated) {
     refuse('replicas-max-per-node can only be used with replicated or replicated-job mode');
   }
-  if (job === undefined && globalJob === undefined) return;
+  if (!isJobMode(mode)) return;
   if (spec.UpdateConfig !== undefined || spec.RollbackConfig !== undefined) {
     refuse('a job can not have an UpdateConfig or RollbackConfig: an update runs it anew');
   }

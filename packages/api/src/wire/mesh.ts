@@ -10,14 +10,14 @@ export const SHARED_PORT_LAST = 29_999;
 /** A node as the mesh sees it. */
 export interface MeshPeer {
   readonly nodeId: string;
-  /** Node.Mesh.Index, 1 to 4095. */
+  /** Node.Mesh.Index. */
   readonly index: number;
   /**
    * Where tunnel packets for it go: an address that no other peer has. Of a userspace node: where its
    * tasks are reached, which nodes on one host may share.
    */
   readonly address: string;
-  /** Its tasks' addresses, CIDR: the /24 of its index in the ingress network. */
+  /** Its tasks' addresses, CIDR: the block of its index in the ingress network. */
   readonly subnet: string;
   /**
    * No heartbeat comes from it. Connections to its tasks are reset, so that clients do not wait for a

@@ -5,6 +5,7 @@ import {
   parseHostPort,
   parseIpAddress,
 } from '../values/address.js';
+import type { ExactlyOne } from '../objects/common.js';
 import { cutText, isObjectId, isTimestamp } from '../values/text.js';
 
 /**
@@ -398,6 +399,31 @@ export function record<T extends object>(fields: FieldShapes<T>): RecordShape<T>
         throw inField(error, names[index]!);
       }
       return result as T;
+    },
+  };
+}
+
+/** An object with exactly one of the fields. */
+export function exactlyOne<T extends object>(
+  shapes: {
+    readonly [K in keyof T]: Shape<T[K]>;
+  },
+): Shape<ExactlyOne<T>> {
+  const known = new Map(Object.entries(shapes) as [string, Shape<unknown>][]);
+  const wanted = `must have exactly one of ${[...known.keys()].join(', ')}`;
+  return {
+    read(value) {
+      if (!isFields(value)) throw wrongType('an object', value);
+      const given = [...known.keys()].filter(
+        (name) => value[name] !== undefined && value[name] !== null,
+      );
+      const [name] = given;
+      if (name === undefined || given.length > 1) throw new ShapeError('', wanted);
+      try {
+        return { [name]: known.get(name)!.read(value[name]) } as ExactlyOne<T>;
+      } catch (error) {
+        throw inField(error, name);
+      }
     },
   };
 }

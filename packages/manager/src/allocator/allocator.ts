@@ -1,4 +1,16 @@
-import { compareStates, type Network, newId, type Service, type Task } from '@swarm/api';
+import {
+  compareStates,
+  INGRESS_NAME,
+  INGRESS_SUBNET,
+  INGRESS_VNI,
+  isTerminal,
+  newId,
+  type Node,
+  NODE_ADDRESS_OFFSET,
+  type Service,
+  Subnet,
+  type Task,
+} from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
 import { SetAside } from '../set-aside.js';
@@ -10,39 +22,44 @@ import {
   type Transaction,
   type View,
 } from '../store/store.js';
-import { INGRESS_GATEWAY, INGRESS_SUBNET, MeshIndexes } from './node-mesh.js';
+import type { AddressBook } from './address-book.js';
+import { wantedNetworks } from './attachments.js';
+import { MeshIndexes } from './node-mesh.js';
 import { endpointOf, isAllocated, PortTable } from './port-table.js';
-
-/** VNI of the ingress network; overlay networks follow. */
-export const INGRESS_VNI = 4096;
-export const INGRESS_NAME = 'ingress';
 
 const DEBOUNCE_MS = 2;
 const DEBOUNCE_LIMIT_MS = 20;
 
 /** The leader's allocator. */
-export function createAllocator(context: LoopContext): ControlLoop {
-  return new Allocator(context);
+export function createAllocator(context: LoopContext, addresses: AddressBook): ControlLoop {
+  return new Allocator(context, addresses);
 }
 
 /**
- * Gives what must be unique in the cluster: places in the mesh to nodes, published ports to services.
- * A task whose service has its ports goes from NEW to PENDING; one that waits says for what.
+ * Gives what must be unique in the cluster: places in the mesh to nodes, published ports to services,
+ * addresses to tasks. A task whose service has its ports goes from NEW to PENDING, with its addresses of
+ * cluster-wide networks; those that depend on its node come with the node (see AddressBook). One that
+ * waits says for what.
  */
 class Allocator implements ControlLoop {
   readonly name = 'allocator';
   readonly #context: LoopContext;
+  readonly #addresses: AddressBook;
   readonly #pass: DebouncedPass;
   /** Ids to look at. Kept until the store shows that nothing is left to do. */
   readonly #nodes = new Set<string>();
   readonly #services = new Set<string>();
   readonly #tasks = new Set<string>();
+  /** Nodes that found no index, services that found no port, tasks that found no address. */
+  readonly #placeless = new Set<string>();
+  readonly #portless = new Set<string>();
+  readonly #unattached = new Set<string>();
   readonly #aside: SetAside;
-  #isFull = false;
   #unwatch: (() => void) | undefined;
 
-  constructor(context: LoopContext) {
+  constructor(context: LoopContext, addresses: AddressBook) {
     this.#context = context;
+    this.#addresses = addresses;
     this.#aside = new SetAside(context.logger);
     this.#pass = new DebouncedPass({
       clock: context.clock,
@@ -67,7 +84,7 @@ class Allocator implements ControlLoop {
   #rescan(): void {
     const { store } = this.#context;
     for (const node of store.list('node')) this.#nodes.add(node.ID);
-    for (const service of store.list('service')) this.#services.add(service.ID);
+    for (const service of store.list('service')) this.#noteService(service);
     for (const task of store.list('task')) this.#note(task);
     this.#pass.trigger();
   }
@@ -82,26 +99,58 @@ class Allocator implements ControlLoop {
 
   #onEvent(event: StoreEvent): void {
     if (event.kind === 'task') {
-      if (event.action === 'remove') this.#tasks.delete(event.object.ID);
-      else if (this.#note(event.object)) this.#pass.trigger();
+      this.#onTask(event.object, event.action === 'remove');
+    } else if (event.kind === 'network') {
+      this.#retry(this.#unattached, this.#tasks);
+      this.#retry(this.#placeless, this.#nodes);
     } else if (event.kind === 'service') {
       this.#onService(event.object, event.action === 'remove');
     } else if (event.kind === 'node') {
-      this.#nodes.add(event.object.ID);
-      // An index became free for those that found none.
-      if (event.action === 'remove' && this.#isFull)
-        for (const node of this.#context.store.list('node')) this.#nodes.add(node.ID);
-      if (event.action !== 'update' || event.object.Mesh === undefined) this.#pass.trigger();
+      this.#onNode(event.object, event.action === 'remove');
     }
+  }
+
+  #onTask(task: Task, isRemoved: boolean): void {
+    if (isRemoved) {
+      this.#tasks.delete(task.ID);
+      this.#unattached.delete(task.ID);
+    } else if (this.#note(task)) this.#pass.trigger();
+    // It may have freed an address.
+    if (isRemoved || isTerminal(task.Status.State)) this.#retry(this.#unattached, this.#tasks);
+  }
+
+  #onNode(node: Node, isRemoved: boolean): void {
+    if (isRemoved) {
+      this.#nodes.delete(node.ID);
+      this.#placeless.delete(node.ID);
+      this.#retry(this.#placeless, this.#nodes);
+    } else if (node.Mesh === undefined) {
+      this.#nodes.add(node.ID);
+      this.#pass.trigger();
+    }
+  }
+
+  /** Looks again at those that found nothing before. */
+  #retry(waiting: Set<string>, ids: Set<string>): void {
+    if (waiting.size === 0) return;
+    for (const id of waiting) ids.add(id);
+    waiting.clear();
+    this.#pass.trigger();
+  }
+
+  #noteService(service: Service): void {
+    this.#services.add(service.ID);
+    if (service.AllocationError === undefined) this.#portless.delete(service.ID);
+    else this.#portless.add(service.ID);
   }
 
   /** A service that changed or went may have freed what others wait for. */
   #onService(service: Service, isRemoved: boolean): void {
-    if (isRemoved) this.#services.delete(service.ID);
-    else this.#services.add(service.ID);
-    for (const other of this.#context.store.list('service')) {
-      if (other.AllocationError !== undefined) this.#services.add(other.ID);
-    }
+    if (isRemoved) {
+      this.#services.delete(service.ID);
+      this.#portless.delete(service.ID);
+    } else this.#noteService(service);
+    for (const id of this.#portless) this.#services.add(id);
     for (const task of this.#context.store.tasksByService(service.ID)) this.#note(task);
     this.#pass.trigger();
   }
@@ -117,10 +166,10 @@ class Allocator implements ControlLoop {
 
   async #run(isStopped: () => boolean): Promise<void> {
     await this.#createIngress();
-    if (!isStopped()) await this.#inParts(this.#nodes, isStopped, allocateNodes(this.#context));
-    this.#isFull = [...this.#context.store.list('node')].some(({ Mesh }) => Mesh === undefined);
+    if (!isStopped()) await this.#inParts(this.#nodes, isStopped, this.#allocateNodes);
     if (!isStopped()) await this.#inParts(this.#services, isStopped, this.#allocateServices);
-    if (!isStopped()) await this.#inParts(this.#tasks, isStopped, this.#allocateTasks);
+    if (!isStopped())
+      await this.#inParts(this.#tasks, isStopped, this.#allocateTasks, this.#takeBack);
   }
 
   /** Works a set off, one transaction after the other; what a failed one held stays in the set. */
@@ -128,6 +177,7 @@ class Allocator implements ControlLoop {
     set: Set<string>,
     isStopped: () => boolean,
     allocate: (transaction: Transaction, ids: readonly string[]) => void,
+    takeBack: (id: string) => void = () => {},
   ): Promise<void> {
     const all = [...set].sort();
     for (let at = 0; at < all.length && !isStopped(); at += TRANSACTION_CHANGES_LIMIT) {
@@ -137,7 +187,10 @@ class Allocator implements ControlLoop {
       try {
         await this.#context.store.transact((transaction) => allocate(transaction, ids));
       } catch (error) {
-        for (const id of ids) set.add(id);
+        for (const id of ids) {
+          set.add(id);
+          takeBack(id);
+        }
         throw error;
       }
     }
@@ -145,7 +198,7 @@ class Allocator implements ControlLoop {
 
   async #createIngress(): Promise<void> {
     const { store, randomBytes, logger } = this.#context;
-    if (ingressNetwork(store) !== undefined) return;
+    if (store.ingressNetwork() !== undefined) return;
     if (store.byName('network', INGRESS_NAME) !== undefined) {
       logger.error(
         {},
@@ -177,13 +230,75 @@ class Allocator implements ControlLoop {
       this.#aside.guard(
         'task',
         task,
-        () => allocateTask(transaction, task, time),
-        (reason) =>
+        () => this.#allocateTask(transaction, task, time),
+        (reason) => {
+          this.#takeBack(id);
           wait(transaction, task, time, {
             Message: 'can not be given its ports',
             Err: `a fault in the cluster: ${reason}`,
-          }),
+          });
+        },
       );
+    }
+  };
+
+  readonly #takeBack = (taskId: string): void => this.#addresses.refresh(taskId);
+
+  #allocateTask(transaction: Transaction, task: Task, time: string): void {
+    const service = task.ServiceID === '' ? undefined : transaction.get('service', task.ServiceID);
+    const waitsFor = taskWaitsFor(transaction, task, service);
+    if (waitsFor !== undefined) {
+      wait(transaction, task, time, waitsFor);
+      return;
+    }
+    const Endpoint = { Ports: service?.Endpoint.Ports ?? [] };
+    const attached = this.#attach(transaction, { ...task, Endpoint });
+    if ('Err' in attached) {
+      this.#unattached.add(task.ID);
+      wait(transaction, task, time, attached);
+      return;
+    }
+    const { Err: _err, ...status } = task.Status;
+    transaction.update('task', {
+      ...attached,
+      Status: { ...status, State: 'pending', Message: 'pending task scheduling', Timestamp: time },
+    });
+  }
+
+  /** Attaches the task to its cluster-wide networks. */
+  #attach(view: View, task: Task): Task | Reason {
+    const wanted = wantedNetworks(view, task);
+    const Message = 'waiting for its networks';
+    // The scheduler says what a task lacks that it is given with its node.
+    const networks = 'missing' in wanted ? [] : wanted.networks;
+    const early = networks.filter(({ ID }) => !this.#addresses.isNodeBound(ID));
+    if (early.length === 0) return task;
+    const NetworksAttachments = this.#addresses.attach(task, early);
+    if (NetworksAttachments !== undefined) return { ...task, NetworksAttachments };
+    const full = early.find(({ ID }) => !this.#addresses.hasRoom(ID));
+    const name = full?.Spec.Name ?? '';
+    return {
+      Message,
+      Err: `the network ${name} has no free address: stop tasks, or use a larger subnet`,
+    };
+  }
+
+  readonly #allocateNodes = (transaction: Transaction, ids: readonly string[]): void => {
+    let indexes: MeshIndexes | undefined;
+    for (const id of ids) {
+      const node = transaction.get('node', id);
+      if (node === undefined || node.Mesh !== undefined) continue;
+      indexes ??= MeshIndexes.of(transaction);
+      const Mesh = indexes.placeFor(node);
+      if (Mesh === undefined) {
+        for (const other of ids.slice(ids.indexOf(id))) this.#placeless.add(other);
+        this.#context.logger.error(
+          { node: id },
+          'the mesh has no place for another node: remove nodes that are down for good',
+        );
+        return;
+      }
+      transaction.update('node', { ...node, Mesh });
     }
   };
 }
@@ -198,21 +313,6 @@ function allocateService(transaction: Transaction, table: PortTable, service: Se
   }
   table.give(service, allocation.ports);
   transaction.update('service', { ...rest, Endpoint: endpointOf(service, allocation.ports) });
-}
-
-function allocateTask(transaction: Transaction, task: Task, time: string): void {
-  const service = task.ServiceID === '' ? undefined : transaction.get('service', task.ServiceID);
-  const waitsFor = taskWaitsFor(transaction, task, service);
-  if (waitsFor !== undefined) {
-    wait(transaction, task, time, waitsFor);
-    return;
-  }
-  const { Err: _err, ...status } = task.Status;
-  transaction.update('task', {
-    ...task,
-    Endpoint: { Ports: service?.Endpoint.Ports ?? [] },
-    Status: { ...status, State: 'pending', Message: 'pending task scheduling', Timestamp: time },
-  });
 }
 
 /** Says what the task waits for, if it does not say so already. */
@@ -254,34 +354,9 @@ function taskWaitsFor(view: View, task: Task, service: Service | undefined): Rea
   };
 }
 
-function allocateNodes({ logger }: LoopContext) {
-  return (transaction: Transaction, ids: readonly string[]): void => {
-    let indexes: MeshIndexes | undefined;
-    for (const id of ids) {
-      const node = transaction.get('node', id);
-      if (node === undefined || node.Mesh !== undefined) continue;
-      indexes ??= MeshIndexes.of(transaction);
-      const Mesh = indexes.placeFor(node);
-      if (Mesh === undefined) {
-        logger.error(
-          { node: id },
-          'the mesh has no place for another node: remove nodes that are down for good',
-        );
-        return;
-      }
-      transaction.update('node', { ...node, Mesh });
-    }
-  };
-}
-
-/** The network of all published ports; there is one. */
-export function ingressNetwork(view: View): Network | undefined {
-  for (const network of view.list('network')) if (network.Spec.Ingress) return network;
-  return undefined;
-}
-
 function ingressDraft(id: string): Draft<'network'> {
-  const Config = [{ Subnet: INGRESS_SUBNET, Gateway: INGRESS_GATEWAY }];
+  const Gateway = Subnet.of(INGRESS_SUBNET).addressAt(NODE_ADDRESS_OFFSET);
+  const Config = [{ Subnet: INGRESS_SUBNET, Gateway }];
   return {
     ID: id,
     Spec: {

@@ -1,7 +1,14 @@
-import type { EndpointSpec, PortConfig, Service, ServiceEndpoint } from '@swarm/api';
+import {
+  type EndpointSpec,
+  type PortConfig,
+  publishedKey,
+  type PortKey,
+  type Service,
+  type ServiceEndpoint,
+} from '@swarm/api';
 import { deepEqual } from '../store/deep-equal.js';
 import type { View } from '../store/store.js';
-import { isFixed, isIngress, portKey } from './publish-conflict.js';
+import { isFixed, isIngress } from './publish-conflict.js';
 
 /** Ports that are chosen for a service when it names none (Docker's range). */
 export const DYNAMIC_PORT_FIRST = 30_000;
@@ -28,9 +35,9 @@ export function isAllocated(service: Service): boolean {
 /** Who holds which published port, in the whole cluster: made from a view, kept up while allocating. */
 export class PortTable {
   /** Held in earnest: allocated ingress ports, and host ports that a spec fixes. */
-  readonly #holders = new Map<string, Holder[]>();
+  readonly #holders = new Map<PortKey, Holder[]>();
   /** Asked for by a spec; nothing dynamic is put there, whether or not it can be given. */
-  readonly #wanted = new Set<string>();
+  readonly #wanted = new Set<PortKey>();
 
   static of(view: View): PortTable {
     const table = new PortTable();
@@ -45,13 +52,13 @@ export class PortTable {
   allocate(service: Service): Allocation {
     const spec = service.Spec.EndpointSpec?.Ports ?? [];
     const ports = new Array<PortConfig>(spec.length);
-    const mine = new Set<string>();
+    const mine = new Set<PortKey>();
     // Fixed ports first, so that a dynamic one can not take what this very spec names.
     for (const [at, port] of spec.entries()) {
       if (!isFixed(port)) continue;
       const conflict = this.#conflict(service, port);
       if (conflict !== undefined) return { error: conflict };
-      if (isIngress(port)) mine.add(portKey(port));
+      if (isIngress(port)) mine.add(publishedKey(port));
       ports[at] = port;
     }
     const before = (service.Endpoint.Ports ?? []).filter(isIngress);
@@ -69,7 +76,7 @@ export class PortTable {
           error: `no ${port.Protocol} port between ${DYNAMIC_PORT_FIRST} and ${DYNAMIC_PORT_LAST} is free for target port ${port.TargetPort}: remove a service or give a published port outside this range`,
         };
       }
-      mine.add(portKey(chosen));
+      mine.add(publishedKey(chosen));
       ports[at] = chosen;
     }
     return { ports };
@@ -90,20 +97,20 @@ export class PortTable {
     }
     for (const port of service.Spec.EndpointSpec?.Ports ?? []) {
       if (!isFixed(port)) continue;
-      this.#wanted.add(portKey(port));
+      this.#wanted.add(publishedKey(port));
       if (!isIngress(port)) this.#hold(port, { service, mode: 'host' });
     }
   }
 
   #hold(port: PortConfig, holder: Holder): void {
-    const key = portKey(port);
+    const key = publishedKey(port);
     const holders = this.#holders.get(key);
     if (holders === undefined) this.#holders.set(key, [holder]);
     else holders.push(holder);
   }
 
   #conflict(service: Service, port: PortConfig): string | undefined {
-    for (const holder of this.#holders.get(portKey(port)) ?? []) {
+    for (const holder of this.#holders.get(publishedKey(port)) ?? []) {
       if (holder.service.ID === service.ID) continue;
       // Host mode and host mode go together: the scheduler keeps them on different nodes.
       if (holder.mode === 'host' && !isIngress(port)) continue;
@@ -114,15 +121,15 @@ export class PortTable {
     return undefined;
   }
 
-  #isFree(service: Service, port: PortConfig, mine: ReadonlySet<string>): boolean {
-    return !mine.has(portKey(port)) && this.#conflict(service, port) === undefined;
+  #isFree(service: Service, port: PortConfig, mine: ReadonlySet<PortKey>): boolean {
+    return !mine.has(publishedKey(port)) && this.#conflict(service, port) === undefined;
   }
 
   #keep(
     service: Service,
     port: PortConfig,
     before: readonly PortConfig[],
-    mine: ReadonlySet<string>,
+    mine: ReadonlySet<PortKey>,
   ): PortConfig | undefined {
     const candidates = before.filter(
       (old) => old.Protocol === port.Protocol && old.TargetPort === port.TargetPort,
@@ -135,10 +142,10 @@ export class PortTable {
     return undefined;
   }
 
-  #choose(service: Service, port: PortConfig, mine: ReadonlySet<string>): PortConfig | undefined {
+  #choose(service: Service, port: PortConfig, mine: ReadonlySet<PortKey>): PortConfig | undefined {
     for (let number = DYNAMIC_PORT_FIRST; number <= DYNAMIC_PORT_LAST; number++) {
       const chosen = { ...port, PublishedPort: number };
-      if (this.#wanted.has(portKey(chosen)) || !this.#isFree(service, chosen, mine)) continue;
+      if (this.#wanted.has(publishedKey(chosen)) || !this.#isFree(service, chosen, mine)) continue;
       return chosen;
     }
     return undefined;

@@ -1,4 +1,4 @@
-import type { EndpointSpec, PortConfig, Service } from '@swarm/api';
+import { type EndpointSpec, type PortConfig, publishedKey, type Service } from '@swarm/api';
 import type { View } from '../store/store.js';
 
 /** A service that publishes a port which another one asks for. */
@@ -23,18 +23,18 @@ export function publishHolder(
 ): PortHolder | undefined {
   const wanted = (spec?.Ports ?? []).filter(isFixed);
   if (wanted.length === 0) return undefined;
-  const ingress = new Set(wanted.filter(isIngress).map(portKey));
-  const host = new Set(wanted.filter((port) => !isIngress(port)).map(portKey));
+  const ingress = new Set(wanted.filter(isIngress).map(publishedKey));
+  const host = new Set(wanted.filter((port) => !isIngress(port)).map(publishedKey));
   let leaving: PortHolder | undefined;
   for (const service of services) {
     if (service.ID === serviceId) continue;
     const asked = service.Spec.EndpointSpec?.Ports ?? [];
     for (const port of [...asked, ...(service.Endpoint.Ports ?? [])].filter(isFixed)) {
-      const key = portKey(port);
+      const key = publishedKey(port);
       if (!ingress.has(key) && !(isIngress(port) && host.has(key))) continue;
       // An open port keeps the number that it was given.
       const isDropped =
-        !asked.some((other) => isFixed(other) && portKey(other) === key) &&
+        !asked.some((other) => isFixed(other) && publishedKey(other) === key) &&
         !asked.some((other) => !isFixed(other) && isSameTarget(other, port));
       const holder = { service, port, isLeaving: service.PendingDelete === true || isDropped };
       if (!holder.isLeaving) return holder;
@@ -71,9 +71,4 @@ export function isIngress(port: PortConfig): boolean {
 /** Whether the published port is given; 0 stands for "choose one". */
 export function isFixed(port: PortConfig): boolean {
   return (port.PublishedPort ?? 0) > 0;
-}
-
-/** tcp, udp and sctp have ports of their own. */
-export function portKey(port: PortConfig): string {
-  return `${port.PublishedPort}/${port.Protocol}`;
 }

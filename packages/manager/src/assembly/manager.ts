@@ -10,7 +10,7 @@ import {
 import type { WebSocket } from 'ws';
 import { within } from '@swarm/http';
 import type { Caller, Proof, Trust } from '@swarm/identity';
-import { createAllocator } from '../allocator/index.js';
+import { AddressBook, createAllocator } from '../allocator/index.js';
 import type {
   LogRecord,
   LogSelector,
@@ -163,10 +163,12 @@ export class Manager implements ManagerAccess {
       isSelf: (raftId) => raftId === self.raftId && this.#isLeader,
       transferAway: () => raft.transferLeadership(),
     });
+    const addressBook = new AddressBook(context);
     this.#loops = new LeaderLoops(
       [
-        createAllocator(context),
-        createScheduler(context),
+        addressBook,
+        createAllocator(context, addressBook),
+        createScheduler(context, addressBook),
         ...createOrchestrators(context),
         this.#dispatcher,
         this.#logBroker,

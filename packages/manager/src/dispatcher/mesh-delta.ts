@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { MeshDelta, MeshPeer, MeshPort, MeshState } from '@swarm/api';
-import { portKey } from './mesh-state.js';
+import { meshPortKey } from './mesh-state.js';
 
 /** The mesh before there is any: a delta from it replaces everything. */
 export const EMPTY_MESH: MeshState = { generation: 0, peers: [], ports: [] };
@@ -8,7 +8,7 @@ export const EMPTY_MESH: MeshState = { generation: 0, peers: [], ports: [] };
 /** What turns `base` into `next`. */
 export function meshDelta(base: MeshState, next: MeshState): MeshDelta {
   const peers = difference(base.peers, next.peers, (peer) => peer.nodeId);
-  const ports = difference(base.ports, next.ports, portKey);
+  const ports = difference(base.ports, next.ports, meshPortKey);
   return {
     base: base.generation,
     generation: next.generation,

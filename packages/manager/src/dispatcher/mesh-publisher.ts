@@ -1,10 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Clock, MeshDelta, MeshPeer, MeshPort, MeshState, Task, Timer } from '@swarm/api';
+import type {
+  Clock,
+  MeshDelta,
+  MeshPeer,
+  MeshPort,
+  MeshState,
+  Network,
+  Task,
+  Timer,
+} from '@swarm/api';
 import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
 import { EMPTY_MESH, isEmptyDelta, meshDelta } from './mesh-delta.js';
-import { meshPeers, portKey, sameToEndpoints, servicePorts } from './mesh-state.js';
+import { meshPeers, meshPortKey, sameToEndpoints, servicePorts } from './mesh-state.js';
 
 /** A task that was an endpoint: the first generation without it, and when that was made. */
 interface Departure {
@@ -70,10 +79,18 @@ export class MeshPublisher {
     if (event.kind === 'task') this.#dirtyServices.add(event.object.ServiceID);
     else if (event.kind === 'service') this.#dirtyServices.add(event.object.ID);
     else if (event.kind === 'node') this.#noteNode(event);
+    else if (event.kind === 'network') this.#noteNetwork(event.object);
     else return;
     if (this.#dirtyServices.size === 0 && !this.#peersDirty) return;
     this.#dirtyIndex = index;
     this.#timer ??= this.#clock.setTimeout(() => this.flush(), MESH_COALESCE_MS);
+  }
+
+  /** Blocks and attachments are those of the ingress network: another one is the rare case. */
+  #noteNetwork(network: Network): void {
+    if (!network.Spec.Ingress) return;
+    this.#peersDirty = true;
+    for (const service of this.#view.list('service')) this.#dirtyServices.add(service.ID);
   }
 
   #noteNode(event: StoreEvent & { kind: 'node' }): void {
@@ -117,7 +134,7 @@ export class MeshPublisher {
     const ports = new Map<string, MeshPort>();
     for (const serviceId of [...this.#services.keys()].sort()) {
       for (const port of this.#services.get(serviceId)!) {
-        if (!ports.has(portKey(port))) ports.set(portKey(port), port);
+        if (!ports.has(meshPortKey(port))) ports.set(meshPortKey(port), port);
       }
     }
     const next = { generation, peers: this.#peers, ports: [...ports.values()] };

@@ -5,27 +5,23 @@ import {
   type MeshPort,
   type MeshState,
   type Node,
-  parseIpAddress,
+  nodeBlock,
+  parseCidr,
   type PortConfig,
-  type PortProtocol,
+  type PortKey,
+  portKey,
   type Service,
   SHARED_PORT_FIRST,
   SHARED_PORT_LAST,
+  Subnet,
   type Task,
 } from '@swarm/api';
-import {
-  hostAddress,
-  isTaskAddress,
-  MESH_INDEX_FIRST,
-  MESH_INDEX_LAST,
-  meshSubnet,
-  USERSPACE,
-} from '../allocator/node-mesh.js';
+import { hostAddress, ingressSubnet, isTaskAddress, USERSPACE } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
 
-/** Names a published port: `tcp/8080`. */
-export function portKey(port: { protocol: PortProtocol; publishedPort: number }): string {
-  return `${port.protocol}/${port.publishedPort}`;
+/** Names a port of the mesh state: `tcp/8080`. */
+export function meshPortKey(port: Pick<MeshPort, 'protocol' | 'publishedPort'>): PortKey {
+  return portKey(port.protocol, port.publishedPort);
 }
 
 /**
@@ -34,11 +30,11 @@ export function portKey(port: { protocol: PortProtocol; publishedPort: number })
  * @param generation the log index that last changed the result
  */
 export function meshState(view: View, generation: number): MeshState {
-  const ports = new Map<string, MeshPort>();
+  const ports = new Map<PortKey, MeshPort>();
   for (const service of view.list('service')) {
     for (const port of servicePorts(view, service)) {
       // The allocator gives a port once. Should two services have it, the first keeps it everywhere.
-      if (!ports.has(portKey(port))) ports.set(portKey(port), port);
+      if (!ports.has(meshPortKey(port))) ports.set(meshPortKey(port), port);
     }
   }
   return { generation, peers: meshPeers(view), ports: [...ports.values()] };
@@ -52,8 +48,9 @@ export function meshState(view: View, generation: number): MeshState {
 export function meshPeers(view: View): MeshPeer[] {
   const peers = new Map<string, MeshPeer>();
   const taken = new Map<number | string, string>();
+  const network = ingressSubnet(view);
   const take = (node: Node): void => {
-    const peer = meshPeer(node);
+    const peer = meshPeer(node, network);
     if (peer === undefined) return;
     const keys = peer.userspace ? [peer.index] : [peer.index, peer.address];
     if (keys.some((key) => taken.has(key))) return;
@@ -72,20 +69,18 @@ export function meshPeers(view: View): MeshPeer[] {
 /**
  * A node as others send it tunnel packets, or of a userspace node as they reach its tasks. Undefined
  * before the allocator gave it a place, while its address is another's, and when what is stored is none.
+ * @param network the subnet that nodes' blocks are of
  */
-export function meshPeer(node: Node): MeshPeer | undefined {
+export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
   if (node.Mesh === undefined) return undefined;
-  const { Index, Subnet } = node.Mesh;
+  const { Index, Subnet: block } = node.Mesh;
   const address = hostAddress(node.Mesh.Address);
-  if (!Number.isInteger(Index) || Index < MESH_INDEX_FIRST || Index > MESH_INDEX_LAST) {
-    return undefined;
-  }
-  if (address === undefined || Subnet !== meshSubnet(Index)) return undefined;
+  if (address === undefined || block !== nodeBlock(network, Index)?.toString()) return undefined;
   return {
     nodeId: node.ID,
     index: Index,
     address,
-    subnet: Subnet,
+    subnet: block,
     ...(node.Status.State === 'down' ? { down: true } : {}),
     ...(isUserspace(node) ? { userspace: true } : {}),
   };
@@ -111,7 +106,10 @@ export function sameToEndpoints(a: Node, b: Node): boolean {
 export function servicePorts(view: View, service: Service): MeshPort[] {
   const published = (service.Endpoint.Ports ?? []).filter(isIngress);
   if (published.length === 0) return [];
-  const tasks = [...view.tasksByService(service.ID)].flatMap((task) => serving(view, task) ?? []);
+  const ingress: Ingress = { id: view.ingressNetwork()?.ID, subnet: ingressSubnet(view) };
+  const tasks = [...view.tasksByService(service.ID)].flatMap(
+    (task) => serving(view, task, ingress) ?? [],
+  );
   return published.map((port) => ({
     protocol: port.Protocol,
     publishedPort: port.PublishedPort!,
@@ -134,41 +132,57 @@ function isIngress(port: PortConfig): boolean {
   return port.PublishMode === 'ingress' && port.PublishedPort !== undefined;
 }
 
-/** A task that may get traffic, and its node as a peer. */
+/** The network that ports are published on. */
+interface Ingress {
+  readonly id: string | undefined;
+  readonly subnet: Subnet;
+}
+
+/** A task that may get traffic, its node as a peer, and the network that traffic comes by. */
 interface Serving {
   readonly task: Task;
   readonly peer: MeshPeer;
+  readonly networkId: string | undefined;
 }
 
 /** Only a task that runs, is ready, shall run and is on a node that can be reached gets traffic. */
-function serving(view: View, task: Task): Serving | undefined {
+function serving(view: View, task: Task, { id, subnet }: Ingress): Serving | undefined {
   if (task.DesiredState !== 'running' || task.Status.State !== 'running') return undefined;
   if (task.Status.Ready === false || task.NodeID === undefined) return undefined;
   const node = view.get('node', task.NodeID);
-  const peer = node === undefined ? undefined : meshPeer(node);
-  return peer === undefined || peer.down === true ? undefined : { task, peer };
+  const peer = node && meshPeer(node, subnet);
+  return peer === undefined || peer.down === true ? undefined : { task, peer, networkId: id };
 }
 
 /** Where the task listens for a published port; undefined when it does not (it has an older spec). */
-function endpoint({ task, peer }: Serving, published: PortConfig): MeshEndpoint | undefined {
+function endpoint(serving: Serving, published: PortConfig): MeshEndpoint | undefined {
+  const { task, peer } = serving;
   const same = (port: PortConfig) =>
     port.Protocol === published.Protocol && port.PublishedPort === published.PublishedPort;
   const own = task.Endpoint.Ports.find((port) => isIngress(port) && same(port));
   if (own === undefined) return undefined;
-  const where = peer.userspace ? onHost(task, peer, own) : onBlock(task, peer, own);
+  const where = peer.userspace ? onHost(task, peer, own) : onBlock(serving, own);
   return where && { taskId: task.ID, nodeId: peer.nodeId, ...where };
 }
 
 type Place = Pick<MeshEndpoint, 'address' | 'port'>;
 
-/** With an address of its own: what was allocated to it, out of its node's block, and the spec's port. */
-function onBlock(task: Task, peer: MeshPeer, own: PortConfig): Place | undefined {
-  const attachments = task.NetworksAttachments ?? [];
-  const ingress = attachments.find((attachment) => attachment.Network.Spec.Name === 'ingress');
-  const cidr = (ingress ?? attachments[0])?.Addresses[0];
-  const address = parseIpAddress(cidr?.split('/', 1)[0]);
-  if (address === undefined || !isTaskAddress(peer.index, address)) return undefined;
-  return isPort(own.TargetPort) ? { address, port: own.TargetPort } : undefined;
+/**
+ * With an address of its own: what was allocated to it on the network that the port is published on, out of
+ * its node's block, and the spec's port.
+ */
+function onBlock({ task, peer, networkId }: Serving, own: PortConfig): Place | undefined {
+  if (!isPort(own.TargetPort)) return undefined;
+  const block = Subnet.parse(peer.subnet);
+  for (const { Network, Addresses } of task.NetworksAttachments ?? []) {
+    if (Network.ID !== networkId) continue;
+    for (const text of Addresses) {
+      const address = parseCidr(text)?.address;
+      if (address && block && isTaskAddress(block, address))
+        return { address, port: own.TargetPort };
+    }
+  }
+  return undefined;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Node, Service, Task } from '@swarm/api';
+import { modeOf, type Node, type Service, type Task } from '@swarm/api';
 import type { Pass } from './pass.js';
 import { advanceSlot, fillSlot, type SlotRules } from './replacement.js';
 import { shouldRestart } from './restart.js';
@@ -7,7 +7,7 @@ import { assessUpdate, continueUpdate } from './update.js';
 
 /** Whether the global orchestrator is in charge of the service. */
 export function isGlobal(service: Service): boolean {
-  return service.Spec.Mode.Global !== undefined;
+  return modeOf(service.Spec).kind === 'global';
 }
 
 /** What a global service does on a node. */

@@ -1,4 +1,12 @@
-import { isTerminal, type Node, type Service, type Task } from '@swarm/api';
+import {
+  isJobMode,
+  isTerminal,
+  type Mode,
+  modeOf,
+  type Node,
+  type Service,
+  type Task,
+} from '@swarm/api';
 import type { Pass } from './pass.js';
 import { isLeaving, isLost } from './placement.js';
 import { allowsRestart, planRestart, shouldRestart } from './restart.js';
@@ -8,7 +16,7 @@ import { isDue, isStopOverdue } from './waiting.js';
 
 /** Whether the jobs orchestrator is in charge of the service. */
 export function isJob(service: Service): boolean {
-  return service.Spec.Mode.ReplicatedJob !== undefined || service.Spec.Mode.GlobalJob !== undefined;
+  return isJobMode(modeOf(service.Spec));
 }
 
 /**
@@ -28,14 +36,14 @@ export function reconcileJob(pass: Pass): void {
   for (const task of former) {
     if (task.DesiredState !== 'remove' && pass.hasRoom(1)) pass.setDesired(task, 'remove');
   }
-  if (pass.service.Spec.Mode.GlobalJob !== undefined) reconcileGlobalJob(pass, tasks);
-  else reconcileReplicatedJob(pass, tasks);
+  const mode = modeOf(pass.service.Spec);
+  if (mode.kind === 'global-job') reconcileGlobalJob(pass, tasks);
+  else if (mode.kind === 'replicated-job') reconcileReplicatedJob(pass, mode, tasks);
 }
 
-function reconcileReplicatedJob(pass: Pass, tasks: readonly Task[]): void {
-  const mode = pass.service.Spec.Mode.ReplicatedJob;
-  const concurrent = mode?.MaxConcurrent ?? 1;
-  const completions = mode?.TotalCompletions ?? concurrent;
+type ReplicatedJob = Extract<Mode, { readonly kind: 'replicated-job' }>;
+
+function reconcileReplicatedJob(pass: Pass, mode: ReplicatedJob, tasks: readonly Task[]): void {
   const slots = new Map<number, Task[]>();
   for (const task of tasks) {
     if (task.DesiredState === 'remove') continue;
@@ -47,7 +55,7 @@ function reconcileReplicatedJob(pass: Pass, tasks: readonly Task[]): void {
     if (!isDone(pass, slot)) active++;
     advance(pass, slot, true);
   }
-  const wanted = Math.min(concurrent - active, completions - slots.size);
+  const wanted = Math.min(mode.maxConcurrent - active, mode.totalCompletions - slots.size);
   for (const number of freeSlots(new Set(slots.keys()), Math.max(0, wanted))) {
     if (pass.hasRoom(1)) pass.create({ slot: number, desiredState: 'complete' });
   }

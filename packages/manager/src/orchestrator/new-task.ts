@@ -1,4 +1,11 @@
-import { newId, type Service, type TaskRestart, type TaskState } from '@swarm/api';
+import {
+  isJobMode,
+  modeOf,
+  newId,
+  type Service,
+  type TaskRestart,
+  type TaskState,
+} from '@swarm/api';
 import type { Draft } from '../store/store.js';
 import { formatTime } from './time.js';
 
@@ -25,7 +32,6 @@ export function newTask(
   const { service, slot, nodeId } = options;
   const id = newId(randomBytes);
   const place = nodeId ?? String(slot);
-  const isJob = service.Spec.Mode.ReplicatedJob ?? service.Spec.Mode.GlobalJob;
   return {
     ID: id,
     Name: `${service.Spec.Name}.${place}.${id}`,
@@ -40,7 +46,9 @@ export function newTask(
     Status: { Timestamp: formatTime(nowMs), State: 'new', Message: options.message ?? 'created' },
     DesiredState: options.desiredState,
     Endpoint: { Ports: [] },
-    ...(isJob !== undefined && { JobIteration: service.JobStatus?.JobIteration ?? { Index: 0 } }),
+    ...(isJobMode(modeOf(service.Spec)) && {
+      JobIteration: service.JobStatus?.JobIteration ?? { Index: 0 },
+    }),
     ...(options.restart !== undefined && { Restart: options.restart }),
   };
 }

@@ -1,4 +1,4 @@
-import type { Service, Task } from '@swarm/api';
+import { modeOf, type Service, type Task } from '@swarm/api';
 import type { Pass } from './pass.js';
 import { advanceSlot, drainAllowance, fillSlot } from './replacement.js';
 import { shouldRestart } from './restart.js';
@@ -10,7 +10,7 @@ import { assessUpdate, continueUpdate } from './update.js';
 
 /** Whether the replicated orchestrator is in charge of the service. */
 export function isReplicated(service: Service): boolean {
-  return service.Spec.Mode.Replicated !== undefined;
+  return modeOf(service.Spec).kind === 'replicated';
 }
 
 /** Drives a replicated service to its number of replicas, each of the present spec and on a live node. */
@@ -23,7 +23,8 @@ export function reconcileReplicated(pass: Pass): void {
   const occupied: Slot[] = [];
   const dead: Slot[] = [];
   for (const slot of slots) (isLive(slot) || isFinished(pass, slot) ? occupied : dead).push(slot);
-  const replicas = pass.service.Spec.Mode.Replicated?.Replicas ?? 0;
+  const mode = modeOf(pass.service.Spec);
+  const replicas = mode.kind === 'replicated' ? mode.replicas : 0;
   const surplus = occupied.length > replicas ? keepOrder(occupied) : occupied;
   const kept = surplus.slice(0, replicas).sort((a, b) => a.number - b.number);
   for (const slot of surplus.slice(replicas)) removeSlot(pass, slot);

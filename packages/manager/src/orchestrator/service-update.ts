@@ -1,4 +1,4 @@
-import { ApiError, type Service, type ServiceSpec } from '@swarm/api';
+import { ApiError, isJobMode, modeOf, type Service, type ServiceSpec } from '@swarm/api';
 import { formatTime } from './time.js';
 
 export interface ServiceUpdateOptions {
@@ -32,14 +32,14 @@ export function applyServiceUpdate(
   }
   const swapped = options.rollback === 'previous' ? rollBack(service, options.nowMs) : undefined;
   const updated = swapped ?? replaceSpec(service, newSpec);
-  return isJob(updated) ? nextIteration(updated, options.nowMs) : updated;
+  return isJobMode(modeOf(updated.Spec)) ? nextIteration(updated, options.nowMs) : updated;
 }
 
 function replaceSpec(service: Service, spec: ServiceSpec): Service {
   if (spec.Name !== service.Spec.Name) {
     throw new ApiError('UNIMPLEMENTED', `renaming services is not supported; ${UNCHANGEABLE}`);
   }
-  if (modeOf(spec) !== modeOf(service.Spec)) {
+  if (modeOf(spec).kind !== modeOf(service.Spec).kind) {
     throw new ApiError('UNIMPLEMENTED', `service mode change is not allowed; ${UNCHANGEABLE}`);
   }
   const { UpdateStatus: _status, ...rest } = service;
@@ -80,14 +80,4 @@ function nextIteration(service: Service, nowMs: number): Service {
     ...service,
     JobStatus: { JobIteration: { Index: iteration }, LastExecution: formatTime(nowMs) },
   };
-}
-
-function isJob(service: Service): boolean {
-  const mode = modeOf(service.Spec);
-  return mode === 'ReplicatedJob' || mode === 'GlobalJob';
-}
-
-function modeOf(spec: ServiceSpec): string {
-  const names = Object.entries(spec.Mode).filter(([, value]) => value !== undefined);
-  return names.map(([name]) => name).join(',');
 }

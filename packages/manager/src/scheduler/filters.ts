@@ -1,7 +1,9 @@
-import { isHostImage, type Task } from '@swarm/api';
-import { isFixed, isIngress, portKey } from '../allocator/publish-conflict.js';
+import { isHostImage, publishedKey, type Task } from '@swarm/api';
+import { isFixed, isIngress } from '../allocator/publish-conflict.js';
+import type { AddressBook } from '../allocator/address-book.js';
+import { wantedNetworks } from '../allocator/attachments.js';
+import type { View } from '../store/store.js';
 import { matchesConstraints, storedConstraints } from './constraint.js';
-import { type IngressAddresses, needsIngressAddress } from './ingress-address.js';
 import type { NodeInfo } from './node-info.js';
 import { platformFits } from './platform.js';
 
@@ -86,7 +88,7 @@ const platform: Filter = {
 const hostPorts: Filter = {
   prepare(task) {
     const keys = task.Endpoint.Ports.filter((port) => !isIngress(port) && isFixed(port)).map(
-      portKey,
+      publishedKey,
     );
     if (keys.length === 0) return undefined;
     return (info) => !keys.some((key) => info.hasHostPort(key));
@@ -103,17 +105,24 @@ const maxReplicas: Filter = {
   explain: () => 'max replicas per node limit exceed',
 };
 
-/** Ours: a task with published ports needs a place in the mesh. */
-function ingressAddress(addresses: IngressAddresses): Filter {
+/** Ours: each network of the task needs an address that it can have on the node. */
+function addressesLeft(view: View, addresses: AddressBook): Filter {
   return {
-    prepare: (task) =>
-      needsIngressAddress(task) ? (info) => addresses.isAvailable(info) : undefined,
+    prepare(task) {
+      const wanted = wantedNetworks(view, task);
+      if ('missing' in wanted) return undefined;
+      const open = wanted.networks.filter(
+        ({ ID }) => !(task.NetworksAttachments ?? []).some(({ Network }) => Network.ID === ID),
+      );
+      if (open.length === 0) return undefined;
+      return ({ node }) => open.every(({ ID }) => addresses.hasRoom(ID, node));
+    },
     explain: (nodes) => `no free ingress address on ${some(nodes)}`,
   };
 }
 
 /** All filters in SwarmKit's order (manager/scheduler/pipeline.go), ours last. */
-export function allFilters(addresses: IngressAddresses): readonly Filter[] {
+export function allFilters(view: View, addresses: AddressBook): readonly Filter[] {
   return [
     ready,
     resources,
@@ -122,7 +131,7 @@ export function allFilters(addresses: IngressAddresses): readonly Filter[] {
     platform,
     hostPorts,
     maxReplicas,
-    ingressAddress(addresses),
+    addressesLeft(view, addresses),
   ];
 }
 

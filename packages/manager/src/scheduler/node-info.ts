@@ -1,5 +1,12 @@
-import { compareStates, isTerminal, type Node, type Task } from '@swarm/api';
-import { isFixed, isIngress, portKey } from '../allocator/publish-conflict.js';
+import {
+  compareStates,
+  isTerminal,
+  type Node,
+  type PortKey,
+  publishedKey,
+  type Task,
+} from '@swarm/api';
+import { isFixed, isIngress } from '../allocator/publish-conflict.js';
 
 /** A node that failed tasks of a service this often within this time is used last (SwarmKit). */
 export const FAILURES_LIMIT = 5;
@@ -18,7 +25,7 @@ export class NodeInfo {
   node: Node;
   readonly #tasks = new Map<string, Task>();
   readonly #activeByService = new Map<string, number>();
-  readonly #hostPorts = new Map<string, number>();
+  readonly #hostPorts = new Map<PortKey, number>();
   /** By service and spec version, the one that failed last at the end. */
   readonly #failures = new Map<string, number[]>();
   #active = 0;
@@ -46,8 +53,7 @@ export class NodeInfo {
     return (this.node.Description?.Resources.MemoryBytes ?? 0) - this.#memoryBytes;
   }
 
-  /** @param key as of `portKey` */
-  hasHostPort(key: string): boolean {
+  hasHostPort(key: PortKey): boolean {
     return this.#hostPorts.has(key);
   }
 
@@ -107,7 +113,7 @@ export class NodeInfo {
     this.#nanoCpus += sign * NanoCPUs;
     this.#memoryBytes += sign * MemoryBytes;
     for (const port of task.Endpoint.Ports) {
-      if (!isIngress(port) && isFixed(port)) change(this.#hostPorts, portKey(port), sign);
+      if (!isIngress(port) && isFixed(port)) change(this.#hostPorts, publishedKey(port), sign);
     }
     if (compareStates(task.DesiredState, 'complete') > 0) return;
     this.#active += sign;
@@ -120,7 +126,7 @@ export function isHolding(task: Task): boolean {
   return compareStates(task.Status.State, 'assigned') >= 0 && !isTerminal(task.Status.State);
 }
 
-function change(counts: Map<string, number>, key: string, by: number): void {
+function change<K>(counts: Map<K, number>, key: K, by: number): void {
   const count = (counts.get(key) ?? 0) + by;
   if (count === 0) counts.delete(key);
   else counts.set(key, count);

@@ -1,12 +1,12 @@
-import { compareStates, type Task } from '@swarm/api';
-import { ingressNetwork } from '../allocator/allocator.js';
+import { compareStates, type NetworkAttachment, type Node, type Task } from '@swarm/api';
+import type { AddressBook } from '../allocator/address-book.js';
+import { wantedNetworks } from '../allocator/attachments.js';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
 import { SortedIds } from '../store/sorted-ids.js';
 import { SetAside } from '../set-aside.js';
 import { type StoreChange, type StoreEvent, TRANSACTION_CHANGES_LIMIT } from '../store/store.js';
 import { allFilters, type Filter, Pipeline } from './filters.js';
-import { IngressAddresses, needsIngressAddress } from './ingress-address.js';
 import { type NodeInfo, versionKey } from './node-info.js';
 import { makesRoom, NodeSet } from './node-set.js';
 import { Spread } from './spread.js';
@@ -20,13 +20,14 @@ const MESSAGE_ASSIGNED = 'scheduler assigned task to node';
 const MESSAGE_CONFIRMED = 'scheduler confirmed task can run on preassigned node';
 
 /** The leader's scheduler. */
-export function createScheduler(context: LoopContext): ControlLoop {
-  return new Scheduler(context);
+export function createScheduler(context: LoopContext, addresses: AddressBook): ControlLoop {
+  return new Scheduler(context, addresses);
 }
 
 /**
- * Gives PENDING tasks their nodes. Tasks that already name one (of global services) are only checked
- * against it. What fits nowhere stays PENDING, says why, and is tried again when something changed.
+ * Gives PENDING tasks their nodes, and the addresses that depend on them: asked of the address book within
+ * the same transaction, they cost no round trip. Tasks that already name a node (of global services) are
+ * only checked against it. What fits nowhere stays PENDING, says why, and is tried again when something changed.
  */
 class Scheduler implements ControlLoop {
   readonly name = 'scheduler';
@@ -35,12 +36,14 @@ class Scheduler implements ControlLoop {
   readonly #aside: SetAside;
   #waiting = new SortedIds();
   #nodes: NodeSet;
-  #addresses = new IngressAddresses();
-  #filters: readonly Filter[] = allFilters(this.#addresses);
+  readonly #addresses: AddressBook;
+  readonly #filters: readonly Filter[];
   #unwatch: (() => void) | undefined;
 
-  constructor(context: LoopContext) {
+  constructor(context: LoopContext, addresses: AddressBook) {
     this.#context = context;
+    this.#addresses = addresses;
+    this.#filters = allFilters(context.store, addresses);
     this.#aside = new SetAside(context.logger);
     this.#nodes = new NodeSet(this.#aside);
     this.#pass = new DebouncedPass({
@@ -66,8 +69,6 @@ class Scheduler implements ControlLoop {
   #rebuild(): void {
     const { store } = this.#context;
     this.#nodes = NodeSet.of(store, this.#aside);
-    this.#addresses = new IngressAddresses();
-    this.#filters = allFilters(this.#addresses);
     this.#waiting = new SortedIds();
     for (const task of store.list('task')) if (isWaiting(task)) this.#waiting.add(task.ID);
     this.#pass.trigger();
@@ -84,7 +85,6 @@ class Scheduler implements ControlLoop {
   #onEvent(event: StoreEvent): void {
     const { store, clock } = this.#context;
     this.#nodes.apply(store, event, clock.now());
-    if (event.kind === 'node' && event.action === 'remove') this.#addresses.forget(event.object.ID);
     if (event.kind === 'task') {
       const { ID } = event.object;
       if (event.action !== 'remove' && isWaiting(event.object)) {
@@ -95,8 +95,7 @@ class Scheduler implements ControlLoop {
       } else this.#waiting.delete(ID);
     }
     if (this.#waiting.size > 0 && makesRoom(event)) this.#pass.trigger();
-    // The allocator made it, or an operator replaced it.
-    if (event.kind === 'network' && event.object.Spec.Ingress) this.#pass.trigger();
+    if (event.kind === 'network' && this.#waiting.size > 0) this.#pass.trigger();
   }
 
   async #run(isStopped: () => boolean): Promise<void> {
@@ -230,26 +229,33 @@ class Scheduler implements ControlLoop {
   }
 
   #missingNetwork(task: Task): string | undefined {
-    if (!needsIngressAddress(task) || ingressNetwork(this.#context.store) !== undefined)
-      return undefined;
-    return 'its ports are published, but the cluster has no ingress network';
+    const wanted = wantedNetworks(this.#context.store, task);
+    return 'missing' in wanted ? wanted.missing : undefined;
   }
 
   #place(task: Task, info: NodeInfo, message: string): Task {
-    const network = ingressNetwork(this.#context.store);
+    const attachments = this.#attach(task, info.node);
     const policy = this.#context.store.cluster()?.Spec.HostPrivileges ?? 'none';
     const { Err: _err, ...status } = task.Status;
     const placed: Task = {
       ...task,
       NodeID: info.node.ID,
       Status: { ...status, State: 'assigned', Message: message, Timestamp: this.#time() },
-      ...(network !== undefined && needsIngressAddress(task)
-        ? { NetworksAttachments: [this.#addresses.attach(info, network)] }
-        : {}),
+      ...(attachments.length === 0 ? {} : { NetworksAttachments: attachments }),
       ...(policy === 'none' ? {} : { HostPrivileges: policy }),
     };
     info.put(placed);
     return placed;
+  }
+
+  /** @throws when an address is missing: the filters have asked for each */
+  #attach(task: Task, node: Node): readonly NetworkAttachment[] {
+    const wanted = wantedNetworks(this.#context.store, task);
+    const networks = 'missing' in wanted ? [] : wanted.networks;
+    if (networks.length === 0) return task.NetworksAttachments ?? [];
+    const attachments = this.#addresses.attach(task, networks, node);
+    if (attachments === undefined) throw new Error(`node ${node.ID} has no address left`);
+    return attachments;
   }
 
   /** Says why the task waits, if it does not say so already. */
@@ -259,9 +265,10 @@ class Scheduler implements ControlLoop {
     decisions.push({ ...task, Status });
   }
 
-  /** Node infos hold what the store says again. */
+  /** Node infos and the address book hold what the store says again. */
   #forget(decisions: readonly Task[]): void {
     for (const { ID, NodeID } of decisions) {
+      this.#addresses.refresh(ID);
       if (NodeID !== undefined) this.#nodes.refresh(this.#context.store, ID, NodeID);
     }
   }

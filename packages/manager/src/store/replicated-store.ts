@@ -1,4 +1,11 @@
-import { ApiError, type Clock, type Cluster, type Task, type Timer } from '@swarm/api';
+import {
+  ApiError,
+  type Clock,
+  type Cluster,
+  type Network,
+  type Task,
+  type Timer,
+} from '@swarm/api';
 import type { ApplyResult } from './apply.js';
 import { rejectionError } from './errors.js';
 import type { NamedKind } from './kinds.js';
@@ -157,6 +164,10 @@ export class ReplicatedStore implements Store {
 
   tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
     return this.#state.view.tasksBySlot(serviceId, slot);
+  }
+
+  ingressNetwork(): Network | undefined {
+    return this.#state.view.ingressNetwork();
   }
 
   cluster(): Cluster | undefined {

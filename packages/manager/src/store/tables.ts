@@ -1,4 +1,4 @@
-import type { Cluster, Service, Task } from '@swarm/api';
+import type { Cluster, Network, Service, Task } from '@swarm/api';
 import { isNamed, KINDS, type NamedKind, nameKey, nameOf } from './kinds.js';
 import { readObject } from './reading.js';
 import { SortedIds } from './sorted-ids.js';
@@ -45,6 +45,7 @@ export class Tables implements View {
   readonly #tasksByService = new Map<string, SortedIds>();
   readonly #tasksByNode = new Map<string, SortedIds>();
   readonly #tasksBySlot = new Map<string, SortedIds>();
+  readonly #ingressNetworks = new SortedIds();
 
   constructor() {
     const table = (): Table => ({ objects: new Map(), ids: new SortedIds(), flawed: new Map() });
@@ -82,6 +83,11 @@ export class Tables implements View {
 
   tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
     return this.#resolve('task', this.#tasksBySlot.get(slotKey(serviceId, slot)));
+  }
+
+  ingressNetwork(): Network | undefined {
+    for (const network of this.#resolve('network', this.#ingressNetworks)) return network;
+    return undefined;
   }
 
   cluster(): Cluster | undefined {
@@ -164,6 +170,7 @@ export class Tables implements View {
       if (before === undefined) table.ids.add(ID);
     }
     if (kind === 'task') this.#indexTask(before as Task | undefined, after as Task | undefined);
+    if (kind === 'network') this.#indexNetwork(ID, after as Network | undefined);
     return { before, after };
   }
 
@@ -175,6 +182,7 @@ export class Tables implements View {
     table.ids.delete(id);
     table.flawed.delete(id);
     if (kind === 'task') this.#indexTask(before as Task | undefined, undefined);
+    if (kind === 'network') this.#indexNetwork(id, undefined);
     return { before, after: undefined };
   }
 
@@ -212,6 +220,11 @@ export class Tables implements View {
       add(this.#tasksBySlot, slotKey(next.ServiceID, next.Slot), next.ID);
     if (next.NodeID !== undefined && old?.NodeID !== next.NodeID)
       add(this.#tasksByNode, next.NodeID, next.ID);
+  }
+
+  #indexNetwork(id: string, network: Network | undefined): void {
+    if (network?.Spec.Ingress === true) this.#ingressNetworks.add(id);
+    else this.#ingressNetworks.delete(id);
   }
 
   *#resolve<K extends Kind>(kind: K, ids: SortedIds | undefined): Iterable<Objects[K]> {

@@ -1,4 +1,11 @@
-import { ApiError, type Cluster, ShapeError, showControls, type Task } from '@swarm/api';
+import {
+  ApiError,
+  type Cluster,
+  type Network,
+  ShapeError,
+  showControls,
+  type Task,
+} from '@swarm/api';
 import type { Body, Change } from './command.js';
 import { idTaken, nameTaken, outOfSequence } from './errors.js';
 import { isNamed, type NamedKind, nameKey, nameOf } from './kinds.js';
@@ -151,6 +158,12 @@ export class BufferedTransaction implements Transaction {
     const base = this.#base.tasksBySlot(serviceId, slot);
     const matches = (task: Task) => task.ServiceID === serviceId && task.Slot === slot;
     return this.#overlay('task', base, matches);
+  }
+
+  ingressNetwork(): Network | undefined {
+    if (!this.#staged.has('network')) return this.#base.ingressNetwork();
+    for (const network of this.list('network')) if (network.Spec.Ingress) return network;
+    return undefined;
   }
 
   cluster(): Cluster | undefined {

@@ -13,7 +13,7 @@ import { MalformedMessage, managerFrameReader, Msgpack, readAgentFrame } from '@
 import test from 'ava';
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
-import { createAllocator } from '../../src/allocator/index.js';
+import { AddressBook, createAllocator } from '../../src/allocator/index.js';
 import { presentNode } from '../../src/api/present/node.js';
 import { presentTask } from '../../src/api/present/task.js';
 import { observedReady } from '../../src/dispatcher/node-states.js';
@@ -190,9 +190,11 @@ test('whatever the codec lets through is stored, listed, shown, scheduled and me
     const { logger, errors } = complaints();
     const store = createTestStore({ clock, logger });
     const context = { store, clock, logger, randomBytes };
+    const addresses = new AddressBook(context);
     const loops = [
-      createAllocator(context),
-      createScheduler(context),
+      addresses,
+      createAllocator(context, addresses),
+      createScheduler(context, addresses),
       ...createOrchestrators(context),
     ];
     await put(store, 'node', nodeDraft('n1', { Status: { State: 'unknown', Addr: '198.18.0.7' } }));
@@ -243,9 +245,11 @@ test('a leader with all its loops takes whatever a node says, and goes on for th
   const { store, clock } = world;
   const { logger, errors } = complaints();
   const context = { store, clock, logger, randomBytes };
+  const addresses = new AddressBook(context);
   const loops = [
-    createAllocator(context),
-    createScheduler(context),
+    addresses,
+    createAllocator(context, addresses),
+    createScheduler(context, addresses),
     ...createOrchestrators(context),
   ];
   for (const id of ['n1', 'n2']) await put(store, 'node', nodeDraft(id));

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
+import { ingressDraft, nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
 import { type Agent, helloOf, PORT, servingTask, World } from './harness.js';
 
 const MESH = { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' };
@@ -7,6 +7,7 @@ const MESH = { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' };
 /** Two nodes, one service, one serving task on n1. */
 async function world(t: Parameters<typeof World.create>[0]) {
   const made = await World.create(t);
+  await put(made.store, 'network', ingressDraft());
   for (const id of ['n1', 'n2']) await put(made.store, 'node', nodeDraft(id, { Mesh: MESH }));
   const Endpoint = { Spec: {}, Ports: [PORT] };
   await put(made.store, 'service', serviceDraft('service', { Endpoint }));

@@ -1,9 +1,16 @@
-import { type Node, silentLogger, type Task } from '@swarm/api';
+import { type Node, portKey, silentLogger, type Task } from '@swarm/api';
 import test from 'ava';
 import { meshDelta, meshState } from '../../src/dispatcher/index.js';
 import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
 import { SetAside } from '../../src/set-aside.js';
-import { nodeDraft, patch, patchStored, put, serviceDraft } from '../support/objects.js';
+import {
+  ingressDraft,
+  nodeDraft,
+  patch,
+  patchStored,
+  put,
+  serviceDraft,
+} from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
 import { VirtualClock } from '../support/virtual-clock.js';
 import { PORT, servingTask } from './harness.js';
@@ -13,6 +20,7 @@ const Endpoint = { Spec: {}, Ports: [PORT] };
 
 async function serving() {
   const store = createTestStore();
+  await put(store, 'network', ingressDraft());
   await put(store, 'node', nodeDraft('n1', { Mesh: MESH }));
   await put(store, 'service', serviceDraft('service', { Endpoint }));
   await put(store, 'task', servingTask('task', 'n1'));
@@ -158,6 +166,44 @@ test('an attachment outside its node’s block is no endpoint', async (t) => {
     }));
     t.deepEqual(meshState(store, 1).ports[0]?.endpoints, [], address);
   }
+});
+
+test('an endpoint is at the address of the network that its port is published on, by id', async (t) => {
+  const store = await serving();
+  const attached = (ID: string, Name: string, ...Addresses: string[]) => ({
+    Network: { ID, Spec: { Name } },
+    Addresses,
+  });
+  const addressOf = async (...NetworksAttachments: object[]) => {
+    await patchStored(store, 'task', 'task', (task) => ({ ...task, NetworksAttachments }));
+    return meshState(store, 1).ports[0]?.endpoints[0]?.address;
+  };
+  const other = attached('back', 'ingress', '10.240.1.7/32');
+  t.is(await addressOf(other), undefined, 'a name makes no ingress network');
+  t.is(await addressOf(other, attached('ingress', 'x', '10.240.1.8/32')), '10.240.1.8');
+  t.is(await addressOf(attached('ingress', 'x', 'fd00::8/128', '10.240.1.8/32')), '10.240.1.8');
+});
+
+test('the mesh follows the ingress network to another subnet', async (t) => {
+  const store = await serving();
+  const publisher = new MeshPublisher(
+    store,
+    new VirtualClock(),
+    new SetAside(silentLogger),
+    () => {},
+  );
+  publisher.start();
+  store.watch(({ events, index }) => {
+    for (const event of events) publisher.note(event, index);
+  });
+  t.is(publisher.state.ports[0]?.endpoints.length, 1);
+  await patch(store, 'network', 'ingress', (network) => ({
+    ...network,
+    Subnets: [{ Subnet: '10.16.0.0/12', Gateway: '10.16.0.1' }],
+  }));
+  publisher.flush();
+  t.deepEqual(publisher.state.peers, [], 'no block of a node is in it');
+  t.deepEqual(publisher.state.ports[0]?.endpoints, []);
 });
 
 test('a node whose stored place is none is no peer, nor are its tasks endpoints', async (t) => {
@@ -314,9 +360,9 @@ test('whatever happens, what is published equals the state of the store, and del
 
       const delta = meshDelta(before, publisher.state);
       for (const { protocol, publishedPort } of delta.removedPorts) {
-        sum.delete(`${protocol}/${publishedPort}`);
+        sum.delete(portKey(protocol, publishedPort));
       }
-      for (const port of delta.ports) sum.set(`${port.protocol}/${port.publishedPort}`, port);
+      for (const port of delta.ports) sum.set(portKey(port.protocol, port.publishedPort), port);
       const whole = new Map(expected.ports.map((port) => [`tcp/${port.publishedPort}`, port]));
       t.deepEqual(new Map([...sum].sort()), new Map([...whole].sort()));
       before = publisher.state;

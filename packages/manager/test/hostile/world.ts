@@ -1,5 +1,5 @@
 import type { Logger, Service, Task } from '@swarm/api';
-import { createAllocator } from '../../src/allocator/index.js';
+import { AddressBook, createAllocator } from '../../src/allocator/index.js';
 import type { ControlLoop, LoopContext } from '../../src/control-loop.js';
 import { meshState } from '../../src/dispatcher/mesh-state.js';
 import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
@@ -8,7 +8,7 @@ import { applyServiceUpdate } from '../../src/orchestrator/service-update.js';
 import { createRoleManager } from '../../src/role-manager/index.js';
 import { createScheduler } from '../../src/scheduler/index.js';
 import { SetAside } from '../../src/set-aside.js';
-import { nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
+import { ingressDraft, nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
 import { VirtualClock } from '../support/virtual-clock.js';
 
@@ -44,9 +44,11 @@ export class World {
     };
     this.context = context;
     this.#mesh = new MeshPublisher(this.store, this.clock, new SetAside(this.#logger), () => {});
+    const addresses = new AddressBook(context);
     this.#loops = [
-      createAllocator(context),
-      createScheduler(context),
+      addresses,
+      createAllocator(context, addresses),
+      createScheduler(context, addresses),
       ...createOrchestrators(context),
       createRoleManager(context, {
         members: () => [],
@@ -75,6 +77,9 @@ export class World {
 
   /** A service of two replicas that publishes a port, on two nodes that are there. */
   async addGood(): Promise<void> {
+    if (this.store.ingressNetwork() === undefined) {
+      await put(this.store, 'network', ingressDraft('net'));
+    }
     const Spec = { Labels: { good: 'yes' }, Role: 'worker', Availability: 'active' } as const;
     for (const id of NODES) await put(this.store, 'node', nodeDraft(id, { Spec }));
     const port = {

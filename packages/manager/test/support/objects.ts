@@ -1,4 +1,11 @@
-import { type Cluster, clusterDefaults, type Network, type Service } from '@swarm/api';
+import {
+  type Cluster,
+  clusterDefaults,
+  INGRESS_SUBNET,
+  INGRESS_VNI,
+  type Network,
+  type Service,
+} from '@swarm/api';
 import type { Body } from '../../src/store/command.js';
 import type { Draft, Kind, Objects, Store } from '../../src/store/store.js';
 import type { TestStore } from './test-store.js';
@@ -92,6 +99,13 @@ export function networkDraft(id: string, patch: Patch<'network'> = {}): Draft<'n
     Scope: 'swarm',
   };
   return { ID: id, Spec: spec, Subnets: [], VNI: 4097, ...patch };
+}
+
+/** The ingress network, as the allocator makes it. */
+export function ingressDraft(id = 'ingress'): Draft<'network'> {
+  const { Spec } = networkDraft('ingress');
+  const Subnets = [{ Subnet: INGRESS_SUBNET, Gateway: '10.240.0.1' }];
+  return { ID: id, Spec: { ...Spec, Ingress: true }, Subnets, VNI: INGRESS_VNI };
 }
 
 /** Stores one object and gives it back as stored. */

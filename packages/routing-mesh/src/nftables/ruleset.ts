@@ -1,6 +1,14 @@
 import { type Cidr, firstHost, taskAddresses } from '../address.js';
 import type { CheckedPeer } from '../checked.js';
-import { PEER_MARK_MASK, TABLE, TASK_LINK_PREFIX, TUNNEL_DEVICE, TUNNEL_VNI } from '../layout.js';
+import {
+  FIRST_ENDPOINT_ID,
+  LAST_ENDPOINT_ID,
+  PEER_MARK_MASK,
+  TABLE,
+  TASK_LINK_PREFIX,
+  TUNNEL_DEVICE,
+  TUNNEL_VNI,
+} from '../layout.js';
 import { SLOTS_NARROW, SLOTS_WIDE } from '../slots.js';
 
 /** How long an endpoint that refused or did not answer gets no new connections while others are there. */
@@ -43,7 +51,8 @@ export function skeleton({ self, ingressNetwork, dataPathPort }: RulesetOptions)
   const own = firstHost(self.subnet);
   const tasks = `"${TASK_LINK_PREFIX}*"`;
   const tunnel = `"${TUNNEL_DEVICE}"`;
-  const mask = `0x${PEER_MARK_MASK.toString(16)}`;
+  const mask = hex(PEER_MARK_MASK);
+  const endpoints = `${hex(FIRST_ENDPOINT_ID)}-${hex(LAST_ENDPOINT_ID)}`;
   const refused =
     'ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @multi jump refused';
   const published = 'fib daddr type local meta l4proto . th dport';
@@ -135,7 +144,7 @@ ${draws('narrow', SLOTS_NARROW)}${draws('wide', SLOTS_WIDE)}  chain take {
   chain translate_source {
     ip saddr . ip daddr @itself snat to ${own}
     ip saddr . ip daddr @homeward snat to ${own}
-    ct status dnat ct mark 0x1000-0xfffff ip daddr != ${ingressNetwork} masquerade
+    ct status dnat ct mark ${endpoints} ip daddr != ${ingressNetwork} masquerade
     ip saddr ${self.subnet} oifname != ${tunnel} oifname != ${tasks} fib saddr type != local masquerade
   }
   chain sent { type filter hook postrouting priority 300; policy accept;
@@ -180,4 +189,8 @@ ${again}    goto take
 /** Pairs of a task's address with itself: a task that reaches its own published port. */
 export function itselfElements(subnet: Cidr): string[] {
   return taskAddresses(subnet).map((address) => `${address} . ${address}`);
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
 }

@@ -1,4 +1,11 @@
-import { type Clock, isIpv6, type Logger, parseIpAddress } from '@swarm/api';
+import {
+  type Clock,
+  isIpv6,
+  type Logger,
+  networkOf,
+  NODE_BLOCK_PREFIX_LENGTH,
+  parseIpAddress,
+} from '@swarm/api';
 import { type Cidr, firstHost, parseCidr, parseIpv4 } from '../address.js';
 import type { CheckedPeer } from '../checked.js';
 import { CommandError, type RunCommand } from '../kernel/command.js';
@@ -392,9 +399,16 @@ export class Tunnel {
 function readNeighbour(dst: string, lladdr: string | undefined): PeerParts | undefined {
   const bytes = lladdr?.split(':').map((byte) => Number.parseInt(byte, 16)) ?? [];
   const index = bytes.length === 6 ? (bytes[4]! << 8) | bytes[5]! : 0;
-  const subnet: Cidr | undefined = parseCidr(dst.replace(/\.\d+$/, '.0/24'));
+  const subnet = blockOf(dst);
   if (index < 1 || index > MAX_PEER_INDEX || subnet === undefined) return undefined;
   return parseIpv4(dst) === firstHost(subnet) ? { index, subnet } : undefined;
+}
+
+/** The block that an address is in; undefined when it is no IPv4 address. */
+function blockOf(text: string): Cidr | undefined {
+  const address = parseIpAddress(text);
+  if (address === undefined || isIpv6(address)) return undefined;
+  return parseCidr(networkOf(address, NODE_BLOCK_PREFIX_LENGTH));
 }
 
 function lines(commands: readonly Line[]): string {

@@ -1,4 +1,14 @@
-import type { Clock, Logger, MeshDelta, MeshPeer, MeshPort, MeshState, Node } from '@swarm/api';
+import {
+  type Clock,
+  type Logger,
+  type MeshDelta,
+  type MeshPeer,
+  type MeshPort,
+  type MeshState,
+  type Node,
+  type PortKey,
+  portKey,
+} from '@swarm/api';
 import { delay } from '../runtime/delay.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import { RETRY_MAX_MS, RETRY_MIN_MS } from './limits.js';
@@ -168,11 +178,11 @@ export class MeshFollower {
 /** The state that a delta makes of its base. */
 export function applyDelta(base: MeshState, delta: MeshDelta): MeshState {
   const peers = new Map(base.peers.map((peer) => [peer.nodeId, peer]));
-  const ports = new Map(base.ports.map((port) => [portKey(port), port]));
+  const ports = new Map(base.ports.map((port) => [keyOf(port), port]));
   for (const nodeId of delta.removedPeers) peers.delete(nodeId);
-  for (const port of delta.removedPorts) ports.delete(portKey(port));
+  for (const port of delta.removedPorts) ports.delete(keyOf(port));
   for (const peer of delta.peers) peers.set(peer.nodeId, peer);
-  for (const port of delta.ports) ports.set(portKey(port), port);
+  for (const port of delta.ports) ports.set(keyOf(port), port);
   return {
     generation: delta.generation,
     peers: [...peers.values()],
@@ -180,6 +190,6 @@ export function applyDelta(base: MeshState, delta: MeshDelta): MeshState {
   };
 }
 
-function portKey(port: Pick<MeshPort, 'protocol' | 'publishedPort'>): string {
-  return `${port.publishedPort}/${port.protocol}`;
+function keyOf(port: Pick<MeshPort, 'protocol' | 'publishedPort'>): PortKey {
+  return portKey(port.protocol, port.publishedPort);
 }

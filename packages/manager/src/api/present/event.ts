@@ -1,4 +1,4 @@
-import type { Node, Service } from '@swarm/api';
+import { modeOf, type Node, type Service } from '@swarm/api';
 
 /** `name.new` and `name.old` where a value changed. */
 function change(
@@ -25,17 +25,18 @@ export function nodeAttributes(node: Node, previous?: Node): Record<string, stri
   };
 }
 
+function replicasOf(service: Service): number | undefined {
+  const mode = modeOf(service.Spec);
+  return mode.kind === 'replicated' ? mode.replicas : undefined;
+}
+
 /** Attributes of a service's event. */
 export function serviceAttributes(service: Service, previous?: Service): Record<string, string> {
   const name = service.Spec.Name;
   if (previous === undefined) return { name };
   return {
     name,
-    ...change(
-      'replicas',
-      service.Spec.Mode.Replicated?.Replicas,
-      previous.Spec.Mode.Replicated?.Replicas,
-    ),
+    ...change('replicas', replicasOf(service), replicasOf(previous)),
     ...change(
       'image',
       service.Spec.TaskTemplate.ContainerSpec?.Image,

@@ -1,5 +1,12 @@
-import type { Service, ServiceSpec, Task } from '@swarm/api';
-import { withDefaults } from '@swarm/api';
+import {
+  isJobMode,
+  type Mode,
+  modeOf,
+  type Service,
+  type ServiceSpec,
+  type Task,
+  withDefaults,
+} from '@swarm/api';
 import type { View } from '../../store/store.js';
 
 /** A spec as clients may see it: without registry credentials. */
@@ -38,8 +45,8 @@ export function countTasks(
   service: Service,
   tasks: Iterable<Task>,
 ): NonNullable<Service['ServiceStatus']> {
-  const { Replicated: replicated, ReplicatedJob: job, GlobalJob: globalJob } = service.Spec.Mode;
-  const isJob = job !== undefined || globalJob !== undefined;
+  const mode = modeOf(service.Spec);
+  const isJob = isJobMode(mode);
   const iteration = service.JobStatus?.JobIteration.Index ?? 0;
   // A job's tasks are wanted until they are complete; those of earlier runs count no more.
   const goal = isJob ? 'complete' : 'running';
@@ -49,7 +56,7 @@ export function countTasks(
   for (const task of tasks) {
     if (isJob && (task.JobIteration?.Index ?? 0) !== iteration) continue;
     // Clients of global jobs add the completed tasks to the wanted ones.
-    const counted = globalJob !== undefined && task.Status.State === 'complete';
+    const counted = mode.kind === 'global-job' && task.Status.State === 'complete';
     if (task.DesiredState === goal && !counted) {
       wanted += 1;
       if (task.Status.State === 'running') running += 1;
@@ -58,7 +65,13 @@ export function countTasks(
   }
   return {
     RunningTasks: running,
-    DesiredTasks: replicated?.Replicas ?? job?.MaxConcurrent ?? wanted,
+    DesiredTasks: desiredTasks(mode) ?? wanted,
     CompletedTasks: completed,
   };
+}
+
+/** What the spec itself says; undefined where the nodes decide. */
+function desiredTasks(mode: Mode): number | undefined {
+  if (mode.kind === 'replicated') return mode.replicas;
+  return mode.kind === 'replicated-job' ? mode.maxConcurrent : undefined;
 }

@@ -1,0 +1,33 @@
+import type { Network, Task } from '@swarm/api';
+import type { View } from '../store/store.js';
+
+/** The networks of a task, or what keeps it from having them, as the rest of "it waits: …". */
+export type WantedNetworks =
+  | { readonly networks: readonly Network[] }
+  | { readonly missing: string };
+
+/**
+ * Which networks a task is attached to: those that its spec names, and the ingress network where it publishes
+ * ports. The only place that decides it.
+ */
+export function wantedNetworks(view: View, task: Pick<Task, 'Spec' | 'Endpoint'>): WantedNetworks {
+  const networks = new Map<string, Network>();
+  for (const { Target } of task.Spec.Networks ?? []) {
+    const network = view.get('network', Target) ?? view.byName('network', Target);
+    if (network === undefined) {
+      return {
+        missing: `its network ${Target} does not exist: create it, or remove it from the service`,
+      };
+    }
+    networks.set(network.ID, network);
+  }
+  // Host ports too: their traffic is translated to an address of the task.
+  if (task.Endpoint.Ports.length > 0) {
+    const ingress = view.ingressNetwork();
+    if (ingress === undefined) {
+      return { missing: 'its ports are published, but the cluster has no ingress network' };
+    }
+    networks.set(ingress.ID, ingress);
+  }
+  return { networks: [...networks.values()] };
+}

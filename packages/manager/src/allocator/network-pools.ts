@@ -1,0 +1,128 @@
+import {
+  type IpAddress,
+  type Network,
+  type Node,
+  NODE_BLOCK_SIZE,
+  nodeBlock,
+  parseIpAddress,
+  Subnet,
+} from '@swarm/api';
+import { AddressPool } from './address-pool.js';
+import { nodeBoundSubnet } from './node-mesh.js';
+
+/** Pools one after the other: an address comes from the first with room. */
+export type PoolGroup = readonly AddressPool[];
+
+/** An address, as its pool knows it. */
+export interface PooledAddress {
+  readonly pool: AddressPool;
+  readonly offset: number;
+}
+
+/** Where the addresses of one network come from. */
+export interface NetworkPools {
+  /** Whether an address depends on the node that its task is on. */
+  readonly isNodeBound: boolean;
+  /**
+   * A task gets one address of each group.
+   * @param node undefined for a task that has none yet
+   * @returns undefined where no address can be given to a task of this node
+   */
+  groups(node: Node | undefined): readonly PoolGroup[] | undefined;
+  /** Undefined for an address that is not of this network, or that no task can have. */
+  find(address: IpAddress): PooledAddress | undefined;
+}
+
+/** Whether the tasks of a network have addresses of their node's block: routes follow nodes, not tasks. */
+export function isNodeBound(network: Network): boolean {
+  return network.Spec.Ingress;
+}
+
+/** @param knownSinceMs see AddressPool */
+export function poolsOf(network: Network, knownSinceMs: number): NetworkPools {
+  return isNodeBound(network)
+    ? new NodeBoundPools(network, knownSinceMs)
+    : new ClusterWidePools(network, knownSinceMs);
+}
+
+/** A pool for the block of each node, made when it is first asked for. */
+class NodeBoundPools implements NetworkPools {
+  readonly isNodeBound = true;
+  readonly #subnet: Subnet;
+  readonly #knownSinceMs: number;
+  /** By index; undefined where the subnet has no such block. */
+  readonly #blocks = new Map<number, NodeBlock | undefined>();
+
+  constructor(network: Network, knownSinceMs: number) {
+    this.#subnet = nodeBoundSubnet(network);
+    this.#knownSinceMs = knownSinceMs;
+  }
+
+  groups(node: Node | undefined): readonly PoolGroup[] | undefined {
+    const mesh = node?.Mesh;
+    // Without an address of its own a node gets no packet for its tasks.
+    if (mesh === undefined || mesh.Address === '') return undefined;
+    const block = this.#block(mesh.Index);
+    return block?.name === mesh.Subnet ? block?.groups : undefined;
+  }
+
+  find(address: IpAddress): PooledAddress | undefined {
+    const at = this.#subnet.offsetOf(address);
+    const pool = at === undefined ? undefined : this.#block(Math.floor(at / NODE_BLOCK_SIZE))?.pool;
+    const offset = pool?.subnet.offsetOf(address);
+    return pool === undefined || offset === undefined ? undefined : { pool, offset };
+  }
+
+  #block(index: number): NodeBlock | undefined {
+    if (this.#blocks.has(index)) return this.#blocks.get(index);
+    const subnet = nodeBlock(this.#subnet, index);
+    const pool = subnet && new AddressPool(subnet, this.#knownSinceMs);
+    const block = pool && { name: pool.subnet.toString(), pool, groups: [[pool]] };
+    this.#blocks.set(index, block);
+    return block;
+  }
+}
+
+/** The block of one node. */
+interface NodeBlock {
+  /** `10.240.3.0/24` */
+  readonly name: string;
+  readonly pool: AddressPool;
+  readonly groups: readonly PoolGroup[];
+}
+
+/** A pool for each subnet, for tasks on any node: one address of each family. */
+class ClusterWidePools implements NetworkPools {
+  readonly isNodeBound = false;
+  readonly #pools: readonly AddressPool[];
+  readonly #groups: readonly PoolGroup[];
+
+  constructor(network: Network, knownSinceMs: number) {
+    this.#pools = subnetsOf(network).map((subnet) => new AddressPool(subnet, knownSinceMs));
+    for (const { Gateway } of network.Subnets) {
+      const gateway = parseIpAddress(Gateway);
+      const found = gateway === undefined ? undefined : this.find(gateway);
+      found?.pool.hold(found.offset, 'gateway');
+    }
+    const families = [false, true].map((isV6) =>
+      this.#pools.filter(({ subnet }) => subnet.isIpv6 === isV6),
+    );
+    this.#groups = families.filter((pools) => pools.length > 0);
+  }
+
+  groups(): readonly PoolGroup[] | undefined {
+    return this.#groups.length === 0 ? undefined : this.#groups;
+  }
+
+  find(address: IpAddress): PooledAddress | undefined {
+    for (const pool of this.#pools) {
+      const offset = pool.subnet.offsetOf(address);
+      if (offset !== undefined) return { pool, offset };
+    }
+    return undefined;
+  }
+}
+
+function subnetsOf(network: Network): Subnet[] {
+  return network.Subnets.flatMap(({ Subnet: text }) => Subnet.parse(text) ?? []);
+}

@@ -1,0 +1,104 @@
+import { Subnet } from '@swarm/api';
+import test from 'ava';
+import fc from 'fast-check';
+import { ADDRESS_REST_MS, AddressPool } from '../src/allocator/address-pool.js';
+
+/** Offsets 2 to 6: five addresses for tasks. */
+const SMALL = Subnet.of('10.240.1.0/29');
+const LATER_MS = 10 * ADDRESS_REST_MS;
+
+test('addresses are given in turn; network, node and broadcast are nobody’s', (t) => {
+  const pool = new AddressPool(SMALL, 0);
+  t.is(pool.size, 5);
+  t.deepEqual(
+    [1, 2, 3, 4, 5, 6].map((i) => pool.take(`t${i}`, LATER_MS)),
+    [2, 3, 4, 5, 6, undefined],
+  );
+  t.false(pool.hasRoom);
+  t.is(
+    new AddressPool(Subnet.of('10.0.0.0/31'), 0).take('t', 0),
+    undefined,
+    'it has no room at all',
+  );
+});
+
+test('an address that was freed is the last to be given again, and the oldest of those comes first', (t) => {
+  const pool = new AddressPool(SMALL, 0);
+  for (const name of ['a', 'b', 'c']) pool.take(name, LATER_MS);
+  pool.release(3, 'b', LATER_MS);
+  pool.release(2, 'a', LATER_MS + 1);
+  t.deepEqual(
+    [1, 2, 3, 4].map((i) => pool.take(`n${i}`, LATER_MS + 2)),
+    [5, 6, 3, 2],
+  );
+});
+
+test('a new leader does not trust addresses of which it knows nothing, for as long as one has to rest', (t) => {
+  const pool = new AddressPool(SMALL, LATER_MS);
+  pool.hold(6, 'old');
+  pool.recall(
+    [
+      [2, LATER_MS - 2 * ADDRESS_REST_MS],
+      [3, LATER_MS - 1],
+    ],
+    2,
+    LATER_MS,
+  );
+  t.is(pool.take('a', LATER_MS), 2, 'it has surely rested');
+  t.is(pool.take('b', LATER_MS), 4, 'that nobody has is all that is known');
+  const later = new AddressPool(SMALL, LATER_MS);
+  later.recall([[2, LATER_MS - 2 * ADDRESS_REST_MS]], 2, LATER_MS);
+  t.is(later.take('a', LATER_MS + ADDRESS_REST_MS), 3, 'by now that would have been seen');
+});
+
+test('an address that two hold is free when both are gone', (t) => {
+  const pool = new AddressPool(SMALL, 0);
+  pool.hold(4, 'a');
+  pool.hold(4, 'b');
+  pool.release(4, 'a', 0);
+  t.deepEqual([...(pool.holders(4) ?? [])], ['b']);
+  pool.release(4, 'a', 0);
+  t.truthy(pool.holders(4));
+  pool.release(4, 'b', 0);
+  t.is(pool.holders(4), undefined);
+});
+
+test('whatever comes and goes, an address has one holder and rests as long as it can', (t) => {
+  const step = fc.oneof(
+    fc.constant({ do: 'take' } as const),
+    fc.record({ do: fc.constant('release' as const), which: fc.nat() }),
+    fc.record({ do: fc.constant('wait' as const), ms: fc.nat({ max: ADDRESS_REST_MS }) }),
+  );
+  const check = fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
+    const pool = new AddressPool(SMALL, 0);
+    const held = new Map<number, string>();
+    const freed = new Map<number, number>();
+    let nowMs = LATER_MS;
+    let number = 0;
+    for (const one of steps) {
+      if (one.do === 'wait') nowMs += one.ms;
+      else if (one.do === 'take') {
+        number += 1;
+        const holder = `t${number}`;
+        const offset = pool.take(holder, nowMs);
+        if ((offset === undefined) !== (held.size === 5)) return false;
+        if (offset === undefined) continue;
+        if (held.has(offset)) return false;
+        const restedSince = freed.get(offset) ?? 0;
+        for (let other = 2; other <= 6; other++) {
+          if (!held.has(other) && (freed.get(other) ?? 0) < restedSince) return false;
+        }
+        held.set(offset, holder);
+        freed.delete(offset);
+      } else if (held.size > 0) {
+        const [offset, holder] = [...held][one.which % held.size]!;
+        nowMs += 1;
+        pool.release(offset, holder, nowMs);
+        held.delete(offset);
+        freed.set(offset, nowMs);
+      }
+    }
+    return pool.hasRoom === held.size < 5;
+  });
+  t.notThrows(() => fc.assert(check));
+});
