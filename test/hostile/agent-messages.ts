@@ -137,6 +137,10 @@ export function agentMessages(known: Knowledge): AgentMessages {
       updates: fc.array(fc.record({ taskId, status }), { maxLength: 6 }),
     }),
     'mesh-ack': fc.record({ type: fc.constant('mesh-ack'), generation: fc.constant(0) }),
+    'assignments-ack': fc.record({
+      type: fc.constant('assignments-ack'),
+      resultsIn: fc.constant(0),
+    }),
     description: fc.record({ type: fc.constant('description'), description }),
     log: fc.record({
       type: fc.constant('log'),

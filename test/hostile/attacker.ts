@@ -42,7 +42,7 @@ class Attacker {
     this.#start = start;
     const known: Knowledge = {
       ...start.facts,
-      ...{ ownTasks: {}, generations: {}, subscriptions: [], speaker: '' },
+      ...{ ownTasks: {}, generations: {}, assigned: {}, subscriptions: [], speaker: '' },
       requests: start.requests,
     };
     this.#residences = new Residences(start.seed, known);

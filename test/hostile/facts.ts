@@ -23,6 +23,8 @@ export interface Knowledge extends Facts {
   readonly ownTasks: Record<string, readonly string[]>;
   /** Newest mesh that they were sent, by node. */
   readonly generations: Record<string, number>;
+  /** `resultsIn` of the last assignments in the node's newest session. */
+  readonly assigned: Record<string, number>;
   /** Node whose certificate the next messages are sent with. */
   speaker: string;
   /** Log subscriptions that managers asked the attacker's nodes for. */

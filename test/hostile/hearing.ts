@@ -3,7 +3,7 @@ import { Unpackr } from 'msgpackr';
 import type { Credential } from './credential.js';
 import { type Knowledge, LEARNT_LIMIT } from './facts.js';
 import { clientFrame, Opcode, takeFrame } from './frames.js';
-import type { Judge } from './judge.js';
+import { type Judge, tasksOf } from './judge.js';
 import type { Line } from './line.js';
 
 const SIGN = Buffer.from('hostile');
@@ -66,12 +66,14 @@ export class Hearing {
     const { known, credential } = this.#options;
     const { nodeId = '' } = credential;
     if (message.type === 'assignments') {
-      const running = message.update.filter(({ DesiredState }) => DesiredState === 'running');
+      const running = tasksOf(message).filter(({ DesiredState }) => DesiredState === 'running');
       known.ownTasks[nodeId] = newest(
         known.ownTasks[nodeId] ?? [],
         running.map(({ ID }) => ID),
       );
     }
+    if (message.type === 'welcome') known.assigned[nodeId] = 0;
+    if (message.type === 'assignments') known.assigned[nodeId] = message.resultsIn;
     if (message.type === 'mesh') known.generations[nodeId] = message.delta.generation;
     if (message.type === 'log-subscribe')
       known.subscriptions = newest(known.subscriptions, [message.subscription]);

@@ -1,6 +1,14 @@
 import { X509Certificate } from 'node:crypto';
-import { isHostAddress, type ManagerMessage, parseIpAddress } from '@swarm/api';
 import { certificateSubject } from '@swarm/identity';
+import {
+  type Assignments,
+  isHostAddress,
+  type ManagerMessage,
+  needsOf,
+  parseIpAddress,
+  type Task,
+  type TaskAssignments,
+} from '@swarm/api';
 import type { Answer } from './answers.js';
 import { type Credential, isOfCluster } from './credential.js';
 
@@ -13,6 +21,8 @@ const MAY_BE_ENDPOINTS = /^(10\.2(4\d|5[0-5])|127)\./;
 /** Judges what managers tell an attacker: what it may not have, it must not get. */
 export class Judge {
   readonly #secrets: readonly Buffer[];
+  /** Objects that a node was sent since its last complete set, and what the tasks of that set need. */
+  readonly #sets = new Map<string, { sent: string[]; needed: Set<string> }>();
 
   /** @param secrets texts that no attacker may ever see */
   constructor(secrets: readonly string[]) {
@@ -48,14 +58,37 @@ export class Judge {
           ? undefined
           : `got the node object of ${message.node.ID}`;
       case 'assignments': {
-        const other = message.update.find(({ NodeID }) => NodeID !== credential.nodeId);
-        return other === undefined ? undefined : `got task ${other.ID} of node ${other.NodeID}`;
+        const other = tasksOf(message).find(({ NodeID }) => NodeID !== credential.nodeId);
+        if (other !== undefined) return `got task ${other.ID} of node ${other.NodeID}`;
+        return this.#objects(credential, message);
       }
       case 'mesh':
         return this.#mesh(message.delta);
       default:
         return undefined;
     }
+  }
+
+  /** A node gets the objects that its own tasks need. A complete set has them both, in its messages. */
+  #objects(
+    { nodeId = '' }: Credential,
+    message: Assignments | TaskAssignments,
+  ): string | undefined {
+    if (!('changes' in message) || message.set === 'incremental') return undefined;
+    const set = this.#sets.get(nodeId) ?? { sent: [], needed: new Set() };
+    for (const change of message.changes) {
+      if (change.action === 'put' && change.kind !== 'task')
+        set.sent.push(`${change.kind} ${change.object.ID}`);
+    }
+    for (const task of tasksOf(message)) {
+      for (const { kind, id } of needsOf(task)) set.needed.add(`${kind} ${id}`);
+    }
+    if (message.set === 'piece') this.#sets.set(nodeId, set);
+    else this.#sets.delete(nodeId);
+    const other = set.sent.find((object) => !set.needed.has(object));
+    return message.set === 'complete' && other !== undefined
+      ? `got ${other}, which none of its tasks needs`
+      : undefined;
   }
 
   /** @returns what bytes hold that is secret, or undefined */
@@ -93,4 +126,12 @@ export class Judge {
     }
     return undefined;
   }
+}
+
+/** Tasks that a message assigns. */
+export function tasksOf(message: Assignments | TaskAssignments): readonly Task[] {
+  if (!('changes' in message)) return message.update;
+  return message.changes.flatMap((change) =>
+    change.kind === 'task' && change.action === 'put' ? [change.object] : [],
+  );
 }

@@ -40,17 +40,21 @@ export class Residences {
       type: 'mesh-ack',
       generation: known.generations[known.speaker] ?? 0,
     }));
+    const applied = fc.constant(undefined).map(() => ({
+      type: 'assignments-ack',
+      resultsIn: known.assigned[known.speaker] ?? 0,
+    }));
     this.#hello = hello;
     this.#heartbeat = heartbeat;
     this.#odd = fc.oneof(
       { weight: 10, arbitrary: status },
-      { weight: 2, arbitrary: ack },
+      { weight: 2, arbitrary: fc.oneof(ack, applied) },
       { weight: 1, arbitrary: fc.oneof(description, log, others['log-end']) },
     );
     this.#wrong = mutated(
       fc.oneof(
         { weight: 6, arbitrary: status },
-        { weight: 1, arbitrary: fc.oneof(description, ack) },
+        { weight: 1, arbitrary: fc.oneof(description, ack, applied) },
       ),
       values(known),
     );

@@ -19,6 +19,7 @@ const KNOWN: Knowledge = {
   addresses: { m1: '127.0.0.1' },
   ownTasks: { w: ['o1'] },
   generations: {},
+  assigned: {},
   speaker: '',
   subscriptions: ['l1'],
   requests: ['-----BEGIN CERTIFICATE REQUEST-----'],

@@ -1,16 +1,22 @@
 import test from 'ava';
 import { Packr } from 'msgpackr';
-import type {
-  AgentMessage,
-  MeshPeer,
-  Node,
-  NodeDescription,
-  Task,
-  TaskStatus,
+import {
+  type AgentMessage,
+  type AssignmentChange,
+  configShape,
+  type MeshPeer,
+  needsOf,
+  type Node,
+  type NodeDescription,
+  type Task,
+  taskAssignments,
+  type TaskStatus,
+  typedAssignments,
 } from '../src/index.js';
 import { PORTS_LIMIT } from '../src/validate/ports.js';
 import {
   AGENT_FRAME_LIMITS_BYTES,
+  ASSIGNED_KINDS,
   MalformedMessage,
   managerFrameReader,
   Msgpack,
@@ -183,32 +189,137 @@ const task: Task = {
   DesiredState: 'running',
   Endpoint: { Ports: [] },
 };
-const assignments = {
-  type: 'assignments',
-  kind: 'complete',
-  appliesTo: 0,
-  resultsIn: 1,
-  remove: [],
+const assignments = { type: 'assignments', set: 'complete', appliesTo: 0, resultsIn: 1 };
+const put = (kind: string, object: unknown) => ({ kind, action: 'put', object });
+const secret = {
+  ID: 'secret1',
+  Version: { Index: 3 },
+  CreatedAt: AT,
+  UpdatedAt: AT,
+  Spec: { Name: 'password', Labels: {}, Data: 'aHVudGVyMg==' },
 };
 const peer: MeshPeer = { nodeId: 'n1', index: 1, address: '198.18.0.1', subnet: '10.240.1.0/24' };
 const read = managerFrameReader(msgpack);
 const fromManager = (value: unknown) => read(packr.pack(value));
 
-test('one bad task of an assignment set is set aside with its id and its wish, the rest is read', (t) => {
+test('what can not be read of an assignment set is set aside by kind and id, the rest is read', (t) => {
   const bad = { ...task, ID: 't2', DesiredState: 'shutdown', Endpoint: { Ports: {} } };
   const worse = { ...task, ID: '../../etc' };
-  const { message, setAside } = fromManager({ ...assignments, update: [bad, task, worse, 7] });
-  t.deepEqual(message, { ...assignments, update: [task] });
-  t.deepEqual(
-    setAside.map((part) => ({ ...part, problem: undefined })),
-    [
-      { what: 'task', id: 't2', desired: 'shutdown', problem: undefined },
-      { what: 'task', id: undefined, desired: 'running', problem: undefined },
-      { what: 'task', id: undefined, desired: undefined, problem: undefined },
-    ],
+  const changes = [
+    put('task', bad),
+    put('secret', secret),
+    put('secret', { ...secret, Spec: { Name: 7 } }),
+    put('gpu', { ID: 'gpu1' }),
+    put('task', task),
+    put('task', worse),
+    { kind: 'config', action: 'remove', id: 'config1' },
+    { kind: 'config', action: 'dance', id: 'config2' },
+    { kind: 'config', action: 'remove', id: '../../etc' },
+    7,
+  ];
+  const { message, setAside } = fromManager({ ...assignments, changes });
+  t.deepEqual(message, {
+    ...assignments,
+    changes: [changes[1], changes[4], changes[6]],
+  } as never);
+  const aside = setAside.map((part) => [
+    ...(part.what === 'assigned object' ? [part.kind, part.id, part.desired] : []),
+    part.problem,
+  ]);
+  t.deepEqual(aside, [
+    ['task', 't2', 'shutdown', '[0].object.Endpoint.Ports: must be a list, not an object'],
+    ['secret', 'secret1', undefined, '[2].object.Spec.Name: must be a string, not a number'],
+    ['gpu', 'gpu1', undefined, '[3].kind: is not known to this version'],
+    ['task', undefined, 'running', '[5].object.ID: must be the id of an object'],
+    ['config', undefined, undefined, '[7].action: must be one of put, remove'],
+    ['config', undefined, undefined, '[8].id: must be the id of an object'],
+    [undefined, undefined, undefined, '[9]: must be an object'],
+  ]);
+});
+
+test('an object larger than its kind may be is set aside', (t) => {
+  const big = (bytes: number) => ({
+    ...secret,
+    Spec: { ...secret.Spec, Data: 'A'.repeat(bytes) },
+  });
+  const aside = (kind: string, object: unknown) =>
+    fromManager({ ...assignments, changes: [put(kind, object)] }).setAside[0]?.problem;
+  // What is allowed to be stored: 500 and 1000 KiB, as Base64.
+  t.is(aside('secret', big((500 * 1024 * 4) / 3 + 4)), undefined);
+  t.is(aside('config', big((1000 * 1024 * 4) / 3 + 4)), undefined);
+  t.is(aside('secret', big(800 * 1024)), '[0].object: must have at most 786432 bytes');
+});
+
+test('a kind that is added is read by its own shape', (t) => {
+  const kinds = { ...ASSIGNED_KINDS, gpu: { shape: configShape, limitBytes: 1000 } };
+  const readMore = managerFrameReader(msgpack, kinds);
+  const { message, setAside } = readMore(
+    packr.pack({ ...assignments, changes: [put('gpu', secret), put('task', task)] }),
   );
-  t.is(setAside[0]?.problem, '[0].Endpoint.Ports: must be a list, not an object');
-  t.deepEqual(fromManager({ ...assignments, update: [task] }).setAside, []);
+  t.deepEqual(message, {
+    ...assignments,
+    changes: [put('gpu', secret), put('task', task)],
+  } as never);
+  t.deepEqual(setAside, []);
+});
+
+test('assignments of protocol 1 are read too, and say the same in both protocols', (t) => {
+  const bad = { ...task, ID: 't2', Endpoint: { Ports: {} } };
+  const old = { type: 'assignments', kind: 'complete', appliesTo: 0, resultsIn: 1 } as const;
+  const { message, setAside } = fromManager({ ...old, update: [bad, task], remove: ['t3'] });
+  t.deepEqual(message, { ...old, update: [task], remove: ['t3'] });
+  t.like(setAside[0], { what: 'assigned object', kind: 'task', id: 't2', desired: 'running' });
+  const typed = typedAssignments({ ...old, update: [task], remove: ['t3'] });
+  t.deepEqual(typed, {
+    ...assignments,
+    changes: [{ kind: 'task', action: 'remove', id: 't3' }, put('task', task)],
+  } as never);
+  t.deepEqual(taskAssignments(typed), { ...old, update: [task], remove: ['t3'] });
+});
+
+test('what protocol 1 does not know is left out for its agents, and pieces are never made for them', (t) => {
+  const changes: AssignmentChange[] = [
+    { kind: 'secret', action: 'put', object: secret },
+    { kind: 'task', action: 'put', object: task },
+    { kind: 'task', action: 'remove', id: task.ID },
+    { kind: 'secret', action: 'remove', id: 'secret1' },
+  ];
+  const typed = { type: 'assignments', appliesTo: 4, resultsIn: 5, changes } as const;
+  t.deepEqual(taskAssignments({ ...typed, set: 'incremental' }), {
+    type: 'assignments',
+    kind: 'incremental',
+    appliesTo: 4,
+    resultsIn: 5,
+    update: [],
+    remove: ['t1'],
+  });
+  t.throws(() => taskAssignments({ ...typed, set: 'piece' }), { instanceOf: TypeError });
+});
+
+test('a task needs the networks, secrets and configs that it names, each once, until it has ended', (t) => {
+  const File = { Name: 'x', UID: '0', GID: '0', Mode: 0o444 };
+  const SecretReference = { SecretID: 'secret1', SecretName: 'password', File };
+  const needy: Task = {
+    ...task,
+    Spec: {
+      ...task.Spec,
+      ContainerSpec: {
+        Image: 'nginx',
+        Secrets: [SecretReference, { ...SecretReference, File: { ...File, Name: 'y' } }],
+        Configs: [{ ConfigID: 'config1', ConfigName: 'site', File }],
+      },
+    },
+    NetworksAttachments: [
+      { Network: { ID: 'net1', Spec: { Name: 'front' } }, Addresses: ['10.240.1.2/32'] },
+    ],
+  };
+  t.deepEqual(needsOf(needy), [
+    { kind: 'network', id: 'net1', name: 'front' },
+    { kind: 'secret', id: 'secret1', name: 'password' },
+    { kind: 'config', id: 'config1', name: 'site' },
+  ]);
+  t.deepEqual(needsOf({ ...needy, Status: { ...task.Status, State: 'failed' } }), []);
+  t.deepEqual(needsOf(task), []);
 });
 
 test('a mesh peer, port or endpoint that can not be read is left out, and what the agent had in its place goes', (t) => {
@@ -249,8 +360,11 @@ test('a mesh peer, port or endpoint that can not be read is left out, and what t
 
 test('the envelope of a manager’s message must hold', (t) => {
   const bad = [
-    { ...assignments, update: {} },
-    { ...assignments, update: [], resultsIn: 'x' },
+    { ...assignments, changes: {} },
+    { ...assignments, changes: [], resultsIn: 'x' },
+    { ...assignments, changes: [], set: 'half' },
+    { ...assignments, kind: 'complete', update: [], remove: {} },
+    { ...assignments },
     { type: 'mesh', delta: { base: 0 } },
     { type: 'welcome', sessionId: 's', heartbeatMs: 0, node: {}, managers: [] },
     { type: 'heartbeat-ack', heartbeatMs: Number.POSITIVE_INFINITY },

@@ -38,6 +38,7 @@ const TABLE = {
   'message heartbeat': NODES,
   'message status': NODES,
   'message mesh-ack': NODES,
+  'message assignments-ack': NODES,
   'message description': NODES,
   'message log': NODES,
   'message log-end': NODES,

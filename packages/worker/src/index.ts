@@ -1,9 +1,13 @@
 export { Agent, type AgentEvents, type AgentOptions } from './agent/agent.js';
-export { DamagedFileError, readJsonFile } from './agent/json-file.js';
-export { type ManagersStore, managersFile, managersShape } from './agent/managers-store.js';
+export type { AgentSocket } from './agent/agent-socket.js';
+export type { AgentStorage } from './agent/agent-storage.js';
+export type { ManagersStore } from './agent/managers-store.js';
 export type { TaskMesh } from './agent/task-mesh.js';
 export { DockerRuntime, type DockerRuntimeOptions } from './runtime/docker/docker-runtime.js';
 export { engineAnswers } from './runtime/docker/engine-client.js';
 export { ProcessRuntime, type ProcessRuntimeOptions } from './runtime/process/process-runtime.js';
 export * from './runtime/runtime.js';
 export { RuntimeError, type RuntimeErrorReason } from './runtime/runtime-error.js';
+export { agentDatabase } from './storage/agent-database.js';
+export { DamagedFileError, readJsonFile } from './storage/json-file.js';
+export { managersFile, managersShape } from './storage/managers-file.js';

@@ -11,7 +11,8 @@ import { Level } from 'level';
 import { WebSocket } from 'ws';
 import { Agent, type AgentOptions } from '../src/agent/agent.js';
 import { LOG_MESSAGE_LIMIT_BYTES, STATUS_INFLIGHT_LIMIT } from '../src/agent/limits.js';
-import { managersFile } from '../src/agent/managers-store.js';
+import { agentDatabase } from '../src/storage/agent-database.js';
+import { managersFile } from '../src/storage/managers-file.js';
 import { FakeMesh } from './support/fake-mesh.js';
 import { FakeRuntime } from './support/fake-runtime.js';
 import { HTTP_PORT, makeNode, makeTask } from './support/make-task.js';
@@ -45,7 +46,7 @@ async function open(
       mesh,
       connect: ({ address }) => new WebSocket(`ws://${address}/dispatcher`),
       managers: managersFile(`${folder.path}/managers.json`, silentLogger),
-      folder: `${folder.path}/tasks`,
+      storage: agentDatabase(`${folder.path}/tasks`, silentLogger),
       dataPathAddr: '198.18.0.1',
       clock: systemClock(),
       random: () => 0,
@@ -319,7 +320,7 @@ test('A task that can not be read is rejected with the reason, and the others ru
   const bench = await open(assigning(bad, makeTask('t1')));
   await bench.manager.untilStatus('t1', 'running');
   const { Err } = await bench.manager.untilStatus('t2', 'rejected');
-  t.regex(Err ?? '', /can not read the task: \[0\]\.Endpoint\.Ports: must be a list/);
+  t.regex(Err ?? '', /can not read the task: \[0\]\.object\.Endpoint\.Ports: must be a list/);
   t.is(bench.manager.hellos.length, 1);
   t.false(bench.runtime.tasks.has('t2'));
   await bench.close();

@@ -1,13 +1,13 @@
 import { readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Logger, shape, silentLogger } from '@swarm/api';
+import { configShape, type Logger, shape, silentLogger } from '@swarm/api';
 import test from 'ava';
 import fc from 'fast-check';
 import { Level } from 'level';
 import { pack } from 'msgpackr';
-import { DamagedFileError, readJsonFile } from '../src/agent/json-file.js';
-import { managersFile } from '../src/agent/managers-store.js';
-import { TaskStore } from '../src/agent/task-store.js';
+import { DamagedFileError, readJsonFile } from '../src/storage/json-file.js';
+import { managersFile } from '../src/storage/managers-file.js';
+import { AgentDatabase } from '../src/storage/agent-database.js';
 import { ownerOf } from '../src/runtime/docker/owner.js';
 import { makeTask } from './support/make-task.js';
 import { makeFolder } from './support/real.js';
@@ -31,11 +31,11 @@ async function write(folder: string, records: Readonly<Record<string, Uint8Array
 /** What the store in a folder gives, and what it set aside. */
 async function load(folder: string) {
   const aside: string[] = [];
-  const store = new TaskStore(folder, {
+  const store = new AgentDatabase(folder, {
     notWritten: (error) => aside.push(`not written: ${error}`),
     setAside: (what, reason) => aside.push(`${what}: ${reason}`),
   });
-  const { tasks, mesh } = await store.load();
+  const { tasks, mesh } = await store.load(new Map([['config', configShape]]));
   await store.close();
   return { tasks, mesh, aside };
 }

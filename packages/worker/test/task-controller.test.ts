@@ -2,7 +2,9 @@ import { isTerminal, SECOND, silentLogger, type Task, type TaskStatus } from '@s
 import test from 'ava';
 import { Isolation } from '../src/agent/isolation.js';
 import { DRAIN_LIMIT_MS, STARTS_AT_ONCE } from '../src/agent/limits.js';
+import { OBJECT_KINDS } from '../src/agent/object-kinds.js';
 import { Semaphore } from '../src/agent/semaphore.js';
+import { TaskNeeds } from '../src/agent/task-needs.js';
 import { TaskController, type TaskHost } from '../src/agent/task-controller.js';
 import type { LeftTask } from '../src/runtime/runtime.js';
 import { RuntimeError } from '../src/runtime/runtime-error.js';
@@ -17,6 +19,7 @@ class Bench {
   readonly mesh = new FakeMesh();
   readonly isolation = new Isolation(this.clock);
   readonly statuses: TaskStatus[] = [];
+  readonly needs = new TaskNeeds(OBJECT_KINDS, { putObject() {}, deleteObject() {} });
   meshRunning = true;
   readonly host: TaskHost;
 
@@ -29,6 +32,7 @@ class Bench {
       logger: silentLogger,
       starts: new Semaphore(STARTS_AT_ONCE),
       isolation: this.isolation,
+      needs: this.needs,
       meshStarted: () => new Promise(() => {}),
       meshRunning: () => this.meshRunning,
       node: () => NODE_FACTS,

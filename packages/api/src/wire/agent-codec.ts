@@ -1,5 +1,6 @@
 import { nodeDescriptionShape } from '../shapes/node.js';
 import { reportedStatusShape } from '../shapes/task.js';
+import type { AgentAssignmentsAck } from './assignments.js';
 import type {
   AgentDescription,
   AgentHeartbeat,
@@ -49,6 +50,7 @@ export const AGENT_FRAME_LIMITS_BYTES: Readonly<Record<AgentMessage['type'], num
   heartbeat: 1024,
   status: 1024 * 1024,
   'mesh-ack': 1024,
+  'assignments-ack': 1024,
   description: DESCRIPTION_LIMIT_BYTES + 1024,
   log: 256 * 1024,
   'log-end': 8 * 1024,
@@ -81,6 +83,10 @@ const agentMessage = variants<AgentMessage>({
     ),
   }),
   'mesh-ack': record<AgentMeshAck>({ type: literal('mesh-ack'), generation: count }),
+  'assignments-ack': record<AgentAssignmentsAck>({
+    type: literal('assignments-ack'),
+    resultsIn: count,
+  }),
   description: record<AgentDescription>({
     type: literal('description'),
     description: nodeDescriptionShape,

@@ -3,8 +3,10 @@
  * `/dispatcher`, one msgpack map a frame. The node id comes from the certificate, never from a message.
  */
 import type { Node, NodeDescription } from '../objects/node.js';
-import type { Task, TaskStatus } from '../objects/task.js';
+import type { TaskStatus } from '../objects/task.js';
+import type { AgentAssignmentsAck, Assignments } from './assignments.js';
 import type { MeshDelta } from './mesh.js';
+import type { TaskAssignments } from './task-assignments.js';
 
 export const DISPATCH_PROTOCOL = 1;
 /** Largest frame either side accepts. */
@@ -78,6 +80,7 @@ export type AgentMessage =
   | AgentHeartbeat
   | AgentStatus
   | AgentMeshAck
+  | AgentAssignmentsAck
   | AgentDescription
   | AgentLog
   | AgentLogEnd;
@@ -114,22 +117,6 @@ export interface NodeUpdate {
   readonly type: 'node';
   readonly node: Node;
   readonly managers: readonly ManagerAddress[];
-}
-
-/**
- * Tasks of this node. `complete` replaces what the agent has: it removes tasks that are not named.
- * `incremental` holds when `appliesTo` is the agent's last `resultsIn`; else it opens a new session.
- *
- * A task whose desired state passes `running` is sent only after every living node acknowledged a mesh
- * generation without it (or the hold timed out): receiving it means "drain, then stop".
- */
-export interface Assignments {
-  readonly type: 'assignments';
-  readonly kind: 'complete' | 'incremental';
-  readonly appliesTo: number;
-  readonly resultsIn: number;
-  readonly update: readonly Task[];
-  readonly remove: readonly string[];
 }
 
 export interface MeshUpdate {
@@ -189,6 +176,7 @@ export type ManagerMessage =
   | StatusAck
   | NodeUpdate
   | Assignments
+  | TaskAssignments
   | MeshUpdate
   | LogSubscribe
   | LogCredit

@@ -1,4 +1,3 @@
-import type { Task, TaskState } from '../objects/task.js';
 import {
   MESH_ENDPOINTS_LIMIT,
   MESH_PEERS_LIMIT,
@@ -9,9 +8,9 @@ import {
 } from '../shapes/mesh.js';
 import { ownNodeShape } from '../shapes/node.js';
 import { portProtocolShape } from '../shapes/service.js';
-import { taskShape, taskStateShape } from '../shapes/task.js';
+import { ASSIGNED_KINDS, type AssignedKindCodecs } from './assigned-kinds.js';
+import { assignmentsShape, type UnreadAssignment } from './assignments-codec.js';
 import {
-  type Assignments,
   DISPATCH_FRAME_LIMIT_BYTES,
   type HeartbeatAck,
   type LogCredit,
@@ -31,7 +30,6 @@ import { readFrame } from './frames.js';
 import type { MeshDelta, MeshPort } from './mesh.js';
 import { MSGPACK_DEPTH_LIMIT, type Msgpack, type MsgpackLimits } from './msgpack.js';
 import {
-  choice,
   count,
   flag,
   hostPort,
@@ -54,8 +52,6 @@ import { SUBSCRIPTION_ID_LIMIT } from './agent-codec.js';
 
 /** Managers that a message names. */
 export const MANAGERS_NAMED_LIMIT = 1_000;
-/** Tasks that a message assigns or removes; the frame bounds them more tightly. */
-export const ASSIGNED_LIMIT = 100_000;
 /** Longest period of heartbeats, in milliseconds. */
 const HEARTBEAT_LIMIT_MS = 3_600_000;
 const REASON_LIMIT = 64 * 1024;
@@ -69,14 +65,7 @@ const MANAGER_LIMITS: MsgpackLimits = {
 
 /** A part of a message that could not be read and was left out; the rest of the message holds. */
 export type SetAside =
-  | {
-      readonly what: 'task';
-      /** Undefined when not even that could be read. */
-      readonly id: string | undefined;
-      /** What the task should do, when that could be read. */
-      readonly desired: TaskState | undefined;
-      readonly problem: string;
-    }
+  | UnreadAssignment
   | {
       readonly what: 'mesh peer' | 'mesh port' | 'mesh endpoint' | 'manager';
       readonly id: string | undefined;
@@ -93,11 +82,15 @@ export interface ManagerFrame {
 
 /**
  * Makes the reader of what managers send.
+ * @param kinds of objects that are assigned
  * @returns a function that throws MalformedMessage when a message as a whole can not be used
  */
-export function managerFrameReader(msgpack: Msgpack): (frame: Uint8Array) => ManagerFrame {
+export function managerFrameReader(
+  msgpack: Msgpack,
+  kinds: AssignedKindCodecs = ASSIGNED_KINDS,
+): (frame: Uint8Array) => ManagerFrame {
   let setAside: SetAside[] = [];
-  const shape = managerMessage((part) => setAside.push(part));
+  const shape = managerMessage(kinds, (part) => setAside.push(part));
   return (frame) => {
     setAside = [];
     const message = readFrame(msgpack, frame, MANAGER_LIMITS, shape.read);
@@ -121,7 +114,10 @@ const logOptions = record<LogOptions>({
   since: optional(timestamp),
 });
 
-function managerMessage(setAside: SetAsideListener): Shape<ManagerMessage> {
+function managerMessage(
+  kinds: AssignedKindCodecs,
+  setAside: SetAsideListener,
+): Shape<ManagerMessage> {
   const managers = lenient(managerAddress, MANAGERS_NAMED_LIMIT, (value, problem) =>
     setAside({ what: 'manager', id: idIn(value, 'nodeId'), problem }),
   );
@@ -141,16 +137,7 @@ function managerMessage(setAside: SetAsideListener): Shape<ManagerMessage> {
     'heartbeat-ack': record<HeartbeatAck>({ type: literal('heartbeat-ack'), heartbeatMs }),
     'status-ack': record<StatusAck>({ type: literal('status-ack'), sequence: count }),
     node: record<NodeUpdate>({ type: literal('node'), node: ownNodeShape, managers }),
-    assignments: record<Assignments>({
-      type: literal('assignments'),
-      kind: choice<Assignments['kind']>({ complete: true, incremental: true }),
-      appliesTo: count,
-      resultsIn: count,
-      update: tasks(setAside),
-      remove: lenient(objectId, ASSIGNED_LIMIT, (_, problem) =>
-        setAside({ what: 'task', id: undefined, desired: undefined, problem }),
-      ),
-    }),
+    assignments: assignmentsShape(kinds, setAside),
     mesh: record<MeshUpdate>({ type: literal('mesh'), delta: meshDelta(setAside) }),
     'log-subscribe': record<LogSubscribe>({
       type: literal('log-subscribe'),
@@ -178,12 +165,6 @@ function lenient<T>(
   return {
     read: (value) => readEach(item, value, max, ({ value: one, error }) => bad(one, error.message)),
   };
-}
-
-function tasks(setAside: SetAsideListener): Shape<readonly Task[]> {
-  return lenient(taskShape, ASSIGNED_LIMIT, (value, problem) =>
-    setAside({ what: 'task', id: idIn(value, 'ID'), desired: desiredIn(value), problem }),
-  );
 }
 
 /**
@@ -236,8 +217,4 @@ function meshPort(setAside: SetAsideListener): Shape<MeshPort> {
 
 function idIn(value: unknown, field: string): string | undefined {
   return isFields(value) ? tryRead(objectId, value[field]) : undefined;
-}
-
-function desiredIn(value: unknown): TaskState | undefined {
-  return isFields(value) ? tryRead(taskStateShape, value.DesiredState) : undefined;
 }

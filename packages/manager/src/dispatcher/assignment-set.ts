@@ -1,78 +1,291 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Assignments, compareStates, type Task } from '@swarm/api';
+import {
+  type AssignmentChange,
+  type Assignments,
+  compareStates,
+  type Need,
+  needsOf,
+  sizeBytes,
+  type Task,
+} from '@swarm/api';
+import type { View } from '../store/store.js';
+import { ASSIGNED_SOURCES, type AssignedKindSource, type NeededPut } from './assigned-kinds.js';
+import { objectKey } from './object-watchers.js';
+import { SpecSizes } from './spec-sizes.js';
 
-/** What the set reads tasks from. */
-export interface AssignmentSource {
-  /** Tasks of the node, in the store now. */
-  tasks(): Iterable<Task>;
-  get(taskId: string): Task | undefined;
+export interface AssignmentSetOptions {
+  readonly nodeId: string;
+  readonly view: View;
   /** Whether news of the task must wait: see DrainGate. */
-  isHeld(taskId: string): boolean;
+  readonly isHeld: (taskId: string) => boolean;
+  /** The node's first task needs the object, or its last one does not any more. */
+  readonly needed: (key: string, isNeeded: boolean) => void;
+  /** Measures tasks; shared by all sessions, as the tasks of a service share their parts. */
+  readonly sizes?: SpecSizes;
+  readonly kinds?: readonly AssignedKindSource[];
+  readonly needs?: (task: Task) => readonly Need[];
+}
+
+/** What one message may hold. It is full once it has either; the last change may go beyond the bytes. */
+export interface MessageLimits {
+  readonly changes: number;
+  readonly bytes: number;
+}
+
+/** A message, and what it takes in a frame, estimated. */
+export interface TakenAssignments {
+  readonly message: Assignments;
+  readonly bytes: number;
+}
+
+/** An object that tasks of the node need. */
+interface NeededObject {
+  readonly need: Need;
+  /** Tasks that need it. */
+  tasks: number;
+  /** What the agent was last sent of it; undefined when it does not have it. */
+  sent: NeededPut | undefined;
 }
 
 /** What one session's agent has been told, and what it has not been told yet. */
 export class AssignmentSet {
-  readonly #source: AssignmentSource;
+  readonly #options: AssignmentSetOptions;
+  readonly #sizes: SpecSizes;
+  readonly #kinds: ReadonlyMap<string, AssignedKindSource>;
+  readonly #needs: (task: Task) => readonly Need[];
+  /** Tasks as they were sent. */
   readonly #sent = new Map<string, Task>();
-  readonly #pending = new Set<string>();
+  /** What each task needs, from just before the first of it is sent. */
+  readonly #needsOfTask = new Map<string, readonly Need[]>();
+  readonly #objects = new Map<string, NeededObject>();
+  readonly #pendingTasks = new Set<string>();
+  readonly #pendingObjects = new Set<string>();
+  /** Sent objects that no task needs any more. */
+  readonly #unneeded = new Map<string, Need>();
+  /** Tasks of the complete set that were not sent yet; undefined when the agent has that set. */
+  #left: Set<string> | undefined;
   #number = 0;
 
-  constructor(source: AssignmentSource) {
-    this.#source = source;
+  constructor(options: AssignmentSetOptions) {
+    this.#options = options;
+    this.#sizes = options.sizes ?? new SpecSizes();
+    this.#kinds = new Map((options.kinds ?? ASSIGNED_SOURCES).map((kind) => [kind.kind, kind]));
+    this.#needs = options.needs ?? needsOf;
+    this.#left = new Set();
+    for (const { ID } of options.view.tasksByNode(options.nodeId)) this.#left.add(ID);
   }
 
-  /** Tasks that changed and were not looked at yet, held ones included. */
+  /** Changes that were not looked at yet, those of held tasks included. */
   get pending(): number {
-    return this.#pending.size;
+    return this.#pendingTasks.size + this.#pendingObjects.size + this.#unneeded.size;
   }
 
-  /** Everything, for a new session. A held task is named as it was: left out, it would be removed. */
-  complete(): Assignments {
-    this.#sent.clear();
-    const update: Task[] = [];
-    for (const stored of this.#source.tasks()) {
-      if (!isForAgent(stored)) continue;
-      const held = this.#source.isHeld(stored.ID);
-      const task: Task = held ? { ...stored, DesiredState: 'running' } : stored;
-      this.#sent.set(task.ID, task);
-      if (held) this.#pending.add(task.ID);
-      else this.#pending.delete(task.ID);
-      update.push(task);
-    }
-    return this.#message('complete', update, []);
+  /** `resultsIn` of the last message. */
+  get number(): number {
+    return this.#number;
   }
 
   /** The task may have changed. */
-  touch(taskId: string): void {
-    this.#pending.add(taskId);
+  touchTask(taskId: string): void {
+    this.#pendingTasks.add(taskId);
   }
 
-  /** What changed for the agent, at most `limit` changes; undefined when nothing did. */
-  take(limit: number): Assignments | undefined {
-    const update: Task[] = [];
-    const remove: string[] = [];
-    for (const taskId of this.#pending) {
-      if (update.length + remove.length >= limit) break;
-      if (this.#source.isHeld(taskId)) continue;
-      this.#pending.delete(taskId);
-      const sent = this.#sent.get(taskId);
-      const task = this.#source.get(taskId);
-      if (task === undefined) {
-        if (this.#sent.delete(taskId)) remove.push(taskId);
-      } else if (isForAgent(task)) {
-        this.#sent.set(taskId, task);
-        if (sent === undefined || concernsAgent(sent, task)) update.push(task);
-      }
+  /** The object may have changed, come or gone. */
+  touchObject(kind: string, id: string): void {
+    const key = objectKey(kind, id);
+    if (this.#objects.has(key)) this.#pendingObjects.add(key);
+  }
+
+  /** Forgets everything: the session is over. */
+  close(): void {
+    for (const key of this.#objects.keys()) this.#options.needed(key, false);
+    this.#objects.clear();
+    this.#pendingTasks.clear();
+    this.#pendingObjects.clear();
+    this.#unneeded.clear();
+  }
+
+  /** The next message: of the complete set first, then what changed. Undefined when there is nothing. */
+  take(limits: MessageLimits): TakenAssignments | undefined {
+    const batch = new Batch(limits);
+    if (this.#left !== undefined) return this.#takeOfComplete(batch, this.#left);
+    this.#addChangedObjects(batch);
+    for (const taskId of this.#pendingTasks) {
+      if (batch.isFull) break;
+      if (this.#options.isHeld(taskId)) continue;
+      if (this.#addTask(batch, taskId)) this.#pendingTasks.delete(taskId);
     }
-    if (update.length + remove.length === 0) return undefined;
-    return this.#message('incremental', update, remove);
+    this.#addRemovals(batch);
+    return batch.isEmpty ? undefined : this.#message(batch, 'incremental');
   }
 
-  #message(kind: Assignments['kind'], update: Task[], remove: string[]): Assignments {
+  /** What was touched meanwhile is looked at after the set. */
+  #takeOfComplete(batch: Batch, left: Set<string>): TakenAssignments {
+    for (const taskId of left) {
+      if (batch.isFull) break;
+      if (this.#addToComplete(batch, taskId)) left.delete(taskId);
+    }
+    if (left.size > 0) return this.#message(batch, 'piece');
+    this.#left = undefined;
+    return this.#message(batch, 'complete');
+  }
+
+  /** A held task is named as it was: left out, it would be removed. @returns false when there is more of it */
+  #addToComplete(batch: Batch, taskId: string): boolean {
+    const stored = this.#options.view.get('task', taskId);
+    if (stored === undefined || !isForAgent(stored)) {
+      this.#setNeeds(taskId, undefined);
+      return true;
+    }
+    const held = this.#options.isHeld(taskId);
+    const task: Task = held ? { ...stored, DesiredState: 'running' } : stored;
+    if (!this.#addNeeds(batch, task)) return false;
+    if (held) this.#pendingTasks.add(taskId);
+    this.#putTask(batch, task);
+    return true;
+  }
+
+  /** @returns false when the message was full before all of it was in */
+  #addTask(batch: Batch, taskId: string): boolean {
+    const sent = this.#sent.get(taskId);
+    const task = this.#options.view.get('task', taskId);
+    if (task === undefined) {
+      if (this.#sent.delete(taskId)) batch.add({ kind: 'task', action: 'remove', id: taskId }, 0);
+      this.#setNeeds(taskId, undefined);
+      return true;
+    }
+    if (!isForAgent(task)) return true;
+    if (!this.#addNeeds(batch, task)) return false;
+    if (sent === undefined || concernsAgent(sent, task)) this.#putTask(batch, task);
+    else this.#sent.set(taskId, task);
+    return true;
+  }
+
+  #putTask(batch: Batch, task: Task): void {
+    this.#sent.set(task.ID, task);
+    batch.add({ kind: 'task', action: 'put', object: task }, this.#sizes.of(task));
+  }
+
+  /** Adds the objects that the task needs and the agent does not have. @returns false when not all fit */
+  #addNeeds(batch: Batch, task: Task): boolean {
+    const needs = this.#setNeeds(task.ID, task);
+    for (const { kind, id } of needs) {
+      const key = objectKey(kind, id);
+      if (this.#objects.get(key)!.sent !== undefined) continue;
+      if (batch.isFull) return false;
+      this.#addObject(batch, key);
+    }
+    return !batch.isFull || needs.length === 0;
+  }
+
+  #addChangedObjects(batch: Batch): void {
+    for (const key of this.#pendingObjects) {
+      if (batch.isFull) return;
+      this.#pendingObjects.delete(key);
+      this.#addObject(batch, key);
+    }
+  }
+
+  /** Brings an object that tasks need up to date on the node. */
+  #addObject(batch: Batch, key: string): void {
+    const object = this.#objects.get(key);
+    if (object === undefined) return;
+    const { need, sent } = object;
+    const { view, nodeId } = this.#options;
+    const put = this.#kinds.get(need.kind)?.put(view, need.id, nodeId);
+    if (put === undefined) {
+      // One that can not be read is not gone: the node keeps what it has.
+      if (sent === undefined || view.setAside(need.kind, need.id) !== undefined) return;
+      object.sent = undefined;
+      batch.add({ kind: need.kind, action: 'remove', id: need.id }, 0);
+      return;
+    }
+    object.sent = put;
+    if (sent === undefined || !isSameForNode(sent, put)) batch.add(put, sizeBytes(put.object));
+  }
+
+  #addRemovals(batch: Batch): void {
+    for (const [key, { kind, id }] of this.#unneeded) {
+      if (batch.isFull) return;
+      this.#unneeded.delete(key);
+      batch.add({ kind, action: 'remove', id }, 0);
+    }
+  }
+
+  /** Counts the task for what it needs now, and no more for what it needed. */
+  #setNeeds(taskId: string, task: Task | undefined): readonly Need[] {
+    const before = this.#needsOfTask.get(taskId) ?? [];
+    const after = task === undefined ? [] : this.#needs(task);
+    if (before.length === 0 && after.length === 0) return after;
+    // First those that are new, or an object that stays needed would be dropped for a moment.
+    for (const need of after) this.#count(need, 1);
+    for (const need of before) this.#count(need, -1);
+    if (after.length === 0) this.#needsOfTask.delete(taskId);
+    else this.#needsOfTask.set(taskId, after);
+    return after;
+  }
+
+  #count(need: Need, change: 1 | -1): void {
+    const key = objectKey(need.kind, need.id);
+    let object = this.#objects.get(key);
+    if (object === undefined) {
+      // The agent may still have it, when its removal was not sent yet.
+      object = { need, tasks: 0, sent: undefined };
+      this.#unneeded.delete(key);
+      this.#objects.set(key, object);
+      this.#options.needed(key, true);
+    }
+    object.tasks += change;
+    if (object.tasks > 0) return;
+    this.#objects.delete(key);
+    this.#pendingObjects.delete(key);
+    this.#options.needed(key, false);
+    if (object.sent !== undefined) this.#unneeded.set(key, need);
+  }
+
+  #message(batch: Batch, set: Assignments['set']): TakenAssignments {
     const appliesTo = this.#number;
     this.#number += 1;
-    return { type: 'assignments', kind, appliesTo, resultsIn: this.#number, update, remove };
+    const { changes, bytes } = batch;
+    return {
+      message: { type: 'assignments', set, appliesTo, resultsIn: this.#number, changes },
+      bytes,
+    };
   }
+}
+
+/** What a removal, or the head of a change, takes. */
+const CHANGE_COST_BYTES = 64;
+
+/** The changes of one message. */
+class Batch {
+  readonly #limits: MessageLimits;
+  readonly changes: AssignmentChange[] = [];
+  bytes = 0;
+
+  constructor(limits: MessageLimits) {
+    this.#limits = limits;
+  }
+
+  get isFull(): boolean {
+    return this.changes.length >= this.#limits.changes || this.bytes >= this.#limits.bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.changes.length === 0;
+  }
+
+  add(change: AssignmentChange, bytes: number): void {
+    this.changes.push(change);
+    this.bytes += CHANGE_COST_BYTES + bytes;
+  }
+}
+
+/** Whether a node sees no difference. Each write gives an object another version and time. */
+function isSameForNode(a: NeededPut, b: NeededPut): boolean {
+  const { Version: _a, UpdatedAt: _at, ...left } = a.object;
+  const { Version: _b, UpdatedAt: _bt, ...right } = b.object;
+  return isDeepStrictEqual(left, right);
 }
 
 /** Agents see tasks from `assigned` on; before, the scheduler may still change its mind. */

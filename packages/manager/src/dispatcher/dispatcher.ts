@@ -17,6 +17,7 @@ import { mayUse } from '@swarm/identity';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
+import { AssignmentSender } from './assignment-sender.js';
 import { AssignmentSet } from './assignment-set.js';
 import { hostAddress, USERSPACE } from '../allocator/node-mesh.js';
 import { BatchWriter, WriterStopped } from './batch-writer.js';
@@ -41,10 +42,12 @@ import {
   stopsTask,
 } from './node-states.js';
 import { NodeWriter } from './node-writer.js';
+import { ObjectWatchers } from './object-watchers.js';
 import { orphanTasks } from './orphan-tasks.js';
 import { refuseSession } from './refuse.js';
 import { RegistrationLimit } from './registration-limit.js';
 import { Session, type SessionPeer } from './session.js';
+import { SpecSizes } from './spec-sizes.js';
 import { type StatusReporter, StatusWriter } from './status-writer.js';
 
 export interface DispatcherOptions {
@@ -111,7 +114,8 @@ class DispatcherRun {
   readonly #sessions = new Map<string, Session>();
   readonly #away = new Map<string, AwayState>();
   readonly #orphanTimers = new Map<string, Timer>();
-  readonly #assignmentTimers = new Map<Session, { timer: Timer; sinceMs: number }>();
+  readonly #watchers = new ObjectWatchers();
+  readonly #sizes = new SpecSizes();
   readonly #registrations = new RegistrationLimit();
   readonly #claims = new DataPathClaims();
   readonly #reporters = new Map<Session, StatusReporter>();
@@ -189,9 +193,10 @@ class DispatcherRun {
     this.#mesh.stop();
     const { clock } = this.#context;
     for (const timer of this.#orphanTimers.values()) clock.clearTimeout(timer);
-    for (const { timer } of this.#assignmentTimers.values()) clock.clearTimeout(timer);
-    this.#assignmentTimers.clear();
-    for (const session of this.#connections) session.end('this manager does not lead any more');
+    for (const session of this.#connections) {
+      session.assignments?.close();
+      session.end('this manager does not lead any more');
+    }
     this.#nodeWriter.stop();
     await Promise.all([this.#statusWriter.stop(), this.#writer.stop()]);
     await Promise.allSettled(this.#background);
@@ -269,6 +274,13 @@ class DispatcherRun {
       case 'mesh-ack':
         this.#meshAck(session, message.generation);
         break;
+      case 'assignments-ack':
+        if (session.assignments !== undefined) {
+          session.assignments.acknowledged(message.resultsIn);
+        } else if (message.resultsIn > 0) {
+          throw new MalformedMessage('acknowledges assignments that were not sent');
+        }
+        break;
       case 'description':
         if (isDeepStrictEqual(session.hello.description, message.description)) break;
         session.hello = { ...session.hello, description: message.description };
@@ -341,12 +353,8 @@ class DispatcherRun {
       node,
       managers: this.#managers,
     });
-    session.assignments = new AssignmentSet({
-      tasks: () => store.tasksByNode(nodeId),
-      get: (taskId) => store.get('task', taskId),
-      isHeld: (taskId) => this.#gate.isHeld(taskId),
-    });
-    session.send(session.assignments.complete());
+    session.assignments = this.#assignmentsOf(session);
+    session.assignments.flush();
     session.meshSent = session.meshAcked;
     this.#sendMesh(session, true);
     for (const listener of this.#listeners) listener.connected(nodeId);
@@ -369,8 +377,7 @@ class DispatcherRun {
     this.#connections.delete(session);
     const { clock } = this.#context;
     clock.clearTimeout(session.helloTimer);
-    clock.clearTimeout(this.#assignmentTimers.get(session)?.timer);
-    this.#assignmentTimers.delete(session);
+    session.assignments?.close();
     const reporter = this.#reporters.get(session);
     if (reporter !== undefined) this.#statusWriter.forget(reporter);
     this.#reporters.delete(session);
@@ -498,6 +505,7 @@ class DispatcherRun {
       this.#mesh.note(event, change.index);
       if (event.kind === 'task') this.#taskChanged(event, change.index);
       else if (event.kind === 'node') this.#nodeChanged(event);
+      else this.#watchers.changed(event.kind, event.object.ID);
     });
   }
 
@@ -512,8 +520,7 @@ class DispatcherRun {
     }
     const session = task.NodeID === undefined ? undefined : this.session(task.NodeID);
     if (session === undefined) return;
-    session.assignments!.touch(task.ID);
-    this.#sendAssignmentsSoon(session);
+    session.assignments!.touchTask(task.ID);
   }
 
   #nodeChanged(event: StoreEvent & { kind: 'node' }): void {
@@ -552,27 +559,27 @@ class DispatcherRun {
 
   // --- Assignments
 
-  #sendAssignmentsSoon(session: Session): void {
-    const { clock } = this.#context;
-    const waiting = this.#assignmentTimers.get(session);
-    const nowMs = clock.monotonicMs();
-    const sinceMs = waiting?.sinceMs ?? nowMs;
-    clock.clearTimeout(waiting?.timer);
-    const full = session.assignments!.pending >= limits.ASSIGNMENTS_LIMIT;
-    const leftMs = sinceMs + limits.ASSIGNMENTS_DELAY_LIMIT_MS - nowMs;
-    const waitMs = full ? 0 : Math.max(0, Math.min(limits.ASSIGNMENTS_QUIET_MS, leftMs));
-    const timer = clock.setTimeout(() => this.#sendAssignments(session), waitMs);
-    this.#assignmentTimers.set(session, { timer, sinceMs });
-  }
-
-  #sendAssignments(session: Session): void {
-    this.#context.clock.clearTimeout(this.#assignmentTimers.get(session)?.timer);
-    this.#assignmentTimers.delete(session);
-    while (!session.ended) {
-      const assignments = session.assignments!.take(limits.ASSIGNMENTS_LIMIT);
-      if (assignments === undefined) return;
-      session.send(assignments);
-    }
+  #assignmentsOf(session: Session): AssignmentSender {
+    const { store, clock } = this.#context;
+    const set = new AssignmentSet({
+      nodeId: session.nodeId,
+      view: store,
+      isHeld: (taskId) => this.#gate.isHeld(taskId),
+      sizes: this.#sizes,
+      needed: (key, isNeeded) => {
+        if (isNeeded) this.#watchers.add(key, sender);
+        else this.#watchers.delete(key, sender);
+      },
+    });
+    const sender: AssignmentSender = new AssignmentSender({
+      set,
+      clock,
+      send: (message) => session.send(message),
+      ended: () => session.ended,
+      fail: (reason) => session.end(reason),
+      acknowledges: true,
+    });
+    return sender;
   }
 
   #release(taskIds: readonly string[]): void {
@@ -586,7 +593,7 @@ class DispatcherRun {
         if (session !== undefined) sessions.add(session);
       }
     }
-    for (const session of sessions) this.#sendAssignments(session);
+    for (const session of sessions) session.assignments?.flush();
   }
 
   // --- Mesh

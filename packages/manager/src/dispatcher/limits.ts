@@ -27,8 +27,15 @@ export const SESSION_BUFFER_LIMIT_BYTES = 16 * 1024 * 1024;
 /** After the closing handshake was begun, the socket is destroyed when it takes longer. */
 export const CLOSE_TIMEOUT_MS = 2_000;
 
-/** Assignment changes in one message. */
+/** Assignment changes in one message, and the bytes after which it takes no further one. */
 export const ASSIGNMENTS_LIMIT = 100;
+export const ASSIGNMENTS_BYTES_LIMIT = 256 * 1024;
+/** A piece of a complete set is bounded by its bytes. */
+export const ASSIGNMENTS_PIECE_LIMIT = 10_000;
+/** Bytes of assignments sent and not acknowledged; further changes wait, so that heartbeats need not. */
+export const ASSIGNMENTS_WINDOW_BYTES = 1024 * 1024;
+/** An agent that acknowledges nothing for so long is told to start afresh. */
+export const ASSIGNMENTS_ACK_LIMIT_MS = 60_000;
 /** Changes are sent after this much quiet, */
 export const ASSIGNMENTS_QUIET_MS = 10;
 /** but never held back longer than this. */

@@ -2,7 +2,7 @@ import type { AgentHello, AgentMessage, Clock, Logger, ManagerMessage, Timer } f
 import { DISPATCH_FRAME_LIMIT_BYTES } from '@swarm/api';
 import type { RawData, WebSocket } from 'ws';
 import type { NodeKind } from '@swarm/identity';
-import type { AssignmentSet } from './assignment-set.js';
+import type { AssignmentSender } from './assignment-sender.js';
 import { type DispatchCodec, MalformedMessage } from './codec.js';
 import { CLOSE_TIMEOUT_MS, RECEIVE_REST_MS, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';
 import type { Budget } from './node-budgets.js';
@@ -59,7 +59,7 @@ export class Session {
   /** Ends a session that says nothing. */
   helloTimer: Timer;
   /** After the welcome, once assignments are kept up. */
-  assignments: AssignmentSet | undefined;
+  assignments: AssignmentSender | undefined;
   /** Newest mesh generation sent, those sent and not acknowledged, and the newest acknowledged. */
   meshSent = 0;
   meshInflight: number[] = [];

@@ -7,6 +7,7 @@ import {
   silentLogger,
   type Task,
   type TaskStatus,
+  taskAssignments,
   taskShape,
 } from '@swarm/api';
 import { MalformedMessage, managerFrameReader, Msgpack, readAgentFrame } from '@swarm/api/wire';
@@ -226,10 +227,12 @@ test('whatever the codec lets through is stored, listed, shown, scheduled and me
     // What the leader then says, every agent can read.
     const peersAndPorts = meshState(store, 1);
     const delta = { ...peersAndPorts, base: 0, removedPeers: [], removedPorts: [] };
-    const envelope = { type: 'assignments', kind: 'complete', appliesTo: 0, resultsIn: 1 } as const;
+    const changes = update.map((object) => ({ kind: 'task', action: 'put', object }) as const);
+    const envelope = { type: 'assignments', set: 'complete', appliesTo: 0, resultsIn: 1 } as const;
     for (const message of [
       { type: 'mesh', delta } as const,
-      { ...envelope, update, remove: [] },
+      { ...envelope, changes },
+      taskAssignments({ ...envelope, changes }),
       { type: 'node', node: store.get('node', 'n1')!, managers: [] } as const,
     ])
       t.deepEqual(readManagerFrame(msgpack.pack(message)).setAside, []);

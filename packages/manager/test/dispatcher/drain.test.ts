@@ -1,6 +1,6 @@
 import test from 'ava';
 import { ingressDraft, nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
-import { type Agent, helloOf, PORT, servingTask, World } from './harness.js';
+import { type Agent, helloOf, PORT, putTasks, servingTask, told, World } from './harness.js';
 
 const MESH = { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' };
 
@@ -21,8 +21,7 @@ function shutDown(made: World, id = 'task') {
 
 /** What the agent was told to do with the task last. */
 function desired(agent: Agent, id = 'task') {
-  const updates = agent.of('assignments').flatMap((message) => message.update);
-  return updates.findLast((task) => task.ID === id)?.DesiredState;
+  return putTasks(...agent.assignments()).findLast((task) => task.ID === id)?.DesiredState;
 }
 
 /** Time for the mesh to be published and assignments to be sent. */
@@ -117,11 +116,14 @@ test('a removed endpoint is taken from its agent only after the acknowledgements
   await made.store.transact((transaction) => transaction.remove('task', 'task'));
   await settle(made, [one, two]);
   t.deepEqual(
-    one.of('assignments').flatMap((message) => message.remove),
+    told(...one.assignments()).filter((change) => change.startsWith('remove')),
     [],
   );
   two.send({ type: 'mesh-ack', generation: two.of('mesh').at(-1)!.delta.generation });
-  await made.until(() => one.of('assignments').at(-1)!.remove.includes('task'), 'the removal');
+  await made.until(
+    () => told(one.assignments().at(-1)!).includes('remove task task'),
+    'the removal',
+  );
 });
 
 test('after a failover a held task is named as running, and stops when all came back', async (t) => {
@@ -130,7 +132,7 @@ test('after a failover a held task is named as running, and stops when all came 
   made.dispatcher.start();
   const one = await made.join('n1', { meshGeneration: 1 });
   t.deepEqual(
-    one.of('assignments')[0]?.update.map((task) => task.ID),
+    putTasks(one.assignments()[0]!).map((task) => task.ID),
     ['task'],
   );
   t.is(desired(one), 'running');

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import {
   type AgentHello,
   type AgentMessage,
+  type AssignmentChange,
+  type Assignments,
   DISPATCH_FRAME_LIMIT_BYTES,
   type ManagerMessage,
   type NodeDescription,
@@ -35,6 +37,8 @@ export class Agent {
   #read = 0;
   /** Acknowledges mesh generations as they come. */
   acks = true;
+  /** Acknowledges assignments as they come. */
+  acksAssignments = true;
 
   constructor(world: World, socket: WebSocket) {
     this.#world = world;
@@ -44,6 +48,9 @@ export class Agent {
       this.received.push(message);
       if (message.type === 'mesh' && this.acks) {
         this.send({ type: 'mesh-ack', generation: message.delta.generation });
+      }
+      if (message.type === 'assignments' && this.acksAssignments) {
+        this.send({ type: 'assignments-ack', resultsIn: message.resultsIn });
       }
     });
     socket.on('error', () => {});
@@ -75,6 +82,11 @@ export class Agent {
 
   of<T extends ManagerMessage['type']>(type: T): Of<T>[] {
     return this.received.filter((message) => message.type === type) as Of<T>[];
+  }
+
+  /** Messages with assignments, as protocol 2 has them. */
+  assignments(): Assignments[] {
+    return this.of('assignments').filter((message) => 'changes' in message);
   }
 
   close(code = 1000): void {
@@ -179,6 +191,21 @@ export function helloOf(hello: Partial<AgentHello> = {}): AgentHello {
     meshGeneration: 0,
     ...hello,
   };
+}
+
+/** Tasks that messages put, in order. */
+export function putTasks(...messages: readonly Assignments[]): Task[] {
+  const changes = messages.flatMap((message) => message.changes);
+  return changes.flatMap((change) =>
+    change.kind === 'task' && change.action === 'put' ? [change.object] : [],
+  );
+}
+
+/** Changes as texts: `put task t1`. */
+export function told(...messages: readonly Assignments[]): string[] {
+  const text = (change: AssignmentChange): string =>
+    `${change.action} ${change.kind} ${change.action === 'put' ? change.object.ID : change.id}`;
+  return messages.flatMap(({ changes }) => changes.map(text));
 }
 
 export const PORT = {

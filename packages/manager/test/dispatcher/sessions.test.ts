@@ -2,7 +2,7 @@ import { ApiError, SECOND } from '@swarm/api';
 import test from 'ava';
 import { clusterDraft, root } from '../ca/cluster.js';
 import { nodeDraft, patch, put, taskDraft } from '../support/objects.js';
-import { DESCRIPTION, helloOf, servingTask, World } from './harness.js';
+import { DESCRIPTION, helloOf, servingTask, World, told } from './harness.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -373,12 +373,9 @@ test('only assigned tasks of the node are sent, then only what changes for the a
   await put(world.store, 'task', taskDraft('early', { NodeID: 'n1' }));
   world.dispatcher.start();
   const agent = await world.join('n1');
-  const first = agent.of('assignments')[0]!;
-  t.is(first.kind, 'complete');
-  t.deepEqual(
-    first.update.map((task) => task.ID),
-    ['here'],
-  );
+  const first = agent.assignments()[0]!;
+  t.is(first.set, 'complete');
+  t.deepEqual(told(first), ['put task here']);
 
   const setState = (id: string, State: 'assigned' | 'running') =>
     patch(world.store, 'task', id, (task) => ({ ...task, Status: { ...task.Status, State } }));
@@ -391,17 +388,14 @@ test('only assigned tasks of the node are sent, then only what changes for the a
   await world.store.transact((transaction) => transaction.remove('task', 'elsewhere'));
   await world.clock.advance(10);
   await world.roundTrip(agent);
-  const second = agent.of('assignments')[1]!;
-  t.is(second.kind, 'incremental');
+  const second = agent.assignments()[1]!;
+  t.is(second.set, 'incremental');
   t.is(second.appliesTo, first.resultsIn);
-  t.deepEqual(
-    second.update.map((task) => task.ID),
-    ['early'],
-  );
+  t.deepEqual(told(second), ['put task early']);
   await world.store.transact((transaction) => transaction.remove('task', 'early'));
   await world.clock.advance(10);
   await world.roundTrip(agent);
-  t.deepEqual(agent.of('assignments')[2]?.remove, ['early']);
+  t.deepEqual(told(agent.assignments()[2]!), ['remove task early']);
 });
 
 test('many changes come in messages of at most a hundred', async (t) => {
@@ -416,6 +410,6 @@ test('many changes come in messages of at most a hundred', async (t) => {
   });
   await world.clock.advance(10);
   await world.roundTrip(agent);
-  const sizes = agent.of('assignments').map((message) => message.update.length);
+  const sizes = agent.assignments().map((message) => message.changes.length);
   t.deepEqual(sizes, [0, 100, 99]);
 });

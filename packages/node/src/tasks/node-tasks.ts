@@ -12,7 +12,7 @@ import {
   type Node,
 } from '@swarm/api';
 import { createMesh, type Mesh } from '@swarm/routing-mesh';
-import { Agent, managersFile, type Runtime } from '@swarm/worker';
+import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker';
 import { WebSocket } from 'ws';
 import { type NodeIdentity, tlsClientOptions } from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
@@ -171,7 +171,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
         options,
       ),
     managers: managersFile(join(options.folder, 'managers.json'), logger),
-    folder: join(options.folder, 'tasks'),
+    storage: agentDatabase(join(options.folder, 'tasks'), logger),
     dataPathAddr: options.dataPathAddress,
     clock,
     random,

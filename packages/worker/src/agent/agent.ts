@@ -1,5 +1,4 @@
 import {
-  type Assignments,
   type Clock,
   DISPATCH_PROTOCOL,
   type Logger,
@@ -7,6 +6,7 @@ import {
   type LogOptions,
   type ManagerAddress,
   type ManagerMessage,
+  type Need,
   type Node,
   type NodeDescription,
   parseIpAddress,
@@ -15,10 +15,12 @@ import {
   type Timer,
   type Welcome,
 } from '@swarm/api';
-import type { WebSocket } from 'ws';
 import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { SetAside } from '@swarm/api/wire';
+import type { AgentSocket } from './agent-socket.js';
+import type { AgentStorage } from './agent-storage.js';
+import { AssignmentFollower } from './assignment-follower.js';
 import { AgentCodec } from './codec.js';
 import { Isolation } from './isolation.js';
 import { SET_ASIDE_NAMED_LIMIT, STARTS_AT_ONCE } from './limits.js';
@@ -26,13 +28,14 @@ import { LogSubscriptions } from './log-subscriptions.js';
 import { ManagerFinder } from './manager-finder.js';
 import type { ManagersStore } from './managers-store.js';
 import { MeshFollower } from './mesh-follower.js';
+import { codecsOf, keptShapes, OBJECT_KINDS, type ObjectKind } from './object-kinds.js';
 import { reportableDescription } from './reportable.js';
 import { Semaphore } from './semaphore.js';
 import { Session } from './session.js';
 import { StatusReporter } from './status-reporter.js';
 import type { TaskMesh } from './task-mesh.js';
+import { TaskNeeds } from './task-needs.js';
 import { TaskSet } from './task-set.js';
-import { TaskStore } from './task-store.js';
 
 /** What the daemon hears from its agent. Called in order, never during a call into the agent. */
 export interface AgentEvents {
@@ -52,11 +55,11 @@ export interface AgentOptions {
   readonly runtime: Runtime;
   readonly mesh: TaskMesh;
   /** Opens a socket to a manager's `/dispatcher`. May throw; the next manager is tried then. */
-  readonly connect: (manager: ManagerAddress) => WebSocket;
+  readonly connect: (manager: ManagerAddress) => AgentSocket;
   /** Remembers managers over restarts. */
   readonly managers: ManagersStore;
-  /** Folder of the LevelDB database with tasks and their statuses; made when missing. */
-  readonly folder: string;
+  /** Keeps tasks, their statuses and what they need over restarts. The agent closes it. */
+  readonly storage: AgentStorage;
   /** Where tunnel packets for this node go. */
   readonly dataPathAddr: string;
   readonly clock: Clock;
@@ -66,6 +69,10 @@ export interface AgentOptions {
   /** What the node's description has beyond the runtime's: hostname, labels, TLSInfo. */
   readonly description?: Partial<NodeDescription>;
   readonly events?: AgentEvents;
+  /** Kinds of objects that tasks need; default: all that there are. */
+  readonly kinds?: readonly ObjectKind[];
+  /** Which objects a task needs; default: `needsOf`. */
+  readonly needs?: (task: Task) => readonly Need[];
 }
 
 /**
@@ -77,8 +84,11 @@ export class Agent {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #events: AgentEvents;
-  readonly #codec = new AgentCodec();
-  readonly #store: TaskStore;
+  readonly #codec: AgentCodec;
+  readonly #storage: AgentStorage;
+  readonly #kinds: readonly ObjectKind[];
+  readonly #needs: TaskNeeds;
+  readonly #assignments: AssignmentFollower;
   readonly #tasks: TaskSet;
   readonly #mesh: MeshFollower;
   readonly #reporter: StatusReporter;
@@ -88,8 +98,6 @@ export class Agent {
   #extras: Partial<NodeDescription>;
   #session: Session | undefined;
   #logs: LogSubscriptions | undefined;
-  /** `resultsIn` of the last assignment set of this session. */
-  #assignments: number | undefined;
   #welcomed = false;
   /** Where the managers say that this node is reached. */
   #address: string | undefined;
@@ -104,19 +112,17 @@ export class Agent {
     this.#events = options.events ?? {};
     this.#extras = options.description ?? {};
     this.#finder = new ManagerFinder([], options.random);
-    this.#store = new TaskStore(options.folder, {
-      notWritten: (error) =>
-        this.#logger.error({ error: messageOf(error) }, 'the state of tasks could not be written'),
-      setAside: (what, reason) =>
-        this.#logger.error({ what, reason }, 'what was known of tasks is damaged and left out'),
-    });
+    this.#storage = options.storage;
+    this.#kinds = options.kinds ?? OBJECT_KINDS;
+    this.#codec = new AgentCodec(codecsOf(this.#kinds));
+    this.#needs = new TaskNeeds(this.#kinds, this.#storage, options.needs);
     this.#isolation = new Isolation(options.clock);
     this.#mesh = new MeshFollower({
       mesh: options.mesh,
       clock: options.clock,
       logger: options.logger,
       alive: () => this.#tasks.alive(),
-      store: (mesh) => this.#store.putMesh(mesh),
+      store: (mesh) => this.#storage.putMesh(mesh),
       holds: (generation) => {
         if (this.#welcomed) this.#session?.send({ type: 'mesh-ack', generation });
       },
@@ -129,13 +135,16 @@ export class Agent {
         logger: options.logger,
         starts: new Semaphore(STARTS_AT_ONCE),
         isolation: this.#isolation,
+        needs: this.#needs,
         meshStarted: () => this.#mesh.started,
         meshRunning: () => this.#mesh.running,
         node: () => this.#nodeFacts(),
         changed: (task, status) => this.#onStatus(task, status),
+        unreadable: (taskId, problem) => this.#onUnreadable(taskId, problem),
       },
-      this.#store,
+      this.#storage,
     );
+    this.#assignments = new AssignmentFollower([...this.#needs.stores, this.#tasks]);
     this.#reporter = new StatusReporter(options.clock, () => this.#tasks.statuses());
   }
 
@@ -150,7 +159,8 @@ export class Agent {
     );
     this.#finder = new ManagerFinder([...known.values()], this.#options.random);
     this.#runtime = await this.#options.runtime.describe();
-    const { tasks, mesh } = await this.#store.load();
+    const { tasks, mesh, objects } = await this.#storage.load(keptShapes(this.#kinds));
+    this.#needs.restore(objects);
     await this.#tasks.restore(tasks);
     if (mesh !== undefined && mesh.self.nodeId === this.#options.nodeId) this.#mesh.restore(mesh);
     this.#connect();
@@ -189,7 +199,7 @@ export class Agent {
     this.#session?.close('the daemon stops', true);
     this.#mesh.close();
     await this.#tasks.close();
-    await this.#store.close();
+    await this.#storage.close();
     // Whoever removes the folder next must not meet a file that is being written.
     await this.#saving;
   }
@@ -202,7 +212,7 @@ export class Agent {
       this.#retry('no manager is known');
       return;
     }
-    let socket: WebSocket;
+    let socket: AgentSocket;
     try {
       socket = this.#options.connect(manager);
     } catch (error) {
@@ -283,12 +293,14 @@ export class Agent {
         this.#onNode(message.node, message.managers);
         return;
       case 'assignments':
-        if (message.kind === 'incremental' && message.appliesTo !== this.#assignments) {
+        if (!this.#assignments.apply(message, setAside)) {
           session.close('an assignment set is missing');
           return;
         }
-        this.#assignments = message.resultsIn;
-        this.#assign(message, setAside);
+        // Managers of protocol 1 know no acknowledgement, nor pieces that would need one.
+        if ('changes' in message) {
+          session.send({ type: 'assignments-ack', resultsIn: message.resultsIn });
+        }
         return;
       case 'mesh':
         this.#onMesh(session, message.delta);
@@ -306,9 +318,9 @@ export class Agent {
   }
 
   #nameSetAside(message: ManagerMessage, setAside: readonly SetAside[]): void {
-    for (const { what, id, problem } of setAside.slice(0, SET_ASIDE_NAMED_LIMIT)) {
+    for (const part of setAside.slice(0, SET_ASIDE_NAMED_LIMIT)) {
       this.#logger.error(
-        { message: message.type, what, id, problem },
+        { message: message.type, ...part },
         'a part of a manager’s message can not be read, it is left out',
       );
     }
@@ -318,18 +330,14 @@ export class Agent {
     }
   }
 
-  #assign(message: Assignments, setAside: readonly SetAside[]): void {
-    const unreadable = setAside.flatMap((part) =>
-      part.what === 'task' && part.id !== undefined ? [{ ...part, id: part.id }] : [],
-    );
-    for (const { id, problem } of this.#tasks.assign(message, unreadable)) {
-      this.#reporter.report(id, {
-        Timestamp: new Date(this.#clock.now()).toISOString(),
-        State: 'rejected',
-        Message: 'rejected',
-        Err: `this node can not read the task: ${problem}`,
-      });
-    }
+  /** A task that is not here and can not be read will never run. */
+  #onUnreadable(taskId: string, problem: string): void {
+    this.#reporter.report(taskId, {
+      Timestamp: new Date(this.#clock.now()).toISOString(),
+      State: 'rejected',
+      Message: 'rejected',
+      Err: `this node can not read the task: ${problem}`,
+    });
   }
 
   #onWelcome(manager: ManagerAddress, session: Session, welcome: Welcome): void {
@@ -364,7 +372,7 @@ export class Agent {
     const stood = this.#welcomed;
     this.#session = undefined;
     this.#welcomed = false;
-    this.#assignments = undefined;
+    this.#assignments.reset();
     this.#logs?.close();
     this.#logs = undefined;
     this.#reporter.setSession(undefined);
@@ -391,7 +399,7 @@ export class Agent {
 
   #onStatus(task: Task, status: TaskStatus): void {
     if (this.#tasks.get(task.ID) === undefined) return; // On its way out.
-    this.#store.putTask({ task, status });
+    this.#storage.putTask({ task, status });
     this.#reporter.report(task.ID, status);
   }
 

@@ -1,10 +1,20 @@
 import type { AgentMessage } from '@swarm/api';
-import { type ManagerFrame, managerFrameReader, Msgpack } from '@swarm/api/wire';
+import {
+  type AssignedKindCodecs,
+  type ManagerFrame,
+  managerFrameReader,
+  Msgpack,
+} from '@swarm/api/wire';
 
 /** Turns messages of a dispatcher session into frames and back: plain msgpack maps. */
 export class AgentCodec {
   readonly #msgpack = new Msgpack();
-  readonly #read = managerFrameReader(this.#msgpack);
+  readonly #read: (frame: Uint8Array) => ManagerFrame;
+
+  /** @param kinds of objects that managers assign */
+  constructor(kinds: AssignedKindCodecs) {
+    this.#read = managerFrameReader(this.#msgpack, kinds);
+  }
 
   encode(message: AgentMessage): Buffer {
     return this.#msgpack.pack(message);

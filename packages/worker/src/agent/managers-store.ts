@@ -1,60 +1,8 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import {
-  isObjectId,
-  type Logger,
-  type ManagerAddress,
-  type Shape,
-  shape,
-  ShapeError,
-} from '@swarm/api';
-import { DamagedFileError, readJsonFile } from './json-file.js';
+import type { ManagerAddress } from '@swarm/api';
 
 /** Where the addresses of managers are kept from one life of the daemon to the next. */
 export interface ManagersStore {
   /** Empty when nothing was saved yet. */
   load(): Promise<readonly ManagerAddress[]>;
   save(managers: readonly ManagerAddress[]): Promise<void>;
-}
-
-const FILE_LIMIT_BYTES = 256 * 1024;
-const ENTRIES_LIMIT = 1000;
-
-const managerShape = shape.record<ManagerAddress>({
-  nodeId: {
-    read(value) {
-      // Empty: whoever answers at the address.
-      if (value === '' || isObjectId(value)) return value;
-      throw new ShapeError('', 'must be the id of a node or empty');
-    },
-  },
-  address: shape.hostPort,
-});
-
-/** Addresses of managers. One that cannot be connected to is left out: any other will do. */
-export const managersShape: Shape<readonly ManagerAddress[]> = {
-  read: (value) => shape.readEach(managerShape, value, ENTRIES_LIMIT, () => undefined),
-};
-
-/**
- * Keeps them in a JSON file, replaced as a whole. A damaged file is told and taken for an empty one: the
- * first manager that answers says the others.
- */
-export function managersFile(path: string, logger: Pick<Logger, 'warn'>): ManagersStore {
-  return {
-    async load() {
-      try {
-        return (await readJsonFile(path, managersShape, FILE_LIMIT_BYTES)) ?? [];
-      } catch (error) {
-        if (!(error instanceof DamagedFileError)) throw error;
-        logger.warn({ reason: error.message }, 'managers that were known before are not any more');
-        return [];
-      }
-    },
-    async save(managers) {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      await writeFile(`${path}.new`, `${JSON.stringify(managers, null, 2)}\n`, { mode: 0o600 });
-      await rename(`${path}.new`, path);
-    },
-  };
 }

@@ -11,8 +11,8 @@ import {
 } from '@swarm/api';
 import { delay } from '../runtime/delay.js';
 import { messageOf } from '../runtime/runtime-error.js';
+import type { StoredMesh } from './agent-storage.js';
 import { RETRY_MAX_MS, RETRY_MIN_MS } from './limits.js';
-import type { StoredMesh } from './task-store.js';
 import type { TaskMesh } from './task-mesh.js';
 
 const EMPTY: MeshState = { generation: 0, peers: [], ports: [] };

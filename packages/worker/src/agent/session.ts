@@ -1,7 +1,7 @@
 import type { AgentMessage, Clock, Logger, ManagerMessage, Timer } from '@swarm/api';
 import type { SetAside } from '@swarm/api/wire';
-import type { RawData, WebSocket } from 'ws';
 import { messageOf } from '../runtime/runtime-error.js';
+import type { AgentSocket, SocketData } from './agent-socket.js';
 import type { AgentCodec } from './codec.js';
 import { CONNECT_LIMIT_MS, HEARTBEATS_UNANSWERED, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';
 
@@ -18,7 +18,7 @@ export interface SessionHandler {
 }
 
 export interface SessionOptions {
-  readonly socket: WebSocket;
+  readonly socket: AgentSocket;
   readonly codec: AgentCodec;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -28,7 +28,7 @@ export interface SessionOptions {
 
 /** One connection to a manager: hello, heartbeats, frames in and out. */
 export class Session {
-  readonly #socket: WebSocket;
+  readonly #socket: AgentSocket;
   readonly #codec: AgentCodec;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -90,7 +90,7 @@ export class Session {
     this.#handler.closed(reason);
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
+  #receive(data: SocketData, isBinary: boolean): void {
     if (this.#closed) return;
     let message: ManagerMessage;
     let setAside: readonly SetAside[];
@@ -129,7 +129,7 @@ export class Session {
   }
 }
 
-function bytesOf(data: RawData): Uint8Array {
+function bytesOf(data: SocketData): Uint8Array {
   if (Array.isArray(data)) return Buffer.concat(data);
   return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
 }

@@ -23,6 +23,7 @@ import {
 import type { Semaphore } from './semaphore.js';
 import { aborted, Signal } from './signal.js';
 import type { TaskMesh } from './task-mesh.js';
+import type { TaskNeeds } from './task-needs.js';
 import { notListening, socketsOf, untilDrained, untilListening } from './task-sockets.js';
 import { endSentence, nextStatus, type StatusChange } from './task-status.js';
 
@@ -35,6 +36,8 @@ export interface TaskHost {
   /** Bounds how many tasks are prepared or started at once. */
   readonly starts: Semaphore;
   readonly isolation: Isolation;
+  /** The objects that tasks need, as far as they are here. */
+  readonly needs: Pick<TaskNeeds, 'missing' | 'of'>;
   /** Resolves when the mesh can attach tasks. */
   meshStarted(): Promise<void>;
   meshRunning(): boolean;
@@ -177,7 +180,7 @@ export class TaskController {
 
   async #reattach(): Promise<void> {
     try {
-      await this.#prepareOnce();
+      await this.#attach();
     } catch (error) {
       this.#logger.error({ error: messageOf(error) }, 'a task could not be attached again');
     }
@@ -230,6 +233,23 @@ export class TaskController {
 
   /** Leaves `#prepared` false when the task is not wanted any more. */
   async #prepareOnce(): Promise<void> {
+    await this.#untilNeedsMet();
+    await this.#attach();
+  }
+
+  /** Waits for what the task needs: after a restart of the daemon secrets come again with the session. */
+  async #untilNeedsMet(): Promise<void> {
+    const { signal } = this.#unwanted;
+    for (;;) {
+      const missing = this.#host.needs.missing(this.#task);
+      if (missing === undefined || signal.aborted) return;
+      if (this.#status.Message !== missing.message) this.#set({ Message: missing.message });
+      await Promise.race([missing.news, this.#changed.next(), aborted(signal)]);
+    }
+  }
+
+  /** Has the runtime prepare it. One that is prepared already is only attached, and needs nothing for that. */
+  async #attach(): Promise<void> {
     const { runtime, mesh, starts } = this.#host;
     const { signal } = this.#unwanted;
     if ((this.#task.NetworksAttachments?.length ?? 0) > 0 && !this.#host.meshRunning()) {
@@ -242,6 +262,7 @@ export class TaskController {
       const prepared = await runtime.prepare(this.#task, {
         node: this.#host.node(),
         network: mesh,
+        objects: this.#host.needs.of(this.#task),
         signal,
         waiting: (Message) => this.#set({ Message }),
       });
@@ -378,6 +399,8 @@ export class TaskController {
     for (;;) {
       if ((await isolation.verdict(pauseMs, this.#unwanted.signal)) !== 'isolated') return false;
       try {
+        const missing = this.#host.needs.missing(this.#task);
+        if (missing !== undefined) throw new Error(missing.message);
         await runtime.remove(this.#task.ID);
         await mesh.detach(this.#task.ID);
         this.#prepared = false;

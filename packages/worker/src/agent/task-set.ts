@@ -1,35 +1,30 @@
-import {
-  type Assignments,
-  compareStates,
-  isTerminal,
-  type Task,
-  type TaskState,
-  type TaskStatus,
-} from '@swarm/api';
+import { compareStates, isTerminal, type Task, type TaskStatus } from '@swarm/api';
 import type { LeftTask } from '../runtime/runtime.js';
 import { messageOf } from '../runtime/runtime-error.js';
+import type { AgentStorage, StoredTask } from './agent-storage.js';
+import type { AssignedStore, UnreadableObject } from './assigned-store.js';
 import { TaskController, type TaskHost } from './task-controller.js';
-import type { StoredTask, TaskStore } from './task-store.js';
 
-/** A task of an assignment set that could not be read. */
-export interface UnreadableTask {
-  readonly id: string;
-  /** What it should do, when that could be read. */
-  readonly desired: TaskState | undefined;
-  readonly problem: string;
+/** What the set uses of the storage. */
+type TaskStorage = Pick<AgentStorage, 'putTask' | 'deleteTask'>;
+
+export interface TaskSetHost extends TaskHost {
+  /** A task was assigned that can not be read and is not here, so that it can never run. */
+  unreadable(taskId: string, problem: string): void;
 }
 
 /** All tasks of the node, as assigned by managers. */
-export class TaskSet {
-  readonly #host: TaskHost;
-  readonly #store: TaskStore;
+export class TaskSet implements AssignedStore<Task> {
+  readonly kind = 'task';
+  readonly #host: TaskSetHost;
+  readonly #store: TaskStorage;
   readonly #tasks = new Map<string, TaskController>();
   /** Tasks on their way out; a task of the same id waits for that. */
   readonly #leaving = new Map<string, { controller?: TaskController; gone: Promise<void> }>();
   readonly #found = new Map<string, LeftTask>();
   #closed = false;
 
-  constructor(host: TaskHost, store: TaskStore) {
+  constructor(host: TaskSetHost, store: TaskStorage) {
     this.#host = host;
     this.#store = store;
   }
@@ -48,39 +43,27 @@ export class TaskSet {
     }
   }
 
-  /**
-   * Applies an assignment set; a complete one removes tasks that it does not name.
-   * @param unreadable tasks that it names besides. One that is here goes on as it is, but stops when it
-   *   should.
-   * @returns those of them that are not here, so that they can never run
-   */
-  assign(message: Assignments, unreadable: readonly UnreadableTask[] = []): UnreadableTask[] {
-    if (message.kind === 'complete') {
-      const named = new Set([
-        ...message.update.map(({ ID }) => ID),
-        ...unreadable.map(({ id }) => id),
-      ]);
-      for (const taskId of this.#tasks.keys()) if (!named.has(taskId)) this.#remove(taskId);
+  put(task: Task): void {
+    const controller = this.#tasks.get(task.ID);
+    if (controller === undefined) this.#add(task, task.Status);
+    else this.#update(controller, task);
+  }
+
+  retain(named: ReadonlySet<string>): void {
+    for (const taskId of this.#tasks.keys()) if (!named.has(taskId)) this.remove(taskId);
+  }
+
+  /** One that is here goes on as it is, but stops when it should. */
+  unreadable({ id, desired, problem }: UnreadableObject): void {
+    const controller = this.#tasks.get(id);
+    if (controller === undefined) {
+      this.#host.unreadable(id, problem);
+      return;
     }
-    for (const taskId of message.remove) this.#remove(taskId);
-    for (const task of message.update) {
-      const controller = this.#tasks.get(task.ID);
-      if (controller === undefined) this.#add(task, task.Status);
-      else {
-        controller.update(task);
-        this.#store.putTask({ task: controller.task, status: controller.status });
-      }
+    const { task } = controller;
+    if (desired !== undefined && compareStates(desired, task.DesiredState) > 0) {
+      this.#update(controller, { ...task, DesiredState: desired });
     }
-    return unreadable.filter(({ id, desired }) => {
-      const controller = this.#tasks.get(id);
-      if (controller === undefined) return true;
-      const { task } = controller;
-      if (desired !== undefined && compareStates(desired, task.DesiredState) > 0) {
-        controller.update({ ...task, DesiredState: desired });
-        this.#store.putTask({ task: controller.task, status: controller.status });
-      }
-      return false;
-    });
   }
 
   get(taskId: string): TaskController | undefined {
@@ -106,6 +89,11 @@ export class TaskSet {
     await Promise.all(leaving.map(({ gone }) => gone));
   }
 
+  #update(controller: TaskController, task: Task): void {
+    controller.update(task);
+    this.#store.putTask({ task: controller.task, status: controller.status });
+  }
+
   #add(task: Task, status: TaskStatus): void {
     const leaving = this.#leaving.get(task.ID);
     if (leaving !== undefined) {
@@ -120,7 +108,7 @@ export class TaskSet {
     this.#tasks.set(task.ID, new TaskController(task, status, found, this.#host));
   }
 
-  #remove(taskId: string): void {
+  remove(taskId: string): void {
     const controller = this.#tasks.get(taskId);
     if (controller === undefined) return;
     this.#tasks.delete(taskId);

@@ -1,4 +1,13 @@
-import type { LogLine, LogOptions, Platform, PortConfig, Resources, Task } from '@swarm/api';
+import type {
+  AssignedKind,
+  AssignedObjects,
+  LogLine,
+  LogOptions,
+  Platform,
+  PortConfig,
+  Resources,
+  Task,
+} from '@swarm/api';
 import type { Mesh } from '@swarm/routing-mesh';
 
 /** What a runtime runs tasks with. A third one adds its word here (docs/runtimes.md). */
@@ -31,10 +40,18 @@ export interface NodeFacts {
  */
 export type TaskNetwork = Pick<Mesh, 'attach'>;
 
+/** The objects of the cluster that a task's spec refers to, as the managers sent them. */
+export interface TaskObjects {
+  /** Undefined for what the task does not refer to, and for what is not on this node. */
+  get<K extends AssignedKind>(kind: K, id: string): AssignedObjects[K] | undefined;
+}
+
 /** What `prepare` needs besides the task. */
 export interface PrepareContext {
   readonly node: NodeFacts;
   readonly network: TaskNetwork;
+  /** The secrets and configs that the task needs are all here. A secret must never be written to a disk. */
+  readonly objects: TaskObjects;
   /** Aborted when the task should not run any more; `prepare` then rejects soon. */
   readonly signal: AbortSignal;
   /** Says what it waits for, as a sentence for the user ("pulling nginx: 12 of 40 MB"). */

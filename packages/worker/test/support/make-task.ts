@@ -80,6 +80,7 @@ export function prepareContext(change: Partial<PrepareContext> = {}): PrepareCon
   return {
     node: NODE_FACTS,
     network: { attach: async () => {} },
+    objects: { get: () => undefined },
     signal: new AbortController().signal,
     waiting() {},
     ...change,

@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import type {
   AgentHello,
   AgentMessage,
+  AssignmentChange,
+  Assignments,
   ManagerAddress,
   ManagerMessage,
   Task,
@@ -68,11 +70,19 @@ export class ScriptedManager {
 
   /** Replaces all of the node's tasks. */
   assignAll(tasks: readonly Task[]): void {
-    this.#assign('complete', tasks, []);
+    this.change('complete', tasks.map(putTask));
   }
 
   assign(update: readonly Task[], remove: readonly string[] = []): void {
-    this.#assign('incremental', update, remove);
+    const removals = remove.map((id) => ({ kind: 'task', action: 'remove', id }) as const);
+    this.change('incremental', [...removals, ...update.map(putTask)]);
+  }
+
+  /** The next message of assignments. */
+  change(set: Assignments['set'], changes: readonly AssignmentChange[]): void {
+    const appliesTo = this.#number;
+    this.#number += 1;
+    this.send({ type: 'assignments', set, appliesTo, resultsIn: this.#number, changes });
   }
 
   all<T extends AgentMessage['type']>(type: T): Extract<AgentMessage, { type: T }>[] {
@@ -91,12 +101,6 @@ export class ScriptedManager {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #assign(kind: 'complete' | 'incremental', update: readonly Task[], remove: readonly string[]) {
-    const appliesTo = this.#number;
-    this.#number += 1;
-    this.send({ type: 'assignments', kind, appliesTo, resultsIn: this.#number, update, remove });
-  }
-
   #receive(message: AgentMessage): void {
     this.received.push(message);
     if (message.type === 'hello') {
@@ -109,4 +113,8 @@ export class ScriptedManager {
       if (this.acknowledge) this.send({ type: 'status-ack', sequence: message.sequence });
     }
   }
+}
+
+export function putTask(object: Task): AssignmentChange {
+  return { kind: 'task', action: 'put', object };
 }

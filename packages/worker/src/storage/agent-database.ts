@@ -1,38 +1,35 @@
 import { rm } from 'node:fs/promises';
 import {
-  type MeshPeer,
-  type MeshState,
+  type Logger,
   meshPeerShape,
   meshStateShape,
   type Shape,
   ShapeError,
   shape,
-  type Task,
-  type TaskStatus,
   taskShape,
   taskStatusShape,
 } from '@swarm/api';
 import { MSGPACK_DEPTH_LIMIT, Msgpack, MsgpackError, type MsgpackLimits } from '@swarm/api/wire';
 import { Level } from 'level';
+import type {
+  AgentStorage,
+  Known,
+  StoredMesh,
+  StoredObject,
+  StoredTask,
+} from '../agent/agent-storage.js';
+import { messageOf } from '../runtime/runtime-error.js';
 
 /** LevelDB's own memory: a worker has little to keep. Its defaults are 4 and 8 MiB. */
 const WRITE_BUFFER_BYTES = 512 * 1024;
 const CACHE_BYTES = 256 * 1024;
 
 const TASK_PREFIX = 'task/';
+/** Followed by the kind and the id. */
+const OBJECT_PREFIX = 'object/';
 const MESH_KEY = 'mesh';
 
-/** A task as the manager last gave it, and its latest status here. */
-export interface StoredTask {
-  readonly task: Task;
-  readonly status: TaskStatus;
-}
-
-/** The node's place in the mesh, and the last state it was given. */
-export interface StoredMesh {
-  readonly self: MeshPeer;
-  readonly state?: MeshState;
-}
+type ObjectShapes = ReadonlyMap<string, Shape<{ readonly ID: string }>>;
 
 const storedTaskShape = shape.record<StoredTask>({ task: taskShape, status: taskStatusShape });
 const storedMeshShape = shape.record<StoredMesh>({
@@ -47,12 +44,7 @@ const RECORD_LIMITS: MsgpackLimits = {
   depth: MSGPACK_DEPTH_LIMIT,
 };
 
-interface Known {
-  readonly tasks: StoredTask[];
-  readonly mesh: StoredMesh | undefined;
-}
-
-export interface TaskStoreEvents {
+export interface AgentDatabaseEvents {
   /** A write failed; what it held is lost for the next life. */
   notWritten(error: unknown): void;
   /** A record, or the whole database, cannot be used. The managers tell it again. */
@@ -60,19 +52,18 @@ export interface TaskStoreEvents {
 }
 
 /**
- * What the agent knows, on disk, so that a node serves on when no manager can be reached. Writes are
- * collected while one is under way: only the newest of each task is written. They are not synced: after
- * a crash of the host the runtime knows better anyway.
+ * Keeps what the agent knows in LevelDB. Writes are collected while one is under way: only the newest of each
+ * record is written. They are not synced: after a crash of the host the runtime knows better anyway.
  */
-export class TaskStore {
+export class AgentDatabase implements AgentStorage {
   readonly #db: Level<string, Uint8Array>;
   readonly #msgpack = new Msgpack();
   readonly #dirty = new Map<string, unknown>();
   readonly #folder: string;
-  readonly #events: TaskStoreEvents;
+  readonly #events: AgentDatabaseEvents;
   #writing: Promise<void> | undefined;
 
-  constructor(folder: string, events: TaskStoreEvents) {
+  constructor(folder: string, events: AgentDatabaseEvents) {
     this.#folder = folder;
     this.#events = events;
     this.#db = new Level(folder, {
@@ -83,32 +74,51 @@ export class TaskStore {
     });
   }
 
-  /** What an earlier life knew, less what is damaged. @throws when the folder is locked, or by the disk */
-  async load(): Promise<Known> {
+  /** @throws when the folder is locked, or by the disk */
+  async load(kinds: ObjectShapes): Promise<Known> {
     try {
-      return await this.#read();
+      return await this.#read(kinds);
     } catch (error) {
       if (!isCorruption(error)) throw error;
       this.#events.setAside(this.#folder, (error as Error).message);
       await this.#db.close();
       await rm(this.#folder, { recursive: true, force: true });
-      return this.#read();
+      return this.#read(kinds);
     }
   }
 
-  async #read(): Promise<Known> {
+  async #read(kinds: ObjectShapes): Promise<Known> {
     await this.#db.open();
     const tasks: StoredTask[] = [];
+    const objects: StoredObject[] = [];
     let mesh: StoredMesh | undefined;
     for await (const [key, value] of this.#db.iterator()) {
       if (key === MESH_KEY) mesh = this.#decode(key, value, storedMeshShape);
-      if (!key.startsWith(TASK_PREFIX)) continue;
-      const stored = this.#decode(key, value, storedTaskShape);
-      if (stored === undefined) continue;
-      if (key === TASK_PREFIX + stored.task.ID) tasks.push(stored);
-      else this.#drop(key, `it is of task ${stored.task.ID}`);
+      else if (key.startsWith(OBJECT_PREFIX)) {
+        const stored = this.#decodeObject(key, value, kinds);
+        if (stored !== undefined) objects.push(stored);
+      } else if (key.startsWith(TASK_PREFIX)) {
+        const stored = this.#decode(key, value, storedTaskShape);
+        if (stored === undefined) continue;
+        if (key === TASK_PREFIX + stored.task.ID) tasks.push(stored);
+        else this.#drop(key, `it is of task ${stored.task.ID}`);
+      }
     }
-    return { tasks, mesh };
+    return { tasks, mesh, objects };
+  }
+
+  #decodeObject(key: string, value: Uint8Array, kinds: ObjectShapes): StoredObject | undefined {
+    const [, kind = ''] = key.split('/');
+    const shape = kinds.get(kind);
+    if (shape === undefined) {
+      this.#drop(key, `objects of the kind ${kind} are not kept`);
+      return undefined;
+    }
+    const object = this.#decode(key, value, shape);
+    if (object === undefined) return undefined;
+    if (key === objectKey(kind, object.ID)) return { kind, object };
+    this.#drop(key, `it is of ${kind} ${object.ID}`);
+    return undefined;
   }
 
   #decode<T>(key: string, value: Uint8Array, of: Shape<T>): T | undefined {
@@ -136,6 +146,14 @@ export class TaskStore {
 
   putMesh(mesh: StoredMesh): void {
     this.#put(MESH_KEY, mesh);
+  }
+
+  putObject(kind: string, object: { readonly ID: string }): void {
+    this.#put(objectKey(kind, object.ID), object);
+  }
+
+  deleteObject(kind: string, id: string): void {
+    this.#put(objectKey(kind, id), undefined);
   }
 
   /** Resolves when everything put so far is written. */
@@ -170,6 +188,20 @@ export class TaskStore {
       }
     }
   }
+}
+
+function objectKey(kind: string, id: string): string {
+  return `${OBJECT_PREFIX}${kind}/${id}`;
+}
+
+/** What the daemon uses: what could not be read or written is told in its log. */
+export function agentDatabase(folder: string, logger: Pick<Logger, 'error'>): AgentDatabase {
+  return new AgentDatabase(folder, {
+    notWritten: (error) =>
+      logger.error({ error: messageOf(error) }, 'the state of tasks could not be written'),
+    setAside: (what, reason) =>
+      logger.error({ what, reason }, 'what was known of tasks is damaged and left out'),
+  });
 }
 
 /** Whether LevelDB found its files damaged; when it cannot open them, that is the cause of the error. */

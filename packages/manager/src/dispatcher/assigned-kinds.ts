@@ -1,0 +1,45 @@
+import type { AssignmentPut, NeededKind } from '@swarm/api';
+import type { View } from '../store/store.js';
+
+/** The put of an object that tasks need. */
+export type NeededPut = { [K in NeededKind]: AssignmentPut<K> }[NeededKind];
+
+/**
+ * How objects of a kind get from the store to the nodes whose tasks need them. The kind's name is also the
+ * store's, so that the store's events find those nodes.
+ */
+export interface AssignedKindSource {
+  readonly kind: NeededKind;
+  /** What a node gets of the stored object; undefined when there is none. */
+  put(view: View, id: string, nodeId: string): NeededPut | undefined;
+}
+
+/** Labels are for people and for filters: no node needs them. */
+function withoutLabels<T extends { readonly Spec: { readonly Labels: object } }>(object: T): T {
+  return { ...object, Spec: { ...object.Spec, Labels: {} } };
+}
+
+/** All kinds that tasks need. Which task needs what stands in `needsOf`. */
+export const ASSIGNED_SOURCES: readonly AssignedKindSource[] = [
+  {
+    kind: 'network',
+    put(view, id) {
+      const object = view.get('network', id);
+      return object && { kind: 'network', action: 'put', object: withoutLabels(object) };
+    },
+  },
+  {
+    kind: 'secret',
+    put(view, id) {
+      const object = view.get('secret', id);
+      return object && { kind: 'secret', action: 'put', object: withoutLabels(object) };
+    },
+  },
+  {
+    kind: 'config',
+    put(view, id) {
+      const object = view.get('config', id);
+      return object && { kind: 'config', action: 'put', object: withoutLabels(object) };
+    },
+  },
+];
