@@ -27,6 +27,7 @@ export * from './validate/service-rules.js';
 export * from './validate/service-shape.js';
 export * from './validate/version.js';
 export * from './values/address.js';
+export * from './values/runtime-capabilities.js';
 export * from './values/text.js';
 export * from './shapes/cluster.js';
 export * from './shapes/common.js';
