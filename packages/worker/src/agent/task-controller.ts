@@ -23,6 +23,7 @@ import {
 import type { Semaphore } from './semaphore.js';
 import { aborted, Signal } from './signal.js';
 import type { TaskMesh } from './task-mesh.js';
+import { attachedSandbox, sandboxIdOf } from './task-sandbox.js';
 import { notListening, socketsOf, untilDrained, untilListening } from './task-sockets.js';
 import { endSentence, nextStatus, type StatusChange } from './task-status.js';
 
@@ -239,9 +240,10 @@ export class TaskController {
     const leave = await starts.acquire(signal);
     if (leave === undefined) return;
     try {
-      const prepared = await runtime.prepare(this.#task, {
-        node: this.#host.node(),
-        network: mesh,
+      const node = this.#host.node();
+      const sandbox = await attachedSandbox(this.#task, { runtime, network: mesh, node, signal });
+      const prepared = await runtime.prepare(this.#task, sandbox, {
+        node,
         signal,
         waiting: (Message) => this.#set({ Message }),
       });
@@ -378,7 +380,7 @@ export class TaskController {
     for (;;) {
       if ((await isolation.verdict(pauseMs, this.#unwanted.signal)) !== 'isolated') return false;
       try {
-        await runtime.remove(this.#task.ID);
+        await runtime.removeSandbox(sandboxIdOf(this.#task));
         await mesh.detach(this.#task.ID);
         this.#prepared = false;
         this.#end = undefined;
@@ -443,7 +445,7 @@ export class TaskController {
     const signal = this.#task.Spec.ContainerSpec?.StopSignal;
     for (let pauseMs = RETRY_MIN_MS; !this.#closed.signal.aborted; ) {
       try {
-        const stopping = this.#host.runtime.stop(this.#task.ID, {
+        const stopping = this.#host.runtime.stopSandbox(sandboxIdOf(this.#task), {
           graceMs: this.#graceMs(),
           ...(signal ? { signal } : {}),
         });
@@ -475,7 +477,7 @@ export class TaskController {
     if (!isTerminal(this.#status.State)) await this.#shutDown();
     for (let pauseMs = RETRY_MIN_MS; !this.#closed.signal.aborted; ) {
       try {
-        await this.#host.runtime.remove(this.#task.ID);
+        await this.#host.runtime.removeSandbox(sandboxIdOf(this.#task));
         return;
       } catch (error) {
         this.#logger.error(
