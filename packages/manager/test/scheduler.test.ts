@@ -273,7 +273,48 @@ test('volume and log drivers must be there; nodes without log drivers are not as
   t.is(nodeOf(store, 'c'), 'plain');
 });
 
-test('a node without engine takes only the host image', async (t) => {
+test('a task waits for a node whose runtime can do what it needs, and says which need that is', async (t) => {
+  const { store, scheduler, pass } = setup();
+  await put(
+    store,
+    'node',
+    described('n1', {
+      Runtime: 'future',
+      RuntimeCapabilities: ['host-commands', 'limits', 'wings'],
+    }),
+  );
+  await put(store, 'node', described('n2', { RuntimeCapabilities: ['images', 'rootfs'] }));
+  const wish = (id: string, more: Parameters<typeof spec>[0]) =>
+    put(store, 'task', pending(id, { ...spec(more), ServiceID: id }));
+  const Mounts = [{ Type: 'tmpfs', Target: '/x' }] as const;
+  await wish('image', { ContainerSpec: { Image: 'nginx' } });
+  await wish('host', { ContainerSpec: { Image: 'host' } });
+  await wish('rootfs', { ContainerSpec: { Image: 'nginx', Mounts } });
+  await wish('both', { ContainerSpec: { Image: 'host', Mounts } });
+  await wish('tty', { ContainerSpec: { Image: 'nginx', TTY: true } });
+  await wish('none', {
+    ContainerSpec: { Image: 'nginx', Sysctls: { 'net.core.somaxconn': '9' } },
+    Placement: { Constraints: ['node.hostname != n9'] },
+  });
+  await wish('limited', {
+    ContainerSpec: { Image: 'host' },
+    Resources: { Limits: { MemoryBytes: GIB } },
+  });
+  scheduler.start();
+  await pass();
+  t.is(nodeOf(store, 'image'), 'n2');
+  t.is(nodeOf(store, 'host'), 'n1');
+  t.is(nodeOf(store, 'rootfs'), 'n2');
+  t.is(nodeOf(store, 'limited'), 'n1');
+  t.is(
+    errOf(store, 'both'),
+    'no suitable node (1 node cannot give tasks a root file system (ReadOnly, Mounts, Hosts, DNSConfig): use an image, or remove the field; 1 node cannot run commands of its host: use an image other than "host", or start a daemon with --runtime process)',
+  );
+  t.regex(errOf(store, 'tty') ?? '', /1 node cannot give tasks a terminal/);
+  t.regex(errOf(store, 'none') ?? '', /1 node cannot set Sysctls/);
+});
+
+test('a node of an older version, which declares nothing, is known by the name of its runtime', async (t) => {
   const { store, scheduler, pass } = setup();
   await put(store, 'node', described('n1', { Runtime: 'process' }));
   await put(store, 'task', pending('a'));
@@ -284,7 +325,10 @@ test('a node without engine takes only the host image', async (t) => {
   );
   scheduler.start();
   await pass();
-  t.is(errOf(store, 'a'), 'no suitable node (missing plugin on 1 node)');
+  t.is(
+    errOf(store, 'a'),
+    'no suitable node (no node can run images: use the image "host" with a command of the host, or start a daemon with --runtime docker)',
+  );
   t.is(nodeOf(store, 'b'), 'n1');
 });
 

@@ -7,6 +7,7 @@ export { DockerRuntime, type DockerRuntimeOptions } from './runtime/docker/docke
 export { engineAnswers } from './runtime/docker/engine-client.js';
 export { ProcessRuntime, type ProcessRuntimeOptions } from './runtime/process/process-runtime.js';
 export * from './runtime/runtime.js';
+export type { Sandbox, SandboxSpec } from './runtime/sandbox.js';
 export { RuntimeError, type RuntimeErrorReason } from './runtime/runtime-error.js';
 export { agentDatabase } from './storage/agent-database.js';
 export { DamagedFileError, readJsonFile } from './storage/json-file.js';

@@ -13,11 +13,11 @@ import {
 import { basename, join } from 'node:path';
 import { TASK_UIDS } from '@swarm/api';
 import test from 'ava';
-import { prepareContext } from './support/make-task.js';
 import { hasCallPrograms } from '../src/runtime/process/call-program.js';
 import { checkBothStarts, errorOf, outcome, PROGRESS, shellTask } from './support/host-task.js';
 import { IS_ROOT, openProcessRuntime } from './support/process-harness.js';
 import { ALL_LOGS, collect, text, until } from './support/real.js';
+import { prepare } from './support/prepare.js';
 
 if (!IS_ROOT) test('SKIPPED, run as root: what a task may not do', (t) => t.pass());
 
@@ -50,7 +50,7 @@ check(
 
 check('A daemon that starts again knows the users of its tasks', async (t, h) => {
   const task = shellTask('id -u; exec sleep 600');
-  await h.runtime.prepare(task, prepareContext());
+  await prepare(h.runtime, task);
   await h.runtime.start(task.ID, PROGRESS);
   const lines = async () => (await collect(h.runtime.logs(task.ID, ALL_LOGS))).map(text);
   await until('it says who it is', async () => (await lines()).length > 0);
@@ -94,7 +94,7 @@ rootTest("The data root is hidden, and so are the sockets of the host's programs
     const script = `echo "data:$(ls -A ${h.folder})"; ${sockets.map(connect).join('; ')}`;
     const hidden = await outcome(h.runtime, shellTask(script));
     t.deepEqual(hidden.lines, ['data:', 'ENOENT', 'ECONNREFUSED']);
-    t.deepEqual(readdirSync(h.folder), ['tasks'], 'only the task does not see it');
+    t.deepEqual(readdirSync(h.folder), ['sandboxes', 'tasks'], 'only the task does not see it');
   } finally {
     for (const server of servers) server.close();
     await h.close();
@@ -122,7 +122,7 @@ check('A task can not mount, trace, or signal what is not its own', async (t, h)
   const stranger = spawn('/bin/sleep', ['600'], { stdio: 'ignore' });
   const other = shellTask('exec sleep 600');
   try {
-    await h.runtime.prepare(other, prepareContext());
+    await prepare(h.runtime, other);
     await h.runtime.start(other.ID, PROGRESS);
     const otherPid = h.runtime.pid(other.ID)!;
     const script = `mount -t tmpfs tmpfs /mnt 2>&1 && echo mounted
@@ -168,7 +168,7 @@ check('In its own network namespace a task listens on port 80', async (t, h) => 
   const task = shellTask(`exec "${process.execPath}" -e "${listen}"`, {
     address: '198.18.77.1/32',
   });
-  await h.runtime.prepare(task, prepareContext());
+  await prepare(h.runtime, task);
   await h.runtime.start(task.ID, PROGRESS);
   const lines = async () => (await collect(h.runtime.logs(task.ID, ALL_LOGS))).map(text);
   await until('it says how it went', async () => (await lines()).length > 0);
@@ -227,7 +227,7 @@ check('A health check runs as the user of its task, among its processes', async 
   const task = shellTask('id -u >/tmp/uid; exec sleep 600', {
     container: { Healthcheck: { Test: ['CMD-SHELL', probe], Interval: 20e6, Retries: 50 } },
   });
-  await h.runtime.prepare(task, prepareContext());
+  await prepare(h.runtime, task);
   await t.notThrowsAsync(h.runtime.start(task.ID, PROGRESS));
 });
 

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import type { ContainerSpec, HostPrivileges, Task, TaskSpec } from '@swarm/api';
 import anyTest, { type TestFn } from 'ava';
 import type { Runtime } from '../src/runtime/runtime.js';
-import { makeTask, prepareContext } from './support/make-task.js';
+import { makeTask } from './support/make-task.js';
 import { IS_ROOT, openProcessRuntime } from './support/process-harness.js';
 import { ALL_LOGS, collect, makeFolder, text, until } from './support/real.js';
+import { prepare } from './support/prepare.js';
 
 /** What needs root is skipped loudly without it. */
 const test = (IS_ROOT ? anyTest : anyTest.skip) as TestFn;
@@ -31,7 +32,7 @@ function shell(
 
 /** Runs a task to its end; what it printed and how it ended. */
 async function outcome(runtime: Runtime, task: Task) {
-  await runtime.prepare(task, prepareContext());
+  await prepare(runtime, task);
   await runtime.start(task.ID, progress).catch(() => {});
   const end = await runtime.wait(task.ID);
   const lines = await collect(runtime.logs(task.ID, ALL_LOGS));
@@ -70,20 +71,17 @@ test('A task with a network has its own namespace, attached before its first ins
       ],
     };
     const path = `/run/netns/swarm-${task.ID}`;
-    await runtime.prepare(
-      task,
-      prepareContext({
-        network: {
-          async attach(attachment) {
-            t.is(attachment.netns, path);
-            t.is(attachment.address, '198.18.77.1');
-            t.is(runtime.pid(task.ID), undefined);
-            const net = ['-n', `swarm-${task.ID}`];
-            execFileSync('ip', [...net, 'addr', 'add', `${attachment.address}/32`, 'dev', 'lo']);
-          },
+    await prepare(runtime, task, {
+      network: {
+        async attach(attachment) {
+          t.is(attachment.netns, path);
+          t.is(attachment.address, '198.18.77.1');
+          t.is(runtime.pid(task.ID), undefined);
+          const net = ['-n', `swarm-${task.ID}`];
+          execFileSync('ip', [...net, 'addr', 'add', `${attachment.address}/32`, 'dev', 'lo']);
         },
-      }),
-    );
+      },
+    });
     await runtime.start(task.ID, progress);
     await until(
       'it looked',
@@ -117,7 +115,7 @@ test('A network that can not be attached leaves nothing behind', async (t) => {
         throw new Error('no tunnel');
       },
     };
-    await t.throwsAsync(runtime.prepare(task, prepareContext({ network })), {
+    await t.throwsAsync(prepare(runtime, task, { network }), {
       message: 'no tunnel',
     });
     t.false(existsSync(`/run/netns/swarm-${task.ID}`));
@@ -157,7 +155,7 @@ test('A limit of one process leaves room for the command alone', async (t) => {
 test('A limit of processor time is handed to the kernel', async (t) => {
   await withRuntime(async (runtime) => {
     const task = shell('exec sleep 600', {}, { Resources: { Limits: { NanoCPUs: 5e8 } } });
-    await runtime.prepare(task, prepareContext());
+    await prepare(runtime, task);
     await runtime.start(task.ID, progress);
     const cgroups = readFileSync(`/proc/${runtime.pid(task.ID)}/cgroup`, 'utf8');
     const [, v1] = /:cpu(?:,cpuacct)?:(.*)/.exec(cgroups) ?? [];
@@ -177,7 +175,7 @@ test('Processes that left the session of their task are killed with it', async (
     const task = shell(
       `setsid sleep ${seconds} & trap 'exit 0' USR1; while :; do sleep 0.05; done`,
     );
-    await runtime.prepare(task, prepareContext());
+    await prepare(runtime, task);
     await runtime.start(task.ID, progress);
     await until('it sleeps', () => runs(`sleep ${seconds}`));
     process.kill(runtime.pid(task.ID)!, 'SIGUSR1');
@@ -239,7 +237,7 @@ test('A health check runs in the namespace of its task', async (t) => {
         Interval: 20e6,
       },
     });
-    await runtime.prepare(task, prepareContext());
+    await prepare(runtime, task);
     await t.notThrowsAsync(runtime.start(task.ID, progress));
   });
 });
@@ -262,7 +260,7 @@ test('A health check of a task that an earlier version started runs in its names
       },
       address: '10.0.0.5/24',
     });
-    await harness.runtime.prepare(task, prepareContext());
+    await prepare(harness.runtime, task);
     await harness.runtime.start(task.ID, progress);
     // That version wrote neither, and the check shall tell where it ran.
     const path = join(harness.folder, 'tasks', task.ID, 'task.json');

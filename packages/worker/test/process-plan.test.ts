@@ -10,6 +10,7 @@ function plan(wishes: TaskWishes, daemonOomScore: number) {
     accounts: () => ({ passwd: '', group: '', subuid: '', subgid: '' }),
     privileged: true,
     bootId: 'boot',
+    sandbox: { id: 't1', bootId: 'boot' },
     daemonOomScore,
     takeUid: () => 2_100_000_001,
   });

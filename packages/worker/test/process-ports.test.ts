@@ -2,9 +2,10 @@ import { connect } from 'node:net';
 import type { Task } from '@swarm/api';
 import type { TaskAttachment } from '@swarm/routing-mesh';
 import test from 'ava';
-import { HTTP_PORT, makeTask, prepareContext } from './support/make-task.js';
+import { HTTP_PORT, makeTask, NODE_FACTS } from './support/make-task.js';
 import { openProcessRuntime } from './support/process-harness.js';
 import { ALL_LOGS, collect, text } from './support/real.js';
+import { prepare } from './support/prepare.js';
 
 const PORTS = [HTTP_PORT, { ...HTTP_PORT, TargetPort: 443, PublishedPort: 8443 }];
 
@@ -27,7 +28,7 @@ test('Without root each task is told ports of its own, and the mesh where they a
   };
   const seen = new Set<number>();
   for (const task of [webTask('p1'), webTask('p2')]) {
-    const prepared = await harness.runtime.prepare(task, prepareContext({ network }));
+    const prepared = await prepare(harness.runtime, task, { network });
     t.is(prepared.address, '127.0.0.1');
     const targets = prepared.ports?.map(({ TargetPort }) => TargetPort) ?? [];
     t.deepEqual(
@@ -55,9 +56,8 @@ test('Without root a task listens where managers say that its node is, if that i
     ['-p 22', '127.0.0.1'],
   ];
   for (const [i, [address, listens]] of expected.entries()) {
-    const context = prepareContext();
-    const node = { ...context.node, address };
-    const prepared = await harness.runtime.prepare(webTask(`h${i}`), { ...context, node });
+    const node = { ...NODE_FACTS, address };
+    const prepared = await prepare(harness.runtime, webTask(`h${i}`), { node });
     t.is(prepared.address, listens);
     t.true(prepared.ports?.every(({ TargetPort }) => TargetPort >= 20_000 && TargetPort <= 29_999));
   }
@@ -67,7 +67,7 @@ test('Without root a task listens where managers say that its node is, if that i
 test('An adopted task keeps its ports, and the mesh hears of them again', async (t) => {
   const harness = await openProcessRuntime(false);
   const task = webTask('p3');
-  const before = await harness.runtime.prepare(task, prepareContext());
+  const before = await prepare(harness.runtime, task);
   const runtime = await harness.reopen();
   let attached: TaskAttachment | undefined;
   const network = {
@@ -75,7 +75,7 @@ test('An adopted task keeps its ports, and the mesh hears of them again', async 
       attached = attachment;
     },
   };
-  t.deepEqual(await runtime.prepare(task, prepareContext({ network })), before);
+  t.deepEqual(await prepare(runtime, task, { network }), before);
   t.is(attached?.address, '127.0.0.1');
   await harness.close();
 });

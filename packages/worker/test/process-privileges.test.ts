@@ -4,8 +4,8 @@ import { SERVICE_UIDS, TASK_UIDS } from '@swarm/api';
 import test from 'ava';
 import { RuntimeError } from '../src/runtime/runtime-error.js';
 import { checkBothStarts, outcome, shellTask, type ShellWishes } from './support/host-task.js';
-import { prepareContext } from './support/make-task.js';
 import { IS_ROOT, type ProcessHarness } from './support/process-harness.js';
+import { prepare } from './support/prepare.js';
 
 if (!IS_ROOT) test('SKIPPED, run as root: what the policies allow', (t) => t.pass());
 
@@ -20,7 +20,7 @@ async function refusal(
 ): Promise<string> {
   const task = shellTask('true', { container, policy });
   try {
-    await h.runtime.prepare(task, prepareContext());
+    await prepare(h.runtime, task);
   } catch (error) {
     if (error instanceof RuntimeError && error.reason === 'rejected') return error.message;
     throw error;

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import test from 'ava';
 import { Level } from 'level';
 import { checkBothStarts, PROGRESS, shellTask } from './support/host-task.js';
-import { prepareContext } from './support/make-task.js';
 import { IS_ROOT } from './support/process-harness.js';
 import { ALL_LOGS, collect, text, until } from './support/real.js';
+import { prepare } from './support/prepare.js';
 
 if (!IS_ROOT) test('SKIPPED, run as root: what starts and checks a task', (t) => t.pass());
 
@@ -51,7 +51,7 @@ check('What runs with root for a task has none of its variables', async (t, h) =
         container,
       },
     );
-    await h.runtime.prepare(task, prepareContext());
+    await prepare(h.runtime, task);
     const started = h.runtime.start(task.ID, PROGRESS).catch(() => {});
     const lines = async () => (await collect(h.runtime.logs(task.ID, ALL_LOGS))).map(text).join('');
     await until('a check has run', async () => (await lines()) !== '');
@@ -85,7 +85,7 @@ check('A check runs no program that the task has put in place of the host’s', 
     ]),
   };
   const task = shellTask('', { container });
-  await h.runtime.prepare(task, prepareContext());
+  await prepare(h.runtime, task);
   const started = h.runtime.start(task.ID, PROGRESS).catch(() => {});
   const lines = async () => (await collect(h.runtime.logs(task.ID, ALL_LOGS))).map(text);
   await until('a check has run', async () => (await lines()).includes('end\n'));
@@ -104,7 +104,7 @@ check('A task and its check inherit no file of the daemon', async (t, h) => {
     const script = `${list('/tmp/own')}; until [ -s /tmp/checked ]; do sleep 0.05; done
       cat /tmp/own /tmp/checked; echo end; exec sleep 600`;
     const task = shellTask(script, { container });
-    await h.runtime.prepare(task, prepareContext());
+    await prepare(h.runtime, task);
     const started = h.runtime.start(task.ID, PROGRESS).catch(() => {});
     const lines = async () => (await collect(h.runtime.logs(task.ID, ALL_LOGS))).map(text);
     await until('a check has run', async () => (await lines()).includes('end\n'));

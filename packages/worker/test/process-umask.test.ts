@@ -2,9 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import anyTest, { type TestFn } from 'ava';
-import { makeTask, prepareContext } from './support/make-task.js';
+import { makeTask } from './support/make-task.js';
 import { IS_ROOT, openProcessRuntime } from './support/process-harness.js';
 import { ALL_LOGS, collect, text } from './support/real.js';
+import { prepare } from './support/prepare.js';
 
 const test = (IS_ROOT ? anyTest : anyTest.skip) as TestFn;
 if (!IS_ROOT) anyTest('SKIPPED, run as root: cgroups, users', (t) => t.pass());
@@ -24,7 +25,7 @@ test('The daemon’s umask does not reach a task, its health check or its cgroup
     },
     spec: { Resources: { Limits: { MemoryBytes: 64 * 2 ** 20 } } },
   });
-  await runtime.prepare(task, prepareContext());
+  await prepare(runtime, task);
   await runtime.start(task.ID, { started() {}, waiting() {} });
   const cgroups = execFileSync('find', ['/sys/fs/cgroup', '-type', 'd', '-name', task.ID])
     .toString()

@@ -371,7 +371,12 @@ test('A task with a network waits for the mesh and says so; others do not', asyn
 test('After a restart of the daemon a task that runs is taken over as it is', async (t) => {
   const bench = new Bench();
   bench.runtime.tasks.set('t1', { state: 'running', ends: [] });
-  const found = { taskId: 't1', state: 'running', prepared: { containerId: 'c' } } as const;
+  const found = {
+    taskId: 't1',
+    sandboxId: 't1',
+    state: 'running',
+    prepared: { containerId: 'c' },
+  } as const;
   const controller = bench.add('t1', { ...published, observed: 'running' }, found);
   await settle();
   t.deepEqual(bench.runtime.calls, []);

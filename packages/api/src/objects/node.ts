@@ -23,7 +23,7 @@ export interface Resources {
   readonly MemoryBytes?: number;
 }
 
-/** What a node says of itself. The last two fields are ours; Docker's clients ignore them. */
+/** What a node says of itself. The last three fields are ours; Docker's clients ignore them. */
 export interface NodeDescription {
   readonly Hostname: string;
   readonly Platform: Platform;
@@ -36,6 +36,11 @@ export interface NodeDescription {
   readonly TLSInfo?: TLSInfo;
   /** `docker` or `process`. */
   readonly Runtime?: string;
+  /**
+   * What tasks can ask of the runtime: words of `RuntimeCapability`, or of newer versions. Absent from nodes
+   * of older versions; see `runtimeCapabilities`.
+   */
+  readonly RuntimeCapabilities?: readonly string[];
   /** `nftables`, `ipvs` or `userspace`. */
   readonly MeshBackend?: string;
 }

@@ -75,6 +75,12 @@ const engineShape = record<NodeDescription['Engine']>({
   ),
 });
 
+/** Most bytes of the name of a capability, and most capabilities of a runtime. */
+export const CAPABILITY_LIMIT_BYTES = 64;
+export const CAPABILITIES_LIMIT = 64;
+
+export const capabilityShape = text(CAPABILITY_LIMIT_BYTES);
+
 /** Long texts are cut. What is countable stays in its limits, or the description is refused. */
 export const nodeDescriptionShape = record<NodeDescription>({
   Hostname: shortText,
@@ -83,6 +89,7 @@ export const nodeDescriptionShape = record<NodeDescription>({
   Engine: engineShape,
   TLSInfo: optional(tlsInfoShape),
   Runtime: optional(shortText),
+  RuntimeCapabilities: optional(list(capabilityShape, CAPABILITIES_LIMIT)),
   MeshBackend: optional(shortText),
 });
 

@@ -1,8 +1,16 @@
-import { isHostImage, publishedKey, type Task } from '@swarm/api';
 import { isFixed, isIngress } from '../allocator/publish-conflict.js';
 import type { AddressBook } from '../allocator/address-book.js';
 import { wantedNetworks } from '../allocator/attachments.js';
 import type { View } from '../store/store.js';
+import {
+  capabilityWords,
+  neededCapabilities,
+  publishedKey,
+  RUNTIME_CAPABILITIES,
+  type RuntimeCapability,
+  runtimeCapabilities,
+  type Task,
+} from '@swarm/api';
 import { matchesConstraints, storedConstraints } from './constraint.js';
 import type { NodeInfo } from './node-info.js';
 import { platformFits } from './platform.js';
@@ -13,8 +21,8 @@ type Check = (info: NodeInfo) => boolean;
 export interface Filter {
   /** The check for this task; undefined when the filter does not apply to it. */
   readonly prepare: (task: Task) => Check | undefined;
-  /** Why so many nodes are no choice, in SwarmKit's words: clients and people look for them. */
-  readonly explain: (nodes: number) => string;
+  /** Why so many nodes of all are no choice, in SwarmKit's words: clients and people look for them. */
+  readonly explain: (nodes: number, all: number) => string;
 }
 
 /** `3 nodes`, `1 node`. */
@@ -50,10 +58,7 @@ const plugins: Filter = {
       .map(({ VolumeOptions }) => VolumeOptions?.DriverConfig?.Name ?? '')
       .filter((driver) => driver !== '' && driver !== 'local');
     const log = task.Spec.LogDriver?.Name ?? '';
-    const image = container?.Image;
     return ({ node }) => {
-      const isProcess = node.Description?.Runtime === 'process';
-      if (isProcess && (image === undefined || !isHostImage(image))) return false;
       const found = node.Description?.Engine.Plugins ?? [];
       const has = (type: string, name: string) =>
         found.some((plugin) => plugin.Type === type && plugin.Name === name);
@@ -65,6 +70,19 @@ const plugins: Filter = {
   },
   explain: (nodes) => `missing plugin on ${some(nodes)}`,
 };
+
+/** Ours: what the task needs, its node's runtime has declared. */
+function capability(word: RuntimeCapability): Filter {
+  const { what, remedy } = capabilityWords(word);
+  return {
+    prepare: (task) =>
+      neededCapabilities(task.Spec).has(word)
+        ? ({ node }) => runtimeCapabilities(node.Description).includes(word)
+        : undefined,
+    explain: (nodes, all) =>
+      `${nodes === all ? 'no node can' : `${some(nodes)} cannot`} ${what}: ${remedy}`,
+  };
+}
 
 const constraints: Filter = {
   prepare(task) {
@@ -126,6 +144,7 @@ export function allFilters(view: View, addresses: AddressBook): readonly Filter[
   return [
     ready,
     resources,
+    ...RUNTIME_CAPABILITIES.map(capability),
     plugins,
     constraints,
     platform,
@@ -153,8 +172,9 @@ export class Pipeline {
   /**
    * Why these nodes do not take the task, the reason that holds for most of them first; a node counts
    * for the first filter that it fails. Empty when there are no nodes.
+   * @param all how many nodes the cluster has
    */
-  explain(infos: Iterable<NodeInfo>): string {
+  explain(infos: Iterable<NodeInfo>, all: number): string {
     const failures = new Map<Filter, number>();
     for (const info of infos) {
       const failed = this.#checks.find(({ check }) => !check(info))?.filter;
@@ -162,7 +182,7 @@ export class Pipeline {
     }
     return [...failures]
       .sort(([, a], [, b]) => b - a)
-      .map(([filter, nodes]) => filter.explain(nodes))
+      .map(([filter, nodes]) => filter.explain(nodes, all))
       .join('; ');
   }
 }

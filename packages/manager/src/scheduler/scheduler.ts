@@ -187,7 +187,7 @@ class Scheduler implements ControlLoop {
     } else if (this.#fits(pipeline, info)) {
       decisions.push(this.#place(task, info, MESSAGE_CONFIRMED));
     } else {
-      this.#explain(task, pipeline.explain([info]), decisions);
+      this.#explain(task, pipeline.explain([info], this.#nodes.all().length), decisions);
     }
   }
 
@@ -221,7 +221,7 @@ class Scheduler implements ControlLoop {
         });
       if (isPlaced) continue;
       if (explanation === undefined) {
-        const reasons = pipeline.explain(all);
+        const reasons = pipeline.explain(all, all.length);
         explanation = reasons === '' ? 'no suitable node' : `no suitable node (${reasons})`;
       }
       this.#explain(task, explanation, decisions);

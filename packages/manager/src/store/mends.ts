@@ -79,6 +79,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
       'Spec.Name',
       'Description.TLSInfo',
       'Description.Runtime',
+      'Description.RuntimeCapabilities',
       'Description.MeshBackend',
     ),
     texts('Spec.Labels'),

@@ -447,6 +447,7 @@ export class Agent {
         ...(runtime.plugins === undefined ? {} : { Plugins: runtime.plugins }),
       },
       Runtime: runtime.kind,
+      RuntimeCapabilities: runtime.capabilities,
       MeshBackend: this.#options.mesh.backend,
       ...this.#extras,
     });

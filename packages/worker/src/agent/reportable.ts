@@ -1,4 +1,6 @@
 import {
+  CAPABILITIES_LIMIT,
+  capabilityShape,
   CONTAINER_ID_LIMIT,
   DESCRIPTION_TEXT_LIMIT_BYTES,
   ENGINE_ITEMS_LIMIT,
@@ -43,9 +45,14 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     Platform: { Architecture: textOf(Platform?.Architecture), OS: textOf(Platform?.OS) },
     Resources: resourcesOf(Resources),
   };
-  const rest = given<Pick<NodeDescription, 'TLSInfo' | 'Runtime' | 'MeshBackend'>>({
+  const rest = given<
+    Pick<NodeDescription, 'TLSInfo' | 'Runtime' | 'RuntimeCapabilities' | 'MeshBackend'>
+  >({
     TLSInfo: tryRead(tlsInfoShape, description.TLSInfo),
     Runtime: tryRead(shortText, description.Runtime),
+    RuntimeCapabilities: description.RuntimeCapabilities?.flatMap(
+      (word) => tryRead(capabilityShape, word) ?? [],
+    ).slice(0, CAPABILITIES_LIMIT),
     MeshBackend: tryRead(shortText, description.MeshBackend),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);

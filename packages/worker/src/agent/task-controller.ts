@@ -24,6 +24,7 @@ import type { Semaphore } from './semaphore.js';
 import { aborted, Signal } from './signal.js';
 import type { TaskMesh } from './task-mesh.js';
 import type { TaskNeeds } from './task-needs.js';
+import { attachedSandbox, sandboxIdOf } from './task-sandbox.js';
 import { notListening, socketsOf, untilDrained, untilListening } from './task-sockets.js';
 import { endSentence, nextStatus, type StatusChange } from './task-status.js';
 
@@ -259,9 +260,10 @@ export class TaskController {
     const leave = await starts.acquire(signal);
     if (leave === undefined) return;
     try {
-      const prepared = await runtime.prepare(this.#task, {
-        node: this.#host.node(),
-        network: mesh,
+      const node = this.#host.node();
+      const sandbox = await attachedSandbox(this.#task, { runtime, network: mesh, node, signal });
+      const prepared = await runtime.prepare(this.#task, sandbox, {
+        node,
         objects: this.#host.needs.of(this.#task),
         signal,
         waiting: (Message) => this.#set({ Message }),
@@ -401,7 +403,7 @@ export class TaskController {
       try {
         const missing = this.#host.needs.missing(this.#task);
         if (missing !== undefined) throw new Error(missing.message);
-        await runtime.remove(this.#task.ID);
+        await runtime.removeSandbox(sandboxIdOf(this.#task));
         await mesh.detach(this.#task.ID);
         this.#prepared = false;
         this.#end = undefined;
@@ -466,7 +468,7 @@ export class TaskController {
     const signal = this.#task.Spec.ContainerSpec?.StopSignal;
     for (let pauseMs = RETRY_MIN_MS; !this.#closed.signal.aborted; ) {
       try {
-        const stopping = this.#host.runtime.stop(this.#task.ID, {
+        const stopping = this.#host.runtime.stopSandbox(sandboxIdOf(this.#task), {
           graceMs: this.#graceMs(),
           ...(signal ? { signal } : {}),
         });
@@ -498,7 +500,7 @@ export class TaskController {
     if (!isTerminal(this.#status.State)) await this.#shutDown();
     for (let pauseMs = RETRY_MIN_MS; !this.#closed.signal.aborted; ) {
       try {
-        await this.#host.runtime.remove(this.#task.ID);
+        await this.#host.runtime.removeSandbox(sandboxIdOf(this.#task));
         return;
       } catch (error) {
         this.#logger.error(

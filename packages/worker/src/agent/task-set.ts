@@ -4,6 +4,7 @@ import { messageOf } from '../runtime/runtime-error.js';
 import type { AgentStorage, StoredTask } from './agent-storage.js';
 import type { AssignedStore, UnreadableObject } from './assigned-store.js';
 import { TaskController, type TaskHost } from './task-controller.js';
+import { sandboxIdOf } from './task-sandbox.js';
 
 /** What the set uses of the storage. */
 type TaskStorage = Pick<AgentStorage, 'putTask' | 'deleteTask'>;
@@ -32,14 +33,18 @@ export class TaskSet implements AssignedStore<Task> {
   /** Takes over what an earlier life left, and removes what belongs to no task that is known. */
   async restore(stored: readonly StoredTask[]): Promise<void> {
     const { runtime, logger } = this.#host;
-    for (const left of await runtime.list()) this.#found.set(left.taskId, left);
-    const known = new Set(stored.map(({ task }) => task.ID));
+    const sandboxes = new Set(await runtime.listSandboxes());
+    for (const left of await runtime.list()) {
+      this.#found.set(left.taskId, left);
+      sandboxes.add(left.sandboxId);
+    }
+    const known = new Set(stored.map(({ task }) => sandboxIdOf(task)));
     for (const { task, status } of stored) this.#add(task, status);
-    for (const taskId of [...this.#found.keys()]) {
-      if (known.has(taskId)) continue;
-      this.#found.delete(taskId);
-      logger.info({ taskId }, 'removing what was left of an unknown task');
-      this.#leave(taskId, runtime.remove(taskId));
+    this.#found.clear();
+    for (const sandboxId of sandboxes) {
+      if (known.has(sandboxId)) continue;
+      logger.info({ sandboxId }, 'removing what was left of unknown tasks');
+      this.#leave(sandboxId, runtime.removeSandbox(sandboxId));
     }
   }
 

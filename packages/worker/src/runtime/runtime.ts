@@ -6,9 +6,11 @@ import type {
   Platform,
   PortConfig,
   Resources,
+  RuntimeCapability,
   Task,
 } from '@swarm/api';
 import type { Mesh } from '@swarm/routing-mesh';
+import type { Sandbox, SandboxSpec } from './sandbox.js';
 
 /** What a runtime runs tasks with. A third one adds its word here (docs/runtimes.md). */
 export type RuntimeKind = 'docker' | 'process';
@@ -22,6 +24,8 @@ export interface RuntimeDescription {
   /** All that the host has, not what is free. */
   readonly resources: Required<Resources>;
   readonly engineVersion: string;
+  /** What tasks can ask of it; the scheduler places a task where all that it needs is declared. */
+  readonly capabilities: readonly RuntimeCapability[];
   readonly plugins?: readonly { readonly Type: string; readonly Name: string }[];
 }
 
@@ -34,10 +38,7 @@ export interface NodeFacts {
   readonly address?: string;
 }
 
-/**
- * The mesh, as a runtime sees it: puts an interface with the task's address into a network namespace.
- * The runtime makes the namespace and calls this before the task's first instruction.
- */
+/** What attaches a sandbox to the cluster's networks: the node's mesh. */
 export type TaskNetwork = Pick<Mesh, 'attach'>;
 
 /** The objects of the cluster that a task's spec refers to, as the managers sent them. */
@@ -49,7 +50,6 @@ export interface TaskObjects {
 /** What `prepare` needs besides the task. */
 export interface PrepareContext {
   readonly node: NodeFacts;
-  readonly network: TaskNetwork;
   /** The secrets and configs that the task needs are all here. A secret must never be written to a disk. */
   readonly objects: TaskObjects;
   /** Aborted when the task should not run any more; `prepare` then rejects soon. */
@@ -87,6 +87,8 @@ export type TaskEnd =
 /** A task found when the runtime was opened again. */
 export interface LeftTask {
   readonly taskId: string;
+  /** The sandbox it is in, or was in before it ended. */
+  readonly sandboxId: string;
   /** `prepared`: never started. `ended`: `wait` answers at once. */
   readonly state: 'prepared' | 'running' | 'ended';
   readonly prepared: PreparedTask;
@@ -107,11 +109,14 @@ export interface StopOptions {
 }
 
 /**
- * Runs tasks on one host. Every method may be called again with the same task after a crash of the
- * daemon, and then carries on: a prepared task is not prepared twice, a running one is not started twice.
+ * Runs tasks on one host. A task runs in a sandbox: first the sandbox is made, then whoever called attaches
+ * its network, then tasks are prepared in it. So a task's network is complete before its first instruction.
  *
- * Tasks outlive the runtime object: `close` leaves them running, and the next runtime on the same
- * folder or engine finds them with `list`.
+ * Every method may be called again after a crash of the daemon, and then carries on: a sandbox is not
+ * made twice, a prepared task is not prepared twice, a running one is not started twice.
+ *
+ * Tasks and sandboxes outlive the runtime object: `close` leaves them, and the next runtime on the same
+ * folder or engine finds them with `list` and `listSandboxes`.
  *
  * Errors: {@link RuntimeError}; its `reason` decides between REJECTED and FAILED.
  */
@@ -123,11 +128,31 @@ export interface Runtime {
   /** Tasks left by an earlier life, adopted: `wait`, `stop`, `logs` and `pid` work on them. */
   list(): Promise<readonly LeftTask[]>;
 
+  /** Ids of the sandboxes that stand, those left by an earlier life too. */
+  listSandboxes(): Promise<readonly string[]>;
+
   /**
-   * Makes all that the task needs, without running an instruction of it: image, files, limits, network.
+   * Makes a sandbox; where one of that id stands, returns it as it is.
+   * @param signal aborted when it is not wanted any more; the call then rejects soon
+   * @throws RuntimeError `rejected` when such a sandbox can never be had here
+   */
+  createSandbox(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox>;
+
+  /**
+   * Stops all tasks of a sandbox, as `stop` does, and gives back its namespaces and its network. Only the
+   * tasks' logs and exits are left. No error when there is no such sandbox.
+   */
+  stopSandbox(sandboxId: string, options: StopOptions): Promise<void>;
+
+  /** Removes a sandbox and every trace of its tasks, the logs too. No error when there is nothing. */
+  removeSandbox(sandboxId: string): Promise<void>;
+
+  /**
+   * Makes all that the task needs, without running an instruction of it: image, files, limits.
+   * @param sandbox one that `createSandbox` returned
    * @throws RuntimeError `rejected` when this spec can never run here; the message names the field
    */
-  prepare(task: Task, context: PrepareContext): Promise<PreparedTask>;
+  prepare(task: Task, sandbox: Sandbox, context: PrepareContext): Promise<PreparedTask>;
 
   /**
    * Starts a prepared task. Resolves when it runs and, where it has a health check, is healthy.
@@ -140,11 +165,15 @@ export interface Runtime {
 
   /**
    * Ends the task and everything it started: signal, grace, SIGKILL. Afterwards only its logs and its
-   * exit are left. No error when it ended already or never started.
+   * exit are left. The sandbox goes when it was the last in it. No error when it ended already or never
+   * started.
    */
   stop(taskId: string, options: StopOptions): Promise<void>;
 
-  /** Removes every trace, the logs too; kills what still runs. No error when there is nothing. */
+  /**
+   * Removes every trace of the task, the logs too; kills what still runs. The sandbox goes when it was the
+   * last in it. No error when there is nothing.
+   */
   remove(taskId: string): Promise<void>;
 
   /** The task's output, oldest first. Ends after the last line, with `follow` when the task has ended. */

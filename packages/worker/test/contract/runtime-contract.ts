@@ -3,8 +3,10 @@ import { MS, SECOND } from '@swarm/api';
 import type { TestFn } from 'ava';
 import type { Runtime } from '../../src/runtime/runtime.js';
 import { RuntimeError } from '../../src/runtime/runtime-error.js';
-import { makeTask, prepareContext } from '../support/make-task.js';
+import { makeTask } from '../support/make-task.js';
+import { sandboxContract } from './sandbox-contract.js';
 import { ALL_LOGS, collect, text, until } from '../support/real.js';
+import { prepare } from '../support/prepare.js';
 
 /** A runtime on a place of its own, and how to end its daemon and start another there. */
 export interface RuntimeHarness {
@@ -26,6 +28,12 @@ export interface RuntimeContractOptions {
    * that it does not handle away from pid 1. Docker has that for tasks with `Init` alone.
    */
   readonly hasInit?: boolean;
+  /** Whether a sandbox with an address has a network namespace of its own. */
+  readonly hasNetns: boolean;
+  /** A command line of the image that listens on a port of the loopback and answers with a word. */
+  readonly serve: (port: number, word: string) => string;
+  /** A command line of the image that prints what answers there, and fails while nobody does. */
+  readonly ask: (port: number) => string;
 }
 
 const progress = { started() {}, waiting() {} };
@@ -56,7 +64,7 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
     });
   };
   const run = async (runtime: Runtime, task: Task): Promise<void> => {
-    await runtime.prepare(task, prepareContext());
+    await prepare(runtime, task);
     await runtime.start(task.ID, progress);
   };
 
@@ -72,7 +80,7 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
 
   check('a prepared task runs no instruction before its start', async (t, { runtime }) => {
     const task = shell('echo ran');
-    await runtime.prepare(task, prepareContext());
+    await prepare(runtime, task);
     t.is(runtime.pid(task.ID), undefined);
     t.deepEqual(
       (await runtime.list()).map(({ taskId, state }) => [taskId, state]),
@@ -164,7 +172,7 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
 
   check('a stop of a task that never started leaves it ended', async (t, { runtime }) => {
     const task = shell('echo ran');
-    await runtime.prepare(task, prepareContext());
+    await prepare(runtime, task);
     await runtime.stop(task.ID, { graceMs: 1_000 });
     await t.throwsAsync(runtime.start(task.ID, progress), { instanceOf: RuntimeError });
     t.is((await collect(runtime.logs(task.ID, ALL_LOGS))).length, 0);
@@ -252,7 +260,7 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
         Retries: 1000,
       },
     });
-    await runtime.prepare(task, prepareContext());
+    await prepare(runtime, task);
     let started = false;
     let healthy = false;
     let waited = '';
@@ -281,7 +289,7 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
     const task = shell('exec sleep 600', {
       Healthcheck: { Test: ['CMD', '/bin/sh', '-c', 'echo broken; exit 1'], Interval: 50 * MS },
     });
-    await runtime.prepare(task, prepareContext());
+    await prepare(runtime, task);
     await t.throwsAsync(runtime.start(task.ID, progress), { instanceOf: RuntimeError });
     const end = await runtime.wait(task.ID);
     t.is(end.kind, 'unhealthy');
@@ -300,7 +308,7 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
         Retries: 1,
       },
     });
-    await runtime.prepare(task, prepareContext());
+    await prepare(runtime, task);
     await t.throwsAsync(runtime.start(task.ID, progress), { instanceOf: RuntimeError });
     t.is((await runtime.wait(task.ID)).kind, 'unhealthy');
   });
@@ -312,7 +320,7 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
     await run(harness.runtime, runs);
     await run(harness.runtime, ended).catch(() => {});
     await harness.runtime.wait(ended.ID);
-    await harness.runtime.prepare(waiting, prepareContext());
+    await prepare(harness.runtime, waiting);
     const pid = harness.runtime.pid(runs.ID);
     const runtime = await harness.reopen();
     const states = new Map((await runtime.list()).map(({ taskId, state }) => [taskId, state]));
@@ -325,4 +333,6 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
     t.like(await runtime.wait(runs.ID), { code: 9 });
     t.deepEqual((await collect(runtime.logs(runs.ID, ALL_LOGS))).map(text), ['up\n']);
   });
+
+  sandboxContract(check, { ...options, shell });
 }

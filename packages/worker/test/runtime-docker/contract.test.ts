@@ -16,6 +16,9 @@ if (lacks === undefined) {
     name: 'docker runtime',
     open: async () => openDockerRuntime(engine),
     image: TEST_IMAGE,
+    hasNetns: true,
+    serve: (port, word) => `echo ${word} >/tmp/word; exec nc -ll -p ${port} -e cat /tmp/word`,
+    ask: (port) => `nc 127.0.0.1 ${port} </dev/null`,
   });
 } else {
   test.skip(`docker runtime: SKIPPED, ${lacks}`, () => {});

@@ -1,5 +1,4 @@
 import test from 'ava';
-import { prepareContext } from '../support/make-task.js';
 import { ALL_LOGS, collect, text, until } from '../support/real.js';
 import {
   containers,
@@ -9,6 +8,7 @@ import {
   shell,
   TestEngine,
 } from './engine.js';
+import { prepare } from '../support/prepare.js';
 
 const lacks = engineLacks();
 const LIVE = ['--live-restore'];
@@ -25,7 +25,7 @@ if (lacks === undefined) {
         try {
           const { runtime } = harness;
           const task = shell('trap "echo bye; exit 3" TERM; echo up; while :; do sleep 0.05; done');
-          await runtime.prepare(task, prepareContext());
+          await prepare(runtime, task);
           await runtime.start(task.ID, progress);
           const pid = runtime.pid(task.ID);
           const lines: string[] = [];
@@ -42,7 +42,7 @@ if (lacks === undefined) {
           });
           await engine.stop('SIGKILL');
           // Asked while there is no engine: answered when there is one again.
-          const preparing = runtime.prepare(shell('exit 0'), prepareContext());
+          const preparing = prepare(runtime, shell('exit 0'));
           await engine.start();
           await t.notThrowsAsync(preparing);
           t.false(ended);
@@ -74,9 +74,9 @@ if (lacks === undefined) {
         const { runtime } = harness;
         const running = shell('exec sleep 600', { address: '198.18.0.95/32' });
         const waiting = shell('exec sleep 600', { address: '198.18.0.96/32' });
-        await runtime.prepare(running, prepareContext());
+        await prepare(runtime, running);
         await runtime.start(running.ID, progress);
-        await runtime.prepare(waiting, prepareContext());
+        await prepare(runtime, waiting);
         const end = runtime.wait(running.ID);
         await engine.stop();
         await engine.start();
@@ -90,7 +90,7 @@ if (lacks === undefined) {
           [[running.ID, 'ended']],
         );
         t.false((await containers(engine, 'swarm.role')).some((name) => name.includes(waiting.ID)));
-        await t.notThrowsAsync(next.prepare(waiting, prepareContext()));
+        await t.notThrowsAsync(prepare(next, waiting));
         t.deepEqual(await collect(next.logs(running.ID, ALL_LOGS)), []);
       } finally {
         await harness.close();
@@ -108,7 +108,7 @@ if (lacks === undefined) {
       const harness = openDockerRuntime(engine);
       try {
         const task = shell('exec sleep 600');
-        await harness.runtime.prepare(task, prepareContext());
+        await prepare(harness.runtime, task);
         await harness.runtime.start(task.ID, progress);
         const end = harness.runtime.wait(task.ID);
         await engine.api('DELETE', `/containers/${task.Name}?force=1`);
@@ -131,11 +131,11 @@ if (lacks === undefined) {
       const [one, other] = [openDockerRuntime(engine), openDockerRuntime(engine)];
       try {
         const task = shell('exec sleep 600');
-        await one.runtime.prepare(task, prepareContext());
+        await prepare(one.runtime, task);
         await one.runtime.start(task.ID, progress);
         t.deepEqual(await other.runtime.list(), []);
         await other.runtime.remove(task.ID);
-        await t.throwsAsync(other.runtime.prepare(task, prepareContext()), { message: /in use/ });
+        await t.throwsAsync(prepare(other.runtime, task), { message: /in use/ });
         t.not(one.runtime.pid(task.ID), undefined);
         t.deepEqual(
           (await one.runtime.list()).map(({ state }) => state),

@@ -24,7 +24,20 @@ import { makeTask, type TaskWishes } from '../support/make-task.js';
 import { makeFolder, until } from '../support/real.js';
 
 const START_DEADLINE_MS = 30_000;
-const APPLETS = ['sh', 'sleep', 'cat', 'echo', 'env', 'hostname', 'ls', 'ip', 'test', 'kill', 'id'];
+const APPLETS = [
+  'sh',
+  'sleep',
+  'cat',
+  'echo',
+  'env',
+  'hostname',
+  'ls',
+  'ip',
+  'test',
+  'kill',
+  'id',
+  'nc',
+];
 /** Its registry is a port of this machine that nobody listens on: no pull leaves it. */
 export const TEST_IMAGE = '127.0.0.1:1/swarm-test/box:1';
 
@@ -144,10 +157,16 @@ export class TestEngine {
   }
 
   /** One request to the engine, apart from the client under test. */
-  api<T>(method: string, path: string, body?: Buffer): Promise<T> {
+  api<T>(method: string, path: string, body?: Buffer, type?: string): Promise<T> {
     return new Promise((resolve, reject) => {
       const call = request(
-        { socketPath: this.socketPath, method, path: `/v1.41${path}`, agent: false },
+        {
+          socketPath: this.socketPath,
+          method,
+          path: `/v1.41${path}`,
+          agent: false,
+          headers: type === undefined ? {} : { 'content-type': type },
+        },
         (response) => {
           let text = '';
           response.on('data', (chunk: Buffer) => {
@@ -217,7 +236,11 @@ function read(path: string): string {
 export function openDockerRuntime(
   engine: TestEngine,
   change: Partial<DockerRuntimeOptions> = {},
-): RuntimeHarness & { runtime: DockerRuntime; reopen(): Promise<DockerRuntime> } {
+): RuntimeHarness & {
+  runtime: DockerRuntime;
+  folder: string;
+  reopen(): Promise<DockerRuntime>;
+} {
   const folder = makeFolder();
   const open = (): DockerRuntime =>
     new DockerRuntime({
@@ -230,6 +253,7 @@ export function openDockerRuntime(
     });
   const harness = {
     runtime: open(),
+    folder: folder.path,
     async reopen() {
       await harness.runtime.close();
       harness.runtime = open();
@@ -237,6 +261,9 @@ export function openDockerRuntime(
     },
     async close() {
       for (const { taskId } of await harness.runtime.list()) await harness.runtime.remove(taskId);
+      for (const id of await harness.runtime.listSandboxes()) {
+        await harness.runtime.removeSandbox(id);
+      }
       await harness.runtime.close();
       const owner = existsSync(join(folder.path, 'owner'))
         ? readFileSync(join(folder.path, 'owner'), 'utf8').trim()

@@ -1,8 +1,8 @@
 import test from 'ava';
 import { LogDecoder, type LogEntry } from '../../src/runtime/docker/log-decoder.js';
-import { prepareContext } from '../support/make-task.js';
 import { ALL_LOGS, collect, text, until } from '../support/real.js';
 import { engineLacks, openDockerRuntime, progress, shell, TestEngine } from './engine.js';
+import { prepare } from '../support/prepare.js';
 
 const TIME = '2026-01-02T03:04:05.000000006Z';
 const PART_BYTES = 16 * 1024;
@@ -87,7 +87,7 @@ if (lacks === undefined) {
       const task = shell(
         'i=0; while [ $i -lt 5 ]; do i=$((i+1)); echo "err $i" >&2; done; i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "out $i"; done',
       );
-      await harness.runtime.prepare(task, prepareContext());
+      await prepare(harness.runtime, task);
       await harness.runtime.start(task.ID, progress);
       await harness.runtime.wait(task.ID);
       const last = async (tail: number, follow = false): Promise<string[]> =>
@@ -115,7 +115,7 @@ if (lacks === undefined) {
     const harness = openDockerRuntime(engine);
     try {
       const task = shell('echo one; echo two >&2; printf three', { container: { TTY: true } });
-      await harness.runtime.prepare(task, prepareContext());
+      await prepare(harness.runtime, task);
       await harness.runtime.start(task.ID, progress);
       await harness.runtime.wait(task.ID);
       const lines = await collect(harness.runtime.logs(task.ID, ALL_LOGS));
@@ -130,7 +130,7 @@ if (lacks === undefined) {
     const harness = openDockerRuntime(engine);
     try {
       const task = shell('echo one');
-      await harness.runtime.prepare(task, prepareContext());
+      await prepare(harness.runtime, task);
       const lines: string[] = [];
       let done = false;
       void (async () => {
@@ -150,7 +150,7 @@ if (lacks === undefined) {
     const harness = openDockerRuntime(engine);
     try {
       const task = shell('echo one', { spec: { LogDriver: { Name: 'none' } } });
-      await harness.runtime.prepare(task, prepareContext());
+      await prepare(harness.runtime, task);
       await harness.runtime.start(task.ID, progress);
       await harness.runtime.wait(task.ID);
       await t.throwsAsync(collect(harness.runtime.logs(task.ID, ALL_LOGS)), {

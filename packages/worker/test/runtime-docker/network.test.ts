@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import test from 'ava';
 import type { TaskNetwork } from '../../src/runtime/runtime.js';
 import { RuntimeError } from '../../src/runtime/runtime-error.js';
-import { HTTP_PORT, makeTask, prepareContext } from '../support/make-task.js';
+import { sandboxSpec } from '../../src/runtime/sandbox.js';
+import { HTTP_PORT, makeTask, NODE_FACTS } from '../support/make-task.js';
 import { ALL_LOGS, collect, text, until } from '../support/real.js';
 import {
   containers,
@@ -14,6 +15,7 @@ import {
   TEST_IMAGE,
   TestEngine,
 } from './engine.js';
+import { prepare } from '../support/prepare.js';
 
 const lacks = engineLacks();
 
@@ -50,7 +52,7 @@ if (lacks === undefined) {
         address: '198.18.0.77/32',
         ports: [HTTP_PORT],
       });
-      await harness.runtime.prepare(task, prepareContext({ network }));
+      await prepare(harness.runtime, task, { network });
       t.like(network.asked, [{ taskId: task.ID, address: '198.18.0.77', hostPorts: [] }]);
       await harness.runtime.start(task.ID, progress);
       await harness.runtime.wait(task.ID);
@@ -70,7 +72,7 @@ if (lacks === undefined) {
     try {
       const network = new FakeNetwork();
       const task = shell('exec sleep 600', { address: '198.18.0.78/32' });
-      await harness.runtime.prepare(task, prepareContext({ network }));
+      await prepare(harness.runtime, task, { network });
       const namespace = readlinkSync(network.asked[0]!.netns);
       await harness.runtime.start(task.ID, progress);
       t.is(readlinkSync(`/proc/${harness.runtime.pid(task.ID)}/ns/net`), namespace);
@@ -101,7 +103,7 @@ if (lacks === undefined) {
           },
         },
       );
-      await harness.runtime.prepare(task, prepareContext({ network: new FakeNetwork() }));
+      await prepare(harness.runtime, task, { network: new FakeNetwork() });
       await harness.runtime.start(task.ID, progress);
       await harness.runtime.wait(task.ID);
       const out = (await collect(harness.runtime.logs(task.ID, ALL_LOGS))).map(text).join('');
@@ -124,14 +126,14 @@ if (lacks === undefined) {
       );
     try {
       const first = shell('exec sleep 600', { address: '198.18.0.80/32' });
-      await harness.runtime.prepare(first, prepareContext({ network: new FakeNetwork() }));
+      await prepare(harness.runtime, first, { network: new FakeNetwork() });
       await until('three spares stand', async () => (await spares()).length === 3);
       const before = await spares();
       await harness.reopen();
       await harness.runtime.list();
       t.deepEqual((await spares()).sort(), before.sort());
       const second = shell('exec sleep 600', { address: '198.18.0.81/32' });
-      await harness.runtime.prepare(second, prepareContext({ network: new FakeNetwork() }));
+      await prepare(harness.runtime, second, { network: new FakeNetwork() });
       await harness.runtime.start(second.ID, progress);
       const name = execFileSync('nsenter', [
         `--target=${harness.runtime.pid(second.ID)}`,
@@ -149,17 +151,38 @@ if (lacks === undefined) {
     }
   });
 
-  test.serial('a sandbox without a task is removed by the next life', async (t) => {
+  test.serial('a sandbox without a task is listed by the next life', async (t) => {
     const harness = openDockerRuntime(engine);
     try {
       const task = shell('exec sleep 600', { address: '198.18.0.82/32' });
-      await harness.runtime.prepare(task, prepareContext({ network: new FakeNetwork() }));
+      await prepare(harness.runtime, task, { network: new FakeNetwork() });
       await harness.runtime.close();
       await engine.api('DELETE', `/containers/${task.Name}?force=1`);
       await harness.reopen();
       t.deepEqual(await harness.runtime.list(), []);
-      const names = await containers(engine, 'swarm.role=sandbox');
-      t.false(names.includes(`swarm-sandbox-${task.ID}`));
+      t.deepEqual(await harness.runtime.listSandboxes(), [task.ID]);
+      await harness.runtime.removeSandbox(task.ID);
+      t.deepEqual(await containers(engine, 'swarm.role=sandbox'), []);
+    } finally {
+      await harness.close();
+    }
+  });
+
+  test.serial('a sandbox that ended is made again', async (t) => {
+    const harness = openDockerRuntime(engine);
+    try {
+      const task = shell('exec sleep 600', { address: '198.18.0.84/32' });
+      const network = new FakeNetwork();
+      await prepare(harness.runtime, task, { network });
+      await harness.runtime.remove(task.ID);
+      const node = NODE_FACTS;
+      const { signal } = new AbortController();
+      const spec = sandboxSpec(task, node);
+      const first = await harness.runtime.createSandbox(spec, signal);
+      await engine.api('POST', `/containers/swarm-sandbox-${task.ID}/kill`);
+      const again = await harness.runtime.createSandbox(spec, signal);
+      t.not(again.netns, first.netns);
+      t.true(existsSync(again.netns!));
     } finally {
       await harness.close();
     }
@@ -174,7 +197,7 @@ if (lacks === undefined) {
           throw new RuntimeError('failed', 'no more room in the mesh');
         },
       };
-      await t.throwsAsync(harness.runtime.prepare(task, prepareContext({ network })), {
+      await t.throwsAsync(prepare(harness.runtime, task, { network }), {
         message: 'no more room in the mesh',
       });
       t.deepEqual(await harness.runtime.list(), []);
@@ -190,7 +213,7 @@ if (lacks === undefined) {
       const task = makeTask(`alone${process.pid}`, {
         container: { Image: TEST_IMAGE, Command: ['ip', '-o', 'link'], Args: [] },
       });
-      await harness.runtime.prepare(task, prepareContext());
+      await prepare(harness.runtime, task);
       await harness.runtime.start(task.ID, progress);
       await harness.runtime.wait(task.ID);
       const lines = (await collect(harness.runtime.logs(task.ID, ALL_LOGS))).map(text);

@@ -1,7 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import test from 'ava';
-import { prepareContext } from '../support/make-task.js';
 import { until } from '../support/real.js';
 import {
   containers,
@@ -11,6 +10,7 @@ import {
   TEST_IMAGE,
   TestEngine,
 } from './engine.js';
+import { prepare } from '../support/prepare.js';
 
 const lacks = engineLacks();
 const ABSENT_DIGEST = `sha256:${'ab'.repeat(32)}`;
@@ -39,8 +39,8 @@ if (lacks === undefined) {
     try {
       const said: string[] = [];
       const task = shell('', { container: { Image: `127.0.0.1:${port}/no/such:9` } });
-      const context = prepareContext({ waiting: (message) => said.push(message) });
-      const error = await t.throwsAsync(harness.runtime.prepare(task, context), {
+      const context = { waiting: (message: string) => said.push(message) };
+      const error = await t.throwsAsync(prepare(harness.runtime, task, context), {
         message: /^The image "127\.0\.0\.1:\d+\/no\/such:9" is not on this node.*Check its name/,
       });
       t.like(error, { reason: 'rejected' });
@@ -56,7 +56,7 @@ if (lacks === undefined) {
     const harness = openDockerRuntime(engine);
     try {
       const task = shell('', { container: { Image: '127.0.0.1:1/no/such:9' } });
-      const error = await t.throwsAsync(harness.runtime.prepare(task, prepareContext()), {
+      const error = await t.throwsAsync(prepare(harness.runtime, task), {
         message: /registry can not be reached.*connection refused/,
       });
       t.like(error, { reason: 'failed' });
@@ -70,10 +70,9 @@ if (lacks === undefined) {
     try {
       const said: string[] = [];
       const startMs = Date.now();
-      await harness.runtime.prepare(
-        shell('exec sleep 600'),
-        prepareContext({ waiting: (message) => said.push(message) }),
-      );
+      await prepare(harness.runtime, shell('exec sleep 600'), {
+        waiting: (message) => said.push(message),
+      });
       t.true(Date.now() - startMs < 4_000);
       t.deepEqual(said.slice(0, 1), [`pulling ${TEST_IMAGE}`]);
       t.regex(said.at(-1) ?? '', /could not be pulled, the copy on this node is used: .*refused/);
@@ -92,12 +91,12 @@ if (lacks === undefined) {
       const harness = openDockerRuntime(engine);
       try {
         const said: string[] = [];
-        const context = prepareContext({ waiting: (message) => said.push(message) });
-        await harness.runtime.prepare(shell('', { container: { Image: image } }), context);
+        const context = { waiting: (message: string) => said.push(message) };
+        await prepare(harness.runtime, shell('', { container: { Image: image } }), context);
         t.true(sockets.length > 0, 'the registry was asked');
         t.regex(said.at(-1) ?? '', /copy on this node is used: its registry said nothing for 5 s/);
         const startMs = Date.now();
-        await harness.runtime.prepare(shell('', { container: { Image: image } }), context);
+        await prepare(harness.runtime, shell('', { container: { Image: image } }), context);
         t.true(Date.now() - startMs < 4_000, 'the second task does not wait again');
       } finally {
         await harness.close();
@@ -115,7 +114,7 @@ if (lacks === undefined) {
     try {
       const unwanted = new AbortController();
       const task = shell('', { container: { Image: image }, address: '198.18.0.90/32' });
-      const preparing = harness.runtime.prepare(task, prepareContext({ signal: unwanted.signal }));
+      const preparing = prepare(harness.runtime, task, { signal: unwanted.signal });
       await until('the registry is asked', () => sockets.length > 0);
       unwanted.abort();
       t.like(await t.throwsAsync(preparing), { reason: 'aborted' });
@@ -145,12 +144,12 @@ if (lacks === undefined) {
         container: { Image: `127.0.0.1:${port}/private:1` },
         spec: { RegistryAuth: Buffer.from(JSON.stringify(credentials)).toString('base64url') },
       });
-      await t.throwsAsync(harness.runtime.prepare(task, prepareContext()));
+      await t.throwsAsync(prepare(harness.runtime, task));
       t.true(seen.includes(`Basic ${Buffer.from('u:p').toString('base64')}`));
       await t.throwsAsync(
-        harness.runtime.prepare(
+        prepare(
+          harness.runtime,
           shell('', { container: { Image: `127.0.0.1:${port}/private:1` } }),
-          prepareContext(),
         ),
         { message: /with-registry-auth/ },
       );
@@ -172,9 +171,7 @@ if (lacks === undefined) {
     const harness = openDockerRuntime(engine);
     try {
       const Image = `127.0.0.1:${port}/pinned:1@${ABSENT_DIGEST}`;
-      await t.throwsAsync(
-        harness.runtime.prepare(shell('', { container: { Image } }), prepareContext()),
-      );
+      await t.throwsAsync(prepare(harness.runtime, shell('', { container: { Image } })));
       t.true(paths.includes(`/v2/pinned/manifests/${ABSENT_DIGEST}`), paths.join(' '));
     } finally {
       await harness.close();
@@ -186,8 +183,8 @@ if (lacks === undefined) {
     const harness = openDockerRuntime(engine, { preferLocalImages: true });
     try {
       const said: string[] = [];
-      const context = prepareContext({ waiting: (message) => said.push(message) });
-      await harness.runtime.prepare(shell('exec sleep 600'), context);
+      const context = { waiting: (message: string) => said.push(message) };
+      await prepare(harness.runtime, shell('exec sleep 600'), context);
       t.deepEqual(said, []);
     } finally {
       await harness.close();

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ContainerSpec, MS, SECOND, type TaskSpec } from '@swarm/api';
 import test from 'ava';
-import { prepareContext } from '../support/make-task.js';
 import { ALL_LOGS, collect, text } from '../support/real.js';
 import {
   engineLacks,
@@ -13,6 +12,7 @@ import {
   TEST_IMAGE,
   TestEngine,
 } from './engine.js';
+import { prepare } from '../support/prepare.js';
 
 const lacks = engineLacks();
 const MEBIBYTE = 2 ** 20;
@@ -45,7 +45,7 @@ if (lacks === undefined) {
         slot: 3,
         container: { Labels: { own: 'label', 'com.docker.swarm.task.id': 'forged' } },
       });
-      const { containerId } = await harness.runtime.prepare(task, prepareContext());
+      const { containerId } = await prepare(harness.runtime, task);
       const { Name, Config } = await engine.api<Inspected>(
         'GET',
         `/containers/${containerId}/json`,
@@ -105,7 +105,7 @@ if (lacks === undefined) {
           LogDriver: { Name: 'json-file', Options: { 'max-size': '1m' } },
         },
       });
-      const { containerId } = await harness.runtime.prepare(task, prepareContext());
+      const { containerId } = await prepare(harness.runtime, task);
       const { Config, HostConfig } = await engine.api<Inspected>(
         'GET',
         `/containers/${containerId}/json`,
@@ -184,7 +184,7 @@ if (lacks === undefined) {
             },
           },
         );
-        const { containerId } = await harness.runtime.prepare(task, prepareContext());
+        const { containerId } = await prepare(harness.runtime, task);
         await harness.runtime.start(task.ID, progress);
         await harness.runtime.wait(task.ID);
         const out = (await collect(harness.runtime.logs(task.ID, ALL_LOGS))).map(text).join('');
@@ -215,7 +215,7 @@ if (lacks === undefined) {
       const task = shell('a=0123456789; while :; do a=$a$a; done', {
         spec: { Resources: { Limits: { MemoryBytes: 8 * MEBIBYTE } } },
       });
-      await harness.runtime.prepare(task, prepareContext());
+      await prepare(harness.runtime, task);
       await harness.runtime.start(task.ID, progress);
       t.like(await harness.runtime.wait(task.ID), {
         kind: 'exit',
@@ -235,7 +235,7 @@ if (lacks === undefined) {
         'trap "echo asked; exit 6" USR2; echo "$FROM_IMAGE:$GONE"; while :; do sleep 0.05; done',
         { container: { Image: '127.0.0.1:1/swarm-test/checked:1', Env: ['GONE'] } },
       );
-      await harness.runtime.prepare(task, prepareContext());
+      await prepare(harness.runtime, task);
       await t.throwsAsync(harness.runtime.start(task.ID, progress), { message: /healthy/ });
       t.regex(JSON.stringify(await harness.runtime.wait(task.ID)), /2 times in a row/);
       await harness.runtime.stop(task.ID, { graceMs: 10_000 });
@@ -245,7 +245,7 @@ if (lacks === undefined) {
       const well = shell('>/tmp/well; exec sleep 600', {
         container: { Image: '127.0.0.1:1/swarm-test/checked:1' },
       });
-      await harness.runtime.prepare(well, prepareContext());
+      await prepare(harness.runtime, well);
       await t.notThrowsAsync(harness.runtime.start(well.ID, progress));
     } finally {
       await harness.close();
@@ -256,7 +256,7 @@ if (lacks === undefined) {
     const harness = openDockerRuntime(engine);
     try {
       const task = shell('', { container: { Command: ['no-such-program'], Args: [] } });
-      await harness.runtime.prepare(task, prepareContext());
+      await prepare(harness.runtime, task);
       await t.throwsAsync(harness.runtime.start(task.ID, progress), {
         message: /no-such-program.*not found/,
       });
@@ -301,7 +301,7 @@ if (lacks === undefined) {
           ...(spec === undefined ? {} : { spec }),
         });
         await t.throwsAsync(
-          harness.runtime.prepare(task, prepareContext()),
+          prepare(harness.runtime, task),
           { message, name: 'RuntimeError' },
           String(message),
         );

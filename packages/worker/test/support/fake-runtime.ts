@@ -1,4 +1,5 @@
 import type { LogLine, LogOptions, Task } from '@swarm/api';
+import type { Sandbox, SandboxSpec } from '../../src/runtime/sandbox.js';
 import { RuntimeError } from '../../src/runtime/runtime-error.js';
 import type {
   LeftTask,
@@ -21,6 +22,7 @@ interface FakeTask {
 export class FakeRuntime implements Runtime {
   readonly kind = 'process';
   readonly tasks = new Map<string, FakeTask>();
+  readonly sandboxes = new Set<string>();
   /** Every call, in order: `prepare t1`. */
   readonly calls: string[] = [];
   /** Makes the next prepare, start or stop of a task fail or wait. */
@@ -41,6 +43,7 @@ export class FakeRuntime implements Runtime {
       platform: { Architecture: 'x86_64', OS: 'linux' },
       resources: { NanoCPUs: 2e9, MemoryBytes: 2 ** 30 },
       engineVersion: '1',
+      capabilities: ['host-commands'],
       ...this.description,
     };
   }
@@ -48,21 +51,38 @@ export class FakeRuntime implements Runtime {
   async list(): Promise<readonly LeftTask[]> {
     return [...this.tasks].map(([taskId, { state }]) => ({
       taskId,
+      sandboxId: taskId,
       state,
       prepared: { containerId: `c-${taskId}` },
     }));
   }
 
-  async prepare(task: Task, context: PrepareContext): Promise<PreparedTask> {
+  async listSandboxes(): Promise<readonly string[]> {
+    return [...this.sandboxes];
+  }
+
+  async createSandbox({ id, addresses }: SandboxSpec): Promise<Sandbox> {
+    this.sandboxes.add(id);
+    return { id, ...(addresses.length === 0 ? {} : { netns: `/run/netns/${id}` }) };
+  }
+
+  async stopSandbox(id: string, options: StopOptions): Promise<void> {
+    await this.stop(id, options);
+    this.sandboxes.delete(id);
+  }
+
+  async removeSandbox(id: string): Promise<void> {
+    await this.remove(id);
+    this.sandboxes.delete(id);
+  }
+
+  async prepare(task: Task, sandbox: Sandbox, _context: PrepareContext): Promise<PreparedTask> {
     this.calls.push(`prepare ${task.ID}`);
     this.preparing += 1;
     this.mostPreparing = Math.max(this.mostPreparing, this.preparing);
     try {
       const special = await this.onPrepare.get(task.ID)?.();
-      const address = task.NetworksAttachments?.[0]?.Addresses[0]?.split('/')[0];
-      if (address !== undefined) {
-        await context.network.attach({ taskId: task.ID, address, netns: `/run/netns/${task.ID}` });
-      }
+      if (!this.sandboxes.has(sandbox.id)) throw new RuntimeError('failed', 'no sandbox');
       if (!this.tasks.has(task.ID)) this.tasks.set(task.ID, { state: 'prepared', ends: [] });
       return special ?? { containerId: `c-${task.ID}` };
     } finally {

@@ -2,9 +2,10 @@ import type { ContainerSpec, HostPrivileges, LogLine, Task, TaskSpec } from '@sw
 import type { ExecutionContext, TestFn } from 'ava';
 import { hasCallPrograms } from '../../src/runtime/process/call-program.js';
 import type { Runtime, TaskEnd } from '../../src/runtime/runtime.js';
-import { makeTask, prepareContext } from './make-task.js';
+import { makeTask } from './make-task.js';
 import { IS_ROOT, openProcessRuntime, type ProcessHarness } from './process-harness.js';
 import { ALL_LOGS, collect, text } from './real.js';
+import { prepare } from './prepare.js';
 
 export const PROGRESS = { started() {}, waiting() {} };
 let counter = 0;
@@ -54,7 +55,7 @@ export async function outcome(
   runtime: Runtime,
   task: Task,
 ): Promise<{ end: TaskEnd; lines: string[] }> {
-  await runtime.prepare(task, prepareContext());
+  await prepare(runtime, task);
   // One that ends before it is noticed to run is no failure here.
   await runtime.start(task.ID, PROGRESS).catch(() => {});
   const end = await runtime.wait(task.ID);

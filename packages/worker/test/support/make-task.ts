@@ -75,11 +75,10 @@ export const NODE_FACTS = {
   platform: { Architecture: 'x86_64', OS: 'linux' },
 } as const;
 
-/** A context whose network does nothing, unless given. */
+/** What `prepare` needs besides the task, unless given. */
 export function prepareContext(change: Partial<PrepareContext> = {}): PrepareContext {
   return {
     node: NODE_FACTS,
-    network: { attach: async () => {} },
     objects: { get: () => undefined },
     signal: new AbortController().signal,
     waiting() {},

@@ -46,6 +46,9 @@ export async function openProcessRuntime(
     },
     async close() {
       for (const { taskId } of await harness.runtime.list()) await harness.runtime.remove(taskId);
+      for (const id of await harness.runtime.listSandboxes()) {
+        await harness.runtime.removeSandbox(id);
+      }
       await harness.runtime.close();
       folder.remove();
       const left = cgroupsOf(parent);

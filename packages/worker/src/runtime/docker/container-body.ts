@@ -1,10 +1,10 @@
 import type { ContainerSpec, Mount, Task } from '@swarm/api';
 import type { NodeFacts } from '../runtime.js';
 import { RuntimeError } from '../runtime-error.js';
+import { hostLines, isSandboxSysctl, sandboxDns } from '../sandbox.js';
 import { taskHostname } from '../task-environment.js';
 import { expandTemplate } from '../task-template.js';
-import { OWNER_LABEL, ROLE_LABEL, TASK_LABEL } from './owner.js';
-import type { SandboxWishes } from './sandboxes.js';
+import { OWNER_LABEL, ROLE_LABEL, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
 import { securityOptions } from './security-options.js';
 
 const SWARM_LABEL = 'com.docker.swarm.';
@@ -13,12 +13,10 @@ const SHORT_ID_LENGTH = 12;
 export interface BodyContext {
   readonly node: NodeFacts;
   readonly owner: string;
+  readonly sandboxId: string;
   /** `container:ID` of the task's sandbox, or a network of the engine's. */
   readonly networkMode: string;
 }
-
-/** The namespaced part of the kernel's settings that belongs to the sandbox. */
-const NET_SYSCTL = /^net[./]/;
 
 /**
  * The body of `POST /containers/create` for a checked task, field by field as Docker Swarm's agent has
@@ -58,7 +56,11 @@ export function containerBody(task: Task, context: BodyContext): object {
       CapAdd: container.CapabilityAdd ?? [],
       CapDrop: container.CapabilityDrop ?? [],
       Ulimits: container.Ulimits ?? [],
-      Sysctls: sysctls(container, (name) => !sandboxed || !NET_SYSCTL.test(name)),
+      Sysctls: Object.fromEntries(
+        Object.entries(container.Sysctls ?? {}).filter(
+          ([name]) => !sandboxed || !isSandboxSysctl(name),
+        ),
+      ),
       SecurityOpt: securityOptions(container.Privileges),
       ...(container.OomScoreAdj ? { OomScoreAdj: container.OomScoreAdj } : {}),
       ...(container.Init === undefined ? {} : { Init: container.Init }),
@@ -76,8 +78,8 @@ export function containerBody(task: Task, context: BodyContext): object {
       ...(sandboxed
         ? {}
         : {
-            ...dns(container),
-            ExtraHosts: hostLines(container).flatMap(([address, ...names]) =>
+            ...sandboxDns(task),
+            ExtraHosts: hostLines(task).flatMap(([address, ...names]) =>
               names.map((name) => `${name}:${address}`),
             ),
           }),
@@ -85,23 +87,8 @@ export function containerBody(task: Task, context: BodyContext): object {
   };
 }
 
-/** What the task's sandbox has to have, when it gets one. */
-export function sandboxWishes(task: Task, address: string, node: NodeFacts): SandboxWishes {
-  const container = task.Spec.ContainerSpec!;
-  const hostname = taskHostname(task, node);
-  const wished = Object.values(container.DNSConfig ?? {}).some((list) => list?.length);
-  return {
-    taskId: task.ID,
-    address,
-    ...(hostname === undefined ? {} : { hostname }),
-    hosts: hostLines(container),
-    ...(wished ? { dns: dns(container) } : {}),
-    sysctls: sysctls(container, (name) => NET_SYSCTL.test(name)),
-  };
-}
-
 /** Docker Swarm's labels win over the spec's, and ours over all. */
-function labels(task: Task, { owner, node }: BodyContext): Record<string, string> {
+function labels(task: Task, { owner, sandboxId, node }: BodyContext): Record<string, string> {
   return {
     ...task.Spec.ContainerSpec!.Labels,
     ...task.Labels,
@@ -113,6 +100,7 @@ function labels(task: Task, { owner, node }: BodyContext): Record<string, string
     [`${SWARM_LABEL}service.name`]: task.ServiceName,
     [OWNER_LABEL]: owner,
     [ROLE_LABEL]: 'task',
+    ...(sandboxId === task.ID ? {} : { [SANDBOX_LABEL]: sandboxId }),
   };
 }
 
@@ -160,34 +148,6 @@ function mountBody(mount: Mount, expand: (text: string, field: string) => string
           },
         }),
   };
-}
-
-/** `ContainerSpec.Hosts` has lines of hosts(5): an address and the names for it. */
-function hostLines(container: ContainerSpec): readonly (readonly string[])[] {
-  return (container.Hosts ?? []).map((line) => {
-    const parts = line.trim().split(/\s+/);
-    if (parts.length < 2) {
-      throw rejected(`ContainerSpec.Hosts has "${line}", which is not of the form "IP name…".`);
-    }
-    return parts;
-  });
-}
-
-function dns(container: ContainerSpec) {
-  return {
-    Dns: container.DNSConfig?.Nameservers ?? [],
-    DnsSearch: container.DNSConfig?.Search ?? [],
-    DnsOptions: container.DNSConfig?.Options ?? [],
-  };
-}
-
-function sysctls(
-  container: ContainerSpec,
-  wanted: (name: string) => boolean,
-): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(container.Sysctls ?? {}).filter(([name]) => wanted(name)),
-  );
 }
 
 function rejected(message: string): RuntimeError {

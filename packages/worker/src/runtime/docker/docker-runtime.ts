@@ -9,22 +9,26 @@ import type {
   StopOptions,
   TaskEnd,
 } from '../runtime.js';
+import { allOf } from '../all-of.js';
 import { messageOf, RuntimeError } from '../runtime-error.js';
-import { attachmentAddress, hostPorts } from '../task-ports.js';
-import { containerBody, sandboxWishes } from './container-body.js';
+import type { Sandbox, SandboxSpec } from '../sandbox.js';
+import { SandboxMembers } from '../sandbox-members.js';
+import { containerBody } from './container-body.js';
+import { describeEngine } from './docker-description.js';
+import { readContainerLog } from './docker-log.js';
 import { checkDockerSpec } from './docker-spec.js';
 import { type DockerHost, DockerTask } from './docker-task.js';
 import { EngineClient } from './engine-client.js';
-import { EngineError, hasStatus } from './engine-error.js';
-import { refusal } from './engine-refusal.js';
+import { EngineError } from './engine-error.js';
 import { EngineEvents } from './engine-events.js';
 import { defaultNetwork } from './engine-networks.js';
-import type { ContainerDetails, ContainerSummary, EngineInfo } from './engine-types.js';
+import { refusal } from './engine-refusal.js';
+import type { ContainerSummary, EngineInfo } from './engine-types.js';
 import { ImagePuller } from './image-puller.js';
-import { readContainerLog } from './docker-log.js';
-import { OWNER_LABEL, ownerOf, ROLE_LABEL, TASK_LABEL } from './owner.js';
+import { OWNER_LABEL, ownerOf, ROLE_LABEL, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
 import { removeContainer } from './remove-container.js';
-import { type Sandbox, Sandboxes } from './sandboxes.js';
+import { Sandboxes } from './sandboxes.js';
+import { createTaskContainer } from './task-container.js';
 
 export interface DockerRuntimeOptions {
   /** Unix socket of a Docker Engine (20.10 or newer) or of Podman's service. */
@@ -55,6 +59,8 @@ export class DockerRuntime implements Runtime {
   readonly #owner: string;
   readonly #puller: ImagePuller;
   readonly #host: DockerHost;
+  readonly #sandboxes: Sandboxes;
+  readonly #members = new SandboxMembers();
   readonly #events: EngineEvents;
   readonly #tasks = new Map<string, DockerTask>();
   readonly #byContainer = new Map<string, DockerTask>();
@@ -74,8 +80,8 @@ export class DockerRuntime implements Runtime {
       logger,
       preferLocal: options.preferLocalImages === true,
     });
-    const sandboxes = new Sandboxes({ engine, owner: this.#owner, clock, logger, random });
-    this.#host = { engine, clock, sandboxes };
+    this.#sandboxes = new Sandboxes({ engine, owner: this.#owner, clock, logger, random });
+    this.#host = { engine, clock };
     this.#events = new EngineEvents({
       engine,
       clock,
@@ -90,42 +96,69 @@ export class DockerRuntime implements Runtime {
   }
 
   async describe(): Promise<RuntimeDescription> {
-    const info = await this.#engine.json<EngineInfo>('GET', '/info');
-    return {
-      kind: this.kind,
-      hostname: info.Name,
-      platform: { Architecture: info.Architecture, OS: info.OSType },
-      resources: { NanoCPUs: info.NCPU * 1e9, MemoryBytes: info.MemTotal },
-      engineVersion: info.ServerVersion,
-      plugins: Object.entries(info.Plugins ?? {}).flatMap(([Type, names]) =>
-        (names ?? []).map((Name) => ({ Type, Name })),
-      ),
-    };
+    return describeEngine(await this.#engine.json<EngineInfo>('GET', '/info'));
   }
 
   async list(): Promise<readonly LeftTask[]> {
     await this.#open();
     return [...this.#tasks.values()].map(({ taskId, state, prepared }) => ({
       taskId,
+      sandboxId: this.#members.sandboxOf(taskId) ?? taskId,
       state,
       prepared,
     }));
   }
 
-  async prepare(task: Task, context: PrepareContext): Promise<PreparedTask> {
+  async listSandboxes(): Promise<readonly string[]> {
+    await this.#open();
+    return this.#sandboxes.ids;
+  }
+
+  async createSandbox(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    await this.#open();
+    try {
+      return await this.#sandboxes.create(spec, signal);
+    } catch (error) {
+      // When the daemon ends, the next life takes over what there is.
+      if (!this.#closed && this.#members.isEmpty(spec.id)) await this.#sandboxes.remove(spec.id);
+      throw this.#explained(error, signal);
+    }
+  }
+
+  async stopSandbox(sandboxId: string, options: StopOptions): Promise<void> {
+    await this.#open();
+    const tasks = this.#members.tasksOf(sandboxId);
+    await allOf(tasks.map((taskId) => this.stop(taskId, options)));
+    await this.#sandboxes.remove(sandboxId);
+  }
+
+  async removeSandbox(sandboxId: string): Promise<void> {
+    await this.#open();
+    await allOf(this.#members.tasksOf(sandboxId).map((taskId) => this.remove(taskId)));
+    await this.#sandboxes.remove(sandboxId);
+    await this.#dropSpares();
+  }
+
+  async prepare(task: Task, sandbox: Sandbox, context: PrepareContext): Promise<PreparedTask> {
     await this.#open();
     const known = this.#tasks.get(task.ID);
     if (known !== undefined) return known.prepared;
     checkDockerSpec(task, await this.#engine.version());
+    const { node, signal } = context;
+    const inSandbox = { node, owner: this.#owner, sandboxId: sandbox.id };
     // What can be refused is refused before anything is pulled or made.
-    containerBody(task, { node: context.node, owner: this.#owner, networkMode: 'none' });
+    containerBody(task, { ...inSandbox, networkMode: 'none' });
+    const joined = this.#joinable(sandbox);
+    this.#members.join(sandbox.id, task.ID);
     try {
-      const sandbox = await this.#makeParts(task, context);
+      await this.#puller.ensure(task.Spec.ContainerSpec!.Image, task.Spec.RegistryAuth, {
+        signal,
+        waiting: (message) => context.waiting(message),
+      });
       const networkMode =
-        sandbox === undefined
-          ? await defaultNetwork(this.#engine, context.signal)
-          : `container:${sandbox.id}`;
-      const id = await this.#create(task, context, networkMode);
+        joined === undefined ? await defaultNetwork(this.#engine, signal) : `container:${joined}`;
+      const body = containerBody(task, { ...inSandbox, networkMode });
+      const id = await createTaskContainer(this.#host, this.#owner, task.Name, body, signal);
       const prepared = new DockerTask(task.ID, id, this.#host);
       this.#tasks.set(task.ID, prepared);
       this.#byContainer.set(id, prepared);
@@ -133,11 +166,7 @@ export class DockerRuntime implements Runtime {
       return prepared.prepared;
     } catch (error) {
       await this.#discard(task.ID);
-      if (context.signal.aborted) {
-        throw new RuntimeError('aborted', 'The task is not wanted any more.', { cause: error });
-      }
-      if (error instanceof EngineError) throw refusal(error);
-      throw error;
+      throw this.#explained(error, signal);
     }
   }
 
@@ -152,12 +181,17 @@ export class DockerRuntime implements Runtime {
   async stop(taskId: string, options: StopOptions): Promise<void> {
     await this.#open();
     await this.#tasks.get(taskId)?.stop(options);
+    const emptied = this.#members.leave(taskId);
+    if (emptied !== undefined) await this.#sandboxes.remove(emptied);
   }
 
   async remove(taskId: string): Promise<void> {
     await this.#open();
     if (!this.#tasks.has(taskId)) return;
+    const emptied = this.#members.leave(taskId);
     await this.#discard(taskId);
+    if (emptied !== undefined) await this.#sandboxes.remove(emptied);
+    await this.#dropSpares();
   }
 
   logs(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
@@ -172,7 +206,7 @@ export class DockerRuntime implements Runtime {
     if (this.#closed) return;
     this.#closed = true;
     await this.#events.close();
-    await this.#host.sandboxes.close();
+    await this.#sandboxes.close();
     await this.#engine.close();
   }
 
@@ -193,130 +227,84 @@ export class DockerRuntime implements Runtime {
     const found = await this.#engine.json<readonly ContainerSummary[]>('GET', '/containers/json', {
       query: { all: 1, filters },
     });
-    const role = (container: ContainerSummary): string | undefined =>
-      container.Labels?.[ROLE_LABEL];
-    const sandboxes = found.filter((container) => role(container) === 'sandbox');
+    const withRole = (role: string): readonly ContainerSummary[] =>
+      found.filter(({ Labels }) => Labels?.[ROLE_LABEL] === role);
+    const sandboxes = withRole('sandbox');
+    for (const sandbox of sandboxes) await this.#sandboxes.adopt(sandbox);
     const running = new Set(
       sandboxes.filter(({ State }) => State === 'running').map(({ Id }) => Id),
     );
-    for (const { Id, Labels } of found.filter((container) => role(container) === 'task')) {
-      await this.#adoptTask(Id, Labels?.[TASK_LABEL] ?? '', running);
+    for (const container of withRole('task')) await this.#adoptTask(container, running);
+    for (const id of this.#sandboxes.ids) {
+      const container = this.#sandboxes.containerOf(id);
+      if (container === undefined || running.has(container)) continue;
+      // Its network is gone. Tasks that run in it still have theirs.
+      if (this.#members.isEmpty(id)) await this.#sandboxes.remove(id);
     }
-    for (const sandbox of sandboxes) {
-      const taskId = Sandboxes.taskOf(sandbox);
-      if (taskId === undefined) await this.#host.sandboxes.adopt(sandbox);
-      else if (!this.#tasks.has(taskId)) {
-        await removeContainer(this.#engine, this.#clock, sandbox.Id);
-      }
-    }
-    if (this.#tasks.size === 0) await this.#host.sandboxes.dropSpares();
+    await this.#dropSpares();
   }
 
-  async #adoptTask(
-    containerId: string,
-    taskId: string,
-    sandboxes: ReadonlySet<string>,
-  ): Promise<void> {
-    const task = new DockerTask(taskId, containerId, this.#host);
+  async #adoptTask({ Id, Labels }: ContainerSummary, sandboxes: ReadonlySet<string>) {
+    const taskId = Labels?.[TASK_LABEL] ?? '';
+    const task = new DockerTask(taskId, Id, this.#host);
     await task.refresh();
     const mode = task.details?.HostConfig.NetworkMode ?? '';
-    const [, sandbox] = /^container:(.*)$/.exec(mode) ?? [];
+    const [, joined] = /^container:(.*)$/.exec(mode) ?? [];
     // A boot or an engine's restart took its network: what never ran is prepared anew.
-    const stale = task.state === 'prepared' && sandbox !== undefined && !sandboxes.has(sandbox);
+    const stale = task.state === 'prepared' && joined !== undefined && !sandboxes.has(joined);
     if (stale || task.details === undefined) {
       this.#logger.info({ taskId }, 'removing a prepared task whose network is gone');
-      await removeContainer(this.#engine, this.#clock, containerId);
+      await removeContainer(this.#engine, this.#clock, Id);
       return;
     }
     this.#tasks.set(taskId, task);
-    this.#byContainer.set(containerId, task);
-  }
-
-  /** Image and network at the same time; when one fails, the other is given up. */
-  async #makeParts(task: Task, context: PrepareContext): Promise<Sandbox | undefined> {
-    const other = new AbortController();
-    const signal = AbortSignal.any([context.signal, other.signal]);
-    const part = async <T>(work: Promise<T>): Promise<T> => {
-      try {
-        return await work;
-      } catch (error) {
-        // The first failure is the one to tell.
-        if (!other.signal.aborted) other.abort(error);
-        throw error;
-      }
-    };
-    const auth = task.Spec.RegistryAuth;
-    const image = part(
-      this.#puller.ensure(task.Spec.ContainerSpec!.Image, auth, {
-        signal,
-        waiting: (message) => context.waiting(message),
-      }),
-    );
-    const sandbox = part(this.#attach(task, context, signal));
-    const [imageResult, sandboxResult] = await Promise.allSettled([image, sandbox]);
-    if (context.signal.aborted || imageResult.status === 'rejected') {
-      throw other.signal.aborted ? other.signal.reason : (context.signal.reason as unknown);
-    }
-    if (sandboxResult.status === 'rejected') throw other.signal.reason;
-    return sandboxResult.value;
-  }
-
-  async #attach(
-    task: Task,
-    context: PrepareContext,
-    signal: AbortSignal,
-  ): Promise<Sandbox | undefined> {
-    const address = attachmentAddress(task);
-    if (address === undefined) return undefined;
-    const wishes = sandboxWishes(task, address, context.node);
-    const sandbox = await this.#host.sandboxes.take(wishes, signal);
-    await context.network.attach({
-      taskId: task.ID,
-      address,
-      netns: sandbox.netns,
-      hostPorts: hostPorts(task),
-    });
-    return sandbox;
-  }
-
-  async #create(task: Task, context: PrepareContext, networkMode: string): Promise<string> {
-    const { node, signal } = context;
-    const body = containerBody(task, { node, owner: this.#owner, networkMode });
-    const create = async (): Promise<string> => {
-      const made = await this.#engine.json<{ Id: string }>('POST', '/containers/create', {
-        query: { name: task.Name },
-        body,
-        signal,
-      });
-      return made.Id;
-    };
-    try {
-      return await create();
-    } catch (error) {
-      if (!hasStatus(error, 409)) throw error;
-      await this.#clearName(task, error);
-      return create();
+    this.#byContainer.set(Id, task);
+    const sandboxId = Labels?.[SANDBOX_LABEL] ?? taskId;
+    if (task.state === 'ended') this.#members.joinEnded(sandboxId, taskId);
+    else {
+      this.#members.join(sandboxId, taskId);
+      this.#sandboxes.adoptBare(sandboxId);
     }
   }
 
-  /** A container of the task's name is in the way: our own, half made, is removed, another's is not. */
-  async #clearName(task: Task, conflict: EngineError): Promise<void> {
-    const { Id, Config } = await this.#engine.json<ContainerDetails>(
-      'GET',
-      `/containers/${task.Name}/json`,
+  /**
+   * The container that a task of this sandbox joins; undefined where the task's own holds the network.
+   * @throws RuntimeError when the sandbox does not stand, or is another task's alone
+   */
+  #joinable({ id }: Sandbox): string | undefined {
+    const container = this.#sandboxes.containerOf(id);
+    const isAlone = container === undefined && this.#members.isEmpty(id);
+    if (this.#sandboxes.has(id) && (container !== undefined || isAlone)) return container;
+    throw new RuntimeError(
+      'failed',
+      this.#sandboxes.has(id)
+        ? `The sandbox ${id} was made for one task: make it shared.`
+        : `The sandbox ${id} does not stand: make it first.`,
     );
-    if (Config.Labels?.[OWNER_LABEL] !== this.#owner) throw conflict;
-    await removeContainer(this.#engine, this.#clock, Id);
   }
 
-  /** Removes whatever there is of a task; everything is found again by its name. */
+  /** Removes whatever there is of a task but its sandbox. */
   async #discard(taskId: string): Promise<void> {
     const task = this.#tasks.get(taskId);
-    if (task !== undefined) await task.remove();
-    await this.#host.sandboxes.release(taskId);
-    if (task !== undefined) this.#byContainer.delete(task.containerId);
+    if (task !== undefined) {
+      await task.remove();
+      this.#byContainer.delete(task.containerId);
+    }
     this.#tasks.delete(taskId);
-    if (this.#tasks.size === 0) await this.#host.sandboxes.dropSpares();
+    this.#members.forget(taskId);
+  }
+
+  async #dropSpares(): Promise<void> {
+    if (this.#tasks.size === 0 && this.#sandboxes.ids.length === 0) {
+      await this.#sandboxes.dropSpares();
+    }
+  }
+
+  #explained(error: unknown, signal: AbortSignal): unknown {
+    if (signal.aborted) {
+      return new RuntimeError('aborted', 'The task is not wanted any more.', { cause: error });
+    }
+    return error instanceof EngineError ? refusal(error) : error;
   }
 
   async #look(task: DockerTask | undefined): Promise<void> {

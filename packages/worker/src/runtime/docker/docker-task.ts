@@ -10,7 +10,6 @@ import { EngineError, hasStatus } from './engine-error.js';
 import type { ContainerDetails } from './engine-types.js';
 import { HEALTH_OUTPUT_LIMIT, HEALTH_POLL_MS, KILL_LIMIT_MS } from './limits.js';
 import { removeContainer } from './remove-container.js';
-import type { Sandboxes } from './sandboxes.js';
 
 /** Docker's, when a health check does not say. */
 const DEFAULT_RETRIES = 3;
@@ -20,7 +19,6 @@ const SIGKILL = 9;
 export interface DockerHost {
   readonly engine: EngineClient;
   readonly clock: Clock;
-  readonly sandboxes: Sandboxes;
 }
 
 /** One task that was prepared: its container, health and end, as the engine last said. */
@@ -150,7 +148,6 @@ export class DockerTask {
       await removeContainer(engine, clock, this.containerId);
       this.#finish({ kind: 'exit', code: -1, error: 'never started' });
     } else if (this.#state === 'running') await this.#endRunning(options);
-    await this.#host.sandboxes.release(this.taskId);
   }
 
   /** Kills what still runs, and removes its container with its anonymous volumes and its log. */

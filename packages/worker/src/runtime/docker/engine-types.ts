@@ -9,6 +9,8 @@ export interface EngineInfo {
   readonly Architecture: string;
   readonly ServerVersion: string;
   readonly Plugins?: Readonly<Record<string, readonly string[] | null>>;
+  /** `name=userns`, `name=seccomp,profile=builtin`. */
+  readonly SecurityOptions?: readonly string[] | null;
 }
 
 export interface HealthLog {

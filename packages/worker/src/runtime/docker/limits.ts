@@ -41,6 +41,8 @@ export const PULL_PROGRESS_MS = 1_000;
 
 /** Sandboxes that wait for a task. */
 export const SPARE_SANDBOXES = 3;
+/** A spare that is being made when the daemon ends is waited for so long: a request cannot be taken back. */
+export const SPARE_CLOSE_LIMIT_MS = 2_000;
 /** A host that can not make spares is not asked for one for so long. */
 export const SPARES_REST_MS = 60_000;
 

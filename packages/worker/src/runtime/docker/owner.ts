@@ -10,6 +10,9 @@ export const ROLE_LABEL = 'swarm.role';
 /** Docker Swarm's label, and ours, of a task's container. */
 export const TASK_LABEL = 'com.docker.swarm.task.id';
 
+/** The sandbox that a task's container is in; absent where that has the task's own id. */
+export const SANDBOX_LABEL = 'swarm.sandbox';
+
 const OWNER_LENGTH = 16;
 const DIGITS = 36;
 const MARK = new RegExp(`^[0-9a-z]{${OWNER_LENGTH}}$`);

@@ -1,45 +1,16 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import type { Clock, Logger } from '@swarm/api';
-import { messageOf, RuntimeError } from '../runtime-error.js';
+import type { Sandbox, SandboxSpec } from '../sandbox.js';
 import type { EngineClient } from './engine-client.js';
 import { hasStatus } from './engine-error.js';
-import type { ContainerDetails, ContainerSummary } from './engine-types.js';
-import { SPARE_SANDBOXES, SPARES_REST_MS } from './limits.js';
-import { nameOf, OWNER_LABEL, ROLE_LABEL, randomName } from './owner.js';
-import { removeContainer } from './remove-container.js';
-import {
-  hasSandboxImage,
-  importSandboxImage,
-  SANDBOX_COMMAND,
-  SANDBOX_IMAGE,
-} from './sandbox-image.js';
+import { defaultNetwork } from './engine-networks.js';
+import type { ContainerSummary } from './engine-types.js';
+import { nameOf } from './owner.js';
+import { netnsOf, SandboxContainers } from './sandbox-containers.js';
+import { SpareSandboxes } from './spare-sandboxes.js';
 
-const TASK_PREFIX = 'swarm-sandbox-';
-const SPARE_PREFIX = 'swarm-spare-';
+const NAME_PREFIX = 'swarm-sandbox-';
 const HOSTNAME_LENGTH = 12;
-
-/** What a task wants of the files and names that it shares with its sandbox. */
-export interface SandboxWishes {
-  readonly taskId: string;
-  /** Its address on its network; its hostname stands for it. */
-  readonly address: string;
-  readonly hostname?: string;
-  /** More lines of `/etc/hosts`, as address and names. */
-  readonly hosts: readonly (readonly string[])[];
-  readonly dns?: {
-    readonly Dns: readonly string[];
-    readonly DnsSearch: readonly string[];
-    readonly DnsOptions: readonly string[];
-  };
-  /** Of the network namespace: `net.…`. */
-  readonly sysctls: Readonly<Record<string, string>>;
-}
-
-export interface Sandbox {
-  readonly id: string;
-  /** `/proc/PID/ns/net`. */
-  readonly netns: string;
-}
 
 export interface SandboxesOptions {
   readonly engine: EngineClient;
@@ -49,237 +20,140 @@ export interface SandboxesOptions {
   readonly random: () => number;
 }
 
-interface Spare {
-  readonly id: string;
-}
-
 /**
- * Sandboxes are containers without a network of the engine's that hold the network namespace of a task:
- * its veth is in there before the task's container, which joins it, exists.
+ * Sandboxes with an engine: a container without a network of the engine's, which holds the network
+ * namespace that tasks' containers join. Its name says whose it is, and renaming is how a sandbox is made
+ * from a spare: after a crash at any point each container is either a sandbox or a spare.
  *
- * A few spares are kept ready while there are tasks. The name says whose a sandbox is, and renaming is
- * how a task takes a spare: after a crash at any point each sandbox is either a task's or a spare.
+ * A sandbox that is attached to nothing and has one task needs no container: the task's own holds its
+ * network, as with Docker Swarm.
  */
 export class Sandboxes {
-  readonly #options: SandboxesOptions;
-  readonly #closed = new AbortController();
-  readonly #spares: Spare[] = [];
-  /** Spares to have: none while there are no tasks. */
-  #wanted = 0;
-  #taking = 0;
-  #filling: Promise<void> | undefined;
-  #restUntilMs = 0;
-  #importing: Promise<void> | undefined;
+  readonly #engine: EngineClient;
+  readonly #containers: SandboxContainers;
+  readonly #spares: SpareSandboxes;
+  /** Ids of containers by those of sandboxes; undefined for a sandbox that needs none. */
+  readonly #standing = new Map<string, string | undefined>();
 
   constructor(options: SandboxesOptions) {
-    this.#options = options;
+    const { engine, owner, clock, logger, random } = options;
+    this.#engine = engine;
+    this.#containers = new SandboxContainers({ engine, owner, clock });
+    this.#spares = new SpareSandboxes({ containers: this.#containers, clock, logger, random });
   }
 
-  /** Ids of the sandboxes that wait for a task. */
-  get spares(): readonly string[] {
-    return this.#spares.map(({ id }) => id);
+  get ids(): readonly string[] {
+    return [...this.#standing.keys()];
   }
 
-  /** The task a found sandbox belongs to; undefined for a spare. */
-  static taskOf(container: ContainerSummary): string | undefined {
-    const name = nameOf(container);
-    return name.startsWith(TASK_PREFIX) ? name.slice(TASK_PREFIX.length) : undefined;
+  has(id: string): boolean {
+    return this.#standing.has(id);
   }
 
-  /** Takes over a spare of an earlier life; one that does not run, or is too many, is removed. */
+  /** The container that tasks of the sandbox join; undefined when it needs none. */
+  containerOf(id: string): string | undefined {
+    return this.#standing.get(id);
+  }
+
+  /** Takes over what an earlier life left: a sandbox, or a spare. */
   async adopt(container: ContainerSummary): Promise<void> {
-    if (container.State === 'running' && this.#spares.length < SPARE_SANDBOXES) {
-      this.#spares.push({ id: container.Id });
-    } else await removeContainer(this.#options.engine, this.#options.clock, container.Id);
+    const name = nameOf(container);
+    if (!name.startsWith(NAME_PREFIX)) await this.#spares.adopt(container);
+    else this.#standing.set(name.slice(NAME_PREFIX.length), container.Id);
   }
 
-  /** A running sandbox for the task, a spare where one will do. */
-  async take(wishes: SandboxWishes, signal: AbortSignal): Promise<Sandbox> {
-    this.#taking += 1;
-    this.#wanted = SPARE_SANDBOXES;
-    try {
-      return (await this.#takeSpare(wishes, signal)) ?? (await this.#makeFor(wishes, signal));
-    } finally {
-      this.#taking -= 1;
-      this.#fill();
+  /** Takes over one that has no container, by a task that is in it. */
+  adoptBare(id: string): void {
+    if (!this.#standing.has(id)) this.#standing.set(id, undefined);
+  }
+
+  /** Makes one; one that stands is returned as it is. */
+  async create(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    const standing = await this.#look(spec.id, signal);
+    if (standing !== undefined) return standing;
+    const isAttached = spec.addresses.length > 0;
+    if (!isAttached && !spec.shared) {
+      this.#standing.set(spec.id, undefined);
+      return { id: spec.id };
     }
+    return this.#spares.during(async () => {
+      const own = isAttached ? await this.#fromSpare(spec, signal) : undefined;
+      return own ?? this.#make(spec, signal);
+    });
   }
 
-  /** Removes the task's sandbox, if it has one. */
-  async release(taskId: string): Promise<void> {
-    await removeContainer(this.#options.engine, this.#options.clock, TASK_PREFIX + taskId);
+  /** Removes one, with what is half made of it. */
+  async remove(id: string): Promise<void> {
+    const needsNone = this.#standing.has(id) && this.#standing.get(id) === undefined;
+    if (!needsNone) await this.#containers.remove(NAME_PREFIX + id);
+    this.#standing.delete(id);
   }
 
-  /** There are no tasks any more: so shall be no spares. */
+  /** There are no tasks: so shall be no spares. */
   async dropSpares(): Promise<void> {
-    this.#wanted = 0;
-    await this.#filling;
-    for (const { id } of this.#spares.splice(0)) {
-      await removeContainer(this.#options.engine, this.#options.clock, id);
-    }
+    await this.#spares.drop();
   }
 
   /** Lets go of them; the next life adopts them. */
   async close(): Promise<void> {
-    this.#closed.abort();
-    this.#wanted = 0;
-    await this.#filling;
+    await this.#spares.close();
+    this.#containers.close();
   }
 
-  async #takeSpare(wishes: SandboxWishes, signal: AbortSignal): Promise<Sandbox | undefined> {
-    const { engine, clock, logger } = this.#options;
-    const plain =
-      wishes.hostname === undefined &&
-      wishes.dns === undefined &&
-      Object.keys(wishes.sysctls).length === 0;
-    if (!plain) return undefined;
-    for (let spare = this.#spares.shift(); spare !== undefined; spare = this.#spares.shift()) {
-      try {
-        const { HostsPath, Config, State } = await engine.json<ContainerDetails>(
-          'GET',
-          `/containers/${spare.id}/json`,
-          { signal },
-        );
-        if (State.Status !== 'running') throw new Error('it does not run any more');
-        const lines = [[wishes.address, Config.Hostname], ...wishes.hosts];
-        await readFile(HostsPath); // Only where the engine keeps its files on this very host.
-        await appendFile(HostsPath, lines.map((line) => `${line.join('\t')}\n`).join(''));
-        await this.#claim(spare.id, wishes.taskId, signal);
-        return { id: spare.id, netns: await netnsOf(spare.id, State.Pid) };
-      } catch (error) {
-        logger.warn({ error: messageOf(error) }, 'a spare sandbox can not be used');
-        this.#restUntilMs = clock.monotonicMs() + SPARES_REST_MS;
-        await removeContainer(engine, clock, spare.id);
-        if (signal.aborted) throw error;
-      }
-    }
-    return undefined;
-  }
-
-  async #claim(id: string, taskId: string, signal: AbortSignal): Promise<void> {
-    const { engine, clock } = this.#options;
-    const name = TASK_PREFIX + taskId;
+  async #look(id: string, signal: AbortSignal): Promise<Sandbox | undefined> {
+    if (!this.#standing.has(id)) return undefined;
+    const containerId = this.#standing.get(id);
+    if (containerId === undefined) return { id };
     try {
-      await engine.json('POST', `/containers/${id}/rename`, { query: { name }, signal });
-    } catch (error) {
-      if (!hasStatus(error, 409)) throw error;
-      // A sandbox of the same task that was given up half made.
-      await removeContainer(engine, clock, name);
-      await engine.json('POST', `/containers/${id}/rename`, { query: { name }, signal });
-    }
-  }
-
-  async #makeFor(wishes: SandboxWishes, signal: AbortSignal): Promise<Sandbox> {
-    const hostname = wishes.hostname ?? wishes.taskId.slice(0, HOSTNAME_LENGTH);
-    const extraHosts = [[wishes.address, hostname], ...wishes.hosts].flatMap(
-      ([address, ...names]) => names.map((name) => `${name}:${address}`),
-    );
-    return this.#make(
-      TASK_PREFIX + wishes.taskId,
-      hostname,
-      { ExtraHosts: extraHosts, Sysctls: wishes.sysctls, ...wishes.dns },
-      signal,
-    );
-  }
-
-  async #make(
-    name: string,
-    hostname: string,
-    hostConfig: object,
-    signal: AbortSignal,
-  ): Promise<Sandbox> {
-    const { engine, owner, clock } = this.#options;
-    const body = {
-      Image: SANDBOX_IMAGE,
-      Entrypoint: SANDBOX_COMMAND,
-      Hostname: hostname,
-      Labels: { [OWNER_LABEL]: owner, [ROLE_LABEL]: 'sandbox' },
-      HostConfig: {
-        NetworkMode: 'none',
-        LogConfig: { Type: 'none', Config: {} },
-        CapDrop: ['ALL'],
-        SecurityOpt: ['no-new-privileges'],
-        RestartPolicy: { Name: 'no' },
-        ...hostConfig,
-      },
-    };
-    const create = (): Promise<{ Id: string }> =>
-      engine.json('POST', '/containers/create', { query: { name }, body, signal });
-    const { Id } = await this.#withImage(create, signal).catch(async (error: unknown) => {
-      if (!hasStatus(error, 409)) throw error;
-      await removeContainer(engine, clock, name);
-      return create();
-    });
-    try {
-      await engine.json('POST', `/containers/${Id}/start`, { signal });
-      const { State } = await engine.json<ContainerDetails>('GET', `/containers/${Id}/json`, {
-        signal,
-      });
-      return { id: Id, netns: await netnsOf(Id, State.Pid) };
-    } catch (error) {
-      // When the daemon ends, the next life adopts or removes it.
-      if (!this.#closed.signal.aborted) await removeContainer(engine, clock, Id);
-      throw error;
-    }
-  }
-
-  /** Creates once the image is there; it may be pruned at any time. */
-  async #withImage<T>(create: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    try {
-      return await create();
+      const details = await this.#containers.look(containerId, signal);
+      if (details.State.Status === 'running') return { id, netns: await netnsOf(details) };
     } catch (error) {
       if (!hasStatus(error, 404)) throw error;
     }
-    const { engine } = this.#options;
-    this.#importing ??= (async () => {
-      if (!(await hasSandboxImage(engine, this.#closed.signal))) {
-        await importSandboxImage(engine, this.#closed.signal);
-      }
-    })().finally(() => {
-      this.#importing = undefined;
-    });
-    await this.#importing;
-    signal.throwIfAborted();
-    return create();
+    // Its network is gone with it.
+    await this.remove(id);
+    return undefined;
   }
 
-  /** Makes spares in the background, when no task waits for a sandbox. */
-  #fill(): void {
-    const { clock, logger, random } = this.#options;
-    if (this.#filling !== undefined || this.#closed.signal.aborted) return;
-    if (this.#taking > 0 || clock.monotonicMs() < this.#restUntilMs) return;
-    if (this.#spares.length >= this.#wanted) return;
-    this.#filling = (async () => {
-      while (this.#spares.length < this.#wanted && this.#taking === 0) {
-        const hostname = randomName(HOSTNAME_LENGTH, random);
-        const { id } = await this.#make(SPARE_PREFIX + hostname, hostname, {}, this.#closed.signal);
-        this.#spares.push({ id });
-      }
-    })()
-      .catch((error: unknown) => {
-        this.#restUntilMs = clock.monotonicMs() + SPARES_REST_MS;
-        if (this.#closed.signal.aborted) return;
-        logger.warn({ error: messageOf(error) }, 'spare sandboxes can not be made');
-      })
-      .finally(() => {
-        this.#filling = undefined;
-        this.#fill();
-      });
+  async #fromSpare(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox | undefined> {
+    const isPlain =
+      spec.hostname === undefined &&
+      spec.dns === undefined &&
+      Object.keys(spec.sysctls).length === 0;
+    if (!isPlain) return undefined;
+    return this.#spares.take(async (spare) => {
+      const lines = spec.addresses.map((address) => [address, spare.Config.Hostname]);
+      const text = [...lines, ...spec.hosts].map((line) => `${line.join('\t')}\n`).join('');
+      await readFile(spare.HostsPath); // Only where the engine keeps its files on this very host.
+      await appendFile(spare.HostsPath, text);
+      await this.#containers.rename(spare.Id, NAME_PREFIX + spec.id, signal);
+      const netns = await netnsOf(spare);
+      this.#standing.set(spec.id, spare.Id);
+      return { id: spec.id, netns };
+    }, signal);
   }
-}
 
-/**
- * The network namespace of a container's first process.
- * @throws RuntimeError when the engine counts processes in another PID namespace than ours: then the
- *   number means another process here
- */
-async function netnsOf(id: string, pid: number): Promise<string> {
-  const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
-  if (pid === 0 || !groups.includes(id)) {
-    throw new RuntimeError(
-      'failed',
-      'The network namespace of a sandbox can not be found: it ended, or the engine does not run in the same PID namespace as the daemon.',
+  async #make(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    const hostname = spec.hostname ?? spec.id.slice(0, HOSTNAME_LENGTH);
+    const lines = [...spec.addresses.map((address) => [address, hostname]), ...spec.hosts];
+    const containerId = await this.#containers.make(
+      {
+        name: NAME_PREFIX + spec.id,
+        hostname,
+        networkMode:
+          spec.addresses.length > 0 ? 'none' : await defaultNetwork(this.#engine, signal),
+        hostConfig: {
+          ExtraHosts: lines.flatMap(([address, ...names]) =>
+            names.map((name) => `${name}:${address}`),
+          ),
+          Sysctls: spec.sysctls,
+          ...spec.dns,
+        },
+      },
+      signal,
     );
+    this.#standing.set(spec.id, containerId);
+    const netns = await netnsOf(await this.#containers.look(containerId, signal));
+    return { id: spec.id, netns };
   }
-  return `/proc/${pid}/ns/net`;
 }

@@ -37,7 +37,7 @@ export class NetNamespaces {
     return `${FOLDER}/${name}`;
   }
 
-  /** Makes the namespace with its loopback up; no error when it is there. */
+  /** Makes the namespace; no error when it is there. Whoever attaches it brings its loopback up. */
   async add(name: string): Promise<void> {
     if (existsSync(this.path(name))) return;
     // `ip` would make it under the daemon's umask, and nobody else could list namespaces any more.

@@ -3,7 +3,6 @@ import {
   allows,
   capabilityName,
   type ContainerSpec,
-  type PortConfig,
   privilegeNeeds,
   privilegeRefusal,
   type Task,
@@ -17,6 +16,7 @@ import type { CgroupLimits } from './cgroup.js';
 import { findProgram, type HostTools } from './host-tools.js';
 import { type Accounts, type HostUser, ownUser, resolveUser } from './host-user.js';
 import { limitNumber } from './launch-calls.js';
+import type { SandboxRecord } from './process-sandboxes.js';
 import { logLimitBytes } from './process-spec.js';
 import { MANIFEST_VERSION, type TaskManifest } from './task-folder.js';
 
@@ -38,17 +38,7 @@ export interface PlanContext {
   readonly daemonOomScore: number;
   /** Gives the task a user number of its own; called where the spec names no user. */
   readonly takeUid: () => number;
-  /** Where the task listens when it shares the host's network without root. */
-  readonly ownPorts?: OwnPorts;
-}
-
-/** Ports given to a task that can not have a network of its own. */
-export interface OwnPorts {
-  readonly address: string;
-  /** As the spec has them, but with the `TargetPort` to listen on. */
-  readonly ports: readonly PortConfig[];
-  /** The spec's target ports, in the same order. */
-  readonly wanted: readonly number[];
+  readonly sandbox: SandboxRecord;
 }
 
 /** Limits that the spec asks for. */
@@ -95,10 +85,11 @@ export function planTask(
   }
   const limits = taskLimits(task);
   const hostname = context.privileged ? taskHostname(task, node) : undefined;
-  const networked = context.privileged && (task.NetworksAttachments?.length ?? 0) > 0;
+  const { netns, ownPorts } = context.sandbox;
   return {
     version: MANIFEST_VERSION,
     taskId: task.ID,
+    sandboxId: context.sandbox.id,
     bootId: context.bootId,
     env,
     directory,
@@ -113,14 +104,12 @@ export function planTask(
     wrappers: wrappers(container, context, user),
     command: [program, ...command.slice(1)],
     logLimitBytes: logLimitBytes(task.Spec, DEFAULT_LOG_LIMIT_BYTES),
-    ...(networked ? { netns: `swarm-${task.ID}` } : {}),
+    ...(netns === undefined ? {} : { netns }),
     ...(hostname === undefined ? {} : { hostname }),
     ...(limits.memoryBytes === undefined ? {} : { memoryBytes: limits.memoryBytes }),
     ...oomScore(container.OomScoreAdj ?? 0, context),
     ...(hasHealthCheck(container.Healthcheck) ? { health: container.Healthcheck } : {}),
-    ...(context.ownPorts === undefined
-      ? {}
-      : { address: context.ownPorts.address, ports: context.ownPorts.ports }),
+    ...(ownPorts === undefined ? {} : { address: ownPorts.address, ports: ownPorts.ports }),
   };
 }
 
@@ -131,7 +120,7 @@ function oomScore(wanted: number, { daemonOomScore }: PlanContext): { oomScoreAd
 
 /** PORT, PORT_80 and HOST tell a task without a network of its own where to listen. */
 function portVariables(context: PlanContext): Record<string, string> {
-  const own = context.ownPorts;
+  const own = context.sandbox.ownPorts;
   if (own === undefined) return {};
   const variables: Record<string, string> = { HOST: own.address };
   own.ports.forEach(({ TargetPort }, index) => {

@@ -1,16 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { hostname, arch, cpus, networkInterfaces, totalmem } from 'node:os';
 import { join } from 'node:path';
-import {
-  type Clock,
-  isLoopback,
-  type Logger,
-  type LogLine,
-  type LogOptions,
-  parseIpAddress,
-  type PortConfig,
-  type Task,
-} from '@swarm/api';
+import type { Clock, Logger, LogLine, LogOptions, Task } from '@swarm/api';
+import { allOf } from '../all-of.js';
 import { LogRecorder } from '../log/log-recorder.js';
 import { readLog } from '../log/log-reader.js';
 import type {
@@ -24,7 +15,8 @@ import type {
   TaskEnd,
 } from '../runtime.js';
 import { messageOf, RuntimeError } from '../runtime-error.js';
-import { attachmentAddress, hostPorts } from '../task-ports.js';
+import type { Sandbox, SandboxSpec } from '../sandbox.js';
+import { SandboxMembers } from '../sandbox-members.js';
 import { hasCallPrograms, runsCallPrograms } from './call-program.js';
 import { type CgroupLimits, Cgroups } from './cgroup.js';
 import { HostTools } from './host-tools.js';
@@ -34,18 +26,13 @@ import { lastCapability } from './launch-calls.js';
 import { NetNamespaces } from './net-namespaces.js';
 import { PortPool } from './port-pool.js';
 import { bootId } from './proc.js';
-import { type OwnPorts, planTask, taskLimits } from './process-plan.js';
+import { describeHost } from './process-description.js';
+import { planTask, taskLimits } from './process-plan.js';
+import { ProcessSandboxes } from './process-sandboxes.js';
 import { checkProcessSpec } from './process-spec.js';
 import { type ProcessHost, ProcessTask } from './process-task.js';
-import { listTaskFolders, MANIFEST_VERSION, TaskFolder } from './task-folder.js';
+import { listTaskFolders, MANIFEST_VERSION, TaskFolder, type TaskManifest } from './task-folder.js';
 import { TaskUids } from './task-uids.js';
-
-const ENGINE_VERSION = '0.1.0';
-/**
- * Where tasks without root listen while it is not known where others reach the node. They share the
- * host's network and are told apart by their ports.
- */
-const SHARED_ADDRESS = '127.0.0.1';
 
 export interface ProcessRuntimeOptions {
   /** Where tasks' files are kept: scripts, logs, exit codes. Made when missing. */
@@ -66,9 +53,9 @@ export interface ProcessRuntimeOptions {
 }
 
 /**
- * Runs tasks as plain processes of the host (image `host`). With root each has a cgroup, and a network
- * namespace where it is attached to a network; without, tasks share the host's network and are told by
- * PORT and HOST where to listen.
+ * Runs tasks as plain processes of the host (image `host`). With root each has a cgroup, and its sandbox a
+ * network namespace where it is attached to a network; without, tasks share the host's network and are
+ * told by PORT and HOST where to listen.
  */
 export class ProcessRuntime implements Runtime {
   readonly kind = 'process';
@@ -76,7 +63,8 @@ export class ProcessRuntime implements Runtime {
   readonly #logger: Logger;
   readonly #privileged: boolean;
   readonly #host: ProcessHost;
-  readonly #ports: PortPool;
+  readonly #sandboxes: ProcessSandboxes;
+  readonly #members = new SandboxMembers();
   readonly #uids: TaskUids;
   readonly #tasks = new Map<string, ProcessTask>();
   readonly #bootId = bootId();
@@ -86,14 +74,21 @@ export class ProcessRuntime implements Runtime {
     this.#folder = join(options.folder, 'tasks');
     this.#logger = options.logger;
     this.#privileged = options.privileged ?? process.getuid?.() === 0;
-    this.#ports = new PortPool(options.random);
     this.#uids = new TaskUids(options.random);
     const tools = new HostTools();
+    const namespaces = new NetNamespaces(() => tools.path('ip', 'iproute2'));
+    this.#sandboxes = new ProcessSandboxes({
+      folder: join(options.folder, 'sandboxes'),
+      namespaces,
+      ports: new PortPool(options.random),
+      privileged: this.#privileged,
+      bootId: this.#bootId,
+    });
     this.#host = {
       clock: options.clock,
       logger: options.logger,
       cgroups: new Cgroups(options.cgroupParent ?? 'swarm', options.clock),
-      namespaces: new NetNamespaces(() => tools.path('ip', 'iproute2')),
+      namespaces,
       tools,
       usesCalls: this.#privileged && (options.usesCalls ?? hasCallPrograms()),
       lastCapability: lastCapability(),
@@ -111,37 +106,54 @@ export class ProcessRuntime implements Runtime {
   }
 
   async describe(): Promise<RuntimeDescription> {
-    const architecture: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
-    return {
-      kind: this.kind,
-      hostname: hostname(),
-      platform: { Architecture: architecture[arch()] ?? arch(), OS: 'linux' },
-      resources: { NanoCPUs: cpus().length * 1e9, MemoryBytes: totalmem() },
-      engineVersion: ENGINE_VERSION,
-    };
+    return describeHost(this.#privileged);
   }
 
   async list(): Promise<readonly LeftTask[]> {
-    this.#opened ??= this.#open();
-    await this.#opened;
+    await this.#open();
     return [...this.#tasks].map(([taskId, task]) => ({
       taskId,
+      sandboxId: task.sandboxId,
       state: task.state,
       prepared: task.prepared,
     }));
   }
 
-  async prepare(task: Task, context: PrepareContext): Promise<PreparedTask> {
-    await this.list();
+  async listSandboxes(): Promise<readonly string[]> {
+    await this.#open();
+    return this.#sandboxes.ids;
+  }
+
+  async createSandbox(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    await this.#open();
+    if (signal.aborted) throw unwanted();
+    return this.#sandboxes.create(spec);
+  }
+
+  async stopSandbox(sandboxId: string, options: StopOptions): Promise<void> {
+    await this.#open();
+    const tasks = this.#members.tasksOf(sandboxId);
+    await allOf(tasks.map((taskId) => this.stop(taskId, options)));
+    await this.#sandboxes.remove(sandboxId);
+  }
+
+  async removeSandbox(sandboxId: string): Promise<void> {
+    await this.#open();
+    await allOf(this.#members.tasksOf(sandboxId).map((taskId) => this.remove(taskId)));
+    await this.#sandboxes.remove(sandboxId);
+  }
+
+  async prepare(task: Task, sandbox: Sandbox, context: PrepareContext): Promise<PreparedTask> {
+    await this.#open();
     const known = this.#tasks.get(task.ID);
-    if (known !== undefined) {
-      const { address, ports } = known.prepared;
-      if (address !== undefined) await attachShared(task, context, address, ports ?? []);
-      return known.prepared;
-    }
+    if (known !== undefined) return known.prepared;
     checkProcessSpec(task, this.#privileged);
+    const record = this.#sandboxes.get(sandbox.id);
+    if (record === undefined) {
+      throw new RuntimeError('failed', `The sandbox ${sandbox.id} does not stand: make it first.`);
+    }
     const folder = new TaskFolder(this.#folder, task.ID);
-    const ownPorts = await this.#takePorts(task, context.node.address);
+    this.#members.join(sandbox.id, task.ID);
     let ownUid: number | undefined;
     try {
       const plan = planTask(task, {
@@ -155,7 +167,7 @@ export class ProcessRuntime implements Runtime {
           ownUid = this.#uids.take(readAccounts());
           return ownUid;
         },
-        ...(ownPorts === undefined ? {} : { ownPorts }),
+        sandbox: record,
       });
       folder.create();
       const hasCgroup = this.#privileged && this.#host.cgroups.available;
@@ -169,14 +181,11 @@ export class ProcessRuntime implements Runtime {
         isolated: this.#privileged,
         ownsUser: ownUid !== undefined,
       };
-      await this.#attach(task, context, manifest.netns, ownPorts);
-      if (context.signal.aborted)
-        throw new RuntimeError('aborted', 'The task is not wanted any more.');
+      if (context.signal.aborted) throw unwanted();
       folder.writeManifest(manifest);
       this.#tasks.set(task.ID, new ProcessTask(manifest, folder, this.#host));
       return this.#tasks.get(task.ID)!.prepared;
     } catch (error) {
-      for (const port of ownPorts?.ports ?? []) this.#ports.release(port.TargetPort);
       if (ownUid !== undefined) this.#uids.release(ownUid);
       await this.#discard(task.ID);
       throw error;
@@ -192,14 +201,16 @@ export class ProcessRuntime implements Runtime {
   }
 
   async stop(taskId: string, options: StopOptions): Promise<void> {
+    await this.#open();
     await this.#tasks.get(taskId)?.stop(options);
+    const emptied = this.#members.leave(taskId);
+    if (emptied !== undefined) await this.#sandboxes.remove(emptied);
   }
 
   async remove(taskId: string): Promise<void> {
-    await this.list();
+    await this.#open();
     const task = this.#tasks.get(taskId);
-    await task?.stop({ graceMs: 0 });
-    for (const port of task?.manifest.ports ?? []) this.#ports.release(port.TargetPort);
+    await this.stop(taskId, { graceMs: 0 });
     this.#tasks.delete(taskId);
     await this.#discard(taskId);
     // Last: nothing of the task may be left when another gets its number.
@@ -228,8 +239,13 @@ export class ProcessRuntime implements Runtime {
     return { ...limits, pids: Math.max(limits.pids + 1, this.#host.usesCalls ? 2 : 3) };
   }
 
+  #open(): Promise<void> {
+    this.#opened ??= this.#adopt();
+    return this.#opened;
+  }
+
   /** Adopts what an earlier daemon left, and clears away what it left half made. */
-  async #open(): Promise<void> {
+  async #adopt(): Promise<void> {
     if (this.#host.usesCalls && !runsCallPrograms(this.#folder)) {
       this.#host.usesCalls = false;
       this.#logger.info(
@@ -239,12 +255,13 @@ export class ProcessRuntime implements Runtime {
     }
     // Made now, so that the first task does not wait for it; who needs it hears if it can not be.
     if (this.#privileged) this.#host.view.path().catch(() => {});
+    await this.#sandboxes.adopt();
     for (const taskId of listTaskFolders(this.#folder)) {
       const folder = new TaskFolder(this.#folder, taskId);
       const manifest = folder.readManifest();
       if (manifest === undefined) {
         this.#logger.info({ taskId }, 'removing a task that was never fully prepared');
-        await this.#discard(taskId);
+        await this.#clear(taskId);
         continue;
       }
       const task = new ProcessTask(manifest, folder, this.#host);
@@ -252,54 +269,37 @@ export class ProcessRuntime implements Runtime {
       // that an earlier version prepared, which would have given it all of root.
       const isOutdated = manifest.bootId !== this.#bootId || manifest.version !== MANIFEST_VERSION;
       if (isOutdated && !folder.launched) {
-        await this.#discard(taskId);
+        await this.#clear(taskId);
         continue;
       }
-      for (const port of manifest.ports ?? []) this.#ports.keep(port.TargetPort);
       if (manifest.user !== undefined && manifest.ownsUser === true)
         this.#uids.keep(manifest.user.uid);
       await task.adopt(this.#bootId);
       this.#tasks.set(taskId, task);
+      this.#adoptSandbox(manifest, task);
     }
   }
 
-  async #attach(
-    task: Task,
-    context: PrepareContext,
-    netns: string | undefined,
-    ownPorts: OwnPorts | undefined,
-  ): Promise<void> {
-    if (ownPorts !== undefined) {
-      await attachShared(task, context, ownPorts.address, ownPorts.ports);
-      return;
-    }
-    const address = attachmentAddress(task);
-    if (netns === undefined || address === undefined) return;
-    await this.#host.namespaces.add(netns);
-    const path = this.#host.namespaces.path(netns);
-    await context.network.attach({
-      taskId: task.ID,
-      address,
-      netns: path,
-      hostPorts: hostPorts(task),
+  /** Removes a task that never ran, and what an older version made of its sandbox. */
+  async #clear(taskId: string): Promise<void> {
+    await this.#discard(taskId);
+    if (this.#sandboxes.get(taskId) === undefined) await this.#sandboxes.remove(taskId);
+  }
+
+  /** Takes over the sandbox that a task is in; older versions made it with the task and kept no record. */
+  #adoptSandbox(manifest: TaskManifest, { sandboxId, state }: ProcessTask): void {
+    const { taskId, bootId, netns, address, ports } = manifest;
+    if (state === 'ended') this.#members.joinEnded(sandboxId, taskId);
+    else this.#members.join(sandboxId, taskId);
+    if (manifest.sandboxId !== undefined || state === 'ended') return;
+    this.#sandboxes.keep({
+      id: sandboxId,
+      bootId,
+      ...(netns === undefined ? {} : { netns }),
+      ...(address === undefined || ports === undefined
+        ? {}
+        : { ownPorts: { address, ports, wanted: [] } }),
     });
-  }
-
-  /** Ports of the host for a task that can not have a network of its own: one for each target. */
-  async #takePorts(task: Task, nodeAddress?: string): Promise<OwnPorts | undefined> {
-    if (this.#privileged || task.Endpoint.Ports.length === 0) return undefined;
-    const chosen = new Map<number, number>();
-    for (const { TargetPort } of task.Endpoint.Ports) {
-      if (!chosen.has(TargetPort)) chosen.set(TargetPort, await this.#ports.take());
-    }
-    return {
-      address: sharedAddress(nodeAddress),
-      ports: task.Endpoint.Ports.map((port) => ({
-        ...port,
-        TargetPort: chosen.get(port.TargetPort)!,
-      })),
-      wanted: task.Endpoint.Ports.map((port) => port.TargetPort),
-    };
   }
 
   async #discard(taskId: string): Promise<void> {
@@ -307,13 +307,13 @@ export class ProcessRuntime implements Runtime {
       if (this.#privileged) {
         await this.#host.cgroups.killAll(taskId);
         await this.#host.cgroups.remove(taskId);
-        await this.#host.namespaces.remove(`swarm-${taskId}`);
       }
     } catch (error) {
       this.#logger.error({ taskId, error: messageOf(error) }, 'a task left something behind');
       throw error;
     } finally {
       new TaskFolder(this.#folder, taskId).remove();
+      this.#members.forget(taskId);
     }
   }
 
@@ -326,27 +326,6 @@ export class ProcessRuntime implements Runtime {
   }
 }
 
-/** The node's address, where other nodes look for its tasks, if this host has it. */
-function sharedAddress(nodeAddress: string | undefined): string {
-  const address = parseIpAddress(nodeAddress);
-  if (address === undefined) return SHARED_ADDRESS;
-  const isHere = Object.values(networkInterfaces()).some((list) =>
-    list?.some((one) => parseIpAddress(one.address) === address),
-  );
-  return isHere || isLoopback(address) ? address : SHARED_ADDRESS;
-}
-
-/** Tells the mesh where a task without a namespace of its own listens. */
-async function attachShared(
-  task: Task,
-  context: PrepareContext,
-  address: string,
-  ports: readonly PortConfig[],
-): Promise<void> {
-  await context.network.attach({
-    taskId: task.ID,
-    address,
-    netns: '',
-    hostPorts: hostPorts({ ...task, Endpoint: { Ports: ports } }),
-  });
+function unwanted(): RuntimeError {
+  return new RuntimeError('aborted', 'The task is not wanted any more.');
 }

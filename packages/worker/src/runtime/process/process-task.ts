@@ -103,6 +103,11 @@ export class ProcessTask {
     return this.#state;
   }
 
+  /** Older versions made one sandbox for each task. */
+  get sandboxId(): string {
+    return this.manifest.sandboxId ?? this.manifest.taskId;
+  }
+
   get prepared(): PreparedTask {
     const { taskId, address, ports } = this.manifest;
     return {
@@ -191,7 +196,6 @@ export class ProcessTask {
       await this.#exited.promise;
     }
     await this.#host.cgroups.remove(this.manifest.taskId);
-    if (this.manifest.netns !== undefined) await this.#host.namespaces.remove(this.manifest.netns);
     if (this.#state === 'prepared')
       this.#finish({ kind: 'exit', code: -1, error: 'never started' });
   }

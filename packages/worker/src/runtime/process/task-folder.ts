@@ -25,6 +25,8 @@ export const MANIFEST_VERSION = 2;
 export interface TaskManifest {
   readonly version: typeof MANIFEST_VERSION;
   readonly taskId: string;
+  /** Absent where an older version made the sandbox together with the task. */
+  readonly sandboxId?: string;
   /** The boot it was prepared in; namespaces and processes of another one are gone. */
   readonly bootId: string;
   readonly env: Readonly<Record<string, string>>;
@@ -44,7 +46,7 @@ export interface TaskManifest {
   readonly command: readonly string[];
   readonly cgroupFiles: readonly string[];
   readonly hasCgroup: boolean;
-  /** Name of its network namespace. */
+  /** Name of its sandbox's network namespace. */
   readonly netns?: string;
   readonly hostname?: string;
   readonly memoryBytes?: number;

@@ -1,0 +1,116 @@
+import type { NodeDescription } from '../objects/node.js';
+import type { TaskSpec } from '../objects/service.js';
+import { isHostImage } from '../validate/host-privileges.js';
+
+interface CapabilityWords {
+  /** To follow "no node can". */
+  readonly what: string;
+  /** What a user can do about it. */
+  readonly remedy: string;
+}
+
+const NOT_FOR_HOST = 'use an image, or remove the field';
+const NEEDS_ROOT = 'start a daemon as root, or remove the field';
+
+/**
+ * What a runtime can do for a task, in the words that say what a task waits for. Nodes of newer versions may
+ * declare more.
+ */
+const CAPABILITIES = {
+  exec: {
+    what: 'run commands in tasks that run',
+    remedy: 'start a daemon with --runtime docker',
+  },
+  'host-commands': {
+    what: 'run commands of its host',
+    remedy: 'use an image other than "host", or start a daemon with --runtime process',
+  },
+  images: {
+    what: 'run images',
+    remedy:
+      'use the image "host" with a command of the host, or start a daemon with --runtime docker',
+  },
+  limits: { what: 'limit the resources of tasks', remedy: NEEDS_ROOT },
+  rootfs: {
+    what: 'give tasks a root file system (ReadOnly, Mounts, Hosts, DNSConfig)',
+    remedy: NOT_FOR_HOST,
+  },
+  'security-profiles': { what: 'apply Privileges', remedy: NOT_FOR_HOST },
+  sysctls: { what: 'set Sysctls', remedy: NOT_FOR_HOST },
+  terminals: { what: 'give tasks a terminal (TTY, OpenStdin)', remedy: NOT_FOR_HOST },
+  'user-namespaces': {
+    what: 'map the users of tasks',
+    remedy: 'start an engine with --userns-remap',
+  },
+  users: {
+    what: 'change who tasks run as (User, Groups, CapabilityAdd, CapabilityDrop, Ulimits, OomScoreAdj)',
+    remedy: NEEDS_ROOT,
+  },
+} as const satisfies Readonly<Record<string, CapabilityWords>>;
+
+export type RuntimeCapability = keyof typeof CAPABILITIES;
+
+export const RUNTIME_CAPABILITIES = Object.keys(CAPABILITIES) as readonly RuntimeCapability[];
+
+/** How to say that a node lacks this capability. */
+export function capabilityWords(capability: RuntimeCapability): CapabilityWords {
+  return CAPABILITIES[capability];
+}
+
+/**
+ * What nodes of versions that did not declare their capabilities have, by the name of their runtime. No
+ * other place goes by that name.
+ */
+const UNDECLARED: Readonly<Record<string, readonly RuntimeCapability[]>> = {
+  docker: RUNTIME_CAPABILITIES.filter((word) => word !== 'host-commands'),
+  process: ['host-commands', 'limits', 'users'],
+};
+
+/** What a node's runtime can do; a node that says nothing of its runtime is believed to do everything. */
+export function runtimeCapabilities(
+  description: Pick<NodeDescription, 'Runtime' | 'RuntimeCapabilities'> | undefined,
+): readonly string[] {
+  const { Runtime = '', RuntimeCapabilities } = description ?? {};
+  return RuntimeCapabilities ?? UNDECLARED[Runtime] ?? RUNTIME_CAPABILITIES;
+}
+
+/** What a task needs of the runtime of its node. */
+export function neededCapabilities(spec: TaskSpec): ReadonlySet<RuntimeCapability> {
+  const container = spec.ContainerSpec;
+  if (container === undefined) return new Set();
+  const limits = spec.Resources?.Limits;
+  const needs: readonly (readonly [capability: RuntimeCapability, isNeeded: boolean])[] = [
+    ['host-commands', isHostImage(container.Image)],
+    ['images', !isHostImage(container.Image)],
+    ['limits', [limits?.MemoryBytes, limits?.NanoCPUs, limits?.Pids].some((one) => (one ?? 0) > 0)],
+    [
+      'rootfs',
+      container.ReadOnly === true ||
+        hasItems(container.Mounts) ||
+        hasItems(container.Hosts) ||
+        Object.values(container.DNSConfig ?? {}).some(hasItems),
+    ],
+    [
+      'security-profiles',
+      Object.values(container.Privileges ?? {}).some(
+        (value) => value !== null && value !== false && value !== undefined,
+      ),
+    ],
+    ['sysctls', Object.keys(container.Sysctls ?? {}).length > 0],
+    ['terminals', container.TTY === true || container.OpenStdin === true],
+    [
+      'users',
+      (container.User ?? '') !== '' ||
+        hasItems(container.Groups) ||
+        hasItems(container.CapabilityAdd) ||
+        hasItems(container.CapabilityDrop) ||
+        hasItems(container.Ulimits) ||
+        (container.OomScoreAdj ?? 0) !== 0,
+    ],
+  ];
+  return new Set(needs.flatMap(([capability, isNeeded]) => (isNeeded ? [capability] : [])));
+}
+
+function hasItems(list: readonly unknown[] | null | undefined): boolean {
+  return (list?.length ?? 0) > 0;
+}

@@ -1,0 +1,33 @@
+import type { RuntimeCapability } from '@swarm/api';
+import type { RuntimeDescription } from '../runtime.js';
+import type { EngineInfo } from './engine-types.js';
+
+/** What containers of every engine can do. */
+const CAPABILITIES: readonly RuntimeCapability[] = [
+  'exec',
+  'images',
+  'limits',
+  'rootfs',
+  'security-profiles',
+  'sysctls',
+  'terminals',
+  'users',
+];
+/** Options of an engine whose containers' root is nobody on the host. */
+const USER_NAMESPACES = /^name=(userns|rootless)(,|$)/;
+
+/** What a node with this engine says of its runtime. */
+export function describeEngine(info: EngineInfo): RuntimeDescription {
+  const isMapped = info.SecurityOptions?.some((option) => USER_NAMESPACES.test(option)) === true;
+  return {
+    kind: 'docker',
+    hostname: info.Name,
+    platform: { Architecture: info.Architecture, OS: info.OSType },
+    resources: { NanoCPUs: info.NCPU * 1e9, MemoryBytes: info.MemTotal },
+    engineVersion: info.ServerVersion,
+    capabilities: isMapped ? [...CAPABILITIES, 'user-namespaces'] : CAPABILITIES,
+    plugins: Object.entries(info.Plugins ?? {}).flatMap(([Type, names]) =>
+      (names ?? []).map((Name) => ({ Type, Name })),
+    ),
+  };
+}

@@ -1,0 +1,139 @@
+import { readFile } from 'node:fs/promises';
+import type { Clock } from '@swarm/api';
+import { RuntimeError } from '../runtime-error.js';
+import type { EngineClient } from './engine-client.js';
+import { hasStatus } from './engine-error.js';
+import type { ContainerDetails } from './engine-types.js';
+import { OWNER_LABEL, ROLE_LABEL } from './owner.js';
+import { removeContainer } from './remove-container.js';
+import {
+  hasSandboxImage,
+  importSandboxImage,
+  SANDBOX_COMMAND,
+  SANDBOX_IMAGE,
+} from './sandbox-image.js';
+
+export interface SandboxContainersOptions {
+  readonly engine: EngineClient;
+  readonly owner: string;
+  readonly clock: Clock;
+}
+
+/** How a sandbox's container is made. */
+export interface SandboxContainerPlan {
+  readonly name: string;
+  readonly hostname: string;
+  readonly networkMode: 'none' | 'bridge';
+  /** More of the Engine API's `HostConfig`. */
+  readonly hostConfig?: object;
+}
+
+/** Makes containers that hold a network namespace and do nothing else. */
+export class SandboxContainers {
+  readonly #options: SandboxContainersOptions;
+  readonly #closed = new AbortController();
+  #importing: Promise<void> | undefined;
+
+  constructor(options: SandboxContainersOptions) {
+    this.#options = options;
+  }
+
+  /** Lets go of them. */
+  close(): void {
+    this.#closed.abort();
+  }
+
+  /** Makes and starts one; removes another one of its name, which was given up half made. */
+  async make(plan: SandboxContainerPlan, signal: AbortSignal): Promise<string> {
+    const { engine, owner } = this.#options;
+    const { name, hostname, networkMode, hostConfig } = plan;
+    const body = {
+      Image: SANDBOX_IMAGE,
+      Entrypoint: SANDBOX_COMMAND,
+      Hostname: hostname,
+      Labels: { [OWNER_LABEL]: owner, [ROLE_LABEL]: 'sandbox' },
+      HostConfig: {
+        NetworkMode: networkMode,
+        LogConfig: { Type: 'none', Config: {} },
+        CapDrop: ['ALL'],
+        SecurityOpt: ['no-new-privileges'],
+        RestartPolicy: { Name: 'no' },
+        ...hostConfig,
+      },
+    };
+    const create = (): Promise<{ Id: string }> =>
+      engine.json('POST', '/containers/create', { query: { name }, body, signal });
+    const { Id } = await this.#withImage(create, signal).catch(async (error: unknown) => {
+      if (!hasStatus(error, 409)) throw error;
+      await this.remove(name);
+      return create();
+    });
+    try {
+      await engine.json('POST', `/containers/${Id}/start`, { signal });
+      return Id;
+    } catch (error) {
+      // When the daemon ends, the next life adopts or removes it.
+      if (!this.#closed.signal.aborted) await this.remove(Id);
+      throw error;
+    }
+  }
+
+  look(id: string, signal: AbortSignal): Promise<ContainerDetails> {
+    return this.#options.engine.json<ContainerDetails>('GET', `/containers/${id}/json`, { signal });
+  }
+
+  /** Gives one another name; what had that name was given up half made, and is removed. */
+  async rename(id: string, name: string, signal: AbortSignal): Promise<void> {
+    const { engine } = this.#options;
+    const path = `/containers/${id}/rename`;
+    try {
+      await engine.json('POST', path, { query: { name }, signal });
+    } catch (error) {
+      if (!hasStatus(error, 409)) throw error;
+      await this.remove(name);
+      await engine.json('POST', path, { query: { name }, signal });
+    }
+  }
+
+  /** By id or name; no error when there is none. */
+  async remove(id: string): Promise<void> {
+    await removeContainer(this.#options.engine, this.#options.clock, id);
+  }
+
+  /** Creates once the image is there; it may be pruned at any time. */
+  async #withImage<T>(create: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    try {
+      return await create();
+    } catch (error) {
+      if (!hasStatus(error, 404)) throw error;
+    }
+    const { engine } = this.#options;
+    this.#importing ??= (async () => {
+      const { signal: closed } = this.#closed;
+      if (!(await hasSandboxImage(engine, closed))) {
+        await importSandboxImage(engine, closed);
+      }
+    })().finally(() => {
+      this.#importing = undefined;
+    });
+    await this.#importing;
+    signal.throwIfAborted();
+    return create();
+  }
+}
+
+/**
+ * The network namespace of a running container's first process.
+ * @throws RuntimeError when the engine counts processes in another PID namespace than ours: then the
+ *   number means another process here
+ */
+export async function netnsOf({ Id, State }: ContainerDetails): Promise<string> {
+  const groups = await readFile(`/proc/${State.Pid}/cgroup`, 'utf8').catch(() => '');
+  if (State.Pid === 0 || !groups.includes(Id)) {
+    throw new RuntimeError(
+      'failed',
+      'The network namespace of a sandbox can not be found: it ended, or the engine does not run in the same PID namespace as the daemon.',
+    );
+  }
+  return `/proc/${State.Pid}/ns/net`;
+}

@@ -1,0 +1,122 @@
+import type { Clock, Logger } from '@swarm/api';
+import { messageOf } from '../runtime-error.js';
+import type { ContainerDetails, ContainerSummary } from './engine-types.js';
+import { SPARE_CLOSE_LIMIT_MS, SPARE_SANDBOXES, SPARES_REST_MS } from './limits.js';
+import { randomName } from './owner.js';
+import type { SandboxContainers } from './sandbox-containers.js';
+
+const SPARE_PREFIX = 'swarm-spare-';
+const HOSTNAME_LENGTH = 12;
+
+export interface SpareSandboxesOptions {
+  readonly containers: SandboxContainers;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+}
+
+/** A few sandboxes that stand ready while there are tasks, so that the next task needs to wait for none. */
+export class SpareSandboxes {
+  readonly #options: SpareSandboxesOptions;
+  readonly #ready: string[] = [];
+  /** How many to have: none while there are no tasks. */
+  #wanted = 0;
+  #busy = 0;
+  #filling: Promise<void> | undefined;
+  #restUntilMs = 0;
+  readonly #hurried = new AbortController();
+  #closed = false;
+
+  constructor(options: SpareSandboxesOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over one of an earlier life; one that does not run, or is too many, is removed. */
+  async adopt(container: ContainerSummary): Promise<void> {
+    if (container.State === 'running' && this.#ready.length < SPARE_SANDBOXES) {
+      this.#ready.push(container.Id);
+    } else await this.#options.containers.remove(container.Id);
+  }
+
+  /** Runs work that makes a sandbox; spares are made before and after it, and never meanwhile. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#busy += 1;
+    this.#wanted = SPARE_SANDBOXES;
+    try {
+      return await work();
+    } finally {
+      this.#busy -= 1;
+      this.#fill();
+    }
+  }
+
+  /**
+   * Hands one to whoever makes it its own: by a name that is not a spare's.
+   * @returns undefined when there is none that will do
+   */
+  async take<T>(
+    own: (spare: ContainerDetails) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T | undefined> {
+    const { containers, clock, logger } = this.#options;
+    for (let id = this.#ready.shift(); id !== undefined; id = this.#ready.shift()) {
+      try {
+        const spare = await containers.look(id, signal);
+        if (spare.State.Status !== 'running') throw new Error('it does not run any more');
+        return await own(spare);
+      } catch (error) {
+        logger.warn({ error: messageOf(error) }, 'a spare sandbox can not be used');
+        this.#restUntilMs = clock.monotonicMs() + SPARES_REST_MS;
+        await containers.remove(id);
+        if (signal.aborted) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  /** There are no tasks any more: so shall be no spares. */
+  async drop(): Promise<void> {
+    this.#wanted = 0;
+    await this.#filling;
+    for (const id of this.#ready.splice(0)) await this.#options.containers.remove(id);
+  }
+
+  /** Makes no more; the next life adopts those that stand. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wanted = 0;
+    const { clock } = this.#options;
+    // The engine would finish a spare that we leave half made, after the next life has looked for it.
+    const timer = clock.setTimeout(() => this.#hurried.abort(), SPARE_CLOSE_LIMIT_MS);
+    await this.#filling;
+    clock.clearTimeout(timer);
+  }
+
+  /** Makes spares in the background, when no task waits for a sandbox. */
+  #fill(): void {
+    const { containers, clock, logger, random } = this.#options;
+    if (this.#filling !== undefined || this.#closed) return;
+    if (this.#busy > 0 || clock.monotonicMs() < this.#restUntilMs) return;
+    if (this.#ready.length >= this.#wanted) return;
+    this.#filling = (async () => {
+      while (this.#ready.length < this.#wanted && this.#busy === 0) {
+        const hostname = randomName(HOSTNAME_LENGTH, random);
+        const name = SPARE_PREFIX + hostname;
+        const id = await containers.make(
+          { name, hostname, networkMode: 'none' },
+          this.#hurried.signal,
+        );
+        this.#ready.push(id);
+      }
+    })()
+      .catch((error: unknown) => {
+        this.#restUntilMs = clock.monotonicMs() + SPARES_REST_MS;
+        if (this.#hurried.signal.aborted) return;
+        logger.warn({ error: messageOf(error) }, 'spare sandboxes can not be made');
+      })
+      .finally(() => {
+        this.#filling = undefined;
+        this.#fill();
+      });
+  }
+}

@@ -1,0 +1,45 @@
+import { type EngineError, hasStatus } from './engine-error.js';
+import type { DockerHost } from './docker-task.js';
+import type { ContainerDetails } from './engine-types.js';
+import { OWNER_LABEL } from './owner.js';
+import { removeContainer } from './remove-container.js';
+
+/**
+ * Creates a task's container; one of its name that was given up half made makes room.
+ * @returns its id
+ * @throws EngineError 409 when the name is taken by a container that is not ours
+ */
+export async function createTaskContainer(
+  host: DockerHost,
+  owner: string,
+  name: string,
+  body: object,
+  signal: AbortSignal,
+): Promise<string> {
+  const create = async (): Promise<string> => {
+    const made = await host.engine.json<{ Id: string }>('POST', '/containers/create', {
+      query: { name },
+      body,
+      signal,
+    });
+    return made.Id;
+  };
+  try {
+    return await create();
+  } catch (error) {
+    if (!hasStatus(error, 409)) throw error;
+    await clearName(host, owner, name, error);
+    return create();
+  }
+}
+
+async function clearName(
+  { engine, clock }: DockerHost,
+  owner: string,
+  name: string,
+  conflict: EngineError,
+): Promise<void> {
+  const { Id, Config } = await engine.json<ContainerDetails>('GET', `/containers/${name}/json`);
+  if (Config.Labels?.[OWNER_LABEL] !== owner) throw conflict;
+  await removeContainer(engine, clock, Id);
+}

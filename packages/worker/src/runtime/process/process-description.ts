@@ -1,0 +1,22 @@
+import { arch, cpus, hostname, totalmem } from 'node:os';
+import type { RuntimeCapability } from '@swarm/api';
+import type { RuntimeDescription } from '../runtime.js';
+
+const ENGINE_VERSION = '0.1.0';
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
+
+/** Without root, and what root adds. */
+const CAPABILITIES: readonly RuntimeCapability[] = ['host-commands'];
+const ROOT_CAPABILITIES: readonly RuntimeCapability[] = ['limits', 'users'];
+
+/** What a node that runs plain processes says of its runtime. */
+export function describeHost(privileged: boolean): RuntimeDescription {
+  return {
+    kind: 'process',
+    hostname: hostname(),
+    platform: { Architecture: ARCHITECTURES[arch()] ?? arch(), OS: 'linux' },
+    resources: { NanoCPUs: cpus().length * 1e9, MemoryBytes: totalmem() },
+    engineVersion: ENGINE_VERSION,
+    capabilities: privileged ? [...CAPABILITIES, ...ROOT_CAPABILITIES] : CAPABILITIES,
+  };
+}

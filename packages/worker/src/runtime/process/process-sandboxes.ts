@@ -1,0 +1,204 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import {
+  isLoopback,
+  parseIpAddress,
+  type PortConfig,
+  portConfigShape,
+  shape,
+  ShapeError,
+} from '@swarm/api';
+import type { Sandbox, SandboxSpec } from '../sandbox.js';
+import type { NetNamespaces } from './net-namespaces.js';
+import type { PortPool } from './port-pool.js';
+
+/**
+ * Where tasks without root listen while it is not known where others reach the node. They share the
+ * host's network and are told apart by their ports.
+ */
+const SHARED_ADDRESS = '127.0.0.1';
+const RECORD_NAME = /^([A-Za-z0-9][A-Za-z0-9_-]*)\.json$/;
+
+/** Ports given to a sandbox that can not have a network of its own. */
+export interface OwnPorts {
+  readonly address: string;
+  /** As the spec has them, but with the `TargetPort` to listen on. */
+  readonly ports: readonly PortConfig[];
+  /** The spec's target ports, in the same order. */
+  readonly wanted: readonly number[];
+}
+
+/** A sandbox as it is kept for the daemon's next life. */
+export interface SandboxRecord {
+  readonly id: string;
+  /** The boot it was made in; namespaces of another one are gone. */
+  readonly bootId: string;
+  /** Name of its network namespace; absent where it shares the host's network. */
+  readonly netns?: string;
+  /** Ports of the host that were given to it, where it can not have a network of its own. */
+  readonly ownPorts?: OwnPorts;
+}
+
+const recordShape = shape.record<SandboxRecord>({
+  id: shape.text(),
+  bootId: shape.text(),
+  netns: shape.optional(shape.text()),
+  ownPorts: shape.optional(
+    shape.record<OwnPorts>({
+      address: shape.text(),
+      ports: shape.list(portConfigShape),
+      wanted: shape.list(shape.port),
+    }),
+  ),
+});
+
+export interface ProcessSandboxesOptions {
+  readonly folder: string;
+  readonly namespaces: NetNamespaces;
+  readonly ports: PortPool;
+  /** Whether namespaces can be had (root). */
+  readonly privileged: boolean;
+  readonly bootId: string;
+}
+
+/**
+ * Sandboxes of plain processes: with root a network namespace, where it is attached to a network; without,
+ * ports of the host's network. A file of its own keeps each; it is written before anything is made and
+ * removed after everything is gone, so that nothing is ever lost sight of.
+ */
+export class ProcessSandboxes {
+  readonly #options: ProcessSandboxesOptions;
+  readonly #records = new Map<string, SandboxRecord>();
+
+  constructor(options: ProcessSandboxesOptions) {
+    this.#options = options;
+  }
+
+  get ids(): readonly string[] {
+    return [...this.#records.keys()];
+  }
+
+  get(id: string): SandboxRecord | undefined {
+    return this.#records.get(id);
+  }
+
+  /** Takes over what an earlier life left, and removes what a boot or a crash made useless. */
+  async adopt(): Promise<void> {
+    const { folder, bootId } = this.#options;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(folder)) {
+      const id = RECORD_NAME.exec(name)?.[1];
+      const record = id === undefined ? undefined : readRecord(join(folder, name));
+      if (record?.bootId === bootId && record.id === id) this.keep(record);
+      else if (id !== undefined) await this.remove(id);
+      else rmSync(join(folder, name), { force: true });
+    }
+  }
+
+  /** Takes over a sandbox that stands. */
+  keep(record: SandboxRecord): void {
+    this.#records.set(record.id, record);
+    for (const { TargetPort } of record.ownPorts?.ports ?? []) this.#options.ports.keep(TargetPort);
+  }
+
+  /** Makes one; of one that stands, what is missing. */
+  async create(spec: SandboxSpec): Promise<Sandbox> {
+    const known = this.#records.get(spec.id);
+    const record = known ?? (await this.#plan(spec));
+    try {
+      if (known === undefined) {
+        this.#write(record);
+        this.#records.set(record.id, record);
+      }
+      if (record.netns !== undefined) await this.#options.namespaces.add(record.netns);
+    } catch (error) {
+      if (known === undefined) await this.#giveUp(record);
+      throw error;
+    }
+    return this.#sandbox(record);
+  }
+
+  /** Removes one and everything it held. No error when there is none. */
+  async remove(id: string): Promise<void> {
+    const { namespaces, privileged } = this.#options;
+    const record = this.#records.get(id);
+    if (privileged) await namespaces.remove(record?.netns ?? netnsName(id));
+    for (const { TargetPort } of record?.ownPorts?.ports ?? []) {
+      this.#options.ports.release(TargetPort);
+    }
+    this.#records.delete(id);
+    rmSync(this.#path(id), { force: true });
+  }
+
+  async #giveUp(record: SandboxRecord): Promise<void> {
+    this.#records.set(record.id, record);
+    await this.remove(record.id);
+  }
+
+  async #plan(spec: SandboxSpec): Promise<SandboxRecord> {
+    const { privileged, bootId } = this.#options;
+    const record = { id: spec.id, bootId };
+    // The name is a file's and a namespace's.
+    this.#options.namespaces.path(netnsName(spec.id));
+    if (privileged) {
+      return spec.addresses.length === 0 ? record : { ...record, netns: netnsName(spec.id) };
+    }
+    return spec.ports.length === 0 ? record : { ...record, ownPorts: await this.#takePorts(spec) };
+  }
+
+  /** One port of the host for each target port. */
+  async #takePorts(spec: SandboxSpec): Promise<OwnPorts> {
+    const chosen = new Map<number, number>();
+    for (const { TargetPort } of spec.ports) {
+      if (!chosen.has(TargetPort)) chosen.set(TargetPort, await this.#options.ports.take());
+    }
+    return {
+      address: sharedAddress(spec.nodeAddress),
+      ports: spec.ports.map((port) => ({ ...port, TargetPort: chosen.get(port.TargetPort)! })),
+      wanted: spec.ports.map((port) => port.TargetPort),
+    };
+  }
+
+  #sandbox({ id, netns, ownPorts }: SandboxRecord): Sandbox {
+    return {
+      id,
+      ...(netns === undefined ? {} : { netns: this.#options.namespaces.path(netns) }),
+      ...(ownPorts === undefined ? {} : { address: ownPorts.address, ports: ownPorts.ports }),
+    };
+  }
+
+  #write(record: SandboxRecord): void {
+    const path = this.#path(record.id);
+    writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  }
+
+  #path(id: string): string {
+    return join(this.#options.folder, `${id}.json`);
+  }
+}
+
+function netnsName(sandboxId: string): string {
+  return `swarm-${sandboxId}`;
+}
+
+/** Undefined when it is damaged. */
+function readRecord(path: string): SandboxRecord | undefined {
+  try {
+    return recordShape.read(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof ShapeError) return undefined;
+    throw error;
+  }
+}
+
+/** The node's address, where other nodes look for its tasks, if this host has it. */
+function sharedAddress(nodeAddress: string | undefined): string {
+  const address = parseIpAddress(nodeAddress);
+  if (address === undefined) return SHARED_ADDRESS;
+  const isHere = Object.values(networkInterfaces()).some((list) =>
+    list?.some((one) => parseIpAddress(one.address) === address),
+  );
+  return isHere || isLoopback(address) ? address : SHARED_ADDRESS;
+}

@@ -1,0 +1,109 @@
+import type { PortConfig, Task } from '@swarm/api';
+import type { NodeFacts } from './runtime.js';
+import { RuntimeError } from './runtime-error.js';
+import { taskHostname } from './task-environment.js';
+import { attachmentAddress } from './task-ports.js';
+
+/** Name servers and search list, in the Engine API's words. */
+export interface SandboxDns {
+  readonly Dns: readonly string[];
+  readonly DnsSearch: readonly string[];
+  readonly DnsOptions: readonly string[];
+}
+
+/** What a sandbox is made from. */
+export interface SandboxSpec {
+  /** Today the id of the one task in it. */
+  readonly id: string;
+  /**
+   * Addresses on the cluster's networks. With any, the sandbox has a network namespace of its own, where
+   * the runtime can make one; the caller attaches it before the first task is prepared.
+   */
+  readonly addresses: readonly string[];
+  /** Ports that its tasks listen on. */
+  readonly ports: readonly PortConfig[];
+  /** Whether more than one task will join it, so that its network must be no single task's. */
+  readonly shared: boolean;
+  readonly hostname?: string;
+  /** More lines of `/etc/hosts`, as address and names. */
+  readonly hosts: readonly (readonly string[])[];
+  readonly dns?: SandboxDns;
+  /** Of the network namespace: `net.…`. */
+  readonly sysctls: Readonly<Record<string, string>>;
+  /** Where managers say that the node is reached; absent before one told. */
+  readonly nodeAddress?: string;
+}
+
+/** Namespaces and a network that tasks join. */
+export interface Sandbox {
+  readonly id: string;
+  /**
+   * File of its network namespace; absent where it shares one of the host's or the engine's. Its loopback
+   * may be down until it is attached.
+   */
+  readonly netns?: string;
+  /**
+   * Where its tasks are reached when that is not the address they were given: the process runtime without
+   * root shares the host's network and gives out ports of it.
+   */
+  readonly address?: string;
+  /** With `address`: the ports its tasks really have to listen on, as `TargetPort`. */
+  readonly ports?: readonly PortConfig[];
+}
+
+/** The namespaced part of the kernel's settings that belongs to a sandbox. */
+const NET_SYSCTL = /^net[./]/;
+
+/**
+ * The sandbox of a task that has one to itself.
+ * @throws RuntimeError `rejected` for a part of the spec that can not be read, naming the field
+ */
+export function sandboxSpec(task: Task, node: NodeFacts): SandboxSpec {
+  const container = task.Spec.ContainerSpec;
+  const hostname = taskHostname(task, node);
+  const address = attachmentAddress(task);
+  const dns = sandboxDns(task);
+  return {
+    id: task.ID,
+    addresses: address === undefined ? [] : [address],
+    ports: task.Endpoint.Ports,
+    shared: false,
+    ...(hostname === undefined ? {} : { hostname }),
+    hosts: hostLines(task),
+    ...(dns === undefined ? {} : { dns }),
+    sysctls: Object.fromEntries(
+      Object.entries(container?.Sysctls ?? {}).filter(([name]) => isSandboxSysctl(name)),
+    ),
+    ...(node.address === undefined ? {} : { nodeAddress: node.address }),
+  };
+}
+
+/** Whether a setting of the kernel is the sandbox's and not the task's. */
+export function isSandboxSysctl(name: string): boolean {
+  return NET_SYSCTL.test(name);
+}
+
+/** `ContainerSpec.Hosts` has lines of hosts(5): an address and the names for it. */
+export function hostLines(task: Task): readonly (readonly string[])[] {
+  return (task.Spec.ContainerSpec?.Hosts ?? []).map((line) => {
+    const parts = line.trim().split(/\s+/);
+    if (parts.length < 2) {
+      throw new RuntimeError(
+        'rejected',
+        `ContainerSpec.Hosts has "${line}", which is not of the form "IP name…".`,
+      );
+    }
+    return parts;
+  });
+}
+
+/** The task's wishes for DNS; undefined when it has none. */
+export function sandboxDns(task: Task): SandboxDns | undefined {
+  const config = task.Spec.ContainerSpec?.DNSConfig;
+  const dns = {
+    Dns: config?.Nameservers ?? [],
+    DnsSearch: config?.Search ?? [],
+    DnsOptions: config?.Options ?? [],
+  };
+  return Object.values(dns).some((list) => list.length > 0) ? dns : undefined;
+}
