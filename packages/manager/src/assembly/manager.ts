@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ApiError, type Clock, type Logger, type LogOptions } from '@swarm/api';
+import { ApiError, type Clock, type Logger, type LogOptions, type Timer } from '@swarm/api';
 import {
   type LeadershipState,
   type LogStorage,
@@ -113,9 +113,9 @@ export class Manager implements ManagerAccess {
         stateMachine: state,
         clock: {
           now: () => clock.monotonicMs(),
-          setTimeout: clock.setTimeout,
-          clearTimeout: clock.clearTimeout,
-          setImmediate: clock.setImmediate,
+          setTimeout: (callback, delayMs) => clock.setTimeout(callback, delayMs),
+          clearTimeout: (timer) => clock.clearTimeout(timer as Timer | undefined),
+          setImmediate: (callback) => clock.setImmediate(callback),
         },
         random: options.random,
         limits: {

@@ -13,11 +13,51 @@ import type { Kind } from './store.js';
  *
  * A restored snapshot is written as a new generation beside the old one; one synced write of `current`
  * then makes it the state. Whatever other generation is found is a leftover.
+ *
+ * These are the few things that the state needs of LevelDB; another database can be passed in.
  */
-export type Database = Pick<
-  Level<string, Uint8Array>,
-  'get' | 'put' | 'batch' | 'iterator' | 'snapshot' | 'clear' | 'close'
->;
+export interface Database {
+  get(key: string, options?: { snapshot?: DatabaseSnapshot }): Promise<Uint8Array | undefined>;
+  /** On disk when it resolves. */
+  put(key: string, value: Uint8Array, options: { sync: true }): Promise<void>;
+  /** Collects changes, which `write` makes all or none. */
+  batch(): DatabaseBatch;
+  /** In order of keys. */
+  iterator(options: IteratorOptions): DatabaseIterator;
+  clear(range: KeyRange): Promise<void>;
+  snapshot(): DatabaseSnapshot;
+  close(): Promise<void>;
+}
+
+export interface KeyRange {
+  readonly gte: string;
+  readonly lt: string;
+}
+
+export interface IteratorOptions extends KeyRange {
+  readonly snapshot?: DatabaseSnapshot;
+  /** Bytes that are read ahead. */
+  readonly highWaterMarkBytes?: number;
+}
+
+export interface DatabaseIterator {
+  /** At most so many of the next entries; none at the end. */
+  nextv(size: number): Promise<[string, Uint8Array][]>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseBatch {
+  put(key: string, value: Uint8Array): DatabaseBatch;
+  del(key: string): DatabaseBatch;
+  /** On disk when it resolves. */
+  write(options: { sync: true }): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The database as it was, while writes go on. */
+export interface DatabaseSnapshot {
+  close(): Promise<void>;
+}
 
 export const DATABASE_FORMAT = 1;
 export const FORMAT_KEY = 'format';

@@ -3,6 +3,7 @@ import {
   appliedKey,
   CURRENT_KEY,
   type Database,
+  type DatabaseSnapshot,
   decodeNumber,
   kindOfKey,
   objectRange,
@@ -13,8 +14,6 @@ import { type EncodedObject, writeSnapshot } from './snapshot-stream.js';
 /** Keys and bytes that are read from the database at once. */
 const READ_KEYS = 256;
 const READ_BYTES = 64 * 1024;
-
-type DatabaseSnapshot = ReturnType<Database['snapshot']>;
 
 /** The state at one index, read from a LevelDB snapshot: writes go on and are not seen. */
 export class DatabaseView implements StateView {

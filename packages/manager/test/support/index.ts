@@ -4,6 +4,7 @@ export { Codec } from '../../src/store/command.js';
 export { KINDS } from '../../src/store/kinds.js';
 export { CLUSTER_ID, DAY_MS, identity, root } from '../ca/cluster.js';
 export { fullDraft, STRANGE } from './hostile.js';
+export * from './memory-database.js';
 export * from './objects.js';
 export * from './test-store.js';
 export * from './virtual-clock.js';

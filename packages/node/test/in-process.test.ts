@@ -1,0 +1,105 @@
+import type { Task } from '@swarm/api';
+import { identity, MemoryDatabase, root, VirtualClock } from '@swarm/manager/testing';
+import { MemoryDisk, MemoryNetwork } from '@swarm/raft';
+import test from 'ava';
+import { InProcessManager, type InProcessOptions } from './support/in-process.js';
+
+const RAFT_ID = 7;
+const SPEC = {
+  Name: 'default',
+  Labels: {},
+  Orchestration: { TaskHistoryRetentionLimit: 5 },
+  Raft: { SnapshotInterval: 10_000, ElectionTick: 10, HeartbeatTick: 1 },
+  Dispatcher: { HeartbeatPeriod: 1e9 },
+  CAConfig: {},
+  TaskDefaults: {},
+  EncryptionConfig: { AutoLockManagers: false },
+};
+
+/** Uniform numbers that are the same in every run (mulberry32). */
+function chance(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Moves time on until the promise is settled. */
+async function during<T>(clock: VirtualClock, work: Promise<T>, limitMs = 20_000): Promise<T> {
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+  };
+  work.then(over, over);
+  for (let ms = 0; !isOver; ms += 10) {
+    if (ms > limitMs) throw new Error(`not over after ${limitMs} ms of virtual time`);
+    await clock.advance(10);
+  }
+  return work;
+}
+
+test('a real manager lives on virtual time, a disk and a network in memory', async (t) => {
+  const clock = new VirtualClock();
+  const authority = await root(clock.now());
+  const own = await identity(authority, clock.now(), { nodeId: 'first', role: 'manager' });
+  const random = chance(1);
+  const world: Omit<InProcessOptions, 'start' | 'network'> = {
+    ...{ nodeId: 'first', raftId: RAFT_ID, identity: own, clock, random },
+    disk: new MemoryDisk(),
+    database: new MemoryDatabase(),
+  };
+  const open = (kind: 'found' | 'restart') =>
+    during(
+      clock,
+      InProcessManager.open({ ...world, start: { kind }, network: new MemoryNetwork() }),
+    );
+  const first = await open('found');
+  await during(
+    clock,
+    first.manager.found({
+      root: authority,
+      spec: SPEC,
+      availability: 'active',
+      hostname: 'first',
+      dataPathPort: 4789,
+      randomBytes: (size) => Uint8Array.from({ length: size }, () => Math.floor(random() * 256)),
+    }),
+  );
+  t.true(first.manager.isLeader());
+
+  const created = await during(
+    clock,
+    first.ask('POST', '/v1.50/services/create', {
+      Name: 'web',
+      TaskTemplate: { ContainerSpec: { Image: 'nginx:1' } },
+      Mode: { Replicated: { Replicas: 3 } },
+    }),
+  );
+  t.is(created.status, 201, JSON.stringify(created.json));
+  await clock.advance(2_000);
+  const tasks = async ({ ask }: Pick<InProcessManager, 'ask'>): Promise<Task[]> =>
+    (await during(clock, ask('GET', '/v1.50/tasks'))).json;
+  const found = await tasks({ ask: first.ask.bind(first) });
+  t.deepEqual(found.map(({ Slot, ServiceID }) => [Slot, ServiceID]).sort(), [
+    [1, created.json.ID],
+    [2, created.json.ID],
+    [3, created.json.ID],
+  ]);
+  // The allocator had them; the scheduler says why it has no node: none has connected.
+  for (const { Status } of found) {
+    t.is(Status.State, 'pending');
+    t.regex(Status.Err ?? Status.Message, /no suitable node/);
+  }
+
+  await during(clock, first.stop());
+  const again = await open('restart');
+  await clock.advance(5_000);
+  const kept = await tasks({ ask: again.ask.bind(again) });
+  t.deepEqual(kept.map(({ ID }) => ID).sort(), found.map(({ ID }) => ID).sort());
+  t.is((await during(clock, again.ask('GET', '/info'))).json.Swarm.Nodes, 1);
+  await during(clock, again.stop());
+  t.is(clock.pending, 0, 'nothing waits for a manager that has stopped');
+});
