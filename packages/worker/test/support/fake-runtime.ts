@@ -9,6 +9,7 @@ import type {
   StartProgress,
   StopOptions,
   TaskEnd,
+  TaskObjects,
 } from '../../src/runtime/runtime.js';
 
 interface FakeTask {
@@ -27,6 +28,8 @@ export class FakeRuntime implements Runtime {
   readonly onPrepare = new Map<string, () => Promise<PreparedTask | undefined>>();
   readonly onStart = new Map<string, (progress: StartProgress) => Promise<void>>();
   readonly onStop = new Map<string, () => Promise<void>>();
+  /** What a task saw of the cluster's objects when it was prepared last. */
+  readonly objects = new Map<string, TaskObjects>();
   lines: LogLine[] = [];
   /** What it says of its host; the rest is `worker-1` with 2 CPUs. */
   description: Partial<RuntimeDescription> = {};
@@ -55,6 +58,7 @@ export class FakeRuntime implements Runtime {
 
   async prepare(task: Task, context: PrepareContext): Promise<PreparedTask> {
     this.calls.push(`prepare ${task.ID}`);
+    this.objects.set(task.ID, context.objects);
     this.preparing += 1;
     this.mostPreparing = Math.max(this.mostPreparing, this.preparing);
     try {
