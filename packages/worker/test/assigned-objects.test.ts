@@ -13,6 +13,8 @@ import test from 'ava';
 import type { AssignedStore } from '../src/agent/assigned-store.js';
 import { AssignmentFollower } from '../src/agent/assignment-follower.js';
 import { OBJECT_KINDS } from '../src/agent/object-kinds.js';
+import { ObjectStore } from '../src/agent/object-store.js';
+import { TaskNeeds } from '../src/agent/task-needs.js';
 import { agentDatabase } from '../src/storage/agent-database.js';
 import { assigning, open } from './support/agent-bench.js';
 import { makeTask } from './support/make-task.js';
@@ -247,6 +249,29 @@ test('A kind that is added has its own life, and tasks wait for it', async (t) =
   t.deepEqual(objects, [{ kind: 'gpu', object }]);
   await storage.close();
   await bench.close();
+});
+
+test('An object is written once, however often sessions name it, and never where it is not kept', (t) => {
+  const calls: string[] = [];
+  const storage = {
+    putObject: (kind: string, { ID }: { ID: string }) => calls.push(`put ${kind} ${ID}`),
+    deleteObject: (kind: string, id: string) => calls.push(`delete ${kind} ${id}`),
+  };
+  const configs = new ObjectStore('config', storage);
+  configs.restore(config);
+  configs.put({ ...config });
+  t.deepEqual(calls, []);
+  configs.put({ ...config, Version: { Index: 2 } } as Config);
+  configs.retain(new Set());
+  t.deepEqual(calls.splice(0), ['put config config1', 'delete config config1']);
+  const kept = OBJECT_KINDS.filter(({ persistence }) => persistence === 'disk');
+  t.deepEqual(
+    kept.map(({ kind }) => kind),
+    ['network', 'config'],
+  );
+  const needs = new TaskNeeds(OBJECT_KINDS, storage);
+  for (const store of needs.stores) store.put({ ID: 'x' });
+  t.deepEqual(calls, ['put network x', 'put config x']);
 });
 
 test('Changes reach the store of their kind in order; what tasks need goes after them', (t) => {
