@@ -4,86 +4,18 @@ import {
   type MeshDelta,
   type Node,
   silentLogger,
-  systemClock,
 } from '@swarm/api';
 import test from 'ava';
 import { Level } from 'level';
-import { WebSocket } from 'ws';
-import { Agent, type AgentOptions } from '../src/agent/agent.js';
 import { LOG_MESSAGE_LIMIT_BYTES, STATUS_INFLIGHT_LIMIT } from '../src/agent/limits.js';
-import { agentDatabase } from '../src/storage/agent-database.js';
+import type { AgentOptions } from '../src/agent/agent.js';
 import { managersFile } from '../src/storage/managers-file.js';
+import { assigning, open } from './support/agent-bench.js';
 import { FakeMesh } from './support/fake-mesh.js';
 import { FakeRuntime } from './support/fake-runtime.js';
 import { HTTP_PORT, makeNode, makeTask } from './support/make-task.js';
-import { makeFolder, until } from './support/real.js';
+import { until } from './support/real.js';
 import { ScriptedManager } from './support/scripted-manager.js';
-
-interface Bench {
-  readonly manager: ScriptedManager;
-  readonly runtime: FakeRuntime;
-  readonly mesh: FakeMesh;
-  readonly folder: string;
-  agent: Agent;
-  /** Another agent on the same folder, as after a restart of the daemon. */
-  restart(change?: Partial<AgentOptions>): Promise<void>;
-  close(): Promise<void>;
-}
-
-async function open(
-  prepare: (manager: ScriptedManager) => void = () => {},
-  change: Partial<AgentOptions> = {},
-): Promise<Bench> {
-  const manager = await ScriptedManager.listen();
-  prepare(manager);
-  const folder = makeFolder();
-  const runtime = new FakeRuntime();
-  const mesh = new FakeMesh();
-  const make = (more: Partial<AgentOptions>): Agent =>
-    new Agent({
-      nodeId: 'node1',
-      runtime,
-      mesh,
-      connect: ({ address }) => new WebSocket(`ws://${address}/dispatcher`),
-      managers: managersFile(`${folder.path}/managers.json`, silentLogger),
-      storage: agentDatabase(`${folder.path}/tasks`, silentLogger),
-      dataPathAddr: '198.18.0.1',
-      clock: systemClock(),
-      random: () => 0,
-      logger: silentLogger,
-      ...change,
-      ...more,
-    });
-  const bench: Bench = {
-    manager,
-    runtime,
-    mesh,
-    folder: folder.path,
-    agent: make({}),
-    async restart(more = {}) {
-      await bench.agent.close();
-      bench.agent = make(more);
-      await bench.agent.start([manager.address]);
-    },
-    async close() {
-      await bench.agent.close();
-      await manager.close();
-      folder.remove();
-    },
-  };
-  await bench.agent.start([manager.address]);
-  return bench;
-}
-
-/** A manager that welcomes and then assigns these tasks, in each session. */
-function assigning(...tasks: ReturnType<typeof makeTask>[]) {
-  return (manager: ScriptedManager): void => {
-    manager.onHello = () => {
-      manager.welcome();
-      manager.assignAll(tasks);
-    };
-  };
-}
 
 const MESH_NODE = makeNode({ Mesh: { Index: 3, Address: '198.18.0.1', Subnet: '10.240.3.0/24' } });
 

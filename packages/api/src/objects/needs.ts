@@ -17,12 +17,14 @@ export interface Need {
 export function needsOf(task: Task): readonly Need[] {
   if (isTerminal(task.Status.State)) return [];
   const { Secrets = [], Configs = [] } = task.Spec.ContainerSpec ?? {};
-  const needs = new Map<string, Need>();
-  const add = (kind: NeededKind, id: string, name: string) =>
-    needs.set(`${kind}/${id}`, { kind, id, name });
+  const needs: Need[] = [];
   for (const { Network } of task.NetworksAttachments ?? [])
-    add('network', Network.ID, Network.Spec.Name);
-  for (const { SecretID, SecretName } of Secrets) add('secret', SecretID, SecretName);
-  for (const { ConfigID, ConfigName } of Configs) add('config', ConfigID, ConfigName);
-  return [...needs.values()];
+    needs.push({ kind: 'network', id: Network.ID, name: Network.Spec.Name });
+  for (const { SecretID, SecretName } of Secrets)
+    needs.push({ kind: 'secret', id: SecretID, name: SecretName });
+  for (const { ConfigID, ConfigName } of Configs)
+    needs.push({ kind: 'config', id: ConfigID, name: ConfigName });
+  // Most tasks need one network, and nothing twice.
+  if (needs.length < 2) return needs;
+  return [...new Map(needs.map((need) => [`${need.kind}/${need.id}`, need])).values()];
 }

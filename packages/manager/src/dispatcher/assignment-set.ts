@@ -3,6 +3,7 @@ import {
   type AssignmentChange,
   type Assignments,
   compareStates,
+  isTerminal,
   type Need,
   needsOf,
   sizeBytes,
@@ -45,6 +46,8 @@ interface NeededObject {
   tasks: number;
   /** What the agent was last sent of it; undefined when it does not have it. */
   sent: NeededPut | undefined;
+  /** Looked up in the store; from then on events tell of it. */
+  isLooked: boolean;
 }
 
 /** What one session's agent has been told, and what it has not been told yet. */
@@ -155,8 +158,12 @@ export class AssignmentSet {
       return true;
     }
     if (!isForAgent(task)) return true;
-    if (!this.#addNeeds(batch, task)) return false;
-    if (sent === undefined || concernsAgent(sent, task)) this.#putTask(batch, task);
+    const isNews = sent === undefined || concernsAgent(sent, task);
+    // Most news of a task is a status: it needs what it needed, until it has ended.
+    const needsMayDiffer =
+      isNews || isTerminal(sent.Status.State) !== isTerminal(task.Status.State);
+    if (needsMayDiffer && !this.#addNeeds(batch, task)) return false;
+    if (isNews) this.#putTask(batch, task);
     else this.#sent.set(taskId, task);
     return true;
   }
@@ -171,7 +178,7 @@ export class AssignmentSet {
     const needs = this.#setNeeds(task.ID, task);
     for (const { kind, id } of needs) {
       const key = objectKey(kind, id);
-      if (this.#objects.get(key)!.sent !== undefined) continue;
+      if (this.#objects.get(key)!.isLooked) continue;
       if (batch.isFull) return false;
       this.#addObject(batch, key);
     }
@@ -191,6 +198,7 @@ export class AssignmentSet {
     const object = this.#objects.get(key);
     if (object === undefined) return;
     const { need, sent } = object;
+    object.isLooked = true;
     const { view, nodeId } = this.#options;
     const put = this.#kinds.get(need.kind)?.put(view, need.id, nodeId);
     if (put === undefined) {
@@ -230,7 +238,7 @@ export class AssignmentSet {
     let object = this.#objects.get(key);
     if (object === undefined) {
       // The agent may still have it, when its removal was not sent yet.
-      object = { need, tasks: 0, sent: undefined };
+      object = { need, tasks: 0, sent: undefined, isLooked: false };
       this.#unneeded.delete(key);
       this.#objects.set(key, object);
       this.#options.needed(key, true);

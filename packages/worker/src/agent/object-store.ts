@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { AgentStorage } from './agent-storage.js';
 import type { AssignedStore, UnreadableObject } from './assigned-store.js';
 import { Signal } from './signal.js';
@@ -44,9 +45,11 @@ export class ObjectStore implements AssignedStore {
   }
 
   put(object: Stored): void {
+    // Each session names everything again: what is kept already is not written again.
+    const isNews = !isDeepStrictEqual(this.#objects.get(object.ID), object);
     this.#objects.set(object.ID, object);
     this.#problems.delete(object.ID);
-    this.#storage?.putObject(this.kind, object);
+    if (isNews) this.#storage?.putObject(this.kind, object);
     this.#wake(object.ID);
   }
 

@@ -10,6 +10,7 @@ import type {
   StartProgress,
   StopOptions,
   TaskEnd,
+  TaskObjects,
 } from '../../src/runtime/runtime.js';
 
 interface FakeTask {
@@ -29,6 +30,8 @@ export class FakeRuntime implements Runtime {
   readonly onPrepare = new Map<string, () => Promise<PreparedTask | undefined>>();
   readonly onStart = new Map<string, (progress: StartProgress) => Promise<void>>();
   readonly onStop = new Map<string, () => Promise<void>>();
+  /** What a task saw of the cluster's objects when it was prepared last. */
+  readonly objects = new Map<string, TaskObjects>();
   lines: LogLine[] = [];
   /** What it says of its host; the rest is `worker-1` with 2 CPUs. */
   description: Partial<RuntimeDescription> = {};
@@ -76,8 +79,9 @@ export class FakeRuntime implements Runtime {
     this.sandboxes.delete(id);
   }
 
-  async prepare(task: Task, sandbox: Sandbox, _context: PrepareContext): Promise<PreparedTask> {
+  async prepare(task: Task, sandbox: Sandbox, context: PrepareContext): Promise<PreparedTask> {
     this.calls.push(`prepare ${task.ID}`);
+    this.objects.set(task.ID, context.objects);
     this.preparing += 1;
     this.mostPreparing = Math.max(this.mostPreparing, this.preparing);
     try {
