@@ -4,7 +4,8 @@ export { type ManagersStore, managersFile, managersShape } from './agent/manager
 export type { TaskMesh } from './agent/task-mesh.js';
 export { DockerRuntime, type DockerRuntimeOptions } from './runtime/docker/docker-runtime.js';
 export { engineAnswers } from './runtime/docker/engine-client.js';
-export { ProcessRuntime, type ProcessRuntimeOptions } from './runtime/process/process-runtime.js';
+export type { ProcessRuntimeOptions } from './runtime/process/process-host.js';
+export { ProcessRuntime } from './runtime/process/process-runtime.js';
 export * from './runtime/runtime.js';
 export type { Sandbox, SandboxSpec } from './runtime/sandbox.js';
 export { RuntimeError, type RuntimeErrorReason } from './runtime/runtime-error.js';
