@@ -1,5 +1,5 @@
 import test from 'ava';
-import { REDIRECTS_LIMIT, RECONNECT_MAX_MS, RECONNECT_MIN_MS } from '../src/agent/limits.js';
+import { REDIRECTS_LIMIT, RECONNECT_MS } from '../src/agent/limits.js';
 import { ManagerFinder } from '../src/agent/manager-finder.js';
 
 const M1 = { nodeId: 'm1', address: 'm1:2377' };
@@ -39,14 +39,18 @@ test('Pauses double up to a limit, with jitter, and begin anew after success', (
     finder.failed();
     pauses.push(Math.round(finder.delayMs()));
   }
-  t.deepEqual(pauses.slice(0, 3), [RECONNECT_MIN_MS, 2 * RECONNECT_MIN_MS, 4 * RECONNECT_MIN_MS]);
-  t.is(pauses.at(-1), RECONNECT_MAX_MS);
+  t.deepEqual(pauses.slice(0, 3), [
+    RECONNECT_MS.minMs,
+    2 * RECONNECT_MS.minMs,
+    4 * RECONNECT_MS.minMs,
+  ]);
+  t.is(pauses.at(-1), RECONNECT_MS.maxMs);
   const low = new ManagerFinder([M1], () => 0);
   low.failed();
-  t.is(low.delayMs(), RECONNECT_MIN_MS / 2);
+  t.is(low.delayMs(), RECONNECT_MS.minMs / 2);
   finder.succeeded(M1);
   finder.failed();
-  t.is(Math.round(finder.delayMs()), RECONNECT_MIN_MS);
+  t.is(Math.round(finder.delayMs()), RECONNECT_MS.minMs);
 });
 
 test('News of managers is told from what is known; nothing is no news', (t) => {

@@ -1,5 +1,6 @@
 import type { ManagerAddress } from '@swarm/api';
-import { MANAGERS_LIMIT, RECONNECT_MAX_MS, RECONNECT_MIN_MS, REDIRECTS_LIMIT } from './limits.js';
+import { backoffMs } from '../runtime/backoff.js';
+import { MANAGERS_LIMIT, RECONNECT_MS, REDIRECTS_LIMIT } from './limits.js';
 
 /** Decides which manager to try next, and after which pause. Pure but for `random`. */
 export class ManagerFinder {
@@ -68,10 +69,7 @@ export class ManagerFinder {
 
   /** Pause before the next try; 0 after a redirection to a leader. */
   delayMs(): number {
-    if (this.#failures === 0) return 0;
-    const full = Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** (this.#failures - 1));
-    // Jitter, so that a thousand agents do not come back in step.
-    return full * (0.5 + this.#random() / 2);
+    return backoffMs(this.#failures, RECONNECT_MS, this.#random);
   }
 }
 

@@ -9,10 +9,11 @@ import {
   type PortKey,
   portKey,
 } from '@swarm/api';
+import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { StoredMesh } from './agent-storage.js';
-import { RETRY_MAX_MS, RETRY_MIN_MS } from './limits.js';
+import { RETRY_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
 
 const EMPTY: MeshState = { generation: 0, peers: [], ports: [] };
@@ -118,7 +119,7 @@ export class MeshFollower {
 
   async #start(self: MeshPeer): Promise<void> {
     const { mesh, clock, logger } = this.#options;
-    for (let pauseMs = RETRY_MIN_MS; !this.#closed && this.#self === self; ) {
+    for (let tries = 1; !this.#closed && this.#self === self; tries += 1) {
       try {
         await mesh.start(self);
         if (!this.#running) await mesh.retain(this.#options.alive());
@@ -131,8 +132,7 @@ export class MeshFollower {
           { error: messageOf(error) },
           'the routing mesh could not be started, trying again',
         );
-        await delay(clock, pauseMs);
-        pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
+        await delay(clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
@@ -148,22 +148,21 @@ export class MeshFollower {
   /** The newest wins: generations that came while one was applied are skipped. */
   async #applyAll(): Promise<void> {
     const { mesh, clock, logger, holds } = this.#options;
-    for (let pauseMs = RETRY_MIN_MS; !this.#closed && this.#held !== this.#wanted; ) {
+    for (let tries = 1; !this.#closed && this.#held !== this.#wanted; tries += 1) {
       const state = this.#wanted;
       if (state.generation === 0) return;
       try {
         await mesh.apply(state);
         this.#held = state;
         holds(state.generation);
-        pauseMs = RETRY_MIN_MS;
+        tries = 0;
       } catch (error) {
         const { generation } = state;
         logger.error(
           { generation, error: messageOf(error) },
           'the routing mesh was not updated, trying again',
         );
-        await delay(clock, pauseMs);
-        pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
+        await delay(clock, backoffMs(tries, RETRY_MS));
       }
     }
   }

@@ -1,6 +1,8 @@
+import { awaited } from '../runtime/awaited.js';
+
 /** Wakes everyone who waits, each time it fires. */
 export class Signal {
-  #waiting = newWait();
+  #waiting = awaited<void>();
 
   /** Resolves at the next {@link fire}. */
   next(): Promise<void> {
@@ -9,17 +11,9 @@ export class Signal {
 
   fire(): void {
     const { resolve } = this.#waiting;
-    this.#waiting = newWait();
+    this.#waiting = awaited<void>();
     resolve();
   }
-}
-
-function newWait(): { promise: Promise<void>; resolve: () => void } {
-  let resolve!: () => void;
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }
 
 /** Resolves when the signal is aborted; at once when it was. */

@@ -7,6 +7,7 @@ import {
   type Task,
   type TaskStatus,
 } from '@swarm/api';
+import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
 import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
@@ -17,8 +18,8 @@ import {
   PREPARE_RETRY_MS,
   PREPARE_TRIES,
   RESTART_DELAY_MS,
-  RETRY_MAX_MS,
-  RETRY_MIN_MS,
+  RETRY_MS,
+  REVIVE_MAX_MS,
 } from './limits.js';
 import type { Semaphore } from './semaphore.js';
 import { aborted, Signal } from './signal.js';
@@ -227,7 +228,7 @@ export class TaskController {
           return;
         }
         this.#set({ Message: `preparing failed, trying again: ${messageOf(error)}` });
-        await this.#sleep(PREPARE_RETRY_MS * 2 ** (tried - 1));
+        await this.#sleep(backoffMs(tried, PREPARE_RETRY_MS));
       }
     }
   }
@@ -353,7 +354,7 @@ export class TaskController {
           Message: `running, but its sockets can not be seen: ${why}; it gets no traffic`,
         });
         this.#logger.warn({ error: why }, 'can not see whether the task listens');
-        await this.#sleep(RETRY_MIN_MS);
+        await this.#sleep(RETRY_MS.minMs);
         if (goesOn()) await watch();
       }
     };
@@ -393,12 +394,14 @@ export class TaskController {
       policy?.Condition !== 'none' && (policy?.Condition !== 'on-failure' || end.code !== 0);
     const wanted = this.#task.DesiredState === 'running' && !this.#isUnwanted();
     if (!allowed || !wanted || isolation.connected) return false;
-    let pauseMs = policy?.Delay === undefined ? RESTART_DELAY_MS : policy.Delay / MS;
+    const firstMs = policy?.Delay === undefined ? RESTART_DELAY_MS : policy.Delay / MS;
+    const pauses = { minMs: Math.max(firstMs, RETRY_MS.minMs), maxMs: REVIVE_MAX_MS };
     this.#set({
       Message: `${endSentence(end)}; no manager can be reached, so its node will restart it`,
       Ready: false,
     });
-    for (;;) {
+    for (let tries = 1; ; tries += 1) {
+      const pauseMs = tries === 1 ? firstMs : backoffMs(tries, pauses);
       if ((await isolation.verdict(pauseMs, this.#unwanted.signal)) !== 'isolated') return false;
       try {
         const missing = this.#host.needs.missing(this.#task);
@@ -419,7 +422,6 @@ export class TaskController {
       } catch (error) {
         const why = messageOf(error);
         this.#set({ Message: `its node could not restart it, trying again: ${why}`, Ready: false });
-        pauseMs = Math.min(6 * RETRY_MAX_MS, Math.max(pauseMs, RETRY_MIN_MS) * 2);
       }
     }
   }
@@ -466,7 +468,7 @@ export class TaskController {
   /** Stops the task, however often that has to be tried. */
   async #stop(): Promise<void> {
     const signal = this.#task.Spec.ContainerSpec?.StopSignal;
-    for (let pauseMs = RETRY_MIN_MS; !this.#closed.signal.aborted; ) {
+    for (let tries = 1; !this.#closed.signal.aborted; tries += 1) {
       try {
         const stopping = this.#host.runtime.stopSandbox(sandboxIdOf(this.#task), {
           graceMs: this.#graceMs(),
@@ -480,8 +482,7 @@ export class TaskController {
         const why = messageOf(error);
         this.#set({ Message: `it could not be stopped, trying again: ${why}` });
         this.#logger.error({ error: why }, 'a task could not be stopped');
-        await delay(this.#host.clock, pauseMs);
-        pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
+        await delay(this.#host.clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
@@ -498,7 +499,7 @@ export class TaskController {
 
   async #tearDown(): Promise<void> {
     if (!isTerminal(this.#status.State)) await this.#shutDown();
-    for (let pauseMs = RETRY_MIN_MS; !this.#closed.signal.aborted; ) {
+    for (let tries = 1; !this.#closed.signal.aborted; tries += 1) {
       try {
         await this.#host.runtime.removeSandbox(sandboxIdOf(this.#task));
         return;
@@ -507,8 +508,7 @@ export class TaskController {
           { error: messageOf(error) },
           'a task could not be removed, trying again',
         );
-        await delay(this.#host.clock, pauseMs);
-        pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
+        await delay(this.#host.clock, backoffMs(tries, RETRY_MS));
       }
     }
   }

@@ -1,8 +1,9 @@
 import type { Clock, PortConfig, Task, TaskStatus } from '@swarm/api';
 import type { TaskSockets } from '@swarm/routing-mesh';
+import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
 import { attachmentAddress, portName } from '../runtime/task-ports.js';
-import { SOCKETS_POLL_MAX_MS, SOCKETS_POLL_MIN_MS } from './limits.js';
+import { SOCKETS_POLL_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
 
 /** TCP ports the task should listen on, as they came out. */
@@ -46,10 +47,9 @@ export async function untilListening(
   clock: Clock,
   go: () => boolean,
 ): Promise<boolean> {
-  for (let pauseMs = SOCKETS_POLL_MIN_MS; go(); ) {
+  for (let looks = 1; go(); looks += 1) {
     if (await mesh.listens(sockets)) return true;
-    await delay(clock, pauseMs);
-    pauseMs = Math.min(SOCKETS_POLL_MAX_MS, pauseMs * 2);
+    await delay(clock, backoffMs(looks, SOCKETS_POLL_MS));
   }
   return false;
 }
@@ -68,13 +68,12 @@ export async function untilDrained(
 ): Promise<void> {
   const deadlineMs = clock.monotonicMs() + limitMs;
   let told = 0;
-  for (let pauseMs = SOCKETS_POLL_MIN_MS; go(); ) {
+  for (let looks = 1; go(); looks += 1) {
     const connections = await mesh.connections(sockets);
     const leftMs = deadlineMs - clock.monotonicMs();
     if (connections === 0 || leftMs <= 0) return;
     if (connections !== told) waiting(connections);
     told = connections;
-    await delay(clock, Math.min(pauseMs, leftMs));
-    pauseMs = Math.min(SOCKETS_POLL_MAX_MS, pauseMs * 2);
+    await delay(clock, Math.min(backoffMs(looks, SOCKETS_POLL_MS), leftMs));
   }
 }

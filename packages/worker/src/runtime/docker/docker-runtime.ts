@@ -17,7 +17,8 @@ import { containerBody } from './container-body.js';
 import { describeEngine } from './docker-description.js';
 import { readContainerLog } from './docker-log.js';
 import { checkDockerSpec } from './docker-spec.js';
-import { type DockerHost, DockerTask } from './docker-task.js';
+import type { DockerHost } from './docker-host.js';
+import { DockerTask } from './docker-task.js';
 import { EngineClient } from './engine-client.js';
 import { EngineError } from './engine-error.js';
 import { EngineEvents } from './engine-events.js';
@@ -25,7 +26,8 @@ import { defaultNetwork } from './engine-networks.js';
 import { refusal } from './engine-refusal.js';
 import type { ContainerSummary, EngineInfo } from './engine-types.js';
 import { ImagePuller } from './image-puller.js';
-import { OWNER_LABEL, ownerOf, ROLE_LABEL, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
+import { findLeft } from './left-containers.js';
+import { OWNER_LABEL, ownerOf, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
 import { removeContainer } from './remove-container.js';
 import { Sandboxes } from './sandboxes.js';
 import { createTaskContainer } from './task-container.js';
@@ -148,7 +150,7 @@ export class DockerRuntime implements Runtime {
     const inSandbox = { node, owner: this.#owner, sandboxId: sandbox.id };
     // What can be refused is refused before anything is pulled or made.
     containerBody(task, { ...inSandbox, networkMode: 'none' });
-    const joined = this.#joinable(sandbox);
+    const joined = this.#sandboxes.joinable(sandbox.id, this.#members.isEmpty(sandbox.id));
     this.#members.join(sandbox.id, task.ID);
     try {
       await this.#puller.ensure(task.Spec.ContainerSpec!.Image, task.Spec.RegistryAuth, {
@@ -223,18 +225,12 @@ export class DockerRuntime implements Runtime {
   }
 
   async #adopt(): Promise<void> {
-    const filters = JSON.stringify({ label: [`${OWNER_LABEL}=${this.#owner}`] });
-    const found = await this.#engine.json<readonly ContainerSummary[]>('GET', '/containers/json', {
-      query: { all: 1, filters },
-    });
-    const withRole = (role: string): readonly ContainerSummary[] =>
-      found.filter(({ Labels }) => Labels?.[ROLE_LABEL] === role);
-    const sandboxes = withRole('sandbox');
+    const { sandboxes, tasks } = await findLeft(this.#engine, this.#owner);
     for (const sandbox of sandboxes) await this.#sandboxes.adopt(sandbox);
     const running = new Set(
       sandboxes.filter(({ State }) => State === 'running').map(({ Id }) => Id),
     );
-    for (const container of withRole('task')) await this.#adoptTask(container, running);
+    for (const container of tasks) await this.#adoptTask(container, running);
     for (const id of this.#sandboxes.ids) {
       const container = this.#sandboxes.containerOf(id);
       if (container === undefined || running.has(container)) continue;
@@ -265,22 +261,6 @@ export class DockerRuntime implements Runtime {
       this.#members.join(sandboxId, taskId);
       this.#sandboxes.adoptBare(sandboxId);
     }
-  }
-
-  /**
-   * The container that a task of this sandbox joins; undefined where the task's own holds the network.
-   * @throws RuntimeError when the sandbox does not stand, or is another task's alone
-   */
-  #joinable({ id }: Sandbox): string | undefined {
-    const container = this.#sandboxes.containerOf(id);
-    const isAlone = container === undefined && this.#members.isEmpty(id);
-    if (this.#sandboxes.has(id) && (container !== undefined || isAlone)) return container;
-    throw new RuntimeError(
-      'failed',
-      this.#sandboxes.has(id)
-        ? `The sandbox ${id} was made for one task: make it shared.`
-        : `The sandbox ${id} does not stand: make it first.`,
-    );
   }
 
   /** Removes whatever there is of a task but its sandbox. */

@@ -1,11 +1,11 @@
-import type { Clock } from '@swarm/api';
-import { delay } from '../delay.js';
+import { delay, settledWithin } from '../delay.js';
 import { hasHealthCheck } from '../health-monitor.js';
 import type { PreparedTask, StartProgress, StopOptions, TaskEnd } from '../runtime.js';
 import { RuntimeError } from '../runtime-error.js';
-import { signalName, signalNumber } from '../signals.js';
-import { awaited } from './awaited.js';
-import type { EngineClient } from './engine-client.js';
+import { signalNumber } from '../signals.js';
+import { awaited } from '../awaited.js';
+import { endOf } from './container-end.js';
+import type { DockerHost } from './docker-host.js';
 import { EngineError, hasStatus } from './engine-error.js';
 import type { ContainerDetails } from './engine-types.js';
 import { HEALTH_OUTPUT_LIMIT, HEALTH_POLL_MS, KILL_LIMIT_MS } from './limits.js';
@@ -14,12 +14,6 @@ import { removeContainer } from './remove-container.js';
 /** Docker's, when a health check does not say. */
 const DEFAULT_RETRIES = 3;
 const SIGKILL = 9;
-
-/** What all tasks of a runtime share. */
-export interface DockerHost {
-  readonly engine: EngineClient;
-  readonly clock: Clock;
-}
 
 /** One task that was prepared: its container, health and end, as the engine last said. */
 export class DockerTask {
@@ -278,19 +272,9 @@ export class DockerTask {
     while (this.#end === undefined) {
       const leftMs = deadlineMs - clock.monotonicMs();
       if (leftMs <= 0) return;
-      await this.#endOrDelay(Math.min(leftMs, HEALTH_POLL_MS));
+      await settledWithin(clock, this.#exited.promise, Math.min(leftMs, HEALTH_POLL_MS));
       await this.refresh();
     }
-  }
-
-  async #endOrDelay(ms: number): Promise<void> {
-    const { clock } = this.#host;
-    let timer: unknown;
-    const timeout = new Promise<void>((resolve) => {
-      timer = clock.setTimeout(resolve, ms);
-    });
-    await Promise.race([timeout, this.#exited.promise]);
-    clock.clearTimeout(timer);
   }
 
   #finish(end: TaskEnd): void {
@@ -298,21 +282,4 @@ export class DockerTask {
     this.#end = end;
     this.#exited.resolve(end);
   }
-}
-
-function endOf({ State, HostConfig }: ContainerDetails): TaskEnd {
-  const code = State.ExitCode;
-  const signal = code > 128 ? signalName(code - 128) : undefined;
-  const errors = [
-    ...(State.OOMKilled
-      ? [`the kernel killed it: out of memory, its limit is ${HostConfig.Memory} bytes`]
-      : []),
-    ...(State.Error === '' ? [] : [State.Error]),
-  ];
-  return {
-    kind: 'exit',
-    code,
-    ...(signal === undefined ? {} : { signal }),
-    ...(errors.length === 0 ? {} : { error: errors.join('; ') }),
-  };
 }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { type Clock, systemClock } from '@swarm/api';
 import type { Agent } from 'undici';
+import { backoffMs } from '../backoff.js';
 import { delay } from '../delay.js';
 import { errnoOf, messageOf, RuntimeError } from '../runtime-error.js';
 import { EngineError, isConnectionLost } from './engine-error.js';
@@ -11,8 +12,7 @@ import {
   API_MAX,
   API_MIN,
   PING_LIMIT_MS,
-  RETRY_MAX_MS,
-  RETRY_MIN_MS,
+  RETRY_MS,
   UNREACHABLE_LIMIT_MS,
 } from './limits.js';
 
@@ -169,7 +169,7 @@ export class EngineClient {
   async #retried<T>(signal: AbortSignal | undefined, send: () => Promise<T>): Promise<T> {
     const { clock, random, socketPath } = this.#options;
     const startMs = clock.monotonicMs();
-    for (let pauseMs = RETRY_MIN_MS; ; pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2)) {
+    for (let failures = 1; ; failures += 1) {
       let failure: unknown;
       try {
         return await send();
@@ -195,7 +195,7 @@ export class EngineClient {
         );
       }
       this.forget();
-      await delay(clock, pauseMs * (0.5 + random() / 2));
+      await delay(clock, backoffMs(failures, RETRY_MS, random));
     }
   }
 }

@@ -1,10 +1,11 @@
 import type { Clock, Logger, Timer } from '@swarm/api';
+import { backoffMs } from '../backoff.js';
 import { delay } from '../delay.js';
 import { messageOf } from '../runtime-error.js';
 import type { EngineClient } from './engine-client.js';
 import type { ContainerEvent } from './engine-types.js';
 import { jsonLines } from './json-lines.js';
-import { EVENTS_OVERLAP_MS, RESYNC_MS, RETRY_MAX_MS, RETRY_MIN_MS } from './limits.js';
+import { EVENTS_OVERLAP_MS, RESYNC_MS, RETRY_MS } from './limits.js';
 
 export interface EngineEventsOptions {
   readonly engine: EngineClient;
@@ -51,14 +52,14 @@ export class EngineEvents {
 
   async #run(): Promise<void> {
     const { clock, logger, random, engine } = this.#options;
-    let pauseMs = RETRY_MIN_MS;
+    let failures = 0;
     let lost = false;
     while (!this.#closed.signal.aborted) {
       try {
         await this.#follow(() => {
           if (lost) logger.info({}, 'the engine answers again');
           lost = false;
-          pauseMs = RETRY_MIN_MS;
+          failures = 0;
         });
       } catch (error) {
         if (this.#closed.signal.aborted) return;
@@ -68,8 +69,8 @@ export class EngineEvents {
         lost = true;
       }
       engine.forget();
-      await Promise.race([delay(clock, pauseMs * (0.5 + random() / 2)), this.#ended]);
-      pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
+      failures += 1;
+      await Promise.race([delay(clock, backoffMs(failures, RETRY_MS, random)), this.#ended]);
     }
   }
 

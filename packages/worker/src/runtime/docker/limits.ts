@@ -11,8 +11,7 @@ export const PING_LIMIT_MS = 5_000;
 /** An engine that can not be reached is tried again for so long before a request fails. */
 export const UNREACHABLE_LIMIT_MS = 60_000;
 /** Pause before the next try: doubles from the first to the second, with jitter. */
-export const RETRY_MIN_MS = 50;
-export const RETRY_MAX_MS = 2_000;
+export const RETRY_MS = { minMs: 50, maxMs: 2_000 };
 /** Longest JSON answer; a list of a thousand containers is about 3 MB. */
 export const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 /** Longest line of a stream of JSON values. */

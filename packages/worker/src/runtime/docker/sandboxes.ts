@@ -1,5 +1,6 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import type { Clock, Logger } from '@swarm/api';
+import { RuntimeError } from '../runtime-error.js';
 import type { Sandbox, SandboxSpec } from '../sandbox.js';
 import type { EngineClient } from './engine-client.js';
 import { hasStatus } from './engine-error.js';
@@ -46,13 +47,25 @@ export class Sandboxes {
     return [...this.#standing.keys()];
   }
 
-  has(id: string): boolean {
-    return this.#standing.has(id);
-  }
-
   /** The container that tasks of the sandbox join; undefined when it needs none. */
   containerOf(id: string): string | undefined {
     return this.#standing.get(id);
+  }
+
+  /**
+   * The container that one more task of the sandbox joins; undefined where the task's own holds the network.
+   * @param isEmpty whether no other task is in it
+   * @throws RuntimeError when the sandbox does not stand, or is another task's alone
+   */
+  joinable(id: string, isEmpty: boolean): string | undefined {
+    if (!this.#standing.has(id)) {
+      throw new RuntimeError('failed', `The sandbox ${id} does not stand: make it first.`);
+    }
+    const container = this.#standing.get(id);
+    if (container === undefined && !isEmpty) {
+      throw new RuntimeError('failed', `The sandbox ${id} was made for one task: make it shared.`);
+    }
+    return container;
   }
 
   /** Takes over what an earlier life left: a sandbox, or a spare. */

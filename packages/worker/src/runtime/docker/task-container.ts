@@ -1,5 +1,5 @@
 import { type EngineError, hasStatus } from './engine-error.js';
-import type { DockerHost } from './docker-task.js';
+import type { DockerHost } from './docker-host.js';
 import type { ContainerDetails } from './engine-types.js';
 import { OWNER_LABEL } from './owner.js';
 import { removeContainer } from './remove-container.js';

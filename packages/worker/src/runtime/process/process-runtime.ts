@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock, Logger, LogLine, LogOptions, Task } from '@swarm/api';
+import type { Logger, LogLine, LogOptions, Task } from '@swarm/api';
 import { allOf } from '../all-of.js';
-import { LogRecorder } from '../log/log-recorder.js';
 import { readLog } from '../log/log-reader.js';
 import type {
   LeftTask,
@@ -17,40 +16,19 @@ import type {
 import { messageOf, RuntimeError } from '../runtime-error.js';
 import type { Sandbox, SandboxSpec } from '../sandbox.js';
 import { SandboxMembers } from '../sandbox-members.js';
-import { hasCallPrograms, runsCallPrograms } from './call-program.js';
-import { type CgroupLimits, Cgroups } from './cgroup.js';
-import { HostTools } from './host-tools.js';
+import { runsCallPrograms } from './call-program.js';
+import type { CgroupLimits } from './cgroup.js';
 import { readAccounts } from './host-user.js';
-import { HostView } from './host-view.js';
-import { lastCapability } from './launch-calls.js';
-import { NetNamespaces } from './net-namespaces.js';
 import { PortPool } from './port-pool.js';
 import { bootId } from './proc.js';
 import { describeHost } from './process-description.js';
+import { type ProcessHost, type ProcessRuntimeOptions, processHost } from './process-host.js';
 import { planTask, taskLimits } from './process-plan.js';
 import { ProcessSandboxes } from './process-sandboxes.js';
 import { checkProcessSpec } from './process-spec.js';
-import { type ProcessHost, ProcessTask } from './process-task.js';
+import { ProcessTask } from './process-task.js';
 import { listTaskFolders, MANIFEST_VERSION, TaskFolder, type TaskManifest } from './task-folder.js';
 import { TaskUids } from './task-uids.js';
-
-export interface ProcessRuntimeOptions {
-  /** Where tasks' files are kept: scripts, logs, exit codes. Made when missing. */
-  readonly folder: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** 0 ≤ x < 1. */
-  readonly random: () => number;
-  /** Namespaces, cgroups and other users; default: whether the daemon is root. */
-  readonly privileged?: boolean;
-  /** Folders and sockets that no task may see, besides `folder`; for tasks with root only. */
-  readonly hiddenFolders?: readonly string[];
-  readonly hiddenSockets?: readonly string[];
-  /** Starts tasks with root without a shell; default: where the machine can. */
-  readonly usesCalls?: boolean;
-  /** Folder of all tasks below the root of each cgroup hierarchy. Default `swarm`. */
-  readonly cgroupParent?: string;
-}
 
 /**
  * Runs tasks as plain processes of the host (image `host`). With root each has a cgroup, and its sandbox a
@@ -75,34 +53,14 @@ export class ProcessRuntime implements Runtime {
     this.#logger = options.logger;
     this.#privileged = options.privileged ?? process.getuid?.() === 0;
     this.#uids = new TaskUids(options.random);
-    const tools = new HostTools();
-    const namespaces = new NetNamespaces(() => tools.path('ip', 'iproute2'));
+    this.#host = processHost(options, this.#privileged);
     this.#sandboxes = new ProcessSandboxes({
       folder: join(options.folder, 'sandboxes'),
-      namespaces,
+      namespaces: this.#host.namespaces,
       ports: new PortPool(options.random),
       privileged: this.#privileged,
       bootId: this.#bootId,
     });
-    this.#host = {
-      clock: options.clock,
-      logger: options.logger,
-      cgroups: new Cgroups(options.cgroupParent ?? 'swarm', options.clock),
-      namespaces,
-      tools,
-      usesCalls: this.#privileged && (options.usesCalls ?? hasCallPrograms()),
-      lastCapability: lastCapability(),
-      view: new HostView(
-        {
-          folders: [options.folder, ...(options.hiddenFolders ?? [])],
-          sockets: options.hiddenSockets ?? [],
-        },
-        tools,
-      ),
-      recorder: new LogRecorder(options.clock, (error) =>
-        options.logger.warn({ error: messageOf(error) }, 'the times of a log could not be written'),
-      ),
-    };
   }
 
   async describe(): Promise<RuntimeDescription> {

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -169,9 +169,8 @@ export class ProcessSandboxes {
   }
 
   #write(record: SandboxRecord): void {
-    const path = this.#path(record.id);
-    writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    // Only a crash of the host could leave it half written, and then its boot is over as well.
+    writeFileSync(this.#path(record.id), JSON.stringify(record), { mode: 0o600 });
   }
 
   #path(id: string): string {

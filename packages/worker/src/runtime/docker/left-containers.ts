@@ -1,0 +1,20 @@
+import type { EngineClient } from './engine-client.js';
+import type { ContainerSummary } from './engine-types.js';
+import { OWNER_LABEL, ROLE_LABEL } from './owner.js';
+
+/** Containers of an earlier life of the daemon, running or not. */
+export async function findLeft(
+  engine: EngineClient,
+  owner: string,
+): Promise<{
+  readonly sandboxes: readonly ContainerSummary[];
+  readonly tasks: readonly ContainerSummary[];
+}> {
+  const filters = JSON.stringify({ label: [`${OWNER_LABEL}=${owner}`] });
+  const found = await engine.json<readonly ContainerSummary[]>('GET', '/containers/json', {
+    query: { all: 1, filters },
+  });
+  const withRole = (role: string): readonly ContainerSummary[] =>
+    found.filter(({ Labels }) => Labels?.[ROLE_LABEL] === role);
+  return { sandboxes: withRole('sandbox'), tasks: withRole('task') };
+}

@@ -1,0 +1,60 @@
+import type { Clock, Logger } from '@swarm/api';
+import { LogRecorder } from '../log/log-recorder.js';
+import { messageOf } from '../runtime-error.js';
+import { hasCallPrograms } from './call-program.js';
+import { Cgroups } from './cgroup.js';
+import { HostTools } from './host-tools.js';
+import { HostView } from './host-view.js';
+import { lastCapability } from './launch-calls.js';
+import { NetNamespaces } from './net-namespaces.js';
+
+export interface ProcessRuntimeOptions {
+  /** Where tasks' files are kept: scripts, logs, exit codes. Made when missing. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  /** Namespaces, cgroups and other users; default: whether the daemon is root. */
+  readonly privileged?: boolean;
+  /** Folders and sockets that no task may see, besides `folder`; for tasks with root only. */
+  readonly hiddenFolders?: readonly string[];
+  readonly hiddenSockets?: readonly string[];
+  /** Starts tasks with root without a shell; default: where the machine can. */
+  readonly usesCalls?: boolean;
+  /** Folder of all tasks below the root of each cgroup hierarchy. Default `swarm`. */
+  readonly cgroupParent?: string;
+}
+
+/** What all tasks of a runtime share. */
+export interface ProcessHost {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly cgroups: Cgroups;
+  readonly namespaces: NetNamespaces;
+  readonly view: HostView;
+  /** Whether isolated tasks are started by a program of system calls, without a shell. */
+  usesCalls: boolean;
+  readonly lastCapability: number;
+  readonly tools: HostTools;
+  readonly recorder: LogRecorder;
+}
+
+/** @param privileged whether namespaces, cgroups and other users can be had */
+export function processHost(options: ProcessRuntimeOptions, privileged: boolean): ProcessHost {
+  const { clock, logger, folder, hiddenFolders = [], hiddenSockets = [] } = options;
+  const tools = new HostTools();
+  return {
+    clock,
+    logger,
+    cgroups: new Cgroups(options.cgroupParent ?? 'swarm', clock),
+    namespaces: new NetNamespaces(() => tools.path('ip', 'iproute2')),
+    tools,
+    usesCalls: privileged && (options.usesCalls ?? hasCallPrograms()),
+    lastCapability: lastCapability(),
+    view: new HostView({ folders: [folder, ...hiddenFolders], sockets: hiddenSockets }, tools),
+    recorder: new LogRecorder(clock, (error) =>
+      logger.warn({ error: messageOf(error) }, 'the times of a log could not be written'),
+    ),
+  };
+}
