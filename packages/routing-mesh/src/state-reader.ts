@@ -11,7 +11,7 @@ import {
   isProtocol,
   readPeer,
 } from './checked.js';
-import { portKey } from './model.js';
+import { portKey } from './port-key.js';
 
 /** Faults written to the log one by one, of those that a state has and the one before did not. */
 const FAULTS_LOGGED = 20;

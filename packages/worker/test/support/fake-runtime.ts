@@ -61,7 +61,11 @@ export class FakeRuntime implements Runtime {
       const special = await this.onPrepare.get(task.ID)?.();
       const address = task.NetworksAttachments?.[0]?.Addresses[0]?.split('/')[0];
       if (address !== undefined) {
-        await context.network.attach({ taskId: task.ID, address, netns: `/run/netns/${task.ID}` });
+        await context.network.attach({
+          taskId: task.ID,
+          attachments: [{ networkId: 'net1', addresses: [`${address}/32`] }],
+          netns: `/run/netns/${task.ID}`,
+        });
       }
       if (!this.tasks.has(task.ID)) this.tasks.set(task.ID, { state: 'prepared', ends: [] });
       return special ?? { containerId: `c-${task.ID}` };

@@ -10,7 +10,7 @@ import type {
   TaskEnd,
 } from '../runtime.js';
 import { messageOf, RuntimeError } from '../runtime-error.js';
-import { attachmentAddress, hostPorts } from '../task-ports.js';
+import { attachmentAddress, hostPorts, networkAttachments } from '../task-ports.js';
 import { containerBody, sandboxWishes } from './container-body.js';
 import { checkDockerSpec } from './docker-spec.js';
 import { type DockerHost, DockerTask } from './docker-task.js';
@@ -272,7 +272,7 @@ export class DockerRuntime implements Runtime {
     const sandbox = await this.#host.sandboxes.take(wishes, signal);
     await context.network.attach({
       taskId: task.ID,
-      address,
+      attachments: networkAttachments(task),
       netns: sandbox.netns,
       hostPorts: hostPorts(task),
     });

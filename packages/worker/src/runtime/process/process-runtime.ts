@@ -24,7 +24,7 @@ import type {
   TaskEnd,
 } from '../runtime.js';
 import { messageOf, RuntimeError } from '../runtime-error.js';
-import { attachmentAddress, hostPorts } from '../task-ports.js';
+import { hostPorts, networkAttachments } from '../task-ports.js';
 import { hasCallPrograms, runsCallPrograms } from './call-program.js';
 import { type CgroupLimits, Cgroups } from './cgroup.js';
 import { HostTools } from './host-tools.js';
@@ -273,13 +273,13 @@ export class ProcessRuntime implements Runtime {
       await attachShared(task, context, ownPorts.address, ownPorts.ports);
       return;
     }
-    const address = attachmentAddress(task);
-    if (netns === undefined || address === undefined) return;
+    const attachments = networkAttachments(task);
+    if (netns === undefined || attachments.length === 0) return;
     await this.#host.namespaces.add(netns);
     const path = this.#host.namespaces.path(netns);
     await context.network.attach({
       taskId: task.ID,
-      address,
+      attachments,
       netns: path,
       hostPorts: hostPorts(task),
     });
@@ -336,6 +336,9 @@ function sharedAddress(nodeAddress: string | undefined): string {
   return isHere || isLoopback(address) ? address : SHARED_ADDRESS;
 }
 
+/** The network of a task without a namespace of its own, under Docker's name for it. */
+const HOST_NETWORK = 'host';
+
 /** Tells the mesh where a task without a namespace of its own listens. */
 async function attachShared(
   task: Task,
@@ -345,7 +348,9 @@ async function attachShared(
 ): Promise<void> {
   await context.network.attach({
     taskId: task.ID,
-    address,
+    attachments: [
+      { networkId: HOST_NETWORK, addresses: [`${address}/${address.includes(':') ? 128 : 32}`] },
+    ],
     netns: '',
     hostPorts: hostPorts({ ...task, Endpoint: { Ports: ports } }),
   });
