@@ -1,6 +1,6 @@
+import { portKey } from '@swarm/api';
 import type { TaskId } from './layout.js';
 import type { HostPort } from './mesh.js';
-import { portKey } from './port-key.js';
 
 /**
  * Whose the host ports of this node are: a port can lead to one task only, and the kernel would refuse

@@ -1,6 +1,12 @@
-import type { Clock, IpAddress, Logger, PortProtocol } from '@swarm/api';
+import {
+  type Clock,
+  type IpAddress,
+  type Logger,
+  type PortProtocol,
+  type PortKey,
+  portKey,
+} from '@swarm/api';
 import type { Sockets } from '../../kernel/sockets.js';
-import { portKey } from '../../port-key.js';
 import { TcpProxy } from '../userspace/tcp-proxy.js';
 import { UdpProxy } from '../userspace/udp-proxy.js';
 
@@ -22,9 +28,9 @@ export interface LoopbackOptions {
  */
 export class LoopbackListeners {
   readonly #options: LoopbackOptions;
-  readonly #proxies = new Map<string, TcpProxy | UdpProxy>();
+  readonly #proxies = new Map<PortKey, TcpProxy | UdpProxy>();
   /** Ports whose failure was reported. */
-  readonly #failed = new Set<string>();
+  readonly #failed = new Set<PortKey>();
   /** The node's own address on the mesh; nothing is listened on before it is known. */
   target: IpAddress | undefined;
 

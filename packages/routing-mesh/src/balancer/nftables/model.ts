@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import type { PortProtocol } from '@swarm/api';
+import { type PortProtocol, portKey } from '@swarm/api';
 import { type Ipv4Address, parseIpv4 } from '../../address.js';
 import type { CheckedEndpoint, CheckedPeer, CheckedPort } from '../../checked.js';
-import { portKey } from '../../port-key.js';
 import type { BalancerSlice } from '../load-balancer.js';
 import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from '../../layout.js';
 import { MAX_ENDPOINTS_PER_PORT, shareSlots } from './slots.js';

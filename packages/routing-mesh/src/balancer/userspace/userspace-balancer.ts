@@ -1,8 +1,7 @@
-import type { Clock, IpAddress, Logger, PortProtocol } from '@swarm/api';
+import { type Clock, type IpAddress, type Logger, type PortProtocol, portKey } from '@swarm/api';
 import type { CheckedEndpoint, CheckedPeer } from '../../checked.js';
 import type { Sockets } from '../../kernel/sockets.js';
 import type { TaskId } from '../../layout.js';
-import { portKey } from '../../port-key.js';
 import { hasGone } from '../gone-peer.js';
 import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
 import type { Target } from './target.js';
