@@ -10,9 +10,8 @@ import {
   SHARED_PORT_LAST,
 } from '@swarm/api';
 import { type Cidr, isTaskAddress, type Network, networkOf } from './address.js';
-import { MAX_PEER_INDEX, parseTaskId, peerSubnet, type TaskId } from './layout.js';
-import { isWord, type Word } from './kernel/words.js';
-import type { HostPort, TaskAttachment } from './mesh.js';
+import { MAX_PEER_INDEX, type NetworkId, peerSubnet, type TaskId } from './layout.js';
+import type { HostPort } from './mesh.js';
 
 /** A peer whose every field was read. */
 export interface CheckedPeer {
@@ -25,6 +24,17 @@ export interface CheckedPeer {
   readonly down: boolean;
   /** Nothing is tunnelled to it: its tasks are reached at `address`. */
   readonly userspace: boolean;
+}
+
+/** Whether two peers are the same to kernel and routes. */
+export function samePeer(a: CheckedPeer, b: CheckedPeer | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.index === b.index &&
+    a.address === b.address &&
+    a.subnet === b.subnet &&
+    a.userspace === b.userspace
+  );
 }
 
 /** An endpoint that is where its node's tasks can be. */
@@ -48,14 +58,18 @@ export interface CheckedState {
   readonly ports: readonly CheckedPort[];
 }
 
-/** Path of a network namespace. */
-export type NetnsPath = Word & { readonly __netns: never };
-
-/** A task's place on the network, read. */
+/** A task's place on one network, read. */
 export interface CheckedAttachment {
+  readonly networkId: NetworkId;
+  /** At least one, each once. */
+  readonly addresses: readonly [IpAddress, ...IpAddress[]];
+}
+
+/** A task's places on all its networks, read. */
+export interface CheckedTask {
   readonly taskId: TaskId;
-  readonly address: IpAddress;
   readonly netns: string;
+  readonly attachments: readonly CheckedAttachment[];
   readonly hostPorts: readonly HostPort[];
 }
 
@@ -134,34 +148,4 @@ export function readEndpoint(value: unknown, rules: EndpointRules): CheckedEndpo
 
 export function isProtocol(value: unknown): value is PortProtocol {
   return value === 'tcp' || value === 'udp' || value === 'sctp';
-}
-
-/** @throws RangeError */
-export function readAttachment(task: TaskAttachment): CheckedAttachment {
-  const refuse = (why: string): never => {
-    throw new RangeError(`mesh: ${why}`);
-  };
-  const taskId = parseTaskId(task.taskId) ?? refuse(`${quote(task.taskId)} is no task id`);
-  const address =
-    parseIpAddress(task.address) ??
-    refuse(`task ${taskId} has ${quote(task.address)} for an address`);
-  const hostPorts = (task.hostPorts ?? []).map((port): HostPort => {
-    const { protocol, publishedPort, targetPort } = port;
-    if (!isProtocol(protocol) || !isPort(publishedPort) || !isPort(targetPort)) {
-      refuse(`task ${taskId} has a host port that is none`);
-    }
-    return { protocol, publishedPort, targetPort };
-  });
-  return { taskId, address, netns: task.netns, hostPorts };
-}
-
-/** @throws RangeError when it is not an absolute path of plain names */
-export function readNetnsPath(path: unknown): NetnsPath {
-  const plain = typeof path === 'string' && path.startsWith('/') && isWord(path);
-  if (plain && !path.split('/').includes('..')) return path as NetnsPath;
-  throw new RangeError(`mesh: ${quote(path)} is no path of a network namespace`);
-}
-
-function quote(value: unknown): string {
-  return JSON.stringify(value)?.slice(0, 80) ?? String(value);
 }

@@ -1,18 +1,27 @@
 import { parseCidr } from './address.js';
+import { openPacketFilter } from './kernel/open-packet-filter.js';
 import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK } from './layout.js';
 import type { Mesh, MeshOptions } from './mesh.js';
+import { nftablesParts, userspaceParts } from './mesh-parts.js';
+import { NodeMesh } from './node-mesh.js';
 
+const DEFAULT_CHECK_INTERVAL_MS = 15_000;
 const DEFAULT_UDP_IDLE_MS = 60_000;
+const DEFAULT_BIND_ADDRESSES = ['0.0.0.0', '::'];
 /** Ports a tunnel may use, as Docker's `--data-path-port`. */
 const DATA_PATH_PORT_MIN = 1024;
 const DATA_PATH_PORT_MAX = 49_151;
 
 /**
- * Chooses a backend and makes the mesh; nothing of the host changes before `start`.
+ * Chooses a backend and composes the mesh; nothing of the host changes before `start`.
  * @throws when `nftables` is asked for and can not work; the message says why
- * @example const mesh = await createMesh({ backend: 'auto', logger, clock });
+ * @example
+ * const mesh = await createMesh({
+ *   backend: 'auto', kernel: systemKernel(), sockets: systemSockets(), random: Math.random, logger, clock,
+ * });
  */
 export async function createMesh(options: MeshOptions): Promise<Mesh> {
+  const { backend, kernel, logger, clock } = options;
   const dataPathPort = options.dataPathPort ?? DEFAULT_DATA_PATH_PORT;
   if (
     !Number.isInteger(dataPathPort) ||
@@ -23,51 +32,25 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
       `data path port ${dataPathPort} is not within ${DATA_PATH_PORT_MIN} to ${DATA_PATH_PORT_MAX}`,
     );
   }
-  const network = options.ingressNetwork ?? DEFAULT_INGRESS_NETWORK;
-  const ingressNetwork = parseCidr(network);
-  if (ingressNetwork === undefined) {
-    throw new RangeError(`"${network}" is no IPv4 network; write it as 10.240.0.0/12`);
+  const text = options.ingressNetwork ?? DEFAULT_INGRESS_NETWORK;
+  const network = parseCidr(text);
+  if (network === undefined) {
+    throw new RangeError(`"${text}" is no IPv4 network; write it as 10.240.0.0/12`);
   }
-  if (options.backend !== 'userspace') {
-    const { probeNftables } = await import('./kernel/probe.js');
-    const probe = await probeNftables(options.logger);
-    if ('nft' in probe) {
-      const [{ NftablesMesh }, { LoopbackListeners }, { runCommand }] = await Promise.all([
-        import('./nftables/nftables-mesh.js'),
-        import('./userspace/loopback-listeners.js'),
-        import('./kernel/command.js'),
-      ]);
-      const { clock, logger } = options;
-      return new NftablesMesh({
-        nft: probe.nft,
-        run: runCommand,
-        loopback: new LoopbackListeners({
-          clock,
-          logger,
-          random: Math.random,
-          udpIdleMs: options.udpIdleMs ?? DEFAULT_UDP_IDLE_MS,
-        }),
-        dataPathPort,
-        ingressNetwork,
-        ...(options.checkIntervalMs === undefined
-          ? {}
-          : { checkIntervalMs: options.checkIntervalMs }),
-        logger,
-        clock,
-      });
+  const udpIdleMs = options.udpIdleMs ?? DEFAULT_UDP_IDLE_MS;
+  const bindAddresses = options.bindAddresses ?? DEFAULT_BIND_ADDRESSES;
+  const made = { ...options, dataPathPort, ingressNetwork: network, udpIdleMs, bindAddresses };
+  if (backend !== 'userspace') {
+    const opened = await openPacketFilter(kernel, logger);
+    if ('nft' in opened) {
+      const checkIntervalMs = options.checkIntervalMs ?? DEFAULT_CHECK_INTERVAL_MS;
+      const parts = nftablesParts(made, opened.nft);
+      return new NodeMesh({ parts, ingressNetwork: network, checkIntervalMs, logger, clock });
     }
-    if (options.backend === 'nftables') {
-      throw new Error(`the nftables mesh can not work here: ${probe.reason}`);
+    if (backend === 'nftables') {
+      throw new Error(`the nftables mesh can not work here: ${opened.reason}`);
     }
-    options.logger.warn({ reason: probe.reason }, 'no nftables: the mesh runs in user space');
+    logger.warn({ reason: opened.reason }, 'no nftables: the mesh runs in user space');
   }
-  const { UserspaceMesh } = await import('./userspace/userspace-mesh.js');
-  return new UserspaceMesh({
-    bindAddresses: options.bindAddresses ?? ['0.0.0.0', '::'],
-    udpIdleMs: options.udpIdleMs ?? DEFAULT_UDP_IDLE_MS,
-    ingressNetwork,
-    logger: options.logger,
-    clock: options.clock,
-    random: Math.random,
-  });
+  return new NodeMesh({ parts: userspaceParts(made), ingressNetwork: network, logger, clock });
 }

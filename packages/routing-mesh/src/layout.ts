@@ -2,12 +2,13 @@ import {
   ENDPOINT_MARK_BITS,
   INGRESS_SUBNET,
   INGRESS_VNI,
+  type IpAddress,
   MARK_BITS,
   NODE_BLOCK_PREFIX_LENGTH,
   NODE_BLOCK_SIZE,
   NODE_INDEX_LAST,
 } from '@swarm/api';
-import { type Cidr, cidrOf, type Ipv4Address, type Network } from './address.js';
+import { addressBytes, type Cidr, cidrOf, type Ipv4Address, type Network } from './address.js';
 import type { Word } from './kernel/words.js';
 
 /**
@@ -19,6 +20,8 @@ import type { Word } from './kernel/words.js';
 export type LinkName = Word & { readonly __link: never };
 /** A task's id that is safe as an alias and as part of a name: letters and digits, at most 64. */
 export type TaskId = Word & { readonly __task: never };
+/** A network's id that is safe as part of an alias. */
+export type NetworkId = Word & { readonly __network: never };
 /** An Ethernet address: `02:00:00:00:00:01`. */
 export type Mac = Word & { readonly __mac: never };
 
@@ -39,10 +42,17 @@ export const DEFAULT_INGRESS_NETWORK = INGRESS_SUBNET;
 /** Host ends of tasks' links start with this; 12 characters of the task id follow (15 is the limit). */
 export const TASK_LINK_PREFIX = 'swt';
 const TASK_LINK_ID_CHARS = 12;
-const TASK_LINK = /^swt[A-Za-z0-9]{1,12}$/;
+/** Of links after a task's first: fewer characters of its id, `-`, and a digit that tells them apart. */
+const NEXT_LINK_ID_CHARS = 10;
+const TASK_LINK = /^swt(?:[A-Za-z0-9]{1,12}|[A-Za-z0-9]{1,10}-[1-9a-f])$/;
+/** Networks of one task: a digit of its links' names tells them apart. */
+export const MAX_ATTACHMENTS = 16;
 /** A task's gateway: link-local, the same in each task, answered by a permanent neighbour entry. */
 export const TASK_GATEWAY = '169.254.1.1' as Ipv4Address;
-export const TASK_DEVICE = 'eth0' as LinkName;
+/** The same for IPv6. */
+export const TASK_GATEWAY_V6 = 'fe80::1' as IpAddress;
+/** Within a task, packets from the address of link n > 0 are routed by the table of this plus n. */
+export const TASK_TABLE_BASE = 100;
 
 /** Peer index in packet and connection marks: the upper bits. */
 export const PEER_MARK_SHIFT = ENDPOINT_MARK_BITS;
@@ -89,9 +99,25 @@ export function parseTaskId(text: unknown): TaskId | undefined {
     : undefined;
 }
 
-/** Name of the host end of a task's link. */
-export function taskLinkName(taskId: TaskId): LinkName {
-  return (TASK_LINK_PREFIX + taskId.slice(0, TASK_LINK_ID_CHARS)) as LinkName;
+/** Reads a network's id; undefined when it can not be one. */
+export function parseNetworkId(text: unknown): NetworkId | undefined {
+  return typeof text === 'string' && /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(text)
+    ? (text as NetworkId)
+    : undefined;
+}
+
+/** Name of the host end of a task's link, by the place of its network among the task's. */
+export function taskLinkName(taskId: TaskId, place = 0): LinkName {
+  const name =
+    place === 0
+      ? taskId.slice(0, TASK_LINK_ID_CHARS)
+      : `${taskId.slice(0, NEXT_LINK_ID_CHARS)}-${place.toString(MAX_ATTACHMENTS)}`;
+  return (TASK_LINK_PREFIX + name) as LinkName;
+}
+
+/** Name of the task's end: `eth0`, `eth1` and so on. */
+export function taskDeviceName(place: number): LinkName {
+  return `eth${place}` as LinkName;
 }
 
 /** Whether a device's name is that of a task's link. */
@@ -99,9 +125,12 @@ export function isTaskLinkName(name: unknown): name is LinkName {
   return typeof name === 'string' && TASK_LINK.test(name);
 }
 
-/** MACs of a task's link: from its address, so both ends' neighbour entries are known beforehand. */
-export function taskMacs(address: Ipv4Address): { host: Mac; task: Mac } {
-  const bytes = address.split('.').map((part) => hex(Number(part)));
+/**
+ * MACs of a task's link: from its address (of an IPv6 one the last four bytes), so both ends' neighbour
+ * entries are known beforehand.
+ */
+export function taskMacs(address: IpAddress): { host: Mac; task: Mac } {
+  const bytes = addressBytes(address).slice(-4).map(hex);
   return {
     host: `02:01:${bytes.join(':')}` as Mac,
     task: `02:02:${bytes.join(':')}` as Mac,

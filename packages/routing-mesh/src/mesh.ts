@@ -1,4 +1,6 @@
 import type { Clock, Logger, MeshPeer, MeshState, PortProtocol } from '@swarm/api';
+import type { Kernel } from './kernel/kernel.js';
+import type { Sockets } from './kernel/sockets.js';
 
 /** A port of a task published on its own node only. */
 export interface HostPort {
@@ -7,13 +9,27 @@ export interface HostPort {
   readonly targetPort: number;
 }
 
-/** A task's place on the ingress network. */
+/** A task's place on one network. */
+export interface NetworkAttachment {
+  readonly networkId: string;
+  /**
+   * As CIDR: `10.240.3.7/32`, `fd00::7/128`. An IPv4 address is of the node's block. With the userspace
+   * backend the addresses the task listens on.
+   */
+  readonly addresses: readonly string[];
+}
+
+/** A task's places on its networks. */
 export interface TaskAttachment {
   readonly taskId: string;
-  /** Out of the node's block: `10.240.3.7`. With the userspace backend the address it listens on. */
-  readonly address: string;
   /** The task's network namespace: `/run/netns/x` or `/proc/PID/ns/net`. Not used by userspace. */
   readonly netns: string;
+  /**
+   * At least one. Each becomes a link of the task, `eth0`, `eth1` and so on in this order; the first has
+   * the default routes.
+   */
+  readonly attachments: readonly NetworkAttachment[];
+  /** They lead to the task's first IPv4 address. */
   readonly hostPorts?: readonly HostPort[];
 }
 
@@ -22,8 +38,8 @@ export interface TaskSockets {
   readonly taskId: string;
   /** Any process inside the task's network namespace. */
   readonly pid: number;
-  /** The task's address on the mesh. */
-  readonly address: string;
+  /** The task's addresses on its networks, without prefix lengths. */
+  readonly addresses: readonly string[];
   /** Its target ports. */
   readonly ports: readonly { readonly protocol: PortProtocol; readonly port: number }[];
 }
@@ -58,7 +74,7 @@ export interface Mesh {
   readonly generation: number;
 
   /**
-   * Gives a task its address and links before its first instruction. Repeating it with the same task is
+   * Gives a task its addresses and links before its first instruction. Repeating it with the same task is
    * allowed and renews everything.
    */
   attach(task: TaskAttachment): Promise<void>;
@@ -70,7 +86,7 @@ export interface Mesh {
   retain(taskIds: ReadonlySet<string>): Promise<void>;
 
   /**
-   * How many TCP connections the task still has on these ports, by its address on the mesh: what a
+   * How many TCP connections the task still has on these ports, by its addresses on the mesh: what a
    * drain waits for. Counts half-closed ones that may still send. UDP has none. 0 when the task is gone.
    */
   connections(task: TaskSockets): Promise<number>;
@@ -91,6 +107,10 @@ export interface MeshOptions {
   readonly ingressNetwork?: string;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly kernel: Kernel;
+  readonly sockets: Sockets;
+  /** 0 to 1, as `Math.random`. */
+  readonly random: () => number;
   /** How often nftables looks whether someone flushed our table, ms. Default 15000. */
   readonly checkIntervalMs?: number;
   /** Addresses the userspace backend listens on. Default `0.0.0.0` and `::`. */

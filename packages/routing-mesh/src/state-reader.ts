@@ -1,4 +1,4 @@
-import { isPort, type Logger, showControls } from '@swarm/api';
+import { isPort, type Logger, showControls, portKey } from '@swarm/api';
 import type { Network } from './address.js';
 import {
   BadPart,
@@ -11,7 +11,6 @@ import {
   isProtocol,
   readPeer,
 } from './checked.js';
-import { portKey } from './model.js';
 
 /** Faults written to the log one by one, of those that a state has and the one before did not. */
 const FAULTS_LOGGED = 20;

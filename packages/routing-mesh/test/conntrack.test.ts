@@ -1,6 +1,6 @@
 import test from 'ava';
 import { CommandError } from '../src/kernel/command.js';
-import { Conntrack } from '../src/nftables/conntrack.js';
+import { Conntrack } from '../src/balancer/nftables/conntrack.js';
 import { ip } from './support/checked.js';
 
 const LISTING = `tcp      6 431999 ESTABLISHED src=198.18.0.100 dst=198.18.0.1 sport=4000 dport=8080 src=10.240.3.2 dst=198.18.0.100 sport=80 dport=4000 [ASSURED] mark=4096 use=1

@@ -1,9 +1,8 @@
 import { type Logger, type MeshPeer, silentLogger, systemClock } from '@swarm/api';
 import test from 'ava';
 import fc from 'fast-check';
-import { parseIpv4 } from '../src/address.js';
-import { readNetnsPath } from '../src/checked.js';
-import { type RunCommand, runCommand } from '../src/kernel/command.js';
+import { readAttachment, readNetnsPath } from '../src/attachment.js';
+import type { RunCommand } from '../src/kernel/command.js';
 import {
   checkCommand,
   checkNftText,
@@ -13,32 +12,42 @@ import {
   word,
   words,
 } from '../src/kernel/words.js';
-import { EMPTY_MODEL, nextModel } from '../src/model.js';
-import { Conntrack } from '../src/nftables/conntrack.js';
-import { ElementChanges, modelChanges, removedEndpoints } from '../src/nftables/elements.js';
-import { skeleton } from '../src/nftables/ruleset.js';
-import { TaskLinks } from '../src/nftables/task-links.js';
-import { Tunnel } from '../src/nftables/tunnel.js';
+import { Conntrack } from '../src/balancer/nftables/conntrack.js';
+import { DnatSection } from '../src/balancer/nftables/dnat-section.js';
+import { HostPortSection } from '../src/balancer/nftables/host-port-section.js';
+import { EMPTY_MODEL, nextModel } from '../src/balancer/nftables/model.js';
+import { removedEndpoints } from '../src/balancer/nftables/port-changes.js';
+import { IsolationSection } from '../src/links/isolation-section.js';
+import { VethLinks } from '../src/links/veth-links.js';
+import { runCommand } from '../src/system/run-command.js';
+import { ElementChanges } from '../src/table/element-changes.js';
+import { skeleton } from '../src/table/ruleset.js';
+import { PeerSection } from '../src/tunnel/peer-section.js';
+import { VxlanTunnel } from '../src/tunnel/vxlan-tunnel.js';
 import { StateReader } from '../src/state-reader.js';
 import { INGRESS, ip, peer, rawPeer } from './support/checked.js';
+import { fakeKernel } from './support/fake-kernel.js';
 
 // --- The grammar of everything that may reach the kernel
 
 const IP = '[0-9a-f.:]+';
 const V4 = String.raw`\d{1,3}(?:\.\d{1,3}){3}`;
 const MAC = '[0-9a-f]{2}(?::[0-9a-f]{2}){5}';
+const LINK = '(?:swt[A-Za-z0-9]{1,12}|swt[A-Za-z0-9]{1,10}-1)';
 const whole = (...forms: string[]) => new RegExp(`^(?:${forms.join('|')})$`);
 const BRIDGE_LINE = whole(
   `fdb replace ${MAC} dev swarm-vxlan dst ${IP} self permanent`,
   `fdb del ${MAC} dev swarm-vxlan self`,
 );
 const IP_LINE = whole(
-  `link (?:add|set|del) (?:swarm-vxlan|swt[A-Za-z0-9]{1,12}|lo|eth0)(?: [0-9A-Za-z:./_-]+)*`,
-  `addr add ${V4}/32 dev (?:swarm-vxlan|eth0)`,
-  `neigh replace ${V4} lladdr ${MAC} dev (?:swarm-vxlan|eth0|swt[A-Za-z0-9]{1,12}) nud permanent`,
+  `link (?:add|set|del) (?:swarm-vxlan|${LINK}|lo|eth[01])(?: [0-9A-Za-z:./_-]+)*`,
+  `addr add ${V4}/32 dev (?:swarm-vxlan|eth[01] scope global)`,
+  `addr add ${IP}/128 dev eth[01] nodad`,
+  `neigh replace ${IP} lladdr ${MAC} dev (?:swarm-vxlan|eth[01]|${LINK}) nud permanent`,
   `neigh del ${V4} dev swarm-vxlan`,
   `route replace blackhole ${V4}/24`,
-  `route replace (?:default|${V4}(?:/24|/32)?)(?: via ${V4})? dev (?:swarm-vxlan|eth0|swt[A-Za-z0-9]{1,12})(?: scope link)?(?: src ${V4})?(?: onlink)?(?: table \\d+)?`,
+  `route replace (?:default|${IP}(?:/24|/32|/128)?)(?: via ${IP})? dev (?:swarm-vxlan|eth[01]|${LINK})(?: onlink)?(?: src ${IP})?(?: table (?:main|\\d+))?`,
+  `rule (?:add|del) from ${IP} lookup 101`,
   `route del ${V4}/24 dev swarm-vxlan`,
   String.raw`route flush table \d+`,
   String.raw`rule add pref \d+ (?:nop|goto \d+|fwmark (?:0x[0-9a-f]+|0)/0x[0-9a-f]+ (?:goto|lookup) \d+)`,
@@ -158,16 +167,26 @@ test('whatever a state holds, only our grammar reaches the kernel, and good peer
     fc.asyncProperty(fc.array(hostileState, { minLength: 1, maxLength: 3 }), async (states) => {
       const { told, run } = recorder();
       const self = peer(1);
-      const tunnel = new Tunnel({ run, logger: silentLogger, clock: systemClock(), port: 4789 });
+      const [peerSection, ports] = [new PeerSection(), new DnatSection()];
+      const tunnel = new VxlanTunnel({
+        kernel: fakeKernel(run),
+        logger: silentLogger,
+        clock: systemClock(),
+        port: 4789,
+        section: peerSection,
+      });
       const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
       const conntrack = new Conntrack(run);
       await tunnel.start(self);
       let model = EMPTY_MODEL;
       for (const state of states) {
         const read = reader.read(state, self, false);
-        await tunnel.add(read.peers);
+        await tunnel.reach(read.peers);
         const after = nextModel(model, read, self.index);
-        for (const text of modelChanges(model, after).text().split('\n').slice(0, -1)) {
+        ports.follow(after);
+        const changes = new ElementChanges();
+        for (const section of [peerSection, ports]) section.takeChanges(changes);
+        for (const text of changes.text().split('\n').slice(0, -1)) {
           checkNftText(text);
           t.regex(text, NFT_ELEMENTS);
         }
@@ -206,18 +225,25 @@ test('whatever a state holds, only our grammar reaches the kernel, and good peer
 
 test('whatever a task is called, only our grammar reaches the kernel, or nothing does', async (t) => {
   const { told, run } = recorder();
-  const links = new TaskLinks({ run, logger: silentLogger });
-  const { readAttachment } = await import('../src/checked.js');
+  const links = new VethLinks({ kernel: fakeKernel(run), logger: silentLogger });
+  links.start(peer(1));
   await fc.assert(
-    fc.asyncProperty(anything, anything, anything, async (taskId, address, netns) => {
-      const good = { taskId: 'task1', address: '10.240.1.2', netns: '/run/netns/x' };
-      for (const task of [{ taskId }, { address }, { netns }].map((bad) => ({ ...good, ...bad }))) {
+    fc.asyncProperty(anything, anything, anything, async (taskId, value, netns) => {
+      const network = { networkId: 'net1', addresses: ['10.240.1.2/32', 'fd00::2/128'] };
+      const good = { taskId: 'task1', attachments: [network], netns: '/run/netns/x' };
+      const text = typeof value === 'string' ? value : '';
+      const spoiltNetworks = [
+        { ...network, networkId: value },
+        { ...network, addresses: [value] },
+        { ...network, addresses: [`${text}/32`] },
+        { ...network, addresses: [`${text}/128`] },
+        { ...network, addresses: value },
+        value,
+      ].map((one) => ({ attachments: [network, one] }));
+      for (const bad of [{}, { taskId }, { attachments: value }, { netns }, ...spoiltNetworks]) {
+        const task = { ...good, ...bad };
         try {
-          const read = readAttachment(task as typeof good);
-          const v4 = parseIpv4(read.address);
-          if (v4 === undefined) continue;
-          const path = readNetnsPath(read.netns);
-          await links.attach({ taskId: read.taskId, address: v4, netns: path }, 1450);
+          await links.attach({ ...readAttachment(task as typeof good), mtuBytes: 1450 });
         } catch (error) {
           if (!(error instanceof RangeError)) throw error;
         }
@@ -278,7 +304,12 @@ test('the last line of defence runs nothing that has other characters', async (t
     await t.throwsAsync(runCommand(program, args, input), { instanceOf: UnsafeCommandError });
   }
   t.notThrows(() =>
-    checkNftText(skeleton({ self: peer(1), ingressNetwork: peer(1).subnet, dataPathPort: 4789 })),
+    checkNftText(
+      skeleton(
+        [new HostPortSection(), new PeerSection(), new DnatSection(), new IsolationSection()],
+        { self: peer(1), ingressNetwork: peer(1).subnet, dataPathPort: 4789 },
+      ),
+    ),
   );
 });
 

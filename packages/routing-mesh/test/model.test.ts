@@ -1,9 +1,11 @@
 import { type MeshEndpoint, type MeshPort, silentLogger } from '@swarm/api';
 import test from 'ava';
 import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from '../src/layout.js';
-import { EMPTY_MODEL, type Model, nextModel } from '../src/model.js';
+import { EMPTY_MODEL, type Model, nextModel } from '../src/balancer/nftables/model.js';
 import type { CheckedState } from '../src/checked.js';
-import { modelChanges, removedEndpoints } from '../src/nftables/elements.js';
+import { portChanges, removedEndpoints } from '../src/balancer/nftables/port-changes.js';
+import { ElementChanges } from '../src/table/element-changes.js';
+import { peerChanges } from '../src/tunnel/peer-section.js';
 import { StateReader } from '../src/state-reader.js';
 import { INGRESS, rawPeer as peer } from './support/checked.js';
 
@@ -24,6 +26,13 @@ const state = (ports: readonly MeshPort[], peers = [peer(1), peer(2)]): CheckedS
   reader.read({ generation: 1, peers, ports }, undefined, false);
 const step = (model: Model, ...args: Parameters<typeof state>): Model =>
   nextModel(model, state(...args), 1);
+
+function modelChanges(before: Model, after: Model): ElementChanges {
+  const changes = new ElementChanges();
+  peerChanges(changes, before.peers, after.peers);
+  portChanges(changes, before, after);
+  return changes;
+}
 
 /** The text without slots: tests count those instead. */
 function withoutSlots(text: string): string {

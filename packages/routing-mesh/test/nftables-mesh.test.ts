@@ -332,7 +332,11 @@ if (problem === undefined) {
     // The last index there is: its mark, zone, rules and MAC are the farthest out.
     const address = '198.18.0.5';
     const peer = { nodeId: 'node4095', index: 4095, address, subnet: '10.255.255.0/24' };
-    await host.agent.createMesh({ backend: 'nftables', withoutLibrary: true });
+    await host.agent.createMesh({
+      backend: 'nftables',
+      withoutLibrary: true,
+      checkIntervalMs: 200,
+    });
     await host.agent.start(peer);
     await cluster.publish(8066, [task]);
     const withPeer = (state: MeshState): MeshState => ({ ...state, peers: [...state.peers, peer] });
@@ -425,7 +429,7 @@ if (problem === undefined) {
     await host.agent.start(peer);
     await host.agent.attach({
       taskId: 'lasttask00000',
-      address: '10.240.4.2',
+      attachments: [{ networkId: 'net', addresses: ['10.240.4.2/32'] }],
       netns: lab.emptyNamespace('lasttask'),
     });
     await host.agent.apply({

@@ -1,12 +1,19 @@
 import test from 'ava';
 import { cidr, peer } from './support/checked.js';
-import { REFERRED_CHAINS, skeleton } from '../src/nftables/ruleset.js';
+import { DnatSection } from '../src/balancer/nftables/dnat-section.js';
+import { HostPortSection } from '../src/balancer/nftables/host-port-section.js';
+import { IsolationSection } from '../src/links/isolation-section.js';
+import { referredChains, skeleton } from '../src/table/ruleset.js';
+import { PeerSection } from '../src/tunnel/peer-section.js';
 
-const text = skeleton({
-  self: peer(2),
-  ingressNetwork: cidr('10.240.0.0/12'),
-  dataPathPort: 4790,
-});
+const sections = [
+  new HostPortSection(),
+  new PeerSection(),
+  new DnatSection(),
+  new IsolationSection(),
+];
+const place = { self: peer(2), ingressNetwork: cidr('10.240.0.0/12'), dataPathPort: 4790 };
+const text = skeleton(sections, place);
 
 /** Lines of a chain, without its hook. */
 function chain(name: string): string[] {
@@ -52,7 +59,7 @@ test('no rule names a service, so nothing but elements changes with them', (t) =
 });
 
 test('each chain the check asks for is referred to by a rule', (t) => {
-  for (const name of REFERRED_CHAINS) {
+  for (const name of referredChains(sections, place)) {
     t.regex(text, new RegExp(`(jump|goto) ${name}\\n`), name);
     t.not(chain(name).length, 0, name);
   }

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { SLOTS_NARROW, SLOTS_WIDE, shareSlots, slotCount } from '../src/slots.js';
+import { SLOTS_NARROW, SLOTS_WIDE, shareSlots, slotCount } from '../src/balancer/nftables/slots.js';
 
 const counts = (slots: readonly number[]): number[] => {
   const held = new Map<number, number>();

@@ -1,8 +1,10 @@
 import { type Logger, silentLogger, systemClock } from '@swarm/api';
 import test from 'ava';
 import { CommandError, type RunCommand } from '../src/kernel/command.js';
-import { Tunnel } from '../src/nftables/tunnel.js';
+import { PeerSection } from '../src/tunnel/peer-section.js';
+import { VxlanTunnel } from '../src/tunnel/vxlan-tunnel.js';
 import { peer } from './support/checked.js';
+import { fakeKernel } from './support/fake-kernel.js';
 
 const peers = (...indexes: number[]) =>
   new Map(indexes.map((index) => [`node${index}`, peer(index)] as const));
@@ -34,13 +36,19 @@ class FakeHost {
     return '';
   };
 
-  async tunnel(self = peer(1)): Promise<Tunnel> {
+  async tunnel(self = peer(1)): Promise<VxlanTunnel> {
     const logger: Logger = {
       ...silentLogger,
       warn: (_fields: object, message: string) => this.logged.push(message),
     };
     const clock = { ...systemClock(), monotonicMs: () => this.nowMs };
-    const tunnel = new Tunnel({ run: this.run, logger, clock, port: 4789 });
+    const tunnel = new VxlanTunnel({
+      kernel: fakeKernel(this.run),
+      logger,
+      clock,
+      port: 4789,
+      section: new PeerSection(),
+    });
     await tunnel.start(self);
     return tunnel;
   }
@@ -70,7 +78,7 @@ test('the device has the node in its MAC, leaves room for its own headers, and l
 test('a packet walks 128 rules at most, however many nodes there are', async (t) => {
   const { tunnel, told } = await startedTunnel();
   const all = Array.from({ length: 4094 }, (_, i) => i + 2);
-  await tunnel.add(peers(...all));
+  await tunnel.reach(peers(...all));
   const prefs = told
     .filter((line) => line.startsWith('rule add'))
     .map((line) => Number(line.split(' ')[3]));
@@ -87,9 +95,9 @@ test('a packet walks 128 rules at most, however many nodes there are', async (t)
 
 test('what is there already is not told again; what is gone is taken away', async (t) => {
   const { tunnel, told } = await startedTunnel();
-  await tunnel.add(peers(1, 2, 3));
+  await tunnel.reach(peers(1, 2, 3));
   told.length = 0;
-  await tunnel.add(peers(1, 2, 3));
+  await tunnel.reach(peers(1, 2, 3));
   t.deepEqual(told, []);
   await tunnel.prune(peers(1, 2));
   t.deepEqual(told, [
@@ -105,7 +113,7 @@ test('a peer that the kernel refuses is left out and named, and the others are a
   const { tunnel, host } = await startedTunnel();
   const all = Array.from({ length: 20 }, (_, i) => i + 2);
   host.refuses = (line) => line.startsWith('fdb replace') && / 198\.18\.0\.(7|13) /.test(line);
-  t.deepEqual([...(await tunnel.add(peers(...all)))].sort(), ['node13', 'node7']);
+  t.deepEqual([...(await tunnel.reach(peers(...all)))].sort(), ['node13', 'node7']);
   for (const index of all) t.is(host.has(index), index !== 7 && index !== 13, `node${index}`);
   t.is(host.logged.length, 2);
   t.regex(host.logged.join(), /node7 at 198\.18\.0\.7, .*node13 at/s);
@@ -114,7 +122,7 @@ test('a peer that the kernel refuses is left out and named, and the others are a
 test('what a refused peer may have left half made is taken away', async (t) => {
   const { tunnel, host, told } = await startedTunnel();
   host.refuses = (line) => line.startsWith('route replace 10.240.3.0/24');
-  t.deepEqual([...(await tunnel.add(peers(2, 3)))], ['node3']);
+  t.deepEqual([...(await tunnel.reach(peers(2, 3)))], ['node3']);
   t.true(told.includes('fdb del 02:00:00:00:00:03 dev swarm-vxlan self'));
   t.true(told.includes('neigh del 10.240.3.1 dev swarm-vxlan'));
 });
@@ -122,19 +130,19 @@ test('what a refused peer may have left half made is taken away', async (t) => {
 test('a refused peer is tried again after pauses that double, named once', async (t) => {
   const { tunnel, host } = await startedTunnel();
   host.refuses = (line) => line.includes(' 198.18.0.3 ');
-  await tunnel.add(peers(2, 3));
+  await tunnel.reach(peers(2, 3));
   const attempts: number[] = [];
   for (let second = 1; second <= 3600; second += 1) {
     host.nowMs = second * 1000;
     if (!tunnel.isRetryDue) continue;
     attempts.push(second);
-    t.deepEqual([...(await tunnel.add(peers(2, 3)))], ['node3']);
+    t.deepEqual([...(await tunnel.reach(peers(2, 3)))], ['node3']);
   }
   t.deepEqual(attempts, [15, 45, 105, 225, 465, 945, 1545, 2145, 2745, 3345]);
   t.is(host.logged.length, 1);
   host.refuses = () => false;
   host.nowMs += 600_000;
-  t.deepEqual([...(await tunnel.add(peers(2, 3)))], []);
+  t.deepEqual([...(await tunnel.reach(peers(2, 3)))], []);
   t.true(host.has(3));
   t.false(tunnel.isRetryDue);
 });
@@ -142,9 +150,9 @@ test('a refused peer is tried again after pauses that double, named once', async
 test('a refused peer that gets another address is tried at once', async (t) => {
   const { tunnel, host } = await startedTunnel();
   host.refuses = (line) => line.includes(' 198.18.0.3 ');
-  await tunnel.add(peers(2, 3));
+  await tunnel.reach(peers(2, 3));
   const moved = new Map(peers(2)).set('node3', { ...peer(3), address: peer(9).address });
-  t.deepEqual([...(await tunnel.add(moved))], []);
+  t.deepEqual([...(await tunnel.reach(moved))], []);
   t.true(host.has(3));
 });
 
@@ -153,7 +161,7 @@ test('the search for refused peers ends, however many there are', async (t) => {
   host.refuses = (line) => line.startsWith('fdb replace');
   host.batches = 0;
   const all = Array.from({ length: 4094 }, (_, i) => i + 2);
-  t.is((await tunnel.add(peers(...all))).size, 4094);
+  t.is((await tunnel.reach(peers(...all))).size, 4094);
   t.true(host.batches < 400, `${host.batches} batches`);
 });
 
@@ -161,10 +169,10 @@ test('when the device is gone no peer is blamed: the caller is told', async (t) 
   const { tunnel, host } = await startedTunnel();
   host.isTunnelThere = false;
   host.refuses = (line) => line.startsWith('fdb replace');
-  await t.throwsAsync(tunnel.add(peers(1, 2)), { instanceOf: CommandError });
+  await t.throwsAsync(tunnel.reach(peers(1, 2)), { instanceOf: CommandError });
   host.isTunnelThere = true;
   host.refuses = () => false;
-  t.is((await tunnel.add(peers(1, 2))).size, 0);
+  t.is((await tunnel.reach(peers(1, 2))).size, 0);
   t.true(host.told.includes('route replace 10.240.2.0/24 via 10.240.2.1 dev swarm-vxlan onlink'));
 });
 
@@ -172,7 +180,7 @@ test('nothing is tunnelled to a node without a tunnel, whose address may be anot
   const { tunnel, told } = await startedTunnel();
   told.length = 0;
   const shared = { ...peer(3), address: peer(2).address, userspace: true };
-  await tunnel.add(new Map(peers(2)).set('node3', shared));
+  await tunnel.reach(new Map(peers(2)).set('node3', shared));
   t.is(told.filter((line) => line.startsWith('fdb replace')).length, 1);
   t.false(told.some((line) => line.includes('10.240.3.')));
 });

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import type { Clock } from '@swarm/api';
 import test from 'ava';
 import { ip } from './support/checked.js';
-import { UdpProxy } from '../src/userspace/udp-proxy.js';
+import { systemSockets } from '../src/index.js';
+import { UdpProxy } from '../src/balancer/userspace/udp-proxy.js';
 
 /** Time that stands still until it is told otherwise. */
 function stillClock(): Clock & { advance(ms: number): void } {
@@ -49,6 +50,7 @@ test('a silent client is forgotten after the idle time, one that talks is not', 
   const proxy = new UdpProxy({
     bindAddresses: ['127.0.0.1'],
     port,
+    sockets: systemSockets(),
     clock,
     random: () => 0,
     idleMs: 1000,

@@ -35,7 +35,10 @@ test('Without root each task is told ports of its own, and the mesh where they a
       prepared.ports?.map(({ PublishedPort }) => PublishedPort),
       [8080, 8443],
     );
-    t.like(attached.at(-1), { taskId: task.ID, address: '127.0.0.1' });
+    t.like(attached.at(-1), {
+      taskId: task.ID,
+      attachments: [{ networkId: 'host', addresses: ['127.0.0.1/32'] }],
+    });
     for (const port of targets) seen.add(port);
     await harness.runtime.start(task.ID, { started() {}, waiting() {} }).catch(() => {});
     await harness.runtime.wait(task.ID);

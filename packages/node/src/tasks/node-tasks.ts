@@ -11,7 +11,7 @@ import {
   type ManagerAddress,
   type Node,
 } from '@swarm/api';
-import { createMesh, type Mesh } from '@swarm/routing-mesh';
+import { createMesh, type Mesh, systemKernel, systemSockets } from '@swarm/routing-mesh';
 import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker';
 import { WebSocket } from 'ws';
 import { type NodeIdentity, tlsClientOptions } from '@swarm/identity';
@@ -135,6 +135,9 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   const mesh = await createMesh({
     backend: options.mesh,
     dataPathPort: options.dataPathPort,
+    kernel: systemKernel(),
+    sockets: systemSockets(),
+    random,
     logger,
     clock,
     ...(options.meshBind.length === 0 ? {} : { bindAddresses: options.meshBind }),

@@ -1,6 +1,3 @@
-import { spawn } from 'node:child_process';
-import { checkCommand } from './words.js';
-
 /** A command that ended with another status than 0. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
@@ -27,51 +24,3 @@ export type RunCommand = (
   args: readonly string[],
   input?: string,
 ) => Promise<string>;
-
-/** Output kept of a command; more than any listing of ours. */
-const OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024;
-
-/** The system's programs come first: npm's folders of programs have an `nft` of another kind. */
-const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
-/**
- * {@link RunCommand} by child processes, in the network namespace of this process. Rejects with
- * UnsafeCommandError, and runs nothing, when something is no word of ours.
- */
-export const runCommand: RunCommand = (program, args, input) =>
-  new Promise((resolve, reject) => {
-    checkCommand(program, args, input ?? '');
-    const name = [program, ...args].join(' ');
-    const child = spawn(program, args, {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, PATH: `${SYSTEM_PATH}:${process.env.PATH ?? ''}` },
-    });
-    const out: Buffer[] = [];
-    let size = 0;
-    let stderr = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > OUTPUT_LIMIT_BYTES) child.kill('SIGKILL');
-      else out.push(chunk);
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      if (stderr.length < 8192) stderr += text;
-    });
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        new CommandError(
-          name,
-          error.code === 'ENOENT' ? `${program} is not installed` : error.message,
-          error.code,
-        ),
-      ),
-    );
-    child.on('close', (status) => {
-      if (size > OUTPUT_LIMIT_BYTES) reject(new CommandError(name, 'printed too much'));
-      else if (status === 0) resolve(Buffer.concat(out).toString('utf8'));
-      else reject(new CommandError(name, stderr));
-    });
-    // A child that ends before it read everything: its status tells.
-    child.stdin.on('error', () => {});
-    child.stdin.end(input ?? '');
-  });

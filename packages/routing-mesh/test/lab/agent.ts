@@ -4,17 +4,14 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
 import { type Logger, type MeshPort, systemClock } from '@swarm/api';
-import {
-  createMesh,
-  DEFAULT_DATA_PATH_PORT,
-  DEFAULT_INGRESS_NETWORK,
-  type Mesh,
-} from '../../src/index.js';
-import { parseCidr } from '../../src/address.js';
-import { runCommand } from '../../src/kernel/command.js';
-import { nftCommand } from '../../src/kernel/nft-command.js';
-import { NftablesMesh } from '../../src/nftables/nftables-mesh.js';
-import { LoopbackListeners } from '../../src/userspace/loopback-listeners.js';
+import { networkOf, parseCidr } from '../../src/address.js';
+import { readAttachment } from '../../src/attachment.js';
+import { type CheckedPeer, readPeer } from '../../src/checked.js';
+import { createMesh, type Mesh, systemKernel, systemSockets } from '../../src/index.js';
+import { openPacketFilter } from '../../src/kernel/open-packet-filter.js';
+import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK, parseTaskId } from '../../src/layout.js';
+import { type MeshParts, nftablesParts, userspaceParts } from '../../src/mesh-parts.js';
+import { StateReader } from '../../src/state-reader.js';
 import type { Answer, Destination, LoadResult, Orders } from './protocol.js';
 
 const DEFAULT_TIMEOUT_MS = 8000;
@@ -24,7 +21,14 @@ type Handlers = {
   ) => ReturnType<Orders[K]> | Promise<ReturnType<Orders[K]>>;
 };
 
+const INGRESS_NETWORK = parseCidr(DEFAULT_INGRESS_NETWORK)!;
+/** Of links made without a tunnel. */
+const LINK_MTU_BYTES = 1450;
+
 let mesh: Mesh | undefined;
+let parts: MeshParts;
+let self: CheckedPeer;
+let reader: StateReader;
 const logged: string[] = [];
 const servers: (Server | UdpSocket)[] = [];
 const connections = new Map<
@@ -110,24 +114,21 @@ async function ask(to: Destination): Promise<Answer> {
 
 const handlers: Handlers = {
   async createMesh({ withoutLibrary, ...options }) {
-    const clock = systemClock();
-    if (withoutLibrary === true) {
-      mesh = new NftablesMesh({
-        nft: nftCommand(runCommand),
-        run: runCommand,
-        loopback: new LoopbackListeners({ clock, logger, random: Math.random, udpIdleMs: 1000 }),
-        dataPathPort: DEFAULT_DATA_PATH_PORT,
-        ingressNetwork: parseCidr(DEFAULT_INGRESS_NETWORK)!,
-        checkIntervalMs: 200,
-        logger,
-        clock,
-      });
-      return mesh.backend;
-    }
-    mesh = await createMesh({ ...options, logger, clock: systemClock() });
+    const kernel = systemKernel();
+    mesh = await createMesh({
+      ...options,
+      kernel:
+        withoutLibrary === true
+          ? { ...kernel, packetFilters: kernel.packetFilters.slice(-1) }
+          : kernel,
+      sockets: systemSockets(),
+      random: Math.random,
+      logger,
+      clock: systemClock(),
+    });
     return mesh.backend;
   },
-  start: (self) => mesh!.start(self),
+  start: (place) => mesh!.start(place),
   async apply(state) {
     const before = performance.now();
     await mesh!.apply(state);
@@ -139,6 +140,61 @@ const handlers: Handlers = {
   connections: (task) => mesh!.connections(task),
   listens: (task) => mesh!.listens(task),
   close: (options) => mesh!.close(options),
+  async createParts({ backend, bindAddresses = [] }) {
+    const options = {
+      kernel: systemKernel(),
+      sockets: systemSockets(),
+      clock: systemClock(),
+      random: Math.random,
+      ingressNetwork: INGRESS_NETWORK,
+      dataPathPort: DEFAULT_DATA_PATH_PORT,
+      bindAddresses,
+      udpIdleMs: 60_000,
+      logger,
+    };
+    if (backend === 'userspace') {
+      parts = userspaceParts(options);
+    } else {
+      const opened = await openPacketFilter(options.kernel, logger);
+      if ('reason' in opened) throw new Error(opened.reason);
+      parts = nftablesParts(options, opened.nft);
+    }
+    reader = new StateReader({ ingress: networkOf(INGRESS_NETWORK), logger });
+  },
+  async startParts(place) {
+    self = readPeer(place, networkOf(INGRESS_NETWORK));
+    parts.links.start(self);
+    await parts.balancer.start(self);
+    await parts.transaction.start(self);
+    await parts.transaction.commit();
+  },
+  async balance(slice) {
+    await parts.balancer.apply(reader.read({ ...slice, generation: 1 }, self, true));
+    await parts.transaction.commit();
+    await parts.balancer.settle();
+  },
+  async openHostPorts(task) {
+    const { taskId, attachments, hostPorts } = readAttachment(task);
+    const addresses = attachments.flatMap((one) => one.addresses);
+    await parts.balancer.attach({ taskId, addresses, hostPorts });
+  },
+  closeHostPorts: (taskIds) => parts.balancer.detach(taskIds.map((id) => parseTaskId(id)!)),
+  link: (task) => parts.links.attach({ ...readAttachment(task), mtuBytes: LINK_MTU_BYTES }),
+  unlink: (taskId) => parts.links.detach(parseTaskId(taskId)!),
+  links: async () =>
+    (await parts.links.list()).map(({ taskId, networkId, addresses }) => ({
+      addresses,
+      ...(taskId === undefined ? {} : { taskId }),
+      ...(networkId === undefined ? {} : { networkId }),
+    })),
+  retainLinks: (taskIds) => parts.links.retain(new Set(taskIds)),
+  probeConnections: (task) => parts.probe.connections(task),
+  probeListens: (task) => parts.probe.listens(task),
+  async closeParts() {
+    await parts.balancer.close();
+    await parts.links.retain(new Set());
+    await parts.transaction.close({ keep: false });
+  },
   logged: () => logged,
   async serve({ name, port, host }) {
     const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -171,7 +227,7 @@ const handlers: Handlers = {
     });
     server.listen(port, host ?? '0.0.0.0');
     await once(server, 'listening');
-    const udp = createSocket('udp4');
+    const udp = createSocket(host?.includes(':') === true ? 'udp6' : 'udp4');
     udp.on('message', (_, from) =>
       udp.send(
         JSON.stringify({ task: name, address: from.address, port: from.port }),
@@ -266,10 +322,10 @@ const handlers: Handlers = {
     await run.done;
     return { ok: run.ok, errors: run.errors, byTask: run.byTask } satisfies LoadResult;
   },
-  async measureUpdates({ peers, ports: count, rounds }) {
+  async measureUpdates({ peers, ports: count, endpoints: size, rounds }) {
     const endpoint = (port: number, i: number) => {
       const peer = peers[i % peers.length]!;
-      const address = peer.subnet.replace('0/24', `${10 + i}`);
+      const address = peer.subnet.replace('0/24', `${10 + Math.floor(i / peers.length)}`);
       return { taskId: `p${port}t${i}`, nodeId: peer.nodeId, address, port: 80 };
     };
     const make = (port: number, endpoints: number): MeshPort => ({
@@ -278,13 +334,13 @@ const handlers: Handlers = {
       serviceId: `s${port}`,
       endpoints: Array.from({ length: endpoints }, (_, i) => endpoint(port, i)),
     });
-    let ports = Array.from({ length: count }, (_, port) => make(port, 5));
+    let ports = Array.from({ length: count }, (_, port) => make(port, size));
     let generation = mesh!.generation + 1;
     await mesh!.apply({ generation, peers, ports });
     const times: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const changed = round % count;
-      const endpoints = ports[changed]!.endpoints.length === 5 ? 4 : 5;
+      const endpoints = ports[changed]!.endpoints.length === size ? size - 1 : size;
       ports = ports.with(changed, make(changed, endpoints));
       generation++;
       const before = performance.now();

@@ -2,6 +2,13 @@
 import { Cluster } from './cluster.js';
 
 const ROUNDS = 100;
+/** Ports, and endpoints of each. */
+const UPDATES = [
+  [1, 5],
+  [100, 5],
+  [1, 500],
+  [1000, 5],
+] as const;
 const TASKS = 100;
 const PARALLEL = 2;
 
@@ -14,10 +21,13 @@ const cluster = await Cluster.nftables('b');
 try {
   const { agent } = cluster.nodes[0]!;
   const peers = cluster.nodes.map(({ peer }) => peer);
-  for (const ports of [1, 100, 1000]) {
-    const times = await agent.measureUpdates({ peers, ports, rounds: ROUNDS });
+  for (const [ports, endpoints] of UPDATES) {
+    const times = await agent.measureUpdates({ peers, ports, endpoints, rounds: ROUNDS });
     const megabytes = Math.round((await agent.rssBytes()) / 1e6);
-    report(`endpoint update, ${ports} ports (${megabytes} MB resident)`, times);
+    report(
+      `endpoint update, ${ports} ports of ${endpoints} endpoints (${megabytes} MB resident)`,
+      times,
+    );
   }
   const namespaces = Array.from({ length: TASKS }, (_, i) => cluster.lab.emptyNamespace(`e${i}`));
   const times: number[] = [];
@@ -26,7 +36,8 @@ try {
     for (let i = next++; i < TASKS; i = next++) {
       const before = performance.now();
       const taskId = String(i).padStart(12, '0');
-      await agent.attach({ taskId, address: `10.240.1.${100 + i}`, netns: namespaces[i]! });
+      const attachments = [{ networkId: 'bench', addresses: [`10.240.1.${100 + i}/32`] }];
+      await agent.attach({ taskId, attachments, netns: namespaces[i]! });
       times.push(performance.now() - before);
     }
   };

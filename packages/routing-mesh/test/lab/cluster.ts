@@ -14,6 +14,9 @@ export interface Task extends Host {
   readonly port: number;
 }
 
+/** Id of the network that all tasks are attached to. */
+const INGRESS = 'ingressnetwork';
+
 /** Three nodes with a mesh each, a client, and tasks as a test asks for them. */
 export class Cluster {
   readonly lab: Lab;
@@ -99,7 +102,7 @@ export class Cluster {
     this.#tasks.push(task);
     await node.agent.attach({
       taskId,
-      address,
+      attachments: [{ networkId: INGRESS, addresses: [`${address}/32`] }],
       netns: host.path,
       ...(hostPorts === undefined ? {} : { hostPorts: hostPorts(port) }),
     });
@@ -110,7 +113,12 @@ export class Cluster {
   /** Where to look for the task's sockets. */
   async sockets(task: Task): Promise<TaskSockets> {
     const { taskId, address, port } = task;
-    return { taskId, address, pid: await task.agent.pid(), ports: [{ protocol: 'tcp', port }] };
+    return {
+      taskId,
+      addresses: [address],
+      pid: await task.agent.pid(),
+      ports: [{ protocol: 'tcp', port }],
+    };
   }
 
   async stop(task: Task): Promise<void> {

@@ -9,7 +9,7 @@ const POLL_MS = 20;
 /** The client is refused by the answer to its first packet. */
 export async function refusedAtOnce(
   t: ExecutionContext,
-  { client }: Cluster,
+  { client }: Pick<Cluster, 'client'>,
   host: string,
   port: number,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshState } from '@swarm/api';
+import type { MeshPeer, MeshPort, MeshState } from '@swarm/api';
 import type { MeshBackendName, TaskAttachment, TaskSockets } from '../../src/index.js';
 
 /** What a task's server answers: who it is, and whom it sees. */
@@ -38,6 +38,25 @@ export interface Orders {
   connections(task: TaskSockets): number;
   listens(task: TaskSockets): boolean;
   close(options: { keep: boolean }): void;
+  /** Makes the parts of a mesh without composing them: for contracts of one part. */
+  createParts(options: { backend: MeshBackendName; bindAddresses?: readonly string[] }): void;
+  /** Starts all parts but the tunnel, and commits. */
+  startParts(self: MeshPeer): void;
+  /** The balancer's slice of a state: applied, committed, settled. */
+  balance(slice: { peers: readonly MeshPeer[]; ports: readonly MeshPort[] }): void;
+  openHostPorts(task: TaskAttachment): void;
+  closeHostPorts(taskIds: readonly string[]): void;
+  link(task: TaskAttachment): void;
+  unlink(taskId: string): void;
+  links(): readonly {
+    readonly taskId?: string;
+    readonly networkId?: string;
+    readonly addresses: readonly string[];
+  }[];
+  retainLinks(taskIds: readonly string[]): void;
+  probeConnections(task: TaskSockets): number;
+  probeListens(task: TaskSockets): boolean;
+  closeParts(): void;
   /** Warnings and errors logged so far. */
   logged(): string[];
   /** Serves TCP and UDP on a port under a name. */
@@ -58,8 +77,13 @@ export interface Orders {
   flood(to: Destination & { bytes: number }): number;
   loadStart(to: Destination & { workers: number }): void;
   loadStop(): LoadResult;
-  /** Changes one endpoint at a time among `ports` ports of five; milliseconds of each apply. */
-  measureUpdates(options: { peers: readonly MeshPeer[]; ports: number; rounds: number }): number[];
+  /** Changes one endpoint at a time among `ports` ports of `endpoints` each; milliseconds of each apply. */
+  measureUpdates(options: {
+    peers: readonly MeshPeer[];
+    ports: number;
+    endpoints: number;
+    rounds: number;
+  }): number[];
   pid(): number;
   rssBytes(): number;
 }

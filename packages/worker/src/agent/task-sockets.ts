@@ -12,19 +12,26 @@ function listenPorts(task: Task, status: TaskStatus): readonly PortConfig[] {
   return ports.filter((port) => port.Protocol === 'tcp');
 }
 
+/** On all its networks, without prefix lengths. */
+function taskAddresses(task: Task): string[] {
+  return networkAttachments(task).flatMap(({ addresses }) =>
+    addresses.map((address) => address.split('/', 1)[0]!),
+  );
+}
+
 /** What the mesh needs to look at a task's sockets; undefined when it publishes no TCP port. */
 export function socketsOf(
   task: Task,
   status: TaskStatus,
   pid: number | undefined,
 ): TaskSockets | undefined {
-  const address = status.Address ?? attachmentAddress(task);
+  const addresses = status.Address === undefined ? taskAddresses(task) : [status.Address];
   const ports = listenPorts(task, status);
-  if (pid === undefined || address === undefined || ports.length === 0) return undefined;
+  if (pid === undefined || addresses.length === 0 || ports.length === 0) return undefined;
   return {
     taskId: task.ID,
     pid,
-    address,
+    addresses,
     ports: ports.map((port) => ({ protocol: port.Protocol, port: port.TargetPort })),
   };
 }

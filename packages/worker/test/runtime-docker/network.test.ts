@@ -30,7 +30,7 @@ class FakeNetwork implements TaskNetwork {
       execFileSync('nsenter', [`--net=${task.netns}`, ...command]);
     // Made inside, so that nothing of it is ever in the host's own namespace.
     inside('ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', this.#name);
-    inside('ip', 'addr', 'add', `${task.address}/32`, 'dev', 'eth0');
+    inside('ip', 'addr', 'add', task.attachments[0]!.addresses[0]!, 'dev', 'eth0');
     inside('ip', 'link', 'set', 'eth0', 'up');
   }
 }

@@ -1,0 +1,81 @@
+import { type IpAddress, isIpv6, isPort, parseIpAddress } from '@swarm/api';
+import { type CheckedAttachment, type CheckedTask, isProtocol } from './checked.js';
+import { isWord, type Word } from './kernel/words.js';
+import { MAX_ATTACHMENTS, parseNetworkId, parseTaskId } from './layout.js';
+import type { HostPort, NetworkAttachment, TaskAttachment } from './mesh.js';
+
+/** Path of a network namespace. */
+export type NetnsPath = Word & { readonly __netns: never };
+
+/** Addresses of one task on one network. */
+const MAX_ADDRESSES = 16;
+
+/**
+ * The edge of what runtimes ask for. The path of the namespace is read where it is used: nodes whose
+ * tasks share the host's network have none.
+ * @throws RangeError
+ */
+export function readAttachment(task: TaskAttachment): CheckedTask {
+  const taskId = parseTaskId(task.taskId) ?? refuse(`${quote(task.taskId)} is no task id`);
+  const { attachments } = task;
+  if (!Array.isArray(attachments) || attachments.length === 0) {
+    refuse(`task ${taskId} is attached to no network`);
+  }
+  if (attachments.length > MAX_ATTACHMENTS) {
+    refuse(`task ${taskId} is attached to more than ${MAX_ATTACHMENTS} networks`);
+  }
+  const read = attachments.map((one) => readNetwork(taskId, one));
+  const addresses = read.flatMap((one) => one.addresses);
+  if (new Set(addresses).size < addresses.length) refuse(`task ${taskId} has an address twice`);
+  const networks = new Set(read.map(({ networkId }) => networkId));
+  if (networks.size < read.length) refuse(`task ${taskId} is attached to a network twice`);
+  const hostPorts = (task.hostPorts ?? []).map((port): HostPort => {
+    const { protocol, publishedPort, targetPort } = port;
+    if (!isProtocol(protocol) || !isPort(publishedPort) || !isPort(targetPort)) {
+      refuse(`task ${taskId} has a host port that is none`);
+    }
+    return { protocol, publishedPort, targetPort };
+  });
+  return { taskId, netns: task.netns, attachments: read, hostPorts };
+}
+
+function readNetwork(taskId: string, attachment: NetworkAttachment): CheckedAttachment {
+  const networkId =
+    parseNetworkId(attachment?.networkId) ??
+    refuse(`task ${taskId} is attached to ${quote(attachment?.networkId)}, which is no network id`);
+  const given: readonly unknown[] = Array.isArray(attachment.addresses) ? attachment.addresses : [];
+  if (given.length > MAX_ADDRESSES) {
+    refuse(`task ${taskId} has more than ${MAX_ADDRESSES} addresses on ${networkId}`);
+  }
+  const [first, ...more] = given.map(
+    (text) =>
+      readAddress(text) ??
+      refuse(`task ${taskId} has ${quote(text)} for an address of ${networkId}`),
+  );
+  if (first === undefined) return refuse(`task ${taskId} has no address on ${networkId}`);
+  return { networkId, addresses: [first, ...more] };
+}
+
+/** Reads `10.240.3.7/32`. The length says how large the network is, which links do not use. */
+function readAddress(text: unknown): IpAddress | undefined {
+  if (typeof text !== 'string') return undefined;
+  const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
+  const address = parseIpAddress(match?.[1]);
+  if (match === null || address === undefined) return undefined;
+  return Number(match[2]) <= (isIpv6(address) ? 128 : 32) ? address : undefined;
+}
+
+/** @throws RangeError when it is not an absolute path of plain names */
+export function readNetnsPath(path: unknown): NetnsPath {
+  const plain = typeof path === 'string' && path.startsWith('/') && isWord(path);
+  if (plain && !path.split('/').includes('..')) return path as NetnsPath;
+  throw new RangeError(`mesh: ${quote(path)} is no path of a network namespace`);
+}
+
+function refuse(why: string): never {
+  throw new RangeError(`mesh: ${why}`);
+}
+
+function quote(value: unknown): string {
+  return JSON.stringify(value)?.slice(0, 80) ?? String(value);
+}

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { type PortProtocol, portKey } from '@swarm/api';
+import { type Ipv4Address, parseIpv4 } from '../../address.js';
+import type { CheckedEndpoint, CheckedPeer, CheckedPort } from '../../checked.js';
+import type { BalancerSlice } from '../load-balancer.js';
+import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from '../../layout.js';
+import { MAX_ENDPOINTS_PER_PORT, shareSlots } from './slots.js';
+
+/** An endpoint with the id this node gave it. */
+export interface ModelEndpoint {
+  readonly id: number;
+  readonly taskId: string;
+  readonly nodeId: string;
+  readonly address: Ipv4Address;
+  readonly port: number;
+}
+
+/** A published port, with its slots shared out. */
+export interface ModelPort {
+  readonly protocol: PortProtocol;
+  readonly publishedPort: number;
+  /** In order of id. */
+  readonly endpoints: readonly ModelEndpoint[];
+  /** Owner of each slot; its length is 0, 60 or 840. */
+  readonly slots: readonly number[];
+  /** What it was made from, to see quickly that a later state says the same. */
+  readonly source: CheckedPort;
+}
+
+/** What a node's kernel holds, less the constant part: plain data, made anew for each state. */
+export interface Model {
+  /** By node id. */
+  readonly peers: ReadonlyMap<string, CheckedPeer>;
+  /** By `tcp/8080`. */
+  readonly ports: ReadonlyMap<string, ModelPort>;
+  /** Next id to try: freed ids rest as long as possible, since connections still carry them. */
+  readonly nextId: number;
+}
+
+export const EMPTY_MODEL: Model = {
+  peers: new Map(),
+  ports: new Map(),
+  nextId: FIRST_ENDPOINT_ID,
+};
+
+/**
+ * The model for a state. Ports that did not change keep their object, endpoints their id and, as far as
+ * fair shares allow, their slots.
+ *
+ * Endpoints of nodes that are not in `state.peers` are left out, as there is no route to them, and those
+ * at an IPv6 address, which the kernel does not translate to. Of more than 840 endpoints each node takes
+ * another 840, starting at a place that `selfIndex` gives.
+ */
+export function nextModel(previous: Model, state: BalancerSlice, selfIndex: number): Model {
+  const { peers } = state;
+  const samePeers = sameKeys(previous.peers, peers);
+  const used = new Set<number>();
+  for (const port of previous.ports.values()) for (const { id } of port.endpoints) used.add(id);
+  let nextId = previous.nextId;
+  const takeId = (): number => {
+    assert(used.size <= LAST_ENDPOINT_ID - FIRST_ENDPOINT_ID, 'no endpoint id is free');
+    while (used.has(nextId)) nextId = following(nextId);
+    const id = nextId;
+    used.add(id);
+    nextId = following(nextId);
+    return id;
+  };
+
+  const ports = new Map<string, ModelPort>();
+  for (const port of state.ports) {
+    const key = portKey(port.protocol, port.publishedPort);
+    const before = previous.ports.get(key);
+    if (before !== undefined && samePeers && sameEndpoints(before.source, port)) {
+      ports.set(key, before);
+      continue;
+    }
+    const wanted = choose(port.endpoints.filter(isUsable(peers)), selfIndex);
+    const known = new Map(before?.endpoints.map((endpoint) => [identity(endpoint), endpoint]));
+    const endpoints = wanted
+      .map(
+        (endpoint): ModelEndpoint =>
+          known.get(identity(endpoint)) ?? {
+            id: takeId(),
+            taskId: endpoint.taskId,
+            nodeId: endpoint.nodeId,
+            address: endpoint.address,
+            port: endpoint.port,
+          },
+      )
+      .sort((a, b) => a.id - b.id);
+    const unchanged =
+      before !== undefined &&
+      before.endpoints.length === endpoints.length &&
+      endpoints.every((endpoint, i) => endpoint === before.endpoints[i]);
+    if (unchanged) {
+      ports.set(key, before);
+      continue;
+    }
+    ports.set(key, {
+      protocol: port.protocol,
+      publishedPort: port.publishedPort,
+      endpoints,
+      slots: shareSlots(
+        before?.slots ?? [],
+        endpoints.map(({ id }) => id),
+      ),
+      source: port,
+    });
+  }
+  return { peers, ports, nextId };
+}
+
+/** An endpoint that the kernel can translate to. */
+type UsableEndpoint = CheckedEndpoint & { readonly address: Ipv4Address };
+
+function isUsable(peers: ReadonlyMap<string, CheckedPeer>) {
+  return (endpoint: CheckedEndpoint): endpoint is UsableEndpoint =>
+    peers.has(endpoint.nodeId) && parseIpv4(endpoint.address) !== undefined;
+}
+
+function following(id: number): number {
+  return id === LAST_ENDPOINT_ID ? FIRST_ENDPOINT_ID : id + 1;
+}
+
+function identity(endpoint: CheckedEndpoint): string {
+  return `${endpoint.taskId} ${endpoint.nodeId} ${endpoint.address} ${endpoint.port}`;
+}
+
+function choose(
+  endpoints: readonly UsableEndpoint[],
+  selfIndex: number,
+): readonly UsableEndpoint[] {
+  const seen = new Set<string>();
+  const distinct = endpoints.filter((endpoint) => {
+    const key = identity(endpoint);
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+  if (distinct.length <= MAX_ENDPOINTS_PER_PORT) return distinct;
+  const start = (selfIndex * MAX_ENDPOINTS_PER_PORT) % distinct.length;
+  return [...distinct.slice(start), ...distinct.slice(0, start)].slice(0, MAX_ENDPOINTS_PER_PORT);
+}
+
+function sameEndpoints(a: CheckedPort, b: CheckedPort): boolean {
+  if (a === b || a.endpoints === b.endpoints) return true;
+  if (a.endpoints.length !== b.endpoints.length) return false;
+  return a.endpoints.every((one, i) => {
+    const other = b.endpoints[i]!;
+    return (
+      one.taskId === other.taskId &&
+      one.nodeId === other.nodeId &&
+      one.address === other.address &&
+      one.port === other.port
+    );
+  });
+}
+
+export function sameKeys(
+  a: ReadonlyMap<string, unknown>,
+  b: ReadonlyMap<string, unknown>,
+): boolean {
+  if (a.size !== b.size) return false;
+  for (const key of b.keys()) if (!a.has(key)) return false;
+  return true;
+}

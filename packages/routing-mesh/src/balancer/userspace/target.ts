@@ -1,0 +1,58 @@
+import type { Clock, IpAddress } from '@swarm/api';
+import type { Sockets } from '../../kernel/sockets.js';
+
+/** Where a proxy sends a client. */
+export interface Target {
+  readonly nodeId: string;
+  /** An address, so that nothing is ever looked up by name. */
+  readonly address: IpAddress;
+  readonly port: number;
+}
+
+/** Where a proxy listens, and what it is made of. */
+export interface ProxyOptions {
+  readonly bindAddresses: readonly string[];
+  readonly port: number;
+  readonly sockets: Sockets;
+  readonly clock: Clock;
+  /** 0 to 1, as `Math.random`. */
+  readonly random: () => number;
+}
+
+export function targetKey(target: Target): string {
+  return `${target.nodeId} ${target.address} ${target.port}`;
+}
+
+/** The targets in the order to try: a random start, then around, at most `limit`. */
+export function tryOrder(targets: readonly Target[], random: number, limit: number): Target[] {
+  const start = Math.floor(random * targets.length);
+  return [...targets.slice(start), ...targets.slice(0, start)].slice(0, limit);
+}
+
+/**
+ * Opens a socket at each address. Without IPv6 on this host those of IPv6 are left out.
+ * @throws what the last that failed says; none is left open then
+ */
+export async function openEach<T extends { close(): void }>(
+  addresses: readonly string[],
+  open: (address: string) => Promise<T>,
+): Promise<T[]> {
+  const opened: T[] = [];
+  let failure: unknown;
+  for (const address of addresses) {
+    try {
+      opened.push(await open(address));
+    } catch (error) {
+      if (!(address.includes(':') && isFamilyMissing(error))) failure = error;
+    }
+  }
+  if (failure === undefined) return opened;
+  for (const one of opened) one.close();
+  throw failure;
+}
+
+/** Codes of a bind failure that mean "this host has no such address family". */
+function isFamilyMissing(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
+}

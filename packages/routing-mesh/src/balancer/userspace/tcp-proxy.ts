@@ -1,0 +1,122 @@
+import type { StreamListener, StreamSocket } from '../../kernel/sockets.js';
+import { openEach, type ProxyOptions, type Target, tryOrder } from './target.js';
+
+/** Targets tried for one client at most. */
+const MAX_TRIES = 5;
+/** A target that does not answer within this is given up for another, ms. */
+const CONNECT_TIMEOUT_MS = 2000;
+/** Clients of one port at a time; more wait in the kernel's backlog, which has its own bound. */
+const MAX_CONNECTIONS = 16_384;
+
+/**
+ * One published TCP port in user space: takes clients, dials a target at random, another one when that
+ * refuses, then copies both ways with back-pressure and half-close. No target: no listener, so that the
+ * kernel refuses clients at once.
+ */
+export class TcpProxy {
+  readonly #options: ProxyOptions;
+  readonly #connections = new Map<StreamSocket, Target | undefined>();
+  #listeners: StreamListener[] = [];
+  #targets: readonly Target[] = [];
+  #closed = false;
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * New clients go to these. Clients of targets that are gone keep their connection.
+   * @throws when the port can not be bound; a later call tries again
+   */
+  async update(targets: readonly Target[]): Promise<void> {
+    this.#targets = targets;
+    if (targets.length === 0) this.#unlisten();
+    else if (this.#listeners.length === 0 && !this.#closed) await this.#listen();
+  }
+
+  /** Resets the clients of a node that is gone. */
+  resetNode(nodeId: string): void {
+    for (const [client, target] of this.#connections) {
+      if (target?.nodeId === nodeId) client.resetAndDestroy();
+    }
+  }
+
+  /** Takes no more clients; those there are go on to their end. */
+  async drain(): Promise<void> {
+    this.#closed = true;
+    this.#unlisten();
+  }
+
+  /** Takes no more clients and ends those there are. */
+  async close(): Promise<void> {
+    await this.drain();
+    for (const client of this.#connections.keys()) client.resetAndDestroy();
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  async #listen(): Promise<void> {
+    const { bindAddresses, port, sockets } = this.#options;
+    this.#listeners = await openEach(bindAddresses, (address) =>
+      sockets.listen({ address, port, connectionLimit: MAX_CONNECTIONS }, (client) =>
+        this.#serve(client),
+      ),
+    );
+    if (this.#closed) this.#unlisten();
+  }
+
+  #unlisten(): void {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners = [];
+  }
+
+  #serve(client: StreamSocket): void {
+    this.#connections.set(client, undefined);
+    client.on('error', () => {});
+    client.on('close', () => this.#connections.delete(client));
+    client.setKeepAlive(true);
+    this.#dial(client, tryOrder(this.#targets, this.#options.random(), MAX_TRIES));
+  }
+
+  #dial(client: StreamSocket, order: Target[]): void {
+    const target = order.shift();
+    if (target === undefined) {
+      client.resetAndDestroy();
+      return;
+    }
+    const { clock, sockets } = this.#options;
+    const server = sockets.connect({ address: target.address, port: target.port });
+    this.#connections.set(client, target);
+    const abandon = (): void => {
+      server.destroy();
+    };
+    const next = (): void => {
+      clock.clearTimeout(timer);
+      client.off('close', abandon);
+      server.destroy();
+      if (!client.destroyed) this.#dial(client, order);
+    };
+    const timer = clock.setTimeout(next, CONNECT_TIMEOUT_MS);
+    client.once('close', abandon);
+    server.once('error', next);
+    server.once('connect', () => {
+      clock.clearTimeout(timer);
+      server.off('error', next);
+      client.off('close', abandon);
+      join(client, server);
+      join(server, client);
+    });
+  }
+}
+
+/** Copies one direction: an end becomes a half-close, a failure a reset of the other side. */
+function join(from: StreamSocket, to: StreamSocket): void {
+  from.pipe(to);
+  from.on('error', () => to.resetAndDestroy());
+  from.on('close', () => {
+    // Both directions ended: `to` closes by itself once its last bytes are out.
+    if (!from.readableEnded) to.resetAndDestroy();
+  });
+}

@@ -1,0 +1,174 @@
+import { type Clock, type IpAddress, type Logger, type PortProtocol, portKey } from '@swarm/api';
+import type { CheckedEndpoint, CheckedPeer } from '../../checked.js';
+import type { Sockets } from '../../kernel/sockets.js';
+import type { TaskId } from '../../layout.js';
+import { hasGone } from '../gone-peer.js';
+import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
+import type { Target } from './target.js';
+import { TcpProxy } from './tcp-proxy.js';
+import { UdpProxy } from './udp-proxy.js';
+
+export interface UserspaceBalancerOptions {
+  readonly sockets: Sockets;
+  readonly bindAddresses: readonly string[];
+  readonly udpIdleMs: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** 0 to 1, as `Math.random`. */
+  readonly random: () => number;
+}
+
+/**
+ * Balances without root: each published port is a proxy of this process. Endpoints are dialled at the
+ * address and port the state names. The task sees this node as its client, not the real one, and
+ * connections end with this process.
+ */
+export class UserspaceBalancer implements LoadBalancer {
+  readonly #options: UserspaceBalancerOptions;
+  readonly #logger: Logger;
+  readonly #proxies = new Map<string, TcpProxy | UdpProxy>();
+  /** Proxies of removed ports whose connections still run; held to end them on close. */
+  readonly #draining = new Set<TcpProxy | UdpProxy>();
+  readonly #failed = new Set<string>();
+  readonly #tasks = new Map<string, LocalTask>();
+  #slice: BalancerSlice = { peers: new Map(), ports: [] };
+  /** Peers as of the last `settle`. */
+  #settled: ReadonlyMap<string, CheckedPeer> = new Map();
+  #started = false;
+
+  constructor(options: UserspaceBalancerOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+  }
+
+  async start(): Promise<void> {
+    if (this.#started) return;
+    this.#started = true;
+    this.#logger.warn(
+      {},
+      'the routing mesh runs in user space: tasks do not see the addresses of clients',
+    );
+  }
+
+  /** Proxies end with their process, so there is never anything to take over. */
+  async adopt(): Promise<undefined> {
+    return undefined;
+  }
+
+  async apply(slice: BalancerSlice): Promise<void> {
+    this.#slice = slice;
+    await this.#follow();
+  }
+
+  async settle(): Promise<void> {
+    const before = this.#settled;
+    this.#settled = this.#slice.peers;
+    for (const peer of before.values()) {
+      if (!hasGone(peer, this.#settled)) continue;
+      for (const proxy of [...this.#proxies.values(), ...this.#draining]) {
+        proxy.resetNode(peer.nodeId);
+      }
+    }
+  }
+
+  async attach(task: LocalTask): Promise<void> {
+    const before = this.#tasks.get(task.taskId);
+    this.#tasks.set(task.taskId, task);
+    if (task.hostPorts.length > 0 || (before?.hostPorts.length ?? 0) > 0) await this.#follow();
+  }
+
+  async detach(taskIds: readonly TaskId[]): Promise<void> {
+    let had = false;
+    for (const taskId of taskIds) {
+      had = had || (this.#tasks.get(taskId)?.hostPorts.length ?? 0) > 0;
+      this.#tasks.delete(taskId);
+    }
+    if (had) await this.#follow();
+  }
+
+  /** A task's connections end with its sockets. */
+  async cut(_addresses: readonly IpAddress[]): Promise<void> {}
+
+  async close(): Promise<void> {
+    for (const proxy of [...this.#proxies.values(), ...this.#draining]) await proxy.close();
+    this.#proxies.clear();
+    this.#draining.clear();
+  }
+
+  /** Makes the proxies as the slice and the tasks' host ports want them. */
+  async #follow(): Promise<void> {
+    for (const proxy of this.#draining) {
+      if (proxy.connectionCount === 0) this.#draining.delete(proxy);
+    }
+    const wanted = this.#wanted();
+    for (const [key, proxy] of this.#proxies) {
+      if (wanted.has(key)) continue;
+      this.#proxies.delete(key);
+      this.#failed.delete(key);
+      await proxy.drain();
+      if (proxy.connectionCount > 0) this.#draining.add(proxy);
+    }
+    for (const [key, { protocol, port, targets }] of wanted) {
+      const proxy = this.#proxies.get(key) ?? this.#create(protocol, port);
+      if (proxy === undefined) continue;
+      this.#proxies.set(key, proxy);
+      try {
+        await proxy.update(targets);
+        this.#failed.delete(key);
+      } catch (error) {
+        if (!this.#failed.has(key)) {
+          this.#logger.error(
+            { err: error, port: key },
+            `port ${key} can not be published on this node: stop the program that has it, publish another port, or use one above 1023 without root`,
+          );
+        }
+        this.#failed.add(key);
+      }
+    }
+  }
+
+  #wanted(): Map<string, { protocol: PortProtocol; port: number; targets: readonly Target[] }> {
+    const wanted = new Map<
+      string,
+      { protocol: PortProtocol; port: number; targets: readonly Target[] }
+    >();
+    for (const { protocol, publishedPort, endpoints } of this.#slice.ports) {
+      wanted.set(portKey(protocol, publishedPort), {
+        protocol,
+        port: publishedPort,
+        targets: endpoints.map((endpoint) => this.#target(endpoint)),
+      });
+    }
+    for (const { addresses, hostPorts } of this.#tasks.values()) {
+      const [address] = addresses;
+      if (address === undefined) continue;
+      for (const { protocol, publishedPort, targetPort } of hostPorts) {
+        wanted.set(portKey(protocol, publishedPort), {
+          protocol,
+          port: publishedPort,
+          targets: [{ nodeId: '', address, port: targetPort }],
+        });
+      }
+    }
+    return wanted;
+  }
+
+  /** Where a task of this node listens its runtime knows best: at the first address it named. */
+  #target({ taskId, nodeId, address, port }: CheckedEndpoint): Target {
+    const own = this.#tasks.get(taskId)?.addresses[0];
+    return { nodeId, address: own ?? address, port };
+  }
+
+  #create(protocol: PortProtocol, port: number): TcpProxy | UdpProxy | undefined {
+    const { bindAddresses, sockets, clock, random, udpIdleMs } = this.#options;
+    const common = { bindAddresses, port, sockets, clock, random };
+    if (protocol === 'tcp') return new TcpProxy(common);
+    if (protocol === 'udp') return new UdpProxy({ ...common, idleMs: udpIdleMs });
+    const key = portKey(protocol, port);
+    if (!this.#failed.has(key)) {
+      this.#failed.add(key);
+      this.#logger.error({ port: key }, 'SCTP is not served by the userspace mesh; use nftables');
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,28 @@
+import type { Logger } from '@swarm/api';
+import type { Kernel } from './kernel.js';
+
+const ROOT = '/proc/sys/net';
+
+/** A setting under `/proc/sys/net`; `0` when there is none. */
+export async function readSysctl(kernel: Kernel, name: string): Promise<string> {
+  return ((await kernel.readFile(`${ROOT}/${name}`)) ?? '0').trim();
+}
+
+/** Names under `/proc/sys/net/NAME`. */
+export function listSysctls(kernel: Kernel, name: string): Promise<readonly string[]> {
+  return kernel.listFolder(`${ROOT}/${name}`);
+}
+
+/** Changes a setting. One that cannot be changed is reported, and the mesh goes on. */
+export async function setSysctl(
+  kernel: Kernel,
+  logger: Logger,
+  name: string,
+  value: string,
+): Promise<void> {
+  try {
+    await kernel.writeFile(`${ROOT}/${name}`, value);
+  } catch (error) {
+    logger.warn({ err: error, sysctl: `net/${name}`, value }, 'can not set this; set it by hand');
+  }
+}

@@ -1,0 +1,33 @@
+import type { TaskId } from '../layout.js';
+import type { FoundLink, LinkWishes, TaskLinks } from './task-links.js';
+
+/**
+ * Tasks that share their host's network: there is nothing to link, and nothing stays when the daemon
+ * ends. Knows who is attached and where.
+ */
+export class SharedNetwork implements TaskLinks {
+  readonly #links = new Map<TaskId, readonly FoundLink[]>();
+
+  start(): void {}
+
+  async attach({ taskId, attachments }: LinkWishes): Promise<void> {
+    this.#links.set(
+      taskId,
+      attachments.map(({ networkId, addresses }) => ({ taskId, networkId, addresses })),
+    );
+  }
+
+  async detach(taskId: TaskId): Promise<void> {
+    this.#links.delete(taskId);
+  }
+
+  async list(): Promise<readonly FoundLink[]> {
+    return [...this.#links.values()].flat();
+  }
+
+  async retain(taskIds: ReadonlySet<string>): Promise<void> {
+    for (const taskId of this.#links.keys()) {
+      if (!taskIds.has(taskId)) this.#links.delete(taskId);
+    }
+  }
+}

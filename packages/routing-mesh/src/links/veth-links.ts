@@ -1,0 +1,229 @@
+import {
+  type IpAddress,
+  isHostAddress,
+  isIpv6,
+  isLoopback,
+  type Logger,
+  parseIpAddress,
+} from '@swarm/api';
+import { isTaskAddress, networkOf } from '../address.js';
+import { type NetnsPath, readNetnsPath } from '../attachment.js';
+import type { CheckedPeer } from '../checked.js';
+import { CommandError, type RunCommand } from '../kernel/command.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { setSysctl } from '../kernel/sysctls.js';
+import { type Line, line, words } from '../kernel/words.js';
+import {
+  isTaskLinkName,
+  type LinkName,
+  parseNetworkId,
+  parseTaskId,
+  type TaskId,
+  taskLinkName,
+} from '../layout.js';
+import { linkCommands, type LinkPlan } from './link-commands.js';
+import type { FoundLink, LinkWishes, TaskLinks } from './task-links.js';
+
+/** Internet Protocol's version, as `ip` takes it. */
+type Family = 4 | 6;
+
+/** A link with the name of its host's end. */
+interface NamedLink extends FoundLink {
+  readonly link: LinkName;
+}
+
+/**
+ * Links as veth pairs, one for each network of a task. The host's end has task and network as its alias:
+ * `TASK:NETWORK`.
+ */
+export class VethLinks implements TaskLinks {
+  readonly #kernel: Kernel;
+  readonly #run: RunCommand;
+  readonly #logger: Logger;
+  #self: CheckedPeer | undefined;
+  /** Names of each task's links, as far as they were made or listed. */
+  readonly #names = new Map<TaskId, readonly LinkName[]>();
+
+  constructor(options: { kernel: Kernel; logger: Logger }) {
+    this.#kernel = options.kernel;
+    this.#run = options.kernel.run;
+    this.#logger = options.logger;
+  }
+
+  start(self: CheckedPeer): void {
+    this.#self = self;
+  }
+
+  async attach(task: LinkWishes): Promise<void> {
+    const plans = this.#plan(task);
+    const names = plans.map(({ taskId, place }) => taskLinkName(taskId, place));
+    const before = this.#names.get(task.taskId) ?? [];
+    this.#names.set(task.taskId, names);
+    await this.#remove(before.filter((name) => !names.includes(name)));
+    try {
+      for (const plan of plans) await this.#link(plan);
+    } catch (error) {
+      await this.detach(task.taskId);
+      throw error;
+    }
+  }
+
+  /** The task's ends and the routes go with the host's. */
+  async detach(taskId: TaskId): Promise<void> {
+    const names = this.#names.get(taskId) ?? [taskLinkName(taskId)];
+    this.#names.delete(taskId);
+    await this.#remove(names);
+  }
+
+  list(): Promise<readonly FoundLink[]> {
+    return this.#list();
+  }
+
+  async retain(taskIds: ReadonlySet<string>): Promise<void> {
+    const firsts = new Set<string>();
+    for (const id of taskIds) {
+      const taskId = parseTaskId(id);
+      if (taskId !== undefined) firsts.add(taskLinkName(taskId));
+    }
+    const stale = (await this.#list()).filter(
+      ({ link, taskId }) => !firsts.has(link) && (taskId === undefined || !taskIds.has(taskId)),
+    );
+    for (const { taskId } of stale) if (taskId !== undefined) this.#names.delete(taskId);
+    await this.#remove(stale.map(({ link }) => link));
+  }
+
+  /** @throws RangeError */
+  #plan({ taskId, netns, attachments, mtuBytes }: LinkWishes): LinkPlan[] {
+    const path = readNetnsPath(netns);
+    return attachments.map(({ networkId, addresses }, place) => {
+      const [first, ...more] = addresses;
+      for (const address of addresses) this.#checkAddress(taskId, address);
+      return { taskId, networkId, netns: path, place, addresses: [first, ...more], mtuBytes };
+    });
+  }
+
+  #checkAddress(taskId: TaskId, address: IpAddress): void {
+    const { subnet } = this.#self!;
+    if (isIpv6(address)) {
+      if (isHostAddress(address) && !isLoopback(address)) return;
+      throw new RangeError(`mesh: task ${taskId} cannot have the address ${address}`);
+    }
+    if (isTaskAddress(networkOf(subnet), address)) return;
+    throw new RangeError(
+      `mesh: task ${taskId} has the address ${address}, which is not in this node's block ${subnet}`,
+    );
+  }
+
+  async #link(plan: LinkPlan): Promise<void> {
+    const { v4, v6 } = linkCommands(plan);
+    const { netns, addresses } = plan;
+    const link = taskLinkName(plan.taskId, plan.place);
+    try {
+      await this.#batch(4, v4.outside);
+    } catch (error) {
+      if (!(error instanceof CommandError) || !/File exists/.test(error.stderr)) throw error;
+      await this.#remove([link]);
+      await this.#batch(4, v4.outside);
+    }
+    await this.#quiet(4, v4.before, netns);
+    await Promise.all([this.#batch(4, v4.inside, netns), this.#tune(link)]);
+    if (v6.inside.length === 0) return;
+    try {
+      await this.#quiet(6, v6.before, netns);
+      await this.#batch(6, v6.inside, netns);
+      await this.#batch(6, v6.outside);
+    } catch (error) {
+      // Without an IPv4 address there would be nothing left of the link.
+      if (!(error instanceof CommandError) || addresses.every(isIpv6)) throw error;
+      this.#logger.warn(
+        { taskId: plan.taskId, networkId: plan.networkId, err: error },
+        'the task has no IPv6 address: the kernel refuses it',
+      );
+    }
+  }
+
+  /** A task cannot send with another's address, and gets no redirects when it reaches itself. */
+  async #tune(link: LinkName): Promise<void> {
+    await Promise.all([
+      setSysctl(this.#kernel, this.#logger, `ipv4/conf/${link}/rp_filter`, '1'),
+      setSysctl(this.#kernel, this.#logger, `ipv4/conf/${link}/send_redirects`, '0'),
+    ]);
+  }
+
+  async #remove(links: readonly LinkName[]): Promise<void> {
+    if (links.length === 0) return;
+    const batch = lines(links.map((link) => line`link del ${link}`));
+    try {
+      await this.#run('ip', ['-force', '-batch', '-'], batch);
+    } catch (error) {
+      if (!(error instanceof CommandError) || !/Cannot find device/.test(error.stderr)) throw error;
+    }
+  }
+
+  async #list(): Promise<NamedLink[]> {
+    const [links, routes, routesV6] = await Promise.all([
+      this.#json<{ ifname: string; ifalias?: string }>(words`link show type veth`),
+      this.#json<{ dst: string; dev?: string }>(words`route show table main`),
+      this.#routesV6(),
+    ]);
+    const addresses = new Map<string, IpAddress[]>();
+    for (const { dst, dev = '' } of [...routes, ...routesV6]) {
+      const address = parseIpAddress(dst);
+      if (address !== undefined) addresses.set(dev, [...(addresses.get(dev) ?? []), address]);
+    }
+    const found: NamedLink[] = [];
+    for (const { ifname, ifalias } of links) {
+      if (!isTaskLinkName(ifname)) continue;
+      // Links of earlier versions have the task's id alone.
+      const [taskId, networkId] = ifalias?.split(':') ?? [];
+      found.push({
+        link: ifname,
+        taskId: parseTaskId(taskId),
+        networkId: parseNetworkId(networkId),
+        addresses: addresses.get(ifname) ?? [],
+      });
+    }
+    for (const { taskId, link } of found) {
+      const known = taskId === undefined ? [] : (this.#names.get(taskId) ?? []);
+      if (taskId !== undefined && !known.includes(link)) this.#names.set(taskId, [...known, link]);
+    }
+    return found;
+  }
+
+  /** None where the kernel has no IPv6. */
+  async #routesV6(): Promise<{ dst: string; dev?: string }[]> {
+    try {
+      return await this.#json(['-6', 'route', 'show', 'table', 'main']);
+    } catch (error) {
+      if (error instanceof CommandError && error.code === undefined) return [];
+      throw error;
+    }
+  }
+
+  async #json<T>(args: readonly string[]): Promise<T[]> {
+    const text = await this.#run('ip', ['-j', ...args]);
+    return text.trim() === '' ? [] : (JSON.parse(text) as T[]);
+  }
+
+  /** Within a namespace when there is one. */
+  async #batch(family: Family, commands: readonly Line[], netns?: NetnsPath): Promise<void> {
+    const args = words`-${family} -batch -`;
+    if (netns === undefined) await this.#run('ip', args, lines(commands));
+    else await this.#run('nsenter', [...words`--net=${netns} ip`, ...args], lines(commands));
+  }
+
+  /** What is gone already is as wanted. */
+  async #quiet(family: Family, commands: readonly Line[], netns: NetnsPath): Promise<void> {
+    if (commands.length === 0) return;
+    const args = words`--net=${netns} ip -${family} -force -batch -`;
+    try {
+      await this.#run('nsenter', args, lines(commands));
+    } catch (error) {
+      if (!(error instanceof CommandError) || error.code !== undefined) throw error;
+    }
+  }
+}
+
+function lines(commands: readonly Line[]): string {
+  return `${commands.join('\n')}\n`;
+}

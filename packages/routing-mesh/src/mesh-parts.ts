@@ -1,0 +1,96 @@
+import type { Clock, Logger } from '@swarm/api';
+import type { Cidr } from './address.js';
+import type { LoadBalancer } from './balancer/load-balancer.js';
+import { DnatSection } from './balancer/nftables/dnat-section.js';
+import { HostPortSection } from './balancer/nftables/host-port-section.js';
+import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
+import { NftablesBalancer } from './balancer/nftables/nftables-balancer.js';
+import { UserspaceBalancer } from './balancer/userspace/userspace-balancer.js';
+import type { Kernel } from './kernel/kernel.js';
+import type { Nft } from './kernel/nft.js';
+import type { Sockets } from './kernel/sockets.js';
+import { IsolationSection } from './links/isolation-section.js';
+import { SharedNetwork } from './links/shared-network.js';
+import type { TaskLinks } from './links/task-links.js';
+import { VethLinks } from './links/veth-links.js';
+import type { MeshBackendName } from './mesh.js';
+import { noServiceNames, type ServiceNames } from './names/service-names.js';
+import { ProcProbe } from './probe/proc-probe.js';
+import type { SocketProbe } from './probe/socket-probe.js';
+import { MeshTable } from './table/mesh-table.js';
+import { noTransaction, type Transaction } from './table/transaction.js';
+import { PeerSection } from './tunnel/peer-section.js';
+import { noTunnel, type Tunnel } from './tunnel/tunnel.js';
+import { VxlanTunnel } from './tunnel/vxlan-tunnel.js';
+
+/** What a mesh is composed of. */
+export interface MeshParts {
+  readonly backend: MeshBackendName;
+  readonly tunnel: Tunnel;
+  readonly links: TaskLinks;
+  readonly balancer: LoadBalancer;
+  readonly names: ServiceNames;
+  readonly probe: SocketProbe;
+  readonly transaction: Transaction;
+}
+
+/** What parts are made with. */
+export interface PartOptions {
+  readonly kernel: Kernel;
+  readonly sockets: Sockets;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly ingressNetwork: Cidr;
+  readonly dataPathPort: number;
+  readonly bindAddresses: readonly string[];
+  readonly udpIdleMs: number;
+}
+
+/** Everything in the kernel. */
+export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
+  const { kernel, ingressNetwork, dataPathPort, logger, clock } = options;
+  const hostPorts = new HostPortSection();
+  const peers = new PeerSection();
+  const ports = new DnatSection();
+  const table = new MeshTable({
+    kernel,
+    nft,
+    // A host port comes before a published one; packets for nobody are dropped last.
+    sections: [hostPorts, peers, ports, new IsolationSection()],
+    ingressNetwork,
+    dataPathPort,
+    logger,
+  });
+  const loopback = new LoopbackListeners(options);
+  return {
+    backend: 'nftables',
+    tunnel: new VxlanTunnel({ kernel, logger, clock, port: dataPathPort, section: peers }),
+    links: new VethLinks({ kernel, logger }),
+    balancer: new NftablesBalancer({
+      kernel,
+      table,
+      ports,
+      hostPorts,
+      loopback,
+      ingressNetwork,
+      logger,
+    }),
+    names: noServiceNames,
+    probe: new ProcProbe(kernel),
+    transaction: table,
+  };
+}
+
+/** Everything in this process. */
+export function userspaceParts(options: PartOptions): MeshParts {
+  return {
+    backend: 'userspace',
+    tunnel: noTunnel,
+    links: new SharedNetwork(),
+    balancer: new UserspaceBalancer(options),
+    names: noServiceNames,
+    probe: new ProcProbe(options.kernel),
+    transaction: noTransaction,
+  };
+}

@@ -1,0 +1,275 @@
+import assert from 'node:assert/strict';
+import {
+  type Clock,
+  isLoopback,
+  type Logger,
+  type MeshPeer,
+  type MeshState,
+  type Timer,
+} from '@swarm/api';
+import { type Cidr, networkOf } from './address.js';
+import { readAttachment } from './attachment.js';
+import type { LocalTask } from './balancer/load-balancer.js';
+import { BadPart, type CheckedPeer, type CheckedState, readPeer, samePeer } from './checked.js';
+import { HostPortClaims } from './host-port-claims.js';
+import { parseTaskId, type TaskId } from './layout.js';
+import type { Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
+import type { MeshParts } from './mesh-parts.js';
+import { LatestQueue, SerialQueue } from './queues.js';
+import { StateReader } from './state-reader.js';
+
+export interface NodeMeshOptions {
+  readonly parts: MeshParts;
+  readonly ingressNetwork: Cidr;
+  /** How often it is looked whether someone changed what stands; absent: never. */
+  readonly checkIntervalMs?: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/**
+ * One node's mesh, composed of its parts. This class owns the order of things and nothing else: which
+ * part is told what, in which order, and that calls to parts do not overlap.
+ *
+ * A state is held like this: ways to new peers, then what leads there, all in one transaction, then the
+ * ways to peers that are gone, then connections that must not go on.
+ */
+export class NodeMesh implements Mesh {
+  readonly backend: MeshBackendName;
+  readonly #options: NodeMeshOptions;
+  readonly #parts: MeshParts;
+  readonly #logger: Logger;
+  readonly #reader: StateReader;
+  readonly #states: LatestQueue<MeshState>;
+  /** All that changes parts, less what is of one task's links only. */
+  readonly #changes = new SerialQueue();
+  readonly #tasks = new Map<TaskId, LocalTask>();
+  readonly #claims = new HostPortClaims();
+  #self: CheckedPeer | undefined;
+  /** The newest state, as read. */
+  #state: CheckedState | undefined;
+  #generation = 0;
+  /** What stands is an earlier process's until the first state comes. */
+  #isTakenOver = false;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  constructor(options: NodeMeshOptions) {
+    this.#options = options;
+    this.#parts = options.parts;
+    this.#logger = options.logger;
+    this.backend = options.parts.backend;
+    const { ingressNetwork, logger } = options;
+    this.#reader = new StateReader({ ingress: networkOf(ingressNetwork), logger });
+    this.#states = new LatestQueue((state) => this.#apply(state));
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  async start(place: MeshPeer): Promise<void> {
+    const self = readSelf(place, this.#options.ingressNetwork);
+    await this.#changes.run(async () => {
+      const before = this.#self;
+      if (samePeer(self, before)) return;
+      this.#self = self;
+      try {
+        await this.#startParts(self);
+      } catch (error) {
+        this.#self = before;
+        throw error;
+      }
+    });
+    if (this.#timer === undefined) this.#scheduleCheck();
+  }
+
+  async #startParts(self: CheckedPeer): Promise<void> {
+    const { tunnel, links, balancer, transaction } = this.#parts;
+    await tunnel.start(self);
+    links.start(self);
+    await balancer.start(self);
+    if ((await transaction.start(self)) && (await this.#takeOver())) return;
+    if (this.#state !== undefined) await tunnel.reach(this.#state.peers);
+    await transaction.commit();
+  }
+
+  /** @returns false when it cannot be told what the earlier process had */
+  async #takeOver(): Promise<boolean> {
+    const { links, balancer } = this.#parts;
+    const found = await links.list();
+    const hostPorts = await balancer.adopt(found);
+    if (hostPorts === undefined) return false;
+    for (const { taskId, addresses } of found) {
+      if (taskId === undefined) continue;
+      const ports = hostPorts.get(taskId) ?? [];
+      const others = this.#tasks.get(taskId)?.addresses ?? [];
+      this.#tasks.set(taskId, { taskId, addresses: [...others, ...addresses], hostPorts: ports });
+      this.#claims.claim(taskId, ports);
+    }
+    this.#isTakenOver = true;
+    this.#logger.info({ tasks: this.#tasks.size }, 'took over the table of an earlier process');
+    return true;
+  }
+
+  apply(state: MeshState): Promise<void> {
+    assert(this.#self !== undefined, 'start comes before apply');
+    return this.#states.push(state);
+  }
+
+  /** Only within the queue of states. */
+  async #apply(state: MeshState): Promise<void> {
+    if (state.generation < this.#generation) return;
+    await this.#changes.run(async () => {
+      const self = this.#self!;
+      this.#state = this.#reader.read(state, self, isLoopback(self.address));
+      await this.#hold(this.#state);
+    });
+  }
+
+  /** Only within `#changes`: makes every part hold its slice of the state. */
+  async #hold(state: CheckedState): Promise<void> {
+    const { tunnel, balancer, names, transaction } = this.#parts;
+    const refused = await tunnel.reach(state.peers);
+    const { peers, ports } = without(state, refused);
+    await balancer.apply({ peers, ports });
+    // The ingress network is the only one there is, and it has no names.
+    await names.apply({ networks: [] });
+    this.#isTakenOver = false;
+    try {
+      await transaction.commit();
+    } catch (error) {
+      this.#generation = 0;
+      throw error;
+    }
+    this.#generation = state.generation;
+    await tunnel.prune(peers);
+    await balancer.settle();
+  }
+
+  async attach(task: TaskAttachment): Promise<void> {
+    assert(this.#self !== undefined, 'start comes before attach');
+    const { taskId, netns, attachments, hostPorts } = readAttachment(task);
+    const { tunnel, links, balancer, names } = this.#parts;
+    const before = this.#tasks.get(taskId);
+    // Its host ports are its own from here on, also towards a task attached meanwhile.
+    this.#claims.claim(taskId, hostPorts);
+    const addresses = attachments.flatMap((one) => one.addresses);
+    const local = { taskId, addresses, hostPorts };
+    this.#tasks.set(taskId, local);
+    try {
+      await links.attach({ taskId, netns, attachments, mtuBytes: tunnel.mtuBytes });
+      await names.attach({ taskId, netns, attachments });
+      await this.#changes.run(() => balancer.attach(local));
+    } catch (error) {
+      await links.detach(taskId);
+      if (before === undefined) this.#tasks.delete(taskId);
+      else this.#tasks.set(taskId, before);
+      this.#claims.claim(taskId, before?.hostPorts ?? []);
+      throw error;
+    }
+  }
+
+  async detach(id: string): Promise<void> {
+    const taskId = parseTaskId(id);
+    // Nothing can have been attached under such an id.
+    if (taskId === undefined) return;
+    const { links, balancer, names } = this.#parts;
+    const task = this.#forget(taskId);
+    await this.#changes.run(() => balancer.detach([taskId]));
+    await names.detach([taskId]);
+    await links.detach(taskId);
+    if (task !== undefined) await balancer.cut(task.addresses);
+  }
+
+  async retain(taskIds: ReadonlySet<string>): Promise<void> {
+    const { links, balancer, names } = this.#parts;
+    const found = await links.list();
+    const isGone = (taskId: TaskId | undefined): taskId is TaskId =>
+      taskId !== undefined && !taskIds.has(taskId);
+    const gone = new Set(
+      [...this.#tasks.keys(), ...found.map(({ taskId }) => taskId)].filter(isGone),
+    );
+    const addresses = new Set(found.flatMap((link) => (isGone(link.taskId) ? link.addresses : [])));
+    for (const taskId of gone) {
+      for (const address of this.#forget(taskId)?.addresses ?? []) addresses.add(address);
+    }
+    await this.#changes.run(() => balancer.detach([...gone]));
+    await names.detach([...gone]);
+    await links.retain(taskIds);
+    await balancer.cut([...addresses]);
+  }
+
+  connections(task: TaskSockets): Promise<number> {
+    return this.#parts.probe.connections(task);
+  }
+
+  listens(task: TaskSockets): Promise<boolean> {
+    return this.#parts.probe.listens(task);
+  }
+
+  async close({ keep }: { readonly keep: boolean }): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#options.clock.clearTimeout(this.#timer);
+    await this.#states.idle();
+    const { tunnel, links, balancer, names, transaction } = this.#parts;
+    await this.#changes.run(async () => {
+      await balancer.close();
+      await names.close({ keep });
+      if (!keep) await links.retain(new Set());
+      await transaction.close({ keep });
+      if (!keep) await tunnel.close();
+    });
+  }
+
+  #forget(taskId: TaskId): LocalTask | undefined {
+    const task = this.#tasks.get(taskId);
+    this.#tasks.delete(taskId);
+    this.#claims.release(taskId);
+    return task;
+  }
+
+  #scheduleCheck(): void {
+    const { checkIntervalMs, clock } = this.#options;
+    if (this.#closed || checkIntervalMs === undefined) return;
+    this.#timer = clock.setTimeout(() => {
+      this.#changes
+        .run(() => this.#check())
+        .catch((error) => this.#logger.error({ err: error }, 'can not repair the table'))
+        .finally(() => this.#scheduleCheck());
+    }, checkIntervalMs);
+  }
+
+  /** Only within `#changes`: repairs what someone removed, or what a failed write left. */
+  async #check(): Promise<void> {
+    // Taken over and no state yet: what stands is another process's, and works.
+    if (this.#closed || this.#isTakenOver) return;
+    const { tunnel, transaction } = this.#parts;
+    const isRepaired = await tunnel.repair();
+    if (isRepaired) {
+      this.#logger.warn({}, 'rules or routes of the mesh were removed by someone; made them anew');
+    }
+    if (this.#state !== undefined && (isRepaired || tunnel.isRetryDue)) {
+      await this.#hold(this.#state);
+    }
+    await transaction.repair();
+  }
+}
+
+/** @throws RangeError */
+function readSelf(place: MeshPeer, ingressNetwork: Cidr): CheckedPeer {
+  try {
+    return readPeer(place, networkOf(ingressNetwork));
+  } catch (error) {
+    if (!(error instanceof BadPart)) throw error;
+    throw new RangeError(`mesh: this node has no place in ${ingressNetwork}: ${error.message}`);
+  }
+}
+
+/** Nothing leads to peers that this node has no way to. */
+function without(state: CheckedState, nodeIds: ReadonlySet<string>): CheckedState {
+  if (nodeIds.size === 0) return state;
+  const peers = new Map([...state.peers].filter(([nodeId]) => !nodeIds.has(nodeId)));
+  return { ...state, peers };
+}

@@ -1,0 +1,61 @@
+import { parseIpAddress } from '@swarm/api';
+import type { Kernel } from '../kernel/kernel.js';
+import type { TaskSockets } from '../mesh.js';
+import type { SocketProbe } from './socket-probe.js';
+import { isInUse, isOpen, parseSocketTable, type SocketLine } from './socket-table.js';
+
+/** Addresses that stand for all of a namespace. */
+const ANY = new Set<string>(['0.0.0.0', '::']);
+
+/** Reads `/proc/PID/net`: one file for each protocol, whatever the task's namespace is. */
+export class ProcProbe implements SocketProbe {
+  readonly #kernel: Pick<Kernel, 'readFile'>;
+
+  constructor(kernel: Pick<Kernel, 'readFile'>) {
+    this.#kernel = kernel;
+  }
+
+  async connections(task: TaskSockets): Promise<number> {
+    const ports = new Set(
+      task.ports.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port),
+    );
+    if (ports.size === 0) return 0;
+    const own = addressesOf(task);
+    let count = 0;
+    for (const line of await this.#read(task.pid, 'tcp')) {
+      if (ports.has(line.localPort) && own.has(line.localAddress) && isInUse(line)) count++;
+    }
+    return count;
+  }
+
+  async listens(task: TaskSockets): Promise<boolean> {
+    const own = addressesOf(task);
+    for (const protocol of ['tcp', 'udp'] as const) {
+      const wanted = task.ports.filter((port) => port.protocol === protocol);
+      if (wanted.length === 0) continue;
+      const open = new Set<number>();
+      for (const line of await this.#read(task.pid, protocol)) {
+        const { localAddress, localPort } = line;
+        const isTheirs = own.has(localAddress) || ANY.has(localAddress);
+        if (isTheirs && isOpen(line, protocol)) open.add(localPort);
+      }
+      if (!wanted.every(({ port }) => open.has(port))) return false;
+    }
+    return true;
+  }
+
+  /** Nothing when the process is gone; without IPv6 in the kernel one of the two tables is not there. */
+  async #read(pid: number, protocol: 'tcp' | 'udp'): Promise<SocketLine[]> {
+    // It becomes part of a path; a process that is none has no sockets.
+    if (!Number.isSafeInteger(pid) || pid < 1) return [];
+    const tables = await Promise.all(
+      [protocol, `${protocol}6`].map((name) => this.#kernel.readFile(`/proc/${pid}/net/${name}`)),
+    );
+    return tables.flatMap((text) => parseSocketTable(text ?? ''));
+  }
+}
+
+/** In their one spelling. */
+function addressesOf({ addresses }: TaskSockets): ReadonlySet<string> {
+  return new Set(addresses.flatMap((address) => parseIpAddress(address) ?? []));
+}

@@ -1,0 +1,71 @@
+import { UnsafeCommandError } from '../kernel/words.js';
+import { TABLE } from '../layout.js';
+
+/** Elements a statement adds or deletes at most; keeps the parser's memory flat in bulk loads. */
+const ELEMENTS_PER_STATEMENT = 2000;
+
+/** What an element is written with: nothing that could end it, or the statement it stands in. */
+const ELEMENT = /^[0-9a-z][0-9a-z.:/ ]*$/;
+
+/** Sets and maps of the table whose elements change. */
+export type SetName =
+  | 'peers'
+  | 'zones'
+  | 'underlay'
+  | 'homeward'
+  | 'itself'
+  | 'narrow'
+  | 'wide'
+  | 'closed'
+  | 'slots'
+  | 'endpoints'
+  | 'multi'
+  | 'host_ports';
+
+/** Changes of set elements, collected, then written as one transaction. */
+export class ElementChanges {
+  readonly #deleted = new Map<SetName, string[]>();
+  readonly #added = new Map<SetName, string[]>();
+
+  /** @throws UnsafeCommandError */
+  add(set: SetName, element: string): void {
+    append(this.#added, set, element);
+  }
+
+  /** @throws UnsafeCommandError */
+  delete(set: SetName, element: string): void {
+    append(this.#deleted, set, element);
+  }
+
+  get empty(): boolean {
+    return this.#added.size === 0 && this.#deleted.size === 0;
+  }
+
+  /** The nft text: deletions first, so that an element whose value changes is free to be added. */
+  text(): string {
+    return statements('delete', this.#deleted) + statements('add', this.#added);
+  }
+}
+
+/** A map element without its value: how elements are named when deleted. */
+export function keyOf(element: string): string {
+  return element.split(' : ', 1)[0]!;
+}
+
+function append(map: Map<SetName, string[]>, key: SetName, value: string): void {
+  if (!ELEMENT.test(value)) throw new UnsafeCommandError(`an element of ${key}`, value);
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}
+
+function statements(verb: 'add' | 'delete', sets: ReadonlyMap<SetName, readonly string[]>): string {
+  let text = '';
+  for (const [set, elements] of sets) {
+    for (let i = 0; i < elements.length; i += ELEMENTS_PER_STATEMENT) {
+      const part = elements.slice(i, i + ELEMENTS_PER_STATEMENT);
+      text += `${verb} element ip ${TABLE} ${set} { ${part.join(', ')} }\n`;
+    }
+  }
+  return text;
+}

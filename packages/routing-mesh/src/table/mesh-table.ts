@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import type { Logger } from '@swarm/api';
+import type { Cidr } from '../address.js';
+import type { CheckedPeer } from '../checked.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { type Nft, NftError } from '../kernel/nft.js';
+import { setSysctl } from '../kernel/sysctls.js';
+import { TABLE } from '../layout.js';
+import { ElementChanges } from './element-changes.js';
+import { warnOfForeignDrops } from './foreign-firewall.js';
+import { referredChains, skeleton } from './ruleset.js';
+import type { TablePlace, TableSection } from './table-section.js';
+import type { Transaction } from './transaction.js';
+
+/** TIME_WAIT entries of forwarded connections are kept for so long (kernel default 120). */
+const TIME_WAIT_S = 30;
+
+export interface MeshTableOptions {
+  readonly kernel: Kernel;
+  readonly nft: Nft;
+  /** In the order in which their rules stand where several have some. */
+  readonly sections: readonly TableSection[];
+  readonly ingressNetwork: Cidr;
+  readonly dataPathPort: number;
+  readonly logger: Logger;
+}
+
+/**
+ * The mesh's one nftables table. Owns every write to it.
+ *
+ * Invariants: calls do not overlap; who composes the mesh sees to it. While `#holds` is `wanted`, the
+ * table holds what the sections want, less what they did not hand over yet; otherwise the next commit
+ * writes the whole table.
+ */
+export class MeshTable implements Transaction {
+  readonly #options: MeshTableOptions;
+  readonly #logger: Logger;
+  #place: TablePlace | undefined;
+  /** `earlier`: what another process left, which works until the first commit. */
+  #holds: 'unknown' | 'earlier' | 'wanted' = 'unknown';
+  #wasWritten = false;
+
+  constructor(options: MeshTableOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+  }
+
+  async start(self: CheckedPeer): Promise<boolean> {
+    const { ingressNetwork, dataPathPort } = this.#options;
+    const isFirst = this.#place === undefined;
+    this.#place = { self, ingressNetwork, dataPathPort };
+    this.#holds = 'unknown';
+    if (!isFirst || !(await this.#isWhole())) return false;
+    this.#holds = 'earlier';
+    await this.#tuneConntrack();
+    return true;
+  }
+
+  async commit(): Promise<void> {
+    if (this.#holds !== 'wanted') return this.#writeWhole();
+    const changes = new ElementChanges();
+    for (const section of this.#options.sections) section.takeChanges(changes);
+    await this.#write(changes);
+  }
+
+  /**
+   * Writes what changed in one section, in a transaction of its own. An earlier process's table takes it
+   * too, as far as it can: the first commit writes everything.
+   */
+  async patch(section: TableSection): Promise<void> {
+    const changes = new ElementChanges();
+    section.takeChanges(changes);
+    await this.#write(changes);
+  }
+
+  async repair(): Promise<void> {
+    if (this.#holds === 'earlier') return;
+    if (this.#holds === 'wanted' && (await this.#isWhole())) return;
+    this.#logger.warn({}, 'the table was flushed or changed by someone; writing it anew');
+    await this.#writeWhole();
+  }
+
+  async close({ keep }: { readonly keep: boolean }): Promise<void> {
+    const { nft } = this.#options;
+    if (!keep) await nft.run(`add table ip ${TABLE}\ndelete table ip ${TABLE}\n`);
+    nft.close();
+  }
+
+  async #write(changes: ElementChanges): Promise<void> {
+    if (changes.empty) return;
+    try {
+      await this.#options.nft.run(changes.text());
+    } catch (error) {
+      if (!(error instanceof NftError)) {
+        // What was taken from the sections may or may not be there.
+        if (this.#holds === 'wanted') this.#holds = 'unknown';
+        throw error;
+      }
+      // Of a table that is not ours yet the next commit writes everything anyway.
+      if (this.#holds !== 'wanted') return;
+      this.#logger.warn({ err: error }, 'the table was changed by someone; writing it anew');
+      await this.#writeWhole();
+    }
+  }
+
+  /** One transaction: no packet sees a table without rules. */
+  async #writeWhole(): Promise<void> {
+    const { nft, sections } = this.#options;
+    const place = this.#place;
+    assert(place !== undefined, 'start comes before commit');
+    this.#holds = 'unknown';
+    const changes = new ElementChanges();
+    for (const section of sections) {
+      section.takeChanges(new ElementChanges());
+      section.addAll(changes, place);
+    }
+    await nft.run(
+      `add table ip ${TABLE}\ndelete table ip ${TABLE}\n${skeleton(sections, place)}${changes.text()}`,
+    );
+    this.#holds = 'wanted';
+    if (this.#wasWritten) return;
+    this.#wasWritten = true;
+    await warnOfForeignDrops(this.#options.kernel.run, this.#logger);
+    await this.#tuneConntrack();
+  }
+
+  /**
+   * Whether the rules are there: then the kernel would refuse to delete the chains they refer to. Asking
+   * for a listing instead would make nft read every element: 0.6 s and 90 MB with 1000 ports.
+   */
+  async #isWhole(): Promise<boolean> {
+    const chains = referredChains(this.#options.sections, this.#place!);
+    const complaints = await this.#options.nft.check(
+      chains.map((chain) => `delete chain ip ${TABLE} ${chain}\n`).join(''),
+    );
+    return complaints.split('Device or resource busy').length - 1 === chains.length;
+  }
+
+  /** Settings of the packet filter's state table; they exist once the table is loaded. */
+  async #tuneConntrack(): Promise<void> {
+    const { kernel } = this.#options;
+    // A packet in the middle of an unknown connection must not be translated again: after a node died
+    // its entries are deleted, and the client gets a reset, not a stranger.
+    await setSysctl(kernel, this.#logger, 'netfilter/nf_conntrack_tcp_loose', '0');
+    await setSysctl(
+      kernel,
+      this.#logger,
+      'netfilter/nf_conntrack_tcp_timeout_time_wait',
+      `${TIME_WAIT_S}`,
+    );
+  }
+}

@@ -1,0 +1,28 @@
+import type { Logger } from '@swarm/api';
+import type { Kernel } from '../kernel/kernel.js';
+import { listSysctls, readSysctl, setSysctl } from '../kernel/sysctls.js';
+import { TASK_LINK_PREFIX, TUNNEL_DEVICE } from '../layout.js';
+
+/** Makes the node forward, and accept any client's address from the tunnel. */
+export async function tuneForwarding(kernel: Kernel, logger: Logger): Promise<void> {
+  await setSysctl(kernel, logger, 'ipv4/ip_forward', '1');
+  await moveReversePathFilter(kernel, logger);
+  await setSysctl(kernel, logger, `ipv4/conf/${TUNNEL_DEVICE}/rp_filter`, '0');
+}
+
+/**
+ * A device's reverse path filter is the larger of `all` and its own, and the tunnel needs none: so what
+ * `all` says is written to each other device before `all` becomes 0. Nothing gets less strict by it.
+ */
+async function moveReversePathFilter(kernel: Kernel, logger: Logger): Promise<void> {
+  const all = Number(await readSysctl(kernel, 'ipv4/conf/all/rp_filter'));
+  if (all === 0) return;
+  for (const device of await listSysctls(kernel, 'ipv4/conf')) {
+    if (device === 'all' || device === TUNNEL_DEVICE || device.startsWith(TASK_LINK_PREFIX))
+      continue;
+    const own = Number(await readSysctl(kernel, `ipv4/conf/${device}/rp_filter`));
+    if (own < all) await setSysctl(kernel, logger, `ipv4/conf/${device}/rp_filter`, `${all}`);
+  }
+  await setSysctl(kernel, logger, 'ipv4/conf/all/rp_filter', '0');
+  logger.info({ was: all }, 'moved the reverse path filter from "all" to the devices there are');
+}

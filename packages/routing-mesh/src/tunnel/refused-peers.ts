@@ -1,0 +1,73 @@
+import type { Clock, Logger } from '@swarm/api';
+import { type CheckedPeer, samePeer } from '../checked.js';
+
+/** A refused peer is tried again after the first, which doubles up to the second. */
+const RETRY_MIN_MS = 15_000;
+const RETRY_MAX_MS = 600_000;
+
+/** A peer that the kernel did not take. */
+interface Refusal {
+  readonly peer: CheckedPeer;
+  readonly pauseMs: number;
+  readonly retryAtMs: number;
+}
+
+/** Peers that the kernel refused, each with the time to try it again. */
+export class RefusedPeers {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #refusals = new Map<string, Refusal>();
+
+  constructor(options: { clock: Clock; logger: Logger }) {
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  /** Whether some peer should be tried again by now. */
+  get isRetryDue(): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    for (const { retryAtMs } of this.#refusals.values()) if (retryAtMs <= nowMs) return true;
+    return false;
+  }
+
+  /** Whether the peer, as it is, should not be tried yet. */
+  isPaused(peer: CheckedPeer): boolean {
+    const refusal = this.#refusals.get(peer.nodeId);
+    if (refusal === undefined || !samePeer(peer, refusal.peer)) return false;
+    return this.#clock.monotonicMs() < refusal.retryAtMs;
+  }
+
+  /** Names the peer, but once as long as it stays the same. */
+  add(peer: CheckedPeer, error: Error): void {
+    const before = this.#refusals.get(peer.nodeId);
+    const again = before !== undefined && samePeer(peer, before.peer);
+    const pauseMs = again ? Math.min(before.pauseMs * 2, RETRY_MAX_MS) : RETRY_MIN_MS;
+    const retryAtMs = this.#clock.monotonicMs() + pauseMs;
+    this.#refusals.set(peer.nodeId, { peer, pauseMs, retryAtMs });
+    if (again) return;
+    const { nodeId, address } = peer;
+    this.#logger.warn(
+      { nodeId, address, err: error },
+      `left out of the mesh: node ${nodeId} at ${address}, which the kernel refuses; tried again from time to time`,
+    );
+  }
+
+  delete(nodeId: string): void {
+    this.#refusals.delete(nodeId);
+  }
+
+  /** Forgets those that are no peers any more. */
+  retain(peers: ReadonlyMap<string, CheckedPeer>): void {
+    for (const nodeId of this.#refusals.keys()) {
+      if (!peers.has(nodeId)) this.#refusals.delete(nodeId);
+    }
+  }
+
+  clear(): void {
+    this.#refusals.clear();
+  }
+
+  ids(): Set<string> {
+    return new Set(this.#refusals.keys());
+  }
+}

@@ -1,0 +1,87 @@
+import { isIpv6, parseIpAddress } from '@swarm/api';
+import { firstHost } from '../address.js';
+import type { CheckedPeer } from '../checked.js';
+import { type Line, line } from '../kernel/words.js';
+import {
+  peerMac,
+  TUNNEL_DEVICE,
+  TUNNEL_OVERHEAD_V4_BYTES,
+  TUNNEL_OVERHEAD_V6_BYTES,
+  TUNNEL_VNI,
+} from '../layout.js';
+
+/** A device as `ip -d -j addr show` lists it. */
+export interface LinkListing {
+  readonly ifname: string;
+  readonly address?: string;
+  readonly mtu: number;
+  readonly addr_info?: readonly { readonly local?: string }[];
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    readonly info_data?: {
+      readonly id?: number;
+      readonly local?: string;
+      readonly local6?: string;
+      readonly port?: number;
+    };
+  };
+}
+
+/** What makes the tunnel device as it should be. */
+export interface DevicePlan {
+  readonly mtuBytes: number;
+  /** There is one that is as wanted: its neighbours are those an earlier process knew. */
+  readonly isKept: boolean;
+  /** There is one that differs, which the batch removes. */
+  readonly isReplaced: boolean;
+  readonly batch: readonly Line[];
+}
+
+/**
+ * Plans the device by what the host has.
+ * @throws when no device has the node's address
+ */
+export function planDevice(
+  links: readonly LinkListing[],
+  self: CheckedPeer,
+  port: number,
+): DevicePlan {
+  const underlay = links.find((link) =>
+    link.addr_info?.some((info) => parseIpAddress(info.local) === self.address),
+  );
+  if (underlay === undefined) {
+    throw new Error(
+      `mesh: no device of this node has the data path address ${self.address}; give one that exists with --data-path-addr`,
+    );
+  }
+  const v6 = isIpv6(self.address);
+  const mtuBytes = underlay.mtu - (v6 ? TUNNEL_OVERHEAD_V6_BYTES : TUNNEL_OVERHEAD_V4_BYTES);
+  const mac = peerMac(self.index);
+  const own = firstHost(self.subnet);
+  const existing = links.find((link) => link.ifname === TUNNEL_DEVICE);
+  const data = existing?.linkinfo?.info_data;
+  const isKept =
+    existing?.linkinfo?.info_kind === 'vxlan' &&
+    existing.address === mac &&
+    data?.id === TUNNEL_VNI &&
+    data.port === port &&
+    parseIpAddress(data.local ?? data.local6) === self.address &&
+    existing.addr_info?.some((info) => info.local === own) === true;
+  const isReplaced = existing !== undefined && !isKept;
+  const batch: Line[] = [];
+  if (isReplaced) batch.push(line`link del ${TUNNEL_DEVICE}`);
+  if (!isKept) {
+    // No checksum over the outer packet: the inner one has its own, and offloading of the outer is
+    // broken behind some network cards (RFC 7348 asks for zero over IPv4).
+    batch.push(
+      line`link add ${TUNNEL_DEVICE} address ${mac} type vxlan id ${TUNNEL_VNI} local ${self.address} dstport ${port} nolearning ${v6 ? line`udp6zerocsumtx udp6zerocsumrx` : line`noudpcsum`}`,
+      line`addr add ${own}/32 dev ${TUNNEL_DEVICE}`,
+    );
+  }
+  batch.push(
+    line`link set ${TUNNEL_DEVICE} mtu ${mtuBytes} addrgenmode none up`,
+    // A task that is gone answers nothing: an ICMP error would end a client's attempt to connect.
+    line`route replace blackhole ${self.subnet}`,
+  );
+  return { mtuBytes, isKept, isReplaced, batch };
+}

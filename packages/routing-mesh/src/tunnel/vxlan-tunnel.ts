@@ -1,0 +1,300 @@
+import {
+  type Clock,
+  isIpv6,
+  type Logger,
+  networkOf,
+  NODE_BLOCK_PREFIX_LENGTH,
+  parseIpAddress,
+} from '@swarm/api';
+import { type Cidr, firstHost, parseCidr, parseIpv4 } from '../address.js';
+import { type CheckedPeer, samePeer } from '../checked.js';
+import { CommandError, type RunCommand } from '../kernel/command.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { type Line, line, words } from '../kernel/words.js';
+import { MAX_PEER_INDEX, peerMac, RETURN_TABLE_BASE, TUNNEL_DEVICE } from '../layout.js';
+import { type LinkListing, planDevice } from './tunnel-device.js';
+import { tuneForwarding } from './forwarding.js';
+import type { PeerSection } from './peer-section.js';
+import { RefusedPeers } from './refused-peers.js';
+import { isOurs, ReturnRules } from './return-rules.js';
+import type { Tunnel } from './tunnel.js';
+
+/** Batches that may fail while the peers that the kernel refuses are looked for; the rest is refused as one. */
+const SEARCH_LIMIT = 64;
+
+/** What the kernel has of a peer. Of one that an earlier process left only this is known. */
+type PeerParts = Pick<CheckedPeer, 'index' | 'subnet'>;
+
+interface RuleListing {
+  readonly priority: number;
+}
+
+export interface VxlanTunnelOptions {
+  readonly kernel: Kernel;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** UDP port of the tunnel. */
+  readonly port: number;
+  /** What the table knows of peers. */
+  readonly section: PeerSection;
+}
+
+/**
+ * The VXLAN device between nodes, and the routes through it. Everything is static: one forwarding entry,
+ * neighbour and route per node, so tasks come and go without a word to other nodes, and nothing floods.
+ */
+export class VxlanTunnel implements Tunnel {
+  readonly #options: VxlanTunnelOptions;
+  readonly #run: RunCommand;
+  readonly #logger: Logger;
+  #self: CheckedPeer | undefined;
+  readonly #peers = new Map<string, CheckedPeer>();
+  /** By index; the first prune takes away those that are no peer's by then. */
+  readonly #left = new Map<number, PeerParts>();
+  readonly #refused: RefusedPeers;
+  readonly #rules = new ReturnRules();
+  #mtuBytes = 0;
+
+  constructor(options: VxlanTunnelOptions) {
+    this.#options = options;
+    this.#run = options.kernel.run;
+    this.#logger = options.logger;
+    this.#refused = new RefusedPeers(options);
+  }
+
+  get mtuBytes(): number {
+    return this.#mtuBytes;
+  }
+
+  get isRetryDue(): boolean {
+    return this.#refused.isRetryDue;
+  }
+
+  async start(self: CheckedPeer): Promise<void> {
+    await this.#setUp(self);
+    await tuneForwarding(this.#options.kernel, this.#logger);
+  }
+
+  /** Makes the device, or takes over one that is as wanted. */
+  async #setUp(self: CheckedPeer): Promise<void> {
+    const links = await this.#json<LinkListing>(words`-d addr show`);
+    const { mtuBytes, isKept, isReplaced, batch } = planDevice(links, self, this.#options.port);
+    if (isReplaced) {
+      this.#logger.warn({ device: TUNNEL_DEVICE }, 'the tunnel device differs and is made anew');
+    }
+    this.#mtuBytes = mtuBytes;
+    await this.#batch(batch);
+    this.#self = self;
+    await this.#takeOver(isKept);
+  }
+
+  /** @throws CommandError when it is not for a peer: the device is gone, or the command missing */
+  async reach(peers: ReadonlyMap<string, CheckedPeer>): Promise<ReadonlySet<string>> {
+    const wanted: CheckedPeer[] = [];
+    const replaced: CheckedPeer[] = [];
+    for (const [nodeId, peer] of peers) {
+      if (nodeId === this.#self!.nodeId || peer.userspace) continue;
+      const old = this.#peers.get(nodeId);
+      if (samePeer(peer, old)) continue;
+      if (old !== undefined) replaced.push(old);
+      if (!this.#refused.isPaused(peer)) wanted.push(peer);
+    }
+    for (const { nodeId } of replaced) this.#peers.delete(nodeId);
+    await this.#remove(replaced);
+    if (wanted.length > 0) await this.#tell(wanted, { left: SEARCH_LIMIT });
+    this.#refused.retain(peers);
+    const refused = this.#refused.ids();
+    this.#options.section.follow(without(peers, refused));
+    return refused;
+  }
+
+  /** One batch for all; when it fails, halves, until those that the kernel refuses are found. */
+  async #tell(peers: readonly CheckedPeer[], budget: { left: number }): Promise<void> {
+    const forwarding: Line[] = [];
+    const batch: Line[] = [];
+    for (const peer of peers) {
+      const mac = peerMac(peer.index);
+      const via = firstHost(peer.subnet);
+      forwarding.push(
+        line`fdb replace ${mac} dev ${TUNNEL_DEVICE} dst ${peer.address} self permanent`,
+      );
+      batch.push(
+        line`neigh replace ${via} lladdr ${mac} dev ${TUNNEL_DEVICE} nud permanent`,
+        line`route replace ${peer.subnet} via ${via} dev ${TUNNEL_DEVICE} onlink`,
+        line`route replace default via ${via} dev ${TUNNEL_DEVICE} onlink table ${RETURN_TABLE_BASE + peer.index}`,
+        ...this.#rules.add(peer.index),
+      );
+    }
+    try {
+      await this.#run('bridge', ['-batch', '-'], lines(forwarding));
+      await this.#batch(batch);
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      // Some of it may hold: the next attempt must know which rules are there.
+      this.#rules.reset(await this.#listRules());
+      if (error.code !== undefined || !(await this.#isDeviceThere())) throw error;
+      budget.left -= 1;
+      if (peers.length === 1 || budget.left <= 0) {
+        await this.#refuse(peers, error);
+        return;
+      }
+      const half = peers.length >> 1;
+      await this.#tell(peers.slice(0, half), budget);
+      await this.#tell(peers.slice(half), budget);
+      return;
+    }
+    for (const peer of peers) {
+      this.#peers.set(peer.nodeId, peer);
+      this.#refused.delete(peer.nodeId);
+    }
+  }
+
+  async #refuse(peers: readonly CheckedPeer[], error: CommandError): Promise<void> {
+    for (const peer of peers) this.#refused.add(peer, error);
+    await this.#remove(peers);
+  }
+
+  async #isDeviceThere(): Promise<boolean> {
+    const links = await this.#json<LinkListing>(words`link show type vxlan`);
+    return links.some(({ ifname }) => ifname === TUNNEL_DEVICE);
+  }
+
+  /** systemd-networkd, for one, removes rules and routes that it did not make when it restarts. */
+  async repair(): Promise<boolean> {
+    const self = this.#self;
+    if (self === undefined) return false;
+    const [rules, routes] = await Promise.all([
+      this.#listRules(),
+      this.#json<{ dst: string }>(words`route show table main`),
+    ]);
+    const there = new Set(routes.map(({ dst }) => dst));
+    const peers = new Map(this.#peers);
+    const subnets = [self.subnet, ...[...peers.values()].map(({ subnet }) => subnet)];
+    if (
+      [...this.#rules.held].every((pref) => rules.has(pref)) &&
+      subnets.every((s) => there.has(s))
+    ) {
+      return false;
+    }
+    await this.#setUp(self);
+    this.#peers.clear();
+    if (peers.size > 0) await this.#tell([...peers.values()], { left: SEARCH_LIMIT });
+    return true;
+  }
+
+  /** Takes away what an earlier process left, too. */
+  async prune(peers: ReadonlyMap<string, CheckedPeer>): Promise<void> {
+    const gone: PeerParts[] = [...this.#left.values()];
+    this.#left.clear();
+    for (const [nodeId, peer] of this.#peers) {
+      if (samePeer(peer, peers.get(nodeId))) continue;
+      gone.push(peer);
+      this.#peers.delete(nodeId);
+    }
+    await this.#remove(gone);
+  }
+
+  async close(): Promise<void> {
+    const indexes = [...this.#left.keys(), ...[...this.#peers.values()].map(({ index }) => index)];
+    await this.#quiet(indexes.map((index) => line`route flush table ${RETURN_TABLE_BASE + index}`));
+    await this.#quiet(this.#rules.clear());
+    await this.#quiet([line`link del ${TUNNEL_DEVICE}`]);
+    if (this.#self !== undefined) {
+      await this.#quiet([line`route del blackhole ${this.#self.subnet}`]);
+    }
+    this.#left.clear();
+    this.#refused.clear();
+    this.#peers.clear();
+  }
+
+  /** Finds what an earlier process left. Its peers are known by index only until a state names them. */
+  async #takeOver(deviceKept: boolean): Promise<void> {
+    this.#peers.clear();
+    this.#left.clear();
+    this.#rules.reset(await this.#listRules());
+    await this.#batch(this.#rules.frame());
+    if (!deviceKept) return;
+    const neighbours = await this.#json<{ dst: string; lladdr?: string }>(
+      words`neigh show dev ${TUNNEL_DEVICE}`,
+    );
+    for (const { dst, lladdr } of neighbours) {
+      const parts = readNeighbour(dst, lladdr);
+      if (parts !== undefined) this.#left.set(parts.index, parts);
+    }
+  }
+
+  /** Takes away what there may be of these; parts that a peer has by now, under another name, stay. */
+  async #remove(gone: readonly PeerParts[]): Promise<void> {
+    if (gone.length === 0) return;
+    const taken = new Set([...this.#peers.values()].map(({ index }) => index));
+    const batch: Line[] = [];
+    const forwarding: Line[] = [];
+    for (const { index, subnet } of gone) {
+      if (taken.has(index)) continue;
+      batch.push(
+        this.#rules.delete(index),
+        line`route flush table ${RETURN_TABLE_BASE + index}`,
+        line`route del ${subnet} dev ${TUNNEL_DEVICE}`,
+        line`neigh del ${firstHost(subnet)} dev ${TUNNEL_DEVICE}`,
+      );
+      forwarding.push(line`fdb del ${peerMac(index)} dev ${TUNNEL_DEVICE} self`);
+    }
+    if (batch.length === 0) return;
+    await this.#quiet(batch);
+    await this.#run('bridge', ['-force', '-batch', '-'], lines(forwarding)).catch(
+      ignoreCommandError,
+    );
+  }
+
+  async #batch(commands: readonly Line[]): Promise<void> {
+    if (commands.length > 0) await this.#run('ip', ['-batch', '-'], lines(commands));
+  }
+
+  /** For removals: what is gone already is as wanted. */
+  async #quiet(commands: readonly Line[]): Promise<void> {
+    if (commands.length === 0) return;
+    await this.#run('ip', ['-force', '-batch', '-'], lines(commands)).catch(ignoreCommandError);
+  }
+
+  async #listRules(): Promise<Set<number>> {
+    const rules = await this.#json<RuleListing>(words`rule show`);
+    return new Set(rules.map((rule) => rule.priority).filter(isOurs));
+  }
+
+  async #json<T>(args: readonly string[]): Promise<T[]> {
+    const text = await this.#run('ip', ['-j', ...args]);
+    return text.trim() === '' ? [] : (JSON.parse(text) as T[]);
+  }
+}
+
+/** What a neighbour entry of the tunnel says of a peer; undefined when it is none of ours. */
+function readNeighbour(dst: string, lladdr: string | undefined): PeerParts | undefined {
+  const bytes = lladdr?.split(':').map((byte) => Number.parseInt(byte, 16)) ?? [];
+  const index = bytes.length === 6 ? (bytes[4]! << 8) | bytes[5]! : 0;
+  const subnet = blockOf(dst);
+  if (index < 1 || index > MAX_PEER_INDEX || subnet === undefined) return undefined;
+  return parseIpv4(dst) === firstHost(subnet) ? { index, subnet } : undefined;
+}
+
+/** The block that an address is in; undefined when it is no IPv4 address. */
+function blockOf(text: string): Cidr | undefined {
+  const address = parseIpAddress(text);
+  if (address === undefined || isIpv6(address)) return undefined;
+  return parseCidr(networkOf(address, NODE_BLOCK_PREFIX_LENGTH));
+}
+
+function without(
+  peers: ReadonlyMap<string, CheckedPeer>,
+  nodeIds: ReadonlySet<string>,
+): ReadonlyMap<string, CheckedPeer> {
+  if (nodeIds.size === 0) return peers;
+  return new Map([...peers].filter(([nodeId]) => !nodeIds.has(nodeId)));
+}
+
+function lines(commands: readonly Line[]): string {
+  return `${commands.join('\n')}\n`;
+}
+
+function ignoreCommandError(error: unknown): void {
+  if (!(error instanceof CommandError) || error.code === 'ENOENT') throw error;
+}

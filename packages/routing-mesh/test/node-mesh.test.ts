@@ -1,0 +1,266 @@
+import { type MeshState, silentLogger, systemClock } from '@swarm/api';
+import test from 'ava';
+import type { HostPort } from '../src/mesh.js';
+import { parseNetworkId, parseTaskId } from '../src/layout.js';
+import { NodeMesh } from '../src/node-mesh.js';
+import { cidr, ip, rawPeer } from './support/checked.js';
+import { FakeParts } from './support/fake-parts.js';
+
+const state = (generation: number, ...indexes: number[]): MeshState => ({
+  generation,
+  peers: indexes.map(rawPeer),
+  ports: [
+    {
+      protocol: 'tcp',
+      publishedPort: 8080,
+      serviceId: 's',
+      endpoints: [{ taskId: 't', nodeId: 'node2', address: '10.240.2.2', port: 80 }],
+    },
+  ],
+});
+const attachment = (taskId: string, ...hostPorts: number[]) => ({
+  taskId,
+  netns: '/run/netns/x',
+  attachments: [
+    { networkId: 'net1', addresses: ['10.240.1.2/32', 'fd00::2/128'] },
+    { networkId: 'net2', addresses: ['10.240.1.3/32'] },
+  ],
+  hostPorts: hostPorts.map(
+    (publishedPort): HostPort => ({ protocol: 'tcp', publishedPort, targetPort: 80 }),
+  ),
+});
+
+/** Time that a test moves by firing what waits. */
+function handClock() {
+  const timers = new Set<() => void>();
+  return {
+    ...systemClock(),
+    setTimeout(callback: () => void) {
+      timers.add(callback);
+      return callback;
+    },
+    clearTimeout: (timer: unknown) => void timers.delete(timer as () => void),
+    fire() {
+      for (const callback of timers) callback();
+      timers.clear();
+    },
+    timers,
+  };
+}
+
+async function started() {
+  const fake = new FakeParts();
+  const clock = handClock();
+  const mesh = new NodeMesh({
+    parts: fake.parts,
+    ingressNetwork: cidr('10.240.0.0/12'),
+    checkIntervalMs: 1000,
+    logger: silentLogger,
+    clock,
+  });
+  await mesh.start(rawPeer(1));
+  return { mesh, fake, clock };
+}
+
+test('a start makes the node’s own end, then writes what nothing leads to yet', async (t) => {
+  const { mesh, fake } = await started();
+  t.deepEqual(fake.take(), ['tunnel.start', 'balancer.start', 'transaction.start', 'commit']);
+  await mesh.start(rawPeer(1));
+  t.deepEqual(fake.take(), [], 'nothing is new');
+  await t.throwsAsync(mesh.start({ ...rawPeer(1), subnet: '10.240.9.0/24' }), {
+    instanceOf: RangeError,
+    message: /no place in 10\.240\.0\.0\/12: its block is not 10\.240\.1\.0\/24/,
+  });
+});
+
+test('a state: new ways first, one commit, then ways that are gone, then connections', async (t) => {
+  const { mesh, fake } = await started();
+  fake.take();
+  await mesh.apply(state(7, 1, 2));
+  t.deepEqual(fake.take(), [
+    'tunnel.reach node1 node2',
+    'balancer.apply',
+    'names.apply 0',
+    'commit',
+    'tunnel.prune node1 node2',
+    'balancer.settle',
+  ]);
+  t.is(mesh.generation, 7);
+});
+
+test('each part gets its slice only, and nothing leads to a peer without a way', async (t) => {
+  const { mesh, fake } = await started();
+  fake.refused = new Set(['node2']);
+  await mesh.apply(state(1, 1, 2));
+  const [slice] = fake.slices;
+  t.deepEqual(Object.keys(slice!).sort(), ['peers', 'ports']);
+  t.deepEqual([...slice!.peers.keys()], ['node1']);
+  t.true(fake.take().includes('tunnel.prune node1'));
+});
+
+test('of states that come while one is held, the newest follows, and parts are never told two at once', async (t) => {
+  const { mesh, fake } = await started();
+  fake.take();
+  await Promise.all([
+    mesh.apply(state(1, 1)),
+    mesh.apply(state(2, 1)),
+    mesh.apply(state(3, 1)),
+    mesh.attach(attachment('task1', 80)).then(() => mesh.detach('task1')),
+    mesh.apply(state(4, 1)),
+  ]);
+  t.is(mesh.generation, 4);
+  t.true(fake.slices.length <= 2, `${fake.slices.length} states were held`);
+  t.is(fake.mostAtOnce, 1);
+});
+
+test('an older state than the one held changes nothing', async (t) => {
+  const { mesh, fake } = await started();
+  await mesh.apply(state(5, 1));
+  fake.take();
+  await mesh.apply(state(4, 1, 2));
+  t.deepEqual(fake.take(), []);
+  t.is(mesh.generation, 5);
+});
+
+test('a commit that fails reaches the caller, removes no way, and the generation is not held', async (t) => {
+  const { mesh, fake } = await started();
+  await mesh.apply(state(5, 1, 2));
+  fake.take();
+  fake.during.set('commit', () => Promise.reject(new Error('refused')));
+  await t.throwsAsync(mesh.apply(state(6, 1)), { message: 'refused' });
+  t.false(fake.take().some((call) => /prune|settle/.test(call)));
+  t.is(mesh.generation, 0);
+  fake.during.clear();
+  await mesh.apply(state(6, 1));
+  t.is(mesh.generation, 6);
+});
+
+test('a task: links, names, host ports; and back in the other order', async (t) => {
+  const { mesh, fake } = await started();
+  fake.take();
+  await mesh.attach(attachment('task1', 80));
+  t.deepEqual(fake.take(), [
+    'links.attach task1 1450',
+    'names.attach task1',
+    'balancer.attach task1 10.240.1.2 fd00::2 10.240.1.3',
+  ]);
+  await mesh.detach('task1');
+  t.deepEqual(fake.take(), [
+    'balancer.detach task1',
+    'names.detach task1',
+    'links.detach task1',
+    'balancer.cut 10.240.1.2 fd00::2 10.240.1.3',
+  ]);
+});
+
+test('a host port has one task; it is free again when that task goes, or could not be attached', async (t) => {
+  const { mesh, fake } = await started();
+  await mesh.attach(attachment('task1', 80));
+  fake.take();
+  await t.throwsAsync(mesh.attach(attachment('task2', 81, 80)), {
+    message: /tcp\/80 of task task2 belongs to task task1/,
+  });
+  t.deepEqual(fake.take(), [], 'no part hears of it');
+  await t.throwsAsync(mesh.attach(attachment('task2', 82, 82)), {
+    message: /names a host port twice/,
+  });
+  await mesh.attach(attachment('task1', 80));
+  fake.during.set('links.attach', () => Promise.reject(new Error('no namespace')));
+  await t.throwsAsync(mesh.attach(attachment('task3', 83)), { message: 'no namespace' });
+  fake.during.clear();
+  await mesh.attach(attachment('task4', 83));
+  await mesh.detach('task1');
+  await t.notThrowsAsync(mesh.attach(attachment('task5', 80)));
+});
+
+test('a task whose attachments are no lists of addresses is refused before any part hears of it', async (t) => {
+  const { mesh, fake } = await started();
+  fake.take();
+  const good = attachment('task1');
+  for (const attachments of [
+    [],
+    [{ networkId: 'net1', addresses: [] }],
+    [{ networkId: 'net1', addresses: ['10.240.1.2'] }],
+    [{ networkId: 'net1', addresses: ['10.240.1.2/33'] }],
+    [{ networkId: 'a b', addresses: ['10.240.1.2/32'] }],
+    [...good.attachments, { networkId: 'net3', addresses: ['10.240.1.2/32'] }],
+    [...good.attachments, { networkId: 'net1', addresses: ['10.240.1.9/32'] }],
+    Array.from({ length: 17 }, (_, i) => ({
+      networkId: `net${i}`,
+      addresses: [`10.240.1.${9 + i}/32`],
+    })),
+  ]) {
+    await t.throwsAsync(mesh.attach({ ...good, attachments }), { instanceOf: RangeError });
+  }
+  t.deepEqual(fake.take(), []);
+});
+
+test('an earlier process’s table is left alone until the first state; its host ports are taken', async (t) => {
+  const fake = new FakeParts();
+  const clock = handClock();
+  const task = parseTaskId('old1')!;
+  const port: HostPort = { protocol: 'tcp', publishedPort: 80, targetPort: 80 };
+  fake.earlier = {
+    links: [
+      { taskId: task, networkId: parseNetworkId('net1'), addresses: [ip('10.240.1.2')] },
+      { taskId: parseTaskId('old2'), networkId: undefined, addresses: [ip('10.240.1.4')] },
+      { taskId: undefined, networkId: undefined, addresses: [] },
+    ],
+    hostPorts: new Map([[task, [port]]]),
+  };
+  const options = { ingressNetwork: cidr('10.240.0.0/12'), logger: silentLogger, clock };
+  const mesh = new NodeMesh({ parts: fake.parts, checkIntervalMs: 1000, ...options });
+  await mesh.start(rawPeer(1));
+  t.false(fake.take().includes('commit'));
+  clock.fire();
+  await mesh.detach('unknown');
+  t.false(
+    fake.take().some((call) => /repair/.test(call)),
+    'what stands is not ours yet',
+  );
+  await t.throwsAsync(mesh.attach(attachment('task2', 80)), { message: /belongs to task old1/ });
+  await mesh.retain(new Set(['old1']));
+  t.deepEqual(fake.take(), [
+    'balancer.detach old2',
+    'names.detach old2',
+    'links.retain old1',
+    'balancer.cut 10.240.1.4',
+  ]);
+  await mesh.apply(state(1, 1));
+  t.true(fake.take().includes('commit'));
+});
+
+test('the check repairs; what was damaged, or refused, is held again', async (t) => {
+  const { mesh, fake, clock } = await started();
+  await mesh.apply(state(1, 1, 2));
+  const check = async (): Promise<string[]> => {
+    fake.take();
+    clock.fire();
+    while (clock.timers.size === 0) await new Promise((resolve) => setImmediate(resolve));
+    return fake.take();
+  };
+  t.deepEqual(await check(), ['tunnel.repair', 'transaction.repair']);
+  fake.isDamaged = true;
+  t.true((await check()).includes('tunnel.reach node1 node2'));
+  fake.isDamaged = false;
+  fake.isRetryDue = true;
+  t.true((await check()).includes('balancer.apply'));
+  await mesh.close({ keep: true });
+  t.is(clock.timers.size, 0);
+});
+
+test('close leaves everything that works by itself, or nothing', async (t) => {
+  const kept = await started();
+  kept.fake.take();
+  await kept.mesh.close({ keep: true });
+  t.deepEqual(kept.fake.take(), ['balancer.close', 'transaction.close true']);
+  const gone = await started();
+  gone.fake.take();
+  await gone.mesh.close({ keep: false });
+  t.deepEqual(gone.fake.take(), [
+    'balancer.close',
+    'links.retain ',
+    'transaction.close false',
+    'tunnel.close',
+  ]);
+});

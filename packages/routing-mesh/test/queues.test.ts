@@ -1,0 +1,44 @@
+import test from 'ava';
+import { LatestQueue, SerialQueue } from '../src/queues.js';
+
+test('of what waits only the newest is done, and all callers hear of it', async (t) => {
+  const done: number[] = [];
+  let release = (): void => {};
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const queue = new LatestQueue<number>(async (value) => {
+    if (value === 1) await gate;
+    done.push(value);
+  });
+  const calls = [queue.push(1)];
+  await Promise.resolve();
+  await Promise.resolve();
+  calls.push(queue.push(2), queue.push(3), queue.push(4));
+  release();
+  await Promise.all(calls);
+  t.deepEqual(done, [1, 4]);
+});
+
+test('a failure reaches those who wait for it, and the next is done', async (t) => {
+  const queue = new LatestQueue<number>(async (value) => {
+    if (value < 0) throw new Error('negative');
+  });
+  await t.throwsAsync(queue.push(-1), { message: 'negative' });
+  await t.notThrowsAsync(queue.push(1));
+  await t.notThrowsAsync(queue.idle());
+});
+
+test('jobs run one after the other, also past a failure', async (t) => {
+  const queue = new SerialQueue();
+  const order: string[] = [];
+  const first = queue.run(async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    order.push('first');
+    throw new Error('no');
+  });
+  const second = queue.run(async () => void order.push('second'));
+  await t.throwsAsync(first);
+  await second;
+  t.deepEqual(order, ['first', 'second']);
+});

@@ -1,0 +1,103 @@
+import type { BalancerSlice } from '../../src/balancer/load-balancer.js';
+import type { HostPort } from '../../src/mesh.js';
+import type { TaskId } from '../../src/layout.js';
+import type { FoundLink } from '../../src/links/task-links.js';
+import type { MeshParts } from '../../src/mesh-parts.js';
+import { noServiceNames } from '../../src/names/service-names.js';
+
+/** What is of single tasks. */
+const MAY_OVERLAP = /^(?:links|names|balancer\.cut)/;
+
+/** Parts that do nothing, and remember in which order they were told what. */
+export class FakeParts {
+  /** `tunnel.reach node1 node2`, `commit` and so on. */
+  readonly calls: string[] = [];
+  /** The most calls there were at a time, of those that must not overlap. */
+  mostAtOnce = 0;
+  #running = 0;
+  readonly slices: BalancerSlice[] = [];
+  /** Awaited, or thrown, by the call of this name. */
+  readonly during = new Map<string, () => Promise<void>>();
+  refused = new Set<string>();
+  isRetryDue = false;
+  isDamaged = false;
+  /** What an earlier process left. */
+  earlier: { links: FoundLink[]; hostPorts: Map<TaskId, readonly HostPort[]> } | undefined;
+
+  readonly parts: MeshParts = {
+    backend: 'nftables',
+    tunnel: {
+      mtuBytes: 1450,
+      start: () => this.#call('tunnel.start'),
+      reach: async (peers) => {
+        await this.#call(`tunnel.reach ${[...peers.keys()].join(' ')}`);
+        return this.refused;
+      },
+      prune: (peers) => this.#call(`tunnel.prune ${[...peers.keys()].join(' ')}`),
+      isRetryDue: false,
+      repair: async () => {
+        await this.#call('tunnel.repair');
+        return this.isDamaged;
+      },
+      close: () => this.#call('tunnel.close'),
+    },
+    links: {
+      start: () => {},
+      attach: (task) => this.#call(`links.attach ${task.taskId} ${task.mtuBytes}`),
+      detach: (taskId) => this.#call(`links.detach ${taskId}`),
+      list: async () => this.earlier?.links ?? [],
+      retain: (ids) => this.#call(`links.retain ${[...ids].join(' ')}`),
+    },
+    balancer: {
+      start: () => this.#call('balancer.start'),
+      adopt: async () => this.earlier?.hostPorts,
+      apply: (slice) => {
+        this.slices.push(slice);
+        return this.#call('balancer.apply');
+      },
+      settle: () => this.#call('balancer.settle'),
+      attach: (task) => this.#call(`balancer.attach ${task.taskId} ${task.addresses.join(' ')}`),
+      detach: (ids) => this.#call(`balancer.detach ${ids.join(' ')}`),
+      cut: (addresses) => this.#call(`balancer.cut ${addresses.join(' ')}`),
+      close: () => this.#call('balancer.close'),
+    },
+    names: {
+      ...noServiceNames,
+      apply: ({ networks }) => this.#call(`names.apply ${networks.length}`),
+      attach: (task) => this.#call(`names.attach ${task.taskId}`),
+      detach: (ids) => this.#call(`names.detach ${ids.join(' ')}`),
+    },
+    probe: { connections: async () => 3, listens: async () => true },
+    transaction: {
+      start: async () => {
+        await this.#call('transaction.start');
+        return this.earlier !== undefined;
+      },
+      commit: () => this.#call('commit'),
+      repair: () => this.#call('transaction.repair'),
+      close: ({ keep }) => this.#call(`transaction.close ${keep}`),
+    },
+  };
+
+  constructor() {
+    Object.defineProperty(this.parts.tunnel, 'isRetryDue', { get: () => this.isRetryDue });
+  }
+
+  /** What was called since this was asked last. */
+  take(): string[] {
+    return this.calls.splice(0);
+  }
+
+  async #call(what: string): Promise<void> {
+    this.calls.push(what);
+    const counts = MAY_OVERLAP.test(what) ? 0 : 1;
+    this.#running += counts;
+    this.mostAtOnce = Math.max(this.mostAtOnce, this.#running);
+    try {
+      await new Promise((resolve) => setImmediate(resolve));
+      await this.during.get(what.split(' ', 1)[0]!)?.();
+    } finally {
+      this.#running -= counts;
+    }
+  }
+}
