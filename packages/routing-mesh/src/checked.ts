@@ -4,6 +4,7 @@ import {
   isLoopback,
   isObjectId,
   isPort,
+  parseCidr,
   parseIpAddress,
   type PortProtocol,
   SHARED_PORT_FIRST,
@@ -142,9 +143,12 @@ export function readAttachment(task: TaskAttachment): CheckedAttachment {
     throw new RangeError(`mesh: ${why}`);
   };
   const taskId = parseTaskId(task.taskId) ?? refuse(`${quote(task.taskId)} is no task id`);
+  const given = task.attachments.flatMap(({ addresses }) => addresses);
+  if (given.length !== 1)
+    refuse(`task ${taskId} has ${given.length} addresses: only one is attached`);
+  const [text] = given;
   const address =
-    parseIpAddress(task.address) ??
-    refuse(`task ${taskId} has ${quote(task.address)} for an address`);
+    parseCidr(text)?.address ?? refuse(`task ${taskId} has ${quote(text)} for an address`);
   const hostPorts = (task.hostPorts ?? []).map((port): HostPort => {
     const { protocol, publishedPort, targetPort } = port;
     if (!isProtocol(protocol) || !isPort(publishedPort) || !isPort(targetPort)) {

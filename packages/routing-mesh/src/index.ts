@@ -5,6 +5,7 @@ export type {
   Mesh,
   MeshBackendName,
   MeshOptions,
+  NetworkAttachment,
   TaskAttachment,
   TaskSockets,
 } from './mesh.js';

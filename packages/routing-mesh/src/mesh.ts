@@ -7,13 +7,23 @@ export interface HostPort {
   readonly targetPort: number;
 }
 
-/** A task's place on the ingress network. */
+/** A task's place on one network. */
+export interface NetworkAttachment {
+  readonly networkId: string;
+  /**
+   * As CIDR: `10.240.3.7/32`, `fd00::7/128`. An IPv4 address is of the node's block. With the userspace
+   * backend the addresses the task listens on.
+   */
+  readonly addresses: readonly string[];
+}
+
+/** A task's places on its networks. */
 export interface TaskAttachment {
   readonly taskId: string;
-  /** Out of the node's block: `10.240.3.7`. With the userspace backend the address it listens on. */
-  readonly address: string;
   /** The task's network namespace: `/run/netns/x` or `/proc/PID/ns/net`. Not used by userspace. */
   readonly netns: string;
+  /** This mesh attaches one address on one network, and refuses more. */
+  readonly attachments: readonly NetworkAttachment[];
   readonly hostPorts?: readonly HostPort[];
 }
 
@@ -22,8 +32,8 @@ export interface TaskSockets {
   readonly taskId: string;
   /** Any process inside the task's network namespace. */
   readonly pid: number;
-  /** The task's address on the mesh. */
-  readonly address: string;
+  /** The task's addresses on its networks, without prefix lengths. */
+  readonly addresses: readonly string[];
   /** Its target ports. */
   readonly ports: readonly { readonly protocol: PortProtocol; readonly port: number }[];
 }

@@ -31,9 +31,10 @@ export async function countConnections(task: TaskSockets): Promise<number> {
     task.ports.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port),
   );
   if (ports.size === 0) return 0;
+  const addresses = new Set(task.addresses);
   let count = 0;
   for (const line of await readTables(task.pid, ['tcp', 'tcp6'])) {
-    if (ports.has(line.localPort) && line.localAddress === task.address && isInUse(line)) count++;
+    if (ports.has(line.localPort) && addresses.has(line.localAddress) && isInUse(line)) count++;
   }
   return count;
 }
@@ -41,8 +42,9 @@ export async function countConnections(task: TaskSockets): Promise<number> {
 /** Whether all TCP ports are listened on and all UDP ports bound, at the task's address or any. */
 export async function isListening(task: TaskSockets): Promise<boolean> {
   const open = new Set<string>();
+  const addresses = new Set(task.addresses);
   const at = (line: SocketLine): boolean =>
-    line.localAddress === task.address ||
+    addresses.has(line.localAddress) ||
     line.localAddress === '0.0.0.0' ||
     line.localAddress === ANY_V6;
   const wanted = task.ports.filter(({ protocol }) => protocol !== 'sctp');

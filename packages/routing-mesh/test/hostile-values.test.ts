@@ -13,6 +13,7 @@ import {
   word,
   words,
 } from '../src/kernel/words.js';
+import type { TaskAttachment } from '../src/mesh.js';
 import { EMPTY_MODEL, nextModel } from '../src/model.js';
 import { Conntrack } from '../src/nftables/conntrack.js';
 import { ElementChanges, modelChanges, removedEndpoints } from '../src/nftables/elements.js';
@@ -210,10 +211,12 @@ test('whatever a task is called, only our grammar reaches the kernel, or nothing
   const { readAttachment } = await import('../src/checked.js');
   await fc.assert(
     fc.asyncProperty(anything, anything, anything, async (taskId, address, netns) => {
-      const good = { taskId: 'task1', address: '10.240.1.2', netns: '/run/netns/x' };
-      for (const task of [{ taskId }, { address }, { netns }].map((bad) => ({ ...good, ...bad }))) {
+      const at = (one: unknown) => [{ networkId: 'ingress', addresses: [one] }];
+      const good = { taskId: 'task1', attachments: at('10.240.1.2/32'), netns: '/run/netns/x' };
+      const bads = [{ taskId }, { attachments: at(address) }, { netns }];
+      for (const task of bads.map((bad) => ({ ...good, ...bad }))) {
         try {
-          const read = readAttachment(task as typeof good);
+          const read = readAttachment(task as TaskAttachment);
           const v4 = parseIpv4(read.address);
           if (v4 === undefined) continue;
           const path = readNetnsPath(read.netns);

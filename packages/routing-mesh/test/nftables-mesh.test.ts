@@ -425,7 +425,7 @@ if (problem === undefined) {
     await host.agent.start(peer);
     await host.agent.attach({
       taskId: 'lasttask00000',
-      address: '10.240.4.2',
+      attachments: [{ networkId: 'ingress', addresses: ['10.240.4.2/32'] }],
       netns: lab.emptyNamespace('lasttask'),
     });
     await host.agent.apply({

@@ -68,7 +68,8 @@ test.serial('a task of the node itself is dialled where its runtime put it', asy
   const node = cluster.nodes[0]!;
   const agent = await cluster.lab.agent(node.netns);
   await agent.serve({ name: 'adopted', port: 20_900, host: '127.0.0.1' });
-  await node.agent.attach({ taskId: 'adopted', address: '127.0.0.1', netns: '' });
+  const attachments = [{ networkId: 'ingress', addresses: ['127.0.0.1/32'] }];
+  await node.agent.attach({ taskId: 'adopted', attachments, netns: '' });
   await cluster.apply((state) => ({
     ...state,
     ports: [

@@ -76,10 +76,12 @@ test('A task with a network has its own namespace, attached before its first ins
         network: {
           async attach(attachment) {
             t.is(attachment.netns, path);
-            t.is(attachment.address, '198.18.77.1');
+            t.deepEqual(attachment.attachments, [
+              { networkId: 'n', addresses: ['198.18.77.1/32'] },
+            ]);
             t.is(runtime.pid(task.ID), undefined);
             const net = ['-n', `swarm-${task.ID}`];
-            execFileSync('ip', [...net, 'addr', 'add', `${attachment.address}/32`, 'dev', 'lo']);
+            execFileSync('ip', [...net, 'addr', 'add', '198.18.77.1/32', 'dev', 'lo']);
           },
         },
       }),

@@ -17,6 +17,9 @@ function webTask(id: string): Task {
   });
 }
 
+/** Where a task without a network of its own is attached. */
+const SHARED = [{ networkId: 'ingress1', addresses: ['127.0.0.1/32'] }];
+
 test('Without root each task is told ports of its own, and the mesh where they are', async (t) => {
   const harness = await openProcessRuntime(false);
   const attached: TaskAttachment[] = [];
@@ -34,7 +37,7 @@ test('Without root each task is told ports of its own, and the mesh where they a
       prepared.ports?.map(({ PublishedPort }) => PublishedPort),
       [8080, 8443],
     );
-    t.like(attached.at(-1), { taskId: task.ID, address: '127.0.0.1' });
+    t.like(attached.at(-1), { taskId: task.ID, attachments: SHARED });
     for (const port of targets) seen.add(port);
     await harness.runtime.start(task.ID, { started() {}, waiting() {} }).catch(() => {});
     await harness.runtime.wait(task.ID);
@@ -76,7 +79,7 @@ test('An adopted task keeps its ports, and the mesh hears of them again', async 
     },
   };
   t.deepEqual(await runtime.prepare(task, prepareContext({ network })), before);
-  t.is(attached?.address, '127.0.0.1');
+  t.deepEqual(attached?.attachments, SHARED);
   await harness.close();
 });
 

@@ -26,7 +26,9 @@ try {
     for (let i = next++; i < TASKS; i = next++) {
       const before = performance.now();
       const taskId = String(i).padStart(12, '0');
-      await agent.attach({ taskId, address: `10.240.1.${100 + i}`, netns: namespaces[i]! });
+      const addresses = [`10.240.1.${100 + i}/32`];
+      const attachments = [{ networkId: 'ingress', addresses }];
+      await agent.attach({ taskId, attachments, netns: namespaces[i]! });
       times.push(performance.now() - before);
     }
   };

@@ -99,7 +99,7 @@ export class Cluster {
     this.#tasks.push(task);
     await node.agent.attach({
       taskId,
-      address,
+      attachments: [{ networkId: 'ingress', addresses: [`${address}/32`] }],
       netns: host.path,
       ...(hostPorts === undefined ? {} : { hostPorts: hostPorts(port) }),
     });
@@ -110,7 +110,8 @@ export class Cluster {
   /** Where to look for the task's sockets. */
   async sockets(task: Task): Promise<TaskSockets> {
     const { taskId, address, port } = task;
-    return { taskId, address, pid: await task.agent.pid(), ports: [{ protocol: 'tcp', port }] };
+    const pid = await task.agent.pid();
+    return { taskId, addresses: [address], pid, ports: [{ protocol: 'tcp', port }] };
   }
 
   async stop(task: Task): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Clock, PortConfig, Task, TaskStatus } from '@swarm/api';
 import type { TaskSockets } from '@swarm/routing-mesh';
 import { delay } from '../runtime/delay.js';
-import { attachmentAddress, portName } from '../runtime/task-ports.js';
+import { portName, taskAddresses } from '../runtime/task-ports.js';
 import { SOCKETS_POLL_MAX_MS, SOCKETS_POLL_MIN_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
 
@@ -17,13 +17,13 @@ export function socketsOf(
   status: TaskStatus,
   pid: number | undefined,
 ): TaskSockets | undefined {
-  const address = status.Address ?? attachmentAddress(task);
+  const addresses = status.Address === undefined ? taskAddresses(task) : [status.Address];
   const ports = listenPorts(task, status);
-  if (pid === undefined || address === undefined || ports.length === 0) return undefined;
+  if (pid === undefined || addresses.length === 0 || ports.length === 0) return undefined;
   return {
     taskId: task.ID,
     pid,
-    address,
+    addresses,
     ports: ports.map((port) => ({ protocol: port.Protocol, port: port.TargetPort })),
   };
 }

@@ -28,7 +28,9 @@ class FakeNetwork implements TaskNetwork {
       execFileSync('nsenter', [`--net=${task.netns}`, ...command]);
     // Made inside, so that nothing of it is ever in the host's own namespace.
     inside('ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', this.#name);
-    inside('ip', 'addr', 'add', `${task.address}/32`, 'dev', 'eth0');
+    for (const address of task.attachments.flatMap(({ addresses }) => addresses)) {
+      inside('ip', 'addr', 'add', address, 'dev', 'eth0');
+    }
     inside('ip', 'link', 'set', 'eth0', 'up');
   }
 }
@@ -51,7 +53,13 @@ if (lacks === undefined) {
         ports: [HTTP_PORT],
       });
       await harness.runtime.prepare(task, prepareContext({ network }));
-      t.like(network.asked, [{ taskId: task.ID, address: '198.18.0.77', hostPorts: [] }]);
+      t.like(network.asked, [
+        {
+          taskId: task.ID,
+          attachments: [{ networkId: 'ingress1', addresses: ['198.18.0.77/32'] }],
+          hostPorts: [],
+        },
+      ]);
       await harness.runtime.start(task.ID, progress);
       await harness.runtime.wait(task.ID);
       const out = (await collect(harness.runtime.logs(task.ID, ALL_LOGS))).map(text).join('');

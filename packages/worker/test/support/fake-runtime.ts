@@ -1,5 +1,6 @@
 import type { LogLine, LogOptions, Task } from '@swarm/api';
 import { RuntimeError } from '../../src/runtime/runtime-error.js';
+import { taskAttachments } from '../../src/runtime/task-ports.js';
 import type {
   LeftTask,
   PrepareContext,
@@ -59,9 +60,10 @@ export class FakeRuntime implements Runtime {
     this.mostPreparing = Math.max(this.mostPreparing, this.preparing);
     try {
       const special = await this.onPrepare.get(task.ID)?.();
-      const address = task.NetworksAttachments?.[0]?.Addresses[0]?.split('/')[0];
-      if (address !== undefined) {
-        await context.network.attach({ taskId: task.ID, address, netns: `/run/netns/${task.ID}` });
+      const attachments = taskAttachments(task);
+      if (attachments.length > 0) {
+        const netns = `/run/netns/${task.ID}`;
+        await context.network.attach({ taskId: task.ID, attachments, netns });
       }
       if (!this.tasks.has(task.ID)) this.tasks.set(task.ID, { state: 'prepared', ends: [] });
       return special ?? { containerId: `c-${task.ID}` };

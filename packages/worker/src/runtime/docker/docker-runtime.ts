@@ -10,7 +10,7 @@ import type {
   TaskEnd,
 } from '../runtime.js';
 import { messageOf, RuntimeError } from '../runtime-error.js';
-import { attachmentAddress, hostPorts } from '../task-ports.js';
+import { hostPorts, taskAddresses, taskAttachments } from '../task-ports.js';
 import { containerBody, sandboxWishes } from './container-body.js';
 import { checkDockerSpec } from './docker-spec.js';
 import { type DockerHost, DockerTask } from './docker-task.js';
@@ -266,13 +266,14 @@ export class DockerRuntime implements Runtime {
     context: PrepareContext,
     signal: AbortSignal,
   ): Promise<Sandbox | undefined> {
-    const address = attachmentAddress(task);
+    // The first stands for the task's hostname.
+    const [address] = taskAddresses(task);
     if (address === undefined) return undefined;
     const wishes = sandboxWishes(task, address, context.node);
     const sandbox = await this.#host.sandboxes.take(wishes, signal);
     await context.network.attach({
       taskId: task.ID,
-      address,
+      attachments: taskAttachments(task),
       netns: sandbox.netns,
       hostPorts: hostPorts(task),
     });

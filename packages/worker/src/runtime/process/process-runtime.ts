@@ -24,7 +24,7 @@ import type {
   TaskEnd,
 } from '../runtime.js';
 import { messageOf, RuntimeError } from '../runtime-error.js';
-import { attachmentAddress, hostPorts } from '../task-ports.js';
+import { hostPorts, sharedAttachments, taskAttachments } from '../task-ports.js';
 import { hasCallPrograms, runsCallPrograms } from './call-program.js';
 import { type CgroupLimits, Cgroups } from './cgroup.js';
 import { HostTools } from './host-tools.js';
@@ -273,13 +273,13 @@ export class ProcessRuntime implements Runtime {
       await attachShared(task, context, ownPorts.address, ownPorts.ports);
       return;
     }
-    const address = attachmentAddress(task);
-    if (netns === undefined || address === undefined) return;
+    const attachments = taskAttachments(task);
+    if (netns === undefined || attachments.length === 0) return;
     await this.#host.namespaces.add(netns);
     const path = this.#host.namespaces.path(netns);
     await context.network.attach({
       taskId: task.ID,
-      address,
+      attachments,
       netns: path,
       hostPorts: hostPorts(task),
     });
@@ -343,9 +343,11 @@ async function attachShared(
   address: string,
   ports: readonly PortConfig[],
 ): Promise<void> {
+  const attachments = sharedAttachments(task, address);
+  if (attachments.length === 0) return;
   await context.network.attach({
     taskId: task.ID,
-    address,
+    attachments,
     netns: '',
     hostPorts: hostPorts({ ...task, Endpoint: { Ports: ports } }),
   });
