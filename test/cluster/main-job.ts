@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import { parseCidr } from '@swarm/api';
 import type { TestFn } from 'ava';
 import { Cluster, type Host, Lab, type LabRuntime, run, until } from '../lab/index.js';
 
@@ -284,8 +285,10 @@ async function nothingLeft(cluster: Cluster, tasks: ReadonlySet<string>): Promis
         if (cgroups > here) throw new Error(`${cgroups} cgroups for ${here} tasks`);
       }
       const rules = await host.must(['nft', 'list', 'ruleset']);
-      const addresses = new Set(
-        own.flatMap((task) => task.NetworksAttachments?.[0]?.Addresses[0]?.split('/')[0] ?? []),
+      const addresses = new Set<string>(
+        own
+          .flatMap((task) => task.NetworksAttachments ?? [])
+          .flatMap(({ Addresses }) => Addresses.flatMap((text) => parseCidr(text)?.address ?? [])),
       );
       const stray = [...rules.matchAll(/(10\.2[4-5]\d\.\d+\.\d+) \. \d+/g)]
         .map((match) => match[1]!)

@@ -75,10 +75,11 @@ test('A task with a network has its own namespace, attached before its first ins
       network: {
         async attach(attachment) {
           t.is(attachment.netns, path);
-          t.is(attachment.address, '198.18.77.1');
+          const [address] = attachment.attachments[0]!.addresses;
+          t.is(address, '198.18.77.1/32');
           t.is(runtime.pid(task.ID), undefined);
           const net = ['-n', `swarm-${task.ID}`];
-          execFileSync('ip', [...net, 'addr', 'add', `${attachment.address}/32`, 'dev', 'lo']);
+          execFileSync('ip', [...net, 'addr', 'add', address!, 'dev', 'lo']);
         },
       },
     });

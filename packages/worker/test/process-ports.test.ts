@@ -37,7 +37,7 @@ test('Without root each task is told ports of its own, and the mesh where they a
     );
     t.like(attached.at(-1), {
       taskId: task.ID,
-      attachments: [{ networkId: 'host', addresses: ['127.0.0.1/32'] }],
+      attachments: [{ networkId: 'ingress1', addresses: ['127.0.0.1/32'] }],
     });
     for (const port of targets) seen.add(port);
     await harness.runtime.start(task.ID, { started() {}, waiting() {} }).catch(() => {});
@@ -79,7 +79,7 @@ test('An adopted task keeps its ports, and the mesh hears of them again', async 
     },
   };
   t.deepEqual(await prepare(runtime, task, { network }), before);
-  t.is(attached?.address, '127.0.0.1');
+  t.deepEqual(attached?.attachments.map(({ addresses }) => addresses), [['127.0.0.1/32']]);
   await harness.close();
 });
 

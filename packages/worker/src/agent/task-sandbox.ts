@@ -2,7 +2,7 @@ import type { Task } from '@swarm/api';
 import type { NodeFacts, Runtime, TaskNetwork } from '../runtime/runtime.js';
 import { RuntimeError } from '../runtime/runtime-error.js';
 import { type Sandbox, sandboxSpec } from '../runtime/sandbox.js';
-import { attachmentAddress, hostPorts } from '../runtime/task-ports.js';
+import { hostPorts, sharedAttachments, taskAttachments } from '../runtime/task-ports.js';
 
 export interface TaskSandboxContext {
   readonly runtime: Pick<Runtime, 'createSandbox'>;
@@ -26,12 +26,12 @@ export async function attachedSandbox(task: Task, context: TaskSandboxContext): 
   const { runtime, network, node, signal } = context;
   const sandbox = await runtime.createSandbox(sandboxSpec(task, node), signal);
   if (signal.aborted) throw new RuntimeError('aborted', 'The task is not wanted any more.');
-  const address = sandbox.address ?? attachmentAddress(task);
   const isShared = sandbox.address !== undefined;
-  if (address === undefined || (sandbox.netns === undefined && !isShared)) return sandbox;
+  const attachments = isShared ? sharedAttachments(task, sandbox.address) : taskAttachments(task);
+  if (attachments.length === 0 || (sandbox.netns === undefined && !isShared)) return sandbox;
   await network.attach({
     taskId: task.ID,
-    address,
+    attachments,
     netns: sandbox.netns ?? '',
     hostPorts: hostPorts(isShared ? { ...task, Endpoint: { Ports: sandbox.ports ?? [] } } : task),
   });

@@ -2,7 +2,7 @@ import type { Clock, PortConfig, Task, TaskStatus } from '@swarm/api';
 import type { TaskSockets } from '@swarm/routing-mesh';
 import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
-import { attachmentAddress, portName } from '../runtime/task-ports.js';
+import { portName, taskAddresses } from '../runtime/task-ports.js';
 import { SOCKETS_POLL_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
 
@@ -10,13 +10,6 @@ import type { TaskMesh } from './task-mesh.js';
 function listenPorts(task: Task, status: TaskStatus): readonly PortConfig[] {
   const ports = status.PortStatus?.Ports ?? task.Endpoint.Ports;
   return ports.filter((port) => port.Protocol === 'tcp');
-}
-
-/** On all its networks, without prefix lengths. */
-function taskAddresses(task: Task): string[] {
-  return networkAttachments(task).flatMap(({ addresses }) =>
-    addresses.map((address) => address.split('/', 1)[0]!),
-  );
 }
 
 /** What the mesh needs to look at a task's sockets; undefined when it publishes no TCP port. */

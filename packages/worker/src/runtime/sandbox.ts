@@ -2,7 +2,7 @@ import type { PortConfig, Task } from '@swarm/api';
 import type { NodeFacts } from './runtime.js';
 import { RuntimeError } from './runtime-error.js';
 import { taskHostname } from './task-environment.js';
-import { attachmentAddress } from './task-ports.js';
+import { taskAddresses } from './task-ports.js';
 
 /** Name servers and search list, in the Engine API's words. */
 export interface SandboxDns {
@@ -61,11 +61,10 @@ const NET_SYSCTL = /^net[./]/;
 export function sandboxSpec(task: Task, node: NodeFacts): SandboxSpec {
   const container = task.Spec.ContainerSpec;
   const hostname = taskHostname(task, node);
-  const address = attachmentAddress(task);
   const dns = sandboxDns(task);
   return {
     id: task.ID,
-    addresses: address === undefined ? [] : [address],
+    addresses: taskAddresses(task),
     ports: task.Endpoint.Ports,
     shared: false,
     ...(hostname === undefined ? {} : { hostname }),

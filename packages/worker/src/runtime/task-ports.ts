@@ -1,17 +1,39 @@
-import type { PortConfig, Task } from '@swarm/api';
+import { parseCidr, type PortConfig, type Task } from '@swarm/api';
 import type { HostPort, NetworkAttachment } from '@swarm/routing-mesh';
 
-/** The task's address on its network, without prefix length; undefined in the host's network. */
-export function attachmentAddress(task: Task): string | undefined {
-  return task.NetworksAttachments?.[0]?.Addresses[0]?.split('/')[0];
-}
-
-/** The task's places on its networks; none in the host's network. */
-export function networkAttachments(task: Task): readonly NetworkAttachment[] {
+/** The task's places on its networks, as the mesh attaches them; empty in the host's network. */
+export function taskAttachments(task: Task): readonly NetworkAttachment[] {
   return (task.NetworksAttachments ?? []).map(({ Network, Addresses }) => ({
     networkId: Network.ID,
     addresses: Addresses,
   }));
+}
+
+/** The task's addresses on all its networks, without prefix lengths. */
+export function taskAddresses(task: Task): readonly string[] {
+  return taskAttachments(task).flatMap(({ addresses }) =>
+    addresses.flatMap((text) => parseCidr(text)?.address ?? []),
+  );
+}
+
+/** In its host's network all networks of the task are one, at an address that it listens on. */
+export function sharedAttachments(task: Task, address: string): readonly NetworkAttachment[] {
+  const prefixLength = address.includes(':') ? 128 : 32;
+  const addresses = [`${address}/${prefixLength}`];
+  return taskAttachments(task)
+    .slice(0, 1)
+    .map(({ networkId }) => ({ networkId, addresses }));
+}
+
+/** Undefined when each attachment has an address; otherwise what is wrong, for the user. */
+export function attachmentProblem(task: Task): string | undefined {
+  const bad = (task.NetworksAttachments ?? []).find(
+    ({ Addresses }) => Addresses.length === 0 || Addresses.some((text) => !parseCidr(text)),
+  );
+  return (
+    bad &&
+    `NetworksAttachments has no address for the task on network ${bad.Network.ID}; the allocator gives one.`
+  );
 }
 
 /** Ports that the task's own host opens for it. */

@@ -53,7 +53,9 @@ if (lacks === undefined) {
         ports: [HTTP_PORT],
       });
       await prepare(harness.runtime, task, { network });
-      t.like(network.asked, [{ taskId: task.ID, address: '198.18.0.77', hostPorts: [] }]);
+      t.like(network.asked, [
+        { taskId: task.ID, attachments: [{ addresses: ['198.18.0.77/32'] }], hostPorts: [] },
+      ]);
       await harness.runtime.start(task.ID, progress);
       await harness.runtime.wait(task.ID);
       const out = (await collect(harness.runtime.logs(task.ID, ALL_LOGS))).map(text).join('');

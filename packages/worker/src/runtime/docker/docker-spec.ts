@@ -1,7 +1,7 @@
 import { isHostImage, type Task } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import { signalNumber } from '../signals.js';
-import { attachmentAddress } from '../task-ports.js';
+import { attachmentProblem } from '../task-ports.js';
 import { compareVersions } from './engine-client.js';
 
 /**
@@ -59,15 +59,8 @@ export function checkDockerSpec(task: Task, version: string): void {
   if (container.StopSignal && signalNumber(container.StopSignal) === undefined) {
     throw rejected(`ContainerSpec.StopSignal is "${container.StopSignal}", which is no signal.`);
   }
-  const count = task.NetworksAttachments?.length ?? 0;
-  if (count > 1) {
-    throw rejected(
-      `The task is attached to ${count} networks, this runtime can attach one: remove ports published through the mesh or networks of the service.`,
-    );
-  }
-  if (count === 1 && attachmentAddress(task) === undefined) {
-    throw rejected('NetworksAttachments has no address for the task; the allocator gives one.');
-  }
+  const problem = attachmentProblem(task);
+  if (problem !== undefined) throw rejected(problem);
 }
 
 function hasItems(list: readonly unknown[] | undefined): boolean {

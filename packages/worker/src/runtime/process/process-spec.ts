@@ -1,7 +1,7 @@
 import { isHostImage, type Task, type TaskSpec } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import { signalNumber } from '../signals.js';
-import { attachmentAddress } from '../task-ports.js';
+import { attachmentProblem } from '../task-ports.js';
 
 const SUPPORTED_LOG_DRIVERS = new Set(['', 'json-file', 'local']);
 const SUPPORTED_LOG_OPTIONS = new Set(['max-size', 'max-file']);
@@ -66,15 +66,8 @@ function checkHealth(test: readonly string[] | undefined): void {
 }
 
 function checkNetworks(task: Task): void {
-  const count = task.NetworksAttachments?.length ?? 0;
-  if (count > 1) {
-    throw rejected(
-      `The task is attached to ${count} networks, the process runtime can attach one: remove ports published through the mesh or networks of the service.`,
-    );
-  }
-  if (count === 1 && attachmentAddress(task) === undefined) {
-    throw rejected('NetworksAttachments has no address for the task; the allocator gives one.');
-  }
+  const problem = attachmentProblem(task);
+  if (problem !== undefined) throw rejected(problem);
 }
 
 function checkUnprivileged(spec: TaskSpec): void {
