@@ -1,4 +1,9 @@
-import { type AgentMessage, DISPATCH_PROTOCOL, type TaskState } from '@swarm/api';
+import {
+  type AgentMessage,
+  DISPATCH_PROTOCOL,
+  RUNTIME_CAPABILITIES,
+  type TaskState,
+} from '@swarm/api';
 import fc, { type Arbitrary } from 'fast-check';
 import { type Knowledge, tasksOfSpeaker } from './facts.js';
 import { ADDRESSES, ids, TEXTS, TIMES } from './values.js';
@@ -70,6 +75,9 @@ export function agentMessages(known: Knowledge): AgentMessages {
         { requiredKeys: ['EngineVersion'] },
       ),
       Runtime: fc.constantFrom(...RUNTIMES),
+      RuntimeCapabilities: fc.array(fc.constantFrom(...RUNTIME_CAPABILITIES, 'wings'), {
+        maxLength: 12,
+      }),
       MeshBackend: fc.constantFrom(...BACKENDS),
     },
     { requiredKeys: ['Hostname', 'Platform', 'Resources', 'Engine'] },

@@ -50,6 +50,7 @@ test('whatever a host or an engine says, the description made of it passes', (t)
       Engine: orAnything(engine),
       TLSInfo: anything,
       Runtime: anything,
+      RuntimeCapabilities: orAnything(fc.array(anything, { maxLength: 100 })),
       MeshBackend: anything,
     },
     optional,

@@ -50,9 +50,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
   >({
     TLSInfo: tryRead(tlsInfoShape, description.TLSInfo),
     Runtime: tryRead(shortText, description.Runtime),
-    RuntimeCapabilities: description.RuntimeCapabilities?.flatMap(
-      (word) => tryRead(capabilityShape, word) ?? [],
-    ).slice(0, CAPABILITIES_LIMIT),
+    RuntimeCapabilities: capabilitiesOf(description.RuntimeCapabilities),
     MeshBackend: tryRead(shortText, description.MeshBackend),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
@@ -96,6 +94,13 @@ function labelsOf(labels: unknown): Labels {
     return name === undefined || text === undefined ? [] : [[name, text] as const];
   });
   return Object.fromEntries(entries.slice(0, ENGINE_ITEMS_LIMIT));
+}
+
+function capabilitiesOf(words: unknown): readonly string[] | undefined {
+  if (!Array.isArray(words)) return undefined;
+  return words
+    .slice(0, CAPABILITIES_LIMIT)
+    .flatMap((word: unknown) => tryRead(capabilityShape, word) ?? []);
 }
 
 function pluginsOf(plugins: unknown): { readonly Type: string; readonly Name: string }[] {

@@ -1,5 +1,5 @@
 import type { ContainerSpec, Task } from '@swarm/api';
-import { MS, SECOND } from '@swarm/api';
+import { MS, RUNTIME_CAPABILITIES, SECOND } from '@swarm/api';
 import type { TestFn } from 'ava';
 import type { Runtime } from '../../src/runtime/runtime.js';
 import { RuntimeError } from '../../src/runtime/runtime-error.js';
@@ -76,6 +76,9 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
     t.true(description.resources.NanoCPUs > 0);
     t.not(description.hostname, '');
     t.not(description.engineVersion, '');
+    const { capabilities } = description;
+    t.true(capabilities.every((word) => RUNTIME_CAPABILITIES.includes(word)));
+    t.true(capabilities.includes(options.image === 'host' ? 'host-commands' : 'images'));
   });
 
   check('a prepared task runs no instruction before its start', async (t, { runtime }) => {
