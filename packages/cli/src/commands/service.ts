@@ -12,7 +12,7 @@ import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { prettyService } from '../output/pretty-service.js';
 import { shown } from '../output/shown.js';
 import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
-import { waitForService } from '../progress.js';
+import { waitForService } from '../progress/wait.js';
 import { LOGS } from './service-logs.js';
 
 const ID_WIDTH = 12;
