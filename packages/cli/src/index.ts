@@ -1,2 +1,3 @@
-export { COMMANDS, main } from './main.js';
+export { COMMANDS } from './commands/commands.js';
+export { main } from './main.js';
 export { DAEMON_NODE_FLAGS } from './node-flags.js';

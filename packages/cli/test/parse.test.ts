@@ -1,7 +1,8 @@
 import test from 'ava';
 import { type Command, UsageError } from '../src/command.js';
-import { COMMANDS } from '../src/main.js';
-import { parseArguments } from '../src/parse.js';
+import { COMMANDS } from '../src/commands/commands.js';
+import { commandHelp } from '../src/line/help.js';
+import { parseArguments } from '../src/line/parse.js';
 import { parsed } from './support/args.js';
 
 const COMMAND: Command = {
@@ -92,17 +93,16 @@ test('too few and too many positionals are refused', (t) => {
   t.throws(() => parsed({ ...one, least: 0, most: 0 }, ['a']), { message: /accepts no arguments/ });
 });
 
-test('every command has help that names each of its flags', (t) => {
+test('every command has help that names each of its flags', async (t) => {
   for (const command of COMMANDS) {
-    let help = '';
-    const args = parseArguments(command, ['--help'], (text) => {
-      help += text;
-    });
-    t.is(args, undefined);
+    t.is(parseArguments(command, ['--help']), undefined);
+    const help = await commandHelp(command, 100);
     t.true(help.startsWith(`Usage: swarm ${command.path.join(' ')}`));
-    for (const [name, { about }] of Object.entries(command.flags)) {
-      t.true(help.includes(`--${name}`), `${command.path.join(' ')} --${name}`);
-      t.true(help.includes(about), `${command.path.join(' ')} --${name}`);
+    const flat = help.replaceAll(/\s+/g, ' ');
+    for (const [name, { about, short }] of Object.entries(command.flags)) {
+      const written = `${short === undefined ? '' : `-${short}, `}--${name}`;
+      t.true(flat.includes(written), `${command.path.join(' ')} ${written}`);
+      t.true(flat.includes(about), `${command.path.join(' ')} --${name}`);
     }
   }
 });

@@ -10,7 +10,11 @@ import { jsonText, shown } from '../output/shown.js';
 import { table } from '../output/table.js';
 
 const DATA_ROOT: Flags = {
-  'data-root': { type: 'string', about: 'data folder of a daemon that does not run' },
+  'data-root': {
+    type: 'string',
+    about: 'data folder of a daemon that does not run',
+    completes: 'file',
+  },
 };
 
 const STATUS: Command = {
@@ -20,6 +24,10 @@ const STATUS: Command = {
   flags: { ...DATA_ROOT, json: { type: 'boolean', about: 'print as JSON' } },
   least: 0,
   most: 0,
+  examples: [
+    { line: 'raft status', about: 'the running daemon' },
+    { line: 'raft status --data-root /var/lib/swarm', about: 'a daemon that does not run' },
+  ],
   async run({ args, client, output, env, uid }) {
     if (args.has('data-root')) {
       const inspection = await inspect(args, env, uid);

@@ -46,6 +46,7 @@ const INFO: Command = {
   flags: { format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' } },
   least: 0,
   most: 0,
+  examples: [{ line: "info -f '{{.Swarm.LocalNodeState}}'", about: 'one field' }],
   async run({ args, client, output }) {
     const info = await client.get<Info>('/info');
     const format = args.string('format');

@@ -9,6 +9,10 @@ export const DAEMON: Command = {
   flags: DAEMON_FLAGS,
   least: 0,
   most: 0,
+  examples: [
+    { line: 'daemon --log-format json', about: 'as the systemd unit runs it' },
+    { line: 'daemon --runtime process --label zone=east', about: 'without Docker' },
+  ],
   async run({ args, env, uid }) {
     const options = daemonOptions(args, env, uid);
     const { runDaemon } = await import('./run.js');
