@@ -1,9 +1,19 @@
 import { explain } from './explain.js';
 import { createOutput, type Output } from './output/output.js';
 
+/** The word that the scripts of shells ask with; it is no command of people's. */
+const COMPLETE = '__complete';
+
 /** Runs one command line; returns the exit code. Never throws. */
-export async function main(argv: readonly string[], output: Output = terminal()): Promise<number> {
+export async function main(argv: readonly string[], given?: Output): Promise<number> {
+  const output = given ?? terminal();
   try {
+    if (argv[0] === COMPLETE) {
+      await completeLine(argv.slice(1), output);
+      // The look-up of a name may go on, and the shell waits until this process is gone.
+      if (given === undefined) process.exit(0);
+      return 0;
+    }
     // The table of commands, and what they need, only load when a line asks for them.
     const { dispatch } = await import('./line/dispatch.js');
     return await dispatch(argv, output);
@@ -13,6 +23,12 @@ export async function main(argv: readonly string[], output: Output = terminal())
   } finally {
     output.end();
   }
+}
+
+async function completeLine(words: readonly string[], output: Output): Promise<void> {
+  const { answerShell } = await import('./completion/answer.js');
+  const { daemonNames } = await import('./completion/daemon-names.js');
+  await answerShell(words, output, daemonNames(process.env, process.getuid?.() ?? 0));
 }
 
 function terminal(): Output {

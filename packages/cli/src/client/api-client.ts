@@ -30,6 +30,8 @@ export interface ApiClientOptions {
   readonly uid?: number;
   /** Resolves names; the system's resolver by default. */
   readonly lookup?: LookupFunction;
+  /** Ends every request that is under way. */
+  readonly signal?: AbortSignal;
 }
 
 /** A plain client of the daemon's HTTP API: what `swarm` does, any Docker client can. */
@@ -114,7 +116,7 @@ export class ApiClient {
     const payload =
       body === undefined || stream !== undefined ? undefined : Buffer.from(JSON.stringify(body));
     const timeoutMs = stream === undefined ? REQUEST_TIMEOUT_MS : UPLOAD_TIMEOUT_MS;
-    const { uid = process.getuid?.() ?? 0, lookup } = this.#options;
+    const { uid = process.getuid?.() ?? 0, lookup, signal } = this.#options;
     if ('socketPath' in this.endpoint) checkSocket(this.endpoint, uid);
     this.#route ??= routeTo(this.endpoint, lookup);
     const { request, options } = await this.#route;
@@ -125,6 +127,7 @@ export class ApiClient {
           method,
           path: `${API_PREFIX}${path}${queryString(query)}`,
           timeout: timeoutMs,
+          ...(signal === undefined ? {} : { signal }),
           headers: {
             host: 'swarm',
             ...headers,

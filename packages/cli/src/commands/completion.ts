@@ -1,4 +1,4 @@
-import type { Command } from '../command.js';
+import { type Command, UsageError } from '../command.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
@@ -17,9 +17,11 @@ export const COMPLETION: Command = {
     { line: 'completion fish', about: 'for ~/.config/fish/completions/swarm.fish' },
   ],
   async run({ args, output }) {
-    const { oneOf } = await import('../flags/task-template.js');
+    const shell = SHELLS.find((each) => each === args.positionals[0]);
+    if (shell === undefined)
+      throw new UsageError(`no completion for '${args.positionals[0]}': use ${SHELLS.join(', ')}`);
     const { SCRIPTS } = await import('../completion/scripts.js');
-    output.write(SCRIPTS[oneOf('SHELL', args.positionals[0]!, SHELLS)]);
+    output.write(SCRIPTS[shell]);
     return 0;
   },
 };

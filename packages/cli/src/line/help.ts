@@ -3,7 +3,7 @@ import type { Command, Flag } from '../command.js';
 import { CLUSTER_WORDS, COMMANDS, commandsOf, MANAGEMENT } from '../commands/commands.js';
 import { FLAG_GROUPS } from '../flags/flag-help.js';
 import { GLOBAL_FLAGS, globalFlags } from './global-flags.js';
-import { usageLine } from './usage.js';
+import { summaryOf, usageLine } from './usage.js';
 
 /** What the help calls the value of a flag that does not name it itself. */
 const VALUE = { string: 'string', number: 'decimal', list: 'list', boolean: '' } as const;
@@ -89,11 +89,6 @@ function show(
 
 function nameAndAbout(command: Command): readonly [string, string] {
   return [command.path.at(-1)!, summaryOf(command)];
-}
-
-/** The first sentence of what a command does. */
-export function summaryOf({ about }: Command): string {
-  return about.split('. ')[0]!.replace(/\.$/, '');
 }
 
 const INDENT = 2;

@@ -9,3 +9,8 @@ export function usageLine(command: Command): string {
 export function usageOf(command: Command): string {
   return `${usageLine(command)}\nRun 'swarm ${command.path.join(' ')} --help' for more.`;
 }
+
+/** The first sentence of what a command does. */
+export function summaryOf({ about }: Command): string {
+  return about.split('. ')[0]!.replace(/\.$/, '');
+}

@@ -19,7 +19,7 @@ export class Screen {
   /** @throws Error for anything that this terminal does not know */
   write(text: string): void {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-    const tokens = /\u001b\[(\d*)([A-Za-z])|\n|\r|[^\u0000-\u001f\u007f-\u009f]|([^])/gu;
+    const tokens = /\u001b\[(\d*)([A-Za-z])|\n|\r|[^\u0000-\u001f\u007f-\u009f]|([\s\S])/gu;
     for (const [token, count, kind, other] of text.matchAll(tokens)) {
       if (other !== undefined) throw new Error(`the screen got ${JSON.stringify(other)}`);
       if (kind !== undefined) this.#control(kind, Number(count || 1));
