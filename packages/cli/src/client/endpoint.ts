@@ -1,17 +1,13 @@
 import { existsSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
 import { formatHostPort, isLoopback, parseHostPort, parseIpAddress } from '@swarm/api';
 import { UsageError } from '../command.js';
 import { type ClientTls, readClientTls } from './client-tls.js';
+import { defaultSocket, type SocketEndpoint } from './default-socket.js';
+
+export { defaultSocket, type SocketEndpoint };
 
 /** Where a daemon listens for clients. */
 export type Endpoint = SocketEndpoint | TcpEndpoint;
-
-export interface SocketEndpoint {
-  readonly socketPath: string;
-  /** Folder on the way that nobody but the user may enter. */
-  readonly privateFolder?: string;
-}
 
 export interface TcpEndpoint {
   /** An address, or a name. Without TLS a loopback address or `localhost`. */
@@ -22,15 +18,6 @@ export interface TcpEndpoint {
 
 /** The one name that is taken for a loopback address; what it stands for is checked when connecting. */
 export const LOCALHOST = 'localhost';
-
-/** Local socket of a user's daemon: root's under /run, others' under their runtime folder. */
-export function defaultSocket(env: NodeJS.ProcessEnv, uid: number): SocketEndpoint {
-  if (uid === 0) return { socketPath: '/run/swarm/swarm.sock' };
-  const given = env.XDG_RUNTIME_DIR;
-  // XDG Base Directory Specification: a path that is not absolute is to be ignored.
-  const privateFolder = given !== undefined && isAbsolute(given) ? given : `/tmp/swarm-${uid}`;
-  return { socketPath: join(privateFolder, 'swarm', 'swarm.sock'), privateFolder };
-}
 
 /**
  * The daemon to talk to: `--host`, else `$SWARM_HOST`, else the user's own socket, else root's.

@@ -1,4 +1,4 @@
-import { showControls } from '@swarm/api';
+import { showControls } from '@swarm/api/text';
 import { type Color, colored } from './color.js';
 
 /** A part of a line, and its colour where it has one. */

@@ -1,4 +1,5 @@
-import { showControls } from '@swarm/api';
+// The whole of the API would be loaded with every command.
+import { showControls } from '@swarm/api/text';
 import { type Color, colored, wantsColor } from './color.js';
 import { DrawnLines, type LiveArea } from './live-area.js';
 import { TaskOutput } from './task-output.js';
