@@ -1,0 +1,122 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { atMost, type Goal, median, type Report } from './report.js';
+
+const ROOT = join(import.meta.dirname, '..', '..', '..');
+const CLI = join(ROOT, 'packages', 'cli');
+export const DEFAULT_CLI_ROUNDS = 41;
+/** `swarm version` may take so many times as long as a Node.js that does nothing. */
+const VERSION_LIMIT = 1.8;
+const DAEMONS = '/run/swarm/swarm.sock';
+
+/** One command line, measured in turn with the others. */
+interface Line {
+  readonly name: string;
+  readonly words: readonly string[];
+}
+
+/** How long short commands take, as they are installed on hosts and as they run in the checkout. */
+export async function benchCli(say: (text: string) => void, rounds: number): Promise<Report> {
+  const folder = mkdtempSync(join(tmpdir(), 'swarm-bench-cli-'));
+  const silent = createServer(() => {});
+  try {
+    say('bundling the command');
+    const packed = layOut(folder);
+    const socket = join(folder, 'silent.sock');
+    await new Promise<void>((resolve) => silent.listen(socket, resolve));
+    const swarm = (...words: string[]) => [packed, ...words];
+    const version = { name: 'swarm version, no daemon', words: swarm('version') };
+    const nothing = { name: 'node -e 0', words: [process.execPath, '-e', '0'] };
+    const lines: Line[] = [
+      nothing,
+      version,
+      { name: 'swarm --version', words: swarm('--version') },
+      { name: './swarm version, in the checkout', words: [join(ROOT, 'swarm'), 'version'] },
+      {
+        name: 'swarm node ls, no daemon',
+        words: swarm('--host', `unix://${folder}/none`, 'node', 'ls'),
+      },
+      { name: 'swarm service create --help', words: swarm('service', 'create', '--help') },
+      { name: 'Tab after swarm service u', words: swarm('__complete', 'service', 'u') },
+      {
+        name: 'Tab for a name, the daemon is silent',
+        words: swarm('__complete', '--host', `unix://${socket}`, 'node', 'rm', ''),
+      },
+    ];
+    if (spawnSync('docker', ['--version']).status === 0)
+      lines.push(
+        { name: "docker --version (Docker's own)", words: ['docker', '--version'] },
+        { name: "docker version, no daemon (Docker's own)", words: ['docker', 'version'] },
+      );
+    say(`${lines.length} command lines in turn, ${rounds} times`);
+    const times = await measure(lines, rounds, folder);
+    return reportOf(lines, times, version, nothing);
+  } finally {
+    silent.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The package as `npm install` of the packed file puts it; returns the command. */
+function layOut(folder: string): string {
+  execFileSync(process.execPath, [join(CLI, 'bundle.mjs')], { stdio: 'inherit' });
+  const home = join(folder, 'package');
+  for (const part of ['bin', 'bundle', 'package.json'])
+    cpSync(join(CLI, part), join(home, part), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(home, 'node_modules'));
+  return join(home, 'bin', 'swarm.js');
+}
+
+async function measure(
+  lines: readonly Line[],
+  rounds: number,
+  folder: string,
+): Promise<ReadonlyMap<Line, readonly number[]>> {
+  const env = { PATH: process.env.PATH, HOME: folder, XDG_RUNTIME_DIR: folder };
+  const times = new Map<Line, number[]>(lines.map((line) => [line, []]));
+  // The first round warms the page cache and counts for nothing.
+  for (let round = -1; round < rounds; round += 1) {
+    for (const [line, taken] of times) {
+      const ms = await timeOf(line.words, env);
+      if (round >= 0) taken.push(ms);
+    }
+  }
+  return times;
+}
+
+function timeOf([program, ...args]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const begin = performance.now();
+    const child = spawn(program!, args, { env, stdio: 'ignore' });
+    child.on('error', reject);
+    child.on('exit', () => resolve(performance.now() - begin));
+  });
+}
+
+function reportOf(
+  lines: readonly Line[],
+  times: ReadonlyMap<Line, readonly number[]>,
+  version: Line,
+  nothing: Line,
+): Report {
+  const ms = (line: Line) => median(times.get(line) ?? []);
+  // Neighbours in time: what else the machine does meanwhile weighs on both.
+  const ratios = (times.get(version) ?? []).map((each, at) => each / times.get(nothing)![at]!);
+  const goal: Goal = atMost('swarm version / node -e 0', median(ratios), '', VERSION_LIMIT);
+  const notes = [];
+  if (!goal.met)
+    notes.push(
+      'the rest is loading: see what packages/cli/src/main.ts imports before it knows the line',
+    );
+  if (existsSync(DAEMONS))
+    notes.push(`a daemon of this host has ${DAEMONS}: swarm version asked it`);
+  return {
+    bench: 'cli',
+    goals: [goal],
+    figures: lines.map((line) => ({ name: line.name, value: ms(line), unit: 'ms' })),
+    notes,
+  };
+}
