@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { formatHostPort, isLoopback, parseHostPort, parseIpAddress } from '@swarm/api';
+import { formatHostPort, isLoopback, parseHostPort, parseIpAddress } from '@swarm/api/client';
 import { UsageError } from '../command.js';
 import { type ClientTls, readClientTls } from './client-tls.js';
 import { defaultSocket, type SocketEndpoint } from './default-socket.js';

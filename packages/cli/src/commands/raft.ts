@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { showControls } from '@swarm/api';
+import { showControls } from '@swarm/api/client';
 import type { RaftStatus } from '@swarm/raft';
 import type { Inspection } from '@swarm/manager/recovery';
 import { type Arguments, type Command, type Flags, UsageError } from '../command.js';

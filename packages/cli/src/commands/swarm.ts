@@ -1,4 +1,4 @@
-import { type Cluster, HOST_PRIVILEGES, type Node } from '@swarm/api';
+import { type Cluster, HOST_PRIVILEGES, type Node } from '@swarm/api/client';
 import type { ApiClient } from '../client/api-client.js';
 import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
 import { ensureDaemon } from '../daemon/start-in-background.js';

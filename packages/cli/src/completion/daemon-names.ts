@@ -1,4 +1,4 @@
-import { type Node, type Service, showControls, type Task } from '@swarm/api';
+import { type Node, type Service, showControls, type Task } from '@swarm/api/client';
 import { ApiClient } from '../client/api-client.js';
 import { resolveEndpoint } from '../client/endpoint.js';
 import type { Candidate, LiveHost, LiveNames } from './complete.js';

@@ -74,6 +74,8 @@ function declareFlags(line: Argv, command: Command): void {
     line.option(name, {
       type: flag.type === 'boolean' ? 'boolean' : 'string',
       array: flag.type === 'list',
+      // yargs lays out the help after every command it ran. Ours is made when it is asked for (help.ts).
+      hidden: true,
       // Without a value a coerced option is not there; yargs calls this for given ones only.
       ...(flag.type === 'boolean' ? {} : { coerce: checker(name, flag) }),
     });

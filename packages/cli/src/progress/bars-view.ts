@@ -1,4 +1,4 @@
-import { isTerminal, type TaskState } from '@swarm/api';
+import { isTerminal, type TaskState } from '@swarm/api/client';
 import type { LiveArea, LiveLine } from '../output/live-area.js';
 import { STAGES, stageOf, type TaskProgress } from './measure.js';
 import { countsOf, type ProgressState, type ProgressView } from './view.js';

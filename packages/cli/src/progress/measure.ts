@@ -6,7 +6,7 @@ import {
   showControls,
   type Task,
   type TaskState,
-} from '@swarm/api';
+} from '@swarm/api/client';
 
 /** Stages a task passes before it runs: the one that is least far is told about. */
 export const STAGES = [

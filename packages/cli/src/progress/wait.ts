@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { MS, type Node, SECOND, showControls, type Service, type Task } from '@swarm/api';
+import { MS, type Node, SECOND, showControls, type Service, type Task } from '@swarm/api/client';
 import type { ApiClient } from '../client/api-client.js';
 import type { Output } from '../output/output.js';
 import { BarsView } from './bars-view.js';
