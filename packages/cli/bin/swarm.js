@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=4 --
+#!/usr/bin/env -S node --
 // The packed command is a bundle; a checkout runs what the compiler made, also after `npm pack` in it.
 import { existsSync } from 'node:fs';
 
