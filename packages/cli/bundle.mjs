@@ -1,15 +1,17 @@
 // `npm pack` runs this (prepack): all of our packages, from their sources, in one folder of modules that
 // needs nothing but the dependencies of package.json. What the code imports lazily stays lazy.
-import { readFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
 const here = import.meta.dirname;
 const outdir = join(here, 'bundle');
 const packageJson = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-const { dependencies, optionalDependencies, engines } = packageJson(here);
+const { dependencies, optionalDependencies, devDependencies, engines } = packageJson(here);
 const external = Object.keys({ ...dependencies, ...optionalDependencies });
+/** Packages that become part of the bundle: what a short command needs loads faster from one file. */
+const bundled = Object.keys(devDependencies).filter((name) => !name.startsWith('@swarm/'));
 
 /** `@swarm/manager/assembly` is what its package exports under that name, but the source of it. */
 const ourSources = {
@@ -30,17 +32,19 @@ const ourSources = {
 const onlyListed = {
   name: 'only-listed',
   setup({ onResolve }) {
-    onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
+    onResolve({ filter: /^[^./]/ }, ({ path, kind, importer }) => {
       if (kind === 'entry-point' || path.startsWith('@swarm/') || path.startsWith('node:')) return;
       const name = path.split('/', path.startsWith('@') ? 2 : 1).join('/');
       if (external.includes(name)) return { path, external: true };
+      if (bundled.includes(name) || importer.includes('/node_modules/')) return;
       return { errors: [{ text: `${path} is no dependency of @swarm/cli: list it` }] };
     });
   },
 };
 
 await rm(outdir, { recursive: true, force: true });
-await build({
+const { metafile } = await build({
+  metafile: true,
   entryPoints: {
     main: join(here, 'src', 'main.ts'),
     node: join(here, '..', 'node', 'src', 'index.ts'),
@@ -55,3 +59,15 @@ await build({
   legalComments: 'none',
   logLevel: 'warning',
 });
+
+// Their licences ask to be passed on with the code.
+const folders = Object.keys(metafile.inputs).flatMap(
+  (path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? [],
+);
+const licences = [...new Set(folders)].sort().map((folder) => {
+  const { name, version, license } = packageJson(folder);
+  const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
+  if (file === undefined) throw new Error(`${name} has no file with its licence`);
+  return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
+});
+await writeFile(join(outdir, 'LICENSES.txt'), licences.join('\n----\n\n'));

@@ -1,5 +1,6 @@
-/** `scripts/bench NAME [--json]`, and for raft how much of what. */
+/** `scripts/bench NAME [--json]`, and for raft and cli how much of what. */
 import { parseArgs } from 'node:util';
+import { benchCli, DEFAULT_CLI_ROUNDS } from './bench-cli.js';
 import { benchMain } from './bench-main.js';
 import { benchRaft } from './bench-raft.js';
 import { DEFAULT_RAFT_OPTIONS } from './raft/options.js';
@@ -18,6 +19,7 @@ const { values, positionals } = parseArgs({
 });
 
 const BENCHES: Readonly<Record<string, (say: (text: string) => void) => Promise<Report>>> = {
+  cli: (say) => benchCli(say, count('rounds', DEFAULT_CLI_ROUNDS)),
   main: benchMain,
   raft: (say) =>
     benchRaft(say, {
@@ -29,9 +31,12 @@ const BENCHES: Readonly<Record<string, (say: (text: string) => void) => Promise<
     }),
 };
 
-function count(name: 'rounds' | 'seconds' | 'takeovers' | 'entries'): number {
+function count(
+  name: 'rounds' | 'seconds' | 'takeovers' | 'entries',
+  usual = DEFAULT_RAFT_OPTIONS[name],
+): number {
   const text = values[name];
-  if (text === undefined) return DEFAULT_RAFT_OPTIONS[name];
+  if (text === undefined) return usual;
   const value = Number(text);
   if (Number.isSafeInteger(value) && value > 0) return value;
   console.error(`--${name} must be a positive whole number, not ${text}`);
@@ -44,6 +49,7 @@ if (bench === undefined) {
   console.error(
     `usage: scripts/bench NAME [--json]\n` +
       `       scripts/bench raft [--only loads,reads,takeover,soak] [--rounds N] [--seconds N] [--takeovers N] [--entries N]\n` +
+      `       scripts/bench cli [--rounds N]\n` +
       `benchmarks: ${Object.keys(BENCHES).join(', ')}`,
   );
   process.exit(1);

@@ -92,7 +92,7 @@ export async function rootlessDemo(story: Story, name: string, keep: boolean): P
     if (keep) {
       const { socket } = cluster.manager.state;
       story.say(
-        `The cluster stays up. Talk to it:\n  SWARM_HOST=unix://${socket} npx swarm service ls\n  curl http://${cluster.manager.address}:${PORT}/`,
+        `The cluster stays up. Talk to it:\n  SWARM_HOST=unix://${socket} ./swarm service ls\n  curl http://${cluster.manager.address}:${PORT}/`,
       );
       story.say('  scripts/demo --down');
     } else {

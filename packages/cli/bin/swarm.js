@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=4
+#!/usr/bin/env -S node --
 // Puts the command and the node together: the command alone is loaded, and it loads the node when it
 // needs one. The packed command is a bundle; a checkout runs what the compiler made, also after `npm pack`.
 import { existsSync } from 'node:fs';

@@ -11,7 +11,18 @@ export interface Flag {
   readonly short?: string;
   /** Shown in the help; only parsed when given. */
   readonly default?: string;
+  /** What the help calls its value: `duration`, `bytes`; by default its type. */
+  readonly value?: string;
+  /** The only values it takes. Others are refused, and the shell completes these. */
+  readonly choices?: readonly string[];
+  /** Heading in the help; by default `Options`. */
+  readonly group?: string;
+  /** What its values name, for completion. */
+  readonly completes?: Completes;
 }
+
+/** What a word of the command line names; the shell completes it from what the daemon knows. */
+export type Completes = 'node' | 'service' | 'task' | 'service=' | 'file';
 
 export type Flags = Readonly<Record<string, Flag>>;
 
@@ -36,6 +47,12 @@ export interface CommandContext {
   readonly uid: number;
 }
 
+/** A command line without `swarm` as people type it, and what it does. */
+export interface Example {
+  readonly line: string;
+  readonly about: string;
+}
+
 export interface Command {
   /** Words that name it: `['service', 'create']`. */
   readonly path: readonly string[];
@@ -50,8 +67,11 @@ export interface Command {
   readonly stopAtPositional?: boolean;
   /** Flags of Docker's that are not served yet: named in the error when given. */
   readonly notYet?: readonly string[];
+  /** What its positionals name, or the only words they may be; for completion. */
+  readonly completes?: readonly Completes[] | { readonly words: readonly string[] };
+  readonly examples?: readonly Example[];
   /** Exit code, 0 by default. */
   run(context: CommandContext): Promise<number | undefined>;
 }
 
-export { UsageError } from '@swarm/api';
+export { UsageError } from '@swarm/api/client';

@@ -1,4 +1,4 @@
-import { showControls } from '@swarm/api';
+import { showControls } from '@swarm/api/client';
 import { DaemonError } from './client/api-client.js';
 
 /** An error in one line for the user; the daemon's own sentences are marked as its. */

@@ -1,2 +1,3 @@
+export { COMMANDS } from './commands/commands.js';
 export type * from './local-node.js';
-export { COMMANDS, type MainOptions, main } from './main.js';
+export { type MainOptions, main } from './main.js';

@@ -42,7 +42,10 @@ async function install(t: ExecutionContext, folder: string): Promise<string | un
   }[];
   const paths = packed!.files.map((file) => file.path);
   t.is(packed!.filename, 'swarm-cli-0.1.0.tgz');
-  for (const path of ['bin/swarm.js', 'bundle/main.js', 'README.md', 'systemd/swarm.service'])
+  for (const path of [
+    ...['bin/swarm.js', 'bundle/main.js', 'bundle/LICENSES.txt', 'README.md'],
+    'systemd/swarm.service',
+  ])
     t.true(paths.includes(path), path);
   t.deepEqual(
     paths.filter((path) => /^(src|test|dist)\//.test(path)),

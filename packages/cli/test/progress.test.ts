@@ -1,7 +1,8 @@
 import type { Node, Service, Task, TaskState, UpdateState } from '@swarm/api';
 import test from 'ava';
 import type { ApiClient } from '../src/client/api-client.js';
-import { measure, measureJob, waitForService } from '../src/progress.js';
+import { measure, measureJob } from '../src/progress/measure.js';
+import { waitForService } from '../src/progress/wait.js';
 import { recorder } from './support/recorder.js';
 
 const NODES = [

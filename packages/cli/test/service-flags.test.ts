@@ -171,7 +171,10 @@ test('variables of a file come before those of the command line', (t) => {
 });
 
 const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [
-  [['--mode', 'x'], /unknown mode 'x'/],
+  [
+    ['--mode', 'x'],
+    /invalid argument 'x' for --mode: use replicated, global, replicated-job, global-job/,
+  ],
   [['--mode', 'global', '--replicas', '2'], /replicas can only be used with replicated/],
   [['--mode', 'global-job', '--replicas', '2'], /replicas can only be used with replicated/],
   [['--max-concurrent', '2'], /max-concurrent can only be used with replicated-job/],

@@ -79,7 +79,10 @@ test('An adopted task keeps its ports, and the mesh hears of them again', async 
     },
   };
   t.deepEqual(await prepare(runtime, task, { network }), before);
-  t.deepEqual(attached?.attachments.map(({ addresses }) => addresses), [['127.0.0.1/32']]);
+  t.deepEqual(
+    attached?.attachments.map(({ addresses }) => addresses),
+    [['127.0.0.1/32']],
+  );
   await harness.close();
 });
 

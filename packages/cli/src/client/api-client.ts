@@ -33,6 +33,8 @@ export interface ApiClientOptions {
   readonly managerTls?: ManagerTls;
   /** Resolves names; the system's resolver by default. */
   readonly lookup?: LookupFunction;
+  /** Ends every request that is under way. */
+  readonly signal?: AbortSignal;
 }
 
 /** A plain client of the daemon's HTTP API: what `swarm` does, any Docker client can. */
@@ -117,7 +119,8 @@ export class ApiClient {
     const payload =
       body === undefined || stream !== undefined ? undefined : Buffer.from(JSON.stringify(body));
     const timeoutMs = stream === undefined ? REQUEST_TIMEOUT_MS : UPLOAD_TIMEOUT_MS;
-    const { uid = process.getuid?.() ?? 0, managerTls = noManagerTls, lookup } = this.#options;
+    const { uid = process.getuid?.() ?? 0, managerTls = noManagerTls } = this.#options;
+    const { lookup, signal } = this.#options;
     if ('socketPath' in this.endpoint) checkSocket(this.endpoint, uid);
     this.#route ??= routeTo(this.endpoint, managerTls, lookup);
     const { request, options } = await this.#route;
@@ -128,6 +131,7 @@ export class ApiClient {
           method,
           path: `${API_PREFIX}${path}${queryString(query)}`,
           timeout: timeoutMs,
+          ...(signal === undefined ? {} : { signal }),
           headers: {
             host: 'swarm',
             ...headers,

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
-import { UsageError } from '@swarm/api';
+import { UsageError } from '@swarm/api/client';
 import type { LocalNode } from '../local-node.js';
 
 /** What a client proves itself with, and what it accepts: PEM, under Docker's names of the files. */

@@ -2,7 +2,7 @@ import { lookup as systemLookup } from 'node:dns';
 import { Agent, request, type RequestOptions } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { isLoopback, parseIpAddress, type SocketEndpoint } from '@swarm/api';
+import { isLoopback, parseIpAddress, type SocketEndpoint } from '@swarm/api/client';
 import { checkPlace } from '../files/place.js';
 import { checkPrivateFolder } from '../files/private-folder.js';
 import { type ManagerTls, tlsOptions } from './client-tls.js';

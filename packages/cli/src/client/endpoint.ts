@@ -6,7 +6,7 @@ import {
   parseHostPort,
   parseIpAddress,
   type SocketEndpoint,
-} from '@swarm/api';
+} from '@swarm/api/client';
 import { UsageError } from '../command.js';
 import { type ClientTls, readClientTls } from './client-tls.js';
 

@@ -15,6 +15,8 @@ export const BACKUP: Command = {
   },
   least: 1,
   most: 1,
+  completes: ['file'],
+  examples: [{ line: 'backup cluster.swarm', about: 'while the cluster runs' }],
   async run({ args, client, node, output }) {
     const path = resolve(args.positionals[0]!);
     const query = args.boolean('stale') ? { stale: 1 } : {};

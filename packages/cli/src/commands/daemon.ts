@@ -8,18 +8,42 @@ export const DAEMON_FLAGS: Flags = {
     about: "cgroup of the process runtime's tasks",
     default: 'swarm',
   },
-  'data-root': { type: 'string', about: 'folder for everything this node remembers' },
+  'data-root': {
+    type: 'string',
+    about: 'folder for everything this node remembers',
+    completes: 'file',
+  },
   engine: {
     type: 'string',
     about: 'Docker Engine to use (unix://PATH)',
     default: 'unix:///var/run/docker.sock',
   },
   label: { type: 'list', about: 'engine label of this node (key=value), for constraints' },
-  'log-format': { type: 'string', about: 'log as pretty or json', default: 'pretty' },
-  'log-level': { type: 'string', about: 'log from debug, info, warn or error', default: 'info' },
-  mesh: { type: 'string', about: 'routing mesh: auto, nftables or userspace', default: 'auto' },
+  'log-format': {
+    type: 'string',
+    about: 'log as pretty or json',
+    choices: ['pretty', 'json'],
+    default: 'pretty',
+  },
+  'log-level': {
+    type: 'string',
+    about: 'log from debug, info, warn or error',
+    choices: ['debug', 'info', 'warn', 'error'],
+    default: 'info',
+  },
+  mesh: {
+    type: 'string',
+    about: 'routing mesh: auto, nftables or userspace',
+    choices: ['auto', 'nftables', 'userspace'],
+    default: 'auto',
+  },
   'mesh-bind': { type: 'list', about: 'address the userspace mesh listens on (default: all)' },
-  runtime: { type: 'string', about: 'task runtime: auto, docker or process', default: 'auto' },
+  runtime: {
+    type: 'string',
+    about: 'task runtime: auto, docker or process',
+    choices: ['auto', 'docker', 'process'],
+    default: 'auto',
+  },
   socket: { type: 'string', about: 'socket for local clients' },
 };
 
@@ -31,6 +55,10 @@ export const DAEMON: Command = {
   flags: DAEMON_FLAGS,
   least: 0,
   most: 0,
+  examples: [
+    { line: 'daemon --log-format json', about: 'as the systemd unit runs it' },
+    { line: 'daemon --runtime process --label zone=east', about: 'without Docker' },
+  ],
   async run({ args, env, uid, node }) {
     const { runDaemon } = await node();
     return runDaemon(given(args), env, uid);

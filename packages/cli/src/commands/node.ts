@@ -32,6 +32,10 @@ const LS: Command = {
   },
   least: 0,
   most: 0,
+  examples: [
+    { line: 'node ls --filter role=manager', about: 'managers only' },
+    { line: "node ls --format '{{.Hostname}} {{.Status}}'", about: 'two fields a line' },
+  ],
   async run({ args, client, output }) {
     const nodes = await client.get<Node[]>('/nodes', { filters: filterMap(args.list('filter')) });
     const { Swarm: swarm } = await client.get<{ Swarm: SwarmInfo }>('/info');
@@ -68,6 +72,11 @@ const INSPECT: Command = {
   about: 'Show one or more nodes in full.',
   flags: INSPECT_FLAGS,
   least: 1,
+  completes: ['node'],
+  examples: [
+    { line: 'node inspect --pretty self', about: 'this node, for people' },
+    { line: "node inspect -f '{{.Status.Addr}}' worker1", about: 'one field' },
+  ],
   run: (context) => inspectAll(context, (name) => getNode(context, name), prettyNode),
 };
 
@@ -77,6 +86,8 @@ const PS: Command = {
   about: 'List the tasks of one or more nodes, by default of this one.',
   flags: TASK_LIST_FLAGS,
   least: 0,
+  completes: ['node'],
+  examples: [{ line: 'node ps --filter desired-state=running worker1', about: 'without history' }],
   async run(context) {
     const names = context.args.positionals.length === 0 ? ['self'] : context.args.positionals;
     const ids: Record<string, true> = {};
@@ -88,10 +99,14 @@ const PS: Command = {
 };
 
 const UPDATE_FLAGS: Flags = {
-  availability: { type: 'string', about: 'availability: active, pause or drain' },
+  availability: {
+    type: 'string',
+    about: 'availability: active, pause or drain',
+    choices: ['active', 'pause', 'drain'],
+  },
   'label-add': { type: 'list', about: 'add or update a node label (key=value)' },
   'label-rm': { type: 'list', about: 'remove a node label' },
-  role: { type: 'string', about: 'role: worker or manager' },
+  role: { type: 'string', about: 'role: worker or manager', choices: ['worker', 'manager'] },
 };
 
 const UPDATE: Command = {
@@ -101,6 +116,11 @@ const UPDATE: Command = {
   flags: UPDATE_FLAGS,
   least: 1,
   most: 1,
+  completes: ['node'],
+  examples: [
+    { line: 'node update --availability drain worker1', about: 'move its tasks elsewhere' },
+    { line: 'node update --label-add zone=east worker1', about: 'for --constraint' },
+  ],
   async run(context) {
     const { args, output } = context;
     const availability = choice('availability', args.string('availability'), [
@@ -134,6 +154,7 @@ const RM: Command = {
   about: 'Remove one or more nodes from the cluster.',
   flags: { force: { type: 'boolean', short: 'f', about: 'remove a node that is still up' } },
   least: 1,
+  completes: ['node'],
   async run({ args, client, output }) {
     let code = 0;
     for (const name of args.positionals) {
@@ -160,6 +181,7 @@ function roleCommand(word: 'promote' | 'demote', role: NodeSpec['Role'], about: 
     about,
     flags: {},
     least: 1,
+    completes: ['node'],
     async run(context) {
       let code = 0;
       for (const name of context.args.positionals) {

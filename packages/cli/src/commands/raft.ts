@@ -1,4 +1,4 @@
-import { defaultDataRoot, type RaftStatusReply, showControls } from '@swarm/api';
+import { defaultDataRoot, type RaftStatusReply, showControls } from '@swarm/api/client';
 import {
   type Arguments,
   type Command,
@@ -12,7 +12,11 @@ import { jsonText, shown } from '../output/shown.js';
 import { table } from '../output/table.js';
 
 const DATA_ROOT: Flags = {
-  'data-root': { type: 'string', about: 'data folder of a daemon that does not run' },
+  'data-root': {
+    type: 'string',
+    about: 'data folder of a daemon that does not run',
+    completes: 'file',
+  },
 };
 
 const STATUS: Command = {
@@ -22,6 +26,10 @@ const STATUS: Command = {
   flags: { ...DATA_ROOT, json: { type: 'boolean', about: 'print as JSON' } },
   least: 0,
   most: 0,
+  examples: [
+    { line: 'raft status', about: 'the running daemon' },
+    { line: 'raft status --data-root /var/lib/swarm', about: 'a daemon that does not run' },
+  ],
   async run(context) {
     const { args, client, output } = context;
     if (args.has('data-root')) {

@@ -21,6 +21,10 @@ export const RESTORE: Command = {
   },
   least: 1,
   most: 1,
+  completes: ['file'],
+  examples: [
+    { line: 'restore --advertise-addr 192.0.2.1 cluster.swarm', about: 'on a host in no cluster' },
+  ],
   async run(context) {
     const { args, client, output } = context;
     const path = args.positionals[0]!;

@@ -29,6 +29,11 @@ export const LOGS: Command = {
   },
   least: 1,
   most: 1,
+  completes: ['service', 'task'],
+  examples: [
+    { line: 'service logs --follow --tail 20 web', about: 'the last lines, then new ones' },
+    { line: 'service logs --since 10m --timestamps web', about: 'ten minutes back' },
+  ],
   async run({ args, client, output }) {
     const name = args.positionals[0]!;
     const tail = args.string('tail') ?? 'all';

@@ -12,7 +12,7 @@ import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { prettyService } from '../output/pretty-service.js';
 import { shown } from '../output/shown.js';
 import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
-import { waitForService } from '../progress.js';
+import { waitForService } from '../progress/wait.js';
 import { LOGS } from './service-logs.js';
 
 const ID_WIDTH = 12;
@@ -26,6 +26,24 @@ const CREATE: Command = {
   notYet: NOT_YET_FLAGS,
   least: 1,
   stopAtPositional: true,
+  examples: [
+    {
+      line: 'service create --name web --replicas 3 -p 8080:80 nginx:1',
+      about: 'three tasks behind port 8080 of every node',
+    },
+    {
+      line: 'service create --name web -p 8080:80 host node /srv/web/server.js',
+      about: 'a command of the host, without Docker',
+    },
+    {
+      line: 'service create --mode replicated-job --replicas 10 --max-concurrent 2 job:1',
+      about: 'ten runs, two at a time',
+    },
+    {
+      line: 'service create --mode global --constraint node.role==worker agent:1',
+      about: 'one task on every worker',
+    },
+  ],
   async run(context) {
     const { args, client, output } = context;
     const auth = registryAuth(context);
@@ -93,6 +111,14 @@ const PS: Command = {
   about: 'List the tasks of one or more services.',
   flags: TASK_LIST_FLAGS,
   least: 1,
+  completes: ['service'],
+  examples: [
+    { line: 'service ps web', about: 'where its tasks run, and what they wait for' },
+    {
+      line: 'service ps --no-trunc -f desired-state=running web',
+      about: 'in full, without history',
+    },
+  ],
   async run(context) {
     const { args, client } = context;
     const ids: Record<string, true> = {};
@@ -112,6 +138,8 @@ const INSPECT: Command = {
   about: 'Show one or more services in full.',
   flags: INSPECT_FLAGS,
   least: 1,
+  completes: ['service'],
+  examples: [{ line: 'service inspect --pretty web', about: 'for people' }],
   run: (context) =>
     inspectAll(
       context,
@@ -136,6 +164,8 @@ const SCALE: Command = {
     quiet: { type: 'boolean', short: 'q', about: 'no progress output' },
   },
   least: 1,
+  completes: ['service='],
+  examples: [{ line: 'service scale web=20 api=3', about: 'two services at once' }],
   async run({ args, client, output }) {
     const wanted = args.positionals.map((item) => {
       const match = /^(.+)=(\d+)$/.exec(item);
@@ -176,6 +206,16 @@ const UPDATE: Command = {
   notYet: NOT_YET_FLAGS,
   least: 1,
   most: 1,
+  completes: ['service'],
+  examples: [
+    { line: 'service update --image nginx:2 web', about: 'a rolling update' },
+    {
+      line: 'service update --publish-add 8443:443 --env-rm DEBUG web',
+      about: 'change parts of lists',
+    },
+    { line: 'service update --args "--level debug" web', about: 'new arguments' },
+    { line: 'service update --rollback web', about: 'back to the previous specification' },
+  ],
   async run(context) {
     const { args, client, output } = context;
     const name = args.positionals[0]!;
@@ -213,6 +253,7 @@ const ROLLBACK: Command = {
   },
   least: 1,
   most: 1,
+  completes: ['service'],
   run: (context) => rollback(context, context.args.positionals[0]!),
 };
 
@@ -222,6 +263,7 @@ const RM: Command = {
   about: 'Remove one or more services.',
   flags: {},
   least: 1,
+  completes: ['service'],
   async run({ args, client, output }) {
     let code = 0;
     for (const name of args.positionals) {

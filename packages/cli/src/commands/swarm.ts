@@ -1,4 +1,4 @@
-import { type Cluster, HOST_PRIVILEGES, type Node } from '@swarm/api';
+import { type Cluster, HOST_PRIVILEGES, type Node } from '@swarm/api/client';
 import type { ApiClient } from '../client/api-client.js';
 import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
 import { ensureDaemon } from '../client/ensure-daemon.js';
@@ -22,6 +22,7 @@ const ADDRESS_FLAGS: Flags = {
   availability: {
     type: 'string',
     about: 'availability: active, pause or drain',
+    choices: ['active', 'pause', 'drain'],
     default: 'active',
   },
   'data-path-addr': {
@@ -33,15 +34,36 @@ const ADDRESS_FLAGS: Flags = {
 
 /** Settings of the whole cluster, at `init` and by `update`. */
 const SPEC_FLAGS: Flags = {
-  'cert-expiry': { type: 'string', about: 'validity of node certificates', default: '2160h' },
-  'dispatcher-heartbeat': { type: 'string', about: 'heartbeat period of nodes', default: '1s' },
+  'cert-expiry': {
+    type: 'string',
+    value: 'duration',
+    about: 'validity of node certificates',
+    default: '2160h',
+  },
+  'dispatcher-heartbeat': {
+    type: 'string',
+    value: 'duration',
+    about: 'heartbeat period of nodes',
+    default: '1s',
+  },
   'host-privileges': {
     type: 'string',
     about: "what tasks of image 'host' may ask of their host: none, capabilities or root",
+    choices: HOST_PRIVILEGES,
     default: 'none',
   },
-  'snapshot-interval': { type: 'string', about: 'log entries between snapshots', default: '10000' },
-  'task-history-limit': { type: 'string', about: 'old tasks kept per slot', default: '5' },
+  'snapshot-interval': {
+    type: 'string',
+    value: 'uint',
+    about: 'log entries between snapshots',
+    default: '10000',
+  },
+  'task-history-limit': {
+    type: 'string',
+    value: 'uint',
+    about: 'old tasks kept per slot',
+    default: '5',
+  },
 };
 /** Docker's settings that this version does not serve. */
 const NOT_YET_FLAGS = ['autolock', 'external-ca', 'max-snapshots'];
@@ -117,6 +139,11 @@ const INIT: Command = {
   notYet: [...NOT_YET_FLAGS, 'default-addr-pool', 'default-addr-pool-mask-length'],
   least: 0,
   most: 0,
+  examples: [
+    { line: 'init --advertise-addr 192.0.2.1', about: 'the first manager of a new cluster' },
+    { line: 'init --advertise-addr eth0:2377', about: 'by the address of an interface' },
+    { line: 'init --force-new-cluster', about: 'go on alone when the other managers are lost' },
+  ],
   async run(context) {
     const { args, client, output } = context;
     const setting = Object.keys(SPEC_FLAGS).find((flag) => args.has(flag));
@@ -161,6 +188,12 @@ const JOIN: Command = {
   },
   least: 1,
   most: 1,
+  examples: [
+    {
+      line: 'join --token SWMTKN-1-abc 192.0.2.1:2377',
+      about: "what 'swarm join-token' prints on a manager",
+    },
+  ],
   async run(context) {
     const { args, client, output } = context;
     const token = args.string('token');
@@ -199,6 +232,11 @@ const JOIN_TOKEN: Command = {
   },
   least: 1,
   most: 1,
+  completes: { words: ['worker', 'manager'] },
+  examples: [
+    { line: 'join-token worker', about: 'print the command for another worker' },
+    { line: 'join-token --rotate -q manager', about: 'replace the token of managers' },
+  ],
   async run({ args, client, output }) {
     const role = oneOf('role', args.positionals[0]!, ['worker', 'manager']);
     if (args.boolean('rotate')) {
@@ -246,6 +284,10 @@ const UPDATE: Command = {
   notYet: NOT_YET_FLAGS,
   least: 0,
   most: 0,
+  examples: [
+    { line: 'update --task-history-limit 2', about: 'keep two old tasks per slot' },
+    { line: 'update --host-privileges capabilities', about: 'allow tasks more of their host' },
+  ],
   async run({ args, client, output }) {
     if (!Object.keys(SPEC_FLAGS).some((flag) => args.has(flag)))
       throw new UsageError("say what to change: see 'swarm update --help'");

@@ -1,9 +1,9 @@
-import { VERSION } from '@swarm/api';
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
 import type { Command } from '../command.js';
 import { printObject } from '../output/format.js';
 import { shown } from '../output/shown.js';
 import { goDuration } from '../output/time.js';
+import { clientVersion, type ServerVersion, versionText } from '../version-text.js';
 
 interface Info {
   readonly Name?: string;
@@ -46,6 +46,7 @@ const INFO: Command = {
   flags: { format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' } },
   least: 0,
   most: 0,
+  examples: [{ line: "info -f '{{.Swarm.LocalNodeState}}'", about: 'one field' }],
   async run({ args, client, output }) {
     const info = await client.get<Info>('/info');
     const format = args.string('format');
@@ -64,36 +65,17 @@ const VERSION_COMMAND: Command = {
   least: 0,
   most: 0,
   async run({ args, client, output }) {
-    const Client = {
-      Version: VERSION,
-      Node: process.version,
-      Os: process.platform,
-      Arch: process.arch,
-    };
     const server = await serverVersion(client);
     const format = args.string('format');
-    if (format !== undefined) {
-      printObject(output, format, { Client, Server: server });
-      return 0;
-    }
-    output.line(
-      `Client:\n Version:     ${Client.Version}\n Node:        ${Client.Node}\n OS/Arch:     ${Client.Os}/${Client.Arch}`,
-    );
-    const Server = shown(server);
-    if (Server === null) output.line('\nServer: no daemon answers');
-    else
-      output.line(
-        `\nServer:\n Version:     ${Server.Version}\n API version: ${Server.ApiVersion} (minimum ${Server.MinAPIVersion})`,
-      );
+    if (format === undefined) output.line(versionText(shown(server)));
+    else printObject(output, format, { Client: clientVersion(), Server: server });
     return 0;
   },
 };
 
 export const SYSTEM_COMMANDS: readonly Command[] = [INFO, VERSION_COMMAND];
 
-async function serverVersion(
-  client: ApiClient,
-): Promise<{ Version: string; ApiVersion: string; MinAPIVersion: string } | null> {
+async function serverVersion(client: ApiClient): Promise<ServerVersion | null> {
   try {
     return await client.get('/version');
   } catch (error) {

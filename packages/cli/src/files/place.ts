@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { resolve } from 'node:path';
-import { checkPlaceIn } from '@swarm/api';
+import { checkPlaceIn } from '@swarm/api/client';
 
 /** What is at the path itself, not behind it; undefined when nothing is. @throws Error EACCES and the like */
 export function entryAt(path: string): Stats | undefined {

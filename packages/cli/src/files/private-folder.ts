@@ -1,4 +1,4 @@
-import { foreignFolder, GROUP_OR_OTHERS, octal, UsageError } from '@swarm/api';
+import { foreignFolder, GROUP_OR_OTHERS, octal, UsageError } from '@swarm/api/client';
 import { entryAt } from './place.js';
 
 /** Mode of a file for its owner alone. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { ContainerSpec, Placement, ServiceMode, ServiceSpec, TaskSpec } from '@swarm/api';
 import { type Arguments, type Flags, UsageError } from '../command.js';
+import { withHelp } from './flag-help.js';
 import { environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
 import { parsePublish } from './publish.js';
@@ -13,20 +14,25 @@ import {
 } from './task-template.js';
 import { parseCount, parsePairs } from './values.js';
 
-export const CREATE_FLAGS: Flags = {
+export const CREATE_FLAGS: Flags = withHelp({
   ...COMMON_SERVICE_FLAGS,
   ...Object.fromEntries(
     Object.entries(LIST_FLAGS).map(([name, flag]) => [name, { type: 'list', ...flag } as const]),
   ),
-  'env-file': { type: 'list', about: 'read environment variables from a file' },
+  'env-file': {
+    type: 'list',
+    about: 'read environment variables from a file',
+    completes: 'file',
+  },
   mode: {
     type: 'string',
     about: 'service mode: replicated, global, replicated-job or global-job',
+    choices: ['replicated', 'global', 'replicated-job', 'global-job'],
     default: 'replicated',
   },
   name: { type: 'string', about: 'service name' },
   'with-registry-auth': { type: 'boolean', about: 'send registry authentication to the nodes' },
-};
+});
 
 /** The spec that `service create` asks for. Defaults are the daemon's. */
 export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec {

@@ -7,7 +7,11 @@ export const COMMON_SERVICE_FLAGS: Flags = {
     short: 'd',
     about: 'exit at once instead of waiting for the service to converge',
   },
-  'endpoint-mode': { type: 'string', about: 'endpoint mode: vip or dnsrr' },
+  'endpoint-mode': {
+    type: 'string',
+    about: 'endpoint mode: vip or dnsrr',
+    choices: ['vip', 'dnsrr'],
+  },
   entrypoint: { type: 'string', about: "overwrite the image's ENTRYPOINT" },
   'health-cmd': { type: 'string', about: 'command that checks health' },
   'health-interval': { type: 'string', about: 'time between checks (ms|s|m|h)' },
@@ -31,7 +35,7 @@ export const COMMON_SERVICE_FLAGS: Flags = {
     type: 'boolean',
     about: 'do not ask the registry for digest and platforms',
   },
-  'oom-score-adj': { type: 'string', about: 'OOM score adjustment, -1000 to 1000' },
+  'oom-score-adj': { type: 'number', about: 'OOM score adjustment, -1000 to 1000' },
   quiet: { type: 'boolean', short: 'q', about: 'no progress output' },
   'read-only': { type: 'boolean', about: "mount the container's root read-only" },
   replicas: { type: 'string', about: 'number of tasks' },
@@ -41,6 +45,7 @@ export const COMMON_SERVICE_FLAGS: Flags = {
   'restart-condition': {
     type: 'string',
     about: 'restart when: none, on-failure or any',
+    choices: ['none', 'on-failure', 'any'],
     default: 'any',
   },
   'restart-delay': { type: 'string', about: 'delay between restarts', default: '5s' },
@@ -50,6 +55,7 @@ export const COMMON_SERVICE_FLAGS: Flags = {
   'rollback-failure-action': {
     type: 'string',
     about: 'on rollback failure: pause or continue',
+    choices: ['pause', 'continue'],
     default: 'pause',
   },
   'rollback-max-failure-ratio': { type: 'number', about: 'failure rate to tolerate in a rollback' },
@@ -61,6 +67,7 @@ export const COMMON_SERVICE_FLAGS: Flags = {
   'rollback-order': {
     type: 'string',
     about: 'rollback order: start-first or stop-first',
+    choices: ['start-first', 'stop-first'],
     default: 'stop-first',
   },
   'rollback-parallelism': {
@@ -79,6 +86,7 @@ export const COMMON_SERVICE_FLAGS: Flags = {
   'update-failure-action': {
     type: 'string',
     about: 'on update failure: pause, continue or rollback',
+    choices: ['pause', 'continue', 'rollback'],
     default: 'pause',
   },
   'update-max-failure-ratio': { type: 'number', about: 'failure rate to tolerate in an update' },
@@ -90,6 +98,7 @@ export const COMMON_SERVICE_FLAGS: Flags = {
   'update-order': {
     type: 'string',
     about: 'update order: start-first or stop-first',
+    choices: ['start-first', 'stop-first'],
     default: 'stop-first',
   },
   'update-parallelism': { type: 'string', about: 'tasks updated at once (0: all)', default: '1' },

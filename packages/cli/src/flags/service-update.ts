@@ -7,6 +7,7 @@ import type {
   TaskSpec,
 } from '@swarm/api';
 import { type Arguments, type Flags, UsageError } from '../command.js';
+import { withHelp } from './flag-help.js';
 import { environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
 import { parsePublish } from './publish.js';
@@ -19,7 +20,7 @@ import {
 } from './task-template.js';
 import { parseCount, parsePairs, splitPair, splitWords } from './values.js';
 
-export const UPDATE_FLAGS: Flags = {
+export const UPDATE_FLAGS: Flags = withHelp({
   ...COMMON_SERVICE_FLAGS,
   ...Object.fromEntries(
     Object.entries(LIST_FLAGS)
@@ -36,7 +37,7 @@ export const UPDATE_FLAGS: Flags = {
   image: { type: 'string', about: 'service image' },
   rollback: { type: 'boolean', about: 'go back to the previous specification' },
   'with-registry-auth': { type: 'boolean', about: 'send registry authentication to the nodes' },
-};
+});
 
 /** The spec after `service update`: the old one with what the flags change, everything else kept. */
 export function updateSpec(args: Arguments, old: ServiceSpec, env: NodeJS.ProcessEnv): ServiceSpec {

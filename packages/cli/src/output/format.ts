@@ -1,4 +1,4 @@
-import { showControls } from '@swarm/api';
+import { showControls } from '@swarm/api/client';
 import { UsageError } from '../command.js';
 import type { Output } from './output.js';
 import { jsonText } from './shown.js';

@@ -1,4 +1,4 @@
-import { showControls } from '@swarm/api';
+import { showControls } from '@swarm/api/client';
 
 /** What a log line says of where it comes from: `com.docker.swarm.task.id` and the like. */
 export type LogDetails = Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-import { escapeJson, showControls } from '@swarm/api';
+import { escapeJson, showControls } from '@swarm/api/client';
 
 /**
  * A copy of what a daemon sent in which every string, keys included, spells its control characters out.

@@ -1,4 +1,4 @@
-import { showControls } from '@swarm/api';
+import { showControls } from '@swarm/api/client';
 
 /** Spaces between columns, and the least width of a column with them: as Docker's tables have. */
 const GAP = 3;

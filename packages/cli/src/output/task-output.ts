@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import { showControls } from '@swarm/api';
+import { showControls } from '@swarm/api/text';
 
 const ESCAPE = '\u001b';
 /** Longest list of colours and styles in one sequence. */

@@ -1,6 +1,6 @@
 import type { Arguments, Command } from '../../src/command.js';
 import { SERVICE_COMMANDS } from '../../src/commands/service.js';
-import { parseArguments } from '../../src/parse.js';
+import { parseArguments } from '../../src/line/parse.js';
 
 /** Arguments of a `service` command as its command line gives them. */
 export function serviceArguments(word: string, argv: readonly string[]): Arguments {
@@ -8,7 +8,7 @@ export function serviceArguments(word: string, argv: readonly string[]): Argumen
 }
 
 export function parsed(command: Command, argv: readonly string[]): Arguments {
-  const args = parseArguments(command, argv, () => {});
-  if (args === undefined) throw new Error('help was printed');
+  const args = parseArguments(command, argv);
+  if (args === undefined) throw new Error('help was asked for');
   return args;
 }

@@ -1,0 +1,14 @@
+/**
+ * `@swarm/api/client`: what a client needs of the API. It makes none of the tables that check what comes
+ * in from outside: to build them takes longer than most commands run.
+ */
+export { MS, SECOND } from './objects/common.js';
+export { compareStates, isTerminal } from './task-state.js';
+export { HOST_PRIVILEGES } from './validate/host-privileges.js';
+export * from './values/address.js';
+export * from './values/default-paths.js';
+export * from './values/place.js';
+export * from './values/text.js';
+export { UsageError } from './usage-error.js';
+export * from './version.js';
+export type * from './index.js';

@@ -1,0 +1,47 @@
+import type { Command } from '../command.js';
+import { BACKUP } from './backup.js';
+import { COMPLETION } from './completion.js';
+import { DAEMON } from './daemon.js';
+import { NODE_COMMANDS } from './node.js';
+import { RAFT_COMMANDS } from './raft.js';
+import { RESTORE } from './restore.js';
+import { SERVICE_COMMANDS } from './service.js';
+import { SWARM_COMMANDS } from './swarm.js';
+import { SYSTEM_COMMANDS } from './system.js';
+
+export const COMMANDS: readonly Command[] = [
+  ...SWARM_COMMANDS,
+  DAEMON,
+  ...SYSTEM_COMMANDS,
+  ...NODE_COMMANDS,
+  ...SERVICE_COMMANDS,
+  BACKUP,
+  RESTORE,
+  ...RAFT_COMMANDS,
+  COMPLETION,
+];
+
+/** Words that only stand before another one, and what their commands are for. */
+export const MANAGEMENT: Readonly<Record<string, string>> = {
+  node: 'Manage nodes',
+  raft: "Look into a manager's log and state",
+  service: 'Manage services',
+};
+
+/** Commands about the cluster as a whole: a heading of their own in the overview. */
+export const CLUSTER_WORDS: readonly string[] = [
+  ...['backup', 'ca', 'init', 'join', 'join-token', 'leave', 'restore', 'update'],
+];
+
+/** Docker's commands that this version does not serve. */
+export const NOT_YET_COMMANDS = ['config', 'network', 'secret', 'stack', 'unlock', 'unlock-key'];
+
+/** The command that a line begins with. */
+export function findCommand(words: readonly string[]): Command | undefined {
+  return COMMANDS.find((each) => each.path.every((word, at) => words[at] === word));
+}
+
+/** The commands under a management word. */
+export function commandsOf(word: string | undefined): readonly Command[] {
+  return COMMANDS.filter((each) => each.path.length > 1 && each.path[0] === word);
+}

@@ -1,0 +1,27 @@
+import { type Command, UsageError } from '../command.js';
+
+const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+/** `swarm completion SHELL`: the script that makes a shell ask `swarm __complete` at every Tab. */
+export const COMPLETION: Command = {
+  path: ['completion'],
+  usage: 'bash|zsh|fish',
+  about: 'Print the script that completes commands, flags and names in a shell',
+  flags: {},
+  least: 1,
+  most: 1,
+  completes: { words: SHELLS },
+  examples: [
+    { line: 'completion bash', about: 'for /etc/bash_completion.d/swarm' },
+    { line: 'completion zsh', about: 'for a file _swarm in a folder of $fpath' },
+    { line: 'completion fish', about: 'for ~/.config/fish/completions/swarm.fish' },
+  ],
+  async run({ args, output }) {
+    const shell = SHELLS.find((each) => each === args.positionals[0]);
+    if (shell === undefined)
+      throw new UsageError(`no completion for '${args.positionals[0]}': use ${SHELLS.join(', ')}`);
+    const { SCRIPTS } = await import('../completion/scripts.js');
+    output.write(SCRIPTS[shell]);
+    return 0;
+  },
+};

@@ -1,0 +1,100 @@
+import { VERSION } from '@swarm/api/client';
+import { ApiClient } from '../client/api-client.js';
+import { resolveEndpoint } from '../client/endpoint.js';
+import { type Command, type CommandContext, UsageError } from '../command.js';
+import {
+  COMMANDS,
+  commandsOf,
+  findCommand,
+  MANAGEMENT,
+  NOT_YET_COMMANDS,
+} from '../commands/commands.js';
+import type { LocalNode } from '../local-node.js';
+import type { Output } from '../output/output.js';
+import { globalFlags, leadingFlags } from './global-flags.js';
+import { didYouMean, nearest } from './nearest.js';
+
+const HELP = ['help', '--help', '-h'];
+
+/** Finds the command of a line and runs it; returns the exit code. */
+export async function dispatch(
+  argv: readonly string[],
+  node: () => Promise<LocalNode>,
+  output: Output,
+): Promise<number> {
+  const { host, tlsVerify, rest: words } = leadingFlags(argv);
+  const [first, second] = words;
+  if (first === '--version' || first === '-v') {
+    output.line(`swarm version ${VERSION}`);
+    return 0;
+  }
+  if (first === undefined || HELP.includes(first)) return help(words.slice(1), output);
+  const command = findCommand(words);
+  if (command === undefined) {
+    const isGroup = Object.hasOwn(MANAGEMENT, first);
+    if (!isGroup || (second !== undefined && !HELP.includes(second))) throw unknown(words);
+    await help(second === 'help' ? [first, ...words.slice(2)] : [first], output);
+    return second === undefined ? 1 : 0;
+  }
+  // Most of the time a command takes to start is yargs: nothing loads it that does not parse.
+  const { parseArguments } = await import('./parse.js');
+  const args = parseArguments(command, words.slice(command.path.length));
+  if (args === undefined) return help(command.path, output);
+  const globals = globalFlags(command);
+  const own = Object.hasOwn(globals, 'host') ? args.string('host') : undefined;
+  const verify = tlsVerify || (Object.hasOwn(globals, 'tlsverify') && args.boolean('tlsverify'));
+  return (await command.run(contextOf(args, own ?? host, verify, { node, output }))) ?? 0;
+}
+
+function contextOf(
+  args: CommandContext['args'],
+  host: string | undefined,
+  tlsVerify: boolean,
+  { node, output }: Pick<CommandContext, 'node' | 'output'>,
+): CommandContext {
+  const uid = process.getuid?.() ?? 0;
+  const managerTls: LocalNode['managerTls'] = async (files) => (await node()).managerTls(files);
+  const connect = () =>
+    new ApiClient(resolveEndpoint(host, process.env, uid, tlsVerify), { uid, managerTls });
+  // What stands in the environment is looked at when a command asks: `daemon` asks nobody.
+  let client = host === undefined && !tlsVerify ? undefined : connect();
+  return {
+    ...{ args, output, node, env: process.env, uid },
+    get client() {
+      client ??= connect();
+      return client;
+    },
+  };
+}
+
+/** `swarm help`, `swarm help service`, `swarm help service create`. */
+async function help(words: readonly string[], output: Output): Promise<number> {
+  const { commandHelp, managementHelp, overview } = await import('./help.js');
+  const width = output.columns;
+  const command: Command | undefined = words.length === 0 ? undefined : findCommand(words);
+  if (words[0] === undefined) output.line(await overview(width));
+  else if (command !== undefined) output.line(await commandHelp(command, width));
+  else if (words[1] === undefined && Object.hasOwn(MANAGEMENT, words[0]))
+    output.line(managementHelp(words[0], width));
+  else throw unknown(words);
+  return 0;
+}
+
+function unknown(words: readonly string[]): UsageError {
+  const first = words[0]!;
+  if (NOT_YET_COMMANDS.includes(first))
+    return new UsageError(`'swarm ${first}' is not supported yet.\nSee 'swarm --help'.`);
+  const group = commandsOf(first);
+  const isGroup = group.length > 0;
+  const given = isGroup ? `${first} ${words[1]}` : first;
+  const known = isGroup
+    ? group.map((each) => each.path[1]!)
+    : [...new Set([...COMMANDS.map((each) => each.path[0]!), 'help'])];
+  const likely = nearest(isGroup ? words[1]! : first, known).map(
+    (each) => `'swarm ${isGroup ? `${first} ` : ''}${each}'`,
+  );
+  const see = isGroup ? `swarm ${first} --help` : 'swarm --help';
+  return new UsageError(
+    `swarm: '${given}' is not a swarm command.${didYouMean(likely)}\nSee '${see}'.`,
+  );
+}

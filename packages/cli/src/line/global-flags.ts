@@ -1,0 +1,51 @@
+import type { Command, Flags } from '../command.js';
+
+/** Flags every command takes, unless it has one of that name itself (`service create --host`). */
+export const GLOBAL_FLAGS: Flags = {
+  help: { type: 'boolean', short: 'h', about: 'show this help', group: 'Global Options' },
+  host: {
+    type: 'string',
+    short: 'H',
+    about: 'daemon to talk to: unix://PATH or tcp://HOST:PORT ($SWARM_HOST)',
+    group: 'Global Options',
+  },
+  tlsverify: {
+    type: 'boolean',
+    about: 'TLS to tcp://HOST:PORT ($DOCKER_TLS_VERIFY), certificates in $DOCKER_CERT_PATH',
+    group: 'Global Options',
+  },
+};
+
+/** The daemon's address can always stand before the command: `swarm --host … service create`. */
+export function globalFlags(command: Command): Flags {
+  const free = Object.entries(GLOBAL_FLAGS).filter(([name]) => !Object.hasOwn(command.flags, name));
+  return Object.fromEntries(free);
+}
+
+/** What stands before the command's own words. */
+export interface LeadingFlags {
+  readonly host: string | undefined;
+  readonly tlsVerify: boolean;
+  readonly rest: readonly string[];
+}
+
+/** Takes the flags that say which daemon from the front of a command line. */
+export function leadingFlags(words: readonly string[]): LeadingFlags {
+  let host: string | undefined;
+  let tlsVerify = false;
+  let at = 0;
+  for (; ; at += 1) {
+    const word = words[at];
+    if ((word === '--host' || word === '-H') && words[at + 1] !== undefined) {
+      at += 1;
+      host = words[at];
+    } else if (word?.startsWith('--host=') === true) host = word.slice('--host='.length);
+    else if (word === '--tlsverify') tlsVerify = true;
+    else return { host, tlsVerify, rest: withoutSwarm(words.slice(at)) };
+  }
+}
+
+/** `swarm swarm init` is taken for `swarm init`, for fingers used to Docker. */
+function withoutSwarm(words: readonly string[]): readonly string[] {
+  return words[0] === 'swarm' ? words.slice(1) : words;
+}

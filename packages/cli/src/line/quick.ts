@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import { defaultSocket } from '@swarm/api/default-paths';
+import { VERSION } from '@swarm/api/version';
+import { versionText } from '../version-text.js';
+
+/**
+ * Answers the two lines that scripts and people ask most, about the command itself, without what the
+ * others need: yargs, the table of commands, a client.
+ * @returns undefined for every other line, and where a daemon may have something to say
+ */
+export function quickAnswer(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  uid: number,
+  exists: (path: string) => boolean = existsSync,
+): string | undefined {
+  if (argv.length !== 1) return undefined;
+  if (argv[0] === '--version' || argv[0] === '-v') return `swarm version ${VERSION}`;
+  return argv[0] === 'version' && !mayHaveDaemon(env, uid, exists) ? versionText(null) : undefined;
+}
+
+/** Whether a daemon is named, or a socket is where resolveEndpoint looks for one. */
+function mayHaveDaemon(
+  env: NodeJS.ProcessEnv,
+  uid: number,
+  exists: (path: string) => boolean,
+): boolean {
+  if ((env.SWARM_HOST ?? '') !== '') return true;
+  return [defaultSocket(env, uid), defaultSocket({}, 0)].some(({ socketPath }) =>
+    exists(socketPath),
+  );
+}

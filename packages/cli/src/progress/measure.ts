@@ -1,0 +1,153 @@
+import {
+  compareStates,
+  isTerminal,
+  type Node,
+  type Service,
+  showControls,
+  type Task,
+  type TaskState,
+} from '@swarm/api/client';
+
+/** Stages a task passes before it runs: the one that is least far is told about. */
+export const STAGES = [
+  'new',
+  'pending',
+  'assigned',
+  'accepted',
+  'preparing',
+  'ready',
+  'starting',
+  'running',
+] as const;
+
+/** One slot of a service, or its place on a node, by its task that is furthest. */
+export interface TaskProgress {
+  /** The slot's number, or the node's name. */
+  readonly place: string;
+  readonly state: TaskState;
+  readonly error: string;
+}
+
+export interface Progress {
+  readonly running: number;
+  readonly wanted: number;
+  /** What the slowest task waits for. */
+  readonly waiting: string | undefined;
+  readonly tasks: readonly TaskProgress[];
+}
+
+/** How many tasks run of how many. */
+export function measure(
+  service: Service,
+  tasks: readonly Task[],
+  nodes: readonly Node[],
+): Progress {
+  const living = new Map(
+    nodes.filter((node) => node.Status.State !== 'down').map((node) => [node.ID, node]),
+  );
+  const bySlot = furthest(tasks.filter((task) => compareStates(task.DesiredState, 'running') <= 0));
+  const running = [...bySlot.values()].filter(
+    (task) =>
+      task.Status.State === 'running' && (task.NodeID === undefined || living.has(task.NodeID)),
+  ).length;
+  const wanted = service.Spec.Mode.Replicated?.Replicas ?? bySlot.size;
+  return {
+    running: Math.min(running, wanted),
+    wanted,
+    waiting: waitingFor(service, [...bySlot.values()]),
+    tasks: placesOf(bySlot, nodes),
+  };
+}
+
+export interface JobProgress {
+  readonly completed: number;
+  /** Completions that make the job complete; 0 while no task of a global job is known. */
+  readonly total: number;
+  /** Tasks on their way, of how many at once. */
+  readonly active: number;
+  readonly concurrent: number;
+  readonly waiting: string | undefined;
+  readonly tasks: readonly TaskProgress[];
+}
+
+/** How far the present run of a job is. */
+export function measureJob(
+  service: Service,
+  tasks: readonly Task[],
+  nodes: readonly Node[] = [],
+): JobProgress {
+  const iteration = service.JobStatus?.JobIteration.Index ?? 0;
+  const current = tasks.filter((task) => (task.JobIteration?.Index ?? 0) === iteration);
+  const places = new Set(current.map(slotOf));
+  const done = new Set(
+    current.filter((task) => task.Status.State === 'complete').map((task) => slotOf(task)),
+  );
+  const open = current.filter((task) => !done.has(slotOf(task)));
+  const active = open.filter((task) => !isTerminal(task.Status.State));
+  const mode = service.Spec.Mode.ReplicatedJob;
+  const concurrent = mode === undefined ? places.size : (mode.MaxConcurrent ?? 1);
+  const total = mode === undefined ? places.size : (mode.TotalCompletions ?? concurrent);
+  return {
+    completed: done.size,
+    total,
+    active: active.length,
+    concurrent: Math.min(concurrent, total - done.size),
+    waiting: waitingFor(service, active.length > 0 ? active : open),
+    tasks: placesOf(latest(current), nodes),
+  };
+}
+
+export function isJob({ Spec: { Mode: mode } }: Service): boolean {
+  return mode.ReplicatedJob !== undefined || mode.GlobalJob !== undefined;
+}
+
+function furthest(tasks: readonly Task[]): Map<string, Task> {
+  const bySlot = new Map<string, Task>();
+  for (const task of tasks) {
+    const known = bySlot.get(slotOf(task));
+    if (known === undefined || compareStates(task.Status.State, known.Status.State) > 0)
+      bySlot.set(slotOf(task), task);
+  }
+  return bySlot;
+}
+
+/** A job's place is done for good, else its task that has not ended counts. */
+function latest(tasks: readonly Task[]): Map<string, Task> {
+  const bySlot = new Map<string, Task>();
+  const rank = ({ Status: { State: state } }: Task) =>
+    state === 'complete' ? 2 : isTerminal(state) ? 0 : 1;
+  for (const task of tasks) {
+    const known = bySlot.get(slotOf(task));
+    if (known === undefined || rank(task) >= rank(known)) bySlot.set(slotOf(task), task);
+  }
+  return bySlot;
+}
+
+function placesOf(bySlot: ReadonlyMap<string, Task>, nodes: readonly Node[]): TaskProgress[] {
+  const names = new Map(nodes.map((node) => [node.ID, node.Description?.Hostname ?? node.ID]));
+  return [...bySlot.values()]
+    .sort((a, b) => (a.Slot ?? 0) - (b.Slot ?? 0) || (slotOf(a) < slotOf(b) ? -1 : 1))
+    .map((task) => ({
+      place: showControls(names.get(slotOf(task)) ?? slotOf(task)),
+      state: task.Status.State,
+      error: showControls(task.Status.Err ?? ''),
+    }));
+}
+
+/** What the task that is least far says of itself. */
+function waitingFor(service: Service, tasks: readonly Task[]): string | undefined {
+  const slowest = tasks
+    .filter((task) => task.Status.State !== 'running')
+    .sort((a, b) => stageOf(a.Status.State) - stageOf(b.Status.State))[0];
+  const why = slowest?.Status.Err ?? service.AllocationError;
+  return why === undefined || why === '' ? undefined : showControls(why);
+}
+
+/** How many stages a task has passed; -1 when it has ended. */
+export function stageOf(state: TaskState): number {
+  return STAGES.indexOf(state as (typeof STAGES)[number]);
+}
+
+function slotOf(task: Task): string {
+  return (task.Slot ?? 0) > 0 ? String(task.Slot) : (task.NodeID ?? '');
+}

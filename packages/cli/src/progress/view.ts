@@ -1,0 +1,29 @@
+import type { JobProgress, Progress } from './measure.js';
+
+/** How the wait for the end goes: still counting, or done. */
+export interface Verify {
+  readonly done: boolean;
+  readonly text: string;
+}
+
+/** All that is known of a service that is waited for. */
+export type ProgressState =
+  | ({ readonly kind: 'service'; readonly verify: Verify | undefined } & Progress)
+  | ({ readonly kind: 'job'; readonly verify: Verify | undefined } & JobProgress);
+
+/** Tells a user how far a service is. */
+export interface ProgressView {
+  show(state: ProgressState): void;
+}
+
+/** The counts of a service or a job, in words. */
+export function countsOf(state: ProgressState): readonly (readonly [string, string])[] {
+  if (state.kind === 'service')
+    return [['overall progress', `${state.running} out of ${state.wanted} tasks`]];
+  const counts: [string, string][] = [
+    ['job progress', `${state.completed} out of ${state.total} complete`],
+  ];
+  if (state.completed < state.total)
+    counts.push(['active tasks', `${state.active} out of ${state.concurrent} tasks`]);
+  return counts;
+}

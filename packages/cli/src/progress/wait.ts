@@ -1,0 +1,96 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { MS, type Node, SECOND, showControls, type Service, type Task } from '@swarm/api/client';
+import type { ApiClient } from '../client/api-client.js';
+import type { Output } from '../output/output.js';
+import { BarsView } from './bars-view.js';
+import { LinesView } from './lines-view.js';
+import { isJob, measure, measureJob } from './measure.js';
+import type { ProgressView } from './view.js';
+
+const POLL_MS = 200;
+const DEFAULT_MONITOR_NS = 5 * SECOND;
+/** A job whose tasks all ended without success gets this long to start others. */
+const JOB_IDLE_MS = 3_000;
+
+export interface WaitOptions {
+  readonly quiet: boolean;
+  /** The user asked for the previous specification: a completed rollback is what was wanted. */
+  readonly rollback?: boolean;
+  /** Time, and waiting: passed in by tests. */
+  readonly now?: () => number;
+  readonly sleep?: (ms: number) => Promise<void>;
+}
+
+/**
+ * Waits until a service converged and stayed so for its monitor period, or until a job is complete,
+ * telling how it goes.
+ * @returns the exit code: 1 when the update paused or was rolled back, or the job cannot complete
+ */
+export async function waitForService(
+  client: ApiClient,
+  serviceId: string,
+  output: Output,
+  options: WaitOptions,
+): Promise<number> {
+  const { now = () => performance.now(), sleep = delay } = options;
+  const view = viewOn(output, options.quiet);
+  let since: number | undefined;
+  for (;;) {
+    const service = await client.get<Service>(`/services/${serviceId}`);
+    const update = service.UpdateStatus;
+    if (update?.State === 'paused' || update?.State === 'rollback_paused') {
+      const what = update.State === 'paused' ? 'update' : 'rollback';
+      output.error(`service ${what} paused: ${showControls(update.Message)}`);
+      return 1;
+    }
+    const tasks = await client.get<Task[]>('/tasks', {
+      filters: { service: { [serviceId]: true }, '_up-to-date': { true: true } },
+    });
+    const nodes = await client.get<Node[]>('/nodes');
+    if (isJob(service)) {
+      const job = measureJob(service, tasks, nodes);
+      const isComplete = job.total > 0 && job.completed >= job.total;
+      const verify = isComplete ? { done: true, text: 'job complete' } : undefined;
+      view.show({ kind: 'job', ...job, verify });
+      if (isComplete) return 0;
+      if (job.active > 0 || tasks.length === 0) since = undefined;
+      else {
+        since ??= now();
+        if (now() - since > JOB_IDLE_MS) {
+          output.error(`job failed: ${job.waiting ?? 'tasks ended and are not started again'}`);
+          return 1;
+        }
+      }
+      await sleep(POLL_MS);
+      continue;
+    }
+    const progress = measure(service, tasks, nodes);
+    const moving = update?.State === 'updating' || update?.State === 'rollback_started';
+    if (progress.running === progress.wanted && !moving) {
+      since ??= now();
+      const monitorMs = (service.Spec.UpdateConfig?.Monitor || DEFAULT_MONITOR_NS) / MS;
+      const leftMs = monitorMs - (now() - since);
+      if (leftMs <= 0) {
+        if (update?.State === 'rollback_completed' && options.rollback !== true) {
+          output.error(`service rolled back: ${showControls(update.Message)}`);
+          return 1;
+        }
+        const text = `Service ${serviceId} converged`;
+        view.show({ kind: 'service', ...progress, verify: { done: true, text } });
+        return 0;
+      }
+      const seconds = Math.ceil(leftMs / 1000);
+      const text = `Waiting ${seconds} seconds to verify that tasks are stable...`;
+      view.show({ kind: 'service', ...progress, verify: { done: false, text } });
+    } else {
+      since = undefined;
+      view.show({ kind: 'service', ...progress, verify: undefined });
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+function viewOn(output: Output, quiet: boolean): ProgressView {
+  if (quiet) return { show() {} };
+  return output.live === undefined ? new LinesView(output) : new BarsView(output.live);
+}
