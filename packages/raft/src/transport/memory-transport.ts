@@ -1,6 +1,6 @@
 import { decodeFrame, encodeFrame } from '../codec/message-codec.js';
 import { assert } from '../core/assert.js';
-import type { Message } from '../core/message.js';
+import type { Message, SnapshotMessage } from '../core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../core/types.js';
 import { systemClock } from '../host/clock.js';
 import type { TransportClock, TransportEnvironment } from './environment.js';
@@ -159,7 +159,11 @@ class MemoryTransport implements Transport {
     }
   }
 
-  sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
+  sendSnapshot(
+    message: SnapshotMessage,
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+  ): void {
     this.outgoing.send({ message, meta, chunks });
   }
 

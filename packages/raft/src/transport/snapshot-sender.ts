@@ -1,4 +1,4 @@
-import type { Message } from '../core/message.js';
+import type { SnapshotMessage } from '../core/message.js';
 import type { SnapshotMeta } from '../core/types.js';
 import type { TransportEnvironment } from './environment.js';
 import { encodeHello, type Hello } from './hello.js';
@@ -11,7 +11,7 @@ import { LineEnd, type SnapshotLine } from './snapshot-line.js';
 import type { SnapshotStep } from './transport.js';
 
 export interface OutgoingSnapshot {
-  readonly message: Message;
+  readonly message: SnapshotMessage;
   readonly meta: SnapshotMeta;
   readonly chunks: AsyncIterable<Uint8Array>;
 }

@@ -193,8 +193,8 @@ test('a member whose word that it has a snapshot was lost says so when it is sen
   await cluster.kill(away!);
   await fill(cluster, texts(60));
   network.losesConfirmations = true;
-  network.lose = ({ type, from, reject }) =>
-    type === MessageType.AppendResponse && from === away && !reject;
+  network.lose = (message) =>
+    message.type === MessageType.AppendResponse && message.from === away && !message.rejected;
   await cluster.start(away!);
   await cluster.clock.until(
     () => cluster.node(away!).status().commit === leader.node!.status().commit,

@@ -1,4 +1,4 @@
-import type { Message } from '../../src/core/message.js';
+import type { Message, SnapshotMessage } from '../../src/core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../../src/core/types.js';
 import type { Clock } from '../../src/host/clock.js';
 import { CutOff } from '../../src/host/cut-off.js';
@@ -90,7 +90,11 @@ export class MemoryTransport implements Transport {
     }
   }
 
-  sendSnapshot(message: Message, _meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
+  sendSnapshot(
+    message: SnapshotMessage,
+    _meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+  ): void {
     const { network } = this;
     const transfer = new CutOff(chunks);
     this.transfers.set(message.to, transfer);
