@@ -21,7 +21,7 @@ import type { Plan } from './plan.js';
 import type { StateObserver } from './state-machine.js';
 
 /** Everything there is in one run: time, network, members, and what watches them. */
-export class World implements Evidence {
+export class RaftWorld implements Evidence {
   readonly plan: Plan;
   readonly clock = new VirtualClock();
   readonly coverage = new Coverage<Mark>(MARKS);

@@ -5,7 +5,7 @@ import { encodeHello } from '../src/transport/hello.js';
 import { DEFAULT_TRANSPORT_LIMITS as LIMITS } from '../src/transport/limits.js';
 import { Peer } from '../src/transport/peer.js';
 import { heartbeat } from './support/messages.js';
-import { Log } from './contract/ws-fixture.js';
+import { LineLog } from './contract/ws-fixture.js';
 
 /** Time that moves only when told to. */
 class ManualClock {
@@ -87,7 +87,7 @@ function setup(): {
       },
       limits: LIMITS,
       // The longest wait that jitter gives.
-      environment: { clock, random: () => 1, logger: new Log() },
+      environment: { clock, random: () => 1, logger: new LineLog() },
     },
     {
       frame: () => {},

@@ -5,7 +5,8 @@ import { CloseCode, decodeHello, encodeHello, RAFT_SNAPSHOT_PATH } from '../src/
 import type { TransportLimits } from '../src/transport/limits.js';
 import { headerFrame, SnapshotFrame, SnapshotPosition } from '../src/transport/snapshot-frames.js';
 import { snapshotAt } from '../src/contract/sample-log.js';
-import { Recorder, until } from '../src/contract/transport-contract.js';
+import { Recorder } from '../src/contract/transport-contract.js';
+import { until } from '../src/contract/until.js';
 import { announcement } from './support/messages.js';
 import { Victim } from './contract/victim.js';
 import { WsHost } from './contract/ws-fixture.js';

@@ -5,6 +5,7 @@ import { type Entry, EntryKind, type MemberId, type MemberInfo, NOBODY } from '.
 import type { SnapshotStep, Transport, TransportHandler } from '../transport/transport.js';
 import type { ContractCase } from './contract-case.js';
 import { snapshotAt } from './sample-log.js';
+import { until } from './until.js';
 
 /** Members that can reach each other; made new for each test. */
 export interface TransportsUnderTest {
@@ -58,19 +59,6 @@ export class Recorder implements TransportHandler {
 
   receiveSnapshot(header: SnapshotMessage, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     return this.take(header, chunks);
-  }
-}
-
-/** Far beyond what it takes: a busy machine must not fail a test. */
-const DEADLINE_MS = 30_000;
-const POLL_MS = 2;
-
-/** Waits for a condition; fails the test when it does not come true. */
-export async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + DEADLINE_MS;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 

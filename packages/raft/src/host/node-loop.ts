@@ -46,7 +46,7 @@ import { ProposalQueue } from './proposal-queue.js';
 import { Proposals } from './proposals.js';
 import { Reads } from './reads.js';
 import type { Recovery } from './recovery.js';
-import { SnapshotSender } from './snapshot-sender.js';
+import { SnapshotOrders } from './snapshot-orders.js';
 import { type MembersListener, rolesOf } from './status.js';
 import { Ticker } from './ticker.js';
 
@@ -70,7 +70,7 @@ export abstract class NodeLoop {
   protected readonly observer: Observer;
   protected readonly membership: Membership;
   protected readonly writer: LogWriter;
-  private readonly snapshots: SnapshotSender;
+  private readonly snapshots: SnapshotOrders;
   protected readonly changes: MemberChanges;
   protected readonly leadership: Leadership;
   protected readonly proposals = new Proposals();
@@ -141,7 +141,7 @@ export abstract class NodeLoop {
       fail,
       { now: () => clock.now(), synced: (ms) => this.observer.counters.sync.observeMs(ms) },
     );
-    this.snapshots = new SnapshotSender({
+    this.snapshots = new SnapshotOrders({
       stateMachine,
       transport,
       clock,

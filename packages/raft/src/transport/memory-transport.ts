@@ -7,7 +7,7 @@ import type { TransportClock, TransportEnvironment } from './environment.js';
 import { decodeHello } from './hello.js';
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from './limits.js';
 import { OutgoingSnapshots } from './outgoing-snapshots.js';
-import { PairedLine, type Wire } from './paired-line.js';
+import { PairedLine, type LineWire } from './paired-line.js';
 import { SnapshotIntake } from './snapshot-intake.js';
 import { LineEnd } from './snapshot-line.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
@@ -36,7 +36,7 @@ export class MemoryNetwork {
   private readonly transports = new Map<MemberId, MemoryTransport>();
   private readonly cuts = new Set<string>();
   /** @internal */
-  readonly wire: Wire;
+  readonly wire: LineWire;
   /** @internal */
   readonly environment: TransportEnvironment;
   /** @internal */

@@ -4,9 +4,9 @@ import {
   type Node,
   pieces,
   type TransportsUnderTest,
-  until,
   withNodes,
 } from '../../src/contract/transport-contract.js';
+import { until } from '../../src/contract/until.js';
 import { announcement } from '../support/messages.js';
 import type { SnapshotMessage } from '../../src/core/message.js';
 import type { MemberId } from '../../src/core/types.js';

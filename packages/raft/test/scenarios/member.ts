@@ -27,7 +27,7 @@ export type MemberOptions = Partial<Omit<RaftConfig, 'id' | 'random'>> & { timeo
 const text = new TextDecoder();
 
 /** One member on the stage: a core, a disk, and the work that the core handed out. */
-export class Member {
+export class ScenarioMember {
   readonly id: MemberId;
   readonly disk: Disk;
   core: RaftCore;

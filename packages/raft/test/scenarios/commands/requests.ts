@@ -4,13 +4,13 @@ import { FORCE, messageOf, REJECT } from '../../../src/codec/message-codec.js';
 import { MessageType } from '../../../src/core/message.js';
 import type { ProposeResult } from '../../../src/core/raw-node.js';
 import { type Command, type Handlers, ids, numberAt, numberOption } from '../command.js';
-import { type Stage, typeNamed } from '../stage.js';
+import { type ScenarioStage, typeNamed } from '../stage.js';
 import { parseChange, parseLog } from './log-words.js';
 
 const text = new TextEncoder();
 
 /** What a member is asked to do. */
-export const requestHandlers: Handlers<Stage> = {
+export const requestHandlers: Handlers<ScenarioStage> = {
   campaign: (stage, command) => answer(core(stage, command).campaign()),
   /** `propose 1 x y`: one entry each; `bytes=100` one large entry. */
   propose: (stage, command) => {
@@ -101,7 +101,7 @@ export const requestHandlers: Handlers<Stage> = {
   },
 };
 
-function core(stage: Stage, command: Command) {
+function core(stage: ScenarioStage, command: Command) {
   return stage.get(numberAt(command, 0)).core;
 }
 

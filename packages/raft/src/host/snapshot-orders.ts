@@ -33,7 +33,7 @@ interface Sending {
 }
 
 /** Sends the state to members whose next entry is compacted. Each view has one owner: this. */
-export class SnapshotSender {
+export class SnapshotOrders {
   private readonly source: SnapshotSource;
   /** Undefined value: the view is being taken. */
   private readonly sending = new Map<MemberId, Sending | undefined>();
