@@ -1,6 +1,6 @@
 import { type Operation, OpKind, type Prng } from '@swarm/sim';
-import type { Counts } from './counts.js';
-import type { Host } from './host.js';
+import type { OperationCounts } from './counts.js';
+import type { MemberHost } from './host.js';
 import type { KeyRing } from './key-ring.js';
 import type { Ledger } from './ledger.js';
 import type { OperationAnswer, OperationRequest } from './member-protocol.js';
@@ -14,10 +14,10 @@ const THINK_MS = 8;
 const NOBODY_MS = 50;
 
 export interface ClientScene {
-  readonly hosts: readonly Host[];
+  readonly hosts: readonly MemberHost[];
   readonly ring: KeyRing;
   readonly ledger: Ledger;
-  readonly counts: Counts;
+  readonly counts: OperationCounts;
   readonly patience: Patience;
   /** What is the furthest that an answer has shown of the log. */
   readonly horizon: { index: number };
@@ -54,7 +54,7 @@ export class Client {
     }
   }
 
-  private async act(): Promise<Host | undefined> {
+  private async act(): Promise<MemberHost | undefined> {
     const { prng, scene } = this;
     const up = scene.hosts.filter(({ isUp }) => isUp);
     if (up.length === 0) return undefined;
@@ -70,7 +70,7 @@ export class Client {
     return host;
   }
 
-  private async operate(host: Host, kind: OpKind, key: number): Promise<void> {
+  private async operate(host: MemberHost, kind: OpKind, key: number): Promise<void> {
     const { ring, ledger, counts, patience, horizon } = this.scene;
     const { index: floor } = horizon;
     // Each value is written once, so that it tells who wrote it.

@@ -3,7 +3,7 @@ import { type Operation, OpKind, Outcome } from '@swarm/sim';
 const KIND_NAMES = { [OpKind.Read]: 'reads', [OpKind.Write]: 'writes', [OpKind.Cas]: 'cas' };
 
 /** What happened, in numbers. */
-export class Counts {
+export class OperationCounts {
   readonly operations = { done: 0, refused: 0, unknown: 0, reads: 0, writes: 0, cas: 0 };
   /** By kind. */
   readonly faults: Record<string, number> = {};

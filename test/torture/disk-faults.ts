@@ -1,7 +1,7 @@
 import { type LogReport, readLog } from '@swarm/raft';
 import { damageFile, type DamageKind } from './damage.js';
 import { logFolder } from './group.js';
-import type { Host } from './host.js';
+import type { MemberHost } from './host.js';
 import { replace } from './membership-faults.js';
 import { anyHost, type Fault, leaderOrAny, type Scene } from './scene.js';
 
@@ -45,7 +45,7 @@ async function damage(scene: Scene, kind: DamageKind): Promise<void> {
   await replace(scene, host);
 }
 
-async function mustRefuse(scene: Scene, host: Host, what: string): Promise<void> {
+async function mustRefuse(scene: Scene, host: MemberHost, what: string): Promise<void> {
   const started = await scene.group.start(host);
   if ('refused' in started && started.refused === 'RAFT_STORAGE_CORRUPT') return;
   const instead = 'refused' in started ? `says ${started.refused} ${started.why}` : 'starts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { MemberInfo } from '@swarm/raft';
 import { makeIdentities } from '../bench/raft/trio.js';
-import { Host, type HostOptions } from './host.js';
+import { MemberHost, type HostOptions } from './host.js';
 import type { ChangeAnswer, MemberState, Started, StateImage } from './member-protocol.js';
 import { Network } from './network.js';
 import type { Patience } from './patience.js';
@@ -26,13 +26,13 @@ export interface GroupOptions extends Pick<HostOptions, 'breakage' | 'onTold' | 
 }
 
 /** The hosts, what is between them, and what an operator does with them. */
-export class Group {
-  readonly hosts: readonly Host[];
+export class MemberGroup {
+  readonly hosts: readonly MemberHost[];
   readonly network: Network;
   private readonly patience: Patience;
   private lastId: number;
 
-  private constructor(hosts: readonly Host[], network: Network, patience: Patience) {
+  private constructor(hosts: readonly MemberHost[], network: Network, patience: Patience) {
     this.hosts = hosts;
     this.network = network;
     this.patience = patience;
@@ -40,7 +40,7 @@ export class Group {
   }
 
   /** Everything but the processes: see `found`. */
-  static async make(options: GroupOptions): Promise<Group> {
+  static async make(options: GroupOptions): Promise<MemberGroup> {
     const { members, folder, patience, breakage, onTold, onDeath } = options;
     const nodeIds = Array.from({ length: members }, (_, place) => `host-${place + 1}`);
     const identities = await makeIdentities(nodeIds.map((nodeId) => ({ nodeId })));
@@ -48,7 +48,7 @@ export class Group {
     const hosts = nodeIds.map((nodeId, place) => {
       const routes = network.routes[place]!;
       const identity = identities[place]!;
-      return new Host({
+      return new MemberHost({
         ...{ place, nodeId, identity, folder, routes, breakage, onTold },
         onDeath: (host, how) => {
           network.setTarget(host.place, undefined);
@@ -56,7 +56,7 @@ export class Group {
         },
       });
     });
-    return new Group(hosts, network, patience);
+    return new MemberGroup(hosts, network, patience);
   }
 
   async found(): Promise<void> {
@@ -67,29 +67,29 @@ export class Group {
   }
 
   /** Again, on what is in its folder. */
-  start(host: Host): Promise<Started> {
+  start(host: MemberHost): Promise<Started> {
     return this.startWith(host, {});
   }
 
   /** Again, on a log that nobody has damaged. */
-  async restart(host: Host): Promise<void> {
+  async restart(host: MemberHost): Promise<void> {
     const started = await this.start(host);
     if ('port' in started) return;
     throw new Error(`${host.nodeId} does not start after a mere crash: ${started.why}`);
   }
 
-  async kill(host: Host): Promise<void> {
+  async kill(host: MemberHost): Promise<void> {
     await host.kill();
     this.network.setTarget(host.place, undefined);
   }
 
-  async terminate(host: Host): Promise<void> {
+  async terminate(host: MemberHost): Promise<void> {
     await host.terminate();
     this.network.setTarget(host.place, undefined);
   }
 
   /** Of those that run and answer. */
-  async states(): Promise<(readonly [Host, MemberState])[]> {
+  async states(): Promise<(readonly [MemberHost, MemberState])[]> {
     const asked = this.hosts.filter(({ isUp, isPaused }) => isUp && !isPaused);
     const states = await Promise.all(
       asked.map((host) =>
@@ -105,19 +105,19 @@ export class Group {
   }
 
   /** Who leads in the highest term; undefined when nobody does. */
-  async leaderNow(): Promise<Host | undefined> {
+  async leaderNow(): Promise<MemberHost | undefined> {
     const states = await this.states();
     const leaders = states.filter(([, { role }]) => role === 'leader');
     leaders.sort(([, a], [, b]) => b.term - a.term);
     return leaders[0]?.[0];
   }
 
-  leader(): Promise<Host> {
+  leader(): Promise<MemberHost> {
     return this.patience.until('there is a leader', () => this.leaderNow(), LEADER_LIMIT_MS);
   }
 
   /** For good; it may go on running. */
-  async remove(host: Host): Promise<void> {
+  async remove(host: MemberHost): Promise<void> {
     await this.change('remove', host.id, new Set([DONE]));
   }
 
@@ -125,7 +125,7 @@ export class Group {
    * A host whose log or folder is lost joins anew, as docs/recovery.md has it: its member is removed, its
    * folder emptied, and it comes back as a member that never was.
    */
-  async replace(host: Host): Promise<void> {
+  async replace(host: MemberHost): Promise<void> {
     await this.kill(host);
     await this.remove(host);
     for (let tries = 0; tries < NEW_IDS_LIMIT; tries++) {
@@ -149,7 +149,7 @@ export class Group {
     throw new Error(`${host.nodeId} can not join under any of ${NEW_IDS_LIMIT} new ids`);
   }
 
-  async transfer(from: Host, to: Host): Promise<ChangeAnswer | undefined> {
+  async transfer(from: MemberHost, to: MemberHost): Promise<ChangeAnswer | undefined> {
     return from.call<ChangeAnswer>('transfer', to.id).catch(() => undefined);
   }
 
@@ -173,7 +173,7 @@ export class Group {
   }
 
   /** The whole state of a member, read as a client reads. */
-  image(host: Host): Promise<StateImage> {
+  image(host: MemberHost): Promise<StateImage> {
     return this.patience.until(
       `${host.nodeId} can be read`,
       () => host.call<StateImage>('image'),
@@ -187,7 +187,7 @@ export class Group {
   }
 
   private async startWith(
-    host: Host,
+    host: MemberHost,
     who: { readonly founders?: readonly MemberInfo[]; readonly seeds?: readonly MemberInfo[] },
   ): Promise<Started> {
     const started = await host.start(who);
@@ -216,6 +216,6 @@ export class Group {
 }
 
 /** Where the log of a member is, in the folder of its host. */
-export function logFolder(host: Host): string {
+export function logFolder(host: MemberHost): string {
   return join(host.folder, 'log');
 }

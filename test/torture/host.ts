@@ -21,11 +21,11 @@ export interface HostOptions {
   /** @param who the member, in one of its lives */
   readonly onTold: (who: string, what: Told) => void;
   /** The process ended, and nobody had asked it to. */
-  readonly onDeath: (host: Host, how: string) => void;
+  readonly onDeath: (host: MemberHost, how: string) => void;
 }
 
 /** A host: one process at a time, under the id of the member that it is now. */
-export class Host {
+export class MemberHost {
   readonly place: number;
   readonly nodeId: string;
   /** Path of what its processes printed. */

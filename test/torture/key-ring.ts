@@ -9,7 +9,7 @@ import {
   Verdict,
 } from '@swarm/sim';
 import type { StateImage } from './member-protocol.js';
-import type { Problems } from './problems.js';
+import type { TortureProblems } from './problems.js';
 
 /** Keys in use at a time: few, so that clients meet. */
 const KEYS = 4;
@@ -33,12 +33,12 @@ interface KeyHistory {
 /** The keys that clients use, and what they did with each. A key is judged as soon as it is done with. */
 export class KeyRing {
   private readonly history: History;
-  private readonly problems: Problems;
+  private readonly problems: TortureProblems;
   private readonly keys: KeyHistory[] = [];
   private active: number[] = [];
   private lastValue = 0;
 
-  constructor(history: History, problems: Problems) {
+  constructor(history: History, problems: TortureProblems) {
     this.history = history;
     this.problems = problems;
     while (this.active.length < KEYS) this.active.push(this.newKey());

@@ -1,11 +1,11 @@
 import { History, type Operation, OpKind } from '@swarm/sim';
 import test from 'ava';
 import { Ledger } from './ledger.js';
-import { Problems } from './problems.js';
+import { TortureProblems } from './problems.js';
 
 /** A ledger, and operations whose entries stand under the index that is their id. */
 class Book {
-  readonly problems = new Problems(() => {});
+  readonly problems = new TortureProblems(() => {});
   readonly history = new History();
   readonly ledger = new Ledger(this.problems, (id) => this.history.operations[id - 1]);
 

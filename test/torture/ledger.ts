@@ -1,6 +1,6 @@
 import { execute, type Operation, OpKind, Outcome } from '@swarm/sim';
 import type { AppliedLine, StateImage } from './member-protocol.js';
-import type { Problems } from './problems.js';
+import type { TortureProblems } from './problems.js';
 
 interface Applied {
   readonly operation: number;
@@ -29,11 +29,11 @@ export class Ledger {
   private readonly carriedOut = new Set<number>();
   /** Between these, not included, nobody told what was applied. */
   private readonly gaps: (readonly [after: number, before: number])[] = [];
-  private readonly problems: Problems;
+  private readonly problems: TortureProblems;
   private readonly operationOf: (id: number) => Operation | undefined;
   private last = 0;
 
-  constructor(problems: Problems, operationOf: (id: number) => Operation | undefined) {
+  constructor(problems: TortureProblems, operationOf: (id: number) => Operation | undefined) {
     this.problems = problems;
     this.operationOf = operationOf;
   }

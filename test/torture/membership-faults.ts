@@ -1,8 +1,8 @@
 import { anyHost, type Fault, hold, leaderOrAny, type Scene } from './scene.js';
-import type { Host } from './host.js';
+import type { MemberHost } from './host.js';
 
 /** Gives a host up and lets it join anew, under a new member id. */
-export async function replace({ group, counts }: Scene, host: Host): Promise<void> {
+export async function replace({ group, counts }: Scene, host: MemberHost): Promise<void> {
   await group.replace(host);
   counts.membersReplaced++;
 }
@@ -33,7 +33,7 @@ export const MEMBERSHIP_FAULTS: readonly Fault[] = [
   },
 ];
 
-async function killSoon(scene: Scene, host: Host): Promise<void> {
+async function killSoon(scene: Scene, host: MemberHost): Promise<void> {
   await hold(scene, 0, 3_000);
   await scene.group.kill(host);
   await hold(scene, 0, 500);

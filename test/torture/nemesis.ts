@@ -19,7 +19,7 @@ const SLOW_LIMIT_MS = 60;
 const BETWEEN_MS = [100, 1_500] as const;
 
 /** Breaks one thing after the other. */
-export class Nemesis {
+export class GroupNemesis {
   private readonly scene: Scene;
   private readonly faults: readonly Fault[];
   private readonly say: (kind: string) => void;

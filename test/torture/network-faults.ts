@@ -1,5 +1,5 @@
 import { anyHost, type Fault, hold, leaderOrAny, type Scene } from './scene.js';
-import type { Host } from './host.js';
+import type { MemberHost } from './host.js';
 
 /** Longer than an election, shorter and longer than a connection lives without a sign of life. */
 const PARTED_MS = [500, 7_000] as const;
@@ -8,7 +8,7 @@ const DELAY_LIMIT_MS = 150;
 /** @param apart separates two hosts */
 async function isolate(
   scene: Scene,
-  host: Host,
+  host: MemberHost,
   apart: (a: number, b: number) => void,
 ): Promise<void> {
   for (const other of scene.group.hosts) if (other !== host) apart(host.place, other.place);

@@ -2,7 +2,7 @@
 const PROBLEMS_LIMIT = 20;
 
 /** What went against a promise. */
-export class Problems {
+export class TortureProblems {
   private readonly texts: string[] = [];
   private readonly onProblem: (text: string) => void;
 

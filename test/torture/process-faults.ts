@@ -1,17 +1,17 @@
 import { anyHost, type Fault, hold, leaderOrAny, type Scene } from './scene.js';
-import type { Host } from './host.js';
+import type { MemberHost } from './host.js';
 
 /** Below the shortest election, and far above. */
 const STOP_MS = [200, 5_000] as const;
 const DEAD_MS = [0, 1_500] as const;
 
-async function crash(scene: Scene, host: Host): Promise<void> {
+async function crash(scene: Scene, host: MemberHost): Promise<void> {
   await scene.group.kill(host);
   await hold(scene, ...DEAD_MS);
   await scene.group.restart(host);
 }
 
-async function stop(scene: Scene, host: Host): Promise<void> {
+async function stop(scene: Scene, host: MemberHost): Promise<void> {
   host.pause();
   await hold(scene, ...STOP_MS);
   host.resume();

@@ -1,20 +1,20 @@
 import type { Prng } from '@swarm/sim';
-import type { Counts } from './counts.js';
-import type { Group } from './group.js';
-import type { Host } from './host.js';
+import type { OperationCounts } from './counts.js';
+import type { MemberGroup } from './group.js';
+import type { MemberHost } from './host.js';
 import type { Patience } from './patience.js';
-import type { Problems } from './problems.js';
+import type { TortureProblems } from './problems.js';
 
 /** What a fault works on. */
 export interface Scene {
-  readonly group: Group;
+  readonly group: MemberGroup;
   /** Of the choice of faults. */
   readonly prng: Prng;
   readonly patience: Patience;
   /** Of every pause that a fault makes. */
   readonly pacePercent: number;
-  readonly counts: Counts;
-  readonly problems: Problems;
+  readonly counts: OperationCounts;
+  readonly problems: TortureProblems;
 }
 
 /** Breaks something, and has put everything back when it resolves. */
@@ -34,12 +34,12 @@ export async function hold(
   await patience.pause((prng.between(low, high) * pacePercent) / 100);
 }
 
-export function anyHost({ group, prng }: Scene): Host {
+export function anyHost({ group, prng }: Scene): MemberHost {
   return prng.pick(group.hosts);
 }
 
 /** The leader, or whoever the choice falls on while there is none. */
-export async function leaderOrAny(scene: Scene): Promise<Host> {
+export async function leaderOrAny(scene: Scene): Promise<MemberHost> {
   const anyone = anyHost(scene);
   return (await scene.group.leaderNow()) ?? anyone;
 }

@@ -1,11 +1,11 @@
-import type { Problems } from './problems.js';
+import type { TortureProblems } from './problems.js';
 
 /** One leader in a term; who was restarted is another (paper §5.2, election safety). */
 export class Terms {
   private readonly leaders = new Map<number, string>();
-  private readonly problems: Problems;
+  private readonly problems: TortureProblems;
 
-  constructor(problems: Problems) {
+  constructor(problems: TortureProblems) {
     this.problems = problems;
   }
 

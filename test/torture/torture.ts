@@ -5,15 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { History, Prng, type Verdict } from '@swarm/sim';
 import { Client } from './client.js';
-import { Counts } from './counts.js';
-import { Group } from './group.js';
-import type { Host } from './host.js';
+import { OperationCounts } from './counts.js';
+import { MemberGroup } from './group.js';
+import type { MemberHost } from './host.js';
 import { KeyRing } from './key-ring.js';
 import { Ledger } from './ledger.js';
 import { Breakage, type Told } from './member-protocol.js';
-import { FAULTS, Nemesis } from './nemesis.js';
+import { FAULTS, GroupNemesis } from './nemesis.js';
 import { Patience } from './patience.js';
-import { Problems } from './problems.js';
+import { TortureProblems } from './problems.js';
 import type { Progress, TortureReport } from './report.js';
 import { Terms } from './terms.js';
 
@@ -47,7 +47,7 @@ export interface TortureOptions {
 /** Real members as processes, clients, and faults: see docs/torture.md. Leaves nothing, except after a problem. */
 export async function torture(options: TortureOptions): Promise<TortureReport> {
   const folder = await mkdtemp(join(tmpdir(), 'raft-torture-'));
-  const run = new Run(options, folder);
+  const run = new TortureRun(options, folder);
   try {
     return await run.run();
   } finally {
@@ -55,15 +55,15 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   }
 }
 
-class Run {
+class TortureRun {
   private readonly options: TortureOptions;
   private readonly folder: string;
   private readonly startMs = performance.now();
   private readonly calledOff = new AbortController();
   private readonly patience: Patience;
   private readonly history = new History();
-  private readonly problems: Problems;
-  private readonly counts = new Counts();
+  private readonly problems: TortureProblems;
+  private readonly counts = new OperationCounts();
   private readonly terms: Terms;
   private readonly ring: KeyRing;
   private readonly ledger: Ledger;
@@ -76,7 +76,7 @@ class Run {
     this.patience = new Patience(AbortSignal.any([options.signal, this.calledOff.signal]));
     // Every pause of a client listens.
     setMaxListeners(2 * CLIENTS, this.patience.signal);
-    this.problems = new Problems((text) => {
+    this.problems = new TortureProblems((text) => {
       options.onProblem?.(text);
       if (options.keepGoing !== true) this.calledOff.abort(new Error('there is a problem'));
     });
@@ -93,7 +93,7 @@ class Run {
   async run(): Promise<TortureReport> {
     const { members, breakage = Breakage.None } = this.options;
     const { folder, patience } = this;
-    const group = await Group.make({
+    const group = await MemberGroup.make({
       ...{ members, folder, patience, breakage },
       onTold: (who, what) => this.told(who, what),
       onDeath: (host, how) => this.died(host, how),
@@ -128,12 +128,12 @@ class Run {
   }
 
   /** When this process ends in the middle, by an error or a test's time limit. */
-  private leaveNothing({ hosts }: Group): void {
+  private leaveNothing({ hosts }: MemberGroup): void {
     for (const host of hosts) host.killNow();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  private startClients({ hosts }: Group): Client[] {
+  private startClients({ hosts }: MemberGroup): Client[] {
     const { ring, ledger, counts, patience, options } = this;
     const scene = { hosts, ring, ledger, counts, patience, horizon: { index: 0 } };
     return Array.from(
@@ -142,13 +142,13 @@ class Run {
     );
   }
 
-  private async breakThings(group: Group): Promise<void> {
+  private async breakThings(group: MemberGroup): Promise<void> {
     const { patience, counts, problems, options } = this;
     const prng = new Prng(options.seed, 'faults');
     const { kinds, pacePercent = 100 } = options;
     const faults = FAULTS.filter(({ kind }) => kinds === undefined || kinds.includes(kind));
     const scene = { group, prng, patience, pacePercent, counts, problems };
-    const nemesis = new Nemesis(scene, faults, (kind) => {
+    const nemesis = new GroupNemesis(scene, faults, (kind) => {
       this.fault = kind;
     });
     await nemesis.serves();
@@ -159,7 +159,7 @@ class Run {
   }
 
   /** What is seen at last, on every member, counts as read: a write that is lost shows here. */
-  private async readAll(group: Group): Promise<void> {
+  private async readAll(group: MemberGroup): Promise<void> {
     for (const host of group.hosts) {
       await this.ring.readAll(host.id, async () => {
         const image = await group.image(host);
@@ -169,7 +169,7 @@ class Run {
     }
   }
 
-  private died({ id, logPath }: Host, how: string): void {
+  private died({ id, logPath }: MemberHost, how: string): void {
     const last = readFileSync(logPath, 'utf8').trimEnd().split('\n').slice(-LAST_LINES).join(' | ');
     this.problems.add(`member ${id} ended by itself (${how}): ${last}`);
   }
@@ -192,7 +192,7 @@ class Run {
     }
   }
 
-  private async tellProgress(group: Group): Promise<void> {
+  private async tellProgress(group: MemberGroup): Promise<void> {
     const leader = await group.leaderNow();
     if (this.patience.signal.aborted) return;
     this.options.onProgress?.({ ...this.report(), fault: this.fault, leader: leader?.id });

@@ -25,17 +25,18 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a vote leaves before it is on disk',
     item: 1,
-    find: 'const message = makeMessage(type, this.id, to, { term: this.term, ...fields });',
+    find: 'switch (message.type) { case MessageType.PreVoteResponse: case MessageType.VoteResponse: this.promises.push(message);',
     replace:
-      'const message = makeMessage(type, this.id, to, { term: this.term, ...fields });' +
-      'if (type === MessageType.VoteResponse && to !== this.id) return void this.messages.push(message);',
+      'switch (message.type) { case MessageType.PreVoteResponse: case MessageType.VoteResponse: ' +
+      'if (message.type === MessageType.VoteResponse && message.to !== this.id) this.messages.push(message);' +
+      'else this.promises.push(message);',
     profile: 'mixed',
   },
   {
     name: 'a candidate counts its own vote before it is on disk',
     item: 2,
-    find: 'raft.send(MessageType.VoteResponse, id);',
-    replace: 'countVote(raft, id, true);',
+    find: 'voteForOurselves(raft, id); else',
+    replace: 'countVote(raft, id, true); else',
     profile: 'mixed',
   },
   {
@@ -233,10 +234,10 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a lease counts from when the answer comes',
     item: 54,
-    find: 'raft.lease?.answered(message.from, message.context, message.index);',
+    find: 'raft.lease?.answered(message.from, message.round, message.promiseMs);',
     replace:
       'const { lease } = raft; if (lease !== undefined) lease.leaves = (nowMs) => { delete lease.leaves;' +
-      'lease.boundUntil.set(message.from, nowMs + message.index * lease.share); lease.leaves(nowMs); };',
+      'lease.boundUntil.set(message.from, nowMs + message.promiseMs * lease.share); lease.leaves(nowMs); };',
     profile: 'leases',
   },
   {

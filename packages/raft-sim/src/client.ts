@@ -17,7 +17,7 @@ import {
 } from '@swarm/sim';
 import { checkReadIndex } from './invariants/read-index.js';
 import type { SimMember } from './member.js';
-import type { World } from './world.js';
+import type { RaftWorld } from './world.js';
 
 /**
  * Reads, writes and compares-and-sets registers, one operation at a time, at members it chooses. What
@@ -25,14 +25,14 @@ import type { World } from './world.js';
  */
 export class SimClient {
   readonly id: number;
-  private readonly world: World;
+  private readonly world: RaftWorld;
   private readonly prng: Prng;
   private readonly history: History;
   /** What it last saw of each key. */
   private readonly seen = new Map<number, number>();
   private values = 0;
 
-  constructor(world: World, id: number, history: History) {
+  constructor(world: RaftWorld, id: number, history: History) {
     this.world = world;
     this.id = id;
     this.history = history;

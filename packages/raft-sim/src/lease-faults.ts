@@ -1,10 +1,10 @@
 import { majority } from '@swarm/raft/internals';
 import type { Prng } from '@swarm/sim';
 import type { SimMember } from './member.js';
-import type { World } from './world.js';
+import type { RaftWorld } from './world.js';
 
 /** The leader's links, but not those to `kept`, lose everything. @returns what makes them whole again */
-function cutOff(world: World, leader: SimMember, kept: readonly SimMember[] = []): () => void {
+function cutOff(world: RaftWorld, leader: SimMember, kept: readonly SimMember[] = []): () => void {
   const links = world.members
     .filter((member) => member !== leader && !kept.includes(member))
     .flatMap(({ id }): [number, number][] => [
@@ -21,7 +21,7 @@ function cutOff(world: World, leader: SimMember, kept: readonly SimMember[] = []
  * The leader stops in the middle of a round of heartbeats. The answers reach it, nothing after them
  * does; meanwhile others elect another. Then it goes on, as if no time had passed.
  */
-export function loseLeader(world: World, leader: SimMember, forMs: number, prng: Prng): void {
+export function loseLeader(world: RaftWorld, leader: SimMember, forMs: number, prng: Prng): void {
   const { clock, plan } = world;
   const { process } = leader;
   process?.pause();
@@ -38,7 +38,12 @@ export function loseLeader(world: World, leader: SimMember, forMs: number, prng:
  * loses those voters, too, and they start again: none of them must have forgotten it. Nobody writes
  * until then, or the others' logs would be too short for them to be elected.
  */
-export function restartVoters(world: World, leader: SimMember, forMs: number, prng: Prng): void {
+export function restartVoters(
+  world: RaftWorld,
+  leader: SimMember,
+  forMs: number,
+  prng: Prng,
+): void {
   const { clock } = world;
   const voters = leader.subject?.raft.tracker.conf.voters ?? [];
   const others = prng
@@ -64,6 +69,6 @@ export function restartVoters(world: World, leader: SimMember, forMs: number, pr
 }
 
 /** Elections begin within so long. */
-function electionMs({ plan }: World): number {
+function electionMs({ plan }: RaftWorld): number {
   return 2 * plan.electionTicks * plan.tickMs;
 }

@@ -20,7 +20,7 @@ import type { LogDisk } from './member-disk.js';
 import { RareStates } from './rare-states.js';
 import { EMPTY_STATE, SimStateMachine, type StateDisk } from './state-machine.js';
 import { SimTransport } from './transport.js';
-import type { World } from './world.js';
+import type { RaftWorld } from './world.js';
 
 /** Whether a member can come back. */
 export const MemberState = {
@@ -60,14 +60,14 @@ export class SimMember {
   readonly marks = new RareStates();
   /** Something of it ran since it was last checked. */
   touched = false;
-  private readonly world: World;
+  private readonly world: RaftWorld;
   private readonly prng: Prng;
   private readonly founding: boolean;
   private readonly driftPpm: number;
   private transport: SimTransport | undefined;
 
   /** @param founding whether it is one of the first members. */
-  constructor(world: World, id: MemberId, founding: boolean) {
+  constructor(world: RaftWorld, id: MemberId, founding: boolean) {
     this.world = world;
     this.id = id;
     this.founding = founding;

@@ -5,14 +5,14 @@ import { infoOf, MemberState, type SimMember } from './member.js';
 import { type FaultAction, MAX_IDS, PLAYS } from './plan.js';
 import { Plays } from './plays.js';
 import { recoverableWithout } from './recoverable.js';
-import type { World } from './world.js';
+import type { RaftWorld } from './world.js';
 
 /** Carries out the plan's faults. Draws only from the action's own number. */
 export class Nemesis {
-  private readonly world: World;
+  private readonly world: RaftWorld;
   private readonly plays: Plays;
 
-  constructor(world: World) {
+  constructor(world: RaftWorld) {
     this.world = world;
     this.plays = new Plays(world);
   }

@@ -3,21 +3,21 @@ import { describeConf, isVoter } from '@swarm/raft/internals';
 import { infoOf, MemberState } from './member.js';
 import { MAX_IDS_HEALING } from './nemesis.js';
 import { MAX_IDS } from './plan.js';
-import type { World } from './world.js';
+import type { RaftWorld } from './world.js';
 
 const PERIOD_US = 400_000;
 
 /** Who runs the cluster: removes members whose disks are lost, and keeps as many as are wanted. */
 export class Operator {
   wanted: number;
-  private readonly world: World;
+  private readonly world: RaftWorld;
   private readonly toRemove = new Set<MemberId>();
   /** Who shall be replaced, and by whom: 0 until that is decided. */
   private readonly toReplace = new Map<MemberId, MemberId>();
   private busy = false;
   private job = '';
 
-  constructor(world: World) {
+  constructor(world: RaftWorld) {
     this.world = world;
     this.wanted = world.plan.members;
   }

@@ -5,7 +5,7 @@ import { changesAhead } from './internals.js';
 import { infoOf, type SimMember } from './member.js';
 import { type FaultAction, MAX_IDS, type Play } from './plan.js';
 import { Stage } from './stage.js';
-import type { World } from './world.js';
+import type { RaftWorld } from './world.js';
 
 /**
  * Faults of several steps, each waiting for the one before: they lead to states in which bugs matter,
@@ -13,9 +13,9 @@ import type { World } from './world.js';
  */
 export class Plays {
   readonly stage: Stage;
-  private readonly world: World;
+  private readonly world: RaftWorld;
 
-  constructor(world: World) {
+  constructor(world: RaftWorld) {
     this.world = world;
     this.stage = new Stage(world);
   }

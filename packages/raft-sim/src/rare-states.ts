@@ -1,6 +1,6 @@
 import type { ConfState, Index, Term } from '@swarm/raft';
 import { isJoint, type Raft, Role } from '@swarm/raft/internals';
-import type { World } from './world.js';
+import type { RaftWorld } from './world.js';
 
 /** Compares a member with what it was a step before, and marks rare states it came to. */
 export class RareStates {
@@ -27,7 +27,7 @@ export class RareStates {
     this.quorumReads = 0;
   }
 
-  look(raft: Raft, { coverage, subjects }: World): void {
+  look(raft: Raft, { coverage, subjects }: RaftWorld): void {
     const { log, role, term } = raft;
     if (role !== this.role || term !== this.term) {
       if (role === Role.Candidate) this.campaigns++;
@@ -68,7 +68,10 @@ export class RareStates {
     this.commit = log.commit;
   }
 
-  private lookAtReads({ leaseReads, quorumReads, term }: Raft, coverage: World['coverage']): void {
+  private lookAtReads(
+    { leaseReads, quorumReads, term }: Raft,
+    coverage: RaftWorld['coverage'],
+  ): void {
     if (quorumReads > this.quorumReads && this.leaseTerm === term) coverage.mark('lease run out');
     if (leaseReads > this.leaseReads) {
       coverage.mark('read served by lease');
@@ -78,7 +81,7 @@ export class RareStates {
     this.quorumReads = quorumReads;
   }
 
-  private lookAtConf(raft: Raft, coverage: World['coverage']): void {
+  private lookAtConf(raft: Raft, coverage: RaftWorld['coverage']): void {
     const { conf } = raft.tracker;
     if (conf === this.conf) return;
     if (isJoint(conf)) {

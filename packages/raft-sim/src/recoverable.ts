@@ -15,7 +15,7 @@ import {
   VoteResult,
 } from '@swarm/raft/internals';
 import type { SimMember } from './member.js';
-import type { World } from './world.js';
+import type { RaftWorld } from './world.js';
 
 /**
  * The rule that decides whether a cluster must come back after disks were lost. If it need not, it
@@ -29,16 +29,16 @@ import type { World } from './world.js';
  *
  * As long as no disk is lost there is no excuse.
  */
-export function recoverable(world: World): boolean {
+export function recoverable(world: RaftWorld): boolean {
   return holds(world, (member) => member.intact);
 }
 
 /** Whether it must come back even if this member's disk is lost as well. */
-export function recoverableWithout(world: World, lost: SimMember): boolean {
+export function recoverableWithout(world: RaftWorld, lost: SimMember): boolean {
   return holds(world, (member) => member.intact && member !== lost);
 }
 
-function holds(world: World, isIntact: (member: SimMember) => boolean): boolean {
+function holds(world: RaftWorld, isIntact: (member: SimMember) => boolean): boolean {
   const intact = world.members.filter(isIntact);
   if (intact.length === world.members.length) return true;
   const good = new Map(intact.map((member) => [member.id, member]));

@@ -17,7 +17,7 @@ import { checkLogOrder } from './log-order.js';
 import { MemberState } from './member.js';
 import type { Plan } from './plan.js';
 import { recoverable } from './recoverable.js';
-import { World } from './world.js';
+import { RaftWorld } from './world.js';
 
 /** More events than any sound run takes: something goes round in circles. */
 const MAX_EVENTS = 3_000_000;
@@ -51,7 +51,7 @@ export async function runPlan(
 
 class GroupRun {
   private readonly plan: Plan;
-  private readonly world: World;
+  private readonly world: RaftWorld;
   private readonly history = new History();
   private readonly clients: SimClient[] = [];
   private over = false;
@@ -59,7 +59,7 @@ class GroupRun {
 
   constructor(plan: Plan, trace: LineSink | undefined, raftTrace: RaftTraceSink | undefined) {
     this.plan = plan;
-    this.world = new World(plan, trace, raftTrace);
+    this.world = new RaftWorld(plan, trace, raftTrace);
   }
 
   drive(): Promise<void> {

@@ -4,7 +4,7 @@ import { encodeCommand, OpKind } from '@swarm/sim';
 import { coreOf, wake } from '@swarm/raft/internals';
 import type { SimMember } from './member.js';
 import type { Play } from './plan.js';
-import type { World } from './world.js';
+import type { RaftWorld } from './world.js';
 
 /** How often a play looks whether what it waits for has come. */
 const LOOK_US = 200;
@@ -20,12 +20,12 @@ export interface Scene {
 
 /** What plays (plays.ts) are made of. */
 export class Stage {
-  readonly world: World;
+  readonly world: RaftWorld;
   playing = false;
   private proposals = 0;
   private cuts: [MemberId, MemberId][] = [];
 
-  constructor(world: World) {
+  constructor(world: RaftWorld) {
     this.world = world;
   }
 

@@ -3,6 +3,7 @@ import {
   type MemberId,
   type MemberInfo,
   type Message,
+  type SnapshotMessage,
   type SnapshotMeta,
   type Transport,
   type TransportHandler,
@@ -128,7 +129,11 @@ export class SimTransport implements Transport, Endpoint<MemberId, Message> {
     });
   }
 
-  sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
+  sendSnapshot(
+    message: SnapshotMessage,
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+  ): void {
     this.network.observer.sent({ ...message, snapshot: meta });
     this.outgoing.send({ message, meta, chunks });
   }
@@ -175,7 +180,7 @@ export class SimTransport implements Transport, Endpoint<MemberId, Message> {
     line.open();
   }
 
-  private takeSnapshot(message: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  private takeSnapshot(message: SnapshotMessage, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     if (this.handler === undefined) return Promise.reject(new Error('the member stops'));
     this.network.observer.arrived(message);
     return this.handler.receiveSnapshot(message, chunks);

@@ -21,7 +21,7 @@ import type { Plan } from './plan.js';
 import type { StateObserver } from './state-machine.js';
 
 /** Everything there is in one run: time, network, members, and what watches them. */
-export class World implements Evidence {
+export class RaftWorld implements Evidence {
   readonly plan: Plan;
   readonly clock = new VirtualClock();
   readonly coverage = new Coverage<Mark>(MARKS);
@@ -164,10 +164,10 @@ export class World implements Evidence {
   private sent(message: Message): void {
     const subject = this.subjects.get(message.from);
     if (subject !== undefined) this.guard(() => this.invariants.sent(subject, message));
-    if (message.type === MessageType.PreVoteResponse && message.reject) {
+    if (message.type === MessageType.PreVoteResponse && !message.granted) {
       this.coverage.mark('pre-vote refused');
     }
-    if (message.type === MessageType.AppendResponse && message.reject) {
+    if (message.type === MessageType.AppendResponse && message.rejected) {
       this.coverage.mark('append refused');
     }
   }
@@ -178,8 +178,8 @@ export class World implements Evidence {
     digest.add(message.type);
     digest.add(message.from * 1000 + message.to);
     digest.add(message.term);
-    digest.add(message.index);
-    digest.add(message.entries.length);
+    digest.add(tellingIndex(message));
+    digest.add(message.type === MessageType.Append ? message.entries.length : 0);
     const subject = this.subjects.get(message.to);
     if (subject !== undefined) this.invariants.arrived(subject, message);
     if (this.trace !== undefined) this.line(message.to, `receives ${describeMessage(message)}`);
@@ -230,5 +230,31 @@ export class World implements Evidence {
         : ` | ${raft.role} term ${raft.term} commit ${raft.log.commit} last ${raft.log.lastIndex}`;
     const at = this.clock.nowMs.toFixed(3).padStart(10);
     this.trace?.(`${at} ${String(id).padStart(2)} ${text}${state}`);
+  }
+}
+
+/** The number of a message that tells most; for the digest, which must tell two runs apart. */
+function tellingIndex(message: Message): number {
+  switch (message.type) {
+    case MessageType.PreVote:
+    case MessageType.Vote:
+      return message.lastIndex;
+    case MessageType.PreVoteResponse:
+    case MessageType.VoteResponse:
+      return message.commit;
+    case MessageType.Append:
+      return message.previousIndex;
+    case MessageType.AppendResponse:
+      return message.rejected ? message.previousIndex : message.match;
+    case MessageType.Heartbeat:
+      return message.match;
+    case MessageType.HeartbeatResponse:
+      return message.promiseMs;
+    case MessageType.Snapshot:
+      return message.snapshot?.index ?? 0;
+    case MessageType.ReadIndexResponse:
+      return message.index;
+    default:
+      return 0;
   }
 }

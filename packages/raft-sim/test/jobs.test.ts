@@ -1,3 +1,4 @@
+import { until } from '@swarm/raft/internals';
 import { spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +26,6 @@ const PROGRAM = fileURLToPath(new URL('../src', import.meta.url));
 const SIMULATOR = new URL('../src/simulator.js', import.meta.url).href;
 /** For a machine that has much else to do. */
 const TIMEOUT_MS = 240_000;
-const POLL_MS = 20;
 
 const how = {
   order: { from: 31, profile: 'all' },
@@ -68,14 +68,6 @@ async function childrenOf(pid: number): Promise<number[]> {
     }),
   );
   return pids.map(Number).filter((_, i) => parents[i] === pid);
-}
-
-async function until(what: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + TIMEOUT_MS;
-  while (!(await what())) {
-    if (performance.now() > endMs) throw new Error('it did not come about');
-    await sleep(POLL_MS);
-  }
 }
 
 test.serial('seeds spread over processes come to the same as in one', async (t) => {
@@ -216,27 +208,27 @@ test('a process that dies is an error that names the seeds it had', async (t) =>
 test.serial('an interrupt ends all processes, and tells what ran', async (t) => {
   t.timeout(TIMEOUT_MS);
   const running = simulate(t, ['--minutes', '10', '--profile', 'lite', '--jobs', '2']);
-  await until(async () => (await childrenOf(running.pid)).length === 2);
+  await until('all processes run', async () => (await childrenOf(running.pid)).length === 2);
   const children = await childrenOf(running.pid);
   running.kill('SIGINT');
   const { code, stdout } = await running.ended;
   t.is(code, 130);
   t.regex(stdout, /SIGINT, so far:\n\d+ seeds/);
-  await until(async () => children.every((pid) => !isAlive(pid)));
+  await until('all processes are gone', () => children.every((pid) => !isAlive(pid)));
   t.pass();
 });
 
 test.serial('processes end when the one that spreads the seeds is killed', async (t) => {
   t.timeout(TIMEOUT_MS);
   const running = simulate(t, ['--minutes', '10', '--profile', 'lite', '--jobs', '2']);
-  await until(async () => (await childrenOf(running.pid)).length === 2);
+  await until('all processes run', async () => (await childrenOf(running.pid)).length === 2);
   const children = await childrenOf(running.pid);
   t.teardown(() => {
     for (const pid of children) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
   });
   running.kill('SIGKILL');
   await running.ended;
-  await until(async () => children.every((pid) => !isAlive(pid)));
+  await until('all processes are gone', () => children.every((pid) => !isAlive(pid)));
   t.pass();
 });
 

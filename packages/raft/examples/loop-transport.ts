@@ -47,7 +47,7 @@ export class LoopTransport implements raft.Transport {
   }
 
   sendSnapshot(
-    message: raft.Message,
+    message: raft.SnapshotMessage,
     snapshot: raft.SnapshotMeta,
     chunks: AsyncIterable<Uint8Array>,
   ): void {

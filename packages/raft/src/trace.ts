@@ -186,21 +186,9 @@ export class Tracer {
     const known = KINDS[message.type];
     if (known === undefined) return;
     const [type, event] = known;
-    const { snapshot } = message;
-    const isHeartbeatAnswer = message.type === MessageType.HeartbeatResponse;
-    const msg: TraceMessage = {
-      type,
-      term: message.term,
-      from: String(message.from),
-      to: String(message.to),
-      // Of a heartbeat's answer it is no index of the log.
-      index: isHeartbeatAnswer ? 0 : (snapshot?.index ?? message.index),
-      logTerm: snapshot?.term ?? message.logTerm,
-      commit: message.commit,
-      entries: message.entries.length,
-      reject: message.reject,
-      rejectHint: message.rejectHint,
-    };
+    const { term, from, to } = message;
+    const said = { ...SAYS_NOTHING, ...saidBy(message) };
+    const msg: TraceMessage = { type, term, from: String(from), to: String(to), ...said };
     this.#tell(`${way}${event}` as TraceEventName, { msg });
   }
 
@@ -215,5 +203,46 @@ export class Tracer {
       conf: [conf.voters.map(String), conf.votersOutgoing.map(String)],
       ...more,
     });
+  }
+}
+
+/** The fields of etcd's messages that ours have names of their own for. */
+type Said = Omit<TraceMessage, 'type' | 'term' | 'from' | 'to'>;
+
+const SAYS_NOTHING: Said = {
+  index: 0,
+  logTerm: 0,
+  commit: 0,
+  entries: 0,
+  reject: false,
+  rejectHint: 0,
+};
+
+function saidBy(message: Message): Partial<Said> {
+  switch (message.type) {
+    case MessageType.Append: {
+      const { previousIndex: index, previousTerm: logTerm, commit, entries } = message;
+      return { index, logTerm, commit, entries: entries.length };
+    }
+    case MessageType.AppendResponse: {
+      if (!message.rejected) return { index: message.match };
+      const { previousIndex: index, hintIndex: rejectHint, hintTerm: logTerm } = message;
+      return { index, logTerm, reject: true, rejectHint };
+    }
+    case MessageType.Heartbeat:
+      return { index: message.match, commit: message.commit };
+    case MessageType.PreVote:
+    case MessageType.Vote:
+      return { index: message.lastIndex, logTerm: message.lastTerm };
+    case MessageType.PreVoteResponse:
+    case MessageType.VoteResponse:
+      return { index: message.commit, logTerm: message.commitTerm, reject: !message.granted };
+    case MessageType.Snapshot: {
+      const { snapshot } = message;
+      if (snapshot === undefined) return { index: message.applied };
+      return { index: snapshot.index, logTerm: snapshot.term };
+    }
+    default:
+      return {};
   }
 }

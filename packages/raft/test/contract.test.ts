@@ -10,7 +10,7 @@ import {
   transportContract,
   type TransportsUnderTest,
 } from '../src/contract/index.js';
-import type { Message } from '../src/core/message.js';
+import type { Message, SnapshotMessage } from '../src/core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../src/core/types.js';
 import { MemoryDisk, MemoryStorage } from '../src/storage/memory-storage.js';
 import type { Persist } from '../src/storage/storage.js';
@@ -91,7 +91,11 @@ class Wrapped implements Transport {
     this.inner.send(messages);
   }
 
-  sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
+  sendSnapshot(
+    message: SnapshotMessage,
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+  ): void {
     this.inner.sendSnapshot(message, meta, chunks);
   }
 
@@ -131,7 +135,7 @@ class Hopeful extends Wrapped {
   }
 
   override sendSnapshot(
-    message: Message,
+    message: SnapshotMessage,
     meta: SnapshotMeta,
     chunks: AsyncIterable<Uint8Array>,
   ): void {

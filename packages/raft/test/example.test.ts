@@ -12,7 +12,7 @@ const PROGRAM = join(import.meta.dirname, '..', 'examples', 'kv.js');
 const DEADLINE_MS = 20_000;
 
 /** One process of the example, spoken to by lines. */
-class Member {
+class ExampleMember {
   readonly #process: ChildProcess;
   readonly #lines: Interface;
 
@@ -44,7 +44,7 @@ class Member {
 }
 
 /** Only the leader takes a write: asks all in turn. @returns who took it */
-async function set(members: readonly Member[], line: string): Promise<Member> {
+async function set(members: readonly ExampleMember[], line: string): Promise<ExampleMember> {
   const until = performance.now() + DEADLINE_MS;
   for (;;) {
     for (const member of members) if ((await member.ask(line)) === 'ok') return member;
@@ -56,7 +56,7 @@ async function set(members: readonly Member[], line: string): Promise<Member> {
 test('the example replicates over three processes and survives the death of its leader', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'raft-example-'));
   const ports = await freePorts(3);
-  const members = ports.map((port) => new Member(folder, port, ports));
+  const members = ports.map((port) => new ExampleMember(folder, port, ports));
   try {
     const leader = await set(members, 'set colour blue');
     for (const member of members) t.is(await member.ask('get colour'), 'blue');
@@ -65,7 +65,7 @@ test('the example replicates over three processes and survives the death of its 
     await set(left, 'set colour green');
     // The dead one catches up.
     const at = members.indexOf(leader);
-    members[at] = new Member(folder, ports[at]!, ports);
+    members[at] = new ExampleMember(folder, ports[at]!, ports);
     t.is(await members[at].ask('get colour'), 'green');
     t.is(await members[at].ask('get shape'), '(none)');
     t.deepEqual(await Promise.all(members.map((member) => member.end())), [0, 0, 0]);

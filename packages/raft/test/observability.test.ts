@@ -5,7 +5,7 @@ import { systemClock } from '../src/host/clock.js';
 import { MemoryStorage } from '../src/storage/memory-storage.js';
 import { MemoryNetwork } from '../src/transport/memory-transport.js';
 import type { TraceEvent } from '../src/trace.js';
-import { bytes, Cluster, memberInfo } from './support/cluster.js';
+import { bytes, TestCluster, memberInfo } from './support/cluster.js';
 import { ListStateMachine } from './support/list-state-machine.js';
 
 function value(metrics: readonly Metric[], name: string, label?: string): number {
@@ -19,7 +19,7 @@ function value(metrics: readonly Metric[], name: string, label?: string): number
 }
 
 test('a leader counts proposals, writes, applied entries, messages and elections', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   for (let i = 0; i < 10; i++) await cluster.propose(`item ${i}`);
   const leader = await cluster.waitLeader();
   const metrics = leader.node!.metrics();
@@ -51,7 +51,7 @@ test('a leader counts proposals, writes, applied entries, messages and elections
 });
 
 test('snapshots sent and received, and compactions, are counted', async (t) => {
-  const cluster = await Cluster.found(3, 1, { snapshotInterval: 10, trailingEntries: 2 });
+  const cluster = await TestCluster.found(3, 1, { snapshotInterval: 10, trailingEntries: 2 });
   const leader = await cluster.waitLeader();
   const slow = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(slow);
@@ -67,7 +67,7 @@ test('snapshots sent and received, and compactions, are counted', async (t) => {
 });
 
 test('the view for a backup has the membership of its index, and does not hold up writes', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   await cluster.propose('a');
   const leader = await cluster.waitLeader();
   const { meta, view } = await cluster.finish(leader.node!.view());

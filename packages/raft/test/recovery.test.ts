@@ -5,11 +5,11 @@ import { forceSingleMember, type ForceOptions } from '../src/recovery/force-sing
 import { foundingMeta, foundLog } from '../src/recovery/found-from-state.js';
 import { MemoryDisk, MemoryStorage } from '../src/storage/memory-storage.js';
 import { Stores } from './contract/store-fixture.js';
-import { bytes, Cluster, memberInfo } from './support/cluster.js';
-import { MemoryStorage as HostStorage } from './support/memory-storage.js';
+import { bytes, TestCluster, memberInfo } from './support/cluster.js';
+import { TestStorage as HostStorage } from './support/memory-storage.js';
 
 /** Makes one member of a cluster that stands still a cluster of its own, and starts it. */
-async function survive(cluster: Cluster, id: number, options: Partial<ForceOptions> = {}) {
+async function survive(cluster: TestCluster, id: number, options: Partial<ForceOptions> = {}) {
   const host = cluster.host(id);
   const commitIndex = host.node?.status().commit ?? 0;
   await cluster.kill(id);
@@ -28,7 +28,7 @@ async function survive(cluster: Cluster, id: number, options: Partial<ForceOptio
 }
 
 test('a survivor of three goes on alone, with all that was committed, and others can join', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   for (const item of ['a', 'b', 'c']) await cluster.propose(item);
   await cluster.waitItems(['a', 'b', 'c']);
   await cluster.kill(1);
@@ -61,7 +61,7 @@ test('a survivor of three goes on alone, with all that was committed, and others
 });
 
 test('a lost member that comes back with its log can not disturb the new cluster', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   await cluster.propose('a');
   await cluster.waitItems(['a']);
   await cluster.kill(1);
@@ -80,7 +80,7 @@ test('a lost member that comes back with its log can not disturb the new cluster
 
 test('what the survivor does not know to be committed is dropped or kept, as asked', async (t) => {
   for (const uncommitted of ['drop', 'keep'] as const) {
-    const cluster = await Cluster.found(3);
+    const cluster = await TestCluster.found(3);
     await cluster.propose('a');
     await cluster.waitItems(['a']);
     const leader = await cluster.waitLeader();
@@ -139,7 +139,7 @@ test('a survivor in the middle of a joint change ends up alone', async (t) => {
 });
 
 test('a member that was removed can not become a cluster of its own', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   await cluster.propose('a');
   await cluster.waitItems(['a']);
   const leader = await cluster.waitLeader();

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { Reads } from '../src/host/reads.js';
 import { ConfChangeOp } from '../src/core/conf-change.js';
-import { Cluster, memberInfo } from './support/cluster.js';
+import { TestCluster, memberInfo } from './support/cluster.js';
 import { CoreGroup } from './support/core-group.js';
 
 // What the simulator found, each as small as it gets.
@@ -29,7 +29,7 @@ test('the answer to a question for a read counts although it was asked again mea
 });
 
 test('a joining member does not forget a seed that past memberships lack', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   const leader = await cluster.waitLeader();
   // Member 4 leads by the time 5 goes through the entries from before 4 joined.
   const seeds = [1, 2, 3, 4].map(memberInfo);

@@ -13,7 +13,7 @@ import { BOUND_INTERVAL_RECORDS } from '../src/storage/level-storage.js';
 import { StorageCorruptError } from '../src/storage/storage.js';
 import { NODE_FILES } from '../src/storage/file-system.js';
 import { readIdentity, writeIdentity } from '../src/storage/identity-file.js';
-import { until } from '../src/contract/transport-contract.js';
+import { until } from '../src/contract/until.js';
 import { entries, entry, shape, snapshotAt, write } from '../src/contract/sample-log.js';
 import {
   databaseFile,

@@ -4,8 +4,8 @@ import type { WebSocket } from 'ws';
 import { encodeHello } from '../src/transport/hello.js';
 import { DEFAULT_TRANSPORT_LIMITS as LIMITS } from '../src/transport/limits.js';
 import { Peer } from '../src/transport/peer.js';
-import { message } from '../src/contract/transport-contract.js';
-import { Log } from './contract/ws-fixture.js';
+import { heartbeat } from './support/messages.js';
+import { LineLog } from './contract/ws-fixture.js';
 
 /** Time that moves only when told to. */
 class ManualClock {
@@ -87,7 +87,7 @@ function setup(): {
       },
       limits: LIMITS,
       // The longest wait that jitter gives.
-      environment: { clock, random: () => 1, logger: new Log() },
+      environment: { clock, random: () => 1, logger: new LineLog() },
     },
     {
       frame: () => {},
@@ -115,7 +115,7 @@ test('waits between attempts double up to a second', (t) => {
 
 test('an attempt that hangs is given up, and what waited for it is reported lost', (t) => {
   const { clock, peer, connectedMs, lost } = setup();
-  peer.send(message({ from: 1, to: 2 }));
+  peer.send(heartbeat(1, 2));
   peer.flush();
   t.is(lost(), 0);
   clock.advance(LIMITS.connectMs);
@@ -127,7 +127,7 @@ test('an attempt that hangs is given up, and what waited for it is reported lost
 
 test('messages wait for a connection being made and follow the hello', (t) => {
   const { peer, sockets, lost } = setup();
-  peer.send(message({ from: 1, to: 2 }));
+  peer.send(heartbeat(1, 2));
   peer.flush();
   const [socket] = sockets;
   socket!.open();

@@ -1,13 +1,13 @@
 import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Message } from '../src/core/message.js';
-import { MessageType } from '../src/core/message.js';
 import { CloseCode, decodeHello, encodeHello, RAFT_SNAPSHOT_PATH } from '../src/transport/hello.js';
 import type { TransportLimits } from '../src/transport/limits.js';
 import { headerFrame, SnapshotFrame, SnapshotPosition } from '../src/transport/snapshot-frames.js';
 import { snapshotAt } from '../src/contract/sample-log.js';
-import { message, Recorder, until } from '../src/contract/transport-contract.js';
+import { Recorder } from '../src/contract/transport-contract.js';
+import { until } from '../src/contract/until.js';
+import { announcement } from './support/messages.js';
 import { Victim } from './contract/victim.js';
 import { WsHost } from './contract/ws-fixture.js';
 import { type Break, BreakingProxy } from './support/breaking-proxy.js';
@@ -59,7 +59,7 @@ async function throughProxy(
       for await (const chunk of chunks) parts.push(chunk);
       took.push(Buffer.concat(parts));
     };
-    const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
+    const announce = announcement(1, 2, 3);
     sender.sendSnapshot(announce, snapshotAt(9, 3), inChunks(state));
     await until('an outcome', () => handler.sent.length > 0);
     return { handler, proxy, took, why: JSON.stringify(one.log.infos) };
@@ -157,7 +157,7 @@ async function sendTo<R>(
     transport.start(handler);
     const { port } = server.address() as AddressInfo;
     transport.setMembers([{ id: 2, address: `127.0.0.1:${port}`, nodeId: 'node-2' }]);
-    const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
+    const announce = announcement(1, 2, 3);
     transport.sendSnapshot(announce, snapshotAt(9, 3), inChunks(state));
     await until('an outcome', () => handler.sent.length > 0);
     return { handler, receiver };
@@ -244,7 +244,7 @@ for (const [what, lie] of LIES) {
 
 // --- Senders that go on as they must not
 
-const ANNOUNCE: Message = message({ type: MessageType.Snapshot, from: 2, to: 1, term: 3 });
+const ANNOUNCE = announcement(2, 1, 3);
 const PIECES = [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5), Uint8Array.of(6)];
 
 function hello(connection: number, held: number, number = 7): Uint8Array {

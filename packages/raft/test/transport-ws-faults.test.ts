@@ -7,7 +7,9 @@ import { EntryKind } from '../src/core/types.js';
 import { CloseCode, encodeHello } from '../src/transport/hello.js';
 import { headerFrame, SnapshotPosition } from '../src/transport/snapshot-frames.js';
 import { snapshotAt } from '../src/contract/sample-log.js';
-import { message, Recorder, sendUntil, until } from '../src/contract/transport-contract.js';
+import { Recorder, sendUntil } from '../src/contract/transport-contract.js';
+import { until } from '../src/contract/until.js';
+import { announcement, heartbeat, message } from './support/messages.js';
 import { Victim } from './contract/victim.js';
 import { WsHost } from './contract/ws-fixture.js';
 
@@ -47,9 +49,7 @@ test('a connection that is not for this member is refused with a reason', async 
     const map = Buffer.from('9282a8746f537472696e6701a776616c75654f6601a0', 'hex');
     await closes(t, victim, [map], CloseCode.Malformed, /no hello/);
     await closes(t, victim, [Buffer.alloc(100_000, 0x90)], CloseCode.Malformed, /of 100000 bytes/);
-    const snapshot = encodeFrame([
-      message({ from: 2, to: 1, type: MessageType.Snapshot, snapshot: snapshotAt(9, 2) }),
-    ]);
+    const snapshot = encodeFrame([announcement(2, 1, 1, snapshotAt(9, 2))]);
     await closes(t, victim, [HELLO, snapshot], CloseCode.Malformed, /without its state/);
     const long = Buffer.concat([Buffer.from('91d9c8', 'hex'), Buffer.from('é'.repeat(100))]);
     await closes(t, victim, [long], CloseCode.WrongVersion, /wire version unknown/);
@@ -59,10 +59,13 @@ test('a connection that is not for this member is refused with a reason', async 
 test('frames that can not be read end the connection with a reason', async (t) => {
   await Victim.use(
     async (victim) => {
-      const good = encodeFrame([message({ from: 2, to: 1 })]);
+      const good = encodeFrame([heartbeat(2, 1)]);
       const entry = createEntry(5, 1, EntryKind.Normal, Uint8Array.of(1, 2, 3));
-      const cut = encodeFrame([message({ from: 2, to: 1, entries: [entry] })]).subarray(0, -1);
-      const foreign = encodeFrame([message({ from: 3, to: 1 })]);
+      const cut = encodeFrame([message(MessageType.Append, 2, 1, { entries: [entry] })]).subarray(
+        0,
+        -1,
+      );
+      const foreign = encodeFrame([heartbeat(3, 1)]);
       const trailing = Buffer.concat([good, Uint8Array.of(0)]);
       const { Malformed } = CloseCode;
       await closes(t, victim, [HELLO, cut], Malformed, /cut off/);
@@ -80,8 +83,8 @@ test('frames that can not be read end the connection with a reason', async (t) =
 test('damage to any byte of a frame is refused or harmless, never a crash', async (t) => {
   await Victim.use(async (victim) => {
     const entry = createEntry(5, 1, EntryKind.Normal, Uint8Array.of(1, 2, 3));
-    const sent = message({ type: MessageType.Append, from: 2, to: 1, entries: [entry] });
-    const good = encodeFrame([sent, { ...sent, context: 7 }]);
+    const sent = message(MessageType.Append, 2, 1, { entries: [entry] });
+    const good = encodeFrame([sent, { ...sent, commit: 7 }]);
     for (let at = 0; at < good.length; at++) {
       const bad = Uint8Array.from(good);
       bad[at]! ^= 0xff;
@@ -100,17 +103,22 @@ test('damage to any byte of a frame is refused or harmless, never a crash', asyn
 test('messages that are not understood or not for us are dropped, the rest is kept', async (t) => {
   await Victim.use(async (victim) => {
     const { log } = victim.host;
-    const good = message({ from: 2, to: 1, context: 42 });
-    const unknown = { ...good, type: 99 as MessageType };
-    const elsewhere = message({ from: 2, to: 8 });
+    const good = heartbeat(2, 1, 42);
+    const elsewhere = heartbeat(2, 8);
+    const ofUnknownType = (...messages: Message[]): Uint8Array => {
+      const frame = Uint8Array.from(encodeFrame(messages));
+      // The first message's type comes first, behind the lengths of two lists.
+      frame[7] = 99;
+      return frame;
+    };
     const newer = Uint8Array.from(encodeFrame([good]));
     newer[0] = 9;
     const { socket } = await victim.connect([
       HELLO,
       newer,
       newer,
-      encodeFrame([unknown, elsewhere]),
-      encodeFrame([unknown, elsewhere, good]),
+      ofUnknownType(good, elsewhere),
+      ofUnknownType(good, elsewhere, good),
     ]);
     await until('the good one', () => victim.handler.received.length > 0);
     t.deepEqual(victim.handler.received, [good]);
@@ -129,7 +137,7 @@ test('a newer connection of a member takes the place of the older', async (t) =>
     const older = await victim.connect([HELLO]);
     const newer = await victim.connect([HELLO]);
     t.is((await older.closed).code, CloseCode.Replaced);
-    newer.socket.send(encodeFrame([message({ from: 2, to: 1 })]));
+    newer.socket.send(encodeFrame([heartbeat(2, 1)]));
     await until('a message', () => victim.handler.received.length === 1);
     newer.socket.close();
     t.is(victim.handler.received.length, 1);
@@ -144,7 +152,7 @@ test('messages of one turn go in one frame', async (t) => {
     const handler = new Recorder();
     two.newTransport().start(handler);
     transport.setMembers([two.member]);
-    const ready = message({ from: 1, to: 2 });
+    const ready = heartbeat(1, 2);
     await sendUntil('a message', transport, ready, () => handler.received.length > 0);
     let frames = 0;
     two.accepted[0]!.on('message', () => {
@@ -152,7 +160,7 @@ test('messages of one turn go in one frame', async (t) => {
     });
     const before = handler.received.length;
     for (let context = 1; context <= 100; context++) {
-      transport.send([message({ from: 1, to: 2, context })]);
+      transport.send([heartbeat(1, 2, context)]);
     }
     await until('all', () => handler.received.length === before + 100);
     t.is(frames, 1);
@@ -171,11 +179,11 @@ test('a peer that does not read costs bounded memory and is reported', async (t)
     const reader = new Recorder();
     two.newTransport({ silentMs: 60_000 }).start(reader);
     transport.setMembers([two.member]);
-    const ready = message({ from: 1, to: 2 });
+    const ready = heartbeat(1, 2);
     await sendUntil('a message', transport, ready, () => reader.received.length > 0);
     two.accepted.at(-1)!.pause();
     const entry = createEntry(1, 1, EntryKind.Normal, new Uint8Array(1 << 18));
-    const large = message({ type: MessageType.Append, from: 1, to: 2, entries: [entry] });
+    const large = message(MessageType.Append, 1, 2, { entries: [entry] });
     handler.lost.length = 0;
     for (let sent = 0; sent < 200 && handler.lost.length === 0; sent++) {
       transport.send([large]);
@@ -200,7 +208,7 @@ test('a connection that has died without a word is given up', async (t) => {
     const reader = new Recorder();
     two.newTransport().start(reader);
     transport.setMembers([two.member]);
-    const ready = message({ from: 1, to: 2 });
+    const ready = heartbeat(1, 2);
     await sendUntil('a message', transport, ready, () => reader.received.length > 0);
     handler.lost.length = 0;
     const connections = two.accepted.length;
@@ -218,7 +226,7 @@ test('a connection that has died without a word is given up', async (t) => {
 /** A snapshot's frames up to its end. */
 function snapshotFrames(pieces: readonly Uint8Array[]): Uint8Array[] {
   const position = new SnapshotPosition();
-  const announce: Message = message({ type: MessageType.Snapshot, from: 2, to: 1, term: 3 });
+  const announce = announcement(2, 1, 3);
   return [
     HELLO,
     headerFrame(announce, snapshotAt(9, 3)),
@@ -298,7 +306,7 @@ test('a slow state machine makes the sender wait', async (t) => {
     const source = async function* (): AsyncGenerator<Uint8Array> {
       for (; made < 1000; made++) yield new Uint8Array(1 << 16).fill(made);
     };
-    const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
+    const announce = announcement(1, 2, 3);
     transport.sendSnapshot(announce, snapshotAt(9, 3), source());
     await until('the offer', () => go !== undefined);
     let before = -1;
@@ -346,7 +354,7 @@ test('a newer snapshot to the same member takes the place of the older', async (
     const brief = async function* (): AsyncGenerator<Uint8Array> {
       yield new Uint8Array(10);
     };
-    const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
+    const announce = announcement(1, 2, 3);
     transport.sendSnapshot(announce, snapshotAt(9, 3), endless());
     await until('the first', () => two.accepted.length > 1);
     transport.sendSnapshot(announce, snapshotAt(12, 3), brief());
@@ -383,7 +391,7 @@ test('a snapshot on which nothing moves is given up on both sides', async (t) =>
       yield new Uint8Array(10);
       await new Promise<never>(() => {});
     };
-    const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
+    const announce = announcement(1, 2, 3);
     transport.sendSnapshot(announce, snapshotAt(9, 3), stuck());
     await until('both', () => handler.sent.length > 0 && error !== undefined);
     t.deepEqual(handler.sent, [{ id: 2, ok: false }]);
@@ -398,7 +406,7 @@ test('a snapshot that is refused with a long text that is not Latin ends the tra
     victim.handler.take = async () => {
       throw new Error('нет места на диске '.repeat(40));
     };
-    const announce = message({ type: MessageType.Snapshot, from: 2, to: 1, term: 3 });
+    const announce = announcement(2, 1, 3);
     const header = headerFrame(announce, snapshotAt(50, 3));
     const { closed } = await victim.connect([HELLO, header], '/raft/snapshot');
     t.regex((await closed).reason, /^нет места/);

@@ -5,7 +5,7 @@ import { Prng } from '../src/prng.js';
 import { execute, OpKind } from '../src/history/register.js';
 
 /** Writes down histories by hand: `call` begins an operation, `done` ends it. */
-class Book {
+class HistoryBook {
   readonly history = new History();
 
   call(kind: OpKind, value = 0, expected = 0, key = 0): Operation {
@@ -30,18 +30,18 @@ class Book {
 }
 
 test('an empty history is linearizable', (t) => {
-  t.is(new Book().verdict, Verdict.Linearizable);
+  t.is(new HistoryBook().verdict, Verdict.Linearizable);
 });
 
 test('one operation after the other is judged as on one register', (t) => {
-  const good = new Book();
+  const good = new HistoryBook();
   good.write(1, 0);
   good.read(1);
   good.write(2, 1);
   good.read(2);
   t.is(good.verdict, Verdict.Linearizable);
 
-  const stale = new Book();
+  const stale = new HistoryBook();
   stale.write(1, 0);
   stale.write(2, 1);
   stale.read(1);
@@ -49,14 +49,14 @@ test('one operation after the other is judged as on one register', (t) => {
 });
 
 test('a value that nobody wrote is not', (t) => {
-  const book = new Book();
+  const book = new HistoryBook();
   book.write(1, 0);
   book.read(7);
   t.is(book.verdict, Verdict.Not);
 });
 
 test('operations at the same time may take effect in either order, but in one', (t) => {
-  const book = new Book();
+  const book = new HistoryBook();
   const first = book.call(OpKind.Write, 1);
   const second = book.call(OpKind.Write, 2);
   book.done(second, 0);
@@ -68,7 +68,7 @@ test('operations at the same time may take effect in either order, but in one', 
 });
 
 test('two reads during one write do not see it come and go', (t) => {
-  const book = new Book();
+  const book = new HistoryBook();
   const write = book.call(OpKind.Write, 1);
   book.read(1);
   book.read(0);
@@ -77,12 +77,12 @@ test('two reads during one write do not see it come and go', (t) => {
 });
 
 test('a write of unknown outcome may have happened, may happen late, or never', (t) => {
-  const never = new Book();
+  const never = new HistoryBook();
   never.call(OpKind.Write, 1);
   never.read(0);
   t.is(never.verdict, Verdict.Linearizable);
 
-  const late = new Book();
+  const late = new HistoryBook();
   late.call(OpKind.Write, 1);
   late.read(0);
   late.read(1);
@@ -93,7 +93,7 @@ test('a write of unknown outcome may have happened, may happen late, or never', 
 });
 
 test('a write that was refused and is seen is a fault', (t) => {
-  const book = new Book();
+  const book = new HistoryBook();
   const write = book.call(OpKind.Write, 1);
   book.history.refused(write);
   book.read(1);
@@ -101,14 +101,14 @@ test('a write that was refused and is seen is a fault', (t) => {
 });
 
 test('of two compare-and-sets from one value only one succeeds', (t) => {
-  const good = new Book();
+  const good = new HistoryBook();
   const first = good.call(OpKind.Cas, 1, 0);
   const second = good.call(OpKind.Cas, 2, 0);
   good.done(first, 0, true);
   good.done(second, 1, false);
   t.is(good.verdict, Verdict.Linearizable);
 
-  const bad = new Book();
+  const bad = new HistoryBook();
   const one = bad.call(OpKind.Cas, 1, 0);
   const two = bad.call(OpKind.Cas, 2, 0);
   bad.done(one, 0, true);
@@ -117,7 +117,7 @@ test('of two compare-and-sets from one value only one succeeds', (t) => {
 });
 
 test('keys are judged apart', (t) => {
-  const book = new Book();
+  const book = new HistoryBook();
   book.write(1, 0, 1);
   book.write(2, 0, 2);
   book.read(1, 1);
@@ -128,7 +128,7 @@ test('keys are judged apart', (t) => {
 });
 
 test('a search beyond its limit is undecided, not passed', (t) => {
-  const book = new Book();
+  const book = new HistoryBook();
   for (let value = 1; value <= 12; value++) book.call(OpKind.Write, value);
   for (let value = 1; value <= 12; value++) book.read(value);
   t.is(checkLinearizable(book.history.operations, 5).verdict, Verdict.Undecided);

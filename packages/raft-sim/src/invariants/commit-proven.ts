@@ -63,17 +63,17 @@ export class CommitProven implements Invariant {
   }
 }
 
-function provenBy({ type, index, entries, commit, snapshot, reject }: Message): Index {
-  switch (type) {
+function provenBy(message: Message): Index {
+  switch (message.type) {
     case MessageType.Append:
-      return Math.min(commit, index + entries.length);
+      return Math.min(message.commit, message.previousIndex + message.entries.length);
     case MessageType.Heartbeat:
-      return commit;
+      return message.commit;
     case MessageType.Snapshot:
-      return snapshot?.index ?? 0;
+      return message.snapshot?.index ?? 0;
     case MessageType.PreVoteResponse:
     case MessageType.VoteResponse:
-      return reject ? index : 0;
+      return message.granted ? 0 : message.commit;
     default:
       return 0;
   }

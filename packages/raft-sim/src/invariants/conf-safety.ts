@@ -4,6 +4,7 @@ import {
   type Index,
   type MemberId,
   type Message,
+  MessageType,
   type SnapshotMeta,
   type Term,
 } from '@swarm/raft';
@@ -65,8 +66,9 @@ export class ConfSafety implements Invariant {
     throw new Violation('conf safety', `${id} leads and is no voter of ${describeConf(conf)}`);
   }
 
-  sent({ id }: Subject, { snapshot }: Message): void {
-    if (snapshot !== undefined) this.compareSnapshot(id, snapshot);
+  sent({ id }: Subject, message: Message): void {
+    if (message.type !== MessageType.Snapshot || message.snapshot === undefined) return;
+    this.compareSnapshot(id, message.snapshot);
   }
 
   private compareSnapshot(id: MemberId, snapshot: SnapshotMeta): void {

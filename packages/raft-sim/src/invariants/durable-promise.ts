@@ -36,15 +36,17 @@ export class DurablePromise implements Invariant {
 
   sent(subject: Subject, message: Message): void {
     const { id, durable } = subject;
-    const { type, term, index, reject, to } = message;
-    if (type === MessageType.VoteResponse && !reject) {
+    const { type, term, to } = message;
+    if (type === MessageType.VoteResponse && message.granted) {
       const { hardState } = durable;
       const kept = hardState.term > term || (hardState.term === term && hardState.vote === to);
       if (kept) return;
       throw new Violation('durable before reply', `${id} votes for ${to} in term ${term}`);
     }
-    // A plain answer to an old leader has index 0 and promises nothing.
-    if (type !== MessageType.AppendResponse || reject || index === 0) return;
+    if (type !== MessageType.AppendResponse || message.rejected) return;
+    const { match } = message;
+    // A plain answer to an old leader promises nothing.
+    if (match === 0) return;
     if (durable.hardState.term < term) {
       throw new Violation('durable before reply', `${id} answers in term ${term}, not on disk`);
     }
@@ -53,10 +55,10 @@ export class DurablePromise implements Invariant {
     // in common, which would have accepted them first, and so refused its vote, or moved on first, and
     // so refused them.
     const replaced = durable.hardState.term > term;
-    if (durable.lastIndex < index && !replaced) {
+    if (durable.lastIndex < match && !replaced) {
       throw new Violation(
         'durable before reply',
-        `${id} acknowledges ${index}, on disk are entries up to ${durable.lastIndex}`,
+        `${id} acknowledges ${match}, on disk are entries up to ${durable.lastIndex}`,
       );
     }
   }

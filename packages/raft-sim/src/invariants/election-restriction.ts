@@ -21,9 +21,10 @@ export class ElectionRestriction implements Invariant {
   private readonly asked = new Map<number, { readonly last: Index; readonly lastTerm: Term }>();
   private readonly votes = new Map<MemberId, number>();
 
-  sent(_subject: Subject, { type, from, term, index, logTerm }: Message): void {
-    if (type !== MessageType.Vote) return;
-    this.asked.set(term * TERM_STRIDE + from, { last: index, lastTerm: logTerm });
+  sent(_subject: Subject, message: Message): void {
+    if (message.type !== MessageType.Vote) return;
+    const { from, term, lastIndex: last, lastTerm } = message;
+    this.asked.set(term * TERM_STRIDE + from, { last, lastTerm });
   }
 
   check({ id, raft }: Subject): void {

@@ -21,8 +21,9 @@ export class ElectionSafety implements Invariant {
     this.leaders.set(raft.term, subject);
   }
 
-  sent(_subject: Subject, { type, from, to, term, reject }: Message): void {
-    if (type !== MessageType.VoteResponse || reject) return;
+  sent(_subject: Subject, message: Message): void {
+    if (message.type !== MessageType.VoteResponse || !message.granted) return;
+    const { from, to, term } = message;
     const key = `${term} ${from}`;
     const before = this.votes.get(key);
     if (before !== undefined && before !== to) {

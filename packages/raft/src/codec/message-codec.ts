@@ -1,6 +1,6 @@
 import { Packr } from 'msgpackr';
 import { type Message, MessageType } from '../core/message.js';
-import type { MemberId } from '../core/types.js';
+import type { Entry, MemberId, SnapshotMeta } from '../core/types.js';
 import { readU32, U32_BYTES, writeU32 } from './bytes.js';
 import { decodeEntries, framesBytes, writeFrames } from './entry-codec.js';
 import { type Plain, unpackPlain } from './plain-pack.js';
@@ -14,12 +14,13 @@ import { type SnapshotTuple, snapshotFromTuple, snapshotToTuple } from './snapsh
  *     5       heads: MessagePack, a list of tuples
  *             then the entries' frames of all messages, in their order, as they are on disk
  *
+ * A tuple has the fields of all types; what each is for a type is in `toTuple`.
  * Numbers of a tuple's fields never change; new fields are appended, and ignored by those who do not
  * know them.
  */
 export const WIRE_VERSION = 1;
 
-type MessageTuple = readonly [
+export type MessageTuple = readonly [
   type: number,
   from: number,
   to: number,
@@ -37,10 +38,13 @@ type MessageTuple = readonly [
 
 const TUPLE_FIELDS = 13;
 const NUMBER_FIELDS = 12;
-const REJECT = 1;
-const FORCE = 2;
+export const REJECT = 1;
+export const FORCE = 2;
 const HEADER_BYTES = 1 + U32_BYTES;
-const KNOWN_TYPES: ReadonlySet<number> = new Set(Object.values(MessageType));
+const KNOWN_TYPES: ReadonlyMap<number, MessageType> = new Map(
+  Object.values(MessageType).map((type) => [type, type]),
+);
+const NO_ENTRIES: readonly Entry[] = [];
 
 /** A frame that does not say what a frame should; the peer is broken, or no peer. */
 export class MessageFormatError extends Error {
@@ -63,15 +67,19 @@ const packr = new Packr({ useRecords: false });
 
 /** About how many bytes a message takes in a frame. */
 export function messageBytes(message: Message): number {
-  return MESSAGE_HEAD_BYTES + framesBytes(message.entries);
+  return MESSAGE_HEAD_BYTES + framesBytes(entriesOf(message));
 }
 
 const MESSAGE_HEAD_BYTES = 64;
 
+function entriesOf(message: Message): readonly Entry[] {
+  return message.type === MessageType.Append ? message.entries : NO_ENTRIES;
+}
+
 export function encodeFrame(messages: readonly Message[]): Uint8Array {
   let entriesBytes = 0;
   const tuples = messages.map((message) => {
-    const bytes = framesBytes(message.entries);
+    const bytes = framesBytes(entriesOf(message));
     entriesBytes += bytes;
     return toTuple(message, bytes);
   });
@@ -81,7 +89,7 @@ export function encodeFrame(messages: readonly Message[]): Uint8Array {
   writeU32(frame, 1, heads.length);
   frame.set(heads, HEADER_BYTES);
   let offset = HEADER_BYTES + heads.length;
-  for (const { entries } of messages) offset = writeFrames(entries, frame, offset);
+  for (const message of messages) offset = writeFrames(entriesOf(message), frame, offset);
   return frame;
 }
 
@@ -106,8 +114,9 @@ export function decodeFrame(frame: Uint8Array, from: MemberId): DecodedFrame {
     if (tuple[1] !== from) {
       throw new MessageFormatError(`a message of member ${tuple[1]} came from member ${from}`);
     }
-    if (KNOWN_TYPES.has(tuple[0])) messages.push(fromTuple(tuple, frame.subarray(offset, end)));
-    else unknownTypes.push(tuple[0]);
+    const type = KNOWN_TYPES.get(tuple[0]);
+    if (type === undefined) unknownTypes.push(tuple[0]);
+    else messages.push(fromTuple(type, tuple, frame.subarray(offset, end)));
     offset = end;
   }
   if (offset !== frame.length) throw new MessageFormatError('bytes follow the last message');
@@ -137,48 +146,128 @@ function isMessageTuple(value: unknown): value is MessageTuple {
   return value[12] === null || Array.isArray(value[12]);
 }
 
+/** Fields that a type does not have are 0. */
 function toTuple(message: Message, entryBytes: number): MessageTuple {
-  return [
-    message.type,
-    message.from,
-    message.to,
-    message.term,
-    message.index,
-    message.logTerm,
-    message.commit,
-    (message.reject ? REJECT : 0) | (message.force ? FORCE : 0),
-    message.rejectHint,
-    message.context,
-    message.entries.length,
-    entryBytes,
-    message.snapshot === undefined ? null : snapshotToTuple(message.snapshot),
-  ];
+  const { type, from, to, term } = message;
+  switch (message.type) {
+    case MessageType.PreVote:
+    case MessageType.Vote: {
+      const { lastIndex, lastTerm } = message;
+      const flags = message.force ? FORCE : 0;
+      return [type, from, to, term, lastIndex, lastTerm, 0, flags, 0, 0, 0, 0, null];
+    }
+    case MessageType.PreVoteResponse:
+    case MessageType.VoteResponse: {
+      const { commit, commitTerm } = message;
+      const flags = message.granted ? 0 : REJECT;
+      return [type, from, to, term, commit, commitTerm, 0, flags, 0, 0, 0, 0, null];
+    }
+    case MessageType.Append: {
+      const { previousIndex: index, previousTerm, commit, entries } = message;
+      const { length } = entries;
+      return [type, from, to, term, index, previousTerm, commit, 0, 0, 0, length, entryBytes, null];
+    }
+    case MessageType.AppendResponse: {
+      if (!message.rejected) {
+        return [type, from, to, term, message.match, 0, 0, 0, 0, 0, 0, 0, null];
+      }
+      const { previousIndex, hintIndex, hintTerm } = message;
+      return [type, from, to, term, previousIndex, hintTerm, 0, REJECT, hintIndex, 0, 0, 0, null];
+    }
+    case MessageType.Heartbeat: {
+      const { match, commit, round } = message;
+      return [type, from, to, term, match, 0, commit, 0, 0, round, 0, 0, null];
+    }
+    case MessageType.HeartbeatResponse: {
+      const { promiseMs, round } = message;
+      return [type, from, to, term, promiseMs, 0, 0, 0, 0, round, 0, 0, null];
+    }
+    case MessageType.Snapshot: {
+      const { snapshot } = message;
+      if (snapshot === undefined) throw new RangeError('a snapshot that is ordered has no bytes');
+      const { index, term: stateTerm } = snapshot;
+      const tuple = snapshotToTuple(snapshot);
+      return [type, from, to, term, index, stateTerm, 0, 0, 0, 0, 0, 0, tuple];
+    }
+    case MessageType.ReadIndex:
+      return [type, from, to, term, 0, 0, 0, 0, 0, message.context, 0, 0, null];
+    case MessageType.ReadIndexResponse: {
+      const { index, context } = message;
+      return [type, from, to, term, index, 0, 0, 0, 0, context, 0, 0, null];
+    }
+    case MessageType.TimeoutNow:
+    case MessageType.TransferLeader:
+      return [type, from, to, term, 0, 0, 0, 0, 0, 0, 0, 0, null];
+  }
 }
 
-function fromTuple(tuple: MessageTuple, block: Uint8Array): Message {
-  const [type, from, to, term, index, logTerm, commit, flags, rejectHint, context] = tuple;
+function fromTuple(type: MessageType, tuple: MessageTuple, block: Uint8Array): Message {
   const entryCount = tuple[10];
   const snapshot = tuple[12];
   if ((snapshot !== null) !== (type === MessageType.Snapshot)) {
     throw new MessageFormatError(`message of type ${type}: a snapshot is missing or has no place`);
   }
+  if ((entryCount > 0 || block.length > 0) && type !== MessageType.Append) {
+    throw new MessageFormatError(`message of type ${type}: entries have no place`);
+  }
   try {
-    return {
-      type: type as MessageType,
-      from,
-      to,
-      term,
-      index,
-      logTerm,
-      commit,
-      entries: entryCount === 0 && block.length === 0 ? [] : decodeEntries(block, entryCount),
-      reject: (flags & REJECT) !== 0,
-      rejectHint,
-      context,
-      force: (flags & FORCE) !== 0,
-      ...(snapshot !== null && { snapshot: snapshotFromTuple(snapshot) }),
-    };
+    const entries = entryCount === 0 && block.length === 0 ? [] : decodeEntries(block, entryCount);
+    return messageOf(
+      type,
+      tuple,
+      entries,
+      snapshot === null ? undefined : snapshotFromTuple(snapshot),
+    );
   } catch (cause) {
     throw new MessageFormatError(`message of type ${type}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** A message by what its tuple says; what its type does not have is not looked at. */
+export function messageOf(
+  type: MessageType,
+  tuple: MessageTuple,
+  entries: readonly Entry[],
+  snapshot: SnapshotMeta | undefined,
+): Message {
+  const [, from, to, term, index, logTerm, commit, flags, rejectHint, context] = tuple;
+  const rejected = (flags & REJECT) !== 0;
+  switch (type) {
+    case MessageType.PreVote:
+    case MessageType.Vote: {
+      const force = (flags & FORCE) !== 0;
+      return { type, from, to, term, lastIndex: index, lastTerm: logTerm, force };
+    }
+    case MessageType.PreVoteResponse:
+    case MessageType.VoteResponse:
+      return { type, from, to, term, granted: !rejected, commit: index, commitTerm: logTerm };
+    case MessageType.Append:
+      return { type, from, to, term, previousIndex: index, previousTerm: logTerm, entries, commit };
+    case MessageType.AppendResponse:
+      if (!rejected) return { type, from, to, term, rejected, match: index };
+      return {
+        type,
+        from,
+        to,
+        term,
+        rejected,
+        previousIndex: index,
+        hintIndex: rejectHint,
+        hintTerm: logTerm,
+      };
+    case MessageType.Heartbeat:
+      return { type, from, to, term, match: index, commit, round: context };
+    case MessageType.HeartbeatResponse:
+      return { type, from, to, term, promiseMs: index, round: context };
+    case MessageType.Snapshot:
+      if (snapshot === undefined) throw new RangeError('the snapshot is missing');
+      return { type, from, to, term, snapshot };
+    case MessageType.ReadIndex:
+      return { type, from, to, term, context };
+    case MessageType.ReadIndexResponse:
+      return { type, from, to, term, context, index };
+    case MessageType.TimeoutNow:
+    case MessageType.TransferLeader:
+      return { type, from, to, term };
   }
 }

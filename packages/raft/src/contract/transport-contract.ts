@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { createEntry } from '../codec/entry-codec.js';
-import { type Message, MessageType } from '../core/message.js';
-import { EntryKind, type MemberId, type MemberInfo, NOBODY } from '../core/types.js';
+import { type Message, MessageType, type SnapshotMessage } from '../core/message.js';
+import { type Entry, EntryKind, type MemberId, type MemberInfo, NOBODY } from '../core/types.js';
 import type { SnapshotStep, Transport, TransportHandler } from '../transport/transport.js';
 import type { ContractCase } from './contract-case.js';
 import { snapshotAt } from './sample-log.js';
+import { until } from './until.js';
 
 /** Members that can reach each other; made new for each test. */
 export interface TransportsUnderTest {
@@ -17,20 +18,8 @@ export interface TransportsUnderTest {
   remove(): Promise<void>;
 }
 
-export function message(part: Partial<Message> & Pick<Message, 'from' | 'to'>): Message {
-  return {
-    type: MessageType.Heartbeat,
-    term: 1,
-    index: 0,
-    logTerm: 0,
-    commit: 0,
-    entries: [],
-    reject: false,
-    rejectHint: 0,
-    context: 0,
-    force: false,
-    ...part,
-  };
+function heartbeat(from: MemberId, to: MemberId, round = 0): Message {
+  return { type: MessageType.Heartbeat, from, to, term: 1, match: 0, commit: 0, round };
 }
 
 /** Notes all it is told; `take` says what becomes of a snapshot. */
@@ -40,9 +29,10 @@ export class Recorder implements TransportHandler {
   readonly sent: { id: MemberId; ok: boolean }[] = [];
   /** What was told of snapshots on their way. */
   readonly steps: SnapshotStep[] = [];
-  take: (message: Message, chunks: AsyncIterable<Uint8Array>) => Promise<void> = async () => {
-    throw new Error('no snapshot is expected');
-  };
+  take: (message: SnapshotMessage, chunks: AsyncIterable<Uint8Array>) => Promise<void> =
+    async () => {
+      throw new Error('no snapshot is expected');
+    };
 
   receive(received: Message): void {
     this.received.push(received);
@@ -67,21 +57,8 @@ export class Recorder implements TransportHandler {
     return { bytes, resumed: this.steps.filter(({ kind }) => kind === 'resumed').length };
   }
 
-  receiveSnapshot(header: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  receiveSnapshot(header: SnapshotMessage, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     return this.take(header, chunks);
-  }
-}
-
-/** Far beyond what it takes: a busy machine must not fail a test. */
-const DEADLINE_MS = 30_000;
-const POLL_MS = 2;
-
-/** Waits for a condition; fails the test when it does not come true. */
-export async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + DEADLINE_MS;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
@@ -149,53 +126,83 @@ export async function withNodes(
   }
 }
 
-const announce = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
+const announce: SnapshotMessage = {
+  type: MessageType.Snapshot,
+  from: 1,
+  to: 2,
+  term: 3,
+  snapshot: snapshotAt(50, 3),
+};
 
 /** What every `Transport` must do, over a network that is not disturbed. Run it with `runContract`. */
 export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
   check('every field of a message arrives', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
-    const sent = message({
+    const address = { from: 1, to: 2, term: 2 ** 40 };
+    const entries = [
+      createEntry(2 ** 33 + 2, 8, EntryKind.Normal, Uint8Array.of(1, 0, 255)),
+      createEntry(2 ** 33 + 3, 8, EntryKind.ConfChange, new Uint8Array(70_000).fill(3)),
+    ];
+    const sent: Message = {
       type: MessageType.Append,
-      from: 1,
-      to: 2,
-      term: 2 ** 40,
-      index: 2 ** 33 + 1,
-      logTerm: 7,
+      ...address,
+      previousIndex: 2 ** 33 + 1,
+      previousTerm: 7,
       commit: Number.MAX_SAFE_INTEGER,
-      entries: [
-        createEntry(2 ** 33 + 2, 8, EntryKind.Normal, Uint8Array.of(1, 0, 255)),
-        createEntry(2 ** 33 + 3, 8, EntryKind.ConfChange, new Uint8Array(70_000).fill(3)),
-      ],
-      reject: true,
-      rejectHint: 5,
-      context: 2 ** 31,
-      force: true,
-    });
+      entries,
+    };
     await sendUntil('a message', one.transport, sent, () => two.handler.received.length > 0);
     const got = two.handler.received[0]!;
+    assert.equal(got.type, MessageType.Append);
     assert.deepEqual({ ...got, entries: [] }, { ...sent, entries: [] });
-    assert.deepEqual(
-      got.entries.map(({ index, term, kind, data }) => [index, term, kind, Buffer.from(data)]),
-      sent.entries.map(({ index, term, kind, data }) => [index, term, kind, Buffer.from(data)]),
-    );
+    const parts = (all: readonly Entry[]) =>
+      all.map(({ index, term, kind, data }) => [index, term, kind, Buffer.from(data)]);
+    assert.deepEqual('entries' in got && parts(got.entries), parts(entries));
+
+    const others: Message[] = [
+      { type: MessageType.Vote, ...address, lastIndex: 2 ** 33, lastTerm: 7, force: true },
+      {
+        type: MessageType.VoteResponse,
+        ...address,
+        granted: false,
+        commit: 2 ** 33,
+        commitTerm: 7,
+      },
+      {
+        type: MessageType.AppendResponse,
+        ...address,
+        rejected: true,
+        previousIndex: 2 ** 33,
+        hintIndex: 5,
+        hintTerm: 4,
+      },
+      { type: MessageType.Heartbeat, ...address, match: 2 ** 33, commit: 9, round: 2 ** 31 },
+      { type: MessageType.HeartbeatResponse, ...address, promiseMs: 799, round: 2 ** 31 },
+      { type: MessageType.ReadIndexResponse, ...address, context: 2 ** 31, index: 2 ** 33 },
+    ];
+    const before = two.handler.received.length;
+    one.transport.send(others);
+    await until('all messages', () => two.handler.received.length >= before + others.length);
+    assert.deepEqual(two.handler.received.slice(-others.length), others);
   }),
 
   check('messages to one member arrive in order', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
-    const ready = message({ from: 1, to: 2 });
+    const ready = heartbeat(1, 2);
     await sendUntil('a message', one.transport, ready, () => two.handler.received.length > 0);
-    for (let context = 1; context <= 300; context++) {
-      one.transport.send([message({ from: 1, to: 2, context })]);
-      if (context % 50 === 0) await new Promise(setImmediate);
+    for (let round = 1; round <= 300; round++) {
+      one.transport.send([heartbeat(1, 2, round)]);
+      if (round % 50 === 0) await new Promise(setImmediate);
     }
-    const contexts = (): number[] =>
-      two.handler.received.map(({ context }) => context).filter((context) => context > 0);
-    await until('all messages', () => contexts().length === 300);
+    const rounds = (): number[] =>
+      two.handler.received.flatMap((got) =>
+        got.type === MessageType.Heartbeat && got.round > 0 ? [got.round] : [],
+      );
+    await until('all messages', () => rounds().length === 300);
     assert.deepEqual(
-      contexts(),
+      rounds(),
       Array.from({ length: 300 }, (_, i) => i + 1),
     );
   }),
@@ -204,9 +211,19 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     two.transport.setMembers([]);
-    const ask = message({ type: MessageType.Vote, from: 1, to: 2 });
+    const ask: Message = {
+      type: MessageType.Vote,
+      from: 1,
+      to: 2,
+      term: 1,
+      lastIndex: 0,
+      lastTerm: 0,
+      force: false,
+    };
     await sendUntil('a request', one.transport, ask, () => two.handler.received.length > 0);
-    two.transport.send([message({ type: MessageType.VoteResponse, from: 2, to: 1 })]);
+    const response = MessageType.VoteResponse;
+    const refusal = { type: response, from: 2, to: 1, term: 1, granted: false };
+    two.transport.send([{ ...refusal, commit: 0, commitTerm: 0 }]);
     await until('the answer', () => one.handler.received.length > 0);
     assert.equal(one.handler.received[0]!.type, MessageType.VoteResponse);
   }),
@@ -214,7 +231,7 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
   check('a message to a member that is not there is reported', async (start) => {
     const one = await start(1);
     one.transport.setMembers([{ id: 9, address: '127.0.0.1:1', nodeId: 'node-9' }]);
-    const sent = message({ from: 1, to: 9 });
+    const sent = heartbeat(1, 9);
     await sendUntil('the report', one.transport, sent, () => one.handler.lost.length > 0);
     assert.equal(one.handler.lost[0], 9);
   }),
@@ -223,8 +240,8 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     two.transport.setMembers([one.member]);
-    const there = message({ from: 1, to: 2 });
-    const back = message({ from: 2, to: 1 });
+    const there = heartbeat(1, 2);
+    const back = heartbeat(2, 1);
     await sendUntil('a message', one.transport, there, () => two.handler.received.length > 0);
     await sendUntil('a message', two.transport, back, () => one.handler.received.length > 0);
     one.transport.setMembers([]);
@@ -240,7 +257,7 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
   check('a member that restarts is found again', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
-    const sent = message({ from: 1, to: 2 });
+    const sent = heartbeat(1, 2);
     await sendUntil('a message', one.transport, sent, () => two.handler.received.length > 0);
     await two.transport.close();
     await sendUntil('the loss', one.transport, sent, () => one.handler.lost.length > 0);
@@ -253,7 +270,7 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     const taken: number[][] = [];
-    let header: Message | undefined;
+    let header: SnapshotMessage | undefined;
     two.handler.take = async (got, chunks) => {
       header = got;
       const whole: Uint8Array[] = [];

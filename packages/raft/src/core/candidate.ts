@@ -17,12 +17,12 @@ export function stepCandidate(raft: Raft, message: Message): void {
     case MessageType.PreVoteResponse:
       // A grant repeats the term asked for, so one from an earlier campaign does not count.
       if (raft.role !== Role.PreCandidate) break;
-      if (message.reject || message.term === raft.term + 1) {
-        countVote(raft, message.from, !message.reject);
+      if (!message.granted || message.term === raft.term + 1) {
+        countVote(raft, message.from, message.granted);
       }
       break;
     case MessageType.VoteResponse:
-      if (raft.role === Role.Candidate) countVote(raft, message.from, !message.reject);
+      if (raft.role === Role.Candidate) countVote(raft, message.from, message.granted);
       break;
     default:
       break;
@@ -30,8 +30,9 @@ export function stepCandidate(raft: Raft, message: Message): void {
 }
 
 /** Who refuses its vote says what it knows to be committed; if that is in our log, it is here, too. */
-function learnCommit(raft: Raft, { type, reject, index, logTerm }: Message): void {
-  const refused =
-    reject && (type === MessageType.PreVoteResponse || type === MessageType.VoteResponse);
-  if (refused && index > 0 && raft.log.matches(index, logTerm)) raft.log.commitTo(index);
+function learnCommit(raft: Raft, message: Message): void {
+  const { type } = message;
+  if (type !== MessageType.PreVoteResponse && type !== MessageType.VoteResponse) return;
+  const { granted, commit, commitTerm } = message;
+  if (!granted && commit > 0 && raft.log.matches(commit, commitTerm)) raft.log.commitTo(commit);
 }

@@ -15,40 +15,49 @@ export function describeEntry(entry: Entry): string {
 
 /** For example `1>2 Append term 3 after 2/7 [3/8 3/9] commit 7`. */
 export function describeMessage(message: Message): string {
-  const { from, to, type, term, index, logTerm, commit, entries, reject, rejectHint } = message;
-  const words = [`${from}>${to}`, NAMES.get(type) ?? `type ${type}`, `term ${term}`];
-  switch (type) {
-    case MessageType.Append:
-      words.push(`after ${logTerm}/${index}`, `[${entries.map(describeEntry).join(' ')}]`);
-      words.push(`commit ${commit}`);
-      break;
+  const { from, to, type, term } = message;
+  const head = `${from}>${to} ${NAMES.get(type) ?? `type ${type}`} term ${term}`;
+  const rest = describeFields(message);
+  return rest === '' ? head : `${head} ${rest}`;
+}
+
+function describeFields(message: Message): string {
+  switch (message.type) {
+    case MessageType.Append: {
+      const { previousIndex, previousTerm, entries, commit } = message;
+      const list = entries.map(describeEntry).join(' ');
+      return `after ${previousTerm}/${previousIndex} [${list}] commit ${commit}`;
+    }
     case MessageType.PreVote:
     case MessageType.Vote:
-      words.push(`last ${logTerm}/${index}`);
-      if (message.force) words.push('force');
-      break;
-    case MessageType.AppendResponse:
-      words.push(reject ? `reject ${index} hint ${logTerm}/${rejectHint}` : `to ${index}`);
-      break;
+      return `last ${message.lastTerm}/${message.lastIndex}${message.force ? ' force' : ''}`;
+    case MessageType.AppendResponse: {
+      if (!message.rejected) return `to ${message.match}`;
+      return `reject ${message.previousIndex} hint ${message.hintTerm}/${message.hintIndex}`;
+    }
     case MessageType.PreVoteResponse:
     case MessageType.VoteResponse:
-      words.push(reject ? 'no' : 'yes');
-      break;
+      return message.granted ? 'yes' : 'no';
     case MessageType.Heartbeat:
-      words.push(`match ${index} commit ${commit}`);
-      break;
-    case MessageType.HeartbeatResponse:
-      if (index > 0) words.push(`promise ${index} ms`);
-      break;
+      return `match ${message.match} commit ${message.commit}${describeContext(message.round)}`;
+    case MessageType.HeartbeatResponse: {
+      const promise = message.promiseMs > 0 ? ` promise ${message.promiseMs} ms` : '';
+      return `${promise}${describeContext(message.round)}`.trimStart();
+    }
     case MessageType.Snapshot:
+      return `at ${message.snapshot === undefined ? message.applied : message.snapshot.index}`;
+    case MessageType.ReadIndex:
+      return describeContext(message.context).trimStart();
     case MessageType.ReadIndexResponse:
-      words.push(`at ${index}`);
-      break;
-    default:
-      break;
+      return `at ${message.index}${describeContext(message.context)}`;
+    case MessageType.TimeoutNow:
+    case MessageType.TransferLeader:
+      return '';
   }
-  if (message.context > 0) words.push(`context ${message.context}`);
-  return words.join(' ');
+}
+
+function describeContext(context: number): string {
+  return context > 0 ? ` context ${context}` : '';
 }
 
 /** For example `(1 2 3)`, joint `(1 2 4)&(1 2 3)`, with learners `(1) learners (2)`. */

@@ -1,9 +1,9 @@
 import { allVoters } from './conf-change.js';
-import { MessageType } from './message.js';
+import { type Message, MessageType } from './message.js';
 import { isBound } from './promise.js';
 import { VoteResult } from './quorum.js';
 import { type Raft, Role } from './raft.js';
-import type { MemberId } from './types.js';
+import type { Index, MemberId, Term } from './types.js';
 
 /** Why a member campaigns. */
 export const CampaignReason = {
@@ -31,10 +31,11 @@ function askForPreVotes(raft: Raft): void {
   raft.becomePreCandidate();
   const term = raft.term + 1;
   for (const id of allVoters(raft.tracker.conf)) {
-    if (id === raft.id) raft.send(MessageType.PreVoteResponse, id, { term });
+    if (id === raft.id) raft.send(ballot(MessageType.PreVoteResponse, raft, id, term, true, 0, 0));
     else {
-      const { lastIndex: index, lastTerm: logTerm } = raft.log;
-      raft.send(MessageType.PreVote, id, { term, index, logTerm });
+      const { lastIndex, lastTerm } = raft.log;
+      const type = MessageType.PreVote;
+      raft.send({ type, from: raft.id, to: id, term, lastIndex, lastTerm, force: false });
     }
   }
 }
@@ -44,12 +45,31 @@ function askForVotes(raft: Raft, reason: CampaignReason): void {
   const force = reason === CampaignReason.Transfer;
   for (const id of allVoters(raft.tracker.conf)) {
     // Our own vote too counts only when it is durable: it travels with the promises.
-    if (id === raft.id) raft.send(MessageType.VoteResponse, id);
+    if (id === raft.id) voteForOurselves(raft, id);
     else {
-      const { lastIndex: index, lastTerm: logTerm } = raft.log;
-      raft.send(MessageType.Vote, id, { index, logTerm, force });
+      const { term } = raft;
+      const { lastIndex, lastTerm } = raft.log;
+      const type = MessageType.Vote;
+      raft.send({ type, from: raft.id, to: id, term, lastIndex, lastTerm, force });
     }
   }
+}
+
+function voteForOurselves(raft: Raft, id: MemberId): void {
+  raft.send(ballot(MessageType.VoteResponse, raft, id, raft.term, true, 0, 0));
+}
+
+/** The answer to a candidate. @param commit with a refusal: what we know to be committed, or 0 */
+export function ballot(
+  type: typeof MessageType.PreVoteResponse | typeof MessageType.VoteResponse,
+  raft: Raft,
+  to: MemberId,
+  term: Term,
+  granted: boolean,
+  commit: Index,
+  commitTerm: Term,
+): Message {
+  return { type, from: raft.id, to, term, granted, commit, commitTerm };
 }
 
 /** Counts an answer to the campaign we are in. */

@@ -1,8 +1,16 @@
 import { assert } from './assert.js';
 import { CampaignReason, campaign } from './election.js';
-import { type Message, MessageType } from './message.js';
+import {
+  type AppendMessage,
+  type HeartbeatMessage,
+  type LeaderMessage,
+  type Message,
+  MessageType,
+  type SnapshotMessage,
+  type SnapshotOrder,
+} from './message.js';
 import type { Raft } from './raft.js';
-import { NOBODY } from './types.js';
+import { type Index, type MemberId, NOBODY } from './types.js';
 
 const LOST_ACKNOWLEDGED =
   'the disk of this member lost entries that it had acknowledged: remove it from the cluster and let it rejoin under a new id';
@@ -28,7 +36,7 @@ export function stepFollower(raft: Raft, message: Message): void {
 }
 
 /** Append, Heartbeat or Snapshot: only the leader of the term sends these. */
-export function followLeader(raft: Raft, message: Message): void {
+export function followLeader(raft: Raft, message: LeaderMessage): void {
   assert(
     raft.leader === NOBODY || raft.leader === message.from,
     'two leaders in one term: the log can no longer be trusted',
@@ -43,47 +51,67 @@ export function followLeader(raft: Raft, message: Message): void {
   else snapshot(raft, message);
 }
 
-function append(raft: Raft, message: Message): void {
-  const { from, index, logTerm, entries, commit } = message;
-  const { log } = raft;
-  if (index < log.commit) {
-    // Sent before the leader knew how far we are. What is committed here is the same there.
-    raft.send(MessageType.AppendResponse, from, { index: log.commit });
-    return;
-  }
-  const last = log.tryAppend(index, logTerm, entries);
-  if (last !== undefined) {
-    // Beyond `last` our log may differ from the leader's, whatever it has committed.
-    log.commitTo(Math.min(commit, last));
-    raft.send(MessageType.AppendResponse, from, { index: last });
-    return;
-  }
-  // Tell where we could meet at best, so that the leader skips a whole term at a time.
-  const hint = log.conflictByTerm(index, logTerm);
-  raft.send(MessageType.AppendResponse, from, {
-    reject: true,
-    index,
-    rejectHint: hint.index,
-    logTerm: hint.term,
+/** Our log is the leader's up to `match`. */
+export function accept(raft: Raft, leader: MemberId, match: Index): void {
+  raft.send({
+    type: MessageType.AppendResponse,
+    from: raft.id,
+    to: leader,
+    term: raft.term,
+    rejected: false,
+    match,
   });
 }
 
-function heartbeat(raft: Raft, message: Message): void {
+function append(raft: Raft, message: AppendMessage): void {
+  const { from, previousIndex, previousTerm, entries, commit } = message;
+  const { log } = raft;
+  if (previousIndex < log.commit) {
+    // Sent before the leader knew how far we are. What is committed here is the same there.
+    accept(raft, from, log.commit);
+    return;
+  }
+  const last = log.tryAppend(previousIndex, previousTerm, entries);
+  if (last !== undefined) {
+    // Beyond `last` our log may differ from the leader's, whatever it has committed.
+    log.commitTo(Math.min(commit, last));
+    accept(raft, from, last);
+    return;
+  }
+  // Tell where we could meet at best, so that the leader skips a whole term at a time.
+  const hint = log.conflictByTerm(previousIndex, previousTerm);
+  raft.send({
+    type: MessageType.AppendResponse,
+    from: raft.id,
+    to: from,
+    term: raft.term,
+    rejected: true,
+    previousIndex,
+    hintIndex: hint.index,
+    hintTerm: hint.term,
+  });
+}
+
+function heartbeat(raft: Raft, message: HeartbeatMessage): void {
   // In one term a log only grows by what its leader sends, so what we acknowledged must be here. The
   // leader has counted on it, perhaps for a commit: answering as if nothing were missing would hide
   // the loss, and voting with a shorter log could elect a leader that lacks committed entries.
-  assert(message.index <= raft.log.lastIndex, LOST_ACKNOWLEDGED, message.index, raft.log.lastIndex);
+  assert(message.match <= raft.log.lastIndex, LOST_ACKNOWLEDGED, message.match, raft.log.lastIndex);
   raft.log.commitTo(message.commit);
   // We are bound from now on, which is after the heartbeat was sent.
   const { promiseMs } = raft.config;
-  raft.send(MessageType.HeartbeatResponse, message.from, {
-    index: promiseMs,
-    context: message.context,
+  raft.send({
+    type: MessageType.HeartbeatResponse,
+    from: raft.id,
+    to: message.from,
+    term: raft.term,
+    promiseMs,
+    round: message.round,
   });
 }
 
 /** The state itself is already with the host; see RaftCore.step. */
-function snapshot(raft: Raft, message: Message): void {
+function snapshot(raft: Raft, message: SnapshotOrder | SnapshotMessage): void {
   const meta = message.snapshot;
   if (meta === undefined) return;
   const { log } = raft;
@@ -95,5 +123,5 @@ function snapshot(raft: Raft, message: Message): void {
       raft.setConf(meta.conf);
     }
   }
-  raft.send(MessageType.AppendResponse, message.from, { index: log.commit });
+  accept(raft, message.from, log.commit);
 }

@@ -1,6 +1,11 @@
 import { assert } from './assert.js';
 import { isVoter } from './conf-change.js';
-import { type Message, MessageType } from './message.js';
+import {
+  type AppendResponseMessage,
+  type HeartbeatResponseMessage,
+  type Message,
+  MessageType,
+} from './message.js';
 import { ProgressState } from './progress.js';
 import type { Raft } from './raft.js';
 import type { ReadRequest } from './read-only.js';
@@ -35,23 +40,24 @@ export function stepLeader(raft: Raft, message: Message): void {
   }
 }
 
-function appendResponse(raft: Raft, message: Message): void {
-  const { from, index } = message;
+function appendResponse(raft: Raft, message: AppendResponseMessage): void {
+  const { from } = message;
   const progress = raft.tracker.get(from);
   if (progress === undefined) return;
   progress.lastActiveTick = raft.ticks;
-  if (message.reject) {
+  if (message.rejected) {
     // The member cannot meet us above its hint; nor can we meet its term there above our own.
-    const { rejectHint, logTerm } = message;
-    const hint = logTerm > 0 ? raft.log.conflictByTerm(rejectHint, logTerm).index : rejectHint;
-    if (!progress.rejected(index, hint)) return;
+    const { previousIndex, hintIndex, hintTerm } = message;
+    const hint = hintTerm > 0 ? raft.log.conflictByTerm(hintIndex, hintTerm).index : hintIndex;
+    if (!progress.rejected(previousIndex, hint)) return;
     if (progress.state === ProgressState.Replicate) progress.becomeProbe();
     sendAppend(raft, from, progress);
     return;
   }
-  assert(index <= raft.log.lastIndex, 'a member acknowledges what we never sent', index, from);
-  const news = progress.acked(index);
-  if (!news && !(progress.match === index && progress.state === ProgressState.Probe)) return;
+  const { match } = message;
+  assert(match <= raft.log.lastIndex, 'a member acknowledges what we never sent', match, from);
+  const news = progress.acked(match);
+  if (!news && !(progress.match === match && progress.state === ProgressState.Probe)) return;
   switch (progress.state) {
     case ProgressState.Probe:
       progress.becomeReplicate();
@@ -61,7 +67,7 @@ function appendResponse(raft: Raft, message: Message): void {
       if (progress.match + 1 >= raft.log.firstIndex) progress.becomeReplicate();
       break;
     case ProgressState.Replicate:
-      progress.inflights.freeTo(index);
+      progress.inflights.freeTo(match);
       break;
   }
   commitAdvanced(raft);
@@ -84,7 +90,7 @@ export function commitAdvanced(raft: Raft): void {
   for (const request of early) addRead(raft, request);
 }
 
-function heartbeatResponse(raft: Raft, message: Message): void {
+function heartbeatResponse(raft: Raft, message: HeartbeatResponseMessage): void {
   const progress = raft.tracker.get(message.from);
   if (progress === undefined) return;
   progress.lastActiveTick = raft.ticks;
@@ -93,9 +99,9 @@ function heartbeatResponse(raft: Raft, message: Message): void {
   if (progress.match < raft.log.lastIndex || progress.state === ProgressState.Probe) {
     sendAppend(raft, message.from, progress);
   }
-  if (message.context > 0) {
-    raft.lease?.answered(message.from, message.context, message.index);
-    raft.readOnly.ack(message.from, message.context);
+  if (message.round > 0) {
+    raft.lease?.answered(message.from, message.round, message.promiseMs);
+    raft.readOnly.ack(message.from, message.round);
     releaseReads(raft);
   }
 }
@@ -151,7 +157,10 @@ export function releaseReads(raft: Raft): void {
 
 function answerRead(raft: Raft, { from, context }: ReadRequest, index: Index): void {
   if (from === raft.id) raft.readStates.push({ context, index });
-  else raft.send(MessageType.ReadIndexResponse, from, { context, index });
+  else {
+    const { id, term } = raft;
+    raft.send({ type: MessageType.ReadIndexResponse, from: id, to: from, term, context, index });
+  }
 }
 
 function broadcastHeartbeat(raft: Raft): void {
@@ -160,7 +169,9 @@ function broadcastHeartbeat(raft: Raft): void {
     const { match } = raft.tracker.get(id)!;
     // Beyond its match the member's log may differ from ours.
     const commit = Math.min(match, raft.log.commit);
-    raft.send(MessageType.Heartbeat, id, { index: match, commit, context: raft.readOnly.round });
+    const { id: from, term } = raft;
+    const { round } = raft.readOnly;
+    raft.send({ type: MessageType.Heartbeat, from, to: id, term, match, commit, round });
   }
 }
 
@@ -214,5 +225,5 @@ export function resign(raft: Raft): void {
 /** The votes asked for by this order ignore promises, and the order may arrive at any time. */
 function orderCampaign(raft: Raft, to: MemberId): void {
   raft.lease?.renounce();
-  raft.send(MessageType.TimeoutNow, to);
+  raft.send({ type: MessageType.TimeoutNow, from: raft.id, to, term: raft.term });
 }

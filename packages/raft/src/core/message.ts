@@ -17,37 +17,147 @@ export const MessageType = {
   /** A follower asks the leader for a read index (thesis §6.4). */
   ReadIndex: 11,
   ReadIndexResponse: 12,
-  /** A follower asks the leader to hand leadership to `from`. */
+  /** A follower asks the leader to hand leadership to it. */
   TransferLeader: 13,
 } as const;
 export type MessageType = (typeof MessageType)[keyof typeof MessageType];
 
-/**
- * One message. A single record with plain fields keeps the core free of allocation tricks; which
- * fields mean something for which type is stated here, the rest are 0, false or absent.
- *
- * - `index`, `logTerm`: Append: the entry before `entries`; votes: the candidate's last entry;
- *   AppendResponse: last index now matching, or on reject the hinted conflict position.
- *   Heartbeat: the last index this member has acknowledged as durable, from which it can tell that
- *   its disk lost some of it (0 from programs that do not say). HeartbeatResponse: for how many
- *   milliseconds of its clock this member elects nobody else (0: programs that promise nothing).
- * - `commit`: Append and Heartbeat: the leader's commit, for a Heartbeat at most the follower's match.
- *   A refused vote: what the voter knows to be committed (the candidate may know less).
- * - `reject`, `rejectHint`: responses; the hint is the follower's last index below the conflict.
- * - `context`: reads (a number made by the leader), `force`: a vote that ignores leases (transfer).
- */
-export interface Message {
-  readonly type: MessageType;
+/** What every message says. */
+interface Addressed {
   readonly from: MemberId;
   readonly to: MemberId;
+  /** The sender's term; of a pre-vote and of a grant of one: the term of the election asked about. */
   readonly term: Term;
-  readonly index: Index;
-  readonly logTerm: Term;
-  readonly commit: Index;
-  readonly entries: readonly Entry[];
-  readonly reject: boolean;
-  readonly rejectHint: Index;
-  readonly context: number;
-  readonly force: boolean;
-  readonly snapshot?: SnapshotMeta;
 }
+
+/** A candidate shows the end of its log (paper §5.4.1). */
+interface Campaign extends Addressed {
+  readonly lastIndex: Index;
+  readonly lastTerm: Term;
+  /** The leader itself ordered the campaign: promises to it do not count. */
+  readonly force: boolean;
+}
+export interface PreVoteMessage extends Campaign {
+  readonly type: typeof MessageType.PreVote;
+}
+export interface VoteMessage extends Campaign {
+  readonly type: typeof MessageType.Vote;
+}
+
+/** The answer to a candidate. */
+interface Ballot extends Addressed {
+  readonly granted: boolean;
+  /**
+   * A refusal: what the voter knows to be committed, and the term there, since the candidate may know
+   * less. 0: it does not say.
+   */
+  readonly commit: Index;
+  readonly commitTerm: Term;
+}
+export interface PreVoteResponseMessage extends Ballot {
+  readonly type: typeof MessageType.PreVoteResponse;
+}
+export interface VoteResponseMessage extends Ballot {
+  readonly type: typeof MessageType.VoteResponse;
+}
+
+export interface AppendMessage extends Addressed {
+  readonly type: typeof MessageType.Append;
+  /** The entry before `entries`. */
+  readonly previousIndex: Index;
+  readonly previousTerm: Term;
+  readonly entries: readonly Entry[];
+  /** The leader's commit. */
+  readonly commit: Index;
+}
+
+/** The log matches the leader's up to here, durably. */
+export interface AppendAcceptedMessage extends Addressed {
+  readonly type: typeof MessageType.AppendResponse;
+  readonly rejected: false;
+  /** 0: an answer to a leader of an older term, which says nothing of the log. */
+  readonly match: Index;
+}
+/** The log does not have the entry that the leader's entries follow. */
+export interface AppendRejectedMessage extends Addressed {
+  readonly type: typeof MessageType.AppendResponse;
+  readonly rejected: true;
+  /** As in the Append that is rejected. */
+  readonly previousIndex: Index;
+  /** The last place at which the logs could meet, and the term there; 0: the term is not known. */
+  readonly hintIndex: Index;
+  readonly hintTerm: Term;
+}
+export type AppendResponseMessage = AppendAcceptedMessage | AppendRejectedMessage;
+
+export interface HeartbeatMessage extends Addressed {
+  readonly type: typeof MessageType.Heartbeat;
+  /**
+   * The last index that the receiver has acknowledged as durable, from which it can tell that its disk
+   * lost some of it. 0 from programs that do not say.
+   */
+  readonly match: Index;
+  /** The leader's commit, at most `match`: beyond it the receiver's log may differ. */
+  readonly commit: Index;
+  /** Numbers the leader's rounds of heartbeats; 0: no read and no lease waits for an answer. */
+  readonly round: number;
+}
+export interface HeartbeatResponseMessage extends Addressed {
+  readonly type: typeof MessageType.HeartbeatResponse;
+  /** The sender elects nobody else for so long by its clock; 0 from programs that promise nothing. */
+  readonly promiseMs: number;
+  /** As in the heartbeat. */
+  readonly round: number;
+}
+
+/** The core's order to its host: `to` needs a snapshot of the state. Never on the wire. */
+export interface SnapshotOrder extends Addressed {
+  readonly type: typeof MessageType.Snapshot;
+  /** What the core had applied; the host's view may be later. */
+  readonly applied: Index;
+  readonly snapshot?: undefined;
+}
+export interface SnapshotMessage extends Addressed {
+  readonly type: typeof MessageType.Snapshot;
+  readonly snapshot: SnapshotMeta;
+}
+
+export interface TimeoutNowMessage extends Addressed {
+  readonly type: typeof MessageType.TimeoutNow;
+}
+
+export interface ReadIndexMessage extends Addressed {
+  readonly type: typeof MessageType.ReadIndex;
+  /** The asker's own number for its question. */
+  readonly context: number;
+}
+export interface ReadIndexResponseMessage extends Addressed {
+  readonly type: typeof MessageType.ReadIndexResponse;
+  readonly context: number;
+  /** Reads may go on once this is applied. */
+  readonly index: Index;
+}
+
+export interface TransferLeaderMessage extends Addressed {
+  readonly type: typeof MessageType.TransferLeader;
+}
+
+/** What members say to each other. */
+export type Message =
+  | PreVoteMessage
+  | PreVoteResponseMessage
+  | VoteMessage
+  | VoteResponseMessage
+  | AppendMessage
+  | AppendResponseMessage
+  | HeartbeatMessage
+  | HeartbeatResponseMessage
+  | SnapshotOrder
+  | SnapshotMessage
+  | TimeoutNowMessage
+  | ReadIndexMessage
+  | ReadIndexResponseMessage
+  | TransferLeaderMessage;
+
+/** What only the leader of a term sends. */
+export type LeaderMessage = AppendMessage | HeartbeatMessage | SnapshotOrder | SnapshotMessage;

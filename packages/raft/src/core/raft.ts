@@ -3,7 +3,7 @@ import { changeConf, type ConfChange, isVoter } from './conf-change.js';
 import { type RaftConfig, ReadMode, validate } from './config.js';
 import { Lease } from './lease.js';
 import { Log } from './log.js';
-import { type Message, MessageType } from './message.js';
+import { type AppendResponseMessage, type Message, MessageType } from './message.js';
 import { ReadOnly, type ReadRequest } from './read-only.js';
 import { Tracker } from './tracker.js';
 import {
@@ -46,10 +46,6 @@ export interface ReadState {
   readonly index: Index;
 }
 
-/** Fields of a message beside type and address; the rest are 0, false and empty. */
-export type MessageFields = Partial<Omit<Message, 'type' | 'from' | 'to' | 'snapshot'>>;
-
-const NO_ENTRIES: readonly Entry[] = [];
 const NO_DATA = new Uint8Array(0);
 
 /**
@@ -288,9 +284,8 @@ export class Raft {
   // --- Messages
 
   /** Answers of these types tell a peer that something is durable here. */
-  send(type: MessageType, to: MemberId, fields: MessageFields = {}): void {
-    const message = makeMessage(type, this.id, to, { term: this.term, ...fields });
-    switch (type) {
+  send(message: Message): void {
+    switch (message.type) {
       case MessageType.PreVoteResponse:
       case MessageType.VoteResponse:
         this.promises.push(message);
@@ -299,44 +294,22 @@ export class Raft {
         this.promiseAppend(message);
         break;
       default:
-        assert(to !== this.id, 'a message to oneself', type);
+        assert(message.to !== this.id, 'a message to oneself', message.type);
         this.messages.push(message);
     }
   }
 
   /** An acceptance says "up to here", so it makes the one before it needless. */
-  private promiseAppend(message: Message): void {
+  private promiseAppend(message: AppendResponseMessage): void {
     const last = this.promises.at(-1);
     const supersedes =
       last?.type === MessageType.AppendResponse &&
       last.to === message.to &&
       last.term === message.term &&
-      !last.reject &&
-      !message.reject &&
-      last.index <= message.index;
+      !last.rejected &&
+      !message.rejected &&
+      last.match <= message.match;
     if (supersedes) this.promises.pop();
     this.promises.push(message);
   }
-}
-
-export function makeMessage(
-  type: MessageType,
-  from: MemberId,
-  to: MemberId,
-  fields: MessageFields,
-): Message {
-  return {
-    type,
-    from,
-    to,
-    term: fields.term ?? 0,
-    index: fields.index ?? 0,
-    logTerm: fields.logTerm ?? 0,
-    commit: fields.commit ?? 0,
-    entries: fields.entries ?? NO_ENTRIES,
-    reject: fields.reject ?? false,
-    rejectHint: fields.rejectHint ?? 0,
-    context: fields.context ?? 0,
-    force: fields.force ?? false,
-  };
 }

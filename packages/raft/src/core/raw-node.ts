@@ -77,7 +77,8 @@ export class RaftCore {
     const { raft } = this;
     if (raft.role === Role.Leader) return addRead(raft, { from: raft.id, context });
     if (raft.leader === NOBODY) return false;
-    raft.send(MessageType.ReadIndex, raft.leader, { context });
+    const { id: from, leader: to, term } = raft;
+    raft.send({ type: MessageType.ReadIndex, from, to, term, context });
     return true;
   }
 
@@ -86,7 +87,8 @@ export class RaftCore {
     const { raft } = this;
     if (raft.role === Role.Leader) return transferLeader(raft, to);
     if (to !== raft.id || raft.leader === NOBODY || !raft.promotable) return false;
-    raft.send(MessageType.TransferLeader, raft.leader);
+    const { id: from, leader, term } = raft;
+    raft.send({ type: MessageType.TransferLeader, from, to: leader, term });
     return true;
   }
 

@@ -53,19 +53,28 @@ export function commitUntold(raft: Raft): boolean {
 export function sendAppend(raft: Raft, id: MemberId, progress: Progress): boolean {
   if (progress.isPaused) return false;
   const { log } = raft;
-  const previous = progress.next - 1;
-  const logTerm = log.term(previous);
-  if (logTerm === undefined) {
+  const previousIndex = progress.next - 1;
+  const previousTerm = log.term(previousIndex);
+  if (previousTerm === undefined) {
     orderSnapshot(raft, id, progress);
     return false;
   }
   const room = progress.state !== ProgressState.Replicate || !progress.inflights.full;
   const entries = room
-    ? log.slice(previous, log.lastIndex, raft.config.maxBytesPerMessage)
+    ? log.slice(previousIndex, log.lastIndex, raft.config.maxBytesPerMessage)
     : NO_ENTRIES;
   let bytes = 0;
   for (const entry of entries) bytes += entryBytes(entry);
-  raft.send(MessageType.Append, id, { index: previous, logTerm, entries, commit: log.commit });
+  raft.send({
+    type: MessageType.Append,
+    from: raft.id,
+    to: id,
+    term: raft.term,
+    previousIndex,
+    previousTerm,
+    entries,
+    commit: log.commit,
+  });
   progress.sentEntries(entries.length, bytes);
   progress.sentCommit = Math.max(progress.sentCommit, log.commit);
   return entries.length > 0;
@@ -79,5 +88,6 @@ function orderSnapshot(raft: Raft, id: MemberId, progress: Progress): void {
   // It would not come in time from a member that is away, and hold resources meanwhile.
   if (raft.ticks - progress.lastActiveTick > raft.config.electionTicks) return;
   progress.becomeSnapshot(raft.log.applied);
-  raft.send(MessageType.Snapshot, id, { index: raft.log.applied });
+  const { applied } = raft.log;
+  raft.send({ type: MessageType.Snapshot, from: raft.id, to: id, term: raft.term, applied });
 }

@@ -1,7 +1,8 @@
 import { stepCandidate } from './candidate.js';
-import { stepFollower } from './follower.js';
+import { ballot } from './election.js';
+import { accept, stepFollower } from './follower.js';
 import { stepLeader } from './leader.js';
-import { type Message, MessageType } from './message.js';
+import { type Message, MessageType, type PreVoteMessage, type VoteMessage } from './message.js';
 import { isBound } from './promise.js';
 import { type Raft, Role } from './raft.js';
 import { NOBODY } from './types.js';
@@ -42,9 +43,10 @@ function stepRole(raft: Raft, message: Message): void {
 /** Drops what a sound peer cannot have sent, or sent to somebody else. */
 function isWellFormed(raft: Raft, message: Message): boolean {
   if (message.to !== raft.id || message.from === NOBODY || message.term <= 0) return false;
-  let previous = message.logTerm;
+  if (message.type !== MessageType.Append) return true;
+  let previous = message.previousTerm;
   for (const [i, entry] of message.entries.entries()) {
-    if (entry.index !== message.index + 1 + i) return false;
+    if (entry.index !== message.previousIndex + 1 + i) return false;
     if (entry.term < previous || entry.term > message.term) return false;
     previous = entry.term;
   }
@@ -65,7 +67,7 @@ function newerTerm(raft: Raft, message: Message): boolean {
     }
     case MessageType.PreVoteResponse:
       // A grant repeats the term we asked for, which is not ours until we win.
-      if (!message.reject) {
+      if (message.granted) {
         if (raft.role === Role.PreCandidate) stepCandidate(raft, message);
         return false;
       }
@@ -88,10 +90,10 @@ function olderTerm(raft: Raft, message: Message): void {
     case MessageType.Snapshot:
       // A deposed leader must hear of our term, and so must the leader that we, as a candidate whom
       // nobody elects, no longer follow: without an answer we would stay apart for ever.
-      raft.send(MessageType.AppendResponse, message.from);
+      accept(raft, message.from, 0);
       break;
     case MessageType.PreVote:
-      raft.send(MessageType.PreVoteResponse, message.from, { reject: true });
+      raft.send(ballot(MessageType.PreVoteResponse, raft, message.from, raft.term, false, 0, 0));
       break;
     default:
       break;
@@ -99,7 +101,7 @@ function olderTerm(raft: Raft, message: Message): void {
 }
 
 /** Paper §5.2 and §5.4.1. Learners answer too: they may be voters and not know it yet. */
-function answerVote(raft: Raft, message: Message): void {
+function answerVote(raft: Raft, message: PreVoteMessage | VoteMessage): void {
   const { from, type, term } = message;
   const pre = type === MessageType.PreVote;
   const response = pre ? MessageType.PreVoteResponse : MessageType.VoteResponse;
@@ -109,15 +111,16 @@ function answerVote(raft: Raft, message: Message): void {
     raft.vote === from ||
     (!bound && raft.vote === NOBODY && raft.leader === NOBODY) ||
     (pre && term > raft.term);
-  if (!free || !raft.log.isUpToDate(message.index, message.logTerm)) {
+  if (!free || !raft.log.isUpToDate(message.lastIndex, message.lastTerm)) {
     // With our commit: a candidate may be refused for the log of a member that its configuration
     // still counts, because it does not know that the change which ends that is committed.
     const { commit } = raft.log;
-    raft.send(response, from, { reject: true, index: commit, logTerm: raft.log.term(commit) ?? 0 });
+    const commitTerm = raft.log.term(commit) ?? 0;
+    raft.send(ballot(response, raft, from, raft.term, false, commit, commitTerm));
     return;
   }
   // With the candidate's term: ours may be older, in a pre-vote.
-  raft.send(response, from, { term });
+  raft.send(ballot(response, raft, from, term, true, 0, 0));
   if (!pre) {
     raft.electionElapsed = 0;
     raft.vote = from;

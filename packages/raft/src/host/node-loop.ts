@@ -1,5 +1,10 @@
 import { DEFAULT_CONFIG } from '../core/config.js';
-import { type Message, MessageType } from '../core/message.js';
+import {
+  type Message,
+  MessageType,
+  type SnapshotMessage,
+  type SnapshotOrder,
+} from '../core/message.js';
 import { type AppendWork, RaftCore, type Ready } from '../core/raw-node.js';
 import {
   type Entry,
@@ -41,7 +46,7 @@ import { ProposalQueue } from './proposal-queue.js';
 import { Proposals } from './proposals.js';
 import { Reads } from './reads.js';
 import type { Recovery } from './recovery.js';
-import { SnapshotSender } from './snapshot-sender.js';
+import { SnapshotOrders } from './snapshot-orders.js';
 import { type MembersListener, rolesOf } from './status.js';
 import { Ticker } from './ticker.js';
 
@@ -65,7 +70,7 @@ export abstract class NodeLoop {
   protected readonly observer: Observer;
   protected readonly membership: Membership;
   protected readonly writer: LogWriter;
-  private readonly snapshots: SnapshotSender;
+  private readonly snapshots: SnapshotOrders;
   protected readonly changes: MemberChanges;
   protected readonly leadership: Leadership;
   protected readonly proposals = new Proposals();
@@ -136,7 +141,7 @@ export abstract class NodeLoop {
       fail,
       { now: () => clock.now(), synced: (ms) => this.observer.counters.sync.observeMs(ms) },
     );
-    this.snapshots = new SnapshotSender({
+    this.snapshots = new SnapshotOrders({
       stateMachine,
       transport,
       clock,
@@ -401,12 +406,12 @@ export abstract class NodeLoop {
   private send(messages: readonly Message[]): void {
     if (messages.length === 0) return;
     this.observer.sent(messages);
-    const orders = messages.filter(({ type }) => type === MessageType.Snapshot);
+    const orders = messages.filter(isSnapshotOrder);
     if (orders.length === 0) {
       this.options.transport.send(messages);
       return;
     }
-    this.options.transport.send(messages.filter(({ type }) => type !== MessageType.Snapshot));
+    this.options.transport.send(messages.filter((message) => !isSnapshotOrder(message)));
     for (const order of orders) this.snapshots.order(order);
   }
 
@@ -471,7 +476,7 @@ export abstract class NodeLoop {
   }
 
   private async receiveSnapshot(
-    message: Message,
+    message: SnapshotMessage,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<void> {
     const { snapshot } = message;
@@ -479,7 +484,7 @@ export abstract class NodeLoop {
     if (this.restoring !== undefined) {
       throw new SnapshotRefusedError('another one is being received');
     }
-    if (snapshot === undefined || message.term < this.core.term) {
+    if (message.term < this.core.term) {
       throw new SnapshotRefusedError('its sender no longer leads');
     }
     if (snapshot.index <= this.core.commitIndex) {
@@ -502,4 +507,9 @@ export abstract class NodeLoop {
     }
     this.receive(message);
   }
+}
+
+/** What the core wants sent by the transport's other way. */
+function isSnapshotOrder(message: Message): message is SnapshotOrder {
+  return message.type === MessageType.Snapshot && message.snapshot === undefined;
 }

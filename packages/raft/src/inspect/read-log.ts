@@ -47,7 +47,7 @@ export async function readLog(
   path: string,
   options: { readonly cipher?: RecordCipher; readonly temporary?: string } = {},
 ): Promise<LogReport> {
-  const reader = new LogReader(options.cipher ?? PLAIN);
+  const reader = new RaftLogReader(options.cipher ?? PLAIN);
   const holder = await databaseHolder(join(path, 'log'));
   if (holder !== undefined) {
     throw new StorageLockedError(
@@ -62,7 +62,7 @@ export async function readLog(
   }
 }
 
-class LogReader {
+class RaftLogReader {
   readonly #cipher: RecordCipher;
   readonly #problems: string[] = [];
   #torn: readonly string[] = [];

@@ -4,6 +4,7 @@
  * Nothing here is API: it changes without notice, in any release.
  */
 export { decodeFrame, encodeFrame } from '../codec/message-codec.js';
+export { until } from '../contract/until.js';
 export {
   allMembers,
   allVoters,

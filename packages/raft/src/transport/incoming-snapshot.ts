@@ -1,4 +1,4 @@
-import type { Message } from '../core/message.js';
+import type { SnapshotMessage } from '../core/message.js';
 import type { MemberId } from '../core/types.js';
 import type { TransferHello } from './hello.js';
 import { SnapshotPosition } from './snapshot-frames.js';
@@ -26,7 +26,7 @@ export type TransferOutcome = { readonly failure: string | undefined };
  */
 export class IncomingSnapshot {
   readonly from: MemberId;
-  readonly message: Message;
+  readonly message: SnapshotMessage;
   /** Undefined: the sender can not go on after a break. */
   readonly transfer: TransferHello | undefined;
   private readonly position = new SnapshotPosition();
@@ -41,7 +41,7 @@ export class IncomingSnapshot {
   /** Resolves when the state machine has nothing more to do with this snapshot. */
   readonly finished: Promise<void>;
 
-  constructor(from: MemberId, message: Message, transfer: TransferHello | undefined) {
+  constructor(from: MemberId, message: SnapshotMessage, transfer: TransferHello | undefined) {
     this.from = from;
     this.message = message;
     this.transfer = transfer;
@@ -51,13 +51,13 @@ export class IncomingSnapshot {
   }
 
   /** Whether this is the transfer that a connection is for. */
-  is(from: MemberId, message: Message, transfer: TransferHello | undefined): boolean {
+  is(from: MemberId, message: SnapshotMessage, transfer: TransferHello | undefined): boolean {
     return (
       this.transfer !== undefined &&
       this.transfer.number === transfer?.number &&
       this.from === from &&
       this.message.term === message.term &&
-      this.message.snapshot?.index === message.snapshot?.index
+      this.message.snapshot.index === message.snapshot.index
     );
   }
 

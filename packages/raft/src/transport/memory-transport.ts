@@ -1,13 +1,13 @@
 import { decodeFrame, encodeFrame } from '../codec/message-codec.js';
 import { assert } from '../core/assert.js';
-import type { Message } from '../core/message.js';
+import type { Message, SnapshotMessage } from '../core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../core/types.js';
 import { systemClock } from '../host/clock.js';
 import type { TransportClock, TransportEnvironment } from './environment.js';
 import { decodeHello } from './hello.js';
 import { DEFAULT_TRANSPORT_LIMITS, type TransportLimits } from './limits.js';
 import { OutgoingSnapshots } from './outgoing-snapshots.js';
-import { PairedLine, type Wire } from './paired-line.js';
+import { PairedLine, type LineWire } from './paired-line.js';
 import { SnapshotIntake } from './snapshot-intake.js';
 import { LineEnd } from './snapshot-line.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
@@ -36,7 +36,7 @@ export class MemoryNetwork {
   private readonly transports = new Map<MemberId, MemoryTransport>();
   private readonly cuts = new Set<string>();
   /** @internal */
-  readonly wire: Wire;
+  readonly wire: LineWire;
   /** @internal */
   readonly environment: TransportEnvironment;
   /** @internal */
@@ -159,7 +159,11 @@ class MemoryTransport implements Transport {
     }
   }
 
-  sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
+  sendSnapshot(
+    message: SnapshotMessage,
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+  ): void {
     this.outgoing.send({ message, meta, chunks });
   }
 

@@ -2,7 +2,7 @@ import type { MemberId } from '../core/types.js';
 import { LineEnd, type LineEvents, type SnapshotLine } from './snapshot-line.js';
 
 /** What a connection within one process runs over. */
-export interface Wire {
+export interface LineWire {
   /** Whether the connection breaks instead of carrying this frame. */
   breaks(frame: Uint8Array, from: MemberId, to: MemberId): boolean;
   /** Calls back, in the receiving process, when what is sent now has arrived. */
@@ -20,7 +20,7 @@ type Parcel =
 
 /** One end of a snapshot's connection between two members of one process. */
 export class PairedLine implements SnapshotLine {
-  private readonly wire: Wire;
+  private readonly wire: LineWire;
   private readonly id: MemberId;
   private readonly farId: MemberId;
   private far!: PairedLine;
@@ -34,14 +34,14 @@ export class PairedLine implements SnapshotLine {
   private over = false;
   private broken = false;
 
-  private constructor(wire: Wire, id: MemberId, farId: MemberId) {
+  private constructor(wire: LineWire, id: MemberId, farId: MemberId) {
     this.wire = wire;
     this.id = id;
     this.farId = farId;
   }
 
   /** Two ends that belong together. The nearer is not open before `open` is called at the farther. */
-  static pair(wire: Wire, near: MemberId, far: MemberId): [near: PairedLine, far: PairedLine] {
+  static pair(wire: LineWire, near: MemberId, far: MemberId): [near: PairedLine, far: PairedLine] {
     const ends = [new PairedLine(wire, near, far), new PairedLine(wire, far, near)] as const;
     ends[0].far = ends[1];
     ends[1].far = ends[0];

@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws';
 import type { Message } from '../core/message.js';
 import type { MemberInfo } from '../core/types.js';
+import { backOffMs } from './back-off.js';
 import { Channel, closeSocket, describeClose } from './channel.js';
 import type { TransportEnvironment } from './environment.js';
 import { CloseCode, encodeHello, type Hello, RAFT_PATH } from './hello.js';
@@ -37,7 +38,8 @@ export class Peer {
   private channel: Channel | undefined;
   /** For the connection being made, or for the wait before the next. */
   private timer: unknown;
-  private waitMs: number;
+  /** Connections in a row that did not last. */
+  private failures = 0;
   private openedMs = 0;
   private ended = false;
 
@@ -45,7 +47,6 @@ export class Peer {
     this.options = options;
     this.member = options.member;
     this.events = events;
-    this.waitMs = options.limits.reconnectMs;
     this.connect();
   }
 
@@ -71,7 +72,7 @@ export class Peer {
   /** The member showed itself: do not wait any longer. */
   hurry(): void {
     if (this.ended || this.channel !== undefined || this.connecting !== undefined) return;
-    this.waitMs = this.options.limits.reconnectMs;
+    this.failures = 0;
     this.options.environment.clock.clearTimeout(this.timer);
     this.connect();
   }
@@ -134,7 +135,7 @@ export class Peer {
       closed: (reason) => {
         this.channel = undefined;
         const lastedMs = environment.clock.monotonicMs() - this.openedMs;
-        if (lastedMs >= limits.stableMs) this.waitMs = limits.reconnectMs;
+        if (lastedMs >= limits.stableMs) this.failures = 0;
         this.lost(reason);
       },
     });
@@ -148,9 +149,7 @@ export class Peer {
     const { environment, limits, member } = this.options;
     const { id, address } = member;
     environment.logger.debug({ member: id, address, reason }, 'raft: not connected');
-    // From half to all of the wait, so that members do not knock in step.
-    const waitMs = this.waitMs * (0.5 + environment.random() / 2);
-    this.waitMs = Math.min(limits.reconnectMaxMs, this.waitMs * 2);
+    const waitMs = backOffMs(this.failures++, limits, environment.random);
     this.timer = environment.clock.setTimeout(() => this.connect(), waitMs);
     this.outbox.clear();
     environment.clock.setImmediate(() => {

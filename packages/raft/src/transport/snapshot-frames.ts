@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { readU32, readU64, U32_BYTES, U64_BYTES, writeU32, writeU64 } from '../codec/bytes.js';
 import { decodeFrame, encodeFrame, MessageFormatError } from '../codec/message-codec.js';
-import { type Message, MessageType } from '../core/message.js';
+import { MessageType, type SnapshotMessage } from '../core/message.js';
 import type { MemberId, SnapshotMeta } from '../core/types.js';
 
 /**
@@ -32,19 +32,19 @@ export const PIECE_LIMIT_BYTES = 1024 * 1024;
 /** Longest reason in a Refused, characters. */
 const REASON_LIMIT_CHARS = 500;
 
-export function headerFrame(message: Message, meta: SnapshotMeta): Uint8Array {
+export function headerFrame(message: SnapshotMessage, meta: SnapshotMeta): Uint8Array {
   return Buffer.concat([
     Uint8Array.of(SnapshotFrame.Header),
-    encodeFrame([{ ...message, entries: [], snapshot: meta }]),
+    encodeFrame([{ ...message, snapshot: meta }]),
   ]);
 }
 
 /** @throws MessageFormatError, WireVersionError */
-export function readHeader(frame: Uint8Array, from: MemberId): Message {
+export function readHeader(frame: Uint8Array, from: MemberId): SnapshotMessage {
   const { messages } = decodeFrame(frame.subarray(1), from);
   const [message] = messages;
-  const wanted = message?.type === MessageType.Snapshot && message.snapshot !== undefined;
-  if (messages.length === 1 && message !== undefined && wanted) return message;
+  const announces = message?.type === MessageType.Snapshot && message.snapshot !== undefined;
+  if (messages.length === 1 && announces) return message;
   throw new MessageFormatError('the header announces no snapshot');
 }
 

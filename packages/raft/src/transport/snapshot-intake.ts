@@ -1,4 +1,4 @@
-import type { Message } from '../core/message.js';
+import type { SnapshotMessage } from '../core/message.js';
 import type { MemberId } from '../core/types.js';
 import type { TransportClock, TransportLogger } from './environment.js';
 import type { TransferHello } from './hello.js';
@@ -9,7 +9,10 @@ import {
 } from './incoming-snapshot.js';
 
 /** Takes a snapshot over: `TransportHandler.receiveSnapshot`, once it may. */
-export type TakeSnapshot = (message: Message, chunks: AsyncIterable<Uint8Array>) => Promise<void>;
+export type TakeSnapshot = (
+  message: SnapshotMessage,
+  chunks: AsyncIterable<Uint8Array>,
+) => Promise<void>;
 
 export interface SnapshotIntakeOptions {
   readonly take: TakeSnapshot;
@@ -48,7 +51,7 @@ export class SnapshotIntake {
   open(
     carrier: SnapshotCarrier,
     from: MemberId,
-    message: Message,
+    message: SnapshotMessage,
     transfer: TransferHello | undefined,
   ): IncomingSnapshot | undefined {
     if (this.closed !== undefined) throw new Error(this.closed);
@@ -142,7 +145,7 @@ export class SnapshotIntake {
 function supersedes(
   current: IncomingSnapshot,
   from: MemberId,
-  message: Message,
+  message: SnapshotMessage,
   transfer: TransferHello | undefined,
 ): boolean {
   if (message.term !== current.message.term) {

@@ -1,4 +1,4 @@
-import type { Message } from '../core/message.js';
+import type { SnapshotMessage } from '../core/message.js';
 import type { TransportEnvironment } from './environment.js';
 import type { Hello } from './hello.js';
 import type { IncomingSnapshot, SnapshotCarrier } from './incoming-snapshot.js';
@@ -18,7 +18,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
   private readonly intake: SnapshotIntake;
   private readonly limits: TransportLimits;
   private readonly environment: TransportEnvironment;
-  private header: Message | undefined;
+  private header: SnapshotMessage | undefined;
   private snapshot: IncomingSnapshot | undefined;
   private over = false;
   private readonly silence: Silence;
@@ -105,7 +105,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
     } else throw new Error(`unknown frame kind ${kind}`);
   }
 
-  private open(header: Message): void {
+  private open(header: SnapshotMessage): void {
     const { from, to, transfer } = this.hello;
     this.header = header;
     if (header.to !== to) throw new Error('it is for another member');

@@ -1,5 +1,6 @@
-import type { Message } from '../core/message.js';
+import type { SnapshotMessage } from '../core/message.js';
 import type { SnapshotMeta } from '../core/types.js';
+import { backOffMs } from './back-off.js';
 import type { TransportEnvironment } from './environment.js';
 import { encodeHello, type Hello } from './hello.js';
 import type { TransportLimits } from './limits.js';
@@ -11,7 +12,7 @@ import { LineEnd, type SnapshotLine } from './snapshot-line.js';
 import type { SnapshotStep } from './transport.js';
 
 export interface OutgoingSnapshot {
-  readonly message: Message;
+  readonly message: SnapshotMessage;
   readonly meta: SnapshotMeta;
   readonly chunks: AsyncIterable<Uint8Array>;
 }
@@ -260,15 +261,12 @@ export class SnapshotSender {
     this.patience ??= clock.setTimeout(() => {
       this.abort(`no connection for ${limits.snapshotKeepMs} ms, the last: ${this.broken}`);
     }, limits.snapshotKeepMs);
-    const fullMs = Math.min(limits.reconnectMaxMs, limits.reconnectMs * 2 ** (this.breaks - 1));
     let over = false;
-    const timer = clock.setTimeout(
-      () => {
-        over = true;
-        this.wake?.();
-      },
-      fullMs * (0.5 + environment.random() / 2),
-    );
+    const waitMs = backOffMs(this.breaks - 1, limits, environment.random);
+    const timer = clock.setTimeout(() => {
+      over = true;
+      this.wake?.();
+    }, waitMs);
     this.broken = undefined;
     try {
       await this.until(() => over);

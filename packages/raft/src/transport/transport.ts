@@ -1,4 +1,4 @@
-import type { Message } from '../core/message.js';
+import type { Message, SnapshotMessage } from '../core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../core/types.js';
 
 /** What happens to a snapshot on its way out. */
@@ -23,7 +23,7 @@ export interface TransportHandler {
    * A peer streams a snapshot to us. Resolves when the state machine has it; rejects to refuse it.
    * `chunks` may stop for a while when a connection breaks, and goes on without a gap or throws.
    */
-  receiveSnapshot(message: Message, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  receiveSnapshot(message: SnapshotMessage, chunks: AsyncIterable<Uint8Array>): Promise<void>;
 }
 
 /**
@@ -40,7 +40,11 @@ export interface Transport {
    * once, also when connections break. A newer one to the same member takes the place of the one
    * under way, of which nothing more is told.
    */
-  sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void;
+  sendSnapshot(
+    message: SnapshotMessage,
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+  ): void;
   /** Ends the snapshot that is being sent to this member, if any; nothing more is told of it. */
   endSnapshot(to: MemberId, reason: string): void;
   close(): Promise<void>;

@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws';
 import { decodeFrame, WireVersionError } from '../codec/message-codec.js';
 import { assert } from '../core/assert.js';
-import { type Message, MessageType } from '../core/message.js';
+import { type Message, MessageType, type SnapshotMessage } from '../core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../core/types.js';
 import { type Channel, closeSocket } from './channel.js';
 import { OnceLogger, type TransportEnvironment } from './environment.js';
@@ -120,7 +120,11 @@ export class WsTransport implements Transport {
     this.flushSoon();
   }
 
-  sendSnapshot(message: Message, meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
+  sendSnapshot(
+    message: SnapshotMessage,
+    meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+  ): void {
     const { to } = message;
     this.endSnapshot(to, 'a newer snapshot is sent');
     if (this.closed) return;

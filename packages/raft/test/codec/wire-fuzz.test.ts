@@ -29,7 +29,7 @@ import {
 } from '../../src/core/conf-change.js';
 import { type Message, MessageType } from '../../src/core/message.js';
 import { EntryKind, type SnapshotMeta } from '../../src/core/types.js';
-import { message } from '../../src/contract/transport-contract.js';
+import { announcement, message } from '../support/messages.js';
 import { decodeHello, encodeHello, HELLO_LIMIT_BYTES } from '../../src/transport/hello.js';
 import {
   headerFrame,
@@ -62,10 +62,17 @@ const ENTRIES = [
   createEntry(7, 2, EntryKind.Normal, new Uint8Array(300)),
 ];
 
+const ANNOUNCEMENT = announcement(FROM, 1, 1, META);
+
 const MESSAGES: readonly Message[] = [
-  message({ from: FROM, to: 1, type: MessageType.Heartbeat, term: 2 ** 40, commit: 70_000 }),
-  message({ from: FROM, to: 1, entries: ENTRIES, index: 4, logTerm: 1 }),
-  message({ from: FROM, to: 1, type: MessageType.Snapshot, snapshot: META }),
+  message(MessageType.Heartbeat, FROM, 1, { term: 2 ** 40, commit: 70_000 }),
+  message(MessageType.Append, FROM, 1, {
+    term: 2,
+    entries: ENTRIES,
+    previousIndex: 4,
+    previousTerm: 1,
+  }),
+  ANNOUNCEMENT,
 ];
 
 /** What may become of bytes on their way through hostile hands. */
@@ -226,7 +233,7 @@ test('any bytes are a frame of a snapshot, or are refused as none', (t) => {
   const own = [MessageFormatError, WireVersionError];
   const sent = new SnapshotPosition();
   const chunk = sent.chunkFrame(Uint8Array.of(1, 2, 3));
-  const frames = [headerFrame(MESSAGES[2]!, META), chunk, sent.endFrame(), sent.atFrame()];
+  const frames = [headerFrame(ANNOUNCEMENT, META), chunk, sent.endFrame(), sent.atFrame()];
   for (const original of [...frames, refusedFrame('no room')]) {
     fc.assert(
       fc.property(hostile(original), (bytes) => {

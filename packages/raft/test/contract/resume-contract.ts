@@ -1,14 +1,14 @@
 import type { ExecutionContext, TestFn } from 'ava';
 import { snapshotAt } from '../../src/contract/sample-log.js';
 import {
-  message,
   type Node,
   pieces,
   type TransportsUnderTest,
-  until,
   withNodes,
 } from '../../src/contract/transport-contract.js';
-import { type Message, MessageType } from '../../src/core/message.js';
+import { until } from '../../src/contract/until.js';
+import { announcement } from '../support/messages.js';
+import type { SnapshotMessage } from '../../src/core/message.js';
 import type { MemberId } from '../../src/core/types.js';
 import type { TransportLimits } from '../../src/transport/limits.js';
 import { SnapshotFrame } from '../../src/transport/snapshot-frames.js';
@@ -25,7 +25,7 @@ type Body = (
   under: BreakableTransports,
 ) => Promise<void>;
 
-const ANNOUNCE = message({ type: MessageType.Snapshot, from: 1, to: 2, term: 3 });
+const ANNOUNCE = announcement(1, 2, 3);
 const PIECES = 6;
 const PIECE_BYTES = 1000;
 /** Hello, header, pieces, end. */
@@ -45,8 +45,8 @@ class Taker {
     node.handler.take = (header, chunks) => this.take(header, chunks);
   }
 
-  private async take(header: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const index = header.snapshot?.index;
+  private async take(header: SnapshotMessage, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const index = header.snapshot.index;
     this.taken = 0;
     try {
       for await (const chunk of chunks) {

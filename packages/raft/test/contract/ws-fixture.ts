@@ -15,7 +15,7 @@ export const realClock: TransportClock = {
 };
 
 /** Keeps what is logged. */
-export class Log implements TransportLogger {
+export class LineLog implements TransportLogger {
   readonly warnings: { fields: object; message: string }[] = [];
   readonly infos: object[] = [];
   debug(): void {}
@@ -33,7 +33,7 @@ export type Breaks = (frame: Uint8Array, from: MemberId) => boolean;
 /** A host of the test: its own server, on one port for as long as the test runs. */
 export class WsHost {
   readonly member: MemberInfo;
-  readonly log = new Log();
+  readonly log = new LineLog();
   private readonly server: WebSocketServer;
   transport: WsTransport | undefined;
   readonly accepted: WebSocket[] = [];

@@ -1,7 +1,8 @@
 import test from 'ava';
 import { describeMessage } from '../../src/core/describe.js';
 import { MessageType } from '../../src/core/message.js';
-import { CoreGroup, core, message } from '../support/core-group.js';
+import { CoreGroup, core } from '../support/core-group.js';
+import { message, refuses } from '../support/messages.js';
 
 test('a follower without a leader asks first, then votes for itself, then leads', (t) => {
   const group = CoreGroup.of([1, 2, 3]);
@@ -65,15 +66,15 @@ test('one vote per term, the same one again when asked again', (t) => {
   const first = ask(2);
   t.deepEqual(first.hardState, { term: 5, vote: 2, commit: 0 });
   t.true(first.mustSync);
-  t.false(first.responses[0]!.reject);
-  t.false(ask(2).responses[0]!.reject);
-  t.true(ask(3).responses[0]!.reject);
+  t.false(refuses(first.responses[0]!));
+  t.false(refuses(ask(2).responses[0]!));
+  t.true(refuses(ask(3).responses[0]!));
 });
 
 test('a vote survives a restart', (t) => {
   const voter = core(1, { voters: [1, 2, 3], hardState: { term: 5, vote: 2 } });
-  voter.step(message(MessageType.Vote, 3, 1, { term: 5, index: 9, logTerm: 4 }));
-  t.true(voter.ready()!.append!.responses[0]!.reject);
+  voter.step(message(MessageType.Vote, 3, 1, { term: 5, lastIndex: 9, lastTerm: 4 }));
+  t.true(refuses(voter.ready()!.append!.responses[0]!));
 });
 
 test('votes go only to candidates whose log is as good, by term first and length second', (t) => {
@@ -85,8 +86,8 @@ test('votes go only to candidates whose log is as good, by term first and length
   ];
   for (const [index, logTerm, granted] of cases) {
     const voter = core(1, { voters: [1, 2], log: [1, 2, 3] });
-    voter.step(message(MessageType.Vote, 2, 1, { term: 9, index, logTerm }));
-    t.is(voter.ready()!.append!.responses[0]!.reject, !granted, `${logTerm}/${index}`);
+    voter.step(message(MessageType.Vote, 2, 1, { term: 9, lastIndex: index, lastTerm: logTerm }));
+    t.is(refuses(voter.ready()!.append!.responses[0]!), !granted, `${logTerm}/${index}`);
   }
 });
 
@@ -107,12 +108,12 @@ test('a member that was cut off does not disturb the leader when it comes back',
 test('who hears a leader refuses other candidates, whatever their term', (t) => {
   const group = CoreGroup.of([1, 2, 3]);
   group.elect(1);
-  group.get(2).step(message(MessageType.Vote, 3, 2, { term: 7, index: 9, logTerm: 6 }));
+  group.get(2).step(message(MessageType.Vote, 3, 2, { term: 7, lastIndex: 9, lastTerm: 6 }));
   group.settle();
   t.is(group.get(2).term, 1);
   group
     .get(2)
-    .step(message(MessageType.Vote, 3, 2, { term: 7, index: 9, logTerm: 6, force: true }));
+    .step(message(MessageType.Vote, 3, 2, { term: 7, lastIndex: 9, lastTerm: 6, force: true }));
   t.is(group.get(2).term, 7);
 });
 
@@ -159,13 +160,13 @@ test('a learner never campaigns, but votes when asked', (t) => {
   learner.step(message(MessageType.TimeoutNow, 1, 3, { term: 1 }));
   t.is(learner.role, 'follower');
   learner.step(message(MessageType.Vote, 1, 3, { term: 2 }));
-  t.false(learner.ready()!.append!.responses[0]!.reject);
+  t.false(refuses(learner.ready()!.append!.responses[0]!));
 });
 
 test('a voter answers a candidate that its own configuration does not know', (t) => {
   const voter = core(1, { voters: [1, 2] });
   voter.step(message(MessageType.Vote, 7, 1, { term: 2 }));
-  t.like(voter.ready()!.append!.responses[0], { to: 7, reject: false });
+  t.like(voter.ready()!.append!.responses[0], { to: 7, granted: true });
 });
 
 test('an answer to an earlier pre-vote does not count for a later one', (t) => {

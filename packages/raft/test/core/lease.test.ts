@@ -3,7 +3,8 @@ import { DEFAULT_CONFIG, ReadMode } from '../../src/core/config.js';
 import { Lease } from '../../src/core/lease.js';
 import { MessageType } from '../../src/core/message.js';
 import { RaftConfigError } from '../../src/index.js';
-import { conf, core, CoreGroup, message } from '../support/core-group.js';
+import { conf, core, CoreGroup } from '../support/core-group.js';
+import { message } from '../support/messages.js';
 
 const PROMISE_MS = 800;
 const CONFIG = { readMode: ReadMode.Lease, promiseMs: PROMISE_MS, maxClockDriftPpm: 0 };
@@ -98,16 +99,16 @@ test('a read is answered once, by the lease or by a quorum, also when the lease 
   work(0);
   leader.step(message(MessageType.VoteResponse, 2, 1, { term: 1 }));
   work(0);
-  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 1, index: 1 }));
+  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 1, rejected: false, match: 1 }));
   leader.tick();
   work(100);
   leader.readIndex(7);
   t.deepEqual(work(110), []);
-  const answer = { term: 1, index: PROMISE_MS };
-  leader.step(message(MessageType.HeartbeatResponse, 2, 1, { ...answer, context: 1 }));
+  const answer = { term: 1, promiseMs: PROMISE_MS };
+  leader.step(message(MessageType.HeartbeatResponse, 2, 1, { ...answer, round: 1 }));
   leader.readIndex(8);
   t.deepEqual(work(120), [8]);
-  leader.step(message(MessageType.HeartbeatResponse, 2, 1, { ...answer, context: 2 }));
+  leader.step(message(MessageType.HeartbeatResponse, 2, 1, { ...answer, round: 2 }));
   t.deepEqual(work(130), [7]);
   t.deepEqual([leader.leaseReads, leader.quorumReads], [1, 1]);
   leader.readIndex(9);
@@ -116,7 +117,7 @@ test('a read is answered once, by the lease or by a quorum, also when the lease 
 
 test('a voter is bound for exactly an election timeout', (t) => {
   const voter = core(2, { voters: [1, 2, 3], config: { promiseMs: PROMISE_MS } });
-  voter.step(message(MessageType.Heartbeat, 1, 2, { term: 1, context: 1 }));
+  voter.step(message(MessageType.Heartbeat, 1, 2, { term: 1, round: 1 }));
   const asked = (term: number) => {
     voter.step(message(MessageType.PreVote, 3, 2, { term }));
     const responses = voter.ready()?.append?.responses ?? [];

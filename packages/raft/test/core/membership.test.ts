@@ -2,7 +2,8 @@ import test from 'ava';
 import { ConfChangeError, ConfChangeOp } from '../../src/core/conf-change.js';
 import { describeConf } from '../../src/core/describe.js';
 import { MessageType } from '../../src/core/message.js';
-import { CoreGroup, core, message } from '../support/core-group.js';
+import { CoreGroup, core } from '../support/core-group.js';
+import { appendsWithEntries, message } from '../support/messages.js';
 
 const { AddVoter, AddLearner, Remove } = ConfChangeOp;
 
@@ -153,8 +154,8 @@ test('nobody campaigns before a committed change is applied', (t) => {
   const follower = group.get(2);
   const leader = group.get(1);
   leader.proposeConfChange({ changes: [{ op: AddVoter, id: 4 }] });
-  const append = leader.ready()!.messages.find(({ to }) => to === 2)!;
-  follower.step({ ...append, commit: 2 });
+  const [append] = appendsWithEntries(leader.ready()!.messages).filter(({ to }) => to === 2);
+  follower.step({ ...append!, commit: 2 });
   const written = follower.ready()!.append!;
   follower.appended(written);
   t.false(follower.campaign());

@@ -2,7 +2,8 @@ import test from 'ava';
 import { ConfChangeOp } from '../../src/core/conf-change.js';
 import { MessageType } from '../../src/core/message.js';
 import { MAX_PENDING_READS } from '../../src/core/leader.js';
-import { CoreGroup, core, message } from '../support/core-group.js';
+import { CoreGroup, core } from '../support/core-group.js';
+import { message } from '../support/messages.js';
 
 test('a read is served at the commit once a quorum has answered', (t) => {
   const group = CoreGroup.of([1, 2, 3]);
@@ -49,20 +50,20 @@ test('an answer to an earlier round proves nothing for a later read', (t) => {
   group.elect(1);
   const leader = group.get(1);
   leader.readIndex(1);
-  const late = leader.ready()!.messages.filter(({ type }) => type === MessageType.Heartbeat);
+  const late = leader
+    .ready()!
+    .messages.flatMap((each) => (each.type === MessageType.Heartbeat ? [each] : []));
   t.is(late.length, 2);
   leader.readIndex(2);
   group.work();
   group.queue = [];
-  leader.step(message(MessageType.HeartbeatResponse, 2, 1, { term: 1, context: late[0]!.context }));
+  leader.step(message(MessageType.HeartbeatResponse, 2, 1, { term: 1, round: late[0]!.round }));
   group.work();
   t.deepEqual(
     group.reads.get(1)!.map(({ context }) => context),
     [1],
   );
-  leader.step(
-    message(MessageType.HeartbeatResponse, 3, 1, { term: 1, context: late[0]!.context + 1 }),
-  );
+  leader.step(message(MessageType.HeartbeatResponse, 3, 1, { term: 1, round: late[0]!.round + 1 }));
   group.work();
   t.deepEqual(
     group.reads.get(1)!.map(({ context }) => context),
@@ -80,10 +81,10 @@ test('a new leader serves no read before it has committed an entry of its own', 
   leader.appended(leader.ready()!.append!);
   leader.readIndex(9);
   const heartbeat = (context: number) =>
-    leader.step(message(MessageType.HeartbeatResponse, 2, 1, { term: 2, context }));
+    leader.step(message(MessageType.HeartbeatResponse, 2, 1, { term: 2, round: context }));
   heartbeat(1);
   t.deepEqual(leader.ready()?.readStates ?? [], []);
-  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 2, index: 2 }));
+  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 2, rejected: false, match: 2 }));
   leader.ready();
   heartbeat(1);
   t.deepEqual(leader.ready()!.readStates, [{ context: 9, index: 2 }]);

@@ -1,7 +1,8 @@
 import test from 'ava';
-import { MessageType } from '../../src/core/message.js';
+import { type Message, MessageType } from '../../src/core/message.js';
 import { RaftFaultError } from '../../src/core/assert.js';
-import { CoreGroup, core, entriesOf, message, NO_DATA } from '../support/core-group.js';
+import { CoreGroup, core, entriesOf, NO_DATA } from '../support/core-group.js';
+import { appendsWithEntries, matchOf, message } from '../support/messages.js';
 
 /** Raft paper, figure 7: the leader's log for term 8, and six logs that may follow it. */
 const LEADER = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
@@ -29,10 +30,14 @@ for (const [name, log] of Object.entries(FIGURE_7)) {
     group.tickAll(3);
     t.is(group.terms(3), [...LEADER, 8].join(' '));
     t.is(group.get(3).commitIndex, 11);
-    const refused = group.sent.filter(({ from, reject }) => from === 3 && reject).length;
+    const refused = group.sent.filter(rejectedBy3).length;
     const terms = new Set(log).size;
     t.true(refused <= terms, `${refused} probes for ${terms} terms`);
   });
+}
+
+function rejectedBy3(sent: Message): boolean {
+  return sent.type === MessageType.AppendResponse && sent.from === 3 && sent.rejected;
 }
 
 test('a conflict costs one probe per term, not one per entry', (t) => {
@@ -45,7 +50,7 @@ test('a conflict costs one probe per term, not one per entry', (t) => {
   group.add(3, core(3, { voters, log: theirs }));
   group.elect(1);
   t.is(group.terms(3), [...ours, 6].join(' '));
-  t.true(group.sent.filter(({ reject, from }) => reject && from === 3).length <= 2);
+  t.true(group.sent.filter(rejectedBy3).length <= 2);
 });
 
 test('an entry of an earlier term is not committed by counting (figure 8)', (t) => {
@@ -60,7 +65,9 @@ test('an entry of an earlier term is not committed by counting (figure 8)', (t) 
   t.is(leader.role, 'leader');
   leader.appended(leader.ready()!.append!);
   const ack = (from: number, index: number) =>
-    leader.step(message(MessageType.AppendResponse, from, 1, { term: 4, index }));
+    leader.step(
+      message(MessageType.AppendResponse, from, 1, { term: 4, rejected: false, match: index }),
+    );
   for (const from of [2, 3, 4, 5]) ack(from, 2);
   t.is(leader.commitIndex, 1, 'held by all, but of term 2');
   ack(2, 3);
@@ -74,8 +81,8 @@ test('a follower commits no further than what it knows to match', (t) => {
   follower.step(
     message(MessageType.Append, 1, 2, {
       term: 2,
-      index: 1,
-      logTerm: 1,
+      previousIndex: 1,
+      previousTerm: 1,
       entries: entriesOf([1], 1),
       commit: 4,
     }),
@@ -100,7 +107,12 @@ test('a leader that contradicts a committed entry stops the member', (t) => {
   t.throws(
     () =>
       follower.step(
-        message(MessageType.Append, 1, 2, { term: 3, index: 2, logTerm: 1, commit: 9 }),
+        message(MessageType.Append, 1, 2, {
+          term: 3,
+          previousIndex: 2,
+          previousTerm: 1,
+          commit: 9,
+        }),
       ) ?? follower.step(message(MessageType.Heartbeat, 1, 2, { term: 3, commit: 9 })),
     { instanceOf: RaftFaultError, message: /lost entries it had acknowledged/ },
   );
@@ -118,7 +130,7 @@ test('nothing is acknowledged or applied before it is durable', (t) => {
   t.is(follower.ready(), undefined);
   follower.appended(ready.append!);
   const then = follower.ready()!;
-  t.like(then.messages[0], { type: MessageType.AppendResponse, index: 2 });
+  t.like(then.messages[0], { type: MessageType.AppendResponse, match: 2 });
   t.is(then.apply!.entries.length, 2);
 });
 
@@ -128,8 +140,8 @@ test('a leader sends before its own disk is done, and counts itself only afterwa
   const leader = group.get(1);
   leader.propose([NO_DATA]);
   const ready = leader.ready()!;
-  t.is(ready.messages[0]!.entries.length, 1);
-  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 1, index: 2 }));
+  t.is(appendsWithEntries(ready.messages)[0]!.entries.length, 1);
+  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 1, rejected: false, match: 2 }));
   t.is(leader.commitIndex, 1);
   leader.appended(ready.append!);
   t.is(leader.commitIndex, 2);
@@ -140,8 +152,8 @@ test('several writes may be under way, and the last one done acknowledges all', 
   const append = (index: number) =>
     message(MessageType.Append, 1, 2, {
       term: 1,
-      index,
-      logTerm: index === 0 ? 0 : 1,
+      previousIndex: index,
+      previousTerm: index === 0 ? 0 : 1,
       entries: entriesOf([1], index),
     });
   follower.step(append(0));
@@ -153,9 +165,9 @@ test('several writes may be under way, and the last one done acknowledges all', 
     [[1], [2]],
   );
   follower.appended(first);
-  t.is(follower.ready()!.messages[0]!.index, 1);
+  t.is(matchOf(follower.ready()!.messages[0]), 1);
   follower.appended(second);
-  t.is(follower.ready()!.messages[0]!.index, 2);
+  t.is(matchOf(follower.ready()!.messages[0]), 2);
 });
 
 test('a finished write of an earlier term does not acknowledge entries brought back since (ABA)', (t) => {
@@ -182,17 +194,16 @@ test('appends are sent ahead of their answers up to the window in messages', (t)
   const group = CoreGroup.of([1, 2], { config });
   group.elect(1);
   const leader = group.get(1);
-  const appends = () =>
-    (leader.ready()?.messages ?? []).filter(({ entries }) => entries.length > 0);
+  const appends = () => appendsWithEntries(leader.ready()?.messages ?? []);
   leader.propose(Array.from({ length: 10 }, () => NO_DATA));
   const sent = appends();
   t.deepEqual(
-    sent.map(({ index }) => index),
+    sent.map(({ previousIndex }) => previousIndex),
     [1, 2, 3],
   );
-  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 1, index: 3 }));
+  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 1, rejected: false, match: 3 }));
   t.deepEqual(
-    appends().map(({ index }) => index),
+    appends().map(({ previousIndex }) => previousIndex),
     [4, 5],
     'as many as were answered',
   );
@@ -204,7 +215,7 @@ test('the window in bytes stops a stream of large entries', (t) => {
   group.elect(1);
   const leader = group.get(1);
   leader.propose(Array.from({ length: 20 }, () => new Uint8Array(900)));
-  t.is(leader.ready()!.messages.filter(({ entries }) => entries.length > 0).length, 4);
+  t.is(appendsWithEntries(leader.ready()!.messages).length, 4);
 });
 
 test('an answer to a heartbeat gets a stream going again whose appends were all lost', (t) => {
@@ -236,9 +247,14 @@ test('answers that come late, twice or in another order do no harm', (t) => {
   for (let i = 0; i < 4; i++) group.propose(1);
   const leader = group.get(1);
   const before = leader.memberProgress(2);
-  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 1, index: 2 }));
+  leader.step(message(MessageType.AppendResponse, 2, 1, { term: 1, rejected: false, match: 2 }));
   leader.step(
-    message(MessageType.AppendResponse, 2, 1, { term: 1, index: 3, reject: true, rejectHint: 1 }),
+    message(MessageType.AppendResponse, 2, 1, {
+      term: 1,
+      rejected: true,
+      previousIndex: 3,
+      hintIndex: 1,
+    }),
   );
   t.deepEqual(leader.memberProgress(2), before);
 });

@@ -1,7 +1,8 @@
 import test from 'ava';
 import { type Message, MessageType } from '../../src/core/message.js';
 import type { SnapshotMeta } from '../../src/core/types.js';
-import { CoreGroup, conf, core, entriesOf, message } from '../support/core-group.js';
+import { CoreGroup, conf, core, entriesOf } from '../support/core-group.js';
+import { matchOf, message } from '../support/messages.js';
 
 function meta(index: number, term: number, voters: readonly number[] = [1, 2, 3]): SnapshotMeta {
   return { index, term, conf: conf(voters), members: [], removed: [] };
@@ -28,7 +29,7 @@ test('a member that needs compacted entries is to get a snapshot, and nothing el
   group.tickAll(5);
   const orders = group.sent.filter(({ type }) => type === MessageType.Snapshot);
   t.is(orders.length, 1);
-  t.like(orders[0], { to: 3, index: 11 });
+  t.like(orders[0], { to: 3, applied: 11 });
   t.is(group.get(1).memberProgress(3).state, 'snapshot');
   group.propose(1);
   t.is(group.get(3).lastIndex, 1);
@@ -90,7 +91,7 @@ test('a snapshot replaces a log that conflicts with it, all of it', (t) => {
   const work = follower.ready()!.append!;
   t.like(work, { mustSync: true, hardState: { term: 5, commit: 5 } });
   t.is(work.snapshot!.index, 5);
-  t.like(work.responses[0], { type: MessageType.AppendResponse, index: 5 });
+  t.like(work.responses[0], { type: MessageType.AppendResponse, match: 5 });
 });
 
 test('a snapshot that the log agrees with only commits, and keeps what follows', (t) => {
@@ -106,7 +107,7 @@ test('a snapshot older than the commit is answered with the commit', (t) => {
   const follower = core(2, { voters: [1, 2], log: [1, 1, 1], hardState: { commit: 3 } });
   follower.step(snapshot(2, 1, meta(2, 1)));
   t.is(follower.lastIndex, 3);
-  t.is(follower.ready()!.append!.responses[0]!.index, 3);
+  t.is(matchOf(follower.ready()!.append!.responses[0]), 3);
 });
 
 test('nobody campaigns on a snapshot that is not durable, nor while one is taken over', (t) => {
@@ -128,11 +129,11 @@ test('what was compacted never matches', (t) => {
   follower.step(
     message(MessageType.Append, 1, 2, {
       term: 3,
-      index: 3,
-      logTerm: 0,
+      previousIndex: 3,
+      previousTerm: 0,
       entries: entriesOf([3], 3),
     }),
   );
   t.is(follower.lastIndex, 7);
-  t.like(follower.ready()!.append!.responses[0], { reject: false, index: 5 });
+  t.like(follower.ready()!.append!.responses[0], { rejected: false, match: 5 });
 });

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { bytes, Cluster, memberInfo } from '../support/cluster.js';
+import { bytes, TestCluster, memberInfo } from '../support/cluster.js';
 import { Prng } from '@swarm/sim';
 
 const SEEDS = 24;
@@ -14,7 +14,7 @@ const FOUNDERS = [1, 2, 3].map(memberInfo);
 async function run(seed: number): Promise<string | undefined> {
   const random = new Prng(seed, 'faults').fraction;
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
-  const cluster = await Cluster.found(3, seed, {
+  const cluster = await TestCluster.found(3, seed, {
     snapshotInterval: 15,
     trailingEntries: 3,
     joinTimeoutMs: 3000,

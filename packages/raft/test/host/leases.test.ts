@@ -1,13 +1,13 @@
 import test from 'ava';
 import { ReadMode } from '../../src/core/config.js';
 import { Ticker } from '../../src/host/ticker.js';
-import { Cluster, type Host, type ReadOptions } from '../support/cluster.js';
+import { TestCluster, type Host, type ReadOptions } from '../support/cluster.js';
 import { type ClockEvent, Prng, VirtualClock } from '@swarm/sim';
 
 const LEASES = { readMode: ReadMode.Lease };
 
-async function led(reads: ReadOptions = LEASES): Promise<{ cluster: Cluster; leader: Host }> {
-  const cluster = await Cluster.found(3, 1, {}, reads);
+async function led(reads: ReadOptions = LEASES): Promise<{ cluster: TestCluster; leader: Host }> {
+  const cluster = await TestCluster.found(3, 1, {}, reads);
   const leader = await cluster.waitLeader();
   await cluster.propose('a');
   await cluster.clock.advance(500);
@@ -21,7 +21,7 @@ function readsBy({ node }: Host, proof: 'lease' | 'quorum'): number {
 }
 
 /** Virtual milliseconds that a read takes. */
-async function readMs(cluster: Cluster, host: Host): Promise<number> {
+async function readMs(cluster: TestCluster, host: Host): Promise<number> {
   const beganMs = cluster.clock.now();
   let endedMs = -1;
   const read = host.node!.readIndex().then(() => {
@@ -111,7 +111,7 @@ test('a voter that starts again holds up no election for longer than an election
 });
 
 test('a lone member leads again at once after a restart', async (t) => {
-  const cluster = await Cluster.found(1);
+  const cluster = await TestCluster.found(1);
   await cluster.propose('a');
   await cluster.kill(1);
   const beganMs = cluster.clock.now();

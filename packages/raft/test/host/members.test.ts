@@ -6,11 +6,11 @@ import {
   RaftTimeoutError,
   RemovalLosesQuorumError,
 } from '../../src/host/errors.js';
-import { Cluster, memberInfo } from '../support/cluster.js';
+import { TestCluster, memberInfo } from '../support/cluster.js';
 
 /** A cluster of one that grew to `size`. */
-async function grown(size: number): Promise<Cluster> {
-  const cluster = await Cluster.found(1);
+async function grown(size: number): Promise<TestCluster> {
+  const cluster = await TestCluster.found(1);
   for (let id = 2; id <= size; id++) {
     const leader = await cluster.waitLeader();
     await cluster.start(id, { seeds: [memberInfo(leader.id)] });
@@ -20,7 +20,7 @@ async function grown(size: number): Promise<Cluster> {
 }
 
 test('a single member leads at once', async (t) => {
-  const cluster = await Cluster.found(1);
+  const cluster = await TestCluster.found(1);
   t.true(cluster.clock.now() < 100);
   await cluster.propose('a');
   t.true(cluster.clock.now() < 100);
@@ -28,7 +28,7 @@ test('a single member leads at once', async (t) => {
 });
 
 test('members join one by one, as learners first, and all know all addresses', async (t) => {
-  const cluster = await Cluster.found(1);
+  const cluster = await TestCluster.found(1);
   const leader = await cluster.waitLeader();
   for (let i = 0; i < 20; i++) await cluster.propose(`p${i}`);
   const roles: string[] = [];
@@ -102,7 +102,7 @@ test('a removed member is forgotten as a peer and its id never comes back', asyn
 test('a new leader does not propose a removal again that is in its log', async (t) => {
   let pending = 0;
   for (let diesAtMs = 0; diesAtMs <= 8; diesAtMs++) {
-    const cluster = await Cluster.found(4);
+    const cluster = await TestCluster.found(4);
     const leader = await cluster.waitLeader();
     const gone = [1, 2, 3, 4].find((id) => id !== leader.id)!;
     const logEnd = leader.node!.status().lastIndex;
@@ -127,7 +127,7 @@ test('a new leader does not propose a removal again that is in its log', async (
 });
 
 test('a member that leads since a moment does not take the others for unreachable', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   const leader = await cluster.waitLeader();
   await cluster.kill(leader.id);
   const leads = () =>
@@ -207,7 +207,7 @@ test('a closing leader hands over, so that the others need no election timeout',
 });
 
 test('leadership is announced only with the whole log applied, and its end too', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   for (let i = 0; i < 10; i++) await cluster.propose(`p${i}`);
   const old = await cluster.waitLeader();
   const others = [...cluster.hosts.values()].filter(({ id }) => id !== old.id);
@@ -225,7 +225,7 @@ test('leadership is announced only with the whole log applied, and its end too',
 });
 
 test('a change that does not get applied fails in time, and does not hold up the next for ever', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   const leader = await cluster.waitLeader();
   const followers = [1, 2, 3].filter((id) => id !== leader.id);
   // They go on answering heartbeats, so the leader has its majority.
@@ -242,7 +242,7 @@ test('a change that does not get applied fails in time, and does not hold up the
 });
 
 test('changes that wait fail when the member stops, those in the queue, too', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   const leader = await cluster.waitLeader();
   const first = leader.node!.addMember(memberInfo(9));
   const second = leader.node!.updateMember({ ...memberInfo(2), address: '198.18.0.98:2377' });

@@ -8,13 +8,13 @@ import {
 } from '../../src/host/errors.js';
 import type { MembersListener } from '../../src/host/status.js';
 import type { MemberId } from '../../src/core/types.js';
-import { Cluster, type Host, memberInfo } from '../support/cluster.js';
+import { TestCluster, type Host, memberInfo } from '../support/cluster.js';
 
 /** A group of `size` that leads, and a member `size + 1` that waits to be told of it. */
 async function groupAndNewcomer(
   size: number,
-): Promise<{ cluster: Cluster; leader: Host; fresh: MemberId }> {
-  const cluster = await Cluster.found(size);
+): Promise<{ cluster: TestCluster; leader: Host; fresh: MemberId }> {
+  const cluster = await TestCluster.found(size);
   const leader = await cluster.waitLeader();
   const fresh = size + 1;
   const seeds = Array.from({ length: size }, (_, i) => memberInfo(i + 1));
@@ -30,13 +30,13 @@ function roles(host: Host): string {
   return rolesIn(host.node!.status().members);
 }
 
-function others(cluster: Cluster, leader: Host): MemberId[] {
+function others(cluster: TestCluster, leader: Host): MemberId[] {
   return [...cluster.hosts.keys()].filter((id) => id !== leader.id).sort((a, b) => a - b);
 }
 
 /** Asks whoever leads until the member is replaced, as an operator would. */
 async function replaceOnWhoeverLeads(
-  cluster: Cluster,
+  cluster: TestCluster,
   oldId: MemberId,
   newId: MemberId,
 ): Promise<void> {
@@ -137,7 +137,7 @@ test('a learner is replaced by a voter', async (t) => {
 });
 
 test('a new one that does not catch up is taken out again and the old one stays', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   const leader = await cluster.waitLeader();
   const [old] = others(cluster, leader) as [MemberId];
   const startMs = cluster.clock.now();
@@ -168,7 +168,7 @@ test('with the old one removed already, the new one joins all the same', async (
 });
 
 test('what can not be replaced, or not by this one, is refused and nothing changes', async (t) => {
-  const cluster = await Cluster.found(3);
+  const cluster = await TestCluster.found(3);
   const leader = await cluster.waitLeader();
   const [old, other] = others(cluster, leader) as [MemberId, MemberId];
   const { lastIndex } = leader.node!.status();

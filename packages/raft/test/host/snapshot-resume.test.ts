@@ -10,8 +10,8 @@ import { MemoryDisk, MemoryStorage } from '../../src/storage/memory-storage.js';
 import { RAFT_SNAPSHOT_PATH } from '../../src/transport/hello.js';
 import { socketOptions } from '../../src/transport/ws-connect.js';
 import { WsTransport } from '../../src/transport/ws-transport.js';
-import { until } from '../../src/contract/transport-contract.js';
-import { bytes, Cluster } from '../support/cluster.js';
+import { until } from '../../src/contract/until.js';
+import { bytes, TestCluster } from '../support/cluster.js';
 import { BreakingProxy } from '../support/breaking-proxy.js';
 import { ListStateMachine } from '../support/list-state-machine.js';
 
@@ -123,7 +123,7 @@ test('a member gets a large snapshot over a link that breaks every MiB, with les
 
 /** A cluster one of whose members, down for now, needs a snapshot. */
 async function lagging(limits: Partial<RaftLimits> = {}) {
-  const cluster = await Cluster.found(3, 1, { ...LIMITS, ...limits });
+  const cluster = await TestCluster.found(3, 1, { ...LIMITS, ...limits });
   const leader = await cluster.waitLeader();
   const away = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(away);

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { MessageType } from '../../src/core/message.js';
 import { SnapshotRefusedError } from '../../src/host/errors.js';
-import { Cluster, memberInfo } from '../support/cluster.js';
+import { TestCluster, memberInfo } from '../support/cluster.js';
 
 const LIMITS = { snapshotInterval: 20, trailingEntries: 5 };
 
@@ -9,12 +9,12 @@ function texts(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `p${i}`);
 }
 
-async function fill(cluster: Cluster, items: readonly string[]): Promise<void> {
+async function fill(cluster: TestCluster, items: readonly string[]): Promise<void> {
   for (const text of items) await cluster.propose(text);
 }
 
 test('the log is compacted behind what is applied, less a tail', async (t) => {
-  const cluster = await Cluster.found(1, 1, LIMITS);
+  const cluster = await TestCluster.found(1, 1, LIMITS);
   await fill(cluster, texts(100));
   const { firstIndex, lastIndex } = cluster.node(1).status();
   t.true(firstIndex > 50);
@@ -29,7 +29,7 @@ test('the log is compacted behind what is applied, less a tail', async (t) => {
 
 test('large entries have the log compacted by their bytes, and leave a tail of few', async (t) => {
   const large = { snapshotInterval: 10_000, snapshotBytes: 100_000, trailingBytes: 25_000 };
-  const cluster = await Cluster.found(3, 1, large);
+  const cluster = await TestCluster.found(3, 1, large);
   const items = Array.from({ length: 100 }, (_, i) => `${i} ${'x'.repeat(10_000)}`);
   await fill(cluster, items);
   await cluster.waitItems(items);
@@ -50,7 +50,7 @@ test('large entries have the log compacted by their bytes, and leave a tail of f
 });
 
 test('a member that lags behind the compacted log gets a snapshot and goes on from it', async (t) => {
-  const cluster = await Cluster.found(3, 1, LIMITS);
+  const cluster = await TestCluster.found(3, 1, LIMITS);
   const leader = await cluster.waitLeader();
   const away = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(away);
@@ -65,7 +65,7 @@ test('a member that lags behind the compacted log gets a snapshot and goes on fr
 });
 
 test('a member that joins late gets the membership with the snapshot', async (t) => {
-  const cluster = await Cluster.found(1, 1, LIMITS);
+  const cluster = await TestCluster.found(1, 1, LIMITS);
   await fill(cluster, texts(60));
   await cluster.start(2);
   await cluster.finish(cluster.node(1).addMember(memberInfo(2)));
@@ -86,7 +86,7 @@ test('a member that joins late gets the membership with the snapshot', async (t)
 });
 
 test('a crash after the state was taken over and before the log knows loses nothing', async (t) => {
-  const cluster = await Cluster.found(3, 1, LIMITS);
+  const cluster = await TestCluster.found(3, 1, LIMITS);
   const leader = await cluster.waitLeader();
   const away = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(away);
@@ -106,7 +106,7 @@ test('a crash after the state was taken over and before the log knows loses noth
 });
 
 test('a snapshot whose stream breaks is sent again, and every view is released', async (t) => {
-  const cluster = await Cluster.found(3, 1, LIMITS);
+  const cluster = await TestCluster.found(3, 1, LIMITS);
   const leader = await cluster.waitLeader();
   const away = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(away);
@@ -132,8 +132,8 @@ test('a snapshot whose stream breaks is sent again, and every view is released',
 });
 
 /** A cluster whose third member, down for now, needs a snapshot. */
-async function lagging(): Promise<{ cluster: Cluster; away: number }> {
-  const cluster = await Cluster.found(3, 1, LIMITS);
+async function lagging(): Promise<{ cluster: TestCluster; away: number }> {
+  const cluster = await TestCluster.found(3, 1, LIMITS);
   const leader = await cluster.waitLeader();
   const away = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(away);
@@ -171,7 +171,7 @@ test('any other error of a state machine that takes a snapshot over stops the me
 });
 
 test('a crash with an older state replays the log from there', async (t) => {
-  const cluster = await Cluster.found(3, 1, { snapshotInterval: 1000 });
+  const cluster = await TestCluster.found(3, 1, { snapshotInterval: 1000 });
   await fill(cluster, texts(10));
   await cluster.waitItems(texts(10));
   const { state } = cluster.host(2);
@@ -186,15 +186,15 @@ test('a crash with an older state replays the log from there', async (t) => {
 });
 
 test('a member whose word that it has a snapshot was lost says so when it is sent again', async (t) => {
-  const cluster = await Cluster.found(3, 1, { snapshotInterval: 20, trailingEntries: 0 });
+  const cluster = await TestCluster.found(3, 1, { snapshotInterval: 20, trailingEntries: 0 });
   const { network } = cluster;
   const leader = await cluster.waitLeader();
   const [away, third] = [1, 2, 3].filter((id) => id !== leader.id);
   await cluster.kill(away!);
   await fill(cluster, texts(60));
   network.losesConfirmations = true;
-  network.lose = ({ type, from, reject }) =>
-    type === MessageType.AppendResponse && from === away && !reject;
+  network.lose = (message) =>
+    message.type === MessageType.AppendResponse && message.from === away && !message.rejected;
   await cluster.start(away!);
   await cluster.clock.until(
     () => cluster.node(away!).status().commit === leader.node!.status().commit,

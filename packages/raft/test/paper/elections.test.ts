@@ -1,7 +1,8 @@
 import test from 'ava';
 import { MessageType } from '../../src/core/message.js';
 import type { Role } from '../../src/core/raft.js';
-import { CoreGroup, message } from '../support/core-group.js';
+import { CoreGroup } from '../support/core-group.js';
+import { message } from '../support/messages.js';
 import { Prng } from '@swarm/sim';
 import { Lone, ofType } from './lone.js';
 
@@ -89,7 +90,7 @@ test('§5.2 one round of votes decides: a majority wins, its refusal loses, less
       member.receive(message(MessageType.VoteResponse, from, 1, { term: 1 }));
     }
     for (const from of refused) {
-      member.receive(message(MessageType.VoteResponse, from, 1, { term: 1, reject: true }));
+      member.receive(message(MessageType.VoteResponse, from, 1, { term: 1, granted: false }));
     }
     t.is(member.core.role, role, `${size}: ${granted} against ${refused}`);
     t.is(member.core.term, 1);
@@ -107,7 +108,7 @@ test('§5.2 a follower votes for one candidate a term, whoever asks first', (t) 
   ] as const) {
     const member = new Lone({ voters: VOTERS, hardState: { term: 1, vote } });
     const [answer] = member.receive(message(MessageType.Vote, candidate, 1, { term: 1 }));
-    t.like(answer, { type: MessageType.VoteResponse, to: candidate, term: 1, reject: refused });
+    t.like(answer, { type: MessageType.VoteResponse, to: candidate, term: 1, granted: !refused });
   }
 });
 

@@ -2,7 +2,8 @@ import { decodeConfChange } from '../../src/core/conf-change.js';
 import { type Message, MessageType } from '../../src/core/message.js';
 import type { RaftCore } from '../../src/core/raw-node.js';
 import { type Entry, EntryKind } from '../../src/core/types.js';
-import { type CoreSetup, core, message } from '../support/core-group.js';
+import { type CoreSetup, core } from '../support/core-group.js';
+import { type MessageOf, message } from '../support/messages.js';
 
 /** One member alone with the test, which plays all others; its disk and state machine work at once. */
 export class Lone {
@@ -59,7 +60,10 @@ export class Lone {
     return this.answer(MessageType.VoteResponse, this.core.term);
   }
 
-  private answer(type: MessageType, term: number): Message[] {
+  private answer(
+    type: typeof MessageType.PreVoteResponse | typeof MessageType.VoteResponse,
+    term: number,
+  ): Message[] {
     const sent: Message[] = [];
     for (const from of this.core.conf.voters) {
       if (from === this.core.status().id) continue;
@@ -72,7 +76,9 @@ export class Lone {
   acknowledge(index: number, ...from: number[]): Message[] {
     const { id, term } = this.core.status();
     return this.receive(
-      ...from.map((member) => message(MessageType.AppendResponse, member, id, { term, index })),
+      ...from.map((member) =>
+        message(MessageType.AppendResponse, member, id, { term, rejected: false, match: index }),
+      ),
     );
   }
 
@@ -85,6 +91,9 @@ export class Lone {
   }
 }
 
-export function ofType(messages: readonly Message[], type: MessageType): Message[] {
-  return messages.filter((one) => one.type === type);
+export function ofType<T extends MessageType>(
+  messages: readonly Message[],
+  type: T,
+): MessageOf<T>[] {
+  return messages.filter((one): one is MessageOf<T> => one.type === type);
 }

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { MessageType } from '../../src/core/message.js';
-import { CoreGroup, core, entriesOf, message } from '../support/core-group.js';
+import { CoreGroup, core, entriesOf } from '../support/core-group.js';
+import { message } from '../support/messages.js';
 import { Lone, ofType } from './lone.js';
 
 /** Raft paper, §5.3: log replication. */
@@ -22,7 +23,7 @@ test('§5.3 a leader appends a command to its log and sends it to all others', (
   t.is(member.core.lastIndex, 2);
   t.is(member.core.commitIndex, 1);
   t.deepEqual(
-    sent.map(({ to, term, index, logTerm, commit, entries }) => ({
+    sent.map(({ to, term, previousIndex: index, previousTerm: logTerm, commit, entries }) => ({
       to,
       term,
       index,
@@ -110,17 +111,23 @@ test('§5.3 a follower applies what the leader says is committed, in order', (t)
 
 test('§5.3 a follower takes an Append only where the entry before it is the same', (t) => {
   const cases: [index: number, logTerm: number, expected: object][] = [
-    [0, 0, { reject: false, index: 1 }],
-    [1, 1, { reject: false, index: 1 }],
-    [2, 2, { reject: false, index: 2 }],
-    [2, 3, { reject: true, index: 2, rejectHint: 2, logTerm: 2 }],
-    [2, 1, { reject: true, index: 2, rejectHint: 1, logTerm: 1 }],
-    [3, 3, { reject: true, index: 3, rejectHint: 2, logTerm: 2 }],
+    [0, 0, { rejected: false, match: 1 }],
+    [1, 1, { rejected: false, match: 1 }],
+    [2, 2, { rejected: false, match: 2 }],
+    [2, 3, { rejected: true, previousIndex: 2, hintIndex: 2, hintTerm: 2 }],
+    [2, 1, { rejected: true, previousIndex: 2, hintIndex: 1, hintTerm: 1 }],
+    [3, 3, { rejected: true, previousIndex: 3, hintIndex: 2, hintTerm: 2 }],
   ];
   for (const [index, logTerm, expected] of cases) {
     // Entry 1 is committed: what the leader says about less needs no check.
     const member = new Lone({ voters: VOTERS, log: [1, 2], hardState: { term: 2, commit: 1 } });
-    const sent = member.receive(message(MessageType.Append, 2, 1, { term: 3, index, logTerm }));
+    const sent = member.receive(
+      message(MessageType.Append, 2, 1, {
+        term: 3,
+        previousIndex: index,
+        previousTerm: logTerm,
+      }),
+    );
     t.like(ofType(sent, MessageType.AppendResponse)[0], expected, `after ${logTerm}/${index}`);
   }
 });
@@ -137,7 +144,14 @@ test('§5.3 what conflicts with the leader is cut off, what does not stays', (t)
   for (const [index, logTerm, terms, log] of cases) {
     const member = new Lone({ voters: VOTERS, log: [1, 2] });
     const entries = entriesOf(terms, index);
-    member.receive(message(MessageType.Append, 2, 1, { term: 4, index, logTerm, entries }));
+    member.receive(
+      message(MessageType.Append, 2, 1, {
+        term: 4,
+        previousIndex: index,
+        previousTerm: logTerm,
+        entries,
+      }),
+    );
     t.deepEqual(member.terms(), log, `${terms} after ${logTerm}/${index}`);
   }
 });

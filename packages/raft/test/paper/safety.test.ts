@@ -1,6 +1,6 @@
 import test from 'ava';
 import { MessageType } from '../../src/core/message.js';
-import { message } from '../support/core-group.js';
+import { message, refuses } from '../support/messages.js';
 import { Lone, ofType } from './lone.js';
 
 /** Raft paper, §5.4: safety. */
@@ -13,7 +13,12 @@ test('§5.4.1 a request for votes carries the last entry of the candidate', (t) 
     const term = log.at(-1)! + 1;
     const sent = member.becomeCandidate();
     t.deepEqual(
-      ofType(sent, MessageType.Vote).map((vote) => [vote.to, vote.term, vote.index, vote.logTerm]),
+      ofType(sent, MessageType.Vote).map((vote) => [
+        vote.to,
+        vote.term,
+        vote.lastIndex,
+        vote.lastTerm,
+      ]),
       [2, 3].map((to) => [to, term, log.length, log.at(-1)!]),
     );
   }
@@ -36,8 +41,10 @@ test('§5.4.1 a voter refuses whoever has less than it has: by last term, then b
   for (const [log, logTerm, index, refused] of cases) {
     for (const type of [MessageType.PreVote, MessageType.Vote]) {
       const member = new Lone({ voters: VOTERS, log });
-      const [answer] = member.receive(message(type, 2, 1, { term: 4, index, logTerm }));
-      t.is(answer?.reject, refused, `${logTerm}/${index} for ${log}`);
+      const [answer] = member.receive(
+        message(type, 2, 1, { term: 4, lastIndex: index, lastTerm: logTerm }),
+      );
+      t.is(refuses(answer), refused, `${logTerm}/${index} for ${log}`);
     }
   }
 });

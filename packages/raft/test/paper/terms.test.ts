@@ -1,6 +1,7 @@
 import test from 'ava';
 import { MessageType } from '../../src/core/message.js';
-import { entriesOf, message } from '../support/core-group.js';
+import { entriesOf } from '../support/core-group.js';
+import { message } from '../support/messages.js';
 import { Lone } from './lone.js';
 
 /** Raft paper, §5.1: terms. */
@@ -20,23 +21,27 @@ for (const role of ['follower', 'candidate', 'leader'] as const) {
 }
 
 test('§5.1 what comes from an older term is refused, and changes nothing', (t) => {
-  for (const type of [
-    MessageType.Append,
-    MessageType.Heartbeat,
-    MessageType.PreVote,
-    MessageType.Vote,
-    MessageType.VoteResponse,
-    MessageType.AppendResponse,
-    MessageType.TimeoutNow,
+  const candidate = { term: 2, lastIndex: 1, lastTerm: 2 };
+  for (const old of [
+    message(MessageType.Append, 2, 1, {
+      term: 2,
+      previousIndex: 1,
+      previousTerm: 2,
+      entries: entriesOf([2], 1),
+      commit: 1,
+    }),
+    message(MessageType.Heartbeat, 2, 1, { term: 2, match: 1, commit: 1 }),
+    message(MessageType.PreVote, 2, 1, candidate),
+    message(MessageType.Vote, 2, 1, candidate),
+    message(MessageType.VoteResponse, 2, 1, { term: 2 }),
+    message(MessageType.AppendResponse, 2, 1, { term: 2, rejected: false, match: 1 }),
+    message(MessageType.TimeoutNow, 2, 1, { term: 2 }),
   ]) {
     const member = new Lone({ voters: VOTERS, log: [2], hardState: { term: 3, vote: 1 } });
     member.drain();
     const before = member.core.status();
-    const entries = type === MessageType.Append ? entriesOf([2], 1) : [];
-    const sent = member.receive(
-      message(type, 2, 1, { term: 2, index: 1, logTerm: 2, commit: 1, entries }),
-    );
-    t.deepEqual(member.core.status(), before, `type ${type}`);
+    const sent = member.receive(old);
+    t.deepEqual(member.core.status(), before, `type ${old.type}`);
     for (const answer of sent) t.is(answer.term, 3, 'the answer tells the newer term');
   }
 });

@@ -1,7 +1,7 @@
 import { type ConfChange, ConfChangeError, decodeConfChange } from '../../src/core/conf-change.js';
 import { DEFAULT_CONFIG, type RaftConfig } from '../../src/core/config.js';
 import { describeConf, describeEntry, describeMessage } from '../../src/core/describe.js';
-import type { Message } from '../../src/core/message.js';
+import { type Message, MessageType } from '../../src/core/message.js';
 import { type AppendWork, RaftCore, type Ready } from '../../src/core/raw-node.js';
 import {
   type ConfState,
@@ -27,7 +27,7 @@ export type MemberOptions = Partial<Omit<RaftConfig, 'id' | 'random'>> & { timeo
 const text = new TextDecoder();
 
 /** One member on the stage: a core, a disk, and the work that the core handed out. */
-export class Member {
+export class ScenarioMember {
   readonly id: MemberId;
   readonly disk: Disk;
   core: RaftCore;
@@ -96,8 +96,9 @@ export class Member {
   }
 
   private withState(message: Message): Message {
-    if (message.index === 0 || !('snapshot' in message || message.type === 9)) return message;
-    return { ...message, snapshot: this.snapshot() };
+    if (message.type !== MessageType.Snapshot) return message;
+    const { type, from, to, term } = message;
+    return { type, from, to, term, snapshot: this.snapshot() };
   }
 
   /** Of what is applied now. */
@@ -182,7 +183,7 @@ export class Member {
 
   step(message: Message): void {
     this.core.step(message);
-    const { snapshot } = message;
+    const snapshot = message.type === MessageType.Snapshot ? message.snapshot : undefined;
     if (snapshot === undefined || this.core.appliedIndex < snapshot.index) return;
     this.confs.push({ index: snapshot.index, conf: this.core.conf });
     this.applies = this.applies.filter((entries) => entries[0]!.index > snapshot.index);

@@ -5,9 +5,9 @@ import { questionHandlers } from './commands/questions.js';
 import { quorumHandlers } from './commands/quorum.js';
 import { requestHandlers } from './commands/requests.js';
 import { workHandlers } from './commands/work.js';
-import { Stage } from './stage.js';
+import { ScenarioStage } from './stage.js';
 
-const stageHandlers: Handlers<Stage> = {
+const stageHandlers: Handlers<ScenarioStage> = {
   ...memberHandlers,
   ...requestHandlers,
   ...workHandlers,
@@ -15,7 +15,7 @@ const stageHandlers: Handlers<Stage> = {
 };
 
 interface World {
-  readonly stage: Stage;
+  readonly stage: ScenarioStage;
   readonly conf: ConfWorld;
 }
 
@@ -28,7 +28,7 @@ interface World {
  * leaves in the lines with one of these verbs. A fault of the core is output too: `fault: …`.
  */
 export function play(text: string): string {
-  const world: World = { stage: new Stage(), conf: confWorld() };
+  const world: World = { stage: new ScenarioStage(), conf: confWorld() };
   const lines: string[] = [];
   for (const line of text.split('\n')) {
     if (line.startsWith('  ')) continue;

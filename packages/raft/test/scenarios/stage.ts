@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { describeMessage } from '../../src/core/describe.js';
 import { type Message, MessageType } from '../../src/core/message.js';
 import type { Entry, Index, MemberId, Term } from '../../src/core/types.js';
-import type { Member } from './member.js';
+import type { ScenarioMember } from './member.js';
 
 /** More rounds than any scenario needs; beyond it the members talk without end. */
 const MAX_ROUNDS = 200;
@@ -18,8 +18,8 @@ export interface Which {
 }
 
 /** The members of a scenario and the messages between them; nothing moves unless a command says so. */
-export class Stage {
-  readonly members = new Map<MemberId, Member>();
+export class ScenarioStage {
+  readonly members = new Map<MemberId, ScenarioMember>();
   network: Message[] = [];
   /** Of everybody's clock; ticks do not move it. */
   nowMs = 0;
@@ -28,7 +28,7 @@ export class Stage {
   private readonly leaders = new Map<Term, MemberId>();
   private readonly committed = new Map<Index, Entry>();
 
-  get(id: MemberId): Member {
+  get(id: MemberId): ScenarioMember {
     const member = this.members.get(id);
     if (member === undefined) throw new Error(`no member ${id}`);
     return member;
@@ -44,7 +44,7 @@ export class Stage {
     this.committed.clear();
   }
 
-  all(): Member[] {
+  all(): ScenarioMember[] {
     return [...this.members.values()].filter(({ up }) => up);
   }
 

@@ -3,21 +3,21 @@ import type { LeadershipState } from '../../src/host/leadership.js';
 import type { RaftLimits, RaftNodeOptions } from '../../src/host/options.js';
 import { RaftNode } from '../../src/host/raft-node.js';
 import { ListStateMachine, type SavedList } from './list-state-machine.js';
-import { MemoryNetwork, type MemoryTransport } from './memory-network.js';
-import { MemoryDisk, MemoryStorage } from './memory-storage.js';
+import { TestNetwork, type TestTransport } from './memory-network.js';
+import { TestDisk, TestStorage } from './memory-storage.js';
 import { Prng, VirtualClock } from '@swarm/sim';
 
 /** One member: what survives a crash, and what runs while it is up. */
 export interface Host {
   readonly id: MemberId;
-  readonly disk: MemoryDisk;
+  readonly disk: TestDisk;
   readonly saved: SavedList;
   /** All that was announced, over all its lives. */
   readonly announced: LeadershipState[];
   node: RaftNode | undefined;
   state: ListStateMachine;
-  transport: MemoryTransport;
-  storage: MemoryStorage;
+  transport: TestTransport;
+  storage: TestStorage;
   fatal: unknown;
 }
 
@@ -33,9 +33,9 @@ export function bytes(text: string): Uint8Array {
 }
 
 /** A cluster of real nodes on a virtual clock, network and disk. */
-export class Cluster {
+export class TestCluster {
   readonly clock = new VirtualClock();
-  readonly network = new MemoryNetwork(this.clock);
+  readonly network = new TestNetwork(this.clock);
   readonly hosts = new Map<MemberId, Host>();
   private readonly random: () => number;
   private readonly limits: Partial<RaftLimits>;
@@ -53,8 +53,8 @@ export class Cluster {
     seed = 1,
     limits?: Partial<RaftLimits>,
     reads?: ReadOptions,
-  ): Promise<Cluster> {
-    const cluster = new Cluster(seed, limits, reads);
+  ): Promise<TestCluster> {
+    const cluster = new TestCluster(seed, limits, reads);
     const ids = Array.from({ length: size }, (_, i) => i + 1);
     const members = ids.map(memberInfo);
     for (const id of ids) await cluster.start(id, { members });
@@ -79,10 +79,10 @@ export class Cluster {
     how: Pick<RaftNodeOptions, 'members' | 'seeds'> & ReadOptions = {},
   ): Promise<RaftNode> {
     const before = this.hosts.get(id);
-    const disk = before?.disk ?? new MemoryDisk();
+    const disk = before?.disk ?? new TestDisk();
     const saved = before?.saved ?? { index: 0, items: [] };
     const state = new ListStateMachine(saved);
-    const storage = new MemoryStorage(disk, this.clock);
+    const storage = new TestStorage(disk, this.clock);
     const transport = this.network.attach(id);
     const announced = before?.announced ?? [];
     const host: Host = {

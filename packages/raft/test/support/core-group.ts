@@ -1,7 +1,7 @@
 import { type ConfChange, ConfChangeError, decodeConfChange } from '../../src/core/conf-change.js';
 import { DEFAULT_CONFIG, type RaftConfig } from '../../src/core/config.js';
-import type { Message, MessageType } from '../../src/core/message.js';
-import { makeMessage, type MessageFields, type ReadState } from '../../src/core/raft.js';
+import type { Message } from '../../src/core/message.js';
+import type { ReadState } from '../../src/core/raft.js';
 import { type AppendWork, RaftCore } from '../../src/core/raw-node.js';
 import {
   type ConfState,
@@ -26,15 +26,6 @@ export function entriesOf(terms: readonly Term[], after = 0): Entry[] {
     kind: EntryKind.Normal,
     data: NO_DATA,
   }));
-}
-
-export function message(
-  type: MessageType,
-  from: MemberId,
-  to: MemberId,
-  fields: MessageFields = {},
-): Message {
-  return makeMessage(type, from, to, fields);
 }
 
 export interface CoreSetup {

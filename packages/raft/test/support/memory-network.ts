@@ -1,11 +1,11 @@
-import type { Message } from '../../src/core/message.js';
+import type { Message, SnapshotMessage } from '../../src/core/message.js';
 import type { MemberId, MemberInfo, SnapshotMeta } from '../../src/core/types.js';
 import type { Clock } from '../../src/host/clock.js';
 import { CutOff } from '../../src/host/cut-off.js';
 import type { Transport, TransportHandler } from '../../src/transport/transport.js';
 
 /** Carries messages between members in one process: in order per link, unless told to lose them. */
-export class MemoryNetwork {
+export class TestNetwork {
   latencyMs = 1;
   /** Every message that was sent, if set. */
   onSend: ((message: Message) => void) | undefined;
@@ -23,8 +23,8 @@ export class MemoryNetwork {
     this.clock = clock;
   }
 
-  attach(id: MemberId): MemoryTransport {
-    return new MemoryTransport(this, id);
+  attach(id: MemberId): TestTransport {
+    return new TestTransport(this, id);
   }
 
   /** Cuts a member off from all others, in both directions. */
@@ -57,14 +57,14 @@ export class MemoryNetwork {
   }
 }
 
-export class MemoryTransport implements Transport {
+export class TestTransport implements Transport {
   members: readonly MemberInfo[] = [];
-  private readonly network: MemoryNetwork;
+  private readonly network: TestNetwork;
   private readonly id: MemberId;
   private own: TransportHandler | undefined;
   private readonly transfers = new Map<MemberId, CutOff>();
 
-  constructor(network: MemoryNetwork, id: MemberId) {
+  constructor(network: TestNetwork, id: MemberId) {
     this.network = network;
     this.id = id;
   }
@@ -90,7 +90,11 @@ export class MemoryTransport implements Transport {
     }
   }
 
-  sendSnapshot(message: Message, _meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): void {
+  sendSnapshot(
+    message: SnapshotMessage,
+    _meta: SnapshotMeta,
+    chunks: AsyncIterable<Uint8Array>,
+  ): void {
     const { network } = this;
     const transfer = new CutOff(chunks);
     this.transfers.set(message.to, transfer);

@@ -12,7 +12,7 @@ export const NO_SNAPSHOT: SnapshotMeta = {
 };
 
 /** What survives a crash of one member's log. */
-export class MemoryDisk {
+export class TestDisk {
   hardState: HardState = { term: 0, vote: 0, commit: 0 };
   snapshot: SnapshotMeta = NO_SNAPSHOT;
   entries: readonly Entry[] = [];
@@ -48,14 +48,14 @@ export class MemoryDisk {
 }
 
 /** A log in memory that checks what its contract forbids: two writes at once. */
-export class MemoryStorage implements LogStorage {
-  private readonly disk: MemoryDisk;
+export class TestStorage implements LogStorage {
+  private readonly disk: TestDisk;
   private readonly clock: Clock;
   private busy = false;
   private crashed = false;
   private abandon: ((error: Error) => void) | undefined;
 
-  constructor(disk: MemoryDisk, clock: Clock) {
+  constructor(disk: TestDisk, clock: Clock) {
     this.disk = disk;
     this.clock = clock;
   }

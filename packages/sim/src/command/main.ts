@@ -7,7 +7,7 @@ import { spread } from '../run/spread.js';
 import { Totals } from '../run/totals.js';
 import { explain } from './explain.js';
 import { readOptions, type SimulateCommand, type SimulateOptions, usageOf } from './options.js';
-import { Progress } from './progress.js';
+import { ProgressLine } from './progress.js';
 
 const MS_PER_MINUTE = 60_000;
 
@@ -53,7 +53,7 @@ async function runSeeds<Plan extends RunPlan>(
   };
   const startMs = performance.now();
   const elapsedMs = () => performance.now() - startMs;
-  const progress = new Progress(process.stderr, elapsedMs);
+  const progress = new ProgressLine(process.stderr, elapsedMs);
   const limitMs = minutes === undefined ? Number.POSITIVE_INFINITY : minutes * MS_PER_MINUTE;
   let soFar = new Totals(marks);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

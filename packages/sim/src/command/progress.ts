@@ -6,7 +6,7 @@ const TERMINAL_MS = 1_000;
 const LINE_MS = 30_000;
 
 /** Tells how far a long run has come. */
-export class Progress {
+export class ProgressLine {
   private readonly stream: WriteStream;
   private readonly elapsedMs: () => number;
   private toldMs = 0;

@@ -1,8 +1,8 @@
 import type { ReadMode } from '../../../src/core/config.js';
 import type { ConfState } from '../../../src/core/types.js';
 import { type Command, type Handlers, ids, numberAt, numberOption } from '../command.js';
-import { Member, type MemberOptions } from '../member.js';
-import type { Stage } from '../stage.js';
+import { ScenarioMember, type MemberOptions } from '../member.js';
+import type { ScenarioStage } from '../stage.js';
 import { parseLog } from './log-words.js';
 
 const OPTIONS = [
@@ -19,7 +19,7 @@ const OPTIONS = [
 ] as const;
 
 /** Members come, crash and come back. */
-export const memberHandlers: Handlers<Stage> = {
+export const memberHandlers: Handlers<ScenarioStage> = {
   /**
    * `add-nodes 1,2,3 [voters=1,2 outgoing= learners= learnersNext= autoLeave=true] [log=1,1,2]
    * [base=index/term] [term= vote= commit=] [commitNews=carried] [option=number]`: voters are the nodes
@@ -37,7 +37,7 @@ export const memberHandlers: Handlers<Stage> = {
         commit: numberOption(command, 'commit') ?? index,
       };
       const disk = { base, hardState, entries, baseConf: parseConf(command, added) };
-      stage.members.set(id, new Member(id, disk, parseOptions(command)));
+      stage.members.set(id, new ScenarioMember(id, disk, parseOptions(command)));
     }
     return [];
   },

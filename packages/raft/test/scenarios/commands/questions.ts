@@ -1,10 +1,10 @@
 import { describeMessage, describeStatus } from '../../../src/core/describe.js';
 import type { Handlers } from '../command.js';
-import type { Stage } from '../stage.js';
+import type { ScenarioStage } from '../stage.js';
 import { targets } from './work.js';
 
 /** What can be seen from outside. */
-export const questionHandlers: Handlers<Stage> = {
+export const questionHandlers: Handlers<ScenarioStage> = {
   /** One line a member, and a line for each peer of a leader. */
   status: (stage, command) =>
     targets(stage, command).flatMap((id) =>

@@ -1,15 +1,16 @@
 import { ConfChangeError } from '../../../src/core/conf-change.js';
 import { describeMessage } from '../../../src/core/describe.js';
-import { makeMessage } from '../../../src/core/raft.js';
+import { FORCE, messageOf, REJECT } from '../../../src/codec/message-codec.js';
+import { MessageType } from '../../../src/core/message.js';
 import type { ProposeResult } from '../../../src/core/raw-node.js';
 import { type Command, type Handlers, ids, numberAt, numberOption } from '../command.js';
-import { type Stage, typeNamed } from '../stage.js';
+import { type ScenarioStage, typeNamed } from '../stage.js';
 import { parseChange, parseLog } from './log-words.js';
 
 const text = new TextEncoder();
 
 /** What a member is asked to do. */
-export const requestHandlers: Handlers<Stage> = {
+export const requestHandlers: Handlers<ScenarioStage> = {
   campaign: (stage, command) => answer(core(stage, command).campaign()),
   /** `propose 1 x y`: one entry each; `bytes=100` one large entry. */
   propose: (stage, command) => {
@@ -56,29 +57,41 @@ export const requestHandlers: Handlers<Stage> = {
     const member = stage.get(numberAt(command, 0));
     const snapshot = member.snapshot();
     const to = numberAt(command, 1);
-    const fields = { term: member.core.term, index: snapshot.index };
-    stage.network.push({ ...makeMessage(typeNamed('Snapshot'), member.id, to, fields), snapshot });
+    const { term } = member.core;
+    stage.network.push({ type: MessageType.Snapshot, from: member.id, to, term, snapshot });
     return [`snapshot ${snapshot.term}/${snapshot.index} for ${to}`];
   },
   /**
    * `forge 3>2 Heartbeat term=1 [index= logTerm= commit= rejectHint= context=] [reject] [force]
-   * [entries=1,2]`: a message that nobody has sent is on its way; entries follow `index`.
+   * [entries=1,2]`: a message that nobody has sent is on its way, with the wire's names for its
+   * fields; entries follow `index`.
    */
   forge: (stage, command) => {
     const [link = '', type = ''] = command.words;
     const [from = 0, to = 0] = link.split('>').map(Number);
     const index = numberOption(command, 'index') ?? 0;
-    const message = makeMessage(typeNamed(type), from, to, {
-      term: numberOption(command, 'term') ?? 0,
+    const number = (name: string) => numberOption(command, name) ?? 0;
+    const flags =
+      (command.words.includes('reject') ? REJECT : 0) |
+      (command.words.includes('force') ? FORCE : 0);
+    const kind = typeNamed(type);
+    const tuple = [
+      kind,
+      from,
+      to,
+      number('term'),
       index,
-      logTerm: numberOption(command, 'logTerm') ?? 0,
-      commit: numberOption(command, 'commit') ?? 0,
-      rejectHint: numberOption(command, 'rejectHint') ?? 0,
-      context: numberOption(command, 'context') ?? 0,
-      reject: command.words.includes('reject'),
-      force: command.words.includes('force'),
-      entries: parseLog(command.options.get('entries'), index),
-    });
+      number('logTerm'),
+      number('commit'),
+      flags,
+      number('rejectHint'),
+      number('context'),
+      0,
+      0,
+      null,
+    ] as const;
+    const entries = parseLog(command.options.get('entries'), index);
+    const message = messageOf(kind, tuple, entries, undefined);
     stage.network.push(message);
     return [describeMessage(message)];
   },
@@ -88,7 +101,7 @@ export const requestHandlers: Handlers<Stage> = {
   },
 };
 
-function core(stage: Stage, command: Command) {
+function core(stage: ScenarioStage, command: Command) {
   return stage.get(numberAt(command, 0)).core;
 }
 

@@ -1,8 +1,8 @@
 import { type Command, type Handlers, ids, numberAt, numberOption } from '../command.js';
-import { type Stage, typeNamed, type Which } from '../stage.js';
+import { type ScenarioStage, typeNamed, type Which } from '../stage.js';
 
 /** The host's work, one step at a time or all of it, and the network's. */
-export const workHandlers: Handlers<Stage> = {
+export const workHandlers: Handlers<ScenarioStage> = {
   /** `stabilize [ids]`: work and deliver until nothing moves, among these members or all. */
   stabilize: (stage, command) => stage.stabilize(targets(stage, command)),
   'process-ready': (stage, command) => targets(stage, command).flatMap((id) => stage.ready(id)),
@@ -53,7 +53,7 @@ export const workHandlers: Handlers<Stage> = {
   },
 };
 
-export function targets(stage: Stage, command: Command): number[] {
+export function targets(stage: ScenarioStage, command: Command): number[] {
   const named = ids(command.words[0]);
   return named.length > 0 ? named : stage.all().map(({ id }) => id);
 }

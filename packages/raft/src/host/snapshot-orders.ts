@@ -1,4 +1,4 @@
-import type { Message } from '../core/message.js';
+import type { SnapshotOrder } from '../core/message.js';
 import type { Index, MemberId, SnapshotMeta, Term } from '../core/types.js';
 import type { RaftCounters } from '../metrics.js';
 import type { SnapshotStep, Transport } from '../transport/transport.js';
@@ -33,7 +33,7 @@ interface Sending {
 }
 
 /** Sends the state to members whose next entry is compacted. Each view has one owner: this. */
-export class SnapshotSender {
+export class SnapshotOrders {
   private readonly source: SnapshotSource;
   /** Undefined value: the view is being taken. */
   private readonly sending = new Map<MemberId, Sending | undefined>();
@@ -53,7 +53,7 @@ export class SnapshotSender {
   }
 
   /** Carries out the core's order: `message` names the member that needs a snapshot. */
-  order(message: Message): void {
+  order(message: SnapshotOrder): void {
     const { source } = this;
     const { to } = message;
     if (this.sending.has(to)) return;
@@ -71,9 +71,8 @@ export class SnapshotSender {
     );
   }
 
-  private send(message: Message, view: StateView): void {
+  private send({ type, from, to, term }: SnapshotOrder, view: StateView): void {
     const { source } = this;
-    const { to } = message;
     const meta = this.closed ? undefined : source.meta(view.index);
     if (meta === undefined) {
       this.sending.delete(to);
@@ -81,10 +80,9 @@ export class SnapshotSender {
       source.report(to, false);
       return;
     }
-    this.sending.set(to, { view, term: message.term, timer: this.patience(to) });
+    this.sending.set(to, { view, term, timer: this.patience(to) });
     source.logger.info('sending a snapshot', { to, index: view.index });
-    const whole: Message = { ...message, index: meta.index, logTerm: meta.term, snapshot: meta };
-    source.transport.sendSnapshot(whole, meta, view.chunks());
+    source.transport.sendSnapshot({ type, from, to, term, snapshot: meta }, meta, view.chunks());
   }
 
   private patience(to: MemberId): TimerHandle {
