@@ -70,7 +70,7 @@ test('A running task of an older daemon without root is adopted with its ports',
     const task = makeTask(taskId, { ports: [HTTP_PORT], address: '10.240.1.9/32' });
     const context = { runtime, network, node: NODE_FACTS, signal };
     t.deepEqual(await attachedSandbox(task, context), { id: taskId, address: '127.0.0.1', ports });
-    t.like(attached, [{ taskId, address: '127.0.0.1', netns: '' }]);
+    t.like(attached, [{ taskId, attachments: [{ addresses: ['127.0.0.1/32'] }], netns: '' }]);
     await runtime.stopSandbox(taskId, { graceMs: 10_000 });
     t.like(await runtime.wait(taskId), { kind: 'exit', code: 6 });
     t.deepEqual(await runtime.listSandboxes(), []);

@@ -221,20 +221,26 @@ async function labelled(runtime: Runtime, labels: Labels) {
   };
 }
 
-/** What can not be removed (an engine that is down) is told and left: a node must always be able to leave. */
+/**
+ * Removes every sandbox with its tasks, those that no task was prepared in too. Logs and leaves what it
+ * cannot remove (an engine that is down): a node must always be able to leave.
+ */
 async function removeTasks(runtime: Runtime, mesh: Mesh, logger: Logger): Promise<void> {
-  const left = await runtime.list().catch((error: unknown) => {
+  const listed = Promise.all([runtime.list(), runtime.listSandboxes()]);
+  const [tasks, sandboxes] = await listed.catch((error: unknown) => {
     logger.error({ err: error }, 'the tasks on this node could not be listed, they are left');
-    return [];
+    return [[], []] as const;
   });
+  const ids = new Set([...tasks.map(({ sandboxId }) => sandboxId), ...sandboxes]);
   await Promise.all(
-    left.map(async ({ taskId }) => {
+    [...ids].map(async (sandboxId) => {
       try {
-        await runtime.stop(taskId, { graceMs: LEAVE_GRACE_MS });
-        await mesh.detach(taskId);
-        await runtime.remove(taskId);
+        await runtime.stopSandbox(sandboxId, { graceMs: LEAVE_GRACE_MS });
+        // Each task has a sandbox to itself, of its own id.
+        await mesh.detach(sandboxId);
+        await runtime.removeSandbox(sandboxId);
       } catch (error) {
-        logger.error({ err: error, taskId }, 'a task could not be removed, it is left');
+        logger.error({ err: error, sandboxId }, 'a task could not be removed, it is left');
       }
     }),
   );

@@ -128,22 +128,28 @@ function emptyRuntime(tasks: Set<string>, stuck: readonly string[]): Runtime {
       kind: 'process',
       hostname: 'test',
       platform: { Architecture: 'x86_64', OS: 'linux' },
-      resources: { NanoCPUs: 1e9, MemoryBytes: 1e9, GenericResources: [] },
+      resources: { NanoCPUs: 1e9, MemoryBytes: 1e9 },
       engineVersion: '0',
+      capabilities: ['host-commands'],
     }),
-    list: async () => [...tasks].map((taskId) => ({ taskId, running: true })) as never,
+    list: async () => [],
+    listSandboxes: async () => [...tasks],
+    createSandbox: none,
+    async stopSandbox(id) {
+      if (stuck.includes(id)) throw new Error('stuck');
+    },
+    async removeSandbox(id) {
+      tasks.delete(id);
+    },
     prepare: none,
     start: none,
     wait: none,
-    stop: (taskId: string) =>
-      stuck.includes(taskId) ? Promise.reject(new Error('stuck')) : Promise.resolve(),
-    async remove(taskId: string) {
-      tasks.delete(taskId);
-    },
+    stop: none,
+    remove: none,
     async *logs() {},
     pid: () => undefined,
     close: async () => {},
-  } as unknown as Runtime;
+  };
 }
 
 function recording(lines: string[]): Logger {
