@@ -49,6 +49,8 @@ test('A node of an older version is known by the name of its runtime, any other 
   t.deepEqual(runtimeCapabilities({ Runtime: 'process' }), ['host-commands', 'limits', 'users']);
   t.false(runtimeCapabilities({ Runtime: 'docker' }).includes('host-commands'));
   t.true(runtimeCapabilities({ Runtime: 'docker' }).includes('images'));
+  // A node may say any word, names of Object.prototype too.
+  t.deepEqual(runtimeCapabilities({ Runtime: 'constructor' }), RUNTIME_CAPABILITIES);
   t.deepEqual(runtimeCapabilities({}), RUNTIME_CAPABILITIES);
   const declared = { Runtime: 'process', RuntimeCapabilities: ['images', 'wings'] };
   t.deepEqual(runtimeCapabilities(declared), ['images', 'wings']);

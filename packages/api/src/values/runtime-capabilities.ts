@@ -61,17 +61,17 @@ export function capabilityWords(capability: RuntimeCapability): CapabilityWords 
  * What nodes of versions that did not declare their capabilities have, by the name of their runtime. No
  * other place goes by that name.
  */
-const UNDECLARED: Readonly<Record<string, readonly RuntimeCapability[]>> = {
-  docker: RUNTIME_CAPABILITIES.filter((word) => word !== 'host-commands'),
-  process: ['host-commands', 'limits', 'users'],
-};
+const UNDECLARED = new Map<string, readonly RuntimeCapability[]>([
+  ['docker', RUNTIME_CAPABILITIES.filter((word) => word !== 'host-commands')],
+  ['process', ['host-commands', 'limits', 'users']],
+]);
 
 /** What a node's runtime can do; a node that says nothing of its runtime is believed to do everything. */
 export function runtimeCapabilities(
   description: Pick<NodeDescription, 'Runtime' | 'RuntimeCapabilities'> | undefined,
 ): readonly string[] {
   const { Runtime = '', RuntimeCapabilities } = description ?? {};
-  return RuntimeCapabilities ?? UNDECLARED[Runtime] ?? RUNTIME_CAPABILITIES;
+  return RuntimeCapabilities ?? UNDECLARED.get(Runtime) ?? RUNTIME_CAPABILITIES;
 }
 
 /** What a task needs of the runtime of its node. */
