@@ -1,2 +1,4 @@
+import { PROGRAM } from '@swarm/api';
+
 /** Version of the whole product; the same in every package. */
-export const VERSION = '0.1.0';
+export const VERSION = PROGRAM.Version;

@@ -1,4 +1,5 @@
 import type { TLSInfo } from './cluster.js';
+import type { Program } from '../program.js';
 import type { Labels, Meta, Timestamp } from './common.js';
 
 export type NodeRole = 'worker' | 'manager';
@@ -23,7 +24,7 @@ export interface Resources {
   readonly MemoryBytes?: number;
 }
 
-/** What a node says of itself. The last two fields are ours; Docker's clients ignore them. */
+/** What a node says of itself. The last three fields are ours; Docker's clients ignore them. */
 export interface NodeDescription {
   readonly Hostname: string;
   readonly Platform: Platform;
@@ -38,6 +39,8 @@ export interface NodeDescription {
   readonly Runtime?: string;
   /** `nftables`, `ipvs` or `userspace`. */
   readonly MeshBackend?: string;
+  /** The program it runs; of a manager that is down, the one it ran last. */
+  readonly Program?: Program;
 }
 
 export interface NodeStatus {
@@ -45,6 +48,8 @@ export interface NodeStatus {
   readonly Message?: string;
   /** Where the node's connection comes from; of the leader's own, over loopback, what it says. */
   readonly Addr: string;
+  /** The protocol of its session with the leader. Ours; from feature level 2 on. */
+  readonly Protocol?: number;
 }
 
 export interface ManagerStatus {

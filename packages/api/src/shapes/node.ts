@@ -11,6 +11,7 @@ import type {
   Platform,
   Resources,
 } from '../objects/node.js';
+import { type Program, VERSION_LIMIT, type VersionWindow } from '../program.js';
 import {
   choice,
   cidr,
@@ -74,6 +75,18 @@ const engineShape = record<NodeDescription['Engine']>({
   ),
 });
 
+const versionNumber = integer(1, VERSION_LIMIT);
+const versionWindowShape = record<VersionWindow>({
+  Oldest: versionNumber,
+  Newest: versionNumber,
+});
+
+export const programShape = record<Program>({
+  Version: shortText,
+  Protocol: versionWindowShape,
+  FeatureLevel: versionWindowShape,
+});
+
 /** Long texts are cut. What is countable stays in its limits, or the description is refused. */
 export const nodeDescriptionShape = record<NodeDescription>({
   Hostname: shortText,
@@ -83,12 +96,14 @@ export const nodeDescriptionShape = record<NodeDescription>({
   TLSInfo: optional(tlsInfoShape),
   Runtime: optional(shortText),
   MeshBackend: optional(shortText),
+  Program: optional(programShape),
 });
 
 export const nodeStatusShape = record<NodeStatus>({
   State: choice<NodeState>({ unknown: true, down: true, ready: true, disconnected: true }),
   Message: optional(text()),
   Addr: shownAddress,
+  Protocol: optional(versionNumber),
 });
 
 export const managerStatusShape = record<ManagerStatus>({

@@ -7,6 +7,7 @@ import {
   type LogLine,
   type NodeDescription,
   portConfigShape,
+  programShape,
   reportedStatusShape,
   type Resources,
   shape,
@@ -43,10 +44,11 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     Platform: { Architecture: textOf(Platform?.Architecture), OS: textOf(Platform?.OS) },
     Resources: resourcesOf(Resources),
   };
-  const rest = given<Pick<NodeDescription, 'TLSInfo' | 'Runtime' | 'MeshBackend'>>({
+  const rest = given<Pick<NodeDescription, 'TLSInfo' | 'Runtime' | 'MeshBackend' | 'Program'>>({
     TLSInfo: tryRead(tlsInfoShape, description.TLSInfo),
     Runtime: tryRead(shortText, description.Runtime),
     MeshBackend: tryRead(shortText, description.MeshBackend),
+    Program: tryRead(programShape, description.Program),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
   let plugins = Engine?.Plugins === undefined ? undefined : pluginsOf(Engine.Plugins);
