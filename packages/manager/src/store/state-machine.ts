@@ -18,6 +18,7 @@ import {
   openDatabase,
   StateDatabaseError,
 } from './database.js';
+import { checkLevel } from './feature-levels.js';
 import { kindOfCode } from './kinds.js';
 import { MemoryState } from './memory-state.js';
 import { shareParts } from './share-parts.js';
@@ -60,7 +61,8 @@ export class StoreStateMachine implements StateMachine {
 
   /**
    * Opens the database and loads everything.
-   * @throws StateDatabaseError when it was written by a newer version or is damaged
+   * @throws StateDatabaseError when it was written by a newer version or is damaged, FeatureLevelError when
+   *   the cluster's level is not one of this program's
    */
   static async open(options: StateMachineOptions): Promise<StoreStateMachine> {
     const database = await openDatabase(options.folder);
@@ -179,6 +181,8 @@ export class StoreStateMachine implements StateMachine {
           );
         }
         const object = decodeFrame(this.memory.codec, body);
+        // The cluster comes first, so before anything that this program may not know.
+        if (kind === 'cluster') checkLevel(object as Objects['cluster']);
         if (tables.stored(kind, object.ID) !== undefined)
           throw new SnapshotError(`the snapshot has ${kind} ${object.ID} twice`);
         tables.put(kind, shareParts(tables, kind, object));
@@ -283,7 +287,9 @@ async function load(database: Database, codec: Codec, generation: number): Promi
       if (entries.length === 0) break;
       for (const [objectKey, value] of entries) {
         const kind = kindOfKey(objectKey);
-        tables.put(kind, shareParts(tables, kind, decodeRecord(codec, objectKey, value)));
+        const object = decodeRecord(codec, objectKey, value);
+        if (kind === 'cluster') checkLevel(object as Objects['cluster']);
+        tables.put(kind, shareParts(tables, kind, object));
       }
     }
   } finally {
