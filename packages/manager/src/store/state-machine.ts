@@ -1,4 +1,4 @@
-import type { Clock, Logger } from '@swarm/api';
+import { type Clock, type Logger, PROGRAM, type Program } from '@swarm/api';
 import { type Entry, EntryKind, type SnapshotMeta, type StateMachine } from '@swarm/raft';
 import { Codec, UndecodableError } from './command.js';
 import {
@@ -40,6 +40,8 @@ export interface StateMachineOptions {
   readonly logger: Logger;
   /** Default WRITE_DELAY_MS. */
   readonly writeDelayMs?: number;
+  /** Default PROGRAM. */
+  readonly program?: Program;
   /** See MemoryStateOptions. */
   readonly freeze?: boolean;
 }
@@ -54,6 +56,7 @@ export class StoreStateMachine implements StateMachine {
   readonly #database: Database;
   readonly #logger: Logger;
   readonly #writer: WriteBehind;
+  readonly #program: Program;
   #generation: number;
   /** Highest number that any generation ever had. */
   #lastGeneration: number;
@@ -67,9 +70,10 @@ export class StoreStateMachine implements StateMachine {
   static async open(options: StateMachineOptions): Promise<StoreStateMachine> {
     const database = await openDatabase(options.folder);
     try {
-      const codec = new Codec();
+      const program = options.program ?? PROGRAM;
+      const codec = new Codec(program);
       const generations = await readGenerations(database);
-      const tables = await load(database, codec, generations.current);
+      const tables = await load(database, codec, generations.current, program);
       return new StoreStateMachine(options, database, codec, generations, tables);
     } catch (error) {
       await database.close();
@@ -88,6 +92,7 @@ export class StoreStateMachine implements StateMachine {
     this.memory = new MemoryState({ logger, codec, ...(freeze === undefined ? {} : { freeze }) });
     this.memory.reset(tables);
     this.#database = database;
+    this.#program = options.program ?? PROGRAM;
     this.#logger = logger;
     this.#generation = generations.current;
     this.#lastGeneration = generations.last;
@@ -182,7 +187,7 @@ export class StoreStateMachine implements StateMachine {
         }
         const object = decodeFrame(this.memory.codec, body);
         // The cluster comes first, so before anything that this program may not know.
-        if (kind === 'cluster') checkLevel(object as Objects['cluster']);
+        if (kind === 'cluster') checkLevel(object as Objects['cluster'], this.#program);
         if (tables.stored(kind, object.ID) !== undefined)
           throw new SnapshotError(`the snapshot has ${kind} ${object.ID} twice`);
         tables.put(kind, shareParts(tables, kind, object));
@@ -274,7 +279,12 @@ async function readGenerations(database: Database): Promise<Generations> {
   return { current: await read(CURRENT_KEY), last: await read(LAST_KEY) };
 }
 
-async function load(database: Database, codec: Codec, generation: number): Promise<Tables> {
+async function load(
+  database: Database,
+  codec: Codec,
+  generation: number,
+  program: Program,
+): Promise<Tables> {
   const tables = new Tables();
   const key = appliedKey(generation);
   const applied = await database.get(key);
@@ -288,7 +298,7 @@ async function load(database: Database, codec: Codec, generation: number): Promi
       for (const [objectKey, value] of entries) {
         const kind = kindOfKey(objectKey);
         const object = decodeRecord(codec, objectKey, value);
-        if (kind === 'cluster') checkLevel(object as Objects['cluster']);
+        if (kind === 'cluster') checkLevel(object as Objects['cluster'], program);
         tables.put(kind, shareParts(tables, kind, object));
       }
     }
