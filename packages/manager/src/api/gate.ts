@@ -74,7 +74,8 @@ export async function freshState(
 }
 
 /**
- * Has the leader answer: `here` when that is this node, else by forwarding. Waits for an election.
+ * Has the leader answer: `here` when that is this node, else by forwarding. Waits for an election, and asks
+ * the next leader when one stops before it has begun.
  * @throws ApiError NO_QUORUM after limits.leaderMs
  */
 export async function onLeader(
@@ -91,8 +92,12 @@ export async function onLeader(
         // A new leader may not have applied everything yet, and an old one may not know that it is.
         await freshState(call.services, manager, until);
         if (manager.isLeader()) return here();
-      } else if (!forwarded && (await manager.leaderAnswers())) {
-        return manager.forward(call.request, call.response, call.caller);
+      } else if (forwarded) {
+        // Whoever sent it on knows the next leader, or will.
+        throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');
+      } else if (await manager.leaderAnswers()) {
+        const body = await call.services.bodies.read(call.request);
+        if (await manager.forward(call.request, call.response, call.caller, body)) return;
       }
     }
     if (clock.monotonicMs() >= until) throw noQuorum(manager);

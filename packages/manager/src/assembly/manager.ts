@@ -54,6 +54,8 @@ import { StandingConnections } from './standing.js';
 const LEADER_POLL_MS = 50;
 /** What a manager that is out of reach, or being demoted, says of itself only. */
 const ASK_ANOTHER: readonly string[] = ['TIMEOUT', 'NOT_IN_SWARM'];
+/** What a leader answers that stops, or leads no more: it surely did nothing of what it was asked. */
+const NOT_DONE: readonly string[] = ['NOT_IN_SWARM', 'NO_QUORUM'];
 /** Who is not known here is not kept waiting for longer. */
 const CATCH_UP_LIMIT_MS = 2000;
 /** A member alone leads as soon as its vote is on disk. */
@@ -322,12 +324,15 @@ export class Manager implements ManagerAccess {
     request: IncomingMessage,
     response: ServerResponse,
     { proof }: Caller,
-  ): Promise<void> {
+    body: Buffer,
+  ): Promise<boolean> {
     const remoteAddress = request.socket.remoteAddress ?? '';
-    await this.#link.forward(request, response, {
+    const headers = {
       [FORWARDED_HEADER]: this.#options.self.nodeId,
       [PEER_HEADER]: writePeer({ remoteAddress, ...(proof === undefined ? {} : { proof }) }),
-    });
+    };
+    const isAgain = (code: string) => NOT_DONE.includes(code);
+    return this.#link.forward(request, response, headers, body, { from: 'clients', isAgain });
   }
 
   mayStill(proof: Proof, right: string): boolean {
@@ -383,6 +388,14 @@ export class Manager implements ManagerAccess {
   /** Stops in order: hands leadership over, stops the loops, closes port and log. */
   async close(): Promise<void> {
     await this.#end(() => this.#raft.close());
+  /** Has another manager lead, while this one still answers. Failing to only costs an election. */
+  async handOver(): Promise<void> {
+    if (!this.#isLeader || this.#members().length < 2) return;
+    await this.#raft.transferLeadership().catch((error: unknown) => {
+      this.#options.logger.warn({ err: error }, 'leadership could not be handed over');
+    });
+  }
+
   }
 
   /** Stops at once, handing nothing over. */

@@ -134,7 +134,8 @@ export class NodeRoutes {
     while (!response.destroyed) {
       if (isLeader()) return here(forwarded ?? peer);
       if (forwarded === undefined && (await link.answers())) {
-        await link.forward(request, response, { [PEER_HEADER]: writePeer(peer) }, raw);
+        const headers = { [PEER_HEADER]: writePeer(peer) };
+        await link.forward(request, response, headers, raw, { from: 'nodes' });
         return ANSWERED;
       }
       if (clock.monotonicMs() >= until) {
