@@ -94,7 +94,6 @@ test('An agent says who it is, takes its tasks and reports them running', async 
   const bench = await open(assigning(makeTask('t1')));
   await bench.manager.untilStatus('t1', 'running');
   t.like(bench.manager.hellos[0], {
-    protocol: 1,
     dataPathAddr: '198.18.0.1',
     meshGeneration: 0,
     description: { Hostname: 'worker-1', Runtime: 'process', MeshBackend: 'nftables' },

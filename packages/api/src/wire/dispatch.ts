@@ -1,12 +1,13 @@
 /**
  * Messages of a dispatcher session: one WebSocket from a node's agent to the leader, path
  * `/dispatcher`, one msgpack map a frame. The node id comes from the certificate, never from a message.
+ * The protocol is the WebSocket's subprotocol, agreed on before the first message. These are the messages of
+ * the newest one; how an earlier one has them is in protocols.ts.
  */
 import type { Node, NodeDescription } from '../objects/node.js';
 import type { Task, TaskStatus } from '../objects/task.js';
 import type { MeshDelta } from './mesh.js';
 
-export const DISPATCH_PROTOCOL = 1;
 /** Largest frame either side accepts. */
 export const DISPATCH_FRAME_LIMIT_BYTES = 4 * 1024 * 1024;
 
@@ -19,7 +20,6 @@ export interface ManagerAddress {
 /** First message of an agent. */
 export interface AgentHello {
   readonly type: 'hello';
-  readonly protocol: number;
   readonly description: NodeDescription;
   /** Where tunnel packets for this node should go; a wish, see `Node.Mesh.Address`. Empty: no wish. */
   readonly dataPathAddr: string;
@@ -89,6 +89,8 @@ export interface Welcome {
   readonly heartbeatMs: number;
   readonly node: Node;
   readonly managers: readonly ManagerAddress[];
+  /** The cluster's. From protocol 2 on. */
+  readonly featureLevel?: number;
 }
 
 /** This manager does not lead. The agent tries `leader`, or another manager after a pause. */

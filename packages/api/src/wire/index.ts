@@ -3,3 +3,4 @@ export * from './agent-codec.js';
 export * from './malformed.js';
 export * from './manager-codec.js';
 export * from './msgpack.js';
+export * from './protocols.js';

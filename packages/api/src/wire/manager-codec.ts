@@ -7,6 +7,7 @@ import {
   meshPeerShape,
   meshPortKeyShape,
 } from '../shapes/mesh.js';
+import { VERSION_LIMIT } from '../program.js';
 import { ownNodeShape } from '../shapes/node.js';
 import { portProtocolShape } from '../shapes/service.js';
 import { taskShape, taskStateShape } from '../shapes/task.js';
@@ -132,6 +133,7 @@ function managerMessage(setAside: SetAsideListener): Shape<ManagerMessage> {
       heartbeatMs,
       node: ownNodeShape,
       managers,
+      featureLevel: optional(integer(1, VERSION_LIMIT)),
     }),
     'not-leader': record<NotLeader>({
       type: literal('not-leader'),

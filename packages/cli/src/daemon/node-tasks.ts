@@ -6,12 +6,14 @@ import {
   ApiError,
   type Clock,
   DISPATCH_FRAME_LIMIT_BYTES,
+  dispatcherProtocols,
   type Labels,
   type Logger,
   type ManagerAddress,
   type Node,
+  PROGRAM,
 } from '@swarm/api';
-import { type NodeIdentity, tlsClientOptions } from '@swarm/manager';
+import { ERROR_CODE_HEADER, type NodeIdentity, tlsClientOptions } from '@swarm/manager';
 import { createMesh, type Mesh } from '@swarm/routing-mesh';
 import { Agent, managersFile, type Runtime } from '@swarm/worker';
 import { WebSocket } from 'ws';
@@ -159,15 +161,19 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     mesh,
     connect: (manager) =>
       hearRefusal(
-        new WebSocket(`wss://${manager.address}/dispatcher`, {
-          ...(tlsClientOptions(
-            identity(),
-            manager.nodeId === '' ? undefined : manager.nodeId,
-          ) as ConnectionOptions),
-          perMessageDeflate: false,
-          maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
-          handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-        }),
+        new WebSocket(
+          `wss://${manager.address}/dispatcher`,
+          dispatcherProtocols(PROGRAM.Protocol),
+          {
+            ...(tlsClientOptions(
+              identity(),
+              manager.nodeId === '' ? undefined : manager.nodeId,
+            ) as ConnectionOptions),
+            perMessageDeflate: false,
+            maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
+            handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+          },
+        ),
         options,
       ),
     managers: managersFile(join(options.folder, 'managers.json'), logger),
@@ -253,12 +259,17 @@ function hearRefusal(
       const reason = messageOf(text) ?? `status ${response.statusCode ?? 0}`;
       // Only a removed node is forbidden to open a session.
       if (response.statusCode === 403) onRemoved(reason);
-      else if (response.statusCode === 401) onTurnedAway(reason);
+      else if (response.statusCode === 401 || isWrongVersion(response)) onTurnedAway(reason);
       socket.emit('error', new Error(`refused: ${reason}`));
       socket.terminate();
     });
   });
   return socket;
+}
+
+/** Until either side is upgraded the node goes on with what it has. */
+function isWrongVersion({ headers }: IncomingMessage): boolean {
+  return headers[ERROR_CODE_HEADER.toLowerCase()] === 'WRONG_VERSION';
 }
 
 function messageOf(text: string): string | undefined {

@@ -5,3 +5,4 @@ export { hijackTo } from './hijack.js';
 export { API_LIMITS, type ApiLimits } from './limits.js';
 export * from './node-control.js';
 export { type ProxyTarget, proxyTo } from './proxy.js';
+export { ERROR_CODE_HEADER } from './reply.js';

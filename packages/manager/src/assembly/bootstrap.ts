@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { type ClusterSpec, makeJoinToken, type NodeAvailability } from '@swarm/api';
+import { type ClusterSpec, makeJoinToken, type NodeAvailability, PROGRAM } from '@swarm/api';
 import { tlsInfo } from '../ca/root.js';
 import type { RootCA } from '../ca/root.js';
 import { expiresAt } from '../ca/subject.js';
@@ -42,6 +42,7 @@ export async function foundCluster(store: Store, request: FoundingRequest): Prom
         Worker: makeJoinToken(rootDer, randomBytes),
         Manager: makeJoinToken(rootDer, randomBytes),
       },
+      FeatureLevel: PROGRAM.FeatureLevel.Newest,
       Private: { CAKey: root.key, CACert: root.certificate, RemovedNodes: {} },
     });
     transaction.create('node', {
@@ -57,6 +58,7 @@ export async function foundCluster(store: Store, request: FoundingRequest): Prom
         Platform: { Architecture: '', OS: '' },
         Resources: {},
         Engine: { EngineVersion: '' },
+        Program: PROGRAM,
       },
     });
   });

@@ -3,7 +3,21 @@ import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { ApiError, type Clock, DISPATCH_FRAME_LIMIT_BYTES, type Logger } from '@swarm/api';
+import {
+  ApiError,
+  type Clock,
+  DISPATCH_FRAME_LIMIT_BYTES,
+  dispatcherProtocol,
+  dispatcherProtocols,
+  highestCommon,
+  type Logger,
+  offeredProtocols,
+  parseWindow,
+  PROGRAM,
+  PROTOCOL_HEADER,
+  protocolProblem,
+  type VersionWindow,
+} from '@swarm/api';
 import { type Metric, RAFT_PATH, RAFT_SNAPSHOT_PATH, socketOptions } from '@swarm/raft';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ApiServer } from '../api/api-server.js';
@@ -47,7 +61,7 @@ export interface ListenerRoutes {
   /** Small JSON requests among nodes; undefined when the path is none of these. */
   node(method: string, path: string): NodeRoute | undefined;
   raft(socket: WebSocket, path: string, peer: Admitted): void;
-  dispatcher(socket: WebSocket, peer: Admitted): void;
+  dispatcher(socket: WebSocket, peer: Admitted & { readonly protocol: number }): void;
   /** Everything else: the API for remote clients. */
   readonly api: Pick<ApiServer, 'handle' | 'upgrade' | 'bound' | 'serverOptions'>;
 }
@@ -55,6 +69,7 @@ export interface ListenerRoutes {
 /** The port for nodes: Raft, dispatcher, CA and API over mutual TLS, told apart by path. */
 export class Listener {
   readonly #server: Server;
+  readonly #self: LocalManager;
   readonly #routes: ListenerRoutes;
   readonly #logger: Logger;
   readonly #refusals: RefusalLog;
@@ -67,6 +82,8 @@ export class Listener {
     noServer: true,
     perMessageDeflate: false,
     maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
+    handleProtocols: (offered) =>
+      dispatcherProtocols(PROGRAM.Protocol).find((protocol) => offered.has(protocol)) ?? false,
   });
 
   constructor(
@@ -74,6 +91,7 @@ export class Listener {
     routes: ListenerRoutes,
     { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
   ) {
+    this.#self = self;
     this.#routes = routes;
     this.#logger = logger;
     this.#refusals = new RefusalLog(logger, clock);
@@ -172,6 +190,7 @@ export class Listener {
     if (request.headers[PEER_HEADER] === undefined)
       await this.#admit(request, proof, route.right, response);
     else await this.#admitForwarder(request, proof, response);
+    this.#checkProtocols(nameOf(proof), requestProtocols(request));
     const remoteAddress = addressOf(request.socket);
     const raw = await this.#bodiesOf(request).read(request);
     const answer = await route.handle({
@@ -198,12 +217,18 @@ export class Listener {
       return;
     }
     if (!('nodeId' in principal)) throw new ApiError('INTERNAL', `${right} is for nodes only`);
+    const offered = isRaft ? requestProtocols(request) : sessionProtocols(request);
+    this.#checkProtocols(nameOf(proof), offered);
     const peer = { ...principal, remoteAddress: addressOf(request.socket) };
     this.#door.takeOver(request.socket, isRaft ? 'raft' : 'agent');
     const server = isRaft ? this.#raftSockets : this.#agentSockets;
-    server.handleUpgrade(request, socket, head, (opened) =>
-      isRaft ? this.#routes.raft(opened, path, peer) : this.#routes.dispatcher(opened, peer),
-    );
+    server.handleUpgrade(request, socket, head, (opened) => {
+      if (isRaft) this.#routes.raft(opened, path, peer);
+      else {
+        const protocol = dispatcherProtocol(opened.protocol) ?? PROGRAM.Protocol.Oldest;
+        this.#routes.dispatcher(opened, { ...peer, protocol });
+      }
+    });
   }
 
   /** Which route it is, the API's router finds; what a node may do there at all, it must be let do here. */
@@ -219,6 +244,7 @@ export class Listener {
     if (principal.kind !== 'manager' || forwarded !== principal.nodeId) {
       throw new ApiError('BAD_REQUEST', `the header ${FORWARDED_HEADER} names another node`);
     }
+    this.#checkProtocols(nameOf(proof), requestProtocols(request));
     const peer = readPeer(request);
     const forwardedBy = principal.nodeId;
     if (peer?.proof === undefined) {
@@ -233,6 +259,16 @@ export class Listener {
       proof: peer.proof,
       forwardedBy,
     });
+  }
+
+  /** @throws ApiError WRONG_VERSION when a peer and this manager have no protocol in common */
+  #checkProtocols(name: string, protocols: VersionWindow): void {
+    if (highestCommon(PROGRAM.Protocol, protocols) !== undefined) return;
+    const own = {
+      name: `the manager at ${this.#self.advertiseAddress}`,
+      protocols: PROGRAM.Protocol,
+    };
+    throw new ApiError('WRONG_VERSION', protocolProblem({ name, protocols }, own));
   }
 
   /** Whose share of connections it counts in. Who gets nothing by its certificate hears why later. */
@@ -350,6 +386,26 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
     'INVALID_ARGUMENT',
     `can not listen on ${host}:${port}: ${error.message}; give an address of this host with --listen-addr`,
   );
+}
+
+function nameOf(proof: Proof | undefined): string {
+  return proof === undefined ? 'the joining node' : `node ${proof.subject.nodeId}`;
+}
+
+/** @throws ApiError BAD_REQUEST */
+function requestProtocols(request: IncomingMessage): VersionWindow {
+  const window = parseWindow(request.headers[PROTOCOL_HEADER]);
+  if (window !== undefined) return window;
+  throw new ApiError('BAD_REQUEST', `the header ${PROTOCOL_HEADER} names no protocols`);
+}
+
+/** @throws ApiError BAD_REQUEST */
+function sessionProtocols(request: IncomingMessage): VersionWindow {
+  const header = request.headers['sec-websocket-protocol'];
+  const offered = header === undefined ? [] : header.split(',').map((each) => each.trim());
+  const window = offeredProtocols(offered);
+  if (window !== undefined) return window;
+  throw new ApiError('BAD_REQUEST', 'the WebSocket offers no subprotocol of a dispatcher session');
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { ApiError, type Clock, type Logger, type LogOptions } from '@swarm/api';
+import { ApiError, type Clock, type Logger, type LogOptions, PROGRAM } from '@swarm/api';
 import {
   type LeadershipState,
   LevelStorage,
   type Metric,
   RaftNode,
-  tlsConnect,
   WsTransport,
 } from '@swarm/raft';
 import type { WebSocket } from 'ws';
@@ -25,7 +24,6 @@ import { createCaServer } from '../ca/ca-server.js';
 import { Authority } from '../authority/index.js';
 import { within } from '../api/deadline.js';
 import type { Proof, Trust } from '../ca/identify.js';
-import { tlsClientOptions } from '../ca/tls-options.js';
 import type { LoopContext } from '../control-loop.js';
 import { guardedClock } from '../guarded-clock.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
@@ -49,6 +47,7 @@ import { type LocalManager, selfInfo, type Start } from './local-manager.js';
 import { NodeAddresses } from './node-addresses.js';
 import { NodeRoutes } from './node-routes.js';
 import { raftLogger } from './raft-logger.js';
+import { raftConnect } from './raft-connect.js';
 import { StandingConnections } from './standing.js';
 
 const LEADER_POLL_MS = 50;
@@ -106,7 +105,7 @@ export class Manager implements ManagerAccess {
       const transport = new WsTransport({
         self: selfInfo(self),
         clusterId: self.clusterId,
-        connect: tlsConnect((member) => tlsClientOptions(self.identity(), member.nodeId)),
+        connect: raftConnect(self, logger),
         clock,
         random: options.random,
         logger: logger.child({ part: 'raft' }),
@@ -254,7 +253,7 @@ export class Manager implements ManagerAccess {
    */
   async joinGroup(managers: readonly string[], signal?: AbortSignal): Promise<void> {
     const { self } = this.#options;
-    const body = { raftId: self.raftId, address: self.advertiseAddress };
+    const body = { raftId: self.raftId, address: self.advertiseAddress, program: PROGRAM };
     let last: unknown;
     for (const address of managers) {
       try {
@@ -457,9 +456,9 @@ export class Manager implements ManagerAccess {
     return within(this.#options.clock, CATCH_UP_LIMIT_MS, this.readBarrier(), late);
   }
 
-  #acceptAgent(socket: WebSocket, peer: Admitted): void {
+  #acceptAgent(socket: WebSocket, peer: Admitted & { readonly protocol: number }): void {
     if (this.#isLeader) this.#dispatcher.accept(socket, peer);
-    else refuseSession(socket, managerAddresses(this.store), this.leader());
+    else refuseSession(socket, peer.protocol, managerAddresses(this.store), this.leader());
   }
 
   #pause(): Promise<void> {

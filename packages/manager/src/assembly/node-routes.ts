@@ -94,8 +94,8 @@ export class NodeRoutes {
 
   async #admit(asked: NodeRequest, nodeId: string): Promise<unknown> {
     const { raft, store, self, logger } = this.#context;
-    const { raftId, address } = readJoinBody(asked.json());
-    await admitMember(raft, store, self, { id: raftId, address, nodeId }, logger);
+    const { raftId, address, program } = readJoinBody(asked.json());
+    await admitMember(raft, store, self, { id: raftId, address, nodeId }, program, logger);
     return {};
   }
 

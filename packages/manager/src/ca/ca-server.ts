@@ -3,6 +3,8 @@ import {
   ApiError,
   type Clock,
   type Cluster,
+  featureLevelProblem,
+  highestCommon,
   ID_LENGTH,
   type Logger,
   type Node,
@@ -11,11 +13,16 @@ import {
   isPlainText,
   parseIpAddress,
   parseJoinToken,
+  PROGRAM,
+  type Program,
+  protocolProblem,
   rootDigest,
   sameToken,
   toBase36,
+  UNNAMED_PROGRAM,
 } from '@swarm/api';
 import { RefusalLog } from '../assembly/refusal-log.js';
+import { levelOf } from '../store/feature-levels.js';
 import type { Store } from '../store/store.js';
 import { FailureLimit, hostOf } from './failure-limit.js';
 import { IssueLimit, JOINS, RENEWALS } from './issue-limit.js';
@@ -23,6 +30,7 @@ import type { Subject } from './subject.js';
 import { REJOIN } from './identify.js';
 import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
 import { refuseRemoved } from './removed.js';
+import { readProgram } from './read-program.js';
 import { readRequest, REQUEST_LIMIT } from './request.js';
 import { BACKDATE_MS, type CaContext, certificateDer } from './root.js';
 
@@ -34,6 +42,8 @@ export interface CertificateRequest {
   readonly token?: string;
   readonly hostname?: string;
   readonly availability?: NodeAvailability;
+  /** What the node runs; with a token. */
+  readonly program?: Program;
 }
 
 /** Answer of `POST /ca/certificates`. */
@@ -127,6 +137,7 @@ export function createCaServer(context: CaServerContext): CaServer {
 
   async function issueFirst(request: CertificateRequest, peer: CaPeer): Promise<CertificateReply> {
     const role = roleOf(request.token!, peer);
+    checkProgram(request.program ?? UNNAMED_PROGRAM, role, cluster());
     const publicKey = await readRequest(request.csr);
     const { ID: clusterId, Private, Spec } = cluster();
     const nodeId = nodeIdOf(clusterId, publicKey);
@@ -211,6 +222,25 @@ export function createCaServer(context: CaServerContext): CaServer {
   };
 }
 
+/**
+ * Before the cluster hears of the node: one that cannot take part leaves nothing behind.
+ * @throws ApiError WRONG_VERSION
+ */
+function checkProgram(program: Program, role: NodeRole, cluster: Cluster): void {
+  const name = 'the joining node';
+  const { Protocol: own } = PROGRAM;
+  const problem =
+    highestCommon(own, program.Protocol) === undefined
+      ? protocolProblem(
+          { name, protocols: program.Protocol },
+          { name: 'the leader of the cluster', protocols: own },
+        )
+      : role === 'manager'
+        ? featureLevelProblem(name, program, levelOf(cluster))
+        : undefined;
+  if (problem !== undefined) throw new ApiError('WRONG_VERSION', problem);
+}
+
 const WHERE_TOKENS_ARE =
   'Run `swarm join-token worker` (or `manager`) on a manager for the one that is valid now.';
 
@@ -292,7 +322,7 @@ function newNode(
 function readBody(body: unknown): CertificateRequest {
   const invalid = (message: string) => new ApiError('INVALID_ARGUMENT', message);
   if (typeof body !== 'object' || body === null) throw invalid('The body must be a JSON object.');
-  const { csr, token, hostname, availability } = body as Record<string, unknown>;
+  const { csr, token, hostname, availability, program } = body as Record<string, unknown>;
   if (typeof csr !== 'string' || csr.length > REQUEST_LIMIT) {
     throw invalid(
       `The certificate request ("csr") must be PEM of at most ${REQUEST_LIMIT} characters.`,
@@ -314,5 +344,6 @@ function readBody(body: unknown): CertificateRequest {
     ...(token === undefined ? {} : { token }),
     ...(hostname === undefined ? {} : { hostname }),
     ...(availability === undefined ? {} : { availability: availability as NodeAvailability }),
+    ...(program === undefined ? {} : { program: readProgram(program) }),
   };
 }

@@ -1,5 +1,13 @@
 import { request } from 'node:https';
-import { ApiError, ERRORS, type ErrorCode, parseHostPort } from '@swarm/api';
+import {
+  ApiError,
+  ERRORS,
+  type ErrorCode,
+  formatWindow,
+  parseHostPort,
+  PROGRAM,
+  PROTOCOL_HEADER,
+} from '@swarm/api';
 import { ERROR_CODE_HEADER } from '../api/reply.js';
 import type { TlsClientOptions } from './tls-options.js';
 
@@ -50,10 +58,13 @@ export function callManager(call: ManagerCall): Promise<unknown> {
         agent: false,
         servername: '',
         signal: signal === undefined ? late : AbortSignal.any([late, signal]),
-        headers:
-          text === undefined
-            ? {}
-            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+        headers: {
+          [PROTOCOL_HEADER]: formatWindow(PROGRAM.Protocol),
+          ...(text !== undefined && {
+            'content-type': 'application/json',
+            'content-length': Buffer.byteLength(text),
+          }),
+        },
       },
       (incoming) => {
         const chunks: Buffer[] = [];

@@ -3,7 +3,6 @@ import {
   type AgentMessage,
   type AgentStatus,
   compareStates,
-  DISPATCH_PROTOCOL,
   type ManagerAddress,
   MS,
   type Node,
@@ -16,6 +15,7 @@ import type { WebSocket } from 'ws';
 import { mayUse } from '../authority/index.js';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
+import { levelOf } from '../store/feature-levels.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
 import { AssignmentSet } from './assignment-set.js';
 import { hostAddress, USERSPACE } from '../allocator/node-mesh.js';
@@ -81,7 +81,7 @@ export function createDispatcher(
       await stopping?.stop();
     },
     accept(socket, peer) {
-      if (run === undefined) refuseSession(socket, managerAddresses(context.store));
+      if (run === undefined) refuseSession(socket, peer.protocol, managerAddresses(context.store));
       else run.accept(socket, peer);
     },
     isConnected: (nodeId) => run?.session(nodeId) !== undefined,
@@ -96,6 +96,9 @@ export function createDispatcher(
     },
   };
 }
+
+/** The feature level from which on a node's status has the protocol of its session. */
+const SHOWN_PROTOCOL = 2;
 
 /** What a node without a session is, when that was found out here and not read from the store. */
 type AwayState = Extract<NodeState, 'down' | 'disconnected'>;
@@ -302,11 +305,6 @@ class DispatcherRun {
       );
       return;
     }
-    if (hello.protocol !== DISPATCH_PROTOCOL) {
-      const versions = `${hello.protocol}, the managers ${DISPATCH_PROTOCOL}`;
-      session.end(`the node speaks protocol ${versions}: run the same version on both`);
-      return;
-    }
     const previous = this.#sessions.get(nodeId);
     this.#sessions.set(nodeId, session);
     previous?.end('replaced by a newer session of the node');
@@ -340,6 +338,7 @@ class DispatcherRun {
       heartbeatMs: this.#heartbeatMs(),
       node,
       managers: this.#managers,
+      featureLevel: levelOf(store.cluster()),
     });
     session.assignments = new AssignmentSet({
       tasks: () => store.tasksByNode(nodeId),
@@ -408,7 +407,12 @@ class DispatcherRun {
   #agent(nodeId: string): AgentView | undefined {
     const session = this.#sessions.get(nodeId);
     if (session?.hello === undefined) return undefined;
-    return { hello: session.hello, remoteAddress: session.peer.remoteAddress };
+    const { remoteAddress, protocol } = session.peer;
+    return {
+      hello: session.hello,
+      remoteAddress,
+      ...(levelOf(this.#context.store.cluster()) < SHOWN_PROTOCOL ? {} : { protocol }),
+    };
   }
 
   /** Takes note of what a node's agent says of its data path address; without an agent it has none. */
@@ -498,6 +502,7 @@ class DispatcherRun {
       this.#mesh.note(event, change.index);
       if (event.kind === 'task') this.#taskChanged(event, change.index);
       else if (event.kind === 'node') this.#nodeChanged(event);
+      else if (event.kind === 'cluster' && raisesLevel(event)) this.#levelRaised();
     });
   }
 
@@ -542,6 +547,11 @@ class DispatcherRun {
       // The allocator may have given the node its place after it said where its tunnel ends.
       if (!isDeepStrictEqual(this.#observe(node), node)) this.#write(node.ID);
     }
+  }
+
+  /** What is seen of nodes may be more from now on. */
+  #levelRaised(): void {
+    for (const nodeId of this.#sessions.keys()) this.#write(nodeId);
   }
 
   #sendNode(nodeId: string): void {
@@ -592,7 +602,7 @@ class DispatcherRun {
   // --- Mesh
 
   #publishMesh(): void {
-    const frames = new Map<number, Buffer>();
+    const frames = new Map<string, Buffer>();
     for (const session of this.#sessions.values()) {
       if (session.assignments !== undefined) this.#sendMesh(session, false, frames);
     }
@@ -601,16 +611,19 @@ class DispatcherRun {
 
   /**
    * Brings a session's mesh up to date, unless it has enough to do.
-   * @param frames deltas encoded already, by base: mostly all sessions need the same
+   * @param frames deltas encoded already, by protocol and base: mostly all sessions need the same
    */
-  #sendMesh(session: Session, always: boolean, frames = new Map<number, Buffer>()): void {
+  #sendMesh(session: Session, always: boolean, frames = new Map<string, Buffer>()): void {
     const { generation } = this.#mesh.state;
     if (!always && session.meshSent === generation) return;
     if (session.meshInflight.length >= limits.MESH_INFLIGHT_LIMIT) return;
-    let frame = frames.get(session.meshSent);
+    const { protocol } = session.peer;
+    const key = `${protocol}/${session.meshSent}`;
+    let frame = frames.get(key);
     if (frame === undefined) {
-      frame = this.#codec.encode({ type: 'mesh', delta: this.#mesh.deltaFrom(session.meshSent) });
-      frames.set(session.meshSent, frame);
+      const delta = this.#mesh.deltaFrom(session.meshSent);
+      frame = this.#codec.encode({ type: 'mesh', delta }, protocol);
+      frames.set(key, frame);
     }
     session.sendFrame(frame);
     session.meshSent = generation;
@@ -643,6 +656,10 @@ class DispatcherRun {
     }
     return behind;
   }
+}
+
+function raisesLevel(event: StoreEvent & { kind: 'cluster' }): boolean {
+  return event.action === 'update' && levelOf(event.previous) !== levelOf(event.object);
 }
 
 /** What a node had before this leader heard of it. */

@@ -7,6 +7,7 @@ import {
   DISPATCH_FRAME_LIMIT_BYTES,
   type ManagerMessage,
   type NodeDescription,
+  PROGRAM,
   silentLogger,
   type Task,
 } from '@swarm/api';
@@ -93,6 +94,8 @@ export class World {
   readonly dispatcher: Dispatcher;
   /** Where nodes connect from; default 198.18.0.7. */
   readonly remoteAddresses = new Map<string, string>();
+  /** Agreed on by nodes; default the newest. */
+  readonly protocols = new Map<string, number>();
   readonly #server: WebSocketServer;
   readonly #t: ExecutionContext;
 
@@ -104,7 +107,8 @@ export class World {
     server.on('connection', (socket, request) => {
       const nodeId = request.url!.slice(1);
       const remoteAddress = this.remoteAddresses.get(nodeId) ?? '198.18.0.7';
-      this.dispatcher.accept(socket, { nodeId, kind: 'worker', remoteAddress });
+      const protocol = this.protocols.get(nodeId) ?? PROGRAM.Protocol.Newest;
+      this.dispatcher.accept(socket, { nodeId, kind: 'worker', remoteAddress, protocol });
     });
   }
 
@@ -173,7 +177,6 @@ export class World {
 export function helloOf(hello: Partial<AgentHello> = {}): AgentHello {
   return {
     type: 'hello',
-    protocol: 1,
     description: DESCRIPTION,
     dataPathAddr: '198.18.0.7',
     meshGeneration: 0,

@@ -1,7 +1,6 @@
 import {
   type Assignments,
   type Clock,
-  DISPATCH_PROTOCOL,
   type Logger,
   type LogLine,
   type LogOptions,
@@ -10,6 +9,7 @@ import {
   type Node,
   type NodeDescription,
   parseIpAddress,
+  PROGRAM,
   type Task,
   type TaskStatus,
   type Timer,
@@ -216,7 +216,6 @@ export class Agent {
       logger: this.#logger,
       hello: () => ({
         type: 'hello',
-        protocol: DISPATCH_PROTOCOL,
         description: this.#description(),
         dataPathAddr: this.#dataPathAddr(),
         meshGeneration: this.#mesh.generation,
@@ -440,6 +439,7 @@ export class Agent {
       },
       Runtime: runtime.kind,
       MeshBackend: this.#options.mesh.backend,
+      Program: PROGRAM,
       ...this.#extras,
     });
   }
