@@ -20,6 +20,7 @@ import type {
   Quorum,
 } from '../api/node-control.js';
 import { FORWARDED_HEADER } from '../api/gate.js';
+import { createFeatureLevel } from '../feature-level/index.js';
 import { createCaServer } from '../ca/ca-server.js';
 import { Authority } from '../authority/index.js';
 import { within } from '../api/deadline.js';
@@ -46,8 +47,8 @@ import { type Admitted, Listener } from './listener.js';
 import { type LocalManager, selfInfo, type Start } from './local-manager.js';
 import { NodeAddresses } from './node-addresses.js';
 import { NodeRoutes } from './node-routes.js';
-import { raftLogger } from './raft-logger.js';
 import { raftConnect } from './raft-connect.js';
+import { raftLogger } from './raft-logger.js';
 import { StandingConnections } from './standing.js';
 
 const LEADER_POLL_MS = 50;
@@ -188,6 +189,9 @@ export class Manager implements ManagerAccess {
         this.#dispatcher,
         this.#logBroker,
         roles,
+        createFeatureLevel(context, {
+          members: () => this.#members().map(({ nodeId }) => nodeId),
+        }),
       ],
       logger,
     );
@@ -384,9 +388,6 @@ export class Manager implements ManagerAccess {
     }
   }
 
-  /** Stops in order: hands leadership over, stops the loops, closes port and log. */
-  async close(): Promise<void> {
-    await this.#end(() => this.#raft.close());
   /** Has another manager lead, while this one still answers. Failing to only costs an election. */
   async handOver(): Promise<void> {
     if (!this.#isLeader || this.#members().length < 2) return;
@@ -395,6 +396,9 @@ export class Manager implements ManagerAccess {
     });
   }
 
+  /** Stops in order: hands leadership over, stops the loops, closes port and log. */
+  async close(): Promise<void> {
+    await this.#end(() => this.#raft.close());
   }
 
   /** Stops at once, handing nothing over. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import type { NodeControl } from '../node-control.js';
 import { presentClusterInfo } from './cluster.js';
+import { presentFeatureLevel } from './feature-level.js';
 
 /** The `Swarm` part of `GET /info`. From what is known here: it must answer without a leader too. */
 export function swarmInfo(control: NodeControl): Record<string, unknown> {
@@ -23,7 +24,11 @@ export function swarmInfo(control: NodeControl): Record<string, unknown> {
       Nodes: manager.store.count('node'),
       Managers: members.length,
     }),
-    ...(cluster !== undefined && { Cluster: presentClusterInfo(cluster) }),
+    ...(manager !== undefined &&
+      cluster !== undefined && {
+        Cluster: presentClusterInfo(cluster),
+        FeatureLevel: presentFeatureLevel(manager.store),
+      }),
     ...(members.length === 2 && {
       Warnings: [
         'WARNING: Running Swarm in a two-manager configuration. This configuration provides no fault ' +
