@@ -108,6 +108,19 @@ test('a worker that is promoted is waited for; one that is demoted no more', asy
   t.is(await level(), LEVEL);
 });
 
+test('a manager that was lost and demoted is waited for no more, though nobody took its certificate', async (t) => {
+  const lost = { ...manager('m2', LEVEL - 1), RaftID: 2 };
+  const { store, members, level } = await world(t, [manager('m1', LEVEL), lost]);
+  t.is(await level(), LEVEL - 1);
+  members.pop();
+  await patch(store, 'node', 'm2', ({ RaftID: _, ...node }) => ({
+    ...node,
+    Spec: { ...node.Spec, Role: 'worker' },
+  }));
+  t.is(store.get('node', 'm2')?.Role, 'manager');
+  t.is(await level(), LEVEL);
+});
+
 test('what could not be written is tried again', async (t) => {
   const { store, level, told } = await world(t, [manager('m1', LEVEL - 1)]);
   store.failNext(Object.assign(new Error('no'), { code: 'RAFT_PROPOSAL_DROPPED' }));
