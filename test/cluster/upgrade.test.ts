@@ -110,6 +110,9 @@ for (const order of ['managers', 'workers'] as const) {
     await until('all nodes speak the newest protocol, and the state says so', async () =>
       (await cluster.nodes()).every(({ Status }) => Status.Protocol === Protocol.Newest),
     );
+    t.like((await workers[0]!.api('GET', '/info')).json, {
+      Swarm: { FeatureLevel: { Current: LEVEL } },
+    });
     const shown = await managers[0]!.must(['swarm', 'info']);
     t.true(shown.includes(`Feature level: ${LEVEL} (all managers can ${LEVEL})`), shown);
   });

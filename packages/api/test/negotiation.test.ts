@@ -85,10 +85,12 @@ test('a refusal says which side to upgrade', (t) => {
   );
 });
 
-test('protocol 1 has a welcome without the feature level', (t) => {
+test('protocol 1 does not tell agents the feature level', (t) => {
   const welcome = { type: 'welcome', sessionId: 's', featureLevel: 2 } as unknown as ManagerMessage;
   t.deepEqual(inProtocol(1, welcome), { type: 'welcome', sessionId: 's' });
   t.is(inProtocol(2, welcome), welcome);
+  const node = { type: 'node', managers: [], featureLevel: 2 } as unknown as ManagerMessage;
+  t.deepEqual(inProtocol(1, node), { type: 'node', managers: [] });
   const other: ManagerMessage = { type: 'status-ack', sequence: 1 };
   t.is(inProtocol(1, other), other);
 });

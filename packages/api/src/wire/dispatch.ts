@@ -111,11 +111,13 @@ export interface StatusAck {
   readonly sequence: number;
 }
 
-/** The node object (role wanted, labels) or the managers changed. */
+/** The node object (role wanted, labels), the managers or the feature level changed. */
 export interface NodeUpdate {
   readonly type: 'node';
   readonly node: Node;
   readonly managers: readonly ManagerAddress[];
+  /** As in {@link Welcome}. */
+  readonly featureLevel?: number;
 }
 
 /**

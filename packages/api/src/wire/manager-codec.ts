@@ -107,6 +107,7 @@ export function managerFrameReader(msgpack: Msgpack): (frame: Uint8Array) => Man
 }
 
 const heartbeatMs = integer(1, HEARTBEAT_LIMIT_MS);
+const featureLevel = optional(integer(1, VERSION_LIMIT));
 const subscription = text(SUBSCRIPTION_ID_LIMIT);
 
 const managerAddress = record<ManagerAddress>({
@@ -133,7 +134,7 @@ function managerMessage(setAside: SetAsideListener): Shape<ManagerMessage> {
       heartbeatMs,
       node: ownNodeShape,
       managers,
-      featureLevel: optional(integer(1, VERSION_LIMIT)),
+      featureLevel,
     }),
     'not-leader': record<NotLeader>({
       type: literal('not-leader'),
@@ -142,7 +143,12 @@ function managerMessage(setAside: SetAsideListener): Shape<ManagerMessage> {
     }),
     'heartbeat-ack': record<HeartbeatAck>({ type: literal('heartbeat-ack'), heartbeatMs }),
     'status-ack': record<StatusAck>({ type: literal('status-ack'), sequence: count }),
-    node: record<NodeUpdate>({ type: literal('node'), node: ownNodeShape, managers }),
+    node: record<NodeUpdate>({
+      type: literal('node'),
+      node: ownNodeShape,
+      managers,
+      featureLevel,
+    }),
     assignments: record<Assignments>({
       type: literal('assignments'),
       kind: choice<Assignments['kind']>({ complete: true, incremental: true }),

@@ -1,6 +1,6 @@
 import type { ManagerMessage } from './dispatch.js';
 
-/** The first protocol of dispatcher sessions whose welcome has the cluster's feature level. */
+/** The first protocol of dispatcher sessions that tells agents the cluster's feature level. */
 const WITH_FEATURE_LEVEL = 2;
 
 /**
@@ -8,9 +8,8 @@ const WITH_FEATURE_LEVEL = 2;
  * here, and goes when the older one leaves the window of `PROGRAM`.
  */
 export function inProtocol(protocol: number, message: ManagerMessage): object {
-  if (message.type === 'welcome' && protocol < WITH_FEATURE_LEVEL) {
-    const { featureLevel: _, ...welcome } = message;
-    return welcome;
-  }
-  return message;
+  if (protocol >= WITH_FEATURE_LEVEL) return message;
+  if (message.type !== 'welcome' && message.type !== 'node') return message;
+  const { featureLevel: _, ...rest } = message;
+  return rest;
 }

@@ -127,9 +127,9 @@ function prettyInfo(info: Info): string {
         `  Expiry Duration: ${goDuration(cluster.Spec.CAConfig.NodeCertExpiry ?? 0)}`,
         ` Host Privileges: ${cluster.Spec.HostPrivileges ?? 'none'}`,
       );
-      if (swarm.FeatureLevel !== undefined)
-        lines.push(` Feature level: ${featureLevelLine(swarm.FeatureLevel)}`);
     }
+    if (swarm.FeatureLevel !== undefined)
+      lines.push(` Feature level: ${featureLevelLine(swarm.FeatureLevel)}`);
     lines.push(` Node Address: ${swarm.NodeAddr}`);
     const managers = swarm.RemoteManagers ?? [];
     if (managers.length > 0)

@@ -40,7 +40,7 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly dataPathPort: number;
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
-  onNode(node: Node, managers: readonly ManagerAddress[]): void;
+  onNode(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
   /** A manager refused this node's certificate; the agent tries on. */
   onTurnedAway(reason: string): void;
   /** The tasks' part could not be started once its runtime was there. */

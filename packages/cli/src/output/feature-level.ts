@@ -1,8 +1,8 @@
-/** `Swarm.FeatureLevel` of `GET /info`. */
+/** `Swarm.FeatureLevel` of `GET /info`; a worker knows the first field only. */
 export interface FeatureLevel {
   readonly Current: number;
-  readonly Highest: number;
-  readonly WaitsFor: readonly {
+  readonly Highest?: number;
+  readonly WaitsFor?: readonly {
     readonly NodeID: string;
     readonly Hostname: string;
     readonly Newest?: number;
@@ -10,7 +10,8 @@ export interface FeatureLevel {
 }
 
 /** The level, and what it waits for: `1 (can rise to 2 when m3 is upgraded: it can 1)`. */
-export function featureLevelLine({ Current, Highest, WaitsFor }: FeatureLevel): string {
+export function featureLevelLine({ Current, Highest, WaitsFor = [] }: FeatureLevel): string {
+  if (Highest === undefined) return `${Current}`;
   if (Highest <= Current) return `${Current} (all managers can ${Current})`;
   if (WaitsFor.length === 0) return `${Current} (rises to ${Highest} in a moment)`;
   const named = WaitsFor.map(({ NodeID, Hostname, Newest }) => ({

@@ -549,15 +549,19 @@ class DispatcherRun {
     }
   }
 
-  /** What is seen of nodes may be more from now on. */
+  /** What is stored of nodes is more from now on. */
   #levelRaised(): void {
-    for (const nodeId of this.#sessions.keys()) this.#write(nodeId);
+    for (const nodeId of this.#sessions.keys()) {
+      this.#sendNode(nodeId);
+      this.#write(nodeId);
+    }
   }
 
   #sendNode(nodeId: string): void {
     const node = this.#context.store.get('node', nodeId);
     if (node === undefined) return;
-    this.session(nodeId)?.send({ type: 'node', node, managers: this.#managers });
+    const featureLevel = levelOf(this.#context.store.cluster());
+    this.session(nodeId)?.send({ type: 'node', node, managers: this.#managers, featureLevel });
   }
 
   // --- Assignments

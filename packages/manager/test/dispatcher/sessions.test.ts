@@ -45,6 +45,8 @@ test('the protocol of a session is stored from feature level 2 on, also when the
   await patch(world.store, 'cluster', cluster.ID, (one) => ({ ...one, FeatureLevel: 2 }));
   await world.until(() => protocolOf('n2') === PROGRAM.Protocol.Newest, 'the protocol of n2');
   t.is(protocolOf('n1'), 1);
+  t.is((await young.next('node')).featureLevel, 2);
+  t.false('featureLevel' in (await old.next('node')));
 });
 
 test('a node that comes back as it was writes nothing', async (t) => {

@@ -8,6 +8,7 @@ import {
   type ManagerMessage,
   type Node,
   type NodeDescription,
+  type NodeUpdate,
   parseIpAddress,
   PROGRAM,
   type Task,
@@ -40,8 +41,11 @@ export interface AgentEvents {
   connected?(manager: ManagerAddress): void;
   /** The session ended; the agent tries on by itself. */
   disconnected?(reason: string): void;
-  /** The node object (role wanted, labels) or the managers, with each session and each change. */
-  node?(node: Node, managers: readonly ManagerAddress[]): void;
+  /**
+   * The node object (role wanted, labels) or the managers, with each session and each change.
+   * @param featureLevel of the cluster; undefined when the session's protocol does not tell it
+   */
+  node?(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
   /** A manager said that coming back is of no use: the node was removed. The agent stops trying. */
   refused?(reason: string): void;
 }
@@ -279,7 +283,7 @@ export class Agent {
         this.#reporter.acknowledge(message.sequence);
         return;
       case 'node':
-        this.#onNode(message.node, message.managers);
+        this.#onNode(message);
         return;
       case 'assignments':
         if (message.kind === 'incremental' && message.appliesTo !== this.#assignments) {
@@ -343,14 +347,14 @@ export class Agent {
     this.#reporter.setSession(session);
     this.#logger.info({ manager: manager.address }, 'session with the leader');
     this.#events.connected?.(manager);
-    this.#onNode(welcome.node, welcome.managers);
+    this.#onNode(welcome);
   }
 
-  #onNode(node: Node, managers: readonly ManagerAddress[]): void {
+  #onNode({ node, managers, featureLevel }: Welcome | NodeUpdate): void {
     this.#learn(managers);
     this.#address = node.Status.Addr;
     this.#mesh.setNode(node);
-    this.#events.node?.(node, managers);
+    this.#events.node?.(node, managers, featureLevel);
   }
 
   #onMesh(session: Session, delta: Extract<ManagerMessage, { type: 'mesh' }>['delta']): void {

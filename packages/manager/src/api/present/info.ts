@@ -29,6 +29,8 @@ export function swarmInfo(control: NodeControl): Record<string, unknown> {
         Cluster: presentClusterInfo(cluster),
         FeatureLevel: presentFeatureLevel(manager.store),
       }),
+    ...(manager === undefined &&
+      info.featureLevel !== undefined && { FeatureLevel: { Current: info.featureLevel } }),
     ...(members.length === 2 && {
       Warnings: [
         'WARNING: Running Swarm in a two-manager configuration. This configuration provides no fault ' +
