@@ -1,4 +1,4 @@
-import { PROGRAM } from '@swarm/api';
+import { PROGRAM } from '@swarm/api/program';
 
 /** Version of the whole product; the same in every package. */
 export const VERSION = PROGRAM.Version;

@@ -1,4 +1,4 @@
-import { ApiError } from '@swarm/api';
+import { ApiError, type Clock } from '@swarm/api';
 import type { Transaction } from '../store/store.js';
 import { pause, within } from './deadline.js';
 import type { ManagerAccess, NodeControl } from './node-control.js';
@@ -73,6 +73,19 @@ export async function freshState(
   }
 }
 
+/** Resolves early when this manager leads no more. */
+async function whileLeading(clock: Clock, manager: ManagerAccess, work: Promise<void>) {
+  let isOver = false;
+  const lost = async (): Promise<void> => {
+    while (!isOver && manager.isLeader()) await pause(clock, LEADER_POLL_MS);
+  };
+  try {
+    await Promise.race([work, lost()]);
+  } finally {
+    isOver = true;
+  }
+}
+
 /**
  * Has the leader answer: `here` when that is this node, else by forwarding. Waits for an election, and asks
  * the next leader when one stops before it has begun.
@@ -90,7 +103,9 @@ export async function onLeader(
     if (manager.quorum().state === 'ok') {
       if (manager.isLeader()) {
         // A new leader may not have applied everything yet, and an old one may not know that it is.
-        await freshState(call.services, manager, until);
+        const fresh = freshState(call.services, manager, until);
+        // Whoever sent it on asks the next leader at once, before this one is gone.
+        await (forwarded ? whileLeading(clock, manager, fresh) : fresh);
         if (manager.isLeader()) return here();
       } else if (forwarded) {
         // Whoever sent it on knows the next leader, or will.
