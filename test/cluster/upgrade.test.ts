@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PROGRAM, type Program, type Service } from '@swarm/api';
 import test from 'ava';
-import { alive, buildProgram, Cluster, type Host, Lab, until } from '../lab/index.js';
+import {
+  alive,
+  type ApiReply,
+  buildProgram,
+  Cluster,
+  type Host,
+  Lab,
+  until,
+} from '../lab/index.js';
 
 /** A cluster of the version before becomes one of this version, node by node, while it works. */
 const PORT = 8080;
@@ -94,9 +102,11 @@ for (const order of ['managers', 'workers'] as const) {
         waiting.map(({ name }) => name),
       );
     }
-    const { written, refused } = await writer.stop();
+    const { written, refused, repeated } = await writer.stop();
     const seen = await load.stop();
-    t.log(`${seen.requests} requests, ${written.length} writes`);
+    t.log(
+      `${seen.requests} requests, ${written.length} writes, ${repeated.length} repeated ${repeated.join('; ')}`,
+    );
     t.true(seen.requests > 100, `only ${seen.requests} requests`);
     t.is(seen.failures, 0, JSON.stringify(seen.errors));
     t.true(written.length > 20, `only ${written.length} writes`);
@@ -170,6 +180,8 @@ test.serial('a node whose version does not fit is refused when it joins', async 
 class Writer {
   readonly #written: string[] = [];
   readonly #refused: string[] = [];
+  /** Writes whose end was not known at first. */
+  readonly #repeated: string[] = [];
   readonly #ended: Promise<void>;
   #avoided: Host | undefined;
   #turn = 0;
@@ -186,10 +198,10 @@ class Writer {
     await this.#writing;
   }
 
-  async stop(): Promise<{ written: readonly string[]; refused: readonly string[] }> {
+  async stop() {
     this.#stopping = true;
     await this.#ended;
-    return { written: this.#written, refused: this.#refused };
+    return { written: this.#written, refused: this.#refused, repeated: this.#repeated };
   }
 
   async #run(): Promise<void> {
@@ -206,17 +218,28 @@ class Writer {
     const name = `written-${this.#turn}`;
     this.#turn += 1;
     try {
-      const { status, text } = await host.api('POST', '/services/create', {
-        Name: name,
-        TaskTemplate: { ContainerSpec: { Image: 'host', Command: ['sleep', '1000'] } },
-        Mode: { Replicated: { Replicas: 0 } },
-      });
-      if (status === 201) this.#written.push(name);
-      else this.#refused.push(`${name} on ${host.name}: ${status} ${text}`);
+      let reply = await create(host, name);
+      if (reply.headers['x-swarm-error-code'] === 'TIMEOUT') {
+        // The leader's connection broke while it stopped. As the answer says: look before you try again.
+        this.#repeated.push(`${name} on ${host.name}: ${reply.text.trim()}`);
+        const found = await host.api('GET', `/services/${name}`);
+        if (found.status === 404) reply = await create(host, name);
+        else if (found.status === 200) reply = { ...found, status: 201 };
+      }
+      if (reply.status === 201) this.#written.push(name);
+      else this.#refused.push(`${name} on ${host.name}: ${reply.status} ${reply.text}`);
     } catch (error) {
       this.#refused.push(`${name} on ${host.name}: ${(error as Error).message}`);
     }
   }
+}
+
+function create(host: Host, name: string): Promise<ApiReply> {
+  return host.api('POST', '/services/create', {
+    Name: name,
+    TaskTemplate: { ContainerSpec: { Image: 'host', Command: ['sleep', '1000'] } },
+    Mode: { Replicated: { Replicas: 0 } },
+  });
 }
 
 /**

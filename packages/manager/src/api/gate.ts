@@ -100,6 +100,9 @@ export async function onLeader(
   const until = clock.monotonicMs() + limits.leaderMs;
   const forwarded = call.caller.forwardedBy !== undefined;
   while (!call.response.destroyed) {
+    // Whoever sent it on knows the next leader, or will.
+    if (forwarded && !manager.isLeader())
+      throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');
     if (manager.quorum().state === 'ok') {
       if (manager.isLeader()) {
         // A new leader may not have applied everything yet, and an old one may not know that it is.
@@ -107,10 +110,7 @@ export async function onLeader(
         // Whoever sent it on asks the next leader at once, before this one is gone.
         await (forwarded ? whileLeading(clock, manager, fresh) : fresh);
         if (manager.isLeader()) return here();
-      } else if (forwarded) {
-        // Whoever sent it on knows the next leader, or will.
-        throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');
-      } else if (await manager.leaderAnswers()) {
+      } else if (!forwarded && (await manager.leaderAnswers())) {
         const body = await call.services.bodies.read(call.request);
         if (await manager.forward(call.request, call.response, call.caller, body)) return;
       }

@@ -329,6 +329,8 @@ export class Manager implements ManagerAccess {
     { proof }: Caller,
     body: Buffer,
   ): Promise<boolean> {
+    // It may have gone since it was asked.
+    if (this.leader() === undefined) return false;
     const remoteAddress = request.socket.remoteAddress ?? '';
     const headers = {
       [FORWARDED_HEADER]: this.#options.self.nodeId,
