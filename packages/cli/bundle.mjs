@@ -1,12 +1,21 @@
 // `npm pack` runs this (prepack): all of our packages, from their sources, in one folder of modules that
 // needs nothing but the dependencies of package.json. What the code imports lazily stays lazy.
+//
+//     node bundle.mjs [--outdir FOLDER] [--program JSON]
+//
+// `--program` replaces what the program says of itself (packages/api/src/program.ts): so tests build the
+// version before or after this one.
 import { readdirSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 const here = import.meta.dirname;
-const outdir = join(here, 'bundle');
+const { values } = parseArgs({
+  options: { outdir: { type: 'string' }, program: { type: 'string' } },
+});
+const outdir = values.outdir === undefined ? join(here, 'bundle') : resolve(values.outdir);
 const packageJson = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 const { dependencies, optionalDependencies, devDependencies, engines } = packageJson(here);
 const external = Object.keys({ ...dependencies, ...optionalDependencies });
@@ -56,6 +65,7 @@ const { metafile } = await build({
   platform: 'node',
   target: `node${engines.node.replace('>=', '')}`,
   plugins: [onlyListed, ourSources],
+  ...(values.program !== undefined && { define: { SWARM_PROGRAM: values.program } }),
   legalComments: 'none',
   logLevel: 'warning',
 });

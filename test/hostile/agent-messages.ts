@@ -1,9 +1,4 @@
-import {
-  type AgentMessage,
-  DISPATCH_PROTOCOL,
-  RUNTIME_CAPABILITIES,
-  type TaskState,
-} from '@swarm/api';
+import { type AgentMessage, RUNTIME_CAPABILITIES, type TaskState } from '@swarm/api';
 import fc, { type Arbitrary } from 'fast-check';
 import { type Knowledge, tasksOfSpeaker } from './facts.js';
 import { ADDRESSES, ids, TEXTS, TIMES } from './values.js';
@@ -133,7 +128,6 @@ export function agentMessages(known: Knowledge): AgentMessages {
   return {
     hello: fc.record({
       type: fc.constant('hello'),
-      protocol: fc.constant(DISPATCH_PROTOCOL),
       description,
       dataPathAddr: address,
       meshGeneration: fc.oneof(fc.nat(100), fc.maxSafeNat()),

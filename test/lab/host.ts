@@ -113,6 +113,17 @@ export class Host {
   async startDaemons(options: { extraArgs?: readonly string[] } = {}): Promise<void> {
     if (this.state.role === 'client') return;
     if (this.#runtime === 'docker') await this.#startEngine();
+    const pid = await this.#startDetached('daemon.log', this.daemonCommand(options.extraArgs));
+    this.state.daemonPid = await childOf(pid);
+    await until(
+      `the daemon of ${this.name} answers (see ${join(this.state.folder, 'daemon.log')})`,
+      async () => (await this.api('GET', '/_ping')).status === 200,
+      { deadlineMs: START_DEADLINE_MS, everyMs: 30 },
+    );
+  }
+
+  /** What starts the host's daemon. */
+  daemonCommand(extraArgs: readonly string[] = []): string[] {
     const args = [
       'daemon',
       '--data-root',
@@ -123,19 +134,8 @@ export class Host {
     args.push('--runtime', this.#runtime);
     if (this.state.engineSocket !== undefined)
       args.push('--engine', `unix://${this.state.engineSocket}`);
-    args.push('--cgroup-parent', this.cgroupParent, ...(options.extraArgs ?? []));
-    const pid = await this.#startDetached('daemon.log', [
-      process.execPath,
-      ...DAEMON_NODE_FLAGS,
-      SWARM_BIN,
-      ...args,
-    ]);
-    this.state.daemonPid = await childOf(pid);
-    await until(
-      `the daemon of ${this.name} answers (see ${join(this.state.folder, 'daemon.log')})`,
-      async () => (await this.api('GET', '/_ping')).status === 200,
-      { deadlineMs: START_DEADLINE_MS, everyMs: 30 },
-    );
+    args.push('--cgroup-parent', this.cgroupParent, ...extraArgs);
+    return [process.execPath, ...DAEMON_NODE_FLAGS, this.#program, ...args];
   }
 
   /** Name of the cgroup that the host's tasks live under. */
@@ -276,9 +276,13 @@ export class Host {
     return child.pid!;
   }
 
+  get #program(): string {
+    return this.state.program ?? SWARM_BIN;
+  }
+
   #translate(command: readonly string[]): string[] {
     return command[0] === 'swarm'
-      ? [process.execPath, SWARM_BIN, ...command.slice(1)]
+      ? [process.execPath, this.#program, ...command.slice(1)]
       : [...command];
   }
 }

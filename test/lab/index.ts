@@ -1,3 +1,4 @@
+export { buildProgram } from './build-program.js';
 export * from './command.js';
 export { alive, type ApiReply, Host } from './host.js';
 export { TEST_IMAGE } from './image.js';

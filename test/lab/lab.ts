@@ -25,6 +25,8 @@ export interface LabOptions {
   readonly runtime?: LabRuntime;
   /** Start the daemons, but form no cluster. */
   readonly bare?: boolean;
+  /** The `swarm` program of every host; see `buildProgram`. */
+  readonly program?: string;
   /** More arguments for each `swarm daemon`. */
   readonly daemonArgs?: readonly string[];
 }
@@ -87,6 +89,7 @@ export class Lab {
           ...(runtime === 'docker' && role !== 'client'
             ? { engineSocket: join(home, 'docker.sock') }
             : {}),
+          ...(options.program === undefined ? {} : { program: options.program }),
           cut: false,
         });
       }

@@ -17,6 +17,8 @@ export interface HostState {
   readonly socket: string;
   /** Docker Engine socket, when the host runs an engine. */
   readonly engineSocket?: string;
+  /** The `swarm` program of this host, when it is another than the checkout's. */
+  program?: string;
   /** Process ids as this machine sees them; the init's death ends every process of the host. */
   unsharePid?: number;
   initPid?: number;

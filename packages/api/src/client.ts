@@ -10,5 +10,5 @@ export * from './values/default-paths.js';
 export * from './values/place.js';
 export * from './values/text.js';
 export { UsageError } from './usage-error.js';
-export * from './version.js';
+export * from './program.js';
 export type * from './index.js';

@@ -15,6 +15,11 @@ export const ERRORS = {
     status: 400,
     about: 'The object is not in a state in which this can be done.',
   },
+  WRONG_VERSION: {
+    status: 400,
+    about:
+      'Node and managers have no protocol or feature level in common: upgrade the older first.',
+  },
   UNAUTHENTICATED: {
     status: 401,
     about: 'No certificate, or one that this cluster did not issue.',

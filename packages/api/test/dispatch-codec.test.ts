@@ -35,7 +35,6 @@ const description: NodeDescription = {
 };
 const hello: AgentMessage = {
   type: 'hello',
-  protocol: 1,
   description,
   dataPathAddr: '198.18.0.7',
   meshGeneration: 0,

@@ -1,4 +1,4 @@
-import { VERSION } from '@swarm/api/version';
+import { PROGRAM } from '@swarm/api/program';
 
 /** What a daemon says of itself. */
 export interface ServerVersion {
@@ -9,7 +9,7 @@ export interface ServerVersion {
 
 export function clientVersion() {
   return {
-    Version: VERSION,
+    Version: PROGRAM.Version,
     Node: process.version,
     Os: process.platform,
     Arch: process.arch,

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { type FeatureLevel, featureLevelLine } from '../src/output/feature-level.js';
 import { UsageError } from '../src/command.js';
 import { filterMap } from '../src/output/filters.js';
 import { formatObject, printRows } from '../src/output/format.js';
@@ -112,4 +113,18 @@ test('rows are printed as a table, as chosen columns, by template or as JSON', (
     '{"ID":"1","Name":"web","State":"up"}\n{"ID":"2","Name":"db","State":"down"}\n',
   );
   t.throws(() => print('table {{upper .ID}}'), { message: /is not supported/ });
+});
+
+test('the feature level says what it waits for', (t) => {
+  const line = (Current: number, Highest: number, WaitsFor: FeatureLevel['WaitsFor'] = []) =>
+    featureLevelLine({ Current, Highest, WaitsFor });
+  const m3 = { NodeID: 'id3', Hostname: 'm3', Newest: 1 };
+  t.is(line(2, 2), '2 (all managers can 2)');
+  t.is(line(1, 2, [m3]), '1 (can rise to 2 when m3 is upgraded: it can 1)');
+  t.is(
+    line(1, 2, [m3, { NodeID: 'id4', Hostname: '' }]),
+    '1 (can rise to 2 when these managers are upgraded: m3 (can 1), id4 (has not said what it can))',
+  );
+  t.is(line(1, 2), '1 (rises to 2 in a moment)');
+  t.is(featureLevelLine({ Current: 2 }), '2');
 });

@@ -161,8 +161,8 @@ test('the packed package, installed elsewhere, runs a daemon, a cluster and a se
 
 test('the version of the command is that of its package', async (t) => {
   const { version } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8'));
-  const { VERSION } = await import('@swarm/api');
-  t.is(VERSION, version);
+  const { PROGRAM } = await import('@swarm/api');
+  t.is(PROGRAM.Version, version);
 });
 
 test('what the package needs is what the lockfile has', (t) => {

@@ -7,6 +7,8 @@ import { errorReply } from './reply.js';
 export class BodyReader {
   readonly #clock: Clock;
   readonly #limits: BodyLimits;
+  /** A request that is forwarded may be answered here after all. */
+  readonly #read = new WeakMap<IncomingMessage, Buffer>();
   #bytes = 0;
 
   constructor(clock: Clock, limits: BodyLimits) {
@@ -20,10 +22,12 @@ export class BodyReader {
   }
 
   /**
-   * The whole body.
+   * The whole body; the same again for a request that was read.
    * @throws ApiError TOO_LARGE, OVERLOADED; BAD_REQUEST when it stops short or comes too slowly
    */
   async read(request: IncomingMessage): Promise<Buffer> {
+    const known = this.#read.get(request);
+    if (known !== undefined) return known;
     const { bodyBytes, bodyMs } = this.#limits;
     if (this.isTooLong(request)) throw this.#tooLarge();
     const chunks: Buffer[] = [];
@@ -61,7 +65,9 @@ export class BodyReader {
     } finally {
       this.#bytes -= size;
     }
-    return Buffer.concat(chunks, size);
+    const body = Buffer.concat(chunks, size);
+    this.#read.set(request, body);
+    return body;
   }
 
   /** The body as JSON; undefined when it is empty. @throws ApiError as `read`, BAD_REQUEST */

@@ -6,7 +6,7 @@ import http, {
 } from 'node:http';
 import https from 'node:https';
 import { pipeline } from 'node:stream';
-import { ApiError } from '@swarm/api';
+import { ApiError, ERROR_CODE_HEADER } from '@swarm/api';
 
 /** Where a request is sent on to: a unix socket, or another host over TLS. In clear no host can be named. */
 export type ProxyTarget = ProxyRequest & (SocketTarget | TlsTarget);
@@ -30,6 +30,8 @@ interface ProxyRequest {
   readonly name: string;
   /** Sent instead of the request's body, which was read already. */
   readonly body?: Buffer;
+  /** Whether an answer with this error code is not the client's, since the request can be made again. */
+  readonly isAgain?: (code: string) => boolean;
 }
 
 /** Headers that belong to one connection (RFC 9110 section 7.6.1). */
@@ -75,13 +77,14 @@ export function openRequest(options: RequestOptions): http.ClientRequest {
  * Sends a request on and its answer back, both as streams: nothing is held but what is in flight.
  * Resolves when the answer is through, or either side has gone away and the other was cut. Rejects only
  * while nothing of an answer was written.
+ * @returns false when `isAgain` kept the answer back; nothing was written to the response then
  * @throws ApiError TIMEOUT when the other side cannot be reached, or goes away before it answers
  */
 export function proxyTo(
   target: ProxyTarget,
   request: IncomingMessage,
   response: ServerResponse,
-): Promise<void> {
+): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const options = requestOptions(request, target);
     if (target.body !== undefined) {
@@ -98,14 +101,14 @@ export function proxyTo(
     const upstream = openRequest(options);
     const onGone = (): void => {
       if (!response.writableFinished) upstream.destroy();
-      resolve();
+      resolve(true);
     };
     response.once('close', onGone);
     upstream.once('error', (error) => {
       response.off('close', onGone);
       if (response.headersSent || response.destroyed) {
         response.destroy();
-        resolve();
+        resolve(true);
         return;
       }
       reject(
@@ -113,6 +116,13 @@ export function proxyTo(
       );
     });
     upstream.once('response', (answer) => {
+      const code = answer.headers[ERROR_CODE_HEADER.toLowerCase()];
+      if (typeof code === 'string' && target.isAgain?.(code) === true) {
+        response.off('close', onGone);
+        answer.resume();
+        resolve(false);
+        return;
+      }
       response.writeHead(
         answer.statusCode ?? 502,
         answer.statusMessage,
@@ -120,7 +130,7 @@ export function proxyTo(
       );
       // Streams (logs, events) must show their head before the first line.
       response.flushHeaders();
-      pipeline(answer, response, () => resolve());
+      pipeline(answer, response, () => resolve(true));
     });
     if (target.body !== undefined) upstream.end(target.body);
     else pipeline(request, upstream, () => {});

@@ -4,6 +4,7 @@ import {
   type NodeAvailability,
   type NodeRole,
   parseJoinToken,
+  type Program,
   rootDigest,
   sameToken,
 } from '@swarm/api';
@@ -24,6 +25,8 @@ export interface CertificateRequest {
   readonly token?: string;
   readonly hostname?: string;
   readonly availability?: NodeAvailability;
+  /** What the node runs; with a token. */
+  readonly program?: Program;
 }
 
 /** Answer of `POST /ca/certificates`. */

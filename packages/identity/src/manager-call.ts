@@ -1,5 +1,14 @@
 import { request } from 'node:https';
-import { ApiError, ERROR_CODE_HEADER, ERRORS, type ErrorCode, parseHostPort } from '@swarm/api';
+import {
+  ApiError,
+  ERROR_CODE_HEADER,
+  ERRORS,
+  type ErrorCode,
+  formatWindow,
+  parseHostPort,
+  PROGRAM,
+  PROTOCOL_HEADER,
+} from '@swarm/api';
 import type { TlsClientOptions } from './tls-options.js';
 
 const REPLY_LIMIT_BYTES = 256 * 1024;
@@ -49,10 +58,13 @@ export function callManager(call: ManagerCall): Promise<unknown> {
         agent: false,
         servername: '',
         signal: signal === undefined ? late : AbortSignal.any([late, signal]),
-        headers:
-          text === undefined
-            ? {}
-            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+        headers: {
+          [PROTOCOL_HEADER]: formatWindow(PROGRAM.Protocol),
+          ...(text !== undefined && {
+            'content-type': 'application/json',
+            'content-length': Buffer.byteLength(text),
+          }),
+        },
       },
       (incoming) => {
         const chunks: Buffer[] = [];

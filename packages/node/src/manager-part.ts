@@ -212,6 +212,8 @@ export class ManagerPart {
   /** Hands leadership over, then stops. */
   async close(): Promise<void> {
     const manager = this.#manager;
+    // Before requests are turned away here, the others have another leader to ask.
+    await manager?.handOver();
     await this.#use(undefined);
     await manager?.close();
   }

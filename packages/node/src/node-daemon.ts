@@ -55,6 +55,8 @@ export class NodeDaemon implements NodeControl {
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
   #managers: readonly ManagerAddress[] = [];
+  /** The cluster's, as the leader said it. */
+  #featureLevel: number | undefined;
   #pending = false;
   /** Why the node is of no use until it leaves; empty while it is. */
   #broken = '';
@@ -134,6 +136,7 @@ export class NodeDaemon implements NodeControl {
       remoteManagers: this.#knownManagers(),
       error,
       clusterId: state.clusterId,
+      ...(this.#featureLevel === undefined ? {} : { featureLevel: this.#featureLevel }),
     };
   }
 
@@ -324,7 +327,10 @@ export class NodeDaemon implements NodeControl {
       dataPathPort: state.dataPathPort,
       identity: () => this.#files.identity!,
       managers: this.#knownManagers(),
-      onNode: (node, managers) => this.#heard(node, managers),
+      onNode: (node, managers, featureLevel) => {
+        this.#featureLevel = featureLevel;
+        this.#heard(node, managers);
+      },
       onFailed: this.#options.onFatal,
       onTurnedAway: (reason) => this.#turnedAway(reason),
       onRemoved: (reason) => this.#removed(reason),
@@ -390,6 +396,7 @@ export class NodeDaemon implements NodeControl {
     await this.#managerPart.stop();
     await this.#files.wipe();
     this.#managers = [];
+    this.#featureLevel = undefined;
     this.#role.heard(undefined);
     this.#broken = '';
     this.#refused = '';

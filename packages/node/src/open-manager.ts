@@ -11,9 +11,10 @@ import {
   selfInfo,
   StoreStateMachine,
 } from '@swarm/manager/assembly';
-import { LevelStorage, tlsConnect, WsTransport } from '@swarm/raft';
+import { LevelStorage, WsTransport } from '@swarm/raft';
 import { HttpsLeaderLink } from './port/leader-link.js';
 import { Listener } from './port/listener.js';
+import { raftConnect } from './port/raft-connect.js';
 
 export interface OpenManagerOptions {
   readonly self: LocalManager;
@@ -31,12 +32,12 @@ export interface OpenManagerOptions {
 /** A manager on this host's disk, network and port. @throws what storage, state or port say */
 export async function openManager(options: OpenManagerOptions): Promise<Manager> {
   const { self, api, clock, logger, ...rest } = options;
-  const { folder, clusterId, raftId, listen, identity } = self;
+  const { folder, clusterId, raftId, listen, advertiseAddress, identity } = self;
   const state = await StoreStateMachine.open({ folder: join(folder, 'state'), clock, logger });
   const transport = new WsTransport({
     self: selfInfo(self),
     clusterId,
-    connect: tlsConnect((member) => tlsClientOptions(identity(), member.nodeId)),
+    connect: raftConnect(self, logger),
     clock,
     random: options.random,
     logger: logger.child({ part: 'raft' }),
@@ -50,7 +51,10 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
     transport,
     log: new LevelStorage({ path: join(folder, 'log'), clusterId, memberId: raftId }),
     port: (routes) =>
-      new Listener(routes, { ...listen, identity, raft: transport, api, clock, logger }),
+      new Listener(routes, {
+        ...listen,
+        ...{ advertiseAddress, identity, raft: transport, api, clock, logger },
+      }),
     link: (leader) => new HttpsLeaderLink(identity, clock, leader),
     calls: managerCalls(identity),
   });

@@ -3,10 +3,12 @@ import {
   type LogLine,
   type MeshDelta,
   type Node,
+  PROGRAM,
   silentLogger,
 } from '@swarm/api';
 import test from 'ava';
 import { Level } from 'level';
+import { WebSocket } from 'ws';
 import { LOG_MESSAGE_LIMIT_BYTES, STATUS_INFLIGHT_LIMIT } from '../src/agent/limits.js';
 import type { AgentOptions } from '../src/agent/agent.js';
 import { managersFile } from '../src/storage/managers-file.js';
@@ -27,7 +29,6 @@ test('An agent says who it is, takes its tasks and reports them running', async 
   const bench = await open(assigning(makeTask('t1')));
   await bench.manager.untilStatus('t1', 'running');
   t.like(bench.manager.hellos[0], {
-    protocol: 1,
     dataPathAddr: '198.18.0.1',
     meshGeneration: 0,
     description: { Hostname: 'worker-1', Runtime: 'process', MeshBackend: 'nftables' },
@@ -226,13 +227,36 @@ test('A removed node is told, and does not come back', async (t) => {
 
 test('The daemon hears of its node object and of role changes', async (t) => {
   const roles: string[] = [];
-  const events: AgentOptions['events'] = { node: (node) => roles.push(node.Spec.Role) };
+  const levels: (number | undefined)[] = [];
+  const events: AgentOptions['events'] = {
+    node(node, _managers, featureLevel) {
+      roles.push(node.Spec.Role);
+      levels.push(featureLevel);
+    },
+  };
   const bench = await open(() => {}, { events });
   await until('the welcome', () => roles.length === 1);
   const node = makeNode({ Spec: { Labels: {}, Role: 'manager', Availability: 'active' } });
-  bench.manager.send({ type: 'node', node, managers: [] });
+  bench.manager.send({ type: 'node', node, managers: [], featureLevel: 2 });
   await until('the change', () => roles.length === 2);
   t.deepEqual(roles, ['worker', 'manager']);
+  t.deepEqual(levels, [undefined, 2]);
+  await bench.close();
+});
+
+test('An agent leaves a manager that chose a protocol which it does not speak', async (t) => {
+  const { Newest } = PROGRAM.Protocol;
+  const asked: string[] = [];
+  const bench = await open(() => {}, {
+    connect({ address }) {
+      const protocol = `swarm.dispatcher.${asked.length === 0 ? Newest + 1 : Newest}`;
+      asked.push(protocol);
+      return new WebSocket(`ws://${address}/dispatcher`, [protocol]);
+    },
+  });
+  await until('the welcome', () => bench.agent.connected);
+  t.is(asked.length, 2);
+  t.is(bench.manager.hellos.length, 1, 'it says nothing in a session that it does not understand');
   await bench.close();
 });
 

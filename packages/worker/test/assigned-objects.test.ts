@@ -10,6 +10,7 @@ import {
   type Task,
 } from '@swarm/api';
 import test from 'ava';
+import { WebSocket } from 'ws';
 import type { AssignedStore } from '../src/agent/assigned-store.js';
 import { AssignmentFollower } from '../src/agent/assignment-follower.js';
 import { OBJECT_KINDS } from '../src/agent/object-kinds.js';
@@ -206,15 +207,25 @@ test('A change in the middle of a set, or a piece that is missing, opens a new s
 });
 
 test('A manager of protocol 1 assigns tasks, takes no other objects away, and gets no acknowledgement', async (t) => {
-  const bench = await open(giving(putSecret, putConfig, putTask(needy('t1'))));
+  let protocol = 2;
+  const bench = await open(giving(putSecret, putConfig, putTask(needy('t1'))), {
+    connect: ({ address }) =>
+      new WebSocket(`ws://${address}/dispatcher`, [`swarm.dispatcher.${protocol}`]),
+  });
   await bench.manager.untilStatus('t1', 'running');
-  const acks = bench.manager.all('assignments-ack').length;
-  const old = { type: 'assignments', kind: 'complete', appliesTo: 1, resultsIn: 2 } as const;
-  bench.manager.send({ ...old, update: [needy('t2')], remove: [] });
+  const acks = () => bench.manager.all('assignments-ack').length;
+  await until('the acknowledgement', () => acks() === 1);
+  const old = { type: 'assignments', kind: 'complete', appliesTo: 0, resultsIn: 1 } as const;
+  bench.manager.onHello = () => {
+    bench.manager.welcome();
+    bench.manager.send({ ...old, update: [needy('t2')], remove: [] });
+  };
+  protocol = 1;
+  bench.manager.socket?.terminate();
   await bench.manager.untilStatus('t2', 'running');
   await until('t1 is removed', () => !bench.runtime.tasks.has('t1'));
-  t.is(bench.manager.all('assignments-ack').length, acks);
-  t.is(bench.manager.hellos.length, 1);
+  t.is(acks(), 1);
+  t.is(bench.manager.hellos.length, 2);
   await bench.close();
 });
 

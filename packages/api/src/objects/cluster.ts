@@ -44,6 +44,11 @@ export interface Cluster extends Meta {
   readonly SubnetSize: number;
   readonly DataPathPort: number;
   readonly JoinTokens: JoinTokens;
+  /**
+   * What the managers may store: nothing that came with a higher level. Rises when every manager can, and
+   * never falls. Absent is FIRST_FEATURE_LEVEL.
+   */
+  readonly FeatureLevel?: number;
   readonly Private: {
     /** PEM, PKCS #8. */
     readonly CAKey: string;

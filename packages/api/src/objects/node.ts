@@ -1,4 +1,5 @@
 import type { TLSInfo } from './cluster.js';
+import type { Program } from '../program.js';
 import type { Labels, Meta, Timestamp } from './common.js';
 
 export type NodeRole = 'worker' | 'manager';
@@ -43,6 +44,8 @@ export interface NodeDescription {
   readonly RuntimeCapabilities?: readonly string[];
   /** `nftables`, `ipvs` or `userspace`. */
   readonly MeshBackend?: string;
+  /** The program it runs; of a manager that is down, the one it ran last. */
+  readonly Program?: Program;
 }
 
 export interface NodeStatus {
@@ -50,6 +53,8 @@ export interface NodeStatus {
   readonly Message?: string;
   /** Where the node's connection comes from; of the leader's own, over loopback, what it says. */
   readonly Addr: string;
+  /** The protocol of its session with the leader. Ours; from feature level 2 on. */
+  readonly Protocol?: number;
 }
 
 export interface ManagerStatus {

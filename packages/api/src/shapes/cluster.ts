@@ -22,6 +22,7 @@ import {
   text,
   timestamp,
 } from '../wire/shape.js';
+import { VERSION_LIMIT } from '../program.js';
 import { labelsShape, META } from './common.js';
 
 /** Longest certificate or key in PEM, or Base64 of a part of one, in characters. */
@@ -76,6 +77,7 @@ export const clusterShape = record<Cluster>({
     Worker: text(JOIN_TOKEN_LIMIT),
     Manager: text(JOIN_TOKEN_LIMIT),
   }),
+  FeatureLevel: optional(integer(1, VERSION_LIMIT)),
   Private: record<Cluster['Private']>({
     CAKey: pem,
     CACert: pem,

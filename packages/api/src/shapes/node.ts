@@ -12,6 +12,7 @@ import type {
   Platform,
   Resources,
 } from '../objects/node.js';
+import { type Program, VERSION_LIMIT, type VersionWindow } from '../program.js';
 import {
   choice,
   cidr,
@@ -80,6 +81,17 @@ export const CAPABILITY_LIMIT_BYTES = 64;
 export const CAPABILITIES_LIMIT = 64;
 
 export const capabilityShape = text(CAPABILITY_LIMIT_BYTES);
+const versionNumber = integer(1, VERSION_LIMIT);
+const versionWindowShape = record<VersionWindow>({
+  Oldest: versionNumber,
+  Newest: versionNumber,
+});
+
+export const programShape = record<Program>({
+  Version: shortText,
+  Protocol: versionWindowShape,
+  FeatureLevel: versionWindowShape,
+});
 
 /** Long texts are cut. What is countable stays in its limits, or the description is refused. */
 export const nodeDescriptionShape = record<NodeDescription>({
@@ -91,12 +103,14 @@ export const nodeDescriptionShape = record<NodeDescription>({
   Runtime: optional(shortText),
   RuntimeCapabilities: optional(list(capabilityShape, CAPABILITIES_LIMIT)),
   MeshBackend: optional(shortText),
+  Program: optional(programShape),
 });
 
 export const nodeStatusShape = record<NodeStatus>({
   State: choice<NodeState>({ unknown: true, down: true, ready: true, disconnected: true }),
   Message: optional(text()),
   Addr: shownAddress,
+  Protocol: optional(versionNumber),
 });
 
 export const managerStatusShape = record<ManagerStatus>({

@@ -68,7 +68,6 @@ const subscription = text(SUBSCRIPTION_ID_LIMIT);
 const agentMessage = variants<AgentMessage>({
   hello: record<AgentHello>({
     type: literal('hello'),
-    protocol: count,
     description: nodeDescriptionShape,
     dataPathAddr: maybeIpAddress,
     meshGeneration: count,

@@ -1,6 +1,8 @@
 /**
  * Messages of a dispatcher session: one WebSocket from a node's agent to the leader, path
  * `/dispatcher`, one msgpack map a frame. The node id comes from the certificate, never from a message.
+ * The protocol is the WebSocket's subprotocol, agreed on before the first message. These are the messages of
+ * the newest one; how an earlier one has them is in protocols.ts.
  */
 import type { Node, NodeDescription } from '../objects/node.js';
 import type { TaskStatus } from '../objects/task.js';
@@ -8,7 +10,6 @@ import type { AgentAssignmentsAck, Assignments } from './assignments.js';
 import type { MeshDelta } from './mesh.js';
 import type { TaskAssignments } from './task-assignments.js';
 
-export const DISPATCH_PROTOCOL = 1;
 /** Largest frame either side accepts. */
 export const DISPATCH_FRAME_LIMIT_BYTES = 4 * 1024 * 1024;
 
@@ -21,7 +22,6 @@ export interface ManagerAddress {
 /** First message of an agent. */
 export interface AgentHello {
   readonly type: 'hello';
-  readonly protocol: number;
   readonly description: NodeDescription;
   /** Where tunnel packets for this node should go; a wish, see `Node.Mesh.Address`. Empty: no wish. */
   readonly dataPathAddr: string;
@@ -92,6 +92,8 @@ export interface Welcome {
   readonly heartbeatMs: number;
   readonly node: Node;
   readonly managers: readonly ManagerAddress[];
+  /** The cluster's. From protocol 2 on. */
+  readonly featureLevel?: number;
 }
 
 /** This manager does not lead. The agent tries `leader`, or another manager after a pause. */
@@ -112,11 +114,13 @@ export interface StatusAck {
   readonly sequence: number;
 }
 
-/** The node object (role wanted, labels) or the managers changed. */
+/** The node object (role wanted, labels), the managers or the feature level changed. */
 export interface NodeUpdate {
   readonly type: 'node';
   readonly node: Node;
   readonly managers: readonly ManagerAddress[];
+  /** As in {@link Welcome}. */
+  readonly featureLevel?: number;
 }
 
 export interface MeshUpdate {

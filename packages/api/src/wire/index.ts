@@ -5,3 +5,4 @@ export { ASSIGNED_LIMIT, type UnreadAssignment } from './assignments-codec.js';
 export * from './malformed.js';
 export * from './manager-codec.js';
 export * from './msgpack.js';
+export * from './protocols.js';

@@ -6,6 +6,7 @@ import {
   meshPeerShape,
   meshPortKeyShape,
 } from '../shapes/mesh.js';
+import { VERSION_LIMIT } from '../program.js';
 import { ownNodeShape } from '../shapes/node.js';
 import { portProtocolShape } from '../shapes/service.js';
 import { ASSIGNED_KINDS, type AssignedKindCodecs } from './assigned-kinds.js';
@@ -99,6 +100,7 @@ export function managerFrameReader(
 }
 
 const heartbeatMs = integer(1, HEARTBEAT_LIMIT_MS);
+const featureLevel = optional(integer(1, VERSION_LIMIT));
 const subscription = text(SUBSCRIPTION_ID_LIMIT);
 
 const managerAddress = record<ManagerAddress>({
@@ -128,6 +130,7 @@ function managerMessage(
       heartbeatMs,
       node: ownNodeShape,
       managers,
+      featureLevel,
     }),
     'not-leader': record<NotLeader>({
       type: literal('not-leader'),
@@ -136,7 +139,12 @@ function managerMessage(
     }),
     'heartbeat-ack': record<HeartbeatAck>({ type: literal('heartbeat-ack'), heartbeatMs }),
     'status-ack': record<StatusAck>({ type: literal('status-ack'), sequence: count }),
-    node: record<NodeUpdate>({ type: literal('node'), node: ownNodeShape, managers }),
+    node: record<NodeUpdate>({
+      type: literal('node'),
+      node: ownNodeShape,
+      managers,
+      featureLevel,
+    }),
     assignments: assignmentsShape(kinds, setAside),
     mesh: record<MeshUpdate>({ type: literal('mesh'), delta: meshDelta(setAside) }),
     'log-subscribe': record<LogSubscribe>({

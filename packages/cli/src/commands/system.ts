@@ -1,5 +1,6 @@
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
 import type { Command } from '../command.js';
+import { type FeatureLevel, featureLevelLine } from '../output/feature-level.js';
 import { printObject } from '../output/format.js';
 import { shown } from '../output/shown.js';
 import { goDuration } from '../output/time.js';
@@ -35,6 +36,7 @@ interface Info {
         readonly HostPrivileges?: string;
       };
     };
+    readonly FeatureLevel?: FeatureLevel;
     readonly Warnings?: string[] | null;
   };
 }
@@ -108,6 +110,8 @@ function prettyInfo(info: Info): string {
         ` Host Privileges: ${cluster.Spec.HostPrivileges ?? 'none'}`,
       );
     }
+    if (swarm.FeatureLevel !== undefined)
+      lines.push(` Feature level: ${featureLevelLine(swarm.FeatureLevel)}`);
     lines.push(` Node Address: ${swarm.NodeAddr}`);
     const managers = swarm.RemoteManagers ?? [];
     if (managers.length > 0)

@@ -1,4 +1,4 @@
-import { VERSION } from '@swarm/api/client';
+import { PROGRAM } from '@swarm/api/client';
 import { ApiClient } from '../client/api-client.js';
 import { resolveEndpoint } from '../client/endpoint.js';
 import { type Command, type CommandContext, UsageError } from '../command.js';
@@ -25,7 +25,7 @@ export async function dispatch(
   const { host, tlsVerify, rest: words } = leadingFlags(argv);
   const [first, second] = words;
   if (first === '--version' || first === '-v') {
-    output.line(`swarm version ${VERSION}`);
+    output.line(`swarm version ${PROGRAM.Version}`);
     return 0;
   }
   if (first === undefined || HELP.includes(first)) return help(words.slice(1), output);

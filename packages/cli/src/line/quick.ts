@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { defaultSocket } from '@swarm/api/default-paths';
-import { VERSION } from '@swarm/api/version';
+import { PROGRAM } from '@swarm/api/program';
 import { versionText } from '../version-text.js';
 
 /**
@@ -15,7 +15,7 @@ export function quickAnswer(
   exists: (path: string) => boolean = existsSync,
 ): string | undefined {
   if (argv.length !== 1) return undefined;
-  if (argv[0] === '--version' || argv[0] === '-v') return `swarm version ${VERSION}`;
+  if (argv[0] === '--version' || argv[0] === '-v') return `swarm version ${PROGRAM.Version}`;
   return argv[0] === 'version' && !mayHaveDaemon(env, uid, exists) ? versionText(null) : undefined;
 }
 

@@ -1,4 +1,4 @@
-import type { Node } from '@swarm/api';
+import type { Node, VersionWindow } from '@swarm/api';
 import { goTime } from './time.js';
 
 /** A node in a form for people, in the order Docker prints it. */
@@ -38,10 +38,21 @@ export function prettyNode(node: Node): string {
       ` Memory:\t\t${((description.Resources.MemoryBytes ?? 0) / 1024 ** 3).toFixed(2)}GiB`,
       `Engine Version:\t\t${description.Engine.EngineVersion}`,
     );
+    const { Program } = description;
+    if (Program !== undefined)
+      lines.push(
+        `Swarm Version:\t\t${Program.Version}`,
+        ` Protocols:\t\t${span(Program.Protocol)}`,
+        ` Feature Levels:\t${span(Program.FeatureLevel)}`,
+      );
     if (description.Runtime !== undefined) lines.push(`Runtime:\t\t${description.Runtime}`);
     if (description.MeshBackend !== undefined) lines.push(`Mesh:\t\t\t${description.MeshBackend}`);
   }
   return lines.join('\n');
+}
+
+function span({ Oldest, Newest }: VersionWindow): string {
+  return Oldest === Newest ? `${Newest}` : `${Oldest} to ${Newest}`;
 }
 
 function capital(word: string): string {

@@ -1,4 +1,4 @@
-import { ApiError } from '@swarm/api';
+import { ApiError, type Clock } from '@swarm/api';
 import { pause, within } from '@swarm/http';
 import type { Transaction } from '../store/store.js';
 import type { ManagerAccess } from './manager-access.js';
@@ -48,8 +48,22 @@ export async function freshState(
   }
 }
 
+/** Resolves early when this manager leads no more. */
+async function whileLeading(clock: Clock, manager: ManagerAccess, work: Promise<void>) {
+  let isOver = false;
+  const lost = async (): Promise<void> => {
+    while (!isOver && manager.isLeader()) await pause(clock, LEADER_POLL_MS);
+  };
+  try {
+    await Promise.race([work, lost()]);
+  } finally {
+    isOver = true;
+  }
+}
+
 /**
- * Has the leader answer: `here` when that is this node, else by forwarding. Waits for an election.
+ * Has the leader answer: `here` when that is this node, else by forwarding. Waits for an election, and asks
+ * the next leader when one stops before it has begun.
  * @throws ApiError NO_QUORUM after limits.leaderMs
  */
 export async function onLeader(
@@ -61,13 +75,19 @@ export async function onLeader(
   const until = clock.monotonicMs() + limits.leaderMs;
   const forwarded = call.caller.forwardedBy !== undefined;
   while (!call.response.destroyed) {
+    // Whoever sent it on knows the next leader, or will.
+    if (forwarded && !manager.isLeader())
+      throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');
     if (manager.quorum().state === 'ok') {
       if (manager.isLeader()) {
         // A new leader may not have applied everything yet, and an old one may not know that it is.
-        await freshState(call.services, manager, until);
+        const fresh = freshState(call.services, manager, until);
+        // Whoever sent it on asks the next leader at once, before this one is gone.
+        await (forwarded ? whileLeading(clock, manager, fresh) : fresh);
         if (manager.isLeader()) return here();
       } else if (!forwarded && (await manager.leaderAnswers())) {
-        return manager.forward(call.request, call.response, call.caller);
+        const body = await call.services.bodies.read(call.request);
+        if (await manager.forward(call.request, call.response, call.caller, body)) return;
       }
     }
     if (clock.monotonicMs() >= until) throw noQuorum(manager);

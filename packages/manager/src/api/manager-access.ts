@@ -48,10 +48,16 @@ export interface ManagerAccess {
    */
   logs(selector: LogSelector, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord>;
   /**
-   * Has the leader answer, over mutual TLS: `proxyTo` with the daemon's agent. Nothing of the body has
-   * been read. Rejects only while nothing was written to the response. The leader judges the caller again.
+   * Has the leader answer, over mutual TLS: `proxyTo` with the daemon's agent. Rejects only while nothing was
+   * written to the response. The leader judges the caller again.
+   * @returns false when it leads no more: it did nothing, and the next leader may be asked
    */
-  forward(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void>;
+  forward(
+    request: IncomingMessage,
+    response: ServerResponse,
+    caller: Caller,
+    body: Buffer,
+  ): Promise<boolean>;
   /** Whether the store as it is now lets a node use this row of the table of rights. */
   mayStill(proof: Proof, right: string): boolean;
   quorum(): Quorum;

@@ -9,6 +9,7 @@ import { API_LIMITS, type ApiLimits } from './limits.js';
 import type { ManagerAccess } from './manager-access.js';
 import { PortClaims } from './port-claims.js';
 import { presentClusterInfo } from './present/cluster.js';
+import { presentFeatureLevel } from './present/feature-level.js';
 import type { ApiServices, Route } from './router.js';
 
 export interface ManagerApiOptions {
@@ -61,7 +62,10 @@ export class ManagerApi {
     return {
       Nodes: store.count('node'),
       Managers: members.length,
-      ...(cluster !== undefined && { Cluster: presentClusterInfo(cluster) }),
+      ...(cluster !== undefined && {
+        Cluster: presentClusterInfo(cluster),
+        FeatureLevel: presentFeatureLevel(store),
+      }),
       ...(members.length === 2 && { Warnings: [TWO_MANAGERS] }),
     };
   }

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { type ClusterSpec, makeJoinToken, type NodeAvailability } from '@swarm/api';
+import { type ClusterSpec, makeJoinToken, type NodeAvailability, PROGRAM } from '@swarm/api';
 import { expiresAt } from '@swarm/identity';
 import { tlsInfo } from '../ca/root.js';
 import type { RootCA } from '../ca/root.js';
@@ -45,6 +45,7 @@ export async function foundCluster(store: Store, request: FoundingRequest): Prom
         Worker: makeJoinToken(rootDer, randomBytes),
         Manager: makeJoinToken(rootDer, randomBytes),
       },
+      FeatureLevel: PROGRAM.FeatureLevel.Newest,
       Private: { CAKey: root.key, CACert: root.certificate, RemovedNodes: {} },
     });
     transaction.create('node', {
@@ -60,6 +61,7 @@ export async function foundCluster(store: Store, request: FoundingRequest): Prom
         Platform: { Architecture: '', OS: '' },
         Resources: {},
         Engine: { EngineVersion: '' },
+        Program: PROGRAM,
       },
     });
   });

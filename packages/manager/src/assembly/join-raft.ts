@@ -1,6 +1,16 @@
-import { ApiError, formatHostPort, isObjectId, type Logger, parseHostPort } from '@swarm/api';
+import {
+  ApiError,
+  featureLevelProblem,
+  formatHostPort,
+  isObjectId,
+  type Logger,
+  parseHostPort,
+  type Program,
+} from '@swarm/api';
 import type { MemberInfo, MemberStatus, RaftNode } from '@swarm/raft';
 import type { ManagerCall } from '@swarm/identity';
+import { readProgram } from '../ca/read-program.js';
+import { levelOf } from '../store/feature-levels.js';
 import type { Store } from '../store/store.js';
 import type { LocalManager } from './local-manager.js';
 
@@ -29,27 +39,33 @@ const JOIN_TIMEOUT_MS = 70_000;
 export interface JoinBody {
   readonly raftId: number;
   readonly address: string;
+  /** What the new member runs. */
+  readonly program: Program;
 }
 
 /** @throws ApiError INVALID_ARGUMENT */
 export function readJoinBody(body: unknown): JoinBody {
-  const { raftId, address } = (typeof body === 'object' && body !== null ? body : {}) as Record<
-    string,
-    unknown
-  >;
+  const { raftId, address, program } = (
+    typeof body === 'object' && body !== null ? body : {}
+  ) as Record<string, unknown>;
   if (!Number.isSafeInteger(raftId) || (raftId as number) <= 0) {
     throw new ApiError('INVALID_ARGUMENT', '"raftId" must be a positive integer');
   }
   const parsed = parseHostPort(address);
   if (parsed === undefined) throw new ApiError('INVALID_ARGUMENT', '"address" must be host:port');
-  return { raftId: raftId as number, address: formatHostPort(parsed) };
+  return {
+    raftId: raftId as number,
+    address: formatHostPort(parsed),
+    program: readProgram(program),
+  };
 }
 
 /**
  * The leader's part: makes a node a voter. First it looks whether the node answers at the address that
  * it gave; a member that nobody reaches would only cost the group its majority. A member that does not
  * catch up in time is taken out again.
- * @throws ApiError FAILED_PRECONDITION when it does not answer, PERMISSION_DENIED when it shall be none
+ * @throws ApiError FAILED_PRECONDITION when it does not answer, PERMISSION_DENIED when it shall be none,
+ *   WRONG_VERSION when its program cannot do what the cluster stores
  */
 export async function admitMember(
   raft: RaftNode,
@@ -57,6 +73,7 @@ export async function admitMember(
   self: Pick<LocalManager, 'nodeId' | 'advertiseAddress'>,
   calls: ManagerCalls,
   member: MemberInfo,
+  program: Program,
   logger: Logger,
 ): Promise<void> {
   if (store.get('node', member.nodeId)?.Spec.Role !== 'manager') {
@@ -65,6 +82,9 @@ export async function admitMember(
       `node ${member.nodeId} shall be no manager: promote it first`,
     );
   }
+  const name = `node ${member.nodeId}`;
+  const problem = featureLevelProblem(name, program, levelOf(store.cluster()));
+  if (problem !== undefined) throw new ApiError('WRONG_VERSION', problem);
   const members = () => raft.status().members;
   if (members().some(({ info }) => info.id === member.id && info.nodeId !== member.nodeId))
     throw new ApiError('CONFLICT', `member id ${member.id} is of another node: take a new one`);

@@ -22,15 +22,17 @@ export interface LeaderLink {
   reachable(): ReadonlySet<number> | undefined;
   /**
    * Sends a request on to the leader, and its answer back.
-   * @param body of a node's request, which was read already; absent for one of an API client
+   * @param way whose connections it uses; `isAgain` as for `proxyTo`
+   * @returns false when the answer was kept back
    * @throws ApiError NO_QUORUM, TIMEOUT
    */
   forward(
     request: IncomingMessage,
     response: ServerResponse,
     headers: Readonly<Record<string, string>>,
-    body?: Buffer,
-  ): Promise<void>;
+    body: Buffer,
+    way: { readonly from: 'clients' | 'nodes'; readonly isAgain?: (code: string) => boolean },
+  ): Promise<boolean>;
   /** Later requests use a connection of their own, made with the certificate of then. */
   renew(): void;
   /** Ends the connections at once. */

@@ -1,5 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ApiError, type Clock, type Logger, type LogOptions, type Timer } from '@swarm/api';
+import {
+  ApiError,
+  type Clock,
+  type Logger,
+  type LogOptions,
+  PROGRAM,
+  type Timer,
+} from '@swarm/api';
 import {
   type LeadershipState,
   type LogStorage,
@@ -19,6 +26,7 @@ import type {
   Quorum,
 } from '../api/manager-access.js';
 import { FORWARDED_HEADER } from '../api/gate.js';
+import { createFeatureLevel } from '../feature-level/index.js';
 import { createCaServer } from '../ca/ca-server.js';
 import { Authority } from '../authority/index.js';
 import type { LoopContext } from '../control-loop.js';
@@ -49,6 +57,8 @@ import { StandingConnections } from './standing.js';
 const LEADER_POLL_MS = 50;
 /** What a manager that is out of reach, or being demoted, says of itself only. */
 const ASK_ANOTHER: readonly string[] = ['TIMEOUT', 'NOT_IN_SWARM'];
+/** What a leader answers that stops, or leads no more: it surely did nothing of what it was asked. */
+const NOT_DONE: readonly string[] = ['NOT_IN_SWARM', 'NO_QUORUM'];
 /** Who is not known here is not kept waiting for longer. */
 const CATCH_UP_LIMIT_MS = 2000;
 /** A member alone leads as soon as its vote is on disk. */
@@ -173,6 +183,9 @@ export class Manager implements ManagerAccess {
         this.#dispatcher,
         this.#logBroker,
         roles,
+        createFeatureLevel(context, {
+          members: () => this.#members().map(({ nodeId }) => nodeId),
+        }),
       ],
       logger,
     );
@@ -233,7 +246,7 @@ export class Manager implements ManagerAccess {
    */
   async joinGroup(managers: readonly string[], signal?: AbortSignal): Promise<void> {
     const { self, calls } = this.#options;
-    const body = { raftId: self.raftId, address: self.advertiseAddress };
+    const body = { raftId: self.raftId, address: self.advertiseAddress, program: PROGRAM };
     let last: unknown;
     for (const address of managers) {
       try {
@@ -303,12 +316,17 @@ export class Manager implements ManagerAccess {
     request: IncomingMessage,
     response: ServerResponse,
     { proof }: Caller,
-  ): Promise<void> {
+    body: Buffer,
+  ): Promise<boolean> {
+    // It may have gone since it was asked.
+    if (this.leader() === undefined) return false;
     const remoteAddress = request.socket.remoteAddress ?? '';
-    await this.#link.forward(request, response, {
+    const headers = {
       [FORWARDED_HEADER]: this.#options.self.nodeId,
       [PEER_HEADER]: writePeer({ remoteAddress, ...(proof === undefined ? {} : { proof }) }),
-    });
+    };
+    const isAgain = (code: string) => NOT_DONE.includes(code);
+    return this.#link.forward(request, response, headers, body, { from: 'clients', isAgain });
   }
 
   mayStill(proof: Proof, right: string): boolean {
@@ -359,6 +377,14 @@ export class Manager implements ManagerAccess {
       if (clock.monotonicMs() >= until) throw new ApiError('NO_QUORUM', 'no other manager leads');
       await this.#pause();
     }
+  }
+
+  /** Has another manager lead, while this one still answers. Failing to only costs an election. */
+  async handOver(): Promise<void> {
+    if (!this.#isLeader || this.#members().length < 2) return;
+    await this.#raft.transferLeadership().catch((error: unknown) => {
+      this.#options.logger.warn({ err: error }, 'leadership could not be handed over');
+    });
   }
 
   /** Stops in order: hands leadership over, stops the loops, closes port and log. */
@@ -425,9 +451,9 @@ export class Manager implements ManagerAccess {
     return within(this.#options.clock, CATCH_UP_LIMIT_MS, this.readBarrier(), late);
   }
 
-  #acceptAgent(socket: WebSocket, peer: Admitted): void {
+  #acceptAgent(socket: WebSocket, peer: Admitted & { readonly protocol: number }): void {
     if (this.#isLeader) this.#dispatcher.accept(socket, peer);
-    else refuseSession(socket, managerAddresses(this.store), this.leader());
+    else refuseSession(socket, peer.protocol, managerAddresses(this.store), this.leader());
   }
 
   #pause(): Promise<void> {

@@ -21,7 +21,7 @@ export interface PortRoutes {
   readonly standing: StandingConnections;
   /** Small JSON requests among nodes; undefined when the path is none of these. */
   node(method: string, path: string): NodeRoute | undefined;
-  dispatcher(socket: WebSocket, peer: Admitted): void;
+  dispatcher(socket: WebSocket, peer: Admitted & { readonly protocol: number }): void;
 }
 
 /** Where nodes reach a manager: port 2377 with its certificate, or whatever stands in for it. */

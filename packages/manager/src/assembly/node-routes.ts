@@ -101,8 +101,9 @@ export class NodeRoutes {
 
   async #admit(asked: NodeRequest, nodeId: string): Promise<unknown> {
     const { raft, store, self, calls, logger } = this.#context;
-    const { raftId, address } = readJoinBody(asked.json());
-    await admitMember(raft, store, self, calls, { id: raftId, address, nodeId }, logger);
+    const { raftId, address, program } = readJoinBody(asked.json());
+    const member = { id: raftId, address, nodeId };
+    await admitMember(raft, store, self, calls, member, program, logger);
     return {};
   }
 
@@ -141,7 +142,8 @@ export class NodeRoutes {
     while (!response.destroyed) {
       if (isLeader()) return here(forwarded ?? peer);
       if (forwarded === undefined && (await link.answers())) {
-        await link.forward(request, response, { [PEER_HEADER]: writePeer(peer) }, raw);
+        const headers = { [PEER_HEADER]: writePeer(peer) };
+        await link.forward(request, response, headers, raw, { from: 'nodes' });
         return ANSWERED;
       }
       if (clock.monotonicMs() >= until) {

@@ -3,6 +3,8 @@ import {
   ApiError,
   type Clock,
   type Cluster,
+  featureLevelProblem,
+  highestCommon,
   ID_LENGTH,
   type Logger,
   type Node,
@@ -11,9 +13,13 @@ import {
   isPlainText,
   parseIpAddress,
   parseJoinToken,
+  PROGRAM,
+  type Program,
+  protocolProblem,
   rootDigest,
   sameToken,
   toBase36,
+  UNNAMED_PROGRAM,
 } from '@swarm/api';
 import {
   BACKDATE_MS,
@@ -25,11 +31,13 @@ import {
   type Subject,
 } from '@swarm/identity';
 import { RefusalLog } from '../assembly/refusal-log.js';
+import { levelOf } from '../store/feature-levels.js';
 import type { Store } from '../store/store.js';
 import { FailureLimit, hostOf } from './failure-limit.js';
 import { IssueLimit, JOINS, RENEWALS } from './issue-limit.js';
 import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
 import { refuseRemoved } from './removed.js';
+import { readProgram } from './read-program.js';
 import { type CaContext, certificateDer } from './root.js';
 
 /** Who asks. */
@@ -115,6 +123,7 @@ export function createCaServer(context: CaServerContext): CaServer {
 
   async function issueFirst(request: CertificateRequest, peer: CaPeer): Promise<CertificateReply> {
     const role = roleOf(request.token!, peer);
+    checkProgram(request.program ?? UNNAMED_PROGRAM, role, cluster());
     const publicKey = await readRequest(request.csr);
     const { ID: clusterId, Private, Spec } = cluster();
     const nodeId = nodeIdOf(clusterId, publicKey);
@@ -199,6 +208,25 @@ export function createCaServer(context: CaServerContext): CaServer {
   };
 }
 
+/**
+ * Before the cluster hears of the node: one that cannot take part leaves nothing behind.
+ * @throws ApiError WRONG_VERSION
+ */
+function checkProgram(program: Program, role: NodeRole, cluster: Cluster): void {
+  const name = 'the joining node';
+  const { Protocol: own } = PROGRAM;
+  const problem =
+    highestCommon(own, program.Protocol) === undefined
+      ? protocolProblem(
+          { name, protocols: program.Protocol },
+          { name: 'the leader of the cluster', protocols: own },
+        )
+      : role === 'manager'
+        ? featureLevelProblem(name, program, levelOf(cluster))
+        : undefined;
+  if (problem !== undefined) throw new ApiError('WRONG_VERSION', problem);
+}
+
 const WHERE_TOKENS_ARE =
   'Run `swarm join-token worker` (or `manager`) on a manager for the one that is valid now.';
 
@@ -280,7 +308,7 @@ function newNode(
 function readBody(body: unknown): CertificateRequest {
   const invalid = (message: string) => new ApiError('INVALID_ARGUMENT', message);
   if (typeof body !== 'object' || body === null) throw invalid('The body must be a JSON object.');
-  const { csr, token, hostname, availability } = body as Record<string, unknown>;
+  const { csr, token, hostname, availability, program } = body as Record<string, unknown>;
   if (typeof csr !== 'string' || csr.length > REQUEST_LIMIT) {
     throw invalid(
       `The certificate request ("csr") must be PEM of at most ${REQUEST_LIMIT} characters.`,
@@ -302,5 +330,6 @@ function readBody(body: unknown): CertificateRequest {
     ...(token === undefined ? {} : { token }),
     ...(hostname === undefined ? {} : { hostname }),
     ...(availability === undefined ? {} : { availability: availability as NodeAvailability }),
+    ...(program === undefined ? {} : { program: readProgram(program) }),
   };
 }

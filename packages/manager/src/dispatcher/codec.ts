@@ -1,5 +1,5 @@
 import type { AgentMessage, ManagerMessage } from '@swarm/api';
-import { Msgpack, readAgentFrame } from '@swarm/api/wire';
+import { inProtocol, Msgpack, readAgentFrame } from '@swarm/api/wire';
 
 export { MalformedMessage } from '@swarm/api/wire';
 
@@ -7,8 +7,8 @@ export { MalformedMessage } from '@swarm/api/wire';
 export class DispatchCodec {
   readonly #msgpack = new Msgpack();
 
-  encode(message: ManagerMessage): Buffer {
-    return this.#msgpack.pack(message);
+  encode(message: ManagerMessage, protocol: number): Buffer {
+    return this.#msgpack.pack(inProtocol(protocol, message));
   }
 
   /** @throws MalformedMessage when the frame is none, or breaks the contract in wire/dispatch.ts */

@@ -3,7 +3,6 @@ import {
   type AgentMessage,
   type AgentStatus,
   compareStates,
-  DISPATCH_PROTOCOL,
   type ManagerAddress,
   MS,
   type Node,
@@ -12,10 +11,12 @@ import {
   type Timer,
 } from '@swarm/api';
 import { isDeepStrictEqual } from 'node:util';
+import { WITH_TYPED_ASSIGNMENTS } from '@swarm/api/wire';
 import type { WebSocket } from 'ws';
 import { mayUse } from '@swarm/identity';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
+import { asOfLevel, levelOf } from '../store/feature-levels.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
 import { AssignmentSender } from './assignment-sender.js';
 import { AssignmentSet } from './assignment-set.js';
@@ -84,7 +85,7 @@ export function createDispatcher(
       await stopping?.stop();
     },
     accept(socket, peer) {
-      if (run === undefined) refuseSession(socket, managerAddresses(context.store));
+      if (run === undefined) refuseSession(socket, peer.protocol, managerAddresses(context.store));
       else run.accept(socket, peer);
     },
     isConnected: (nodeId) => run?.session(nodeId) !== undefined,
@@ -314,11 +315,6 @@ class DispatcherRun {
       );
       return;
     }
-    if (hello.protocol !== DISPATCH_PROTOCOL) {
-      const versions = `${hello.protocol}, the managers ${DISPATCH_PROTOCOL}`;
-      session.end(`the node speaks protocol ${versions}: run the same version on both`);
-      return;
-    }
     const previous = this.#sessions.get(nodeId);
     this.#sessions.set(nodeId, session);
     previous?.end('replaced by a newer session of the node');
@@ -352,6 +348,7 @@ class DispatcherRun {
       heartbeatMs: this.#heartbeatMs(),
       node,
       managers: this.#managers,
+      featureLevel: levelOf(store.cluster()),
     });
     session.assignments = this.#assignmentsOf(session);
     session.assignments.flush();
@@ -406,7 +403,10 @@ class DispatcherRun {
   #observe(node: Node): Node {
     const agent = this.#agent(node.ID);
     const holder = this.#claims.inTheWayOf(node.ID);
-    if (agent !== undefined) return observedReady(node, agent, holder);
+    if (agent !== undefined) {
+      const level = levelOf(this.#context.store.cluster());
+      return asOfLevel('node', observedReady(node, agent, holder), level);
+    }
     if (holder !== undefined) return displaced(node);
     const away = this.#away.get(node.ID);
     return away === undefined ? node : observedAway(node, away);
@@ -415,7 +415,8 @@ class DispatcherRun {
   #agent(nodeId: string): AgentView | undefined {
     const session = this.#sessions.get(nodeId);
     if (session?.hello === undefined) return undefined;
-    return { hello: session.hello, remoteAddress: session.peer.remoteAddress };
+    const { remoteAddress, protocol } = session.peer;
+    return { hello: session.hello, remoteAddress, protocol };
   }
 
   /** Takes note of what a node's agent says of its data path address; without an agent it has none. */
@@ -505,7 +506,10 @@ class DispatcherRun {
       this.#mesh.note(event, change.index);
       if (event.kind === 'task') this.#taskChanged(event, change.index);
       else if (event.kind === 'node') this.#nodeChanged(event);
-      else this.#watchers.changed(event.kind, event.object.ID);
+      else {
+        this.#watchers.changed(event.kind, event.object.ID);
+        if (event.kind === 'cluster' && raisesLevel(event)) this.#levelRaised();
+      }
     });
   }
 
@@ -551,10 +555,19 @@ class DispatcherRun {
     }
   }
 
+  /** What is stored of nodes is more from now on. */
+  #levelRaised(): void {
+    for (const nodeId of this.#sessions.keys()) {
+      this.#sendNode(nodeId);
+      this.#write(nodeId);
+    }
+  }
+
   #sendNode(nodeId: string): void {
     const node = this.#context.store.get('node', nodeId);
     if (node === undefined) return;
-    this.session(nodeId)?.send({ type: 'node', node, managers: this.#managers });
+    const featureLevel = levelOf(this.#context.store.cluster());
+    this.session(nodeId)?.send({ type: 'node', node, managers: this.#managers, featureLevel });
   }
 
   // --- Assignments
@@ -577,7 +590,7 @@ class DispatcherRun {
       send: (message) => session.send(message),
       ended: () => session.ended,
       fail: (reason) => session.end(reason),
-      acknowledges: true,
+      acknowledges: session.peer.protocol >= WITH_TYPED_ASSIGNMENTS,
     });
     return sender;
   }
@@ -599,7 +612,7 @@ class DispatcherRun {
   // --- Mesh
 
   #publishMesh(): void {
-    const frames = new Map<number, Buffer>();
+    const frames = new Map<string, Buffer>();
     for (const session of this.#sessions.values()) {
       if (session.assignments !== undefined) this.#sendMesh(session, false, frames);
     }
@@ -608,16 +621,19 @@ class DispatcherRun {
 
   /**
    * Brings a session's mesh up to date, unless it has enough to do.
-   * @param frames deltas encoded already, by base: mostly all sessions need the same
+   * @param frames deltas encoded already, by protocol and base: mostly all sessions need the same
    */
-  #sendMesh(session: Session, always: boolean, frames = new Map<number, Buffer>()): void {
+  #sendMesh(session: Session, always: boolean, frames = new Map<string, Buffer>()): void {
     const { generation } = this.#mesh.state;
     if (!always && session.meshSent === generation) return;
     if (session.meshInflight.length >= limits.MESH_INFLIGHT_LIMIT) return;
-    let frame = frames.get(session.meshSent);
+    const { protocol } = session.peer;
+    const key = `${protocol}/${session.meshSent}`;
+    let frame = frames.get(key);
     if (frame === undefined) {
-      frame = this.#codec.encode({ type: 'mesh', delta: this.#mesh.deltaFrom(session.meshSent) });
-      frames.set(session.meshSent, frame);
+      const delta = this.#mesh.deltaFrom(session.meshSent);
+      frame = this.#codec.encode({ type: 'mesh', delta }, protocol);
+      frames.set(key, frame);
     }
     session.sendFrame(frame);
     session.meshSent = generation;
@@ -650,6 +666,10 @@ class DispatcherRun {
     }
     return behind;
   }
+}
+
+function raisesLevel(event: StoreEvent & { kind: 'cluster' }): boolean {
+  return event.action === 'update' && levelOf(event.previous) !== levelOf(event.object);
 }
 
 /** What a node had before this leader heard of it. */

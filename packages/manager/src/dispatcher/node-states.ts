@@ -20,6 +20,8 @@ export const HEARTBEAT_FAILURE = 'heartbeat failure';
 export interface AgentView {
   readonly hello: Pick<AgentHello, 'description' | 'dataPathAddr'>;
   readonly remoteAddress: string;
+  /** Of its session. */
+  readonly protocol: number;
 }
 
 /** The node's claim to a data path address. Its own word counts only as far as it can be one. */
@@ -36,6 +38,7 @@ export function dataPathClaim(node: Node, { hello, remoteAddress }: AgentView): 
  */
 export function observedReady(node: Node, agent: AgentView, holder: string | undefined): Node {
   const { description } = agent.hello;
+  const { protocol } = agent;
   const { from, address } = dataPathClaim(node, agent);
   const isUserspace = description.MeshBackend === USERSPACE;
   const Message = isUserspace ? undefined : placeProblem(address, holder);
@@ -45,6 +48,7 @@ export function observedReady(node: Node, agent: AgentView, holder: string | und
       State: 'ready',
       ...(Message === undefined ? {} : { Message }),
       Addr: from ?? node.Status.Addr,
+      Protocol: protocol,
     },
     Description: isDeepStrictEqual(node.Description, description) ? node.Description! : description,
   };

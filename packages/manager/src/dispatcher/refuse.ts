@@ -8,6 +8,7 @@ const CLOSE_TRY_AGAIN = 1013;
 /** Answers an agent on a manager that does not lead: says who does, if that is known, and closes. */
 export function refuseSession(
   socket: WebSocket,
+  protocol: number,
   managers: readonly ManagerAddress[],
   leader?: ManagerAddress,
 ): void {
@@ -17,6 +18,6 @@ export function refuseSession(
     managers,
   };
   socket.on('error', () => socket.terminate());
-  socket.send(new DispatchCodec().encode(message), () => {});
+  socket.send(new DispatchCodec().encode(message, protocol), () => {});
   socket.close(CLOSE_TRY_AGAIN, 'not the leader');
 }

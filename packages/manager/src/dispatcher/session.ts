@@ -13,6 +13,8 @@ export interface SessionPeer {
   readonly kind: NodeKind;
   /** Without port. */
   readonly remoteAddress: string;
+  /** Agreed on when the connection was made. */
+  readonly protocol: number;
 }
 
 /** Closing codes of RFC 6455, section 7.4.1. */
@@ -100,7 +102,7 @@ export class Session {
   }
 
   send(message: ManagerMessage): void {
-    if (!this.#ended) this.sendFrame(this.#codec.encode(message));
+    if (!this.#ended) this.sendFrame(this.#codec.encode(message, this.peer.protocol));
   }
 
   /** Sends what was encoded already. An agent too far behind, or a frame too long, ends the session. */

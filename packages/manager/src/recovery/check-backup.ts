@@ -1,5 +1,6 @@
 import { ApiError, type Cluster, showControls } from '@swarm/api';
 import { Codec } from '../store/command.js';
+import { checkLevel } from '../store/feature-levels.js';
 import { kindOfCode } from '../store/kinds.js';
 import { readObject } from '../store/reading.js';
 import { readSnapshot } from '../store/snapshot-stream.js';
@@ -40,6 +41,7 @@ export async function checkBackup(path: string): Promise<CheckedBackup> {
       if (object.Version.Index > header.index)
         throw new Error(`${kind} ${object.ID} is newer than the backup`);
       if (kind !== 'cluster') continue;
+      checkLevel(object as Cluster);
       if (cluster !== undefined) throw new Error('it has two clusters');
       const { object: read, faults } = readObject(kind, object);
       if (read === undefined) throw new Error(`its cluster can not be read (${faults.at(-1)})`);

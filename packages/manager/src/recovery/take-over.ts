@@ -1,5 +1,5 @@
 import type { Clock, Node, NodeAvailability } from '@swarm/api';
-import { ApiError } from '@swarm/api';
+import { ApiError, PROGRAM } from '@swarm/api';
 import { pause } from '@swarm/http';
 import type { LocalManager } from '../assembly/local-manager.js';
 import { transactInBatches } from '../store/batches.js';
@@ -90,6 +90,7 @@ function nodeOf({ self, ...given }: RestoredManager): Draft<'node'> {
       Platform: { Architecture: '', OS: '' },
       Resources: {},
       Engine: { EngineVersion: '' },
+      Program: PROGRAM,
     },
   };
 }

@@ -1,6 +1,7 @@
-import { isObjectId, type Meta } from '@swarm/api';
+import { featureLevelProblem, isObjectId, type Meta, PROGRAM, type Program } from '@swarm/api';
 import { checkFrame, MsgpackError, type MsgpackLimits } from '@swarm/api/wire';
 import { Packr } from 'msgpackr';
+import { levelOf } from './feature-levels.js';
 import { KIND_CODES, kindOfCode } from './kinds.js';
 import { bodyProblem, isVersion, storedProblem } from './object-head.js';
 import type { Kind, Objects } from './store.js';
@@ -33,7 +34,9 @@ export interface Command {
 
 /**
  * First element of every encoded command, of later formats too: a list of up to 15 elements, the first of them a
- * number below 128. A member that meets a higher one than its own is too old and stops.
+ * number below 128. A member that meets a higher one than its own is too old and stops. It rises only for a
+ * change of the encoding itself: new kinds, actions and fields come with a feature level (feature-levels.ts),
+ * and the entry that raises the cluster to that level is the last one that an older member reads.
  */
 export const COMMAND_FORMAT = 1;
 
@@ -88,12 +91,18 @@ export class UndecodableError extends Error {
  * value can be read by itself. One per store; not shared, since a packer keeps a buffer.
  */
 export class Codec {
+  readonly #program: Program;
   readonly #packr = new Packr({
     useRecords: false,
     variableMapSize: true,
     // A field set to undefined is an absent field, as in JSON.
     ...({ skipValues: [undefined] } as object),
   });
+
+  /** @param program what this member can do; another one's in tests */
+  constructor(program = PROGRAM) {
+    this.#program = program;
+  }
 
   encodeCommand(command: Command): Uint8Array {
     const changes = command.changes.map(encodeChange);
@@ -111,7 +120,17 @@ export class Codec {
     const [, timeMs, changes] = this.#unpack(data, MalformedCommandError) as readonly unknown[];
     if (!isVersion(timeMs) || timeMs > TIME_LAST_MS) throw new MalformedCommandError('no time');
     if (!Array.isArray(changes)) throw new MalformedCommandError('no changes');
-    return { timeMs, changes: decodeChanges(changes) };
+    const decoded = decodeChanges(changes);
+    for (const change of decoded) this.#checkLevel(change);
+    return { timeMs, changes: decoded };
+  }
+
+  /** Every entry after one that raises the level may hold what this program does not know. */
+  #checkLevel(change: Change): void {
+    if (change.kind !== 'cluster' || change.action === 'remove') return;
+    const level = levelOf(change.body as Partial<Objects['cluster']>);
+    if (level <= this.#program.FeatureLevel.Newest) return;
+    throw new CommandFormatError(featureLevelProblem('this node', this.#program, level));
   }
 
   encode(value: unknown): Uint8Array {

@@ -8,6 +8,7 @@ import {
 } from '@swarm/api';
 import type { ApplyResult } from './apply.js';
 import { rejectionError } from './errors.js';
+import { type FeatureLevels, levelOf, limitTo } from './feature-levels.js';
 import type { NamedKind } from './kinds.js';
 import type { MemoryState } from './memory-state.js';
 import { KINDS } from './kinds.js';
@@ -40,6 +41,8 @@ export interface ReplicatedStoreOptions {
   readonly state: MemoryState;
   readonly propose: Propose;
   readonly clock: Clock;
+  /** Default FEATURE_LEVELS. */
+  readonly levels?: FeatureLevels;
   /** Default PROPOSAL_TIMEOUT_MS. */
   readonly timeoutMs?: number;
 }
@@ -49,6 +52,7 @@ export class ReplicatedStore implements Store {
   readonly #state: MemoryState;
   readonly #propose: Propose;
   readonly #clock: Clock;
+  readonly #levels: FeatureLevels | undefined;
   readonly #timeoutMs: number;
   readonly #time: SteadyTime;
 
@@ -56,6 +60,7 @@ export class ReplicatedStore implements Store {
     this.#state = options.state;
     this.#propose = options.propose;
     this.#clock = options.clock;
+    this.#levels = options.levels;
     this.#timeoutMs = options.timeoutMs ?? PROPOSAL_TIMEOUT_MS;
     this.#time = new SteadyTime(options.clock);
     this.#followAll();
@@ -71,7 +76,9 @@ export class ReplicatedStore implements Store {
     } finally {
       transaction.seal();
     }
-    const changes = transaction.changes();
+    const cluster = this.#state.view.cluster();
+    const level = cluster === undefined ? undefined : levelOf(cluster);
+    const changes = limitTo(level, transaction.changes(), this.#levels);
     if (changes.length === 0) return value;
     const data = this.#state.codec.encodeCommand({ timeMs, changes });
     if (data.length > TRANSACTION_BYTES_LIMIT) {

@@ -1,4 +1,4 @@
-import type { Clock, Logger } from '@swarm/api';
+import { type Clock, type Logger, PROGRAM, type Program } from '@swarm/api';
 import { type Entry, EntryKind, type SnapshotMeta, type StateMachine } from '@swarm/raft';
 import { Codec, UndecodableError } from './command.js';
 import {
@@ -18,6 +18,7 @@ import {
   openDatabase,
   StateDatabaseError,
 } from './database.js';
+import { checkLevel } from './feature-levels.js';
 import { kindOfCode } from './kinds.js';
 import { MemoryState } from './memory-state.js';
 import { shareParts } from './share-parts.js';
@@ -41,6 +42,8 @@ export interface StateMachineOptions {
   readonly logger: Logger;
   /** Default WRITE_DELAY_MS. */
   readonly writeDelayMs?: number;
+  /** Default PROGRAM. */
+  readonly program?: Program;
   /** See MemoryStateOptions. */
   readonly freeze?: boolean;
 }
@@ -55,6 +58,7 @@ export class StoreStateMachine implements StateMachine {
   readonly #database: Database;
   readonly #logger: Logger;
   readonly #writer: WriteBehind;
+  readonly #program: Program;
   #generation: number;
   /** Highest number that any generation ever had. */
   #lastGeneration: number;
@@ -62,14 +66,16 @@ export class StoreStateMachine implements StateMachine {
 
   /**
    * Opens the database and loads everything.
-   * @throws StateDatabaseError when it was written by a newer version or is damaged
+   * @throws StateDatabaseError when it was written by a newer version or is damaged, FeatureLevelError when
+   *   the cluster's level is not one of this program's
    */
   static async open(options: StateMachineOptions): Promise<StoreStateMachine> {
     const database = await (options.openDatabase ?? openDatabase)(options.folder);
     try {
-      const codec = new Codec();
+      const program = options.program ?? PROGRAM;
+      const codec = new Codec(program);
       const generations = await readGenerations(database);
-      const tables = await load(database, codec, generations.current);
+      const tables = await load(database, codec, generations.current, program);
       return new StoreStateMachine(options, database, codec, generations, tables);
     } catch (error) {
       await database.close();
@@ -88,6 +94,7 @@ export class StoreStateMachine implements StateMachine {
     this.memory = new MemoryState({ logger, codec, ...(freeze === undefined ? {} : { freeze }) });
     this.memory.reset(tables);
     this.#database = database;
+    this.#program = options.program ?? PROGRAM;
     this.#logger = logger;
     this.#generation = generations.current;
     this.#lastGeneration = generations.last;
@@ -181,6 +188,8 @@ export class StoreStateMachine implements StateMachine {
           );
         }
         const object = decodeFrame(this.memory.codec, body);
+        // The cluster comes first, so before anything that this program may not know.
+        if (kind === 'cluster') checkLevel(object as Objects['cluster'], this.#program);
         if (tables.stored(kind, object.ID) !== undefined)
           throw new SnapshotError(`the snapshot has ${kind} ${object.ID} twice`);
         tables.put(kind, shareParts(tables, kind, object));
@@ -272,7 +281,12 @@ async function readGenerations(database: Database): Promise<Generations> {
   return { current: await read(CURRENT_KEY), last: await read(LAST_KEY) };
 }
 
-async function load(database: Database, codec: Codec, generation: number): Promise<Tables> {
+async function load(
+  database: Database,
+  codec: Codec,
+  generation: number,
+  program: Program,
+): Promise<Tables> {
   const tables = new Tables();
   const key = appliedKey(generation);
   const applied = await database.get(key);
@@ -285,7 +299,9 @@ async function load(database: Database, codec: Codec, generation: number): Promi
       if (entries.length === 0) break;
       for (const [objectKey, value] of entries) {
         const kind = kindOfKey(objectKey);
-        tables.put(kind, shareParts(tables, kind, decodeRecord(codec, objectKey, value)));
+        const object = decodeRecord(codec, objectKey, value);
+        if (kind === 'cluster') checkLevel(object as Objects['cluster'], program);
+        tables.put(kind, shareParts(tables, kind, object));
       }
     }
   } finally {

@@ -2,7 +2,7 @@ import { randomBytes, X509Certificate } from 'node:crypto';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { ApiError, type ErrorCode, silentLogger } from '@swarm/api';
+import { ApiError, type ErrorCode, PROGRAM, silentLogger } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import {
   createKeyRequest,
@@ -103,6 +103,30 @@ test('a node joins with a token and then renews with its certificate alone', asy
   t.is(renewed.nodeId, joined.nodeId);
   t.not(renewed.certificate, joined.certificate);
   t.is(store.count('node'), 1);
+});
+
+test('a node whose program does not fit leaves nothing behind in the cluster', async (t) => {
+  const { store, cluster, address } = await serve(t);
+  const level = PROGRAM.FeatureLevel.Newest;
+  await patch(store, 'cluster', cluster.ID, (one) => ({ ...one, FeatureLevel: level }));
+  const { Worker, Manager } = cluster.JoinTokens;
+  const rootCertificate = cluster.Private.CACert;
+  const join = async (token: string, program: object) => {
+    const { csr } = await createKeyRequest();
+    const body = { csr, token, program: { ...PROGRAM, ...program } };
+    return requestCertificate(address, { rootCertificate }, body);
+  };
+  const old = { Version: '0.0.1', FeatureLevel: { Oldest: 1, Newest: level - 1 } };
+  const sentence = /the joining node runs swarm 0\.0\.1, .*: upgrade the joining node first/;
+  await fails(t, 'WRONG_VERSION', sentence, join(Manager, old));
+  const { Newest } = PROGRAM.Protocol;
+  const far = { Protocol: { Oldest: Newest + 1, Newest: Newest + 2 } };
+  for (const token of [Worker, Manager])
+    await fails(t, 'WRONG_VERSION', /upgrade the leader of the cluster first/, join(token, far));
+  await fails(t, 'INVALID_ARGUMENT', /"program"/, join(Worker, { FeatureLevel: 7 }));
+  t.is(store.count('node'), 0);
+  t.is((await join(Worker, old)).role, 'worker', 'a worker stores nothing');
+  t.is((await join(Manager, {})).role, 'manager');
 });
 
 test('a node takes no certificate of another node, and none for another key', async (t) => {

@@ -204,7 +204,7 @@ test('whatever the codec lets through is stored, listed, shown, scheduled and me
     await clock.advance(1_000);
 
     await patch(store, 'node', 'n1', (node) =>
-      observedReady(node, { hello: found, remoteAddress: '198.18.0.7' }, undefined),
+      observedReady(node, { hello: found, remoteAddress: '198.18.0.7', protocol: 2 }, undefined),
     );
     await clock.advance(1_000);
     const { status: Status } = told.updates[0]!;

@@ -230,6 +230,35 @@ test('for an agent that knows no pieces the set is one message, however big', as
   t.is(set.take(NO_LIMITS), undefined);
 });
 
+test('an agent of protocol 1 is told its tasks alone, all in one message, and acknowledges none', async (t) => {
+  const world = await worldOf(t);
+  await put(world.store, 'secret', data('s1'));
+  const ids = Array.from({ length: 3_000 }, (_, at) => `t${at}`);
+  for (const id of ids) await put(world.store, 'task', needy(id, 'n1', { secrets: ['s1'] }));
+  world.protocols.set('n1', 1);
+  const agent = await world.join('n1');
+  const [first, ...more] = agent.of('assignments');
+  t.deepEqual(more, []);
+  t.like(first, { kind: 'complete', appliesTo: 0, resultsIn: 1, remove: [] });
+  t.is(first !== undefined && 'update' in first ? first.update.length : 0, ids.length);
+  // Nobody waits for what it does not know: no session ends, and changes go on.
+  await world.pass(ASSIGNMENTS_ACK_LIMIT_MS, [agent]);
+  await put(world.store, 'config', data('c1'));
+  await put(world.store, 'task', needy('late', 'n1', { configs: ['c1'] }));
+  await world.store.transact((transaction) => transaction.remove('task', 't0'));
+  await world.clock.advance(50);
+  await world.roundTrip(agent);
+  const last = agent.of('assignments').at(-1)!;
+  t.like(last, { kind: 'incremental', appliesTo: 1, resultsIn: 2, remove: ['t0'] });
+  t.false('changes' in last);
+  if ('update' in last)
+    t.deepEqual(
+      last.update.map(({ ID }) => ID),
+      ['late'],
+    );
+  t.false(agent.closed);
+});
+
 test('a kind that is added reaches the nodes whose tasks need it', async (t) => {
   const store = createTestStore();
   await put(store, 'service', serviceDraft('gpu1'));

@@ -9,6 +9,7 @@ import {
   DISPATCH_FRAME_LIMIT_BYTES,
   type ManagerMessage,
   type NodeDescription,
+  PROGRAM,
   silentLogger,
   type Task,
 } from '@swarm/api';
@@ -49,7 +50,7 @@ export class Agent {
       if (message.type === 'mesh' && this.acks) {
         this.send({ type: 'mesh-ack', generation: message.delta.generation });
       }
-      if (message.type === 'assignments' && this.acksAssignments) {
+      if (message.type === 'assignments' && 'changes' in message && this.acksAssignments) {
         this.send({ type: 'assignments-ack', resultsIn: message.resultsIn });
       }
     });
@@ -105,6 +106,8 @@ export class World {
   readonly dispatcher: Dispatcher;
   /** Where nodes connect from; default 198.18.0.7. */
   readonly remoteAddresses = new Map<string, string>();
+  /** Agreed on by nodes; default the newest. */
+  readonly protocols = new Map<string, number>();
   readonly #server: WebSocketServer;
   readonly #t: ExecutionContext;
 
@@ -116,7 +119,8 @@ export class World {
     server.on('connection', (socket, request) => {
       const nodeId = request.url!.slice(1);
       const remoteAddress = this.remoteAddresses.get(nodeId) ?? '198.18.0.7';
-      this.dispatcher.accept(socket, { nodeId, kind: 'worker', remoteAddress });
+      const protocol = this.protocols.get(nodeId) ?? PROGRAM.Protocol.Newest;
+      this.dispatcher.accept(socket, { nodeId, kind: 'worker', remoteAddress, protocol });
     });
   }
 
@@ -185,7 +189,6 @@ export class World {
 export function helloOf(hello: Partial<AgentHello> = {}): AgentHello {
   return {
     type: 'hello',
-    protocol: 1,
     description: DESCRIPTION,
     dataPathAddr: '198.18.0.7',
     meshGeneration: 0,

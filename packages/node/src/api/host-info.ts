@@ -20,6 +20,7 @@ export function swarmInfo(
       info.remoteManagers.length === 0
         ? null
         : info.remoteManagers.map(({ nodeId, address }) => ({ NodeID: nodeId, Addr: address })),
+    ...(info.featureLevel !== undefined && { FeatureLevel: { Current: info.featureLevel } }),
     ...ofManager,
   };
 }

@@ -17,6 +17,8 @@ export interface LocalNodeInfo {
   /** Why the state is `error`, or why joining does not get on; empty otherwise. */
   readonly error: string;
   readonly clusterId?: string;
+  /** The cluster's feature level, as the leader told this node's agent. */
+  readonly featureLevel?: number;
 }
 
 /** What the daemon does for the API on this node. */

@@ -7,6 +7,9 @@ const DAMAGE: readonly unknown[] = [
   'STORE_DATABASE',
 ];
 
+/** What the cluster stores is of a newer version than this program, or much older: another program helps. */
+const WRONG_PROGRAM: readonly unknown[] = ['STORE_FEATURE_LEVEL', 'STORE_COMMAND_FORMAT'];
+
 /** Whether log or state of this node's Raft member are of no use any more. */
 export function isDamage(error: unknown): error is Error {
   return DAMAGE.includes((error as { code?: unknown }).code);
@@ -16,5 +19,5 @@ export function isDamage(error: unknown): error is Error {
 export function isPlain(error: unknown): error is Error {
   const { code, name } = error as { code?: unknown; name?: unknown };
   const ofStorage = typeof code === 'string' && code.startsWith('RAFT_STORAGE_');
-  return isDamage(error) || ofStorage || name === 'ApiError';
+  return isDamage(error) || WRONG_PROGRAM.includes(code) || ofStorage || name === 'ApiError';
 }

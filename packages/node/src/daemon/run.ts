@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { systemClock, VERSION } from '@swarm/api';
+import { PROGRAM, systemClock } from '@swarm/api';
 import { LocalApi } from '../api/local-api.js';
 import { checkPlace } from '../files/place.js';
 import { isPlain } from './damage.js';
@@ -56,10 +56,10 @@ export async function runNode(options: DaemonOptions): Promise<number> {
     ...(engineSocket === undefined ? {} : { engine: { socketPath: engineSocket } }),
     onFatal,
   });
-  const api = new LocalApi({ control: node, clock, randomBytes, logger, version: VERSION });
+  const api = new LocalApi({ control: node, clock, randomBytes, logger, version: PROGRAM.Version });
   node.attach(api);
   await api.listen(options.socket);
-  logger.info({ socket: options.socket, version: VERSION }, 'the daemon answers');
+  logger.info({ socket: options.socket, version: PROGRAM.Version }, 'the daemon answers');
   process.once('SIGINT', () => end(0));
   process.once('SIGTERM', () => end(0));
   process.on('unhandledRejection', onFatal);

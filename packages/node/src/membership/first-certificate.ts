@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Clock, Cluster, InitRequest, JoinRequest } from '@swarm/api';
+import { type Clock, type Cluster, type InitRequest, type JoinRequest, PROGRAM } from '@swarm/api';
 import type { RootCA } from '@swarm/manager';
 import {
   createKeyRequest,
@@ -64,7 +64,7 @@ export async function joinIdentity(
   await ready();
   const { key, csr } = await createKeyRequest();
   const { joinToken: token, availability } = request;
-  const body = { csr, token, hostname: hostname(), availability };
+  const body = { csr, token, hostname: hostname(), availability, program: PROGRAM };
   const { nodeId, certificate } = await requestCertificate(address, { rootCertificate }, body);
   return { nodeId, identity: { rootCertificate, certificate, key } };
 }

@@ -1,6 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
-import { ApiError, type Clock, isObjectId, parseHostPort } from '@swarm/api';
+import {
+  ApiError,
+  type Clock,
+  formatWindow,
+  isObjectId,
+  parseHostPort,
+  PROGRAM,
+  PROTOCOL_HEADER,
+} from '@swarm/api';
 import { proxyTo } from '@swarm/http';
 import { type NodeIdentity, tlsClientOptions } from '@swarm/identity';
 import {
@@ -21,6 +29,8 @@ const PROBE_REPLY_LIMIT_BYTES = 256 * 1024;
  * stay below what the leader's port takes from one manager (MANAGER_CLIENT_SHARE).
  */
 export const LEADER_SOCKETS_LIMITS = { clients: 1000, nodes: 64 } as const;
+
+const OWN_PROTOCOLS = { [PROTOCOL_HEADER]: formatWindow(PROGRAM.Protocol) };
 
 /** A follower's way to the leader: probes it, and sends requests on over connections that are kept. */
 export class HttpsLeaderLink implements LeaderLink {
@@ -72,23 +82,31 @@ export class HttpsLeaderLink implements LeaderLink {
 
   /**
    * Sends a request on to the leader, and its answer back.
-   * @param body of a node's request, which was read already; absent for one of an API client
+   * @param way whose connections it uses; `isAgain` as for `proxyTo`
+   * @returns false when the answer was kept back
    * @throws ApiError NO_QUORUM, TIMEOUT
    */
   async forward(
     request: IncomingMessage,
     response: ServerResponse,
     headers: Readonly<Record<string, string>>,
-    body?: Buffer,
-  ): Promise<void> {
+    body: Buffer,
+    way: { readonly from: 'clients' | 'nodes'; readonly isAgain?: (code: string) => boolean },
+  ): Promise<boolean> {
     const leader = this.#leader();
     const address = leader === undefined ? undefined : parseHostPort(leader.address);
     if (leader === undefined || address === undefined)
       throw new ApiError('NO_QUORUM', 'no leader is known: try again');
-    const agents = this.#agentsFor(leader.nodeId);
-    const agent = body === undefined ? agents.clients : agents.nodes;
-    await proxyTo(
-      { ...address, agent, headers, name: 'the leader', ...(body === undefined ? {} : { body }) },
+    const { from, isAgain } = way;
+    return proxyTo(
+      {
+        ...address,
+        agent: this.#agentsFor(leader.nodeId)[from],
+        headers: { ...headers, ...OWN_PROTOCOLS },
+        name: 'the leader',
+        body,
+        ...(isAgain === undefined ? {} : { isAgain }),
+      },
       request,
       response,
     );
@@ -109,7 +127,7 @@ export class HttpsLeaderLink implements LeaderLink {
 
   #probe(agent: Agent, address: { host: string; port: number }): Promise<ProbeReply | undefined> {
     return new Promise((resolve) => {
-      const probe = httpsRequest({ ...address, agent, path: PROBE_PATH });
+      const probe = httpsRequest({ ...address, agent, path: PROBE_PATH, headers: OWN_PROTOCOLS });
       const timer = this.#clock.setTimeout(() => probe.destroy(), PROBE_TIMEOUT_MS);
       probe.on('error', () => resolve(undefined));
       probe.on('close', () => {

@@ -5,10 +5,19 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import {
   ApiError,
-  ERROR_CODE_HEADER,
   type Clock,
   DISPATCH_FRAME_LIMIT_BYTES,
+  dispatcherProtocol,
+  dispatcherProtocols,
+  ERROR_CODE_HEADER,
+  highestCommon,
   type Logger,
+  offeredProtocols,
+  parseWindow,
+  PROGRAM,
+  PROTOCOL_HEADER,
+  protocolProblem,
+  type VersionWindow,
 } from '@swarm/api';
 import {
   type Metric,
@@ -55,6 +64,8 @@ import { type Connection, FrontDoor, HANDSHAKE_TIMEOUT_MS } from './front-door.j
 export interface ListenerOptions {
   readonly host: string;
   readonly port: number;
+  /** `host:port` by which other nodes know this one. */
+  readonly advertiseAddress: string;
   /** The certificate in use now. */
   readonly identity: () => NodeIdentity;
   /** Takes over the connections of other Raft members. */
@@ -81,6 +92,8 @@ export class Listener implements NodePort {
     noServer: true,
     perMessageDeflate: false,
     maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
+    handleProtocols: (offered) =>
+      dispatcherProtocols(PROGRAM.Protocol).find((protocol) => offered.has(protocol)) ?? false,
   });
 
   constructor(routes: PortRoutes, options: ListenerOptions) {
@@ -185,6 +198,7 @@ export class Listener implements NodePort {
     if (request.headers[PEER_HEADER] === undefined)
       await this.#admit(request, proof, route.right, response);
     else await this.#admitForwarder(request, proof, response);
+    this.#checkProtocols(nameOf(proof), requestProtocols(request));
     const remoteAddress = addressOf(request.socket);
     const raw = await this.#bodiesOf(request).read(request);
     const answer = await route.handle({
@@ -211,14 +225,18 @@ export class Listener implements NodePort {
       return;
     }
     if (!('nodeId' in principal)) throw new ApiError('INTERNAL', `${right} is for nodes only`);
+    const offered = isRaft ? requestProtocols(request) : sessionProtocols(request);
+    this.#checkProtocols(nameOf(proof), offered);
     const peer = { ...principal, remoteAddress: addressOf(request.socket) };
     this.#door.takeOver(request.socket, isRaft ? 'raft' : 'agent');
     const server = isRaft ? this.#raftSockets : this.#agentSockets;
-    server.handleUpgrade(request, socket, head, (opened) =>
-      isRaft
-        ? this.#options.raft.accept(opened, { nodeId: peer.nodeId }, path)
-        : this.#routes.dispatcher(opened, peer),
-    );
+    server.handleUpgrade(request, socket, head, (opened) => {
+      if (isRaft) this.#options.raft.accept(opened, { nodeId: peer.nodeId }, path);
+      else {
+        const protocol = dispatcherProtocol(opened.protocol) ?? PROGRAM.Protocol.Oldest;
+        this.#routes.dispatcher(opened, { ...peer, protocol });
+      }
+    });
   }
 
   /** Which route it is, the API's router finds; what a node may do there at all, it must be let do here. */
@@ -234,6 +252,7 @@ export class Listener implements NodePort {
     if (principal.kind !== 'manager' || forwarded !== principal.nodeId) {
       throw new ApiError('BAD_REQUEST', `the header ${FORWARDED_HEADER} names another node`);
     }
+    this.#checkProtocols(nameOf(proof), requestProtocols(request));
     const peer = readPeer(request);
     const forwardedBy = principal.nodeId;
     if (peer?.proof === undefined) {
@@ -248,6 +267,16 @@ export class Listener implements NodePort {
       proof: peer.proof,
       forwardedBy,
     });
+  }
+
+  /** @throws ApiError WRONG_VERSION when a peer and this manager have no protocol in common */
+  #checkProtocols(name: string, protocols: VersionWindow): void {
+    if (highestCommon(PROGRAM.Protocol, protocols) !== undefined) return;
+    const own = {
+      name: `the manager at ${this.#options.advertiseAddress}`,
+      protocols: PROGRAM.Protocol,
+    };
+    throw new ApiError('WRONG_VERSION', protocolProblem({ name, protocols }, own));
   }
 
   /** Whose share of connections it counts in. Who gets nothing by its certificate hears why later. */
@@ -365,6 +394,26 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
     'INVALID_ARGUMENT',
     `can not listen on ${host}:${port}: ${error.message}; give an address of this host with --listen-addr`,
   );
+}
+
+function nameOf(proof: Proof | undefined): string {
+  return proof === undefined ? 'the joining node' : `node ${proof.subject.nodeId}`;
+}
+
+/** @throws ApiError BAD_REQUEST */
+function requestProtocols(request: IncomingMessage): VersionWindow {
+  const window = parseWindow(request.headers[PROTOCOL_HEADER]);
+  if (window !== undefined) return window;
+  throw new ApiError('BAD_REQUEST', `the header ${PROTOCOL_HEADER} names no protocols`);
+}
+
+/** @throws ApiError BAD_REQUEST */
+function sessionProtocols(request: IncomingMessage): VersionWindow {
+  const header = request.headers['sec-websocket-protocol'];
+  const offered = header === undefined ? [] : header.split(',').map((each) => each.trim());
+  const window = offeredProtocols(offered);
+  if (window !== undefined) return window;
+  throw new ApiError('BAD_REQUEST', 'the WebSocket offers no subprotocol of a dispatcher session');
 }
 
 function pathOf(request: IncomingMessage): string {

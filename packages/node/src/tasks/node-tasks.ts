@@ -6,10 +6,13 @@ import {
   ApiError,
   type Clock,
   DISPATCH_FRAME_LIMIT_BYTES,
+  dispatcherProtocols,
+  ERROR_CODE_HEADER,
   type Labels,
   type Logger,
   type ManagerAddress,
   type Node,
+  PROGRAM,
 } from '@swarm/api';
 import { createMesh, type Mesh, systemKernel, systemSockets } from '@swarm/routing-mesh';
 import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker';
@@ -38,7 +41,7 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly dataPathPort: number;
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
-  onNode(node: Node, managers: readonly ManagerAddress[]): void;
+  onNode(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
   /** A manager refused this node's certificate; the agent tries on. */
   onTurnedAway(reason: string): void;
   /** The tasks' part could not be started once its runtime was there. */
@@ -162,15 +165,19 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     mesh,
     connect: (manager) =>
       hearRefusal(
-        new WebSocket(`wss://${manager.address}/dispatcher`, {
-          ...(tlsClientOptions(
-            identity(),
-            manager.nodeId === '' ? undefined : manager.nodeId,
-          ) as ConnectionOptions),
-          perMessageDeflate: false,
-          maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
-          handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-        }),
+        new WebSocket(
+          `wss://${manager.address}/dispatcher`,
+          dispatcherProtocols(PROGRAM.Protocol),
+          {
+            ...(tlsClientOptions(
+              identity(),
+              manager.nodeId === '' ? undefined : manager.nodeId,
+            ) as ConnectionOptions),
+            perMessageDeflate: false,
+            maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
+            handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+          },
+        ),
         options,
       ),
     managers: managersFile(join(options.folder, 'managers.json'), logger),
@@ -262,12 +269,17 @@ function hearRefusal(
       const reason = messageOf(text) ?? `status ${response.statusCode ?? 0}`;
       // Only a removed node is forbidden to open a session.
       if (response.statusCode === 403) onRemoved(reason);
-      else if (response.statusCode === 401) onTurnedAway(reason);
+      else if (response.statusCode === 401 || isWrongVersion(response)) onTurnedAway(reason);
       socket.emit('error', new Error(`refused: ${reason}`));
       socket.terminate();
     });
   });
   return socket;
+}
+
+/** Until either side is upgraded the node goes on with what it has. */
+function isWrongVersion({ headers }: IncomingMessage): boolean {
+  return headers[ERROR_CODE_HEADER.toLowerCase()] === 'WRONG_VERSION';
 }
 
 function messageOf(text: string): string | undefined {

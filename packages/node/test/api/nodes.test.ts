@@ -1,3 +1,4 @@
+import { PROGRAM } from '@swarm/api';
 import test from 'ava';
 import { nodeDraft, patch, put } from '@swarm/manager/testing';
 import type { Running } from './support/fake-node.js';
@@ -43,6 +44,25 @@ async function update(api: Running, id: string, spec: object) {
     json: { ...present, ...spec },
   });
 }
+
+test('a node whose program is too old for the cluster is not promoted', async (t) => {
+  const api = await withWorkers(t);
+  const { store } = api.node;
+  const { Newest } = PROGRAM.FeatureLevel;
+  const { ID } = store.cluster()!;
+  await patch(store, 'cluster', ID, (cluster) => ({ ...cluster, FeatureLevel: Newest }));
+  const runs = (id: string, level: number) =>
+    patch(store, 'node', id, (node) => {
+      const Program = { ...PROGRAM, FeatureLevel: { Oldest: 1, Newest: level } };
+      return { ...node, Description: { ...node.Description!, Program } };
+    });
+  await runs('worker1', Newest - 1);
+  await runs('worker2', Newest);
+  const refused = await update(api, 'worker1', { Role: 'manager' });
+  t.is(refused.status, 400);
+  t.regex(refused.message, /and node worker1 runs swarm .*: upgrade node worker1 first/);
+  t.is((await update(api, 'worker2', { Role: 'manager' })).status, 200);
+});
 
 test('availability and labels are updated as a whole spec', async (t) => {
   const api = await withWorkers(t);

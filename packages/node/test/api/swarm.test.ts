@@ -222,6 +222,36 @@ test('a follower has the leader answer writes, and answers reads itself', async 
   t.is(large.status, 413);
 });
 
+test('a leader that stops is asked nothing more: the next one answers', async (t) => {
+  const [stopping, next] = [await start({ manager: false }), await start()];
+  const follower = await start({ limits: { leaderMs: 10_000 } });
+  for (const api of [stopping, next, follower]) t.teardown(() => api.close());
+  follower.node.leads = false;
+  follower.node.others = [
+    { nodeId: next.node.nodeId, address: 'x:2377', reachability: 'reachable', leader: true },
+  ];
+  const nextSocket = await next.listenAs(follower.node.nodeId);
+  follower.node.leaderSocket = await stopping.listenAs(follower.node.nodeId);
+  const reply = follower.call('POST', '/services/create', { json: serviceBody('web') });
+  await until(() => follower.node.turnedAway > 0);
+  follower.node.leaderSocket = nextSocket;
+  t.is((await reply).status, 201);
+  t.is([...next.node.store.list('service')].length, 1);
+});
+
+test('a follower that comes to lead meanwhile answers what it has read already', async (t) => {
+  const stopping = await start({ manager: false });
+  const follower = await start({ limits: { leaderMs: 10_000 } });
+  for (const api of [stopping, follower]) t.teardown(() => api.close());
+  follower.node.leads = false;
+  follower.node.leaderSocket = await stopping.listenAs(follower.node.nodeId);
+  const reply = follower.call('POST', '/services/create', { json: serviceBody('web') });
+  await until(() => follower.node.turnedAway > 0);
+  follower.node.leads = true;
+  const { status, text } = await reply;
+  t.is(status, 201, text);
+});
+
 test('a forwarded request is not forwarded again', async (t) => {
   const api = await start();
   t.teardown(() => api.close());

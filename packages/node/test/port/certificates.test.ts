@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { connect as tlsConnect, type TLSSocket } from 'node:tls';
-import { ApiError } from '@swarm/api';
+import { ApiError, PROGRAM } from '@swarm/api';
 import test from 'ava';
 import { WebSocket } from 'ws';
 import { ALL_RIGHTS, type NodeIdentity, tlsServerOptions } from '@swarm/identity';
@@ -264,8 +264,11 @@ test.serial(
 test.serial(
   'only who shall be a manager, under an id of its own, joins the Raft group',
   async (t) => {
-    const join = (who: NodeIdentity, body: unknown, headers = {}) =>
-      world.request(who, 'POST', '/raft/members', { body: JSON.stringify(body), headers });
+    const join = (who: NodeIdentity, said: unknown, headers = {}) => {
+      const isBody = typeof said === 'object' && said !== null;
+      const body = JSON.stringify(isBody ? { program: PROGRAM, ...said } : said);
+      return world.request(who, 'POST', '/raft/members', { body, headers });
+    };
     const unreachable = await join(good, { raftId: 77, address: '127.0.0.1:1' });
     t.is(unreachable.status, 400);
     t.regex(
@@ -287,6 +290,11 @@ test.serial(
     ])
       t.is((await join(good, body)).status, 400);
     t.is((await join(good, { raftId: 5, address: 'nowhere' })).status, 400);
+    const { Newest } = PROGRAM.FeatureLevel;
+    const program = { ...PROGRAM, FeatureLevel: { Oldest: 1, Newest: Newest - 1 } };
+    const old = await join(good, { raftId: 5, address: '127.0.0.1:1', program });
+    t.is(old.status, 400);
+    t.regex(old.message, /at feature level 2, and node second runs .* upgrade node second first/);
     const nobody = await world.certificate('nobody', 'manager');
     const unknown = await join(nobody, { raftId: 5, address: '127.0.0.1:1' });
     t.is(unknown.status, 403);

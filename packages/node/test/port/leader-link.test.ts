@@ -28,8 +28,8 @@ test('clients who stream keep no node waiting for the leader', async (t) => {
     { clients: 2, nodes: 2 },
   );
   const follower = createServer((request, response) => {
-    const body = request.url === '/ca/certificates' ? Buffer.alloc(0) : undefined;
-    link.forward(request, response, {}, body).catch(() => response.destroy());
+    const from = request.url === '/ca/certificates' ? 'nodes' : 'clients';
+    link.forward(request, response, {}, Buffer.alloc(0), { from }).catch(() => response.destroy());
   });
   const port = await listening(follower);
   t.teardown(() => {

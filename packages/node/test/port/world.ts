@@ -207,9 +207,17 @@ export class World {
   }
 
   /** Opens a WebSocket; the answer when it was refused. */
-  upgrade(who: NodeIdentity | undefined, path: string): Promise<WebSocket | Answer> {
+  upgrade(
+    who: NodeIdentity | undefined,
+    path: string,
+    {
+      protocols = [],
+      headers = {},
+    }: { protocols?: string[]; headers?: Record<string, string> } = {},
+  ): Promise<WebSocket | Answer> {
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(`wss://127.0.0.1:${this.port}${path}`, this.#tls(who));
+      const url = `wss://127.0.0.1:${this.port}${path}`;
+      const socket = new WebSocket(url, protocols, { ...this.#tls(who), headers });
       socket.on('open', () => resolve(socket));
       socket.on('unexpected-response', (call, answer) => {
         let text = '';

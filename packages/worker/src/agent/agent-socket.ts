@@ -7,6 +7,8 @@ export interface AgentSocket {
   readonly OPEN: number;
   /** Bytes that wait to be sent. */
   readonly bufferedAmount: number;
+  /** The subprotocol that both sides agreed on; empty when there is none. Known once it is open. */
+  readonly protocol: string;
   on(event: 'open', listener: () => void): unknown;
   on(event: 'message', listener: (data: SocketData, isBinary: boolean) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;

@@ -1,6 +1,5 @@
 import {
   type Clock,
-  DISPATCH_PROTOCOL,
   type Logger,
   type LogLine,
   type LogOptions,
@@ -9,7 +8,9 @@ import {
   type Need,
   type Node,
   type NodeDescription,
+  type NodeUpdate,
   parseIpAddress,
+  PROGRAM,
   type Task,
   type TaskStatus,
   type Timer,
@@ -17,7 +18,7 @@ import {
 } from '@swarm/api';
 import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
 import { messageOf } from '../runtime/runtime-error.js';
-import type { SetAside } from '@swarm/api/wire';
+import { type SetAside, WITH_TYPED_ASSIGNMENTS } from '@swarm/api/wire';
 import type { AgentSocket } from './agent-socket.js';
 import type { AgentStorage } from './agent-storage.js';
 import { AssignmentFollower } from './assignment-follower.js';
@@ -43,8 +44,11 @@ export interface AgentEvents {
   connected?(manager: ManagerAddress): void;
   /** The session ended; the agent tries on by itself. */
   disconnected?(reason: string): void;
-  /** The node object (role wanted, labels) or the managers, with each session and each change. */
-  node?(node: Node, managers: readonly ManagerAddress[]): void;
+  /**
+   * The node object (role wanted, labels) or the managers, with each session and each change.
+   * @param featureLevel of the cluster; undefined when the session's protocol does not tell it
+   */
+  node?(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
   /** A manager said that coming back is of no use: the node was removed. The agent stops trying. */
   refused?(reason: string): void;
 }
@@ -226,7 +230,6 @@ export class Agent {
       logger: this.#logger,
       hello: () => ({
         type: 'hello',
-        protocol: DISPATCH_PROTOCOL,
         description: this.#description(),
         dataPathAddr: this.#dataPathAddr(),
         meshGeneration: this.#mesh.generation,
@@ -290,15 +293,15 @@ export class Agent {
         this.#reporter.acknowledge(message.sequence);
         return;
       case 'node':
-        this.#onNode(message.node, message.managers);
+        this.#onNode(message);
         return;
       case 'assignments':
         if (!this.#assignments.apply(message, setAside)) {
           session.close('an assignment set is missing');
           return;
         }
-        // Managers of protocol 1 know no acknowledgement, nor pieces that would need one.
-        if ('changes' in message) {
+        // Managers of earlier protocols know no acknowledgement, nor pieces that would need one.
+        if ((session.protocol ?? 0) >= WITH_TYPED_ASSIGNMENTS) {
           session.send({ type: 'assignments-ack', resultsIn: message.resultsIn });
         }
         return;
@@ -352,14 +355,14 @@ export class Agent {
     this.#reporter.setSession(session);
     this.#logger.info({ manager: manager.address }, 'session with the leader');
     this.#events.connected?.(manager);
-    this.#onNode(welcome.node, welcome.managers);
+    this.#onNode(welcome);
   }
 
-  #onNode(node: Node, managers: readonly ManagerAddress[]): void {
+  #onNode({ node, managers, featureLevel }: Welcome | NodeUpdate): void {
     this.#learn(managers);
     this.#address = node.Status.Addr;
     this.#mesh.setNode(node);
-    this.#events.node?.(node, managers);
+    this.#events.node?.(node, managers, featureLevel);
   }
 
   #onMesh(session: Session, delta: Extract<ManagerMessage, { type: 'mesh' }>['delta']): void {
@@ -449,6 +452,7 @@ export class Agent {
       Runtime: runtime.kind,
       RuntimeCapabilities: runtime.capabilities,
       MeshBackend: this.#options.mesh.backend,
+      Program: PROGRAM,
       ...this.#extras,
     });
   }

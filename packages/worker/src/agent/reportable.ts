@@ -9,6 +9,7 @@ import {
   type LogLine,
   type NodeDescription,
   portConfigShape,
+  programShape,
   reportedStatusShape,
   type Resources,
   shape,
@@ -46,12 +47,13 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     Resources: resourcesOf(Resources),
   };
   const rest = given<
-    Pick<NodeDescription, 'TLSInfo' | 'Runtime' | 'RuntimeCapabilities' | 'MeshBackend'>
+    Pick<NodeDescription, 'TLSInfo' | 'Runtime' | 'RuntimeCapabilities' | 'MeshBackend' | 'Program'>
   >({
     TLSInfo: tryRead(tlsInfoShape, description.TLSInfo),
     Runtime: tryRead(shortText, description.Runtime),
     RuntimeCapabilities: capabilitiesOf(description.RuntimeCapabilities),
     MeshBackend: tryRead(shortText, description.MeshBackend),
+    Program: tryRead(programShape, description.Program),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
   let plugins = Engine?.Plugins === undefined ? undefined : pluginsOf(Engine.Plugins);

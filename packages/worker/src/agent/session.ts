@@ -1,4 +1,13 @@
-import type { AgentMessage, Clock, Logger, ManagerMessage, Timer } from '@swarm/api';
+import {
+  type AgentMessage,
+  type Clock,
+  dispatcherProtocol,
+  highestCommon,
+  type Logger,
+  type ManagerMessage,
+  PROGRAM,
+  type Timer,
+} from '@swarm/api';
 import type { SetAside } from '@swarm/api/wire';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { AgentSocket, SocketData } from './agent-socket.js';
@@ -37,6 +46,7 @@ export class Session {
   #heartbeatMs = 0;
   #answeredAtMs = 0;
   #closed = false;
+  #protocol: number | undefined;
 
   constructor(options: SessionOptions) {
     this.#socket = options.socket;
@@ -48,10 +58,15 @@ export class Session {
       () => this.close(`no answer within ${CONNECT_LIMIT_MS} ms`),
       CONNECT_LIMIT_MS,
     );
-    this.#socket.on('open', () => this.send(options.hello()));
+    this.#socket.on('open', () => this.#opened(options.hello));
     this.#socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
     this.#socket.on('error', (error) => this.close(error.message));
     this.#socket.on('close', (code) => this.close(`the manager closed with code ${code}`));
+  }
+
+  /** What both sides speak in this session; undefined before it is open. */
+  get protocol(): number | undefined {
+    return this.#protocol;
   }
 
   get closed(): boolean {
@@ -88,6 +103,17 @@ export class Session {
     if (polite) this.#socket.close(CLOSE_NORMAL);
     else this.#socket.terminate();
     this.#handler.closed(reason);
+  }
+
+  #opened(hello: () => AgentMessage): void {
+    const { protocol: subprotocol } = this.#socket;
+    const protocol = dispatcherProtocol(subprotocol) ?? 0;
+    if (highestCommon(PROGRAM.Protocol, { Oldest: protocol, Newest: protocol }) === undefined) {
+      this.close(`the manager chose ${subprotocol || 'no protocol'}, which was not offered`);
+      return;
+    }
+    this.#protocol = protocol;
+    this.send(hello());
   }
 
   #receive(data: SocketData, isBinary: boolean): void {

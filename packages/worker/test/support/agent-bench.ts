@@ -1,4 +1,4 @@
-import { silentLogger, systemClock } from '@swarm/api';
+import { dispatcherProtocols, PROGRAM, silentLogger, systemClock } from '@swarm/api';
 import { WebSocket } from 'ws';
 import { Agent, type AgentOptions } from '../../src/agent/agent.js';
 import { agentDatabase } from '../../src/storage/agent-database.js';
@@ -34,7 +34,8 @@ export async function open(
       nodeId: 'node1',
       runtime,
       mesh,
-      connect: ({ address }) => new WebSocket(`ws://${address}/dispatcher`),
+      connect: ({ address }) =>
+        new WebSocket(`ws://${address}/dispatcher`, dispatcherProtocols(PROGRAM.Protocol)),
       managers: managersFile(`${folder.path}/managers.json`, silentLogger),
       storage: agentDatabase(`${folder.path}/tasks`, silentLogger),
       dataPathAddr: '198.18.0.1',

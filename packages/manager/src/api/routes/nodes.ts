@@ -1,6 +1,15 @@
-import { ApiError, decodeNodeSpec, type Node, nodeFilters, parseObjectVersion } from '@swarm/api';
+import {
+  ApiError,
+  decodeNodeSpec,
+  featureLevelProblem,
+  type Node,
+  nodeFilters,
+  parseObjectVersion,
+  UNNAMED_PROGRAM,
+} from '@swarm/api';
 import { flagOf, sendEmpty, sendJson } from '@swarm/http';
 import { refuseNode, removeNode } from '../../role-manager/remove-node.js';
+import { levelOf } from '../../store/feature-levels.js';
 import type { Transaction, View } from '../../store/store.js';
 import { write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
@@ -48,9 +57,20 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
         `node ${node.ID} is ${node.Status.State}: only a node that is ready can become a manager`,
       );
     }
+    if (node.Spec.Role === 'worker' && spec.Role === 'manager') checkPromotion(transaction, node);
     transaction.update('node', { ...node, Spec: spec });
   });
   sendEmpty(call.response);
+}
+
+/**
+ * A node may become a manager when its program can do all that the cluster stores.
+ * @throws ApiError FAILED_PRECONDITION
+ */
+function checkPromotion(view: View, { ID, Description }: Node): void {
+  const program = Description?.Program ?? UNNAMED_PROGRAM;
+  const problem = featureLevelProblem(`node ${ID}`, program, levelOf(view.cluster()));
+  if (problem !== undefined) throw new ApiError('FAILED_PRECONDITION', problem);
 }
 
 /**

@@ -44,6 +44,8 @@ export class FakeNode implements NodeControl {
   asked: { selector: LogSelector; options: unknown } | undefined;
   /** Where the leader answers, as seen from a follower. */
   leaderSocket: string | undefined;
+  /** Requests that were sent on to a leader that leads no more. */
+  turnedAway = 0;
   joins: unknown[] = [];
   joinNeverEnds = false;
   leaves: boolean[] = [];
@@ -59,11 +61,14 @@ export class FakeNode implements NodeControl {
     members: () => this.#members(),
     logs: (selector, options, signal) => this.#logs(selector, options, signal),
     leaderAnswers: async () => this.leaderSocket !== undefined,
-    forward: async (request, response) => {
+    forward: async (request, response, _caller, body) => {
       if (this.leaderSocket === undefined) throw new ApiError('NO_QUORUM', 'no leader');
       const headers = { [FORWARDED_HEADER]: this.nodeId };
-      const target = { socketPath: this.leaderSocket, name: 'the leader', headers };
-      await proxyTo(target, request, response);
+      const target = { socketPath: this.leaderSocket, name: 'the leader', headers, body };
+      const isAgain = (code: string) => ['NOT_IN_SWARM', 'NO_QUORUM'].includes(code);
+      const isDone = await proxyTo({ ...target, isAgain }, request, response);
+      if (!isDone) this.turnedAway += 1;
+      return isDone;
     },
     mayStill: () => true,
     quorum: () => this.quorumState,

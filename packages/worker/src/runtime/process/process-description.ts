@@ -1,8 +1,7 @@
 import { arch, cpus, hostname, totalmem } from 'node:os';
-import type { RuntimeCapability } from '@swarm/api';
+import { PROGRAM, type RuntimeCapability } from '@swarm/api';
 import type { RuntimeDescription } from '../runtime.js';
 
-const ENGINE_VERSION = '0.1.0';
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 
 /** Without root, and what root adds. */
@@ -16,7 +15,7 @@ export function describeHost(privileged: boolean): RuntimeDescription {
     hostname: hostname(),
     platform: { Architecture: ARCHITECTURES[arch()] ?? arch(), OS: 'linux' },
     resources: { NanoCPUs: cpus().length * 1e9, MemoryBytes: totalmem() },
-    engineVersion: ENGINE_VERSION,
+    engineVersion: PROGRAM.Version,
     capabilities: privileged ? [...CAPABILITIES, ...ROOT_CAPABILITIES] : CAPABILITIES,
   };
 }

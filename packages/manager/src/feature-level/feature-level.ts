@@ -1,0 +1,137 @@
+import { ApiError, PROGRAM, type Program, type Timer } from '@swarm/api';
+import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { levelOf } from '../store/feature-levels.js';
+import type { StoreChange, StoreEvent } from '../store/store.js';
+import { countsAsManager, managerLevel } from './manager-levels.js';
+
+/** What could not be written is tried again this often. */
+const RETRY_MS = 1_000;
+
+export interface FeatureLevelOptions {
+  /** Nodes of the Raft group; each must have said what it can. */
+  readonly members: () => readonly string[];
+  /** Default PROGRAM. */
+  readonly program?: Program;
+}
+
+/**
+ * Raises the cluster's feature level to what every manager can, those that are down included: a manager
+ * that comes back with the program that it had must be able to read what was written meanwhile. Never
+ * lowers it.
+ */
+export function createFeatureLevel(
+  context: LoopContext,
+  options: FeatureLevelOptions,
+): ControlLoop {
+  let run: FeatureLevelRun | undefined;
+  return {
+    name: 'feature-level',
+    start() {
+      run ??= new FeatureLevelRun(context, options);
+    },
+    async stop() {
+      const stopping = run;
+      run = undefined;
+      await stopping?.stop();
+    },
+  };
+}
+
+class FeatureLevelRun {
+  readonly #context: LoopContext;
+  readonly #options: FeatureLevelOptions;
+  readonly #unwatch: () => void;
+  /** The highest level of each manager. */
+  readonly #managers = new Map<string, number>();
+  #timer: Timer;
+  #raising: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(context: LoopContext, options: FeatureLevelOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#unwatch = context.store.watch((change) => this.#changed(change));
+    this.#readAll();
+    this.#look();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unwatch();
+    this.#context.clock.clearTimeout(this.#timer);
+    await this.#raising;
+  }
+
+  #readAll(): void {
+    this.#managers.clear();
+    for (const node of this.#context.store.list('node')) {
+      if (countsAsManager(node)) this.#managers.set(node.ID, managerLevel(node).newest);
+    }
+  }
+
+  #changed({ reset, events }: StoreChange): void {
+    if (reset) this.#readAll();
+    let concerned = reset;
+    for (const event of events) {
+      if (event.kind === 'node') concerned = this.#nodeChanged(event) || concerned;
+      else if (event.kind === 'cluster') concerned = true;
+    }
+    if (concerned) this.#look();
+  }
+
+  #nodeChanged({ action, object }: StoreEvent & { kind: 'node' }): boolean {
+    const before = this.#managers.get(object.ID);
+    const isManager = action !== 'remove' && countsAsManager(object);
+    const after = isManager ? managerLevel(object).newest : undefined;
+    if (before === after) return false;
+    if (after === undefined) this.#managers.delete(object.ID);
+    else this.#managers.set(object.ID, after);
+    return true;
+  }
+
+  /** The level that every manager can; undefined while one of them has not said what it can. */
+  #reachable(): number | undefined {
+    const { members, program = PROGRAM } = this.#options;
+    if (members().some((nodeId) => !this.#managers.has(nodeId))) return undefined;
+    return Math.min(program.FeatureLevel.Newest, ...this.#managers.values());
+  }
+
+  #look(): void {
+    const { store, clock } = this.#context;
+    if (this.#stopped || this.#raising !== undefined) return;
+    clock.clearTimeout(this.#timer);
+    const cluster = store.cluster();
+    const wanted = this.#reachable();
+    if (cluster === undefined) return;
+    if (wanted === undefined) {
+      // A member's node may be seen an instant after the member, or can not be read.
+      this.#timer = clock.setTimeout(() => this.#look(), RETRY_MS);
+      return;
+    }
+    if (wanted <= levelOf(cluster)) return;
+    this.#raising = this.#raise(wanted).finally(() => {
+      this.#raising = undefined;
+      if (!this.#stopped) this.#timer = clock.setTimeout(() => this.#look(), RETRY_MS);
+    });
+  }
+
+  async #raise(wanted: number): Promise<void> {
+    const { store, logger } = this.#context;
+    try {
+      const from = await store.transact((transaction) => {
+        const cluster = transaction.cluster();
+        const level = levelOf(cluster);
+        // The managers may be others since.
+        if (cluster === undefined || level >= wanted || this.#reachable() !== wanted)
+          return undefined;
+        transaction.update('cluster', { ...cluster, FeatureLevel: wanted });
+        return level;
+      });
+      if (from === undefined) return;
+      logger.info({ from, level: wanted }, 'every manager can more: the feature level rises');
+    } catch (error) {
+      const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
+      if (!changed) logger.warn({ err: error }, 'the feature level could not be raised yet');
+    }
+  }
+}

@@ -1,0 +1,28 @@
+import { type Node, UNNAMED_PROGRAM } from '@swarm/api';
+
+/** What a manager said last that it can do; one that has said nothing yet counts as the oldest there is. */
+export interface ManagerLevel {
+  readonly nodeId: string;
+  /** Empty while it is not known. */
+  readonly hostname: string;
+  readonly newest: number;
+  readonly isTold: boolean;
+}
+
+/**
+ * Whether the level waits for this node: it reads the log, or will. One that was demoted while it was down keeps
+ * its certificate, and its `Role`, for ever.
+ */
+export function countsAsManager({ Spec, RaftID }: Node): boolean {
+  return Spec.Role === 'manager' || RaftID !== undefined;
+}
+
+export function managerLevel({ ID, Description }: Node): ManagerLevel {
+  const program = Description?.Program;
+  return {
+    nodeId: ID,
+    hostname: Description?.Hostname ?? '',
+    newest: (program ?? UNNAMED_PROGRAM).FeatureLevel.Newest,
+    isTold: program !== undefined,
+  };
+}
