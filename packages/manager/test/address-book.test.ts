@@ -25,7 +25,8 @@ import {
   taskDraft,
 } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const PASS_MS = 100;
 const PORT: PortConfig = {
@@ -42,7 +43,7 @@ const userNetwork = (id: string): Draft<'network'> => networkDraft(id, { Subnets
 
 /** The loops that a leader gives addresses with, over one store. */
 class Leader {
-  readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock(START_MS);
   readonly store: TestStore = createTestStore({ clock: this.clock });
   readonly #seed = { next: 1 };
   #loops: ControlLoop[] = [];

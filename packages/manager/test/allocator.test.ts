@@ -3,12 +3,13 @@ import test from 'ava';
 import { AddressBook, createAllocator, publishConflict } from '../src/allocator/index.js';
 import { networkDraft, nodeDraft, patch, put, serviceDraft, taskDraft } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const PASS_MS = 50;
 
 function setup(logger: Logger = silentLogger) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   let seed = 0;
   const randomBytes = (size: number) => new Uint8Array(size).fill(++seed);

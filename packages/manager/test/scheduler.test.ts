@@ -6,13 +6,14 @@ import { transactInBatches } from '../src/store/batches.js';
 import type { Draft } from '../src/store/store.js';
 import { clusterDraft, ingressDraft, nodeDraft, patch, put, taskDraft } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const GIB = 1024 ** 3;
 type TaskPatch = Partial<Draft<'task'>>;
 
 function setup() {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const randomBytes = (size: number) => new Uint8Array(size);
   const context = { store, clock, logger: silentLogger, randomBytes };

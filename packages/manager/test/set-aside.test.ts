@@ -8,7 +8,8 @@ import { SetAside } from '../src/set-aside.js';
 import { PORT, servingTask } from './dispatcher/harness.js';
 import { ingressDraft, nodeDraft, patch, put, serviceDraft } from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 function recorder(): { logger: Logger; lines: string[] } {
   const lines: string[] = [];
@@ -75,7 +76,7 @@ test('one event that can not be worked on keeps none from the others', async (t)
 });
 
 test('a service that an orchestrator fails on is left as it is, and tried again when it changes', async (t) => {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const { logger, lines } = recorder();
   const runs: string[] = [];
@@ -110,7 +111,7 @@ test('a service that an orchestrator fails on is left as it is, and tried again 
 });
 
 test('a service whose mesh can not be worked out keeps the one it had, and others follow', async (t) => {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const { logger, lines } = recorder();
   const Mesh = { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' };
@@ -148,7 +149,7 @@ test('a service whose mesh can not be worked out keeps the one it had, and other
 });
 
 test('a timer that throws is logged, and ends nothing', async (t) => {
-  const inner = new VirtualClock();
+  const inner = new VirtualClock(START_MS);
   const { logger, lines } = recorder();
   const clock = guardedClock(inner, logger);
   let ran = 0;

@@ -14,7 +14,8 @@ import { StoreStateMachine } from '../src/store/state-machine.js';
 import type { StoreChange, Transaction, View } from '../src/store/store.js';
 import { BufferedTransaction } from '../src/store/transaction.js';
 import { nodeDraft, serviceDraft, taskDraft } from './support/objects.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const codec = new Codec();
 
@@ -26,7 +27,7 @@ async function folderFor(t: ExecutionContext): Promise<string> {
 
 /** A member with a clock that never moves: only flush, view and close write. */
 async function openIn(t: ExecutionContext, folder: string): Promise<Member> {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const machine = await StoreStateMachine.open({
     folder,
     clock,
@@ -385,7 +386,7 @@ test('a database of a newer format is refused', async (t) => {
   await database.put('format', Buffer.from('2'));
   await database.close();
   await t.throwsAsync(
-    StoreStateMachine.open({ folder, clock: new VirtualClock(), logger: silentLogger }),
+    StoreStateMachine.open({ folder, clock: new VirtualClock(START_MS), logger: silentLogger }),
     { message: /format 2, this version reads 1: upgrade this manager/ },
   );
 });

@@ -2,16 +2,7 @@ import test from 'ava';
 import { SteadyTime } from '../src/store/steady-time.js';
 import { nodeDraft, patch, put } from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
-
-/** A clock whose wall time can be set, as by an administrator. */
-class SettableClock extends VirtualClock {
-  offsetMs = 0;
-
-  override now(): number {
-    return super.now() + this.offsetMs;
-  }
-}
+import { SettableClock } from './support/settable-clock.js';
 
 test('it is the wall clock while that goes on, also when that leaps ahead', async (t) => {
   const clock = new SettableClock();

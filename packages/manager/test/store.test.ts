@@ -14,13 +14,14 @@ import {
   taskDraft,
 } from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
-import { settle, VirtualClock } from './support/virtual-clock.js';
+import { settle, VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const code = (error: unknown) => (error as ApiError).code;
 const ids = (objects: Iterable<{ readonly ID: string }>) => [...objects].map(({ ID }) => ID);
 
 test('a created object is found by id and name, with version and times of its entry', async (t) => {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const web = await put(store, 'service', serviceDraft('s1', {}, { Name: 'web' }));
   t.is(store.byName('service', 'web'), web);
@@ -357,7 +358,7 @@ test('batches split by count and, where objects are large, by size', async (t) =
 });
 
 test('a proposal without an answer ends after ten seconds and says that it may still happen', async (t) => {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   store.pause();
   const attempt = t.throwsAsync(put(store, 'node', nodeDraft('n')));

@@ -7,7 +7,7 @@ import { removeNode } from '../../src/role-manager/index.js';
 import { clusterDraft, root } from '../ca/cluster.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
 
 const NOW = Date.parse('2026-11-01T00:00:00Z');
 

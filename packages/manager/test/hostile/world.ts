@@ -10,7 +10,8 @@ import { createScheduler } from '../../src/scheduler/index.js';
 import { SetAside } from '../../src/set-aside.js';
 import { ingressDraft, nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from '../support/start-time.js';
 
 /** Nodes of the good service, apart from any that a test makes. */
 const NODES = ['good-1', 'good-2'];
@@ -21,7 +22,7 @@ export const GOOD = 'good';
  * tasks of the good nodes, as if they had sessions: the dispatcher would miss those, so it is tried apart.
  */
 export class World {
-  readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock(START_MS);
   /** Errors that were logged: faults of loops, and watchers that failed. */
   readonly errors: string[] = [];
   readonly warnings: string[] = [];

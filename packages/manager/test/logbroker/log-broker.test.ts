@@ -13,7 +13,8 @@ import { createLogBroker, LOG_STREAMS_LIMIT, type LogItem } from '../../src/logb
 import { servingTask } from '../dispatcher/harness.js';
 import { nodeDraft, put, taskDraft } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { settle, VirtualClock } from '../support/virtual-clock.js';
+import { settle, VirtualClock } from '@swarm/sim';
+import { START_MS } from '../support/start-time.js';
 
 const ALL: LogOptions = { follow: false, stdout: true, stderr: true, tail: -1 };
 const FOLLOW: LogOptions = { ...ALL, follow: true };
@@ -65,7 +66,7 @@ class Channel implements LogChannel {
 }
 
 async function world(t: ExecutionContext) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const channel = new Channel();
   const broker = createLogBroker({ store, clock, logger: silentLogger, randomBytes }, channel);

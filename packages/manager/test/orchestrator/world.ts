@@ -14,7 +14,7 @@ import { applyServiceUpdate } from '../../src/orchestrator/service-update.js';
 import { nodeMatches } from '../../src/scheduler/constraint.js';
 import { nodeDraft, patch, put, serviceDraft, taskDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { SettableClock } from '../support/settable-clock.js';
 
 /** How the pretended agents treat a task. */
 export interface Behaviour {
@@ -29,15 +29,6 @@ export interface Behaviour {
   readonly unplaced?: string | undefined;
   /** Does not stop when asked to. */
   readonly lingers?: boolean;
-}
-
-/** A clock whose wall time can be set. */
-class SettableClock extends VirtualClock {
-  offsetMs = 0;
-
-  override now(): number {
-    return super.now() + this.offsetMs;
-  }
 }
 
 /** Each of the pretended parts needs this long for one step. */

@@ -12,7 +12,8 @@ import { clusterDraft, root } from '../ca/cluster.js';
 import { servingTask } from '../dispatcher/harness.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from '../support/start-time.js';
 
 function member(index: number, reachable = true): Member {
   const address = `198.18.0.${index}:2377`;
@@ -53,7 +54,7 @@ class Group implements Membership {
 }
 
 async function world(t: ExecutionContext, group: Group) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   await put(store, 'cluster', await clusterDraft(await root(clock.now())));
   for (const { nodeId, raftId, address } of group.list) {
@@ -207,7 +208,7 @@ test('a stopped role manager does nothing any more', async (t) => {
 });
 
 test('before the cluster is written nobody is taken out of the group, after that roles count', async (t) => {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const group = new Group([member(1), member(2)]);
   const warnings: string[] = [];

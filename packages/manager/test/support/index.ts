@@ -7,4 +7,4 @@ export { fullDraft, STRANGE } from './hostile.js';
 export * from './memory-database.js';
 export * from './objects.js';
 export * from './test-store.js';
-export * from './virtual-clock.js';
+export { START_MS } from './start-time.js';

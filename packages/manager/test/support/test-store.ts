@@ -6,7 +6,8 @@ import { MemoryState } from '../../src/store/memory-state.js';
 import { ReplicatedStore } from '../../src/store/replicated-store.js';
 import type { Kind, StoreChange } from '../../src/store/store.js';
 import { Tables } from '../../src/store/tables.js';
-import { VirtualClock } from './virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './start-time.js';
 
 export interface TestStoreOptions {
   /** Default: a VirtualClock. */
@@ -126,5 +127,5 @@ export function createTestStore(options: TestStoreOptions = {}): TestStore {
     codec: new Codec(),
     freeze: true,
   });
-  return new TestStore(new TestLog(state), state, options.clock ?? new VirtualClock());
+  return new TestStore(new TestLog(state), state, options.clock ?? new VirtualClock(START_MS));
 }
