@@ -4,7 +4,7 @@ import { nodeDraft, patch, put } from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
 import { SettableClock } from './support/settable-clock.js';
 
-test('it is the wall clock while that goes on, also when that leaps ahead', async (t) => {
+test('it follows the wall clock, even when that leaps ahead', async (t) => {
   const clock = new SettableClock();
   const time = new SteadyTime(clock);
   t.is(time.now(), clock.now());
@@ -14,7 +14,7 @@ test('it is the wall clock while that goes on, also when that leaps ahead', asyn
   t.is(time.now(), clock.now());
 });
 
-test('set back, it goes on at half speed until the wall clock has caught up', async (t) => {
+test('when the wall clock is set back, it runs at half speed until that has caught up', async (t) => {
   const clock = new SettableClock();
   const time = new SteadyTime(clock);
   const start = time.now();

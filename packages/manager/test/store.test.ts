@@ -96,7 +96,7 @@ test('the ingress network is found by its flag, in a transaction too', async (t)
   t.is(store.ingressNetwork(), undefined);
 });
 
-test('a transaction sees its own changes and nobody else does before it is applied', async (t) => {
+test('only the transaction itself sees its changes before they are applied', async (t) => {
   const store = createTestStore();
   await put(store, 'task', taskDraft('t2'));
   await put(store, 'task', taskDraft('t4'));
@@ -132,7 +132,7 @@ test('an object made and removed by the same transaction leaves nothing to propo
   t.is(store.entries, 0);
 });
 
-test('what the build throws comes out and nothing is proposed', async (t) => {
+test('an error of the build reaches the caller, and nothing is proposed', async (t) => {
   const store = createTestStore();
   const error = await t.throwsAsync(
     store.transact((transaction) => {
@@ -295,7 +295,7 @@ test('a watcher that throws is logged and does not stop the others', async (t) =
   t.is(seen.length, 1);
 });
 
-test('stored objects can not be changed, and parts that stay equal stay identical', async (t) => {
+test('stored objects cannot be changed, and parts that stay equal stay identical', async (t) => {
   const store = createTestStore();
   const events = store.record();
   const service = await put(store, 'service', serviceDraft('service'));
@@ -394,7 +394,7 @@ for (const [raft, api] of [
   });
 }
 
-test('a build that goes on after an await is told so', async (t) => {
+test('a build that changes something after an await gets an error', async (t) => {
   const store = createTestStore();
   const late = await store.transact((transaction) => ({
     later: () => transaction.create('node', nodeDraft('n')),

@@ -52,7 +52,7 @@ export class DatabaseView implements StateView {
     return writeSnapshot(this.index, this.#objects());
   }
 
-  /** Waits for a read under way. Calling it again does no harm. */
+  /** Waits for a read under way. Safe to call again. */
   async release(): Promise<void> {
     await this.#snapshot.close();
   }

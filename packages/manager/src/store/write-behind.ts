@@ -47,7 +47,7 @@ export class WriteBehind {
   }
 
   /**
-   * Takes what one entry changed.
+   * Adds what one entry changed.
    * @throws the error of an earlier write: what is on disk is unknown then, the member must stop
    */
   add(index: number, writes: readonly Write[]): void {
@@ -59,7 +59,7 @@ export class WriteBehind {
     if (this.#timer === undefined && this.#inFlight === undefined) this.#arm();
   }
 
-  /** Resolves when everything added before the call is on disk. */
+  /** Resolves once everything added before the call is on disk. */
   async flush(): Promise<void> {
     const target = this.#index;
     while (this.#writtenIndex < target) {
@@ -121,7 +121,7 @@ export class WriteBehind {
       await batch.write({ sync: true });
       this.#writtenIndex = index;
     } catch (error) {
-      this.#failure = new Error('the state can not be written to its database', { cause: error });
+      this.#failure = new Error('the state cannot be written to its database', { cause: error });
       throw this.#failure;
     }
   }

@@ -1,4 +1,4 @@
-// What tests of packages that are built on the manager may use of its own.
+// What tests of packages built on the manager may use of its tests.
 export { removeNode } from '../../src/role-manager/remove-node.js';
 export { Codec } from '../../src/store/command.js';
 export { KINDS } from '../../src/store/kinds.js';

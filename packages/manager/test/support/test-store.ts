@@ -27,7 +27,7 @@ export class TestStore extends ReplicatedStore {
     this.#state = state;
   }
 
-  /** Entries applied so far. */
+  /** Number of entries applied so far. */
   get entries(): number {
     return this.#log.entries;
   }
@@ -41,12 +41,12 @@ export class TestStore extends ReplicatedStore {
     this.#log.resume();
   }
 
-  /** What is stored, as the log and the database have it. */
+  /** The stored objects, as the log and the database have them. */
   stored(kind: Kind, id: string): object | undefined {
     return this.#state.tables.stored(kind, id);
   }
 
-  /** Applies a change that no transaction of this version would make, as an older one left it in the log. */
+  /** Applies a change that no transaction of this version makes, as an older version left it in the log. */
   async inject(change: Change): Promise<void> {
     const data = this.#state.codec.encodeCommand({ timeMs: this.timeMs(), changes: [change] });
     const { result } = await this.#log.propose(data);
@@ -59,7 +59,7 @@ export class TestStore extends ReplicatedStore {
     await this.inject({ action: 'create', kind, body: body as Body });
   }
 
-  /** The next proposal fails with this error and is not applied. */
+  /** Makes the next proposal fail with this error, unapplied. */
   failNext(error: Error): void {
     this.#log.failNext(error);
   }
