@@ -27,7 +27,7 @@ const ACCEPTED: ApplyResult = { accepted: true };
 /** What applying a command did. */
 export interface Applied {
   readonly result: ApplyResult;
-  /** What readers see of it; less than `writes` where an object cannot be read. */
+  /** What readers see of the changes; less than `writes` if an object cannot be read. */
   readonly events: readonly StoreEvent[];
   readonly writes: readonly Write[];
 }
@@ -58,7 +58,7 @@ export function rejected(rejection: Rejection): Applied {
 }
 
 function check(tables: Tables, changes: readonly Change[]): Rejection | undefined {
-  // Names that earlier or later changes of this entry set free can be taken by others of it.
+  // A change may take a name that any other change of the same entry frees.
   const freed = new Set<string>();
   for (const change of changes) {
     const { kind } = change;
