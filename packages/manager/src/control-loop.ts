@@ -1,7 +1,7 @@
 import type { Clock, Logger } from '@swarm/api';
 import type { Store } from './store/store.js';
 
-/** What every control loop is given. */
+/** What every control loop works with. */
 export interface LoopContext {
   readonly store: Store;
   readonly clock: Clock;
@@ -10,13 +10,13 @@ export interface LoopContext {
 }
 
 /**
- * A loop that drives observed state to desired state. All have the same outline: subscribe to the
- * store, one pass over what is there, then react to changes. Runs on the leader only; whatever it keeps
- * in memory must be rebuilt by `start` from the store.
+ * A loop that drives observed state towards desired state. Every loop subscribes to the store, makes one
+ * pass over what is there, then reacts to changes. Loops run on the leader only; `start` rebuilds from
+ * the store whatever a loop keeps in memory.
  */
 export interface ControlLoop {
   readonly name: string;
   start(): void;
-  /** No store writes after it resolved. */
+  /** The loop writes nothing to the store after this resolves. */
   stop(): Promise<void>;
 }

@@ -1,9 +1,9 @@
 import type { Clock, Logger } from '@swarm/api';
 
 /**
- * A clock whose callbacks can not end the process: what one of them throws is logged, and the loop that it
- * belongs to goes on with its next event. Loops set aside what they foresee (`SetAside`); this is for what
- * they do not, since an exception in a timer would end this leader, and then each next one.
+ * Wraps a clock so that a callback cannot end the process: logs what the callback throws, and the loop
+ * goes on with its next event. Loops handle expected faults themselves (`SetAside`); this catches the
+ * rest, because an exception in a timer would end this leader, and then every leader after it.
  */
 export function guardedClock(clock: Clock, logger: Logger): Clock {
   const guarded = (callback: () => void) => () => {

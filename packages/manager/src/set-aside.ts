@@ -1,21 +1,21 @@
 import { ApiError, type Logger, showControls } from '@swarm/api';
 import type { StoreEvent } from './store/store.js';
 
-/** Objects whose faults are remembered, so as to be named once; the one named first is forgotten first. */
+/** Objects remembered so that each fault is logged once. The oldest is forgotten first. */
 const REMEMBERED_LIMIT = 1_000;
-/** Most characters of a fault that is shown. */
+/** Most characters of a fault to show. */
 const REASON_LIMIT = 200;
 
-/** What is worked on: an object, or one of several kinds by its id. */
+/** A unit of work: an object, or anything with an id and perhaps a version. */
 export interface Unit {
   readonly ID: string;
   readonly Version?: { readonly Index: number };
 }
 
 /**
- * Keeps a loop going where work on one object fails in a way that nobody foresaw: the object is named in the
- * log, once for each of its versions, and set aside; the loop serves the others. What is foreseen goes
- * through: a conflict, a lost quorum, a refused argument (an ApiError other than INTERNAL).
+ * Keeps a loop going when work on one object fails unexpectedly: logs the object once per version, sets it
+ * aside, and lets the loop serve the others. Expected errors pass through: a conflict, a lost quorum, a
+ * refused argument (any ApiError other than INTERNAL).
  */
 export class SetAside {
   readonly #logger: Logger;
@@ -27,7 +27,7 @@ export class SetAside {
 
   /**
    * Works on one object.
-   * @param otherwise what comes instead when that fails, given the reason in words for the user
+   * @param otherwise makes the result when that fails; takes the reason in words for the user
    */
   guard<T>(kind: string, unit: Unit, work: () => T, otherwise: (reason: string) => T): T {
     try {
@@ -37,19 +37,20 @@ export class SetAside {
     }
   }
 
-  /** As `guard`, where nothing comes instead. */
+  /** As `guard`, for work without a result. */
   attempt(kind: string, unit: Unit, work: () => void): void {
     this.guard(kind, unit, work, () => {});
   }
 
-  /** Works on events one by one: what one object's does not bear keeps none from the others'. */
+  /** Works on events one by one. A fault in one object's event does not stop the others. */
   events(events: readonly StoreEvent[], work: (event: StoreEvent) => void): void {
     for (const event of events) this.attempt(event.kind, event.object, () => work(event));
   }
 
   /**
-   * Names a unit whose work failed.
-   * @returns the reason @throws the error itself when it is one that was foreseen
+   * Logs a unit whose work failed.
+   * @returns the reason
+   * @throws the error itself when it is an expected one
    */
   note(kind: string, unit: Unit, error: unknown): string {
     if (!isFault(error)) throw error;
@@ -64,16 +65,16 @@ export class SetAside {
       this.#named.delete(oldest!);
     }
     const fields = { kind, id: unit.ID, version, err: error };
-    this.#logger.error(fields, 'an object could not be worked on and is set aside');
+    this.#logger.error(fields, 'work on an object failed, the object is set aside');
     return reason;
   }
 }
 
-/** Whether it is nobody's answer, but a fault of ours or of what is stored. */
+/** Whether the error is a fault in our code or in the stored data, not an answer to a caller. */
 function isFault(error: unknown): boolean {
   if (error instanceof ApiError) return error.code === 'INTERNAL';
   const code = (error as { readonly code?: unknown } | undefined)?.code;
-  // What Raft and the writers say has a meaning to whoever called.
+  // Errors of Raft and of the writers mean something to the caller.
   return !(typeof code === 'string' && /^(RAFT|WRITER)_/.test(code));
 }
 

@@ -1,12 +1,12 @@
-/** How much may be spent at once, and how fast it comes back. */
+/** How much can be spent at once, and how fast it refills. */
 export interface Rate {
   readonly burst: number;
   readonly perSecond: number;
 }
 
 /**
- * A budget that comes back with time. It begins full. What is spent at once may go beyond what is there; the
- * next one then waits until the debt is paid.
+ * A budget that refills with time. It starts full. One spending may exceed what is left; the next one then
+ * waits until the debt is paid.
  */
 export class TokenBucket {
   readonly #rate: Rate;
@@ -25,19 +25,19 @@ export class TokenBucket {
     this.#tokens -= amount;
   }
 
-  /** Whether something may be spent now. */
+  /** Whether anything can be spent now. */
   has(nowMs: number): boolean {
     this.#refill(nowMs);
     return this.#tokens >= 1;
   }
 
-  /** Milliseconds, rounded up, until something may be spent again; 0 when it may now. */
+  /** Milliseconds, rounded up, until something can be spent again; 0 for now. */
   waitMs(nowMs: number): number {
     if (this.has(nowMs)) return 0;
     return Math.ceil(((1 - this.#tokens) / this.#rate.perSecond) * 1000);
   }
 
-  /** Whether nothing is left to wait for: it is as if it was new. */
+  /** Whether the bucket is full, like a new one. */
   isFull(nowMs: number): boolean {
     this.#refill(nowMs);
     return this.#tokens >= this.#rate.burst;

@@ -25,7 +25,8 @@ import {
   taskDraft,
 } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const PASS_MS = 100;
 const PORT: PortConfig = {
@@ -40,9 +41,9 @@ const USER_SUBNETS = [
 ];
 const userNetwork = (id: string): Draft<'network'> => networkDraft(id, { Subnets: USER_SUBNETS });
 
-/** The loops that a leader gives addresses with, over one store. */
+/** The loops with which a leader gives addresses, over one store. */
 class Leader {
-  readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock(START_MS);
   readonly store: TestStore = createTestStore({ clock: this.clock });
   readonly #seed = { next: 1 };
   #loops: ControlLoop[] = [];
@@ -127,7 +128,7 @@ test('node-bound addresses come with the node, in the transaction that assigns i
   );
 });
 
-test('addresses of cluster-wide networks are there when the task is pending, of each family', async (t) => {
+test('a pending task has an address of each family in its cluster-wide networks', async (t) => {
   const made = await leader(userNetwork('back'));
   for (const id of ['n1', 'n2']) {
     await patch(made.store, 'node', id, (node) => ({
@@ -154,7 +155,7 @@ test('addresses of cluster-wide networks are there when the task is pending, of 
   t.deepEqual(made.addresses('t').slice(0, 2), ['10.9.0.2/32', 'fd09::2/128'], 'they stay');
 });
 
-test('a task waits for an address of a full network, says so, and gets one that becomes free', async (t) => {
+test('a task waits for an address in a full network, says so, and gets the next free one', async (t) => {
   const made = await leader(userNetwork('back'));
   // Offsets 2 to 6, of which the gateway has one.
   for (const id of ['a', 'b', 'c', 'd', 'e']) {
@@ -180,7 +181,7 @@ test('a task waits for an address of a full network, says so, and gets one that 
   );
 });
 
-test('a task waits for a network that does not exist, and is attached when it is made', async (t) => {
+test('a task waits for a network that does not exist, and is attached once it is created', async (t) => {
   const made = await leader();
   await put(made.store, 'task', taskOf('t', 'plain', 'late'));
   await made.pass();
@@ -191,7 +192,7 @@ test('a task waits for a network that does not exist, and is attached when it is
   t.is(made.addresses('t').length, 2);
 });
 
-test('what a failed transaction had given rests, and is nobody’s', async (t) => {
+test('an address that a failed transaction had given is free, and rests', async (t) => {
   const made = await leader();
   await made.store.transact((transaction) => transaction.remove('node', 'n2'));
   await put(made.store, 'task', taskOf('a', 'web'));
@@ -255,7 +256,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   { maxLength: 40, size: 'max' },
 );
 
-/** What must be true of the addresses in a store, whatever happened before. */
+/** Checks what must always be true of the addresses in a store. */
 function faults(store: TestStore): string[] {
   const holders = new Map<string, string>();
   const found: string[] = [];
@@ -296,7 +297,7 @@ test('two live tasks never hold one address, it is of their network, and it rest
       Subnets: [{ Subnet: '10.8.0.0/24', Gateway: '10.8.0.1' }],
     });
     const made = await leader(userNetwork('back'), front);
-    /** When each address that this leader may know of was freed; the small network has none to spare. */
+    /** When each address that this leader can know about was freed; the small network has none to spare. */
     const freed = new Map<string, number>();
     const hasty: string[] = [];
     made.store.watch(({ events }) => {
@@ -335,7 +336,7 @@ test('two live tasks never hold one address, it is of their network, and it rest
           return;
         case 'lead':
           await made.stop();
-          // Of tasks that were removed a new leader knows nothing.
+          // A new leader knows nothing about removed tasks.
           for (const text of freed.keys()) if (!isRemembered(made.store, text)) freed.delete(text);
           await made.start();
           return;
@@ -371,7 +372,7 @@ function isRemembered(store: TestStore, text: string): boolean {
   );
 }
 
-/** A failure that was meant for a loop met the test's own write. */
+/** A failure meant for a loop hit the test's own write. */
 function ignoreFailure(error: unknown): void {
   if ((error as { code?: string }).code !== 'NO_QUORUM') throw error;
 }

@@ -7,7 +7,7 @@ import { ADDRESS_REST_MS, AddressPool } from '../src/allocator/address-pool.js';
 const SMALL = Subnet.of('10.240.1.0/29');
 const LATER_MS = 10 * ADDRESS_REST_MS;
 
-test('addresses are given in turn; network, node and broadcast are nobody’s', (t) => {
+test('addresses are given in turn, except those of network, node and broadcast', (t) => {
   const pool = new AddressPool(SMALL, 0);
   t.is(pool.size, 5);
   t.deepEqual(
@@ -22,7 +22,7 @@ test('addresses are given in turn; network, node and broadcast are nobody’s', 
   );
 });
 
-test('an address that was freed is the last to be given again, and the oldest of those comes first', (t) => {
+test('freed addresses are given last, the one freed first before the others', (t) => {
   const pool = new AddressPool(SMALL, 0);
   for (const name of ['a', 'b', 'c']) pool.take(name, LATER_MS);
   pool.release(3, 'b', LATER_MS);
@@ -33,7 +33,7 @@ test('an address that was freed is the last to be given again, and the oldest of
   );
 });
 
-test('a new leader does not trust addresses of which it knows nothing, for as long as one has to rest', (t) => {
+test('a new leader prefers rested addresses to unknown ones until those must have rested too', (t) => {
   const pool = new AddressPool(SMALL, LATER_MS);
   pool.hold(6, 'old');
   pool.recall(
@@ -51,7 +51,7 @@ test('a new leader does not trust addresses of which it knows nothing, for as lo
   t.is(later.take('a', LATER_MS + ADDRESS_REST_MS), 3, 'by now that would have been seen');
 });
 
-test('an address that two hold is free when both are gone', (t) => {
+test('an address with two holders is free when both are gone', (t) => {
   const pool = new AddressPool(SMALL, 0);
   pool.hold(4, 'a');
   pool.hold(4, 'b');

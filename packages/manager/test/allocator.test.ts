@@ -3,12 +3,13 @@ import test from 'ava';
 import { AddressBook, createAllocator, publishConflict } from '../src/allocator/index.js';
 import { networkDraft, nodeDraft, patch, put, serviceDraft, taskDraft } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const PASS_MS = 50;
 
 function setup(logger: Logger = silentLogger) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   let seed = 0;
   const randomBytes = (size: number) => new Uint8Array(size).fill(++seed);
@@ -40,7 +41,7 @@ const setPorts = (store: TestStore, id: string, ...Ports: PortConfig[]) =>
 const published = (service: Service | undefined) =>
   service?.Endpoint.Ports?.map(({ PublishedPort }) => PublishedPort);
 
-test('the first pass makes the ingress network, once', async (t) => {
+test('the first pass creates the ingress network, once', async (t) => {
   const { store, allocator, pass } = setup();
   allocator.start();
   await pass();
@@ -157,7 +158,7 @@ test('dynamic ports stay through updates, and ports dropped are free for others'
 });
 
 // SwarmKit: TestAllocateServiceConflictingUserDefinedPorts, TestDeallocateServiceAllocate.
-test('a taken port is said in the service and its task, and given when it becomes free', async (t) => {
+test('a taken port is reported on the service and its task, and given once it is free', async (t) => {
   const { store, allocator, pass } = setup();
   allocator.start();
   await put(store, 'service', withPorts('a', ingress(80, 8080)));
@@ -204,7 +205,7 @@ test('a service keeps its ports while the ones it asks for now are taken', async
 });
 
 // SwarmKit: TestUpdatePortsInHostPublishMode, TestHostPublishPortsNeedUpdate.
-test('host-mode ports are passed on, shared among services, and exclude ingress ones', async (t) => {
+test('host-mode ports pass to tasks, can be shared by services, and exclude ingress ones', async (t) => {
   const { store, allocator, pass } = setup();
   allocator.start();
   await put(store, 'service', withPorts('a', host(80, 8080)));
@@ -253,7 +254,7 @@ test('tasks of services without ports and tasks without service go straight to P
   t.is(store.get('task', 't4')?.Status.Err, 'its service gone does not exist');
 });
 
-test('a new leader finds what the old one left and changes nothing that is done', async (t) => {
+test('a new leader finishes what the old one left and changes nothing else', async (t) => {
   const { store, addresses, allocator, pass, clock } = setup();
   allocator.start();
   await put(store, 'service', withPorts('a', ingress(80)));

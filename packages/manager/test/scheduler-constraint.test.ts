@@ -71,7 +71,7 @@ test('engine labels are read from the description', (t) => {
   t.true(matches('engine.labels.rack == A1', withEngineLabel));
 });
 
-test('all constraints must hold, and one that can not be read holds nowhere', (t) => {
+test('all constraints must hold, and one that cannot be read holds nowhere', (t) => {
   const service = (Constraints: string[]) =>
     ({
       ...serviceDraft('s', {}, { TaskTemplate: { ForceUpdate: 0, Placement: { Constraints } } }),

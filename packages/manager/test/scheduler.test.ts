@@ -6,13 +6,14 @@ import { transactInBatches } from '../src/store/batches.js';
 import type { Draft } from '../src/store/store.js';
 import { clusterDraft, ingressDraft, nodeDraft, patch, put, taskDraft } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const GIB = 1024 ** 3;
 type TaskPatch = Partial<Draft<'task'>>;
 
 function setup() {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const randomBytes = (size: number) => new Uint8Array(size);
   const context = { store, clock, logger: silentLogger, randomBytes };
@@ -175,7 +176,7 @@ test('a node with five failures in five minutes comes last, for that spec versio
   t.is(nodeOf(store, 'later'), 'bad');
 });
 
-test('a new leader knows of the failures whose tasks are remembered', async (t) => {
+test('a new leader knows the failures of tasks that are still stored', async (t) => {
   const { store, scheduler, pass } = setup();
   await put(store, 'node', nodeDraft('bad'));
   await put(store, 'node', nodeDraft('good'));
@@ -214,7 +215,7 @@ test('reservations are kept, and what does not fit waits and says so', async (t)
 });
 
 // SwarmKit: TestSchedulerResourceConstraintDeadTask, TestSchedulerPreexistingDeadTask.
-test('a stopping task holds its resources until it is seen to have ended', async (t) => {
+test('a stopping task holds its resources until it reports that it has ended', async (t) => {
   const { store, scheduler, pass } = setup();
   await put(store, 'node', described('n1', { Resources: { NanoCPUs: 1e9, MemoryBytes: GIB } }));
   await put(store, 'task', running('old', 'n1', { ...reserve(1e9, 0), DesiredState: 'shutdown' }));
@@ -334,7 +335,7 @@ test('a node of an older version, which declares nothing, is known by the name o
   t.is(nodeOf(store, 'b'), 'n1');
 });
 
-test('a task takes the policy for host privileges along as it is when it is placed', async (t) => {
+test('a task keeps the policy for host privileges of the moment it is placed', async (t) => {
   const { store, scheduler, pass } = setup();
   await put(store, 'node', described('n1', { Runtime: 'process' }));
   const host = (id: string, more: TaskPatch = {}) =>
@@ -401,7 +402,7 @@ test('constraints narrow the choice, and a label change is seen', async (t) => {
 });
 
 // SwarmKit: TestSchedulerHostPort.
-test('a host-mode port is used once a node, until its task has ended', async (t) => {
+test('a host-mode port is used once per node, until its task has ended', async (t) => {
   const { store, scheduler, pass } = setup();
   const Mesh = (Index: number) => ({
     Index,
@@ -565,12 +566,12 @@ test('tasks with published ports get addresses of their node in turn', async (t)
   ]);
   t.is(address('t2'), '10.241.44.3/32');
   t.false('NetworksAttachments' in store.get('task', 'plain')!);
-  // An address that became free rests while others have not been used.
+  // A freed address rests while others are unused.
   await store.transact((transaction) => transaction.remove('task', 't1'));
   await put(store, 'task', pending('t3', { Endpoint }));
   await pass();
   t.is(address('t3'), '10.241.44.4/32');
-  // A new leader goes on behind the newest task.
+  // A new leader continues after the newest task's address.
   await scheduler.stop();
   await addresses.stop();
   await put(store, 'task', pending('t4', { Endpoint }));
@@ -642,7 +643,7 @@ test('a task with ports waits for a place of its node in the mesh', async (t) =>
   t.is(nodeOf(store, 't'), 'n1');
 });
 
-test('a task that changes while it is being placed is decided anew', async (t) => {
+test('a task that changes while it is being placed is placed again', async (t) => {
   const { store, scheduler, clock } = setup();
   await put(store, 'node', described('n1', { Resources: { NanoCPUs: 1e9, MemoryBytes: GIB } }));
   scheduler.start();

@@ -8,7 +8,8 @@ import { SetAside } from '../src/set-aside.js';
 import { PORT, servingTask } from './dispatcher/harness.js';
 import { ingressDraft, nodeDraft, patch, put, serviceDraft } from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 function recorder(): { logger: Logger; lines: string[] } {
   const lines: string[] = [];
@@ -20,7 +21,7 @@ function fails(): never {
   throw new TypeError("Cannot read properties of undefined (reading 'Ports')");
 }
 
-test('a fault names its object once for each version, and gives what comes instead', (t) => {
+test('a fault logs its object once per version, and returns the alternative', (t) => {
   const { logger, lines } = recorder();
   const aside = new SetAside(logger);
   const one = { ID: 'one', Version: { Index: 1 } };
@@ -46,7 +47,7 @@ test('a fault names its object once for each version, and gives what comes inste
   t.is(lines.length, 3_003, 'what was named long ago is named again: the memory is bounded');
 });
 
-test('what is foreseen is no fault: it goes to who called', (t) => {
+test('expected errors are not faults: they go to the caller', (t) => {
   const aside = new SetAside(silentLogger);
   for (const error of [new ApiError('OUT_OF_SEQUENCE', 'x'), new WriterStopped('x')]) {
     const work = () => {
@@ -55,12 +56,12 @@ test('what is foreseen is no fault: it goes to who called', (t) => {
     t.throws(() => aside.attempt('task', { ID: 'a' }, work), { is: error });
   }
   const internal = () => {
-    throw new ApiError('INTERNAL', 'task a can not be stored: Slot: must be a whole number');
+    throw new ApiError('INTERNAL', 'task a cannot be stored: Slot: must be a whole number');
   };
   t.notThrows(() => aside.attempt('task', { ID: 'a' }, internal));
 });
 
-test('one event that can not be worked on keeps none from the others', async (t) => {
+test('a fault in one event does not stop the others', async (t) => {
   const store = createTestStore();
   const changes = store.record();
   await store.transact((tx) => {
@@ -75,7 +76,7 @@ test('one event that can not be worked on keeps none from the others', async (t)
 });
 
 test('a service that an orchestrator fails on is left as it is, and tried again when it changes', async (t) => {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const { logger, lines } = recorder();
   const runs: string[] = [];
@@ -109,8 +110,8 @@ test('a service that an orchestrator fails on is left as it is, and tried again 
   await loop.stop();
 });
 
-test('a service whose mesh can not be worked out keeps the one it had, and others follow', async (t) => {
-  const clock = new VirtualClock();
+test('a service whose mesh cannot be computed keeps the one it had, and others follow', async (t) => {
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const { logger, lines } = recorder();
   const Mesh = { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' };
@@ -125,7 +126,7 @@ test('a service whose mesh can not be worked out keeps the one it had, and other
       if (name === 'tasksByService' && isBad)
         return (id: string) => (id === 'a' ? fails() : target.tasksByService(id));
       const value: unknown = Reflect.get(target, name, target);
-      // Private fields bear no other receiver.
+      // Private fields need the original receiver.
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
@@ -148,7 +149,7 @@ test('a service whose mesh can not be worked out keeps the one it had, and other
 });
 
 test('a timer that throws is logged, and ends nothing', async (t) => {
-  const inner = new VirtualClock();
+  const inner = new VirtualClock(START_MS);
   const { logger, lines } = recorder();
   const clock = guardedClock(inner, logger);
   let ran = 0;

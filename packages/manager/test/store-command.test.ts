@@ -31,7 +31,7 @@ function fill(tables: Tables): void {
   tables.setIndex(1);
 }
 
-/** All that is stored, in a form that can be compared. */
+/** Everything stored, in a comparable form. */
 function content(tables: Tables): string {
   const objects = KINDS.flatMap((kind) => [...tables.allStored(kind)]);
   return Buffer.concat(objects.map((object) => Buffer.from(codec.encode(object)))).toString(
@@ -141,7 +141,7 @@ test('a command that no version can have written is rejected, on every member al
   }
 });
 
-/** A node whose description is so deep. */
+/** A node whose description is nested this deep. */
 function nested(depth: number): Buffer {
   const [head, tail] = [
     packr.pack([1, TIME_MS, [[0, NODE, { ID: 'n', Description: 7 }]]]),
@@ -150,14 +150,14 @@ function nested(depth: number): Buffer {
   return Buffer.concat([head.subarray(0, -1), Buffer.alloc(tail, 0x91), Buffer.of(7)]);
 }
 
-test('what is as deep as may be is applied, written and read again', (t) => {
+test('an object nested to the limit is applied, written and read again', (t) => {
   const tables = new Tables();
   const { writes } = applyCommand(tables, 1, codec.decodeCommand(nested(200)));
   const { stored } = writes[0]!;
   t.notThrows(() => codec.decodeObject(codec.encode(stored), 'n'));
 });
 
-test('a command of a newer version stops the member: to leave it out would fork the state', (t) => {
+test('a command of a newer version stops the member: skipping it would fork the state', (t) => {
   for (const value of [
     [2, TIME_MS, [], 'more'],
     [2],
@@ -170,7 +170,7 @@ test('a command of a newer version stops the member: to leave it out would fork 
   }
 });
 
-test('a rejected entry answers its proposer, changes nothing, and the log goes on', (t) => {
+test('a rejected entry tells its proposer, changes nothing, and the log goes on', (t) => {
   const state = new MemoryState({ logger: silentLogger, codec });
   fill(state.tables);
   const before = content(state.tables);
@@ -186,7 +186,7 @@ test('a rejected entry answers its proposer, changes nothing, and the log goes o
   t.true(next?.accepted);
 });
 
-test('any bytes are applied or rejected, and every member comes to the same state', (t) => {
+test('any bytes are applied or rejected, and every member reaches the same state', (t) => {
   const original = codec.encodeCommand({ timeMs: TIME_MS, changes: CHANGES });
   const edit = fc.record({
     at: fc.nat(original.length - 1),
@@ -245,7 +245,7 @@ test('any bytes are applied or rejected, and every member comes to the same stat
   t.true(accepted > 100, `${accepted} accepted`);
 });
 
-test('a record without what changes are held against is damage; all else is for the readers', (t) => {
+test('a record without id or version is damaged; other bad fields are left to readers', (t) => {
   const whole = { ...fullDraft('node', 'n'), Version: { Index: 1 } };
   t.notThrows(() => codec.decodeObject(codec.encode(whole), 'n'));
   t.notThrows(() =>

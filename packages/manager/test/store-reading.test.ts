@@ -20,7 +20,7 @@ function stored(kind: Kind, id = 'x'): object {
   return { ...fullDraft(kind, id), ...META };
 }
 
-test('a good object is read as the very object that is stored', (t) => {
+test('a good object is read as the stored object itself', (t) => {
   for (const kind of KINDS) {
     const object = stored(kind);
     const { object: read, faults } = readObject(kind, object);
@@ -29,7 +29,7 @@ test('a good object is read as the very object that is stored', (t) => {
   }
 });
 
-test('whatever an object was made of, what is read of it has its shape, JSON form and place in the log', (t) => {
+test('whatever is stored, what is read has the shape of its kind, a JSON form, and fits the log', (t) => {
   let mended = 0;
   let aside = 0;
   fc.assert(
@@ -50,7 +50,7 @@ test('whatever an object was made of, what is read of it has its shape, JSON for
   t.true(mended > 100 && aside > 100, `${mended} mended, ${aside} set aside`);
 });
 
-test('each part that can be spared is, whatever stands in its place', (t) => {
+test('each part that can be spared is left out when it is bad, whatever it holds', (t) => {
   for (const kind of KINDS) {
     for (const { path } of MENDS[kind]) {
       for (const value of STRANGE) {
@@ -68,7 +68,7 @@ test('each part that can be spared is, whatever stands in its place', (t) => {
   }
 });
 
-test('what a user wished is never guessed: such an object is set aside', (t) => {
+test('what a user asked for is never guessed: such an object is set aside', (t) => {
   const service = stored('service') as { Spec: object };
   for (const Spec of [undefined, { ...service.Spec, Mode: 7 }, { ...service.Spec, Name: {} }]) {
     const { object, faults } = readObject('service', { ...service, Spec });
@@ -107,7 +107,7 @@ test('a part is not taken for good because it equals one of another shape', asyn
   );
 });
 
-test('a removed node stays refused when nobody can read until when', (t) => {
+test('a removed node stays refused when its term cannot be read', (t) => {
   const RemovedNodes = { n1: { Until: 5n }, n2: { Until: '2026-02-01T00:00:00Z' }, 'a b': null };
   const cluster = stored('cluster') as { Private: object };
   const { object } = readObject('cluster', {
@@ -137,7 +137,7 @@ test('readers see the mended object, and the first write of it mends what is sto
   t.deepEqual(written, expected as never);
 });
 
-test('an object that can not be read is not shown, keeps its name and id, and can be removed', async (t) => {
+test('an object that cannot be read is not shown, keeps its name and id, and can be removed', async (t) => {
   const store = createTestStore();
   const changes = store.record();
   await store.injectObject('service', { ...serviceDraft('web'), Spec: { Name: 'Web', Mode: 5n } });
@@ -163,7 +163,7 @@ test('an object that can not be read is not shown, keeps its name and id, and ca
   await store.transact((tx) => tx.create('service', taken));
 });
 
-test('to readers an object goes when it can not be read any more, and comes when it can', async (t) => {
+test('to readers an object is removed when it becomes unreadable, and created when it is readable again', async (t) => {
   const store = createTestStore();
   const node = await put(store, 'node', nodeDraft('n'));
   const changes = store.record();
@@ -185,20 +185,20 @@ test('to readers an object goes when it can not be read any more, and comes when
   );
 });
 
-test('a draft that has not the shape of its kind is refused to its proposer, by name and place', async (t) => {
+test('a draft without the shape of its kind is refused with the name of the object and the field', async (t) => {
   const store = createTestStore();
   await put(store, 'node', nodeDraft('n'));
   const entries = store.entries;
   await t.throwsAsync(
     store.transact((tx) => tx.create('task', taskDraft('t', { Slot: 5n as never }))),
-    { message: 'task t can not be stored: Slot: must be a whole number, not a bigint' },
+    { message: 'task t cannot be stored: Slot: must be a whole number, not a bigint' },
   );
   await t.throwsAsync(
     store.transact((tx) => {
       const node = tx.get('node', 'n')!;
       tx.update('node', { ...node, Description: { ...node.Description!, Resources: 4 as never } });
     }),
-    { code: 'INTERNAL', message: /node n can not be stored: Description.Resources: must be/ },
+    { code: 'INTERNAL', message: /node n cannot be stored: Description.Resources: must be/ },
   );
   t.is(store.entries, entries, 'nothing was proposed');
   await store.transact((tx) => {

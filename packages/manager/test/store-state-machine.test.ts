@@ -14,7 +14,8 @@ import { StoreStateMachine } from '../src/store/state-machine.js';
 import type { StoreChange, Transaction, View } from '../src/store/store.js';
 import { BufferedTransaction } from '../src/store/transaction.js';
 import { nodeDraft, serviceDraft, taskDraft } from './support/objects.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const codec = new Codec();
 
@@ -26,7 +27,7 @@ async function folderFor(t: ExecutionContext): Promise<string> {
 
 /** A member with a clock that never moves: only flush, view and close write. */
 async function openIn(t: ExecutionContext, folder: string): Promise<Member> {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const machine = await StoreStateMachine.open({
     folder,
     clock,
@@ -165,7 +166,7 @@ test('what was not written is replayed from the log with the same results', asyn
   t.deepEqual(dump(second.view), before);
 });
 
-test('changes reach the database by themselves after a moment, newest version only', async (t) => {
+test('changes reach the database after a moment without a flush, newest version only', async (t) => {
   const folder = await folderFor(t);
   const member = await openIn(t, folder);
   member.apply((transaction) => transaction.create('node', nodeDraft('n1')));
@@ -282,7 +283,7 @@ for (const [where, damage, message] of damages) {
   });
 }
 
-test('a snapshot of another index, another format or with a rest is refused', async (t) => {
+test('a snapshot of another index or format, or with trailing bytes, is refused', async (t) => {
   const leader = await openIn(t, await folderFor(t));
   leader.addTasks(0, 3);
   const { index, chunks } = await snapshotOf(leader);
@@ -348,7 +349,7 @@ test('a crash right after the switch to a restored state finds the restored stat
   t.deepEqual(dump(again.view), dump(leader.view));
 });
 
-test('what an abandoned restore left is ignored and deleted at the next start', async (t) => {
+test('leftovers of an abandoned restore are ignored and deleted at the next start', async (t) => {
   const folder = await folderFor(t);
   const first = await openIn(t, folder);
   first.addTasks(0, 3);
@@ -385,7 +386,7 @@ test('a database of a newer format is refused', async (t) => {
   await database.put('format', Buffer.from('2'));
   await database.close();
   await t.throwsAsync(
-    StoreStateMachine.open({ folder, clock: new VirtualClock(), logger: silentLogger }),
+    StoreStateMachine.open({ folder, clock: new VirtualClock(START_MS), logger: silentLogger }),
     { message: /format 2, this version reads 1: upgrade this manager/ },
   );
 });
@@ -395,9 +396,9 @@ test('a write that fails stops the member at its next entry', async (t) => {
   member.apply((transaction) => transaction.create('node', nodeDraft('n1')));
   await member.machine.close();
   member.apply((transaction) => transaction.create('node', nodeDraft('n2')));
-  await t.throwsAsync(member.machine.flush(), { message: /can not be written/ });
+  await t.throwsAsync(member.machine.flush(), { message: /cannot be written/ });
   t.throws(() => member.apply((transaction) => transaction.create('node', nodeDraft('n3'))), {
-    message: /can not be written/,
+    message: /cannot be written/,
   });
 });
 
@@ -417,7 +418,7 @@ test('a replicated store over the state machine reads what it wrote', async (t) 
   await t.throwsAsync(taken, { message: 'an object already exists: node n1' });
 });
 
-/** Objects that are not what their shapes say, as one entry. */
+/** Objects without the shape of their kind, as one entry. */
 function badEntry(index: number): Entry {
   const service = { ...serviceDraft('bad-service'), Spec: { Name: 'Bad', Mode: 5 } };
   const node = { ...nodeDraft('bad-node'), Description: { Resources: 2n ** 60n, At: new Date(5) } };
@@ -472,7 +473,7 @@ test('bad objects outlive a restart and a snapshot as they are, and all members 
   t.deepEqual(storedIn(again), storedIn(other));
 });
 
-test('a record that no change could be held against stops the start, and says where it is', async (t) => {
+test('a record without id or version stops the start with its key', async (t) => {
   const records: readonly Uint8Array[] = [
     Uint8Array.of(0xc1),
     codec.encode({ ID: 'other', Version: { Index: 1 } }),
@@ -494,7 +495,7 @@ test('a record that no change could be held against stops the start, and says wh
   }
 });
 
-test('a snapshot with an object that is none, or twice, is refused and changes nothing', async (t) => {
+test('a snapshot with an invalid or duplicate object is refused and changes nothing', async (t) => {
   const member = await openIn(t, await folderFor(t));
   member.apply((transaction) => transaction.create('node', nodeDraft('kept')));
   const before = dump(member.view);
@@ -515,7 +516,7 @@ test('a snapshot with an object that is none, or twice, is refused and changes n
   }
 });
 
-test('an entry that is no command changes nothing, and the member goes on', async (t) => {
+test('an entry that is not a command changes nothing, and the member goes on', async (t) => {
   const member = await openIn(t, await folderFor(t));
   const garbage = [Uint8Array.of(0xc1), codec.encode('text'), codec.encode([1, 2, 'x'])];
   const results = member.machine.apply(garbage.map((data, at) => entry(at + 1, data)));

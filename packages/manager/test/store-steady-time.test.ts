@@ -2,18 +2,9 @@ import test from 'ava';
 import { SteadyTime } from '../src/store/steady-time.js';
 import { nodeDraft, patch, put } from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { SettableClock } from './support/settable-clock.js';
 
-/** A clock whose wall time can be set, as by an administrator. */
-class SettableClock extends VirtualClock {
-  offsetMs = 0;
-
-  override now(): number {
-    return super.now() + this.offsetMs;
-  }
-}
-
-test('it is the wall clock while that goes on, also when that leaps ahead', async (t) => {
+test('it follows the wall clock, even when that leaps ahead', async (t) => {
   const clock = new SettableClock();
   const time = new SteadyTime(clock);
   t.is(time.now(), clock.now());
@@ -23,7 +14,7 @@ test('it is the wall clock while that goes on, also when that leaps ahead', asyn
   t.is(time.now(), clock.now());
 });
 
-test('set back, it goes on at half speed until the wall clock has caught up', async (t) => {
+test('when the wall clock is set back, it runs at half speed until that has caught up', async (t) => {
   const clock = new SettableClock();
   const time = new SteadyTime(clock);
   const start = time.now();

@@ -14,13 +14,14 @@ import {
   taskDraft,
 } from './support/objects.js';
 import { createTestStore } from './support/test-store.js';
-import { settle, VirtualClock } from './support/virtual-clock.js';
+import { settle, VirtualClock } from '@swarm/sim';
+import { START_MS } from './support/start-time.js';
 
 const code = (error: unknown) => (error as ApiError).code;
 const ids = (objects: Iterable<{ readonly ID: string }>) => [...objects].map(({ ID }) => ID);
 
 test('a created object is found by id and name, with version and times of its entry', async (t) => {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const web = await put(store, 'service', serviceDraft('s1', {}, { Name: 'web' }));
   t.is(store.byName('service', 'web'), web);
@@ -95,7 +96,7 @@ test('the ingress network is found by its flag, in a transaction too', async (t)
   t.is(store.ingressNetwork(), undefined);
 });
 
-test('a transaction sees its own changes and nobody else does before it is applied', async (t) => {
+test('only the transaction itself sees its changes before they are applied', async (t) => {
   const store = createTestStore();
   await put(store, 'task', taskDraft('t2'));
   await put(store, 'task', taskDraft('t4'));
@@ -131,7 +132,7 @@ test('an object made and removed by the same transaction leaves nothing to propo
   t.is(store.entries, 0);
 });
 
-test('what the build throws comes out and nothing is proposed', async (t) => {
+test('an error of the build reaches the caller, and nothing is proposed', async (t) => {
   const store = createTestStore();
   const error = await t.throwsAsync(
     store.transact((transaction) => {
@@ -294,7 +295,7 @@ test('a watcher that throws is logged and does not stop the others', async (t) =
   t.is(seen.length, 1);
 });
 
-test('stored objects can not be changed, and parts that stay equal stay identical', async (t) => {
+test('stored objects cannot be changed, and parts that stay equal stay identical', async (t) => {
   const store = createTestStore();
   const events = store.record();
   const service = await put(store, 'service', serviceDraft('service'));
@@ -357,7 +358,7 @@ test('batches split by count and, where objects are large, by size', async (t) =
 });
 
 test('a proposal without an answer ends after ten seconds and says that it may still happen', async (t) => {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   store.pause();
   const attempt = t.throwsAsync(put(store, 'node', nodeDraft('n')));
@@ -393,7 +394,7 @@ for (const [raft, api] of [
   });
 }
 
-test('a build that goes on after an await is told so', async (t) => {
+test('a build that changes something after an await gets an error', async (t) => {
   const store = createTestStore();
   const late = await store.transact((transaction) => ({
     later: () => transaction.create('node', nodeDraft('n')),

@@ -1,6 +1,7 @@
 import type { Task } from '@swarm/api';
-import { identity, MemoryDatabase, root, VirtualClock } from '@swarm/manager/testing';
+import { identity, MemoryDatabase, root, START_MS } from '@swarm/manager/testing';
 import { MemoryDisk, MemoryNetwork } from '@swarm/raft';
+import { VirtualClock } from '@swarm/sim';
 import test from 'ava';
 import { InProcessManager, type InProcessOptions } from './support/in-process.js';
 
@@ -42,7 +43,7 @@ async function during<T>(clock: VirtualClock, work: Promise<T>, limitMs = 20_000
 }
 
 test('a real manager lives on virtual time, a disk and a network in memory', async (t) => {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const authority = await root(clock.now());
   const own = await identity(authority, clock.now(), { nodeId: 'first', role: 'manager' });
   const random = chance(1);

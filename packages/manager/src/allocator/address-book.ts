@@ -13,18 +13,18 @@ import type { AddressPool } from './address-pool.js';
 import { type NetworkPools, type PooledAddress, poolsOf } from './network-pools.js';
 
 interface OpenedNetwork {
-  /** As it was when its pools were made. */
+  /** The network as it was when its pools were made. */
   readonly network: Network;
   readonly pools: NetworkPools;
 }
 
-/** What a task holds, as it stands in the store or is about to. */
+/** What a task holds, by the store or by a transaction under way. */
 interface Holding {
   readonly attachments: readonly NetworkAttachment[];
   readonly addresses: readonly PooledAddress[];
 }
 
-/** What a pool has to recall from before the book was opened. */
+/** What a pool has to know from before the book started. */
 interface Past {
   readonly freed: [offset: number, atMs: number][];
   newest: number;
@@ -32,12 +32,12 @@ interface Past {
 }
 
 /**
- * Who holds which address, in every network: the one giver of addresses in the cluster. It follows the
- * store, so asking and giving cost the same however many tasks there are. Allocator and scheduler ask it
- * while they build the transactions that make a task PENDING or ASSIGNED; what they are given counts as
- * held from then on, and goes back with `refresh` when the transaction fails.
+ * Knows who holds which address in every network, and is the only part of the cluster that gives addresses
+ * to tasks. It follows the store's events, so asking and giving cost the same however many tasks there are.
+ * Allocator and scheduler ask it while they build the transactions that make a task PENDING or ASSIGNED;
+ * what it gives counts as held from then on, and `refresh` returns it when the transaction fails.
  *
- * A task holds its addresses until it is seen to have ended, or is removed.
+ * A task holds its addresses until its observed state is terminal, or until it is removed.
  */
 export class AddressBook implements ControlLoop {
   readonly name = 'address book';
@@ -63,20 +63,20 @@ export class AddressBook implements ControlLoop {
     this.#holdings = new Map();
   }
 
-  /** Whether addresses of the network depend on the node: they are given with it, the others before. */
+  /** Whether the network's addresses depend on the node, and so are given together with it. */
   isNodeBound(networkId: string): boolean {
     return this.#networks.get(networkId)?.pools.isNodeBound === true;
   }
 
-  /** Whether the network has an address left for a task, or for one of this node. */
+  /** Whether the network has an address left for a task; with `node`, for a task on this node. */
   hasRoom(networkId: string, node?: Node): boolean {
     const groups = this.#networks.get(networkId)?.pools.groups(node);
     return groups?.every((pools) => pools.some((pool) => pool.hasRoom)) === true;
   }
 
   /**
-   * Gives the task addresses in networks that it is not attached to yet. All of them, or none.
-   * @returns all its attachments; undefined when a network has no address left: ask `hasRoom` first
+   * Gives the task addresses in the networks that it is not attached to yet: in all of them, or in none.
+   * @returns all attachments of the task; undefined when a network has no address left (see `hasRoom`)
    */
   attach(
     task: Pick<Task, 'ID' | 'NetworksAttachments'>,
@@ -91,7 +91,7 @@ export class AddressBook implements ControlLoop {
     return attachments;
   }
 
-  /** Puts a task whose transaction failed back to what the store says of it. */
+  /** Resets a task whose transaction failed to what the store says about it. */
   refresh(taskId: string): void {
     const task = this.#context.store.get('task', taskId);
     this.#hold(taskId, task === undefined || isTerminal(task.Status.State) ? [] : attached(task));
@@ -114,7 +114,7 @@ export class AddressBook implements ControlLoop {
     const { action, object: network } = event;
     if (action === 'remove') this.#networks.delete(network.ID);
     else if (action === 'create') this.#open(network);
-    // Rare, and nobody's addresses are where they were.
+    // Rare, and every offset has a new meaning.
     else if (!sameSubnets(event.previous, network)) this.#rebuild();
   }
 
@@ -123,7 +123,7 @@ export class AddressBook implements ControlLoop {
     this.#networks.set(network.ID, { network, pools });
   }
 
-  /** After a snapshot: events were left out, but what is known of freed addresses still holds. */
+  /** Catches up after a snapshot, which skips events; keeps what is known about freed addresses. */
   #follow(): void {
     const { store } = this.#context;
     for (const id of this.#networks.keys()) {
@@ -142,7 +142,7 @@ export class AddressBook implements ControlLoop {
       this.#aside.attempt('task', task, () => this.refresh(task.ID));
   }
 
-  /** Reads everything afresh. What was freed and is not remembered by a task is not known any more. */
+  /** Reads everything from the store. Of freed addresses, only those of ended tasks still stored are known. */
   #rebuild(): void {
     const { store, clock } = this.#context;
     this.#networks = new Map();
@@ -192,10 +192,10 @@ export class AddressBook implements ControlLoop {
     return { Network: { ID, Spec: { Name: Spec.Name } }, Addresses };
   }
 
-  /** The task holds these, and nothing else. */
+  /** Makes these the only attachments of the task: holds their addresses and releases all others. */
   #hold(taskId: string, attachments: readonly NetworkAttachment[]): void {
     const before = this.#holdings.get(taskId);
-    // Most events change nothing here, and unchanged parts are the same objects.
+    // Most events do not change attachments, and unchanged parts are the same objects.
     if (before?.attachments === attachments) return;
     if (before === undefined && attachments.length === 0) return;
     const addresses = this.#find(attachments);

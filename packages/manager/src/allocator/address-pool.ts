@@ -1,29 +1,29 @@
 import { isTaskOffset, type Subnet, TASK_OFFSET_FIRST, taskOffsetLast } from '@swarm/api';
 
 /**
- * How long an address rests after it was freed, milliseconds, as long as another one can be given: old
+ * How long a freed address rests, milliseconds, as long as the pool has another one to give: old
  * connections and neighbours' caches may still know its last holder.
  */
 export const ADDRESS_REST_MS = 60_000;
 
 /**
- * The addresses of one subnet: who holds them, and when the others were freed. Addresses are reused as late
- * as possible: first those that nobody had as far as is known, then the one that was freed first.
+ * The addresses of one subnet: who holds them, and when the others were freed. Reuses addresses as late as
+ * possible: gives first those that no known task had, then the one that was freed first.
  *
- * Invariant: each address is held, or freed, or still ahead of `#next`, and what is ahead counts `#ahead`
- * steps at most. Every step of the cost is paid for by a holder that came or went before.
+ * Invariant: each address is held, or freed, or at most `#ahead` steps from `#next`. Each step over an
+ * address that is not free pays for one earlier `hold` or `release`, so `take` is constant amortized.
  */
 export class AddressPool {
   readonly subnet: Subnet;
-  /** Holders by offset. Two hold one address only where the store says so already. */
+  /** Holders by offset. Two tasks hold one address only when the store already says so. */
   readonly #holders = new Map<number, Set<string>>();
-  /** When each was freed, the oldest first. */
+  /** Time at which each was freed, the oldest first. */
   readonly #freed = new Map<number, number>();
   readonly #knownSinceMs: number;
   #next = TASK_OFFSET_FIRST;
   #ahead: number;
 
-  /** @param knownSinceMs what was freed before this time is not known */
+  /** @param knownSinceMs addresses freed before this time may be missing */
   constructor(subnet: Subnet, knownSinceMs: number) {
     this.subnet = subnet;
     this.#knownSinceMs = knownSinceMs;
@@ -47,14 +47,14 @@ export class AddressPool {
   take(holder: string, nowMs: number): number | undefined {
     const [oldest] = this.#freed;
     const isRested = oldest !== undefined && nowMs - oldest[1] >= ADDRESS_REST_MS;
-    // What is ahead may have been freed just before this pool was made; what has rested has surely rested.
+    // An address ahead may have been freed just before this pool was made; a rested one is certain.
     const isUnsure = nowMs - this.#knownSinceMs < ADDRESS_REST_MS;
     const offset = (isRested && isUnsure ? undefined : this.#step()) ?? oldest?.[0] ?? this.#step();
     if (offset !== undefined) this.hold(offset, holder);
     return offset;
   }
 
-  /** Notes that the holder has the address, whoever gave it. Does nothing for one that no task can have. */
+  /** Records that the holder has the address. Ignores addresses that no task can have. */
   hold(offset: number, holder: string): void {
     if (!isTaskOffset(this.subnet, offset)) return;
     const holders = this.#holders.get(offset);
@@ -74,9 +74,9 @@ export class AddressPool {
   }
 
   /**
-   * What was known before the pool was made: call it once, after `hold`.
-   * @param freed offsets with the times at which they were freed, in any order, by clocks that may be ahead
-   * @param newest the address given last
+   * Takes in what is known from before the pool was made. Call it once, after every `hold`.
+   * @param freed offsets with the times they were freed, in any order, by clocks that may be ahead
+   * @param newest offset of the address given last
    */
   recall(
     freed: readonly (readonly [offset: number, atMs: number])[],

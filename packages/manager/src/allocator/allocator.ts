@@ -30,23 +30,23 @@ import { endpointOf, isAllocated, PortTable } from './port-table.js';
 const DEBOUNCE_MS = 2;
 const DEBOUNCE_LIMIT_MS = 20;
 
-/** The leader's allocator. */
+/** Makes the leader's allocator. */
 export function createAllocator(context: LoopContext, addresses: AddressBook): ControlLoop {
   return new Allocator(context, addresses);
 }
 
 /**
- * Gives what must be unique in the cluster: places in the mesh to nodes, published ports to services,
- * addresses to tasks. A task whose service has its ports goes from NEW to PENDING, with its addresses of
- * cluster-wide networks; those that depend on its node come with the node (see AddressBook). One that
- * waits says for what.
+ * Allocates what must be unique in the cluster: places in the mesh for nodes, published ports for services,
+ * addresses for tasks. Moves a task from NEW to PENDING once its service has its ports, with its addresses
+ * in cluster-wide networks; addresses that depend on the node come with the node (see AddressBook). A
+ * waiting task says what it waits for.
  */
 class Allocator implements ControlLoop {
   readonly name = 'allocator';
   readonly #context: LoopContext;
   readonly #addresses: AddressBook;
   readonly #pass: DebouncedPass;
-  /** Ids to look at. Kept until the store shows that nothing is left to do. */
+  /** Ids to look at. An id whose transaction fails goes back into its set. */
   readonly #nodes = new Set<string>();
   readonly #services = new Set<string>();
   readonly #tasks = new Set<string>();
@@ -115,7 +115,7 @@ class Allocator implements ControlLoop {
       this.#tasks.delete(task.ID);
       this.#unattached.delete(task.ID);
     } else if (this.#note(task)) this.#pass.trigger();
-    // It may have freed an address.
+    // The task may have freed an address.
     if (isRemoved || isTerminal(task.Status.State)) this.#retry(this.#unattached, this.#tasks);
   }
 
@@ -130,7 +130,7 @@ class Allocator implements ControlLoop {
     }
   }
 
-  /** Looks again at those that found nothing before. */
+  /** Queues those that found nothing free before. */
   #retry(waiting: Set<string>, ids: Set<string>): void {
     if (waiting.size === 0) return;
     for (const id of waiting) ids.add(id);
@@ -144,7 +144,7 @@ class Allocator implements ControlLoop {
     else this.#portless.add(service.ID);
   }
 
-  /** A service that changed or went may have freed what others wait for. */
+  /** A changed or removed service may have freed what others wait for. */
   #onService(service: Service, isRemoved: boolean): void {
     if (isRemoved) {
       this.#services.delete(service.ID);
@@ -172,7 +172,7 @@ class Allocator implements ControlLoop {
       await this.#inParts(this.#tasks, isStopped, this.#allocateTasks, this.#takeBack);
   }
 
-  /** Works a set off, one transaction after the other; what a failed one held stays in the set. */
+  /** Works through a set, one transaction after the other. Puts the ids of a failed one back. */
   async #inParts(
     set: Set<string>,
     isStopped: () => boolean,
@@ -234,7 +234,7 @@ class Allocator implements ControlLoop {
         (reason) => {
           this.#takeBack(id);
           wait(transaction, task, time, {
-            Message: 'can not be given its ports',
+            Message: 'cannot be allocated',
             Err: `a fault in the cluster: ${reason}`,
           });
         },
@@ -269,7 +269,7 @@ class Allocator implements ControlLoop {
   #attach(view: View, task: Task): Task | Reason {
     const wanted = wantedNetworks(view, task);
     const Message = 'waiting for its networks';
-    // The scheduler says what a task lacks that it is given with its node.
+    // The scheduler reports what is missing for networks that come with the node.
     const networks = 'missing' in wanted ? [] : wanted.networks;
     const early = networks.filter(({ ID }) => !this.#addresses.isNodeBound(ID));
     if (early.length === 0) return task;
@@ -315,7 +315,7 @@ function allocateService(transaction: Transaction, table: PortTable, service: Se
   transaction.update('service', { ...rest, Endpoint: endpointOf(service, allocation.ports) });
 }
 
-/** Says what the task waits for, if it does not say so already. */
+/** Writes what the task waits for, unless its status says so already. */
 function wait(transaction: Transaction, task: Task, time: string, reason: Reason): void {
   if (task.Status.Err === reason.Err && task.Status.Message === reason.Message) return;
   const Status = { ...task.Status, ...reason, Timestamp: time };
@@ -327,7 +327,7 @@ interface Reason {
   readonly Err: string;
 }
 
-/** The allocator has something to do for it. */
+/** Whether the allocator has something to do for the task. */
 function isWaiting(task: Task): boolean {
   return task.Status.State === 'new' && compareStates(task.DesiredState, 'complete') <= 0;
 }
@@ -337,8 +337,8 @@ function taskWaitsFor(view: View, task: Task, service: Service | undefined): Rea
   const aside = view.setAside('service', task.ServiceID);
   if (aside !== undefined) {
     return {
-      Message: 'waiting for its service to be made again',
-      Err: `what is stored of its service can not be read (${aside.reason}): remove the service, then create it`,
+      Message: 'waiting for its service to be created again',
+      Err: `its stored service cannot be read (${aside.reason}): remove the service, then create it again`,
     };
   }
   if (service === undefined) {

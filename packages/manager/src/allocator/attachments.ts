@@ -1,14 +1,14 @@
 import type { Network, Task } from '@swarm/api';
 import type { View } from '../store/store.js';
 
-/** The networks of a task, or what keeps it from having them, as the rest of "it waits: …". */
+/** The networks of a task, or why it cannot have them yet, as a sentence for its status. */
 export type WantedNetworks =
   | { readonly networks: readonly Network[] }
   | { readonly missing: string };
 
 /**
- * Which networks a task is attached to: those that its spec names, and the ingress network where it publishes
- * ports. The only place that decides it.
+ * Decides which networks a task is attached to: those its spec names, and the ingress network if it
+ * publishes ports. Nothing else decides this.
  */
 export function wantedNetworks(view: View, task: Pick<Task, 'Spec' | 'Endpoint'>): WantedNetworks {
   const networks = new Map<string, Network>();
@@ -21,7 +21,7 @@ export function wantedNetworks(view: View, task: Pick<Task, 'Spec' | 'Endpoint'>
     }
     networks.set(network.ID, network);
   }
-  // Host ports too: their traffic is translated to an address of the task.
+  // Host-mode ports count too: their traffic is translated to an address of the task.
   if (task.Endpoint.Ports.length > 0) {
     const ingress = view.ingressNetwork();
     if (ingress === undefined) {

@@ -10,10 +10,10 @@ import {
 import { AddressPool } from './address-pool.js';
 import { nodeBoundSubnet } from './node-mesh.js';
 
-/** Pools one after the other: an address comes from the first with room. */
+/** Pools in order of use: an address comes from the first one with room. */
 export type PoolGroup = readonly AddressPool[];
 
-/** An address, as its pool knows it. */
+/** An address, by its pool and its offset in it. */
 export interface PooledAddress {
   readonly pool: AddressPool;
   readonly offset: number;
@@ -21,19 +21,19 @@ export interface PooledAddress {
 
 /** Where the addresses of one network come from. */
 export interface NetworkPools {
-  /** Whether an address depends on the node that its task is on. */
+  /** Whether an address depends on its task's node. */
   readonly isNodeBound: boolean;
   /**
-   * A task gets one address of each group.
-   * @param node undefined for a task that has none yet
-   * @returns undefined where no address can be given to a task of this node
+   * The groups of pools; a task gets one address from each.
+   * @param node undefined for a task without a node
+   * @returns undefined when a task on this node cannot have an address
    */
   groups(node: Node | undefined): readonly PoolGroup[] | undefined;
-  /** Undefined for an address that is not of this network, or that no task can have. */
+  /** Finds an address's pool; undefined for an address that no pool of this network covers. */
   find(address: IpAddress): PooledAddress | undefined;
 }
 
-/** Whether the tasks of a network have addresses of their node's block: routes follow nodes, not tasks. */
+/** Whether a network's tasks get addresses from their node's block: routes follow nodes, not tasks. */
 export function isNodeBound(network: Network): boolean {
   return network.Spec.Ingress;
 }
@@ -45,12 +45,12 @@ export function poolsOf(network: Network, knownSinceMs: number): NetworkPools {
     : new ClusterWidePools(network, knownSinceMs);
 }
 
-/** A pool for the block of each node, made when it is first asked for. */
+/** One pool per node block, made on first use. */
 class NodeBoundPools implements NetworkPools {
   readonly isNodeBound = true;
   readonly #subnet: Subnet;
   readonly #knownSinceMs: number;
-  /** By index; undefined where the subnet has no such block. */
+  /** By index; undefined when the subnet has no such block. */
   readonly #blocks = new Map<number, NodeBlock | undefined>();
 
   constructor(network: Network, knownSinceMs: number) {
@@ -60,7 +60,7 @@ class NodeBoundPools implements NetworkPools {
 
   groups(node: Node | undefined): readonly PoolGroup[] | undefined {
     const mesh = node?.Mesh;
-    // Without an address of its own a node gets no packet for its tasks.
+    // A node without an address of its own receives no packets for its tasks.
     if (mesh === undefined || mesh.Address === '') return undefined;
     const block = this.#block(mesh.Index);
     return block?.name === mesh.Subnet ? block?.groups : undefined;
@@ -91,7 +91,7 @@ interface NodeBlock {
   readonly groups: readonly PoolGroup[];
 }
 
-/** A pool for each subnet, for tasks on any node: one address of each family. */
+/** One pool per subnet, for tasks on any node; a task gets one address of each family. */
 class ClusterWidePools implements NetworkPools {
   readonly isNodeBound = false;
   readonly #pools: readonly AddressPool[];

@@ -13,10 +13,10 @@ import {
 } from '@swarm/api';
 import type { View } from '../store/store.js';
 
-/** NodeDescription.MeshBackend of a node without a tunnel, whose tasks share its host's network. */
+/** NodeDescription.MeshBackend of a node without a tunnel, whose tasks share the host's network. */
 export const USERSPACE = 'userspace';
 
-/** Gives nodes their places in the mesh: the lowest index that no node has. */
+/** Gives nodes their places in the mesh, at the lowest free index. */
 export class MeshIndexes {
   readonly #taken: Set<number>;
   readonly #subnet: Subnet;
@@ -48,25 +48,25 @@ export class MeshIndexes {
   }
 }
 
-/** The subnet that nodes' blocks are of; before the ingress network is made, that which it will have. */
+/** The subnet that holds the nodes' blocks: the ingress network's, or its default before it exists. */
 export function ingressSubnet(view: View): Subnet {
   const network = view.ingressNetwork();
   return network === undefined ? Subnet.of(INGRESS_SUBNET) : nodeBoundSubnet(network);
 }
 
-/** The subnet of a node-bound network: its IPv4 one. One that was stored without gets the default. */
+/** The IPv4 subnet of a node-bound network; the default when the network was stored without one. */
 export function nodeBoundSubnet({ Subnets }: Network): Subnet {
   const subnets = Subnets.flatMap(({ Subnet: text }) => Subnet.parse(text) ?? []);
   return subnets.find(({ isIpv6 }) => !isIpv6) ?? Subnet.of(INGRESS_SUBNET);
 }
 
-/** Whether a task of the node of this block can have the address: neither network, node nor broadcast. */
+/** Whether a task can have this address of a node's block: not its network, node or broadcast address. */
 export function isTaskAddress(block: Subnet, address: IpAddress): boolean {
   const offset = block.offsetOf(address);
   return offset !== undefined && isTaskOffset(block, offset);
 }
 
-/** Reads an address that a host can have; undefined for all else, and for what others can not reach. */
+/** Parses a host's address; undefined for anything else, and for an address that others cannot reach. */
 export function hostAddress(text: unknown): IpAddress | undefined {
   const address = parseIpAddress(text);
   return address !== undefined && isHostAddress(address) ? address : undefined;

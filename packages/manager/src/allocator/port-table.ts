@@ -10,11 +10,11 @@ import { deepEqual } from '../store/deep-equal.js';
 import type { View } from '../store/store.js';
 import { isFixed, isIngress } from './publish-conflict.js';
 
-/** Ports that are chosen for a service when it names none (Docker's range). */
+/** The range from which ports are chosen when a service names none (Docker's range). */
 export const DYNAMIC_PORT_FIRST = 30_000;
 export const DYNAMIC_PORT_LAST = 32_767;
 
-/** The ports, or why not, as a sentence for the user. */
+/** The ports, or why there are none, as a sentence for the user. */
 export type Allocation = { readonly ports: readonly PortConfig[] } | { readonly error: string };
 
 interface Holder {
@@ -32,11 +32,11 @@ export function isAllocated(service: Service): boolean {
   );
 }
 
-/** Who holds which published port, in the whole cluster: made from a view, kept up while allocating. */
+/** Who holds which published port in the cluster. Built from a view and updated while allocating. */
 export class PortTable {
-  /** Held in earnest: allocated ingress ports, and host ports that a spec fixes. */
+  /** Actual holders: of allocated ingress ports, and of host ports that a spec fixes. */
   readonly #holders = new Map<PortKey, Holder[]>();
-  /** Asked for by a spec; nothing dynamic is put there, whether or not it can be given. */
+  /** Ports that specs ask for, whether or not they can have them. Never chosen as dynamic ports. */
   readonly #wanted = new Set<PortKey>();
 
   static of(view: View): PortTable {
@@ -46,14 +46,14 @@ export class PortTable {
   }
 
   /**
-   * Ports for the service's spec: fixed ones as given, dynamic ones as before where the service had one
-   * for the same target, else the lowest free. All of them, or none.
+   * Chooses ports for the service's spec, all or none: fixed ones as given, dynamic ones as before if the
+   * service had one for the same target, else the lowest free.
    */
   allocate(service: Service): Allocation {
     const spec = service.Spec.EndpointSpec?.Ports ?? [];
     const ports = new Array<PortConfig>(spec.length);
     const mine = new Set<PortKey>();
-    // Fixed ports first, so that a dynamic one can not take what this very spec names.
+    // Fixed ports first, so that a dynamic one cannot take a port that the same spec names.
     for (const [at, port] of spec.entries()) {
       if (!isFixed(port)) continue;
       const conflict = this.#conflict(service, port);
@@ -65,7 +65,7 @@ export class PortTable {
     for (const [at, port] of spec.entries()) {
       if (isFixed(port)) continue;
       if (!isIngress(port)) {
-        // The node chooses; the task's PortStatus tells which.
+        // The node chooses the port and reports it in the task's PortStatus.
         const { PublishedPort: _chosen, ...open } = port;
         ports[at] = open;
         continue;
@@ -82,7 +82,7 @@ export class PortTable {
     return { ports };
   }
 
-  /** Takes note of what a service was given. */
+  /** Records what a service was given. */
   give(service: Service, ports: readonly PortConfig[]): void {
     for (const holders of this.#holders.values()) {
       const at = holders.findIndex((holder) => holder.service.ID === service.ID);
@@ -112,7 +112,7 @@ export class PortTable {
   #conflict(service: Service, port: PortConfig): string | undefined {
     for (const holder of this.#holders.get(publishedKey(port)) ?? []) {
       if (holder.service.ID === service.ID) continue;
-      // Host mode and host mode go together: the scheduler keeps them on different nodes.
+      // Two host-mode services can share a port: the scheduler keeps them on different nodes.
       if (holder.mode === 'host' && !isIngress(port)) continue;
       const { Name } = holder.service.Spec;
       const how = holder.mode === 'ingress' ? 'an ingress port' : 'a host-published port';
@@ -136,7 +136,7 @@ export class PortTable {
     );
     for (const { PublishedPort = 0 } of candidates) {
       const kept = { ...port, PublishedPort };
-      // A port that was fixed before may lie anywhere; it was the user's, so it stays too.
+      // A port that was fixed before may lie outside the range; the user chose it, so it stays too.
       if (this.#isFree(service, kept, mine)) return kept;
     }
     return undefined;
@@ -152,7 +152,7 @@ export class PortTable {
   }
 }
 
-/** What the service gets; virtual addresses, which are allocated apart, stay. */
+/** Builds the endpoint with these ports. Keeps virtual addresses, which are allocated separately. */
 export function endpointOf(service: Service, ports: readonly PortConfig[]): ServiceEndpoint {
   const spec: EndpointSpec = service.Spec.EndpointSpec ?? {};
   const { VirtualIPs } = service.Endpoint;

@@ -1,20 +1,20 @@
 import { type EndpointSpec, type PortConfig, publishedKey, type Service } from '@swarm/api';
 import type { View } from '../store/store.js';
 
-/** A service that publishes a port which another one asks for. */
+/** A service that publishes a port another one asks for. */
 export interface PortHolder {
   readonly service: Pick<Service, 'ID' | 'Spec' | 'PendingDelete'>;
-  /** As the holder publishes it. */
+  /** The port as its holder publishes it. */
   readonly port: PortConfig;
-  /** It gives the port up already: its removal, or the update that drops the port, is under way. */
+  /** Whether the holder is giving the port up: its removal, or an update that drops the port, is under way. */
   readonly isLeaving: boolean;
 }
 
 /**
- * Who stands in the way of publishing these ports; one that stays before one that is leaving. A port
- * published in ingress mode is taken on every node, for both modes; one published in host mode excludes
- * only ingress mode elsewhere (two services may share it, on different nodes).
- * @param serviceId the service itself, on an update: its own ports are no conflict
+ * Finds a service that already publishes one of these ports; prefers one that keeps the port to one that
+ * is leaving. A port published in ingress mode is taken on every node, for both modes; one published in
+ * host mode excludes only ingress mode (two services may share it, on different nodes).
+ * @param serviceId the service itself, on an update: its own ports do not conflict
  */
 export function publishHolder(
   services: Iterable<Pick<Service, 'ID' | 'Spec' | 'PendingDelete' | 'Endpoint'>>,
@@ -32,7 +32,7 @@ export function publishHolder(
     for (const port of [...asked, ...(service.Endpoint.Ports ?? [])].filter(isFixed)) {
       const key = publishedKey(port);
       if (!ingress.has(key) && !(isIngress(port) && host.has(key))) continue;
-      // An open port keeps the number that it was given.
+      // A dynamic port keeps the number it was given.
       const isDropped =
         !asked.some((other) => isFixed(other) && publishedKey(other) === key) &&
         !asked.some((other) => !isFixed(other) && isSameTarget(other, port));
@@ -48,7 +48,7 @@ function isSameTarget(a: PortConfig, b: PortConfig): boolean {
   return a.Protocol === b.Protocol && a.TargetPort === b.TargetPort;
 }
 
-/** Why a service can not publish these ports, as a sentence in Docker's words; undefined when it can. */
+/** Why a service cannot publish these ports, in Docker's words; undefined when it can. */
 export function publishConflict(
   view: View,
   serviceId: string | undefined,
@@ -68,7 +68,7 @@ export function isIngress(port: PortConfig): boolean {
   return port.PublishMode === 'ingress';
 }
 
-/** Whether the published port is given; 0 stands for "choose one". */
+/** Whether the spec names the published port; 0 means "choose one". */
 export function isFixed(port: PortConfig): boolean {
   return (port.PublishedPort ?? 0) > 0;
 }

@@ -20,15 +20,15 @@ export interface AuthorityContext {
 }
 
 /**
- * Says what a node may do now. The certificate proves who it is; the store says that it is in the cluster,
- * and its role. A node that the store does not know is denied.
+ * Decides what a node may do now. The certificate proves who it is; the store says whether it is in the
+ * cluster, and in which role. A node that the store does not know is denied.
  *
- * A manager may be behind, and then knows neither a node that joined since nor a promotion. Two things
- * follow. Before it denies somebody for what it may not know yet, it catches up and looks again. And it
- * lets a manager into Raft itself, by which it catches up, on its certificate: when it is in the group's
- * configuration, or when nothing known here speaks against the certificate and no leader is known who
- * could tell. RemovedNodes holds every removed node until its last certificate has expired, so a node that
- * is in neither place came later.
+ * A manager may be behind, and then misses a node that joined since, or a promotion. Two rules follow.
+ * Before it denies a request because of something it may not know yet, it catches up and looks again. And
+ * because it catches up over Raft, it lets another manager into Raft on the strength of its certificate
+ * alone: when that manager is in the group's configuration, or when nothing stored here contradicts the
+ * certificate and there is no other known leader to ask. RemovedNodes holds every removed node until its
+ * last certificate has expired, so a node that is in neither place joined later.
  */
 export class Authority {
   readonly #context: AuthorityContext;
@@ -38,8 +38,8 @@ export class Authority {
   }
 
   /**
-   * Who this is for the given right, and that it may.
-   * @param proof undefined for who came without a certificate
+   * Identifies the caller and checks that it has the right.
+   * @param proof undefined for a caller without a certificate
    * @throws ApiError UNAUTHENTICATED, PERMISSION_DENIED, NO_QUORUM
    */
   async admit(proof: Proof | undefined, right: string): Promise<Principal> {
@@ -54,7 +54,7 @@ export class Authority {
     return principal;
   }
 
-  /** Whether it may still, by what is known now. Asked again for connections that stand. */
+  /** Whether the node still has the right, without catching up. For checking open connections again. */
   holds(proof: Proof, right: string): boolean {
     try {
       return mayUse(this.#judge(proof, right).kind, right);
@@ -84,11 +84,11 @@ export class Authority {
     const { members, leader } = this.#context.group();
     if (members.includes(subject.nodeId)) return true;
     if (leader !== undefined && leader !== subject.nodeId) return false;
-    // A manager's certificate made after all that is known of the node: it was promoted since.
+    // The certificate is newer than the node's object here: the node was promoted since.
     return node === undefined || issuedAtMs > Date.parse(node.UpdatedAt);
   }
 
-  /** Whether what is not known here yet could make a difference. */
+  /** Whether something committed but not applied here yet could change the decision. */
   #mayBeBehind({ subject }: Proof, right: string): boolean {
     const { nodeId, role } = subject;
     if (this.#context.view.get('node', nodeId) === undefined) return true;

@@ -1,23 +1,23 @@
-/** Between agents that push and one reader that pulls. Those who put must keep it bounded. */
+/** A queue between agents that push and one reader that pulls. The callers of `put` keep it bounded. */
 export class LineQueue<T> {
   readonly #items: T[] = [];
   #ended = false;
   #wake: (() => void) | undefined;
 
-  /** What is put after the end is dropped. */
+  /** Adds an item; drops it after the end. */
   put(item: T): void {
     if (this.#ended) return;
     this.#items.push(item);
     this.#wake?.();
   }
 
-  /** No more comes; what is there is still read. */
+  /** Ends the queue. The reader still gets what is in it. */
   end(): void {
     this.#ended = true;
     this.#wake?.();
   }
 
-  /** The next item; undefined at the end. One reader only. */
+  /** Waits for the next item; undefined at the end. One reader only. */
   async take(): Promise<T | undefined> {
     while (this.#items.length === 0) {
       if (this.#ended) return undefined;

@@ -4,15 +4,15 @@ import type { LogChannel } from '../dispatcher/log-channel.js';
 import { type LogItem, LogStream } from './log-stream.js';
 import type { LogSelector } from './selector.js';
 
-/** Streams at once; each holds about a megabyte when its reader stands still. */
+/** Most streams at once; each holds about a megabyte when its reader stalls. */
 export const LOG_STREAMS_LIMIT = 64;
 
-/** Runs on the leader: collects the logs of tasks from their nodes. */
+/** Collects the logs of tasks from their nodes. Runs on the leader. */
 export interface LogBroker extends ControlLoop {
   /**
-   * The logs of the selected tasks. Without `follow` it ends when all nodes have sent theirs, with a
-   * warning as its last item when some could not; with `follow` it goes on, tasks that come later
-   * included. Whoever reads must end it (`return`, or leaving a `for await`).
+   * Streams the logs of the selected tasks. Without `follow` the stream ends when all nodes have sent
+   * theirs, with a warning as its last item if some could not; with `follow` it goes on and includes tasks
+   * that come later. The reader must end it (`return`, or leaving a `for await`).
    * @throws ApiError OVERLOADED with too many streams, NO_QUORUM when this manager does not lead
    */
   subscribe(selector: LogSelector, options: LogOptions): AsyncIterableIterator<LogItem>;
@@ -53,7 +53,7 @@ export function createLogBroker(context: LoopContext, channel: LogChannel): LogB
           `${LOG_STREAMS_LIMIT} logs are being read: end one of them, then try again.`,
         );
       }
-      // A stream for which no node can be asked is over before it is made.
+      // A stream that finds no node to ask ends in its constructor.
       let ended = false;
       let registered: LogStream | undefined;
       const stream = new LogStream({

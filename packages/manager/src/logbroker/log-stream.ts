@@ -12,16 +12,16 @@ import type { Store, StoreChange } from '../store/store.js';
 import { LineQueue } from './line-queue.js';
 import { type LogSelector, selectedTasks, selects } from './selector.js';
 
-/** What all agents together may send ahead of the reader, shared out among them; */
+/** How far all agents together may run ahead of the reader, shared among them; */
 const STREAM_BYTES = 1024 * 1024;
-/** and the least and most of one. */
+/** and the least and most for one agent. */
 const CREDIT_MIN_BYTES = 16 * 1024;
 const CREDIT_MAX_BYTES = 256 * 1024;
-/** An agent may overshoot its credit by one message. */
+/** How far an agent may overshoot its credit: by one message. */
 const MESSAGE_BYTES = 64 * 1024;
-/** Subscriptions of one stream, so that its memory is bounded by this and the credit. */
+/** Most subscriptions of one stream; with the credit, this bounds its memory. */
 const SUBSCRIPTIONS_LIMIT = 4_096;
-/** Reasons named in a warning; more are counted. */
+/** Most reasons named in a warning; the rest are counted. */
 const REASONS_LIMIT = 20;
 
 /** What a reader of logs gets. */
@@ -29,14 +29,14 @@ export type LogItem =
   | { readonly type: 'line'; readonly nodeId: string; readonly line: LogLine }
   | { readonly type: 'warning'; readonly message: string };
 
-/** What one agent was asked for at once. Later tasks get a subscription of their own. */
+/** One request to one agent. Later tasks get a subscription of their own. */
 interface Subscription {
   readonly id: string;
   readonly nodeId: string;
   readonly taskIds: readonly string[];
-  /** Bytes in the queue that came by it. */
+  /** Its bytes in the queue. */
   queuedBytes: number;
-  /** Bytes read that the agent was not given new credit for. */
+  /** Bytes read for which the agent has not got new credit yet. */
   owedBytes: number;
 }
 
@@ -53,21 +53,21 @@ export interface LogStreamOptions {
   readonly channel: LogChannel;
   readonly selector: LogSelector;
   readonly log: LogOptions;
-  /** Called once, when the stream needs nothing any more. */
+  /** Called once, when the stream ends. */
   readonly closed: () => void;
 }
 
-/** The logs of some tasks as one stream: the lines of all nodes as they come in. */
+/** The logs of some tasks as one stream, with the lines of all nodes in order of arrival. */
 export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   readonly #options: LogStreamOptions;
   readonly #queue = new LineQueue<Queued>();
   readonly #subscriptions = new Map<string, Subscription>();
-  /** Tasks that were asked for, and the time of the last line each sent. */
+  /** Subscribed tasks with the time of the last line each sent. */
   readonly #tasks = new Map<string, string>();
   readonly #reasons = new Set<string>();
-  /** Bytes of each node's lines that were not read yet, whichever subscription they came by. */
+  /** Unread bytes by node, over all its subscriptions. */
   readonly #unread = new Map<string, number>();
-  /** Nodes that came back and are asked when what they sent before was read. */
+  /** Nodes that reconnected and get a new subscription once the reader has read what they sent before. */
   readonly #back = new Set<string>();
   #warningsQueued = 0;
   readonly #unwatch: () => void;
@@ -89,7 +89,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     const byNode = new Map<string, string[]>();
     for (const task of selectedTasks(store, selector)) {
       if (task.NodeID === undefined) {
-        // It has no log. With follow it is asked for when it has a node.
+        // It has no log yet. With follow, it gets a subscription once it has a node.
         if (!log.follow && !isTerminal(task.Status.State)) {
           this.#reason(`task ${task.ID} has not been scheduled`);
         }
@@ -129,7 +129,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
 
   message(nodeId: string, message: AgentLog | AgentLogEnd): void {
     const subscription = this.#subscriptions.get(message.subscription);
-    // Another stream's, or not this node's to answer.
+    // The message belongs to another stream, or comes from the wrong node.
     if (this.#closed || subscription?.nodeId !== nodeId) return;
     if (message.type === 'log') {
       this.#lines(subscription, message.lines);
@@ -153,7 +153,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
       this.#queue.put({ item: { type: 'line', nodeId, line }, bytes, subscription });
     }
     if (subscription.queuedBytes <= this.#creditBytes + MESSAGE_BYTES) return;
-    // Only an agent that does not mind its credit gets here.
+    // Only an agent that ignores its credit gets here.
     this.#subscriptions.delete(id);
     this.#options.channel.sendLog(nodeId, { type: 'log-unsubscribe', subscription: id });
     this.#reason(`node ${this.#nodeName(nodeId)} sent faster than the logs were read`);
@@ -163,7 +163,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   connected(nodeId: string): void {
     const { store, selector, log } = this.#options;
     if (this.#closed || !log.follow) return;
-    // Each subscription brings new credit: a node that comes and goes would fill the memory.
+    // Each subscription brings new credit: a node that keeps reconnecting would fill the memory.
     if (this.#isBehind(nodeId)) {
       this.#back.add(nodeId);
       return;
@@ -178,7 +178,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
       if (last !== undefined && (since === undefined || last < since)) since = last;
     }
     if (taskIds.length === 0) return;
-    // It carries on where it broke off; a line at that very time may come twice, none is lost.
+    // Resumes where the node broke off. A line of that very time may come twice; none is lost.
     this.#subscribe(nodeId, taskIds, since === undefined ? log : { ...log, tail: -1, since });
   }
 
@@ -206,7 +206,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
       }
       if (task.NodeID === undefined || this.#tasks.has(task.ID) || !selects(selector, task))
         continue;
-      // A node that is away is asked when it comes back.
+      // A node that is away gets a subscription when it comes back.
       if (!channel.isConnected(task.NodeID)) continue;
       this.#tasks.set(task.ID, '');
       this.#subscribe(task.NodeID, [task.ID], { ...log, tail: -1 });
@@ -227,7 +227,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     return { done: false, value: queued.item };
   }
 
-  /** The reader wants no more: agents stop sending. */
+  /** Ends the stream for the reader; agents stop sending. */
   async return(): Promise<IteratorResult<LogItem, undefined>> {
     this.#close();
     return { done: true, value: undefined };
@@ -241,7 +241,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     subscription.queuedBytes -= bytes;
     subscription.owedBytes += bytes;
     const { id, nodeId, owedBytes } = subscription;
-    // Not for every line: half a window at a time keeps the agent sending.
+    // Half a window at a time keeps the agent sending without a message per line.
     if (owedBytes < this.#creditBytes / 2 || !this.#subscriptions.has(id)) return;
     subscription.owedBytes = 0;
     this.#options.channel.sendLog(nodeId, {
@@ -258,7 +258,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     if (!this.#isBehind(nodeId) && this.#back.delete(nodeId)) this.connected(nodeId);
   }
 
-  /** Whether the reader has enough of this node for now. */
+  /** Whether the reader is too far behind to take more from this node. */
   #isBehind(nodeId: string): boolean {
     return (this.#unread.get(nodeId) ?? 0) > this.#creditBytes / 2;
   }
@@ -269,7 +269,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
 
   #reason(reason: string): void {
     if (this.#options.log.follow) {
-      // A stream that goes on tells at once what it misses; of a reader that stands still, some of it.
+      // A following stream reports at once what it misses; while its reader stalls, only the first reasons.
       if (this.#warningsQueued < REASONS_LIMIT) this.#warn([reason]);
     } else if (this.#reasons.size < REASONS_LIMIT) this.#reasons.add(reason);
     else this.#reasonsDropped += 1;
@@ -284,7 +284,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     if (!this.#options.log.follow && this.#subscriptions.size === 0) this.#finish();
   }
 
-  /** Ends the stream for its reader, after a last word on what is missing. */
+  /** Ends the stream after a last warning about what is missing. */
   #finish(): void {
     if (this.#closed) return;
     if (this.#reasons.size > 0) {
@@ -294,10 +294,10 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     this.#close();
   }
 
-  /** Ends the stream, for instance because this manager does not lead any more. */
+  /** Ends the stream with a reason, for instance that this manager no longer leads. */
   fail(reason: string): void {
     if (this.#closed) return;
-    // The last word is said in any case.
+    // The last warning ignores the limit on queued warnings.
     if (this.#options.log.follow) this.#warn([reason]);
     else this.#reason(reason);
     this.#finish();

@@ -1,7 +1,7 @@
 import type { Task } from '@swarm/api';
 import type { View } from '../store/store.js';
 
-/** Whose logs: tasks that are named, or of a service or node that is. */
+/** Selects tasks whose logs to read: by their own ids, or by their service or node. */
 export interface LogSelector {
   readonly serviceIds?: readonly string[];
   readonly taskIds?: readonly string[];
@@ -16,7 +16,7 @@ export function selects(selector: LogSelector, task: Task): boolean {
   );
 }
 
-/** All tasks that the selector names, each once. */
+/** Returns all selected tasks, each once. */
 export function selectedTasks(view: View, selector: LogSelector): Task[] {
   const tasks = new Map<string, Task>();
   const add = (found: Iterable<Task>) => {

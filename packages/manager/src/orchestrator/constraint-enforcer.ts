@@ -10,9 +10,9 @@ import { type PassResult, WorkQueue } from './work-queue.js';
 const MESSAGE = 'assigned node no longer meets constraints';
 
 /**
- * Rejects tasks that their node may no longer run, because its labels, role or resources changed; the
- * orchestrators then replace them elsewhere. Nodes that are paused or drained are left alone: the user
- * has said what is to become of their tasks.
+ * Rejects tasks that their node may no longer run because its labels, role or resources changed; the
+ * orchestrators then replace them elsewhere. Leaves paused and drained nodes alone: the user has already
+ * decided what happens to their tasks.
  */
 export class ConstraintEnforcer implements ControlLoop {
   readonly name = 'constraint-enforcer';
@@ -82,7 +82,7 @@ export class ConstraintEnforcer implements ControlLoop {
     });
   }
 
-  /** A service whose constraints can not be worked out keeps its tasks. */
+  /** A service whose constraints cannot be evaluated keeps its tasks. */
   #matches(service: Service, node: Node): boolean {
     return this.#aside.guard(
       'service',
@@ -92,7 +92,7 @@ export class ConstraintEnforcer implements ControlLoop {
     );
   }
 
-  /** Oldest tasks first: where the node has too little for all, the same ones stay on every leader. */
+  /** Oldest tasks first: when the node has too little for all, every leader keeps the same ones. */
   #violations(tx: Transaction, node: Node): { task: Task; reason: string }[] {
     const violations: { task: Task; reason: string }[] = [];
     let cpus = node.Description?.Resources.NanoCPUs ?? Number.POSITIVE_INFINITY;
@@ -119,7 +119,7 @@ export class ConstraintEnforcer implements ControlLoop {
   }
 }
 
-/** On the node, still to run there (jobs: to complete), and not ended. */
+/** Whether the task is on its node, should still run there (a job: complete), and has not ended. */
 function isEnforced(task: Task): boolean {
   return (
     compareStates(task.DesiredState, 'assigned') >= 0 &&

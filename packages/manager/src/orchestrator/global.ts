@@ -10,12 +10,12 @@ export function isGlobal(service: Service): boolean {
   return modeOf(service.Spec).kind === 'global';
 }
 
-/** What a global service does on a node. */
+/** What a global service does on a node: run a task, keep the one it has, or stop it. */
 type Standing = 'run' | 'keep' | 'stop';
 
 /**
  * Drives a global service to one task on every node that matches its constraints and is neither down nor
- * drained. A paused node is left as it is. Where a node leaves this set its task is stopped, not moved.
+ * drained. Leaves paused nodes as they are. When a node leaves this set, its task stops; it does not move.
  */
 export function reconcileGlobal(pass: Pass): void {
   const tasks = [...pass.tx.tasksByService(pass.service.ID)];
@@ -32,7 +32,7 @@ export function reconcileGlobal(pass: Pass): void {
     else if (standing === 'keep') kept.push(slot);
     else stopSlot(pass, slot);
   }
-  // What is left belongs to nodes that no longer exist.
+  // The remaining tasks belong to nodes that no longer exist.
   for (const orphans of byNode.values()) {
     for (const task of orphans) if (pass.hasRoom(1)) pass.setDesired(task, 'remove');
   }
@@ -62,7 +62,7 @@ function stopSlot(pass: Pass, slot: Slot): void {
   }
 }
 
-/** The node's last task ended by itself and is not to be restarted: it has done its work. */
+/** Whether the node's last task ended by itself and must not restart: its work is done. */
 function isFinished(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
   if (last === undefined) return false;

@@ -13,7 +13,7 @@ export { newTask } from './new-task.js';
 export { applyServiceUpdate, type ServiceUpdateOptions } from './service-update.js';
 export { isTaskDirty } from './task-dirty.js';
 
-/** The loops that turn services into tasks and clear tasks away. To be started on the leader. */
+/** Makes the loops that turn services into tasks and clear tasks away. The leader starts them. */
 export function createOrchestrators(
   context: LoopContext,
   options: { readonly nodeMatches?: NodeMatcher } = {},

@@ -20,9 +20,8 @@ export function isJob(service: Service): boolean {
 }
 
 /**
- * Drives a job to its end: of the present iteration every slot (or node) is to have one task that
- * completed. Tasks of former iterations are removed, those that ended included, so that a job that is run
- * again and again leaves no history behind.
+ * Drives a job to its end: every slot (or node) has one completed task of the current iteration. Removes
+ * tasks of earlier iterations, even ended ones, so a job that runs again and again leaves no history.
  */
 export function reconcileJob(pass: Pass): void {
   const iteration = pass.service.JobStatus?.JobIteration.Index ?? 0;
@@ -68,14 +67,14 @@ function reconcileGlobalJob(pass: Pass, tasks: readonly Task[]): void {
     const last = newest(slot);
     if (mustNotRun(pass, node)) stopSlot(pass, slot);
     else if (node.Status.State !== 'ready' || node.Spec.Availability !== 'active') {
-      // Paused, or not heard of since the leader changed: what has begun there may end there.
+      // Paused, or silent since the leader changed: what started there may finish there.
     } else if (last === undefined || wasStopped(last)) {
       if (pass.hasRoom(1)) pass.create({ slot: 0, nodeId: node.ID, desiredState: 'complete' });
     } else advance(pass, slot, false);
   }
 }
 
-/** A job's live tasks are wished READY or COMPLETE, which a service's slot would take for ended. */
+/** A job's live tasks have desired state READY or COMPLETE; `inspectSlot` takes COMPLETE for stopping. */
 function inspectJobSlot(pass: Pass, place: Place, tasks: readonly Task[]): Slot {
   const slot = inspectSlot(pass, place, tasks);
   const live = slot.tasks.filter(isWanted);
@@ -113,7 +112,7 @@ function advance(pass: Pass, slot: Slot, movesAway: boolean): void {
     ...(slot.nodeId !== undefined && { nodeId: slot.nodeId }),
   };
   if (displaced !== undefined) {
-    // The work is begun anew elsewhere, but not before it has ended here.
+    // The work starts again elsewhere, but not before it has ended here.
     if (movesAway && allowsRestart(displaced)) {
       pass.create({ ...place, desiredState: leaving.length > 0 ? 'ready' : 'complete' });
     }
@@ -129,7 +128,7 @@ function promote(pass: Pass, slot: Slot, target: Task): void {
   pass.setDesired(target, 'complete');
 }
 
-/** The slot's work is done, or was given up. */
+/** Whether the slot's work is done or given up. */
 function isDone(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
   if (last === undefined || slot.good.length > 0 || slot.lost.length > 0) return false;
@@ -151,7 +150,7 @@ function stopSlot(pass: Pass, slot: Slot): void {
   }
 }
 
-/** It was told to stop because its node left, before it had ended by itself. */
+/** Whether the task was stopped because its node left, before it ended by itself. */
 function wasStopped(task: Task): boolean {
   const { State } = task.Status;
   return !isWanted(task) && State !== 'complete' && State !== 'failed' && State !== 'rejected';

@@ -1,15 +1,15 @@
 /**
- * Whether two JSON values say the same. What clients leave out in one request and write as an empty
- * value in the next (`null`, `[]`, `{}`, `""`, `false`) counts as absent, as it does after a round
- * through SwarmKit's protocol buffers: such a difference must not restart tasks. Numbers are compared as
- * they are, since 0 and absent differ where a default applies. So does `Init: false`, which overrules
- * the engine's default.
+ * Whether two JSON values mean the same. An empty value (`null`, `[]`, `{}`, `""`, `false`) counts as
+ * absent, as it does after a round trip through SwarmKit's protocol buffers: some clients leave out what
+ * others write as empty, and that difference must not restart tasks. Numbers are compared as they are,
+ * since 0 and absent differ where a default applies. `Init: false` also differs from absent, because it
+ * overrides the engine's default.
  */
 export function meansSame(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
   if (isAbsent(a) && isAbsent(b)) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
-    // One of them may be an object all of whose fields are empty.
+    // One of them may be an object whose fields are all empty.
     return isEmpty(a) && isEmpty(b);
   }
   if (Array.isArray(a) || Array.isArray(b)) {

@@ -11,9 +11,9 @@ import { formatTime } from './time.js';
 
 export interface NewTask {
   readonly service: Service;
-  /** From 1; 0 for global services and jobs. */
+  /** From 1; 0 for global services and global jobs. */
   readonly slot: number;
-  /** Set for global services: the scheduler only confirms it. */
+  /** Set for global services and global jobs: the scheduler only confirms it. */
   readonly nodeId?: string;
   readonly desiredState: TaskState;
   readonly message?: string;
@@ -21,8 +21,8 @@ export interface NewTask {
 }
 
 /**
- * A task of the service as it is now, state NEW. Its ports stay empty: the allocator fills them when it
- * moves the task on, so that they are those of the spec the task was made from.
+ * Makes a task in state NEW from the service's current spec. Its ports stay empty: the allocator fills
+ * them in when it moves the task to PENDING.
  */
 export function newTask(
   options: NewTask,

@@ -3,30 +3,30 @@ import type { SpecDifference } from './task-dirty.js';
 import { parseTime, stateSince } from './time.js';
 
 /**
- * What the leader remembers of a service's tasks beside the store: since when they are in a condition of
- * which the store only keeps the latest. It is a help, never the truth: after a change of leader it is
- * taken anew from the timestamps of the stored statuses.
+ * What the leader remembers about a service's tasks beyond the store: since when each is running, up or
+ * stopping, while the store keeps only the latest status. It is a hint, never the truth: a new leader
+ * rebuilds it from the timestamps of the stored statuses.
  */
 export class Observations {
   /** First seen in state RUNNING. */
   readonly #runningSince = new Map<string, number>();
-  /** First seen running and ready for traffic, and so ever since. */
+  /** First seen up, and up ever since. */
   readonly #upSince = new Map<string, number>();
-  /** Seen to listen on their ports at some time. */
+  /** Seen listening on their ports at some time. */
   readonly #listened = new Set<string>();
-  /** First seen with the wish to stop. */
+  /** First seen with a desired state beyond RUNNING. */
   readonly #stoppingSince = new Map<string, number>();
   readonly #differences = new Map<string, SpecDifference>();
   #specVersion = -1;
-  /** Slots that the update `updateKey` has replaced tasks of. */
+  /** Slots in which the current update replaced tasks. */
   readonly touched = new Set<string>();
-  /** Slots of that update in which a new task failed, with the task's id. */
+  /** Slots in which a task of the current update failed, with the task's id. */
   readonly failed = new Map<string, string>();
-  /** When each of these slots was settled: its task was up, or failed. */
+  /** When each of these slots settled: its task came up or failed. */
   readonly settledAt = new Map<string, number>();
   #updateKey = '';
 
-  /** Takes in the tasks of the service as they are, and forgets those that are gone. */
+  /** Records the service's tasks as they are now, and forgets those that are gone. */
   observe(tasks: readonly Task[], now: number): void {
     const ids = new Set<string>();
     for (const task of tasks) {
@@ -60,7 +60,7 @@ export class Observations {
     return this.#upSince.get(task.ID);
   }
 
-  /** Whether the task was ever seen to listen on its ports; nothing is known of before this leader's time. */
+  /** Whether this leader ever saw the task listen on its ports. */
   hasListened(task: Task): boolean {
     return this.#listened.has(task.ID);
   }
@@ -69,7 +69,7 @@ export class Observations {
     return this.#stoppingSince.get(task.ID);
   }
 
-  /** A comparison of specs, made once per task and SpecVersion of the service. */
+  /** Compares specs once per task and SpecVersion of the service, and caches the result. */
   difference(specVersion: number, task: Task, compare: () => SpecDifference): SpecDifference {
     if (specVersion !== this.#specVersion) {
       this.#differences.clear();
@@ -80,7 +80,7 @@ export class Observations {
     return known;
   }
 
-  /** Starts the book of another update, if `key` is another. */
+  /** Starts a fresh record when `key` names another update. */
   openUpdate(key: string): void {
     if (key === this.#updateKey) return;
     this.#updateKey = key;
@@ -90,7 +90,7 @@ export class Observations {
   }
 }
 
-/** Running, and listening on its ports as far as anyone watches that. */
+/** Whether the task is RUNNING and not reported as not listening on its ports. */
 export function isUp(task: Task): boolean {
   return task.Status.State === 'running' && task.Status.Ready !== false;
 }

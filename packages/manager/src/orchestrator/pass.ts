@@ -9,13 +9,13 @@ import type { Observations } from './observations.js';
 import type { NodeMatcher } from './placement.js';
 import { isTaskDirty, specDifference } from './task-dirty.js';
 
-/** What a task object weighs beside its spec: id, names, status, attachments. An upper estimate. */
+/** Size of a task object without its spec: id, names, status, attachments. An upper estimate. */
 const TASK_OVERHEAD_BYTES = 4096;
 
-/** Changes that fit into one transaction when each may carry a whole task or service of this spec. */
+/** How many changes fit into one transaction when each may carry a whole task or service with this spec. */
 export function changesLimit(spec: ServiceSpec): number {
   const bytes = Buffer.byteLength(JSON.stringify(spec)) + TASK_OVERHEAD_BYTES;
-  // A service update carries the previous spec as well, hence the 3 spare places.
+  // A service update also carries the previous spec, hence the 3 spare places.
   const fitting = Math.floor(TRANSACTION_BYTES_LIMIT / bytes) - 3;
   return Math.max(4, Math.min(TRANSACTION_CHANGES_LIMIT, fitting));
 }
@@ -33,8 +33,8 @@ export interface PassOptions {
 }
 
 /**
- * One look at one service inside one transaction: what is there, and what is changed because of it. A
- * pass makes as many changes as fit and asks for another one when there is more to do.
+ * One look at one service inside one transaction: what is there, and the changes that follow from it. A
+ * pass makes as many changes as fit and asks for another pass when there is more to do.
  */
 export class Pass {
   readonly tx: Transaction;
@@ -61,8 +61,8 @@ export class Pass {
   }
 
   /**
-   * Whether `count` changes that belong together still fit. When they do not, they are left to the pass
-   * that follows. The first ones of a pass always fit, else nothing would ever happen.
+   * Whether `count` changes that belong together still fit. If not, leaves them to the next pass. The
+   * first changes of a pass always fit, otherwise nothing would ever happen.
    */
   hasRoom(count: number): boolean {
     if (count <= this.#left || this.#left === this.#limit) return true;
@@ -70,7 +70,7 @@ export class Pass {
     return false;
   }
 
-  /** Moves the desired state on. It never goes back: such a wish is no change. */
+  /** Sets the desired state, which callers only raise. Does nothing when the task has it already. */
   setDesired(task: Task, state: TaskState): void {
     if (task.DesiredState === state) return;
     this.#left--;
@@ -90,7 +90,7 @@ export class Pass {
     this.tx.update('service', service);
   }
 
-  /** The slot was worked on: what this pass has read of it is no longer so. */
+  /** Marks a slot that this pass changed, so what the pass read of it is out of date. */
   markChanged(key: string): void {
     this.#changed.add(key);
   }
@@ -99,7 +99,7 @@ export class Pass {
     return this.#changed.has(key);
   }
 
-  /** Asks to be called again at a time; the earliest counts. */
+  /** Asks for another pass at a time; the earliest one asked for counts. */
   wakeAt(time: number): void {
     this.#wakeAt = Math.min(this.#wakeAt, time);
   }

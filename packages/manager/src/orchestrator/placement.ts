@@ -6,25 +6,25 @@ import { meansSame } from './means-same.js';
 export type NodeMatcher = (service: Service, node: Node) => boolean;
 
 /**
- * The task has a node, and that node is down or no longer exists: nothing can be asked of it. An orphaned
- * task is one whose node was given up or removed.
+ * Whether the task's node is down or no longer exists, so nothing can be asked of it. Orphaned tasks are
+ * lost too: their node was given up or removed.
  */
 export function isLost(view: View, task: Task): boolean {
   if (task.Status.State === 'orphaned') return true;
   if (task.NodeID === undefined || task.NodeID === '') return false;
   const node = view.get('node', task.NodeID);
-  // Of one that can not be read nobody knows that it is lost.
+  // A node that cannot be read may still be alive.
   if (node === undefined) return view.setAside('node', task.NodeID) === undefined;
   return node.Status.State === 'down';
 }
 
-/** The task has to leave its node, which can still stop it in good order. */
+/** Whether the task's node is draining. Unlike a lost task, it can still be stopped in good order. */
 export function isLeaving(view: View, task: Task): boolean {
   if (task.NodeID === undefined || task.NodeID === '') return false;
   return view.get('node', task.NodeID)?.Spec.Availability === 'drain';
 }
 
-/** Whether a change of a node can move tasks: that of its place in the mesh or its certificate can not. */
+/** Whether a change to a node can move tasks. Its place in the mesh and its certificate cannot. */
 export function concernsTasks(before: Node, after: Node): boolean {
   return (
     before.Status.State !== after.Status.State ||

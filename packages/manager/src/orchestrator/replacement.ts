@@ -9,28 +9,28 @@ import { parseTime } from './time.js';
 import { currentRules, isPaused, updateRules } from './update-config.js';
 import { isBlockedByPredecessor, isDue, isServing, isStopOverdue, mayTakeOver } from './waiting.js';
 
-/** What may be done to a slot beside finishing what was begun. */
+/** What may be done to a slot besides finishing what was started. */
 export interface SlotRules {
-  /** New tasks may be made in it. False for a global service's paused node. */
+  /** Whether the slot may get new tasks. False for a global service's paused node. */
   readonly mayCreate: boolean;
-  /** A task on a draining node is replaced elsewhere. False for global services. */
+  /** Whether a task on a draining node is replaced elsewhere. False for global services. */
   readonly movesAway: boolean;
-  /** How many more slots may be switched away from draining nodes now; shared by all slots of a pass. */
+  /** How many more slots may switch away from draining nodes now; shared by all slots of a pass. */
   readonly drains: { left: number };
 }
 
 /**
- * Brings one slot forward by at most one step: clears away what ended or was lost, and hands over from
- * the old task to its replacement. Which step comes next is read off the tasks alone:
+ * Takes a slot forward by at most one step: clears away what ended or was lost, and hands over from the
+ * old task to its replacement. The tasks alone determine which step comes next:
  *
  * | live tasks | next |
  * | --- | --- |
- * | old runs, new wished READY | stop-first: when new is prepared, stop old |
- * | old runs, new wished RUNNING | start-first: when new serves, stop old |
- * | new wished READY, alone | when its delay is over and old has stopped, wish it RUNNING |
+ * | old runs, new desired READY | stop-first: when new is prepared, stop old |
+ * | old runs, new desired RUNNING | start-first: when new serves, stop old |
+ * | new desired READY, alone | when its delay is over and old has stopped, make it RUNNING |
  */
 export function advanceSlot(pass: Pass, slot: Slot, rules: SlotRules): void {
-  // A failure or loss is two or three changes that must be made together or not at all.
+  // A failure or loss takes two or three changes, which must be made together or not at all.
   if (!pass.hasRoom(slot.good.length + slot.lost.length + slot.failed.length + 1)) return;
   if (slot.failed.length > 0 || slot.lost.length > 0) clear(pass, slot, rules);
   else if (slot.target === undefined) moveAway(pass, slot, rules);
@@ -38,14 +38,14 @@ export function advanceSlot(pass: Pass, slot: Slot, rules: SlotRules): void {
   else release(pass, slot, slot.target);
 }
 
-/** A task that was only made ready runs when its delay is over and its predecessor has stopped. */
+/** Lets a prepared task run once its delay is over and its predecessor has stopped. */
 function release(pass: Pass, slot: Slot, target: Task): void {
   if (target.DesiredState !== 'ready' || !isDue(pass, target)) return;
   if (slot.stopping.length > 0 && !isStopOverdue(pass, slot.stopping)) return;
   set(pass, slot, target, 'running');
 }
 
-/** Starts the replacement of what runs in the slot, in the order the update rules ask for. */
+/** Creates the replacement of what runs in the slot, in the given order. */
 export function startReplacement(
   pass: Pass,
   slot: Slot,
@@ -56,41 +56,41 @@ export function startReplacement(
   create(pass, slot, order === 'stop-first' && hasPredecessor ? 'ready' : 'running');
 }
 
-/** Fills an empty slot. What is still stopping there is waited for. */
+/** Fills an empty slot. The new task waits for those that are still stopping there. */
 export function fillSlot(pass: Pass, slot: Slot): void {
   if (pass.hasRoom(1)) create(pass, slot, slot.stopping.length > 0 ? 'ready' : 'running');
 }
 
-/** Failed and lost tasks are given up, and replaced unless another task of the slot goes on. */
+/** Gives up failed and lost tasks, and replaces them unless another task of the slot goes on. */
 function clear(pass: Pass, slot: Slot, rules: SlotRules): void {
   const failed = slot.failed.at(-1);
   const lost = slot.lost.at(-1);
   if (!rules.mayCreate && slot.good.length === 0) return;
-  // One that failed while it was prepared is not replaced before its own delay is over: its successor
+  // A task that failed during preparation is not replaced before its own delay is over: its successor
   // would be prepared, and fail, at once.
   if (failed !== undefined && lost === undefined && !isDue(pass, failed)) return;
   for (const task of [...slot.failed, ...slot.lost]) set(pass, slot, task, 'shutdown');
   if (slot.target !== undefined) return;
   if (slot.good.length > 0) {
-    // What failed was to replace a task that goes on: try again, with back-off, unless nobody asks for it.
+    // A replacement failed while the old task goes on: try again with back-off if it is still wanted.
     const isWanted = !isPaused(pass.service) || slot.good.some((task) => isLeaving(pass.tx, task));
     if (failed !== undefined && isWanted && shouldRestart(failed, slot.tasks, pass.now)) {
       restart(pass, slot, failed);
     }
   } else if (lost !== undefined) {
-    // The node's fault, not the task's: no delay, and it counts as no attempt.
+    // The node's fault, not the task's: no delay, and it does not count as an attempt.
     if (rules.movesAway && allowsRestart(lost)) create(pass, slot, 'running');
   } else if (failed !== undefined && shouldRestart(failed, slot.tasks, pass.now)) {
     restart(pass, slot, failed);
   }
 }
 
-/** No task of the slot may stay as it is: those on draining nodes leave, the updater sees to the rest. */
+/** Replaces tasks on draining nodes in a slot without a target; the updater sees to outdated ones. */
 function moveAway(pass: Pass, slot: Slot, rules: SlotRules): void {
   const leaving = slot.good.filter((task) => isLeaving(pass.tx, task));
   const last = leaving.at(-1);
   if (last === undefined) {
-    // Several outdated tasks: one is enough until the update comes to this slot.
+    // Several outdated tasks: one is enough until the update reaches this slot.
     const kept = slot.good.find(isUp) ?? slot.good.at(-1);
     for (const task of slot.good) if (task !== kept) set(pass, slot, task, 'shutdown');
     return;
@@ -104,7 +104,7 @@ function moveAway(pass: Pass, slot: Slot, rules: SlotRules): void {
     for (const task of leaving) set(pass, slot, task, 'shutdown');
     return;
   }
-  // A replacement that is itself to leave its node and serves nobody yet is not worth keeping.
+  // A replacement that must itself leave its node and serves nobody yet is not worth keeping.
   const kept = leaving.find(isUp) ?? leaving[0];
   for (const task of leaving) if (task !== kept) set(pass, slot, task, 'shutdown');
   const { order } = updateRules(pass.service.Spec.UpdateConfig);
@@ -116,7 +116,7 @@ function moveAway(pass: Pass, slot: Slot, rules: SlotRules): void {
   );
 }
 
-/** `target` is to take the place of the slot's other good tasks. */
+/** Lets `target` take the place of the slot's other good tasks. */
 function handOver(pass: Pass, slot: Slot, target: Task, rules: SlotRules): void {
   const leaving = slot.others.filter((task) => isLeaving(pass.tx, task));
   const outdated = slot.others.filter((task) => !leaving.includes(task) && pass.isDirty(task));
@@ -128,7 +128,7 @@ function handOver(pass: Pass, slot: Slot, target: Task, rules: SlotRules): void 
     return;
   }
   if (isPaused(pass.service) && leaving.length === 0 && !isUp(target)) {
-    // Nothing was stopped for it yet, and the pause keeps what runs.
+    // Nothing was stopped for the target yet, and a paused update keeps what runs.
     set(pass, slot, target, 'shutdown');
     return;
   }
@@ -153,8 +153,8 @@ function handOver(pass: Pass, slot: Slot, target: Task, rules: SlotRules): void 
 }
 
 /**
- * How many slots may be switched away from draining nodes now, so that a drain takes no more of a
- * stop-first service down at once than an update would.
+ * How many slots may switch away from draining nodes now, so that a drain never takes down more of a
+ * stop-first service at once than an update would.
  */
 export function drainAllowance(pass: Pass, slots: readonly Slot[]): { left: number } {
   const { parallelism } = updateRules(pass.service.Spec.UpdateConfig);
@@ -171,7 +171,7 @@ export function drainAllowance(pass: Pass, slots: readonly Slot[]): { left: numb
   return { left: Math.max(0, parallelism - switching) };
 }
 
-/** The last thing tried in the slot ended by itself and is not to be tried again. */
+/** Whether the slot's newest task ended by itself and must not be tried again. */
 export function gaveUp(slot: Slot, now: number): boolean {
   const last = newest(slot);
   if (last === undefined || slot.good.includes(last)) return false;

@@ -13,7 +13,7 @@ export function isReplicated(service: Service): boolean {
   return modeOf(service.Spec).kind === 'replicated';
 }
 
-/** Drives a replicated service to its number of replicas, each of the present spec and on a live node. */
+/** Drives a replicated service to its number of replicas, each of the current spec and on a live node. */
 export function reconcileReplicated(pass: Pass): void {
   const tasks = [...pass.tx.tasksByService(pass.service.ID)];
   pass.observations.observe(tasks, pass.now);
@@ -49,8 +49,8 @@ function fill(pass: Pass, numbers: readonly number[], dead: readonly Slot[]): vo
 }
 
 /**
- * A slot whose last task ended and is not to be restarted counts as filled: it has done its work. Not
- * so where a rollback finds it like that: a rollback is to end with every slot at work again.
+ * Whether the slot's last task ended and must not restart: the slot counts as filled, its work is done.
+ * During a rollback, tasks from before it do not count: a rollback puts every slot to work again.
  */
 function isFinished(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
@@ -61,7 +61,7 @@ function isFinished(pass: Pass, slot: Slot): boolean {
   return !shouldRestart(last, slot.tasks, pass.now);
 }
 
-/** Everything in the slot is to go, history included. */
+/** Removes everything in the slot, history included. */
 function removeSlot(pass: Pass, slot: Slot): void {
   for (const task of slot.tasks) {
     if (task.DesiredState === 'remove' || !pass.hasRoom(1)) continue;

@@ -9,7 +9,7 @@ import type { Observations } from './observations.js';
 import type { Slot } from './slot.js';
 import { formatTime, parseTime, stateSince, toMs } from './time.js';
 
-/** Whether the policy lets a task that ended (or has to move) be replaced; attempts aside. */
+/** Whether the policy's condition lets a task that ended (or has to move) be replaced. Ignores attempts. */
 export function allowsRestart(task: Task): boolean {
   switch (task.Spec.RestartPolicy?.Condition ?? 'any') {
     case 'none':
@@ -22,8 +22,8 @@ export function allowsRestart(task: Task): boolean {
 }
 
 /**
- * Whether a task that ended is to be replaced: its restart condition, and the attempts made in its slot
- * under its SpecVersion, all of them or those within the policy's window.
+ * Whether a task that ended must be replaced, by its restart condition and the attempts made in its slot
+ * under its SpecVersion: all of them, or those within the policy's window.
  */
 export function shouldRestart(task: Task, slotTasks: readonly Task[], now: number): boolean {
   if (!allowsRestart(task)) return false;
@@ -42,17 +42,17 @@ export function shouldRestart(task: Task, slotTasks: readonly Task[], now: numbe
   return recent.length < limit;
 }
 
-/** What the replacement of an ended task has to wait for. */
+/** What the replacement of an ended task waits for. */
 export interface Restart {
   readonly restart: TaskRestart;
-  /** For its status. */
+  /** For the status of the replacement. */
   readonly message: string;
 }
 
 /**
- * Back-off of the replacement of `task`: the configured delay, doubled with each further failure in a
- * row up to 60 s (a longer configured delay stays as it is). A task that ended well, or lived longer than
- * the policy's window (5 minutes where it has none), begins a new row.
+ * Plans the back-off for the replacement of `task`: the configured delay, doubled with each further failure
+ * in a row up to 60 s (a longer configured delay stays as it is). A task that ended well, or lived longer
+ * than the policy's window (5 minutes without one), starts a new count.
  */
 export function planRestart(slot: Slot, task: Task, now: number, memory: Observations): Restart {
   const policy = task.Spec.RestartPolicy;
@@ -71,7 +71,7 @@ export function planRestart(slot: Slot, task: Task, now: number, memory: Observa
   };
 }
 
-/** Wait before a restart after so many failures in a row. */
+/** Wait before a restart after this many failures in a row, milliseconds. */
 export function backOffMs(delayMs: number, failures: number): number {
   if (failures <= 1 || delayMs >= RESTART_BACKOFF_MAX_MS) return delayMs;
   const step = Math.max(delayMs, RESTART_BACKOFF_BASE_MS);

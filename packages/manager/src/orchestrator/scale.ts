@@ -2,10 +2,10 @@ import { isUp } from './observations.js';
 import type { Slot } from './slot.js';
 
 /**
- * Slots in the order in which they are kept when there are too many (SwarmKit
- * replicated/services.go, slot.go): first the only copies on their nodes, then second copies, and so on,
- * so that what is left is spread; among equals the running ones, then the low numbers. Slots without a
- * node, or with several tasks, come last.
+ * Sorts slots by which to keep first when there are too many (SwarmKit replicated/services.go, slot.go):
+ * first the only copies on their nodes, then second copies, and so on, so that what is left is spread;
+ * among equals the running ones, then the low numbers. Slots without a node, or with several tasks, come
+ * last.
  */
 export function keepOrder(slots: readonly Slot[]): Slot[] {
   const byRunning = [...slots].sort(
@@ -25,7 +25,7 @@ export function keepOrder(slots: readonly Slot[]): Slot[] {
   return ranked.map(({ slot }) => slot);
 }
 
-/** The lowest free slot numbers, from `first`. */
+/** Returns the lowest free slot numbers, from `first`. */
 export function freeSlots(taken: ReadonlySet<number>, count: number, first = 1): number[] {
   const free: number[] = [];
   for (let number = first; free.length < count; number++) {

@@ -14,19 +14,19 @@ export interface ServiceLoopOptions {
   readonly nodeMatches: NodeMatcher;
   /** Whether this loop is in charge of the service. */
   readonly matches: (service: Service) => boolean;
-  /** Compares what is with what should be, and changes one step of it. */
+  /** Compares what is there with what should be, and makes one step of changes. */
   readonly reconcile: (pass: Pass) => void;
-  /** Every change of a node concerns every service, not only those with tasks on it. */
+  /** Whether a change to a node concerns every service, not only those with tasks on it. */
   readonly watchesAllNodes: boolean;
 }
 
-/** The pass over a service came upon a fault; it is named already. */
+/** A pass over a service hit a fault, which is logged already. */
 class Unworkable extends Error {}
 
 /**
- * The outline of all orchestrators: a queue of services, filled by the first look at the store and then
- * by its events; each pass compares one service with its tasks and makes the changes of one transaction.
- * Passes of one service follow each other, passes of different services do not wait for each other.
+ * The outline of all orchestrators: a queue of services, filled from the store at start and then by its
+ * events. Each pass compares one service with its tasks and makes its changes in one transaction. Passes
+ * over one service run one after another; different services do not wait for each other.
  */
 export class ServiceLoop implements ControlLoop {
   readonly name: string;
@@ -103,7 +103,7 @@ export class ServiceLoop implements ControlLoop {
     }
   }
 
-  /** A service that can not be worked on is named, and tried again after a while. */
+  /** Runs a pass; after a fault, which is logged by then, tries the service again later. */
   async #pass(serviceId: string, failures: number): Promise<PassResult> {
     try {
       return await this.#reconcile(serviceId, failures);
@@ -130,14 +130,14 @@ export class ServiceLoop implements ControlLoop {
         randomBytes: context.randomBytes,
         observations,
         nodeMatches,
-        // Under a storm of statuses a small transaction wins its race where a large one does not.
+        // In a storm of statuses a small transaction wins its race where a large one loses.
         limit: Math.max(1, Math.floor(changesLimit(service.Spec) / 2 ** failures)),
       });
       this.#aside.guard(
         'service',
         service,
         () => reconcile(pass),
-        // Half of a pass is not written.
+        // Half a pass must not be written.
         (reason) => {
           throw new Unworkable(reason);
         },

@@ -2,15 +2,15 @@ import type { Service } from '@swarm/api';
 import type { Transaction } from '../store/store.js';
 import type { Pass } from './pass.js';
 
-/** Whether the removal loop is in charge of the service; no other orchestrator touches it then. */
+/** Whether the removal loop is in charge of the service. No other orchestrator then touches it. */
 export function isPendingDelete(service: Service): boolean {
   return service.PendingDelete === true;
 }
 
 /**
- * Ends a service that is to be deleted: all its tasks are wished away, the reaper deletes them when they
- * have stopped, and with the last one goes the service. Only then are its name and its ports free, so
- * nothing that takes them can meet what is left of it (MB#29293, #32552).
+ * Deletes a service: sets all its tasks to REMOVE, waits for the reaper to delete them once they have
+ * stopped, and removes the service after the last one. Only then are its name and ports free, so nothing
+ * that takes them can meet what is left of it (MB#29293, #32552).
  */
 export function removeService(pass: Pass): void {
   let left = 0;
@@ -23,13 +23,13 @@ export function removeService(pass: Pass): void {
   if (left === 0) pass.tx.remove('service', pass.service.ID);
 }
 
-/** Tasks of an unreadable service that one transaction takes leave of: their specs may be of any size. */
+/** Tasks of an unreadable service changed in one transaction. Few, because their specs may be large. */
 const UNREADABLE_STEP = 50;
 
 /**
- * One step in the removal of a service that can not be read, of which no loop is in charge: its tasks are wished
- * away, then it goes. Readers hear nothing of that, so the tasks can not be left to be found.
- * @returns whether that was the last step
+ * Makes one step in removing a service that cannot be read: sets its tasks to REMOVE, then removes it. No
+ * loop is in charge of such a service, and readers get no event for it, so the caller does the work.
+ * @returns whether this was the last step
  */
 export function removeUnreadable(tx: Transaction, serviceId: string): boolean {
   let left = UNREADABLE_STEP;

@@ -2,20 +2,20 @@ import { ApiError, isJobMode, modeOf, type Service, type ServiceSpec } from '@sw
 import { formatTime } from './time.js';
 
 export interface ServiceUpdateOptions {
-  /** `previous` swaps the spec with the previous one; `newSpec` is then not looked at. */
+  /** `previous` swaps the spec with the previous one and ignores `newSpec`. */
   readonly rollback?: 'previous' | undefined;
   /** Wall clock, milliseconds. */
   readonly nowMs: number;
 }
 
-/** What `applyServiceUpdate` may refuse beside validation, which is the caller's. */
-const UNCHANGEABLE = 'remove the service and create it anew';
+/** What a user can do about a change that no update can make. */
+const UNCHANGEABLE = 'remove the service and create it again';
 
 /**
- * The service as it is after `service update` (SwarmKit controlapi/service.go UpdateService): the new
- * spec, the former one as previous, a SpecVersion of its own, and no update status, so that the updater
- * begins afresh. A rollback swaps the two specs. Validation, port conflicts and the version check are
- * the caller's. Pure.
+ * Returns the service as `service update` leaves it (SwarmKit controlapi/service.go UpdateService): the
+ * new spec, the old one as previous, a SpecVersion of its own, and no update status, so that the updater
+ * starts afresh. A rollback swaps the two specs. The caller validates the spec and checks port conflicts
+ * and the version. Pure.
  * @throws ApiError FAILED_PRECONDITION when there is nothing to roll back to, UNIMPLEMENTED when the name
  *   or the mode would change
  */
@@ -27,7 +27,7 @@ export function applyServiceUpdate(
   if (service.PendingDelete === true) {
     throw new ApiError(
       'FAILED_PRECONDITION',
-      `service ${service.Spec.Name} is being removed; create it anew when it is gone`,
+      `service ${service.Spec.Name} is being removed; create it again when it is gone`,
     );
   }
   const swapped = options.rollback === 'previous' ? rollBack(service, options.nowMs) : undefined;
@@ -48,7 +48,7 @@ function replaceSpec(service: Service, spec: ServiceSpec): Service {
     Spec: spec,
     PreviousSpec: service.Spec,
     PreviousSpecVersion: service.SpecVersion,
-    // Not the version this write gets, but one no other update can have.
+    // Not the version this write gets, but one that no other update can have.
     SpecVersion: service.Version,
   };
 }

@@ -5,8 +5,8 @@ import { isLeaving, isLost } from './placement.js';
 import { parseTime } from './time.js';
 
 /**
- * The tasks of one slot (of one node, for global services), sorted by what can be done with them. `live`
- * means: desired to run, or to be made ready to run.
+ * The tasks of one slot (for global services: of one node), sorted by what can be done with them. A live
+ * task has a desired state up to RUNNING.
  */
 export interface Slot {
   /** The slot's number or the node's id. */
@@ -19,13 +19,13 @@ export interface Slot {
   readonly failed: readonly Task[];
   /** Live tasks whose node is down or gone, orphaned ones included. */
   readonly lost: readonly Task[];
-  /** Live tasks that run or can come to run. */
+  /** Live tasks that run or may still come to run. */
   readonly good: readonly Task[];
-  /** The good task to end up with: of the present spec, on a node it may stay on. */
+  /** The good task to end up with: of the current spec, on a node it may stay on. */
   readonly target: Task | undefined;
-  /** Good tasks without the target: to be stopped when the target takes over. */
+  /** Good tasks except the target: they stop when the target takes over. */
   readonly others: readonly Task[];
-  /** Asked to stop, not yet stopped, and on a node that can still tell. */
+  /** Told to stop, not yet stopped, and on a node that can still report it. */
   readonly stopping: readonly Task[];
 }
 
@@ -38,10 +38,10 @@ export interface Place {
   readonly nodeId?: string;
 }
 
-/** Sorts a slot's tasks. `tasks` may come in any order. */
+/** Sorts a slot's tasks, given in any order. */
 export function inspectSlot(pass: Pass, place: Place, tasks: readonly Task[]): Slot {
   const [only] = tasks;
-  // Nearly all slots of a large service are like this, and a pass looks at every one of them.
+  // Fast path: a pass looks at every slot, and nearly all slots of a large service are like this.
   if (tasks.length === 1 && only !== undefined && isSettled(pass, only)) {
     return makeSlot(place, tasks, { good: tasks, target: only });
   }
@@ -59,13 +59,13 @@ export function inspectSlot(pass: Pass, place: Place, tasks: readonly Task[]): S
     else good.push(task);
   }
   const candidates = good.filter((task) => !isLeaving(pass.tx, task) && !pass.isDirty(task));
-  // Of several, the one that serves already; else the one that was meant to replace the rest.
+  // Of several, prefer one that is up already, else the newest, made to replace the rest.
   const target = candidates.find(isUp) ?? candidates.at(-1);
   const others = good.filter((task) => task !== target);
   return makeSlot(place, sorted, { failed, lost, good, target, others, stopping });
 }
 
-/** A clean task, wished to run, that has not ended, on a node where it may stay. */
+/** Whether the task is clean, should run, has not ended, and may stay on its node. */
 function isSettled(pass: Pass, task: Task): boolean {
   return (
     task.DesiredState === 'running' &&
@@ -76,7 +76,7 @@ function isSettled(pass: Pass, task: Task): boolean {
   );
 }
 
-/** All slots have one shape, which the engine runs faster. */
+/** Builds every slot with the same properties in the same order, which V8 runs faster. */
 function makeSlot(place: Place, tasks: readonly Task[], parts: Partial<Slot>): Slot {
   return {
     key: place.key,
@@ -97,12 +97,12 @@ export function isLive(slot: Slot): boolean {
   return slot.good.length + slot.lost.length + slot.failed.length > 0;
 }
 
-/** The task made last. */
+/** The task created last. */
 export function newest(slot: Slot): Task | undefined {
   return slot.tasks.at(-1);
 }
 
-/** Older before younger. Within a millisecond: the one with the older spec, then the one wanted less. */
+/** Older before younger. Within a millisecond: the older spec first, then the higher desired state. */
 export function byAge(a: Task, b: Task): number {
   return (
     parseTime(a.CreatedAt) - parseTime(b.CreatedAt) ||

@@ -12,7 +12,7 @@ import type { NodeMatcher } from './placement.js';
 /** How far a task's spec is from its service's. */
 export type SpecDifference = 'none' | 'credentials' | 'constraints' | 'other';
 
-/** Compares specs; the result stays true as long as neither object's spec changes. */
+/** Compares specs. The result holds as long as neither object's spec changes. */
 export function specDifference(service: Service, task: Task): SpecDifference {
   if (service.SpecVersion.Index === task.SpecVersion.Index) return 'none';
   const wanted = service.Spec.TaskTemplate;
@@ -30,10 +30,10 @@ export function specDifference(service: Service, task: Task): SpecDifference {
 
 /**
  * Whether an update has to replace the task (SwarmKit orchestrator/task.go IsTaskDirty). A task of the
- * service's SpecVersion is clean. Of the others, those are clean that would come out the same: labels,
- * replicas and update settings restart nothing; other constraints restart nothing where the node still
- * satisfies them; new registry credentials restart nothing that has pulled its image.
- * @param difference `specDifference(service, task)`, which callers may keep
+ * service's SpecVersion is clean, and so is one that would come out the same: new labels, replicas and
+ * update settings restart nothing; new constraints restart nothing while the node satisfies them; new
+ * registry credentials restart nothing that has pulled its image.
+ * @param difference `specDifference(service, task)`, which callers may cache
  */
 export function isTaskDirty(
   service: Service,
@@ -50,7 +50,7 @@ export function isTaskDirty(
     const state = task.Status.State;
     if (compareStates(state, 'ready') < 0 || compareStates(state, 'running') > 0) return true;
   }
-  // Before the allocator has seen it the task has no ports to compare.
+  // A task has no ports to compare before the allocator has seen it.
   return task.Status.State !== 'new' && !hasPorts(task.Endpoint.Ports, service.Spec.EndpointSpec);
 }
 

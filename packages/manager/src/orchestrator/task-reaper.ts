@@ -12,11 +12,11 @@ import { byAge } from './slot.js';
 import { stateSince } from './time.js';
 import { type PassResult, WorkQueue } from './work-queue.js';
 
-/** What the reaper works on: all slots that were noted, and tasks that can not be read. */
+/** The reaper's units of work: all noted slots, and all unreadable tasks. */
 const WORK = 'tasks';
 const UNREADABLE = 'unreadable';
 
-/** A service's slot, or its tasks on one node. */
+/** A service's slot, or for slot 0 its tasks on one node. */
 interface Place {
   readonly serviceId: string;
   readonly slot: number;
@@ -24,9 +24,9 @@ interface Place {
 }
 
 /**
- * Deletes tasks that nobody needs any more: those to be removed, once they have stopped; those of
- * services that no longer exist; as a new leader those that can not be read; and of each slot's history what exceeds
- * `Orchestration.TaskHistoryRetentionLimit`.
+ * Deletes tasks that nobody needs any more: those with desired state REMOVE, once they have stopped; those
+ * of services that no longer exist; unreadable ones, when this leader starts; and in each slot, history
+ * beyond `Orchestration.TaskHistoryRetentionLimit`.
  */
 export class TaskReaper implements ControlLoop {
   readonly name = 'task-reaper';
@@ -74,7 +74,7 @@ export class TaskReaper implements ControlLoop {
       if (event.kind === 'task') {
         if (event.action !== 'remove') this.#note(event.object);
       } else if (event.kind === 'service' && event.action !== 'create') {
-        // A removed service, or one whose restart policy keeps another history.
+        // The service is gone, or its restart policy may keep a different history.
         for (const task of this.#context.store.tasksByService(event.object.ID)) this.#note(task);
       } else if (event.kind === 'node' && event.action === 'remove') {
         for (const task of this.#context.store.tasksByNode(event.object.ID)) this.#note(task);
@@ -101,7 +101,10 @@ export class TaskReaper implements ControlLoop {
     }
   }
 
-  /** Nobody sees them, so they have been replaced; without their records they can not come back beside their successors. */
+  /**
+   * Deletes unreadable tasks. No loop sees them, so they have been replaced; if one became readable again,
+   * it would run beside its successor.
+   */
   async #reapUnreadable(): Promise<PassResult> {
     return await this.#context.store.transact((tx) => {
       let left = TRANSACTION_CHANGES_LIMIT;
@@ -114,7 +117,7 @@ export class TaskReaper implements ControlLoop {
     });
   }
 
-  /** One transaction's worth. Places are struck off only when their changes are committed. */
+  /** Makes one transaction of deletions. Forgets places only after their changes are committed. */
   async #reap(): Promise<PassResult> {
     const places = [...this.#places];
     this.#places.clear();
@@ -144,7 +147,7 @@ export class TaskReaper implements ControlLoop {
   }
 }
 
-/** Deletes what is due at one place. Returns how many changes it made, at most `limit`. */
+/** Deletes what is due at one place. @returns how many changes it made, at most `limit` */
 function reapPlace(tx: Transaction, place: Place, limit: number, now: number): number {
   const all = tasksOf(tx, place);
   const hasService = place.serviceId === '' || exists(tx, 'service', place.serviceId);
@@ -170,8 +173,9 @@ function reapPlace(tx: Transaction, place: Place, limit: number, now: number): n
 }
 
 /**
- * Tasks beyond the history limit, the ones that ended longest ago first. Live tasks count, but never go;
- * nor does the one made last, from which the orchestrators read whether the slot has done its work.
+ * Returns the tasks beyond the history limit, those that ended longest ago first. Live tasks count towards
+ * the limit but never go; nor does the newest task, which tells the orchestrators whether the slot's work
+ * is done.
  */
 function excessHistory(view: View, place: Place, tasks: readonly Task[], now: number): Task[] {
   if (place.serviceId === '') return [];
@@ -185,13 +189,13 @@ function excessHistory(view: View, place: Place, tasks: readonly Task[], now: nu
     .slice(0, tasks.length - limit);
 }
 
-/** Nobody waits for it any more. Jobs wish COMPLETE, of which only tasks that ended are history. */
+/** Whether the task is history. A job's task with desired state COMPLETE is history only once it ended. */
 function isDismissed(task: Task): boolean {
   if (task.DesiredState === 'complete') return isTerminal(task.Status.State);
   return compareStates(task.DesiredState, 'complete') > 0;
 }
 
-/** Negative: everything is kept. A limit on attempts needs as many tasks, for counting them. */
+/** Negative: keep everything. Counting attempts takes one task more than MaxAttempts. */
 function historyLimit(view: View, serviceId: string): number {
   const configured =
     view.cluster()?.Spec.Orchestration.TaskHistoryRetentionLimit ?? DEFAULT_HISTORY_LIMIT;
@@ -201,14 +205,14 @@ function historyLimit(view: View, serviceId: string): number {
   return attempts > 0 ? Math.max(configured, attempts + 1) : configured;
 }
 
-/** It has stopped, was never given to a node, or its node is gone. */
+/** Whether the task has stopped, was never assigned to a node, or its node is gone. */
 function isOver(view: View, task: Task): boolean {
   if (isTerminal(task.Status.State)) return true;
   if (compareStates(task.Status.State, 'assigned') < 0) return true;
   return task.NodeID !== undefined && !exists(view, 'node', task.NodeID);
 }
 
-/** Stored, be it in a form that can not be read. */
+/** Whether the object is stored, readable or not. */
 function exists(view: View, kind: 'service' | 'node', id: string): boolean {
   return view.get(kind, id) !== undefined || view.setAside(kind, id) !== undefined;
 }
@@ -218,7 +222,7 @@ function tasksOf(view: View, place: Place): Task[] {
   return place.nodeId === '' ? tasks : tasks.filter((task) => nodePart(task) === place.nodeId);
 }
 
-/** Slot 0 belongs to global services and jobs: they have one history a node. */
+/** Slot 0 belongs to global services and global jobs, which have one history per node. */
 function nodePart(task: Task): string {
   return task.Slot === 0 ? (task.NodeID ?? '') : '';
 }

@@ -12,12 +12,12 @@ export function formatTime(ms: number): Timestamp {
   return new Date(ms).toISOString();
 }
 
-/** Nanoseconds of a spec as milliseconds. */
+/** Converts a spec's duration to milliseconds. */
 export function toMs(duration: Nanoseconds | undefined, fallbackMs: number): number {
   return duration === undefined ? fallbackMs : duration / MS;
 }
 
-/** When the task came to its observed state: the manager's time where known, never in the future. */
+/** When the task reached its observed state: by the manager's clock where known, never in the future. */
 export function stateSince(task: Task, now: number): number {
   return Math.min(now, parseTime(task.Status.AppliedAt ?? task.Status.Timestamp));
 }

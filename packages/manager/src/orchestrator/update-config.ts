@@ -4,18 +4,18 @@ import { toMs } from './time.js';
 
 /** An UpdateConfig with its defaults filled in (SwarmKit api/defaults/service.go). */
 export interface UpdateRules {
-  /** 0 is all at once. */
+  /** 0: all at once. */
   readonly parallelism: number;
   readonly delayMs: number;
   readonly failureAction: 'pause' | 'continue' | 'rollback';
   readonly monitorMs: number;
-  /** After the last slot: the monitor time, or a little more than the delay where that is longer. */
+  /** Monitor time of the last slot; a second more than the delay when the delay is not shorter. */
   readonly lastMonitorMs: number;
   readonly maxFailureRatio: number;
   readonly order: 'stop-first' | 'start-first';
 }
 
-/** The rules that hold for the service now: those of the rollback while it rolls back. */
+/** The rules in force: those of RollbackConfig during a rollback, else those of UpdateConfig. */
 export function currentRules(service: Service): UpdateRules {
   return updateRules(
     isRollback(service.UpdateStatus)
@@ -38,18 +38,18 @@ export function updateRules(config: Partial<UpdateConfig> | undefined): UpdateRu
   };
 }
 
-/** A rollback runs, is paused or has ended. */
+/** Whether the status is that of a rollback: running, paused or ended. */
 export function isRollback(status: UpdateStatus | undefined): boolean {
   return status?.State.startsWith('rollback_') === true;
 }
 
-/** The update or rollback waits for the user. */
+/** Whether the update or rollback waits for the user. */
 export function isPaused(service: Service): boolean {
   const state = service.UpdateStatus?.State;
   return state === 'paused' || state === 'rollback_paused';
 }
 
-/** An update or rollback goes on. */
+/** Whether an update or rollback is under way. */
 export function isUpdating(service: Service): boolean {
   const state = service.UpdateStatus?.State;
   return state === 'updating' || state === 'rollback_started';

@@ -12,13 +12,13 @@ import {
 } from './update-config.js';
 import { isNotListening, isPast, isServing, isUnschedulable, listenTimeoutMs } from './waiting.js';
 
-/** Stands between the state's own message and what it waits for. */
+/** Separates the state's own message from what it waits for. */
 const WAIT_SEPARATOR = '; ';
 
 /**
- * First half of the updater: counts failures of the running update and acts on them. To be called before
- * anything is restarted.
- * @returns true when the service was paused or rolled back, which ends this pass
+ * First half of the updater: counts failures of the running update and acts on them. Call it before
+ * restarting anything.
+ * @returns true when it paused the update or rolled it back, which ends this pass
  */
 export function assessUpdate(pass: Pass, slots: readonly Slot[]): boolean {
   if (!isUpdating(pass.service)) return false;
@@ -43,9 +43,9 @@ export function assessUpdate(pass: Pass, slots: readonly Slot[]): boolean {
 }
 
 /**
- * Second half: starts as many replacements as the rules allow, says what the update waits for, and ends
- * it when every slot is settled and was watched for the monitor time.
- * @param isComplete no slot is missing
+ * Second half: starts as many replacements as the rules allow, reports what the update waits for, and ends
+ * it once every slot has settled and been watched for the monitor time.
+ * @param isComplete whether no slot is missing
  */
 export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: boolean): void {
   const { service } = pass;
@@ -57,7 +57,7 @@ export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: b
   }
   const rules = currentRules(service);
   const memory = pass.observations;
-  // A slot whose replacement was lost with its node is touched, but nothing goes on in it.
+  // A slot that lost its replacement together with the node is touched, but idle.
   const idle = new Set(outdated);
   const busy = slots.filter(
     (slot) => memory.touched.has(slot.key) && !idle.has(slot) && isBusy(pass, slot, rules),
@@ -65,7 +65,7 @@ export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: b
   let free = rules.parallelism === 0 ? outdated.length : rules.parallelism - busy.length;
   for (const slot of outdated) {
     if (free <= 0) break;
-    // A slot that advanced in this pass is not what it was when it was read.
+    // What this pass read of a slot that it changed is out of date.
     if (pass.isChanged(slot.key)) continue;
     memory.touched.add(slot.key);
     startReplacement(pass, slot, rules.order);
@@ -77,12 +77,12 @@ export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: b
   } else complete(pass);
 }
 
-/** One update, told from the next one and from its own rollback. */
+/** Identifies one update: differs for the next one and for its own rollback. */
 function updateKey(service: Service): string {
   return `${service.SpecVersion.Index} ${service.UpdateStatus?.StartedAt ?? ''}`;
 }
 
-/** The slot has no task of the present spec, but one that works or has done its work. */
+/** Whether the update still has to reach the slot: all its tasks are dirty, and none failed or is lost. */
 function isOutdated(pass: Pass, slot: Slot): boolean {
   if (slot.target !== undefined) return false;
   if (slot.failed.length > 0 || slot.lost.length > 0) return false;
@@ -91,14 +91,14 @@ function isOutdated(pass: Pass, slot: Slot): boolean {
   return last !== undefined && last.DesiredState !== 'remove' && pass.isDirty(last);
 }
 
-/** A task of the present spec failed here and is not to be tried again. */
+/** Whether a task of the current spec ended here and must not be tried again. */
 function isHopeless(pass: Pass, slot: Slot): boolean {
   return (
     newest(slot)?.SpecVersion.Index === pass.service.SpecVersion.Index && gaveUp(slot, pass.now)
   );
 }
 
-/** Tasks that this update made. */
+/** Whether this update made the task. */
 function isOfUpdate(service: Service, task: Task): boolean {
   return (
     task.SpecVersion.Index === service.SpecVersion.Index &&
@@ -106,7 +106,7 @@ function isOfUpdate(service: Service, task: Task): boolean {
   );
 }
 
-/** As far as the store tells: the update replaced a task here. A slot that is new does not count. */
+/** Whether the store shows that the update replaced a task here. A new slot does not count. */
 function isTouched(pass: Pass, slot: Slot): boolean {
   const { service } = pass;
   return (
@@ -116,9 +116,9 @@ function isTouched(pass: Pass, slot: Slot): boolean {
 }
 
 /**
- * A task of this update that ended before it ran, or within the monitor time after it began to run, or
- * that could not be placed for 10 minutes, or that does not listen where the one before it did. Where nobody saw when it began to run (the leader is new), its
- * end counts.
+ * Finds a task of this update that ended before it ran or within the monitor time after it started
+ * running, that stayed unplaced for 10 minutes, or that does not listen where the one before it did. When
+ * this leader did not see it start running, its end counts as a failure.
  */
 function findFailure(pass: Pass, slot: Slot, rules: UpdateRules): Task | undefined {
   return slot.tasks.find((task) => {
@@ -134,8 +134,8 @@ function findFailure(pass: Pass, slot: Slot, rules: UpdateRules): Task | undefin
 }
 
 /**
- * The task does not listen on its ports, while one that it replaces did. Where none ever did, that is how
- * the service is (a standby, a port for later), and no fault of the update.
+ * Whether the task does not listen on its ports although one that it replaces did. When none ever did,
+ * the service is like that (a standby, a port for later), and the update is not at fault.
  */
 function isStepBack(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): boolean {
   if (!isNotListening(pass, slot, task, rules)) return false;
@@ -144,7 +144,7 @@ function isStepBack(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): boo
   );
 }
 
-/** Notes when the slot's worker was done with it; its delay runs from then. */
+/** Records when the slot settled; the update delay runs from then. */
 function settle(pass: Pass, slot: Slot, rules: UpdateRules): void {
   const memory = pass.observations;
   if (!memory.touched.has(slot.key) || memory.settledAt.has(slot.key)) return;
@@ -158,13 +158,13 @@ function settle(pass: Pass, slot: Slot, rules: UpdateRules): void {
   }
 }
 
-/** The slot takes up one of the parallel places: it is being replaced, or its delay is not over. */
+/** Whether the slot takes up parallelism: it is being replaced, or its delay is not over. */
 function isBusy(pass: Pass, slot: Slot, rules: UpdateRules): boolean {
   const settledAt = pass.observations.settledAt.get(slot.key);
   return settledAt === undefined || !isPast(pass, settledAt + rules.delayMs);
 }
 
-/** Every slot that was replaced is settled, the last one for as long as it is to be watched. */
+/** Whether every replaced slot has settled, and the last one has been watched long enough. */
 function isSettled(pass: Pass, slots: readonly Slot[], rules: UpdateRules): boolean {
   const memory = pass.observations;
   let last = 0;
@@ -206,7 +206,7 @@ function end(pass: Pass, state: UpdateState, message: string): void {
   });
 }
 
-/** A rollback that fails is not rolled back: it is paused, and only the user ends that. */
+/** Takes the failure action. A failed rollback is paused, never rolled back; only the user resumes it. */
 function failUpdate(pass: Pass, rules: UpdateRules, taskId: string): void {
   const { service } = pass;
   const failed = pass.tx.get('task', taskId)?.Status;
@@ -223,7 +223,7 @@ function failUpdate(pass: Pass, rules: UpdateRules, taskId: string): void {
   }
   const { PreviousSpec, PreviousSpecVersion, ...rest } = service;
   if (PreviousSpec === undefined) {
-    const noWay = 'it can not be rolled back, no previous spec is available';
+    const noWay = 'it cannot be rolled back because it has no previous spec';
     pause(pass, 'paused', `update paused ${why}${WAIT_SEPARATOR}${noWay}`);
     return;
   }
@@ -243,7 +243,7 @@ function pause(pass: Pass, state: 'paused' | 'rollback_paused', message: string)
   writeStatus(pass, { ...pass.service.UpdateStatus, State: state, Message: message });
 }
 
-/** What the first slot that stands still waits for. */
+/** What the first stalled slot waits for. */
 function waitingFor(pass: Pass, slots: readonly Slot[], rules: UpdateRules): string | undefined {
   for (const slot of slots) {
     const { target, key } = slot;

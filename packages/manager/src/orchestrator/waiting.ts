@@ -20,9 +20,9 @@ const FREED_BY_STOPPING = [
   'host-mode port already in use',
   'max replicas per node',
 ];
-/** Of these, the ones that can never clear as long as the predecessor runs on the only fitting node. */
+/** Of these, the ones that cannot clear while the predecessor runs on the only fitting node. */
 const BLOCKED_BY_PREDECESSOR = ['host-mode port already in use', 'max replicas per node'];
-/** Reasons that stopping a task can not clear. */
+/** Reasons that stopping a task cannot clear. */
 const NOT_FREED_BY_STOPPING = [
   'not available for new tasks',
   'missing plugin',
@@ -30,12 +30,12 @@ const NOT_FREED_BY_STOPPING = [
   'unsupported platform',
 ];
 
-/** Since when the task could have gone on: its creation, or the end of its restart delay. */
+/** Since when nothing of ours holds the task back: its creation, or the end of its restart delay. */
 function waitsSince(task: Task): number {
   return Math.max(parseTime(task.CreatedAt), parseTime(task.Restart?.NotBefore));
 }
 
-/** The restart delay is over. */
+/** Whether the restart delay is over; if not, repeats the pass then. */
 export function isDue(pass: Pass, task: Task): boolean {
   const due = parseTime(task.Restart?.NotBefore);
   if (pass.now >= due) return true;
@@ -44,15 +44,15 @@ export function isDue(pass: Pass, task: Task): boolean {
 }
 
 /**
- * Stop-first: whether the predecessor may be stopped. It may when the replacement is prepared; when it
- * can not be placed for something that the predecessor holds; and, lest an update hang, after a bound.
- * While the agent is seen preparing (an image is pulled) the bound is a long one. A replacement that no
- * node will ever take is no reason to stop what runs.
+ * Stop-first: whether the predecessor may be stopped. It may when the replacement is prepared; when the
+ * replacement cannot be placed because of something the predecessor holds; and, so that an update never
+ * hangs, after a time limit. The limit is longer while the agent is preparing (pulling an image). A
+ * replacement that no node will ever take is not a reason to stop what runs.
  */
 export function mayTakeOver(pass: Pass, task: Task): boolean {
   const { State, Err } = task.Status;
   if (compareStates(State, 'ready') >= 0) return true;
-  // The allocator lacks something for the whole service: stopping a task of it would not help.
+  // The allocator lacks something for the whole service: stopping one of its tasks would not help.
   if (State === 'new' && Err) return false;
   if (State === 'pending' && Err) {
     const names = (reasons: readonly string[]) => reasons.some((reason) => Err.includes(reason));
@@ -62,19 +62,19 @@ export function mayTakeOver(pass: Pass, task: Task): boolean {
   return isPast(pass, waitsSince(task) + boundMs);
 }
 
-/** Start-first: the replacement can never be placed while its predecessor runs (MB#36934). */
+/** Start-first: whether the replacement cannot be placed while its predecessor runs (MB#36934). */
 export function isBlockedByPredecessor(task: Task): boolean {
   const { State, Err } = task.Status;
   if (compareStates(State, 'assigned') >= 0 || !Err) return false;
   return BLOCKED_BY_PREDECESSOR.some((reason) => Err.includes(reason));
 }
 
-/** It serves, or has run long enough without listening on its ports that nobody waits longer. */
+/** Whether the task is up, or has run without listening on its ports for so long that waiting ends. */
 export function isServing(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): boolean {
   return isUp(task) || isNotListening(pass, slot, task, rules);
 }
 
-/** It runs, and after the time given for it does not listen on its ports. */
+/** Whether the task runs but has not started listening on its ports in time. */
 export function isNotListening(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): boolean {
   if (task.Status.State !== 'running' || task.Status.Ready !== false) return false;
   const since = pass.observations.runningSince(task) ?? pass.now;
@@ -82,8 +82,8 @@ export function isNotListening(pass: Pass, slot: Slot, task: Task, rules: Update
 }
 
 /**
- * How long a running task may take to listen on its ports. Longer where another task of the slot did
- * listen: there it is to be expected, and going on would take from the service what still serves.
+ * How long a running task may take to listen on its ports, milliseconds. Longer when another task of the
+ * slot did listen: this one should too, and going on earlier would stop a task that still serves.
  */
 export function listenTimeoutMs(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): number {
   const isExpected = slot.tasks.some(
@@ -92,13 +92,13 @@ export function listenTimeoutMs(pass: Pass, slot: Slot, task: Task, rules: Updat
   return Math.max(rules.monitorMs, isExpected ? LISTEN_TIMEOUT_MS : READY_TIMEOUT_MIN_MS);
 }
 
-/** It has not been placed for so long that an update takes it for failed. */
+/** Whether the task has been unplaced for so long that an update counts it as failed. */
 export function isUnschedulable(pass: Pass, task: Task): boolean {
   if (compareStates(task.Status.State, 'assigned') >= 0) return false;
   return isPast(pass, waitsSince(task) + UNSCHEDULABLE_TIMEOUT_MS);
 }
 
-/** None of the stopping tasks is waited for any more: grace period and margin are over. */
+/** Whether all stopping tasks have used up their grace period and margin, so waiting ends. */
 export function isStopOverdue(pass: Pass, stopping: readonly Task[]): boolean {
   return stopping.every((task) => {
     const graceMs = toMs(task.Spec.ContainerSpec?.StopGracePeriod, DEFAULT_STOP_GRACE_MS);
@@ -107,7 +107,7 @@ export function isStopOverdue(pass: Pass, stopping: readonly Task[]): boolean {
   });
 }
 
-/** Whether the time has come; if not, the pass is repeated then. */
+/** Whether the time has come; if not, repeats the pass then. */
 export function isPast(pass: Pass, time: number): boolean {
   if (pass.now >= time) return true;
   pass.wakeAt(time);

@@ -8,10 +8,10 @@ import {
   WAKE_MAX_MS,
 } from './limits.js';
 
-/** What a pass over one key asks for when it is done: `again` at once, or to be woken at a time. */
+/** What a pass over one key asks for at its end: another pass at once, or one at a given time. */
 export interface PassResult {
   readonly again?: boolean;
-  /** Milliseconds since the epoch, of WorkQueueOptions.now. */
+  /** Milliseconds since the epoch, by WorkQueueOptions.now. */
   readonly wakeAt?: number;
 }
 
@@ -20,7 +20,7 @@ export interface WorkQueueOptions {
   readonly logger: Logger;
   /** What `wakeAt` is compared with; default the clock's wall time. */
   readonly now?: () => number;
-  /** Works on one key. `failures` counts the passes that failed since one succeeded. */
+  /** Works on one key. `failures` counts the failed passes since the last success. */
   readonly run: (key: string, failures: number) => Promise<PassResult>;
 }
 
@@ -32,9 +32,9 @@ interface Entry {
 }
 
 /**
- * Coalesced work by key: a key that is added many times before its pass begins gets one pass, a key that
- * is added during its pass gets one more. Keys fail alone: a failed pass is repeated with back-off and
- * holds up no other key.
+ * Coalesces work by key: a key added many times before its pass starts gets one pass; a key added during
+ * its pass gets one more. Keys fail alone: a failed pass is repeated with back-off and does not hold up
+ * other keys.
  */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
@@ -49,7 +49,7 @@ export class WorkQueue {
     this.#options = options;
   }
 
-  /** Asks for a pass over `key`; a pending back-off or wake-up is overtaken. */
+  /** Asks for a pass over `key` now, overriding a pending back-off or wake-up. */
   add(key: string): void {
     if (this.#stopped) return;
     let entry = this.#entries.get(key);
@@ -60,7 +60,7 @@ export class WorkQueue {
     this.#queue(key, entry);
   }
 
-  /** Drops what is kept for a key whose object is gone. */
+  /** Forgets a key whose object is gone. */
   forget(key: string): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
@@ -68,7 +68,7 @@ export class WorkQueue {
     this.#entries.delete(key);
   }
 
-  /** No pass begins any more; resolves when the running ones have ended. */
+  /** Starts no further pass; resolves when the running ones have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const entry of this.#entries.values()) this.#options.clock.clearTimeout(entry.timer);
@@ -133,7 +133,7 @@ export class WorkQueue {
     return now === undefined ? clock.now() : now();
   }
 
-  /** The key was forgotten and added again during the pass of its former entry. */
+  /** Queues a key that was forgotten and added again during the pass of its old entry. */
   #requeue(key: string): void {
     if (!this.#ready.includes(key)) this.#ready.push(key);
   }
@@ -158,7 +158,7 @@ export class WorkQueue {
     entry.failures++;
     if (isConflict) return Math.min(RETRY_CONFLICT_MS * 2 ** step, RETRY_CONFLICT_MAX_MS);
     const waitMs = Math.min(RETRY_FAILURE_MS * 2 ** step, RETRY_FAILURE_MAX_MS);
-    this.#options.logger.warn({ key, error, waitMs }, 'pass failed, it is repeated');
+    this.#options.logger.warn({ key, error, waitMs }, 'a pass failed, will retry');
     return waitMs;
   }
 }

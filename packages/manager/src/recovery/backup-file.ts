@@ -3,25 +3,25 @@ import { crc32 } from 'node:zlib';
 import { ApiError, shape, ShapeError, showControls } from '@swarm/api';
 
 /**
- * A backup as one file:
+ * The format of a backup file:
  *
  *     8 bytes   `swarmbak`
  *     u32       length of the header
  *     header    JSON, see BackupHeader
- *     chunks    u32 length, then so many bytes; together the state as a snapshot stream
+ *     chunks    u32 length, then that many bytes; together the state as a snapshot stream
  *     u32       0: no more chunks
- *     u64       bytes of all chunks
- *     u32       CRC-32 of all that is before it
+ *     u64       total bytes of the chunks
+ *     u32       CRC-32 of everything before it
  *
- * Numbers are big-endian. The checksum is at the end, so a file that was cut off is never taken for whole.
+ * Numbers are big-endian. The checksum comes last, so a truncated file never passes for a whole one.
  */
 export const BACKUP_FORMAT = 1;
 
-/** What a backup is of. */
+/** What a backup contains, and where it comes from. */
 export interface BackupHeader {
   readonly format: number;
   readonly clusterId: string;
-  /** Log index and term that the state is of. */
+  /** Log index and term of the state. */
   readonly index: number;
   readonly term: number;
   /** The managers, as of that index. */
@@ -30,15 +30,15 @@ export interface BackupHeader {
     readonly nodeId: string;
     readonly address: string;
   }[];
-  /** Raft ids that were removed before. */
+  /** Raft ids of members removed earlier. */
   readonly removed: readonly number[];
   /** RFC 3339. */
   readonly madeAt: string;
-  /** The manager it was taken from. */
+  /** Node id of the manager that made it. */
   readonly madeBy: string;
 }
 
-/** Beyond it the log of the restored manager would come to an end that nobody can reach in earnest. */
+/** Far beyond what any cluster reaches; a larger index could overflow the restored manager's log. */
 const INDEX_LIMIT = 2 ** 48;
 const MEMBERS_LIMIT = 1_000;
 const REMOVED_LIMIT = 100_000;
@@ -47,7 +47,7 @@ const ADDRESS_LIMIT = 320;
 const { integer, list, objectId, record, text, timestamp } = shape;
 const raftId = integer(1);
 
-/** Strict, since whoever has the file may have written it. */
+/** Strict, because the file may be forged. */
 const HEADER = record<BackupHeader>({
   format: integer(BACKUP_FORMAT, BACKUP_FORMAT),
   clusterId: objectId,
@@ -72,7 +72,7 @@ const CHUNK_LIMIT_BYTES = 1024 * 1024;
 const U32 = 4;
 const U64 = 8;
 
-/** The bytes of a backup. Holds one chunk at a time. */
+/** Yields the bytes of a backup. Holds one chunk at a time. */
 export async function* writeBackup(
   header: BackupHeader,
   state: AsyncIterable<Uint8Array>,
@@ -97,16 +97,16 @@ export async function* writeBackup(
   yield u32(crc);
 }
 
-/** A backup being read: first its header, then its state. */
+/** An opened backup: its header, then its state. */
 export interface BackupReading {
   readonly header: BackupHeader;
-  /** Ends only when length and checksum are right. @throws ApiError INVALID_ARGUMENT */
+  /** Ends normally only if length and checksum match. @throws ApiError INVALID_ARGUMENT */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 /**
- * Opens a backup. Nothing may be done with the state before `chunks` came to its end.
- * @throws ApiError INVALID_ARGUMENT when it is no backup, or one of a newer version
+ * Opens a backup. Do not use the state before `chunks` has ended.
+ * @throws ApiError INVALID_ARGUMENT when the file is not a backup, or has a newer format
  */
 export async function readBackup(path: string): Promise<BackupReading> {
   const reader = new FileReader(path);
@@ -126,14 +126,15 @@ class FileReader {
   async header(): Promise<Buffer> {
     const head = await this.#once(MAGIC.length + U32);
     if (!head.subarray(0, MAGIC.length).equals(MAGIC)) {
-      throw damaged('it is no backup of a swarm');
+      throw damaged('it is not a backup of a swarm');
     }
     const length = head.readUInt32BE(MAGIC.length);
-    if (length === 0 || length > HEADER_LIMIT_BYTES) throw damaged(`a header of ${length} bytes`);
+    if (length === 0 || length > HEADER_LIMIT_BYTES)
+      throw damaged(`its header has ${length} bytes`);
     return this.#once(length);
   }
 
-  /** Opens the file for itself: who never reads the chunks leaves nothing open. */
+  /** Opens the file itself, so that a reader of the header alone leaves nothing open. */
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     const file = await open(this.#path, 'r');
     try {
@@ -150,7 +151,7 @@ class FileReader {
         this.#crc = crc32(head, this.#crc);
         const length = head.readUInt32BE();
         if (length === 0) break;
-        if (length > CHUNK_LIMIT_BYTES) throw damaged(`a chunk of ${length} bytes`);
+        if (length > CHUNK_LIMIT_BYTES) throw damaged(`it has a chunk of ${length} bytes`);
         const chunk = await read(length);
         this.#crc = crc32(chunk, this.#crc);
         total += length;
@@ -158,7 +159,7 @@ class FileReader {
       }
       const end = await read(U64);
       this.#crc = crc32(end, this.#crc);
-      if (end.readBigUInt64BE() !== BigInt(total)) throw damaged('it has less than it says');
+      if (end.readBigUInt64BE() !== BigInt(total)) throw damaged('its length does not match');
       if ((await read(U32)).readUInt32BE() !== this.#crc) {
         throw damaged('its checksum does not match');
       }
@@ -188,7 +189,7 @@ function decodeHeader(bytes: Buffer): BackupHeader {
   try {
     value = JSON.parse(bytes.toString('utf8'));
   } catch {
-    throw damaged('its header can not be read');
+    throw damaged('its header cannot be read');
   }
   const format = (value as { readonly format?: unknown } | null)?.format;
   if (typeof format === 'number' && format > BACKUP_FORMAT) {
@@ -202,7 +203,7 @@ function decodeHeader(bytes: Buffer): BackupHeader {
     header = HEADER.read(value);
   } catch (error) {
     if (!(error instanceof ShapeError)) throw error;
-    throw damaged(`its header does not say what it is of (${showControls(error.message)})`);
+    throw damaged(`its header is invalid (${showControls(error.message)})`);
   }
   const ids = [...header.members.map(({ raftId }) => raftId), ...header.removed];
   if (new Set(ids).size < ids.length) throw damaged('its header names a member twice');
@@ -212,7 +213,7 @@ function decodeHeader(bytes: Buffer): BackupHeader {
 function damaged(what: string): ApiError {
   return new ApiError(
     'INVALID_ARGUMENT',
-    `the backup can not be used: ${what}. Nothing was changed; use another copy of it`,
+    `the backup cannot be used: ${what}. Nothing was changed; use another copy of it`,
   );
 }
 

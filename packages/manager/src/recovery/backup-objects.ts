@@ -4,10 +4,10 @@ import { readSnapshot } from '../store/snapshot-stream.js';
 import type { Kind, Objects } from '../store/store.js';
 import { type BackupHeader, readBackup } from './backup-file.js';
 
-/** The state that a backup holds, keys and tokens included. */
+/** The state in a backup, keys and tokens included. */
 export interface BackupObjects {
   readonly header: BackupHeader;
-  /** In the order in which they are stored: by kind, then by id. */
+  /** In stored order: by kind, then by id. */
   readonly objects: readonly { readonly kind: Kind; readonly object: Objects[Kind] }[];
 }
 
@@ -21,7 +21,7 @@ export async function readBackupObjects(path: string): Promise<BackupObjects> {
   const objects: BackupObjects['objects'][number][] = [];
   for await (const { tag, body } of readSnapshot(header.index, chunks)) {
     const kind = kindOfCode(tag);
-    if (kind === undefined) throw new Error(`${path} has objects of a kind unknown here (${tag})`);
+    if (kind === undefined) throw new Error(`${path} has objects of an unknown kind (${tag})`);
     objects.push({ kind, object: codec.decode(body) as Objects[Kind] });
   }
   return { header, objects };

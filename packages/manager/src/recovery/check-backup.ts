@@ -6,7 +6,7 @@ import { readObject } from '../store/reading.js';
 import { readSnapshot } from '../store/snapshot-stream.js';
 import { type BackupHeader, readBackup } from './backup-file.js';
 
-/** A backup that was read from its first byte to its last. */
+/** A backup that has been read from its first byte to its last. */
 export interface CheckedBackup {
   readonly path: string;
   readonly header: BackupHeader;
@@ -14,14 +14,14 @@ export interface CheckedBackup {
   readonly objects: number;
 }
 
-/** Largest state that is restored: it has to fit in a manager's memory. */
+/** Largest state that can be restored: it must fit in a manager's memory. */
 export const STATE_LIMIT_BYTES = 4 * 1024 ** 3;
 export const STATE_LIMIT_OBJECTS = 4_000_000;
 
 /**
- * Reads a whole backup and decodes every object in it, keeping none but the cluster. Objects may be bad inside, as an
- * older version could have stored them: a manager gets along with those (see `readObject`).
- * @throws ApiError INVALID_ARGUMENT, saying what is wrong with it
+ * Reads a whole backup and decodes every object in it, keeping only the cluster. Accepts objects with bad
+ * fields, which an older version could have stored: a manager copes with those (see `readObject`).
+ * @throws ApiError INVALID_ARGUMENT that says what is wrong
  */
 export async function checkBackup(path: string): Promise<CheckedBackup> {
   const { header, chunks } = await readBackup(path);
@@ -32,11 +32,11 @@ export async function checkBackup(path: string): Promise<CheckedBackup> {
   try {
     for await (const { tag, body } of readSnapshot(header.index, chunks)) {
       const kind = kindOfCode(tag);
-      if (kind === undefined) throw new Error(`it has objects of a kind unknown here (${tag})`);
+      if (kind === undefined) throw new Error(`it has objects of an unknown kind (${tag})`);
       objects += 1;
       bytes += body.length;
       if (objects > STATE_LIMIT_OBJECTS || bytes > STATE_LIMIT_BYTES)
-        throw new Error('its state is larger than a manager takes');
+        throw new Error('its state is too large for a manager');
       const object = codec.decodeObject(body);
       if (object.Version.Index > header.index)
         throw new Error(`${kind} ${object.ID} is newer than the backup`);
@@ -44,21 +44,21 @@ export async function checkBackup(path: string): Promise<CheckedBackup> {
       checkLevel(object as Cluster);
       if (cluster !== undefined) throw new Error('it has two clusters');
       const { object: read, faults } = readObject(kind, object);
-      if (read === undefined) throw new Error(`its cluster can not be read (${faults.at(-1)})`);
+      if (read === undefined) throw new Error(`its cluster cannot be read (${faults.at(-1)})`);
       cluster = read;
     }
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw new ApiError(
       'INVALID_ARGUMENT',
-      `the backup can not be used: ${showControls((error as Error).message)}. Nothing was changed`,
+      `the backup cannot be used: ${showControls((error as Error).message)}. Nothing was changed`,
       { cause: error },
     );
   }
   if (cluster === undefined || cluster.ID !== header.clusterId) {
     throw new ApiError(
       'INVALID_ARGUMENT',
-      'the backup can not be used: its state is not that of the cluster it names. Nothing was changed',
+      'the backup cannot be used: its state is not that of the cluster it names. Nothing was changed',
     );
   }
   return { path, header, cluster, objects };

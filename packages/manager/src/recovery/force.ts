@@ -7,13 +7,13 @@ import { type LocalManager, selfInfo } from '../assembly/local-manager.js';
 import { StoreStateMachine } from '../store/state-machine.js';
 import { logOf } from './install-backup.js';
 
-/** Longer than any election: who has no quorum after it has none. */
+/** Longer than any election: a group that does not answer in this time has no quorum. */
 const QUORUM_CHECK_MS = 5_000;
 
 /**
- * Whether a manager may leave the others behind: only when the group can not agree on anything, for
- * then nothing else helps. With a quorum there is always a way that breaks no promise.
- * @throws ApiError FAILED_PRECONDITION
+ * Checks that a manager may leave the others behind: only when the group has no quorum, and so nothing else
+ * helps. With a quorum, demoting managers does the same without the risk of losing committed changes.
+ * @throws ApiError FAILED_PRECONDITION while there is a quorum
  */
 export async function checkForce(manager: ManagerAccess, clock: Clock): Promise<void> {
   const members = manager.members();
@@ -26,16 +26,16 @@ export async function checkForce(manager: ManagerAccess, clock: Clock): Promise<
   }
   throw new ApiError(
     'FAILED_PRECONDITION',
-    `the managers of this cluster have a quorum (${members.length} managers), so nothing has to be ` +
-      "forced: demote the managers you want to be without with 'docker node demote', or run " +
+    `the managers of this cluster have a quorum (${members.length} managers), so there is no need to ` +
+      "force a new cluster: demote the managers you want to remove with 'docker node demote', or run " +
       "'docker swarm leave --force' on them",
   );
 }
 
 /**
- * Makes the group of a manager that is stopped a group of one: what it knows to be committed stays,
- * what it does not is dropped, as with SwarmKit.
- * @param commitIndex as the manager knew it last; 0 when it did not run
+ * Turns the group of a stopped manager into a group of one. Keeps the whole log, even entries not known to be
+ * committed: the lost managers may have acknowledged them (SwarmKit drops them).
+ * @param commitIndex the last one the manager knew; 0 when it was not running
  * @throws ApiError FAILED_PRECONDITION when the manager was removed from its group
  */
 export async function forceGroup(
@@ -58,7 +58,7 @@ export async function forceGroup(
     if ((error as { code?: unknown }).code !== 'RAFT_MEMBER_NOT_FOUND') throw error;
     throw new ApiError(
       'FAILED_PRECONDITION',
-      'this manager was removed from its group: use another manager that is left, or a backup',
+      'this manager was removed from its group: use another surviving manager, or a backup',
       { cause: error },
     );
   }

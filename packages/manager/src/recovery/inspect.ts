@@ -9,23 +9,23 @@ import { StoreStateMachine } from '../store/state-machine.js';
 import type { View } from '../store/store.js';
 import { type DumpedEntry, dumpEntry } from './log-entry.js';
 
-/** A manager's log and state, read while its daemon does not run. */
+/** A manager's log and state, read while its daemon is stopped. */
 export interface Inspection {
   readonly log: LogReport;
-  /** Log index that the state is of; undefined when the state can not be read. */
+  /** Log index of the state; undefined when the state cannot be read. */
   readonly appliedIndex: number | undefined;
   /** Objects in the state, by kind. */
   readonly objects: Readonly<Record<string, number>>;
-  /** Everything that is wrong with log, state, and both together; empty when all is well. */
+  /** Everything wrong with the log, with the state, and between them; empty when all is well. */
   readonly problems: readonly string[];
   entries(): Iterable<DumpedEntry>;
 }
 
 /**
- * Reads log and state of the manager in a folder and checks them against each other. Works on copies;
- * nothing in the folder is changed.
- * @param folder of the Raft member: `<data root>/raft`
- * @throws StorageLockedError while a daemon uses it; errors of the disk
+ * Reads the log and state of the manager in a folder and checks them against each other. Works on copies
+ * and changes nothing in the folder.
+ * @param folder the Raft member's: `<data root>/raft`
+ * @throws StorageLockedError while a daemon uses the folder; disk errors
  */
 export async function inspectManager(folder: string): Promise<Inspection> {
   const log = await readLog(join(folder, 'log'));
@@ -75,7 +75,7 @@ async function readState<T>(
       await machine.close();
     }
   } catch (error) {
-    problems.push(`the state can not be read: ${(error as Error).message}`);
+    problems.push(`the state cannot be read: ${(error as Error).message}`);
     return undefined;
   } finally {
     await rm(copy, { recursive: true, force: true });
@@ -83,8 +83,8 @@ async function readState<T>(
 }
 
 /**
- * State against log: the state must be of an index that the log reaches and has not forgotten, and each
- * object that changed since the log's start must have an entry that changed it, with its version.
+ * Checks the state against the log: the log must contain the state's index, and each object changed since
+ * the log's start must have an entry that changed it, with the object's version as its index.
  */
 function compare(log: LogReport, view: View, codec: Codec): string[] {
   const { snapshot, entries, hardState } = log;
@@ -93,7 +93,7 @@ function compare(log: LogReport, view: View, codec: Codec): string[] {
   if (view.index < snapshot.index)
     found.push(`the state ends at entry ${view.index}, but the log starts after ${snapshot.index}`);
   if (view.index > last)
-    found.push(`the state is of entry ${view.index}, but the log ends at ${last}`);
+    found.push(`the state ends at entry ${view.index}, but the log ends at ${last}`);
   if (hardState.commit > last)
     found.push(`entry ${hardState.commit} was committed, but the log ends at ${last}`);
   if (found.length > 0) return found;

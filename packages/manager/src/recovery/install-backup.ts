@@ -18,10 +18,10 @@ import type { CheckedBackup } from './check-backup.js';
 import { absent } from './take-over.js';
 
 /**
- * Makes log and state of a manager that is alone in its cluster out of a backup. The file is checked
- * once more on the way. What the folder held before is gone.
- * @param self with a Raft id that was never used
- * @throws ApiError INVALID_ARGUMENT; errors of the disk
+ * Makes the log and state of a manager that is alone in its cluster from a backup, and deletes what its
+ * folder held before. Checks the file once more on the way.
+ * @param self a manager with a Raft id that was never used
+ * @throws ApiError INVALID_ARGUMENT; disk errors
  */
 export async function installBackup(
   self: LocalManager,
@@ -39,11 +39,11 @@ export async function installBackup(
   } finally {
     await state.close();
   }
-  // The log last: a member whose log says more than its state has would not start.
+  // The log comes last: a member whose log is ahead of its state does not start.
   await foundLog(logOf(self), meta);
 }
 
-/** The objects of a backup as they are, but nodes: see `absent`. */
+/** Yields the objects of a backup unchanged, except nodes: see `absent`. */
 async function* withNodesAbsent(
   index: number,
   chunks: AsyncIterable<Uint8Array>,
@@ -51,14 +51,15 @@ async function* withNodesAbsent(
   const codec = new Codec();
   for await (const { tag, body } of readSnapshot(index, chunks)) {
     const kind = kindOfCode(tag);
-    if (kind === undefined) throw new SnapshotError(`the backup has the unknown kind ${tag}`);
+    if (kind === undefined)
+      throw new SnapshotError(`the backup has objects of an unknown kind (${tag})`);
     const node = kind === 'node' ? readObject(kind, codec.decodeObject(body)).object : undefined;
-    // A node that can not be read is set aside, as it was.
+    // Nodes that cannot be read stay as they are; the restored manager sets them aside.
     yield { kind, value: node === undefined ? body : codec.encode(absent(node)) };
   }
 }
 
-/** The log of a manager; see Manager.open. */
+/** Opens a manager's log; see Manager.open. */
 export function logOf(self: LocalManager): LevelStorage {
   const { folder, clusterId, raftId } = self;
   return new LevelStorage({ path: join(folder, 'log'), clusterId, memberId: raftId });

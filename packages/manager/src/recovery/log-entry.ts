@@ -5,7 +5,7 @@ import { nameOf } from '../store/kinds.js';
 import type { Kind, Objects } from '../store/store.js';
 import { redact } from './redact.js';
 
-/** A log entry as `swarm raft dump` prints it, one JSON object a line. Nothing secret is in it. */
+/** A log entry as `swarm raft dump` prints it, one JSON object per line, without secrets. */
 export interface DumpedEntry {
   readonly index: number;
   readonly term: number;
@@ -14,7 +14,7 @@ export interface DumpedEntry {
   /** The proposer's clock, RFC 3339. */
   readonly time?: string;
   readonly changes?: readonly DumpedChange[];
-  /** Of kinds members and unreadable. */
+  /** Only for kinds `members` and `unreadable`. */
   readonly text?: string;
 }
 
@@ -22,12 +22,12 @@ export interface DumpedChange {
   readonly action: Change['action'];
   readonly kind: Kind;
   readonly id: string;
-  /** Version the object must have had. */
+  /** The version the object must have had. */
   readonly expected?: number;
   readonly object?: unknown;
 }
 
-/** Decodes an entry; one that can not be decoded is told as such. */
+/** Decodes an entry. One that cannot be decoded gets kind `unreadable`. */
 export function dumpEntry(codec: Codec, entry: Entry): DumpedEntry {
   const { index, term, data } = entry;
   const head = { index, term, bytes: data.length };
@@ -51,7 +51,7 @@ function dumpChange(change: Change): DumpedChange {
   return action === 'create' ? { ...head, object } : { ...head, expected: change.expected, object };
 }
 
-/** One line for a person: `12 3 changes 345 update service web (2ab…) of version 11`. */
+/** Formats an entry as a line for people: `12 3 changes 345 update service web (2ab…) of version 11`. */
 export function describeEntry(entry: DumpedEntry): string {
   const head = `${entry.index}\t${entry.term}\t${entry.kind}\t${entry.bytes}`;
   const what = showControls(entry.text ?? (entry.changes ?? []).map(describeChange).join('; '));
@@ -70,7 +70,7 @@ function nameIn(kind: Kind, object: unknown): string | undefined {
   return nameOf(kind, object as Objects[Kind]) ?? (typeof Name === 'string' ? Name : undefined);
 }
 
-/** What one looks for in the log of a cluster that misbehaved; whatever has a text where it should be. */
+/** What people look for in the log of a cluster that misbehaved. Copes with objects of any shape. */
 function detail(kind: Kind, object: unknown): string {
   const at = (...path: readonly string[]): string => {
     let value = object;
@@ -81,7 +81,7 @@ function detail(kind: Kind, object: unknown): string {
   if (object === undefined) return '';
   if (kind === 'task') {
     const on = at('NodeID') === '?' ? '' : ` on ${at('NodeID')}`;
-    return ` is ${at('Status', 'State')}, shall be ${at('DesiredState')}${on}`;
+    return ` is ${at('Status', 'State')}, desired ${at('DesiredState')}${on}`;
   }
   if (kind !== 'node') return '';
   return `: ${at('Spec', 'Role')} ${at('Status', 'State')} ${at('Spec', 'Availability')}`;

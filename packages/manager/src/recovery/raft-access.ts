@@ -1,4 +1,4 @@
 import type { RaftNode } from '@swarm/raft';
 
-/** What observers and backups may have of a manager's Raft member. */
+/** The part of a manager's Raft member that observers and backups may use. */
 export type RaftAccess = Pick<RaftNode, 'status' | 'metrics' | 'view'>;

@@ -1,7 +1,7 @@
 import type { Kind } from '../store/store.js';
 
 const HIDDEN = '<redacted>';
-/** Names of fields that hold keys, tokens or passwords, wherever they are. */
+/** Fields that hold keys, tokens or passwords, wherever they occur. */
 const SECRET_FIELDS: ReadonlySet<string> = new Set([
   'CAKey',
   'SigningCAKey',
@@ -12,15 +12,15 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * An object that may be shown to anybody: the data of secrets, the cluster's keys and join tokens and
- * registry credentials are replaced. Environments and configs are shown, as `inspect` shows them.
+ * Returns an object that anybody may see: replaces the data of secrets, the cluster's keys, join tokens and
+ * registry credentials. Keeps environments and configs, which `inspect` shows too.
  */
 export function redact(kind: Kind, object: unknown): unknown {
   return hide(object, kind === 'secret' ? 'Data' : undefined, false);
 }
 
 function hide(value: unknown, also: string | undefined, all: boolean): unknown {
-  // What an older version stored and JSON has no form for.
+  // Values that an older version may have stored and that JSON cannot express.
   if (typeof value === 'bigint') return all ? HIDDEN : String(value);
   if (value instanceof Date) return all ? HIDDEN : String(value.getTime());
   if (typeof value !== 'object' || value === null) return all ? HIDDEN : value;

@@ -13,11 +13,11 @@ function raftOf({ raft }: ManagerAccess): RaftAccess {
   return raft;
 }
 
-/** Streams a backup; its checksum is the last thing in it, so one that breaks off is seen as such. */
+/** Streams a backup. Its checksum comes last, so the client notices one that breaks off. */
 async function backup(call: Call, manager: ManagerAccess): Promise<void> {
   const { response, services, target } = call;
   const raft = raftOf(manager);
-  // What was acknowledged anywhere before the call is in it; without a quorum nobody can promise that.
+  // The backup must hold everything acknowledged before the call, which takes a quorum to know.
   if (!flagOf(target.query, 'stale')) await freshState(services, manager);
   const { meta, view } = await raft.view();
   try {
@@ -69,7 +69,7 @@ function metrics(call: Call, manager: ManagerAccess): void {
   call.response.end(text);
 }
 
-/** Secrets and the CA's key leave by these routes: the table of rights keeps them for local clients. */
+/** These routes expose secrets and the CA's key: the table of rights reserves them for local clients. */
 export const recoveryRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/x/backup', on: 'node', handle: backup },
   { method: 'GET', pattern: '/x/raft/status', on: 'node', handle: status },

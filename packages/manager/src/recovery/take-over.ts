@@ -5,7 +5,7 @@ import type { LocalManager } from '../assembly/local-manager.js';
 import { transactInBatches } from '../store/batches.js';
 import type { Draft, Store } from '../store/store.js';
 
-/** A member alone leads as soon as its vote is on disk and its log applied. */
+/** Ample: a lone member leads as soon as its vote is on disk and its log is applied. */
 const LEAD_LIMIT_MS = 30_000;
 const LEAD_POLL_MS = 20;
 const WRITE_ATTEMPTS = 10;
@@ -15,14 +15,17 @@ export async function untilLeads(manager: { isLeader(): boolean }, clock: Clock)
   const until = clock.monotonicMs() + LEAD_LIMIT_MS;
   while (!manager.isLeader()) {
     if (clock.monotonicMs() >= until)
-      throw new ApiError('TIMEOUT', 'the manager did not come to lead its cluster; see its log');
+      throw new ApiError(
+        'TIMEOUT',
+        'the manager did not become leader of its cluster in time: see its log',
+      );
     await pause(clock, LEAD_POLL_MS);
   }
 }
 
 /**
- * After a forced new cluster: the other managers are none any more. One that comes back after all hears
- * from this cluster that it is a worker, and gives up what it has of the old group.
+ * Demotes all other managers after a forced new cluster. One that comes back after all learns from this
+ * cluster that it is a worker, and deletes its log of the old group.
  */
 export async function demoteOthers(store: Store, selfId: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
@@ -35,14 +38,14 @@ export async function demoteOthers(store: Store, selfId: string): Promise<void> 
       });
       return;
     } catch (error) {
-      // The loops of the new leader write nodes, too.
+      // The new leader's loops write nodes too.
       const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
       if (!changed || attempt === WRITE_ATTEMPTS) throw error;
     }
   }
 }
 
-/** The manager that a backup was restored on, as the cluster shall know it. */
+/** The manager on which a backup was restored, as the cluster will know it. */
 export interface RestoredManager {
   readonly self: LocalManager;
   readonly hostname: string;
@@ -50,7 +53,7 @@ export interface RestoredManager {
   readonly certificateExpiresAt: string;
 }
 
-/** After a restore: this manager is a new node of the cluster. */
+/** Adds this manager to the restored cluster, as a new node. */
 export async function adoptState(store: Store, restored: RestoredManager): Promise<void> {
   await store.transact((transaction) => transaction.create('node', nodeOf(restored)));
 }
@@ -64,7 +67,7 @@ function demoted(node: Node): Node {
   return { ...rest, Spec: { ...node.Spec, Role: 'worker' } };
 }
 
-/** A node of a restored cluster: not there until it comes back, and no manager any more. */
+/** Returns a node as it is in a restored cluster: down until it comes back, and no longer a manager. */
 export function absent(node: Node): Node {
   const Status = {
     State: 'down',

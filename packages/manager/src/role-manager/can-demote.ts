@@ -1,18 +1,17 @@
 /** A member of the Raft group. */
 export interface Member {
-  /** Decimal or hexadecimal, as Raft names it; only compared. */
   readonly raftId: number;
   readonly nodeId: string;
   /** `host:port`. */
   readonly address: string;
-  /** Counts for the quorum. A learner does not. */
+  /** Whether the member counts for the quorum; a learner does not. */
   readonly voter: boolean;
   readonly reachable: boolean;
 }
 
 /**
- * Why a manager must stay one for now, in Docker's words; undefined when it can go. A node that is not in
- * the Raft group can always go.
+ * Returns why a manager cannot leave the Raft group now, in Docker's words; undefined when it can. A node
+ * outside the group, or a learner, can always go.
  */
 export function canDemote(members: readonly Member[], nodeId: string): string | undefined {
   const member = members.find((each) => each.nodeId === nodeId);

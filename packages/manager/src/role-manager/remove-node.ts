@@ -1,14 +1,14 @@
 import type { Cluster, Node } from '@swarm/api';
 import type { Transaction } from '../store/store.js';
 
-/** Certificates of removed nodes are refused this long beyond their end: clocks of hosts differ. */
+/** How long past its expiry a removed node's certificate is refused: clocks of hosts differ. */
 const REFUSE_AFTER_EXPIRY_MS = 7 * 24 * 60 * 60 * 1000;
-/** When a certificate's end is not known: as long as the longest default life. */
+/** Assumed lifetime of a certificate whose expiry is unknown: the longest default. */
 const UNKNOWN_LIFE_MS = 90 * 24 * 60 * 60 * 1000;
 
 /**
- * Removes a node, and sees to it that its certificate is refused from then on, in one transaction. What
- * may be removed is the caller's to check; its tasks and its Raft member are left to the role manager.
+ * Removes a node and refuses its certificate from then on, in one transaction. The caller checks that the
+ * node may be removed; the role manager cleans up its tasks and its Raft member.
  */
 export function removeNode(transaction: Transaction, nodeId: string, nowMs: number): void {
   const node = transaction.get('node', nodeId);
@@ -17,7 +17,7 @@ export function removeNode(transaction: Transaction, nodeId: string, nowMs: numb
   transaction.remove('node', nodeId);
 }
 
-/** Refuses the certificates of a node that is gone. Does nothing when they are refused already. */
+/** Refuses the certificates of a removed node, unless they are refused already. */
 export function refuseNode(
   transaction: Transaction,
   node: Pick<Node, 'ID' | 'CertificateExpiresAt'>,

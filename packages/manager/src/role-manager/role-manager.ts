@@ -6,24 +6,24 @@ import type { StoreChange, View } from '../store/store.js';
 import { canDemote, type Member } from './can-demote.js';
 import { pruneRemoved, refuseNode } from './remove-node.js';
 
-/** What could not be done is tried again this often, as is what no event tells of. */
+/** Interval between passes without events: retries what failed and notices what has no event. */
 const RECONCILE_MS = 5_000;
 
-/** The Raft group, as far as roles need it. */
+/** The role manager's access to the Raft group. */
 export interface Membership {
   members(): readonly Member[];
-  /** Resolves when the group has agreed that the member is out. */
+  /** Resolves when the group has committed the removal. */
   remove(raftId: number): Promise<void>;
-  /** Whether this node is that member and leads. */
+  /** Whether the member is this node, and it leads. */
   isSelf(raftId: number): boolean;
-  /** Gives leadership to another reachable voter; this loop is stopped by it. */
+  /** Transfers leadership to another reachable voter, which stops this loop. */
   transferAway(): Promise<void>;
 }
 
 /**
- * Makes Raft membership follow the roles that nodes shall have. A demoted node leaves the Raft group
- * first; only then does the CA certify it as a worker (see `certifiedRole`), so a node never has the
- * certificate of a worker and a vote. Also cleans up after nodes that were removed.
+ * Makes Raft membership follow the roles that nodes should have. A demoted node leaves the Raft group
+ * first; only then does the CA certify it as a worker (see `certifiedRole`), so a node never has both a
+ * worker's certificate and a vote. Also cleans up after removed nodes.
  */
 export function createRoleManager(context: LoopContext, membership: Membership): ControlLoop {
   let run: RoleManagerRun | undefined;
@@ -45,7 +45,7 @@ class RoleManagerRun {
   readonly #membership: Membership;
   readonly #writer: BatchWriter;
   readonly #unwatch: () => void;
-  /** Nodes that were removed and whose certificates may not be refused yet. */
+  /** Removed nodes whose certificates may not be refused yet. */
   readonly #removed = new Map<string, Node>();
   #timer: Timer;
   #pass: Promise<void> | undefined;
@@ -83,7 +83,7 @@ class RoleManagerRun {
     if (concerned) this.#reconcile();
   }
 
-  /** One pass at a time; what happens during one makes another. */
+  /** Runs one pass at a time; a change during a pass triggers another. */
   #reconcile(): void {
     if (this.#stopped) return;
     if (this.#pass !== undefined) {
@@ -96,7 +96,7 @@ class RoleManagerRun {
     this.#pass = this.#once()
       .catch((error) => {
         if (error instanceof WriterStopped) return;
-        logger.warn({ err: error }, 'roles could not be reconciled, will try again');
+        logger.warn({ err: error }, 'roles could not be reconciled, will retry');
       })
       .finally(() => {
         this.#pass = undefined;
@@ -107,17 +107,16 @@ class RoleManagerRun {
   }
 
   async #once(): Promise<void> {
-    // A first manager leads before it has written its cluster: nobody has a role yet.
+    // The first manager leads before it has written the cluster: no node has a role yet.
     if (this.#context.store.cluster() === undefined) return;
     await this.#cleanUp();
     for (const member of this.#membership.members()) {
       if (this.#stopped) return;
       const { store } = this.#context;
       const node = store.get('node', member.nodeId);
-      // Nobody knows what role it should have.
+      // The node's object cannot be read, so its role is unknown.
       if (store.setAside('node', member.nodeId) !== undefined) continue;
-      // A node that just joined may be a member an instant before its object is seen; only a manager's
-      // certificate made it one, so without an object it was removed.
+      // Joining takes a manager's certificate, so every member had a node object: one without was removed.
       if (node === undefined || node.Spec.Role === 'worker') await this.#removeMember(member);
     }
     await this.#followMembership();
@@ -128,11 +127,17 @@ class RoleManagerRun {
     const { nodeId, raftId } = member;
     const reason = canDemote(this.#membership.members(), nodeId);
     if (reason !== undefined) {
-      logger.warn({ nodeId, reason }, 'a manager can not leave the Raft group yet');
+      logger.warn(
+        { nodeId, reason },
+        'a demoted or removed manager cannot leave the Raft group yet',
+      );
       return;
     }
     if (this.#membership.isSelf(raftId)) {
-      logger.info({ nodeId }, 'this leader shall be no manager any more, leadership is handed on');
+      logger.info(
+        { nodeId },
+        'this leader was demoted or removed, handing leadership to another manager',
+      );
       await this.#membership.transferAway();
       return;
     }
@@ -140,7 +145,7 @@ class RoleManagerRun {
     logger.info({ nodeId, raftId }, 'manager left the Raft group');
   }
 
-  /** Node.RaftID and ManagerAddr say who is in the group; the CA and agents go by them. */
+  /** Writes membership to Node.RaftID and ManagerAddr, which the CA and agents go by. */
   async #followMembership(): Promise<void> {
     const members = new Map<string, Member>();
     for (const member of this.#membership.members()) members.set(member.nodeId, member);
@@ -182,10 +187,10 @@ function isGone(view: View, nodeId: string): boolean {
   return view.get('node', nodeId) === undefined && view.setAside('node', nodeId) === undefined;
 }
 
-/** The node with the fields that mirror its membership; the same object when they do already. */
+/** Returns the node with its membership fields up to date; the same object when they already are. */
 function follow(node: Node, member: Member | undefined): Node {
   if (member === undefined) {
-    // A manager that is about to join has its certificate and no membership yet.
+    // A manager that is about to join has a certificate but is not a member yet.
     if (node.RaftID === undefined) return node;
     const { RaftID: _id, ManagerAddr: _address, ...rest } = node;
     return rest;

@@ -2,15 +2,15 @@ import { BlockList, isIP } from 'node:net';
 import { ApiError, type Node, type Service } from '@swarm/api';
 import { normalArchitecture } from './platform.js';
 
-/** One placement constraint, read from `key == value` or `key != value`. */
+/** A placement constraint, parsed from `key == value` or `key != value`. */
 export interface Constraint {
-  /** As written; compared without regard to case, except for the label's name in it. */
+  /** As written. Case-insensitive, except for the name of a label. */
   readonly key: string;
   readonly operator: '==' | '!=';
   readonly value: string;
 }
 
-/** Most constraints of one service. */
+/** Most constraints one service may have. */
 export const CONSTRAINTS_LIMIT = 100;
 
 const KEY = /^[a-z_][a-z0-9\-_.]+$/i;
@@ -20,8 +20,8 @@ const ENGINE_LABEL = 'engine.labels.';
 const KEYS = 'node.id, node.hostname, node.ip, node.role, node.platform.os, node.platform.arch';
 
 /**
- * Reads placement constraints. All must hold. Docker accepts keys that it does not know and then never
- * places the task; here they are refused at once.
+ * Parses placement constraints, all of which must hold. Refuses unknown keys at once, where Docker accepts
+ * them and then never places the task.
  * @throws ApiError INVALID_ARGUMENT that names the constraint and what is wrong with it
  */
 export function parseConstraints(expressions: readonly string[]): Constraint[] {
@@ -30,7 +30,7 @@ export function parseConstraints(expressions: readonly string[]): Constraint[] {
   return expressions.map(parseConstraint);
 }
 
-/** Reads one constraint. @throws ApiError INVALID_ARGUMENT */
+/** Parses one constraint. @throws ApiError INVALID_ARGUMENT */
 export function parseConstraint(expression: string): Constraint {
   const operator = expression.includes('==') ? '==' : '!=';
   const at = expression.indexOf(operator);
@@ -54,7 +54,7 @@ export function parseConstraint(expression: string): Constraint {
   return { key, operator, value };
 }
 
-/** Whether a node satisfies all of them. */
+/** Whether a node satisfies all constraints. */
 export function matchesConstraints(constraints: readonly Constraint[], node: Node): boolean {
   return constraints.every((constraint) => matches(constraint, node));
 }
@@ -66,7 +66,7 @@ export function nodeMatches(service: Service, node: Node): boolean {
   return matchesConstraints(storedConstraints(expressions), node);
 }
 
-/** Constraints of a stored spec. One that does not parse was stored by a fault: it holds nowhere. */
+/** Parses the constraints of a stored spec. One that does not parse was stored by mistake and holds nowhere. */
 export function storedConstraints(expressions: readonly string[]): Constraint[] {
   return expressions.map((expression) => {
     try {
@@ -86,7 +86,7 @@ function matches({ key, operator, value }: Constraint, node: Node): boolean {
   return (fold(attribute(node)) === fold(value)) === wanted;
 }
 
-/** How to read the attribute that a key names; a missing one is the empty string. */
+/** Returns a reader of the attribute that a key names. It reads a missing attribute as ''. */
 function attributeOf(key: string): ((node: Node) => string) | undefined {
   const folded = key.toLowerCase();
   switch (folded) {
@@ -104,7 +104,7 @@ function attributeOf(key: string): ((node: Node) => string) | undefined {
   return labelOf(key);
 }
 
-/** How to read `node.labels.NAME` or `engine.labels.NAME`; undefined for anything else. */
+/** Returns a reader of `node.labels.NAME` or `engine.labels.NAME`; undefined for any other key. */
 export function labelOf(key: string): ((node: Node) => string) | undefined {
   const folded = key.toLowerCase();
   if (folded.startsWith(NODE_LABEL) && key.length > NODE_LABEL.length) {
@@ -129,7 +129,7 @@ function addressMatches(value: string, address: string): boolean {
   return block.check(address, family === 4 ? 'ipv4' : 'ipv6');
 }
 
-/** The addresses that an IP or a CIDR stands for. */
+/** Parses an IP address or CIDR; undefined for anything else. */
 function addressBlock(value: string): BlockList | undefined {
   const [address = '', prefix, ...rest] = value.split('/');
   const family = isIP(address);

@@ -17,11 +17,11 @@ import { platformFits } from './platform.js';
 
 type Check = (info: NodeInfo) => boolean;
 
-/** One reason for which a node can not take a task. */
+/** A check of whether a node can take a task, and the reason to give when it cannot. */
 export interface Filter {
-  /** The check for this task; undefined when the filter does not apply to it. */
+  /** Prepares the check for a task; undefined when the filter does not apply to it. */
   readonly prepare: (task: Task) => Check | undefined;
-  /** Why so many nodes of all are no choice, in SwarmKit's words: clients and people look for them. */
+  /** Why `nodes` of `all` nodes cannot take the task, in SwarmKit's words: people and clients match them. */
   readonly explain: (nodes: number, all: number) => string;
 }
 
@@ -42,7 +42,7 @@ const resources: Filter = {
   prepare(task) {
     const { NanoCPUs = 0, MemoryBytes = 0 } = task.Spec.Resources?.Reservations ?? {};
     if (NanoCPUs === 0 && MemoryBytes === 0) return undefined;
-    // What is not reserved is not asked for, also where others have taken more than there is.
+    // A task that reserves nothing fits everywhere, even on an overcommitted node.
     return (info) =>
       (NanoCPUs === 0 || NanoCPUs <= info.freeNanoCpus) &&
       (MemoryBytes === 0 || MemoryBytes <= info.freeMemoryBytes);
@@ -64,14 +64,14 @@ const plugins: Filter = {
         found.some((plugin) => plugin.Type === type && plugin.Name === name);
       if (!volumes.every((driver) => has('Volume', driver))) return false;
       if (log === '' || log === 'none') return true;
-      // Nodes that list no log driver at all do not say what they have.
+      // A node that lists no log driver at all does not report them.
       return has('Log', log) || !found.some(({ Type }) => Type === 'Log');
     };
   },
   explain: (nodes) => `missing plugin on ${some(nodes)}`,
 };
 
-/** Ours: what the task needs, its node's runtime has declared. */
+/** Ours: the node's runtime must declare the capability if the task needs it. */
 function capability(word: RuntimeCapability): Filter {
   const { what, remedy } = capabilityWords(word);
   return {
@@ -123,7 +123,7 @@ const maxReplicas: Filter = {
   explain: () => 'max replicas per node limit exceed',
 };
 
-/** Ours: each network of the task needs an address that it can have on the node. */
+/** Ours: each network of the task must have a free address for it on the node. */
 function addressesLeft(view: View, addresses: AddressBook): Filter {
   return {
     prepare(task) {
@@ -154,7 +154,7 @@ export function allFilters(view: View, addresses: AddressBook): readonly Filter[
   ];
 }
 
-/** The filters made ready for one task, or for all tasks of one service and spec version. */
+/** Filters prepared for one task, or for all tasks of one service and spec version. */
 export class Pipeline {
   readonly #checks: { readonly filter: Filter; readonly check: Check }[] = [];
 
@@ -170,9 +170,9 @@ export class Pipeline {
   }
 
   /**
-   * Why these nodes do not take the task, the reason that holds for most of them first; a node counts
-   * for the first filter that it fails. Empty when there are no nodes.
-   * @param all how many nodes the cluster has
+   * Why these nodes cannot take the task, the most frequent reason first. A node counts for the first
+   * filter it fails. Empty when there are no nodes.
+   * @param all number of nodes in the cluster
    */
   explain(infos: Iterable<NodeInfo>, all: number): string {
     const failures = new Map<Filter, number>();

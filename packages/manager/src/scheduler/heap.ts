@@ -1,4 +1,4 @@
-/** A binary heap: `peek` is an item that no other comes before. */
+/** A binary heap: `peek` returns an item that no other comes before. */
 export class Heap<T> {
   readonly #items: T[] = [];
   readonly #isBefore: (a: T, b: T) => boolean;
@@ -35,12 +35,12 @@ export class Heap<T> {
     return first;
   }
 
-  /** Puts the first item where it belongs now, after it changed. */
+  /** Moves the first item to its place after it changed. */
   resettle(): void {
     if (this.#items.length > 0) this.#sink(this.#items[0] as T);
   }
 
-  /** Lets an item down from the top. */
+  /** Sifts an item down from the top. */
   #sink(item: T): void {
     const items = this.#items;
     let at = 0;

@@ -8,25 +8,25 @@ import {
 } from '@swarm/api';
 import { isFixed, isIngress } from '../allocator/publish-conflict.js';
 
-/** A node that failed tasks of a service this often within this time is used last (SwarmKit). */
+/** A node on which tasks of a service failed this often within this time comes last (SwarmKit). */
 export const FAILURES_LIMIT = 5;
 export const FAILURES_WINDOW_MS = 5 * 60_000;
 
-/** A service under one spec version: failures of an older version do not count against a new one. */
+/** Key of a service's spec version: failures of an older version do not count against a new one. */
 export function versionKey(task: Task): string {
   return `${task.ServiceID}/${task.SpecVersion.Index}`;
 }
 
 /**
  * A node with all its tasks and what they hold. A task holds resources and host ports from its
- * assignment until it is seen to have ended, whatever it should do.
+ * assignment until its observed state is terminal, whatever its desired state.
  */
 export class NodeInfo {
   node: Node;
   readonly #tasks = new Map<string, Task>();
   readonly #activeByService = new Map<string, number>();
   readonly #hostPorts = new Map<PortKey, number>();
-  /** By service and spec version, the one that failed last at the end. */
+  /** Times of failures by service and spec version, the latest key last. */
   readonly #failures = new Map<string, number[]>();
   #active = 0;
   #nanoCpus = 0;
@@ -36,7 +36,7 @@ export class NodeInfo {
     this.node = node;
   }
 
-  /** Tasks that should run or complete, and have not ended. */
+  /** Number of tasks that should run or complete and have not ended. */
   get active(): number {
     return this.#active;
   }
@@ -57,12 +57,12 @@ export class NodeInfo {
     return this.#hostPorts.has(key);
   }
 
-  /** All its tasks, ended ones too, as long as they are remembered. */
+  /** All tasks of the node that are still stored, ended ones too. */
   tasks(): Iterable<Task> {
     return this.#tasks.values();
   }
 
-  /** Adds a task or replaces what is known of it. */
+  /** Adds or replaces a task. */
   put(task: Task): void {
     const previous = this.#tasks.get(task.ID);
     if (previous !== undefined) this.#count(previous, -1);
@@ -77,27 +77,27 @@ export class NodeInfo {
     this.#tasks.delete(taskId);
   }
 
-  /** Notes that a task failed here. */
+  /** Records that a task failed here. */
   failed(key: string, timeMs: number): void {
     const times = this.#failures.get(key) ?? [];
     times.push(timeMs);
-    // What is over the limit tells nothing more.
+    // More failures than this add no information.
     if (times.length > 4 * FAILURES_LIMIT) times.shift();
     this.#failures.delete(key);
     this.#failures.set(key, times);
-    // Nobody asks again for services that were removed or updated.
+    // Nobody asks again about services that were removed or updated.
     for (const [other, failed] of this.#failures) {
       if (timeMs - (failed.at(-1) ?? 0) < FAILURES_WINDOW_MS) break;
       this.#failures.delete(other);
     }
   }
 
-  /** Services, by spec version, whose failures are remembered. */
+  /** Number of services and spec versions with remembered failures. */
   get failing(): number {
     return this.#failures.size;
   }
 
-  /** Failures within the window; 0 while they are below the limit. */
+  /** Number of failures within the window; 0 below the limit. */
   recentFailures(key: string, nowMs: number): number {
     const times = this.#failures.get(key);
     if (times === undefined) return 0;
@@ -121,7 +121,7 @@ export class NodeInfo {
   }
 }
 
-/** The task is on its node and has not ended. */
+/** Whether the task is on its node and has not ended. */
 export function isHolding(task: Task): boolean {
   return compareStates(task.Status.State, 'assigned') >= 0 && !isTerminal(task.Status.State);
 }

@@ -3,18 +3,18 @@ import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { isHolding, NodeInfo, versionKey } from './node-info.js';
 
-/** All nodes with their tasks, kept up with the store's events. */
+/** All nodes with their tasks, kept up to date by the store's events. */
 export class NodeSet {
   readonly #infos = new Map<string, NodeInfo>();
   readonly #aside: SetAside;
   #sorted: readonly NodeInfo[] | undefined;
 
-  /** @param aside what can not be counted is left out */
+  /** @param aside takes nodes and tasks that cannot be counted */
   constructor(aside: SetAside) {
     this.#aside = aside;
   }
 
-  /** Reads everything afresh; failures are those of the tasks still remembered. */
+  /** Builds the set from the store; failures are those of the tasks still stored. */
   static of(view: View, aside: SetAside): NodeSet {
     const set = new NodeSet(aside);
     for (const node of view.list('node')) aside.attempt('node', node, () => set.#put(view, node));
@@ -54,7 +54,7 @@ export class NodeSet {
     }
   }
 
-  /** Puts a task that was placed in thought back to what the store says of it. */
+  /** Resets a tentatively placed task to what the store says about it. */
   refresh(view: View, taskId: string, nodeId: string): void {
     const info = this.#infos.get(nodeId);
     const task = view.get('task', taskId);
@@ -82,7 +82,7 @@ export class NodeSet {
   }
 }
 
-/** It ended by itself and not well; a task that was told to stop did not fail. */
+/** Whether the task ended by itself and not well. A task that was told to stop did not fail. */
 function isFailed(task: Task): boolean {
   return task.Status.State === 'failed' || task.Status.State === 'rejected';
 }

@@ -1,6 +1,6 @@
 import type { Platform } from '@swarm/api';
 
-/** Names of machine types as kernels give them, by the names that images use. */
+/** Image names of architectures by the machine names that kernels report. */
 const ARCHITECTURES: Readonly<Record<string, string>> = {
   x86_64: 'amd64',
   aarch64: 'arm64',
@@ -8,13 +8,13 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
   i686: '386',
 };
 
-/** The one name for an architecture that has several: `x86_64` and `amd64` are the same. */
+/** Returns one name for an architecture that has several, such as `x86_64` and `amd64`. */
 export function normalArchitecture(architecture: string): string {
   const lower = architecture.toLowerCase();
   return Object.hasOwn(ARCHITECTURES, lower) ? (ARCHITECTURES[lower] as string) : lower;
 }
 
-/** Whether a node can run what was built for any of these. No list fits all; so does an empty part. */
+/** Whether a node can run what was built for any of these. An absent list or empty field fits any node. */
 export function platformFits(
   platforms: readonly Partial<Platform>[] | undefined,
   node: Platform | undefined,

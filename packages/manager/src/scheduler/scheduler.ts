@@ -11,7 +11,7 @@ import { type NodeInfo, versionKey } from './node-info.js';
 import { makesRoom, NodeSet } from './node-set.js';
 import { Spread } from './spread.js';
 
-/** Events that come within this time are answered by one pass, milliseconds. */
+/** One pass handles all events that come within this time, milliseconds. */
 export const SCHEDULER_DEBOUNCE_MS = 5;
 /** No event waits longer than this, milliseconds. */
 export const SCHEDULER_LIMIT_MS = 50;
@@ -19,15 +19,16 @@ export const SCHEDULER_LIMIT_MS = 50;
 const MESSAGE_ASSIGNED = 'scheduler assigned task to node';
 const MESSAGE_CONFIRMED = 'scheduler confirmed task can run on preassigned node';
 
-/** The leader's scheduler. */
+/** Makes the leader's scheduler. */
 export function createScheduler(context: LoopContext, addresses: AddressBook): ControlLoop {
   return new Scheduler(context, addresses);
 }
 
 /**
- * Gives PENDING tasks their nodes, and the addresses that depend on them: asked of the address book within
- * the same transaction, they cost no round trip. Tasks that already name a node (of global services) are
- * only checked against it. What fits nowhere stays PENDING, says why, and is tried again when something changed.
+ * Assigns PENDING tasks to nodes, along with the addresses that depend on the node: taken from the address
+ * book for the same transaction, they cost no extra round trip. For a task that already names a node (of a
+ * global service) it only checks that node. A task that fits nowhere stays PENDING, says why, and is tried
+ * again when something changes.
  */
 class Scheduler implements ControlLoop {
   readonly name = 'scheduler';
@@ -90,7 +91,7 @@ class Scheduler implements ControlLoop {
       if (event.action !== 'remove' && isWaiting(event.object)) {
         const isNews = !this.#waiting.has(ID) || event.action === 'create';
         this.#waiting.add(ID);
-        // Its own explanation comes back as an event too.
+        // The explanation that a pass writes comes back as an event too.
         if (isNews) this.#pass.trigger();
       } else this.#waiting.delete(ID);
     }
@@ -102,10 +103,10 @@ class Scheduler implements ControlLoop {
     if (isStopped()) return;
     const decisions = this.#decide();
     if (decisions.length === 0) return;
-    // There may be more to decide than one transaction takes.
+    // There may be more to decide than one transaction holds.
     if (decisions.length >= TRANSACTION_CHANGES_LIMIT) this.#pass.trigger();
     try {
-      // Built on what was just read, in the same turn: a task that others change meanwhile refuses it.
+      // Built in the same turn on what was just read: if another write changes a task first, this one fails.
       await this.#context.store.transact((transaction) => {
         for (const task of decisions) {
           this.#aside.guard(
@@ -123,9 +124,9 @@ class Scheduler implements ControlLoop {
   }
 
   /**
-   * Places waiting tasks in thought, as many as one transaction takes: node infos count them from here
-   * on. So a pass stays short, however many wait. Those that can not be placed and say so already take
-   * no room, so the next pass gets further.
+   * Places waiting tasks tentatively, as many as one transaction holds; node infos count them from here on.
+   * So a pass stays short however many tasks wait. Tasks that cannot be placed and already say so take no
+   * room, so the next pass gets further.
    */
   #decide(): Task[] {
     const { store } = this.#context;
@@ -155,7 +156,7 @@ class Scheduler implements ControlLoop {
     return decisions;
   }
 
-  /** Tasks that can not be placed for a fault say so, and take no other's place. */
+  /** Tasks that cannot be placed for a fault say so, and take no other's place. */
   #guard(tasks: readonly Task[], place: () => void, decisions: Task[]): void {
     const decided = decisions.length;
     this.#aside.guard('task', tasks[0] as Task, place, (reason) => {
@@ -166,7 +167,7 @@ class Scheduler implements ControlLoop {
     });
   }
 
-  /** A node that can not be judged takes no task. */
+  /** A node that cannot be judged takes no task. */
   #fits(pipeline: Pipeline, info: NodeInfo): boolean {
     return this.#aside.guard(
       'node',
@@ -248,7 +249,7 @@ class Scheduler implements ControlLoop {
     return placed;
   }
 
-  /** @throws when an address is missing: the filters have asked for each */
+  /** @throws Error when an address is missing: the filters have checked for each */
   #attach(task: Task, node: Node): readonly NetworkAttachment[] {
     const wanted = wantedNetworks(this.#context.store, task);
     const networks = 'missing' in wanted ? [] : wanted.networks;
@@ -258,14 +259,14 @@ class Scheduler implements ControlLoop {
     return attachments;
   }
 
-  /** Says why the task waits, if it does not say so already. */
+  /** Writes why the task waits, unless its status says so already. */
   #explain(task: Task, reason: string, decisions: Task[]): void {
     if (task.Status.Err === reason) return;
     const Status = { ...task.Status, Err: reason, Timestamp: this.#time() };
     decisions.push({ ...task, Status });
   }
 
-  /** Node infos and the address book hold what the store says again. */
+  /** Resets node infos and the address book to what the store says about these tasks. */
   #forget(decisions: readonly Task[]): void {
     for (const { ID, NodeID } of decisions) {
       this.#addresses.refresh(ID);
@@ -278,12 +279,12 @@ class Scheduler implements ControlLoop {
   }
 }
 
-/** A transaction takes no more. */
+/** Whether a transaction holds no more decisions. */
 function isFull(decisions: readonly Task[]): boolean {
   return decisions.length >= TRANSACTION_CHANGES_LIMIT;
 }
 
-/** The scheduler has something to do for it. */
+/** Whether the scheduler has something to do for the task. */
 function isWaiting(task: Task): boolean {
   return task.Status.State === 'pending' && compareStates(task.DesiredState, 'complete') <= 0;
 }

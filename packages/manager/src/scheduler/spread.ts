@@ -6,28 +6,28 @@ import type { NodeInfo } from './node-info.js';
 export interface SpreadOptions {
   readonly serviceId: string;
   readonly preferences: Placement['Preferences'];
-  /** Nodes that passed all filters. */
+  /** Nodes that pass all filters. */
   readonly candidates: Iterable<NodeInfo>;
-  /** Asked again before each placement: earlier ones may have filled a node. */
+  /** Checked again before each placement: an earlier one may have filled the node. */
   readonly fits: (info: NodeInfo) => boolean;
-  /** Recent failures of the service on the node; 0 below the limit. */
+  /** Number of recent failures of the service on the node; 0 below the limit. */
   readonly failures: (info: NodeInfo) => number;
 }
 
 interface Branch {
-  /** Tasks of the service on the branch's nodes. */
+  /** Number of the service's tasks on the branch's nodes. */
   tasks: number;
-  /** One or the other: the preference's values, or nodes. */
+  /** One branch per value of the preference's label; empty in a leaf, which has `nodes`. */
   readonly children: readonly Branch[];
   readonly nodes: Heap<NodeInfo> | undefined;
 }
 
 /**
  * Chooses nodes for tasks of one service, one after the other. Preferences make a tree (values of the
- * first label, below each the values of the second, …): at each level the branch with the fewest tasks of
- * the service that still has room takes the next one. Nodes without the label are a branch too.
- * Within a branch comes first: the node with fewer recent failures, fewer tasks of the service, fewer
- * tasks in all, and, so that the choice can be repeated, the lower id.
+ * first label, below each the values of the second, …): at each level the next task goes to the branch
+ * that has room and the fewest tasks of the service. Nodes without the label form a branch too.
+ * Within a leaf, nodes rank by fewer recent failures, then fewer tasks of the service, then fewer tasks in
+ * all, then the lower id, which makes the choice repeatable.
  */
 export class Spread {
   readonly #options: SpreadOptions;
@@ -42,7 +42,7 @@ export class Spread {
   }
 
   /**
-   * Gives the best node to `place`, which adds the task to it.
+   * Passes the best node to `place`, which adds the task to it.
    * @returns false when no node has room
    */
   next(place: (info: NodeInfo) => void): boolean {
@@ -54,7 +54,7 @@ export class Spread {
     const tasks = nodes.reduce((sum, info) => sum + info.activeOf(serviceId), 0);
     const [label, ...rest] = labels;
     if (label === undefined) {
-      // Both can not change but by a placement, which resettles the node.
+      // Only a placement changes the counts, and it resettles the node.
       const failed = new Map(nodes.map((info) => [info, failures(info)]));
       const isBefore = (a: NodeInfo, b: NodeInfo) =>
         ((failed.get(a) ?? 0) - (failed.get(b) ?? 0) ||
@@ -77,7 +77,7 @@ export class Spread {
 
   #descend(branch: Branch, place: (info: NodeInfo) => void): boolean {
     if (branch.nodes !== undefined) return this.#placeOn(branch, branch.nodes, place);
-    // A stable sort: of equals the lower value comes first. A full branch is skipped.
+    // The sort is stable: among equals the lower value comes first. `some` skips full branches.
     const children = [...branch.children].sort((a, b) => a.tasks - b.tasks);
     const isPlaced = children.some((child) => this.#descend(child, place));
     if (isPlaced) branch.tasks += 1;

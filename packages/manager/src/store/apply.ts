@@ -5,7 +5,7 @@ import { shareParts } from './share-parts.js';
 import type { Kind, Objects, StoreEvent } from './store.js';
 import type { Replaced, Tables } from './tables.js';
 
-/** Why a whole entry was refused. The same on every member. */
+/** Why an entry was rejected as a whole. The same on every member. */
 export type Rejection =
   | {
       readonly reason: 'out-of-sequence' | 'id-taken' | 'name-taken';
@@ -14,7 +14,7 @@ export type Rejection =
       /** The name that is taken. */
       readonly name?: string;
     }
-  /** The bytes are no command: see MalformedCommandError. */
+  /** The bytes are not a command: see MalformedCommandError. */
   | { readonly reason: 'malformed'; readonly problem: string };
 
 /** What applying an entry answers its proposer. */
@@ -27,12 +27,12 @@ const ACCEPTED: ApplyResult = { accepted: true };
 /** What applying a command did. */
 export interface Applied {
   readonly result: ApplyResult;
-  /** What readers see of it; less than `writes` where an object can not be read. */
+  /** What readers see of the changes; less than `writes` if an object cannot be read. */
   readonly events: readonly StoreEvent[];
   readonly writes: readonly Write[];
 }
 
-/** One object as the database is to hold it; undefined: no more. */
+/** One object for the database to write; undefined to delete it. */
 export interface Write {
   readonly kind: Kind;
   readonly id: string;
@@ -40,8 +40,8 @@ export interface Write {
 }
 
 /**
- * Applies one command: all its changes, or none when a precondition fails. A pure function of what is stored
- * and the command, so every member comes to the same result, whatever it can read of the objects.
+ * Applies one command: all its changes, or none when a precondition fails. A pure function of the stored
+ * objects and the command, so every member gets the same result, whatever it can read of the objects.
  */
 export function applyCommand(tables: Tables, index: number, command: Command): Applied {
   const rejection = check(tables, command.changes);
@@ -58,7 +58,7 @@ export function rejected(rejection: Rejection): Applied {
 }
 
 function check(tables: Tables, changes: readonly Change[]): Rejection | undefined {
-  // Names that earlier or later changes of this entry set free can be taken by others of it.
+  // A change may take a name that any other change of the same entry frees.
   const freed = new Set<string>();
   for (const change of changes) {
     const { kind } = change;
@@ -121,7 +121,7 @@ function perform(
   writes.push({ kind, id: stored.ID, stored });
 }
 
-/** To readers an object comes into being when it can be read, and is gone when it can not be any more. */
+/** To readers, an object is created when it becomes readable, and removed when it no longer is. */
 function eventOf(kind: Kind, { before, after }: Replaced): StoreEvent | undefined {
   if (after === undefined)
     return before === undefined

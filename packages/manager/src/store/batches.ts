@@ -4,8 +4,8 @@ import { type Store, TRANSACTION_CHANGES_LIMIT, type Transaction } from './store
 /**
  * Runs `change` for every item in as few transactions as the limits allow, one after the other. A
  * transaction that comes out too large is halved and built again, so `change` may see an item twice;
- * it must only change the transaction. Not one unit: what went before a failure stays.
- * @param change may make several changes an item; look at the transaction, not at older objects
+ * it must only change the transaction. Not atomic: items before a failure stay changed.
+ * @param change may make several changes per item; must read from the transaction, not from older objects
  * @throws what `transact` throws; items up to there are done
  */
 export async function transactInBatches<T>(

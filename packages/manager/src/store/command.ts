@@ -42,8 +42,8 @@ export const COMMAND_FORMAT = 1;
 
 const Action = { create: 0, update: 1, remove: 2 } as const;
 /**
- * Bounds on what is decoded at all. Times and numbers of 64 bits pass: no shape has them, but an older version let
- * them into the log, and a member has to go on from there as all others did.
+ * Bounds on what is decoded at all. Dates and 64-bit numbers pass: no shape has them, but an older version let
+ * them into the log, and every member has to apply them alike.
  */
 const LIMITS: MsgpackLimits = {
   bytes: 64 * 1024 * 1024,
@@ -66,22 +66,22 @@ type EncodedChange =
   | readonly [typeof Action.remove, number, string, number];
 type EncodedCommand = readonly [typeof COMMAND_FORMAT, number, readonly EncodedChange[]];
 
-/** A log entry of a newer version. The member must stop: to leave it out, which others apply, would fork the state. */
+/** A log entry of a newer version. The member must stop: skipping an entry that others apply forks the state. */
 export class CommandFormatError extends Error {
   readonly code = 'STORE_COMMAND_FORMAT';
 }
 
 /**
- * Bytes that no version writes as a command: each begins with a list whose first element is the format, and
- * of this format everything that applying, the indexes and the database rely on is checked here. All
- * members reject it, so it changes nothing, and nobody stops. What is inside of the objects is not looked at:
- * an older version has let things in that a member must go on to apply as all others did.
+ * Bytes that no version writes as a command. Every command is a list whose first element is the format; for
+ * this format we check everything that applying, the indexes and the database rely on. All members reject
+ * such an entry, so it changes nothing, and no member stops. We do not check the objects' other fields: an
+ * older version let bad ones in, which every member must apply alike.
  */
 export class MalformedCommandError extends Error {
   readonly code = 'STORE_COMMAND_MALFORMED';
 }
 
-/** Bytes in the database or in a snapshot that are no object. */
+/** Bytes in the database or in a snapshot that are not an object. */
 export class UndecodableError extends Error {
   readonly code = 'STORE_UNDECODABLE';
 }
@@ -156,9 +156,9 @@ export class Codec {
   }
 
   /**
-   * A record of the database or of a snapshot. Its fields may be bad, which is for who reads it (`readObject`).
-   * @param id as the record's key has it
-   * @throws UndecodableError without what changes are held against: going on without it would fork the state
+   * Decodes a record of the database or of a snapshot. Its fields may be bad; `readObject` deals with those.
+   * @param id the one in the record's key
+   * @throws UndecodableError when the id or version is bad, since changes are checked against them
    */
   decodeObject(data: Uint8Array, id?: string): Objects[Kind] {
     const object = this.decode(data);
@@ -203,7 +203,7 @@ function decodeChanges(encoded: readonly unknown[]): Change[] {
 }
 
 function decodeChange(encoded: unknown): Change {
-  if (!Array.isArray(encoded)) throw new MalformedCommandError('a change is no list');
+  if (!Array.isArray(encoded)) throw new MalformedCommandError('a change is not a list');
   const [action, code, what, expected] = encoded as unknown[];
   const kind = kindIn(code);
   if (!isVersion(action)) throw new MalformedCommandError('a change without an action');

@@ -7,12 +7,12 @@ import type { Kind } from './store.js';
  *
  *     format              version of this layout
  *     current             the generation in use
- *     last                highest generation ever begun
- *     g<generation>/applied          log index that the generation is of
+ *     last                highest generation ever started
+ *     g<generation>/applied          log index of the generation's state
  *     g<generation>/o<kind>/<id>     one object each
  *
- * A restored snapshot is written as a new generation beside the old one; one synced write of `current`
- * then makes it the state. Whatever other generation is found is a leftover.
+ * A restore writes the snapshot as a new generation beside the old one; one synced write of `current` then
+ * makes it the state. Any other generation is a leftover.
  *
  * These are the few things that the state needs of LevelDB; another database can be passed in.
  */
@@ -20,7 +20,7 @@ export interface Database {
   get(key: string, options?: { snapshot?: DatabaseSnapshot }): Promise<Uint8Array | undefined>;
   /** On disk when it resolves. */
   put(key: string, value: Uint8Array, options: { sync: true }): Promise<void>;
-  /** Collects changes, which `write` makes all or none. */
+  /** Collects changes for `write` to make atomically. */
   batch(): DatabaseBatch;
   /** In order of keys. */
   iterator(options: IteratorOptions): DatabaseIterator;
@@ -41,7 +41,7 @@ export interface IteratorOptions extends KeyRange {
 }
 
 export interface DatabaseIterator {
-  /** At most so many of the next entries; none at the end. */
+  /** Returns at most this many of the next entries; none at the end. */
   nextv(size: number): Promise<[string, Uint8Array][]>;
   close(): Promise<void>;
 }
@@ -64,7 +64,7 @@ export const FORMAT_KEY = 'format';
 export const CURRENT_KEY = 'current';
 export const LAST_KEY = 'last';
 
-/** Memory that LevelDB takes; the state is read from our own tables, so its cache serves nobody. */
+/** LevelDB's memory. Small, because reads come from our own tables and do not need its cache. */
 const CACHE_BYTES = 1024 * 1024;
 const WRITE_BUFFER_BYTES = 2 * 1024 * 1024;
 
@@ -87,7 +87,7 @@ export async function openDatabase(folder: string): Promise<Level<string, Uint8A
   return database;
 }
 
-/** Common beginning of all keys of a generation, and the first key after them. */
+/** The range of all keys of a generation. */
 export function generationRange(generation: number): { readonly gte: string; readonly lt: string } {
   return { gte: prefixOf(generation), lt: `g${padded(generation)}0` };
 }

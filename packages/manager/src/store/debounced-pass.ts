@@ -24,7 +24,7 @@ export class DebouncedPass {
   #timer: Timer | undefined;
   #firstTriggerMs: number | undefined;
   #running: Promise<void> | undefined;
-  /** Made anew by each `start`, so that what a stopped run still does ends by itself. */
+  /** A new one for each `start`, so that what a stopped run still does ends by itself. */
   #session: { isStopped: boolean } = { isStopped: true };
   #failures = 0;
 
@@ -32,7 +32,7 @@ export class DebouncedPass {
     this.#options = options;
   }
 
-  /** Begins, or begins again after `stop` resolved, with a first pass. */
+  /** Starts with a first pass; may be called again after `stop` has resolved. */
   start(): void {
     this.#session = { isStopped: false };
     this.#failures = 0;
@@ -51,7 +51,7 @@ export class DebouncedPass {
     this.#arm(Math.max(0, Math.min(debounceMs, this.#firstTriggerMs + limitMs - now)));
   }
 
-  /** No pass begins any more; resolves when the one under way has ended. */
+  /** Starts no further pass; resolves when the one under way has ended. */
   async stop(): Promise<void> {
     this.#session.isStopped = true;
     this.#options.clock.clearTimeout(this.#timer);
@@ -82,9 +82,9 @@ export class DebouncedPass {
       const isStale = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
       const firstMs = isStale ? debounceMs : RETRY_FIRST_MS;
       retryMs = Math.min(firstMs * 2 ** (this.#failures - 1), RETRY_LIMIT_MS);
-      // Others write too: that one came first is part of the day's work.
+      // Losing a race to another writer is normal.
       if (!isStale && !session.isStopped)
-        logger.warn({ err: error, retryMs }, 'a pass failed and is repeated');
+        logger.warn({ err: error, retryMs }, 'a pass failed, will retry');
     } finally {
       this.#running = undefined;
     }

@@ -21,7 +21,7 @@ export function idTaken(kind: Kind, id: string): ApiError {
   return new ApiError('CONFLICT', `an object already exists: ${kind} ${id}`);
 }
 
-/** A refused entry as its proposer sees it. */
+/** Converts a rejection to the error that the proposer sees. */
 export function rejectionError(rejection: Rejection): ApiError {
   switch (rejection.reason) {
     case 'out-of-sequence':
@@ -31,6 +31,6 @@ export function rejectionError(rejection: Rejection): ApiError {
     case 'name-taken':
       return nameTaken(rejection.kind as NamedKind, rejection.name as string);
     case 'malformed':
-      return new ApiError('INTERNAL', `the change can not be read: ${rejection.problem}`);
+      return new ApiError('INTERNAL', `the change cannot be read: ${rejection.problem}`);
   }
 }

@@ -7,23 +7,23 @@ import type { Kind, StoreChange, View } from './store.js';
 import { Tables } from './tables.js';
 import { Watchers } from './watchers.js';
 
-/** Flawed objects that are named in the log at one time. */
+/** Most flawed objects that are named in the log. */
 export const FLAWS_LOGGED_LIMIT = 100;
 
 export interface MemoryStateOptions {
   readonly logger: Logger;
   readonly codec: Codec;
-  /** Freeze every object, so that whoever changes one throws. For tests: it costs time. */
+  /** Freezes every object, so that changing one throws. For tests: it costs time. */
   readonly freeze?: boolean;
 }
 
-/** The applied state in memory: tables, and who watches them. */
+/** The applied state in memory: the tables and their watchers. */
 export class MemoryState {
   readonly codec: Codec;
   #tables = new Tables();
   readonly #watchers: Watchers;
   readonly #logger: Logger;
-  /** What was said of objects that are not what they should be. */
+  /** What was already logged about flawed objects. */
   readonly #flaws = new Map<string, string>();
   readonly #freeze: boolean;
 
@@ -34,7 +34,7 @@ export class MemoryState {
     this.#freeze = options.freeze ?? false;
   }
 
-  /** As `view`, with what is stored beside what can be read. */
+  /** As `view`, but with the stored objects too, readable or not. */
   get tables(): Tables {
     return this.#tables;
   }
@@ -45,14 +45,14 @@ export class MemoryState {
   }
 
   /**
-   * Applies one entry. Watchers are told before it returns.
+   * Applies one entry and calls the watchers before it returns.
    * @param data an encoded command; empty only advances the index, and has no result
    * @throws CommandFormatError
    */
   apply(index: number, data: Uint8Array): Partial<Applied> {
     const tables = this.#tables;
     if (index !== tables.index + 1)
-      throw new Error(`entry ${index} can not follow entry ${tables.index}: the log has a gap`);
+      throw new Error(`entry ${index} cannot follow entry ${tables.index}: the log has a gap`);
     const applied: Partial<Applied> = data.length === 0 ? {} : this.#applyTo(tables, index, data);
     tables.setIndex(index);
     const { events = [], writes = [] } = applied;
@@ -70,7 +70,7 @@ export class MemoryState {
       if (!(error instanceof MalformedCommandError)) throw error;
       this.#logger.error(
         { index, problem: error.message },
-        'a log entry is no command: it changes nothing',
+        'a log entry is not a command: it changes nothing',
       );
       return rejected({ reason: 'malformed', problem: error.message });
     }
@@ -86,7 +86,7 @@ export class MemoryState {
     this.#watchers.notify({ index: tables.index, reset: true, events: [] });
   }
 
-  /** Names an object that is not what its shape says, once for each way in which it is not. */
+  /** Logs a flawed object, once for each flaw. */
   #report(kind: Kind, id: string): void {
     const flaw = this.#tables.flaw(kind, id);
     const key = `${kind}/${id}`;
@@ -97,11 +97,11 @@ export class MemoryState {
     const reason = flaw.faults.join('; ');
     if (this.#flaws.get(key) === reason) return;
     this.#flaws.set(key, reason);
-    // Beyond the limit they are only counted by the view: a log full of them says nothing more.
+    // A log full of them would say nothing more; the view still has them all.
     if (this.#flaws.size > FLAWS_LOGGED_LIMIT) return;
     const what = flaw.isMended
       ? 'a stored object has bad parts, which are left out'
-      : 'a stored object can not be read and is set aside: remove it, or make it again';
+      : 'a stored object cannot be read and is set aside: remove it, or make it again';
     this.#logger.warn({ kind, id, version: flaw.stored.Version.Index, reason }, what);
   }
 

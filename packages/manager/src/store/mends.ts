@@ -1,7 +1,7 @@
 import { isObjectId, isTimestamp } from '@swarm/api';
 import type { Kind } from './store.js';
 
-/** What takes the place of a part of a stored object that is bad. */
+/** What replaces a bad part of a stored object. */
 export interface Mend {
   /** Names from the object inwards, joined by dots. */
   readonly path: string;
@@ -10,7 +10,7 @@ export interface Mend {
 }
 
 const EPOCH = '1970-01-01T00:00:00.000Z';
-/** A removed node whose term can not be read is refused as long as there are certificates. */
+/** Until when a removed node is refused whose own term cannot be read: for good. */
 const NEVER = '9999-12-31T23:59:59.000Z';
 
 function leaveOut(...paths: readonly string[]): Mend[] {
@@ -49,10 +49,10 @@ function removedNodes(old: unknown): unknown {
 const META = [put('CreatedAt', EPOCH), put('UpdatedAt', EPOCH)];
 
 /**
- * The parts that can be spared, inner ones before those that hold them: what nodes told, and will tell again,
- * what the cluster allocates, counts or explains, and what is only shown. Everything else is a wish or
- * an identity, which nothing can take the place of. So is a task's address and its ports: without them it would run on
- * and get no traffic, while a task that is set aside is replaced.
+ * The parts that can be spared, inner ones before those that contain them: what nodes reported and will report
+ * again, what the cluster allocates, counts or explains, and what is only shown. Everything else is what a
+ * user asked for, or an identity, and cannot be replaced. That includes a task's addresses and ports: without
+ * them it would keep running without traffic, while a task that is set aside is replaced.
  */
 export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   cluster: [
@@ -65,7 +65,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
     put('Spec.CAConfig', {}),
     put('Spec.TaskDefaults', {}),
     put('Spec.EncryptionConfig', { AutoLockManagers: false }),
-    // Absent is none.
+    // Absent means none.
     ...leaveOut('Spec.HostPrivileges'),
     put('RootRotationInProgress', false),
     put('DefaultAddrPool', []),

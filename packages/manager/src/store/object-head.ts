@@ -3,12 +3,12 @@ import { isPlainObject } from './share.js';
 import type { Kind, Objects } from './store.js';
 
 /**
- * What the store itself needs of an object: a key that names one record of the database, and for a stored one
- * the version that changes are held against. All else may be bad and is stored as it came.
+ * Checks what the store itself needs of an object: a key that names one record of the database, and for a
+ * stored one the version that changes are checked against. Everything else may be bad and is stored as is.
  * @returns what is wrong; undefined when nothing is
  */
 export function bodyProblem(body: unknown): string | undefined {
-  if (!isPlainObject(body)) return 'an object is no map';
+  if (!isPlainObject(body)) return 'an object is not a map';
   if (!isObjectId(body.ID)) return 'an object has no id';
   return undefined;
 }

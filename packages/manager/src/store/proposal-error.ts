@@ -1,8 +1,8 @@
 import { ApiError } from '@swarm/api';
 
 /**
- * What a failed proposal means for the user. Raft's errors are told by their `code`, so that an error of
- * another copy of the package is understood as well.
+ * Converts the error of a failed proposal to one for the user. Matches Raft's errors by their `code`, so that
+ * errors of another copy of the package match as well.
  */
 export function proposalError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
@@ -19,9 +19,13 @@ export function proposalError(error: unknown): ApiError {
         { cause: error },
       );
     case 'RAFT_PROPOSAL_DROPPED':
-      return new ApiError('NO_QUORUM', 'the change was not made, the leader changes: try again', {
-        cause: error,
-      });
+      return new ApiError(
+        'NO_QUORUM',
+        'the change was not made because the leader is changing: try again',
+        {
+          cause: error,
+        },
+      );
     case 'RAFT_PROPOSAL_UNKNOWN':
     case 'RAFT_STOPPED':
     case 'RAFT_TIMEOUT':

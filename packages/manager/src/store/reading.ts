@@ -18,10 +18,10 @@ import type { Kind, Objects } from './store.js';
 
 /**
  * A stored object as it may be read. `object` has the shape of its kind: every field is of its type, and
- * there is none that the shape does not know. It is the very object that is stored where that is good.
+ * there is none that the shape does not know. It is the stored object itself if that is good.
  */
 export interface Reading<K extends Kind = Kind> {
-  /** Undefined: nothing can be made of it, it is set aside. */
+  /** Undefined: the object cannot be read and is set aside. */
   readonly object: Objects[K] | undefined;
   /** What is wrong with it, at most one for each rule of `MENDS` and one more: `Status.Address: must be …`. */
   readonly faults: readonly string[];
@@ -67,14 +67,14 @@ function fieldsOf(fields: object): Field[] {
 }
 
 /**
- * Makes of a stored object what readers may rely on. Everything stored since shapes are checked is good as it is;
- * older versions let worse in, newer ones may store more. What a node said of itself or of a task, and what
- * the cluster can find out again, is left out where it is bad (`MENDS`); what a user wished is never
- * guessed: such an object is set aside.
+ * Turns a stored object into what readers may rely on. Objects stored since shapes are checked are good as
+ * they are; older versions let in worse, newer ones may store more. Leaves out bad parts that a node reported
+ * about itself or a task, or that the cluster can find out again (`MENDS`). Never guesses what a user asked
+ * for: sets such an object aside.
  *
  * A pure function for readers alone: what is stored, and whether a change is accepted, does not depend
  * on it. So members of different versions may read one object differently and still agree on the state.
- * @param known parts that were read before: who is the same as one of them is good
+ * @param known parts that were read before: a part identical to one of them is good
  */
 export function readObject<K extends Kind>(kind: K, stored: object, known?: object): Reading<K> {
   let faults: string[] | undefined;
@@ -96,7 +96,7 @@ export function readObject<K extends Kind>(kind: K, stored: object, known?: obje
 }
 
 /**
- * Reads an object that is about to be proposed; what it returns may go into the log.
+ * Reads an object before it is proposed; the result may go into the log.
  * @param known see `readObject`
  * @throws ShapeError
  */
@@ -109,7 +109,7 @@ export function readDraft<K extends Kind>(kind: K, draft: object, known?: object
   ) as unknown as Objects[K];
 }
 
-/** The same object when all its fields are good, else a copy with the fields as they were read. */
+/** Returns the same object if all its fields are good, else a copy with the fields as they were read. */
 function readFields(kind: Kind, source: Parts, known: Parts | undefined, isDraft: boolean): Parts {
   let result = source;
   for (const { name, shape, isOptional } of FIELDS.get(kind)!) {
@@ -152,11 +152,11 @@ function readField(
   }
 }
 
-/** The object with the part replaced that the fault is in; undefined when that part can not be spared. */
+/** Replaces the part of the object that contains the fault; undefined when that part cannot be spared. */
 function mend(kind: Kind, source: Parts, fault: string, used: Set<Mend>): Parts | undefined {
   const rule = MENDS[kind].find((one) => !used.has(one) && isWithin(fault, one.path));
   if (rule === undefined) return undefined;
-  // Where one rule was of no use, the next one that holds more is tried; so this comes to an end.
+  // When one rule did not help, the next one covers a larger part, so this ends.
   used.add(rule);
   return replaced(source, rule.path.split('.'), rule.replace);
 }

@@ -47,7 +47,7 @@ export interface ReplicatedStoreOptions {
   readonly timeoutMs?: number;
 }
 
-/** The store over a log. Reads are of what is applied here; writes go through the log and come back. */
+/** The store over a log. Reads see the state applied here; writes go through the log. */
 export class ReplicatedStore implements Store {
   readonly #state: MemoryState;
   readonly #propose: Propose;
@@ -96,7 +96,7 @@ export class ReplicatedStore implements Store {
     return this.#time.now();
   }
 
-  /** Times that come with the log may be of a clock that is ahead of this one. */
+  /** Raises our time to that of applied entries, whose proposers' clocks may be ahead of ours. */
   #follow({ reset, events }: StoreChange): void {
     if (reset) this.#followAll();
     // What one entry changed has one time; what it removed keeps an older one.

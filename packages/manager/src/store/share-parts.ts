@@ -18,6 +18,6 @@ export function shareParts<K extends Kind>(
   if (kind !== 'task') return object;
   const service = tables.get('service', (object as Task).ServiceID);
   if (service === undefined) return object;
-  // Of the endpoint only the ports are the same.
+  // The endpoints have only their ports in common.
   return share({ ...taskParts(service), Endpoint: service.Endpoint }, object) as Objects[K];
 }

@@ -14,7 +14,7 @@ export function share(previous: unknown, next: unknown): unknown {
   for (const key of keys) {
     const had = Object.hasOwn(old, key);
     const part = had ? share(old[key], young[key]) : young[key];
-    // `next` was made by us a moment ago and nobody else holds it yet.
+    // `next` was just decoded, and nothing else holds it yet.
     if (part !== young[key]) young[key] = part;
     if (!had || part !== old[key]) equal = false;
   }
@@ -25,14 +25,14 @@ function isPlain(value: unknown): value is object {
   return Array.isArray(value) || isPlainObject(value);
 }
 
-/** A map of fields: no list, no bytes, no time. */
+/** Whether the value is a map of fields, and not a list, bytes or a time. */
 export function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
 }
 
-/** Freezes a value with all its parts; for tests, where a mutation should throw. */
+/** Freezes a value with all its parts. For tests, in which a mutation must throw. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   if (value instanceof Uint8Array) return value;

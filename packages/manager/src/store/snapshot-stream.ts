@@ -3,9 +3,9 @@ import { type Kind, TRANSACTION_BYTES_LIMIT } from './store.js';
 
 /**
  * A snapshot as bytes: frames of a 4-byte big-endian length, a tag byte, and a body, cut into chunks
- * without regard to frames. First the header (format and log index), then one frame an object (tag is
- * the kind's code, body its MessagePack), last the end (count of objects). A stream without its end was
- * cut off and is refused. Damage in transit is the transport's to find.
+ * without regard to frames. First the header (format and log index), then one frame per object (tag: the
+ * kind's code, body: its MessagePack), last the end (count of objects). Readers refuse a stream without its
+ * end, which was cut off. The transport detects damage in transit.
  */
 export const SNAPSHOT_FORMAT = 1;
 /** Largest chunk, bytes. */
@@ -18,9 +18,9 @@ const NUMBER_BYTES = 8;
 /** An object fits into a transaction, and what the store adds to it is small. */
 const FRAME_LIMIT_BYTES = TRANSACTION_BYTES_LIMIT + 64 * 1024;
 
-/** The snapshot can not be used; what was there before it stays. */
+/** The snapshot cannot be used; what was there before it stays. */
 export class SnapshotError extends Error {
-  /** Raft's word for a snapshot that was not taken and left the state as it was: the leader sends another. */
+  /** Raft's code for a snapshot that was refused and left the state as it was: the leader sends another. */
   readonly code = 'RAFT_SNAPSHOT_REFUSED';
 }
 

@@ -1,6 +1,6 @@
 /**
- * Ids in ascending order. An iteration sees the ids as they were when it began, whatever is added or
- * removed meanwhile: the array is copied before it is changed under a reader.
+ * Ids in ascending order. An iteration sees the ids as they were when it started, whatever is added or
+ * removed meanwhile: changing the array under a reader copies it first.
  */
 export class SortedIds implements Iterable<string> {
   #ids: string[] = [];

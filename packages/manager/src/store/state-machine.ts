@@ -133,7 +133,7 @@ export class StoreStateMachine implements StateMachine {
 
   async restore(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     await this.flush();
-    // A number is used once: nothing left of an attempt that failed can turn up in a later one.
+    // Each number is used once, so that leftovers of a failed attempt never turn up in a later one.
     const generation = this.#lastGeneration + 1;
     await this.#database.put(LAST_KEY, encodeNumber(generation), { sync: true });
     this.#lastGeneration = generation;
@@ -157,7 +157,7 @@ export class StoreStateMachine implements StateMachine {
     this.memory.reset(tables);
   }
 
-  /** Writes what is left and closes the database. Views still open end. */
+  /** Writes what is left, closes the database, and ends views that are still open. */
   async close(): Promise<void> {
     try {
       await this.#writer.close();
@@ -234,8 +234,8 @@ function decodeFrame(codec: Codec, body: Uint8Array): Objects[Kind] {
 }
 
 /**
- * Bad fields are for the readers of the tables. Only a record without what changes are held against stops the
- * member: it could not tell any more which changes to accept, and would come to another state than the others.
+ * Decodes a record. Readers of the tables deal with bad fields. Only a record without its id or version stops
+ * the member: it could no longer tell which changes to accept, and its state would diverge.
  * @throws StateDatabaseError
  */
 function decodeRecord(codec: Codec, key: string, value: Uint8Array): Objects[Kind] {

@@ -1,12 +1,12 @@
 import type { Clock } from '@swarm/api';
 
-/** How fast it goes while it is ahead of the wall clock, so that this is made up for in the end. */
+/** Speed while ahead of the wall clock, so that the wall clock catches up. */
 const CATCH_UP_RATE = 0.5;
 
 /**
- * A wall clock that never goes back: not when the host's is set back, and not below what it was raised to,
- * the times that other managers' clocks have given. Ahead of the wall clock it goes on at half its speed
- * instead of standing still, so that who waits for a time does not wait for the whole difference.
+ * A wall clock that never goes back: not when the host's clock is set back, and not below the times of other
+ * managers' clocks that it was raised to. While ahead of the wall clock it runs at half speed instead of
+ * standing still, so that a wait does not grow by the whole difference.
  */
 export class SteadyTime {
   readonly #clock: Clock;
@@ -27,7 +27,7 @@ export class SteadyTime {
     return Math.floor(this.#lastMs);
   }
 
-  /** From now on it is at least this. */
+  /** Raises the time to at least this. */
   raise(ms: number): void {
     if (ms > this.now()) this.#lastMs = ms;
   }

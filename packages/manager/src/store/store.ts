@@ -16,8 +16,9 @@ export type Kind = keyof Objects;
 export type Draft<K extends Kind> = Omit<Objects[K], Exclude<keyof Meta, 'ID'>>;
 
 /**
- * Immutable objects, indexed. Iteration is in order of id. Every object has the shape of its kind, whatever is stored: bad
- * parts that can be spared are left out, an object that can not be read is not shown (see `readObject`).
+ * Immutable objects, indexed. Iteration is in order of id. Every object has the shape of its kind, whatever
+ * is stored: the view leaves out bad parts that can be spared, and objects that cannot be read (see
+ * `readObject`).
  */
 export interface View {
   /** Log index this view is of. */
@@ -38,16 +39,16 @@ export interface View {
   /** The one cluster object; absent only before `init` has been applied. */
   cluster(): Cluster | undefined;
   /**
-   * An object that is stored but can not be read: nothing else here shows it. Whoever takes an absent object for
-   * one that was removed must ask first. Undefined for all others.
+   * An object that is stored but cannot be read, which nothing else here shows. Check this before treating an
+   * absent object as removed. Undefined for all others.
    * @param id or the name, where names are unique
    */
   setAside(kind: Kind, id: string): SetAsideObject | undefined;
-  /** All of a kind that can not be read, in no order; few, as a rule none. */
+  /** All objects of a kind that cannot be read, in no order; usually none. */
   allSetAside(kind: Kind): Iterable<SetAsideObject>;
 }
 
-/** A stored object that nothing can be made of (see `readObject`). It stays as it is until it is replaced or removed. */
+/** A stored object that cannot be read (see `readObject`). It stays as it is until it is replaced or removed. */
 export interface SetAsideObject {
   readonly kind: Kind;
   readonly id: string;
@@ -89,7 +90,7 @@ export interface StoreChange {
 export const TRANSACTION_CHANGES_LIMIT = 200;
 export const TRANSACTION_BYTES_LIMIT = 1536 * 1024;
 
-/** The replicated store, as all but Raft see it. The view members read what is applied here. */
+/** The replicated store, as everything but Raft sees it. Its view members read the state applied here. */
 export interface Store extends View {
   /**
    * Runs `build` at once on the applied state, proposes its changes as one log entry, and resolves
@@ -100,10 +101,10 @@ export interface Store extends View {
    */
   transact<T>(build: (transaction: Transaction) => T): Promise<T>;
   /**
-   * Time as CreatedAt and UpdatedAt have it, milliseconds since the epoch: the wall clock, but it never
-   * goes back, not from one leader to the next either. For all that is compared with those.
+   * Time on the scale of CreatedAt and UpdatedAt, milliseconds since the epoch: the wall clock, except that it
+   * never goes back, not even from one leader to the next. Use it for whatever is compared with those.
    */
   timeMs(): number;
-  /** Called synchronously after each applied entry that changed something. Returns its end. */
+  /** Calls the watcher synchronously after each applied entry that changed something. @returns a function that ends it */
   watch(listener: (change: StoreChange) => void): () => void;
 }

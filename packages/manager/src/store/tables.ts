@@ -8,15 +8,15 @@ interface Table {
   /** As they may be read. */
   readonly objects: Map<string, Objects[Kind]>;
   readonly ids: SortedIds;
-  /** What is stored, where it is not what may be read: few, as a rule none. */
+  /** What is stored, where it differs from what may be read; usually empty. */
   readonly flawed: Map<string, Flawed>;
 }
 
-/** A stored object that is not what its shape says. */
+/** A stored object that does not have the shape of its kind. */
 export interface Flawed {
   readonly stored: Objects[Kind];
   readonly faults: readonly string[];
-  /** Whether readers get a mended one, or none. */
+  /** Whether readers get a mended copy, or nothing. */
   readonly isMended: boolean;
 }
 
@@ -30,8 +30,8 @@ export interface Replaced<K extends Kind = Kind> {
  * The objects in memory with their indexes. Objects are replaced, never changed; reading is
  * synchronous, so what is read between two awaits is consistent.
  *
- * What is stored is kept beside what may be read of it, where the two differ. Applying a change looks only at
- * what is stored (`stored`, `holderOf`, `hasCluster`); everybody else only at what may be read.
+ * If what is stored differs from what may be read, keeps both. Applying a change looks only at what is stored
+ * (`stored`, `holderOf`, `hasCluster`); all other readers only at what may be read.
  */
 export class Tables implements View {
   #index = 0;
@@ -97,7 +97,7 @@ export class Tables implements View {
 
   setAside(kind: Kind, id: string): SetAsideObject | undefined {
     const { flawed } = this.#tables[kind];
-    // Mostly there is none, and most of what is asked for is absent.
+    // Fast path: usually nothing is set aside.
     if (flawed.size === 0) return undefined;
     const flaw = flawed.get(id) ?? flawed.get(isNamed(kind) ? (this.holderOf(kind, id) ?? '') : '');
     return flaw === undefined ? undefined : setAsideOf(kind, flaw);
@@ -110,13 +110,13 @@ export class Tables implements View {
     }
   }
 
-  /** The object as the log and the database have it. Changes are held against this one. */
+  /** The object as the log and the database have it. Changes are checked against it. */
   stored(kind: Kind, id: string): Objects[Kind] | undefined {
     const table = this.#tables[kind];
     return table.flawed.get(id)?.stored ?? table.objects.get(id);
   }
 
-  /** Id of the stored object that has the name, one that can not be read included. */
+  /** Id of the stored object that has the name, one that cannot be read included. */
   holderOf(kind: NamedKind, name: string): string | undefined {
     return this.#names[kind].get(nameKey(name));
   }
@@ -134,7 +134,7 @@ export class Tables implements View {
     for (const [id, object] of objects) if (!flawed.has(id)) yield object;
   }
 
-  /** What is wrong with an object; undefined when nothing is. */
+  /** What is wrong with an object; undefined for a good one. */
   flaw(kind: Kind, id: string): Flawed | undefined {
     return this.#tables[kind].flawed.get(id);
   }
@@ -186,14 +186,14 @@ export class Tables implements View {
     return { before, after: undefined };
   }
 
-  /** What a new object can have parts of that were read already: a task those of its service. */
+  /** The object whose already read parts a new one may share: for a task, its service. */
   #template(kind: Kind, object: Objects[Kind]): object | undefined {
     if (kind !== 'task') return undefined;
     const service = this.get('service', (object as Task).ServiceID);
     return service === undefined ? undefined : taskParts(service);
   }
 
-  /** Names are those that are stored: whether one is free must not depend on what can be read here. */
+  /** Indexes the stored name: whether a name is free must not depend on what can be read here. */
   #renameTo(kind: Kind, id: string, name: string | undefined): void {
     if (!isNamed(kind)) return;
     const names = this.#names[kind];
@@ -204,7 +204,7 @@ export class Tables implements View {
     if (name !== undefined) names.set(nameKey(name), id);
   }
 
-  /** Leaves index entries alone that `next` needs again: most updates change none. */
+  /** Updates the indexes of tasks. Leaves entries alone that `next` needs again: most updates change none. */
   #indexTask(old: Task | undefined, next: Task | undefined): void {
     const isMoved = old?.ServiceID !== next?.ServiceID;
     if (old !== undefined) {

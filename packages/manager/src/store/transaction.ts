@@ -30,8 +30,8 @@ interface Staged {
 }
 
 /**
- * Changes held back over a base view. Several changes of one object become one. Mistakes that can be
- * seen already (a stale version, a taken name) throw at once, so they cost no round trip.
+ * Changes staged over a base view. Merges several changes of one object into one. Throws at once for
+ * mistakes visible already (a stale version, a taken name), so they cost no round trip.
  * Valid only while the base does not change, that is, synchronously.
  */
 export class BufferedTransaction implements Transaction {
@@ -184,7 +184,7 @@ export class BufferedTransaction implements Transaction {
 
   /**
    * What goes into the log: the fields that the kind has, each of its type.
-   * @throws ApiError INTERNAL that names the place: who builds a transaction has checked what others gave it
+   * @throws ApiError INTERNAL that names the field: callers check their input before they build a transaction
    */
   #read<K extends Kind>(kind: K, object: Draft<K>, known: object | undefined): Objects[K] {
     try {
@@ -193,7 +193,7 @@ export class BufferedTransaction implements Transaction {
       if (!(error instanceof ShapeError)) throw error;
       throw new ApiError(
         'INTERNAL',
-        `${kind} ${showControls(String(object.ID)).slice(0, 64)} can not be stored: ${error.message}`,
+        `${kind} ${showControls(String(object.ID)).slice(0, 64)} cannot be stored: ${error.message}`,
         { cause: error },
       );
     }

@@ -11,11 +11,11 @@ import {
 } from './database.js';
 import { type EncodedObject, writeSnapshot } from './snapshot-stream.js';
 
-/** Keys and bytes that are read from the database at once. */
+/** How many keys and bytes to read from the database at once. */
 const READ_KEYS = 256;
 const READ_BYTES = 64 * 1024;
 
-/** The state at one index, read from a LevelDB snapshot: writes go on and are not seen. */
+/** The state at one index, read from a LevelDB snapshot, which later writes do not change. */
 export class DatabaseView implements StateView {
   readonly index: number;
   readonly #database: Database;
@@ -52,7 +52,7 @@ export class DatabaseView implements StateView {
     return writeSnapshot(this.index, this.#objects());
   }
 
-  /** Waits for a read under way. Calling it again does no harm. */
+  /** Waits for a read under way. Safe to call again. */
   async release(): Promise<void> {
     await this.#snapshot.close();
   }

@@ -3,7 +3,7 @@ import type { StoreChange } from './store.js';
 
 type Listener = (change: StoreChange) => void;
 
-/** Who is told of applied changes, in the order in which they asked. */
+/** Watchers of applied changes, in the order in which they were added. */
 export class Watchers {
   readonly #listeners = new Set<{ readonly listener: Listener }>();
   readonly #logger: Logger;
@@ -12,7 +12,7 @@ export class Watchers {
     this.#logger = logger;
   }
 
-  /** @returns ends it; calling that twice does no harm */
+  /** @returns a function that removes the watcher, safe to call twice */
   add(listener: Listener): () => void {
     const entry = { listener };
     this.#listeners.add(entry);
@@ -21,7 +21,7 @@ export class Watchers {
     };
   }
 
-  /** Tells all. One that throws is logged and keeps its place: it must not stop the others. */
+  /** Calls all watchers. Logs one that throws and keeps it: it must not stop the others. */
   notify(change: StoreChange): void {
     for (const entry of [...this.#listeners]) {
       if (!this.#listeners.has(entry)) continue;

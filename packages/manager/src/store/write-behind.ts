@@ -7,10 +7,10 @@ import { appliedKey, type Database, encodeNumber, objectKey } from './database.j
 export const WRITE_DELAY_MS = 50;
 
 /**
- * Carries applied changes to the database behind the log's back: gathered for a moment, the newest
- * version of each object only, in one batch with the index they lead to.
+ * Writes applied changes to the database in the background: gathers them for a moment, keeps the newest
+ * version of each object, and writes one batch with the index they lead to.
  *
- * One batch is in flight and is synced before the next is begun. LevelDB does not promise that unsynced
+ * At most one batch is in flight, and is synced before the next one starts. LevelDB does not promise that unsynced
  * writes survive a power cut in order (an old log file may lose its tail while the newer one is kept),
  * so without that the database could claim an index whose changes it lacks. Nobody waits for the sync but
  * `flush`; after a crash, the log is replayed from the index of the last batch.
@@ -47,7 +47,7 @@ export class WriteBehind {
   }
 
   /**
-   * Takes what one entry changed.
+   * Adds what one entry changed.
    * @throws the error of an earlier write: what is on disk is unknown then, the member must stop
    */
   add(index: number, writes: readonly Write[]): void {
@@ -59,7 +59,7 @@ export class WriteBehind {
     if (this.#timer === undefined && this.#inFlight === undefined) this.#arm();
   }
 
-  /** Resolves when everything added before the call is on disk. */
+  /** Resolves once everything added before the call is on disk. */
   async flush(): Promise<void> {
     const target = this.#index;
     while (this.#writtenIndex < target) {
@@ -121,7 +121,7 @@ export class WriteBehind {
       await batch.write({ sync: true });
       this.#writtenIndex = index;
     } catch (error) {
-      this.#failure = new Error('the state can not be written to its database', { cause: error });
+      this.#failure = new Error('the state cannot be written to its database', { cause: error });
       throw this.#failure;
     }
   }

@@ -7,7 +7,7 @@ import { removeNode } from '../../src/role-manager/index.js';
 import { clusterDraft, root } from '../ca/cluster.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
 
 const NOW = Date.parse('2026-11-01T00:00:00Z');
 
@@ -54,7 +54,7 @@ async function kind(
   }
 }
 
-test('every route of a manager has a row, and what has none is nobody’s', (t) => {
+test('every route of a manager has a row, and a right without a row is denied to all', (t) => {
   const rows = new Set<string>(ALL_RIGHTS);
   for (const { method, pattern } of API_ROUTES)
     t.true(rows.has(`${method} ${pattern}`), `${method} ${pattern}`);
@@ -84,7 +84,7 @@ test('only joining is for everybody, and only the local socket hands out keys', 
       t.false(mayUse(each, right), `${each} ${right}`);
 });
 
-test('the store says what a certificate is good for', async (t) => {
+test('the store decides what a certificate allows', async (t) => {
   const { store, authority } = await open();
   await put(store, 'node', nodeDraft('w'));
   await put(store, 'node', nodeDraft('m', asManager));
@@ -132,13 +132,13 @@ test('a manager that is behind catches up before it denies', async (t) => {
   };
   t.is(await kind(authority, proof('joined', 'worker'), 'UPGRADE /dispatcher'), 'worker');
   t.is(world.catchUps, 1);
-  // A promotion that is not known here yet.
+  // A promotion not known here yet.
   world.behind = async () => {
     await patch(store, 'node', 'joined', (node) => ({ ...node, ...asManager }));
   };
   t.is(await kind(authority, proof('joined', 'manager'), 'GET /raft/members'), 'manager');
   t.is(world.catchUps, 2);
-  // Known and sure: nothing is asked.
+  // Known for certain: nothing to catch up on.
   t.is(await kind(authority, proof('joined', 'manager'), 'GET /nodes'), 'manager');
   t.is(await kind(authority, proof('joined', 'worker'), 'GET /nodes'), 'denied');
   t.is(world.catchUps, 2);
@@ -148,7 +148,7 @@ test('a manager that is behind catches up before it denies', async (t) => {
   t.is(await kind(authority, proof('stranger', 'worker'), 'UPGRADE /dispatcher'), 'no quorum');
 });
 
-test('a member that knows no leader lets managers in that may have come since', async (t) => {
+test('a member without a known leader lets in managers that may have joined since', async (t) => {
   const { store, authority, group } = await open();
   const raft = 'UPGRADE /raft';
   const node = await put(store, 'node', nodeDraft('w'));
@@ -172,7 +172,7 @@ test('a member that knows no leader lets managers in that may have come since', 
   t.is(await kind(authority, proof('w', 'manager'), 'GET /raft/members'), 'denied');
 });
 
-test('what stands is held only as long as the store says so', async (t) => {
+test('an open connection is held only as long as the store says so', async (t) => {
   const { store, authority } = await open();
   await put(store, 'node', nodeDraft('m', asManager));
   const who = proof('m', 'manager');

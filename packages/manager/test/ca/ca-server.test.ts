@@ -19,7 +19,7 @@ import { JOINS, RENEWALS } from '../../src/ca/issue-limit.js';
 import { removeNode } from '../../src/role-manager/index.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
 import { CLUSTER_ID, clusterDraft, identity, root } from './cluster.js';
 
 /** A manager of a fresh cluster that serves the CA's routes over real TLS on loopback. */

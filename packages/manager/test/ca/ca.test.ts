@@ -20,7 +20,7 @@ import {
   startsAt,
   subjectOf,
 } from '@swarm/identity';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
 import { CLUSTER_ID, caContext, clusterDraft, DAY_MS, identity, root } from './cluster.js';
 
 const NOW = Date.UTC(2026, 5, 1);

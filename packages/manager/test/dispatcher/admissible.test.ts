@@ -24,7 +24,8 @@ import { createScheduler } from '../../src/scheduler/index.js';
 import { Codec } from '../../src/store/command.js';
 import { nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from '../support/start-time.js';
 import { helloOf, PORT, World } from './harness.js';
 
 // --- What an agent may say: mostly what is right, with something else in any place.
@@ -187,7 +188,7 @@ test('whatever the codec lets through is stored, listed, shown, scheduled and me
     });
     if (found?.type !== 'hello' || told?.type !== 'status') return;
     passed += 1;
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(START_MS);
     const { logger, errors } = complaints();
     const store = createTestStore({ clock, logger });
     const context = { store, clock, logger, randomBytes };

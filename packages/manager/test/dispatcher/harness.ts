@@ -20,7 +20,8 @@ import { createDispatcher, type Dispatcher } from '../../src/dispatcher/index.js
 import type { Draft } from '../../src/store/store.js';
 import { nodeDraft, taskDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from '../support/start-time.js';
 
 const DEADLINE_MS = 10_000;
 const packr = new Packr({ useRecords: false });
@@ -101,7 +102,7 @@ export class Agent {
 
 /** A leader with its store and a virtual clock, and agents on real sockets. */
 export class World {
-  readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock(START_MS);
   readonly store: TestStore = createTestStore({ clock: this.clock });
   readonly dispatcher: Dispatcher;
   /** Where nodes connect from; default 198.18.0.7. */

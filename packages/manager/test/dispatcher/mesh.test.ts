@@ -12,7 +12,8 @@ import {
   serviceDraft,
 } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from '../support/start-time.js';
 import { PORT, servingTask } from './harness.js';
 
 const MESH = { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' };
@@ -76,7 +77,7 @@ test('a node that is down stays a peer, marked as such, from the generation that
   const store = await serving();
   const publisher = new MeshPublisher(
     store,
-    new VirtualClock(),
+    new VirtualClock(START_MS),
     new SetAside(silentLogger),
     () => {},
   );
@@ -188,7 +189,7 @@ test('the mesh follows the ingress network to another subnet', async (t) => {
   const store = await serving();
   const publisher = new MeshPublisher(
     store,
-    new VirtualClock(),
+    new VirtualClock(START_MS),
     new SetAside(silentLogger),
     () => {},
   );
@@ -257,7 +258,7 @@ test('endpoints move with the address and the backend of their node', async (t) 
   const store = await serving();
   const publisher = new MeshPublisher(
     store,
-    new VirtualClock(),
+    new VirtualClock(START_MS),
     new SetAside(silentLogger),
     () => {},
   );
@@ -299,7 +300,7 @@ test('whatever happens, what is published equals the state of the store, and del
   for (let seed = 1; seed <= 20; seed += 1) {
     const pick = generator(seed * 7919);
     const store = createTestStore();
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(START_MS);
     await put(store, 'node', nodeDraft('n9', { Mesh: MESH }));
     const publisher = new MeshPublisher(store, clock, new SetAside(silentLogger), () => {});
     publisher.start();

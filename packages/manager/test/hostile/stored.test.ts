@@ -11,7 +11,7 @@ import { GOOD, World } from './world.js';
 
 const BIG = 2n ** 60n;
 
-/** What older versions let into the store, and what none ever should have. */
+/** What older versions let into the store, and what no version should have. */
 function badObjects(): [Kind, Record<string, unknown>][] {
   const task = (id: string, change: object): [Kind, Record<string, unknown>] => [
     'task',
@@ -98,7 +98,7 @@ function badObjects(): [Kind, Record<string, unknown>][] {
   ];
 }
 
-/** What was running of the good service may be one of the bad tasks, mended. */
+/** A running task of the good service may be a mended bad one. */
 async function serves(world: World, image: RegExp): Promise<void> {
   await world.clock.advance(60_000);
   const served = world.served();
@@ -120,7 +120,7 @@ test('a new leader serves the rest, whatever bad objects it finds', async (t) =>
   t.is(
     world.store.setAside('task', 't-status'),
     undefined,
-    'tasks that can not be read are deleted',
+    'tasks that cannot be read are deleted',
   );
   t.truthy(world.store.setAside('service', 's-mode'), 'a wish is not');
   for (const [kind, body] of badObjects()) {
@@ -133,7 +133,7 @@ test('a new leader serves the rest, whatever bad objects it finds', async (t) =>
   await world.stop();
 });
 
-test('a leader at work serves the rest, whatever comes', async (t) => {
+test('a running leader serves the rest, whatever comes', async (t) => {
   const world = new World();
   await world.addGood();
   world.start();
@@ -149,7 +149,7 @@ test('a leader at work serves the rest, whatever comes', async (t) => {
   await world.stop();
 });
 
-test('the dispatcher of a new leader begins with whatever it finds, and its timers fail on nothing', async (t) => {
+test('the dispatcher of a new leader copes with whatever it finds, and its timers do not fail', async (t) => {
   const world = new World();
   for (const [kind, body] of badObjects()) await world.store.injectObject(kind, body);
   await world.addGood();
@@ -166,7 +166,7 @@ test('the dispatcher of a new leader begins with whatever it finds, and its time
   await dispatcher.stop();
 });
 
-test('tasks and members of what can not be read are left as they are', async (t) => {
+test('tasks of unreadable services and nodes, and unreadable members, are left as they are', async (t) => {
   const world = new World();
   await world.store.injectObject('service', {
     ...serviceDraft('web'),
@@ -180,7 +180,7 @@ test('tasks and members of what can not be read are left as they are', async (t)
   world.start();
   await world.clock.advance(60_000);
   t.like(world.store.get('task', 't1'), { DesiredState: 'running', Status: { State: 'running' } });
-  t.regex(world.store.get('task', 't2')?.Status.Err ?? '', /can not be read \(Spec/);
+  t.regex(world.store.get('task', 't2')?.Status.Err ?? '', /cannot be read \(Spec/);
   t.truthy(world.store.setAside('node', 'n1'));
   await world.store.transact((tx) => removeUnreadable(tx, 'web'));
   await world.clock.advance(5_000);
@@ -189,7 +189,7 @@ test('tasks and members of what can not be read are left as they are', async (t)
   await world.stop();
 });
 
-test('objects spoilt at any place, before and after the start, keep nobody from being served', async (t) => {
+test('objects damaged at any place, before and after the start, do not stop the good service', async (t) => {
   const kinds = fc.constantFrom<Kind>(
     'node',
     'service',
@@ -217,7 +217,7 @@ test('objects spoilt at any place, before and after the start, keep nobody from 
       world.start();
       await inject(after);
       await serves(world, /^nginx/);
-      // Bad ones become bad in another way.
+      // Damages bad objects in another way.
       for (const kind of KINDS) {
         for (const object of [...world.store.list(kind)]) {
           if (!object.ID.startsWith('bad-')) continue;

@@ -10,18 +10,19 @@ import { createScheduler } from '../../src/scheduler/index.js';
 import { SetAside } from '../../src/set-aside.js';
 import { ingressDraft, nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from '../support/start-time.js';
 
 /** Nodes of the good service, apart from any that a test makes. */
 const NODES = ['good-1', 'good-2'];
 export const GOOD = 'good';
 
 /**
- * The loops of a leader over one store, on a clock that lets through what a timer throws. Pretended agents run the
- * tasks of the good nodes, as if they had sessions: the dispatcher would miss those, so it is tried apart.
+ * The loops of a leader over one store, on a clock that lets through what a timer throws. Simulated agents run the
+ * tasks of the good nodes without sessions. The dispatcher would miss those, so it has a test of its own.
  */
 export class World {
-  readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock(START_MS);
   /** Errors that were logged: faults of loops, and watchers that failed. */
   readonly errors: string[] = [];
   readonly warnings: string[] = [];
@@ -59,7 +60,7 @@ export class World {
     ];
   }
 
-  /** Starts as a new leader does, on whatever is stored already. */
+  /** Starts the loops like a new leader, on whatever is stored already. */
   start(): void {
     for (const loop of this.#loops) loop.start();
     this.#mesh.start();
@@ -75,7 +76,7 @@ export class World {
     this.#mesh.stop();
   }
 
-  /** A service of two replicas that publishes a port, on two nodes that are there. */
+  /** A service with two replicas that publishes a port, on two ready nodes. */
   async addGood(): Promise<void> {
     if (this.store.ingressNetwork() === undefined) {
       await put(this.store, 'network', ingressDraft('net'));
@@ -116,7 +117,7 @@ export class World {
     return endpoints.map(({ taskId }) => this.store.get('task', taskId)?.Spec.ContainerSpec?.Image);
   }
 
-  /** Whether the mesh as it was kept up is the one that the store gives. */
+  /** Whether the incrementally updated mesh equals the one computed from the store. */
   meshIsCurrent(): boolean {
     const { generation, ports } = this.#mesh.state;
     return JSON.stringify(meshState(this.store, generation).ports) === JSON.stringify(ports);
@@ -133,7 +134,7 @@ export class World {
     }, 20);
   }
 
-  /** Agents of the good nodes bring their tasks where they should be. */
+  /** Takes the tasks of the good nodes to their desired states. */
   async #agents(): Promise<void> {
     const due: Task[] = [];
     for (const node of NODES) {

@@ -13,7 +13,8 @@ import { createLogBroker, LOG_STREAMS_LIMIT, type LogItem } from '../../src/logb
 import { servingTask } from '../dispatcher/harness.js';
 import { nodeDraft, put, taskDraft } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { settle, VirtualClock } from '../support/virtual-clock.js';
+import { settle, VirtualClock } from '@swarm/sim';
+import { START_MS } from '../support/start-time.js';
 
 const ALL: LogOptions = { follow: false, stdout: true, stderr: true, tail: -1 };
 const FOLLOW: LogOptions = { ...ALL, follow: true };
@@ -65,7 +66,7 @@ class Channel implements LogChannel {
 }
 
 async function world(t: ExecutionContext) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const channel = new Channel();
   const broker = createLogBroker({ store, clock, logger: silentLogger, randomBytes }, channel);
@@ -139,7 +140,7 @@ test('lines of tasks or subscriptions that were not asked for are dropped', asyn
   t.deepEqual(await drain(stream), []);
 });
 
-test('what is missing is said at the end: nodes away, lost, failing, and tasks without a node', async (t) => {
+test('a last warning says what is missing: nodes away, lost, failing, and tasks without a node', async (t) => {
   const { broker, channel, store } = await world(t);
   await put(store, 'task', taskDraft('waiting', {}));
   await put(store, 'node', nodeDraft('n3'));
@@ -187,7 +188,7 @@ test('following takes in tasks that come later, and ends when the reader has eno
   t.is(channel.of('log-subscribe').length, 3);
 });
 
-test('following goes on where it broke off when a node comes back', async (t) => {
+test('following continues where it broke off when a node comes back', async (t) => {
   const { broker, channel } = await world(t);
   const stream = broker.subscribe({ taskIds: ['a'] }, FOLLOW);
   channel.line('n1', 'a', 'one', 7);
@@ -205,7 +206,7 @@ test('following goes on where it broke off when a node comes back', async (t) =>
   );
 });
 
-test('agents get credit as lines are read, and none while the reader rests', async (t) => {
+test('agents get credit as lines are read, and none while the reader stalls', async (t) => {
   const { broker, channel } = await world(t);
   const stream = broker.subscribe({ taskIds: ['a'] }, FOLLOW);
   const { creditBytes } = channel.of('log-subscribe')[0]!;
@@ -220,7 +221,7 @@ test('agents get credit as lines are read, and none while the reader rests', asy
   t.true(given >= creditBytes! / 2 && given <= creditBytes!);
 });
 
-test('an agent that sends beyond its credit is cut off, and the reader is told', async (t) => {
+test('an agent that sends beyond its credit is cut off, and the reader gets a warning', async (t) => {
   const { broker, channel } = await world(t);
   const stream = broker.subscribe({ taskIds: ['a'] }, ALL);
   const line = 'x'.repeat(64 * 1024);
@@ -232,7 +233,7 @@ test('an agent that sends beyond its credit is cut off, and the reader is told',
   t.is(items.at(-1), `${WARNING}node n1 sent faster than the logs were read`);
 });
 
-test('a node that comes and goes while the reader rests fills no memory', async (t) => {
+test('a node that keeps reconnecting while the reader stalls does not fill the memory', async (t) => {
   const { broker, channel } = await world(t);
   const stream = broker.subscribe({ taskIds: ['a'] }, FOLLOW);
   const { creditBytes } = channel.of('log-subscribe')[0]!;
@@ -256,7 +257,7 @@ test('a node that comes and goes while the reader rests fills no memory', async 
   t.regex(rest.at(-1)!, /the leader of the cluster changed/);
 });
 
-test('streams are limited in number, and end when this manager does not lead any more', async (t) => {
+test('streams are limited in number, and end when this manager no longer leads', async (t) => {
   const { broker, channel } = await world(t);
   const streams = Array.from({ length: LOG_STREAMS_LIMIT }, () =>
     broker.subscribe({ taskIds: ['a'] }, FOLLOW),

@@ -58,7 +58,7 @@ test('tasks are rejected when the labels of their node no longer match', async (
   await world.stop();
 });
 
-test('the constraints that count are those the service has now', async (t) => {
+test('only the current constraints of the service count', async (t) => {
   const world = await placed([], ['a', {}]);
   await world.store.transact((tx) => {
     const task = tx.get('task', 'a');
@@ -72,7 +72,7 @@ test('the constraints that count are those the service has now', async (t) => {
   await world.stop();
 });
 
-test('paused, drained and dead nodes are left alone', async (t) => {
+test('paused, drained and down nodes are left alone', async (t) => {
   for (const availability of ['pause', 'drain'] as const) {
     const world = await placed(['node.labels.disk == ssd'], ['a', {}]);
     await world.availability('n1', availability);
@@ -111,7 +111,7 @@ test('of tasks that reserve more than the node has, the younger ones are rejecte
   await world.stop();
 });
 
-test('tasks that ended take up no reservation', async (t) => {
+test('ended tasks hold no reservation', async (t) => {
   const GIB = 1024 ** 3;
   const world = await placed(
     [],

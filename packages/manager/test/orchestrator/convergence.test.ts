@@ -5,7 +5,7 @@ import { World } from './world.js';
 const SEEDS = 16;
 const NODES = ['n1', 'n2', 'n3', 'n4'];
 
-/** A small linear congruential generator: the run of a seed is the same everywhere. */
+/** A small linear congruential generator: a seed gives the same run everywhere. */
 function generator(seed: number): (below: number) => number {
   let state = seed * 7919 + 1;
   return (below) => {
@@ -93,7 +93,7 @@ async function settlesAfter(seed: number, Mode: ServiceMode): Promise<string | u
     await world.availability(node, 'active');
     await world.nodeState(node, 'ready');
   }
-  // Half of the runs must come to rest by themselves, the others with an update that ends a pause.
+  // Half of the runs must settle by themselves, the others after an update that ends a pause.
   if (seed % 2 === 0) await world.image('final');
   await world.clock.advance(15 * 60_000);
   const { entries } = world.store;
@@ -103,7 +103,7 @@ async function settlesAfter(seed: number, Mode: ServiceMode): Promise<string | u
   const wanted = world.store.get('service', 'web')?.Spec.TaskTemplate.ContainerSpec?.Image;
   const isPaused = world.state()?.endsWith('paused') === true;
   const isUnfinished = world.state() === 'updating' || world.state() === 'rollback_started';
-  // A task that came up not ready stays so here; it is not for the orchestrators to end it.
+  // A task that came up not ready stays so here; the orchestrators must not end it.
   const running = world.live().filter((task) => task.Status.State === 'running');
   const facts = [
     backwards,
@@ -124,7 +124,7 @@ for (const [name, mode] of [
   ['replicated', { Replicated: { Replicas: 4 } }],
   ['global', { Global: {} }],
 ] as const) {
-  test(`after any disturbance a ${name} service comes to rest as it should be`, async (t) => {
+  test(`after any disturbance a ${name} service settles as it should`, async (t) => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const fault = await settlesAfter(seed, mode);
       t.is(fault, undefined);

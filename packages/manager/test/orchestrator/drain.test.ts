@@ -15,7 +15,7 @@ async function running(replicas: number, update?: UpdateConfig): Promise<World> 
   return world;
 }
 
-test('a drained node gives its tasks away one switch at a time', async (t) => {
+test('a drained node hands over its tasks one at a time', async (t) => {
   const world = await running(4);
   world.watchUp();
   await world.availability('n1', 'drain');
@@ -38,7 +38,7 @@ test('with start-first order a drain takes nothing down', async (t) => {
   await world.stop();
 });
 
-test('a drain that no other node can take over keeps serving where it is', async (t) => {
+test('tasks that no other node can take keep serving on a drained node', async (t) => {
   const world = await running(2);
   world.behaviour = (task) =>
     task.NodeID === undefined
@@ -64,7 +64,7 @@ test('a drain that no other node can take over keeps serving where it is', async
   await world.stop();
 });
 
-test('a drain that is taken back keeps the tasks that have not moved', async (t) => {
+test('a cancelled drain keeps the tasks that have not moved', async (t) => {
   const world = await running(2);
   const before = world
     .up()
@@ -98,7 +98,7 @@ test('a paused node keeps its tasks', async (t) => {
   await world.stop();
 });
 
-test('a node that goes down while it is drained is not waited for', async (t) => {
+test('replacements do not wait for a node that goes down while it is drained', async (t) => {
   const world = await running(2);
   world.behaviour = (task) => (task.NodeID === 'n1' ? { lingers: true } : {});
   await world.availability('n1', 'drain');

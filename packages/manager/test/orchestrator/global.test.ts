@@ -137,7 +137,7 @@ test('a service that is deleted takes its tasks along', async (t) => {
   await world.stop();
 });
 
-test('a deleted task is made anew', async (t) => {
+test('a deleted task is created again', async (t) => {
   const world = await running('n1');
   const [task] = world.up();
   await world.store.transact((tx) => tx.remove('task', task?.ID ?? ''));

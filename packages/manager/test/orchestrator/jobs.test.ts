@@ -20,7 +20,7 @@ async function job(Mode: ServiceMode, policy = {}, ...nodes: string[]): Promise<
 
 const done = (world: World) => world.tasks().filter((task) => task.Status.State === 'complete');
 
-test('a replicated job runs so many at once until so many have completed', async (t) => {
+test('a replicated job runs MaxConcurrent tasks at once until TotalCompletions have completed', async (t) => {
   const world = await job({ ReplicatedJob: { MaxConcurrent: 2, TotalCompletions: 5 } });
   let most = 0;
   world.store.watch(() => {
@@ -53,7 +53,7 @@ test('with condition none a failed task of a job is not restarted', async (t) =>
   await world.stop();
 });
 
-test('an update runs the job again and leaves no history of the former run', async (t) => {
+test('an update runs the job again and leaves no history of the previous run', async (t) => {
   const world = await job({ ReplicatedJob: { MaxConcurrent: 3 } });
   await world.clock.advance(5000);
   const former = done(world).map((task) => task.ID);
@@ -66,7 +66,7 @@ test('an update runs the job again and leaves no history of the former run', asy
   await world.stop();
 });
 
-test('a job on a drained or dead node begins anew elsewhere', async (t) => {
+test('a task of a job on a drained or down node starts again elsewhere', async (t) => {
   for (const leave of ['drain', 'down'] as const) {
     const world = await job({ ReplicatedJob: { TotalCompletions: 1 } }, {}, 'n1');
     await world.clock.advance(500);
@@ -83,7 +83,7 @@ test('a job on a drained or dead node begins anew elsewhere', async (t) => {
   }
 });
 
-test('a global job runs once on every matching node, also on one that joins later', async (t) => {
+test('a global job runs once on every matching node, even on one that joins later', async (t) => {
   const world = await job({ GlobalJob: {} });
   await world.clock.advance(5000);
   t.deepEqual(
@@ -103,7 +103,7 @@ test('a global job runs once on every matching node, also on one that joins late
   await world.stop();
 });
 
-test('a global job stops on a drained node, and begins anew there when it is active again', async (t) => {
+test('a global job stops on a drained node, and starts again there when it is active', async (t) => {
   const world = await job({ GlobalJob: {} }, {}, 'n1');
   await world.clock.advance(500);
   await world.availability('n1', 'drain');

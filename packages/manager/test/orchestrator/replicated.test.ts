@@ -117,8 +117,8 @@ test('scaling down removes the copies on the fullest node, what does not run, an
     order.push(...removed.map((task) => task.ID));
     await world.clock.advance(1);
   }
-  // The one without a node; third copy; of the second copies the one that only starts, then slot 2; at
-  // last the first copies, high slots first.
+  // The one without a node; the third copy; of the second copies the one still starting, then slot 2;
+  // finally the first copies, high slots first.
   t.deepEqual(order, ['d7', 'a3', 'b4', 'a2', 'c6', 'b5']);
   await world.stop();
 });
@@ -258,7 +258,7 @@ test('a node that goes down has its tasks replaced at once; a removed one too', 
   await world.stop();
 });
 
-test('orphaned tasks are replaced at once, and that counts as no attempt', async (t) => {
+test('orphaned tasks are replaced at once, and that does not count as an attempt', async (t) => {
   const world = new World();
   await world.nodes('n1', 'n2');
   await world.service({
@@ -276,7 +276,7 @@ test('orphaned tasks are replaced at once, and that counts as no attempt', async
   await world.stop();
 });
 
-test('a service that is to be deleted keeps its name until its last task is gone', async (t) => {
+test('a service that is being deleted keeps its name until its last task is gone', async (t) => {
   const world = new World();
   await world.nodes('n1');
   await world.service(replicas(2));

@@ -80,7 +80,7 @@ test('after the last attempt nothing is restarted, under every condition', async
   }
 });
 
-test('attempts are counted anew for a new spec', async (t) => {
+test('a new spec starts a new count of attempts', async (t) => {
   const world = await withPolicy({ Condition: 'any', Delay: 0, MaxAttempts: 1 });
   await end(world, 'failed');
   await world.clock.advance(500);
@@ -154,7 +154,7 @@ test('a crash loop is restarted ever more slowly, up to 60 s', async (t) => {
   await world.stop();
 });
 
-test('tasks that fail while they are prepared are restarted no faster', async (t) => {
+test('tasks that fail during preparation do not restart faster', async (t) => {
   const world = await withPolicy({ Condition: 'any', Delay: 5 * SECOND });
   world.behaviour = () => ({ end: 'rejected' });
   await end(world, 'failed');

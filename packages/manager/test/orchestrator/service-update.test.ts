@@ -12,7 +12,7 @@ const service: Service = {
 };
 const spec = { ...service.Spec, Labels: { new: 'yes' } };
 
-test('an update keeps the former spec, gets a version of its own and begins afresh', (t) => {
+test('an update keeps the previous spec, gets a version of its own and starts afresh', (t) => {
   const updated = applyServiceUpdate(service, spec, { nowMs: NOW });
   t.deepEqual(updated.Spec, spec);
   t.deepEqual(updated.PreviousSpec, service.Spec);
@@ -35,7 +35,7 @@ test('a rollback swaps both specs and both versions; a second one swaps them bac
   t.deepEqual(again.Spec, spec);
 });
 
-test('what can not be done is refused with the code for it', (t) => {
+test('impossible updates are refused with their error codes', (t) => {
   const refused = (change: () => unknown) => {
     const error = t.throws(change, { instanceOf: ApiError });
     return (error as ApiError).code;
@@ -59,7 +59,7 @@ test('what can not be done is refused with the code for it', (t) => {
   );
 });
 
-test('every update of a job begins another iteration', (t) => {
+test('every update of a job starts a new iteration', (t) => {
   const job: Service = { ...service, Spec: { ...service.Spec, Mode: { ReplicatedJob: {} } } };
   const once = applyServiceUpdate(job, { ...job.Spec, Labels: { a: 'b' } }, { nowMs: NOW });
   t.deepEqual(once.JobStatus, {

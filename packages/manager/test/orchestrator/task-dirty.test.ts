@@ -25,12 +25,12 @@ test('a task of the same SpecVersion is clean whatever it holds', (t) => {
   t.true(dirty({ TaskTemplate: { ForceUpdate: 7 } }));
 });
 
-test('labels, replicas and update settings of the service make nothing dirty', (t) => {
+test('new labels, replicas and update settings of the service leave tasks clean', (t) => {
   t.false(dirty({ Labels: { a: 'b' }, Mode: { Replicated: { Replicas: 9 } } }));
   t.false(dirty({ UpdateConfig: { Parallelism: 9 } }));
 });
 
-test('the template makes dirty: image, environment, force', (t) => {
+test('changes of the template make tasks dirty: image, environment, force', (t) => {
   t.true(dirty({ TaskTemplate: { ContainerSpec: { Image: 'v2' }, ForceUpdate: 0 } }));
   t.true(
     dirty({ TaskTemplate: { ContainerSpec: { Image: 'nginx', Env: ['A=1'] }, ForceUpdate: 0 } }),
@@ -38,7 +38,7 @@ test('the template makes dirty: image, environment, force', (t) => {
   t.true(dirty({ TaskTemplate: { ...IMAGE, ForceUpdate: 1 } }));
 });
 
-test('constraints alone make dirty only where the node does not satisfy them', (t) => {
+test('new constraints alone make tasks dirty only on nodes that do not satisfy them', (t) => {
   const on = (Constraints: string[], MaxReplicas?: number) => ({
     TaskTemplate: {
       ...IMAGE,
@@ -50,7 +50,7 @@ test('constraints alone make dirty only where the node does not satisfy them', (
   t.true(dirty(on(['node.id == n1'], 3)));
 });
 
-test('registry credentials make dirty only what has not pulled its image', (t) => {
+test('new registry credentials make only tasks dirty that have not pulled their image', (t) => {
   const spec = { TaskTemplate: { ...IMAGE, RegistryAuth: 'new' } };
   t.false(dirty(spec));
   t.true(
@@ -58,7 +58,7 @@ test('registry credentials make dirty only what has not pulled its image', (t) =
   );
 });
 
-test('ports make dirty, unless the spec leaves open what was allocated', (t) => {
+test('new ports make tasks dirty, unless the spec leaves open what was allocated', (t) => {
   const port = { Protocol: 'tcp', TargetPort: 80, PublishMode: 'ingress' } as const;
   const has = (PublishedPort: number) => ({ Endpoint: { Ports: [{ ...port, PublishedPort }] } });
   const wants = (...Ports: object[]) => ({ EndpointSpec: { Ports } }) as Partial<Service['Spec']>;

@@ -45,7 +45,7 @@ const ids = (world: World) =>
     .map((task) => task.ID)
     .sort();
 
-test('at the start, tasks to be removed go if they ended, and history above the limit', async (t) => {
+test('at the start, ended tasks with desired state REMOVE go, and history above the limit', async (t) => {
   const world = await withHistory(3, 4);
   await ended(world, 'x', { Slot: 2, DesiredState: 'remove' });
   await world.start();
@@ -54,7 +54,7 @@ test('at the start, tasks to be removed go if they ended, and history above the 
   await world.stop();
 });
 
-test('of the history the oldest goes first, and a live task never', async (t) => {
+test('the oldest history goes first, and a live task never', async (t) => {
   const some = await withHistory(2, 3);
   await some.start({ idle: true });
   await some.clock.advance(300);
@@ -78,7 +78,7 @@ test('a negative limit keeps everything; a new limit is obeyed at once', async (
   await world.stop();
 });
 
-test('as many tasks are kept as counting the attempts takes', async (t) => {
+test('enough tasks are kept to count the attempts', async (t) => {
   const world = new World();
   await world.nodes('n1');
   await setHistory(world, 1);
@@ -93,7 +93,7 @@ test('as many tasks are kept as counting the attempts takes', async (t) => {
   await world.stop();
 });
 
-test('the last task of a slot stays, so that work that is done is not begun anew', async (t) => {
+test('the last task of a slot stays, so that finished work does not start again', async (t) => {
   const world = new World();
   await world.nodes('n1');
   await setHistory(world, 0);
@@ -126,7 +126,7 @@ test('scaling down deletes a task when it has stopped, not before', async (t) =>
   await world.stop();
 });
 
-test('tasks to be removed that no node was given yet are deleted at once', async (t) => {
+test('tasks to be removed that were never assigned to a node are deleted at once', async (t) => {
   const world = new World();
   await world.service({ Mode: { Replicated: { Replicas: 3 } } });
   await world.start();
@@ -156,7 +156,7 @@ test('tasks to be removed whose node no longer exists are deleted', async (t) =>
   await world.stop();
 });
 
-test('dead tasks are gathered for a quarter second, but no more than a thousand slots', async (t) => {
+test('dead tasks are gathered for 250 ms, or up to 1000 slots', async (t) => {
   const world = new World();
   await world.service({ Mode: { Replicated: { Replicas: 0 } } });
   await world.start({ idle: true });

@@ -31,13 +31,13 @@ async function running(setup: Setup = {}): Promise<World> {
 const isImage = (task: Task, image: string) => task.Spec.ContainerSpec?.Image === image;
 const all = (image: string, count = 4) => Array.from({ length: count }, () => image);
 
-/** Tasks of the image that are being brought up: wanted, not up yet. */
+/** Tasks of the image that are coming up: wanted, not up yet. */
 function under(world: World, image: string): number {
   return world.live().filter((task) => isImage(task, image) && task.Status.State !== 'running')
     .length;
 }
 
-test('an update replaces every task, one after the other unless told else', async (t) => {
+test('an update replaces every task, one after the other by default', async (t) => {
   const world = await running();
   world.watchUp();
   let most = 0;
@@ -119,7 +119,7 @@ test('stop-first stops the old task only when the new one is prepared', async (t
   await world.stop();
 });
 
-test('stop-first goes on after 30 s with a replacement that shows no sign of life', async (t) => {
+test('stop-first goes on after 30 s when its replacement makes no progress', async (t) => {
   const world = await running({ replicas: 1 });
   world.behaviour = (task) => (isImage(task, 'v2') ? { holdAt: 'assigned' } : {});
   await world.image('v2');
@@ -130,7 +130,7 @@ test('stop-first goes on after 30 s with a replacement that shows no sign of lif
   await world.stop();
 });
 
-test('a replacement that can not be placed beside the old task has the old one stopped, in both orders', async (t) => {
+test('when a replacement cannot be placed beside the old task, the old one stops, in both orders', async (t) => {
   for (const Order of ['stop-first', 'start-first'] as const) {
     const world = await running({ replicas: 1, update: { Parallelism: 1, Order } });
     world.behaviour = (task) => {
@@ -161,7 +161,7 @@ test('a replacement that no node will take stops nothing, says what it waits for
   await world.stop();
 });
 
-test('a replacement that the allocator can not serve stops nothing', async (t) => {
+test('a replacement that the allocator cannot serve stops nothing', async (t) => {
   const world = await running({ replicas: 1 });
   world.behaviour = (task) => (isImage(task, 'v2') ? { holdAt: 'new' } : {});
   await world.image('v2');
@@ -174,7 +174,7 @@ test('a replacement that the allocator can not serve stops nothing', async (t) =
   await world.stop();
 });
 
-test('a task that runs but does not listen is waited for, then gone past with a word about it', async (t) => {
+test('an update waits for a task that runs but does not listen, then goes on and says so', async (t) => {
   const world = await running({ replicas: 2, update: { Parallelism: 1, Order: 'start-first' } });
   world.behaviour = (task) => (isImage(task, 'v2') ? { ready: false } : {});
   await world.image('v2');
@@ -254,7 +254,7 @@ for (const [FailureAction, MaxFailureRatio, expected] of [
   });
 }
 
-test('a failure after the monitor time is none of the update', async (t) => {
+test('a failure after the monitor time does not count against the update', async (t) => {
   const world = await running({ update: { Parallelism: 1, Monitor: SECOND } });
   world.behaviour = (task) =>
     isImage(task, 'v2') && task.Slot === 1 ? { end: 'failed', endAfterMs: 1500 } : {};
@@ -264,7 +264,7 @@ test('a failure after the monitor time is none of the update', async (t) => {
   await world.stop();
 });
 
-test('a task whose image is missing costs no running task, in both orders', async (t) => {
+test('a missing image does not stop a running task, in both orders', async (t) => {
   for (const Order of ['stop-first', 'start-first'] as const) {
     const world = await running({ update: { Parallelism: 2, Order } });
     world.watchUp();
@@ -279,7 +279,7 @@ test('a task whose image is missing costs no running task, in both orders', asyn
   }
 });
 
-test('a rollback by hand swaps the specs and says who asked for it', async (t) => {
+test('a manual rollback swaps the specs and says that it is manual', async (t) => {
   const world = await running({ update: { Parallelism: 0 } });
   await world.image('v2');
   await world.clock.advance(10_000);
@@ -294,7 +294,7 @@ test('a rollback by hand swaps the specs and says who asked for it', async (t) =
   await world.stop();
 });
 
-test('a rollback by hand in the middle of an update keeps the tasks that were not replaced', async (t) => {
+test('a manual rollback during an update keeps the tasks that were not replaced', async (t) => {
   const world = await running({ update: { Parallelism: 1, Delay: 10 * SECOND } });
   const before = new Set(world.up().map((task) => task.ID));
   await world.image('v2');
@@ -330,7 +330,7 @@ test('a rollback that fails is paused and stays so', async (t) => {
   await world.stop();
 });
 
-test('a new update takes the place of the running one', async (t) => {
+test('a new update supersedes the running one', async (t) => {
   const world = await running({ update: { Parallelism: 1 } });
   world.behaviour = (task) => (isImage(task, 'v2') ? { holdAt: 'starting' } : {});
   await world.image('v2');
@@ -344,7 +344,7 @@ test('a new update takes the place of the running one', async (t) => {
   await world.stop();
 });
 
-test('a new leader goes on with the update where the last one was', async (t) => {
+test('a new leader continues the update where the old one stopped', async (t) => {
   const world = await running({ replicas: 3, update: { Parallelism: 1, Delay: 2 * SECOND } });
   let most = 0;
   world.watchUp();

@@ -14,15 +14,15 @@ import { applyServiceUpdate } from '../../src/orchestrator/service-update.js';
 import { nodeMatches } from '../../src/scheduler/constraint.js';
 import { nodeDraft, patch, put, serviceDraft, taskDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { SettableClock } from '../support/settable-clock.js';
 
-/** How the pretended agents treat a task. */
+/** How the simulated agents treat a task. */
 export interface Behaviour {
-  /** Where it stops going on by itself. */
+  /** The state it stays in. */
   readonly holdAt?: TaskState;
   /** Ends in this state instead of reaching RUNNING (`rejected`: instead of READY). */
   readonly end?: 'failed' | 'rejected' | 'complete';
-  /** Ends in `end` so long after it ran. */
+  /** Ends in `end` this long after it started running. */
   readonly endAfterMs?: number;
   readonly ready?: boolean;
   /** Not placed, for this reason. */
@@ -31,21 +31,12 @@ export interface Behaviour {
   readonly lingers?: boolean;
 }
 
-/** A clock whose wall time can be set. */
-class SettableClock extends VirtualClock {
-  offsetMs = 0;
-
-  override now(): number {
-    return super.now() + this.offsetMs;
-  }
-}
-
-/** Each of the pretended parts needs this long for one step. */
+/** How long each simulated part takes for one step. */
 const STEP_MS = 20;
 
 /**
- * A store, the orchestrators, and pretended allocator, scheduler and agents that move tasks along by one
- * state at a time.
+ * A store, the orchestrators, and a simulated allocator, scheduler and agents that move tasks on by one state
+ * at a time.
  */
 export class World {
   readonly clock = new SettableClock();
@@ -59,7 +50,7 @@ export class World {
   #seed = 1;
   readonly #timed = new Set<string>();
 
-  /** Starts the orchestrators, and unless `idle` the pretended parts. */
+  /** Starts the orchestrators and, unless `idle`, the simulated parts. */
   async start(options: { idle?: boolean } = {}): Promise<void> {
     this.lead();
     if (options.idle !== true) {
@@ -83,7 +74,7 @@ export class World {
     await Promise.all(this.#loops.map((loop) => loop.stop()));
   }
 
-  /** The leader changes: all that loops keep in memory is lost. */
+  /** Changes the leader: everything that loops keep in memory is lost. */
   async failOver(): Promise<void> {
     await this.stop();
     this.lead();
@@ -160,7 +151,7 @@ export class World {
     return [...this.store.tasksByService(id)];
   }
 
-  /** Tasks wished to run (or to be made ready). */
+  /** Tasks with desired state RUNNING or READY. */
   live(id = 'web'): Task[] {
     return this.tasks(id).filter((task) => compareStates(task.DesiredState, 'running') <= 0);
   }
@@ -181,7 +172,7 @@ export class World {
     return this.up(id).map((task) => task.Spec.ContainerSpec?.Image ?? '');
   }
 
-  /** From now on notes the least and most tasks that run at once, those asked to stop included. */
+  /** Starts recording the least and most tasks that run at once, including those told to stop. */
   watchUp(id = 'web'): void {
     const count = () => this.tasks(id).filter((task) => isUp(task)).length;
     this.leastUp = count();

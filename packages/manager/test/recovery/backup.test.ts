@@ -111,7 +111,7 @@ async function use(body: (world: World) => Promise<void>): Promise<void> {
   }
 }
 
-test('a backup is read whole, and says what it is of', async (t) => {
+test('a backup is read whole, and describes its contents', async (t) => {
   await use(async ({ file }) => {
     const { header, cluster, objects } = await checkBackup(file);
     t.is(header.index, 4);
@@ -149,7 +149,7 @@ test('a backup of a newer format says that this version is too old', async (t) =
   });
 });
 
-test('a restored folder is a manager alone, whose old members are removed for good', async (t) => {
+test('a restored folder holds a lone manager, whose old members are removed for good', async (t) => {
   await use(async ({ self, file }) => {
     const fresh = { ...self, raftId: 99, nodeId: 'node-9' };
     await installBackup(fresh, await checkBackup(file), { clock, logger });
@@ -171,7 +171,7 @@ test('a restored folder is a manager alone, whose old members are removed for go
   });
 });
 
-test('a damaged backup leaves what is there', async (t) => {
+test('a damaged backup changes nothing', async (t) => {
   await use(async ({ self, file }) => {
     const bytes = await readFile(file);
     bytes[bytes.length - 20]! ^= 1;
@@ -212,8 +212,8 @@ test('a state that the log does not explain is a problem', async (t) => {
     state.apply([{ index: 5, term: 3, kind: EntryKind.Normal, data }]);
     await state.close();
     const ahead = await inspectManager(self.folder);
-    t.deepEqual(ahead.problems, ['the state is of entry 5, but the log ends at 4']);
-    // The same, where the log has an entry of that index, of another change.
+    t.deepEqual(ahead.problems, ['the state ends at entry 5, but the log ends at 4']);
+    // The same when the log has an entry of that index with another change.
     const storage = new LevelStorage({
       path: join(self.folder, 'log'),
       clusterId: CLUSTER_ID,
@@ -260,7 +260,7 @@ const META = {
   UpdatedAt: '2026-01-01T00:00:00.000Z',
 };
 
-/** Writes a backup whose checksum is right, whatever it says. */
+/** Writes a backup with a valid checksum, whatever it holds. */
 async function forge(
   path: string,
   header: object,
@@ -304,7 +304,7 @@ test('a forged backup is refused with a reason, whatever its header says', async
       await forge(file, { ...HEADER, ...part }, [['cluster', CLUSTER]]);
       const error = await t.throwsAsync(
         checkBackup(file),
-        { message: /can not be used/ },
+        { message: /cannot be used/ },
         JSON.stringify(part),
       );
       t.is((error as { code?: unknown }).code, 'INVALID_ARGUMENT');
@@ -315,7 +315,7 @@ test('a forged backup is refused with a reason, whatever its header says', async
   });
 });
 
-test('a forged backup is refused with a reason when its state can not be one', async (t) => {
+test('a forged backup is refused with a reason when its state cannot be one', async (t) => {
   await use(async ({ file }) => {
     const node = { ...nodeDraft('n'), ...META };
     const states: readonly (readonly (readonly [Kind, unknown])[])[] = [
@@ -347,13 +347,13 @@ test('a forged backup is refused with a reason when its state can not be one', a
       await forge(file, HEADER, state);
       await t.throwsAsync(checkBackup(file), {
         code: 'INVALID_ARGUMENT',
-        message: /can not be used/,
+        message: /cannot be used/,
       });
     }
   });
 });
 
-test('a backup with bad objects in it is restored, and they are what they were', async (t) => {
+test('a backup with bad objects is restored, and they stay as they were', async (t) => {
   await use(async ({ file, self }) => {
     const node = nodeDraft('n1', { RaftID: 11 });
     const bad = { ...nodeDraft('n2'), ...META, Spec: 5n, Unknown: { deep: [1n] } };
@@ -385,7 +385,7 @@ test('whatever a forged backup holds, it is refused or restored', async (t) => {
         const node = { ...nodeDraft('n1'), ...META };
         const header = spoil({ ...HEADER, ID: 0 }, inHeader);
         const objects = [CLUSTER, node].map((object) => spoil(object, inObjects));
-        // JSON has no form for some of what can be stored.
+        // JSON cannot express everything that can be stored.
         const json = JSON.stringify(header, (_name, value: unknown) =>
           typeof value === 'bigint' ? String(value) : value,
         );

@@ -12,14 +12,15 @@ import { clusterDraft, root } from '../ca/cluster.js';
 import { servingTask } from '../dispatcher/harness.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from '../support/start-time.js';
 
 function member(index: number, reachable = true): Member {
   const address = `198.18.0.${index}:2377`;
   return { raftId: index, nodeId: `m${index}`, address, voter: true, reachable };
 }
 
-/** A group of which `self` leads; removal and transfer work as in Raft. */
+/** A group that `self` leads; removal and transfer work as in Raft. */
 class Group implements Membership {
   list: Member[];
   transfers = 0;
@@ -53,7 +54,7 @@ class Group implements Membership {
 }
 
 async function world(t: ExecutionContext, group: Group) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   await put(store, 'cluster', await clusterDraft(await root(clock.now())));
   for (const { nodeId, raftId, address } of group.list) {
@@ -94,7 +95,7 @@ test('a manager can go unless it is the last or the quorum would be lost', (t) =
   t.regex(canDemote([member(1), learner], 'm1') ?? '', /last manager/);
 });
 
-test('a demoted node leaves the Raft group, then nothing makes it a manager any more', async (t) => {
+test('a demoted node leaves the Raft group and loses its membership fields', async (t) => {
   const group = new Group([member(1), member(2), member(3)]);
   const { clock, store, loop, demote } = await world(t, group);
   loop.start();
@@ -108,7 +109,7 @@ test('a demoted node leaves the Raft group, then nothing makes it a manager any 
   t.is(node?.Role, 'manager');
 });
 
-test('a node demoted or removed under a former leader leaves the group on start', async (t) => {
+test('a node demoted or removed under an earlier leader leaves the group on start', async (t) => {
   const group = new Group([member(1), member(2), member(3), member(4)]);
   const { clock, store, loop, demote } = await world(t, group);
   await demote('m2');
@@ -118,7 +119,7 @@ test('a node demoted or removed under a former leader leaves the group on start'
   t.deepEqual(ids(group), ['m1', 'm4']);
 });
 
-test('the tasks of a removed node are given up, also more than one transaction takes', async (t) => {
+test('the tasks of a removed node are orphaned, even more than fit in one transaction', async (t) => {
   const { clock, store, loop } = await world(t, new Group([member(1)]));
   await put(store, 'node', nodeDraft('w1'));
   for (let number = 0; number < 250; number += 1) {
@@ -145,7 +146,7 @@ test('a member that joined is written to its node', async (t) => {
   t.like(store.get('node', 'm2'), { RaftID: 2, ManagerAddr: '198.18.0.2:2377' });
 });
 
-test('what would break the quorum, or fails, is tried again until it can be done', async (t) => {
+test('a removal that would break the quorum, or fails, is retried until it succeeds', async (t) => {
   const group = new Group([member(1), member(2), member(3, false)]);
   const { clock, loop, demote } = await world(t, group);
   loop.start();
@@ -181,7 +182,7 @@ test('a removed node’s certificate is refused until a week after it expires, i
   await put(store, 'task', servingTask('ended', 'w1', 'failed'));
   loop.start();
   await store.transact((transaction) => removeNode(transaction, 'w1', clock.now()));
-  // Removed by somebody who did not think of the certificate.
+  // Removed without refusing its certificate.
   await store.transact((transaction) => transaction.remove('node', 'w2'));
   await clock.advance(0);
   const removed = () => Object.keys(store.cluster()!.Private.RemovedNodes);
@@ -194,7 +195,7 @@ test('a removed node’s certificate is refused until a week after it expires, i
   t.deepEqual(removed(), []);
 });
 
-test('a stopped role manager does nothing any more', async (t) => {
+test('a stopped role manager does nothing', async (t) => {
   const group = new Group([member(1), member(2), member(3)]);
   const { clock, loop, demote } = await world(t, group);
   loop.start();
@@ -206,8 +207,8 @@ test('a stopped role manager does nothing any more', async (t) => {
   t.is(clock.pending, 0);
 });
 
-test('before the cluster is written nobody is taken out of the group, after that roles count', async (t) => {
-  const clock = new VirtualClock();
+test('nobody is removed from the group before the cluster is written, then roles count', async (t) => {
+  const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
   const group = new Group([member(1), member(2)]);
   const warnings: string[] = [];

@@ -29,7 +29,7 @@ export const STRANGE: readonly unknown[] = [
   Buffer.from([1, 2, 3]),
 ];
 
-/** A good object of each kind with most of its optional parts, to be spoilt. */
+/** A good object of each kind with most of its optional parts, to be damaged. */
 export function fullDraft(kind: Kind, id: string): Draft<Kind> {
   const port = {
     Protocol: 'tcp',
@@ -99,7 +99,7 @@ export function fullDraft(kind: Kind, id: string): Draft<Kind> {
   }
 }
 
-/** One spoilt place: the names that lead there are chosen by number, so that each leads somewhere. */
+/** One place to damage. Chooses the names on the path by number, so that every path leads somewhere. */
 interface Spoil {
   readonly path: readonly number[];
   readonly value: unknown;
@@ -115,7 +115,7 @@ export const spoils: fc.Arbitrary<readonly Spoil[]> = fc.array(
   { minLength: 1, maxLength: 3 },
 );
 
-/** A copy of the object with the places spoilt; its id stays, since nothing without one can be stored. */
+/** A copy of the object with the places damaged; keeps its id, because nothing without one can be stored. */
 export function spoil(object: object, all: readonly Spoil[]): Record<string, unknown> {
   const copy = structuredClone(object) as Record<string, unknown> & { readonly ID: string };
   for (const { path, value, remove } of all) {

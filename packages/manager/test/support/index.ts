@@ -1,4 +1,4 @@
-// What tests of packages that are built on the manager may use of its own.
+// What tests of packages built on the manager may use of its tests.
 export { removeNode } from '../../src/role-manager/remove-node.js';
 export { Codec } from '../../src/store/command.js';
 export { KINDS } from '../../src/store/kinds.js';
@@ -7,4 +7,4 @@ export { fullDraft, STRANGE } from './hostile.js';
 export * from './memory-database.js';
 export * from './objects.js';
 export * from './test-store.js';
-export * from './virtual-clock.js';
+export { START_MS } from './start-time.js';

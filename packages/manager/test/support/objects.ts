@@ -108,7 +108,7 @@ export function ingressDraft(id = 'ingress'): Draft<'network'> {
   return { ID: id, Spec: { ...Spec, Ingress: true }, Subnets, VNI: INGRESS_VNI };
 }
 
-/** Stores one object and gives it back as stored. */
+/** Stores one object and returns it as stored. */
 export async function put<K extends Kind>(
   store: Store,
   kind: K,
@@ -133,7 +133,7 @@ export async function patch<K extends Kind>(
   return store.get(kind, id) as Objects[K];
 }
 
-/** Changes the stored object to what no transaction would let through. */
+/** Changes the stored object to one that no transaction would accept. */
 export async function patchStored<K extends Kind>(
   store: TestStore,
   kind: K,

@@ -6,7 +6,8 @@ import { MemoryState } from '../../src/store/memory-state.js';
 import { ReplicatedStore } from '../../src/store/replicated-store.js';
 import type { Kind, StoreChange } from '../../src/store/store.js';
 import { Tables } from '../../src/store/tables.js';
-import { VirtualClock } from './virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
+import { START_MS } from './start-time.js';
 
 export interface TestStoreOptions {
   /** Default: a VirtualClock. */
@@ -26,7 +27,7 @@ export class TestStore extends ReplicatedStore {
     this.#state = state;
   }
 
-  /** Entries applied so far. */
+  /** Number of entries applied so far. */
   get entries(): number {
     return this.#log.entries;
   }
@@ -40,12 +41,12 @@ export class TestStore extends ReplicatedStore {
     this.#log.resume();
   }
 
-  /** What is stored, as the log and the database have it. */
+  /** The stored objects, as the log and the database have them. */
   stored(kind: Kind, id: string): object | undefined {
     return this.#state.tables.stored(kind, id);
   }
 
-  /** Applies a change that no transaction of this version would make, as an older one left it in the log. */
+  /** Applies a change that no transaction of this version makes, as an older version left it in the log. */
   async inject(change: Change): Promise<void> {
     const data = this.#state.codec.encodeCommand({ timeMs: this.timeMs(), changes: [change] });
     const { result } = await this.#log.propose(data);
@@ -58,7 +59,7 @@ export class TestStore extends ReplicatedStore {
     await this.inject({ action: 'create', kind, body: body as Body });
   }
 
-  /** The next proposal fails with this error and is not applied. */
+  /** Makes the next proposal fail with this error, unapplied. */
   failNext(error: Error): void {
     this.#log.failNext(error);
   }
@@ -126,5 +127,5 @@ export function createTestStore(options: TestStoreOptions = {}): TestStore {
     codec: new Codec(),
     freeze: true,
   });
-  return new TestStore(new TestLog(state), state, options.clock ?? new VirtualClock());
+  return new TestStore(new TestLog(state), state, options.clock ?? new VirtualClock(START_MS));
 }

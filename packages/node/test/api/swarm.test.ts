@@ -198,7 +198,7 @@ test('a change that was dropped because the leader changes is not told as a lost
   const reply = await api.call('POST', '/services/create', { json: serviceBody('dropped') });
   t.is(reply.status, 503);
   t.is(reply.headers['x-swarm-error-code'], 'NO_QUORUM');
-  t.is(reply.message, 'the change was not made, the leader changes: try again');
+  t.is(reply.message, 'the change was not made because the leader is changing: try again');
 });
 
 test('a follower has the leader answer writes, and answers reads itself', async (t) => {

@@ -3,16 +3,15 @@ import test from 'ava';
 import { groupsOf } from '@swarm/manager/assembly';
 import { HandshakeQueue, type Waiting } from '../../src/port/handshake-queue.js';
 import { NodeAddresses } from '@swarm/manager/assembly';
-import { nodeDraft, put } from '@swarm/manager/testing';
-import { createTestStore } from '@swarm/manager/testing';
-import { VirtualClock } from '@swarm/manager/testing';
+import { createTestStore, nodeDraft, put, START_MS } from '@swarm/manager/testing';
+import { VirtualClock } from '@swarm/sim';
 
 interface Guest extends Waiting {
   readonly address: string;
 }
 
 class Scene {
-  readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock(START_MS);
   readonly begun: Guest[] = [];
   readonly queue = new HandshakeQueue<Guest>(this.clock, (guest) => this.begun.push(guest));
 

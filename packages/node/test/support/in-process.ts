@@ -11,9 +11,10 @@ import {
   type PortRoutes,
   StoreStateMachine,
 } from '@swarm/manager/assembly';
-import { CLUSTER_ID, type MemoryDatabase, type VirtualClock } from '@swarm/manager/testing';
+import { CLUSTER_ID, type MemoryDatabase } from '@swarm/manager/testing';
 import type { MemoryDisk, MemoryNetwork } from '@swarm/raft';
 import { MemoryStorage } from '@swarm/raft';
+import type { VirtualClock } from '@swarm/sim';
 import { LocalApi } from '../../src/api/local-api.js';
 
 export interface Answer {
