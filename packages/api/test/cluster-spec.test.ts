@@ -28,7 +28,7 @@ test('rules of the cluster hold', (t) => {
   for (const [body, message] of [
     [{ Dispatcher: { HeartbeatPeriod: 1 } }, /between 100ms and 1h/],
     [{ CAConfig: { NodeCertExpiry: 1 } }, /1h0m0s/],
-    [{ Raft: { ElectionTick: 99 } }, /Raft\.ElectionTick: can not be changed/],
+    [{ Raft: { ElectionTick: 99 } }, /Raft\.ElectionTick: cannot be changed/],
     [{ Raft: { KeepOldSnapshots: 3 } }, /old snapshots/],
     [{ CAConfig: { ForceRotate: 1 } }, /root certificate/],
   ] as const) {

@@ -84,9 +84,9 @@ test('a length that is declared and not there allocates nothing', (t) => {
 });
 
 test('keys are text, and nothing follows the value', (t) => {
-  t.is(refused(Buffer.from([0x81, 0x01, 0x01])), 'has a key that is no text');
-  t.is(refused(Buffer.from([0x81, 0x90, 0x01])), 'has a key that is no text');
-  t.is(refused(Buffer.from([0x81, 0xc4, 0x01, 0x61, 0x01])), 'has a key that is no text');
+  t.is(refused(Buffer.from([0x81, 0x01, 0x01])), 'has a key that is not text');
+  t.is(refused(Buffer.from([0x81, 0x90, 0x01])), 'has a key that is not text');
+  t.is(refused(Buffer.from([0x81, 0xc4, 0x01, 0x61, 0x01])), 'has a key that is not text');
   t.is(refused(Buffer.from([0xc0, 0xc0])), 'goes on after its value');
   t.is(refused(Buffer.alloc(0)), 'ends early');
   t.deepEqual(

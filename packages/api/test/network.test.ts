@@ -23,7 +23,7 @@ test('a subnet is read without host bits only', (t) => {
   for (const text of ['10.240.3.1/24', 'fd00::1/64', '10.240.3.0/33', '10.240.3.0', '', 7]) {
     t.is(Subnet.parse(text), undefined, String(text));
   }
-  t.throws(() => Subnet.of('10.240.3.1/24'), { message: '10.240.3.1/24 is no subnet' });
+  t.throws(() => Subnet.of('10.240.3.1/24'), { message: '10.240.3.1/24 is not a subnet' });
 });
 
 test('each address of a subnet has one offset, and each offset one address', (t) => {

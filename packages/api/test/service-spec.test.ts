@@ -191,7 +191,7 @@ const refused: readonly (readonly [string, object, RegExp, string?])[] = [
   [
     'a job with an update',
     body({}, { Mode: { GlobalJob: {} }, UpdateConfig: {} }),
-    /job can not have an UpdateConfig/,
+    /job cannot have an UpdateConfig/,
   ],
   [
     'an unknown choice',
