@@ -1,6 +1,6 @@
 /**
- * `@swarm/api/client`: what a client needs of the API. It makes none of the tables that check what comes
- * in from outside: to build them takes longer than most commands run.
+ * `@swarm/api/client`: what a client needs of the API. It builds none of the tables that check input from
+ * outside: that takes longer than most commands run.
  */
 export { MS, SECOND } from './objects/common.js';
 export { compareStates, isTerminal } from './task-state.js';

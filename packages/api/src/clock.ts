@@ -1,11 +1,11 @@
 /** A timer's handle; opaque. */
 export type Timer = unknown;
 
-/** Time, passed in so that tests and simulations own it. Milliseconds throughout. */
+/** Time, passed in so that tests and simulations control it. Milliseconds throughout. */
 export interface Clock {
   /** Wall clock, milliseconds since the epoch. */
   now(): number;
-  /** Never goes back; for measuring how long something took. */
+  /** Never goes back; measures how long something takes. */
   monotonicMs(): number;
   setTimeout(callback: () => void, delayMs: number): Timer;
   clearTimeout(timer: Timer | undefined): void;

@@ -1,6 +1,9 @@
 import { ERRORS } from './errors.js';
 
-/** docs/errors.md, from the table of errors. `test/errors.test.ts` checks that the page is up to date. */
+/**
+ * Renders docs/errors.md from the table of errors. `test/errors.test.ts` checks that the page is up to
+ * date.
+ */
 export function errorsPage(): string {
   const rows = Object.entries(ERRORS).map(
     ([code, { status, about }]) => `| \`${code}\` | ${status} | ${about} |`,
@@ -8,7 +11,7 @@ export function errorsPage(): string {
   return [
     '# Errors',
     '',
-    'Every refused request is answered with `{"message": "…"}`, which says what is wrong and what to do,',
+    'Every refused request gets `{"message": "…"}`, which says what is wrong and what to do,',
     'and with one of these codes in the header `X-Swarm-Error-Code`. Codes are stable; messages are not.',
     '',
     '| code | HTTP status | meaning |',

@@ -1,11 +1,11 @@
 /**
- * Every error a user can see: one table, code to HTTP status. docs/errors.md is made from it.
- * Messages are made where the error is thrown; they say what is wrong and what to do.
+ * Every error a user can see: one table, code to HTTP status. docs/errors.md is generated from it. The code
+ * that throws writes the message, which says what is wrong and what to do.
  */
 export const ERRORS = {
   BAD_REQUEST: {
     status: 400,
-    about: 'The request can not be read: malformed JSON, a wrong type, a bad filter.',
+    about: 'The request cannot be read: malformed JSON, a wrong type, a bad filter.',
   },
   INVALID_ARGUMENT: {
     status: 400,
@@ -13,7 +13,7 @@ export const ERRORS = {
   },
   FAILED_PRECONDITION: {
     status: 400,
-    about: 'The object is not in a state in which this can be done.',
+    about: 'The object is not in a state that allows this.',
   },
   WRONG_VERSION: {
     status: 400,
@@ -24,15 +24,14 @@ export const ERRORS = {
     status: 401,
     about: 'No certificate, or one that this cluster did not issue.',
   },
-  CERTIFICATE_EXPIRED: { status: 401, about: 'The certificate is past its validity.' },
+  CERTIFICATE_EXPIRED: { status: 401, about: 'The certificate has expired.' },
   INVALID_TOKEN: {
     status: 401,
-    about: 'The join token is not one of this cluster, or was rotated.',
+    about: "The join token is not this cluster's, or was rotated.",
   },
   PERMISSION_DENIED: {
     status: 403,
-    about:
-      'The certificate does not give the role this needs, or the policy of the cluster forbids it.',
+    about: 'This node or client may not do this, or the policy of the cluster forbids it.',
   },
   NOT_FOUND: { status: 404, about: 'No such object, or no such route.' },
   METHOD_NOT_ALLOWED: { status: 405, about: 'The route exists, but not with this method.' },
@@ -40,23 +39,23 @@ export const ERRORS = {
     status: 409,
     about: 'The name is taken, or the port is published by another service.',
   },
-  TOO_LARGE: { status: 413, about: 'The body is larger than this route takes.' },
+  TOO_LARGE: { status: 413, about: 'The body is larger than this route accepts.' },
   OUT_OF_SEQUENCE: {
     status: 500,
-    about: 'The object changed since it was read: read it again (500 as Docker answers).',
+    about: 'The object changed since it was read: read it again (500, as Docker answers).',
   },
-  INTERNAL: { status: 500, about: 'A fault of ours; the log has more.' },
-  UNIMPLEMENTED: { status: 501, about: 'Known to Docker, not served here.' },
-  NOT_IN_SWARM: { status: 503, about: 'The node is not part of a cluster, or is no manager.' },
-  ALREADY_IN_SWARM: { status: 503, about: 'The node is part of a cluster already.' },
+  INTERNAL: { status: 500, about: "A fault in swarm; the daemon's log has more." },
+  UNIMPLEMENTED: { status: 501, about: 'Docker has this, swarm does not.' },
+  NOT_IN_SWARM: { status: 503, about: 'The node is not part of a cluster, or is not a manager.' },
+  ALREADY_IN_SWARM: { status: 503, about: 'The node is already part of a cluster.' },
   NO_QUORUM: { status: 503, about: 'No leader: more than half of the managers must be online.' },
-  OVERLOADED: { status: 503, about: 'Too much is under way; try again.' },
+  OVERLOADED: { status: 503, about: 'Too much is in progress; try again.' },
   TIMEOUT: { status: 503, about: 'Not done in time; it may still happen.' },
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** An error of the caller's, or one that the caller should hear of. */
+/** An error that the caller made or should be told about. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly code: ErrorCode;
@@ -72,5 +71,5 @@ export class ApiError extends Error {
   }
 }
 
-/** Name of the header of a reply that carries the code of an error. */
+/** The reply header that carries the code of an error. */
 export const ERROR_CODE_HEADER = 'X-Swarm-Error-Code';

@@ -16,7 +16,7 @@ export function toBase36(bytes: Uint8Array, length: number): string {
   return value.toString(36).padStart(length, '0');
 }
 
-/** Id of a Raft member that was surely never used: 48 random bits, not 0. */
+/** A new id for a Raft member: 48 random bits, never 0, so that no id is used twice. */
 export function newRaftId(randomBytes: (size: number) => Uint8Array): number {
   return randomBytes(6).reduce((id, byte) => id * 256 + byte, 0) || 1;
 }

@@ -50,6 +50,6 @@ export * from './shapes/node.js';
 export * from './shapes/others.js';
 export * from './shapes/service.js';
 export * from './shapes/task.js';
-/** The combinators that shapes are made of: `shape.record`, `shape.text`. */
+/** The combinators that shapes are built from: `shape.record`, `shape.text`. */
 export * as shape from './wire/shape.js';
 export { type RecordShape, type Shape, ShapeError } from './wire/shape.js';

@@ -14,9 +14,9 @@ const FORM = new RegExp(
 
 /** The parts of `SWMTKN-1-<digest>-<secret>`. */
 export interface JoinToken {
-  /** Digest of the cluster's root certificate: how a joiner knows whom it talks to. */
+  /** Digest of the cluster's root certificate: tells a joining node that it talks to the right cluster. */
   readonly digest: string;
-  /** Says which role the joiner may have. */
+  /** Decides which role the joining node gets. */
   readonly secret: string;
 }
 
@@ -34,14 +34,14 @@ export function makeJoinToken(
   return `${PREFIX}-${VERSION}-${rootDigest(rootCertificateDer)}-${secret}`;
 }
 
-/** The parts of a join token; undefined when the text is none. */
+/** The parts of a join token; undefined when the text is not one. */
 export function parseJoinToken(text: string): JoinToken | undefined {
   const match = FORM.exec(text);
   if (match === null) return undefined;
   return { digest: match[1]!, secret: match[2]! };
 }
 
-/** Whether two tokens, or parts of tokens, are the same. Takes as long wherever they differ. */
+/** Whether two tokens, or parts of tokens, are equal. The time taken does not depend on where they differ. */
 export function sameToken(a: string, b: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));

@@ -1,4 +1,4 @@
-/** Structured log, in the order of pino's arguments: fields first, then the sentence. */
+/** A structured log with pino's order of arguments: fields first, then the sentence. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

@@ -1,6 +1,9 @@
 import type { ServiceSpec } from './objects/service.js';
 
-/** What a service's mode means, with the defaults that hold. `kind` is what Docker's `mode` filter calls it. */
+/**
+ * What a service's mode means, with defaults filled in. `kind` is Docker's word for it in the `mode`
+ * filter.
+ */
 export type Mode =
   | { readonly kind: 'replicated'; readonly replicas: number }
   | { readonly kind: 'global' }
@@ -26,7 +29,7 @@ export function modeOf({ Mode: mode }: Pick<ServiceSpec, 'Mode'>): Mode {
   return { kind: mode.Global === undefined ? 'global-job' : 'global' };
 }
 
-/** Whether the service is done once its tasks completed. */
+/** Whether the service ends when its tasks have completed. */
 export function isJobMode(mode: Mode): boolean {
   return mode.kind === 'replicated-job' || mode.kind === 'global-job';
 }

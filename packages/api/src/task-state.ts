@@ -28,7 +28,7 @@ export function isTerminal(state: TaskState): boolean {
   return ORDER[state] > ORDER.running;
 }
 
-/** Whether the task should run (or be made ready to run) and still can. */
+/** Whether the task should run (or be prepared to run) and still can. */
 export function isRunnable(task: Task): boolean {
   return ORDER[task.DesiredState] <= ORDER.running && !isTerminal(task.Status.State);
 }

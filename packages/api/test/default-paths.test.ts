@@ -1,7 +1,7 @@
 import test from 'ava';
 import { defaultDataRoot, defaultSocket, UsageError } from '../src/index.js';
 
-test('without a home no folder that others share becomes the data root', (t) => {
+test('a user without a home gets no shared folder as data root', (t) => {
   t.is(defaultDataRoot({ HOME: '/home/u' }, 7), '/home/u/.local/share/swarm');
   t.is(defaultDataRoot({ HOME: '/home/u', XDG_DATA_HOME: '/d' }, 7), '/d/swarm');
   t.is(defaultDataRoot({ HOME: '/home/u', XDG_DATA_HOME: 'd' }, 7), '/home/u/.local/share/swarm');

@@ -63,7 +63,7 @@ function reported(change: object): unknown {
   };
 }
 
-test('messages of an agent are read as they were sent, without what nobody knows', (t) => {
+test('messages of an agent are read as sent, without unknown fields', (t) => {
   t.deepEqual(fromAgent({ ...hello, later: 1 }), hello);
   const read = fromAgent(reported({ AppliedAt: AT, Later: new Date(0).getTime() }));
   t.deepEqual(read, { type: 'status', sequence: 1, updates: [{ taskId: 't1', status }] });
@@ -71,7 +71,7 @@ test('messages of an agent are read as they were sent, without what nobody knows
   t.like(fromAgent({ type: 'log', subscription: 's.1', lines: [line] }), { subscription: 's.1' });
 });
 
-test('a status that is not one is refused, and the place is named', (t) => {
+test('a malformed status is refused, and the error says where', (t) => {
   t.is(
     refusal(reported({ PortStatus: { Ports: {} } })),
     'updates[0].status.PortStatus.Ports: must be a list, not an object',
@@ -93,7 +93,7 @@ test('a status that is not one is refused, and the place is named', (t) => {
   );
 });
 
-test('a description that is not one is refused', (t) => {
+test('a malformed description is refused', (t) => {
   const told = (change: object) =>
     refusal({ ...hello, description: { ...description, ...change } });
   t.regex(told({ Resources: { MemoryBytes: 2n ** 63n } }), /beyond 2\^53/);
@@ -122,7 +122,7 @@ test('a description takes at most 64 KiB, before and after its bytes became text
     );
   };
   t.notThrows(() => readAgentFrame(msgpack, told('x')));
-  // What is no UTF-8 becomes U+FFFD, which takes three bytes.
+  // Bytes that are not UTF-8 become U+FFFD, which takes three bytes.
   t.true(told('\xff').length < AGENT_FRAME_LIMITS_BYTES.hello);
   t.throws(() => readAgentFrame(msgpack, told('\xff')), {
     instanceOf: MalformedMessage,
@@ -201,7 +201,7 @@ const peer: MeshPeer = { nodeId: 'n1', index: 1, address: '198.18.0.1', subnet: 
 const read = managerFrameReader(msgpack);
 const fromManager = (value: unknown) => read(packr.pack(value));
 
-test('what can not be read of an assignment set is set aside by kind and id, the rest is read', (t) => {
+test('an unreadable part of an assignment set is set aside by kind and id, the rest is read', (t) => {
   const bad = { ...task, ID: 't2', DesiredState: 'shutdown', Endpoint: { Ports: {} } };
   const worse = { ...task, ID: '../../etc' };
   const changes = [
@@ -321,7 +321,7 @@ test('a task needs the networks, secrets and configs that it names, each once, u
   t.deepEqual(needsOf(task), []);
 });
 
-test('a mesh peer, port or endpoint that can not be read is left out, and what the agent had in its place goes', (t) => {
+test('a mesh peer, port or endpoint that cannot be read is left out, and the one the agent had goes', (t) => {
   const endpoint = { taskId: 't1', nodeId: 'n1', address: '10.240.1.2', port: 80 };
   const port = { protocol: 'tcp', publishedPort: 8080, serviceId: 's1', endpoints: [endpoint] };
   const delta = {

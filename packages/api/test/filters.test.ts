@@ -21,7 +21,7 @@ test('values of one key are alternatives, labels must all match', (t) => {
   t.false(filters.labels('label', undefined));
 });
 
-test('labels of the name of an object method are no match', (t) => {
+test('a label named like a method of objects does not match', (t) => {
   const filters = Filters.parse('{"label":["constructor"]}', ['label']);
   t.false(filters.labels('label', {}));
 });

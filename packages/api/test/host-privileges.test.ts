@@ -13,7 +13,7 @@ function need(container: Partial<ContainerSpec>): string {
   return needs.length > 0 ? 'capabilities' : 'none';
 }
 
-test('Users and groups: those of the range for services are free, those of the system are root’s', (t) => {
+test('users and groups: those of the range for services need no policy, those of the system need root', (t) => {
   for (const [name, level] of [
     ['', 'none'],
     [String(SERVICE_UIDS.first), 'none'],
@@ -38,7 +38,7 @@ test('Users and groups: those of the range for services are free, those of the s
   t.is(need({ User: `${SERVICE_UIDS.first}:root` }), 'root');
 });
 
-test('Capabilities: a few are mild, all others lead to root, also those of later kernels', (t) => {
+test('capabilities: a few are mild; all others lead to root, those of later kernels too', (t) => {
   for (const name of ['CAP_NET_RAW', 'NET_RAW', 'net_raw', 'cap_kill', 'NET_BIND_SERVICE'])
     t.is(need({ CapabilityAdd: [name] }), 'capabilities', name);
   for (const name of ['ALL', 'all', 'CAP_ALL', 'CAP_SYS_ADMIN', 'CHOWN', 'SETUID', 'CAP_FUTURE'])
@@ -46,7 +46,7 @@ test('Capabilities: a few are mild, all others lead to root, also those of later
   t.is(need({ CapabilityDrop: ['ALL'] }), 'none');
 });
 
-test('A policy covers what is below it, for the image host alone', (t) => {
+test('a policy covers what is below it, and only for the image host', (t) => {
   const raw: ContainerSpec = { Image: 'host:latest', CapabilityAdd: ['NET_RAW'] };
   t.throws(() => checkHostPrivileges(raw, 'none'), { code: 'PERMISSION_DENIED' });
   t.notThrows(() => checkHostPrivileges(raw, 'capabilities'));

@@ -16,7 +16,7 @@ function refused(frame: Uint8Array, limits: Partial<MsgpackLimits> = {}): string
   throw new Error('it was unpacked');
 }
 
-test('what it packs it unpacks, whatever the library', (t) => {
+test('every library unpacks what it packs, and the other way round', (t) => {
   const json = fc.jsonValue({ maxDepth: 5 });
   fc.assert(
     fc.property(json, fc.boolean(), (value, variableMapSize) => {
@@ -73,10 +73,10 @@ test('depth, bytes and values have limits', (t) => {
   t.regex(refused(empties), /more than 1000 values/);
 });
 
-test('a length that is declared and not there allocates nothing', (t) => {
+test('a declared length beyond the frame allocates nothing', (t) => {
   for (const head of [0xdd, 0xdf, 0xc6, 0xdb])
     t.is(refused(Buffer.from([head, 0xff, 0xff, 0xff, 0xff, 0xc0])), 'ends early');
-  // Lists within each other that all declare what only one of them could have.
+  // Nested lists that all declare a length that only one of them can have.
   const nested = Buffer.concat(
     Array.from({ length: 7 }, () => Buffer.from([0xdd, 0x00, 0x0f, 0x00, 0x00])),
   );
@@ -84,9 +84,9 @@ test('a length that is declared and not there allocates nothing', (t) => {
 });
 
 test('keys are text, and nothing follows the value', (t) => {
-  t.is(refused(Buffer.from([0x81, 0x01, 0x01])), 'has a key that is no text');
-  t.is(refused(Buffer.from([0x81, 0x90, 0x01])), 'has a key that is no text');
-  t.is(refused(Buffer.from([0x81, 0xc4, 0x01, 0x61, 0x01])), 'has a key that is no text');
+  t.is(refused(Buffer.from([0x81, 0x01, 0x01])), 'has a key that is not text');
+  t.is(refused(Buffer.from([0x81, 0x90, 0x01])), 'has a key that is not text');
+  t.is(refused(Buffer.from([0x81, 0xc4, 0x01, 0x61, 0x01])), 'has a key that is not text');
   t.is(refused(Buffer.from([0xc0, 0xc0])), 'goes on after its value');
   t.is(refused(Buffer.alloc(0)), 'ends early');
   t.deepEqual(
@@ -98,7 +98,7 @@ test('keys are text, and nothing follows the value', (t) => {
   );
 });
 
-test('whatever the bytes, they are unpacked or refused by name, and what went before does not matter', (t) => {
+test('any bytes are unpacked or refused with MsgpackError, and earlier frames have no influence', (t) => {
   const good = msgpack.pack({ a: [1, 'x'] });
   const tokens = fc.constantFrom(
     0x81,

@@ -16,7 +16,7 @@ const needs = (container: Partial<ContainerSpec>, spec: Partial<TaskSpec> = {}):
     }),
   ].sort();
 
-test('What a task needs of a runtime follows from its spec', (t) => {
+test('what a task needs of a runtime follows from its spec', (t) => {
   t.deepEqual(needs({}), ['images']);
   t.deepEqual(needs({ Image: 'host' }), ['host-commands']);
   t.deepEqual(needs({ Image: 'host:latest', User: 'web' }), ['host-commands', 'users']);
@@ -29,7 +29,7 @@ test('What a task needs of a runtime follows from its spec', (t) => {
   t.deepEqual(needs({}, { Resources: { Limits: { Pids: 5 } } }), ['images', 'limits']);
 });
 
-test('What says nothing needs nothing', (t) => {
+test('a spec that asks for nothing needs nothing', (t) => {
   const empty = {
     ReadOnly: false,
     Mounts: [],
@@ -45,7 +45,7 @@ test('What says nothing needs nothing', (t) => {
   t.deepEqual([...neededCapabilities({ ForceUpdate: 0 })], []);
 });
 
-test('A node of an older version is known by the name of its runtime, any other by its words', (t) => {
+test('a node of an older version is judged by the name of its runtime, any other by its capabilities', (t) => {
   t.deepEqual(runtimeCapabilities({ Runtime: 'process' }), ['host-commands', 'limits', 'users']);
   t.false(runtimeCapabilities({ Runtime: 'docker' }).includes('host-commands'));
   t.true(runtimeCapabilities({ Runtime: 'docker' }).includes('images'));
@@ -57,7 +57,7 @@ test('A node of an older version is known by the name of its runtime, any other 
   t.deepEqual(runtimeCapabilities({ ...declared, RuntimeCapabilities: [] }), []);
 });
 
-test('Capabilities on the wire are few and short', (t) => {
+test('capabilities on the wire are few and short', (t) => {
   const described = (RuntimeCapabilities: unknown) =>
     nodeDescriptionShape.read({
       Hostname: 'n1',

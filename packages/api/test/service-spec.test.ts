@@ -29,7 +29,7 @@ test('an empty name becomes a random one that is valid', (t) => {
   }
 });
 
-test('what is missing is filled in as the server of Docker does, less its faults', (t) => {
+test('missing fields are filled in as the server of Docker does, without its faults', (t) => {
   const spec = accept(
     body({}, { UpdateConfig: {}, EndpointSpec: { Ports: [{ TargetPort: 80 }] } }),
   );
@@ -53,7 +53,7 @@ test('an explicit zero is kept: no replicas, all at once', (t) => {
   t.is(withDefaults(spec).UpdateConfig?.Parallelism, 0);
 });
 
-test('null and other cases of names are read as Go reads them', (t) => {
+test('null and names in other cases are read as Go reads them', (t) => {
   const spec = accept({
     name: 'lower',
     Labels: null,
@@ -64,7 +64,7 @@ test('null and other cases of names are read as Go reads them', (t) => {
   t.deepEqual(spec.Labels, {});
 });
 
-test('a label of the name __proto__ is refused, as no store would give it back', (t) => {
+test('a label named __proto__ is refused, because the store would not return it', (t) => {
   const body = JSON.parse(
     '{"Name":"x","Labels":{"__proto__":"1"},"TaskTemplate":{"ContainerSpec":{"Image":"x"}}}',
   );
@@ -191,7 +191,7 @@ const refused: readonly (readonly [string, object, RegExp, string?])[] = [
   [
     'a job with an update',
     body({}, { Mode: { GlobalJob: {} }, UpdateConfig: {} }),
-    /job can not have an UpdateConfig/,
+    /job cannot have an UpdateConfig/,
   ],
   [
     'an unknown choice',
@@ -240,7 +240,7 @@ test('image references are read by the grammar of registries', (t) => {
   }
 });
 
-test('names that no DNS label or file can have are refused, in linear time', (t) => {
+test('names that are not valid DNS labels or file names are refused, in linear time', (t) => {
   for (const name of ['web', 'a-b_c', '0']) t.notThrows(() => checkDnsName(name));
   for (const name of ['', '-a', 'a-', 'a b']) t.throws(() => checkDnsName(name));
   t.throws(() => checkDnsName(`${'a-'.repeat(30)}!`));

@@ -18,7 +18,7 @@ const status: TaskStatus = {
   Message: 'started',
 };
 
-/** The error that reading the value makes: `path: problem`. */
+/** The error of reading the value: `path: problem`. */
 function refusal(target: shape.Shape<unknown>, value: unknown): string {
   try {
     target.read(value);
@@ -51,7 +51,7 @@ test('fields that a shape does not know are dropped, and null counts as absent',
   t.deepEqual(Object.keys(read), ['Timestamp', 'State', 'Message']);
 });
 
-test('the error names the place and what is wrong there', (t) => {
+test('the error says where and what is wrong', (t) => {
   const list = shape.list(taskStatusShape);
   t.is(
     refusal(list, [status, { ...status, PortStatus: { Ports: {} } }]),
@@ -62,7 +62,7 @@ test('the error names the place and what is wrong there', (t) => {
   t.is(refusal(map, { 'a\n': 'b' }), '["a\\n"]: must be a whole number, not a string');
 });
 
-test('what JSON has no word for is refused wherever it stands', (t) => {
+test('values that JSON cannot express are refused at any depth', (t) => {
   const description = {
     Hostname: 'n1',
     Platform: { Architecture: 'x86_64', OS: 'linux' },
@@ -92,7 +92,7 @@ test('what JSON has no word for is refused wherever it stands', (t) => {
   }
 });
 
-test('a part that is kept as it is has bounds, and comes back as a copy', (t) => {
+test('a part that is kept unread has limits, and is returned as a copy', (t) => {
   const value = { a: { b: [1, 'x', null, true] } };
   const read = shape.jsonObject.read(value);
   t.deepEqual(read, value);
@@ -112,7 +112,7 @@ test('a service has exactly one mode', (t) => {
   t.regex(refusal(serviceModeShape, { Replicated: {} }), /^Replicated.Replicas/);
 });
 
-test('a key can not reach the prototype of what is built', (t) => {
+test('a key cannot reach the prototype of the result', (t) => {
   const value = JSON.parse('{"__proto__":{"polluted":1}}');
   t.regex(refusal(shape.jsonObject, value), /must have another name/);
   t.regex(refusal(shape.map(shape.jsonObject), value), /must have another name/);
@@ -142,7 +142,7 @@ test('a text is cut between characters, and a lone surrogate does not survive', 
   t.is(shape.text().read('\0\x1b[31m😀'), '\0\x1b[31m😀');
 });
 
-test('a status in its limits takes less than 8 KiB besides its ports', (t) => {
+test('a status within its limits takes less than 8 KiB without its ports', (t) => {
   const unit = fc.constantFrom('a', 'é', '€', '😀', '\ud800', '\0');
   const long = fc.array(unit, { minLength: 0, maxLength: 6000 }).map((units) => units.join(''));
   fc.assert(
@@ -163,7 +163,7 @@ test('a status in its limits takes less than 8 KiB besides its ports', (t) => {
   );
 });
 
-test('whatever a shape reads survives JSON unchanged, and reading it again changes nothing', (t) => {
+test('what a shape reads survives JSON unchanged, and reading it again changes nothing', (t) => {
   fc.assert(
     fc.property(
       fc.anything({ withBigInt: true, withDate: true, withTypedArray: true }),

@@ -18,7 +18,7 @@ test('an address is read in one spelling only', (t) => {
   t.is(parseIpAddress('::ffff:198.18.0.1'), '198.18.0.1' as never);
 });
 
-test('what is not an address is none', (t) => {
+test('text that is not an address is refused', (t) => {
   for (const text of [
     '',
     ' 198.18.0.1',
@@ -53,7 +53,7 @@ test('an address that is read is a single word', (t) => {
   t.pass();
 });
 
-test('what no other host can send to is no host’s address', (t) => {
+test('an address that no other host can send to is not a host address', (t) => {
   for (const text of [
     '0.0.0.0',
     '0.1.2.3',
@@ -69,7 +69,7 @@ test('what no other host can send to is no host’s address', (t) => {
     t.true(isHostAddress(parseIpAddress(text)!), text);
 });
 
-test('addresses of one network share its name', (t) => {
+test('addresses of one network give the same network', (t) => {
   const network = (text: string, bits: number) => networkOf(parseIpAddress(text)!, bits);
   t.is(network('198.18.3.255', 24), '198.18.3.0/24');
   t.is(network('198.18.3.255', 30), '198.18.3.252/30');
@@ -150,7 +150,7 @@ test('an address with prefix length is read in one spelling', (t) => {
     t.is(parseCidr(text), undefined, String(text));
 });
 
-test('the days of a month and the hours of a day are those of the calendar', (t) => {
+test('a timestamp has days and hours of the calendar', (t) => {
   for (const text of [
     '2026-02-28T23:59:59Z',
     '2024-02-29T00:00:00Z',
@@ -175,7 +175,7 @@ test('the days of a month and the hours of a day are those of the calendar', (t)
   fc.assert(fc.property(any, (date) => t.true(isTimestamp(date.toISOString()))));
 });
 
-test('every address of four parts is read, and only in its one spelling', (t) => {
+test('every IPv4 address is read, and only in its canonical spelling', (t) => {
   fc.assert(fc.property(fc.ipV4(), (text) => t.is(parseIpAddress(text), text as never)));
   for (const text of [
     '1.2.3.4.',

@@ -3,7 +3,9 @@ import { ApiError, type Clock } from '@swarm/api';
 import type { BodyLimits } from './limits.js';
 import { errorReply } from './reply.js';
 
-/** Counts the bytes of all bodies being read, so that many clients can not fill the memory. */
+/**
+ * Reads bodies, and counts the bytes of all that are being read, so that many clients cannot fill the memory.
+ */
 export class BodyReader {
   readonly #clock: Clock;
   readonly #limits: BodyLimits;
@@ -16,13 +18,13 @@ export class BodyReader {
     this.#limits = limits;
   }
 
-  /** Whether its head says already that its body is more than `read` takes. */
+  /** Whether the head already announces a body that `read` refuses. */
   isTooLong({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
     return Number(headers['content-length'] ?? 0) > this.#limits.bodyBytes;
   }
 
   /**
-   * The whole body; the same again for a request that was read.
+   * Reads the whole body; returns the same again for a request that was read.
    * @throws ApiError TOO_LARGE, OVERLOADED; BAD_REQUEST when it stops short or comes too slowly
    */
   async read(request: IncomingMessage): Promise<Buffer> {
@@ -70,15 +72,15 @@ export class BodyReader {
     return body;
   }
 
-  /** The body as JSON; undefined when it is empty. @throws ApiError as `read`, BAD_REQUEST */
+  /** Reads the body as JSON; undefined when it is empty. @throws ApiError as `read`, BAD_REQUEST */
   async readJson(request: IncomingMessage): Promise<unknown> {
     return parseJson(await this.read(request));
   }
 
   /**
-   * Answers with an error while the client may still be sending: the answer goes out at once, and the
-   * rest of the body is read and dropped for a while, because a client that finds its connection reset
-   * while writing never reads why.
+   * Answers with an error while the client may still be sending. Sends the answer at once, then reads and
+   * drops the rest of the body for a while, because a client whose connection is reset while it writes never
+   * reads the answer.
    */
   refuse(request: IncomingMessage, response: ServerResponse, error: ApiError): void {
     const { headers, body } = errorReply(error);
@@ -132,7 +134,7 @@ export function parseJson(body: Buffer): unknown {
   }
 }
 
-/** Node 22 names the line by itself. */
+/** Node.js 22 includes the line in its message. */
 function lineOf(text: string, position: number, message: string): string {
   if (message.includes('line ')) return '';
   const before = text.slice(0, position).split('\n');

@@ -20,7 +20,7 @@ export class Engine {
     this.#clock = clock;
   }
 
-  /** Passes a request through. `body`: when it was read already. @throws ApiError */
+  /** Passes a request through. @param body its body, if already read. @throws ApiError */
   async pass(
     request: IncomingMessage,
     response: ServerResponse,
@@ -35,7 +35,7 @@ export class Engine {
     );
   }
 
-  /** Passes a request through that takes over its connection. */
+  /** Passes through a request that takes over its connection. */
   async hijack(
     request: IncomingMessage,
     socket: Duplex,
@@ -45,7 +45,7 @@ export class Engine {
     hijackTo(await this.#target(target), request, socket, head);
   }
 
-  /** Asks the engine itself; undefined when it does not answer 200 with JSON in time. */
+  /** Sends the engine a request of our own; undefined when it does not answer 200 with JSON in time. */
   async ask(path: string): Promise<unknown> {
     try {
       const { status, body } = await this.#get(path);
@@ -55,7 +55,7 @@ export class Engine {
     }
   }
 
-  /** Opens a stream of the engine's; undefined when it does not answer. Ends with `signal`. */
+  /** Opens a stream of the engine; undefined when it does not answer. Ends with `signal`. */
   stream(path: string, signal: AbortSignal): Promise<IncomingMessage | undefined> {
     return new Promise((resolve) => {
       const request = http.get({ socketPath: this.#socketPath, path, signal }, (answer) => {
@@ -68,8 +68,8 @@ export class Engine {
   }
 
   /**
-   * An engine older than us refuses the version that its client agreed on with us, so the path names
-   * the newest version that both know.
+   * An engine older than us refuses the version that the client negotiated with us, so the path names the
+   * newest version that both know.
    */
   async #target(target: Target): Promise<ProxyTarget> {
     const minor = target.versioned ? Math.min(target.minor, await this.#newest(target.minor)) : 0;

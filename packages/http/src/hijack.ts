@@ -4,14 +4,14 @@ import { openRequest, type ProxyTarget, requestOptions } from './proxy.js';
 
 /** Largest body of a request that asks for an upgrade (`exec start` sends a few bytes). */
 const UPGRADE_BODY_LIMIT = 64 * 1024;
-/** How long what a client still sends after its last answer is read. */
+/** How long to read what a client still sends after its last answer. */
 const LINGER_MS = 1000;
 
 /**
- * Sends on a request that asks to take over its connection (`docker attach`, `docker exec`, BuildKit),
- * then carries bytes both ways. When the other side answers without taking over, its answer is sent
- * and the connection closed, so that no later request slips past the router.
- * @param head what the parser had read past the request's head
+ * Forwards a request that asks to take over its connection (`docker attach`, `docker exec`, BuildKit), then
+ * copies bytes both ways. When the other side answers without taking over, sends that answer and closes the
+ * connection, so that no later request bypasses the router.
+ * @param head what the parser read beyond the request's head
  */
 export function hijackTo(
   target: ProxyTarget,
@@ -36,7 +36,7 @@ export function hijackTo(
     ...(length > 0 && { 'content-length': length }),
   };
   const upstream = openRequest(options);
-  // A client may have nothing more to send and still read: closing follows the streams, not errors only.
+  // A client that has finished sending may still read, so the streams decide when to close, not only errors.
   const cut = (): void => {
     upstream.destroy();
     socket.destroy();
@@ -69,7 +69,7 @@ export function hijackTo(
   sendBody(socket, head, length, upstream);
 }
 
-/** The body is still in the socket: exactly `length` bytes of it are the request's. */
+/** Sends the request's body, which is still in the socket and exactly `length` bytes long. */
 function sendBody(
   socket: Duplex,
   head: Buffer,
@@ -100,8 +100,8 @@ function headOf(status: number, message: string | undefined, raw: readonly strin
 }
 
 /**
- * Closes the socket when all is written. What the client still sends is read and dropped for a moment:
- * unread it would keep the socket open, or reset the connection before the client has read the answer.
+ * Closes the socket when all is written. Reads and drops what the client still sends for a moment: unread
+ * bytes would keep the socket open, or reset the connection before the client has read the answer.
  */
 function closeWhenWritten(socket: Duplex): void {
   socket.once('finish', () => {

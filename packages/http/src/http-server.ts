@@ -11,27 +11,27 @@ import { sendError } from './reply.js';
 import type { HttpCall, HttpRoute } from './router.js';
 import { parseTarget, type Target } from './target.js';
 
-/** A request that no route has. */
+/** A request that matches no route. */
 export type UnroutedCall<Caller> = Omit<HttpCall<Caller>, 'params'>;
 
-/** A request that wants its connection for itself. */
+/** A request that takes over its connection. */
 export interface UpgradeCall<Caller> {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
-  /** What the parser had read past the request's head. */
+  /** What the parser read beyond the request's head. */
   readonly head: Buffer;
   readonly target: Target;
   readonly caller: Caller;
 }
 
 /**
- * What a server serves. Whatever it throws is the answer when it is an ApiError, else a fault of ours.
+ * What a server serves. An ApiError that it throws becomes the answer; any other error is a fault of ours.
  * @typeParam Caller who asks, as the owner of the server tells callers apart
  */
 export interface Site<Caller> {
   /** Headers of every answer. */
   headers(): Readonly<Record<string, string>>;
-  /** Undefined when no route has the path. @throws ApiError METHOD_NOT_ALLOWED */
+  /** Undefined when no route matches the path. @throws ApiError METHOD_NOT_ALLOWED */
   find(
     method: string,
     path: string,
@@ -41,7 +41,7 @@ export interface Site<Caller> {
         readonly params: Readonly<Record<string, string>>;
       }
     | undefined;
-  /** @throws ApiError when this caller may not use the route, or not in this way */
+  /** @throws ApiError when this caller may not use the route this way */
   admit(caller: Caller, route: HttpRoute<Caller>, target: Target): void;
   unrouted(call: UnroutedCall<Caller>): Promise<void>;
   upgrade(call: UpgradeCall<Caller>): Promise<void>;
@@ -54,13 +54,13 @@ export interface HttpServerOptions<Caller> {
   readonly limits?: Partial<HttpLimits>;
 }
 
-/** What whoever listens elsewhere uses of a server. */
+/** The part of a server that other listeners use. */
 export type RequestHandler<Caller> = Pick<
   HttpServer<Caller>,
   'handle' | 'upgrade' | 'bound' | 'serverOptions'
 >;
 
-/** How often half-sent requests are looked for; they live at most this much longer than headersMs. */
+/** How often to look for half-sent requests; they live at most this much longer than headersMs. */
 const CONNECTION_CHECK_MS = 1000;
 const HEADERS_COUNT_LIMIT = 100;
 const KEEP_ALIVE_MS = 60_000;
@@ -68,13 +68,13 @@ const KEEP_ALIVE_MS = 60_000;
 const SOCKET_MODE = 0o660;
 
 /**
- * Answers the requests of a unix socket, and those that others accepted: `handle` and `upgrade` are for
- * whoever listens elsewhere and knows who asks there.
+ * Answers the requests of a unix socket, and those that another listener accepts and passes to `handle` and
+ * `upgrade` with their caller.
  */
 export class HttpServer<Caller> {
-  /** Reads bodies for the site: all count against one limit. */
+  /** Reads bodies for the site. All count against one limit. */
   readonly bodies: BodyReader;
-  /** Aborts when the server closes: ends what would stream for ever. */
+  /** Aborts when the server closes, to end streams that would last forever. */
   readonly closing: AbortSignal;
   readonly #options: HttpServerOptions<Caller>;
   readonly #limits: HttpLimits;
@@ -89,7 +89,8 @@ export class HttpServer<Caller> {
   }
 
   /**
-   * Serves a unix socket; whoever may open it is this caller. A socket that a dead daemon left is replaced.
+   * Serves a unix socket; everybody who may open it is this caller. Replaces a socket that a dead daemon
+   * left.
    * @throws Error EADDRINUSE when another daemon answers on it
    */
   async listen(socketPath: string, caller: Caller): Promise<Server> {
@@ -110,7 +111,7 @@ export class HttpServer<Caller> {
     return server;
   }
 
-  /** What `createServer` has to be given for the bounds that can not be set later. */
+  /** Options for `createServer`: the bounds that cannot be set later. */
   serverOptions(): { maxHeaderSize: number; connectionsCheckingInterval: number } {
     const { headerBytes, headersMs } = this.#limits;
     return {
@@ -119,12 +120,14 @@ export class HttpServer<Caller> {
     };
   }
 
-  /** Sets the bounds against slow and greedy clients; with `serverOptions` for servers that the daemon makes too. */
+  /**
+   * Sets the bounds against slow and greedy clients. A server made elsewhere needs these and `serverOptions`.
+   */
   bound(server: Server | HttpsServer): void {
     const { headersMs, connections } = this.#limits;
     server.headersTimeout = headersMs;
-    // Bodies have a bound of their own (limits.bodyMs); what passes through to the engine has none:
-    // `docker load` may take hours.
+    // Bodies have their own bound (limits.bodyMs); what passes through to the engine has no bound: `docker
+    // load` may take hours.
     server.requestTimeout = 0;
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     server.maxHeadersCount = HEADERS_COUNT_LIMIT;
@@ -144,7 +147,7 @@ export class HttpServer<Caller> {
     });
   }
 
-  /** Answers a request that wants its connection for itself. */
+  /** Answers a request that takes over its connection. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, caller: Caller): void {
     socket.on('error', () => {});
     this.#hijack(request, socket, head, caller).catch((error: unknown) => {
@@ -153,7 +156,7 @@ export class HttpServer<Caller> {
     });
   }
 
-  /** Takes no more requests, ends streams, waits for the rest a little, then cuts it. */
+  /** Accepts no more requests, ends streams, waits `closeMs` for the rest, then cuts it. */
   async close(): Promise<void> {
     this.#end.abort();
     const { clock } = this.#options;
@@ -210,10 +213,10 @@ export class HttpServer<Caller> {
   }
 }
 
-/** What can not even be parsed. */
+/** Answers what the parser rejects. */
 function answerBadClient(error: NodeJS.ErrnoException, socket: Duplex): void {
-  // Answered: the parser goes on with what still comes, and each piece is one more error. Cut now, the
-  // client would not read the answer; it is cut in a moment.
+  // Already answered: the parser reports one more error for each piece that still arrives. Closing now would
+  // keep the client from reading the answer; `refuse` closes in a moment.
   if (socket.writableEnded && error.code !== 'ECONNRESET') return;
   if (error.code === 'ECONNRESET') {
     socket.destroy();

@@ -2,24 +2,24 @@
 export interface BodyLimits {
   /** Largest JSON body. */
   readonly bodyBytes: number;
-  /** Bodies being read at once, all clients together. */
+  /** All bodies that are being read, of all clients together. */
   readonly bodiesBytes: number;
-  /** A whole body must have arrived after this. */
+  /** Time for a whole body to arrive. */
   readonly bodyMs: number;
-  /** Most of a refused body that is read and dropped so that the client can read the refusal. */
+  /** How much of a refused body to read and drop, so that the client can read the refusal. */
   readonly discardBytes: number;
   readonly discardMs: number;
 }
 
 /** Bounds on what one client can make a server hold or wait for. */
 export interface HttpLimits extends BodyLimits {
-  /** A request's head must have arrived after this. */
+  /** Time for a request's head to arrive. */
   readonly headersMs: number;
-  /** Largest head of a request. Registry credentials travel in a header. */
+  /** Largest head of a request, which may hold registry credentials. */
   readonly headerBytes: number;
   /** Of the local socket; the port for nodes has budgets of its own. */
   readonly connections: number;
-  /** Open requests may take this long to end when the server closes. */
+  /** Time for open requests to end when the server closes. */
   readonly closeMs: number;
 }
 

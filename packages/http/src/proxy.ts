@@ -8,7 +8,9 @@ import https from 'node:https';
 import { pipeline } from 'node:stream';
 import { ApiError, ERROR_CODE_HEADER } from '@swarm/api';
 
-/** Where a request is sent on to: a unix socket, or another host over TLS. In clear no host can be named. */
+/**
+ * Where to forward a request: a unix socket, or another host over TLS. The type allows no host in clear text.
+ */
 export type ProxyTarget = ProxyRequest & (SocketTarget | TlsTarget);
 
 interface SocketTarget {
@@ -23,12 +25,12 @@ interface TlsTarget {
 }
 
 interface ProxyRequest {
-  /** Path and query, when other than the request's. */
+  /** Path and query, when they differ from the request's. */
   readonly path?: string;
   readonly headers?: OutgoingHttpHeaders;
   /** What the other side is, for error messages: `the leader`. */
   readonly name: string;
-  /** Sent instead of the request's body, which was read already. */
+  /** Sent instead of the request's body, when that was read already. */
   readonly body?: Buffer;
   /** Whether an answer with this error code is not the client's, since the request can be made again. */
   readonly isAgain?: (code: string) => boolean;
@@ -74,9 +76,9 @@ export function openRequest(options: RequestOptions): http.ClientRequest {
 }
 
 /**
- * Sends a request on and its answer back, both as streams: nothing is held but what is in flight.
- * Resolves when the answer is through, or either side has gone away and the other was cut. Rejects only
- * while nothing of an answer was written.
+ * Forwards a request, and its answer back, both as streams that hold only what is in flight. Resolves when
+ * the answer is complete, or when either side has gone and the other is cut. Rejects only while nothing of an
+ * answer is written.
  * @returns false when `isAgain` kept the answer back; nothing was written to the response then
  * @throws ApiError TIMEOUT when the other side cannot be reached, or goes away before it answers
  */
@@ -128,7 +130,7 @@ export function proxyTo(
         answer.statusMessage,
         endToEndHeaders(answer.headers),
       );
-      // Streams (logs, events) must show their head before the first line.
+      // Clients of streams (logs, events) need the head before the first line.
       response.flushHeaders();
       pipeline(answer, response, () => resolve(true));
     });

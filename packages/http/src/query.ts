@@ -1,15 +1,13 @@
 import { ApiError } from '@swarm/api';
 
-/**
- * A yes-or-no parameter, read as Docker does: absent, empty, 0, no, false and none are no.
- */
+/** A boolean parameter as Docker reads it: absent, empty, `0`, `no`, `false` and `none` are false. */
 export function flagOf(query: URLSearchParams, name: string): boolean {
   const value = (query.get(name) ?? '').trim().toLowerCase();
   return !['', '0', 'no', 'false', 'none'].includes(value);
 }
 
 /**
- * A moment: seconds since the epoch with up to nine decimals, or RFC 3339. Undefined when absent or 0.
+ * A point in time: seconds since the epoch with up to nine decimals, or RFC 3339. Undefined when absent or 0.
  * @returns milliseconds since the epoch
  * @throws ApiError BAD_REQUEST
  */
@@ -20,6 +18,6 @@ export function momentOf(query: URLSearchParams, name: string): number | undefin
   if (Number.isFinite(moment)) return moment;
   throw new ApiError(
     'BAD_REQUEST',
-    `${name}: "${value}" is no time; give seconds since 1970, or 2026-01-31T12:00:00Z`,
+    `${name}: "${value}" is not a time; give seconds since 1970, or 2026-01-31T12:00:00Z`,
   );
 }

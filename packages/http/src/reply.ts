@@ -11,12 +11,12 @@ export function sendJson(response: ServerResponse, value: unknown, status = 200)
   response.end(body);
 }
 
-/** A number that JSON has no form for must not cost the whole answer: it is shown as a text. */
+/** Writes a number that JSON cannot express as text, so that it does not spoil the whole answer. */
 function toJson(value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch (error) {
-    // Only for the second try: a replacer makes the first one several times slower.
+    // A replacer makes this several times slower, so only the second try has one.
     if (!(error instanceof TypeError)) throw error;
     return JSON.stringify(value, (_key, part: unknown) =>
       typeof part === 'bigint' ? String(part) : part,
@@ -30,7 +30,7 @@ export function sendEmpty(response: ServerResponse): void {
   response.end();
 }
 
-/** Heads of an error, and its body. */
+/** Status, headers and body of an error. */
 export function errorReply(error: ApiError): {
   readonly headers: Record<string, string | number>;
   readonly body: Buffer;
@@ -46,7 +46,7 @@ export function errorReply(error: ApiError): {
   };
 }
 
-/** Answers with an error; when the head is gone already, the connection is cut so that it shows. */
+/** Answers with an error; when the head is already sent, cuts the connection so that the client notices. */
 export function sendError(response: ServerResponse, error: ApiError): void {
   if (response.headersSent) {
     response.destroy();

@@ -5,7 +5,7 @@ import type { Target } from './target.js';
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
 
 /**
- * One request and what it is answered with.
+ * One request and the response to write.
  * @typeParam Caller who asks, as the owner of the server tells callers apart
  */
 export interface HttpCall<Caller> {
@@ -17,7 +17,7 @@ export interface HttpCall<Caller> {
   readonly caller: Caller;
 }
 
-/** What a router looks at. */
+/** The part of a route that a router looks at. */
 export interface RoutePattern {
   readonly method: Method;
   readonly pattern: string;
@@ -36,14 +36,14 @@ interface Compiled<Route> {
 export class Router<Route extends RoutePattern> {
   readonly #routes: readonly Compiled<Route>[];
 
-  /** @param routes the first that matches wins, so put `/services/create` before `/services/{id}` */
+  /** @param routes the first match wins, so put `/services/create` before `/services/{id}` */
   constructor(routes: readonly Route[]) {
     this.#routes = routes.map((route) => ({ route, expression: compile(route.pattern) }));
   }
 
   /**
-   * The route of a request; undefined when no route has the path.
-   * @throws ApiError METHOD_NOT_ALLOWED with the methods there are, BAD_REQUEST on bad encoding
+   * The route of a request; undefined when no route matches the path.
+   * @throws ApiError METHOD_NOT_ALLOWED, listing the allowed methods; BAD_REQUEST for bad encoding
    */
   find(
     method: string,

@@ -5,13 +5,13 @@ export const API_VERSION_MAX = '1.50';
 /** Oldest version served. */
 export const API_VERSION_MIN = '1.24';
 
-/** What a request is for, taken from its URL. */
+/** What a request is for, from its URL. */
 export interface Target {
   /** The N of version 1.N; the newest when the URL names none. */
   readonly minor: number;
   /** Whether the URL named a version. */
   readonly versioned: boolean;
-  /** Path without version; still percent-encoded. */
+  /** Path without the version, still percent-encoded. */
   readonly path: string;
   readonly query: URLSearchParams;
 }

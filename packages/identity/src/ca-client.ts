@@ -21,7 +21,7 @@ const TIMEOUT_MS = 10_000;
 export interface CertificateRequest {
   /** PEM, PKCS #10. */
   readonly csr: string;
-  /** For a node's first certificate; a renewal has none. */
+  /** Needed for a node's first certificate; absent in a renewal. */
   readonly token?: string;
   readonly hostname?: string;
   readonly availability?: NodeAvailability;
@@ -37,16 +37,16 @@ export interface CertificateReply {
   readonly role: NodeRole;
 }
 
-/** How a reply looks before its fields are checked. */
+/** A reply whose fields are not checked yet. */
 type Reply = Readonly<Record<string, unknown>>;
 
 /**
- * Gets the root certificate of the cluster that a token is of. Nothing is trusted yet, so the
- * connection is not checked; what comes over it is, against the token's digest.
+ * Gets the root certificate of the cluster that issued a token. The node trusts nothing yet, so it does not
+ * verify the connection; it verifies the certificate by the token's digest.
  * @param address `host:port` of any manager
  * @returns PEM
- * @throws ApiError INVALID_TOKEN when the manager is of another cluster than the token, TIMEOUT,
- *   UNAUTHENTICATED or NOT_IN_SWARM when the manager can not be talked to
+ * @throws ApiError INVALID_TOKEN when the manager is in another cluster than the token's; TIMEOUT,
+ *   UNAUTHENTICATED or NOT_IN_SWARM when it cannot be reached
  */
 export async function fetchRoot(address: string, token: string): Promise<string> {
   const parsed = parseJoinToken(token);
@@ -67,7 +67,7 @@ export async function fetchRoot(address: string, token: string): Promise<string>
   if (!sameToken(rootDigest(readCertificate(certificate, address).raw), parsed.digest)) {
     throw new ApiError(
       'INVALID_TOKEN',
-      `The token is of another cluster than the one that the manager at ${address} is in: take the ` +
+      `The token is not for the cluster of the manager at ${address}: take the ` +
         'token from `swarm join-token` on that manager, or give the address of another.',
     );
   }
@@ -75,11 +75,11 @@ export async function fetchRoot(address: string, token: string): Promise<string>
 }
 
 /**
- * Has a key certified: the first time with a token, later with the identity that it renews.
+ * Requests a certificate: the first time with a token, later with the identity to renew.
  * @param address `host:port` of any manager
- * @param identity at least the root certificate from `fetchRoot`
- * @throws ApiError what the manager answered, or that it could not be reached; UNAUTHENTICATED when the
- *   certificate is not the cluster's, or not for this key and node
+ * @param identity with at least the root certificate from `fetchRoot`
+ * @throws ApiError the manager's answer, or why it could not be reached; UNAUTHENTICATED when the certificate
+ *   is not the cluster's, or not for this key and node
  */
 export async function requestCertificate(
   address: string,
@@ -101,16 +101,16 @@ export async function requestCertificate(
   if (subject === undefined || !parsed.verify(root.publicKey)) {
     throw new ApiError(
       'UNAUTHENTICATED',
-      `${address} gave a certificate that is not the cluster's.`,
+      `${address} sent a certificate that is not the cluster's.`,
     );
   }
-  // A node that took another's would be that node from then on, and its own key would be of no use.
+  // A node that accepted another node's certificate would become that node, without its key.
   const key = parsed.publicKey.export({ type: 'spki', format: 'der' });
   const own =
     identity.certificate === undefined ? subject : certificateSubject(identity.certificate);
   const isOwn = own.nodeId === subject.nodeId && own.clusterId === subject.clusterId;
   if (!isOwn || !key.equals(Buffer.from(await readRequest(body.csr)))) {
-    throw new ApiError('UNAUTHENTICATED', `${address} gave a certificate of another node or key.`);
+    throw new ApiError('UNAUTHENTICATED', `${address} sent a certificate of another node or key.`);
   }
   return { nodeId: subject.nodeId, role: subject.role, certificate };
 }

@@ -3,10 +3,10 @@ import { TLSSocket } from 'node:tls';
 import { ApiError } from '@swarm/api';
 import { expiresAt, type Subject, startsAt, subjectOf } from './subject.js';
 
-/** Certificates are valid a little before they are made: clocks of hosts differ. */
+/** Certificates are valid from a little before they are issued, because the hosts' clocks differ. */
 export const BACKDATE_MS = 60 * 60 * 1000;
 
-/** What a certificate is checked against. */
+/** What certificates are checked against. */
 export interface Trust {
   /** PEM of the cluster's root. */
   readonly rootCertificate: string;
@@ -18,19 +18,18 @@ export interface Trust {
 /** What a certificate proves: who its node is, never what it may do. */
 export interface Proof {
   readonly subject: Subject;
-  /** When the CA made it, milliseconds since the epoch; whole seconds. */
+  /** When the CA issued it, milliseconds since the epoch, in whole seconds. */
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
 }
 
-/** What to do when a node's certificate is of no use any more. */
+/** What to do when a node's certificate is no longer of use. */
 export const REJOIN = 'run `swarm leave --force` on this node, then join it again';
 
 /**
- * Who is at the other end, by its certificate. With a socket the handshake has proved that the peer holds
- * the key. What the node may do, `Authority` says.
- * @throws ApiError UNAUTHENTICATED without a certificate or with one of another cluster,
- *   CERTIFICATE_EXPIRED
+ * Identifies the peer by its certificate. With a socket, the handshake has proved that the peer holds the
+ * key. `Authority` decides what the node may do.
+ * @throws ApiError UNAUTHENTICATED without a certificate or with one of another cluster, CERTIFICATE_EXPIRED
  */
 export function identify(peer: TLSSocket | X509Certificate | undefined, trust: Trust): Proof {
   const certificate = peer instanceof TLSSocket ? peer.getPeerX509Certificate() : peer;
@@ -57,7 +56,7 @@ export function identify(peer: TLSSocket | X509Certificate | undefined, trust: T
   return proof;
 }
 
-/** Anybody may show any certificate: one that can not even be looked at is none of ours. */
+/** Anybody may present any certificate: one that cannot even be parsed is not ours. */
 function isIssuedBy(root: X509Certificate, certificate: X509Certificate): boolean {
   try {
     return !certificate.ca && certificate.checkIssued(root) && certificate.verify(root.publicKey);
@@ -66,7 +65,7 @@ function isIssuedBy(root: X509Certificate, certificate: X509Certificate): boolea
   }
 }
 
-/** @throws ApiError CERTIFICATE_EXPIRED, UNAUTHENTICATED before its time */
+/** @throws ApiError CERTIFICATE_EXPIRED, UNAUTHENTICATED before its validity begins */
 export function checkValidity({ expiresAtMs, issuedAtMs }: Proof, nowMs: number): void {
   if (nowMs > expiresAtMs) {
     const when = new Date(expiresAtMs).toISOString();
@@ -80,7 +79,7 @@ export function checkValidity({ expiresAtMs, issuedAtMs }: Proof, nowMs: number)
     const when = new Date(startsAtMs).toISOString();
     throw new ApiError(
       'UNAUTHENTICATED',
-      `The node's certificate is valid only from ${when} on: set the clocks of both hosts right.`,
+      `The node's certificate is valid only from ${when}: set the clocks of both hosts right.`,
     );
   }
 }

@@ -4,7 +4,7 @@ import { ApiError } from '@swarm/api';
 /** ECDSA P-256 with SHA-256, for the root and for nodes (RFC 5480, RFC 5758). */
 export const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** A fresh pair of keys that can be exported. */
+/** A new key pair that can be exported. */
 export function makeKeys(): Promise<webcrypto.CryptoKeyPair> {
   return webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
 }
@@ -17,7 +17,7 @@ export async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
 }
 
 /**
- * Reads a private key as `exportKey` wrote it.
+ * Reads a private key that `exportKey` wrote.
  * @throws ApiError INTERNAL when it is damaged or of another kind
  */
 export async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
@@ -26,12 +26,12 @@ export async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
     const der = Buffer.from(body ?? '', 'base64');
     return await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign']);
   } catch (error) {
-    const message = 'The private key can not be read: it is not a P-256 key in PKCS #8 PEM.';
+    const message = 'The private key cannot be read: it is not a P-256 key in PKCS #8 PEM.';
     throw new ApiError('INTERNAL', message, { cause: error });
   }
 }
 
-/** PEM with one newline at its end, as every tool writes it. */
+/** Ends PEM with one newline, as other tools do. */
 export function pem(text: string): string {
   return text.trimEnd() + '\n';
 }

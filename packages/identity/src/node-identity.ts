@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ApiError } from '@swarm/api';
 import { REJOIN } from './identify.js';
 
-/** What a node proves itself with, all PEM. */
+/** What a node proves its identity with, all PEM. */
 export interface NodeIdentity {
   readonly rootCertificate: string;
   readonly certificate: string;
@@ -15,13 +15,13 @@ export interface NodeIdentity {
 const ROOT_FILE = 'swarm-root-ca.crt';
 const CERTIFICATE_FILE = 'swarm-node.crt';
 const KEY_FILE = 'swarm-node.key';
-/** Written and synced first, then renamed. */
+/** Suffix of a file that is written and synced before it is renamed. */
 const NEXT = '.next';
 
 /**
- * Writes an identity. After a crash at any point `loadNodeIdentity` gives the old one or the new one
- * whole: both new files are on disk before either takes its name, and the certificate takes its name first.
- * @param folder usually `<state>/certificates`; made when missing
+ * Writes an identity. After a crash at any point `loadNodeIdentity` returns the complete old or the complete
+ * new one: both new files are on disk before either gets its name, and the certificate gets its name first.
+ * @param folder usually `<state>/certificates`; created when missing
  */
 export async function saveNodeIdentity(folder: string, identity: NodeIdentity): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -47,14 +47,14 @@ export async function loadNodeIdentity(folder: string): Promise<NodeIdentity | u
   if (key !== undefined && belongs(folder, certificate, key)) {
     return { rootCertificate, certificate, key };
   }
-  // A crash between the two renames: the certificate is new, its key still waits for its name.
+  // After a crash between the two renames the certificate is new and its key still has the temporary name.
   const next = await readIfThere(join(folder, KEY_FILE + NEXT));
   if (next !== undefined && belongs(folder, certificate, next)) {
     await rename(join(folder, KEY_FILE + NEXT), join(folder, KEY_FILE));
     await syncFolder(folder);
     return { rootCertificate, certificate, key: next };
   }
-  throw damaged(folder, 'the key is not the certificate’s');
+  throw damaged(folder, 'the key does not belong to the certificate');
 }
 
 function belongs(folder: string, certificate: string, key: string): boolean {
@@ -66,7 +66,7 @@ function belongs(folder: string, certificate: string, key: string): boolean {
 }
 
 function damaged(folder: string, why: string, cause?: unknown): ApiError {
-  const message = `The node's certificate in ${folder} is of no use (${why}): ${REJOIN}.`;
+  const message = `The node's certificate in ${folder} is unusable (${why}): ${REJOIN}.`;
   return new ApiError('INTERNAL', message, { cause });
 }
 
@@ -82,7 +82,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
 async function writeSynced(path: string, text: string): Promise<void> {
   const file = await open(path, 'w', 0o600);
   try {
-    // The mode of `open` does not apply to a file that a crash left behind.
+    // The mode of `open` does not apply to a file that already exists, left by a crash.
     await file.chmod(0o600);
     await file.writeFile(text);
     await file.sync();

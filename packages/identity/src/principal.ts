@@ -1,18 +1,19 @@
 import type { Proof } from './identify.js';
 
 /**
- * Who asks, as the store vouches for it now. A certificate proves the node's id and nothing else.
+ * Who makes a request, by the current state of the store. A certificate proves the node's id and nothing
+ * else.
  *
  * | kind | who |
  * | --- | --- |
- * | nobody | no certificate: may want to join |
- * | local | whoever may open the daemon's own socket |
- * | unknown | a node with a certificate that the store does not know |
+ * | nobody | no certificate; may want to join |
+ * | local | a client that may open the daemon's own socket |
+ * | unknown | a node with a valid certificate that is not in the store |
  * | worker | a node of the cluster |
  * | demoted | a worker that still holds a manager's certificate |
- * | departing | a demoted manager that is not out of the Raft group yet |
- * | newcomer | may be a manager that this one has not heard of yet, see `Authority` |
- * | manager | wanted as a manager, and certified as one |
+ * | departing | a demoted manager that is still in the Raft group |
+ * | newcomer | possibly a manager that this one does not know yet, see `Authority` |
+ * | manager | should be a manager, and is certified as one |
  */
 export type Principal =
   | { readonly kind: 'nobody' }
@@ -28,8 +29,8 @@ export const LOCAL: Principal = { kind: 'local' };
 /** Who sent a request: known by the mode of the socket's file, or by certificate and store. */
 export interface Caller {
   readonly principal: Principal;
-  /** What the certificate proved, so that the store can be asked again; absent for local clients. */
+  /** What the certificate proved, to check it against the store again; absent for local clients. */
   readonly proof?: Proof;
-  /** The manager that had this request first and sent it on: it is not sent on again. */
+  /** The manager that received this request first and forwarded it. It is not forwarded again. */
   readonly forwardedBy?: string;
 }

@@ -2,37 +2,40 @@ import { X509Certificate } from 'node:crypto';
 import type { Clock, Logger, Timer } from '@swarm/api';
 import { expiresAt, startsAt } from './subject.js';
 
-/** A certificate is renewed at a random point of this part of its life, so nodes do not come at once. */
+/**
+ * A node renews its certificate at a random point of this part of its life, so that nodes do not all come at
+ * once.
+ */
 const EARLIEST_PART = 0.5;
 const LATEST_PART = 0.8;
 const BACKOFF_MIN_MS = 5_000;
 const BACKOFF_MAX_MS = 60 * 60 * 1000;
 /**
- * Longest single sleep. Timers of Node end at 24.8 days, and the wall clock may be set or the host
- * suspended in between, so the due time is looked at again.
+ * Longest single sleep. Node.js timers end at 24.8 days, and meanwhile the wall clock may be set or the host
+ * suspended, so the renewer looks at the due time again.
  */
 const NAP_MAX_MS = 60 * 60 * 1000;
 
 export interface RenewerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** 0 to below 1. */
+  /** Uniform in [0, 1). */
   readonly random: () => number;
   /** PEM of the certificate in use. */
   readonly certificate: string;
-  /** Gets, saves and puts to use a new certificate; returns its PEM. Called by one at a time. */
+  /** Gets a new certificate, saves it and puts it to use; returns its PEM. Calls do not overlap. */
   readonly renew: () => Promise<string>;
 }
 
 /** Keeps a node's certificate from expiring. */
 export interface Renewer {
-  /** Renews now, for instance because the node shall have another role. Failures are retried. */
+  /** Renews now, for instance because the node's role should change. Retries after failures. */
   renewNow(): void;
-  /** Resolves when no renewal is under way any more. */
+  /** Resolves when no renewal is in progress. */
   stop(): Promise<void>;
 }
 
-/** When to renew, milliseconds since the epoch: at a random 50 to 80 % of the certificate's life. */
+/** When to renew, milliseconds since the epoch: after a random 50 to 80 % of the certificate's life. */
 export function renewalTime(certificate: string, random: () => number): number {
   const parsed = new X509Certificate(certificate);
   const start = startsAt(parsed);
@@ -40,7 +43,7 @@ export function renewalTime(certificate: string, random: () => number): number {
   return start + part * (expiresAt(parsed) - start);
 }
 
-/** Starts renewing: at the due time, then after 5 s, 10 s, … 1 h while it fails. */
+/** Renews at the due time, and while that fails again after 5 s, 10 s, … 1 h. */
 export function startRenewer(options: RenewerOptions): Renewer {
   const { clock, logger, random, renew } = options;
   let dueMs = renewalTime(options.certificate, random);
@@ -80,10 +83,7 @@ export function startRenewer(options: RenewerOptions): Renewer {
       const backoffMs = Math.min(BACKOFF_MIN_MS * 2 ** failures, BACKOFF_MAX_MS);
       failures += 1;
       dueMs = clock.now() + backoffMs;
-      logger.warn(
-        { err: error, backoffMs },
-        'the certificate could not be renewed, will try again',
-      );
+      logger.warn({ err: error, backoffMs }, 'could not renew the certificate, will try again');
     }
   }
 

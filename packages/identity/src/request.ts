@@ -4,10 +4,10 @@ import { ALGORITHM, exportKey, makeKeys, pem } from './key.js';
 import { type Subject, UNITS } from './subject.js';
 import { loadX509 } from './x509.js';
 
-/** Longest certificate request taken, in characters of PEM. Ours are about 500. */
+/** Longest certificate request accepted, in characters of PEM. Ours have about 500. */
 export const REQUEST_LIMIT = 8 * 1024;
 
-/** A fresh key and the request to have it certified. */
+/** A new key and its certificate request. */
 export interface KeyRequest {
   /** PEM, PKCS #8. Never leaves the node. */
   readonly key: string;
@@ -16,8 +16,8 @@ export interface KeyRequest {
 }
 
 /**
- * Makes a node's key and its certificate request. The subject is only what the node believes; the CA
- * sets it, so a node that joins for the first time gives none.
+ * Makes a node's key and its certificate request. The CA sets the subject of the certificate, so the one
+ * given here is only a hint and a node that joins has none.
  */
 export async function createKeyRequest(subject?: Subject): Promise<KeyRequest> {
   const x509 = await loadX509();
@@ -29,17 +29,17 @@ export async function createKeyRequest(subject?: Subject): Promise<KeyRequest> {
   return { key: await exportKey(keys.privateKey), csr: pem(request.toString('pem')) };
 }
 
-/** The fields of a subject in the order they stand in a certificate. */
+/** The fields of a subject in the order of a certificate. */
 export function subjectName(subject: Subject | undefined): Record<string, string[]>[] {
   if (subject === undefined) return [];
   return [{ CN: [subject.nodeId] }, { OU: [UNITS[subject.role]] }, { O: [subject.clusterId] }];
 }
 
 /**
- * Checks a request and takes the public key from it; nothing else of it is used.
+ * Checks a request and reads its public key; nothing else in it counts.
  * @returns the public key, DER (SubjectPublicKeyInfo)
- * @throws ApiError INVALID_ARGUMENT when it can not be read, the sender does not hold the key, or the
- *   key is not ECDSA P-256
+ * @throws ApiError INVALID_ARGUMENT when it cannot be read, the sender does not hold the key, or the key is
+ *   not ECDSA P-256
  */
 export async function readRequest(csr: string): Promise<ArrayBuffer> {
   const invalid = (why: string, cause?: unknown) =>
@@ -56,6 +56,6 @@ export async function readRequest(csr: string): Promise<ArrayBuffer> {
     return request.publicKey.rawData;
   } catch (error) {
     if (error instanceof ApiError) throw error;
-    throw invalid('can not be read: it must be PKCS #10 in PEM', error);
+    throw invalid('cannot be read: it must be PKCS #10 in PEM', error);
   }
 }

@@ -7,17 +7,16 @@ type Kinds = readonly PrincipalKind[];
 const EVERYBODY: Kinds = ['nobody', 'unknown', 'worker', 'demoted', 'departing', 'manager'];
 const NODES: Kinds = ['worker', 'demoted', 'departing', 'manager'];
 const MANAGERS: Kinds = ['manager'];
-/** Whoever is in the Raft group, is about to leave it, or may have come to it since. */
+/** Members of the Raft group: those about to leave it and possible new ones too. */
 const GROUP: Kinds = ['newcomer', 'departing', 'manager'];
 const OPERATORS: Kinds = ['local', 'manager'];
-/** What concerns this host, or hands out keys: not for other nodes, whatever they are. */
+/** For what concerns this host, or reveals keys: not for other nodes of any kind. */
 const THIS_HOST: Kinds = ['local'];
 
 /**
- * Who may use what. What is not listed nobody may use. Three kinds of names:
- * `METHOD /pattern` is a request, `UPGRADE /path` a WebSocket on the managers' port, `message TYPE` a
- * message of a dispatcher session. The patterns are those of the routes. `forward` and `engine` say it
- * themselves.
+ * Who may use what. Nobody may use what is not listed. `METHOD /pattern` is a request, with the pattern of
+ * its route; `UPGRADE /path` a WebSocket on the managers' port; `message TYPE` a message of a dispatcher
+ * session. Two rows have names of their own: `forward` and `engine`.
  */
 const TABLE = {
   // Among nodes, on the managers' port only.
@@ -30,10 +29,10 @@ const TABLE = {
   'UPGRADE /raft': GROUP,
   'UPGRADE /raft/snapshot': GROUP,
   'UPGRADE /dispatcher': NODES,
-  // To ask for another, whom a manager had at the other end.
+  // To pass on the request of a peer of a manager, in that peer's name.
   forward: MANAGERS,
 
-  // What an agent says in its session. It speaks for itself and its own tasks only.
+  // What an agent sends in its session, for itself and its own tasks only.
   'message hello': NODES,
   'message heartbeat': NODES,
   'message status': NODES,
@@ -88,7 +87,7 @@ const TABLE = {
   'POST /x/restore': THIS_HOST,
   'GET /x/raft/status': THIS_HOST,
   'GET /x/metrics': THIS_HOST,
-  // All that is not the cluster's: the host's Docker Engine, which is root on the host.
+  // Every request that is not the cluster's goes to the host's Docker Engine, which is root on the host.
   engine: THIS_HOST,
 } as const satisfies Readonly<Record<string, Kinds>>;
 
@@ -97,10 +96,10 @@ export type Right = keyof typeof TABLE;
 
 const RIGHTS: ReadonlyMap<string, Kinds> = new Map(Object.entries(TABLE));
 
-/** Every row, for tests and documents. */
+/** Every row of the table. */
 export const ALL_RIGHTS = [...RIGHTS.keys()] as readonly Right[];
 
-/** Whether the table lets this kind use it. What the table does not name, nobody may use. */
+/** Whether the table gives this kind the right. Nobody has a right that is not in the table. */
 export function mayUse(kind: PrincipalKind, right: string): boolean {
   return RIGHTS.get(right)?.includes(kind) === true;
 }
@@ -121,7 +120,7 @@ export function requireRight(principal: Principal, right: string): void {
     case 'demoted':
     case 'departing':
       throw denied(
-        `Node ${principal.nodeId} was demoted: its manager's certificate is of no use any more.`,
+        `Node ${principal.nodeId} was demoted: its manager certificate is no longer valid for this.`,
       );
     case 'newcomer':
       throw denied(

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { NodeRole } from '@swarm/api';
 
-/** Whom a node certificate names: CN the node, OU the role, O the cluster. */
+/** The subject of a node's certificate: CN is the node, OU the role, O the cluster. */
 export interface Subject {
   readonly nodeId: string;
   readonly role: NodeRole;
@@ -14,14 +14,14 @@ export const UNITS: Readonly<Record<NodeRole, string>> = {
   worker: 'swarm-worker',
 };
 
-/** The fields of a certificate's subject as Node gives them; a repeated field is an array. */
+/** The fields of a certificate's subject as Node.js returns them; a repeated field is an array. */
 export interface SubjectFields {
   readonly CN?: string | string[];
   readonly OU?: string | string[];
   readonly O?: string | string[];
 }
 
-/** Reads a subject; undefined when it is none of a node's. A repeated field makes it none. */
+/** Reads a subject; undefined when it is not a node's, for instance because a field is repeated. */
 export function readSubject(fields: SubjectFields | undefined): Subject | undefined {
   const { CN, OU, O } = fields ?? {};
   if (typeof CN !== 'string' || typeof OU !== 'string' || typeof O !== 'string') return undefined;
@@ -35,7 +35,7 @@ export function subjectOf(certificate: X509Certificate): Subject | undefined {
   return readSubject(certificate.toLegacyObject().subject as SubjectFields | undefined);
 }
 
-/** End of validity, milliseconds since the epoch. (`validToDate` came with Node 22.) */
+/** End of validity, milliseconds since the epoch. (Node.js 20 has no `validToDate`.) */
 export function expiresAt(certificate: X509Certificate): number {
   return Date.parse(certificate.validTo);
 }
@@ -46,9 +46,9 @@ export function startsAt(certificate: X509Certificate): number {
 }
 
 /**
- * Whom a node's own certificate names.
+ * The subject of a node's own certificate.
  * @param certificate PEM, from `loadNodeIdentity`
- * @throws Error when it is no node's
+ * @throws Error when it is not a node's
  */
 export function certificateSubject(certificate: string): Subject {
   const subject = subjectOf(new X509Certificate(certificate));

@@ -3,7 +3,7 @@ import type { PeerCertificate, SecureVersion } from 'node:tls';
 import type { NodeIdentity } from './node-identity.js';
 import { readSubject, type SubjectFields } from './subject.js';
 
-/** TLS 1.3 is used wherever both sides have it, which all nodes do. */
+/** Nodes use TLS 1.3, because both sides have it. */
 const MIN_VERSION: SecureVersion = 'TLSv1.2';
 
 /** Options for `tls.createServer` and `https.createServer`. */
@@ -30,8 +30,8 @@ export interface TlsClientOptions {
 }
 
 /**
- * How a node listens. The handshake takes every client: one without a certificate may want to join, and
- * a wrong certificate gets a precise answer. Every other route must call `identify`.
+ * How a node listens. The handshake accepts every client: one without a certificate may want to join, and a
+ * wrong certificate gets a precise answer. Every other route must call `identify`.
  */
 export function tlsServerOptions(identity: NodeIdentity): TlsServerOptions {
   return {
@@ -41,16 +41,16 @@ export function tlsServerOptions(identity: NodeIdentity): TlsServerOptions {
     minVersion: MIN_VERSION,
     requestCert: true,
     rejectUnauthorized: false,
-    // With TLS 1.2 a client could have handshakes made again and again, and show another certificate.
+    // With TLS 1.2 a client could repeat handshakes endlessly, and present another certificate.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   };
 }
 
 /**
  * How a node dials a manager: the chain must end at the cluster's root and the certificate must be a
- * manager's. A worker that took over an address can not pose as one.
- * @param identity without key and certificate, a node that has none yet
- * @param expectedNodeId refuse every other node
+ * manager's. A worker that took over an address cannot pose as a manager.
+ * @param identity without key and certificate when the node has none yet
+ * @param expectedNodeId the only node to accept
  */
 export function tlsClientOptions(
   identity: Pick<NodeIdentity, 'rootCertificate'> & Partial<NodeIdentity>,

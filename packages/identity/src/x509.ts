@@ -1,6 +1,6 @@
 type Metadata = Map<unknown, unknown>;
 
-/** The part of the metadata proposal that the library's dependency container asks for. */
+/** The part of the metadata proposal that the library's dependency container uses. */
 interface MetadataReflect {
   getMetadata?(key: unknown, target: object): unknown;
   getOwnMetadata?(key: unknown, target: object): unknown;
@@ -8,8 +8,8 @@ interface MetadataReflect {
 }
 
 /**
- * The X.509 library, loaded when first needed: it costs about 15 MB, and a node needs it only to make a
- * key, and a manager only when a node joins or renews. Later calls get the same module.
+ * The X.509 library, loaded when first needed. It costs about 15 MB; a node needs it only to make a key, a
+ * manager only when a node joins or renews. Later calls get the same module.
  */
 export async function loadX509(): Promise<typeof import('@peculiar/x509')> {
   provideMetadata(Reflect as MetadataReflect);
@@ -17,8 +17,8 @@ export async function loadX509(): Promise<typeof import('@peculiar/x509')> {
 }
 
 /**
- * @peculiar/x509 finds its algorithms by tsyringe, which refuses to load unless the program brings these
- * three functions (usually by `reflect-metadata`, which is more than is needed here).
+ * @peculiar/x509 finds its algorithms through tsyringe, which refuses to load unless the program defines
+ *   these three functions. `reflect-metadata`, the usual way, is more than this needs.
  */
 function provideMetadata(reflect: MetadataReflect): void {
   if (reflect.getMetadata !== undefined) return;

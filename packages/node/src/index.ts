@@ -1,4 +1,4 @@
-// A command loads this to find out what a node can do, so what each function needs is loaded by it alone.
+// A command loads this file to use one function of a node, so each function loads what it needs itself.
 import type { CheckedBackup } from '@swarm/manager/recovery';
 import type { DaemonFlags } from './daemon/options.js';
 import type { BackgroundStart, StartedDaemon } from './daemon/start-in-background.js';
@@ -9,7 +9,7 @@ export type { DaemonFlags } from './daemon/options.js';
 export type { BackgroundStart, StartedDaemon } from './daemon/start-in-background.js';
 export type { InspectedEntry, MemberInspection } from './inspect-member.js';
 
-/** Runs a node until SIGINT or SIGTERM; the exit code. @throws UsageError for a flag that is wrong */
+/** Runs a node until SIGINT or SIGTERM and returns the exit code. @throws UsageError for a wrong flag */
 export async function runDaemon(
   flags: DaemonFlags,
   env: NodeJS.ProcessEnv,
@@ -33,13 +33,13 @@ export async function inspectMember(dataRoot: string): Promise<MemberInspection>
   return member.inspectMember(dataRoot);
 }
 
-/** Reads a backup from its first byte to its last. @throws ApiError that says what is wrong with it */
+/** Reads and checks a whole backup. @throws ApiError that says what is wrong with it */
 export async function checkBackup(path: string): Promise<CheckedBackup> {
   const recovery = await import('@swarm/manager/recovery');
   return recovery.checkBackup(path);
 }
 
-/** How to connect to a manager of the cluster whose root certificate is given. */
+/** TLS options for connecting to a manager of the cluster with this root certificate. */
 export async function managerTls(identity: {
   readonly rootCertificate: string;
   readonly certificate: string;

@@ -11,7 +11,7 @@ import {
 /** Log and state of a node's Raft member, as plain data without secrets and keys. */
 export interface MemberInspection {
   readonly summary: ReturnType<typeof summaryOf>;
-  /** Everything that is wrong; empty when all is well. */
+  /** Everything that is wrong; empty when nothing is. */
   readonly problems: readonly string[];
   entries(): Iterable<InspectedEntry>;
 }
@@ -24,8 +24,8 @@ export interface InspectedEntry {
 }
 
 /**
- * Reads the Raft member of a data root whose daemon does not run. Nothing is changed.
- * @throws UsageError when there is none, or its daemon runs
+ * Reads the Raft member of a data root whose daemon does not run. Changes nothing.
+ * @throws UsageError when there is no member, or its daemon runs
  */
 export async function inspectMember(dataRoot: string): Promise<MemberInspection> {
   const folder = join(dataRoot, 'raft');

@@ -10,11 +10,11 @@ import { firstOf } from './membership/first-of.js';
 import type { LocalState } from './files/local-state.js';
 import type { NodeFiles } from './files/node-files.js';
 
-/** A manager that leaves waits so long to be let out of the Raft group. */
+/** How long a leaving manager waits to be removed from the Raft group. */
 const LEAVE_GROUP_MS = 5_000;
-/** The cluster may have agreed although the answer did not come: the id and its log are kept then. */
+/** Without an answer the cluster may still have agreed, so the id and its log are kept. */
 const UNDECIDED: readonly string[] = ['TIMEOUT', 'NO_QUORUM', 'OVERLOADED'];
-/** The leader's answer to a member that was removed: its id is of no use any more. */
+/** The leader's answer to a member that was removed: its id can never be used again. */
 const ID_USED_UP = 'CONFLICT';
 
 export interface ManagerPartOptions {
@@ -26,7 +26,7 @@ export interface ManagerPartOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** What makes a node a manager, while it is one: its member of the Raft group. */
+/** The manager of a node, while it is one: its member of the Raft group. */
 export class ManagerPart {
   readonly #options: ManagerPartOptions;
   #manager: Manager | undefined;
@@ -35,12 +35,12 @@ export class ManagerPart {
     this.#options = options;
   }
 
-  /** Only once it takes part: one that still joins has nothing to say. */
+  /** Set once it has joined: a manager that is still joining answers nothing. */
   get manager(): Manager | undefined {
     return this.#manager;
   }
 
-  /** Makes a cluster of this node. Nothing runs when it fails. */
+  /** Bootstraps a cluster with this node as its first manager. When it fails, nothing runs. */
   async found(
     state: LocalState,
     request: Parameters<Manager['found']>[0],
@@ -58,9 +58,9 @@ export class ManagerPart {
   }
 
   /**
-   * Makes the group of this manager, whose others are lost, a group of one, and leads it. When it fails
-   * the manager goes on as it was.
-   * @param state with the addresses that hold from now on
+   * Turns the Raft group, whose other members are lost, into a group of this one, and leads it. When it
+   * fails the manager goes on as before.
+   * @param state with the addresses to use from now on
    * @throws ApiError FAILED_PRECONDITION when the managers have a quorum
    */
   async force(state: LocalState): Promise<void> {
@@ -91,8 +91,8 @@ export class ManagerPart {
   }
 
   /**
-   * Makes this node the only manager of a cluster out of a backup. Nothing runs when it fails.
-   * @param keep called once the cluster is whole
+   * Makes this node the only manager of the cluster in a backup. When it fails, nothing runs.
+   * @param keep called once the cluster is complete
    */
   async restore(
     state: LocalState,
@@ -116,13 +116,14 @@ export class ManagerPart {
     await this.#use(manager);
   }
 
-  /** Takes part again after a restart. @throws what storage, state or port say */
+  /** Takes part again after a restart. @throws the error of storage, state or port */
   async restart(): Promise<void> {
     await this.#use(await this.#open(this.#state, { kind: 'restart' }));
   }
 
   /**
-   * Joins the Raft group. An attempt whose end is not known is carried on under the same id, with its log.
+   * Joins the Raft group. Continues an attempt whose outcome is unknown, under the same id and with its
+   * log.
    * @throws ApiError
    */
   async join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
@@ -152,7 +153,7 @@ export class ManagerPart {
   }
 
   /**
-   * Sees to it that this running member is in the group: one that was let go joins anew.
+   * Makes sure that this running member is in the group: if it was removed, it joins again.
    * @throws ApiError
    */
   async rejoin(addresses: readonly string[], signal: AbortSignal): Promise<void> {
@@ -174,7 +175,7 @@ export class ManagerPart {
     this.#manager?.renewIdentity();
   }
 
-  /** Ends being a manager: the group has let this member go. */
+  /** Stops being a manager: the group has removed this member. */
   async drop(): Promise<void> {
     const { files, logger } = this.#options;
     const was = this.#manager !== undefined || files.state?.raftId !== undefined;
@@ -185,8 +186,8 @@ export class ManagerPart {
   }
 
   /**
-   * Asks the others to let this manager go; without them it just goes.
-   * @param addresses managers to ask when the own member does not run
+   * Asks the others to remove this manager from the group; leaves without an answer if it must.
+   * @param addresses managers to ask when this node's member does not run
    */
   async leaveGroup(addresses: readonly string[]): Promise<void> {
     const { logger, files } = this.#options;
@@ -247,7 +248,7 @@ export class ManagerPart {
 
   async #open(state: LocalState, start: Start): Promise<Manager> {
     const { clock, logger, random, onFatal, api } = this.#options;
-    // Only managers load what managers need.
+    // Only managers load a manager's code.
     const { openManager } = await import('./open-manager.js');
     return openManager({
       ...{ self: this.#self(state), start, clock, logger, random, randomBytes, onFatal },

@@ -34,12 +34,12 @@ export interface NodeDaemonOptions {
   readonly random: () => number;
   readonly tasks: TasksEnvironment;
   readonly engine?: { readonly socketPath: string };
-  /** Something failed that the process must not survive. */
+  /** An error after which the process must end. */
   readonly onFatal: (error: unknown) => void;
 }
 
 /**
- * One node: what it is in the cluster, from its files, and its parts while it is in one: always an agent
+ * One node: its place in a cluster, as its files say, and its parts while it is in one: always an agent
  * with runtime and mesh, and a manager while its certificate makes it one.
  */
 export class NodeDaemon implements NodeControl {
@@ -58,13 +58,13 @@ export class NodeDaemon implements NodeControl {
   /** The cluster's, as the leader said it. */
   #featureLevel: number | undefined;
   #pending = false;
-  /** Why the node is of no use until it leaves; empty while it is. */
+  /** Why the node cannot take part until it leaves; empty while it can. */
   #broken = '';
-  /** Why managers turn this node away at the moment. */
+  /** Why managers currently turn this node away. */
   #refused = '';
-  /** Changes of what this node is happen one after the other. */
+  /** Changes of membership and role run one after the other. */
   #work: Promise<unknown> = Promise.resolve();
-  /** Aborted when the node leaves or the process ends: whoever waits for managers gives up. */
+  /** Aborted when the node leaves or the process ends: waits for managers end then. */
   #interrupt = new AbortController();
   #stopped = false;
 
@@ -99,9 +99,9 @@ export class NodeDaemon implements NodeControl {
   }
 
   /**
-   * Carries on where an earlier process stopped. What comes in meanwhile waits for it. With files of no
-   * use the node stays up, tells why, and can leave.
-   * @throws what may be better the next time: a port that is taken, a disk that is full
+   * Carries on where an earlier process stopped; requests meanwhile wait for it. With unusable files the
+   * node stays up, reports why, and can leave.
+   * @throws what may succeed the next time: a port that is taken, a disk that is full
    */
   start(): Promise<void> {
     this.#pending = true;
@@ -150,7 +150,7 @@ export class NodeDaemon implements NodeControl {
 
   async join(request: JoinRequest): Promise<void> {
     const tasks = await this.#serial(() => this.#join(request));
-    // Not in the queue: a node that no manager answers must still be able to leave.
+    // Outside the queue: a node that gets no answer from managers must still be able to leave.
     try {
       await tasks.connected();
     } finally {
@@ -164,7 +164,7 @@ export class NodeDaemon implements NodeControl {
     await this.#serial(() => this.#leave(options));
   }
 
-  /** Ends the process's part; tasks keep running, and the mesh keeps its traffic. */
+  /** Stops what runs in this process; tasks keep running, and the mesh keeps forwarding. */
   async close(): Promise<void> {
     this.#stopped = true;
     this.#interrupt.abort();
@@ -192,14 +192,14 @@ export class NodeDaemon implements NodeControl {
     await this.#restartManager();
     await this.#startTasks();
     if (this.#files.role !== 'manager' || this.#managerPart.manager !== undefined) return;
-    // The promotion goes on behind: tasks must run also when no manager can be reached now.
+    // The promotion continues in the background: tasks must run even if no manager can be reached now.
     if (this.#broken === '') this.#renewer?.renewNow();
   }
 
-  /** The Raft member of an earlier process, before the tasks: the agent may connect to it. */
+  /** Restarts the Raft member, before the tasks, because the agent may connect to it. */
   async #restartManager(): Promise<void> {
     if (this.#files.state!.raftJoined !== true) return;
-    // The process ended between the certificate of a worker and what it stands for.
+    // The process ended after it had got a worker's certificate and before it dropped the manager.
     if (this.#files.role === 'worker') return this.#managerPart.drop();
     try {
       await this.#managerPart.restart();
@@ -237,7 +237,7 @@ export class NodeDaemon implements NodeControl {
     return nodeId;
   }
 
-  /** A manager that lost the others for good goes on alone; its tasks run all the while. */
+  /** Lets a manager that has lost the others for good go on alone; its tasks keep running. */
   async #forceNewCluster(request: InitRequest): Promise<string> {
     const state = this.#files.state;
     if (state === undefined || state.raftJoined !== true)
@@ -298,14 +298,14 @@ export class NodeDaemon implements NodeControl {
       logger.info({ nodeId: state.nodeId, role }, 'joined the cluster');
     } catch (error) {
       this.#pending = false;
-      // A process that ends carries on with it after its next start.
+      // A process that is ending continues the join after its next start.
       if (!this.#stopped) await this.#undoJoin(error as Error);
       throw error;
     }
     return this.#tasks!;
   }
 
-  /** A node that could not become what it joined for is in no cluster: it may join again at once. */
+  /** Undoes a failed join: the node is in no cluster then, and may join again at once. */
   async #undoJoin(cause: Error): Promise<void> {
     this.#options.logger.error({ error: cause.message }, 'the node could not join');
     if (this.#files.role === 'manager') await this.#managerPart.leaveGroup(this.#addresses());
@@ -344,21 +344,21 @@ export class NodeDaemon implements NodeControl {
     });
   }
 
-  /** What the managers say of this node: perhaps it shall have another role. */
+  /** Takes what managers send about this node, which may be another role. */
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
     this.#refused = '';
     if (managers.length > 0) this.#managers = managers;
     this.#role.heard(node);
   }
 
-  /** A manager refused the certificate, without saying that the node is gone for good. */
+  /** A manager refused the certificate, without saying that the node was removed. */
   #turnedAway(reason: string): void {
     if (this.#refused === reason) return;
     this.#refused = reason;
     this.#options.logger.error({ reason }, 'a manager turned this node away');
   }
 
-  /** The cluster took this node out: its tasks are nobody's, and it waits to leave. */
+  /** The cluster removed this node: its tasks end, and it waits to leave. */
   #removed(reason: string): void {
     if (this.#stopped || this.#broken !== '') return;
     this.#break(`${reason}; on this node: 'swarm leave --force', then join again`);
@@ -387,9 +387,9 @@ export class NodeDaemon implements NodeControl {
     this.#options.logger.info({}, 'left the cluster');
   }
 
-  /** Ends all that this node is in its cluster, and forgets it. */
+  /** Stops everything that this node does in its cluster, and forgets it. */
   async #forget(): Promise<void> {
-    // Not awaited: a renewal that began meanwhile waits in the queue for this, and then finds no node.
+    // Not awaited: a renewal that has begun waits in the queue for this, and then finds no node.
     void this.#renewer?.stop();
     this.#renewer = undefined;
     await this.#stopTasks();
@@ -410,7 +410,7 @@ export class NodeDaemon implements NodeControl {
     await tasks?.leave();
   }
 
-  /** Outside the queue: a renewal waits in it, and would be waited for. */
+  /** Outside the queue: this waits for a renewal, which waits in the queue. */
   async #stopRenewer(): Promise<void> {
     const renewer = this.#renewer;
     this.#renewer = undefined;

@@ -1,4 +1,4 @@
-// Loaded by managers only.
+// Only managers load this file.
 import { join } from 'node:path';
 import type { Clock, Logger } from '@swarm/api';
 import type { RequestHandler } from '@swarm/http';
@@ -24,12 +24,12 @@ export interface OpenManagerOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
-  /** Answers the API's requests that come in on the port for nodes. */
+  /** Answers requests for the API on the port for nodes. */
   readonly api: RequestHandler<Caller>;
   readonly onFatal: (error: unknown) => void;
 }
 
-/** A manager on this host's disk, network and port. @throws what storage, state or port say */
+/** Opens a manager on this host's disk, network and port. @throws the error of storage, state or port */
 export async function openManager(options: OpenManagerOptions): Promise<Manager> {
   const { self, api, clock, logger, ...rest } = options;
   const { folder, clusterId, raftId, listen, advertiseAddress, identity } = self;
@@ -60,7 +60,7 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
   });
 }
 
-/** Calls to other managers as the node that this identity is of. */
+/** Calls other managers with the identity of this node. */
 export function managerCalls(identity: LocalManager['identity']): ManagerCalls {
   return {
     call: (call, expectedNodeId) =>

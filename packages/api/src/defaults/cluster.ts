@@ -1,12 +1,12 @@
 import type { ClusterSpec } from '../objects/cluster.js';
 import { SECOND } from '../objects/common.js';
 
-/** Docker has 5 s; ours is shorter so that a lost node is noticed in 3 s (design, Limits). */
+/** Docker's is 5 s; ours is shorter, so that a lost node is noticed within 3 s. */
 export const HEARTBEAT_PERIOD_DEFAULT = SECOND;
 /** 90 days. */
 export const NODE_CERT_EXPIRY_DEFAULT = 90 * 24 * 3600 * SECOND;
 
-/** The spec of a new cluster. All of it is stored, so that `GET /swarm` shows what holds. */
+/** The spec of a new cluster. Stored whole, so that `GET /swarm` shows what is in force. */
 export function clusterDefaults(): ClusterSpec {
   return {
     Name: 'default',

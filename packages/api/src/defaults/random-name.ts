@@ -12,7 +12,7 @@ const NOUNS = (
   'ridge river robin saffron sparrow spruce stone summit thistle tulip valley walnut willow wren yarrow zephyr'
 ).split(' ');
 
-/** A name for a service that came without one: `calm_river`. About 4000 are possible. */
+/** A name for a service that is created without one: `calm_river`. There are about 4000. */
 export function randomName(randomBytes: (size: number) => Uint8Array): string {
   const [a = 0, b = 0] = randomBytes(2);
   return `${ADJECTIVES[a % ADJECTIVES.length]}_${NOUNS[b % NOUNS.length]}`;

@@ -32,11 +32,11 @@ export const UPDATE_CONFIG_DEFAULT: Required<UpdateConfig> = {
 };
 
 /**
- * The spec that is stored: what was sent, with what Docker's server fills in before it stores. A whole
- * missing section (RestartPolicy, UpdateConfig, StopGracePeriod) stays missing, so that a client that
- * reads, edits and writes the spec back does not freeze today's defaults into it; `withDefaults` shows
- * what holds. Unlike Docker's server, an UpdateConfig without Parallelism means 1, not unlimited.
- * @param name used when the input has none
+ * The spec to store: what was sent, plus what Docker's server fills in before it stores. A section that is
+ * missing (RestartPolicy, UpdateConfig, StopGracePeriod) stays missing, so that a client that reads, edits
+ * and writes back the spec does not freeze today's defaults into it; `withDefaults` adds them. Unlike
+ * Docker's server, an UpdateConfig without Parallelism means 1, not unlimited.
+ * @param name used when the input has no name
  * @throws ApiError INVALID_ARGUMENT when it has more than one mode
  */
 export function storedServiceSpec(input: ServiceSpecInput, name: string): ServiceSpec {
@@ -119,7 +119,7 @@ function storedMode(input: NonNullable<ServiceSpecInput['Mode']>): ServiceMode {
   return { Replicated: { Replicas: replicated?.Replicas ?? 1 } };
 }
 
-/** One at a time, and as many in all as at a time (Docker's server). */
+/** Defaults of Docker's server: one task at a time, and as many completions as run at a time. */
 function storedJob(input: { readonly MaxConcurrent?: number; readonly TotalCompletions?: number }) {
   const concurrent = input.MaxConcurrent ?? 1;
   return { MaxConcurrent: concurrent, TotalCompletions: input.TotalCompletions ?? concurrent };
@@ -154,8 +154,8 @@ function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): E
 }
 
 /**
- * A spec with every default that holds written out: what `insertDefaults=true` answers, and what the
- * loops act on.
+ * The spec with every default written out: what `insertDefaults=true` returns, and what the control loops
+ * act on.
  */
 export function withDefaults(spec: ServiceSpec): ServiceSpec {
   const task = spec.TaskTemplate;
@@ -174,7 +174,7 @@ export function withDefaults(spec: ServiceSpec): ServiceSpec {
       }),
       RestartPolicy: {
         ...RESTART_POLICY_DEFAULT,
-        // A job that is done is not run again.
+        // A job that has completed does not run again.
         ...(isJob && { Condition: 'on-failure' as const }),
         ...task.RestartPolicy,
       },

@@ -5,8 +5,8 @@ import type { Labels } from '../objects/common.js';
 export const FILTER_VALUES_LIMIT = 1000;
 
 /**
- * The `filters` parameter of a list. Several values of one key are alternatives, except labels, which
- * must all match; several keys must all match. A key that was not given matches everything.
+ * The `filters` parameter of a list. Several values of one key are alternatives, except labels, which must
+ * all match; several keys must all match. A key that is not given matches everything.
  */
 export class Filters {
   readonly #values: ReadonlyMap<string, readonly string[]>;
@@ -17,7 +17,7 @@ export class Filters {
 
   /**
    * Reads `{"name":{"web":true}}`, or the form of clients before 1.22, `{"name":["web"]}`.
-   * @throws ApiError BAD_REQUEST on anything else, and on a key that is not in `allowed`
+   * @throws ApiError BAD_REQUEST for anything else, and for a key that is not in `allowed`
    */
   static parse(given: string | null | undefined, allowed: readonly string[]): Filters {
     if (given === null || given === undefined || given === '') return new Filters(new Map());
@@ -76,7 +76,7 @@ export class Filters {
   }
 
   /**
-   * A yes-or-no filter; undefined when not given.
+   * A boolean filter; undefined when not given.
    * @throws ApiError BAD_REQUEST
    */
   flag(key: string): boolean | undefined {

@@ -8,7 +8,7 @@ import { Filters } from './filters.js';
 
 type Given = string | null | undefined;
 
-/** Answers whether an object passes the filters of one request. */
+/** Whether an object passes the filters of one request. */
 export type Matcher<T> = (object: T) => boolean;
 
 /** @throws ApiError BAD_REQUEST */
@@ -22,7 +22,7 @@ export function nodeFilters(given: Given): Matcher<Node> {
     filters.labels('label', node.Description?.Engine.Labels) &&
     filters.labels('node.label', node.Spec.Labels) &&
     filters.exact('role', node.Role) &&
-    // A node is an object only once it was let in.
+    // A node becomes an object only when it is accepted.
     filters.exact('membership', 'accepted');
 }
 
@@ -40,18 +40,18 @@ export function serviceFilters(given: Given): Matcher<Service> {
     filters.exact('runtime', service.Spec.TaskTemplate.Runtime ?? 'container');
 }
 
-/** What a task filter needs to know of other objects. */
+/** What a task filter needs to know about other objects. */
 export interface TaskFilterContext {
   /** The id of the service with this id, name or prefix. Throws when there is none. */
   serviceId(nameOrId: string): string;
   nodeId(nameOrId: string): string;
-  /** Whether the task has its service's present spec. */
+  /** Whether the task was made from its service's current spec. */
   isUpToDate(task: Task): boolean;
 }
 
 export interface TaskFilter {
   readonly matches: Matcher<Task>;
-  /** When given, only tasks of these can match: look them up by index. */
+  /** When given, only tasks of these services can match: look them up by index. */
   readonly serviceIds?: readonly string[];
   readonly nodeIds?: readonly string[];
 }

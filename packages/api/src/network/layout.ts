@@ -1,7 +1,7 @@
 /**
- * What all nodes of a cluster must agree on about its networks: identifiers on the wire, blocks of addresses,
- * and how a node's index fits into packet marks. Everything else that a kernel holds is local to its node
- * (packages/routing-mesh/src/layout.ts).
+ * What all nodes of a cluster must agree on about its networks: identifiers on the wire, blocks of
+ * addresses, and how a node's index fits into packet marks. Everything else in a kernel is local to its
+ * node (packages/routing-mesh/src/layout.ts).
  */
 import type { Subnet } from './subnet.js';
 
@@ -9,20 +9,20 @@ import type { Subnet } from './subnet.js';
 export const VNI_FIRST = 4096;
 export const VNI_LAST = 2 ** 24 - 1;
 
-/** What the ingress network is made with. Where it is stored, the stored network counts. */
+/** What the ingress network is created with. Once it is stored, the stored network counts. */
 export const INGRESS_NAME = 'ingress';
 export const INGRESS_VNI = VNI_FIRST;
 export const INGRESS_SUBNET = '10.240.0.0/12';
 
 /**
- * The index of a node names it in packet marks, tunnel MACs, conntrack zones and blocks. Index 0 is no
- * node's: a mark of 0 means "not marked", and block 0 holds the address of the network itself.
+ * The index of a node names it in packet marks, tunnel MACs, conntrack zones and blocks. No node has index
+ * 0: a mark of 0 means "not marked", and block 0 holds the address of the network itself.
  */
 export const NODE_INDEX_BITS = 12;
 export const NODE_INDEX_FIRST = 1;
 export const NODE_INDEX_LAST = 2 ** NODE_INDEX_BITS - 1;
 
-/** A mark has 32 bits: the index of a node above, the id of an endpoint below. */
+/** A mark has 32 bits: the index of a node in the upper ones, the id of an endpoint in the lower ones. */
 export const MARK_BITS = 32;
 export const ENDPOINT_MARK_BITS = MARK_BITS - NODE_INDEX_BITS;
 
@@ -34,7 +34,7 @@ export const NODE_BLOCK_SIZE = 2 ** (32 - NODE_BLOCK_PREFIX_LENGTH);
 export const NODE_ADDRESS_OFFSET = 1;
 export const TASK_OFFSET_FIRST = 2;
 
-/** The block of a node in a node-bound network; undefined when the network has none of that number. */
+/** The block of a node in a node-bound network; undefined when the network does not have that many. */
 export function nodeBlock(network: Subnet, index: number): Subnet | undefined {
   if (!Number.isInteger(index) || index < NODE_INDEX_FIRST || index > NODE_INDEX_LAST) {
     return undefined;
@@ -47,7 +47,10 @@ export function taskOffsetLast(subnet: Subnet): number {
   return subnet.size - (subnet.isIpv6 ? 1 : 2);
 }
 
-/** Whether a task can have the address of the subnet: not the network's, the node's or the broadcast one. */
+/**
+ * Whether a task can have this address of the subnet: it is not the network's, the node's or the broadcast
+ * address.
+ */
 export function isTaskOffset(subnet: Subnet, offset: number): boolean {
   return offset >= TASK_OFFSET_FIRST && offset <= taskOffsetLast(subnet);
 }

@@ -1,13 +1,13 @@
 import type { PortConfig, PortProtocol } from '../objects/service.js';
 
-/** Names one port of a protocol, as a key of maps: `tcp/8080`. TCP, UDP and SCTP number their ports apart. */
+/** One port of a protocol, as a key of maps: `tcp/8080`. TCP, UDP and SCTP have separate port numbers. */
 export type PortKey = `${PortProtocol}/${number}`;
 
 export function portKey(protocol: PortProtocol, port: number): PortKey {
   return `${protocol}/${port}`;
 }
 
-/** The key of a port as it is published; 0 stands for one that was not chosen yet. */
+/** The key of a published port; 0 stands for one that is not chosen yet. */
 export function publishedKey(port: Pick<PortConfig, 'Protocol' | 'PublishedPort'>): PortKey {
   return portKey(port.Protocol, port.PublishedPort ?? 0);
 }

@@ -1,10 +1,7 @@
 import ipaddr from 'ipaddr.js';
 import { type IpAddress, isIpv6, parseCidr } from '../values/address.js';
 
-/**
- * Largest number of addresses that are told apart in one subnet. An IPv6 subnet has more; offsets beyond are
- * not given to anybody.
- */
+/** The most addresses used of one subnet. An IPv6 subnet has more; nobody gets an offset beyond. */
 const SIZE_LIMIT = 2 ** 48;
 
 /** The addresses with one prefix, IPv4 or IPv6. An address in it is named by its offset from the first. */
@@ -33,10 +30,10 @@ export class Subnet {
     return new Subnet(base, cidr.prefixLength, isV6);
   }
 
-  /** As `parse`. @throws RangeError when it is none */
+  /** As `parse`. @throws RangeError when it is not a subnet */
   static of(text: string): Subnet {
     const subnet = Subnet.parse(text);
-    if (subnet === undefined) throw new RangeError(`${text} is no subnet`);
+    if (subnet === undefined) throw new RangeError(`${text} is not a subnet`);
     return subnet;
   }
 
@@ -55,7 +52,7 @@ export class Subnet {
     return addressOf(this.#base + BigInt(offset), this.isIpv6);
   }
 
-  /** The part of this number among the parts of that prefix length; undefined when there is none. */
+  /** The block with this number among the blocks of that prefix length; undefined when there is none. */
   block(prefixLength: number, index: number): Subnet | undefined {
     if (prefixLength < this.prefixLength || prefixLength > width(this.isIpv6)) return undefined;
     if (index < 0 || index >= 2 ** (prefixLength - this.prefixLength)) return undefined;

@@ -18,7 +18,7 @@ export interface ClusterSpec {
   readonly CAConfig: { readonly NodeCertExpiry?: Nanoseconds };
   readonly TaskDefaults: object;
   readonly EncryptionConfig: { readonly AutoLockManagers: boolean };
-  /** Ours; absent is none. A client that does not know it leaves it as it is. */
+  /** Ours; absent means `none`. A client that does not know the field leaves it unchanged. */
   readonly HostPrivileges?: HostPrivileges;
 }
 

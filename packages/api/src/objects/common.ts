@@ -20,7 +20,7 @@ export interface Meta {
 export const MS = 1_000_000;
 export const SECOND = 1000 * MS;
 
-/** An object with one of the fields of `T` and none of the others. */
+/** An object with exactly one of the fields of `T`. */
 export type ExactlyOne<T> = {
   readonly [K in keyof T]: { readonly [P in K]: T[P] } & {
     readonly [P in Exclude<keyof T, K>]?: never;

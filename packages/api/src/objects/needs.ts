@@ -11,7 +11,7 @@ export interface Need {
 }
 
 /**
- * Which objects a task needs, each once. The only place that says so: managers send a node what its tasks
+ * Which objects a task needs, each once. Nothing else decides this: managers send a node what its tasks
  * need, and the agent waits for it before it prepares a task. A task that has ended needs nothing.
  */
 export function needsOf(task: Task): readonly Need[] {

@@ -24,7 +24,7 @@ export interface Resources {
   readonly MemoryBytes?: number;
 }
 
-/** What a node says of itself. The last three fields are ours; Docker's clients ignore them. */
+/** What a node reports about itself. The last three fields are ours; Docker's clients ignore them. */
 export interface NodeDescription {
   readonly Hostname: string;
   readonly Platform: Platform;
@@ -38,11 +38,11 @@ export interface NodeDescription {
   /** `docker` or `process`. */
   readonly Runtime?: string;
   /**
-   * What tasks can ask of the runtime: words of `RuntimeCapability`, or of newer versions. Absent from nodes
-   * of older versions; see `runtimeCapabilities`.
+   * What tasks can ask of the runtime: words of `RuntimeCapability`, or those of newer versions. Absent on
+   * nodes of older versions; see `runtimeCapabilities`.
    */
   readonly RuntimeCapabilities?: readonly string[];
-  /** `nftables`, `ipvs` or `userspace`. */
+  /** `nftables` or `userspace`. */
   readonly MeshBackend?: string;
   /** The program it runs; of a manager that is down, the one it ran last. */
   readonly Program?: Program;
@@ -51,7 +51,10 @@ export interface NodeDescription {
 export interface NodeStatus {
   readonly State: NodeState;
   readonly Message?: string;
-  /** Where the node's connection comes from; of the leader's own, over loopback, what it says. */
+  /**
+   * Where the node connects from. The leader's own agent connects over loopback, so for it this is what it
+   * reports.
+   */
   readonly Addr: string;
   /** The protocol of its session with the leader. Ours; from feature level 2 on. */
   readonly Protocol?: number;
@@ -68,9 +71,9 @@ export interface NodeMesh {
   /** NODE_INDEX_FIRST to NODE_INDEX_LAST; names the node in packet marks, tunnel MACs and zones. */
   readonly Index: number;
   /**
-   * Where tunnel packets go (`--data-path-addr`, else the advertised address): one living node's only.
-   * Empty while the node has none; `Status.Message` then says why. Of a node of the userspace backend:
-   * `Status.Addr`, where its tasks are reached.
+   * Where tunnel packets go (`--data-path-addr`, else the advertised address): no two living nodes share
+   * it. Empty while the node has none; `Status.Message` then says why. With the userspace backend it is
+   * `Status.Addr`, where the node's tasks are reached.
    */
   readonly Address: string;
   /** The node's own block of the ingress network: `10.240.3.0/24`; its first address is the node's. */

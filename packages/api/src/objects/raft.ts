@@ -1,4 +1,4 @@
-/** What `GET /x/raft/status` answers: the Raft member that runs on the node that is asked. */
+/** What `GET /x/raft/status` answers: the state of the Raft member on the node that answers. */
 export interface RaftStatusReply {
   readonly clusterId: string;
   readonly id: number;
@@ -9,12 +9,12 @@ export interface RaftStatusReply {
   readonly applied: number;
   readonly firstIndex: number;
   readonly lastIndex: number;
-  /** How long a leader may still read without asking a quorum; 0 when it may not. */
+  /** How much longer a leader may read without asking a quorum; 0 when it must ask. */
   readonly leaseRemainingMs: number;
   readonly members: readonly {
     readonly info: RaftMember;
     readonly role: 'voter' | 'learner';
-    /** As the leader knows them; 0 and false on other members. */
+    /** Known to the leader; 0 and false on other members. */
     readonly match: number;
     readonly reachable: boolean;
   }[];

@@ -126,7 +126,7 @@ export interface TaskSpec {
   readonly Placement?: Placement;
   readonly Networks?: readonly NetworkAttachmentConfig[];
   readonly LogDriver?: { readonly Name?: string; readonly Options?: Record<string, string> };
-  /** Any change makes every task out of date. */
+  /** Any change to it makes every task out of date. */
   readonly ForceUpdate: number;
   readonly Runtime?: string;
   /** Base64 of the registry credentials given with the request (`X-Registry-Auth`). Not shown. */
@@ -169,7 +169,7 @@ export interface ServiceModes {
   readonly GlobalJob: Record<string, never>;
 }
 
-/** Exactly one of the modes, as Docker's JSON has it. `modeOf` says what it means. */
+/** Exactly one of the modes, as in Docker's JSON. `modeOf` reads it. */
 export type ServiceMode = ExactlyOne<ServiceModes>;
 
 export interface ServiceSpec {
@@ -220,8 +220,8 @@ export interface Service extends Meta {
     readonly CompletedTasks: number;
   };
   readonly JobStatus?: { readonly JobIteration: ObjectVersion; readonly LastExecution?: Timestamp };
-  /** Set while the service is being removed: its tasks are stopped first, then it goes. */
+  /** Set while the service is being removed: its tasks stop first, then it is deleted. */
   readonly PendingDelete?: boolean;
-  /** What the allocator could not give, as a sentence for the user. */
+  /** What the allocator could not allocate, as a sentence for the user. */
   readonly AllocationError?: string;
 }

@@ -30,13 +30,13 @@ export interface TaskStatus {
   readonly State: TaskState;
   /** What it does or waits for, as a sentence: nothing waits in silence. */
   readonly Message: string;
-  /** Why it failed, or why it can not go on. */
+  /** Why it failed, or why it cannot proceed. */
   readonly Err?: string;
   readonly ContainerStatus?: ContainerStatus;
   /**
-   * Ports published in host mode, as they came out; on a node of the userspace backend all ports, with
-   * the `TargetPort` that the task really listens on. The mesh believes it within SHARED_PORT_FIRST to
-   * SHARED_PORT_LAST, at the node's own address.
+   * Ports published in host mode, as allocated; with the userspace backend all ports, with the `TargetPort`
+   * that the task really listens on. The mesh accepts it within SHARED_PORT_FIRST to SHARED_PORT_LAST, at
+   * the node's own address.
    */
   readonly PortStatus?: { readonly Ports?: readonly PortConfig[] };
   /**
@@ -45,10 +45,10 @@ export interface TaskStatus {
    */
   readonly Ready?: boolean;
   /**
-   * Ours, for information only: where the task listens when that is not its network attachment. The
-   * process runtime without root has no namespaces, so the task shares its host's network. Nothing is
-   * sent here because a status says so: an endpoint's address is the manager's allocation, or the
-   * address that the managers know of the node.
+   * Ours, for information only: where the task listens when that is not its network attachment. The process
+   * runtime without root has no namespaces, so the task shares its host's network. The mesh sends no
+   * traffic here: an endpoint's address is the one that was allocated, or the one at which the managers
+   * know the node.
    */
   readonly Address?: string;
   /** Manager's time when the state was stored. */
@@ -65,9 +65,9 @@ export interface NetworkAttachment {
 export interface TaskRestart {
   /** Restarts of this slot (or node) under this SpecVersion, this one included; from 1. */
   readonly Attempts: number;
-  /** Failures in a row that led here; 0 when the task before it ended well. */
+  /** Consecutive failures before this restart; 0 when the previous task ended well. */
   readonly Failures: number;
-  /** It is not started before. */
+  /** The task does not start before this time. */
   readonly NotBefore: Timestamp;
 }
 
@@ -92,9 +92,9 @@ export interface Task extends Meta {
   readonly JobIteration?: ObjectVersion;
   /**
    * Ours: the cluster's policy for image `host` when the task was placed. It stays with the task, so that
-   * the node can start it again without a manager. Absent is none.
+   * the node can restart it without a manager. Absent means `none`.
    */
   readonly HostPrivileges?: HostPrivileges;
-  /** Only on tasks that replace one that ended by itself. */
+  /** Only on a task that replaces one that ended by itself. */
   readonly Restart?: TaskRestart;
 }

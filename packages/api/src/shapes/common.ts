@@ -32,8 +32,8 @@ export const META: FieldShapes<Meta> = {
 const addressText = text(ADDRESS_TEXT_LIMIT);
 
 /**
- * What an object says of an address for people to read: an IP address, a host name, either with a port, or
- * empty. Safe in a log and on a terminal. Whoever sends packets there parses it first.
+ * An address for people to read: an IP address, a host name, either with a port, or empty. Safe in a log
+ * and on a terminal. Parse it before sending packets there.
  */
 export const shownAddress: Shape<string> = {
   read(value) {

@@ -93,7 +93,7 @@ export const programShape = record<Program>({
   FeatureLevel: versionWindowShape,
 });
 
-/** Long texts are cut. What is countable stays in its limits, or the description is refused. */
+/** Cuts long texts. Refuses a description with too many labels, plugins or capabilities. */
 export const nodeDescriptionShape = record<NodeDescription>({
   Hostname: shortText,
   Platform: platformShape,
@@ -146,5 +146,5 @@ export const nodeShape = record<Node>({
   ManagerStatus: optional(managerStatusShape),
 });
 
-/** A node as its own agent needs it: what it said of itself, it knows. */
+/** A node as its own agent needs it: without the description, which the agent reported itself. */
 export const ownNodeShape = record<Omit<Node, 'Description' | 'ManagerStatus'>>(NODE);

@@ -14,7 +14,7 @@ import { labelsShape, META, NAME_LIMIT } from './common.js';
 
 type Ipam = NonNullable<NetworkSpec['IPAM']>;
 
-/** Most characters of what a secret or config holds: Base64 of a config's 1000 KiB. */
+/** Most characters of a secret's or config's data: Base64 of a config's 1000 KiB. */
 export const DATA_LIMIT = 1_400_000;
 
 /** A subnet as a user may give it; the allocator parses it. */
@@ -51,7 +51,7 @@ export const networkShape = record<Network>({
   VNI: count,
 });
 
-/** Secrets and configs say the same of themselves. */
+/** The specs of secrets and configs have the same fields. */
 const dataSpecShape = record<Secret['Spec'] & Config['Spec']>({
   Name: text(NAME_LIMIT),
   Labels: labelsShape,

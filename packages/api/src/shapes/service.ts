@@ -249,7 +249,7 @@ export const portConfigShape = record<PortConfig>({
   Name: optional(text(PORT_NAME_LIMIT)),
   Protocol: portProtocolShape,
   TargetPort: port,
-  // A spec may say 0 for a port that the allocator shall choose.
+  // In a spec, 0 asks the allocator to choose.
   PublishedPort: optional(integer(0, 65_535)),
   PublishMode: choice<PortConfig['PublishMode']>({ ingress: true, host: true }),
 });
@@ -263,12 +263,12 @@ export const endpointSpecShape = record<EndpointSpec>({
 
 const nothing = record<Record<string, never>>({});
 
-/** Most replicas of one service, and completions of one job: orchestrators make a list of as many. */
+/** Most replicas of one service, and completions of one job: orchestrators make a list of that length. */
 export const REPLICAS_LIMIT = 100_000;
 
 const replicas = integer(0, REPLICAS_LIMIT);
 
-/** With two modes, two orchestrators would undo each other's work for ever; with none, nobody is in charge. */
+/** With two modes, two orchestrators would undo each other's work forever; with none, nobody is in charge. */
 export const serviceModeShape: Shape<ServiceMode> = exactlyOne<ServiceModes>({
   Replicated: record<ServiceModes['Replicated']>({ Replicas: replicas }),
   Global: nothing,

@@ -28,8 +28,8 @@ import { labelsShape, META, objectVersionShape } from './common.js';
 import { portsShape, taskSpecShape } from './service.js';
 
 /**
- * Most bytes of a status's two texts in UTF-8; longer ones are cut. With all other fields but its ports a
- * status stays below 8 KiB.
+ * Most bytes of a status's two texts in UTF-8; longer ones are cut. Without its ports a status stays below
+ * 8 KiB.
  */
 export const STATUS_MESSAGE_LIMIT_BYTES = 2 * 1024;
 export const STATUS_ERR_LIMIT_BYTES = 4 * 1024;
@@ -38,7 +38,7 @@ export const CONTAINER_ID_LIMIT = 256;
 /** Most addresses of a task, and networks it is attached to. */
 const ATTACHMENTS_LIMIT = 256;
 
-/** States that a node reports: only managers give a task up, and `remove` is a wish. */
+/** States that a node reports: only managers orphan a task, and `remove` is only ever desired. */
 export type ReportedState = Exclude<TaskState, 'remove' | 'orphaned'>;
 
 const REPORTED_STATES: Readonly<Record<ReportedState, true>> = {
@@ -83,7 +83,7 @@ const REPORTED: FieldShapes<Omit<TaskStatus, 'AppliedAt'>> = {
 
 export const taskStatusShape = record<TaskStatus>({ ...REPORTED, AppliedAt: optional(timestamp) });
 
-/** A status as its node may say it. Only the manager sets `AppliedAt`. */
+/** A status as its node may report it. Only the manager sets `AppliedAt`. */
 export const reportedStatusShape = record<Omit<TaskStatus, 'AppliedAt'>>({
   ...REPORTED,
   State: choice<ReportedState>(REPORTED_STATES),

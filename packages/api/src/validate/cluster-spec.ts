@@ -21,7 +21,7 @@ export const NODE_CERT_EXPIRY_MIN = 3600 * SECOND;
 export const HEARTBEAT_PERIOD_MIN = SECOND / 10;
 export const HEARTBEAT_PERIOD_MAX = 3600 * SECOND;
 
-const noRootRotation = unserved('the root certificate can not be replaced yet');
+const noRootRotation = unserved('the root certificate cannot be replaced yet');
 
 const clusterBody = object({
   Name: text(),
@@ -54,7 +54,8 @@ const clusterBody = object({
 export type ClusterSpecInput = Decoded<typeof clusterBody>;
 
 /**
- * A whole cluster spec from a body: what is not given keeps `base` (the present spec, or the defaults).
+ * Reads a whole cluster spec from a body; fields that are not given keep their value in `base` (the current
+ * spec, or the defaults).
  * @throws ApiError BAD_REQUEST, INVALID_ARGUMENT, UNIMPLEMENTED
  */
 export function decodeClusterSpec(
@@ -84,7 +85,7 @@ export function fillClusterSpec(input: ClusterSpecInput, base: ClusterSpec): Clu
   return spec;
 }
 
-/** Undefined where it is not given: Docker's clients drop the field when they write a spec back. */
+/** Undefined when not given: Docker's clients drop the field when they write a spec back. */
 function hostPrivilegesOf(given: string | undefined): HostPrivileges | undefined {
   if (given === undefined || given === '') return undefined;
   const known = HOST_PRIVILEGES.find((level) => level === given);
@@ -111,7 +112,7 @@ function checkClusterSpec(spec: ClusterSpec, base: ClusterSpec): void {
     throw new ApiError(
       'UNIMPLEMENTED',
       'EncryptionConfig.AutoLockManagers: autolock is not served yet; protect the state directory ' +
-        'of each manager by an encrypted disk',
+        'of each manager with an encrypted disk',
     );
   }
   const expiry = spec.CAConfig.NodeCertExpiry ?? NODE_CERT_EXPIRY_MIN;
@@ -129,7 +130,7 @@ function checkClusterSpec(spec: ClusterSpec, base: ClusterSpec): void {
     if (spec.Raft[tick] !== base.Raft[tick]) {
       throw new ApiError(
         'UNIMPLEMENTED',
-        `Raft.${tick}: can not be changed; leave it out or at ${base.Raft[tick]}`,
+        `Raft.${tick}: cannot be changed; leave it out or at ${base.Raft[tick]}`,
       );
     }
   }
@@ -151,7 +152,7 @@ const initShape = object({
 });
 
 function unservedPool() {
-  return unserved('address pools can not be chosen yet');
+  return unserved('address pools cannot be chosen yet');
 }
 
 const joinShape = object({
@@ -169,7 +170,7 @@ const joinShape = object({
   Availability: availability,
 });
 
-/** What `swarm init` asks for. Empty addresses are to be found by the daemon. */
+/** What `swarm init` asks for. The daemon finds addresses that are empty. */
 export interface InitRequest {
   readonly listenAddr: string;
   readonly advertiseAddr: string;
@@ -208,7 +209,7 @@ export function decodeInitRequest(body: unknown): InitRequest {
     );
   }
   if (input.SubnetSize !== undefined && input.SubnetSize !== 0 && input.SubnetSize !== 24) {
-    throw new ApiError('UNIMPLEMENTED', 'SubnetSize: can not be chosen yet; leave it out or at 24');
+    throw new ApiError('UNIMPLEMENTED', 'SubnetSize: cannot be chosen yet; leave it out or at 24');
   }
   const base = clusterDefaults();
   return {

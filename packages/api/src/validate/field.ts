@@ -11,8 +11,8 @@ import {
 /**
  * Reads one value of a decoded JSON body. `undefined` stands for "not given", as JSON null does: Go's
  * decoder, which Docker's clients are written for, leaves a field at its zero value on null.
- * @throws ApiError BAD_REQUEST on a wrong type, INVALID_ARGUMENT on a value out of range, UNIMPLEMENTED
- *   on what is known to Docker but not served here. The message starts with the path of the field.
+ * @throws ApiError BAD_REQUEST on a wrong type, INVALID_ARGUMENT on a value out of range, UNIMPLEMENTED on
+ *   what Docker has and swarm does not. The message starts with the path of the field.
  */
 export interface Field<T> {
   read(value: unknown, path: string): T | undefined;
@@ -33,7 +33,7 @@ function wrongType(path: string, wanted: string, value: unknown): ApiError {
   return new ApiError('BAD_REQUEST', `${where(path)}: must be ${wanted}, not ${typeName(value)}`);
 }
 
-/** The store would give this key back under another name, and assigned to an object it is no entry. */
+/** The store would return this key under another name, and assigning it sets an object's prototype. */
 function protoKey(path: string): ApiError {
   return new ApiError('INVALID_ARGUMENT', `${path}: must not have a key "__proto__"; rename it`);
 }
@@ -42,7 +42,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether a value asks for nothing: Go's zero values, and containers of nothing else. */
+/** Whether a value asks for nothing: Go's zero values, and lists and objects of nothing else. */
 export function isZero(value: unknown, depth = 0): boolean {
   if (value === undefined || value === null || value === false || value === 0 || value === '') {
     return true;
@@ -124,7 +124,7 @@ export function integer(range: { min?: number; max?: number } = {}): Field<numbe
   };
 }
 
-/** A number that need not be whole; its range is a rule of the object, checked later. */
+/** A number, whole or not. The object's rules check its range later. */
 export function decimal(): Field<number> {
   return {
     read: (value, path) => numberIn(value, path, 'a number', { min: -1e300, max: 1e300 }),
@@ -190,7 +190,7 @@ export function anything(): Field<object> {
   };
 }
 
-/** A field of Docker's that is not served: refused as soon as it asks for something. */
+/** A field of Docker's that is not served: refused when it asks for something. */
 export function unserved(what: string): Field<never> {
   return {
     read(value, path) {
@@ -201,8 +201,8 @@ export function unserved(what: string): Field<never> {
 }
 
 /**
- * An object with known fields. Keys match without regard to case when no exact one is there (Go's rule).
- * A field nobody knows is refused unless it is a zero value: an option is never dropped in silence.
+ * An object with known fields. Without an exact match, keys match regardless of case (Go's rule). Refuses
+ * an unknown field unless it has a zero value: no option is dropped silently.
  */
 export function object<const S extends Shape>(shape: S): Field<DecodedShape<S>> {
   const byLowerCase = new Map(Object.keys(shape).map((key) => [key.toLowerCase(), key]));
@@ -217,7 +217,7 @@ export function object<const S extends Shape>(shape: S): Field<DecodedShape<S>> 
           if (isZero(inner)) continue;
           throw new ApiError(
             'INVALID_ARGUMENT',
-            `${at}: no such field; remove it or mend its name`,
+            `${at}: no such field; remove it or correct its name`,
           );
         }
         if (known !== key && Object.hasOwn(value, known)) continue;

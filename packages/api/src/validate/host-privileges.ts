@@ -2,22 +2,22 @@ import { ApiError } from '../errors.js';
 import type { ContainerSpec } from '../objects/service.js';
 import type { HostPrivileges } from '../objects/cluster.js';
 
-/** From least to most: each allows what those before it do. */
+/** From least to most: each includes those before it. */
 export const HOST_PRIVILEGES: readonly HostPrivileges[] = ['none', 'capabilities', 'root'];
 
 /**
- * Users of tasks that ask for none, one for each. Above what directory services hand out (SSSD and
- * FreeIPA end at 2,000,200,000), in the part that systemd's list of ids calls unused.
+ * Users of tasks that ask for none, one per task. Above what directory services hand out (SSSD and FreeIPA
+ * end at 2,000,200,000), in the part that systemd's list of ids calls unused.
  */
 export const TASK_UIDS = { first: 2_100_000_000, last: 2_147_483_646 } as const;
-/** Users and groups that a service may ask for without a policy: nobody's, so that they own nothing. */
+/** Users and groups that a service may ask for without a policy: they belong to nobody and own nothing. */
 export const SERVICE_UIDS = { first: 2_050_000_000, last: 2_050_999_999 } as const;
 /** Users and groups up to here are the system's own (login.defs(5), SYS_UID_MAX). */
 export const SYSTEM_ID_LAST = 999;
 
 /**
- * Capabilities that act on the task's own processes and namespaces, or on the host in ways that do not
- * lead to root. Every other one does without a user namespace, or may: CAP_SYS_ADMIN, CAP_SETUID,
+ * Capabilities that act on the task's own processes and namespaces, or on the host in ways that do not lead
+ * to root. Without a user namespace, every other one leads to root, or may: CAP_SYS_ADMIN, CAP_SETUID,
  * CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_SYS_PTRACE, CAP_MKNOD, CAP_BPF and so on.
  */
 const MILD_CAPABILITIES: ReadonlySet<string> = new Set([
@@ -44,7 +44,7 @@ export function isHostImage(image: string): boolean {
   return HOST_IMAGES.has(image);
 }
 
-/** Something in a spec that needs a policy. */
+/** A part of a spec that the policy must allow. */
 export interface PrivilegeNeed {
   readonly level: 'capabilities' | 'root';
   /** `ContainerSpec.User` and the like. */
@@ -59,8 +59,8 @@ export function capabilityName(name: string): string {
 }
 
 /**
- * What a container spec of image `host` needs a policy for, as far as it can be told without the
- * host's accounts: a name counts as a user's own until a node knows its number.
+ * What a container spec of image `host` needs the policy to allow, as far as can be known without the
+ * host's accounts: a name counts as an ordinary user until a node looks up its number.
  */
 export function privilegeNeeds(container: ContainerSpec): readonly PrivilegeNeed[] {
   const needs: PrivilegeNeed[] = [];
@@ -85,7 +85,7 @@ export function privilegeNeeds(container: ContainerSpec): readonly PrivilegeNeed
 /** What a task needs to run as a user, or in a group, of this number. */
 export function idLevel(id: number): HostPrivileges {
   if (id >= SERVICE_UIDS.first && id <= SERVICE_UIDS.last) return 'none';
-  // Some other task may have one of the tasks' own; what is above is no id, or root's by overflow.
+  // Another task may have one of the tasks' own ids; above them are no valid ids, or root's by overflow.
   if (id <= SYSTEM_ID_LAST || id >= TASK_UIDS.first) return 'root';
   return 'capabilities';
 }
@@ -100,7 +100,7 @@ export function allows(policy: HostPrivileges, level: HostPrivileges): boolean {
   return HOST_PRIVILEGES.indexOf(policy) >= HOST_PRIVILEGES.indexOf(level);
 }
 
-/** Why the policy does not let a need pass, and what to do. */
+/** Why the policy refuses a need, and what to do. */
 export function privilegeRefusal(need: PrivilegeNeed, policy: HostPrivileges): string {
   return (
     `${need.field} asks for ${need.what}, and this cluster gives tasks of the image "host" ` +

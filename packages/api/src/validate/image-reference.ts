@@ -17,8 +17,8 @@ const TAG = /^[\w][\w.-]{0,127}$/;
 const DIGEST = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}$/;
 
 /**
- * Parses an image reference by the grammar of github.com/distribution/reference (familiar names, so
- * neither host nor tag is needed). Returns undefined when it does not parse.
+ * Parses an image reference by the grammar of github.com/distribution/reference (familiar names, so host
+ * and tag are optional). Returns undefined when it does not parse.
  */
 export function parseImageReference(reference: string): ImageReference | undefined {
   if (reference.length > 1024) return undefined;

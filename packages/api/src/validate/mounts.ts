@@ -21,12 +21,12 @@ export function checkMounts(mounts: readonly Mount[] | undefined): void {
       );
     }
     if (mount.Target === '') refuse('a mount needs a Target');
-    // A template ({{.Task.Slot}}) is expanded on the worker, which checks what comes out.
+    // The worker expands a template ({{.Task.Slot}}) and checks the result.
     if (!mount.Target.startsWith('/') && !mount.Target.includes('{{')) {
       refuse(`mount target "${mount.Target}" must be an absolute path`);
     }
     const target = mount.Target.replace(/\/+$/, '') || '/';
-    if (target === '/') refuse('a mount can not replace the root "/"');
+    if (target === '/') refuse('a mount cannot replace the root "/"');
     if (targets.has(target)) refuse(`duplicate mount point: ${mount.Target}`);
     targets.add(target);
     checkSource(mount);
@@ -58,7 +58,7 @@ function checkOptions(mount: Mount): void {
   };
   for (const [type, options] of Object.entries(given)) {
     if (options !== undefined && type !== mount.Type && Object.keys(options).length > 0) {
-      refuse(`the ${mount.Type} mount at ${mount.Target} can not have options of type ${type}`);
+      refuse(`the ${mount.Type} mount at ${mount.Target} cannot have options of type ${type}`);
     }
   }
   const propagation = mount.BindOptions?.Propagation ?? '';

@@ -11,7 +11,7 @@ const nodeShape = object({
 });
 
 /**
- * The body of node update: a whole spec, as Docker has it.
+ * Reads the body of a node update: a whole spec, as in Docker.
  * @throws ApiError BAD_REQUEST, INVALID_ARGUMENT
  */
 export function decodeNodeSpec(body: unknown): NodeSpec {

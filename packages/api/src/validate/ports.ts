@@ -39,7 +39,7 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
     }
     seen.add(whole);
     if (port.PublishedPort === undefined || port.PublishedPort === 0) continue;
-    // One number of one protocol can be published once by a service, in whichever mode.
+    // A service can publish a port of a protocol only once, in either mode.
     const key = publishedKey(port);
     if (published.has(key)) {
       throw new ApiError(

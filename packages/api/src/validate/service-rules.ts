@@ -24,9 +24,9 @@ function refuse(message: string): never {
 }
 
 /**
- * Every rule of a service spec that can be told from the spec alone (SwarmKit controlapi, less its
- * gaps: the rollback configuration is checked as the update configuration is). Placement constraints
- * are only checked by `checkConstraints`, which the scheduler provides.
+ * Checks every rule that depends on the service spec alone (SwarmKit controlapi, without its gap: the
+ * rollback configuration follows the rules of the update configuration). Only `checkConstraints`, which the
+ * scheduler provides, checks placement constraints.
  * @throws ApiError INVALID_ARGUMENT, UNIMPLEMENTED
  */
 export function checkServiceSpec(
@@ -50,10 +50,10 @@ function checkMode(spec: ServiceSpec): void {
   }
   if (!isJobMode(mode)) return;
   if (spec.UpdateConfig !== undefined || spec.RollbackConfig !== undefined) {
-    refuse('a job can not have an UpdateConfig or RollbackConfig: an update runs it anew');
+    refuse('a job cannot have an UpdateConfig or RollbackConfig: an update runs it again');
   }
   if (spec.TaskTemplate.RestartPolicy?.Condition === 'any') {
-    refuse('a job can not have restart condition any: use on-failure or none');
+    refuse('a job cannot have restart condition any: use on-failure or none');
   }
 }
 
@@ -62,7 +62,7 @@ function checkNetworks(spec: ServiceSpec): void {
   if (first === undefined) return;
   throw new ApiError(
     'UNIMPLEMENTED',
-    `network "${first.Target}": services can not be attached to networks yet; ` +
+    `network "${first.Target}": services cannot be attached to networks yet; ` +
       'publish ports to reach one service from another',
   );
 }
@@ -103,7 +103,7 @@ function checkResources(task: TaskSpec): void {
     }
   }
   const { Limits: limits, Reservations: reservations } = task.Resources ?? {};
-  // Docker stores such a spec, and the engine then rejects every task of it.
+  // Docker stores such a spec, and the engine then rejects every task made from it.
   if ((limits?.MemoryBytes ?? 0) > 0 && (reservations?.MemoryBytes ?? 0) > limits!.MemoryBytes!) {
     refuse('the memory reservation must not be larger than the memory limit');
   }

@@ -101,7 +101,7 @@ const updateConfig = object({
   Order: choice('stop-first', 'start-first'),
 });
 
-/** The body of service create and update, as far as types go. Rules are in service-rules.ts. */
+/** The types in the body of service create and update. The rules are in service-rules.ts. */
 const serviceBody = object({
   Name: text(),
   Labels: labels,
@@ -167,7 +167,7 @@ const serviceBody = object({
   }),
 });
 
-/** A service spec as sent: right types, nothing filled in. */
+/** A service spec as sent: types checked, nothing filled in. */
 export type ServiceSpecInput = Decoded<typeof serviceBody>;
 
 /** @throws ApiError, see Field. */

@@ -1,7 +1,7 @@
 import { ApiError } from '../errors.js';
 
 /**
- * The `version` parameter of an update: the Version.Index that was read.
+ * Reads the `version` parameter of an update: the Version.Index that the client last read.
  * @throws ApiError BAD_REQUEST
  */
 export function parseObjectVersion(given: string | null, kind: string): number {

@@ -1,16 +1,14 @@
 import ipaddr from 'ipaddr.js';
 
-/** An IP address in its one canonical spelling: `198.18.0.1`, `fd00::1`. Made only by {@link parseIpAddress}. */
+/** An IP address in its canonical spelling: `198.18.0.1`, `fd00::1`. Only made by {@link parseIpAddress}. */
 export type IpAddress = string & { readonly __ipAddress: never };
 
-/** Longest spelling of an address that is looked at, in characters. */
+/** Longest text that is parsed as an address, in characters. */
 const ADDRESS_TEXT_LIMIT = 64;
 /** Four decimal parts up to 255 without leading zeros. */
 const CANONICAL_IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|$)){4}(?<!\.)$/;
 /** Longest host name, RFC 1035 section 2.3.4. */
 const HOST_NAME_LIMIT = 253;
-/** Four decimal parts without leading zeros: the canonical spelling already. */
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const HOST_LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 
 /**
@@ -19,10 +17,9 @@ const HOST_LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
  */
 export function parseIpAddress(text: unknown): IpAddress | undefined {
   if (typeof text !== 'string' || text.length > ADDRESS_TEXT_LIMIT) return undefined;
-  if (IPV4.test(text)) return text as IpAddress;
-  // Most are; ipaddr.js takes thirty times as long, and objects are read with every write.
+  // Most are canonical; ipaddr.js takes thirty times as long, and every write reads objects.
   if (CANONICAL_IPV4.test(text)) return text as IpAddress;
-  // ipaddr.js reads octal and hexadecimal parts too, and zones; none of them is an address here.
+  // ipaddr.js also reads octal and hexadecimal parts, and zones; here they are not addresses.
   if (ipaddr.IPv4.isValidFourPartDecimal(text))
     return ipaddr.IPv4.parse(text).toString() as IpAddress;
   if (text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
@@ -33,12 +30,12 @@ export function isIpv6(address: IpAddress): boolean {
   return address.includes(':');
 }
 
-/** Whether the address is one of the host itself: 127.0.0.0/8 or ::1. */
+/** Whether the address is the host's own: 127.0.0.0/8 or ::1. */
 export function isLoopback(address: IpAddress): boolean {
   return ipaddr.parse(address).range() === 'loopback';
 }
 
-/** Ranges of the IANA special-purpose registries in which no host is reached by others. */
+/** Ranges of the IANA special-purpose registries in which no host can reach another. */
 const NOT_A_HOST = new Set(['unspecified', 'broadcast', 'multicast', 'linkLocal']);
 
 /**
@@ -78,10 +75,10 @@ export function parseHostPort(text: unknown): HostPort | undefined {
   return host === undefined ? undefined : { host, port };
 }
 
-/** Whether it can be a host's name: labels of letters, digits, `-` and `_`, and not only numbers. */
+/** Whether the text can be a host's name: labels of letters, digits, `-` and `_`, the last not only digits. */
 export function isHostName(text: string): boolean {
   if (text.length === 0 || text.length > HOST_NAME_LIMIT) return false;
-  // A last label of digits only would make it an address that was mistyped (RFC 3696 section 2).
+  // With a last label of digits only it is a mistyped address (RFC 3696 section 2).
   const labels = text.split('.');
   return labels.every((label) => HOST_LABEL.test(label)) && !/^\d+$/.test(labels.at(-1)!);
 }
@@ -93,7 +90,7 @@ export function formatHostPort({ host, port }: HostPort): string {
 
 /**
  * The network of `prefixBits` bits that an address is in, in CIDR notation: `198.18.3.0/24`.
- * @throws RangeError when the address does not have so many bits
+ * @throws RangeError when the address does not have that many bits
  */
 export function networkOf(address: IpAddress, prefixBits: number): string {
   const bytes = ipaddr.parse(address).toByteArray();
@@ -113,7 +110,7 @@ export interface Cidr {
   readonly prefixLength: number;
 }
 
-/** Reads `10.240.3.0/24`; undefined when it is none. */
+/** Reads `10.240.3.0/24`; undefined when the text is not in CIDR notation. */
 export function parseCidr(text: unknown): Cidr | undefined {
   if (typeof text !== 'string') return undefined;
   const match = /^([^/]+)\/(\d{1,3})$/.exec(text);

@@ -4,11 +4,11 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface SocketEndpoint {
   readonly socketPath: string;
-  /** Folder on the way that nobody but the user may enter. */
+  /** A folder on the path that only the user may enter. */
   readonly privateFolder?: string;
 }
 
-/** Local socket of a user's daemon: root's under /run, others' under their runtime folder. */
+/** The local socket of a user's daemon: root's under /run, other users' under their runtime folder. */
 export function defaultSocket(env: Environment, uid: number): SocketEndpoint {
   if (uid === 0) return { socketPath: '/run/swarm/swarm.sock' };
   const privateFolder = absolute(env.XDG_RUNTIME_DIR) ?? `/tmp/swarm-${uid}`;
@@ -16,8 +16,9 @@ export function defaultSocket(env: Environment, uid: number): SocketEndpoint {
 }
 
 /**
- * Root keeps its data under /var/lib, others under `$XDG_DATA_HOME`, else in their home.
- * @throws UsageError for a user without a home: no folder that others share is taken instead
+ * Where a user's daemon keeps its data: root's under /var/lib, other users' under `$XDG_DATA_HOME`, else in
+ * their home.
+ * @throws UsageError for a user without a home; never falls back to a shared folder
  */
 export function defaultDataRoot(env: Environment, uid: number): string {
   if (uid === 0) return '/var/lib/swarm';
@@ -25,10 +26,10 @@ export function defaultDataRoot(env: Environment, uid: number): string {
   if (data !== undefined) return `${data}/swarm`;
   const home = absolute(env.HOME);
   if (home !== undefined) return `${home}/.local/share/swarm`;
-  throw new UsageError('there is no home folder to keep data in: set HOME, or give --data-root');
+  throw new UsageError('no home folder to keep data in: set HOME, or give --data-root');
 }
 
-/** XDG Base Directory Specification: a path that is not absolute is to be ignored. */
+/** XDG Base Directory Specification: ignore a path that is not absolute. */
 function absolute(path: string | undefined): string | undefined {
   if (path?.startsWith('/') !== true) return undefined;
   return path.replace(/\/+$/, '');

@@ -3,27 +3,27 @@ import { UsageError } from '../usage-error.js';
 export const GROUP_OR_OTHERS = 0o077;
 const OTHERS_WRITE = 0o002;
 const STICKY = 0o1000;
-/** As many as Linux follows (path_resolution(7)). */
+/** As many symbolic links as Linux follows (path_resolution(7)). */
 const LINKS_LIMIT = 40;
 
-/** What a file system says of a name. */
+/** What a file system knows about a path. */
 export interface PathEntry {
   readonly uid: number;
   readonly mode: number;
   isSymbolicLink(): boolean;
 }
 
-/** The file system that places are looked up in. */
+/** The file system to look up places in. */
 export interface PlaceFiles {
-  /** What is at the path itself, not behind it; undefined when nothing is. */
+  /** What is at the path itself, links not followed; undefined when nothing is there. */
   entryAt(path: string): PathEntry | undefined;
   readLink(path: string): string;
 }
 
 /**
- * Checks that nobody else can have put there, or can exchange, what the path leads to: where a folder on
- * the way, links included, may be written by everybody, what we use of it must be ours or root's.
- * A folder that an administrator gave to another user or to a group is that administrator's decision.
+ * Checks that no other user can have created, or can replace, what the path leads to: where everybody may
+ * write to a folder on the path, links included, the entry we follow must be ours or root's. A folder that
+ * an administrator gave to another user or to a group is that administrator's decision.
  * @param path absolute
  * @param advice ends the sentence: what to do
  * @throws UsageError that names the place and its owner; errors of the file system
@@ -42,13 +42,13 @@ export function checkPlaceIn(files: PlaceFiles, path: string, uid: number, advic
     }
     const next = folder === '/' ? `/${word}` : `${folder}/${word}`;
     const entry = files.entryAt(next);
-    // What is not there yet is ours when we make it.
+    // What does not exist yet is ours when we create it.
     if (open !== undefined) checkEntry(folder, open, next, entry, uid, advice);
     if (entry === undefined) return;
     if (entry.isSymbolicLink()) {
       links += 1;
       if (links > LINKS_LIMIT)
-        throw new UsageError(`${path} is a circle of symbolic links: ${advice}`);
+        throw new UsageError(`${path} is a loop of symbolic links: ${advice}`);
       const target = files.readLink(next);
       if (target.startsWith('/')) folder = '/';
       rest = [...wordsOf(target), ...after];
@@ -70,7 +70,7 @@ export function octal(mode: number): string {
   return `0${(mode & 0o7777).toString(8)}`;
 }
 
-/** The error about a folder that should be ours alone and is another user's. */
+/** The error for a folder that should be ours alone and belongs to another user. */
 export function foreignFolder(
   path: string,
   owner: number,

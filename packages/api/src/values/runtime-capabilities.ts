@@ -13,8 +13,8 @@ const NOT_FOR_HOST = 'use an image, or remove the field';
 const NEEDS_ROOT = 'start a daemon as root, or remove the field';
 
 /**
- * What a runtime can do for a task, in the words that say what a task waits for. Nodes of newer versions may
- * declare more.
+ * What a runtime can do for a task, and the words that tell the user what a waiting task lacks. Nodes of
+ * newer versions may declare more.
  */
 const CAPABILITIES = {
   exec: {
@@ -52,21 +52,21 @@ export type RuntimeCapability = keyof typeof CAPABILITIES;
 
 export const RUNTIME_CAPABILITIES = Object.keys(CAPABILITIES) as readonly RuntimeCapability[];
 
-/** How to say that a node lacks this capability. */
+/** How to tell a user that a node lacks this capability. */
 export function capabilityWords(capability: RuntimeCapability): CapabilityWords {
   return CAPABILITIES[capability];
 }
 
 /**
- * What nodes of versions that did not declare their capabilities have, by the name of their runtime. No
- * other place goes by that name.
+ * What nodes can do whose version does not declare capabilities, by the name of their runtime. Nothing else
+ * depends on that name.
  */
 const UNDECLARED = new Map<string, readonly RuntimeCapability[]>([
   ['docker', RUNTIME_CAPABILITIES.filter((word) => word !== 'host-commands')],
   ['process', ['host-commands', 'limits', 'users']],
 ]);
 
-/** What a node's runtime can do; a node that says nothing of its runtime is believed to do everything. */
+/** What a node's runtime can do; a node that reports no runtime is assumed to be capable of everything. */
 export function runtimeCapabilities(
   description: Pick<NodeDescription, 'Runtime' | 'RuntimeCapabilities'> | undefined,
 ): readonly string[] {
@@ -74,7 +74,7 @@ export function runtimeCapabilities(
   return RuntimeCapabilities ?? UNDECLARED.get(Runtime) ?? RUNTIME_CAPABILITIES;
 }
 
-/** What a task needs of the runtime of its node. */
+/** What a task needs of its node's runtime. */
 export function neededCapabilities(spec: TaskSpec): ReadonlySet<RuntimeCapability> {
   const container = spec.ContainerSpec;
   if (container === undefined) return new Set();

@@ -3,17 +3,17 @@ export const OBJECT_ID_LIMIT = 64;
 
 const OBJECT_ID = /^[0-9A-Za-z][0-9A-Za-z_-]*$/;
 
-/** Whether it can be an object's id: safe in a path, a log, a key of the database and a command. */
+/** Whether the value can be an object's id: safe in a path, a log, a key of the database and a command. */
 export function isObjectId(value: unknown): value is string {
   return typeof value === 'string' && value.length <= OBJECT_ID_LIMIT && OBJECT_ID.test(value);
 }
 
 const TIMESTAMP = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/;
 
-/** Whether it is a time of RFC 3339, with up to nanoseconds. */
+/** Whether the value is an RFC 3339 time, with up to nine decimals. */
 export function isTimestamp(value: unknown): value is string {
   if (typeof value !== 'string' || !TIMESTAMP.test(value)) return false;
-  // Date.parse would take ten times as long, and statuses come by the thousand.
+  // Date.parse takes ten times as long, and statuses arrive by the thousand.
   const month = digits(value, 5);
   const day = digits(value, 8);
   const isDay = month >= 1 && month <= 12 && day >= 1 && day <= daysIn(month, value);
@@ -33,20 +33,20 @@ function daysIn(month: number, timestamp: string): number {
 }
 
 /**
- * What a terminal obeys instead of showing: C0 and C1 controls and DEL, and the marks that reorder or
- * break text (Unicode Standard Annex 9; U+2028 and U+2029).
+ * Characters that a terminal obeys instead of showing: C0 and C1 controls and DEL, and the marks that
+ * reorder or break text (Unicode Standard Annex 9; U+2028 and U+2029).
  */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern is meant to find them
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** Whether it is text of at most `limit` UTF-16 units that a terminal shows as it is. */
+/** Whether the value is text of at most `limit` UTF-16 units that a terminal shows as it is. */
 export function isPlainText(value: unknown, limit: number): value is string {
   return typeof value === 'string' && value.length <= limit && showControls(value) === value;
 }
 
 /**
- * The text with every control character spelt out (`\x1b`, `\u202e`), so that a terminal shows it and does
- * not obey it.
+ * The text with every control character spelt out (`\x1b`, `\u202e`), so that a terminal shows it instead
+ * of obeying it.
  * @param keep characters to leave as they are, such as `'\n\t'`
  */
 export function showControls(text: string, keep = ''): string {
@@ -58,10 +58,10 @@ export function showControls(text: string, keep = ''): string {
   });
 }
 
-/** JSON leaves these as they are; showControls knows the rest. They only stand inside strings. */
+/** Control characters that JSON leaves in place; they only occur inside strings. */
 const CONTROL_OF_JSON = /[^\n\x20-\x7e]/gu;
 
-/** Spells control characters of a JSON text out as `\u009b`; line feeds between its parts stay. */
+/** Escapes the control characters of a JSON text as `\u009b`; line feeds between its parts stay. */
 export function escapeJson(json: string): string {
   return json.replace(CONTROL_OF_JSON, (character) =>
     showControls(character) === character
@@ -72,7 +72,7 @@ export function escapeJson(json: string): string {
 
 const UTF8 = new TextEncoder();
 
-/** The longest start of the text that has at most `limitBytes` in UTF-8. No character is cut in two. */
+/** The longest prefix of the text with at most `limitBytes` in UTF-8. Never splits a character. */
 export function cutText(text: string, limitBytes: number): string {
   // No UTF-16 unit takes more than three bytes.
   if (text.length * 3 <= limitBytes) return text;

@@ -56,7 +56,7 @@ export const AGENT_FRAME_LIMITS_BYTES: Readonly<Record<AgentMessage['type'], num
   'log-end': 8 * 1024,
 };
 
-/** What any frame of an agent may take. A status with all its fields and ports is 30 values and 10 a port. */
+/** Limits of any frame of an agent. A status with all its fields and ports is 30 values and 10 a port. */
 const AGENT_LIMITS: MsgpackLimits = {
   bytes: Math.max(...Object.values(AGENT_FRAME_LIMITS_BYTES)),
   values: 1 << 17,
@@ -117,7 +117,7 @@ export function readAgentFrame(msgpack: Msgpack, frame: Uint8Array): AgentMessag
   if (frame.byteLength > limitBytes) {
     throw new MalformedMessage(`a ${message.type} of more than ${limitBytes} bytes`);
   }
-  // Bytes that are no UTF-8 take more room once they are text.
+  // Bytes that are not UTF-8 take more room once decoded.
   if ('description' in message) {
     const { byteLength } = msgpack.pack(message.description);
     if (byteLength > DESCRIPTION_LIMIT_BYTES) {

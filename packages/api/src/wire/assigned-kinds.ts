@@ -8,7 +8,7 @@ const KIB = 1024;
 /** How a kind of object travels to a node. */
 export interface AssignedKindCodec<T> {
   readonly shape: Shape<T>;
-  /** Most that one object may take, as `sizeBytes` estimates it. */
+  /** Largest size of one object, as `sizeBytes` estimates it. */
   readonly limitBytes: number;
 }
 

@@ -17,9 +17,9 @@ import {
 import { sizeBytes } from './size.js';
 import type { TaskAssignments } from './task-assignments.js';
 
-/** Changes that a message holds; the frame bounds them more tightly. */
+/** Most changes in a message; the frame limit is tighter. */
 export const ASSIGNED_LIMIT = 100_000;
-/** Characters of an unknown kind that are shown. */
+/** How many characters of an unknown kind are shown. */
 const KIND_SHOWN_LIMIT = 64;
 
 /** A change that could not be read and was left out. */

@@ -2,8 +2,8 @@ import type { Config, Network, Secret } from '../objects/others.js';
 import type { Task } from '../objects/task.js';
 
 /**
- * What a manager sends a node, by kind. Every kind has its own life on the node; how it is read and how big
- * it may be stands in assigned-kinds.ts.
+ * What a manager sends a node, by kind. Every kind has its own life on the node; its shape and size limit
+ * are in assigned-kinds.ts.
  */
 export interface AssignedObjects {
   network: Network;
@@ -35,12 +35,12 @@ export type AssignmentChange = {
  * Changes of the objects that this node has, applied in order: what a task needs comes before the task, and
  * goes after it.
  *
- * A session begins with a complete set. One that is too big for a frame comes as `piece` messages, which
- * hold as they come, and ends with `complete`: then everything goes that no message of the set named.
- * Afterwards come `incremental` messages. A message whose `appliesTo` is not the agent's last `resultsIn`
- * opens a new session; only the first message of a set applies to anything. The agent answers each with an
- * `assignments-ack`, and the manager sends no more than a window ahead of those, so that no heartbeat waits
- * behind a thousand configs.
+ * A session begins with a complete set. A set that is too big for a frame comes as `piece` messages, each
+ * in force on arrival, and ends with `complete`: then the agent drops everything that no message of the set
+ * named. Afterwards come `incremental` messages. A message whose `appliesTo` is not the agent's last
+ * `resultsIn` opens a new session; only the first message of a set applies to anything. The agent answers
+ * each with an `assignments-ack`, and the manager sends no more than a window ahead of them, so that no
+ * heartbeat waits behind a thousand configs.
  *
  * A task whose desired state passes `running` is sent only after every living node acknowledged a mesh
  * generation without it (or the hold timed out): receiving it means "drain, then stop".

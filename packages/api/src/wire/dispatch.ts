@@ -23,9 +23,11 @@ export interface ManagerAddress {
 export interface AgentHello {
   readonly type: 'hello';
   readonly description: NodeDescription;
-  /** Where tunnel packets for this node should go; a wish, see `Node.Mesh.Address`. Empty: no wish. */
+  /**
+   * Where tunnel packets for this node should go; a request, see `Node.Mesh.Address`. Empty: no preference.
+   */
   readonly dataPathAddr: string;
-  /** Last mesh generation the kernel holds; 0 when none. */
+  /** Last mesh generation that the kernel holds; 0 before the first. */
   readonly meshGeneration: number;
 }
 
@@ -34,7 +36,7 @@ export interface AgentHeartbeat {
   readonly type: 'heartbeat';
 }
 
-/** Statuses of tasks, newest of each task. On a new session the agent reports all its tasks again. */
+/** Statuses of tasks, only the newest of each. On a new session the agent reports all its tasks again. */
 export interface AgentStatus {
   readonly type: 'status';
   /** Rises by one with each message of the session. */
@@ -61,7 +63,7 @@ export interface LogLine {
   readonly data: Uint8Array;
 }
 
-/** At most 64 KiB of lines a message. */
+/** At most 64 KiB of lines per message. */
 export interface AgentLog {
   readonly type: 'log';
   readonly subscription: string;
@@ -114,7 +116,7 @@ export interface StatusAck {
   readonly sequence: number;
 }
 
-/** The node object (role wanted, labels), the managers or the feature level changed. */
+/** The node object (desired role, labels), the managers or the feature level changed. */
 export interface NodeUpdate {
   readonly type: 'node';
   readonly node: Node;
@@ -138,7 +140,7 @@ export interface LogOptions {
   readonly since?: string;
 }
 
-/** What a line of log counts beside its data. */
+/** What a log line counts in addition to its data. */
 export const LOG_LINE_COST_BYTES = 128;
 
 export interface LogSubscribe {
@@ -147,14 +149,14 @@ export interface LogSubscribe {
   readonly taskIds: readonly string[];
   readonly options: LogOptions;
   /**
-   * Bytes the agent may send before it waits for `log-credit`, so that a slow reader slows the agent and
+   * Bytes the agent may send before it waits for `log-credit`, so that a slow reader delays this log and
    * not the session. A line counts its data and LOG_LINE_COST_BYTES. The agent sends while any credit is
    * left, so its last message may go beyond. Absent: no limit.
    */
   readonly creditBytes?: number;
 }
 
-/** The agent may send so many bytes more of this subscription. */
+/** The agent may send this many more bytes of this subscription. */
 export interface LogCredit {
   readonly type: 'log-credit';
   readonly subscription: string;
@@ -166,7 +168,7 @@ export interface LogUnsubscribe {
   readonly subscription: string;
 }
 
-/** The manager ends the session; `fatal` means that reconnecting is of no use (node removed). */
+/** The manager ends the session; `fatal` means that reconnecting is pointless (the node was removed). */
 export interface SessionEnd {
   readonly type: 'session-end';
   readonly reason: string;

@@ -2,7 +2,7 @@ import { MalformedMessage } from './malformed.js';
 import { type Msgpack, MsgpackError, type MsgpackLimits } from './msgpack.js';
 import { ShapeError } from './shape.js';
 
-/** Unpacks a frame and reads it. @throws MalformedMessage, whatever is wrong with the frame */
+/** Unpacks a frame and reads it. @throws MalformedMessage for any fault of the frame */
 export function readFrame<T>(
   msgpack: Msgpack,
   frame: Uint8Array,

@@ -1,4 +1,4 @@
-/** The codecs of the wire. Apart from `@swarm/api`, so that clients do not load MessagePack. */
+/** The codecs of the wire. Separate from `@swarm/api`, so that clients do not load MessagePack. */
 export * from './agent-codec.js';
 export * from './assigned-kinds.js';
 export { ASSIGNED_LIMIT, type UnreadAssignment } from './assignments-codec.js';

@@ -57,7 +57,10 @@ export const MANAGERS_NAMED_LIMIT = 1_000;
 const HEARTBEAT_LIMIT_MS = 3_600_000;
 const REASON_LIMIT = 64 * 1024;
 
-/** What any frame of a manager may take: a task or a mesh endpoint has a value for eight bytes at most. */
+/**
+ * Limits of any frame of a manager. In tasks and mesh endpoints every value takes eight bytes or more on
+ * average.
+ */
 const MANAGER_LIMITS: MsgpackLimits = {
   bytes: DISPATCH_FRAME_LIMIT_BYTES,
   values: DISPATCH_FRAME_LIMIT_BYTES / 8,
@@ -75,7 +78,7 @@ export type SetAside =
 
 type SetAsideListener = (part: SetAside) => void;
 
-/** A message of a manager, and what was left out of it. */
+/** A message of a manager, and the parts of it that were left out. */
 export interface ManagerFrame {
   readonly message: ManagerMessage;
   readonly setAside: readonly SetAside[];
@@ -84,7 +87,7 @@ export interface ManagerFrame {
 /**
  * Makes the reader of what managers send.
  * @param kinds of objects that are assigned
- * @returns a function that throws MalformedMessage when a message as a whole can not be used
+ * @returns a function that throws MalformedMessage when a message is unusable as a whole
  */
 export function managerFrameReader(
   msgpack: Msgpack,
@@ -176,8 +179,8 @@ function lenient<T>(
 }
 
 /**
- * A peer or port that can not be read also takes away the one that the agent has under its name: what it
- * holds is out of date, and traffic must not go where nobody said.
+ * A peer or port that cannot be read also removes the one that the agent has under its name: that one is
+ * out of date, and traffic must not go where no manager said.
  */
 function meshDelta(setAside: SetAsideListener): Shape<MeshDelta> {
   let droppedPeers: string[] = [];

@@ -2,7 +2,7 @@ import type { PortProtocol } from '../objects/service.js';
 
 /**
  * Ports that nodes of the userspace backend give to tasks, which share their host's network: below the
- * kernel's ephemeral range (32768…). An endpoint of such a node is at one of them or nowhere.
+ * kernel's ephemeral range (32768…). An endpoint of such a node has one of these ports or is left out.
  */
 export const SHARED_PORT_FIRST = 20_000;
 export const SHARED_PORT_LAST = 29_999;
@@ -20,11 +20,11 @@ export interface MeshPeer {
   /** Its tasks' addresses, CIDR: the block of its index in the ingress network. */
   readonly subnet: string;
   /**
-   * No heartbeat comes from it. Connections to its tasks are reset, so that clients do not wait for a
-   * host that is dead; its routes stay, for its kernel may still lead clients to tasks of others.
+   * It sends no heartbeats. Connections to its tasks are reset, so that clients do not wait for a dead
+   * host; its routes stay, because its kernel may still forward clients to other nodes' tasks.
    */
   readonly down?: boolean;
-  /** It runs the userspace backend: nothing is tunnelled to it. */
+  /** It runs the userspace backend: no traffic is tunnelled to it. */
   readonly userspace?: boolean;
 }
 
@@ -33,8 +33,8 @@ export interface MeshEndpoint {
   readonly taskId: string;
   readonly nodeId: string;
   /**
-   * The task's own address on the ingress network, out of its node's block, without prefix length. On a
-   * userspace node: the node's address.
+   * The task's address on the ingress network, from its node's block, without prefix length. On a userspace
+   * node: the node's address.
    */
   readonly address: string;
   /** The port it listens on; on a userspace node SHARED_PORT_FIRST to SHARED_PORT_LAST. */
@@ -46,13 +46,13 @@ export interface MeshPort {
   readonly protocol: PortProtocol;
   readonly publishedPort: number;
   readonly serviceId: string;
-  /** May be empty: connections are then refused at once. */
+  /** When empty, connections are refused at once. */
   readonly endpoints: readonly MeshEndpoint[];
 }
 
 /**
- * All that a node's mesh must do. A pure function of the replicated state as of `generation`, the log
- * index that last changed it, so generations of different leaders compare.
+ * Everything that a node's mesh must do. A pure function of the replicated state as of `generation`, the
+ * log index that last changed it, so generations of different leaders are comparable.
  */
 export interface MeshState {
   readonly generation: number;

@@ -1,43 +1,43 @@
 import { Packr } from 'msgpackr';
 
-/** Bytes that are not MessagePack, or not the part of it that is spoken here. */
+/** Bytes that are not MessagePack, or not the subset that we accept. */
 export class MsgpackError extends Error {
   override readonly name = 'MsgpackError';
 }
 
-/** Bounds on what one frame may make its reader hold. */
+/** Limits on the memory that one frame may cost its reader. */
 export interface MsgpackLimits {
   readonly bytes: number;
-  /** Values in all, keys and inner ones included: each takes memory, however short it is. */
+  /** All values, keys and nested ones included: even a short one takes memory. */
   readonly values: number;
   /** Lists and maps within each other. */
   readonly depth: number;
-  /** What an older version could store passes too: 64-bit integers, and times (extension type -1). */
+  /** Also accepts what older versions stored: 64-bit integers, and times (extension type -1). */
   readonly stored?: boolean;
 }
 
-/** Deepest nesting of any message: a part that is kept as it is, within a spec, task, list and message. */
+/** Deepest nesting of any message: a part that is kept unread, within a spec, task, list and message. */
 export const MSGPACK_DEPTH_LIMIT = 48;
 /** Largest upper half of a 64-bit integer that a double holds exactly. */
 const SAFE_UPPER_HALF = 0x1f_ffff;
 
 /**
- * Packs values, and unpacks those of others: null, booleans, numbers that a double holds, UTF-8 text,
- * bytes, lists, and maps whose keys are text. Extension types (dates, references, records, classes, sets)
- * and 64-bit integers beyond 2^53 are refused before anything is built, as is whatever is deeper, longer
- * or of more values than its limits, and whatever declares more than it has.
+ * Packs values, and unpacks untrusted ones: null, booleans, numbers that a double holds, UTF-8 text, bytes,
+ * lists, and maps whose keys are text. Before it builds anything, it refuses extension types (dates,
+ * references, records, classes, sets), 64-bit integers beyond 2^53, frames that exceed a limit, and frames
+ * that declare more than they hold.
  */
 export class Msgpack {
-  // Without records every frame stands for itself, and any library can read it.
+  // Without records every frame is self-contained, and any library can read it.
   readonly #packr = new Packr({
     useRecords: false,
     encodeUndefinedAsNil: true,
-    // A safe 64-bit integer becomes a number. The declarations do not know this value.
+    // A safe 64-bit integer becomes a number. The type declarations lack this value.
     ...({ int64AsType: 'auto' } as object),
   });
 
   pack(value: unknown): Buffer {
-    // The packer goes on using its buffer.
+    // The packer reuses its buffer.
     return Buffer.from(this.#packr.pack(value));
   }
 
@@ -47,7 +47,7 @@ export class Msgpack {
     try {
       return this.#packr.unpack(frame);
     } catch (error) {
-      throw new MsgpackError('can not be read', { cause: error });
+      throw new MsgpackError('cannot be read', { cause: error });
     }
   }
 }
@@ -55,7 +55,10 @@ export class Msgpack {
 const Kind = { scalar: 0, text: 1, list: 2, map: 3, refused: 4 } as const;
 type Kind = (typeof Kind)[keyof typeof Kind];
 
-/** What a first byte announces: the kind, bytes of its length field, and the length without one. */
+/**
+ * What a first byte announces: the kind, the size of the length field, and the length when there is no such
+ * field.
+ */
 interface Token {
   readonly kind: Kind;
   readonly lengthBytes: number;
@@ -64,7 +67,7 @@ interface Token {
 
 const TOKENS: readonly Token[] = Array.from({ length: 256 }, (_, byte) => tokenOf(byte));
 
-/** The first bytes of the MessagePack specification. */
+/** First bytes, as in the MessagePack specification. */
 function tokenOf(byte: number): Token {
   const token = (kind: Kind, lengthBytes = 0, length = 0): Token => ({ kind, lengthBytes, length });
   if (byte < 0x80 || byte >= 0xe0) return token(Kind.scalar);
@@ -113,7 +116,7 @@ function tokenOf(byte: number): Token {
 export function checkFrame(frame: Uint8Array, limits: MsgpackLimits): void {
   const end = frame.byteLength;
   if (end > limits.bytes) throw new MsgpackError(`has more than ${limits.bytes} bytes`);
-  /** Values that each open list or map still has; a map's keys are the odd ones to come. */
+  /** Values still to come in each open list or map; in a map, an even count means that a key is next. */
   const left = [1];
   const isMap = [false];
   let depth = 0;
@@ -142,7 +145,7 @@ export function checkFrame(frame: Uint8Array, limits: MsgpackLimits): void {
       if (position > end) throw new MsgpackError('ends early');
       continue;
     }
-    if (isKey && kind !== Kind.text) throw new MsgpackError('has a key that is no text');
+    if (isKey && kind !== Kind.text) throw new MsgpackError('has a key that is not text');
     let { length } = token;
     if (lengthBytes > 0) {
       if (position + lengthBytes > end) throw new MsgpackError('ends early');
@@ -151,7 +154,7 @@ export function checkFrame(frame: Uint8Array, limits: MsgpackLimits): void {
     }
     if (kind === Kind.list || kind === Kind.map) {
       const inner = kind === Kind.map ? length * 2 : length;
-      // Each takes a byte at least.
+      // Each takes at least a byte.
       if (inner > end - position) throw new MsgpackError('ends early');
       depth += 1;
       if (depth > limits.depth) throw new MsgpackError(`is deeper than ${limits.depth} levels`);
@@ -166,7 +169,10 @@ export function checkFrame(frame: Uint8Array, limits: MsgpackLimits): void {
   }
 }
 
-/** Bytes of the time that begins here, in one of the three forms of the specification; 0 when there is none. */
+/**
+ * Length in bytes of the time that begins here, in one of the three forms of the specification; 0 when it
+ * is not a time.
+ */
 function timeBytes(frame: Uint8Array, at: number): number {
   const [type, first, second] = frame.subarray(at, at + 3);
   if (type === 0xd6 && first === 0xff) return 6;

@@ -9,33 +9,33 @@ import type { ExactlyOne } from '../objects/common.js';
 import { cutText, isObjectId, isTimestamp } from '../values/text.js';
 
 /**
- * Reads one untrusted value, decoded from MessagePack or JSON, into a fresh one of the type. What it
- * returns is plain data that JSON and MessagePack carry unchanged: no BigInt, no bytes unless the shape
- * says so, no number that is not finite, and no part of what was read.
+ * Reads one untrusted value, decoded from MessagePack or JSON, into a new one of the type. Returns plain
+ * data that JSON and MessagePack carry unchanged: no BigInt, no bytes unless the shape says so, only finite
+ * numbers, and no reference into what was read.
  */
 export interface Shape<T> {
   /** @throws ShapeError */
   readonly read: (value: unknown) => T;
 }
 
-/** A field that may be absent. Null counts as absent: the encoders write undefined so. */
+/** A field that may be absent. Null counts as absent: the encoders write undefined as null. */
 export interface OptionalShape<T> {
   readonly optional: Shape<T>;
 }
 
-/** The fields of an object type: each must be named, and is optional exactly when the type says so. */
+/** Shapes of all fields of an object type, optional exactly where the type is. */
 export type FieldShapes<T extends object> = {
   readonly [K in keyof T]-?: Record<string, never> extends Pick<T, K>
     ? OptionalShape<Exclude<T[K], undefined>>
     : Shape<T[K]>;
 };
 
-/** The shape of an object, with the shapes of its fields: for who reads the fields one by one. */
+/** The shape of an object, with the shapes of its fields for reading them one by one. */
 export interface RecordShape<T extends object> extends Shape<T> {
   readonly fields: FieldShapes<T>;
 }
 
-/** A value that is not what its shape says. `path` names the place: `updates[3].status.Timestamp`. */
+/** A value that does not fit its shape. `path` says where: `updates[3].status.Timestamp`. */
 export class ShapeError extends Error {
   override readonly name = 'ShapeError';
   readonly path: string;
@@ -53,14 +53,14 @@ export class ShapeError extends Error {
 export const TEXT_LIMIT = 1 << 20;
 /** Most elements of one list and entries of one map of an object. */
 export const ITEMS_LIMIT = 10_000;
-/** Deepest nesting of a part that is kept as it is. */
+/** Deepest nesting of a part that is kept unread. */
 export const JSON_DEPTH_LIMIT = 32;
-/** Most values in a part that is kept as it is, inner ones included. */
+/** Most values in a part that is kept unread, nested ones included. */
 export const JSON_VALUES_LIMIT = 10_000;
-/** Most characters of a key that stands in an error. */
+/** Most characters of a key that an error shows. */
 const KEY_SHOWN_LIMIT = 64;
 
-/** What a value is, for an error: `a list`, `a number`. */
+/** What kind of value it is, for an error: `a list`, `a number`. */
 export function typeName(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (value === null) return 'null';
@@ -73,7 +73,7 @@ function wrongType(wanted: string, value: unknown): ShapeError {
   return new ShapeError('', `must be ${wanted}, not ${typeName(value)}`);
 }
 
-/** The same error, seen from the object that holds the field. */
+/** The same error, with the path from the object that holds the field. */
 function inField(error: unknown, key: string): unknown {
   if (!(error instanceof ShapeError)) return error;
   const inner = error.path === '' || error.path.startsWith('[') ? error.path : `.${error.path}`;
@@ -90,14 +90,14 @@ function shownKey(key: string): string {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Whether it is an object of fields: no list, no bytes, no date or other class. */
+/** Whether the value is a plain object: not a list, bytes, a date or another class. */
 export function isFields(value: unknown): value is Fields {
   if (typeof value !== 'object' || value === null) return false;
   const prototype = Object.getPrototypeOf(value) as unknown;
   return prototype === Object.prototype || prototype === null;
 }
 
-/** A shape made of a function that returns undefined for what does not fit. */
+/** Makes a shape from a function that returns undefined for what does not fit. */
 function parsed<T>(wanted: string, parse: (value: unknown) => T | undefined): Shape<T> {
   return {
     read(value) {
@@ -126,7 +126,7 @@ export function text(max = TEXT_LIMIT): Shape<string> {
   };
 }
 
-/** A text that is cut when it has more than `maxBytes` in UTF-8. */
+/** A text, cut to at most `maxBytes` in UTF-8. */
 export function cut(maxBytes: number): Shape<string> {
   return {
     read(value) {
@@ -136,7 +136,7 @@ export function cut(maxBytes: number): Shape<string> {
   };
 }
 
-/** One of the values of a type, every one of which must be named: `choice<NodeRole>({ worker: true, … })`. */
+/** One of the values of a type; all of them must be listed: `choice<NodeRole>({ worker: true, … })`. */
 export function choice<T extends string>(values: Readonly<Record<T, true>>): Shape<T> {
   const known = new Map(Object.keys(values).map((value) => [value as unknown, value as T]));
   const wanted = `one of ${Object.keys(values).join(', ')}`;
@@ -191,7 +191,7 @@ export function decimal(min = -1e300, max = 1e300): Shape<number> {
 export const objectId: Shape<string> = parsed('the id of an object', (value) =>
   isObjectId(value) ? value : undefined,
 );
-/** The id of an object, or empty where there is none. */
+/** The id of an object, or empty for none. */
 export const maybeObjectId: Shape<string> = parsed('the id of an object or empty', (value) =>
   value === '' || isObjectId(value) ? value : undefined,
 );
@@ -200,7 +200,7 @@ export const timestamp: Shape<string> = parsed('a time of RFC 3339', (value) =>
 );
 /** An IPv4 or IPv6 address, in its canonical spelling. */
 export const ipAddress: Shape<IpAddress> = parsed('an IP address', parseIpAddress);
-/** An IP address, or nothing known yet. */
+/** An IP address, or empty while it is unknown. */
 export const maybeIpAddress: Shape<string> = parsed('an IP address or empty', (value) =>
   value === '' ? value : parseIpAddress(value),
 );
@@ -218,7 +218,7 @@ export const port: Shape<number> = parsed('a port between 1 and 65535', (value) 
   isPort(value) ? value : undefined,
 );
 
-/** Bytes, at most `max`. They are those of the frame, not a copy. */
+/** Bytes, at most `max`. A view of the frame, not a copy. */
 export function bytes(max: number): Shape<Uint8Array> {
   return {
     read(value) {
@@ -246,7 +246,7 @@ export function list<T>(item: Shape<T>, max = ITEMS_LIMIT): Shape<readonly T[]> 
   };
 }
 
-/** What the shape reads, or undefined when the value is something else. */
+/** What the shape reads; undefined when the value does not fit. */
 export function tryRead<T>(shape: Shape<T>, value: unknown): T | undefined {
   try {
     return shape.read(value);
@@ -256,16 +256,16 @@ export function tryRead<T>(shape: Shape<T>, value: unknown): T | undefined {
   }
 }
 
-/** An element of a list that is not what its shape says. */
+/** An element of a list that does not fit its shape. */
 export interface BadItem {
-  /** The element as it came, not checked at all. */
+  /** The element as received, entirely unchecked. */
   readonly value: unknown;
   readonly error: ShapeError;
 }
 
 /**
- * A list whose bad elements are set aside.
- * @param bad is told each of them
+ * Reads a list and sets its bad elements aside.
+ * @param bad called with each of them
  */
 export function readEach<T>(
   item: Shape<T>,
@@ -298,7 +298,7 @@ export interface MapOptions {
   readonly key?: Shape<string>;
 }
 
-/** An object with free keys. An entry that is null is left out. */
+/** An object with free keys. Entries that are null are left out. */
 export function map<T>(item: Shape<T>, options: MapOptions = {}): Shape<Record<string, T>> {
   const { max = ITEMS_LIMIT, key = text() } = options;
   return {
@@ -323,13 +323,13 @@ export function map<T>(item: Shape<T>, options: MapOptions = {}): Shape<Record<s
   };
 }
 
-/** Assigned to an object this key would be no entry but its prototype, and MessagePack renames it. */
+/** Assigning this key would set the object's prototype, and MessagePack renames it. */
 function ownKey(key: string): string {
   if (key === '__proto__') throw new ShapeError('', 'must have another name');
   return key;
 }
 
-/** The object as it came but in a copy: for parts that only a worker or a later version understands. */
+/** A copy of the object as received: for parts that only a worker or a later version understands. */
 export const jsonObject: Shape<object> = {
   read(value) {
     if (!isFields(value)) throw wrongType('an object', value);
@@ -371,8 +371,8 @@ function jsonCopy(value: unknown, depth: number, values: { left: number }): unkn
 const JSON_TEXT = text();
 
 /**
- * An object with known fields. Fields that it does not know are dropped, so that a newer version may send
- * them. The compiler sees to it that every field of the type is read:
+ * An object with known fields. Drops unknown fields, so that a newer version may send them. The compiler
+ * makes sure that every field of the type is read:
  *
  *     const version = record<ObjectVersion>({ Index: count });
  */
@@ -428,12 +428,12 @@ export function exactlyOne<T extends object>(
   };
 }
 
-/** The shape of each member of a union that is told apart by its `type`. */
+/** The shape of each member of a union that `type` discriminates. */
 export type VariantShapes<U extends { readonly type: string }> = {
   readonly [K in U['type']]: Shape<Extract<U, { readonly type: K }>>;
 };
 
-/** One of several objects, told apart by `type`. */
+/** One of several objects, discriminated by `type`. */
 export function variants<U extends { readonly type: string }>(shapes: VariantShapes<U>): Shape<U> {
   const known = new Map(Object.entries(shapes) as [string, Shape<U>][]);
   return {

@@ -14,7 +14,7 @@ export interface TaskAssignments {
   readonly remove: readonly string[];
 }
 
-/** What an agent of protocol 1 is told. @throws TypeError for a piece, which that protocol does not have */
+/** What an agent of protocol 1 receives. @throws TypeError for a piece, which that protocol lacks */
 export function taskAssignments(typed: Assignments): TaskAssignments {
   const { type, set, appliesTo, resultsIn, changes } = typed;
   if (set === 'piece') throw new TypeError('protocol 1 has no pieces of a set');
@@ -29,7 +29,7 @@ export function taskAssignments(typed: Assignments): TaskAssignments {
   return { type, kind: set, appliesTo, resultsIn, update, remove };
 }
 
-/** What a manager of protocol 1 says, as typed changes. It says nothing of kinds other than tasks. */
+/** What a manager of protocol 1 sends, as typed changes. That protocol has only tasks. */
 export function typedAssignments(old: TaskAssignments): Assignments {
   const { type, kind: set, appliesTo, resultsIn, update, remove } = old;
   const removals = remove.map((id): AssignmentChange => ({ kind: 'task', action: 'remove', id }));

@@ -59,7 +59,7 @@ test('a circle of links is told', (t) => {
   const folder = folderOf(t);
   symlinkSync('b', join(folder, 'a'));
   symlinkSync('a', join(folder, 'b'));
-  refused(t, join(folder, 'a', 'file'), /circle of symbolic links/);
+  refused(t, join(folder, 'a', 'file'), /loop of symbolic links/);
 });
 
 test('a private folder is checked without being changed', (t) => {

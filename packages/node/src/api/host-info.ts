@@ -25,7 +25,7 @@ export function swarmInfo(
   };
 }
 
-/** What `docker info` prints of a node without an engine; fields it would fail without included. */
+/** What `docker info` prints for a node without an engine, including fields that it fails without. */
 export function hostInfo(nodeId: string, version: string): Record<string, unknown> {
   const release = osRelease();
   return {
@@ -88,7 +88,7 @@ export function hostInfo(nodeId: string, version: string): Record<string, unknow
   };
 }
 
-/** The node's architecture as Go names it. */
+/** The host's architecture, by Go's names. */
 export function goArch(): string {
   return { x64: 'amd64', ia32: '386' }[os.arch() as string] ?? os.arch();
 }

@@ -27,22 +27,22 @@ export interface LocalApiOptions {
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly logger: Logger;
-  /** Version of this product, as `docker version` shows it. */
+  /** The product's version, as `docker version` shows it. */
   readonly version: string;
   readonly limits?: Partial<HttpLimits & { readonly joinMs: number }>;
 }
 
-/** Docker's 20 s. */
+/** As in Docker. */
 const JOIN_MS = 20_000;
 
-/** What every node answers by itself, manager or not. */
+/** Routes that every node answers itself, manager or not. */
 export const LOCAL_ROUTES: readonly LocalRoute[] = [
   ...systemRoutes,
   ...swarmRoutes,
   ...restoreRoutes,
 ];
 
-/** What an engine has as well as the cluster: on a node that is no manager it is the engine's alone. */
+/** Routes of both the cluster and an engine. On a node that is not a manager the engine answers them alone. */
 const ALSO_OF_ENGINES: readonly string[] = [
   'GET /events',
   'GET /networks',
@@ -57,16 +57,16 @@ interface ManagerServed {
   readonly router: Router<HttpRoute<Caller>>;
 }
 
-/** The row of the table of rights for all that the cluster does not serve. */
+/** The row of the table of rights for everything that the cluster does not serve. */
 const ENGINE_RIGHT: Right = 'engine';
 
 /**
- * Docker's API for one node. A manager's routes come to it while the node is one; until then those say
- * why they are not served. The same handler answers the unix socket and, called by the port for nodes with the
- * identity of the peer's certificate, other managers.
+ * Docker's API for one node. While the node is a manager it has a manager's routes too; otherwise those
+ * answer why they are not served. The same handler answers the unix socket and other managers: the port for
+ * nodes calls it with the identity in the peer's certificate.
  */
 export class LocalApi implements Site<Caller> {
-  /** What listens, or is handed the requests of the port for nodes. */
+  /** Listens on the socket, and takes requests from the port for nodes. */
   readonly server: HttpServer<Caller>;
   readonly #options: LocalApiOptions;
   readonly #services: LocalServices;
@@ -91,7 +91,7 @@ export class LocalApi implements Site<Caller> {
     this.#asWorker = new Router([...this.#local(), ...this.#standIns()]);
   }
 
-  /** What a manager's part of the API needs of this one. */
+  /** What a manager's part of the API shares with this one. */
   get shared(): Pick<
     ManagerApiOptions,
     'clock' | 'randomBytes' | 'logger' | 'bodies' | 'engine' | 'closing'
@@ -101,7 +101,7 @@ export class LocalApi implements Site<Caller> {
     return { clock, randomBytes, logger, bodies, engine: this.#services.engine, closing };
   }
 
-  /** The node became a manager, or ceased to be one. */
+  /** Adds a manager's routes, or removes them when the node stops being a manager. */
   serveManager(api: ManagerApi | undefined): void {
     this.#asManager?.api.close();
     this.#asManager =
@@ -110,7 +110,7 @@ export class LocalApi implements Site<Caller> {
         : { api, router: new Router([...this.#local(), ...api.routes]) };
   }
 
-  /** Full rights for whoever may open the socket, as with Docker's. @throws Error EADDRINUSE */
+  /** Everybody who may open the socket has full rights, as with Docker's. @throws Error EADDRINUSE */
   async listen(socketPath: string): Promise<void> {
     await this.server.listen(socketPath, { principal: LOCAL });
   }
@@ -120,7 +120,7 @@ export class LocalApi implements Site<Caller> {
     this.serveManager(undefined);
   }
 
-  /** Docker's names. */
+  /** The headers that Docker sends. */
   headers(): Record<string, string> {
     const { state, controlAvailable } = this.#options.control.info();
     const role = controlAvailable ? 'manager' : 'worker';
@@ -147,12 +147,12 @@ export class LocalApi implements Site<Caller> {
     await this.#engineFor(caller).pass(request, response, target);
   }
 
-  /** Only the engine has what takes over its connection. */
+  /** Only routes of the engine take over their connection. */
   async upgrade({ request, socket, head, target, caller }: UpgradeCall<Caller>): Promise<void> {
     await this.#engineFor(caller).hijack(request, socket, head, target);
   }
 
-  /** While the node says that it is a manager: one that starts, or leaves, answers for nobody. */
+  /** Set while the node reports that it is a manager. A manager that is starting or leaving serves nobody. */
   #managerApi(): ManagerServed | undefined {
     return this.#options.control.manager() === undefined ? undefined : this.#asManager;
   }
@@ -168,13 +168,13 @@ export class LocalApi implements Site<Caller> {
     }));
   }
 
-  /** In place of the manager's routes, as the table of rights names them. */
+  /** Routes that stand in for the manager's, made from the table of rights. */
   #standIns(): HttpRoute<Caller>[] {
     const own = new Set(LOCAL_ROUTES.map(({ method, pattern }) => `${method} ${pattern}`));
     return ALL_RIGHTS.flatMap((right) => {
       const [, method, pattern] = /^(GET|HEAD|POST|PUT|DELETE) (\/.*)$/.exec(right) ?? [];
       if (method === undefined || pattern === undefined) return [];
-      // What nodes alone may ask is no part of this API.
+      // Requests that only nodes may make are not part of this API.
       if (own.has(right) || !mayUse('local', right)) return [];
       const handle = (call: HttpCall<Caller>) => this.#standIn(right, call);
       return [{ method: method as Method, pattern, handle }];
@@ -187,7 +187,7 @@ export class LocalApi implements Site<Caller> {
     throw notAManager(this.#options.control.info());
   }
 
-  /** The host's engine, for whom may use it. @throws ApiError NOT_FOUND: for others there is no such page */
+  /** The host's engine, for callers that may use it. @throws ApiError NOT_FOUND for all others */
   #engineFor({ principal }: Caller): Engine {
     const { engine } = this.#services;
     if (engine === undefined || !mayUse(principal.kind, ENGINE_RIGHT))
@@ -196,7 +196,7 @@ export class LocalApi implements Site<Caller> {
   }
 }
 
-/** Who forwards speaks for somebody else; that is for what only the leader answers. */
+/** A manager forwards only what the leader answers alone. */
 function notForwarded({ path }: Target): ApiError {
   return new ApiError('BAD_REQUEST', `${path} is not answered by the leader alone`);
 }

@@ -3,7 +3,7 @@ import type { BodyReader, Engine, HttpCall, RoutePattern } from '@swarm/http';
 import type { Caller } from '@swarm/identity';
 import type { NodeControl } from './node-control.js';
 
-/** One request that this node answers by itself. */
+/** One request that this node answers itself. */
 export interface LocalCall extends HttpCall<Caller> {
   readonly services: LocalServices;
 }
@@ -14,9 +14,9 @@ export interface LocalServices {
   readonly clock: Clock;
   readonly bodies: BodyReader;
   readonly engine: Engine | undefined;
-  /** Version of this product. */
+  /** The product's version. */
   readonly version: string;
-  /** How long `swarm join` is waited for. */
+  /** How long the API waits for a join. */
   readonly joinMs: number;
   /** What a manager adds to the `Swarm` part of `GET /info`; nothing on a worker. */
   readonly managerInfo: () => Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-/** What a Raft member can not get over by itself; starting it again does not help. */
+/** Errors that a Raft member cannot recover from; a restart does not help. */
 const DAMAGE: readonly unknown[] = [
   'RAFT_STORAGE_CORRUPT',
   'RAFT_STORAGE_IDENTITY',
@@ -10,12 +10,12 @@ const DAMAGE: readonly unknown[] = [
 /** What the cluster stores is of a newer version than this program, or much older: another program helps. */
 const WRONG_PROGRAM: readonly unknown[] = ['STORE_FEATURE_LEVEL', 'STORE_COMMAND_FORMAT'];
 
-/** Whether log or state of this node's Raft member are of no use any more. */
+/** Whether the log or state of this node's Raft member is unusable. */
 export function isDamage(error: unknown): error is Error {
   return DAMAGE.includes((error as { code?: unknown }).code);
 }
 
-/** Whether an error's message says all that its reader needs: where it was thrown is no help. */
+/** Whether an error's message tells its reader everything, so that a stack adds nothing. */
 export function isPlain(error: unknown): error is Error {
   const { code, name } = error as { code?: unknown; name?: unknown };
   const ofStorage = typeof code === 'string' && code.startsWith('RAFT_STORAGE_');

@@ -3,8 +3,8 @@ import { pino } from 'pino';
 import type { DaemonOptions } from './options.js';
 
 /**
- * The daemon's log on standard error: JSON lines, or lines for people. What peers and tasks bring along
- * is in it, and it ends up on terminals: no control character leaves here but the line's own end.
+ * The daemon's log on standard error: JSON lines, or lines for people. It holds text of peers and tasks and
+ * ends up on terminals, so it writes no control character except the end of a line.
  */
 export function createLogger(
   options: Pick<DaemonOptions, 'logLevel' | 'logFormat'>,
@@ -30,7 +30,7 @@ function pretty(line: string): string {
   return `${showControls(head + details.join(''))}${error}\n`;
 }
 
-/** Its lines are set in, so that none of them passes for a line of the log. */
+/** Indents every line, so that none of them looks like a line of the log. */
 function describe(error: unknown): string {
   const { stack, message } = error as { stack?: string; message?: string };
   const text = String(stack ?? message ?? JSON.stringify(error));

@@ -5,7 +5,7 @@ export type MeshChoice = 'auto' | 'nftables' | 'userspace';
 
 export const DEFAULT_ENGINE_SOCKET = '/var/run/docker.sock';
 
-/** How a daemon runs; everything else is in its data folder or in the cluster. */
+/** How a daemon runs; everything else is in its data root or in the cluster. */
 export interface DaemonOptions {
   readonly dataRoot: string;
   readonly socket: string;
@@ -13,7 +13,7 @@ export interface DaemonOptions {
   readonly mesh: MeshChoice;
   /** Docker Engine's socket. */
   readonly engineSocket: string;
-  /** Cgroup that tasks of the process runtime live under, below each hierarchy's root. */
+  /** Parent cgroup for tasks of the process runtime, below each hierarchy's root. */
   readonly cgroupParent: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly logFormat: 'pretty' | 'json';
@@ -23,8 +23,8 @@ export interface DaemonOptions {
 }
 
 /**
- * Flags of `swarm daemon` as they were given, by name and without dashes; those not given are absent.
- * One that may be given many times is a list.
+ * Flags of `swarm daemon` as given, by name and without dashes; flags that are not given are absent. A flag
+ * that may be repeated is a list.
  */
 export type DaemonFlags = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -51,7 +51,7 @@ export function daemonOptions(
   return options;
 }
 
-/** Takes flags one by one; what nobody takes is a flag that this daemon does not know. */
+/** Takes flags one by one. A flag that is left over is unknown to this daemon. */
 class GivenFlags {
   readonly #left: Map<string, string | readonly string[]>;
 

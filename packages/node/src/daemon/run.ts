@@ -13,19 +13,19 @@ import { chooseRuntime } from '../tasks/runtime-choice.js';
 
 const ENGINE_ADVICE = 'name another engine with --engine, or use --runtime process';
 
-/** Longest orderly end; after it the process exits anyway. */
+/** Time for an orderly shutdown; then the process exits anyway. */
 const CLOSE_LIMIT_MS = 15_000;
 
 /** Runs a node until SIGINT or SIGTERM; returns the exit code. */
 export async function runNode(options: DaemonOptions): Promise<number> {
-  // Also where another program than ours started it. LevelDB makes its files by the umask alone.
+  // Set here too, in case another program starts the daemon. LevelDB's files get their mode from the umask.
   process.umask(PRIVATE_UMASK);
   const logger = createLogger(options);
   const clock = systemClock();
   const uid = process.getuid?.() ?? 0;
   makeSocketFolder(options.socket, process.env, uid);
   openDataRoot(options.dataRoot, uid, logger);
-  // The engine is given registry credentials and runs what it is told to.
+  // The engine receives registry credentials and runs what it is told to.
   if (options.runtime !== 'process') checkPlace(options.engineSocket, uid, ENGINE_ADVICE);
   const unlock = lockFolder(options.dataRoot);
   let end: (code: number) => void = () => {};
@@ -64,7 +64,7 @@ export async function runNode(options: DaemonOptions): Promise<number> {
   process.once('SIGTERM', () => end(0));
   process.on('unhandledRejection', onFatal);
   process.on('uncaughtException', onFatal);
-  // Local clients are answered at once; what the node was doing goes on behind.
+  // Local clients get answers at once, while the node carries on in the background.
   node.start().catch(onFatal);
   const code = await ended;
   logger.info({}, 'the daemon stops; tasks keep running');

@@ -8,26 +8,26 @@ import { DAEMON_NODE_FLAGS } from './node-flags.js';
 
 const APPEND = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
 
-/** What a daemon in the background is started with. */
+/** How to start a daemon in the background. */
 export interface BackgroundStart {
   /** The script that runs `swarm`. */
   readonly script: string;
-  /** Where it should answer. */
+  /** The socket that the daemon should answer on. */
   readonly socketPath: string;
   readonly env: NodeJS.ProcessEnv;
   readonly uid: number;
 }
 
-/** A daemon that was started and may not answer yet. */
+/** A daemon that has been started and may not answer yet. */
 export interface StartedDaemon {
   readonly logPath: string;
-  /** Why it is gone; undefined while it runs. */
+  /** Why it has ended; undefined while it runs. */
   ended(): string | undefined;
 }
 
 /**
  * Starts a daemon that outlives this process, with a log in its data root.
- * @throws UsageError where another user may have made its folders
+ * @throws UsageError when another user may have created its folders
  */
 export function startInBackground({
   script,

@@ -4,26 +4,26 @@ import { checkPlace } from './place.js';
 import { makePrivateFolder, makeSharedFolder } from './private-folder.js';
 import { repairModes } from './repair-modes.js';
 
-/** What the daemon makes is its user's alone, unless it says otherwise. */
+/** Files of the daemon are private to its user unless they are created with another mode. */
 export const PRIVATE_UMASK = 0o077;
 
 export const DATA_ROOT_ADVICE = 'give another folder with --data-root';
 const SOCKET_ADVICE =
   'set XDG_RUNTIME_DIR to a folder of yours, or give another path with --socket';
-/** Files of tasks are the runtime's business: tasks of other users reach some of them. */
+/** The runtime manages the files of tasks, some of which tasks of other users must reach. */
 const OF_TASKS = ['tasks'];
-/** Paths that are named in the log. */
+/** How many paths the log names. */
 const NAMED_LIMIT = 20;
 
 /**
- * Makes the folder for everything a node keeps, or closes it, and all below it, to other users: versions
- * before this one left files there that others could read once they got into the folder.
- * @throws UsageError when it, or a file in it, belongs to another user, or everybody can exchange it
+ * Creates the folder for everything a node keeps, or closes it and all below it to other users: earlier
+ * versions left files there that others could read once they could enter the folder.
+ * @throws UsageError when it, or a file in it, belongs to another user, or everybody can replace it
  */
 export function openDataRoot(path: string, uid: number, logger: Logger): void {
   const mode = makePrivateFolder(path, uid, DATA_ROOT_ADVICE);
   if (mode !== undefined)
-    logger.warn({ path, mode: octal(mode) }, 'others could enter the data root; now they can not');
+    logger.warn({ path, mode: octal(mode) }, 'others could enter the data root; now they cannot');
   const { repaired, foreign, left } = repairModes(path, uid, OF_TASKS);
   const [first] = foreign;
   if (first !== undefined)
@@ -43,9 +43,9 @@ export function openDataRoot(path: string, uid: number, logger: Logger): void {
 }
 
 /**
- * Makes the folder of the daemon's socket. Root's can be entered by everybody, since the socket's own
- * mode says who may use it; another user's is private.
- * @throws UsageError when another user may have made it, or what is in it
+ * Creates the folder of the daemon's socket. Everybody may enter root's, because the socket's own mode
+ * decides who may use it; other users' folders are private.
+ * @throws UsageError when another user may have created it, or what is in it
  */
 export function makeSocketFolder(socket: string, env: NodeJS.ProcessEnv, uid: number): void {
   const usual = defaultSocket(env, uid);

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { UsageError } from '@swarm/api';
 
 const FILE = 'daemon.pid';
-/** A lock that is stale again and again is taken by others who start, too. */
+/** A lock that is stale this often is one that other starting daemons take. */
 const ATTEMPTS = 10;
 
 /**
- * Keeps a second daemon off the same folder. The lock names the process and its start time, so that a
- * lock left by a dead one, or by a number used again, is seen as such (proc(5), stat, field 22).
- * @returns what gives the lock back
+ * Keeps a second daemon out of the folder. The lock names the process and its start time, so that it is
+ * recognised as stale when the process is dead or its number is reused (proc(5), stat, field 22).
+ * @returns a function that releases the lock
  * @throws UsageError when another daemon holds it
  */
 export function lockFolder(folder: string): () => void {
@@ -30,7 +30,7 @@ export function lockFolder(folder: string): () => void {
   return () => rmSync(path, { force: true });
 }
 
-/** False when the file is there: of two daemons that start at once, one makes it. */
+/** Creates the file; false when it exists. Of two daemons that start at once, one creates it. */
 function made(path: string, line: string): boolean {
   try {
     writeFileSync(path, line, { mode: 0o600, flag: 'wx' });

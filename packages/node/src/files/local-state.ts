@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { type ManagerAddress, type Shape, ShapeError, shape } from '@swarm/api';
 import { DamagedFileError, managersShape, readJsonFile } from '@swarm/worker';
 
-/** What a node remembers of its cluster besides certificate, log and tasks. */
+/** What a node remembers about its cluster besides certificate, log and tasks. */
 export interface LocalState {
   readonly clusterId: string;
   readonly nodeId: string;
@@ -16,7 +16,7 @@ export interface LocalState {
   readonly dataPathPort: number;
   /** Present while the node is, or is about to be, a member of the Raft group. */
   readonly raftId?: number;
-  /** Whether the Raft member takes part already: else joining goes on after a restart. */
+  /** Whether the Raft member has joined; if not, joining continues after a restart. */
   readonly raftJoined?: boolean;
   readonly managers: readonly ManagerAddress[];
 }
@@ -24,7 +24,7 @@ export interface LocalState {
 const FILE = 'node.json';
 const FILE_LIMIT_BYTES = 256 * 1024;
 
-/** As it was written, for it is compared with what users write; perhaps with a zone. */
+/** Kept as written, possibly with a zone, because it is compared with what users write. */
 const localAddress: Shape<string> = {
   read(value) {
     if (typeof value === 'string' && isIP(value) !== 0) return value;
@@ -44,12 +44,12 @@ const localStateShape = shape.record<LocalState>({
   managers: managersShape,
 });
 
-/** Whether the node of this data root is in a cluster; also when its state can not be read. */
+/** Whether the node of this data root is in a cluster, even if its state cannot be read. */
 export function hasState(folder: string): boolean {
   return existsSync(join(folder, FILE));
 }
 
-/** Keeps the node's own state: one JSON file, replaced atomically. */
+/** The node's own state in one JSON file, replaced atomically. */
 export class LocalStateFile {
   readonly #path: string;
 
@@ -57,7 +57,7 @@ export class LocalStateFile {
     this.#path = join(folder, FILE);
   }
 
-  /** @throws Error when the file is there but is no state of a node, saying what is wrong with it */
+  /** @throws Error when the file exists but is not a node's state; the message says what is wrong with it */
   async load(): Promise<LocalState | undefined> {
     try {
       return await readJsonFile(this.#path, localStateShape, FILE_LIMIT_BYTES);
@@ -67,7 +67,7 @@ export class LocalStateFile {
     }
   }
 
-  /** @throws ShapeError for what {@link load} would not read, before anything is written */
+  /** @throws ShapeError for what {@link load} would not read, before it writes anything */
   async save(state: LocalState): Promise<void> {
     const checked = localStateShape.read(state);
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });

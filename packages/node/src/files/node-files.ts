@@ -8,11 +8,11 @@ import {
 } from '@swarm/identity';
 import { type LocalState, LocalStateFile } from './local-state.js';
 
-/** Everything that a node keeps under its data root; what is in memory is on disk. */
+/** Everything that a node keeps under its data root. What is in memory is also on disk. */
 export class NodeFiles {
-  /** Of the Raft member: log and state. */
+  /** Log and state of the Raft member. */
   readonly raftFolder: string;
-  /** Of the agent: tasks and known managers. */
+  /** The agent's folder: tasks, what they need, and known managers. */
   readonly workerFolder: string;
   readonly #certificates: string;
   readonly #file: LocalStateFile;
@@ -35,7 +35,7 @@ export class NodeFiles {
     return this.#identity;
   }
 
-  /** What the certificate makes of this node. */
+  /** The role that the certificate gives this node. */
   get role(): 'manager' | 'worker' | undefined {
     return this.#identity === undefined
       ? undefined
@@ -70,8 +70,8 @@ export class NodeFiles {
   }
 
   /**
-   * Forgets the Raft member. Its id goes first: an id must never come back with an empty log, for the
-   * group counts on what it acknowledged.
+   * Forgets the Raft member. Removes the id first: an id must never return with an empty log, because the
+   * group relies on what it acknowledged.
    */
   async forgetMember(): Promise<void> {
     if (this.#state !== undefined) {
@@ -81,7 +81,7 @@ export class NodeFiles {
     await rm(this.raftFolder, { recursive: true, force: true });
   }
 
-  /** Forgets the cluster. The state goes first: without it the rest is nobody's. */
+  /** Forgets the cluster. Removes the state first: without it the rest belongs to no node. */
   async wipe(): Promise<void> {
     this.#state = undefined;
     this.#identity = undefined;

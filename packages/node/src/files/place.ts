@@ -2,7 +2,10 @@ import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { resolve } from 'node:path';
 import { checkPlaceIn } from '@swarm/api';
 
-/** What is at the path itself, not behind it; undefined when nothing is. @throws Error EACCES and the like */
+/**
+ * What is at the path itself, links not followed; undefined when nothing is there. @throws Error EACCES and
+ * the like
+ */
 export function entryAt(path: string): Stats | undefined {
   try {
     return lstatSync(path);

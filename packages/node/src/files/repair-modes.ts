@@ -11,26 +11,26 @@ import {
 import { join } from 'node:path';
 import { GROUP_OR_OTHERS } from '@swarm/api';
 
-/** What was found below a folder. */
+/** What a repair found below a folder. */
 export interface ModeRepair {
-  /** Paths that others could use, and now cannot. */
+  /** Paths that others could use and now cannot. */
   readonly repaired: readonly string[];
-  /** What belongs to other users, links included; untouched. */
+  /** Entries that belong to other users, links included. Untouched. */
   readonly foreign: readonly { readonly path: string; readonly uid: number }[];
-  /** `path: reason` of what was neither looked into nor changed. */
+  /** `path: reason` of entries that were neither read nor changed. */
   readonly left: readonly string[];
 }
 
-/** A data root has some hundred files; LevelDB would hold some hundred gigabytes in so many. */
+/** A data root has a few hundred files; in this many LevelDB would hold some hundred gigabytes. */
 const ENTRIES_LIMIT = 100_000;
 const DEPTH_LIMIT = 16;
 const GROUP_OR_OTHERS_WRITE = 0o022;
 const OPEN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * Takes the rights of group and others from every file and folder below a folder of ours. Links are not
- * followed. A folder is closed before it is read, so nobody exchanges what is in it meanwhile.
- * @param except names in `root` that are not looked into; they only lose the right to write
+ * Removes the rights of group and others from every file and folder below a folder of ours. Follows no
+ * links. Closes each folder before it reads it, so that nobody can replace its content meanwhile.
+ * @param except names in `root` to skip; they only lose the right to write
  * @throws errors of the file system, such as EROFS
  */
 export function repairModes(root: string, uid: number, except: readonly string[] = []): ModeRepair {
@@ -73,7 +73,7 @@ class Repair {
     for (const name of readdirSync(path)) this.#visit(join(path, name), depth + 1);
   }
 
-  /** Takes `rights` from what is there; undefined when it is not to be looked into. */
+  /** Removes `rights` from an entry; undefined when it is not to be read further. */
   #close(path: string, rights: number): Stats | undefined {
     const entry = lstatSync(path, { throwIfNoEntry: false });
     if (entry === undefined) return undefined;
@@ -82,10 +82,10 @@ class Repair {
       return undefined;
     }
     if (entry.isSymbolicLink()) return this.#leave(path, 'it is a symbolic link');
-    // A socket's mode is for whoever listens on it.
+    // The process that listens on a socket decides its mode.
     if (!entry.isFile() && !entry.isDirectory()) return undefined;
     if ((entry.mode & rights) === 0) return entry;
-    // Another name of it may be a file of ours that others are to read.
+    // Under another name it may be a file of ours that others should read.
     if (entry.isFile() && entry.nlink > 1) return this.#leave(path, 'it has other names');
     const file = open(path);
     if (typeof file === 'string') return this.#leave(path, file);
@@ -106,7 +106,7 @@ class Repair {
   }
 }
 
-/** A descriptor, or why there is none. */
+/** A descriptor, or why the file cannot be opened. */
 function open(path: string): number | string {
   try {
     return openSync(path, OPEN);

@@ -39,7 +39,7 @@ export function hostOf(address: string): string {
   return split(address).host;
 }
 
-/** A manager's address as users give it, with the port that is meant when there is none. */
+/** A manager's address as users give it, with the default port when it has none. */
 export function withPort(address: string): string {
   return /:\d+$/.test(address) && !/^[^[]*:[^[]*:/.test(address)
     ? address
@@ -59,8 +59,8 @@ export function listenAddress(
 }
 
 /**
- * The address that others reach this node at: the one given (IP or interface), else the one it listens
- * on, else its only one. @throws ApiError INVALID_ARGUMENT when there is none or a choice
+ * The address at which others reach this node: the one given (IP or interface), else the one it listens on,
+ * else its only one. @throws ApiError INVALID_ARGUMENT when there is none, or more than one
  */
 export function advertiseAddress(
   text: string,
@@ -121,7 +121,7 @@ function onlyAddress(interfaces: Interfaces): string {
   return first.address;
 }
 
-/** Interfaces that containers and our own mesh make are no candidates. */
+/** Whether containers or our own mesh made the interface, so that it is not a candidate. */
 function isOurs(name: string): boolean {
   return /^(docker|br-|veth|swarm|sw-|vx)/.test(name);
 }
@@ -130,7 +130,7 @@ function isLinkLocal(address: string): boolean {
   return /^fe80:/i.test(address) || address.startsWith('169.254.');
 }
 
-/** The address of ours that packets to `address` (`host:port`) would carry; nothing is sent. '' when unknown. */
+/** Our source address for packets to `address` (`host:port`), found without sending any; '' when unknown. */
 export function localAddressTowards(address: string): Promise<string> {
   const { host, port } = split(address);
   return new Promise((resolve) => {

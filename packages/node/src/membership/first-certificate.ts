@@ -10,7 +10,7 @@ import {
   requestCertificate,
 } from '@swarm/identity';
 
-/** Makes a new cluster's root, and with it the certificate of its first manager. */
+/** Creates a new cluster's root, and with it issues the certificate of its first manager. */
 export async function foundIdentity(
   clock: Clock,
   { spec }: InitRequest,
@@ -29,7 +29,7 @@ export async function foundIdentity(
   };
 }
 
-/** Makes a certificate for a new manager of a cluster whose authority came out of a backup. */
+/** Issues a certificate for a new manager of a cluster whose CA comes from a backup. */
 export async function restoredIdentity(
   clock: Clock,
   cluster: Cluster,
@@ -52,7 +52,7 @@ export async function restoredIdentity(
 /**
  * Gets a node's first certificate for a join token; from then on the cluster has the node.
  * @param address `host:port` of any manager
- * @param ready called when the manager is known to be the token's, before the cluster hears of the node
+ * @param ready called when the manager has proved to be the token's, before the cluster learns of the node
  * @throws ApiError
  */
 export async function joinIdentity(
@@ -69,7 +69,7 @@ export async function joinIdentity(
   return { nodeId, identity: { rootCertificate, certificate, key } };
 }
 
-/** Only who makes a cluster, or brings one back, issues certificates here; a worker never loads this. */
+/** Only a node that bootstraps or restores a cluster issues certificates here; a worker never loads this. */
 function loadIssuer(): Promise<typeof import('@swarm/manager')> {
   return import('@swarm/manager');
 }

@@ -1,11 +1,12 @@
 import { ApiError } from '@swarm/api';
 
-/** What one manager answers so, every other would. */
+/** Answers that every other manager would give too. */
 const FINAL: readonly string[] = ['INVALID_TOKEN', 'INVALID_ARGUMENT', 'PERMISSION_DENIED'];
 
 /**
- * The first success, asking one manager after the other; the error of the last when all fail.
- * @param signal no further one is asked
+ * Asks one manager after the other and returns the first success. Throws the error of the last when all
+ * fail.
+ * @param signal when aborted, asks no further manager
  */
 export async function firstOf<T>(
   addresses: readonly string[],

@@ -23,14 +23,14 @@ import type { LocalState } from '../files/local-state.js';
 
 const DEFAULT_DATA_PATH_PORT = 4789;
 
-/** What a node that is about to be in a cluster will keep. */
+/** What a node keeps when it enters a cluster. */
 export interface NewMember {
   readonly state: LocalState;
   readonly identity: NodeIdentity;
 }
 
 /**
- * A new cluster's first node, with the cluster's root. Nothing is written.
+ * Makes a new cluster's first node and the cluster's root. Writes nothing.
  * @throws ApiError INVALID_ARGUMENT for an address
  */
 export async function newFounder(
@@ -58,9 +58,9 @@ export async function newFounder(
 }
 
 /**
- * A node that some manager has certified. The addresses are looked at before that: a mistake in them
+ * Makes a node that a manager has certified. Checks the addresses before that, so that a mistake in them
  * leaves no node behind in the cluster.
- * @param signal no further manager is asked
+ * @param signal when aborted, asks no further manager
  * @throws ApiError
  */
 export async function newJoiner(request: JoinRequest, signal: AbortSignal): Promise<NewMember> {
@@ -75,7 +75,7 @@ export async function newJoiner(request: JoinRequest, signal: AbortSignal): Prom
       let advertise = '';
       let dataPath = '';
       const { nodeId, identity } = await joinIdentity(remote, request, async () => {
-        // With a choice of addresses, the one on the way to the manager is right.
+        // Of several addresses, the one on the route to the manager is right.
         const given = request.advertiseAddr || (await localAddressTowards(remote));
         advertise = advertiseAddress(given, listen, interfaces);
         dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);

@@ -12,10 +12,10 @@ import { restoredIdentity } from './first-certificate.js';
 import type { RestoreRequest } from '../api/node-control.js';
 import type { LocalState } from '../files/local-state.js';
 
-/** A backup while it is received; it holds the cluster's keys. */
+/** The file that receives a backup; it holds the cluster's keys. */
 const RECEIVED = 'restore.part';
 
-/** What a manager is after `--force-new-cluster`: the same, with the addresses that were given. */
+/** A manager's state after `--force-new-cluster`: the same, with the addresses that were given. */
 export function forcedState(state: LocalState, request: InitRequest): LocalState {
   const interfaces = networkInterfaces();
   // The flag's default says nothing about what the node listens on.
@@ -48,7 +48,7 @@ export function forcedState(state: LocalState, request: InitRequest): LocalState
   };
 }
 
-/** All that a node needs to become the manager of a restored cluster. */
+/** Everything that a node needs to become the manager of a restored cluster. */
 export interface Restored {
   readonly backup: CheckedBackup;
   readonly state: LocalState;
@@ -59,9 +59,9 @@ export interface Restored {
 }
 
 /**
- * Receives and checks a backup. The node gets an id, a Raft id and a certificate of its own: whoever had
- * the old ones may still be there.
- * @throws ApiError INVALID_ARGUMENT; nothing is left then
+ * Receives and checks a backup. The node gets a new id, Raft id and certificate, because the owner of the
+ * old ones may still be running.
+ * @throws ApiError INVALID_ARGUMENT, leaving nothing behind
  */
 export async function receiveBackup(
   request: RestoreRequest,

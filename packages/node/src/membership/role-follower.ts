@@ -4,7 +4,7 @@ import { firstOf } from './first-of.js';
 import type { ManagerPart } from '../manager-part.js';
 import type { NodeFiles } from '../files/node-files.js';
 
-/** A manager stays one until the leader took it out of the Raft group. */
+/** A manager stays a manager until the leader has removed it from the Raft group. */
 export function shallBeManager({ Spec, RaftID }: Pick<Node, 'Spec' | 'RaftID'>): boolean {
   return Spec.Role === 'manager' || RaftID !== undefined;
 }
@@ -17,37 +17,37 @@ export interface RoleFollowerOptions {
   readonly addresses: () => readonly string[];
   /** Aborted when the node leaves or the process ends. */
   readonly signal: () => AbortSignal;
-  /** Has the certificate renewed soon; `renew` is what does it. */
+  /** Asks for the certificate to be renewed soon, by a call of `renew`. */
   readonly renewSoon: () => void;
 }
 
-/** Makes a node what its managers say it shall be: certificate first, then what that stands for. */
+/** Gives a node the role that its managers want: first the certificate, then what that stands for. */
 export class RoleFollower {
   readonly #options: RoleFollowerOptions;
-  /** This node as the leader said it last. */
+  /** This node as the leader last sent it. */
   #node: Node | undefined;
-  /** What the leader had said when the Raft group confirmed this member: said again, it is no news. */
+  /** What the leader had sent when the Raft group confirmed this member. The same again is not news. */
   #confirmed: Node | undefined;
-  /** While certificate or role change: what the leader says meanwhile is looked at after that. */
+  /** True while certificate or role change; what the leader sends meanwhile is handled afterwards. */
   #changing = false;
 
   constructor(options: RoleFollowerOptions) {
     this.#options = options;
   }
 
-  /** What the leader says of this node; undefined when it left. */
+  /** Follows what the leader sends about this node; undefined when the node has left. */
   heard(node: Node | undefined): void {
     this.#node = node;
     this.#follow();
   }
 
-  /** Becomes the manager that the first certificate makes it. @throws ApiError */
+  /** Joins the Raft group, when the first certificate is a manager's. @throws ApiError */
   joinGroup(): Promise<void> {
     const { managerPart, addresses, signal } = this.#options;
     return this.#change(() => managerPart.join(addresses(), signal()));
   }
 
-  /** Gets a new certificate; with another role in it, the node becomes that. Returns its PEM. */
+  /** Gets a new certificate and takes on the role in it. Returns its PEM. */
   renew(): Promise<string> {
     return this.#change(() => this.#renew());
   }
@@ -61,7 +61,9 @@ export class RoleFollower {
     if (isOther || (isManager && this.#mayBeOut(this.#node))) renewSoon();
   }
 
-  /** Demoted and promoted again before it heard of either, a member is out and goes on as if it was not. */
+  /**
+   * A member that was demoted and promoted again without noticing is out of the group and does not know it.
+   */
   #mayBeOut(node: Node): boolean {
     return node !== this.#confirmed && node.RaftID !== this.#options.files.state?.raftId;
   }
@@ -91,8 +93,8 @@ export class RoleFollower {
   }
 
   /**
-   * A join whose end is not known may have made this node a voter: then the others may need it for their
-   * quorum, and it must be there before a certificate can be had.
+   * A join with unknown outcome may have made this node a voter. Then the others may need it for their
+   * quorum, so it must run before it can get a certificate.
    */
   async #resumeJoin(): Promise<void> {
     const { files, managerPart, addresses, signal, logger } = this.#options;
@@ -101,7 +103,7 @@ export class RoleFollower {
     try {
       await managerPart.join(addresses(), signal());
     } catch (error) {
-      // Perhaps it shall be a worker by now; the next certificate says.
+      // The node may be meant to be a worker by now; the next certificate tells.
       logger.warn({ error: (error as Error).message }, 'joining did not go on');
     }
   }

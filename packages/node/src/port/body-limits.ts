@@ -2,7 +2,7 @@ import { type BodyLimits, HTTP_LIMITS } from '@swarm/http';
 import type { NodeRole } from '@swarm/api';
 import { CONNECTIONS_LIMITS } from './connection-budgets.js';
 
-/** Whose bodies share their room: those of peers that have proved nothing, and those of proved nodes. */
+/** Bodies that share one limit: those of peers without proof of identity, of workers, and of managers. */
 export type BodyClass = 'unproved' | NodeRole;
 
 const KIB = 1024;
@@ -10,18 +10,18 @@ const MIB = 1024 * KIB;
 /** A request for a certificate is below 2 KiB. */
 const CERTIFICATE_BODY_BYTES = 16 * KIB;
 
-/** Bounds on bodies of requests among nodes; the API has its own. */
+/** Limits on bodies of requests between nodes; the API has its own. */
 export const BODY_LIMITS: Readonly<Record<BodyClass, BodyLimits>> = {
   unproved: {
     bodyBytes: CERTIFICATE_BODY_BYTES,
-    // Who may send at all is decided by connections: there, each address has its share.
+    // Connection budgets limit how many peers can send: each address has its share of connections.
     bodiesBytes:
       (CONNECTIONS_LIMITS.unproved + CONNECTIONS_LIMITS.returning) * CERTIFICATE_BODY_BYTES,
     bodyMs: 5_000,
     discardBytes: 4 * MIB,
     discardMs: 2_000,
   },
-  // Each worker has a share of connections, too: one alone fills less than a hundredth of this.
+  // Each worker has a share of connections too: one alone fills less than a hundredth of this.
   worker: {
     bodyBytes: CERTIFICATE_BODY_BYTES,
     bodiesBytes: 16 * MIB,

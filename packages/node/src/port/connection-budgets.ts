@@ -3,18 +3,18 @@ import type { AddressGroups } from '@swarm/manager/assembly';
 import { Crowd } from './crowd.js';
 
 /**
- * What a connection to the port for nodes is counted as:
+ * How the port for nodes counts a connection:
  * - `unproved`: it has not shown a certificate of this cluster yet, or has none;
  * - `returning`: as unproved, but from an address that a node of the cluster has;
- * - `client`: proved, and every request is a request of its own;
- * - `agent`, `raft`: proved and taken over, for a session or for messages among managers.
+ * - `client`: proved, with ordinary requests;
+ * - `agent`, `raft`: proved and taken over, for a session or for messages between managers.
  *
- * Each has its own room: a flood of one takes nothing from the others.
+ * Each class has its own limit: a flood of one takes nothing from the others.
  */
 export const CONNECTION_CLASSES = ['unproved', 'returning', 'client', 'agent', 'raft'] as const;
 export type ConnectionClass = (typeof CONNECTION_CLASSES)[number];
 
-/** Connections of each class at once. 10,000 agents fit in, also when all of them come back at once. */
+/** Connections of each class at once. 10,000 agents fit, even when all of them come back at once. */
 export const CONNECTIONS_LIMITS: Readonly<Record<ConnectionClass, number>> = {
   unproved: 4_096,
   returning: 12_288,
@@ -24,18 +24,18 @@ export const CONNECTIONS_LIMITS: Readonly<Record<ConnectionClass, number>> = {
 };
 /** Unproved or returning connections of one host. Many hosts may be behind one address. */
 export const ADDRESS_SHARE = 256;
-/** A manager sends its clients' requests on to the leader: LeaderLink has up to 1,064 connections. */
+/** A manager forwards its clients' requests to the leader: LeaderLink has up to 1,064 connections. */
 export const MANAGER_CLIENT_SHARE = 1_152;
-/** A worker's daemon has one for a moment, to renew its certificate or to open its session. */
+/** A worker's daemon has one briefly, to renew its certificate or to open its session. */
 export const WORKER_CLIENT_SHARE = 8;
-/** An agent has one session; after a break the old one may still seem to be there. */
+/** An agent has one session; after a break the old one may still seem open. */
 export const AGENT_SHARE = 4;
-/** A member connects once for messages and once for a snapshot, and may do so again at any time. */
+/** A member connects once for messages and once for a snapshot, and may reconnect at any time. */
 export const RAFT_SHARE = 16;
 
 /** Part of the process's file descriptors that connections may take; the rest is for logs and tasks. */
 const DESCRIPTORS_PART = 0.8;
-/** No class is made smaller than this for want of file descriptors. */
+/** Too few file descriptors make no class smaller than this. */
 const SMALLEST_LIMIT = 64;
 
 /** File descriptors that a process needs for all the connections it may have. */
@@ -49,7 +49,7 @@ export interface ProvedNode {
   readonly role: NodeRole;
 }
 
-/** Limits in proportion where a process may not open enough files, so that no class starves the others. */
+/** Scales the limits down where a process may not open enough files, so that no class starves the others. */
 export function limitsFor(descriptors: number): Readonly<Record<ConnectionClass, number>> {
   const part = Math.min(1, descriptors / DESCRIPTORS_NEEDED);
   const limits = { ...CONNECTIONS_LIMITS };
@@ -65,13 +65,13 @@ interface Place {
 }
 
 /**
- * Who has room on the port for nodes. It only counts: whoever has to go is given back to the caller, which
- * cuts that connection; it is not counted any more then.
+ * Decides which connections have room on the port for nodes. It only counts: it returns the connection that
+ * must go, no longer counted, and the caller cuts it.
  *
- * A newcomer among the unproved always gets in. Over the share of its host, the oldest of that host goes.
- * When all room is taken, the oldest of the largest host of the largest network goes: with N networks an
+ * A newcomer among the unproved always gets in. Above the share of its host, the oldest of that host goes.
+ * When the class is full, the oldest of the largest host of the largest network goes: with N networks an
  * attacker pushes out a joiner from another network only by holding more than limit / N connections in each
- * of his, and each of these must be renewed after a few seconds.
+ * of them, and renewing each after a few seconds.
  */
 export class ConnectionBudgets<C> {
   readonly limits: Readonly<Record<ConnectionClass, number>>;
@@ -88,13 +88,13 @@ export class ConnectionBudgets<C> {
     this.limits = limits;
   }
 
-  /** Counts a connection that was accepted. @returns whom to cut to make room */
+  /** Counts an accepted connection. @returns the one to cut to make room */
   arrive(connection: C, groups: AddressGroups, isNodeAddress: boolean): C | undefined {
     const name = isNodeAddress ? 'returning' : 'unproved';
     return this.#enter(connection, { name, path: groups }, ADDRESS_SHARE);
   }
 
-  /** Counts a connection as a client's from now on. @returns whom to cut; the connection itself when there is no room */
+  /** Counts a connection as a client's from now on. @returns the one to cut: itself when there is no room */
   prove(connection: C, node: ProvedNode): C | undefined {
     if (!this.leave(connection)) return connection;
     const share = node.role === 'manager' ? MANAGER_CLIENT_SHARE : WORKER_CLIENT_SHARE;
@@ -110,7 +110,7 @@ export class ConnectionBudgets<C> {
     return this.#enter(connection, { name, path: [node.nodeId], node }, share);
   }
 
-  /** Whether it was counted. */
+  /** Stops counting a connection. @returns whether it was counted */
   leave(connection: C): boolean {
     const place = this.#places.get(connection);
     if (place === undefined) return false;
@@ -139,7 +139,7 @@ export class ConnectionBudgets<C> {
     let goes: C | undefined;
     if (own.size > share) goes = own.oldestOfLargest();
     else if (crowd.size > this.limits[place.name]) {
-      // Where every node has one connection only, nobody is cut who has work under way.
+      // Where every node has only one connection, cuts none of them: each may be in use.
       goes = place.node !== undefined && crowd.largest === 1 ? connection : crowd.oldestOfLargest();
     }
     if (goes !== undefined) this.leave(goes);

@@ -1,13 +1,13 @@
 /**
- * Members in groups, and those in wider groups. Finds the oldest member of the largest group, and gives each
- * group its turn, without looking at the others: that costs the same however many there are.
+ * Members in nested groups. Finds the oldest member of the largest group, and gives each group its turn, at
+ * a cost that does not depend on the number of members.
  */
 export class Crowd<M> {
   /** In order of age. Only the innermost groups have members of their own. */
   readonly #members = new Set<M>();
-  /** In the order of their turns. */
+  /** In order of their turns. */
   readonly #groups = new Map<string, Crowd<M>>();
-  /** Names of groups by their size, each in the order they came to it. */
+  /** Names of groups by size, each in the order in which they reached it. */
   readonly #bySize = new Map<number, Set<string>>();
   #largest = 0;
   #size = 0;
@@ -21,7 +21,7 @@ export class Crowd<M> {
     return this.#largest;
   }
 
-  /** Whoever is in already must not be added again. @param path names of the groups, widest first */
+  /** Adds a member that is not in the crowd yet. @param path names of the groups, widest first */
   add(member: M, path: readonly string[]): void {
     this.#size += 1;
     const [name, ...rest] = path;
@@ -38,7 +38,7 @@ export class Crowd<M> {
     this.#move(name, group.size - 1, group.size);
   }
 
-  /** @param path where it was added. Whoever is not there is left alone. */
+  /** Removes a member. @param path where it was added. @returns whether it was there */
   remove(member: M, path: readonly string[]): boolean {
     const [name, ...rest] = path;
     if (name === undefined) {
@@ -60,7 +60,10 @@ export class Crowd<M> {
     return name === undefined ? this : this.#groups.get(name)?.at(rest);
   }
 
-  /** The oldest of the largest group, going inwards; among groups of one size, of the one that came to it first. */
+  /**
+   * The oldest member of the largest group at each level; of equal groups, the one that reached its size
+   * first.
+   */
   oldestOfLargest(): M | undefined {
     if (this.#groups.size === 0) return first(this.#members);
     const name = first(this.#bySize.get(this.#largest) ?? []);
@@ -68,9 +71,9 @@ export class Crowd<M> {
   }
 
   /**
-   * Takes out whose turn it is: of each group the oldest, one group after the other.
-   * @param isReady asked of the oldest of an innermost group; a group that is not ready is passed over, so
-   *   the cost grows with the number of these
+   * Removes and returns the member whose turn it is: the oldest of each group, one group after the other.
+   * @param isReady called with the oldest member of an innermost group; a group that is not ready is
+   *   skipped, so the cost grows with the number of skipped groups
    */
   next(isReady: (member: M) => boolean): M | undefined {
     const oldest = first(this.#members);

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * How many files this process may have open; Infinity without a bound, or where the system does not say.
- * Node has raised its own limit to the highest it may have (the hard one) when it started.
+ * How many files this process may have open; Infinity without a limit, or where the system does not tell.
+ * At its start Node.js raises its soft limit to the hard one.
  */
 export function descriptorLimit(read: (path: string) => string = readText): number {
   let text: string;

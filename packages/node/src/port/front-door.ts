@@ -19,34 +19,34 @@ import {
 } from './connection-budgets.js';
 import { HandshakeQueue, type Waiting } from './handshake-queue.js';
 
-/** Connections that the kernel keeps until this process takes them: all agents may come at once. */
+/** Connections that the kernel queues until this process accepts them: all agents may connect at once. */
 const BACKLOG = 4096;
-/** From connecting to the end of the handshake, the wait for its turn included. */
+/** From accept to the end of the handshake, including the wait for its turn. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** Who has not proved anything sends the head of its request within this time after the handshake, */
+/** A peer without a certificate sends the head of its request within this time after the handshake, */
 export const UNPROVED_HEAD_MS = 5_000;
-/** and is gone after this time: a joiner waits up to 5 s for a leader and then for a certificate. */
+/** and is cut after this time: a joining node waits up to 5 s for a leader and then for a certificate. */
 export const UNPROVED_LIFE_MS = 30_000;
 /**
- * Requests of one connection that are not answered yet. Our clients ask one after the other; each held in
- * memory while it waits, a pipeline of them would pass every limit that counts connections.
+ * Most unanswered requests of one connection. Our clients send one after the other. Each pending request
+ * takes memory, so a pipeline of them would evade every limit that counts connections.
  */
 export const REQUESTS_AT_ONCE = 4;
-/** A peer that is silent for so long is asked by TCP whether it is still there. */
+/** TCP probes a peer that is silent for this long. */
 const KEEP_ALIVE_MS = 30_000;
 
 export interface FrontDoorOptions {
-  /** Does TLS and HTTP. It never listens itself: it is given the connections. */
+  /** Does TLS and HTTP. It never listens itself; the front door passes it the connections. */
   readonly server: HttpsServer;
   readonly budgets: ConnectionBudgets<Connection>;
   readonly addresses: Pick<NodeAddresses, 'roleAt' | 'see'>;
   readonly clock: Clock;
   readonly refusals: RefusalLog;
-  /** Who is at the other end, by its certificate; undefined when that is no node of this cluster. */
+  /** Which node the certificate proves; undefined when it is not a node of this cluster. */
   readonly prove: (socket: TLSSocket) => ProvedNode | undefined;
 }
 
-/** A TCP connection from when it is accepted. */
+/** An accepted TCP connection. */
 export interface Connection extends Waiting {
   readonly socket: Socket;
   readonly remoteAddress: string;
@@ -55,20 +55,20 @@ export interface Connection extends Waiting {
   handshake: 'waits' | 'begun' | 'failed' | 'done';
   isCut: boolean;
   requests: number;
-  /** Of its requests, those that are not answered yet. */
+  /** Its requests without an answer yet. */
   unanswered: number;
   timer: Timer | undefined;
 }
 
 /**
- * Takes TCP connections for the port for nodes, lets them begin their handshakes in turn, and cuts those
+ * Accepts TCP connections for the port for nodes, lets them begin their handshakes in turn, and cuts those
  * that have no room or take too long. See `ConnectionBudgets` and `HandshakeQueue`.
  */
 export class FrontDoor {
   readonly #options: FrontDoorOptions;
   readonly #listening: Server;
   readonly #queue: HandshakeQueue<Connection>;
-  /** Every connection, by both its ends; also those taken over. */
+  /** Every connection by both its ends, those taken over included. */
   readonly #connections = new Map<string, Connection>();
   readonly #byTls = new WeakMap<Duplex, Connection>();
   #closing = false;
@@ -82,7 +82,7 @@ export class FrontDoor {
       server.emit('connection', connection.socket);
     });
     this.#listening = createServer(
-      // Nothing is read until the handshake begins: who waits costs a socket and no more.
+      // Reads nothing until the handshake begins: a waiting connection costs only its socket.
       {
         pauseOnConnect: true,
         noDelay: true,
@@ -96,7 +96,7 @@ export class FrontDoor {
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) =>
       this.#failed(error, socket),
     );
-    // It looks for heads that come too slowly only when it thinks that it listens.
+    // The server checks for slow heads only when it believes that it listens.
     server.emit('listening');
   }
 
@@ -111,7 +111,7 @@ export class FrontDoor {
     });
   }
 
-  /** While it listens, such as for want of file descriptors. */
+  /** Errors while it listens, for instance too few file descriptors. */
   onError(listener: (error: Error) => void): void {
     this.#listening.on('error', listener);
   }
@@ -126,7 +126,7 @@ export class FrontDoor {
   async close(): Promise<void> {
     this.#closing = true;
     this.#queue.stop();
-    // It does not listen, so it calls back with an error; this ends its look for slow heads.
+    // Ends the server's check for slow heads. Its callback gets an error, because it does not listen.
     this.#options.server.close(() => {});
     await new Promise<void>((resolve) => {
       this.#listening.close(() => resolve());
@@ -134,15 +134,15 @@ export class FrontDoor {
     });
   }
 
-  /** Whether the peer was proved to be a node of this cluster at the handshake, and which one. */
+  /** The node that the peer proved to be at the handshake; undefined for others. */
   nodeOf(socket: Duplex): ProvedNode | undefined {
     const connection = this.#byTls.get(socket);
     return connection === undefined ? undefined : this.#options.budgets.nodeOf(connection);
   }
 
   /**
-   * To be told of each request and upgrade, before anything else. Who has not proved anything has one
-   * request on a connection, a node some at once. @returns false when the connection was cut instead
+   * Call first for each request and upgrade. A peer without a certificate has one request per connection, a
+   * node a few at once. @returns false when it has cut the connection instead
    */
   request(request: IncomingMessage, response?: ServerResponse): boolean {
     const connection = this.#byTls.get(request.socket);
@@ -176,14 +176,14 @@ export class FrontDoor {
     return false;
   }
 
-  /** Not at once: Node's parser is in the midst of what came, and fails when its socket goes meanwhile. */
+  /** Not at once: Node's parser is still reading, and fails when its socket is destroyed meanwhile. */
   #endSoon(connection: Connection, kind: keyof FrontDoor['cuts'], reason: string): void {
     this.#options.clock.setImmediate(() => {
       if (!connection.isCut) this.#end(connection, kind, reason);
     });
   }
 
-  /** An upgrade was granted. @throws ApiError OVERLOADED when there is no room */
+  /** Counts an upgraded connection. @throws ApiError OVERLOADED when there is no room */
   takeOver(socket: Duplex, name: 'agent' | 'raft'): void {
     const connection = this.#byTls.get(socket);
     const goes =
@@ -228,7 +228,7 @@ export class FrontDoor {
 
   #arrive(socket: Socket): void {
     const ends = endsOf(socket);
-    // It has gone again already.
+    // The peer has already gone.
     if (ends === undefined) {
       socket.destroy();
       return;
@@ -274,7 +274,7 @@ export class FrontDoor {
   }
 
   #failed(error: NodeJS.ErrnoException, tls: TLSSocket): void {
-    // Whoever left, or was cut, is dealt with when its socket closes.
+    // The socket's close event handles peers that left or were cut.
     if (error.code === 'ECONNRESET') return;
     const connection = this.#connections.get(endsOf(tls) ?? '');
     if (connection !== undefined) connection.handshake = 'failed';
@@ -303,7 +303,7 @@ export class FrontDoor {
     this.#makeRoom(budgets.prove(connection, node));
   }
 
-  /** Cuts it when it is still unproved after this time, or at the end of its life. */
+  /** Cuts a connection that is still unproved after this time. */
   #within(connection: Connection, ms: number, why: string): void {
     const { clock } = this.#options;
     clock.clearTimeout(connection.timer);
@@ -335,7 +335,7 @@ export class FrontDoor {
   }
 }
 
-/** What tells a connection from all others as long as it is there; undefined when it is gone. */
+/** Identifies a connection while it is open; undefined when it is closed. */
 function endsOf(socket: Socket): string | undefined {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   if (remoteAddress === undefined) return undefined;

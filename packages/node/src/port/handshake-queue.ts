@@ -3,38 +3,38 @@ import { type AddressGroups, TokenBucket } from '@swarm/manager/assembly';
 import { Crowd } from './crowd.js';
 
 /**
- * A handshake costs this process 1 to 3 ms, and many at once would keep Raft's heartbeats waiting until
- * another member is elected. So they begin a few at a time, with a turn of the event loop in between: on a
- * machine that is slower, turns take longer, and fewer begin.
+ * A handshake costs this process 1 to 3 ms, and many at once would delay Raft's heartbeats until another
+ * member is elected. So a few begin at a time, with a turn of the event loop in between: on a slower
+ * machine turns take longer, and fewer begin.
  */
 const TURN_MS = 10;
 
 /**
- * Handshakes from addresses of nodes, and from others. After a change of leader all agents come back: these
- * are served about as fast as one core can, 10,000 in 20 s or more. Managers go before them: without their
- * connections there is no leader to come back to. Strangers get a tenth of a core at most.
+ * Handshakes from addresses of nodes, and from others. After a change of leader all agents come back, about
+ * as fast as one core can serve them: 10,000 in 20 s or more. Managers go first: without their connections
+ * there is no leader to come back to. Strangers get at most a tenth of a core.
  */
 const KNOWN = { perSecond: 500, burst: 16 };
 const STRANGERS = { perSecond: 100, burst: 16 };
-/** From one host. A stolen node must not use up the turns of all. */
+/** From one host. A compromised node must not use up everybody's turns. */
 const HOST = { perSecond: 100, burst: 64 };
 
 /** A connection that waits for its handshake. */
 export interface Waiting {
   readonly groups: AddressGroups;
-  /** Of the nodes at its address; undefined for a stranger. */
+  /** Role of the nodes at its address; undefined for a stranger. */
   readonly roleAtAddress: NodeRole | undefined;
-  /** From this host: whoever is here needs no network to keep it busy. */
+  /** From this host. Local processes need no network to keep it busy. */
   readonly isLocal: boolean;
 }
 
-/** Connections before their TLS handshake. Networks take turns, and the hosts in them. */
+/** Connections before their TLS handshake. Networks take turns, and so do the hosts in them. */
 export class HandshakeQueue<C extends Waiting> {
   readonly #clock: Pick<Clock, 'monotonicMs' | 'setTimeout' | 'clearTimeout'>;
   readonly #begin: (connection: C) => void;
   /** In the order in which they are served. */
   readonly #lanes: Readonly<Record<NodeRole | 'stranger', Lane<C>>>;
-  /** Only of hosts that had handshakes lately. The least lately used comes first. */
+  /** Only of hosts with recent handshakes, the least recently used first. */
   readonly #hosts = new Map<string, TokenBucket>();
   #timer: Timer | undefined;
   #stopped = false;
@@ -66,7 +66,7 @@ export class HandshakeQueue<C extends Waiting> {
     if (this.#timer === undefined) this.#serve();
   }
 
-  /** It has gone. Whoever does not wait is left alone. */
+  /** Removes a connection that has closed, if it waits. */
   remove(connection: C): void {
     this.#laneOf(connection).waiting.remove(connection, connection.groups);
   }

@@ -18,21 +18,21 @@ import {
   PROBE_PATH,
 } from '@swarm/manager/assembly';
 
-/** A leader that is silent for longer is no help: an election is faster than this. */
+/** A longer wait for a silent leader is pointless: an election is faster. */
 const PROBE_TIMEOUT_MS = 1000;
-/** What the leader says of the members is believed for so long. */
+/** How long the leader's view of the members counts. */
 const VIEW_LIFE_MS = 5000;
 const PROBE_REPLY_LIMIT_BYTES = 256 * 1024;
 /**
- * Connections for requests of API clients: each stream (logs, events) keeps one. And for what nodes ask, so
- * that clients who stream keep no node from renewing its certificate, and no probe waiting. Together they
- * stay below what the leader's port takes from one manager (MANAGER_CLIENT_SHARE).
+ * Connections for requests of API clients: each stream (logs, events) keeps one. Requests of nodes have
+ * their own, so that streaming clients cannot keep a node from renewing its certificate, nor delay a probe.
+ * Together they stay below what the leader's port accepts from one manager (MANAGER_CLIENT_SHARE).
  */
 export const LEADER_SOCKETS_LIMITS = { clients: 1000, nodes: 64 } as const;
 
 const OWN_PROTOCOLS = { [PROTOCOL_HEADER]: formatWindow(PROGRAM.Protocol) };
 
-/** A follower's way to the leader: probes it, and sends requests on over connections that are kept. */
+/** A follower's link to the leader: probes it, and forwards requests over connections that it keeps. */
 export class HttpsLeaderLink implements LeaderLink {
   readonly #limits: { readonly clients: number; readonly nodes: number };
   readonly #identity: () => NodeIdentity;
@@ -56,8 +56,8 @@ export class HttpsLeaderLink implements LeaderLink {
   }
 
   /**
-   * Whether the leader known here answers as one, now. Costs a round trip, and nothing of the request:
-   * unlike it, the question can be asked again.
+   * Asks the leader known here whether it leads now. Costs a round trip but, unlike the request itself, can
+   * be repeated.
    */
   async answers(): Promise<boolean> {
     const leader = this.#leader();
@@ -73,7 +73,7 @@ export class HttpsLeaderLink implements LeaderLink {
     return true;
   }
 
-  /** Whom the leader hears, as it said lately; undefined when that is too long ago. */
+  /** Members that the leader can reach, by its latest report; undefined when that is too old. */
   reachable(): ReadonlySet<number> | undefined {
     const view = this.#view;
     if (view === undefined || view.leaderId !== this.#leader()?.nodeId) return undefined;
@@ -81,7 +81,7 @@ export class HttpsLeaderLink implements LeaderLink {
   }
 
   /**
-   * Sends a request on to the leader, and its answer back.
+   * Forwards a request to the leader, and its answer back.
    * @param way whose connections it uses; `isAgain` as for `proxyTo`
    * @returns false when the answer was kept back
    * @throws ApiError NO_QUORUM, TIMEOUT
@@ -112,7 +112,7 @@ export class HttpsLeaderLink implements LeaderLink {
     );
   }
 
-  /** Later requests use a connection of their own, made with the certificate of then. */
+  /** Later requests use new connections with the current certificate. */
   renew(): void {
     this.#retire();
     this.#agents = undefined;
@@ -148,7 +148,7 @@ export class HttpsLeaderLink implements LeaderLink {
     });
   }
 
-  /** Connections are kept while the leader and our certificate stay the same. */
+  /** Keeps connections while the leader and our certificate stay the same. */
   #agentsFor(nodeId: string): LeaderAgents {
     const identity = this.#identity();
     const known = this.#agents;
@@ -172,7 +172,7 @@ export class HttpsLeaderLink implements LeaderLink {
   }
 }
 
-/** Ways to one leader, with one certificate of ours. */
+/** Connections to one leader with one certificate of ours. */
 interface LeaderAgents {
   readonly nodeId: string;
   readonly certificate: string;
@@ -180,7 +180,7 @@ interface LeaderAgents {
   readonly nodes: Agent;
 }
 
-/** Requests under way end as they would; their connections and the idle ones are not kept. */
+/** Lets requests in progress finish, and keeps neither their connections nor idle ones. */
 function retire(agent: Agent): void {
   agent.maxFreeSockets = 0;
   for (const idle of Object.values(agent.freeSockets))

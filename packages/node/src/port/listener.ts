@@ -60,7 +60,7 @@ import {
 import { descriptorLimit } from './descriptor-limit.js';
 import { type Connection, FrontDoor, HANDSHAKE_TIMEOUT_MS } from './front-door.js';
 
-/** What the port serves besides what the manager does. */
+/** What the port needs besides the manager's routes. */
 export interface ListenerOptions {
   readonly host: string;
   readonly port: number;
@@ -85,7 +85,7 @@ export class Listener implements NodePort {
   readonly #refusals: RefusalLog;
   readonly #bodies: Readonly<Record<BodyClass, BodyReader>>;
   readonly #door: FrontDoor;
-  /** What certificates were found to prove, and against which root: a connection shows one only. */
+  /** What certificates prove, and against which root. A connection presents only one. */
   readonly #proofs = new WeakMap<Duplex, { readonly proof: Proof; readonly root: string }>();
   readonly #raftSockets = new WebSocketServer({ noServer: true, ...socketOptions() });
   readonly #agentSockets = new WebSocketServer({
@@ -113,7 +113,7 @@ export class Listener implements NodePort {
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      // Before the API's own listener answers: what comes after that is more of the same.
+      // Runs before the API's own listener answers; later errors of the connection are more of the same.
       if (error.code !== 'ECONNRESET' && !socket.writableEnded)
         this.#refusals.refused(
           { remoteAddress: addressOf(socket), error: error.message },
@@ -126,7 +126,7 @@ export class Listener implements NodePort {
       budgets: this.#budgets(),
       addresses: routes.addresses,
       clock,
-      // Whoever floods the port must not push out of the log what others are refused for.
+      // A log of its own, so that a flood of connections does not push other refusals out.
       refusals: new RefusalLog(logger, clock),
       prove: (socket) => this.#nodeAt(socket),
     });
@@ -139,7 +139,7 @@ export class Listener implements NodePort {
     };
     this.#server.on('request', take);
     this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-      // A body that is too long is refused before it is sent; the API finds that out by itself.
+      // Refuses a body that is too long before it is sent; the API checks its own.
       const isNodes = this.#routes.node(request.method ?? 'GET', pathOf(request)) !== undefined;
       if (!isNodes || !this.#bodiesOf(request).isTooLong(request)) response.writeContinue();
       take(request, response);
@@ -160,7 +160,7 @@ export class Listener implements NodePort {
     await this.#door.listen(host, port).catch((error: unknown) => {
       throw cannotListen(error as NodeJS.ErrnoException, host, port);
     });
-    // Out of file descriptors, for instance: those who are connected are still served.
+    // For instance out of file descriptors. Existing connections are still served.
     this.#door.onError((error) =>
       this.#logger.error({ err: error }, 'the managers’ port could not take a connection'),
     );
@@ -239,7 +239,7 @@ export class Listener implements NodePort {
     });
   }
 
-  /** Which route it is, the API's router finds; what a node may do there at all, it must be let do here. */
+  /** Admits a request for the API. The API's router then finds the route and checks the right to it. */
   async #api(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const proof = this.#prove(request.socket);
     const principal = await this.#admit(request, proof, ANY_API_RIGHT, response);
@@ -248,7 +248,7 @@ export class Listener implements NodePort {
       this.#options.api.handle(request, response, { principal, proof: proof! });
       return;
     }
-    // Only a manager got here, and it speaks for itself or for whom it names; for whom, is judged again.
+    // Only a manager gets here, for itself or for the peer it names, whose rights are checked again.
     if (principal.kind !== 'manager' || forwarded !== principal.nodeId) {
       throw new ApiError('BAD_REQUEST', `the header ${FORWARDED_HEADER} names another node`);
     }
@@ -279,7 +279,7 @@ export class Listener implements NodePort {
     throw new ApiError('WRONG_VERSION', protocolProblem({ name, protocols }, own));
   }
 
-  /** Whose share of connections it counts in. Who gets nothing by its certificate hears why later. */
+  /** The node in whose share the connection counts. A bad certificate is refused later, with the reason. */
   #nodeAt(socket: TLSSocket): ProvedNode | undefined {
     try {
       const proof = this.#prove(socket);
@@ -324,7 +324,7 @@ export class Listener implements NodePort {
     return proof;
   }
 
-  /** @throws ApiError when the table does not let it */
+  /** @throws ApiError when the table of rights does not allow it */
   async #admit(
     request: IncomingMessage,
     proof: Proof | undefined,
@@ -338,7 +338,7 @@ export class Listener implements NodePort {
     return principal;
   }
 
-  /** The route judges whom it asks for. @throws ApiError NOT_IN_SWARM, for whom it asks for */
+  /** Admits a manager that asks for another peer, which the route judges. @throws ApiError NOT_IN_SWARM */
   async #admitForwarder(
     request: IncomingMessage,
     proof: Proof | undefined,
@@ -358,7 +358,7 @@ export class Listener implements NodePort {
     else this.#bodiesOf(request).refuse(request, response, known);
   }
 
-  /** What the peer hears; it is logged, too. */
+  /** The error that the peer gets. Logs it too. */
   #known(request: IncomingMessage, thrown: unknown): ApiError {
     const error = asApiError(thrown);
     const about = {
@@ -381,7 +381,7 @@ export class Listener implements NodePort {
 
 const PATH_LOG_LIMIT = 100;
 const DISPATCHER_PATH = '/dispatcher';
-/** What whoever may use the API at all may use. */
+/** The right that everybody has who may use the API at all. */
 const ANY_API_RIGHT: Right = 'GET /_ping';
 
 function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): ApiError {

@@ -21,11 +21,11 @@ import { type NodeIdentity, tlsClientOptions } from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
 import type { RuntimeSource } from './runtime-source.js';
 
-/** What the daemon was started with, for tasks. */
+/** The daemon's options for tasks. */
 export interface TasksEnvironment {
   readonly runtime: RuntimeSource;
   readonly mesh: MeshChoice;
-  /** Addresses the userspace mesh listens on; empty: all. */
+  /** Addresses that the userspace mesh listens on; empty means all. */
   readonly meshBind: readonly string[];
   /** Engine labels. */
   readonly labels: Labels;
@@ -42,43 +42,43 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
   onNode(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
-  /** A manager refused this node's certificate; the agent tries on. */
+  /** A manager refused this node's certificate; the agent keeps trying. */
   onTurnedAway(reason: string): void;
-  /** The tasks' part could not be started once its runtime was there. */
+  /** The runtime is there, but agent or mesh failed to start. */
   onFailed(error: unknown): void;
-  /** The cluster does not have this node any more. */
+  /** The cluster has removed this node. */
   onRemoved(reason: string): void;
 }
 
 /** The worker's part of a node that is in a cluster: agent and mesh. */
 export interface NodeTasks {
   /**
-   * Resolves when a session with a manager stood for the first time.
-   * @throws ApiError when the node lets go before
+   * Resolves when the first session with a manager is established.
+   * @throws ApiError when the node closes or leaves before
    */
   connected(): Promise<void>;
-  /** Lets go; tasks and traffic go on. */
+  /** Closes agent and mesh; tasks and traffic go on. */
   close(): Promise<void>;
-  /** Stops and removes all tasks and the mesh: the node leaves the cluster. */
+  /** Stops and removes all tasks and the mesh, when the node leaves the cluster. */
   leave(): Promise<void>;
 }
 
-/** Tasks of a node that leaves get this long to end. */
+/** How long tasks get to end when the node leaves. */
 const LEAVE_GRACE_MS = 2_000;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
-/** Characters of a refusal that are read. */
+/** How many characters of a refusal to read. */
 const REFUSAL_LIMIT = 16 * 1024;
 
 /**
- * Starts agent and mesh. Where the runtime is awaited, so are they: a node that told its managers of
- * itself before would have none of its tasks, and all of them would be lost.
+ * Starts agent and mesh. Waits for the runtime first: an agent without it would report none of the node's
+ * tasks, and the managers would replace all of them.
  */
 export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTasks> {
   const { runtime } = options.runtime;
   return runtime === undefined ? new AwaitedTasks(options) : startWith(runtime, options);
 }
 
-/** The tasks' part while the runtime is awaited, and afterwards. */
+/** Agent and mesh that start when the runtime is there. */
 class AwaitedTasks implements NodeTasks {
   readonly #options: NodeTasksOptions;
   readonly #started: Promise<NodeTasks>;
@@ -121,7 +121,7 @@ class AwaitedTasks implements NodeTasks {
     await rm(folder, { recursive: true, force: true });
   }
 
-  /** What was started, if anything was. */
+  /** Resolves with agent and mesh if they were started. */
   #stop(): Promise<NodeTasks | undefined> {
     this.#isOver = true;
     this.#letGo();
@@ -229,8 +229,8 @@ async function labelled(runtime: Runtime, labels: Labels) {
 }
 
 /**
- * Removes every sandbox with its tasks, those that no task was prepared in too. Logs and leaves what it
- * cannot remove (an engine that is down): a node must always be able to leave.
+ * Removes every sandbox with its tasks, empty ones too. Logs and leaves what it cannot remove (an engine
+ * that is down): a node must always be able to leave.
  */
 async function removeTasks(runtime: Runtime, mesh: Mesh, logger: Logger): Promise<void> {
   const listed = Promise.all([runtime.list(), runtime.listSandboxes()]);
@@ -253,7 +253,7 @@ async function removeTasks(runtime: Runtime, mesh: Mesh, logger: Logger): Promis
   );
 }
 
-/** Has a refused handshake say why: the manager's answer has it in words. */
+/** Turns a refused handshake into an error with the manager's reason. */
 function hearRefusal(
   socket: WebSocket,
   { onTurnedAway, onRemoved }: Pick<NodeTasksOptions, 'onTurnedAway' | 'onRemoved'>,
@@ -267,7 +267,7 @@ function hearRefusal(
     response.on('error', () => undefined);
     response.on('close', () => {
       const reason = messageOf(text) ?? `status ${response.statusCode ?? 0}`;
-      // Only a removed node is forbidden to open a session.
+      // Managers answer 403 only to a removed node.
       if (response.statusCode === 403) onRemoved(reason);
       else if (response.statusCode === 401 || isWrongVersion(response)) onTurnedAway(reason);
       socket.emit('error', new Error(`refused: ${reason}`));

@@ -12,28 +12,28 @@ interface Environment {
   readonly random: () => number;
 }
 
-/** What the node ran its tasks with, one word. */
+/** File with one word: the runtime that the node uses. */
 const REMEMBERED_FILE = 'runtime';
-/** Units of an engine that starts with the host, below systemd's folder for the administrator's choices. */
+/** Units that start an engine with the host, below systemd's folder for the administrator's settings. */
 const ENGINE_UNITS = [
   'multi-user.target.wants/docker.service',
   'sockets.target.wants/docker.socket',
   'sockets.target.wants/podman.socket',
 ].map((unit) => join('/etc/systemd/system', unit));
 
-/** What is known of the host before an engine is asked. */
+/** What is known about the host before asking an engine. */
 export interface RuntimeSigns {
   /** The word of `--runtime`. */
   readonly wanted: DaemonOptions['runtime'];
-  /** What this node ran with before, while it was in a cluster. */
+  /** What this node has used since it joined its cluster. */
   readonly remembered: RuntimeKind | undefined;
-  /** Something says that an engine belongs to this host: its socket, or a unit that is enabled. */
+  /** Whether an engine seems to belong to this host: its socket exists, or its unit is enabled. */
   readonly hasEngine: boolean;
 }
 
 /**
- * Which runtime this node has, whether or not its engine answers yet. A node whose engine is late must
- * not run the tasks of its cluster as plain processes in the meantime.
+ * Decides which runtime this node uses, whether or not its engine answers yet. A node whose engine is late
+ * must not run the tasks of its cluster as plain processes in the meantime.
  */
 export function decideRuntime({ wanted, remembered, hasEngine }: RuntimeSigns): RuntimeKind {
   if (wanted !== 'auto') return wanted;
@@ -41,9 +41,9 @@ export function decideRuntime({ wanted, remembered, hasEngine }: RuntimeSigns): 
 }
 
 /**
- * Chooses what tasks run with and remembers it. Does not wait for an engine that does not answer: the
- * source says that it waits, and has the runtime later.
- * @param inCluster whether the node is in a cluster: one that is not has no tasks and may choose anew
+ * Chooses the runtime and remembers it. Does not wait for an engine that does not answer: the source
+ * reports that it waits, and provides the runtime later.
+ * @param inCluster whether the node is in a cluster; otherwise it has no tasks and may choose again
  */
 export async function chooseRuntime(
   options: DaemonOptions,
@@ -110,7 +110,7 @@ function processRuntime(
   return runtime;
 }
 
-/** A user other than root may not be allowed to talk to the host's engine; then it is none of theirs. */
+/** An engine that this user may not talk to does not count. */
 function hasEngine(engineSocket: string): boolean {
   try {
     accessSync(engineSocket, constants.R_OK | constants.W_OK);
@@ -122,7 +122,7 @@ function hasEngine(engineSocket: string): boolean {
   }
 }
 
-/** A word that is damaged is none: the node then decides by what it finds. */
+/** Ignores an unknown word, so that the node decides again. */
 async function remembered(file: string): Promise<RuntimeKind | undefined> {
   let text: string;
   try {

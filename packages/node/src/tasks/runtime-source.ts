@@ -1,15 +1,15 @@
 import type { Clock, Logger, Timer } from '@swarm/api';
 import type { Runtime } from '@swarm/worker';
 
-/** Pause before an engine is asked again: doubled each time, up to the limit. */
+/** Pause before asking an engine again; doubles each time, up to the limit. */
 const PAUSE_FIRST_MS = 250;
 const PAUSE_LIMIT_MS = 5_000;
-/** How often the log says that the engine is still awaited. */
+/** How often to log that the node still waits for the engine. */
 const REMIND_MS = 60_000;
 
-/** Where a node's runtime comes from: it may be there only some time after the daemon started. */
+/** Provides a node's runtime, possibly some time after the daemon has started. */
 export interface RuntimeSource {
-  /** Undefined while it is awaited. */
+  /** Undefined until it is there. */
   readonly runtime: Runtime | undefined;
   /** What it waits for and what to do about it, as a sentence; empty when it does not wait. */
   readonly waiting: string;
@@ -19,7 +19,7 @@ export interface RuntimeSource {
   close(): Promise<void>;
 }
 
-/** A runtime that is there. */
+/** A source with a runtime from the start. */
 export function readyRuntime(runtime: Runtime): RuntimeSource {
   return { runtime, waiting: '', ready: async () => runtime, close: () => runtime.close() };
 }
@@ -28,12 +28,12 @@ export interface EngineWaitOptions {
   readonly engineSocket: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Whether the engine answers now; takes seconds at most. */
+  /** Whether the engine answers; resolves within seconds. */
   readonly answers: () => Promise<boolean>;
   readonly make: () => Runtime;
 }
 
-/** Asks a Docker Engine until it answers; then there is its runtime. */
+/** Asks a Docker Engine until it answers, and then provides its runtime. */
 export class EngineWait implements RuntimeSource {
   readonly #options: EngineWaitOptions;
   readonly #ready: Promise<Runtime>;
@@ -64,7 +64,7 @@ export class EngineWait implements RuntimeSource {
     );
   }
 
-  /** Asks once; when that fails, asking goes on behind. */
+  /** Asks once; when that fails, keeps asking in the background. */
   async begin(): Promise<void> {
     if (this.#closed) return;
     const { answers, clock, logger, make } = this.#options;

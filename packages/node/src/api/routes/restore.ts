@@ -5,7 +5,7 @@ import type { LocalCall, LocalRoute } from '../local-call.js';
 async function restore(call: LocalCall): Promise<void> {
   const { control } = call.services;
   if (control.recovery === undefined)
-    throw new ApiError('UNIMPLEMENTED', 'this daemon can not restore backups');
+    throw new ApiError('UNIMPLEMENTED', 'this daemon cannot restore backups');
   const { query } = call.target;
   const nodeId = await control.recovery.restore({
     backup: call.request,

@@ -16,7 +16,7 @@ function requireOutside(call: LocalCall): void {
 async function init(call: LocalCall): Promise<void> {
   const { control, bodies } = call.services;
   const request = decodeInitRequest(await bodies.readJson(call.request));
-  // A manager that lost its quorum is made a cluster of its own again.
+  // With `ForceNewCluster` a manager that lost its quorum goes on as a cluster of one.
   if (!request.forceNewCluster) requireOutside(call);
   sendJson(call.response, await control.init(request));
 }
@@ -48,7 +48,7 @@ async function leave(call: LocalCall): Promise<void> {
   }
   const manager = control.manager();
   if (!force && manager !== undefined) {
-    // For what the leader knows of the others.
+    // Updates what this member knows about the others from the leader.
     await manager.leaderAnswers();
     throw mayNotLeave(manager);
   }
@@ -56,7 +56,7 @@ async function leave(call: LocalCall): Promise<void> {
   sendEmpty(call.response);
 }
 
-/** Why a manager should not just leave; what Docker says, by the same cases. */
+/** Why a manager should not just leave, in Docker's words and for the same cases. */
 function mayNotLeave(manager: Pick<ManagerAccess, 'members'>): ApiError {
   const members = manager.members();
   const reachable = members.filter((member) => member.reachability !== 'unreachable').length;

@@ -48,7 +48,7 @@ function version({ response, services }: LocalCall): void {
   });
 }
 
-/** The engine's own numbers where there is one, with the cluster's part in place of its. */
+/** The engine's `/info` where there is an engine, with the `Swarm` part replaced by ours. */
 async function info({ response, services }: LocalCall): Promise<void> {
   const { control, engine } = services;
   const own = hostInfo(control.info().nodeId, services.version);
@@ -60,7 +60,7 @@ async function info({ response, services }: LocalCall): Promise<void> {
   });
 }
 
-/** Only an engine can ask a registry; stock clients carry on without the digest, with a warning. */
+/** Only an engine can ask a registry. Stock clients go on without the digest and print a warning. */
 async function distribution(call: LocalCall): Promise<void> {
   const { engine } = call.services;
   if (engine !== undefined && call.caller.principal.kind === 'local') {
