@@ -28,7 +28,7 @@ import {
   serviceDraft,
   taskDraft,
 } from './support/objects.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
 
 const LEVEL = PROGRAM.FeatureLevel.Newest;
 const packr = new Packr({ useRecords: false });

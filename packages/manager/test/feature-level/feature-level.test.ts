@@ -6,7 +6,7 @@ import { createFeatureLevel } from '../../src/feature-level/index.js';
 import type { Draft } from '../../src/store/store.js';
 import { clusterDraft, nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
 
 const LEVEL = PROGRAM.FeatureLevel.Newest;
 
