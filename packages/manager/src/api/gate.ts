@@ -25,18 +25,20 @@ export function noQuorum(manager: ManagerAccess): ApiError {
 
 /**
  * Resolves when the store holds everything that was committed before the call.
- * @throws ApiError NO_QUORUM after limits.leaderMs
+ * @throws ApiError NO_QUORUM after limits.leaderMs, or as soon as the manager closes
  */
 export async function freshState(
-  services: Pick<ApiServices, 'clock' | 'limits'>,
+  services: Pick<ApiServices, 'clock' | 'limits' | 'closing'>,
   manager: ManagerAccess,
   until = services.clock.monotonicMs() + services.limits.leaderMs,
 ): Promise<void> {
   while (true) {
+    if (services.closing.aborted) throw stopping();
     const leftMs = until - services.clock.monotonicMs();
     if (leftMs <= 0) throw noQuorum(manager);
     try {
-      await within(services.clock, leftMs, manager.readBarrier(), () => noQuorum(manager));
+      const barrier = untilClosing(services.closing, manager.readBarrier());
+      await within(services.clock, leftMs, barrier, () => noQuorum(manager));
       return;
     } catch (error) {
       // Without a leader for a moment (an election): try again until the time is up.
@@ -45,6 +47,25 @@ export async function freshState(
       if (!retry) throw error;
       await pause(services.clock, Math.min(LEADER_POLL_MS, Math.max(leftMs, 0)));
     }
+  }
+}
+
+/** The request has not begun: a manager that forwarded it asks the next leader, a client may ask again. */
+function stopping(): ApiError {
+  return new ApiError('NO_QUORUM', 'this manager is stopping: ask another one, or try again');
+}
+
+/** Settles as `work` does, or rejects as soon as the manager closes. */
+async function untilClosing<T>(closing: AbortSignal, work: Promise<T>): Promise<T> {
+  let end: () => void = () => {};
+  const ended = new Promise<never>((_, reject) => {
+    end = () => reject(stopping());
+    closing.addEventListener('abort', end, { once: true });
+  });
+  try {
+    return await Promise.race([work, ended]);
+  } finally {
+    closing.removeEventListener('abort', end);
   }
 }
 
@@ -64,7 +85,7 @@ async function whileLeading(clock: Clock, manager: ManagerAccess, work: Promise<
 /**
  * Has the leader answer: `here` when that is this node, else by forwarding. Waits for an election, and asks
  * the next leader when one stops before it has begun.
- * @throws ApiError NO_QUORUM after limits.leaderMs
+ * @throws ApiError NO_QUORUM after limits.leaderMs, or when the manager closes before the request has begun
  */
 export async function onLeader(
   call: Call,
@@ -75,6 +96,8 @@ export async function onLeader(
   const until = clock.monotonicMs() + limits.leaderMs;
   const forwarded = call.caller.forwardedBy !== undefined;
   while (!call.response.destroyed) {
+    // Whoever waits here would only hold up the end of the process.
+    if (call.services.closing.aborted) throw stopping();
     // Whoever sent it on knows the next leader, or will.
     if (forwarded && !manager.isLeader())
       throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');

@@ -181,6 +181,27 @@ test('without a quorum reads and writes end in time and say who is missing', asy
   t.is((await api.call('GET', '/info')).status, 200);
 });
 
+test('what waits for a leader is turned away at once when the manager stops', async (t) => {
+  const api = await start({ limits: { leaderMs: 60_000, writeMs: 60_000, closeMs: 60_000 } });
+  t.teardown(() => api.close());
+  api.node.quorumState = { state: 'lost', since: Date.now() };
+  const peer = await api.listenAs('m2');
+  const waiting = [
+    api.call('GET', '/services'),
+    api.call('POST', '/services/create', { json: serviceBody('web') }),
+    call(peer, 'POST', '/services/create', {
+      json: serviceBody('other'),
+      headers: { 'x-swarm-forwarded-by': 'm2' },
+    }),
+  ];
+  await api.call('GET', '/_ping');
+  api.server.serveManager(undefined);
+  for (const reply of await Promise.all(waiting)) {
+    t.is(reply.status, 503);
+    t.is(reply.headers['x-swarm-error-code'], 'NO_QUORUM');
+  }
+});
+
 test('a request that meets an election waits for the new leader', async (t) => {
   const api = await start({ limits: { leaderMs: 3000 } });
   t.teardown(() => api.close());
