@@ -220,10 +220,13 @@ test('a role that changes is followed, there and back, and a renewal keeps the n
   await second.join(tokenOf(first, 'Worker'), first.address);
   const { store } = first.daemon.manager()!;
   const setRole = (Role: 'manager' | 'worker') =>
-    store.transact((transaction) => {
-      const node = transaction.get('node', second.daemon.info().nodeId)!;
-      transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
-    });
+    // The node tells of itself meanwhile, and a write that lost against that is made again.
+    untilWritten(() =>
+      store.transact((transaction) => {
+        const node = transaction.get('node', second.daemon.info().nodeId)!;
+        transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
+      }),
+    );
   await setRole('manager');
   await until('it is a manager', () => second.daemon.info().controlAvailable);
   const files = new NodeFiles(second.folder);
