@@ -13,8 +13,9 @@ export function ratio(part: number, of: number): Ratio {
 const WARM_UP_DRAWS = 12;
 
 /**
- * The simulation's only source of chance (sfc32, Chris Doty-Humphrey's PractRand). Each concern draws
- * from a stream of its own, so that leaving out one fault while shrinking does not move the others.
+ * The simulation's only source of randomness (sfc32, Chris Doty-Humphrey's PractRand). Each concern
+ * draws from its own stream, so that leaving out one fault while shrinking does not move the
+ * others.
  */
 export class Prng {
   private a: number;
@@ -22,7 +23,7 @@ export class Prng {
   private c: number;
   private count = 1;
 
-  /** @param seed an integer, 0 to 2^53-1. */
+  /** @param seed an integer, 0 to 2^53-1 */
   constructor(seed: number, stream: string) {
     let hash = 0x811c9dc5;
     for (let i = 0; i < stream.length; i++) {

@@ -1,23 +1,23 @@
 import type { Prng } from '../prng.js';
 
-/** Something with a name in a folder; part of it may not be durable yet. */
+/** Something with a name in a folder. Part of it may not be durable yet. */
 export interface Node {
-  /** All of it is durable from here on. */
+  /** Makes all of it durable. */
   sync(): void;
   /**
-   * The power goes: of what is not durable some is kept.
+   * Cuts the power: some of what is not durable is kept.
    * @param namesKept whether all changes of names beside it are kept
    */
   cutPower(prng: Prng, namesKept: boolean): void;
-  /** As it is now, and would be after a sync. */
+  /** Copies it as it is now, and as it would be after a sync. */
   copy(): Node;
 }
 
-/** A disk writes a sector whole or not at all; which of several come first is its own affair. */
+/** A disk writes a sector whole or not at all, in any order. */
 const SECTOR_BYTES = 512;
 const FIRST_CAPACITY_BYTES = 256;
 
-/** A file of bytes, which are only ever appended. */
+/** A file of bytes that is only ever appended to. */
 export class Bytes implements Node {
   private buffer = new Uint8Array(FIRST_CAPACITY_BYTES);
   private used = 0;
@@ -27,12 +27,12 @@ export class Bytes implements Node {
     return this.used;
   }
 
-  /** What is in it; to be read, not kept. */
+  /** Its content; read it, do not keep it. */
   get bytes(): Uint8Array {
     return this.buffer.subarray(0, this.used);
   }
 
-  /** How many of its last bytes are not durable. */
+  /** The number of its last bytes that are not durable. */
   get unsynced(): number {
     return this.used - this.durable;
   }
@@ -62,8 +62,8 @@ export class Bytes implements Node {
   }
 
   /**
-   * The length is kept up to some byte, and each sector of what was not synced is there or, if it was
-   * never written, zeros.
+   * Keeps the length up to some byte. Each unsynced sector is there or, if it was never written,
+   * zeros.
    */
   cutPower(prng: Prng): void {
     const { durable } = this;
@@ -90,12 +90,12 @@ export class Bytes implements Node {
 
 /**
  * A file that only LevelDB reads, its catalogue or a table: kept as what LevelDB would read in it.
- * Appended to only. A power cut keeps the first of what was not synced, but nothing that is younger
- * than a name that is lost: a file system has one journal, for names and for the lengths of files.
+ * Append-only. A power cut keeps the first unsynced items, but none younger than a lost name: a
+ * file system has one journal, for names and for the lengths of files.
  */
 export class Items<T> implements Node {
   items: T[] = [];
-  /** Whether LevelDB can not make sense of it any more. */
+  /** Whether LevelDB can no longer make sense of it. */
   unreadable = false;
   private durable = 0;
 
@@ -122,8 +122,8 @@ export class Items<T> implements Node {
 type Change = readonly (readonly [name: string, node: Node | undefined])[];
 
 /**
- * A folder. A power cut keeps the first of the changes of names since the last sync, as file systems
- * do that keep a journal of them.
+ * A folder. A power cut keeps the first changes of names since the last sync, as file systems with
+ * a journal do.
  */
 export class Names implements Node {
   readonly now = new Map<string, Node>();
@@ -142,7 +142,7 @@ export class Names implements Node {
     this.changes = [];
   }
 
-  /** All of it, and all that is in it, is durable: what time does. */
+  /** Makes everything in it durable, as time does. */
   settle(): void {
     this.sync();
     for (const node of this.now.values()) {

@@ -20,20 +20,21 @@ import {
 } from './level-files.js';
 import { encodeBatch, frame, readBatches } from './log-format.js';
 
-/** So many tables are made one. LevelDB does the same with those of its first level. */
+/** The number of tables that are merged into one. LevelDB merges four in its first level, too. */
 const MERGE_TABLES = 4;
-/** A change's share of the write buffer beside key and value. */
+/** What a change takes of the write buffer besides key and value. */
 const ROW_OVERHEAD_BYTES = 16;
 
-/** What the database marks of what it did. */
+/** The events of a database that coverage counts. */
 export type DatabaseMark = 'write-ahead file full' | 'tables merged';
 
 type Rows = Map<string, Uint8Array | undefined>;
 
 /**
- * LevelDB 1.20 as far as a log can tell: which files there are and when, what is synced and what is
- * not, what it drops and what it complains of (db/db_impl.cc, db/version_set.cc). One level of tables
- * stands for its seven. Everything waits for the disk, so a process can die between any two steps.
+ * LevelDB 1.20, as far as a log can tell: which files exist and when, what is synced and what is
+ * not, what it drops and what it complains about (db/db_impl.cc, db/version_set.cc). One level of
+ * tables stands for its seven. Every operation waits for the disk, so a process can die between any
+ * two steps.
  */
 export function simulatedLevel(
   files: SimFiles,
@@ -55,7 +56,7 @@ class SimLevel implements Database {
   private readonly options: DatabaseOptions;
   private rows: Rows = new Map();
   private rowsBytes = 0;
-  /** What was in the write-ahead file before this one, until it is in a table. */
+  /** What the previous write-ahead file holds, until it is in a table. */
   private full: Rows | undefined;
   private tables: readonly number[] = [];
   private manifest: Manifest = new Items<Version>();
@@ -64,14 +65,14 @@ class SimLevel implements Database {
   private logNumber = 0;
   /** Write-ahead files below it are in tables. */
   private firstLog = 0;
-  /** Where LevelDB takes the end of the file to be: a write that failed half-way counts in full. */
+  /** Where LevelDB believes the end of the file is: a write that failed half-way counts in full. */
   private logOffset = 0;
   private nextFile = 2;
   private lastSequence = 0;
   private closing = false;
-  /** After an error in the background, or of a sync, all writes fail. */
+  /** After an error in the background, or in a sync, all writes fail. */
   private failure: Error | undefined;
-  /** Writes are made one after the other. */
+  /** Writes run one after another. */
   private turn: Promise<unknown> = Promise.resolve();
   private background: Promise<void> | undefined;
 
@@ -195,7 +196,7 @@ class SimLevel implements Database {
     this.rowsBytes = 0;
   }
 
-  /** LogAndApply, the first time: a whole catalogue in a new file. */
+  /** LogAndApply, the first time: writes a whole catalogue to a new file. */
   private async newManifest(): Promise<void> {
     this.manifest = new Items<Version>();
     this.name(manifestName(this.manifestNumber), this.manifest);
@@ -203,7 +204,7 @@ class SimLevel implements Database {
     await this.pointTo(this.manifestNumber);
   }
 
-  /** SetCurrentFile: a draft, synced, takes the name. */
+  /** SetCurrentFile: writes a temporary file, syncs it, and renames it. */
   private async pointTo(manifest: number): Promise<void> {
     const { files, path } = this;
     const draft = new Bytes();
@@ -266,7 +267,7 @@ class SimLevel implements Database {
     const bytes = frame(encodeBatch({ sequence: lastSequence + 1, operations }), this.logOffset);
     this.lastSequence += operations.length;
     this.logOffset += bytes.length;
-    // A failed append is not remembered: the next write is tried all the same.
+    // LevelDB does not remember a failed append, and tries the next write all the same.
     this.io(() => files.append(`${path}/${logName(this.logNumber)}`, log, bytes));
     if (sync) {
       await this.time.sync();
@@ -283,7 +284,7 @@ class SimLevel implements Database {
         await this.background;
         continue;
       }
-      // The file before stays as it is, synced or not.
+      // The previous file stays as it is, synced or not.
       this.startLog();
       this.coverage.mark('write-ahead file full');
       this.full = this.rows;
@@ -320,7 +321,7 @@ class SimLevel implements Database {
     this.logOffset = 0;
   }
 
-  /** CompactRange, of everything. */
+  /** CompactRange, over everything. */
   reclaim(): Promise<void> {
     return this.inTurn(async () => {
       await this.makeRoom(0);
@@ -350,9 +351,9 @@ class SimLevel implements Database {
   private async compact(): Promise<void> {
     if (this.failure !== undefined || this.closing) return;
     const number = await this.writeTable([...this.full!]);
-    // A database that is being closed leaves the rest to its next start.
+    // A database that is closing leaves the rest to its next start.
     if (this.closing) return;
-    // Until this one is in a table there is no other.
+    // There is no further file until this one is in a table.
     this.firstLog = this.logNumber;
     await this.addVersion([...this.tables, number]);
     this.full = undefined;
@@ -365,7 +366,7 @@ class SimLevel implements Database {
     for (const number of this.tables) {
       for (const [key, value] of this.readTable(number)) merged.set(key, value);
     }
-    // Nothing is below, so what says that a key is deleted has had its use.
+    // There is nothing below, so markers of deleted keys are no longer needed.
     const rows = [...merged].filter(([, value]) => value !== undefined);
     const tables = rows.length === 0 ? [] : [await this.writeTable(rows)];
     await this.addVersion(tables);
@@ -373,7 +374,7 @@ class SimLevel implements Database {
     await this.deleteObsolete();
   }
 
-  /** BuildTable: durable, but for its name. */
+  /** BuildTable: makes the content durable, but not the name. */
   private async writeTable(rows: TableRow[]): Promise<number> {
     await this.time.short();
     const number = this.nextFile++;
@@ -427,7 +428,7 @@ class SimLevel implements Database {
     this.io(() => this.files.name(path, node, this.time.nowMs()));
   }
 
-  /** Errors of files, in LevelDB's words. */
+  /** Turns errors of files into LevelDB's words. */
   private io(work: () => void): void {
     try {
       work();

@@ -16,7 +16,7 @@ export class Digest {
     for (const byte of bytes) this.add(byte);
   }
 
-  /** Whole numbers of 32 bits. */
+  /** Two 32-bit integers. */
   get halves(): readonly [high: number, low: number] {
     return [this.high >>> 0, this.low >>> 0];
   }

@@ -6,13 +6,13 @@ import type { Simulator } from './simulator.js';
 
 /** Runs batches, one at a time. */
 export interface BatchRunner {
-  /** @throws what a run, or whoever made it, came to grief by; then the runner is of no more use. */
+  /** @throws what a run, or its process, failed with; the runner is then of no further use */
   run(batch: SeedBatch): Promise<BatchReport>;
-  /** Ends at once, whatever is under way; that is never answered. */
+  /** Stops at once; a batch under way never gets an answer. */
   end(): void;
 }
 
-/** In this process. */
+/** Runs batches in this process. */
 export class LocalRunner implements BatchRunner {
   private readonly simulator: Simulator;
   private readonly options: BatchOptions;
@@ -38,7 +38,7 @@ export type BatchAnswer = { readonly report: BatchReport } | { readonly error: s
 
 const CHILD = fileURLToPath(new URL('./child.js', import.meta.url));
 
-/** In a process of its own, on a core of its own if there is one. */
+/** Runs batches in a child process, on a core of its own if there is one. */
 export class ChildRunner implements BatchRunner {
   private readonly options: BatchOptions;
   private readonly child: ChildProcess;
@@ -50,7 +50,7 @@ export class ChildRunner implements BatchRunner {
   /** @param program the address of a module that exports a `simulator` */
   constructor(program: string, options: BatchOptions) {
     this.options = options;
-    // What it prints is ours to see; the parent's own options are not for it.
+    // Its output is ours to show; the parent's own options are not for it.
     this.child = fork(CHILD, [program], {
       execArgv: [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

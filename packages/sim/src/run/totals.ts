@@ -4,7 +4,7 @@ import type { RunPlan, RunResult } from './simulator.js';
 
 const MS_PER_HOUR = 3_600_000;
 
-/** What many runs come to, as plain data. */
+/** The totals of many runs, as plain data. */
 export interface Tally {
   readonly seeds: number;
   readonly failed: number;
@@ -74,7 +74,10 @@ export class Totals {
     };
   }
 
-  /** Equal for two sets of runs exactly if the same happened in each; a sum, so order does not count. */
+  /**
+   * Equal for two sets of runs exactly if the same happened in each. A sum, so the order does not
+   * matter.
+   */
   get digest(): string {
     return [this.high, this.low].map((half) => half.toString(16).padStart(8, '0')).join('');
   }
@@ -94,7 +97,7 @@ export class Totals {
     );
   }
 
-  /** Several lines: what was reached, how often, and what never. */
+  /** Several lines: what was reached, how often, and what never was. */
   describeAll(realMs: number): string {
     const { missing } = this.coverage;
     return [

@@ -1,20 +1,23 @@
 import type { ClockEvent, VirtualClock } from './virtual-clock.js';
 
-/** Where a callback of a process comes from; after a pause expired timers come before all else. */
+/**
+ * Where a callback of a process comes from; after a pause, expired timers come before everything
+ * else.
+ */
 type Origin = 'timer' | 'other';
 
 /**
- * One life of one operating-system process: it can be paused (SIGSTOP, a VM that is moved)
- * and it can die, after which nothing of it ever runs again. Its clock may run fast or slow and jump
- * forward; it never goes back, as a monotonic clock does not.
+ * One run of an operating-system process. It can be paused (SIGSTOP, a VM that is moved) and it can
+ * die, after which nothing of it ever runs again. Its clock may run fast or slow and jump forward;
+ * it never goes back, as a monotonic clock does not.
  */
 export class SimProcess {
   alive = true;
   paused = false;
-  /** Its clock gains (or loses) so much: parts per million. */
+  /** How much its clock gains (or loses), in parts per million. */
   driftPpm: number;
   private readonly clock: VirtualClock;
-  /** Called with each callback that runs, so that what it changes is checked. */
+  /** Called with each callback that runs, so that its changes are checked. */
   private readonly onRun: () => void;
   private readonly bornUs: number;
   private jumpedMs = 0;
@@ -56,17 +59,17 @@ export class SimProcess {
 
   // --- Control
 
-  /** Runs `callback` in this process after so much real (not local) time, if it still lives. */
+  /** Runs `callback` in this process after this much real (not local) time, if it still lives. */
   after(delayUs: number, callback: () => void): ClockEvent {
     return this.clock.after(delayUs, () => this.enter(callback));
   }
 
-  /** Resolves after real time has passed; never, if the process dies before. */
+  /** Resolves after real time has passed; never, if the process dies first. */
   sleep(delayUs: number): Promise<void> {
     return new Promise((resolve) => this.after(delayUs, resolve));
   }
 
-  /** Runs now, or after the pause, or never. */
+  /** Runs the callback now, or after the pause, or never. */
   enter(run: () => void, origin: Origin = 'other'): void {
     if (!this.alive) return;
     if (this.paused) {
