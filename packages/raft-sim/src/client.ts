@@ -20,15 +20,15 @@ import type { SimMember } from './member.js';
 import type { RaftWorld } from './world.js';
 
 /**
- * Reads, writes and compares-and-sets registers, one operation at a time, at members it chooses. What
- * it does not hear of in time is unknown to it, never absent.
+ * Reads, writes and compares-and-sets registers, one operation at a time, at members it chooses. An
+ * operation without an answer in time is unknown to it, never absent.
  */
 export class SimClient {
   readonly id: number;
   private readonly world: RaftWorld;
   private readonly prng: Prng;
   private readonly history: History;
-  /** What it last saw of each key. */
+  /** The last value it saw of each key. */
   private readonly seen = new Map<number, number>();
   private values = 0;
 
@@ -39,7 +39,7 @@ export class SimClient {
     this.prng = new Prng(world.plan.seed, `client ${id}`);
   }
 
-  /** Goes on until the world tells clients to stop. */
+  /** Continues until the world tells clients to stop. */
   run(): void {
     const { clock, plan } = this.world;
     const pause = () => this.prng.delay(plan.thinkMs) * 1000 + this.prng.below(1000);
@@ -55,7 +55,7 @@ export class SimClient {
     const key = prng.below(world.plan.keys);
     const draw = prng.below(10);
     const up: SimMember[] = [];
-    // Whoever believes that it leads: a deposed leader is the one to be tested.
+    // Every member that believes it leads: a deposed leader is the interesting one.
     const leaders: SimMember[] = [];
     for (const member of world.members) {
       if (member.node === undefined) continue;
@@ -90,7 +90,7 @@ export class SimClient {
     this.propose(member, operation, then);
   }
 
-  /** @internal also used for the last writes of a run. */
+  /** @internal also used for the last writes of a run */
   propose(member: SimMember, operation: Operation, then: () => void): void {
     const { world, prng } = this;
     const settle = this.withTimeout(operation, then);
@@ -157,7 +157,7 @@ export class SimClient {
     return node.readIndex();
   }
 
-  /** @returns what hears of the answer; the first of answer and timeout counts. */
+  /** @returns the receiver of the answer; the first of answer and timeout counts */
   private withTimeout(operation: Operation, then: () => void): (answer: () => void) => void {
     const { world } = this;
     let settled = false;

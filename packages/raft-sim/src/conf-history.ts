@@ -15,7 +15,7 @@ interface Past {
   readonly removed: ReadonlySet<MemberId>;
 }
 
-/** Which configuration was in force at each index, worked out from the committed entries alone. */
+/** The configuration in force at each index, derived from the committed entries alone. */
 export class ConfHistory {
   private readonly committed: readonly CommittedEntry[];
   /** Ascending by index. */

@@ -15,15 +15,15 @@ import { Violation } from '@swarm/sim';
 export type StorageStep = 'opening' | 'begun' | 'file' | 'done';
 
 /**
- * What a member's disk has acknowledged as durable, kept beside the disk and never lost: what the log
- * must give back after any crash.
+ * What a member's disk has acknowledged as durable, kept beside the disk and never lost: what the
+ * log must return after any crash.
  */
 export class DurableLog {
   hardState: HardState = { term: 0, vote: 0, commit: 0 };
   baseIndex: Index = 0;
   baseTerm: Term = 0;
   entries: Entry[] = [];
-  /** What the log says of its base; undefined while it starts at the very beginning. */
+  /** The log's description of its base; undefined while it starts at the very beginning. */
   start: SnapshotMeta | undefined;
   private pending: Persist[] = [];
 
@@ -36,12 +36,12 @@ export class DurableLog {
     return this.entries[index - this.baseIndex - 1]?.term;
   }
 
-  /** Whether the entry is durable here; what is compacted was. */
+  /** Reports whether the entry is durable here; compacted entries were. */
   holds(index: Index, term: Term): boolean {
     return index < this.baseIndex || this.term(index) === term;
   }
 
-  /** Begun and not acknowledged: a crash may keep it or lose it. */
+  /** Begun but not acknowledged: a crash may keep it or lose it. */
   begun(write: Persist): void {
     this.pending.push(write);
   }
@@ -76,8 +76,8 @@ export class DurableLog {
   }
 
   /**
-   * Compares what a log gives back with what it acknowledged. Besides that it may have the first of
-   * the writes that were not acknowledged.
+   * Compares what a log returns with what it acknowledged. Besides that, the log may have the first
+   * of the unacknowledged writes.
    * @throws Violation
    */
   recovered(found: Recovered): void {
@@ -118,17 +118,17 @@ export class DurableLog {
   }
 }
 
-/** Tells of each step of a log's writes, and of what became durable. */
+/** Receives each step of a log's writes, and what became durable. */
 export interface StorageWatcher {
   step(step: StorageStep): void;
   /** Resolves when a disk would have been read. */
   reading(): Promise<void>;
-  /** The disk was damaged in a way that the log is not expected to notice. */
+  /** Reports whether the disk was damaged in a way that the log is not expected to detect. */
   lossGoesUnnoticed(): boolean;
   readonly durable: DurableLog;
 }
 
-/** A log that is watched; does nothing itself. */
+/** A watched log. Does nothing itself. */
 export class WatchedStorage implements LogStorage {
   private readonly inner: LogStorage;
   private readonly watcher: StorageWatcher;
@@ -146,7 +146,10 @@ export class WatchedStorage implements LogStorage {
     return recovered;
   }
 
-  /** A loss that the log can not notice we do: the member goes no further on it than on one it can. */
+  /**
+   * We see a loss that the log cannot detect: the member may not continue on it any more than on
+   * one it can.
+   */
   private compare(recovered: Recovered): void {
     try {
       this.watcher.durable.recovered(recovered);

@@ -3,27 +3,30 @@ import { type LogStorage, type MemberId, MemoryDisk, MemoryStorage } from '@swar
 import type { Prng, SimProcess } from '@swarm/sim';
 import type { Coverage } from '@swarm/sim';
 
-/** The disk that a member's log is on, whatever the log's format; it outlives processes. */
+/** The disk with a member's log, whatever the log's format. Outlives processes. */
 export interface LogDisk {
   /**
-   * A log on this disk, for a new process. @param step is called whenever the disk has something to do
-   * that is no whole write: there the process may die as well
+   * Opens the log on this disk for a new process. @param step called whenever the disk has work
+   * that is not a whole write: the process may die there as well
    */
   open(process: SimProcess, step: () => void): LogStorage;
-  /** How many such steps an opening takes. */
+  /** The number of such steps in an opening. */
   readonly openingSteps: number;
-  /** Some of what was not synced is kept. */
+  /** Simulates a crash: some of the unsynced content is kept. */
   crash(): void;
-  /** Makes something on it unreadable. @returns false when there is nothing yet to damage. */
+  /** Makes something on it unreadable. @returns false when there is nothing to damage yet */
   flipBit(): boolean;
   loseFiles(): boolean;
-  /** What was damaged last is of a kind that the package's README says is not noticed. */
+  /** Whether the package's README lists the last damage as undetected. */
   readonly unnoticed: boolean;
-  /** A write lands in the place of another, sound in itself and wrong there, if the format has such. */
+  /**
+   * Makes a write land in the place of another, intact but in the wrong place, if the format allows
+   * it.
+   */
   misdirect?(): boolean;
-  /** Writes take until then. */
+  /** Makes writes take until then. */
   stall(untilUs: number): void;
-  /** Writes fail, or work again. */
+  /** Makes writes fail, or work again. */
   setFull(full: boolean): void;
 }
 
@@ -86,7 +89,7 @@ export class RecordDisk implements LogDisk {
     return this.disk.misdirect(from!, to!);
   }
 
-  /** The records are gone; the identity beside them is there, so this is noticed when it opens. */
+  /** Loses the records. The identity beside them stays, so opening detects the loss. */
   loseFiles(): boolean {
     if (this.disk.sequences().length === 0) return false;
     this.disk = new MissingDisk(this.id);
@@ -102,7 +105,7 @@ export class RecordDisk implements LogDisk {
   }
 }
 
-/** What opening finds when the database is missing and the identity file says it was there. */
+/** What opening finds when the database is missing and the identity file says that it existed. */
 class MissingDisk extends MemoryDisk {
   private readonly id: MemberId;
 

@@ -43,22 +43,22 @@ export class SimMember {
   readonly durable = new DurableLog();
   readonly stateDisk: StateDisk = { saved: EMPTY_STATE, restoring: false };
   state: MemberState = MemberState.Down;
-  /** What its last process acted by at its end. */
+  /** The configuration and applied index of its last process at its end. */
   lastConf: { readonly conf: ConfState; readonly applied: Index };
-  /** Its disk was damaged on purpose: opening may say so. */
+  /** Its disk was damaged on purpose: opening may report that. */
   damaged = false;
   process: SimProcess | undefined;
   node: RaftNode | undefined;
   machine: SimStateMachine | undefined;
   subject: Subject | undefined;
-  /** It dies at the storage step that this many steps away. */
+  /** It dies this many storage steps from now. */
   stepsToCrash = 0;
   crashWhileRestoring = false;
   crashWhileStarting = false;
-  /** Whether it was ever to be part of the cluster. */
+  /** Whether it was ever invited to join the cluster. */
   invited = false;
   readonly marks = new RareStates();
-  /** Something of it ran since it was last checked. */
+  /** Part of it ran since it was last checked. */
   touched = false;
   private readonly world: RaftWorld;
   private readonly prng: Prng;
@@ -66,7 +66,7 @@ export class SimMember {
   private readonly driftPpm: number;
   private transport: SimTransport | undefined;
 
-  /** @param founding whether it is one of the first members. */
+  /** @param founding whether it is one of the first members */
   constructor(world: RaftWorld, id: MemberId, founding: boolean) {
     this.world = world;
     this.id = id;
@@ -109,7 +109,7 @@ export class SimMember {
       step: (step: StorageStep) => this.step(step),
       lossGoesUnnoticed: () => {
         const unnoticed = this.damaged && this.disk.unnoticed;
-        if (unnoticed) coverage.mark('damage that can not be noticed');
+        if (unnoticed) coverage.mark('damage that cannot be detected');
         return unnoticed;
       },
       reading: () => process.sleep(1 + prng.delay(plan.diskLatencyUs)),
@@ -163,7 +163,7 @@ export class SimMember {
   private opened(node: RaftNode, process: SimProcess): void {
     this.node = node;
     this.state = MemberState.Up;
-    // Whatever was done to its disk has hit nothing that is still needed.
+    // The damage to its disk hit nothing that is still needed.
     this.damaged = false;
     const { writesInFlight } = this.world.plan;
     if (writesInFlight > 1) pipelineWrites(node, writesInFlight);
@@ -180,7 +180,7 @@ export class SimMember {
     this.world.opened(this);
   }
 
-  /** The node gave up. Only what was done to its disk on purpose is an excuse. */
+  /** Handles a node that gave up. Only deliberate damage to its disk is an excuse. */
   private fatal(process: SimProcess, error: unknown): void {
     if (this.process !== process || !process.alive) return;
     const { world } = this;
@@ -200,14 +200,14 @@ export class SimMember {
     world.fail(error instanceof Violation ? error : new Violation('member stops', String(error)));
   }
 
-  /** Nothing of its disk is left to build on. */
+  /** Loses the disk: nothing of it is left to build on. */
   lose(): void {
     this.end();
     this.state = MemberState.Lost;
     this.world.note('lost', this.id);
   }
 
-  /** The process dies, whatever it was doing. */
+  /** Kills the process, whatever it was doing. */
   crash(): void {
     const { process, world } = this;
     if (process === undefined || !process.alive) return;
@@ -252,14 +252,14 @@ export class SimMember {
     this.crashSoon(process, this.world.plan.diskLatencyUs, 'crash at a storage step');
   }
 
-  /** A snapshot begins to come in. */
+  /** Notes that a snapshot begins to come in. */
   restoring(): void {
     if (!this.crashWhileRestoring || this.process === undefined) return;
     this.crashWhileRestoring = false;
     this.crashSoon(this.process, 4 * this.world.plan.stateLatencyUs, 'crash');
   }
 
-  /** At once, or somewhere within `withinUs`. */
+  /** Crashes at once, or at some moment within `withinUs`. */
   private crashSoon(process: SimProcess, withinUs: number, mark: Mark): void {
     const { world } = this;
     const delayUs = this.prng.below(2) === 0 ? 0 : this.prng.below(withinUs);
@@ -271,7 +271,7 @@ export class SimMember {
     });
   }
 
-  /** A stop that the member knows of. */
+  /** Stops in an orderly way that the member knows of. */
   async stopInOrder(): Promise<void> {
     const { node, process } = this;
     if (node === undefined || process === undefined) return;

@@ -123,7 +123,7 @@ export class Nemesis {
       target.lose();
       return;
     }
-    // A running member has all of it in memory: the damage shows when it starts again.
+    // A running member has everything in memory: the damage shows when it restarts.
     target.crash();
     const { fault } = action;
     const done =
@@ -182,7 +182,7 @@ export class Nemesis {
         for (const id of ids) {
           if (id === target.id || prng.below(2) === 0) continue;
           const [from, to] = prng.below(2) === 0 ? [id, target.id] : [target.id, id];
-          // One after the other they clear again (FoundationDB's swizzle).
+          // The links clear one after another (FoundationDB's swizzle).
           network.clog(from, to, clock.nowUs + prng.below(durationUs));
         }
         break;
@@ -238,7 +238,7 @@ export class Nemesis {
     }
   }
 
-  /** One joint change: a new voter for an old one. */
+  /** One joint change: a new voter replaces an old one. */
   private replacement(leader: SimMember | undefined, prng: Prng): MemberChange[] {
     const { world } = this;
     const conf = leader?.subject?.raft.tracker.conf;
@@ -265,9 +265,9 @@ export class Nemesis {
   }
 }
 
-/** Members at one time. */
+/** The most members at one time. */
 export const MAX_MEMBERS = 7;
-/** More ids than MAX_IDS may be needed to bring a cluster back. */
+/** Bringing a cluster back may need more ids than MAX_IDS. */
 export const MAX_IDS_HEALING = 40;
 
 const DAMAGE = {

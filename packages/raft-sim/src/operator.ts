@@ -7,12 +7,12 @@ import type { RaftWorld } from './world.js';
 
 const PERIOD_US = 400_000;
 
-/** Who runs the cluster: removes members whose disks are lost, and keeps as many as are wanted. */
+/** Runs the cluster: removes members whose disks are lost, and keeps the wanted number. */
 export class Operator {
   wanted: number;
   private readonly world: RaftWorld;
   private readonly toRemove = new Set<MemberId>();
-  /** Who shall be replaced, and by whom: 0 until that is decided. */
+  /** Members to replace, and by whom: 0 until that is decided. */
   private readonly toReplace = new Map<MemberId, MemberId>();
   private busy = false;
   private job = '';
@@ -26,7 +26,9 @@ export class Operator {
     this.toRemove.add(id);
   }
 
-  /** In one change, asked for again on each new leader until it is done. */
+  /**
+   * Replaces a member in one change, and repeats the request on each new leader until it is done.
+   */
   replace(id: MemberId): void {
     if (!this.toReplace.has(id)) this.toReplace.set(id, 0);
   }
@@ -38,7 +40,7 @@ export class Operator {
     });
   }
 
-  /** Whether nothing is left to do. */
+  /** True when nothing is left to do. */
   get content(): boolean {
     const conf = this.world.leader()?.subject?.raft.tracker.conf;
     if (this.busy || conf === undefined) return false;
@@ -107,7 +109,7 @@ export class Operator {
     });
   }
 
-  /** The first that waits for it; undefined when there may be no more members. */
+  /** The first member that waits to be replaced; undefined when there may be no more members. */
   private replacement(leader: MemberId): Promise<void> | undefined {
     const { world } = this;
     const [old, decided] = [...this.toReplace][0]!;

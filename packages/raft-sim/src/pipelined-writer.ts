@@ -2,9 +2,9 @@ import type { LogStorage } from '@swarm/raft';
 import { type AppendWork, LogWriter, mergeWrites, type WriteMeter } from '@swarm/raft/internals';
 
 /**
- * The core may have several writes under way, as etcd's and our own may have one day; the host has
- * one. In the place of the host's writer this one hands out up to `depth` writes, each by itself; they
- * are done in order, and each is told of by itself. Only what exceeds that is joined.
+ * The core may have several writes under way, as etcd does and our host may one day; the host has
+ * one. This writer replaces the host's. It hands out up to `depth` separate writes, which complete
+ * in order, each with its own report, and joins only what exceeds that.
  */
 export class PipelinedWriter extends LogWriter {
   private readonly disk: LogStorage;

@@ -8,8 +8,9 @@ import { Stage } from './stage.js';
 import type { RaftWorld } from './world.js';
 
 /**
- * Faults of several steps, each waiting for the one before: they lead to states in which bugs matter,
- * and which single faults seldom reach. One play at a time; other faults go on, and may spoil it.
+ * Faults of several steps, each waiting for the previous one. They lead to states in which bugs
+ * matter, and which single faults seldom reach. One play at a time; other faults continue, and may
+ * spoil it.
  */
 export class Plays {
   readonly stage: Stage;
@@ -53,7 +54,7 @@ export class Plays {
   }
 
   /**
-   * A leader is cut off right before, or right after, many proposals, so that it alone, or it and one
+   * Cuts a leader off right before, or right after, many proposals, so that it alone, or it and one
    * more, has a long tail. It comes back when the others have compacted what it lacks.
    */
   private longTail(leader: SimMember, raft: Raft, action: FaultAction, prng: Prng): void {
@@ -75,8 +76,9 @@ export class Plays {
   }
 
   /**
-   * Messages to a follower hang until what it lacks is compacted, so it gets a snapshot; while it
-   * takes that over, some or all of the messages arrive after all, and the log goes past the snapshot.
+   * Holds back messages to a follower until what it lacks is compacted, so that it gets a snapshot.
+   * While it installs that, some or all of the messages arrive after all, and the log goes past the
+   * snapshot.
    */
   private leftBehind(leader: SimMember, raft: Raft, prng: Prng): void {
     const { world, stage } = this;
@@ -117,8 +119,8 @@ export class Plays {
   }
 
   /**
-   * A follower has many entries, of which its leader hears nothing: once they are committed by others,
-   * it sends the first of them again, a few at a time.
+   * Hides from the leader that a follower has many entries. Once others have committed them, the
+   * leader sends the first of them again, a few at a time.
    */
   private lateAnswers(leader: SimMember, raft: Raft, prng: Prng): void {
     const { world, stage } = this;
@@ -150,9 +152,9 @@ export class Plays {
   }
 
   /**
-   * A leader falls asleep while answers to its heartbeats are still under way, and for so long that
-   * another is elected. When it wakes up it takes in reads first, then the old answers, and only then
-   * what the new leader says.
+   * Pauses a leader while answers to its heartbeats are still under way, and for long enough that
+   * another is elected. When it wakes up, it takes in reads first, then the old answers, and only
+   * then what the new leader says.
    */
   private sleepingLeader(leader: SimMember, prng: Prng): void {
     const { world, stage } = this;
@@ -173,7 +175,7 @@ export class Plays {
     });
   }
 
-  /** Some voters, up to all, are replaced at once; as soon as that has begun one half is cut off. */
+  /** Replaces some voters, up to all, at once. As soon as that has begun, one half is cut off. */
   private jointSplit(leader: SimMember, raft: Raft, action: FaultAction, prng: Prng): void {
     const { world, stage } = this;
     const { voters } = raft.tracker.conf;
@@ -222,8 +224,8 @@ export class Plays {
   }
 
   /**
-   * A member whose disk hangs hears of two membership changes, and that one of them is committed, but
-   * can apply neither. Then the leader goes.
+   * Tells a member whose disk hangs of two membership changes, and that one of them is committed,
+   * while it can apply neither. Then the leader goes.
    */
   private lateChange(leader: SimMember, raft: Raft, prng: Prng): void {
     const { world, stage } = this;
@@ -254,8 +256,8 @@ export class Plays {
   }
 
   /**
-   * A leader goes as soon as another member has its membership change. Whoever leads next with that
-   * change in its log, not applied, is asked for another one at once (checklist 40).
+   * Stops a leader as soon as another member has its membership change. The next leader, with that
+   * change in its log but not applied, gets a request for another one at once (checklist 40).
    */
   private hastyChange(leader: SimMember, raft: Raft, prng: Prng): void {
     const { world, stage } = this;
@@ -282,7 +284,7 @@ export class Plays {
           const next = world.leader()!;
           stage.reached('hasty-change');
           const other = next.id === second ? first : second;
-          // Promoted, so that one who was to be demoted is not; or demoted, too.
+          // Promotes it, so that it is not demoted after all; or demotes another one too.
           const op = prng.pick([ConfChangeOp.AddVoter, ConfChangeOp.AddLearner]);
           stage.change(next, [{ op, id: other, info: infoOf(other) }]);
         },
@@ -290,7 +292,7 @@ export class Plays {
     ]);
   }
 
-  /** A change that needs a joint configuration: two are demoted, or one replaced. */
+  /** Makes a change that needs a joint configuration: demotes two, or replaces one. */
   private twoAtOnce([first, second, third]: readonly MemberId[]): MemberChange[] {
     if (third !== undefined) {
       return [first!, second!].map((id) => ({ op: ConfChangeOp.AddLearner, id }));
@@ -306,8 +308,8 @@ export class Plays {
   }
 
   /**
-   * While the disk of a follower hangs, another leader replaces what the first one had it write. The
-   * first write ends only then (checklist 23).
+   * Lets another leader, while the disk of a follower hangs, replace what the first one had it
+   * write. The first write ends only then (checklist 23).
    */
   private lateWrite(first: SimMember, raft: Raft, prng: Prng): void {
     const { world, stage } = this;

@@ -2,7 +2,7 @@ import type { ConfState, Index, Term } from '@swarm/raft';
 import { isJoint, type Raft, Role } from '@swarm/raft/internals';
 import type { RaftWorld } from './world.js';
 
-/** Compares a member with what it was a step before, and marks rare states it came to. */
+/** Compares a member with its state a step earlier, and marks the rare states it reached. */
 export class RareStates {
   private role: Role = Role.Follower;
   private term: Term = 0;
@@ -17,7 +17,7 @@ export class RareStates {
   /** The last term in which a lease was good for a read. */
   private leaseTerm: Term = 0;
 
-  /** A new process. */
+  /** Starts over for a new process. */
   reset(): void {
     this.role = Role.Follower;
     this.last = 0;

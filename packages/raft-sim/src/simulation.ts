@@ -19,25 +19,25 @@ import type { Plan } from './plan.js';
 import { recoverable } from './recoverable.js';
 import { RaftWorld } from './world.js';
 
-/** More events than any sound run takes: something goes round in circles. */
+/** More events than any sound run takes: something loops. */
 const MAX_EVENTS = 3_000_000;
-/** After the healing all must be well by then. */
+/** After the healing, everything must be well within this time. */
 const CONVERGENCE_MS = 300_000;
-/** Clients go on for so long after the healing, while leaders of the past hear of the present one. */
+/** How long clients continue after the healing, while past leaders hear of the present one. */
 const HEALED_US = 1_000_000;
-/** A cluster that need not come back may do so until then; to wait longer only costs time. */
+/** How long to wait for a cluster that need not come back; waiting longer only costs time. */
 const HOPELESS_MS = 30_000;
-/** Each operation is tried again for so long: a leader may be lost over slow links, and another elected. */
+/** How long to retry each operation: a leader may be lost over slow links, and another elected. */
 const SERVE_MS = 60_000;
 const SERVE_TIMEOUT_MS = 10_000;
 const LOOK_US = 100_000;
 
 /**
  * Runs one plan: first faults, with invariants checked after every step; then healing, after which
- * the cluster must converge, serve, and have lost nothing it acknowledged; then the clients'
- * histories are judged.
- * @param trace hears a line for everything that happens
- * @param raftTrace hears of the members' state transitions (trace.ts)
+ * the cluster must converge, serve, and have lost nothing it acknowledged; then the check of the
+ * clients' histories.
+ * @param trace receives a line for everything that happens
+ * @param raftTrace receives the members' state transitions (trace.ts)
  */
 export async function runPlan(
   plan: Plan,
@@ -144,7 +144,7 @@ class GroupRun {
     world.clock.after(HEALED_US, look);
   }
 
-  /** What is still to come until all is well. */
+  /** What is still missing until all is well. */
   private missing(): string | undefined {
     const { world } = this;
     const leader = world.leader();
@@ -153,12 +153,12 @@ class GroupRun {
     if (isJoint(raft.tracker.conf)) return 'the configuration is joint';
     if (world.clientsRun && !world.operator.content)
       return `the membership is not as wanted: ${world.operator.describe()}`;
-    // One whose disk was damaged shows it when it opens; then the operator has it replaced.
+    // A damaged disk shows when it is opened; then the operator replaces its member.
     const closed = world.members.find(
       ({ state }) => state === MemberState.Down || state === MemberState.Starting,
     );
     if (closed !== undefined) return `member ${closed.id} is ${closed.state}`;
-    // Clients would move the end on and on.
+    // Clients would postpone the end for ever.
     if (world.clientsRun) {
       world.clientsRun = false;
       return 'clients still write';
@@ -175,12 +175,12 @@ class GroupRun {
     return undefined;
   }
 
-  /** Whether to wait on, so long after the healing. */
+  /** Decides whether to keep waiting, this long after the healing. */
   private goesOn(sinceMs: number): boolean {
     return sinceMs < CONVERGENCE_MS && (sinceMs < HOPELESS_MS || recoverable(this.world));
   }
 
-  /** One that was stopping in good order when all was healed may be down only now. */
+  /** A member that was stopping in an orderly way at the healing may only be down now. */
   private startAll(): void {
     for (const member of this.world.members) {
       if (member.state === MemberState.Down) member.start();
@@ -197,10 +197,10 @@ class GroupRun {
     throw new Violation('liveness', `${CONVERGENCE_MS} ms after the healing ${missing}`);
   }
 
-  /** Each key is written once more through the leader, then read on every member. */
+  /** Writes each key once more through the leader, then reads it on every member. */
   private serve(): void {
     const { world, plan } = this;
-    // Links may be slower than clients were patient.
+    // Links may be slower than the clients' timeout.
     world.clientTimeoutMs = SERVE_TIMEOUT_MS;
     const ids = world.leader()!.subject!.raft.tracker.members;
     const jobs: ServeJob[] = [];
@@ -216,7 +216,7 @@ class GroupRun {
         this.judge();
         return;
       }
-      // A change that was asked for before the healing may still remove one.
+      // A change requested before the healing may still remove one.
       const members = world.leader()?.subject?.raft.tracker.members;
       if (job.id !== undefined && members?.includes(job.id) === false) {
         next(at + 1);
@@ -278,12 +278,12 @@ class GroupRun {
   }
 }
 
-/** Something a healed cluster must do. */
+/** Something that a healed cluster must do. */
 interface ServeJob {
-  /** Of the member that must do it; absent: whoever leads. */
+  /** The member that must do it; absent: the current leader. */
   readonly id?: MemberId;
   readonly run: (then: () => void) => void;
 }
 
-/** Above all that clients write. */
+/** Above everything that clients write. */
 const LAST_VALUES = 1_000_000_000;

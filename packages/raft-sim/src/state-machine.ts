@@ -19,14 +19,14 @@ export interface RegisterState {
 
 export const EMPTY_STATE: RegisterState = { index: 0, chain: '', values: new Map() };
 
-/** What of the state survives a crash. */
+/** The part of the state that survives a crash. */
 export interface StateDisk {
   saved: RegisterState;
   /** The process is in the middle of replacing its state. */
   restoring: boolean;
 }
 
-/** Hears of everything that is applied, to compare members. */
+/** Receives everything that is applied, to compare members. */
 export interface StateObserver {
   applied(entry: Entry, chain: string): void;
   restored(index: Index, chain: string): void;
@@ -38,7 +38,7 @@ export interface SimStateMachineOptions {
   readonly disk: StateDisk;
   readonly process: SimProcess;
   readonly prng: Prng;
-  /** Mean time of a flush, and of taking a chunk over. */
+  /** Mean time of a flush, and of installing a chunk. */
   readonly latencyUs: number;
   readonly chunkBytes: number;
   readonly observer: StateObserver;
@@ -96,7 +96,9 @@ export class SimStateMachine implements StateMachine {
     if (state.index > this.disk.saved.index) this.disk.saved = state;
   }
 
-  /** A database writes in the background, too: a crash may find more on disk than was flushed. */
+  /**
+   * A database also writes in the background: after a crash more may be on disk than was flushed.
+   */
   crash(prng: Prng): void {
     if (prng.below(3) === 0 && this.index > this.disk.saved.index) this.disk.saved = this.current;
   }
@@ -139,7 +141,7 @@ export class SimStateMachine implements StateMachine {
       this.chain = chain;
       this.values = new Map(values);
       observer.restored(index, chain);
-      coverage.mark('snapshot taken over');
+      coverage.mark('snapshot installed');
     } finally {
       this.disk.restoring = false;
     }

@@ -27,8 +27,8 @@ const SILENT = { debug() {}, info() {}, warn() {} };
 const CLUSTER = 'simulation';
 
 /**
- * One process's end of the simulated network; whom it reaches and refuses is what the WebSocket
- * transport does (guests are answered, removed members are not heard).
+ * One process's end of the simulated network. It reaches and refuses the same peers as the
+ * WebSocket transport (guests are answered, removed members are not heard).
  */
 export class SimTransport implements Transport, Endpoint<MemberId, Message> {
   readonly id: MemberId;
@@ -113,7 +113,7 @@ export class SimTransport implements Transport, Endpoint<MemberId, Message> {
     this.process.after(1 + prng.delay(plan.delayUs), () => this.handler?.unreachable(to));
   }
 
-  /** A message has arrived. */
+  /** Handles a message that arrived. */
   take(from: MemberId, message: Message): void {
     this.process.enter(() => {
       if (this.handler === undefined || this.removed.has(from)) return;
@@ -144,14 +144,14 @@ export class SimTransport implements Transport, Endpoint<MemberId, Message> {
 
   private dial(to: MemberId): PairedLine {
     const { network, id } = this;
-    if (!this.members.has(to)) throw new Error(`${to} is no member`);
+    if (!this.members.has(to)) throw new Error(`${to} is not a member`);
     const ends = new Map([[id, this.process]]);
     const [near, far] = PairedLine.pair(network.wire(ends), id, to);
     this.lines = [...this.lines.filter((line) => !line.isOver), near];
     network.clock.after(network.arrivalDelayUs(id, to), () => {
       const peer = network.isCut(id, to) ? undefined : network.endpoint(to);
       if (peer === undefined) {
-        far.breakOff('nobody is there');
+        far.breakOff('no member is there');
         return;
       }
       ends.set(to, peer.process);
@@ -163,7 +163,7 @@ export class SimTransport implements Transport, Endpoint<MemberId, Message> {
   /** Runs in the receiving process. */
   private accept(from: MemberId, line: PairedLine): void {
     if (this.handler === undefined || this.removed.has(from)) {
-      line.close(LineEnd.Over, 'not a member at this moment');
+      line.close(LineEnd.Over, 'not a member at this time');
       return;
     }
     this.guests.add(from);
@@ -181,12 +181,12 @@ export class SimTransport implements Transport, Endpoint<MemberId, Message> {
   }
 
   private takeSnapshot(message: SnapshotMessage, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    if (this.handler === undefined) return Promise.reject(new Error('the member stops'));
+    if (this.handler === undefined) return Promise.reject(new Error('the member is stopping'));
     this.network.observer.arrived(message);
     return this.handler.receiveSnapshot(message, chunks);
   }
 
-  /** This end is gone: what is dead does nothing more, not even fail. */
+  /** This end is gone: a dead process does nothing more, not even fail. */
   broken(why: string): void {
     this.handler = undefined;
     for (const line of this.lines) line.breakOff(why);

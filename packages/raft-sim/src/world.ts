@@ -20,7 +20,7 @@ import { Operator } from './operator.js';
 import type { Plan } from './plan.js';
 import type { StateObserver } from './state-machine.js';
 
-/** Everything there is in one run: time, network, members, and what watches them. */
+/** Everything in one run: time, network, members, and what watches them. */
 export class RaftWorld implements Evidence {
   readonly plan: Plan;
   readonly clock = new VirtualClock();
@@ -34,20 +34,20 @@ export class RaftWorld implements Evidence {
   readonly founders: readonly MemberInfo[];
   readonly committed: CommittedEntry[] = [undefined as unknown as CommittedEntry];
   readonly subjects = new Map<MemberId, Subject>();
-  /** Hears of the members' state transitions, all in one stream. */
+  /** Receives the members' state transitions, all in one stream. */
   readonly raftTrace: RaftTraceSink | undefined;
   failure: Violation | undefined;
   clientsRun = true;
   faultsHappen = true;
   /** Until then clients write nothing. */
   readsOnlyUntilUs = 0;
-  /** Clients wait so long for an answer. */
+  /** How long clients wait for an answer. */
   clientTimeoutMs: number;
   private readonly byId = new Map<MemberId, SimMember>();
   private readonly trace: LineSink | undefined;
   private readonly prng: Prng;
   private touched: SimMember[] = [];
-  /** Empty; takes the place of the other while that is gone through. */
+  /** Empty; swapped with the other list while that is processed. */
   private idleTouched: SimMember[] = [];
 
   constructor(plan: Plan, trace?: LineSink, raftTrace?: RaftTraceSink) {
@@ -79,7 +79,7 @@ export class RaftWorld implements Evidence {
     return this.byId.get(id)!;
   }
 
-  /** Under an id that was never used. */
+  /** Adds a member under an id that was never used. */
   addMember(founding = false): SimMember {
     const member = new SimMember(this, this.members.length + 1, founding);
     this.members.push(member);
@@ -98,7 +98,7 @@ export class RaftWorld implements Evidence {
       : new RecordDisk(id, prng, latencyUs, coverage, nowUs);
   }
 
-  /** Whom a joining member may answer. */
+  /** The members that a joining member may answer. */
   seeds(id: MemberId): MemberInfo[] {
     return this.members.filter((member) => member.id !== id).map((member) => infoOf(member.id));
   }
@@ -142,7 +142,7 @@ export class RaftWorld implements Evidence {
     this.touched.push(member);
   }
 
-  /** Checks whoever did something since the last call. */
+  /** Checks every member that did something since the last call. */
   check(): void {
     const { touched } = this;
     if (touched.length === 0) return;
@@ -194,7 +194,7 @@ export class RaftWorld implements Evidence {
     };
   }
 
-  /** A violation found inside a member must not be taken for the member's own error. */
+  /** A violation found inside a member must not pass for the member's own error. */
   guard(check: () => void): void {
     try {
       check();
@@ -204,12 +204,12 @@ export class RaftWorld implements Evidence {
     }
   }
 
-  /** The first one counts. */
+  /** Keeps the first violation. */
   fail(violation: Violation): void {
     this.failure ??= violation;
   }
 
-  /** For promises whose failure is part of the game. */
+  /** For promises that may fail as part of the game. */
   ignore(promise: Promise<unknown>): void {
     promise.catch(() => undefined);
   }
@@ -233,7 +233,7 @@ export class RaftWorld implements Evidence {
   }
 }
 
-/** The number of a message that tells most; for the digest, which must tell two runs apart. */
+/** The most telling number of a message; for the digest, which must tell two runs apart. */
 function tellingIndex(message: Message): number {
   switch (message.type) {
     case MessageType.PreVote:

@@ -4,13 +4,13 @@ import { Coverage, type DiskTime, Prng, SimFiles, simulatedLevel } from '@swarm/
 import { STORE_PATH } from '../src/disk/store-files.js';
 
 /**
- * A disk whose clock goes on by a millisecond with each thing it does. Each ends in a turn of its own
- * of the event loop, so that a crash between two turns is one between two things.
+ * A disk whose clock advances by a millisecond with each operation. Each operation ends in its own
+ * turn of the event loop, so that a crash between two turns is a crash between two operations.
  */
 export class SimulatedDisk {
   readonly files: SimFiles;
   readonly coverage = new Coverage(['write-ahead file full', 'tables merged'] as const);
-  /** Called at each thing the disk does. */
+  /** Called at each operation of the disk. */
   onStep: () => void = () => undefined;
   private time: DiskTime;
   private nowMs = 0;
@@ -25,7 +25,7 @@ export class SimulatedDisk {
     return simulatedLevel(this.files, this.time, this.coverage);
   }
 
-  /** For the process of this moment; closing it after its death does nothing. */
+  /** For the current process; closing it after its death does nothing. */
   storage(writeBufferBytes = 1_000): LevelStorage {
     const storage = new LevelStorage({
       path: STORE_PATH,
@@ -43,7 +43,7 @@ export class SimulatedDisk {
     return storage;
   }
 
-  /** The process dies. @param power whether it goes, too */
+  /** Kills the process. @param power whether the power is cut too */
   async crash(power: 'kept' | 'cut'): Promise<void> {
     await new Promise(setImmediate);
     this.life++;

@@ -13,9 +13,9 @@ import type { LogDisk } from '../member-disk.js';
 import { type Damage, flipSomeBit, loseSomeFiles } from './damage.js';
 import { newestLog, STORE_PATH, DATABASE_PATH } from './store-files.js';
 
-/** Time of anything but a sync: the kernel does it in memory. */
+/** Time of every operation except a sync: the kernel does it in memory. */
 const SHORT_US = 20;
-/** About so many steps an opening takes. */
+/** Approximate number of steps of an opening. */
 const OPENING_STEPS = 40;
 
 export interface LevelDiskOptions {
@@ -28,14 +28,14 @@ export interface LevelDiskOptions {
   readonly nowUs: () => number;
 }
 
-/** The disk of LevelStorage: a file system and, on it, LevelDB, both simulated. */
+/** The disk of LevelStorage: a file system with LevelDB on it, both simulated. */
 export class LevelDisk implements LogDisk {
   readonly openingSteps = OPENING_STEPS;
   private readonly options: LevelDiskOptions;
   private readonly files: SimFiles;
   private stalledUntilUs = 0;
   private damage: Damage | undefined;
-  /** The database of an earlier moment, when no process had it open. */
+  /** A copy of the database from an earlier moment, when no process had it open. */
   private oldCopy: Names | undefined;
 
   constructor(options: LevelDiskOptions) {
@@ -76,7 +76,7 @@ export class LevelDisk implements LogDisk {
     };
   }
 
-  /** A process that is killed leaves all that it wrote; a power cut does not. */
+  /** A killed process leaves everything it wrote; a power cut does not. */
   crash(): void {
     const { files } = this;
     const { prng, coverage } = this.options;

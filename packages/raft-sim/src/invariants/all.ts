@@ -10,7 +10,7 @@ import { LeaderCompleteness } from './leader-completeness.js';
 import { LeaseSafety } from './lease-safety.js';
 import { LogMatching } from './log-matching.js';
 import { Monotonic } from './monotonic.js';
-import { SnapshotTold } from './snapshot-told.js';
+import { SnapshotReported } from './snapshot-reported.js';
 import { StateMachineSafety } from './state-machine-safety.js';
 import type { Evidence, Invariant, Subject } from './subject.js';
 
@@ -25,7 +25,7 @@ export class Invariants {
   readonly elections = new ElectionSafety();
   readonly stateMachines = new StateMachineSafety();
   private readonly all: readonly Invariant[];
-  /** Those that look at messages. */
+  /** The invariants that inspect messages. */
   private readonly listeners: readonly Listener[];
 
   constructor(evidence: Evidence) {
@@ -44,7 +44,7 @@ export class Invariants {
       durable,
       new CommitProven(),
       new ElectionRestriction(),
-      new SnapshotTold(),
+      new SnapshotReported(),
       new ConfSafety(evidence),
       new DurablePromise(),
       new LeaseSafety(evidence),

@@ -5,7 +5,7 @@ import type { Evidence, Invariant, Subject } from './subject.js';
 
 /**
  * Thesis §3.6 and appendix B: a committed entry is on the disks of a quorum when it is committed.
- * That it stays there is what a log's reopening is checked for (DurableLog).
+ * DurableLog checks that it stays there, whenever a log is reopened.
  */
 export class CommittedDurable implements Invariant {
   private readonly evidence: Evidence;
@@ -15,7 +15,7 @@ export class CommittedDurable implements Invariant {
     this.evidence = evidence;
   }
 
-  /** Keeps the configuration of the step before: a commit may have changed it. */
+  /** Keeps the configuration of the previous step: a commit may have changed it. */
   check({ id, raft }: Subject): void {
     this.confs.set(id, raft.tracker.conf);
   }

@@ -4,12 +4,13 @@ import { logOf } from '@swarm/raft/internals';
 import { type Evidence, type Invariant, type Subject, sameEntry } from './subject.js';
 
 /**
- * Paper §5.3: what is committed never changes. Keeps the list of committed entries that other
- * invariants use; whoever first knows of a commit is the leader, in the step in which it commits.
+ * Paper §5.3: committed entries never change. Keeps the list of committed entries that other
+ * invariants use. The first member to know of a commit is the leader, in the step in which it
+ * commits.
  */
 export class CommittedImmutable implements Invariant {
   private readonly evidence: Evidence;
-  /** Up to here this life's commits were compared. */
+  /** How far this run's commits have been compared. */
   private readonly compared = new Map<MemberId, Index>();
   private readonly onCommit: (subject: Subject, from: Index, to: Index) => void;
 

@@ -20,15 +20,18 @@ interface Seen {
 }
 
 /**
- * Thesis chapter 4: all members go through the same configurations, those that the committed entries
- * say, and so do snapshots; a leader proposes a change only when the one before it is in force;
- * whoever campaigns or leads is at most one change behind its log, as majorities of neighbours meet
- * and others need not; and who is removed leads no longer.
+ * Thesis chapter 4. All members go through the same configurations, those of the committed entries,
+ * and so do snapshots. A leader proposes a change only when the previous one is in force. A member
+ * that campaigns or leads is at most one change behind its log, because majorities of neighbouring
+ * configurations overlap and others need not. A removed member no longer leads.
  */
 export class ConfSafety implements Invariant {
   private readonly history: ConfHistory;
   private readonly evidence: Evidence;
-  /** Sent in the very step that committed their last entry, which is looked at after the step. */
+  /**
+   * Snapshots sent in the very step that committed their last entry, which is checked after the
+   * step.
+   */
   private early: { readonly id: MemberId; readonly snapshot: SnapshotMeta }[] = [];
   private readonly seen = new Map<MemberId, Seen>();
   private readonly lastIndexes = new Map<MemberId, Index>();
@@ -63,7 +66,7 @@ export class ConfSafety implements Invariant {
     }
     if (raft.role !== Role.Leader) return;
     if (conf.voters.includes(id) || conf.votersOutgoing.includes(id)) return;
-    throw new Violation('conf safety', `${id} leads and is no voter of ${describeConf(conf)}`);
+    throw new Violation('conf safety', `${id} leads and is not a voter of ${describeConf(conf)}`);
   }
 
   sent({ id }: Subject, message: Message): void {

@@ -14,8 +14,8 @@ const TERM_STRIDE = 1000;
 
 /**
  * Paper §5.4.1: a vote goes only to a candidate whose log is at least as up-to-date as the voter's.
- * Compared with what the candidate said of its log, when the vote is given: its consequence, a leader
- * that lacks something committed, may need more bad luck.
+ * Checks it against what the candidate said of its log, when the vote is given: the consequence, a
+ * leader that lacks something committed, may need more bad luck.
  */
 export class ElectionRestriction implements Invariant {
   private readonly asked = new Map<number, { readonly last: Index; readonly lastTerm: Term }>();
@@ -33,7 +33,8 @@ export class ElectionRestriction implements Invariant {
     const before = this.votes.get(id);
     if (before === key) return;
     this.votes.set(id, key);
-    // From a life before, or the leader elected by it has changed the log in the same step.
+    // The vote is from an earlier run, or the leader elected by it has changed the log in the same
+    // step.
     if (before === undefined || vote === NOBODY || vote === id || raft.leader !== NOBODY) return;
     const candidate = this.asked.get(key);
     if (candidate === undefined) {

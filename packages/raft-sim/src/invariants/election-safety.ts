@@ -3,9 +3,11 @@ import { Role } from '@swarm/raft/internals';
 import { Violation } from '@swarm/sim';
 import type { Invariant, Subject } from './subject.js';
 
-/** Paper §5.2, figure 3: at most one leader in a term; a member votes for one candidate in a term. */
+/**
+ * Paper §5.2, figure 3: at most one leader in a term; a member votes for one candidate in a term.
+ */
 export class ElectionSafety implements Invariant {
-  /** A member that starts again is another leader: it has forgotten what it proposed. */
+  /** A restarted member is another leader: it has forgotten what it proposed. */
   private readonly leaders = new Map<Term, Subject>();
   private readonly votes = new Map<string, MemberId>();
 

@@ -5,7 +5,7 @@ import type { Evidence, Invariant, Subject } from './subject.js';
 
 /**
  * Paper §5.4.3, figure 3: what was committed in a term is in the logs of the leaders of all later
- * terms. As logs match, it is enough to look at the last such entry.
+ * terms. Because logs match, checking the last such entry is enough.
  */
 export class LeaderCompleteness implements Invariant {
   private readonly evidence: Evidence;
@@ -50,7 +50,7 @@ export class LeaderCompleteness implements Invariant {
     );
   }
 
-  /** More is committed: whoever leads in a later term already must have it, too. */
+  /** More is committed: every leader of a later term must already have it. */
   committed(by: Subject, upTo: Index): void {
     for (const subject of this.evidence.subjects.values()) {
       const { raft } = subject;

@@ -3,7 +3,7 @@ import { leaseRemainingMs, Role } from '@swarm/raft/internals';
 import { Violation } from '@swarm/sim';
 import type { Evidence, Invariant, Subject } from './subject.js';
 
-/** Thesis §6.4.1: while a leader holds a lease, nobody is elected after it. */
+/** Thesis §6.4.1: while a leader holds a lease, no other is elected after it. */
 export class LeaseSafety implements Invariant {
   private readonly evidence: Evidence;
   private latest: { readonly id: MemberId; readonly term: Term } = { id: 0, term: 0 };
@@ -21,7 +21,7 @@ export class LeaseSafety implements Invariant {
     } else this.checkDeposed(subject);
   }
 
-  /** Also one that is paused: what it would believe if it went on now. */
+  /** Checks a paused leader too: what it would believe if it continued now. */
   private checkDeposed({ id, raft, nowMs }: Subject): void {
     const { latest } = this;
     if (raft.role !== Role.Leader || raft.term >= latest.term) return;

@@ -8,7 +8,10 @@ interface Seen {
   readonly previousTerm: Term;
 }
 
-/** A member's log as it was after its last step; entries are immutable, so identity tells. */
+/**
+ * A member's log as it was after its last step. Entries are immutable, so comparing identity is
+ * enough.
+ */
 interface Mirror {
   base: Index;
   baseTerm: Term;
@@ -18,8 +21,9 @@ interface Mirror {
 const TERM_LIMIT = 2 ** 20;
 
 /**
- * Paper §5.3, figure 3: if two logs hold an entry with the same index and term, they are the same up
- * to there. Shown by induction: each (index, term) has one entry and one entry before it, ever.
+ * Paper §5.3, figure 3: if two logs hold an entry with the same index and term, they are the same
+ * up to there. Shown by induction: each (index, term) only ever has one entry and one entry before
+ * it.
  */
 export class LogMatching implements Invariant {
   private readonly seen = new Map<number, Seen>();

@@ -2,7 +2,7 @@ import type { Index, MemberId, Term } from '@swarm/raft';
 import { Violation } from '@swarm/sim';
 import type { Invariant, Subject } from './subject.js';
 
-/** Filled anew at each step: to make another one each time costs more than all the comparing. */
+/** Reused in each step: making a new one costs more than all the comparing. */
 interface Before {
   term: Term;
   vote: MemberId;
@@ -12,7 +12,7 @@ interface Before {
 
 /**
  * Paper, figure 2: term, commit and applied only grow, and a vote once given in a term stays. Also
- * the order of marks on the log: first <= applied <= commit <= last.
+ * checks the order of marks on the log: first <= applied <= commit <= last.
  */
 export class Monotonic implements Invariant {
   private readonly before = new Map<MemberId, Before>();

@@ -2,9 +2,9 @@ import { type Entry, EntryKind, type Index, type MemberId } from '@swarm/raft';
 import { decodeCommand, Violation } from '@swarm/sim';
 
 /**
- * Paper §5.4.3, figure 3: no two members apply different entries at an index. Compared is a
- * fingerprint of all entries up to there, so a wrong snapshot shows, too. And no proposal is applied
- * twice.
+ * Paper §5.4.3, figure 3: no two members apply different entries at an index. Compares a
+ * fingerprint of all entries up to there, so that a wrong snapshot shows too. Also, no proposal is
+ * applied twice.
  */
 export class StateMachineSafety {
   private readonly chains = new Map<Index, string>();
@@ -35,6 +35,6 @@ export class StateMachineSafety {
 
   private same(id: MemberId, index: Index, chain: string, known: string | undefined): void {
     if (chain === known) return;
-    throw new Violation('state machine safety', `the state of ${id} at ${index} is another one`);
+    throw new Violation('state machine safety', `the state of ${id} at ${index} differs`);
   }
 }
