@@ -326,7 +326,7 @@ export abstract class NodeLoop {
       this.reads.ask(this.ticks, (context) => this.core.readIndex(context));
       this.commitNews.tell();
       this.work();
-      // A write that gave the core nothing to say may have ended, with others waiting behind it.
+      // A write that gave the core nothing to say may have ended, with others waiting for it.
       this.writer.start();
       if (!this.replayed) this.afterReplay();
       this.conditions.run(this.options.clock.now());

@@ -110,7 +110,7 @@ export interface RaftNodeOptions {
   readonly heartbeatTicks?: number;
   /**
    * Milliseconds after which a follower hears of a commit if no entries carry it sooner. 0: always
-   * at once, which costs a leader under load half as many messages again. Default 10.
+   * at once, which doubles the messages of a leader under load. Default 10.
    */
   readonly commitDelayMs?: number;
   /**

@@ -35,7 +35,7 @@ function others(cluster: TestCluster, leader: Host): MemberId[] {
 }
 
 /** Asks the current leader, repeatedly, until the member is replaced, as an operator would. */
-async function replaceOnWhoeverLeads(
+async function replaceOnCurrentLeader(
   cluster: TestCluster,
   oldId: MemberId,
   newId: MemberId,
@@ -213,7 +213,7 @@ test('a leader may die at any moment of a replacement: the next one continues it
     stages.add(roles(leader));
     await cluster.kill(leader.id);
     await asked;
-    await replaceOnWhoeverLeads(cluster, old, fresh);
+    await replaceOnCurrentLeader(cluster, old, fresh);
     const next = await cluster.waitLeader(leader.id);
     const left = [1, 2, 3, fresh].filter((id) => id !== old);
     t.is(roles(next), left.map((id) => `${id} voter`).join(', '), `dies at ${diesAtMs} ms`);
