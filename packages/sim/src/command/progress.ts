@@ -7,34 +7,34 @@ const LINE_MS = 30_000;
 
 /** Reports the progress of a long run. */
 export class ProgressLine {
-  private readonly stream: WriteStream;
-  private readonly elapsedMs: () => number;
-  private toldMs = 0;
-  private open = false;
+  readonly #stream: WriteStream;
+  readonly #elapsedMs: () => number;
+  #toldMs = 0;
+  #open = false;
 
   constructor(stream: WriteStream, elapsedMs: () => number) {
-    this.stream = stream;
-    this.elapsedMs = elapsedMs;
+    this.#stream = stream;
+    this.#elapsedMs = elapsedMs;
   }
 
   show(totals: Totals): void {
-    const { stream } = this;
-    const nowMs = this.elapsedMs();
-    if (nowMs - this.toldMs < (stream.isTTY ? TERMINAL_MS : LINE_MS)) return;
-    this.toldMs = nowMs;
-    this.open = stream.isTTY;
+    const stream = this.#stream;
+    const nowMs = this.#elapsedMs();
+    if (nowMs - this.#toldMs < (stream.isTTY ? TERMINAL_MS : LINE_MS)) return;
+    this.#toldMs = nowMs;
+    this.#open = stream.isTTY;
     stream.write(stream.isTTY ? `\r${totals.describe(nowMs)} ` : `${totals.describe(nowMs)}\n`);
   }
 
   /** Prints at once, on a line of its own. */
   say(line: string): void {
     this.end();
-    this.stream.write(`${line}\n`);
+    this.#stream.write(`${line}\n`);
   }
 
   /** Makes room for other output. */
   end(): void {
-    if (this.open) this.stream.write('\n');
-    this.open = false;
+    if (this.#open) this.#stream.write('\n');
+    this.#open = false;
   }
 }

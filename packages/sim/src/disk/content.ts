@@ -19,46 +19,46 @@ const FIRST_CAPACITY_BYTES = 256;
 
 /** A file of bytes that is only ever appended to. */
 export class Bytes implements Node {
-  private buffer = new Uint8Array(FIRST_CAPACITY_BYTES);
-  private used = 0;
-  private durable = 0;
+  #buffer = new Uint8Array(FIRST_CAPACITY_BYTES);
+  #used = 0;
+  #durable = 0;
 
   get length(): number {
-    return this.used;
+    return this.#used;
   }
 
   /** Its content; read it, do not keep it. */
   get bytes(): Uint8Array {
-    return this.buffer.subarray(0, this.used);
+    return this.#buffer.subarray(0, this.#used);
   }
 
   /** The number of its last bytes that are not durable. */
   get unsynced(): number {
-    return this.used - this.durable;
+    return this.#used - this.#durable;
   }
 
   append(bytes: Uint8Array): void {
-    const end = this.used + bytes.length;
-    if (end > this.buffer.length) {
-      const larger = new Uint8Array(Math.max(end, 2 * this.buffer.length));
+    const end = this.#used + bytes.length;
+    if (end > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(end, 2 * this.#buffer.length));
       larger.set(this.bytes);
-      this.buffer = larger;
+      this.#buffer = larger;
     }
-    this.buffer.set(bytes, this.used);
-    this.used = end;
+    this.#buffer.set(bytes, this.#used);
+    this.#used = end;
   }
 
   sync(): void {
-    this.durable = this.used;
+    this.#durable = this.#used;
   }
 
   empty(): void {
-    this.used = 0;
-    this.durable = 0;
+    this.#used = 0;
+    this.#durable = 0;
   }
 
   flip(offset: number, bit: number): void {
-    this.buffer[offset]! ^= 1 << bit;
+    this.#buffer[offset]! ^= 1 << bit;
   }
 
   /**
@@ -66,16 +66,16 @@ export class Bytes implements Node {
    * zeros.
    */
   cutPower(prng: Prng): void {
-    const { durable } = this;
-    this.used = prng.below(2) === 0 ? this.used : prng.between(durable, this.used);
-    if (prng.below(2) === 0) this.zeroSectors(prng);
-    this.durable = this.used;
+    const durable = this.#durable;
+    this.#used = prng.below(2) === 0 ? this.#used : prng.between(durable, this.#used);
+    if (prng.below(2) === 0) this.#zeroSectors(prng);
+    this.#durable = this.#used;
   }
 
-  private zeroSectors(prng: Prng): void {
-    for (let start = this.durable; start < this.used; ) {
-      const end = Math.min(this.used, start - (start % SECTOR_BYTES) + SECTOR_BYTES);
-      if (prng.below(2) === 0) this.buffer.fill(0, start, end);
+  #zeroSectors(prng: Prng): void {
+    for (let start = this.#durable; start < this.#used; ) {
+      const end = Math.min(this.#used, start - (start % SECTOR_BYTES) + SECTOR_BYTES);
+      if (prng.below(2) === 0) this.#buffer.fill(0, start, end);
       start = end;
     }
   }
@@ -97,16 +97,16 @@ export class Items<T> implements Node {
   items: T[] = [];
   /** Whether LevelDB can no longer make sense of it. */
   unreadable = false;
-  private durable = 0;
+  #durable = 0;
 
   sync(): void {
-    this.durable = this.items.length;
+    this.#durable = this.items.length;
   }
 
   cutPower(prng: Prng, namesKept: boolean): void {
-    const most = namesKept ? this.items.length : this.durable;
-    this.items.length = prng.between(this.durable, most);
-    this.durable = this.items.length;
+    const most = namesKept ? this.items.length : this.#durable;
+    this.items.length = prng.between(this.#durable, most);
+    this.#durable = this.items.length;
   }
 
   copy(): Items<T> {
@@ -128,18 +128,18 @@ type Change = readonly (readonly [name: string, node: Node | undefined])[];
 export class Names implements Node {
   readonly now = new Map<string, Node>();
   changedNs = 0n;
-  private durable = new Map<string, Node>();
-  private changes: Change[] = [];
+  #durable = new Map<string, Node>();
+  #changes: Change[] = [];
 
   change(change: Change, ns: bigint): void {
     apply(change, this.now);
-    this.changes.push(change);
+    this.#changes.push(change);
     this.changedNs = ns;
   }
 
   sync(): void {
-    for (const change of this.changes) apply(change, this.durable);
-    this.changes = [];
+    for (const change of this.#changes) apply(change, this.#durable);
+    this.#changes = [];
   }
 
   /** Makes everything in it durable, as time does. */
@@ -152,12 +152,12 @@ export class Names implements Node {
   }
 
   cutPower(prng: Prng): void {
-    const kept = prng.between(0, this.changes.length);
-    const namesKept = kept === this.changes.length;
-    for (const change of this.changes.slice(0, kept)) apply(change, this.durable);
-    this.changes = [];
+    const kept = prng.between(0, this.#changes.length);
+    const namesKept = kept === this.#changes.length;
+    for (const change of this.#changes.slice(0, kept)) apply(change, this.#durable);
+    this.#changes = [];
     this.now.clear();
-    for (const [name, node] of this.durable) {
+    for (const [name, node] of this.#durable) {
       node.cutPower(prng, namesKept);
       this.now.set(name, node);
     }
@@ -166,7 +166,7 @@ export class Names implements Node {
   copy(): Names {
     const copy = new Names();
     for (const [name, node] of this.now) copy.now.set(name, node.copy());
-    copy.durable = new Map(copy.now);
+    copy.#durable = new Map(copy.now);
     copy.changedNs = this.changedNs;
     return copy;
   }

@@ -29,10 +29,10 @@ export class SimFiles {
   full = false;
   /** Databases that a process has open. */
   readonly locks = new Set<string>();
-  private readonly prng: Prng;
+  readonly #prng: Prng;
 
   constructor(prng: Prng) {
-    this.prng = prng;
+    this.#prng = prng;
   }
 
   /** @returns undefined when nothing is there */
@@ -88,8 +88,8 @@ export class SimFiles {
 
   /** Appends. On a full disk, part may still fit. @throws ENOSPC */
   append(path: string, file: Bytes, bytes: Uint8Array): void {
-    if (this.full && this.prng.below(ROOM_ONE_IN) > 0) {
-      file.append(bytes.subarray(0, this.prng.below(bytes.length)));
+    if (this.full && this.#prng.below(ROOM_ONE_IN) > 0) {
+      file.append(bytes.subarray(0, this.#prng.below(bytes.length)));
       this.needRoom(path);
     }
     file.append(bytes);
@@ -102,7 +102,7 @@ export class SimFiles {
 
   /** Cuts the power: keeps a part of what is not durable. */
   cutPower(): void {
-    this.root.cutPower(this.prng);
+    this.root.cutPower(this.#prng);
   }
 
   /** Returns these files as a process sees them. */
@@ -126,59 +126,60 @@ function systemError(code: string, what: string): Error {
 }
 
 class MountedFiles implements FileSystem {
-  private readonly files: SimFiles;
-  private readonly time: DiskTime;
+  readonly #files: SimFiles;
+  readonly #time: DiskTime;
 
   constructor(files: SimFiles, time: DiskTime) {
-    this.files = files;
-    this.time = time;
+    this.#files = files;
+    this.#time = time;
   }
 
   nowMs(): number {
-    return this.time.nowMs();
+    return this.#time.nowMs();
   }
 
   async makeFolder(path: string): Promise<void> {
-    await this.time.short();
-    if (this.files.find(path) !== undefined) return;
-    this.files.name(path, new Names(), this.nowMs());
+    await this.#time.short();
+    if (this.#files.find(path) !== undefined) return;
+    this.#files.name(path, new Names(), this.nowMs());
   }
 
   async removeFolder(path: string): Promise<void> {
-    await this.time.short();
-    const node = this.files.find(path);
+    await this.#time.short();
+    const node = this.#files.find(path);
     if (!(node instanceof Names)) return;
     for (const name of [...node.now.keys()]) {
-      this.files.name(`${path}/${name}`, undefined, this.nowMs());
-      await this.time.short();
+      this.#files.name(`${path}/${name}`, undefined, this.nowMs());
+      await this.#time.short();
     }
-    this.files.name(path, undefined, this.nowMs());
+    this.#files.name(path, undefined, this.nowMs());
   }
 
   async list(path: string): Promise<readonly string[]> {
-    await this.time.short();
-    return [...this.files.folder(path).now.keys()];
+    await this.#time.short();
+    return [...this.#files.folder(path).now.keys()];
   }
 
   async read(path: string): Promise<Uint8Array | undefined> {
-    await this.time.short();
-    return this.files.bytes(path)?.bytes.slice();
+    await this.#time.short();
+    return this.#files.bytes(path)?.bytes.slice();
   }
 
   async create(path: string): Promise<NewFile> {
-    const { files } = this;
-    await this.time.short();
+    const files = this.#files;
+    await this.#time.short();
     let file = files.bytes(path);
     if (file === undefined) {
       file = new Bytes();
       files.name(path, file, this.nowMs());
     }
     file.empty();
-    return this.writer(path, file);
+    return this.#writer(path, file);
   }
 
-  private writer(path: string, file: Bytes): NewFile {
-    const { files, time } = this;
+  #writer(path: string, file: Bytes): NewFile {
+    const files = this.#files;
+    const time = this.#time;
     return {
       async write(text) {
         if (!time.alive) return NEVER;
@@ -194,13 +195,13 @@ class MountedFiles implements FileSystem {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.time.short();
-    this.files.rename(from, to, this.nowMs());
+    await this.#time.short();
+    this.#files.rename(from, to, this.nowMs());
   }
 
   async openFolder(path: string): Promise<Folder> {
-    const folder = this.files.folder(path);
-    const { time } = this;
+    const folder = this.#files.folder(path);
+    const time = this.#time;
     return {
       changedNs: () => folder.changedNs,
       async sync() {

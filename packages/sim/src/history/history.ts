@@ -39,7 +39,7 @@ export type NewOperation = Pick<Operation, 'client' | 'kind' | 'key' | 'value' |
 /** What clients did and observed, in the order of real time. */
 export class History {
   readonly operations: Operation[] = [];
-  private moment = 0;
+  #moment = 0;
 
   // Copies field by field: a spread costs more than the rest of an operation.
   invoke({ client, kind, key, value, expected }: NewOperation): Operation {
@@ -50,7 +50,7 @@ export class History {
       value,
       expected,
       id: this.operations.length + 1,
-      invoked: ++this.moment,
+      invoked: ++this.#moment,
       returned: Number.POSITIVE_INFINITY,
       outcome: Outcome.Unknown,
       before: 0,
@@ -62,7 +62,7 @@ export class History {
   }
 
   done(operation: Operation, answer: { before: number; succeeded: boolean; index: number }): void {
-    operation.returned = ++this.moment;
+    operation.returned = ++this.#moment;
     operation.outcome = Outcome.Done;
     operation.before = answer.before;
     operation.succeeded = answer.succeeded;
@@ -70,7 +70,7 @@ export class History {
   }
 
   refused(operation: Operation): void {
-    operation.returned = ++this.moment;
+    operation.returned = ++this.#moment;
     operation.outcome = Outcome.Refused;
   }
 }

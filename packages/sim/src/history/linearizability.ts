@@ -185,35 +185,35 @@ function relink(node: Node): void {
  * set holds all but a few numbers below the highest: only what follows the full words becomes text.
  */
 class Bits {
-  private readonly words: Uint32Array;
+  readonly #words: Uint32Array;
   /** Words before this one are full. */
-  private full = 0;
+  #full = 0;
   /** Words from this one on are empty. */
-  private end = 0;
+  #end = 0;
 
   constructor(count: number) {
-    this.words = new Uint32Array((count + 31) >>> 5);
+    this.#words = new Uint32Array((count + 31) >>> 5);
   }
 
   set(bit: number): void {
     const at = bit >>> 5;
-    this.words[at]! |= 1 << (bit & 31);
-    if (at >= this.end) this.end = at + 1;
-    while (this.words[this.full] === FULL_WORD) this.full++;
+    this.#words[at]! |= 1 << (bit & 31);
+    if (at >= this.#end) this.#end = at + 1;
+    while (this.#words[this.#full] === FULL_WORD) this.#full++;
   }
 
   clear(bit: number): void {
     const at = bit >>> 5;
-    this.words[at]! &= ~(1 << (bit & 31));
-    if (at < this.full) this.full = at;
-    while (this.end > 0 && this.words[this.end - 1] === 0) this.end--;
+    this.#words[at]! &= ~(1 << (bit & 31));
+    if (at < this.#full) this.#full = at;
+    while (this.#end > 0 && this.#words[this.#end - 1] === 0) this.#end--;
   }
 
   /** Returns a key for this set with `bit` added, together with a state. */
   keyWith(bit: number, state: number): string {
     this.set(bit);
-    let key = `${state}:${this.full}`;
-    for (let at = this.full; at < this.end; at++) key += `,${this.words[at]}`;
+    let key = `${state}:${this.#full}`;
+    for (let at = this.#full; at < this.#end; at++) key += `,${this.#words[at]}`;
     this.clear(bit);
     return key;
   }

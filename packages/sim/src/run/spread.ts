@@ -66,23 +66,23 @@ export async function spread(
 class InOrder implements SpreadOutcome {
   readonly totals: Totals;
   readonly failed: FailedRun[] = [];
-  private readonly keepGoing: boolean;
+  readonly #keepGoing: boolean;
   /** Reports that arrived before an earlier one, by their first run. */
-  private readonly early = new Map<number, BatchReport>();
-  private next = 0;
+  readonly #early = new Map<number, BatchReport>();
+  #next = 0;
 
   constructor(marks: readonly string[], keepGoing: boolean) {
     this.totals = new Totals(marks);
-    this.keepGoing = keepGoing;
+    this.#keepGoing = keepGoing;
   }
 
   add(report: BatchReport): void {
-    this.early.set(report.batch.first, report);
-    while (this.keepGoing || this.failed.length === 0) {
-      const following = this.early.get(this.next);
+    this.#early.set(report.batch.first, report);
+    while (this.#keepGoing || this.failed.length === 0) {
+      const following = this.#early.get(this.#next);
       if (following === undefined) return;
-      this.early.delete(this.next);
-      this.next += following.batch.count;
+      this.#early.delete(this.#next);
+      this.#next += following.batch.count;
       this.totals.merge(following.tally);
       this.failed.push(...following.failed);
     }

@@ -16,28 +16,28 @@ export class SimProcess {
   paused = false;
   /** How much its clock gains (or loses), in parts per million. */
   driftPpm: number;
-  private readonly clock: VirtualClock;
+  readonly #clock: VirtualClock;
   /** Called with each callback that runs, so that its changes are checked. */
-  private readonly onRun: () => void;
-  private readonly bornUs: number;
-  private jumpedMs = 0;
-  private lastMs = 0;
-  private backlog: { readonly origin: Origin; readonly run: () => void }[] = [];
+  readonly #onRun: () => void;
+  readonly #bornUs: number;
+  #jumpedMs = 0;
+  #lastMs = 0;
+  #backlog: { readonly origin: Origin; readonly run: () => void }[] = [];
 
   constructor(clock: VirtualClock, driftPpm: number, onRun: () => void) {
-    this.clock = clock;
+    this.#clock = clock;
     this.driftPpm = driftPpm;
-    this.onRun = onRun;
-    this.bornUs = clock.nowUs;
+    this.#onRun = onRun;
+    this.#bornUs = clock.nowUs;
   }
 
   // --- Clock
 
   now(): number {
-    const livedMs = (this.clock.nowUs - this.bornUs) / 1000;
-    const localMs = livedMs * (1 + this.driftPpm / 1e6) + this.jumpedMs;
-    this.lastMs = Math.max(this.lastMs, localMs);
-    return this.lastMs;
+    const livedMs = (this.#clock.nowUs - this.#bornUs) / 1000;
+    const localMs = livedMs * (1 + this.driftPpm / 1e6) + this.#jumpedMs;
+    this.#lastMs = Math.max(this.#lastMs, localMs);
+    return this.#lastMs;
   }
 
   monotonicMs(): number {
@@ -46,7 +46,7 @@ export class SimProcess {
 
   setTimeout(callback: () => void, ms: number): ClockEvent {
     const delayUs = (Math.max(0, ms) * 1000) / (1 + this.driftPpm / 1e6);
-    return this.clock.after(delayUs, () => this.enter(callback, 'timer'));
+    return this.#clock.after(delayUs, () => this.enter(callback, 'timer'));
   }
 
   clearTimeout(handle: unknown): void {
@@ -61,7 +61,7 @@ export class SimProcess {
 
   /** Runs `callback` in this process after this much real (not local) time, if it still lives. */
   after(delayUs: number, callback: () => void): ClockEvent {
-    return this.clock.after(delayUs, () => this.enter(callback));
+    return this.#clock.after(delayUs, () => this.enter(callback));
   }
 
   /** Resolves after real time has passed; never, if the process dies first. */
@@ -73,15 +73,15 @@ export class SimProcess {
   enter(run: () => void, origin: Origin = 'other'): void {
     if (!this.alive) return;
     if (this.paused) {
-      this.backlog.push({ origin, run });
+      this.#backlog.push({ origin, run });
       return;
     }
-    this.onRun();
+    this.#onRun();
     run();
   }
 
   jump(ms: number): void {
-    this.jumpedMs += ms;
+    this.#jumpedMs += ms;
   }
 
   pause(): void {
@@ -91,17 +91,17 @@ export class SimProcess {
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    const { backlog } = this;
-    this.backlog = [];
+    const backlog = this.#backlog;
+    this.#backlog = [];
     for (const wanted of ['timer', 'other'] as const) {
       for (const { origin, run } of backlog) {
-        if (origin === wanted) this.clock.after(0, () => this.enter(run, origin));
+        if (origin === wanted) this.#clock.after(0, () => this.enter(run, origin));
       }
     }
   }
 
   kill(): void {
     this.alive = false;
-    this.backlog = [];
+    this.#backlog = [];
   }
 }
