@@ -22,8 +22,8 @@ export interface Scene {
 export class Stage {
   readonly world: RaftWorld;
   playing = false;
-  private proposals = 0;
-  private cuts: [MemberId, MemberId][] = [];
+  #proposals = 0;
+  #cuts: [MemberId, MemberId][] = [];
 
   constructor(world: RaftWorld) {
     this.world = world;
@@ -89,7 +89,7 @@ export class Stage {
     const { network } = this.world;
     for (const a of left) {
       for (const b of right) {
-        this.cuts.push([a, b], [b, a]);
+        this.#cuts.push([a, b], [b, a]);
         network.cut(a, b);
         network.cut(b, a);
       }
@@ -97,14 +97,14 @@ export class Stage {
   }
 
   mend(): void {
-    for (const [from, to] of this.cuts) this.world.network.mend(from, to);
-    this.cuts = [];
+    for (const [from, to] of this.#cuts) this.world.network.mend(from, to);
+    this.#cuts = [];
   }
 
   /** Proposes entries that change no state, for which nobody waits. */
   propose(member: SimMember, count: number): void {
     const datas = Array.from({ length: count }, () => {
-      const id = OWN_PROPOSALS + this.proposals++;
+      const id = OWN_PROPOSALS + this.#proposals++;
       return encodeCommand({ id, kind: OpKind.Read, key: 0, value: 0, expected: 0 }, 0);
     });
     this.enter(member, (core) => core.propose(datas));

@@ -43,23 +43,23 @@ export class RaftWorld implements Evidence {
   readsOnlyUntilUs = 0;
   /** How long clients wait for an answer. */
   clientTimeoutMs: number;
-  private readonly byId = new Map<MemberId, SimMember>();
-  private readonly trace: LineSink | undefined;
-  private readonly prng: Prng;
-  private touched: SimMember[] = [];
+  readonly #byId = new Map<MemberId, SimMember>();
+  readonly #trace: LineSink | undefined;
+  readonly #prng: Prng;
+  #touched: SimMember[] = [];
   /** Empty; swapped with the other list while that is processed. */
-  private idleTouched: SimMember[] = [];
+  #idleTouched: SimMember[] = [];
 
   constructor(plan: Plan, trace?: LineSink, raftTrace?: RaftTraceSink) {
     this.plan = plan;
-    this.trace = trace;
+    this.#trace = trace;
     this.raftTrace = raftTrace;
     this.clientTimeoutMs = plan.clientTimeoutMs;
-    this.prng = new Prng(plan.seed, 'world');
+    this.#prng = new Prng(plan.seed, 'world');
     this.invariants = new Invariants(this);
     const observer = {
-      sent: (message: Message) => this.sent(message),
-      arrived: (message: Message) => this.arrived(message),
+      sent: (message: Message) => this.#sent(message),
+      arrived: (message: Message) => this.#arrived(message),
     };
     this.network = new RaftNetwork(
       plan.network,
@@ -76,14 +76,14 @@ export class RaftWorld implements Evidence {
   // --- Members
 
   member(id: MemberId): SimMember {
-    return this.byId.get(id)!;
+    return this.#byId.get(id)!;
   }
 
   /** Adds a member under an id that was never used. */
   addMember(founding = false): SimMember {
     const member = new SimMember(this, this.members.length + 1, founding);
     this.members.push(member);
-    this.byId.set(member.id, member);
+    this.#byId.set(member.id, member);
     member.invited = founding;
     member.start();
     return member;
@@ -114,7 +114,7 @@ export class RaftWorld implements Evidence {
     return leader;
   }
 
-  restartLater(member: SimMember, delayUs = this.prng.below(3_000_000)): void {
+  restartLater(member: SimMember, delayUs = this.#prng.below(3_000_000)): void {
     this.clock.after(delayUs, () => {
       if (member.state === MemberState.Down) member.start();
     });
@@ -131,7 +131,7 @@ export class RaftWorld implements Evidence {
   }
 
   durable(id: MemberId): DurableLog | undefined {
-    return this.byId.get(id)?.durable;
+    return this.#byId.get(id)?.durable;
   }
 
   // --- Watching
@@ -139,15 +139,15 @@ export class RaftWorld implements Evidence {
   touch(member: SimMember): void {
     if (member.touched) return;
     member.touched = true;
-    this.touched.push(member);
+    this.#touched.push(member);
   }
 
   /** Checks every member that did something since the last call. */
   check(): void {
-    const { touched } = this;
+    const touched = this.#touched;
     if (touched.length === 0) return;
-    this.touched = this.idleTouched;
-    this.idleTouched = touched;
+    this.#touched = this.#idleTouched;
+    this.#idleTouched = touched;
     for (const member of touched) {
       const raft = member.subject?.raft;
       member.check(this.invariants);
@@ -161,7 +161,7 @@ export class RaftWorld implements Evidence {
     while (touched.length > 0) touched.pop();
   }
 
-  private sent(message: Message): void {
+  #sent(message: Message): void {
     const subject = this.subjects.get(message.from);
     if (subject !== undefined) this.guard(() => this.invariants.sent(subject, message));
     if (message.type === MessageType.PreVoteResponse && !message.granted) {
@@ -172,7 +172,7 @@ export class RaftWorld implements Evidence {
     }
   }
 
-  private arrived(message: Message): void {
+  #arrived(message: Message): void {
     const { digest } = this;
     digest.add(this.clock.nowUs);
     digest.add(message.type);
@@ -182,7 +182,7 @@ export class RaftWorld implements Evidence {
     digest.add(message.type === MessageType.Append ? message.entries.length : 0);
     const subject = this.subjects.get(message.to);
     if (subject !== undefined) this.invariants.arrived(subject, message);
-    if (this.trace !== undefined) this.line(message.to, `receives ${describeMessage(message)}`);
+    if (this.#trace !== undefined) this.#line(message.to, `receives ${describeMessage(message)}`);
   }
 
   stateObserver(id: MemberId): StateObserver {
@@ -219,17 +219,17 @@ export class RaftWorld implements Evidence {
     this.digest.add(id);
     for (let i = 0; i < what.length; i++) this.digest.add(what.charCodeAt(i));
     for (const detail of details) if (typeof detail === 'number') this.digest.add(detail);
-    if (this.trace !== undefined) this.line(id, [what, ...details].join(' '));
+    if (this.#trace !== undefined) this.#line(id, [what, ...details].join(' '));
   }
 
-  private line(id: number, text: string): void {
-    const raft = this.byId.get(id)?.subject?.raft;
+  #line(id: number, text: string): void {
+    const raft = this.#byId.get(id)?.subject?.raft;
     const state =
       raft === undefined
         ? ''
         : ` | ${raft.role} term ${raft.term} commit ${raft.log.commit} last ${raft.log.lastIndex}`;
     const at = this.clock.nowMs.toFixed(3).padStart(10);
-    this.trace?.(`${at} ${String(id).padStart(2)} ${text}${state}`);
+    this.#trace?.(`${at} ${String(id).padStart(2)} ${text}${state}`);
   }
 }
 

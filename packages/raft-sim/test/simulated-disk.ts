@@ -12,17 +12,17 @@ export class SimulatedDisk {
   readonly coverage = new Coverage(['write-ahead file full', 'tables merged'] as const);
   /** Called at each operation of the disk. */
   onStep: () => void = () => undefined;
-  private time: DiskTime;
-  private nowMs = 0;
-  private life = 0;
+  #time: DiskTime;
+  #nowMs = 0;
+  #life = 0;
 
   constructor(seed = 1) {
     this.files = new SimFiles(new Prng(seed, 'disk'));
-    this.time = this.timeOfLife();
+    this.#time = this.#timeOfLife();
   }
 
   get openDatabase(): OpenDatabase {
-    return simulatedLevel(this.files, this.time, this.coverage);
+    return simulatedLevel(this.files, this.#time, this.coverage);
   }
 
   /** For the current process; closing it after its death does nothing. */
@@ -32,13 +32,13 @@ export class SimulatedDisk {
       clusterId: 'cluster',
       memberId: 1,
       writeBufferBytes,
-      files: this.files.mount(this.time),
+      files: this.files.mount(this.#time),
       openDatabase: this.openDatabase,
     });
-    const { life } = this;
+    const life = this.#life;
     const close = storage.close.bind(storage);
     storage.close = async () => {
-      if (life === this.life) await close();
+      if (life === this.#life) await close();
     };
     return storage;
   }
@@ -46,17 +46,17 @@ export class SimulatedDisk {
   /** Kills the process. @param power whether the power is cut too */
   async crash(power: 'kept' | 'cut'): Promise<void> {
     await new Promise(setImmediate);
-    this.life++;
-    this.time = this.timeOfLife();
+    this.#life++;
+    this.#time = this.#timeOfLife();
     this.files.locks.clear();
     if (power === 'cut') this.files.cutPower();
   }
 
-  private timeOfLife(): DiskTime {
-    const { life } = this;
-    const isAlive = (): boolean => life === this.life;
+  #timeOfLife(): DiskTime {
+    const life = this.#life;
+    const isAlive = (): boolean => life === this.#life;
     const step = (): Promise<void> => {
-      this.nowMs++;
+      this.#nowMs++;
       this.onStep();
       return new Promise((resolve) => {
         setImmediate(() => {
@@ -68,7 +68,7 @@ export class SimulatedDisk {
       get alive() {
         return isAlive();
       },
-      nowMs: () => this.nowMs,
+      nowMs: () => this.#nowMs,
       short: step,
       sync: step,
     };

@@ -18,11 +18,11 @@ interface Proof {
  * matches, and is of the leader's own term, is committed at once; nobody might ask again.
  */
 export class CommitProven implements Invariant {
-  private readonly proofs = new Map<MemberId, Proof>();
+  readonly #proofs = new Map<MemberId, Proof>();
 
   /** What any message says is an upper bound, because the message may be lost, late or refused. */
   arrived({ id }: Subject, message: Message): void {
-    const proof = this.proofs.get(id);
+    const proof = this.#proofs.get(id);
     if (proof !== undefined) proof.proven = Math.max(proof.proven, provenBy(message));
   }
 
@@ -30,10 +30,10 @@ export class CommitProven implements Invariant {
     const { id, raft } = subject;
     const { commit } = raft.log;
     const leads = raft.role === Role.Leader;
-    if (leads) this.checkMajority(subject);
-    const proof = this.proofs.get(id);
+    if (leads) this.#checkMajority(subject);
+    const proof = this.#proofs.get(id);
     if (proof === undefined) {
-      this.proofs.set(id, { proven: commit, led: leads });
+      this.#proofs.set(id, { proven: commit, led: leads });
       return;
     }
     if (leads || proof.led) proof.proven = Math.max(proof.proven, commit);
@@ -46,7 +46,7 @@ export class CommitProven implements Invariant {
     );
   }
 
-  private checkMajority({ id, raft }: Subject): void {
+  #checkMajority({ id, raft }: Subject): void {
     const { log, tracker, term } = raft;
     const { conf } = tracker;
     for (const member of tracker.members) {
@@ -61,7 +61,7 @@ export class CommitProven implements Invariant {
   }
 
   ended(id: MemberId): void {
-    this.proofs.delete(id);
+    this.#proofs.delete(id);
   }
 }
 

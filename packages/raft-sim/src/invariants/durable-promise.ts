@@ -6,15 +6,15 @@ import type { Invariant, Subject } from './subject.js';
 /** Paper, figure 2: persistent state is updated on stable storage before responding. */
 export class DurablePromise implements Invariant {
   check(subject: Subject): void {
-    this.checkVote(subject);
-    this.checkStable(subject);
+    this.#checkVote(subject);
+    this.#checkStable(subject);
   }
 
   /**
    * Checks that what counts as durable, to be applied or for a leader to commit, is on disk as it
    * is in memory.
    */
-  private checkStable({ id, raft, durable }: Subject): void {
+  #checkStable({ id, raft, durable }: Subject): void {
     const { stable, installing } = raft.log.unstable;
     // A snapshot that is being written replaces the log as a whole.
     if (installing) return;
@@ -27,7 +27,7 @@ export class DurablePromise implements Invariant {
   }
 
   /** A leader's own vote elected it, too. */
-  private checkVote({ id, raft, durable }: Subject): void {
+  #checkVote({ id, raft, durable }: Subject): void {
     if (raft.role !== Role.Leader) return;
     const { term, vote } = durable.hardState;
     if (term === raft.term && vote === id) return;

@@ -15,7 +15,7 @@ interface Before {
  * checks the order of marks on the log: first <= applied <= commit <= last.
  */
 export class Monotonic implements Invariant {
-  private readonly before = new Map<MemberId, Before>();
+  readonly #before = new Map<MemberId, Before>();
 
   check({ id, raft }: Subject): void {
     const { term, vote, log } = raft;
@@ -25,9 +25,9 @@ export class Monotonic implements Invariant {
       const marks = [log.firstIndex, log.applied, log.commit, log.lastIndex].join(' ');
       throw new Violation('order of the log', `${id}: first, applied, commit, last are ${marks}`);
     }
-    const before = this.before.get(id);
+    const before = this.#before.get(id);
     if (before === undefined) {
-      this.before.set(id, { term, vote, commit, applied });
+      this.#before.set(id, { term, vote, commit, applied });
       return;
     }
     grows('term', id, before.term, term);
@@ -46,7 +46,7 @@ export class Monotonic implements Invariant {
   }
 
   ended(id: MemberId): void {
-    this.before.delete(id);
+    this.#before.delete(id);
   }
 }
 

@@ -7,33 +7,33 @@ import { decodeCommand, Violation } from '@swarm/sim';
  * applied twice.
  */
 export class StateMachineSafety {
-  private readonly chains = new Map<Index, string>();
-  private readonly proposals = new Map<number, Index>();
+  readonly #chains = new Map<Index, string>();
+  readonly #proposals = new Map<number, Index>();
 
   applied(id: MemberId, entry: Entry, chain: string): void {
-    const known = this.chains.get(entry.index);
+    const known = this.#chains.get(entry.index);
     if (known !== undefined) {
-      this.same(id, entry.index, chain, known);
+      this.#same(id, entry.index, chain, known);
       return;
     }
-    this.chains.set(entry.index, chain);
+    this.#chains.set(entry.index, chain);
     if (entry.kind !== EntryKind.Normal || entry.data.length === 0) return;
     const proposal = decodeCommand(entry.data).id;
-    const before = this.proposals.get(proposal);
+    const before = this.#proposals.get(proposal);
     if (before !== undefined) {
       throw new Violation(
         'state machine safety',
         `proposal ${proposal} is applied at ${before} and at ${entry.index}`,
       );
     }
-    this.proposals.set(proposal, entry.index);
+    this.#proposals.set(proposal, entry.index);
   }
 
   restored(id: MemberId, index: Index, chain: string): void {
-    this.same(id, index, chain, this.chains.get(index));
+    this.#same(id, index, chain, this.#chains.get(index));
   }
 
-  private same(id: MemberId, index: Index, chain: string, known: string | undefined): void {
+  #same(id: MemberId, index: Index, chain: string, known: string | undefined): void {
     if (chain === known) return;
     throw new Violation('state machine safety', `the state of ${id} at ${index} differs`);
   }
