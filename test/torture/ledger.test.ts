@@ -42,7 +42,7 @@ test('another log, a hole, an unknown and a repeated operation are problems', (t
   book.apply('b', 1, write.id, 'another');
   t.regex(book.problems.all[0]!, /b applied another log up to 1 than a/);
   book.apply('a', 3, 0);
-  t.regex(book.problems.all[1]!, /a applied 3; nobody told of 2/);
+  t.regex(book.problems.all[1]!, /a applied 3; nobody reported 2/);
   book.apply('a', 2, 99);
   t.regex(book.problems.all[2]!, /operation 99 at 2, which nobody asked for/);
   book.apply('a', 3, write.id);
