@@ -1,6 +1,6 @@
-// Fails when a package imports what the design does not let it import, when files import in a circle, or
-// when what must have time, chance, network and disk passed in reaches for its own (purity.mjs).
-// The table is docs/architecture.md's; change both together.
+// Fails when a package imports what the design does not allow, when files import in a circle, or
+// when code that takes time, randomness, network and disk as parameters reaches for its own
+// (purity.mjs). The table is from docs/architecture.md; change both together.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { EXCEPT, impurities, PURE } from './purity.mjs';
@@ -32,7 +32,7 @@ for (const [name, allowed] of Object.entries(MAY_IMPORT)) {
     graph.set(file, edges);
     for (const { specifier, typeOnly } of imports(readFileSync(file, 'utf8'))) {
       if (specifier.startsWith('@swarm/')) {
-        // A part of a package (`@swarm/manager/assembly`) is under the same rule as the whole.
+        // A part of a package (`@swarm/manager/assembly`) follows the same rule as the whole.
         const target = specifier.slice('@swarm/'.length).split('/')[0];
         if (!allowed.includes(target))
           failures.push(
@@ -63,7 +63,7 @@ for (const folder of PURE) {
 for (const failure of failures) console.error(failure);
 if (failures.length > 0) process.exit(1);
 console.log(
-  `arrows: ${graph.size} files, no arrow against the design, no circle; ${PURE.length} folders are pure`,
+  `arrows: ${graph.size} files, no import against the design, no circle; ${PURE.length} folders are pure`,
 );
 
 function visit(file, path) {

@@ -1,5 +1,5 @@
-// What must have time, chance, network, disk and processes passed in must not reach for its own.
-// A row is a folder (with all below it) or a file; add yours when it is clean.
+// Code that takes time, randomness, network, disk and processes as parameters must not reach for
+// its own. A row is a folder (with everything below it) or a file; add yours when it is clean.
 export const PURE = [
   'packages/api/src',
   'packages/manager/src/allocator',
@@ -22,7 +22,7 @@ export const PURE = [
   'packages/worker/src/agent',
 ];
 
-/** Where a folder makes the real thing that is passed in. */
+/** Where a folder makes the real thing that it passes in. */
 export const EXCEPT = [
   'packages/api/src/clock.ts',
   'packages/manager/src/store/database.ts',
@@ -33,7 +33,7 @@ export const EXCEPT = [
   'packages/routing-mesh/src/system/system-sockets.ts',
 ];
 
-/** Modules that compute. All others of Node's do I/O, tell the time or draw numbers. */
+/** Modules that only compute. All others of Node's do I/O, tell the time or draw random numbers. */
 const PURE_MODULES = new Set([
   'assert',
   'buffer',
@@ -44,7 +44,7 @@ const PURE_MODULES = new Set([
   'url',
   'util',
 ]);
-/** Of modules that also draw numbers or wait, what computes. */
+/** The names that only compute, in modules that also draw random numbers or wait. */
 const PURE_NAMES = new Map([
   ['crypto', new Set(['createHash', 'createHmac', 'timingSafeEqual', 'X509Certificate'])],
   ['events', new Set(['EventEmitter', 'once'])],
@@ -53,7 +53,7 @@ const PURE_NAMES = new Map([
 const IMPURE_PACKAGES = new Set(['ws', 'level', 'classic-level', 'undici']);
 
 const NAMES = [
-  // Not what is passed in (`clock.setTimeout`), nor a property's name.
+  // Skips what is passed in (`clock.setTimeout`) and names of properties.
   [/(?<![.\w#$])(?:setTimeout|setInterval|setImmediate)\b(?!\s*\??\s*:)/g, 'timers'],
   [/\bglobalThis\s*\.\s*(?:setTimeout|setInterval|setImmediate)\b/g, 'timers'],
   [/(?<![.\w#$])Date\s*\.\s*now\b/g, 'time'],
@@ -66,7 +66,7 @@ const NAMES = [
   [/(?<![.\w#$])fetch\s*\(/g, 'network'],
 ];
 
-/** @returns {{ line: number, what: string }[]} what in a source is not pure */
+/** @returns {{ line: number, what: string }[]} the impure places of a source */
 export function impurities(text) {
   const code = withoutComments(text);
   const found = [];
@@ -85,7 +85,7 @@ export function impurities(text) {
   return found.sort((a, b) => a.line - b.line);
 }
 
-/** Whether the name that ends here is that of a method that is declared: `setTimeout(ms: number): void`. */
+/** Reports whether the name that ends here declares a method: `setTimeout(ms: number): void`. */
 function declares(code, end) {
   const open = /^\s*\(/.exec(code.slice(end));
   if (open === null) return false;
@@ -124,7 +124,7 @@ function* imports(code) {
     const list = /\{([^}]*)\}/.exec(match[2] ?? '')?.[1];
     const parts = (list ?? '').split(',').map((part) => part.trim());
     const used = parts.filter((part) => part !== '' && !part.startsWith('type '));
-    // `import x from`, `* as x`: all of it.
+    // `import x from`, `* as x`: everything in it.
     const whole = /^(?:\*|\w)/.test((match[2] ?? '').trim());
     const typeOnly = match[1] !== undefined || (list !== undefined && used.length === 0 && !whole);
     const names = whole ? [] : used.map((part) => part.split(/\s+as\s+/)[0]);
@@ -132,10 +132,10 @@ function* imports(code) {
   }
 }
 
-/** Judged by the module they come from, not by what they are called. */
+/** Judged by the module they come from, not by their names. */
 const IMPORTED_NAMES = /\b(?:import|export)\s+(?:type\s+)?[\w\s*,{}$]*?\bfrom\b/g;
 
-/** Lines stay where they are. */
+/** Keeps the lines in place. */
 function blank(text) {
   return text.replace(/[^\n]/g, ' ');
 }
@@ -147,7 +147,7 @@ function withoutComments(text) {
   );
 }
 
-/** Templates stay: what is in `${}` is code. */
+/** Keeps templates: what is in `${}` is code. */
 function withoutStrings(code) {
   return code.replace(/'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"/g, blank);
 }

@@ -64,7 +64,7 @@ for (const source of PURE) {
   });
 }
 
-test('what is found is told with its line', (t) => {
+test('each impurity is reported with its line', (t) => {
   const source =
     "/*\n * A comment.\n */\nimport { a } from './a.js';\n\nexport const at = Date.now();\n";
   t.deepEqual(impurities(source), [{ line: 6, what: 'Date.now (time)' }]);

@@ -8,7 +8,9 @@ import { atMost, type Goal, median, type Report } from './report.js';
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 const CLI = join(ROOT, 'packages', 'cli');
 export const DEFAULT_CLI_ROUNDS = 41;
-/** `swarm version` may take so many times as long as a Node.js that does nothing. */
+/**
+ * The goal: `swarm version` takes at most this many times as long as a Node.js that does nothing.
+ */
 const VERSION_LIMIT = 1.8;
 const DAEMONS = '/run/swarm/swarm.sock';
 
@@ -18,7 +20,7 @@ interface Line {
   readonly words: readonly string[];
 }
 
-/** How long short commands take, as they are installed on hosts and as they run in the checkout. */
+/** Measures how long short commands take, as installed on hosts and as run in the checkout. */
 export async function benchCli(say: (text: string) => void, rounds: number): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), 'swarm-bench-cli-'));
   const silent = createServer(() => {});
@@ -60,7 +62,7 @@ export async function benchCli(say: (text: string) => void, rounds: number): Pro
   }
 }
 
-/** The package as `npm install` of the packed file puts it; returns the command. */
+/** Lays the package out as `npm install` of the packed file does. @returns the command */
 function layOut(folder: string): string {
   execFileSync(process.execPath, [join(CLI, 'bundle.mjs')], { stdio: 'inherit' });
   const home = join(folder, 'package');
@@ -70,7 +72,7 @@ function layOut(folder: string): string {
   return join(home, 'bin', 'swarm.js');
 }
 
-/** What a line took, each time in milliseconds. */
+/** What a command line took, in milliseconds for each run. */
 interface Taken {
   readonly wallMs: number[];
   /** All rounds together: the kernel counts in steps of 10 ms. */
@@ -84,7 +86,7 @@ async function measure(
 ): Promise<ReadonlyMap<Line, Taken>> {
   const env = { PATH: process.env.PATH, HOME: folder, XDG_RUNTIME_DIR: folder };
   const times = new Map<Line, Taken>(lines.map((line) => [line, { wallMs: [], processorMs: 0 }]));
-  // The first round warms the page cache and counts for nothing.
+  // The first round warms the page cache and does not count.
   for (let round = -1; round < rounds; round += 1) {
     for (const [line, taken] of times) {
       const before = childrenMs();
@@ -97,7 +99,9 @@ async function measure(
   return times;
 }
 
-/** Processor time of all children that ended: cutime and cstime of proc(5), in hundredths of a second. */
+/**
+ * Processor time of all ended children: cutime and cstime of proc(5), in hundredths of a second.
+ */
 function childrenMs(): number {
   const fields = readFileSync('/proc/self/stat', 'utf8').split(') ')[1]!.split(' ');
   return (Number(fields[13]) + Number(fields[14])) * 10;
@@ -120,7 +124,7 @@ function reportOf(
 ): Report {
   const taken = (line: Line) => times.get(line)!;
   const wall = (line: Line) => median(taken(line).wallMs);
-  // Neighbours in time: what else the machine does meanwhile weighs on both.
+  // Pairs neighbours in time, because other work on the machine weighs on both.
   const ratios = taken(version).wallMs.map((each, at) => each / taken(nothing).wallMs[at]!);
   const goal: Goal = atMost('swarm version / node -e 0', median(ratios), '', VERSION_LIMIT);
   const notes = [];

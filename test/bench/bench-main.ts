@@ -10,10 +10,10 @@ const ROUNDS = 5;
 /** Kept-alive connections; the load is closed-loop. */
 const CONNECTIONS = 16;
 const LOAD_SECONDS = 4;
-/** Of a server outside the mesh, for comparison. */
+/** A server outside the mesh, for comparison. */
 const DIRECT_ADDRESS = '198.18.77.2';
 
-/** The main job's times: creation, failover, mesh throughput against direct, memory. */
+/** Times of the main job: creation, failover, mesh throughput against direct, memory. */
 export async function benchMain(say: (text: string) => void): Promise<Report> {
   const lab = await Lab.up({ name: 'bench', managers: 3, workers: 2, clients: 1 });
   try {
@@ -152,8 +152,8 @@ async function measureMesh(
 }
 
 /**
- * The same web server as a task's, in a namespace of its own behind a veth as a task is, but routed to
- * plainly: the mesh lets nobody reach a task's address but through a published port.
+ * The same web server as a task's, in a namespace of its own behind a veth as a task is, but with a
+ * plain route: the mesh lets nobody reach a task's address except through a published port.
  */
 async function serveDirectly(host: Host): Promise<void> {
   const server = join(LAB_ASSETS, 'web-server.js');
@@ -192,7 +192,7 @@ async function throughput(client: Host, address: string, port: number): Promise<
 
 async function measureMemory(cluster: Cluster): Promise<Goal[]> {
   await createSleepers(cluster, 'hundred', 100);
-  // Whatever the burst left is collected, as in a cluster that runs for a while.
+  // Leaves time for collection after the burst, as in a cluster that runs for a while.
   await delay(5000);
   const managers: number[] = [];
   const workers: number[] = [];
@@ -223,7 +223,7 @@ async function timeFailover(cluster: Cluster): Promise<number> {
   return seconds;
 }
 
-/** Asks all managers at once to change a label; true when one did. */
+/** Asks all managers at once to change a label. @returns whether one did */
 async function touch(managers: readonly Host[]): Promise<boolean> {
   const done = await Promise.allSettled(
     managers.map(async (host) => {

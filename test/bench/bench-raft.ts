@@ -11,7 +11,7 @@ import { DEFAULT_RAFT_OPTIONS, type RaftBenchOptions, type Say } from './raft/op
 import { Trio } from './raft/trio.js';
 import type { Report } from './report.js';
 
-/** Three members as processes on loopback, against etcd and against the clock. */
+/** Measures three members, as processes on loopback, against etcd and against the clock. */
 export async function benchRaft(
   say: Say,
   options: RaftBenchOptions = DEFAULT_RAFT_OPTIONS,
@@ -24,7 +24,7 @@ export async function benchRaft(
     figures.push(...part.figures);
     notes.push(...part.notes);
   };
-  // Whoever else uses the machine changes the figures: three members and the load want five processors.
+  // Other load on the machine changes the figures: three members and the load need five processors.
   const busy = loadavg()[0]!;
   notes.push(`${availableParallelism()} processors, load average ${busy.toFixed(1)} at the start`);
   const folder = await mkdtemp(join(tmpdir(), 'bench-raft-'));

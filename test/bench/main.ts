@@ -1,4 +1,4 @@
-/** `scripts/bench NAME [--json]`, and for raft and cli how much of what. */
+/** `scripts/bench NAME [--json]`, with amounts for raft and cli. */
 import { parseArgs } from 'node:util';
 import { benchCli, DEFAULT_CLI_ROUNDS } from './bench-cli.js';
 import { benchMain } from './bench-main.js';

@@ -1,4 +1,4 @@
-/** One figure of a benchmark and what it should be. */
+/** One figure of a benchmark and its goal. */
 export interface Goal {
   readonly name: string;
   readonly value: number;
@@ -13,7 +13,7 @@ export interface Report {
   readonly goals: readonly Goal[];
   /** Further figures, without a goal. */
   readonly figures: readonly Omit<Goal, 'goal' | 'met'>[];
-  /** Where time or memory goes, for goals that are missed; sentences. */
+  /** Where time or memory goes, for missed goals; sentences. */
   readonly notes: readonly string[];
 }
 

@@ -6,11 +6,11 @@ import type { Ledger } from './ledger.js';
 import type { OperationAnswer, OperationRequest } from './member-protocol.js';
 import type { Patience } from './patience.js';
 
-/** After this a client gives up waiting, and goes on with something else. */
+/** After this a client stops waiting, and continues with something else. */
 const ANSWER_MS = 1_000;
 /** Mean pause between two operations of a client. */
 const THINK_MS = 8;
-/** When nobody is there to be asked. */
+/** How long to wait when no member can be asked. */
 const NOBODY_MS = 50;
 
 export interface ClientScene {
@@ -19,11 +19,11 @@ export interface ClientScene {
   readonly ledger: Ledger;
   readonly counts: OperationCounts;
   readonly patience: Patience;
-  /** What is the furthest that an answer has shown of the log. */
+  /** The furthest point of the log that any answer has shown. */
   readonly horizon: { index: number };
 }
 
-/** Reads, writes and compares-and-sets registers, one operation after the other. */
+/** Reads, writes and compares-and-sets registers, one operation after another. */
 export class Client {
   private readonly id: number;
   private readonly prng: Prng;
@@ -62,7 +62,7 @@ export class Client {
     const kind = draw < 5 ? OpKind.Read : draw < 8 ? OpKind.Write : OpKind.Cas;
     const anyone = prng.pick(up);
     const leader = up.find(({ id }) => id === this.leader);
-    // Sometimes at whoever it is: a deposed leader must refuse, too.
+    // Sometimes asks any member: a deposed leader must refuse, too.
     const asksLeader = kind !== OpKind.Read && prng.below(8) > 0;
     const host = asksLeader ? (leader ?? anyone) : anyone;
     const key = scene.ring.pick(prng);
@@ -73,7 +73,7 @@ export class Client {
   private async operate(host: MemberHost, kind: OpKind, key: number): Promise<void> {
     const { ring, ledger, counts, patience, horizon } = this.scene;
     const { index: floor } = horizon;
-    // Each value is written once, so that it tells who wrote it.
+    // Each value is written once, so that it identifies its writer.
     const value = kind === OpKind.Read ? 0 : ring.nextValue();
     const expected = kind === OpKind.Cas ? ring.seen(key) : 0;
     const operation = ring.invoke({ client: this.id, kind, key, value, expected });
@@ -94,7 +94,7 @@ export class Client {
     if (operation.kind !== OpKind.Read) {
       this.leader = answer !== undefined && 'leader' in answer ? answer.leader : undefined;
     }
-    // A read that gave nothing changed nothing.
+    // A read without a result changed nothing.
     if (operation.kind === OpKind.Read || answer?.outcome === 'refused') {
       ring.refused(operation);
       ledger.refused(operation);

@@ -7,7 +7,7 @@ export class OperationCounts {
   readonly operations = { done: 0, refused: 0, unknown: 0, reads: 0, writes: 0, cas: 0 };
   /** By kind. */
   readonly faults: Record<string, number> = {};
-  /** By what became of the damaged member. */
+  /** By what happened to the damaged member. */
   readonly damages: Record<string, number> = {};
   snapshotsInstalled = 0;
   membersReplaced = 0;
@@ -26,13 +26,13 @@ export class OperationCounts {
     this.acceptedWrites++;
   }
 
-  /** The longest time in which no write was accepted, the one going on included. */
+  /** The longest time without an accepted write, including the current one. */
   get longestWithoutWriteMs(): number {
     const nowMs = performance.now();
     return Math.max(this.longestPauseMs, nowMs - (this.lastAcceptedMs ?? nowMs));
   }
 
-  /** Clients have stopped. */
+  /** Notes that clients have stopped. */
   endOfWrites(): void {
     this.longestPauseMs = this.longestWithoutWriteMs;
     this.lastAcceptedMs = undefined;

@@ -12,7 +12,7 @@ export async function damageFile(folder: string, kind: DamageKind, prng: Prng): 
   const files = await filesIn(folder);
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
   const choice = files.map((file, i) => ({ file, size: sizes[i]! }));
-  // There is nothing to cut off or to flip in an empty file, LevelDB's lock for one.
+  // An empty file, such as LevelDB's lock, has nothing to cut off or flip.
   const { file, size } = prng.pick(choice.filter((each) => kind === 'delete' || each.size > 0));
   const name = relative(folder, file);
   switch (kind) {
@@ -44,7 +44,7 @@ async function flipBit(path: string, at: number, bit: number): Promise<void> {
   }
 }
 
-/** In the order of their names, so that the same choice falls on the same kind of file. */
+/** Lists files by name, so that the same choice selects the same kind of file. */
 async function filesIn(folder: string): Promise<string[]> {
   const found = await readdir(folder, { withFileTypes: true, recursive: true });
   return found

@@ -6,9 +6,9 @@ import { replace } from './membership-faults.js';
 import { anyHost, type Fault, leaderOrAny, type Scene } from './scene.js';
 
 /**
- * Kills a member and damages one file of its log. What the log had before and what it has now are read
- * by the offline reader, which changes nothing; whoever lost anything must refuse to start, whoever lost
- * nothing must start. A host that is refused joins anew.
+ * Kills a member and damages one file of its log. The offline reader, which changes nothing, reads
+ * the log before and after. A member that lost anything must refuse to start; a member that lost
+ * nothing must start. A host whose member refuses joins again.
  */
 async function damage(scene: Scene, kind: DamageKind): Promise<void> {
   const { group, prng, counts, problems } = scene;
@@ -37,11 +37,11 @@ async function damage(scene: Scene, kind: DamageKind): Promise<void> {
     } else counts.damage('opened with everything');
     return;
   }
-  // The end of the write-ahead file looks as a crash leaves it: README of the package, on what is not
-  // noticed. The operator who cut it knows, and does not start it.
+  // The end of the write-ahead file looks as a crash leaves it: see the README of the package on
+  // undetected losses. The operator who cut it knows, and does not start it.
   if (kind === 'truncate' && what.includes('.log ')) {
     counts.damage('cut off where no start can see it, and replaced');
-  } else problems.add(`nobody notices what ${host.nodeId} lost (${what}): ${lost}`);
+  } else problems.add(`nothing detects what ${host.nodeId} lost (${what}): ${lost}`);
   await replace(scene, host);
 }
 
@@ -52,7 +52,10 @@ async function mustRefuse(scene: Scene, host: MemberHost, what: string): Promise
   scene.problems.add(`${host.nodeId} ${instead}, although its log is damaged (${what})`);
 }
 
-/** Of what a member may have promised: term, vote and entries. The commit is not: it is written unsynced. */
+/**
+ * Finds what is lost of a member's possible promises: term, vote and entries. The commit does not
+ * count: it is written unsynced.
+ */
 function whatIsLost(before: LogReport, after: LogReport): string | undefined {
   const { term, vote } = before.hardState;
   if (after.hardState.term !== term || after.hardState.vote !== vote) {

@@ -6,17 +6,17 @@ import type { ChangeAnswer, MemberState, Started, StateImage } from './member-pr
 import { Network } from './network.js';
 import type { Patience } from './patience.js';
 
-/** A member that runs says how it is well within this, unless it is stopped. */
+/** A running member reports its state within this time, unless it is paused. */
 const STATE_MS = 2_000;
-/** Fault-free, with two processors for everything, these take a few seconds. */
+/** Without faults, and with two free processors, these take a few seconds. */
 const LEADER_LIMIT_MS = 30_000;
 const CHANGE_LIMIT_MS = 90_000;
 const SETTLE_LIMIT_MS = 60_000;
 const NEW_IDS_LIMIT = 5;
 
-/** A leader was asked for a change and did it. */
+/** A leader made the requested change. */
 const DONE = 'done';
-/** The change may not or can not happen under this id any more. */
+/** The change may not or cannot happen under this id any more. */
 const ID_IS_BURNT = new Set(['RAFT_TIMEOUT', 'RAFT_MEMBER_REMOVED', 'RAFT_MEMBER_NOT_FOUND']);
 
 export interface GroupOptions extends Pick<HostOptions, 'breakage' | 'onTold' | 'onDeath'> {
@@ -39,7 +39,7 @@ export class MemberGroup {
     this.lastId = hosts.length;
   }
 
-  /** Everything but the processes: see `found`. */
+  /** Makes everything except the processes: see `bootstrap`. */
   static async make(options: GroupOptions): Promise<MemberGroup> {
     const { members, folder, patience, breakage, onTold, onDeath } = options;
     const nodeIds = Array.from({ length: members }, (_, place) => `host-${place + 1}`);
@@ -59,19 +59,19 @@ export class MemberGroup {
     return new MemberGroup(hosts, network, patience);
   }
 
-  async found(): Promise<void> {
+  async bootstrap(): Promise<void> {
     for (const [place, host] of this.hosts.entries()) host.id = place + 1;
     const founders = this.hosts.map(({ info }) => info);
     await Promise.all(this.hosts.map((host) => this.startWith(host, { founders })));
     await this.leader();
   }
 
-  /** Again, on what is in its folder. */
+  /** Starts a host again, on the content of its folder. */
   start(host: MemberHost): Promise<Started> {
     return this.startWith(host, {});
   }
 
-  /** Again, on a log that nobody has damaged. */
+  /** Restarts a host on an undamaged log. */
   async restart(host: MemberHost): Promise<void> {
     const started = await this.start(host);
     if ('port' in started) return;
@@ -88,7 +88,7 @@ export class MemberGroup {
     this.network.setTarget(host.place, undefined);
   }
 
-  /** Of those that run and answer. */
+  /** The states of those that run and answer. */
   async states(): Promise<(readonly [MemberHost, MemberState])[]> {
     const asked = this.hosts.filter(({ isUp, isPaused }) => isUp && !isPaused);
     const states = await Promise.all(
@@ -104,7 +104,7 @@ export class MemberGroup {
     );
   }
 
-  /** Who leads in the highest term; undefined when nobody does. */
+  /** The leader of the highest term; undefined when there is none. */
   async leaderNow(): Promise<MemberHost | undefined> {
     const states = await this.states();
     const leaders = states.filter(([, { role }]) => role === 'leader');
@@ -116,14 +116,14 @@ export class MemberGroup {
     return this.patience.until('there is a leader', () => this.leaderNow(), LEADER_LIMIT_MS);
   }
 
-  /** For good; it may go on running. */
+  /** Removes a member for good; its process may keep running. */
   async remove(host: MemberHost): Promise<void> {
     await this.change('remove', host.id, new Set([DONE]));
   }
 
   /**
-   * A host whose log or folder is lost joins anew, as docs/recovery.md has it: its member is removed, its
-   * folder emptied, and it comes back as a member that never was.
+   * Makes a host whose log or folder is lost join again, as in docs/recovery.md: its member is
+   * removed, its folder emptied, and it comes back as a new member.
    */
   async replace(host: MemberHost): Promise<void> {
     await this.kill(host);
@@ -146,14 +146,14 @@ export class MemberGroup {
       }
       await this.change('remove', host.id, new Set([DONE, 'RAFT_MEMBER_NOT_FOUND']));
     }
-    throw new Error(`${host.nodeId} can not join under any of ${NEW_IDS_LIMIT} new ids`);
+    throw new Error(`${host.nodeId} cannot join under any of ${NEW_IDS_LIMIT} new ids`);
   }
 
   async transfer(from: MemberHost, to: MemberHost): Promise<ChangeAnswer | undefined> {
     return from.call<ChangeAnswer>('transfer', to.id).catch(() => undefined);
   }
 
-  /** All run, all vote, nobody else does, and all have what is committed now. */
+  /** Waits until all hosts run and vote, nobody else votes, and all have what is committed now. */
   async settled(): Promise<void> {
     const ids = this.hosts.map(({ id }) => id).sort((a, b) => a - b);
     await this.patience.until(
@@ -172,7 +172,7 @@ export class MemberGroup {
     );
   }
 
-  /** The whole state of a member, read as a client reads. */
+  /** Reads the whole state of a member, as a client reads. */
   image(host: MemberHost): Promise<StateImage> {
     return this.patience.until(
       `${host.nodeId} can be read`,
@@ -195,7 +195,7 @@ export class MemberGroup {
     return started;
   }
 
-  /** Asks leaders until one has an answer that counts. @returns its code */
+  /** Asks leaders until one gives an answer that counts. @returns its code */
   private change(
     method: 'add' | 'remove',
     argument: MemberInfo | number,
@@ -215,7 +215,7 @@ export class MemberGroup {
   }
 }
 
-/** Where the log of a member is, in the folder of its host. */
+/** Returns where the member's log is, in the folder of its host. */
 export function logFolder(host: MemberHost): string {
   return join(host.folder, 'log');
 }

@@ -14,31 +14,31 @@ export interface HostOptions {
   readonly place: number;
   readonly nodeId: string;
   readonly identity: NodeIdentity;
-  /** For folders and the log of what the processes print. */
+  /** For folders and the output of the processes. */
   readonly folder: string;
   readonly routes: Readonly<Record<string, number>>;
   readonly breakage: Breakage;
-  /** @param who the member, in one of its lives */
+  /** @param who the member, in one of its runs */
   readonly onTold: (who: string, what: Told) => void;
-  /** The process ended, and nobody had asked it to. */
+  /** Called when the process ends without a request. */
   readonly onDeath: (host: MemberHost, how: string) => void;
 }
 
-/** A host: one process at a time, under the id of the member that it is now. */
+/** A host: one process at a time, under the id of its current member. */
 export class MemberHost {
   readonly place: number;
   readonly nodeId: string;
-  /** Path of what its processes printed. */
+  /** Path of the output of its processes. */
   readonly logPath: string;
-  /** Of the member, from the first start on. */
+  /** The current member's id, from the first start on. */
   id = 0;
   private readonly options: HostOptions;
   private readonly output: number;
-  /** How many processes there were: one that leads after a restart is another leader. */
+  /** Number of processes so far: after a restart, a leader counts as another one. */
   private life = 0;
   private child: Child | undefined;
   private startedChild: Child | undefined;
-  /** Also those that are ending. */
+  /** Includes processes that are ending. */
   private readonly running = new Set<Child>();
   private isStopped = false;
   private isClosed = false;
@@ -61,7 +61,7 @@ export class MemberHost {
     return join(this.options.folder, this.nodeId);
   }
 
-  /** Takes part, as far as anybody knows; it may be stopped. */
+  /** True while it takes part, as far as anybody knows; it may be paused. */
   get isUp(): boolean {
     return this.startedChild !== undefined;
   }
@@ -71,14 +71,14 @@ export class MemberHost {
   }
 
   /**
-   * Starts a process. Without founders and seeds: again, on what is in the folder.
-   * @returns what became of it; a member that refuses to start is gone when this resolves.
+   * Starts a process. Without founders and seeds, it restarts on the content of the folder.
+   * @returns the outcome; a member that refuses to start is gone when this resolves
    */
   async start(who: Pick<MemberStart, 'founders' | 'seeds'> = {}): Promise<Started> {
     const { identity, routes, breakage, onTold, onDeath } = this.options;
-    if (this.child !== undefined) throw new Error(`${this.nodeId} runs already`);
+    if (this.child !== undefined) throw new Error(`${this.nodeId} already runs`);
     if (this.isClosed) throw new Error('the torture has ended');
-    // At once, so that whoever kills it next has something to kill.
+    // At once, so that the next kill has a process.
     mkdirSync(this.folder, { recursive: true });
     this.life++;
     const name = `member ${this.id} in life ${this.life}`;
@@ -114,14 +114,14 @@ export class MemberHost {
     return this.child.call<Result>(method, argument);
   }
 
-  /** Also a stopped one. Resolves when it is gone. */
+  /** Kills the process, even a paused one. Resolves when it is gone. */
   async kill(): Promise<void> {
     const { child } = this;
     this.forget();
     await child?.kill();
   }
 
-  /** As a service manager does. @throws when it takes too long, or fails */
+  /** Stops it as a service manager does. @throws when that takes too long, or fails */
   async terminate(): Promise<void> {
     const { child } = this;
     if (child === undefined) return;
@@ -135,7 +135,7 @@ export class MemberHost {
     clearTimeout(timer);
     if (how === '0' || this.isClosed) return;
     await child.kill();
-    throw new Error(`${this.nodeId} did not end in order: ${how}`);
+    throw new Error(`${this.nodeId} did not stop in an orderly way: ${how}`);
   }
 
   pause(): void {
@@ -152,12 +152,12 @@ export class MemberHost {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** For a parent that ends at once: a stopped process would not notice. */
+  /** For a parent that ends at once: a paused process would not notice. */
   killNow(): void {
     for (const child of this.running) child.signal('SIGKILL');
   }
 
-  /** Nothing runs any more, and nothing will. */
+  /** Ends everything that runs, for good. */
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;

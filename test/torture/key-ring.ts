@@ -14,23 +14,25 @@ import type { TortureProblems } from './problems.js';
 /** Keys in use at a time: few, so that clients meet. */
 const KEYS = 4;
 /**
- * A key is given up after so many operations, or so many that nobody knows the fate of: the search for
- * an order grows with the first and doubles with each of the second.
+ * Retires a key after this many operations, or this many with unknown outcome: the search for an
+ * order grows with the number of the first and doubles with each of the second.
  */
 const OPERATIONS_PER_KEY = 150;
 const UNKNOWN_PER_KEY = 8;
 
 interface KeyHistory {
   readonly operations: Operation[];
-  /** Of those, how many have no answer yet and still may get one. */
+  /** How many of those have no answer yet and still may get one. */
   open: number;
   unknown: number;
   retired: boolean;
-  /** What was last heard to be its value. */
+  /** The last observed value. */
   seen: number;
 }
 
-/** The keys that clients use, and what they did with each. A key is judged as soon as it is done with. */
+/**
+ * The keys that clients use, and what they did with each. A key is judged as soon as it is retired.
+ */
 export class KeyRing {
   private readonly history: History;
   private readonly problems: TortureProblems;
@@ -56,7 +58,7 @@ export class KeyRing {
     return this.keys[key]!.seen;
   }
 
-  /** Never given before. */
+  /** A value that was never given out before. */
   nextValue(): number {
     return ++this.lastValue;
   }
@@ -85,7 +87,7 @@ export class KeyRing {
     this.settled(operation.key);
   }
 
-  /** Nobody will ever hear of it. */
+  /** Notes that nobody will ever learn the outcome. */
   unknown(operation: Operation): void {
     const own = this.keys[operation.key]!;
     own.unknown++;
@@ -93,7 +95,7 @@ export class KeyRing {
     this.settled(operation.key);
   }
 
-  /** Reads every key there was, as one member has it; judged by `judgeAll`. */
+  /** Reads every key so far, as one member has it; `judgeAll` judges the result. */
   async readAll(client: number, read: () => Promise<StateImage>): Promise<void> {
     const operations = this.keys.map((own, key) => {
       const operation = this.history.invoke({
@@ -110,7 +112,7 @@ export class KeyRing {
     }
   }
 
-  /** @returns the verdict on everything; one key that is not linearizable is enough. */
+  /** @returns the verdict on everything; one key that is not linearizable decides it */
   judgeAll(): Verdict {
     let worst: Verdict = Verdict.Linearizable;
     for (const key of this.keys.keys()) {

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LogStorage, Persist, Recovered, SnapshotMeta } from '@swarm/raft';
 
-/** A crash loses what was acknowledged within this. */
+/** A crash loses what was acknowledged within this time. */
 const LATE_MS = 400;
 
-/** A broken log: it says that a write is on disk some time before it is. */
+/** A broken log: reports a write as durable some time before it is. */
 export class LateLog implements LogStorage {
   private readonly log: LogStorage;
   private last: Promise<void> = Promise.resolve();

@@ -3,7 +3,7 @@ import test from 'ava';
 import { Ledger } from './ledger.js';
 import { TortureProblems } from './problems.js';
 
-/** A ledger, and operations whose entries stand under the index that is their id. */
+/** A ledger, and operations whose entries are at the index that is their id. */
 class Book {
   readonly problems = new TortureProblems(() => {});
   readonly history = new History();
@@ -24,7 +24,7 @@ class Book {
   }
 }
 
-test('a log that all tell alike, with answers that are its own, is fine', (t) => {
+test('a log on which all members agree, with answers of its own, has no problem', (t) => {
   const book = new Book();
   const write = book.ask(OpKind.Write, 7);
   book.apply('a', 1, write.id);
@@ -42,7 +42,7 @@ test('another log, a hole, an unknown and a repeated operation are problems', (t
   book.apply('b', 1, write.id, 'another');
   t.regex(book.problems.all[0]!, /b applied another log up to 1 than a/);
   book.apply('a', 3, 0);
-  t.regex(book.problems.all[1]!, /a applied 3; nobody told of 2/);
+  t.regex(book.problems.all[1]!, /a applied 3; nobody reported 2/);
   book.apply('a', 2, 99);
   t.regex(book.problems.all[2]!, /operation 99 at 2, which nobody asked for/);
   book.apply('a', 3, write.id);
@@ -60,7 +60,7 @@ test('an acknowledged write must be in the log, with the answer that the log giv
   t.regex(book.problems.all[1]!, /write 2 at 2 got an answer that the log does not give/);
 });
 
-test('a refused write must not be in the log, whichever is told first', (t) => {
+test('a refused write must not be in the log, whichever is reported first', (t) => {
   const book = new Book();
   const [early, late] = [book.ask(OpKind.Write, 7), book.ask(OpKind.Write, 8)];
   book.apply('a', 1, early.id);
@@ -86,7 +86,7 @@ test('an old answer, a wrong value and a wrong state are problems', (t) => {
   t.regex(book.problems.all[2]!, /b has 0 under key 0 at 2, not 8/);
 });
 
-test('what nobody could tell of is taken from a later state', (t) => {
+test('entries that nobody could report are taken from a later state', (t) => {
   const book = new Book();
   const [first, lost, next] = [1, 2, 3].map((value) => book.ask(OpKind.Write, value));
   book.apply('a', 1, first!.id);

@@ -5,7 +5,7 @@ import type { TortureProblems } from './problems.js';
 interface Applied {
   readonly operation: number;
   readonly chain: string;
-  /** Who told of it first. */
+  /** The member that reported it first. */
   readonly by: string;
 }
 
@@ -16,9 +16,9 @@ interface Versions {
 }
 
 /**
- * The one log, as members tell of it while they apply it. A member tells before it answers, so what is
- * acknowledged is in here; whatever is told again, by others or after a crash, must be the same (paper
- * §5.4.3, state machine safety), and every answer must be what the log gives.
+ * The one log, as members report it while they apply it. A member reports before it answers, so
+ * acknowledged entries are in here. Repeated reports, by others or after a crash, must be the same
+ * (paper §5.4.3, state machine safety), and every answer must be what the log gives.
  */
 export class Ledger {
   private readonly applied = new Map<number, Applied>();
@@ -27,7 +27,7 @@ export class Ledger {
   /** What the write at an index found, until it is acknowledged. */
   private readonly results = new Map<number, { before: number; done: boolean }>();
   private readonly carriedOut = new Set<number>();
-  /** Between these, not included, nobody told what was applied. */
+  /** Between these indexes, exclusive, nobody reported the applied entries. */
   private readonly gaps: (readonly [after: number, before: number])[] = [];
   private readonly problems: TortureProblems;
   private readonly operationOf: (id: number) => Operation | undefined;
@@ -59,7 +59,7 @@ export class Ledger {
         continue;
       }
       if (index !== this.last + 1) {
-        this.problems.add(`${by} applied ${index}; nobody told of ${this.last + 1} before`);
+        this.problems.add(`${by} applied ${index}; nobody reported ${this.last + 1} before`);
         return;
       }
       this.applied.set(index, { operation, chain, by });
@@ -68,14 +68,14 @@ export class Ledger {
     }
   }
 
-  /** A member starts from this state, or took it over as a snapshot. */
+  /** Notes that a member starts from this state, or installed it as a snapshot. */
   restored(by: string, { index, chain, values }: StateImage): void {
     const state = { index, chain, values };
     if (index > this.last) this.bridge(by, state);
     else this.compare(by, state);
   }
 
-  /** A whole state is what the log up to its index gives. */
+  /** Checks that a whole state is what the log up to its index gives. */
   compare(by: string, { index, chain, values }: StateImage): void {
     const known = this.applied.get(index);
     if (known !== undefined && known.chain !== chain) {
@@ -90,7 +90,10 @@ export class Ledger {
     }
   }
 
-  /** An answer agrees with the log. @param floor what others had seen before it was asked */
+  /**
+   * Checks that an answer agrees with the log. @param floor what others had seen before the
+   * question
+   */
   answered(operation: Operation, floor: number): void {
     const { id, kind, key, before, succeeded, index } = operation;
     if (index < floor) {
@@ -115,7 +118,7 @@ export class Ledger {
     this.problems.add(`write ${id} at ${index} got an answer that the log does not give`);
   }
 
-  /** It surely never happened, its client was told. */
+  /** Notes that it never happened, according to its client's answer. */
   refused({ id }: Operation): void {
     if (this.carriedOut.has(id)) this.problems.add(`write ${id} was refused and is in the log`);
   }
@@ -139,8 +142,8 @@ export class Ledger {
   }
 
   /**
-   * Whoever applied the entries in between died before it could tell of them. Nobody can have heard of
-   * them either, as it tells before it answers.
+   * Fills a gap: the member that applied these entries died before it could report them. Nobody can
+   * have seen them either, because a member reports before it answers.
    */
   private bridge(by: string, { index, chain, values }: StateImage): void {
     this.gaps.push([this.last, index]);
@@ -163,7 +166,7 @@ export class Ledger {
     versions.values.push(value);
   }
 
-  /** Undefined: nobody can tell. */
+  /** Undefined: unknown. */
   private valueAt(key: number, index: number): number | undefined {
     if (this.gaps.some(([after, before]) => index > after && index < before)) return undefined;
     const versions = this.versions.get(key);

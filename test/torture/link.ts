@@ -3,12 +3,15 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { Pump } from './pump.js';
 import type { Wire } from './wire.js';
 
-/** Connections of one link at a time; more are refused. Members give each up after 2 to 5 s. */
+/**
+ * The most connections of one link at a time; more are refused. Members give each up after 2 to 5
+ * s.
+ */
 const CONNECTIONS_LIMIT = 32;
 
-/** The way on which one host dials another: a port on loopback, and what goes through it. */
+/** The way by which one host dials another: a port on loopback, and what goes through it. */
 export class Link {
-  /** Refuses and resets every connection. */
+  /** Refuses and resets every connection while set. */
   private isCut = false;
   /** Where the dialled host listens now; undefined while it does not. */
   targetPort: number | undefined;
@@ -17,14 +20,17 @@ export class Link {
   private readonly back: Wire;
   private readonly sockets = new Set<Socket>();
 
-  /** @param there from who dials to who is dialled. @param back the other way */
+  /**
+   * @param there from the dialling host to the dialled one
+   * @param back the other way
+   */
   constructor(there: Wire, back: Wire) {
     this.there = there;
     this.back = back;
     this.server = createServer((socket) => this.accept(socket));
   }
 
-  /** @returns the port. */
+  /** @returns the port */
   async listen(): Promise<number> {
     this.server.listen(0, '127.0.0.1');
     await once(this.server, 'listening');
@@ -62,7 +68,7 @@ export class Link {
 
   private own(socket: Socket): Socket {
     this.sockets.add(socket);
-    // What went wrong is for the other end to notice: the close follows.
+    // The other end notices what went wrong: the close follows.
     socket.on('error', () => {});
     socket.once('close', () => this.sockets.delete(socket));
     return socket;
@@ -70,8 +76,8 @@ export class Link {
 }
 
 /**
- * Node.js 20 can not reset a connection that is being made, nor one that is being ended: it then never
- * closes the handle, and the process can not end.
+ * Node.js 20 cannot reset a connection while it is being made or ended: it then never closes the
+ * handle, and the process cannot exit.
  */
 function reset(socket: Socket): void {
   if (socket.connecting || socket.writableEnded) socket.destroy();

@@ -6,16 +6,16 @@ import { SEED_LIMIT, torture } from './torture.js';
 import { runProgram } from '../tools/program.js';
 
 const USAGE = `Usage: scripts/torture [options]
-Breaks three Raft members, real processes on loopback, again and again, while clients read and write; at
-the end the histories must be linearizable and nothing acknowledged may be lost. docs/torture.md
+Repeatedly breaks three Raft members, real processes on loopback, while clients read and write. At the end
+the histories must be linearizable and nothing acknowledged may be lost. See docs/torture.md.
 
   --minutes M   how long (default 15; 0.5 is half a minute)
   --all         instead: each kind of fault once
   --members N   3 or 5 (default 3)
-  --seed N      choose faults as that run did; what comes of them differs (default: drawn)
-  --json        the report as JSON
+  --seed N      choose the same faults as that run; the outcome differs (default: drawn)
+  --json        print the report as JSON
 
-Exit code: 0 all is well, 1 something is wrong, 2 wrong arguments, 130 interrupted.
+Exit code: 0 no problem, 1 a problem, 2 wrong arguments, 130 interrupted.
 `;
 
 const SECONDS_PER_MINUTE = 60;

@@ -3,8 +3,8 @@ import type { OpKind } from '@swarm/sim';
 import type { NodeIdentity } from '@swarm/identity';
 
 /**
- * Faults that a member can be given, to see that the torture finds them: reads are answered without
- * asking anybody; writes of the log are acknowledged some time before they are made.
+ * Faults that a member can be given, to check that the torture finds them: it answers reads without
+ * asking anybody, or acknowledges writes of the log some time before it makes them.
  */
 export const Breakage = { None: 'none', StaleReads: 'stale reads', LateLog: 'late log' } as const;
 export type Breakage = (typeof Breakage)[keyof typeof Breakage];
@@ -12,18 +12,18 @@ export type Breakage = (typeof Breakage)[keyof typeof Breakage];
 /** What a member is started with. */
 export interface MemberStart {
   readonly self: MemberInfo;
-  /** The founders, for one of them on an empty log. */
+  /** The founders, for one of them with an empty log. */
   readonly founders?: readonly MemberInfo[];
-  /** Whom a joining member may answer before it knows the group. */
+  /** The members that a joining member may answer before it knows the group. */
   readonly seeds?: readonly MemberInfo[];
   readonly folder: string;
   readonly identity: NodeIdentity;
-  /** Node id to the local port on which the way to that node begins. */
+  /** Node id to the local port of the way to that node. */
   readonly routes: Readonly<Record<string, number>>;
   readonly breakage: Breakage;
 }
 
-/** Refused: what the log's `open` said, as it does of a damaged log. */
+/** Refused: the error of the log's `open`, for example about a damaged log. */
 export type Started =
   | { readonly port: number }
   | { readonly refused: string; readonly why: string };
@@ -50,15 +50,15 @@ export interface OperationRequest {
 export type OperationAnswer =
   | {
       readonly outcome: 'done';
-      /** The key's value: a read's answer; else what it was before. */
+      /** A read: the key's value. Otherwise: its value before. */
       readonly before: number;
       readonly succeeded: boolean;
-      /** The write's entry; a read: how far the state had come. */
+      /** A write: its entry. A read: the index of the state. */
       readonly index: number;
     }
   | { readonly outcome: 'refused' | 'unknown'; readonly code: string; readonly leader?: number };
 
-/** What became of a change that a leader was asked for: `done`, or the code of its error. */
+/** The outcome of a requested change: `done`, or the code of its error. */
 export interface ChangeAnswer {
   readonly code: string;
   readonly message: string;
@@ -67,14 +67,14 @@ export interface ChangeAnswer {
 /** One applied entry: index, term, id of the operation (0: none), fingerprint of the log up to it. */
 export type AppliedLine = readonly [index: number, term: number, operation: number, chain: string];
 
-/** Everything a member's state machine has. */
+/** Everything in a member's state machine. */
 export interface StateImage {
   readonly index: number;
   readonly chain: string;
   readonly values: readonly (readonly [key: number, value: number])[];
 }
 
-/** What a member tells by itself. */
+/** What a member reports without being asked. */
 export type Told =
   | { readonly kind: 'applied'; readonly lines: readonly AppliedLine[] }
   | { readonly kind: 'opened'; readonly state: StateImage }

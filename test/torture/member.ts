@@ -1,4 +1,4 @@
-/** One member under torture: the product's node, log and transport, and registers as its state. */
+/** One member under torture: the product's node, log and transport, with registers as its state. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -33,14 +33,14 @@ import { RegisterMachine } from './register-machine.js';
 
 /** Half of the product's, so that twice as many elections fit into a minute. */
 const TICK_MS = 50;
-/** Snapshots are needed by whoever was away for a second or two. */
+/** A member that was away for a second or two needs a snapshot. */
 const LIMITS = { ...DEFAULT_LIMITS, snapshotInterval: 100, trailingEntries: 20 };
 const JOIN_TIMEOUT_MS = 20_000;
-/** A write-ahead file is full, and becomes a table, every few hundred entries. */
+/** A write-ahead file fills up, and becomes a table, every few hundred entries. */
 const WRITE_BUFFER_BYTES = 64 * 1024;
 /** Entries differ in size. */
 const PADDING_LIMIT_BYTES = 400;
-/** These surely never happened; README of the package, Host API. */
+/** These never happened; README of the package, Host API. */
 const REFUSALS = new Set([
   'RAFT_NOT_LEADER',
   'RAFT_PROPOSAL_DROPPED',
@@ -131,7 +131,7 @@ async function write(request: OperationRequest): Promise<OperationAnswer> {
   return { outcome: 'done', before, succeeded: done, index };
 }
 
-/** Errors of a node by their code: an error itself does not pass between processes. */
+/** The code of a node's error: an error itself does not pass between processes. */
 async function codeOf(job: Promise<void>): Promise<ChangeAnswer> {
   try {
     await job;
@@ -168,5 +168,5 @@ process.once('SIGTERM', () => {
     },
   );
 });
-// Of a terminal: for the torture to decide.
+// From a terminal: the torture decides.
 process.on('SIGINT', () => {});

@@ -1,7 +1,7 @@
 import { anyHost, type Fault, hold, leaderOrAny, type Scene } from './scene.js';
 import type { MemberHost } from './host.js';
 
-/** Gives a host up and lets it join anew, under a new member id. */
+/** Gives a host up and makes it join again, under a new member id. */
 export async function replace({ group, counts }: Scene, host: MemberHost): Promise<void> {
   await group.replace(host);
   counts.membersReplaced++;
@@ -9,12 +9,12 @@ export async function replace({ group, counts }: Scene, host: MemberHost): Promi
 
 export const MEMBERSHIP_FAULTS: readonly Fault[] = [
   {
-    kind: 'remove a member that runs',
+    kind: 'remove a running member',
     weight: 1,
     async run(scene) {
       const host = scene.prng.below(2) === 0 ? await leaderOrAny(scene) : anyHost(scene);
       await scene.group.remove(host);
-      // It is asked for reads and writes all the while, and must give no old answer.
+      // It gets reads and writes all the while, and must give no stale answer.
       await hold(scene, 0, 3_000);
       await replace(scene, host);
     },
@@ -27,7 +27,7 @@ export const MEMBERSHIP_FAULTS: readonly Fault[] = [
       const leader = await group.leader();
       const joins = prng.pick(group.hosts.filter((host) => host !== leader));
       const joined = replace(scene, joins);
-      // Whatever happens first is told.
+      // Reports the first outcome, whichever it is.
       await Promise.all([joined, killSoon(scene, leader)]);
     },
   },

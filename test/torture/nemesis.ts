@@ -11,27 +11,33 @@ export const FAULTS: readonly Fault[] = [
   ...MEMBERSHIP_FAULTS,
 ];
 
-/** After a fault, all that run and can be reached must accept a write within this. */
+/** After a fault, all members that run and can be reached must accept a write within this time. */
 const SERVE_LIMIT_MS = 30_000;
-/** Those that were under way before do not count. */
+/** Writes already under way do not count. */
 const WRITES_TO_SERVE = 10;
 const SLOW_LIMIT_MS = 60;
 const BETWEEN_MS = [100, 1_500] as const;
 
-/** Breaks one thing after the other. */
+/** Breaks one thing after another. */
 export class GroupNemesis {
   private readonly scene: Scene;
   private readonly faults: readonly Fault[];
   private readonly say: (kind: string) => void;
 
-  /** @param faults to choose from. @param say hears of each as it begins */
+  /**
+   * @param faults to choose from
+   * @param say called with each fault as it begins
+   */
   constructor(scene: Scene, faults: readonly Fault[], say: (kind: string) => void) {
     this.scene = scene;
     this.faults = faults;
     this.say = say;
   }
 
-  /** Each kind once, and the group must serve after each. @throws when it does not, or a fault fails */
+  /**
+   * Runs each kind once; the group must serve after each. @throws when it does not, or a fault
+   * fails
+   */
   async runAll(): Promise<void> {
     for (const fault of this.faults) {
       await this.run(fault);
@@ -39,12 +45,12 @@ export class GroupNemesis {
     }
   }
 
-  /** One that is drawn. The next may come before the group has recovered from it. */
+  /** Runs one drawn fault. The next may come before the group has recovered from it. */
   async runOne(): Promise<void> {
     const { scene } = this;
     const { prng, group } = scene;
     const fault = this.draw();
-    // Some things happen while links are slow.
+    // Some faults happen while links are slow.
     const slow = prng.below(4) === 0;
     if (slow) group.network.delayAll(() => prng.below(SLOW_LIMIT_MS));
     await this.run(fault);

@@ -1,7 +1,7 @@
 import { anyHost, type Fault, hold, leaderOrAny, type Scene } from './scene.js';
 import type { MemberHost } from './host.js';
 
-/** Longer than an election, shorter and longer than a connection lives without a sign of life. */
+/** Longer than an election; both shorter and longer than a silent connection lives. */
 const PARTED_MS = [500, 7_000] as const;
 const DELAY_LIMIT_MS = 150;
 
@@ -16,14 +16,14 @@ async function isolate(
   mend(scene);
 }
 
-/** What was under way arrives late, or is lost. */
+/** Mends links: messages held back arrive late, or are lost. */
 function mend({ group, prng }: Scene): void {
   group.network.heal(prng.below(2) === 0);
 }
 
 export const NETWORK_FAULTS: readonly Fault[] = [
   {
-    kind: 'hold back all of the leader',
+    kind: 'hold back everything from and to the leader',
     weight: 3,
     async run(scene) {
       const { network } = scene.group;

@@ -5,10 +5,10 @@ import test from 'ava';
 import { until } from '../lab/index.js';
 import { Network } from './network.js';
 
-/** Longer than bytes take on loopback: what has not come by then is held. */
+/** Longer than bytes take on loopback: what has not arrived by then is held. */
 const QUIET_MS = 200;
 
-/** Host a dials host b, which listens; both write down what they hear. */
+/** Host a dials host b, which listens; both record what they hear. */
 class Dialled {
   readonly network: Network;
   readonly heardByB: string[] = [];
@@ -50,7 +50,7 @@ class Dialled {
   }
 }
 
-test('what is sent one way while that is held arrives later; the other way it arrives at once', async (t) => {
+test('bytes sent one way while that is held arrive later; the other way they arrive at once', async (t) => {
   const dialled = await Dialled.up();
   try {
     const a = dialled.dial();
@@ -86,7 +86,7 @@ test('a cut link breaks connections and refuses new ones until it is mended', as
   }
 });
 
-test('what is held can be lost with its connection', async (t) => {
+test('held bytes can be lost with their connection', async (t) => {
   const dialled = await Dialled.up();
   try {
     const a = dialled.dial();

@@ -8,11 +8,11 @@ interface Pair {
   readonly link: Link;
 }
 
-/** Everything between the hosts: for each two of them a wire and a link in each direction. */
+/** Everything between the hosts: a wire and a link in each direction for each pair. */
 export class Network {
-  /** By the place of the sender, then of the receiver; none to oneself. */
+  /** By the place of the sender, then of the receiver; none from a host to itself. */
   private readonly pairs: readonly (readonly (Pair | undefined)[])[];
-  /** By the place of who dials: node id to port. */
+  /** By the place of the dialling host: node id to port. */
   readonly routes: readonly Readonly<Record<string, number>>[];
 
   private constructor(pairs: Network['pairs'], routes: Network['routes']) {
@@ -43,7 +43,7 @@ export class Network {
     return new Network(pairs, routes);
   }
 
-  /** Host `to` listens there from now on; undefined: nowhere. */
+  /** Sets where host `to` listens from now on; undefined: nowhere. */
   setTarget(to: number, port: number | undefined): void {
     for (const row of this.pairs) {
       const link = row[to]?.link;
@@ -51,17 +51,17 @@ export class Network {
     }
   }
 
-  /** Between two hosts every connection is reset, and none can be made. */
+  /** Cuts two hosts apart: resets every connection between them and allows no new one. */
   cut(a: number, b: number): void {
     for (const { link } of this.both(a, b)) link.cut();
   }
 
-  /** Between two hosts nothing arrives, and nobody is told. */
+  /** Holds everything between two hosts, without any sign to them. */
   hold(a: number, b: number): void {
     for (const { wire } of this.both(a, b)) wire.hold();
   }
 
-  /** What `from` sends to `to` does not arrive; the other way it does. */
+  /** Holds what `from` sends to `to`, but not the other way. */
   holdOneWay(from: number, to: number): void {
     this.pairs[from]![to]!.wire.hold();
   }
@@ -70,7 +70,7 @@ export class Network {
     for (const { wire } of this.all()) wire.delayMs = delayMs();
   }
 
-  /** Everything arrives again, what was held first. @param resets what was held is lost instead */
+  /** Lets everything arrive again, held bytes first. @param resets held bytes are lost instead */
   heal(resets: boolean): void {
     for (const { link, wire, reverse } of this.all()) {
       if (resets && (wire.held || reverse.held)) link.cut();

@@ -35,7 +35,9 @@ export class Patience {
     return found.value!;
   }
 
-  /** What `job` gives, or undefined when that takes longer. It must not reject for what it leaves behind. */
+  /**
+   * Returns the result of `job`, or undefined when it takes longer. The job must not reject later.
+   */
   async within<T>(ms: number, job: Promise<T>): Promise<T | undefined> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<undefined>((resolve) => {

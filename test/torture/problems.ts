@@ -1,7 +1,7 @@
-/** More than this are not kept: the first says what is wrong. */
+/** The most problems kept: the first says what is wrong. */
 const PROBLEMS_LIMIT = 20;
 
-/** What went against a promise. */
+/** Violations of what the members guarantee. */
 export class TortureProblems {
   private readonly texts: string[] = [];
   private readonly onProblem: (text: string) => void;

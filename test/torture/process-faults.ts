@@ -67,7 +67,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     },
   },
   {
-    kind: 'restart one after the other',
+    kind: 'restart one after another',
     weight: 1,
     async run(scene) {
       for (const host of scene.group.hosts) {

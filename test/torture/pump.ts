@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Wire } from './wire.js';
 
-/** More than this on its way in one direction of one connection: its sender has to wait. */
+/** A sender waits while more than this is in flight in one direction of a connection. */
 export const UNDER_WAY_LIMIT_BYTES = 256 * 1024;
 
 interface Piece {
@@ -9,7 +9,7 @@ interface Piece {
   readonly dueMs: number;
 }
 
-/** One direction of a connection: takes bytes from one socket to another as its wire lets it. */
+/** One direction of a connection: carries bytes from one socket to another as its wire allows. */
 export class Pump {
   private readonly from: Socket;
   private readonly to: Socket;
@@ -25,7 +25,7 @@ export class Pump {
     this.to = to;
     this.wire = wire;
     from.on('data', (bytes: Buffer) => this.take(bytes));
-    // An end, too, is something that has to arrive.
+    // An end, too, has to arrive.
     from.on('close', () => {
       this.ended = true;
       this.move();

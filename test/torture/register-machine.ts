@@ -12,14 +12,14 @@ import {
 import { decodeCommand, execute } from '@swarm/sim';
 import type { AppliedLine, StateImage, Told } from './member-protocol.js';
 
-/** Small, so that a snapshot is many pieces. */
+/** Small, so that a snapshot has many pieces. */
 const CHUNK_BYTES = 1024;
 const CHAIN_DIGITS = 16;
 
 /**
- * Registers, in memory and in a file that each flush writes anew: what was applied since is applied
- * again after a crash. Tells of what it starts from, and of
- * everything it applies before anybody hears of the result.
+ * Registers, in memory and in a file that each flush rewrites. After a crash, the log reapplies
+ * what was applied since. Reports its initial state, and everything it applies before anybody
+ * learns of the result.
  */
 export class RegisterMachine implements StateMachine {
   appliedIndex = 0;
@@ -95,7 +95,7 @@ export class RegisterMachine implements StateMachine {
     for await (const chunk of chunks) parts.push(Buffer.from(chunk));
     const image = JSON.parse(Buffer.concat(parts).toString()) as StateImage;
     if (image.index !== meta.index) {
-      throw new SnapshotRefusedError(`it is of ${image.index} and is called ${meta.index}`);
+      throw new SnapshotRefusedError(`it is of ${image.index} but announced as ${meta.index}`);
     }
     await this.write(image);
     this.load(image);
@@ -108,7 +108,7 @@ export class RegisterMachine implements StateMachine {
     this.values = new Map(values);
   }
 
-  /** The file is the old or the new one, whatever happens. */
+  /** Leaves the old file or the new one, whatever happens. */
   private async write(image: StateImage): Promise<void> {
     const draft = `${this.path}.new`;
     const file = await open(draft, 'w');

@@ -5,7 +5,7 @@ export interface TortureReport {
   readonly seed: number;
   readonly members: number;
   readonly seconds: number;
-  /** What became of all, and of which kinds the done ones were. */
+  /** The outcomes of all operations, and the kinds of the completed ones. */
   readonly operations: {
     readonly done: number;
     readonly refused: number;
@@ -19,7 +19,7 @@ export interface TortureReport {
   readonly faults: Readonly<Record<string, number>>;
   /** How many kinds there are. */
   readonly faultKinds: number;
-  /** Damaged logs, by what became of them. */
+  /** Damaged logs, by outcome. */
   readonly damages: Readonly<Record<string, number>>;
   /** Terms that had a leader. */
   readonly elections: number;
@@ -32,18 +32,18 @@ export interface TortureReport {
   /** Of the histories; undefined when the run was interrupted, or is not over. */
   readonly verdict: Verdict | undefined;
   readonly problems: readonly string[];
-  /** Logs and folders of the members, after a problem. */
+  /** Logs and folders of the members, kept after a problem. */
   readonly folder: string | undefined;
 }
 
 export interface Progress extends TortureReport {
-  /** The last that began. */
+  /** The last fault that began. */
   readonly fault: string;
   /** A member's id. */
   readonly leader: number | undefined;
 }
 
-/** One line. @param before the progress that was told last */
+/** One line. @param before the progress last reported */
 export function describeProgress(now: Progress, before: Progress | undefined): string {
   const done = now.operations.done - (before?.operations.done ?? 0);
   const seconds = now.seconds - (before?.seconds ?? 0);

@@ -8,16 +8,16 @@ import type { TortureProblems } from './problems.js';
 /** What a fault works on. */
 export interface Scene {
   readonly group: MemberGroup;
-  /** Of the choice of faults. */
+  /** For the choice of faults. */
   readonly prng: Prng;
   readonly patience: Patience;
-  /** Of every pause that a fault makes. */
+  /** Scales every pause that a fault makes. */
   readonly pacePercent: number;
   readonly counts: OperationCounts;
   readonly problems: TortureProblems;
 }
 
-/** Breaks something, and has put everything back when it resolves. */
+/** Breaks something, and has restored everything when it resolves. */
 export interface Fault {
   readonly kind: string;
   /** How often it is chosen, relative to others. */
@@ -25,7 +25,7 @@ export interface Fault {
   run(scene: Scene): Promise<void>;
 }
 
-/** Pauses for a while between these, ms. */
+/** Pauses for a random time between these, ms. */
 export async function hold(
   { prng, patience, pacePercent }: Scene,
   low: number,
@@ -38,7 +38,7 @@ export function anyHost({ group, prng }: Scene): MemberHost {
   return prng.pick(group.hosts);
 }
 
-/** The leader, or whoever the choice falls on while there is none. */
+/** The leader, or a random member while there is none. */
 export async function leaderOrAny(scene: Scene): Promise<MemberHost> {
   const anyone = anyHost(scene);
   return (await scene.group.leaderNow()) ?? anyone;

@@ -1,6 +1,6 @@
 import type { TortureProblems } from './problems.js';
 
-/** One leader in a term; who was restarted is another (paper §5.2, election safety). */
+/** One leader per term. A restarted member is another one (paper §5.2, election safety). */
 export class Terms {
   private readonly leaders = new Map<number, string>();
   private readonly problems: TortureProblems;
@@ -9,12 +9,12 @@ export class Terms {
     this.problems = problems;
   }
 
-  /** How many terms had a leader. */
+  /** The number of terms that had a leader. */
   get count(): number {
     return this.leaders.size;
   }
 
-  /** @param who a member in one life */
+  /** @param who a member in one run */
   led(term: number, who: string): void {
     const known = this.leaders.get(term);
     if (known !== undefined && known !== who) {

@@ -16,7 +16,7 @@ const PROGRAM = join(import.meta.dirname, 'main.js');
 /** About half a minute on two free processors. */
 const TIMEOUT_MS = 240_000;
 
-/** Each of these faults once. What is kept after a problem is removed. */
+/** Runs each of these faults once. Removes what is kept after a problem. */
 async function short(
   t: ExecutionContext,
   options: Pick<TortureOptions, 'kinds' | 'breakage' | 'keepGoing'>,
@@ -35,7 +35,7 @@ async function short(
   return report;
 }
 
-test.serial('real members keep every promise under every kind of fault', async (t) => {
+test.serial('real members keep every guarantee under every kind of fault', async (t) => {
   const report = await short(t, {});
   t.deepEqual(report.problems, []);
   t.is(report.verdict, Verdict.Linearizable);
@@ -45,7 +45,7 @@ test.serial('real members keep every promise under every kind of fault', async (
   t.true(report.operations.reads > 0 && report.operations.writes > 0 && report.operations.cas > 0);
 });
 
-test.serial('members that answer reads without asking anybody are found', async (t) => {
+test.serial('members that answer reads without asking anybody are caught', async (t) => {
   const report = await short(t, {
     kinds: ['cut a member off'],
     breakage: Breakage.StaleReads,
@@ -54,7 +54,7 @@ test.serial('members that answer reads without asking anybody are found', async 
   t.is(report.verdict, Verdict.Not);
 });
 
-test.serial('members that acknowledge what is not on disk are found', async (t) => {
+test.serial('members that acknowledge what is not on disk are caught', async (t) => {
   const report = await short(t, { kinds: ['kill all'], breakage: Breakage.LateLog });
   t.regex(report.problems.join(), /another log|not linearizable|two leaders/);
 });

@@ -19,32 +19,35 @@ import { Terms } from './terms.js';
 
 const CLIENTS = 10;
 const PROGRESS_MS = 5_000;
-/** Of what a member printed before it died. */
+/** The last lines that a member printed before it died. */
 const LAST_LINES = 8;
 /** Below 2^53, and short to type. */
 export const SEED_LIMIT = 1_000_000;
 
 export interface TortureOptions {
-  /** How long faults go on; 0: each kind once, in order. */
+  /** Duration of the faults; 0: each kind once, in order. */
   readonly seconds: number;
   readonly members: number;
-  /** Of the choice of faults; what comes of them is up to the machine. */
+  /** For the choice of faults; their outcome depends on the machine. */
   readonly seed: number;
-  /** Goes on after a problem. Default: ends at the first. */
+  /** Continue after a problem. Default: stop at the first. */
   readonly keepGoing?: boolean;
   /** Kinds of fault. Default: all. */
   readonly kinds?: readonly string[];
-  /** Shortens every pause, percent. Default 100. */
+  /** Scales every pause, percent. Default 100. */
   readonly pacePercent?: number;
   /** Puts a fault into the members that must be found. Default: none. */
   readonly breakage?: Breakage;
-  /** Ends the run early, in order. */
+  /** Ends the run early, in an orderly way. */
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
   readonly onProblem?: (text: string) => void;
 }
 
-/** Real members as processes, clients, and faults: see docs/torture.md. Leaves nothing, except after a problem. */
+/**
+ * Tortures real members, as processes, with clients and faults: see docs/torture.md. Leaves nothing
+ * behind, except after a problem.
+ */
 export async function torture(options: TortureOptions): Promise<TortureReport> {
   const folder = await mkdtemp(join(tmpdir(), 'raft-torture-'));
   const run = new TortureRun(options, folder);
@@ -85,7 +88,7 @@ class TortureRun {
     this.ledger = new Ledger(this.problems, (id) => this.history.operations[id - 1]);
   }
 
-  /** Nothing is worth to be looked at. */
+  /** True when there is nothing to look at. */
   get isClean(): boolean {
     return this.problems.all.length === 0;
   }
@@ -102,11 +105,11 @@ class TortureRun {
     const onExit = () => this.leaveNothing(group);
     process.once('exit', onExit);
     const progress = setInterval(() => void this.tellProgress(group), PROGRESS_MS);
-    // Whoever waits for a stopped process hears of its end.
+    // Waiters for a paused process learn of its end.
     const release = () => void Promise.all(group.hosts.map((host) => host.kill()));
     patience.signal.addEventListener('abort', release);
     try {
-      await group.found();
+      await group.bootstrap();
       clients.push(...this.startClients(group));
       await this.breakThings(group);
       await Promise.all(clients.map((client) => client.stop()));
@@ -127,7 +130,7 @@ class TortureRun {
     return this.report();
   }
 
-  /** When this process ends in the middle, by an error or a test's time limit. */
+  /** For when this process ends in the middle, by an error or a test's time limit. */
   private leaveNothing({ hosts }: MemberGroup): void {
     for (const host of hosts) host.killNow();
     rmSync(this.folder, { recursive: true, force: true });
@@ -158,7 +161,7 @@ class TortureRun {
     await nemesis.serves();
   }
 
-  /** What is seen at last, on every member, counts as read: a write that is lost shows here. */
+  /** The last state, on every member, counts as read: a lost write shows here. */
   private async readAll(group: MemberGroup): Promise<void> {
     for (const host of group.hosts) {
       await this.ring.readAll(host.id, async () => {

@@ -1,8 +1,8 @@
-/** What happens to the bytes from one host to another, over whichever connection they go. */
+/** What happens to the bytes from one host to another, over any connection. */
 export class Wire {
-  /** Nothing arrives; what was sent waits, and arrives late when this ends. */
+  /** While set, nothing arrives; what was sent waits, and arrives late when this ends. */
   private isHeld = false;
-  /** Every piece arrives so much later, ms. */
+  /** How much later every piece arrives, ms. */
   delayMs = 0;
   private waiting: (() => void)[] = [];
 
@@ -21,7 +21,7 @@ export class Wire {
     for (const wake of waiting) wake();
   }
 
-  /** Calls back once, when the wire is let go. */
+  /** Calls back once, when the wire is released. */
   whenReleased(wake: () => void): void {
     this.waiting.push(wake);
   }

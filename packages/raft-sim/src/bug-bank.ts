@@ -1,24 +1,24 @@
 import type { Profile } from './plan.js';
 
 /**
- * A fault of one line that somebody, somewhere, has really made. It is put into a copy of the
- * compiled program (see bug-lab.ts); the product has no switch for it.
+ * A one-line fault that somebody, somewhere, has really made. bug-lab.ts plants it in a copy of the
+ * compiled program; the product has no switch for it.
  */
 export interface Bug {
   readonly name: string;
   /** Number in the checklist of known bugs, docs/raft-checklist.md. */
   readonly item: number;
   /**
-   * A piece of the compiled core, host, storage or transport that occurs there exactly once, and what stands
-   * there instead; a space in it matches any white space.
+   * A piece of the compiled core, host, storage or transport that occurs exactly once, and its
+   * replacement; a space matches any white space.
    */
   readonly find: string;
   readonly replace: string;
-  /** Where it shows soonest. */
+  /** The profile that shows it soonest. */
   readonly profile: Profile;
 }
 
-/** Every bug of the bank is found by the first so many seeds of its profile. */
+/** The first seeds of a bug's profile, this many, find every bug of the bank. */
 export const SEEDS_TO_FIND_A_BUG = 60;
 
 export const BUGS: readonly Bug[] = [
@@ -82,14 +82,14 @@ export const BUGS: readonly Bug[] = [
     profile: 'tails',
   },
   {
-    name: 'what is compacted matches as term 0',
+    name: 'compacted entries match as term 0',
     item: 19,
     find: 'return this.entries[index - this.base.index - 1]?.term;',
     replace: 'return this.entries[index - this.base.index - 1]?.term ?? 0;',
     profile: 'snapshots',
   },
   {
-    name: 'the window of messages under way leaks',
+    name: 'the window of messages in flight leaks',
     item: 20,
     find: 'this.inflights.reset();',
     replace: '',
@@ -110,7 +110,7 @@ export const BUGS: readonly Bug[] = [
     profile: 'mixed',
   },
   {
-    name: 'what is committed counts as handed out',
+    name: 'committed entries count as handed out',
     item: 25,
     find: 'this.applying += entries.length;',
     replace: 'this.applying = upTo;',
@@ -154,14 +154,14 @@ export const BUGS: readonly Bug[] = [
     profile: 'snapshots',
   },
   {
-    name: 'a snapshot carries the configuration of now',
+    name: 'a snapshot carries the current configuration',
     item: 34,
     find: 'const state = this.history.findLast((past) => past.index <= index);',
     replace: 'const state = this.history.at(-1);',
     profile: 'joint',
   },
   {
-    name: 'a snapshot that failed is not told',
+    name: 'a failed snapshot is not reported',
     item: 36,
     find: 'progress.snapshotFailed();',
     replace: 'return;',
@@ -182,7 +182,7 @@ export const BUGS: readonly Bug[] = [
     profile: 'membership',
   },
   {
-    name: 'only who entered a joint configuration leaves it',
+    name: 'only the leader that entered a joint configuration leaves it',
     item: 41,
     find: 'if (conf.autoLeave && raft.log.applied >= raft.pendingConfIndex) {',
     replace:
@@ -190,7 +190,7 @@ export const BUGS: readonly Bug[] = [
     profile: 'joint',
   },
   {
-    name: 'a removed leader goes on leading',
+    name: 'a removed leader keeps leading',
     item: 42,
     find: 'if (!isVoter(conf, raft.id)) {',
     replace: 'if (false) {',
@@ -199,7 +199,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'a smaller quorum does not commit what it has',
     item: 42,
-    find: '// A smaller quorum may already have what a larger one had not. commitAdvanced(raft);',
+    find: '// A smaller quorum may already hold what the larger one did not. commitAdvanced(raft);',
     replace: '',
     profile: 'joint',
   },
@@ -255,7 +255,7 @@ export const BUGS: readonly Bug[] = [
     profile: 'leases',
   },
   {
-    name: 'a voter that has started again has forgotten its promise',
+    name: 'a voter that restarts has forgotten its promise',
     item: 54,
     find: 'if (initial.mayHavePromised === true)',
     replace: 'if (false)',
@@ -270,7 +270,7 @@ export const BUGS: readonly Bug[] = [
     profile: 'storage',
   },
   {
-    name: 'entries that the state has already are applied again',
+    name: 'entries that the state already has are applied again',
     item: 60,
     find: 'const fresh = entries.filter(({ index }) => index > this.reached);',
     replace: 'const fresh = entries;',
@@ -284,7 +284,7 @@ export const BUGS: readonly Bug[] = [
     profile: 'quorum-loss',
   },
   {
-    name: 'a proposal of unknown fate is said to be dropped',
+    name: 'a proposal of unknown fate is reported as dropped',
     item: 68,
     find: 'done(new ProposalUnknownError(), undefined, index);',
     replace: "done(new ProposalDroppedError(''), undefined, index);",
@@ -319,7 +319,7 @@ export const BUGS: readonly Bug[] = [
     profile: 'level',
   },
   {
-    name: 'the bound of what is durable is raised before it is',
+    name: 'the bound of what is durable is raised before it is durable',
     item: 59,
     find: 'await opened.database.write([[key, value]], { sync });',
     replace:
@@ -327,21 +327,21 @@ export const BUGS: readonly Bug[] = [
     profile: 'level',
   },
   {
-    name: 'a database whose making was cut short counts as damaged',
+    name: 'a database whose creation was interrupted counts as damaged',
     item: 66,
     find: 'if (!isNew || !isLost(error))',
     replace: '',
     profile: 'level',
   },
   {
-    name: 'what waits is lost when a snapshot is interrupted',
+    name: 'waiting pieces are lost when a snapshot is interrupted',
     item: 37,
     find: 'this.carrier = undefined; return true;',
     replace: 'this.carrier = undefined; this.pieces = []; return true;',
     profile: 'snapshots',
   },
   {
-    name: 'an interrupted snapshot goes on from its beginning',
+    name: 'an interrupted snapshot resumes at its beginning',
     item: 37,
     find: 'this.carrier?.replaced();',
     replace:

@@ -6,7 +6,7 @@ import type { Bug } from './bug-bank.js';
 import type { Plan } from './plan.js';
 import type * as Program from './simulator.js';
 
-/** The compiled simulator, which this file is a part of. */
+/** The compiled simulator, which includes this file. */
 const SIMULATOR = dirname(fileURLToPath(import.meta.url));
 /** The compiled Raft that it runs. */
 const RAFT = dirname(fileURLToPath(import.meta.resolve('@swarm/raft')));
@@ -17,7 +17,7 @@ export interface Catch {
   readonly seed: number;
   readonly invariant: string;
   readonly message: string;
-  /** The plan that showed it, and the smallest one found that shows it too, if asked for. */
+  /** The plan that showed it, and, if requested, the smallest one found that shows it too. */
   readonly plan: Plan;
   readonly smaller: Plan | undefined;
 }
@@ -30,10 +30,10 @@ export interface Search {
 }
 
 /**
- * Copies Raft and the simulator, and puts a bug into that Raft. The copy lies beside the simulator, so
- * that it finds the same dependencies. It is gone when `use` ends.
- * @param use is given the folder of the copied simulator
- * @throws when the bug can not be put in: the line it changes is no longer there.
+ * Copies Raft and the simulator, and plants a bug in that Raft. The copy lies beside the simulator,
+ * so that it finds the same dependencies. It is removed when `use` ends.
+ * @param use receives the folder of the copied simulator
+ * @throws when the bug does not fit: the line it changes no longer exists
  */
 export async function withBug<T>(bug: Bug, use: (program: string) => Promise<T>): Promise<T> {
   const copy = await mkdtemp(join(dirname(SIMULATOR), 'bug-'));
@@ -51,8 +51,8 @@ export async function withBug<T>(bug: Bug, use: (program: string) => Promise<T>)
 }
 
 /**
- * Looks for a seed that shows a bug, with a simulator that runs a Raft that has it.
- * @returns undefined when none of the seeds shows it.
+ * Searches for a seed that shows a bug, with a simulator that runs a Raft with the bug.
+ * @returns undefined when none of the seeds shows it
  * @throws as `withBug`
  */
 export function findBug(

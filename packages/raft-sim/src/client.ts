@@ -20,42 +20,43 @@ import type { SimMember } from './member.js';
 import type { RaftWorld } from './world.js';
 
 /**
- * Reads, writes and compares-and-sets registers, one operation at a time, at members it chooses. What
- * it does not hear of in time is unknown to it, never absent.
+ * Reads, writes and compares-and-sets registers, one operation at a time, at members it chooses. An
+ * operation without an answer in time is unknown to it, never absent.
  */
 export class SimClient {
   readonly id: number;
-  private readonly world: RaftWorld;
-  private readonly prng: Prng;
-  private readonly history: History;
-  /** What it last saw of each key. */
-  private readonly seen = new Map<number, number>();
-  private values = 0;
+  readonly #world: RaftWorld;
+  readonly #prng: Prng;
+  readonly #history: History;
+  /** The last value it saw of each key. */
+  readonly #seen = new Map<number, number>();
+  #values = 0;
 
   constructor(world: RaftWorld, id: number, history: History) {
-    this.world = world;
+    this.#world = world;
     this.id = id;
-    this.history = history;
-    this.prng = new Prng(world.plan.seed, `client ${id}`);
+    this.#history = history;
+    this.#prng = new Prng(world.plan.seed, `client ${id}`);
   }
 
-  /** Goes on until the world tells clients to stop. */
+  /** Continues until the world tells clients to stop. */
   run(): void {
-    const { clock, plan } = this.world;
-    const pause = () => this.prng.delay(plan.thinkMs) * 1000 + this.prng.below(1000);
+    const { clock, plan } = this.#world;
+    const pause = () => this.#prng.delay(plan.thinkMs) * 1000 + this.#prng.below(1000);
     const next = () => {
-      if (!this.world.clientsRun) return;
-      this.act(() => clock.after(pause(), next));
+      if (!this.#world.clientsRun) return;
+      this.#act(() => clock.after(pause(), next));
     };
     clock.after(pause(), next);
   }
 
-  private act(then: () => void): void {
-    const { prng, world } = this;
+  #act(then: () => void): void {
+    const prng = this.#prng;
+    const world = this.#world;
     const key = prng.below(world.plan.keys);
     const draw = prng.below(10);
     const up: SimMember[] = [];
-    // Whoever believes that it leads: a deposed leader is the one to be tested.
+    // Every member that believes it leads: a deposed leader is the interesting one.
     const leaders: SimMember[] = [];
     for (const member of world.members) {
       if (member.node === undefined) continue;
@@ -70,30 +71,31 @@ export class SimClient {
     const leader = leaders.length > 0 ? prng.pick(leaders) : anyone;
     const quiet = world.clock.nowUs < world.readsOnlyUntilUs;
     if (draw < 5 || quiet) this.read(prng.below(2) === 0 ? leader : anyone, key, then);
-    else this.write(prng.below(4) > 0 ? leader : anyone, key, draw, then);
+    else this.#write(prng.below(4) > 0 ? leader : anyone, key, draw, then);
   }
 
-  private newValue(): number {
-    this.values++;
-    return this.id * VALUES_PER_CLIENT + this.values;
+  #newValue(): number {
+    this.#values++;
+    return this.id * VALUES_PER_CLIENT + this.#values;
   }
 
-  private write(member: SimMember, key: number, draw: number, then: () => void): void {
+  #write(member: SimMember, key: number, draw: number, then: () => void): void {
     const cas = draw >= 8;
-    const operation = this.history.invoke({
+    const operation = this.#history.invoke({
       client: this.id,
       kind: cas ? OpKind.Cas : OpKind.Write,
       key,
-      value: this.newValue(),
-      expected: cas ? (this.seen.get(key) ?? 0) : 0,
+      value: this.#newValue(),
+      expected: cas ? (this.#seen.get(key) ?? 0) : 0,
     });
     this.propose(member, operation, then);
   }
 
-  /** @internal also used for the last writes of a run. */
+  /** @internal also used for the last writes of a run */
   propose(member: SimMember, operation: Operation, then: () => void): void {
-    const { world, prng } = this;
-    const settle = this.withTimeout(operation, then);
+    const world = this.#world;
+    const prng = this.#prng;
+    const settle = this.#withTimeout(operation, then);
     const { id, kind, key, value, expected } = operation;
     const padding = prng.below(world.plan.paddingBytes + 1);
     const data = encodeCommand({ id, kind, key, value, expected }, padding);
@@ -103,39 +105,39 @@ export class SimClient {
       if (node === undefined || member.process !== process) return;
       node.submit(data, (error, result, index) => {
         if (error !== undefined) {
-          settle(() => this.failed(operation, error));
+          settle(() => this.#failed(operation, error));
           return;
         }
         const { before, done } = result as RegisterResult;
         settle(() => {
           world.coverage.mark('proposal acknowledged');
-          this.seen.set(key, done ? value : before);
-          this.history.done(operation, { before, succeeded: done, index });
+          this.#seen.set(key, done ? value : before);
+          this.#history.done(operation, { before, succeeded: done, index });
         });
       });
     });
   }
 
   read(member: SimMember, key: number, then: () => void): void {
-    const { world } = this;
-    const operation = this.history.invoke({
+    const world = this.#world;
+    const operation = this.#history.invoke({
       client: this.id,
       kind: OpKind.Read,
       key,
       value: 0,
       expected: 0,
     });
-    const settle = this.withTimeout(operation, then);
+    const settle = this.#withTimeout(operation, then);
     const known = world.committed.length - 1;
     const { process } = member;
     if (process === undefined) {
-      settle(() => this.history.refused(operation));
+      settle(() => this.#history.refused(operation));
       return;
     }
     process.enter(() => {
       const { node, machine } = member;
       if (node === undefined || machine === undefined || member.process !== process) return;
-      this.readIndex(node).then(
+      this.#readIndex(node).then(
         () => {
           if (!process.alive) return;
           const before = machine.read(key);
@@ -144,22 +146,22 @@ export class SimClient {
           const leads = member.subject?.raft.role === 'leader';
           settle(() => {
             world.coverage.mark(leads ? 'read on a leader' : 'read on a follower');
-            this.seen.set(key, before);
-            this.history.done(operation, { before, succeeded: false, index });
+            this.#seen.set(key, before);
+            this.#history.done(operation, { before, succeeded: false, index });
           });
         },
-        () => settle(() => this.history.refused(operation)),
+        () => settle(() => this.#history.refused(operation)),
       );
     });
   }
 
-  private readIndex(node: RaftNode): Promise<unknown> {
+  #readIndex(node: RaftNode): Promise<unknown> {
     return node.readIndex();
   }
 
-  /** @returns what hears of the answer; the first of answer and timeout counts. */
-  private withTimeout(operation: Operation, then: () => void): (answer: () => void) => void {
-    const { world } = this;
+  /** @returns the receiver of the answer; the first of answer and timeout counts */
+  #withTimeout(operation: Operation, then: () => void): (answer: () => void) => void {
+    const world = this.#world;
     let settled = false;
     const finish = (answer: () => void) => {
       if (settled) return;
@@ -172,14 +174,14 @@ export class SimClient {
     const timer = world.clock.after(world.clientTimeoutMs * 1000, () =>
       finish(() => {
         world.coverage.mark('client timed out');
-        if (operation.kind === OpKind.Read) this.history.refused(operation);
+        if (operation.kind === OpKind.Read) this.#history.refused(operation);
       }),
     );
     return finish;
   }
 
-  private failed(operation: Operation, error: Error): void {
-    const { coverage } = this.world;
+  #failed(operation: Operation, error: Error): void {
+    const { coverage } = this.#world;
     const refused =
       error instanceof NotLeaderError ||
       error instanceof ProposalDroppedError ||
@@ -188,7 +190,7 @@ export class SimClient {
       error instanceof QuorumLostError;
     if (refused) {
       coverage.mark('proposal refused');
-      this.history.refused(operation);
+      this.#history.refused(operation);
       return;
     }
     coverage.mark('proposal unknown');

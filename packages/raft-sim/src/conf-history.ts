@@ -15,29 +15,29 @@ interface Past {
   readonly removed: ReadonlySet<MemberId>;
 }
 
-/** Which configuration was in force at each index, worked out from the committed entries alone. */
+/** The configuration in force at each index, derived from the committed entries alone. */
 export class ConfHistory {
-  private readonly committed: readonly CommittedEntry[];
+  readonly #committed: readonly CommittedEntry[];
   /** Ascending by index. */
-  private readonly past: Past[] = [{ index: 0, conf: EMPTY_CONF, removed: new Set() }];
-  private known: Index = 0;
+  readonly #past: Past[] = [{ index: 0, conf: EMPTY_CONF, removed: new Set() }];
+  #known: Index = 0;
 
   constructor(committed: readonly CommittedEntry[]) {
-    this.committed = committed;
+    this.#committed = committed;
   }
 
   /** @param index of a committed entry */
   at(index: Index): ConfState {
-    this.extend();
-    return this.past.findLast((past) => past.index <= index)!.conf;
+    this.#extend();
+    return this.#past.findLast((past) => past.index <= index)!.conf;
   }
 
-  private extend(): void {
-    for (; this.known + 1 < this.committed.length; this.known++) {
-      const { entry } = this.committed[this.known + 1]!;
+  #extend(): void {
+    for (; this.#known + 1 < this.#committed.length; this.#known++) {
+      const { entry } = this.#committed[this.#known + 1]!;
       if (entry.kind !== EntryKind.ConfChange) continue;
-      const next = after(this.past.at(-1)!, entry.index, decodeConfChange(entry.data));
-      if (next !== undefined) this.past.push(next);
+      const next = after(this.#past.at(-1)!, entry.index, decodeConfChange(entry.data));
+      if (next !== undefined) this.#past.push(next);
     }
   }
 }

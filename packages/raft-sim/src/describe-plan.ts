@@ -1,6 +1,6 @@
 import type { Plan } from './plan.js';
 
-/** What a person needs to know of a plan, in a few lines. */
+/** Says what a person needs to know about a plan, in a few lines. */
 export function describePlan(plan: Plan): string {
   const { seed, profile, members, clients, keys, faultsMs, network, actions } = plan;
   const chance = ({ part, of }: { part: number; of: number }) => `${part}/${of}`;

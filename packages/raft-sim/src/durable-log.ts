@@ -15,17 +15,17 @@ import { Violation } from '@swarm/sim';
 export type StorageStep = 'opening' | 'begun' | 'file' | 'done';
 
 /**
- * What a member's disk has acknowledged as durable, kept beside the disk and never lost: what the log
- * must give back after any crash.
+ * What a member's disk has acknowledged as durable, kept beside the disk and never lost: what the
+ * log must return after any crash.
  */
 export class DurableLog {
   hardState: HardState = { term: 0, vote: 0, commit: 0 };
   baseIndex: Index = 0;
   baseTerm: Term = 0;
   entries: Entry[] = [];
-  /** What the log says of its base; undefined while it starts at the very beginning. */
+  /** The log's description of its base; undefined while it starts at the very beginning. */
   start: SnapshotMeta | undefined;
-  private pending: Persist[] = [];
+  #pending: Persist[] = [];
 
   get lastIndex(): Index {
     return this.baseIndex + this.entries.length;
@@ -36,23 +36,23 @@ export class DurableLog {
     return this.entries[index - this.baseIndex - 1]?.term;
   }
 
-  /** Whether the entry is durable here; what is compacted was. */
+  /** Reports whether the entry is durable here; compacted entries were. */
   holds(index: Index, term: Term): boolean {
     return index < this.baseIndex || this.term(index) === term;
   }
 
-  /** Begun and not acknowledged: a crash may keep it or lose it. */
+  /** Begun but not acknowledged: a crash may keep it or lose it. */
   begun(write: Persist): void {
-    this.pending.push(write);
+    this.#pending.push(write);
   }
 
   acknowledged(write: Persist): void {
     if (!write.mustSync) return;
-    this.pending = [];
-    this.write(write);
+    this.#pending = [];
+    this.#write(write);
   }
 
-  private write({ hardState, entries, snapshot }: Persist): void {
+  #write({ hardState, entries, snapshot }: Persist): void {
     if (snapshot !== undefined) {
       this.baseIndex = snapshot.index;
       this.baseTerm = snapshot.term;
@@ -76,24 +76,24 @@ export class DurableLog {
   }
 
   /**
-   * Compares what a log gives back with what it acknowledged. Besides that it may have the first of
-   * the writes that were not acknowledged.
+   * Compares what a log returns with what it acknowledged. Besides that, the log may have the first
+   * of the unacknowledged writes.
    * @throws Violation
    */
   recovered(found: Recovered): void {
     const wanted = new DurableLog();
-    Object.assign(wanted, this, { entries: [...this.entries], pending: [] });
+    Object.assign(wanted, this, { entries: [...this.entries] });
     const tried: string[] = [];
-    for (const write of [undefined, ...this.pending]) {
-      if (write !== undefined) wanted.write(write);
-      const difference = wanted.difference(found);
+    for (const write of [undefined, ...this.#pending]) {
+      if (write !== undefined) wanted.#write(write);
+      const difference = wanted.#difference(found);
       if (difference === undefined) {
         this.hardState = found.hardState;
         this.baseIndex = found.snapshot.index;
         this.baseTerm = found.snapshot.term;
         if (found.snapshot.index > 0) this.start = found.snapshot;
         this.entries = [...found.entries];
-        this.pending = [];
+        this.#pending = [];
         return;
       }
       tried.push(difference);
@@ -101,7 +101,7 @@ export class DurableLog {
     throw new Violation('durability', `the log is not what was acknowledged: ${tried.join('; ')}`);
   }
 
-  private difference({ hardState, snapshot, entries }: Recovered): string | undefined {
+  #difference({ hardState, snapshot, entries }: Recovered): string | undefined {
     const { term, vote } = this.hardState;
     if (hardState.term !== term || hardState.vote !== vote) {
       return `vote ${hardState.vote} in term ${hardState.term}, not ${vote} in ${term}`;
@@ -118,60 +118,63 @@ export class DurableLog {
   }
 }
 
-/** Tells of each step of a log's writes, and of what became durable. */
+/** Receives each step of a log's writes, and what became durable. */
 export interface StorageWatcher {
   step(step: StorageStep): void;
   /** Resolves when a disk would have been read. */
   reading(): Promise<void>;
-  /** The disk was damaged in a way that the log is not expected to notice. */
+  /** Reports whether the disk was damaged in a way that the log is not expected to detect. */
   lossGoesUnnoticed(): boolean;
   readonly durable: DurableLog;
 }
 
-/** A log that is watched; does nothing itself. */
+/** A watched log. Does nothing itself. */
 export class WatchedStorage implements LogStorage {
-  private readonly inner: LogStorage;
-  private readonly watcher: StorageWatcher;
+  readonly #inner: LogStorage;
+  readonly #watcher: StorageWatcher;
 
   constructor(inner: LogStorage, watcher: StorageWatcher) {
-    this.inner = inner;
-    this.watcher = watcher;
+    this.#inner = inner;
+    this.#watcher = watcher;
   }
 
   async open(): Promise<Recovered> {
-    this.watcher.step('opening');
-    await this.watcher.reading();
-    const recovered = await this.inner.open();
-    this.compare(recovered);
+    this.#watcher.step('opening');
+    await this.#watcher.reading();
+    const recovered = await this.#inner.open();
+    this.#compare(recovered);
     return recovered;
   }
 
-  /** A loss that the log can not notice we do: the member goes no further on it than on one it can. */
-  private compare(recovered: Recovered): void {
+  /**
+   * We see a loss that the log cannot detect: the member may not continue on it any more than on
+   * one it can.
+   */
+  #compare(recovered: Recovered): void {
     try {
-      this.watcher.durable.recovered(recovered);
+      this.#watcher.durable.recovered(recovered);
     } catch (error) {
-      if (!this.watcher.lossGoesUnnoticed()) throw error;
+      if (!this.#watcher.lossGoesUnnoticed()) throw error;
       throw new StorageCorruptError((error as Error).message);
     }
   }
 
   async persist(write: Persist): Promise<void> {
-    this.watcher.durable.begun(write);
-    this.watcher.step('begun');
-    await this.inner.persist(write);
-    this.watcher.durable.acknowledged(write);
-    this.watcher.step('done');
+    this.#watcher.durable.begun(write);
+    this.#watcher.step('begun');
+    await this.#inner.persist(write);
+    this.#watcher.durable.acknowledged(write);
+    this.#watcher.step('done');
   }
 
   async compact(meta: SnapshotMeta): Promise<void> {
-    this.watcher.step('begun');
-    await this.inner.compact(meta);
-    this.watcher.durable.compacted(meta);
-    this.watcher.step('done');
+    this.#watcher.step('begun');
+    await this.#inner.compact(meta);
+    this.#watcher.durable.compacted(meta);
+    this.#watcher.step('done');
   }
 
   close(): Promise<void> {
-    return this.inner.close();
+    return this.#inner.close();
   }
 }

@@ -2,7 +2,7 @@ import { EntryKind, type RaftNode } from '@swarm/raft';
 import { type Raft, replaceWriter } from '@swarm/raft/internals';
 import { PipelinedWriter } from './pipelined-writer.js';
 
-/** Has a node that was just opened keep up to `depth` writes of its log under way. */
+/** Makes a node that was just opened keep up to `depth` writes of its log under way. */
 export function pipelineWrites(node: RaftNode, depth: number): void {
   replaceWriter(
     node,
@@ -11,7 +11,10 @@ export function pipelineWrites(node: RaftNode, depth: number): void {
   );
 }
 
-/** How many membership changes a member has in its log and has not applied; one that is down has none. */
+/**
+ * Returns how many membership changes a member has in its log but has not applied; 0 for a member
+ * that is down.
+ */
 export function changesAhead(raft: Raft | undefined): number {
   let count = 0;
   if (raft === undefined) return count;

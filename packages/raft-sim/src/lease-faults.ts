@@ -3,7 +3,10 @@ import type { Prng } from '@swarm/sim';
 import type { SimMember } from './member.js';
 import type { RaftWorld } from './world.js';
 
-/** The leader's links, but not those to `kept`, lose everything. @returns what makes them whole again */
+/**
+ * Makes the leader's links, except those to `kept`, lose everything. @returns a function that
+ * restores them
+ */
 function cutOff(world: RaftWorld, leader: SimMember, kept: readonly SimMember[] = []): () => void {
   const links = world.members
     .filter((member) => member !== leader && !kept.includes(member))
@@ -18,8 +21,8 @@ function cutOff(world: RaftWorld, leader: SimMember, kept: readonly SimMember[] 
 }
 
 /**
- * The leader stops in the middle of a round of heartbeats. The answers reach it, nothing after them
- * does; meanwhile others elect another. Then it goes on, as if no time had passed.
+ * Stops the leader in the middle of a round of heartbeats. The answers reach it, nothing after them
+ * does; meanwhile the others elect another. Then it continues, as if no time had passed.
  */
 export function loseLeader(world: RaftWorld, leader: SimMember, forMs: number, prng: Prng): void {
   const { clock, plan } = world;
@@ -34,9 +37,9 @@ export function loseLeader(world: RaftWorld, leader: SimMember, forMs: number, p
 }
 
 /**
- * The leader reaches just enough voters. When the others have long wanted an election, the leader
- * loses those voters, too, and they start again: none of them must have forgotten it. Nobody writes
- * until then, or the others' logs would be too short for them to be elected.
+ * Lets the leader reach just enough voters. When the others have long wanted an election, the
+ * leader loses those voters too, and they restart: none of them may have forgotten it. Nobody
+ * writes until then; otherwise the others' logs would be too short for them to be elected.
  */
 export function restartVoters(
   world: RaftWorld,
@@ -68,7 +71,7 @@ export function restartVoters(
   });
 }
 
-/** Elections begin within so long. */
+/** The longest time until an election begins. */
 function electionMs({ plan }: RaftWorld): number {
   return 2 * plan.electionTicks * plan.tickMs;
 }

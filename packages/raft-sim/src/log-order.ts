@@ -2,9 +2,9 @@ import type { Entry } from '@swarm/raft';
 import { decodeCommand, execute, type Operation, OpKind, Outcome, Violation } from '@swarm/sim';
 
 /**
- * The cheap check, made of every run: as all state comes from one log, answers must agree with it.
- * Each acknowledged write is in the committed log where it was said to be, each answer is what a
- * replay gives, and what was answered before something was asked is not later in the log than it.
+ * The cheap check of every run: all state comes from one log, so answers must agree with it. Each
+ * acknowledged write is in the committed log where it was reported, each answer is what a replay
+ * gives, and an answer given before an operation began is not later in the log than that operation.
  */
 export function checkLogOrder(
   operations: readonly Operation[],

@@ -3,7 +3,7 @@ import { BUGS } from './bug-bank.js';
 import { findBug } from './bug-lab.js';
 import { simulator } from './simulator.js';
 
-/** @returns how many bugs were not found. */
+/** @returns how many bugs were not found */
 async function lookForBugs({ from, seeds }: { from: number; seeds: number }): Promise<number> {
   let missed = 0;
   for (const bug of BUGS) {

@@ -1,6 +1,6 @@
 import { PLAYS } from './plan.js';
 
-/** Every mark there is; grouped as faults, storage, elections, log, membership, reads, clients. */
+/** Every mark, grouped by faults, storage, elections, log, membership, reads, clients. */
 export const MARKS = [
   'message lost',
   'message duplicated',
@@ -33,7 +33,7 @@ export const MARKS = [
   'unsynced write kept by a crash',
   'write-ahead file full',
   'tables merged',
-  'damage that can not be noticed',
+  'damage that cannot be detected',
   'state ahead of the log after a crash',
   'damage noticed',
   'election',
@@ -43,7 +43,7 @@ export const MARKS = [
   'leader steps down for its disk',
   'pre-vote refused',
   'tail overwritten',
-  'snapshot taken over',
+  'snapshot installed',
   'snapshot broken off',
   'snapshot resumed',
   'kept snapshot given up',

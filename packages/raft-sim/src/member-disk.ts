@@ -3,27 +3,30 @@ import { type LogStorage, type MemberId, MemoryDisk, MemoryStorage } from '@swar
 import type { Prng, SimProcess } from '@swarm/sim';
 import type { Coverage } from '@swarm/sim';
 
-/** The disk that a member's log is on, whatever the log's format; it outlives processes. */
+/** The disk with a member's log, whatever the log's format. Outlives processes. */
 export interface LogDisk {
   /**
-   * A log on this disk, for a new process. @param step is called whenever the disk has something to do
-   * that is no whole write: there the process may die as well
+   * Opens the log on this disk for a new process. @param step called whenever the disk has work
+   * that is not a whole write: the process may die there as well
    */
   open(process: SimProcess, step: () => void): LogStorage;
-  /** How many such steps an opening takes. */
+  /** The number of such steps in an opening. */
   readonly openingSteps: number;
-  /** Some of what was not synced is kept. */
+  /** Simulates a crash: some of the unsynced content is kept. */
   crash(): void;
-  /** Makes something on it unreadable. @returns false when there is nothing yet to damage. */
+  /** Makes something on it unreadable. @returns false when there is nothing to damage yet */
   flipBit(): boolean;
   loseFiles(): boolean;
-  /** What was damaged last is of a kind that the package's README says is not noticed. */
+  /** Whether the package's README lists the last damage as undetected. */
   readonly unnoticed: boolean;
-  /** A write lands in the place of another, sound in itself and wrong there, if the format has such. */
+  /**
+   * Makes a write land in the place of another, intact but in the wrong place, if the format allows
+   * it.
+   */
   misdirect?(): boolean;
-  /** Writes take until then. */
+  /** Makes writes take until then. */
   stall(untilUs: number): void;
-  /** Writes fail, or work again. */
+  /** Makes writes fail, or work again. */
   setFull(full: boolean): void;
 }
 
@@ -31,13 +34,13 @@ export interface LogDisk {
 export class RecordDisk implements LogDisk {
   readonly openingSteps = 1;
   readonly unnoticed = false;
-  private readonly id: MemberId;
-  private readonly prng: Prng;
-  private readonly latencyUs: number;
-  private readonly coverage: Coverage<Mark>;
-  private disk = new MemoryDisk();
-  private stalledUntilUs = 0;
-  private nowUs: () => number;
+  readonly #id: MemberId;
+  readonly #prng: Prng;
+  readonly #latencyUs: number;
+  readonly #coverage: Coverage<Mark>;
+  #disk = new MemoryDisk();
+  #stalledUntilUs = 0;
+  #nowUs: () => number;
 
   constructor(
     id: MemberId,
@@ -46,72 +49,72 @@ export class RecordDisk implements LogDisk {
     coverage: Coverage<Mark>,
     nowUs: () => number,
   ) {
-    this.id = id;
-    this.prng = prng;
-    this.latencyUs = latencyUs;
-    this.coverage = coverage;
-    this.nowUs = nowUs;
+    this.#id = id;
+    this.#prng = prng;
+    this.#latencyUs = latencyUs;
+    this.#coverage = coverage;
+    this.#nowUs = nowUs;
   }
 
   open(process: SimProcess): LogStorage {
     return new MemoryStorage({
-      disk: this.disk,
+      disk: this.#disk,
       schedule: (done) => {
         const doneUs = Math.max(
-          this.nowUs() + 1 + this.prng.delay(this.latencyUs),
-          this.stalledUntilUs,
+          this.#nowUs() + 1 + this.#prng.delay(this.#latencyUs),
+          this.#stalledUntilUs,
         );
-        process.after(doneUs - this.nowUs(), done);
+        process.after(doneUs - this.#nowUs(), done);
       },
     });
   }
 
   crash(): void {
-    const { unsynced } = this.disk;
-    const kept = this.prng.between(0, unsynced);
-    if (kept > 0) this.coverage.mark('unsynced write kept by a crash');
-    if (kept < unsynced) this.coverage.mark('write torn by a crash');
-    this.disk.crash(kept);
+    const { unsynced } = this.#disk;
+    const kept = this.#prng.between(0, unsynced);
+    if (kept > 0) this.#coverage.mark('unsynced write kept by a crash');
+    if (kept < unsynced) this.#coverage.mark('write torn by a crash');
+    this.#disk.crash(kept);
   }
 
   flipBit(): boolean {
-    const sequences = this.disk.sequences();
-    return sequences.length > 0 && this.disk.damage(this.prng.pick(sequences));
+    const sequences = this.#disk.sequences();
+    return sequences.length > 0 && this.#disk.damage(this.#prng.pick(sequences));
   }
 
   misdirect(): boolean {
-    const sequences = this.disk.sequences();
+    const sequences = this.#disk.sequences();
     if (sequences.length < 2) return false;
-    const [from, to] = this.prng.shuffle(sequences);
-    return this.disk.misdirect(from!, to!);
+    const [from, to] = this.#prng.shuffle(sequences);
+    return this.#disk.misdirect(from!, to!);
   }
 
-  /** The records are gone; the identity beside them is there, so this is noticed when it opens. */
+  /** Loses the records. The identity beside them stays, so opening detects the loss. */
   loseFiles(): boolean {
-    if (this.disk.sequences().length === 0) return false;
-    this.disk = new MissingDisk(this.id);
+    if (this.#disk.sequences().length === 0) return false;
+    this.#disk = new MissingDisk(this.#id);
     return true;
   }
 
   stall(untilUs: number): void {
-    this.stalledUntilUs = untilUs;
+    this.#stalledUntilUs = untilUs;
   }
 
   setFull(full: boolean): void {
-    this.disk.failure = full ? new Error('ENOSPC: no space left on device') : undefined;
+    this.#disk.failure = full ? new Error('ENOSPC: no space left on device') : undefined;
   }
 }
 
-/** What opening finds when the database is missing and the identity file says it was there. */
+/** What opening finds when the database is missing and the identity file says that it existed. */
 class MissingDisk extends MemoryDisk {
-  private readonly id: MemberId;
+  readonly #id: MemberId;
 
   constructor(id: MemberId) {
     super();
-    this.id = id;
+    this.#id = id;
   }
 
   override open(_holder: object): never {
-    throw new Error(`the identity file of member ${this.id} is there, the database is missing`);
+    throw new Error(`the identity file of member ${this.#id} is there, the database is missing`);
   }
 }

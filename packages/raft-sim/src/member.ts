@@ -43,43 +43,43 @@ export class SimMember {
   readonly durable = new DurableLog();
   readonly stateDisk: StateDisk = { saved: EMPTY_STATE, restoring: false };
   state: MemberState = MemberState.Down;
-  /** What its last process acted by at its end. */
+  /** The configuration and applied index of its last process at its end. */
   lastConf: { readonly conf: ConfState; readonly applied: Index };
-  /** Its disk was damaged on purpose: opening may say so. */
+  /** Its disk was damaged on purpose: opening may report that. */
   damaged = false;
   process: SimProcess | undefined;
   node: RaftNode | undefined;
   machine: SimStateMachine | undefined;
   subject: Subject | undefined;
-  /** It dies at the storage step that this many steps away. */
+  /** It dies this many storage steps from now. */
   stepsToCrash = 0;
   crashWhileRestoring = false;
   crashWhileStarting = false;
-  /** Whether it was ever to be part of the cluster. */
+  /** Whether it was ever invited to join the cluster. */
   invited = false;
   readonly marks = new RareStates();
-  /** Something of it ran since it was last checked. */
+  /** Part of it ran since it was last checked. */
   touched = false;
-  private readonly world: RaftWorld;
-  private readonly prng: Prng;
-  private readonly founding: boolean;
-  private readonly driftPpm: number;
-  private transport: SimTransport | undefined;
+  readonly #world: RaftWorld;
+  readonly #prng: Prng;
+  readonly #founding: boolean;
+  readonly #driftPpm: number;
+  #transport: SimTransport | undefined;
 
-  /** @param founding whether it is one of the first members. */
+  /** @param founding whether it is one of the first members */
   constructor(world: RaftWorld, id: MemberId, founding: boolean) {
-    this.world = world;
+    this.#world = world;
     this.id = id;
-    this.founding = founding;
-    this.prng = new Prng(world.plan.seed, `member ${id}`);
+    this.#founding = founding;
+    this.#prng = new Prng(world.plan.seed, `member ${id}`);
     const { driftPpm, slowClock } = world.plan;
-    const within = this.prng.between(-driftPpm, driftPpm);
+    const within = this.#prng.between(-driftPpm, driftPpm);
     const atBound = id === slowClock ? -driftPpm : driftPpm;
-    this.driftPpm = slowClock > 0 ? atBound : within;
-    this.disk = world.makeDisk(id, this.prng);
+    this.#driftPpm = slowClock > 0 ? atBound : within;
+    this.disk = world.makeDisk(id, this.#prng);
     // The first opening makes files, and comes before the plan's faults.
     this.crashWhileStarting =
-      world.plan.profile === 'level' && world.faultsHappen && this.prng.below(3) === 0;
+      world.plan.profile === 'level' && world.faultsHappen && this.#prng.below(3) === 0;
     const voters = founding ? world.founders.map((info) => info.id) : [];
     this.lastConf = { conf: { ...EMPTY_CONF, voters }, applied: 0 };
   }
@@ -94,9 +94,11 @@ export class SimMember {
 
   start(): void {
     if (this.running || this.state === MemberState.Lost) return;
-    const { world, prng, id } = this;
+    const { id } = this;
+    const world = this.#world;
+    const prng = this.#prng;
     const { plan, coverage } = world;
-    const process = new SimProcess(world.clock, this.driftPpm, () => world.touch(this));
+    const process = new SimProcess(world.clock, this.#driftPpm, () => world.touch(this));
     this.process = process;
     this.state = MemberState.Starting;
     world.note('start', id);
@@ -106,17 +108,17 @@ export class SimMember {
     }
     const watcher = {
       durable: this.durable,
-      step: (step: StorageStep) => this.step(step),
+      step: (step: StorageStep) => this.#step(step),
       lossGoesUnnoticed: () => {
         const unnoticed = this.damaged && this.disk.unnoticed;
-        if (unnoticed) coverage.mark('damage that can not be noticed');
+        if (unnoticed) coverage.mark('damage that cannot be detected');
         return unnoticed;
       },
       reading: () => process.sleep(1 + prng.delay(plan.diskLatencyUs)),
     };
-    const log = this.disk.open(process, () => this.step('file'));
+    const log = this.disk.open(process, () => this.#step('file'));
     const storage = new WatchedStorage(log, watcher);
-    this.transport = new SimTransport(world.network, id, process);
+    this.#transport = new SimTransport(world.network, id, process);
     this.machine = new SimStateMachine({
       disk: this.stateDisk,
       process,
@@ -128,9 +130,9 @@ export class SimMember {
     });
     const opening = RaftNode.open({
       id,
-      ...(this.founding ? { members: world.founders } : { seeds: world.seeds(id) }),
+      ...(this.#founding ? { members: world.founders } : { seeds: world.seeds(id) }),
       storage,
-      transport: this.transport,
+      transport: this.#transport,
       stateMachine: this.machine,
       clock: process,
       random: prng.fraction,
@@ -141,31 +143,31 @@ export class SimMember {
       readMode: plan.readMode,
       maxClockDriftPpm: plan.driftPpm,
       limits: plan.limits,
-      logger: { ...SILENT_LOGGER, warn: (message) => this.warned(message) },
+      logger: { ...SILENT_LOGGER, warn: (message) => this.#warned(message) },
       ...(world.raftTrace !== undefined && { trace: world.raftTrace }),
-      onFatal: (error) => this.fatal(process, error),
+      onFatal: (error) => this.#fatal(process, error),
     });
     opening.then(
       (node) => {
-        if (this.process === process && process.alive) this.opened(node, process);
+        if (this.process === process && process.alive) this.#opened(node, process);
       },
-      (error: unknown) => this.fatal(process, error),
+      (error: unknown) => this.#fatal(process, error),
     );
   }
 
-  private warned(message: string): void {
+  #warned(message: string): void {
     if (message.includes('disk is too slow')) {
-      this.world.coverage.mark('leader steps down for its disk');
+      this.#world.coverage.mark('leader steps down for its disk');
     }
-    this.world.note('warns', this.id, message);
+    this.#world.note('warns', this.id, message);
   }
 
-  private opened(node: RaftNode, process: SimProcess): void {
+  #opened(node: RaftNode, process: SimProcess): void {
     this.node = node;
     this.state = MemberState.Up;
-    // Whatever was done to its disk has hit nothing that is still needed.
+    // The damage to its disk hit nothing that is still needed.
     this.damaged = false;
-    const { writesInFlight } = this.world.plan;
+    const { writesInFlight } = this.#world.plan;
     if (writesInFlight > 1) pipelineWrites(node, writesInFlight);
     const raft = raftOf(node);
     this.subject = {
@@ -177,47 +179,48 @@ export class SimMember {
       sendsSnapshot: (to) => sendsSnapshot(node, to),
     };
     this.marks.reset();
-    this.world.opened(this);
+    this.#world.opened(this);
   }
 
-  /** The node gave up. Only what was done to its disk on purpose is an excuse. */
-  private fatal(process: SimProcess, error: unknown): void {
+  /** Handles a node that gave up. Only deliberate damage to its disk is an excuse. */
+  #fatal(process: SimProcess, error: unknown): void {
     if (this.process !== process || !process.alive) return;
-    const { world } = this;
+    const world = this.#world;
     world.note('stops', this.id, String(error).slice(0, 100));
     if (error instanceof StorageCorruptError && this.damaged) {
       world.coverage.mark('damage noticed');
-      this.end();
+      this.#end();
       this.lose();
       return;
     }
     const full = error instanceof StorageFailedError || /ENOSPC|No space left/.test(String(error));
     if (full) {
-      this.end();
+      this.#end();
       world.restartLater(this);
       return;
     }
     world.fail(error instanceof Violation ? error : new Violation('member stops', String(error)));
   }
 
-  /** Nothing of its disk is left to build on. */
+  /** Loses the disk: nothing of it is left to build on. */
   lose(): void {
-    this.end();
+    this.#end();
     this.state = MemberState.Lost;
-    this.world.note('lost', this.id);
+    this.#world.note('lost', this.id);
   }
 
-  /** The process dies, whatever it was doing. */
+  /** Kills the process, whatever it was doing. */
   crash(): void {
-    const { process, world } = this;
+    const { process } = this;
+    const world = this.#world;
     if (process === undefined || !process.alive) return;
     if (this.stateDisk.restoring) world.coverage.mark('crash while restoring');
     if (this.state === MemberState.Starting) world.coverage.mark('crash while starting');
     world.note('crash', this.id);
-    this.end();
+    this.#end();
   }
 
-  private end(): void {
+  #end(): void {
     const { process } = this;
     if (process === undefined || !process.alive) return;
     process.kill();
@@ -225,13 +228,13 @@ export class SimMember {
     if (raft !== undefined) {
       this.lastConf = { conf: raft.tracker.conf, applied: raft.log.applied };
     }
-    this.world.ended(this);
-    this.machine?.crash(this.prng);
+    this.#world.ended(this);
+    this.machine?.crash(this.#prng);
     this.disk.crash();
     if (this.stateDisk.saved.index > this.durable.hardState.commit) {
-      this.world.coverage.mark('state ahead of the log after a crash');
+      this.#world.coverage.mark('state ahead of the log after a crash');
     }
-    if (this.transport !== undefined) this.world.network.detach(this.id, this.transport);
+    if (this.#transport !== undefined) this.#world.network.detach(this.id, this.#transport);
     this.stateDisk.restoring = false;
     this.state = MemberState.Down;
     this.process = undefined;
@@ -243,26 +246,27 @@ export class SimMember {
     this.crashWhileRestoring = false;
   }
 
-  private step(step: StorageStep): void {
-    const { process, world } = this;
+  #step(step: StorageStep): void {
+    const { process } = this;
+    const world = this.#world;
     if (step !== 'file') world.note('disk', this.id, step);
     const dies = this.crashWhileStarting || (this.stepsToCrash > 0 && --this.stepsToCrash === 0);
     if (!dies || process === undefined) return;
     this.crashWhileStarting = false;
-    this.crashSoon(process, this.world.plan.diskLatencyUs, 'crash at a storage step');
+    this.#crashSoon(process, this.#world.plan.diskLatencyUs, 'crash at a storage step');
   }
 
-  /** A snapshot begins to come in. */
+  /** Notes that a snapshot begins to come in. */
   restoring(): void {
     if (!this.crashWhileRestoring || this.process === undefined) return;
     this.crashWhileRestoring = false;
-    this.crashSoon(this.process, 4 * this.world.plan.stateLatencyUs, 'crash');
+    this.#crashSoon(this.process, 4 * this.#world.plan.stateLatencyUs, 'crash');
   }
 
-  /** At once, or somewhere within `withinUs`. */
-  private crashSoon(process: SimProcess, withinUs: number, mark: Mark): void {
-    const { world } = this;
-    const delayUs = this.prng.below(2) === 0 ? 0 : this.prng.below(withinUs);
+  /** Crashes at once, or at some moment within `withinUs`. */
+  #crashSoon(process: SimProcess, withinUs: number, mark: Mark): void {
+    const world = this.#world;
+    const delayUs = this.#prng.below(2) === 0 ? 0 : this.#prng.below(withinUs);
     world.clock.after(delayUs, () => {
       if (this.process !== process || !process.alive) return;
       world.coverage.mark(mark);
@@ -271,16 +275,16 @@ export class SimMember {
     });
   }
 
-  /** A stop that the member knows of. */
+  /** Stops in an orderly way that the member knows of. */
   async stopInOrder(): Promise<void> {
     const { node, process } = this;
     if (node === undefined || process === undefined) return;
     try {
       await node.close();
     } catch (error) {
-      this.fatal(process, error);
+      this.#fatal(process, error);
     }
-    if (this.process === process && process.alive) this.end();
+    if (this.process === process && process.alive) this.#end();
   }
 
   /** Called by the invariants' owner after each of this member's steps. */

@@ -9,25 +9,25 @@ import type { RaftWorld } from './world.js';
 
 /** Carries out the plan's faults. Draws only from the action's own number. */
 export class Nemesis {
-  private readonly world: RaftWorld;
-  private readonly plays: Plays;
+  readonly #world: RaftWorld;
+  readonly #plays: Plays;
 
   constructor(world: RaftWorld) {
-    this.world = world;
-    this.plays = new Plays(world);
+    this.#world = world;
+    this.#plays = new Plays(world);
   }
 
   schedule(): void {
-    const { clock, plan } = this.world;
+    const { clock, plan } = this.#world;
     for (const action of plan.actions) {
       clock.after(action.atMs * 1000, () => {
-        if (this.world.faultsHappen) this.act(action);
+        if (this.#world.faultsHappen) this.#act(action);
       });
     }
   }
 
-  private act(action: FaultAction): void {
-    const { world } = this;
+  #act(action: FaultAction): void {
+    const world = this.#world;
     const prng = new Prng(action.pick, 'action');
     const targets = world.members.filter(({ running }) => running);
     if (targets.length === 0) return;
@@ -36,17 +36,17 @@ export class Nemesis {
     const target = leader !== undefined && prng.below(3) === 0 ? leader : prng.pick(targets);
     world.note('fault', target.id, action.fault, action.durationMs);
     const play = PLAYS.find((name) => name === action.fault);
-    if (play === undefined) this.inflict(action, target, leader, prng);
-    else this.plays.begin(play, action, prng);
+    if (play === undefined) this.#inflict(action, target, leader, prng);
+    else this.#plays.begin(play, action, prng);
   }
 
-  private inflict(
+  #inflict(
     action: FaultAction,
     target: SimMember,
     leader: SimMember | undefined,
     prng: Prng,
   ): void {
-    const { world } = this;
+    const world = this.#world;
     const { coverage, clock } = world;
     const durationUs = action.durationMs * 1000;
     switch (action.fault) {
@@ -106,16 +106,16 @@ export class Nemesis {
       case 'misdirected-write':
       case 'files-lost':
       case 'disk-lost':
-        this.damage(action, target);
+        this.#damage(action, target);
         break;
       default:
-        this.disturb(action, target, prng);
+        this.#disturb(action, target, prng);
     }
   }
 
   /** Damages a disk, if enough others stay intact. */
-  private damage(action: FaultAction, target: SimMember): void {
-    const { world } = this;
+  #damage(action: FaultAction, target: SimMember): void {
+    const world = this.#world;
     if (!target.intact || target.state === MemberState.Starting) return;
     if (!world.plan.mayLoseQuorum && !recoverableWithout(world, target)) return;
     if (action.fault === 'disk-lost') {
@@ -123,7 +123,7 @@ export class Nemesis {
       target.lose();
       return;
     }
-    // A running member has all of it in memory: the damage shows when it starts again.
+    // A running member has everything in memory: the damage shows when it restarts.
     target.crash();
     const { fault } = action;
     const done =
@@ -139,8 +139,8 @@ export class Nemesis {
     world.restartLater(target, action.durationMs * 1000);
   }
 
-  private disturb(action: FaultAction, target: SimMember, prng: Prng): void {
-    const { world } = this;
+  #disturb(action: FaultAction, target: SimMember, prng: Prng): void {
+    const world = this.#world;
     const { coverage, network, clock } = world;
     const durationUs = action.durationMs * 1000;
     const ids = world.members.map(({ id }) => id);
@@ -182,13 +182,13 @@ export class Nemesis {
         for (const id of ids) {
           if (id === target.id || prng.below(2) === 0) continue;
           const [from, to] = prng.below(2) === 0 ? [id, target.id] : [target.id, id];
-          // One after the other they clear again (FoundationDB's swizzle).
+          // The links clear one after another (FoundationDB's swizzle).
           network.clog(from, to, clock.nowUs + prng.below(durationUs));
         }
         break;
       }
       default:
-        this.reorganize(action, target, prng);
+        this.#reorganize(action, target, prng);
         return;
     }
     for (const [from, to] of cut) network.cut(from, to);
@@ -197,8 +197,8 @@ export class Nemesis {
     });
   }
 
-  private reorganize(action: FaultAction, target: SimMember, prng: Prng): void {
-    const { world } = this;
+  #reorganize(action: FaultAction, target: SimMember, prng: Prng): void {
+    const world = this.#world;
     const leader = world.leader();
     switch (action.fault) {
       case 'rolling-restart':
@@ -229,18 +229,18 @@ export class Nemesis {
         return;
       case 'replace-member':
         if (prng.below(2) === 0) world.operator.replace(target.id);
-        else this.plays.stage.change(leader, this.replacement(leader, prng));
+        else this.#plays.stage.change(leader, this.#replacement(leader, prng));
         return;
       case 'demote':
-        this.plays.stage.change(leader, this.demotion(leader, prng));
+        this.#plays.stage.change(leader, this.#demotion(leader, prng));
         return;
       default:
     }
   }
 
-  /** One joint change: a new voter for an old one. */
-  private replacement(leader: SimMember | undefined, prng: Prng): MemberChange[] {
-    const { world } = this;
+  /** One joint change: a new voter replaces an old one. */
+  #replacement(leader: SimMember | undefined, prng: Prng): MemberChange[] {
+    const world = this.#world;
     const conf = leader?.subject?.raft.tracker.conf;
     if (conf === undefined || world.members.length >= MAX_IDS) return [];
     const out = prng.pick(allVoters(conf));
@@ -253,10 +253,10 @@ export class Nemesis {
     ];
   }
 
-  private demotion(leader: SimMember | undefined, prng: Prng): MemberChange[] {
+  #demotion(leader: SimMember | undefined, prng: Prng): MemberChange[] {
     const conf = leader?.subject?.raft.tracker.conf;
     if (conf === undefined || conf.voters.length < 2) return [];
-    this.world.coverage.mark('voter demoted');
+    this.#world.coverage.mark('voter demoted');
     const changes: MemberChange[] = [{ op: ConfChangeOp.AddLearner, id: prng.pick(conf.voters) }];
     // Together with a promotion it needs a joint configuration.
     const learner = allMembers(conf).find((id) => conf.learners.includes(id));
@@ -265,9 +265,9 @@ export class Nemesis {
   }
 }
 
-/** Members at one time. */
+/** The most members at one time. */
 export const MAX_MEMBERS = 7;
-/** More ids than MAX_IDS may be needed to bring a cluster back. */
+/** Bringing a cluster back may need more ids than MAX_IDS. */
 export const MAX_IDS_HEALING = 40;
 
 const DAMAGE = {

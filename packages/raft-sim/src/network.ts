@@ -15,17 +15,17 @@ import type { SimTransport } from './transport.js';
 export interface RaftNetworkPlan extends NetworkPlan {
   /** Sizes and times of snapshots' connections. */
   readonly transfer: Partial<TransportLimits>;
-  /** Turn messages into bytes and back. */
+  /** Whether to encode and decode messages. */
   readonly encode: boolean;
 }
 
-/** What is told of every message, for invariants, traces and the digest. */
+/** Receives every message, for invariants, traces and the digest. */
 export interface NetworkObserver {
   sent(message: Message): void;
   arrived(message: Message): void;
 }
 
-/** The network between members; what a stream carries is a snapshot. */
+/** The network between members; its streams carry snapshots. */
 export class RaftNetwork extends SimNetwork<MemberId, Message, SimTransport, RaftNetworkPlan> {
   readonly observer: NetworkObserver;
   readonly coverage: Coverage<Mark>;

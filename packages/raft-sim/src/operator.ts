@@ -7,142 +7,144 @@ import type { RaftWorld } from './world.js';
 
 const PERIOD_US = 400_000;
 
-/** Who runs the cluster: removes members whose disks are lost, and keeps as many as are wanted. */
+/** Runs the cluster: removes members whose disks are lost, and keeps the wanted number. */
 export class Operator {
   wanted: number;
-  private readonly world: RaftWorld;
-  private readonly toRemove = new Set<MemberId>();
-  /** Who shall be replaced, and by whom: 0 until that is decided. */
-  private readonly toReplace = new Map<MemberId, MemberId>();
-  private busy = false;
-  private job = '';
+  readonly #world: RaftWorld;
+  readonly #toRemove = new Set<MemberId>();
+  /** Members to replace, and by whom: 0 until that is decided. */
+  readonly #toReplace = new Map<MemberId, MemberId>();
+  #busy = false;
+  #job = '';
 
   constructor(world: RaftWorld) {
-    this.world = world;
+    this.#world = world;
     this.wanted = world.plan.members;
   }
 
   remove(id: MemberId): void {
-    this.toRemove.add(id);
+    this.#toRemove.add(id);
   }
 
-  /** In one change, asked for again on each new leader until it is done. */
+  /**
+   * Replaces a member in one change, and repeats the request on each new leader until it is done.
+   */
   replace(id: MemberId): void {
-    if (!this.toReplace.has(id)) this.toReplace.set(id, 0);
+    if (!this.#toReplace.has(id)) this.#toReplace.set(id, 0);
   }
 
   run(): void {
-    this.world.clock.after(PERIOD_US, () => {
-      if (!this.busy && this.world.clientsRun) this.act();
+    this.#world.clock.after(PERIOD_US, () => {
+      if (!this.#busy && this.#world.clientsRun) this.#act();
       this.run();
     });
   }
 
-  /** Whether nothing is left to do. */
+  /** True when nothing is left to do. */
   get content(): boolean {
-    const conf = this.world.leader()?.subject?.raft.tracker.conf;
-    if (this.busy || conf === undefined) return false;
-    const lost = this.world.members.some(
+    const conf = this.#world.leader()?.subject?.raft.tracker.conf;
+    if (this.#busy || conf === undefined) return false;
+    const lost = this.#world.members.some(
       ({ id, state }) => state === MemberState.Lost && isVoter(conf, id),
     );
     return !lost && conf.learners.length === 0 && conf.voters.length >= Math.min(this.wanted, 3);
   }
 
-  private get maxIds(): number {
-    return this.world.faultsHappen ? MAX_IDS : MAX_IDS_HEALING;
+  get #maxIds(): number {
+    return this.#world.faultsHappen ? MAX_IDS : MAX_IDS_HEALING;
   }
 
   describe(): string {
-    const subject = this.world.leader()?.subject;
+    const subject = this.#world.leader()?.subject;
     const conf = subject === undefined ? '' : describeConf(subject.raft.tracker.conf);
-    const members = this.world.members.map(({ id, state }) => `${id} ${state}`).join(', ');
-    const busy = this.busy ? `busy with ${this.job}` : 'idle';
+    const members = this.#world.members.map(({ id, state }) => `${id} ${state}`).join(', ');
+    const busy = this.#busy ? `busy with ${this.#job}` : 'idle';
     return `${conf}, wanted ${this.wanted}, ${members}, the operator is ${busy}`;
   }
 
-  private act(): void {
-    const { world } = this;
+  #act(): void {
+    const world = this.#world;
     const leader = world.leader();
     const { node, process, subject } = leader ?? {};
     if (leader === undefined || node === undefined || process === undefined) return;
     const { conf } = subject!.raft.tracker;
     const { members } = subject!.membership.current;
     const isGone = (id: MemberId) => world.member(id).state === MemberState.Lost;
-    const gone = members.find(({ id }) => isGone(id) || this.toRemove.has(id));
+    const gone = members.find(({ id }) => isGone(id) || this.#toRemove.has(id));
     const learner = conf.learners.find((id) => world.member(id).state === MemberState.Up);
     const many = members.length > this.wanted;
     let job: Promise<void> | undefined;
     if (gone !== undefined && (isGone(gone.id) || many)) {
-      this.job = `removing ${gone.id}`;
-      job = this.removal(gone.id, leader.id);
-    } else if (this.toReplace.size > 0) {
-      job = this.replacement(leader.id);
+      this.#job = `removing ${gone.id}`;
+      job = this.#removal(gone.id, leader.id);
+    } else if (this.#toReplace.size > 0) {
+      job = this.#replacement(leader.id);
     } else if (learner !== undefined) {
-      this.job = `promoting ${learner}`;
+      this.#job = `promoting ${learner}`;
       job = node.addMember(infoOf(learner)).then(() => world.coverage.mark('learner promoted'));
-    } else if (members.length < this.wanted && world.members.length < this.maxIds) {
+    } else if (members.length < this.wanted && world.members.length < this.#maxIds) {
       const fresh = world.members.find((member) => !member.invited) ?? world.addMember();
       fresh.invited = true;
-      this.job = `adding ${fresh.id}`;
+      this.#job = `adding ${fresh.id}`;
       job = node.addMember(infoOf(fresh.id)).then(() => {
         world.coverage.mark('member added');
         world.coverage.mark('learner promoted');
       });
-    } else if (this.toRemove.size > 0 && members.length === this.wanted && gone !== undefined) {
-      job = this.removal(gone.id, leader.id);
+    } else if (this.#toRemove.size > 0 && members.length === this.wanted && gone !== undefined) {
+      job = this.#removal(gone.id, leader.id);
     }
     if (job === undefined) return;
-    this.busy = true;
+    this.#busy = true;
     const free = world.clock.after(world.plan.clientTimeoutMs * 5_000, () => {
-      this.busy = false;
+      this.#busy = false;
     });
     const done = () => {
       if (free.cancelled) return;
       free.cancelled = true;
-      this.busy = false;
+      this.#busy = false;
     };
     job.then(done, (error: unknown) => {
-      world.note('operator', leader.id, `${this.job}: ${String(error)}`);
+      world.note('operator', leader.id, `${this.#job}: ${String(error)}`);
       done();
     });
   }
 
-  /** The first that waits for it; undefined when there may be no more members. */
-  private replacement(leader: MemberId): Promise<void> | undefined {
-    const { world } = this;
-    const [old, decided] = [...this.toReplace][0]!;
+  /** The first member that waits to be replaced; undefined when there may be no more members. */
+  #replacement(leader: MemberId): Promise<void> | undefined {
+    const world = this.#world;
+    const [old, decided] = [...this.#toReplace][0]!;
     const idle = world.members.find((member) => !member.invited);
     const fresh =
       world.members.find(({ id }) => id === decided) ??
       idle ??
-      (world.members.length < this.maxIds ? world.addMember() : undefined);
+      (world.members.length < this.#maxIds ? world.addMember() : undefined);
     if (fresh === undefined) {
-      this.toReplace.delete(old);
+      this.#toReplace.delete(old);
       return undefined;
     }
     fresh.invited = true;
-    this.toReplace.set(old, fresh.id);
-    this.job = `replacing ${old} by ${fresh.id}`;
+    this.#toReplace.set(old, fresh.id);
+    this.#job = `replacing ${old} by ${fresh.id}`;
     return world
       .member(leader)
       .node!.replaceMember(old, infoOf(fresh.id))
       .then(
         () => {
-          this.toReplace.delete(old);
+          this.#toReplace.delete(old);
           world.coverage.mark('member replaced');
         },
         (error: unknown) => {
           const isToBeRepeated =
             error instanceof NotLeaderError || error instanceof ProposalUnknownError;
-          if (!isToBeRepeated) this.toReplace.delete(old);
+          if (!isToBeRepeated) this.#toReplace.delete(old);
           throw error;
         },
       );
   }
 
-  private removal(id: MemberId, leader: MemberId): Promise<void> {
-    const { world } = this;
-    this.toRemove.delete(id);
+  #removal(id: MemberId, leader: MemberId): Promise<void> {
+    const world = this.#world;
+    this.#toRemove.delete(id);
     return world
       .member(leader)
       .node!.removeMember(id)

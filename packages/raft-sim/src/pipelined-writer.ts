@@ -2,20 +2,20 @@ import type { LogStorage } from '@swarm/raft';
 import { type AppendWork, LogWriter, mergeWrites, type WriteMeter } from '@swarm/raft/internals';
 
 /**
- * The core may have several writes under way, as etcd's and our own may have one day; the host has
- * one. In the place of the host's writer this one hands out up to `depth` writes, each by itself; they
- * are done in order, and each is told of by itself. Only what exceeds that is joined.
+ * The core may have several writes under way, as etcd does and our host may one day; the host has
+ * one. This writer replaces the host's. It hands out up to `depth` separate writes, which complete
+ * in order, each with its own report, and joins only what exceeds that.
  */
 export class PipelinedWriter extends LogWriter {
-  private readonly disk: LogStorage;
-  private readonly done: (works: readonly AppendWork[]) => void;
-  private readonly failed: (error: unknown) => void;
-  private readonly depth: number;
+  readonly #disk: LogStorage;
+  readonly #done: (works: readonly AppendWork[]) => void;
+  readonly #failed: (error: unknown) => void;
+  readonly #depth: number;
   /** Handed out, in order; the first one is being written. */
-  private readonly writes: AppendWork[][] = [];
-  private joined: AppendWork[] = [];
-  private writing: Promise<void> | undefined;
-  private over = false;
+  readonly #writes: AppendWork[][] = [];
+  #joined: AppendWork[] = [];
+  #writing: Promise<void> | undefined;
+  #over = false;
 
   constructor(
     storage: LogStorage,
@@ -25,62 +25,62 @@ export class PipelinedWriter extends LogWriter {
     depth: number,
   ) {
     super(storage, onDone, onError, meter);
-    this.disk = storage;
-    this.done = onDone;
-    this.failed = onError;
-    this.depth = depth;
+    this.#disk = storage;
+    this.#done = onDone;
+    this.#failed = onError;
+    this.#depth = depth;
   }
 
   override get length(): number {
-    return this.joined.length + this.writes.length;
+    return this.#joined.length + this.#writes.length;
   }
 
   override add(work: AppendWork): void {
-    this.joined.push(work);
+    this.#joined.push(work);
   }
 
   override start(): void {
-    if (this.joined.length > 0 && this.writes.length < this.depth) {
-      this.writes.push(this.joined);
-      this.joined = [];
+    if (this.#joined.length > 0 && this.#writes.length < this.#depth) {
+      this.#writes.push(this.#joined);
+      this.#joined = [];
     }
-    this.next();
+    this.#next();
   }
 
-  private next(): void {
-    const works = this.writes[0];
-    if (works === undefined || this.writing !== undefined || this.over) return;
+  #next(): void {
+    const works = this.#writes[0];
+    if (works === undefined || this.#writing !== undefined || this.#over) return;
     const write = mergeWrites(works);
     if (write === undefined) {
-      this.ended(works);
+      this.#ended(works);
       return;
     }
-    this.writing = this.disk.persist(write).then(
+    this.#writing = this.#disk.persist(write).then(
       () => {
-        this.writing = undefined;
+        this.#writing = undefined;
         this.ticksInFlight = 0;
-        this.ended(works);
+        this.#ended(works);
       },
       (error: unknown) => {
-        this.writing = undefined;
-        this.over = true;
-        this.failed(error);
+        this.#writing = undefined;
+        this.#over = true;
+        this.#failed(error);
       },
     );
   }
 
-  private ended(works: readonly AppendWork[]): void {
-    this.writes.shift();
-    this.done(works);
+  #ended(works: readonly AppendWork[]): void {
+    this.#writes.shift();
+    this.#done(works);
     this.start();
   }
 
   override tick(): void {
-    if (this.writing !== undefined) this.ticksInFlight++;
+    if (this.#writing !== undefined) this.ticksInFlight++;
   }
 
   override async idle(): Promise<void> {
-    this.over = true;
-    await this.writing;
+    this.#over = true;
+    await this.#writing;
   }
 }

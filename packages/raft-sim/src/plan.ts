@@ -15,7 +15,7 @@ export const PLAYS = [
 ] as const;
 export type Play = (typeof PLAYS)[number];
 
-/** What can be done to a cluster on purpose. */
+/** The faults that can be done to a cluster on purpose. */
 export const FAULTS = [
   'crash',
   'crash-step',
@@ -48,7 +48,9 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** One thing that is done, when, to whom (a draw that is settled on the members of that moment). */
+/**
+ * One fault: what, when, and to whom (a draw that is resolved against the members of that moment).
+ */
 export interface FaultAction {
   readonly atMs: number;
   readonly fault: Fault;
@@ -66,9 +68,9 @@ export interface Plan {
   /** Mean pause of a client between two operations. */
   readonly thinkMs: number;
   readonly clientTimeoutMs: number;
-  /** Largest number of meaningless bytes in a proposal. */
+  /** The most meaningless bytes in a proposal. */
   readonly paddingBytes: number;
-  /** Faults happen for so long; then all is healed. */
+  /** Duration of the faults; then everything heals. */
   readonly faultsMs: number;
   readonly tickMs: number;
   readonly electionTicks: number;
@@ -76,19 +78,21 @@ export interface Plan {
   readonly commitDelayMs: number;
   readonly limits: Partial<RaftLimits>;
   readonly network: RaftNetworkPlan;
-  /** Mean delay after the healing: a cluster must work over slow links, too. */
+  /** Mean delay after the healing: a cluster must work over slow links too. */
   readonly healedDelayUs: number;
   readonly diskLatencyUs: number;
-  /** Of LevelDB's write buffer; 0: the log is MemoryStorage's. */
+  /** Size of LevelDB's write buffer; 0: the log is MemoryStorage's. */
   readonly writeBufferBytes: number;
-  /** So many writes of a log may be under way; more than 1 is more than the product's host does. */
+  /**
+   * How many writes of a log may be under way. More than 1 exceeds what the product's host does.
+   */
   readonly writesInFlight: number;
   readonly stateLatencyUs: number;
   readonly chunkBytes: number;
-  /** Clocks gain or lose up to this, and members count on it. */
+  /** The most that clocks gain or lose, which members allow for. */
   readonly driftPpm: number;
   readonly readMode: ReadMode;
-  /** This member's clock is as slow as may be and all others as fast; 0: each is as it happens. */
+  /** This member's clock is as slow as allowed and all others as fast; 0: each is random. */
   readonly slowClock: number;
   /** Whether disks may be lost so that no quorum is left. */
   readonly mayLoseQuorum: boolean;
@@ -224,22 +228,23 @@ function weightsOf(profile: Profile): Weights {
 
 /** Mean time from one fault to the next. */
 const FAULT_GAP_MS = 900;
-/** A fault of so much weight is what its profile is about: it is in every plan. */
+/** A fault of this weight is the subject of its profile, and in every plan. */
 const MAIN_WEIGHT = 12;
-/** Profiles whose faults need elections, for which fewer should be waited for. */
+/** Profiles whose faults need elections, which should come sooner. */
 const HASTY: readonly Profile[] = ['tails', 'reads', 'snapshots', 'joint', 'pipeline'];
-/** Profiles in which whoever was away for a while finds the log compacted. */
+/** Profiles in which a member that was away for a while finds the log compacted. */
 const FORGETFUL: readonly Profile[] = ['tails', 'snapshots'];
-/** In no run's way. */
+/** Too large to matter in any run. */
 const LARGE_LIMIT = 33_554_432;
 
 /**
- * In some plans links stay so slow after the healing that a read on a follower takes longer than the
- * host's patience with a question: an election timeout is so many mean delays, and so many ticks.
+ * In some plans links stay so slow after the healing that a read on a follower takes longer than
+ * the host waits before it repeats its question: an election timeout is this many mean delays, and
+ * this many ticks.
  */
 const SLOW_LINKS = 10;
 const SLOW_ELECTION_TICKS = 20;
-/** Windows wide enough for links that are slow: else a long log takes longer than we wait. */
+/** Windows wide enough for slow links: otherwise a long log takes longer than we wait. */
 const SLOW_LIMITS = {
   readTimeoutMs: 8_000,
   maxBytesPerMessage: 1_000,
@@ -247,7 +252,7 @@ const SLOW_LIMITS = {
   maxInflightBytes: 8_388_608,
 } as const satisfies Partial<RaftLimits>;
 
-/** Whether a log goes to a member an entry or two at a time. */
+/** Reports whether a log goes to a member an entry or two at a time. */
 function isNarrow({ maxBytesPerMessage, maxInflightMessages, maxInflightBytes }: Limits): boolean {
   return maxBytesPerMessage <= 100 || maxInflightMessages <= 2 || maxInflightBytes <= 1_000;
 }
@@ -319,12 +324,12 @@ function makeLeases(
     keys: 1,
     electionTicks: prng.pick([5, 8, 12, 12]),
     heartbeatTicks: 1,
-    // Else elections take longer than any lease that is too long.
+    // Otherwise elections take longer than any lease that is too long.
     diskLatencyUs: prng.pick([50, 500]),
   };
 }
 
-/** How many members a cluster is founded with. */
+/** The number of members that a cluster starts with. */
 function sizesOf(profile: Profile): readonly number[] {
   if (profile === 'lite') return [3];
   if (profile === 'pipeline') return [4, 5];
@@ -360,7 +365,7 @@ function makeLimits(prng: Prng, profile: Profile): Limits {
   };
 }
 
-/** Small ones, so that write-ahead files fill up and tables are made. */
+/** Draws small buffers, so that write-ahead files fill up and tables are made. */
 function makeWriteBuffer(seed: number, profile: Profile): number {
   const prng = new Prng(seed, 'write buffer');
   const level = profile === 'level' || prng.below(3) === 0;
@@ -389,8 +394,8 @@ function makeNetwork(prng: Prng, profile: Profile, seed: number): RaftNetworkPla
 type SnapshotPlan = Pick<RaftNetworkPlan, 'transfer'> & Partial<Pick<RaftNetworkPlan, 'chunkLoss'>>;
 
 /**
- * Windows of one piece, queues of one, less patience than a partition lasts, or more; where snapshots
- * are what matters, connections that break every few frames.
+ * Draws windows of one piece, queues of one, and timeouts shorter or longer than a partition; where
+ * snapshots matter, connections that break every few frames.
  */
 function makeTransfer(prng: Prng, profile: Profile): SnapshotPlan {
   const often = profile === 'snapshots' && prng.below(4) > 0;
@@ -431,5 +436,5 @@ function makeActions(seed: number, profile: Profile, faultsMs: number): FaultAct
   return actions;
 }
 
-/** Ids in one run. */
+/** The most ids in one run. */
 export const MAX_IDS = 14;

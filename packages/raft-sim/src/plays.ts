@@ -8,56 +8,58 @@ import { Stage } from './stage.js';
 import type { RaftWorld } from './world.js';
 
 /**
- * Faults of several steps, each waiting for the one before: they lead to states in which bugs matter,
- * and which single faults seldom reach. One play at a time; other faults go on, and may spoil it.
+ * Faults of several steps, each waiting for the previous one. They lead to states in which bugs
+ * matter, and which single faults seldom reach. One play at a time; other faults continue, and may
+ * spoil it.
  */
 export class Plays {
   readonly stage: Stage;
-  private readonly world: RaftWorld;
+  readonly #world: RaftWorld;
 
   constructor(world: RaftWorld) {
-    this.world = world;
+    this.#world = world;
     this.stage = new Stage(world);
   }
 
   begin(play: Play, action: FaultAction, prng: Prng): void {
-    const leader = this.world.leader();
+    const leader = this.#world.leader();
     const raft = leader?.subject?.raft;
     if (this.stage.playing || leader === undefined || raft === undefined) return;
     switch (play) {
       case 'long-tail':
-        this.longTail(leader, raft, action, prng);
+        this.#longTail(leader, raft, action, prng);
         break;
       case 'left-behind':
-        this.leftBehind(leader, raft, prng);
+        this.#leftBehind(leader, raft, prng);
         break;
       case 'late-answers':
-        this.lateAnswers(leader, raft, prng);
+        this.#lateAnswers(leader, raft, prng);
         break;
       case 'sleeping-leader':
-        this.sleepingLeader(leader, prng);
+        this.#sleepingLeader(leader, prng);
         break;
       case 'joint-split':
-        this.jointSplit(leader, raft, action, prng);
+        this.#jointSplit(leader, raft, action, prng);
         break;
       case 'late-change':
-        this.lateChange(leader, raft, prng);
+        this.#lateChange(leader, raft, prng);
         break;
       case 'hasty-change':
-        this.hastyChange(leader, raft, prng);
+        this.#hastyChange(leader, raft, prng);
         break;
       case 'late-write':
-        this.lateWrite(leader, raft, prng);
+        this.#lateWrite(leader, raft, prng);
         break;
     }
   }
 
   /**
-   * A leader is cut off right before, or right after, many proposals, so that it alone, or it and one
+   * Cuts a leader off right before, or right after, many proposals, so that it alone, or it and one
    * more, has a long tail. It comes back when the others have compacted what it lacks.
    */
-  private longTail(leader: SimMember, raft: Raft, action: FaultAction, prng: Prng): void {
-    const { world, stage } = this;
+  #longTail(leader: SimMember, raft: Raft, action: FaultAction, prng: Prng): void {
+    const { stage } = this;
+    const world = this.#world;
     const others = stage.others(leader);
     const partner = prng.below(3) === 0 ? others.slice(0, 1) : [];
     stage.begin('long-tail');
@@ -75,11 +77,13 @@ export class Plays {
   }
 
   /**
-   * Messages to a follower hang until what it lacks is compacted, so it gets a snapshot; while it
-   * takes that over, some or all of the messages arrive after all, and the log goes past the snapshot.
+   * Holds back messages to a follower until what it lacks is compacted, so that it gets a snapshot.
+   * While it installs that, some or all of the messages arrive after all, and the log goes past the
+   * snapshot.
    */
-  private leftBehind(leader: SimMember, raft: Raft, prng: Prng): void {
-    const { world, stage } = this;
+  #leftBehind(leader: SimMember, raft: Raft, prng: Prng): void {
+    const { stage } = this;
+    const world = this.#world;
     const { network } = world;
     const [id] = prng.shuffle(raft.tracker.members.filter((other) => other !== leader.id));
     const subject = id === undefined ? undefined : world.member(id).subject;
@@ -117,11 +121,12 @@ export class Plays {
   }
 
   /**
-   * A follower has many entries, of which its leader hears nothing: once they are committed by others,
-   * it sends the first of them again, a few at a time.
+   * Hides from the leader that a follower has many entries. Once others have committed them, the
+   * leader sends the first of them again, a few at a time.
    */
-  private lateAnswers(leader: SimMember, raft: Raft, prng: Prng): void {
-    const { world, stage } = this;
+  #lateAnswers(leader: SimMember, raft: Raft, prng: Prng): void {
+    const { stage } = this;
+    const world = this.#world;
     const { network } = world;
     const [id] = prng.shuffle(raft.tracker.members.filter((other) => other !== leader.id));
     const subject = id === undefined ? undefined : world.member(id).subject;
@@ -150,12 +155,13 @@ export class Plays {
   }
 
   /**
-   * A leader falls asleep while answers to its heartbeats are still under way, and for so long that
-   * another is elected. When it wakes up it takes in reads first, then the old answers, and only then
-   * what the new leader says.
+   * Pauses a leader while answers to its heartbeats are still under way, and for long enough that
+   * another is elected. When it wakes up, it takes in reads first, then the old answers, and only
+   * then what the new leader says.
    */
-  private sleepingLeader(leader: SimMember, prng: Prng): void {
-    const { world, stage } = this;
+  #sleepingLeader(leader: SimMember, prng: Prng): void {
+    const { stage } = this;
+    const world = this.#world;
     const { clock, network } = world;
     const { process } = leader;
     const tickUs = world.plan.tickMs * 1000;
@@ -173,13 +179,14 @@ export class Plays {
     });
   }
 
-  /** Some voters, up to all, are replaced at once; as soon as that has begun one half is cut off. */
-  private jointSplit(leader: SimMember, raft: Raft, action: FaultAction, prng: Prng): void {
-    const { world, stage } = this;
+  /** Replaces some voters, up to all, at once. As soon as that has begun, one half is cut off. */
+  #jointSplit(leader: SimMember, raft: Raft, action: FaultAction, prng: Prng): void {
+    const { stage } = this;
+    const world = this.#world;
     const { voters } = raft.tracker.conf;
     const changes: MemberChange[] = [];
     for (const id of prng.shuffle(voters).slice(0, prng.between(1, voters.length))) {
-      const fresh = this.newcomer();
+      const fresh = this.#newcomer();
       if (fresh === undefined) return;
       const op = prng.below(3) === 0 ? ConfChangeOp.AddLearner : ConfChangeOp.Remove;
       changes.push(fresh, { op, id });
@@ -222,15 +229,16 @@ export class Plays {
   }
 
   /**
-   * A member whose disk hangs hears of two membership changes, and that one of them is committed, but
-   * can apply neither. Then the leader goes.
+   * Tells a member whose disk hangs of two membership changes, and that one of them is committed,
+   * while it can apply neither. Then the leader goes.
    */
-  private lateChange(leader: SimMember, raft: Raft, prng: Prng): void {
-    const { world, stage } = this;
+  #lateChange(leader: SimMember, raft: Raft, prng: Prng): void {
+    const { stage } = this;
+    const world = this.#world;
     const { conf } = raft.tracker;
     const [slow, ...rest] = prng.shuffle(conf.voters.filter((id) => id !== leader.id));
     if (slow === undefined || rest.length === 0 || isJoint(conf)) return;
-    const changes = this.twoAtOnce(rest);
+    const changes = this.#twoAtOnce(rest);
     const late = world.member(slow);
     if (changes.length === 0 || late.subject === undefined) return;
     stage.begin('late-change');
@@ -254,11 +262,12 @@ export class Plays {
   }
 
   /**
-   * A leader goes as soon as another member has its membership change. Whoever leads next with that
-   * change in its log, not applied, is asked for another one at once (checklist 40).
+   * Stops a leader as soon as another member has its membership change. The next leader, with that
+   * change in its log but not applied, gets a request for another one at once (checklist 40).
    */
-  private hastyChange(leader: SimMember, raft: Raft, prng: Prng): void {
-    const { world, stage } = this;
+  #hastyChange(leader: SimMember, raft: Raft, prng: Prng): void {
+    const { stage } = this;
+    const world = this.#world;
     const { conf } = raft.tracker;
     const [first, second] = prng.shuffle(conf.voters.filter((id) => id !== leader.id));
     if (first === undefined || second === undefined || isJoint(conf)) return;
@@ -282,7 +291,7 @@ export class Plays {
           const next = world.leader()!;
           stage.reached('hasty-change');
           const other = next.id === second ? first : second;
-          // Promoted, so that one who was to be demoted is not; or demoted, too.
+          // Promotes it, so that it is not demoted after all; or demotes another one too.
           const op = prng.pick([ConfChangeOp.AddVoter, ConfChangeOp.AddLearner]);
           stage.change(next, [{ op, id: other, info: infoOf(other) }]);
         },
@@ -290,27 +299,28 @@ export class Plays {
     ]);
   }
 
-  /** A change that needs a joint configuration: two are demoted, or one replaced. */
-  private twoAtOnce([first, second, third]: readonly MemberId[]): MemberChange[] {
+  /** Makes a change that needs a joint configuration: demotes two, or replaces one. */
+  #twoAtOnce([first, second, third]: readonly MemberId[]): MemberChange[] {
     if (third !== undefined) {
       return [first!, second!].map((id) => ({ op: ConfChangeOp.AddLearner, id }));
     }
-    const fresh = this.newcomer();
+    const fresh = this.#newcomer();
     return fresh === undefined ? [] : [fresh, { op: ConfChangeOp.Remove, id: first! }];
   }
 
-  private newcomer(): MemberChange | undefined {
-    if (this.world.members.length >= MAX_IDS) return undefined;
-    const { id } = this.world.addMember();
+  #newcomer(): MemberChange | undefined {
+    if (this.#world.members.length >= MAX_IDS) return undefined;
+    const { id } = this.#world.addMember();
     return { op: ConfChangeOp.AddVoter, id, info: infoOf(id) };
   }
 
   /**
-   * While the disk of a follower hangs, another leader replaces what the first one had it write. The
-   * first write ends only then (checklist 23).
+   * Lets another leader, while the disk of a follower hangs, replace what the first one had it
+   * write. The first write ends only then (checklist 23).
    */
-  private lateWrite(first: SimMember, raft: Raft, prng: Prng): void {
-    const { world, stage } = this;
+  #lateWrite(first: SimMember, raft: Raft, prng: Prng): void {
+    const { stage } = this;
+    const world = this.#world;
     const [follower, ...rest] = prng.shuffle(stage.others(first));
     const late = follower === undefined ? undefined : world.member(follower);
     if (follower === undefined || late?.subject === undefined || rest.length < 2) return;

@@ -19,21 +19,21 @@ import type { RaftWorld } from './world.js';
 
 /**
  * The rule that decides whether a cluster must come back after disks were lost. If it need not, it
- * may stand still for ever; it may never lie. It must come back when
+ * may stay stuck for ever, but it may never lie. It must come back when
  *
  * - in every configuration that is in force, or may come into force by an entry that some intact
  *   member holds, a quorum has its disk; and
- * - somebody can be elected. Nobody can when, say, one of four voters was made a learner, then
+ * - some member can be elected. None can when, say, one of four voters was made a learner, then
  *   another lost its disk, and the learner alone holds an uncommitted entry: it may not campaign, and
- *   refuses its vote to a voter that does not know yet that it needs it no more.
+ *   refuses its vote to a voter that does not know yet that it no longer needs it.
  *
- * As long as no disk is lost there is no excuse.
+ * While no disk is lost there is no excuse.
  */
 export function recoverable(world: RaftWorld): boolean {
   return holds(world, (member) => member.intact);
 }
 
-/** Whether it must come back even if this member's disk is lost as well. */
+/** Reports whether it must come back even if this member's disk is lost as well. */
 export function recoverableWithout(world: RaftWorld, lost: SimMember): boolean {
   return holds(world, (member) => member.intact && member !== lost);
 }
@@ -65,10 +65,11 @@ function lastOf({ durable }: SimMember): { readonly index: Index; readonly term:
   return { index: durable.lastIndex, term: durable.term(durable.lastIndex) ?? 0 };
 }
 
-/** The configuration a member acts by, and those that entries of its log would make of it. */
+/** The configuration that a member uses, and those that entries of its log would make of it. */
 function confsOf(member: SimMember): ConfState[] {
   const { subject, durable } = member;
-  // One that is down starts again from what it had applied, or earlier; then come all its entries.
+  // A member that is down restarts from what it had applied, or earlier; then all its entries
+  // follow.
   let { conf, applied } = member.lastConf;
   const entries: Entry[] = [];
   if (subject !== undefined) {

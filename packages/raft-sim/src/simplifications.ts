@@ -2,7 +2,7 @@ import { ReadMode } from '@swarm/raft';
 import { NEVER, type Simplification } from '@swarm/sim';
 import type { Plan } from './plan.js';
 
-/** A sound network, fewer clients, keys and members, default limits. */
+/** A reliable network, fewer clients, keys and members, default limits. */
 export function simplifications(plan: Plan): Simplification<Plan>[] {
   const all: Partial<Plan>[] = [
     { driftPpm: 0 },

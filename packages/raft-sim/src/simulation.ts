@@ -19,25 +19,25 @@ import type { Plan } from './plan.js';
 import { recoverable } from './recoverable.js';
 import { RaftWorld } from './world.js';
 
-/** More events than any sound run takes: something goes round in circles. */
+/** More events than any sound run takes: something loops. */
 const MAX_EVENTS = 3_000_000;
-/** After the healing all must be well by then. */
+/** After the healing, everything must be well within this time. */
 const CONVERGENCE_MS = 300_000;
-/** Clients go on for so long after the healing, while leaders of the past hear of the present one. */
+/** How long clients continue after the healing, while past leaders hear of the present one. */
 const HEALED_US = 1_000_000;
-/** A cluster that need not come back may do so until then; to wait longer only costs time. */
+/** How long to wait for a cluster that need not come back; waiting longer only costs time. */
 const HOPELESS_MS = 30_000;
-/** Each operation is tried again for so long: a leader may be lost over slow links, and another elected. */
+/** How long to retry each operation: a leader may be lost over slow links, and another elected. */
 const SERVE_MS = 60_000;
 const SERVE_TIMEOUT_MS = 10_000;
 const LOOK_US = 100_000;
 
 /**
  * Runs one plan: first faults, with invariants checked after every step; then healing, after which
- * the cluster must converge, serve, and have lost nothing it acknowledged; then the clients'
- * histories are judged.
- * @param trace hears a line for everything that happens
- * @param raftTrace hears of the members' state transitions (trace.ts)
+ * the cluster must converge, serve, and have lost nothing it acknowledged; then the check of the
+ * clients' histories.
+ * @param trace receives a line for everything that happens
+ * @param raftTrace receives the members' state transitions (trace.ts)
  */
 export async function runPlan(
   plan: Plan,
@@ -50,46 +50,47 @@ export async function runPlan(
 }
 
 class GroupRun {
-  private readonly plan: Plan;
-  private readonly world: RaftWorld;
-  private readonly history = new History();
-  private readonly clients: SimClient[] = [];
-  private over = false;
-  private undecided = 0;
+  readonly #plan: Plan;
+  readonly #world: RaftWorld;
+  readonly #history = new History();
+  readonly #clients: SimClient[] = [];
+  #over = false;
+  #undecided = 0;
 
   constructor(plan: Plan, trace: LineSink | undefined, raftTrace: RaftTraceSink | undefined) {
-    this.plan = plan;
-    this.world = new RaftWorld(plan, trace, raftTrace);
+    this.#plan = plan;
+    this.#world = new RaftWorld(plan, trace, raftTrace);
   }
 
   drive(): Promise<void> {
-    this.begin();
+    this.#begin();
     return runSteps(() => {
-      this.step();
-      return !this.over;
+      this.#step();
+      return !this.#over;
     });
   }
 
-  private begin(): void {
-    const { world, plan } = this;
+  #begin(): void {
+    const world = this.#world;
+    const plan = this.#plan;
     for (let i = 0; i < plan.members; i++) world.addMember(true);
     for (let id = 1; id <= plan.clients; id++) {
-      const client = new SimClient(world, id, this.history);
-      this.clients.push(client);
+      const client = new SimClient(world, id, this.#history);
+      this.#clients.push(client);
       client.run();
     }
     world.nemesis.schedule();
     world.operator.run();
-    world.clock.after(plan.faultsMs * 1000, () => this.heal());
+    world.clock.after(plan.faultsMs * 1000, () => this.#heal());
   }
 
-  private step(): void {
-    if (this.over) return;
-    const { world } = this;
+  #step(): void {
+    if (this.#over) return;
+    const world = this.#world;
     try {
       world.check();
       if (world.failure !== undefined) {
-        this.over = true;
+        this.#over = true;
         return;
       }
       const event = world.clock.next();
@@ -98,7 +99,7 @@ class GroupRun {
       }
       event.run();
     } catch (error) {
-      this.over = true;
+      this.#over = true;
       world.fail(
         error instanceof Violation
           ? error
@@ -109,8 +110,8 @@ class GroupRun {
 
   // --- Healing
 
-  private heal(): void {
-    const { world } = this;
+  #heal(): void {
+    const world = this.#world;
     const { network } = world;
     world.note('healing', 0);
     world.faultsHappen = false;
@@ -135,30 +136,30 @@ class GroupRun {
     }
     const healedMs = world.clock.nowMs;
     const look = () => {
-      this.startAll();
-      const missing = this.missing();
-      if (missing === undefined) this.serve();
-      else if (this.goesOn(world.clock.nowMs - healedMs)) world.clock.after(LOOK_US, look);
-      else this.stuck(missing);
+      this.#startAll();
+      const missing = this.#missing();
+      if (missing === undefined) this.#serve();
+      else if (this.#goesOn(world.clock.nowMs - healedMs)) world.clock.after(LOOK_US, look);
+      else this.#stuck(missing);
     };
     world.clock.after(HEALED_US, look);
   }
 
-  /** What is still to come until all is well. */
-  private missing(): string | undefined {
-    const { world } = this;
+  /** What is still missing until all is well. */
+  #missing(): string | undefined {
+    const world = this.#world;
     const leader = world.leader();
     const raft = leader?.subject?.raft;
     if (leader === undefined || raft === undefined) return 'there is no leader';
     if (isJoint(raft.tracker.conf)) return 'the configuration is joint';
     if (world.clientsRun && !world.operator.content)
       return `the membership is not as wanted: ${world.operator.describe()}`;
-    // One whose disk was damaged shows it when it opens; then the operator has it replaced.
+    // A damaged disk shows when it is opened; then the operator replaces its member.
     const closed = world.members.find(
       ({ state }) => state === MemberState.Down || state === MemberState.Starting,
     );
     if (closed !== undefined) return `member ${closed.id} is ${closed.state}`;
-    // Clients would move the end on and on.
+    // Clients would postpone the end for ever.
     if (world.clientsRun) {
       world.clientsRun = false;
       return 'clients still write';
@@ -175,61 +176,62 @@ class GroupRun {
     return undefined;
   }
 
-  /** Whether to wait on, so long after the healing. */
-  private goesOn(sinceMs: number): boolean {
-    return sinceMs < CONVERGENCE_MS && (sinceMs < HOPELESS_MS || recoverable(this.world));
+  /** Decides whether to keep waiting, this long after the healing. */
+  #goesOn(sinceMs: number): boolean {
+    return sinceMs < CONVERGENCE_MS && (sinceMs < HOPELESS_MS || recoverable(this.#world));
   }
 
-  /** One that was stopping in good order when all was healed may be down only now. */
-  private startAll(): void {
-    for (const member of this.world.members) {
+  /** A member that was stopping in an orderly way at the healing may only be down now. */
+  #startAll(): void {
+    for (const member of this.#world.members) {
       if (member.state === MemberState.Down) member.start();
     }
   }
 
-  private stuck(missing: string): void {
-    const { world } = this;
+  #stuck(missing: string): void {
+    const world = this.#world;
     if (!recoverable(world)) {
       world.coverage.mark('quorum of disks lost');
-      this.judge();
+      this.#judge();
       return;
     }
     throw new Violation('liveness', `${CONVERGENCE_MS} ms after the healing ${missing}`);
   }
 
-  /** Each key is written once more through the leader, then read on every member. */
-  private serve(): void {
-    const { world, plan } = this;
-    // Links may be slower than clients were patient.
+  /** Writes each key once more through the leader, then reads it on every member. */
+  #serve(): void {
+    const world = this.#world;
+    const plan = this.#plan;
+    // Links may be slower than the clients' timeout.
     world.clientTimeoutMs = SERVE_TIMEOUT_MS;
     const ids = world.leader()!.subject!.raft.tracker.members;
     const jobs: ServeJob[] = [];
     for (let key = 0; key < plan.keys; key++) {
-      jobs.push({ run: (then) => this.writeLast(key, then) });
+      jobs.push({ run: (then) => this.#writeLast(key, then) });
       for (const id of ids) {
-        jobs.push({ id, run: (then) => this.clients[0]!.read(world.member(id), key, then) });
+        jobs.push({ id, run: (then) => this.#clients[0]!.read(world.member(id), key, then) });
       }
     }
     const next = (at: number, sinceMs = world.clock.nowMs) => {
       const job = jobs[at];
       if (job === undefined) {
-        this.judge();
+        this.#judge();
         return;
       }
-      // A change that was asked for before the healing may still remove one.
+      // A change requested before the healing may still remove one.
       const members = world.leader()?.subject?.raft.tracker.members;
       if (job.id !== undefined && members?.includes(job.id) === false) {
         next(at + 1);
         return;
       }
-      const asked = this.history.operations.length;
+      const asked = this.#history.operations.length;
       job.run(() => {
-        const { outcome } = this.history.operations[asked]!;
+        const { outcome } = this.#history.operations[asked]!;
         const done = outcome === Outcome.Done;
         if (!done && world.clock.nowMs - sinceMs >= SERVE_MS) {
           world.fail(new Violation('liveness', `a healed cluster does not serve: ${outcome}`));
         }
-        if (!done) this.startAll();
+        if (!done) this.#startAll();
         const pauseUs = done ? 1 : LOOK_US;
         world.clock.after(pauseUs, () => (done ? next(at + 1) : next(at, sinceMs)));
       });
@@ -237,9 +239,10 @@ class GroupRun {
     next(0);
   }
 
-  private writeLast(key: number, then: () => void): void {
-    const { world, history } = this;
-    const client = this.clients[0]!;
+  #writeLast(key: number, then: () => void): void {
+    const world = this.#world;
+    const history = this.#history;
+    const client = this.#clients[0]!;
     const leader = world.leader();
     const value = LAST_VALUES + history.operations.length;
     const fields = { client: client.id, kind: OpKind.Write, key, value, expected: 0 };
@@ -250,9 +253,10 @@ class GroupRun {
 
   // --- Judgement
 
-  private judge(): void {
-    const { world, history } = this;
-    this.over = true;
+  #judge(): void {
+    const world = this.#world;
+    const history = this.#history;
+    this.#over = true;
     world.check();
     const entries = world.committed.map((known) => known?.entry);
     checkLogOrder(history.operations, entries);
@@ -260,11 +264,14 @@ class GroupRun {
     if (verdict === Verdict.Not) {
       throw new Violation('linearizability', `no order explains what clients saw of key ${key}`);
     }
-    if (verdict === Verdict.Undecided) this.undecided++;
+    if (verdict === Verdict.Undecided) this.#undecided++;
   }
 
   result(): RunResult<Plan> {
-    const { plan, world, history, undecided } = this;
+    const plan = this.#plan;
+    const world = this.#world;
+    const history = this.#history;
+    const undecided = this.#undecided;
     return {
       plan,
       failure: world.failure,
@@ -278,12 +285,12 @@ class GroupRun {
   }
 }
 
-/** Something a healed cluster must do. */
+/** Something that a healed cluster must do. */
 interface ServeJob {
-  /** Of the member that must do it; absent: whoever leads. */
+  /** The member that must do it; absent: the current leader. */
   readonly id?: MemberId;
   readonly run: (then: () => void) => void;
 }
 
-/** Above all that clients write. */
+/** Above everything that clients write. */
 const LAST_VALUES = 1_000_000_000;

@@ -5,7 +5,7 @@ import { makePlan, type Plan, PROFILES } from './plan.js';
 import { simplifications } from './simplifications.js';
 import { runPlan } from './simulation.js';
 
-/** Whole Raft groups. Processes that seeds are spread over load it by this name. */
+/** Whole Raft groups. Child processes load it by this name. */
 export const simulator: Simulator<Plan> = {
   profiles: PROFILES,
   marks: MARKS,

@@ -6,30 +6,33 @@ import type { SimMember } from './member.js';
 import type { Play } from './plan.js';
 import type { RaftWorld } from './world.js';
 
-/** How often a play looks whether what it waits for has come. */
+/** How often a play checks its condition. */
 const LOOK_US = 200;
 /** Ids of proposals that belong to no client; above all that clients use, below 2^32. */
 const OWN_PROPOSALS = 2 ** 31;
 
-/** One step of a play: what is waited for, for how long at most, and what is done then. */
+/** One step of a play: what it waits for, for how long at most, and what it then does. */
 export interface Scene {
   readonly when: () => boolean;
   readonly patienceUs: number;
   readonly act: () => void;
 }
 
-/** What plays (plays.ts) are made of. */
+/** The building blocks of plays (plays.ts). */
 export class Stage {
   readonly world: RaftWorld;
   playing = false;
-  private proposals = 0;
-  private cuts: [MemberId, MemberId][] = [];
+  #proposals = 0;
+  #cuts: [MemberId, MemberId][] = [];
 
   constructor(world: RaftWorld) {
     this.world = world;
   }
 
-  /** A follower that hears nothing campaigns within so long, or a little more if its clock is slow. */
+  /**
+   * A follower that hears nothing campaigns within this time, or a little more if its clock is
+   * slow.
+   */
   get timeoutUs(): number {
     const { tickMs, electionTicks } = this.world.plan;
     return 2 * tickMs * electionTicks * 1000;
@@ -40,19 +43,22 @@ export class Stage {
     this.world.note('play', 0, play);
   }
 
-  /** The state that the play is for has come. */
+  /** Notes that the play has reached the state it is for. */
   reached(play: Play): void {
     this.world.coverage.mark(play);
     this.world.note('play', 0, play, 'reached');
   }
 
-  /** What the play cut works again. */
+  /** Repairs what the play cut. */
   end(): void {
     this.mend();
     this.playing = false;
   }
 
-  /** One scene after the other; the play ends after the last, or when one does not come in time. */
+  /**
+   * Plays one scene after another. The play ends after the last, or when a scene's condition does
+   * not come in time.
+   */
   follow(scenes: readonly Scene[]): void {
     const [scene, ...rest] = scenes;
     if (scene === undefined) {
@@ -83,7 +89,7 @@ export class Stage {
     const { network } = this.world;
     for (const a of left) {
       for (const b of right) {
-        this.cuts.push([a, b], [b, a]);
+        this.#cuts.push([a, b], [b, a]);
         network.cut(a, b);
         network.cut(b, a);
       }
@@ -91,14 +97,14 @@ export class Stage {
   }
 
   mend(): void {
-    for (const [from, to] of this.cuts) this.world.network.mend(from, to);
-    this.cuts = [];
+    for (const [from, to] of this.#cuts) this.world.network.mend(from, to);
+    this.#cuts = [];
   }
 
-  /** Entries that change no state, from nobody who waits for an answer. */
+  /** Proposes entries that change no state, for which nobody waits. */
   propose(member: SimMember, count: number): void {
     const datas = Array.from({ length: count }, () => {
-      const id = OWN_PROPOSALS + this.proposals++;
+      const id = OWN_PROPOSALS + this.#proposals++;
       return encodeCommand({ id, kind: OpKind.Read, key: 0, value: 0, expected: 0 }, 0);
     });
     this.enter(member, (core) => core.propose(datas));

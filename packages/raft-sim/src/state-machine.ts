@@ -19,14 +19,14 @@ export interface RegisterState {
 
 export const EMPTY_STATE: RegisterState = { index: 0, chain: '', values: new Map() };
 
-/** What of the state survives a crash. */
+/** The part of the state that survives a crash. */
 export interface StateDisk {
   saved: RegisterState;
   /** The process is in the middle of replacing its state. */
   restoring: boolean;
 }
 
-/** Hears of everything that is applied, to compare members. */
+/** Receives everything that is applied, to compare members. */
 export interface StateObserver {
   applied(entry: Entry, chain: string): void;
   restored(index: Index, chain: string): void;
@@ -38,7 +38,7 @@ export interface SimStateMachineOptions {
   readonly disk: StateDisk;
   readonly process: SimProcess;
   readonly prng: Prng;
-  /** Mean time of a flush, and of taking a chunk over. */
+  /** Mean time of a flush, and of installing a chunk. */
   readonly latencyUs: number;
   readonly chunkBytes: number;
   readonly observer: StateObserver;
@@ -48,64 +48,67 @@ export interface SimStateMachineOptions {
 /** The replicated registers of one process. */
 export class SimStateMachine implements StateMachine {
   readonly appliedIndex: Index;
-  private readonly options: SimStateMachineOptions;
-  private readonly disk: StateDisk;
-  private index: Index;
-  private chain: string;
-  private values: Map<number, number>;
+  readonly #options: SimStateMachineOptions;
+  readonly #disk: StateDisk;
+  #index: Index;
+  #chain: string;
+  #values: Map<number, number>;
 
   constructor(options: SimStateMachineOptions) {
-    this.options = options;
-    this.disk = options.disk;
+    this.#options = options;
+    this.#disk = options.disk;
     const { index, chain, values } = options.disk.saved;
     this.appliedIndex = index;
-    this.index = index;
-    this.chain = chain;
-    this.values = new Map(values);
+    this.#index = index;
+    this.#chain = chain;
+    this.#values = new Map(values);
   }
 
   get current(): RegisterState {
-    return { index: this.index, chain: this.chain, values: new Map(this.values) };
+    return { index: this.#index, chain: this.#chain, values: new Map(this.#values) };
   }
 
   get currentIndex(): Index {
-    return this.index;
+    return this.#index;
   }
 
   read(key: number): number {
-    return this.values.get(key) ?? 0;
+    return this.#values.get(key) ?? 0;
   }
 
   apply(entries: readonly Entry[]): unknown[] {
     return entries.map((entry) => {
-      if (entry.index !== this.index + 1) {
-        throw new Error(`entry ${entry.index} applied after ${this.index}`);
+      if (entry.index !== this.#index + 1) {
+        throw new Error(`entry ${entry.index} applied after ${this.#index}`);
       }
-      this.index = entry.index;
-      this.chain = chainOf(this.chain, entry);
-      this.options.observer.applied(entry, this.chain);
+      this.#index = entry.index;
+      this.#chain = chainOf(this.#chain, entry);
+      this.#options.observer.applied(entry, this.#chain);
       if (entry.kind !== EntryKind.Normal || entry.data.length === 0) return undefined;
-      return execute(this.values, decodeCommand(entry.data));
+      return execute(this.#values, decodeCommand(entry.data));
     });
   }
 
   async flush(): Promise<void> {
-    const { process, prng, latencyUs } = this.options;
+    const { process, prng, latencyUs } = this.#options;
     const state = this.current;
     await process.sleep(prng.delay(latencyUs));
-    if (state.index > this.disk.saved.index) this.disk.saved = state;
+    if (state.index > this.#disk.saved.index) this.#disk.saved = state;
   }
 
-  /** A database writes in the background, too: a crash may find more on disk than was flushed. */
+  /**
+   * A database also writes in the background: after a crash more may be on disk than was flushed.
+   */
   crash(prng: Prng): void {
-    if (prng.below(3) === 0 && this.index > this.disk.saved.index) this.disk.saved = this.current;
+    if (prng.below(3) === 0 && this.#index > this.#disk.saved.index)
+      this.#disk.saved = this.current;
   }
 
   async view(): Promise<StateView> {
     const { index, chain, values } = this.current;
     const text = JSON.stringify({ index, chain, values: [...values] });
     const bytes = new TextEncoder().encode(text);
-    const { chunkBytes } = this.options;
+    const { chunkBytes } = this.#options;
     return {
       index,
       chunks: async function* () {
@@ -118,8 +121,8 @@ export class SimStateMachine implements StateMachine {
   }
 
   async restore(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { process, prng, latencyUs, observer, coverage } = this.options;
-    this.disk.restoring = true;
+    const { process, prng, latencyUs, observer, coverage } = this.#options;
+    this.#disk.restoring = true;
     observer.restoring();
     try {
       let text = '';
@@ -134,14 +137,14 @@ export class SimStateMachine implements StateMachine {
       };
       if (index !== meta.index) throw new Error(`snapshot of ${index} is called ${meta.index}`);
       await process.sleep(prng.delay(latencyUs));
-      this.disk.saved = { index, chain, values: new Map(values) };
-      this.index = index;
-      this.chain = chain;
-      this.values = new Map(values);
+      this.#disk.saved = { index, chain, values: new Map(values) };
+      this.#index = index;
+      this.#chain = chain;
+      this.#values = new Map(values);
       observer.restored(index, chain);
-      coverage.mark('snapshot taken over');
+      coverage.mark('snapshot installed');
     } finally {
-      this.disk.restoring = false;
+      this.#disk.restoring = false;
     }
   }
 }

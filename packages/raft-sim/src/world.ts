@@ -20,7 +20,7 @@ import { Operator } from './operator.js';
 import type { Plan } from './plan.js';
 import type { StateObserver } from './state-machine.js';
 
-/** Everything there is in one run: time, network, members, and what watches them. */
+/** Everything in one run: time, network, members, and what watches them. */
 export class RaftWorld implements Evidence {
   readonly plan: Plan;
   readonly clock = new VirtualClock();
@@ -34,32 +34,32 @@ export class RaftWorld implements Evidence {
   readonly founders: readonly MemberInfo[];
   readonly committed: CommittedEntry[] = [undefined as unknown as CommittedEntry];
   readonly subjects = new Map<MemberId, Subject>();
-  /** Hears of the members' state transitions, all in one stream. */
+  /** Receives the members' state transitions, all in one stream. */
   readonly raftTrace: RaftTraceSink | undefined;
   failure: Violation | undefined;
   clientsRun = true;
   faultsHappen = true;
   /** Until then clients write nothing. */
   readsOnlyUntilUs = 0;
-  /** Clients wait so long for an answer. */
+  /** How long clients wait for an answer. */
   clientTimeoutMs: number;
-  private readonly byId = new Map<MemberId, SimMember>();
-  private readonly trace: LineSink | undefined;
-  private readonly prng: Prng;
-  private touched: SimMember[] = [];
-  /** Empty; takes the place of the other while that is gone through. */
-  private idleTouched: SimMember[] = [];
+  readonly #byId = new Map<MemberId, SimMember>();
+  readonly #trace: LineSink | undefined;
+  readonly #prng: Prng;
+  #touched: SimMember[] = [];
+  /** Empty; swapped with the other list while that is processed. */
+  #idleTouched: SimMember[] = [];
 
   constructor(plan: Plan, trace?: LineSink, raftTrace?: RaftTraceSink) {
     this.plan = plan;
-    this.trace = trace;
+    this.#trace = trace;
     this.raftTrace = raftTrace;
     this.clientTimeoutMs = plan.clientTimeoutMs;
-    this.prng = new Prng(plan.seed, 'world');
+    this.#prng = new Prng(plan.seed, 'world');
     this.invariants = new Invariants(this);
     const observer = {
-      sent: (message: Message) => this.sent(message),
-      arrived: (message: Message) => this.arrived(message),
+      sent: (message: Message) => this.#sent(message),
+      arrived: (message: Message) => this.#arrived(message),
     };
     this.network = new RaftNetwork(
       plan.network,
@@ -76,14 +76,14 @@ export class RaftWorld implements Evidence {
   // --- Members
 
   member(id: MemberId): SimMember {
-    return this.byId.get(id)!;
+    return this.#byId.get(id)!;
   }
 
-  /** Under an id that was never used. */
+  /** Adds a member under an id that was never used. */
   addMember(founding = false): SimMember {
     const member = new SimMember(this, this.members.length + 1, founding);
     this.members.push(member);
-    this.byId.set(member.id, member);
+    this.#byId.set(member.id, member);
     member.invited = founding;
     member.start();
     return member;
@@ -98,7 +98,7 @@ export class RaftWorld implements Evidence {
       : new RecordDisk(id, prng, latencyUs, coverage, nowUs);
   }
 
-  /** Whom a joining member may answer. */
+  /** The members that a joining member may answer. */
   seeds(id: MemberId): MemberInfo[] {
     return this.members.filter((member) => member.id !== id).map((member) => infoOf(member.id));
   }
@@ -114,7 +114,7 @@ export class RaftWorld implements Evidence {
     return leader;
   }
 
-  restartLater(member: SimMember, delayUs = this.prng.below(3_000_000)): void {
+  restartLater(member: SimMember, delayUs = this.#prng.below(3_000_000)): void {
     this.clock.after(delayUs, () => {
       if (member.state === MemberState.Down) member.start();
     });
@@ -131,7 +131,7 @@ export class RaftWorld implements Evidence {
   }
 
   durable(id: MemberId): DurableLog | undefined {
-    return this.byId.get(id)?.durable;
+    return this.#byId.get(id)?.durable;
   }
 
   // --- Watching
@@ -139,15 +139,15 @@ export class RaftWorld implements Evidence {
   touch(member: SimMember): void {
     if (member.touched) return;
     member.touched = true;
-    this.touched.push(member);
+    this.#touched.push(member);
   }
 
-  /** Checks whoever did something since the last call. */
+  /** Checks every member that did something since the last call. */
   check(): void {
-    const { touched } = this;
+    const touched = this.#touched;
     if (touched.length === 0) return;
-    this.touched = this.idleTouched;
-    this.idleTouched = touched;
+    this.#touched = this.#idleTouched;
+    this.#idleTouched = touched;
     for (const member of touched) {
       const raft = member.subject?.raft;
       member.check(this.invariants);
@@ -161,7 +161,7 @@ export class RaftWorld implements Evidence {
     while (touched.length > 0) touched.pop();
   }
 
-  private sent(message: Message): void {
+  #sent(message: Message): void {
     const subject = this.subjects.get(message.from);
     if (subject !== undefined) this.guard(() => this.invariants.sent(subject, message));
     if (message.type === MessageType.PreVoteResponse && !message.granted) {
@@ -172,7 +172,7 @@ export class RaftWorld implements Evidence {
     }
   }
 
-  private arrived(message: Message): void {
+  #arrived(message: Message): void {
     const { digest } = this;
     digest.add(this.clock.nowUs);
     digest.add(message.type);
@@ -182,7 +182,7 @@ export class RaftWorld implements Evidence {
     digest.add(message.type === MessageType.Append ? message.entries.length : 0);
     const subject = this.subjects.get(message.to);
     if (subject !== undefined) this.invariants.arrived(subject, message);
-    if (this.trace !== undefined) this.line(message.to, `receives ${describeMessage(message)}`);
+    if (this.#trace !== undefined) this.#line(message.to, `receives ${describeMessage(message)}`);
   }
 
   stateObserver(id: MemberId): StateObserver {
@@ -194,7 +194,7 @@ export class RaftWorld implements Evidence {
     };
   }
 
-  /** A violation found inside a member must not be taken for the member's own error. */
+  /** A violation found inside a member must not pass for the member's own error. */
   guard(check: () => void): void {
     try {
       check();
@@ -204,12 +204,12 @@ export class RaftWorld implements Evidence {
     }
   }
 
-  /** The first one counts. */
+  /** Keeps the first violation. */
   fail(violation: Violation): void {
     this.failure ??= violation;
   }
 
-  /** For promises whose failure is part of the game. */
+  /** For promises that may fail as part of the game. */
   ignore(promise: Promise<unknown>): void {
     promise.catch(() => undefined);
   }
@@ -219,21 +219,21 @@ export class RaftWorld implements Evidence {
     this.digest.add(id);
     for (let i = 0; i < what.length; i++) this.digest.add(what.charCodeAt(i));
     for (const detail of details) if (typeof detail === 'number') this.digest.add(detail);
-    if (this.trace !== undefined) this.line(id, [what, ...details].join(' '));
+    if (this.#trace !== undefined) this.#line(id, [what, ...details].join(' '));
   }
 
-  private line(id: number, text: string): void {
-    const raft = this.byId.get(id)?.subject?.raft;
+  #line(id: number, text: string): void {
+    const raft = this.#byId.get(id)?.subject?.raft;
     const state =
       raft === undefined
         ? ''
         : ` | ${raft.role} term ${raft.term} commit ${raft.log.commit} last ${raft.log.lastIndex}`;
     const at = this.clock.nowMs.toFixed(3).padStart(10);
-    this.trace?.(`${at} ${String(id).padStart(2)} ${text}${state}`);
+    this.#trace?.(`${at} ${String(id).padStart(2)} ${text}${state}`);
   }
 }
 
-/** The number of a message that tells most; for the digest, which must tell two runs apart. */
+/** The most telling number of a message; for the digest, which must tell two runs apart. */
 function tellingIndex(message: Message): number {
   switch (message.type) {
     case MessageType.PreVote:

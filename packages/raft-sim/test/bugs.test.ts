@@ -24,7 +24,7 @@ for (const bug of BUGS) {
   });
 }
 
-test.serial('a plan that fails is shrunk to a smaller one that fails alike', async (t) => {
+test.serial('a failing plan is shrunk to a smaller one with the same failure', async (t) => {
   t.timeout(TIMEOUT_MS);
   const bug = BUGS.find(({ name }) => name === 'a write is acknowledged before it is synced')!;
   const found = await findBug(bug, { from: 1, count: SEEDS_TO_FIND_A_BUG, shrinks: true });

@@ -2,15 +2,15 @@ import type { ExecutionContext, TestFn } from 'ava';
 import type { Database, OpenDatabase } from '@swarm/raft/internals';
 import { type DatabaseOperation, Prng } from '@swarm/sim';
 
-/** What a database under test is made by, and where. */
+/** How to open a database under test, and where. */
 export interface DatabaseUnderTest {
   readonly open: OpenDatabase;
-  /** Where no database is yet. */
+  /** A folder without a database. */
   readonly folder: string;
   remove(): Promise<void>;
 }
 
-/** The smallest that LevelDB takes. */
+/** The smallest that LevelDB accepts. */
 export const WRITE_BUFFER_BYTES = 64 * 1024;
 
 export function key(number: number): Uint8Array {
@@ -70,13 +70,13 @@ export function databaseContract(
     });
   };
 
-  check('what is not there is not made unasked', async (t, open) => {
+  check('a missing database is not created unasked', async (t, open) => {
     await t.throwsAsync(open(false), { message: /does not exist/ });
     await open();
     await t.notThrowsAsync(open(false));
   });
 
-  check('a database that is open is not opened again', async (t, open, under) => {
+  check('an open database is not opened again', async (t, open, under) => {
     await open();
     const options = { createIfMissing: true, writeBufferBytes: WRITE_BUFFER_BYTES };
     await t.throwsAsync(under.open(under.folder, options), { code: 'LEVEL_LOCKED' });

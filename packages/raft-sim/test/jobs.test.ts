@@ -53,7 +53,7 @@ function simulate(t: ExecutionContext, args: readonly string[], program = PROGRA
   return { pid: child.pid!, ended, kill: (signal: NodeJS.Signals) => child.kill(signal) };
 }
 
-/** What a run printed, without how long it took. */
+/** What a run printed, without its duration. */
 function untimed({ stdout }: Ended): string {
   return stdout.replaceAll(/[\d.]+ seeds\/s/g, '').replaceAll(/\(\d+ times real time\)/g, '');
 }
@@ -62,7 +62,7 @@ async function childrenOf(pid: number): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const parents = await Promise.all(
     pids.map(async (id) => {
-      // One that has just ended has no parent.
+      // A process that has just ended has no parent.
       const stat = await readFile(`/proc/${id}/stat`, 'utf8').catch(() => '');
       return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
     }),
@@ -70,7 +70,7 @@ async function childrenOf(pid: number): Promise<number[]> {
   return pids.map(Number).filter((_, i) => parents[i] === pid);
 }
 
-test.serial('seeds spread over processes come to the same as in one', async (t) => {
+test.serial('seeds spread over processes give the same result as in one', async (t) => {
   t.timeout(TIMEOUT_MS);
   const args = ['--profile', 'all', '--from', '31', '--seeds', '7'];
   const alone = await simulate(t, [...args, '--jobs', '1']).ended;
@@ -81,30 +81,33 @@ test.serial('seeds spread over processes come to the same as in one', async (t) 
   t.is(untimed(spreadOut), untimed(alone));
 });
 
-test.serial('of several failures the first one counts, however many look for it', async (t) => {
-  t.timeout(TIMEOUT_MS);
-  const bug = BUGS.find(
-    ({ name }) => name === 'entries that the state has already are applied again',
-  )!;
-  await withBug(bug, async (copy) => {
-    const args = ['--profile', bug.profile, '--seeds', '40', '--no-shrink', '--trace', '3'];
-    const alone = await simulate(t, [...args, '--jobs', '1'], copy).ended;
-    t.is(alone.code, 1, alone.stderr);
-    t.regex(alone.stdout, /FAILED seed \d+ /);
-    const spreadOut = await simulate(t, [...args, '--jobs', '4'], copy).ended;
-    t.is(spreadOut.code, 1, spreadOut.stderr);
-    t.is(untimed(spreadOut), untimed(alone));
+test.serial(
+  'of several failures the first one counts, however many processes look for it',
+  async (t) => {
+    t.timeout(TIMEOUT_MS);
+    const bug = BUGS.find(
+      ({ name }) => name === 'entries that the state already has are applied again',
+    )!;
+    await withBug(bug, async (copy) => {
+      const args = ['--profile', bug.profile, '--seeds', '40', '--no-shrink', '--trace', '3'];
+      const alone = await simulate(t, [...args, '--jobs', '1'], copy).ended;
+      t.is(alone.code, 1, alone.stderr);
+      t.regex(alone.stdout, /FAILED seed \d+ /);
+      const spreadOut = await simulate(t, [...args, '--jobs', '4'], copy).ended;
+      t.is(spreadOut.code, 1, spreadOut.stderr);
+      t.is(untimed(spreadOut), untimed(alone));
 
-    const all = ['--profile', bug.profile, '--seeds', '12', '--no-shrink', '--trace', '0'];
-    const going = await simulate(t, [...all, '--jobs', '2', '--keep-going'], copy).ended;
-    t.is(going.code, 1, going.stderr);
-    const counted = Number(/^12 seeds, (\d+) failed/m.exec(going.stdout)?.[1]);
-    t.true(counted >= 2, going.stdout);
-    t.is(going.stdout.match(/^FAILED seed/gm)?.length, counted);
-  });
-});
+      const all = ['--profile', bug.profile, '--seeds', '12', '--no-shrink', '--trace', '0'];
+      const going = await simulate(t, [...all, '--jobs', '2', '--keep-going'], copy).ended;
+      t.is(going.code, 1, going.stderr);
+      const counted = Number(/^12 seeds, (\d+) failed/m.exec(going.stdout)?.[1]);
+      t.true(counted >= 2, going.stdout);
+      t.is(going.stdout.match(/^FAILED seed/gm)?.length, counted);
+    });
+  },
+);
 
-test('batches are dealt out in order, and each run is made once', async (t) => {
+test('batches are handed out in order, and each run is made once', async (t) => {
   t.timeout(TIMEOUT_MS);
   const seen: SeedBatch[] = [];
   const runner = new LocalRunner(simulator, { ...how, order: { from: 1, profile: 'lite' } });
@@ -131,11 +134,11 @@ test('batches are dealt out in order, and each run is made once', async (t) => {
   t.is(next, 11);
 });
 
-test('a failure behind another one, found sooner, does not count', async (t) => {
+test('a failure after another one, found sooner, does not count', async (t) => {
   const fails = new Set([20, 50]);
   const began: number[] = [];
   const open: (() => void)[] = [];
-  // What runs here is the dealing out; the last batch begun is always the first to be done.
+  // The test runs the handing out; the last batch begun is always the first to finish.
   const runner: BatchRunner = {
     run: ({ first, count }) => {
       began.push(first);
@@ -171,7 +174,7 @@ test('a failure behind another one, found sooner, does not count', async (t) => 
   t.is(totals.failed, 1);
 });
 
-test('another set of runs has another digest, the same in another order has not', async (t) => {
+test('another set of runs has another digest, the same set in another order has not', async (t) => {
   const runs = await Promise.all([1, 2, 3].map((seed) => runPlan(makePlan(seed, 'lite'))));
   const digestOf = (numbers: readonly number[]) => {
     const totals = new Totals(MARKS);
@@ -182,7 +185,7 @@ test('another set of runs has another digest, the same in another order has not'
   t.is(new Set([[0], [1], [0, 0], [0, 1], [0, 1, 2]].map(digestOf)).size, 5);
 });
 
-test('time that is up ends a run without an end', async (t) => {
+test('the time limit ends a run without an end', async (t) => {
   t.timeout(TIMEOUT_MS);
   const { code, stdout } = await simulate(t, [
     '--minutes',
@@ -196,7 +199,7 @@ test('time that is up ends a run without an end', async (t) => {
   t.regex(stdout, /^\d+ seeds, 0 failed/);
 });
 
-test('a process that dies is an error that names the seeds it had', async (t) => {
+test('a process that dies is an error that names its seeds', async (t) => {
   const runner = new ChildRunner(SIMULATOR, { ...how, order: { from: 31, profile: 'tails' } });
   t.teardown(() => runner.end());
   const running = runner.run({ first: 9, count: 1_000 });
@@ -205,7 +208,7 @@ test('a process that dies is an error that names the seeds it had', async (t) =>
   await t.throwsAsync(runner.run({ first: 0, count: 1 }), { message: /seeds 31 to 31/ });
 });
 
-test.serial('an interrupt ends all processes, and tells what ran', async (t) => {
+test.serial('an interrupt ends all processes, and reports what ran', async (t) => {
   t.timeout(TIMEOUT_MS);
   const running = simulate(t, ['--minutes', '10', '--profile', 'lite', '--jobs', '2']);
   await until('all processes run', async () => (await childrenOf(running.pid)).length === 2);
@@ -268,7 +271,7 @@ test('all promise jobs of a step are done before the next, with and without the 
   }
 });
 
-test('a step that throws is told to who waits for the end', async (t) => {
+test('a step that throws rejects the wait for the end', async (t) => {
   const failing = runSteps(() => {
     throw new Error('no');
   });

@@ -120,7 +120,10 @@ test('the simulated LevelDB drops from a damaged write-ahead file what LevelDB d
   });
 });
 
-/** Opens and writes, dying at the step of that number. @returns how many entries were acknowledged */
+/**
+ * Opens and writes, and dies at the step of that number. @returns how many entries were
+ * acknowledged
+ */
 async function liveUntil(disk: SimulatedDisk, steps: number, last: number): Promise<number> {
   let left = steps;
   let acknowledged = last;
@@ -147,7 +150,7 @@ async function liveUntil(disk: SimulatedDisk, steps: number, last: number): Prom
   return acknowledged;
 }
 
-test('what was synced survives a power cut at each step, of the first opening and of later ones', async (t) => {
+test('synced writes survive a power cut at each step, of the first opening and of later ones', async (t) => {
   const disks = 150;
   for (let seed = 1; seed <= disks; seed++) {
     const disk = new SimulatedDisk(seed);

@@ -30,7 +30,7 @@ test('the same seed and stream draw the same numbers, others do not', (t) => {
   t.notDeepEqual(draw(7, 'a'), draw(7 + 2 ** 32, 'a'));
 });
 
-test('chances come true about as often as they say', (t) => {
+test('probabilities come true about as often as they say', (t) => {
   const prng = new Prng(1, 'chance');
   let hits = 0;
   for (let i = 0; i < 10_000; i++) if (prng.chance(ratio(3, 10))) hits++;
@@ -80,7 +80,7 @@ test('a fast clock runs fast, jumps, and never goes back', (t) => {
   t.is(Math.round(process.now()), 1_600);
 });
 
-test('a log that gives back less than it acknowledged is found out', (t) => {
+test('a log that returns less than it acknowledged is caught', (t) => {
   const entry = (index: number, term: number): Entry => ({
     index,
     term,

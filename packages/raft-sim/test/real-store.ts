@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Entry, EntryKind, type Persist } from '@swarm/raft';
 
-/** A folder on the machine's own disk, gone after the test. */
+/** A folder on the machine's own disk, removed after the test. */
 export async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'raft-sim-'));
   try {
@@ -14,8 +14,8 @@ export async function withFolder(body: (folder: string) => Promise<void>): Promi
 }
 
 /**
- * Copies a store in use. The identity file first: it is written behind the database, and a copy that
- * is newer than the database's would speak of records that the copy does not have.
+ * Copies a store in use. Copies the identity file first, because it is written after the database:
+ * a copy newer than the database's would name records that the copy lacks.
  */
 export async function copyStore(path: string, target: string): Promise<void> {
   await mkdir(target);

@@ -25,7 +25,7 @@ test('watching a run does not change it', async (t) => {
 });
 
 for (const profile of PROFILES) {
-  test.serial(`clusters keep every promise under faults (${profile})`, async (t) => {
+  test.serial(`clusters keep every guarantee under faults (${profile})`, async (t) => {
     t.timeout(2 * BUDGET_MS);
     const endMs = performance.now() + BUDGET_MS / PROFILES.length;
     let runs = 0;
@@ -51,7 +51,7 @@ const STAGES: Record<Play, Profile> = {
 const SEEDS_PER_PLAY = 10;
 
 for (const play of PLAYS) {
-  test.serial(`the play ${play} leads to the state that it is for`, async (t) => {
+  test.serial(`the play ${play} leads to its state`, async (t) => {
     t.timeout(2 * BUDGET_MS);
     let reached = false;
     for (let seed = 1; seed <= SEEDS_PER_PLAY && !reached; seed++) {

@@ -4,59 +4,59 @@ import { Coverage, type DiskTime, Prng, SimFiles, simulatedLevel } from '@swarm/
 import { STORE_PATH } from '../src/disk/store-files.js';
 
 /**
- * A disk whose clock goes on by a millisecond with each thing it does. Each ends in a turn of its own
- * of the event loop, so that a crash between two turns is one between two things.
+ * A disk whose clock advances by a millisecond with each operation. Each operation ends in its own
+ * turn of the event loop, so that a crash between two turns is a crash between two operations.
  */
 export class SimulatedDisk {
   readonly files: SimFiles;
   readonly coverage = new Coverage(['write-ahead file full', 'tables merged'] as const);
-  /** Called at each thing the disk does. */
+  /** Called at each operation of the disk. */
   onStep: () => void = () => undefined;
-  private time: DiskTime;
-  private nowMs = 0;
-  private life = 0;
+  #time: DiskTime;
+  #nowMs = 0;
+  #life = 0;
 
   constructor(seed = 1) {
     this.files = new SimFiles(new Prng(seed, 'disk'));
-    this.time = this.timeOfLife();
+    this.#time = this.#timeOfLife();
   }
 
   get openDatabase(): OpenDatabase {
-    return simulatedLevel(this.files, this.time, this.coverage);
+    return simulatedLevel(this.files, this.#time, this.coverage);
   }
 
-  /** For the process of this moment; closing it after its death does nothing. */
+  /** For the current process; closing it after its death does nothing. */
   storage(writeBufferBytes = 1_000): LevelStorage {
     const storage = new LevelStorage({
       path: STORE_PATH,
       clusterId: 'cluster',
       memberId: 1,
       writeBufferBytes,
-      files: this.files.mount(this.time),
+      files: this.files.mount(this.#time),
       openDatabase: this.openDatabase,
     });
-    const { life } = this;
+    const life = this.#life;
     const close = storage.close.bind(storage);
     storage.close = async () => {
-      if (life === this.life) await close();
+      if (life === this.#life) await close();
     };
     return storage;
   }
 
-  /** The process dies. @param power whether it goes, too */
+  /** Kills the process. @param power whether the power is cut too */
   async crash(power: 'kept' | 'cut'): Promise<void> {
     await new Promise(setImmediate);
-    this.life++;
-    this.time = this.timeOfLife();
+    this.#life++;
+    this.#time = this.#timeOfLife();
     this.files.locks.clear();
     if (power === 'cut') this.files.cutPower();
   }
 
-  private timeOfLife(): DiskTime {
-    const { life } = this;
-    const isAlive = (): boolean => life === this.life;
+  #timeOfLife(): DiskTime {
+    const life = this.#life;
+    const isAlive = (): boolean => life === this.#life;
     const step = (): Promise<void> => {
-      this.nowMs++;
+      this.#nowMs++;
       this.onStep();
       return new Promise((resolve) => {
         setImmediate(() => {
@@ -68,7 +68,7 @@ export class SimulatedDisk {
       get alive() {
         return isAlive();
       },
-      nowMs: () => this.nowMs,
+      nowMs: () => this.#nowMs,
       short: step,
       sync: step,
     };

@@ -36,7 +36,7 @@ function violation(events: readonly TraceEvent[]): TraceViolation | undefined {
 }
 
 for (const profile of PROFILES) {
-  test.serial(`what simulated clusters do is what the rules allow (${profile})`, async (t) => {
+  test.serial(`the rules allow what simulated clusters do (${profile})`, async (t) => {
     t.timeout(2 * DEADLINE_MS);
     for (let seed = 1; seed <= SEEDS_PER_PROFILE; seed++) {
       const events = await traceOf(seed, profile);
@@ -80,7 +80,7 @@ for (const name of TRANSITIONS) {
   });
 }
 
-test('what was not sent can not be received', async (t) => {
+test('a message that was not sent cannot be received', async (t) => {
   const events = await SOUND;
   const at = events.findIndex(({ name }) => name === 'ReceiveAppendEntriesRequest');
   const told = JSON.stringify(events[at]!.msg);
@@ -124,7 +124,7 @@ const MUTATIONS: readonly Mutation[] = [
     why: /commit/,
   },
   {
-    what: "a follower's commit beyond what its leader told",
+    what: "a follower's commit beyond what its leader announced",
     of: (event) => event.name === 'Commit' && event.role === 'StateFollower',
     change: (event) => withState(event, { commit: event.state.commit + 1 }),
     why: /makes it .*commit/,
@@ -192,13 +192,13 @@ const MUTATIONS: readonly Mutation[] = [
     why: /which it did not apply/,
   },
   {
-    what: 'two voters more by one change that is not joint',
+    what: 'two more voters by one change that is not joint',
     of: (event) => event.name === 'ApplyConfChange' && event.conf[1].length === 0,
     change: (event) => ({ ...event, conf: [[...event.conf[0], '77', '78'], []] }),
     why: /no one change leads|others with/,
   },
   {
-    what: 'a start without the term that was promised',
+    what: 'a start without the promised term',
     of: (event) => event.name === 'InitState' && event.state.term > 1,
     change: (event) => withState(event, { term: event.state.term - 1 }),
     why: /it had answered in term|it had voted|entries|term/,
@@ -217,22 +217,22 @@ const MUTATIONS: readonly Mutation[] = [
 ];
 
 for (const { what, of, change, why } of MUTATIONS) {
-  test(`the checker notices ${what}`, async (t) => {
+  test(`the checker detects ${what}`, async (t) => {
     const events = await SOUND;
-    // The last there is, as there is most to contradict it.
+    // The last one, because there is most to contradict it.
     const at = events.findLastIndex(of);
     t.true(at >= 0, 'there is no such event in the trace');
     const found = violation(copyWith(events, at, change));
-    t.is(found?.line, at + 1, found?.message ?? 'nothing is noticed');
+    t.is(found?.line, at + 1, found?.message ?? 'nothing is detected');
     t.regex(found!.message, why);
   });
 }
 
-test('two leaders of one term are noticed', async (t) => {
+test('two leaders of one term are detected', async (t) => {
   const events = await SOUND;
   const at = events.findLastIndex(({ name }) => name === 'BecomeLeader');
   const { nid, state } = events[at]!;
-  // Somebody else whose election was under way in the same term wins it, too.
+  // Another member with an election under way in the same term wins it too.
   const other = [...events[at]!.conf[0]].find((id) => id !== nid)!;
   const init = events.find((event) => event.nid === other)!;
   const stolen = events.slice(0, at + 1);
@@ -245,7 +245,7 @@ test('two leaders of one term are noticed', async (t) => {
   t.is(error.event.nid, other);
 });
 
-test('traces of single members are put into an order that can have been', async (t) => {
+test('traces of single members are merged into a possible order', async (t) => {
   const events = await SOUND;
   const ids = [...new Set(events.map(({ nid }) => nid))];
   const apart = ids.map((id) => events.filter(({ nid }) => nid === id));
@@ -277,8 +277,8 @@ test('scripts/check-trace reads files, one for all or one each, and says what is
         ),
       ),
     );
-    t.is((await run(whole)).stdout, `${events.length} events, all as the rules allow\n`);
-    t.is((await run(...parts)).stdout, `${events.length} events, all as the rules allow\n`);
+    t.is((await run(whole)).stdout, `${events.length} events, all allowed by the rules\n`);
+    t.is((await run(...parts)).stdout, `${events.length} events, all allowed by the rules\n`);
     const at = events.findLastIndex(({ name }) => name === 'Commit');
     const mutated = await save(
       'mutated',
@@ -292,10 +292,12 @@ test('scripts/check-trace reads files, one for all or one each, and says what is
   }
 });
 
-/** One trace for all that is done to it: elections, crashes, membership changes, snapshots. */
+/**
+ * One trace for everything the tests do to it: elections, crashes, membership changes, snapshots.
+ */
 const SOUND = soundTrace();
 
-/** The first that has everything that the tests above leave out or change. */
+/** The first trace that has everything that the tests above leave out or change. */
 async function soundTrace(): Promise<TraceEvent[]> {
   for (let seed = 1; seed <= SEEDS_FOR_ALL; seed++) {
     const events = await traceOf(seed, 'membership');

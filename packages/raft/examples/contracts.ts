@@ -1,4 +1,7 @@
-/** `node --test contracts.js` shows that a storage and a transport of one's own do what a member needs. */
+/**
+ * `node --test contracts.js` shows that a storage and a transport of your own do what a member
+ * needs.
+ */
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +16,7 @@ runContract(test, 'file storage', storageContract, async () => {
   const path = () => join(folder, String(life));
   return {
     create: () => new FileStorage(path()),
-    // What a process that dies now leaves is a copy; what it still does, it does to the original.
+    // A process that dies now leaves a copy; whatever it still does, it does to the original.
     crash: async () => {
       const before = path();
       life++;

@@ -2,12 +2,15 @@ import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as raft from '@swarm/raft';
 
-/** The log in one JSON file that each write replaces as a whole: right, and slow when the log is long. */
+/**
+ * The log in one JSON file that each write replaces as a whole: correct, but slow when the log is
+ * long.
+ */
 export class FileStorage implements raft.LogStorage {
   readonly #path: string;
   #log: raft.Recovered = raft.EMPTY_LOG;
   #persisting = false;
-  /** Compactions and writes reach the disk one after the other. */
+  /** Compactions and writes reach the disk one after another. */
   #saved: Promise<void> = Promise.resolve();
 
   constructor(path: string) {
@@ -42,7 +45,7 @@ export class FileStorage implements raft.LogStorage {
   async compact(snapshot: raft.SnapshotMeta): Promise<void> {
     const { firstIndex, entries, hardState } = this.#log;
     if (snapshot.index < firstIndex) return;
-    // What is compacted was committed.
+    // Compacted entries were committed.
     const commit = Math.max(hardState.commit, snapshot.index);
     const rest = entries.slice(snapshot.index + 1 - firstIndex);
     this.#log = { ...startedAt(snapshot), entries: rest, hardState: { ...hardState, commit } };
@@ -50,7 +53,7 @@ export class FileStorage implements raft.LogStorage {
   }
 
   async close(): Promise<void> {
-    // Whoever wrote has heard of a failure already.
+    // The writer has already received the failure.
     await this.#saved.catch(() => undefined);
   }
 
@@ -59,7 +62,7 @@ export class FileStorage implements raft.LogStorage {
     return this.#saved;
   }
 
-  /** The old file or the new one, whenever the host dies: see fsync(2) on the folder. */
+  /** Leaves the old file or the new one, whenever the host dies: see fsync(2) on the folder. */
   async #replaceFile(): Promise<void> {
     const entries = this.#log.entries.map(({ index, term, kind, data }) => {
       return { index, term, kind, data: Buffer.from(data).toString('base64') };

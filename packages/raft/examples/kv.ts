@@ -1,10 +1,10 @@
-/** A replicated key-value store. `node kv.js FOLDER OWN_PORT PORT...`; then `set KEY VALUE` or `get KEY` a line. */
+/** A replicated key-value store: `node kv.js FOLDER OWN_PORT PORT...`, then `set KEY VALUE` or `get KEY`. */
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import * as raft from '@swarm/raft';
 import { WebSocketServer } from 'ws';
 
-/** Values in memory only: after a restart the log, which is never compacted here, brings them back. */
+/** Values in memory only: the log, which is never compacted here, restores them after a restart. */
 class KeyValues implements raft.StateMachine {
   appliedIndex = 0;
   values = new Map<string, string>();
@@ -31,7 +31,7 @@ class KeyValues implements raft.StateMachine {
 }
 
 const [path = '', ownPort = '', ...ports] = process.argv.slice(2);
-// Over plain TCP nobody proves who they are, so all members go by one node id.
+// Over plain TCP nobody proves their identity, so all members use one node id.
 const nodeId = 'kv';
 const members = ports.map((port, i) => ({ id: i + 1, address: `127.0.0.1:${port}`, nodeId }));
 const self = members[ports.indexOf(ownPort)]!;

@@ -3,17 +3,20 @@ import type * as raft from '@swarm/raft';
 /** The members of one process, each under its id. */
 export type Loop = Map<raft.MemberId, LoopTransport>;
 
-/** Brings messages to members of the same process, in a later turn of the event loop. */
+/** Delivers messages to members of the same process, in a later turn of the event loop. */
 export class LoopTransport implements raft.Transport {
   readonly #loop: Loop;
   readonly #id: raft.MemberId;
   #members = new Set<raft.MemberId>();
-  /** Were members and are none: neither heard nor spoken to. */
+  /** Former members: neither heard nor spoken to. */
   readonly #removed = new Set<raft.MemberId>();
-  /** Not known as members here, but they spoke to us: they are answered. */
+  /** Unknown as members here, but they spoke to us, so they get an answer. */
   readonly #guests = new Set<raft.MemberId>();
   #handler: raft.TransportHandler | undefined;
-  /** Snapshots on their way out; one that is no longer here is over, and nothing more is told of it. */
+  /**
+   * Outgoing snapshots. One that is no longer in here is over, and nothing more is reported about
+   * it.
+   */
   readonly #sending = new Map<raft.MemberId, object>();
 
   constructor(loop: Loop, id: raft.MemberId) {
@@ -36,7 +39,7 @@ export class LoopTransport implements raft.Transport {
   send(messages: readonly raft.Message[]): void {
     for (const message of messages) {
       const { to } = message;
-      // The sender may use its buffers again.
+      // The sender may reuse its buffers.
       const copy = structuredClone(message);
       setImmediate(() => {
         const receiver = this.#receiver(to);
@@ -90,7 +93,7 @@ export class LoopTransport implements raft.Transport {
     if (this.#loop.get(this.#id) === this) this.#loop.delete(this.#id);
   }
 
-  /** Undefined where nobody hears us, or is to be spoken to. */
+  /** Undefined when nobody hears us, or may hear from us. */
   #receiver(to: raft.MemberId): raft.TransportHandler | undefined {
     if (this.#removed.has(to) || !(this.#members.has(to) || this.#guests.has(to))) return undefined;
     const peer = this.#loop.get(to);

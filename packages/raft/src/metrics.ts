@@ -12,7 +12,7 @@ export type Metric =
       readonly kind: 'histogram';
       readonly name: string;
       readonly help: string;
-      /** Upper bounds, ascending, each with how many were at most so large. */
+      /** Upper bounds, ascending, each with the number of values up to that bound. */
       readonly buckets: readonly (readonly [bound: number, count: number])[];
       readonly sum: number;
       readonly count: number;
@@ -23,12 +23,12 @@ export interface MetricValue {
   readonly value: number;
 }
 
-/** Bounds of latencies, seconds: from a fast disk to one that costs leadership. */
+/** Bounds of latencies in seconds: from a fast disk to one slow enough to cost leadership. */
 export const LATENCY_BOUNDS_SECONDS: readonly number[] = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 ];
 
-/** Counts durations by size; fixed memory. */
+/** Counts durations by size, in fixed memory. */
 export class Histogram {
   readonly #counts = new Array<number>(LATENCY_BOUNDS_SECONDS.length).fill(0);
   #sum = 0;
@@ -60,7 +60,7 @@ export class Histogram {
   }
 }
 
-/** What a node counts while it runs; all since it was opened. Counting costs an addition each. */
+/** Counts of a node's work since it was opened. Each costs one addition. */
 export class RaftCounters {
   proposals = 0;
   proposalsRefused = 0;
@@ -81,7 +81,7 @@ export class RaftCounters {
   readonly sync = new Histogram();
 }
 
-/** Values that are of the moment, and those other parts of the node count. */
+/** Current values, and those that other parts of the node count. */
 export interface RaftGauges {
   readonly term: number;
   readonly isLeader: boolean;
@@ -94,7 +94,7 @@ export interface RaftGauges {
   readonly learners: number;
   readonly uncommittedBytes: number;
   readonly leaseRemainingMs: number;
-  /** Questions for a read that came to this leader, by what proved that it still led. */
+  /** Read questions that this leader decided, by what proved that it still led. */
   readonly readsAnswered: { readonly lease: number; readonly quorum: number };
   readonly queues: {
     readonly proposals: number;
@@ -117,7 +117,11 @@ const MESSAGE_KINDS: readonly string[] = kindNames();
 export function readMetrics(counters: RaftCounters, gauges: RaftGauges): readonly Metric[] {
   const { queues, proposalsDone } = gauges;
   return [
-    counter('proposals_total', 'Proposals taken in by this member.', counters.proposals),
+    counter(
+      'proposals_total',
+      'Proposals made to this member, including refused ones.',
+      counters.proposals,
+    ),
     labelled('proposals_ended_total', 'Proposals by how they ended.', 'outcome', {
       applied: proposalsDone.applied,
       refused: counters.proposalsRefused,
@@ -131,7 +135,7 @@ export function readMetrics(counters: RaftCounters, gauges: RaftGauges): readonl
     ),
     gauge('commit_index', 'Highest index known to be committed.', gauges.commit),
     gauge('applied_index', 'Highest index applied.', gauges.applied),
-    gauge('first_index', 'First index that the log still has.', gauges.firstIndex),
+    gauge('first_index', 'First index still in the log.', gauges.firstIndex),
     gauge('last_index', 'Last index of the log.', gauges.lastIndex),
     gauge('term', 'Current term.', gauges.term),
     gauge('is_leader', '1 while this member leads.', Number(gauges.isLeader)),
@@ -140,13 +144,13 @@ export function readMetrics(counters: RaftCounters, gauges: RaftGauges): readonl
     gauge('learners', 'Learners in the configuration.', gauges.learners),
     gauge(
       'uncommitted_bytes',
-      'Data in the log not committed yet, bytes.',
+      'Data in the log that is not committed yet, bytes.',
       gauges.uncommittedBytes,
     ),
     {
       kind: 'gauge',
       name: `${PREFIX}queue_length`,
-      help: 'What waits, by queue.',
+      help: 'Waiting items, by queue.',
       values: values('queue', { ...queues }),
     },
     counters.apply.read(
@@ -164,37 +168,41 @@ export function readMetrics(counters: RaftCounters, gauges: RaftGauges): readonl
       'Messages received and dropped because too many waited.',
       counters.messagesDropped,
     ),
-    labelled('snapshots_total', 'Snapshots by what became of them here.', 'outcome', {
+    labelled('snapshots_total', 'Snapshots on this member, by outcome.', 'outcome', {
       sent: counters.snapshotsSent,
       failed: counters.snapshotsFailed,
       received: counters.snapshotsReceived,
     }),
-    labelled('reads_total', 'Reads this leader decided on, by how.', 'proof', {
+    labelled('reads_total', 'Reads that this leader decided, by how.', 'proof', {
       ...gauges.readsAnswered,
     }),
     gauge(
       'lease_remaining_seconds',
-      'How long this leader may still read without asking a quorum, seconds.',
+      'How long this leader may still serve reads without asking a quorum, seconds.',
       gauges.leaseRemainingMs / 1000,
     ),
     counter(
       'snapshots_resumed_total',
-      'Times a snapshot went on over another connection where the receiver was.',
+      'Times a snapshot continued over another connection where the receiver was.',
       counters.snapshotsResumed,
     ),
     counter(
       'snapshot_sent_bytes_total',
-      'Bytes of snapshots sent, with what was sent again, bytes.',
+      'Bytes of snapshots sent, including bytes sent again.',
       counters.snapshotBytesSent,
     ),
     counter('compactions_total', 'Times the log was compacted.', counters.compactions),
-    counter('elections_total', 'Elections this member began, after pre-votes.', counters.elections),
-    counter('elections_won_total', 'Elections this member won.', counters.electionsWon),
+    counter(
+      'elections_total',
+      'Elections that this member began, after pre-votes.',
+      counters.elections,
+    ),
+    counter('elections_won_total', 'Elections that this member won.', counters.electionsWon),
     counter('leader_changes_total', 'Times the known leader changed.', counters.leaderChanges),
   ];
 }
 
-/** Prometheus' text format, version 0.0.4. @param labels added to every value */
+/** Renders Prometheus' text format, version 0.0.4. @param labels added to every value */
 export function metricsText(
   metrics: readonly Metric[],
   labels: Readonly<Record<string, string>> = {},

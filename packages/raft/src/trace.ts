@@ -5,7 +5,7 @@ import type { CoreStatus } from './core/raw-node.js';
 import { Role } from './core/raft.js';
 import type { Index, Term } from './core/types.js';
 
-/** Event names of etcd's trace, which its TLA+ specification (Traceetcdraft.tla) is made for. */
+/** Event names of etcd's trace, which its TLA+ specification (Traceetcdraft.tla) checks. */
 export type TraceEventName =
   | 'InitState'
   | 'BecomeFollower'
@@ -27,7 +27,7 @@ export type TraceEventName =
   | 'SendSnapshot'
   | 'ReceiveSnapshot';
 
-/** A message as the trace has it. Of a snapshot that is received, `index` and `logTerm` are its own. */
+/** A message in a trace. In a received snapshot, `index` and `logTerm` are the snapshot's own. */
 export interface TraceMessage {
   readonly type: string;
   readonly term: number;
@@ -43,27 +43,30 @@ export interface TraceMessage {
 
 /** Terms of a log: each run as its first index and its term. */
 export interface TraceTerms {
-  /** The point that the log starts after. */
+  /** The point where the log starts; entries follow it. */
   readonly start: { readonly index: number; readonly term: number };
   readonly runs: readonly (readonly [first: number, term: number])[];
   readonly last: number;
 }
 
-/** What some events tell beside the member's state. */
+/** What some events carry besides the member's state. */
 export interface TraceProperties {
   /** InitState: the log as it was found. */
   readonly terms?: TraceTerms;
   /** ChangeConf, ApplyConfChange: the index of the change's entry. */
   readonly index?: number;
   readonly cc?: {
-    /** ChangeConf: what was asked for. */
+    /** ChangeConf: the requested changes. */
     readonly changes?: readonly { readonly nid: string; readonly action: string }[];
     /** ApplyConfChange: the voters from now on. */
     readonly newconf?: readonly string[];
   };
 }
 
-/** One state transition of one member, with its state after it. One a line of NDJSON, as it is. */
+/**
+ * One state transition of one member, with its state after it. Written as it is, as one line of
+ * NDJSON.
+ */
 export interface TraceEvent {
   readonly name: TraceEventName;
   readonly nid: string;
@@ -108,16 +111,16 @@ const ACTIONS: Readonly<Record<ConfChangeOp, string>> = {
   [ConfChangeOp.Update]: 'UpdateServer',
 };
 
-/** What a tracer looks at. */
+/** What a tracer observes. */
 export interface Traced {
   status(): CoreStatus;
   termAt(index: Index): Term | undefined;
 }
 
 /**
- * Tells of a node's transitions. It looks at the core after each step it took, so a transition is told
- * after the message that caused it and before what is sent because of it. Pre-votes, transfers and
- * reads are not part of the specification and leave no event.
+ * Reports a node's transitions. Looks at the core after each step, so that it reports a transition
+ * after the message that caused it and before whatever is sent because of it. Pre-votes, transfers
+ * and reads are not part of the specification and leave no event.
  */
 export class Tracer {
   readonly #sink: TraceSink;
@@ -142,7 +145,7 @@ export class Tracer {
     return { start: { index: base, term: this.#core.termAt(base) ?? 0 }, runs, last: lastIndex };
   }
 
-  /** Before the core sees it. */
+  /** Call it before the core sees the message. */
   received(message: Message): void {
     this.#message('Receive', message);
   }
@@ -155,7 +158,7 @@ export class Tracer {
     this.#tell('Ready');
   }
 
-  /** This member, as leader, put a change into its log. */
+  /** Reports that this member, as leader, put a change into its log. */
   confChange({ changes }: ConfChange): void {
     const told = changes.map(({ op, id }) => ({ nid: String(id), action: ACTIONS[op] }));
     const index = this.#core.status().lastIndex;
@@ -168,7 +171,7 @@ export class Tracer {
     this.#tell('ApplyConfChange', { prop: { index, cc: { newconf: voters.map(String) } } });
   }
 
-  /** After anything that may have moved the core. */
+  /** Call it after anything that may have moved the core. */
   moved(): void {
     const now = this.#core.status();
     const last = this.#last;
@@ -206,7 +209,7 @@ export class Tracer {
   }
 }
 
-/** The fields of etcd's messages that ours have names of their own for. */
+/** The fields of etcd's messages for which ours have names of their own. */
 type Said = Omit<TraceMessage, 'type' | 'term' | 'from' | 'to'>;
 
 const SAYS_NOTHING: Said = {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import test from 'ava';
 
-/** docs/raft-checklist.md promises tests; each must be there. */
+/** docs/raft-checklist.md promises tests; each must exist. */
 
 const PACKAGE = new URL('../../', import.meta.url);
 const ROOT = new URL('../../', PACKAGE);
@@ -20,12 +20,12 @@ function rows(): Row[] {
   }));
 }
 
-/** What stands in code spans of the tables. */
+/** The code spans of the tables. */
 function named(text: string): string[] {
   return [...text.matchAll(/`([^`]+)`/g)].map(([, span]) => span!);
 }
 
-/** Undefined if it is there, else what is missing. */
+/** Undefined if it exists, else what is missing. */
 function missing(span: string): string | undefined {
   if (span.startsWith('scenario ')) {
     const path = `test/scenarios/${span.slice('scenario '.length)}.txt`;
@@ -38,7 +38,7 @@ function missing(span: string): string | undefined {
   const name = rest.join(': ');
   if (name === '') return undefined;
   const text = readFileSync(file, 'utf8');
-  // A test that is run with several seeds has a template for a name.
+  // A test that runs with several seeds has a template as its name.
   const found = text.includes(`('${name}'`) || text.includes(`(\`${name}`);
   return found || text.includes(`  '${name}',`) ? undefined : `${path}: ${name}`;
 }
@@ -51,7 +51,7 @@ test('the checklist has a line for each of the known bugs, in order', (t) => {
   );
 });
 
-test('every bug is noticed by something, or it is said why not', (t) => {
+test('every bug is detected by something, or the table says why not', (t) => {
   for (const { number, covers } of rows()) {
     t.true(named(covers).length > 0 || covers.includes('*not covered:*'), `bug ${number}`);
   }

@@ -19,7 +19,7 @@ import type { Transport, TransportHandler } from '../src/transport/transport.js'
 
 const DEADLINE_MS = 60_000;
 
-/** The cases that do not hold. */
+/** The cases that fail. */
 async function broken<Fixture>(
   contract: readonly ContractCase<Fixture>[],
   setup: () => Promise<Fixture>,
@@ -35,7 +35,7 @@ function storageOver(disk: MemoryDisk, create: () => MemoryStorage): StorageUnde
   return { create, crash: async () => disk.crash(), remove: async () => {} };
 }
 
-/** Says that a write is synced when it is not. */
+/** Claims that a write is synced when it is not. */
 class HastyStorage extends MemoryStorage {
   override persist(write: Persist): Promise<void> {
     return super.persist({ ...write, mustSync: write.snapshot !== undefined });
@@ -56,7 +56,7 @@ async function brokenStorage(create: (disk: MemoryDisk) => MemoryStorage): Promi
   });
 }
 
-test('the contract notices a storage that loses synced writes in a crash', async (t) => {
+test('the contract detects a storage that loses synced writes in a crash', async (t) => {
   t.deepEqual(await brokenStorage((disk) => new HastyStorage({ disk })), [
     'a synced write makes the unsynced ones before it last',
     'a synced write survives a crash',
@@ -64,14 +64,14 @@ test('the contract notices a storage that loses synced writes in a crash', async
   ]);
 });
 
-test('the contract notices a storage that hides what it can not write', async (t) => {
+test('the contract detects a storage that hides a failed write', async (t) => {
   t.deepEqual(await brokenStorage((disk) => new LenientStorage({ disk })), [
     'a hole in the log is refused before it is written',
     'a second write while one is under way is refused',
   ]);
 });
 
-/** A transport that stands before another; those below get a part of it wrong. */
+/** A transport in front of another; its subclasses each get a part of it wrong. */
 class Wrapped implements Transport {
   protected readonly inner: Transport;
 
@@ -108,7 +108,7 @@ class Wrapped implements Transport {
   }
 }
 
-/** Each tenth call is overtaken by the next. */
+/** Swaps each tenth call with the next. */
 class Reordering extends Wrapped {
   private calls = 0;
 
@@ -119,7 +119,7 @@ class Reordering extends Wrapped {
   }
 }
 
-/** Confirms a snapshot when it is sent. */
+/** Confirms a snapshot as soon as it is sent. */
 class Hopeful extends Wrapped {
   private handler: TransportHandler | undefined;
 
@@ -157,24 +157,24 @@ function brokenTransport(wrap: (inner: Transport) => Transport): Promise<string[
   });
 }
 
-test('the contract notices a transport that reorders messages', async (t) => {
+test('the contract detects a transport that reorders messages', async (t) => {
   t.deepEqual(await brokenTransport((inner) => new Reordering(inner)), [
     'messages to one member arrive in order',
   ]);
 });
 
-test('the contract notices a transport that confirms snapshots too early', async (t) => {
+test('the contract detects a transport that confirms snapshots too early', async (t) => {
   const names = await brokenTransport((inner) => new Hopeful(inner));
   for (const name of [
-    'a snapshot is not confirmed before it is taken over',
+    'a snapshot is not confirmed before it is installed',
     'a refused snapshot is reported',
-    'a snapshot to nobody is reported',
+    'a snapshot to an absent member is reported',
   ])
     t.true(names.includes(name), `${name} not in ${names.join('; ')}`);
   t.false(names.includes('messages to one member arrive in order'));
 });
 
-/** Runs a program under Node's own test runner. @returns how many of its tests passed; all must. */
+/** Runs a program under Node's own test runner. @returns how many of its tests passed; all must */
 async function nodeTests(program: string): Promise<number> {
   const args = ['--test-reporter=tap', join(import.meta.dirname, program)];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: DEADLINE_MS });
@@ -186,12 +186,12 @@ test('the contract runs under the test runner of Node too', async (t) => {
   t.is(await nodeTests('contract/node-test-run.js'), storageContract.length);
 });
 
-test('the storage and the transport of the examples keep the contract', async (t) => {
+test('the storage and the transport of the examples fulfil the contract', async (t) => {
   const passed = await nodeTests('../examples/contracts.js');
   t.is(passed, storageContract.length + transportContract.length);
 });
 
-test('the README shows the example as it is', async (t) => {
+test('the README shows the example unchanged', async (t) => {
   const root = join(import.meta.dirname, '..', '..');
   const example = await readFile(join(root, 'examples', 'contracts.ts'), 'utf8');
   const readme = await readFile(join(root, 'README.md'), 'utf8');

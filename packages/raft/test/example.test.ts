@@ -11,7 +11,7 @@ import test from 'ava';
 const PROGRAM = join(import.meta.dirname, '..', 'examples', 'kv.js');
 const DEADLINE_MS = 20_000;
 
-/** One process of the example, spoken to by lines. */
+/** One process of the example, driven by lines. */
 class ExampleMember {
   readonly #process: ChildProcess;
   readonly #lines: Interface;
@@ -43,7 +43,7 @@ class ExampleMember {
   }
 }
 
-/** Only the leader takes a write: asks all in turn. @returns who took it */
+/** Only the leader accepts a write: asks all in turn. @returns which one accepted */
 async function set(members: readonly ExampleMember[], line: string): Promise<ExampleMember> {
   const until = performance.now() + DEADLINE_MS;
   for (;;) {
@@ -63,7 +63,7 @@ test('the example replicates over three processes and survives the death of its 
     await leader.kill();
     const left = members.filter((member) => member !== leader);
     await set(left, 'set colour green');
-    // The dead one catches up.
+    // The killed one catches up.
     const at = members.indexOf(leader);
     members[at] = new ExampleMember(folder, ports[at]!, ports);
     t.is(await members[at].ask('get colour'), 'green');

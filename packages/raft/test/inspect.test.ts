@@ -45,7 +45,7 @@ test('a whole log is read without changing a byte of it', async (t) => {
   });
 });
 
-test('a log in use is refused, and says by whom', async (t) => {
+test('a log in use is refused, naming the process', async (t) => {
   await Stores.use(async (stores) => {
     const path = await filled(stores);
     await stores.storage(path).open();
@@ -54,14 +54,14 @@ test('a log in use is refused, and says by whom', async (t) => {
   });
 });
 
-test('damage is named, and what is before it still read', async (t) => {
+test('damage is named, and everything before it is still read', async (t) => {
   await Stores.use(async (stores) => {
     const path = await filled(stores);
     await flipBit(await databaseFile(path, '.log'), 900);
     const report = await readLog(path);
     t.true(report.problems.length > 0);
     t.true(report.entries.length < 20);
-    // As often as it is asked: a start of the member would find the same.
+    // A repeated read gives the same: a start of the member would find it too.
     t.deepEqual((await readLog(path)).problems.length, report.problems.length);
     await t.throwsAsync(stores.storage(path).open(), { code: 'RAFT_STORAGE_CORRUPT' });
   });
@@ -84,7 +84,7 @@ test("the kernel's list of locks names who holds a file", (t) => {
   t.is(holderIn(locks, 4), undefined);
 });
 
-test('a membership change is told in words', (t) => {
+test('a membership change is described in words', (t) => {
   const info = { id: 5, address: '198.18.0.5:2377', nodeId: 'abc' };
   const data = encodeConfChange({
     changes: [

@@ -19,7 +19,7 @@ function value(metrics: readonly Metric[], name: string, label?: string): number
 }
 
 test('a leader counts proposals, writes, applied entries, messages and elections', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   for (let i = 0; i < 10; i++) await cluster.propose(`item ${i}`);
   const leader = await cluster.waitLeader();
   const metrics = leader.node!.metrics();
@@ -51,7 +51,7 @@ test('a leader counts proposals, writes, applied entries, messages and elections
 });
 
 test('snapshots sent and received, and compactions, are counted', async (t) => {
-  const cluster = await TestCluster.found(3, 1, { snapshotInterval: 10, trailingEntries: 2 });
+  const cluster = await TestCluster.bootstrap(3, 1, { snapshotInterval: 10, trailingEntries: 2 });
   const leader = await cluster.waitLeader();
   const slow = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(slow);
@@ -67,7 +67,7 @@ test('snapshots sent and received, and compactions, are counted', async (t) => {
 });
 
 test('the view for a backup has the membership of its index, and does not hold up writes', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   await cluster.propose('a');
   const leader = await cluster.waitLeader();
   const { meta, view } = await cluster.finish(leader.node!.view());
@@ -85,7 +85,7 @@ test('the view for a backup has the membership of its index, and does not hold u
   await t.throwsAsync(node!.view(), { code: 'RAFT_STOPPED' });
 });
 
-test('histograms count each duration once, also beyond the last bound', (t) => {
+test('histograms count each duration once, even beyond the last bound', (t) => {
   const histogram = new Histogram();
   for (const ms of [0.05, 0.2, 0.2, 30, 60_000]) histogram.observeMs(ms);
   const metric = histogram.read('x_seconds', 'Test.');
@@ -96,7 +96,7 @@ test('histograms count each duration once, also beyond the last bound', (t) => {
   t.deepEqual(metric.buckets.at(-1), [5, 4]);
 });
 
-test('the text is what Prometheus reads', (t) => {
+test('Prometheus can read the text', (t) => {
   const text = metricsText(
     [
       {
@@ -126,7 +126,7 @@ test('the text is what Prometheus reads', (t) => {
   );
 });
 
-test('a trace tells of elections, commits and messages, in an order that can have been', async (t) => {
+test('a trace reports elections, commits and messages, in a possible order', async (t) => {
   const events: TraceEvent[] = [];
   const network = new MemoryNetwork();
   const members = [1, 2, 3].map(memberInfo);
@@ -190,7 +190,7 @@ test('a trace tells of elections, commits and messages, in an order that can hav
     t.is(leaders.get(state.term) ?? nid, nid, 'two leaders in one term');
     leaders.set(state.term, nid);
   }
-  // What is received was sent before.
+  // A received message was sent before.
   for (const [i, { name, msg }] of events.entries()) {
     if (!name.startsWith('Receive')) continue;
     const sent = events
@@ -199,6 +199,6 @@ test('a trace tells of elections, commits and messages, in an order that can hav
         (event) =>
           event.name.startsWith('Send') && JSON.stringify(event.msg) === JSON.stringify(msg),
       );
-    t.true(sent, `${name} of what nobody sent: ${JSON.stringify(msg)}`);
+    t.true(sent, `${name} of a message that nobody sent: ${JSON.stringify(msg)}`);
   }
 });

@@ -19,14 +19,14 @@ async function packed(): Promise<string[]> {
   const args = ['pack', '--dry-run', '--json', '--ignore-scripts'];
   const options = { cwd: PACKAGE, timeout: DEADLINE_MS };
   const { stdout } = await promisify(execFile)('npm', args, options);
-  // A list of packages, or packages by name: that differs from version to version of npm.
+  // A list of packages, or packages by name, depending on the version of npm.
   const [report] = Object.values(JSON.parse(stdout) as object) as [
     { files: readonly { path: string }[] },
   ];
   return report.files.map(({ path }) => path);
 }
 
-test('the package has what its exports name, the examples, and nothing of the tests', async (t) => {
+test('the package has what its exports name, the examples, and no tests', async (t) => {
   t.timeout(2 * DEADLINE_MS);
   const manifest = JSON.parse(await readFile(join(PACKAGE, 'package.json'), 'utf8')) as Manifest;
   const files = await PACKED;

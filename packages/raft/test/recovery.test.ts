@@ -8,7 +8,7 @@ import { Stores } from './contract/store-fixture.js';
 import { bytes, TestCluster, memberInfo } from './support/cluster.js';
 import { TestStorage as HostStorage } from './support/memory-storage.js';
 
-/** Makes one member of a cluster that stands still a cluster of its own, and starts it. */
+/** Makes one member of a stopped cluster a cluster of its own, and starts it. */
 async function survive(cluster: TestCluster, id: number, options: Partial<ForceOptions> = {}) {
   const host = cluster.host(id);
   const commitIndex = host.node?.status().commit ?? 0;
@@ -27,8 +27,8 @@ async function survive(cluster: TestCluster, id: number, options: Partial<ForceO
   return forced;
 }
 
-test('a survivor of three goes on alone, with all that was committed, and others can join', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a survivor of three continues alone, with everything committed, and others can join', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   for (const item of ['a', 'b', 'c']) await cluster.propose(item);
   await cluster.waitItems(['a', 'b', 'c']);
   await cluster.kill(1);
@@ -60,8 +60,8 @@ test('a survivor of three goes on alone, with all that was committed, and others
   await cluster.stop();
 });
 
-test('a lost member that comes back with its log can not disturb the new cluster', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a lost member that comes back with its log cannot disturb the new cluster', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   await cluster.propose('a');
   await cluster.waitItems(['a']);
   await cluster.kill(1);
@@ -78,9 +78,9 @@ test('a lost member that comes back with its log can not disturb the new cluster
   await cluster.stop();
 });
 
-test('what the survivor does not know to be committed is dropped or kept, as asked', async (t) => {
+test('entries not known to be committed are dropped or kept, as requested', async (t) => {
   for (const uncommitted of ['drop', 'keep'] as const) {
-    const cluster = await TestCluster.found(3);
+    const cluster = await TestCluster.bootstrap(3);
     await cluster.propose('a');
     await cluster.waitItems(['a']);
     const leader = await cluster.waitLeader();
@@ -120,7 +120,7 @@ test('a survivor in the middle of a joint change ends up alone', async (t) => {
     hardState: { term: 1, vote: 1, commit: 2 },
     entries: [
       entry(1, [add(1), add(2), add(3)]),
-      // 4 takes the place of 3, through a joint configuration that nobody left yet.
+      // 4 takes the place of 3, through a joint configuration that nobody has left yet.
       entry(2, [add(4), { op: ConfChangeOp.Remove, id: 3 }]),
     ],
     mustSync: true,
@@ -133,13 +133,13 @@ test('a survivor in the middle of a joint change ends up alone', async (t) => {
   const found = await new MemoryStorage({ disk }).open();
   t.is(found.hardState.commit, found.entries.at(-1)!.index);
   t.is(found.hardState.vote, 2);
-  // Again: the same, not an error.
+  // A repeated call gives the same result, not an error.
   const again = await forceSingleMember({ ...options, storage: new MemoryStorage({ disk }) });
   t.deepEqual(again.removed, []);
 });
 
-test('a member that was removed can not become a cluster of its own', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a removed member cannot become a cluster of its own', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   await cluster.propose('a');
   await cluster.waitItems(['a']);
   const leader = await cluster.waitLeader();
@@ -151,7 +151,7 @@ test('a member that was removed can not become a cluster of its own', async (t) 
   await cluster.stop();
 });
 
-test('a log founded on a state starts after it, on the real disk too', async (t) => {
+test('a log bootstrapped from a state starts after it, on the real disk too', async (t) => {
   await Stores.use(async (stores) => {
     const meta = foundingMeta({ self: memberInfo(9), index: 120, term: 7, removed: [3, 1, 3] });
     t.deepEqual(meta.removed, [1, 3]);

@@ -4,9 +4,9 @@ import { ConfChangeOp } from '../src/core/conf-change.js';
 import { TestCluster, memberInfo } from './support/cluster.js';
 import { CoreGroup } from './support/core-group.js';
 
-// What the simulator found, each as small as it gets.
+// What the simulator found, each case as small as possible.
 
-test('the answer to a question for a read counts although it was asked again meanwhile', (t) => {
+test('the answer to a read question counts although the question was repeated meanwhile', (t) => {
   const reads = new Reads(() => 0);
   const asked: number[] = [];
   const served: number[] = [];
@@ -15,7 +15,7 @@ test('the answer to a question for a read counts although it was asked again mea
     served.push(index);
   });
   reads.ask(0, (context) => asked.push(context) > 0);
-  // Each answer takes longer than the patience of three ticks.
+  // Each answer takes longer than the three ticks before a retry.
   for (let tick = 3; tick <= 9; tick += 3) {
     reads.retry(tick, 3, (context) => asked.push(context) > 0);
   }
@@ -29,7 +29,7 @@ test('the answer to a question for a read counts although it was asked again mea
 });
 
 test('a joining member does not forget a seed that past memberships lack', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   // Member 4 leads by the time 5 goes through the entries from before 4 joined.
   const seeds = [1, 2, 3, 4].map(memberInfo);
@@ -46,7 +46,7 @@ test('a candidate does not lead before its own vote is durable, even if others e
   group.heldWrites.set(1, []);
   group.get(1).campaign();
   group.settle();
-  // The pre-vote's own answer waits for the disk, too; four of five others are a quorum.
+  // The pre-vote's own answer waits for the disk too; four of five others are a quorum.
   t.is(group.get(1).role, 'candidate');
   t.is(group.get(1).term, 1);
   const held = group.heldWrites.get(1)!;
@@ -63,7 +63,7 @@ test('a voter learns of a committed demotion from the learner that refuses its v
   const demotion = { changes: [{ op: ConfChangeOp.AddLearner, id: 1 }] };
   t.is(group.get(1).proposeConfChange(demotion).refusal, undefined);
   group.settle();
-  // From here on member 2 hears of nothing: neither of the commit nor of one entry more.
+  // From here on member 2 hears nothing: neither the commit nor one more entry.
   group.lose = ({ to }) => to === 2;
   group.propose(1);
   const last = group.get(1).lastIndex;

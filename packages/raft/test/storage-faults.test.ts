@@ -25,10 +25,12 @@ import {
 } from './contract/store-fixture.js';
 
 const RECORDS = 20;
-/** Larger than a sector, so that a torn record has whole sectors missing. */
+/** Larger than a sector, so that a torn record lacks whole sectors. */
 const DATA = 'x'.repeat(2000);
 
-/** A store with one entry a record, as a kill would leave it: all acknowledged, not closed. */
+/**
+ * A store with one entry per record, as a kill would leave it: everything acknowledged, not closed.
+ */
 async function killed(stores: Stores, records = RECORDS, data = DATA): Promise<string> {
   const path = stores.newPath();
   const storage = stores.storage(path);
@@ -63,11 +65,11 @@ test('a killed store opens whole', async (t) => {
   });
 });
 
-test('a bit flipped anywhere in the write-ahead file is noticed', async (t) => {
+test('a bit flipped anywhere in the write-ahead file is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     const length = await size(await databaseFile(path, '.log'));
-    // From the first record's checksum to the last record's last byte, headers among them.
+    // From the first record's checksum to the last record's last byte, headers included.
     for (let at = 0; at < length; at += Math.floor(length / 23)) {
       const copy = await stores.copy(path);
       await flipBit(await databaseFile(copy, '.log'), at);
@@ -79,7 +81,7 @@ test('a bit flipped anywhere in the write-ahead file is noticed', async (t) => {
   });
 });
 
-test('a damaged store is refused again and its files are left as they were', async (t) => {
+test('a damaged store is refused again and its files stay unchanged', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     const file = await databaseFile(path, '.log');
@@ -91,12 +93,12 @@ test('a damaged store is refused again and its files are left as they were', asy
   });
 });
 
-test('a flipped length in the last record is no torn write', async (t) => {
+test('a flipped length in the last record is not a torn write', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores, 1, 'short');
     const file = await databaseFile(path, '.log');
     const bytes = await readFile(file);
-    // The last piece's header: find it by its length reaching the end of the file.
+    // The last piece's header: the one whose length reaches the end of the file.
     let offset = 0;
     for (;;) {
       const next = offset + 7 + (bytes[offset + 4]! | (bytes[offset + 5]! << 8));
@@ -137,7 +139,7 @@ test('a last record with unwritten sectors was never acknowledged, and is droppe
   });
 });
 
-test('an unwritten space at the end of the file is no damage', async (t) => {
+test('unwritten space at the end of the file is not damage', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     await appendFile(await databaseFile(path, '.log'), new Uint8Array(8192));
@@ -153,9 +155,9 @@ test('unwritten sectors with acknowledged records after them are damage', async 
   });
 });
 
-test('any sector of the write-ahead file that reads as zeros is noticed, or was never acknowledged', async (t) => {
+test('any sector of the write-ahead file that reads as zeros is detected, or was never acknowledged', async (t) => {
   await Stores.use(async (stores) => {
-    // Smaller than a sector, so that a sector holds headers, and all of one block.
+    // Smaller than a sector, so that a sector holds headers, and everything in one block.
     const path = await killed(stores, 60, 'short');
     const length = await size(await databaseFile(path, '.log'));
     const recordBytes = Math.ceil(length / 60);
@@ -164,7 +166,7 @@ test('any sector of the write-ahead file that reads as zeros is noticed, or was 
       await zero(await databaseFile(copy, '.log'), at, Math.min(at + 512, length));
       const opened = await count(stores, copy).catch((error: unknown) => error);
       if (typeof opened === 'number') {
-        // With no whole record behind it, it looks as a crash leaves a write under way.
+        // With no intact record after it, it looks like a write that a crash interrupted.
         const rest = length - at - 512;
         t.true(rest < recordBytes, `opens with ${opened} records without the sector at ${at}`);
       } else t.true(opened instanceof StorageCorruptError, String(opened));
@@ -172,7 +174,7 @@ test('any sector of the write-ahead file that reads as zeros is noticed, or was 
   });
 });
 
-test('a deleted write-ahead file is noticed', async (t) => {
+test('a deleted write-ahead file is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     await rm(await databaseFile(path, '.log'));
@@ -180,7 +182,7 @@ test('a deleted write-ahead file is noticed', async (t) => {
   });
 });
 
-test('an emptied write-ahead file is noticed', async (t) => {
+test('an emptied write-ahead file is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     await truncate(await databaseFile(path, '.log'), 0);
@@ -188,7 +190,7 @@ test('an emptied write-ahead file is noticed', async (t) => {
   });
 });
 
-test('a database put back from an old copy is noticed', async (t) => {
+test('a database restored from an old copy is detected', async (t) => {
   await Stores.use(async (stores) => {
     const old = await killed(stores);
     const path = await stores.copy(old);
@@ -199,7 +201,7 @@ test('a database put back from an old copy is noticed', async (t) => {
   });
 });
 
-test('a tail lost below the bound of the identity file is noticed', async (t) => {
+test('a tail lost below the bound of the identity file is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = stores.newPath();
     const storage = stores.storage(path);
@@ -219,7 +221,7 @@ test('a tail lost below the bound of the identity file is noticed', async (t) =>
 test('the bound in the identity file rises while the store is open', async (t) => {
   await Stores.use(async (stores) => {
     const path = stores.newPath();
-    // Sync is not what this is about, and a thousand of them take long.
+    // Syncing is not the subject here, and a thousand syncs take long.
     const openDatabase: OpenDatabase = async (folder, options) => {
       const database = await openLevelDatabase(folder, options);
       return { ...database, write: (operations) => database.write(operations, { sync: false }) };
@@ -240,7 +242,7 @@ test('the bound in the identity file rises while the store is open', async (t) =
   });
 });
 
-test('a damaged catalogue of the database is noticed', async (t) => {
+test('a damaged catalogue of the database is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await inTable(stores);
     const names = (await databaseFiles(path, '')).filter((name) => name.includes('MANIFEST'));
@@ -256,11 +258,11 @@ test('a damaged catalogue of the database is noticed', async (t) => {
     await rm(join(unnamed, 'log', 'CURRENT'));
     await refuses(t, stores, unnamed, /database is missing/);
     await writeFile(join(path, 'log', 'CURRENT'), 'MANIFEST-999999\n');
-    await refuses(t, stores, path, /LevelDB can not open it/);
+    await refuses(t, stores, path, /LevelDB cannot open it/);
   });
 });
 
-test('a database deleted beside its identity file is noticed', async (t) => {
+test('a database deleted beside its identity file is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     await rm(join(path, 'log'), { recursive: true });
@@ -268,7 +270,7 @@ test('a database deleted beside its identity file is noticed', async (t) => {
   });
 });
 
-test('an identity file deleted beside its database is noticed', async (t) => {
+test('an identity file deleted beside its database is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     await rm(join(path, 'identity'));
@@ -276,7 +278,7 @@ test('an identity file deleted beside its database is noticed', async (t) => {
   });
 });
 
-test('a damaged identity file is noticed', async (t) => {
+test('a damaged identity file is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     await flipBit(join(path, 'identity'), 20);
@@ -284,7 +286,7 @@ test('a damaged identity file is noticed', async (t) => {
   });
 });
 
-test('the store of another member is refused and stays usable', async (t) => {
+test("another member's store is refused and stays usable", async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     await t.throwsAsync(stores.storage(path, { memberId: 2 }).open(), {
@@ -307,7 +309,7 @@ async function inTable(stores: Stores): Promise<string> {
   return copy;
 }
 
-test('a bit flipped in a table is noticed', async (t) => {
+test('a bit flipped in a table is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await inTable(stores);
     const length = await size(await databaseFile(path, '.ldb'));
@@ -320,7 +322,7 @@ test('a bit flipped in a table is noticed', async (t) => {
   });
 });
 
-test('a deleted or cut table is noticed', async (t) => {
+test('a deleted or truncated table is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await inTable(stores);
     const copy = await stores.copy(path);
@@ -331,7 +333,7 @@ test('a deleted or cut table is noticed', async (t) => {
   });
 });
 
-test('a record that is missing in the middle is noticed', async (t) => {
+test('a record missing in the middle is detected', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     const database = await openLevelDatabase(join(path, 'log'), {
@@ -344,7 +346,7 @@ test('a record that is missing in the middle is noticed', async (t) => {
   });
 });
 
-test('a store open elsewhere says so', async (t) => {
+test('a store that is open elsewhere is refused as locked', async (t) => {
   await Stores.use(async (stores) => {
     const path = stores.newPath();
     const storage = stores.storage(path);
@@ -359,7 +361,7 @@ test('a store open elsewhere says so', async (t) => {
   });
 });
 
-/** LevelDB on a disk that has only so many writes left. */
+/** LevelDB on a disk with only this many writes left. */
 function failingAfter(writes: number): OpenDatabase {
   return async (folder, options): Promise<Database> => {
     const database = await openLevelDatabase(folder, options);
@@ -405,7 +407,7 @@ test('a failed deletion in the background stops the log too', async (t) => {
   });
 });
 
-test('compacted records are deleted, also those a stop left over', async (t) => {
+test('compacted records are deleted, including those that a stop left over', async (t) => {
   await Stores.use(async (stores) => {
     const path = await killed(stores);
     const storage = stores.storage(path);
@@ -432,7 +434,7 @@ test('compacted records are deleted, also those a stop left over', async (t) => 
   });
 });
 
-test('sealed records can not be read without the key, and are not called damaged', async (t) => {
+test('sealed records cannot be read without the key, and are not called damaged', async (t) => {
   await Stores.use(async (stores) => {
     const path = stores.newPath();
     const cipher = (key: number) => ({
@@ -457,7 +459,7 @@ test('sealed records can not be read without the key, and are not called damaged
   });
 });
 
-test('after a write that failed half-way nothing is written behind it, even if there is room again', async (t) => {
+test('after a write that failed half-way nothing is appended, even if there is space again', async (t) => {
   await Stores.use(async (stores) => {
     const path = stores.newPath();
     let writes = 0;
@@ -481,7 +483,7 @@ test('after a write that failed half-way nothing is written behind it, even if t
     for (let index = 1; index <= 600; index++) {
       await storage.persist(write({ entries: [entry(index, 1)] }));
     }
-    // What is compacted is deleted in the background, in several writes.
+    // Compacted records are deleted in the background, in several writes.
     await storage.compact(snapshotAt(599, 1));
     failing = true;
     const before = writes;
@@ -492,16 +494,16 @@ test('after a write that failed half-way nothing is written behind it, even if t
   });
 });
 
-test('a store whose first opening was cut short is made again', async (t) => {
+test('a store whose first opening was interrupted is made again', async (t) => {
   await Stores.use(async (stores) => {
     const path = stores.newPath();
     const storage = stores.storage(path);
     await storage.open();
     await storage.close();
-    // As a power cut leaves it before LevelDB has synced anything: LevelDB calls that corruption.
+    // As a power cut leaves it before LevelDB has synced anything. LevelDB calls that corruption.
     const names = await databaseFiles(path, '');
     await truncate(names.find((name) => name.includes('MANIFEST'))!, 0);
-    await refuses(t, stores, path, /LevelDB can not open it/);
+    await refuses(t, stores, path, /LevelDB cannot open it/);
     const identity = { clusterId: 'cluster', memberId: 1, incarnation: 0, durableSequence: 0 };
     await writeIdentity(join(path, 'identity'), identity, NODE_FILES);
     const again = stores.storage(path);

@@ -12,7 +12,7 @@ runContract(test, 'level', storageContract, async () => {
   const path = (): string => join(root, String(life));
   return {
     create: () => new LevelStorage({ path: path(), clusterId: 'cluster', memberId: 1 }),
-    // What a process killed now would leave; the one that goes on does so apart.
+    // What a kill of the process would leave now; the running one continues separately.
     crash: async () => {
       const before = path();
       life++;

@@ -18,7 +18,7 @@ test('records over several blocks are read in order', async (t) => {
     const path = stores.newPath();
     const storage = stores.storage(path);
     await storage.open();
-    // Up to three blocks of 32 KiB each, so that pieces of all kinds come up.
+    // Up to three blocks of 32 KiB each, so that pieces of all kinds occur.
     for (let index = 1; index <= 12; index++) {
       await storage.persist(write({ entries: [entry(index, 1, 'x'.repeat(index * 8_000))] }));
     }
@@ -31,7 +31,7 @@ test('records over several blocks are read in order', async (t) => {
   });
 });
 
-test('a file cut anywhere is torn, never damaged, and keeps what is whole', async (t) => {
+test('a file cut anywhere is torn, never damaged, and keeps its complete records', async (t) => {
   await Stores.use(async (stores) => {
     const path = stores.newPath();
     const storage = stores.storage(path);
@@ -55,10 +55,10 @@ test('a file cut anywhere is torn, never damaged, and keeps what is whole', asyn
   });
 });
 
-test('a write of which any sectors are missing is torn, never damaged, wherever it begins', (t) => {
+test('a write with any sectors missing is torn, never damaged, wherever it begins', (t) => {
   const sectorBytes = 512;
   for (let length = 300; length < 300 + sectorBytes; length++) {
-    // Small numbers, as most of a record's are: read as a length they stay within the file.
+    // Small numbers, like most of a record's: read as a length they stay within the file.
     const fill = (bytes: number) => Uint8Array.from({ length: bytes }, (_, i) => 1 + (i % 2));
     const first = frame(
       encodeBatch({ sequence: 1, operations: [[recordKey(1), fill(length)]] }),

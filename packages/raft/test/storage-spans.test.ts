@@ -2,7 +2,7 @@ import test from 'ava';
 import { RaftFaultError } from '../src/core/assert.js';
 import { Spans } from '../src/storage/spans.js';
 
-test('a record that is cut off is not needed any more, what it kept is', (t) => {
+test('a record that is cut off is no longer needed, what it kept is', (t) => {
   const spans = new Spans();
   spans.append(1, 1, 10);
   spans.append(2, 11, 20);

@@ -113,7 +113,7 @@ test('waits between attempts double up to a second', (t) => {
   t.is(clock.waiting, 0);
 });
 
-test('an attempt that hangs is given up, and what waited for it is reported lost', (t) => {
+test('an attempt that hangs is given up, and the messages that waited for it are reported lost', (t) => {
   const { clock, peer, connectedMs, lost } = setup();
   peer.send(heartbeat(1, 2));
   peer.flush();
@@ -137,7 +137,7 @@ test('messages wait for a connection being made and follow the hello', (t) => {
   peer.close();
 });
 
-test('waits start anew only after a connection that lasted', (t) => {
+test('waits start from the shortest again only after a connection that lasted', (t) => {
   const { clock, peer, sockets, connectedMs } = setup();
   const next = (heldMs: number): number => {
     sockets.at(-1)!.open();
@@ -165,7 +165,7 @@ test('a member that shows itself is connected to at once', (t) => {
   peer.hurry();
   t.is(connectedMs.length, attempts + 1);
   peer.close();
-  // The report of the loss has nobody to go to any more.
+  // The report of the loss no longer has a receiver.
   clock.advance(0);
   t.is(clock.waiting, 0);
 });

@@ -83,12 +83,12 @@ test.serial(
       `${proxy.connections} connections, ${resumed} resumed, ${(bytes / state.length).toFixed(3)} times the state`,
     );
     t.true(resumed >= 12 && resumed < proxy.connections + 1, String(resumed));
-    // A window of 256 KiB, then of 128, then a piece of 64 KiB a break.
+    // Each break costs a window of 256 KiB, then of 128, then one piece of 64 KiB.
     t.true(bytes < 1.2 * state.length, String(bytes));
   },
 );
 
-test.serial('a snapshot goes on over a link that falls silent', async (t) => {
+test.serial('a snapshot resumes over a link that falls silent', async (t) => {
   const state = stateOf(2 * MIB);
   const { handler, proxy, took, why } = await throughProxy(state, () => 900 * KIB, 'silence', {
     snapshotSilentMs: 2_000,
@@ -102,11 +102,11 @@ test.serial('a snapshot goes on over a link that falls silent', async (t) => {
 
 // --- Peers of another version
 
-/** Receives as programs did that knew nothing of going on. */
+/** Receives like programs that could not resume. */
 class OldReceiver {
   readonly pieces: Uint8Array[] = [];
   connections = 0;
-  /** At which frame, from 1, a connection breaks. */
+  /** The frame, counted from 1, at which a connection breaks. */
   private readonly breakAt: (connection: number) => number;
 
   constructor(socketsOf: WebSocketServer, breakAt: (connection: number) => number) {
@@ -121,7 +121,7 @@ class OldReceiver {
     this.pieces.length = 0;
     socket.on('error', () => {});
     const sayAlive = () => setInterval(() => socket.send(Uint8Array.of(SnapshotFrame.Alive)), 50);
-    // The first connection is to break before it has said so.
+    // The first connection must break before it has sent Alive.
     let alive = connection > 1 ? sayAlive() : undefined;
     socket.on('close', () => clearInterval(alive));
     socket.on('message', (data) => {
@@ -141,7 +141,7 @@ class OldReceiver {
   }
 }
 
-/** A member that sends to a server of ours. */
+/** A member that sends to a server of the test. */
 async function sendTo<R>(
   state: Uint8Array,
   make: (server: WebSocketServer) => R,
@@ -168,7 +168,7 @@ async function sendTo<R>(
   }
 }
 
-test('a receiver that can not go on after a break gets the whole snapshot', async (t) => {
+test('a receiver that cannot resume after a break gets the whole snapshot', async (t) => {
   const state = stateOf(4 * MIB);
   const { handler, receiver } = await sendTo(state, (server) => new OldReceiver(server, () => -1));
   t.deepEqual(handler.sent, [{ id: 2, ok: true }]);
@@ -177,7 +177,7 @@ test('a receiver that can not go on after a break gets the whole snapshot', asyn
   t.is(handler.moved.resumed, 0);
 });
 
-test('a receiver that can not go on after a break never gets the rest alone', async (t) => {
+test('a receiver that cannot resume after a break never gets the rest alone', async (t) => {
   const state = stateOf(4 * MIB);
   const breaks = (server: WebSocketServer) => new OldReceiver(server, () => 40);
   const { handler, receiver } = await sendTo(state, breaks);
@@ -195,9 +195,9 @@ test('a receiver that broke off before it was known to be old gets all of it aga
   t.is(Buffer.compare(Buffer.concat(receiver.pieces), state), 0);
 });
 
-// --- Receivers that say what can not be
+// --- Receivers that claim the impossible
 
-/** Takes some pieces, breaks off, and then says something else than where it was. */
+/** Takes some pieces, breaks off, and then reports another position than its own. */
 class Liar {
   connections = 0;
   closed: string | undefined;
@@ -228,7 +228,7 @@ class Liar {
 const LIES: readonly [string, (at: SnapshotPosition, told: Buffer) => void][] = [
   ['with another checksum', (_at, told) => told.writeUInt32BE(1, 9)],
   ['in the middle of a piece', (at, told) => told.writeBigUInt64BE(BigInt(at.at - 1), 1)],
-  ['where nothing was sent yet', (_at, told) => told.writeBigUInt64BE(BigInt(100 * MIB), 1)],
+  ['where nothing has been sent yet', (_at, told) => told.writeBigUInt64BE(BigInt(100 * MIB), 1)],
   ['before what it had acknowledged', (_at, told) => told.fill(0, 1)],
 ];
 
@@ -238,11 +238,11 @@ for (const [what, lie] of LIES) {
     const { handler, receiver } = await sendTo(state, (server) => new Liar(server, lie));
     t.deepEqual(handler.sent, [{ id: 2, ok: false }]);
     t.is(receiver.connections, 2);
-    t.regex(receiver.closed ?? '', /where it can not be/);
+    t.regex(receiver.closed ?? '', /where it cannot be/);
   });
 }
 
-// --- Senders that go on as they must not
+// --- Senders that resume wrongly
 
 const ANNOUNCE = announcement(2, 1, 3);
 const PIECES = [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5), Uint8Array.of(6)];
@@ -264,7 +264,7 @@ function frames(): [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array] 
   return [headerFrame(ANNOUNCE, snapshotAt(9, 3)), first!, second!, third!, end];
 }
 
-/** Notes what the state machine saw. */
+/** Records what the state machine saw. */
 function watch(victim: Victim): string[] {
   const outcomes: string[] = [];
   victim.handler.take = async (_header, chunks) => {
@@ -319,7 +319,7 @@ test('what follows a break is checked like what came before', async (t) => {
       await until(what, () => outcomes.length > 0 && refusal(answers) !== '');
       t.regex(outcomes[0]!, reason, what);
       t.regex(refusal(answers), reason, what);
-      // It is over: the right rest does not bring it back.
+      // The transfer is over: the right rest does not bring it back.
       const late = await victim.connect([hello(3, 3), header, third, end], RAFT_SNAPSHOT_PATH);
       await until('a refusal', () => refusal(late.answers) !== '');
       t.is(outcomes.length, 1);
@@ -364,7 +364,7 @@ test('a connection that comes late changes nothing', async (t) => {
     await twoPieces(victim);
     const newer = await victim.connect([hello(3, 3), header], RAFT_SNAPSHOT_PATH);
     await until('where it is', () => newer.answers.length === 1);
-    // The second of the same transfer, and the first of one that was sent before.
+    // The second of the same transfer, and the first of an earlier one.
     for (const before of [hello(2, 3), hello(1, 0, 6)]) {
       const { answers } = await victim.connect([before, header, first, second], RAFT_SNAPSHOT_PATH);
       await until('a refusal', () => refusal(answers) !== '');
@@ -376,7 +376,7 @@ test('a connection that comes late changes nothing', async (t) => {
   });
 });
 
-test('a sender that names no transfer is told nothing that it does not know', async (t) => {
+test('a sender that names no transfer gets no frame that it does not know', async (t) => {
   await Victim.use(
     async (victim) => {
       const outcomes = watch(victim);
@@ -405,7 +405,7 @@ test('a hello names a transfer whole or not at all', (t) => {
     transfer: { number: 3, connection: 1, held: 0 },
   });
   t.like(decodeHello(good), { transfer: { number: 3, connection: 1, held: 0 } });
-  // MessagePack: the list of three at the end becomes a list of two, and its last number is left out.
+  // MessagePack: the list of three at the end becomes a list of two, without its last number.
   const cut = Uint8Array.from(good.subarray(0, -1));
   cut[cut.length - 3] = 0x92;
   t.like(decodeHello(cut), { code: CloseCode.Malformed });

@@ -6,14 +6,14 @@ import { Prng } from '@swarm/sim';
 const PIECE = 10;
 const MOST = 160;
 
-/** A window and a receiver; pieces hold their number, so that a gap or a repetition shows. */
+/** A window and a receiver. Pieces hold their number, so that a gap or a repetition shows. */
 class Pair {
   readonly window = new SendWindow(PIECE, MOST);
   readonly received: number[] = [];
   readonly position = new SnapshotPosition();
   private made = 0;
 
-  /** Sends as much as the window lets. @returns the frames. */
+  /** Sends as much as the window allows. @returns the frames */
   fill(): Uint8Array[] {
     const frames: Uint8Array[] = [];
     while (!this.window.isFull) {
@@ -54,13 +54,13 @@ test('a window begins with a quarter, is halved by a break and grows with what p
   t.true(passed >= 16 && passed < 100, String(passed));
 });
 
-test('whatever breaks, each piece arrives once and in order, and no more is held than may be', (t) => {
+test('whatever breaks, each piece arrives once and in order, and the window never exceeds its limit', (t) => {
   const random = new Prng(5, 'test').fraction;
   const pair = new Pair();
   for (let round = 0; round < 3000; round++) {
     const frames = pair.fill();
     t.true(frames.length <= MOST / PIECE);
-    // Some arrive; of these acknowledgements arrive, or the connection breaks.
+    // Some frames arrive. Of these, acknowledgements arrive, or the connection breaks.
     pair.take(frames.slice(0, Math.floor(random() * (frames.length + 1))));
     if (random() < 0.7) pair.acknowledge();
     pair.window.broke();
@@ -70,7 +70,7 @@ test('whatever breaks, each piece arrives once and in order, and no more is held
   t.true(pair.received.every((piece, i) => piece === i % 256));
 });
 
-test('a receiver can only be where a piece ends that was sent and not acknowledged', (t) => {
+test('a receiver can only be at the end of a piece that was sent and not acknowledged', (t) => {
   const pair = new Pair();
   const frames = pair.fill();
   pair.take(frames.slice(0, 2));
@@ -85,6 +85,6 @@ test('a receiver can only be where a piece ends that was sent and not acknowledg
     [at + PIECE, checksum],
     [1000, 0],
   ] as const) {
-    t.throws(() => window.acknowledge(offset, crc), { message: /where it can not be/ });
+    t.throws(() => window.acknowledge(offset, crc), { message: /where it cannot be/ });
   }
 });

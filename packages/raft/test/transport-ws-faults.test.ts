@@ -56,7 +56,7 @@ test('a connection that is not for this member is refused with a reason', async 
   });
 });
 
-test('frames that can not be read end the connection with a reason', async (t) => {
+test('unreadable frames end the connection with a reason', async (t) => {
   await Victim.use(
     async (victim) => {
       const good = encodeFrame([heartbeat(2, 1)]);
@@ -100,14 +100,14 @@ test('damage to any byte of a frame is refused or harmless, never a crash', asyn
   });
 });
 
-test('messages that are not understood or not for us are dropped, the rest is kept', async (t) => {
+test('messages that are unknown or not for us are dropped, the rest is kept', async (t) => {
   await Victim.use(async (victim) => {
     const { log } = victim.host;
     const good = heartbeat(2, 1, 42);
     const elsewhere = heartbeat(2, 8);
     const ofUnknownType = (...messages: Message[]): Uint8Array => {
       const frame = Uint8Array.from(encodeFrame(messages));
-      // The first message's type comes first, behind the lengths of two lists.
+      // The first message's type comes first, after the lengths of two lists.
       frame[7] = 99;
       return frame;
     };
@@ -125,14 +125,14 @@ test('messages that are not understood or not for us are dropped, the rest is ke
     t.is(socket.readyState, WebSocket.OPEN);
     t.deepEqual(log.warnings.map((warning) => warning.message).sort(), [
       'raft: dropped a frame',
-      'raft: dropped a message for another',
+      'raft: dropped a message for another member',
       'raft: dropped a message of an unknown type',
     ]);
     socket.close();
   });
 });
 
-test('a newer connection of a member takes the place of the older', async (t) => {
+test('a newer connection of a member replaces the older one', async (t) => {
   await Victim.use(async (victim) => {
     const older = await victim.connect([HELLO]);
     const newer = await victim.connect([HELLO]);
@@ -199,7 +199,7 @@ test('a peer that does not read costs bounded memory and is reported', async (t)
   }
 });
 
-test('a connection that has died without a word is given up', async (t) => {
+test('a connection that died silently is given up', async (t) => {
   const [one, two] = [await WsHost.create(1), await WsHost.create(2)];
   try {
     const transport = one.newTransport({ pingMs: 200, silentMs: 1_000 });
@@ -212,7 +212,7 @@ test('a connection that has died without a word is given up', async (t) => {
     await sendUntil('a message', transport, ready, () => reader.received.length > 0);
     handler.lost.length = 0;
     const connections = two.accepted.length;
-    // Neither reads nor answers, as a host without power.
+    // Neither reads nor answers, like a host without power.
     two.accepted.at(-1)!.pause();
     await until('the loss', () => handler.lost.length > 0);
     await until('a new connection', () => two.accepted.length > connections);
@@ -260,7 +260,7 @@ async function receives(
   return outcome!;
 }
 
-test('a snapshot is taken over only if every byte arrived, in order', async (t) => {
+test('a snapshot is installed only if every byte arrived, in order', async (t) => {
   await Victim.use(async (victim) => {
     const good = snapshotFrames(PIECES);
     t.is(await receives(victim, good), 'took 6');
@@ -326,7 +326,7 @@ test('a slow state machine makes the sender wait', async (t) => {
   }
 });
 
-test('a newer snapshot to the same member takes the place of the older', async (t) => {
+test('a newer snapshot to the same member replaces the older one', async (t) => {
   const [one, two] = [await WsHost.create(1), await WsHost.create(2)];
   try {
     const transport = one.newTransport();
@@ -368,7 +368,7 @@ test('a newer snapshot to the same member takes the place of the older', async (
   }
 });
 
-test('a snapshot on which nothing moves is given up on both sides', async (t) => {
+test('both sides give up a snapshot on which nothing moves', async (t) => {
   const [one, two] = [await WsHost.create(1), await WsHost.create(2)];
   try {
     const limits = { snapshotSilentMs: 1_000, snapshotAliveMs: 5_000, snapshotBreaks: 2 };
@@ -401,7 +401,7 @@ test('a snapshot on which nothing moves is given up on both sides', async (t) =>
   }
 });
 
-test('a snapshot that is refused with a long text that is not Latin ends the transfer, not the process', async (t) => {
+test('a refusal with a long text in a non-Latin script ends the transfer, not the process', async (t) => {
   await Victim.use(async (victim) => {
     victim.handler.take = async () => {
       throw new Error('нет места на диске '.repeat(40));

@@ -13,33 +13,34 @@ export function ratio(part: number, of: number): Ratio {
 const WARM_UP_DRAWS = 12;
 
 /**
- * The simulation's only source of chance (sfc32, Chris Doty-Humphrey's PractRand). Each concern draws
- * from a stream of its own, so that leaving out one fault while shrinking does not move the others.
+ * The simulation's only source of randomness (sfc32, Chris Doty-Humphrey's PractRand). Each concern
+ * draws from its own stream, so that leaving out one fault while shrinking does not move the
+ * others.
  */
 export class Prng {
-  private a: number;
-  private b: number;
-  private c: number;
-  private count = 1;
+  #a: number;
+  #b: number;
+  #c: number;
+  #count = 1;
 
-  /** @param seed an integer, 0 to 2^53-1. */
+  /** @param seed an integer, 0 to 2^53-1 */
   constructor(seed: number, stream: string) {
     let hash = 0x811c9dc5;
     for (let i = 0; i < stream.length; i++) {
       hash = Math.imul(hash ^ stream.charCodeAt(i), 0x01000193);
     }
-    this.a = seed >>> 0;
-    this.b = Math.floor(seed / 2 ** 32) >>> 0;
-    this.c = hash >>> 0;
+    this.#a = seed >>> 0;
+    this.#b = Math.floor(seed / 2 ** 32) >>> 0;
+    this.#c = hash >>> 0;
     for (let i = 0; i < WARM_UP_DRAWS; i++) this.u32();
   }
 
   u32(): number {
-    const sum = (this.a + this.b + this.count) >>> 0;
-    this.count = (this.count + 1) >>> 0;
-    this.a = this.b ^ (this.b >>> 9);
-    this.b = (this.c + (this.c << 3)) >>> 0;
-    this.c = (((this.c << 21) | (this.c >>> 11)) + sum) >>> 0;
+    const sum = (this.#a + this.#b + this.#count) >>> 0;
+    this.#count = (this.#count + 1) >>> 0;
+    this.#a = this.#b ^ (this.#b >>> 9);
+    this.#b = (this.#c + (this.#c << 3)) >>> 0;
+    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + sum) >>> 0;
     return sum;
   }
 

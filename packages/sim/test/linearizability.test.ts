@@ -4,7 +4,7 @@ import { checkLinearizable, Verdict } from '../src/history/linearizability.js';
 import { Prng } from '../src/prng.js';
 import { execute, OpKind } from '../src/history/register.js';
 
-/** Writes down histories by hand: `call` begins an operation, `done` ends it. */
+/** Records histories by hand: `call` begins an operation, `done` ends it. */
 class HistoryBook {
   readonly history = new History();
 
@@ -33,7 +33,7 @@ test('an empty history is linearizable', (t) => {
   t.is(new HistoryBook().verdict, Verdict.Linearizable);
 });
 
-test('one operation after the other is judged as on one register', (t) => {
+test('sequential operations are judged as on one register', (t) => {
   const good = new HistoryBook();
   good.write(1, 0);
   good.read(1);
@@ -48,14 +48,14 @@ test('one operation after the other is judged as on one register', (t) => {
   t.is(stale.verdict, Verdict.Not);
 });
 
-test('a value that nobody wrote is not', (t) => {
+test('a value that nobody wrote is not linearizable', (t) => {
   const book = new HistoryBook();
   book.write(1, 0);
   book.read(7);
   t.is(book.verdict, Verdict.Not);
 });
 
-test('operations at the same time may take effect in either order, but in one', (t) => {
+test('concurrent operations may take effect in either order, but in one', (t) => {
   const book = new HistoryBook();
   const first = book.call(OpKind.Write, 1);
   const second = book.call(OpKind.Write, 2);
@@ -92,7 +92,7 @@ test('a write of unknown outcome may have happened, may happen late, or never', 
   t.is(late.verdict, Verdict.Not);
 });
 
-test('a write that was refused and is seen is a fault', (t) => {
+test('a refused write that is seen is a fault', (t) => {
   const book = new HistoryBook();
   const write = book.call(OpKind.Write, 1);
   book.history.refused(write);
@@ -116,7 +116,7 @@ test('of two compare-and-sets from one value only one succeeds', (t) => {
   t.is(bad.verdict, Verdict.Not);
 });
 
-test('keys are judged apart', (t) => {
+test('keys are judged separately', (t) => {
   const book = new HistoryBook();
   book.write(1, 0, 1);
   book.write(2, 0, 2);
@@ -146,7 +146,7 @@ test('random histories of a real register pass, and fail when one answer is chan
   }
 });
 
-/** Clients that overlap; each operation takes effect at some moment between its ends. */
+/** Overlapping clients; each operation takes effect at some moment between its ends. */
 function concurrent(prng: Prng): Operation[] {
   const history = new History();
   const values = new Map<number, number>();

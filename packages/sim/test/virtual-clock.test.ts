@@ -32,7 +32,7 @@ test('a timer may be further away than the library reaches', async (t) => {
   t.is(at, 90 * DAY_MS);
 });
 
-test('after a stall what is overdue runs late, and time does not go back', async (t) => {
+test('after a stall overdue timers run late, and time does not go back', async (t) => {
   const clock = new VirtualClock();
   const seen: number[] = [];
   clock.setTimeout(() => seen.push(clock.now()), 10);

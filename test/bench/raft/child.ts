@@ -14,7 +14,7 @@ interface Request {
   readonly argument: unknown;
 }
 
-/** What a child tells without being asked. */
+/** What a child reports without being asked. */
 interface Told {
   readonly told: unknown;
 }
@@ -22,9 +22,9 @@ interface Told {
 export interface ChildOptions {
   /** For Node. */
   readonly flags?: readonly string[];
-  /** An open file for what it prints. Default: its parent's. */
+  /** An open file for its output. Default: its parent's. */
   readonly output?: number;
-  /** Hears, in order, what the child tells with `tell`; before the answer to a call that came later. */
+  /** Receives, in order, what the child sends with `tell`, before the answer to any later call. */
   readonly onTold?: (what: unknown) => void;
 }
 
@@ -72,7 +72,7 @@ export class Child {
     });
   }
 
-  /** Stops the process where it is, lets it go on, or ends it without waiting until it is gone. */
+  /** Pauses the process, resumes it, or kills it without waiting for its end. */
   signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
     this.process.kill(signal);
   }
@@ -88,7 +88,7 @@ export class Child {
 
 type Methods = Readonly<Record<string, (argument: never) => unknown>>;
 
-/** The child's side: tells the parent something it did not ask for. */
+/** The child's side: sends the parent something it did not ask for. */
 export function tell(what: unknown): void {
   process.send?.({ told: what } satisfies Told);
 }

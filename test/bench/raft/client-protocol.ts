@@ -1,7 +1,7 @@
 /**
- * How the load speaks to a member of ours: requests and replies of fixed size over TCP, any number
- * under way on a connection, answered in any order. One request is one proposal, and its reply comes
- * when it is committed and applied, as etcd's Put does.
+ * The protocol between the load and our members: requests and replies of fixed size over TCP, any
+ * number in flight on a connection, answered in any order. One request is one proposal, and its
+ * reply comes when it is committed and applied, as in etcd's Put.
  *
  *     request   0 u32 id   4 key (8 bytes)   12 value (256 bytes)
  *     reply     0 u32 id   4 u8 0 when applied, 1 when not
@@ -15,10 +15,10 @@ export const REPLY_BYTES = ID_BYTES + 1;
 export const APPLIED = 0;
 export const REFUSED = 1;
 
-/** Keys are drawn from so many, for either system. */
+/** The number of different keys, for either system. */
 export const KEY_COUNT = 10_000;
 
-/** Cuts what a socket gives into pieces of one size; pieces are parts of the socket's buffers. */
+/** Cuts a socket's bytes into pieces of one size; pieces are parts of the socket's buffers. */
 export class Cutter {
   private readonly size: number;
   private rest: Buffer | undefined;

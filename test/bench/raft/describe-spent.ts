@@ -1,6 +1,9 @@
 import type { Spent } from './probes.js';
 
-/** Where a member's main thread spent its time, in percent of the wall clock, and what its disk did. */
+/**
+ * Says where a member's main thread spent its time, in percent of the wall clock, and what its disk
+ * did.
+ */
 export function describeSpent(spent: Spent): string {
   const { wallMs, busyMs, coreMs, encodeMs, applyMs, sendMs, receiveMs, clientsMs } = spent;
   const share = (ms: number) => `${((100 * ms) / wallMs).toFixed(0)} %`;

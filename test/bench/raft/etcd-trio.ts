@@ -23,7 +23,7 @@ export class EtcdTrio {
     this.clientPorts = clientPorts;
   }
 
-  /** @throws when there is no etcd: Debian has it in the package etcd-server. */
+  /** @throws when there is no etcd: on Debian it is in the package etcd-server */
   static async up(folder: string): Promise<EtcdTrio> {
     await mkdir(folder, { recursive: true });
     const ports = await freePorts(2 * MEMBERS);

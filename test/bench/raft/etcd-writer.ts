@@ -10,7 +10,7 @@ const HEADERS = {
   te: 'trailers',
 } as const;
 
-/** gRPC's message header (not compressed, u32 length), then PutRequest: 1 = key, 2 = value. */
+/** gRPC's message header (uncompressed, u32 length), then PutRequest: 1 = key, 2 = value. */
 function putFrame(key: Buffer): Buffer {
   const message = Buffer.concat([
     Buffer.of(0x0a, key.length),
@@ -24,8 +24,8 @@ function putFrame(key: Buffer): Buffer {
 }
 
 /**
- * Writes to etcd: gRPC over Node's own HTTP/2. @grpc/grpc-js does the same with more work for each
- * call, which on a machine shared with the servers would be held against etcd.
+ * Writes to etcd with gRPC over Node's own HTTP/2. @grpc/grpc-js does the same with more work for
+ * each call, which would count against etcd on a machine shared with the servers.
  */
 export async function connectEtcd(port: number): Promise<Writer> {
   const session: ClientHttp2Session = connect(`http://127.0.0.1:${port}`);

@@ -1,4 +1,6 @@
-/** The load: so many clients, each with one write under way, against a leader of either system. */
+/**
+ * The load: a number of clients, each with one write in flight, against a leader of either system.
+ */
 import { answerCalls } from './child.js';
 import { KEY_BYTES, KEY_COUNT } from './client-protocol.js';
 import { connectEtcd } from './etcd-writer.js';
@@ -9,7 +11,7 @@ export interface LoadOrder {
   readonly system: 'ours' | 'etcd';
   readonly port: number;
   readonly clients: number;
-  /** Not counted: code gets compiled, connections made. */
+  /** Not counted: code gets compiled, connections are made. */
   readonly warmUpMs: number;
   readonly durationMs: number;
 }
@@ -24,7 +26,10 @@ export interface LoadResult {
   readonly cpu: number;
 }
 
-/** Clients share connections, as they would behind a pool; etcd's own benchmark has 10 a connection. */
+/**
+ * Clients share connections, as they would behind a pool; etcd's own benchmark has 10 per
+ * connection.
+ */
 const CLIENTS_PER_CONNECTION = 10;
 
 async function run(order: LoadOrder): Promise<LoadResult> {
@@ -48,7 +53,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
         writer.write(randomKey(), (ok) => {
           if (counting && ok) latenciesMs.push(performance.now() - begin);
           if (!ok) failed++;
-          // A system that refuses at once must not keep the load spinning.
+          // A system that refuses at once must not make the load spin.
           if (ok) next();
           else setTimeout(next, 10);
         });

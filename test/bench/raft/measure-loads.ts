@@ -19,7 +19,10 @@ interface Round {
   readonly spent: Spent;
 }
 
-/** The same load on both systems by turns; ratios are taken within a round, as the machine is noisy. */
+/**
+ * Puts the same load on both systems in turn. Takes ratios within a round, because the machine is
+ * noisy.
+ */
 export async function measureLoads(
   { rounds, seconds }: RaftBenchOptions,
   trio: Trio,
@@ -30,7 +33,7 @@ export async function measureLoads(
   const goals: Goal[] = [];
   const figures: Report['figures'][number][] = [];
   const notes: string[] = [];
-  // Code of ours is compiled when it was run often enough; etcd's was before it started.
+  // Our code is compiled after enough runs; etcd's was compiled before it started.
   const warmUp = { clients: 32, warmUpMs: 0, durationMs: WARM_UP_MS };
   await run(load, { ...warmUp, system: 'ours', port: (await trio.leader()).clientPort });
   if (etcd) await run(load, { ...warmUp, system: 'etcd', port: await etcd.leaderPort() });
@@ -77,7 +80,7 @@ export async function measureLoads(
 
 async function run(load: Child, order: LoadOrder): Promise<LoadResult> {
   const result = await load.call<LoadResult>('run', order);
-  // Refused writes would make a rate of those that were not.
+  // Refused writes would leave a rate of the others only.
   if (result.failed > 0) throw new Error(`${order.system}: ${result.failed} writes failed`);
   return result;
 }

@@ -9,7 +9,10 @@ const CLIENTS = [1, 256];
 const MODES = [ReadMode.Quorum, ReadMode.Lease];
 const WARM_UP_MS = 1_000;
 
-/** Reads on the leader, asking a quorum and under a lease, in turns: two clusters, nothing written. */
+/**
+ * Measures reads on the leader, asking a quorum and under a lease, in turns: two clusters, no
+ * writes.
+ */
 export async function measureReads(
   { rounds, seconds }: RaftBenchOptions,
   folder: string,

@@ -8,7 +8,7 @@ import type { Trio, TrioMember } from './trio.js';
 
 const CLIENTS = 256;
 const SLICE_MS = 3000;
-/** Memory after so much of the entries is compared with memory at the end. */
+/** Compares memory after this share of the entries with memory at the end. */
 const WARM_SHARE = 0.25;
 const GROWTH_GOAL = 1.1;
 const DISK_GOAL_MB = 100;
@@ -23,7 +23,10 @@ interface Sample {
   readonly p99Ms: number;
 }
 
-/** Many entries with one member down all the time: memory, disk, and how that member catches up. */
+/**
+ * Writes many entries with one member down all the time. Measures memory, disk, and how that member
+ * catches up.
+ */
 export async function measureSoak(
   { entries }: RaftBenchOptions,
   trio: Trio,
@@ -94,7 +97,7 @@ async function catchUp(
   absent: TrioMember,
   load: Child,
 ): Promise<{ catchUpMs: number; duringMs: number; afterMs: number }> {
-  // Loading the program takes a processor for a while, which is not what is measured.
+  // Loading the program takes a processor for a while, which is not what this measures.
   const takePart = await absent.load();
   const target = (await leader.state())!;
   const slices: Promise<LoadResult> = slice(load, leader);
@@ -126,7 +129,7 @@ function slice(load: Child, { clientPort }: TrioMember): Promise<LoadResult> {
 async function folderBytes(folder: string): Promise<number> {
   let bytes = 0;
   for (const name of await readdir(folder, { recursive: true })) {
-    // LevelDB deletes files while we look.
+    // LevelDB deletes files meanwhile.
     const found = await stat(join(folder, name)).catch(() => undefined);
     if (found?.isFile()) bytes += found.blocks * 512;
   }

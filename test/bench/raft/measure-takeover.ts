@@ -9,7 +9,10 @@ const TRANSFER_GOAL_MS = 100;
 const CALM_MS = 500;
 const DEADLINE_MS = 20_000;
 
-/** How long nobody takes writes: after a leader's SIGKILL, and while leadership is handed over. */
+/**
+ * Measures how long nobody accepts writes: after a leader's SIGKILL, and during a handover of
+ * leadership.
+ */
 export async function measureTakeover(
   { takeovers }: RaftBenchOptions,
   trio: Trio,
@@ -62,7 +65,7 @@ async function timeKill(trio: Trio): Promise<number> {
   }
 }
 
-/** The longest gap between two commits, whoever made them, around a transfer. */
+/** The longest gap between two commits of any leader, around a transfer. */
 async function timeTransfer(trio: Trio): Promise<number> {
   const leader = await trio.leader();
   const probers = probe(trio.members);

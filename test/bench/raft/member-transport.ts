@@ -16,11 +16,11 @@ export interface MemberTransportOptions {
   readonly identity: NodeIdentity;
   /** Where to dial a member. Default: its address. */
   readonly addressOf?: (member: MemberInfo) => string;
-  /** Sees every socket, made or accepted, before the transport does. */
+  /** Wraps every socket, dialled or accepted, before the transport uses it. */
   readonly watch?: (socket: WebSocket) => WebSocket;
 }
 
-/** The product's transport over TLS, and the server, not listening yet, that others dial. */
+/** The product's transport over TLS, and the server, not yet listening, that others dial. */
 export function memberTransport(options: MemberTransportOptions): {
   readonly transport: WsTransport;
   readonly server: Server;

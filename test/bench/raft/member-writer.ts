@@ -11,7 +11,7 @@ import type { Writer } from './writer.js';
 
 const FILLING = 0x78;
 
-/** Writes to a member of ours; requests of one turn leave together. */
+/** Writes to one of our members; requests of one turn leave together. */
 export async function connectMember(port: number): Promise<Writer> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   await new Promise((resolve, reject) => {

@@ -80,7 +80,7 @@ function listen(server: Server, port: number): Promise<void> {
   });
 }
 
-/** Requests of the load, a proposal each; replies of one turn leave together. */
+/** Serves requests of the load, each as a proposal; replies of one turn leave together. */
 function serve(socket: Socket): void {
   const cutter = new Cutter(REQUEST_BYTES);
   let replies: Buffer[] = [];

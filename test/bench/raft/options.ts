@@ -5,7 +5,7 @@ export interface RaftBenchOptions {
   /** Alternations of the two systems at each number of clients. */
   readonly rounds: number;
   readonly seconds: number;
-  /** Leaders killed, and as many transfers. */
+  /** Number of leaders to kill, and of transfers. */
   readonly takeovers: number;
   /** Entries written while one member is down. */
   readonly entries: number;

@@ -3,12 +3,12 @@ import { connectMember } from './member-writer.js';
 import type { Writer } from './writer.js';
 
 const PAUSE_MS = 2;
-/** A member that does not answer for so long is asked again on a new connection. */
+/** After this long without an answer, asks a member again on a new connection. */
 const ANSWER_MS = 500;
 
-/** One client that writes to one member, over and over, and keeps when its writes were done. */
+/** A client that keeps writing to one member, and records when its writes were done. */
 export class Prober {
-  /** Of writes that were committed, by `performance.now()`. */
+  /** Times of committed writes, by `performance.now()`. */
   readonly doneMs: number[] = [];
   private readonly running: Promise<void>;
   private ended = false;

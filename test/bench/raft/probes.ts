@@ -2,25 +2,25 @@ import type { EventLoopUtilization } from 'node:perf_hooks';
 import type { WebSocket } from 'ws';
 import type { Entry, LogStorage, Persist, StateMachine } from '@swarm/raft';
 
-/** Where a member's time went between two looks; milliseconds of the main thread unless said. */
+/** Where a member's time went between two looks; milliseconds of the main thread unless stated. */
 export interface Spent {
   readonly wallMs: number;
-  /** The event loop was not waiting. */
+  /** Time in which the event loop was not waiting. */
   readonly busyMs: number;
   /** All threads of the process. */
   readonly cpuMs: number;
-  /** Turns of the node, less encoding and applying. */
+  /** Turns of the node, except encoding and applying. */
   readonly coreMs: number;
   /** Making records and handing them to the disk. */
   readonly encodeMs: number;
   readonly applyMs: number;
   /** Writing frames to members' connections, encryption included. */
   readonly sendMs: number;
-  /** Frames from members: reading them into messages. */
+  /** Decoding frames from members. */
   readonly receiveMs: number;
-  /** Taking requests of the load and answering them. */
+  /** Reading requests of the load and answering them. */
   readonly clientsMs: number;
-  /** Not the main thread's: from a write's start to its end, synced. */
+  /** Not on the main thread: from a write's start to its end, synced. */
   readonly diskMs: number;
   readonly writes: number;
   readonly entries: number;
@@ -44,7 +44,7 @@ export class Probes {
   private entries = 0;
   private turns = 0;
 
-  /** What was spent since the last call. */
+  /** Returns what was spent since the last call. */
   take(): Spent {
     const now = performance.now();
     const loop = performance.eventLoopUtilization();
@@ -68,7 +68,7 @@ export class Probes {
     return spent;
   }
 
-  /** For the node's clock: what it defers is its turns. */
+  /** For the node's clock: what it defers are its turns. */
   turn(callback: () => void): void {
     const begin = performance.now();
     callback();

@@ -15,7 +15,7 @@ export interface ReadResult {
   readonly failed: number;
 }
 
-/** So many callers in the member's own process, each with one read under way. */
+/** A number of callers in the member's own process, each with one read in flight. */
 export async function readLoad(node: RaftNode, order: ReadOrder): Promise<ReadResult> {
   const { clients, warmUpMs, durationMs } = order;
   const beginMs = performance.now() + warmUpMs;

@@ -7,8 +7,8 @@ const HEADER_BYTES = 8;
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * The bench's state: a value for each of a fixed number of keys, in one buffer, so that its size never
- * changes. A file keeps it: the index, then the values; written anew by each flush.
+ * The state of the bench: a value for each of a fixed number of keys, in one buffer, so that its
+ * size never changes. A file keeps it: the index, then the values; each flush rewrites it.
  */
 export class SlotTable implements StateMachine {
   appliedIndex = 0;

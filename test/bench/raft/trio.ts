@@ -14,7 +14,7 @@ import type { ReadOrder, ReadResult } from './read-load.js';
 const MEMBERS = 3;
 const CERTIFICATE_LIFE_MS = 24 * 60 * 60 * 1000;
 
-/** Ports nobody uses at this moment. */
+/** Ports that are currently free. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -31,11 +31,11 @@ export async function freePorts(count: number): Promise<number[]> {
 export class TrioMember {
   readonly start: MemberStart;
   child: Child | undefined;
-  /** Not taking part yet. */
+  /** Loaded, but not taking part yet. */
   private booting: Child | undefined;
   private readonly flags: readonly string[];
 
-  /** @param flags for Node, `--cpu-prof` for one. */
+  /** @param flags for Node, for example `--cpu-prof` */
   constructor(start: MemberStart, flags: readonly string[]) {
     this.start = start;
     this.flags = flags;
@@ -54,7 +54,9 @@ export class TrioMember {
     await start();
   }
 
-  /** Starts the program, which takes a while to load. @returns how to make it take part */
+  /**
+   * Starts the program, which takes a while to load. @returns a function that makes it take part
+   */
   async load(): Promise<() => Promise<void>> {
     const child = new Child('member.js', { flags: this.flags });
     this.booting = child;
@@ -92,7 +94,7 @@ export class TrioMember {
 }
 
 export interface TrioOptions {
-  /** For Node, `--cpu-prof` for one. */
+  /** For Node, for example `--cpu-prof`. */
   readonly flags?: readonly string[];
   readonly readMode?: ReadMode;
 }
@@ -139,7 +141,7 @@ export class Trio {
     return trio;
   }
 
-  /** The leader, once every member that runs knows it. */
+  /** The leader, once every running member knows it. */
   async leader(): Promise<TrioMember> {
     return until('a leader is known to all', async () => {
       const states = await Promise.all(this.members.map((member) => member.state()));
@@ -149,7 +151,7 @@ export class Trio {
     });
   }
 
-  /** Waits until everybody has applied what is committed now. */
+  /** Waits until every member has applied what is committed now. */
   async settled(): Promise<void> {
     const leader = await this.leader();
     const commit = (await leader.state())!.commit;

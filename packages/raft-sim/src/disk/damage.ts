@@ -19,9 +19,9 @@ import {
   manifestOf,
 } from './store-files.js';
 
-/** What was done to a disk on purpose. */
+/** Deliberate damage to a disk. */
 export interface Damage {
-  /** Whether it is of the kinds that the package's README calls not noticed. */
+  /** Whether the package's README lists damage of this kind as undetected. */
   readonly unnoticed: boolean;
 }
 
@@ -85,7 +85,7 @@ function flipped(bytes: Uint8Array, prng: Prng): Uint8Array {
   return copy;
 }
 
-/** Takes files of a store away, or puts old ones back. @returns undefined when there are none */
+/** Removes files of a store, or restores old ones. @returns undefined when there are none */
 export function loseSomeFiles(
   files: SimFiles,
   prng: Prng,

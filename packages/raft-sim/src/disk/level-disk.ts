@@ -13,9 +13,9 @@ import type { LogDisk } from '../member-disk.js';
 import { type Damage, flipSomeBit, loseSomeFiles } from './damage.js';
 import { newestLog, STORE_PATH, DATABASE_PATH } from './store-files.js';
 
-/** Time of anything but a sync: the kernel does it in memory. */
+/** Time of every operation except a sync: the kernel does it in memory. */
 const SHORT_US = 20;
-/** About so many steps an opening takes. */
+/** Approximate number of steps of an opening. */
 const OPENING_STEPS = 40;
 
 export interface LevelDiskOptions {
@@ -28,43 +28,43 @@ export interface LevelDiskOptions {
   readonly nowUs: () => number;
 }
 
-/** The disk of LevelStorage: a file system and, on it, LevelDB, both simulated. */
+/** The disk of LevelStorage: a file system with LevelDB on it, both simulated. */
 export class LevelDisk implements LogDisk {
   readonly openingSteps = OPENING_STEPS;
-  private readonly options: LevelDiskOptions;
-  private readonly files: SimFiles;
-  private stalledUntilUs = 0;
-  private damage: Damage | undefined;
-  /** The database of an earlier moment, when no process had it open. */
-  private oldCopy: Names | undefined;
+  readonly #options: LevelDiskOptions;
+  readonly #files: SimFiles;
+  #stalledUntilUs = 0;
+  #damage: Damage | undefined;
+  /** A copy of the database from an earlier moment, when no process had it open. */
+  #oldCopy: Names | undefined;
 
   constructor(options: LevelDiskOptions) {
-    this.options = options;
-    this.files = new SimFiles(options.prng);
+    this.#options = options;
+    this.#files = new SimFiles(options.prng);
   }
 
   get unnoticed(): boolean {
-    return this.damage?.unnoticed === true;
+    return this.#damage?.unnoticed === true;
   }
 
   open(process: SimProcess, step: () => void): LogStorage {
-    const { id, writeBufferBytes, coverage } = this.options;
-    const time = this.timeOf(process, step);
+    const { id, writeBufferBytes, coverage } = this.#options;
+    const time = this.#timeOf(process, step);
     return new LevelStorage({
       path: STORE_PATH,
       clusterId: 'simulated',
       memberId: id,
       writeBufferBytes,
-      files: this.files.mount(time),
-      openDatabase: simulatedLevel(this.files, time, coverage),
+      files: this.#files.mount(time),
+      openDatabase: simulatedLevel(this.#files, time, coverage),
     });
   }
 
-  private timeOf(process: SimProcess, step: () => void): DiskTime {
-    const { prng, latencyUs, nowUs } = this.options;
+  #timeOf(process: SimProcess, step: () => void): DiskTime {
+    const { prng, latencyUs, nowUs } = this.#options;
     const wait = (us: number): Promise<void> => {
       step();
-      return process.sleep(Math.max(us, this.stalledUntilUs - nowUs()));
+      return process.sleep(Math.max(us, this.#stalledUntilUs - nowUs()));
     };
     return {
       get alive() {
@@ -76,10 +76,10 @@ export class LevelDisk implements LogDisk {
     };
   }
 
-  /** A process that is killed leaves all that it wrote; a power cut does not. */
+  /** A killed process leaves everything it wrote; a power cut does not. */
   crash(): void {
-    const { files } = this;
-    const { prng, coverage } = this.options;
+    const files = this.#files;
+    const { prng, coverage } = this.#options;
     files.locks.clear();
     if (prng.below(3) > 0) {
       const log = newestLog(files);
@@ -91,27 +91,27 @@ export class LevelDisk implements LogDisk {
         coverage.mark(kept ? 'unsynced write kept by a crash' : 'write torn by a crash');
       }
     }
-    if (this.oldCopy === undefined || prng.below(4) === 0) {
+    if (this.#oldCopy === undefined || prng.below(4) === 0) {
       const database = files.find(DATABASE_PATH);
-      if (database instanceof Names) this.oldCopy = database.copy();
+      if (database instanceof Names) this.#oldCopy = database.copy();
     }
   }
 
   flipBit(): boolean {
-    this.damage = flipSomeBit(this.files, this.options.prng);
-    return this.damage !== undefined;
+    this.#damage = flipSomeBit(this.#files, this.#options.prng);
+    return this.#damage !== undefined;
   }
 
   loseFiles(): boolean {
-    this.damage = loseSomeFiles(this.files, this.options.prng, this.oldCopy);
-    return this.damage !== undefined;
+    this.#damage = loseSomeFiles(this.#files, this.#options.prng, this.#oldCopy);
+    return this.#damage !== undefined;
   }
 
   stall(untilUs: number): void {
-    this.stalledUntilUs = untilUs;
+    this.#stalledUntilUs = untilUs;
   }
 
   setFull(full: boolean): void {
-    this.files.full = full;
+    this.#files.full = full;
   }
 }

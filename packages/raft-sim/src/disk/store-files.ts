@@ -26,7 +26,7 @@ import {
   type Version,
 } from '@swarm/sim';
 
-/** Two folders deep, so that the name of one above may be lost, too. */
+/** Two folders deep, so that the name of a parent may be lost too. */
 export const STORE_PATH = '/swarm/raft';
 export const DATABASE_PATH = `${STORE_PATH}/log`;
 export const IDENTITY_PATH = `${STORE_PATH}/identity`;
@@ -52,7 +52,7 @@ export function newestLog(files: SimFiles): Bytes | undefined {
   return name === undefined ? undefined : databaseFile(files, name);
 }
 
-/** The catalogue in force; undefined when there is none to be read. */
+/** The catalogue in force; undefined when none can be read. */
 export function manifestOf(files: SimFiles): Manifest | undefined {
   const current = databaseFile(files, CURRENT);
   if (current === undefined) return undefined;
@@ -62,9 +62,10 @@ export function manifestOf(files: SimFiles): Manifest | undefined {
 }
 
 /**
- * Whether what is on disk is, by all that the store keeps to compare it with, a whole log: so that, if
- * something is missing, it is one of the losses that the package's README calls not noticed, records
- * cut off exactly at the end of a write and above the bound.
+ * Reports whether the content of the disk, checked against everything the store keeps for
+ * comparison, is a whole log. If something is missing all the same, the loss is one that the
+ * package's README lists as undetected: records cut off exactly at the end of a write and above the
+ * bound.
  */
 export function looksWhole(files: SimFiles): boolean {
   const identityFile = files.bytes(IDENTITY_PATH);
@@ -94,7 +95,7 @@ function reaches(rows: ReadonlyMap<string, Uint8Array>, identity: Identity): boo
   return !beyond && next > identity.durableSequence;
 }
 
-/** What LevelDB would read. @throws where it would say that it can not */
+/** Returns what LevelDB would read. @throws where it would report that it cannot */
 function rowsOf(files: SimFiles, version: Version): Map<string, Uint8Array> {
   const rows = new Map<string, Uint8Array>();
   const set = (key: string, value: Uint8Array | undefined): void => {

@@ -10,7 +10,7 @@ import { LeaderCompleteness } from './leader-completeness.js';
 import { LeaseSafety } from './lease-safety.js';
 import { LogMatching } from './log-matching.js';
 import { Monotonic } from './monotonic.js';
-import { SnapshotTold } from './snapshot-told.js';
+import { SnapshotReported } from './snapshot-reported.js';
 import { StateMachineSafety } from './state-machine-safety.js';
 import type { Evidence, Invariant, Subject } from './subject.js';
 
@@ -24,9 +24,9 @@ function hearsMessages(invariant: Invariant): invariant is Listener {
 export class Invariants {
   readonly elections = new ElectionSafety();
   readonly stateMachines = new StateMachineSafety();
-  private readonly all: readonly Invariant[];
-  /** Those that look at messages. */
-  private readonly listeners: readonly Listener[];
+  readonly #all: readonly Invariant[];
+  /** The invariants that inspect messages. */
+  readonly #listeners: readonly Listener[];
 
   constructor(evidence: Evidence) {
     const durable = new CommittedDurable(evidence);
@@ -35,7 +35,7 @@ export class Invariants {
       durable.committed(subject, to);
       completeness.committed(subject, to);
     };
-    this.all = [
+    this.#all = [
       new Monotonic(),
       this.elections,
       new LogMatching(),
@@ -44,29 +44,29 @@ export class Invariants {
       durable,
       new CommitProven(),
       new ElectionRestriction(),
-      new SnapshotTold(),
+      new SnapshotReported(),
       new ConfSafety(evidence),
       new DurablePromise(),
       new LeaseSafety(evidence),
     ];
-    this.listeners = this.all.filter(hearsMessages);
+    this.#listeners = this.#all.filter(hearsMessages);
   }
 
   /** @throws Violation */
   check(subject: Subject): void {
-    for (const invariant of this.all) invariant.check(subject);
+    for (const invariant of this.#all) invariant.check(subject);
   }
 
   /** @throws Violation */
   sent(subject: Subject, message: Message): void {
-    for (const invariant of this.listeners) invariant.sent(subject, message);
+    for (const invariant of this.#listeners) invariant.sent(subject, message);
   }
 
   arrived(subject: Subject, message: Message): void {
-    for (const invariant of this.all) invariant.arrived?.(subject, message);
+    for (const invariant of this.#all) invariant.arrived?.(subject, message);
   }
 
   ended(id: MemberId): void {
-    for (const invariant of this.all) invariant.ended?.(id);
+    for (const invariant of this.#all) invariant.ended?.(id);
   }
 }

@@ -5,22 +5,24 @@ import { isQuorum } from './quorum.js';
 import type { Invariant, Subject } from './subject.js';
 
 interface Proof {
-  /** Somebody showed this life of the member that so much is committed, and the same here. */
+  /**
+   * This run of the member has received proof that this much is committed, and is the same here.
+   */
   proven: Index;
   led: boolean;
 }
 
 /**
  * Paper, figure 2, on both sides. Followers: an Append proves what is committed only up to its own
- * last entry, as what follows in the member's log may differ. Leaders: what a majority matches, and
- * is of the leader's own term, is committed at once; nobody might ask again.
+ * last entry, because what follows in the member's log may differ. Leaders: what a majority
+ * matches, and is of the leader's own term, is committed at once; nobody might ask again.
  */
 export class CommitProven implements Invariant {
-  private readonly proofs = new Map<MemberId, Proof>();
+  readonly #proofs = new Map<MemberId, Proof>();
 
-  /** What any message says: an upper bound, as it may be lost, late or refused. */
+  /** What any message says is an upper bound, because the message may be lost, late or refused. */
   arrived({ id }: Subject, message: Message): void {
-    const proof = this.proofs.get(id);
+    const proof = this.#proofs.get(id);
     if (proof !== undefined) proof.proven = Math.max(proof.proven, provenBy(message));
   }
 
@@ -28,23 +30,23 @@ export class CommitProven implements Invariant {
     const { id, raft } = subject;
     const { commit } = raft.log;
     const leads = raft.role === Role.Leader;
-    if (leads) this.checkMajority(subject);
-    const proof = this.proofs.get(id);
+    if (leads) this.#checkMajority(subject);
+    const proof = this.#proofs.get(id);
     if (proof === undefined) {
-      this.proofs.set(id, { proven: commit, led: leads });
+      this.#proofs.set(id, { proven: commit, led: leads });
       return;
     }
     if (leads || proof.led) proof.proven = Math.max(proof.proven, commit);
     proof.led = leads;
-    // It may have led in the middle of a step, and taken what its state has for committed.
+    // It may have led in the middle of a step, and treated what its state has as committed.
     if (commit <= Math.max(proof.proven, raft.stateIndex)) return;
     throw new Violation(
       'commit is proven',
-      `${id} takes ${commit} for committed, was shown no more than ${proof.proven}`,
+      `${id} treats ${commit} as committed, but had proof of no more than ${proof.proven}`,
     );
   }
 
-  private checkMajority({ id, raft }: Subject): void {
+  #checkMajority({ id, raft }: Subject): void {
     const { log, tracker, term } = raft;
     const { conf } = tracker;
     for (const member of tracker.members) {
@@ -59,7 +61,7 @@ export class CommitProven implements Invariant {
   }
 
   ended(id: MemberId): void {
-    this.proofs.delete(id);
+    this.#proofs.delete(id);
   }
 }
 

@@ -4,30 +4,31 @@ import { logOf } from '@swarm/raft/internals';
 import { type Evidence, type Invariant, type Subject, sameEntry } from './subject.js';
 
 /**
- * Paper §5.3: what is committed never changes. Keeps the list of committed entries that other
- * invariants use; whoever first knows of a commit is the leader, in the step in which it commits.
+ * Paper §5.3: committed entries never change. Keeps the list of committed entries that other
+ * invariants use. The first member to know of a commit is the leader, in the step in which it
+ * commits.
  */
 export class CommittedImmutable implements Invariant {
-  private readonly evidence: Evidence;
-  /** Up to here this life's commits were compared. */
-  private readonly compared = new Map<MemberId, Index>();
-  private readonly onCommit: (subject: Subject, from: Index, to: Index) => void;
+  readonly #evidence: Evidence;
+  /** How far this run's commits have been compared. */
+  readonly #compared = new Map<MemberId, Index>();
+  readonly #onCommit: (subject: Subject, from: Index, to: Index) => void;
 
   constructor(evidence: Evidence, onCommit: (subject: Subject, from: Index, to: Index) => void) {
-    this.evidence = evidence;
-    this.onCommit = onCommit;
+    this.#evidence = evidence;
+    this.#onCommit = onCommit;
   }
 
   check(subject: Subject): void {
     const { id, raft } = subject;
     const { base } = logOf(raft);
     const { commit } = raft.log;
-    const from = this.compared.get(id);
+    const from = this.#compared.get(id);
     if (from !== undefined && commit <= from) return;
-    this.compared.set(id, commit);
-    const { committed } = this.evidence;
+    this.#compared.set(id, commit);
+    const { committed } = this.#evidence;
     const first = Math.max((from ?? 0) + 1, base.index + 1);
-    this.compareBase(subject);
+    this.#compareBase(subject);
     const known = committed.length - 1;
     for (let index = first; index <= commit; index++) {
       const entry = raft.log.entry(index)!;
@@ -40,13 +41,13 @@ export class CommittedImmutable implements Invariant {
         );
       }
     }
-    if (commit > known) this.onCommit(subject, known + 1, commit);
+    if (commit > known) this.#onCommit(subject, known + 1, commit);
   }
 
-  private compareBase({ id, raft }: Subject): void {
+  #compareBase({ id, raft }: Subject): void {
     const { base } = logOf(raft);
     if (base.index === 0) return;
-    const known = this.evidence.committed[base.index];
+    const known = this.#evidence.committed[base.index];
     if (known?.entry.term === base.term) return;
     throw new Violation(
       'committed entries are immutable',
@@ -55,6 +56,6 @@ export class CommittedImmutable implements Invariant {
   }
 
   ended(id: MemberId): void {
-    this.compared.delete(id);
+    this.#compared.delete(id);
   }
 }

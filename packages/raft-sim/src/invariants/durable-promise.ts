@@ -6,12 +6,15 @@ import type { Invariant, Subject } from './subject.js';
 /** Paper, figure 2: persistent state is updated on stable storage before responding. */
 export class DurablePromise implements Invariant {
   check(subject: Subject): void {
-    this.checkVote(subject);
-    this.checkStable(subject);
+    this.#checkVote(subject);
+    this.#checkStable(subject);
   }
 
-  /** What counts as durable, to be applied or for a leader to commit, is on disk as it is in memory. */
-  private checkStable({ id, raft, durable }: Subject): void {
+  /**
+   * Checks that what counts as durable, to be applied or for a leader to commit, is on disk as it
+   * is in memory.
+   */
+  #checkStable({ id, raft, durable }: Subject): void {
     const { stable, installing } = raft.log.unstable;
     // A snapshot that is being written replaces the log as a whole.
     if (installing) return;
@@ -19,12 +22,12 @@ export class DurablePromise implements Invariant {
     if (term !== undefined && durable.holds(stable, term)) return;
     throw new Violation(
       'durable before reply',
-      `${id} takes ${term}/${stable} for durable; on disk is ${durable.term(stable)}/${stable}`,
+      `${id} treats ${term}/${stable} as durable; on disk is ${durable.term(stable)}/${stable}`,
     );
   }
 
-  /** A leader was elected by its own vote, too. */
-  private checkVote({ id, raft, durable }: Subject): void {
+  /** A leader's own vote elected it, too. */
+  #checkVote({ id, raft, durable }: Subject): void {
     if (raft.role !== Role.Leader) return;
     const { term, vote } = durable.hardState;
     if (term === raft.term && vote === id) return;
@@ -50,10 +53,10 @@ export class DurablePromise implements Invariant {
     if (durable.hardState.term < term) {
       throw new Violation('durable before reply', `${id} answers in term ${term}, not on disk`);
     }
-    // A leader of a later term may have replaced the entries before they were written. Then the answer
-    // comes too late to do harm: a quorum that commits them and the voters of that leader have a member
-    // in common, which would have accepted them first, and so refused its vote, or moved on first, and
-    // so refused them.
+    // A leader of a later term may have replaced the entries before they were written. The answer
+    // is then too late to do harm. A quorum that commits them overlaps the voters of that leader in
+    // one member. Either that member accepted the entries first, and so refused its vote, or it
+    // moved on first, and so refused the entries.
     const replaced = durable.hardState.term > term;
     if (durable.lastIndex < match && !replaced) {
       throw new Violation(

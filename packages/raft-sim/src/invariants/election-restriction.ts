@@ -14,28 +14,29 @@ const TERM_STRIDE = 1000;
 
 /**
  * Paper §5.4.1: a vote goes only to a candidate whose log is at least as up-to-date as the voter's.
- * Compared with what the candidate said of its log, when the vote is given: its consequence, a leader
- * that lacks something committed, may need more bad luck.
+ * Checks it against what the candidate said of its log, when the vote is given: the consequence, a
+ * leader that lacks something committed, may need more bad luck.
  */
 export class ElectionRestriction implements Invariant {
-  private readonly asked = new Map<number, { readonly last: Index; readonly lastTerm: Term }>();
-  private readonly votes = new Map<MemberId, number>();
+  readonly #asked = new Map<number, { readonly last: Index; readonly lastTerm: Term }>();
+  readonly #votes = new Map<MemberId, number>();
 
   sent(_subject: Subject, message: Message): void {
     if (message.type !== MessageType.Vote) return;
     const { from, term, lastIndex: last, lastTerm } = message;
-    this.asked.set(term * TERM_STRIDE + from, { last, lastTerm });
+    this.#asked.set(term * TERM_STRIDE + from, { last, lastTerm });
   }
 
   check({ id, raft }: Subject): void {
     const { vote, term, log } = raft;
     const key = term * TERM_STRIDE + vote;
-    const before = this.votes.get(id);
+    const before = this.#votes.get(id);
     if (before === key) return;
-    this.votes.set(id, key);
-    // From a life before, or the leader elected by it has changed the log in the same step.
+    this.#votes.set(id, key);
+    // The vote is from an earlier run, or the leader elected by it has changed the log in the same
+    // step.
     if (before === undefined || vote === NOBODY || vote === id || raft.leader !== NOBODY) return;
-    const candidate = this.asked.get(key);
+    const candidate = this.#asked.get(key);
     if (candidate === undefined) {
       throw new Violation('election restriction', `${id} votes for ${vote}, which did not ask`);
     }
@@ -49,6 +50,6 @@ export class ElectionRestriction implements Invariant {
   }
 
   ended(id: MemberId): void {
-    this.votes.delete(id);
+    this.#votes.delete(id);
   }
 }

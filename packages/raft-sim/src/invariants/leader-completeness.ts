@@ -5,38 +5,38 @@ import type { Evidence, Invariant, Subject } from './subject.js';
 
 /**
  * Paper §5.4.3, figure 3: what was committed in a term is in the logs of the leaders of all later
- * terms. As logs match, it is enough to look at the last such entry.
+ * terms. Because logs match, checking the last such entry is enough.
  */
 export class LeaderCompleteness implements Invariant {
-  private readonly evidence: Evidence;
-  private readonly checked = new Map<MemberId, Term>();
-  private readonly led = new Map<MemberId, { term: Term; commit: Index }>();
+  readonly #evidence: Evidence;
+  readonly #checked = new Map<MemberId, Term>();
+  readonly #led = new Map<MemberId, { term: Term; commit: Index }>();
 
   constructor(evidence: Evidence) {
-    this.evidence = evidence;
+    this.#evidence = evidence;
   }
 
   check(subject: Subject): void {
     const { id, raft } = subject;
-    this.checkCommit(subject);
-    if (raft.role !== Role.Leader || this.checked.get(id) === raft.term) return;
-    this.checked.set(id, raft.term);
-    const { committed } = this.evidence;
+    this.#checkCommit(subject);
+    if (raft.role !== Role.Leader || this.#checked.get(id) === raft.term) return;
+    this.#checked.set(id, raft.term);
+    const { committed } = this.#evidence;
     let index = committed.length - 1;
     while (index > 0 && committed[index]!.term >= raft.term) index--;
-    if (index > 0) this.mustHold(subject, index);
+    if (index > 0) this.#mustHold(subject, index);
   }
 
   /** §5.4.2: a leader counts replicas of its own term's entries only. */
-  private checkCommit({ id, raft }: Subject): void {
+  #checkCommit({ id, raft }: Subject): void {
     const { commit } = raft.log;
-    const before = this.led.get(id);
+    const before = this.#led.get(id);
     if (raft.role !== Role.Leader) {
-      if (before !== undefined) this.led.delete(id);
+      if (before !== undefined) this.#led.delete(id);
       return;
     }
     if (before === undefined) {
-      this.led.set(id, { term: raft.term, commit });
+      this.#led.set(id, { term: raft.term, commit });
       return;
     }
     const counted = before.term === raft.term && before.commit !== commit;
@@ -50,16 +50,16 @@ export class LeaderCompleteness implements Invariant {
     );
   }
 
-  /** More is committed: whoever leads in a later term already must have it, too. */
+  /** More is committed: every leader of a later term must already have it. */
   committed(by: Subject, upTo: Index): void {
-    for (const subject of this.evidence.subjects.values()) {
+    for (const subject of this.#evidence.subjects.values()) {
       const { raft } = subject;
-      if (raft.role === Role.Leader && raft.term > by.raft.term) this.mustHold(subject, upTo);
+      if (raft.role === Role.Leader && raft.term > by.raft.term) this.#mustHold(subject, upTo);
     }
   }
 
-  private mustHold({ id, raft }: Subject, index: Index): void {
-    const { entry } = this.evidence.committed[index]!;
+  #mustHold({ id, raft }: Subject, index: Index): void {
+    const { entry } = this.#evidence.committed[index]!;
     if (index < raft.log.firstIndex - 1 || raft.log.term(index) === entry.term) return;
     throw new Violation(
       'leader completeness',
@@ -68,7 +68,7 @@ export class LeaderCompleteness implements Invariant {
   }
 
   ended(id: MemberId): void {
-    this.checked.delete(id);
-    this.led.delete(id);
+    this.#checked.delete(id);
+    this.#led.delete(id);
   }
 }

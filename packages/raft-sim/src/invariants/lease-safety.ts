@@ -3,27 +3,27 @@ import { leaseRemainingMs, Role } from '@swarm/raft/internals';
 import { Violation } from '@swarm/sim';
 import type { Evidence, Invariant, Subject } from './subject.js';
 
-/** Thesis §6.4.1: while a leader holds a lease, nobody is elected after it. */
+/** Thesis §6.4.1: while a leader holds a lease, no other is elected after it. */
 export class LeaseSafety implements Invariant {
-  private readonly evidence: Evidence;
-  private latest: { readonly id: MemberId; readonly term: Term } = { id: 0, term: 0 };
+  readonly #evidence: Evidence;
+  #latest: { readonly id: MemberId; readonly term: Term } = { id: 0, term: 0 };
 
   constructor(evidence: Evidence) {
-    this.evidence = evidence;
+    this.#evidence = evidence;
   }
 
   check(subject: Subject): void {
     const { id, raft } = subject;
     if (raft.role !== Role.Leader) return;
-    if (raft.term > this.latest.term) {
-      this.latest = { id, term: raft.term };
-      for (const other of this.evidence.subjects.values()) this.checkDeposed(other);
-    } else this.checkDeposed(subject);
+    if (raft.term > this.#latest.term) {
+      this.#latest = { id, term: raft.term };
+      for (const other of this.#evidence.subjects.values()) this.#checkDeposed(other);
+    } else this.#checkDeposed(subject);
   }
 
-  /** Also one that is paused: what it would believe if it went on now. */
-  private checkDeposed({ id, raft, nowMs }: Subject): void {
-    const { latest } = this;
+  /** Checks a paused leader too: what it would believe if it continued now. */
+  #checkDeposed({ id, raft, nowMs }: Subject): void {
+    const latest = this.#latest;
     if (raft.role !== Role.Leader || raft.term >= latest.term) return;
     const leftMs = leaseRemainingMs(raft, nowMs());
     if (leftMs === 0) return;

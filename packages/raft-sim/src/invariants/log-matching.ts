@@ -8,7 +8,10 @@ interface Seen {
   readonly previousTerm: Term;
 }
 
-/** A member's log as it was after its last step; entries are immutable, so identity tells. */
+/**
+ * A member's log as it was after its last step. Entries are immutable, so comparing identity is
+ * enough.
+ */
 interface Mirror {
   base: Index;
   baseTerm: Term;
@@ -18,25 +21,26 @@ interface Mirror {
 const TERM_LIMIT = 2 ** 20;
 
 /**
- * Paper §5.3, figure 3: if two logs hold an entry with the same index and term, they are the same up
- * to there. Shown by induction: each (index, term) has one entry and one entry before it, ever.
+ * Paper §5.3, figure 3: if two logs hold an entry with the same index and term, they are the same
+ * up to there. Shown by induction: each (index, term) only ever has one entry and one entry before
+ * it.
  */
 export class LogMatching implements Invariant {
-  private readonly seen = new Map<number, Seen>();
-  private readonly mirrors = new Map<MemberId, Mirror>();
+  readonly #seen = new Map<number, Seen>();
+  readonly #mirrors = new Map<MemberId, Mirror>();
 
   check(subject: Subject): void {
     const { id, raft } = subject;
     const { base, entries } = logOf(raft);
-    let mirror = this.mirrors.get(id);
+    let mirror = this.#mirrors.get(id);
     if (mirror === undefined || base.index > mirror.base + mirror.entries.length) {
       mirror = { base: base.index, baseTerm: base.term, entries: [] };
-      this.mirrors.set(id, mirror);
+      this.#mirrors.set(id, mirror);
     }
     const offset = base.index - mirror.base;
     // A snapshot may put another past before entries that stay.
     const past = offset === 0 ? mirror.baseTerm : mirror.entries[offset - 1]?.term;
-    if (past !== base.term && entries[0] !== undefined) this.look(id, entries[0], base.term);
+    if (past !== base.term && entries[0] !== undefined) this.#look(id, entries[0], base.term);
     let unchanged = entries.length;
     while (unchanged > 0 && mirror.entries[offset + unchanged - 1] !== entries[unchanged - 1]) {
       unchanged--;
@@ -44,7 +48,7 @@ export class LogMatching implements Invariant {
     if (unchanged === entries.length && mirror.entries.length === offset + unchanged) return;
     for (let i = unchanged; i < entries.length; i++) {
       const previousTerm = i === 0 ? base.term : entries[i - 1]!.term;
-      this.look(id, entries[i]!, previousTerm);
+      this.#look(id, entries[i]!, previousTerm);
     }
     mirror.baseTerm = base.term;
     if (offset > 0) {
@@ -56,11 +60,11 @@ export class LogMatching implements Invariant {
     for (let i = unchanged; i < entries.length; i++) mirror.entries.push(entries[i]!);
   }
 
-  private look(id: MemberId, entry: Entry, previousTerm: Term): void {
+  #look(id: MemberId, entry: Entry, previousTerm: Term): void {
     const key = entry.index * TERM_LIMIT + entry.term;
-    const seen = this.seen.get(key);
+    const seen = this.#seen.get(key);
     if (seen === undefined) {
-      this.seen.set(key, { entry, previousTerm });
+      this.#seen.set(key, { entry, previousTerm });
       return;
     }
     if (sameEntry(seen.entry, entry) && seen.previousTerm === previousTerm) return;
@@ -72,6 +76,6 @@ export class LogMatching implements Invariant {
   }
 
   ended(id: MemberId): void {
-    this.mirrors.delete(id);
+    this.#mirrors.delete(id);
   }
 }

@@ -2,7 +2,7 @@ import type { Index, MemberId, Term } from '@swarm/raft';
 import { Violation } from '@swarm/sim';
 import type { Invariant, Subject } from './subject.js';
 
-/** Filled anew at each step: to make another one each time costs more than all the comparing. */
+/** Reused in each step: making a new one costs more than all the comparing. */
 interface Before {
   term: Term;
   vote: MemberId;
@@ -12,10 +12,10 @@ interface Before {
 
 /**
  * Paper, figure 2: term, commit and applied only grow, and a vote once given in a term stays. Also
- * the order of marks on the log: first <= applied <= commit <= last.
+ * checks the order of marks on the log: first <= applied <= commit <= last.
  */
 export class Monotonic implements Invariant {
-  private readonly before = new Map<MemberId, Before>();
+  readonly #before = new Map<MemberId, Before>();
 
   check({ id, raft }: Subject): void {
     const { term, vote, log } = raft;
@@ -25,9 +25,9 @@ export class Monotonic implements Invariant {
       const marks = [log.firstIndex, log.applied, log.commit, log.lastIndex].join(' ');
       throw new Violation('order of the log', `${id}: first, applied, commit, last are ${marks}`);
     }
-    const before = this.before.get(id);
+    const before = this.#before.get(id);
     if (before === undefined) {
-      this.before.set(id, { term, vote, commit, applied });
+      this.#before.set(id, { term, vote, commit, applied });
       return;
     }
     grows('term', id, before.term, term);
@@ -46,7 +46,7 @@ export class Monotonic implements Invariant {
   }
 
   ended(id: MemberId): void {
-    this.before.delete(id);
+    this.#before.delete(id);
   }
 }
 

@@ -2,7 +2,7 @@ import type { Entry, Index, MemberId, Message, Term } from '@swarm/raft';
 import type { Membership, Raft } from '@swarm/raft/internals';
 import type { DurableLog } from '../durable-log.js';
 
-/** One life of one member, as invariants see it after each of its steps. */
+/** One run of one member, as invariants see it after each of its steps. */
 export interface Subject {
   readonly id: MemberId;
   readonly raft: Raft;
@@ -10,7 +10,7 @@ export interface Subject {
   readonly durable: DurableLog;
   /** Its process's clock. */
   readonly nowMs: () => number;
-  /** Whether the host is getting a snapshot to this member. */
+  /** Reports whether the host is getting a snapshot to this member. */
   readonly sendsSnapshot: (to: MemberId) => boolean;
 }
 
@@ -18,27 +18,29 @@ export interface Subject {
 export interface Evidence {
   /** Committed entries by index; index 0 is empty. */
   readonly committed: CommittedEntry[];
-  /** Members that run now. */
+  /** Members that are running now. */
   readonly subjects: ReadonlyMap<MemberId, Subject>;
-  /** What a member's disk has acknowledged, also of one that is down or gone. */
+  /** What a member's disk has acknowledged, even if the member is down or gone. */
   durable(id: MemberId): DurableLog | undefined;
 }
 
 export interface CommittedEntry {
   readonly entry: Entry;
-  /** Term of whoever was first seen to know that it is committed. */
+  /** Term of the member that was first seen to know that it is committed. */
   readonly term: Term;
 }
 
-/** A property that holds after every step. Keeps what it needs to look only at what changed. */
+/** A property that holds after every step. Keeps what it needs to check only what changed. */
 export interface Invariant {
-  /** After a step of this member. @throws Violation */
+  /** Checks after a step of this member. @throws Violation */
   check(subject: Subject): void;
-  /** A message leaves this member. @throws Violation */
+  /** Checks a message that leaves this member. @throws Violation */
   sent?(subject: Subject, message: Message): void;
-  /** A message reaches this member, which takes it in within its next steps, if at all. */
+  /**
+   * Notes a message that reaches this member, which takes it in within its next steps, if at all.
+   */
   arrived?(subject: Subject, message: Message): void;
-  /** The process of this member has ended. */
+  /** Notes that the process of this member has ended. */
   ended?(id: MemberId): void;
 }
 

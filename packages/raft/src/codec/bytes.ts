@@ -1,4 +1,7 @@
-/** Big-endian numbers in byte arrays. Plain arithmetic: a BigInt costs thirty times as much. */
+/**
+ * Big-endian numbers in byte arrays. Uses plain arithmetic, because a BigInt costs thirty times as
+ * much.
+ */
 
 const TWO_32 = 0x1_0000_0000;
 
@@ -6,20 +9,20 @@ const TWO_32 = 0x1_0000_0000;
 export const U64_BYTES = 8;
 export const U32_BYTES = 4;
 
-/** @param value an integer, 0 to 2^53-1. */
+/** @param value an integer, 0 to 2^53-1 */
 export function writeU64(target: Uint8Array, offset: number, value: number): void {
   writeU32(target, offset, Math.floor(value / TWO_32));
   writeU32(target, offset + U32_BYTES, value % TWO_32);
 }
 
-/** @throws RangeError when the number is above 2^53-1, which no writer of ours makes. */
+/** @throws RangeError when the number is above 2^53-1, which our encoder never writes */
 export function readU64(source: Uint8Array, offset: number): number {
   const value = readU32(source, offset) * TWO_32 + readU32(source, offset + U32_BYTES);
   if (!Number.isSafeInteger(value)) throw new RangeError(`number at byte ${offset} is too large`);
   return value;
 }
 
-/** @param value an integer, 0 to 2^32-1. */
+/** @param value an integer, 0 to 2^32-1 */
 export function writeU32(target: Uint8Array, offset: number, value: number): void {
   target[offset] = value >>> 24;
   target[offset + 1] = value >>> 16;
@@ -27,7 +30,7 @@ export function writeU32(target: Uint8Array, offset: number, value: number): voi
   target[offset + 3] = value;
 }
 
-/** @throws RangeError when the bytes end before the number does. */
+/** @throws RangeError when the bytes end before the number does */
 export function readU32(source: Uint8Array, offset: number): number {
   if (offset + U32_BYTES > source.length) throw new RangeError(`bytes end at ${source.length}`);
   return (

@@ -16,23 +16,27 @@ import { readU32, readU64, writeU32, writeU64 } from './bytes.js';
  */
 export const FRAME_HEADER_BYTES = 21;
 
-/** The largest data an entry may hold; the store's own limit for a transaction is far below. */
+/** The largest data an entry may hold. The store's own limit for a transaction is far below. */
 export const ENTRY_DATA_LIMIT_BYTES = 8 * 1024 * 1024;
 
-/** Bytes that are no sequence of entries: a damaged record, or a peer that speaks another language. */
+/**
+ * Bytes that are not a sequence of entries: a damaged record, or a peer that speaks another
+ * protocol.
+ */
 export class EntryFormatError extends Error {
   readonly code = 'RAFT_ENTRY_FORMAT';
 }
 
-/** Makes an entry together with its frame; `data` of the entry is a part of the frame. */
+/** Makes an entry together with its frame; the entry's `data` is part of the frame. */
 export function createEntry(index: Index, term: Term, kind: EntryKind, data: Uint8Array): Entry {
   const frame = encode(index, term, kind, data);
   return { index, term, kind, data: frame.subarray(FRAME_HEADER_BYTES), frame };
 }
 
 /**
- * The entry's frame; made and kept with the entry at the first call. The entry's data is then a part
- * of the frame: the proposer's buffer, perhaps a small part of a large one, is not held any longer.
+ * Returns the entry's frame, which the first call makes and keeps with the entry. The entry's data
+ * is then part of the frame, so the proposer's buffer, of which it may be a small part, is
+ * released.
  */
 export function frameOf(entry: Entry): Uint8Array {
   if (entry.frame === undefined) {
@@ -47,7 +51,7 @@ function encode(index: Index, term: Term, kind: EntryKind, data: Uint8Array): Ui
   assert(Number.isSafeInteger(index) && index > 0, 'entry index out of range', index);
   assert(Number.isSafeInteger(term) && term >= 0, 'entry term out of range', term);
   assert(data.length <= ENTRY_DATA_LIMIT_BYTES, 'entry data too large', data.length);
-  // Small frames share Node's pool: a buffer of its own for each costs more than to fill it.
+  // Small frames share Node's pool: a buffer for each costs more than filling it.
   const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + data.length);
   writeU32(frame, 0, data.length);
   frame[4] = kind;
@@ -57,14 +61,14 @@ function encode(index: Index, term: Term, kind: EntryKind, data: Uint8Array): Ui
   return frame;
 }
 
-/** Bytes of all frames together. */
+/** Size of all frames together, in bytes. */
 export function framesBytes(entries: readonly Entry[]): number {
   let bytes = 0;
   for (const entry of entries) bytes += frameOf(entry).length;
   return bytes;
 }
 
-/** Writes the frames one after the other. @returns the offset behind the last. */
+/** Writes the frames one after another. @returns the offset after the last */
 export function writeFrames(
   entries: readonly Entry[],
   target: Uint8Array,
@@ -80,9 +84,9 @@ export function writeFrames(
 }
 
 /**
- * Reads exactly `count` entries that fill `block` and follow one another by index.
- * The block is copied, once: entries live long, and must not keep or see a buffer of the network's
- * or the database's. Frame and data of the entries are parts of that one copy.
+ * Reads exactly `count` entries that fill `block` and follow one another by index. Copies the block
+ * once: entries live long, and must not hold or share a buffer of the network's or the database's.
+ * Frame and data of the entries are parts of that one copy.
  * @throws EntryFormatError
  */
 export function decodeEntries(block: Uint8Array, count: number): Entry[] {

@@ -14,9 +14,8 @@ import { type SnapshotTuple, snapshotFromTuple, snapshotToTuple } from './snapsh
  *     5       heads: MessagePack, a list of tuples
  *             then the entries' frames of all messages, in their order, as they are on disk
  *
- * A tuple has the fields of all types; what each is for a type is in `toTuple`.
- * Numbers of a tuple's fields never change; new fields are appended, and ignored by those who do not
- * know them.
+ * A tuple has the fields of all types; `toTuple` says what each means for a type. The position of a
+ * field never changes; new fields are appended, and older versions ignore them.
  */
 export const WIRE_VERSION = 1;
 
@@ -46,26 +45,26 @@ const KNOWN_TYPES: ReadonlyMap<number, MessageType> = new Map(
 );
 const NO_ENTRIES: readonly Entry[] = [];
 
-/** A frame that does not say what a frame should; the peer is broken, or no peer. */
+/** A frame that breaks the format: the peer is faulty, or not a peer at all. */
 export class MessageFormatError extends Error {
   readonly code = 'RAFT_MESSAGE_FORMAT';
 }
 
-/** The frame is of a version this program does not read. */
+/** The frame is of a version that this program does not read. */
 export class WireVersionError extends Error {
   readonly code = 'RAFT_WIRE_VERSION';
 }
 
-/** What a frame holds. */
+/** The content of a frame. */
 export interface DecodedFrame {
   readonly messages: readonly Message[];
-  /** Types that only a newer program knows; their messages are left out. */
+  /** Types that only a newer version knows. Their messages are skipped. */
   readonly unknownTypes: readonly number[];
 }
 
 const packr = new Packr({ useRecords: false });
 
-/** About how many bytes a message takes in a frame. */
+/** Approximate size of a message in a frame, in bytes. */
 export function messageBytes(message: Message): number {
   return MESSAGE_HEAD_BYTES + framesBytes(entriesOf(message));
 }
@@ -94,8 +93,8 @@ export function encodeFrame(messages: readonly Message[]): Uint8Array {
 }
 
 /**
- * Nothing in the result refers to `frame`.
- * @param from who the connection is from: messages of others are refused.
+ * Decodes a frame. Nothing in the result refers to `frame`.
+ * @param from the peer at the other end of the connection; messages of others are refused
  * @throws WireVersionError, MessageFormatError
  */
 export function decodeFrame(frame: Uint8Array, from: MemberId): DecodedFrame {
@@ -128,12 +127,12 @@ function readHeads(bytes: Uint8Array): readonly MessageTuple[] {
   try {
     heads = unpackPlain(bytes);
   } catch (cause) {
-    throw new MessageFormatError(`the heads can not be read: ${(cause as Error).message}`, {
+    throw new MessageFormatError(`the heads cannot be read: ${(cause as Error).message}`, {
       cause,
     });
   }
   if (!Array.isArray(heads) || !heads.every(isMessageTuple)) {
-    throw new MessageFormatError('the heads are no messages');
+    throw new MessageFormatError('the heads are not messages');
   }
   return heads;
 }
@@ -184,7 +183,7 @@ function toTuple(message: Message, entryBytes: number): MessageTuple {
     }
     case MessageType.Snapshot: {
       const { snapshot } = message;
-      if (snapshot === undefined) throw new RangeError('a snapshot that is ordered has no bytes');
+      if (snapshot === undefined) throw new RangeError('a snapshot order has no bytes');
       const { index, term: stateTerm } = snapshot;
       const tuple = snapshotToTuple(snapshot);
       return [type, from, to, term, index, stateTerm, 0, 0, 0, 0, 0, 0, tuple];
@@ -205,10 +204,10 @@ function fromTuple(type: MessageType, tuple: MessageTuple, block: Uint8Array): M
   const entryCount = tuple[10];
   const snapshot = tuple[12];
   if ((snapshot !== null) !== (type === MessageType.Snapshot)) {
-    throw new MessageFormatError(`message of type ${type}: a snapshot is missing or has no place`);
+    throw new MessageFormatError(`message of type ${type}: a snapshot is missing or not allowed`);
   }
   if ((entryCount > 0 || block.length > 0) && type !== MessageType.Append) {
-    throw new MessageFormatError(`message of type ${type}: entries have no place`);
+    throw new MessageFormatError(`message of type ${type}: entries are not allowed`);
   }
   try {
     const entries = entryCount === 0 && block.length === 0 ? [] : decodeEntries(block, entryCount);
@@ -223,7 +222,7 @@ function fromTuple(type: MessageType, tuple: MessageTuple, block: Uint8Array): M
   }
 }
 
-/** A message by what its tuple says; what its type does not have is not looked at. */
+/** Builds a message from its tuple. Ignores fields that its type does not have. */
 export function messageOf(
   type: MessageType,
   tuple: MessageTuple,

@@ -6,16 +6,16 @@ export class PlainPackError extends Error {
   readonly code = 'RAFT_PLAIN_PACK';
 }
 
-/** Deepest nesting; a message with its snapshot's members needs five. */
+/** Deepest nesting. A message with its snapshot's members needs five. */
 const DEPTH_LIMIT = 8;
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Reads one MessagePack value made of lists, texts, whole numbers from 0 to 2^53-1, booleans and nil, which
- * is all that members say to each other. Maps, bytes, extension types, fractions, negative numbers, and
- * bytes after the value are refused. What it takes in memory is in proportion to the bytes: a length is
- * held against what is left before anything is made of it.
- * Format: https://github.com/msgpack/msgpack/blob/master/spec.md
+ * Reads one MessagePack value made of lists, strings, integers from 0 to 2^53-1, booleans and nil:
+ * all that members send each other. Refuses maps, bytes, extension types, fractions, negative
+ * numbers, and bytes after the value. Memory use is proportional to the bytes: a length is checked
+ * against what is left before anything is allocated for it. Format:
+ * https://github.com/msgpack/msgpack/blob/master/spec.md
  * @throws PlainPackError
  */
 export function unpackPlain(bytes: Uint8Array): Plain {
@@ -72,7 +72,7 @@ class Reader {
       case 0xdd:
         return this.list(this.number(4), depth);
       default:
-        throw new PlainPackError(`type 0x${type.toString(16)} has no place here`);
+        throw new PlainPackError(`type 0x${type.toString(16)} is not allowed here`);
     }
   }
 
@@ -89,11 +89,11 @@ class Reader {
     try {
       return UTF8.decode(bytes);
     } catch (cause) {
-      throw new PlainPackError('a text is not UTF-8', { cause });
+      throw new PlainPackError('a string is not UTF-8', { cause });
     }
   }
 
-  /** The encoder writes what does not fit in 32 bits so. */
+  /** How the encoder writes integers above 32 bits. */
   private double(): number {
     return whole(this.view.getFloat64(this.skip(8)));
   }
@@ -114,7 +114,7 @@ class Reader {
     return this.bytes.subarray(at, at + length);
   }
 
-  /** Goes on behind so many bytes, and tells where they begin. */
+  /** Skips this many bytes. @returns where they begin */
   private skip(length: number): number {
     this.need(length);
     this.offset += length;
@@ -128,5 +128,5 @@ class Reader {
 
 function whole(value: number): number {
   if (Number.isSafeInteger(value) && value >= 0) return value === 0 ? 0 : value;
-  throw new PlainPackError('a number is not whole, negative or above 2^53-1');
+  throw new PlainPackError('a number is fractional, negative or above 2^53-1');
 }

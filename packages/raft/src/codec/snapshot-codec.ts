@@ -4,7 +4,7 @@ import { checkMemberInfo } from '../core/member-info.js';
 import type { ConfState, MemberInfo, SnapshotMeta } from '../core/types.js';
 import { unpackPlain } from './plain-pack.js';
 
-/** What a new log starts after: nothing, with nobody taking part. */
+/** The start of a new log: no entries before it, and no members. */
 export const NO_SNAPSHOT: SnapshotMeta = {
   index: 0,
   term: 0,
@@ -28,7 +28,7 @@ export type SnapshotTuple = readonly [
   removed: readonly number[],
 ];
 
-/** Bytes or values that describe no snapshot. */
+/** Bytes or values that do not describe a snapshot. */
 export class SnapshotFormatError extends Error {
   readonly code = 'RAFT_SNAPSHOT_FORMAT';
 }
@@ -46,7 +46,7 @@ export function snapshotToTuple(meta: SnapshotMeta): SnapshotTuple {
   ];
 }
 
-/** Later versions may append fields, which are ignored. @throws SnapshotFormatError */
+/** Ignores extra fields, which later versions may append. @throws SnapshotFormatError */
 export function snapshotFromTuple(value: unknown): SnapshotMeta {
   const [index, term, conf, members, removed] = list(value, 5);
   const infos = list(members, 0).map(memberFromTuple);
@@ -72,7 +72,7 @@ export function decodeSnapshotMeta(bytes: Uint8Array): SnapshotMeta {
   try {
     value = unpackPlain(bytes);
   } catch (cause) {
-    throw new SnapshotFormatError('snapshot description can not be read', { cause });
+    throw new SnapshotFormatError('snapshot description cannot be read', { cause });
   }
   return snapshotFromTuple(value);
 }
@@ -87,7 +87,7 @@ function confFromTuple(value: unknown): ConfState {
     autoLeave: autoLeave === true,
   };
   try {
-    // Here, and not where the configuration is first used: there it would be a fault of this member.
+    // Checked here, because at its first use it would count as a fault of this member.
     checkConf(conf);
   } catch (cause) {
     throw new SnapshotFormatError(`the configuration contradicts itself: ${String(cause)}`, {
@@ -123,7 +123,7 @@ function ids(value: unknown): number[] {
 }
 
 function memberId(value: unknown): number {
-  if (integer(value) === 0) throw new SnapshotFormatError('0 is no member');
+  if (integer(value) === 0) throw new SnapshotFormatError('0 is not a member');
   return value as number;
 }
 

@@ -1,15 +1,15 @@
-/** One rule of a contract, as a test of its own: independent of whatever runs it. */
+/** One rule of a contract, as a test of its own, independent of the test runner. */
 export interface ContractCase<Fixture> {
   /** A sentence that says what must hold. */
   readonly name: string;
   /**
-   * Makes a fixture, checks, and takes all down again.
+   * Makes a fixture, checks the rule, and removes everything again.
    * @throws AssertionError of node:assert, or what the fixture throws, when the rule is broken
    */
   run(setup: () => Promise<Fixture>): Promise<void>;
 }
 
-/** As far as we need it: `test` of node:test and of AVA, `it` of Mocha, Jest and Vitest. */
+/** The part we need: `test` of node:test and of AVA, `it` of Mocha, Jest and Vitest. */
 export type TestFunction = (
   title: string,
   body: (...context: unknown[]) => Promise<void>,
@@ -29,7 +29,7 @@ export function runContract<Fixture>(
   setup: () => Promise<Fixture>,
 ): void {
   for (const each of contract) {
-    // No parameter with a name: Mocha would wait for a callback.
+    // No named parameter: Mocha would wait for a callback.
     test(`${name}: ${each.name}`, async (...context) => {
       await each.run(setup);
       noteSuccess(context[0]);
@@ -37,7 +37,7 @@ export function runContract<Fixture>(
   }
 }
 
-/** AVA takes a test without assertions of its own for a mistake. */
+/** AVA reports a test without assertions of its own as a mistake. */
 function noteSuccess(context: unknown): void {
   if (typeof context !== 'object' || context === null || !('pass' in context)) return;
   if (typeof context.pass === 'function') context.pass();

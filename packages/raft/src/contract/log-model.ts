@@ -2,7 +2,7 @@ import type { HardState, Index, Term } from '../core/types.js';
 import type { Persist, Recovered } from '../storage/storage.js';
 import { entries, snapshotAt } from './sample-log.js';
 
-/** A number from 0 to below `limit`, the same ones for the same seed (mulberry32). */
+/** Returns integers in [0, `limit`), the same ones for the same seed (mulberry32). */
 export function generator(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {
@@ -13,7 +13,7 @@ export function generator(seed: number): (limit: number) => number {
   };
 }
 
-/** The log as plain as it gets. */
+/** The state of the log in its simplest form. */
 interface ModelState {
   readonly start: Index;
   readonly startTerm: Term;
@@ -21,7 +21,7 @@ interface ModelState {
   readonly hardState: HardState;
 }
 
-/** What a store may hold: the state as of the last sync, and each one after an unsynced write since. */
+/** What a store may hold: the state as of the last sync, or after any unsynced write since. */
 export class LogModel {
   private states: ModelState[] = [];
   private crashed = false;
@@ -44,7 +44,7 @@ export class LogModel {
     return this.latest.start;
   }
 
-  /** The last entry that surely stays: only such ones are compacted. */
+  /** The last entry certain to stay: compaction goes no further. */
   get synced(): Index {
     return Math.min(...this.states.map(({ start, terms }) => start + terms.length));
   }
@@ -67,7 +67,7 @@ export class LogModel {
       const rest = entries(snapshot.index + 1, snapshot.index + random(3), Math.max(1, term));
       return { hardState: ballot, snapshot, entries: rest, mustSync: true };
     }
-    // What is committed is never cut off.
+    // Committed entries are never cut off.
     const floor = Math.max(start, hardState.commit);
     const first = floor + 1 + random(last - floor + 1);
     const fresh = entries(first, first + random(6), Math.max(1, term));
@@ -94,7 +94,7 @@ export class LogModel {
     });
   }
 
-  /** Whether a store may hold this now. */
+  /** Reports whether a store may hold this now. */
   allows(recovered: Recovered): boolean {
     const found = describe({
       start: recovered.snapshot.index,

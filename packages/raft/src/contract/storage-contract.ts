@@ -6,16 +6,17 @@ import type { ContractCase } from './contract-case.js';
 import { generator, LogModel } from './log-model.js';
 import { entries, entry, shape, snapshotAt, write } from './sample-log.js';
 
-/** What a storage under test lives on. */
+/** The place that a storage under test uses. */
 export interface StorageUnderTest {
-  /** A storage over the same place each time; the one before was closed or crashed. */
+  /** Makes a storage over the same place each time; the previous one was closed or crashed. */
   create(): LogStorage;
   /**
-   * The process using the current storage dies; a later `create` finds what it left. What a synced write
-   * has acknowledged must be there. Of later writes as many, in order, as the fixture likes to keep.
+   * Kills the process that uses the current storage; a later `create` finds what it left.
+   * Acknowledged synced writes must be there. Of later writes, the fixture keeps as many as it
+   * likes, in order.
    */
   crash(): Promise<void>;
-  /** The end of the case: nothing shall be left. The current storage is closed by then. */
+  /** Ends the case: nothing may be left. The current storage is already closed. */
   remove(): Promise<void>;
 }
 
@@ -62,7 +63,7 @@ export const storageContract: readonly ContractCase<StorageUnderTest>[] = [
     assert.equal(recovered.firstIndex, 1);
   }),
 
-  check('what was written is found again, byte for byte', async ({ reopen }) => {
+  check('a written log is found again, byte for byte', async ({ reopen }) => {
     const { storage } = await reopen();
     const odd = createEntry(2, 3, EntryKind.ConfChange, Uint8Array.of(0, 255, 128));
     const empty = createEntry(3, 3, EntryKind.Normal, new Uint8Array());
@@ -99,7 +100,7 @@ export const storageContract: readonly ContractCase<StorageUnderTest>[] = [
     assert.deepEqual((await reopen()).recovered.hardState, BALLOT);
   }),
 
-  check('a write without hard state keeps the one before', async ({ reopen }) => {
+  check('a write without hard state keeps the previous one', async ({ reopen }) => {
     const { storage } = await reopen();
     await storage.persist(write({ hardState: BALLOT }));
     await storage.persist(write({ entries: entries(1, 2, 3) }));
@@ -113,7 +114,7 @@ export const storageContract: readonly ContractCase<StorageUnderTest>[] = [
     assert.equal(shape((await reopen()).recovered), '1/1 2/1 3/2 4/2');
   }),
 
-  check('the log goes on after a restart', async ({ reopen }) => {
+  check('the log continues after a restart', async ({ reopen }) => {
     const first = await reopen();
     await first.storage.persist(write({ entries: entries(1, 2, 1) }));
     const second = await reopen();
@@ -145,7 +146,7 @@ export const storageContract: readonly ContractCase<StorageUnderTest>[] = [
     assert.equal(shape(recovered), '');
   }),
 
-  check('compaction forgets entries and keeps hard state', async ({ reopen }) => {
+  check('compaction drops entries and keeps hard state', async ({ reopen }) => {
     const { storage } = await reopen();
     await storage.persist(write({ hardState: BALLOT, entries: entries(1, 3, 3) }));
     await storage.persist(
@@ -167,7 +168,7 @@ export const storageContract: readonly ContractCase<StorageUnderTest>[] = [
     assert.equal(shape((await reopen()).recovered), '7/1 8/2');
   }),
 
-  check('the whole log can be compacted and goes on', async ({ reopen }) => {
+  check('the whole log can be compacted and continues', async ({ reopen }) => {
     const first = await reopen();
     await first.storage.persist(write({ hardState: BALLOT, entries: entries(1, 4, 3) }));
     await first.storage.compact(snapshotAt(4, 3));
@@ -217,7 +218,7 @@ export const storageContract: readonly ContractCase<StorageUnderTest>[] = [
   check('a compaction that comes after a newer snapshot changes nothing', async ({ reopen }) => {
     const { storage } = await reopen();
     await storage.persist(write({ entries: entries(1, 10, 1) }));
-    // Asked for while the snapshot is being written, and once more when it is durable.
+    // Compacts while the snapshot is being written, and again when it is durable.
     await Promise.all([
       storage.persist(write({ snapshot: snapshotAt(20, 2) })),
       storage.compact(snapshotAt(5, 1)),

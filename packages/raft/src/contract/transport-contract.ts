@@ -10,11 +10,11 @@ import { until } from './until.js';
 /** Members that can reach each other; made new for each test. */
 export interface TransportsUnderTest {
   /**
-   * A member's transport, not started. Again for the same id when the one before is closed: the member
-   * has restarted and is found at the same address.
+   * Makes a member's transport, not started. A repeated id, after the previous transport is closed,
+   * is a restart of that member at the same address.
    */
   create(id: MemberId): Promise<{ readonly transport: Transport; readonly member: MemberInfo }>;
-  /** The end of the case: nothing shall be left. All transports are closed by then. */
+  /** Ends the case: nothing may be left. All transports are already closed. */
   remove(): Promise<void>;
 }
 
@@ -22,12 +22,12 @@ function heartbeat(from: MemberId, to: MemberId, round = 0): Message {
   return { type: MessageType.Heartbeat, from, to, term: 1, match: 0, commit: 0, round };
 }
 
-/** Notes all it is told; `take` says what becomes of a snapshot. */
+/** Records every call; `take` decides what happens to a snapshot. */
 export class Recorder implements TransportHandler {
   readonly received: Message[] = [];
   readonly lost: MemberId[] = [];
   readonly sent: { id: MemberId; ok: boolean }[] = [];
-  /** What was told of snapshots on their way. */
+  /** Reported steps of outgoing snapshots. */
   readonly steps: SnapshotStep[] = [];
   take: (message: SnapshotMessage, chunks: AsyncIterable<Uint8Array>) => Promise<void> =
     async () => {
@@ -50,7 +50,7 @@ export class Recorder implements TransportHandler {
     this.steps.push(step);
   }
 
-  /** Bytes sent, and how often one went on after a break. */
+  /** Bytes sent, and how often a transfer resumed after a break. */
   get moved(): { bytes: number; resumed: number } {
     let bytes = 0;
     for (const step of this.steps) if (step.kind === 'sent') bytes += step.bytes;
@@ -62,7 +62,7 @@ export class Recorder implements TransportHandler {
   }
 }
 
-/** Sends again and again, as Raft does, until it arrives. */
+/** Sends repeatedly, as Raft does, until the message arrives. */
 export async function sendUntil(
   what: string,
   from: Transport,
@@ -89,7 +89,7 @@ export interface Node {
 }
 
 export async function* pieces(count: number, bytes: number): AsyncGenerator<Uint8Array> {
-  // The same buffer each time: who keeps a piece must have copied it.
+  // The same buffer each time: a receiver that keeps a piece must have copied it.
   const piece = new Uint8Array(bytes);
   for (let i = 0; i < count; i++) {
     piece.fill(i);
@@ -107,7 +107,7 @@ function check(
   };
 }
 
-/** Starts members as they are asked for; all are closed at the end, whatever becomes of the body. */
+/** Starts members on demand. Closes all of them at the end, even if the body fails. */
 export async function withNodes(
   under: TransportsUnderTest,
   body: (start: (id: MemberId) => Promise<Node>) => Promise<void>,
@@ -134,7 +134,7 @@ const announce: SnapshotMessage = {
   snapshot: snapshotAt(50, 3),
 };
 
-/** What every `Transport` must do, over a network that is not disturbed. Run it with `runContract`. */
+/** What every `Transport` must do, over an undisturbed network. Run it with `runContract`. */
 export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
   check('every field of a message arrives', async (start) => {
     const [one, two] = [await start(1), await start(2)];
@@ -207,7 +207,7 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
     );
   }),
 
-  check('a member not known to the receiver is answered all the same', async (start) => {
+  check('a member unknown to the receiver is answered all the same', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     two.transport.setMembers([]);
@@ -228,7 +228,7 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
     assert.equal(one.handler.received[0]!.type, MessageType.VoteResponse);
   }),
 
-  check('a message to a member that is not there is reported', async (start) => {
+  check('a message to an absent member is reported', async (start) => {
     const one = await start(1);
     one.transport.setMembers([{ id: 9, address: '127.0.0.1:1', nodeId: 'node-9' }]);
     const sent = heartbeat(1, 9);
@@ -292,7 +292,7 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
     assert.equal(header?.term, 3);
   }),
 
-  check('a snapshot is not confirmed before it is taken over', async (start) => {
+  check('a snapshot is not confirmed before it is installed', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     let finish: (() => void) | undefined;
@@ -319,7 +319,7 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
     assert.deepEqual(one.handler.sent, [{ id: 2, ok: false }]);
   }),
 
-  check('a snapshot whose source fails is not taken over', async (start) => {
+  check('a snapshot whose source fails is not installed', async (start) => {
     const [one, two] = [await start(1), await start(2)];
     one.transport.setMembers([two.member]);
     let error: unknown;
@@ -341,7 +341,7 @@ export const transportContract: readonly ContractCase<TransportsUnderTest>[] = [
     assert.ok(error instanceof Error);
   }),
 
-  check('a snapshot to nobody is reported', async (start) => {
+  check('a snapshot to an absent member is reported', async (start) => {
     const one = await start(1);
     one.transport.setMembers([]);
     one.transport.sendSnapshot({ ...announce, to: NOBODY + 77 }, snapshotAt(50, 3), pieces(1, 10));

@@ -2,7 +2,7 @@
 const DEADLINE_MS = 30_000;
 const POLL_MS = 2;
 
-/** Waits, in real time, until something holds. @throws when it does not in time */
+/** Waits, in real time, until a condition holds. @throws when it does not in time */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
   while (!(await holds())) {

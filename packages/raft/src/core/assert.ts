@@ -1,14 +1,15 @@
 /**
- * A fault of ours, never of a caller: the member must stop rather than go on with a broken invariant.
+ * A fault in our own code, never a caller's. The member must stop rather than continue with a
+ * broken invariant.
  */
 export class RaftFaultError extends Error {
   readonly code = 'RAFT_FAULT';
 }
 
 /**
- * Checks an invariant, in production too.
- * @throws RaftFaultError with the two numbers appended, which are passed apart so that the hot path
- *   builds no strings.
+ * Checks an invariant, in production too. Takes the two numbers of the message separately, so that
+ * the hot path builds no strings.
+ * @throws RaftFaultError with the two numbers appended
  */
 export function assert(
   condition: boolean,

@@ -3,19 +3,22 @@ import { followLeader } from './follower.js';
 import { type Message, MessageType } from './message.js';
 import { type Raft, Role } from './raft.js';
 
-/** A message of our term (for a pre-vote granted: of the next) to a candidate or pre-candidate. */
+/**
+ * Handles a message of our term as a candidate or pre-candidate. A granted pre-vote carries the
+ * next term.
+ */
 export function stepCandidate(raft: Raft, message: Message): void {
   learnCommit(raft, message);
   switch (message.type) {
     case MessageType.Append:
     case MessageType.Heartbeat:
     case MessageType.Snapshot:
-      // Somebody else won this term.
+      // Another member won this term.
       raft.becomeFollower(message.term, message.from);
       followLeader(raft, message);
       break;
     case MessageType.PreVoteResponse:
-      // A grant repeats the term asked for, so one from an earlier campaign does not count.
+      // A grant repeats the term we asked for, so one from an earlier campaign does not count.
       if (raft.role !== Role.PreCandidate) break;
       if (!message.granted || message.term === raft.term + 1) {
         countVote(raft, message.from, message.granted);
@@ -29,7 +32,10 @@ export function stepCandidate(raft: Raft, message: Message): void {
   }
 }
 
-/** Who refuses its vote says what it knows to be committed; if that is in our log, it is here, too. */
+/**
+ * A refusal carries the index that the voter knows to be committed. If that entry is in our log, it
+ * is committed here too.
+ */
 function learnCommit(raft: Raft, message: Message): void {
   const { type } = message;
   if (type !== MessageType.PreVoteResponse && type !== MessageType.VoteResponse) return;

@@ -9,14 +9,14 @@ import { step } from './step.js';
 import { type ConfState, type Index, NOBODY } from './types.js';
 
 /**
- * The write, and all handed out before it, are durable.
+ * Records that this write, and all handed out before it, are durable.
  *
- * Only a write made in the current term may mark entries durable. Otherwise this could happen:
- * (1) entry 5 of term 1 is being written; (2) another leader replaces it in memory, the new write
- * waits; (3) a third leader brings back entry 5 of term 1, that write waits too; (4) the first write
- * completes, and as index and term match, we would acknowledge entry 5; (5) the second write
- * removes it from the disk; (6) we crash, having lost what we acknowledged. Nothing hangs for it:
- * each new term has a write of its own, which attests all that is under way.
+ * Only a write made in the current term may mark entries durable. Otherwise this could happen: (1)
+ * entry 5 of term 1 is being written; (2) another leader replaces it in memory, and the new write
+ * waits; (3) a third leader brings back entry 5 of term 1, and that write waits too; (4) the first
+ * write completes, and because index and term match, we would acknowledge entry 5; (5) the second
+ * write removes it from the disk; (6) we crash, having lost what we acknowledged. This blocks
+ * nothing: each new term has a write of its own, which attests everything under way.
  */
 export function appended(raft: Raft, work: AppendWork): void {
   if (work.snapshot !== undefined) raft.log.unstable.snapshotStable(work.snapshot.index);
@@ -36,15 +36,16 @@ export function appended(raft: Raft, work: AppendWork): void {
 }
 
 /**
- * The configuration change of a committed entry takes effect; called while that entry is being
+ * Puts the configuration change of a committed entry into effect. Called while that entry is being
  * applied, before `applied`.
- * @returns the new configuration.
- * @throws ConfChangeError when it is not allowed: on every member alike, so the entry has no effect.
+ * @returns the new configuration
+ * @throws ConfChangeError when the change is not allowed. Every member fails alike, so the entry
+ * has no effect.
  */
 export function applyConfChange(raft: Raft, change: ConfChange): ConfState {
   const leads = raft.role === Role.Leader;
-  // Who is about to be removed learns that it is. And if that is us: the others learn that the change
-  // is committed, or the last of two would wait for our vote for ever.
+  // Tells a member that is about to be removed. If we are that member, tells the others that the
+  // change is committed: otherwise the last of two would wait for our vote for ever.
   if (leads) broadcastCommit(raft);
   const conf = raft.changeConf(change);
   if (!leads) return conf;
@@ -53,14 +54,14 @@ export function applyConfChange(raft: Raft, change: ConfChange): ConfState {
     return conf;
   }
   if (!isVoter(conf, raft.transferee)) raft.transferee = NOBODY;
-  // A smaller quorum may already have what a larger one had not.
+  // A smaller quorum may already hold what the larger one did not.
   commitAdvanced(raft);
   releaseReads(raft);
   raft.broadcastDue = true;
   return conf;
 }
 
-/** Everything up to `index` is applied. */
+/** Records that everything up to `index` is applied. */
 export function applied(raft: Raft, index: Index): void {
   raft.log.appliedTo(index);
   if (raft.role === Role.Leader) {

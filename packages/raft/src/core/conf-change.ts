@@ -6,7 +6,7 @@ export const ConfChangeOp = {
   AddVoter: 1,
   AddLearner: 2,
   Remove: 3,
-  /** Changes the address only; never the role (a learner stays one). */
+  /** Changes the address only, never the role: a learner stays a learner. */
   Update: 4,
 } as const;
 export type ConfChangeOp = (typeof ConfChangeOp)[keyof typeof ConfChangeOp];
@@ -14,14 +14,16 @@ export type ConfChangeOp = (typeof ConfChangeOp)[keyof typeof ConfChangeOp];
 export interface MemberChange {
   readonly op: ConfChangeOp;
   readonly id: MemberId;
-  /** How to reach the member; for every op but Remove, absent when it does not change. */
+  /**
+   * How to reach the member. Required for every op except Remove; absent when it does not change.
+   */
   readonly info?: MemberInfo;
 }
 
 /**
- * A membership change, the data of an entry of kind ConfChange. One that changes more than one
- * voter goes through a joint configuration, which the leader leaves by itself. No changes at all:
- * leave the joint configuration.
+ * A membership change: the data of an entry of kind ConfChange. A change to more than one voter
+ * goes through a joint configuration, which the leader leaves by itself. An empty list of changes
+ * leaves the joint configuration.
  */
 export interface ConfChange {
   readonly changes: readonly MemberChange[];
@@ -36,14 +38,14 @@ export const EMPTY_CONF: ConfState = {
   autoLeave: false,
 };
 
-/** A change that the configuration does not allow; the message says why. */
+/** A change that the configuration does not allow. The message says why. */
 export class ConfChangeError extends Error {
   readonly code = 'RAFT_CONF_CHANGE';
 }
 
 /**
- * A change that only a newer program knows. The member must stop: to leave the change out, which others
- * make, would split the group.
+ * A change that only a newer version knows. The member must stop: skipping a change that others
+ * make would split the group.
  */
 export class UnknownConfChangeError extends Error {
   readonly code = 'RAFT_CONF_CHANGE_UNKNOWN';
@@ -58,18 +60,18 @@ export function allVoters(conf: ConfState): MemberId[] {
   return sorted(new Set([...conf.voters, ...conf.votersOutgoing]));
 }
 
-/** Everybody the leader replicates to, ascending. */
+/** Every member that the leader replicates to, ascending. */
 export function allMembers(conf: ConfState): MemberId[] {
   return sorted(new Set([...conf.voters, ...conf.votersOutgoing, ...conf.learners]));
 }
 
-/** Whether `id` takes part in elections. */
+/** Reports whether `id` takes part in elections. */
 export function isVoter(conf: ConfState, id: MemberId): boolean {
   return conf.voters.includes(id) || conf.votersOutgoing.includes(id);
 }
 
 /**
- * The configuration after a change. Applying the same change to the same configuration gives the
+ * Returns the configuration after a change. The same change to the same configuration gives the
  * same result, or the same error, on every member.
  * @throws ConfChangeError
  */
@@ -88,7 +90,7 @@ function enter(conf: ConfState, change: ConfChange): ConfState {
   const moved = simple.voters.filter((id) => !conf.voters.includes(id)).length;
   const left = conf.voters.filter((id) => !simple.voters.includes(id)).length;
   if (simple.voters.length === 0) throw new ConfChangeError('the last voter cannot be removed');
-  // One voter more or less: every old majority meets every new one (thesis §4.1).
+  // With one voter more or less, every old majority overlaps every new one (thesis §4.1).
   if (founding || moved + left <= 1) return simple;
   return { ...edit(conf, change, 'joint'), votersOutgoing: conf.voters, autoLeave: true };
 }
@@ -105,7 +107,7 @@ function edit(conf: ConfState, change: ConfChange, mode: 'simple' | 'joint'): Co
     learnersNext.delete(id);
     if (op === ConfChangeOp.AddVoter) voters.add(id);
     if (op === ConfChangeOp.AddLearner) {
-      // A voter of the outgoing half stays one until the joint configuration is left.
+      // A voter of the outgoing half stays a voter until the group leaves the joint configuration.
       if (mode === 'joint' && conf.voters.includes(id)) learnersNext.add(id);
       else learners.add(id);
     }
@@ -136,14 +138,17 @@ export function checkConf(conf: ConfState): void {
     assert(!isVoter(conf, id), 'a learner is a voter too', id);
   }
   for (const id of conf.learnersNext) {
-    assert(conf.votersOutgoing.includes(id), 'a learner-to-be is not leaving the voters', id);
-    assert(!conf.voters.includes(id), 'a learner-to-be stays a voter', id);
+    assert(conf.votersOutgoing.includes(id), 'a future learner is not leaving the voters', id);
+    assert(!conf.voters.includes(id), 'a future learner stays a voter', id);
   }
-  assert(isJoint(conf) || conf.learnersNext.length === 0, 'learners-to-be outside a joint conf');
-  assert(isJoint(conf) || !conf.autoLeave, 'nothing to leave');
+  assert(
+    isJoint(conf) || conf.learnersNext.length === 0,
+    'future learners outside a joint configuration',
+  );
+  assert(isJoint(conf) || !conf.autoLeave, 'auto-leave outside a joint configuration');
 }
 
-/** Deterministic bytes: every founding member must forge the same first entry. */
+/** Encodes to deterministic bytes: every founding member must forge the same first entry. */
 export function encodeConfChange(change: ConfChange): Uint8Array {
   const rows = change.changes.map(({ op, id, info }) =>
     info === undefined ? [op, id] : [op, id, info.address, info.nodeId],
@@ -152,8 +157,9 @@ export function encodeConfChange(change: ConfChange): Uint8Array {
 }
 
 /**
- * @throws ConfChangeError when the bytes are not a change: it then has no effect, on every member alike.
- * @throws UnknownConfChangeError
+ * @throws ConfChangeError when the bytes are not a change. The entry then has no effect, on every
+ * member alike.
+ * @throws UnknownConfChangeError when only a newer version knows the change
  */
 export function decodeConfChange(data: Uint8Array): ConfChange {
   let rows: unknown;

@@ -1,37 +1,46 @@
 import type { MemberId } from './types.js';
 
-/** How one member's core behaves. Every number is a positive integer unless said otherwise. */
+/** How one member's core behaves. Every number is a positive integer unless stated otherwise. */
 export interface RaftConfig {
   readonly id: MemberId;
-  /** Ticks without a leader before an election; each wait is drawn from [E, 2E-1]. */
+  /** Ticks without a leader before an election. Each wait is drawn from [E, 2E-1]. */
   readonly electionTicks: number;
-  /** Ticks between a leader's heartbeats; below `electionTicks`. */
+  /** Ticks between a leader's heartbeats. Must be below `electionTicks`. */
   readonly heartbeatTicks: number;
-  /** Uniform in [0, 1). The core's only source of chance. */
+  /** Uniform in [0, 1). The core's only source of randomness. */
   readonly random: () => number;
-  /** An Append holds entries up to this size, but at least one entry. */
+  /** Limit on the entries in one Append. An Append always holds at least one entry. */
   readonly maxBytesPerMessage: number;
-  /** Appends on their way to one follower. */
+  /** Limit on Appends in flight to one follower. */
   readonly maxInflightMessages: number;
-  /** Bytes of entries on their way to one follower; at least `maxBytesPerMessage`. */
+  /** Limit on bytes of entries in flight to one follower. At least `maxBytesPerMessage`. */
   readonly maxInflightBytes: number;
-  /** Bytes proposed by this leader and not committed; beyond it proposals are refused. */
+  /**
+   * Limit on bytes proposed by this leader and not yet committed. Beyond it, the leader refuses
+   * proposals.
+   */
   readonly maxUncommittedBytes: number;
-  /** Bytes of entries handed out by one `ready` to be applied, but at least one entry. */
+  /**
+   * Limit on bytes of entries that one `ready` hands out to be applied. It always hands out at
+   * least one entry.
+   */
   readonly maxApplyBytes: number;
   /**
-   * How members learn of a commit. `at-once`: by a message of its own if nothing else goes their way.
-   * `carried`: by whatever goes next; the caller sees `commitUntold` and says when it has waited long
-   * enough (`tellCommit`).
+   * How members learn of a commit. `at-once`: in a message of its own if no other is due.
+   * `carried`: in the next message, whatever it is. The caller watches `commitUntold` and calls
+   * `tellCommit` when it has waited long enough.
    */
   readonly commitNews: 'at-once' | 'carried';
-  /** How a leader proves that it still is one before a read. */
+  /** How a leader proves that it still leads before it serves a read. */
   readonly readMode: ReadMode;
-  /** What clocks gain or lose against true time at most, parts per million; for leases. */
+  /**
+   * The most that a clock gains or loses against true time, in parts per million. Used for leases.
+   */
   readonly maxClockDriftPpm: number;
   /**
-   * For so many milliseconds of its own clock, at least, `electionTicks` ticks take this member: what
-   * it promises a leader it hears (promise.ts). 0: it promises nothing, and no lease counts on it.
+   * The least time in milliseconds, by this member's own clock, that `electionTicks` ticks take.
+   * The member promises this long to a leader it hears (promise.ts). 0: it promises nothing, and no
+   * lease counts on it.
    */
   readonly promiseMs: number;
 }
@@ -39,12 +48,15 @@ export interface RaftConfig {
 export const ReadMode = {
   /** A round of heartbeats for the reads that wait. */
   Quorum: 'quorum',
-  /** Nothing while a lease lasts (lease.ts), else as in `quorum`. */
+  /** No messages while a lease lasts (lease.ts); otherwise as in `quorum`. */
   Lease: 'lease',
 } as const;
 export type ReadMode = (typeof ReadMode)[keyof typeof ReadMode];
 
-/** Beyond it a lease would be shorter than a third of the promise, and clocks are broken. */
+/**
+ * Beyond this drift a lease would be shorter than a third of the promise, and the clocks are
+ * broken.
+ */
 const MAX_DRIFT_PPM = 500_000;
 /** A promise is up to two ticks shorter than the election timeout (host/ticker.ts). */
 const PROMISE_SLACK_TICKS = 2;
@@ -64,7 +76,7 @@ export const DEFAULT_CONFIG = {
   promiseMs: 0,
 } as const satisfies Omit<RaftConfig, 'id' | 'random'>;
 
-/** An option that cannot work; the message names it and says what it must be. */
+/** An option that cannot work. The message names the option and says what it must be. */
 export class RaftConfigError extends Error {
   readonly code = 'RAFT_CONFIG';
 }

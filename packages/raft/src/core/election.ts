@@ -7,14 +7,14 @@ import type { Index, MemberId, Term } from './types.js';
 
 /** Why a member campaigns. */
 export const CampaignReason = {
-  /** No leader was heard for an election timeout: first ask whether it could be won. */
+  /** No leader was heard for an election timeout. Asks first whether the election can be won. */
   Timeout: 'timeout',
-  /** The leader asked for it: no need to ask, and leases do not count. */
+  /** The leader asked for it. Skips the pre-vote and ignores leases. */
   Transfer: 'transfer',
 } as const;
 export type CampaignReason = (typeof CampaignReason)[keyof typeof CampaignReason];
 
-/** Starts an election unless something forbids it. @returns whether it started. */
+/** Starts an election unless something forbids it. @returns whether it started */
 export function campaign(raft: Raft, reason: CampaignReason): boolean {
   if (raft.role === Role.Leader || !raft.promotable) return false;
   if (reason === CampaignReason.Timeout && isBound(raft)) return false;
@@ -44,7 +44,7 @@ function askForVotes(raft: Raft, reason: CampaignReason): void {
   raft.becomeCandidate();
   const force = reason === CampaignReason.Transfer;
   for (const id of allVoters(raft.tracker.conf)) {
-    // Our own vote too counts only when it is durable: it travels with the promises.
+    // Our own vote counts only once it is durable, so it travels with the promises.
     if (id === raft.id) voteForOurselves(raft, id);
     else {
       const { term } = raft;
@@ -59,7 +59,10 @@ function voteForOurselves(raft: Raft, id: MemberId): void {
   raft.send(ballot(MessageType.VoteResponse, raft, id, raft.term, true, 0, 0));
 }
 
-/** The answer to a candidate. @param commit with a refusal: what we know to be committed, or 0 */
+/**
+ * Builds the answer to a candidate. @param commit in a refusal: the index we know to be committed,
+ * or 0
+ */
 export function ballot(
   type: typeof MessageType.PreVoteResponse | typeof MessageType.VoteResponse,
   raft: Raft,
@@ -72,17 +75,18 @@ export function ballot(
   return { type, from: raft.id, to, term, granted, commit, commitTerm };
 }
 
-/** Counts an answer to the campaign we are in. */
+/** Counts an answer to the current campaign. */
 export function countVote(raft: Raft, from: MemberId, granted: boolean): void {
   switch (raft.tracker.recordVote(from, granted)) {
     case VoteResult.Won:
       if (raft.role === Role.PreCandidate) askForVotes(raft, CampaignReason.Timeout);
-      // Others may be a quorum without us, but not before our own term is durable: after a crash we
-      // would be elected again in the same term, having forgotten what we proposed in it.
+      // The others may form a quorum without us, but we must not lead before our own term is
+      // durable. After a crash we could be elected again in the same term, having forgotten what we
+      // proposed in it.
       else if (raft.tracker.hasGranted(raft.id)) raft.becomeLeader();
       break;
     case VoteResult.Lost:
-      // A lost pre-vote too: its term did not change, so we stay in ours.
+      // The same after a lost pre-vote: the term did not change, so we stay in ours.
       raft.becomeFollower(raft.term, 0);
       break;
     case VoteResult.Pending:
@@ -90,7 +94,7 @@ export function countVote(raft: Raft, from: MemberId, granted: boolean): void {
   }
 }
 
-/** One tick of anybody but a leader. */
+/** Handles one tick of any member but a leader. */
 export function tickElection(raft: Raft): void {
   raft.electionElapsed++;
   if (raft.electionElapsed < raft.electionTimeout || !raft.promotable) return;

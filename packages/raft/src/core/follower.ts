@@ -13,9 +13,9 @@ import type { Raft } from './raft.js';
 import { type Index, type MemberId, NOBODY } from './types.js';
 
 const LOST_ACKNOWLEDGED =
-  'the disk of this member lost entries that it had acknowledged: remove it from the cluster and let it rejoin under a new id';
+  'the disk of this member lost entries that it had acknowledged: remove the member from the cluster and let it rejoin under a new id';
 
-/** A message of our term to a follower. */
+/** Handles a message of our term as a follower. */
 export function stepFollower(raft: Raft, message: Message): void {
   switch (message.type) {
     case MessageType.Append:
@@ -30,12 +30,12 @@ export function stepFollower(raft: Raft, message: Message): void {
       raft.readStates.push({ context: message.context, index: message.index });
       break;
     default:
-      // Answers to a campaign or a leadership that is over, requests for a leader.
+      // Ignores answers to a campaign or leadership that is over, and requests meant for a leader.
       break;
   }
 }
 
-/** Append, Heartbeat or Snapshot: only the leader of the term sends these. */
+/** Handles Append, Heartbeat and Snapshot: only the leader of the term sends these. */
 export function followLeader(raft: Raft, message: LeaderMessage): void {
   assert(
     raft.leader === NOBODY || raft.leader === message.from,
@@ -51,7 +51,7 @@ export function followLeader(raft: Raft, message: LeaderMessage): void {
   else snapshot(raft, message);
 }
 
-/** Our log is the leader's up to `match`. */
+/** Tells the leader that our log matches its own up to `match`. */
 export function accept(raft: Raft, leader: MemberId, match: Index): void {
   raft.send({
     type: MessageType.AppendResponse,
@@ -67,18 +67,19 @@ function append(raft: Raft, message: AppendMessage): void {
   const { from, previousIndex, previousTerm, entries, commit } = message;
   const { log } = raft;
   if (previousIndex < log.commit) {
-    // Sent before the leader knew how far we are. What is committed here is the same there.
+    // The leader sent this before it knew how far we are. What is committed here is the same there.
     accept(raft, from, log.commit);
     return;
   }
   const last = log.tryAppend(previousIndex, previousTerm, entries);
   if (last !== undefined) {
-    // Beyond `last` our log may differ from the leader's, whatever it has committed.
+    // Beyond `last` our log may differ from the leader's, whatever the leader has committed.
     log.commitTo(Math.min(commit, last));
     accept(raft, from, last);
     return;
   }
-  // Tell where we could meet at best, so that the leader skips a whole term at a time.
+  // Reports the highest point where the logs could match, so that the leader skips a whole term at
+  // a time.
   const hint = log.conflictByTerm(previousIndex, previousTerm);
   raft.send({
     type: MessageType.AppendResponse,
@@ -93,12 +94,13 @@ function append(raft: Raft, message: AppendMessage): void {
 }
 
 function heartbeat(raft: Raft, message: HeartbeatMessage): void {
-  // In one term a log only grows by what its leader sends, so what we acknowledged must be here. The
-  // leader has counted on it, perhaps for a commit: answering as if nothing were missing would hide
-  // the loss, and voting with a shorter log could elect a leader that lacks committed entries.
+  // Within one term a log only grows by what its leader sends, so what we acknowledged must be
+  // here. The leader has counted on it, perhaps for a commit. To answer as if nothing were missing
+  // would hide the loss, and to vote with a shorter log could elect a leader that lacks committed
+  // entries.
   assert(message.match <= raft.log.lastIndex, LOST_ACKNOWLEDGED, message.match, raft.log.lastIndex);
   raft.log.commitTo(message.commit);
-  // We are bound from now on, which is after the heartbeat was sent.
+  // The promise binds us from now on, which is later than the heartbeat was sent.
   const { promiseMs } = raft.config;
   raft.send({
     type: MessageType.HeartbeatResponse,
@@ -110,13 +112,13 @@ function heartbeat(raft: Raft, message: HeartbeatMessage): void {
   });
 }
 
-/** The state itself is already with the host; see RaftCore.step. */
+/** Handles a snapshot. The host already holds the state itself; see RaftCore.step. */
 function snapshot(raft: Raft, message: SnapshotOrder | SnapshotMessage): void {
   const meta = message.snapshot;
   if (meta === undefined) return;
   const { log } = raft;
   if (meta.index > log.commit) {
-    // An entry that matches proves that all before it match: keep what follows, just commit.
+    // A matching entry proves that everything before it matches. Keep what follows and only commit.
     if (log.matches(meta.index, meta.term)) log.commitTo(meta.index);
     else {
       log.restore(meta);

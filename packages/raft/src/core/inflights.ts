@@ -4,9 +4,9 @@ import type { Index } from './types.js';
 const INITIAL_SLOTS = 8;
 
 /**
- * Appends on their way to one follower, oldest first: a ring of (last index, bytes).
- * Bounded in messages and in bytes; the message that reaches the byte limit is still let through.
- * The ring grows on demand, for most followers have few messages under way.
+ * Appends in flight to one follower, oldest first: a ring of (last index, bytes). Bounded in
+ * messages and in bytes; lets through the message that reaches the byte limit. The ring grows on
+ * demand, because most followers have few messages in flight.
  */
 export class Inflights {
   private indexes = new Array<Index>(INITIAL_SLOTS).fill(0);

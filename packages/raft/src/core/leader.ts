@@ -12,10 +12,10 @@ import type { ReadRequest } from './read-only.js';
 import { bringUpToDate, replicate, sendAppend } from './replication.js';
 import { type Index, type MemberId, NOBODY } from './types.js';
 
-/** Reads a leader holds at once; beyond it the asker has to try again. */
+/** The most reads that a leader holds at once. Beyond it the caller has to try again. */
 export const MAX_PENDING_READS = 8192;
 
-/** A message of our term to a leader. */
+/** Handles a message of our term as a leader. */
 export function stepLeader(raft: Raft, message: Message): void {
   switch (message.type) {
     case MessageType.Append:
@@ -46,7 +46,8 @@ function appendResponse(raft: Raft, message: AppendResponseMessage): void {
   if (progress === undefined) return;
   progress.lastActiveTick = raft.ticks;
   if (message.rejected) {
-    // The member cannot meet us above its hint; nor can we meet its term there above our own.
+    // The logs cannot match above the member's hint, nor at the hint's term above our own entry of
+    // that term.
     const { previousIndex, hintIndex, hintTerm } = message;
     const hint = hintTerm > 0 ? raft.log.conflictByTerm(hintIndex, hintTerm).index : hintIndex;
     if (!progress.rejected(previousIndex, hint)) return;
@@ -55,7 +56,12 @@ function appendResponse(raft: Raft, message: AppendResponseMessage): void {
     return;
   }
   const { match } = message;
-  assert(match <= raft.log.lastIndex, 'a member acknowledges what we never sent', match, from);
+  assert(
+    match <= raft.log.lastIndex,
+    'a member acknowledges an entry that was never sent',
+    match,
+    from,
+  );
   const news = progress.acked(match);
   if (!news && !(progress.match === match && progress.state === ProgressState.Probe)) return;
   switch (progress.state) {
@@ -63,7 +69,7 @@ function appendResponse(raft: Raft, message: AppendResponseMessage): void {
       progress.becomeReplicate();
       break;
     case ProgressState.Snapshot:
-      // However it got there: our log has what comes next, so Appends can go on.
+      // However the member got there, our log holds what comes next, so Appends can continue.
       if (progress.match + 1 >= raft.log.firstIndex) progress.becomeReplicate();
       break;
     case ProgressState.Replicate:
@@ -75,13 +81,13 @@ function appendResponse(raft: Raft, message: AppendResponseMessage): void {
   if (from === raft.transferee && progress.match === raft.log.lastIndex) orderCampaign(raft, from);
 }
 
-/** Our own disk has the log up to `stable`: the leader's acknowledgement to itself. */
+/** Acknowledges our own log up to `stable`, as a follower would. */
 export function selfAck(raft: Raft): void {
   const self = raft.tracker.get(raft.id);
   if (self?.acked(raft.log.unstable.stable)) commitAdvanced(raft);
 }
 
-/** Looks whether more is committed, and lets go what waited for it. */
+/** Checks whether more is committed, and releases what waited for it. */
 export function commitAdvanced(raft: Raft): void {
   if (!raft.maybeCommit()) return;
   const early = raft.earlyReads;
@@ -95,7 +101,7 @@ function heartbeatResponse(raft: Raft, message: HeartbeatResponseMessage): void 
   if (progress === undefined) return;
   progress.lastActiveTick = raft.ticks;
   progress.resume();
-  // An Append may have been lost; in a full window an empty one asks how far the member is.
+  // An Append may have been lost. In a full window, an empty one asks how far the member is.
   if (progress.match < raft.log.lastIndex || progress.state === ProgressState.Probe) {
     sendAppend(raft, message.from, progress);
   }
@@ -106,18 +112,20 @@ function heartbeatResponse(raft: Raft, message: HeartbeatResponseMessage): void 
   }
 }
 
-/** @returns whether the read is held; it is answered by a read state or a ReadIndexResponse. */
+/**
+ * Holds a read until a read state or a ReadIndexResponse answers it. @returns whether it is held
+ */
 export function addRead(raft: Raft, request: ReadRequest): boolean {
   if (raft.readOnly.length + raft.earlyReads.length >= MAX_PENDING_READS) return false;
-  // Before an entry of our term is committed we may not know the latest commit (thesis §6.4).
+  // Before an entry of our term is committed, we may not know the latest commit (thesis §6.4).
   if (raft.committedInTerm) raft.readOnly.add(request);
   else raft.earlyReads.push(request);
   return true;
 }
 
 /**
- * How much of the lease is left, ms: 0 if none, or if it must not be used. Without a time there is none.
- * The time must have been read after the reads that rely on it came in.
+ * Returns what is left of the lease in ms: 0 when there is none or it must not be used. `nowMs`
+ * must be read after the reads that rely on it arrived; without it there is no lease.
  */
 export function leaseRemainingMs(raft: Raft, nowMs: number | undefined): number {
   const { lease, tracker, pendingConfIndex } = raft;
@@ -127,8 +135,8 @@ export function leaseRemainingMs(raft: Raft, nowMs: number | undefined): number 
 }
 
 /**
- * Reads since the last call: under a lease they may go on at once, else one round begins for all.
- * Called once per ready.
+ * Serves the reads since the last call: at once under a lease, otherwise with one round for all of
+ * them. Called once per ready.
  */
 export function serveReads(raft: Raft, nowMs: number | undefined): void {
   const { readOnly } = raft;
@@ -137,7 +145,7 @@ export function serveReads(raft: Raft, nowMs: number | undefined): void {
     const requests = readOnly.takeWaiting();
     raft.leaseReads += requests.length;
     for (const request of requests) {
-      // No round of heartbeats takes the commit to a follower that asks.
+      // Heartbeats of a round do not carry the commit to the follower that asks.
       if (request.from !== raft.id) bringUpToDate(raft, request.from);
       answerRead(raft, request, raft.log.commit);
     }
@@ -167,7 +175,7 @@ function broadcastHeartbeat(raft: Raft): void {
   for (const id of raft.tracker.members) {
     if (id === raft.id) continue;
     const { match } = raft.tracker.get(id)!;
-    // Beyond its match the member's log may differ from ours.
+    // Beyond its match, the member's log may differ from ours.
     const commit = Math.min(match, raft.log.commit);
     const { id: from, term } = raft;
     const { round } = raft.readOnly;
@@ -175,29 +183,31 @@ function broadcastHeartbeat(raft: Raft): void {
   }
 }
 
-/** One tick of a leader. */
+/** Handles one tick of a leader. */
 export function tickLeader(raft: Raft): void {
   raft.heartbeatElapsed++;
   raft.electionElapsed++;
   if (raft.electionElapsed >= raft.config.electionTicks) {
     raft.electionElapsed = 0;
-    // A leader that a quorum does not hear could serve nobody and would hide its successor.
+    // A leader that does not hear a quorum could serve nobody, and would hide its successor.
     if (!raft.tracker.quorumActive(raft.id, raft.ticks - raft.config.electionTicks)) {
       raft.becomeFollower(raft.term, NOBODY);
       return;
     }
-    // A transfer that took an election timeout has failed: take proposals again (thesis §3.10).
+    // A transfer that took an election timeout has failed: accept proposals again (thesis §3.10).
     raft.transferee = NOBODY;
   }
   if (raft.heartbeatElapsed >= raft.config.heartbeatTicks) {
     raft.heartbeatElapsed = 0;
-    // Numbered, so that answers tell when what they answer was sent.
+    // The number ties an answer to the time when its heartbeat was sent.
     raft.lease?.begin(raft.readOnly.nextRound());
     broadcastHeartbeat(raft);
   }
 }
 
-/** Hands leadership to a voter as soon as it has the whole log. @returns whether that began. */
+/**
+ * Hands leadership to a voter as soon as it has the whole log. @returns whether the transfer began
+ */
 export function transferLeader(raft: Raft, to: MemberId): boolean {
   const progress = raft.tracker.get(to);
   if (to === raft.id || progress === undefined || !isVoter(raft.tracker.conf, to)) return false;
@@ -210,8 +220,9 @@ export function transferLeader(raft: Raft, to: MemberId): boolean {
 }
 
 /**
- * A leader that its own change has removed, or made a learner: the best of the others takes over
- * without an election timeout. They have been told that the change is committed (applyConfChange).
+ * Hands leadership to the best of the others, without an election timeout, after the leader's own
+ * change removed it or made it a learner. The others have been told that the change is committed
+ * (applyConfChange).
  */
 export function resign(raft: Raft): void {
   let best: MemberId = NOBODY;
@@ -222,7 +233,7 @@ export function resign(raft: Raft): void {
   raft.becomeFollower(raft.term, NOBODY);
 }
 
-/** The votes asked for by this order ignore promises, and the order may arrive at any time. */
+/** Votes requested under this order ignore promises, and the order may arrive at any time. */
 function orderCampaign(raft: Raft, to: MemberId): void {
   raft.lease?.renounce();
   raft.send({ type: MessageType.TimeoutNow, from: raft.id, to, term: raft.term });

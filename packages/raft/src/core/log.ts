@@ -2,21 +2,24 @@ import { assert } from './assert.js';
 import { type Entry, EntryKind, type Index, type SnapshotMeta, type Term } from './types.js';
 import { Unstable } from './unstable.js';
 
-/** What an entry is taken to cost beside its data: header on the wire and on disk. */
+/** What an entry costs besides its data: its header on the wire and on disk. */
 const ENTRY_OVERHEAD_BYTES = 32;
 
 export function entryBytes(entry: Entry): number {
   return entry.data.length + ENTRY_OVERHEAD_BYTES;
 }
 
-/** Where the log and a peer's may part: the index, and our term there (0 when not known). */
+/**
+ * The point where the log and a peer's may diverge: the index, and our term there (0 when not
+ * known).
+ */
 export interface Conflict {
   readonly index: Index;
   readonly term: Term;
 }
 
 /**
- * The log, in memory from the last compaction on.
+ * The log, held in memory from the last compaction on.
  *
  * Invariants: `base.index <= applied <= applying <= commit <= lastIndex`; entries are contiguous
  * from `base.index + 1`; terms never fall. The entry at an index up to `commit` never changes.
@@ -59,7 +62,10 @@ export class Log {
     return this.entries.at(-1)?.term ?? this.base.term;
   }
 
-  /** Undefined when compacted or not there: never 0, which would match a compacted entry. */
+  /**
+   * Undefined when the entry is compacted or does not exist. Never 0, which would match a compacted
+   * entry.
+   */
   term(index: Index): Term | undefined {
     if (index === this.base.index) return this.base.term;
     return this.entries[index - this.base.index - 1]?.term;
@@ -73,7 +79,7 @@ export class Log {
     return this.entries[index - this.base.index - 1];
   }
 
-  /** Whether a membership change is among the entries of (after, upTo]. */
+  /** Reports whether a membership change is among the entries of (after, upTo]. */
   hasConfChange(after: Index, upTo: Index): boolean {
     for (let index = after + 1; index <= upTo; index++) {
       if (this.entry(index)?.kind === EntryKind.ConfChange) return true;
@@ -81,7 +87,7 @@ export class Log {
     return false;
   }
 
-  /** Entries of (after, upTo], up to `maxBytes` but at least one if there is one. */
+  /** Returns entries of (after, upTo], up to `maxBytes` but at least one if there is one. */
   slice(after: Index, upTo: Index, maxBytes: number): Entry[] {
     assert(
       after >= this.base.index && upTo <= this.lastIndex,
@@ -102,7 +108,10 @@ export class Log {
     return this.entries.slice(from, to);
   }
 
-  /** The index behind which `count` entries are left up to `upTo`, fewer when they have more than `maxBytes`. */
+  /**
+   * Returns the index that leaves `count` entries after it up to `upTo`, or fewer if they exceed
+   * `maxBytes`.
+   */
   indexBefore(upTo: Index, count: number, maxBytes: number): Index {
     const least = Math.max(this.base.index, upTo - count);
     let index = upTo;
@@ -120,7 +129,7 @@ export class Log {
     return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);
   }
 
-  /** Appends the leader's own entries, which follow the last one. */
+  /** Appends the leader's own entries after the last one. */
   append(entries: readonly Entry[]): void {
     const first = entries[0];
     if (first === undefined) return;
@@ -129,9 +138,9 @@ export class Log {
   }
 
   /**
-   * A follower's append: takes over what follows (`index`, `term`) if that entry is ours too. Cuts the
-   * log only where an entry conflicts, so that a late, shorter append undoes nothing.
-   * @returns the last index now known to match, or undefined when the logs do not meet there.
+   * Takes over a leader's append if we also have the entry (`index`, `term`) that it follows. Cuts
+   * the log only where an entry conflicts, so that a late, shorter append undoes nothing.
+   * @returns the last index now known to match, or undefined when the logs do not match there
    */
   tryAppend(index: Index, term: Term, entries: readonly Entry[]): Index | undefined {
     if (!this.matches(index, term)) return undefined;
@@ -152,8 +161,8 @@ export class Log {
   }
 
   /**
-   * The last position up to `index` whose term is at most `term`: the two logs cannot meet above it.
-   * Used on both sides, so a leader needs at most one probe for each term that conflicts.
+   * Returns the last position up to `index` whose term is at most `term`: the two logs cannot match
+   * above it. Both sides use it, so a leader needs at most one probe for each conflicting term.
    */
   conflictByTerm(index: Index, term: Term): Conflict {
     for (let i = Math.min(index, this.lastIndex); i > 0; i--) {
@@ -176,7 +185,7 @@ export class Log {
     return true;
   }
 
-  /** Last index that may be applied: committed and durable here. */
+  /** Last index that may be applied: committed, and durable here. */
   get applicable(): Index {
     return Math.min(this.commit, this.unstable.stable);
   }
@@ -192,11 +201,16 @@ export class Log {
   appliedTo(index: Index): void {
     // A snapshot may have overtaken entries that were being applied.
     if (index <= this.applied) return;
-    assert(index <= this.applying, 'applied what was not handed out', index, this.applying);
+    assert(
+      index <= this.applying,
+      'an entry was applied that was not handed out',
+      index,
+      this.applying,
+    );
     this.applied = index;
   }
 
-  /** Starts with everything up to `index` applied before. */
+  /** Starts with everything up to `index` already applied. */
   resumeAt(index: Index): void {
     assert(index >= this.applied && index <= this.commit, 'resume outside the log', index);
     this.applied = index;
@@ -206,15 +220,17 @@ export class Log {
   /** Forgets entries up to `index`, which are applied and durable. */
   compact(index: Index): void {
     if (index <= this.base.index) return;
-    assert(index <= this.applied, 'compaction beyond what is applied', index, this.applied);
-    assert(index <= this.unstable.stable, 'compaction beyond what is durable', index);
+    assert(index <= this.applied, 'compaction beyond the applied index', index, this.applied);
+    assert(index <= this.unstable.stable, 'compaction beyond the durable index', index);
     const term = this.term(index);
     assert(term !== undefined, 'compaction outside the log', index);
     this.entries = this.entries.slice(index - this.base.index);
     this.base = { index, term };
   }
 
-  /** The whole log gives way to a snapshot, a conflicting tail included (paper figure 13, rule 7). */
+  /**
+   * Replaces the whole log with a snapshot, including a conflicting tail (paper figure 13, rule 7).
+   */
   restore(snapshot: SnapshotMeta): void {
     assert(snapshot.index > this.commit, 'snapshot older than the commit', snapshot.index);
     this.entries = [];

@@ -10,7 +10,10 @@ export const MessageType = {
   AppendResponse: 6,
   Heartbeat: 7,
   HeartbeatResponse: 8,
-  /** Announces a snapshot; the transport streams the state itself and steps it in when complete. */
+  /**
+   * Announces a snapshot. The transport streams the state itself and steps this message in when the
+   * state is complete.
+   */
   Snapshot: 9,
   /** The leader tells a caught-up voter to campaign at once (thesis §3.10). */
   TimeoutNow: 10,
@@ -22,19 +25,19 @@ export const MessageType = {
 } as const;
 export type MessageType = (typeof MessageType)[keyof typeof MessageType];
 
-/** What every message says. */
+/** The fields of every message. */
 interface Addressed {
   readonly from: MemberId;
   readonly to: MemberId;
-  /** The sender's term; of a pre-vote and of a grant of one: the term of the election asked about. */
+  /** The sender's term. In a pre-vote and its grant: the term of the election in question. */
   readonly term: Term;
 }
 
-/** A candidate shows the end of its log (paper §5.4.1). */
+/** A candidate's request for a vote. It shows the end of its log (paper §5.4.1). */
 interface Campaign extends Addressed {
   readonly lastIndex: Index;
   readonly lastTerm: Term;
-  /** The leader itself ordered the campaign: promises to it do not count. */
+  /** True when the leader itself ordered the campaign: promises made to it do not count. */
   readonly force: boolean;
 }
 export interface PreVoteMessage extends Campaign {
@@ -48,8 +51,8 @@ export interface VoteMessage extends Campaign {
 interface Ballot extends Addressed {
   readonly granted: boolean;
   /**
-   * A refusal: what the voter knows to be committed, and the term there, since the candidate may know
-   * less. 0: it does not say.
+   * In a refusal: the index that the voter knows to be committed, and the term there, since the
+   * candidate may know less. 0: the voter does not say.
    */
   readonly commit: Index;
   readonly commitTerm: Term;
@@ -63,28 +66,28 @@ export interface VoteResponseMessage extends Ballot {
 
 export interface AppendMessage extends Addressed {
   readonly type: typeof MessageType.Append;
-  /** The entry before `entries`. */
+  /** The index of the entry before `entries`. */
   readonly previousIndex: Index;
   readonly previousTerm: Term;
   readonly entries: readonly Entry[];
-  /** The leader's commit. */
+  /** The leader's commit index. */
   readonly commit: Index;
 }
 
-/** The log matches the leader's up to here, durably. */
+/** Reports that the log matches the leader's up to here, durably. */
 export interface AppendAcceptedMessage extends Addressed {
   readonly type: typeof MessageType.AppendResponse;
   readonly rejected: false;
-  /** 0: an answer to a leader of an older term, which says nothing of the log. */
+  /** 0 answers a leader of an older term and says nothing about the log. */
   readonly match: Index;
 }
-/** The log does not have the entry that the leader's entries follow. */
+/** Reports that the log lacks the entry that the leader's entries follow. */
 export interface AppendRejectedMessage extends Addressed {
   readonly type: typeof MessageType.AppendResponse;
   readonly rejected: true;
   /** As in the Append that is rejected. */
   readonly previousIndex: Index;
-  /** The last place at which the logs could meet, and the term there; 0: the term is not known. */
+  /** The last place where the logs could match, and the term there; 0: the term is not known. */
   readonly hintIndex: Index;
   readonly hintTerm: Term;
 }
@@ -93,18 +96,20 @@ export type AppendResponseMessage = AppendAcceptedMessage | AppendRejectedMessag
 export interface HeartbeatMessage extends Addressed {
   readonly type: typeof MessageType.Heartbeat;
   /**
-   * The last index that the receiver has acknowledged as durable, from which it can tell that its disk
-   * lost some of it. 0 from programs that do not say.
+   * The last index that the receiver has acknowledged as durable, from which it can tell that its
+   * disk lost some of it. 0 from versions that do not say.
    */
   readonly match: Index;
-  /** The leader's commit, at most `match`: beyond it the receiver's log may differ. */
+  /** The leader's commit index, at most `match`: beyond that the receiver's log may differ. */
   readonly commit: Index;
-  /** Numbers the leader's rounds of heartbeats; 0: no read and no lease waits for an answer. */
+  /** Number of the leader's round of heartbeats. 0: no read and no lease waits for an answer. */
   readonly round: number;
 }
 export interface HeartbeatResponseMessage extends Addressed {
   readonly type: typeof MessageType.HeartbeatResponse;
-  /** The sender elects nobody else for so long by its clock; 0 from programs that promise nothing. */
+  /**
+   * How long the sender elects nobody else, by its own clock. 0 from versions that promise nothing.
+   */
   readonly promiseMs: number;
   /** As in the heartbeat. */
   readonly round: number;
@@ -113,7 +118,7 @@ export interface HeartbeatResponseMessage extends Addressed {
 /** The core's order to its host: `to` needs a snapshot of the state. Never on the wire. */
 export interface SnapshotOrder extends Addressed {
   readonly type: typeof MessageType.Snapshot;
-  /** What the core had applied; the host's view may be later. */
+  /** The index that the core had applied; the host's view may be later. */
   readonly applied: Index;
   readonly snapshot?: undefined;
 }
@@ -134,7 +139,7 @@ export interface ReadIndexMessage extends Addressed {
 export interface ReadIndexResponseMessage extends Addressed {
   readonly type: typeof MessageType.ReadIndexResponse;
   readonly context: number;
-  /** Reads may go on once this is applied. */
+  /** The reads may proceed once this index is applied. */
   readonly index: Index;
 }
 
@@ -142,7 +147,7 @@ export interface TransferLeaderMessage extends Addressed {
   readonly type: typeof MessageType.TransferLeader;
 }
 
-/** What members say to each other. */
+/** All messages between members. */
 export type Message =
   | PreVoteMessage
   | PreVoteResponseMessage
@@ -159,5 +164,5 @@ export type Message =
   | ReadIndexResponseMessage
   | TransferLeaderMessage;
 
-/** What only the leader of a term sends. */
+/** The messages that only the leader of a term sends. */
 export type LeaderMessage = AppendMessage | HeartbeatMessage | SnapshotOrder | SnapshotMessage;

@@ -8,16 +8,16 @@ import type { HardState } from './types.js';
 const NO_MESSAGES: readonly Message[] = [];
 const NO_READS: readonly ReadState[] = [];
 
-/** While it is put together, part by part: a spread costs more than what it copies. */
+/** A type to fill part by part: a spread costs more than what it copies. */
 type Filled<T> = { -readonly [K in keyof T]: T[K] };
 
-/** What a core hands out; remembers what it has, to tell what is new. */
+/** What a core hands out. Remembers what it has handed out, to tell what is new. */
 export class Output {
   private readonly raft: Raft;
   private written: HardState;
   private soft: SoftState;
 
-  /** @param written the hard state that is durable already */
+  /** @param written the hard state that is already durable */
   constructor(raft: Raft, written: HardState) {
     this.raft = raft;
     this.written = written;
@@ -41,7 +41,7 @@ export class Output {
     );
   }
 
-  /** What there is to do since the last call; undefined when there is nothing. */
+  /** Returns the work since the last call; undefined when there is none. */
   ready(nowMs: number | undefined): Ready | undefined {
     if (!this.hasReady) return undefined;
     const { raft } = this;

@@ -3,11 +3,11 @@ import type { Inflights } from './inflights.js';
 import type { Index } from './types.js';
 
 export const ProgressState = {
-  /** Where the follower's log meets ours is not known: one Append at a time. */
+  /** We do not know where the follower's log matches ours: one Append at a time. */
   Probe: 'probe',
-  /** Appends are sent ahead of their answers. */
+  /** Sends Appends ahead of their answers. */
   Replicate: 'replicate',
-  /** The follower needs entries that are compacted; nothing is sent until it has a snapshot. */
+  /** The follower needs entries that are compacted. Sends nothing until it has a snapshot. */
   Snapshot: 'snapshot',
 } as const;
 export type ProgressState = (typeof ProgressState)[keyof typeof ProgressState];
@@ -22,15 +22,15 @@ export class Progress {
   /** Next index to send. In Replicate it runs ahead of `match` by what is in flight. */
   next: Index;
   state: ProgressState = ProgressState.Probe;
-  /** In Snapshot: the least index the snapshot will have; else 0. */
+  /** In Snapshot: the lowest index that the snapshot will have; otherwise 0. */
   pendingSnapshot: Index = 0;
   /** Leader tick at which the member was last heard. */
   lastActiveTick = NEVER;
-  /** Highest commit the member has been told or will surely learn from what is in flight. */
+  /** Highest commit that the member knows, or will learn from what is in flight. */
   sentCommit: Index = 0;
   isLearner: boolean;
   readonly inflights: Inflights;
-  /** Nothing more to send until an answer or a heartbeat's answer arrives. */
+  /** Send nothing more until an answer, or the answer to a heartbeat, arrives. */
   private paused = false;
 
   constructor(next: Index, isLearner: boolean, inflights: Inflights) {
@@ -47,7 +47,7 @@ export class Progress {
   }
 
   becomeProbe(): void {
-    // A snapshot that was taken over tells us where to go on, even if its answer got lost.
+    // An installed snapshot tells us where to continue, even if its answer was lost.
     const from = Math.max(this.match, this.state === 'snapshot' ? this.pendingSnapshot : 0);
     this.become(ProgressState.Probe);
     this.next = from + 1;
@@ -67,13 +67,13 @@ export class Progress {
     this.sentCommit = index;
   }
 
-  /** The snapshot did not arrive: probe from where the follower was. */
+  /** The snapshot did not arrive: probes from where the follower was. */
   snapshotFailed(): void {
     this.pendingSnapshot = 0;
     this.becomeProbe();
   }
 
-  /** No Append may be sent now. */
+  /** True while no Append may be sent. */
   get isPaused(): boolean {
     return this.state === ProgressState.Snapshot || this.paused;
   }
@@ -86,7 +86,7 @@ export class Progress {
     this.paused = false;
   }
 
-  /** `count` entries of `bytes` were sent from `next` on. */
+  /** Records that `count` entries of `bytes` were sent from `next` on. */
   sentEntries(count: number, bytes: number): void {
     switch (this.state) {
       case ProgressState.Replicate:
@@ -104,12 +104,12 @@ export class Progress {
     }
   }
 
-  /** Whether an Append would tell the member of a commit that it cannot know yet. */
+  /** Reports whether an Append would tell the member of a commit that it cannot know yet. */
   canBumpCommit(commit: Index): boolean {
     return commit > this.sentCommit && this.sentCommit < this.next - 1;
   }
 
-  /** The member has everything up to `index`. @returns whether that is news. */
+  /** Records that the member has everything up to `index`. @returns whether that is news */
   acked(index: Index): boolean {
     if (index <= this.match) return false;
     this.match = index;
@@ -119,8 +119,9 @@ export class Progress {
   }
 
   /**
-   * The member refused the Append that followed `rejected`; the logs can meet at `hint` at best.
-   * @returns false for an answer that is out of date (reordered or repeated).
+   * Records that the member refused the Append that followed `rejected`. The logs can match at
+   * `hint` at best.
+   * @returns false for an answer that is out of date (reordered or repeated)
    */
   rejected(rejected: Index, hint: Index): boolean {
     if (this.state === ProgressState.Replicate) {

@@ -2,14 +2,14 @@ import { type ConfChange, changeConf, encodeConfChange, isJoint } from './conf-c
 import { type Raft, Role } from './raft.js';
 import { EntryKind, type Index, NOBODY, type Term } from './types.js';
 
-/** Why a proposal was not taken; it is surely not in the log. */
+/** Why a proposal was refused. A refused proposal is never in the log. */
 export const Refusal = {
   NotLeader: 'not-leader',
   /** Leadership is being handed over. */
   Transferring: 'transferring',
-  /** Too much is proposed and not committed. */
+  /** Too much is proposed and not yet committed. */
   Overloaded: 'overloaded',
-  /** The membership change before it is not applied. */
+  /** The previous membership change is not applied yet. */
   ConfChangePending: 'conf-change-pending',
 } as const;
 export type Refusal = (typeof Refusal)[keyof typeof Refusal];
@@ -24,13 +24,15 @@ export function propose(raft: Raft, datas: readonly Uint8Array[]): ProposeResult
   if (refusal !== undefined) return { refusal };
   let bytes = 0;
   for (const data of datas) bytes += data.length;
-  // One proposal beyond the limit is let through, else a large one could never be made.
+  // Lets through one proposal beyond the limit; otherwise a large one could never be made.
   const over = raft.uncommittedBytes + bytes > raft.config.maxUncommittedBytes;
   if (over && raft.uncommittedBytes > 0 && bytes > 0) return { refusal: Refusal.Overloaded };
   return { index: raft.appendOwn(datas, EntryKind.Normal), term: raft.term };
 }
 
-/** @throws ConfChangeError when the configuration does not allow the change. */
+/**
+ * Proposes a membership change. @throws ConfChangeError when the configuration does not allow it
+ */
 export function proposeConfChange(raft: Raft, change: ConfChange): ProposeResult {
   const refusal = refuses(raft);
   if (refusal !== undefined) return { refusal };
@@ -42,7 +44,7 @@ export function proposeConfChange(raft: Raft, change: ConfChange): ProposeResult
   return appendConfChange(raft, change);
 }
 
-/** The leader appends a change that is allowed. */
+/** Appends an allowed change to the leader's log. */
 export function appendConfChange(raft: Raft, change: ConfChange): ProposeResult {
   const index = raft.appendOwn([encodeConfChange(change)], EntryKind.ConfChange);
   raft.pendingConfIndex = index;

@@ -13,7 +13,7 @@ export function majority(count: number): number {
 /** The highest value that a majority of `ids` has reached. */
 export function majorityReached(ids: readonly MemberId[], reached: (id: MemberId) => Index): Index {
   if (ids.length === 0) return EVERYTHING;
-  // Sorted by insertion, as there are a few: this runs for each answer of a member.
+  // Insertion sort, because there are few values: this runs for each answer of a member.
   const values: Index[] = [];
   for (const id of ids) {
     const value = reached(id);
@@ -32,7 +32,7 @@ export function quorumReached(conf: ConfState, reached: (id: MemberId) => Index)
   );
 }
 
-/** Counts votes: undefined means not answered. No voters at all win, see EVERYTHING. */
+/** Counts votes; undefined means not answered. An empty set of voters wins, see EVERYTHING. */
 export function majorityVote(
   ids: readonly MemberId[],
   vote: (id: MemberId) => boolean | undefined,
@@ -49,7 +49,7 @@ export function majorityVote(
   return granted + open >= needed ? VoteResult.Pending : VoteResult.Lost;
 }
 
-/** Both halves must be won; one lost is lost. */
+/** Counts votes in both halves. Both must be won; one lost half loses the vote. */
 export function quorumVote(
   conf: ConfState,
   vote: (id: MemberId) => boolean | undefined,

@@ -25,18 +25,21 @@ export const Role = {
 } as const;
 export type Role = (typeof Role)[keyof typeof Role];
 
-/** What a member starts with: what its storage recovered, and how much of it is applied. */
+/** What a member starts with: what its storage recovered, and how much of that is applied. */
 export interface InitialState {
   readonly hardState: HardState;
   /** The point the log starts after. */
   readonly base: { readonly index: Index; readonly term: Term };
   readonly entries: readonly Entry[];
-  /** Entries up to here are applied already, and `conf` includes their membership changes. */
+  /** Entries up to here are already applied, and `conf` includes their membership changes. */
   readonly applied: Index;
   /** The state machine's own index, which may be ahead of what the log knows to be committed. */
   readonly stateIndex: Index;
   readonly conf: ConfState;
-  /** Whether an earlier life may have heard a leader: a first start has none. Absent: it has not. */
+  /**
+   * Whether an earlier run may have heard a leader; a first start has no earlier run. Absent:
+   * false.
+   */
   readonly mayHavePromised?: boolean;
 }
 
@@ -49,11 +52,11 @@ export interface ReadState {
 const NO_DATA = new Uint8Array(0);
 
 /**
- * The state of one member, and the moves between roles. What a message does to it is told in
- * step.ts and the files per role; this file knows what must hold in each role.
+ * The state of one member, and the transitions between roles. step.ts and the files per role say
+ * what a message does to it; this file keeps what must hold in each role.
  *
- * Pure: no clock, no chance but `config.random`, nothing asynchronous. Paper: Ongaro and Ousterhout,
- * "In Search of an Understandable Consensus Algorithm"; thesis: Ongaro 2014.
+ * Pure: no clock, no randomness but `config.random`, nothing asynchronous. Paper: Ongaro and
+ * Ousterhout, "In Search of an Understandable Consensus Algorithm"; thesis: Ongaro 2014.
  */
 export class Raft {
   readonly config: RaftConfig;
@@ -62,55 +65,64 @@ export class Raft {
   readonly tracker: Tracker;
 
   role: Role = Role.Follower;
-  /** Never falls; with `vote` it is durable before any answer that depends on it leaves. */
+  /** Never falls. With `vote`, it is durable before any answer that depends on it leaves. */
   term: Term;
   vote: MemberId;
-  /** The leader of `term` as far as known. */
+  /** The leader of `term` as far as this member knows. */
   leader: MemberId = NOBODY;
 
   /** Messages that may leave at once. */
   messages: Message[] = [];
-  /** Messages that promise something: they leave (or come home) when all before them is durable. */
+  /**
+   * Messages that promise something. They leave (or come home) when everything before them is
+   * durable.
+   */
   promises: Message[] = [];
   readStates: ReadState[] = [];
 
-  /** Ticks lived; only differences mean anything. */
+  /** Ticks since the start; only differences mean anything. */
   ticks = 0;
-  /** Follower, candidates: ticks since a leader was heard or an election began. Leader: since the last quorum check. */
+  /**
+   * Follower and candidates: ticks since a leader was heard or an election began. Leader: ticks
+   * since the last quorum check.
+   */
   electionElapsed = 0;
   heartbeatElapsed = 0;
-  /** When a leader, any, was heard last; see promise.ts. */
+  /** The tick at which any leader was last heard; see promise.ts. */
   heardTick = Number.NEGATIVE_INFINITY;
-  /** In [E, 2E-1]; drawn anew in each role change. */
+  /** In [E, 2E-1]; drawn again on every change of role. */
   electionTimeout = 0;
 
-  // Leader only, reset in each role change.
+  // Leader only; reset on every change of role.
   readOnly = new ReadOnly();
   /** Absent in readMode quorum. */
   lease: Lease | undefined;
-  /** Reads that came before an entry of this term was committed. */
+  /** Reads that arrived before an entry of this term was committed. */
   earlyReads: ReadRequest[] = [];
-  /** Followers may lack entries or the commit; settled once per ready. */
+  /** Followers may lack entries or the commit. Settled once per ready. */
   broadcastDue = false;
-  /** No membership change is proposed until this index is applied. */
+  /** No membership change may be proposed until this index is applied. */
   pendingConfIndex: Index = 0;
   /** Index of the empty entry that began this leadership. */
   leadershipIndex: Index = 0;
   transferee: MemberId = NOBODY;
   uncommittedBytes = 0;
 
-  /** Reads that a leader here answered under a lease, and those it asked a quorum for; all its life. */
+  /**
+   * Reads that this member answered under a lease while leading, and reads for which it asked a
+   * quorum. Both count since the start.
+   */
   leaseReads = 0;
   quorumReads = 0;
 
   /**
-   * The state machine has this index, so it is committed. Whether our entries up to it are the
-   * committed ones is known only once we lead: a leader's log holds all that is committed.
+   * The state machine has this index, so it is committed. Only once we lead do we know that our
+   * entries up to it are the committed ones: a leader's log holds everything committed.
    */
   stateIndex: Index;
-  /** The host is taking over a snapshot: the state is between two logs. */
+  /** The host is installing a snapshot: the state is between two logs. */
   restoring = false;
-  /** A leader handed over to us while a membership change was still to be applied. */
+  /** A leader handed over to us while a membership change was not yet applied. */
   campaignWhenApplied = false;
 
   constructor(config: RaftConfig, initial: InitialState) {
@@ -173,7 +185,7 @@ export class Raft {
     this.leader = leader;
   }
 
-  /** Asks whether an election could be won. Neither term nor vote changes (thesis §9.6). */
+  /** Asks whether an election could be won. Changes neither term nor vote (thesis §9.6). */
   becomePreCandidate(): void {
     assert(this.role !== Role.Leader, 'a leader campaigns');
     this.role = Role.PreCandidate;
@@ -196,19 +208,20 @@ export class Raft {
     this.reset(this.term);
     this.role = Role.Leader;
     this.leader = this.id;
-    // Else a member that needs a snapshot to let us commit could not get one of this state.
+    // Otherwise a member that needs a snapshot before we can commit could not get one of this
+    // state.
     assert(
       this.stateIndex <= this.log.lastIndex,
       'a leader lacks committed entries',
       this.stateIndex,
     );
     this.log.commitTo(this.stateIndex);
-    // There may be a membership change among the entries that are not applied yet. Until they are,
-    // another one must not be proposed: two at once could make two disjoint majorities.
+    // The entries not applied yet may include a membership change. Until they are applied, no other
+    // one may be proposed: two at once could form two disjoint majorities.
     this.pendingConfIndex = this.log.lastIndex;
     this.tracker.reset(this.log.lastIndex + 1);
     const { readMode, maxClockDriftPpm, promiseMs, electionTicks } = this.config;
-    // Rounds begin once a tick at most, and an answer that takes an election timeout is worth nothing.
+    // At most one round begins per tick, and an answer that takes an election timeout is worthless.
     if (readMode === ReadMode.Lease)
       this.lease = new Lease(maxClockDriftPpm, promiseMs, electionTicks);
     const self = this.tracker.get(this.id);
@@ -221,16 +234,16 @@ export class Raft {
     this.leadershipIndex = this.appendOwn([NO_DATA], EntryKind.Normal);
   }
 
-  /** A leader that cannot do its work makes room for another. */
+  /** Steps down, so that a leader that cannot do its work makes room for another. */
   stepDown(): void {
     if (this.role === Role.Leader) this.becomeFollower(this.term, NOBODY);
   }
 
   // --- Log
 
-  /** The leader appends to its own log. @returns the index of the first entry. */
+  /** Appends to the leader's own log. @returns the index of the first entry */
   appendOwn(datas: readonly Uint8Array[], kind: EntryKind): Index {
-    assert(this.role === Role.Leader, 'only a leader appends by itself');
+    assert(this.role === Role.Leader, 'only a leader appends its own entries');
     const first = this.log.lastIndex + 1;
     const entries = datas.map(
       (data, i): Entry => ({ index: first + i, term: this.term, kind, data }),
@@ -241,7 +254,7 @@ export class Raft {
     return first;
   }
 
-  /** Takes over what a quorum holds; only an entry of this term commits by counting (figure 8). */
+  /** Commits what a quorum holds. Only an entry of this term commits by counting (figure 8). */
   maybeCommit(): boolean {
     const before = this.log.commit;
     const quorum = this.tracker.committed();
@@ -255,19 +268,24 @@ export class Raft {
     return true;
   }
 
-  /** A leader may serve reads once an entry of its own term is committed (thesis §6.4, step 1). */
+  /**
+   * Reports whether an entry of the leader's own term is committed, so that it may serve reads
+   * (thesis §6.4, step 1).
+   */
   get committedInTerm(): boolean {
     return this.log.matches(this.log.commit, this.term);
   }
 
   // --- Configuration
 
-  /** Whether an election timeout makes us campaign. */
+  /** Reports whether an election timeout makes us campaign. */
   get promotable(): boolean {
     return isVoter(this.tracker.conf, this.id) && !this.log.unstable.installing && !this.restoring;
   }
 
-  /** A committed change we have not applied would make us count with an old configuration. */
+  /**
+   * Reports whether a committed change is not applied: we would count with an old configuration.
+   */
   get hasUnappliedConfChange(): boolean {
     return this.log.hasConfChange(this.log.applied, this.log.commit);
   }
@@ -283,7 +301,7 @@ export class Raft {
 
   // --- Messages
 
-  /** Answers of these types tell a peer that something is durable here. */
+  /** Sends a message. Acknowledgements and votes wait until what they report is durable here. */
   send(message: Message): void {
     switch (message.type) {
       case MessageType.PreVoteResponse:
@@ -294,12 +312,12 @@ export class Raft {
         this.promiseAppend(message);
         break;
       default:
-        assert(message.to !== this.id, 'a message to oneself', message.type);
+        assert(message.to !== this.id, 'a message to the member itself', message.type);
         this.messages.push(message);
     }
   }
 
-  /** An acceptance says "up to here", so it makes the one before it needless. */
+  /** An acceptance says "up to here", so it replaces the one before it. */
   private promiseAppend(message: AppendResponseMessage): void {
     const last = this.promises.at(-1);
     const supersedes =

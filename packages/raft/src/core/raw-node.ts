@@ -20,18 +20,21 @@ export type { AppendWork, ApplyWork, Ready, SoftState } from './ready.js';
 export type { CoreStatus, MemberProgress } from './status.js';
 
 /**
- * The Raft core of one member, in the shape of etcd's asynchronous storage: messages, ticks and
+ * The Raft core of one member, modelled on etcd's asynchronous storage. Messages, ticks and
  * completions go in; `ready` says what to send, write and apply. All calls are synchronous, and the
- * same calls give the same results, which is what lets a simulator replay a run from its seed.
+ * same calls give the same results, which lets a simulator replay a run from its seed.
  *
- * The caller must: send messages to one member in order (losing them is allowed), complete writes in
- * the order they were handed out and only when durable, apply in order.
+ * The caller must send messages to one member in order (it may lose them), complete writes in the
+ * order they were handed out and only when durable, and apply in order.
  */
 export class RaftCore {
   private readonly raft: Raft;
   private readonly output: Output;
 
-  /** @throws RaftConfigError, RaftFaultError when the recovered state contradicts itself. */
+  /**
+   * @throws RaftConfigError
+   * @throws RaftFaultError when the recovered state contradicts itself
+   */
   constructor(config: RaftConfig, initial: InitialState) {
     this.raft = new Raft(config, initial);
     this.output = new Output(this.raft, initial.hardState);
@@ -40,8 +43,8 @@ export class RaftCore {
   // --- Input
 
   /**
-   * A message from a peer. A Snapshot is stepped when the state machine has taken its state over;
-   * from then on the member counts as having applied it.
+   * Handles a message from a peer. Step a Snapshot when the state machine has installed its state:
+   * from then on the member counts it as applied.
    */
   step(message: Message): void {
     if (message.from !== this.raft.id) step(this.raft, message);
@@ -53,25 +56,27 @@ export class RaftCore {
     else tickElection(this.raft);
   }
 
-  /** Starts an election now, as if the leader had been silent. @returns whether it may. */
+  /** Starts an election now, as if the leader had been silent. @returns whether it may */
   campaign(): boolean {
     return campaign(this.raft, CampaignReason.Timeout);
   }
 
-  /** Appends entries, one for each data, all or none. */
+  /** Appends one entry for each data: all of them or none. */
   propose(datas: readonly Uint8Array[]): ProposeResult {
     return propose(this.raft, datas);
   }
 
-  /** @throws ConfChangeError when the configuration does not allow the change. */
+  /**
+   * Proposes a membership change. @throws ConfChangeError when the configuration does not allow it
+   */
   proposeConfChange(change: ConfChange): ProposeResult {
     return proposeConfChange(this.raft, change);
   }
 
   /**
-   * Asks for the index at which a read is linearizable; it comes as a read state with the caller's
-   * `context`, or never (messages get lost): ask again.
-   * @returns false when there is no leader to ask, or too many reads wait.
+   * Asks for the index at which a read is linearizable. The answer is a read state with the
+   * caller's `context`. It may never come, because messages get lost: ask again.
+   * @returns false when there is no leader to ask, or too many reads wait
    */
   readIndex(context: number): boolean {
     const { raft } = this;
@@ -82,7 +87,10 @@ export class RaftCore {
     return true;
   }
 
-  /** The leader hands over to `to`; a follower can ask it to hand over to itself. @returns whether it began. */
+  /**
+   * Makes the leader hand over to `to`. A follower can ask the leader to hand over to itself.
+   * @returns whether the transfer began
+   */
   transferLeader(to: MemberId): boolean {
     const { raft } = this;
     if (raft.role === Role.Leader) return transferLeader(raft, to);
@@ -98,33 +106,41 @@ export class RaftCore {
   }
 
   /**
-   * A follower that knows by other means that its leader is gone takes part in the next election at
-   * once, instead of defending the leader for an election timeout. It campaigns no sooner itself, and a
-   * leader that still is one wins it back with its next message. Without effect in other roles, and
-   * while the leader may count on our promise to defend it (promise.ts).
+   * Makes a follower that knows by other means that its leader is gone take part in the next
+   * election at once, instead of defending the leader for an election timeout. It campaigns no
+   * sooner itself, and a leader that still leads wins it back with its next message. Has no effect
+   * in other roles, or while the leader may count on our promise to defend it (promise.ts).
    */
   forgetLeader(): void {
     if (this.raft.role === Role.Follower && !isBound(this.raft)) this.raft.leader = NOBODY;
   }
 
-  /** A message to this member was lost: do not run ahead of its answers until one comes. */
+  /**
+   * Reports that a message to this member was lost: stops running ahead of its answers until one
+   * comes.
+   */
   reportUnreachable(id: MemberId): void {
     const progress = this.raft.tracker.get(id);
     if (this.raft.role !== Role.Leader || id === this.raft.id) return;
     if (progress?.state === ProgressState.Replicate) progress.becomeProbe();
   }
 
-  /** How the snapshot ordered for a member went; must be told in either case. */
+  /**
+   * Reports the outcome of the snapshot ordered for a member. The host must call it in either case.
+   */
   reportSnapshot(id: MemberId, ok: boolean): void {
     const progress = this.raft.tracker.get(id);
     if (this.raft.role !== Role.Leader || progress?.state !== ProgressState.Snapshot) return;
     if (ok) progress.becomeProbe();
     else progress.snapshotFailed();
-    // Its answer to the snapshot, or to a heartbeat, says where to go on.
+    // The answer to the snapshot, or to a heartbeat, says where to continue.
     progress.pause();
   }
 
-  /** Between this and `endRestore` the state machine is being replaced: nothing is applied, no campaign. */
+  /**
+   * Between this and `endRestore` the host replaces the state machine's state: the core applies
+   * nothing and does not campaign.
+   */
   beginRestore(): void {
     this.raft.restoring = true;
   }
@@ -135,17 +151,17 @@ export class RaftCore {
     this.raft.stateIndex = Math.max(this.raft.stateIndex, stateIndex);
   }
 
-  /** Whether a snapshot is being taken over: by the state machine, or by the disk. */
+  /** True while the state machine or the disk installs a snapshot. */
   get installing(): boolean {
     return this.raft.restoring || this.raft.log.unstable.installing;
   }
 
-  /** A leader tells the members at once what is committed (`RaftConfig.commitNews`). */
+  /** Makes a leader tell the members at once what is committed (`RaftConfig.commitNews`). */
   tellCommit(): void {
     if (this.raft.role === Role.Leader) broadcastCommit(this.raft);
   }
 
-  /** Whether members wait to be told of a commit. */
+  /** Reports whether members wait to be told of a commit. */
   get commitUntold(): boolean {
     return this.raft.role === Role.Leader && commitUntold(this.raft);
   }
@@ -157,9 +173,9 @@ export class RaftCore {
   }
 
   /**
-   * What there is to do since the last call; undefined when there is nothing.
-   * @param nowMs a clock that never goes back, read just before this call; the messages must not leave
-   *   before it. Without it there are no leases.
+   * Returns the work since the last call; undefined when there is none.
+   * @param nowMs a clock that never goes back, read just before this call; the messages must not
+   * leave before it. Without it there are no leases.
    */
   ready(nowMs?: number): Ready | undefined {
     return this.output.ready(nowMs);
@@ -167,34 +183,38 @@ export class RaftCore {
 
   // --- Completions
 
-  /** The write, and all handed out before it, are durable. */
+  /** Records that this write, and all handed out before it, are durable. */
   appended(work: AppendWork): void {
     appended(this.raft, work);
   }
 
   /**
-   * The configuration change of a committed entry takes effect; called while that entry is being
-   * applied, before `applied`.
-   * @returns the new configuration.
-   * @throws ConfChangeError when it is not allowed: on every member alike, so the entry has no effect.
+   * Puts the configuration change of a committed entry into effect. Call it while that entry is
+   * being applied, before `applied`.
+   * @returns the new configuration
+   * @throws ConfChangeError when the change is not allowed. Every member fails alike, so the entry
+   * has no effect.
    */
   applyConfChange(change: ConfChange): ConfState {
     return applyConfChange(this.raft, change);
   }
 
-  /** Everything up to `index` is applied. */
+  /** Records that everything up to `index` is applied. */
   applied(index: Index): void {
     applied(this.raft, index);
   }
 
-  /** Forgets entries up to `index` in memory; they are applied, and compacted on disk. */
+  /** Forgets entries up to `index` in memory. They must be applied, and compacted on disk. */
   compact(index: Index): void {
     this.raft.log.compact(index);
   }
 
   // --- Questions
 
-  /** The index behind which `count` applied entries are left, fewer when they have more than `maxBytes`. */
+  /**
+   * Returns the index that leaves `count` applied entries after it, or fewer if they exceed
+   * `maxBytes`.
+   */
   indexBeforeTail(count: number, maxBytes: number): Index {
     const { log } = this.raft;
     return log.indexBefore(log.applied, count, maxBytes);
@@ -238,42 +258,45 @@ export class RaftCore {
   }
 
   /**
-   * Leader: it has applied what was there before it, so that it knows the members and has heard a quorum;
-   * no membership change is in the log and not applied, no joint configuration is to be left.
+   * True once a leader has applied what was there before it, so that it knows the members and has
+   * heard a quorum, its log holds no unapplied membership change, and no joint configuration is
+   * left to leave.
    */
   get confSettled(): boolean {
     const { log, leadershipIndex, pendingConfIndex } = this.raft;
     return log.applied >= Math.max(leadershipIndex, pendingConfIndex) && !isJoint(this.conf);
   }
 
-  /** Proposed by this leader and not committed. */
+  /** Bytes proposed by this leader and not yet committed. */
   get uncommittedBytes(): number {
     return this.raft.uncommittedBytes;
   }
 
-  /** The entry that began this leadership; 0 when not leading. */
+  /** Index of the entry that began this leadership; 0 when not leading. */
   get leadershipIndex(): Index {
     return this.raft.leadershipIndex;
   }
 
-  /** Whether this leader heard a quorum within the last election timeout. */
+  /** Reports whether this leader heard a quorum within the last election timeout. */
   get quorumActive(): boolean {
     const { raft } = this;
     const since = raft.ticks - raft.config.electionTicks;
     return raft.role === Role.Leader && raft.tracker.quorumActive(raft.id, since);
   }
 
-  /** How long this leader may still read without asking a quorum; 0 when it may not. */
+  /**
+   * Returns how long this leader may still serve reads without asking a quorum; 0 when it may not.
+   */
   leaseRemainingMs(nowMs: number): number {
     return leaseRemainingMs(this.raft, nowMs);
   }
 
-  /** Questions for a read that a leader here answered under a lease. */
+  /** Read questions that this member, while leading, answered under a lease. */
   get leaseReads(): number {
     return this.raft.leaseReads;
   }
 
-  /** Questions for a read for which a leader here had to ask a quorum. */
+  /** Read questions for which this member, while leading, had to ask a quorum. */
   get quorumReads(): number {
     return this.raft.quorumReads;
   }

@@ -1,9 +1,9 @@
 import { quorumReached } from './quorum.js';
 import type { ConfState, Index, MemberId } from './types.js';
 
-/** A read that waits for proof that the leader still is one. */
+/** A read that waits for proof that the leader still leads. */
 export interface ReadRequest {
-  /** Who asked; the leader itself or a follower. */
+  /** The asker: the leader itself or a follower. */
   readonly from: MemberId;
   /** The asker's own number for it. */
   readonly context: number;
@@ -16,16 +16,16 @@ interface Batch {
 }
 
 /**
- * Linearizable reads without a log entry (thesis §6.4). The leader numbers its rounds of heartbeats;
- * a read may be served once a quorum has answered a round that began after the read came in.
- * Numbers are made here and only grow, so an answer to an older round, however late, releases
- * nothing newer (etcd's stale read came from contexts chosen by clients).
+ * Linearizable reads without a log entry (thesis §6.4). The leader numbers its rounds of
+ * heartbeats; a read may be served once a quorum has answered a round that began after the read
+ * arrived. Numbers are assigned here and only grow, so an answer to an older round, however late,
+ * releases nothing newer. (etcd had a stale read because clients chose the contexts.)
  */
 export class ReadOnly {
-  /** The last round begun; heartbeats carry it. 0: none in this leadership. */
+  /** The last round begun, which heartbeats carry. 0: none in this leadership. */
   round = 0;
   private acked = new Map<MemberId, number>();
-  /** Came in since the last round began. */
+  /** Reads that arrived since the last round began. */
   private waiting: ReadRequest[] = [];
   private batches: Batch[] = [];
   private count = 0;
@@ -48,7 +48,7 @@ export class ReadOnly {
     this.count++;
   }
 
-  /** All that wait need no round. */
+  /** Takes the waiting reads, which need no round. */
   takeWaiting(): readonly ReadRequest[] {
     const taken = this.waiting;
     this.waiting = [];
@@ -56,12 +56,12 @@ export class ReadOnly {
     return taken;
   }
 
-  /** A round of heartbeats that no read asked for. @returns its number */
+  /** Begins a round of heartbeats that no read asked for. @returns its number */
   nextRound(): number {
     return ++this.round;
   }
 
-  /** Begins a round for all that wait; they may read at `commit` or later. */
+  /** Begins a round for all waiting reads. They may read at `commit` or later. */
   beginRound(commit: Index): void {
     this.round++;
     this.batches.push({ context: this.round, index: commit, requests: this.waiting });
@@ -72,7 +72,10 @@ export class ReadOnly {
     if (round <= this.round && round > (this.acked.get(id) ?? 0)) this.acked.set(id, round);
   }
 
-  /** Reads that may go on, with the index each must have applied. Uses the configuration of now. */
+  /**
+   * Takes the reads that may proceed, with the index each must have applied. Counts with the
+   * current configuration.
+   */
   release(conf: ConfState, self: MemberId): { request: ReadRequest; index: Index }[] {
     if (this.batches.length === 0) return [];
     const proven = quorumReached(conf, (id) =>

@@ -4,22 +4,24 @@ import type { Entry, HardState, Index, MemberId, SnapshotMeta, Term } from './ty
 
 /**
  * One durable write, and what may happen once it is done. Writes complete in the order they were
- * handed out; `RaftCore.appended` is called for each, also for one that holds only responses.
+ * handed out. Call `RaftCore.appended` for each, even for one that holds only responses.
  */
 export interface AppendWork {
   readonly hardState?: HardState;
   readonly entries: readonly Entry[];
   readonly snapshot?: SnapshotMeta;
   readonly mustSync: boolean;
-  /** They leave, or come home, when the write is done. */
+  /** Messages that leave, or come home, when the write is done. */
   readonly responses: readonly Message[];
   /** The term the write was made in. */
   readonly term: Term;
-  /** The last entry that is durable when this write and all before it are; absent if none was not. */
+  /**
+   * The last entry that is durable once this write and all before it are; absent if there is none.
+   */
   readonly attested?: { readonly index: Index; readonly term: Term };
 }
 
-/** Committed entries, durable here, to apply in order. `RaftCore.applied` is called afterwards. */
+/** Committed entries, durable here, to apply in order. Call `RaftCore.applied` afterwards. */
 export interface ApplyWork {
   readonly entries: readonly Entry[];
 }
@@ -30,9 +32,12 @@ export interface SoftState {
   readonly term: Term;
 }
 
-/** What the host has to do. Each part may be done while the others are under way. */
+/** What the host has to do. Each part may run while the others are under way. */
 export interface Ready {
-  /** To send at once, in order. A Snapshot names who needs one; the host adds the state. */
+  /**
+   * Messages to send at once, in order. A Snapshot names a member that needs one; the host adds the
+   * state.
+   */
   readonly messages: readonly Message[];
   readonly append?: AppendWork;
   readonly apply?: ApplyWork;

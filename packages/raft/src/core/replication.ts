@@ -11,7 +11,9 @@ export function broadcast(raft: Raft): void {
   for (const id of raft.tracker.members) if (id !== raft.id) replicate(raft, id);
 }
 
-/** Sends a member the entries it lacks, or, if there are none, the commit unless that may wait. */
+/**
+ * Sends a member the entries it lacks. If there are none, sends the commit unless that may wait.
+ */
 export function replicate(raft: Raft, id: MemberId): void {
   const progress = raft.tracker.get(id);
   if (progress === undefined) return;
@@ -35,7 +37,7 @@ function tellCommit(raft: Raft, id: MemberId, progress: Progress): void {
   if (progress.canBumpCommit(raft.log.commit)) sendAppend(raft, id, progress);
 }
 
-/** Whether a member could be told of a commit by a message of its own. */
+/** Reports whether a message of its own could tell a member of a commit. */
 export function commitUntold(raft: Raft): boolean {
   for (const id of raft.tracker.members) {
     if (id === raft.id) continue;
@@ -48,7 +50,7 @@ export function commitUntold(raft: Raft): boolean {
 /**
  * Sends one Append, with entries if there are any and the window has room. Without entries it asks
  * the member where it stands, which repairs what was lost.
- * @returns whether one was sent that carries entries, so that another may follow.
+ * @returns whether it sent one with entries, so that another may follow
  */
 export function sendAppend(raft: Raft, id: MemberId, progress: Progress): boolean {
   if (progress.isPaused) return false;
@@ -81,11 +83,12 @@ export function sendAppend(raft: Raft, id: MemberId, progress: Progress): boolea
 }
 
 /**
- * What the member needs is compacted. The core names who needs a snapshot; the host fills in the
- * state and reports how it went (RaftCore.reportSnapshot).
+ * Orders a snapshot for a member whose next entry is compacted. The core names the member; the host
+ * supplies the state and reports the outcome (RaftCore.reportSnapshot).
  */
 function orderSnapshot(raft: Raft, id: MemberId, progress: Progress): void {
-  // It would not come in time from a member that is away, and hold resources meanwhile.
+  // A snapshot to a member that is away would not arrive in time, and would hold resources
+  // meanwhile.
   if (raft.ticks - progress.lastActiveTick > raft.config.electionTicks) return;
   progress.becomeSnapshot(raft.log.applied);
   const { applied } = raft.log;

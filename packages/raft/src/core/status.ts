@@ -5,7 +5,7 @@ import type { ConfState, Index, MemberId, Term } from './types.js';
 export interface MemberProgress {
   readonly id: MemberId;
   readonly isLearner: boolean;
-  /** As a leader knows them; 0 and false elsewhere. */
+  /** As the leader knows them; 0 and false on other members. */
   readonly match: Index;
   readonly next: Index;
   readonly state: ProgressState;

@@ -7,7 +7,7 @@ import { isBound } from './promise.js';
 import { type Raft, Role } from './raft.js';
 import { NOBODY } from './types.js';
 
-/** Takes in one message: first its term, then votes, which are alike in all roles, then the rest. */
+/** Handles one message: first its term, then votes, which are alike in all roles, then the rest. */
 export function step(raft: Raft, message: Message): void {
   if (!isWellFormed(raft, message)) return;
   if (message.term > raft.term && !newerTerm(raft, message)) return;
@@ -40,7 +40,7 @@ function stepRole(raft: Raft, message: Message): void {
   }
 }
 
-/** Drops what a sound peer cannot have sent, or sent to somebody else. */
+/** Drops a message that a sound peer cannot have sent, or sent to another member. */
 function isWellFormed(raft: Raft, message: Message): boolean {
   if (message.to !== raft.id || message.from === NOBODY || message.term <= 0) return false;
   if (message.type !== MessageType.Append) return true;
@@ -53,15 +53,15 @@ function isWellFormed(raft: Raft, message: Message): boolean {
   return true;
 }
 
-/** @returns whether the message is to be looked at further. */
+/** @returns whether to continue with the message */
 function newerTerm(raft: Raft, message: Message): boolean {
   switch (message.type) {
     case MessageType.PreVote:
     case MessageType.Vote: {
-      // We hear a leader: whoever campaigns is cut off, or was removed (thesis §4.2.3).
+      // We hear a leader, so the candidate is cut off or was removed (thesis §4.2.3).
       const leased = raft.leader !== NOBODY && raft.electionElapsed < raft.config.electionTicks;
       if ((leased || isBound(raft)) && !message.force) return false;
-      // A question about an election moves nobody's term.
+      // A question about an election changes nobody's term.
       if (message.type === MessageType.PreVote) return true;
       break;
     }
@@ -88,8 +88,8 @@ function olderTerm(raft: Raft, message: Message): void {
     case MessageType.Append:
     case MessageType.Heartbeat:
     case MessageType.Snapshot:
-      // A deposed leader must hear of our term, and so must the leader that we, as a candidate whom
-      // nobody elects, no longer follow: without an answer we would stay apart for ever.
+      // A deposed leader must hear of our term. So must the leader that we no longer follow, when
+      // we are a candidate that nobody elects: without an answer we would stay apart for ever.
       accept(raft, message.from, 0);
       break;
     case MessageType.PreVote:
@@ -100,7 +100,10 @@ function olderTerm(raft: Raft, message: Message): void {
   }
 }
 
-/** Paper §5.2 and §5.4.1. Learners answer too: they may be voters and not know it yet. */
+/**
+ * Answers a request for a vote (paper §5.2 and §5.4.1). Learners answer too: they may be voters
+ * without knowing it yet.
+ */
 function answerVote(raft: Raft, message: PreVoteMessage | VoteMessage): void {
   const { from, type, term } = message;
   const pre = type === MessageType.PreVote;
@@ -112,14 +115,14 @@ function answerVote(raft: Raft, message: PreVoteMessage | VoteMessage): void {
     (!bound && raft.vote === NOBODY && raft.leader === NOBODY) ||
     (pre && term > raft.term);
   if (!free || !raft.log.isUpToDate(message.lastIndex, message.lastTerm)) {
-    // With our commit: a candidate may be refused for the log of a member that its configuration
-    // still counts, because it does not know that the change which ends that is committed.
+    // Carries our commit. A member that the candidate still counts may refuse it for its log,
+    // because the candidate does not know that the change that ends this membership is committed.
     const { commit } = raft.log;
     const commitTerm = raft.log.term(commit) ?? 0;
     raft.send(ballot(response, raft, from, raft.term, false, commit, commitTerm));
     return;
   }
-  // With the candidate's term: ours may be older, in a pre-vote.
+  // Carries the candidate's term: in a pre-vote, ours may be older.
   raft.send(ballot(response, raft, from, term, true, 0, 0));
   if (!pre) {
     raft.electionElapsed = 0;

@@ -23,7 +23,10 @@ export class Tracker {
     return this.progress.get(id);
   }
 
-  /** Takes over a configuration; who stays keeps its progress, who is new is probed from `next`. */
+  /**
+   * Takes over a configuration. Members that stay keep their progress; new ones are probed from
+   * `next`.
+   */
   setConf(conf: ConfState, next: Index, tick: number): void {
     this.conf = conf;
     this.members = allMembers(conf);
@@ -33,7 +36,7 @@ export class Tracker {
       let known = this.progress.get(id);
       if (known === undefined) {
         known = this.fresh(next, isLearner);
-        // Else the very next quorum check would count it as lost before it could answer.
+        // Otherwise the next quorum check would count it as lost before it could answer.
         known.lastActiveTick = tick;
       }
       known.isLearner = isLearner;
@@ -42,7 +45,7 @@ export class Tracker {
     this.progress = progress;
   }
 
-  /** A new leader knows nothing of the others. */
+  /** Resets the progress of all members: a new leader knows nothing of them. */
   reset(next: Index): void {
     this.votes = new Map();
     for (const [id, { isLearner }] of this.progress) {
@@ -55,12 +58,12 @@ export class Tracker {
     return new Progress(Math.max(next, 1), isLearner, inflights);
   }
 
-  /** Highest index that a quorum holds. */
+  /** Returns the highest index that a quorum holds. */
   committed(): Index {
     return quorumReached(this.conf, (id) => this.progress.get(id)?.match ?? 0);
   }
 
-  /** Whether a quorum was heard at `since` or later, the member `self` counted in. */
+  /** Reports whether a quorum was heard at `since` or later, counting the member `self`. */
   quorumActive(self: MemberId, since: number): boolean {
     const heard = (id: MemberId) =>
       id === self || (this.progress.get(id)?.lastActiveTick ?? Number.MIN_SAFE_INTEGER) >= since;
@@ -71,12 +74,12 @@ export class Tracker {
     this.votes = new Map();
   }
 
-  /** Whether the member's vote of the current campaign came in, and was granted. */
+  /** Reports whether the member granted its vote in the current campaign. */
   hasGranted(id: MemberId): boolean {
     return this.votes.get(id) === true;
   }
 
-  /** The first answer of a member counts. */
+  /** Records a member's vote. Its first answer counts. */
   recordVote(id: MemberId, granted: boolean): VoteResult {
     if (!this.votes.has(id)) this.votes.set(id, granted);
     return quorumVote(this.conf, (voter) => this.votes.get(voter));

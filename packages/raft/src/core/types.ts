@@ -1,9 +1,12 @@
 /**
- * The words of the log: identifiers, entries, what a member must remember across a crash.
- * Terms, indexes and member ids are plain numbers: at most `Number.MAX_SAFE_INTEGER`.
+ * Vocabulary of the log: identifiers, entries, and what a member must remember across a crash.
+ * Terms, indexes and member ids are plain numbers, at most `Number.MAX_SAFE_INTEGER`.
  */
 
-/** Identifies one member for ever; never reused, not even by the same host after it rejoins. 0 is nobody. */
+/**
+ * Identifies one member for ever. Never reused, not even by the same host after it rejoins. 0 is
+ * nobody.
+ */
 export type MemberId = number;
 /** Position in the log. The first entry has index 1; 0 means before the log. */
 export type Index = number;
@@ -21,9 +24,8 @@ export const EntryKind = {
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
 /**
- * One entry of the log. Immutable once made.
- * `frame` holds the entry as written to disk and sent to followers; it is made once, by the codec,
- * where the entry is first encoded or decoded.
+ * One entry of the log. Immutable once made. `frame` holds the entry as written to disk and sent to
+ * followers; the codec makes it once, where it first encodes or decodes the entry.
  */
 export interface Entry {
   readonly index: Index;
@@ -38,25 +40,29 @@ export interface HardState {
   readonly term: Term;
   readonly vote: MemberId;
   /**
-   * Highest index known committed. Written with every batch of entries, never alone: it may lag, but
-   * whoever holds the entry of a membership change must know that the change before it is committed,
-   * or it could campaign two configurations late.
+   * Highest index known to be committed. Written with every batch of entries, never alone. It may
+   * lag, but a member that holds the entry of a membership change must know that the change before
+   * it is committed; otherwise it could campaign two configurations late.
    */
   readonly commit: Index;
 }
 
-/** Who takes part. In a joint configuration (thesis §4.3) `votersOutgoing` is not empty. */
+/**
+ * The members of the group. In a joint configuration (thesis §4.3), `votersOutgoing` is not empty.
+ */
 export interface ConfState {
   readonly voters: readonly MemberId[];
   readonly votersOutgoing: readonly MemberId[];
   readonly learners: readonly MemberId[];
-  /** Voters of the outgoing configuration that become learners when the joint one is left. */
+  /**
+   * Voters of the outgoing configuration that become learners when the group leaves the joint one.
+   */
   readonly learnersNext: readonly MemberId[];
   /** The leader leaves the joint configuration by itself as soon as it is committed. */
   readonly autoLeave: boolean;
 }
 
-/** How to reach a member; travels with the configuration, opaque to the core. */
+/** How to reach a member. Travels with the configuration, opaque to the core. */
 export interface MemberInfo {
   readonly id: MemberId;
   /** `host:port` of the member's transport. */
@@ -65,7 +71,7 @@ export interface MemberInfo {
   readonly nodeId: string;
 }
 
-/** Describes a snapshot; the state itself is streamed apart. */
+/** Describes a snapshot. The state itself is streamed separately. */
 export interface SnapshotMeta {
   readonly index: Index;
   readonly term: Term;

@@ -19,12 +19,15 @@ export class AppliedState {
     this.reached = machine.appliedIndex;
   }
 
-  /** Everything up to here is applied; may be ahead of the core, see recovery.ts. */
+  /** Everything up to here is applied. May be ahead of the core, see recovery.ts. */
   get index(): Index {
     return this.reached;
   }
 
-  /** Applies what is new of `entries`. @returns a result for each; undefined for what was applied before. */
+  /**
+   * Applies the new ones of `entries`. @returns a result for each; undefined for entries applied
+   * before
+   */
   apply(entries: readonly Entry[]): readonly unknown[] {
     const fresh = entries.filter(({ index }) => index > this.reached);
     const results = fresh.length > 0 ? this.applyFresh(fresh) : [];
@@ -52,7 +55,7 @@ export class AppliedState {
 
   /**
    * Replaces the state.
-   * @param damaged called when it failed and neither state can be trusted
+   * @param damaged called when the restore failed and neither state can be trusted
    * @throws what broke the stream, or why the state machine refused or failed
    */
   async restore(
@@ -60,7 +63,8 @@ export class AppliedState {
     chunks: AsyncIterable<Uint8Array>,
     damaged: (error: unknown) => void,
   ): Promise<void> {
-    // A stream that breaks, or says what we cannot use, leaves the state as it was; all else is ours.
+    // A stream that breaks, or holds something we cannot use, leaves the state as it was; every
+    // other error is ours.
     let broken = false;
     async function* watched() {
       try {
@@ -86,7 +90,7 @@ export class AppliedState {
   }
 }
 
-/** By its code: the state machine may come with a copy of this package of its own. */
+/** Compares the code, because the state machine may bring its own copy of this package. */
 function isRefusal(error: unknown): boolean {
   return (error as { readonly code?: unknown } | undefined)?.code === 'RAFT_SNAPSHOT_REFUSED';
 }

@@ -8,13 +8,15 @@ import type { Membership } from './membership.js';
 import type { RaftLimits } from './options.js';
 import type { Proposals } from './proposals.js';
 
-/** A learner is promoted when it has this part of the leader's log: it would not hold back a commit. */
+/**
+ * A learner with this part of the leader's log may be promoted: it would not hold back a commit.
+ */
 const CAUGHT_UP_PERCENT = 90;
 
 const STUCK_ADVICE =
-  'it was taken out again: see that it runs and is reached, and let it join under a new id';
+  'it was removed again: check that it runs and can be reached, and let it join under a new id';
 
-/** What changes of membership need of the node. */
+/** What membership changes need from the node. */
 export interface ChangeHost {
   readonly id: MemberId;
   readonly core: RaftCore;
@@ -24,20 +26,20 @@ export interface ChangeHost {
   readonly clock: Clock;
   readonly limits: RaftLimits;
   leader(): MemberInfo | undefined;
-  /** Looks at the core soon. */
+  /** Asks for a look at the core soon. */
   wake(): void;
   transfer(to: MemberId): Promise<void>;
-  /** A change went into the log. */
+  /** Notes that a change went into the log. */
   proposed(change: ConfChange): void;
 }
 
-/** A change that went into the log. */
+/** A change that is in the log. */
 export interface ProposedChange {
-  /** Undefined: not applied yet. @throws why it may never be */
+  /** Undefined while it is not applied. @throws why it may never be */
   applied(): Index | undefined;
 }
 
-/** What the changes of the membership are made of. All of it works on the leader only. */
+/** The steps that membership changes are made of. All of them work on the leader only. */
 export class ChangeSteps {
   readonly host: ChangeHost;
 
@@ -50,8 +52,9 @@ export class ChangeSteps {
   }
 
   /**
-   * Waits until a new leader has heard from a quorum and knows the members, and no change is under way:
-   * neither one of an earlier leader that is to be applied yet, nor a joint configuration that is to be left.
+   * Waits until a new leader has heard from a quorum and knows the members, and no change is under
+   * way: neither an unapplied one of an earlier leader, nor a joint configuration that is still to
+   * be left.
    * @throws NotLeaderError, RaftTimeoutError
    */
   async settled(): Promise<void> {
@@ -61,30 +64,30 @@ export class ChangeSteps {
       this.requireLeader();
       return core.confSettled ? true : undefined;
     };
-    const late = () => new RaftTimeoutError('the membership change before this one', ms);
+    const late = () => new RaftTimeoutError('the previous membership change', ms);
     await conditions.until(isSettled, clock.now() + ms, late);
   }
 
-  /** Undefined: not yet. @throws MemberNotFoundError when it is no member any more. */
+  /** Undefined while it lags. @throws MemberNotFoundError when it is no longer a member */
   caughtUp(id: MemberId): true | undefined {
     const { core } = this.host;
     this.requireLeader();
-    // It may have been removed on another member's behalf.
+    // Another member's removal may have removed it.
     if (this.host.membership.info(id) === undefined) throw new MemberNotFoundError(id);
     const { match, active } = core.memberProgress(id);
     return active && match * 100 >= core.lastIndex * CAUGHT_UP_PERCENT ? true : undefined;
   }
 
-  /** Why a member that did not catch up by its deadline is none any more. */
+  /** Says why a member that did not catch up by its deadline was removed. */
   stuck(id: MemberId): RaftTimeoutError {
     const { joinTimeoutMs } = this.host.limits;
-    return new RaftTimeoutError(`catching up of member ${id}`, joinTimeoutMs, STUCK_ADVICE);
+    return new RaftTimeoutError(`catching up member ${id}`, joinTimeoutMs, STUCK_ADVICE);
   }
 
   /**
-   * The next leader removes us: a leader that goes in the middle of its own removal costs an
-   * election. Where nobody takes over in time, it does go that way.
-   * @throws NotLeaderError that names the new leader, who is to be asked.
+   * Hands over so that the next leader removes us: a leader that leaves in the middle of its own
+   * removal costs an election. If nobody takes over in time, it leaves that way.
+   * @throws NotLeaderError that names the new leader; the caller asks that one
    */
   async handOver(): Promise<void> {
     const { host } = this;
@@ -105,7 +108,7 @@ export class ChangeSteps {
     await this.change({ changes: [{ op: ConfChangeOp.Update, id: info.id, info }] });
   }
 
-  /** Proposes a change as soon as the one before it is done, and waits until it is applied. */
+  /** Proposes a change as soon as the previous one is done, and waits until it is applied. */
   async change(change: ConfChange): Promise<void> {
     const deadlineMs = this.changeDeadlineMs();
     const { conditions } = this.host;
@@ -116,8 +119,8 @@ export class ChangeSteps {
   }
 
   /**
-   * Waits until a proposed change is applied, and its joint configuration left. After RaftTimeoutError it
-   * may still happen; the next change waits for that, too (`settled`).
+   * Waits until a proposed change is applied and its joint configuration left. After
+   * RaftTimeoutError the change may still happen; the next change waits for that too (`settled`).
    */
   async finish(proposed: ProposedChange, deadlineMs = this.changeDeadlineMs()): Promise<void> {
     const { core, conditions } = this.host;
@@ -134,7 +137,7 @@ export class ChangeSteps {
     return new RaftTimeoutError('the membership change', this.host.limits.changeTimeoutMs);
   }
 
-  /** Undefined: not possible yet. */
+  /** Undefined while it is not possible. */
   propose(change: ConfChange): ProposedChange | undefined {
     const result = this.host.core.proposeConfChange(change);
     if (result.refusal === Refusal.NotLeader) throw new NotLeaderError(this.host.leader());
@@ -155,7 +158,10 @@ export class ChangeSteps {
   }
 }
 
-/** The voter that could lead soonest: heard lately, the most of the log; undefined if there is none. */
+/**
+ * Returns the voter that could lead soonest: heard lately, with the most of the log. Undefined if
+ * there is none.
+ */
 export function bestSuccessor(core: RaftCore): MemberId | undefined {
   const candidates = core.conf.voters
     .filter((id) => id !== core.status().id)

@@ -3,15 +3,15 @@ export type TimerHandle = unknown;
 
 /** The host's only sense of time; a simulator passes its own. */
 export interface Clock {
-  /** Milliseconds from an arbitrary start, never falling. */
+  /** Milliseconds from an arbitrary start; never falls. */
   now(): number;
   setTimeout(callback: () => void, ms: number): TimerHandle;
   clearTimeout(handle: TimerHandle): void;
-  /** Runs the callback once the events already waiting on sockets and disks were seen. */
+  /** Runs the callback after the events that already wait on sockets and disks. */
   setImmediate(callback: () => void): void;
 }
 
-/** The process's own clock, for nodes and for transports. */
+/** The clock of the process, for nodes and transports. */
 export function systemClock(): Clock & { monotonicMs(): number } {
   return {
     now: () => performance.now(),

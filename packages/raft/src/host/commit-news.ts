@@ -4,7 +4,8 @@ import type { Clock, TimerHandle } from './clock.js';
 
 /**
  * Tells members of a commit that nothing else has carried to them for a while. Under load the next
- * Append carries it, and half of all messages are saved: no Append for the commit alone, no answer.
+ * Append carries it, which saves half of all messages: no Append for the commit alone, and no
+ * answer to it.
  */
 export class CommitNews {
   private readonly core: RaftCore;
@@ -15,7 +16,7 @@ export class CommitNews {
   private due = false;
 
   /**
-   * @param delayMs 0: the core tells of each commit at once, and there is nothing to do here
+   * @param delayMs 0: the core announces each commit at once, and this class does nothing
    * @param wake asks for a turn, in which `tell` is called
    * @throws RaftConfigError
    */
@@ -29,14 +30,16 @@ export class CommitNews {
     this.wake = wake;
   }
 
-  /** In each turn, before the core's work: tells what has waited long enough. */
+  /**
+   * Announces commits that have waited long enough. Call it in each turn, before the core's work.
+   */
   tell(): void {
     if (!this.due) return;
     this.due = false;
     this.core.tellCommit();
   }
 
-  /** At the end of each turn: whether there is something to wait for. */
+  /** Sets the timer if a commit waits. Call it at the end of each turn. */
   look(): void {
     if (this.delayMs === 0 || this.timer !== undefined || !this.core.commitUntold) return;
     this.timer = this.clock.setTimeout(() => {

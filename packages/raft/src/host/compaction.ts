@@ -7,7 +7,7 @@ import type { AppliedState } from './applied-state.js';
 import type { Membership } from './membership.js';
 import type { RaftLimits } from './options.js';
 
-/** What compaction needs of the node. */
+/** What compaction needs from the node. */
 export interface CompactionSource {
   readonly core: RaftCore;
   readonly membership: Membership;
@@ -15,25 +15,25 @@ export interface CompactionSource {
   readonly storage: LogStorage;
   readonly limits: RaftLimits;
   readonly counters: RaftCounters;
-  /** Describes a snapshot at this index; undefined when the log does not know that index. */
+  /** Describes a snapshot at this index. Undefined when the log does not know the index. */
   meta(index: Index): SnapshotMeta | undefined;
-  /** The log from here on is needed by who is getting a snapshot. */
+  /** The lowest index that a snapshot under way still needs. */
   oldestIndex(): Index;
   fail(error: unknown): void;
 }
 
-/** Forgets the log behind the state every `snapshotInterval` entries or `snapshotBytes`, in the background. */
+/** Compacts the log in the background, every `snapshotInterval` entries or `snapshotBytes`. */
 export class Compaction {
   private readonly source: CompactionSource;
   private compactedAt: Index;
-  /** Of entries applied since. */
+  /** Bytes of the entries applied since the last compaction. */
   private bytes = 0;
   private running: Promise<void> | undefined;
   private stopped = false;
 
   /**
    * @param compactedAt where the log begins
-   * @param held entries after that which are applied already
+   * @param held entries after that which are already applied
    */
   constructor(source: CompactionSource, compactedAt: Index, held: readonly Entry[]) {
     this.source = source;
@@ -45,7 +45,7 @@ export class Compaction {
     for (const entry of entries) this.bytes += entryBytes(entry);
   }
 
-  /** Begins one if enough was applied since the last. */
+  /** Starts a compaction if enough was applied since the last. */
   whenDue(): void {
     const { core, limits, fail } = this.source;
     if (this.running !== undefined || core.installing) return;
@@ -58,7 +58,9 @@ export class Compaction {
       });
   }
 
-  /** Makes the state durable, then forgets the log that led to it, less a tail for those who lag. */
+  /**
+   * Makes the state durable, then drops the log that led to it, less a tail for members that lag.
+   */
   private async compact(): Promise<void> {
     const { source } = this;
     const { core, state, storage } = source;
@@ -78,7 +80,7 @@ export class Compaction {
     source.membership.trim(index);
   }
 
-  /** What is under way begins no write any more. */
+  /** Stops: a compaction under way begins no further write. */
   stop(): void {
     this.stopped = true;
   }

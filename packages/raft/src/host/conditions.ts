@@ -1,5 +1,5 @@
 interface Waiter {
-  /** Undefined: not yet. */
+  /** Undefined while the condition does not hold. */
   readonly check: () => unknown;
   readonly deadlineMs: number;
   readonly resolve: (value: unknown) => void;
@@ -7,15 +7,15 @@ interface Waiter {
   readonly late: () => Error;
 }
 
-/** Callers that wait until something is true of the node; looked at after each turn of its loop. */
+/** Callers that wait until something holds for the node. The loop checks them after each turn. */
 export class Conditions {
   private waiters: Waiter[] = [];
-  /** Nobody looks any more. */
+  /** Set once nobody checks any more. */
   private over: Error | undefined;
 
   /**
    * Resolves with the first value of `check` that is not undefined.
-   * @throws what `check` throws, `late()` after the deadline, or what `rejectAll` was told.
+   * @throws what `check` throws, `late()` after the deadline, or the error given to `rejectAll`
    */
   until<T>(check: () => T | undefined, deadlineMs: number, late: () => Error): Promise<T> {
     if (this.over !== undefined) return Promise.reject(this.over);
@@ -46,7 +46,7 @@ export class Conditions {
     }
   }
 
-  /** All that wait fail, and whoever comes later. */
+  /** Fails all waiters, and every later one. */
   rejectAll(error: Error): void {
     this.over = error;
     const waiters = this.waiters;

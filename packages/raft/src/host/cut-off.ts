@@ -1,6 +1,6 @@
 /**
- * A stream that can be ended from outside, also while its source is being waited for. What the source
- * was about to give is dropped; it is told that nobody reads on.
+ * A stream that can be ended from outside, even while it waits for its source. Drops what the
+ * source was about to give, and closes the source.
  */
 export class CutOff implements AsyncIterable<Uint8Array> {
   private readonly source: AsyncIterable<Uint8Array>;
@@ -11,7 +11,7 @@ export class CutOff implements AsyncIterable<Uint8Array> {
     this.source = source;
   }
 
-  /** Whoever reads sees this error next. */
+  /** Ends the stream: the reader gets this error next. */
   cut(error: Error): void {
     this.failure ??= error;
     this.interrupt?.(this.failure);
@@ -26,7 +26,7 @@ export class CutOff implements AsyncIterable<Uint8Array> {
         yield next.value;
       }
     } finally {
-      // Not waited for: the source may hang in a read.
+      // Not awaited: the source may hang in a read.
       iterator.return?.().catch(() => undefined);
     }
   }

@@ -5,7 +5,9 @@ export abstract class RaftError extends Error {
   abstract readonly code: string;
 }
 
-/** Only the leader can do this. Nothing was changed; ask `leader`, or try again when there is one. */
+/**
+ * Only the leader can do this. Nothing was changed. Ask `leader`, or try again once there is one.
+ */
 export class NotLeaderError extends RaftError {
   readonly code = 'RAFT_NOT_LEADER';
   readonly leader: MemberInfo | undefined;
@@ -20,7 +22,7 @@ export class NotLeaderError extends RaftError {
   }
 }
 
-/** The proposal is surely not applied and never will be: it may be made again. */
+/** The proposal is not applied and never will be. It may be made again. */
 export class ProposalDroppedError extends RaftError {
   readonly code = 'RAFT_PROPOSAL_DROPPED';
 
@@ -29,7 +31,10 @@ export class ProposalDroppedError extends RaftError {
   }
 }
 
-/** Leadership was lost meanwhile: the proposal may be applied or not. Read before making it again. */
+/**
+ * Leadership was lost meanwhile: the proposal may or may not be applied. Read before making it
+ * again.
+ */
 export class ProposalUnknownError extends RaftError {
   readonly code = 'RAFT_PROPOSAL_UNKNOWN';
 
@@ -49,7 +54,7 @@ export class QuorumLostError extends RaftError {
   }
 }
 
-/** The node is stopping or stopped. Proposals made before may be applied or not. */
+/** The node is stopping or stopped. Earlier proposals may or may not be applied. */
 export class RaftStoppedError extends RaftError {
   readonly code = 'RAFT_STOPPED';
 
@@ -75,7 +80,7 @@ export class OverloadedError extends RaftError {
   }
 }
 
-/** Something the cluster has to do did not happen in time; it may still. */
+/** The cluster did not do something in time. It may still happen. */
 export class RaftTimeoutError extends RaftError {
   readonly code = 'RAFT_TIMEOUT';
 
@@ -85,7 +90,7 @@ export class RaftTimeoutError extends RaftError {
   }
 }
 
-/** The id was removed from the cluster; ids are never used again. */
+/** The id was removed from the cluster. Ids are never used again. */
 export class MemberRemovedError extends RaftError {
   readonly code = 'RAFT_MEMBER_REMOVED';
 
@@ -102,25 +107,27 @@ export class MemberNotFoundError extends RaftError {
   }
 }
 
-/** The member that shall take another's place has a place of its own. Nothing was changed. */
+/**
+ * The member that should take another's place already has a place of its own. Nothing was changed.
+ */
 export class MemberExistsError extends RaftError {
   readonly code = 'RAFT_MEMBER_EXISTS';
 
   constructor(id: MemberId, oldId: MemberId) {
     super(
       id === oldId
-        ? `member ${id} can not take its own place: give the new one an id never used before`
-        : `member ${id} is a voter already and can not take the place of ${oldId}: give the new one ` +
+        ? `member ${id} cannot take its own place: give the new one an id never used before`
+        : `member ${id} is already a voter and cannot take the place of ${oldId}: give the new one ` +
             `an id never used before, or remove ${oldId}`,
     );
   }
 }
 
-/** After the removal, or on the way to it, the reachable members would be no majority. */
+/** After the removal, or on the way to it, the reachable members would not form a majority. */
 export class RemovalLosesQuorumError extends RaftError {
   readonly code = 'RAFT_REMOVAL_LOSES_QUORUM';
 
-  /** @param stage whether the majority lacks after the removal, or already until it is done */
+  /** @param stage whether the majority is missing after the removal, or already until it is done */
   constructor(id: MemberId, reachable: number, needed: number, stage: 'after' | 'until' = 'after') {
     const when = stage === 'after' ? `without member ${id}` : `until member ${id} is removed`;
     super(
@@ -130,7 +137,7 @@ export class RemovalLosesQuorumError extends RaftError {
   }
 }
 
-/** The state machine lacks entries that the log has already forgotten. The member must be rebuilt. */
+/** The state machine lacks entries that the log has already dropped. The member must be rebuilt. */
 export class StateBehindLogError extends RaftError {
   readonly code = 'RAFT_STATE_BEHIND_LOG';
 
@@ -143,8 +150,8 @@ export class StateBehindLogError extends RaftError {
 }
 
 /**
- * A snapshot that a peer offers is not wanted (now). Also for a state machine to throw whose state is as
- * it was before: see StateMachine.restore.
+ * A snapshot offered by a peer is not wanted now. A state machine also throws this when its state
+ * is unchanged: see StateMachine.restore.
  */
 export class SnapshotRefusedError extends RaftError {
   readonly code = 'RAFT_SNAPSHOT_REFUSED';

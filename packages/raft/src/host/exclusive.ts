@@ -1,4 +1,4 @@
-/** Runs asynchronous jobs one after the other. */
+/** Runs asynchronous jobs one after another. */
 export class Exclusive {
   private tail: Promise<unknown> = Promise.resolve();
 

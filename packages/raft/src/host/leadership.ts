@@ -4,8 +4,8 @@ import type { MemberInfo, Term } from '../core/types.js';
 export interface LeadershipState {
   readonly leader: MemberInfo | undefined;
   /**
-   * This member leads and has applied everything that was committed before: its state is the
-   * cluster's. Until then its own leadership is not announced.
+   * True when this member leads and has applied everything committed before: its state is the
+   * cluster's. Until then the node does not announce its own leadership.
    */
   readonly isLeader: boolean;
   readonly term: Term;
@@ -13,11 +13,11 @@ export interface LeadershipState {
 
 export type LeadershipListener = (state: LeadershipState) => void;
 
-/** Announces changes of leadership, each once. */
+/** Announces each change of leadership once. */
 export class Leadership {
   current: LeadershipState = { leader: undefined, isLeader: false, term: 0 };
   private readonly listeners = new Set<LeadershipListener>();
-  /** When a leader was last known; 0 ms since the start if never. */
+  /** When a leader was last known; the start, if never. */
   private knownMs: number;
 
   constructor(nowMs: number) {

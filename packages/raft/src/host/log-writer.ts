@@ -2,15 +2,15 @@ import type { AppendWork } from '../core/raw-node.js';
 import type { Entry, HardState, SnapshotMeta } from '../core/types.js';
 import type { LogStorage, Persist } from '../storage/storage.js';
 
-/** Hears how long synced writes took. */
+/** Receives the duration of each synced write. */
 export interface WriteMeter {
   now(): number;
   synced(ms: number): void;
 }
 
 /**
- * Makes the core's writes durable, one at a time and in order. What arrives during a write joins the
- * next (group commit): LevelDB reorders writes that are under way together.
+ * Makes the core's writes durable, one at a time and in order. What arrives during a write joins
+ * the next one (group commit), because LevelDB reorders writes that are under way together.
  */
 export class LogWriter {
   /** Ticks since the write under way began; 0 when there is none. */
@@ -34,7 +34,7 @@ export class LogWriter {
     this.meter = meter;
   }
 
-  /** Works that wait for the write under way. */
+  /** Number of works that wait for the write under way. */
   get length(): number {
     return this.waiting.length;
   }
@@ -43,7 +43,7 @@ export class LogWriter {
     this.waiting.push(work);
   }
 
-  /** Starts the next write unless one is under way. Works that write nothing are done at once. */
+  /** Starts the next write unless one is under way. Completes works that write nothing at once. */
   start(): void {
     if (this.busy !== undefined || this.waiting.length === 0) return;
     const works = this.waiting;
@@ -78,7 +78,7 @@ export class LogWriter {
   }
 }
 
-/** One write with the effect of several in a row; undefined when they write nothing. */
+/** Merges several writes into one with the same effect. Undefined when they write nothing. */
 export function mergeWrites(works: readonly AppendWork[]): Persist | undefined {
   let hardState: HardState | undefined;
   let snapshot: SnapshotMeta | undefined;
@@ -94,7 +94,7 @@ export function mergeWrites(works: readonly AppendWork[]): Persist | undefined {
     const first = work.entries[0];
     if (first === undefined) continue;
     if (entries.length > 0) {
-      // A later write may cut what an earlier one appended.
+      // A later write may cut entries that an earlier one appended.
       const keep = first.index - entries[0]!.index;
       entries.length = Math.max(0, Math.min(entries.length, keep));
     }

@@ -12,7 +12,7 @@ import {
 import { Exclusive } from './exclusive.js';
 import { replaceMember } from './member-replacement.js';
 
-/** Changes of the membership, one at a time. All of them work on the leader only. */
+/** Membership changes, one at a time. All of them work on the leader only. */
 export class MemberChanges {
   private readonly host: ChangeHost;
   private readonly steps: ChangeSteps;
@@ -25,8 +25,9 @@ export class MemberChanges {
   }
 
   /**
-   * Adds a learner, waits until it has caught up, makes it a voter. Again for a member: no change.
-   * One that does not catch up in time is taken out: nobody else would ever promote or remove it.
+   * Adds a learner, waits until it has caught up, and makes it a voter. Changes nothing for an
+   * existing member. Removes a member that does not catch up in time: nobody else would ever
+   * promote or remove it.
    */
   add(info: MemberInfo): Promise<void> {
     return this.enqueue(async () => {
@@ -56,7 +57,10 @@ export class MemberChanges {
     });
   }
 
-  /** Removes a member for good. Done already: no change. The leader cannot remove itself but hands over. */
+  /**
+   * Removes a member for good. Changes nothing if it is already removed. The leader cannot remove
+   * itself; it hands over instead.
+   */
   remove(id: MemberId): Promise<void> {
     return this.enqueue(async () => {
       const { membership, core } = this.host;
@@ -72,7 +76,7 @@ export class MemberChanges {
     });
   }
 
-  /** A new member takes an old one's place: see member-replacement.ts. */
+  /** Puts a new member in an old one's place: see member-replacement.ts. */
   replace(oldId: MemberId, info: MemberInfo): Promise<void> {
     return this.enqueue(() => replaceMember(this.steps, oldId, info));
   }
@@ -88,7 +92,7 @@ export class MemberChanges {
     }
   }
 
-  /** A member has a new address. */
+  /** Gives a member a new address. */
   update(info: MemberInfo): Promise<void> {
     return this.enqueue(async () => {
       if (this.host.membership.info(info.id) === undefined) throw new MemberNotFoundError(info.id);
@@ -104,7 +108,8 @@ export class MemberChanges {
     return this.queue
       .run(async () => {
         this.steps.requireLeader();
-        // What is in the log already may be just what is asked for; and who was not heard yet is not gone.
+        // The log may already hold exactly what the caller asks for, and a member not yet heard is
+        // not gone.
         if (!this.host.core.confSettled) await this.steps.settled();
         await job();
       })

@@ -11,13 +11,13 @@ import {
 } from './errors.js';
 
 /**
- * Replaces a member: the new one catches up as a learner, then one change makes it a voter and removes
- * the old one. To remove first and add then would leave the group with a voter less for as long as the
- * new one needs to catch up. To add first would ask for a larger majority, which a group whose old member
- * is dead may not have.
+ * Replaces a member: the new one catches up as a learner, then one change makes it a voter and
+ * removes the old one. Removing first and adding then would leave the group one voter short for as
+ * long as the new one needs to catch up. Adding first would need a larger majority, which a group
+ * whose old member is dead may not have.
  *
- * All that it goes by is in the configuration. So it goes on wherever an earlier call ended, on whatever
- * leader. To be called while no change is under way.
+ * All the state it relies on is in the configuration, so it continues where an earlier call ended,
+ * on any leader. Call it while no change is under way.
  */
 export async function replaceMember(
   steps: ChangeSteps,
@@ -45,8 +45,9 @@ export async function replaceMember(
 }
 
 /**
- * Proposes the change in the very turn that finds the new member caught up and a majority there. One
- * that does not catch up in time is taken out again, as nobody else would ever promote or remove it.
+ * Proposes the change in the very turn that finds the new member caught up and a majority
+ * reachable. Removes a member that does not catch up in time: nobody else would ever promote or
+ * remove it.
  */
 async function proposeWhenReady(
   steps: ChangeSteps,
@@ -66,7 +67,8 @@ async function proposeWhenReady(
       late,
     );
   } catch (error) {
-    // One that is ready stays: its turn comes when the call is repeated and a majority is there.
+    // A member that is ready stays. Its turn comes when the caller repeats the call and a majority
+    // is reachable.
     const isLate = error instanceof RaftTimeoutError || error instanceof RemovalLosesQuorumError;
     if (isLate && !steps.caughtUp(newId)) {
       await steps.change({ changes: [{ op: ConfChangeOp.Remove, id: newId }] });
@@ -82,8 +84,9 @@ function replacement(steps: ChangeSteps, oldId: MemberId, newId: MemberId): Conf
 }
 
 /**
- * The voters need a majority that can be reached, to get into the joint configuration and out of it. Those
- * after the change have one then, too: they are the same but for the old one, and the new one is there.
+ * The voters need a reachable majority to enter the joint configuration and to leave it. The voters
+ * after the change then have one too: they are the same except for the old one, and the new one is
+ * reachable.
  */
 function lostQuorum(steps: ChangeSteps, oldId: MemberId): RemovalLosesQuorumError | undefined {
   const { core } = steps.host;

@@ -20,15 +20,15 @@ import type {
 export interface MembershipState {
   readonly index: Index;
   readonly conf: ConfState;
-  /** Ascending by id; everybody in `conf`. */
+  /** Ascending by id; every member in `conf`. */
   readonly members: readonly MemberInfo[];
   /** Ascending. */
   readonly removed: readonly MemberId[];
 }
 
 /**
- * Who is a member and how to reach them, as of each index since the log's first: a snapshot must
- * carry the membership of its own index, not of now.
+ * The members and their addresses at each index since the log's first. A snapshot must carry the
+ * membership of its own index, not the current one.
  */
 export class Membership {
   /** Ascending by index, never empty. */
@@ -42,16 +42,17 @@ export class Membership {
     return this.history.at(-1)!;
   }
 
-  /** Undefined for ids never or no longer in the configuration. */
+  /** Undefined for ids that are not, or no longer, in the configuration. */
   info(id: MemberId): MemberInfo | undefined {
     return this.current.members.find((member) => member.id === id);
   }
 
   /**
-   * Applies an entry of kind ConfChange. One that is not allowed has no effect, on every member alike.
-   * @param applyConf gives the configuration after the change, and makes it take effect
-   * @returns why the change has no effect, or undefined if it has.
-   * @throws UnknownConfChangeError when only a newer program can tell what the change is.
+   * Applies an entry of kind ConfChange. A change that is not allowed has no effect, on every
+   * member alike.
+   * @param applyConf puts the change into effect and returns the new configuration
+   * @returns why the change has no effect, or undefined if it has one
+   * @throws UnknownConfChangeError when only a newer version knows the change
    */
   apply(entry: Entry, applyConf: (change: ConfChange) => ConfState): ConfChangeError | undefined {
     const { current } = this;
@@ -74,7 +75,7 @@ export class Membership {
     return undefined;
   }
 
-  /** A snapshot's membership replaces all. */
+  /** Replaces everything with a snapshot's membership. */
   restore(meta: SnapshotMeta): void {
     this.history = [fromSnapshot(meta)];
   }
@@ -87,7 +88,7 @@ export class Membership {
     return { index, term, conf, members, removed };
   }
 
-  /** Forgets what no snapshot at `index` or later needs. */
+  /** Drops what no snapshot at `index` or later needs. */
   trim(index: Index): void {
     const from = this.history.findLastIndex((past) => past.index <= index);
     if (from > 0) this.history = this.history.slice(from);

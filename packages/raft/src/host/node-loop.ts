@@ -50,17 +50,18 @@ import { SnapshotOrders } from './snapshot-orders.js';
 import { type MembersListener, rolesOf } from './status.js';
 import { Ticker } from './ticker.js';
 
-/** Rounds of work in one turn of the event loop; what is left waits for the next. */
+/** Rounds of work in one turn of the event loop. What is left waits for the next turn. */
 const MAX_ROUNDS_PER_TURN = 16;
-/** A question for a read index without an answer is asked again after so many ticks. */
+/** Ticks without an answer after which a read-index question is repeated. */
 const READ_RETRY_TICKS = 3;
 
 /**
- * How a node lives: everything happens in turns, at most one per turn of the event loop. Take in
- * finished writes, messages, a tick and proposals; then carry out what the core says, until it has no
- * more. Messages leave before the disk is asked, so a leader's disk works while its followers' do.
+ * The loop of a node. Everything happens in turns, at most one per turn of the event loop: take in
+ * finished writes, messages, a tick and proposals, then carry out what the core says until it has
+ * no more. Messages leave before the write starts, so a leader's disk works while its followers'
+ * do.
  *
- * What a node offers to its owner is in raft-node.ts.
+ * raft-node.ts has what a node offers to its owner.
  */
 export abstract class NodeLoop {
   protected readonly options: RaftNodeOptions;
@@ -91,7 +92,7 @@ export abstract class NodeLoop {
   protected stopped = false;
   private closed: Promise<void> | undefined;
   private ticks = 0;
-  /** A snapshot that is being taken over, and its term. */
+  /** The snapshot being installed, and its term. */
   private restoring: { readonly term: Term; readonly chunks: CutOff } | undefined;
   private replayed = false;
 
@@ -224,7 +225,7 @@ export abstract class NodeLoop {
     return known ?? this.options.seeds?.find(({ id }) => id === leader);
   }
 
-  /** Milliseconds since a leader was last known; 0 while one is. */
+  /** Milliseconds since a leader was last known; 0 while one is known. */
   leaderlessMs(): number {
     return this.leadership.leaderlessMs(this.options.clock.now());
   }
@@ -237,7 +238,10 @@ export abstract class NodeLoop {
 
   // --- The end
 
-  /** Stops at once. Proposals under way fail with RaftStoppedError. Resolves when all is closed. */
+  /**
+   * Stops at once. Proposals under way fail with RaftStoppedError. Resolves when everything is
+   * closed.
+   */
   stop(): Promise<void> {
     this.closed ??= this.shutDown();
     return this.closed;
@@ -250,7 +254,7 @@ export abstract class NodeLoop {
     this.commitNews.stop();
     this.compaction.stop();
     this.inbox = [];
-    // Whoever depends on leadership must know before the callers hear that their calls failed.
+    // Listeners that depend on leadership must know before callers hear that their calls failed.
     this.leadership.update(
       { leader: undefined, isLeader: false, term: this.core.term },
       clock.now(),
@@ -268,7 +272,10 @@ export abstract class NodeLoop {
     await storage.close();
   }
 
-  /** An error after which neither log nor state can be trusted: never retried, never ignored. */
+  /**
+   * Stops after an error that leaves neither log nor state trustworthy. Never retried, never
+   * ignored.
+   */
   private fail(error: unknown): void {
     if (this.stopped) return;
     this.logger.error('raft member stops', { error: String(error) });
@@ -301,7 +308,7 @@ export abstract class NodeLoop {
   private turn(): void {
     if (this.stopped) return;
     try {
-      // Whoever asked for something between two turns may have moved the core.
+      // A call between two turns may have moved the core.
       this.observer.moved();
       this.takeWritten();
       const inbox = this.inbox;
@@ -319,7 +326,7 @@ export abstract class NodeLoop {
       this.reads.ask(this.ticks, (context) => this.core.readIndex(context));
       this.commitNews.tell();
       this.work();
-      // A write may have ended that gave the core nothing to say, with others waiting behind it.
+      // A write that gave the core nothing to say may have ended, with others waiting for it.
       this.writer.start();
       if (!this.replayed) this.afterReplay();
       this.conditions.run(this.options.clock.now());
@@ -334,7 +341,8 @@ export abstract class NodeLoop {
   private tick(): void {
     this.ticks++;
     this.writer.tick();
-    // The event loop goes on heart-beating while a disk hangs; nobody could commit, nobody take over.
+    // The event loop keeps sending heartbeats while a disk hangs: nobody could commit, and nobody
+    // take over.
     if (this.core.role === 'leader' && this.writer.ticksInFlight >= this.electionTicks) {
       this.logger.warn('the disk is too slow to lead', { ticks: this.writer.ticksInFlight });
       this.core.stepDown();
@@ -351,14 +359,14 @@ export abstract class NodeLoop {
     this.peers.tick(this.ticks);
   }
 
-  /** What was committed before the start is applied, the membership with it. */
+  /** Runs once everything committed before the start is applied, including the membership. */
   private afterReplay(): void {
     const { core } = this;
     if (core.appliedIndex < core.commitIndex) return;
     this.replayed = true;
     const { voters, votersOutgoing } = core.conf;
     const alone = voters.length === 1 && votersOutgoing.length === 0;
-    // Alone, there is nobody to wait for.
+    // A lone member has nobody to wait for.
     if (alone && voters[0] === this.options.id) core.campaign();
     this.observer.moved();
   }
@@ -376,7 +384,7 @@ export abstract class NodeLoop {
       const ready = this.core.ready(this.options.clock.now());
       if (ready === undefined || this.stopped) return;
       this.carryOut(ready);
-      // Works that write nothing are done already.
+      // Works that write nothing are already done.
       this.takeWritten();
     }
   }
@@ -396,7 +404,8 @@ export abstract class NodeLoop {
     for (const { context, index } of ready.readStates) this.reads.answered(context, index);
     this.updateLeadership();
     if (ready.softState !== undefined) {
-      // After the listeners: a caller that hears of its lost proposal finds leadership gone, too.
+      // After the listeners: a caller that hears of its lost proposal must see that leadership is
+      // gone too.
       this.proposals.leadershipLost(this.core.role === 'leader' ? this.core.term : undefined);
     }
     this.reads.appliedTo(this.core.appliedIndex);
@@ -427,7 +436,7 @@ export abstract class NodeLoop {
     }
     this.core.applied(entries.at(-1)!.index);
     this.compaction.applied(entries);
-    // It may go on: leave a joint configuration, or campaign as it was asked to.
+    // The core may have more to do: leave a joint configuration, or campaign as it was asked to.
     this.observer.moved();
     if (membersChanged) this.membersChanged();
   }
@@ -453,7 +462,7 @@ export abstract class NodeLoop {
     const { core } = this;
     const leads = core.role === 'leader';
     const isLeader = leads && core.appliedIndex >= core.leadershipIndex;
-    // Our own leadership is none to the outside until our state is the cluster's.
+    // We don't report ourselves as leader until we have applied our first entry.
     const leader = leads && !isLeader ? undefined : this.leaderInfo();
     this.leadership.update({ leader, isLeader, term: core.term }, this.options.clock.now());
   }
@@ -462,12 +471,12 @@ export abstract class NodeLoop {
 
   protected snapshotMeta(index: Index): SnapshotMeta | undefined {
     const term = this.core.termAt(index);
-    // The state may be ahead of what the core has applied; its membership is not known then.
+    // The state may be ahead of what the core has applied; its membership is then not known.
     if (term === undefined || index > this.core.appliedIndex) return undefined;
     return this.membership.metaAt(index, term);
   }
 
-  /** Of a term that is over nothing more is sent or taken over: its end could not count any more. */
+  /** Ends transfers of an earlier term, both ways: their end could no longer count. */
   private endOldSnapshots(): void {
     const { core, restoring } = this;
     this.snapshots.leads(core.role === 'leader' ? core.term : undefined);
@@ -488,10 +497,10 @@ export abstract class NodeLoop {
       throw new SnapshotRefusedError('its sender no longer leads');
     }
     if (snapshot.index <= this.core.commitIndex) {
-      // The leader does not know, or it would not have sent it: the core answers how far we are. Without
-      // that, a leader whose followers all are in this state would send it again for ever.
+      // The leader does not know, or it would not have sent the snapshot: the core answers how far
+      // we are. Otherwise a leader whose followers are all in this state would send it for ever.
       this.receive(message);
-      throw new SnapshotRefusedError(`entry ${snapshot.index} is here already`);
+      throw new SnapshotRefusedError(`entry ${snapshot.index} is already here`);
     }
     const source = new CutOff(chunks);
     this.restoring = { term: message.term, chunks: source };
@@ -499,7 +508,7 @@ export abstract class NodeLoop {
     try {
       if (snapshot.index > this.state.index) {
         await this.state.restore(snapshot, source, (error) => this.fail(error));
-        this.logger.info('took over a snapshot', { index: snapshot.index });
+        this.logger.info('installed a snapshot', { index: snapshot.index });
       }
     } finally {
       this.restoring = undefined;
@@ -509,7 +518,7 @@ export abstract class NodeLoop {
   }
 }
 
-/** What the core wants sent by the transport's other way. */
+/** Selects messages that the transport sends its other way, as a snapshot. */
 function isSnapshotOrder(message: Message): message is SnapshotOrder {
   return message.type === MessageType.Snapshot && message.snapshot === undefined;
 }

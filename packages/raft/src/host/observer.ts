@@ -6,7 +6,7 @@ import { type Index, NOBODY } from '../core/types.js';
 import { RaftCounters } from '../metrics.js';
 import { Tracer, type TraceSink } from '../trace.js';
 
-/** Counts what a node does, and traces it if asked to. It only looks. */
+/** Counts what a node does, and traces it if asked to. Only observes. */
 export class Observer {
   readonly counters = new RaftCounters();
   readonly #core: RaftCore;
@@ -19,13 +19,13 @@ export class Observer {
     this.#tracer = sink === undefined ? undefined : new Tracer(sink, core);
   }
 
-  /** Before the core sees it. */
+  /** Call it before the core sees the message. */
   received(message: Message): void {
     this.counters.received[message.type] = (this.counters.received[message.type] ?? 0) + 1;
     this.#tracer?.received(message);
   }
 
-  /** A snapshot counts when the core orders it; when it leaves, its state is taken. */
+  /** A snapshot counts when the core orders it; when it leaves, its state has been taken. */
   sent(messages: readonly Message[]): void {
     for (const message of messages) {
       const { type } = message;
@@ -34,7 +34,7 @@ export class Observer {
     }
   }
 
-  /** After anything that may have moved the core. */
+  /** Call it after anything that may have moved the core. */
   moved(): void {
     const { role, leader } = this.#core;
     if (role !== this.#role) {

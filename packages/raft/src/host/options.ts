@@ -7,7 +7,7 @@ import type { Transport } from '../transport/transport.js';
 import type { Clock } from './clock.js';
 import type { StateMachine } from './state-machine.js';
 
-/** Where a node tells what happens to it. */
+/** Receives a node's log lines. */
 export interface RaftLogger {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
@@ -16,41 +16,43 @@ export interface RaftLogger {
 
 export const SILENT_LOGGER: RaftLogger = { info() {}, warn() {}, error() {} };
 
-/** Every bound of a node; all are positive integers. */
+/** Every limit of a node. All are positive integers. */
 export interface RaftLimits {
-  /** Largest data of one proposal. */
+  /** Largest data of one proposal, bytes. */
   readonly maxProposalBytes: number;
-  /** Proposals accepted and not yet given to the core; more are refused. */
+  /** Proposals accepted but not yet given to the core. The node refuses more. */
   readonly maxQueuedProposals: number;
-  /** Messages received and not yet looked at; more are dropped, which Raft survives. */
+  /** Messages received but not yet handled. The node drops more, which Raft survives. */
   readonly maxInboxMessages: number;
-  /** Reads that wait; more are refused. */
+  /** Reads that wait. The node refuses more. */
   readonly maxReads: number;
-  /** Membership changes that wait for each other; more are refused. */
+  /** Membership changes that wait for each other. The node refuses more. */
   readonly maxMemberChanges: number;
   readonly maxBytesPerMessage: number;
   readonly maxInflightMessages: number;
   readonly maxInflightBytes: number;
   readonly maxUncommittedBytes: number;
   readonly maxApplyBytes: number;
-  /** Entries applied since the log was last compacted, before it is compacted again. */
+  /** Entries to apply after a compaction before the next one, */
   readonly snapshotInterval: number;
-  /** Or so many bytes of them: the log is in memory until then. */
+  /** or this many bytes of them. The log stays in memory until then. */
   readonly snapshotBytes: number;
   /** Entries kept beyond what is needed, for members that lag a little, */
   readonly trailingEntries: number;
-  /** and the most bytes that these have. */
+  /** and the most bytes of these. */
   readonly trailingBytes: number;
   /** Snapshots sent at the same time. */
   readonly maxSnapshotsSent: number;
-  /** A snapshot of which the receiver got nothing more for so long counts as lost. */
+  /** A snapshot counts as lost when its receiver got nothing more for this long. */
   readonly snapshotTimeoutMs: number;
   readonly readTimeoutMs: number;
-  /** Without a leader for so long, proposals fail with QuorumLostError. */
+  /** Proposals fail with QuorumLostError after this long without a leader. */
   readonly quorumLostMs: number;
-  /** A new member must have caught up by then, else it stays a learner and the call fails. */
+  /**
+   * A new member must catch up within this time; otherwise it is removed again and the call fails.
+   */
   readonly joinTimeoutMs: number;
-  /** A membership change must be applied by then. */
+  /** A membership change must be applied within this time. */
   readonly changeTimeoutMs: number;
 }
 
@@ -77,22 +79,24 @@ export const DEFAULT_LIMITS: RaftLimits = {
   changeTimeoutMs: 10_000,
 };
 
-/** Short against any timer: followers' states lag that much at most where nothing is written. */
+/**
+ * Short compared with any timer: followers' states lag by at most this where nothing is written.
+ */
 export const DEFAULT_COMMIT_DELAY_MS = 10;
 
 export interface RaftNodeOptions {
-  /** Positive; never used before by any member of this cluster. */
+  /** Positive, and never used before by any member of this cluster. */
   readonly id: MemberId;
   /**
    * The founding members, this one included, the same list on each of them. Used only while the log
-   * is empty. Absent: restart, or join (the node waits for the leader to contact it).
+   * is empty. Absent: a restart, or a join (the node waits for the leader to contact it).
    */
   readonly members?: readonly MemberInfo[];
   /** Peers that a joining node may answer before it has learned the membership. */
   readonly seeds?: readonly MemberInfo[];
-  /** Owned by the node from now on: closed when it stops. */
+  /** The node owns it from now on, and closes it when it stops. */
   readonly storage: LogStorage;
-  /** Owned by the node from now on: closed when it stops. */
+  /** The node owns it from now on, and closes it when it stops. */
   readonly transport: Transport;
   readonly stateMachine: StateMachine;
   readonly clock: Clock;
@@ -105,22 +109,26 @@ export interface RaftNodeOptions {
   /** Default 1. */
   readonly heartbeatTicks?: number;
   /**
-   * A follower hears of a commit with the next entries, or alone after so many ms. 0: always at once,
-   * which costs a leader under load half of its messages more. Default 10.
+   * Milliseconds after which a follower hears of a commit if no entries carry it sooner. 0: always
+   * at once, which doubles the messages of a leader under load. Default 10.
    */
   readonly commitDelayMs?: number;
   /**
-   * How a leader makes sure that it still is one before a read. `quorum`: it asks a majority. `lease`:
-   * it asks nobody while its lease lasts, which is safe only while no clock drifts by more than
-   * `maxClockDriftPpm` or stands still; else as `quorum`. May differ between members. Default `quorum`.
+   * How a leader makes sure that it still leads before a read. `quorum`: it asks a majority.
+   * `lease`: it asks nobody while its lease lasts, otherwise as in `quorum`; safe only while no
+   * clock drifts by more than `maxClockDriftPpm` or stands still. May differ between members.
+   * Default `quorum`.
    */
   readonly readMode?: ReadMode;
-  /** What any member's clock gains or loses at most, parts per million, 0 to 500000. Default 50000. */
+  /**
+   * The most that any member's clock gains or loses, in parts per million, 0 to 500000. Default
+   * 50000.
+   */
   readonly maxClockDriftPpm?: number;
   readonly limits?: Partial<RaftLimits>;
   readonly logger?: RaftLogger;
-  /** Hears of every state transition, at once: see trace.ts. Absent: tracing costs nothing. */
+  /** Receives every state transition, at once: see trace.ts. Absent: tracing costs nothing. */
   readonly trace?: TraceSink;
-  /** The node hit an error it must not survive, and stops. Called once. */
+  /** Called once, when the node hits an error it must not survive, and stops. */
   readonly onFatal?: (error: unknown) => void;
 }

@@ -2,7 +2,7 @@ import type { MemberId, MemberInfo } from '../core/types.js';
 import type { Transport } from '../transport/transport.js';
 import type { Membership } from './membership.js';
 
-/** Tells the transport whom to reach: the members, seeds, and for a while those that were removed. */
+/** Tells the transport which peers to reach: members, seeds, and for a while removed members. */
 export class Peers {
   private readonly id: MemberId;
   private readonly seeds: readonly MemberInfo[];
@@ -10,10 +10,10 @@ export class Peers {
   private readonly transport: Transport;
   private readonly lingerTicks: number;
   private peers: readonly MemberInfo[] = [];
-  /** Peers to forget at a tick: who was removed should still hear of it. */
+  /** Tick at which to forget removed peers: a removed member should still hear of its removal. */
   private forgetTick = Number.MAX_SAFE_INTEGER;
 
-  /** @param lingerTicks for so long a removed member is still reached */
+  /** @param lingerTicks how long a removed member is still reached */
   constructor(
     id: MemberId,
     seeds: readonly MemberInfo[],
@@ -28,13 +28,13 @@ export class Peers {
     this.lingerTicks = lingerTicks;
   }
 
-  /** Only those of now. */
+  /** Keeps only the current peers. */
   reset(): void {
     this.forgetTick = Number.MAX_SAFE_INTEGER;
     this.set([]);
   }
 
-  /** The membership changed; who left is reached a while longer. */
+  /** Handles a change of membership. Members that left stay reachable for a while. */
   changed(tick: number): void {
     if (this.peers.length > 0) this.forgetTick = tick + this.lingerTicks;
     this.set(this.peers);
@@ -47,8 +47,8 @@ export class Peers {
   private set(leaving: readonly MemberInfo[]): void {
     const peers = new Map<MemberId, MemberInfo>();
     const { members, removed } = this.membership.current;
-    // A member that joins goes through the memberships of the past, in which those who lead it now
-    // may be missing: only who was removed is forgotten.
+    // A joining member goes through past memberships, which may lack its present leaders: forget
+    // only removed members.
     const seeds = this.seeds.filter(({ id }) => !removed.includes(id));
     for (const info of [...leaving, ...seeds, ...members]) peers.set(info.id, info);
     peers.delete(this.id);

@@ -38,7 +38,7 @@ export class ProposalQueue {
     return this.queued.length;
   }
 
-  /** Why a proposal is not taken, known at once. */
+  /** Says why a proposal is refused, when that is known at once. */
   refusal(data: Uint8Array): Error | undefined {
     const { maxProposalBytes, maxQueuedProposals, maxUncommittedBytes } = this.limits;
     if (data.length === 0) return new TypeError('a proposal must hold at least one byte');
@@ -46,7 +46,7 @@ export class ProposalQueue {
       return new ProposalTooLargeError(data.length, maxProposalBytes);
     }
     if (this.core.role !== 'leader') return this.noLeadership();
-    // Checked against what is queued too: the core takes or refuses a turn's proposals together.
+    // Checks against the queue too: the core takes or refuses a turn's proposals together.
     const bytes = this.core.uncommittedBytes + this.bytes;
     const full = bytes > 0 && bytes + data.length > maxUncommittedBytes;
     if (full || this.queued.length >= maxQueuedProposals) return new OverloadedError();
@@ -58,7 +58,7 @@ export class ProposalQueue {
     this.bytes += data.length;
   }
 
-  /** Proposes all that is queued. */
+  /** Proposes everything in the queue. */
   take(): void {
     const { queued } = this;
     if (queued.length === 0) return;

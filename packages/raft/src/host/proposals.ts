@@ -1,7 +1,7 @@
 import type { Index, Term } from '../core/types.js';
 import { ProposalDroppedError, ProposalUnknownError } from './errors.js';
 
-/** Called once, with an error or with the result of StateMachine.apply and the entry's index. */
+/** Called once, with an error, or with the result of StateMachine.apply and the entry's index. */
 export type ProposalDone = (error: Error | undefined, result: unknown, index: Index) => void;
 
 interface Pending {
@@ -12,7 +12,7 @@ interface Pending {
 /** Proposals in the log that wait to be applied, by index. */
 export class Proposals {
   private readonly pending = new Map<Index, Pending>();
-  /** How those that are not pending any more ended, since the start. */
+  /** How the finished proposals ended, since the start. */
   readonly ended = { applied: 0, dropped: 0, unknown: 0 };
 
   get length(): number {
@@ -23,7 +23,7 @@ export class Proposals {
     this.pending.set(index, { term, done });
   }
 
-  /** The entry of this index and term is applied. */
+  /** Completes the proposal at this index and term: its entry is applied. */
   applied(index: Index, term: Term, result: unknown): void {
     const pending = this.pending.get(index);
     if (pending === undefined) return;
@@ -37,7 +37,7 @@ export class Proposals {
     }
   }
 
-  /** Leadership of every term but `term` is over. */
+  /** Ends proposals of every term but `term`, whose leaderships are over. */
   leadershipLost(term: Term | undefined): void {
     if (this.pending.size === 0) return;
     for (const [index, { term: proposed, done }] of [...this.pending]) {

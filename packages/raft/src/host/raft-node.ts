@@ -27,13 +27,13 @@ export type { MemberStatus, MembersListener, RaftStatus } from './status.js';
 const NO_DATA = new Uint8Array(0);
 
 /**
- * One member of a Raft cluster: the pure core with a clock, a disk, a network and a state machine. This
- * is what its owner uses; how it works is told in node-loop.ts.
+ * One member of a Raft cluster: the pure core with a clock, a disk, a network and a state machine.
+ * This class is what its owner uses; node-loop.ts says how it works.
  */
 export class RaftNode extends NodeLoop {
   /**
    * Opens the log, starts the transport and takes part.
-   * @throws RaftConfigError, StorageCorruptError, StateBehindLogError, or what the storage throws.
+   * @throws RaftConfigError, StorageCorruptError, StateBehindLogError, or what the storage throws
    */
   static async open(options: RaftNodeOptions): Promise<RaftNode> {
     const recovery = await recover(options);
@@ -51,7 +51,7 @@ export class RaftNode extends NodeLoop {
   /**
    * Replicates `data` and applies it here. Resolves with the state machine's result.
    * @throws NotLeaderError, ProposalDroppedError, ProposalTooLargeError, OverloadedError,
-   *   QuorumLostError: surely not applied; ProposalUnknownError, RaftStoppedError: perhaps applied.
+   * QuorumLostError: not applied; ProposalUnknownError, RaftStoppedError: perhaps applied
    */
   propose(data: Uint8Array): Promise<{ index: Index; result: unknown }> {
     return new Promise((resolve, reject) => {
@@ -61,7 +61,7 @@ export class RaftNode extends NodeLoop {
     });
   }
 
-  /** As `propose`, without the cost of a promise: `done` is called once, possibly at once. */
+  /** As `propose`, without the cost of a promise. Calls `done` once, possibly at once. */
   submit(data: Uint8Array, done: ProposalDone): void {
     const error = this.stopped ? new RaftStoppedError() : this.queue.refusal(data);
     this.observer.counters.proposals++;
@@ -75,8 +75,8 @@ export class RaftNode extends NodeLoop {
   }
 
   /**
-   * Resolves, on any member, when it is safe to read the local state machine: with everything applied
-   * that was committed when the call was made.
+   * Resolves, on any member, when it is safe to read the local state machine: it has applied
+   * everything committed before the call.
    * @throws RaftTimeoutError, QuorumLostError, OverloadedError, RaftStoppedError
    */
   readIndex(): Promise<Index> {
@@ -92,7 +92,7 @@ export class RaftNode extends NodeLoop {
   }
 
   /**
-   * Resolves when everything proposed before is applied here, proven by an entry of its own.
+   * Resolves when everything proposed before is applied here, as proved by an entry of its own.
    * @throws as `propose`
    */
   barrier(): Promise<Index> {
@@ -109,9 +109,10 @@ export class RaftNode extends NodeLoop {
   // --- Membership and leadership
 
   /**
-   * Adds a member: as a learner, and as a voter once it has 90 % of the log. Idempotent. Changes wait
-   * for each other.
-   * @throws NotLeaderError, MemberRemovedError, RaftTimeoutError (it is no member then), OverloadedError
+   * Adds a member: as a learner, and as a voter once it has 90 % of the log. Idempotent. Changes
+   * wait for each other.
+   * @throws NotLeaderError, MemberRemovedError, RaftTimeoutError (the member was removed again),
+   * OverloadedError
    */
   addMember(info: MemberInfo): Promise<void> {
     return this.orStopped(() => this.changes.add(info));
@@ -132,18 +133,21 @@ export class RaftNode extends NodeLoop {
   }
 
   /**
-   * Puts a new member in the place of an old one, which may be dead. The new one, which runs and waits to
-   * be told of the group, joins as a learner; when it has 90 % of the log, one joint change makes it a
-   * voter and removes the old one for good, so that the group never has a voter more or less to lose. A
-   * learner is replaced by a voter too. After an error, or a crash, the call may be repeated as it is, on
-   * whoever leads then: it goes on where it was. With `oldId` gone already it is as `addMember(info)`.
+   * Puts a new member in the place of an old one, which may be dead. The new one must be running
+   * and waiting to be contacted. It joins as a learner; when it has 90 % of the log, one joint
+   * change makes it a voter and removes the old one for good, so that the number of voters never
+   * changes. A learner is replaced by a voter too. After an error, or a crash, repeat the call
+   * unchanged, on the current leader: it continues where it was. If `oldId` is already gone, this
+   * is `addMember(info)`.
    *
-   * A leader that is to be replaced hands over first and then fails with NotLeaderError: ask the new one.
-   * @throws NotLeaderError, MemberNotFoundError (`oldId` never was a member, or the new one was removed
-   *   meanwhile), MemberRemovedError (the new id), MemberExistsError (it is `oldId`, or a voter already),
-   *   RemovalLosesQuorumError (no majority of the voters is reachable), RaftTimeoutError, OverloadedError;
-   *   ProposalUnknownError, RaftStoppedError: it may have happened. A new one that did not catch up within
-   *   `joinTimeoutMs`, as RaftTimeoutError says, is no member any more and needs another id
+   * A leader that is to be replaced hands over first and then fails with NotLeaderError: ask the
+   * new one.
+   * @throws NotLeaderError, MemberNotFoundError (`oldId` never was a member, or the new one was
+   * removed meanwhile), MemberRemovedError (the new id), MemberExistsError (it is `oldId`, or
+   * already a voter), RemovalLosesQuorumError (no majority of the voters is reachable),
+   * RaftTimeoutError, OverloadedError; ProposalUnknownError, RaftStoppedError: it may have
+   * happened. RaftTimeoutError about a new member that did not catch up within `joinTimeoutMs`
+   * means that it is no longer a member and needs another id.
    */
   replaceMember(oldId: MemberId, info: MemberInfo): Promise<void> {
     return this.orStopped(() => this.changes.replace(oldId, info));
@@ -154,8 +158,8 @@ export class RaftNode extends NodeLoop {
   }
 
   /**
-   * Hands leadership to `to`, or to the voter that could take it soonest. A follower can only ask for
-   * itself. Resolves when another member is known to lead (a follower: when it leads itself).
+   * Hands leadership to `to`, or to the voter that could take it soonest. A follower can only ask
+   * for itself. Resolves when another member is known to lead (a follower: when it leads itself).
    * @throws NotLeaderError, RaftTimeoutError
    */
   async transferLeadership(to?: MemberId): Promise<void> {
@@ -175,17 +179,23 @@ export class RaftNode extends NodeLoop {
     );
   }
 
-  /** Tells of each change; `isLeader` only when all committed before is applied. @returns an end to it */
+  /**
+   * Announces each change of leadership; `isLeader` only once everything committed before is
+   * applied. @returns a function that ends the subscription
+   */
   onLeadership(listener: LeadershipListener): () => void {
     return this.leadership.listen(listener);
   }
 
-  /** What `onLeadership` told last; a new listener starts from it. */
+  /** The last state that `onLeadership` announced. A new listener starts from it. */
   get currentLeadership(): LeadershipState {
     return this.leadership.current;
   }
 
-  /** Tells of each change of the membership, once it is applied. @returns an end to it */
+  /**
+   * Announces each change of the membership once it is applied. @returns a function that ends the
+   * subscription
+   */
   onMembers(listener: MembersListener): () => void {
     this.membersListeners.add(listener);
     return () => this.membersListeners.delete(listener);
@@ -193,12 +203,14 @@ export class RaftNode extends NodeLoop {
 
   // --- Questions
 
-  /** The leader's or this member's knowledge, as of now. */
+  /** Current status, as the leader or this member knows it. */
   status(): RaftStatus {
     return statusOf(this.core, this.membership, this.leaderInfo(), this.options.clock.now());
   }
 
-  /** What this node counted since it was opened, and how it is now. README, Metrics. */
+  /**
+   * Everything this node has counted since it was opened, and its current gauges. README, Metrics.
+   */
   metrics(): readonly Metric[] {
     const { core, proposals, reads, writer } = this;
     const { conf } = core;
@@ -226,15 +238,19 @@ export class RaftNode extends NodeLoop {
     });
   }
 
-  /** A leader: whether it heard a majority within an election timeout. Others: whether one leads. */
+  /**
+   * Leader: whether it heard a majority within an election timeout. Other members: whether a leader
+   * is known.
+   */
   hasQuorum(): boolean {
     return this.core.role === 'leader' ? this.core.quorumActive : this.core.leader !== NOBODY;
   }
 
   /**
-   * The state as it is now, with the membership of its index: what a backup is made of. Nothing waits
-   * for it while it is read; the caller releases it. Not a linearizable read by itself: see `readIndex`.
-   * @throws RaftStoppedError, SnapshotRefusedError (a snapshot is being taken over: try again)
+   * Returns the current state with the membership of its index, for a backup. Nothing waits while
+   * the caller reads it; the caller releases it. Not a linearizable read by itself: see
+   * `readIndex`.
+   * @throws RaftStoppedError, SnapshotRefusedError (a snapshot is being installed: try again)
    */
   async view(): Promise<{ readonly meta: SnapshotMeta; readonly view: StateView }> {
     if (this.stopped) throw new RaftStoppedError();

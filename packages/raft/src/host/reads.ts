@@ -8,14 +8,14 @@ interface Waiter {
 }
 
 interface Round {
-  /** The first question and those that repeat it: the answer to any of them came after the calls. */
+  /** The first question and its repetitions. The answer to any of them came after the calls. */
   readonly contexts: number[];
   askedTick: number;
   readonly waiters: Waiter[];
 }
 
 /**
- * Linearizable reads that wait: first for the leader's answer, then for this member to have applied
+ * Linearizable reads that wait: first for the leader's answer, then until this member has applied
  * that far. Reads of one turn share one question; a question without an answer is asked again.
  */
 export class Reads {
@@ -23,7 +23,10 @@ export class Reads {
   private asked: Round[] = [];
   private applying: { readonly index: Index; readonly waiters: Waiter[] }[] = [];
   private count = 0;
-  /** Never repeats one of an earlier life of this member, whose late answer could release a read. */
+  /**
+   * Never repeats a context of an earlier run of this member, whose late answer could release a
+   * read.
+   */
   private context: number;
 
   constructor(random: () => number) {
@@ -39,7 +42,10 @@ export class Reads {
     this.fresh.push({ deadlineMs, done });
   }
 
-  /** Asks for all that came since the last call. @param ask false when there is nobody to ask */
+  /**
+   * Asks one question for all reads since the last call. @param ask false when there is nobody to
+   * ask
+   */
   ask(tick: number, ask: (context: number) => boolean): void {
     if (this.fresh.length === 0) return;
     const context = ++this.context;
@@ -49,7 +55,7 @@ export class Reads {
     ask(context);
   }
 
-  /** Asks again what has had no answer for `retryTicks`. */
+  /** Repeats questions that have had no answer for `retryTicks`. */
   retry(tick: number, retryTicks: number, ask: (context: number) => boolean): void {
     for (const round of this.asked) {
       if (tick - round.askedTick < retryTicks) continue;

@@ -9,31 +9,31 @@ import type { RaftNodeOptions } from './options.js';
 
 export type RecoveryOptions = Pick<RaftNodeOptions, 'id' | 'members' | 'storage' | 'stateMachine'>;
 
-/** Where a node goes on from. */
+/** The point where a node resumes. */
 export interface Recovery {
   readonly initial: InitialState;
   readonly membership: Membership;
 }
 
 /**
- * Reads the log and finds how much of it is applied.
+ * Reads the log and works out how much of it is applied.
  *
- * The configuration is that of the log's base plus the changes since, up to what is known to be both
- * committed and applied. The state machine may be further than the log knows (its state is flushed
- * on its own, and a snapshot reaches it first): those entries come again and only their membership
- * changes take effect then. Its index proves nothing about our log, which may still hold a tail that
- * conflicts with a snapshot it took over.
+ * The configuration is that of the log's base plus the changes since, up to what is known to be
+ * both committed and applied. The state machine may be further than the log knows, because it is
+ * flushed on its own, and a snapshot reaches it first. Those entries come again, and only their
+ * membership changes take effect then. The state machine's index proves nothing about our log,
+ * which may still hold a tail that conflicts with a snapshot it installed.
  *
- * @throws RaftConfigError, StorageCorruptError, StateBehindLogError, or what the storage throws.
+ * @throws RaftConfigError, StorageCorruptError, StateBehindLogError, or what the storage throws
  */
 export async function recover(options: RecoveryOptions): Promise<Recovery> {
   const { id, storage, stateMachine, members: founders } = options;
   if (founders !== undefined) checkFounders(id, founders);
   let recovered = await storage.open();
-  // A founder's first start leaves the first entry behind. Who joins may have heard a leader before its
-  // disk has anything to show for it.
+  // A founder's first start leaves the first entry behind. A joining member may have heard a leader
+  // before its disk shows anything.
   const mayHavePromised = founders === undefined || !isNew(recovered);
-  if (!mayHavePromised) recovered = await found(storage, recovered, founders);
+  if (!mayHavePromised) recovered = await bootstrap(storage, recovered, founders);
   const { snapshot, entries, hardState } = recovered;
   const last = snapshot.index + entries.length;
   if (hardState.commit > last) {
@@ -61,7 +61,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovery> {
   return { initial, membership };
 }
 
-/** A first entry that differs between members would be a log that differs, in the same term. */
+/** Refuses a list of founders that would give members different first entries in the same term. */
 function checkFounders(id: MemberId, founders: readonly MemberInfo[]): void {
   const ids = new Set(founders.map((member) => member.id));
   if (!ids.has(id) || ids.size !== founders.length) {
@@ -76,10 +76,11 @@ function isNew({ hardState, snapshot, entries }: Recovered): boolean {
 }
 
 /**
- * The founders agree on the first entry without an election: each forges the same one, committed in
- * term 1. As an entry, it reaches members that join later like every other.
+ * Bootstraps the cluster. The founders agree on the first entry without an election: each forges
+ * the same one, committed in term 1. Being an entry, it reaches members that join later like every
+ * other.
  */
-async function found(
+async function bootstrap(
   storage: LogStorage,
   empty: Recovered,
   founders: readonly MemberInfo[],

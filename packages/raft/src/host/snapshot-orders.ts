@@ -13,29 +13,31 @@ export interface SnapshotSource {
   readonly clock: Clock;
   readonly logger: RaftLogger;
   readonly counters: RaftCounters;
-  /** Since the receiver last had more of it; a large one that moves is not given up. */
+  /** Time since the receiver last got more of it. A large snapshot that moves is not given up. */
   readonly timeoutMs: number;
   readonly maxSent: number;
-  /** Describes a snapshot at this index; undefined when the log does not know that index (any more). */
+  /**
+   * Describes a snapshot at this index. Undefined when the log does not know the index (any more).
+   */
   meta(index: Index): SnapshotMeta | undefined;
   /** Takes a view while no other method of the state machine runs. */
   takeView(): Promise<StateView>;
-  /** Tells the core how it went; called once per order. */
+  /** Reports the outcome to the core. Called once per order. */
   report(to: MemberId, ok: boolean): void;
   onError(error: unknown): void;
 }
 
 interface Sending {
   readonly view: StateView;
-  /** In which it was ordered: the order of a leader that is deposed is void. */
+  /** The term of the order. The order of a deposed leader is void. */
   readonly term: Term;
   timer: TimerHandle;
 }
 
-/** Sends the state to members whose next entry is compacted. Each view has one owner: this. */
+/** Sends the state to members whose next entry is compacted. Owns every view it takes. */
 export class SnapshotOrders {
   private readonly source: SnapshotSource;
-  /** Undefined value: the view is being taken. */
+  /** Undefined while the view is being taken. */
   private readonly sending = new Map<MemberId, Sending | undefined>();
   private closed = false;
 
@@ -43,7 +45,7 @@ export class SnapshotOrders {
     this.source = source;
   }
 
-  /** The log from here on is needed by who is getting a snapshot. */
+  /** The lowest index that a snapshot under way still needs. */
   get oldestIndex(): Index {
     let oldest = Number.MAX_SAFE_INTEGER;
     for (const sending of this.sending.values()) {
@@ -90,7 +92,7 @@ export class SnapshotOrders {
     return clock.setTimeout(() => this.giveUp(to, `nothing moved for ${timeoutMs} ms`), timeoutMs);
   }
 
-  /** The transport tells how it goes. */
+  /** Takes the transport's report of progress. */
   moved(to: MemberId, step: SnapshotStep): void {
     const { counters, clock } = this.source;
     if (step.kind === 'sent') counters.snapshotBytesSent += step.bytes;
@@ -104,17 +106,18 @@ export class SnapshotOrders {
   }
 
   /**
-   * Ends what was ordered in another term: its receiver follows somebody else, and would hold on to
-   * a transfer that can not count any more. @param term in which this member leads, else undefined
+   * Ends transfers ordered in another term: their receiver follows another leader, and would hold
+   * on to a transfer that can no longer count. @param term in which this member leads, else
+   * undefined
    */
   leads(term: Term | undefined): void {
     for (const [to, sending] of this.sending) {
       if (sending !== undefined && sending.term !== term)
-        this.giveUp(to, 'its sender leads no more');
+        this.giveUp(to, 'its sender no longer leads');
     }
   }
 
-  /** Ends what is on its way to whoever is no member any more. */
+  /** Ends transfers to peers that are no longer members. */
   only(members: readonly MemberId[]): void {
     for (const [to, sending] of this.sending) {
       if (sending !== undefined && !members.includes(to)) this.giveUp(to, 'it was removed');
@@ -126,7 +129,7 @@ export class SnapshotOrders {
     this.finished(to, false);
   }
 
-  /** The transport is done with it. */
+  /** Takes the transport's report that it is done with a snapshot. */
   finished(to: MemberId, ok: boolean): void {
     const sending = this.sending.get(to);
     if (sending === undefined) return;
@@ -140,7 +143,7 @@ export class SnapshotOrders {
     view.release().catch(this.source.onError);
   }
 
-  /** Releases every view; orders are refused from now on. */
+  /** Releases every view, and refuses further orders. */
   async close(): Promise<void> {
     this.closed = true;
     const all = [...this.sending.values()];

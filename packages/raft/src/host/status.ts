@@ -28,7 +28,7 @@ export interface RaftStatus {
   readonly removed: readonly MemberId[];
 }
 
-/** Who is a member, as announced to the owner of a node. */
+/** The members, as announced to the owner of a node. */
 export type MembersListener = (members: readonly Pick<MemberStatus, 'info' | 'role'>[]) => void;
 
 export function statusOf(
@@ -56,7 +56,7 @@ export function statusOf(
   };
 }
 
-/** The members of now, and whether each votes. */
+/** Returns the current members, and whether each votes. */
 export function rolesOf(membership: Membership): Pick<MemberStatus, 'info' | 'role'>[] {
   const { members, conf } = membership.current;
   return members.map((info) => ({

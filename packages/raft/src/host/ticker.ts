@@ -1,14 +1,14 @@
 import type { Clock, TimerHandle } from './clock.js';
 
-/** A timer may run so much before its time by `clock.now()`. */
+/** How early a timer may fire by `clock.now()`. */
 const EARLY_MS = 1;
 
 /**
- * Calls back once a tick until it is stopped. Ticks missed in a stall are not made up for.
+ * Calls back once per tick until stopped. Does not make up for ticks missed in a stall.
  *
  * Others rely on ticks not coming too soon. After any moment r, `count` ticks take more than
- * (count-2) * tickMs - EARLY_MS of this clock: the first may be one that was due before r and is late.
- * The next is due after the first has run, so after r; and each one after that is due a whole tick
+ * (count-2) * tickMs - EARLY_MS of this clock. The first may be one that was due before r and is
+ * late. The next is due after the first has run, so after r; and each later one is due a whole tick
  * after the one before.
  */
 export class Ticker {
@@ -26,7 +26,7 @@ export class Ticker {
     this.nextTickMs = clock.now();
   }
 
-  /** At least so many milliseconds pass between any moment and the last of `count` ticks after it. */
+  /** The least milliseconds between any moment and the last of `count` ticks after it. */
   static leastMs(count: number, tickMs: number): number {
     return Math.max(0, Math.floor((count - 2) * tickMs - EARLY_MS));
   }
@@ -34,7 +34,7 @@ export class Ticker {
   start(): void {
     const nowMs = this.clock.now();
     this.nextTickMs += this.tickMs;
-    // After a stall, go on from now.
+    // Continues from now after a stall.
     if (this.nextTickMs <= nowMs) this.nextTickMs = nowMs + this.tickMs;
     this.wait(nowMs);
   }
@@ -42,7 +42,8 @@ export class Ticker {
   private wait(nowMs: number): void {
     const { clock } = this;
     this.timer = clock.setTimeout(() => {
-      // Node counts from the start of the event loop's turn, so a timer set late in it comes early.
+      // Node counts from the start of the event loop's turn, so a timer set late in the turn fires
+      // early.
       const firedMs = clock.now();
       if (firedMs < this.nextTickMs - EARLY_MS) {
         this.wait(firedMs);
@@ -52,7 +53,7 @@ export class Ticker {
       clock.setImmediate(() => {
         if (this.stopped) return;
         this.tick();
-        // After the tick: what it took in must not have happened after the next one is due.
+        // After the tick: what the tick took in must not have happened after the next one is due.
         if (!this.stopped) this.start();
       });
     }, this.nextTickMs - nowMs);

@@ -8,7 +8,7 @@ const WORDS: Readonly<Record<ConfChangeOp, string>> = {
   [ConfChangeOp.Update]: 'update',
 };
 
-/** A membership change in words: `voter 12 (198.18.0.11:2377, node abc); remove 13`. */
+/** Describes a membership change in words: `voter 12 (198.18.0.11:2377, node abc); remove 13`. */
 export function describeConfChange({ data }: Pick<Entry, 'data'>): string {
   const { changes } = decodeConfChange(data);
   if (changes.length === 0) return 'leave the joint configuration';

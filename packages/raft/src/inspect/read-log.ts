@@ -13,14 +13,14 @@ import { decodeRecord } from '../storage/record.js';
 import { EMPTY_META, Recovery } from '../storage/recovery.js';
 import { databaseHolder } from './store-lock.js';
 
-/** What is in the folder of a log, as far as it can be read, and what is wrong with it. */
+/** What the folder of a log holds, as far as it can be read, and what is wrong with it. */
 export interface LogReport {
   /** Undefined when the file is missing or damaged. */
   readonly identity: Identity | undefined;
   /** How often the log was opened. */
   readonly incarnation: number;
   readonly hardState: HardState;
-  /** The point the log starts after. */
+  /** The point where the log starts. */
   readonly snapshot: SnapshotMeta;
   /** Up to the first record that is missing or damaged. */
   readonly entries: readonly Entry[];
@@ -28,7 +28,7 @@ export interface LogReport {
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly records: number;
-  /** Torn writes, never acknowledged, that the next start will drop; no problems. */
+  /** Torn writes that were never acknowledged. The next start drops them; they are not problems. */
   readonly torn: readonly string[];
   /** Why a member must not start on it, one sentence each. Empty: the log is whole. */
   readonly problems: readonly string[];
@@ -37,9 +37,9 @@ export interface LogReport {
 const READ_BUFFER_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads the log of a member that does not run. Nothing in the folder is changed: LevelDB, which tidies
- * up when it opens, gets a copy to open. All the checks of a start are made, and go on after the first
- * that fails.
+ * Reads the log of a member that is not running. Changes nothing in the folder: LevelDB, which
+ * tidies up when it opens, gets a copy. Makes all the checks of a start, and continues after the
+ * first that fails.
  * @param path as in LevelStorageOptions
  * @throws StorageLockedError when a process has it open; errors of the disk
  */
@@ -125,7 +125,7 @@ class RaftLogReader {
         writeBufferBytes: READ_BUFFER_BYTES,
       });
     } catch (error) {
-      this.#problems.push(`LevelDB can not open it: ${(error as Error).message}`);
+      this.#problems.push(`LevelDB cannot open it: ${(error as Error).message}`);
       return nothing;
     }
     try {
@@ -177,12 +177,12 @@ class RaftLogReader {
     }
     if (nextSequence <= identity.durableSequence) {
       this.#problems.push(
-        `the last record that follows on is ${nextSequence - 1}, but ${identity.durableSequence} was durable`,
+        `the last record without a gap before it is ${nextSequence - 1}, but ${identity.durableSequence} was durable`,
       );
     }
   }
 
-  /** @returns whether it went well; else there is one problem more */
+  /** @returns whether it succeeded; if not, adds a problem */
   async #attempt(at: string, work: () => Promise<void>): Promise<boolean> {
     try {
       await work();

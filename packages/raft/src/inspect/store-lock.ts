@@ -2,8 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * The process that has a LevelDB database open, by the kernel's list of locks; undefined when none has.
- * Opening the database would tell as well, and change its files.
+ * Returns the process that has a LevelDB database open, by the kernel's list of locks; undefined
+ * when there is none. Opening the database would tell as well, but change its files.
  * @param folder of the database
  */
 export async function databaseHolder(folder: string): Promise<number | undefined> {
@@ -18,8 +18,9 @@ export async function databaseHolder(folder: string): Promise<number | undefined
 }
 
 /**
- * proc(5), /proc/locks: `1: POSIX  ADVISORY  WRITE 3568 fd:00:2531452 0 EOF`. The device is left out:
- * some file systems show another one than stat does, and a false alarm only asks to stop a daemon.
+ * proc(5), /proc/locks: `1: POSIX ADVISORY WRITE 3568 fd:00:2531452 0 EOF`. Ignores the device:
+ * some file systems show a different one than stat does, and a false alarm only asks to stop a
+ * daemon.
  */
 export function holderIn(locks: string, inode: number): number | undefined {
   for (const line of locks.split('\n')) {

@@ -1,7 +1,7 @@
 /**
- * PRIVATE. What Raft's own simulation (packages/raft-sim) looks at and builds on: its invariants read
- * the state of the core, and its transport and disk run the product's parts over simulated ones.
- * Nothing here is API: it changes without notice, in any release.
+ * PRIVATE. What Raft's own simulation (packages/raft-sim) inspects and builds on: its invariants
+ * read the state of the core, and its transport and disk run the product's parts over simulated
+ * ones. Nothing here is API: it may change without notice, in any release.
  */
 export { decodeFrame, encodeFrame } from '../codec/message-codec.js';
 export { until } from '../contract/until.js';

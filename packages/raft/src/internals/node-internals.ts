@@ -20,18 +20,18 @@ export function membershipOf(node: RaftNode): Membership {
   return node['membership'];
 }
 
-/** Whether a node is sending a snapshot to this member, or is closing: then it sends nobody anything. */
+/** Reports whether a node is sending a snapshot to this member, or is closing and sends nothing. */
 export function sendsSnapshot(node: RaftNode, to: MemberId): boolean {
   const snapshots = node['snapshots'];
   return snapshots['closed'] || snapshots['sending'].has(to);
 }
 
-/** Has a node look at its core soon, after the core was changed from outside. */
+/** Makes a node look at its core soon, after the core was changed from outside. */
 export function wake(node: RaftNode): void {
   node['wake']();
 }
 
-/** The entries that a log has in memory, and what is before the first of them. */
+/** The entries that a log has in memory, and the point before the first of them. */
 export interface LogInside {
   readonly entries: readonly Entry[];
   readonly base: { readonly index: Index; readonly term: Term };
@@ -41,7 +41,7 @@ export function logOf({ log }: Raft): LogInside {
   return { entries: log['entries'], base: log['base'] };
 }
 
-/** What a node's writer is made of. */
+/** The parts of a node's writer. */
 export interface WriterParts {
   readonly storage: LogStorage;
   readonly onDone: (works: readonly AppendWork[]) => void;
@@ -49,7 +49,7 @@ export interface WriterParts {
   readonly meter: WriteMeter;
 }
 
-/** Puts another writer in the place of a node's own, before it has written anything. */
+/** Replaces a node's writer before it has written anything. */
 export function replaceWriter(node: RaftNode, make: (parts: WriterParts) => LogWriter): void {
   const writer = node['writer'];
   const replaced = make({

@@ -19,18 +19,18 @@ import { Membership } from '../host/membership.js';
 import type { LogStorage, Recovered } from '../storage/storage.js';
 
 export interface ForceOptions {
-  /** The survivor; its address may be a new one. */
+  /** The survivor. Its address may be new. */
   readonly self: MemberInfo;
-  /** Its log, not open. Opened, changed in one durable write, and closed again. */
+  /** Its log, not open. This opens it, changes it in one durable write, and closes it again. */
   readonly storage: LogStorage;
-  /** The state machine's, after it was flushed: what is applied was committed. */
+  /** The state machine's index after a flush. What is applied was committed. */
   readonly appliedIndex: Index;
-  /** Highest index that this member knew to be committed while it ran; 0 if nobody remembers. */
+  /** Highest index that this member knew to be committed while it ran; 0 if unknown. */
   readonly commitIndex: Index;
   /**
-   * What becomes of entries that this member holds but does not know to be committed. `drop`, as etcd
-   * and SwarmKit do: what the lost members acknowledged in their last moments may be among them.
-   * `keep`: what was never acknowledged may come true after all.
+   * What happens to entries that this member holds but does not know to be committed. `drop`, as in
+   * etcd and SwarmKit: they may include what the lost members acknowledged in their last moments.
+   * `keep`: changes that were never acknowledged may take effect after all.
    */
   readonly uncommitted: 'drop' | 'keep';
 }
@@ -39,22 +39,23 @@ export interface ForceOptions {
 export interface Forced {
   /** Last entry that was kept. */
   readonly lastIndex: Index;
-  /** Entries cut off behind it. */
+  /** Number of entries cut off after it. */
   readonly dropped: number;
-  /** Members that are members no more, for good. */
+  /** Members that were removed for good. */
   readonly removed: readonly MemberId[];
   readonly term: number;
 }
 
 /**
- * Makes a group of one out of what a single survivor holds. Its log gets the membership changes that a
- * leader would have proposed, in a term of their own, as committed: the next start replays them like
- * any others. All or nothing, also across a crash.
+ * Turns what a single survivor holds into a group of one. Its log gets the membership changes that
+ * a leader would have proposed, in a term of their own, as committed: the next start replays them
+ * like any others. All or nothing, even across a crash.
  *
- * This breaks Raft's promise on purpose: only when the others are lost for good. Should they come back
- * with their logs they are a group of their own, and refused here (their ids count as removed).
- * @throws MemberNotFoundError when this member is not, or not for long, part of the group;
- *   StateBehindLogError; what the storage throws
+ * This deliberately breaks Raft's guarantee: use it only when the others are lost for good. If they
+ * come back with their logs, they form a group of their own, which this one refuses (their ids
+ * count as removed).
+ * @throws MemberNotFoundError when this member is not part of the group, or about to leave it;
+ * StateBehindLogError; what the storage throws
  */
 export async function forceSingleMember(options: ForceOptions): Promise<Forced> {
   const { storage } = options;
@@ -77,7 +78,7 @@ async function force(options: ForceOptions, recovered: Recovered): Promise<Force
   const membership = membershipOf(recovered, entries);
   const before = membership.current.members.map(({ id }) => id);
   const lastTerm = entries.at(-1)?.term ?? snapshot.term;
-  // A term that nobody led: whatever a lost leader still sends is older.
+  // Nobody led this term: whatever a lost leader still sends is older.
   const term = Math.max(hardState.term, lastTerm) + 1;
   const forged: Entry[] = [];
   const forge = (change: ConfChange): void => {
@@ -92,7 +93,7 @@ async function force(options: ForceOptions, recovered: Recovered): Promise<Force
   const others = membership.current.members.filter(({ id }) => id !== self.id);
   forge({
     changes: [
-      // As a voter, even if it was only learning; with the address that it has now.
+      // Adds the survivor as a voter, even if it was a learner, with its current address.
       { op: ConfChangeOp.AddVoter, id: self.id, info: self },
       ...others.map(({ id }) => ({ op: ConfChangeOp.Remove, id })),
     ],

@@ -1,14 +1,14 @@
 import type { Index, MemberId, MemberInfo, SnapshotMeta, Term } from '../core/types.js';
 import type { LogStorage } from '../storage/storage.js';
 
-/** What a group of one starts from. */
+/** The start of a group of one. */
 export interface FoundingState {
   /** Its only member; the id was never used before. */
   readonly self: MemberInfo;
-  /** Of the state that it has already. */
+  /** The index of its existing state. */
   readonly index: Index;
   readonly term: Term;
-  /** Ids of the group that the state was taken from: they must never come back. */
+  /** Ids of the group that the state came from. They must never come back. */
   readonly removed: readonly MemberId[];
 }
 
@@ -25,8 +25,8 @@ export function foundingMeta({ self, index, term, removed }: FoundingState): Sna
 }
 
 /**
- * Writes the log of a group of one that starts after a state taken elsewhere: empty, but for where it
- * starts. The state machine must have the state already, else the member will not start on it.
+ * Writes the log of a group of one that starts after a state taken elsewhere: empty except for its
+ * start. The state machine must already have the state; otherwise the member will not start on it.
  * @param storage a new one, not open; closed again
  */
 export async function foundLog(storage: LogStorage, meta: SnapshotMeta): Promise<void> {

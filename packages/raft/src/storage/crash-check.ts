@@ -4,24 +4,26 @@ import { inspectLogFile, type LogFileReport } from './leveldb-log-file.js';
 
 /** What the files of a closed database say about how it was closed. */
 export interface CrashCheck {
-  /** Why acknowledged records are surely lost; undefined when nothing says so. */
+  /** Why acknowledged records are certainly lost; undefined when nothing says so. */
   readonly damage?: string;
-  /** Files with a torn write, never acknowledged, at their end. LevelDB drops it and says so. */
+  /**
+   * Files that end in a torn write, which was never acknowledged. LevelDB drops it and logs that.
+   */
   readonly torn: readonly string[];
 }
 
 const WRITE_AHEAD_FILE = /^\d+\.log$/;
 
 /**
- * Looks through LevelDB's write-ahead files before LevelDB opens, and replaces, them. Reads only.
- * @param folder an existing database's.
+ * Reads LevelDB's write-ahead files before LevelDB opens and replaces them. Changes nothing.
+ * @param folder the folder of an existing database
  */
 export async function checkAfterCrash(
   folder: string,
   files: FileSystem = NODE_FILES,
 ): Promise<CrashCheck> {
   const names = (await files.list(folder)).filter((name) => WRITE_AHEAD_FILE.test(name));
-  // A database always has one: it is made before the one before it is let go.
+  // A database always has one: LevelDB makes the next file before it deletes the previous one.
   if (names.length === 0) return { damage: 'the write-ahead file is missing', torn: [] };
   const torn: string[] = [];
   for (const name of names.sort()) {
@@ -37,8 +39,8 @@ export async function checkAfterCrash(
 }
 
 /**
- * A torn write is harmless if no record was acknowledged after it. One record at a time is under
- * way, so behind it may stand copies of one other record at most: the one whose sync the crash
+ * A torn write is harmless if no record was acknowledged after it. Only one record is written at a
+ * time, so at most copies of one other record may follow it: the one whose sync the crash
  * interrupted, while an unsynced write before it was lost.
  */
 function damageIn({ faults, before, after }: LogFileReport): string | undefined {
@@ -56,8 +58,8 @@ const COMPLAINT = /corruption|dropping|ignoring error/i;
 const INFO_LOG_LIMIT_LINES = 3;
 
 /**
- * Lines of LevelDB's own log, LOG, that speak of lost data, except about the files whose torn end is
- * known. @returns undefined when there are none.
+ * Lines of LevelDB's own log, LOG, that report lost data, except about the files known to end in a
+ * torn write. @returns undefined when there are none
  */
 export async function complaintsOfLevelDb(
   folder: string,

@@ -1,4 +1,4 @@
-/** CRC-32C (Castagnoli), which LevelDB uses; zlib has only the other one. */
+/** CRC-32C (Castagnoli), which LevelDB uses; zlib only has the other CRC-32. */
 
 const POLYNOMIAL = 0x82f63b78;
 
@@ -14,7 +14,7 @@ export function crc32c(bytes: Uint8Array): number {
   return ~crc >>> 0;
 }
 
-/** Whether some prefix of `bytes`, at least one byte long, has this checksum. */
+/** Reports whether some prefix of `bytes`, at least one byte long, has this checksum. */
 export function somePrefixHasCrc32c(bytes: Uint8Array, wanted: number): boolean {
   let crc = 0xffffffff;
   for (let i = 0; i < bytes.length; i++) {

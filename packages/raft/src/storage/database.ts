@@ -1,16 +1,19 @@
-/** The few things the log needs of LevelDB; passed in so that tests can make it fail. */
+/** The few operations that the log needs of LevelDB. Passed in so that tests can make it fail. */
 export interface Database {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
-  /** All or none; on disk when it resolves if `sync`, else soon. */
+  /**
+   * Writes all operations or none. They are on disk when it resolves if `sync`, otherwise soon
+   * after.
+   */
   write(operations: readonly Operation[], options: { readonly sync: boolean }): Promise<void>;
-  /** In order of keys, `from` included, `to` excluded. */
+  /** Reads in order of keys, from `from` inclusive to `to` exclusive. */
   read(from: Uint8Array, to: Uint8Array): AsyncIterable<readonly [Uint8Array, Uint8Array]>;
-  /** Gives the space of deleted keys back to the disk; others may write meanwhile. */
+  /** Returns the space of deleted keys to the disk. Others may write meanwhile. */
   reclaim(from: Uint8Array, to: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Without a value: deletes the key. */
+/** Without a value, deletes the key. */
 export type Operation = readonly [key: Uint8Array, value?: Uint8Array];
 
 export interface DatabaseOptions {
@@ -19,10 +22,12 @@ export interface DatabaseOptions {
   readonly writeBufferBytes: number;
 }
 
-/** @throws an error whose `code` is one of LevelDB's: LEVEL_LOCKED, LEVEL_CORRUPTION, LEVEL_IO_ERROR. */
+/**
+ * @throws an error whose `code` is one of LevelDB's: LEVEL_LOCKED, LEVEL_CORRUPTION, LEVEL_IO_ERROR
+ */
 export type OpenDatabase = (folder: string, options: DatabaseOptions) => Promise<Database>;
 
-/** Records are read once, at start: a cache would only take memory. */
+/** Records are read once, at the start: a cache would only take memory. */
 const CACHE_BYTES = 64 * 1024;
 const READ_AHEAD_BYTES = 256 * 1024;
 const READ_AHEAD_RECORDS = 64;
@@ -33,19 +38,19 @@ interface ClassicLevel {
   compactRange(start: Uint8Array, end: Uint8Array, options: typeof ENCODING): Promise<void>;
 }
 
-/** The real one; loaded when first used. */
+/** Opens LevelDB. Loads it on first use. */
 export const openLevelDatabase: OpenDatabase = async (folder, options) => {
   const { Level } = await import('level');
   const open = {
     keyEncoding: 'view',
     valueEncoding: 'view',
     createIfMissing: options.createIfMissing,
-    // Entries are packed already.
+    // Entries are already packed.
     compression: false,
     writeBufferSize: options.writeBufferBytes,
     cacheSize: CACHE_BYTES,
   } as const;
-  // It would open by itself in a moment, with what the constructor was told: so tell it everything.
+  // It opens by itself soon, with the constructor's options, so these must be complete.
   const level = new Level<Uint8Array, Uint8Array>(folder, open);
   try {
     await level.open();
@@ -80,7 +85,7 @@ export const openLevelDatabase: OpenDatabase = async (folder, options) => {
         await iterator.close();
       }
     },
-    // Only LevelDB has it, and level's types speak for browsers too.
+    // Only LevelDB has it, and level's types cover browsers too.
     reclaim: (from, to) => (level as unknown as ClassicLevel).compactRange(from, to, ENCODING),
     close: () => level.close(),
   };

@@ -3,11 +3,11 @@ import { readU32, U32_BYTES, writeU32 } from '../codec/bytes.js';
 import { PLAIN, type RecordCipher } from './cipher.js';
 
 /**
- * What every value in the database is wrapped in: version, sealed body, CRC-32 of both.
- * The checksum is over the sealed bytes, so that a damaged value and a wrong key are told apart.
+ * The wrapper of every value in the database: version, sealed body, CRC-32 of both. The checksum
+ * covers the sealed bytes, which tells a damaged value from a wrong key.
  */
 
-/** Raised when the layout of any value changes; readers refuse versions they do not know. */
+/** Raised when the layout of any value changes. Readers refuse versions they do not know. */
 export const FORMAT_VERSION = 1;
 
 const VERSION_BYTES = 1;
@@ -18,7 +18,7 @@ export class RecordDamagedError extends Error {
   readonly code = 'RAFT_RECORD_DAMAGED';
 }
 
-/** The value is what was written, but this program or this key can not read it. */
+/** The value is what was written, but this program or this key cannot read it. */
 export class RecordUnreadableError extends Error {
   readonly code = 'RAFT_RECORD_UNREADABLE';
 }
@@ -31,15 +31,15 @@ export function wrap(body: Uint8Array, cipher: RecordCipher): Uint8Array {
 }
 
 /**
- * As `wrap`, of a body that `fill` writes: where nothing encrypts it is written in its place at once,
- * as a record of many entries is large.
+ * As `wrap`, for a body that `fill` writes. Without encryption, `fill` writes straight into place,
+ * because a record of many entries is large.
  */
 export function wrapFilled(
   bodyBytes: number,
   fill: (body: Uint8Array) => void,
   cipher: RecordCipher,
 ): Uint8Array {
-  // Small values share Node's pool: a buffer of its own for each costs more than to fill it.
+  // Small values share Node's pool: a buffer for each costs more than filling it.
   const value = Buffer.allocUnsafe(OVERHEAD_BYTES + bodyBytes);
   const body = value.subarray(VERSION_BYTES, VERSION_BYTES + bodyBytes);
   fill(body);
@@ -72,7 +72,7 @@ export function unwrap(value: Uint8Array, cipher: RecordCipher): Uint8Array {
   try {
     return cipher.open(value.subarray(VERSION_BYTES, end));
   } catch (cause) {
-    throw new RecordUnreadableError('it can not be decrypted: is the key the right one?', {
+    throw new RecordUnreadableError('it cannot be decrypted: is the key the right one?', {
       cause,
     });
   }

@@ -1,6 +1,6 @@
 import { StorageCorruptError } from './storage.js';
 
-/** The log can not be written, or was closed; the member must stop. */
+/** The log cannot be written, or was closed. The member must stop. */
 export class StorageFailedError extends Error {
   readonly code = 'RAFT_STORAGE_FAILED';
 }
@@ -15,7 +15,7 @@ export class StorageIdentityError extends Error {
   readonly code = 'RAFT_STORAGE_IDENTITY';
 }
 
-/** The log is whole but can not be read by this program, or with this key. */
+/** The log is whole, but this program or this key cannot read it. */
 export class StorageUnreadableError extends Error {
   readonly code = 'RAFT_STORAGE_UNREADABLE';
 }
@@ -29,11 +29,11 @@ export function corrupt(path: string, found: string, cause?: unknown): StorageCo
   );
 }
 
-/** For errors of the disk or of LevelDB while writing. */
+/** For errors of the disk or of LevelDB during a write. */
 export function failed(path: string, cause: unknown): StorageFailedError {
   return new StorageFailedError(
-    `The Raft log in ${path} can not be written: ${(cause as Error).message}. Nothing acknowledged ` +
-      'is lost. Check the space and the health of the disk, then start the node again.',
+    `The Raft log in ${path} cannot be written: ${(cause as Error).message}. Nothing acknowledged ` +
+      'is lost. Check the free space and the health of the disk, then start the node again.',
     { cause },
   );
 }

@@ -6,14 +6,14 @@ const TIME_GRAIN_MS = 50;
 const NS_PER_MS = 1_000_000n;
 
 /**
- * LevelDB syncs a new write-ahead file, but not the folder that names it (google/leveldb#193): after
- * a power cut the file may be gone with all that was synced into it. This syncs the folder whenever
- * a name in it has changed. Asking costs microseconds, as the folder is held open.
+ * LevelDB syncs a new write-ahead file, but not the folder that names it (google/leveldb#193):
+ * after a power cut the file may be gone with everything synced into it. This syncs the folder
+ * whenever a name in it has changed. The check costs microseconds, because the folder is held open.
  */
 export class FolderSync {
   private readonly files: FileSystem;
   private readonly folder: Folder;
-  /** The time of the last change that is surely synced. */
+  /** The time of the last change that is certainly synced. */
   private syncedNs: bigint | undefined;
 
   private constructor(files: FileSystem, folder: Folder) {
@@ -40,7 +40,7 @@ export class FolderSync {
   }
 }
 
-/** Makes names created or removed in a folder durable. */
+/** Makes names created in or removed from a folder durable. */
 export async function syncFolder(files: FileSystem, path: string): Promise<void> {
   const folder = await files.openFolder(path);
   try {
@@ -51,9 +51,9 @@ export async function syncFolder(files: FileSystem, path: string): Promise<void>
 }
 
 /**
- * Makes a folder and those above it, unless they are there; all their names are durable when it
- * resolves. Each is durable before the next is made in it, so that only the last one that is there may
- * be what a crash left of an earlier attempt.
+ * Makes a folder and its parents, unless they exist; all their names are durable when it resolves.
+ * Each is durable before the next is made in it, so only the last one that exists may be left over
+ * from a crash during an earlier attempt.
  */
 export async function makeDurableFolder(files: FileSystem, path: string): Promise<void> {
   const above = dirname(path);
@@ -65,12 +65,13 @@ export async function makeDurableFolder(files: FileSystem, path: string): Promis
   try {
     await syncFolder(files, above);
   } catch (error) {
-    // One that an administrator made, where we may not look or nothing can be synced, is theirs.
+    // A folder that an administrator made, where we may not look or cannot sync, is the
+    // administrator's responsibility.
     if (isNew || !OUT_OF_REACH.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
 
-/** Why a folder can not be opened for reading, or not be synced. */
+/** Why a folder cannot be opened for reading, or synced. */
 const OUT_OF_REACH: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EINVAL', 'EROFS']);
 
 async function isThere(files: FileSystem, path: string): Promise<boolean> {

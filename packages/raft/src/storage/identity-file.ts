@@ -5,15 +5,15 @@ import { type FileSystem, NODE_FILES } from './file-system.js';
 import { syncFolder } from './folder-sync.js';
 
 /**
- * Who the log beside it belongs to, and how much of it there must be at least. It is small, written
- * whole and synced, and kept apart from the database so that it outlives it.
+ * Whose log lies beside it, and the least that must be in it. Small, written whole and synced, and
+ * kept apart from the database so that it outlives it.
  */
 export interface Identity {
   readonly clusterId: string;
   readonly memberId: MemberId;
   /**
-   * How often the store was opened; 0 while it was never opened completely. The database has the
-   * same number, written first: a database that has less is an old copy, or lost its last file.
+   * How often the store was opened; 0 until the first complete opening. The database holds the same
+   * number, written first: a database with a lower one is an old copy, or lost its last file.
    */
   readonly incarnation: number;
   /** All records up to this one were durable when the file was written: a lower bound. */
@@ -22,12 +22,15 @@ export interface Identity {
   readonly condemned?: string;
 }
 
-/** The file is there but says nothing sensible. */
+/** The file exists, but its content makes no sense. */
 export class IdentityDamagedError extends Error {
   readonly code = 'RAFT_IDENTITY_DAMAGED';
 }
 
-/** @returns undefined when there is no such file. @throws IdentityDamagedError, errors of the disk */
+/**
+ * @returns undefined when there is no such file
+ * @throws IdentityDamagedError, errors of the disk
+ */
 export async function readIdentity(
   path: string,
   files: FileSystem = NODE_FILES,
@@ -42,7 +45,7 @@ export async function readIdentity(
   return JSON.parse(body) as Identity;
 }
 
-/** Replaces the file; the new one is durable when this resolves. Not to be called concurrently. */
+/** Replaces the file; the new one is durable when this resolves. Not safe to call concurrently. */
 export async function writeIdentity(
   path: string,
   identity: Identity,

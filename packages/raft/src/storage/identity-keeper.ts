@@ -1,7 +1,7 @@
 import type { FileSystem } from './file-system.js';
 import { type Identity, writeIdentity } from './identity-file.js';
 
-/** Keeps the identity file behind the log; one write at a time, the latest one wins. */
+/** Updates the identity file behind the log. Makes one write at a time; the latest request wins. */
 export class IdentityKeeper {
   private readonly path: string;
   private readonly files: FileSystem;
@@ -27,12 +27,12 @@ export class IdentityKeeper {
     return this.identity;
   }
 
-  /** The lower bound as last asked for. */
+  /** The lower bound last requested. */
   get durableSequence(): number {
     return this.identity.durableSequence;
   }
 
-  /** Raises the lower bound, in the background. */
+  /** Raises the lower bound in the background. */
   advance(durableSequence: number): void {
     if (durableSequence <= this.identity.durableSequence) return;
     this.identity = { ...this.identity, durableSequence };

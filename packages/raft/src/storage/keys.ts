@@ -1,6 +1,8 @@
 import { readU64, U64_BYTES, writeU64 } from '../codec/bytes.js';
 
-/** Keys of the database: one for the start of the log, one for the incarnation, one a record. */
+/**
+ * Keys of the database: one for the start of the log, one for the incarnation, one for each record.
+ */
 
 export const META_KEY = Uint8Array.of(0x6d);
 export const INCARNATION_KEY = Uint8Array.of(0x69);
@@ -19,7 +21,7 @@ export function recordKey(sequence: number): Uint8Array {
 /** Above every record. */
 export const RECORDS_END = Uint8Array.of(RECORD_PREFIX + 1);
 
-/** @returns undefined when the key is not that of a record. */
+/** @returns undefined when the key is not a record's */
 export function sequenceOf(key: Uint8Array): number | undefined {
   if (key.length !== RECORD_KEY_BYTES || key[0] !== RECORD_PREFIX) return undefined;
   try {

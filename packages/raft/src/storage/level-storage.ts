@@ -16,33 +16,38 @@ import type { LogStorage, Persist, Recovered } from './storage.js';
 import { Trimmer } from './trimmer.js';
 
 export interface LevelStorageOptions {
-  /** A folder of the log's own; made if missing. Holds `identity` and, in `log/`, the database. */
+  /** The log's own folder; made if missing. Holds `identity` and, in `log/`, the database. */
   readonly path: string;
   readonly clusterId: string;
   readonly memberId: MemberId;
-  /** Encrypts records. Default: does not. */
+  /** Encrypts records. Default: no encryption. */
   readonly cipher?: RecordCipher;
   /** Size of LevelDB's write buffer, of which there may be two. Default WRITE_BUFFER_BYTES. */
   readonly writeBufferBytes?: number;
   /** Default: LevelDB. */
   readonly openDatabase?: OpenDatabase;
-  /** Where the files beside LevelDB's are, and LevelDB's are read. Default: the computer's own. */
+  /**
+   * The file system for the files beside LevelDB's, and for reading LevelDB's. Default: the
+   * computer's own.
+   */
   readonly files?: FileSystem;
 }
 
 /**
- * Chosen by measurement (see README): larger buffers make the log no faster, as each record is
- * synced anyway, and cost resident memory.
+ * Chosen by measurement (see README). Larger buffers do not make the log faster, because each
+ * record is synced anyway, and cost resident memory.
  */
 export const WRITE_BUFFER_BYTES = 2 * 1024 * 1024;
 
-/** After so many records the lower bound in the identity file is raised. */
+/** Records after which the lower bound in the identity file is raised. */
 export const BOUND_INTERVAL_RECORDS = 1024;
 
-/** Unsynced writes are repeated in the next record; with more entries than this it is synced. */
+/**
+ * Unsynced writes are repeated in the next record. A record with more entries than this is synced.
+ */
 const PROVISIONAL_LIMIT_ENTRIES = 256;
 
-/** All there is while the store is open. */
+/** What exists while the store is open. */
 interface Opened {
   readonly database: Database;
   readonly keeper: IdentityKeeper;
@@ -53,8 +58,8 @@ interface Opened {
 
 /**
  * The log in LevelDB, used as a write-ahead log: each durable write is one record under the next
- * sequence number, and reading them in order gives the log. Raft paper §5.1 for what must survive.
- * The README of the package has the format and says which losses are noticed.
+ * sequence number, and reading the records in order gives the log. Raft paper §5.1 says what must
+ * survive. The README of the package has the format and lists the losses it detects.
  */
 export class LevelStorage implements LogStorage {
   private readonly options: LevelStorageOptions;
@@ -68,7 +73,7 @@ export class LevelStorage implements LogStorage {
   /** What was written unsynced under `nextSequence`. */
   private provisional: LogRecord | undefined;
   private persisting = false;
-  /** Compactions and snapshots both write the start of the log: one after the other. */
+  /** Compactions and snapshots both write the start of the log: one after another. */
   private startTurn: Promise<void> = Promise.resolve();
 
   constructor(options: LevelStorageOptions) {
@@ -83,10 +88,10 @@ export class LevelStorage implements LogStorage {
 
   /**
    * @throws StorageCorruptError, StorageLockedError, StorageIdentityError, StorageUnreadableError,
-   *   or the disk's error.
+   * or the disk's error
    */
   async open(): Promise<Recovered> {
-    assert(this.opened === undefined, 'the log is open already');
+    assert(this.opened === undefined, 'the log is already open');
     await makeDurableFolder(this.files, this.options.path);
     const { writeBufferBytes = WRITE_BUFFER_BYTES } = this.options;
     const onError = (error: unknown): void => void this.fail(error);
@@ -119,7 +124,7 @@ export class LevelStorage implements LogStorage {
     return { hardState, snapshot, entries, firstIndex: spans.startIndex + 1 };
   }
 
-  /** @throws StorageFailedError, also for each call after the first that failed. */
+  /** @throws StorageFailedError, also for each call after the first that failed */
   async persist(write: Persist): Promise<void> {
     const opened = this.usable();
     assert(!this.persisting, 'two writes of the log at once would be reordered');
@@ -152,7 +157,7 @@ export class LevelStorage implements LogStorage {
     await opened.trimmer.stop();
     await opened.keeper.idle();
     try {
-      // After an orderly stop the bound is exact: any loss will be noticed.
+      // After an orderly stop the bound is exact, so any loss is detected.
       if (this.failure === undefined) {
         await opened.keeper.change({ durableSequence: this.nextSequence - 1 });
       }
@@ -223,7 +228,7 @@ export class LevelStorage implements LogStorage {
       if (this.failure !== undefined) throw this.failure;
       return task();
     });
-    // The next one goes on whatever became of this one; who asked for this one hears of it.
+    // The next turn runs whatever happened to this one; the caller of this one gets its error.
     this.startTurn = turn.catch(() => {});
     await turn;
   }
@@ -234,7 +239,7 @@ export class LevelStorage implements LogStorage {
     throw new StorageFailedError(`The Raft log in ${this.options.path} is not open.`);
   }
 
-  /** The first error is kept for ever: after a failed sync nobody knows what is on disk. */
+  /** Keeps the first error for ever: after a failed sync nobody knows what is on disk. */
   private fail(error: unknown): Error {
     const told = error instanceof StorageFailedError || error instanceof RaftFaultError;
     this.failure ??= told ? error : failed(this.options.path, error);

@@ -2,14 +2,14 @@ import { crc32c, somePrefixHasCrc32c } from './crc32c.js';
 import { sequenceOf } from './keys.js';
 
 /**
- * Reads LevelDB's own write-ahead file as it is on disk, before LevelDB does: when LevelDB meets a
- * fault there it drops the rest of the block and goes on, silently, and its next start has no trace
- * of it. (doc/log_format.md of LevelDB; db/log_reader.cc of version 1.20.)
+ * Reads LevelDB's own write-ahead file as it is on disk, before LevelDB does. When LevelDB meets a
+ * fault there, it silently drops the rest of the block and continues, and its next start shows no
+ * trace of the fault. (doc/log_format.md of LevelDB; db/log_reader.cc of version 1.20.)
  *
- * A fault is either what a crash leaves of a write under way, which was never acknowledged, or
- * damage. A write under way is torn in one of two ways: the file ends in the middle of it, or
- * sectors of it were never written and read as zeros. Everything else is damage; the same rule is
- * etcd's (`wal/decoder.go`, isTornEntry).
+ * A fault is either damage, or what a crash leaves of a write under way, which was never
+ * acknowledged. A write under way is torn in one of two ways: the file ends in the middle of it, or
+ * sectors of it were never written and read as zeros. Everything else is damage. etcd has the same
+ * rule (`wal/decoder.go`, isTornEntry).
  */
 export interface LogFileFault {
   readonly kind: 'torn' | 'damaged';
@@ -19,20 +19,26 @@ export interface LogFileFault {
 
 export interface LogFileReport {
   readonly faults: readonly LogFileFault[];
-  /** Sequence numbers of our records, as often and in the order they were written. */
+  /**
+   * Sequence numbers of our records before the first fault, in the order they were written, repeats
+   * included.
+   */
   readonly before: readonly number[];
-  /** Those found after the first fault. */
+  /** Sequence numbers found after the first fault. */
   readonly after: readonly number[];
 }
 
 const BLOCK_BYTES = 32 * 1024;
 const HEADER_BYTES = 7;
 const SECTOR_BYTES = 512;
-/** Kinds of piece: a whole write, its first piece, (3) one in the middle, the last. */
+/** Kinds of piece: a whole write, its first piece, (3) a middle piece, the last. */
 const FULL = 1;
 const FIRST = 2;
 const LAST = 4;
-/** Stored checksums are rotated and shifted by this, so that a file of files does not confuse. */
+/**
+ * Stored checksums are rotated and shifted by this, so that a checksum over data that itself holds
+ * checksums stays strong.
+ */
 const MASK_DELTA = 0xa282ead8;
 
 export function inspectLogFile(file: Uint8Array): LogFileReport {
@@ -44,7 +50,7 @@ class LogFileReader {
   private readonly faults: LogFileFault[] = [];
   private readonly before: number[] = [];
   private readonly after: number[] = [];
-  /** Pieces of a write that goes over several blocks, and where it began. */
+  /** Pieces of a write that spans several blocks, and where it began. */
   private pieces: Uint8Array[] = [];
   private begun = 0;
 
@@ -62,7 +68,7 @@ class LogFileReader {
     const end = Math.min(start + BLOCK_BYTES, this.file.length);
     let offset = start;
     while (offset < end) {
-      // A block's last bytes are padding where no header fits.
+      // The last bytes of a block are padding where no header fits.
       if (end - offset < HEADER_BYTES) {
         if (end - start < BLOCK_BYTES) this.fault('torn', offset, 'the file ends inside a header');
         return;
@@ -72,18 +78,18 @@ class LogFileReader {
       if (!this.readPiece(offset, next, end)) {
         this.pieces = [];
         if (this.hasUnwrittenSector(offset, offset + HEADER_BYTES)) {
-          // The length may not be that of the piece. What was acknowledged may stand behind it.
+          // The length may be wrong, and acknowledged records may follow.
           offset = this.nextWhole(offset + 1, end);
           continue;
         }
       }
-      // A piece that is well marked out can be stepped over even if it is damaged.
+      // A damaged piece with known bounds can be stepped over.
       if (next > end) return;
       offset = next;
     }
   }
 
-  /** Where the next piece begins that is whole; `end` if none does. */
+  /** Returns where the next intact piece begins; `end` if there is none. */
   private nextWhole(from: number, end: number): number {
     for (let offset = from; offset + HEADER_BYTES <= end; offset++) {
       const type = this.file[offset + 6]!;
@@ -98,7 +104,7 @@ class LogFileReader {
     return crc32c(this.file.subarray(offset + 6, next)) === this.storedCrc(offset);
   }
 
-  /** @returns false after a fault. */
+  /** @returns false after a fault */
   private readPiece(offset: number, next: number, end: number): boolean {
     const type = this.file[offset + 6]!;
     if (next > end) {
@@ -122,7 +128,7 @@ class LogFileReader {
       const torn = this.hasUnwrittenSector(offset, end);
       return [torn ? 'torn' : 'damaged', offset, 'a write is longer than its block'];
     }
-    // The checksum leaves the length out: if it fits some shorter piece, the length is what is wrong.
+    // The checksum does not cover the length: if it fits a shorter piece, the length is wrong.
     const complete = somePrefixHasCrc32c(
       this.file.subarray(offset + 6, end),
       this.storedCrc(offset),
@@ -135,7 +141,7 @@ class LogFileReader {
     const inside = this.pieces.length > 0;
     const begins = type === FULL || type === FIRST;
     if (type > LAST || begins === inside) {
-      // After a fault the rest of the write it hit is expected to lack its beginning.
+      // After a fault, the rest of the write it hit lacks its beginning, as expected.
       if (this.faults.length === 0) this.fault('damaged', offset, 'writes are out of order');
       if (!begins) return false;
       this.pieces = [];
@@ -153,7 +159,7 @@ class LogFileReader {
     found.push(...sequencesInBatch(batch));
   }
 
-  /** Whether the part of any sector that lies in this range is all zeros. */
+  /** Reports whether the part of any sector in this range is all zeros. */
   private hasUnwrittenSector(start: number, end: number): boolean {
     let offset = start;
     while (offset < end) {
@@ -184,7 +190,9 @@ class LogFileReader {
 const BATCH_HEADER_BYTES = 12;
 const TAG_PUT = 1;
 
-/** The sequence numbers of our records in one write; LevelDB may have merged several writes. */
+/**
+ * Returns the sequence numbers of our records in one write. LevelDB may have merged several writes.
+ */
 function sequencesInBatch(batch: Uint8Array): number[] {
   const sequences: number[] = [];
   let offset = BATCH_HEADER_BYTES;

@@ -5,13 +5,13 @@ import type { HardState, SnapshotMeta } from '../core/types.js';
 import type { RecordCipher } from './cipher.js';
 import { RecordDamagedError, unwrap, wrap } from './envelope.js';
 
-/** Where the log begins; durable before anything below is deleted. */
+/** Where the log begins. Durable before anything below it is deleted. */
 export interface LogMeta {
-  /** The first record to read. None below counts, whether still there or not. */
+  /** The first record to read. Records below it do not count, whether they still exist or not. */
   readonly firstSequence: number;
-  /** All records below are deleted already; from here to `firstSequence` some may be left. */
+  /** All records below are already deleted; from here to `firstSequence` some may be left. */
   readonly deletedBelow: number;
-  /** As of the compaction; records from `firstSequence` on override it. */
+  /** As of the compaction. Records from `firstSequence` on override it. */
   readonly hardState: HardState;
   /** The log holds the entries after `snapshot.index`. */
   readonly snapshot: SnapshotMeta;
@@ -41,7 +41,7 @@ export function decodeLogMeta(value: Uint8Array, cipher: RecordCipher): LogMeta 
   try {
     const value = unpackPlain(body) as MetaTuple;
     const [firstSequence, deletedBelow, term, vote, commit, snapshot] = value;
-    if (!value.slice(0, 5).every(Number.isSafeInteger)) throw new Error('a field is no number');
+    if (!value.slice(0, 5).every(Number.isSafeInteger)) throw new Error('a field is not a number');
     return {
       firstSequence,
       deletedBelow,
@@ -49,7 +49,7 @@ export function decodeLogMeta(value: Uint8Array, cipher: RecordCipher): LogMeta 
       snapshot: snapshotFromTuple(snapshot),
     };
   } catch (cause) {
-    throw new RecordDamagedError('the start of the log can not be read', { cause });
+    throw new RecordDamagedError('the start of the log cannot be read', { cause });
   }
 }
 
@@ -65,8 +65,8 @@ export function decodeIncarnation(value: Uint8Array, cipher: RecordCipher): numb
   try {
     [incarnation] = unpackPlain(body) as [unknown];
   } catch (cause) {
-    throw new RecordDamagedError('the incarnation can not be read', { cause });
+    throw new RecordDamagedError('the incarnation cannot be read', { cause });
   }
   if (Number.isSafeInteger(incarnation)) return incarnation as number;
-  throw new RecordDamagedError('the incarnation is no number');
+  throw new RecordDamagedError('the incarnation is not a number');
 }

@@ -17,13 +17,14 @@ interface DiskWrite {
 
 /**
  * A disk in memory that outlives the process using it. Holds the very bytes that would be in the
- * database. A crash keeps what was synced, and of the rest as much, in order, as it is told.
+ * database. A crash keeps what was synced, and as many of the other writes, in order, as it is told
+ * to keep.
  */
 export class MemoryDisk {
   private writes: DiskWrite[] = [];
   private records = new Map<number, Uint8Array>();
   private start: LogMeta = EMPTY_META;
-  /** Whoever opened the disk last; others are as dead as the process that crashed. */
+  /** The process that opened the disk last. All earlier ones have crashed. */
   private holder: object | undefined;
   /** While set, every write fails with it. */
   failure: Error | undefined;
@@ -34,8 +35,8 @@ export class MemoryDisk {
   }
 
   /**
-   * The process dies, or the power goes. @param kept so many of the unsynced writes survive, oldest
-   * first; default none.
+   * Simulates a crash of the process or a power cut. @param kept how many unsynced writes survive,
+   * oldest first; default none
    */
   crash(kept = 0): void {
     for (const write of this.writes.slice(0, kept)) this.settle(write);
@@ -43,7 +44,7 @@ export class MemoryDisk {
     this.holder = undefined;
   }
 
-  /** Flips a bit of a record that is on disk. @returns whether there is such a record. */
+  /** Flips a bit of a record that is on disk. @returns whether there is such a record */
   damage(sequence: number): boolean {
     this.sync();
     const value = this.records.get(sequence);
@@ -54,7 +55,7 @@ export class MemoryDisk {
     return true;
   }
 
-  /** A record's bytes stand in another's place, too. @returns whether there are such records. */
+  /** Copies a record's bytes into another's place too. @returns whether both records exist */
   misdirect(from: number, to: number): boolean {
     this.sync();
     const value = this.records.get(from);
@@ -63,7 +64,7 @@ export class MemoryDisk {
     return true;
   }
 
-  /** Sequence numbers of the records that are on disk or on their way. */
+  /** Sequence numbers of the records that are on disk or on their way there. */
   sequences(): number[] {
     const all = new Set([...this.records.keys(), ...this.writes.map(({ sequence }) => sequence)]);
     return [...all].filter((sequence) => sequence > 0).sort((a, b) => a - b);
@@ -86,13 +87,13 @@ export class MemoryDisk {
     this.writes.push(write);
   }
 
-  /** @internal Whether this process may go on. */
+  /** @internal Checks that this process may continue. */
   check(holder: object): void {
     if (holder !== this.holder) throw new StorageFailedError('The process that wrote has crashed.');
     if (this.failure !== undefined) throw this.failure;
   }
 
-  /** What a sync does, or time. */
+  /** Completes the unsynced writes, as a sync or time does. */
   sync(): void {
     for (const write of this.writes) this.settle(write);
     this.writes = [];
@@ -100,7 +101,7 @@ export class MemoryDisk {
 
   private settle({ sequence, value, meta }: DiskWrite): void {
     if (value !== undefined) this.records.set(sequence, value);
-    // A compaction that was under way may end after the snapshot that overtook it.
+    // A compaction under way may end after the snapshot that overtook it.
     if (meta === undefined || meta.snapshot.index < this.start.snapshot.index) return;
     this.start = meta;
     for (const old of this.records.keys()) if (old < meta.firstSequence) this.records.delete(old);
@@ -125,8 +126,8 @@ export class MemoryDisk {
 export interface MemoryStorageOptions {
   readonly disk?: MemoryDisk;
   /**
-   * Calls back when the disk has done a write: a simulator's virtual time goes here. The write may
-   * be lost in a crash until then. Default: at once.
+   * Calls back when the disk has done a write: a simulator inserts its virtual time here. Until
+   * then a crash may lose the write. Default: at once.
    */
   readonly schedule?: (done: () => void) => void;
 }
@@ -147,7 +148,7 @@ export class MemoryStorage implements LogStorage {
   }
 
   async open(): Promise<Recovered> {
-    assert(this.recovery === undefined, 'the log is open already');
+    assert(this.recovery === undefined, 'the log is already open');
     let recovery: Recovery;
     try {
       recovery = this.disk.open(this);

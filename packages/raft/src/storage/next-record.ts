@@ -11,8 +11,8 @@ interface Before {
 }
 
 /**
- * The record that a write becomes; the state of the log as far as the write does not change it.
- * @throws RaftFaultError for a write after which the log would not be whole: before it is on disk.
+ * Turns a write into a record, filling in the state of the log that the write does not change.
+ * @throws RaftFaultError for a write that would break the log, before it reaches the disk
  */
 export function nextRecord(write: Persist, sequence: number, before: Before): LogRecord {
   const { entries, snapshot } = write;
@@ -30,11 +30,11 @@ export function nextRecord(write: Persist, sequence: number, before: Before): Lo
 }
 
 /**
- * A record that does what `earlier` and then `later` would do.
+ * Merges two records into one with the effect of `earlier`, then `later`.
  *
- * LevelDB closes a full write-ahead file without syncing it. An unsynced record at its end can then
- * be lost in a crash although a later, synced one is kept. So an unsynced record is not relied on:
- * the next record takes its number and repeats what it said.
+ * LevelDB closes a full write-ahead file without syncing it. A crash can then lose an unsynced
+ * record at its end although a later, synced one survives. So the store never relies on an unsynced
+ * record: the next record takes its number and repeats its content.
  */
 export function merge(earlier: LogRecord | undefined, later: LogRecord): LogRecord {
   if (earlier === undefined || later.snapshot !== undefined) return later;

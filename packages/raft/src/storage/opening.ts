@@ -35,11 +35,11 @@ export interface Opening {
   readonly writeBufferBytes: number;
   readonly openDatabase: OpenDatabase;
   readonly files: FileSystem;
-  /** Hears of errors of what goes on in the background. */
+  /** Receives errors of background work. */
   readonly onError: (error: unknown) => void;
 }
 
-/** An open store and what it holds. */
+/** An open store and its content. */
 export interface OpenedStore {
   readonly database: Database;
   readonly keeper: IdentityKeeper;
@@ -51,14 +51,14 @@ export interface OpenedStore {
 /**
  * Opens a store and checks that nothing acknowledged is missing:
  *
- * 1. the identity file tells whose log it is and what must be there at least;
+ * 1. the identity file says whose log it is and the least that must be there;
  * 2. LevelDB's write-ahead files are read before LevelDB can drop what it does not understand;
  * 3. LevelDB opens, and its own log is searched for complaints;
  * 4. all records are read: checksums, sequence numbers, indexes, commit, and the bounds of 1;
- * 5. this opening is noted, in the database first, so that the next one can tell an old copy.
+ * 5. this opening is recorded, in the database first, so that the next one can detect an old copy.
  *
- * What is found after step 3, where LevelDB has tidied up, is noted in the identity file, which
- * refuses all later openings.
+ * A fault found after step 3, when LevelDB has already tidied up, is recorded in the identity file,
+ * which refuses all later openings.
  */
 export async function openStore(opening: Opening): Promise<OpenedStore> {
   const paths = storePaths(opening.path);
@@ -69,7 +69,7 @@ export async function openStore(opening: Opening): Promise<OpenedStore> {
   const keeper = new IdentityKeeper(paths.identity, identity, opening.files, opening.onError);
   let folder: FolderSync | undefined;
   try {
-    // Nothing was ever acknowledged in a new store, so nothing in it can be lost.
+    // Nothing was ever acknowledged in a new store, so it cannot have lost anything.
     const complaints = isNew
       ? undefined
       : await complaintsOfLevelDb(paths.database, torn, opening.files);
@@ -92,12 +92,12 @@ export async function openStore(opening: Opening): Promise<OpenedStore> {
   }
 }
 
-/** Where the parts of a store are. */
+/** Paths of the parts of a store. */
 function storePaths(path: string): { readonly identity: string; readonly database: string } {
   return { identity: join(path, 'identity'), database: join(path, 'log') };
 }
 
-/** The identity file, made if this is a new store. */
+/** Reads the identity file, or makes it for a new store. */
 async function claim(opening: Opening, path: string, databasePath: string): Promise<Identity> {
   const { clusterId, memberId, files } = opening;
   const found = await identityAt(opening, path);
@@ -148,7 +148,7 @@ async function openDatabase(opening: Opening, path: string, isNew: boolean): Pro
     try {
       return await open();
     } catch (error) {
-      // A crash in the middle of making it leaves a catalogue that LevelDB never synced.
+      // A crash during creation leaves a catalogue that LevelDB never synced.
       if (!isNew || !isLost(error)) throw error;
       await opening.files.removeFolder(path);
       return await open();
@@ -162,12 +162,12 @@ async function openDatabase(opening: Opening, path: string, isNew: boolean): Pro
         { cause: error },
       );
     }
-    if (isLost(error)) throw corrupt(opening.path, `LevelDB can not open it: ${message}`, error);
+    if (isLost(error)) throw corrupt(opening.path, `LevelDB cannot open it: ${message}`, error);
     throw error;
   }
 }
 
-/** Whether LevelDB says that files are missing or damaged. */
+/** Reports whether LevelDB says that files are missing or damaged. */
 function isLost(error: unknown): boolean {
   const { code, message } = error as NodeJS.ErrnoException;
   return code === 'LEVEL_CORRUPTION' || /does not exist|No such file/.test(message);
@@ -219,12 +219,12 @@ function explain(path: string, at: string, error: unknown): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (error instanceof RecordUnreadableError) {
     return new StorageUnreadableError(
-      `The Raft log in ${path} can not be read at ${at}: ${message}`,
+      `The Raft log in ${path} cannot be read at ${at}: ${message}`,
       { cause: error },
     );
   }
   const damaged = error instanceof RecordDamagedError || error instanceof LogBrokenError;
-  // What reading beyond the end of a table gives.
+  // The result of reading beyond the end of a table.
   const cut = code === 'LEVEL_IO_ERROR' && message.includes('Invalid argument');
   if (!damaged && !cut && code !== 'LEVEL_CORRUPTION') return error;
   return corrupt(path, `at ${at}: ${message}`, error);

@@ -1,12 +1,12 @@
 import type { Database, Operation } from './database.js';
 
 /**
- * A database whose writes are made one after the other, and none after one that failed: all later ones
+ * A database whose writes run one after another, and none after one that failed: all later ones
  * fail with the same error.
  *
- * LevelDB orders writes that are under way together as it likes, and it remembers a sync that failed
- * but not a write (1.20, DBImpl::Write). When the disk is full half a write may stand at the end of
- * the file; once there is room again LevelDB would write on behind it, which no reader can tell from
+ * LevelDB orders concurrent writes as it likes, and it remembers a failed sync but not a failed
+ * write (1.20, DBImpl::Write). When the disk is full, half a write may remain at the end of the
+ * file. Once there is space again, LevelDB would append after it, which no reader can tell from
  * damage.
  */
 export class OrderedWrites implements Database {

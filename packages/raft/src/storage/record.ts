@@ -22,11 +22,11 @@ import { RecordDamagedError, unwrap, wrapFilled } from './envelope.js';
 export interface LogRecord {
   readonly sequence: number;
   /**
-   * Written without sync, so it may be lost; the next record takes over its sequence number and its
-   * contents. Only the last record of a log can be provisional.
+   * Written without sync, so it may be lost. The next record takes over its sequence number and its
+   * content. Only the last record of a log can be provisional.
    */
   readonly provisional: boolean;
-  /** As of this record, complete: the last record alone tells the state. */
+  /** Complete as of this record: the last record alone gives the state. */
   readonly hardState: HardState;
   readonly snapshot?: SnapshotMeta;
   readonly entries: readonly Entry[];

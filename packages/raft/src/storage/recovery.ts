@@ -4,7 +4,7 @@ import type { LogMeta } from './log-meta.js';
 import type { LogRecord } from './record.js';
 import { Spans } from './spans.js';
 
-/** A database in which nothing was written yet. */
+/** A database in which nothing has been written yet. */
 export const EMPTY_META: LogMeta = {
   firstSequence: 1,
   deletedBelow: 1,
@@ -17,7 +17,7 @@ export class LogBrokenError extends Error {
   readonly code = 'RAFT_LOG_BROKEN';
 }
 
-/** Puts the log together from its records, in order, and checks that none is missing. */
+/** Builds the log from its records, in order, and checks that none is missing. */
 export class Recovery {
   readonly spans = new Spans();
   hardState: HardState;
@@ -35,7 +35,10 @@ export class Recovery {
     this.spans.reset(meta.snapshot.index);
   }
 
-  /** @param sequence as the key has it. @throws LogBrokenError */
+  /**
+   * @param sequence as in the key
+   * @throws LogBrokenError
+   */
   add(sequence: number | undefined, record: LogRecord): void {
     if (sequence !== record.sequence) {
       throw new LogBrokenError(`record ${record.sequence} stands in the place of ${sequence}`);
@@ -45,7 +48,7 @@ export class Recovery {
       throw new LogBrokenError(`records ${missing} are missing, ${sequence} is there`);
     }
     if (this.provisional !== undefined) {
-      throw new LogBrokenError(`record ${sequence - 1} is there only in its unsynced version`);
+      throw new LogBrokenError(`record ${sequence - 1} exists only in its unsynced version`);
     }
     this.nextSequence = sequence + 1;
     this.hardState = record.hardState;
@@ -54,14 +57,14 @@ export class Recovery {
     if (record.provisional) this.provisional = record;
   }
 
-  /** To be called after the last record. @throws LogBrokenError */
+  /** Call it after the last record. @throws LogBrokenError */
   finish(): void {
     const { lastIndex, startIndex } = this.spans;
     const { term, vote, commit } = this.hardState;
     if (commit > lastIndex) {
       throw new LogBrokenError(`entry ${commit} was committed, the log ends at ${lastIndex}`);
     }
-    // What is compacted was committed, even if a lost unsynced write was the one that said so.
+    // Compacted entries were committed, even if the unsynced write that said so was lost.
     this.hardState = { term, vote, commit: Math.max(commit, startIndex) };
   }
 
@@ -77,7 +80,7 @@ export class Recovery {
     if (!this.spans.joins(first)) {
       const { lastIndex } = this.spans;
       throw new LogBrokenError(
-        `entries ${lastIndex + 1} to ${first - 1} are missing in front of record ${sequence}`,
+        `entries ${lastIndex + 1} to ${first - 1} are missing before record ${sequence}`,
       );
     }
     const start = this.spans.startIndex;

@@ -1,7 +1,7 @@
 import { NO_SNAPSHOT } from '../codec/snapshot-codec.js';
 import type { Entry, HardState, Index, SnapshotMeta, Term } from '../core/types.js';
 
-/** Everything one durable write holds: all of it is kept, or none. */
+/** Everything in one durable write: all of it is kept, or none. */
 export interface Persist {
   readonly hardState?: HardState;
   /** Truncates the log to `entries[0].index - 1`, then appends. */
@@ -16,7 +16,7 @@ export interface Persist {
 export interface Recovered {
   /** `commit` is at least `snapshot.index`. */
   readonly hardState: HardState;
-  /** The point the log starts after; index 0 in a new store. */
+  /** The point where the log starts; index 0 in a new store. */
   readonly snapshot: SnapshotMeta;
   /** Contiguous, starting at `firstIndex`. */
   readonly entries: readonly Entry[];
@@ -32,19 +32,19 @@ export const EMPTY_LOG: Recovered = {
 };
 
 /**
- * A durable log. The host keeps one `persist` in flight and never calls another method meanwhile,
- * except `compact`. Any rejection is fatal to the member: it must stop, never retry (fsyncgate).
+ * A durable log. The host keeps one `persist` in flight and calls no other method meanwhile, except
+ * `compact`. Any rejection is fatal to the member: it must stop, never retry (fsyncgate).
  *
  * `storageContract` of `@swarm/raft/contract` checks an implementation.
  */
 export interface LogStorage {
-  /** Reads everything. @throws StorageCorruptError when anything acknowledged may be missing. */
+  /** Reads everything. @throws StorageCorruptError when anything acknowledged may be missing */
   open(): Promise<Recovered>;
   /** Rejects, and writes nothing, when entries would leave a hole or another write is under way. */
   persist(write: Persist): Promise<void>;
   /**
-   * Forgets entries up to and including `meta.index`. The new first index is durable before anything
-   * is deleted; deletion itself goes on in the background.
+   * Drops entries up to and including `meta.index`. The new first index is durable before anything
+   * is deleted; deletion itself runs in the background.
    */
   compact(meta: SnapshotMeta): Promise<void>;
   close(): Promise<void>;
@@ -55,7 +55,7 @@ export class StorageCorruptError extends Error {
   readonly code = 'RAFT_STORAGE_CORRUPT';
 }
 
-/** Term at an index, as far as known. */
+/** The term at an index, as far as known. */
 export interface TermAt {
   readonly index: Index;
   readonly term: Term;

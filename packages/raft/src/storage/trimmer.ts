@@ -1,33 +1,33 @@
 import type { Database, Operation } from './database.js';
 import { recordKey } from './keys.js';
 
-/** Records deleted at once: a write of the log's waits for at most one such slice. */
+/** Records deleted at once. A write of the log waits for at most one such slice. */
 const SLICE_RECORDS = 256;
 
 /**
- * LevelDB takes its time to drop what is deleted; each time so many write buffers were filled it is
- * told to. Left alone it kept ten times the size of the log; told seldom, it maps all of that into
+ * LevelDB is slow to reclaim deleted space, so it is told to whenever this many write buffers were
+ * filled. Left alone, it kept ten times the size of the log; told seldom, it maps all of that into
  * memory at once.
  */
 const RECLAIM_WRITE_BUFFERS = 4;
 
 /**
- * Deletes records nobody needs any more, in the background, a slice at a time, by number: it never
- * looks for them, as that would mean reading over what is deleted already.
+ * Deletes unneeded records in the background, a slice at a time, by number. It never searches for
+ * them, because that would mean reading over what is already deleted.
  */
 export class Trimmer {
   private readonly database: Database;
   private readonly onError: (error: unknown) => void;
   private readonly reclaimBytes: number;
   private below: number;
-  /** Space of records below it was given back. */
+  /** The space of records below it was reclaimed. */
   private reclaimed: number;
   private target: number;
   private running: Promise<void> | undefined;
   private stopped = false;
   private writtenBytes = 0;
 
-  /** @param deletedBelow records below it are gone. */
+  /** @param deletedBelow records below it are already deleted */
   constructor(
     database: Database,
     deletedBelow: number,
@@ -42,12 +42,12 @@ export class Trimmer {
     this.reclaimBytes = RECLAIM_WRITE_BUFFERS * writeBufferBytes;
   }
 
-  /** Records below it are gone. */
+  /** Records below it are deleted. */
   get deletedBelow(): number {
     return this.below;
   }
 
-  /** To be told of each record written. */
+  /** Call it for each record written. */
   wrote(bytes: number): void {
     this.writtenBytes += bytes;
   }
@@ -63,13 +63,16 @@ export class Trimmer {
       });
   }
 
-  /** Resolves when no deletion is under way, nor will be. What is left is deleted after the next start. */
+  /**
+   * Resolves when no deletion is under way and none will start. The next start deletes what is
+   * left.
+   */
   async stop(): Promise<void> {
     this.stopped = true;
     await this.running;
   }
 
-  /** Resolves when all that was asked for is deleted. */
+  /** Resolves when every requested deletion is done. */
   async idle(): Promise<void> {
     await this.running;
   }

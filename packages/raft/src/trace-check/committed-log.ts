@@ -9,14 +9,16 @@ export class CommittedLog {
     return this.terms.length - 1;
   }
 
-  /** Whether all up to `commit` is committed, and these are the entries, as far as that is known. */
+  /** Reports whether everything up to `commit` is committed with these entries, as far as known. */
   covers(log: TermLog, commit: number): boolean {
     if (commit > this.last || commit > log.last) return false;
     const term = this.terms[commit];
     return term === undefined || log.has(commit, term);
   }
 
-  /** A member takes entries for committed. @param decides whether it may be the first that does */
+  /**
+   * Records that a member treats entries as committed. @param decides whether it may be the first
+   */
   grow(log: TermLog, from: number, to: number, decides: boolean): void {
     rule(to <= log.last, () => `its log ends at ${log.last} and it commits ${to}`);
     for (let index = from + 1; index <= to; index++) {

@@ -1,7 +1,9 @@
 import type { Conf } from './member-state.js';
 import { rule } from './violation.js';
 
-/** The configurations of a group: the same after the same entry on each member (thesis §4.1, §4.3). */
+/**
+ * The configurations of a group: the same after the same entry on each member (thesis §4.1, §4.3).
+ */
 export class Confs {
   private readonly known = new Map<number, string>();
 
@@ -29,7 +31,7 @@ function isStep([voters, outgoing]: Conf, [next, nextOutgoing]: Conf): boolean {
   const added = next.filter((id) => !voters.includes(id)).length;
   const gone = voters.filter((id) => !next.includes(id)).length;
   const isSame = added + gone === 0;
-  // A change that has no effect, or one that leaves the joint configuration.
+  // A change without effect, or one that leaves the joint configuration.
   if (outgoing.length > 0) {
     return isSame && (nextOutgoing.length === 0 || equal(outgoing, nextOutgoing));
   }

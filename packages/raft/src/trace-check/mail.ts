@@ -2,7 +2,7 @@ import type { TraceMessage } from '../trace.js';
 import { type MemberState, NONE } from './member-state.js';
 import { rule } from './violation.js';
 
-/** All that was ever sent: the network may lose it, repeat it, and bring it late. */
+/** Everything that was ever sent: the network may lose it, repeat it, and deliver it late. */
 export class Mail {
   /** With the terms of the entries. */
   private readonly sent = new Map<string, readonly (number | undefined)[]>();
@@ -15,7 +15,7 @@ export class Mail {
     return this.sent.get(keyOf(message)) ?? [];
   }
 
-  /** A member may send only what its state, now or when it made the message, allows. */
+  /** Checks a sent message: the member's state, now or when it made the message, must allow it. */
   send(from: MemberState, message: TraceMessage, leader: string | undefined): void {
     const { type, term } = message;
     rule(term <= from.term, () => `it is in term ${from.term}`);
@@ -64,7 +64,7 @@ function appendResponse(from: MemberState, { term, index, reject }: TraceMessage
   if (term === from.term) from.promised.log = Math.max(from.promised.log, index);
 }
 
-/** Who answers in a term has it on disk. */
+/** Checks that a member that answers in a term has it on disk. */
 function promise({ promised }: MemberState, term: number): void {
   if (term <= promised.term) return;
   promised.term = term;
@@ -89,7 +89,7 @@ function append(from: MemberState, message: TraceMessage): readonly (number | un
   return log.slice(index, entries);
 }
 
-/** A snapshot is told of when it is ordered, and has its index only when its state is taken. */
+/** A snapshot is reported when it is ordered, and gets its index only when its state is taken. */
 export function keyOf(message: TraceMessage): string {
   const { type, from, to, term } = message;
   if (type === 'MsgSnap') return [type, from, to, term].join(' ');

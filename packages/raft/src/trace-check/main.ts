@@ -7,11 +7,12 @@ import { TraceViolation } from './violation.js';
 const USAGE = `Usage: scripts/check-trace FILE...
 Checks traces of a Raft group, one JSON object a line, against Raft as a specification.
 
-One file holds the events of all members, in the order in which they happened. Of several files each holds
-those of one member; they are put into an order that can have been. Exit code 1: a rule is broken.
+A single file holds the events of all members, in the order in which they happened. With several files,
+each holds the events of one member; the checker finds an order in which they can have happened.
+Exit code 1: a rule is broken.
 `;
 
-/** Events of one file. @throws SyntaxError with file and line */
+/** Reads the events of one file. @throws SyntaxError with file and line */
 async function readTrace(path: string): Promise<TraceEvent[]> {
   const lines = (await readFile(path, 'utf8')).split('\n');
   if (lines.at(-1) === '') lines.pop();
@@ -35,7 +36,7 @@ if (paths.length === 0 || paths.includes('--help')) {
     for (const event of traces.length === 1 ? traces[0]! : mergeTraces(traces)) {
       checker.check(event);
     }
-    console.log(`${checker.count} events, all as the rules allow`);
+    console.log(`${checker.count} events, all allowed by the rules`);
   } catch (error) {
     console.error((error as Error).message);
     if (error instanceof TraceViolation) console.error(JSON.stringify(error.event));

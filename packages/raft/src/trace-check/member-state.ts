@@ -4,7 +4,7 @@ import { TermLog } from './term-log.js';
 export const NONE = '0';
 export type Conf = TraceEvent['conf'];
 
-/** What an event shows of a member, beside its log's terms. */
+/** What an event shows of a member, besides the terms of its log. */
 export interface Shown {
   readonly role: string;
   readonly term: number;
@@ -21,7 +21,9 @@ export function describe({ role, term, vote, commit, log }: Shown): string {
   return `${role} term ${term} vote ${vote} commit ${commit} log ${log}`;
 }
 
-/** The variables of the specification for one member: figure 2 of the paper, and what it promised. */
+/**
+ * The variables of the specification for one member: figure 2 of the paper, and what it promised.
+ */
 export class MemberState implements Shown {
   readonly id: string;
   role = 'StateFollower';
@@ -32,27 +34,27 @@ export class MemberState implements Shown {
   conf: Conf = [[], []];
   terms = new TermLog();
 
-  /** Received and not shown to be dealt with. */
+  /** Received, and not yet shown to be handled. */
   pending: TraceMessage | undefined;
-  /** What has to be told next, in this order. */
+  /** Events that must be reported next, in this order. */
   readonly announced: string[] = [];
 
-  /** Candidate: what came in, its own vote not counted. */
+  /** Candidate: votes received, not counting its own. */
   readonly votes = new Map<string, boolean>();
-  /** Leader: up to where a member has acknowledged the log. */
+  /** Leader: how far each member has acknowledged the log. */
   readonly match = new Map<string, number>();
-  /** Leader: no change of the membership before this is applied. */
+  /** Leader: no membership change before this is applied. */
   changeIndex = 0;
 
-  /** By term; all its lives. */
+  /** By term, over all its runs. */
   readonly votedFor = new Map<number, string>();
   readonly campaigns = new Map<number, { readonly index: number; readonly logTerm: number }>();
-  /** Up to where it may acknowledge the log, by term. */
+  /** How far it may acknowledge the log, by term. */
   readonly mayAck = new Map<number, number>();
-  /** Its log at the end of a leadership: what it sent then may be told later. */
+  /** Its log at the end of a leadership: what it sent then may be reported later. */
   led: { readonly term: number; readonly terms: TermLog } | undefined;
 
-  /** What its answers have promised to keep over a crash. */
+  /** What its answers have promised to keep across a crash. */
   readonly promised = { term: 0, vote: NONE, log: 0 };
 
   constructor(id: string) {
@@ -63,7 +65,7 @@ export class MemberState implements Shown {
     return this.terms.last;
   }
 
-  /** The log from which it sent what it sent as the leader of a term. */
+  /** The log it sent from as the leader of a term. */
   logAsLeaderOf(term: number): TermLog | undefined {
     if (this.role === 'StateLeader' && this.term === term) return this.terms;
     return this.led?.term === term ? this.led.terms : undefined;

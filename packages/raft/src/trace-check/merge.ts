@@ -2,10 +2,10 @@ import type { TraceEvent } from '../trace.js';
 import { keyOf } from './mail.js';
 
 /**
- * Puts traces of single members into one order in which all of it can have happened: what is received was
- * sent before, a term was begun before others are in it, entries were committed by a leader before others
- * commit them, and applied before a snapshot has them. Clocks are not asked. Other orders may be possible;
- * what the rules say of them is the same.
+ * Merges traces of single members into one order in which everything can have happened: a message
+ * was sent before it is received, a term began before others are in it, a leader committed entries
+ * before others commit them, and entries were applied before a snapshot has them. Ignores clocks.
+ * Other orders may be possible; the rules' verdict on them is the same.
  * @throws Error when there is no such order
  */
 export function mergeTraces(traces: readonly (readonly TraceEvent[])[]): TraceEvent[] {

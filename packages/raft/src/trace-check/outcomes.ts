@@ -2,22 +2,22 @@ import type { TraceMessage } from '../trace.js';
 import { isQuorum, type MemberState, NONE, type Shown } from './member-state.js';
 import { rule } from './violation.js';
 
-/** What a message may make of a member. */
+/** What a message may turn a member into. */
 export interface Outcome extends Shown {
   /** Which entries of the log are kept, and the terms of those that follow them. */
   readonly change?: { readonly kept: number; readonly terms: readonly (number | undefined)[] };
-  /** The log is a snapshot's from now on. */
+  /** From now on the log is a snapshot's. */
   readonly snapshot?: { readonly index: number; readonly term: number };
-  /** Up to where it may acknowledge the log in this term. */
+  /** How far it may acknowledge the log in this term. */
   readonly mayAck?: number;
-  /** A leader's commit may grow to any that a quorum has. */
+  /** A leader's commit may grow to any index that a quorum holds. */
   readonly commitsByQuorum?: true;
   readonly wins?: true;
 }
 
 /**
- * All that the rules allow a member to become by a message. The first is that nothing happens, where
- * that is allowed.
+ * Every state that the rules let a message turn a member into. The first is that nothing happens,
+ * where that is allowed.
  * @param entries terms of the message's entries
  */
 export function outcomes(
@@ -56,7 +56,9 @@ function shown({ role, term, vote, commit, log }: MemberState): Shown {
   return { role, term, vote, commit, log };
 }
 
-/** Paper §5.2, §5.4.1. It may be ignored where a leader is heard, or known (thesis §4.2.3). */
+/**
+ * Paper §5.2, §5.4.1. The request may be ignored where a leader is heard, or known (thesis §4.2.3).
+ */
 function voteRequest(
   member: MemberState,
   { from, index, logTerm }: TraceMessage,
@@ -67,7 +69,7 @@ function voteRequest(
   return free ? [now, base, { ...base, vote: from }] : [now, base];
 }
 
-/** Who refuses says what it knows to be committed, which a candidate may take over. */
+/** A refusal says what the voter knows to be committed, which a candidate may take over. */
 function voteResponse(
   member: MemberState,
   { reject, index, logTerm }: TraceMessage,

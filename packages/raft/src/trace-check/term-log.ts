@@ -1,8 +1,8 @@
 import type { TraceTerms } from '../trace.js';
 
 /**
- * A log as the specification has it: the term of each entry. Entries that a snapshot stands for may
- * have terms that the trace does not tell.
+ * A log as the specification has it: the term of each entry. Entries covered by a snapshot may have
+ * terms that the trace does not show.
  */
 export class TermLog {
   /** By index; the one at 0 stands before the log. */
@@ -31,7 +31,7 @@ export class TermLog {
     return this.terms[index];
   }
 
-  /** Whether there is such an entry; true if its term is not known. */
+  /** Reports whether there is such an entry; true if its term is not known. */
   has(index: number, term: number): boolean {
     if (index > this.last) return false;
     const known = this.at(index);
@@ -56,7 +56,7 @@ export class TermLog {
     return this.terms.slice(after + 1, after + 1 + count);
   }
 
-  /** A snapshot takes the place of all of it. */
+  /** Replaces the whole log with a snapshot. */
   reset(index: number, term: number): void {
     this.terms = [0];
     for (let i = 1; i < index; i++) this.terms.push(undefined);

@@ -13,7 +13,7 @@ const BECOMES: Readonly<Record<string, string>> = {
   StateLeader: 'BecomeLeader',
 };
 
-/** What a member does by itself, or by a message that is not in the trace. */
+/** What a member does by itself, or because of a message that is not in the trace. */
 const MOVES: ReadonlySet<string> = new Set([
   'BecomeFollower',
   'BecomeCandidate',
@@ -24,25 +24,25 @@ const MOVES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Checks a trace of a whole group against Raft as a specification: keeps the variables of each member as
- * the rules make them of the events so far, and refuses the first event that no rule allows. It shares no
- * code with the core.
+ * Checks a trace of a whole group against Raft as a specification: keeps the variables of each
+ * member as the rules derive them from the events so far, and refuses the first event that no rule
+ * allows. Shares no code with the core.
  *
- * A trace is complete: it begins with the first InitState of each member, and holds the events of all of
- * them in an order in which they can have happened (see `mergeTraces`).
+ * A trace must be complete: it begins with the first InitState of each member, and holds the events
+ * of all of them in an order in which they can have happened (see `mergeTraces`).
  */
 export class TraceChecker {
   private readonly members = new Map<string, MemberState>();
   private readonly mail = new Mail();
   private readonly committed = new CommittedLog();
   private readonly confs = new Confs();
-  /** Who led each term. */
+  /** The leader of each term. */
   private readonly leaders = new Map<number, string>();
-  /** Terms that somebody campaigned in, or started with. */
+  /** Terms that a member campaigned in, or started with. */
   private readonly begun = new Set<number>([0]);
   private line = 0;
 
-  /** Events that were taken in. */
+  /** Number of events taken in. */
   get count(): number {
     return this.line;
   }
@@ -69,7 +69,7 @@ export class TraceChecker {
     this.settle(member, event, seen);
     if (member.announced.length > 0) {
       const next = member.announced.shift()!;
-      rule(event.name === next, () => `${next} was to be told first`);
+      rule(event.name === next, () => `${next} must be reported first`);
       same(member, seen);
     } else this.act(member, event, seen);
     this.checkApplied(member, event);
@@ -79,15 +79,15 @@ export class TraceChecker {
     });
   }
 
-  /** What it received last has had its effect by now. */
+  /** Assumes that the last received message has had its effect by now. */
   private settle(member: MemberState, event: TraceEvent, seen: Shown): void {
     const { pending } = member;
     if (pending === undefined) return;
     member.pending = undefined;
     const allowed = outcomes(member, pending, this.mail.entriesOf(pending));
     const shown = allowed.find((outcome) => this.fits(member, outcome, seen));
-    // Or of a move that came after, all by itself. A vote that may have been given counts as given: the
-    // answer may be told later.
+    // Or the effect of a later move by itself. A vote that may have been given counts as given: the
+    // answer may be reported later.
     const silent =
       shown === undefined && MOVES.has(event.name)
         ? allowed.findLast((outcome) => isSilent(member, outcome))
@@ -115,7 +115,7 @@ export class TraceChecker {
     return outcome.commitsByQuorum === true && mayCommit(member, seen.commit);
   }
 
-  /** Carries out a transition, and notes what has to be told of it. */
+  /** Carries out a transition, and notes which events must report it. */
   private become(member: MemberState, outcome: Outcome, seen: Shown): void {
     const before = plain(member);
     const { role } = outcome;
@@ -165,21 +165,21 @@ export class TraceChecker {
   private won(member: MemberState): void {
     const { id, term, terms } = member;
     const other = this.leaders.get(term);
-    rule(other === undefined, () => `member ${other} leads term ${term} already`);
+    rule(other === undefined, () => `member ${other} already leads term ${term}`);
     this.leaders.set(term, id);
     this.committed.requireIn(terms);
     member.match.clear();
-    // Its own first entry is none that was there before.
+    // Its own first entry was not there before.
     member.changeIndex = terms.last - 1;
   }
 
-  /** An event that follows from no message. */
+  /** Checks an event that no message causes. */
   private act(member: MemberState, event: TraceEvent, seen: Shown): void {
     const now = plain(member);
     switch (event.name) {
       case 'BecomeCandidate':
         rule(now.role !== 'StateLeader', () => 'a leader campaigns');
-        rule(isVoter(member), () => 'it is no voter');
+        rule(isVoter(member), () => 'it is not a voter');
         this.move(member, event, seen, {
           ...now,
           role: 'StateCandidate',
@@ -201,7 +201,7 @@ export class TraceChecker {
         });
         break;
       case 'BecomeLeader': {
-        rule(now.role === 'StateCandidate', () => 'it was no candidate');
+        rule(now.role === 'StateCandidate', () => 'it was not a candidate');
         const { conf, votes, id } = member;
         const grants = (voter: string) => voter === id || votes.get(voter) === true;
         rule(isQuorum(conf, grants), () => 'a quorum did not vote for it');
@@ -245,7 +245,7 @@ export class TraceChecker {
     });
     this.become(member, outcome, seen);
     const told = member.announced.shift();
-    rule(told === event.name, () => `${told} was to be told first`);
+    rule(told === event.name, () => `${told} must be reported first`);
   }
 
   /** A refused pre-vote, which is not in the trace, tells a candidate what is committed. */
@@ -270,7 +270,7 @@ export class TraceChecker {
     this.become(member, outcome, seen);
   }
 
-  /** Events that change nothing by themselves. */
+  /** Handles events that change nothing by themselves. */
   private tell(member: MemberState, event: TraceEvent): void {
     const { name, msg } = event;
     if (name === 'ChangeConf') {
@@ -295,17 +295,20 @@ export class TraceChecker {
 
   private checkApplied(member: MemberState, { state }: TraceEvent): void {
     const { applied } = state;
-    rule(applied >= member.applied, () => `it had applied ${member.applied} already`);
+    rule(applied >= member.applied, () => `it had already applied ${member.applied}`);
     rule(applied <= member.commit, () => `it applies ${applied} beyond its commit`);
     member.applied = applied;
   }
 
-  /** A first start, or one after a crash: what it promised must be there (paper, figure 2, persistent). */
+  /**
+   * A first start, or one after a crash: what it promised must be there (paper, figure 2,
+   * persistent).
+   */
   private init(event: TraceEvent): void {
     const { nid, state, conf, prop } = event;
-    rule(prop?.terms !== undefined, () => 'its log is not told');
+    rule(prop?.terms !== undefined, () => 'its log is missing');
     const terms = TermLog.of(prop.terms);
-    rule(terms.last === event.log, () => `the log told ends at ${terms.last}`);
+    rule(terms.last === event.log, () => `the reported log ends at ${terms.last}`);
     const before = this.members.get(nid);
     const member = before ?? new MemberState(nid);
     if (before !== undefined) this.checkKept(before, event, terms);
@@ -338,7 +341,10 @@ export class TraceChecker {
   }
 }
 
-/** Nothing moved, but that it may have begun to ask for pre-votes, of which nothing is told. */
+/**
+ * Checks that nothing moved, except that it may have begun to ask for pre-votes, which no event
+ * reports.
+ */
 function same(member: MemberState, seen: Shown): void {
   const asks =
     seen.role === 'StatePreCandidate' &&
@@ -354,7 +360,7 @@ function plain({ role, term, vote, commit, log }: MemberState): Shown {
   return { role, term, vote, commit, log };
 }
 
-/** Whether nothing has to be told of it: a vote, or entries for a follower. */
+/** Reports whether no event has to report it: a vote, or entries for a follower. */
 function isSilent(member: MemberState, { role, term, commit, snapshot }: Outcome): boolean {
   const isSame = role === member.role && term === member.term && commit === member.commit;
   return isSame && snapshot === undefined;
@@ -364,7 +370,7 @@ function isVoter({ conf, id }: MemberState): boolean {
   return conf.some((half) => half.includes(id));
 }
 
-/** Figure 2, rules for leaders; only an entry of its own term commits by counting (figure 8). */
+/** Figure 2, rules for leaders. Only an entry of its own term commits by counting (figure 8). */
 function mayCommit(member: MemberState, commit: number): boolean {
   const { terms, term, conf, match, id } = member;
   if (commit > terms.last || terms.at(commit) !== term) return false;

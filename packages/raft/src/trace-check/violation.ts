@@ -1,6 +1,6 @@
 import type { TraceEvent } from '../trace.js';
 
-/** An event that no rule allows after those before it. */
+/** An event that no rule allows after the previous ones. */
 export class TraceViolation extends Error {
   /** Counted from 1: the line of the trace. */
   readonly line: number;

@@ -1,10 +1,10 @@
 import type { TransportLimits } from './limits.js';
 
 /**
- * How long to wait before connecting once more: doubles up to a limit, and is cut by up to a half at
- * random, so that members do not knock in step.
- * @param failures in a row, the last one not counted
- * @param random from 0 up to, not including, 1
+ * How long to wait before the next connection attempt. Doubles up to a limit, less up to half at
+ * random, so that members do not retry in step.
+ * @param failures failures in a row before the last one
+ * @param random uniform in [0, 1)
  */
 export function backOffMs(
   failures: number,

@@ -4,7 +4,7 @@ import type { TransportEnvironment } from './environment.js';
 import { CloseCode } from './hello.js';
 import type { TransportLimits } from './limits.js';
 
-/** RFC 6455 §7.4.1: the peer sent more than is taken. */
+/** RFC 6455 §7.4.1: the peer sent more than this side accepts. */
 const MESSAGE_TOO_BIG = 1009;
 /** A close frame holds 125 bytes, two of them for the code (RFC 6455 §5.5). */
 const REASON_LIMIT_BYTES = 123;
@@ -17,13 +17,16 @@ export interface ChannelEvents {
 
 export interface ChannelOptions {
   readonly peer: MemberId;
-  /** Whether this side asks for signs of life. */
+  /** Whether this side sends pings. */
   readonly pings: boolean;
   readonly limits: TransportLimits;
   readonly environment: TransportEnvironment;
 }
 
-/** One open connection that carries messages, in both directions. Ends itself when nothing comes. */
+/**
+ * One open connection that carries messages in both directions. Closes itself when it hears nothing
+ * for too long.
+ */
 export class Channel {
   readonly peer: MemberId;
   private readonly socket: WebSocket;
@@ -55,12 +58,12 @@ export class Channel {
     this.watch();
   }
 
-  /** @returns false, and sends nothing, when the peer does not read what is sent already. */
+  /** @returns false, and sends nothing, when the peer does not read what was already sent */
   send(frames: readonly Uint8Array[]): boolean {
     if (this.ended || this.socket.readyState !== WebSocket.OPEN) return false;
     for (const frame of frames) {
       if (this.congested) return false;
-      // An error on the way ends the connection, which is heard of there.
+      // An error while sending ends the connection; `closed` reports that.
       this.socket.send(frame, { binary: true, compress: false }, () => {});
     }
     return true;
@@ -70,7 +73,7 @@ export class Channel {
     return this.socket.bufferedAmount > this.options.limits.bufferedBytes;
   }
 
-  /** Says why, and ends the connection; `closed` is called at once. */
+  /** Ends the connection with a reason. Calls `closed` at once. */
   close(code: CloseCode | typeof MESSAGE_TOO_BIG, reason: string): void {
     if (this.ended) return;
     closeSocket(this.socket, code, reason);
@@ -89,7 +92,7 @@ export class Channel {
     const { environment, limits, pings } = this.options;
     this.timer = environment.clock.setTimeout(() => {
       const nowMs = environment.clock.monotonicMs();
-      // When this process itself stood still, what came meanwhile is yet to be read.
+      // After a stall of this process, what arrived meanwhile is still unread.
       const stalled = nowMs - this.checkedMs > 2 * limits.pingMs;
       this.checkedMs = nowMs;
       if (!stalled && nowMs - this.heardMs > limits.silentMs) {
@@ -110,20 +113,20 @@ export class Channel {
   }
 }
 
-/** Closes with a reason that fits. */
+/** Closes with as much of the reason as fits. */
 export function closeSocket(socket: WebSocket, code: number, reason: string): void {
-  // A socket that is closed while still connecting reports an error.
+  // A socket that is closed while connecting reports an error.
   if (socket.listenerCount('error') === 0) socket.on('error', () => {});
   if (socket.readyState === WebSocket.CONNECTING) socket.terminate();
   else socket.close(code, fitting(reason));
 }
 
-/** At most as many bytes as a close frame has room for, and no broken character at the end. */
+/** Cuts the reason to what a close frame has room for, without breaking a character. */
 function fitting(reason: string): string {
   const bytes = Buffer.from(reason);
   if (bytes.length <= REASON_LIMIT_BYTES) return reason;
   let end = REASON_LIMIT_BYTES;
-  // 10xxxxxx goes on with a character that began before (RFC 3629 §3).
+  // 10xxxxxx continues a character that began before (RFC 3629 §3).
   while ((bytes[end]! & 0xc0) === 0x80) end--;
   return bytes.toString('utf8', 0, end);
 }

@@ -1,11 +1,11 @@
-/** What the transport needs from outside; any clock and logger of this shape will do. */
+/** What the transport needs from outside. Any clock and logger of this shape will do. */
 
 export interface TransportClock {
-  /** Never goes back; milliseconds. */
+  /** Milliseconds; never goes back. */
   monotonicMs(): number;
   setTimeout(callback: () => void, delayMs: number): unknown;
   clearTimeout(timer: unknown): void;
-  /** Runs after what is under way in this turn of the event loop. */
+  /** Runs the callback after what is under way in this turn of the event loop. */
   setImmediate(callback: () => void): unknown;
 }
 
@@ -17,12 +17,12 @@ export interface TransportLogger {
 
 export interface TransportEnvironment {
   readonly clock: TransportClock;
-  /** From 0 up to, not including, 1: for jitter. */
+  /** Uniform in [0, 1), for jitter. */
   readonly random: () => number;
   readonly logger: TransportLogger;
 }
 
-/** Says a thing once, however often it happens: a peer set up wrongly must not fill the log. */
+/** Logs each line once, however often it happens: a misconfigured peer must not fill the log. */
 export class OnceLogger {
   private readonly logger: TransportLogger;
   private readonly said = new Set<string>();
@@ -34,7 +34,7 @@ export class OnceLogger {
   warn(fields: object, message: string): void {
     const key = JSON.stringify(fields) + message;
     if (this.said.has(key)) return;
-    // Forgetting all when full repeats a line at worst.
+    // Forgetting everything when full repeats a line at worst.
     if (this.said.size >= SAID_LIMIT) this.said.clear();
     this.said.add(key);
     this.logger.warn(fields, message);

@@ -19,7 +19,7 @@ export interface GuestEvents {
   closed(): void;
 }
 
-/** A connection that another member made. Answers go over it only to members not known here. */
+/** A connection that another member made. Carries answers only to members unknown here. */
 export class Guest {
   private readonly channel: Channel;
   private readonly outbox = new Outbox();
@@ -52,7 +52,7 @@ export class Guest {
     this.channel.close(CloseCode.Gone, reason);
   }
 
-  /** The same member connected anew. */
+  /** Ends this connection because the same member made a new one. */
   replace(): void {
     this.channel.close(CloseCode.Replaced, 'a newer connection took its place');
   }

@@ -12,34 +12,34 @@ export interface Hello {
   readonly clusterId: string;
   readonly from: MemberId;
   readonly to: MemberId;
-  /** On a snapshot's connection; absent from a peer that can not go on after a break. */
+  /** On a snapshot's connection. Absent from a peer that cannot resume after a break. */
   readonly transfer?: TransferHello;
 }
 
-/** Which transfer of a snapshot a connection is for. */
+/** The snapshot transfer that a connection is for. */
 export interface TransferHello {
-  /** Counted by the sender: a later transfer has a higher one. */
+  /** Assigned by the sender: a later transfer has a higher number. */
   readonly number: number;
-  /** The transfer's so-manieth connection, from 1. */
+  /** Which connection of the transfer this is, counted from 1. */
   readonly connection: number;
-  /** The sender can not go back before this offset, bytes. */
+  /** The sender cannot go back before this offset, bytes. */
   readonly held: number;
 }
 
 /** Why a connection was ended; in the private range of RFC 6455 §7.4.2. */
 export const CloseCode = {
-  /** Frames that can not be read, or speak for somebody else. */
+  /** Frames that cannot be read, or claim another sender. */
   Malformed: 4000,
   WrongCluster: 4001,
   /** Another member is at this address. */
   WrongMember: 4002,
-  /** The announced member is not the one the certificate is for. */
+  /** The certificate is for another member than the announced one. */
   WrongNode: 4003,
-  /** A wire version this program does not speak. */
+  /** A wire version that this program does not speak. */
   WrongVersion: 4004,
   /** A newer connection of the same member took its place. */
   Replaced: 4005,
-  /** The member was removed, or this one stops. */
+  /** The member was removed, or this one is stopping. */
   Gone: 4006,
   /** Nothing was heard for too long. */
   Silent: 4007,
@@ -57,7 +57,7 @@ const packr = new Packr({ useRecords: false });
 /** Largest hello, bytes; one of ours has about 60. */
 export const HELLO_LIMIT_BYTES = 1024;
 
-/** Fields are only ever appended: who does not know one ignores it. */
+/** Fields are only ever appended; a reader ignores those it does not know. */
 export function encodeHello({ clusterId, from, to, transfer }: Hello): Uint8Array {
   const fields: unknown[] = [WIRE_VERSION, clusterId, from, to];
   if (transfer !== undefined) {
@@ -66,7 +66,7 @@ export function encodeHello({ clusterId, from, to, transfer }: Hello): Uint8Arra
   return packr.pack(fields);
 }
 
-/** @returns the hello, or why it is none. */
+/** @returns the hello, or why the bytes are not one */
 export function decodeHello(bytes: Uint8Array): Hello | Refusal {
   if (bytes.length > HELLO_LIMIT_BYTES) {
     return { code: CloseCode.Malformed, reason: `a hello of ${bytes.length} bytes` };

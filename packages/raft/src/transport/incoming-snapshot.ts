@@ -3,31 +3,33 @@ import type { MemberId } from '../core/types.js';
 import type { TransferHello } from './hello.js';
 import { SnapshotPosition } from './snapshot-frames.js';
 
-/** A connection over which a transfer comes in, as the transfer sees it. */
+/** A connection that carries an incoming transfer, as the transfer sees it. */
 export interface SnapshotCarrier {
-  /** The state machine has it. */
+  /** The state machine has the snapshot. */
   taken(): void;
   refuse(reason: string): void;
   /** Another connection of the same transfer took its place. */
   replaced(): void;
-  /** The queue is empty: more may be read. */
+  /** The queue is empty: read more. */
   hungry(): void;
 }
 
-/** What came of a transfer: why it failed, or undefined when the state machine has it. */
+/**
+ * The outcome of a transfer: why it failed, or undefined when the state machine has the snapshot.
+ */
 export type TransferOutcome = { readonly failure: string | undefined };
 
 /**
- * The receiver's side of a transfer: pieces come in over one connection after the other and wait in a
- * short queue; the state machine takes them out.
+ * The receiver's side of a transfer. Pieces arrive over one connection after another and wait in a
+ * short queue, from which the state machine takes them.
  *
  * Invariant: what the state machine took, then the queue, is the state from its start up to
- * `position`, whatever became of connections.
+ * `position`, whatever happened to connections.
  */
 export class IncomingSnapshot {
   readonly from: MemberId;
   readonly message: SnapshotMessage;
-  /** Undefined: the sender can not go on after a break. */
+  /** Undefined when the sender cannot resume after a break. */
   readonly transfer: TransferHello | undefined;
   private readonly position = new SnapshotPosition();
   private pieces: Uint8Array[] = [];
@@ -38,7 +40,7 @@ export class IncomingSnapshot {
   private connection = 0;
   private wake: (() => void) | undefined;
   private end!: () => void;
-  /** Resolves when the state machine has nothing more to do with this snapshot. */
+  /** Resolves when the state machine is done with this snapshot. */
   readonly finished: Promise<void>;
 
   constructor(from: MemberId, message: SnapshotMessage, transfer: TransferHello | undefined) {
@@ -50,7 +52,7 @@ export class IncomingSnapshot {
     });
   }
 
-  /** Whether this is the transfer that a connection is for. */
+  /** Reports whether a connection is for this transfer. */
   is(from: MemberId, message: SnapshotMessage, transfer: TransferHello | undefined): boolean {
     return (
       this.transfer !== undefined &&
@@ -61,7 +63,7 @@ export class IncomingSnapshot {
     );
   }
 
-  /** Whether it waits for a connection: what is complete waits for the state machine only. */
+  /** True while it waits for a connection. A complete transfer waits for the state machine only. */
   get isInterrupted(): boolean {
     return this.carrier === undefined && !this.complete && !this.isOver;
   }
@@ -70,7 +72,7 @@ export class IncomingSnapshot {
     return this.ended || this.failure !== undefined;
   }
 
-  /** @throws what the sender is to be told when this connection is not to carry it. */
+  /** @throws what to tell the sender when this connection must not carry the transfer */
   attach(carrier: SnapshotCarrier, connection: number): void {
     if (this.failure !== undefined) throw this.failure;
     if (connection <= this.connection) throw new Error('a newer connection carries this snapshot');
@@ -79,33 +81,33 @@ export class IncomingSnapshot {
     this.carrier = carrier;
   }
 
-  /** @returns whether it was this connection that carried it. */
+  /** @returns whether this connection carried it */
   detach(carrier: SnapshotCarrier): boolean {
     if (this.carrier !== carrier) return false;
     this.carrier = undefined;
     return true;
   }
 
-  /** Where the sender is to go on. */
+  /** Tells the sender where to continue. */
   atFrame(): Uint8Array {
     return this.position.atFrame();
   }
 
-  /** @throws MessageFormatError when it is not the next one. */
+  /** @throws MessageFormatError when it is not the next one */
   addChunk(frame: Uint8Array): void {
     if (this.complete) throw new Error('frames follow the end of the snapshot');
     this.pieces.push(this.position.readChunk(frame));
     this.wake?.();
   }
 
-  /** Said again after a break. @throws MessageFormatError when something is missing. */
+  /** The sender repeats this after a break. @throws MessageFormatError when something is missing */
   addEnd(frame: Uint8Array): void {
     this.position.readEnd(frame);
     this.complete = true;
     this.wake?.();
   }
 
-  /** Pieces that the state machine has not taken. */
+  /** Number of pieces that the state machine has not taken. */
   get waiting(): number {
     return this.pieces.length;
   }
@@ -114,7 +116,7 @@ export class IncomingSnapshot {
     return this.complete;
   }
 
-  /** The state machine sees an error instead of the next piece. */
+  /** Gives the state machine an error instead of the next piece. */
   fail(error: Error): void {
     if (this.isOver) return;
     this.failure = error;
@@ -123,7 +125,7 @@ export class IncomingSnapshot {
     this.wake?.();
   }
 
-  /** For the state machine. @throws why the rest does not come. */
+  /** The pieces, for the state machine. @throws why the rest does not come */
   async *chunks(): AsyncGenerator<Uint8Array> {
     for (;;) {
       if (this.failure !== undefined) throw this.failure;
@@ -140,7 +142,9 @@ export class IncomingSnapshot {
     }
   }
 
-  /** The state machine is done with it. @returns what to tell the sender, also later. */
+  /**
+   * Notes that the state machine is done with it. @returns what to tell the sender, now and later
+   */
   finish(): TransferOutcome {
     const left = !this.complete || this.pieces.length > 0;
     if (left) this.fail(new Error('not all of it was read'));

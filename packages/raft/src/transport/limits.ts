@@ -1,41 +1,43 @@
 /** Sizes and times of the transport, in bytes and milliseconds. */
 export interface TransportLimits {
-  /** Messages sent in one turn go in frames of about this size; one message may be larger. */
+  /** Messages of one turn go in frames of about this size. A single message may be larger. */
   readonly frameBytes: number;
-  /** The largest frame that is taken from a peer. */
+  /** The largest frame accepted from a peer. */
   readonly receiveBytes: number;
-  /** More than this waiting in a connection's socket: messages are dropped. */
+  /** Drops messages while more than this waits in a connection's socket. */
   readonly bufferedBytes: number;
-  /** More than this waiting for a connection to be made: messages are dropped. */
+  /** Drops messages while more than this waits for a connection. */
   readonly pendingBytes: number;
-  /** Time for a connection to be made, TLS included. */
+  /** Time to establish a connection, TLS included. */
   readonly connectMs: number;
-  /** First wait before connecting again; doubles up to `reconnectMaxMs`, each with jitter. */
+  /** First wait before reconnecting. Doubles up to `reconnectMaxMs`, each with jitter. */
   readonly reconnectMs: number;
   readonly reconnectMaxMs: number;
-  /** A connection that lasted so long was a good one: waits start anew. */
+  /** A connection that lasted this long was a good one: the next wait is the first again. */
   readonly stableMs: number;
-  /** The connecting side asks for a sign of life so often. */
+  /** How often the connecting side sends a ping. */
   readonly pingMs: number;
-  /** A connection on which nothing came for so long is given up. */
+  /** Gives up a connection that was silent for this long. */
   readonly silentMs: number;
-  /** Snapshots are cut in pieces of at most this size. */
+  /** Largest piece of a snapshot. */
   readonly chunkBytes: number;
-  /** Pieces received and not yet taken by the state machine; beyond it the sender has to wait. */
+  /** Pieces received but not yet taken by the state machine. Beyond it the sender has to wait. */
   readonly chunksWaiting: number;
-  /** A snapshot's receiver says so often that it lives. */
+  /** How often a snapshot's receiver says that it is alive. */
   readonly snapshotAliveMs: number;
-  /** A snapshot's connection on which nothing moves for so long counts as broken, on either side. */
+  /**
+   * A snapshot's connection that made no progress for this long counts as broken, on either side.
+   */
   readonly snapshotSilentMs: number;
   /**
-   * Bytes of a snapshot that may be sent and not acknowledged, at most: what a break costs to send
-   * again, and what the sender holds. A transfer begins with a quarter of it; each break halves what it
-   * has come to, down to one piece.
+   * The most bytes of a snapshot that may be sent and not acknowledged: what a break costs to send
+   * again, and what the sender holds. A transfer begins with a quarter of it; each break halves the
+   * current window, down to one piece.
    */
   readonly snapshotWindowBytes: number;
-  /** A snapshot without a connection waits so long for the next, on either side. */
+  /** How long a snapshot without a connection waits for the next, on either side. */
   readonly snapshotKeepMs: number;
-  /** Connections in a row that may break without having brought a snapshot forward. */
+  /** Connections in a row that may break without progress of the snapshot. */
   readonly snapshotBreaks: number;
 }
 

@@ -16,20 +16,22 @@ import type { Transport, TransportHandler } from './transport.js';
 export interface MemoryNetworkOptions {
   /** Calls back when a delivery between two members is due. Default: the next turn of the loop. */
   readonly schedule?: (deliver: () => void, from: MemberId, to: MemberId) => void;
-  /** Whether a snapshot's connection breaks instead of carrying this frame. Default: never. */
+  /**
+   * Decides whether a snapshot's connection breaks instead of carrying this frame. Default: never.
+   */
   readonly breaks?: (frame: Uint8Array, from: MemberId, to: MemberId) => boolean;
-  /** For snapshots only. Default: the process's own. */
+  /** For snapshots only. Default: the clock of the process. */
   readonly clock?: TransportClock;
   readonly limits?: Partial<TransportLimits>;
 }
 
 const SILENT = { debug() {}, info() {}, warn() {} };
-/** Members of one process are of one cluster. */
+/** Members of one process are in one cluster. */
 const CLUSTER = 'memory';
 
 /**
- * Joins members of one process, for tests. What is sent is turned into bytes and back, so nothing is
- * shared between members that would not be shared between hosts.
+ * Connects members of one process, for tests. Encodes and decodes every message, so members share
+ * nothing that hosts would not share.
  */
 export class MemoryNetwork {
   private readonly schedule: (deliver: () => void, from: MemberId, to: MemberId) => void;
@@ -58,14 +60,14 @@ export class MemoryNetwork {
     };
   }
 
-  /** The transport of one member; takes the place of the one it had before. */
+  /** Returns the transport of one member. Replaces the one it had before. */
   join(id: MemberId): Transport {
     const transport = new MemoryTransport(this, id);
     this.transports.set(id, transport);
     return transport;
   }
 
-  /** Nothing gets from one to the other, in this direction. */
+  /** Cuts the link from one member to the other, in this direction. */
   cut(from: MemberId, to: MemberId): void {
     this.cuts.add(`${from}>${to}`);
   }
@@ -122,7 +124,7 @@ class MemoryTransport implements Transport {
     this.intake = new SnapshotIntake({
       take: (message, chunks) =>
         this.handler?.receiveSnapshot(message, chunks) ??
-        Promise.reject(new Error('the member stops')),
+        Promise.reject(new Error('the member is stopping')),
       keepMs: limits.snapshotKeepMs,
       clock,
       logger,
@@ -130,7 +132,7 @@ class MemoryTransport implements Transport {
   }
 
   start(handler: TransportHandler): void {
-    assert(this.handler === undefined, 'the transport is started already');
+    assert(this.handler === undefined, 'the transport is already started');
     this.handler = handler;
   }
 
@@ -148,7 +150,7 @@ class MemoryTransport implements Transport {
 
   send(messages: readonly Message[]): void {
     for (const message of messages) {
-      assert(message.to !== this.id, 'a message to oneself', message.type);
+      assert(message.to !== this.id, 'a message to the member itself', message.type);
       const { to } = message;
       const frame = this.reaches(to) ? encodeFrame([message]) : undefined;
       this.network.deliver(this.id, to, (receiver) => {
@@ -174,20 +176,20 @@ class MemoryTransport implements Transport {
   async close(): Promise<void> {
     this.handler = undefined;
     this.network.leave(this.id, this);
-    this.outgoing.endAll('the member stops');
-    this.intake.close('the member stops');
+    this.outgoing.endAll('the member is stopping');
+    this.intake.close('the member is stopping');
   }
 
   private dial(to: MemberId): PairedLine {
-    if (!this.members.has(to)) throw new Error(`${to} is no member`);
+    if (!this.members.has(to)) throw new Error(`${to} is not a member`);
     const [near, far] = PairedLine.pair(this.network.wire, this.id, to);
     this.network.deliver(this.id, to, (receiver) => {
-      if (receiver?.accept(this.id, far) !== true) far.close(LineEnd.Broken, 'nobody is there');
+      if (receiver?.accept(this.id, far) !== true) far.close(LineEnd.Broken, 'no member is there');
     });
     return near;
   }
 
-  /** @internal @returns whether the connection is taken. */
+  /** @internal @returns whether the connection is accepted */
   accept(from: MemberId, line: PairedLine): boolean {
     if (this.handler === undefined || this.removed.has(from)) return false;
     const { limits, environment } = this.network;
@@ -204,7 +206,7 @@ class MemoryTransport implements Transport {
     return true;
   }
 
-  /** @internal @returns whether it arrived. */
+  /** @internal @returns whether it arrived */
   take(from: MemberId, frame: Uint8Array): boolean {
     if (this.handler === undefined || this.removed.has(from)) return false;
     this.guests.add(from);

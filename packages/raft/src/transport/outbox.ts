@@ -10,7 +10,7 @@ export class Outbox {
     return this.messages.length === 0;
   }
 
-  /** About how large the frames will be. */
+  /** Approximate size of the frames. */
   get bytes(): number {
     return this.total;
   }

@@ -6,24 +6,27 @@ import type { SnapshotLine } from './snapshot-line.js';
 import { type OutgoingSnapshot, SnapshotSender } from './snapshot-sender.js';
 import type { SnapshotStep } from './transport.js';
 
-/** What a transport gives its outgoing snapshots, and hears of them. */
+/** What a transport gives its outgoing snapshots, and what they report to it. */
 export interface OutgoingSnapshotsOptions {
   readonly limits: TransportLimits;
   readonly environment: TransportEnvironment;
   /** Begins a connection for a snapshot to this member. @throws when there can be none */
   dial(to: MemberId): SnapshotLine;
   hello(to: MemberId): Hello;
-  /** Of one that was neither ended nor replaced. */
+  /** Reports a step of a transfer that was neither ended nor replaced. */
   step(to: MemberId, step: SnapshotStep): void;
-  /** One is over that was neither ended nor replaced; `ok` when it was taken. */
+  /**
+   * Reports the end of a transfer that was neither ended nor replaced; `ok` when the receiver took
+   * it.
+   */
   sent(to: MemberId, ok: boolean): void;
-  /** Why one was not taken, also one that was ended or replaced. */
+  /** Says why a snapshot was not taken, even one that was ended or replaced. */
   failed?(snapshot: OutgoingSnapshot, error: Error): void;
 }
 
 /**
- * The snapshots on their way from one member, at most one to each other member. Of one that is ended,
- * or that a newer one to the same member replaces, nothing more is told.
+ * The outgoing snapshots of one member, at most one to each other member. Reports nothing more
+ * about one that was ended, or replaced by a newer one to the same member.
  */
 export class OutgoingSnapshots {
   private readonly options: OutgoingSnapshotsOptions;
@@ -37,7 +40,7 @@ export class OutgoingSnapshots {
   send(snapshot: OutgoingSnapshot): void {
     const { options, senders } = this;
     const { to } = snapshot.message;
-    this.end(to, 'a newer snapshot is sent');
+    this.end(to, 'a newer snapshot is being sent');
     const sender: SnapshotSender = new SnapshotSender({
       dial: () => options.dial(to),
       hello: options.hello(to),

@@ -3,13 +3,13 @@ import { LineEnd, type LineEvents, type SnapshotLine } from './snapshot-line.js'
 
 /** What a connection within one process runs over. */
 export interface LineWire {
-  /** Whether the connection breaks instead of carrying this frame. */
+  /** Decides whether the connection breaks instead of carrying this frame. */
   breaks(frame: Uint8Array, from: MemberId, to: MemberId): boolean;
   /** Calls back, in the receiving process, when what is sent now has arrived. */
   carry(from: MemberId, to: MemberId, arrived: () => void): void;
   /** Calls back, in that process, when this end of a broken connection notices. */
   notice(at: MemberId, of: MemberId, noticed: () => void): void;
-  /** Whether what was under way when the connection broke still arrives. */
+  /** Decides whether what was in flight when the connection broke still arrives. */
   keepsFlight(): boolean;
 }
 
@@ -25,12 +25,12 @@ export class PairedLine implements SnapshotLine {
   private readonly farId: MemberId;
   private far!: PairedLine;
   private events: LineEvents | undefined;
-  /** Under way to this end, in order. */
+  /** In flight to this end, in order. */
   private flight: Parcel[] = [];
-  /** Arrived while this end did not read. */
+  /** Arrived while this end was not reading. */
   private unread: Parcel[] = [];
   private paused = false;
-  /** This end is closed, or has noticed that the connection broke. */
+  /** Set once this end is closed, or has noticed that the connection broke. */
   private over = false;
   private broken = false;
 
@@ -40,7 +40,9 @@ export class PairedLine implements SnapshotLine {
     this.farId = farId;
   }
 
-  /** Two ends that belong together. The nearer is not open before `open` is called at the farther. */
+  /**
+   * Makes two ends that belong together. The near one opens when `open` is called at the far one.
+   */
   static pair(wire: LineWire, near: MemberId, far: MemberId): [near: PairedLine, far: PairedLine] {
     const ends = [new PairedLine(wire, near, far), new PairedLine(wire, far, near)] as const;
     ends[0].far = ends[1];
@@ -52,7 +54,7 @@ export class PairedLine implements SnapshotLine {
     this.events = events;
   }
 
-  /** Lets the other end know that this one is there. */
+  /** Tells the other end that this one is there. */
   open(): void {
     this.post('opened');
   }
@@ -77,7 +79,7 @@ export class PairedLine implements SnapshotLine {
     }
   }
 
-  /** Closed here, or noticed to be broken. */
+  /** True once closed here, or noticed to be broken. */
   get isOver(): boolean {
     return this.over;
   }
@@ -92,7 +94,7 @@ export class PairedLine implements SnapshotLine {
     if (!this.broken) this.post({ end, reason });
   }
 
-  /** Neither end can reach the other any more; each notices by itself. */
+  /** Cuts both ends off from each other. Each notices by itself. */
   breakOff(reason: string): void {
     if (this.broken || (this.over && this.far.over)) return;
     for (const end of [this, this.far]) {
@@ -105,7 +107,7 @@ export class PairedLine implements SnapshotLine {
   private post(parcel: Parcel): void {
     const { far } = this;
     far.flight.push(parcel);
-    // Whichever arrives first: the oldest is what arrived, as on any connection.
+    // Whichever delivery comes first brings the oldest frame, as on any connection.
     this.wire.carry(this.id, this.farId, () => {
       const oldest = far.flight.shift();
       if (oldest === undefined || far.over) return;

@@ -8,7 +8,7 @@ import { CloseCode, encodeHello, type Hello, RAFT_PATH } from './hello.js';
 import type { TransportLimits } from './limits.js';
 import { Outbox } from './outbox.js';
 
-/** Begins a connection to a member's transport; the path tells messages and snapshots apart. */
+/** Begins a connection to a member's transport. The path tells messages from snapshots. */
 export type Connect = (member: MemberInfo, path: string) => WebSocket;
 
 export interface PeerOptions {
@@ -21,13 +21,13 @@ export interface PeerOptions {
 
 export interface PeerEvents {
   frame(bytes: Uint8Array, channel: Channel): void;
-  /** Messages were dropped, or the connection broke. */
+  /** Reports that messages were dropped, or the connection broke. */
   unreachable(): void;
 }
 
 /**
- * A known member: keeps one connection to it, for ever making a new one. While a connection is being
- * made messages wait; while there is none they are dropped.
+ * A known member. Keeps one connection to it and always makes a new one when it breaks. Messages
+ * wait while a connection is being made, and are dropped while there is none.
  */
 export class Peer {
   readonly member: MemberInfo;
@@ -36,7 +36,7 @@ export class Peer {
   private readonly outbox = new Outbox();
   private connecting: WebSocket | undefined;
   private channel: Channel | undefined;
-  /** For the connection being made, or for the wait before the next. */
+  /** For the connection attempt, or for the wait before the next. */
   private timer: unknown;
   /** Connections in a row that did not last. */
   private failures = 0;
@@ -58,7 +58,7 @@ export class Peer {
     this.outbox.push(message);
   }
 
-  /** Sends what was given in this turn. */
+  /** Sends the messages of this turn. */
   flush(): void {
     if (this.outbox.isEmpty || this.ended) return;
     const { limits } = this.options;
@@ -69,7 +69,7 @@ export class Peer {
     }
   }
 
-  /** The member showed itself: do not wait any longer. */
+  /** Reconnects at once: the member showed that it is there. */
   hurry(): void {
     if (this.ended || this.channel !== undefined || this.connecting !== undefined) return;
     this.failures = 0;
@@ -84,7 +84,7 @@ export class Peer {
     this.options.environment.clock.clearTimeout(this.timer);
     this.outbox.clear();
     if (this.connecting !== undefined) closeSocket(this.connecting, CloseCode.Gone, '');
-    this.channel?.close(CloseCode.Gone, 'not a peer any more');
+    this.channel?.close(CloseCode.Gone, 'no longer a peer');
   }
 
   private connect(): void {

@@ -1,8 +1,8 @@
 const NOTHING = new Uint8Array(0);
 
 /**
- * Reads a state in pieces of a bounded size. Waiting and taking are apart, so that whoever stops
- * waiting, because its connection broke, leaves no piece behind.
+ * Reads a state in pieces of a bounded size. Waiting and taking are separate, so that a reader that
+ * stops waiting because its connection broke leaves no piece behind.
  */
 export class PieceReader {
   private readonly iterator: AsyncIterator<Uint8Array>;
@@ -16,7 +16,7 @@ export class PieceReader {
     this.pieceBytes = pieceBytes;
   }
 
-  /** Resolves when there is a piece, or no more. @throws what the source throws. */
+  /** Resolves when there is a piece, or the state has ended. @throws what the source throws */
   async ready(): Promise<void> {
     while (this.rest.length === 0 && !this.ended) {
       this.reading ??= this.iterator.next();
@@ -29,7 +29,7 @@ export class PieceReader {
     }
   }
 
-  /** To be called after `ready`. A piece is valid until the next call of it. @returns undefined at the end. */
+  /** Call it after `ready`. A piece is valid until the next call. @returns undefined at the end */
   take(): Uint8Array | undefined {
     if (this.rest.length === 0) return undefined;
     const piece = this.rest.subarray(0, this.pieceBytes);
@@ -37,7 +37,7 @@ export class PieceReader {
     return piece;
   }
 
-  /** Not waited for: a source that hangs in a read would hang here too. */
+  /** Not awaited: a source that hangs in a read would hang here too. */
   stop(failed: (error: Error) => void): void {
     this.iterator.return?.()?.catch?.(failed);
   }

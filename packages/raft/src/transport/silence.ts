@@ -1,6 +1,6 @@
 import type { TransportClock } from './environment.js';
 
-/** Notices when nothing was heard for too long. */
+/** Detects that nothing was heard for too long. */
 export class Silence {
   private readonly clock: TransportClock;
   private readonly limitMs: number;
@@ -15,19 +15,19 @@ export class Silence {
     this.noticed = noticed;
   }
 
-  /** Begins anew to wait. */
+  /** Restarts the wait. */
   heard(): void {
     this.stop();
     const { sounds } = this;
     this.timer = this.clock.setTimeout(() => {
-      // When this process itself stood still, what came meanwhile is yet to be read.
+      // After a stall of this process, what arrived meanwhile is still unread.
       this.clock.setImmediate(() => {
         if (this.sounds === sounds) this.noticed();
       });
     }, this.limitMs);
   }
 
-  /** Nothing is expected. */
+  /** Stops: nothing is expected. */
   stop(): void {
     this.sounds++;
     this.clock.clearTimeout(this.timer);

@@ -5,10 +5,10 @@ import { MessageType, type SnapshotMessage } from '../core/message.js';
 import type { MemberId, SnapshotMeta } from '../core/types.js';
 
 /**
- * Frames of a snapshot's own connection, after the hello. Each begins with its kind.
- * Sender: one Header (a frame of one message), Chunks, one End. Receiver: Alive now and then, and at
- * last Taken or Refused; to a sender whose hello names a transfer also At, before any Alive and after
- * each Chunk.
+ * Frames of a snapshot's own connection, after the hello. Each begins with its kind. Sender: one
+ * Header (a frame of one message), Chunks, one End. Receiver: Alive now and then, and at last Taken
+ * or Refused; to a sender whose hello names a transfer also At, before any Alive and after each
+ * Chunk.
  */
 export const SnapshotFrame = {
   Header: 1,
@@ -17,9 +17,9 @@ export const SnapshotFrame = {
   /** u64 size, u32 CRC-32 of everything. */
   End: 3,
   Alive: 4,
-  /** The state machine has it. */
+  /** The state machine has the snapshot. */
   Taken: 5,
-  /** Why not, in UTF-8. */
+  /** The reason, in UTF-8. */
   Refused: 6,
   /** u64 offset, u32 CRC-32: the receiver has everything up to there. */
   At: 7,
@@ -27,7 +27,10 @@ export const SnapshotFrame = {
 
 const POSITION_BYTES = 1 + U64_BYTES + U32_BYTES;
 
-/** Largest piece that is taken, bytes: some wait in memory. Ours have 64 KiB (TransportLimits.chunkBytes). */
+/**
+ * Largest piece accepted, bytes: several wait in memory. Ours have 64 KiB
+ * (TransportLimits.chunkBytes).
+ */
 export const PIECE_LIMIT_BYTES = 1024 * 1024;
 /** Longest reason in a Refused, characters. */
 const REASON_LIMIT_CHARS = 500;
@@ -48,19 +51,22 @@ export function readHeader(frame: Uint8Array, from: MemberId): SnapshotMessage {
   throw new MessageFormatError('the header announces no snapshot');
 }
 
-/** Says no, and why. */
+/** Refuses the snapshot with a reason. */
 export function refusedFrame(reason: string): Uint8Array {
   const text = Buffer.from(reason.slice(0, REASON_LIMIT_CHARS));
   return Buffer.concat([Uint8Array.of(SnapshotFrame.Refused), text]);
 }
 
-/** The reason in a Refused; what is too long is left out. */
+/** The reason in a Refused, cut to the limit. */
 export function reasonIn(frame: Uint8Array): string {
   const text = Buffer.from(frame.subarray(1, 1 + 4 * REASON_LIMIT_CHARS)).toString();
   return text.slice(0, REASON_LIMIT_CHARS);
 }
 
-/** @returns offset and CRC-32 of an At. @throws MessageFormatError */
+/**
+ * @returns offset and CRC-32 of an At
+ * @throws MessageFormatError
+ */
 export function readAt(frame: Uint8Array): [offset: number, crc: number] {
   checkEnd(frame);
   return readPosition(frame);
@@ -71,7 +77,7 @@ export class SnapshotPosition {
   private offset = 0;
   private crc = 0;
 
-  /** Bytes. */
+  /** In bytes. */
   get at(): number {
     return this.offset;
   }
@@ -102,7 +108,10 @@ export class SnapshotPosition {
     return frame;
   }
 
-  /** @returns the piece, its own copy. @throws MessageFormatError when it is not the next one. */
+  /**
+   * @returns the piece, as its own copy
+   * @throws MessageFormatError when it is not the next one
+   */
   readChunk(frame: Uint8Array): Uint8Array {
     const [start, crc] = readPosition(frame);
     if (frame.length > POSITION_BYTES + PIECE_LIMIT_BYTES) {
@@ -117,7 +126,7 @@ export class SnapshotPosition {
     throw new MessageFormatError(`the checksum differs in the piece at ${start}`);
   }
 
-  /** @throws MessageFormatError when something is missing. */
+  /** @throws MessageFormatError when something is missing */
   readEnd(frame: Uint8Array): void {
     checkEnd(frame);
     const [size, crc] = readPosition(frame);

@@ -8,7 +8,7 @@ import {
   type TransferOutcome,
 } from './incoming-snapshot.js';
 
-/** Takes a snapshot over: `TransportHandler.receiveSnapshot`, once it may. */
+/** Passes a snapshot on to `TransportHandler.receiveSnapshot`, once it may. */
 export type TakeSnapshot = (
   message: SnapshotMessage,
   chunks: AsyncIterable<Uint8Array>,
@@ -16,23 +16,26 @@ export type TakeSnapshot = (
 
 export interface SnapshotIntakeOptions {
   readonly take: TakeSnapshot;
-  /** An interrupted transfer waits so long for its next connection. */
+  /** How long an interrupted transfer waits for its next connection. */
   readonly keepMs: number;
   readonly clock: Pick<TransportClock, 'setTimeout' | 'clearTimeout'>;
   readonly logger: TransportLogger;
-  /** An interrupted transfer ended without having gone on. */
+  /** Reports that an interrupted transfer ended without resuming. */
   readonly gaveUp?: () => void;
 }
 
 /**
- * Which snapshot is received: one at a time, as the state machine has only one state. A newer one
- * makes an older give way. One whose connection broke is kept for a while, its state machine waiting
- * for the next piece, until another connection of the same transfer goes on with it.
+ * Chooses which snapshot to receive: one at a time, because the state machine has only one state. A
+ * newer one replaces an older one. A transfer whose connection broke is kept for a while, its state
+ * machine waiting for the next piece, until another connection of the same transfer resumes it.
  */
 export class SnapshotIntake {
   private readonly options: SnapshotIntakeOptions;
   private current: IncomingSnapshot | undefined;
-  /** The answer to the last transfer may have been lost: it must not be taken over twice. */
+  /**
+   * The answer to the last transfer may have been lost, and the snapshot must not be installed
+   * twice.
+   */
   private last:
     | { readonly snapshot: IncomingSnapshot; readonly outcome: TransferOutcome }
     | undefined;
@@ -44,9 +47,9 @@ export class SnapshotIntake {
   }
 
   /**
-   * A connection has announced its snapshot.
-   * @returns the transfer that it carries from now on; undefined when that is over and answered.
-   * @throws why it is refused.
+   * Handles a connection that has announced its snapshot.
+   * @returns the transfer that it carries from now on; undefined when that is over and answered
+   * @throws why it is refused
    */
   open(
     carrier: SnapshotCarrier,
@@ -82,7 +85,7 @@ export class SnapshotIntake {
     return snapshot;
   }
 
-  /** The connection that carried it broke. */
+  /** Handles a break of the connection that carried it. */
   broke(snapshot: IncomingSnapshot, carrier: SnapshotCarrier, reason: string): void {
     if (!snapshot.detach(carrier)) return;
     if (snapshot.transfer === undefined) {
@@ -98,12 +101,12 @@ export class SnapshotIntake {
     }, keepMs);
   }
 
-  /** What this member sent is worth nothing any more. */
+  /** Ends the snapshot from this member: what it sent no longer counts. */
   endFrom(from: MemberId, reason: string): void {
     if (this.current?.from === from) this.end(this.current, reason);
   }
 
-  /** Takes no more. */
+  /** Refuses everything from now on. */
   close(reason: string): void {
     this.closed = reason;
     if (this.current !== undefined) this.end(this.current, reason);
@@ -141,7 +144,7 @@ export class SnapshotIntake {
   }
 }
 
-/** Whether another snapshot takes the place of `current`. */
+/** Reports whether another snapshot replaces `current`. */
 function supersedes(
   current: IncomingSnapshot,
   from: MemberId,
@@ -151,8 +154,8 @@ function supersedes(
   if (message.term !== current.message.term) {
     return message.term > current.message.term;
   }
-  // One of the two does not lead: the one that waits for its sender gives way.
+  // One of the two senders does not lead: the transfer without a connection gives way.
   if (from !== current.from) return current.isInterrupted;
-  // What was sent before may arrive after, over a connection of its own.
+  // An earlier snapshot may arrive later, over a connection of its own.
   return (transfer?.number ?? 0) >= (current.transfer?.number ?? 0);
 }

@@ -9,8 +9,8 @@ import type { SnapshotIntake } from './snapshot-intake.js';
 import { LineEnd, type SnapshotLine } from './snapshot-line.js';
 
 /**
- * The receiver's end of one connection. Pieces go to the transfer that it carries; while that one's
- * queue is full the line is not read, and the sender has to wait.
+ * The receiver's end of one connection. Pieces go to the transfer that it carries. While the
+ * transfer's queue is full, the receiver does not read the line, and the sender has to wait.
  */
 export class SnapshotReceiver implements SnapshotCarrier {
   private readonly line: SnapshotLine;
@@ -24,7 +24,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
   private readonly silence: Silence;
   private alive: unknown;
 
-  /** @param line whose hello was read and found good. */
+  /** @param line its hello was read and accepted */
   constructor(
     line: SnapshotLine,
     hello: Hello,
@@ -51,7 +51,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
     this.heard();
   }
 
-  // --- What the transfer says
+  // --- Calls from the transfer
 
   taken(): void {
     this.answer(Uint8Array.of(SnapshotFrame.Taken));
@@ -73,7 +73,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
     this.heard();
   }
 
-  // --- What the connection says
+  // --- Calls from the connection
 
   private receive(frame: Uint8Array): void {
     if (this.over) return;
@@ -93,7 +93,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
       return;
     }
     const { snapshot } = this;
-    // What the sender sends again before it hears that it is over.
+    // What the sender sends again before it hears that the transfer is over.
     if (snapshot === undefined) return;
     if (kind === SnapshotFrame.Chunk) {
       snapshot.addChunk(frame);
@@ -113,17 +113,18 @@ export class SnapshotReceiver implements SnapshotCarrier {
     if (snapshot === undefined) return;
     this.snapshot = snapshot;
     this.tellWhere(snapshot);
-    // Not before: a sender takes who lives and has not said where it is for one that never does.
+    // Not before: a sender that hears Alive before At assumes that this receiver never locates
+    // itself.
     this.sayAlive();
     if (snapshot.waiting >= this.limits.chunksWaiting) this.pause();
   }
 
-  /** Only to a sender that understands it. */
+  /** Sent only to a sender that understands it. */
   private tellWhere(snapshot: IncomingSnapshot): void {
     if (this.hello.transfer !== undefined) this.answer(snapshot.atFrame());
   }
 
-  /** What can not be right ends the transfer: going on would risk a gap. */
+  /** Ends the transfer on impossible input: continuing would risk a gap. */
   private fail(error: Error): void {
     this.snapshot?.fail(error);
     this.refuse(error.message);
@@ -140,7 +141,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
   private answer(frame: Uint8Array): void {
     if (this.over) return;
     this.line.send(frame).catch((error: Error) => {
-      // That the connection is gone is heard of there.
+      // `closed` reports that the connection is gone.
       this.environment.logger.debug({ error: error.message }, 'raft: no answer to a snapshot');
     });
   }
@@ -154,7 +155,7 @@ export class SnapshotReceiver implements SnapshotCarrier {
   private pause(): void {
     if (this.over) return;
     this.line.pause();
-    // It is now the state machine that takes its time.
+    // From now on it is the state machine that takes time.
     this.silence.stop();
   }
 

@@ -21,45 +21,45 @@ export interface SnapshotSenderOptions {
   /** Begins a connection to the receiver. */
   readonly dial: () => SnapshotLine;
   readonly hello: Hello;
-  /** Higher than that of every transfer of this sender before. */
+  /** Higher than the number of every earlier transfer of this sender. */
   readonly number: number;
   readonly limits: TransportLimits;
   readonly environment: TransportEnvironment;
   readonly step: (step: SnapshotStep) => void;
 }
 
-/** The connection is gone; another may go on. */
+/** The connection is gone; another may resume the transfer. */
 class LineBrokenError extends Error {}
 
 /**
- * Streams one snapshot over a connection of its own, or over several: when one breaks, the next goes
- * on where the receiver is. One piece is under way into the socket at a time, and a window of them to
- * the receiver, so memory does not grow with a slow one.
+ * Streams one snapshot over a connection of its own, or over several: when one breaks, the next
+ * continues where the receiver is. One piece at a time is on its way into the socket, and a window
+ * of them on its way to the receiver, so a slow receiver does not make memory grow.
  *
- * A receiver that does not know how to go on never says where it is: it says that it lives first. To
- * that one the snapshot goes without a window, and a break ends it.
+ * A receiver that cannot resume never says where it is: its first frame is Alive. The snapshot then
+ * goes without a window, and a break ends it.
  */
 export class SnapshotSender {
   private readonly options: SnapshotSenderOptions;
   private readonly window: SendWindow;
   private line: SnapshotLine | undefined;
   private connections = 0;
-  /** Since the receiver was further than before. */
+  /** Since the receiver last made progress. */
   private breaks = 0;
   private opened = false;
   private everOpened = false;
-  /** Whether the receiver said over this connection where it is. */
+  /** Whether the receiver has said, over this connection, where it is. */
   private located = false;
-  /** Whether it ever does; undefined while that is not known. */
+  /** Whether it ever does; undefined while that is unknown. */
   private locates: boolean | undefined;
-  /** The end was sent, over this connection or one before. */
+  /** The end was sent, over this connection or an earlier one. */
   private sentAll = false;
   private taken = false;
   private broken: string | undefined;
   private failure: Error | undefined;
   private readonly silence: Silence;
   private patience: unknown;
-  /** Looks again at what is being waited for. */
+  /** Checks again the condition being awaited. */
   private wake: (() => void) | undefined;
 
   constructor(options: SnapshotSenderOptions) {
@@ -73,7 +73,7 @@ export class SnapshotSender {
     });
   }
 
-  /** Resolves when the receiver's state machine has the snapshot. @throws why it has not. */
+  /** Resolves when the receiver's state machine has the snapshot. @throws why it does not */
   async run({ message, meta, chunks }: OutgoingSnapshot): Promise<void> {
     const { logger } = this.options.environment;
     const pieces = new PieceReader(chunks, this.options.limits.chunkBytes);
@@ -97,7 +97,7 @@ export class SnapshotSender {
     this.wake?.();
   }
 
-  /** @returns false when the connection broke and another may go on. */
+  /** @returns false when the connection broke and another may resume */
   private async overOneLine(header: Uint8Array, pieces: PieceReader): Promise<boolean> {
     try {
       this.connect();
@@ -180,7 +180,7 @@ export class SnapshotSender {
   private async sendPiece(frame: Uint8Array): Promise<void> {
     this.options.step({ kind: 'sent', bytes: frame.length });
     await this.send(frame);
-    // Whoever acknowledges nothing has taken what the socket has taken, as far as we can know.
+    // A receiver without acknowledgements has, as far as we can know, what the socket accepted.
     if (this.locates === false) this.options.step({ kind: 'arrived' });
   }
 
@@ -209,7 +209,7 @@ export class SnapshotSender {
     const [kind] = frame;
     if (kind === SnapshotFrame.At) this.locate(...readAt(frame));
     else if (kind === SnapshotFrame.Taken) {
-      // Perhaps over an earlier connection, and only its answer was lost.
+      // It may have come over an earlier connection, and only its answer was lost.
       if (!this.sentAll) throw new Error('the receiver took a snapshot that was not sent');
       this.taken = true;
     } else if (kind === SnapshotFrame.Refused) {
@@ -232,12 +232,12 @@ export class SnapshotSender {
     options.step({ kind: 'arrived' });
   }
 
-  /** It lives and has not said where it is. */
+  /** Handles Alive from a receiver that has not said where it is. */
   private doesNotLocate(): void {
     const { window } = this;
     if (this.locates === false) return;
     if (this.locates === true || window.acknowledged > 0) {
-      throw new Error('the receiver does not go on with a broken snapshot');
+      throw new Error('the receiver cannot resume a broken snapshot');
     }
     this.locates = false;
     this.stopPatience();
@@ -275,7 +275,9 @@ export class SnapshotSender {
     }
   }
 
-  /** Waits until something holds that an event makes true. @throws when the transfer or its connection ends. */
+  /**
+   * Waits until an event makes a condition true. @throws when the transfer or its connection ends
+   */
   private async until(holds: () => boolean): Promise<void> {
     for (;;) {
       this.checkGoing();
@@ -287,8 +289,8 @@ export class SnapshotSender {
   }
 
   /**
-   * Waits for a step, a failure or the end. One hook instead of a race with a promise that lives as
-   * long as the transfer, which would collect a reaction for each piece.
+   * Waits for a step, a failure or the end. Uses one hook: racing against a promise that lives as
+   * long as the transfer would collect a reaction for each piece.
    */
   private async step<T>(step: Promise<T>): Promise<T> {
     return await new Promise<T>((resolve, reject) => {
@@ -306,7 +308,7 @@ export class SnapshotSender {
 
   private checkGoing(): void {
     if (this.failure !== undefined) throw this.failure;
-    // Its answer may come while we still send again what it has.
+    // Its answer may come while we still resend what it already has.
     if (this.taken) throw new LineBrokenError('the receiver has it all');
     if (this.broken !== undefined) throw new LineBrokenError(this.broken);
   }
@@ -321,7 +323,7 @@ export class SnapshotSender {
     this.wake?.();
   }
 
-  /** Hears nothing more of the connection of now. */
+  /** Ignores the current connection from now on. */
   private drop(end: LineEnd, reason: string): void {
     const { line } = this;
     this.line = undefined;

@@ -5,8 +5,8 @@ import { DEFAULT_TRANSPORT_LIMITS } from './limits.js';
 import type { Connect } from './peer.js';
 
 /**
- * Connects over TLS. @param tls is asked for each connection, so that certificates may be renewed;
- * it should check that the certificate is the member's (`checkServerIdentity`).
+ * Connects over TLS. @param tls called for each connection, so that certificates may be renewed;
+ * should check that the certificate is the member's (`checkServerIdentity`)
  */
 export function tlsConnect(
   tls: (member: MemberInfo) => ConnectionOptions,
@@ -21,15 +21,15 @@ export function tlsConnect(
 }
 
 /**
- * RFC 6455 §5.3 has clients mask what they send, against proxies on the way that take it for HTTP.
- * Nobody is on the way of a TLS connection, and to mask was a tenth of a leader's work. A mask of
- * zeros leaves the bytes as they are; any server takes it.
+ * RFC 6455 §5.3 makes clients mask what they send, because of proxies that mistake it for HTTP. A
+ * TLS connection has no such proxy, and masking took a tenth of a leader's work. A mask of zeros
+ * leaves the bytes unchanged; any server accepts it.
  */
 function noMask(mask: Buffer): void {
   mask.fill(0);
 }
 
-/** Without encryption: for tests, and where something else encrypts. */
+/** Connects without encryption: for tests, and where something else encrypts. */
 export function plainConnect(receiveBytes = DEFAULT_TRANSPORT_LIMITS.receiveBytes): Connect {
   return (member, path) =>
     new WebSocket(`ws://${hostOf(member)}${path}`, socketOptions(receiveBytes));
@@ -38,15 +38,18 @@ export function plainConnect(receiveBytes = DEFAULT_TRANSPORT_LIMITS.receiveByte
 /** A host name, an IPv4 address, or an IPv6 address in brackets; then a port. */
 const HOST_PORT = /^(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/;
 
-/** The member's address as the host of a URL: it came with the log, from whoever joined the member. */
+/**
+ * The member's address as the host of a URL. It came with the log, from the node that joined the
+ * member.
+ */
 function hostOf({ id, address }: MemberInfo): string {
   if (HOST_PORT.test(address)) return address;
   throw new Error(`member ${id} has no address host:port: ${JSON.stringify(address)}`);
 }
 
 /**
- * What a socket for the transport must be made with, also on the accepting side. ws turns Nagle's
- * algorithm off by itself.
+ * Options for every socket of the transport, on the accepting side too. ws turns Nagle's algorithm
+ * off by itself.
  */
 export function socketOptions(receiveBytes = DEFAULT_TRANSPORT_LIMITS.receiveBytes): {
   readonly perMessageDeflate: false;

@@ -3,13 +3,13 @@ import { closeSocket, describeClose } from './channel.js';
 import { CloseCode } from './hello.js';
 import { LineEnd, type LineEvents, type SnapshotLine } from './snapshot-line.js';
 
-/** A snapshot's connection that is a WebSocket. */
+/** A snapshot's connection over a WebSocket. */
 export class WsSnapshotLine implements SnapshotLine {
   private readonly socket: WebSocket;
   private events: LineEvents | undefined;
   private problem: string | undefined;
 
-  /** @param socket open, or being connected. */
+  /** @param socket open, or connecting */
   constructor(socket: WebSocket) {
     this.socket = socket;
     socket.on('error', (error) => {
@@ -51,17 +51,17 @@ export class WsSnapshotLine implements SnapshotLine {
 
   close(end: LineEnd, reason: string): void {
     if (end === LineEnd.Broken) {
-      // Nobody may be there to agree to a close.
+      // There may be nobody to agree to a close.
       this.socket.terminate();
       return;
     }
-    // What is paused would never see the other side agree.
+    // A paused socket would never see the other side agree.
     this.resume();
     closeSocket(this.socket, CloseCode.Gone, reason);
   }
 }
 
-/** The codes in the private range are said by a member that means it, but for silence. */
+/** Only a member that means it sends a code of the private range, except for silence. */
 function endOf(code: number): LineEnd {
   const meant = code >= CloseCode.Malformed && code !== CloseCode.Silent;
   return meant ? LineEnd.Over : LineEnd.Broken;

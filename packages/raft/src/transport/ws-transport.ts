@@ -30,18 +30,18 @@ export interface WsTransportOptions extends TransportEnvironment {
   readonly limits?: Partial<TransportLimits>;
 }
 
-/** Who an accepted connection is from, as its certificate says. */
+/** The peer of an accepted connection, as its certificate says. */
 export interface AcceptedPeer {
   readonly nodeId: string;
 }
 
 /**
- * Messages between members over WebSockets. Each member connects to each other one for what it has
- * to say, so there are two connections between two members; a snapshot has one of its own. The
- * transport owns no server: whoever handles upgrades passes the sockets on to `accept`.
+ * Messages between members over WebSockets. Each member opens one connection to each other member
+ * for what it has to say, so there are two between each pair; a snapshot has its own. The transport
+ * has no server: the owner of the upgrade handler passes the sockets to `accept`.
  *
- * A member that is not known here, such as a candidate that was added while we were away, is
- * answered over the connection it made.
+ * A member unknown here, such as a candidate added while we were away, gets its answer over the
+ * connection it made.
  */
 export class WsTransport implements Transport {
   private readonly options: WsTransportOptions;
@@ -49,9 +49,9 @@ export class WsTransport implements Transport {
   private readonly once: OnceLogger;
   private handler: TransportHandler | undefined;
   private readonly peers = new Map<MemberId, Peer>();
-  /** Connections others made, by whom. */
+  /** Connections that others made, by member. */
   private readonly guests = new Map<MemberId, Guest>();
-  /** Once members, and not any more; ids are never used again. */
+  /** Former members; ids are never used again. */
   private readonly removed = new Set<MemberId>();
   private readonly sockets = new Set<WebSocket>();
   private readonly outgoing: OutgoingSnapshots;
@@ -80,7 +80,7 @@ export class WsTransport implements Transport {
     this.intake = new SnapshotIntake({
       take: (message, chunks) =>
         this.handler?.receiveSnapshot(message, chunks) ??
-        Promise.reject(new Error('not a member at this moment')),
+        Promise.reject(new Error('not a member at this time')),
       keepMs: this.limits.snapshotKeepMs,
       clock: options.clock,
       logger: options.logger,
@@ -88,7 +88,7 @@ export class WsTransport implements Transport {
   }
 
   start(handler: TransportHandler): void {
-    assert(this.handler === undefined, 'the transport is started already');
+    assert(this.handler === undefined, 'the transport is already started');
     this.handler = handler;
   }
 
@@ -112,7 +112,7 @@ export class WsTransport implements Transport {
   send(messages: readonly Message[]): void {
     if (this.closed) return;
     for (const message of messages) {
-      assert(message.to !== this.options.self.id, 'a message to oneself', message.type);
+      assert(message.to !== this.options.self.id, 'a message to the member itself', message.type);
       const receiver = this.peers.get(message.to) ?? this.guests.get(message.to);
       if (receiver !== undefined) receiver.send(message);
       else this.later(() => this.handler?.unreachable(message.to));
@@ -126,7 +126,7 @@ export class WsTransport implements Transport {
     chunks: AsyncIterable<Uint8Array>,
   ): void {
     const { to } = message;
-    this.endSnapshot(to, 'a newer snapshot is sent');
+    this.endSnapshot(to, 'a newer snapshot is being sent');
     if (this.closed) return;
     if (!this.peers.has(to)) {
       this.later(() => this.handler?.snapshotSent(to, false));
@@ -141,12 +141,13 @@ export class WsTransport implements Transport {
 
   /**
    * Takes over a connection made by another member.
-   * @param socket open, made with `socketOptions`. @param path RAFT_PATH or RAFT_SNAPSHOT_PATH.
+   * @param socket open, made with `socketOptions`
+   * @param path RAFT_PATH or RAFT_SNAPSHOT_PATH
    */
   accept(socket: WebSocket, peer: AcceptedPeer, path: string = RAFT_PATH): void {
     const { clock } = this.options;
     if (this.closed || this.handler === undefined) {
-      closeSocket(socket, CloseCode.Gone, 'not a member at this moment');
+      closeSocket(socket, CloseCode.Gone, 'not a member at this time');
       return;
     }
     this.own(socket);
@@ -175,9 +176,9 @@ export class WsTransport implements Transport {
     if (this.closed) return;
     this.closed = true;
     for (const peer of this.peers.values()) peer.close();
-    for (const guest of this.guests.values()) guest.close('the member stops');
-    this.outgoing.endAll('the member stops');
-    this.intake.close('the member stops');
+    for (const guest of this.guests.values()) guest.close('the member is stopping');
+    this.outgoing.endAll('the member is stopping');
+    this.intake.close('the member is stopping');
     await Promise.all([...this.sockets].map((socket) => this.closeOf(socket)));
   }
 
@@ -236,10 +237,10 @@ export class WsTransport implements Transport {
     new SnapshotReceiver(line, hello, this.intake, this.limits, this.options);
   }
 
-  /** To where the member is now: a newer address counts for a snapshot under way, too. */
+  /** Dials the member's current address: a new address applies to a snapshot under way too. */
   private dialForSnapshot(to: MemberId): WsSnapshotLine {
     const member = this.peers.get(to)?.member;
-    if (this.closed || member === undefined) throw new Error(`${to} is no peer`);
+    if (this.closed || member === undefined) throw new Error(`${to} is not a peer`);
     return new WsSnapshotLine(this.own(this.options.connect(member, RAFT_SNAPSHOT_PATH)));
   }
 
@@ -257,22 +258,26 @@ export class WsTransport implements Transport {
     } catch (error) {
       const reason = (error as Error).message;
       this.once.warn({ member: from, reason }, 'raft: dropped a frame');
-      // Versions differ during an upgrade; anything else means that the peer is broken.
+      // Versions differ during an upgrade; any other error means that the peer is faulty.
       if (!(error instanceof WireVersionError)) channel.close(CloseCode.Malformed, reason);
       return;
     }
-    // It would be taken for one whose state has arrived.
+    // The host would treat it as one whose state has arrived.
     if (messages.some(({ type }) => type === MessageType.Snapshot)) {
       channel.close(CloseCode.Malformed, 'a snapshot without its state');
       return;
     }
     for (const message of messages) {
       if (message.to === this.options.self.id) handler.receive(message);
-      else this.once.warn({ member: from, to: message.to }, 'raft: dropped a message for another');
+      else
+        this.once.warn(
+          { member: from, to: message.to },
+          'raft: dropped a message for another member',
+        );
     }
   }
 
-  /** A member that was removed has nothing more to say, nor to hear. */
+  /** Cuts a removed member off: it has nothing more to say or to hear. */
   private forget(id: MemberId): void {
     this.removed.add(id);
     this.guests.get(id)?.close('the member was removed');
@@ -281,8 +286,8 @@ export class WsTransport implements Transport {
   }
 
   /**
-   * As soon as the host has returned: what it sends in one turn leaves together, and does not wait
-   * for whatever else the event loop has to do, which would put a leader's followers behind it.
+   * Flushes as soon as the host has returned. What it sends in one turn leaves together, and does
+   * not wait for the rest of the event loop, which would delay a leader's followers.
    */
   private flushSoon(): void {
     if (this.flushing) return;
@@ -295,7 +300,7 @@ export class WsTransport implements Transport {
     });
   }
 
-  /** The handler is never called from within a call of the host's. */
+  /** Calls the handler later, never from within a call of the host. */
   private later(callback: () => void): void {
     this.options.clock.setImmediate(() => {
       if (!this.closed) callback();
@@ -316,7 +321,7 @@ export class WsTransport implements Transport {
         clock.clearTimeout(timer);
         resolve();
       });
-      closeSocket(socket, CloseCode.Gone, 'the member stops');
+      closeSocket(socket, CloseCode.Gone, 'the member is stopping');
     });
   }
 }

@@ -5,7 +5,8 @@ import { snapshotAt } from '../../src/contract/sample-log.js';
 import { type Message, MessageType } from '../../src/core/message.js';
 import { EntryKind } from '../../src/core/types.js';
 
-// Frames as earlier versions wrote them. A change here is a wire that old members do not understand.
+// Frames as earlier versions wrote them. A change here means a wire format that old members do not
+// understand.
 
 const ADDRESS = { from: 2, to: 3, term: 7 };
 
@@ -194,7 +195,7 @@ function plain(message: Message): object {
 }
 
 for (const { name, message, bytes } of GOLDEN) {
-  test(`on the wire nothing has changed: ${name}`, (t) => {
+  test(`the wire format is unchanged: ${name}`, (t) => {
     t.is(Buffer.from(encodeFrame([message])).toString('hex'), bytes);
     const { messages, unknownTypes } = decodeFrame(Buffer.from(bytes, 'hex'), 2);
     t.deepEqual(messages.map(plain), [plain(message)]);
@@ -202,7 +203,7 @@ for (const { name, message, bytes } of GOLDEN) {
   });
 }
 
-test('on the wire nothing has changed: several messages in a frame', (t) => {
+test('the wire format is unchanged: several messages in a frame', (t) => {
   const of = (name: string): Message => GOLDEN.find((golden) => golden.name === name)!.message;
   const messages = [of('append'), of('heartbeat'), of('append')];
   const bytes =
@@ -215,7 +216,7 @@ test('on the wire nothing has changed: several messages in a frame', (t) => {
   t.deepEqual(decodeFrame(Buffer.from(bytes, 'hex'), 2).messages.map(plain), messages.map(plain));
 });
 
-test('every type of message has bytes of before', (t) => {
+test('every type of message has recorded bytes', (t) => {
   const types = new Set(GOLDEN.map(({ message }) => message.type));
   t.deepEqual(
     Object.values(MessageType).filter((type) => !types.has(type)),

@@ -75,7 +75,7 @@ const MESSAGES: readonly Message[] = [
   ANNOUNCEMENT,
 ];
 
-/** What may become of bytes on their way through hostile hands. */
+/** How hostile hands may change bytes on their way. */
 function mutations(original: Uint8Array): fc.Arbitrary<Uint8Array> {
   const edit = fc.record({
     at: fc.nat(),
@@ -121,7 +121,9 @@ function hostile(original: Uint8Array): fc.Arbitrary<Uint8Array> {
 
 type ErrorClass = abstract new (...args: never[]) => Error;
 
-/** The value; undefined when the decoder refuses with one of its own errors. Anything else is thrown. */
+/**
+ * The value; undefined when the decoder refuses with one of its own errors. Throws anything else.
+ */
 function decodeOr<T>(decode: () => T, own: readonly ErrorClass[]): T | undefined {
   try {
     return decode();
@@ -131,7 +133,7 @@ function decodeOr<T>(decode: () => T, own: readonly ErrorClass[]): T | undefined
   }
 }
 
-/** A value that was let through survives being sent on: it means the same to the next reader. */
+/** An accepted value survives being sent on: it means the same to the next reader. */
 function survives<T>(
   bytes: Uint8Array,
   decode: (bytes: Uint8Array) => T,
@@ -174,7 +176,8 @@ test('a plain value is read as it was written, and nothing else is', (t) => {
   ]) {
     t.throws(() => unpackPlain(packr.pack([bad])), { instanceOf: PlainPackError });
   }
-  // Lists in lists, and lengths far beyond the bytes: refused before anything is made of them.
+  // Lists in lists, and lengths far beyond the bytes: refused before anything is allocated for
+  // them.
   t.throws(() => unpackPlain(new Uint8Array(1_000_000).fill(0x91)), { instanceOf: PlainPackError });
   const huge = Buffer.from('dd7fffffff'.repeat(4), 'hex');
   t.throws(() => unpackPlain(huge), { instanceOf: PlainPackError, message: /cut off/ });
@@ -182,7 +185,7 @@ test('a plain value is read as it was written, and nothing else is', (t) => {
   t.throws(() => unpackPlain(Uint8Array.of(0xa1, 0xff)), { message: /UTF-8/ });
 });
 
-test('any bytes are a frame that can be sent on, or are refused as no frame', (t) => {
+test('any bytes are a frame that can be sent on, or are refused', (t) => {
   const own = [MessageFormatError, WireVersionError];
   for (const original of [...MESSAGES.map((one) => encodeFrame([one])), encodeFrame(MESSAGES)]) {
     fc.assert(
@@ -200,7 +203,7 @@ test('any bytes are a frame that can be sent on, or are refused as no frame', (t
   t.pass();
 });
 
-test('any bytes are entries, a snapshot description or a hello, or are refused as none', (t) => {
+test('any bytes are entries, a snapshot description or a hello, or are refused', (t) => {
   const block = new Uint8Array(framesBytes(ENTRIES));
   writeFrames(ENTRIES, block, 0);
   fc.assert(
@@ -229,7 +232,7 @@ test('any bytes are entries, a snapshot description or a hello, or are refused a
   );
 });
 
-test('any bytes are a frame of a snapshot, or are refused as none', (t) => {
+test('any bytes are a frame of a snapshot, or are refused', (t) => {
   const own = [MessageFormatError, WireVersionError];
   const sent = new SnapshotPosition();
   const chunk = sent.chunkFrame(Uint8Array.of(1, 2, 3));
@@ -280,7 +283,7 @@ test('any bytes are a membership change, or one that has no effect or stops the 
   t.throws(() => decodeConfChange(Buffer.from('[[9,1]]')), { instanceOf: UnknownConfChangeError });
 });
 
-test('a hello, a piece and a configuration that can not be right are refused', (t) => {
+test('an impossible hello, piece or configuration is refused', (t) => {
   const long = encodeHello({ clusterId: 'c'.repeat(HELLO_LIMIT_BYTES), from: 1, to: 2 });
   t.like(decodeHello(long), { reason: `a hello of ${long.length} bytes` });
   const piece = new SnapshotPosition().chunkFrame(new Uint8Array(PIECE_LIMIT_BYTES + 1));

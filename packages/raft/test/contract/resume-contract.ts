@@ -13,9 +13,11 @@ import type { MemberId } from '../../src/core/types.js';
 import type { TransportLimits } from '../../src/transport/limits.js';
 import { SnapshotFrame } from '../../src/transport/snapshot-frames.js';
 
-/** Transports whose snapshots go over our frames, on connections that can be broken. */
+/** Transports whose snapshots use our frames, on connections that can be broken. */
 export interface BreakableTransports extends TransportsUnderTest {
-  /** From now on a snapshot's connection breaks instead of carrying a frame for which this holds. */
+  /**
+   * Breaks, from now on, a snapshot's connection instead of carrying a frame for which this holds.
+   */
   breakWhen(holds: (frame: Uint8Array, from: MemberId) => boolean): void;
 }
 
@@ -30,15 +32,15 @@ const PIECES = 6;
 const PIECE_BYTES = 1000;
 /** Hello, header, pieces, end. */
 const SENDER_FRAMES = PIECES + 3;
-/** Where it is, after the header and each piece; taken. */
+/** At, after the header and each piece; Taken. */
 const RECEIVER_FRAMES = PIECES + 2;
 
 /** What one member's state machine saw of snapshots. */
 class Taker {
   readonly outcomes: string[] = [];
-  /** Pieces taken of the snapshot that is being taken. */
+  /** Pieces taken of the current snapshot. */
   taken = 0;
-  /** Waits before each piece but the first. */
+  /** Waits before each piece except the first. */
   before: () => Promise<void> = async () => undefined;
 
   constructor(node: Node) {
@@ -65,7 +67,7 @@ class Taker {
   }
 }
 
-/** What is done to the frames of one member, which are counted from 0 over all connections. */
+/** What happens to the frames of one member, counted from 0 over all connections. */
 function breakAt(from: MemberId, ...at: readonly number[]) {
   let count = 0;
   return (_frame: Uint8Array, sender: MemberId): boolean => sender === from && at.includes(count++);
@@ -78,7 +80,7 @@ async function connected(start: (id: MemberId) => Promise<Node>): Promise<[Node,
   return [one, two, new Taker(two)];
 }
 
-/** A snapshot of which two pieces have come, and whose connections break from then on. */
+/** A snapshot of which two pieces have arrived, and whose connections break from then on. */
 async function interrupted(
   start: (id: MemberId) => Promise<Node>,
   under: BreakableTransports,
@@ -93,7 +95,7 @@ async function interrupted(
   return [one, two, taker];
 }
 
-/** How a transport goes on with a snapshot whose connection breaks. */
+/** How a transport resumes a snapshot whose connection breaks. */
 export function resumeContract(
   test: TestFn,
   name: string,
@@ -113,7 +115,7 @@ export function resumeContract(
   };
 
   for (let at = 0; at < SENDER_FRAMES; at++) {
-    check(`a snapshot whose connection breaks at frame ${at} goes on`, async (t, start, under) => {
+    check(`a snapshot whose connection breaks at frame ${at} resumes`, async (t, start, under) => {
       const [one, , taker] = await connected(start);
       under.breakWhen(breakAt(1, at));
       one.transport.sendSnapshot(ANNOUNCE, snapshotAt(50, 3), pieces(PIECES, PIECE_BYTES));
@@ -124,7 +126,7 @@ export function resumeContract(
   for (let at = 0; at < RECEIVER_FRAMES; at++) {
     const last = at === RECEIVER_FRAMES - 1;
     const what = last ? 'that it was taken' : `number ${at}`;
-    check(`a snapshot goes on whose answer ${what} is lost`, async (t, start, under) => {
+    check(`a snapshot whose answer ${what} is lost resumes`, async (t, start, under) => {
       const [one, , taker] = await connected(start);
       under.breakWhen(breakAt(2, at));
       one.transport.sendSnapshot(ANNOUNCE, snapshotAt(50, 3), pieces(PIECES, PIECE_BYTES));
@@ -132,7 +134,7 @@ export function resumeContract(
     });
   }
 
-  check('a snapshot goes on again and again', async (t, start, under) => {
+  check('a snapshot resumes again and again', async (t, start, under) => {
     const [one, , taker] = await connected(start);
     // Of each connection: hello and header pass, then one piece.
     let passed = 0;
@@ -173,13 +175,13 @@ export function resumeContract(
         return breaks(frame, from);
       });
       one.transport.sendSnapshot(ANNOUNCE, snapshotAt(50, 3), pieces(12, PIECE_BYTES));
-      await until('it goes on', () => one.handler.moved.resumed === 1);
+      await until('it resumes', () => one.handler.moved.resumed === 1);
       t.is(taker.taken, 1);
       go!();
       await until('the confirmation', () => one.handler.sent.length > 0);
       t.deepEqual(one.handler.sent, [{ id: 2, ok: true }]);
       t.deepEqual(taker.outcomes, ['50: took 12']);
-      // On a busy machine more may break than was asked for.
+      // On a busy machine more may break than the test asked for.
       const later = first.slice(1);
       t.true(later.length > 0 && later[0]!.asked >= 2 * PIECE_BYTES, JSON.stringify(first));
       for (const { asked, sent } of later)
@@ -188,7 +190,7 @@ export function resumeContract(
     { chunksWaiting: 2 },
   );
 
-  check('the newer of two snapshots ends one that is interrupted', async (t, start, under) => {
+  check('the newer of two snapshots ends an interrupted one', async (t, start, under) => {
     const [one, , taker] = await interrupted(start, under);
     under.breakWhen(() => false);
     one.transport.sendSnapshot(ANNOUNCE, snapshotAt(60, 3), pieces(PIECES, PIECE_BYTES));
@@ -199,7 +201,7 @@ export function resumeContract(
     t.notRegex(taker.outcomes[0]!, /took|wrong/);
   });
 
-  check('a snapshot of a higher term ends one that is interrupted', async (t, start, under) => {
+  check('a snapshot of a higher term ends an interrupted one', async (t, start, under) => {
     const [, two, taker] = await interrupted(start, under);
     const three = await start(3);
     three.transport.setMembers([two.member]);
@@ -210,7 +212,7 @@ export function resumeContract(
     t.deepEqual(taker.outcomes, ['50: a newer snapshot came', `60: took ${PIECES}`]);
   });
 
-  check('a snapshot of another sender ends one that is interrupted', async (t, start, under) => {
+  check('a snapshot of another sender ends an interrupted one', async (t, start, under) => {
     const [, two, taker] = await interrupted(start, under);
     const three = await start(3);
     three.transport.setMembers([two.member]);
@@ -238,7 +240,7 @@ export function resumeContract(
     const [, two, taker] = await interrupted(start, under);
     await two.transport.close();
     await until('the error', () => taker.outcomes.length > 0);
-    t.deepEqual(taker.outcomes, ['50: the member stops']);
+    t.deepEqual(taker.outcomes, ['50: the member is stopping']);
   });
 
   check('an interrupted snapshot ends when its sender ends it', async (t, start, under) => {
@@ -260,12 +262,12 @@ export function resumeContract(
     await until('the error', () => taker.outcomes.length > 0);
     t.regex(taker.outcomes[0]!, /^50: it does not lead/);
     hold!();
-    // Nothing is told of what the caller itself ended.
+    // The transport reports nothing about what the caller itself ended.
     t.deepEqual(one.handler.sent, []);
   });
 
   check(
-    'an interrupted snapshot that nobody goes on with is given up on both sides',
+    'both sides give up an interrupted snapshot that nobody resumes',
     async (t, start, under) => {
       const [one, , taker] = await interrupted(start, under);
       await until('the report', () => one.handler.sent.length > 0);
@@ -273,7 +275,7 @@ export function resumeContract(
       t.deepEqual(one.handler.sent, [{ id: 2, ok: false }]);
       t.deepEqual(taker.outcomes.length, 1);
       t.regex(taker.outcomes[0]!, /^50: interrupted for 2000 ms/);
-      // What is over does not come back.
+      // A transfer that is over does not come back.
       under.breakWhen(() => false);
       one.transport.sendSnapshot(ANNOUNCE, snapshotAt(60, 3), pieces(PIECES, PIECE_BYTES));
       await until('the next', () => one.handler.sent.length > 1);
@@ -284,7 +286,7 @@ export function resumeContract(
   );
 
   check(
-    'a snapshot whose connections bring nothing forward is given up',
+    'a snapshot whose connections make no progress is given up',
     async (t, start, under) => {
       const [one] = await connected(start);
       let connections = 0;

@@ -23,7 +23,7 @@ export class Stores {
     this.root = root;
   }
 
-  /** Runs a test with stores; closes and removes them whatever happens. */
+  /** Runs a test with stores. Closes and removes them, whatever happens. */
   static async use(body: (stores: Stores) => Promise<void>): Promise<void> {
     const stores = new Stores(await mkdtemp(join(tmpdir(), 'raft-storage-')));
     try {
@@ -45,7 +45,7 @@ export class Stores {
     return storage;
   }
 
-  /** What would be left if the process were killed now. */
+  /** What a kill of the process would leave now. */
   async copy(path: string): Promise<string> {
     const target = this.newPath();
     await copyStore(path, target);
@@ -54,8 +54,8 @@ export class Stores {
 }
 
 /**
- * Copies a store in use. The identity file first: it is written behind the database, and a copy that
- * is newer than the database's would speak of records that the copy does not have.
+ * Copies a store in use. Copies the identity file first, because it is written after the database:
+ * a copy newer than the database's would name records that the copy lacks.
  */
 export async function copyStore(path: string, target: string): Promise<void> {
   await mkdir(target);

@@ -14,7 +14,7 @@ export const realClock: TransportClock = {
   setImmediate: (callback) => setImmediate(callback),
 };
 
-/** Keeps what is logged. */
+/** Keeps the logged lines. */
 export class LineLog implements TransportLogger {
   readonly warnings: { fields: object; message: string }[] = [];
   readonly infos: object[] = [];
@@ -27,7 +27,7 @@ export class LineLog implements TransportLogger {
   }
 }
 
-/** Whether a snapshot's connection breaks instead of carrying this frame of this member. */
+/** Decides whether a snapshot's connection breaks instead of carrying this frame of this member. */
 export type Breaks = (frame: Uint8Array, from: MemberId) => boolean;
 
 /** A host of the test: its own server, on one port for as long as the test runs. */
@@ -57,7 +57,7 @@ export class WsHost {
     return new WsHost(server, id);
   }
 
-  /** A transport of this host; the one before should be closed. */
+  /** A transport of this host; the previous one should be closed. */
   newTransport(
     limits: Partial<TransportLimits> = {},
     options: Partial<WsTransportOptions> = {},

@@ -65,7 +65,7 @@ test('changes that would break the cluster are refused', (t) => {
   }
 });
 
-test('founding makes any number of voters at once', (t) => {
+test('a bootstrap makes any number of voters at once', (t) => {
   const founded = changeConf(EMPTY_CONF, change([AddVoter, 1], [AddVoter, 2], [AddVoter, 3]));
   t.is(describeConf(founded), '(1 2 3)');
 });
@@ -98,7 +98,7 @@ test('a joint change ends where the same changes end one by one', (t) => {
   t.true(joint > 500);
 });
 
-test('a change survives encoding, and what is none is refused', (t) => {
+test('a change survives encoding, and other bytes are refused', (t) => {
   const info = { id: 4, address: '198.18.0.4:2377', nodeId: 'n4' };
   const whole: ConfChange = {
     changes: [
@@ -113,7 +113,7 @@ test('a change survives encoding, and what is none is refused', (t) => {
       instanceOf: ConfChangeError,
     });
   }
-  // Of a newer program, perhaps: to leave it out would split the group.
+  // It may be from a newer version: skipping it would split the group.
   t.throws(() => decodeConfChange(new TextEncoder().encode('[[9,1]]')), {
     instanceOf: UnknownConfChangeError,
   });

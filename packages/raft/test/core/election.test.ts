@@ -54,7 +54,7 @@ test('each election timeout is drawn from E to 2E-1 ticks', (t) => {
   t.is(ticksUntilCampaign(0.999999), 19);
 });
 
-test('one vote per term, the same one again when asked again', (t) => {
+test('one vote per term, the same one when asked again', (t) => {
   const voter = core(1, { voters: [1, 2, 3] });
   const ask = (from: number) => {
     voter.step(message(MessageType.Vote, from, 1, { term: 5 }));
@@ -105,7 +105,7 @@ test('a member that was cut off does not disturb the leader when it comes back',
   t.is(group.get(3).leader, 1);
 });
 
-test('who hears a leader refuses other candidates, whatever their term', (t) => {
+test('a member that hears a leader refuses other candidates, whatever their term', (t) => {
   const group = CoreGroup.of([1, 2, 3]);
   group.elect(1);
   group.get(2).step(message(MessageType.Vote, 3, 2, { term: 7, lastIndex: 9, lastTerm: 6 }));
@@ -173,7 +173,7 @@ test('an answer to an earlier pre-vote does not count for a later one', (t) => {
   const member = core(1, { voters: [1, 2, 3], hardState: { term: 4 } });
   member.campaign();
   member.ready();
-  // Granted when we asked for term 4, before somebody else had it.
+  // Granted when we asked for term 4, before another member had it.
   member.step(message(MessageType.PreVoteResponse, 2, 1, { term: 4 }));
   member.step(message(MessageType.PreVoteResponse, 3, 1, { term: 4 }));
   t.is(member.role, 'pre-candidate');

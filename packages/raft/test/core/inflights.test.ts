@@ -29,7 +29,7 @@ test('a window is full at its bytes, and the message that crosses the limit pass
   t.true(window.full);
 });
 
-test('more cannot be sent through a full window', (t) => {
+test('a full window refuses to send more', (t) => {
   const window = new Inflights(1, 10);
   window.add(1, 1);
   t.throws(() => window.add(2, 1), { message: /full window/ });

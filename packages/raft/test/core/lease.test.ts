@@ -24,7 +24,7 @@ test('a lease is the promise, less what a slow and a fast clock may make of it',
   for (const driftPpm of [200, 50_000, 500_000]) {
     const rho = driftPpm / 1e6;
     const leftMs = lease({ driftPpm }).remainingMs(TRIO, 1, 1000);
-    // In true time: a slow leader believes so long, a fast voter is bound so long.
+    // In true time: how long a slow leader believes, and how long a fast voter is bound.
     const believed = leftMs / (1 - rho);
     const bound = PROMISE_MS / (1 + rho);
     t.true(Math.abs(believed - bound) < 1e-6);
@@ -51,7 +51,7 @@ test('a lease lasts as long as a quorum is bound, in a joint configuration one o
   t.is(made.remainingMs(conf([1]), 1, 77_000), PROMISE_MS);
 });
 
-test('an answer counts from when its own round left, and to a forgotten round not at all', (t) => {
+test('an answer counts from when its own round left, and not at all for a forgotten round', (t) => {
   const made = lease({ ids: [], rounds: 2 });
   made.begin(5);
   made.begin(6);
@@ -86,7 +86,7 @@ test('without a time there is no lease, and the read asks a quorum', (t) => {
   t.is(group.get(1).quorumReads, 1);
 });
 
-test('a read is answered once, by the lease or by a quorum, also when the lease comes in between', (t) => {
+test('a read is answered once, by the lease or by a quorum, even when the lease comes in between', (t) => {
   const leader = core(1, { voters: [1, 2], config: CONFIG });
   leader.campaign();
   const work = (nowMs: number) => {
@@ -129,7 +129,7 @@ test('a voter is bound for exactly an election timeout', (t) => {
   t.true(asked(2));
 });
 
-test('options that can not work are refused', (t) => {
+test('options that cannot work are refused', (t) => {
   const refused = (config: object, text: RegExp) =>
     t.throws(() => core(1, { voters: [1], config }), {
       instanceOf: RaftConfigError,

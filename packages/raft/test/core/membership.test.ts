@@ -52,7 +52,7 @@ test('a voter is replaced in one joint change that the leader leaves by itself',
 test('a new leader leaves the joint configuration that the old one entered', (t) => {
   const group = new CoreGroup();
   for (const id of [1, 2, 3, 4]) {
-    // Each waits a little longer than the one before, so that votes are not split for ever.
+    // Each waits a little longer than the previous one, so that votes are not split for ever.
     group.add(id, core(id, { voters: [1, 2, 3], config: { random: () => id / 10 } }));
   }
   group.elect(1);
@@ -107,7 +107,7 @@ test('a new leader changes nothing before an entry of its own term is applied', 
   t.is(leader.proposeConfChange(change).refusal, 'conf-change-pending');
 });
 
-test('a leader that removes itself steps down and the rest goes on', (t) => {
+test('a leader that removes itself steps down and the others continue', (t) => {
   const group = CoreGroup.of([1, 2, 3]);
   group.elect(1);
   group.change(1, { changes: [{ op: Remove, id: 1 }] });

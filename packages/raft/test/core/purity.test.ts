@@ -20,7 +20,7 @@ function code(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '');
 }
 
-test('the core never waits, has no clock and no chance of its own, and imports nothing', (t) => {
+test('the core never waits, has no clock and no randomness of its own, and imports nothing', (t) => {
   const files = readdirSync(CORE).filter((name) => name.endsWith('.ts'));
   t.true(files.length > 15);
   for (const name of files) {
@@ -29,7 +29,7 @@ test('the core never waits, has no clock and no chance of its own, and imports n
   }
 });
 
-test('what the core must not do would be noticed', (t) => {
+test('a forbidden call in the core would be detected', (t) => {
   const wrong = "import { x } from 'node:fs';\nconst a = Date.now();\nawait b();\n";
   t.is(FORBIDDEN.filter((pattern) => pattern.test(code(wrong))).length, 3);
   t.is(FORBIDDEN.filter((pattern) => pattern.test(code('// await\n/* Date */'))).length, 0);

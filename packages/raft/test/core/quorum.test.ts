@@ -38,7 +38,7 @@ test('what a quorum has reached is what the definition says, joint or not', (t) 
   t.pass();
 });
 
-/** Every way the open votes may still fall. */
+/** Every way in which the open votes may still fall. */
 function completions(open: readonly number[]): ReadonlyMap<number, boolean>[] {
   return Array.from(
     { length: 2 ** open.length },

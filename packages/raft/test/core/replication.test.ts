@@ -10,9 +10,9 @@ const FIGURE_7: Readonly<Record<string, readonly number[]>> = {
   'lacks an entry': [1, 1, 1, 4, 4, 5, 5, 6, 6],
   'lacks many': [1, 1, 1, 4],
   'has one more': [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6],
-  'has two of a later term more': [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7],
+  'has two more of a later term': [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7],
   'lacks some and has others': [1, 1, 1, 4, 4, 4, 4],
-  'was a leader nobody followed': [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
+  'was a leader that nobody followed': [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
 };
 
 for (const [name, log] of Object.entries(FIGURE_7)) {
@@ -22,7 +22,7 @@ for (const [name, log] of Object.entries(FIGURE_7)) {
     group.add(1, core(1, { voters, log: LEADER, hardState: { term: 7 } }));
     group.add(2, core(2, { voters, log: LEADER, hardState: { term: 7 } }));
     group.add(3, core(3, { voters, log, hardState: { term: 7 } }));
-    // With follower 3 away, 2 gives the vote that 3 might refuse.
+    // With follower 3 away, 2 grants the vote that 3 might refuse.
     group.isolate(3);
     group.elect(1);
     group.heal();
@@ -147,7 +147,7 @@ test('a leader sends before its own disk is done, and counts itself only afterwa
   t.is(leader.commitIndex, 2);
 });
 
-test('several writes may be under way, and the last one done acknowledges all', (t) => {
+test('several writes may be under way, and the last one to finish acknowledges all', (t) => {
   const follower = core(2, { voters: [1, 2] });
   const append = (index: number) =>
     message(MessageType.Append, 1, 2, {
@@ -218,7 +218,7 @@ test('the window in bytes stops a stream of large entries', (t) => {
   t.is(appendsWithEntries(leader.ready()!.messages).length, 4);
 });
 
-test('an answer to a heartbeat gets a stream going again whose appends were all lost', (t) => {
+test('an answer to a heartbeat restarts a stream whose appends were all lost', (t) => {
   const config = { maxInflightMessages: 2, maxBytesPerMessage: 1 };
   const group = CoreGroup.of([1, 2, 3], { config });
   group.elect(1);

@@ -23,7 +23,7 @@ function lagging(): CoreGroup {
   return group;
 }
 
-test('a member that needs compacted entries is to get a snapshot, and nothing else meanwhile', (t) => {
+test('a member that needs compacted entries gets a snapshot, and nothing else meanwhile', (t) => {
   const group = lagging();
   group.sent.length = 0;
   group.tickAll(5);
@@ -35,7 +35,7 @@ test('a member that needs compacted entries is to get a snapshot, and nothing el
   t.is(group.get(3).lastIndex, 1);
 });
 
-test('after the snapshot the stream goes on from it', (t) => {
+test('the stream continues after the snapshot', (t) => {
   const group = lagging();
   group.tickAll(1);
   group.get(3).step(snapshot(3, 1, meta(11, 1)));
@@ -60,7 +60,7 @@ test('a snapshot that failed is ordered again', (t) => {
   t.is(group.sent.filter(({ type }) => type === MessageType.Snapshot).length, 1);
 });
 
-test('a snapshot that was taken over counts even if its answer is lost', (t) => {
+test('an installed snapshot counts even if its answer is lost', (t) => {
   const group = lagging();
   group.tickAll(1);
   group.lose = ({ from }) => from === 3;
@@ -94,7 +94,7 @@ test('a snapshot replaces a log that conflicts with it, all of it', (t) => {
   t.like(work.responses[0], { type: MessageType.AppendResponse, match: 5 });
 });
 
-test('a snapshot that the log agrees with only commits, and keeps what follows', (t) => {
+test('a snapshot that matches the log only commits, and keeps what follows', (t) => {
   const follower = core(2, { voters: [1, 2, 3], log: [1, 1, 1, 1] });
   follower.step(snapshot(2, 1, meta(2, 1, [1, 2, 9])));
   t.is(follower.lastIndex, 4);
@@ -110,7 +110,7 @@ test('a snapshot older than the commit is answered with the commit', (t) => {
   t.is(matchOf(follower.ready()!.append!.responses[0]), 3);
 });
 
-test('nobody campaigns on a snapshot that is not durable, nor while one is taken over', (t) => {
+test('nobody campaigns on a snapshot that is not durable, or while one is being installed', (t) => {
   const follower = core(2, { voters: [1, 2, 3] });
   follower.step(snapshot(2, 1, meta(5, 1)));
   const work = follower.ready()!.append!;
@@ -124,7 +124,7 @@ test('nobody campaigns on a snapshot that is not durable, nor while one is taken
   t.true(follower.campaign());
 });
 
-test('what was compacted never matches', (t) => {
+test('compacted entries never match', (t) => {
   const follower = core(2, { voters: [1, 2], base: { index: 5, term: 2 }, log: [2, 2] });
   follower.step(
     message(MessageType.Append, 1, 2, {

@@ -10,7 +10,7 @@ test('leadership goes to a caught-up voter at once', (t) => {
   t.is(group.get(1).leader, 3);
 });
 
-test('a voter that lags gets the log first, and no proposal is taken meanwhile', (t) => {
+test('a voter that lags gets the log first, and no proposal is accepted meanwhile', (t) => {
   const group = CoreGroup.of([1, 2, 3]);
   group.elect(1);
   group.isolate(3);
@@ -43,7 +43,7 @@ test('a follower can ask for leadership', (t) => {
   t.is(group.get(2).role, 'leader');
 });
 
-test('leadership goes to no learner, to nobody unknown and not to oneself', (t) => {
+test('leadership does not go to a learner, to an unknown member or to the leader itself', (t) => {
   const group = CoreGroup.of([1, 2, 3], { voters: [1, 2], learners: [3] });
   group.elect(1);
   for (const to of [1, 3, 9]) t.false(group.get(1).transferLeader(to));

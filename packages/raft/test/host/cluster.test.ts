@@ -2,7 +2,7 @@ import test from 'ava';
 import { bytes, TestCluster } from '../support/cluster.js';
 
 test('three members elect a leader, commit what is proposed and apply it everywhere', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   t.deepEqual(
     leader.node!.status().members.map(({ role }) => role),
@@ -18,7 +18,7 @@ test('three members elect a leader, commit what is proposed and apply it everywh
 });
 
 test('proposals made together are pipelined and share writes', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   const before = leader.disk.writes;
   const texts = Array.from({ length: 200 }, (_, i) => `p${i}`);

@@ -10,7 +10,7 @@ import {
 import { bytes, TestCluster, memberInfo } from '../support/cluster.js';
 
 test('a follower refuses a proposal and names the leader', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   const follower = [...cluster.hosts.values()].find(({ id }) => id !== leader.id)!;
   await cluster.clock.until(() => follower.node!.status().leader !== undefined, 'a known leader');
@@ -23,7 +23,7 @@ test('a follower refuses a proposal and names the leader', async (t) => {
 });
 
 test('after the leader dies another leads within three seconds, and nothing acknowledged is lost', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   await cluster.propose('a');
   const old = await cluster.waitLeader();
   await cluster.kill(old.id);
@@ -36,8 +36,8 @@ test('after the leader dies another leads within three seconds, and nothing ackn
   await cluster.stop();
 });
 
-test('all members may be killed at once and go on where they were', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('all members may be killed at once and continue where they were', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   for (const text of ['a', 'b', 'c']) await cluster.propose(text);
   for (const id of [1, 2, 3]) await cluster.kill(id);
   for (const id of [1, 2, 3]) await cluster.start(id);
@@ -48,7 +48,7 @@ test('all members may be killed at once and go on where they were', async (t) =>
 });
 
 test('a leader cut off from the others tells its callers, loses leadership first, and catches up later', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   cluster.isolate(leader.id);
   let announcedBefore: boolean | undefined;
@@ -66,7 +66,7 @@ test('a leader cut off from the others tells its callers, loses leadership first
 });
 
 test('without a quorum, writes and reads fail with a quorum-lost error within some seconds', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   for (const id of [1, 2, 3]) if (id !== leader.id) await cluster.kill(id);
   t.true(leader.node!.hasQuorum());
@@ -80,7 +80,7 @@ test('without a quorum, writes and reads fail with a quorum-lost error within so
 });
 
 test('a leader whose disk hangs makes room for another', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   leader.disk.stalled = true;
   const stuck = leader.node!.propose(bytes('stuck'));
@@ -95,7 +95,7 @@ test('a leader whose disk hangs makes room for another', async (t) => {
 });
 
 test('an event loop that hung does not campaign against a leader it could have heard', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   await cluster.clock.advance(1000);
   const { term } = leader.node!.status();
@@ -109,7 +109,7 @@ test('an event loop that hung does not campaign against a leader it could have h
 });
 
 test('a disk that fails stops the member for good', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   leader.disk.broken = true;
   const lost = cluster.finish(leader.node!.propose(bytes('x')));
@@ -120,7 +120,7 @@ test('a disk that fails stops the member for good', async (t) => {
 });
 
 test('a state machine that throws stops the member for good', async (t) => {
-  const cluster = await TestCluster.found(1);
+  const cluster = await TestCluster.bootstrap(1);
   const leader = await cluster.waitLeader();
   leader.state.apply = () => {
     throw new Error('cannot apply');
@@ -133,7 +133,7 @@ test('a state machine that throws stops the member for good', async (t) => {
 
 test('a state older than the log is refused at start', async (t) => {
   const limits = { snapshotInterval: 10, trailingEntries: 2 };
-  const cluster = await TestCluster.found(1, 1, limits);
+  const cluster = await TestCluster.bootstrap(1, 1, limits);
   for (let i = 0; i < 25; i++) await cluster.propose(`p${i}`);
   await cluster.clock.until(() => cluster.host(1).disk.snapshot.index > 0, 'a compaction');
   await cluster.kill(1);
@@ -142,7 +142,7 @@ test('a state older than the log is refused at start', async (t) => {
 });
 
 test('a log that ends before its commit is refused at start', async (t) => {
-  const cluster = await TestCluster.found(1);
+  const cluster = await TestCluster.bootstrap(1);
   await cluster.propose('a');
   await cluster.propose('b');
   await cluster.kill(1);
@@ -153,7 +153,7 @@ test('a log that ends before its commit is refused at start', async (t) => {
 
 test('proposals that are too large, empty or too many are refused at once', async (t) => {
   const limits = { maxProposalBytes: 10, maxQueuedProposals: 3 };
-  const cluster = await TestCluster.found(1, 1, limits);
+  const cluster = await TestCluster.bootstrap(1, 1, limits);
   const node = (await cluster.waitLeader()).node!;
   await t.throwsAsync(node.propose(new Uint8Array(11)), { instanceOf: ProposalTooLargeError });
   await t.throwsAsync(node.propose(new Uint8Array(0)), { instanceOf: TypeError });
@@ -164,7 +164,7 @@ test('proposals that are too large, empty or too many are refused at once', asyn
 });
 
 test('a stopped node fails everything with the same error', async (t) => {
-  const cluster = await TestCluster.found(1);
+  const cluster = await TestCluster.bootstrap(1);
   const node = (await cluster.waitLeader()).node!;
   const under = node.propose(bytes('x'));
   const stopped = node.stop();
@@ -180,8 +180,8 @@ test('a list of founders that lacks the member itself is refused', async (t) => 
   }
 });
 
-test('a member whose disk lost entries that it had acknowledged stops, and the others go on', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a member whose disk lost acknowledged entries stops, and the others continue', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   const other = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.propose('a');
@@ -202,8 +202,8 @@ test('a member whose disk lost entries that it had acknowledged stops, and the o
   await cluster.stop();
 });
 
-test('a disk that has finished a write goes on with the next, whoever else is silent', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a disk that has finished a write starts the next, whoever else is silent', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   await cluster.propose('first');
   cluster.isolate(leader.id);
@@ -213,7 +213,7 @@ test('a disk that has finished a write goes on with the next, whoever else is si
   const lost = [leader.node!.propose(bytes('a'))];
   await cluster.clock.settle();
   lost.push(leader.node!.propose(bytes('b')));
-  // Two writes one after the other: no tick, no answer comes in between.
+  // Two writes in a row: no tick and no answer comes in between.
   await cluster.clock.advance(2 * disk.latencyMs);
   t.is(disk.writes - before, 2);
   await cluster.stop();

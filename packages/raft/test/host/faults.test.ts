@@ -7,14 +7,14 @@ const STEPS = 60;
 const FOUNDERS = [1, 2, 3].map(memberInfo);
 
 /**
- * Kills, restarts, partitions, lost messages, hung disks and membership changes at random; then all
- * heals. What was acknowledged is there, once and in order of acknowledgement; nobody saw two leaders
- * in one term; the members agree; none stopped by itself.
+ * Kills, restarts, partitions, lost messages, hung disks and membership changes at random; then
+ * everything heals. What was acknowledged is there, once and in order of acknowledgement; nobody
+ * saw two leaders in one term; the members agree; none stopped by itself.
  */
 async function run(seed: number): Promise<string | undefined> {
   const random = new Prng(seed, 'faults').fraction;
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
-  const cluster = await TestCluster.found(3, seed, {
+  const cluster = await TestCluster.bootstrap(3, seed, {
     snapshotInterval: 15,
     trailingEntries: 3,
     joinTimeoutMs: 3000,
@@ -85,7 +85,7 @@ async function run(seed: number): Promise<string | undefined> {
       await cluster.start(host.id, host.id <= 3 ? { members: FOUNDERS } : {});
     }
   }
-  // Transfers and changes that were begun end, one way or the other.
+  // Transfers and changes under way end, one way or the other.
   await cluster.clock.advance(5000);
   const leader = await cluster.waitLeader();
   await cluster.finish(leader.node!.propose(bytes('last')));
@@ -107,7 +107,7 @@ async function run(seed: number): Promise<string | undefined> {
   }
   for (const { id, fatal, state } of cluster.hosts.values()) {
     if (fatal !== undefined) return `member ${id} stopped: ${String(fatal)}`;
-    if (state.items.some((item, i) => item !== items[i])) return `member ${id} went its own way`;
+    if (state.items.some((item, i) => item !== items[i])) return `member ${id} diverged`;
     if (state.openViews > 1) return `member ${id} leaks views`;
   }
   await cluster.stop();
@@ -115,7 +115,7 @@ async function run(seed: number): Promise<string | undefined> {
 }
 
 for (let seed = 1; seed <= SEEDS; seed++) {
-  test(`faults of every kind break no promise (seed ${seed})`, async (t) => {
+  test(`faults of every kind break no guarantee (seed ${seed})`, async (t) => {
     t.is(await run(seed), undefined);
   });
 }

@@ -7,7 +7,7 @@ import { type ClockEvent, Prng, VirtualClock } from '@swarm/sim';
 const LEASES = { readMode: ReadMode.Lease };
 
 async function led(reads: ReadOptions = LEASES): Promise<{ cluster: TestCluster; leader: Host }> {
-  const cluster = await TestCluster.found(3, 1, {}, reads);
+  const cluster = await TestCluster.bootstrap(3, 1, {}, reads);
   const leader = await cluster.waitLeader();
   await cluster.propose('a');
   await cluster.clock.advance(500);
@@ -31,7 +31,7 @@ async function readMs(cluster: TestCluster, host: Host): Promise<number> {
   return endedMs - beganMs;
 }
 
-test('under a lease a leader answers a read without waiting for anybody, a follower after one trip', async (t) => {
+test('under a lease a leader answers a read without waiting for anybody, a follower after one round trip', async (t) => {
   for (const readMode of Object.values(ReadMode)) {
     const { cluster, leader } = await led({ readMode });
     cluster.network.latencyMs = 40;
@@ -95,7 +95,7 @@ test('members may differ in how they read', async (t) => {
   await cluster.stop();
 });
 
-test('a voter that starts again holds up no election for longer than an election timeout', async (t) => {
+test('a voter that restarts holds up no election for longer than an election timeout', async (t) => {
   const { cluster, leader } = await led();
   const [voter, other] = [1, 2, 3].filter((id) => id !== leader.id) as [number, number];
   await cluster.kill(leader.id);
@@ -111,7 +111,7 @@ test('a voter that starts again holds up no election for longer than an election
 });
 
 test('a lone member leads again at once after a restart', async (t) => {
-  const cluster = await TestCluster.found(1);
+  const cluster = await TestCluster.bootstrap(1);
   await cluster.propose('a');
   await cluster.kill(1);
   const beganMs = cluster.clock.now();
@@ -121,9 +121,12 @@ test('a lone member leads again at once after a restart', async (t) => {
   await cluster.stop();
 });
 
-// --- What promises rest on
+// --- The basis of promises
 
-/** A clock whose next timer comes so much too early, as Node's do that are set late in a turn. */
+/**
+ * A clock whose next timer fires this much too early, like Node's timers that are set late in a
+ * turn.
+ */
 class HastyClock extends VirtualClock {
   earlyMs = 0;
 
@@ -141,7 +144,7 @@ test('however late or early its timers run, ticks do not come sooner than promis
   const random = new Prng(7, 'test').fraction;
   const below = (limit: number) => Math.floor(random() * limit);
   const ticker = new Ticker(clock, tickMs, () => {
-    // What a tick takes in may take long; it counts from then.
+    // What a tick takes in may take long; the next counts from then.
     if (below(4) === 0) clock.stall(below(250));
     ticks.push(clock.now());
   });

@@ -10,7 +10,7 @@ import { TestCluster, memberInfo } from '../support/cluster.js';
 
 /** A cluster of one that grew to `size`. */
 async function grown(size: number): Promise<TestCluster> {
-  const cluster = await TestCluster.found(1);
+  const cluster = await TestCluster.bootstrap(1);
   for (let id = 2; id <= size; id++) {
     const leader = await cluster.waitLeader();
     await cluster.start(id, { seeds: [memberInfo(leader.id)] });
@@ -20,7 +20,7 @@ async function grown(size: number): Promise<TestCluster> {
 }
 
 test('a single member leads at once', async (t) => {
-  const cluster = await TestCluster.found(1);
+  const cluster = await TestCluster.bootstrap(1);
   t.true(cluster.clock.now() < 100);
   await cluster.propose('a');
   t.true(cluster.clock.now() < 100);
@@ -28,7 +28,7 @@ test('a single member leads at once', async (t) => {
 });
 
 test('members join one by one, as learners first, and all know all addresses', async (t) => {
-  const cluster = await TestCluster.found(1);
+  const cluster = await TestCluster.bootstrap(1);
   const leader = await cluster.waitLeader();
   for (let i = 0; i < 20; i++) await cluster.propose(`p${i}`);
   const roles: string[] = [];
@@ -49,7 +49,7 @@ test('members join one by one, as learners first, and all know all addresses', a
   await cluster.stop();
 });
 
-test('a member that never answers costs no quorum and is taken out again', async (t) => {
+test('a member that never answers costs no quorum and is removed again', async (t) => {
   const cluster = await grown(1);
   const leader = await cluster.waitLeader();
   const adding = cluster.finish(leader.node!.addMember(memberInfo(2)));
@@ -62,7 +62,7 @@ test('a member that never answers costs no quorum and is taken out again', async
   await cluster.stop();
 });
 
-test('membership survives restarts, also of members whose state is ahead of the log', async (t) => {
+test('membership survives restarts, even of members whose state is ahead of the log', async (t) => {
   const cluster = await grown(3);
   await cluster.propose('a');
   await cluster.waitItems(['a']);
@@ -99,10 +99,10 @@ test('a removed member is forgotten as a peer and its id never comes back', asyn
   await cluster.stop();
 });
 
-test('a new leader does not propose a removal again that is in its log', async (t) => {
+test('a new leader does not propose a removal that is already in its log', async (t) => {
   let pending = 0;
   for (let diesAtMs = 0; diesAtMs <= 8; diesAtMs++) {
-    const cluster = await TestCluster.found(4);
+    const cluster = await TestCluster.bootstrap(4);
     const leader = await cluster.waitLeader();
     const gone = [1, 2, 3, 4].find((id) => id !== leader.id)!;
     const logEnd = leader.node!.status().lastIndex;
@@ -112,7 +112,7 @@ test('a new leader does not propose a removal again that is in its log', async (
     await removing;
     const leads = () =>
       [...cluster.hosts.values()].find(({ node }) => node?.status().role === 'leader');
-    // In the very millisecond: it has not applied yet what it took over.
+    // In the very millisecond: it has not yet applied what it took over.
     while (leads() === undefined) await cluster.clock.advance(1);
     const next = leads()!.node!;
     const isPending = next.status().members.length === 4 && next.status().lastIndex > logEnd + 1;
@@ -126,8 +126,8 @@ test('a new leader does not propose a removal again that is in its log', async (
   t.true(pending > 0, 'no leader had a removal to apply');
 });
 
-test('a member that leads since a moment does not take the others for unreachable', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a member that has just begun to lead does not consider the others unreachable', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   await cluster.kill(leader.id);
   const leads = () =>
@@ -185,7 +185,7 @@ test('a member may change its address and keeps its role', async (t) => {
   await cluster.stop();
 });
 
-test('changes asked for together are made one after the other', async (t) => {
+test('concurrent changes are made one after another', async (t) => {
   const cluster = await grown(1);
   const leader = await cluster.waitLeader();
   for (const id of [2, 3, 4]) await cluster.start(id);
@@ -207,7 +207,7 @@ test('a closing leader hands over, so that the others need no election timeout',
 });
 
 test('leadership is announced only with the whole log applied, and its end too', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   for (let i = 0; i < 10; i++) await cluster.propose(`p${i}`);
   const old = await cluster.waitLeader();
   const others = [...cluster.hosts.values()].filter(({ id }) => id !== old.id);
@@ -224,11 +224,11 @@ test('leadership is announced only with the whole log applied, and its end too',
   await cluster.stop();
 });
 
-test('a change that does not get applied fails in time, and does not hold up the next for ever', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a change that is not applied fails in time, and does not hold up the next for ever', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   const followers = [1, 2, 3].filter((id) => id !== leader.id);
-  // They go on answering heartbeats, so the leader has its majority.
+  // They still answer heartbeats, so the leader has its majority.
   for (const id of followers) cluster.host(id).disk.stalled = true;
   const before = cluster.clock.now();
   const added = leader.node!.addMember(memberInfo(9));
@@ -241,8 +241,8 @@ test('a change that does not get applied fails in time, and does not hold up the
   await cluster.stop();
 });
 
-test('changes that wait fail when the member stops, those in the queue, too', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('changes that wait fail when the member stops, including those in the queue', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   const first = leader.node!.addMember(memberInfo(9));
   const second = leader.node!.updateMember({ ...memberInfo(2), address: '198.18.0.98:2377' });

@@ -2,7 +2,7 @@ import test from 'ava';
 import { bytes, TestCluster } from '../support/cluster.js';
 
 test('a read on any member sees everything acknowledged before it', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   await cluster.propose('a');
   cluster.network.latencyMs = 20;
   for (let i = 0; i < 5; i++) {
@@ -17,7 +17,7 @@ test('a read on any member sees everything acknowledged before it', async (t) =>
 });
 
 test('a member that was cut off gives no stale read, and reads again once it is back', async (t) => {
-  const cluster = await TestCluster.found(3);
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   cluster.isolate(leader.id);
   const stale = leader.node!.readIndex();
@@ -33,8 +33,8 @@ test('a member that was cut off gives no stale read, and reads again once it is 
   await cluster.stop();
 });
 
-test('a question for a read that is lost is asked again', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a lost read question is asked again', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   const follower = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.clock.advance(500);
@@ -46,8 +46,8 @@ test('a question for a read that is lost is asked again', async (t) => {
   await cluster.stop();
 });
 
-test('a barrier passes when all before it is applied', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a barrier passes when everything before it is applied', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   const proposals = ['a', 'b', 'c'].map((text) => leader.node!.propose(bytes(text)));
   await cluster.finish(leader.node!.barrier());

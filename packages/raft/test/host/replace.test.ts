@@ -10,11 +10,11 @@ import type { MembersListener } from '../../src/host/status.js';
 import type { MemberId } from '../../src/core/types.js';
 import { TestCluster, type Host, memberInfo } from '../support/cluster.js';
 
-/** A group of `size` that leads, and a member `size + 1` that waits to be told of it. */
+/** A group of `size` that has a leader, and a member `size + 1` that waits to be contacted. */
 async function groupAndNewcomer(
   size: number,
 ): Promise<{ cluster: TestCluster; leader: Host; fresh: MemberId }> {
-  const cluster = await TestCluster.found(size);
+  const cluster = await TestCluster.bootstrap(size);
   const leader = await cluster.waitLeader();
   const fresh = size + 1;
   const seeds = Array.from({ length: size }, (_, i) => memberInfo(i + 1));
@@ -34,8 +34,8 @@ function others(cluster: TestCluster, leader: Host): MemberId[] {
   return [...cluster.hosts.keys()].filter((id) => id !== leader.id).sort((a, b) => a - b);
 }
 
-/** Asks whoever leads until the member is replaced, as an operator would. */
-async function replaceOnWhoeverLeads(
+/** Asks the current leader, repeatedly, until the member is replaced, as an operator would. */
+async function replaceOnCurrentLeader(
   cluster: TestCluster,
   oldId: MemberId,
   newId: MemberId,
@@ -79,7 +79,7 @@ test('a dead member is replaced in one change, and no voter is missing on the wa
   await cluster.stop();
 });
 
-test('a replacement that is asked for again changes nothing', async (t) => {
+test('a repeated replacement changes nothing', async (t) => {
   const { cluster, leader, fresh } = await groupAndNewcomer(3);
   const [old] = others(cluster, leader) as [MemberId];
   await cluster.finish(leader.node!.replaceMember(old, memberInfo(fresh)));
@@ -89,7 +89,7 @@ test('a replacement that is asked for again changes nothing', async (t) => {
   await cluster.stop();
 });
 
-test('a leader that is to be replaced hands over first and says who to ask', async (t) => {
+test('a leader that is to be replaced hands over first and says whom to ask', async (t) => {
   const { cluster, leader, fresh } = await groupAndNewcomer(3);
   const error = await t.throwsAsync(
     cluster.finish(leader.node!.replaceMember(leader.id, memberInfo(fresh))),
@@ -136,14 +136,14 @@ test('a learner is replaced by a voter', async (t) => {
   await cluster.stop();
 });
 
-test('a new one that does not catch up is taken out again and the old one stays', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('a new member that does not catch up is removed again and the old one stays', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   const [old] = others(cluster, leader) as [MemberId];
   const startMs = cluster.clock.now();
   await t.throwsAsync(cluster.finish(leader.node!.replaceMember(old, memberInfo(4))), {
     code: 'RAFT_TIMEOUT',
-    message: /catching up of member 4 .* join under a new id/,
+    message: /catching up member 4 .* join under a new id/,
   });
   t.true(cluster.clock.now() - startMs >= 60_000);
   t.is(roles(leader), '1 voter, 2 voter, 3 voter');
@@ -157,7 +157,7 @@ test('a new one that does not catch up is taken out again and the old one stays'
   await cluster.stop();
 });
 
-test('with the old one removed already, the new one joins all the same', async (t) => {
+test('with the old one already removed, the new one joins all the same', async (t) => {
   const { cluster, leader, fresh } = await groupAndNewcomer(3);
   const [old] = others(cluster, leader) as [MemberId];
   await cluster.finish(leader.node!.removeMember(old));
@@ -167,8 +167,8 @@ test('with the old one removed already, the new one joins all the same', async (
   await cluster.stop();
 });
 
-test('what can not be replaced, or not by this one, is refused and nothing changes', async (t) => {
-  const cluster = await TestCluster.found(3);
+test('an impossible replacement is refused and nothing changes', async (t) => {
+  const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
   const [old, other] = others(cluster, leader) as [MemberId, MemberId];
   const { lastIndex } = leader.node!.status();
@@ -189,7 +189,7 @@ test('without a majority of the old voters a replacement is refused', async (t) 
   const [old, other] = others(cluster, leader) as [MemberId, MemberId];
   await cluster.kill(old);
   await cluster.kill(other);
-  // The leader has not stepped down yet but knows that it hears nobody.
+  // The leader has not stepped down yet, but knows that it hears nobody.
   const { node } = leader;
   await cluster.clock.until(() => !node!.hasQuorum(), 'the silence to be noticed');
   t.is(node!.status().role, 'leader');
@@ -200,7 +200,7 @@ test('without a majority of the old voters a replacement is refused', async (t) 
   await cluster.stop();
 });
 
-test('a leader may die at any moment of a replacement: the next one goes on', async (t) => {
+test('a leader may die at any moment of a replacement: the next one continues it', async (t) => {
   t.timeout(120_000);
   const stages = new Set<string>();
   // Disk and network take 1 ms each, so every step of the change has a moment of its own.
@@ -213,7 +213,7 @@ test('a leader may die at any moment of a replacement: the next one goes on', as
     stages.add(roles(leader));
     await cluster.kill(leader.id);
     await asked;
-    await replaceOnWhoeverLeads(cluster, old, fresh);
+    await replaceOnCurrentLeader(cluster, old, fresh);
     const next = await cluster.waitLeader(leader.id);
     const left = [1, 2, 3, fresh].filter((id) => id !== old);
     t.is(roles(next), left.map((id) => `${id} voter`).join(', '), `dies at ${diesAtMs} ms`);

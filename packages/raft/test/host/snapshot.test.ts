@@ -13,8 +13,8 @@ async function fill(cluster: TestCluster, items: readonly string[]): Promise<voi
   for (const text of items) await cluster.propose(text);
 }
 
-test('the log is compacted behind what is applied, less a tail', async (t) => {
-  const cluster = await TestCluster.found(1, 1, LIMITS);
+test('the log is compacted up to what is applied, less a tail', async (t) => {
+  const cluster = await TestCluster.bootstrap(1, 1, LIMITS);
   await fill(cluster, texts(100));
   const { firstIndex, lastIndex } = cluster.node(1).status();
   t.true(firstIndex > 50);
@@ -27,9 +27,9 @@ test('the log is compacted behind what is applied, less a tail', async (t) => {
   await cluster.stop();
 });
 
-test('large entries have the log compacted by their bytes, and leave a tail of few', async (t) => {
+test('large entries trigger compaction by their bytes, and leave a short tail', async (t) => {
   const large = { snapshotInterval: 10_000, snapshotBytes: 100_000, trailingBytes: 25_000 };
-  const cluster = await TestCluster.found(3, 1, large);
+  const cluster = await TestCluster.bootstrap(3, 1, large);
   const items = Array.from({ length: 100 }, (_, i) => `${i} ${'x'.repeat(10_000)}`);
   await fill(cluster, items);
   await cluster.waitItems(items);
@@ -38,7 +38,7 @@ test('large entries have the log compacted by their bytes, and leave a tail of f
     t.true(firstIndex > 70, `member ${id} begins at ${firstIndex}`);
     t.true(lastIndex - firstIndex < 16, `member ${id} holds ${lastIndex - firstIndex}`);
   }
-  // What is in the log after a restart counts, too.
+  // What is in the log after a restart counts too.
   await cluster.kill(1);
   await cluster.start(1);
   await cluster.waitItems(items);
@@ -49,8 +49,8 @@ test('large entries have the log compacted by their bytes, and leave a tail of f
   await cluster.stop();
 });
 
-test('a member that lags behind the compacted log gets a snapshot and goes on from it', async (t) => {
-  const cluster = await TestCluster.found(3, 1, LIMITS);
+test('a member that lags behind the compacted log gets a snapshot and continues from it', async (t) => {
+  const cluster = await TestCluster.bootstrap(3, 1, LIMITS);
   const leader = await cluster.waitLeader();
   const away = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(away);
@@ -65,7 +65,7 @@ test('a member that lags behind the compacted log gets a snapshot and goes on fr
 });
 
 test('a member that joins late gets the membership with the snapshot', async (t) => {
-  const cluster = await TestCluster.found(1, 1, LIMITS);
+  const cluster = await TestCluster.bootstrap(1, 1, LIMITS);
   await fill(cluster, texts(60));
   await cluster.start(2);
   await cluster.finish(cluster.node(1).addMember(memberInfo(2)));
@@ -85,8 +85,8 @@ test('a member that joins late gets the membership with the snapshot', async (t)
   await cluster.stop();
 });
 
-test('a crash after the state was taken over and before the log knows loses nothing', async (t) => {
-  const cluster = await TestCluster.found(3, 1, LIMITS);
+test('a crash between installing the state and recording it in the log loses nothing', async (t) => {
+  const cluster = await TestCluster.bootstrap(3, 1, LIMITS);
   const leader = await cluster.waitLeader();
   const away = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(away);
@@ -94,7 +94,7 @@ test('a crash after the state was taken over and before the log knows loses noth
   await cluster.start(away);
   const { state, disk } = cluster.host(away);
   disk.stalled = true;
-  await cluster.clock.until(() => state.restored === 1, 'the state is taken over');
+  await cluster.clock.until(() => state.restored === 1, 'the state is installed');
   await cluster.kill(away);
   t.is(disk.snapshot.index, 0);
   t.true(cluster.host(away).saved.index > 60);
@@ -106,7 +106,7 @@ test('a crash after the state was taken over and before the log knows loses noth
 });
 
 test('a snapshot whose stream breaks is sent again, and every view is released', async (t) => {
-  const cluster = await TestCluster.found(3, 1, LIMITS);
+  const cluster = await TestCluster.bootstrap(3, 1, LIMITS);
   const leader = await cluster.waitLeader();
   const away = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(away);
@@ -131,9 +131,9 @@ test('a snapshot whose stream breaks is sent again, and every view is released',
   await cluster.stop();
 });
 
-/** A cluster whose third member, down for now, needs a snapshot. */
+/** A cluster whose third member, currently down, needs a snapshot. */
 async function lagging(): Promise<{ cluster: TestCluster; away: number }> {
-  const cluster = await TestCluster.found(3, 1, LIMITS);
+  const cluster = await TestCluster.bootstrap(3, 1, LIMITS);
   const leader = await cluster.waitLeader();
   const away = [1, 2, 3].find((id) => id !== leader.id)!;
   await cluster.kill(away);
@@ -141,7 +141,7 @@ async function lagging(): Promise<{ cluster: TestCluster; away: number }> {
   return { cluster, away };
 }
 
-test('a snapshot that the state machine refuses is sent again, and the member runs on', async (t) => {
+test('a snapshot that the state machine refuses is sent again, and the member keeps running', async (t) => {
   const { cluster, away } = await lagging();
   const opened = cluster.start(away);
   const { state } = cluster.host(away);
@@ -158,7 +158,7 @@ test('a snapshot that the state machine refuses is sent again, and the member ru
   await cluster.stop();
 });
 
-test('any other error of a state machine that takes a snapshot over stops the member', async (t) => {
+test('any other error of a state machine during a restore stops the member', async (t) => {
   const { cluster, away } = await lagging();
   const opened = cluster.start(away);
   cluster.host(away).state.restore = async () => {
@@ -171,7 +171,7 @@ test('any other error of a state machine that takes a snapshot over stops the me
 });
 
 test('a crash with an older state replays the log from there', async (t) => {
-  const cluster = await TestCluster.found(3, 1, { snapshotInterval: 1000 });
+  const cluster = await TestCluster.bootstrap(3, 1, { snapshotInterval: 1000 });
   await fill(cluster, texts(10));
   await cluster.waitItems(texts(10));
   const { state } = cluster.host(2);
@@ -185,8 +185,8 @@ test('a crash with an older state replays the log from there', async (t) => {
   await cluster.stop();
 });
 
-test('a member whose word that it has a snapshot was lost says so when it is sent again', async (t) => {
-  const cluster = await TestCluster.found(3, 1, { snapshotInterval: 20, trailingEntries: 0 });
+test('a member whose confirmation of a snapshot was lost confirms it when it is sent again', async (t) => {
+  const cluster = await TestCluster.bootstrap(3, 1, { snapshotInterval: 20, trailingEntries: 0 });
   const { network } = cluster;
   const leader = await cluster.waitLeader();
   const [away, third] = [1, 2, 3].filter((id) => id !== leader.id);
@@ -198,7 +198,7 @@ test('a member whose word that it has a snapshot was lost says so when it is sen
   await cluster.start(away!);
   await cluster.clock.until(
     () => cluster.node(away!).status().commit === leader.node!.status().commit,
-    'the snapshot is taken over',
+    'the snapshot is installed',
   );
   // The leader has nothing newer to send, and can commit nothing without that member.
   await cluster.kill(third!);

@@ -121,7 +121,7 @@ for (const term of [1, 2]) {
   });
 }
 
-/** Ticks until the next question for votes. */
+/** Ticks until the next request for votes. */
 function waited(member: Lone): number {
   for (let ticks = 1; ticks <= 2 * E; ticks++) {
     if (ofType(member.tick(1), MessageType.PreVote).length > 0) return ticks;
@@ -175,7 +175,7 @@ test('§5.2 at most one leader is elected in a term, however messages are lost',
       if (role !== 'leader') continue;
       t.is(leaders.get(term) ?? id, id);
       leaders.set(term, id);
-      // Whoever leads is cut off after a while, and goes on for some time believing it leads.
+      // Cuts each leader off after a while; for some time it still believes that it leads.
       if (round % 50 === 0) away = id;
     }
   }

@@ -5,7 +5,9 @@ import { type Entry, EntryKind } from '../../src/core/types.js';
 import { type CoreSetup, core } from '../support/core-group.js';
 import { type MessageOf, message } from '../support/messages.js';
 
-/** One member alone with the test, which plays all others; its disk and state machine work at once. */
+/**
+ * One member alone with the test, which plays all others. Its disk and state machine work at once.
+ */
 export class Lone {
   readonly core: RaftCore;
   /** Everything applied so far. */
@@ -15,7 +17,7 @@ export class Lone {
     this.core = core(id, setup);
   }
 
-  /** Does all work and gives back what was sent. */
+  /** Does all the work and returns the sent messages. */
   drain(): Message[] {
     const sent: Message[] = [];
     for (let ready = this.core.ready(); ready !== undefined; ready = this.core.ready()) {
@@ -47,14 +49,14 @@ export class Lone {
     return sent;
   }
 
-  /** Up to the request for votes: the others grant the pre-vote. */
+  /** Runs up to the request for votes: the others grant the pre-vote. */
   becomeCandidate(): Message[] {
     this.core.campaign();
     this.drain();
     return this.answer(MessageType.PreVoteResponse, this.core.term + 1);
   }
 
-  /** All others vote; what the new leader sends. */
+  /** All others vote. @returns what the new leader sends */
   becomeLeader(): Message[] {
     this.becomeCandidate();
     return this.answer(MessageType.VoteResponse, this.core.term);
@@ -72,7 +74,7 @@ export class Lone {
     return sent;
   }
 
-  /** The leader's entries are acknowledged by these members up to `index`. */
+  /** These members acknowledge the leader's entries up to `index`. */
   acknowledge(index: number, ...from: number[]): Message[] {
     const { id, term } = this.core.status();
     return this.receive(

@@ -109,7 +109,7 @@ test('§5.3 a follower applies what the leader says is committed, in order', (t)
   }
 });
 
-test('§5.3 a follower takes an Append only where the entry before it is the same', (t) => {
+test('§5.3 a follower accepts an Append only where the entry before it is the same', (t) => {
   const cases: [index: number, logTerm: number, expected: object][] = [
     [0, 0, { rejected: false, match: 1 }],
     [1, 1, { rejected: false, match: 1 }],

@@ -24,7 +24,7 @@ test('§5.4.1 a request for votes carries the last entry of the candidate', (t) 
   }
 });
 
-test('§5.4.1 a voter refuses whoever has less than it has: by last term, then by length', (t) => {
+test('§5.4.1 a voter refuses a candidate with less than it has: by last term, then by length', (t) => {
   const cases: [log: number[], logTerm: number, index: number, refused: boolean][] = [
     [[1], 1, 1, false],
     [[1], 1, 2, false],

@@ -1,7 +1,7 @@
 import type { VoteResult } from '../../src/core/quorum.js';
 import type { ConfState, Index, MemberId } from '../../src/core/types.js';
 
-/** Every subset of `ids` that is a majority of it; of nobody, the empty one. */
+/** Every subset of `ids` that is a majority of it; for no members, the empty one. */
 function majorities(ids: readonly MemberId[]): MemberId[][] {
   const found: MemberId[][] = [];
   for (let mask = 0; mask < 2 ** ids.length; mask++) {
@@ -22,7 +22,7 @@ export function committedByTrying(conf: ConfState, reached: (id: MemberId) => In
   return Math.min(best(conf.voters), best(conf.votersOutgoing));
 }
 
-/** By definition: tries every way in which those who are silent may still answer. */
+/** By definition: tries every way in which silent members may still answer. */
 export function voteByTrying(
   conf: ConfState,
   vote: (id: MemberId) => boolean | undefined,

@@ -7,7 +7,7 @@ export interface Command {
   readonly options: ReadonlyMap<string, string>;
 }
 
-/** What a command does; the lines are its output. */
+/** What a command does; the returned lines are its output. */
 export type Handler<World> = (world: World, command: Command) => string[];
 export type Handlers<World> = Readonly<Record<string, Handler<World>>>;
 
@@ -32,7 +32,7 @@ export function numberOption(command: Command, name: string): number | undefined
   return value === undefined ? undefined : toNumber(value, name);
 }
 
-/** `1,2,3`; an empty text is no ids. */
+/** `1,2,3`; an empty text means no ids. */
 export function ids(text: string | undefined): MemberId[] {
   return (text ?? '').split(',').filter(Boolean).map(Number);
 }

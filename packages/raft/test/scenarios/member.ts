@@ -14,7 +14,7 @@ import {
   type Term,
 } from '../../src/core/types.js';
 
-/** What survives a crash: exactly what completed writes have put there. */
+/** What survives a crash: exactly what completed writes put there. */
 export interface Disk {
   hardState: HardState;
   base: { index: Index; term: Term };
@@ -31,12 +31,12 @@ export class ScenarioMember {
   readonly id: MemberId;
   readonly disk: Disk;
   core: RaftCore;
-  /** Absent while crashed. */
+  /** False while crashed. */
   up = true;
-  /** Handed out, not done yet, oldest first. */
+  /** Handed out but not done, oldest first. */
   writes: AppendWork[] = [];
   applies: (readonly Entry[])[] = [];
-  /** All that the state machine was given, by index; a snapshot counts as nothing. */
+  /** Everything given to the state machine, by index; a snapshot adds nothing. */
   readonly applied = new Map<Index, Entry>();
   private readonly options: MemberOptions;
   /** The election timeout to draw, in ticks. */
@@ -56,7 +56,7 @@ export class ScenarioMember {
   private start(mayHavePromised: boolean): RaftCore {
     const { hardState, base, baseConf, entries } = this.disk;
     const config = { ...DEFAULT_CONFIG, ...this.options };
-    // Half a step more, so that no rounding takes a tick away.
+    // Half a step more, so that rounding never takes a tick away.
     const random = () => (this.timeout - config.electionTicks + 0.5) / config.electionTicks;
     return new RaftCore(
       { ...config, id: this.id, random },
@@ -72,7 +72,7 @@ export class ScenarioMember {
     );
   }
 
-  /** Loses what is not written, and the state machine with it. */
+  /** Loses what is not written, including the state machine. */
   crash(): void {
     this.up = false;
     this.writes = [];
@@ -85,7 +85,7 @@ export class ScenarioMember {
     this.up = true;
   }
 
-  /** Takes the next work over. @returns what is to be sent, and the telling. */
+  /** Takes the next work. @returns the messages to send, and the output lines */
   ready(nowMs: number): { messages: Message[]; lines: string[] } | undefined {
     const ready = this.core.ready(nowMs);
     if (ready === undefined) return undefined;
@@ -101,7 +101,7 @@ export class ScenarioMember {
     return { type, from, to, term, snapshot: this.snapshot() };
   }
 
-  /** Of what is applied now. */
+  /** Of the current applied state. */
   snapshot(): SnapshotMeta {
     const index = this.core.appliedIndex;
     return {

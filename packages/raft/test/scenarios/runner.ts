@@ -20,12 +20,13 @@ interface World {
 }
 
 /**
- * Plays a scenario and gives back its whole text with the output as it really is, so that a scenario
- * passes when the text does not change.
+ * Plays a scenario and returns its whole text with the actual output, so that a scenario passes
+ * when its text does not change.
  *
- * A line `# …` tells the story and a blank line stays; `> command …` is played; lines that begin with
- * two spaces are its output. `quietly` at the end of a command leaves the output out, `only=gets,is`
- * leaves in the lines with one of these verbs. A fault of the core is output too: `fault: …`.
+ * A line `# …` tells the story, and a blank line stays. `> command …` is played; lines that begin
+ * with two spaces are its output. `quietly` at the end of a command omits the output;
+ * `only=gets,is` keeps the lines with one of these verbs. A fault of the core is output too:
+ * `fault: …`.
  */
 export function play(text: string): string {
   const world: World = { stage: new ScenarioStage(), conf: confWorld() };
@@ -59,7 +60,7 @@ function run({ stage, conf }: World, command: Command): string[] {
   if (onConf !== undefined) return faults(() => onConf(conf, command));
   const onQuorum = quorumHandlers[command.name];
   if (onQuorum !== undefined) return onQuorum(undefined, command);
-  throw new Error(`no command ${command.name}`);
+  throw new Error(`unknown command ${command.name}`);
 }
 
 /** A member that finds itself broken must say so; a scenario can expect it. */

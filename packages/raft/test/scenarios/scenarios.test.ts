@@ -4,7 +4,7 @@ import { play } from './runner.js';
 
 /** The texts stay with the sources; only this file is compiled. */
 const HERE = new URL('../../../test/scenarios/', import.meta.url);
-/** With `SCENARIOS_REWRITE=1` the texts take over what really happens; read the diff. */
+/** With `SCENARIOS_REWRITE=1`, rewrites the texts with the actual output. Read the diff. */
 const REWRITE = process.env.SCENARIOS_REWRITE === '1';
 
 for (const folder of ['interaction', 'conf-change', 'quorum']) {
@@ -26,7 +26,7 @@ test('a scenario whose output differs by one word does not pass', (t) => {
   t.not(play(text.replace('won', 'lost')), text.replace('won', 'lost'));
 });
 
-test('a line that is neither story nor command is refused, so a typing error hides nothing', (t) => {
+test('a line that is neither story nor command is refused, so that a typo hides nothing', (t) => {
   t.throws(() => play('stabilize\n'), { message: /neither story nor command/ });
-  t.throws(() => play('> stabilise\n'), { message: /no command/ });
+  t.throws(() => play('> stabilise\n'), { message: /unknown command/ });
 });

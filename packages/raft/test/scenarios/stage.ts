@@ -4,26 +4,28 @@ import { type Message, MessageType } from '../../src/core/message.js';
 import type { Entry, Index, MemberId, Term } from '../../src/core/types.js';
 import type { ScenarioMember } from './member.js';
 
-/** More rounds than any scenario needs; beyond it the members talk without end. */
+/** More rounds than any scenario needs. Beyond it the members talk without end. */
 const MAX_ROUNDS = 200;
 
-/** Which messages a command means. */
+/** Selects the messages of a command. */
 export interface Which {
   readonly to?: readonly MemberId[] | undefined;
   readonly from?: MemberId | undefined;
   readonly type?: number | undefined;
   readonly count?: number | undefined;
-  /** The youngest first: what the network reordered. */
+  /** The newest first: reordered by the network. */
   readonly newestFirst?: boolean;
 }
 
-/** The members of a scenario and the messages between them; nothing moves unless a command says so. */
+/**
+ * The members of a scenario and the messages between them. Nothing moves unless a command says so.
+ */
 export class ScenarioStage {
   readonly members = new Map<MemberId, ScenarioMember>();
   network: Message[] = [];
-  /** Of everybody's clock; ticks do not move it. */
+  /** On every member's clock; ticks do not move it. */
   nowMs = 0;
-  /** `from>to` of links on which everything is lost. */
+  /** `from>to` of links that lose everything. */
   readonly cut = new Set<string>();
   private readonly leaders = new Map<Term, MemberId>();
   private readonly committed = new Map<Index, Entry>();
@@ -34,7 +36,7 @@ export class ScenarioStage {
     return member;
   }
 
-  /** A new cluster, which has nothing to do with the one before. */
+  /** Starts a new cluster, unrelated to the previous one. */
   clear(): void {
     this.members.clear();
     this.network = [];
@@ -48,7 +50,7 @@ export class ScenarioStage {
     return [...this.members.values()].filter(({ up }) => up);
   }
 
-  /** All work of all kinds until nothing moves any more among `ids`. */
+  /** Does all work of all kinds until nothing moves among `ids`. */
   stabilize(ids: readonly MemberId[]): string[] {
     const lines: string[] = [];
     for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -110,7 +112,7 @@ export class ScenarioStage {
   }
 
   /**
-   * What must hold in every scenario after every step, whatever its text says: one leader a term
+   * What must hold in every scenario after every step, whatever its text says: one leader per term
    * (election safety), and one entry at each committed index, for ever (state machine safety).
    */
   check(): void {

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 /** What a proxy does to a connection that has carried its bytes. */
 export type Break = 'reset' | 'silence';
 
-/** A TCP proxy that breaks each connection after so many bytes to the server. */
+/** A TCP proxy that breaks each connection after this many bytes to the server. */
 export class BreakingProxy {
   readonly port: number;
   connections = 0;
@@ -17,7 +17,7 @@ export class BreakingProxy {
     this.port = (server.address() as AddressInfo).port;
   }
 
-  /** @param afterBytes asked for each connection. */
+  /** @param afterBytes called for each connection */
   static async listen(
     target: number,
     afterBytes: () => number,

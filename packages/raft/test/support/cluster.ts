@@ -12,7 +12,7 @@ export interface Host {
   readonly id: MemberId;
   readonly disk: TestDisk;
   readonly saved: SavedList;
-  /** All that was announced, over all its lives. */
+  /** Every announcement, over all its runs. */
   readonly announced: LeadershipState[];
   node: RaftNode | undefined;
   state: ListStateMachine;
@@ -47,8 +47,8 @@ export class TestCluster {
     this.reads = reads;
   }
 
-  /** Founds a cluster of members 1 to `size`. */
-  static async found(
+  /** Bootstraps a cluster of members 1 to `size`. */
+  static async bootstrap(
     size: number,
     seed = 1,
     limits?: Partial<RaftLimits>,
@@ -125,7 +125,7 @@ export class TestCluster {
     return opening;
   }
 
-  /** The process dies: what is not on disk is gone. */
+  /** Kills the process: it loses what is not on disk. */
   async kill(id: MemberId): Promise<void> {
     const host = this.host(id);
     host.storage.crash();
@@ -157,7 +157,7 @@ export class TestCluster {
     return found()!;
   }
 
-  /** Lets time pass until a promise is settled. */
+  /** Lets time pass until a promise settles. */
   async finish<T>(promise: Promise<T>, limitMs = 120_000): Promise<T> {
     let settled = false;
     const mark = () => {
@@ -173,7 +173,7 @@ export class TestCluster {
     return this.finish(leader.node!.propose(bytes(text)));
   }
 
-  /** All members that are up have applied exactly these. */
+  /** Waits until every running member has applied exactly these. */
   async waitItems(items: readonly string[]): Promise<void> {
     const wanted = JSON.stringify(items);
     const up = () => [...this.hosts.values()].filter(({ node }) => node !== undefined);

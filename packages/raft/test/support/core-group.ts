@@ -56,13 +56,13 @@ export function core(id: MemberId, setup: CoreSetup): RaftCore {
   return new RaftCore(config, { ...initial, conf: conf(setup.voters, setup.learners) });
 }
 
-/** Cores joined by queues that a test empties by hand; disks and state machines work at once. */
+/** Cores joined by queues that a test empties by hand. Disks and state machines work at once. */
 export class CoreGroup {
   readonly cores = new Map<MemberId, RaftCore>();
-  /** Sent and not delivered. */
+  /** Sent but not delivered. */
   queue: Message[] = [];
   lose: (message: Message) => boolean = () => false;
-  /** Writes of these members are kept here instead of being done. */
+  /** Writes of these members, kept here instead of being done. */
   readonly heldWrites = new Map<MemberId, AppendWork[]>();
   readonly reads = new Map<MemberId, ReadState[]>();
   /** Entries applied, by member. */
@@ -87,7 +87,7 @@ export class CoreGroup {
     return member;
   }
 
-  /** Does what the cores say, without delivering messages. */
+  /** Does what the cores ask, without delivering messages. */
   work(): void {
     for (const [id, member] of this.cores) {
       for (let ready = member.ready(); ready !== undefined; ready = member.ready()) {
@@ -138,7 +138,7 @@ export class CoreGroup {
     this.settle();
   }
 
-  /** One tick for everybody, `count` times. */
+  /** Ticks every core, `count` times. */
   tickAll(count: number): void {
     for (let i = 0; i < count; i++) {
       for (const member of this.cores.values()) member.tick();

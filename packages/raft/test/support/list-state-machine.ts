@@ -7,7 +7,7 @@ export interface SavedList {
   items: readonly string[];
 }
 
-/** A list of strings; each proposal adds one and gives back the length. */
+/** A list of strings; each proposal adds one and returns the length. */
 export class ListStateMachine implements StateMachine {
   readonly appliedIndex: Index;
   items: string[];

@@ -7,13 +7,13 @@ import type { Transport, TransportHandler } from '../../src/transport/transport.
 /** Carries messages between members in one process: in order per link, unless told to lose them. */
 export class TestNetwork {
   latencyMs = 1;
-  /** Every message that was sent, if set. */
+  /** Receives every message that was sent, if set. */
   onSend: ((message: Message) => void) | undefined;
-  /** Messages for which this holds are lost. */
+  /** Loses messages for which this holds. */
   lose: (message: Message) => boolean = () => false;
-  /** Senders of snapshots hear that they failed, even if they did not. */
+  /** Tells senders of snapshots that they failed, even if they did not. */
   losesConfirmations = false;
-  /** Snapshots taken over. */
+  /** Snapshots installed. */
   snapshots = 0;
   readonly clock: Clock;
   private readonly handlers = new Map<MemberId, TransportHandler>();

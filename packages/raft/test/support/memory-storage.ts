@@ -20,7 +20,7 @@ export class TestDisk {
   latencyMs = 1;
   /** Writes hang for as long as this is set. */
   stalled = false;
-  /** Writes fail. */
+  /** Writes fail while this is set. */
   broken = false;
   writes = 0;
 
@@ -47,7 +47,7 @@ export class TestDisk {
   }
 }
 
-/** A log in memory that checks what its contract forbids: two writes at once. */
+/** A log in memory that enforces its contract: no two writes at once. */
 export class TestStorage implements LogStorage {
   private readonly disk: TestDisk;
   private readonly clock: Clock;
@@ -98,7 +98,7 @@ export class TestStorage implements LogStorage {
 
   async close(): Promise<void> {}
 
-  /** The write under way is lost. */
+  /** Loses the write under way. */
   crash(): void {
     this.crashed = true;
     this.abandon?.(new Error('crashed'));

@@ -32,7 +32,7 @@ const SAYS_NOTHING: Readonly<Record<MessageType, object>> = {
   [MessageType.TransferLeader]: {},
 };
 
-/** A message with these fields; the others say nothing. */
+/** A message with these fields; the others are empty. */
 export function message<T extends MessageType>(
   type: T,
   from: MemberId,
@@ -57,7 +57,7 @@ export function announcement(
   return { type: MessageType.Snapshot, from, to, term, snapshot };
 }
 
-/** Whether an answer refuses a vote or an Append. @throws for what is no such answer */
+/** Reports whether an answer refuses a vote or an Append. @throws for any other message */
 export function refuses(answer: Message | undefined): boolean {
   switch (answer?.type) {
     case MessageType.PreVoteResponse:
@@ -66,11 +66,11 @@ export function refuses(answer: Message | undefined): boolean {
     case MessageType.AppendResponse:
       return answer.rejected;
     default:
-      throw new Error(`no answer to a vote or an Append: ${JSON.stringify(answer)}`);
+      throw new Error(`not an answer to a vote or an Append: ${JSON.stringify(answer)}`);
   }
 }
 
-/** Up to where an answer says that the logs match. @throws for any other message */
+/** The index up to which an answer says that the logs match. @throws for any other message */
 export function matchOf(answer: Message | undefined): Index {
   if (answer?.type === MessageType.AppendResponse && !answer.rejected) return answer.match;
   throw new Error(`not an acceptance: ${JSON.stringify(answer)}`);

@@ -3,7 +3,7 @@ import { SHRINK_LIMIT_RUNS, shrink } from '../run/shrink.js';
 import type { RunPlan } from '../run/simulator.js';
 import type { SimulateCommand, SimulateOptions } from './options.js';
 
-/** Prints the seed, a smaller plan that fails alike, and what happened in it. */
+/** Prints the seed, a smaller plan with the same failure, and what happened in it. */
 export async function explain<Plan extends RunPlan>(
   { name, simulator }: SimulateCommand<Plan>,
   plan: Plan,
@@ -12,12 +12,12 @@ export async function explain<Plan extends RunPlan>(
   const result = await simulator.run(plan);
   const { failure } = result;
   const say = (text: string) => process.stdout.write(`${text}\n`);
-  if (failure === undefined) throw new Error(`seed ${plan.seed} failed, and does not any more`);
+  if (failure === undefined) throw new Error(`seed ${plan.seed} failed, but no longer does`);
   say(`\nFAILED seed ${plan.seed} (${plan.profile}): ${failure.message}`);
   say(`again: ${name} --from ${plan.seed} --seeds 1 --profile ${plan.profile}`);
   let smallest = plan;
   if (options.shrinks) {
-    say(`looking for a smaller plan, in at most ${SHRINK_LIMIT_RUNS} runs`);
+    say(`shrinking the plan, in at most ${SHRINK_LIMIT_RUNS} runs`);
     const { plan: smaller, runs } = await shrink(simulator, result);
     smallest = smaller;
     say(`${plan.actions.length} faults became ${smaller.actions.length} in ${runs} runs`);

@@ -11,7 +11,7 @@ import { ProgressLine } from './progress.js';
 
 const MS_PER_MINUTE = 60_000;
 
-/** Does what the arguments say. @returns the exit code */
+/** Runs the command. @returns the exit code */
 export async function simulate<Plan extends RunPlan>(
   command: SimulateCommand<Plan>,
   args: readonly string[],
@@ -32,7 +32,7 @@ export async function simulate<Plan extends RunPlan>(
   return runSeeds(command, options);
 }
 
-/** @returns 1 when a run failed. */
+/** @returns 1 when a run failed */
 async function runSeeds<Plan extends RunPlan>(
   command: SimulateCommand<Plan>,
   options: SimulateOptions,
@@ -91,7 +91,7 @@ async function runSeeds<Plan extends RunPlan>(
   }
 }
 
-/** A plan that was saved. @returns 1 when it failed. */
+/** Runs a saved plan. @returns 1 when it failed */
 async function runOne<Plan extends RunPlan>(
   command: SimulateCommand<Plan>,
   options: SimulateOptions,

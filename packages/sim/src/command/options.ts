@@ -9,27 +9,27 @@ export interface SimulateCommand<Plan extends RunPlan = RunPlan> {
   /** What it does, in a sentence or two. */
   readonly about: string;
   readonly simulator: Simulator<Plan>;
-  /** The address of the module that exports `simulator`, for processes. */
+  /** The address of the module that exports `simulator`, for child processes. */
   readonly program: string;
-  /** Looks for planted bugs. @returns how many were not found */
+  /** Searches for planted bugs. @returns how many were not found */
   readonly bugs?: (search: { readonly from: number; readonly seeds: number }) => Promise<number>;
 }
 
 export function usageOf({ name, about, simulator, bugs }: SimulateCommand): string {
   const { profiles } = simulator;
-  const bank = `  --bugs          put each bug of the bank in and look for it with up to --seeds seeds;
+  const bank = `  --bugs          plant each bug of the bank and search for it with up to --seeds seeds;
                   prints the table of docs/simulation.md
 `;
   return `Usage: ${name} [options]
 ${about}
 
-  --seeds N       run so many seeds (default 1000)
-  --from SEED     the first seed (default 1)
-  --minutes M     run until so much time has passed instead
+  --seeds N       number of seeds to run (default 1000)
+  --from SEED     first seed (default 1)
+  --minutes M     run for this long instead
   --profile NAME  ${profiles.join(', ')}; all takes them in turn (default ${profiles[0]})
-  --plan FILE     run this one plan, as --save wrote it
+  --plan FILE     run the one plan that --save wrote
   --save FILE     write the smallest plan that failed
-  --jobs N        processes to spread seeds over (default: one for each processor; 1: this one)
+  --jobs N        processes to spread seeds over (default: one per processor; 1: this one)
   --keep-going    do not stop at the first failure
   --no-shrink     do not look for a smaller plan
   --trace N       after a failure print the last N lines of the trace (default 60, 0: none)
@@ -37,14 +37,14 @@ ${bugs === undefined ? '' : bank}  --verify        run each seed twice and compa
 `;
 }
 
-/** Processes at most: each takes some 100 MB. */
+/** The most processes: each takes some 100 MB. */
 const MAX_JOBS = 256;
 
 export interface SimulateOptions {
   readonly seeds: number;
   readonly from: number;
   readonly minutes: number | undefined;
-  /** `all`: all in turn. */
+  /** `all`: every profile in turn. */
   readonly profile: string;
   readonly plan: string | undefined;
   readonly save: string | undefined;
@@ -56,7 +56,7 @@ export interface SimulateOptions {
   readonly bugs: boolean;
 }
 
-/** @throws for what is no option, or has no such value. */
+/** @throws for an unknown option or a bad value */
 export function readOptions(
   { simulator, bugs }: SimulateCommand,
   args: readonly string[],
@@ -81,9 +81,9 @@ export function readOptions(
   });
   if (values.help) return undefined;
   if (values.profile !== 'all' && !simulator.profiles.includes(values.profile)) {
-    throw new Error(`no profile ${values.profile}`);
+    throw new Error(`unknown profile ${values.profile}`);
   }
-  if (values.bugs && bugs === undefined) throw new Error('there is no bank of bugs');
+  if (values.bugs && bugs === undefined) throw new Error('this simulator has no bank of bugs');
   return {
     seeds: whole(values.seeds, 'seeds'),
     from: whole(values.from, 'from'),

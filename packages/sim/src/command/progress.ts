@@ -1,40 +1,40 @@
 import type { WriteStream } from 'node:tty';
 import type { Totals } from '../run/totals.js';
 
-/** On a terminal one line that is written over, elsewhere a line now and then. */
+/** Rewrites one line on a terminal; elsewhere prints a line now and then. */
 const TERMINAL_MS = 1_000;
 const LINE_MS = 30_000;
 
-/** Tells how far a long run has come. */
+/** Reports the progress of a long run. */
 export class ProgressLine {
-  private readonly stream: WriteStream;
-  private readonly elapsedMs: () => number;
-  private toldMs = 0;
-  private open = false;
+  readonly #stream: WriteStream;
+  readonly #elapsedMs: () => number;
+  #toldMs = 0;
+  #open = false;
 
   constructor(stream: WriteStream, elapsedMs: () => number) {
-    this.stream = stream;
-    this.elapsedMs = elapsedMs;
+    this.#stream = stream;
+    this.#elapsedMs = elapsedMs;
   }
 
   show(totals: Totals): void {
-    const { stream } = this;
-    const nowMs = this.elapsedMs();
-    if (nowMs - this.toldMs < (stream.isTTY ? TERMINAL_MS : LINE_MS)) return;
-    this.toldMs = nowMs;
-    this.open = stream.isTTY;
+    const stream = this.#stream;
+    const nowMs = this.#elapsedMs();
+    if (nowMs - this.#toldMs < (stream.isTTY ? TERMINAL_MS : LINE_MS)) return;
+    this.#toldMs = nowMs;
+    this.#open = stream.isTTY;
     stream.write(stream.isTTY ? `\r${totals.describe(nowMs)} ` : `${totals.describe(nowMs)}\n`);
   }
 
-  /** At once, on a line of its own. */
+  /** Prints at once, on a line of its own. */
   say(line: string): void {
     this.end();
-    this.stream.write(`${line}\n`);
+    this.#stream.write(`${line}\n`);
   }
 
-  /** Other lines follow. */
+  /** Makes room for other output. */
   end(): void {
-    if (this.open) this.stream.write('\n');
-    this.open = false;
+    if (this.#open) this.#stream.write('\n');
+    this.#open = false;
   }
 }

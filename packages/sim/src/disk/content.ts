@@ -1,81 +1,81 @@
 import type { Prng } from '../prng.js';
 
-/** Something with a name in a folder; part of it may not be durable yet. */
+/** Something with a name in a folder. Part of it may not be durable yet. */
 export interface Node {
-  /** All of it is durable from here on. */
+  /** Makes all of it durable. */
   sync(): void;
   /**
-   * The power goes: of what is not durable some is kept.
+   * Cuts the power: some of what is not durable is kept.
    * @param namesKept whether all changes of names beside it are kept
    */
   cutPower(prng: Prng, namesKept: boolean): void;
-  /** As it is now, and would be after a sync. */
+  /** Copies it as it is now, and as it would be after a sync. */
   copy(): Node;
 }
 
-/** A disk writes a sector whole or not at all; which of several come first is its own affair. */
+/** A disk writes a sector whole or not at all, in any order. */
 const SECTOR_BYTES = 512;
 const FIRST_CAPACITY_BYTES = 256;
 
-/** A file of bytes, which are only ever appended. */
+/** A file of bytes that is only ever appended to. */
 export class Bytes implements Node {
-  private buffer = new Uint8Array(FIRST_CAPACITY_BYTES);
-  private used = 0;
-  private durable = 0;
+  #buffer = new Uint8Array(FIRST_CAPACITY_BYTES);
+  #used = 0;
+  #durable = 0;
 
   get length(): number {
-    return this.used;
+    return this.#used;
   }
 
-  /** What is in it; to be read, not kept. */
+  /** Its content; read it, do not keep it. */
   get bytes(): Uint8Array {
-    return this.buffer.subarray(0, this.used);
+    return this.#buffer.subarray(0, this.#used);
   }
 
-  /** How many of its last bytes are not durable. */
+  /** The number of its last bytes that are not durable. */
   get unsynced(): number {
-    return this.used - this.durable;
+    return this.#used - this.#durable;
   }
 
   append(bytes: Uint8Array): void {
-    const end = this.used + bytes.length;
-    if (end > this.buffer.length) {
-      const larger = new Uint8Array(Math.max(end, 2 * this.buffer.length));
+    const end = this.#used + bytes.length;
+    if (end > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(end, 2 * this.#buffer.length));
       larger.set(this.bytes);
-      this.buffer = larger;
+      this.#buffer = larger;
     }
-    this.buffer.set(bytes, this.used);
-    this.used = end;
+    this.#buffer.set(bytes, this.#used);
+    this.#used = end;
   }
 
   sync(): void {
-    this.durable = this.used;
+    this.#durable = this.#used;
   }
 
   empty(): void {
-    this.used = 0;
-    this.durable = 0;
+    this.#used = 0;
+    this.#durable = 0;
   }
 
   flip(offset: number, bit: number): void {
-    this.buffer[offset]! ^= 1 << bit;
+    this.#buffer[offset]! ^= 1 << bit;
   }
 
   /**
-   * The length is kept up to some byte, and each sector of what was not synced is there or, if it was
-   * never written, zeros.
+   * Keeps the length up to some byte. Each unsynced sector is there or, if it was never written,
+   * zeros.
    */
   cutPower(prng: Prng): void {
-    const { durable } = this;
-    this.used = prng.below(2) === 0 ? this.used : prng.between(durable, this.used);
-    if (prng.below(2) === 0) this.zeroSectors(prng);
-    this.durable = this.used;
+    const durable = this.#durable;
+    this.#used = prng.below(2) === 0 ? this.#used : prng.between(durable, this.#used);
+    if (prng.below(2) === 0) this.#zeroSectors(prng);
+    this.#durable = this.#used;
   }
 
-  private zeroSectors(prng: Prng): void {
-    for (let start = this.durable; start < this.used; ) {
-      const end = Math.min(this.used, start - (start % SECTOR_BYTES) + SECTOR_BYTES);
-      if (prng.below(2) === 0) this.buffer.fill(0, start, end);
+  #zeroSectors(prng: Prng): void {
+    for (let start = this.#durable; start < this.#used; ) {
+      const end = Math.min(this.#used, start - (start % SECTOR_BYTES) + SECTOR_BYTES);
+      if (prng.below(2) === 0) this.#buffer.fill(0, start, end);
       start = end;
     }
   }
@@ -90,23 +90,23 @@ export class Bytes implements Node {
 
 /**
  * A file that only LevelDB reads, its catalogue or a table: kept as what LevelDB would read in it.
- * Appended to only. A power cut keeps the first of what was not synced, but nothing that is younger
- * than a name that is lost: a file system has one journal, for names and for the lengths of files.
+ * Append-only. A power cut keeps the first unsynced items, but none younger than a lost name: a
+ * file system has one journal, for names and for the lengths of files.
  */
 export class Items<T> implements Node {
   items: T[] = [];
-  /** Whether LevelDB can not make sense of it any more. */
+  /** Whether LevelDB can no longer make sense of it. */
   unreadable = false;
-  private durable = 0;
+  #durable = 0;
 
   sync(): void {
-    this.durable = this.items.length;
+    this.#durable = this.items.length;
   }
 
   cutPower(prng: Prng, namesKept: boolean): void {
-    const most = namesKept ? this.items.length : this.durable;
-    this.items.length = prng.between(this.durable, most);
-    this.durable = this.items.length;
+    const most = namesKept ? this.items.length : this.#durable;
+    this.items.length = prng.between(this.#durable, most);
+    this.#durable = this.items.length;
   }
 
   copy(): Items<T> {
@@ -122,27 +122,27 @@ export class Items<T> implements Node {
 type Change = readonly (readonly [name: string, node: Node | undefined])[];
 
 /**
- * A folder. A power cut keeps the first of the changes of names since the last sync, as file systems
- * do that keep a journal of them.
+ * A folder. A power cut keeps the first changes of names since the last sync, as file systems with
+ * a journal do.
  */
 export class Names implements Node {
   readonly now = new Map<string, Node>();
   changedNs = 0n;
-  private durable = new Map<string, Node>();
-  private changes: Change[] = [];
+  #durable = new Map<string, Node>();
+  #changes: Change[] = [];
 
   change(change: Change, ns: bigint): void {
     apply(change, this.now);
-    this.changes.push(change);
+    this.#changes.push(change);
     this.changedNs = ns;
   }
 
   sync(): void {
-    for (const change of this.changes) apply(change, this.durable);
-    this.changes = [];
+    for (const change of this.#changes) apply(change, this.#durable);
+    this.#changes = [];
   }
 
-  /** All of it, and all that is in it, is durable: what time does. */
+  /** Makes everything in it durable, as time does. */
   settle(): void {
     this.sync();
     for (const node of this.now.values()) {
@@ -152,12 +152,12 @@ export class Names implements Node {
   }
 
   cutPower(prng: Prng): void {
-    const kept = prng.between(0, this.changes.length);
-    const namesKept = kept === this.changes.length;
-    for (const change of this.changes.slice(0, kept)) apply(change, this.durable);
-    this.changes = [];
+    const kept = prng.between(0, this.#changes.length);
+    const namesKept = kept === this.#changes.length;
+    for (const change of this.#changes.slice(0, kept)) apply(change, this.#durable);
+    this.#changes = [];
     this.now.clear();
-    for (const [name, node] of this.durable) {
+    for (const [name, node] of this.#durable) {
       node.cutPower(prng, namesKept);
       this.now.set(name, node);
     }
@@ -166,7 +166,7 @@ export class Names implements Node {
   copy(): Names {
     const copy = new Names();
     for (const [name, node] of this.now) copy.now.set(name, node.copy());
-    copy.durable = new Map(copy.now);
+    copy.#durable = new Map(copy.now);
     copy.changedNs = this.changedNs;
     return copy;
   }

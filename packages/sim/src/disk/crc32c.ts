@@ -1,6 +1,6 @@
 /**
- * CRC-32C (Castagnoli), which LevelDB uses. Its own copy: this package imports nothing of ours, and
- * a simulated disk must not change with the code that is tested on it.
+ * CRC-32C (Castagnoli), which LevelDB uses. A separate copy: this package imports none of ours, and
+ * a simulated disk must not change with the code under test.
  */
 
 const POLYNOMIAL = 0x82f63b78;

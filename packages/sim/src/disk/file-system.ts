@@ -1,23 +1,27 @@
 /**
- * Files as a store uses them that has its file system passed in. Three things are durable apart from each other, each only by a sync of its own:
- * what is in a file, the name of a file in its folder, the name of a folder in the one above.
+ * Files, for a store that takes its file system as a parameter. Three things become durable
+ * separately, each only by its own sync: the content of a file, the name of a file in its folder,
+ * and the name of a folder in its parent.
  *
  * All calls throw errors with the `code` that Node.js gives them (ENOSPC, EACCES, ...).
  */
 export interface FileSystem {
   /** By the clock that dates changes of folders. */
   nowMs(): number;
-  /** Makes a folder that nobody else may enter, unless it is there. @throws ENOENT without the one above */
+  /**
+   * Makes a folder that no other user may enter, unless it exists. @throws ENOENT without its
+   * parent
+   */
   makeFolder(path: string): Promise<void>;
-  /** With all that is in it, if it is there. */
+  /** Removes a folder with everything in it, if it exists. */
   removeFolder(path: string): Promise<void>;
-  /** Names in a folder, in no order. */
+  /** Names in a folder, in no particular order. */
   list(path: string): Promise<readonly string[]>;
-  /** @returns undefined when there is no such file. */
+  /** @returns undefined when there is no such file */
   read(path: string): Promise<Uint8Array | undefined>;
-  /** An empty file that nobody else may read; takes the place of one that is there. */
+  /** Creates an empty file that no other user may read. Replaces an existing one. */
   create(path: string): Promise<NewFile>;
-  /** At once, and over what is at `to`. */
+  /** Renames atomically, replacing what is at `to`. */
   rename(from: string, to: string): Promise<void>;
   openFolder(path: string): Promise<Folder>;
 }
@@ -25,14 +29,14 @@ export interface FileSystem {
 /** A file being written. */
 export interface NewFile {
   write(text: string): Promise<void>;
-  /** What was written is on disk when it resolves; the file's name need not be. */
+  /** The content is on disk when it resolves; the file's name may not be. */
   sync(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** A folder held open. */
 export interface Folder {
-  /** When a name in it changed last, in nanoseconds; no finer than the kernel's clock for it. */
+  /** When a name in it last changed, in nanoseconds; no finer than the kernel's clock for it. */
   changedNs(): bigint;
   /** The names in it are on disk when it resolves. */
   sync(): Promise<void>;

@@ -2,12 +2,12 @@ import type { FileSystem, Folder, NewFile } from './file-system.js';
 import type { Prng } from '../prng.js';
 import { Bytes, Names, type Node } from './content.js';
 
-/** How a disk takes its time; each wait is a moment at which the process may die. */
+/** How long a disk takes. Each wait is a point at which the process may die. */
 export interface DiskTime {
-  /** Whether the process lives; a dead one must change nothing any more. */
+  /** Whether the process lives; a dead one must no longer change anything. */
   readonly alive: boolean;
   nowMs(): number;
-  /** Resolves when something small was done; never, if the process dies before. */
+  /** Resolves when something small is done; never, if the process dies first. */
   short(): Promise<void>;
   /** Resolves when a sync would. */
   sync(): Promise<void>;
@@ -16,26 +16,26 @@ export interface DiskTime {
 /** What a dead process waits for. */
 export const NEVER = new Promise<never>(() => undefined);
 
-/** On a full disk so many writes fit. */
+/** On a full disk one write in this many fits. */
 const ROOM_ONE_IN = 3;
 const NS_PER_MS = 1_000_000;
-/** The kernel's clock for file times ticks so often. */
+/** Resolution of the kernel's clock for file times. */
 const TIME_GRAIN_NS = 4_000_000;
 
 /** The files of one computer. They outlive the processes that use them. */
 export class SimFiles {
   readonly root = new Names();
-  /** There is no room, but for what now and then is freed and taken again. */
+  /** Whether the disk is full. Some space is now and then freed and taken again. */
   full = false;
   /** Databases that a process has open. */
   readonly locks = new Set<string>();
-  private readonly prng: Prng;
+  readonly #prng: Prng;
 
   constructor(prng: Prng) {
-    this.prng = prng;
+    this.#prng = prng;
   }
 
-  /** @returns undefined when nothing is there. */
+  /** @returns undefined when nothing is there */
   find(path: string): Node | undefined {
     let node: Node | undefined = this.root;
     for (const name of path.split('/')) {
@@ -57,7 +57,7 @@ export class SimFiles {
     throw systemError('ENOENT', `no such file or directory, '${path}'`);
   }
 
-  /** As `name`, durable, and even if there is no room: nobody's doing. */
+  /** As `name`, but durable, and even on a full disk: no process does this. */
   place(path: string, node: Node | undefined): void {
     const [above, name] = split(path);
     const folder = this.folder(above);
@@ -65,7 +65,7 @@ export class SimFiles {
     folder.sync();
   }
 
-  /** Gives a name to something, or takes it away. @throws ENOENT, ENOSPC */
+  /** Gives something a name, or removes its name. @throws ENOENT, ENOSPC */
   name(path: string, node: Node | undefined, nowMs: number): void {
     if (node !== undefined) this.needRoom(path);
     const [above, name] = split(path);
@@ -86,10 +86,10 @@ export class SimFiles {
     );
   }
 
-  /** When the disk is full some of it may still fit. @throws ENOSPC */
+  /** Appends. On a full disk, part may still fit. @throws ENOSPC */
   append(path: string, file: Bytes, bytes: Uint8Array): void {
-    if (this.full && this.prng.below(ROOM_ONE_IN) > 0) {
-      file.append(bytes.subarray(0, this.prng.below(bytes.length)));
+    if (this.full && this.#prng.below(ROOM_ONE_IN) > 0) {
+      file.append(bytes.subarray(0, this.#prng.below(bytes.length)));
       this.needRoom(path);
     }
     file.append(bytes);
@@ -100,12 +100,12 @@ export class SimFiles {
     if (this.full) throw systemError('ENOSPC', `no space left on device, '${path}'`);
   }
 
-  /** What is not durable is kept in part. */
+  /** Cuts the power: keeps a part of what is not durable. */
   cutPower(): void {
-    this.root.cutPower(this.prng);
+    this.root.cutPower(this.#prng);
   }
 
-  /** These files, as a process sees them. */
+  /** Returns these files as a process sees them. */
   mount(time: DiskTime): FileSystem {
     return new MountedFiles(this, time);
   }
@@ -126,59 +126,60 @@ function systemError(code: string, what: string): Error {
 }
 
 class MountedFiles implements FileSystem {
-  private readonly files: SimFiles;
-  private readonly time: DiskTime;
+  readonly #files: SimFiles;
+  readonly #time: DiskTime;
 
   constructor(files: SimFiles, time: DiskTime) {
-    this.files = files;
-    this.time = time;
+    this.#files = files;
+    this.#time = time;
   }
 
   nowMs(): number {
-    return this.time.nowMs();
+    return this.#time.nowMs();
   }
 
   async makeFolder(path: string): Promise<void> {
-    await this.time.short();
-    if (this.files.find(path) !== undefined) return;
-    this.files.name(path, new Names(), this.nowMs());
+    await this.#time.short();
+    if (this.#files.find(path) !== undefined) return;
+    this.#files.name(path, new Names(), this.nowMs());
   }
 
   async removeFolder(path: string): Promise<void> {
-    await this.time.short();
-    const node = this.files.find(path);
+    await this.#time.short();
+    const node = this.#files.find(path);
     if (!(node instanceof Names)) return;
     for (const name of [...node.now.keys()]) {
-      this.files.name(`${path}/${name}`, undefined, this.nowMs());
-      await this.time.short();
+      this.#files.name(`${path}/${name}`, undefined, this.nowMs());
+      await this.#time.short();
     }
-    this.files.name(path, undefined, this.nowMs());
+    this.#files.name(path, undefined, this.nowMs());
   }
 
   async list(path: string): Promise<readonly string[]> {
-    await this.time.short();
-    return [...this.files.folder(path).now.keys()];
+    await this.#time.short();
+    return [...this.#files.folder(path).now.keys()];
   }
 
   async read(path: string): Promise<Uint8Array | undefined> {
-    await this.time.short();
-    return this.files.bytes(path)?.bytes.slice();
+    await this.#time.short();
+    return this.#files.bytes(path)?.bytes.slice();
   }
 
   async create(path: string): Promise<NewFile> {
-    const { files } = this;
-    await this.time.short();
+    const files = this.#files;
+    await this.#time.short();
     let file = files.bytes(path);
     if (file === undefined) {
       file = new Bytes();
       files.name(path, file, this.nowMs());
     }
     file.empty();
-    return this.writer(path, file);
+    return this.#writer(path, file);
   }
 
-  private writer(path: string, file: Bytes): NewFile {
-    const { files, time } = this;
+  #writer(path: string, file: Bytes): NewFile {
+    const files = this.#files;
+    const time = this.#time;
     return {
       async write(text) {
         if (!time.alive) return NEVER;
@@ -194,13 +195,13 @@ class MountedFiles implements FileSystem {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.time.short();
-    this.files.rename(from, to, this.nowMs());
+    await this.#time.short();
+    this.#files.rename(from, to, this.nowMs());
   }
 
   async openFolder(path: string): Promise<Folder> {
-    const folder = this.files.folder(path);
-    const { time } = this;
+    const folder = this.#files.folder(path);
+    const time = this.#time;
     return {
       changedNs: () => folder.changedNs,
       async sync() {

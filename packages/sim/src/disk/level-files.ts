@@ -1,10 +1,10 @@
 import type { Items } from './content.js';
 
-/** A change as a table has it; without a value: the key is deleted. */
+/** A change as a table stores it. Without a value, the key is deleted. */
 export type TableRow = readonly [key: string, value: Uint8Array | undefined];
 export type Table = Items<TableRow>;
 
-/** What LevelDB's catalogue says: the last complete version counts. */
+/** The content of LevelDB's catalogue: the last complete version counts. */
 export interface Version {
   /** Write-ahead files below it are in tables. */
   readonly logNumber: number;
@@ -47,7 +47,7 @@ export function numberOf(name: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
-/** Keys as strings sort as LevelDB sorts their bytes. */
+/** Turns a key into a string that sorts as LevelDB sorts the bytes. */
 export function keyText(key: Uint8Array): string {
   return String.fromCharCode(...key);
 }
@@ -56,7 +56,7 @@ export function keyBytes(text: string): Uint8Array {
   return Buffer.from(text, 'latin1');
 }
 
-/** An error as the package `level` throws it. */
+/** Makes an error as the package `level` throws it. */
 export function levelError(
   code: 'LEVEL_LOCKED' | 'LEVEL_CORRUPTION' | 'LEVEL_IO_ERROR' | 'LEVEL_DATABASE_NOT_OPEN',
   message: string,

@@ -2,9 +2,9 @@ import { crc32c } from './crc32c.js';
 import type { Operation } from './database.js';
 
 /**
- * LevelDB's write-ahead file: pieces of at most a block, each with a masked CRC-32C, and in them
- * batches of changes (doc/log_format.md; db/log_writer.cc, db/log_reader.cc and db/write_batch.cc of
- * version 1.20).
+ * LevelDB's write-ahead file: pieces of at most a block, each with a masked CRC-32C, which hold
+ * batches of changes (doc/log_format.md; db/log_writer.cc, db/log_reader.cc and db/write_batch.cc
+ * of version 1.20).
  */
 const BLOCK_BYTES = 32 * 1024;
 const HEADER_BYTES = 7;
@@ -18,13 +18,13 @@ const DELETE = 0;
 const PUT = 1;
 const NOTHING = new Uint8Array();
 
-/** One write of LevelDB's, with the number that its first change got. */
+/** One write of LevelDB, with the sequence number of its first change. */
 export interface Batch {
   readonly sequence: number;
   readonly operations: readonly Operation[];
 }
 
-/** The bytes of a write. */
+/** Encodes a write. */
 export function encodeBatch({ sequence, operations }: Batch): Uint8Array {
   let length = BATCH_HEADER_BYTES;
   for (const [key, value] of operations) {
@@ -57,7 +57,7 @@ function varintBytes(value: number): number {
   return bytes;
 }
 
-/** @returns undefined when the bytes are no batch. */
+/** @returns undefined when the bytes are not a batch */
 export function decodeBatch(bytes: Uint8Array): Batch | undefined {
   if (bytes.length < BATCH_HEADER_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -81,7 +81,7 @@ export function decodeBatch(bytes: Uint8Array): Batch | undefined {
   return { sequence: Number(view.getBigUint64(0, true)), operations };
 }
 
-/** What a write adds to a file that has `length` bytes. */
+/** Returns the bytes that a write adds to a file of `length` bytes. */
 export function frame(batch: Uint8Array, length: number): Uint8Array {
   const parts: Uint8Array[] = [];
   let block = length % BLOCK_BYTES;
@@ -115,9 +115,9 @@ function mask(crc: number): number {
 }
 
 /**
- * Reads a file as LevelDB does when it opens: what it does not understand it drops, with the rest of
- * the block, says so, and goes on.
- * @param complain is told of each drop that LevelDB tells of; of an end in the middle it does not
+ * Reads a file as LevelDB does when it opens. When it meets something it does not understand,
+ * LevelDB drops it with the rest of the block, complains, and continues.
+ * @param complain called for each drop that LevelDB reports; it does not report a truncated end
  */
 export function readBatches(file: Uint8Array, complain: (what: string) => void): Batch[] {
   const batches: Batch[] = [];
@@ -202,8 +202,8 @@ function* readPieces(
 const SECTOR_BYTES = 512;
 
 /**
- * Whether damage at this place looks like a torn write: it is in the last write of the file, and the
- * piece it is in reads as zeros in some sector, which is what a sector never written does.
+ * Reports whether damage at this place looks like a torn write: it is in the last write of the
+ * file, and its piece reads as zeros in some sector, as a sector that was never written does.
  */
 export function hidesAsTorn(file: Uint8Array, offset: number): boolean {
   let start = 0;

@@ -2,10 +2,10 @@ import type { OpKind } from './register.js';
 
 /** What a client knows of an operation. */
 export const Outcome = {
-  /** Nothing was heard (yet): it may have happened, may happen later, or never. */
+  /** No answer (yet): it may have happened, may happen later, or never. */
   Unknown: 'unknown',
   Done: 'done',
-  /** It surely never happened. */
+  /** It never happened. */
   Refused: 'refused',
 } as const;
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];
@@ -15,30 +15,33 @@ export interface Operation {
   readonly client: number;
   readonly kind: OpKind;
   readonly key: number;
-  /** What is written; a read: unused. */
+  /** The written value; unused in a read. */
   readonly value: number;
   readonly expected: number;
-  /** Moments are numbered through; an answer comes after what was asked before. */
+  /**
+   * Calls and answers are numbered in one sequence: an answer has a higher number than any earlier
+   * call.
+   */
   readonly invoked: number;
   /** Infinite while unknown. */
   returned: number;
   outcome: Outcome;
-  /** A read: the value; else the value before. */
+  /** Read: the value. Otherwise: the value before. */
   before: number;
   /** Cas: whether it wrote. */
   succeeded: boolean;
-  /** A write: its place in the log. A read: how far the state had come that was read. */
+  /** Write: its place in the log. Read: the index of the state that was read. */
   index: number;
 }
 
 export type NewOperation = Pick<Operation, 'client' | 'kind' | 'key' | 'value' | 'expected'>;
 
-/** What clients did and heard, in the order of real time. */
+/** What clients did and observed, in the order of real time. */
 export class History {
   readonly operations: Operation[] = [];
-  private moment = 0;
+  #moment = 0;
 
-  // Fields one by one: a spread of objects costs more than the rest of an operation.
+  // Copies field by field: a spread costs more than the rest of an operation.
   invoke({ client, kind, key, value, expected }: NewOperation): Operation {
     const operation: Operation = {
       client,
@@ -47,7 +50,7 @@ export class History {
       value,
       expected,
       id: this.operations.length + 1,
-      invoked: ++this.moment,
+      invoked: ++this.#moment,
       returned: Number.POSITIVE_INFINITY,
       outcome: Outcome.Unknown,
       before: 0,
@@ -59,7 +62,7 @@ export class History {
   }
 
   done(operation: Operation, answer: { before: number; succeeded: boolean; index: number }): void {
-    operation.returned = ++this.moment;
+    operation.returned = ++this.#moment;
     operation.outcome = Outcome.Done;
     operation.before = answer.before;
     operation.succeeded = answer.succeeded;
@@ -67,7 +70,7 @@ export class History {
   }
 
   refused(operation: Operation): void {
-    operation.returned = ++this.moment;
+    operation.returned = ++this.#moment;
     operation.outcome = Outcome.Refused;
   }
 }

@@ -8,13 +8,13 @@ export const Verdict = {
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
-/** Steps of the search for one key, after which it is given up. */
+/** Steps after which the search for one key gives up. */
 export const SEARCH_LIMIT_STEPS = 2_000_000;
 
 /** A call or a return in a doubly linked list, in the order of real time. */
 interface Node {
   readonly operation: Operation;
-  /** Of a call: its return. Of a return: undefined. */
+  /** In a call: its return. In a return: undefined. */
   readonly match: Node | undefined;
   /** Bit of the operation. */
   readonly bit: number;
@@ -23,14 +23,15 @@ interface Node {
 }
 
 /**
- * Whether a history of registers is linearizable: each operation can be given a moment between its
- * call and its return so that one after the other they make sense.
+ * Checks whether a history of registers is linearizable: each operation can be given a moment
+ * between its call and its return, so that in the order of these moments the answers make sense.
  *
- * The search is Wing and Gong's (1993) with Lowe's improvements (2017): linearize an operation as soon
- * as nothing that returned before it was called is left, undo when stuck, and remember every pair of
- * (operations linearized, state) so as not to search from it again; a linearizable whole is one in
- * which each key is (P-compositionality, as in Porcupine). An operation with unknown outcome returns
- * never, so it may take effect at any later moment, or at the very end, where nobody sees it.
+ * The search is Wing and Gong's (1993) with Lowe's improvements (2017): linearize an operation as
+ * soon as nothing that returned before its call is left, backtrack when stuck, and remember every
+ * pair of (operations linearized, state) so as not to search from it again. A history is
+ * linearizable if each key is (P-compositionality, as in Porcupine). An operation with unknown
+ * outcome never returns, so it may take effect at any later moment, or at the very end, where
+ * nobody sees it.
  */
 export function checkLinearizable(
   operations: readonly Operation[],
@@ -51,9 +52,10 @@ export function checkLinearizable(
 }
 
 /**
- * Leaves out unknown operations that nobody can have seen. Every completed operation tells the value
- * it found, so a value that none of them found was overwritten first, or never written; as values
- * are written once, the history makes sense with such a write exactly if it does without.
+ * Leaves out unknown operations that nobody can have seen. Every completed operation reports the
+ * value it found, so a value that none of them found was overwritten first, or never written.
+ * Because values are written once, the history is linearizable with such a write exactly if it is
+ * without.
  */
 function withoutInvisible(operations: readonly Operation[]): Operation[] {
   const found = new Set<number>();
@@ -66,7 +68,7 @@ function withoutInvisible(operations: readonly Operation[]): Operation[] {
   );
 }
 
-/** @returns the state after, or undefined when the operation cannot have happened in this state. */
+/** @returns the state after, or undefined when the operation cannot have happened in this state */
 function step(state: number, operation: Operation): number | undefined {
   const { kind, value, expected, before, outcome, succeeded } = operation;
   const known = outcome === Outcome.Done;
@@ -109,7 +111,7 @@ function checkKey(operations: readonly Operation[], limitSteps: number): Verdict
       at = at.next;
       continue;
     }
-    // A return that no call before it explains (or the end): the last choice was wrong.
+    // A return (or the end) that no earlier call explains: the last choice was wrong.
     const last = stack.pop();
     if (last === undefined) return Verdict.Not;
     state = last.state;
@@ -121,7 +123,7 @@ function checkKey(operations: readonly Operation[], limitSteps: number): Verdict
   return Verdict.Linearizable;
 }
 
-/** @returns whether this pair is new. */
+/** @returns whether this pair is new */
 function remember(visited: Set<string>, linearized: Bits, bit: number, state: number): boolean {
   const key = linearized.keyWith(bit, state);
   if (visited.has(key)) return false;
@@ -129,7 +131,7 @@ function remember(visited: Set<string>, linearized: Bits, bit: number, state: nu
   return true;
 }
 
-/** Calls and returns in order of time, after a head that is neither. */
+/** Links calls and returns in order of time, after a head that is neither. */
 function linkUp(operations: readonly Operation[]): Node {
   const points: { readonly at: number; readonly node: Node }[] = [];
   for (const [bit, operation] of operations.entries()) {
@@ -162,7 +164,7 @@ function lift(call: Node): void {
   unlink(call.match!);
 }
 
-/** Puts both back where they were; in the opposite order of `lift`. */
+/** Puts both back where they were. Calls must mirror the order of `lift`. */
 function unlift(call: Node): void {
   relink(call.match!);
   relink(call);
@@ -179,39 +181,39 @@ function relink(node: Node): void {
 }
 
 /**
- * A set of small numbers, as text when it is to be compared. The search moves through time, so all
- * but a few numbers below the highest are in it: only what comes after the whole words is text.
+ * A set of small numbers, turned into text for comparison. The search moves through time, so the
+ * set holds all but a few numbers below the highest: only what follows the full words becomes text.
  */
 class Bits {
-  private readonly words: Uint32Array;
+  readonly #words: Uint32Array;
   /** Words before this one are full. */
-  private full = 0;
+  #full = 0;
   /** Words from this one on are empty. */
-  private end = 0;
+  #end = 0;
 
   constructor(count: number) {
-    this.words = new Uint32Array((count + 31) >>> 5);
+    this.#words = new Uint32Array((count + 31) >>> 5);
   }
 
   set(bit: number): void {
     const at = bit >>> 5;
-    this.words[at]! |= 1 << (bit & 31);
-    if (at >= this.end) this.end = at + 1;
-    while (this.words[this.full] === FULL_WORD) this.full++;
+    this.#words[at]! |= 1 << (bit & 31);
+    if (at >= this.#end) this.#end = at + 1;
+    while (this.#words[this.#full] === FULL_WORD) this.#full++;
   }
 
   clear(bit: number): void {
     const at = bit >>> 5;
-    this.words[at]! &= ~(1 << (bit & 31));
-    if (at < this.full) this.full = at;
-    while (this.end > 0 && this.words[this.end - 1] === 0) this.end--;
+    this.#words[at]! &= ~(1 << (bit & 31));
+    if (at < this.#full) this.#full = at;
+    while (this.#end > 0 && this.#words[this.#end - 1] === 0) this.#end--;
   }
 
-  /** Names this set with `bit` added, together with a state. */
+  /** Returns a key for this set with `bit` added, together with a state. */
   keyWith(bit: number, state: number): string {
     this.set(bit);
-    let key = `${state}:${this.full}`;
-    for (let at = this.full; at < this.end; at++) key += `,${this.words[at]}`;
+    let key = `${state}:${this.#full}`;
+    for (let at = this.#full; at < this.#end; at++) key += `,${this.#words[at]}`;
     this.clear(bit);
     return key;
   }

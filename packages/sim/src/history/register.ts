@@ -1,9 +1,12 @@
-/** What clients do with a key. Values are whole numbers; 0 is the value of a key never written. */
+/**
+ * What clients do with a key. Values are whole numbers; a key that was never written has the value
+ * 0.
+ */
 export const OpKind = { Read: 0, Write: 1, Cas: 2 } as const;
 export type OpKind = (typeof OpKind)[keyof typeof OpKind];
 
 export interface RegisterCommand {
-  /** Names one proposal for ever: applied twice is a fault. */
+  /** Identifies one proposal for ever: applying it twice is a fault. */
   readonly id: number;
   readonly kind: OpKind;
   readonly key: number;
@@ -23,7 +26,7 @@ export interface RegisterResult {
 const FIELDS = 5;
 const U32_BYTES = 4;
 
-/** @param padding bytes that mean nothing, so that entries differ in size. */
+/** @param padding meaningless bytes, so that entries differ in size */
 export function encodeCommand(command: RegisterCommand, padding: number): Uint8Array {
   const bytes = new Uint8Array(FIELDS * U32_BYTES + padding);
   const { id, kind, key, value, expected } = command;
@@ -45,7 +48,7 @@ export function decodeCommand(bytes: Uint8Array): RegisterCommand {
   };
 }
 
-/** Carries out a command on a map of values. */
+/** Executes a command on a map of values. */
 export function execute(values: Map<number, number>, command: RegisterCommand): RegisterResult {
   const { kind, key, value, expected } = command;
   const before = values.get(key) ?? 0;
@@ -62,7 +65,7 @@ function writeU32(target: Uint8Array, offset: number, value: number): void {
   target[offset + 3] = value;
 }
 
-/** @throws RangeError when the bytes end before the number does. */
+/** @throws RangeError when the bytes end before the number does */
 function readU32(source: Uint8Array, offset: number): number {
   if (offset + U32_BYTES > source.length) throw new RangeError(`bytes end at ${source.length}`);
   return (

@@ -3,47 +3,47 @@ import type { Marks } from '../run/coverage.js';
 import type { SimProcess } from '../time/process.js';
 import type { VirtualClock } from '../time/virtual-clock.js';
 
-/** How bad the network is, besides what is done to it on purpose. */
+/** How bad the network is, apart from deliberate faults. */
 export interface NetworkPlan {
   readonly delayUs: number;
   readonly loss: Ratio;
   readonly duplicate: Ratio;
   readonly reorder: Ratio;
-  /** Chance that a copy of a message arrives once more, seconds later. */
+  /** Chance that another copy of a message arrives seconds later. */
   readonly replay: Ratio;
-  /** Chance that a frame of a stream is lost, which breaks it. */
+  /** Chance that a frame of a stream is lost, which breaks the stream. */
   readonly chunkLoss: Ratio;
-  /** Chance that a sender hears that its message was lost. */
+  /** Chance that a sender learns that its message was lost. */
   readonly notice: Ratio;
 }
 
-/** What the network marks of what it did. */
+/** The events of the network that coverage counts. */
 export type NetworkMark =
   | 'message lost'
   | 'message duplicated'
   | 'message reordered'
   | 'message replayed';
 
-/** Who is reached under a name. */
+/** The receiver under a name. */
 export interface Endpoint<Name, Message> {
-  /** A message has arrived. */
+  /** Handles a message that arrived. */
   take(from: Name, message: Message): void;
   /** This end is gone, with its streams. */
   broken(why: string): void;
 }
 
 /**
- * What a stream between two endpoints runs over: frames arrive in order until it breaks, and each end
- * notices that by itself.
+ * What a stream between two endpoints runs over. Frames arrive in order until it breaks, and each
+ * end notices the break by itself.
  */
 export interface StreamWire<Name> {
-  /** Whether the stream breaks instead of carrying this frame. */
+  /** Decides whether the stream breaks instead of carrying this frame. */
   breaks(frame: Uint8Array, from: Name, to: Name): boolean;
   /** Calls back, in the receiving process, when what is sent now has arrived. */
   carry(from: Name, to: Name, arrived: () => void): void;
   /** Calls back, in that process, when this end of a broken stream notices. */
   notice(at: Name, of: Name, noticed: () => void): void;
-  /** Whether what was under way when the stream broke still arrives. */
+  /** Decides whether what was in flight when the stream broke still arrives. */
   keepsFlight(): boolean;
 }
 
@@ -55,11 +55,11 @@ interface Link {
   held: (() => void)[] | undefined;
 }
 
-/** Time until an end of a stream notices that it broke, at most. */
+/** The most time until an end of a stream notices that it broke. */
 const NOTICE_US = 2_000_000;
 /** A reset is noticed at once, silence is not. */
 const RESET_US = 100;
-/** A copy of a message may turn up so much later. */
+/** The latest that a copy of a message may turn up. */
 const LATEST_REPLAY_US = 10_000_000;
 
 /** All links between endpoints, which have names. Each direction of a link has its own faults. */
@@ -74,7 +74,7 @@ export class SimNetwork<
   readonly prng: Prng;
   readonly #marks: Marks<NetworkMark>;
   readonly #links = new Map<Name, Map<Name, Link>>();
-  /** In the order in which they were first used. */
+  /** In the order of first use. */
   readonly #all: Link[] = [];
   readonly #endpoints = new Map<Name, End>();
 
@@ -85,13 +85,13 @@ export class SimNetwork<
     this.#marks = marks;
   }
 
-  /** The newest endpoint of a name is the one that is reached. */
+  /** Attaches an endpoint. Messages go to the newest endpoint of a name. */
   attach(name: Name, endpoint: End): void {
-    this.#endpoints.get(name)?.broken('its process started again');
+    this.#endpoints.get(name)?.broken('its process restarted');
     this.#endpoints.set(name, endpoint);
   }
 
-  /** The process is gone: connections break, and peers notice some time later. */
+  /** Detaches a dead process: its connections break, and peers notice some time later. */
   detach(name: Name, endpoint: End): void {
     if (this.#endpoints.get(name) === endpoint) this.#endpoints.delete(name);
     endpoint.broken('its process is gone');
@@ -115,12 +115,12 @@ export class SimNetwork<
     this.#link(from, to).cloggedUntilUs = untilUs;
   }
 
-  /** Messages hang, in order, until they are released; streams go on. */
+  /** Holds messages back, in order, until they are released. Streams continue. */
   hold(from: Name, to: Name): void {
     this.#link(from, to).held ??= [];
   }
 
-  /** Lets go the first `count` of the messages that hang; all that is sent from now on, too, if all. */
+  /** Releases the first `count` held messages. If that is all of them, later messages pass too. */
   release(from: Name, to: Name, count = Number.POSITIVE_INFINITY): void {
     const link = this.#link(from, to);
     for (const send of link.held?.splice(0, count) ?? []) send();
@@ -142,7 +142,10 @@ export class SimNetwork<
 
   // --- Messages
 
-  /** @param lost is called when the sender hears, perhaps wrongly early, that it did not arrive. */
+  /**
+   * @param lost called when the sender learns, perhaps too early and wrongly, that the message did
+   * not arrive
+   */
   send(from: Name, to: Name, message: Message, lost: () => void): void {
     const { prng, plan, clock } = this;
     if (prng.chance(plan.replay)) {
@@ -169,7 +172,7 @@ export class SimNetwork<
     }
   }
 
-  /** When something sent now arrives. */
+  /** How long something sent now takes to arrive, microseconds. */
   arrivalDelayUs(from: Name, to: Name): number {
     const { nowUs } = this.clock;
     const link = this.#link(from, to);
@@ -184,7 +187,7 @@ export class SimNetwork<
     return atUs - nowUs;
   }
 
-  /** @returns whether the message got there. */
+  /** @returns whether the message arrived */
   #deliver(from: Name, to: Name, message: Message): boolean {
     const receiver = this.isCut(from, to) ? undefined : this.#endpoints.get(to);
     receiver?.take(from, message);
@@ -194,9 +197,9 @@ export class SimNetwork<
   // --- Streams
 
   /**
-   * For one stream. A link that is cut breaks it with the next frame.
-   * @param ends the processes at its ends; the farther one is missing until it has taken it.
-   * @param broke is called when a frame breaks it
+   * Makes the wire of one stream. The next frame on a cut link breaks it.
+   * @param ends the processes at its ends; the far one is missing until it has accepted
+   * @param broke called when a frame breaks it
    */
   wire(ends: ReadonlyMap<Name, SimProcess>, broke: () => void = () => undefined): StreamWire<Name> {
     const { clock, prng } = this;

@@ -2,29 +2,29 @@ import { planAt, type SeedBatch, type SeedOrder } from './seed-order.js';
 import type { RunPlan, RunResult, Simulator } from './simulator.js';
 import { type Tally, Totals } from './totals.js';
 
-/** How each run is made. */
+/** How to make each run. */
 export interface BatchOptions {
   readonly order: SeedOrder;
   /** Run each seed twice and compare. */
   readonly verify: boolean;
-  /** Go on after a failure; else the batch ends with it. */
+  /** Continue after a failure; otherwise the first failure ends the batch. */
   readonly keepGoing: boolean;
 }
 
 export interface FailedRun {
-  /** Of the run in its order. */
+  /** Number of the run in its order. */
   readonly number: number;
   readonly message: string;
 }
 
-/** What came of a batch, as plain data: it goes from process to process. */
+/** The outcome of a batch, as plain data: it goes from process to process. */
 export interface BatchReport {
   readonly batch: SeedBatch;
   readonly tally: Tally;
   readonly failed: readonly FailedRun[];
 }
 
-/** @throws when a run, made again, is another one. */
+/** @throws when a repeated run differs */
 export async function runBatch(
   simulator: Simulator,
   options: BatchOptions,
@@ -39,7 +39,7 @@ export async function runBatch(
     totals.add(result);
     if (verify) await compareAgain(simulator, plan, result);
     if (result.failure === undefined) continue;
-    // Again with stacks: an error of our own is nothing without.
+    // Runs it again with stacks: an error of our own is useless without one.
     const { failure } = await simulator.run(plan);
     failed.push({ number, message: (failure ?? result.failure).message });
     if (!keepGoing) break;
@@ -47,7 +47,9 @@ export async function runBatch(
   return { batch, tally: totals.tally, failed };
 }
 
-/** Most refusals that clients hear are errors, and to note where each was made costs more than to refuse. */
+/**
+ * Most refusals that clients get are errors, and capturing their stacks costs more than refusing.
+ */
 async function withoutStacks<T>(run: () => Promise<T>): Promise<T> {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;

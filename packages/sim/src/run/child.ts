@@ -2,7 +2,10 @@ import { runBatch } from './batch.js';
 import type { BatchAnswer, BatchOrder } from './runner.js';
 import { loadSimulator } from './simulator.js';
 
-/** The program of a child process: runs the batches that its parent sends it, by the simulator it names. */
+/**
+ * The program of a child process: runs the batches that its parent sends, with the simulator it
+ * names.
+ */
 const simulator = loadSimulator(process.argv[2]!);
 
 async function answerTo({ options, batch }: BatchOrder): Promise<BatchAnswer> {

@@ -1,17 +1,17 @@
-/** Takes note that a fault or a rare state occurred. */
+/** Records that a fault or a rare state occurred. */
 export interface Marks<Mark extends string> {
   mark(name: Mark): void;
 }
 
 /**
- * How often faults and rare states occurred. A simulator that never reaches a state says nothing
- * about it, so the states we care about are listed, and those never reached are shown.
+ * Counts faults and rare states. A simulator that never reaches a state says nothing about it, so
+ * the states we care about are listed, and those never reached are shown.
  */
 export class Coverage<Mark extends string = string> implements Marks<Mark> {
   readonly counts = new Map<string, number>();
   readonly #marks: readonly Mark[];
 
-  /** @param marks every mark there is */
+  /** @param marks every possible mark */
   constructor(marks: readonly Mark[]) {
     this.#marks = marks;
   }
@@ -30,7 +30,7 @@ export class Coverage<Mark extends string = string> implements Marks<Mark> {
     return this.#marks.filter((mark) => !this.counts.has(mark));
   }
 
-  /** One line for each mark, most frequent first. */
+  /** One line per mark, most frequent first. */
   describe(): string {
     const rows = this.#marks.map((mark) => [mark, this.counts.get(mark) ?? 0] as const);
     return [...rows]

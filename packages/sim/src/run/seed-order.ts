@@ -1,13 +1,13 @@
 import type { RunPlan, Simulator } from './simulator.js';
 
-/** Which plan comes when: seeds in order from `from`, of one profile or of all in turn. */
+/** The order of plans: seeds ascending from `from`, of one profile or of all in turn. */
 export interface SeedOrder {
   readonly from: number;
-  /** `all`: all in turn. */
+  /** `all`: every profile in turn. */
   readonly profile: string;
 }
 
-/** Runs `first` to `first + count - 1` of an order; the first of all is number 0. */
+/** Runs `first` to `first + count - 1` of an order; the very first is number 0. */
 export interface SeedBatch {
   readonly first: number;
   readonly count: number;

@@ -10,9 +10,9 @@ export interface Shrunk<Plan extends RunPlan> {
 }
 
 /**
- * Looks for a smaller plan that fails the same invariant: fewer faults (by halves, quarters, … down to
- * single ones), and whatever else makes it simpler. As every concern draws from a stream of its own,
- * leaving one out hardly moves the rest.
+ * Looks for a smaller plan that violates the same invariant: fewer faults (by halves, quarters, …
+ * down to single ones), and whatever else makes it simpler. Every concern draws from its own
+ * stream, so leaving one out hardly moves the rest.
  */
 export async function shrink<Plan extends RunPlan>(
   simulator: Simulator<Plan>,

@@ -1,7 +1,7 @@
 import type { Coverage } from './coverage.js';
 import type { Violation } from './violation.js';
 
-/** A fault at a moment of a plan; what it is, is the simulator's affair. */
+/** A fault at a point in time of a plan. Its meaning is up to the simulator. */
 export interface TimedAction {
   readonly atMs: number;
 }
@@ -10,12 +10,12 @@ export interface TimedAction {
 export interface RunPlan {
   readonly seed: number;
   readonly profile: string;
-  /** Faults happen for so long; then all is healed. */
+  /** Duration of the faults; then everything heals. */
   readonly faultsMs: number;
   readonly actions: readonly TimedAction[];
 }
 
-/** What came of one run. */
+/** The outcome of one run. */
 export interface RunResult<Plan extends RunPlan = RunPlan> {
   readonly plan: Plan;
   readonly failure: Violation | undefined;
@@ -33,19 +33,22 @@ export interface RunResult<Plan extends RunPlan = RunPlan> {
 export type LineSink = (line: string) => void;
 
 /**
- * What can run plans. A module that exports one as `simulator` can be spread over processes (runner.ts)
- * and driven from the command line (command/main.ts).
+ * Runs plans. A module that exports one as `simulator` can be spread over processes (runner.ts) and
+ * driven from the command line (command/main.ts).
  */
 export interface Simulator<Plan extends RunPlan = RunPlan> {
-  /** Kinds of plans; the first is the one that is meant when none is named. */
+  /** Kinds of plans; the first is the default. */
   readonly profiles: readonly Plan['profile'][];
   /** Every mark that runs can reach. */
   readonly marks: readonly string[];
   makePlan(seed: number, profile: Plan['profile']): Plan;
   run(plan: Plan, trace?: LineSink): Promise<RunResult<Plan>>;
-  /** What a person needs to know of a plan, in a few lines. */
+  /** What a person needs to know about a plan, in a few lines. */
   describe(plan: Plan): string;
-  /** Ways to make a plan simpler, beside leaving out actions; each is tried on what the others left. */
+  /**
+   * Ways to make a plan simpler, besides leaving out actions. Each is tried on the result of the
+   * others.
+   */
   simplifications(plan: Plan): readonly Simplification<Plan>[];
 }
 

@@ -3,9 +3,9 @@ import type { BatchRunner } from './runner.js';
 import type { SeedBatch } from './seed-order.js';
 import { Totals } from './totals.js';
 
-/** Runs in a batch at most: small, as at the end all wait for the last. */
+/** The most runs in a batch: few, because at the end all wait for the last. */
 const MAX_BATCH_SEEDS = 16;
-/** What is left is dealt out in at least so many batches for each runner. */
+/** The rest is divided into at least this many batches for each runner. */
 const BATCHES_PER_RUNNER = 4;
 
 export interface SpreadOptions {
@@ -14,23 +14,23 @@ export interface SpreadOptions {
   /** Runs to make; infinite: until `enough`. */
   readonly count: number;
   readonly keepGoing: boolean;
-  /** Asked before each batch: no more are begun. */
+  /** Asked before each batch: once true, no further batch begins. */
   enough(): boolean;
-  /** Called after each batch, with all that ran so far. */
+  /** Called after each batch, with everything that ran so far. */
   onReport(report: BatchReport, totals: Totals): void;
 }
 
 export interface SpreadOutcome {
   readonly totals: Totals;
-  /** In order; without `keepGoing` the first one only. */
+  /** In order; without `keepGoing` only the first. */
   readonly failed: readonly FailedRun[];
 }
 
 /**
- * Deals batches out to whoever is free, in order, so that those begun are all up to some number. After
- * a failure no batch behind it is begun, those before it are finished, and what ran behind it does not
- * count: the outcome does not depend on how many runners there are, nor on who was faster.
- * @throws what a runner throws; the other runners are still to be ended by the caller, in either case.
+ * Hands batches to free runners, in order, so that the started ones are exactly those up to some
+ * number. After a failure, no later batch starts, earlier ones finish, and later results do not
+ * count: the outcome depends neither on the number of runners nor on their speed.
+ * @throws what a runner throws; in either case the caller still has to end the other runners
  */
 export async function spread(
   runners: readonly BatchRunner[],
@@ -66,23 +66,23 @@ export async function spread(
 class InOrder implements SpreadOutcome {
   readonly totals: Totals;
   readonly failed: FailedRun[] = [];
-  private readonly keepGoing: boolean;
-  /** Those that came before one in front of them, by their first run. */
-  private readonly early = new Map<number, BatchReport>();
-  private next = 0;
+  readonly #keepGoing: boolean;
+  /** Reports that arrived before an earlier one, by their first run. */
+  readonly #early = new Map<number, BatchReport>();
+  #next = 0;
 
   constructor(marks: readonly string[], keepGoing: boolean) {
     this.totals = new Totals(marks);
-    this.keepGoing = keepGoing;
+    this.#keepGoing = keepGoing;
   }
 
   add(report: BatchReport): void {
-    this.early.set(report.batch.first, report);
-    while (this.keepGoing || this.failed.length === 0) {
-      const following = this.early.get(this.next);
+    this.#early.set(report.batch.first, report);
+    while (this.#keepGoing || this.failed.length === 0) {
+      const following = this.#early.get(this.#next);
       if (following === undefined) return;
-      this.early.delete(this.next);
-      this.next += following.batch.count;
+      this.#early.delete(this.#next);
+      this.#next += following.batch.count;
       this.totals.merge(following.tally);
       this.failed.push(...following.failed);
     }

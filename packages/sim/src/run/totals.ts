@@ -4,7 +4,7 @@ import type { RunPlan, RunResult } from './simulator.js';
 
 const MS_PER_HOUR = 3_600_000;
 
-/** What many runs come to, as plain data. */
+/** The totals of many runs, as plain data. */
 export interface Tally {
   readonly seeds: number;
   readonly failed: number;
@@ -26,8 +26,8 @@ export class Totals {
   operations = 0;
   undecided = 0;
   virtualMs = 0;
-  private high = 0;
-  private low = 0;
+  #high = 0;
+  #low = 0;
 
   /** @param marks every mark that runs can reach */
   constructor(marks: readonly string[]) {
@@ -45,7 +45,7 @@ export class Totals {
     const own = new Digest();
     own.add(result.plan.seed);
     for (const char of result.digest) own.add(char.charCodeAt(0));
-    this.addDigest(own.halves);
+    this.#addDigest(own.halves);
   }
 
   merge(tally: Tally): void {
@@ -56,11 +56,13 @@ export class Totals {
     this.undecided += tally.undecided;
     this.virtualMs += tally.virtualMs;
     this.coverage.add(tally.coverage);
-    this.addDigest(tally.digest);
+    this.#addDigest(tally.digest);
   }
 
   get tally(): Tally {
-    const { seeds, failed, events, operations, undecided, virtualMs, high, low, coverage } = this;
+    const { seeds, failed, events, operations, undecided, virtualMs, coverage } = this;
+    const high = this.#high;
+    const low = this.#low;
     const counts = [...coverage.counts];
     return {
       seeds,
@@ -74,14 +76,17 @@ export class Totals {
     };
   }
 
-  /** Equal for two sets of runs exactly if the same happened in each; a sum, so order does not count. */
+  /**
+   * Equal for two sets of runs exactly if the same happened in each. A sum, so the order does not
+   * matter.
+   */
   get digest(): string {
-    return [this.high, this.low].map((half) => half.toString(16).padStart(8, '0')).join('');
+    return [this.#high, this.#low].map((half) => half.toString(16).padStart(8, '0')).join('');
   }
 
-  private addDigest([high, low]: Tally['digest']): void {
-    this.high = (this.high + high) >>> 0;
-    this.low = (this.low + low) >>> 0;
+  #addDigest([high, low]: Tally['digest']): void {
+    this.#high = (this.#high + high) >>> 0;
+    this.#low = (this.#low + low) >>> 0;
   }
 
   /** For example `1200 seeds, 0 failed, 14.2 seeds/s, 9.31 virtual hours (4120 times real time)`. */
@@ -94,7 +99,7 @@ export class Totals {
     );
   }
 
-  /** Several lines: what was reached, how often, and what never. */
+  /** Several lines: what was reached, how often, and what never was. */
   describeAll(realMs: number): string {
     const { missing } = this.coverage;
     return [

@@ -2,8 +2,8 @@
 const BATCH_STEPS = 512;
 
 /**
- * What Node calls after each callback of its event loop: runs all promise jobs there are, and all
- * that these make. It is not documented, so it may be missing one day.
+ * What Node calls after each callback of its event loop: runs all pending promise jobs, and all
+ * that these create. Undocumented, so it may disappear one day.
  */
 export type DrainJobs = () => void;
 
@@ -13,10 +13,10 @@ export function nodesOwnDrain(): DrainJobs | null {
 }
 
 /**
- * Calls `step` until it returns false. All promise jobs that follow from a step have run before the
- * next step, which is what makes an event and all that follows from it one.
+ * Calls `step` until it returns false. All promise jobs that follow from a step run before the next
+ * step, which makes an event and its consequences one unit.
  *
- * @param drain null: each step is a turn of the event loop: slower, otherwise the same.
+ * @param drain null: each step is a turn of the event loop, which is slower but otherwise the same
  */
 export function runSteps(
   step: () => boolean,
@@ -24,7 +24,7 @@ export function runSteps(
 ): Promise<void> {
   const batch = drain === null ? 1 : BATCH_STEPS;
   return new Promise((resolve, reject) => {
-    // Jobs can be run from a callback of the event loop only, not from within another job.
+    // Jobs can run only from a callback of the event loop, not from within another job.
     const turn = () => {
       try {
         for (let i = 0; i < batch; i++) {

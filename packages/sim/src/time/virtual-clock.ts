@@ -1,6 +1,6 @@
 import { withGlobal } from '@sinonjs/fake-timers';
 
-/** Something that happens at a moment of virtual time, unless it is cancelled before. */
+/** Something that happens at a moment of virtual time, unless it is cancelled first. */
 export interface ClockEvent {
   readonly atUs: number;
   readonly run: () => void;
@@ -9,49 +9,51 @@ export interface ClockEvent {
 
 const US_PER_MS = 1000;
 /**
- * The library is woken once for each page of time that has events in it; a page keeps its own events
- * in order. One library timer costs some twenty times what an event of a page does.
+ * The library is woken once for each page of time that has events in it; a page keeps its own
+ * events in order. A library timer costs some twenty times as much as an event of a page.
  */
 const PAGE_MS = 8;
 const PAGE_US = PAGE_MS * US_PER_MS;
-/** The library's timers reach 2^31-1 ms far; what is later is looked at again on the way. */
+/** The library's timers reach 2^31-1 ms; the clock checks later events again on the way. */
 const HOP_PAGES = 2 ** 27;
-/** `until` looks so often. */
+/** How often `until` checks its condition. */
 const LOOK_MS = 10;
 
-/** Numbers for timers: its objects cost more than all else it does. */
+/**
+ * Numbers instead of objects for timers: the library's timer objects cost more than everything else
+ * it does.
+ */
 const LIBRARY = withGlobal({
   Date,
   setTimeout: () => 1,
   clearTimeout: () => undefined,
 } as unknown as typeof globalThis);
 
-/** A moment of real time in which Node runs all promise jobs there are, and all that these make. */
+/** A moment of real time in which Node runs all pending promise jobs, and all that these create. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
 /**
- * Time that passes only when it is told to, in whole microseconds, on @sinonjs/fake-timers. What is
- * due at the same moment happens in the order it was scheduled, so there is exactly one order of
- * events.
+ * Time that passes only when told to, in whole microseconds, on @sinonjs/fake-timers. Events due at
+ * the same moment happen in the order they were scheduled, so there is exactly one order of events.
  *
  * A simulation takes events out one by one (`next`); a test lets time pass (`advance`, `until`). It
- * has the shape of every clock that is passed in to our packages.
+ * has the shape of every clock that our packages take.
  */
 export class VirtualClock {
   readonly #startMs: number;
   readonly #library = LIBRARY.createClock(0);
-  /** Events of later pages, in order, by the number of the page. */
+  /** Events of later pages, in order, by page number. */
   readonly #pages = new Map<number, ClockEvent[]>();
-  /** Events of this page, in order; those before `#at` have been taken out. */
+  /** Events of the current page, in order; those before `#at` have been taken out. */
   #page: ClockEvent[] = [];
   #at = 0;
   #number = 0;
   #nowUs = 0;
   #count = 0;
 
-  /** @param startMs what `now` says at the beginning */
+  /** @param startMs what `now` returns at the beginning */
   constructor(startMs = 0) {
     this.#startMs = startMs;
   }
@@ -66,12 +68,12 @@ export class VirtualClock {
     return this.#nowUs / US_PER_MS;
   }
 
-  /** Events that have been taken out. */
+  /** Number of events taken out. */
   get count(): number {
     return this.#count;
   }
 
-  /** @param delayUs rounded; below 0 counts as 0. */
+  /** @param delayUs rounded; below 0 counts as 0 */
   after(delayUs: number, run: () => void): ClockEvent {
     const atUs = this.#nowUs + Math.max(0, Math.round(delayUs));
     const event: ClockEvent = { atUs, run, cancelled: false };
@@ -107,7 +109,7 @@ export class VirtualClock {
     }
   }
 
-  // --- A clock as our packages take it
+  // --- The shape of our packages' clocks
 
   now(): number {
     return this.#startMs + this.nowMs;
@@ -131,7 +133,7 @@ export class VirtualClock {
 
   // --- For tests
 
-  /** Events that are still to come. */
+  /** Number of events still to come. */
   get pending(): number {
     let pending = this.#page.slice(this.#at).filter(({ cancelled }) => !cancelled).length;
     for (const page of this.#pages.values()) {
@@ -140,12 +142,14 @@ export class VirtualClock {
     return pending;
   }
 
-  /** Runs everything that needs no time: promises that are ready, and immediates. */
+  /** Runs everything that needs no time: promise jobs and immediates. */
   settle(): Promise<void> {
     return this.advance(0);
   }
 
-  /** Lets time pass. Before the first event, after each and at the end all promise jobs are run. */
+  /**
+   * Lets time pass. Runs all promise jobs before the first event, after each event and at the end.
+   */
   async advance(ms: number): Promise<void> {
     const endUs = this.#nowUs + ms * US_PER_MS;
     await settle();
@@ -158,12 +162,12 @@ export class VirtualClock {
     this.#nowUs = Math.max(this.#nowUs, endUs);
   }
 
-  /** The event loop hangs: time passes and nothing runs. */
+  /** Simulates a hang of the event loop: time passes and nothing runs. */
   stall(ms: number): void {
     this.#nowUs += ms * US_PER_MS;
   }
 
-  /** Lets time pass until `condition` holds. @throws when it does not within `limitMs`. */
+  /** Lets time pass until `condition` holds. @throws when it does not within `limitMs` */
   async until(condition: () => boolean, what: string, limitMs = 30_000): Promise<void> {
     const endUs = this.#nowUs + limitMs * US_PER_MS;
     await this.settle();
@@ -173,7 +177,7 @@ export class VirtualClock {
     }
   }
 
-  /** Without a turn of the page: what is scheduled meanwhile may come before it. */
+  /** Does not turn the page: an event scheduled meanwhile may come before it. */
   #nextAtUs(): number | undefined {
     const waits = ({ cancelled }: ClockEvent): boolean => !cancelled;
     const here = this.#page.slice(this.#at).find(waits);
@@ -210,7 +214,7 @@ export class VirtualClock {
   }
 }
 
-/** Behind all that are due no later; new events are mostly the last. */
+/** Inserts after all events that are due no later. New events are mostly the last. */
 function insert(page: ClockEvent[], event: ClockEvent): void {
   let at = page.length;
   page.push(event);

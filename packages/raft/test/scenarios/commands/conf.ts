@@ -19,7 +19,7 @@ export function confWorld(): ConfWorld {
 
 /** The maths of membership changes. */
 export const confHandlers: Handlers<ConfWorld> = {
-  /** `conf voters=1,2,3 [outgoing= learners= learnersNext= autoLeave=true]`: start from here. */
+  /** `conf voters=1,2,3 [outgoing= learners= learnersNext= autoLeave=true]`: starts from here. */
   conf: (world, { options }) => {
     world.conf = {
       voters: ids(options.get('voters')),
@@ -30,7 +30,7 @@ export const confHandlers: Handlers<ConfWorld> = {
     };
     return tell(world);
   },
-  /** `change +4 l5 -2 u1`, or `leave`: takes effect unless it is not allowed. */
+  /** `change +4 l5 -2 u1`, or `leave`: takes effect if it is allowed. */
   change: (world, { words }) => {
     try {
       const next = changeConf(world.conf, parseChange(words));
@@ -43,7 +43,7 @@ export const confHandlers: Handlers<ConfWorld> = {
   },
 };
 
-/** The configuration, and for each member its role and from where it is probed. */
+/** The configuration, and for each member its role and where probing starts. */
 function tell(world: ConfWorld): string[] {
   world.tracker.setConf(world.conf, world.next++, 0);
   const members = allMembers(world.conf).map((id) => {

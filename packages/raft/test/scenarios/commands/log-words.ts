@@ -22,7 +22,7 @@ export function parseChange(words: readonly string[]): ConfChange {
 function parseMemberChange(word: string): MemberChange {
   const op = OPS[word[0]!];
   const id = Number(word.slice(1));
-  if (op === undefined) throw new Error(`no membership change: ${word}`);
+  if (op === undefined) throw new Error(`not a membership change: ${word}`);
   if (op !== ConfChangeOp.Update) return { op, id };
   return { op, id, info: { id, address: `member-${id}:1`, nodeId: `n${id}` } };
 }

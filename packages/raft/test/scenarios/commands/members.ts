@@ -18,12 +18,13 @@ const OPTIONS = [
   'timeout',
 ] as const;
 
-/** Members come, crash and come back. */
+/** Commands that add, crash and restart members. */
 export const memberHandlers: Handlers<ScenarioStage> = {
   /**
    * `add-nodes 1,2,3 [voters=1,2 outgoing= learners= learnersNext= autoLeave=true] [log=1,1,2]
-   * [base=index/term] [term= vote= commit=] [commitNews=carried] [option=number]`: voters are the nodes
-   * themselves unless told. An entry of the log is its term, with `:+4` for a membership change.
+   * [base=index/term] [term= vote= commit=] [commitNews=carried] [option=number]`: voters are the
+   * nodes themselves by default. An entry of the log is its term, with `:+4` for a membership
+   * change.
    */
   'add-nodes': (stage, command) => {
     const added = ids(command.words[0]);
@@ -41,12 +42,12 @@ export const memberHandlers: Handlers<ScenarioStage> = {
     }
     return [];
   },
-  /** Everybody leaves: another cluster follows. */
+  /** Removes all members: another cluster follows. */
   'new-cluster': (stage) => {
     stage.clear();
     return [];
   },
-  /** Unwritten work, and the state machine, are lost; the messages already sent are not. */
+  /** Loses unwritten work and the state machine, but not messages already sent. */
   crash: (stage, command) => {
     stage.get(numberAt(command, 0)).crash();
     return [];

@@ -5,7 +5,7 @@ import { targets } from './work.js';
 
 /** What can be seen from outside. */
 export const questionHandlers: Handlers<ScenarioStage> = {
-  /** One line a member, and a line for each peer of a leader. */
+  /** One line per member, and one per peer of a leader. */
   status: (stage, command) =>
     targets(stage, command).flatMap((id) =>
       describeStatus(stage.get(id).core.status()).split('\n'),
@@ -16,7 +16,7 @@ export const questionHandlers: Handlers<ScenarioStage> = {
       const { role, term, vote, leader } = core.status();
       return `${id} ${role} term ${term} vote ${vote || '-'} leader ${leader || '-'}`;
     }),
-  /** The terms of the entries from the first held on; `|` stands after the last committed one. */
+  /** The terms of the entries from the first held on; `|` follows the last committed one. */
   'raft-log': (stage, command) =>
     targets(stage, command).map((id) => {
       const { core } = stage.get(id);
@@ -28,7 +28,7 @@ export const questionHandlers: Handlers<ScenarioStage> = {
       }
       return words.join(' ');
     }),
-  /** What a crash now would leave. */
+  /** What a crash would leave now. */
   disk: (stage, command) =>
     targets(stage, command).map((id) => {
       const { hardState, base, entries } = stage.get(id).disk;
@@ -36,14 +36,14 @@ export const questionHandlers: Handlers<ScenarioStage> = {
       const terms = entries.map((entry) => entry.term).join(' ');
       return `${id} term ${term} vote ${vote || '-'} commit ${commit} after ${base.term}/${base.index}: ${terms}`.trimEnd();
     }),
-  /** How long a leader may still read without asking anybody. */
+  /** How long a leader may still serve reads without asking anybody. */
   lease: (stage, command) =>
     targets(stage, command).map((id) => {
       const leftMs = stage.get(id).core.leaseRemainingMs(stage.nowMs);
       return leftMs > 0 ? `${id} has a lease for ${Math.round(leftMs)} ms` : `${id} has no lease`;
     }),
   messages: (stage) => stage.network.map(describeMessage),
-  /** Whether the members have the same log and commit. */
+  /** Checks whether the members have the same log and commit. */
   agree: (stage, command) => {
     const logs = targets(stage, command).map((id) => {
       const { core } = stage.get(id);

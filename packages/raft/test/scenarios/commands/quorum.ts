@@ -5,11 +5,11 @@ import { type Command, type Handlers, ids } from '../command.js';
 import { committedByTrying, voteByTrying } from '../brute-force.js';
 
 /**
- * Quorum maths on tables. Every answer is compared with one found by trying all possibilities
+ * Quorum maths on tables. Compares every answer with one found by trying all possibilities
  * (brute-force.ts); a difference fails the scenario, whatever its text expects.
  */
 export const quorumHandlers: Handlers<unknown> = {
-  /** `commit voters=1,2,3 [outgoing=…] 1:10 2:12`: whoever is not named has nothing. */
+  /** `commit voters=1,2,3 [outgoing=…] 1:10 2:12`: a member that is not named has nothing. */
   commit: (_, command) => {
     const conf = halves(command);
     const reached = table(command);
@@ -24,7 +24,7 @@ export const quorumHandlers: Handlers<unknown> = {
     });
     return [...bars, result === Number.MAX_SAFE_INTEGER ? 'everything' : String(result)];
   },
-  /** `vote voters=1,2,3 [outgoing=…] 1:yes 2:no`: whoever is not named has not answered. */
+  /** `vote voters=1,2,3 [outgoing=…] 1:yes 2:no`: a member that is not named has not answered. */
   vote: (_, command) => {
     const conf = halves(command);
     const answers = table(command);

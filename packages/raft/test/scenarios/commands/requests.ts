@@ -9,7 +9,7 @@ import { parseChange, parseLog } from './log-words.js';
 
 const text = new TextEncoder();
 
-/** What a member is asked to do. */
+/** Requests to a member. */
 export const requestHandlers: Handlers<ScenarioStage> = {
   campaign: (stage, command) => answer(core(stage, command).campaign()),
   /** `propose 1 x y`: one entry each; `bytes=100` one large entry. */
@@ -28,9 +28,9 @@ export const requestHandlers: Handlers<ScenarioStage> = {
     }
   },
   transfer: (stage, command) => answer(core(stage, command).transferLeader(numberAt(command, 1))),
-  /** `read-index 2 7`: a read the caller numbers 7. */
+  /** `read-index 2 7`: a read that the caller numbers 7. */
   'read-index': (stage, command) => answer(core(stage, command).readIndex(numberAt(command, 1))),
-  /** The leader has waited long enough for something to carry its commit. */
+  /** Tells the leader that its commit has waited long enough for a message to carry it. */
   'tell-commit': (stage, command) => {
     core(stage, command).tellCommit();
     return [];
@@ -52,7 +52,9 @@ export const requestHandlers: Handlers<ScenarioStage> = {
     core(stage, command).reportSnapshot(numberAt(command, 1), command.words[2] === 'ok');
     return [];
   },
-  /** `send-snapshot 1 3`: of the sender's applied state, whether the core asked for one or not. */
+  /**
+   * `send-snapshot 1 3`: sends the sender's applied state, whether the core asked for it or not.
+   */
   'send-snapshot': (stage, command) => {
     const member = stage.get(numberAt(command, 0));
     const snapshot = member.snapshot();
@@ -63,7 +65,7 @@ export const requestHandlers: Handlers<ScenarioStage> = {
   },
   /**
    * `forge 3>2 Heartbeat term=1 [index= logTerm= commit= rejectHint= context=] [reject] [force]
-   * [entries=1,2]`: a message that nobody has sent is on its way, with the wire's names for its
+   * [entries=1,2]`: puts a message that nobody sent into the network, with the wire's names for its
    * fields; entries follow `index`.
    */
   forge: (stage, command) => {

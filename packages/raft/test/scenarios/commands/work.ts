@@ -1,9 +1,9 @@
 import { type Command, type Handlers, ids, numberAt, numberOption } from '../command.js';
 import { type ScenarioStage, typeNamed, type Which } from '../stage.js';
 
-/** The host's work, one step at a time or all of it, and the network's. */
+/** The work of hosts, one step at a time or all of it, and of the network. */
 export const workHandlers: Handlers<ScenarioStage> = {
-  /** `stabilize [ids]`: work and deliver until nothing moves, among these members or all. */
+  /** `stabilize [ids]`: works and delivers until nothing moves, among these members or all. */
   stabilize: (stage, command) => stage.stabilize(targets(stage, command)),
   'process-ready': (stage, command) => targets(stage, command).flatMap((id) => stage.ready(id)),
   'process-append': (stage, command) =>
@@ -13,13 +13,13 @@ export const workHandlers: Handlers<ScenarioStage> = {
   /** `deliver [to] [from=] [type=] [count=] [newest-first]`. */
   deliver: (stage, command) => stage.deliver(which(command)),
   drop: (stage, command) => [`dropped ${stage.take(which(command)).length}`],
-  /** The network makes a second copy of each. */
+  /** Makes a second copy of each message in the network. */
   duplicate: (stage, command) => {
     const taken = stage.take(which(command));
     for (const message of taken) stage.network.push(message, { ...message });
     return [`doubled ${taken.length}`];
   },
-  /** `cut 1>2 3`: a one-way link, or all links of a member. */
+  /** `cut 1>2 3`: cuts a one-way link, or all links of a member. */
   cut: (stage, command) => {
     for (const word of command.words) {
       if (word.includes('>')) stage.cut.add(word);
@@ -35,14 +35,14 @@ export const workHandlers: Handlers<ScenarioStage> = {
     stage.cut.clear();
     return [];
   },
-  /** `tick-election 2 [count]`: ticks until an election is due, or that many. */
+  /** `tick-election 2 [count]`: ticks until an election is due, or this many times. */
   'tick-election': (stage, command) => {
     const member = stage.get(numberAt(command, 0));
     const count = command.words.length > 1 ? numberAt(command, 1) : member.timeout;
     for (let i = 0; i < count; i++) member.core.tick();
     return [];
   },
-  /** `pass 300`: so many milliseconds, on every clock. */
+  /** `pass 300`: lets this many milliseconds pass on every clock. */
   pass: (stage, command) => {
     stage.nowMs += numberAt(command, 0);
     return [];

@@ -3,10 +3,10 @@ import { Violation } from '@swarm/sim';
 import type { Invariant, Subject } from './subject.js';
 
 /**
- * The contract of RaftCore.reportSnapshot: whoever waits for a snapshot is being sent one. A member
- * whose snapshot failed without a word gets nothing any more, for as long as the leader leads.
+ * The contract of RaftCore.reportSnapshot: a member that waits for a snapshot is being sent one. A
+ * member whose snapshot failed without a report gets nothing more for as long as the leader leads.
  */
-export class SnapshotTold implements Invariant {
+export class SnapshotReported implements Invariant {
   check({ id, raft, sendsSnapshot }: Subject): void {
     if (raft.role !== Role.Leader) return;
     for (const member of raft.tracker.members) {
@@ -14,8 +14,8 @@ export class SnapshotTold implements Invariant {
         continue;
       }
       throw new Violation(
-        'snapshot is told',
-        `${id} sends ${member} no snapshot, which waits for it`,
+        'snapshot is reported',
+        `${id} sends ${member} no snapshot, though ${member} waits for it`,
       );
     }
   }
