@@ -15,9 +15,9 @@ const { values } = parseArgs({
   },
 });
 if (values.runtime !== 'process' && values.runtime !== 'docker')
-  throw new Error('--runtime is process or docker');
+  throw new Error('--runtime must be process or docker');
 
-/** As shells say it of a program that SIGINT ended. */
+/** Exit code that shells report for a program ended by SIGINT. */
 const INTERRUPTED_CODE = 130;
 
 const interrupt = new AbortController();
@@ -36,7 +36,7 @@ if (values.down) {
   const code = isRoot
     ? await demo(values.name, values.runtime, values.keep)
     : await rootlessDemo(story, values.name, values.keep);
-  // An interrupted step may still be waiting for something that does not come any more.
+  // An interrupted step may still be waiting for something that will never come.
   process.exit(interrupt.signal.aborted ? INTERRUPTED_CODE : code);
 }
 
@@ -114,7 +114,7 @@ async function demo(name: string, runtime: 'process' | 'docker', keep: boolean):
       return `${seen.requests} requests, ${seen.failures} failed`;
     });
 
-    await story.step('The leader is killed (SIGKILL of everything on its host)', async () => {
+    await story.step('Kill the leader (SIGKILL of everything on its host)', async () => {
       const leader = await cluster.leader();
       const others = lab!.nodes.filter((host) => host !== leader).map((host) => host.address);
       const load = cluster.load(client, {
@@ -133,7 +133,7 @@ async function demo(name: string, runtime: 'process' | 'docker', keep: boolean):
         { everyMs: 50 },
       );
       const tookMs = performance.now() - killedAt;
-      // Before, the dead host's tasks still count as running.
+      // Until then, the dead host's tasks still count as running.
       await untilDown(cluster, leader);
       await cluster.untilRunning('web', 12);
       const seen = await load.stop();
@@ -154,7 +154,7 @@ async function demo(name: string, runtime: 'process' | 'docker', keep: boolean):
       );
     } else {
       const up = lab;
-      await story.wholeStep('Everything is taken down; nothing is left on this machine', () =>
+      await story.wholeStep('Take everything down; nothing is left on this machine', () =>
         up.down(),
       );
       lab = undefined;

@@ -9,14 +9,14 @@ const PORT = 18080;
 const MANAGERS = 3;
 const WORKERS = 2;
 
-/** All nodes have this machine's name: they are told apart by their addresses. */
+/** All nodes have this machine's name; their addresses tell them apart. */
 class LoopbackCluster extends Cluster<LoopbackLab> {
   override hostOf(node: Node): LoopbackHost {
     return this.lab.hostAt(node.Status.Addr);
   }
 }
 
-/** The demonstration without root: processes on loopback addresses, the userspace proxy as mesh. */
+/** The demo without root: processes on loopback addresses, the userspace proxy as mesh. */
 export async function rootlessDemo(story: Story, name: string, keep: boolean): Promise<number> {
   let lab: LoopbackLab | undefined;
   try {
@@ -70,7 +70,7 @@ export async function rootlessDemo(story: Story, name: string, keep: boolean): P
         throw new Error(`${seen.failures} requests failed: ${JSON.stringify(seen.errors)}`);
       return `${seen.requests} requests, ${seen.failures} failed`;
     });
-    await story.step('The leader is killed (SIGKILL of daemon and tasks)', async () => {
+    await story.step('Kill the leader (SIGKILL of its daemon and tasks)', async () => {
       const leader = await cluster.leader();
       await leader.kill();
       const killedAt = performance.now();
@@ -81,7 +81,7 @@ export async function rootlessDemo(story: Story, name: string, keep: boolean): P
         { everyMs: 50 },
       );
       const tookMs = performance.now() - killedAt;
-      // Before, the dead node's tasks still count as running.
+      // Until then, the dead node's tasks still count as running.
       await untilDown(cluster, leader);
       await cluster.untilRunning('web', 12);
       const result = await request(cluster.addresses, 100);
@@ -97,14 +97,14 @@ export async function rootlessDemo(story: Story, name: string, keep: boolean): P
       story.say('  scripts/demo --down');
     } else {
       const up = lab;
-      await story.wholeStep('Everything is taken down', () => up.down());
+      await story.wholeStep('Take everything down', () => up.down());
       lab = undefined;
     }
     story.title('It worked. Not shown without root:');
-    story.say("  - the client's own address at the tasks (the userspace proxy is what tasks see)");
+    story.say("  - the client's own address at the tasks (they see the userspace proxy's)");
     story.say('  - network namespaces and cgroups: tasks share the network of this machine');
     story.say('  - hosts that are cut off from each other');
-    story.say('  - nodes on several machines: these five are on loopback addresses of this one');
+    story.say('  - nodes on several machines: these five use loopback addresses of this one');
     story.say('Run it as root to see these.\n');
     return 0;
   } catch (error) {
@@ -115,7 +115,7 @@ export async function rootlessDemo(story: Story, name: string, keep: boolean): P
   }
 }
 
-/** Takes down what `--keep` left. */
+/** Takes down what `--keep` left running. */
 export async function rootlessDown(name: string): Promise<void> {
   await LoopbackLab.at(name, MANAGERS, WORKERS).down();
 }

@@ -1,9 +1,9 @@
-/** Tells a demonstration: steps with their time, output of commands indented. */
+/** Narrates a demo: steps with their duration, output of commands indented. */
 export class Story {
   readonly #colours: boolean;
   readonly #interrupted: AbortSignal;
 
-  /** @param interrupted ends the step that is under way, and every later one */
+  /** @param interrupted ends the current step, and every later one */
   constructor(colours: boolean, interrupted: AbortSignal) {
     this.#colours = colours;
     this.#interrupted = interrupted;
@@ -21,12 +21,12 @@ export class Story {
     console.log(text);
   }
 
-  /** Does one step; what it returns as text is told after it. An interrupt is an error of the step. */
+  /** Runs one step and prints the text it returns. An interrupt is an error of the step. */
   step<T>(what: string, work: () => Promise<T>): Promise<T> {
     return this.#tell(what, () => this.#untilInterrupted(work()));
   }
 
-  /** As {@link step}, for what has to be done to its end: making the lab, and taking it down. */
+  /** Like {@link step}, for what must run to its end: making the lab, and taking it down. */
   wholeStep<T>(what: string, work: () => Promise<T>): Promise<T> {
     return this.#tell(what, work);
   }

@@ -13,7 +13,7 @@ import { until } from './wait.js';
 /** Compiled load generator, for `node`. */
 export const LOAD_PROGRAM = join(REPOSITORY, 'test', 'dist', 'tools', 'load.js');
 
-/** What a cluster's hosts are made of: namespaces, or loopback addresses. */
+/** The hosts of a cluster: namespaces, or loopback addresses. */
 export interface ClusterLab {
   readonly state: { readonly name: string; readonly runtime: LabRuntime };
   readonly managers: readonly Host[];
@@ -22,7 +22,7 @@ export interface ClusterLab {
   host(name: string): Host;
 }
 
-/** Questions to a cluster, and what tests do to it. */
+/** Asks a cluster questions, and does to it what tests need. */
 export class Cluster<L extends ClusterLab = Lab> {
   readonly lab: L;
 
@@ -30,7 +30,7 @@ export class Cluster<L extends ClusterLab = Lab> {
     this.lab = lab;
   }
 
-  /** A manager whose host is up and not cut off; by preference one that is no leader's victim. */
+  /** A manager whose host is up and not cut off. */
   get manager(): Host {
     const host = this.lab.managers.find((each) => each.up && !each.state.cut);
     if (host === undefined) throw new Error('no manager is up');
@@ -59,7 +59,7 @@ export class Cluster<L extends ClusterLab = Lab> {
     );
   }
 
-  /** Tasks that run and get traffic. */
+  /** Tasks that are running and get traffic. */
   async running(service: string, host?: Host): Promise<Task[]> {
     const tasks = await this.tasks(service, host);
     return tasks.filter(
@@ -70,7 +70,7 @@ export class Cluster<L extends ClusterLab = Lab> {
     );
   }
 
-  /** Host of the leader as a living manager sees it. */
+  /** Host of the leader, as a living manager sees it. */
   async leader(): Promise<Host> {
     const nodes = await this.nodes();
     const leader = nodes.find((node) => node.ManagerStatus?.Leader === true);
@@ -82,7 +82,7 @@ export class Cluster<L extends ClusterLab = Lab> {
     return this.lab.host(node.Description?.Hostname ?? '');
   }
 
-  /** Starts a web service; the command line or image is that of the lab's runtime. */
+  /** Starts a web service, with the command line or image for the lab's runtime. */
   async createWeb(
     name: string,
     options: { replicas: number; publish?: string; version?: string; extra?: readonly string[] },
@@ -108,12 +108,12 @@ export class Cluster<L extends ClusterLab = Lab> {
     await this.manager.must(['swarm', ...args]);
   }
 
-  /** Path that the web service answers on. */
+  /** Path at which the web service answers. */
   get webPath(): string {
     return this.lab.state.runtime === 'docker' ? '/cgi-bin/who' : '/';
   }
 
-  /** Waits until exactly so many tasks run and nothing else of the service wants to. */
+  /** Waits until exactly this many tasks run and no other task of the service is meant to. */
   untilRunning(
     service: string,
     count: number,
@@ -134,7 +134,7 @@ export class Cluster<L extends ClusterLab = Lab> {
     return this.lab.nodes.filter((host) => host.up).map((host) => host.address);
   }
 
-  /** A number of requests from a host, each on a new connection, in turn to all targets. */
+  /** Makes a number of requests from a host, each on a new connection, to all targets in turn. */
   async request(
     from: Host,
     options: {
@@ -164,7 +164,7 @@ export class Cluster<L extends ClusterLab = Lab> {
     return JSON.parse(out) as LoadResult;
   }
 
-  /** Load that goes on until `stop`, which gives what it saw. */
+  /** Load until `stop`, which returns what it saw. */
   load(
     from: Host,
     options: {

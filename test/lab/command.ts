@@ -43,17 +43,17 @@ export function run(
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       if (timedOut)
-        stderr += `\n(killed: not done within ${options.timeoutMs ?? DEFAULT_TIMEOUT_MS} ms)`;
+        stderr += `\n(killed: not finished within ${options.timeoutMs ?? DEFAULT_TIMEOUT_MS} ms)`;
       resolve({ code: code ?? (signal === null ? 1 : 128), stdout, stderr });
     });
     child.stdin?.on('error', () => {
-      // The program closed its input early; its exit code tells the rest.
+      // The program closed its input early; its exit code explains why.
     });
     child.stdin?.end(options.input ?? '');
   });
 }
 
-/** Runs a program that has to succeed; returns what it printed. */
+/** Runs a program that must succeed; returns its output. */
 export async function must(
   command: readonly string[],
   options: CommandOptions = {},
@@ -69,6 +69,6 @@ export async function must(
 
 export function start(command: readonly string[], options: SpawnOptions): ChildProcess {
   const [program, ...args] = command;
-  if (program === undefined) throw new Error('an empty command');
+  if (program === undefined) throw new Error('the command is empty');
   return spawn(program, args, options);
 }

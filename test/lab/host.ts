@@ -11,12 +11,12 @@ import { until } from './wait.js';
 
 const START_DEADLINE_MS = 30_000;
 
-/** What a host's daemon answered. */
+/** A daemon's reply. */
 export interface ApiReply {
   readonly status: number;
   readonly headers: NodeJS.Dict<string | string[]>;
   readonly text: string;
-  /** The body as JSON, when it is. */
+  /** The body as JSON, if it is JSON. */
   readonly json: unknown;
 }
 
@@ -40,12 +40,12 @@ export class Host {
     return this.state.address;
   }
 
-  /** Whether the host's first process lives. */
+  /** Whether the host's first process is alive. */
   get up(): boolean {
     return this.state.initPid !== undefined && alive(this.state.initPid);
   }
 
-  /** Starts the host's namespaces; its daemons are started apart. */
+  /** Starts the host's namespaces; its daemons are started separately. */
   async boot(): Promise<void> {
     if (this.up) return;
     await mkdir(this.state.folder, { recursive: true, mode: 0o755 });
@@ -67,7 +67,7 @@ export class Host {
       );
     });
     gone.catch(() => {
-      // Heard through the race below; later the host is killed on purpose.
+      // The race below handles it; later the host is killed on purpose.
     });
     child.unref();
     this.state.unsharePid = child.pid!;
@@ -84,7 +84,7 @@ export class Host {
     this.state.initPid = await childOf(child.pid!);
   }
 
-  /** Ends every process of the host at once (SIGKILL), as when the power goes. */
+  /** Kills every process of the host at once (SIGKILL), as in a power cut. */
   async kill(): Promise<void> {
     const { initPid, unsharePid } = this.state;
     if (initPid !== undefined && alive(initPid)) process.kill(initPid, 'SIGKILL');
@@ -109,7 +109,7 @@ export class Host {
     delete this.state.daemonPid;
   }
 
-  /** Starts the host's Docker Engine (if it has one) and our daemon, and waits until it answers. */
+  /** Starts the host's Docker Engine (if it has one) and our daemon, and waits until it responds. */
   async startDaemons(options: { extraArgs?: readonly string[] } = {}): Promise<void> {
     if (this.state.role === 'client') return;
     if (this.#runtime === 'docker') await this.#startEngine();
@@ -138,7 +138,7 @@ export class Host {
     return [process.execPath, ...DAEMON_NODE_FLAGS, this.#program, ...args];
   }
 
-  /** Name of the cgroup that the host's tasks live under. */
+  /** Name of the cgroup that contains the host's tasks. */
   get cgroupParent(): string {
     return `swarm-lab-${this.#labName}-${this.name}`;
   }
@@ -164,7 +164,7 @@ export class Host {
     return run(this.enter(command), { ...options, env: { ...this.environment(), ...options.env } });
   }
 
-  /** As {@link exec}, but a failure throws. */
+  /** Like {@link exec}, but throws on failure. */
   async must(command: readonly string[], options: CommandOptions = {}): Promise<string> {
     const result = await this.exec(command, options);
     if (result.code !== 0) {
@@ -191,7 +191,7 @@ export class Host {
     };
   }
 
-  /** One request to the host's daemon over its local socket. */
+  /** Sends one request to the host's daemon over its local socket. */
   api(
     method: string,
     path: string,
@@ -261,7 +261,7 @@ export class Host {
     );
   }
 
-  /** Starts a command in the host that outlives us; returns the pid of its `nsenter`. */
+  /** Starts a command in the host that outlives this process; returns the pid of its `nsenter`. */
   async #startDetached(logName: string, command: readonly string[]): Promise<number> {
     const log = await open(join(this.state.folder, logName), 'a');
     const [program, ...args] = this.enter(command) as [string, ...string[]];
@@ -287,7 +287,7 @@ export class Host {
   }
 }
 
-/** Whether a process exists and is no zombie (proc(5), stat, third field). */
+/** Whether a process exists and is not a zombie (proc(5), stat, third field). */
 export function alive(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

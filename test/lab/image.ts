@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { must } from './command.js';
 import type { Host } from './host.js';
 
-/** Image for tests with an engine: a web service that says who it is and whom it sees. */
+/** Image for tests with an engine: a web service that reports who it is and whom it sees. */
 export const TEST_IMAGE = 'swarm-test/web:1';
 
 const APPLETS = [
@@ -30,14 +30,14 @@ printf 'Content-Type: application/json\\r\\n\\r\\n'
 echo "{\\"task\\":\\"$TASK\\",\\"version\\":\\"\${VERSION:-1}\\",\\"client\\":\\"\${client#::ffff:}\\"}"
 `;
 
-/** Ends at SIGTERM at once, though it is the first process of its container. */
+/** Ends at once on SIGTERM, although it is the first process of its container. */
 const SERVE = `#!/bin/sh
 trap 'exit 0' TERM
 httpd -f -p \${PORT:-80} -h /www &
 wait
 `;
 
-/** Makes the image from this machine's static busybox and gives it to every host's engine. */
+/** Builds the image from this machine's static busybox and imports it into every host's engine. */
 export async function importTestImage(hosts: readonly Host[], folder: string): Promise<void> {
   const root = join(folder, 'image');
   await mkdir(join(root, 'bin'), { recursive: true });

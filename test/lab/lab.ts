@@ -23,11 +23,11 @@ export interface LabOptions {
   /** Hosts outside the cluster, on the same wire. */
   readonly clients?: number;
   readonly runtime?: LabRuntime;
-  /** Start the daemons, but form no cluster. */
+  /** Start the daemons without forming a cluster. */
   readonly bare?: boolean;
   /** The `swarm` program of every host; see `buildProgram`. */
   readonly program?: string;
-  /** More arguments for each `swarm daemon`. */
+  /** Additional arguments for each `swarm daemon`. */
   readonly daemonArgs?: readonly string[];
 }
 
@@ -38,8 +38,8 @@ const PREFIX: Readonly<Record<HostRole, string>> = { manager: 'm', worker: 'w', 
 const API_PORT = 2377;
 
 /**
- * A cluster of test hosts on this machine: namespaces on a bridge without uplink. Kept on disk, so that
- * the process that made it may end; `down` removes everything, also of a lab that came up half.
+ * A cluster of test hosts on this machine: namespaces on a bridge without uplink. Stored on disk, so that the
+ * process that made it may end; `down` removes everything, even of a lab that only half came up.
  */
 export class Lab {
   readonly state: LabState;
@@ -52,7 +52,7 @@ export class Lab {
     this.#daemonArgs = daemonArgs;
   }
 
-  /** Makes the hosts, starts the daemons and forms the cluster. On failure nothing is left. */
+  /** Makes the hosts, starts the daemons and forms the cluster. Leaves nothing on failure. */
   static async up(options: LabOptions): Promise<Lab> {
     if (process.getuid?.() !== 0)
       throw new Error('the lab makes network namespaces: run it as root');
@@ -65,12 +65,10 @@ export class Lab {
     if ((await loadState(options.name)) !== undefined) {
       throw new Error(`lab '${options.name}' exists: take it down first, or choose another name`);
     }
-    // Namespaces are the machine's: a lab of this name may be kept in another folder.
+    // Namespaces are global on the machine: another folder may hold a lab of this name.
     const taken = await namespacesOf(options.name);
     if (taken.length > 0) {
-      throw new Error(
-        `a lab '${options.name}' is up, kept in another folder: ${taken.join(', ')} exist`,
-      );
+      throw new Error(`a lab '${options.name}' of another folder is up: ${taken.join(', ')} exist`);
     }
     const folder = join(labsFolder(), options.name);
     const runtime = options.runtime ?? 'process';
@@ -115,7 +113,7 @@ export class Lab {
     return lab;
   }
 
-  /** A lab that is up already. */
+  /** Opens a lab that is already up. */
   static async open(name: string): Promise<Lab> {
     const state = await loadState(name);
     if (state === undefined) throw new Error(`no lab '${name}'`);
@@ -216,7 +214,7 @@ export class Lab {
     await attempt(() => removeTaskFiles(this.state.name));
     await attempt(() => rm(this.state.folder, { recursive: true, force: true, maxRetries: 5 }));
     if (failures.length > 0)
-      throw new AggregateError(failures, `lab '${this.state.name}' is not all gone`);
+      throw new AggregateError(failures, `lab '${this.state.name}' was not removed completely`);
   }
 
   async #build(bare: boolean): Promise<void> {

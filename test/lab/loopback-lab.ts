@@ -10,7 +10,7 @@ import { until } from './wait.js';
 
 const START_DEADLINE_MS = 30_000;
 
-/** A host of a lab without root: a daemon on a loopback address of its own, no namespaces. */
+/** A host of a lab without root: a daemon on its own loopback address, without namespaces. */
 export class LoopbackHost extends Host {
   constructor(labName: string, state: HostState) {
     super(labName, 'process', state);
@@ -59,8 +59,8 @@ export class LoopbackHost extends Host {
   }
 
   /**
-   * SIGKILL to the daemon, then to its tasks and their supervisors, until none is left: a process can
-   * fork while the others are looked for.
+   * Kills the daemon, then its tasks and their supervisors (SIGKILL), until none is left: a process can fork
+   * while we look for the others.
    */
   override async kill(): Promise<void> {
     const { daemonPid } = this.state;
@@ -77,7 +77,7 @@ export class LoopbackHost extends Host {
           try {
             process.kill(pid, 'SIGKILL');
           } catch {
-            // It ended in between.
+            // It ended meanwhile.
           }
         }
         return pids.length === 0;
@@ -87,8 +87,8 @@ export class LoopbackHost extends Host {
   }
 
   /**
-   * Processes of tasks, whose environment holds a task id that has a folder here and which their children
-   * inherit, and supervisors, which have the folder in their command or keep its files open.
+   * Finds tasks' processes by a task id in their environment, which children inherit and whose folder is here,
+   * and supervisors by the folder in their command or among their open files.
    */
   async #taskProcesses(): Promise<number[]> {
     const data = join(this.state.folder, 'data');
@@ -110,7 +110,7 @@ export class LoopbackHost extends Host {
   }
 }
 
-/** Paths a process has open; none when it is another user's, or gone. */
+/** Paths that a process has open; empty if it is another user's, or gone. */
 async function openFiles(pid: number): Promise<string> {
   const folder = `/proc/${pid}/fd`;
   const links = await readdir(folder).catch(() => []);
@@ -120,7 +120,7 @@ async function openFiles(pid: number): Promise<string> {
   return paths.join('\0');
 }
 
-/** A cluster without root: five daemons on loopback addresses, for the demonstration. */
+/** A cluster without root, for the demo: five daemons on loopback addresses. */
 export class LoopbackLab implements ClusterLab {
   readonly state: { readonly name: string; readonly runtime: 'process' };
   readonly hosts: readonly LoopbackHost[];
@@ -132,7 +132,7 @@ export class LoopbackLab implements ClusterLab {
     this.hosts = hosts;
   }
 
-  /** A lab by its name; whether it is up shows when it is asked. */
+  /** The lab with this name; requests show whether it is up. */
   static at(name: string, managers: number, workers: number): LoopbackLab {
     const folder = join(
       process.env.SWARM_LAB_DIR ?? join(labsFolder(), `user-${process.getuid?.() ?? 0}`),
@@ -161,7 +161,7 @@ export class LoopbackLab implements ClusterLab {
     return new LoopbackLab(name, folder, hosts);
   }
 
-  /** Starts the daemons and forms the cluster. On failure nothing is left. */
+  /** Starts the daemons and forms the cluster. Leaves nothing on failure. */
   static async up(name: string, managers: number, workers: number): Promise<LoopbackLab> {
     const lab = LoopbackLab.at(name, managers, workers);
     if (existsSync(lab.folder))
@@ -191,7 +191,7 @@ export class LoopbackLab implements ClusterLab {
     return host;
   }
 
-  /** The host whose address this is. */
+  /** The host with this address. */
   hostAt(address: string): LoopbackHost {
     const host = this.hosts.find((each) => each.address === address);
     if (host === undefined) throw new Error(`no host has the address ${address}`);

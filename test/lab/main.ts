@@ -15,7 +15,7 @@ const cli = yargs(own)
   .option('name', { type: 'string', default: 'lab', describe: 'tells labs apart' })
   .command(
     'up',
-    'make hosts, start the daemons, form one cluster',
+    'make hosts, start the daemons, form a cluster',
     (y) =>
       y
         .option('managers', { type: 'number', default: 3 })
@@ -25,7 +25,7 @@ const cli = yargs(own)
           choices: ['process', 'docker'] as const,
           default: 'process' as LabRuntime,
         })
-        .option('bare', { type: 'boolean', default: false, describe: 'form no cluster' }),
+        .option('bare', { type: 'boolean', default: false, describe: 'do not form a cluster' }),
     async (args) => {
       const lab = await Lab.up({ ...args, name: args.name });
       console.log(`lab '${args.name}' is up in ${lab.state.folder}`);
@@ -51,7 +51,7 @@ const cli = yargs(own)
   )
   .command(
     'kill <host>',
-    'SIGKILL all processes of a host',
+    'kill all processes of a host (SIGKILL)',
     (y) => y.positional('host', { type: 'string', demandOption: true }),
     async (args) => {
       await (await Lab.open(args.name)).kill(args.host);
@@ -67,7 +67,7 @@ const cli = yargs(own)
   )
   .command(
     'cut <host>',
-    "take a host's cable out",
+    "unplug a host's cable",
     (y) => y.positional('host', { type: 'string', demandOption: true }),
     async (args) => {
       await (await Lab.open(args.name)).cut(args.host);
@@ -75,7 +75,7 @@ const cli = yargs(own)
   )
   .command(
     'heal <host>',
-    'put the cable back',
+    'plug the cable in again',
     (y) => y.positional('host', { type: 'string', demandOption: true }),
     async (args) => {
       await (await Lab.open(args.name)).heal(args.host);
@@ -83,7 +83,7 @@ const cli = yargs(own)
   )
   .command(
     'status',
-    'hosts of the lab',
+    'show the hosts of the lab',
     (y) => y.option('json', { type: 'boolean', default: false }),
     async (args) => {
       const lab = await Lab.open(args.name);
@@ -128,7 +128,7 @@ const cli = yargs(own)
     'down',
     'remove the lab and everything in it',
     (y) =>
-      y.option('all', { type: 'boolean', default: false, describe: 'every lab of this machine' }),
+      y.option('all', { type: 'boolean', default: false, describe: 'every lab on this machine' }),
     async (args) => {
       const names = args.all ? await readdir(labsFolder()).catch(() => []) : [args.name];
       for (const name of names) {

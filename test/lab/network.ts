@@ -3,14 +3,14 @@ import { must, run } from './command.js';
 /** Bridge device inside the bridge namespace. */
 const BRIDGE_DEVICE = 'br0';
 
-/** A namespace with a bridge and no uplink: nothing sent on it can leave. */
+/** Makes a namespace with a bridge and no uplink: nothing sent on it can leave. */
 export async function addBridge(namespace: string): Promise<void> {
   await must(['ip', 'netns', 'add', namespace]);
   await must(['ip', '-n', namespace, 'link', 'add', BRIDGE_DEVICE, 'type', 'bridge']);
   await must(['ip', '-n', namespace, 'link', 'set', BRIDGE_DEVICE, 'up']);
 }
 
-/** A namespace with one interface, `eth0`, on the bridge; its port there has the host's name. */
+/** Makes a namespace with one interface, `eth0`, on the bridge; its port there is named after the host. */
 export async function addHost(
   bridge: string,
   namespace: string,
@@ -27,17 +27,17 @@ export async function addHost(
   });
 }
 
-/** Takes the host's cable out, or puts it back. */
+/** Unplugs the host's cable, or plugs it in again. */
 export async function setCable(bridge: string, port: string, connected: boolean): Promise<void> {
   await must(['ip', '-n', bridge, 'link', 'set', port, connected ? 'up' : 'down']);
 }
 
-/** Removes a namespace with all that is in it; no error when it is gone already. */
+/** Removes a namespace and everything in it, if it exists. */
 export async function removeNamespace(namespace: string): Promise<void> {
   await run(['ip', 'netns', 'del', namespace]);
 }
 
-/** Network namespaces of the lab of a name, wherever on this machine it is kept. */
+/** Network namespaces of the lab with this name, whichever folder of this machine holds it. */
 export async function namespacesOf(lab: string): Promise<string[]> {
   const listed = await must(['ip', 'netns', 'list']);
   return listed

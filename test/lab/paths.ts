@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 
-/** Root of the checkout, from the compiled file's place (test/dist/lab). */
+/** Root of the checkout, relative to the compiled file (test/dist/lab). */
 export const REPOSITORY = resolve(import.meta.dirname, '..', '..', '..');
 /** The `swarm` command as built. */
 export const SWARM_BIN = join(REPOSITORY, 'packages', 'cli', 'bin', 'swarm.js');

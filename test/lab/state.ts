@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 export type HostRole = 'manager' | 'worker' | 'client';
 export type LabRuntime = 'process' | 'docker';
 
-/** One test host, as kept on disk. */
+/** One test host, as stored on disk. */
 export interface HostState {
   readonly name: string;
   readonly role: HostRole;
@@ -15,11 +15,11 @@ export interface HostState {
   readonly namespace: string;
   readonly folder: string;
   readonly socket: string;
-  /** Docker Engine socket, when the host runs an engine. */
+  /** Socket of the Docker Engine, if the host runs one. */
   readonly engineSocket?: string;
-  /** The `swarm` program of this host, when it is another than the checkout's. */
+  /** The `swarm` program of this host, when it is not the checkout's. */
   program?: string;
-  /** Process ids as this machine sees them; the init's death ends every process of the host. */
+  /** Process ids as this machine sees them; when the init dies, so does every process of the host. */
   unsharePid?: number;
   initPid?: number;
   daemonPid?: number;
@@ -39,8 +39,8 @@ const USUAL_FOLDER = '/tmp/swarm-lab';
 const OTHERS_WRITE = 0o022;
 
 /**
- * Where labs are kept: `$SWARM_LAB_DIR`, else `/tmp/swarm-lab`.
- * @throws Error when another user made that: processes are stopped by what stands in it
+ * Folder of all labs: `$SWARM_LAB_DIR`, else `/tmp/swarm-lab`.
+ * @throws Error when another user made it: we stop the processes that its files name
  */
 export function labsFolder(): string {
   const given = process.env.SWARM_LAB_DIR;
@@ -71,7 +71,7 @@ export async function loadState(name: string): Promise<LabState | undefined> {
 export async function saveState(state: LabState): Promise<void> {
   const path = statePath(state.name);
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-  // Hosts are killed and started together: each writer has a file of its own.
+  // Hosts are killed and started concurrently: each writer uses its own file.
   const next = `${path}.${randomUUID()}`;
   await writeFile(next, JSON.stringify(state, null, 2));
   await rename(next, path);

@@ -2,14 +2,14 @@ import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { run } from './command.js';
 
-/** Tasks are users of their own, and do not see the host's /tmp: what they run must be elsewhere. */
+/** Tasks are users of their own and cannot see the host's /tmp: what they run must be elsewhere. */
 const FOLDER = '/var/lib/swarm-lab';
 /** Any user who owns nothing. */
 const STRANGER = 65_534;
 
 /**
- * Where a task finds this file: itself, or a copy that everybody may read. A checkout or a Node.js below
- * /root is closed to tasks.
+ * Where a task finds this file: the file itself, or a copy that everybody may read. Tasks cannot enter a
+ * checkout or a Node.js below /root.
  */
 export async function fileForTasks(labName: string, path: string): Promise<string> {
   if (process.getuid?.() !== 0) return path;

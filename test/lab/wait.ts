@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Waits until `condition` gives something other than undefined or false, asking every `everyMs`.
- * A condition that throws counts as not yet; its last error is told when the deadline passes.
+ * Waits until `condition` returns something other than undefined or false, asking every `everyMs`. A condition
+ * that throws counts as not yet; the error at the deadline includes the last one.
  */
 export async function until<T>(
   what: string,

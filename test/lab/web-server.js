@@ -1,5 +1,5 @@
-// The web service of demo and tests. Answers every request with one line of JSON: which task it is,
-// which version, and whose address it sees. `PORT` and `HOST` as the runtime gives them, else 0.0.0.0:80.
+// The web service of the demo and the tests. Answers every request with one line of JSON: which task it is,
+// which version, and whose address it sees. Listens on `PORT` and `HOST` from the runtime, else 0.0.0.0:80.
 import { createServer } from 'node:http';
 
 const server = createServer((request, response) => {

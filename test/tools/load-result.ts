@@ -4,7 +4,7 @@ export interface LoadResult {
   readonly failures: number;
   readonly tasks: Record<string, number>;
   readonly versions: Record<string, number>;
-  /** Addresses that the tasks saw requests come from. */
+  /** Client addresses that the tasks saw. */
   readonly clients: Record<string, number>;
   /** Answered requests by target address. */
   readonly hosts: Record<string, number>;

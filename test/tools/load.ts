@@ -1,6 +1,6 @@
 /**
- * Load with a new connection for each request. Runs until it has made `--requests`, or until its input
- * ends; then prints what it saw as one line of JSON.
+ * Load with a new connection for each request. Runs until it has made `--requests`, or until its input ends;
+ * then prints what it saw as one line of JSON.
  *   node load.js --targets 198.18.0.11,198.18.0.12 --port 8080 [--path /] [--concurrency 4]
  *     [--requests N] [--pause-ms 0] [--timeout-ms 10000]
  */
@@ -22,7 +22,7 @@ const { values } = parseArgs({
 });
 const targets = (values.targets ?? '').split(',').filter((each) => each !== '');
 const port = Number(values.port);
-if (targets.length === 0 || !(port > 0)) throw new Error('--targets and --port are needed');
+if (targets.length === 0 || !(port > 0)) throw new Error('give --targets and --port');
 const limit = Number(values.requests);
 const pauseMs = Number(values['pause-ms']);
 const timeoutMs = Number(values['timeout-ms']);

@@ -1,12 +1,12 @@
 export interface Program<Options> {
   readonly usage: string;
-  /** @returns undefined when help was asked for. @throws Error saying what is wrong with the arguments */
+  /** @returns undefined if the user asked for help. @throws Error saying what is wrong with the arguments */
   read(args: string[]): Options | undefined;
-  /** @param signal a signal came: end in order. @returns the exit code */
+  /** @param signal aborted on a signal: finish in order. @returns the exit code */
   run(options: Options, signal: AbortSignal): Promise<number>;
 }
 
-/** Runs a program that can be called off. @returns its exit code; 2 when its arguments are wrong */
+/** Runs a program that signals can stop. @returns its exit code; 2 if its arguments are wrong */
 export async function runProgram<Options>(program: Program<Options>): Promise<number> {
   let options: Options | undefined;
   try {

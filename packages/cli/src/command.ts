@@ -2,26 +2,26 @@ import type { ApiClient } from './client/api-client.js';
 import type { LocalNode } from './local-node.js';
 import type { Output } from './output/output.js';
 
-/** How a flag's value is written. A `list` may be given many times. */
+/** How a flag's value is written. A `list` may be given several times. */
 export type FlagType = 'string' | 'boolean' | 'list' | 'number';
 
 export interface Flag {
   readonly type: FlagType;
   readonly about: string;
   readonly short?: string;
-  /** Shown in the help; only parsed when given. */
+  /** Shown in the help only; the parser fills in nothing. */
   readonly default?: string;
-  /** What the help calls its value: `duration`, `bytes`; by default its type. */
+  /** What the help calls the value: `duration`, `bytes`; default: its type. */
   readonly value?: string;
-  /** The only values it takes. Others are refused, and the shell completes these. */
+  /** The only allowed values, which the shell completes. */
   readonly choices?: readonly string[];
-  /** Heading in the help; by default `Options`. */
+  /** Heading in the help; default: `Options`. */
   readonly group?: string;
   /** What its values name, for completion. */
   readonly completes?: Completes;
 }
 
-/** What a word of the command line names; the shell completes it from what the daemon knows. */
+/** What a word of the command line names; the shell completes it with what the daemon knows. */
 export type Completes = 'node' | 'service' | 'task' | 'service=' | 'file';
 
 export type Flags = Readonly<Record<string, Flag>>;
@@ -36,36 +36,36 @@ export interface Arguments {
   has(name: string): boolean;
 }
 
-/** All that a command may touch. */
+/** Everything a command may use. */
 export interface CommandContext {
   readonly args: Arguments;
   readonly client: ApiClient;
-  /** Loads what works on this host's own files; only the commands that do so call it. */
+  /** Loads the part that works on this host's own files; only the commands that need it call this. */
   readonly node: () => Promise<LocalNode>;
   readonly output: Output;
   readonly env: NodeJS.ProcessEnv;
   readonly uid: number;
 }
 
-/** A command line without `swarm` as people type it, and what it does. */
+/** A command line without `swarm`, as people type it, and what it does. */
 export interface Example {
   readonly line: string;
   readonly about: string;
 }
 
 export interface Command {
-  /** Words that name it: `['service', 'create']`. */
+  /** The words that name it: `['service', 'create']`. */
   readonly path: readonly string[];
   /** Positional part of the usage line: `[OPTIONS] IMAGE [COMMAND] [ARG...]`. */
   readonly usage: string;
   readonly about: string;
   readonly flags: Flags;
-  /** Positionals: least, and most (default: no limit). */
+  /** Number of positionals: least, and most (default: no limit). */
   readonly least: number;
   readonly most?: number;
-  /** Everything after the first positional belongs to it (as for `service create IMAGE ARGS`). */
+  /** Everything after the first positional belongs to it (for `service create IMAGE ARGS`). */
   readonly stopAtPositional?: boolean;
-  /** Flags of Docker's that are not served yet: named in the error when given. */
+  /** Docker's flags that are not supported yet; the error names them. */
   readonly notYet?: readonly string[];
   /** What its positionals name, or the only words they may be; for completion. */
   readonly completes?: readonly Completes[] | { readonly words: readonly string[] };

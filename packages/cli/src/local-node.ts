@@ -1,24 +1,24 @@
 import type { ConnectionOptions } from 'node:tls';
 
 /**
- * What `swarm` asks of the node on this host without its API: to run it, to start it, and to read its
- * files while it does not run. Passed in by whoever starts the command, so that a command that only talks
- * to a daemon loads nothing of a node.
+ * What `swarm` needs of the node on this host besides its API: to run it, to start it, and to read its files
+ * while it is not running. Passed in by the program's entry point, so that a command that only talks to a
+ * daemon loads nothing of a node.
  */
 export interface LocalNode {
-  /** Runs a node until it is told to stop; the exit code. @throws UsageError for a flag that is wrong */
+  /** Runs a node until it is stopped; returns the exit code. @throws UsageError for an invalid flag */
   runDaemon(flags: DaemonFlags, env: NodeJS.ProcessEnv, uid: number): Promise<number>;
   /** Starts a daemon that outlives this process. */
   startInBackground(start: DaemonStart): Promise<DaemonProcess>;
-  /** Reads the Raft member of a data root whose daemon does not run. */
+  /** Reads the Raft member of a data root whose daemon is not running. */
   inspectMember(dataRoot: string): Promise<MemberInspection>;
-  /** Reads a backup from its first byte to its last. @throws Error that says what is wrong with it */
+  /** Reads a whole backup. @throws Error saying what is wrong with it */
   checkBackup(path: string): Promise<BackupSummary>;
-  /** How to connect to a manager of the cluster whose root certificate is given. All are PEM. */
+  /** How to connect to a manager of the cluster with this root certificate. All are PEM. */
   managerTls(files: ManagerTlsFiles): Promise<ConnectionOptions>;
 }
 
-/** Flags of `swarm daemon` as they were given, by name; one that may be given many times is a list. */
+/** Flags of `swarm daemon` by name, as given; a flag that may be repeated is a list. */
 export type DaemonFlags = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export interface DaemonStart {
@@ -31,7 +31,7 @@ export interface DaemonStart {
 
 export interface DaemonProcess {
   readonly logPath: string;
-  /** Why it is gone; undefined while it runs. */
+  /** Why it ended; undefined while it runs. */
   ended(): string | undefined;
 }
 
@@ -49,7 +49,7 @@ export interface ManagerTlsFiles {
 /** Log and state of a Raft member, as plain data without secrets and keys. */
 export interface MemberInspection {
   readonly summary: MemberSummary;
-  /** Everything that is wrong; empty when all is well. */
+  /** Everything that is wrong; empty if all is well. */
   readonly problems: readonly string[];
   entries(): Iterable<LoggedEntry>;
 }

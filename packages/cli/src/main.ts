@@ -2,20 +2,20 @@ import { quickAnswer } from './line/quick.js';
 import type { LocalNode } from './local-node.js';
 import { createOutput, type Output } from './output/output.js';
 
-/** The word that the scripts of shells ask with; it is no command of people's. */
+/** The command of the shells' completion scripts; not for people. */
 const COMPLETE = '__complete';
 
-/** What a command line runs in. */
+/** The environment of a command line. */
 export interface MainOptions {
   /** Loads the node of this host, for the few commands that run it or read its files. */
   readonly node: () => Promise<LocalNode>;
-  /** The terminal by default. */
+  /** Default: the terminal. */
   readonly output?: Output;
 }
 
 /**
- * Runs one command line; returns the exit code. Never throws. What a line needs is only loaded when the
- * line asks for it: most of the time that a short command takes goes into loading.
+ * Runs one command line; returns the exit code. Never throws. Loads only what the line needs: most of the
+ * time of a short command goes into loading.
  */
 export async function main(
   argv: readonly string[],
@@ -31,7 +31,7 @@ export async function main(
     }
     if (argv[0] === COMPLETE) {
       await completeLine(argv.slice(1), node, output, uid);
-      // The look-up of a name may go on, and the shell waits until this process is gone.
+      // Looking up a name may still be in progress, and the shell waits until this process exits.
       if (given === undefined) process.exit(0);
       return 0;
     }
@@ -59,7 +59,7 @@ async function completeLine(
 }
 
 function terminal(): Output {
-  // A reader that goes away (a pager, `head`) is no error.
+  // A reader that goes away (a pager, `head`) is not an error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;

@@ -1,6 +1,6 @@
 import { PROGRAM } from '@swarm/api/program';
 
-/** What a daemon says of itself. */
+/** What a daemon reports about itself. */
 export interface ServerVersion {
   readonly Version: string;
   readonly ApiVersion: string;
@@ -16,10 +16,10 @@ export function clientVersion() {
   };
 }
 
-/** What `swarm version` prints. Nothing in a server's words is a control character any more. */
+/** What `swarm version` prints. A server's words contain no control characters at this point. */
 export function versionText(server: ServerVersion | null): string {
   const client = clientVersion();
   const ours = `Client:\n Version:     ${client.Version}\n Node:        ${client.Node}\n OS/Arch:     ${client.Os}/${client.Arch}`;
-  if (server === null) return `${ours}\n\nServer: no daemon answers`;
+  if (server === null) return `${ours}\n\nServer: no daemon responds`;
   return `${ours}\n\nServer:\n Version:     ${server.Version}\n API version: ${server.ApiVersion} (minimum ${server.MinAPIVersion})`;
 }

@@ -79,7 +79,7 @@ test('tasks that are not made yet have their bar too', (t) => {
   );
 });
 
-test('tasks of a global service stand under the names of their nodes', (t) => {
+test('tasks of a global service are listed by the names of their nodes', (t) => {
   const { screen, view } = screenOf();
   const tasks = ['alpha', 'b'].map((place) => ({ place, state: 'running', error: '' }));
   view.show(service(['running', 'running'], { tasks }));
@@ -110,7 +110,7 @@ test('a window with too few rows gets the one bar: lines that scrolled away cann
   t.regex(screen.lines[0]!, /^overall progress: 15 out of 15 tasks \[=+>\]$/);
 });
 
-test('no line is as wide as the window, whatever stands in it', (t) => {
+test('no line is as wide as the window, whatever it contains', (t) => {
   for (const columns of [10, 20, 40, 80, 200]) {
     const { screen, view } = screenOf(columns);
     const tasks = ['1', '2'].map((place) => ({
@@ -139,7 +139,7 @@ test('a message of another kind stays, and progress goes on below it', (t) => {
   );
 });
 
-test('what tasks say of themselves is shown, not obeyed', (t) => {
+test("control characters in tasks' messages are shown, not obeyed", (t) => {
   const { screen, view, sent } = screenOf(140, 24, { NO_COLOR: '1' });
   const tasks = [{ place: 'n\u001b[2J', state: 'failed', error: '\u001b]0;x\u0007\r\n\u009b31m' }];
   view.show(service(['failed'], { tasks, waiting: '\u001b[1A' }));

@@ -214,7 +214,7 @@ test('update changes only what its flags say, ca prints the root, leave may be f
   t.deepEqual([left.out, left.asked[0]?.query], ['Node left the swarm.\n', { force: '1' }]);
 });
 
-test('what is no command, or not served yet, is said to be so', async (t) => {
+test('an unknown command, or one that is not supported yet, is named', async (t) => {
   for (const [argv, message] of [
     [['nope'], /'nope' is not a swarm command/],
     [['service', 'nope'], /'service nope' is not a swarm command/],
@@ -230,10 +230,10 @@ test('what is no command, or not served yet, is said to be so', async (t) => {
   }
 });
 
-test('a group of commands lists them, and `swarm swarm ca` is taken for `swarm ca`', async (t) => {
+test('a group of commands lists them, and `swarm swarm ca` means `swarm ca`', async (t) => {
   const help = await command(t, {}, 'service', '--help');
   t.is(help.code, 0);
-  t.regex(help.out, /Usage: swarm service COMMAND[\s\S]* rollback +Go back/);
+  t.regex(help.out, /Usage: swarm service COMMAND[\s\S]* rollback +Revert/);
   t.is((await command(t, {}, 'service')).code, 1);
   t.is((await command(t, { 'GET /swarm': CLUSTER }, 'swarm', 'ca')).out, 'CERTIFICATE\n');
 });

@@ -24,7 +24,7 @@ test('root has its socket under /run, others under their runtime folder', (t) =>
   t.is(path({ XDG_RUNTIME_DIR: 'relative' }, 7), '/tmp/swarm-7/swarm/swarm.sock');
 });
 
-test('endpoints are told in the form they are given in', (t) => {
+test('endpoints are printed in the form in which they are given', (t) => {
   t.is(describeEndpoint({ socketPath: '/a' }), 'unix:///a');
   t.is(describeEndpoint({ host: 'h', port: 1 }), 'tcp://h:1');
   t.is(describeEndpoint({ host: '::1', port: 1 }), 'tcp://[::1]:1');
@@ -48,7 +48,7 @@ for (const host of [
   });
 }
 
-test('where no daemon answers, the user is told how to start one', async (t) => {
+test('if no daemon responds, the error says how to start one', async (t) => {
   const client = new ApiClient({ socketPath: '/nonexistent/swarm.sock' });
   t.false(await client.ping());
   const error = await t.throwsAsync(client.get('/info'), { instanceOf: DaemonUnreachableError });

@@ -160,7 +160,7 @@ for (const word of ['secret', 'config', 'network', 'stack', 'unlock', 'unlock-ke
   });
 }
 
-test('a refused value names what is taken, and no request is made', async (t) => {
+test('the error about a value names the allowed ones, and no request is made', async (t) => {
   const { code, err, asked } = await command(t, {}, 'node', 'update', '--role', 'boss', 'n1');
   t.is(code, 1);
   t.regex(

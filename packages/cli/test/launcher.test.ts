@@ -41,7 +41,7 @@ for (const [name, program] of Object.entries(PROGRAMS)) {
     const file = join(folder, 'env');
     writeFileSync(file, 'SWARM_HOST=nonsense\n');
     const kept = ['--host', `unix://${folder}/s`, 'service', 'create', '--env-file', file, 'nginx'];
-    t.regex((await run(program, kept, folder)).err, /^no swarm daemon answers at unix:/);
+    t.regex((await run(program, kept, folder)).err, /^no swarm daemon responds at unix:/);
   });
 }
 
@@ -68,7 +68,7 @@ test('the version is answered at once where no daemon can be, and asked for wher
     quickAnswer(argv, { ...env, ...more }, 1000, (path) => path === socket);
   t.is(answer(['--version']), 'swarm version 0.1.0');
   t.is(answer(['-v']), 'swarm version 0.1.0');
-  t.regex(answer(['version']) ?? '', /^Client:\n[\s\S]*\nServer: no daemon answers$/);
+  t.regex(answer(['version']) ?? '', /^Client:\n[\s\S]*\nServer: no daemon responds$/);
   t.is(answer(['version', '--help']), undefined);
   t.is(answer([]), undefined);
   t.is(answer(['version'], undefined, { SWARM_HOST: 'unix:///x' }), undefined);

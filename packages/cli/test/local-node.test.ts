@@ -26,7 +26,7 @@ test('flags of the daemon reach the node as they were given, those not given do 
   t.deepEqual(given, [{ label: ['a=1', 'b=2'], mesh: 'userspace' }, {}]);
 });
 
-test('the node knows every flag of the daemon, and does without it what the help says', (t) => {
+test('the node knows every flag of the daemon, and its defaults are those in the help', (t) => {
   const unsaid = daemonOptions({}, ENV, 7);
   for (const [name, { type, default: shown }] of Object.entries(DAEMON.flags)) {
     if (shown !== undefined) t.deepEqual(daemonOptions({ [name]: shown }, ENV, 7), unsaid, name);

@@ -23,16 +23,16 @@ test('frames come out whole, however the bytes are cut', (t) => {
   }
 });
 
-test('a stream that ends within a frame, or is none, is an error', (t) => {
+test('a stream that ends within a frame, or is not a log stream, is an error', (t) => {
   const cut = new LogFrames();
   t.deepEqual(cut.push(frame(1, 'hello').subarray(0, 10)), []);
   t.throws(() => cut.end(), { message: /middle of a line/ });
   t.throws(() => new LogFrames().push(Buffer.from('HTTP/1.1 200 OK')), {
-    message: /no log stream/,
+    message: /not a log stream/,
   });
   const huge = frame(1, '');
   huge.writeUInt32BE(FRAME_MAX_BYTES + 1, 4);
-  t.throws(() => new LogFrames().push(huge), { message: /no log stream/ });
+  t.throws(() => new LogFrames().push(huge), { message: /not a log stream/ });
 });
 
 const DETAILS =

@@ -62,7 +62,7 @@ async function install(t: ExecutionContext, folder: string): Promise<string | un
     });
   } catch (error) {
     if (!OFFLINE.test(String(error))) throw error;
-    console.error('SKIPPED: the npm registry can not be reached, so the package was not installed');
+    console.error('SKIPPED: the npm registry cannot be reached, so the package was not installed');
     return undefined;
   }
   return home;
@@ -108,7 +108,7 @@ test('the packed package, installed elsewhere, runs a daemon, a cluster and a se
     (await run('npx', ['--no-install', 'swarm', ...args], options)).stdout;
   const version = await swarm('version');
   t.regex(version, /Version: {5}0\.1\.0/);
-  t.regex(version, /no daemon answers/);
+  t.regex(version, /no daemon responds/);
 
   // As generous as a caller's can be: what the daemon makes must be private all the same.
   const umask = process.umask(0);
@@ -165,7 +165,7 @@ test('the version of the command is that of its package', async (t) => {
   t.is(PROGRAM.Version, version);
 });
 
-test('what the package needs is what the lockfile has', (t) => {
+test("the package's dependencies are those of the lockfile", (t) => {
   const read = (path: string) => JSON.parse(readFileSync(join(PACKAGE, path), 'utf8'));
   const { dependencies, optionalDependencies } = read('package.json');
   const { packages } = read('../../package-lock.json');

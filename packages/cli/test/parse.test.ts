@@ -214,7 +214,7 @@ for (const [argv, message] of REFUSED) {
 test('a number has to be one', (t) => {
   t.is(parsed(COMMAND, ['--ratio', '0.25']).number('ratio'), 0.25);
   t.throws(() => parsed(COMMAND, ['--ratio', 'x']).number('ratio'), {
-    message: /a number is needed/,
+    message: /use a number/,
   });
 });
 

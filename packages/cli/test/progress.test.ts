@@ -31,7 +31,7 @@ test('a slot counts once, by its task that is furthest', (t) => {
   t.like(measure(replicated(3), tasks, NODES), { running: 1, wanted: 3 });
 });
 
-test('tasks on a node that is down, or that shall stop, do not count', (t) => {
+test('tasks on a node that is down, or that should stop, do not count', (t) => {
   const tasks = [
     task(1, 'running', { NodeID: 'n2' }),
     task(2, 'running', { DesiredState: 'shutdown' }),
@@ -52,7 +52,7 @@ test('a global service wants a task on each node that has one', (t) => {
   t.like(measure(service({ Global: {} }), tasks, NODES), { running: 1, wanted: 2 });
 });
 
-test('what is waited for is what the task that is least far says, or the service', (t) => {
+test('progress shows what the least advanced task waits for, or the service', (t) => {
   const tasks = [
     task(1, 'preparing', { Status: { State: 'preparing', Err: 'pulling' } }),
     task(2, 'pending', { Status: { State: 'pending', Err: 'no suitable node' } }),
@@ -157,7 +157,7 @@ for (const [state, message] of [
   });
 }
 
-test('a rollback that was asked for is no failure', async (t) => {
+test('a requested rollback is not a failure', async (t) => {
   const moments = [{ service: updated('rollback_completed'), tasks: running }];
   const { code, output } = await wait(moments, { rollback: true });
   t.is(code, 0);

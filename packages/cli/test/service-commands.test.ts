@@ -42,7 +42,7 @@ const RUNNING = {
   [`POST ${UPDATE}`]: {},
 };
 
-test('service create sends the spec, prints the id, tells warnings and waits', async (t) => {
+test('service create sends the spec, prints the id and warnings, and waits', async (t) => {
   const answers = { ...RUNNING, 'POST /services/create': { ID: WEB.ID, Warnings: ['careful'] } };
   const done = await command(t, answers, 'service', 'create', '--name', 'web', 'host', 'ls');
   t.is(done.code, 0);
@@ -110,7 +110,7 @@ test('--with-registry-auth without credentials says where they come from', async
   t.regex(done.err, /SWARM_REGISTRY_AUTH/);
 });
 
-test('a refusal of the daemon is told as its own and is a failure', async (t) => {
+test("a refusal by the daemon is printed as the daemon's, and is a failure", async (t) => {
   const answers = { 'POST /services/create': { status: 409, message: 'name is taken' } };
   const done = await command(t, answers, 'service', 'create', '-d', 'host', 'ls');
   t.deepEqual(
@@ -317,7 +317,7 @@ test('service logs --no-resolve shows ids, --raw only lines', async (t) => {
   t.is(raw.asked.at(-1)?.query.details, undefined);
 });
 
-test('service logs finds tasks, and fails when a log can not be read', async (t) => {
+test('service logs finds tasks, and fails when a log cannot be read', async (t) => {
   const answers = {
     'GET /tasks/t1': TASK,
     'GET /tasks': [TASK],

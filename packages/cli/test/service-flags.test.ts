@@ -178,13 +178,13 @@ const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [
   [['--mode', 'global', '--replicas', '2'], /replicas can only be used with replicated/],
   [['--mode', 'global-job', '--replicas', '2'], /replicas can only be used with replicated/],
   [['--max-concurrent', '2'], /max-concurrent can only be used with replicated-job/],
-  [['--mode', 'global-job', '--update-delay', '1s'], /--update-delay can not be used with a job/],
+  [['--mode', 'global-job', '--update-delay', '1s'], /--update-delay cannot be used with a job/],
   [['--no-healthcheck', '--health-cmd', 'x'], /--no-healthcheck conflicts/],
   [['--update-order', 'x'], /use start-first, stop-first/],
   [['--rollback-failure-action', 'rollback'], /use pause, continue/],
   [['--restart-condition', 'always'], /use none, on-failure, any/],
-  [['--restart-max-attempts', '-1'], /a whole number is needed/],
-  [['--oom-score-adj', 'x'], /a number is needed/],
+  [['--restart-max-attempts', '-1'], /use a whole number/],
+  [['--oom-score-adj', 'x'], /use a number/],
 ];
 for (const [argv, message] of REFUSED) {
   test(`refused: service create ${argv.join(' ')}`, (t) => {

@@ -15,7 +15,7 @@ import { noNode } from './support/no-node.js';
 import { recorder } from './support/recorder.js';
 import { folderOf } from './support/folder.js';
 
-const REFUSED = { instanceOf: UsageError, message: /in clear.*--tlsverify.*ssh -N -L/s };
+const REFUSED = { instanceOf: UsageError, message: /in the clear.*--tlsverify.*ssh -N -L/s };
 
 for (const host of [
   '198.18.0.1',
@@ -38,7 +38,7 @@ for (const host of [
   });
 }
 
-test('without TLS loopback addresses and localhost are taken', (t) => {
+test('without TLS, loopback addresses and localhost are accepted', (t) => {
   const hosts = {
     '127.0.0.1': '127.0.0.1',
     '127.9.9.9': '127.9.9.9',
@@ -49,7 +49,7 @@ test('without TLS loopback addresses and localhost are taken', (t) => {
     t.deepEqual(resolveEndpoint(`tcp://${written}:2375`, {}, 0), { host, port: 2375 });
 });
 
-test('a command to another host in clear ends before anything is sent', async (t) => {
+test('a command to another host without TLS ends before anything is sent', async (t) => {
   const output = recorder();
   t.is(
     await main(['--host', 'tcp://198.18.0.1:2375', 'service', 'ls'], { output, node: noNode }),
@@ -93,7 +93,7 @@ test('localhost is connected to only where all its addresses are loopback ones',
     new ApiClient({ host: 'localhost', port }, { lookup: names(...addresses) });
   for (const addresses of [['198.18.0.1'], ['127.0.0.1', '198.18.0.1']])
     await t.throwsAsync(client(...addresses).get('/info'), {
-      message: /localhost stands for 198\.18\.0\.1, which is another host: nothing was sent/,
+      message: /localhost resolves to 198\.18\.0\.1, which is another host: nothing was sent/,
     });
   await t.throwsAsync(client().get('/info'), { message: /no address/ });
   t.is(count(), 0);

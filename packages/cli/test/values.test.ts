@@ -181,11 +181,11 @@ const GRAMMARS: Readonly<Record<string, Grammar>> = {
 };
 
 for (const [name, { parse, good, bad }] of Object.entries(GRAMMARS)) {
-  test(`what is written as a ${name} is understood`, (t) => {
+  test(`every way to write a ${name} is understood`, (t) => {
     for (const [text, value] of Object.entries(good))
       t.deepEqual(parse(text), value as never, text);
   });
-  test(`what is no ${name} is refused with what was given`, (t) => {
+  test(`anything but a ${name} is refused and quoted`, (t) => {
     for (const text of bad) {
       const error = t.throws(() => parse(text), { instanceOf: UsageError }, text);
       t.true(error?.message.includes(`'${text}'`), error?.message);
@@ -193,7 +193,7 @@ for (const [name, { parse, good, bad }] of Object.entries(GRAMMARS)) {
   });
 }
 
-test('a variable without a value takes ours, or is left out', (t) => {
+test('a variable without a value takes ours, or is omitted', (t) => {
   t.deepEqual(environment(['A=1', 'B', 'C'], { B: 'ours' }), ['A=1', 'B=ours']);
   t.throws(() => environment(['=1'], {}), { message: /use NAME=VALUE/ });
 });

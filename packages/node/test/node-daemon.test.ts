@@ -81,7 +81,7 @@ test('managers that are remembered in a damaged file are forgotten; the node goe
   await writeFile(join(worker.folder, 'worker', 'managers.json'), '{"a":');
   const next = await worker.restart();
   t.is(next.daemon.info().state, 'active');
-  t.true(next.log.some((line) => /not any more.*managers\.json is damaged/.test(line)));
+  t.true(next.log.some((line) => /known managers is lost.*managers\.json is damaged/.test(line)));
 });
 
 test('a worker joins, and leaves also when no manager can be reached', async (t) => {

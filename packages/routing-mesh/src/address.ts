@@ -13,13 +13,13 @@ export interface Network {
   readonly prefixLength: number;
 }
 
-/** Reads an IPv4 address; undefined for everything else. */
+/** Parses an IPv4 address; undefined for anything else. */
 export function parseIpv4(text: unknown): Ipv4Address | undefined {
   const address = parseIpAddress(text);
   return address === undefined || isIpv6(address) ? undefined : (address as Ipv4Address);
 }
 
-/** Reads `10.240.3.0/24`; undefined when it is no IPv4 network or has host bits set. */
+/** Parses `10.240.3.0/24`; undefined if it is not an IPv4 network or has host bits set. */
 export function parseCidr(text: unknown): Cidr | undefined {
   if (typeof text !== 'string') return undefined;
   const match = /^([0-9.]+)\/(\d{1,2})$/.exec(text);
@@ -41,7 +41,7 @@ export function networkOf(cidr: Cidr): Network {
   return { base: addressToNumber(address as Ipv4Address), prefixLength: Number(length) };
 }
 
-/** First address a host can have: the node's own in its block. */
+/** First host address: the node's own in its block. */
 export function firstHost(cidr: Cidr): Ipv4Address {
   return numberToAddress(networkOf(cidr).base + 1);
 }
@@ -53,26 +53,26 @@ export function contains(network: Network, address: IpAddress): boolean {
   return offset >= 0 && offset < 2 ** (32 - network.prefixLength);
 }
 
-/** Whether a task can have the address: it is in the block, and neither its network, node nor broadcast address. */
+/** Whether a task can have the address: it is in the block, and not its network, node or broadcast address. */
 export function isTaskAddress(network: Network, address: IpAddress): boolean {
   if (!contains(network, address)) return false;
   const offset = addressToNumber(address as Ipv4Address) - network.base;
   return offset >= 2 && offset < 2 ** (32 - network.prefixLength) - 1;
 }
 
-/** All addresses of the network that a task can have. */
+/** All addresses of the network that tasks can have. */
 export function taskAddresses(cidr: Cidr): Ipv4Address[] {
   const { base, prefixLength } = networkOf(cidr);
   const size = 2 ** (32 - prefixLength);
   return Array.from({ length: Math.max(0, size - 3) }, (_, i) => numberToAddress(base + 2 + i));
 }
 
-/** Dotted quad to number, 0 to 2^32-1. */
+/** Converts a dotted quad to a number, 0 to 2^32-1. */
 export function addressToNumber(address: Ipv4Address): number {
   return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }
 
-/** Number to dotted quad. */
+/** Converts a number to a dotted quad. */
 export function numberToAddress(value: number): Ipv4Address {
   return [24, 16, 8, 0].map((shift) => (value >>> shift) & 0xff).join('.') as Ipv4Address;
 }

@@ -7,16 +7,16 @@ import type { HostPort, NetworkAttachment, TaskAttachment } from './mesh.js';
 /** Path of a network namespace. */
 export type NetnsPath = Word & { readonly __netns: never };
 
-/** Addresses of one task on one network. */
+/** Most addresses of one task on one network. */
 const MAX_ADDRESSES = 16;
 
 /**
- * The edge of what runtimes ask for. The path of the namespace is read where it is used: nodes whose
- * tasks share the host's network have none.
+ * Checks what runtimes ask for. The path of the namespace is checked where it is used: on nodes whose tasks
+ * share the host's network, there is none.
  * @throws RangeError
  */
 export function readAttachment(task: TaskAttachment): CheckedTask {
-  const taskId = parseTaskId(task.taskId) ?? refuse(`${quote(task.taskId)} is no task id`);
+  const taskId = parseTaskId(task.taskId) ?? refuse(`${quote(task.taskId)} is not a task id`);
   const { attachments } = task;
   if (!Array.isArray(attachments) || attachments.length === 0) {
     refuse(`task ${taskId} is attached to no network`);
@@ -32,7 +32,7 @@ export function readAttachment(task: TaskAttachment): CheckedTask {
   const hostPorts = (task.hostPorts ?? []).map((port): HostPort => {
     const { protocol, publishedPort, targetPort } = port;
     if (!isProtocol(protocol) || !isPort(publishedPort) || !isPort(targetPort)) {
-      refuse(`task ${taskId} has a host port that is none`);
+      refuse(`task ${taskId} has an invalid host port`);
     }
     return { protocol, publishedPort, targetPort };
   });
@@ -42,7 +42,9 @@ export function readAttachment(task: TaskAttachment): CheckedTask {
 function readNetwork(taskId: string, attachment: NetworkAttachment): CheckedAttachment {
   const networkId =
     parseNetworkId(attachment?.networkId) ??
-    refuse(`task ${taskId} is attached to ${quote(attachment?.networkId)}, which is no network id`);
+    refuse(
+      `task ${taskId} is attached to ${quote(attachment?.networkId)}, which is not a network id`,
+    );
   const given: readonly unknown[] = Array.isArray(attachment.addresses) ? attachment.addresses : [];
   if (given.length > MAX_ADDRESSES) {
     refuse(`task ${taskId} has more than ${MAX_ADDRESSES} addresses on ${networkId}`);
@@ -50,13 +52,15 @@ function readNetwork(taskId: string, attachment: NetworkAttachment): CheckedAtta
   const [first, ...more] = given.map(
     (text) =>
       readAddress(text) ??
-      refuse(`task ${taskId} has ${quote(text)} for an address of ${networkId}`),
+      refuse(
+        `task ${taskId} has ${quote(text)} as an address on ${networkId}, which is not an address`,
+      ),
   );
   if (first === undefined) return refuse(`task ${taskId} has no address on ${networkId}`);
   return { networkId, addresses: [first, ...more] };
 }
 
-/** Reads `10.240.3.7/32`. The length says how large the network is, which links do not use. */
+/** Parses `10.240.3.7/32`. The length is that of the network, which links do not use. */
 function readAddress(text: unknown): IpAddress | undefined {
   if (typeof text !== 'string') return undefined;
   const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
@@ -65,11 +69,11 @@ function readAddress(text: unknown): IpAddress | undefined {
   return Number(match[2]) <= (isIpv6(address) ? 128 : 32) ? address : undefined;
 }
 
-/** @throws RangeError when it is not an absolute path of plain names */
+/** @throws RangeError if it is not an absolute path of plain names */
 export function readNetnsPath(path: unknown): NetnsPath {
   const plain = typeof path === 'string' && path.startsWith('/') && isWord(path);
   if (plain && !path.split('/').includes('..')) return path as NetnsPath;
-  throw new RangeError(`mesh: ${quote(path)} is no path of a network namespace`);
+  throw new RangeError(`mesh: ${quote(path)} is not the path of a network namespace`);
 }
 
 function refuse(why: string): never {

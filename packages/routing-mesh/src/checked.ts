@@ -13,7 +13,7 @@ import { type Cidr, isTaskAddress, type Network, networkOf } from './address.js'
 import { MAX_PEER_INDEX, type NetworkId, peerSubnet, type TaskId } from './layout.js';
 import type { HostPort } from './mesh.js';
 
-/** A peer whose every field was read. */
+/** A peer whose every field is checked. */
 export interface CheckedPeer {
   readonly nodeId: string;
   /** 1 to 4095. */
@@ -22,11 +22,11 @@ export interface CheckedPeer {
   /** The /24 of its index. */
   readonly subnet: Cidr;
   readonly down: boolean;
-  /** Nothing is tunnelled to it: its tasks are reached at `address`. */
+  /** There is no tunnel to it: its tasks are reached at `address`. */
   readonly userspace: boolean;
 }
 
-/** Whether two peers are the same to kernel and routes. */
+/** Whether kernel and routes treat two peers the same. */
 export function samePeer(a: CheckedPeer, b: CheckedPeer | undefined): boolean {
   return (
     b !== undefined &&
@@ -37,7 +37,7 @@ export function samePeer(a: CheckedPeer, b: CheckedPeer | undefined): boolean {
   );
 }
 
-/** An endpoint that is where its node's tasks can be. */
+/** An endpoint at a place where its node's tasks can be. */
 export interface CheckedEndpoint {
   readonly taskId: string;
   readonly nodeId: string;
@@ -51,21 +51,21 @@ export interface CheckedPort {
   readonly endpoints: readonly CheckedEndpoint[];
 }
 
-/** A state of which nothing is in doubt; made by StateReader. */
+/** A fully checked state; made by StateReader. */
 export interface CheckedState {
   readonly generation: number;
   readonly peers: ReadonlyMap<string, CheckedPeer>;
   readonly ports: readonly CheckedPort[];
 }
 
-/** A task's place on one network, read. */
+/** A task's place on one network, checked. */
 export interface CheckedAttachment {
   readonly networkId: NetworkId;
-  /** At least one, each once. */
+  /** At least one, without duplicates. */
   readonly addresses: readonly [IpAddress, ...IpAddress[]];
 }
 
-/** A task's places on all its networks, read. */
+/** A task's places on all its networks, checked. */
 export interface CheckedTask {
   readonly taskId: TaskId;
   readonly netns: string;
@@ -80,16 +80,16 @@ export class BadPart extends Error {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** @throws BadPart when it is no map */
+/** @throws BadPart if it is not a map */
 export function fieldsOf(value: unknown, what: string): Fields {
-  if (typeof value !== 'object' || value === null) throw new BadPart(`${what} is no map`);
+  if (typeof value !== 'object' || value === null) throw new BadPart(`${what} is not a map`);
   return value as Fields;
 }
 
 /** @throws BadPart */
 export function readPeer(value: unknown, ingress: Network): CheckedPeer {
   const { nodeId, index, address, subnet, down, userspace } = fieldsOf(value, 'a peer');
-  if (!isObjectId(nodeId)) throw new BadPart('its node id is none');
+  if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (!Number.isInteger(index) || (index as number) < 1 || (index as number) > MAX_PEER_INDEX) {
     throw new BadPart(`its index is not within 1 to ${MAX_PEER_INDEX}`);
   }
@@ -112,24 +112,24 @@ export function readPeer(value: unknown, ingress: Network): CheckedPeer {
 /** Where an endpoint of this node may be. */
 export interface EndpointRules {
   readonly peers: ReadonlyMap<string, CheckedPeer>;
-  /** Whether the node itself is on a loopback address, and so can reach others there. */
+  /** Whether the node itself is on a loopback address and can reach others there. */
   readonly loopback: boolean;
 }
 
 /**
- * Reads an endpoint; undefined when its node has no place in the mesh, so that nothing leads to it.
- * A kernel node's endpoint has an address of the node's own block. A userspace node's has the node's own
- * address, and a port of the range that such nodes give to tasks: whatever else a node says of its tasks,
- * it can not make others connect somewhere else.
+ * Checks an endpoint; undefined if its node has no place in the mesh, so that nothing goes to it. A kernel
+ * node's endpoint has an address in the node's own block. A userspace node's has the node's own address, and a
+ * port from the range that such nodes give to tasks: whatever else a node reports about its tasks, it cannot
+ * make others connect elsewhere.
  * @throws BadPart
  */
 export function readEndpoint(value: unknown, rules: EndpointRules): CheckedEndpoint | undefined {
   const { taskId, nodeId, address, port } = fieldsOf(value, 'an endpoint');
-  if (!isObjectId(taskId)) throw new BadPart('its task id is none');
-  if (!isObjectId(nodeId)) throw new BadPart('its node id is none');
+  if (!isObjectId(taskId)) throw new BadPart('its task id is invalid');
+  if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (!isPort(port)) throw new BadPart('its port is not within 1 to 65535');
   const parsed = parseIpAddress(address);
-  if (parsed === undefined) throw new BadPart('its address is none');
+  if (parsed === undefined) throw new BadPart('its address is invalid');
   const peer = rules.peers.get(nodeId);
   if (peer === undefined) return undefined;
   if (!peer.userspace) {

@@ -8,13 +8,13 @@ import { NodeMesh } from './node-mesh.js';
 const DEFAULT_CHECK_INTERVAL_MS = 15_000;
 const DEFAULT_UDP_IDLE_MS = 60_000;
 const DEFAULT_BIND_ADDRESSES = ['0.0.0.0', '::'];
-/** Ports a tunnel may use, as Docker's `--data-path-port`. */
+/** Ports that the tunnel may use, as in Docker's `--data-path-port`. */
 const DATA_PATH_PORT_MIN = 1024;
 const DATA_PATH_PORT_MAX = 49_151;
 
 /**
- * Chooses a backend and composes the mesh; nothing of the host changes before `start`.
- * @throws when `nftables` is asked for and can not work; the message says why
+ * Chooses a backend and composes the mesh; changes nothing on the host before `start`.
+ * @throws when `nftables` is requested and cannot work; the message says why
  * @example
  * const mesh = await createMesh({
  *   backend: 'auto', kernel: systemKernel(), sockets: systemSockets(), random: Math.random, logger, clock,
@@ -35,7 +35,7 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
   const text = options.ingressNetwork ?? DEFAULT_INGRESS_NETWORK;
   const network = parseCidr(text);
   if (network === undefined) {
-    throw new RangeError(`"${text}" is no IPv4 network; write it as 10.240.0.0/12`);
+    throw new RangeError(`"${text}" is not an IPv4 network; write it like 10.240.0.0/12`);
   }
   const udpIdleMs = options.udpIdleMs ?? DEFAULT_UDP_IDLE_MS;
   const bindAddresses = options.bindAddresses ?? DEFAULT_BIND_ADDRESSES;
@@ -48,7 +48,7 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
       return new NodeMesh({ parts, ingressNetwork: network, checkIntervalMs, logger, clock });
     }
     if (backend === 'nftables') {
-      throw new Error(`the nftables mesh can not work here: ${opened.reason}`);
+      throw new Error(`the nftables mesh cannot work on this node: ${opened.reason}`);
     }
     logger.warn({ reason: opened.reason }, 'no nftables: the mesh runs in user space');
   }

@@ -3,7 +3,7 @@ import type { TaskId } from './layout.js';
 import type { HostPort } from './mesh.js';
 
 /**
- * Whose the host ports of this node are: a port can lead to one task only, and the kernel would refuse
+ * Which task owns which host port of this node: a port can go to one task only, and the kernel would reject
  * the second as part of a whole table.
  */
 export class HostPortClaims {
@@ -12,8 +12,8 @@ export class HostPortClaims {
 
   /**
    * Gives the task these ports instead of those it had.
-   * @throws RangeError when it names one twice
-   * @throws when another task has one; the task then keeps what it had
+   * @throws RangeError when it names a port twice
+   * @throws when another task owns one; the task then keeps what it had
    */
   claim(taskId: TaskId, ports: readonly HostPort[]): void {
     const keys = ports.map((port) => portKey(port.protocol, port.publishedPort));

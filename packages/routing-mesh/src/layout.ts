@@ -12,20 +12,20 @@ import { addressBytes, type Cidr, cidrOf, type Ipv4Address, type Network } from 
 import type { Word } from './kernel/words.js';
 
 /**
- * What packets, routes and devices of the mesh carry, in one place: the nodes of a cluster must agree on
- * the tunnel's parts, the rest is local to a node.
+ * Everything that packets, routes and devices of the mesh carry, in one place. The nodes of a cluster must
+ * agree on the tunnel's parts; the rest is local to a node.
  */
 
 /** Name of a network device, at most 15 characters. */
 export type LinkName = Word & { readonly __link: never };
-/** A task's id that is safe as an alias and as part of a name: letters and digits, at most 64. */
+/** A task's id that is safe as an alias and in a name: letters and digits, at most 64. */
 export type TaskId = Word & { readonly __task: never };
 /** A network's id that is safe as part of an alias. */
 export type NetworkId = Word & { readonly __network: never };
 /** An Ethernet address: `02:00:00:00:00:01`. */
 export type Mac = Word & { readonly __mac: never };
 
-/** Our one nftables table. Nothing else of the packet filter is touched. */
+/** Our only nftables table; we touch nothing else of the packet filter. */
 export const TABLE = 'swarm_mesh';
 /** The tunnel device between nodes. */
 export const TUNNEL_DEVICE = 'swarm-vxlan' as LinkName;
@@ -39,19 +39,19 @@ export const TUNNEL_OVERHEAD_V6_BYTES = 70;
 /** The network that all nodes' blocks come from. */
 export const DEFAULT_INGRESS_NETWORK = INGRESS_SUBNET;
 
-/** Host ends of tasks' links start with this; 12 characters of the task id follow (15 is the limit). */
+/** Host ends of tasks' links start with this; 12 characters of the task id follow (the limit is 15). */
 export const TASK_LINK_PREFIX = 'swt';
 const TASK_LINK_ID_CHARS = 12;
-/** Of links after a task's first: fewer characters of its id, `-`, and a digit that tells them apart. */
+/** For links after a task's first: fewer characters of its id, `-`, and a digit that tells them apart. */
 const NEXT_LINK_ID_CHARS = 10;
 const TASK_LINK = /^swt(?:[A-Za-z0-9]{1,12}|[A-Za-z0-9]{1,10}-[1-9a-f])$/;
-/** Networks of one task: a digit of its links' names tells them apart. */
+/** Networks of one task: one digit of a link's name tells them apart. */
 export const MAX_ATTACHMENTS = 16;
-/** A task's gateway: link-local, the same in each task, answered by a permanent neighbour entry. */
+/** A task's gateway: link-local, the same in every task, with a permanent neighbour entry. */
 export const TASK_GATEWAY = '169.254.1.1' as Ipv4Address;
 /** The same for IPv6. */
 export const TASK_GATEWAY_V6 = 'fe80::1' as IpAddress;
-/** Within a task, packets from the address of link n > 0 are routed by the table of this plus n. */
+/** Within a task, packets from the address of link n > 0 use the routing table with this number plus n. */
 export const TASK_TABLE_BASE = 100;
 
 /** Peer index in packet and connection marks: the upper bits. */
@@ -68,8 +68,8 @@ export const ZONE_BASE = 0x7000;
 export const RETURN_TABLE_BASE = 0x7a0000;
 /**
  * Routing rules, in this order: unmarked packets skip to the end; a dispatcher by the upper six bits of
- * the index; per group the peers, so that no packet walks more than 128 rules in a cluster of 4095.
- * The end is a rule that does nothing: rules of others after it are still walked.
+ * the index; per group the peers, so that no packet passes more than 128 rules in a cluster of 4095.
+ * The last rule does nothing, so that packets still pass the rules of others after it.
  */
 export const RULE_PREF_SKIP = 12_000;
 export const RULE_PREF_GROUP = 12_001;
@@ -87,26 +87,26 @@ export function peerSubnet(ingress: Network, index: number): Cidr {
   return cidrOf({ base, prefixLength: NODE_BLOCK_PREFIX_LENGTH });
 }
 
-/** The tunnel device's MAC on node `index`: locally administered, so none of a maker's. */
+/** The tunnel device's MAC on node `index`: locally administered, so it belongs to no vendor. */
 export function peerMac(index: number): Mac {
   return `02:00:00:00:${hex(index >> 8)}:${hex(index & 0xff)}` as Mac;
 }
 
-/** Reads a task's id; undefined when it can not be one. */
+/** Parses a task's id; undefined if it cannot be one. */
 export function parseTaskId(text: unknown): TaskId | undefined {
   return typeof text === 'string' && /^[A-Za-z0-9]{1,64}$/.test(text)
     ? (text as TaskId)
     : undefined;
 }
 
-/** Reads a network's id; undefined when it can not be one. */
+/** Parses a network's id; undefined if it cannot be one. */
 export function parseNetworkId(text: unknown): NetworkId | undefined {
   return typeof text === 'string' && /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(text)
     ? (text as NetworkId)
     : undefined;
 }
 
-/** Name of the host end of a task's link, by the place of its network among the task's. */
+/** Name of the host end of a task's link, by the position of its network among the task's. */
 export function taskLinkName(taskId: TaskId, place = 0): LinkName {
   const name =
     place === 0
@@ -126,8 +126,8 @@ export function isTaskLinkName(name: unknown): name is LinkName {
 }
 
 /**
- * MACs of a task's link: from its address (of an IPv6 one the last four bytes), so both ends' neighbour
- * entries are known beforehand.
+ * MACs of a task's link, derived from its address (for IPv6, from the last four bytes), so that the neighbour
+ * entries of both ends are known beforehand.
  */
 export function taskMacs(address: IpAddress): { host: Mac; task: Mac } {
   const bytes = addressBytes(address).slice(-4).map(hex);

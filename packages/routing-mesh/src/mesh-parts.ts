@@ -23,7 +23,7 @@ import { PeerSection } from './tunnel/peer-section.js';
 import { noTunnel, type Tunnel } from './tunnel/tunnel.js';
 import { VxlanTunnel } from './tunnel/vxlan-tunnel.js';
 
-/** What a mesh is composed of. */
+/** The parts of a mesh. */
 export interface MeshParts {
   readonly backend: MeshBackendName;
   readonly tunnel: Tunnel;
@@ -34,7 +34,7 @@ export interface MeshParts {
   readonly transaction: Transaction;
 }
 
-/** What parts are made with. */
+/** What the parts need. */
 export interface PartOptions {
   readonly kernel: Kernel;
   readonly sockets: Sockets;
@@ -56,7 +56,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
   const table = new MeshTable({
     kernel,
     nft,
-    // A host port comes before a published one; packets for nobody are dropped last.
+    // A host port takes precedence over a published one; packets for nobody are dropped last.
     sections: [hostPorts, peers, ports, new IsolationSection()],
     ingressNetwork,
     dataPathPort,

@@ -2,7 +2,7 @@ import type { Clock, Logger, MeshPeer, MeshState, PortProtocol } from '@swarm/ap
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
 
-/** A port of a task published on its own node only. */
+/** A port of a task that is published on its own node only. */
 export interface HostPort {
   readonly protocol: PortProtocol;
   readonly publishedPort: number;
@@ -13,8 +13,8 @@ export interface HostPort {
 export interface NetworkAttachment {
   readonly networkId: string;
   /**
-   * As CIDR: `10.240.3.7/32`, `fd00::7/128`. An IPv4 address is of the node's block. With the userspace
-   * backend the addresses the task listens on.
+   * As CIDR: `10.240.3.7/32`, `fd00::7/128`. An IPv4 address is in the node's block. With the userspace
+   * backend, the addresses on which the task listens.
    */
   readonly addresses: readonly string[];
 }
@@ -22,14 +22,14 @@ export interface NetworkAttachment {
 /** A task's places on its networks. */
 export interface TaskAttachment {
   readonly taskId: string;
-  /** The task's network namespace: `/run/netns/x` or `/proc/PID/ns/net`. Not used by userspace. */
+  /** The task's network namespace: `/run/netns/x` or `/proc/PID/ns/net`. Unused by userspace. */
   readonly netns: string;
   /**
-   * At least one. Each becomes a link of the task, `eth0`, `eth1` and so on in this order; the first has
-   * the default routes.
+   * At least one. Each becomes a link of the task, `eth0`, `eth1` and so on in this order; the first has the
+   * default routes.
    */
   readonly attachments: readonly NetworkAttachment[];
-  /** They lead to the task's first IPv4 address. */
+  /** These go to the task's first IPv4 address. */
   readonly hostPorts?: readonly HostPort[];
 }
 
@@ -47,63 +47,63 @@ export interface TaskSockets {
 export type MeshBackendName = 'nftables' | 'userspace';
 
 /**
- * One node's part of the routing mesh. Calls may come at any time and overlap; each implementation
- * orders them itself.
+ * One node's part of the routing mesh. Calls may come at any time and overlap; the implementation orders
+ * them.
  */
 export interface Mesh {
   readonly backend: MeshBackendName;
 
   /**
-   * Sets up the node's part: tunnel device, sysctls, table. Idempotent; takes over what an earlier
-   * process left without touching its connections.
-   * @throws when the kernel lacks a part or the rights are missing; the message says which
+   * Sets up the node's part: tunnel device, sysctls, table. Idempotent; takes over what an earlier process
+   * left without touching its connections.
+   * @throws when the kernel lacks a feature or we lack the privileges; the message says which
    */
   start(self: MeshPeer): Promise<void>;
 
   /**
-   * Makes the kernel hold this state, in one transaction; resolves when it does. Calls are serialised, a
-   * later call replaces one that still waits (both then resolve together). A state older than the
-   * kernel's is ignored. An endpoint change touches set elements only.
+   * Makes the kernel hold this state, in one transaction; resolves when it does. Serialises calls; a later call
+   * replaces one that still waits (both then resolve together). Ignores a state older than the kernel's. A
+   * change of endpoints only touches set elements.
    *
-   * When a peer goes, or is marked down, connections to its tasks are reset, so that clients notice at
-   * once. A peer that is down keeps its routes: its kernel may still lead clients to tasks of others.
+   * When a peer goes, or is marked down, resets connections to its tasks, so that clients notice at once. A
+   * peer that is down keeps its routes: its kernel may still send clients to tasks of others.
    */
   apply(state: MeshState): Promise<void>;
 
-  /** Generation of the last state this process made the kernel hold; 0 before the first. */
+  /** Generation of the last state that this process made the kernel hold; 0 before the first. */
   readonly generation: number;
 
   /**
-   * Gives a task its addresses and links before its first instruction. Repeating it with the same task is
-   * allowed and renews everything.
+   * Gives a task its addresses and links before its first instruction. May be repeated with the same task,
+   * and then renews everything.
    */
   attach(task: TaskAttachment): Promise<void>;
 
-  /** Takes a task's links away, and the connections that lead to it. Unknown tasks are no error. */
+  /** Removes a task's links, and the connections to it. Ignores unknown tasks. */
   detach(taskId: string): Promise<void>;
 
-  /** After a restart: removes what belongs to tasks not named; tasks named keep theirs untouched. */
+  /** After a restart: removes what belongs to other tasks; those named keep theirs untouched. */
   retain(taskIds: ReadonlySet<string>): Promise<void>;
 
   /**
-   * How many TCP connections the task still has on these ports, by its addresses on the mesh: what a
-   * drain waits for. Counts half-closed ones that may still send. UDP has none. 0 when the task is gone.
+   * How many TCP connections the task still has on these ports, at its addresses on the mesh: a drain waits
+   * for them. Counts half-closed ones that may still send. UDP has none. 0 if the task is gone.
    */
   connections(task: TaskSockets): Promise<number>;
 
-  /** Whether the task listens on all of these ports (TCP) or has them bound (UDP); SCTP is not seen. */
+  /** Whether the task listens on all of these ports (TCP) or has bound them (UDP); cannot see SCTP. */
   listens(task: TaskSockets): Promise<boolean>;
 
-  /** `keep` leaves the kernel as it is: traffic goes on while the daemon restarts. */
+  /** `keep` leaves the kernel as it is: traffic continues while the daemon restarts. */
   close(options: { readonly keep: boolean }): Promise<void>;
 }
 
 export interface MeshOptions {
-  /** `auto`: nftables with root where the kernel has it, else userspace. */
+  /** `auto`: nftables with root if the kernel has it, else userspace. */
   readonly backend: 'auto' | MeshBackendName;
   /** UDP port of the tunnel, 1024–49151, the same on all nodes. Default 4789. */
   readonly dataPathPort?: number;
-  /** Network all nodes' blocks come from. Default 10.240.0.0/12. */
+  /** Network that contains all nodes' blocks. Default 10.240.0.0/12. */
   readonly ingressNetwork?: string;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -111,10 +111,10 @@ export interface MeshOptions {
   readonly sockets: Sockets;
   /** 0 to 1, as `Math.random`. */
   readonly random: () => number;
-  /** How often nftables looks whether someone flushed our table, ms. Default 15000. */
+  /** How often nftables checks whether somebody flushed our table, ms. Default 15000. */
   readonly checkIntervalMs?: number;
-  /** Addresses the userspace backend listens on. Default `0.0.0.0` and `::`. */
+  /** Addresses on which the userspace backend listens. Default `0.0.0.0` and `::`. */
   readonly bindAddresses?: readonly string[];
-  /** Userspace: a UDP client is forgotten after this long without a packet, ms. Default 60000. */
+  /** Userspace: forgets a UDP client after this long without a packet, ms. Default 60000. */
   readonly udpIdleMs?: number;
 }

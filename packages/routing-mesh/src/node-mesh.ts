@@ -21,18 +21,18 @@ import { StateReader } from './state-reader.js';
 export interface NodeMeshOptions {
   readonly parts: MeshParts;
   readonly ingressNetwork: Cidr;
-  /** How often it is looked whether someone changed what stands; absent: never. */
+  /** How often to check whether somebody changed our state in the kernel; absent: never. */
   readonly checkIntervalMs?: number;
   readonly logger: Logger;
   readonly clock: Clock;
 }
 
 /**
- * One node's mesh, composed of its parts. This class owns the order of things and nothing else: which
- * part is told what, in which order, and that calls to parts do not overlap.
+ * One node's mesh, composed of its parts. This class only decides the order: which part is called when, and
+ * that calls to parts do not overlap.
  *
- * A state is held like this: ways to new peers, then what leads there, all in one transaction, then the
- * ways to peers that are gone, then connections that must not go on.
+ * To hold a state: routes to new peers, then what uses them, all in one transaction, then removal of the
+ * routes to peers that are gone, then of connections that must not continue.
  */
 export class NodeMesh implements Mesh {
   readonly backend: MeshBackendName;
@@ -41,15 +41,15 @@ export class NodeMesh implements Mesh {
   readonly #logger: Logger;
   readonly #reader: StateReader;
   readonly #states: LatestQueue<MeshState>;
-  /** All that changes parts, less what is of one task's links only. */
+  /** All changes of parts, except those of a single task's links. */
   readonly #changes = new SerialQueue();
   readonly #tasks = new Map<TaskId, LocalTask>();
   readonly #claims = new HostPortClaims();
   #self: CheckedPeer | undefined;
-  /** The newest state, as read. */
+  /** The newest state, as checked. */
   #state: CheckedState | undefined;
   #generation = 0;
-  /** What stands is an earlier process's until the first state comes. */
+  /** Until the first state arrives, the kernel holds an earlier process's. */
   #isTakenOver = false;
   #timer: Timer | undefined;
   #closed = false;
@@ -94,7 +94,7 @@ export class NodeMesh implements Mesh {
     await transaction.commit();
   }
 
-  /** @returns false when it cannot be told what the earlier process had */
+  /** @returns false if it is unknown what the earlier process had */
   async #takeOver(): Promise<boolean> {
     const { links, balancer } = this.#parts;
     const found = await links.list();
@@ -133,7 +133,7 @@ export class NodeMesh implements Mesh {
     const refused = await tunnel.reach(state.peers);
     const { peers, ports } = without(state, refused);
     await balancer.apply({ peers, ports });
-    // The ingress network is the only one there is, and it has no names.
+    // The ingress network is the only one, and it has no names.
     await names.apply({ networks: [] });
     this.#isTakenOver = false;
     try {
@@ -152,7 +152,7 @@ export class NodeMesh implements Mesh {
     const { taskId, netns, attachments, hostPorts } = readAttachment(task);
     const { tunnel, links, balancer, names } = this.#parts;
     const before = this.#tasks.get(taskId);
-    // Its host ports are its own from here on, also towards a task attached meanwhile.
+    // From here on its host ports are its own, even against a task attached meanwhile.
     this.#claims.claim(taskId, hostPorts);
     const addresses = attachments.flatMap((one) => one.addresses);
     const local = { taskId, addresses, hostPorts };
@@ -236,19 +236,19 @@ export class NodeMesh implements Mesh {
     this.#timer = clock.setTimeout(() => {
       this.#changes
         .run(() => this.#check())
-        .catch((error) => this.#logger.error({ err: error }, 'can not repair the table'))
+        .catch((error) => this.#logger.error({ err: error }, 'could not repair the table'))
         .finally(() => this.#scheduleCheck());
     }, checkIntervalMs);
   }
 
-  /** Only within `#changes`: repairs what someone removed, or what a failed write left. */
+  /** Only within `#changes`: repairs what somebody removed, or what a failed write left. */
   async #check(): Promise<void> {
-    // Taken over and no state yet: what stands is another process's, and works.
+    // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
     const { tunnel, transaction } = this.#parts;
     const isRepaired = await tunnel.repair();
     if (isRepaired) {
-      this.#logger.warn({}, 'rules or routes of the mesh were removed by someone; made them anew');
+      this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
     }
     if (this.#state !== undefined && (isRepaired || tunnel.isRetryDue)) {
       await this.#hold(this.#state);
@@ -267,7 +267,7 @@ function readSelf(place: MeshPeer, ingressNetwork: Cidr): CheckedPeer {
   }
 }
 
-/** Nothing leads to peers that this node has no way to. */
+/** Nothing is sent to peers that this node cannot reach. */
 function without(state: CheckedState, nodeIds: ReadonlySet<string>): CheckedState {
   if (nodeIds.size === 0) return state;
   const peers = new Map([...state.peers].filter(([nodeId]) => !nodeIds.has(nodeId)));

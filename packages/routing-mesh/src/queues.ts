@@ -1,6 +1,6 @@
 /**
- * Runs one job at a time; of the values that wait meanwhile only the newest is kept. All callers whose
- * value was replaced resolve, or fail, with the one that replaced it.
+ * Runs one job at a time; of the values that wait meanwhile, keeps only the newest. A caller whose value was
+ * replaced resolves, or fails, with the one that replaced it.
  */
 export class LatestQueue<T> {
   readonly #work: (value: T) => Promise<void>;
@@ -26,14 +26,14 @@ export class LatestQueue<T> {
     return next.done;
   }
 
-  /** Resolves when nothing runs or waits. */
+  /** Resolves when nothing is running or waiting. */
   async idle(): Promise<void> {
     while (this.#waiting !== undefined) await this.#running;
     await this.#running;
   }
 }
 
-/** Runs jobs one after the other, in the order they came. */
+/** Runs jobs one after the other, in order of arrival. */
 export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve();
 

@@ -12,15 +12,15 @@ import {
   readPeer,
 } from './checked.js';
 
-/** Faults written to the log one by one, of those that a state has and the one before did not. */
+/** New faults of a state that are logged one by one. */
 const FAULTS_LOGGED = 20;
-/** Characters of a name that was sent and may be anything. */
+/** Characters of a received name, which may be anything. */
 const NAME_LIMIT = 64;
 
-/** What was left out of a state, by what it is: `peer x`, `port tcp/80`. */
+/** What was left out of a state, by name: `peer x`, `port tcp/80`. */
 type Faults = Map<string, string>;
 
-/** A port with all that its reading depended on besides itself. */
+/** A port with everything else that its reading depended on. */
 interface Read {
   readonly port: CheckedPort;
   readonly faults: Faults;
@@ -28,12 +28,12 @@ interface Read {
 
 /**
  * The edge of the mesh: reads a state field by field, leaves out each peer, port and endpoint that is not
- * as it must be, and says so once. Never throws, whatever the state holds.
+ * valid, and logs it once. Never throws, whatever the state contains.
  *
- * Two peers can not have one index, and two tunnel peers can not have one address. The node itself comes
- * first, then whoever had it in the state before, then whoever is named first; the other is left out.
+ * Two peers cannot share an index, and two tunnel peers cannot share an address. The node itself has priority,
+ * then the one that had it in the previous state, then the first named; the other is left out.
  *
- * Ports that are the same object as before are not read again while the peers are the same.
+ * Does not read ports again that are the same object as before while the peers are the same.
  */
 export class StateReader {
   readonly #ingress: Network;
@@ -55,7 +55,7 @@ export class StateReader {
   }
 
   /**
-   * @param state a MeshState, as it came
+   * @param state a MeshState, as received
    * @param loopback whether this node itself is on a loopback address
    */
   read(state: unknown, self: CheckedPeer | undefined, loopback: boolean): CheckedState {
@@ -75,7 +75,7 @@ export class StateReader {
     };
   }
 
-  /** Looks at peers again only when one of them is another object than before. */
+  /** Reads peers again only if one of them is another object than before. */
   #follow(peers: readonly unknown[], self: CheckedPeer | undefined): void {
     const source = this.#source;
     const same =
@@ -121,7 +121,7 @@ export class StateReader {
           (peer.userspace ? undefined : byAddress.get(peer.address));
         if (other !== undefined) {
           const same = other.index === peer.index ? `index ${peer.index}` : peer.address;
-          const why = new BadPart(`node ${other.nodeId} has ${same} already`);
+          const why = new BadPart(`node ${other.nodeId} already has ${same}`);
           if (other.nodeId !== peer.nodeId) note(faults, 'peer', peer.nodeId, why);
           else faults.set(`peer ${peer.nodeId}`, 'it is named twice; the first counts');
           continue;
@@ -170,7 +170,7 @@ export class StateReader {
     return { port: { protocol, publishedPort, endpoints }, faults };
   }
 
-  /** Each fault once, as long as it stays. */
+  /** Reports each fault once, as long as it persists. */
   #tell(faults: Faults): void {
     let told = 0;
     let more = 0;
@@ -192,7 +192,7 @@ function note(faults: Faults, kind: string, name: string, error: unknown): void 
   faults.set(`${kind} ${name}`, error.message);
 }
 
-/** A name for the log: it was sent, and may be anything. */
+/** A name for the log: it was received, and may be anything. */
 function nameOf(value: unknown, field: string): string {
   const name = isMap(value) ? value[field] : undefined;
   if (typeof name === 'number') return String(name);
@@ -202,7 +202,7 @@ function nameOf(value: unknown, field: string): string {
 
 function listOf(value: unknown, what: string, faults: Faults): readonly unknown[] {
   if (Array.isArray(value)) return value;
-  faults.set(what, 'it is no list');
+  faults.set(what, 'it is not a list');
   return [];
 }
 
@@ -210,7 +210,7 @@ function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-/** Whether endpoints read with the one would be read the same with the other. */
+/** Whether reading the endpoints gives the same result with either. */
 function samePlaces(
   a: ReadonlyMap<string, CheckedPeer>,
   b: ReadonlyMap<string, CheckedPeer>,

@@ -24,7 +24,7 @@ test('flows that match are deleted once for each place they lead to', async (t) 
   ]);
 });
 
-test('nothing to delete is no failure, anything else is', async (t) => {
+test('having nothing to delete is not a failure, anything else is', async (t) => {
   const failing = (stderr: string) =>
     new Conntrack(() => Promise.reject(new CommandError('conntrack', stderr)));
   const none = 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been deleted.';

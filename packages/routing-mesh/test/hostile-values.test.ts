@@ -268,7 +268,7 @@ test('a path of a namespace is absolute, one word, and does not climb', (t) => {
   }
 });
 
-test('a word that is none never becomes part of a command', (t) => {
+test('an unsafe word never becomes part of a command', (t) => {
   for (const text of CURSES.filter((curse) => !/^[0-9][0-9a-z./]*$/.test(curse))) {
     if (ip(text) !== undefined) continue;
     t.throws(() => word(text), { instanceOf: UnsafeCommandError }, text);
@@ -331,7 +331,7 @@ test('a bad peer is named once, in words that no terminal obeys', (t) => {
   const reader = new StateReader({ ingress: INGRESS, logger });
   const bad = { ...rawPeer(2), nodeId: 'x\x1b[31m\n', address: 'nowhere' };
   for (let i = 0; i < 3; i++) reader.read(peers(rawPeer(1), { ...bad }), undefined, false);
-  t.deepEqual(lines, ['left out of the mesh: peer x\\x1b[31m\\x0a: its node id is none']);
+  t.deepEqual(lines, ['left out of the mesh: peer x\\x1b[31m\\x0a: its node id is invalid']);
   reader.read(peers(rawPeer(1)), undefined, false);
   reader.read(peers(rawPeer(1), { ...bad }), undefined, false);
   t.is(lines.length, 2, 'it was gone, and is back');
@@ -346,7 +346,7 @@ test('a state full of faults fills no log', (t) => {
   t.is(lines.at(-1), 'left out of the mesh: 480 more');
 });
 
-test('of two peers with one index or address, who was there before stays, then who comes first', (t) => {
+test('of two peers with one index or address, the earlier one stays, else the first named', (t) => {
   const { lines, logger } = logged();
   const reader = new StateReader({ ingress: INGRESS, logger });
   const ids = (state: object) => [...reader.read(state, undefined, false).peers.keys()];
@@ -355,11 +355,11 @@ test('of two peers with one index or address, who was there before stays, then w
   t.deepEqual(ids(peers(thief, rawPeer(2))), ['node2']);
   t.deepEqual(ids(peers({ ...rawPeer(2), nodeId: 'aaa' }, rawPeer(2))), ['node2']);
   t.deepEqual(ids(peers(thief)), ['node3'], 'the address is free');
-  t.regex(lines[0]!, /peer node3: node node2 has 198\.18\.0\.2 already/);
-  t.regex(lines[1]!, /peer aaa: node node2 has index 2 already/);
+  t.regex(lines[0]!, /peer node3: node node2 already has 198\.18\.0\.2/);
+  t.regex(lines[1]!, /peer aaa: node node2 already has index 2/);
 });
 
-test('this node’s own place is taken by nobody', (t) => {
+test('no peer can take this node’s own place', (t) => {
   const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
   const thief = { ...rawPeer(3), nodeId: 'aaa', address: rawPeer(1).address };
   const read = reader.read(peers(thief, rawPeer(1)), peer(1), false);
@@ -410,7 +410,7 @@ test('a userspace node’s endpoint is at its own address and a port of the rang
   t.is(lines.length, 8);
 });
 
-test('the loopback of another host is no place, unless this node is there too', (t) => {
+test('the loopback of another host is refused, unless this node is on loopback, too', (t) => {
   const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
   const local = { ...rawPeer(4), address: '127.0.77.4', userspace: true };
   const endpoints = [{ taskId: 't', nodeId: 'node4', address: '127.0.77.4', port: 20_001 }];

@@ -32,7 +32,7 @@ test('a link name fits into the kernel limit of 15 characters', (t) => {
   t.true(isTaskLinkName(link));
 });
 
-test('what is no task id becomes no name of a device', (t) => {
+test('an invalid task id never becomes the name of a device', (t) => {
   for (const id of ['', 'a b', 'a\n', '-a', 'a/b', '..', 'a'.repeat(65), 7, undefined]) {
     t.is(parseTaskId(id), undefined, String(id));
   }
@@ -58,7 +58,7 @@ test('a block gives the node its first address and tasks the rest', (t) => {
   t.deepEqual([tasks[0], tasks.at(-1), tasks.length], ['10.240.3.2', '10.240.3.254', 253]);
 });
 
-test('a network knows its addresses and refuses what is none', (t) => {
+test('a network knows its addresses and refuses others', (t) => {
   const network = networkOf(cidr('10.240.0.0/12'));
   t.true(contains(network, ip('10.255.255.255')));
   t.false(contains(network, ip('10.239.255.255')));

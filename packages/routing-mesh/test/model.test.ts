@@ -131,7 +131,7 @@ test('endpoints of a node without a place in the mesh get no connections', (t) =
   t.regex(text, /delete element ip swarm_mesh peers { 02:00:00:00:00:02 }/);
 });
 
-test('a peer with another address is taken out and put in anew', (t) => {
+test('a peer with another address is removed and added again', (t) => {
   const before = step(EMPTY_MODEL, []);
   const after = step(before, [], [peer(1), { ...peer(2), address: '198.18.0.9' }]);
   const text = modelChanges(before, after).text();

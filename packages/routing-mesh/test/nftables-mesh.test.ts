@@ -253,7 +253,7 @@ if (problem === undefined) {
     t.is(read(`swt${task.taskId.slice(0, 12)}`), '1');
   });
 
-  test.serial('rules and routes that someone removes are made anew', async (t) => {
+  test.serial('rules and routes that somebody removes are restored', async (t) => {
     const task = await cluster.task(2);
     await cluster.publish(8067, [task]);
     const [{ netns: ingress }, { netns: backend }] = [cluster.nodes[0]!, cluster.nodes[1]!];
@@ -270,7 +270,7 @@ if (problem === undefined) {
     t.pass();
   });
 
-  test.serial('a port that a program has taken is reported, and the rest works', async (t) => {
+  test.serial('a port that a program uses is reported, and the rest works', async (t) => {
     const task = await cluster.task(2);
     const node = cluster.nodes[0]!;
     const squatter = await cluster.lab.agent(node.netns);
@@ -279,7 +279,7 @@ if (problem === undefined) {
     t.is((await cluster.client.agent.ask({ host: '198.18.0.1', port: 8096 })).task, task.taskId);
     const logged = await node.agent.logged();
     t.true(
-      logged.some((line) => /port tcp\/8096 .* taken by a program/.test(line)),
+      logged.some((line) => /port tcp\/8096 .* in use by a program/.test(line)),
       logged.join(),
     );
     await squatter.stop();

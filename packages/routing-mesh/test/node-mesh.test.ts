@@ -98,7 +98,7 @@ test('each part gets its slice only, and nothing leads to a peer without a way',
   t.true(fake.take().includes('tunnel.prune node1'));
 });
 
-test('of states that come while one is held, the newest follows, and parts are never told two at once', async (t) => {
+test('of states that arrive while one is applied, the newest follows, and calls to parts never overlap', async (t) => {
   const { mesh, fake } = await started();
   fake.take();
   await Promise.all([
@@ -230,7 +230,7 @@ test('an earlier process’s table is left alone until the first state; its host
   t.true(fake.take().includes('commit'));
 });
 
-test('the check repairs; what was damaged, or refused, is held again', async (t) => {
+test('the check repairs what was damaged or rejected', async (t) => {
   const { mesh, fake, clock } = await started();
   await mesh.apply(state(1, 1, 2));
   const check = async (): Promise<string[]> => {

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { LatestQueue, SerialQueue } from '../src/queues.js';
 
-test('of what waits only the newest is done, and all callers hear of it', async (t) => {
+test('only the newest waiting value runs, and all callers resolve with it', async (t) => {
   const done: number[] = [];
   let release = (): void => {};
   const gate = new Promise<void>((resolve) => {

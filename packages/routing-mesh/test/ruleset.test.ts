@@ -38,7 +38,7 @@ test('a connection is drawn by slot; a suspected endpoint is drawn again, four t
   ]);
 });
 
-test('the packet carries no mark of ours on after its endpoint is taken', (t) => {
+test('the packet loses our mark once its endpoint is chosen', (t) => {
   t.deepEqual(chain('take').slice(0, 2), ['ct mark set meta mark', 'meta mark set 0']);
 });
 

@@ -93,7 +93,7 @@ test('a packet walks 128 rules at most, however many nodes there are', async (t)
   );
 });
 
-test('what is there already is not told again; what is gone is taken away', async (t) => {
+test('what exists is not written again; what is gone is removed', async (t) => {
   const { tunnel, told } = await startedTunnel();
   await tunnel.reach(peers(1, 2, 3));
   told.length = 0;
@@ -109,7 +109,7 @@ test('what is there already is not told again; what is gone is taken away', asyn
   ]);
 });
 
-test('a peer that the kernel refuses is left out and named, and the others are added', async (t) => {
+test('a peer that the kernel rejects is left out and named, and the others are added', async (t) => {
   const { tunnel, host } = await startedTunnel();
   const all = Array.from({ length: 20 }, (_, i) => i + 2);
   host.refuses = (line) => line.startsWith('fdb replace') && / 198\.18\.0\.(7|13) /.test(line);
@@ -119,7 +119,7 @@ test('a peer that the kernel refuses is left out and named, and the others are a
   t.regex(host.logged.join(), /node7 at 198\.18\.0\.7, .*node13 at/s);
 });
 
-test('what a refused peer may have left half made is taken away', async (t) => {
+test('the half-made remains of a rejected peer are removed', async (t) => {
   const { tunnel, host, told } = await startedTunnel();
   host.refuses = (line) => line.startsWith('route replace 10.240.3.0/24');
   t.deepEqual([...(await tunnel.reach(peers(2, 3)))], ['node3']);
@@ -165,7 +165,7 @@ test('the search for refused peers ends, however many there are', async (t) => {
   t.true(host.batches < 400, `${host.batches} batches`);
 });
 
-test('when the device is gone no peer is blamed: the caller is told', async (t) => {
+test('when the device is gone no peer is blamed: the caller gets the error', async (t) => {
   const { tunnel, host } = await startedTunnel();
   host.isTunnelThere = false;
   host.refuses = (line) => line.startsWith('fdb replace');

@@ -15,7 +15,7 @@ test.serial('the only endpoint refuses: the client is cut off at once', async (t
   t.is((error as NodeJS.ErrnoException).code, 'ECONNRESET');
 });
 
-test.serial('a port that a program has taken is reported, and taken once it is free', async (t) => {
+test.serial('a port that a program uses is reported, and bound once it is free', async (t) => {
   const cluster = opened();
   const task = await cluster.task(2);
   const node = cluster.nodes[0]!;
@@ -24,7 +24,7 @@ test.serial('a port that a program has taken is reported, and taken once it is f
   await cluster.publish(8061, [task]);
   const logged = await node.agent.logged();
   t.true(
-    logged.some((line) => /port tcp\/8061 can not be published .*EADDRINUSE/.test(line)),
+    logged.some((line) => /port tcp\/8061 cannot be published .*EADDRINUSE/.test(line)),
     logged.join(),
   );
   await squatter.stop();

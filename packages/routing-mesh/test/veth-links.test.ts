@@ -71,7 +71,7 @@ test('a kernel without IPv6 costs a task its IPv6 address, and the log says so',
   await links.attach(wishes(['10.240.1.2/32', 'fd00::2/128']));
   t.true(told.includes('route replace 10.240.1.2/32 dev swttask1'));
   t.false(told.some((line) => line.startsWith('link del')));
-  t.deepEqual(logged, ['the task has no IPv6 address: the kernel refuses it']);
+  t.deepEqual(logged, ['the task gets no IPv6 address: the kernel rejected it']);
 });
 
 test('a link that would have no address at all is refused, and nothing of the task is left', async (t) => {

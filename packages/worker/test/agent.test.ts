@@ -50,7 +50,7 @@ test('Heartbeats go out at the pace of the welcome', async (t) => {
   await bench.close();
 });
 
-test('A manager that answers no heartbeat for three periods is left', async (t) => {
+test('The agent leaves a manager that answers no heartbeat for three periods', async (t) => {
   const reasons: string[] = [];
   const events = { disconnected: (reason: string) => reasons.push(reason) };
   const bench = await open(
@@ -206,7 +206,7 @@ test('A node does not take another node’s place, whatever a manager says', asy
   await bench.close();
 });
 
-test('A removed node is told, and does not come back', async (t) => {
+test('A removed node learns so, and does not come back', async (t) => {
   let refused = '';
   const events = {
     refused: (reason: string) => {
@@ -269,7 +269,7 @@ test('A garbled frame ends the session, not the agent', async (t) => {
   await bench.close();
 });
 
-test('A task that can not be read is rejected with the reason, and the others run', async (t) => {
+test('A task that cannot be read is rejected with the reason, and the others run', async (t) => {
   const bad = { ...makeTask('t2'), Endpoint: { Ports: {} } } as unknown as ReturnType<
     typeof makeTask
   >;
@@ -282,7 +282,7 @@ test('A task that can not be read is rejected with the reason, and the others ru
   await bench.close();
 });
 
-test('A running task whose news can not be read runs on, and still stops when it should', async (t) => {
+test('A running task whose update cannot be read keeps running, and still stops when it should', async (t) => {
   const bench = await open(assigning(makeTask('t1')));
   await bench.manager.untilStatus('t1', 'running');
   const unreadable = (desired: 'running' | 'shutdown') =>
@@ -295,7 +295,7 @@ test('A running task whose news can not be read runs on, and still stops when it
   await bench.close();
 });
 
-test('A mesh peer that can not be read is left out, and the mesh holds the rest', async (t) => {
+test('The mesh skips a peer that it cannot read, and holds the rest', async (t) => {
   const bench = await open((manager) => {
     manager.onHello = () => manager.welcome({ node: MESH_NODE });
   });
@@ -330,7 +330,7 @@ test('A task that its manager gave up is not reported, in no session', async (t)
   await bench.close();
 });
 
-test('What an engine says out of the ordinary ends no session', async (t) => {
+test("An engine's unusual description does not end the session", async (t) => {
   const strange = {
     hostname: 'x'.repeat(1_000),
     platform: { Architecture: undefined, OS: 7 },
@@ -354,7 +354,7 @@ test('What an engine says out of the ordinary ends no session', async (t) => {
   await bench.close();
 });
 
-test('A record on disk that can not be read is given up, and the others still serve', async (t) => {
+test('A record on disk that cannot be read is dropped, and the others still serve', async (t) => {
   const bench = await open(assigning(makeTask('t1'), makeTask('t2')));
   await bench.manager.untilStatus('t1', 'running');
   await bench.manager.untilStatus('t2', 'running');
@@ -437,7 +437,7 @@ test('A daemon that ends does not wait for a task that stops; the next one stops
   await bench.close();
 });
 
-test('What the runtime has of tasks that nobody knows is removed', async (t) => {
+test('Remains of unknown tasks in the runtime are removed', async (t) => {
   const bench = await open();
   bench.runtime.tasks.set('stray', { state: 'running', ends: [] });
   await bench.restart();
@@ -578,7 +578,7 @@ test('A reader without credit stops the reading, until it gives more', async (t)
   await bench.close();
 });
 
-test('Logs of a task that is not here end with the reason', async (t) => {
+test('Logs of a task that is not on this node end with the reason', async (t) => {
   const bench = await open();
   await until('a session', () => bench.agent.connected);
   bench.manager.send({ type: 'log-subscribe', subscription: 's1', taskIds: ['tx'], options: LOGS });
@@ -587,7 +587,7 @@ test('Logs of a task that is not here end with the reason', async (t) => {
   await bench.close();
 });
 
-test('A description that changes is told', async (t) => {
+test('A changed description is reported', async (t) => {
   const bench = await open();
   await until('a session', () => bench.agent.connected);
   bench.agent.describe({ Hostname: 'renamed' });

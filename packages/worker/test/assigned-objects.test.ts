@@ -141,7 +141,7 @@ test('A task whose secret is not there waits for it, says so, and runs when it c
     { kind: 'secret', action: 'put', object: { ...secret, Spec: { Name: 7 } } as never },
   ]);
   await until('the problem', () =>
-    /can not read it .*Spec\.Name/.test(bench.manager.statuses.get('t1')!.Message),
+    /cannot read it .*Spec\.Name/.test(bench.manager.statuses.get('t1')!.Message),
   );
   bench.manager.change('incremental', [putSecret]);
   await bench.manager.untilStatus('t1', 'running');
@@ -229,7 +229,7 @@ test('A manager of protocol 1 assigns tasks, takes no other objects away, and ge
   await bench.close();
 });
 
-test('A kind that nobody knows is left out by its name, and the rest holds', async (t) => {
+test('An unknown kind is skipped and named, and the rest holds', async (t) => {
   const gpu = { kind: 'gpu', action: 'put', object: { ID: 'gpu1' } } as never;
   const bench = await open(giving(gpu, putTask(makeTask('t1'))));
   await bench.manager.untilStatus('t1', 'running');

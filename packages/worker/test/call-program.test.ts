@@ -77,7 +77,7 @@ test('A call that fails ends the program and is named; one that may fail does no
   t.is(done.failure, 'could not call 80: error 002\n');
 });
 
-test('The parent of a fork tells the exit code of its child, signals too, and reaps orphans', (t) => {
+test('The parent of a fork reports the exit code or signal of its child, and reaps orphans', (t) => {
   for (const [script, code] of [
     ['exit 0', 0],
     ['exit 7', 7],
@@ -109,7 +109,7 @@ test('Numbers below zero reach the kernel', (t) => {
   t.is(done.failure, 'could not call 121: error 003\n');
 });
 
-test('The file is an ELF program whose code can not be written to and whose data can not run', (t) => {
+test('The file is an ELF program whose code cannot be written to and whose data cannot run', (t) => {
   const folder = makeFolder();
   t.teardown(() => folder.remove());
   const path = join(folder.path, 'program');

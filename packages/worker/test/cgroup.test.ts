@@ -60,7 +60,7 @@ test('A limit without a controller is refused by the name of its field', (t) => 
   writeFileSync(join(folder.path, 'cgroup.controllers'), 'pids\n');
   const cgroups = new Cgroups('swarm', systemClock(), `cgroup2 ${folder.path} cgroup2 rw 0 0\n`);
   t.throws(() => cgroups.create('t1', { memoryBytes: 2 ** 30 }), {
-    message: /Resources\.Limits\.MemoryBytes can not be kept: this host has no memory cgroup/,
+    message: /Resources\.Limits\.MemoryBytes cannot be enforced: this host has no memory cgroup/,
   });
   folder.remove();
 });

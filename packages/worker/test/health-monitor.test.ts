@@ -1,7 +1,7 @@
 import { type HealthConfig, SECOND } from '@swarm/api';
 import test from 'ava';
 import { HealthMonitor } from '../src/runtime/health-monitor.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
 
 /** A monitor whose check answers what `healthy` says; events in order, and when checks ran. */
 function watch(config: HealthConfig) {
@@ -37,7 +37,7 @@ test("The first check comes after the interval, Docker's 30 s when none is given
   t.deepEqual(seen, ['healthy'], 'it is told once');
 });
 
-test('It is unhealthy after the retries in a row, told once, and not checked any more', async (t) => {
+test('After the retries in a row it is reported unhealthy, once, and checked no more', async (t) => {
   const { clock, seen, checks, state } = watch({ Interval: SECOND, Retries: 3 });
   await clock.advance(1_000);
   state.healthy = false;

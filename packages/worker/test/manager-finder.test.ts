@@ -24,7 +24,7 @@ test('The leader that was named is tried at once, and not again in the round', (
   t.not(finder.next(), M3);
 });
 
-test('Managers that send each other the ball are given pauses', (t) => {
+test('Managers that redirect to each other are retried with pauses', (t) => {
   const finder = new ManagerFinder([M1, M2], () => 0);
   for (let at = 0; at < REDIRECTS_LIMIT; at += 1) finder.redirected(M1);
   t.is(finder.delayMs(), 0);
@@ -32,7 +32,7 @@ test('Managers that send each other the ball are given pauses', (t) => {
   t.true(finder.delayMs() > 0);
 });
 
-test('Pauses double up to a limit, with jitter, and begin anew after success', (t) => {
+test('Pauses double up to a limit, with jitter, and start over after success', (t) => {
   const finder = new ManagerFinder([M1], () => 0.999999);
   const pauses: number[] = [];
   for (let at = 0; at < 8; at += 1) {
@@ -53,7 +53,7 @@ test('Pauses double up to a limit, with jitter, and begin anew after success', (
   t.is(Math.round(finder.delayMs()), RECONNECT_MS.minMs);
 });
 
-test('News of managers is told from what is known; nothing is no news', (t) => {
+test('learn reports whether the list changed; an empty one changes nothing', (t) => {
   const finder = new ManagerFinder([M1, M2], () => 0);
   t.false(finder.learn([M2, M1]));
   t.false(finder.learn([]));

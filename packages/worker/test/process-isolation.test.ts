@@ -101,7 +101,7 @@ rootTest("The data root is hidden, and so are the sockets of the host's programs
   }
 });
 
-check('A task can not leave its cgroup', async (t, h) => {
+check('A task cannot leave its cgroup', async (t, h) => {
   const script = `cat /proc/self/cgroup
     for f in $(find /sys/fs/cgroup -name cgroup.procs 2>/dev/null); do
       if echo $$ 2>/dev/null >$f; then echo "wrote $f"; fi
@@ -118,7 +118,7 @@ check('A task can not leave its cgroup', async (t, h) => {
   t.deepEqual(cgroups.slice(0, cgroups.length / 2), cgroups.slice(cgroups.length / 2));
 });
 
-check('A task can not mount, trace, or signal what is not its own', async (t, h) => {
+check('A task cannot mount anything, nor trace or signal processes of others', async (t, h) => {
   const stranger = spawn('/bin/sleep', ['600'], { stdio: 'ignore' });
   const other = shellTask('exec sleep 600');
   try {
@@ -214,7 +214,7 @@ callsTest('A task has a keyring of its own, and no keys of its daemon', async (t
   t.true(lines[1]!.split(/\s+/).includes(lines[0]!), lines[1]);
 });
 
-check('What is orphaned in a task is reaped, and ends with it', async (t, h) => {
+check('Orphans in a task are reaped, and end with it', async (t, h) => {
   const script = `for i in 1 2 3; do (sh -c 'exit 0' & ) ; done; sleep 0.2
     grep -l '^State:.Z' /proc/[0-9]*/status; echo end`;
   const { lines } = await outcome(h.runtime, shellTask(script));
@@ -247,7 +247,7 @@ check('A task whose arguments are no paths ends as any other', async (t, h) => {
   }
 });
 
-check('What a task can not get at is said with what to do', async (t, h) => {
+check('The error names a file that the task cannot access, and what to do', async (t, h) => {
   const folder = mkdtempSync('/srv/swarm-closed-');
   const script = join(folder, 'server.js');
   writeFileSync(script, 'setInterval(() => {}, 1000)');
@@ -259,7 +259,7 @@ check('What a task can not get at is said with what to do', async (t, h) => {
     t.regex(
       errorOf(closed.end),
       new RegExp(
-        `can not get at ${script}: ${folder} is closed to it \\(mode 0700\\).*chmod -R o\\+rX`,
+        `cannot access ${script}: ${folder} is closed to it \\(mode 0700\\).*chmod -R o\\+rX`,
       ),
     );
     const inside = await outcome(h.runtime, shellTask('true', { container: { Dir: folder } }));

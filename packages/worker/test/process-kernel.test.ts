@@ -103,7 +103,7 @@ test('A task without a network shares that of its host', async (t) => {
   });
 });
 
-test('A network that can not be attached leaves nothing behind', async (t) => {
+test('A network that cannot be attached leaves nothing behind', async (t) => {
   await withRuntime(async (runtime) => {
     const task: Task = {
       ...shell('true'),
@@ -124,7 +124,7 @@ test('A network that can not be attached leaves nothing behind', async (t) => {
   });
 });
 
-test('A memory limit is kept, and who breaks it is told so', async (t) => {
+test('A memory limit is enforced, and a task that exceeds it learns so', async (t) => {
   await withRuntime(async (runtime) => {
     const eater = 'a=x; while :; do a=$a$a; done';
     const limits = { Resources: { Limits: { MemoryBytes: 16 * 1024 * 1024 } } };

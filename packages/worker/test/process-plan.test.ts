@@ -18,7 +18,7 @@ function plan(wishes: TaskWishes, daemonOomScore: number) {
 
 test('A daemon that the kernel spares does not have its tasks spared as well', (t) => {
   t.is(plan({}, 0).oomScoreAdj, undefined);
-  t.is(plan({}, 200).oomScoreAdj, undefined, 'what is inherited can not be lowered everywhere');
+  t.is(plan({}, 200).oomScoreAdj, undefined, 'what is inherited cannot be lowered everywhere');
   t.is(plan({}, -500).oomScoreAdj, 0);
   t.is(plan({ container: { OomScoreAdj: 7 } }, -500).oomScoreAdj, 7);
 });

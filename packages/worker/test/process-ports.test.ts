@@ -18,7 +18,7 @@ function webTask(id: string): Task {
   });
 }
 
-test('Without root each task is told ports of its own, and the mesh where they are', async (t) => {
+test('Without root each task gets its own ports, and the mesh learns where they are', async (t) => {
   const harness = await openProcessRuntime(false);
   const attached: TaskAttachment[] = [];
   const network = {

@@ -14,7 +14,7 @@ function refusal(wishes: TaskWishes, privileged = true): string {
   return '';
 }
 
-test('A plain task is taken, with and without root', (t) => {
+test('A plain task is accepted, with and without root', (t) => {
   t.is(refusal({}), '');
   t.is(refusal({}, false), '');
   t.is(refusal({ container: { Image: 'host:latest' } }), '');
@@ -27,10 +27,10 @@ test('Another image is refused with what to do', (t) => {
 });
 
 test('The image host without a command is refused', (t) => {
-  t.regex(refusal({ container: { Args: [] } }), /give ContainerSpec\.Command or Args/);
+  t.regex(refusal({ container: { Args: [] } }), /set ContainerSpec\.Command or Args/);
 });
 
-test('What a process can not have is refused by its name', (t) => {
+test('A field that a process cannot have is refused by name', (t) => {
   const fields: Partial<ContainerSpec> = {
     TTY: true,
     OpenStdin: true,
@@ -67,7 +67,7 @@ test('Empty values of such fields are no request', (t) => {
   t.is(refusal({ container }), '');
 });
 
-test('Without root, what needs root is refused by its name', (t) => {
+test('Without root, a field that needs root is refused by name', (t) => {
   const container: Partial<ContainerSpec> = {
     User: 'nobody',
     Groups: ['1'],

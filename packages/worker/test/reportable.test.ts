@@ -130,7 +130,7 @@ test('whatever a runtime says of a task, the status made of it passes, in a fram
   );
 });
 
-test('what only a manager says of a task is not reported', (t) => {
+test('a state that only managers set is not reported', (t) => {
   for (const State of ['orphaned', 'remove'] as const)
     t.is(reportableStatus({ Timestamp: AT, State, Message: '' }, NOW_MS), undefined);
 });

@@ -40,7 +40,7 @@ async function load(folder: string) {
   return { tasks, mesh, aside };
 }
 
-test('A record of a task that is none is named and forgotten, the others are read', async (t) => {
+test('A record that is not a task is named and dropped, the others are read', async (t) => {
   const folder = join(folderOf(t), 'tasks');
   const bad = { ...GOOD, task: { ...TASK, ID: '../../etc' } };
   await write(folder, {
@@ -77,7 +77,7 @@ test('Whatever bytes a record has, the store opens', async (t) => {
   );
 });
 
-test('A database that is damaged is made anew, and that is told', async (t) => {
+test('A damaged database is replaced, and the log says so', async (t) => {
   const folder = join(folderOf(t), 'tasks');
   await write(folder, { 'task/task1': pack(GOOD) });
   const current = readdirSync(folder).find((name) => name.startsWith('MANIFEST'))!;
@@ -89,7 +89,7 @@ test('A database that is damaged is made anew, and that is told', async (t) => {
   t.deepEqual(await load(folder), { tasks: [], mesh: undefined, aside: [] });
 });
 
-test('Managers of a damaged file are told and forgotten; a bad one among good ones is left out', async (t) => {
+test('A damaged managers file is reported and ignored; one bad address among good ones is skipped', async (t) => {
   const folder = folderOf(t);
   const path = join(folder, 'managers.json');
   const told: string[] = [];
@@ -109,7 +109,7 @@ test('Managers of a damaged file are told and forgotten; a bad one among good on
   t.deepEqual(told, []);
 });
 
-test('What is saved of managers is the user’s alone', async (t) => {
+test('The managers file belongs to the user alone', async (t) => {
   const folder = folderOf(t);
   const before = process.umask(0);
   t.teardown(() => process.umask(before));
@@ -135,7 +135,7 @@ test('A file of state is read only where it is a small regular file', async (t) 
   await t.throwsAsync(readJsonFile(path, shape.count, 10), { ...damaged, message: /11 bytes/ });
 });
 
-test('A mark of containers that is damaged is told, not replaced', (t) => {
+test('A damaged mark of containers is an error, and is not replaced', (t) => {
   const folder = folderOf(t);
   const mark = ownerOf(folder, Math.random);
   t.is(ownerOf(folder, Math.random), mark);

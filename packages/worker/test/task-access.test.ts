@@ -23,7 +23,7 @@ function makeFolders() {
 
 const explained = (path: string) => explainAccess(['/bin/cat', path], '/', USER);
 
-test('A reason names the closed folder, and does not tell what lies in it', (t) => {
+test('A reason names the closed folder, but not what is in it', (t) => {
   const { root, shut } = makeFolders();
   for (const folder of [shut, join(root, 'link')]) {
     const there = explained(join(folder, 'there')) ?? '';

@@ -11,7 +11,7 @@ import { RuntimeError } from '../src/runtime/runtime-error.js';
 import { FakeMesh } from './support/fake-mesh.js';
 import { FakeRuntime } from './support/fake-runtime.js';
 import { HTTP_PORT, makeTask, NODE_FACTS, type TaskWishes } from './support/make-task.js';
-import { settle, VirtualClock } from './support/virtual-clock.js';
+import { settle, VirtualClock } from '@swarm/sim';
 
 class Bench {
   readonly clock = new VirtualClock();
@@ -91,15 +91,15 @@ test('A task whose desired state is not beyond accepted is not prepared', async 
   t.deepEqual(bench.runtime.calls, []);
 });
 
-test('What can not run here is rejected at once, with the reason', async (t) => {
+test('A task that cannot run on this node is rejected at once, with the reason', async (t) => {
   const bench = new Bench();
   bench.runtime.onPrepare.set('t1', async () => {
-    throw new RuntimeError('rejected', 'ContainerSpec.TTY can not be had.');
+    throw new RuntimeError('rejected', 'ContainerSpec.TTY cannot be had.');
   });
   const controller = bench.add('t1');
   await settle();
   t.is(controller.status.State, 'rejected');
-  t.is(controller.status.Err, 'ContainerSpec.TTY can not be had.');
+  t.is(controller.status.Err, 'ContainerSpec.TTY cannot be had.');
   t.is(bench.runtime.calls.filter((call) => call === 'prepare t1').length, 1);
 });
 
@@ -151,7 +151,7 @@ test('A task that exits with 0 is complete, with another code it failed', async 
   t.is(bad.status.ContainerStatus?.ExitCode, 3);
 });
 
-test('What an ended task holds is given back, its logs stay until the assignment goes', async (t) => {
+test('An ended task releases what it holds; its logs stay until the assignment goes', async (t) => {
   const bench = new Bench();
   const controller = await bench.running('t1', published);
   t.true(bench.mesh.attached.has('t1'));
@@ -181,7 +181,7 @@ test('A start waits for health and says what it waits for', async (t) => {
   t.is(controller.status.State, 'running');
 });
 
-test('A task that gets unhealthy is stopped and FAILED', async (t) => {
+test('A task that becomes unhealthy is stopped and FAILED', async (t) => {
   const bench = new Bench();
   const controller = await bench.running('t1');
   bench.runtime.exit('t1', { kind: 'unhealthy', message: 'unhealthy: it printed: no' });
@@ -191,7 +191,7 @@ test('A task that gets unhealthy is stopped and FAILED', async (t) => {
   t.is(bench.runtime.calls[0], 'stop t1 10000 default');
 });
 
-test('A task that shall stop while it waits for health is stopped', async (t) => {
+test('A task that should stop while it waits for health is stopped', async (t) => {
   const bench = new Bench();
   bench.runtime.onStart.set('t1', () => new Promise(() => {}));
   const controller = bench.add('t1');
@@ -202,7 +202,7 @@ test('A task that shall stop while it waits for health is stopped', async (t) =>
   t.is(bench.runtime.tasks.get('t1')?.state, 'ended');
 });
 
-test('A preparation is given up when the task shall stop', async (t) => {
+test('A preparation is aborted when the task should stop', async (t) => {
   const bench = new Bench();
   let fail = (_: Error): void => {};
   bench.runtime.onPrepare.set(
@@ -221,7 +221,7 @@ test('A preparation is given up when the task shall stop', async (t) => {
   t.is(controller.status.Message, 'shut down before it was started');
 });
 
-test('RUNNING is told at once, without traffic until the task listens', async (t) => {
+test('RUNNING is reported at once, without traffic until the task listens', async (t) => {
   const bench = new Bench();
   bench.mesh.listening = false;
   const controller = bench.add('t1', published);
@@ -286,7 +286,7 @@ test('A task that ends while it drains is SHUTDOWN, without waiting for the limi
   t.is(controller.status.State, 'shutdown');
 });
 
-test('A stop that fails is tried again, and said', async (t) => {
+test('A failed stop is retried, and the status says so', async (t) => {
   const bench = new Bench();
   const controller = await bench.running('t1');
   let fails = true;
@@ -405,7 +405,7 @@ test('An isolated node restarts a task that died, under the same id and state', 
   t.false(bench.runtime.calls.includes('start t1'));
   await bench.clock.advance(2_000);
   t.deepEqual(bench.runtime.calls, ['remove t1', 'prepare t1', 'start t1']);
-  t.regex(controller.status.Message, /^running: restarted by its node/);
+  t.regex(controller.status.Message, /^running: restarted by this node/);
   t.is(bench.runtime.tasks.get('t1')?.state, 'running');
   // It is supervised like any other.
   bench.isolation.setConnected(true);

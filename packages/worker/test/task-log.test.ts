@@ -76,7 +76,7 @@ test('Every tail gives exactly the last lines', async (t) => {
   folder.remove();
 });
 
-test('Since leaves out what is older', async (t) => {
+test('Since skips older lines', async (t) => {
   const { log, folder, write } = openLog();
   write('stdout', 'old\nbeg', T0);
   write('stdout', 'inning\nnew\n', T0 + 1_000);
@@ -127,7 +127,7 @@ test('A log keeps within its limit on disk, and what is left begins with a whole
   folder.remove();
 });
 
-test('What was written while no daemon lived is found', async (t) => {
+test('Lines written while no daemon was running are found', async (t) => {
   const { log, folder, write } = openLog();
   write('stdout', 'before\n', T0);
   log.flush();
@@ -155,7 +155,7 @@ test('A follower sees each line once, from the first to the last', async (t) => 
   folder.remove();
 });
 
-test('A follower with tail 0 begins with what comes', async (t) => {
+test('A follower with tail 0 begins with the next line', async (t) => {
   const { log, folder, write } = openLog();
   write('stdout', 'old\n');
   const seen: string[] = [];

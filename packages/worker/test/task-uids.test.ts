@@ -18,7 +18,7 @@ function claims(t: ExecutionContext): string {
   return folder.path;
 }
 
-test('A number is given to one task at a time, also by another daemon of the host', (t) => {
+test('A number belongs to one task at a time, even with several daemons on the host', (t) => {
   const folder = claims(t);
   const one = new TaskUids(draws(5, 5, 6), folder);
   const other = new TaskUids(draws(5, 6, 7), folder);
@@ -41,10 +41,10 @@ test('A number that an account, a group or a range for containers has is left al
   t.is(uids.take(taken), first + 13);
 });
 
-test('A host without a free number is told so', (t) => {
+test('A host without a free number gets an error that says so', (t) => {
   const uids = new TaskUids(draws(0), claims(t));
   uids.take(NOBODY);
-  t.throws(() => uids.take(NOBODY), { message: /No free user number/ });
+  t.throws(() => uids.take(NOBODY), { message: /no free user number/ });
 });
 
 test('The number of a task that was left is kept for it', (t) => {

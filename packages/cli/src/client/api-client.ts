@@ -15,29 +15,29 @@ export class DaemonError extends Error {
   }
 }
 
-/** No daemon answers at the endpoint. */
+/** No daemon responds at the endpoint. */
 export class DaemonUnreachableError extends Error {}
 
 /** Longest wait for a reply; the daemon's own limits are shorter and say more. */
 const REQUEST_TIMEOUT_MS = 60_000;
-/** Longest silence while a file is sent and taken in. */
+/** Longest silence while a file is uploaded and processed. */
 const UPLOAD_TIMEOUT_MS = 600_000;
 const API_PREFIX = '/v1.50';
 
 export type Query = Record<string, string | number | boolean | object | undefined>;
 
 export interface ApiClientOptions {
-  /** User that the command runs as. */
+  /** User that runs the command. */
   readonly uid?: number;
-  /** For managers that are asked over TLS with the cluster's own root. */
+  /** Connects to managers over TLS, trusting the cluster's own root. */
   readonly managerTls?: ManagerTls;
   /** Resolves names; the system's resolver by default. */
   readonly lookup?: LookupFunction;
-  /** Ends every request that is under way. */
+  /** Aborts all pending requests. */
   readonly signal?: AbortSignal;
 }
 
-/** A plain client of the daemon's HTTP API: what `swarm` does, any Docker client can. */
+/** A plain client of the daemon's HTTP API: any Docker client can do what `swarm` does. */
 export class ApiClient {
   readonly endpoint: Endpoint;
   readonly #options: ApiClientOptions;
@@ -65,7 +65,7 @@ export class ApiClient {
     return this.call<T>('DELETE', path, query);
   }
 
-  /** @throws DaemonError with the daemon's message, DaemonUnreachableError when none answers */
+  /** @throws DaemonError with the daemon's message, DaemonUnreachableError when no daemon responds */
   async call<T>(
     method: string,
     path: string,
@@ -80,7 +80,7 @@ export class ApiClient {
     return (text === '' ? undefined : parse(text)) as T;
   }
 
-  /** A reply that is read as it comes: logs, events. */
+  /** A reply that is read as it arrives: logs, events. */
   async stream(path: string, query?: Query): Promise<IncomingMessage> {
     const response = await this.#send('GET', path, query);
     const status = response.statusCode ?? 0;
@@ -88,7 +88,7 @@ export class ApiClient {
     return response;
   }
 
-  /** Sends a file as it is. The reply may take as long as the daemon needs for it. */
+  /** Uploads a file as it is. The reply may take as long as the daemon needs to process it. */
   async upload<T>(path: string, body: Readable, query?: Query): Promise<T> {
     const response = await this.#send('POST', path, query, body);
     const text = await readAll(response);
@@ -97,7 +97,7 @@ export class ApiClient {
     return parse(text) as T;
   }
 
-  /** Whether a daemon answers. */
+  /** Whether a daemon responds. */
   async ping(): Promise<boolean> {
     try {
       await this.get('/_ping');
@@ -156,12 +156,12 @@ export class ApiClient {
     const where = describeEndpoint(this.endpoint);
     if (error.code === 'EACCES') {
       return new DaemonUnreachableError(
-        `permission denied on ${where}: run the command as the user the daemon runs as`,
+        `permission denied on ${where}: run the command as the user that runs the daemon`,
       );
     }
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') {
       return new DaemonUnreachableError(
-        `no swarm daemon answers at ${where}: start one with 'swarm init', 'swarm join' or 'swarm daemon', or name another with --host`,
+        `no swarm daemon responds at ${where}: start one with 'swarm init', 'swarm join' or 'swarm daemon', or name another with --host`,
       );
     }
     return new Error(`${where}: ${error.message}`);
@@ -199,5 +199,5 @@ function messageOf(text: string, status: number): string {
 }
 
 function noManagerTls(): never {
-  throw new Error("this client was not made for the cluster's own certificates");
+  throw new Error("this client has no support for the cluster's own certificates");
 }

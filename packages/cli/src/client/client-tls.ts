@@ -7,22 +7,22 @@ import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import { UsageError } from '@swarm/api/client';
 import type { LocalNode } from '../local-node.js';
 
-/** What a client proves itself with, and what it accepts: PEM, under Docker's names of the files. */
+/** The client's credentials and the authority it trusts: PEM, named as Docker names the files. */
 export interface ClientTls {
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
 }
 
-/** How to connect to a manager of a cluster; only a client with the cluster's root needs it. */
+/** How to connect to a manager of a cluster; needed only by a client that trusts the cluster's root. */
 export type ManagerTls = LocalNode['managerTls'];
 
-/** Common name of the root that every cluster makes for itself. */
+/** Common name of the root that each cluster creates for itself. */
 const CLUSTER_ROOT = 'CN=swarm-ca';
 
 /**
  * Reads `ca.pem`, `cert.pem` and `key.pem` in `$DOCKER_CERT_PATH`, else in `~/.docker`.
- * @throws UsageError that names the file
+ * @throws UsageError naming the file
  */
 export function readClientTls(env: NodeJS.ProcessEnv): ClientTls {
   const folder = env.DOCKER_CERT_PATH || join(homedir(), '.docker');
@@ -45,8 +45,8 @@ export function readClientTls(env: NodeJS.ProcessEnv): ClientTls {
 }
 
 /**
- * How to connect. A manager's certificate names no host: with the cluster's own root as authority it has
- * to be a manager's instead. Any other authority vouches for the host's name or address.
+ * How to connect. A manager's certificate names no host: if the cluster's own root is the authority, the
+ * certificate has to be a manager's instead. Any other authority vouches for the host's name or address.
  */
 export async function tlsOptions(
   { ca, cert, key }: ClientTls,
@@ -57,7 +57,7 @@ export async function tlsOptions(
     return managerTls({ rootCertificate: ca, certificate: cert, key });
   return {
     ...{ ca, cert, key, minVersion: 'TLSv1.2', rejectUnauthorized: true },
-    // Both would follow the `Host` header otherwise, which names no host here.
+    // Otherwise both would follow the `Host` header, which names no host here.
     servername: isIP(host) === 0 ? host : '',
     checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
   };

@@ -8,15 +8,16 @@ import { checkPrivateFolder } from '../files/private-folder.js';
 import { type ManagerTls, tlsOptions } from './client-tls.js';
 import type { Endpoint } from './endpoint.js';
 
-const ADVICE = "set XDG_RUNTIME_DIR to a folder of yours, or name the daemon's socket with --host";
+const ADVICE =
+  "set XDG_RUNTIME_DIR to a folder of your own, or name the daemon's socket with --host";
 
-/** What a request needs to reach the endpoint and nobody else. */
+/** What a request needs to reach the endpoint, and only that. */
 export interface Route {
   readonly request: typeof request;
   readonly options: RequestOptions;
 }
 
-/** The agents are made here: the one that Node.js shares may go through a proxy of the environment. */
+/** Makes its own agents: the one that Node.js shares may go through a proxy from the environment. */
 export async function routeTo(
   endpoint: Endpoint,
   managerTls: ManagerTls,
@@ -36,15 +37,15 @@ export async function routeTo(
 }
 
 /**
- * A socket takes commands and secrets, so nobody but the user and root may have made it.
- * @throws UsageError that says whose it is
+ * Commands and secrets go through a socket, so only the user and root may have created it.
+ * @throws UsageError naming the owner
  */
 export function checkSocket({ socketPath, privateFolder }: SocketEndpoint, uid: number): void {
   if (privateFolder !== undefined && !checkPrivateFolder(privateFolder, uid, ADVICE)) return;
   checkPlace(socketPath, uid, ADVICE);
 }
 
-/** The connection is made to the addresses that were checked: no second look-up is between. */
+/** Connects to the addresses that it checked, without a second lookup in between. */
 function loopbackOnly(lookup: LookupFunction): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, found) => {
@@ -59,7 +60,7 @@ function loopbackOnly(lookup: LookupFunction): LookupFunction {
       else if (elsewhere !== undefined)
         callback(
           new Error(
-            `${hostname} stands for ${elsewhere.address}, which is another host: nothing was sent. Use tcp://127.0.0.1:PORT`,
+            `${hostname} resolves to ${elsewhere.address}, which is another host: nothing was sent. Use tcp://127.0.0.1:PORT`,
           ),
           [],
         );

@@ -14,20 +14,20 @@ import { type ClientTls, readClientTls } from './client-tls.js';
 export type Endpoint = SocketEndpoint | TcpEndpoint;
 
 export interface TcpEndpoint {
-  /** An address, or a name. Without TLS a loopback address or `localhost`. */
+  /** An address, or a name. Without TLS, a loopback address or `localhost`. */
   readonly host: string;
   readonly port: number;
   readonly tls?: ClientTls;
 }
 
-/** The one name that is taken for a loopback address; what it stands for is checked when connecting. */
+/** The only name accepted as a loopback address; what it resolves to is checked on connecting. */
 export const LOCALHOST = 'localhost';
 
 /**
  * The daemon to talk to: `--host`, else `$SWARM_HOST`, else the user's own socket, else root's.
  * @param tlsVerify `--tlsverify`
- * @throws UsageError for another form than `unix://PATH` or `tcp://HOST:PORT`, for TCP in clear to
- * another host, for certificates that cannot be read
+ * @throws UsageError for anything but `unix://PATH` or `tcp://HOST:PORT`, for TCP without TLS to another host,
+ * for certificates that cannot be read
  */
 export function resolveEndpoint(
   given: string | undefined,
@@ -67,8 +67,8 @@ function isLocal(host: string): boolean {
 
 function inClear(text: string, host: string): UsageError {
   return new UsageError(
-    `${text} is another host, and without TLS join tokens and credentials would cross the network in clear. Either\n` +
-      '  give certificates: --tlsverify, with ca.pem, cert.pem and key.pem in $DOCKER_CERT_PATH, or\n' +
-      `  make a tunnel: ssh -N -L 127.0.0.1:2375:/run/swarm/swarm.sock root@${host}, then --host tcp://127.0.0.1:2375`,
+    `${text} is another host, and without TLS, join tokens and credentials would cross the network in the clear. Either\n` +
+      '  use certificates: --tlsverify, with ca.pem, cert.pem and key.pem in $DOCKER_CERT_PATH, or\n' +
+      `  open a tunnel: ssh -N -L 127.0.0.1:2375:/run/swarm/swarm.sock root@${host}, then --host tcp://127.0.0.1:2375`,
   );
 }

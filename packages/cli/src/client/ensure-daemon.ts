@@ -5,7 +5,7 @@ import { DaemonUnreachableError } from './api-client.js';
 const START_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
 
-/** Uses the daemon that answers, or starts one in the background and waits until it does. */
+/** Uses a running daemon, or starts one in the background and waits until it responds. */
 export async function ensureDaemon({
   client,
   node,
@@ -16,7 +16,7 @@ export async function ensureDaemon({
   if (await client.ping()) return;
   if (!('socketPath' in client.endpoint))
     throw new DaemonUnreachableError(
-      'no daemon answers there; a daemon can only be started on this host',
+      'no daemon responds there; a daemon can only be started on this host',
     );
   const { startInBackground } = await node();
   const { socketPath } = client.endpoint;
@@ -30,7 +30,7 @@ export async function ensureDaemon({
       throw new Error(`the daemon did not start: ${reason}; see ${logPath}`);
     if (performance.now() > end)
       throw new Error(
-        `the daemon does not answer after ${START_TIMEOUT_MS / 1000} s; see ${logPath}`,
+        `the daemon does not respond after ${START_TIMEOUT_MS / 1000} s; see ${logPath}`,
       );
     await delay(POLL_MS);
   }

@@ -1,9 +1,9 @@
 /** Header of a frame of Docker's multiplexed stream: stream, 3 zeros, length in 4 bytes big-endian. */
 const FRAME_HEADER_BYTES = 8;
-/** A frame holds one line; longer ones mean that this is no such stream. */
+/** A frame holds one line; a longer one means that this is not such a stream. */
 export const FRAME_MAX_BYTES = 16 * 1024 * 1024;
 
-/** Which stream a frame belongs to: `error` is the daemon's own and ends the log. */
+/** The stream of a frame: `error` is the daemon's own and ends the log. */
 export type LogStream = 'stdout' | 'stderr' | 'error';
 
 export interface LogFrame {
@@ -11,13 +11,13 @@ export interface LogFrame {
   readonly data: Buffer;
 }
 
-/** Takes the multiplexed stream apart, however its bytes arrive. */
+/** Decodes the multiplexed stream, however its bytes arrive. */
 export class LogFrames {
   #rest: Buffer = Buffer.alloc(0);
 
   /**
-   * The frames that are complete with these bytes.
-   * @throws Error when the bytes are no multiplexed stream
+   * Returns the frames that these bytes complete.
+   * @throws Error when the bytes are not a multiplexed stream
    */
   push(chunk: Uint8Array): LogFrame[] {
     this.#rest = this.#rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#rest, chunk]);
@@ -26,7 +26,7 @@ export class LogFrames {
       const stream = streamOf(this.#rest[0]!);
       const end = FRAME_HEADER_BYTES + this.#rest.readUInt32BE(4);
       if (stream === undefined || end > FRAME_MAX_BYTES) {
-        throw new Error('the daemon sent something that is no log stream');
+        throw new Error('the daemon sent something that is not a log stream');
       }
       if (this.#rest.length < end) break;
       frames.push({ stream, data: this.#rest.subarray(FRAME_HEADER_BYTES, end) });

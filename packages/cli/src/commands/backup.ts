@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from '../command.js';
 import { writeNewFile } from '../files/new-file.js';
 
-/** `swarm backup`: the cluster's state as one file, taken while it runs. */
+/** `swarm backup`: saves the cluster's state as one file, while the cluster runs. */
 export const BACKUP: Command = {
   path: ['backup'],
   usage: '[OPTIONS] FILE',
@@ -10,7 +10,7 @@ export const BACKUP: Command = {
   flags: {
     stale: {
       type: 'boolean',
-      about: 'save what this manager knows, also when the managers have no quorum',
+      about: 'save what this manager knows, even if the managers have no quorum',
     },
   },
   least: 1,

@@ -21,22 +21,22 @@ export const COMMANDS: readonly Command[] = [
   COMPLETION,
 ];
 
-/** Words that only stand before another one, and what their commands are for. */
+/** Words that only come before another one, and what their commands are for. */
 export const MANAGEMENT: Readonly<Record<string, string>> = {
   node: 'Manage nodes',
-  raft: "Look into a manager's log and state",
+  raft: "Inspect a manager's log and state",
   service: 'Manage services',
 };
 
-/** Commands about the cluster as a whole: a heading of their own in the overview. */
+/** Commands for the cluster as a whole, under their own heading in the overview. */
 export const CLUSTER_WORDS: readonly string[] = [
   ...['backup', 'ca', 'init', 'join', 'join-token', 'leave', 'restore', 'update'],
 ];
 
-/** Docker's commands that this version does not serve. */
+/** Docker's commands that this version does not support. */
 export const NOT_YET_COMMANDS = ['config', 'network', 'secret', 'stack', 'unlock', 'unlock-key'];
 
-/** The command that a line begins with. */
+/** Finds the command that a line begins with. */
 export function findCommand(words: readonly string[]): Command | undefined {
   return COMMANDS.find((each) => each.path.every((word, at) => words[at] === word));
 }

@@ -2,7 +2,7 @@ import { type Command, UsageError } from '../command.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
-/** `swarm completion SHELL`: the script that makes a shell ask `swarm __complete` at every Tab. */
+/** `swarm completion SHELL`: prints the script that makes a shell ask `swarm __complete` at every Tab. */
 export const COMPLETION: Command = {
   path: ['completion'],
   usage: 'bash|zsh|fish',
@@ -13,7 +13,7 @@ export const COMPLETION: Command = {
   completes: { words: SHELLS },
   examples: [
     { line: 'completion bash', about: 'for /etc/bash_completion.d/swarm' },
-    { line: 'completion zsh', about: 'for a file _swarm in a folder of $fpath' },
+    { line: 'completion zsh', about: 'for a file _swarm in one of the folders of $fpath' },
     { line: 'completion fish', about: 'for ~/.config/fish/completions/swarm.fish' },
   ],
   async run({ args, output }) {

@@ -1,16 +1,16 @@
 import type { Arguments, Command, Flags } from '../command.js';
 import type { DaemonFlags } from '../local-node.js';
 
-/** What they mean, and what is taken without them, is the node's to say. */
+/** The node decides what these mean, and what the defaults are. */
 export const DAEMON_FLAGS: Flags = {
   'cgroup-parent': {
     type: 'string',
-    about: "cgroup of the process runtime's tasks",
+    about: "cgroup for the process runtime's tasks",
     default: 'swarm',
   },
   'data-root': {
     type: 'string',
-    about: 'folder for everything this node remembers',
+    about: 'folder for all data of this node',
     completes: 'file',
   },
   engine: {
@@ -21,13 +21,13 @@ export const DAEMON_FLAGS: Flags = {
   label: { type: 'list', about: 'engine label of this node (key=value), for constraints' },
   'log-format': {
     type: 'string',
-    about: 'log as pretty or json',
+    about: 'log format: pretty or json',
     choices: ['pretty', 'json'],
     default: 'pretty',
   },
   'log-level': {
     type: 'string',
-    about: 'log from debug, info, warn or error',
+    about: 'lowest level to log: debug, info, warn or error',
     choices: ['debug', 'info', 'warn', 'error'],
     default: 'info',
   },
@@ -51,12 +51,12 @@ export const DAEMON_FLAGS: Flags = {
 export const DAEMON: Command = {
   path: ['daemon'],
   usage: '[OPTIONS]',
-  about: 'Run this node in the foreground (for systemd, or to watch it).',
+  about: 'Run this node in the foreground (for systemd, or to watch its log).',
   flags: DAEMON_FLAGS,
   least: 0,
   most: 0,
   examples: [
-    { line: 'daemon --log-format json', about: 'as the systemd unit runs it' },
+    { line: 'daemon --log-format json', about: 'as in the systemd unit' },
     { line: 'daemon --runtime process --label zone=east', about: 'without Docker' },
   ],
   async run({ args, env, uid, node }) {

@@ -34,7 +34,7 @@ const LS: Command = {
   most: 0,
   examples: [
     { line: 'node ls --filter role=manager', about: 'managers only' },
-    { line: "node ls --format '{{.Hostname}} {{.Status}}'", about: 'two fields a line' },
+    { line: "node ls --format '{{.Hostname}} {{.Status}}'", about: 'two fields per line' },
   ],
   async run({ args, client, output }) {
     const nodes = await client.get<Node[]>('/nodes', { filters: filterMap(args.list('filter')) });
@@ -69,7 +69,7 @@ const LS: Command = {
 const INSPECT: Command = {
   path: ['node', 'inspect'],
   usage: '[OPTIONS] self|NODE [NODE...]',
-  about: 'Show one or more nodes in full.',
+  about: 'Show the details of one or more nodes.',
   flags: INSPECT_FLAGS,
   least: 1,
   completes: ['node'],
@@ -83,7 +83,7 @@ const INSPECT: Command = {
 const PS: Command = {
   path: ['node', 'ps'],
   usage: '[OPTIONS] [NODE...]',
-  about: 'List the tasks of one or more nodes, by default of this one.',
+  about: 'List the tasks of one or more nodes (default: this one).',
   flags: TASK_LIST_FLAGS,
   least: 0,
   completes: ['node'],
@@ -210,7 +210,9 @@ async function getNode({ client }: CommandContext, name: string): Promise<Node> 
       ? (await client.get<{ Swarm: { NodeID: string } }>('/info')).Swarm.NodeID
       : name;
   if (id === '')
-    throw new UsageError("this node is not part of a cluster: 'swarm init' or 'swarm join' first");
+    throw new UsageError(
+      "this node is not part of a cluster: run 'swarm init' or 'swarm join' first",
+    );
   return client.get<Node>(`/nodes/${encodeURIComponent(id)}`);
 }
 
@@ -247,7 +249,7 @@ function managerStatus(node: Node): string {
   return node.ManagerStatus.Leader === true ? 'Leader' : capital(node.ManagerStatus.Reachability);
 }
 
-/** Whether the node's certificate comes from the root that the cluster trusts now. */
+/** Whether the node's certificate was issued by the root that the cluster now trusts. */
 function tlsStatus(node: Node, trustRoot: string | undefined): string {
   const own = node.Description?.TLSInfo?.TrustRoot;
   if (own === undefined || trustRoot === undefined) return 'Unknown';

@@ -14,7 +14,7 @@ import { table } from '../output/table.js';
 const DATA_ROOT: Flags = {
   'data-root': {
     type: 'string',
-    about: 'data folder of a daemon that does not run',
+    about: 'data folder of a daemon that is not running',
     completes: 'file',
   },
 };
@@ -22,13 +22,14 @@ const DATA_ROOT: Flags = {
 const STATUS: Command = {
   path: ['raft', 'status'],
   usage: '[OPTIONS]',
-  about: "Show the manager's Raft member: of the running daemon, or offline with --data-root.",
+  about:
+    "Show the state of a manager's Raft member: that of the running daemon, or offline with --data-root.",
   flags: { ...DATA_ROOT, json: { type: 'boolean', about: 'print as JSON' } },
   least: 0,
   most: 0,
   examples: [
     { line: 'raft status', about: 'the running daemon' },
-    { line: 'raft status --data-root /var/lib/swarm', about: 'a daemon that does not run' },
+    { line: 'raft status --data-root /var/lib/swarm', about: 'a daemon that is not running' },
   ],
   async run(context) {
     const { args, client, output } = context;
@@ -46,7 +47,7 @@ const STATUS: Command = {
 const INSPECT: Command = {
   path: ['raft', 'inspect'],
   usage: '[OPTIONS]',
-  about: 'List the entries of the log in a data folder as changes, without secrets and keys.',
+  about: 'List the log entries in a data folder as changes, without secrets and keys.',
   flags: {
     ...DATA_ROOT,
     from: { type: 'string', about: 'first index to show' },
@@ -69,7 +70,7 @@ const VERIFY: Command = {
   path: ['raft', 'verify'],
   usage: '[OPTIONS]',
   about:
-    'Check log and state in a data folder: checksums, order, bounds, state against log. Exit code 1 when something is wrong.',
+    'Check the log and the state in a data folder: checksums, order, bounds, state against log. Exits with 1 if something is wrong.',
   flags: DATA_ROOT,
   least: 0,
   most: 0,
@@ -153,9 +154,9 @@ function offline(inspection: MemberInspection): string {
   const members = found.snapshot.members.map(({ id, address }) => `${id} (${address})`);
   return [
     `Cluster:  ${found.clusterId ?? 'unknown'}`,
-    `Member:   ${found.memberId ?? 'unknown'} (does not run)`,
+    `Member:   ${found.memberId ?? 'unknown'} (not running)`,
     `Term:     ${found.term}, vote ${found.vote}`,
-    `Commit:   ${found.commit} at least`,
+    `Commit:   at least ${found.commit}`,
     `Applied:  ${found.applied ?? 'unknown'}`,
     `Log:      ${found.firstIndex} to ${found.lastIndex}`,
     `Records:  ${found.records.count} (${found.records.first} to ${found.records.last}), opened ${found.opened} times`,

@@ -2,20 +2,20 @@ import { createReadStream } from 'node:fs';
 import { type Command, UsageError } from '../command.js';
 import { ensureDaemon } from '../client/ensure-daemon.js';
 
-/** `swarm restore`: a cluster out of a backup, with this node as its only manager. */
+/** `swarm restore`: rebuilds a cluster from a backup, with this node as its only manager. */
 export const RESTORE: Command = {
   path: ['restore'],
   usage: '[OPTIONS] FILE',
   about:
-    'Make this host, which is in no cluster, the only manager of the cluster in a backup. Only when all its managers are lost for good.',
+    'Make this host, which is not in a cluster, the only manager of the cluster in a backup. Use it only if all managers are lost for good.',
   flags: {
     'advertise-addr': {
       type: 'string',
-      about: 'address other nodes reach this one at (IP or interface, with optional :PORT)',
+      about: 'address at which other nodes reach this one (IP or interface, with optional :PORT)',
     },
     'data-path-addr': {
       type: 'string',
-      about: "address for tasks' traffic between nodes (default: the advertised one)",
+      about: "address for tasks' traffic between nodes (default: the advertised address)",
     },
     'listen-addr': { type: 'string', about: 'address to listen on', default: '0.0.0.0:2377' },
   },
@@ -23,7 +23,10 @@ export const RESTORE: Command = {
   most: 1,
   completes: ['file'],
   examples: [
-    { line: 'restore --advertise-addr 192.0.2.1 cluster.swarm', about: 'on a host in no cluster' },
+    {
+      line: 'restore --advertise-addr 192.0.2.1 cluster.swarm',
+      about: 'on a host that is not in a cluster',
+    },
   ],
   async run(context) {
     const { args, client, output } = context;
@@ -42,9 +45,9 @@ export const RESTORE: Command = {
       });
       output.line(
         `Swarm restored: current node (${nodeId}) is now its only manager.\n\n` +
-          "Nodes that know this manager's address come back by themselves; all others show as down: run\n" +
-          "'swarm leave --force' on them and join them again. Old managers must not be started with their\n" +
-          'old state. See docs/recovery.md.',
+          "Nodes that know this manager's address return by themselves; all others show as down: run\n" +
+          "'swarm leave --force' on them and join them again. Do not start old managers with their old\n" +
+          'state. See docs/recovery.md.',
       );
     } finally {
       file.destroy();

@@ -6,7 +6,7 @@ import { parseDuration } from '../flags/values.js';
 import type { Output } from '../output/output.js';
 import { logPrefix, type PrefixOptions, showLogLine } from '../output/log-line.js';
 
-/** `service logs`: lines of all tasks of a service (or of one task), prefixed by whose they are. */
+/** `service logs`: prints the lines of all tasks of a service (or of one task), each with its task as prefix. */
 export const LOGS: Command = {
   path: ['service', 'logs'],
   usage: '[OPTIONS] SERVICE|TASK',
@@ -38,18 +38,20 @@ export const LOGS: Command = {
     const name = args.positionals[0]!;
     const tail = args.string('tail') ?? 'all';
     if (tail !== 'all' && !/^\d+$/.test(tail))
-      throw new UsageError(`invalid argument '${tail}' for --tail: a number or 'all' is needed`);
+      throw new UsageError(`invalid argument '${tail}' for --tail: use a number or 'all'`);
     const since = args.string('since');
     const raw = args.boolean('raw');
     const details = args.boolean('details');
     const timestamps = args.boolean('timestamps');
     const target = await find(client, name);
     if (target.tty && !raw)
-      throw new UsageError('logs of a service with --tty are one stream: add --raw to see it');
+      throw new UsageError(
+        'the log of a service with --tty is a single stream: add --raw to see it',
+      );
     const query = {
       stdout: 1,
       stderr: 1,
-      // Prefixes are made from the details.
+      // The details are needed for the prefixes.
       details: details || !raw ? 1 : undefined,
       tail,
       follow: args.boolean('follow') ? 1 : undefined,
@@ -80,7 +82,7 @@ export const LOGS: Command = {
 interface LogTarget {
   readonly path: string;
   readonly tty: boolean;
-  /** Finds the tasks whose lines come. */
+  /** Selects the tasks to print. */
   readonly taskQuery: Query;
 }
 
@@ -143,13 +145,13 @@ async function namesOf(
   };
 }
 
-/** A terminal's output is one stream, as it came. */
+/** Copies a terminal's output, which is one stream, unchanged. */
 async function copy(stream: AsyncIterable<Buffer>, output: Output): Promise<number> {
   for await (const chunk of stream) output.write(chunk);
   return 0;
 }
 
-/** @returns 1 when the daemon could not read every log */
+/** @returns 1 if the daemon could not read every log */
 async function print(
   stream: AsyncIterable<Buffer>,
   output: Output,

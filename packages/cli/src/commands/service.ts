@@ -21,7 +21,7 @@ const CREATE: Command = {
   path: ['service', 'create'],
   usage: '[OPTIONS] IMAGE [COMMAND] [ARG...]',
   about:
-    'Create a service. With image "host" the command is one of the host itself (process runtime).',
+    'Create a service. With the image "host", the command is one of the host itself (process runtime).',
   flags: CREATE_FLAGS,
   notYet: NOT_YET_FLAGS,
   least: 1,
@@ -113,7 +113,7 @@ const PS: Command = {
   least: 1,
   completes: ['service'],
   examples: [
-    { line: 'service ps web', about: 'where its tasks run, and what they wait for' },
+    { line: 'service ps web', about: 'where its tasks run, and what they are waiting for' },
     {
       line: 'service ps --no-trunc -f desired-state=running web',
       about: 'in full, without history',
@@ -135,7 +135,7 @@ const PS: Command = {
 const INSPECT: Command = {
   path: ['service', 'inspect'],
   usage: '[OPTIONS] SERVICE [SERVICE...]',
-  about: 'Show one or more services in full.',
+  about: 'Show the details of one or more services.',
   flags: INSPECT_FLAGS,
   least: 1,
   completes: ['service'],
@@ -242,7 +242,7 @@ const UPDATE: Command = {
 const ROLLBACK: Command = {
   path: ['service', 'rollback'],
   usage: '[OPTIONS] SERVICE',
-  about: 'Go back to the previous specification of a service.',
+  about: 'Revert a service to its previous specification.',
   flags: {
     detach: {
       type: 'boolean',
@@ -291,10 +291,10 @@ export const SERVICE_COMMANDS: readonly Command[] = [
   UPDATE,
 ];
 
-/** Tries again when somebody else changed the service in between, this often at the most. */
+/** How often to try again when somebody else changed the service meanwhile. */
 const CHANGE_ATTEMPTS = 5;
 
-/** Reads a service's spec, changes it, writes it back; returns the service's id. */
+/** Reads a service's spec, changes it and writes it back; returns the service's id. */
 async function changeService(
   client: CommandContext['client'],
   name: string,
@@ -329,7 +329,7 @@ async function rollback({ args, client, output }: CommandContext, name: string):
     : waitForService(client, service.ID, output, { quiet: args.boolean('quiet'), rollback: true });
 }
 
-/** Flags that may stand beside `service update --rollback`. */
+/** Flags allowed together with `service update --rollback`. */
 const BESIDE_ROLLBACK = ['rollback', 'detach', 'quiet', 'host'];
 
 function refuseBesideRollback(args: Arguments): void {
@@ -347,7 +347,7 @@ function scaledMode(mode: ServiceMode, replicas: number): ServiceMode {
   return { ReplicatedJob: { MaxConcurrent: replicas, TotalCompletions: replicas } };
 }
 
-/** Credentials of `docker login`, when asked to send them. */
+/** Credentials of `docker login`, if the user asked to send them. */
 function registryAuth({ args, env }: CommandContext): Record<string, string> {
   if (!args.boolean('with-registry-auth')) return {};
   const auth = env.SWARM_REGISTRY_AUTH;

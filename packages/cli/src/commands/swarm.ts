@@ -17,7 +17,7 @@ interface SwarmInfo {
 const ADDRESS_FLAGS: Flags = {
   'advertise-addr': {
     type: 'string',
-    about: 'address other nodes reach this one at (IP or interface, with optional :PORT)',
+    about: 'address at which other nodes reach this one (IP or interface, with optional :PORT)',
   },
   availability: {
     type: 'string',
@@ -27,12 +27,12 @@ const ADDRESS_FLAGS: Flags = {
   },
   'data-path-addr': {
     type: 'string',
-    about: "address for tasks' traffic between nodes (default: the advertised one)",
+    about: "address for tasks' traffic between nodes (default: the advertised address)",
   },
   'listen-addr': { type: 'string', about: 'address to listen on', default: '0.0.0.0:2377' },
 };
 
-/** Settings of the whole cluster, at `init` and by `update`. */
+/** Settings of the whole cluster, for `init` and `update`. */
 const SPEC_FLAGS: Flags = {
   'cert-expiry': {
     type: 'string',
@@ -48,7 +48,7 @@ const SPEC_FLAGS: Flags = {
   },
   'host-privileges': {
     type: 'string',
-    about: "what tasks of image 'host' may ask of their host: none, capabilities or root",
+    about: "what tasks of the image 'host' may ask of their host: none, capabilities or root",
     choices: HOST_PRIVILEGES,
     default: 'none',
   },
@@ -65,7 +65,7 @@ const SPEC_FLAGS: Flags = {
     default: '5',
   },
 };
-/** Docker's settings that this version does not serve. */
+/** Docker's settings that this version does not support. */
 const NOT_YET_FLAGS = ['autolock', 'external-ca', 'max-snapshots'];
 
 type SettableSpec = Pick<
@@ -81,7 +81,7 @@ const EMPTY_SPEC: SettableSpec = {
   EncryptionConfig: { AutoLockManagers: false },
 };
 
-/** A cluster's settings with what the flags change. */
+/** A cluster's settings with the changes that the flags ask for. */
 export function clusterSpec<T extends SettableSpec>(args: Arguments, base: T): T {
   const history = args.string('task-history-limit');
   const snapshot = args.string('snapshot-interval');
@@ -122,7 +122,7 @@ const INIT: Command = {
   path: ['init'],
   usage: '[OPTIONS]',
   about:
-    'Make this host the first manager of a new cluster. Starts the daemon in the background if none runs.',
+    'Make this host the first manager of a new cluster. Starts the daemon in the background if none is running.',
   flags: {
     ...ADDRESS_FLAGS,
     ...SPEC_FLAGS,
@@ -133,7 +133,7 @@ const INIT: Command = {
     },
     'force-new-cluster': {
       type: 'boolean',
-      about: 'make a cluster of this one manager from its state, when the others are lost for good',
+      about: 'make a cluster of only this manager from its state, if the others are lost for good',
     },
   },
   notYet: [...NOT_YET_FLAGS, 'default-addr-pool', 'default-addr-pool-mask-length'],
@@ -141,8 +141,8 @@ const INIT: Command = {
   most: 0,
   examples: [
     { line: 'init --advertise-addr 192.0.2.1', about: 'the first manager of a new cluster' },
-    { line: 'init --advertise-addr eth0:2377', about: 'by the address of an interface' },
-    { line: 'init --force-new-cluster', about: 'go on alone when the other managers are lost' },
+    { line: 'init --advertise-addr eth0:2377', about: 'with the address of an interface' },
+    { line: 'init --force-new-cluster', about: 'continue alone after the other managers are lost' },
   ],
   async run(context) {
     const { args, client, output } = context;
@@ -181,7 +181,7 @@ const JOIN: Command = {
   path: ['join'],
   usage: '[OPTIONS] HOST:PORT',
   about:
-    'Join this host to a cluster, as worker or manager by the token. Starts the daemon in the background if none runs.',
+    'Join this host to a cluster, as a worker or a manager depending on the token. Starts the daemon in the background if none is running.',
   flags: {
     ...ADDRESS_FLAGS,
     token: { type: 'string', about: 'token for entry into the cluster (required)' },
@@ -228,7 +228,7 @@ const JOIN_TOKEN: Command = {
   about: 'Show or rotate the join tokens.',
   flags: {
     quiet: { type: 'boolean', short: 'q', about: 'only print the token' },
-    rotate: { type: 'boolean', about: 'make a new token; the old one admits nobody any more' },
+    rotate: { type: 'boolean', about: 'make a new token; the old one becomes invalid' },
   },
   least: 1,
   most: 1,
@@ -259,12 +259,12 @@ const JOIN_TOKEN: Command = {
 const LEAVE: Command = {
   path: ['leave'],
   usage: '[OPTIONS]',
-  about: 'Leave the cluster: stops the tasks of this node and forgets the cluster.',
+  about: 'Leave the cluster: stop the tasks of this node and forget the cluster.',
   flags: {
     force: {
       type: 'boolean',
       short: 'f',
-      about: 'leave even as a manager, whatever it means for the cluster',
+      about: 'leave even if this node is a manager, whatever that means for the cluster',
     },
   },
   least: 0,
@@ -286,7 +286,10 @@ const UPDATE: Command = {
   most: 0,
   examples: [
     { line: 'update --task-history-limit 2', about: 'keep two old tasks per slot' },
-    { line: 'update --host-privileges capabilities', about: 'allow tasks more of their host' },
+    {
+      line: 'update --host-privileges capabilities',
+      about: 'give tasks more access to their host',
+    },
   ],
   async run({ args, client, output }) {
     if (!Object.keys(SPEC_FLAGS).some((flag) => args.has(flag)))

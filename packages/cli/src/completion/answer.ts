@@ -2,7 +2,7 @@ import type { Output } from '../output/output.js';
 import { complete, type LiveNames } from './complete.js';
 
 /**
- * Answers a shell: a line for each candidate, `VALUE TAB ABOUT`, then `:DIRECTIVE`.
+ * Answers a shell: one line per candidate, `VALUE TAB ABOUT`, then `:DIRECTIVE`.
  * @param words all words of the line without `swarm`, the one at the cursor last
  */
 export async function answerShell(

@@ -3,24 +3,24 @@ import { COMMANDS, commandsOf, findCommand, MANAGEMENT } from '../commands/comma
 import { GLOBAL_FLAGS, globalFlags, leadingFlags } from '../line/global-flags.js';
 import { summaryOf } from '../line/usage.js';
 
-/** A word that may stand where the cursor is. */
+/** A word that may be at the cursor. */
 export interface Candidate {
   readonly value: string;
   readonly about: string;
 }
 
-/** What the cluster knows by name; empty when it does not say in time. */
+/** The cluster's names; empty if it does not answer in time. */
 export interface LiveNames {
   of(kind: 'node' | 'service' | 'task', host: LiveHost): Promise<readonly Candidate[]>;
 }
 
-/** The daemon that the line so far names. */
+/** The daemon named by the line so far. */
 export interface LiveHost {
   readonly host: string | undefined;
   readonly tlsVerify: boolean;
 }
 
-/** What the shell does with the candidates: adds a space, does not, or looks for files instead. */
+/** What the shell does with the candidates: adds a space, adds none, or looks for files instead. */
 export type Directive = 'space' | 'nospace' | 'files';
 
 export interface Completion {
@@ -31,7 +31,7 @@ export interface Completion {
 const NOTHING: Completion = { candidates: [], directive: 'space' };
 
 /**
- * What may stand at the end of a command line.
+ * Completes the last word of a command line.
  * @param words all words without `swarm`; the last is the one at the cursor, perhaps empty
  */
 export async function complete(words: readonly string[], names: LiveNames): Promise<Completion> {
@@ -53,7 +53,7 @@ async function candidatesAt(
     return current.startsWith('-')
       ? only(flagCandidates({ ...GLOBAL_FLAGS, version: VERSION_FLAG }, new Set()))
       : only(firstWords());
-  // The value of `--host`, or of nothing we know.
+  // The value of `--host`, or of a flag we do not know.
   if (first.startsWith('-')) return NOTHING;
   if (first === 'help') return only(before.length === 1 ? firstWords() : subcommands(second));
   const command = findCommand(before);
@@ -98,7 +98,7 @@ async function atCommand(
   };
 }
 
-/** What the words before the cursor have said, by the rules of canonicalLine. */
+/** What the words before the cursor mean, by the rules of canonicalLine. */
 function soFar(command: Command, flags: Flags, before: readonly string[]) {
   const given = new Map<string, string>();
   const positionals: string[] = [];
@@ -136,7 +136,7 @@ function soFar(command: Command, flags: Flags, before: readonly string[]) {
   return { open, given, positionals, ended };
 }
 
-/** Values of a flag; the prefix is what stands before them in the same word, `--role=`. */
+/** Values of a flag; the prefix comes before them in the same word, such as `--role=`. */
 async function valuesOf(
   flag: Flag,
   prefix: string,
@@ -162,7 +162,7 @@ async function named(
   if (kinds.includes('file')) return { candidates: [], directive: 'files' };
   const lists = kinds.map((kind) => {
     if (kind === 'service=') return names.of('service', host);
-    // There are too many tasks to list them all for a line that is more likely about a service.
+    // Too many tasks to list all of them on a line that is more likely about a service.
     if (kind === 'task' && current === prefix && kinds.length > 1) return [];
     return kind === 'file' ? [] : names.of(kind, host);
   });

@@ -3,14 +3,14 @@ import { ApiClient, type ApiClientOptions } from '../client/api-client.js';
 import { resolveEndpoint } from '../client/endpoint.js';
 import type { Candidate, LiveHost, LiveNames } from './complete.js';
 
-/** Longest wait for the daemon while somebody waits for a Tab. */
+/** Longest wait for the daemon while somebody waits after pressing Tab. */
 export const COMPLETION_DEADLINE_MS = 500;
 /** A list longer than this helps nobody. */
 const CANDIDATES_LIMIT = 1000;
-/** Names come from other hosts and end up on a command line: nothing in them may mean anything to a shell. */
+/** Names come from other hosts and end up on a command line: allow nothing that means something to a shell. */
 const PLAIN_NAME = /^[\p{L}\p{N}_][\p{L}\p{N}_.@+/-]*$/u;
 
-/** Asks the daemon; one that does not answer in time, or refuses, has no names. */
+/** Asks the daemon; one that refuses or does not answer in time has no names. */
 export function daemonNames(
   env: NodeJS.ProcessEnv,
   options: Pick<ApiClientOptions, 'managerTls'> & { readonly uid: number },
@@ -25,7 +25,7 @@ export function daemonNames(
           .slice(0, CANDIDATES_LIMIT)
           .map(({ value, about }) => ({ value, about: showControls(about) }));
       } catch {
-        // Nobody wants to read an error between two keys.
+        // Nobody wants to read an error between two key presses.
         return [];
       }
     },
@@ -40,7 +40,7 @@ function clientOf(
   return new ApiClient(resolveEndpoint(host, env, options.uid, tlsVerify), options);
 }
 
-/** Also what cannot be aborted, such as a look-up of a name, is not waited for. */
+/** Does not wait for what cannot be aborted either, such as looking up a name. */
 function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
@@ -55,7 +55,7 @@ const LISTS: Readonly<Record<'node' | 'service' | 'task', List>> = {
     const nodes = await client.get<Node[]>('/nodes');
     const names = nodes.map((node) => node.Description?.Hostname ?? '');
     return nodes.map((node, at) => ({
-      // A name that two nodes have names neither.
+      // A name that two nodes share identifies neither.
       value: names.indexOf(names[at]!) === names.lastIndexOf(names[at]!) ? names[at]! : node.ID,
       about: `${node.Spec.Role}, ${node.Status.State}, ${node.Spec.Availability}`,
     }));

@@ -1,6 +1,6 @@
 /**
- * What each shell runs at a Tab. The scripts know nothing of our commands: they hand the line to
- * `swarm __complete` and show its answer (answer.ts). What it says is never evaluated.
+ * What each shell runs at Tab. The scripts know nothing about our commands: they pass the line to
+ * `swarm __complete` and show its answer (answer.ts), which they never evaluate.
  */
 export const SCRIPTS = {
   bash: `# bash completion of swarm. For all users: swarm completion bash > /etc/bash_completion.d/swarm

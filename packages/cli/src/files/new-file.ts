@@ -8,16 +8,16 @@ import { UsageError } from '../command.js';
 import { entryAt } from './place.js';
 import { PRIVATE_FILE } from './private-folder.js';
 
-/** File systems without hard links (vfat, some of FUSE's) answer so. */
+/** Errors of file systems without hard links (vfat, some with FUSE). */
 const NO_LINKS: readonly unknown[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
- * Writes a file that only its owner may read, and that is there whole or not at all: under a name nobody
- * can guess, checked, synced, then given its own name. Nothing that is there is replaced, or followed.
- * @param body asked for once nothing is at the path
- * @param check reads what was written; its error leaves no file
- * @throws UsageError when there is something at the path
+ * Writes a file that only its owner may read, and that exists completely or not at all: writes it under an
+ * unguessable name, checks it, syncs it, then gives it its own name. Replaces and follows nothing.
+ * @param body called once nothing exists at the path
+ * @param check reads what was written; if it throws, no file is left
+ * @throws UsageError when something exists at the path
  */
 export async function writeNewFile<T>(
   path: string,
@@ -26,7 +26,7 @@ export async function writeNewFile<T>(
 ): Promise<T> {
   if (entryAt(path) !== undefined) throw exists(path);
   const part = `${path}.${randomBytes(8).toString('hex')}.part`;
-  // Numbers are right for open(2); the types only know the letters.
+  // Numbers are correct for open(2); the types only know the letters.
   const flags = CREATE as unknown as string;
   try {
     const source = await body();
@@ -53,7 +53,7 @@ async function giveName(part: string, path: string): Promise<void> {
 }
 
 function exists(path: string): UsageError {
-  return new UsageError(`${path} exists already: remove it, or give another name`);
+  return new UsageError(`${path} already exists: remove it, or use another name`);
 }
 
 async function syncFolder(path: string): Promise<void> {

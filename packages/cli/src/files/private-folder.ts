@@ -1,14 +1,14 @@
 import { foreignFolder, GROUP_OR_OTHERS, octal, UsageError } from '@swarm/api/client';
 import { entryAt } from './place.js';
 
-/** Mode of a file for its owner alone. */
+/** Mode of a file that only its owner may read and write. */
 export const PRIVATE_FILE = 0o600;
 
 /**
- * Checks a folder that should be ours alone, perhaps made by another process of ours. Nothing is changed.
- * @param advice what to do instead, for the errors: `give another folder with --data-root`
- * @returns false when it is not there
- * @throws UsageError when it is no folder of ours that only we may enter
+ * Checks a folder that should be only ours, perhaps made by another of our processes. Changes nothing.
+ * @param advice what to do instead, for the errors: `choose another folder with --data-root`
+ * @returns false if it does not exist
+ * @throws UsageError if it is not a folder of ours that only we may enter
  */
 export function checkPrivateFolder(path: string, uid: number, advice: string): boolean {
   const entry = entryAt(path);
@@ -17,7 +17,7 @@ export function checkPrivateFolder(path: string, uid: number, advice: string): b
   if (entry.uid !== uid) throw foreignFolder(path, entry.uid, uid, advice);
   if ((entry.mode & GROUP_OR_OTHERS) !== 0)
     throw new UsageError(
-      `others may use ${path} (mode ${octal(entry.mode)}): 'chmod 700 ${path}', or ${advice}`,
+      `others may use ${path} (mode ${octal(entry.mode)}): run 'chmod 700 ${path}', or ${advice}`,
     );
   return true;
 }

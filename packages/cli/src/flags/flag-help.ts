@@ -1,6 +1,6 @@
 import type { Flag, Flags } from '../command.js';
 
-/** Headings of the help of `service create` and `service update`, by the names of flags under them. */
+/** Headings in the help of `service create` and `service update`, by the names of the flags below them. */
 const GROUPS: readonly (readonly [string, RegExp])[] = [
   [
     'Container Options',
@@ -18,10 +18,10 @@ const GROUPS: readonly (readonly [string, RegExp])[] = [
   ['Rollback Options', /^rollback-/],
 ];
 
-/** Headings in the order in which the help has them. */
+/** Headings in the order of the help. */
 export const FLAG_GROUPS: readonly string[] = GROUPS.map(([heading]) => heading);
 
-/** What the help calls their values, as Docker's does. */
+/** What the help calls the values, as in Docker's help. */
 const VALUES: readonly (readonly [string, RegExp])[] = [
   ['duration', /-(delay|monitor|interval|timeout|period|window)$/],
   ['bytes', /-memory$/],
@@ -31,7 +31,7 @@ const VALUES: readonly (readonly [string, RegExp])[] = [
   ['command', /^(args|entrypoint|health-cmd)$/],
 ];
 
-/** The flags of a service under their headings, with the kinds of their values. */
+/** The flags of a service with their headings and the kinds of their values. */
 export function withHelp(flags: Flags): Flags {
   return Object.fromEntries(
     Object.entries(flags).map(([name, flag]): [string, Flag] => {

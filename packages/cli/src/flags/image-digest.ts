@@ -2,7 +2,7 @@ import type { Placement, ServiceSpec } from '@swarm/api';
 import { type ApiClient, DaemonError } from '../client/api-client.js';
 import type { CommandContext } from '../command.js';
 
-/** Image that is no image: a command of the host itself. */
+/** Not an image: stands for a command of the host itself. */
 const HOST_IMAGE = 'host';
 
 interface Distribution {
@@ -11,8 +11,8 @@ interface Distribution {
 }
 
 /**
- * The spec with its image pinned to the digest that the registry gives now, and to its platforms, so
- * that every node runs the same. When no registry can be asked the image stays as it is named.
+ * Pins the spec's image to the digest that the registry currently has, and to its platforms, so that every
+ * node runs the same. Leaves the image as it is if no registry can be asked.
  * @returns the spec, and a warning for the user
  */
 export async function pinImage(
@@ -59,7 +59,7 @@ export async function pinImage(
   };
 }
 
-/** {@link pinImage}, unless the user does not want it; a warning is told. */
+/** {@link pinImage}, unless the user does not want it; prints the warning. */
 export async function pinned(
   { args, client, output }: CommandContext,
   spec: ServiceSpec,

@@ -2,7 +2,7 @@ import type { Placement } from '@swarm/api';
 import { UsageError } from '../command.js';
 import { splitPair } from './values.js';
 
-/** `HOST:IP` of `--host` as a line of /etc/hosts (`IP HOST`). */
+/** Converts `HOST:IP` of `--host` to a line of /etc/hosts (`IP HOST`). */
 export function hostLine(text: string): string {
   const at = text.indexOf(':');
   if (at <= 0 || at === text.length - 1)
@@ -30,7 +30,7 @@ export function parsePreference(text: string): NonNullable<Placement['Preference
   return { Spread: { SpreadDescriptor: descriptor } };
 }
 
-/** Environment: `NAME=VALUE`; a bare `NAME` takes the value of this process, or is left out. */
+/** Environment: `NAME=VALUE`; a bare `NAME` takes its value from this process, or is omitted. */
 export function environment(items: readonly string[], env: NodeJS.ProcessEnv): string[] {
   return items.flatMap((item) => {
     if (item === '' || item.startsWith('='))

@@ -4,7 +4,7 @@ import { parseBytes, parseFields, splitPair } from './values.js';
 
 type Draft = { -readonly [K in keyof Mount]?: Mount[K] };
 
-/** One `--mount` value: `type=volume|bind|tmpfs,source=,target=,readonly,…`; type volume by default. */
+/** Parses one `--mount` value: `type=volume|bind|tmpfs,source=,target=,readonly,…`; type volume by default. */
 export function parseMount(text: string): Mount {
   const mount: Draft = { Type: 'volume' };
   const volume: { NoCopy?: boolean; Labels?: Record<string, string>; Subpath?: string } = {};
@@ -19,12 +19,12 @@ export function parseMount(text: string): Mount {
     const flag = () => {
       if (value === undefined || value === 'true' || value === '1') return true;
       if (value === 'false' || value === '0') return false;
-      throw bad(text, `field '${key}' is true or false`);
+      throw bad(text, `field '${key}' must be true or false`);
     };
     switch (key) {
       case 'type':
         if (!['volume', 'bind', 'tmpfs'].includes(needed()))
-          throw bad(text, `type is volume, bind or tmpfs, not '${value}'`);
+          throw bad(text, `type must be volume, bind or tmpfs, not '${value}'`);
         mount.Type = needed() as Mount['Type'];
         break;
       case 'source':
@@ -73,7 +73,7 @@ export function parseMount(text: string): Mount {
         break;
       case 'tmpfs-mode':
         if (!/^[0-7]{3,4}$/.test(needed()))
-          throw bad(text, `tmpfs-mode is an octal mode, not '${value}'`);
+          throw bad(text, `tmpfs-mode must be an octal mode, not '${value}'`);
         tmpfs.Mode = Number.parseInt(needed(), 8);
         break;
       default:

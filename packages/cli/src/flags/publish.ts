@@ -3,7 +3,7 @@ import { UsageError } from '../command.js';
 import { parseFields } from './values.js';
 
 /**
- * One `--publish` value: `[PUBLISHED:]TARGET[/tcp|udp|sctp]` with ranges, or
+ * Parses one `--publish` value: `[PUBLISHED:]TARGET[/tcp|udp|sctp]` with ranges, or
  * `published=,target=,protocol=,mode=ingress|host`.
  */
 export function parsePublish(text: string): PortConfig[] {
@@ -22,7 +22,7 @@ function parseLong(text: string): PortConfig {
     else if (key === 'protocol') protocol = protocolOf(text, value);
     else if (key === 'mode') {
       if (value !== 'ingress' && value !== 'host')
-        throw bad(text, `mode is ingress or host, not '${value}'`);
+        throw bad(text, `mode must be ingress or host, not '${value}'`);
       mode = value;
     } else throw bad(text, `unknown field '${key}': use target, published, protocol and mode`);
   }
@@ -42,7 +42,7 @@ function parseShort(text: string): PortConfig[] {
     return targets.map((target) => config(protocol, target, undefined, 'ingress'));
   const published = range(text, parts[0]!);
   if (published.length !== targets.length)
-    throw bad(text, 'the ranges of published and target ports differ in length');
+    throw bad(text, 'the ranges of published and target ports have different lengths');
   return targets.map((target, i) => config(protocol, target, published[i], 'ingress'));
 }
 
@@ -72,13 +72,13 @@ function range(text: string, part: string): number[] {
 function port(text: string, value: string): number {
   const number = Number(value);
   if (!/^\d+$/.test(value) || number < 1 || number > 65535)
-    throw bad(text, `invalid port '${value}': 1 to 65535`);
+    throw bad(text, `invalid port '${value}': use 1 to 65535`);
   return number;
 }
 
 function protocolOf(text: string, value: string): PortProtocol {
   if (value === 'tcp' || value === 'udp' || value === 'sctp') return value;
-  throw bad(text, `protocol is tcp, udp or sctp, not '${value}'`);
+  throw bad(text, `protocol must be tcp, udp or sctp, not '${value}'`);
 }
 
 function bad(text: string, why: string): UsageError {

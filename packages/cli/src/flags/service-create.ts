@@ -34,7 +34,7 @@ export const CREATE_FLAGS: Flags = withHelp({
   'with-registry-auth': { type: 'boolean', about: 'send registry authentication to the nodes' },
 });
 
-/** The spec that `service create` asks for. Defaults are the daemon's. */
+/** The spec that `service create` asks for. The daemon fills in defaults. */
 export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec {
   const [image, ...command] = args.positionals;
   const container: Mutable<ContainerSpec> = { Image: image! };
@@ -127,7 +127,7 @@ function modeOf(args: Arguments): ServiceMode {
   }
   if (mode === 'replicated-job') {
     const completions = replicas === undefined ? undefined : parseCount('replicas', replicas);
-    // As many at once as are wanted, when nothing else is said (Docker).
+    // Without a limit, run as many at once as are wanted (Docker).
     const atOnce =
       concurrent === undefined ? completions : parseCount('max-concurrent', concurrent);
     return {
@@ -156,7 +156,9 @@ function refuseForJob(args: Arguments): void {
     (name) => /^(update|rollback)-/.test(name) && args.has(name),
   );
   if (flag !== undefined)
-    throw new UsageError(`--${flag} can not be used with a job: an update runs it anew`);
+    throw new UsageError(
+      `--${flag} cannot be used with a job: an update runs it again from the start`,
+    );
 }
 
 function readEnvFile(path: string): string[] {

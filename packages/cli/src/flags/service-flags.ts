@@ -1,6 +1,6 @@
 import type { Flags } from '../command.js';
 
-/** Flags with one meaning on `service create` and `service update`. */
+/** Flags that mean the same on `service create` and `service update`. */
 export const COMMON_SERVICE_FLAGS: Flags = {
   detach: {
     type: 'boolean',
@@ -29,17 +29,17 @@ export const COMMON_SERVICE_FLAGS: Flags = {
   'limit-pids': { type: 'string', about: 'limit the number of processes (0: no limit)' },
   'log-driver': { type: 'string', about: 'logging driver' },
   'log-opt': { type: 'list', about: 'logging driver options' },
-  'max-concurrent': { type: 'string', about: 'most tasks of a replicated job at once' },
+  'max-concurrent': { type: 'string', about: 'limit of tasks of a replicated job at once' },
   'no-healthcheck': { type: 'boolean', about: 'disable the health check of the image' },
   'no-resolve-image': {
     type: 'boolean',
-    about: 'do not ask the registry for digest and platforms',
+    about: 'do not ask the registry for the digest and the platforms',
   },
   'oom-score-adj': { type: 'number', about: 'OOM score adjustment, -1000 to 1000' },
   quiet: { type: 'boolean', short: 'q', about: 'no progress output' },
   'read-only': { type: 'boolean', about: "mount the container's root read-only" },
   replicas: { type: 'string', about: 'number of tasks' },
-  'replicas-max-per-node': { type: 'string', about: 'most tasks on one node (0: no limit)' },
+  'replicas-max-per-node': { type: 'string', about: 'limit of tasks per node (0: no limit)' },
   'reserve-cpu': { type: 'string', about: 'reserve CPUs' },
   'reserve-memory': { type: 'string', about: 'reserve memory' },
   'restart-condition': {
@@ -49,7 +49,7 @@ export const COMMON_SERVICE_FLAGS: Flags = {
     default: 'any',
   },
   'restart-delay': { type: 'string', about: 'delay between restarts', default: '5s' },
-  'restart-max-attempts': { type: 'string', about: 'most restarts before giving up' },
+  'restart-max-attempts': { type: 'string', about: 'limit of restarts before giving up' },
   'restart-window': { type: 'string', about: 'window in which restarts are counted' },
   'rollback-delay': { type: 'string', about: 'delay between task rollbacks' },
   'rollback-failure-action': {
@@ -128,7 +128,7 @@ export const LIST_FLAGS: Readonly<
   ulimit: { about: 'ulimit options (NAME=SOFT[:HARD])' },
 };
 
-/** Docker's flags that other work brings; refused by name. */
+/** Docker's flags that are not supported yet; refused by name. */
 export const NOT_YET_FLAGS: readonly string[] = [
   ...['config', 'secret', 'network', 'generic-resource'].flatMap((name) => [
     name,

@@ -35,11 +35,11 @@ export const UPDATE_FLAGS: Flags = withHelp({
   'cap-drop': { type: 'list', about: 'Linux capabilities to drop' },
   force: { type: 'boolean', about: 'replace all tasks even if nothing changed' },
   image: { type: 'string', about: 'service image' },
-  rollback: { type: 'boolean', about: 'go back to the previous specification' },
+  rollback: { type: 'boolean', about: 'revert to the previous specification' },
   'with-registry-auth': { type: 'boolean', about: 'send registry authentication to the nodes' },
 });
 
-/** The spec after `service update`: the old one with what the flags change, everything else kept. */
+/** The spec after `service update`: the old one with the flags' changes, everything else kept. */
 export function updateSpec(args: Arguments, old: ServiceSpec, env: NodeJS.ProcessEnv): ServiceSpec {
   const container: Mutable<ContainerSpec> = { ...old.TaskTemplate.ContainerSpec! };
   const image = args.string('image');
@@ -185,7 +185,7 @@ function updateEndpoint(args: Arguments, spec: Mutable<ServiceSpec>): void {
   };
 }
 
-/** `--publish-rm 80` names the target port; `8080:80` also the published one. */
+/** `--publish-rm 80` names the target port; `8080:80` also names the published one. */
 function removes(rule: PortConfig, port: PortConfig): boolean {
   return (
     rule.TargetPort === port.TargetPort &&

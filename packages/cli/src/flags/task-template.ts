@@ -16,7 +16,7 @@ import {
   splitWords,
 } from './values.js';
 
-/** A copy of an object in which fields may be set. */
+/** A copy of an object whose fields may be set. */
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Applies the flags that mean the same on create and update to a container spec. */
@@ -76,7 +76,7 @@ function applyHealthFlags(args: Arguments, container: Mutable<ContainerSpec>): v
   }
 }
 
-/** Resources, restart policy and log driver. */
+/** Applies resources, restart policy and log driver. */
 export function applyTaskFlags(args: Arguments, task: Mutable<TaskSpec>): void {
   const resources = (
     kind: 'limit' | 'reserve',
@@ -124,7 +124,7 @@ export function applyTaskFlags(args: Arguments, task: Mutable<TaskSpec>): void {
   }
 }
 
-/** `--update-*` or `--rollback-*`; undefined when none is given and there was none. */
+/** `--update-*` or `--rollback-*`; undefined if there are neither such flags nor an old value. */
 export function updateConfig(
   args: Arguments,
   kind: 'update' | 'rollback',

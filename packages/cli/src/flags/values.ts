@@ -10,7 +10,7 @@ const DURATION_UNIT_NS: Readonly<Record<string, number>> = {
   h: 3600e9,
 };
 
-/** A duration as Go writes it (`1m30s`, `500ms`, `0`), in nanoseconds. */
+/** Parses a duration as Go writes it (`1m30s`, `500ms`, `0`) to nanoseconds. */
 export function parseDuration(flag: string, text: string): number {
   if (text === '0') return 0;
   const pattern = /(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/gy;
@@ -22,7 +22,7 @@ export function parseDuration(flag: string, text: string): number {
   }
   if (text === '' || end !== text.length) {
     throw new UsageError(
-      `invalid argument '${text}' for --${flag}: a duration such as 500ms, 10s or 1m30s is needed`,
+      `invalid argument '${text}' for --${flag}: use a duration such as 500ms, 10s or 1m30s`,
     );
   }
   return Math.round(total);
@@ -37,34 +37,32 @@ const BYTE_UNIT: Readonly<Record<string, number>> = {
   p: 1024 ** 5,
 };
 
-/** A size in bytes: `64m`, `1.5g`, `1048576`; units are powers of 1024. */
+/** Parses a size in bytes: `64m`, `1.5g`, `1048576`; units are powers of 1024. */
 export function parseBytes(flag: string, text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s?(?:([kmgtp])i?)?b?$/i.exec(text);
   if (match === null)
-    throw new UsageError(
-      `invalid argument '${text}' for --${flag}: a size such as 64m or 1g is needed`,
-    );
+    throw new UsageError(`invalid argument '${text}' for --${flag}: use a size such as 64m or 1g`);
   return Math.round(Number(match[1]) * BYTE_UNIT[(match[2] ?? '').toLowerCase()]!);
 }
 
-/** CPUs with up to nine decimals, as units of 10⁻⁹ CPU. */
+/** Parses CPUs with up to nine decimals to units of 10⁻⁹ CPU. */
 export function parseCpus(flag: string, text: string): number {
   if (!/^\d+(\.\d{1,9})?$/.test(text)) {
     throw new UsageError(
-      `invalid argument '${text}' for --${flag}: a number of CPUs such as 0.5 or 2 is needed`,
+      `invalid argument '${text}' for --${flag}: use a number of CPUs such as 0.5 or 2`,
     );
   }
   return Math.round(Number(text) * 1e9);
 }
 
-/** A whole number of at least 0. */
+/** Parses a whole number of at least 0. */
 export function parseCount(flag: string, text: string): number {
   if (!/^\d+$/.test(text))
-    throw new UsageError(`invalid argument '${text}' for --${flag}: a whole number is needed`);
+    throw new UsageError(`invalid argument '${text}' for --${flag}: use a whole number`);
   return Number(text);
 }
 
-/** `key=value` pairs; a pair without `=` has an empty value. */
+/** Parses `key=value` pairs; a pair without `=` has an empty value. */
 export function parsePairs(items: readonly string[]): Record<string, string> {
   return Object.fromEntries(items.map(splitPair));
 }
@@ -74,7 +72,7 @@ export function splitPair(item: string): [string, string] {
   return at === -1 ? [item, ''] : [item.slice(0, at), item.slice(at + 1)];
 }
 
-/** Comma-separated `key=value` fields, a field may be quoted with `"`. */
+/** Parses comma-separated `key=value` fields; a field may be quoted with `"`. */
 export function parseFields(flag: string, text: string): [string, string | undefined][] {
   const fields: [string, string | undefined][] = [];
   let end = 0;
@@ -92,7 +90,7 @@ export function parseFields(flag: string, text: string): [string, string | undef
   }
   if (end !== text.length)
     throw new UsageError(
-      `invalid argument '${text}' for --${flag}: quotes go around a whole field, "key=value"`,
+      `invalid argument '${text}' for --${flag}: put quotes around a whole field, "key=value"`,
     );
   return fields;
 }
@@ -125,7 +123,7 @@ export function splitWords(flag: string, text: string): string[] {
     }
   }
   if (quote !== '')
-    throw new UsageError(`invalid argument '${text}' for --${flag}: a quote is not closed`);
+    throw new UsageError(`invalid argument '${text}' for --${flag}: missing closing quote`);
   if (inWord) words.push(word);
   return words;
 }

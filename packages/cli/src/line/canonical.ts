@@ -2,7 +2,7 @@ import { type Command, type Flag, type Flags, UsageError } from '../command.js';
 import { didYouMean, nearest } from './nearest.js';
 import { usageOf } from './usage.js';
 
-/** Words that Docker's flags take for yes and no (Go, strconv.ParseBool). */
+/** Words that Docker's flags accept as yes and no (Go, strconv.ParseBool). */
 const YES = ['1', 't', 'T', 'true', 'TRUE', 'True'];
 const NO = ['0', 'f', 'F', 'false', 'FALSE', 'False'];
 
@@ -14,12 +14,12 @@ export interface CanonicalLine {
 }
 
 /**
- * Rewrites what comes after a command's words by the rules of Docker's flags (spf13/pflag), before yargs
- * reads it. yargs goes by what a word looks like: to it `--args --verbose` are two flags, `-5` is a
- * number, `--detach false` takes the `false`. pflag goes by what the flag is: one that takes a value takes
- * the next word whatever that is, a boolean never does (`--detach=false`), short ones may be joined
- * (`-qf`, `-p80:80`), `--` ends them, and of several values the last counts unless it is a list.
- * @throws UsageError for a flag that the command does not have or that lacks its value
+ * Rewrites what follows a command's words by the rules of Docker's flags (spf13/pflag), before yargs parses
+ * it. yargs goes by what a word looks like: it reads `--args --verbose` as two flags, `-5` as a number, and
+ * takes the `false` of `--detach false`. pflag goes by what the flag is: one with a value takes the next
+ * word whatever it is, a boolean never does (`--detach=false`), short ones may be joined (`-qf`, `-p80:80`),
+ * `--` ends them, and the last of several values counts unless it is a list.
+ * @throws UsageError for a flag that the command does not have, or that lacks its value
  */
 export function canonicalLine(
   command: Command,
@@ -32,7 +32,7 @@ export function canonicalLine(
   const values = new Map<string, string[]>();
   const positionals: string[] = [];
   let at = 0;
-  /** The next word, for a flag that takes a value; booleans leave it alone. */
+  /** The next word, for a flag that takes a value; a boolean leaves it alone. */
   const next = (flag: Flag) => (flag.type === 'boolean' ? undefined : argv[at++]);
   const find = (name: string): Flag => {
     const written = `--${name}`;
@@ -96,13 +96,13 @@ export function canonicalLine(
   };
 }
 
-/** yargs takes one pair of quotes off a value; these are the user's, past the shell. */
+/** yargs strips one pair of quotes from a value; these are the user's and have already passed the shell. */
 function quoted(value: string): string {
   const first = value[0];
   return (first === '"' || first === "'") && value.endsWith(first) ? `"${value}"` : value;
 }
 
-/** `-name` is probably `--name`. */
+/** Suggests `--name` for `-name`. */
 function oneDashTooFew(word: string, flags: Flags): string {
   const name = word.slice(1).split('=')[0]!;
   return name.length > 1 && Object.hasOwn(flags, name) ? didYouMean([`--${name}`]) : '';

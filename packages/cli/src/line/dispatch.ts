@@ -36,7 +36,7 @@ export async function dispatch(
     await help(second === 'help' ? [first, ...words.slice(2)] : [first], output);
     return second === undefined ? 1 : 0;
   }
-  // Most of the time a command takes to start is yargs: nothing loads it that does not parse.
+  // Most of the time a command takes to start goes into yargs: only a line that is parsed loads it.
   const { parseArguments } = await import('./parse.js');
   const args = parseArguments(command, words.slice(command.path.length));
   if (args === undefined) return help(command.path, output);
@@ -56,7 +56,7 @@ function contextOf(
   const managerTls: LocalNode['managerTls'] = async (files) => (await node()).managerTls(files);
   const connect = () =>
     new ApiClient(resolveEndpoint(host, process.env, uid, tlsVerify), { uid, managerTls });
-  // What stands in the environment is looked at when a command asks: `daemon` asks nobody.
+  // Reads the environment only when a command asks for the client: `daemon` never does.
   let client = host === undefined && !tlsVerify ? undefined : connect();
   return {
     ...{ args, output, node, env: process.env, uid },

@@ -1,6 +1,6 @@
 import type { Command, Flags } from '../command.js';
 
-/** Flags every command takes, unless it has one of that name itself (`service create --host`). */
+/** Flags of every command, unless the command has its own flag of that name (`service create --host`). */
 export const GLOBAL_FLAGS: Flags = {
   help: { type: 'boolean', short: 'h', about: 'show this help', group: 'Global Options' },
   host: {
@@ -11,25 +11,26 @@ export const GLOBAL_FLAGS: Flags = {
   },
   tlsverify: {
     type: 'boolean',
-    about: 'TLS to tcp://HOST:PORT ($DOCKER_TLS_VERIFY), certificates in $DOCKER_CERT_PATH',
+    about:
+      'use TLS to tcp://HOST:PORT ($DOCKER_TLS_VERIFY), with the certificates in $DOCKER_CERT_PATH',
     group: 'Global Options',
   },
 };
 
-/** The daemon's address can always stand before the command: `swarm --host … service create`. */
+/** The daemon's address may always come before the command: `swarm --host … service create`. */
 export function globalFlags(command: Command): Flags {
   const free = Object.entries(GLOBAL_FLAGS).filter(([name]) => !Object.hasOwn(command.flags, name));
   return Object.fromEntries(free);
 }
 
-/** What stands before the command's own words. */
+/** What comes before the command's own words. */
 export interface LeadingFlags {
   readonly host: string | undefined;
   readonly tlsVerify: boolean;
   readonly rest: readonly string[];
 }
 
-/** Takes the flags that say which daemon from the front of a command line. */
+/** Takes the flags that choose the daemon from the front of a command line. */
 export function leadingFlags(words: readonly string[]): LeadingFlags {
   let host: string | undefined;
   let tlsVerify = false;
@@ -45,7 +46,7 @@ export function leadingFlags(words: readonly string[]): LeadingFlags {
   }
 }
 
-/** `swarm swarm init` is taken for `swarm init`, for fingers used to Docker. */
+/** Accepts `swarm swarm init` as `swarm init`, for fingers used to Docker. */
 function withoutSwarm(words: readonly string[]): readonly string[] {
   return words[0] === 'swarm' ? words.slice(1) : words;
 }

@@ -5,7 +5,7 @@ import { FLAG_GROUPS } from '../flags/flag-help.js';
 import { GLOBAL_FLAGS, globalFlags } from './global-flags.js';
 import { summaryOf, usageLine } from './usage.js';
 
-/** What the help calls the value of a flag that does not name it itself. */
+/** What the help calls the value of a flag that does not name it. */
 const VALUE = { string: 'string', number: 'decimal', list: 'list', boolean: '' } as const;
 const OPTIONS = 'Options';
 
@@ -57,7 +57,7 @@ export function managementHelp(word: string, width: number): string {
   ].join('\n\n');
 }
 
-/** A yargs that parses nothing: it lays the page out. */
+/** A yargs that parses nothing and only lays out the page. */
 function blank(width: number) {
   return yargs([])
     .scriptName('swarm')
@@ -69,8 +69,8 @@ function blank(width: number) {
 }
 
 /**
- * Adds flags under a heading. yargs shows types in brackets at the far right; here the kind of value
- * stands behind the name, as in Docker's help, so it is part of the key.
+ * Adds flags under a heading. yargs shows types in brackets at the far right; here the kind of value follows
+ * the name, as in Docker's help, so it is part of the key.
  */
 function show(
   page: ReturnType<typeof blank>,
@@ -93,10 +93,10 @@ function nameAndAbout(command: Command): readonly [string, string] {
 
 const INDENT = 2;
 const GAP = 3;
-/** However narrow the window: less is no text any more. */
+/** Minimum, however narrow the window: less would be unreadable. */
 const ABOUT_MIN_WIDTH = 20;
 
-/** Commands by name under a heading; what they do is wrapped in a column of its own. */
+/** Lists commands by name under a heading; wraps their descriptions in their own column. */
 function section(
   heading: string,
   rows: readonly (readonly [string, string])[],

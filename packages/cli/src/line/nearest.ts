@@ -1,9 +1,9 @@
 /** Most suggestions for one misspelt word. */
 const SUGGESTION_LIMIT = 3;
-/** A word this short is the start of too many others. */
+/** A shorter word is the start of too many others. */
 const PREFIX_MIN_LENGTH = 3;
 
-/** The known words that the given one is probably meant to be, the likeliest first. */
+/** The known words that the user probably meant, likeliest first. */
 export function nearest(word: string, known: readonly string[]): readonly string[] {
   const limit = word.length <= 3 ? 1 : word.length <= 8 ? 2 : 3;
   return known
@@ -17,7 +17,7 @@ export function nearest(word: string, known: readonly string[]): readonly string
     .map(({ each }) => each);
 }
 
-/** `Did you mean 'a' or 'b'?` on a line of its own; empty without a suggestion. */
+/** `Did you mean 'a' or 'b'?` on its own line; empty without a suggestion. */
 export function didYouMean(words: readonly string[]): string {
   return words.length === 0 ? '' : `\nDid you mean ${words.join(' or ')}?`;
 }

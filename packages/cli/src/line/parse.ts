@@ -4,7 +4,7 @@ import { canonicalLine } from './canonical.js';
 import { globalFlags } from './global-flags.js';
 import { usageOf } from './usage.js';
 
-/** The line is canonical when yargs sees it: nothing in a word is for yargs to interpret. */
+/** The line is canonical when yargs sees it: no word leaves yargs anything to interpret. */
 const PARSER = {
   'populate--': true,
   'boolean-negation': false,
@@ -16,13 +16,13 @@ const PARSER = {
   'short-option-groups': false,
 } as const;
 
-/** What yargs hands to a command: flags by name, positionals as `--`. */
+/** What yargs passes to a command: flags by name, positionals as `--`. */
 type Read = Readonly<Record<string, unknown>>;
 
 /**
- * Reads what comes after a command's words.
- * @returns undefined when help was asked for
- * @throws UsageError that names the flag or says what is missing
+ * Parses what follows a command's words.
+ * @returns undefined if the user asked for help
+ * @throws UsageError naming the flag or what is missing
  */
 export function parseArguments(command: Command, argv: readonly string[]): Arguments | undefined {
   const flags = { ...globalFlags(command), ...command.flags };
@@ -48,7 +48,7 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
   return argumentsOf(read);
 }
 
-/** Declares the words of a command, each the subcommand of the one before, and its flags at the last. */
+/** Declares the words of a command, each a subcommand of the one before, and its flags on the last. */
 function declare(
   parent: Argv,
   command: Command,
@@ -74,9 +74,9 @@ function declareFlags(line: Argv, command: Command): void {
     line.option(name, {
       type: flag.type === 'boolean' ? 'boolean' : 'string',
       array: flag.type === 'list',
-      // yargs lays out the help after every command it ran. Ours is made when it is asked for (help.ts).
+      // yargs lays out the help after every command it ran; we make ours on request (help.ts).
       hidden: true,
-      // Without a value a coerced option is not there; yargs calls this for given ones only.
+      // A coerced option without a value is absent; yargs calls this for given ones only.
       ...(flag.type === 'boolean' ? {} : { coerce: checker(name, flag) }),
     });
   line.check((read) => {
@@ -96,7 +96,7 @@ function countProblem(command: Command, positionals: readonly string[]): string 
   return `'${name}' ${limit}, got '${positionals.join(' ')}'`;
 }
 
-/** Refuses values that the flag does not take. */
+/** Refuses values that the flag does not accept. */
 function checker(name: string, flag: Flag) {
   return (value: unknown) => {
     if (flag.type === 'number') numberOf(name, String(value));
@@ -110,7 +110,7 @@ function checker(name: string, flag: Flag) {
 
 function numberOf(name: string, value: string): number {
   if (!/^-?\d+(\.\d+)?$/.test(value))
-    throw new UsageError(`invalid argument '${value}' for --${name}: a number is needed`);
+    throw new UsageError(`invalid argument '${value}' for --${name}: use a number`);
   return Number(value);
 }
 

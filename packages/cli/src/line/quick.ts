@@ -4,9 +4,9 @@ import { PROGRAM } from '@swarm/api/program';
 import { versionText } from '../version-text.js';
 
 /**
- * Answers the two lines that scripts and people ask most, about the command itself, without what the
- * others need: yargs, the table of commands, a client.
- * @returns undefined for every other line, and where a daemon may have something to say
+ * Answers the two most frequent lines, which are about the command itself, without loading what the others
+ * need: yargs, the table of commands, a client.
+ * @returns undefined for any other line, and if there may be a daemon to ask
  */
 export function quickAnswer(
   argv: readonly string[],
@@ -19,7 +19,7 @@ export function quickAnswer(
   return argv[0] === 'version' && !mayHaveDaemon(env, uid, exists) ? versionText(null) : undefined;
 }
 
-/** Whether a daemon is named, or a socket is where resolveEndpoint looks for one. */
+/** Whether a daemon is named, or there is a socket where resolveEndpoint looks for one. */
 function mayHaveDaemon(
   env: NodeJS.ProcessEnv,
   uid: number,

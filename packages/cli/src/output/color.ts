@@ -3,7 +3,7 @@ export type Color = 'green' | 'red' | 'yellow';
 /** Select Graphic Rendition (ECMA-48, 8.3.117). */
 const CODE: Readonly<Record<Color, number>> = { red: 31, green: 32, yellow: 33 };
 
-/** The text in a colour, the usual one after it. */
+/** The text in a colour, then back to the usual one. */
 export function colored(text: string, color: Color): string {
   return `\u001b[${CODE[color]}m${text}\u001b[0m`;
 }

@@ -1,7 +1,7 @@
 import { UsageError } from '../command.js';
 import { splitPair } from '../flags/values.js';
 
-/** `--filter key=value` (repeated) as the API's filter map. */
+/** Converts `--filter key=value` (repeatable) to the API's filter map. */
 export function filterMap(
   items: readonly string[],
 ): Record<string, Record<string, true>> | undefined {

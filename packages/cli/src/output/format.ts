@@ -4,15 +4,15 @@ import type { Output } from './output.js';
 import { jsonText } from './shown.js';
 import { table } from './table.js';
 
-/** One row of a list: its fields by the names that templates use. */
+/** One row of a list: its fields, by the names that templates use. */
 export type Row = Readonly<Record<string, unknown>>;
 
 const FIELD = /\{\{\s*(json\s+)?(\.[\w.]*)\s*\}\}|\{\{(.*?)\}\}/g;
 
 /**
- * An object as text with `{{.Field}}`, `{{.Field.Sub}}` and `{{json .Field}}`, or `json` for all of it.
- * What Go's templates can do beyond that is refused.
- * @param show how the value of a field is written
+ * Formats an object with `{{.Field}}`, `{{.Field.Sub}}` and `{{json .Field}}`, or `json` for all of it.
+ * Refuses everything else that Go's templates can do.
+ * @param show formats the value of a field
  */
 export function formatObject(
   format: string,
@@ -30,11 +30,11 @@ export function formatObject(
 }
 
 /**
- * Prints a list by `--format`: `json` (a line each), a template for each row, or `table TEMPLATE`, whose
- * fields, set apart by tabs, are columns. Without a format the given columns are the table's.
- * Control characters of a field are shown in tables and on a terminal; a template's lines in a pipe have
- * them as they are.
- * @param headings of fields whose column is not called by the field's own name in capitals
+ * Prints a list by `--format`: `json` (one object per line), a template for each row, or `table TEMPLATE`,
+ * whose fields, separated by tabs, are the columns. Without a format, prints a table of the given columns.
+ * Shows a field's control characters in tables and on a terminal; a template's lines in a pipe have them as
+ * they are.
+ * @param headings of fields whose column is not named after the field in capitals
  */
 export function printRows(
   output: Output,
@@ -78,7 +78,10 @@ export function printObject(output: Output, format: string, object: object): voi
   output.line(formatObject(format, object, show));
 }
 
-/** `\t` and `\n` as people write them on a command line. */
+/**
+ * `\t` and `
+ * ` as people type them on a command line.
+ */
 function withEscapes(format: string): string {
   return format.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
 }

@@ -7,14 +7,14 @@ import { jsonText, shown } from './shown.js';
 /** Flags of every `inspect`. */
 export const INSPECT_FLAGS: Flags = {
   format: { type: 'string', short: 'f', about: 'json, or a template with {{.Field}}' },
-  pretty: { type: 'boolean', about: 'print in a form for people' },
+  pretty: { type: 'boolean', about: 'print in a human-readable form' },
 };
 
 /**
- * `inspect` of any kind: prints what is found, then says what is not.
+ * `inspect` of any kind: prints what it finds, then names what it does not.
  * @param read one object by name
- * @param pretty an object in a form for people
- * @returns 1 when something is not found
+ * @param pretty formats an object for people
+ * @returns 1 if something is not found
  */
 export async function inspectAll<T extends object>(
   { args, output }: CommandContext,

@@ -1,15 +1,15 @@
 import { showControls } from '@swarm/api/text';
 import { type Color, colored } from './color.js';
 
-/** A part of a line, and its colour where it has one. */
+/** A part of a line, and its colour, if any. */
 export type LivePart = string | { readonly text: string; readonly color?: Color };
 export type LiveLine = readonly LivePart[];
 
-/** The last lines of a terminal, drawn over each time they change. */
+/** The last lines of a terminal, redrawn each time they change. */
 export interface LiveArea {
   readonly columns: number;
   readonly rows: number;
-  /** Shows these lines in the place of those drawn before. What is too long for the window is cut. */
+  /** Replaces the lines drawn before. Cuts what is too long for the window. */
   draw(lines: readonly LiveLine[]): void;
 }
 
@@ -24,10 +24,10 @@ const UP = (lines: number) => (lines === 0 ? '' : `\u001b[${lines}A`);
 const CLEAR_TO_LINE_END = '\u001b[K';
 const CLEAR_BELOW = '\u001b[J';
 
-/** Draws lines on a terminal. No control character but its own reaches it. */
+/** Draws lines on a terminal. Lets no control character but its own through. */
 export class DrawnLines implements LiveArea {
   readonly #target: LiveTarget;
-  /** Lines above the cursor that are drawn over next time. */
+  /** Lines above the cursor to draw over next time. */
   #height = 0;
   #last = '';
 
@@ -44,7 +44,7 @@ export class DrawnLines implements LiveArea {
   }
 
   draw(lines: readonly LiveLine[]): void {
-    // A line that fills the last column wraps on some terminals, and one more line would be drawn over.
+    // A line that fills the last column wraps on some terminals, and the next redraw would be one line off.
     const width = this.columns - 1;
     const text = lines
       .map((line) => `${cut(line, width, this.#target.color)}${CLEAR_TO_LINE_END}\n`)
@@ -55,7 +55,7 @@ export class DrawnLines implements LiveArea {
     this.#last = text;
   }
 
-  /** Something else was written: what is drawn stays, the next lines go below. */
+  /** Something else was written: leaves what is drawn, and draws the next lines below it. */
   leave(): void {
     this.#height = 0;
   }
@@ -79,7 +79,7 @@ function cut(line: LiveLine, width: number, color: boolean): string {
   return text;
 }
 
-/** Cells that a character takes: at most two; from Hangul Jamo on most take both. */
+/** Cells that a character takes: at most two; from Hangul Jamo on, most take both. */
 function cellsOf(character: string): number {
   return character.codePointAt(0)! >= 0x1100 ? 2 : 1;
 }

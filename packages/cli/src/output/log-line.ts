@@ -1,12 +1,12 @@
 import { showControls } from '@swarm/api/client';
 
-/** What a log line says of where it comes from: `com.docker.swarm.task.id` and the like. */
+/** What a log line says about its origin: `com.docker.swarm.task.id` and the like. */
 export type LogDetails = Readonly<Record<string, string>>;
 
 export interface LogLineOptions {
   /** The line begins with its time. */
   readonly timestamps: boolean;
-  /** Keep details other than the cluster's own in the line. */
+  /** Keeps details other than the cluster's own in the line. */
   readonly details: boolean;
   /** Text that says whose line it is. */
   readonly prefix: (details: LogDetails) => string;
@@ -16,7 +16,7 @@ const NODE_ID = 'com.docker.swarm.node.id';
 const TASK_ID = 'com.docker.swarm.task.id';
 const OWN = [NODE_ID, 'com.docker.swarm.service.id', TASK_ID];
 
-/** A line as the daemon sends it, `[TIMESTAMP ]key=value,key=value text`, as it is shown. */
+/** Formats a line as the daemon sends it: `[TIMESTAMP ]key=value,key=value text`. */
 export function showLogLine(line: string, options: LogLineOptions): string {
   const [time, rest] = options.timestamps ? firstWord(line) : ['', line];
   const [packed, text] = firstWord(rest);
@@ -33,12 +33,12 @@ export function showLogLine(line: string, options: LogLineOptions): string {
 export interface PrefixOptions {
   readonly taskIds: boolean;
   readonly full: boolean;
-  /** `SERVICE.SLOT` of a task; undefined when it is not known. */
+  /** `SERVICE.SLOT` of a task; undefined if unknown. */
   readonly taskName: (taskId: string) => string | undefined;
   readonly nodeName: (nodeId: string) => string;
 }
 
-/** Characters of an id that are shown. */
+/** Characters of an id to show. */
 const ID_WIDTH = 12;
 
 /** `web.1.29fj0pkbmb5f@node1    | `. */
@@ -47,7 +47,7 @@ export function logPrefix(details: LogDetails, options: PrefixOptions): string {
   const shortId = options.full ? taskId : taskId.slice(0, ID_WIDTH);
   const name = options.taskName(taskId);
   const task = name === undefined ? shortId : options.taskIds ? `${name}.${shortId}` : name;
-  // A host name with a line feed in it would begin a line of its own.
+  // A host name with a line feed in it would begin another line.
   return showControls(`${task}@${options.nodeName(details[NODE_ID] ?? '')}    | `);
 }
 
@@ -67,7 +67,7 @@ function unpack(packed: string): LogDetails {
   return Object.fromEntries(pairs);
 }
 
-/** A text that is no URL encoding stays as it is: log lines may hold anything. */
+/** Leaves a text that is not URL-encoded as it is: log lines may contain anything. */
 function decode(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -1,32 +1,32 @@
-// The whole of the API would be loaded with every command.
+// Importing all of the API would load it with every command.
 import { showControls } from '@swarm/api/text';
 import { type Color, colored, wantsColor } from './color.js';
 import { DrawnLines, type LiveArea } from './live-area.js';
 import { TaskOutput } from './task-output.js';
 
 /**
- * The one way of every command to standard output and standard error. A terminal gets no control
- * character that a node, a task or a service brought along; a pipe gets results and logs as they are.
+ * Every command's only way to standard output and standard error. A terminal gets no control character that
+ * came from a node, a task or a service; a pipe gets results and logs as they are.
  */
 export interface Output {
-  /** A result, one line or more. Line feeds and tabs are its layout: see `shown` for strings in it. */
+  /** Prints a result, one line or more. Line feeds and tabs are its layout: see `shown` for strings in it. */
   line(text: string, color?: Color): void;
-  /** A message for people, on standard error. */
+  /** Prints a message for people, on standard error. */
   error(text: string): void;
-  /** Bytes that tasks wrote. */
+  /** Prints bytes that tasks wrote. */
   write(chunk: string | Uint8Array): void;
   writeError(chunk: string | Uint8Array): void;
-  /** Nothing more comes: writes what waited for the rest of a character. */
+  /** No more output: writes what waited for the rest of a character. */
   end(): void;
   /** Whether standard output is a terminal. */
   readonly isTerminal: boolean;
-  /** Width that text for people is laid out for. */
+  /** Width for laying out text for people. */
   readonly columns: number;
-  /** Where lines can be drawn over; undefined where they cannot. */
+  /** Where lines can be redrawn; undefined where they cannot. */
   readonly live: LiveArea | undefined;
 }
 
-/** A stream of the process, as far as it is used. */
+/** A stream of the process, as far as we use it. */
 export interface Sink {
   write(chunk: string | Uint8Array): unknown;
   readonly isTTY?: boolean;
@@ -34,13 +34,13 @@ export interface Sink {
   readonly rows?: number;
 }
 
-/** A window that nobody told the size of: what terminals had for decades. */
+/** For a window of unknown size: what terminals had for decades. */
 const USUAL_COLUMNS = 80;
 const USUAL_ROWS = 24;
-/** Longer lines are hard to read, however wide the window is. */
+/** Longer lines are hard to read, however wide the window. */
 const TEXT_MAX_COLUMNS = 120;
 
-/** What text for people is laid out with. */
+/** Control characters that lay out text for people. */
 const LAYOUT = '\n\t';
 
 export function createOutput(stdout: Sink, stderr: Sink, env: NodeJS.ProcessEnv = {}): Output {
@@ -57,7 +57,7 @@ export function createOutput(stdout: Sink, stderr: Sink, env: NodeJS.ProcessEnv 
     },
     error(text) {
       live?.leave();
-      // Also to a file or a pipe: it is read by people sooner or later.
+      // To a file or a pipe, too: people read it sooner or later.
       stderr.write(`${showControls(text, LAYOUT)}\n`);
     },
     write(chunk) {
@@ -85,7 +85,7 @@ export function createOutput(stdout: Sink, stderr: Sink, env: NodeJS.ProcessEnv 
 function liveOn(stdout: Sink, color: boolean): DrawnLines {
   return new DrawnLines({
     write: (text) => stdout.write(text),
-    // Read each time: windows change. A terminal of unknown size says 0.
+    // Read each time, because windows change. A terminal of unknown size says 0.
     get columns() {
       return stdout.columns || USUAL_COLUMNS;
     },

@@ -13,7 +13,7 @@ import type {
 import { goDuration, humanBytes, humanDuration } from './time.js';
 
 /**
- * A service in a form for people, in the order Docker prints it.
+ * Formats a service for people, in the order in which Docker prints it.
  * @param nowMs wall clock, for the age of an update
  */
 export function prettyService(service: Service, nowMs: number): string {
@@ -26,7 +26,7 @@ export function prettyService(service: Service, nowMs: number): string {
   if (service.UpdateStatus !== undefined) lines.push(...prettyStatus(service.UpdateStatus, nowMs));
   if (service.AllocationError !== undefined) lines.push(`Waiting for:\t${service.AllocationError}`);
   lines.push(...prettyPlacement(task));
-  // A job is run anew, not updated.
+  // A job is run again, not updated.
   if (spec.Mode.ReplicatedJob === undefined && spec.Mode.GlobalJob === undefined) {
     lines.push(
       ...prettyUpdate('Update', spec.UpdateConfig),

@@ -1,8 +1,8 @@
 import { escapeJson, showControls } from '@swarm/api/client';
 
 /**
- * A copy of what a daemon sent in which every string, keys included, spells its control characters out.
- * For forms whose layout is made of line feeds and tabs: a string of a worker can then add none.
+ * Copies what a daemon sent, spelling out the control characters of every string, including keys. For output
+ * laid out with line feeds and tabs: a worker's string then cannot add any.
  */
 export function shown<T>(value: T): T {
   return copy(value) as T;
@@ -18,7 +18,7 @@ function copy(value: unknown): unknown {
   );
 }
 
-/** JSON without a character that a terminal obeys: the same data to whoever parses it. */
+/** JSON without any character that a terminal obeys: the same data to a parser. */
 export function jsonText(value: unknown, indent?: number): string {
   return escapeJson(JSON.stringify(value, null, indent));
 }

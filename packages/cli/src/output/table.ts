@@ -1,12 +1,12 @@
 import { showControls } from '@swarm/api/client';
 
-/** Spaces between columns, and the least width of a column with them: as Docker's tables have. */
+/** Spaces between columns, and the least width of a column including them: as in Docker's tables. */
 const GAP = 3;
 const COLUMN_MIN_WIDTH = 10;
 
 /**
- * Rows under a heading, columns as wide as their widest cell. Control characters in a cell are spelt out:
- * no cell makes a row.
+ * Formats rows under a heading, with columns as wide as their widest cell. Spells out control characters, so
+ * that no cell can make a row.
  */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [heading, ...rows.map((row) => row.map((cell) => showControls(cell)))];

@@ -7,20 +7,20 @@ const STYLE_LIMIT = 32;
 /** Select Graphic Rendition (ECMA-48, 8.3.117): the one sequence that only changes how text looks. */
 const STYLE = `${ESCAPE}\\[[\\d;:]{0,${STYLE_LIMIT}}m`;
 const KEPT = new RegExp(`(${STYLE}|\\r?\\n)`);
-/** What may go on in the next piece. */
+/** What the next piece may continue. */
 const UNFINISHED = new RegExp(`(?:${ESCAPE}(?:\\[[\\d;:]{0,${STYLE_LIMIT}})?|\\r)$`);
 const PLAIN = `${ESCAPE}[0m`;
 
 /**
- * What tasks wrote, made fit for a terminal: text, tabs, line ends and colours pass, every other control
- * character is spelt out. Colours end with their line, so that no task paints what others say.
+ * Makes tasks' output safe for a terminal: lets text, tabs, line ends and colours through, and spells out every
+ * other control character. Colours end with their line, so that no task paints what others say.
  */
 export class TaskOutput {
   readonly #decoder = new StringDecoder('utf8');
   #held = '';
   #painted = false;
 
-  /** What can be shown of the bytes so far, however they are cut. */
+  /** Returns what can be shown of the bytes so far, however they are split. */
   push(chunk: string | Uint8Array): string {
     const text = typeof chunk === 'string' ? chunk : this.#decoder.write(Buffer.from(chunk));
     const all = this.#held + text;
@@ -28,7 +28,7 @@ export class TaskOutput {
     return this.#show(all.slice(0, all.length - this.#held.length));
   }
 
-  /** What is left when nothing more comes. */
+  /** Returns what is left at the end. */
   end(): string {
     const rest = this.#show(this.#held + this.#decoder.end());
     this.#held = '';

@@ -22,7 +22,7 @@ const HEADINGS = { DesiredState: 'DESIRED STATE', CurrentState: 'CURRENT STATE' 
 const ID_WIDTH = 12;
 const ERROR_WIDTH = 30;
 
-/** Prints tasks as `service ps` and `node ps` do: by service and slot, newest first, older ones as history. */
+/** Prints tasks for `service ps` and `node ps`: by service and slot, newest first, older ones as history. */
 export async function printTasks(
   context: CommandContext,
   tasks: readonly Task[],

@@ -17,7 +17,7 @@ export function humanDuration(ms: number): string {
   return `${Math.floor(days / 365)} years`;
 }
 
-/** Nanoseconds as Go prints a duration: `10s`, `1m30s`, `500ms`. */
+/** Formats nanoseconds as Go prints a duration: `10s`, `1m30s`, `500ms`. */
 export function goDuration(ns: number): string {
   if (ns === 0) return '0s';
   if (ns < 1e3) return `${ns}ns`;
@@ -33,13 +33,13 @@ export function goDuration(ns: number): string {
 /** Units of Docker's byte sizes, by powers of 1024. */
 const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** A size as Docker prints it, four significant digits: `200MiB`, `1.5GiB`. */
+/** Formats a size as Docker does, with four significant digits: `200MiB`, `1.5GiB`. */
 export function humanBytes(bytes: number): string {
   const unit = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), BYTE_UNITS.length - 1);
   return `${Number((bytes / 1024 ** unit).toPrecision(4))}${BYTE_UNITS[unit]}`;
 }
 
-/** A moment as Docker's forms for people print it: `2026-01-01 00:00:00.5 +0000 utc`. */
+/** Formats a time as Docker does for people: `2026-01-01 00:00:00.5 +0000 utc`. */
 export function goTime(timestamp: string): string {
   const moment = new Date(timestamp);
   if (Number.isNaN(moment.getTime())) return timestamp;

@@ -3,15 +3,15 @@ import type { LiveArea, LiveLine } from '../output/live-area.js';
 import { STAGES, stageOf, type TaskProgress } from './measure.js';
 import { countsOf, type ProgressState, type ProgressView } from './view.js';
 
-/** With more tasks than this there is one bar for all of them. */
+/** With more tasks than this, there is one bar for all of them. */
 const BARS_LIMIT = 20;
-/** Lines beside the bars of tasks: counts, what is waited for, how long still. */
+/** Lines besides the bars of tasks: counts, what they wait for, remaining time. */
 const OTHER_LINES = 5;
 const BAR_MAX_WIDTH = 50;
-/** A narrower bar says nothing; the words beside it are left then. */
+/** A narrower bar is meaningless; then the words next to it stand alone. */
 const BAR_MIN_WIDTH = 8;
 
-/** Progress drawn in place: a bar for each task, or one for all when they are many. */
+/** Draws progress in place: a bar for each task, or one for all if there are many. */
 export class BarsView implements ProgressView {
   readonly #live: LiveArea;
 

@@ -2,7 +2,7 @@ import type { Color } from '../output/color.js';
 import type { Output } from '../output/output.js';
 import { countsOf, type ProgressState, type ProgressView } from './view.js';
 
-/** Progress as lines, each kind told when it changes: for pipes, files and logs. */
+/** Prints progress as lines, one when something changes: for pipes, files and logs. */
 export class LinesView implements ProgressView {
   readonly #output: Output;
   readonly #shown = new Map<string, string>();

@@ -8,7 +8,7 @@ import {
   type TaskState,
 } from '@swarm/api/client';
 
-/** Stages a task passes before it runs: the one that is least far is told about. */
+/** Stages a task passes before it runs; progress reports the least advanced one. */
 export const STAGES = [
   'new',
   'pending',
@@ -20,7 +20,7 @@ export const STAGES = [
   'running',
 ] as const;
 
-/** One slot of a service, or its place on a node, by its task that is furthest. */
+/** One slot of a service, or its place on a node, with its most advanced task. */
 export interface TaskProgress {
   /** The slot's number, or the node's name. */
   readonly place: string;
@@ -36,7 +36,7 @@ export interface Progress {
   readonly tasks: readonly TaskProgress[];
 }
 
-/** How many tasks run of how many. */
+/** Counts how many of the wanted tasks run. */
 export function measure(
   service: Service,
   tasks: readonly Task[],
@@ -63,14 +63,14 @@ export interface JobProgress {
   readonly completed: number;
   /** Completions that make the job complete; 0 while no task of a global job is known. */
   readonly total: number;
-  /** Tasks on their way, of how many at once. */
+  /** Tasks in progress, of how many at once. */
   readonly active: number;
   readonly concurrent: number;
   readonly waiting: string | undefined;
   readonly tasks: readonly TaskProgress[];
 }
 
-/** How far the present run of a job is. */
+/** Measures the current run of a job. */
 export function measureJob(
   service: Service,
   tasks: readonly Task[],
@@ -111,7 +111,7 @@ function furthest(tasks: readonly Task[]): Map<string, Task> {
   return bySlot;
 }
 
-/** A job's place is done for good, else its task that has not ended counts. */
+/** A job's place is done for good; otherwise its task that has not ended counts. */
 function latest(tasks: readonly Task[]): Map<string, Task> {
   const bySlot = new Map<string, Task>();
   const rank = ({ Status: { State: state } }: Task) =>
@@ -134,7 +134,7 @@ function placesOf(bySlot: ReadonlyMap<string, Task>, nodes: readonly Node[]): Ta
     }));
 }
 
-/** What the task that is least far says of itself. */
+/** What the least advanced task says about itself. */
 function waitingFor(service: Service, tasks: readonly Task[]): string | undefined {
   const slowest = tasks
     .filter((task) => task.Status.State !== 'running')

@@ -1,17 +1,17 @@
 import type { JobProgress, Progress } from './measure.js';
 
-/** How the wait for the end goes: still counting, or done. */
+/** State of the final verification: counting down, or done. */
 export interface Verify {
   readonly done: boolean;
   readonly text: string;
 }
 
-/** All that is known of a service that is waited for. */
+/** Everything known about a service while waiting for it. */
 export type ProgressState =
   | ({ readonly kind: 'service'; readonly verify: Verify | undefined } & Progress)
   | ({ readonly kind: 'job'; readonly verify: Verify | undefined } & JobProgress);
 
-/** Tells a user how far a service is. */
+/** Shows a user how far a service is. */
 export interface ProgressView {
   show(state: ProgressState): void;
 }

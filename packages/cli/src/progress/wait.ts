@@ -9,21 +9,21 @@ import type { ProgressView } from './view.js';
 
 const POLL_MS = 200;
 const DEFAULT_MONITOR_NS = 5 * SECOND;
-/** A job whose tasks all ended without success gets this long to start others. */
+/** How long a job whose tasks all ended without success has to start others. */
 const JOB_IDLE_MS = 3_000;
 
 export interface WaitOptions {
   readonly quiet: boolean;
-  /** The user asked for the previous specification: a completed rollback is what was wanted. */
+  /** The user asked for the previous specification, so a completed rollback is a success. */
   readonly rollback?: boolean;
-  /** Time, and waiting: passed in by tests. */
+  /** Time and waiting; passed in by tests. */
   readonly now?: () => number;
   readonly sleep?: (ms: number) => Promise<void>;
 }
 
 /**
- * Waits until a service converged and stayed so for its monitor period, or until a job is complete,
- * telling how it goes.
+ * Waits until a service has converged and stayed so for its monitor period, or until a job is complete, and
+ * shows the progress.
  * @returns the exit code: 1 when the update paused or was rolled back, or the job cannot complete
  */
 export async function waitForService(
@@ -57,7 +57,7 @@ export async function waitForService(
       else {
         since ??= now();
         if (now() - since > JOB_IDLE_MS) {
-          output.error(`job failed: ${job.waiting ?? 'tasks ended and are not started again'}`);
+          output.error(`job failed: ${job.waiting ?? 'tasks ended and will not be restarted'}`);
           return 1;
         }
       }

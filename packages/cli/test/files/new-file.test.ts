@@ -8,7 +8,7 @@ import { command } from '../support/fake-daemon.js';
 import { folderOf } from '../support/folder.js';
 
 const saying = (text: string) => async () => Readable.from([Buffer.from(text)]);
-const EXISTS = { instanceOf: UsageError, message: /exists already: remove it/ };
+const EXISTS = { instanceOf: UsageError, message: /already exists: remove it/ };
 
 test('a file is its owner’s alone, whatever the umask, and alone in its folder', async (t) => {
   const folder = folderOf(t);
@@ -27,7 +27,7 @@ test('a file is its owner’s alone, whatever the umask, and alone in its folder
   t.deepEqual(readdirSync(folder), ['backup']);
 });
 
-test('what is there is neither replaced nor followed, a link to nothing included', async (t) => {
+test('an existing entry is neither replaced nor followed, not even a dangling link', async (t) => {
   const folder = folderOf(t);
   const target = join(folder, 'target');
   writeFileSync(join(folder, 'file'), 'mine');
@@ -45,7 +45,7 @@ test('what is there is neither replaced nor followed, a link to nothing included
   t.is(readFileSync(join(folder, 'file'), 'utf8'), 'mine');
 });
 
-test('what others put in place meanwhile stays, and is not written through', async (t) => {
+test('an entry that others create meanwhile stays, and is not written through', async (t) => {
   const folder = folderOf(t);
   const target = join(folder, 'target');
   const path = join(folder, 'backup');
@@ -65,7 +65,7 @@ test('a name that could be guessed and is taken does not matter', async (t) => {
   t.deepEqual(readdirSync(folder).sort(), ['backup', 'backup.part']);
 });
 
-test('a backup that is none leaves no file', async (t) => {
+test('an invalid backup leaves no file', async (t) => {
   const folder = folderOf(t);
   const answers = { 'GET /x/backup': Buffer.from('no backup at all, just text') };
   const { code, err } = await command(t, answers, 'backup', join(folder, 'file'));

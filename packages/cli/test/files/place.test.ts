@@ -14,7 +14,7 @@ const ADVICE = 'take another';
 const refused = (t: ExecutionContext, path: string, message: RegExp) =>
   t.throws(() => checkPlace(path, OURS, ADVICE), { instanceOf: UsageError, message });
 
-testAsRoot('what another user made in a folder that everybody writes to is not used', (t) => {
+testAsRoot('files of another user in a folder that everybody writes to are not used', (t) => {
   const shared = folderOf(t, 0o1777);
   const squatted = givenAway(join(shared, 'swarm'), mkdirSync);
   refused(
@@ -55,7 +55,7 @@ test('where anybody can exchange files nothing is used', (t) => {
   t.notThrows(() => checkPlace(join(group, 'own'), OURS, ADVICE));
 });
 
-test('a circle of links is told', (t) => {
+test('a circle of links is an error', (t) => {
   const folder = folderOf(t);
   symlinkSync('b', join(folder, 'a'));
   symlinkSync('a', join(folder, 'b'));

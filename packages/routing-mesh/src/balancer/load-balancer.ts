@@ -4,11 +4,11 @@ import type { FoundLink } from '../links/task-links.js';
 import type { TaskId } from '../layout.js';
 import type { HostPort } from '../mesh.js';
 
-/** What a balancer is told of a state. */
+/** The part of a state that a balancer gets. */
 export interface BalancerSlice {
-  /** Nodes that this one has a way to, by id; itself too. */
+  /** Nodes that this one can reach, by id; includes itself. */
   readonly peers: ReadonlyMap<string, CheckedPeer>;
-  /** All published ports with their endpoints. Ports that did not change are the same object as before. */
+  /** All published ports with their endpoints. An unchanged port is the same object as before. */
   readonly ports: readonly CheckedPort[];
 }
 
@@ -21,46 +21,46 @@ export interface LocalTask {
 }
 
 /**
- * Leads clients of published ports to endpoints, and clients of host ports to tasks of this node.
+ * Sends clients of published ports to endpoints, and clients of host ports to tasks of this node.
  *
- * Calls do not overlap, less `cut`; who composes the mesh sees to it. For each state it calls `apply`, then commits
- * the transaction of all parts, then calls `settle`.
+ * Calls must not overlap, except `cut`; the mesh that owns the parts ensures that. For each state it calls `apply`,
+ * then commits the transaction of all parts, then calls `settle`.
  */
 export interface LoadBalancer {
-  /** Takes the node's own place. */
+  /** Tells the balancer the node's own place. */
   start(self: CheckedPeer): Promise<void>;
 
   /**
    * Takes over the host ports of tasks that an earlier process attached.
-   * @returns which they are, by task; undefined when they cannot be told, so that nothing is taken over
+   * @returns the host ports by task; undefined if they cannot be read, so that nothing is taken over
    */
   adopt(links: readonly FoundLink[]): Promise<ReadonlyMap<TaskId, readonly HostPort[]> | undefined>;
 
   /**
-   * Leads published ports to exactly these endpoints, at the latest once the transaction is committed.
-   * Connections to endpoints that are gone go on. A port that cannot be opened is reported, and tried
-   * again with each state; the others are not held up.
+   * Sends published ports to exactly these endpoints, at the latest once the transaction is committed.
+   * Connections to removed endpoints continue. Reports a port that cannot be opened and tries it again with
+   * each state; it does not hold up the others.
    */
   apply(slice: BalancerSlice): Promise<void>;
 
   /**
-   * Ends what must not go on after the last `apply`: TCP connections to tasks of peers that are gone or
-   * down are reset, UDP clients move away from endpoints that are gone.
+   * Ends what must not continue after the last `apply`: resets TCP connections to tasks of peers that are gone
+   * or down, and moves UDP clients away from removed endpoints.
    */
   settle(): Promise<void>;
 
   /**
-   * Leads the task's host ports to it, at once, instead of those it had. Nobody else has them.
-   * @throws RangeError when the task has no address they could lead to
+   * Sends the task's host ports to it, at once, instead of those it had. No other task has them.
+   * @throws RangeError when the task has no address for them
    */
   attach(task: LocalTask): Promise<void>;
 
-  /** Closes the host ports of these tasks, at once. Tasks it does not know are no error. */
+  /** Closes the host ports of these tasks at once. Ignores tasks that it does not know. */
   detach(taskIds: readonly TaskId[]): Promise<void>;
 
-  /** Ends the connections that lead to these addresses, of tasks that are gone. */
+  /** Ends the connections to these addresses, which belonged to removed tasks. */
   cut(addresses: readonly IpAddress[]): Promise<void>;
 
-  /** Takes no more clients. What of it lives in this process ends; the rest is the transaction's. */
+  /** Accepts no more clients. Ends what lives in this process; the transaction removes the rest. */
   close(): Promise<void>;
 }

@@ -1,8 +1,8 @@
-/** A command that ended with another status than 0. */
+/** A command failed or could not run. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly stderr: string;
-  /** `ENOENT` when there is no such program. */
+  /** `ENOENT` if there is no such program. */
   readonly code: string | undefined;
 
   constructor(command: string, stderr: string, code?: string) {
@@ -12,12 +12,12 @@ export class CommandError extends Error {
   }
 }
 
-/** Every program of the system that the mesh runs. */
+/** Every system program that the mesh runs. */
 export type Program = 'ip' | 'bridge' | 'nft' | 'conntrack' | 'nsenter';
 
 /**
- * Runs a program; resolves with what it printed. Passed in where tests watch or replace it.
- * Arguments and input are made of checked values, see words.ts.
+ * Runs a program; resolves with its output. Passed in, so that tests can watch or replace it.
+ * Arguments and input consist of checked values, see words.ts.
  */
 export type RunCommand = (
   program: Program,

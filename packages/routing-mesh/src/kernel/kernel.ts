@@ -2,19 +2,19 @@ import type { RunCommand } from './command.js';
 import type { Nft } from './nft.js';
 
 /**
- * Everything the mesh uses of the host's kernel. `systemKernel` is the real one; tests and simulations
- * pass their own, so no other file of this package touches a process, a file or a library.
+ * Everything the mesh uses of the host's kernel. `systemKernel` is the real one; tests and simulations pass
+ * their own, so no other file of this package uses a process, a file or a library.
  */
 export interface Kernel {
   /** Whether this process may change the host's network. */
   readonly isPrivileged: boolean;
   /** Runs `ip`, `bridge`, `nft`, `conntrack` or `nsenter`. */
   readonly run: RunCommand;
-  /** Ways into the packet filter, fastest first. Each opens one, or throws when it is not there. */
+  /** Ways into the packet filter, fastest first. Each opens one, or throws if it is not available. */
   readonly packetFilters: readonly (() => Promise<Nft>)[];
-  /** A file of `/proc` or `/sys`; undefined when there is none or it cannot be read. */
+  /** A file of `/proc` or `/sys`; undefined if it does not exist or cannot be read. */
   readFile(path: string): Promise<string | undefined>;
-  /** @throws when the file is not there or the kernel refuses the text */
+  /** @throws when the file does not exist or the kernel rejects the text */
   writeFile(path: string, text: string): Promise<void>;
   /** Names in a folder of `/proc` or `/sys`. */
   listFolder(path: string): Promise<readonly string[]>;

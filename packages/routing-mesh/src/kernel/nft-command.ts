@@ -2,7 +2,7 @@ import { SerialQueue } from '../queues.js';
 import { CommandError, type RunCommand } from './command.js';
 import { type Nft, NftError } from './nft.js';
 
-/** {@link Nft} by one process a transaction: 7 to 20 ms each. The fall-back without koffi. */
+/** {@link Nft} with one process per transaction: 7 to 20 ms each. The fallback without koffi. */
 export function nftCommand(run: RunCommand): Nft {
   const queue = new SerialQueue();
   return {
@@ -22,7 +22,7 @@ export function nftCommand(run: RunCommand): Nft {
   };
 }
 
-/** One transaction by a process of its own. */
+/** Runs one transaction in its own process. */
 export async function nftTransaction(run: RunCommand, text: string): Promise<void> {
   try {
     await run('nft', ['-f', '-'], text);

@@ -1,25 +1,25 @@
 import type { Duplex } from 'node:stream';
 import type { IpAddress } from '@swarm/api';
 
-/** A TCP connection. Ends by halves; emits `connect` when this side opened it. */
+/** A TCP connection. Each half ends by itself; emits `connect` when this side opened it. */
 export interface StreamSocket extends Duplex {
-  /** Ends it with a reset. */
+  /** Ends the connection with a reset. */
   resetAndDestroy(): unknown;
   setKeepAlive(on: boolean): unknown;
 }
 
-/** What takes TCP clients. */
+/** Accepts TCP clients. */
 export interface StreamListener {
-  /** Takes no more clients; those there are go on. */
+  /** Accepts no more clients; existing ones continue. */
   close(): void;
 }
 
 /** A UDP socket. */
 export interface DatagramSocket {
-  /** To the address it is connected to. A failure is an `error` event, or lost as UDP may be. */
+  /** Sends to the connected address. A failure is an `error` event, or lost, as UDP may be. */
   send(data: Uint8Array): void;
   sendTo(data: Uint8Array, to: DatagramPeer): void;
-  /** Bytes that wait to be sent. */
+  /** Bytes waiting to be sent. */
   readonly queuedBytes: number;
   /** May be called more than once. */
   close(): void;
@@ -37,10 +37,10 @@ export interface ListenOptions {
   readonly connectionLimit: number;
 }
 
-/** The host's sockets, as proxies use them. `systemSockets` is the real one. */
+/** The host's sockets, for proxies. `systemSockets` is the real one. */
 export interface Sockets {
   /**
-   * Takes TCP clients. IPv6 addresses take IPv6 clients only.
+   * Accepts TCP clients. An IPv6 address only accepts IPv6 clients.
    * @throws with the code of the failure: `EADDRINUSE`, `EACCES`, `EAFNOSUPPORT`
    */
   listen(options: ListenOptions, serve: (client: StreamSocket) => void): Promise<StreamListener>;
@@ -50,7 +50,7 @@ export interface Sockets {
     at: DatagramPeer,
     receive: (data: Uint8Array, from: DatagramPeer) => void,
   ): Promise<DatagramSocket>;
-  /** A socket with a port of its own; `ready` is called when it can send. */
+  /** Opens a socket with its own port; calls `ready` when it can send. */
   connectDatagrams(
     to: { readonly address: IpAddress; readonly port: number },
     events: { ready(): void; receive(data: Uint8Array): void; failed(): void },

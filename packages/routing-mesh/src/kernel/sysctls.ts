@@ -3,7 +3,7 @@ import type { Kernel } from './kernel.js';
 
 const ROOT = '/proc/sys/net';
 
-/** A setting under `/proc/sys/net`; `0` when there is none. */
+/** A setting under `/proc/sys/net`; `0` if there is none. */
 export async function readSysctl(kernel: Kernel, name: string): Promise<string> {
   return ((await kernel.readFile(`${ROOT}/${name}`)) ?? '0').trim();
 }
@@ -13,7 +13,7 @@ export function listSysctls(kernel: Kernel, name: string): Promise<readonly stri
   return kernel.listFolder(`${ROOT}/${name}`);
 }
 
-/** Changes a setting. One that cannot be changed is reported, and the mesh goes on. */
+/** Changes a setting. Reports one that cannot be changed, and the mesh carries on. */
 export async function setSysctl(
   kernel: Kernel,
   logger: Logger,
@@ -23,6 +23,9 @@ export async function setSysctl(
   try {
     await kernel.writeFile(`${ROOT}/${name}`, value);
   } catch (error) {
-    logger.warn({ err: error, sysctl: `net/${name}`, value }, 'can not set this; set it by hand');
+    logger.warn(
+      { err: error, sysctl: `net/${name}`, value },
+      'could not set this sysctl; set it by hand',
+    );
   }
 }

@@ -1,16 +1,16 @@
 import type { IpAddress } from '@swarm/api';
 
 /**
- * A word of a command that was checked: letters, digits and `_.:/-`, beginning with a letter, digit or `/`. So it is one
+ * A checked word of a command: letters, digits and `_.:/-`, beginning with a letter, digit or `/`. So it is one
  * word wherever it stands, never an option, and never the end of a line. Made only by {@link word}.
  */
 export type Word = string & { readonly __word: never };
 /** One command of a batch, such as `link del swtabc`. Made only by {@link line}. */
 export type Line = string & { readonly __line: never };
-/** What may stand in a command. */
+/** What a command may contain. */
 export type CommandValue = Word | Line | IpAddress | number;
 
-/** Longest word; a path of a network namespace is the longest there is. */
+/** Longest word; the longest we need is a path of a network namespace. */
 const WORD_LIMIT = 256;
 const WORD = /^[0-9A-Za-z/][0-9A-Za-z_.:/-]*$/;
 /** IPv6 addresses may begin with a colon: `::1`. */
@@ -18,16 +18,16 @@ const ADDRESS = /^[0-9a-f.:]+$/;
 const LINE = /^[0-9A-Za-z][0-9A-Za-z_.:/ -]*$/;
 const LINES = /^(?:[0-9A-Za-z][0-9A-Za-z_.:/ -]*\n)*$/;
 const ARGUMENT = /^[0-9A-Za-z_.:/=-]+$/;
-/** Our rules are written with the others. No `$`, `#`, `'`, `\`, no control character but the line feed. */
+/** Our rules only use the other characters. No `$`, `#`, `'`, `\`, no control character except the line feed. */
 const NOT_NFT_TEXT = /[^0-9A-Za-z_ \n.,:;{}()"*@&|!=<>+/-]/;
 
-/** Something that is no word of ours was about to reach a program of the system. Nothing was run. */
+/** Something unchecked was about to reach a system program. Nothing was run. */
 export class UnsafeCommandError extends Error {
   override readonly name = 'UnsafeCommandError';
 
-  /** @param what of which command; the text itself is shown escaped and cut */
+  /** @param what names the command; the text itself is shown escaped and shortened */
   constructor(what: string, text: string) {
-    super(`${what} has characters that do not belong there: ${JSON.stringify(text).slice(0, 80)}`);
+    super(`${what} contains characters that are not allowed: ${JSON.stringify(text).slice(0, 80)}`);
   }
 }
 
@@ -43,8 +43,8 @@ export function word(text: string): Word {
 }
 
 /**
- * A command of a batch. Only checked values fit into it, so a raw string does not compile, and each is
- * looked at again.
+ * Builds a command of a batch. Only checked values fit into it, so a raw string does not compile, and each is
+ * checked again.
  * @example line`route replace ${peer.subnet} via ${gateway} dev ${TUNNEL_DEVICE}`
  * @throws UnsafeCommandError
  */
@@ -55,7 +55,7 @@ export function line(parts: TemplateStringsArray, ...values: readonly CommandVal
 }
 
 /**
- * The arguments of a command, split at its spaces.
+ * Builds the arguments of a command, split at spaces.
  * @example words`-D --reply-src ${address}`
  * @throws UnsafeCommandError
  */
@@ -79,7 +79,7 @@ function checked(value: CommandValue): string {
 }
 
 /**
- * The last line of defence, whatever the callers made: looks at a command as it is about to be run.
+ * The last line of defence, whatever the callers did: checks a command just before it runs.
  * @throws UnsafeCommandError
  */
 export function checkCommand(program: string, args: readonly string[], input: string): void {

@@ -2,8 +2,8 @@ import { TASK_LINK_PREFIX, TUNNEL_DEVICE } from '../layout.js';
 import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
 
 /**
- * What tasks can be reached at, and what leaves them. `forwarded`: packets to tasks come through the
- * tunnel, or are translated by this node. `translate_source`: tasks reach the world by the node's address.
+ * Controls how tasks can be reached, and what leaves them. `forwarded`: packets to tasks must come through the
+ * tunnel, or be translated by this node. `translate_source`: tasks reach the world with the node's address.
  */
 export class IsolationSection implements TableSection {
   rules({ self, ingressNetwork }: TablePlace): SectionRules {

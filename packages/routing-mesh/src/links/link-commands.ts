@@ -17,31 +17,31 @@ export interface LinkPlan {
   readonly taskId: TaskId;
   readonly networkId: NetworkId;
   readonly netns: NetnsPath;
-  /** Place of the network among the task's, from 0. The first has the task's default routes. */
+  /** Position of the network among the task's, from 0. The first has the task's default routes. */
   readonly place: number;
   readonly addresses: readonly [IpAddress, ...IpAddress[]];
   readonly mtuBytes: number;
 }
 
-/** Batches for `ip` of one address family: `ip` reads some addresses only where it is told the family. */
+/** Batches for `ip` of one address family: `ip` parses some addresses only if it is told the family. */
 export interface FamilyCommands {
   readonly outside: Line[];
   /** Within the task's namespace. */
   readonly inside: Line[];
-  /** Within it too: takes away what would stay of links that were there; it may be nothing. */
+  /** Also within it: removes the remains of earlier links, if there are any. */
   readonly before: Line[];
 }
 
-/** What makes a link. IPv6 comes second: a kernel may have none. */
+/** The commands that make a link. IPv6 comes second: a kernel may lack it. */
 export interface LinkCommands {
   readonly v4: FamilyCommands;
   readonly v6: FamilyCommands;
 }
 
 /**
- * What makes a link: a veth pair, on the host a route to each address, in the task a gateway that is the
- * same everywhere, and permanent neighbour entries on both ends, so nothing is ever asked for. Each
- * address is alone (/32, /128): tasks of a network reach each other by routes, not by a wire.
+ * The commands that make a link: a veth pair, on the host a route to each address, in the task a gateway that
+ * is the same everywhere, and permanent neighbour entries on both ends, so there is never a lookup. Each
+ * address stands alone (/32, /128): tasks of a network reach each other by routes, not on a shared link.
  *
  * The MACs come from the link's first address.
  */
@@ -70,7 +70,7 @@ export function linkCommands(plan: LinkPlan): LinkCommands {
     const how = isIpv6(address) ? line`nodad` : line`scope global`;
     inside.push(line`addr add ${alone} dev ${device} ${how}`);
     if (place === 0) continue;
-    // Packets from an address of a link after the first leave by that link.
+    // Packets from an address of a link after the first leave through that link.
     const rule = line`from ${address} lookup ${TASK_TABLE_BASE + place}`;
     before.push(line`rule del ${rule}`);
     inside.push(line`rule add ${rule}`);

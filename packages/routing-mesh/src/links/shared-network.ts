@@ -2,8 +2,8 @@ import type { TaskId } from '../layout.js';
 import type { FoundLink, LinkWishes, TaskLinks } from './task-links.js';
 
 /**
- * Tasks that share their host's network: there is nothing to link, and nothing stays when the daemon
- * ends. Knows who is attached and where.
+ * For tasks that share their host's network: there is nothing to link, and nothing outlives the daemon. Knows
+ * who is attached and where.
  */
 export class SharedNetwork implements TaskLinks {
   readonly #links = new Map<TaskId, readonly FoundLink[]>();

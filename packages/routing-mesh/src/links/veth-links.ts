@@ -24,16 +24,16 @@ import {
 import { linkCommands, type LinkPlan } from './link-commands.js';
 import type { FoundLink, LinkWishes, TaskLinks } from './task-links.js';
 
-/** Internet Protocol's version, as `ip` takes it. */
+/** IP version, for `ip`. */
 type Family = 4 | 6;
 
-/** A link with the name of its host's end. */
+/** A link with the name of its host end. */
 interface NamedLink extends FoundLink {
   readonly link: LinkName;
 }
 
 /**
- * Links as veth pairs, one for each network of a task. The host's end has task and network as its alias:
+ * Links as veth pairs, one for each network of a task. The alias of the host end names task and network:
  * `TASK:NETWORK`.
  */
 export class VethLinks implements TaskLinks {
@@ -68,7 +68,7 @@ export class VethLinks implements TaskLinks {
     }
   }
 
-  /** The task's ends and the routes go with the host's. */
+  /** The task's ends and the routes go with the host's ends. */
   async detach(taskId: TaskId): Promise<void> {
     const names = this.#names.get(taskId) ?? [taskLinkName(taskId)];
     this.#names.delete(taskId);
@@ -137,12 +137,12 @@ export class VethLinks implements TaskLinks {
       if (!(error instanceof CommandError) || addresses.every(isIpv6)) throw error;
       this.#logger.warn(
         { taskId: plan.taskId, networkId: plan.networkId, err: error },
-        'the task has no IPv6 address: the kernel refuses it',
+        'the task gets no IPv6 address: the kernel rejected it',
       );
     }
   }
 
-  /** A task cannot send with another's address, and gets no redirects when it reaches itself. */
+  /** A task cannot send with another one's address, and gets no redirects when it reaches itself. */
   async #tune(link: LinkName): Promise<void> {
     await Promise.all([
       setSysctl(this.#kernel, this.#logger, `ipv4/conf/${link}/rp_filter`, '1'),
@@ -174,7 +174,7 @@ export class VethLinks implements TaskLinks {
     const found: NamedLink[] = [];
     for (const { ifname, ifalias } of links) {
       if (!isTaskLinkName(ifname)) continue;
-      // Links of earlier versions have the task's id alone.
+      // Links of earlier versions only have the task's id.
       const [taskId, networkId] = ifalias?.split(':') ?? [];
       found.push({
         link: ifname,
@@ -190,7 +190,7 @@ export class VethLinks implements TaskLinks {
     return found;
   }
 
-  /** None where the kernel has no IPv6. */
+  /** Empty if the kernel has no IPv6. */
   async #routesV6(): Promise<{ dst: string; dev?: string }[]> {
     try {
       return await this.#json(['-6', 'route', 'show', 'table', 'main']);
@@ -205,14 +205,14 @@ export class VethLinks implements TaskLinks {
     return text.trim() === '' ? [] : (JSON.parse(text) as T[]);
   }
 
-  /** Within a namespace when there is one. */
+  /** Runs within a namespace if one is given. */
   async #batch(family: Family, commands: readonly Line[], netns?: NetnsPath): Promise<void> {
     const args = words`-${family} -batch -`;
     if (netns === undefined) await this.#run('ip', args, lines(commands));
     else await this.#run('nsenter', [...words`--net=${netns} ip`, ...args], lines(commands));
   }
 
-  /** What is gone already is as wanted. */
+  /** Ignores failures: what is already gone is as wanted. */
   async #quiet(family: Family, commands: readonly Line[], netns: NetnsPath): Promise<void> {
     if (commands.length === 0) return;
     const args = words`--net=${netns} ip -${family} -force -batch -`;

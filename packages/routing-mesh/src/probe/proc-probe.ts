@@ -4,10 +4,10 @@ import type { TaskSockets } from '../mesh.js';
 import type { SocketProbe } from './socket-probe.js';
 import { isInUse, isOpen, parseSocketTable, type SocketLine } from './socket-table.js';
 
-/** Addresses that stand for all of a namespace. */
+/** Addresses that stand for all addresses of a namespace. */
 const ANY = new Set<string>(['0.0.0.0', '::']);
 
-/** Reads `/proc/PID/net`: one file for each protocol, whatever the task's namespace is. */
+/** Reads `/proc/PID/net`: one file per protocol, whatever the task's namespace. */
 export class ProcProbe implements SocketProbe {
   readonly #kernel: Pick<Kernel, 'readFile'>;
 
@@ -44,9 +44,9 @@ export class ProcProbe implements SocketProbe {
     return true;
   }
 
-  /** Nothing when the process is gone; without IPv6 in the kernel one of the two tables is not there. */
+  /** Empty if the process is gone; without IPv6 in the kernel, one of the two tables does not exist. */
   async #read(pid: number, protocol: 'tcp' | 'udp'): Promise<SocketLine[]> {
-    // It becomes part of a path; a process that is none has no sockets.
+    // It becomes part of a path; an invalid process has no sockets.
     if (!Number.isSafeInteger(pid) || pid < 1) return [];
     const tables = await Promise.all(
       [protocol, `${protocol}6`].map((name) => this.#kernel.readFile(`/proc/${pid}/net/${name}`)),
@@ -55,7 +55,7 @@ export class ProcProbe implements SocketProbe {
   }
 }
 
-/** In their one spelling. */
+/** In canonical spelling. */
 function addressesOf({ addresses }: TaskSockets): ReadonlySet<string> {
   return new Set(addresses.flatMap((address) => parseIpAddress(address) ?? []));
 }

@@ -13,15 +13,15 @@ const UDP_BOUND = 0x07;
 
 /** One line of a socket table. */
 export interface SocketLine {
-  /** An IPv4-mapped address of the IPv6 table is the IPv4 address. */
+  /** An IPv4-mapped address in the IPv6 table counts as the IPv4 address. */
   readonly localAddress: IpAddress;
   readonly localPort: number;
   readonly state: number;
-  /** Bytes sent and not acknowledged; a FIN counts as one. */
+  /** Bytes sent but not acknowledged; a FIN counts as one. */
   readonly sendQueueBytes: number;
 }
 
-/** Reads the text of a socket table. */
+/** Parses a socket table. */
 export function parseSocketTable(text: string): SocketLine[] {
   const lines: SocketLine[] = [];
   for (const line of text.split('\n').slice(1)) {
@@ -53,7 +53,7 @@ export function isOpen({ state }: SocketLine, protocol: 'tcp' | 'udp'): boolean 
 /** `::ffff:0:0/96` as the kernel prints it. */
 const MAPPED_PREFIX = '0000000000000000FFFF0000';
 
-/** Words of four bytes as the kernel prints them: each in the order of a little-endian host. */
+/** Decodes words of four bytes as the kernel prints them: each in the order of a little-endian host. */
 function decodeAddress(hex: string): IpAddress | undefined {
   if (hex.length !== 8 && hex.length !== 32) return undefined;
   if (hex.startsWith(MAPPED_PREFIX)) return decodeAddress(hex.slice(MAPPED_PREFIX.length));

@@ -5,15 +5,15 @@ import { nftTransaction } from '../kernel/nft-command.js';
 import { checkNftText } from '../kernel/words.js';
 
 /**
- * Longer texts go to a process of their own: the library takes about 2 KB of memory for each element,
- * which this process would never give back, and holds the event loop up for 10 µs each.
+ * Longer texts run in their own process: the library takes about 2 KB of memory per element, which this
+ * process would never give back, and blocks the event loop for 10 µs each.
  */
 const IN_PROCESS_LIMIT_CHARS = 16 * 1024;
 
 /**
- * {@link Nft} by libnftables within this process: 0.1 ms a transaction instead of a process each.
- * The context's socket belongs to the network namespace of the moment it is opened in.
- * @throws when koffi or the library is not there
+ * {@link Nft} through libnftables in this process: 0.1 ms per transaction instead of a process each. The
+ * context's socket belongs to the network namespace in which it is opened.
+ * @throws when koffi or the library is missing
  */
 export async function openLibnftables(runCommand: RunCommand): Promise<Nft> {
   const { default: koffi } = await import('koffi');
@@ -32,12 +32,12 @@ export async function openLibnftables(runCommand: RunCommand): Promise<Nft> {
   bufferOutput(context);
   bufferError(context);
 
-  /** The complaint; undefined when it was done. */
+  /** Returns the complaint; undefined if it succeeded. */
   const call = async (text: string, dryRun: boolean): Promise<string | undefined> => {
     if (context === null) throw new NftError('libnftables: closed');
     checkNftText(text);
     setDryRun(context, dryRun);
-    // A transaction that is given up costs the kernel 10 ms and more: spent on another thread.
+    // An aborted transaction costs the kernel 10 ms and more: runs on another thread.
     const status: number = dryRun
       ? await new Promise((resolve, reject) => {
           runBuffer.async(context, text, (error: unknown, result: number) =>
@@ -50,7 +50,7 @@ export async function openLibnftables(runCommand: RunCommand): Promise<Nft> {
     const complaint = String(errors(context) ?? '');
     return status === 0 ? undefined : complaint.trim() || 'failed';
   };
-  // Keeps transactions in order also while a long one is elsewhere.
+  // Keeps transactions in order even while a long one runs elsewhere.
   const queue = new SerialQueue();
   return {
     kind: 'libnftables',

@@ -2,15 +2,15 @@ import { spawn } from 'node:child_process';
 import { CommandError, type RunCommand } from '../kernel/command.js';
 import { checkCommand } from '../kernel/words.js';
 
-/** Output kept of a command; more than any listing of ours. */
+/** Output kept of a command; more than any of our listings. */
 const OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** The system's programs come first: npm's folders of programs have an `nft` of another kind. */
+/** The system's programs come first: npm's program folders have another `nft`. */
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * {@link RunCommand} by child processes, in the network namespace of this process. Rejects with
- * UnsafeCommandError, and runs nothing, when something is no word of ours.
+ * {@link RunCommand} with child processes, in this process's network namespace. Rejects with
+ * UnsafeCommandError, and runs nothing, when something was not checked.
  */
 export const runCommand: RunCommand = (program, args, input) =>
   new Promise((resolve, reject) => {
@@ -45,7 +45,7 @@ export const runCommand: RunCommand = (program, args, input) =>
       else if (status === 0) resolve(Buffer.concat(out).toString('utf8'));
       else reject(new CommandError(name, stderr));
     });
-    // A child that ends before it read everything: its status tells.
+    // A child that ends before it has read everything: its status says so.
     child.stdin.on('error', () => {});
     child.stdin.end(input ?? '');
   });

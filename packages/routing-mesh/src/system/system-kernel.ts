@@ -4,7 +4,7 @@ import { nftCommand } from '../kernel/nft-command.js';
 import { openLibnftables } from './libnftables.js';
 import { runCommand } from './run-command.js';
 
-/** The kernel of the network namespace that this process is in. */
+/** The kernel of this process's network namespace. */
 export function systemKernel(): Kernel {
   return {
     get isPrivileged() {

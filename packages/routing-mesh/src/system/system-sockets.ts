@@ -2,7 +2,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, isIPv6 } from 'node:net';
 import type { DatagramSocket, Sockets } from '../kernel/sockets.js';
 
-/** The sockets of the network namespace that this process is in. */
+/** The sockets of this process's network namespace. */
 export function systemSockets(): Sockets {
   return {
     async listen({ address, port, connectionLimit }, serve) {
@@ -13,12 +13,12 @@ export function systemSockets(): Sockets {
         server.once('error', reject);
         server.listen({ host: address, port, ipv6Only: isIPv6(address) }, () => {
           server.off('error', reject);
-          // A later error (out of file handles, say) costs that client only.
+          // A later error (out of file handles, say) only costs that client.
           server.on('error', () => {});
           resolve();
         });
       });
-      // Not waited for: a server's close only ends with its last connection.
+      // Not awaited: a server's close only ends with its last connection.
       return { close: () => void server.close() };
     },
 
@@ -58,7 +58,7 @@ export function systemSockets(): Sockets {
 function datagrams(socket: UdpSocket): DatagramSocket {
   let isClosed = false;
   return {
-    // Failures of a send are the socket's `error` event, or lost as UDP may be.
+    // Failures of a send are the socket's `error` event, or lost, as UDP may be.
     send(data) {
       if (!isClosed) socket.send(data, () => {});
     },

@@ -1,10 +1,10 @@
 import { UnsafeCommandError } from '../kernel/words.js';
 import { TABLE } from '../layout.js';
 
-/** Elements a statement adds or deletes at most; keeps the parser's memory flat in bulk loads. */
+/** Elements per statement; keeps the parser's memory flat in bulk loads. */
 const ELEMENTS_PER_STATEMENT = 2000;
 
-/** What an element is written with: nothing that could end it, or the statement it stands in. */
+/** Characters of an element: nothing that could end it, or its statement. */
 const ELEMENT = /^[0-9a-z][0-9a-z.:/ ]*$/;
 
 /** Sets and maps of the table whose elements change. */
@@ -22,7 +22,7 @@ export type SetName =
   | 'multi'
   | 'host_ports';
 
-/** Changes of set elements, collected, then written as one transaction. */
+/** Collects changes of set elements, to write them as one transaction. */
 export class ElementChanges {
   readonly #deleted = new Map<SetName, string[]>();
   readonly #added = new Map<SetName, string[]>();
@@ -41,13 +41,13 @@ export class ElementChanges {
     return this.#added.size === 0 && this.#deleted.size === 0;
   }
 
-  /** The nft text: deletions first, so that an element whose value changes is free to be added. */
+  /** The nft text: deletions first, so that an element whose value changes can be added. */
   text(): string {
     return statements('delete', this.#deleted) + statements('add', this.#added);
   }
 }
 
-/** A map element without its value: how elements are named when deleted. */
+/** A map element without its value, as nft names elements to delete. */
 export function keyOf(element: string): string {
   return element.split(' : ', 1)[0]!;
 }

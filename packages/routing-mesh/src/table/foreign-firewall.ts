@@ -13,15 +13,15 @@ interface ChainListing {
 }
 
 /**
- * Says so when another firewall of this host drops what it does not know: a packet must pass every table,
- * and we never change another's. Docker sets its forward chain's policy to drop, for instance.
+ * Warns when another firewall of this host drops what it does not know: a packet must pass every table, and we
+ * never change anyone else's. Docker, for instance, sets its forward chain's policy to drop.
  */
 export async function warnOfForeignDrops(run: RunCommand, logger: Logger): Promise<void> {
   let listing: string;
   try {
     listing = await run('nft', ['-j', 'list', 'chains']);
   } catch (error) {
-    logger.debug({ err: error }, 'can not list other firewalls');
+    logger.debug({ err: error }, 'could not list other firewalls');
     return;
   }
   const { nftables } = JSON.parse(listing) as { nftables: ChainListing[] };

@@ -12,13 +12,13 @@ import { referredChains, skeleton } from './ruleset.js';
 import type { TablePlace, TableSection } from './table-section.js';
 import type { Transaction } from './transaction.js';
 
-/** TIME_WAIT entries of forwarded connections are kept for so long (kernel default 120). */
+/** How long TIME_WAIT entries of forwarded connections are kept (kernel default 120). */
 const TIME_WAIT_S = 30;
 
 export interface MeshTableOptions {
   readonly kernel: Kernel;
   readonly nft: Nft;
-  /** In the order in which their rules stand where several have some. */
+  /** If several have rules at one place, these follow this order. */
   readonly sections: readonly TableSection[];
   readonly ingressNetwork: Cidr;
   readonly dataPathPort: number;
@@ -28,9 +28,9 @@ export interface MeshTableOptions {
 /**
  * The mesh's one nftables table. Owns every write to it.
  *
- * Invariants: calls do not overlap; who composes the mesh sees to it. While `#holds` is `wanted`, the
- * table holds what the sections want, less what they did not hand over yet; otherwise the next commit
- * writes the whole table.
+ * Invariants: calls do not overlap; the mesh that owns the parts ensures that. While `#holds` is `wanted`, the
+ * table holds what the sections want, except for changes they have not handed over yet; otherwise the next
+ * commit writes the whole table.
  */
 export class MeshTable implements Transaction {
   readonly #options: MeshTableOptions;
@@ -64,8 +64,8 @@ export class MeshTable implements Transaction {
   }
 
   /**
-   * Writes what changed in one section, in a transaction of its own. An earlier process's table takes it
-   * too, as far as it can: the first commit writes everything.
+   * Writes what changed in one section, in its own transaction. Also writes to an earlier process's table, as far
+   * as that goes: the first commit writes everything.
    */
   async patch(section: TableSection): Promise<void> {
     const changes = new ElementChanges();
@@ -76,7 +76,7 @@ export class MeshTable implements Transaction {
   async repair(): Promise<void> {
     if (this.#holds === 'earlier') return;
     if (this.#holds === 'wanted' && (await this.#isWhole())) return;
-    this.#logger.warn({}, 'the table was flushed or changed by someone; writing it anew');
+    this.#logger.warn({}, 'somebody flushed or changed the table; writing it again');
     await this.#writeWhole();
   }
 
@@ -92,18 +92,18 @@ export class MeshTable implements Transaction {
       await this.#options.nft.run(changes.text());
     } catch (error) {
       if (!(error instanceof NftError)) {
-        // What was taken from the sections may or may not be there.
+        // What was taken from the sections may or may not be in the table.
         if (this.#holds === 'wanted') this.#holds = 'unknown';
         throw error;
       }
-      // Of a table that is not ours yet the next commit writes everything anyway.
+      // If the table is not ours yet, the next commit writes everything anyway.
       if (this.#holds !== 'wanted') return;
-      this.#logger.warn({ err: error }, 'the table was changed by someone; writing it anew');
+      this.#logger.warn({ err: error }, 'somebody changed the table; writing it again');
       await this.#writeWhole();
     }
   }
 
-  /** One transaction: no packet sees a table without rules. */
+  /** Writes the table in one transaction: no packet sees it without rules. */
   async #writeWhole(): Promise<void> {
     const { nft, sections } = this.#options;
     const place = this.#place;
@@ -125,8 +125,8 @@ export class MeshTable implements Transaction {
   }
 
   /**
-   * Whether the rules are there: then the kernel would refuse to delete the chains they refer to. Asking
-   * for a listing instead would make nft read every element: 0.6 s and 90 MB with 1000 ports.
+   * Whether the rules exist: then the kernel refuses to delete the chains they refer to. Asking for a listing
+   * instead would make nft read every element: 0.6 s and 90 MB with 1000 ports.
    */
   async #isWhole(): Promise<boolean> {
     const chains = referredChains(this.#options.sections, this.#place!);
@@ -139,8 +139,8 @@ export class MeshTable implements Transaction {
   /** Settings of the packet filter's state table; they exist once the table is loaded. */
   async #tuneConntrack(): Promise<void> {
     const { kernel } = this.#options;
-    // A packet in the middle of an unknown connection must not be translated again: after a node died
-    // its entries are deleted, and the client gets a reset, not a stranger.
+    // A packet in the middle of an unknown connection must not be translated again: after a node died, its
+    // entries are deleted, and the client gets a reset, not a stranger.
     await setSysctl(kernel, this.#logger, 'netfilter/nf_conntrack_tcp_loose', '0');
     await setSysctl(
       kernel,

@@ -5,12 +5,11 @@ import type { RulePlace, SectionRules, TablePlace, TableSection } from './table-
 const FRAME_CHAINS = ['dispatch', 'translate_source'];
 
 /**
- * The constant part of the table: chains and empty sets, put together from the sections. No rule depends
- * on services, so what changes with them are set elements only, whose cost does not grow with the number
- * of services.
+ * The constant part of the table: chains and empty sets, assembled from the sections. No rule depends on
+ * services, so only set elements change with them, whose cost does not grow with the number of services.
  *
- * The base chains are the frame's, and stand there with or without rules: `nat_in` and `nat_local` lead
- * to `dispatch`, where sections say what a new connection is translated to; `source` to
+ * The base chains belong to the frame and exist with or without rules: `nat_in` and `nat_local` jump to
+ * `dispatch`, where sections decide what a new connection is translated to; `source` jumps to
  * `translate_source`, for the few connections that would not find their way back.
  */
 export function skeleton(sections: readonly TableSection[], place: TablePlace): string {

@@ -22,27 +22,27 @@ export interface TablePlace {
 
 /** A section's constant part, as nft text. */
 export interface SectionRules {
-  /** Its sets, maps and objects, one a line. */
+  /** Its sets, maps and objects, one per line. */
   readonly sets?: readonly string[];
   /** Chains that only its own rules refer to. */
   readonly chains?: string;
-  /** Rules by place. Where several sections have some, they stand in the order of the sections. */
+  /** Rules by place. If several sections have some at one place, they follow the order of the sections. */
   readonly rules: Partial<Record<RulePlace, readonly string[]>>;
   /**
-   * Its chains that rules refer to, each before those it refers from: as long as the rules are there the
-   * kernel refuses to delete any of these, in this order.
+   * Its chains that rules refer to, each before those it refers from: while the rules exist, the kernel refuses
+   * to delete any of these, in this order.
    */
   readonly referred?: readonly string[];
 }
 
 /**
- * What one part of the mesh has in the table: rules that never change, and set elements that do. It says
- * what changed when the table asks, so that all sections' changes make one transaction.
+ * One part's share of the table: rules that never change, and set elements that do. The table asks it for
+ * changes, so that the changes of all sections make one transaction.
  */
 export interface TableSection {
   rules(place: TablePlace): SectionRules;
-  /** Adds every element it wants the table to hold. */
+  /** Adds every element that the table should hold. */
   addAll(changes: ElementChanges, place: TablePlace): void;
-  /** Adds what changed since this was asked last, and forgets it. */
+  /** Adds what has changed since the last call, and forgets it. */
   takeChanges(changes: ElementChanges): void;
 }

@@ -1,13 +1,13 @@
 import type { CheckedPeer } from '../checked.js';
 
 /**
- * What the parts of one node's mesh write to the kernel together. Parts say what changed as they are told
- * of a state; `commit` writes all of it at once.
+ * What the parts of one node's mesh write to the kernel together. Parts collect their changes as they receive a
+ * state; `commit` writes all of it at once.
  */
 export interface Transaction {
   /**
-   * Takes the node's own place. Nothing is written yet.
-   * @returns whether the table of an earlier process stands: it works on untouched until the first commit
+   * Takes the node's own place. Writes nothing yet.
+   * @returns whether an earlier process's table exists: it keeps working untouched until the first commit
    */
   start(self: CheckedPeer): Promise<boolean>;
   /**
@@ -15,13 +15,13 @@ export interface Transaction {
    * @throws when the kernel refuses; the next commit then writes everything
    */
   commit(): Promise<void>;
-  /** Writes everything again when someone else changed it. Leaves an earlier process's table alone. */
+  /** Writes everything again if somebody changed it. Leaves an earlier process's table alone. */
   repair(): Promise<void>;
   /** `keep` leaves the kernel as it is. */
   close(options: { readonly keep: boolean }): Promise<void>;
 }
 
-/** Of a mesh whose parts write nothing together: each has done its work when it says so. */
+/** For a mesh whose parts write nothing together: each has finished when its own call resolves. */
 export const noTransaction: Transaction = {
   start: async () => false,
   commit: async () => {},

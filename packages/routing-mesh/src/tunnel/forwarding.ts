@@ -3,7 +3,7 @@ import type { Kernel } from '../kernel/kernel.js';
 import { listSysctls, readSysctl, setSysctl } from '../kernel/sysctls.js';
 import { TASK_LINK_PREFIX, TUNNEL_DEVICE } from '../layout.js';
 
-/** Makes the node forward, and accept any client's address from the tunnel. */
+/** Makes the node forward packets, and accept any client's address from the tunnel. */
 export async function tuneForwarding(kernel: Kernel, logger: Logger): Promise<void> {
   await setSysctl(kernel, logger, 'ipv4/ip_forward', '1');
   await moveReversePathFilter(kernel, logger);
@@ -11,8 +11,8 @@ export async function tuneForwarding(kernel: Kernel, logger: Logger): Promise<vo
 }
 
 /**
- * A device's reverse path filter is the larger of `all` and its own, and the tunnel needs none: so what
- * `all` says is written to each other device before `all` becomes 0. Nothing gets less strict by it.
+ * The kernel uses the larger of `all` and a device's own reverse path filter, and the tunnel must have none. So
+ * this writes the value of `all` to each other device before it sets `all` to 0. Nothing becomes less strict.
  */
 async function moveReversePathFilter(kernel: Kernel, logger: Logger): Promise<void> {
   const all = Number(await readSysctl(kernel, 'ipv4/conf/all/rp_filter'));
@@ -24,5 +24,5 @@ async function moveReversePathFilter(kernel: Kernel, logger: Logger): Promise<vo
     if (own < all) await setSysctl(kernel, logger, `ipv4/conf/${device}/rp_filter`, `${all}`);
   }
   await setSysctl(kernel, logger, 'ipv4/conf/all/rp_filter', '0');
-  logger.info({ was: all }, 'moved the reverse path filter from "all" to the devices there are');
+  logger.info({ was: all }, 'moved the reverse path filter from "all" to each device');
 }

@@ -18,19 +18,19 @@ type Peers = ReadonlyMap<string, CheckedPeer>;
 const NO_PEERS: Peers = new Map();
 
 /**
- * What the table knows of the tunnel.
+ * The tunnel's part of the table.
  *
- * - `zone`, `origin`: the tunnel's source MAC names the node a connection came in by. It becomes the
+ * - `zone`, `origin`: the tunnel's source MAC names the node through which a connection came. It becomes the
  *   connection's mark, which routes replies back through that node, and the zone of its original
  *   direction, since a client may use one source port towards two nodes and end at the same task.
- * - `received`: tunnel packets from addresses that are no node's are dropped.
- * - `sent`: a mark of ours must not route the tunnel's own packet; segments fit into the tunnel.
- * - `homeward`: a node that reaches its own task by way of another one gets that one's address, since the
- *   reply would end in its own stack otherwise.
+ * - `received`: drops tunnel packets from addresses that belong to no node.
+ * - `sent`: one of our marks must not route the tunnel's own packet; segments fit into the tunnel.
+ * - `homeward`: a node that reaches its own task through another one gets that one's address, because the
+ *   reply would otherwise end in its own stack.
  */
 export class PeerSection implements TableSection {
   #wanted = NO_PEERS;
-  /** What the table was last told of. */
+  /** What the table last received. */
   #told = NO_PEERS;
 
   follow(peers: Peers): void {
@@ -74,7 +74,7 @@ export class PeerSection implements TableSection {
   }
 }
 
-/** What turns the sets from holding the peers of `before` into holding those of `after`. */
+/** Adds the changes that turn the peers of `before` into those of `after`. */
 export function peerChanges(changes: ElementChanges, before: Peers, after: Peers): void {
   if (before === after) return;
   for (const [nodeId, peer] of before) {
@@ -88,7 +88,7 @@ export function peerChanges(changes: ElementChanges, before: Peers, after: Peers
 }
 
 function* peerElements(peer: CheckedPeer): Generator<[SetName, string]> {
-  // Nothing comes from it by the tunnel, and it may share its address with others.
+  // Nothing comes from it through the tunnel, and it may share its address with others.
   if (peer.userspace) return;
   yield ['peers', `${peerMac(peer.index)} : 0x${peerMark(peer.index).toString(16)}`];
   yield ['zones', `${peerMac(peer.index)} : ${ZONE_BASE + peer.index}`];

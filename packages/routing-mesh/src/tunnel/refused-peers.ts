@@ -1,18 +1,18 @@
 import type { Clock, Logger } from '@swarm/api';
 import { type CheckedPeer, samePeer } from '../checked.js';
 
-/** A refused peer is tried again after the first, which doubles up to the second. */
+/** Pause before a rejected peer is tried again: doubles from the first up to the second. */
 const RETRY_MIN_MS = 15_000;
 const RETRY_MAX_MS = 600_000;
 
-/** A peer that the kernel did not take. */
+/** A peer that the kernel rejected. */
 interface Refusal {
   readonly peer: CheckedPeer;
   readonly pauseMs: number;
   readonly retryAtMs: number;
 }
 
-/** Peers that the kernel refused, each with the time to try it again. */
+/** Peers that the kernel rejected, each with the time of its next attempt. */
 export class RefusedPeers {
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -23,21 +23,21 @@ export class RefusedPeers {
     this.#logger = options.logger;
   }
 
-  /** Whether some peer should be tried again by now. */
+  /** Whether it is time to try some peer again. */
   get isRetryDue(): boolean {
     const nowMs = this.#clock.monotonicMs();
     for (const { retryAtMs } of this.#refusals.values()) if (retryAtMs <= nowMs) return true;
     return false;
   }
 
-  /** Whether the peer, as it is, should not be tried yet. */
+  /** Whether it is too early to try the peer again, if it is unchanged. */
   isPaused(peer: CheckedPeer): boolean {
     const refusal = this.#refusals.get(peer.nodeId);
     if (refusal === undefined || !samePeer(peer, refusal.peer)) return false;
     return this.#clock.monotonicMs() < refusal.retryAtMs;
   }
 
-  /** Names the peer, but once as long as it stays the same. */
+  /** Logs the peer, once as long as it stays the same. */
   add(peer: CheckedPeer, error: Error): void {
     const before = this.#refusals.get(peer.nodeId);
     const again = before !== undefined && samePeer(peer, before.peer);
@@ -48,7 +48,7 @@ export class RefusedPeers {
     const { nodeId, address } = peer;
     this.#logger.warn(
       { nodeId, address, err: error },
-      `left out of the mesh: node ${nodeId} at ${address}, which the kernel refuses; tried again from time to time`,
+      `left out of the mesh: node ${nodeId} at ${address}, which the kernel rejected; trying again from time to time`,
     );
   }
 
@@ -56,7 +56,7 @@ export class RefusedPeers {
     this.#refusals.delete(nodeId);
   }
 
-  /** Forgets those that are no peers any more. */
+  /** Forgets peers that no longer exist. */
   retain(peers: ReadonlyMap<string, CheckedPeer>): void {
     for (const nodeId of this.#refusals.keys()) {
       if (!peers.has(nodeId)) this.#refusals.delete(nodeId);

@@ -9,14 +9,14 @@ import {
   RULE_PREF_SKIP,
 } from '../layout.js';
 
-/** Peers a dispatch group holds: the lower six bits of the index. */
+/** Peers in a dispatch group: the lower six bits of the index. */
 const GROUP_BITS = 6;
 const GROUP_MASK = 0xfc000000;
 const MASK = hexWord(PEER_MARK_MASK);
 
 /**
- * The routing rules that lead replies back by the node their connection came in by: which of them the
- * kernel has, and what is missing. Pure but for what it remembers.
+ * The routing rules that send replies back through the node their connection came through: which of them the
+ * kernel has, and what is missing. Pure, except for what it remembers.
  */
 export class ReturnRules {
   #held: Set<number>;
@@ -30,12 +30,12 @@ export class ReturnRules {
     return this.#held;
   }
 
-  /** What the kernel really has, after a batch failed in the middle. */
+  /** What the kernel actually has, after a batch failed in the middle. */
   reset(held: Iterable<number>): void {
     this.#held = new Set(held);
   }
 
-  /** Rules that every peer's need. */
+  /** Rules that all peers share. */
   frame(): Line[] {
     return this.#missing([
       [RULE_PREF_END, line`nop`],
@@ -53,7 +53,7 @@ export class ReturnRules {
         preferenceOf(index),
         line`fwmark ${hexWord(peerMark(index))}/${MASK} lookup ${RETURN_TABLE_BASE + index}`,
       ],
-      // The jump needs a rule that is there already: the group's end is.
+      // A jump needs an existing rule: the group's end is one.
       [block, line`nop`],
       [
         RULE_PREF_GROUP + group,
@@ -68,7 +68,7 @@ export class ReturnRules {
     return line`rule del pref ${pref}`;
   }
 
-  /** Takes all of them away. */
+  /** Removes all of them. */
   clear(): Line[] {
     const lines = [...this.#held].map((pref) => line`rule del pref ${pref}`);
     this.#held.clear();

@@ -10,7 +10,7 @@ import {
   TUNNEL_VNI,
 } from '../layout.js';
 
-/** A device as `ip -d -j addr show` lists it. */
+/** A device as listed by `ip -d -j addr show`. */
 export interface LinkListing {
   readonly ifname: string;
   readonly address?: string;
@@ -30,15 +30,15 @@ export interface LinkListing {
 /** What makes the tunnel device as it should be. */
 export interface DevicePlan {
   readonly mtuBytes: number;
-  /** There is one that is as wanted: its neighbours are those an earlier process knew. */
+  /** The existing device is as wanted: its neighbours are those that an earlier process knew. */
   readonly isKept: boolean;
-  /** There is one that differs, which the batch removes. */
+  /** The existing device differs, so the batch removes it. */
   readonly isReplaced: boolean;
   readonly batch: readonly Line[];
 }
 
 /**
- * Plans the device by what the host has.
+ * Plans the device from what the host has.
  * @throws when no device has the node's address
  */
 export function planDevice(
@@ -51,7 +51,7 @@ export function planDevice(
   );
   if (underlay === undefined) {
     throw new Error(
-      `mesh: no device of this node has the data path address ${self.address}; give one that exists with --data-path-addr`,
+      `mesh: no device of this node has the data path address ${self.address}; set an existing one with --data-path-addr`,
     );
   }
   const v6 = isIpv6(self.address);
@@ -71,8 +71,8 @@ export function planDevice(
   const batch: Line[] = [];
   if (isReplaced) batch.push(line`link del ${TUNNEL_DEVICE}`);
   if (!isKept) {
-    // No checksum over the outer packet: the inner one has its own, and offloading of the outer is
-    // broken behind some network cards (RFC 7348 asks for zero over IPv4).
+    // No checksum over the outer packet: the inner one has its own, and offloading of the outer one is broken
+    // behind some network cards (RFC 7348 asks for zero over IPv4).
     batch.push(
       line`link add ${TUNNEL_DEVICE} address ${mac} type vxlan id ${TUNNEL_VNI} local ${self.address} dstport ${port} nolearning ${v6 ? line`udp6zerocsumtx udp6zerocsumrx` : line`noudpcsum`}`,
       line`addr add ${own}/32 dev ${TUNNEL_DEVICE}`,
@@ -80,7 +80,7 @@ export function planDevice(
   }
   batch.push(
     line`link set ${TUNNEL_DEVICE} mtu ${mtuBytes} addrgenmode none up`,
-    // A task that is gone answers nothing: an ICMP error would end a client's attempt to connect.
+    // A removed task answers nothing: an ICMP error would end a client's attempt to connect.
     line`route replace blackhole ${self.subnet}`,
   );
   return { mtuBytes, isKept, isReplaced, batch };

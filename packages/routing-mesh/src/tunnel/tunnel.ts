@@ -1,12 +1,12 @@
 import type { CheckedPeer } from '../checked.js';
 
 /**
- * The way between nodes. Knows peers only: no services, no tasks.
+ * The way between nodes. Knows only peers: no services, no tasks.
  *
- * Calls do not overlap; who composes the mesh sees to it.
+ * Calls must not overlap; the mesh that owns the parts ensures that.
  */
 export interface Tunnel {
-  /** Largest packet that fits; links of tasks have the same. 0 before `start`. */
+  /** Largest packet that fits; tasks' links have the same limit. 0 before `start`. */
   readonly mtuBytes: number;
 
   /**
@@ -16,30 +16,30 @@ export interface Tunnel {
   start(self: CheckedPeer): Promise<void>;
 
   /**
-   * Makes ways to these peers; those to others stay until {@link prune}. A peer that the kernel refuses
-   * is left out, named once, and tried again when `isRetryDue` says so.
-   * @param peers may hold the node itself
+   * Makes routes to these peers; those to others stay until {@link prune}. Leaves out a peer that the kernel
+   * rejects, logs it once, and tries it again when `isRetryDue` says so.
+   * @param peers may include the node itself
    * @returns ids of the peers that are left out
    */
   reach(peers: ReadonlyMap<string, CheckedPeer>): Promise<ReadonlySet<string>>;
 
-  /** Takes away the ways to peers that are not in `peers`. Called once nothing leads there any more. */
+  /** Removes the routes to peers that are not in `peers`. Called once nothing uses them any more. */
   prune(peers: ReadonlyMap<string, CheckedPeer>): Promise<void>;
 
-  /** Whether a peer that was refused should be tried again: by `reach`. */
+  /** Whether `reach` should try a rejected peer again. */
   readonly isRetryDue: boolean;
 
   /**
-   * Makes again what someone took away.
+   * Restores what somebody removed.
    * @returns whether anything was missing
    */
   repair(): Promise<boolean>;
 
-  /** Takes everything away. */
+  /** Removes everything. */
   close(): Promise<void>;
 }
 
-/** Of nodes that reach each other's tasks at the nodes' own addresses. */
+/** For nodes that reach each other's tasks at the nodes' own addresses. */
 export const noTunnel: Tunnel = {
   mtuBytes: 0,
   start: async () => {},

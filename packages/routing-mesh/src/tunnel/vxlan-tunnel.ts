@@ -19,10 +19,10 @@ import { RefusedPeers } from './refused-peers.js';
 import { isOurs, ReturnRules } from './return-rules.js';
 import type { Tunnel } from './tunnel.js';
 
-/** Batches that may fail while the peers that the kernel refuses are looked for; the rest is refused as one. */
+/** Batches that may fail while searching for the peers that the kernel rejects; the rest is rejected as one. */
 const SEARCH_LIMIT = 64;
 
-/** What the kernel has of a peer. Of one that an earlier process left only this is known. */
+/** What the kernel has of a peer. Of a peer left by an earlier process, only this is known. */
 type PeerParts = Pick<CheckedPeer, 'index' | 'subnet'>;
 
 interface RuleListing {
@@ -41,7 +41,7 @@ export interface VxlanTunnelOptions {
 
 /**
  * The VXLAN device between nodes, and the routes through it. Everything is static: one forwarding entry,
- * neighbour and route per node, so tasks come and go without a word to other nodes, and nothing floods.
+ * neighbour and route per node, so tasks come and go without messages to other nodes, and nothing floods.
  */
 export class VxlanTunnel implements Tunnel {
   readonly #options: VxlanTunnelOptions;
@@ -49,7 +49,7 @@ export class VxlanTunnel implements Tunnel {
   readonly #logger: Logger;
   #self: CheckedPeer | undefined;
   readonly #peers = new Map<string, CheckedPeer>();
-  /** By index; the first prune takes away those that are no peer's by then. */
+  /** By index; the first prune removes those that belong to no peer by then. */
   readonly #left = new Map<number, PeerParts>();
   readonly #refused: RefusedPeers;
   readonly #rules = new ReturnRules();
@@ -80,7 +80,7 @@ export class VxlanTunnel implements Tunnel {
     const links = await this.#json<LinkListing>(words`-d addr show`);
     const { mtuBytes, isKept, isReplaced, batch } = planDevice(links, self, this.#options.port);
     if (isReplaced) {
-      this.#logger.warn({ device: TUNNEL_DEVICE }, 'the tunnel device differs and is made anew');
+      this.#logger.warn({ device: TUNNEL_DEVICE }, 'the tunnel device differs; making it again');
     }
     this.#mtuBytes = mtuBytes;
     await this.#batch(batch);
@@ -88,7 +88,7 @@ export class VxlanTunnel implements Tunnel {
     await this.#takeOver(isKept);
   }
 
-  /** @throws CommandError when it is not for a peer: the device is gone, or the command missing */
+  /** @throws CommandError when the cause is not a peer: the device is gone, or the command missing */
   async reach(peers: ReadonlyMap<string, CheckedPeer>): Promise<ReadonlySet<string>> {
     const wanted: CheckedPeer[] = [];
     const replaced: CheckedPeer[] = [];
@@ -108,7 +108,7 @@ export class VxlanTunnel implements Tunnel {
     return refused;
   }
 
-  /** One batch for all; when it fails, halves, until those that the kernel refuses are found. */
+  /** Writes one batch for all; if it fails, tries halves, until it finds the peers that the kernel rejects. */
   async #tell(peers: readonly CheckedPeer[], budget: { left: number }): Promise<void> {
     const forwarding: Line[] = [];
     const batch: Line[] = [];
@@ -130,7 +130,7 @@ export class VxlanTunnel implements Tunnel {
       await this.#batch(batch);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      // Some of it may hold: the next attempt must know which rules are there.
+      // Some of it may have worked: the next attempt must know which rules exist.
       this.#rules.reset(await this.#listRules());
       if (error.code !== undefined || !(await this.#isDeviceThere())) throw error;
       budget.left -= 1;
@@ -159,7 +159,7 @@ export class VxlanTunnel implements Tunnel {
     return links.some(({ ifname }) => ifname === TUNNEL_DEVICE);
   }
 
-  /** systemd-networkd, for one, removes rules and routes that it did not make when it restarts. */
+  /** systemd-networkd, for one, removes rules and routes that it did not make whenever it restarts. */
   async repair(): Promise<boolean> {
     const self = this.#self;
     if (self === undefined) return false;
@@ -182,7 +182,7 @@ export class VxlanTunnel implements Tunnel {
     return true;
   }
 
-  /** Takes away what an earlier process left, too. */
+  /** Also removes what an earlier process left. */
   async prune(peers: ReadonlyMap<string, CheckedPeer>): Promise<void> {
     const gone: PeerParts[] = [...this.#left.values()];
     this.#left.clear();
@@ -207,7 +207,7 @@ export class VxlanTunnel implements Tunnel {
     this.#peers.clear();
   }
 
-  /** Finds what an earlier process left. Its peers are known by index only until a state names them. */
+  /** Finds what an earlier process left. Knows its peers by index only, until a state names them. */
   async #takeOver(deviceKept: boolean): Promise<void> {
     this.#peers.clear();
     this.#left.clear();
@@ -223,7 +223,7 @@ export class VxlanTunnel implements Tunnel {
     }
   }
 
-  /** Takes away what there may be of these; parts that a peer has by now, under another name, stay. */
+  /** Removes what exists of these; keeps the parts that a peer now has under another name. */
   async #remove(gone: readonly PeerParts[]): Promise<void> {
     if (gone.length === 0) return;
     const taken = new Set([...this.#peers.values()].map(({ index }) => index));
@@ -250,7 +250,7 @@ export class VxlanTunnel implements Tunnel {
     if (commands.length > 0) await this.#run('ip', ['-batch', '-'], lines(commands));
   }
 
-  /** For removals: what is gone already is as wanted. */
+  /** For removals: what is already gone is as wanted. */
   async #quiet(commands: readonly Line[]): Promise<void> {
     if (commands.length === 0) return;
     await this.#run('ip', ['-force', '-batch', '-'], lines(commands)).catch(ignoreCommandError);
@@ -267,7 +267,7 @@ export class VxlanTunnel implements Tunnel {
   }
 }
 
-/** What a neighbour entry of the tunnel says of a peer; undefined when it is none of ours. */
+/** What a neighbour entry of the tunnel says about a peer; undefined if it is not ours. */
 function readNeighbour(dst: string, lladdr: string | undefined): PeerParts | undefined {
   const bytes = lladdr?.split(':').map((byte) => Number.parseInt(byte, 16)) ?? [];
   const index = bytes.length === 6 ? (bytes[4]! << 8) | bytes[5]! : 0;
@@ -276,7 +276,7 @@ function readNeighbour(dst: string, lladdr: string | undefined): PeerParts | und
   return parseIpv4(dst) === firstHost(subnet) ? { index, subnet } : undefined;
 }
 
-/** The block that an address is in; undefined when it is no IPv4 address. */
+/** The block that contains an address; undefined if it is not an IPv4 address. */
 function blockOf(text: string): Cidr | undefined {
   const address = parseIpAddress(text);
   if (address === undefined || isIpv6(address)) return undefined;

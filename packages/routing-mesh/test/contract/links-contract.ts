@@ -34,7 +34,7 @@ export function linksContract(opened: () => PartsLab): void {
     },
   );
 
-  test.serial('links: attaching again leaves what was asked for last', async (t) => {
+  test.serial('links: attaching again leaves the last wish', async (t) => {
     const { agent } = opened().node;
     const place = opened().place();
     await agent.link(attachment(place, NETWORK, 'second'));
@@ -45,7 +45,7 @@ export function linksContract(opened: () => PartsLab): void {
     await agent.unlink(place.taskId);
   });
 
-  test.serial('links: detaching a task that is not there is no error', async (t) => {
+  test.serial('links: detaching an unknown task does nothing', async (t) => {
     await t.notThrowsAsync(opened().node.agent.unlink('nobody'));
   });
 

@@ -50,17 +50,20 @@ export function meshContract(open: () => Promise<Cluster>): () => Cluster {
     }
   });
 
-  test.serial('a port that is no longer published refuses, its connections go on', async (t) => {
-    const task = await cluster.task(1);
-    await cluster.publish(8073, [task]);
-    const { agent } = cluster.client;
-    const id = await agent.open({ host: address(2), port: 8073 });
-    await agent.again(id);
-    await cluster.unpublish();
-    await refusedAtOnce(t, cluster, address(2), 8073);
-    t.is((await agent.again(id)).task, task.taskId);
-    await agent.end(id);
-  });
+  test.serial(
+    'a port that is no longer published refuses clients, its connections continue',
+    async (t) => {
+      const task = await cluster.task(1);
+      await cluster.publish(8073, [task]);
+      const { agent } = cluster.client;
+      const id = await agent.open({ host: address(2), port: 8073 });
+      await agent.again(id);
+      await cluster.unpublish();
+      await refusedAtOnce(t, cluster, address(2), 8073);
+      t.is((await agent.again(id)).task, task.taskId);
+      await agent.end(id);
+    },
+  );
 
   test.serial('a port published on the host leads to its task on that node only', async (t) => {
     const task = await cluster.task(2, (targetPort) => [

@@ -158,7 +158,7 @@ function makeAgent(child: ChildProcess): Agent {
   });
 }
 
-/** Why lab tests can not run here; undefined when they can. */
+/** Why lab tests cannot run here; undefined when they can. */
 export function labProblem(): string | undefined {
   if (process.geteuid?.() !== 0) return 'it needs root';
   for (const tool of ['ip', 'nft', 'nsenter', 'bridge', 'conntrack']) {

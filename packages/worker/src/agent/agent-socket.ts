@@ -1,11 +1,11 @@
-/** Bytes of a frame as the `ws` package gives them. */
+/** Bytes of a frame as the `ws` package delivers them. */
 export type SocketData = Buffer | ArrayBuffer | Buffer[];
 
 /** What a session uses of a WebSocket, as the `ws` package has it. */
 export interface AgentSocket {
   readonly readyState: number;
   readonly OPEN: number;
-  /** Bytes that wait to be sent. */
+  /** Bytes waiting to be sent. */
   readonly bufferedAmount: number;
   /** The subprotocol that both sides agreed on; empty when there is none. Known once it is open. */
   readonly protocol: string;

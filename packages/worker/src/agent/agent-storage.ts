@@ -1,24 +1,24 @@
 import type { MeshPeer, MeshState, Shape, Task, TaskStatus } from '@swarm/api';
 
-/** A task as the manager last gave it, and its latest status here. */
+/** A task as the manager last sent it, and its latest status on this node. */
 export interface StoredTask {
   readonly task: Task;
   readonly status: TaskStatus;
 }
 
-/** The node's place in the mesh, and the last state it was given. */
+/** The node's place in the mesh, and the last mesh state it received. */
 export interface StoredMesh {
   readonly self: MeshPeer;
   readonly state?: MeshState;
 }
 
-/** An object of a kind that is kept. */
+/** An object of a kind that is persisted. */
 export interface StoredObject {
   readonly kind: string;
   readonly object: { readonly ID: string };
 }
 
-/** What an earlier life knew. */
+/** State left by the previous run of the daemon. */
 export interface Known {
   readonly tasks: readonly StoredTask[];
   readonly mesh: StoredMesh | undefined;
@@ -26,14 +26,14 @@ export interface Known {
 }
 
 /**
- * What the agent knows, from one life of the daemon to the next, so that a node serves on when no manager can
- * be reached. Writes do not wait: what was put last is what is found. Only kinds whose persistence is `disk`
- * are ever put here.
+ * The agent's state across restarts of the daemon, so that a node keeps serving while it can reach no
+ * manager. Writes return at once; a read always sees the last write. Only kinds whose persistence is `disk`
+ * are stored.
  */
 export interface AgentStorage {
   /**
-   * What an earlier life knew, less what is damaged.
-   * @param kinds shapes of the kinds of objects that are kept; those of other kinds are removed
+   * Loads the previous run's state, without records that are damaged.
+   * @param kinds shapes of the persisted kinds; deletes objects of any other kind
    */
   load(kinds: ReadonlyMap<string, Shape<{ readonly ID: string }>>): Promise<Known>;
   putTask(record: StoredTask): void;
@@ -41,6 +41,6 @@ export interface AgentStorage {
   putMesh(mesh: StoredMesh): void;
   putObject(kind: string, object: { readonly ID: string }): void;
   deleteObject(kind: string, id: string): void;
-  /** Resolves when everything put so far is written, and lets go. */
+  /** Resolves once every write so far is on disk and the storage is closed. */
   close(): Promise<void>;
 }

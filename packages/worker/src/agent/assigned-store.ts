@@ -1,20 +1,20 @@
 import type { TaskState } from '@swarm/api';
 
-/** An object that managers assigned and that could not be read. */
+/** An assigned object that this node could not read. */
 export interface UnreadableObject {
   readonly id: string;
-  /** What a task should do, when that could be read. */
+  /** The task's desired state, if that much could be read. */
   readonly desired: TaskState | undefined;
   readonly problem: string;
 }
 
-/** The objects of one kind on this node, with a life of their own. */
+/** The objects of one kind on this node; each kind manages the life of its own. */
 export interface AssignedStore<T extends { readonly ID: string } = { readonly ID: string }> {
   readonly kind: string;
   put(object: T): void;
   remove(id: string): void;
-  /** A complete set ended: removes everything that it did not name. */
+  /** Removes everything that the complete set, which has just ended, did not name. */
   retain(named: ReadonlySet<string>): void;
-  /** What is here of it goes on as it is. */
+  /** Leaves whatever is here of the object as it is. */
   unreadable(object: UnreadableObject): void;
 }

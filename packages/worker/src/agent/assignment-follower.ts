@@ -2,23 +2,23 @@ import { type Assignments, type TaskAssignments, typedAssignments } from '@swarm
 import type { SetAside, UnreadAssignment } from '@swarm/api/wire';
 import type { AssignedStore } from './assigned-store.js';
 
-/** Applies what a session's assignments change to the stores of their kinds. */
+/** Applies the changes of a session's assignments to the store of each kind. */
 export class AssignmentFollower {
-  /** In the order in which a task needs them: tasks last. */
+  /** In the order in which tasks need them: tasks come last. */
   readonly #stores: readonly AssignedStore[];
   readonly #byKind: ReadonlyMap<string, AssignedStore>;
   /** `resultsIn` of the last message of this session. */
   #last: number | undefined;
-  /** Ids that the complete set under way has named so far, by kind. */
+  /** Ids named so far by the complete set in progress, by kind. */
   #named: Map<string, Set<string>> | undefined;
 
-  /** @param stores one for each kind; those whose objects others need come first */
+  /** @param stores one for each kind, dependencies first */
   constructor(stores: readonly AssignedStore[]) {
     this.#stores = stores;
     this.#byKind = new Map(stores.map((store) => [store.kind, store]));
   }
 
-  /** A new session begins; it brings a complete set. */
+  /** Starts over for a new session, which begins with a complete set. */
   reset(): void {
     this.#last = undefined;
     this.#named = undefined;
@@ -26,7 +26,7 @@ export class AssignmentFollower {
 
   /**
    * Applies a message.
-   * @returns false when one before it is missing: a new session has to bring everything
+   * @returns false when a message before it is missing: only a new session can bring the complete set
    */
   apply(message: Assignments | TaskAssignments, setAside: readonly SetAside[]): boolean {
     const isTyped = 'changes' in message;
@@ -62,9 +62,9 @@ export class AssignmentFollower {
     else named.add(id);
   }
 
-  /** @param hasAllKinds whether the set names objects of all kinds: those of protocol 1 name tasks only */
+  /** @param hasAllKinds whether the set names objects of all kinds; a set of protocol 1 names tasks only */
   #commit(hasAllKinds: boolean): void {
-    // What tasks need goes after them.
+    // Tasks first, then what they need.
     for (const store of this.#stores.toReversed()) {
       if (!hasAllKinds && store.kind !== 'task') continue;
       store.retain(this.#named?.get(store.kind) ?? new Set());

@@ -6,7 +6,7 @@ import {
   Msgpack,
 } from '@swarm/api/wire';
 
-/** Turns messages of a dispatcher session into frames and back: plain msgpack maps. */
+/** Encodes and decodes the frames of a dispatcher session: plain msgpack maps. */
 export class AgentCodec {
   readonly #msgpack = new Msgpack();
   readonly #read: (frame: Uint8Array) => ManagerFrame;
@@ -21,8 +21,8 @@ export class AgentCodec {
   }
 
   /**
-   * What a manager says is checked too: its certificate says who it is, not that it is right.
-   * @throws MalformedMessage when the message as a whole can not be used
+   * Checks what a manager sends, too: its certificate proves who it is, not that it is right.
+   * @throws MalformedMessage when the message as a whole cannot be used
    */
   decode(frame: Uint8Array): ManagerFrame {
     return this.#read(frame);

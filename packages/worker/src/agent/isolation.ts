@@ -3,9 +3,9 @@ import { ISOLATED_AFTER_MS } from './limits.js';
 import { aborted, Signal } from './signal.js';
 
 /**
- * Knows whether the node is cut off from all managers. With a manager, a task that died is reported and
- * the manager makes a new one. Without, nobody would: the node then restarts its own tasks, so that it
- * keeps serving.
+ * Knows whether the node is cut off from all managers. With a manager, the agent reports a task that died
+ * and the manager replaces it. Without one, nobody would, so the node restarts its own tasks and keeps
+ * serving.
  */
 export class Isolation {
   readonly #clock: Clock;
@@ -29,8 +29,8 @@ export class Isolation {
   }
 
   /**
-   * Waits until it is clear who has to act: `connected` as soon as there is a session, `isolated` after
-   * `delayMs` and at least {@link ISOLATED_AFTER_MS} without one, `aborted` with the signal.
+   * Waits until it is clear who acts: `connected` once there is a session, `isolated` after `delayMs` and at
+   * least {@link ISOLATED_AFTER_MS} without one, `aborted` with the signal.
    */
   async verdict(
     delayMs: number,

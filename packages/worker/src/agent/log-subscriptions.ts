@@ -13,7 +13,7 @@ import { reportableLines } from './reportable.js';
 import type { Session } from './session.js';
 import { Signal } from './signal.js';
 
-/** Where the lines come from; throws for a task that is not on this node. */
+/** Opens a task's log; throws for a task that is not on this node. */
 export type LogSource = (
   taskId: string,
   options: LogSubscribe['options'],
@@ -36,7 +36,7 @@ export class LogSubscriptions {
     const id = message.subscription;
     if (this.#subscriptions.has(id)) return;
     if (this.#subscriptions.size >= SUBSCRIPTIONS_LIMIT) {
-      const error = `this node serves ${SUBSCRIPTIONS_LIMIT} readers of logs already; try again when some have ended`;
+      const error = `this node already serves ${SUBSCRIPTIONS_LIMIT} log readers; try again when some have finished`;
       this.#session.send({ type: 'log-end', subscription: id, error });
       return;
     }
@@ -59,8 +59,8 @@ export class LogSubscriptions {
 }
 
 /**
- * Joins the logs of some tasks. Holds at most one message of lines and one line of each task: the
- * reader's credit and the socket slow down the reading of files.
+ * Merges the logs of several tasks. Holds at most one message of lines and one line per task: the reader's
+ * credit and the socket slow down the reading of files.
  */
 class Subscription {
   readonly #message: LogSubscribe;
@@ -93,7 +93,7 @@ class Subscription {
     this.#closed = true;
     this.#clock.clearTimeout(this.#timer);
     this.#changed.fire();
-    // Not awaited: a generator that waits for lines ends when its next one comes.
+    // Not awaited: a generator that waits for a line ends only when the next one comes.
     for (const iterator of this.#open) void iterator.return?.();
   }
 

@@ -2,7 +2,7 @@ import type { ManagerAddress } from '@swarm/api';
 import { backoffMs } from '../runtime/backoff.js';
 import { MANAGERS_LIMIT, RECONNECT_MS, REDIRECTS_LIMIT } from './limits.js';
 
-/** Decides which manager to try next, and after which pause. Pure but for `random`. */
+/** Decides which manager to try next, and after which pause. Pure except for `random`. */
 export class ManagerFinder {
   readonly #random: () => number;
   #managers: readonly ManagerAddress[];
@@ -21,7 +21,7 @@ export class ManagerFinder {
     return this.#managers;
   }
 
-  /** Takes over what a manager says; true when it is news. An empty list is no use and ignored. */
+  /** Adopts the list that a manager sent. Returns whether it differs. Ignores an empty list. */
   learn(managers: readonly ManagerAddress[]): boolean {
     const next = managers.slice(0, MANAGERS_LIMIT);
     const key = (list: readonly ManagerAddress[]): string =>
@@ -35,14 +35,14 @@ export class ManagerFinder {
     return true;
   }
 
-  /** A manager named the leader: it is tried next, without a pause at first. */
+  /** A manager named the leader: tries that next, at first without a pause. */
   redirected(leader: ManagerAddress | undefined): void {
     this.#leader = leader;
     this.#redirects += 1;
     if (leader === undefined || this.#redirects > REDIRECTS_LIMIT) this.#failures += 1;
   }
 
-  /** The session stands. */
+  /** A session is established. */
   succeeded(manager: ManagerAddress): void {
     this.#failures = 0;
     this.#redirects = 0;
@@ -50,12 +50,12 @@ export class ManagerFinder {
     this.#round = [];
   }
 
-  /** It could not be reached, or the session ended. */
+  /** The manager could not be reached, or the session ended. */
   failed(): void {
     this.#failures += 1;
   }
 
-  /** The manager to try: the leader first, then all others in random order; undefined without any. */
+  /** The manager to try: the leader first, then the others in random order; undefined if none is known. */
   next(): ManagerAddress | undefined {
     const leader = this.#leader;
     this.#leader = undefined;
@@ -67,7 +67,7 @@ export class ManagerFinder {
     return this.#round.shift();
   }
 
-  /** Pause before the next try; 0 after a redirection to a leader. */
+  /** Pause before the next attempt; 0 after a redirect to a leader. */
   delayMs(): number {
     return backoffMs(this.#failures, RECONNECT_MS, this.#random);
   }

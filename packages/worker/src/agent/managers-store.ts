@@ -1,8 +1,8 @@
 import type { ManagerAddress } from '@swarm/api';
 
-/** Where the addresses of managers are kept from one life of the daemon to the next. */
+/** Keeps the addresses of managers across restarts of the daemon. */
 export interface ManagersStore {
-  /** Empty when nothing was saved yet. */
+  /** Empty when nothing has been saved yet. */
   load(): Promise<readonly ManagerAddress[]>;
   save(managers: readonly ManagerAddress[]): Promise<void>;
 }

@@ -22,21 +22,21 @@ export interface MeshFollowerOptions {
   readonly mesh: TaskMesh;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Tasks that may be attached from an earlier life: what else the mesh holds is removed. */
+  /** Tasks of an earlier run that may still be attached; removes everything else the mesh holds. */
   readonly alive: () => ReadonlySet<string>;
-  /** Keeps it for the next life. */
+  /** Saves the mesh for the next run. */
   readonly store: (mesh: StoredMesh) => void;
-  /** The kernel holds this generation now. */
+  /** The kernel now holds this generation. */
   readonly holds: (generation: number) => void;
 }
 
-/** Follows the mesh state that managers send, and makes the kernel hold the newest. */
+/** Follows the mesh state that managers send, and keeps the kernel at the newest. */
 export class MeshFollower {
   readonly #options: MeshFollowerOptions;
   readonly #started: { promise: Promise<void>; resolve: () => void };
   #self: MeshPeer | undefined;
   #running = false;
-  /** Newest that is known, and what the kernel holds. */
+  /** The newest known state, and what the kernel holds. */
   #wanted = EMPTY;
   #held = EMPTY;
   #applying = false;
@@ -51,7 +51,7 @@ export class MeshFollower {
     this.#started = { promise, resolve };
   }
 
-  /** Generation the kernel holds; what the hello names. */
+  /** Generation that the kernel holds; the hello names it. */
   get generation(): number {
     return this.#held.generation;
   }
@@ -66,36 +66,36 @@ export class MeshFollower {
     return this.#started.promise;
   }
 
-  /** What an earlier life knew, so that the mesh works before any manager is reached. */
+  /** Takes over what an earlier run saved, so that the mesh works before the node reaches a manager. */
   restore(stored: StoredMesh): void {
     if (stored.state !== undefined) this.#wanted = stored.state;
     this.#setSelf(stored.self);
   }
 
-  /** The node object may tell the node's place in the mesh. */
+  /** Reads the node's place in the mesh from the node object, if it has one. */
   setNode(node: Node): void {
     if (node.Mesh == null) return;
     const { Index, Address, Subnet } = node.Mesh;
     if (Address === '') {
-      // What the kernel has stays; only a new address could change anything.
+      // Keeps what the kernel has; only a new address could change anything.
       this.#options.logger.error({}, node.Status.Message ?? 'this node has no data path address');
       return;
     }
     this.#setSelf({ nodeId: node.ID, index: Index, address: Address, subnet: Subnet });
   }
 
-  /** @returns false when it does not follow what is known: a new session has to bring everything */
+  /** @returns false when the delta does not follow the known state: only a new session can bring everything */
   update(delta: MeshDelta): boolean {
     const base = [this.#wanted, this.#held].find(({ generation }) => generation === delta.base);
     if (delta.base !== 0 && base === undefined) {
-      // The next hello must not name a generation whose content we do not have.
+      // The next hello must not name a generation whose content we lack.
       this.#held = EMPTY;
       return false;
     }
     this.#wanted = applyDelta(delta.base === 0 ? EMPTY : base!, delta);
     this.#save();
     this.#apply();
-    // Without a place there is no mesh here, so nothing goes by an older generation either.
+    // Without a place there is no mesh on this node, so nothing uses an older generation either.
     if (this.#self === undefined) this.#options.holds(delta.generation);
     return true;
   }
@@ -145,7 +145,7 @@ export class MeshFollower {
     });
   }
 
-  /** The newest wins: generations that came while one was applied are skipped. */
+  /** Applies the newest state: skips generations that arrived while it was applying one. */
   async #applyAll(): Promise<void> {
     const { mesh, clock, logger, holds } = this.#options;
     for (let tries = 1; !this.#closed && this.#held !== this.#wanted; tries += 1) {
@@ -174,7 +174,7 @@ export class MeshFollower {
   }
 }
 
-/** The state that a delta makes of its base. */
+/** Applies a delta to the state it is based on. */
 export function applyDelta(base: MeshState, delta: MeshDelta): MeshState {
   const peers = new Map(base.peers.map((peer) => [peer.nodeId, peer]));
   const ports = new Map(base.ports.map((port) => [keyOf(port), port]));

@@ -5,17 +5,17 @@ import { ASSIGNED_KINDS, type AssignedKindCodec, type AssignedKindCodecs } from 
 export interface ObjectKind {
   readonly kind: string;
   readonly codec: AssignedKindCodec<{ readonly ID: string }>;
-  /** `disk`: the next life of the daemon has it before any manager is reached. `none`: memory only. */
+  /** `disk`: the next run of the daemon has it before it reaches a manager. `none`: kept in memory only. */
   readonly persistence: 'none' | 'disk';
   /** Whether a task waits for it before it is prepared. */
   readonly awaited: boolean;
 }
 
 /**
- * All kinds besides tasks, whose life is in TaskSet. A kind that is added is one more line here.
+ * All kinds besides tasks, which `TaskSet` manages. To add a kind, add a line.
  *
- * Secrets never touch the disk: their store has no storage. A task attaches to a network by the address that
- * its own attachment has, so it need not wait for the network.
+ * Secrets never touch the disk: their store has no storage. A task does not wait for its network: its own
+ * attachment carries the address.
  */
 export const OBJECT_KINDS: readonly ObjectKind[] = [
   { kind: 'network', codec: ASSIGNED_KINDS.network, persistence: 'disk', awaited: false },
@@ -23,7 +23,7 @@ export const OBJECT_KINDS: readonly ObjectKind[] = [
   { kind: 'config', codec: ASSIGNED_KINDS.config, persistence: 'disk', awaited: true },
 ];
 
-/** How frames of managers are read. */
+/** The codecs for frames from managers. */
 export function codecsOf(kinds: readonly ObjectKind[]): AssignedKindCodecs {
   return {
     task: ASSIGNED_KINDS.task,
@@ -31,7 +31,7 @@ export function codecsOf(kinds: readonly ObjectKind[]): AssignedKindCodecs {
   };
 }
 
-/** How records of the kinds that are kept are read. */
+/** The shapes for records of the persisted kinds. */
 export function keptShapes(
   kinds: readonly ObjectKind[],
 ): ReadonlyMap<string, Shape<{ readonly ID: string }>> {

@@ -5,16 +5,16 @@ import { Signal } from './signal.js';
 
 type Stored = { readonly ID: string };
 
-/** Objects of one kind that are kept as they come: networks, secrets, configs. */
+/** Objects of one kind that are kept just as they arrive: networks, secrets, configs. */
 export class ObjectStore implements AssignedStore {
   readonly kind: string;
   readonly #objects = new Map<string, Stored>();
-  /** Why the newest of an object could not be read. */
+  /** Why the newest version of an object could not be read. */
   readonly #problems = new Map<string, string>();
   readonly #awaited = new Map<string, Signal>();
   readonly #storage: Pick<AgentStorage, 'putObject' | 'deleteObject'> | undefined;
 
-  /** @param storage where the objects are kept for the next life; undefined: in memory only */
+  /** @param storage where to persist the objects; undefined: memory only */
   constructor(kind: string, storage: Pick<AgentStorage, 'putObject' | 'deleteObject'> | undefined) {
     this.kind = kind;
     this.#storage = storage;
@@ -24,12 +24,12 @@ export class ObjectStore implements AssignedStore {
     return this.#objects.get(id);
   }
 
-  /** Why the object could not be read; undefined when nothing is wrong with it. */
+  /** Why the object could not be read; undefined if it could. */
   problem(id: string): string | undefined {
     return this.#problems.get(id);
   }
 
-  /** Resolves when the object comes, or comes and can not be read. */
+  /** Resolves when the object arrives, readable or not. */
   news(id: string): Promise<void> {
     let signal = this.#awaited.get(id);
     if (signal === undefined) {
@@ -39,13 +39,13 @@ export class ObjectStore implements AssignedStore {
     return signal.next();
   }
 
-  /** Takes over what an earlier life kept. */
+  /** Takes over what an earlier run saved. */
   restore(object: Stored): void {
     this.#objects.set(object.ID, object);
   }
 
   put(object: Stored): void {
-    // Each session names everything again: what is kept already is not written again.
+    // Every session names all objects again; skip those that are unchanged.
     const isNews = !isDeepStrictEqual(this.#objects.get(object.ID), object);
     this.#objects.set(object.ID, object);
     this.#problems.delete(object.ID);
@@ -61,7 +61,7 @@ export class ObjectStore implements AssignedStore {
   retain(named: ReadonlySet<string>): void {
     for (const id of this.#objects.keys()) if (!named.has(id)) this.remove(id);
     for (const id of this.#problems.keys()) if (!named.has(id)) this.#problems.delete(id);
-    // Whoever still waits looks again; the others left long ago.
+    // Those still waiting look again; the others left long ago.
     for (const id of this.#awaited.keys()) this.#wake(id);
   }
 

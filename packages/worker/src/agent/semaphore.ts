@@ -1,4 +1,4 @@
-/** Lets a bounded number in at once, in the order they came. */
+/** Admits a bounded number at once, in order of arrival. */
 export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -8,7 +8,7 @@ export class Semaphore {
   }
 
   /**
-   * Waits for a place; the function returned gives it back, and may be called more than once.
+   * Waits for a slot and returns the function that releases it, which may be called more than once.
    * Resolves with undefined when `signal` is aborted first.
    */
   async acquire(signal: AbortSignal): Promise<(() => void) | undefined> {

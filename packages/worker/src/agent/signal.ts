@@ -1,6 +1,6 @@
 import { awaited } from '../runtime/awaited.js';
 
-/** Wakes everyone who waits, each time it fires. */
+/** Wakes everyone who is waiting, each time it fires. */
 export class Signal {
   #waiting = awaited<void>();
 
@@ -16,7 +16,7 @@ export class Signal {
   }
 }
 
-/** Resolves when the signal is aborted; at once when it was. */
+/** Resolves when the signal is aborted; at once if it already is. */
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();

@@ -9,8 +9,8 @@ import { reportableStatus, statusCostBytes } from './reportable.js';
 import type { Session } from './session.js';
 
 /**
- * Sends statuses in batches, the newest of each task. A session keeps no promise beyond its own life:
- * the next one gets all statuses again, so nothing is kept that was sent and not acknowledged.
+ * Sends statuses in batches, the newest of each task. The next session gets all statuses again, so the
+ * reporter keeps nothing that it sent without an acknowledgement.
  */
 export class StatusReporter {
   readonly #clock: Clock;
@@ -27,7 +27,7 @@ export class StatusReporter {
     this.#all = all;
   }
 
-  /** The session to report to, once it was welcomed; undefined when there is none. */
+  /** Sets the session to report to once it is welcomed; undefined when there is none. */
   setSession(session: Session | undefined): void {
     this.#session = session;
     this.#sequence = 0;
@@ -46,7 +46,7 @@ export class StatusReporter {
     this.#timer ??= this.#clock.setTimeout(() => this.#flush(), STATUS_FLUSH_MS);
   }
 
-  /** The task is gone: its status interests nobody. */
+  /** The task is gone: nobody needs its status. */
   forget(taskId: string): void {
     this.#pending.delete(taskId);
   }
@@ -66,7 +66,7 @@ export class StatusReporter {
     }
   }
 
-  /** As many of the statuses that wait as one message has room for. */
+  /** Takes as many of the waiting statuses as fit into one message. */
   #take(): AgentStatus['updates'] {
     const updates: AgentStatus['updates'][number][] = [];
     let costBytes = 0;

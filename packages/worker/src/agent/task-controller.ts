@@ -29,16 +29,16 @@ import { attachedSandbox, sandboxIdOf } from './task-sandbox.js';
 import { notListening, socketsOf, untilDrained, untilListening } from './task-sockets.js';
 import { endSentence, nextStatus, type StatusChange } from './task-status.js';
 
-/** What the controllers of a node share. */
+/** What all controllers of a node share. */
 export interface TaskHost {
   readonly runtime: Runtime;
   readonly mesh: TaskMesh;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Bounds how many tasks are prepared or started at once. */
+  /** Bounds how many tasks are being prepared or started at once. */
   readonly starts: Semaphore;
   readonly isolation: Isolation;
-  /** The objects that tasks need, as far as they are here. */
+  /** The objects that tasks need, as far as they are on this node. */
   readonly needs: Pick<TaskNeeds, 'missing' | 'of'>;
   /** Resolves when the mesh can attach tasks. */
   meshStarted(): Promise<void>;
@@ -49,35 +49,35 @@ export interface TaskHost {
 }
 
 /**
- * Drives one task from what is observed to what is desired, state by state (SwarmKit's `Do`):
+ * Drives one task from its observed state to its desired state, step by step (SwarmKit's `Do`):
  *
- * - desired `shutdown` or `remove`, and still alive: drain, stop, SHUTDOWN;
- * - ACCEPTED and READY are left only when the desired state is beyond;
+ * - desired `shutdown` or `remove` while alive: drain, stop, SHUTDOWN;
+ * - leaves ACCEPTED and READY only when the desired state is beyond;
  * - PREPARING, STARTING and RUNNING may run past the desired state;
  * - a failure before STARTING is REJECTED, from there on FAILED.
  *
- * The observed state never goes back.
+ * The observed state never goes backwards.
  */
 export class TaskController {
   readonly #host: TaskHost;
   readonly #logger: Logger;
   readonly #changed = new Signal();
-  /** Aborted when the task shall not run any more. */
+  /** Aborted when the task should no longer run. */
   readonly #unwanted = new AbortController();
-  /** Aborted when the daemon ends; the task runs on. */
+  /** Aborted when the daemon ends; the task keeps running. */
   readonly #closed = new AbortController();
   readonly #done: Promise<void>;
   #task: Task;
   #status: TaskStatus;
   #removed = false;
-  /** The runtime has it: prepared in this life, or found. */
+  /** The runtime has the task: prepared in this run, or found. */
   #prepared = false;
   #end: Promise<TaskEnd> | undefined;
   #ended = false;
 
   /**
-   * @param status the latest known, from disk or, for a task that is new here, from the manager
-   * @param found what the runtime has of it from an earlier life
+   * @param status the latest known, from disk or, for a task that is new to this node, from the manager
+   * @param found what the runtime still has of the task from an earlier run
    */
   constructor(task: Task, status: TaskStatus, found: LeftTask | undefined, host: TaskHost) {
     this.#task = task;
@@ -97,7 +97,7 @@ export class TaskController {
     return this.#status;
   }
 
-  /** Whether the runtime has something of it, so that it has logs. */
+  /** Whether the runtime has anything of the task, so that there are logs. */
   get hasLogs(): boolean {
     return this.#prepared;
   }
@@ -105,7 +105,7 @@ export class TaskController {
   /** The manager changed the task. Its desired state only rises. */
   update(task: Task): void {
     const lower = compareStates(task.DesiredState, this.#task.DesiredState) < 0;
-    // A leader that is new names tasks it holds back as running; we know already that they shall stop.
+    // A new leader names tasks it holds back as running; we already know that they should stop.
     this.#task = lower ? { ...task, DesiredState: this.#task.DesiredState } : task;
     if (this.#isUnwanted()) this.#unwanted.abort();
     this.#changed.fire();
@@ -113,7 +113,7 @@ export class TaskController {
 
   /**
    * The assignment is gone: stops the task and removes everything of it.
-   * @returns false when the daemon ended first, so that the next one has to do it
+   * @returns false when the daemon ended first; then the next one has to do it
    */
   async remove(): Promise<boolean> {
     this.#removed = true;
@@ -123,7 +123,7 @@ export class TaskController {
     return !this.#closed.signal.aborted;
   }
 
-  /** Lets go of it; it runs on. */
+  /** Lets go of the task, which keeps running. */
   close(): Promise<void> {
     this.#closed.abort();
     this.#unwanted.abort();
@@ -131,7 +131,7 @@ export class TaskController {
     return this.#done;
   }
 
-  /** Resolves when the runtime has it, or never will. */
+  /** Resolves when the runtime has the task, or never will. */
   async untilPrepared(): Promise<void> {
     while (!this.#prepared && !isTerminal(this.#status.State) && !this.#removed) {
       await this.#changed.next();
@@ -140,26 +140,26 @@ export class TaskController {
 
   async #run(found: LeftTask | undefined): Promise<void> {
     try {
-      // Whoever made this controller has to know it before the first status comes.
+      // The creator must have stored this controller before the first status arrives.
       await Promise.resolve();
       await this.#resume(found);
       while (!this.#removed && !this.#closed.signal.aborted) await this.#step();
       if (this.#removed && !this.#closed.signal.aborted) await this.#tearDown();
     } catch (error) {
-      // Every runtime error is handled where it arises; this is a fault of ours, and must be seen.
+      // Runtime errors are handled where they arise; this one is a bug of ours and must be visible.
       this.#logger.error({ error: messageOf(error), err: error }, 'the task controller failed');
       if (!isTerminal(this.#status.State)) {
         this.#set({
           State: 'failed',
           Message: 'failed',
-          Err: `fault of the agent: ${messageOf(error)}`,
+          Err: `bug in the agent: ${messageOf(error)}`,
         });
       }
       if (this.#removed) await this.#tearDown();
     }
   }
 
-  /** Brings an earlier life's task in step with what the runtime still has. */
+  /** Brings a task of an earlier run in line with what the runtime still has. */
   async #resume(found: LeftTask | undefined): Promise<void> {
     const { State } = this.#status;
     if (isTerminal(State)) {
@@ -167,11 +167,11 @@ export class TaskController {
       return;
     }
     if (compareStates(State, 'starting') < 0) {
-      // A runtime that lost it (a boot took its namespace) makes it again; that is not going back.
+      // A runtime that lost it (a reboot took its namespace) makes it again; the state does not go back.
       return;
     }
     if (found?.state === 'running') {
-      // A mesh in user space forgets with its process where a task without a network listens.
+      // A userspace mesh forgets with its process where a task without a network listens.
       if (this.#status.Address !== undefined) await this.#reattach();
       if (State === 'running') this.#watchListening();
       return;
@@ -184,7 +184,7 @@ export class TaskController {
     try {
       await this.#attach();
     } catch (error) {
-      this.#logger.error({ error: messageOf(error) }, 'a task could not be attached again');
+      this.#logger.error({ error: messageOf(error) }, 'could not reattach a task');
     }
   }
 
@@ -207,7 +207,7 @@ export class TaskController {
     const Message =
       this.#status.State === 'ready'
         ? 'ready to start: waiting for the task it replaces to stop'
-        : 'accepted by its node: waiting until it shall be prepared';
+        : 'accepted by its node: waiting for permission to prepare it';
     if (this.#status.Message !== Message) this.#set({ Message });
     await this.#changed.next();
   }
@@ -223,23 +223,23 @@ export class TaskController {
         const rejected = error instanceof RuntimeError && error.reason === 'rejected';
         if (rejected || tried === PREPARE_TRIES) {
           const Err = messageOf(error);
-          this.#set({ State: 'rejected', Message: 'it can not run on this node', Err });
+          this.#set({ State: 'rejected', Message: 'cannot run on this node', Err });
           await this.#release();
           return;
         }
-        this.#set({ Message: `preparing failed, trying again: ${messageOf(error)}` });
+        this.#set({ Message: `preparation failed, trying again: ${messageOf(error)}` });
         await this.#sleep(backoffMs(tried, PREPARE_RETRY_MS));
       }
     }
   }
 
-  /** Leaves `#prepared` false when the task is not wanted any more. */
+  /** Leaves `#prepared` false when the task is no longer wanted. */
   async #prepareOnce(): Promise<void> {
     await this.#untilNeedsMet();
     await this.#attach();
   }
 
-  /** Waits for what the task needs: after a restart of the daemon secrets come again with the session. */
+  /** Waits for what the task needs: after a restart of the daemon, secrets come with the next session. */
   async #untilNeedsMet(): Promise<void> {
     const { signal } = this.#unwanted;
     for (;;) {
@@ -250,7 +250,7 @@ export class TaskController {
     }
   }
 
-  /** Has the runtime prepare it. One that is prepared already is only attached, and needs nothing for that. */
+  /** Has the runtime prepare the task. One that is prepared already is only attached and needs no objects. */
   async #attach(): Promise<void> {
     const { runtime, mesh, starts } = this.#host;
     const { signal } = this.#unwanted;
@@ -282,7 +282,7 @@ export class TaskController {
     try {
       if (!this.#prepared) await this.#prepareOnce();
     } catch (error) {
-      await this.#fail('it could not be prepared again', messageOf(error));
+      await this.#fail('could not be prepared again', messageOf(error));
       return;
     }
     const leave = await starts.acquire(signal);
@@ -292,7 +292,7 @@ export class TaskController {
     }
     const starting = runtime.start(this.#task.ID, {
       started: () => {
-        // A health check may take minutes: others need not wait for that.
+        // A health check may take minutes; others need not wait for it.
         leave();
         this.#set({ Message: 'started', ...this.#pid() });
       },
@@ -304,18 +304,18 @@ export class TaskController {
       if (signal.aborted) return;
       if (error instanceof RuntimeError && error.reason === 'ended') {
         await this.#onEnd(await this.#wait());
-      } else await this.#fail('it could not be started', messageOf(error));
+      } else await this.#fail('could not be started', messageOf(error));
       return;
     } finally {
       leave();
-      starting.catch(() => {}); // Stopping it makes its start fail; that is no news.
+      starting.catch(() => {}); // Stopping it makes its start fail, which is expected.
     }
     if (signal.aborted) return;
     await this.#setRunning('running');
     this.#logger.debug({ atMs: clock.now() }, 'task runs');
   }
 
-  /** RUNNING is told at once; whether it listens decides about traffic only. */
+  /** Reports RUNNING at once; whether the task listens only decides about traffic. */
   async #setRunning(message: string): Promise<void> {
     const sockets = socketsOf(this.#task, this.#status, this.#host.runtime.pid(this.#task.ID));
     if (sockets === undefined) {
@@ -332,12 +332,12 @@ export class TaskController {
     try {
       return await this.#host.mesh.listens(sockets);
     } catch (error) {
-      this.#logger.warn({ error: messageOf(error) }, 'can not see whether the task listens');
+      this.#logger.warn({ error: messageOf(error) }, 'cannot tell whether the task listens');
       return false;
     }
   }
 
-  /** Flips `Ready` when the task listens. */
+  /** Sets `Ready` once the task listens. */
   #watchListening(): void {
     const { mesh, clock, runtime } = this.#host;
     const sockets = socketsOf(this.#task, this.#status, runtime.pid(this.#task.ID));
@@ -351,9 +351,9 @@ export class TaskController {
       } catch (error) {
         const why = messageOf(error);
         this.#set({
-          Message: `running, but its sockets can not be seen: ${why}; it gets no traffic`,
+          Message: `running, but cannot look at its sockets: ${why}; it gets no traffic`,
         });
-        this.#logger.warn({ error: why }, 'can not see whether the task listens');
+        this.#logger.warn({ error: why }, 'cannot tell whether the task listens');
         await this.#sleep(RETRY_MS.minMs);
         if (goesOn()) await watch();
       }
@@ -366,15 +366,15 @@ export class TaskController {
     if (end !== undefined && !this.#unwanted.signal.aborted) await this.#onEnd(end);
   }
 
-  /** The task ended, or has to be ended, without being told to. */
+  /** The task ended, or has to be ended, without a request to stop. */
   async #onEnd(end: TaskEnd): Promise<void> {
     this.#ended = true;
     if (end.kind === 'exit' && (await this.#revive(end))) return;
     if (this.#closed.signal.aborted) return;
-    if (this.#isUnwanted()) return; // Meanwhile it shall stop: SHUTDOWN says more than FAILED.
+    if (this.#isUnwanted()) return; // It should stop meanwhile: SHUTDOWN says more than FAILED.
     const sentence = endSentence(end);
     if (end.kind === 'unhealthy') {
-      this.#set({ Message: `stopping, as it is ${sentence}`, Ready: false });
+      this.#set({ Message: `stopping because it is ${sentence}`, Ready: false });
       await this.#stop();
       this.#set({ State: 'failed', Message: 'failed', Err: sentence });
     } else if (end.code === 0) {
@@ -386,7 +386,7 @@ export class TaskController {
     await this.#release();
   }
 
-  /** Starts the task again in place, when no manager can be asked to replace it. */
+  /** Restarts the task in place when there is no manager to replace it. */
   async #revive(end: TaskEnd & { kind: 'exit' }): Promise<boolean> {
     const { isolation, runtime, mesh } = this.#host;
     const policy = this.#task.Spec.RestartPolicy;
@@ -397,7 +397,7 @@ export class TaskController {
     const firstMs = policy?.Delay === undefined ? RESTART_DELAY_MS : policy.Delay / MS;
     const pauses = { minMs: Math.max(firstMs, RETRY_MS.minMs), maxMs: REVIVE_MAX_MS };
     this.#set({
-      Message: `${endSentence(end)}; no manager can be reached, so its node will restart it`,
+      Message: `${endSentence(end)}; no manager can be reached, so this node will restart it`,
       Ready: false,
     });
     for (let tries = 1; ; tries += 1) {
@@ -413,15 +413,18 @@ export class TaskController {
         await this.#prepareOnce();
         if (!this.#prepared) return false;
         const starting = runtime.start(this.#task.ID, { started() {}, waiting() {} });
-        starting.catch(() => {}); // Seen by the race, unless that is over.
+        starting.catch(() => {}); // The race sees it, unless that is over.
         await Promise.race([starting, aborted(this.#unwanted.signal)]);
         if (this.#unwanted.signal.aborted) return false;
         this.#ended = false;
-        await this.#setRunning('running: restarted by its node while no manager could be reached');
+        await this.#setRunning('running: restarted by this node while no manager could be reached');
         return true;
       } catch (error) {
         const why = messageOf(error);
-        this.#set({ Message: `its node could not restart it, trying again: ${why}`, Ready: false });
+        this.#set({
+          Message: `this node could not restart it, trying again: ${why}`,
+          Ready: false,
+        });
       }
     }
   }
@@ -431,7 +434,8 @@ export class TaskController {
     if (running) await this.#drain();
     const started = compareStates(this.#status.State, 'starting') >= 0;
     const graceMs = this.#graceMs();
-    if (started && !this.#ended) this.#set({ Message: `stopping, with ${graceMs} ms of grace` });
+    if (started && !this.#ended)
+      this.#set({ Message: `stopping, with a grace period of ${graceMs} ms` });
     await this.#stop();
     if (this.#closed.signal.aborted) return;
     const end = started ? await this.#exit() : undefined;
@@ -443,7 +447,7 @@ export class TaskController {
     await this.#release();
   }
 
-  /** The manager sends the wish to stop only after the mesh sends the task nothing new. */
+  /** The manager asks for a stop only once the mesh sends the task nothing new. */
   async #drain(): Promise<void> {
     const { mesh, clock, runtime } = this.#host;
     const sockets = socketsOf(this.#task, this.#status, runtime.pid(this.#task.ID));
@@ -461,11 +465,14 @@ export class TaskController {
         }),
       );
     } catch (error) {
-      this.#logger.warn({ error: messageOf(error) }, 'connections can not be seen, not drained');
+      this.#logger.warn(
+        { error: messageOf(error) },
+        'cannot see connections, so the task was not drained',
+      );
     }
   }
 
-  /** Stops the task, however often that has to be tried. */
+  /** Stops the task; retries until that works. */
   async #stop(): Promise<void> {
     const signal = this.#task.Spec.ContainerSpec?.StopSignal;
     for (let tries = 1; !this.#closed.signal.aborted; tries += 1) {
@@ -474,26 +481,26 @@ export class TaskController {
           graceMs: this.#graceMs(),
           ...(signal ? { signal } : {}),
         });
-        stopping.catch(() => {}); // Seen by the race, unless that is over.
-        // A daemon that ends does not wait for a long grace: the next one stops the task.
+        stopping.catch(() => {}); // The race sees it, unless that is over.
+        // A daemon that ends does not wait for a long grace period: the next one stops the task.
         await Promise.race([stopping, aborted(this.#closed.signal)]);
         return;
       } catch (error) {
         const why = messageOf(error);
-        this.#set({ Message: `it could not be stopped, trying again: ${why}` });
-        this.#logger.error({ error: why }, 'a task could not be stopped');
+        this.#set({ Message: `could not stop it, trying again: ${why}` });
+        this.#logger.error({ error: why }, 'could not stop a task');
         await delay(this.#host.clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
 
-  /** Gives back what an ended task holds of the host: processes it left, network. Its logs stay. */
+  /** Releases what an ended task holds of the host: leftover processes, network. Its logs stay. */
   async #release(): Promise<void> {
     await this.#stop();
     try {
       if (!this.#closed.signal.aborted) await this.#host.mesh.detach(this.#task.ID);
     } catch (error) {
-      this.#logger.error({ error: messageOf(error) }, 'a task could not be detached from the mesh');
+      this.#logger.error({ error: messageOf(error) }, 'could not detach a task from the mesh');
     }
   }
 
@@ -504,10 +511,7 @@ export class TaskController {
         await this.#host.runtime.removeSandbox(sandboxIdOf(this.#task));
         return;
       } catch (error) {
-        this.#logger.error(
-          { error: messageOf(error) },
-          'a task could not be removed, trying again',
-        );
+        this.#logger.error({ error: messageOf(error) }, 'could not remove a task, trying again');
         await delay(this.#host.clock, backoffMs(tries, RETRY_MS));
       }
     }
@@ -518,7 +522,7 @@ export class TaskController {
     await this.#release();
   }
 
-  /** The end of the task; asked of the runtime once. Never rejects. */
+  /** The end of the task; asks the runtime once. Never rejects. */
   #wait(): Promise<TaskEnd> {
     this.#end ??= this.#askEnd();
     return this.#end;
@@ -560,7 +564,7 @@ export class TaskController {
 
   #set(change: StatusChange): void {
     if (this.#closed.signal.aborted) return;
-    // The observed state never goes back, and a terminal one is the last.
+    // The observed state never goes backwards, and a terminal one is final.
     const next = nextStatus(this.#status, change, this.#host.clock.now());
     if (isTerminal(this.#status.State) || compareStates(next.State, this.#status.State) < 0) return;
     this.#status = next;

@@ -8,11 +8,11 @@ import { ObjectStore } from './object-store.js';
 export interface MissingObject {
   /** A sentence for the user. */
   readonly message: string;
-  /** Resolves when there is news of it. */
+  /** Resolves when anything about it changes. */
   readonly news: Promise<void>;
 }
 
-/** The objects on this node that its tasks need, and what of them a task still waits for. */
+/** The objects on this node that its tasks need, and which of them a task still waits for. */
 export class TaskNeeds {
   readonly #stores: ReadonlyMap<string, ObjectStore>;
   readonly #awaited: ReadonlySet<string>;
@@ -37,7 +37,7 @@ export class TaskNeeds {
     return [...this.#stores.values()];
   }
 
-  /** Takes over what an earlier life kept. */
+  /** Takes over what an earlier run saved. */
   restore(objects: readonly StoredObject[]): void {
     for (const { kind, object } of objects) this.#stores.get(kind)?.restore(object);
   }
@@ -51,19 +51,19 @@ export class TaskNeeds {
       const message =
         problem === undefined
           ? `waiting for ${kind} ${name} (${id}), which no manager has sent: if it was removed, update the service without it`
-          : `waiting for ${kind} ${name} (${id}): this node can not read it (${problem})`;
+          : `waiting for ${kind} ${name} (${id}): this node cannot read it (${problem})`;
       return { message, news: store.news(id) };
     }
     return undefined;
   }
 
-  /** What the task may see: the objects that it needs, and no others. */
+  /** The objects that the task may see: those it needs, and no others. */
   of(task: Task): TaskObjects {
     const needs = this.#needs(task);
     return {
       get: <K extends AssignedKind>(kind: K, id: string) => {
         if (!needs.some((need) => need.kind === kind && need.id === id)) return undefined;
-        // The store of a kind holds what that kind's shape read.
+        // The store of a kind holds only objects that this kind's shape has read.
         return this.#stores.get(kind)?.get(id) as AssignedObjects[K] | undefined;
       },
     };

@@ -8,24 +8,24 @@ export interface TaskSandboxContext {
   readonly runtime: Pick<Runtime, 'createSandbox'>;
   readonly network: TaskNetwork;
   readonly node: NodeFacts;
-  /** Aborted when the task should not run any more. */
+  /** Aborted when the task should no longer run. */
   readonly signal: AbortSignal;
 }
 
-/** The id of a task's sandbox: each task has one to itself. */
+/** The id of a task's sandbox. Each task has its own. */
 export function sandboxIdOf(task: Task): string {
   return task.ID;
 }
 
 /**
- * Makes the task's sandbox and attaches its network, which is complete when this resolves. Repeating it is
- * allowed: a sandbox that stands is attached again, as a mesh in user space forgets with its process.
- * @throws RuntimeError `rejected` when it can never be had here
+ * Makes the task's sandbox and attaches its network; both are complete when this resolves. May be repeated:
+ * reattaches a sandbox that exists, because a userspace mesh loses its attachments with its process.
+ * @throws RuntimeError `rejected` when this node can never provide it
  */
 export async function attachedSandbox(task: Task, context: TaskSandboxContext): Promise<Sandbox> {
   const { runtime, network, node, signal } = context;
   const sandbox = await runtime.createSandbox(sandboxSpec(task, node), signal);
-  if (signal.aborted) throw new RuntimeError('aborted', 'The task is not wanted any more.');
+  if (signal.aborted) throw new RuntimeError('aborted', 'The task is no longer wanted.');
   const isShared = sandbox.address !== undefined;
   const attachments = isShared ? sharedAttachments(task, sandbox.address) : taskAttachments(task);
   if (attachments.length === 0 || (sandbox.netns === undefined && !isShared)) return sandbox;

@@ -10,7 +10,7 @@ import { sandboxIdOf } from './task-sandbox.js';
 type TaskStorage = Pick<AgentStorage, 'putTask' | 'deleteTask'>;
 
 export interface TaskSetHost extends TaskHost {
-  /** A task was assigned that can not be read and is not here, so that it can never run. */
+  /** A task was assigned that cannot be read and is not on this node, so it can never run. */
   unreadable(taskId: string, problem: string): void;
 }
 
@@ -20,7 +20,7 @@ export class TaskSet implements AssignedStore<Task> {
   readonly #host: TaskSetHost;
   readonly #store: TaskStorage;
   readonly #tasks = new Map<string, TaskController>();
-  /** Tasks on their way out; a task of the same id waits for that. */
+  /** Tasks on their way out; a new task of the same id waits until the old one is gone. */
   readonly #leaving = new Map<string, { controller?: TaskController; gone: Promise<void> }>();
   readonly #found = new Map<string, LeftTask>();
   #closed = false;
@@ -30,7 +30,7 @@ export class TaskSet implements AssignedStore<Task> {
     this.#store = store;
   }
 
-  /** Takes over what an earlier life left, and removes what belongs to no task that is known. */
+  /** Takes over the tasks of an earlier run, and removes what belongs to no known task. */
   async restore(stored: readonly StoredTask[]): Promise<void> {
     const { runtime, logger } = this.#host;
     const sandboxes = new Set(await runtime.listSandboxes());
@@ -43,7 +43,7 @@ export class TaskSet implements AssignedStore<Task> {
     this.#found.clear();
     for (const sandboxId of sandboxes) {
       if (known.has(sandboxId)) continue;
-      logger.info({ sandboxId }, 'removing what was left of unknown tasks');
+      logger.info({ sandboxId }, 'removing the remains of unknown tasks');
       this.#leave(sandboxId, runtime.removeSandbox(sandboxId));
     }
   }
@@ -58,7 +58,7 @@ export class TaskSet implements AssignedStore<Task> {
     for (const taskId of this.#tasks.keys()) if (!named.has(taskId)) this.remove(taskId);
   }
 
-  /** One that is here goes on as it is, but stops when it should. */
+  /** A task that is already here continues unchanged, but still stops when it should. */
   unreadable({ id, desired, problem }: UnreadableObject): void {
     const controller = this.#tasks.get(id);
     if (controller === undefined) {
@@ -85,7 +85,7 @@ export class TaskSet implements AssignedStore<Task> {
     return new Set([...alive.map(([taskId]) => taskId), ...this.#leaving.keys()]);
   }
 
-  /** Lets go of all tasks; they run on. */
+  /** Lets go of all tasks, which keep running. */
   async close(): Promise<void> {
     this.#closed = true;
     const leaving = [...this.#leaving.values()];

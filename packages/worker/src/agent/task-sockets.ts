@@ -6,13 +6,13 @@ import { portName, taskAddresses } from '../runtime/task-ports.js';
 import { SOCKETS_POLL_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
 
-/** TCP ports the task should listen on, as they came out. */
+/** TCP ports that the task should listen on, as assigned. */
 function listenPorts(task: Task, status: TaskStatus): readonly PortConfig[] {
   const ports = status.PortStatus?.Ports ?? task.Endpoint.Ports;
   return ports.filter((port) => port.Protocol === 'tcp');
 }
 
-/** What the mesh needs to look at a task's sockets; undefined when it publishes no TCP port. */
+/** What the mesh needs to look at a task's sockets; undefined when the task publishes no TCP port. */
 export function socketsOf(
   task: Task,
   status: TaskStatus,
@@ -38,7 +38,7 @@ export function notListening(task: Task, status: TaskStatus): string {
 
 /**
  * Waits until the task listens on all its ports.
- * @param go false ends the waiting; asked before each look
+ * @param go asked before each look; false ends the wait
  * @returns whether it listens
  */
 export async function untilListening(
@@ -55,8 +55,8 @@ export async function untilListening(
 }
 
 /**
- * Waits until no connection to the task is left, at most `limitMs`.
- * @param waiting told how many are left, when that changes
+ * Waits until the task has no connections left, at most `limitMs`.
+ * @param waiting called with the number left whenever it changes
  */
 export async function untilDrained(
   mesh: TaskMesh,

@@ -7,7 +7,7 @@ import {
 } from '@swarm/api';
 import type { PreparedTask, TaskEnd } from '../runtime/runtime.js';
 
-/** What changes in a status besides time; fields not named are kept. `Err` goes with each change. */
+/** What changes in a status besides its time; keeps fields that are absent. Every change replaces `Err`. */
 export interface StatusChange {
   readonly State?: TaskState;
   readonly Message: string;
@@ -18,7 +18,7 @@ export interface StatusChange {
   readonly prepared?: PreparedTask;
 }
 
-/** The next status of a task. Its state never goes back; the caller sees to that. */
+/** The next status of a task. The caller makes sure that the state never goes backwards. */
 export function nextStatus(status: TaskStatus, change: StatusChange, nowMs: number): TaskStatus {
   const { Err: _, AppliedAt: __, ...kept } = status;
   const { prepared } = change;

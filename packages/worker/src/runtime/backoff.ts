@@ -1,13 +1,13 @@
-/** The pauses between tries: from the first they double up to the longest. */
+/** Pauses between attempts: they double from the first up to the longest. */
 export interface BackoffLimits {
   readonly minMs: number;
   readonly maxMs: number;
 }
 
 /**
- * How long to wait after so many failures in a row.
- * @param random 0 ≤ x < 1; shortens the pause by up to half, so that many who failed together do not come
- *   back together
+ * How long to wait after this many failures in a row.
+ * @param random 0 ≤ x < 1; shortens the pause by up to half, so that many who failed together do not
+ *   return together
  */
 export function backoffMs(
   failures: number,

@@ -1,7 +1,7 @@
 import { type Clock, type HealthConfig, MS, type Timer } from '@swarm/api';
 import { messageOf } from './runtime-error.js';
 
-/** Docker's defaults for what a health check does not say. */
+/** Docker's defaults for what a health check leaves out. */
 const DEFAULT_INTERVAL_MS = 30_000;
 const DEFAULT_TIMEOUT_MS = 30_000;
 const DEFAULT_START_INTERVAL_MS = 5_000;
@@ -9,17 +9,17 @@ const DEFAULT_RETRIES = 3;
 
 export interface ProbeResult {
   readonly healthy: boolean;
-  /** What the check printed, or why it could not run; bounded. */
+  /** What the check printed, or why it could not run; of limited length. */
   readonly output: string;
 }
 
-/** Runs the check once; given up, with everything it started, after `timeoutMs`. */
+/** Runs the check once; kills it and everything it started after `timeoutMs`. */
 export type Probe = (timeoutMs: number) => Promise<ProbeResult>;
 
 export interface HealthEvents {
   /** First success. */
   healthy(): void;
-  /** `retries` failures in a row, not counting those of the start period. Once. */
+  /** `retries` failures in a row, not counting those of the start period. Reported once. */
   unhealthy(message: string): void;
   /** A failure before the first success, as a sentence. */
   waiting(message: string): void;
@@ -68,7 +68,7 @@ export class HealthMonitor {
     const wait = this.#inStartPeriod()
       ? milliseconds(this.#config.StartInterval, DEFAULT_START_INTERVAL_MS)
       : milliseconds(this.#config.Interval, DEFAULT_INTERVAL_MS);
-    // A check that has never succeeded holds the task's start up: the regular interval is a limit.
+    // A check that has never succeeded delays the task's start, so the regular interval is a limit.
     const limit = milliseconds(this.#config.Interval, DEFAULT_INTERVAL_MS);
     const waitMs = this.#succeeded ? wait : Math.min(wait, limit);
     this.#timer = this.#clock.setTimeout(() => void this.#check(), waitMs);
@@ -121,7 +121,7 @@ export class HealthMonitor {
   }
 }
 
-/** Docker takes 0 as "not given". */
+/** Docker treats 0 as "not given". */
 function milliseconds(value: number | undefined, defaultMs: number): number {
   return value === undefined || value === 0 ? defaultMs : value / MS;
 }

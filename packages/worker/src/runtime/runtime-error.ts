@@ -1,10 +1,10 @@
 /**
- * Why a runtime could not do it:
- * - `rejected`: this spec can not run on this node, trying again is of no use
+ * Why a runtime failed:
+ * - `rejected`: this spec cannot run on this node; a retry is pointless
  * - `failed`: it should have worked
- * - `ended`: the task ended or got unhealthy while it was awaited
- * - `unknown-task`: the runtime has nothing of this task
- * - `aborted`: the caller's signal
+ * - `ended`: the task ended or became unhealthy while the caller waited for it
+ * - `unknown-task`: the runtime does not have this task
+ * - `aborted`: by the caller's signal
  */
 export type RuntimeErrorReason = 'rejected' | 'failed' | 'ended' | 'unknown-task' | 'aborted';
 
@@ -19,7 +19,7 @@ export class RuntimeError extends Error {
   }
 }
 
-/** The message of whatever was thrown. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

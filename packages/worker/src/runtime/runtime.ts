@@ -12,10 +12,10 @@ import type {
 import type { Mesh } from '@swarm/routing-mesh';
 import type { Sandbox, SandboxSpec } from './sandbox.js';
 
-/** What a runtime runs tasks with. A third one adds its word here (docs/runtimes.md). */
+/** What a runtime runs tasks with. A third runtime adds its word here (docs/runtimes.md). */
 export type RuntimeKind = 'docker' | 'process';
 
-/** What the node's description says of its runtime. */
+/** What the node's description says about its runtime. */
 export interface RuntimeDescription {
   readonly kind: RuntimeKind;
   /** Name of the host as its programs see it. */
@@ -24,7 +24,7 @@ export interface RuntimeDescription {
   /** All that the host has, not what is free. */
   readonly resources: Required<Resources>;
   readonly engineVersion: string;
-  /** What tasks can ask of it; the scheduler places a task where all that it needs is declared. */
+  /** What tasks can ask for; the scheduler places a task where everything it needs is declared. */
   readonly capabilities: readonly RuntimeCapability[];
   readonly plugins?: readonly { readonly Type: string; readonly Name: string }[];
 }
@@ -34,7 +34,7 @@ export interface NodeFacts {
   readonly id: string;
   readonly hostname: string;
   readonly platform: Platform;
-  /** Where managers say that the node is reached; absent before one told. */
+  /** Where managers say that the node is reachable; absent until one has said so. */
   readonly address?: string;
 }
 
@@ -50,32 +50,32 @@ export interface TaskObjects {
 /** What `prepare` needs besides the task. */
 export interface PrepareContext {
   readonly node: NodeFacts;
-  /** The secrets and configs that the task needs are all here. A secret must never be written to a disk. */
+  /** The secrets and configs that the task needs are all here. Never write a secret to disk. */
   readonly objects: TaskObjects;
-  /** Aborted when the task should not run any more; `prepare` then rejects soon. */
+  /** Aborted when the task should no longer run; `prepare` then rejects soon. */
   readonly signal: AbortSignal;
-  /** Says what it waits for, as a sentence for the user ("pulling nginx: 12 of 40 MB"). */
+  /** Reports what it waits for, as a sentence for the user ("pulling nginx: 12 of 40 MB"). */
   waiting(message: string): void;
 }
 
-/** What stands after `prepare`. */
+/** What exists after `prepare`. */
 export interface PreparedTask {
   /** The runtime's own name for it: a container's id, or the task's id. */
   readonly containerId: string;
   /**
-   * Where the task is reached when that is not the address of its network attachment: the process
-   * runtime without root shares the host's network and gives each task ports of its own.
+   * Where to reach the task, if not at the address of its network attachment: the process runtime without
+   * root shares the host's network and gives each task its own ports.
    */
   readonly address?: string;
-  /** With `address`: the ports the task really has to listen on, as `TargetPort`. */
+  /** With `address`: the ports the task actually has to listen on, as `TargetPort`. */
   readonly ports?: readonly PortConfig[];
 }
 
-/** How a task came to an end, or why it has to be ended. */
+/** How a task ended, or why it has to be ended. */
 export type TaskEnd =
   | {
       readonly kind: 'exit';
-      /** Exit code; 128 + number for a signal; -1 when nobody could tell. */
+      /** Exit code; 128 + number for a signal; -1 if unknown. */
       readonly code: number;
       readonly signal?: string;
       /** What the runtime knows beyond the code, as a sentence ("out of memory: …"). */
@@ -84,7 +84,7 @@ export type TaskEnd =
   /** It runs, but its health check failed `retries` times in a row: the caller stops it. */
   | { readonly kind: 'unhealthy'; readonly message: string };
 
-/** A task found when the runtime was opened again. */
+/** A task found when the runtime was reopened. */
 export interface LeftTask {
   readonly taskId: string;
   /** The sandbox it is in, or was in before it ended. */
@@ -95,7 +95,7 @@ export interface LeftTask {
 }
 
 export interface StartProgress {
-  /** Its first instruction is about to run or ran; a health check may still be awaited. */
+  /** Its first instruction is about to run, or ran; a health check may still be pending. */
   started(): void;
   /** What it waits for, as a sentence. */
   waiting(message: string): void;
@@ -109,11 +109,11 @@ export interface StopOptions {
 }
 
 /**
- * Runs tasks on one host. A task runs in a sandbox: first the sandbox is made, then whoever called attaches
- * its network, then tasks are prepared in it. So a task's network is complete before its first instruction.
+ * Runs tasks on one host. A task runs in a sandbox: the caller first creates the sandbox, then attaches its
+ * network, then prepares tasks in it. So a task's network is complete before its first instruction.
  *
- * Every method may be called again after a crash of the daemon, and then carries on: a sandbox is not
- * made twice, a prepared task is not prepared twice, a running one is not started twice.
+ * Every method may be called again after a crash of the daemon, and then carries on: nothing is made,
+ * prepared or started twice.
  *
  * Tasks and sandboxes outlive the runtime object: `close` leaves them, and the next runtime on the same
  * folder or engine finds them with `list` and `listSandboxes`.
@@ -125,63 +125,63 @@ export interface Runtime {
 
   describe(): Promise<RuntimeDescription>;
 
-  /** Tasks left by an earlier life, adopted: `wait`, `stop`, `logs` and `pid` work on them. */
+  /** Tasks left by an earlier run, adopted: `wait`, `stop`, `logs` and `pid` work on them. */
   list(): Promise<readonly LeftTask[]>;
 
-  /** Ids of the sandboxes that stand, those left by an earlier life too. */
+  /** Ids of the sandboxes that exist, including those of an earlier run. */
   listSandboxes(): Promise<readonly string[]>;
 
   /**
-   * Makes a sandbox; where one of that id stands, returns it as it is.
-   * @param signal aborted when it is not wanted any more; the call then rejects soon
-   * @throws RuntimeError `rejected` when such a sandbox can never be had here
+   * Makes a sandbox; returns the existing one if there is one with this id.
+   * @param signal aborted when it is no longer wanted; the call then rejects soon
+   * @throws RuntimeError `rejected` when this node can never provide such a sandbox
    */
   createSandbox(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox>;
 
   /**
-   * Stops all tasks of a sandbox, as `stop` does, and gives back its namespaces and its network. Only the
-   * tasks' logs and exits are left. No error when there is no such sandbox.
+   * Stops all tasks of a sandbox, as `stop` does, and releases its namespaces and its network. Only the tasks'
+   * logs and exits remain. Does nothing if there is no such sandbox.
    */
   stopSandbox(sandboxId: string, options: StopOptions): Promise<void>;
 
-  /** Removes a sandbox and every trace of its tasks, the logs too. No error when there is nothing. */
+  /** Removes a sandbox and every trace of its tasks, including the logs. Does nothing if there is none. */
   removeSandbox(sandboxId: string): Promise<void>;
 
   /**
-   * Makes all that the task needs, without running an instruction of it: image, files, limits.
+   * Makes all that the task needs, without running any of its instructions: image, files, limits.
    * @param sandbox one that `createSandbox` returned
-   * @throws RuntimeError `rejected` when this spec can never run here; the message names the field
+   * @throws RuntimeError `rejected` when this spec can never run on this node; the message names the field
    */
   prepare(task: Task, sandbox: Sandbox, context: PrepareContext): Promise<PreparedTask>;
 
   /**
-   * Starts a prepared task. Resolves when it runs and, where it has a health check, is healthy.
-   * @throws RuntimeError `ended` when it exits or gets unhealthy first; `wait` says how
+   * Starts a prepared task. Resolves once it runs and, if it has a health check, is healthy.
+   * @throws RuntimeError `ended` when it exits or becomes unhealthy first; `wait` says how
    */
   start(taskId: string, progress: StartProgress): Promise<void>;
 
-  /** Resolves when the task ends or gets unhealthy. After `unhealthy`, a second call waits for the exit. */
+  /** Resolves when the task ends or becomes unhealthy. After `unhealthy`, a second call waits for the exit. */
   wait(taskId: string): Promise<TaskEnd>;
 
   /**
-   * Ends the task and everything it started: signal, grace, SIGKILL. Afterwards only its logs and its
-   * exit are left. The sandbox goes when it was the last in it. No error when it ended already or never
+   * Ends the task and everything it started: signal, grace period, SIGKILL. Only its logs and its exit
+   * remain. Removes the sandbox with the last task in it. Does nothing if the task has ended or never
    * started.
    */
   stop(taskId: string, options: StopOptions): Promise<void>;
 
   /**
-   * Removes every trace of the task, the logs too; kills what still runs. The sandbox goes when it was the
-   * last in it. No error when there is nothing.
+   * Removes every trace of the task, including the logs; kills what still runs. Removes the sandbox with
+   * the last task in it. Does nothing if there is no such task.
    */
   remove(taskId: string): Promise<void>;
 
-  /** The task's output, oldest first. Ends after the last line, with `follow` when the task has ended. */
+  /** The task's output, oldest first. Ends after the last line; with `follow`, when the task has ended. */
   logs(taskId: string, options: LogOptions): AsyncIterable<LogLine>;
 
-  /** Process id of the running task's first process as this host sees it. */
+  /** Process id of the running task's first process, as this host sees it. */
   pid(taskId: string): number | undefined;
 
-  /** Lets go of everything of the daemon's; tasks keep running. */
+  /** Lets go of everything that belongs to the daemon; tasks keep running. */
   close(): Promise<void>;
 }

@@ -1,16 +1,16 @@
 interface Members {
-  /** Keep the sandbox standing. */
+  /** Running tasks, which keep the sandbox alive. */
   readonly inside: Set<string>;
-  /** Ended; their logs go with the sandbox. */
+  /** Ended tasks; their logs go with the sandbox. */
   readonly left: Set<string>;
 }
 
-/** Which task is in which sandbox, and when the last of them has left. */
+/** Knows which task is in which sandbox, and when the last one has left. */
 export class SandboxMembers {
   readonly #sandboxOf = new Map<string, string>();
   readonly #members = new Map<string, Members>();
 
-  /** The task is in the sandbox, and keeps it standing. */
+  /** The task is in the sandbox, and keeps it alive. */
   join(sandboxId: string, taskId: string): void {
     const members = this.#of(sandboxId, taskId);
     members.left.delete(taskId);
@@ -24,7 +24,7 @@ export class SandboxMembers {
 
   /**
    * The task has ended.
-   * @returns the id of its sandbox when nobody is left inside
+   * @returns the id of its sandbox if nobody is left inside
    */
   leave(taskId: string): string | undefined {
     const sandboxId = this.#sandboxOf.get(taskId);
@@ -35,7 +35,7 @@ export class SandboxMembers {
     return inside.size === 0 ? sandboxId : undefined;
   }
 
-  /** Nothing of the task is there any more. */
+  /** Nothing of the task remains. */
   forget(taskId: string): void {
     const sandboxId = this.#sandboxOf.get(taskId);
     if (sandboxId === undefined) return;
@@ -54,7 +54,7 @@ export class SandboxMembers {
     return (this.#members.get(sandboxId)?.inside.size ?? 0) === 0;
   }
 
-  /** Tasks of the sandbox, those that ended too. */
+  /** Tasks of the sandbox, including those that ended. */
   tasksOf(sandboxId: string): readonly string[] {
     const { inside = [], left = [] } = this.#members.get(sandboxId) ?? {};
     return [...inside, ...left];

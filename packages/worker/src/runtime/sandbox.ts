@@ -13,24 +13,24 @@ export interface SandboxDns {
 
 /** What a sandbox is made from. */
 export interface SandboxSpec {
-  /** Today the id of the one task in it. */
+  /** Today, the id of the one task in it. */
   readonly id: string;
   /**
-   * Addresses on the cluster's networks. With any, the sandbox has a network namespace of its own, where
-   * the runtime can make one; the caller attaches it before the first task is prepared.
+   * Addresses on the cluster's networks. If there are any, the sandbox has its own network namespace where the
+   * runtime can make one; the caller attaches it before it prepares the first task.
    */
   readonly addresses: readonly string[];
   /** Ports that its tasks listen on. */
   readonly ports: readonly PortConfig[];
-  /** Whether more than one task will join it, so that its network must be no single task's. */
+  /** Whether more than one task will join it, so that its network must not belong to a single task. */
   readonly shared: boolean;
   readonly hostname?: string;
-  /** More lines of `/etc/hosts`, as address and names. */
+  /** Additional lines of `/etc/hosts`, as address and names. */
   readonly hosts: readonly (readonly string[])[];
   readonly dns?: SandboxDns;
   /** Of the network namespace: `net.…`. */
   readonly sysctls: Readonly<Record<string, string>>;
-  /** Where managers say that the node is reached; absent before one told. */
+  /** Where managers say that the node is reachable; absent until one has said so. */
   readonly nodeAddress?: string;
 }
 
@@ -38,25 +38,25 @@ export interface SandboxSpec {
 export interface Sandbox {
   readonly id: string;
   /**
-   * File of its network namespace; absent where it shares one of the host's or the engine's. Its loopback
-   * may be down until it is attached.
+   * File of its network namespace; absent if it shares one of the host's or the engine's. Its loopback may be
+   * down until it is attached.
    */
   readonly netns?: string;
   /**
-   * Where its tasks are reached when that is not the address they were given: the process runtime without
-   * root shares the host's network and gives out ports of it.
+   * Where to reach its tasks, if not at the address they were given: the process runtime without root shares
+   * the host's network and hands out its ports.
    */
   readonly address?: string;
-  /** With `address`: the ports its tasks really have to listen on, as `TargetPort`. */
+  /** With `address`: the ports that its tasks actually have to listen on, as `TargetPort`. */
   readonly ports?: readonly PortConfig[];
 }
 
-/** The namespaced part of the kernel's settings that belongs to a sandbox. */
+/** Kernel settings that are namespaced and belong to a sandbox. */
 const NET_SYSCTL = /^net[./]/;
 
 /**
  * The sandbox of a task that has one to itself.
- * @throws RuntimeError `rejected` for a part of the spec that can not be read, naming the field
+ * @throws RuntimeError `rejected` for a part of the spec that cannot be read; names the field
  */
 export function sandboxSpec(task: Task, node: NodeFacts): SandboxSpec {
   const container = task.Spec.ContainerSpec;
@@ -77,7 +77,7 @@ export function sandboxSpec(task: Task, node: NodeFacts): SandboxSpec {
   };
 }
 
-/** Whether a setting of the kernel is the sandbox's and not the task's. */
+/** Whether a kernel setting belongs to the sandbox and not to the task. */
 export function isSandboxSysctl(name: string): boolean {
   return NET_SYSCTL.test(name);
 }
@@ -96,7 +96,7 @@ export function hostLines(task: Task): readonly (readonly string[])[] {
   });
 }
 
-/** The task's wishes for DNS; undefined when it has none. */
+/** The task's own DNS settings; undefined if it has none. */
 export function sandboxDns(task: Task): SandboxDns | undefined {
   const config = task.Spec.ContainerSpec?.DNSConfig;
   const dns = {

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-/** Number of a signal given as `SIGTERM`, `TERM`, `term` or `15`; undefined when there is none such. */
+/** Number of a signal given as `SIGTERM`, `TERM`, `term` or `15`; undefined if it is not a signal. */
 export function signalNumber(text: string): number | undefined {
   if (/^\d+$/.test(text)) {
     const number = Number(text);
@@ -15,7 +15,7 @@ export function signalNumber(text: string): number | undefined {
   return (constants.signals as Readonly<Record<string, number | undefined>>)[name];
 }
 
-/** `SIGKILL` for 9; undefined when the number has no name. */
+/** `SIGKILL` for 9; undefined if the number has no name. */
 export function signalName(number: number): string | undefined {
   return Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
 }

@@ -6,7 +6,7 @@ import { expandTemplate } from './task-template.js';
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const SHORT_ID_LENGTH = 12;
 
-/** The hostname a task asks for, with placeholders expanded; undefined when it asks for none. */
+/** The hostname that a task asks for, with placeholders expanded; undefined if it asks for none. */
 export function taskHostname(task: Task, node: NodeFacts): string | undefined {
   const wanted = task.Spec.ContainerSpec?.Hostname;
   if (wanted === undefined || wanted === '') return undefined;
@@ -14,15 +14,15 @@ export function taskHostname(task: Task, node: NodeFacts): string | undefined {
   if (hostname.length > 63 || !/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(hostname)) {
     throw new RuntimeError(
       'rejected',
-      `ContainerSpec.Hostname is "${hostname}", which is no host name; use at most 63 letters, digits, dots and dashes.`,
+      `ContainerSpec.Hostname is "${hostname}", which is not a host name; use at most 63 letters, digits, dots and dashes.`,
     );
   }
   return hostname;
 }
 
 /**
- * A task's environment as Docker makes it: PATH, HOSTNAME, HOME, what the runtime adds, then the
- * spec's, which wins. `NAME` without `=` takes a variable away.
+ * A task's environment, as Docker builds it: PATH, HOSTNAME, HOME, the runtime's additions, then the spec's
+ * variables, which win. `NAME` without `=` unsets a variable.
  */
 export function taskEnvironment(
   task: Task,

@@ -1,7 +1,7 @@
 import { parseCidr, type PortConfig, type Task } from '@swarm/api';
 import type { HostPort, NetworkAttachment } from '@swarm/routing-mesh';
 
-/** The task's places on its networks, as the mesh attaches them; empty in the host's network. */
+/** The task's attachments to its networks, for the mesh; empty in the host's network. */
 export function taskAttachments(task: Task): readonly NetworkAttachment[] {
   return (task.NetworksAttachments ?? []).map(({ Network, Addresses }) => ({
     networkId: Network.ID,
@@ -16,7 +16,7 @@ export function taskAddresses(task: Task): readonly string[] {
   );
 }
 
-/** In its host's network all networks of the task are one, at an address that it listens on. */
+/** In its host's network, merges all networks of the task into one, at the address that it listens on. */
 export function sharedAttachments(task: Task, address: string): readonly NetworkAttachment[] {
   const prefixLength = address.includes(':') ? 128 : 32;
   const addresses = [`${address}/${prefixLength}`];
@@ -25,7 +25,7 @@ export function sharedAttachments(task: Task, address: string): readonly Network
     .map(({ networkId }) => ({ networkId, addresses }));
 }
 
-/** Undefined when each attachment has an address; otherwise what is wrong, for the user. */
+/** Undefined if each attachment has an address; otherwise what is wrong, for the user. */
 export function attachmentProblem(task: Task): string | undefined {
   const bad = (task.NetworksAttachments ?? []).find(
     ({ Addresses }) => Addresses.length === 0 || Addresses.some((text) => !parseCidr(text)),
@@ -36,7 +36,7 @@ export function attachmentProblem(task: Task): string | undefined {
   );
 }
 
-/** Ports that the task's own host opens for it. */
+/** Ports that the task's own host publishes for it. */
 export function hostPorts(task: Task): readonly HostPort[] {
   return task.Endpoint.Ports.filter((port) => port.PublishMode === 'host').map((port) => ({
     protocol: port.Protocol,

@@ -9,9 +9,9 @@ const INDEX = /^index\s+\.Service\.Labels\s+"((?:[^"\\]|\\.)*)"$/;
  * Expands Docker's placeholders in an environment variable, hostname or mount: `{{.Service.ID}}`,
  * `{{.Service.Name}}`, `{{.Service.Labels.KEY}}`, `{{index .Service.Labels "key"}}`, `{{.Node.ID}}`,
  * `{{.Node.Hostname}}`, `{{.Node.Platform.Architecture}}`, `{{.Node.Platform.OS}}`, `{{.Task.ID}}`,
- * `{{.Task.Name}}`, `{{.Task.Slot}}`. For a global service `{{.Task.Slot}}` is the node's id, as Docker
- * has it.
- * @throws RuntimeError `rejected` for any other placeholder, naming `field`
+ * `{{.Task.Name}}`, `{{.Task.Slot}}`. For a global service, `{{.Task.Slot}}` is the node's id, as in
+ * Docker.
+ * @throws RuntimeError `rejected` for any other placeholder; names `field`
  */
 export function expandTemplate(text: string, field: string, task: Task, node: NodeFacts): string {
   if (!text.includes('{{')) return text;
@@ -21,7 +21,7 @@ export function expandTemplate(text: string, field: string, task: Task, node: No
     if (value === undefined) {
       throw new RuntimeError(
         'rejected',
-        `${field} has the placeholder ${whole}, which is not known; use .Service.ID, .Service.Name, ` +
+        `${field} has the placeholder ${whole}, which is unknown; use .Service.ID, .Service.Name, ` +
           '.Service.Labels.KEY, .Node.ID, .Node.Hostname, .Node.Platform.Architecture, ' +
           '.Node.Platform.OS, .Task.ID, .Task.Name or .Task.Slot.',
       );

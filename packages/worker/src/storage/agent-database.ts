@@ -20,7 +20,7 @@ import type {
 } from '../agent/agent-storage.js';
 import { messageOf } from '../runtime/runtime-error.js';
 
-/** LevelDB's own memory: a worker has little to keep. Its defaults are 4 and 8 MiB. */
+/** LevelDB's memory: a worker stores little. LevelDB's defaults are 4 and 8 MiB. */
 const WRITE_BUFFER_BYTES = 512 * 1024;
 const CACHE_BYTES = 256 * 1024;
 
@@ -37,7 +37,7 @@ const storedMeshShape = shape.record<StoredMesh>({
   state: shape.optional(meshStateShape),
 });
 
-/** A whole mesh is the largest record: what many messages of a manager made. */
+/** A whole mesh is the largest record: the sum of many messages from managers. */
 const RECORD_LIMITS: MsgpackLimits = {
   bytes: 64 * 1024 * 1024,
   values: 8 * 1024 * 1024,
@@ -45,15 +45,15 @@ const RECORD_LIMITS: MsgpackLimits = {
 };
 
 export interface AgentDatabaseEvents {
-  /** A write failed; what it held is lost for the next life. */
+  /** A write failed; the next run will miss what it held. */
   notWritten(error: unknown): void;
-  /** A record, or the whole database, cannot be used. The managers tell it again. */
+  /** A record, or the whole database, cannot be used. The managers send it again. */
   setAside(what: string, reason: string): void;
 }
 
 /**
- * Keeps what the agent knows in LevelDB. Writes are collected while one is under way: only the newest of each
- * record is written. They are not synced: after a crash of the host the runtime knows better anyway.
+ * Stores the agent's state in LevelDB. Collects writes while one is in progress and writes only the newest of
+ * each record. Does not sync: after a crash of the host, the runtime knows better anyway.
  */
 export class AgentDatabase implements AgentStorage {
   readonly #db: Level<string, Uint8Array>;
@@ -74,7 +74,7 @@ export class AgentDatabase implements AgentStorage {
     });
   }
 
-  /** @throws when the folder is locked, or by the disk */
+  /** @throws when the folder is locked, or on a disk error */
   async load(kinds: ObjectShapes): Promise<Known> {
     try {
       return await this.#read(kinds);
@@ -156,7 +156,7 @@ export class AgentDatabase implements AgentStorage {
     this.#put(objectKey(kind, id), undefined);
   }
 
-  /** Resolves when everything put so far is written. */
+  /** Resolves once every write so far is on disk. */
   async flush(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
   }
@@ -194,17 +194,16 @@ function objectKey(kind: string, id: string): string {
   return `${OBJECT_PREFIX}${kind}/${id}`;
 }
 
-/** What the daemon uses: what could not be read or written is told in its log. */
+/** The daemon's storage: logs what could not be read or written. */
 export function agentDatabase(folder: string, logger: Pick<Logger, 'error'>): AgentDatabase {
   return new AgentDatabase(folder, {
     notWritten: (error) =>
-      logger.error({ error: messageOf(error) }, 'the state of tasks could not be written'),
-    setAside: (what, reason) =>
-      logger.error({ what, reason }, 'what was known of tasks is damaged and left out'),
+      logger.error({ error: messageOf(error) }, 'could not save the state of tasks'),
+    setAside: (what, reason) => logger.error({ what, reason }, 'ignoring damaged records of tasks'),
   });
 }
 
-/** Whether LevelDB found its files damaged; when it cannot open them, that is the cause of the error. */
+/** Whether LevelDB found damaged files; when it cannot open them, that is the cause of the error. */
 function isCorruption(error: unknown): boolean {
   const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
   return code === 'LEVEL_CORRUPTION' || cause?.code === 'LEVEL_CORRUPTION';

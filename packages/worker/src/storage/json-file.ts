@@ -2,7 +2,7 @@ import { constants, open } from 'node:fs/promises';
 import type { Shape } from '@swarm/api';
 import { errnoOf } from '../runtime/runtime-error.js';
 
-/** A file of the node's own is not what was written there. */
+/** One of the node's own files does not hold what was written there. */
 export class DamagedFileError extends Error {
   readonly path: string;
 
@@ -12,14 +12,14 @@ export class DamagedFileError extends Error {
   }
 }
 
-/** Not through a link, and without waiting for somebody to write to a pipe. */
+/** Follows no link, and does not wait for a writer of a pipe. */
 const OPEN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * Reads a small JSON file of the node's own.
- * @param limitBytes largest file that is read
- * @returns undefined when there is none
- * @throws DamagedFileError when it is no regular file, too large, no JSON or of another shape; errors of
+ * Reads a small JSON file of the node.
+ * @param limitBytes largest file it reads
+ * @returns undefined if there is no such file
+ * @throws DamagedFileError if it is not a regular file, too large, not JSON or of another shape; errors of
  * the file system
  */
 export async function readJsonFile<T>(
@@ -46,11 +46,11 @@ async function readText(path: string, limitBytes: number): Promise<string | unde
   if (file === undefined) return undefined;
   try {
     const found = await file.stat();
-    if (!found.isFile()) throw new DamagedFileError(path, 'it is no file');
+    if (!found.isFile()) throw new DamagedFileError(path, 'it is not a regular file');
     if (found.size > limitBytes)
       throw new DamagedFileError(
         path,
-        `it has ${found.size} bytes, at most ${limitBytes} are right`,
+        `it has ${found.size} bytes, but at most ${limitBytes} are allowed`,
       );
     return await file.readFile('utf8');
   } finally {

@@ -17,7 +17,7 @@ const ENTRIES_LIMIT = 1000;
 const managerShape = shape.record<ManagerAddress>({
   nodeId: {
     read(value) {
-      // Empty: whoever answers at the address.
+      // Empty: accept any node that answers at the address.
       if (value === '' || isObjectId(value)) return value;
       throw new ShapeError('', 'must be the id of a node or empty');
     },
@@ -25,14 +25,14 @@ const managerShape = shape.record<ManagerAddress>({
   address: shape.hostPort,
 });
 
-/** Addresses of managers. One that cannot be connected to is left out: any other will do. */
+/** Addresses of managers. Skips those that it cannot read: any other will do. */
 export const managersShape: Shape<readonly ManagerAddress[]> = {
   read: (value) => shape.readEach(managerShape, value, ENTRIES_LIMIT, () => undefined),
 };
 
 /**
- * Keeps them in a JSON file, replaced as a whole. A damaged file is told and taken for an empty one: the
- * first manager that answers says the others.
+ * Keeps the addresses of managers in a JSON file, replaced as a whole. Reports a damaged file and treats it as
+ * empty: the first manager that answers names the others.
  */
 export function managersFile(path: string, logger: Pick<Logger, 'warn'>): ManagersStore {
   return {
@@ -41,7 +41,7 @@ export function managersFile(path: string, logger: Pick<Logger, 'warn'>): Manage
         return (await readJsonFile(path, managersShape, FILE_LIMIT_BYTES)) ?? [];
       } catch (error) {
         if (!(error instanceof DamagedFileError)) throw error;
-        logger.warn({ reason: error.message }, 'managers that were known before are not any more');
+        logger.warn({ reason: error.message }, 'the list of known managers is lost');
         return [];
       }
     },

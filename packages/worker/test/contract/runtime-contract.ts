@@ -110,7 +110,7 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
     t.throws(() => process.kill(pid!, 0));
   });
 
-  check('the exit code is told, and who asks again hears it again', async (t, { runtime }) => {
+  check('wait returns the exit code, as often as it is called', async (t, { runtime }) => {
     for (const code of [0, 3, 255]) {
       const task = shell(`exit ${code}`);
       await run(runtime, task).catch(() => {});
@@ -119,8 +119,8 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
     }
   });
 
-  check('a death by signal is told with the signal', async (t, { runtime }) => {
-    // From outside: the first process of a container can not be killed from within (pid_namespaces(7)).
+  check('a death by signal is reported with the signal', async (t, { runtime }) => {
+    // From outside: the first process of a container cannot be killed from within (pid_namespaces(7)).
     const task = shell('exec sleep 600');
     await run(runtime, task);
     process.kill(runtime.pid(task.ID)!, 'SIGKILL');
@@ -161,17 +161,20 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
     t.deepEqual(lines.map(text), ['up\n', 'asked\n']);
   });
 
-  check('what ignores the signal is killed after its grace, with all it started', async (t, h) => {
-    const task = shell('trap "" TERM; sleep 601 & sleep 602 & echo up; while :; do wait; done');
-    await run(h.runtime, task);
-    await until('it is up', async () => {
-      return (await collect(h.runtime.logs(task.ID, ALL_LOGS))).length > 0;
-    });
-    const startMs = Date.now();
-    await h.runtime.stop(task.ID, { graceMs: 300 });
-    t.true(Date.now() - startMs >= 290);
-    t.like(await h.runtime.wait(task.ID), { code: 137 });
-  });
+  check(
+    'a task that ignores the signal is killed after its grace period, with all it started',
+    async (t, h) => {
+      const task = shell('trap "" TERM; sleep 601 & sleep 602 & echo up; while :; do wait; done');
+      await run(h.runtime, task);
+      await until('it is up', async () => {
+        return (await collect(h.runtime.logs(task.ID, ALL_LOGS))).length > 0;
+      });
+      const startMs = Date.now();
+      await h.runtime.stop(task.ID, { graceMs: 300 });
+      t.true(Date.now() - startMs >= 290);
+      t.like(await h.runtime.wait(task.ID), { code: 137 });
+    },
+  );
 
   check('a stop of a task that never started leaves it ended', async (t, { runtime }) => {
     const task = shell('echo ran');
@@ -288,7 +291,7 @@ export function runtimeContract(test: TestFn, options: RuntimeContractOptions): 
     t.like(await runtime.wait(task.ID), { kind: 'exit', code: 0 });
   });
 
-  check('a task that gets unhealthy is told, and still runs', async (t, { runtime }) => {
+  check('a task that becomes unhealthy is reported, and still runs', async (t, { runtime }) => {
     const task = shell('exec sleep 600', {
       Healthcheck: { Test: ['CMD', '/bin/sh', '-c', 'echo broken; exit 1'], Interval: 50 * MS },
     });

@@ -84,7 +84,7 @@ export function sandboxContract(check: Check, options: SandboxContractOptions): 
     await t.notThrowsAsync(runtime.stopSandbox(spec.id, { graceMs: 0 }));
   });
 
-  check('no task is prepared in a sandbox that does not stand', async (t, { runtime }) => {
+  check('no task is prepared in a sandbox that does not exist', async (t, { runtime }) => {
     const gone = { id: sandboxSpec().id };
     const task = options.shell('echo ran');
     await t.throwsAsync(runtime.prepare(task, gone, prepareContext()), {

@@ -64,43 +64,48 @@ if (lacks === undefined) {
     },
   );
 
-  test.serial('tasks that end with their engine are told ended when it is back', async (t) => {
-    const engine = new TestEngine();
-    try {
-      await engine.start();
-      await engine.importImage();
-      const harness = openDockerRuntime(engine);
+  test.serial(
+    'tasks that end with their engine are reported as ended when it is back',
+    async (t) => {
+      const engine = new TestEngine();
       try {
-        const { runtime } = harness;
-        const running = shell('exec sleep 600', { address: '198.18.0.95/32' });
-        const waiting = shell('exec sleep 600', { address: '198.18.0.96/32' });
-        await prepare(runtime, running);
-        await runtime.start(running.ID, progress);
-        await prepare(runtime, waiting);
-        const end = runtime.wait(running.ID);
-        await engine.stop();
         await engine.start();
-        t.is((await end).kind, 'exit');
-        t.is(runtime.pid(running.ID), undefined);
-        // The daemon restarts, too: what never ran has lost its network and is prepared anew.
-        const next = await harness.reopen();
-        const left = await next.list();
-        t.deepEqual(
-          left.map(({ taskId, state }) => [taskId, state]),
-          [[running.ID, 'ended']],
-        );
-        t.false((await containers(engine, 'swarm.role')).some((name) => name.includes(waiting.ID)));
-        await t.notThrowsAsync(prepare(next, waiting));
-        t.deepEqual(await collect(next.logs(running.ID, ALL_LOGS)), []);
+        await engine.importImage();
+        const harness = openDockerRuntime(engine);
+        try {
+          const { runtime } = harness;
+          const running = shell('exec sleep 600', { address: '198.18.0.95/32' });
+          const waiting = shell('exec sleep 600', { address: '198.18.0.96/32' });
+          await prepare(runtime, running);
+          await runtime.start(running.ID, progress);
+          await prepare(runtime, waiting);
+          const end = runtime.wait(running.ID);
+          await engine.stop();
+          await engine.start();
+          t.is((await end).kind, 'exit');
+          t.is(runtime.pid(running.ID), undefined);
+          // The daemon restarts, too: what never ran has lost its network and is prepared anew.
+          const next = await harness.reopen();
+          const left = await next.list();
+          t.deepEqual(
+            left.map(({ taskId, state }) => [taskId, state]),
+            [[running.ID, 'ended']],
+          );
+          t.false(
+            (await containers(engine, 'swarm.role')).some((name) => name.includes(waiting.ID)),
+          );
+          await t.notThrowsAsync(prepare(next, waiting));
+          t.deepEqual(await collect(next.logs(running.ID, ALL_LOGS)), []);
+        } finally {
+          await harness.close();
+        }
       } finally {
-        await harness.close();
+        await engine.close();
       }
-    } finally {
-      await engine.close();
-    }
-  });
+    },
+  );
 
-  test.serial('a container that someone removed is told ended', async (t) => {
+  test.serial('a container that somebody removed is reported as ended', async (t) => {
     const engine = new TestEngine();
     try {
       await engine.start();

@@ -25,7 +25,7 @@ function decodings(tty: boolean, bytes: Buffer, sizes: readonly number[]): LogEn
   });
 }
 
-test('frames are taken apart wherever the chunks end', (t) => {
+test('frames are decoded wherever the chunks end', (t) => {
   const bytes = Buffer.concat([
     frame(1, `${TIME} one\n`),
     frame(2, `${TIME} two words\n`),
@@ -45,7 +45,7 @@ test('frames are taken apart wherever the chunks end', (t) => {
   }
 });
 
-test("a terminal's lines and the parts of its long ones are taken apart", (t) => {
+test("a terminal's lines and the parts of its long ones are decoded", (t) => {
   const long = 'x'.repeat(PART_BYTES);
   const bytes = Buffer.from(
     `${TIME} one\r\n${TIME} ${long}${TIME} ${long}${TIME} y\r\n${TIME} \n${TIME} $ `,
@@ -146,7 +146,7 @@ if (lacks === undefined) {
     }
   });
 
-  test.serial('a log driver that keeps nothing is told in words', async (t) => {
+  test.serial('a log driver that keeps nothing is named in the error', async (t) => {
     const harness = openDockerRuntime(engine);
     try {
       const task = shell('echo one', { spec: { LogDriver: { Name: 'none' } } });
@@ -155,7 +155,7 @@ if (lacks === undefined) {
       await harness.runtime.wait(task.ID);
       await t.throwsAsync(collect(harness.runtime.logs(task.ID, ALL_LOGS)), {
         name: 'RuntimeError',
-        message: /can not give the log.*does not support reading/,
+        message: /cannot read the log.*does not support reading/,
       });
     } finally {
       await harness.close();

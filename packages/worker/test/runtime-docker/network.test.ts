@@ -190,7 +190,7 @@ if (lacks === undefined) {
     }
   });
 
-  test.serial('a network that can not be attached leaves nothing of the task', async (t) => {
+  test.serial('a network that cannot be attached leaves nothing of the task', async (t) => {
     const harness = openDockerRuntime(engine);
     try {
       const task = shell('exec sleep 600', { address: '198.18.0.83/32' });

@@ -28,36 +28,39 @@ if (lacks === undefined) {
   });
   test.after.always(() => engine.close());
 
-  test.serial('an image that is nowhere is refused with the reason and what to do', async (t) => {
-    const registry = createServer((_, response) => {
-      response.statusCode = 404;
-      response.setHeader('docker-distribution-api-version', 'registry/2.0');
-      response.end('{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}');
-    });
-    const port = await listen(registry);
-    const harness = openDockerRuntime(engine);
-    try {
-      const said: string[] = [];
-      const task = shell('', { container: { Image: `127.0.0.1:${port}/no/such:9` } });
-      const context = { waiting: (message: string) => said.push(message) };
-      const error = await t.throwsAsync(prepare(harness.runtime, task, context), {
-        message: /^The image "127\.0\.0\.1:\d+\/no\/such:9" is not on this node.*Check its name/,
+  test.serial(
+    'an image that does not exist is refused with the reason and what to do',
+    async (t) => {
+      const registry = createServer((_, response) => {
+        response.statusCode = 404;
+        response.setHeader('docker-distribution-api-version', 'registry/2.0');
+        response.end('{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}');
       });
-      t.like(error, { reason: 'rejected' });
-      t.is(said[0], `pulling 127.0.0.1:${port}/no/such:9`);
-      t.deepEqual(await harness.runtime.list(), []);
-    } finally {
-      await harness.close();
-      registry.close();
-    }
-  });
+      const port = await listen(registry);
+      const harness = openDockerRuntime(engine);
+      try {
+        const said: string[] = [];
+        const task = shell('', { container: { Image: `127.0.0.1:${port}/no/such:9` } });
+        const context = { waiting: (message: string) => said.push(message) };
+        const error = await t.throwsAsync(prepare(harness.runtime, task, context), {
+          message: /^The image "127\.0\.0\.1:\d+\/no\/such:9" is not on this node.*Check its name/,
+        });
+        t.like(error, { reason: 'rejected' });
+        t.is(said[0], `pulling 127.0.0.1:${port}/no/such:9`);
+        t.deepEqual(await harness.runtime.list(), []);
+      } finally {
+        await harness.close();
+        registry.close();
+      }
+    },
+  );
 
-  test.serial('a registry that can not be reached is no final word', async (t) => {
+  test.serial('a registry that cannot be reached is a failure, not a rejection', async (t) => {
     const harness = openDockerRuntime(engine);
     try {
       const task = shell('', { container: { Image: '127.0.0.1:1/no/such:9' } });
       const error = await t.throwsAsync(prepare(harness.runtime, task), {
-        message: /registry can not be reached.*connection refused/,
+        message: /registry cannot be reached.*connection refused/,
       });
       t.like(error, { reason: 'failed' });
     } finally {
@@ -65,7 +68,7 @@ if (lacks === undefined) {
     }
   });
 
-  test.serial('a failed pull of an image that is here is told, and costs nothing', async (t) => {
+  test.serial('a failed pull of a local image is reported, and costs nothing', async (t) => {
     const harness = openDockerRuntime(engine);
     try {
       const said: string[] = [];
@@ -75,7 +78,7 @@ if (lacks === undefined) {
       });
       t.true(Date.now() - startMs < 4_000);
       t.deepEqual(said.slice(0, 1), [`pulling ${TEST_IMAGE}`]);
-      t.regex(said.at(-1) ?? '', /could not be pulled, the copy on this node is used: .*refused/);
+      t.regex(said.at(-1) ?? '', /could not be pulled, using the copy on this node: .*refused/);
     } finally {
       await harness.close();
     }
@@ -94,7 +97,10 @@ if (lacks === undefined) {
         const context = { waiting: (message: string) => said.push(message) };
         await prepare(harness.runtime, shell('', { container: { Image: image } }), context);
         t.true(sockets.length > 0, 'the registry was asked');
-        t.regex(said.at(-1) ?? '', /copy on this node is used: its registry said nothing for 5 s/);
+        t.regex(
+          said.at(-1) ?? '',
+          /using the copy on this node: its registry said nothing for 5 s/,
+        );
         const startMs = Date.now();
         await prepare(harness.runtime, shell('', { container: { Image: image } }), context);
         t.true(Date.now() - startMs < 4_000, 'the second task does not wait again');
@@ -106,7 +112,7 @@ if (lacks === undefined) {
     },
   );
 
-  test.serial('a task that is not wanted any more does not wait for its pull', async (t) => {
+  test.serial('a task that is no longer wanted does not wait for its pull', async (t) => {
     const sockets: Socket[] = [];
     const silent = createTcpServer((socket) => sockets.push(socket));
     const image = `127.0.0.1:${await listen(silent)}/absent/box:1`;
@@ -179,7 +185,7 @@ if (lacks === undefined) {
     }
   });
 
-  test.serial('with local images preferred, no registry is asked for what is here', async (t) => {
+  test.serial('with local images preferred, no registry is asked for a local image', async (t) => {
     const harness = openDockerRuntime(engine, { preferLocalImages: true });
     try {
       const said: string[] = [];

@@ -208,7 +208,7 @@ if (lacks === undefined) {
     },
   );
 
-  test.serial('a task over its memory limit is killed, and told so in words', async (t) => {
+  test.serial('a task over its memory limit is killed, and its error says so', async (t) => {
     const harness = openDockerRuntime(engine);
     try {
       // Doubles a variable until the kernel steps in.
@@ -292,7 +292,7 @@ if (lacks === undefined) {
     [/see Resources.Limits.NanoCPUs: /, {}, { Resources: { Limits: { NanoCPUs: 1e15 } } }],
     [/see LogDriver: .*nope/, {}, { LogDriver: { Name: 'json-file', Options: { nope: '1' } } }],
   ];
-  test.serial('what can not be done is refused with the name of its field', async (t) => {
+  test.serial('an unsupported field is refused by name', async (t) => {
     const harness = openDockerRuntime(engine);
     try {
       for (const [message, container, spec] of refused) {

@@ -2,20 +2,20 @@ import { type IpAddress, isPort, parseIpAddress } from '@swarm/api';
 import { CommandError, type RunCommand } from '../../kernel/command.js';
 import { isWord, type Word, words } from '../../kernel/words.js';
 
-/** Deletions under way at once. */
+/** Deletions running at once. */
 const PARALLEL = 4;
 
-/** Where a connection really leads: the source of its replies. */
+/** Where a connection actually goes: the source of its replies. */
 export interface Flow {
-  /** As conntrack names it: `tcp`, `udp`, `sctp` and others. */
+  /** In conntrack's words: `tcp`, `udp`, `sctp` and others. */
   readonly protocol: Word;
   readonly address: IpAddress;
   readonly port: number;
 }
 
 /**
- * Reads `conntrack -L`. A line names `src=` twice: of the original direction, then of the reply. Skips
- * lines that are not as expected.
+ * Parses `conntrack -L`. A line has `src=` twice: of the original direction, then of the reply. Skips lines
+ * it cannot parse.
  */
 export function* parseFlows(listing: string): Generator<Flow> {
   for (const match of listing.matchAll(/^(\w+) .*? src=\S+ .*? src=(\S+) dst=\S+ sport=(\d+)/gm)) {
@@ -27,8 +27,8 @@ export function* parseFlows(listing: string): Generator<Flow> {
 }
 
 /**
- * Forgets connections. A packet that belongs to none afterwards is either drawn anew (UDP) or answered by
- * this host with a reset (TCP, with `nf_conntrack_tcp_loose` 0).
+ * Deletes connection entries. Afterwards a UDP packet is assigned to an endpoint again, and a TCP packet is
+ * answered by this host with a reset (with `nf_conntrack_tcp_loose` 0).
  */
 export class Conntrack {
   readonly #run: RunCommand;
@@ -37,12 +37,12 @@ export class Conntrack {
     this.#run = run;
   }
 
-  /** Flows of a protocol that lead to this address and port. */
+  /** Forgets the flows of a protocol that go to this address and port. */
   async forgetFlows({ protocol, address, port }: Flow): Promise<void> {
     await this.#delete(words`-p ${protocol} --reply-src ${address} --reply-port-src ${port}`);
   }
 
-  /** Everything that leads to these addresses. */
+  /** Forgets all flows to these addresses. */
   async forgetAddresses(addresses: readonly IpAddress[]): Promise<void> {
     for (let i = 0; i < addresses.length; i += PARALLEL) {
       await Promise.all(
@@ -53,7 +53,7 @@ export class Conntrack {
     }
   }
 
-  /** Every translated flow that `isStale`; conntrack has no filter for it, so they are listed first. */
+  /** Forgets every translated flow that `isStale`. conntrack has no such filter, so this lists all flows first. */
   async forgetMatching(isStale: (flow: Flow) => boolean): Promise<void> {
     const listing = await this.#run('conntrack', ['-L', '--dst-nat']);
     const seen = new Set<string>();
@@ -69,7 +69,7 @@ export class Conntrack {
     try {
       await this.#run('conntrack', ['-D', ...filter]);
     } catch (error) {
-      // Status 1 with this text: there was none.
+      // Status 1 with this text: there were none.
       if (error instanceof CommandError && /0 flow entries/.test(error.stderr)) return;
       throw error;
     }

@@ -6,34 +6,34 @@ import { EMPTY_MODEL, type Model } from './model.js';
 import { portChanges } from './port-changes.js';
 import { SLOTS_NARROW, SLOTS_WIDE } from './slots.js';
 
-/** How long an endpoint that refused or did not answer gets no new connections while others are there. */
+/** How long an endpoint that refused or did not answer gets no new connections while there are others. */
 const SUSPECT_S = 5;
-/** A client's refused attempts are counted for so long; the third is told the truth. */
+/** How long a client's refused attempts are counted; the third one gets the refusal. */
 const TRIED_S = 10;
-/** A SYN without an answer frees its connection entry after this, so the client's next SYN is drawn anew. */
+/** A SYN without an answer frees its connection entry after this, so that the client's next SYN draws again. */
 const SYN_SENT_S = 1;
-/** A second SYN of one connection within this means that the endpoint of the first did not answer. */
+/** A second SYN of one connection within this time means that the endpoint of the first did not answer. */
 const ATTEMPT_MS = 1500;
-/** Draws of an endpoint until one is taken although suspected. */
+/** Draws of an endpoint before taking one although it is suspected. */
 const DRAWS = 5;
-/** Bounds what a flood of refused connections can make the kernel hold. */
+/** Limits how much kernel memory a flood of refused connections can take. */
 const DYNAMIC_SET_SIZE = 65535;
 
 /**
- * What the table knows of published ports. No rule names a service: what changes with them are set
+ * The table's part for published ports. No rule names a service: only set elements change with services.
  * elements only.
  *
  * - `dispatch`, `draw_*`, `take`: a random slot of the port gives an endpoint id, the id gives the address.
  *   The source address stays the client's.
- * - `attempts`: which endpoint a connection was sent to a moment ago. A SYN that comes again was not
- *   answered: its endpoint is suspected, so that a host which died costs few clients a second, also
- *   while no manager is there to say that it did.
- * - `refused`: a RST to a connection that no byte went through yet is dropped; the client's next SYN
- *   meets another endpoint. Only where there is another, and at most twice.
+ * - `attempts`: which endpoint a connection was sent to a moment ago. A repeated SYN means no answer, so its
+ *   endpoint becomes suspected: a host that died costs few clients a second, even while no manager is there
+ *   to report it.
+ * - `refused`: drops a RST to a connection that has carried no byte yet; the client's next SYN goes to
+ *   another endpoint. Only if there is another, and at most twice.
  */
 export class DnatSection implements TableSection {
   #wanted: Model = EMPTY_MODEL;
-  /** What the table was last told of. */
+  /** What the table last received. */
   #told: Model = EMPTY_MODEL;
 
   follow(model: Model): void {
@@ -123,14 +123,14 @@ const REFUSED: readonly string[] = [
   `add @tried_once { ip daddr . tcp dport timeout ${TRIED_S}s } add @suspects { ct mark timeout ${SUSPECT_S}s } drop`,
 ];
 
-/** Draws one endpoint at random; those that refused lately are drawn again. */
+/** Draws one endpoint at random; draws again if it refused recently. */
 function draws(kind: 'narrow' | 'wide', slots: number): string {
   let text = '';
   for (let draw = 1; draw <= DRAWS; draw++) {
     text += chainText(`draw_${kind}_${draw}`, [
       `meta mark set numgen random mod ${slots}`,
       'meta mark set meta l4proto . th dport . meta mark map @slots',
-      // nft resolves names of chains within one batch, so the next may come later.
+      // nft resolves chain names within one batch, so the next chain may come later.
       ...(draw === DRAWS ? [] : [`meta mark @suspects goto draw_${kind}_${draw + 1}`]),
       'goto take',
     ]);

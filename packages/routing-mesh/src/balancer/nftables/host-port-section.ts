@@ -7,21 +7,21 @@ import type { SectionRules, TablePlace, TableSection } from '../../table/table-s
 
 const PROTOCOLS: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
 
-/** Where a task's host ports lead to. */
+/** Where a task's host ports go. */
 export interface HostPorts {
   readonly address: Ipv4Address;
   readonly ports: readonly HostPort[];
 }
 
 /**
- * Ports of this node that lead to one task of its own. Also, for whatever is translated: a task that
- * reaches itself by a published port has the node's address as its client, or it would answer itself.
+ * The table's part for ports of this node that go to one of its own tasks. Also rewrites the client's address,
+ * for any translated connection, to the node's when a task reaches itself: it would answer itself otherwise.
  *
- * Of use to every balancer beside nftables' own.
+ * Also usable next to a balancer other than nftables' own.
  */
 export class HostPortSection implements TableSection {
   readonly #tasks = new Map<TaskId, HostPorts>();
-  /** Elements not told yet: what to delete, then what to add. */
+  /** Elements not written yet: those to delete, then those to add. */
   #deleted: string[] = [];
   #added: string[] = [];
 
@@ -45,7 +45,7 @@ export class HostPortSection implements TableSection {
     return true;
   }
 
-  /** Those of tasks of an earlier process, whose table has them already. */
+  /** Host ports of an earlier process's tasks, which the table already has. */
   adopt(taskId: TaskId, ports: HostPorts): void {
     if (ports.ports.length > 0) this.#tasks.set(taskId, ports);
   }

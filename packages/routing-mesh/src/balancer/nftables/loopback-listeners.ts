@@ -10,7 +10,7 @@ import type { Sockets } from '../../kernel/sockets.js';
 import { TcpProxy } from '../userspace/tcp-proxy.js';
 import { UdpProxy } from '../userspace/udp-proxy.js';
 
-/** IPv4 of loopback only, since the kernel translates the rest; all of IPv6, which it does not yet. */
+/** IPv4 loopback only, since the kernel translates the rest; all of IPv6, which it does not translate yet. */
 const BIND_ADDRESSES = ['127.0.0.1', '::'];
 
 export interface LoopbackOptions {
@@ -22,28 +22,28 @@ export interface LoopbackOptions {
 }
 
 /**
- * What the packet filter can not serve, in user space: 127.0.0.1, whose packets never leave loopback, and
- * IPv6. Each published port is dialled at the node's own address, where the kernel takes over. The
- * listeners also reserve the ports, so that no program of the host takes one for itself unawares.
+ * Serves in user space what the packet filter cannot: 127.0.0.1, whose packets never leave loopback, and
+ * IPv6. Dials each published port at the node's own address, where the kernel takes over. The listeners also
+ * reserve the ports, so that no program of the host takes one unnoticed.
  */
 export class LoopbackListeners {
   readonly #options: LoopbackOptions;
   readonly #proxies = new Map<PortKey, TcpProxy | UdpProxy>();
-  /** Ports whose failure was reported. */
+  /** Ports whose failure has been reported. */
   readonly #failed = new Set<PortKey>();
-  /** The node's own address on the mesh; nothing is listened on before it is known. */
+  /** The node's own address on the mesh; no listeners before it is known. */
   target: IpAddress | undefined;
 
   constructor(options: LoopbackOptions) {
     this.#options = options;
   }
 
-  /** Whether a port could not be bound: `follow` tries it again. */
+  /** Whether a port could not be bound; `follow` tries it again. */
   get hasFailed(): boolean {
     return this.#failed.size > 0;
   }
 
-  /** Listens on exactly these ports. A port that can not be bound is reported and tried again next time. */
+  /** Listens on exactly these ports. Reports a port that cannot be bound and tries it again next time. */
   async follow(
     ports: readonly { readonly protocol: PortProtocol; readonly port: number }[],
   ): Promise<void> {
@@ -67,7 +67,7 @@ export class LoopbackListeners {
         if (!this.#failed.has(key)) {
           this.#options.logger.error(
             { err: error, port: key },
-            `port ${key} is published by a service but taken by a program of this host: 127.0.0.1 and IPv6 reach that program; stop it or publish another port`,
+            `port ${key} is published by a service but in use by a program of this host: 127.0.0.1 and IPv6 reach that program; stop it or publish another port`,
           );
         }
         this.#failed.add(key);

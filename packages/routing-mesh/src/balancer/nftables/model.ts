@@ -6,7 +6,7 @@ import type { BalancerSlice } from '../load-balancer.js';
 import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from '../../layout.js';
 import { MAX_ENDPOINTS_PER_PORT, shareSlots } from './slots.js';
 
-/** An endpoint with the id this node gave it. */
+/** An endpoint with the id that this node gave it. */
 export interface ModelEndpoint {
   readonly id: number;
   readonly taskId: string;
@@ -15,7 +15,7 @@ export interface ModelEndpoint {
   readonly port: number;
 }
 
-/** A published port, with its slots shared out. */
+/** A published port, with its slots assigned. */
 export interface ModelPort {
   readonly protocol: PortProtocol;
   readonly publishedPort: number;
@@ -23,17 +23,17 @@ export interface ModelPort {
   readonly endpoints: readonly ModelEndpoint[];
   /** Owner of each slot; its length is 0, 60 or 840. */
   readonly slots: readonly number[];
-  /** What it was made from, to see quickly that a later state says the same. */
+  /** What it was made from, to see quickly that a later state is the same. */
   readonly source: CheckedPort;
 }
 
-/** What a node's kernel holds, less the constant part: plain data, made anew for each state. */
+/** What a node's kernel holds, except the constant part: plain data, rebuilt for each state. */
 export interface Model {
   /** By node id. */
   readonly peers: ReadonlyMap<string, CheckedPeer>;
   /** By `tcp/8080`. */
   readonly ports: ReadonlyMap<string, ModelPort>;
-  /** Next id to try: freed ids rest as long as possible, since connections still carry them. */
+  /** Next id to try: freed ids rest as long as possible, because connections still carry them. */
   readonly nextId: number;
 }
 
@@ -44,12 +44,12 @@ export const EMPTY_MODEL: Model = {
 };
 
 /**
- * The model for a state. Ports that did not change keep their object, endpoints their id and, as far as
- * fair shares allow, their slots.
+ * Builds the model for a state. Unchanged ports keep their object; endpoints keep their id and, as far as fair
+ * shares allow, their slots.
  *
- * Endpoints of nodes that are not in `state.peers` are left out, as there is no route to them, and those
- * at an IPv6 address, which the kernel does not translate to. Of more than 840 endpoints each node takes
- * another 840, starting at a place that `selfIndex` gives.
+ * Skips endpoints of nodes that are not in `state.peers`, to which there is no route, and those at an IPv6
+ * address, to which the kernel does not translate. Of more than 840 endpoints, each node uses a different 840,
+ * starting at a place derived from `selfIndex`.
  */
 export function nextModel(previous: Model, state: BalancerSlice, selfIndex: number): Model {
   const { peers } = state;

@@ -36,14 +36,14 @@ export interface NftablesBalancerOptions {
   readonly logger: Logger;
 }
 
-/** Balances in the kernel: DNAT at the node a client came to, the client's address kept. */
+/** Balances in the kernel: DNAT at the node where a client arrives, which keeps the client's address. */
 export class NftablesBalancer implements LoadBalancer {
   readonly #options: NftablesBalancerOptions;
   readonly #logger: Logger;
   readonly #conntrack: Conntrack;
   #self: CheckedPeer | undefined;
   #model: Model = EMPTY_MODEL;
-  /** As of the last `settle`; undefined: what an earlier process held, which is not known. */
+  /** As of the last `settle`; undefined: whatever an earlier process held, which is unknown. */
   #settled: Model | undefined = EMPTY_MODEL;
 
   constructor(options: NftablesBalancerOptions) {
@@ -65,7 +65,7 @@ export class NftablesBalancer implements LoadBalancer {
       const { kernel } = this.#options;
       listing = await kernel.run('nft', words`-j list map ip ${word(TABLE)} host_ports`);
     } catch (error) {
-      this.#logger.warn({ err: error }, 'can not read the host ports of an earlier process');
+      this.#logger.warn({ err: error }, 'could not read the host ports of an earlier process');
       return undefined;
     }
     const ports = readHostPorts(listing);
@@ -137,17 +137,17 @@ export class NftablesBalancer implements LoadBalancer {
     return this.#options.loopback.close();
   }
 
-  /** Host ports lead to the first IPv4 address that the node's block gave the task. */
+  /** Host ports go to the first IPv4 address that the node's block gave the task. */
   #hostPortAddress({ taskId, addresses }: LocalTask): Ipv4Address {
     const block = networkOf(this.#self!.subnet);
     const address = addresses
       .map(parseIpv4)
       .find((one) => one !== undefined && isTaskAddress(block, one));
     if (address !== undefined) return address;
-    throw new RangeError(`mesh: task ${taskId} has host ports, and no IPv4 address for them`);
+    throw new RangeError(`mesh: task ${taskId} has host ports but no IPv4 address for them`);
   }
 
-  /** UDP to removed endpoints must not go on, nor anything to nodes that are gone. */
+  /** UDP to removed endpoints must not continue, nor anything to nodes that are gone. */
   async #forgetRemoved(before: Model, after: Model): Promise<void> {
     const flows = removedEndpoints(before, after).filter(({ protocol }) => protocol === 'udp');
     const anyGone = [...before.peers.values()].some((peer) => hasGone(peer, after.peers));
@@ -160,7 +160,7 @@ export class NftablesBalancer implements LoadBalancer {
     });
   }
 
-  /** What an earlier process left is not known, so the first state is held against all flows there are. */
+  /** What an earlier process left is unknown, so check all existing flows against the first state. */
   async #forgetUnknown(after: Model): Promise<void> {
     const ingress = networkOf(this.#options.ingressNetwork);
     const isOfGoneNode = this.#isOfGoneNode(after);
@@ -192,12 +192,12 @@ export class NftablesBalancer implements LoadBalancer {
       contains(ingress, address) && !networks.some((network) => contains(network, address));
   }
 
-  /** The mesh works without: UDP then follows when its entries time out, TCP when the client does. */
+  /** The mesh works without it: UDP then follows when its entries time out, TCP when the client does. */
   async #forget(what: string, job: () => Promise<void>): Promise<void> {
     try {
       await job();
     } catch (error) {
-      this.#logger.warn({ err: error }, `can not delete the connections to ${what}`);
+      this.#logger.warn({ err: error }, `could not delete the connections to ${what}`);
     }
   }
 
@@ -214,7 +214,7 @@ export class NftablesBalancer implements LoadBalancer {
   }
 }
 
-/** Reads `nft -j list map`: host ports by the task's address. Skips what is not ours. */
+/** Parses `nft -j list map`: host ports by the task's address. Skips what is not ours. */
 function readHostPorts(json: string): Map<string, HostPort[]> {
   type Concat = { concat: [unknown, unknown] };
   const ports = new Map<string, HostPort[]>();

@@ -4,7 +4,7 @@ import type { ElementChanges } from '../../table/element-changes.js';
 import type { Model, ModelPort } from './model.js';
 import { SLOTS_NARROW } from './slots.js';
 
-/** What turns the sets from holding the ports of `before` into holding those of `after`. */
+/** Adds the changes that turn the ports of `before` into those of `after`. */
 export function portChanges(changes: ElementChanges, before: Model, after: Model): void {
   if (before === after) return;
   for (const [key, port] of before.ports) {
@@ -58,7 +58,7 @@ function portSet(port: ModelPort): 'narrow' | 'wide' | 'closed' {
   return port.slots.length === SLOTS_NARROW ? 'narrow' : 'wide';
 }
 
-/** UDP endpoints the change takes away: flows to them must be deleted. */
+/** UDP endpoints that the change removes: flows to them must be deleted. */
 export function removedEndpoints(
   before: Model,
   after: Model,

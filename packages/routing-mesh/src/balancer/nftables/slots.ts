@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 
-/** Divisible by 1 to 6, 10, 12, 15, 20 and 30: shares of few endpoints are exactly equal. */
+/** Divisible by 1 to 6, 10, 12, 15, 20 and 30: a few endpoints get exactly equal shares. */
 export const SLOTS_NARROW = 60;
 /** For more endpoints than half of the narrow count. */
 export const SLOTS_WIDE = 840;
-/** More endpoints than this behind one port get no slot on a node. */
+/** Endpoints beyond this behind one port get no slot on a node. */
 export const MAX_ENDPOINTS_PER_PORT = SLOTS_WIDE;
 
 /** How many slots a port with this many endpoints has; 0 without endpoints. */
@@ -14,9 +14,9 @@ export function slotCount(endpoints: number): number {
 }
 
 /**
- * Shares slots out to endpoints: each gets floor or ceiling of the mean, and a slot changes its owner
- * only where that rule demands it, so a small change is a small transaction.
- * @param previous owners so far; ignored when of another length
+ * Assigns slots to endpoints: each gets floor or ceiling of the mean, and a slot changes its owner only where
+ * that rule demands it, so a small change is a small transaction.
+ * @param previous owners so far; ignored if of another length
  * @param ids endpoint ids, distinct
  * @returns the owner of each slot
  */
@@ -31,7 +31,7 @@ export function shareSlots(previous: readonly number[], ids: readonly number[]):
   const held = new Map(ids.map((id) => [id, 0]));
   const free: number[] = [];
 
-  // First pass: who holds more than a fair share, or is gone, gives slots back.
+  // First pass: endpoints with more than a fair share, and removed ones, give slots back.
   const allowed = new Map<number, number>();
   for (const owner of owners) {
     if (owner !== undefined && held.has(owner)) held.set(owner, held.get(owner)! + 1);

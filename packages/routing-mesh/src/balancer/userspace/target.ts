@@ -4,12 +4,12 @@ import type { Sockets } from '../../kernel/sockets.js';
 /** Where a proxy sends a client. */
 export interface Target {
   readonly nodeId: string;
-  /** An address, so that nothing is ever looked up by name. */
+  /** An address, so that no name is ever looked up. */
   readonly address: IpAddress;
   readonly port: number;
 }
 
-/** Where a proxy listens, and what it is made of. */
+/** Where a proxy listens, and what it uses. */
 export interface ProxyOptions {
   readonly bindAddresses: readonly string[];
   readonly port: number;
@@ -23,15 +23,15 @@ export function targetKey(target: Target): string {
   return `${target.nodeId} ${target.address} ${target.port}`;
 }
 
-/** The targets in the order to try: a random start, then around, at most `limit`. */
+/** The targets in the order to try them: from a random start, wrapping around, at most `limit`. */
 export function tryOrder(targets: readonly Target[], random: number, limit: number): Target[] {
   const start = Math.floor(random * targets.length);
   return [...targets.slice(start), ...targets.slice(0, start)].slice(0, limit);
 }
 
 /**
- * Opens a socket at each address. Without IPv6 on this host those of IPv6 are left out.
- * @throws what the last that failed says; none is left open then
+ * Opens a socket at each address. Skips IPv6 addresses if this host has no IPv6.
+ * @throws the last failure, with no socket left open
  */
 export async function openEach<T extends { close(): void }>(
   addresses: readonly string[],

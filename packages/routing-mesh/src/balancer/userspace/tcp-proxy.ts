@@ -1,16 +1,16 @@
 import type { StreamListener, StreamSocket } from '../../kernel/sockets.js';
 import { openEach, type ProxyOptions, type Target, tryOrder } from './target.js';
 
-/** Targets tried for one client at most. */
+/** Targets to try for one client. */
 const MAX_TRIES = 5;
-/** A target that does not answer within this is given up for another, ms. */
+/** How long to wait for a target before trying another, ms. */
 const CONNECT_TIMEOUT_MS = 2000;
-/** Clients of one port at a time; more wait in the kernel's backlog, which has its own bound. */
+/** Clients of one port at a time; more wait in the kernel's backlog, which has its own limit. */
 const MAX_CONNECTIONS = 16_384;
 
 /**
- * One published TCP port in user space: takes clients, dials a target at random, another one when that
- * refuses, then copies both ways with back-pressure and half-close. No target: no listener, so that the
+ * One published TCP port in user space: accepts clients, dials a random target, tries another one if that
+ * fails, then copies both ways with back-pressure and half-close. Without targets there is no listener, so the
  * kernel refuses clients at once.
  */
 export class TcpProxy {
@@ -25,8 +25,8 @@ export class TcpProxy {
   }
 
   /**
-   * New clients go to these. Clients of targets that are gone keep their connection.
-   * @throws when the port can not be bound; a later call tries again
+   * Sends new clients to these. Clients of removed targets keep their connection.
+   * @throws when the port cannot be bound; a later call tries again
    */
   async update(targets: readonly Target[]): Promise<void> {
     this.#targets = targets;
@@ -41,13 +41,13 @@ export class TcpProxy {
     }
   }
 
-  /** Takes no more clients; those there are go on to their end. */
+  /** Accepts no more clients; existing ones continue to their end. */
   async drain(): Promise<void> {
     this.#closed = true;
     this.#unlisten();
   }
 
-  /** Takes no more clients and ends those there are. */
+  /** Accepts no more clients and ends existing ones. */
   async close(): Promise<void> {
     await this.drain();
     for (const client of this.#connections.keys()) client.resetAndDestroy();
@@ -116,7 +116,7 @@ function join(from: StreamSocket, to: StreamSocket): void {
   from.pipe(to);
   from.on('error', () => to.resetAndDestroy());
   from.on('close', () => {
-    // Both directions ended: `to` closes by itself once its last bytes are out.
+    // Both directions have ended: `to` closes by itself once its last bytes are out.
     if (!from.readableEnded) to.resetAndDestroy();
   });
 }

@@ -2,14 +2,14 @@ import type { Timer } from '@swarm/api';
 import type { DatagramPeer, DatagramSocket } from '../../kernel/sockets.js';
 import { openEach, type ProxyOptions, type Target, targetKey, tryOrder } from './target.js';
 
-/** Clients remembered at a time; beyond it the one silent for longest is forgotten. */
+/** Clients remembered at a time; beyond that, forgets the one that has been silent longest. */
 const MAX_SESSIONS = 4096;
-/** Datagrams held while a session's socket is made ready. */
+/** Datagrams held while a session's socket is being prepared. */
 const MAX_HELD = 16;
-/** Bytes waiting in a socket of ours; more is dropped, as UDP may. */
+/** Bytes waiting in one of our sockets; drops more, as UDP may. */
 const SEND_QUEUE_LIMIT_BYTES = 256 * 1024;
 
-/** One client and the target it was given. */
+/** One client and its target. */
 interface Session {
   readonly target: Target;
   readonly socket: DatagramSocket;
@@ -19,12 +19,12 @@ interface Session {
 }
 
 /**
- * One published UDP port in user space: each client gets a target and a socket of its own, so that
- * answers find back, until it is silent for `idleMs` or the target is gone.
+ * One published UDP port in user space: each client gets a target and its own socket, so that answers find
+ * their way back, until it is silent for `idleMs` or the target is gone.
  */
 export class UdpProxy {
   readonly #options: ProxyOptions & { readonly idleMs: number };
-  /** By client; the one heard of last is last. */
+  /** By client; the one heard from last comes last. */
   readonly #sessions = new Map<string, Session>();
   #sockets: DatagramSocket[] = [];
   #targets: readonly Target[] = [];
@@ -36,8 +36,8 @@ export class UdpProxy {
   }
 
   /**
-   * Clients go to these; those of targets that are gone move with their next datagram.
-   * @throws when the port can not be bound; a later call tries again
+   * Sends clients to these; those of removed targets move with their next datagram.
+   * @throws when the port cannot be bound; a later call tries again
    */
   async update(targets: readonly Target[]): Promise<void> {
     this.#targets = targets;
@@ -122,7 +122,7 @@ export class UdpProxy {
         if (socket.queuedBytes > SEND_QUEUE_LIMIT_BYTES || !this.#sockets.includes(socket)) return;
         socket.sendTo(data, from);
       },
-      // Refused or unreachable: the client's next datagram goes to whoever is drawn then.
+      // Refused or unreachable: the client's next datagram goes to whatever is drawn then.
       failed: () => this.#end(client, session),
     });
     const session: Session = { target, socket: upstream, held: [], lastMs: 0 };

@@ -19,15 +19,15 @@ export interface UserspaceBalancerOptions {
 }
 
 /**
- * Balances without root: each published port is a proxy of this process. Endpoints are dialled at the
- * address and port the state names. The task sees this node as its client, not the real one, and
- * connections end with this process.
+ * Balances without root: each published port is a proxy in this process, which dials the endpoint's address
+ * and port from the state. The task sees this node as its client, not the real one, and connections end with
+ * this process.
  */
 export class UserspaceBalancer implements LoadBalancer {
   readonly #options: UserspaceBalancerOptions;
   readonly #logger: Logger;
   readonly #proxies = new Map<string, TcpProxy | UdpProxy>();
-  /** Proxies of removed ports whose connections still run; held to end them on close. */
+  /** Proxies of removed ports that still have connections; kept to end those on close. */
   readonly #draining = new Set<TcpProxy | UdpProxy>();
   readonly #failed = new Set<string>();
   readonly #tasks = new Map<string, LocalTask>();
@@ -95,7 +95,7 @@ export class UserspaceBalancer implements LoadBalancer {
     this.#draining.clear();
   }
 
-  /** Makes the proxies as the slice and the tasks' host ports want them. */
+  /** Makes the proxies match the slice and the tasks' host ports. */
   async #follow(): Promise<void> {
     for (const proxy of this.#draining) {
       if (proxy.connectionCount === 0) this.#draining.delete(proxy);
@@ -119,7 +119,7 @@ export class UserspaceBalancer implements LoadBalancer {
         if (!this.#failed.has(key)) {
           this.#logger.error(
             { err: error, port: key },
-            `port ${key} can not be published on this node: stop the program that has it, publish another port, or use one above 1023 without root`,
+            `port ${key} cannot be published on this node: stop the program that uses it, publish another port, or use one above 1023 without root`,
           );
         }
         this.#failed.add(key);
@@ -153,7 +153,7 @@ export class UserspaceBalancer implements LoadBalancer {
     return wanted;
   }
 
-  /** Where a task of this node listens its runtime knows best: at the first address it named. */
+  /** For a task of this node, the runtime knows best where it listens: at the first address it named. */
   #target({ taskId, nodeId, address, port }: CheckedEndpoint): Target {
     const own = this.#tasks.get(taskId)?.addresses[0];
     return { nodeId, address: own ?? address, port };

@@ -14,15 +14,15 @@ export interface BodyContext {
   readonly node: NodeFacts;
   readonly owner: string;
   readonly sandboxId: string;
-  /** `container:ID` of the task's sandbox, or a network of the engine's. */
+  /** `container:ID` of the task's sandbox, or one of the engine's networks. */
   readonly networkMode: string;
 }
 
 /**
- * The body of `POST /containers/create` for a checked task, field by field as Docker Swarm's agent has
- * it. A task in a sandbox takes hostname, hosts, DNS and network settings from that, so they are not
- * in here (the engine refuses them with `container:ID`).
- * @throws RuntimeError `rejected` for a template or line that can not be read, naming the field
+ * The body of `POST /containers/create` for a checked task, field by field as Docker Swarm's agent sends
+ * it. A task in a sandbox takes hostname, hosts, DNS and network settings from the sandbox, so they are
+ * absent here (the engine refuses them with `container:ID`).
+ * @throws RuntimeError `rejected` for a template or line that cannot be read; names the field
  */
 export function containerBody(task: Task, context: BodyContext): object {
   const container = task.Spec.ContainerSpec!;
@@ -48,7 +48,7 @@ export function containerBody(task: Task, context: BodyContext): object {
     OpenStdin: container.OpenStdin === true,
     HostConfig: {
       NetworkMode: networkMode,
-      // Whether a task is restarted is for the cluster to say.
+      // The cluster decides whether to restart a task.
       RestartPolicy: { Name: 'no' },
       Mounts: (container.Mounts ?? []).map((mount) => mountBody(mount, expand)),
       ReadonlyRootfs: container.ReadOnly === true,
@@ -87,7 +87,7 @@ export function containerBody(task: Task, context: BodyContext): object {
   };
 }
 
-/** Docker Swarm's labels win over the spec's, and ours over all. */
+/** Docker Swarm's labels override the spec's, and ours override all. */
 function labels(task: Task, { owner, sandboxId, node }: BodyContext): Record<string, string> {
   return {
     ...task.Spec.ContainerSpec!.Labels,
@@ -104,7 +104,7 @@ function labels(task: Task, { owner, sandboxId, node }: BodyContext): Record<str
   };
 }
 
-/** `NAME` without `=` takes a variable of the image's away; the engine does that. */
+/** `NAME` without `=` unsets a variable of the image; the engine handles it. */
 function environment(container: ContainerSpec, expand: (text: string) => string): string[] {
   return (container.Env ?? []).map((entry) => {
     if (entry === '' || entry.startsWith('=') || entry.includes('\0')) {
@@ -117,7 +117,9 @@ function environment(container: ContainerSpec, expand: (text: string) => string)
 function mountBody(mount: Mount, expand: (text: string, field: string) => string): object {
   const Target = expand(mount.Target, 'Mounts.Target');
   if (!Target.startsWith('/')) {
-    throw rejected(`ContainerSpec.Mounts has the target "${Target}", which is no absolute path.`);
+    throw rejected(
+      `ContainerSpec.Mounts has the target "${Target}", which is not an absolute path.`,
+    );
   }
   const expandAll = (map: Readonly<Record<string, string>> | undefined, field: string) =>
     Object.fromEntries(

@@ -2,7 +2,7 @@ import type { TaskEnd } from '../runtime.js';
 import { signalName } from '../signals.js';
 import type { ContainerDetails } from './engine-types.js';
 
-/** How a container that does not run any more came to its end. */
+/** How a container that no longer runs ended. */
 export function endOf({ State, HostConfig }: ContainerDetails): TaskEnd {
   const code = State.ExitCode;
   const signal = code > 128 ? signalName(code - 128) : undefined;

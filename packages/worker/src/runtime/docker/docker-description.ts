@@ -2,7 +2,7 @@ import type { RuntimeCapability } from '@swarm/api';
 import type { RuntimeDescription } from '../runtime.js';
 import type { EngineInfo } from './engine-types.js';
 
-/** What containers of every engine can do. */
+/** What containers can do on every engine. */
 const CAPABILITIES: readonly RuntimeCapability[] = [
   'exec',
   'images',
@@ -13,10 +13,10 @@ const CAPABILITIES: readonly RuntimeCapability[] = [
   'terminals',
   'users',
 ];
-/** Options of an engine whose containers' root is nobody on the host. */
+/** Options of an engine that maps root in its containers to an unprivileged user of the host. */
 const USER_NAMESPACES = /^name=(userns|rootless)(,|$)/;
 
-/** What a node with this engine says of its runtime. */
+/** What a node with this engine reports about its runtime. */
 export function describeEngine(info: EngineInfo): RuntimeDescription {
   const isMapped = info.SecurityOptions?.some((option) => USER_NAMESPACES.test(option)) === true;
   return {

@@ -6,13 +6,13 @@ import type { EngineClient } from './engine-client.js';
 import { EngineError, hasStatus, isConnectionLost } from './engine-error.js';
 import { LogDecoder, type LogEntry } from './log-decoder.js';
 
-/** Entries first asked for, to find the last lines of one stream among those of both. */
+/** How many entries to request at first when looking for the last lines of one stream among both. */
 const TAIL_LEAST = 64;
 const TAIL_GROWTH = 4;
 
 /**
- * Reads a task's log from the engine: oldest first, in the engine's order. While it follows and the
- * engine goes away, it reads on from where it was.
+ * Reads a task's log from the engine: oldest first, in the engine's order. If the engine goes away while
+ * following, continues from the same position when it is back.
  */
 export function readContainerLog(
   engine: EngineClient,
@@ -26,7 +26,7 @@ export function readContainerLog(
       return {
         next: () => lines.next(),
         return: () => {
-          // A generator's own return waits for the next line, which may never come.
+          // A generator's own `return` waits for the next line, which may never come.
           stop.abort();
           return lines.return();
         },
@@ -43,7 +43,7 @@ async function* generate(
 ): AsyncGenerator<LogLine, void, undefined> {
   if (!options.stdout && !options.stderr) return;
   if (options.follow) {
-    // The engine ends the log of a container that does not run at once.
+    // For a container that does not run, the engine ends the log at once.
     await Promise.race([task.untilStarted(), aborted(signal)]);
   }
   const reader = new LogSource(engine, task, options, signal);
@@ -63,7 +63,7 @@ async function* generate(
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof EngineError) {
-      throw new RuntimeError('failed', `The engine can not give the log: ${error.message}`, {
+      throw new RuntimeError('failed', `The engine cannot read the log: ${error.message}`, {
         cause: error,
       });
     }
@@ -71,7 +71,7 @@ async function* generate(
   }
 }
 
-/** The engine's log of one container, from a place that moves on. */
+/** The engine's log of one container, read from a moving position. */
 class LogSource {
   readonly #engine: EngineClient;
   readonly #task: DockerTask;
@@ -79,7 +79,7 @@ class LogSource {
   readonly #signal: AbortSignal;
   #since: string | undefined;
   #tail: number;
-  /** Entries of exactly the time `#since` that were given already, or are not wanted. */
+  /** Entries at exactly the time `#since` that were already delivered, or are not wanted. */
   #skip = 0;
 
   constructor(engine: EngineClient, task: DockerTask, options: LogOptions, signal: AbortSignal) {
@@ -92,8 +92,8 @@ class LogSource {
   }
 
   /**
-   * The engine counts the last lines of both streams together. Where one alone is wanted, this finds
-   * the time of the first of its last lines.
+   * The engine counts the last lines of both streams together. To read only one, this finds the time of the
+   * first of its last lines.
    */
   async findTail(): Promise<void> {
     const { stdout, stderr, tail } = this.#options;
@@ -171,7 +171,7 @@ async function* decode(body: Readable, tty: boolean): AsyncGenerator<LogEntry, v
   yield* decoder.end();
 }
 
-/** `1700000000.123456789` for an RFC 3339 time: the engine takes nanoseconds so. */
+/** `1700000000.123456789` for an RFC 3339 time: how the engine accepts nanoseconds. */
 function unixTime(timestamp: string): string {
   const [, fraction = ''] = /\.(\d+)/.exec(timestamp) ?? [];
   const seconds = Math.floor(Date.parse(timestamp) / 1000);

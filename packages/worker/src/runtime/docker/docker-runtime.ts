@@ -35,14 +35,14 @@ import { createTaskContainer } from './task-container.js';
 export interface DockerRuntimeOptions {
   /** Unix socket of a Docker Engine (20.10 or newer) or of Podman's service. */
   readonly socketPath: string;
-  /** Where the mark of this node's containers is kept. Made when missing. */
+  /** Holds the mark of this node's containers. Created if missing. */
   readonly folder: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
   /**
-   * Images that are here are used without asking their registry, as with Docker's
+   * Use a local image without asking its registry, as with Docker's
    * `DOCKER_SERVICE_PREFER_OFFLINE_IMAGE=1`. Default false.
    */
   readonly preferLocalImages?: boolean;
@@ -50,8 +50,8 @@ export interface DockerRuntimeOptions {
 
 /**
  * Runs tasks as containers of a Docker Engine on the same host. A task with a network joins a sandbox
- * container that holds its network namespace. The engine keeps everything of a task: what is not in
- * the engine's labels and names does not survive the daemon.
+ * container that holds its network namespace. The engine stores everything about a task: nothing outside
+ * the engine's labels and names survives the daemon.
  */
 export class DockerRuntime implements Runtime {
   readonly kind = 'docker';
@@ -121,7 +121,7 @@ export class DockerRuntime implements Runtime {
     try {
       return await this.#sandboxes.create(spec, signal);
     } catch (error) {
-      // When the daemon ends, the next life takes over what there is.
+      // When the daemon ends, the next run takes over what exists.
       if (!this.#closed && this.#members.isEmpty(spec.id)) await this.#sandboxes.remove(spec.id);
       throw this.#explained(error, signal);
     }
@@ -148,7 +148,7 @@ export class DockerRuntime implements Runtime {
     checkDockerSpec(task, await this.#engine.version());
     const { node, signal } = context;
     const inSandbox = { node, owner: this.#owner, sandboxId: sandbox.id };
-    // What can be refused is refused before anything is pulled or made.
+    // Refuse what can be refused before pulling or making anything.
     containerBody(task, { ...inSandbox, networkMode: 'none' });
     const joined = this.#sandboxes.joinable(sandbox.id, this.#members.isEmpty(sandbox.id));
     this.#members.join(sandbox.id, task.ID);
@@ -212,7 +212,7 @@ export class DockerRuntime implements Runtime {
     await this.#engine.close();
   }
 
-  /** Adopts what an earlier daemon left, once; an engine that is away is asked again by the next call. */
+  /** Adopts what an earlier daemon left, once. If the engine is away, the next call tries again. */
   async #open(): Promise<void> {
     this.#opened ??= this.#adopt().then(
       () => this.#events.start(),
@@ -246,7 +246,7 @@ export class DockerRuntime implements Runtime {
     await task.refresh();
     const mode = task.details?.HostConfig.NetworkMode ?? '';
     const [, joined] = /^container:(.*)$/.exec(mode) ?? [];
-    // A boot or an engine's restart took its network: what never ran is prepared anew.
+    // A reboot or an engine restart took its network: prepare again what never ran.
     const stale = task.state === 'prepared' && joined !== undefined && !sandboxes.has(joined);
     if (stale || task.details === undefined) {
       this.#logger.info({ taskId }, 'removing a prepared task whose network is gone');
@@ -263,7 +263,7 @@ export class DockerRuntime implements Runtime {
     }
   }
 
-  /** Removes whatever there is of a task but its sandbox. */
+  /** Removes everything of a task except its sandbox. */
   async #discard(taskId: string): Promise<void> {
     const task = this.#tasks.get(taskId);
     if (task !== undefined) {
@@ -282,7 +282,7 @@ export class DockerRuntime implements Runtime {
 
   #explained(error: unknown, signal: AbortSignal): unknown {
     if (signal.aborted) {
-      return new RuntimeError('aborted', 'The task is not wanted any more.', { cause: error });
+      return new RuntimeError('aborted', 'The task is no longer wanted.', { cause: error });
     }
     return error instanceof EngineError ? refusal(error) : error;
   }
@@ -291,8 +291,8 @@ export class DockerRuntime implements Runtime {
     try {
       await task?.refresh();
     } catch (error) {
-      // The stream of events ends, too, and everything is looked at when it stands again.
-      this.#logger.debug({ error: messageOf(error) }, 'a container can not be looked at');
+      // The event stream ends, too; once it is open again, we look at everything.
+      this.#logger.debug({ error: messageOf(error) }, 'cannot inspect a container');
     }
   }
 

@@ -5,19 +5,21 @@ import { attachmentProblem } from '../task-ports.js';
 import { compareVersions } from './engine-client.js';
 
 /**
- * Refuses what this runtime or this engine can not do, by the field's name: a field is either done or
- * refused. What the engine itself checks (paths of binds, sizes of limits) it refuses at the create.
+ * Refuses what this runtime or this engine cannot do and names the field: a field either works or is
+ * refused. The engine itself checks paths of binds and sizes of limits at the create.
  * @param version of the Engine API in use
  * @throws RuntimeError `rejected`
  */
 export function checkDockerSpec(task: Task, version: string): void {
   const container = task.Spec.ContainerSpec;
   if (container === undefined) {
-    throw rejected(`Runtime "${task.Spec.Runtime ?? ''}" is not known here; give a ContainerSpec.`);
+    throw rejected(
+      `Runtime "${task.Spec.Runtime ?? ''}" is unknown to this node; use a ContainerSpec.`,
+    );
   }
   if (isHostImage(container.Image)) {
     throw rejected(
-      'The image "host" stands for the host itself and this node runs containers: name an image, or start the daemon with --runtime process.',
+      'The image "host" stands for the host itself, but this node runs containers: name an image, or start the daemon with --runtime process.',
     );
   }
   const isolation = container.Isolation ?? '';
@@ -27,7 +29,7 @@ export function checkDockerSpec(task: Task, version: string): void {
     'ContainerSpec.Isolation': isolation !== '' && isolation !== 'default',
   };
   for (const [field, used] of Object.entries(unsupported)) {
-    if (used) throw rejected(`${field} can not be had on this node: remove it.`);
+    if (used) throw rejected(`${field} is not supported on this node: remove it.`);
   }
   for (const mount of container.Mounts ?? []) {
     if (mount.Type === 'npipe' || mount.Type === 'cluster') {
@@ -52,12 +54,12 @@ export function checkDockerSpec(task: Task, version: string): void {
   for (const [field, used, least] of needs) {
     if (used && compareVersions(version, least) < 0) {
       throw rejected(
-        `ContainerSpec.${field} needs Engine API ${least} and the engine of this node speaks ${version}: remove it, or update the engine.`,
+        `ContainerSpec.${field} needs Engine API ${least} but the engine of this node speaks ${version}: remove it, or update the engine.`,
       );
     }
   }
   if (container.StopSignal && signalNumber(container.StopSignal) === undefined) {
-    throw rejected(`ContainerSpec.StopSignal is "${container.StopSignal}", which is no signal.`);
+    throw rejected(`ContainerSpec.StopSignal is "${container.StopSignal}", which is not a signal.`);
   }
   const problem = attachmentProblem(task);
   if (problem !== undefined) throw rejected(problem);

@@ -11,11 +11,11 @@ import type { ContainerDetails } from './engine-types.js';
 import { HEALTH_OUTPUT_LIMIT, HEALTH_POLL_MS, KILL_LIMIT_MS } from './limits.js';
 import { removeContainer } from './remove-container.js';
 
-/** Docker's, when a health check does not say. */
+/** Docker's default when a health check gives none. */
 const DEFAULT_RETRIES = 3;
 const SIGKILL = 9;
 
-/** One task that was prepared: its container, health and end, as the engine last said. */
+/** A prepared task: its container, health and end, as the engine last reported them. */
 export class DockerTask {
   readonly taskId: string;
   readonly containerId: string;
@@ -56,12 +56,12 @@ export class DockerTask {
     return this.#details;
   }
 
-  /** Resolves when it runs, ran, or never will. */
+  /** Resolves when the task runs, has run, or never will. */
   untilStarted(): Promise<unknown> {
     return Promise.race([this.#started.promise, this.#exited.promise]);
   }
 
-  /** Asks the engine how it is. */
+  /** Reads the container's state from the engine. */
   async refresh(): Promise<void> {
     if (this.#state === 'ended') return;
     try {
@@ -72,19 +72,19 @@ export class DockerTask {
       this.#finish({
         kind: 'exit',
         code: -1,
-        error: 'its container was removed by someone else, so its exit code is lost',
+        error: 'somebody else removed its container, so the exit code is lost',
       });
     }
   }
 
-  /** Takes in what the engine says of the container. Never goes back: an ended task stays so. */
+  /** Takes in the container's state. An ended task stays ended. */
   observe(details: ContainerDetails): void {
     if (this.#state === 'ended') return;
     this.#details = details;
     const { State } = details;
     switch (State.Status) {
       case 'created':
-        // A start that failed leaves the container as created, with an error.
+        // A failed start leaves the container as created, with an error.
         if (State.Error !== '') this.#finish(endOf(details));
         return;
       case 'exited':
@@ -102,11 +102,11 @@ export class DockerTask {
   }
 
   /**
-   * Starts it where it does not run, then waits until it is healthy. One without a health check that
-   * ran and ended already was started well; `wait` says how it ended.
+   * Starts the container unless it runs, then waits until it is healthy. One without a health check that
+   * has already ended counts as started; `wait` says how it ended.
    */
   async start(progress: StartProgress): Promise<void> {
-    if (this.#state === 'ended') throw new RuntimeError('ended', 'The task ended already.');
+    if (this.#state === 'ended') throw new RuntimeError('ended', 'The task has already ended.');
     if (this.#state === 'prepared') {
       this.#starting ??= this.#launch();
       await this.#starting;
@@ -115,7 +115,7 @@ export class DockerTask {
     if (!this.#checked || this.#isHealthy) return;
     if (this.#end === undefined) await this.#untilHealthy(progress);
     if (this.#end !== undefined || this.#isUnhealthy) {
-      throw new RuntimeError('ended', 'The task ended before it was healthy.');
+      throw new RuntimeError('ended', 'The task ended before it became healthy.');
     }
   }
 
@@ -131,10 +131,10 @@ export class DockerTask {
     ]);
   }
 
-  /** Ends it; its container stays for its logs, unless it never ran. */
+  /** Stops the container, which stays for its logs unless it never ran. */
   async stop(options: StopOptions): Promise<void> {
     this.#stopped = true;
-    // What is being started right now can not be judged before it is.
+    // A container that is just being started cannot be judged before the start is over.
     await this.#starting?.catch(() => {});
     await this.refresh();
     if (this.#state === 'prepared') {
@@ -144,7 +144,7 @@ export class DockerTask {
     } else if (this.#state === 'running') await this.#endRunning(options);
   }
 
-  /** Kills what still runs, and removes its container with its anonymous volumes and its log. */
+  /** Kills what still runs, and removes the container with its anonymous volumes and its log. */
   async remove(): Promise<void> {
     this.#stopped = true;
     await this.#starting?.catch(() => {});
@@ -163,7 +163,7 @@ export class DockerTask {
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
       await this.refresh();
-      // Its own state may say less: a sandbox that is gone is no fault of the container's.
+      // The container's own state may say less: a missing sandbox is not the container's fault.
       if (this.#state !== 'ended') {
         this.#finish({ kind: 'exit', code: -1, error: error.message });
       }
@@ -179,7 +179,7 @@ export class DockerTask {
     return hasHealthCheck(config?.Test ? { Test: config.Test } : undefined);
   }
 
-  /** The engine tells only that health changed; what its check prints meanwhile has to be looked up. */
+  /** The engine only reports that health changed; what the check prints has to be looked up. */
   async #untilHealthy(progress: StartProgress): Promise<void> {
     const { clock } = this.#host;
     progress.waiting('waiting for the health check to pass');
@@ -191,7 +191,7 @@ export class DockerTask {
     let said = '';
     while (!(await Promise.race([settled, delay(clock, HEALTH_POLL_MS).then(() => false)]))) {
       if (this.#host.engine.closed) {
-        throw new RuntimeError('aborted', 'The daemon ends; the task runs on.');
+        throw new RuntimeError('aborted', 'The daemon is stopping; the task keeps running.');
       }
       await this.refresh();
       const failed = this.#failedCheck();
@@ -201,7 +201,7 @@ export class DockerTask {
     }
   }
 
-  /** What a failing check is said to be at: `failed 2 of 3 times, it printed: …`. */
+  /** Describes a failing check: `failed 2 of 3 times, it printed: …`. */
   #failedCheck(): string | undefined {
     const health = this.#details?.State.Health;
     if (health === undefined || (health.Log?.at(-1)?.ExitCode ?? 0) === 0) return undefined;
@@ -265,7 +265,7 @@ export class DockerTask {
     }
   }
 
-  /** Waits for the event of its end, and looks for itself at times. */
+  /** Waits for the event of the container's end, and polls as well. */
   async #endWithin(limitMs: number): Promise<void> {
     const { clock } = this.#host;
     const deadlineMs = clock.monotonicMs() + limitMs;

@@ -25,16 +25,16 @@ export interface EngineClientOptions {
 
 export interface EngineRequest {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
-  /** Sent as JSON, or as it is when it is bytes (a tar archive). */
+  /** Sent as JSON, or as it is if it is bytes (a tar archive). */
   readonly body?: object;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Speaks with a Docker Engine (or Podman) over its unix socket. While the engine can not be reached a
- * request is tried again, for {@link UNREACHABLE_LIMIT_MS}: an engine that restarts is no failure of a
- * task. Callers therefore send only what may arrive twice.
+ * Talks to a Docker Engine (or Podman) over its unix socket. While the engine cannot be reached, retries for
+ * {@link UNREACHABLE_LIMIT_MS}: an engine that restarts is not a failure of a task. So callers only send
+ * requests that may arrive twice.
  */
 export class EngineClient {
   readonly #options: EngineClientOptions;
@@ -51,9 +51,9 @@ export class EngineClient {
   }
 
   /**
-   * The answer's JSON; undefined when it has no body.
-   * @throws EngineError what the engine said; RuntimeError `failed` when it can not be reached,
-   *   `aborted` by the signal or by `close`
+   * The response's JSON; undefined if it has no body.
+   * @throws EngineError the engine's refusal; RuntimeError `failed` when it cannot be reached, `aborted` by
+   *   the signal or by `close`
    */
   async json<T>(method: string, path: string, request: EngineRequest = {}): Promise<T> {
     return this.#retried(request.signal, async () => {
@@ -63,12 +63,12 @@ export class EngineClient {
     });
   }
 
-  /** The answer's body as it comes, however long that takes. Whoever leaves early destroys it. */
+  /** The response's body as a stream, for as long as it takes. A caller that stops early destroys it. */
   async stream(method: string, path: string, request: EngineRequest = {}): Promise<Readable> {
     return this.#retried(request.signal, () => this.#open(method, path, request, 0));
   }
 
-  /** As {@link stream}, but an engine that can not be reached is an error at once. */
+  /** Like {@link stream}, but fails at once if the engine cannot be reached. */
   streamOnce(method: string, path: string, request: EngineRequest = {}): Promise<Readable> {
     return this.#open(method, path, request, 0);
   }
@@ -81,7 +81,7 @@ export class EngineClient {
     return this.#retried(undefined, () => this.versionOnce());
   }
 
-  /** As {@link version}, but an engine that can not be reached is an error at once. */
+  /** Like {@link version}, but fails at once if the engine cannot be reached. */
   versionOnce(): Promise<string> {
     this.#version ??= this.#negotiate().catch((error: unknown) => {
       this.#version = undefined;
@@ -90,12 +90,12 @@ export class EngineClient {
     return this.#version;
   }
 
-  /** Forgets the version: a restarted engine may be another one. */
+  /** Forgets the version: a restarted engine may have another one. */
   forget(): void {
     this.#version = undefined;
   }
 
-  /** Ends every request; no later one is sent. */
+  /** Aborts all requests and sends no more. */
   async close(): Promise<void> {
     this.#closed = true;
     const agent = await this.#agent;
@@ -156,9 +156,9 @@ export class EngineClient {
     return response;
   }
 
-  /** Undici is loaded when the first request goes out: a node without an engine never needs it. */
+  /** Loads undici with the first request: a node without an engine never needs it. */
   #dispatcher(): Promise<Agent> {
-    if (this.#closed) throw new RuntimeError('aborted', 'The daemon ends.');
+    if (this.#closed) throw new RuntimeError('aborted', 'The daemon is stopping.');
     this.#agent ??= import('undici').then(
       ({ Agent }) =>
         new Agent({ connect: { socketPath: this.#options.socketPath }, keepAliveTimeout: 10_000 }),
@@ -177,12 +177,12 @@ export class EngineClient {
         failure = error;
       }
       if (this.closed || signal?.aborted === true) {
-        throw new RuntimeError('aborted', 'The request to the engine is not wanted any more.');
+        throw new RuntimeError('aborted', 'The request to the engine is no longer wanted.');
       }
       if (errnoOf(failure) === 'EACCES') {
         throw new RuntimeError(
           'failed',
-          `The engine's socket ${socketPath} can not be opened: run the daemon as root or as a member of its group.`,
+          `The engine's socket ${socketPath} cannot be opened: run the daemon as root or as a member of the socket's group.`,
           { cause: failure },
         );
       }
@@ -190,7 +190,7 @@ export class EngineClient {
       if (clock.monotonicMs() - startMs > UNREACHABLE_LIMIT_MS) {
         throw new RuntimeError(
           'failed',
-          `The engine at ${socketPath} can not be reached (${messageOf(failure)}): see whether it runs.`,
+          `The engine at ${socketPath} cannot be reached (${messageOf(failure)}): check that it runs.`,
           { cause: failure },
         );
       }
@@ -200,7 +200,7 @@ export class EngineClient {
   }
 }
 
-/** Whether a Docker Engine that is new enough answers at this socket; false within seconds. */
+/** Whether a recent enough Docker Engine answers at this socket; false within seconds. */
 export async function engineAnswers(socketPath: string): Promise<boolean> {
   if (!existsSync(socketPath)) return false;
   const client = new EngineClient({ socketPath, clock: systemClock(), random: Math.random });
@@ -214,7 +214,7 @@ export async function engineAnswers(socketPath: string): Promise<boolean> {
   }
 }
 
-/** Less than 0 when `a` is older: `1.9` before `1.41`. */
+/** Negative if `a` is older: `1.9` before `1.41`. */
 export function compareVersions(a: string, b: string): number {
   const [majorA = 0, minorA = 0] = a.split('.').map(Number);
   const [majorB = 0, minorB = 0] = b.split('.').map(Number);
@@ -242,7 +242,7 @@ function errorMessage(text: string): string {
     const body = JSON.parse(text) as { message?: unknown; cause?: unknown };
     if (typeof body.message === 'string') return body.message;
   } catch {
-    // Not JSON: a proxy in between, perhaps. Its text is all there is.
+    // Not JSON, perhaps from a proxy in between. Its text is all we have.
   }
   return text.trim() === '' ? 'the engine gave no reason' : text.trim();
 }

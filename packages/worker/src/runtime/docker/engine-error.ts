@@ -1,9 +1,9 @@
 import { errnoOf } from '../runtime-error.js';
 
-/** The engine's answer to a request it did not carry out. */
+/** The engine's answer to a request that it did not carry out. */
 export class EngineError extends Error {
   override readonly name = 'EngineError';
-  /** HTTP status: 400 a bad request, 404 no such thing, 409 in conflict, 5xx the engine's trouble. */
+  /** HTTP status: 400 bad request, 404 not found, 409 conflict, 5xx failure of the engine. */
   readonly status: number;
 
   constructor(status: number, message: string) {
@@ -12,7 +12,7 @@ export class EngineError extends Error {
   }
 }
 
-/** Whether the engine said one of these. */
+/** Whether the engine answered with one of these statuses. */
 export function hasStatus(error: unknown, ...statuses: readonly number[]): error is EngineError {
   return error instanceof EngineError && statuses.includes(error.status);
 }
@@ -27,7 +27,7 @@ const CONNECTION_LOST = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-/** Whether the engine went away under a request, or was not there: trying again may help. */
+/** Whether the engine went away during a request, or was not there: a retry may help. */
 export function isConnectionLost(error: unknown): boolean {
   if (CONNECTION_LOST.has(errnoOf(error) ?? '')) return true;
   return error instanceof Error && error.cause !== undefined && isConnectionLost(error.cause);

@@ -14,20 +14,20 @@ export interface EngineEventsOptions {
   readonly random: () => number;
   /** Only containers with this label. */
   readonly label: string;
-  /** Something happened to a container: look at it. */
+  /** Something happened to this container: look at it. */
   onEvent(containerId: string): void;
-  /** The stream stands anew, or it is time to look at everything. */
+  /** The stream is open again, or it is time to look at everything. */
   onResync(): Promise<void>;
 }
 
 /**
- * One stream of the engine's events for all containers, opened again whenever it ends. Events only say
- * where to look: what is true is read from the container.
+ * One stream of the engine's events for all containers, reopened whenever it ends. Events only say where to
+ * look; the truth is read from the container.
  */
 export class EngineEvents {
   readonly #options: EngineEventsOptions;
   readonly #closed = new AbortController();
-  /** Resolves when this is closed. */
+  /** Resolves on close. */
   readonly #ended: Promise<void>;
   #timer: Timer | undefined;
   #done: Promise<void> | undefined;
@@ -57,14 +57,17 @@ export class EngineEvents {
     while (!this.#closed.signal.aborted) {
       try {
         await this.#follow(() => {
-          if (lost) logger.info({}, 'the engine answers again');
+          if (lost) logger.info({}, 'the engine responds again');
           lost = false;
           failures = 0;
         });
       } catch (error) {
         if (this.#closed.signal.aborted) return;
         if (!lost) {
-          logger.warn({ error: messageOf(error) }, 'the engine does not answer; its tasks may run');
+          logger.warn(
+            { error: messageOf(error) },
+            'the engine does not respond; its tasks may still run',
+          );
         }
         lost = true;
       }
@@ -99,12 +102,9 @@ export class EngineEvents {
     this.#timer = this.#options.clock.setTimeout(() => {
       void this.#options
         .onResync()
-        // The stream, too, says when the engine is away.
+        // The stream reports an absent engine, too.
         .catch((error: unknown) =>
-          this.#options.logger.debug(
-            { error: messageOf(error) },
-            'containers can not be looked at',
-          ),
+          this.#options.logger.debug({ error: messageOf(error) }, 'cannot inspect containers'),
         )
         .finally(() => {
           if (!this.#closed.signal.aborted) this.#schedule();

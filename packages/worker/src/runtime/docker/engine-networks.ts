@@ -1,10 +1,9 @@
 import type { EngineClient } from './engine-client.js';
 
 /**
- * The engine's network for tasks that the cluster gives none: its default bridge, as Docker Swarm has
- * it, so that they reach the outside. An engine that was started with `--bridge=none` has no such
- * network; then they have the loopback alone (`none`). Never the host's own network: that would open
- * it to every task.
+ * The engine's network for tasks without one of the cluster's: its default bridge, as in Docker Swarm, so
+ * that they reach the outside. An engine started with `--bridge=none` has no such network; then they only
+ * have loopback (`none`). Never the host's own network: that would expose it to every task.
  */
 export async function defaultNetwork(
   engine: EngineClient,

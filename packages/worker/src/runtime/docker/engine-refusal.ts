@@ -1,7 +1,7 @@
 import { RuntimeError } from '../runtime-error.js';
 import { type EngineError, hasStatus } from './engine-error.js';
 
-/** The engine names no field of ours; its words tell which it means. */
+/** The engine does not name our fields; its words tell which one it means. */
 const FIELDS: readonly (readonly [pattern: RegExp, field: string])[] = [
   [/logging (plugin|driver)|log[- ]opt/i, 'LogDriver'],
   [/bind source|mount/i, 'ContainerSpec.Mounts'],
@@ -16,8 +16,8 @@ const FIELDS: readonly (readonly [pattern: RegExp, field: string])[] = [
 ];
 
 /**
- * What the engine said to a container it does not make. What it refuses is refused for good, what it
- * could not do may work the next time.
+ * The error for a container that the engine refused to make. A refusal is final; a failure may not happen
+ * again.
  */
 export function refusal(error: EngineError): RuntimeError {
   const final = hasStatus(error, 400, 403, 404, 406, 409);
@@ -25,8 +25,8 @@ export function refusal(error: EngineError): RuntimeError {
   return new RuntimeError(
     final ? 'rejected' : 'failed',
     field === undefined
-      ? `The engine can not make the container: ${error.message}`
-      : `The engine can not make the container, see ${field}: ${error.message}`,
+      ? `The engine cannot create the container: ${error.message}`
+      : `The engine cannot create the container, see ${field}: ${error.message}`,
     { cause: error },
   );
 }

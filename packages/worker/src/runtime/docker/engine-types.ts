@@ -5,7 +5,7 @@ export interface EngineInfo {
   readonly NCPU: number;
   readonly MemTotal: number;
   readonly OSType: string;
-  /** As `uname -m` says. */
+  /** As in `uname -m`. */
   readonly Architecture: string;
   readonly ServerVersion: string;
   readonly Plugins?: Readonly<Record<string, readonly string[] | null>>;
@@ -62,7 +62,7 @@ export interface ContainerEvent {
   readonly timeNano?: number;
 }
 
-/** One line of what the engine says during a pull or an import. */
+/** One line of the engine's output during a pull or an import. */
 export interface ProgressLine {
   readonly id?: string;
   readonly status?: string;

@@ -10,7 +10,7 @@ export interface ImagePullerOptions {
   readonly engine: EngineClient;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** An image that is here is used without asking its registry. */
+  /** Use a local image without asking its registry. */
   readonly preferLocal: boolean;
 }
 
@@ -19,34 +19,33 @@ export interface PullContext {
   waiting(message: string): void;
 }
 
-/** What the registry says when asking again is of no use. */
+/** Answers of a registry that make a retry pointless. */
 const FINAL =
   /not found|manifest unknown|no matching manifest|denied|unauthorized|authentication|no basic auth|invalid reference|does not exist/i;
 const MEGABYTE = 1_000_000;
 
-/** One pull that several tasks may wait for. */
+/** One pull, shared by all tasks that wait for it. */
 interface Pull {
   readonly done: Promise<void>;
   readonly controller: AbortController;
   users: number;
-  /** When the engine last said something new. */
+  /** When the engine last reported something new. */
   heardMs: number;
   /** Bytes of each layer. */
   readonly layers: Map<string, { current: number; total: number }>;
 }
 
 /**
- * Makes sure that a task's image is here. As Docker Swarm does, it always asks the registry, so that a
- * tag that moved is followed, except for an image pinned by digest that is here; and an image that is
- * here is used when its registry refuses or can not be reached. Docker waits for as long as its
- * connection takes to fail, which can be minutes; this gives up on a registry that is silent for
- * {@link PULL_PATIENCE_MS} where there is an image to use instead, and does not ask it again for
- * {@link PULL_REST_MS}.
+ * Makes sure that a task's image is on the node. Like Docker Swarm, always asks the registry, to follow a
+ * tag that moved, except for an image that is pinned by digest and local. Falls back to a local image when
+ * the registry refuses or cannot be reached. Docker waits until its connection fails, which can take
+ * minutes; this gives up on a registry that is silent for {@link PULL_PATIENCE_MS} if there is an image to
+ * fall back to, and does not ask again for {@link PULL_REST_MS}.
  */
 export class ImagePuller {
   readonly #options: ImagePullerOptions;
   readonly #pulls = new Map<string, Pull>();
-  /** Pulls that failed lately: until when, and why. */
+  /** Pulls that failed recently: until when to rest, and why. */
   readonly #resting = new Map<string, { untilMs: number; why: string }>();
 
   constructor(options: ImagePullerOptions) {
@@ -55,8 +54,8 @@ export class ImagePuller {
 
   /**
    * @param auth `X-Registry-Auth`, as it came with the service
-   * @throws RuntimeError `rejected` when there is no such image to be had, `failed` when its registry
-   *   can not be reached, `aborted`
+   * @throws RuntimeError `rejected` when the image does not exist, `failed` when its registry cannot be
+   *   reached, `aborted`
    */
   async ensure(image: string, auth: string | undefined, context: PullContext): Promise<void> {
     const { clock, logger, preferLocal } = this.#options;
@@ -77,10 +76,7 @@ export class ImagePuller {
       const why = messageOf(error);
       if (here) {
         if (this.#rest(key, why)) {
-          logger.warn(
-            { image, error: why },
-            'an image could not be pulled, its local copy is used',
-          );
+          logger.warn({ image, error: why }, 'could not pull an image, using the local copy');
         }
         context.waiting(localSentence(image, why));
         return;
@@ -89,8 +85,8 @@ export class ImagePuller {
       throw new RuntimeError(
         final ? 'rejected' : 'failed',
         final
-          ? `The image "${image}" is not on this node and can not be pulled: ${why}. Check its name and tag, and for a private registry give --with-registry-auth.`
-          : `The image "${image}" is not on this node and its registry can not be reached: ${why}. Check this node's network, or load the image here.`,
+          ? `The image "${image}" is not on this node and cannot be pulled: ${why}. Check its name and tag; for a private registry, use --with-registry-auth.`
+          : `The image "${image}" is not on this node and its registry cannot be reached: ${why}. Check this node's network, or load the image here.`,
         { cause: error },
       );
     }
@@ -125,7 +121,7 @@ export class ImagePuller {
     let stop: () => void = () => {};
     const giveUp = new Promise<never>((_, reject) => {
       const onAbort = (): void =>
-        reject(new RuntimeError('aborted', 'The task is not wanted any more.'));
+        reject(new RuntimeError('aborted', 'The task is no longer wanted.'));
       if (signal.aborted) onAbort();
       signal.addEventListener('abort', onAbort);
       const tick = (): void => {
@@ -166,7 +162,7 @@ export class ImagePuller {
       heardMs: this.#options.clock.monotonicMs(),
       done: Promise.resolve().then(() => this.#run(image, auth, controller.signal, pull)),
     };
-    pull.done.catch(() => {}); // Every user may have left it.
+    pull.done.catch(() => {}); // Every task may have left it.
     return pull;
   }
 
@@ -194,7 +190,7 @@ export class ImagePuller {
     }
   }
 
-  /** Returns whether this is news: of tasks that waited for one pull, only the first tells. */
+  /** Returns whether this is new: of several tasks that waited for one pull, only the first reports it. */
   #rest(key: string, why: string): boolean {
     const nowMs = this.#options.clock.monotonicMs();
     const known = this.#resting.get(key);
@@ -207,14 +203,14 @@ export class ImagePuller {
   }
 }
 
-/** The engine takes the alphabet for URLs with padding alone (RFC 4648, 5), and ignores what is not so. */
+/** The engine only accepts the URL-safe alphabet with padding (RFC 4648, 5), and ignores anything else. */
 function urlSafe(base64: string): string {
   const text = Buffer.from(base64, 'base64').toString('base64');
   return text.replaceAll('+', '-').replaceAll('/', '_');
 }
 
 function localSentence(image: string, why: string): string {
-  return `${image} could not be pulled, the copy on this node is used: ${why}`;
+  return `${image} could not be pulled, using the copy on this node: ${why}`;
 }
 
 function progressOf(pull: Pull): string {

@@ -4,9 +4,9 @@ import { JSON_LINE_LIMIT_BYTES } from './limits.js';
 const NEWLINE = 10;
 
 /**
- * JSON values out of a stream that has one a line. Ends when the stream does; a last line that is cut
- * is dropped, as the engine went away while it wrote.
- * @throws Error for a line that is too long or no JSON
+ * Parses a stream of JSON values, one per line, until the stream ends. Drops a last line that is cut: the
+ * engine went away while writing it.
+ * @throws Error for a line that is too long or not JSON
  */
 export async function* jsonLines<T>(body: Readable): AsyncGenerator<T, void, undefined> {
   let rest: Buffer = Buffer.alloc(0);

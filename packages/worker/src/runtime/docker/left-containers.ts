@@ -2,7 +2,7 @@ import type { EngineClient } from './engine-client.js';
 import type { ContainerSummary } from './engine-types.js';
 import { OWNER_LABEL, ROLE_LABEL } from './owner.js';
 
-/** Containers of an earlier life of the daemon, running or not. */
+/** Containers of an earlier run of the daemon, running or not. */
 export async function findLeft(
   engine: EngineClient,
   owner: string,

@@ -4,40 +4,40 @@ export interface LogEntry {
   readonly stream: 'stdout' | 'stderr';
   /** RFC 3339 in UTC with nanoseconds. */
   readonly timestamp: string;
-  /** With its newline, where it has one. */
+  /** With its newline, if it has one. */
   readonly data: Buffer;
 }
 
 const HEADER_BYTES = 8;
 const STDERR = 2;
-/** The engine's own trouble with the log, as text. */
+/** Stream of the engine's own errors about the log, as text. */
 const SYSTEM_ERROR = 3;
 const NEWLINE = 10;
 const SPACE = 32;
 
 /**
- * Takes the engine's log apart, asked for with timestamps. Without a terminal it comes in frames, one a
- * line: stream, three zeros, length in big endian, then time, space and line (Engine API, "Attach to a
- * container"). With one it is plain bytes, where the time stands before each line and, in lines longer
- * than 16 KiB, before each part of that size.
+ * Decodes the engine's log, requested with timestamps. Without a terminal it comes in frames, one per line:
+ * stream, three zeros, length in big endian, then time, space and line (Engine API, "Attach to a
+ * container"). With a terminal it is plain bytes, with the time before each line and, in lines longer than
+ * 16 KiB, before each part of that size.
  */
 export class LogDecoder {
   readonly #tty: boolean;
   #rest: Buffer = Buffer.alloc(0);
-  /** Of the part whose end has not come yet; terminal only. */
+  /** Of the part whose end has not arrived yet; terminal only. */
   #timestamp: string | undefined;
 
   constructor(tty: boolean) {
     this.#tty = tty;
   }
 
-  /** @throws Error when this is no log, or the engine reports its own failure in it */
+  /** @throws Error when this is not a log, or the engine reports its own failure in it */
   push(chunk: Buffer): LogEntry[] {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     return this.#tty ? this.#lines(false) : this.#frames();
   }
 
-  /** What is left when the log ends: a terminal's last line without a newline. */
+  /** Returns what is left when the log ends: a terminal's last line without a newline. */
   end(): LogEntry[] {
     return this.#tty ? this.#lines(true) : [];
   }
@@ -46,7 +46,8 @@ export class LogDecoder {
     const entries: LogEntry[] = [];
     while (this.#rest.length >= HEADER_BYTES) {
       const size = this.#rest.readUInt32BE(4);
-      if (size > LOG_FRAME_LIMIT_BYTES) throw new Error('the engine sent no log: a frame too long');
+      if (size > LOG_FRAME_LIMIT_BYTES)
+        throw new Error('the engine sent an invalid log: a frame is too long');
       if (this.#rest.length < HEADER_BYTES + size) break;
       const payload = this.#rest.subarray(HEADER_BYTES, HEADER_BYTES + size);
       const kind = this.#rest[0];
@@ -83,11 +84,11 @@ export class LogDecoder {
   }
 }
 
-/** Some log drivers write the engine's own time zone. */
+/** Some log drivers write the engine's local time zone. */
 function inUtc(timestamp: string): string {
   if (timestamp.endsWith('Z')) return timestamp;
   const [, fraction = ''] = /\.(\d+)/.exec(timestamp) ?? [];
   const date = new Date(timestamp);
-  if (Number.isNaN(date.getTime())) throw new Error('the engine sent a log line without its time');
+  if (Number.isNaN(date.getTime())) throw new Error('the engine sent a log line without a time');
   return `${date.toISOString().slice(0, 19)}.${fraction.padEnd(9, '0')}Z`;
 }

@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { errnoOf, RuntimeError } from '../runtime-error.js';
 import type { ContainerSummary } from './engine-types.js';
 
-/** Whose container it is. Docker Swarm's own labels do not tell: the engine may be a node of one, too. */
+/** Which node owns the container. Docker Swarm's own labels cannot tell: the engine may be a node of one, too. */
 export const OWNER_LABEL = 'swarm.owner';
 /** What it is for: `task` or `sandbox`. */
 export const ROLE_LABEL = 'swarm.role';
 /** Docker Swarm's label, and ours, of a task's container. */
 export const TASK_LABEL = 'com.docker.swarm.task.id';
 
-/** The sandbox that a task's container is in; absent where that has the task's own id. */
+/** The sandbox of a task's container; absent if the sandbox has the task's own id. */
 export const SANDBOX_LABEL = 'swarm.sandbox';
 
 const OWNER_LENGTH = 16;
@@ -18,8 +18,8 @@ const DIGITS = 36;
 const MARK = new RegExp(`^[0-9a-z]{${OWNER_LENGTH}}$`);
 
 /**
- * The mark of this node's containers, made once and kept in the folder: several daemons can share an
- * engine and leave each other's containers alone.
+ * The mark of this node's containers, made once and kept in the folder, so that several daemons can share
+ * an engine and leave each other's containers alone.
  */
 export function ownerOf(folder: string, random: () => number): string {
   const path = join(folder, 'owner');
@@ -29,7 +29,7 @@ export function ownerOf(folder: string, random: () => number): string {
     if (owner !== '')
       throw new RuntimeError(
         'failed',
-        `${path} is damaged: it must hold the value of the label ${OWNER_LABEL} of this node's containers. Write that, or remove the file and the containers.`,
+        `${path} is damaged: it must hold the value of the label ${OWNER_LABEL} on this node's containers. Restore that value, or remove the file and the containers.`,
       );
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
@@ -48,7 +48,7 @@ export function randomName(length: number, random: () => number): string {
   return name;
 }
 
-/** The name the engine shows, without the slash it puts before. */
+/** The name without the slash that the engine puts in front. */
 export function nameOf(container: ContainerSummary): string {
   return (container.Names?.[0] ?? '').replace(/^\//, '');
 }

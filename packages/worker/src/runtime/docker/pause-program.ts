@@ -23,15 +23,15 @@ const MACHINES: Readonly<Record<string, Machine>> = {
 
 /**
  * The one program of a sandbox: a static ELF file of about 200 bytes that does nothing until SIGTERM or
- * SIGINT, and then ends with 0. It blocks the two and waits for them, as the first process of a PID
- * namespace gets a signal only if it blocks or handles it (signal(7), pid_namespaces(7)); that needs
+ * SIGINT, and then exits with 0. It blocks the two and waits for them, because the first process of a PID
+ * namespace gets a signal only if it blocks or handles it (signal(7), pid_namespaces(7)); blocking needs
  * neither a handler nor its trampoline.
- * @returns undefined for a machine it was not written for
+ * @returns undefined for a machine that it does not support
  */
 export function pauseProgram(architecture: string): Buffer | undefined {
   const machine = MACHINES[architecture];
   if (machine === undefined) return undefined;
-  // The mask comes after the code, whose length does not depend on the address.
+  // The mask follows the code, whose length does not depend on the address.
   const length = machine.code(BASE).length;
   const maskOffset = CODE_OFFSET + length + ((8 - (length % 8)) % 8);
   const file = Buffer.alloc(maskOffset + 8);

@@ -5,7 +5,7 @@ import type { EngineClient } from './engine-client.js';
 import { hasStatus } from './engine-error.js';
 import { REMOVAL_LIMIT_MS, REMOVAL_POLL_MS } from './limits.js';
 
-/** Kills and removes a container with its anonymous volumes, by id or name; resolves when it is gone. */
+/** Kills and removes a container, by id or name, with its anonymous volumes; resolves once it is gone. */
 export async function removeContainer(
   engine: EngineClient,
   clock: Clock,
@@ -17,7 +17,7 @@ export async function removeContainer(
       return;
     } catch (error) {
       if (hasStatus(error, 404)) return;
-      // 409: somebody removes it already.
+      // 409: somebody is already removing it.
       if (!hasStatus(error, 409)) throw error;
       if (clock.monotonicMs() > deadlineMs) {
         throw new RuntimeError('failed', `The engine does not remove ${id}: ${error.message}`);

@@ -19,12 +19,12 @@ export interface SandboxContainersOptions {
   readonly clock: Clock;
 }
 
-/** How a sandbox's container is made. */
+/** How to make a sandbox's container. */
 export interface SandboxContainerPlan {
   readonly name: string;
   readonly hostname: string;
   readonly networkMode: 'none' | 'bridge';
-  /** More of the Engine API's `HostConfig`. */
+  /** Further fields of the Engine API's `HostConfig`. */
   readonly hostConfig?: object;
 }
 
@@ -38,12 +38,12 @@ export class SandboxContainers {
     this.#options = options;
   }
 
-  /** Lets go of them. */
+  /** Lets go of the containers, which keep running. */
   close(): void {
     this.#closed.abort();
   }
 
-  /** Makes and starts one; removes another one of its name, which was given up half made. */
+  /** Makes and starts one; first removes an abandoned, half-made one of the same name. */
   async make(plan: SandboxContainerPlan, signal: AbortSignal): Promise<string> {
     const { engine, owner } = this.#options;
     const { name, hostname, networkMode, hostConfig } = plan;
@@ -72,7 +72,7 @@ export class SandboxContainers {
       await engine.json('POST', `/containers/${Id}/start`, { signal });
       return Id;
     } catch (error) {
-      // When the daemon ends, the next life adopts or removes it.
+      // When the daemon ends, the next run adopts or removes it.
       if (!this.#closed.signal.aborted) await this.remove(Id);
       throw error;
     }
@@ -82,7 +82,7 @@ export class SandboxContainers {
     return this.#options.engine.json<ContainerDetails>('GET', `/containers/${id}/json`, { signal });
   }
 
-  /** Gives one another name; what had that name was given up half made, and is removed. */
+  /** Renames a sandbox; removes an abandoned, half-made one that has the name. */
   async rename(id: string, name: string, signal: AbortSignal): Promise<void> {
     const { engine } = this.#options;
     const path = `/containers/${id}/rename`;
@@ -95,12 +95,12 @@ export class SandboxContainers {
     }
   }
 
-  /** By id or name; no error when there is none. */
+  /** Removes one by id or name, if there is one. */
   async remove(id: string): Promise<void> {
     await removeContainer(this.#options.engine, this.#options.clock, id);
   }
 
-  /** Creates once the image is there; it may be pruned at any time. */
+  /** Creates once the image exists, which somebody may prune at any time. */
   async #withImage<T>(create: () => Promise<T>, signal: AbortSignal): Promise<T> {
     try {
       return await create();
@@ -124,15 +124,15 @@ export class SandboxContainers {
 
 /**
  * The network namespace of a running container's first process.
- * @throws RuntimeError when the engine counts processes in another PID namespace than ours: then the
- *   number means another process here
+ * @throws RuntimeError when the engine runs in another PID namespace than the daemon: the number would then
+ *   mean another process
  */
 export async function netnsOf({ Id, State }: ContainerDetails): Promise<string> {
   const groups = await readFile(`/proc/${State.Pid}/cgroup`, 'utf8').catch(() => '');
   if (State.Pid === 0 || !groups.includes(Id)) {
     throw new RuntimeError(
       'failed',
-      'The network namespace of a sandbox can not be found: it ended, or the engine does not run in the same PID namespace as the daemon.',
+      'Cannot find the network namespace of a sandbox: it has ended, or the engine runs in another PID namespace than the daemon.',
     );
   }
   return `/proc/${State.Pid}/ns/net`;

@@ -8,7 +8,7 @@ import { pauseProgram } from './pause-program.js';
 import { tarFile } from './tar-file.js';
 
 const REPOSITORY = 'swarm/sandbox';
-/** Counts up with the program, so that an engine with an older image gets the newer one, too. */
+/** Increases with each new program, so that an engine with an older image gets the newer one. */
 const TAG = '1';
 const PROGRAM = 'pause';
 
@@ -16,8 +16,8 @@ export const SANDBOX_IMAGE = `${REPOSITORY}:${TAG}`;
 export const SANDBOX_COMMAND: readonly string[] = [`/${PROGRAM}`];
 
 /**
- * Gives the engine the image of sandboxes: one program of 200 bytes, made here and never pulled.
- * @throws RuntimeError `rejected` on a machine there is no program for
+ * Imports the image of sandboxes into the engine: one program of 200 bytes, made here and never pulled.
+ * @throws RuntimeError `rejected` on a machine that has no program
  */
 export async function importSandboxImage(engine: EngineClient, signal: AbortSignal): Promise<void> {
   const { Architecture } = await engine.json<EngineInfo>('GET', '/info', { signal });
@@ -25,7 +25,7 @@ export async function importSandboxImage(engine: EngineClient, signal: AbortSign
   if (program === undefined) {
     throw new RuntimeError(
       'rejected',
-      `Tasks with a network can not run here: there is no sandbox for ${Architecture}, only for x86_64 and aarch64. Place the service on such nodes.`,
+      `Tasks with a network cannot run on this node: there is no sandbox for ${Architecture}, only for x86_64 and aarch64. Place the service on such nodes.`,
     );
   }
   const body = await engine.stream('POST', '/images/create', {
@@ -35,7 +35,7 @@ export async function importSandboxImage(engine: EngineClient, signal: AbortSign
   });
   for await (const { error } of jsonLines<ProgressLine>(body)) {
     if (error !== undefined) {
-      throw new RuntimeError('failed', `The engine did not take the sandbox's image: ${error}`);
+      throw new RuntimeError('failed', `The engine did not accept the sandbox's image: ${error}`);
     }
   }
 }

@@ -22,18 +22,18 @@ export interface SandboxesOptions {
 }
 
 /**
- * Sandboxes with an engine: a container without a network of the engine's, which holds the network
- * namespace that tasks' containers join. Its name says whose it is, and renaming is how a sandbox is made
- * from a spare: after a crash at any point each container is either a sandbox or a spare.
+ * Sandboxes with an engine: a container without any of the engine's networks, which holds the network
+ * namespace that tasks' containers join. Its name says whose it is. Renaming turns a spare into a sandbox, so
+ * after a crash at any point each container is one or the other.
  *
- * A sandbox that is attached to nothing and has one task needs no container: the task's own holds its
- * network, as with Docker Swarm.
+ * A sandbox that is attached to nothing and has one task needs no container: the task's own container holds
+ * its network, as in Docker Swarm.
  */
 export class Sandboxes {
   readonly #engine: EngineClient;
   readonly #containers: SandboxContainers;
   readonly #spares: SpareSandboxes;
-  /** Ids of containers by those of sandboxes; undefined for a sandbox that needs none. */
+  /** Container ids by sandbox id; undefined for a sandbox that needs no container. */
   readonly #standing = new Map<string, string | undefined>();
 
   constructor(options: SandboxesOptions) {
@@ -47,40 +47,43 @@ export class Sandboxes {
     return [...this.#standing.keys()];
   }
 
-  /** The container that tasks of the sandbox join; undefined when it needs none. */
+  /** The container that tasks of the sandbox join; undefined if it needs none. */
   containerOf(id: string): string | undefined {
     return this.#standing.get(id);
   }
 
   /**
-   * The container that one more task of the sandbox joins; undefined where the task's own holds the network.
+   * The container that another task of the sandbox joins; undefined if the task's own holds the network.
    * @param isEmpty whether no other task is in it
-   * @throws RuntimeError when the sandbox does not stand, or is another task's alone
+   * @throws RuntimeError when the sandbox does not exist, or belongs to another task alone
    */
   joinable(id: string, isEmpty: boolean): string | undefined {
     if (!this.#standing.has(id)) {
-      throw new RuntimeError('failed', `The sandbox ${id} does not stand: make it first.`);
+      throw new RuntimeError('failed', `The sandbox ${id} does not exist: create it first.`);
     }
     const container = this.#standing.get(id);
     if (container === undefined && !isEmpty) {
-      throw new RuntimeError('failed', `The sandbox ${id} was made for one task: make it shared.`);
+      throw new RuntimeError(
+        'failed',
+        `The sandbox ${id} was created for one task: create it as shared.`,
+      );
     }
     return container;
   }
 
-  /** Takes over what an earlier life left: a sandbox, or a spare. */
+  /** Takes over what an earlier run left: a sandbox, or a spare. */
   async adopt(container: ContainerSummary): Promise<void> {
     const name = nameOf(container);
     if (!name.startsWith(NAME_PREFIX)) await this.#spares.adopt(container);
     else this.#standing.set(name.slice(NAME_PREFIX.length), container.Id);
   }
 
-  /** Takes over one that has no container, by a task that is in it. */
+  /** Takes over a sandbox without a container, through a task that is in it. */
   adoptBare(id: string): void {
     if (!this.#standing.has(id)) this.#standing.set(id, undefined);
   }
 
-  /** Makes one; one that stands is returned as it is. */
+  /** Makes a sandbox; returns the existing one if there is one. */
   async create(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
     const standing = await this.#look(spec.id, signal);
     if (standing !== undefined) return standing;
@@ -95,19 +98,19 @@ export class Sandboxes {
     });
   }
 
-  /** Removes one, with what is half made of it. */
+  /** Removes a sandbox, including a half-made one. */
   async remove(id: string): Promise<void> {
     const needsNone = this.#standing.has(id) && this.#standing.get(id) === undefined;
     if (!needsNone) await this.#containers.remove(NAME_PREFIX + id);
     this.#standing.delete(id);
   }
 
-  /** There are no tasks: so shall be no spares. */
+  /** Without tasks there should be no spares. */
   async dropSpares(): Promise<void> {
     await this.#spares.drop();
   }
 
-  /** Lets go of them; the next life adopts them. */
+  /** Lets go of the sandboxes, which the next run adopts. */
   async close(): Promise<void> {
     await this.#spares.close();
     this.#containers.close();
@@ -123,7 +126,7 @@ export class Sandboxes {
     } catch (error) {
       if (!hasStatus(error, 404)) throw error;
     }
-    // Its network is gone with it.
+    // Its network is gone, too.
     await this.remove(id);
     return undefined;
   }
@@ -137,7 +140,7 @@ export class Sandboxes {
     return this.#spares.take(async (spare) => {
       const lines = spec.addresses.map((address) => [address, spare.Config.Hostname]);
       const text = [...lines, ...spec.hosts].map((line) => `${line.join('\t')}\n`).join('');
-      await readFile(spare.HostsPath); // Only where the engine keeps its files on this very host.
+      await readFile(spare.HostsPath); // Works only if the engine keeps its files on this host.
       await appendFile(spare.HostsPath, text);
       await this.#containers.rename(spare.Id, NAME_PREFIX + spec.id, signal);
       const netns = await netnsOf(spare);

@@ -1,6 +1,6 @@
 import { RuntimeError } from '../runtime-error.js';
 
-/** `ContainerSpec.Privileges` as Docker's API has it, Linux part. */
+/** `ContainerSpec.Privileges` of Docker's API, Linux part. */
 interface Privileges {
   readonly CredentialSpec?: object | null;
   readonly SELinuxContext?: {
@@ -17,7 +17,7 @@ interface Privileges {
 
 /**
  * `HostConfig.SecurityOpt` for a service's privileges.
- * @throws RuntimeError `rejected`, naming the field
+ * @throws RuntimeError `rejected`; names the field
  */
 export function securityOptions(given: object | undefined): string[] {
   const privileges = (given ?? {}) as Privileges;
@@ -45,13 +45,13 @@ export function securityOptions(given: object | undefined): string[] {
   return options;
 }
 
-/** Base64 of the profile's JSON, as Go's API has bytes. */
+/** Base64 of the profile's JSON, which is how Go's API encodes bytes. */
 function profile(base64: string | undefined): string {
   const text = Buffer.from(base64 ?? '', 'base64').toString('utf8');
   try {
     return JSON.stringify(JSON.parse(text));
   } catch {
-    throw rejected('Seccomp.Profile', 'is no JSON in base64; give the profile of Mode custom');
+    throw rejected('Seccomp.Profile', 'is not JSON in base64; Mode custom needs a profile');
   }
 }
 

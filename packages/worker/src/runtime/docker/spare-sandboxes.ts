@@ -15,11 +15,11 @@ export interface SpareSandboxesOptions {
   readonly random: () => number;
 }
 
-/** A few sandboxes that stand ready while there are tasks, so that the next task needs to wait for none. */
+/** Keeps a few sandboxes ready while there are tasks, so that the next task need not wait for one. */
 export class SpareSandboxes {
   readonly #options: SpareSandboxesOptions;
   readonly #ready: string[] = [];
-  /** How many to have: none while there are no tasks. */
+  /** How many to keep ready: none while there are no tasks. */
   #wanted = 0;
   #busy = 0;
   #filling: Promise<void> | undefined;
@@ -31,14 +31,14 @@ export class SpareSandboxes {
     this.#options = options;
   }
 
-  /** Takes over one of an earlier life; one that does not run, or is too many, is removed. */
+  /** Takes over a spare of an earlier run; removes one that does not run, or is one too many. */
   async adopt(container: ContainerSummary): Promise<void> {
     if (container.State === 'running' && this.#ready.length < SPARE_SANDBOXES) {
       this.#ready.push(container.Id);
     } else await this.#options.containers.remove(container.Id);
   }
 
-  /** Runs work that makes a sandbox; spares are made before and after it, and never meanwhile. */
+  /** Runs work that makes a sandbox; makes spares before and after it, never during it. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     this.#busy += 1;
     this.#wanted = SPARE_SANDBOXES;
@@ -51,8 +51,8 @@ export class SpareSandboxes {
   }
 
   /**
-   * Hands one to whoever makes it its own: by a name that is not a spare's.
-   * @returns undefined when there is none that will do
+   * Hands a spare to the caller, who renames it to make it its own.
+   * @returns undefined if no spare is usable
    */
   async take<T>(
     own: (spare: ContainerDetails) => Promise<T>,
@@ -62,10 +62,10 @@ export class SpareSandboxes {
     for (let id = this.#ready.shift(); id !== undefined; id = this.#ready.shift()) {
       try {
         const spare = await containers.look(id, signal);
-        if (spare.State.Status !== 'running') throw new Error('it does not run any more');
+        if (spare.State.Status !== 'running') throw new Error('it no longer runs');
         return await own(spare);
       } catch (error) {
-        logger.warn({ error: messageOf(error) }, 'a spare sandbox can not be used');
+        logger.warn({ error: messageOf(error) }, 'cannot use a spare sandbox');
         this.#restUntilMs = clock.monotonicMs() + SPARES_REST_MS;
         await containers.remove(id);
         if (signal.aborted) throw error;
@@ -74,25 +74,25 @@ export class SpareSandboxes {
     return undefined;
   }
 
-  /** There are no tasks any more: so shall be no spares. */
+  /** Without tasks there should be no spares. */
   async drop(): Promise<void> {
     this.#wanted = 0;
     await this.#filling;
     for (const id of this.#ready.splice(0)) await this.#options.containers.remove(id);
   }
 
-  /** Makes no more; the next life adopts those that stand. */
+  /** Makes no more spares; the next run adopts those that exist. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#wanted = 0;
     const { clock } = this.#options;
-    // The engine would finish a spare that we leave half made, after the next life has looked for it.
+    // The engine would finish a spare that we leave half made, after the next run has looked for it.
     const timer = clock.setTimeout(() => this.#hurried.abort(), SPARE_CLOSE_LIMIT_MS);
     await this.#filling;
     clock.clearTimeout(timer);
   }
 
-  /** Makes spares in the background, when no task waits for a sandbox. */
+  /** Makes spares in the background while no task waits for a sandbox. */
   #fill(): void {
     const { containers, clock, logger, random } = this.#options;
     if (this.#filling !== undefined || this.#closed) return;
@@ -112,7 +112,7 @@ export class SpareSandboxes {
       .catch((error: unknown) => {
         this.#restUntilMs = clock.monotonicMs() + SPARES_REST_MS;
         if (this.#hurried.signal.aborted) return;
-        logger.warn({ error: messageOf(error) }, 'spare sandboxes can not be made');
+        logger.warn({ error: messageOf(error) }, 'cannot make spare sandboxes');
       })
       .finally(() => {
         this.#filling = undefined;

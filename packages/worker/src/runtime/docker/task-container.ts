@@ -5,9 +5,9 @@ import { OWNER_LABEL } from './owner.js';
 import { removeContainer } from './remove-container.js';
 
 /**
- * Creates a task's container; one of its name that was given up half made makes room.
+ * Creates a task's container; first removes an abandoned, half-made one of the same name.
  * @returns its id
- * @throws EngineError 409 when the name is taken by a container that is not ours
+ * @throws EngineError 409 when the name belongs to a container that is not ours
  */
 export async function createTaskContainer(
   host: DockerHost,

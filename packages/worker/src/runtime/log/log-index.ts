@@ -3,7 +3,7 @@ import { errnoOf } from '../runtime-error.js';
 
 export type LogStream = 'stdout' | 'stderr';
 
-/** "By `timeMs`, `stream` had grown to `offset`." Lines get the time of the record that ends them. */
+/** "At `timeMs`, `stream` had grown to `offset`." A line gets the time of the record that ends it. */
 export interface LogRecord {
   readonly stream: LogStream;
   readonly offset: number;
@@ -16,7 +16,7 @@ export interface LogRecord {
 const RECORD_BYTES = 16;
 /** Records kept in memory before they are written. */
 const UNWRITTEN_LIMIT = 256;
-/** Beyond this size every second record is dropped: times get coarser, never wrong in order. */
+/** Beyond this size, drops every second record: times get coarser, never out of order. */
 const INDEX_LIMIT_BYTES = 1024 * 1024;
 
 /** The times of a task's two log files, in one file: 8 bytes of time, 6 of offset, stream, flag. */
@@ -34,7 +34,7 @@ export class LogIndex {
     if (this.#unwritten.length >= UNWRITTEN_LIMIT) this.flush();
   }
 
-  /** Writes what is only in memory; a crash loses the times of at most that. */
+  /** Writes the records that are only in memory; a crash loses at most the times of those. */
   flush(): void {
     if (this.#unwritten.length === 0) return;
     const bytes = encode(this.#unwritten);
@@ -88,7 +88,7 @@ function encode(records: readonly LogRecord[]): Buffer {
 
 function decode(bytes: Buffer): LogRecord[] {
   const records: LogRecord[] = [];
-  // A record cut short by a crash is left out.
+  // Skips a record that a crash cut short.
   for (let at = 0; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
     records.push({
       timeMs: bytes.readDoubleLE(at),

@@ -4,14 +4,14 @@ import { errnoOf } from '../runtime-error.js';
 import type { LogRecord, LogStream } from './log-index.js';
 import type { TaskLog } from './task-log.js';
 
-/** Longer lines are given in parts of this size, as Docker does. */
+/** Splits longer lines into parts of this size, as Docker does. */
 export const LOG_LINE_LIMIT_BYTES = 16 * 1024;
 const CHUNK_BYTES = 64 * 1024;
-/** Records a slow follower may lag behind; then the oldest are joined and their times get coarser. */
+/** Records a slow follower may lag behind; then the oldest are merged and their times get coarser. */
 const FOLLOW_LIMIT = 4096;
 const NEWLINE = 10;
 
-/** A stretch of one file that was written by one time. */
+/** A range of one file, written by a certain time. */
 interface Segment {
   readonly stream: LogStream;
   readonly from: number;
@@ -25,7 +25,7 @@ interface Stop {
   wake: () => void;
 }
 
-/** Reads a task's log: the lines of both streams in the order of their times. */
+/** Reads a task's log: the lines of both streams, in order of time. */
 export function readLog(log: TaskLog, taskId: string, options: LogOptions): AsyncIterable<LogLine> {
   return {
     [Symbol.asyncIterator]() {
@@ -34,7 +34,7 @@ export function readLog(log: TaskLog, taskId: string, options: LogOptions): Asyn
       return {
         next: () => lines.next(),
         return: () => {
-          // A generator's own return waits for the next line, which may never come.
+          // A generator's own `return` waits for the next line, which may never come.
           stop.stopped = true;
           stop.wake();
           return lines.return();
@@ -127,13 +127,13 @@ class LogReader {
     this.#taskId = taskId;
   }
 
-  /** Where the last `tail` lines begin: a segment, and lines of it to leave out. */
+  /** Where the last `tail` lines begin: a segment, and how many of its lines to skip. */
   async findTail(
     segments: readonly Segment[],
     tail: number,
   ): Promise<{ at: number; skipLines: number }> {
     if (tail < 0) return { at: 0, skipLines: 0 };
-    // An unfinished last line of a stream is a line, too.
+    // An unfinished last line of a stream counts as a line.
     let lines = 0;
     for (const stream of ['stdout', 'stderr'] as const) {
       const last = segments.findLast((segment) => segment.stream === stream);
@@ -148,7 +148,7 @@ class LogReader {
     return { at: 0, skipLines: Math.max(0, lines - tail) };
   }
 
-  /** Sets each stream to where it is read from, with the beginning of the line it is in. */
+  /** Sets the read position of each stream, with the beginning of the line it is in. */
   async seek(segments: readonly Segment[], at: number): Promise<void> {
     for (const stream of ['stdout', 'stderr'] as const) {
       const next = segments.slice(at).find((segment) => segment.stream === stream);
@@ -165,12 +165,12 @@ class LogReader {
     }
   }
 
-  /** Where to read on when nothing said so yet. */
+  /** Where to start reading, unless a position is already set. */
   startAt(stream: LogStream, offset: number): void {
     if (!this.#position.has(stream)) this.#position.set(stream, offset);
   }
 
-  /** The stream was cut or emptied. */
+  /** The stream was trimmed or emptied. */
   restart(stream: LogStream, offset: number): void {
     this.#position.set(stream, offset);
     this.#carry.delete(stream);
@@ -183,7 +183,7 @@ class LogReader {
 
   async *read(segment: Segment): AsyncGenerator<LogLine, void, undefined> {
     const { stream, timeMs } = segment;
-    // A segment may have been read already: a record can come by the index and live.
+    // The segment may have been read already: a record can arrive through the index and live.
     let at = Math.max(segment.from, this.#position.get(stream) ?? 0);
     while (at < segment.to) {
       const start = this.#log.start(stream);
@@ -194,7 +194,7 @@ class LogReader {
       }
       const bytes = await this.#bytes(stream, at, Math.min(segment.to, at + CHUNK_BYTES));
       if (bytes.length === 0) break;
-      if (this.#log.start(stream) > at) continue; // Cut while we read: these may be zeros.
+      if (this.#log.start(stream) > at) continue; // Trimmed while we read: these may be zeros.
       at += bytes.length;
       this.#position.set(stream, at);
       yield* this.#lines(stream, bytes, timeMs);
@@ -223,7 +223,7 @@ class LogReader {
         yield this.#line(stream, bytes.subarray(0, LOG_LINE_LIMIT_BYTES), timeMs);
         bytes = bytes.subarray(LOG_LINE_LIMIT_BYTES);
       } else if (newline < 0) {
-        // A copy: the chunk's memory must not live as long as an unfinished line.
+        // A copy, so that an unfinished line does not keep the whole chunk in memory.
         this.#carry.set(stream, { bytes: Buffer.from(bytes), timeMs });
         return;
       } else {

@@ -2,9 +2,9 @@ import { type FSWatcher, watch } from 'node:fs';
 import type { Clock, Timer } from '@swarm/api';
 import type { TaskLog } from './task-log.js';
 
-/** How often the log of a busy task is looked at: what its timestamps are good to. */
+/** How often to look at the log of a busy task: the resolution of its timestamps. */
 const SAMPLE_MS = 100;
-/** Samples without growth after which a task counts as quiet and costs nothing any more. */
+/** Samples without growth after which a task counts as quiet and no longer costs anything. */
 const QUIET_SAMPLES = 10;
 
 interface Entry {
@@ -16,8 +16,8 @@ interface Entry {
 }
 
 /**
- * Samples the logs of all running tasks. A busy one is polled, as an event for each line would cost the
- * daemon as much as a pipe; a quiet one is left to inotify.
+ * Samples the logs of all running tasks. Polls a busy one, because an event for each line would cost the
+ * daemon as much as a pipe; leaves a quiet one to inotify.
  */
 export class LogRecorder {
   readonly #clock: Clock;
@@ -26,7 +26,7 @@ export class LogRecorder {
   readonly #failed: (error: unknown) => void;
   #timer: Timer | undefined;
 
-  /** @param failed called when a log could not be looked at or its times not be written (disk full) */
+  /** @param failed called when a log cannot be looked at or its times cannot be written (disk full) */
   constructor(clock: Clock, failed: (error: unknown) => void) {
     this.#clock = clock;
     this.#failed = failed;
@@ -39,7 +39,7 @@ export class LogRecorder {
     this.#setBusy(entry);
   }
 
-  /** Ends the log with a last look, whether or not it was added. */
+  /** Ends the log with a last look, whether it was added or not. */
   end(log: TaskLog): void {
     this.#remove(log);
     this.#guard(() => log.end());
@@ -92,14 +92,14 @@ export class LogRecorder {
       });
       entry.watcher.on('error', () => this.#setBusy(entry));
     } catch {
-      return; // No inotify watches left on this host: it stays polled.
+      return; // No inotify watches left on this host: keep polling.
     }
     this.#busy.delete(entry);
-    // What was written between the last sample and the watch.
+    // Written between the last sample and the watch.
     if (this.#guard(() => entry.log.sample())) this.#setBusy(entry);
   }
 
-  /** A task's log is no reason for the daemon to fail. */
+  /** A failing task log must not fail the daemon. */
   #guard<T>(action: () => T): T | undefined {
     try {
       return action();

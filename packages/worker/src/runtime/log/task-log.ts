@@ -6,34 +6,34 @@ import { LogIndex, type LogRecord, type LogStream } from './log-index.js';
 const NEWLINE = 10;
 const LINE_SEARCH_BYTES = 16 * 1024;
 const STREAMS: readonly LogStream[] = ['stdout', 'stderr'];
-/** Files are cut at multiples of this, so that the holes give whole blocks back. */
+/** Files are trimmed at multiples of this, so that the holes free whole blocks. */
 const BLOCK_BYTES = 4096;
-/** How far over its limit a log may grow before it is cut, as a fraction of the limit. */
+/** How far over its limit a log may grow before it is trimmed, as a fraction of the limit. */
 const SLACK = 0.25;
-/** What a log that was cut may take of the disk, as a multiple of its limit. */
+/** Disk space that a trimmed log may use, as a multiple of its limit. */
 const CUT_DISK_FACTOR = 4;
-/** A trimmed file keeps its apparent size; past this it is emptied (ext4 ends at 16 TiB). */
+/** A trimmed file keeps its apparent size; past this size it is emptied (ext4 ends at 16 TiB). */
 const APPARENT_LIMIT_BYTES = 2 ** 40;
 /** Unit of `st_blocks` (stat(2)). */
 const STAT_BLOCK_BYTES = 512;
-/** The last time of year 9999; a task can give its own files any time. */
+/** The last millisecond of the year 9999; a task can set any time on its own files. */
 const LAST_TIME_MS = 253_402_300_799_999;
 
 interface StreamState {
   size: number;
-  /** First byte still there. */
+  /** First byte that still exists. */
   start: number;
-  /** What it takes of the disk, and what it took after the last cut. */
+  /** Disk space in use, and after the last cut. */
   diskBytes: number;
   cutDiskBytes: number;
 }
 
 /**
- * The log of one task: two files that the task itself appends to, and an index of times made by
- * sampling their sizes. The files are bounded without the task noticing: the oldest part is punched out
- * of the file (fallocate(2), FALLOC_FL_PUNCH_HOLE), so no line is lost in a copy and offsets stay valid.
+ * The log of one task: two files that the task itself appends to, and an index of times made by sampling
+ * their sizes. Bounds the files without the task noticing: punches the oldest part out of the file
+ * (fallocate(2), FALLOC_FL_PUNCH_HOLE), so that no line gets lost in a copy and offsets stay valid.
  *
- * The files are the task's: it can also write into the holes, set any size and any time.
+ * The files belong to the task, which can also write into the holes and set any size and time.
  */
 export class TaskLog {
   readonly #folder: string;
@@ -63,17 +63,17 @@ export class TaskLog {
     return join(this.#folder, `${stream}.log`);
   }
 
-  /** First byte of the stream that is still there. */
+  /** First byte of the stream that still exists. */
   start(stream: LogStream): number {
     return this.#state[stream].start;
   }
 
-  /** Whether no more will come. */
+  /** Whether the log is complete. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** Looks at the files' sizes; true when they grew. The kernel's own time of the last write is used. */
+  /** Looks at the files' sizes; true if they grew. Uses the kernel's time of the last write. */
   sample(): boolean {
     const news: LogRecord[] = [];
     for (const stream of STREAMS) {
@@ -105,7 +105,7 @@ export class TaskLog {
     this.#index.flush();
   }
 
-  /** The last sample; followers come to their end. */
+  /** Takes the last sample; followers end. */
   end(): void {
     if (this.#ended) return;
     try {
@@ -122,7 +122,7 @@ export class TaskLog {
     return this.#index.read();
   }
 
-  /** Calls back for each record to come, and with `end`; the function returned stops that. */
+  /** Calls back for each further record, and with `end`. Returns the function that stops that. */
   listen(listener: (record: LogRecord | 'end') => void): () => void {
     if (this.#ended) listener('end');
     else this.#listeners.add(listener);
@@ -149,14 +149,14 @@ export class TaskLog {
     }
     const state = this.#state[stream];
     const cut = Math.floor((state.size - this.#limitBytes) / BLOCK_BYTES) * BLOCK_BYTES;
-    // Readers skip what is about to go before it goes, and begin with a whole line.
+    // Readers skip what is about to go, and begin with a whole line.
     const start = this.#nextLine(stream, cut, state.size);
     state.start = start;
     this.#index.rewrite((records) => afterCut(records, stream, start));
     this.#punch(stream, cut);
   }
 
-  /** Cuts again what was cut before, where the task has written into it. */
+  /** Cuts again where the task has written into a hole. */
   #emptyHoles(): void {
     if (this.#trimming) return;
     const stream = STREAMS.find((name) => {
@@ -172,18 +172,18 @@ export class TaskLog {
     const args = ['--punch-hole', '--offset', '0', '--length', String(cut), this.path(stream)];
     execFile('fallocate', args, { timeout: 10_000 }, (error) => {
       this.#trimming = false;
-      // It may be gone with its task.
+      // It may be gone together with its task.
       const stat = statSync(this.path(stream), { throwIfNoEntry: false });
       if (stat === undefined) return;
-      // Some file systems keep room behind the end; more than that the task wrote in the meantime.
+      // Some file systems keep space past the end; if there is more, the task wrote it meanwhile.
       const mostBytes = this.#limitBytes * CUT_DISK_FACTOR;
       this.#state[stream].cutDiskBytes = Math.min(stat.blocks * STAT_BLOCK_BYTES, mostBytes);
-      // A file system without holes: the log starts anew, so that the disk does not fill up.
+      // A file system without holes: start the log over, so that the disk does not fill up.
       if (error !== null && !this.#ended) truncateSync(this.path(stream), 0);
     });
   }
 
-  /** Where the first line after `from` begins; `from` itself when that is far. */
+  /** Where the first line after `from` begins; `from` itself if that is far away. */
   #nextLine(stream: LogStream, from: number, size: number): number {
     const bytes = Buffer.alloc(Math.min(LINE_SEARCH_BYTES, size - from));
     const file = openSync(this.path(stream), 'r');
@@ -196,7 +196,7 @@ export class TaskLog {
   }
 }
 
-/** The index after a cut: one mark in place of the stream's records before it. */
+/** The index after a cut: one mark replaces the stream's records before it. */
 function afterCut(records: readonly LogRecord[], stream: LogStream, cut: number): LogRecord[] {
   const kept: LogRecord[] = [];
   let marked = false;

@@ -3,30 +3,30 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Programs that are nothing but a list of system calls: static ELF files for x86_64 of some kilobytes,
- * made for one use. One of them does at the start of a task what would else take six programs (nsenter,
- * unshare, sh, mount, setsid, setpriv), each of which costs as much as the task's own.
+ * Programs that are nothing but a list of system calls: static ELF files for x86_64 of a few kilobytes, each
+ * made for one use. At the start of a task, one of them does what would otherwise take six programs
+ * (nsenter, unshare, sh, mount, setsid, setpriv), each as expensive to start as the task itself.
  *
- * The machine code walks a table: an entry is a call with its arguments, all known beforehand, and what
- * its result means. Data comes after the table, at addresses that are known as well.
+ * The machine code walks a table. An entry is a call with its arguments, all known beforehand, and what its
+ * result means. Data follows the table, at addresses that are known as well.
  */
 
 /** What a call's result means. */
 export type CallKind =
   /** An error ends the program: it writes `what` and the error's number, and exits with 125. */
   | 'must'
-  /** The result means nothing. */
+  /** The result is ignored. */
   | 'may'
   /**
-   * A fork: the child goes on with the list. The parent waits until it has ended, reaping what else is
-   * its child by then, writes its exit code (128 + signal) to {@link EXIT_FD} and exits with it.
+   * A fork: the child continues with the list. The parent reaps every child until this one ends, writes its
+   * exit code (128 + signal) to {@link EXIT_FD} and exits with it.
    */
   | 'fork';
 
 /**
- * A whole number of at most 53 bits, or data that the call gets the address of: text with a NUL behind
- * it, bytes, or texts with a null pointer behind them. Bytes that are given twice are one place in
- * memory: what one call reads into them, another may write.
+ * An integer of at most 53 bits, or data whose address the call gets: text with a trailing NUL, bytes, or
+ * texts with a trailing null pointer. The same bytes given twice share one place in memory: what one call
+ * reads into them, another can write.
  */
 export type CallArgument = number | string | Uint8Array | readonly string[];
 
@@ -36,7 +36,7 @@ export interface Call {
   /** At most five. */
   readonly args: readonly CallArgument[];
   readonly kind: CallKind;
-  /** What is done, to follow "could not". */
+  /** What the call does, to follow "could not". */
   readonly what: string;
 }
 
@@ -48,7 +48,7 @@ export const EXIT_FD = 6;
 export const CALL_FAILED_CODE = 125;
 
 /**
- * Closes what the program has inherited, from a number on: what LevelDB has open is not closed at an exec.
+ * Closes what the program inherited, from this number on: LevelDB's descriptors stay open across an exec.
  * Linux 5.9 and later.
  */
 export function closeInherited(from: number): Call {
@@ -60,11 +60,11 @@ export function closeInherited(from: number): Call {
   };
 }
 
-/** Where the kernel maps the file's two parts; any page that is free in an empty process will do. */
+/** Where the kernel maps the file's two parts; any page that is free in an empty process works. */
 const CODE_ADDRESS = 0x40_0000;
 const DATA_ADDRESS = 0x41_0000;
 const PAGE_BYTES = 4096;
-/** Longest run of the program that tells whether such programs run. */
+/** Longest run of the program that tests whether such programs work. */
 const PROBE_LIMIT_MS = 5_000;
 const ELF_HEADER_BYTES = 64;
 const PROGRAM_HEADER_BYTES = 56;
@@ -77,18 +77,18 @@ const TABLE_ADDRESS = DATA_ADDRESS + 16;
 const ENTRY_WORDS = 9;
 const ENTRY_BYTES = ENTRY_WORDS * 8;
 const TABLE_OFFSET = PAGE_BYTES + TABLE_ADDRESS - DATA_ADDRESS;
-/** Room for data that most programs do with. */
+/** Room for data that is enough for most programs. */
 const FIRST_DATA_BYTES = 8 * 1024;
 const KIND_WORD: Readonly<Record<CallKind, number>> = { must: 0, may: 1, fork: 2 };
 
-/** Whether this machine runs such programs. */
+/** Whether this machine can run such programs. */
 export function hasCallPrograms(): boolean {
   return process.arch === 'x64' && process.platform === 'linux';
 }
 
 /**
- * Whether such programs can be run from a folder, with all that they need of the kernel; on some hosts data
- * lies where nothing can.
+ * Whether such programs run from a folder and the kernel has all that they need; some hosts mount their data
+ * `noexec`.
  */
 export function runsCallPrograms(folder: string): boolean {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -116,11 +116,11 @@ export function callProgram(calls: readonly Call[]): Buffer {
   return data.file();
 }
 
-/** The table, and what its arguments point to. Made for each task, so it makes no small objects. */
+/** The table, and what its arguments point to. Built for each task, so it allocates no small objects. */
 class DataPart {
   /** The whole file: the first page is code, data comes after it. */
   #file: Buffer;
-  /** Where the next data goes; `#file` has room behind it. */
+  /** Where the next data goes; `#file` has room from there on. */
   #end: number;
   readonly #places = new Map<string | Uint8Array, number>();
 
@@ -163,7 +163,7 @@ class DataPart {
     return addressOf(at);
   }
 
-  /** Room for so many bytes, which are zero. */
+  /** Reserves this many bytes, all zero. */
   #take(bytes: number): number {
     const at = this.#end;
     this.#end = Math.ceil((at + bytes) / 8) * 8;
@@ -189,7 +189,7 @@ function addressOf(offset: number): number {
   return DATA_ADDRESS + offset - PAGE_BYTES;
 }
 
-/** ELF header and two segments (elf(5)): code that is not written to, data that is not executed. */
+/** ELF header and two segments (elf(5)): code that is not writable, data that is not executable. */
 function header(file: Buffer, dataBytes: number): void {
   file.write('\x7fELF', 0, 'latin1');
   file.set([2, 1, 1], 4); // 64 bit, little endian, version 1
@@ -231,7 +231,7 @@ function jump(opcode: number, to: string): Line {
   return { opcode, to };
 }
 
-/** `call` with a distance of 32 bits; the other jumps here have 8. */
+/** `call` with a 32-bit distance; the other jumps here have 8 bits. */
 const CALL = 0xe8;
 
 function lengthOf(line: Line): number {

@@ -11,7 +11,7 @@ const EMPTY_POLL_MS = 10;
 const CPU_PERIOD_US = 100_000;
 const SIGKILL = 9;
 
-/** Limits of a task; absent is none. */
+/** Limits of a task; an absent field means no limit. */
 export interface CgroupLimits {
   readonly memoryBytes?: number;
   readonly nanoCpus?: number;
@@ -22,9 +22,9 @@ type Controller = 'cpu' | 'memory' | 'pids';
 
 /** Where the kernel's control groups are mounted. */
 interface Hierarchies {
-  /** The version 2 mount, which knows `cgroup.kill`; absent on hosts with version 1 alone. */
+  /** The version 2 mount, which has `cgroup.kill`; absent on hosts with version 1 only. */
   readonly unified?: string;
-  /** Version 1 mounts of controllers that the unified one does not have. */
+  /** Version 1 mounts of the controllers that the unified one lacks. */
   readonly v1: Partial<Record<Controller, string>>;
   /** Controllers of the unified mount. */
   readonly v2: ReadonlySet<string>;
@@ -50,7 +50,7 @@ function findHierarchies(mounts: string): Hierarchies {
   return { unified, v1, v2 };
 }
 
-/** Cgroups of tasks: one folder a task below a common parent, in each hierarchy that it needs. */
+/** Cgroups of tasks: one folder per task below a common parent, in each hierarchy that the task needs. */
 export class Cgroups {
   readonly #hierarchies: Hierarchies;
   readonly #parent: string;
@@ -64,7 +64,7 @@ export class Cgroups {
     this.#hierarchies = findHierarchies(mounts);
   }
 
-  /** Whether tasks can have a cgroup at all; without, processes are found by session. */
+  /** Whether tasks can have a cgroup at all; otherwise processes are found by session. */
   get available(): boolean {
     return this.#hierarchies.unified !== undefined || this.#hierarchies.v1.pids !== undefined;
   }
@@ -77,7 +77,7 @@ export class Cgroups {
   create(taskId: string, limits: CgroupLimits): readonly string[] {
     const { unified, v1 } = this.#hierarchies;
     const paths: string[] = [];
-    // The unified one is always made: killing and counting need it. Others only for a limit.
+    // Always make the unified one, which killing and counting need; others only for a limit.
     if (unified !== undefined) paths.push(this.#make(unified, taskId));
     else if (v1.pids !== undefined) paths.push(this.#make(v1.pids, taskId));
     if (limits.memoryBytes !== undefined) {
@@ -107,7 +107,7 @@ export class Cgroups {
     return read(join(path, 'cgroup.procs')).split('\n').filter(Boolean).map(Number);
   }
 
-  /** How many processes of the task the kernel killed for want of memory. */
+  /** How many processes of the task the kernel killed for lack of memory. */
   outOfMemoryKills(taskId: string): number {
     for (const path of this.#all(taskId)) {
       for (const file of ['memory.events', 'memory.oom_control']) {
@@ -131,27 +131,27 @@ export class Cgroups {
       if (this.#clock.monotonicMs() > deadline) {
         throw new RuntimeError(
           'failed',
-          `Processes ${pids.slice(0, 5).join(', ')} do not die from SIGKILL; they hang in the kernel, look at their wait channel with ps.`,
+          `Processes ${pids.slice(0, 5).join(', ')} survive SIGKILL: they hang in the kernel; check their wait channel with ps.`,
         );
       }
       await delay(this.#clock, EMPTY_POLL_MS);
     }
   }
 
-  /** Removes the task's cgroups, which must be empty; no error when there are none. */
+  /** Removes the task's cgroups, if any, which must be empty. */
   async remove(taskId: string): Promise<void> {
     for (const path of this.#all(taskId)) {
       for (const deadline = this.#clock.monotonicMs() + EMPTY_LIMIT_MS; !removeFolder(path); ) {
-        // The kernel lets go of a killed process a moment after it is gone from the list.
+        // The kernel releases a killed process a moment after it leaves the list.
         if (this.#clock.monotonicMs() > deadline) {
-          throw new RuntimeError('failed', `The cgroup ${path} can not be removed: it is busy.`);
+          throw new RuntimeError('failed', `The cgroup ${path} cannot be removed: it is busy.`);
         }
         await delay(this.#clock, EMPTY_POLL_MS);
       }
     }
   }
 
-  /** Removes the common parent where no task is left in it. */
+  /** Removes the common parent if no task is left in it. */
   close(): void {
     const { unified, v1 } = this.#hierarchies;
     for (const root of new Set([unified, v1.cpu, v1.memory, v1.pids])) {
@@ -167,7 +167,7 @@ export class Cgroups {
     return path;
   }
 
-  /** A v2 controller is usable in a child when each ancestor hands it down (cgroup-v2.rst). */
+  /** A v2 controller is usable in a child when each ancestor enables it (cgroup-v2.rst). */
   #enable(root: string): void {
     if (this.#enabled) return;
     const wanted = ['cpu', 'memory', 'pids'].filter((name) => this.#hierarchies.v2.has(name));
@@ -187,7 +187,7 @@ export class Cgroups {
     if (root === undefined) {
       throw new RuntimeError(
         'rejected',
-        `${field} can not be kept: this host has no ${controller} cgroup controller. Enable it in the kernel, or remove the limit.`,
+        `${field} cannot be enforced: this host has no ${controller} cgroup controller. Enable it in the kernel, or remove the limit.`,
       );
     }
     const path = this.#make(root, taskId);
@@ -211,13 +211,13 @@ export class Cgroups {
   }
 }
 
-/** Everybody may read in it, whatever the daemon's umask: programs look up their own limits there. */
+/** Readable by everybody, whatever the daemon's umask: programs look up their own limits there. */
 function makeFolder(path: string): void {
   if (mkdirSync(path, { recursive: true }) !== undefined) chmodSync(path, 0o755);
 }
 
 function limitMemory(path: string, version: 1 | 2, bytes: number): void {
-  // Swap is not part of the limit: a task over it is killed rather than made slow.
+  // Swap is not part of the limit: a task over it is killed, not slowed down.
   if (version === 2) {
     write(path, 'memory.max', String(bytes));
     if (existsSync(join(path, 'memory.swap.max'))) write(path, 'memory.swap.max', '0');
@@ -234,7 +234,7 @@ function write(folder: string, file: string, value: string): void {
   try {
     writeFileSync(join(folder, file), value);
   } catch (error) {
-    throw new RuntimeError('failed', `The kernel refuses "${value}" in ${join(folder, file)}.`, {
+    throw new RuntimeError('failed', `The kernel rejected "${value}" for ${join(folder, file)}.`, {
       cause: error,
     });
   }
@@ -248,7 +248,7 @@ function read(path: string): string {
   }
 }
 
-/** Removes an empty cgroup; true when it is gone. */
+/** Removes an empty cgroup; true if it is gone. */
 function removeFolder(path: string): boolean {
   try {
     rmdirSync(path);

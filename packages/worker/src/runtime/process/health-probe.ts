@@ -5,7 +5,7 @@ import type { ProbeResult } from '../health-monitor.js';
 import { withoutInherited } from './inherited-files.js';
 import { sendSignal } from './proc.js';
 
-/** What is kept of a check's output for the message; Docker keeps 4096 bytes. */
+/** How much of a check's output the message keeps; Docker keeps 4096 bytes. */
 const OUTPUT_LIMIT_BYTES = 4096;
 /** A program that closes what it inherits, or a shell script. */
 export interface ProbeProgram {
@@ -18,9 +18,9 @@ const OUTPUT_WAIT_MS = 200;
 const SIGKILL = 9;
 
 /**
- * Runs a program in a session of its own; kills that session when it takes longer than `timeoutMs`. It
- * starts without variables and without the daemon's files, as it starts with the daemon's rights.
- * @param program execs the check in the task's surroundings
+ * Runs a program in its own session; kills that session after `timeoutMs`. The program starts without
+ * variables and without the daemon's files, because it starts with the daemon's rights.
+ * @param program execs the check in the task's environment
  */
 export function runProbe(
   program: ProbeProgram,
@@ -49,12 +49,12 @@ export function runProbe(
     child.on('error', (error) => finish({ healthy: false, output: error.message }));
     let code: number | null = null;
     const finishExited = (): void => {
-      if (timedOut) finish({ healthy: false, output: `nothing within ${timeoutMs} ms` });
+      if (timedOut) finish({ healthy: false, output: `no result within ${timeoutMs} ms` });
       else finish({ healthy: code === 0, output });
     };
     child.on('exit', (exitCode) => {
       code = exitCode;
-      // Its output comes until `close`, but something the check left running may hold that open.
+      // Output arrives until `close`, but something that the check left running may hold that up.
       clock.clearTimeout(timer);
       timer = clock.setTimeout(finishExited, OUTPUT_WAIT_MS);
     });
@@ -67,7 +67,7 @@ function start(program: ProbeProgram): ChildProcessByStdio<null, Readable, Reada
   if (!program.isScript)
     return spawn(program.path, [], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   return withoutInherited(['ignore', 'pipe', 'pipe'], (stdio) =>
-    // The first three of it are as they were.
+    // The first three of it are unchanged.
     spawn('/bin/sh', [program.path], { ...options, stdio }),
   ) as ChildProcessByStdio<null, Readable, Readable>;
 }

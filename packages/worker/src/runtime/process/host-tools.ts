@@ -4,7 +4,7 @@ import { RuntimeError } from '../runtime-error.js';
 
 const TOOL_PATH = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin';
 
-/** Whether a file can be executed. */
+/** Whether the file is executable. */
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
@@ -14,7 +14,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** Finds a program as execvp(3) does; undefined when there is none. */
+/** Finds a program as execvp(3) does; undefined if there is none. */
 export function findProgram(name: string, path: string, directory = '/'): string | undefined {
   if (name.includes('/')) {
     const file = isAbsolute(name) ? name : resolve(directory, name);
@@ -26,11 +26,11 @@ export function findProgram(name: string, path: string, directory = '/'): string
     .find(isExecutable);
 }
 
-/** Absolute paths of the host's own tools, looked up once each. */
+/** Absolute paths of the host's own tools; looks up each once. */
 export class HostTools {
   readonly #found = new Map<string, string>();
 
-  /** @throws RuntimeError `rejected` naming the package when it is missing */
+  /** @throws RuntimeError `rejected` naming the package if the tool is missing */
   path(name: string, packageName: string): string {
     const known = this.#found.get(name) ?? findProgram(name, TOOL_PATH);
     if (known === undefined) {

@@ -10,18 +10,18 @@ export interface HostUser {
   readonly home: string;
 }
 
-/** The host's account files; passed in for tests. */
+/** The host's account files; tests pass in their own. */
 export interface Accounts {
   readonly passwd: string;
   readonly group: string;
-  /** Ranges of ids for containers (subuid(5)); empty where the host has none. */
+  /** Ranges of ids for containers (subuid(5)); empty if the host has none. */
   readonly subuid: string;
   readonly subgid: string;
 }
 
-/** The kernel's -1 is no id. */
+/** The kernel's -1 is not an id. */
 const ID_LAST = 2 ** 32 - 2;
-/** Where a task without an account can write: a folder of its own in memory. */
+/** Where a task without an account can write: its own folder in memory. */
 const HOME = '/tmp';
 
 export function readAccounts(): Accounts {
@@ -33,17 +33,17 @@ export function readAccounts(): Accounts {
   };
 }
 
-/** The user of a task that asks for none: a number that is only its own, in no other group. */
+/** The user of a task that asks for none: a number of its own, in no other group. */
 export function ownUser(uid: number): HostUser {
   return { uid, gid: uid, groups: [], home: HOME };
 }
 
 /**
  * Resolves `user`, `uid`, `user:group`, `uid:gid` and the spec's extra groups, much as Docker does: a
- * number need not exist, a name must. Without a group, the user's own and all that list the user, except
- * for those of the system (0 to 999) that the policy does not cover. A number without an account is its
- * own group, where Docker takes root's.
- * @param own the task's own user, where the spec names none
+ * number need not exist, a name must. Without a group, takes the user's own and all that list the user,
+ * except system groups (0 to 999) that the policy does not cover. A number without an account is its own
+ * group, where Docker uses root's.
+ * @param own the task's own user, in case the spec names none
  * @throws RuntimeError `rejected` when a name is unknown or the policy forbids it
  */
 export function resolveUser(
@@ -65,7 +65,7 @@ export function resolveUser(
   if (entry === undefined && !isNumber(name)) {
     throw new RuntimeError(
       'rejected',
-      `ContainerSpec.User names the user "${name}", which /etc/passwd of this host does not have; create it or give a number.`,
+      `ContainerSpec.User names the user "${name}", which is not in /etc/passwd on this host; create it or use a number.`,
     );
   }
   const uid = allowed(Number(entry?.[2] ?? name), 'User', 'user', name, policy);
@@ -90,7 +90,7 @@ function givenGroup(name: string, accounts: Accounts, policy: HostPrivileges): n
   return allowed(resolveGroup(name, 'User', accounts), 'User', 'group', name, policy);
 }
 
-/** The id, when the policy covers it. */
+/** The id, if the policy covers it. */
 function allowed(
   id: number,
   field: 'User' | 'Groups',
@@ -100,7 +100,7 @@ function allowed(
 ): number {
   const level = idLevel(id);
   if (id > ID_LAST)
-    throw new RuntimeError('rejected', `ContainerSpec.${field} has ${name}, which is no id.`);
+    throw new RuntimeError('rejected', `ContainerSpec.${field} has ${name}, which is not an id.`);
   if (level === 'none' || allows(policy, level)) return id;
   const what = `the ${kind} "${name}"${isNumber(name) ? '' : ` (${id})`}`;
   throw new RuntimeError(
@@ -115,7 +115,7 @@ function resolveGroup(name: string, field: 'User' | 'Groups', accounts: Accounts
   if (isNumber(name)) return Number(name);
   throw new RuntimeError(
     'rejected',
-    `ContainerSpec.${field} names the group "${name}", which /etc/group of this host does not have; create it or give a number.`,
+    `ContainerSpec.${field} names the group "${name}", which is not in /etc/group on this host; create it or use a number.`,
   );
 }
 

@@ -27,21 +27,21 @@ export interface TaskMount {
 }
 
 export interface HostViewOptions {
-  /** Folders that no task may see into: the data root. Those that are missing are left out. */
+  /** Folders that no task may see into: the data root. Missing ones are skipped. */
   readonly folders: readonly string[];
-  /** Sockets that no task may see; those below `/run` are hidden with it. */
+  /** Sockets that no task may see; hiding `/run` hides those below it. */
   readonly sockets: readonly string[];
 }
 
 /**
- * What tasks see of the host's files: a mount namespace that is made once, with everything hidden that
- * no task may see. Each task gets a copy of it, in which it mounts what is its own (/proc, /tmp).
+ * What tasks see of the host's files: a mount namespace, made once, that hides everything no task may see.
+ * Each task gets a copy, in which it mounts what is its own (/proc, /tmp).
  *
- * A copy of the host's namespace for each task would hold on to the network namespaces of all others,
- * which are mounts below /run/netns, and would get slower with each.
+ * A copy of the host's namespace for each task would hold on to the network namespaces of all others, which
+ * are mounts below /run/netns, and would get slower with each.
  *
- * A shell holds the namespace while the daemon lives; running tasks have their copies and do not need
- * it. What is mounted on the host later appears in it, and in the copies.
+ * A shell holds the namespace while the daemon lives; running tasks have their copies and do not need it.
+ * Later mounts on the host appear in it, and in the copies.
  */
 export class HostView {
   readonly #options: HostViewOptions;
@@ -55,8 +55,8 @@ export class HostView {
   }
 
   /**
-   * Path of the namespace's file, for nsenter(1). Makes the view when there is none.
-   * @throws RuntimeError `failed` when the kernel does not let us
+   * Path of the namespace's file, for nsenter(1). Makes the view if there is none.
+   * @throws RuntimeError `failed` when the kernel does not allow it
    */
   path(): Promise<string> {
     this.#made ??= this.#make();
@@ -68,12 +68,12 @@ export class HostView {
     return taskMounts();
   }
 
-  /** The command that makes a task's own mounts, run in its namespaces. */
+  /** The command that makes a task's own mounts; runs in its namespaces. */
   taskMount(): string[] {
     return [this.#tools.path('mount', 'util-linux'), '--all', '--fstab', TASK_MOUNTS_FILE];
   }
 
-  /** Lets the view go; running tasks keep their copies. */
+  /** Lets go of the view; running tasks keep their copies. */
   close(): void {
     this.#holder?.stdin?.end();
     this.#holder = undefined;
@@ -83,7 +83,7 @@ export class HostView {
   async #make(): Promise<string> {
     const script = viewScript(this.#options, readFileSync('/proc/self/mountinfo', 'utf8'));
     const args = ['--mount', '--propagation', 'slave', '/bin/sh', '-c', script];
-    // It stays as long as the daemon, and would hold on to files that LevelDB removes.
+    // It lives as long as the daemon, and would hold on to files that LevelDB removes.
     const child = withoutInherited(['pipe', 'pipe', 'pipe'], (stdio) =>
       spawn(this.#tools.path('unshare', 'util-linux'), args, { cwd: '/', stdio }),
     ) as ChildProcessWithoutNullStreams;
@@ -92,7 +92,7 @@ export class HostView {
       errors = (errors + chunk).slice(0, OUTPUT_LIMIT_BYTES);
     });
     child.stdin.on('error', () => {
-      // It ended before we let it go; `exit` tells.
+      // It ended before we let go of it; `exit` reports that.
     });
     child.once('exit', () => {
       if (this.#holder === child) this.close();
@@ -110,11 +110,11 @@ export class HostView {
       if (this.#holder === child) this.close();
       throw new RuntimeError(
         'failed',
-        `The tasks' view of this host's files could not be made: ${errors.trim() || 'no reason was given'}. ` +
-          'The daemon needs all of root (CAP_SYS_ADMIN); start it outside of containers, or without root.',
+        `Cannot make the tasks' view of this host's files: ${errors.trim() || 'no reason given'}. ` +
+          'The daemon needs all capabilities of root (CAP_SYS_ADMIN); start it outside of containers, or without root.',
       );
     }
-    // It must not keep the daemon's process.
+    // It must not keep the daemon's process alive.
     child.unref();
     for (const pipe of [child.stdin, child.stdout, child.stderr]) {
       if ('unref' in pipe && typeof pipe.unref === 'function') pipe.unref();
@@ -124,7 +124,7 @@ export class HostView {
 }
 
 /**
- * The script that makes the view in a namespace of its own, says so, and stays until its input ends.
+ * The script that makes the view in its own namespace, reports that, and stays until its input ends.
  * @param mountInfo the host's mounts (proc(5), `mountinfo`)
  */
 function viewScript(options: HostViewOptions, mountInfo: string): string {
@@ -134,7 +134,7 @@ function viewScript(options: HostViewOptions, mountInfo: string): string {
     .filter((path) => path !== '');
   const resolver = resolverFolder();
   const lines = ['set -e', 'umask 022'];
-  // A task's copy would hold on to them: network namespaces, users' own folders. Deepest first.
+  // A task's copy would hold on to these: network namespaces, users' own folders. Deepest first.
   const nested = [...new Set(mounts)]
     .filter((path) => path.startsWith('/run/') && !isWithin(resolver, path))
     .reverse();
@@ -155,7 +155,7 @@ function viewScript(options: HostViewOptions, mountInfo: string): string {
       lines.push(`mount -t tmpfs -o ro,mode=0555,size=4k tmpfs ${quote(folder)}`);
   }
   for (const socket of existing(options.sockets)) {
-    // By then it may be hidden with its folder.
+    // By then its folder may already hide it.
     if (!isWithin(socket, '/run')) {
       const path = quote(socket);
       lines.push(`if [ -e ${path} ]; then mount --bind /dev/null ${path}; fi`);
@@ -176,7 +176,7 @@ function viewScript(options: HostViewOptions, mountInfo: string): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** What each task has for itself. The names of sources keep `mount --all` from skipping any. */
+/** What each task has for itself. Distinct source names keep `mount --all` from skipping any. */
 function taskMounts(): TaskMount[] {
   const closed = MS_NOSUID | MS_NODEV;
   const mount = (target: string, type: string, flags: number, options = ''): TaskMount => ({
@@ -204,7 +204,7 @@ function fstabLine({ source, target, type, flags, options }: TaskMount): string 
   return `${source} ${target} ${type} ${words.join(',')} 0 0`;
 }
 
-/** Folder below /run that name resolution needs; undefined where it does not lie there. */
+/** Folder below /run that name resolution needs; undefined if it lies elsewhere. */
 function resolverFolder(): string | undefined {
   const file = existing(['/etc/resolv.conf'])[0];
   if (file === undefined || !file.startsWith('/run/')) return undefined;
@@ -221,7 +221,7 @@ function isWithin(path: string | undefined, folder: string): boolean {
   return path !== undefined && !relative(folder, path).startsWith('..');
 }
 
-/** Octal escapes of the kernel's mount tables: blanks, tabs, line feeds, backslashes. */
+/** Decodes octal escapes of the kernel's mount tables: blanks, tabs, line feeds, backslashes. */
 function unescaped(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_all, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),

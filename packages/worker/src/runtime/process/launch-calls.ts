@@ -14,7 +14,7 @@ import type { HostUser } from './host-user.js';
 import type { TaskMount } from './host-view.js';
 import { SCRIPT_FDS } from './launch-script.js';
 
-/** System calls of x86_64 (syscall(2)); on another machine such programs are not used. */
+/** System calls of x86_64 (syscall(2)); other machines do not use such programs. */
 const NR = {
   read: 0,
   write: 1,
@@ -80,16 +80,16 @@ const LIMITS =
     ' ',
   );
 
-/** What a task is started with. */
+/** What a task starts with. */
 export interface LaunchCallsPlan {
-  /** Files that the program makes, or adds to. */
+  /** Files that the program creates or appends to. */
   readonly files: {
     readonly stdout: string;
     readonly stderr: string;
     readonly pids: string;
     readonly exit: string;
   };
-  /** Files of the namespaces that the task is started in, as the daemon sees them. */
+  /** Files of the namespaces in which the task starts, as the daemon sees them. */
   readonly viewPath: string;
   readonly netnsPath?: string;
   /** `cgroup.procs` files that the task's pid 1 enters; the supervisor stays outside. */
@@ -108,7 +108,7 @@ export interface LaunchCallsPlan {
   readonly directory: string;
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** The highest that the kernel knows; see {@link lastCapability}. */
+  /** The highest capability that the kernel knows; see {@link lastCapability}. */
   readonly lastCapability: number;
 }
 
@@ -117,7 +117,7 @@ export function lastCapability(): number {
   return Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'latin1'));
 }
 
-/** Makes a program that runs a shell script with nothing but its standard input and output. */
+/** Makes a program that runs a shell script with only its standard input and output. */
 export function shellProgram(script: string): Buffer {
   return callProgram([
     closeInherited(3),
@@ -125,7 +125,7 @@ export function shellProgram(script: string): Buffer {
   ]);
 }
 
-/** Makes the program that is a task's supervisor, and then its pid 1, and then the task. */
+/** Makes the program that is first a task's supervisor, then its pid 1, then the task. */
 export function launchProgram(plan: LaunchCallsPlan): Buffer {
   const supervisor = Buffer.alloc(STAT_BYTES);
   return callProgram([
@@ -146,13 +146,13 @@ function call(
   return { number, args, kind, what };
 }
 
-/** Of the supervisor, in the host's namespaces; ends with the fork of pid 1. */
+/** The supervisor's part, in the host's namespaces; ends with the fork of pid 1. */
 function supervise(plan: LaunchCallsPlan, stat: Buffer): Call[] {
   const namespaces: [path: string, flag: number, name: string][] = [];
   if (plan.netnsPath !== undefined)
     namespaces.push([plan.netnsPath, CLONE_NEWNET, 'network namespace']);
   namespaces.push([plan.viewPath, CLONE_NEWNS, "view of the host's files"]);
-  // Files get the lowest number that is free.
+  // Files get the lowest free number.
   const first = FAILURE_FD + 1;
   const uts = plan.hostname === undefined ? 0 : CLONE_NEWUTS;
   return [
@@ -171,15 +171,15 @@ function supervise(plan: LaunchCallsPlan, stat: Buffer): Call[] {
 }
 
 /**
- * Opens its files under their numbers. Here and not in the daemon, as a slow disk would hold that up.
- * Standard input, output and error are there already, as is the pipe.
+ * Opens its files under their numbers. Happens here and not in the daemon, which a slow disk would block.
+ * Standard input, output and error are already open, as is the pipe.
  */
 function openFiles({ files, user }: LaunchCallsPlan): Call[] {
   const { started, stderr, pids, exit } = SCRIPT_FDS;
   const flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
   const open = (what: string, path: string): Call =>
     call(what, NR.openat, [AT_FDCWD, path, flags, 0o600]);
-  // The number of the standard error is the lowest that is free; the file of exit codes has it at first.
+  // Standard error's number is the lowest free one; the file of exit codes has it at first.
   return [
     open('open its exit code', files.exit),
     call('keep its failures', NR.dup3, [stderr, FAILURE_FD, O_CLOEXEC]),
@@ -197,10 +197,10 @@ function openFiles({ files, user }: LaunchCallsPlan): Call[] {
   ];
 }
 
-/** Of pid 1: what all processes of the task share; ends with the fork of the task itself. */
+/** The part of pid 1: what all processes of the task share; ends with the fork of the task itself. */
 function surround(plan: LaunchCallsPlan): Call[] {
   const calls = [
-    // Only the supervisor tells the exit code. The number is the one that the next files get.
+    // Only the supervisor reports the exit code. The next files get this number.
     call('close a file', NR.close, [EXIT_FD]),
     ...plan.cgroupFiles.flatMap((path) => writeFile(`enter the cgroup of ${path}`, path, '0')),
   ];
@@ -223,19 +223,19 @@ function surround(plan: LaunchCallsPlan): Call[] {
   return [...calls, call('start its command', NR.fork, [], 'fork')];
 }
 
-/** Of the task, still with root's rights. */
+/** The task's part, still with root's rights. */
 function settle(plan: LaunchCallsPlan, supervisor: Buffer): Call[] {
   const own = Buffer.alloc(STAT_BYTES);
   const { started, pids } = SCRIPT_FDS;
   return [
-    // Before /proc is mounted anew: the daemon needs the number that the host knows it by.
+    // Before /proc is mounted again: the daemon needs the number under which the host knows it.
     ...readStat(own, EXIT_FD),
     call('say who it is', NR.write, [pids, own, STAT_BYTES]),
     call('say who its supervisor is', NR.write, [pids, supervisor, STAT_BYTES]),
     ...plan.mounts.map(({ source, target, type, flags, options }) =>
       call(`mount ${target}`, NR.mount, [source, target, type, flags, options]),
     ),
-    // Nobody may listen any more: the daemon can be gone already.
+    // Nobody may be listening any more: the daemon can be gone.
     call('say that it starts', NR.sendto, [started, 'started', 7, MSG_NOSIGNAL], 'may'),
     call('start a session', NR.setsid, []),
     ...plan.ulimits.map(({ Name, Soft, Hard }) => {
@@ -247,7 +247,7 @@ function settle(plan: LaunchCallsPlan, supervisor: Buffer): Call[] {
   ];
 }
 
-/** Gives up root's rights, and ends in the task's command. */
+/** Gives up root's rights and execs the task's command. */
 function become(plan: LaunchCallsPlan): Call[] {
   const { uid, gid, groups } = plan.user;
   const all = Array.from({ length: plan.lastCapability + 1 }, (_each, number) => number);
@@ -255,7 +255,7 @@ function become(plan: LaunchCallsPlan): Call[] {
     new Set(names.flatMap((name) => (capabilityName(name) === 'all' ? all : capability(name))));
   const added = numbersOf(plan.capabilityAdd);
   const dropped = numbersOf(plan.capabilityDrop);
-  // A task of root keeps what is not dropped; of any other user, nothing but what is added.
+  // A task of root keeps what is not dropped; any other user only keeps what is added.
   const kept = all.filter((number) => added.has(number) || (uid === 0 && !dropped.has(number)));
   const list = Buffer.alloc(Math.max(4, groups.length * 4));
   groups.forEach((group, at) => {
@@ -264,8 +264,8 @@ function become(plan: LaunchCallsPlan): Call[] {
   const bounded = all
     .filter((number) => !kept.includes(number))
     .map((number) => call('drop capabilities', NR.prctl, [PR_CAPBSET_DROP, number]));
-  // The daemon's own may hold keys of root's login; a kernel without keys has nothing to leave. As root
-  // first: a user that tasks share may have as many keys already as one can have.
+  // The daemon's keyring may hold keys of root's login; a kernel without keys has nothing to leave. As root
+  // first: a user that tasks share may already have as many keys as it can.
   const leaveKeys = call('leave keys', NR.keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0], 'may');
   const calls = [
     leaveKeys,
@@ -298,7 +298,7 @@ function become(plan: LaunchCallsPlan): Call[] {
   ];
 }
 
-/** @param fd the number that the file gets: the lowest that is free */
+/** @param fd the number that the file gets: the lowest free one */
 function readStat(into: Buffer, fd: number): Call[] {
   return [
     call('look at itself', NR.openat, [AT_FDCWD, '/proc/self/stat', O_CLOEXEC]),
@@ -307,7 +307,7 @@ function readStat(into: Buffer, fd: number): Call[] {
   ];
 }
 
-/** In pid 1, where EXIT_FD is the lowest number that is free. */
+/** In pid 1, where EXIT_FD is the lowest free number. */
 function writeFile(what: string, path: string, value: string): Call[] {
   return [
     call(what, NR.openat, [AT_FDCWD, path, O_WRONLY | O_CLOEXEC]),
@@ -316,7 +316,7 @@ function writeFile(what: string, path: string, value: string): Call[] {
   ];
 }
 
-/** Permitted, effective and inheritable sets of these alone, as capset(2) takes them. */
+/** Permitted, effective and inheritable sets of exactly these, for capset(2). */
 function capabilitySets(numbers: readonly number[]): Buffer {
   const bits = numbers.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
   const sets = Buffer.alloc(24);
@@ -330,15 +330,21 @@ function capabilitySets(numbers: readonly number[]): Buffer {
 function capability(name: string): number {
   const number = CAPABILITIES.indexOf(capabilityName(name));
   if (number >= 0) return number;
-  throw new RuntimeError('rejected', `"${name}" is no capability; see capabilities(7) for names.`);
+  throw new RuntimeError(
+    'rejected',
+    `"${name}" is not a capability; see capabilities(7) for names.`,
+  );
 }
 
 /**
  * The kernel's number of a limit.
- * @throws RuntimeError `rejected` when there is none of that name
+ * @throws RuntimeError `rejected` when no limit has that name
  */
 export function limitNumber(name: string): number {
   const number = LIMITS.indexOf(name);
   if (number >= 0) return number;
-  throw new RuntimeError('rejected', `ContainerSpec.Ulimits has the name "${name}".`);
+  throw new RuntimeError(
+    'rejected',
+    `ContainerSpec.Ulimits has "${name}", which is not a limit; see prlimit(1) for names.`,
+  );
 }

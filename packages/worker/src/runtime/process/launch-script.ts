@@ -1,20 +1,20 @@
 /**
  * The POSIX shell script that runs one task. Its shell is the task's supervisor: it outlives the daemon,
- * holds no pipe of it after the start, and writes the exit code to a file. It forks once, or twice where
- * the task has namespaces: the process between is then pid 1 of the task, reaps what is orphaned to it,
- * and ends with the task's first process. All of them run shell builtins only; `mount` is the one
- * program that is run besides the chain of exec calls that ends in the task's command.
+ * holds none of its pipes after the start, and writes the exit code to a file. It forks once, or twice if
+ * the task has namespaces: the process in between is then pid 1 of the task, reaps orphans, and ends with
+ * the task's first process. All of them run shell builtins only; `mount` is the one program they run besides
+ * the chain of exec calls that ends in the task's command.
  *
- * Nothing is put into the background: a shell without job control would make SIGINT and SIGQUIT ignored
- * in it, and the task would inherit that.
+ * Nothing runs in the background: a shell without job control would make it ignore SIGINT and SIGQUIT, and
+ * the task would inherit that.
  */
 
 /** Exit code of a task whose preparation inside the script failed (as Docker's daemon errors). */
 export const SETUP_FAILED_CODE = 125;
 
 /**
- * File descriptors that the shell is started with, besides stdin and stdout; stdout is the task's. Its
- * scripts are read from two of them: where they run, the task's folder is hidden.
+ * File descriptors that the shell starts with, besides stdin and stdout; stdout is the task's. It reads its
+ * scripts from two of them: where they run, the task's folder is hidden.
  */
 export const SCRIPT_FDS = {
   failure: 2,
@@ -25,21 +25,21 @@ export const SCRIPT_FDS = {
   script: 8,
   entry: 9,
 } as const;
-/** The script's own copy of `failure`, away from what shells print about processes that died. */
+/** The script's own copy of `failure`, away from what shells print about killed processes. */
 const OWN_FAILURE_FD = 7;
 
 export interface LaunchPlan {
-  /** `cgroup.procs` files the task writes itself into; the supervisor stays outside, or the kill of
-   * the cgroup would take it along and the exit code with it. */
+  /** `cgroup.procs` files that the task writes itself into; the supervisor stays outside, or killing the
+   * cgroup would kill it too, and the exit code would be lost. */
   readonly cgroupFiles: readonly string[];
   readonly oomScoreAdj?: number;
-  /** Own host name; the script already runs in the task's UTS namespace. */
+  /** Own host name, set in the task's UTS namespace. */
   readonly hostname?: string;
-  /** Lets everybody listen on ports below 1024; only in a network namespace of the task's own. */
+  /** Allows everybody to listen on ports below 1024; only in a network namespace of the task's own. */
   readonly opensLowPorts: boolean;
-  /** Whether the script was started in the task's namespaces, where its child is pid 1. */
+  /** Whether the script starts in the task's namespaces, where its child is pid 1. */
   readonly isolated: boolean;
-  /** Makes the task's own mounts, as a command with arguments; empty where it has none. */
+  /** Makes the task's own mounts, as a command with arguments; empty if it has none. */
   readonly mount: readonly string[];
   /** Programs that exec each other before the command: setsid, setpriv and the like. */
   readonly wrappers: readonly string[];
@@ -52,7 +52,7 @@ export function quote(word: string): string {
   return /^[A-Za-z0-9_/.,:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** Makes the script. The braces make the shell read all of it before it runs any. */
+/** Makes the script. The braces make the shell read all of it before it runs any of it. */
 export function launchScript(plan: LaunchPlan): string {
   const { failure, started, stderr, pids, exit, script, entry } = SCRIPT_FDS;
   const inRoot = plan.directory === '/' && !plan.isolated;
@@ -65,42 +65,42 @@ export function launchScript(plan: LaunchPlan): string {
   const redirections = plan.isolated ? `<&${entry} ` : '';
   const setUp = [
     ...plan.cgroupFiles.map(
-      (path) => `echo 0 >${quote(path)} || fail ${quote(`it could not enter ${path}`)}`,
+      (path) => `echo 0 >${quote(path)} || fail ${quote(`could not enter ${path}`)}`,
     ),
     ...(plan.oomScoreAdj === undefined
       ? []
       : [
-          `echo ${plan.oomScoreAdj} >/proc/self/oom_score_adj || fail 'the kernel refused its OomScoreAdj'`,
+          `echo ${plan.oomScoreAdj} >/proc/self/oom_score_adj || fail 'the kernel rejected its OomScoreAdj'`,
         ]),
     ...(plan.hostname === undefined
       ? []
       : [
-          // The kernel's file stands for sethostname(2), so that no program has to be run for it.
-          `echo ${quote(plan.hostname)} >/proc/sys/kernel/hostname || fail 'its host name could not be set'`,
+          // Writes the kernel's file instead of sethostname(2), which would need another program.
+          `echo ${quote(plan.hostname)} >/proc/sys/kernel/hostname || fail 'could not set its host name'`,
         ]),
     ...(plan.opensLowPorts
       ? [
-          "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start || fail 'the kernel does not open ports below 1024 to it'",
+          "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start || fail 'the kernel does not give it ports below 1024'",
         ]
       : []),
   ];
   const first = [
-    // Before /proc is mounted anew: the daemon needs the number that the host knows it by.
+    // Before /proc is mounted again: the daemon needs the number under which the host knows it.
     'read -r task </proc/self/stat',
     ...(plan.mount.length === 0
       ? []
       : [
-          `${plan.mount.map(quote).join(' ')} >&${OWN_FAILURE_FD} 2>&1 || fail 'its mounts could not be made'`,
+          `${plan.mount.map(quote).join(' ')} >&${OWN_FAILURE_FD} 2>&1 || fail 'could not make its mounts'`,
         ]),
     `printf '%s\\n%s\\n' "$task" "$self" >&${pids}`,
-    // Nobody may listen any more: the daemon can be gone already.
+    // Nobody may be listening any more: the daemon can be gone.
     `trap '' PIPE; echo started >&${started}; trap - PIPE`,
     `exec ${[...plan.wrappers, ...command].map(quote).join(' ')} ${redirections}2>&${stderr} ${close.map((fd) => `${fd}>&-`).join(' ')}`,
   ];
   const lines = [
     '{',
     `exec ${OWN_FAILURE_FD}>&${failure} 2>/dev/null`,
-    // The daemon's own may be stricter.
+    // The daemon's own umask may be stricter.
     'umask 022',
     `fail() { echo "$1" >&${OWN_FAILURE_FD}; exit ${SETUP_FAILED_CODE}; }`,
     'read -r self </proc/$$/stat',
@@ -115,13 +115,13 @@ export function launchScript(plan: LaunchPlan): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Puts a command into its working directory. Also closes the last descriptor of the script. */
+/** Runs a command in its working directory. Also closes the script's last descriptor. */
 function inDirectory(directory: string, command: readonly string[]): string[] {
   return ['/bin/sh', '-c', enterAndExecute(''), 'sh', directory, ...command];
 }
 
 /**
- * The command as its {@link entryScript} starts it; a shell reads that from its standard input, which
+ * The command as started by its {@link entryScript}, which a shell reads from its standard input: that
  * needs no right to open a file.
  */
 function byEntry(directory: string, command: readonly string[]): string[] {
@@ -129,15 +129,15 @@ function byEntry(directory: string, command: readonly string[]): string[] {
 }
 
 /**
- * What is the first to run with the rights of the user that the task runs as. It sets the task's
- * variables: the programs before it run with root's rights, and variables like LD_PRELOAD would make them
- * run whatever the task likes. It enters the directory: root's rights would lead into folders that are
- * closed to the user, and setpriv(1) still has them when it executes a program.
+ * The first code that runs with the rights of the task's user. It sets the task's variables: the programs
+ * before it run with root's rights, and variables like LD_PRELOAD would make them run whatever the task
+ * likes. It enters the directory: root's rights would lead into folders that are closed to the user, and
+ * setpriv(1) still has them when it executes a program.
  */
 export function entryScript(env: Readonly<Record<string, string>>): string {
   const lines = Object.entries(env)
     .filter(([name]) => /^[A-Za-z_]\w*$/.test(name))
-    // A shell may keep some for itself, like UID; `command` keeps that from ending it.
+    // A shell may reserve some, like UID; `command` keeps that from ending it.
     .map(([name, value]) => `command export ${name}=${quote(value)} 2>/dev/null || :`);
   return `${[...lines, enterAndExecute('</dev/null')].join('\n')}\n`;
 }

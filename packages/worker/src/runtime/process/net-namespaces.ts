@@ -13,15 +13,15 @@ interface Request {
 }
 
 /**
- * Named network namespaces. Requests made while one `ip` runs go out together with the next, so that
- * a hundred tasks cost a few spawns.
+ * Named network namespaces. Batches the requests that arrive while one `ip` runs, so that a hundred tasks
+ * cost a few spawns.
  */
 export class NetNamespaces {
   readonly #ip: () => string;
   #waiting: Request[] = [];
   #running = false;
 
-  /** @param ip gives the path of iproute2's `ip` when it is first needed */
+  /** @param ip returns the path of iproute2's `ip`; called when it is first needed */
   constructor(ip: () => string) {
     this.#ip = ip;
   }
@@ -32,12 +32,12 @@ export class NetNamespaces {
    */
   path(name: string): string {
     if (!NAME.test(name)) {
-      throw new RuntimeError('failed', `${JSON.stringify(name)} can not name a network namespace.`);
+      throw new RuntimeError('failed', `${JSON.stringify(name)} cannot name a network namespace.`);
     }
     return `${FOLDER}/${name}`;
   }
 
-  /** Makes the namespace; no error when it is there. Whoever attaches it brings its loopback up. */
+  /** Makes the namespace unless it exists. Whoever attaches it brings its loopback up. */
   async add(name: string): Promise<void> {
     if (existsSync(this.path(name))) return;
     // `ip` would make it under the daemon's umask, and nobody else could list namespaces any more.
@@ -45,7 +45,7 @@ export class NetNamespaces {
     await this.#request(`netns add ${name}`);
   }
 
-  /** Removes it; no error when it is gone. */
+  /** Removes the namespace, if it exists. */
   async remove(name: string): Promise<void> {
     if (existsSync(this.path(name))) await this.#request(`netns del ${name}`);
   }
@@ -70,7 +70,7 @@ export class NetNamespaces {
   }
 
   async #runBatch(batch: readonly Request[]): Promise<void> {
-    // -force: one that fails must not take the others along; who failed is seen by the outcome.
+    // -force: a failing command must not take the others along; the outcome shows which one failed.
     const error = await run(
       this.#ip(),
       ['-force', '-batch', '-'],
@@ -83,7 +83,7 @@ export class NetNamespaces {
         request.reject(
           new RuntimeError(
             'failed',
-            `The network namespace ${name} could not be ${verb === 'add' ? 'made' : 'removed'}: ${error || 'ip gave no reason'}.`,
+            `Could not ${verb === 'add' ? 'create' : 'remove'} the network namespace ${name}: ${error || 'ip gave no reason'}.`,
           ),
         );
       }
@@ -99,7 +99,7 @@ function run(program: string, args: readonly string[], lines: readonly string[])
       errors = (errors + chunk).slice(0, OUTPUT_LIMIT_BYTES);
     });
     child.stdin.on('error', () => {
-      // It ended early; the outcome of each line is checked.
+      // It ended early; each line's outcome is checked.
     });
     child.on('error', (error) => resolve(error.message));
     child.on('close', () => resolve(errors.trim()));

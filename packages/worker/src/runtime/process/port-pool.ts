@@ -12,7 +12,7 @@ export class PortPool {
     this.#next = FIRST_PORT + Math.floor(random() * (LAST_PORT - FIRST_PORT + 1));
   }
 
-  /** A free port, taken until released. TCP is tried; UDP of the same number is assumed to be free. */
+  /** Reserves a free port until it is released. Tests TCP; assumes that UDP of the same number is free. */
   async take(): Promise<number> {
     for (let tried = FIRST_PORT; tried <= LAST_PORT; tried += 1) {
       const port = this.#next;
@@ -28,7 +28,7 @@ export class PortPool {
     );
   }
 
-  /** Marks a port of an adopted task. */
+  /** Reserves a port of an adopted task. */
   keep(port: number): void {
     this.#taken.add(port);
   }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A process that can not be mistaken for a later one with the same number. */
+/** A process that cannot be confused with a later one of the same number. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** Clock ticks since boot (proc(5), `stat` field 22). Set at fork, kept through exec. */
@@ -13,7 +13,7 @@ interface ProcessStat extends ProcessIdentity {
   readonly session: number;
 }
 
-/** Parses a line of `/proc/PID/stat`; the command in it may hold blanks and parentheses. */
+/** Parses a line of `/proc/PID/stat`; the command may contain blanks and parentheses. */
 export function parseStat(line: string): ProcessStat | undefined {
   const close = line.lastIndexOf(')');
   const pid = Number.parseInt(line, 10);
@@ -33,13 +33,13 @@ function readStat(pid: number): ProcessStat | undefined {
   }
 }
 
-/** Whether that very process still runs; a zombie does not. */
+/** Whether exactly this process still runs; a zombie does not. */
 export function isAlive(identity: ProcessIdentity): boolean {
   const stat = readStat(identity.pid);
   return stat?.startTicks === identity.startTicks && stat.state !== 'Z' && stat.state !== 'X';
 }
 
-/** The parent of that very process; undefined when it is gone. */
+/** The parent of exactly this process; undefined if it is gone. */
 export function parentOf(identity: ProcessIdentity): number | undefined {
   const stat = readStat(identity.pid);
   return stat?.startTicks === identity.startTicks ? stat.parent : undefined;
@@ -50,7 +50,7 @@ export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
 }
 
-/** Sends a signal; false when the process is gone. */
+/** Sends a signal; false if the process is gone. */
 export function sendSignal(pid: number, signal: number): boolean {
   try {
     process.kill(pid, signal);
@@ -61,9 +61,9 @@ export function sendSignal(pid: number, signal: number): boolean {
 }
 
 /**
- * Processes of a session, and those that left it but carry `marker` in their environment. For hosts
- * where we have no cgroup to ask.
- * @param session only while it can not be the number of somebody else's
+ * Processes of a session, and those that left it but have `marker` in their environment. For hosts
+ * without a cgroup.
+ * @param session only while the number cannot be a stranger's
  */
 export function findProcesses(session: number | undefined, marker: string): number[] {
   const found: number[] = [];
@@ -81,6 +81,6 @@ function hasInEnvironment(pid: number, marker: string): boolean {
   try {
     return `\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`.includes(`\0${marker}\0`);
   } catch {
-    return false; // Not ours to read, or gone.
+    return false; // Not readable for us, or gone.
   }
 }

@@ -8,7 +8,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 
 const CAPABILITIES: readonly RuntimeCapability[] = ['host-commands'];
 const ROOT_CAPABILITIES: readonly RuntimeCapability[] = ['limits', 'users'];
 
-/** What a node that runs plain processes says of its runtime. */
+/** What a node that runs plain processes reports about its runtime. */
 export function describeHost(privileged: boolean): RuntimeDescription {
   return {
     kind: 'process',

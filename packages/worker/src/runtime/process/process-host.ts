@@ -9,18 +9,18 @@ import { lastCapability } from './launch-calls.js';
 import { NetNamespaces } from './net-namespaces.js';
 
 export interface ProcessRuntimeOptions {
-  /** Where tasks' files are kept: scripts, logs, exit codes. Made when missing. */
+  /** Holds tasks' files: scripts, logs, exit codes. Created if missing. */
   readonly folder: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
-  /** Namespaces, cgroups and other users; default: whether the daemon is root. */
+  /** Use namespaces, cgroups and other users; default: whether the daemon is root. */
   readonly privileged?: boolean;
-  /** Folders and sockets that no task may see, besides `folder`; for tasks with root only. */
+  /** Folders and sockets that no task may see, besides `folder`; only applies with root. */
   readonly hiddenFolders?: readonly string[];
   readonly hiddenSockets?: readonly string[];
-  /** Starts tasks with root without a shell; default: where the machine can. */
+  /** Start tasks without a shell, with root only; default: whether the machine can. */
   readonly usesCalls?: boolean;
   /** Folder of all tasks below the root of each cgroup hierarchy. Default `swarm`. */
   readonly cgroupParent?: string;
@@ -33,14 +33,14 @@ export interface ProcessHost {
   readonly cgroups: Cgroups;
   readonly namespaces: NetNamespaces;
   readonly view: HostView;
-  /** Whether isolated tasks are started by a program of system calls, without a shell. */
+  /** Whether a program of system calls starts isolated tasks, without a shell. */
   usesCalls: boolean;
   readonly lastCapability: number;
   readonly tools: HostTools;
   readonly recorder: LogRecorder;
 }
 
-/** @param privileged whether namespaces, cgroups and other users can be had */
+/** @param privileged whether namespaces, cgroups and other users are available */
 export function processHost(options: ProcessRuntimeOptions, privileged: boolean): ProcessHost {
   const { clock, logger, folder, hiddenFolders = [], hiddenSockets = [] } = options;
   const tools = new HostTools();
@@ -54,7 +54,7 @@ export function processHost(options: ProcessRuntimeOptions, privileged: boolean)
     lastCapability: lastCapability(),
     view: new HostView({ folders: [folder, ...hiddenFolders], sockets: hiddenSockets }, tools),
     recorder: new LogRecorder(clock, (error) =>
-      logger.warn({ error: messageOf(error) }, 'the times of a log could not be written'),
+      logger.warn({ error: messageOf(error) }, 'could not write the times of a log'),
     ),
   };
 }

@@ -20,12 +20,12 @@ import type { SandboxRecord } from './process-sandboxes.js';
 import { logLimitBytes } from './process-spec.js';
 import { MANIFEST_VERSION, type TaskManifest } from './task-folder.js';
 
-/** Kept of each stream of a task's log when the spec does not say. */
+/** How much to keep of each stream of a task's log unless the spec says. */
 const DEFAULT_LOG_LIMIT_BYTES = 16 * 1024 * 1024;
-/** The smallest memory limit a program can start in; Docker's, too. */
+/** The smallest memory limit that a program can start in; Docker's, too. */
 const LEAST_MEMORY_BYTES = 6 * 1024 * 1024;
 
-/** Marks a task's processes where there is no cgroup to hold them. */
+/** Marks a task's processes where no cgroup holds them. */
 export const TASK_ID_VARIABLE = 'SWARM_TASK_ID';
 
 export interface PlanContext {
@@ -36,19 +36,19 @@ export interface PlanContext {
   readonly bootId: string;
   /** The daemon's own `oom_score_adj`, which tasks would inherit; -1000 to 1000. */
   readonly daemonOomScore: number;
-  /** Gives the task a user number of its own; called where the spec names no user. */
+  /** Gives the task its own user number; called if the spec names no user. */
   readonly takeUid: () => number;
   readonly sandbox: SandboxRecord;
 }
 
-/** Limits that the spec asks for. */
+/** Limits in the spec. */
 export function taskLimits(task: Task): CgroupLimits {
   const limits = task.Spec.Resources?.Limits;
   const memory = limits?.MemoryBytes ?? 0;
   if (memory > 0 && memory < LEAST_MEMORY_BYTES) {
     throw new RuntimeError(
       'rejected',
-      `Resources.Limits.MemoryBytes is ${memory}; give at least ${LEAST_MEMORY_BYTES} (6 MiB).`,
+      `Resources.Limits.MemoryBytes is ${memory}; it must be at least ${LEAST_MEMORY_BYTES} (6 MiB).`,
     );
   }
   return {
@@ -59,7 +59,7 @@ export function taskLimits(task: Task): CgroupLimits {
 }
 
 /**
- * Turns a checked task into what its launch script needs; makes nothing.
+ * Turns a checked task into what its launch script needs; has no effects.
  * @throws RuntimeError `rejected` when the host lacks the command, user or a tool
  */
 export function planTask(
@@ -80,7 +80,7 @@ export function planTask(
   if (program === undefined) {
     throw new RuntimeError(
       'rejected',
-      `The command "${command[0]}" is not on this host (PATH is ${env.PATH ?? 'empty'}): install it, give its whole path, or place the service on nodes that have it.`,
+      `The command "${command[0]}" is not on this host (PATH is ${env.PATH ?? 'empty'}): install it, use its absolute path, or place the service on nodes that have it.`,
     );
   }
   const limits = taskLimits(task);
@@ -113,12 +113,12 @@ export function planTask(
   };
 }
 
-/** A daemon that the kernel shall spare (its unit asks for that) must not have its tasks spared as well. */
+/** If the kernel spares the daemon (its unit asks for that), it must not spare the daemon's tasks as well. */
 function oomScore(wanted: number, { daemonOomScore }: PlanContext): { oomScoreAdj?: number } {
   return wanted === 0 && daemonOomScore >= 0 ? {} : { oomScoreAdj: wanted };
 }
 
-/** PORT, PORT_80 and HOST tell a task without a network of its own where to listen. */
+/** PORT, PORT_80 and HOST tell a task without its own network where to listen. */
 function portVariables(context: PlanContext): Record<string, string> {
   const own = context.sandbox.ownPorts;
   if (own === undefined) return {};
@@ -131,8 +131,8 @@ function portVariables(context: PlanContext): Record<string, string> {
 }
 
 /**
- * Who the task runs as: the user of its spec, or one of its own.
- * @throws RuntimeError `rejected` when the cluster's policy, as of the task's placement, forbids it
+ * Who the task runs as: the user in its spec, or one of its own.
+ * @throws RuntimeError `rejected` when the cluster's policy at the time of placement forbids it
  */
 function taskUser(task: Task, context: PlanContext): HostUser {
   const container = task.Spec.ContainerSpec!;
@@ -144,7 +144,7 @@ function taskUser(task: Task, context: PlanContext): HostUser {
   return resolveUser(wanted, container.Groups ?? [], context.accounts(), policy, own);
 }
 
-/** Programs that set up user, capabilities and resource limits, and then exec what follows them. */
+/** Programs that set up user, capabilities and resource limits, and then exec the next one. */
 function wrappers(
   container: ContainerSpec,
   context: PlanContext,
@@ -154,7 +154,7 @@ function wrappers(
   if (container.Ulimits !== undefined && container.Ulimits.length > 0) {
     chain.push(context.tools.path('prlimit', 'util-linux'));
     for (const limit of container.Ulimits) {
-      // prlimit(1) would take `rtpri` for `rtprio`, which the policy did not see.
+      // prlimit(1) would accept `rtpri` for `rtprio`, which the policy did not see.
       limitNumber(limit.Name);
       chain.push(`--${limit.Name}=${word(limit.Soft)}:${word(limit.Hard)}`);
     }
@@ -169,7 +169,7 @@ function wrappers(
   ];
   const setpriv = context.tools.path('setpriv', 'util-linux');
   if (user.uid !== 0) {
-    // Without ambient capabilities a user other than root would lose the added ones at its exec.
+    // Without ambient capabilities, a user other than root would lose the added ones on exec.
     const names = ['-all', ...added].join(',');
     chain.push(setpriv, ...identity, '--no-new-privs');
     chain.push(`--bounding-set=${names}`, `--inh-caps=${names}`, `--ambient-caps=${names}`);
@@ -187,5 +187,8 @@ function word(limit: number): string {
 function capability(name: string): string {
   const short = capabilityName(name);
   if (/^[a-z_]+$/.test(short)) return short;
-  throw new RuntimeError('rejected', `"${name}" is no capability; see capabilities(7) for names.`);
+  throw new RuntimeError(
+    'rejected',
+    `"${name}" is not a capability; see capabilities(7) for names.`,
+  );
 }

@@ -31,9 +31,9 @@ import { listTaskFolders, MANIFEST_VERSION, TaskFolder, type TaskManifest } from
 import { TaskUids } from './task-uids.js';
 
 /**
- * Runs tasks as plain processes of the host (image `host`). With root each has a cgroup, and its sandbox a
- * network namespace where it is attached to a network; without, tasks share the host's network and are
- * told by PORT and HOST where to listen.
+ * Runs tasks as plain processes of the host (image `host`). With root, each task has a cgroup, and its
+ * sandbox has a network namespace if it is attached to a network. Without root, tasks share the host's
+ * network, and PORT and HOST tell them where to listen.
  */
 export class ProcessRuntime implements Runtime {
   readonly kind = 'process';
@@ -108,7 +108,10 @@ export class ProcessRuntime implements Runtime {
     checkProcessSpec(task, this.#privileged);
     const record = this.#sandboxes.get(sandbox.id);
     if (record === undefined) {
-      throw new RuntimeError('failed', `The sandbox ${sandbox.id} does not stand: make it first.`);
+      throw new RuntimeError(
+        'failed',
+        `The sandbox ${sandbox.id} does not exist: create it first.`,
+      );
     }
     const folder = new TaskFolder(this.#folder, task.ID);
     this.#members.join(sandbox.id, task.ID);
@@ -171,7 +174,7 @@ export class ProcessRuntime implements Runtime {
     await this.stop(taskId, { graceMs: 0 });
     this.#tasks.delete(taskId);
     await this.#discard(taskId);
-    // Last: nothing of the task may be left when another gets its number.
+    // Last: nothing of the task may be left when another one gets its number.
     const { user, ownsUser } = task?.manifest ?? {};
     if (user !== undefined && ownsUser === true) this.#uids.release(user.uid);
   }
@@ -191,7 +194,7 @@ export class ProcessRuntime implements Runtime {
     this.#host.cgroups.close();
   }
 
-  /** Room for what is ours in a task: pid 1, and `mount` where a shell starts the task. */
+  /** Room for our own processes in a task: pid 1, and `mount` if a shell starts the task. */
   #withOwnProcesses(limits: CgroupLimits): CgroupLimits {
     if (limits.pids === undefined) return limits;
     return { ...limits, pids: Math.max(limits.pids + 1, this.#host.usesCalls ? 2 : 3) };
@@ -202,16 +205,16 @@ export class ProcessRuntime implements Runtime {
     return this.#opened;
   }
 
-  /** Adopts what an earlier daemon left, and clears away what it left half made. */
+  /** Adopts what an earlier daemon left, and removes what it left half made. */
   async #adopt(): Promise<void> {
     if (this.#host.usesCalls && !runsCallPrograms(this.#folder)) {
       this.#host.usesCalls = false;
       this.#logger.info(
         { folder: this.#folder },
-        'programs can not be run from this folder (noexec, or a kernel before 5.9?), so tasks start through a shell, which takes longer',
+        'cannot run programs from this folder (noexec, or a kernel before 5.9?); tasks start through a shell, which takes longer',
       );
     }
-    // Made now, so that the first task does not wait for it; who needs it hears if it can not be.
+    // Made now, so that the first task does not wait for it; whoever needs it gets the error.
     if (this.#privileged) this.#host.view.path().catch(() => {});
     await this.#sandboxes.adopt();
     for (const taskId of listTaskFolders(this.#folder)) {
@@ -223,8 +226,8 @@ export class ProcessRuntime implements Runtime {
         continue;
       }
       const task = new ProcessTask(manifest, folder, this.#host);
-      // Namespaces and cgroups do not survive a boot: a task that never ran is prepared anew. So is one
-      // that an earlier version prepared, which would have given it all of root.
+      // Namespaces and cgroups do not survive a reboot, so prepare again a task that never ran. Also one that an
+      // earlier version prepared, which would have given it all of root.
       const isOutdated = manifest.bootId !== this.#bootId || manifest.version !== MANIFEST_VERSION;
       if (isOutdated && !folder.launched) {
         await this.#clear(taskId);
@@ -238,13 +241,13 @@ export class ProcessRuntime implements Runtime {
     }
   }
 
-  /** Removes a task that never ran, and what an older version made of its sandbox. */
+  /** Removes a task that never ran, and the parts of its sandbox that an older version made. */
   async #clear(taskId: string): Promise<void> {
     await this.#discard(taskId);
     if (this.#sandboxes.get(taskId) === undefined) await this.#sandboxes.remove(taskId);
   }
 
-  /** Takes over the sandbox that a task is in; older versions made it with the task and kept no record. */
+  /** Takes over a task's sandbox; older versions made it with the task and kept no record. */
   #adoptSandbox(manifest: TaskManifest, { sandboxId, state }: ProcessTask): void {
     const { taskId, bootId, netns, address, ports } = manifest;
     if (state === 'ended') this.#members.joinEnded(sandboxId, taskId);
@@ -285,5 +288,5 @@ export class ProcessRuntime implements Runtime {
 }
 
 function unwanted(): RuntimeError {
-  return new RuntimeError('aborted', 'The task is not wanted any more.');
+  return new RuntimeError('aborted', 'The task is no longer wanted.');
 }

@@ -14,29 +14,29 @@ import type { NetNamespaces } from './net-namespaces.js';
 import type { PortPool } from './port-pool.js';
 
 /**
- * Where tasks without root listen while it is not known where others reach the node. They share the
- * host's network and are told apart by their ports.
+ * Where tasks without root listen while the node does not know its address. They share the host's network
+ * and are told apart by their ports.
  */
 const SHARED_ADDRESS = '127.0.0.1';
 const RECORD_NAME = /^([A-Za-z0-9][A-Za-z0-9_-]*)\.json$/;
 
-/** Ports given to a sandbox that can not have a network of its own. */
+/** Ports for a sandbox that cannot have its own network. */
 export interface OwnPorts {
   readonly address: string;
-  /** As the spec has them, but with the `TargetPort` to listen on. */
+  /** As in the spec, but `TargetPort` is the port to listen on. */
   readonly ports: readonly PortConfig[];
   /** The spec's target ports, in the same order. */
   readonly wanted: readonly number[];
 }
 
-/** A sandbox as it is kept for the daemon's next life. */
+/** A sandbox as stored for the next run of the daemon. */
 export interface SandboxRecord {
   readonly id: string;
-  /** The boot it was made in; namespaces of another one are gone. */
+  /** The boot it was made in; after another boot its namespaces are gone. */
   readonly bootId: string;
-  /** Name of its network namespace; absent where it shares the host's network. */
+  /** Name of its network namespace; absent if it shares the host's network. */
   readonly netns?: string;
-  /** Ports of the host that were given to it, where it can not have a network of its own. */
+  /** Ports of the host that it was given, if it cannot have its own network. */
   readonly ownPorts?: OwnPorts;
 }
 
@@ -57,15 +57,15 @@ export interface ProcessSandboxesOptions {
   readonly folder: string;
   readonly namespaces: NetNamespaces;
   readonly ports: PortPool;
-  /** Whether namespaces can be had (root). */
+  /** Whether namespaces are available (root). */
   readonly privileged: boolean;
   readonly bootId: string;
 }
 
 /**
- * Sandboxes of plain processes: with root a network namespace, where it is attached to a network; without,
- * ports of the host's network. A file of its own keeps each; it is written before anything is made and
- * removed after everything is gone, so that nothing is ever lost sight of.
+ * Sandboxes of plain processes: with root, a network namespace if the sandbox is attached to a network;
+ * without, ports of the host's network. Each has a file, which is written before anything is made and
+ * removed after everything is gone, so that nothing gets lost.
  */
 export class ProcessSandboxes {
   readonly #options: ProcessSandboxesOptions;
@@ -83,7 +83,7 @@ export class ProcessSandboxes {
     return this.#records.get(id);
   }
 
-  /** Takes over what an earlier life left, and removes what a boot or a crash made useless. */
+  /** Takes over what an earlier run left, and removes what a reboot or a crash made useless. */
   async adopt(): Promise<void> {
     const { folder, bootId } = this.#options;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -96,13 +96,13 @@ export class ProcessSandboxes {
     }
   }
 
-  /** Takes over a sandbox that stands. */
+  /** Takes over a sandbox that exists. */
   keep(record: SandboxRecord): void {
     this.#records.set(record.id, record);
     for (const { TargetPort } of record.ownPorts?.ports ?? []) this.#options.ports.keep(TargetPort);
   }
 
-  /** Makes one; of one that stands, what is missing. */
+  /** Makes a sandbox; completes one that exists. */
   async create(spec: SandboxSpec): Promise<Sandbox> {
     const known = this.#records.get(spec.id);
     const record = known ?? (await this.#plan(spec));
@@ -119,7 +119,7 @@ export class ProcessSandboxes {
     return this.#sandbox(record);
   }
 
-  /** Removes one and everything it held. No error when there is none. */
+  /** Removes a sandbox, if there is one, and everything it held. */
   async remove(id: string): Promise<void> {
     const { namespaces, privileged } = this.#options;
     const record = this.#records.get(id);
@@ -139,7 +139,7 @@ export class ProcessSandboxes {
   async #plan(spec: SandboxSpec): Promise<SandboxRecord> {
     const { privileged, bootId } = this.#options;
     const record = { id: spec.id, bootId };
-    // The name is a file's and a namespace's.
+    // The name becomes that of a file and a namespace.
     this.#options.namespaces.path(netnsName(spec.id));
     if (privileged) {
       return spec.addresses.length === 0 ? record : { ...record, netns: netnsName(spec.id) };
@@ -147,7 +147,7 @@ export class ProcessSandboxes {
     return spec.ports.length === 0 ? record : { ...record, ownPorts: await this.#takePorts(spec) };
   }
 
-  /** One port of the host for each target port. */
+  /** Takes one port of the host for each target port. */
   async #takePorts(spec: SandboxSpec): Promise<OwnPorts> {
     const chosen = new Map<number, number>();
     for (const { TargetPort } of spec.ports) {
@@ -169,7 +169,7 @@ export class ProcessSandboxes {
   }
 
   #write(record: SandboxRecord): void {
-    // Only a crash of the host could leave it half written, and then its boot is over as well.
+    // Only a crash of the host could leave it half written, and that ends its boot as well.
     writeFileSync(this.#path(record.id), JSON.stringify(record), { mode: 0o600 });
   }
 
@@ -182,7 +182,7 @@ function netnsName(sandboxId: string): string {
   return `swarm-${sandboxId}`;
 }
 
-/** Undefined when it is damaged. */
+/** Undefined if the file is damaged. */
 function readRecord(path: string): SandboxRecord | undefined {
   try {
     return recordShape.read(JSON.parse(readFileSync(path, 'utf8')));

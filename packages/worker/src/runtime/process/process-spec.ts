@@ -8,24 +8,26 @@ const SUPPORTED_LOG_OPTIONS = new Set(['max-size', 'max-file']);
 const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
 /**
- * Refuses what this runtime can not do, by the field's name: a field is either done or refused.
- * @param privileged whether namespaces, cgroups and other users can be had (root)
+ * Refuses what this runtime cannot do and names the field: a field either works or is refused.
+ * @param privileged whether namespaces, cgroups and other users are available (root)
  * @throws RuntimeError `rejected`
  */
 export function checkProcessSpec(task: Task, privileged: boolean): void {
   const container = task.Spec.ContainerSpec;
   if (container === undefined) {
-    throw rejected(`Runtime "${task.Spec.Runtime ?? ''}" is not known here; give a ContainerSpec.`);
+    throw rejected(
+      `Runtime "${task.Spec.Runtime ?? ''}" is unknown to this node; use a ContainerSpec.`,
+    );
   }
   if (!isHostImage(container.Image)) {
     throw rejected(
-      `The image "${container.Image}" needs a container engine and this node runs plain processes: ` +
+      `The image "${container.Image}" needs a container engine, but this node runs plain processes: ` +
         'use the image "host" with a command of the host, or start the daemon with --runtime docker.',
     );
   }
   if ((container.Command?.length ?? 0) + (container.Args?.length ?? 0) === 0) {
     throw rejected(
-      'The image "host" has no command of its own: give ContainerSpec.Command or Args.',
+      'The image "host" has no command of its own: set ContainerSpec.Command or Args.',
     );
   }
   const unsupported: Record<string, boolean> = {
@@ -47,7 +49,7 @@ export function checkProcessSpec(task: Task, privileged: boolean): void {
     if (used) throw unsupportedField(field);
   }
   if (container.StopSignal && signalNumber(container.StopSignal) === undefined) {
-    throw rejected(`ContainerSpec.StopSignal is "${container.StopSignal}", which is no signal.`);
+    throw rejected(`ContainerSpec.StopSignal is "${container.StopSignal}", which is not a signal.`);
   }
   checkHealth(container.Healthcheck?.Test);
   checkNetworks(task);
@@ -88,27 +90,27 @@ function checkUnprivileged(spec: TaskSpec): void {
   for (const [field, used] of Object.entries(needRoot)) {
     if (used) {
       throw rejected(
-        `${field} needs root and the daemon of this node runs without: start it as root, or remove the field.`,
+        `${field} needs root, but the daemon of this node runs without it: start it as root, or remove the field.`,
       );
     }
   }
 }
 
 /**
- * How much of each stream's log is kept: `max-size` times `max-file` of the log driver's options.
+ * How much to keep of each stream's log: `max-size` times `max-file` of the log driver's options.
  * @throws RuntimeError `rejected` for another driver or option
  */
 export function logLimitBytes(spec: TaskSpec, defaultBytes: number): number {
   const driver = spec.LogDriver;
   if (!SUPPORTED_LOG_DRIVERS.has(driver?.Name ?? '')) {
     throw rejected(
-      `LogDriver.Name is "${driver?.Name}"; the process runtime keeps logs in files itself: use json-file or local.`,
+      `LogDriver.Name is "${driver?.Name}"; the process runtime keeps logs in its own files: use json-file or local.`,
     );
   }
   const options = driver?.Options ?? {};
   for (const name of Object.keys(options)) {
     if (!SUPPORTED_LOG_OPTIONS.has(name)) {
-      throw rejected(`LogDriver.Options has "${name}"; use max-size and max-file alone.`);
+      throw rejected(`LogDriver.Options has "${name}"; only max-size and max-file are supported.`);
     }
   }
   const size = options['max-size'];
@@ -117,7 +119,7 @@ export function logLimitBytes(spec: TaskSpec, defaultBytes: number): number {
   const files = Number(options['max-file'] ?? 1);
   if (match === null || !Number.isSafeInteger(files) || files < 1) {
     throw rejected(
-      `LogDriver.Options has max-size "${size}" and max-file "${options['max-file'] ?? 1}"; give a size like 10m and a whole number.`,
+      `LogDriver.Options has max-size "${size}" and max-file "${options['max-file'] ?? 1}"; use a size like 10m and a whole number.`,
     );
   }
   return Number(match[1]) * (UNIT_BYTES[match[2]?.toLowerCase() ?? ''] ?? 1) * files;
@@ -129,7 +131,7 @@ function hasItems(list: readonly unknown[] | undefined): boolean {
 
 function unsupportedField(field: string): RuntimeError {
   return rejected(
-    `ContainerSpec.${field} can not be had for a plain process: remove it, or use a node with a container engine.`,
+    `ContainerSpec.${field} is not supported for a plain process: remove it, or use a node with a container engine.`,
   );
 }
 

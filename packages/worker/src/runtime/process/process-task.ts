@@ -16,11 +16,11 @@ import { writeProbe } from './task-probe.js';
 import { TaskProcesses } from './task-processes.js';
 
 const SIGTERM = 15;
-/** Longest wait for the supervisor of a launched task to write down who it is. */
+/** Longest wait for the supervisor of a launched task to record its identity. */
 const LAUNCH_LIMIT_MS = 10_000;
-/** How often a task whose supervisor is no child of ours is looked at, besides inotify. */
+/** How often to look at a task whose supervisor is not our child, besides inotify. */
 const ADOPTED_POLL_MS = 1_000;
-/** One task that was prepared: its process, health, log and end. */
+/** A prepared task: its process, health, log and end. */
 export class ProcessTask {
   readonly manifest: TaskManifest;
   readonly log: TaskLog;
@@ -31,7 +31,7 @@ export class ProcessTask {
   readonly #unhealthy = awaited<TaskEnd>();
   #process: ProcessIdentity | undefined;
   #supervisor: ProcessIdentity | undefined;
-  /** The supervisor is our child: its exit comes as an event. */
+  /** The supervisor is our child: its exit arrives as an event. */
   #ours = false;
   #child: ChildProcess | undefined;
   #state: 'prepared' | 'running' | 'ended' = 'prepared';
@@ -90,7 +90,7 @@ export class ProcessTask {
     const processes = this.#folder.readProcesses();
     this.#process = processes?.task;
     this.#supervisor = processes?.supervisor;
-    // If it died while no daemon looked, its number may be a stranger's by now.
+    // If it died while no daemon watched, its number may be a stranger's by now.
     const session =
       processes !== undefined && isAlive(processes.task) ? processes.task.pid : undefined;
     this.#processes.begin(session, processes?.supervisor.pid);
@@ -105,7 +105,7 @@ export class ProcessTask {
     this.#poll();
   }
 
-  /** Starts it where it does not run, then waits until it is healthy. */
+  /** Starts the task unless it runs, then waits until it is healthy. */
   async start(progress: StartProgress): Promise<void> {
     this.#progress = progress;
     if (this.#state === 'prepared') {
@@ -119,7 +119,7 @@ export class ProcessTask {
     }
     this.#progress = undefined;
     if (this.#end !== undefined || this.#isUnhealthy) {
-      throw new RuntimeError('ended', 'The task ended before it was healthy.');
+      throw new RuntimeError('ended', 'The task ended before it became healthy.');
     }
   }
 
@@ -132,9 +132,9 @@ export class ProcessTask {
     ]);
   }
 
-  /** Ends everything of the task and gives back what it held of the kernel. */
+  /** Ends everything of the task and releases what it held of the kernel. */
   async stop(options: StopOptions): Promise<void> {
-    // A start that is under way comes to its end first, or its process would be missed.
+    // A start in progress finishes first, or its process would be missed.
     await this.#launching?.catch(() => {});
     this.#health?.close();
     if (this.#state === 'running' && !this.#settling && this.#process !== undefined) {
@@ -144,7 +144,7 @@ export class ProcessTask {
         await settledWithin(this.#host.clock, this.#exited.promise, options.graceMs);
       }
     }
-    // Its exit is awaited from here on, also by a process that has nothing else to do.
+    // From here on its exit is awaited, even by a process that has nothing else to do.
     this.#child?.ref();
     await this.#processes.killAll();
     if (this.#state === 'running') {
@@ -156,7 +156,7 @@ export class ProcessTask {
       this.#finish({ kind: 'exit', code: -1, error: 'never started' });
   }
 
-  /** Lets go; the task keeps running. */
+  /** Lets go of the task, which keeps running. */
   close(): void {
     this.#closed = true;
     this.#health?.close();
@@ -216,12 +216,12 @@ export class ProcessTask {
     this.#host.clock.setTimeout(() => this.#poll(), ADOPTED_POLL_MS);
   }
 
-  /** Looks whether it has ended; for a supervisor of ours its exit event says so. */
+  /** Checks whether the task has ended; for a supervisor of ours, the exit event says so. */
   #check(): void {
     if (this.#state !== 'running' || this.#settling || this.#closed) return;
     if (this.#ours) return;
     const supervised = this.#supervisor !== undefined && isAlive(this.#supervisor);
-    // The exit code is the last that a supervisor writes; it may take a moment to be gone.
+    // The exit code is the last thing a supervisor writes; the process may take a moment to be gone.
     if (supervised && this.#folder.readExitCode() === undefined) return;
     this.#onSupervisorExit();
   }
@@ -233,7 +233,7 @@ export class ProcessTask {
       this.#process !== undefined &&
       isAlive(this.#process);
     if (orphaned) {
-      // Someone killed the supervisor alone. The task is well; only its exit code will be lost.
+      // Somebody killed only the supervisor. The task is fine; only its exit code will be lost.
       if (this.#ours) {
         this.#ours = false;
         this.#poll();
@@ -243,7 +243,7 @@ export class ProcessTask {
     void this.#settle();
   }
 
-  /** The first process is gone: ends the rest, as the end of a container does, and tells. */
+  /** The first process is gone: ends the rest, as the end of a container does, and reports it. */
   async #settle(): Promise<void> {
     this.#settling = true;
     this.#health?.close();
@@ -252,10 +252,10 @@ export class ProcessTask {
       await this.#processes.killAll();
       this.#finish(end);
     } catch (error) {
-      // Its end is told all the same; `stop` tries to kill the rest again and reports it.
+      // Report its end all the same; `stop` tries again to kill the rest and reports that.
       this.#host.logger.error(
         { taskId: this.manifest.taskId, error: messageOf(error) },
-        'not all of a task could be killed',
+        'could not kill all processes of a task',
       );
       this.#finish(end);
     }

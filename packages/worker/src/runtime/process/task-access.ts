@@ -3,18 +3,18 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { errnoOf } from '../runtime-error.js';
 import type { HostUser } from './host-user.js';
 
-/** Folders that each task has for itself, so that the host's files in them are not there for it. */
+/** Folders that each task has for itself, so that it cannot see the host's files in them. */
 const PRIVATE_FOLDERS = ['/tmp', '/var/tmp', '/dev/shm', '/run', '/var/run'];
 
 const READ = 4;
 const EXECUTE = 1;
-/** As many links as the kernel follows in a path (path_resolution(7)). */
+/** Links that the kernel follows in one path (path_resolution(7)). */
 const LINKS_LIMIT = 40;
 
 /**
- * Why a task may have failed: a file of its command line, or its directory, that its user can not get
- * at. By the mode bits; an access list may open what these close, so this is for explaining only.
- * @returns a sentence with what to do, or undefined
+ * Why a task may have failed: its user has no access to a file of its command line or to its directory. Goes
+ * by the mode bits; an access list may still grant access, so this only serves to explain.
+ * @returns a sentence that says what to do, or undefined
  */
 export function explainAccess(
   command: readonly string[],
@@ -40,14 +40,14 @@ function explain(path: string, wanted: number, user: HostUser): string | undefin
   if (hidden !== undefined)
     return place.isClosed
       ? undefined
-      : `${path} of this host is not there for it: each task has ${hidden} for itself; keep its files elsewhere, in /srv or /opt`;
+      : `it cannot see ${path} of this host: each task has its own ${hidden}; keep its files elsewhere, such as in /srv or /opt`;
   const { at, stat } = place;
   return place.isClosed || !may(stat, wanted, user) ? closed(path, at, stat, user) : undefined;
 }
 
 /**
- * Where the path leads, as far as the user can follow it: what lies behind a closed folder is not told, as
- * whoever creates services reads the reason. Undefined where there is nothing.
+ * Where the path leads, as far as the user can follow it. Does not tell what lies behind a closed folder:
+ * the author of a service reads the reason. Undefined if there is nothing.
  */
 function walk(
   path: string,
@@ -79,7 +79,7 @@ function walk(
   return { at, stat, isClosed: false };
 }
 
-/** Undefined for whatever is no path: an argument may be a whole script. */
+/** Undefined for anything that is not a path: an argument may be a whole script. */
 function look(path: string): Stats | undefined {
   try {
     return lstatSync(path);
@@ -91,7 +91,7 @@ function look(path: string): Stats | undefined {
 
 function closed(path: string, at: string, stat: Stats, user: HostUser): string {
   const mode = (stat.mode & 0o7777).toString(8).padStart(4, '0');
-  return `its user ${user.uid} can not get at ${path}: ${at} is closed to it (mode ${mode}); open it to everybody with 'chmod -R o+rX', or keep the task's files in a folder that is, like /srv`;
+  return `its user ${user.uid} cannot access ${path}: ${at} is closed to it (mode ${mode}); open it to everybody with 'chmod -R o+rX', or keep the task's files in an open folder such as /srv`;
 }
 
 function may(stat: Stats, wanted: number, user: HostUser): boolean {

@@ -5,11 +5,11 @@ import type { ProcessHost } from './process-host.js';
 import { explainAccess } from './task-access.js';
 import type { TaskFolder, TaskManifest } from './task-folder.js';
 
-/** Shell's codes for "can not be executed" and "not found". */
+/** Shell's codes for "cannot be executed" and "not found". */
 const EXEC_FAILED_CODES = new Set([126, 127]);
 
 /**
- * How a task ended, by what its supervisor wrote down.
+ * How a task ended, according to its supervisor's records.
  * @param hadProcess whether its first process is known
  */
 export function readEnd(
@@ -26,7 +26,7 @@ export function readEnd(
       code: -1,
       error:
         failure !== undefined && !hadProcess
-          ? `it could not start: ${failure}`
+          ? `could not start: ${failure}`
           : 'it ended together with its host or its supervisor, so its exit code is lost',
     };
   }
@@ -47,7 +47,7 @@ function explainCode(
   { cgroups }: ProcessHost,
 ): string | undefined {
   let error: string | undefined;
-  if (code === SETUP_FAILED_CODE && failure !== undefined) error = `it could not start: ${failure}`;
+  if (code === SETUP_FAILED_CODE && failure !== undefined) error = `could not start: ${failure}`;
   else if (cgroups.outOfMemoryKills(taskId) > 0) {
     error = `the kernel killed it: out of memory, its limit is ${memoryBytes ?? 0} bytes`;
   } else if (EXEC_FAILED_CODES.has(code)) {

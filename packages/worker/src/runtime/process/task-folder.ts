@@ -18,30 +18,30 @@ import type { HostUser } from './host-user.js';
 import { SCRIPT_FDS } from './launch-script.js';
 import { type ProcessIdentity, parseStat } from './proc.js';
 
-/** Raised when a task that was prepared before must not be started as it is. */
+/** Raised whenever a task that was prepared by an older version must not be started as it is. */
 export const MANIFEST_VERSION = 2;
 
-/** What `prepare` decided, kept for `start` and for the daemon's next life. */
+/** What `prepare` decided, stored for `start` and for the next run of the daemon. */
 export interface TaskManifest {
   readonly version: typeof MANIFEST_VERSION;
   readonly taskId: string;
-  /** Absent where an older version made the sandbox together with the task. */
+  /** Absent if an older version made the sandbox together with the task. */
   readonly sandboxId?: string;
-  /** The boot it was prepared in; namespaces and processes of another one are gone. */
+  /** The boot it was prepared in; after another boot its namespaces and processes are gone. */
   readonly bootId: string;
   readonly env: Readonly<Record<string, string>>;
   readonly directory: string;
-  /** Who it runs as; absent without root. */
+  /** Who the task runs as; absent without root. */
   readonly user?: HostUser;
-  /** Whether `user` is a number that only this task has, to be given back with it. */
+  /** Whether `user` is a number that only this task has and that is released with it. */
   readonly ownsUser?: boolean;
-  /** Whether it has namespaces of its own. */
+  /** Whether the task has its own namespaces. */
   readonly isolated?: boolean;
-  /** Of a task that is isolated. */
+  /** Only for an isolated task. */
   readonly capabilityAdd?: readonly string[];
   readonly capabilityDrop?: readonly string[];
   readonly ulimits?: ContainerSpec['Ulimits'];
-  /** Programs before the command: user, limits, namespaces. */
+  /** Programs that run before the command: user, limits, namespaces. */
   readonly wrappers: readonly string[];
   readonly command: readonly string[];
   readonly cgroupFiles: readonly string[];
@@ -82,7 +82,7 @@ export class TaskFolder {
     mkdirSync(this.path, { recursive: true, mode: 0o700 });
   }
 
-  /** The manifest's presence is what makes a task prepared. */
+  /** A task is prepared once its manifest exists. */
   writeManifest(manifest: TaskManifest): void {
     writeFileSync(this.file('task.json.new'), JSON.stringify(manifest), { mode: 0o600 });
     renameSync(this.file('task.json.new'), this.file('task.json'));
@@ -93,7 +93,7 @@ export class TaskFolder {
     return text === undefined ? undefined : (JSON.parse(text) as TaskManifest);
   }
 
-  /** Writes a program of its own, by default for the task's start. */
+  /** Writes a program, by default the one that starts the task. */
   writeProgram(contents: Uint8Array, name = PROGRAM_NAME): string {
     writeFileSync(this.file(name), contents, { mode: 0o700 });
     return this.file(name);
@@ -104,17 +104,17 @@ export class TaskFolder {
     return this.file(name);
   }
 
-  /** Whether its supervisor was written, so that the task may have been started. */
+  /** Whether its supervisor was written, so that the task may have started. */
   get launched(): boolean {
     return existsSync(this.file(PROGRAM_NAME)) || existsSync(this.file(SCRIPT_NAME));
   }
 
   /**
-   * Writes a shell script that is a task's supervisor and opens its files, as `stdio` of its spawn; the
-   * caller closes them. A program opens them itself, which does not hold the daemon up.
+   * Writes a shell script that is a task's supervisor and opens its files, as `stdio` of its spawn; the caller
+   * closes them. A program opens its files itself, which does not block the daemon.
    * @param entry script that starts the command of an isolated task
    * @param logs paths of its standard output and error
-   * @param owner the task's user: programs that open /dev/stdout again need a file of their own
+   * @param owner the task's user: programs that reopen /dev/stdout need a file of their own
    */
   openFiles(
     script: string,
@@ -148,10 +148,10 @@ export class TaskFolder {
     }
   }
 
-  /** The task's first process and its supervisor, once the supervisor wrote them down. */
+  /** The task's first process and its supervisor, once the supervisor has recorded them. */
   readProcesses(): { task: ProcessIdentity; supervisor: ProcessIdentity } | undefined {
     const text = this.#read(PIDS_NAME);
-    // A program writes each with NULs behind it.
+    // A program writes each with trailing NULs.
     const [first, second, end] = (text?.replaceAll('\0', '') ?? '').split('\n');
     if (end === undefined) return undefined;
     const task = parseStat(first ?? '');
@@ -168,7 +168,7 @@ export class TaskFolder {
   /** What went wrong between the spawn and the task's own command. */
   readFailure(): string | undefined {
     const lines = this.#exitLines().filter((line) => !/^\d*$/.test(line));
-    // A program knows the number of an error alone.
+    // A program only knows the number of an error.
     const named = lines
       .join(': ')
       .replace(/: error (\d{3})\b/, (_all, digits) => `: ${getSystemErrorName(-Number(digits))}`);
@@ -176,7 +176,7 @@ export class TaskFolder {
   }
 
   #exitLines(): string[] {
-    // What comes after the last line feed is not whole yet.
+    // What follows the last line feed is incomplete.
     return (this.#read(EXIT_NAME) ?? '').split('\n').slice(0, -1);
   }
 

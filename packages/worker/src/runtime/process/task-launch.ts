@@ -18,11 +18,11 @@ export interface LogPaths {
 
 export interface LaunchedTask {
   readonly supervisor: ChildProcess;
-  /** Whether it came as far as the task's command. */
+  /** Whether it got as far as the task's command. */
   readonly started: boolean;
 }
 
-/** Starts a task's supervisor, which outlives the daemon; resolves when it started the command or ended. */
+/** Starts a task's supervisor, which outlives the daemon; resolves once it starts the command or ends. */
 export async function launchTask(
   manifest: TaskManifest,
   folder: TaskFolder,
@@ -53,7 +53,7 @@ export async function launchTask(
   const pipe = supervisor.stdio[SCRIPT_FDS.started] as Readable;
   const started = await new Promise<boolean>((resolve, reject) => {
     supervisor.once('error', (error) =>
-      reject(new RuntimeError('failed', `The task could not be started: ${error.message}.`)),
+      reject(new RuntimeError('failed', `Could not start the task: ${error.message}.`)),
     );
     pipe.once('data', () => resolve(true));
     supervisor.once('exit', () => resolve(false));
@@ -63,7 +63,7 @@ export async function launchTask(
   return { supervisor, started };
 }
 
-/** The command line of a supervisor made of system calls; the task's id is for `ps`. */
+/** The command line of a supervisor made of system calls; `ps` shows the task's id. */
 async function programCommand(
   manifest: TaskManifest,
   folder: TaskFolder,
@@ -106,7 +106,7 @@ function script(manifest: TaskManifest, { tools, view }: ProcessHost): string {
   });
 }
 
-/** The command line of the supervisor: namespaces, then the shell; the task's id is for `ps`. */
+/** The command line of the supervisor: namespaces, then the shell; `ps` shows the task's id. */
 async function shellCommand(
   { isolated, netns, hostname, taskId }: TaskManifest,
   { tools, view, namespaces }: ProcessHost,

@@ -33,7 +33,7 @@ export function writeProbe(
     : { path: script, isScript: true };
 }
 
-/** The command that enters the task's namespaces, to be followed by another. */
+/** The command that enters the task's namespaces, to be followed by another one. */
 function entering(
   { isolated, netns, hostname }: TaskManifest,
   process: ProcessIdentity,
@@ -41,12 +41,12 @@ function entering(
 ): string[] {
   const options: string[] = [];
   if (isolated === true) {
-    // Of its pid 1, which is root's: the command may have made namespaces of its own, where it decides
-    // what root's programs are.
+    // Those of its pid 1, which is root's: the command may have made its own namespaces, where it decides what
+    // root's programs are.
     options.push(`--target=${parentOf(process)}`);
     options.push('--mount', '--pid', '--ipc', '--net', '--uts');
   } else {
-    // An earlier version started it, with these alone.
+    // An earlier version started it, with only these.
     if (netns !== undefined) options.push(`--net=${namespaces.path(netns)}`);
     if (hostname !== undefined) options.push(`--uts=/proc/${process.pid}/ns/uts`);
   }

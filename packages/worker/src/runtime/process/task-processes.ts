@@ -6,17 +6,17 @@ import { TASK_ID_VARIABLE } from './process-plan.js';
 import type { TaskManifest } from './task-folder.js';
 
 const SIGKILL = 9;
-/** Longest wait for processes to die from SIGKILL, and how often they are looked at. */
+/** Longest wait for processes to die from SIGKILL, and how often to look. */
 const KILL_LIMIT_MS = 10_000;
 const KILL_POLL_MS = 10;
 
-/** All processes of one task but its supervisor: by its cgroup, or else by its session and its variable. */
+/** All processes of one task except its supervisor: by cgroup, or else by session and variable. */
 export class TaskProcesses {
   readonly #manifest: TaskManifest;
   readonly #host: ProcessHost;
   /**
-   * The task's session, while its members can not be strangers: the kernel gives the number to nobody
-   * else as long as one of them lives, so it means nothing any more once all were killed.
+   * The task's session, as long as its members cannot be strangers: the kernel does not reuse the number while
+   * one of them lives, so it means nothing once all were killed.
    */
   #session: number | undefined;
   #supervisor: number | undefined;
@@ -28,7 +28,7 @@ export class TaskProcesses {
 
   /**
    * The task was started, or found.
-   * @param session undefined where nobody of it is known to live
+   * @param session undefined if none of its processes is known to live
    */
   begin(session: number | undefined, supervisor: number | undefined): void {
     this.#session = session;
@@ -43,7 +43,7 @@ export class TaskProcesses {
     );
   }
 
-  /** @throws RuntimeError when some do not die */
+  /** @throws RuntimeError if some do not die */
   async killAll(): Promise<void> {
     const { clock, cgroups } = this.#host;
     const { taskId, hasCgroup } = this.#manifest;
@@ -59,7 +59,7 @@ export class TaskProcesses {
       }
       for (const pid of left) sendSignal(pid, SIGKILL);
       if (clock.monotonicMs() > deadlineMs) {
-        throw new RuntimeError('failed', `Processes ${left.join(', ')} do not die from SIGKILL.`);
+        throw new RuntimeError('failed', `Processes ${left.join(', ')} survive SIGKILL.`);
       }
       await delay(clock, KILL_POLL_MS);
     }

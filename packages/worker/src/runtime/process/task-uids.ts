@@ -4,15 +4,15 @@ import { TASK_UIDS } from '@swarm/api';
 import type { Accounts } from './host-user.js';
 import { errnoOf, RuntimeError } from '../runtime-error.js';
 
-/** Draws before giving up; with 47 million numbers, more than a few mean that something else is wrong. */
+/** Draws before giving up; with 47 million numbers, needing more than a few means that something else is wrong. */
 const DRAWS_LIMIT = 100;
-/** Below `/run`: claims of a boot end with it, as the processes do. */
+/** Below `/run`: claims end with the boot, as the processes do. */
 const CLAIMS_FOLDER = '/run/swarm-uids';
 
 /**
- * Users of tasks that ask for none: each task gets a number that no account, container range or other
- * task of this host has. Numbers are drawn, not counted, so that one which left files behind does not
- * come back; a claim file for each keeps several daemons of one host apart.
+ * Users of tasks that ask for none: each task gets a number that no account, container range or other task
+ * of this host has. Draws numbers instead of counting, so that one that left files behind does not return; a
+ * claim file for each keeps several daemons on one host apart.
  */
 export class TaskUids {
   readonly #random: () => number;
@@ -20,7 +20,7 @@ export class TaskUids {
 
   /**
    * @param random 0 ≤ x < 1
-   * @param folder of the claims, shared by all daemons of the host
+   * @param folder of the claims, which all daemons of the host share
    */
   constructor(random: () => number, folder = CLAIMS_FOLDER) {
     this.#random = random;
@@ -28,8 +28,8 @@ export class TaskUids {
   }
 
   /**
-   * A number of {@link TASK_UIDS} for one task, its user and group, until it is released.
-   * @throws RuntimeError `failed` when none can be found
+   * Draws a number of {@link TASK_UIDS} for one task, as its user and group, until it is released.
+   * @throws RuntimeError `failed` when it finds none
    */
   take(accounts: Accounts): number {
     const isTaken = takenBy(accounts);
@@ -40,11 +40,11 @@ export class TaskUids {
     }
     throw new RuntimeError(
       'failed',
-      `No free user number for the task was found between ${TASK_UIDS.first} and ${TASK_UIDS.last}: look who uses them in /etc/passwd, /etc/subuid and ${this.#folder}.`,
+      `Found no free user number for the task between ${TASK_UIDS.first} and ${TASK_UIDS.last}: check who uses them in /etc/passwd, /etc/subuid and ${this.#folder}.`,
     );
   }
 
-  /** Claims the number of a task that an earlier daemon left, perhaps in an earlier boot. */
+  /** Claims the number of a task that an earlier daemon left, perhaps before a reboot. */
   keep(uid: number): void {
     this.#claim(uid);
   }
@@ -65,7 +65,7 @@ export class TaskUids {
   }
 }
 
-/** Whether an account, a group or a range for containers has the id; without reading every line. */
+/** Whether an account, a group or a range for containers has the id. Does not parse every line. */
 function takenBy({ passwd, group, subuid, subgid }: Accounts): (id: number) => boolean {
   const ranges = [...subordinate(subuid), ...subordinate(subgid)];
   return (id) =>
