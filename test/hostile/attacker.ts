@@ -1,6 +1,6 @@
 /**
- * The attacker's process, separate so that its load does not slow the observers. See child.ts for the
- * calls.
+ * The attacker's process, separate so that its load does not slow the observers. See bench/raft/child.ts
+ * for the calls.
  */
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
