@@ -154,7 +154,7 @@ test.serial(
     await writeFile(bad, bytes);
     const refused = await m1.exec(['swarm', 'restore', ...address, bad]);
     t.not(refused.code, 0);
-    t.regex(refused.stderr, /backup can not be used/);
+    t.regex(refused.stderr, /backup cannot be used/);
     t.regex(await m1.must(['swarm', 'info']), /Swarm: inactive/);
 
     const out = await m1.must(['swarm', 'restore', ...address, saved]);

@@ -206,7 +206,7 @@ export class World {
     });
   }
 
-  /** Opens a WebSocket; resolves with the answer when it is refused. */
+  /** Opens a WebSocket; the answer when it was refused. */
   upgrade(who: NodeIdentity | undefined, path: string): Promise<WebSocket | Answer> {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(`wss://127.0.0.1:${this.port}${path}`, this.#tls(who));
