@@ -19,7 +19,7 @@ test.after.always(async (t) => {
   await lab?.down();
 });
 
-/** After each bad thing the daemon must still answer. */
+/** After each bad input the daemon must still answer. */
 test.afterEach.always(async (t) => {
   t.is((await manager.api('GET', '/_ping')).status, 200);
 });
@@ -101,7 +101,7 @@ test.serial('a taken name and a published port are conflicts that name the holde
   t.regex(port.message, /8090.*already in use by service 'one'/);
 });
 
-test.serial('malformed JSON, a wrong type and bad constraints are 400 and say where', async (t) => {
+test.serial('malformed JSON, a wrong type and bad constraints get 400 and say where', async (t) => {
   const malformed = await message('POST', '/services/create', '{"Name": "x", ');
   t.is(malformed.status, 400);
   const wrongType = await message('POST', '/services/create', {
@@ -177,7 +177,7 @@ test.serial('commands refuse unknown and unsupported flags by name', async (t) =
   }
 });
 
-test.serial('a second init and a join of a member say that the node is in a swarm', async (t) => {
+test.serial('a second init and a member’s join say that the node is in a swarm', async (t) => {
   const again = await manager.exec(['swarm', 'init']);
   t.is(again.code, 1);
   t.regex(again.stderr, /already part of a swarm/);

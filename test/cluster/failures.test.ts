@@ -179,7 +179,7 @@ function otherManagers(leader: Host): Host[] {
   return lab.managers.filter((host) => host !== leader);
 }
 
-/** Tries a scale on one manager after another; true when one accepted it. */
+/** Tries to scale on one manager after another; true when one accepted. */
 async function scale(managers: readonly Host[], replicas: number): Promise<boolean> {
   for (const host of managers) {
     const read = await host.api('GET', '/services/web', undefined, { timeoutMs: 2000 });
@@ -214,7 +214,7 @@ async function idOf(host: Host): Promise<string> {
   return node.ID;
 }
 
-/** Makes sure that a host has tasks of the service, by replacing all of them if need be. */
+/** Makes sure that a host has tasks of the service, replacing all of them if necessary. */
 async function spreadTo(host: Host): Promise<void> {
   const nodeId = await idOf(host);
   await until(

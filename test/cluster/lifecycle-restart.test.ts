@@ -3,9 +3,7 @@ import type { Service } from '@swarm/api';
 import test from 'ava';
 import { Cluster, type Host, Lab, until } from '../lab/index.js';
 
-/**
- * Restarts of daemons only: tasks, their processes and the traffic to them do not notice.
- */
+/** Restarts of daemons only: they do not affect tasks, their processes and their traffic. */
 const PORT = 8080;
 let lab: Lab;
 let cluster: Cluster;
@@ -51,7 +49,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 }
 
 test.serial(
-  'a daemon that is away for long still serves; coming back it gives up what moved',
+  'the tasks of a daemon that is down for long keep serving; when it returns it stops those that moved',
   async (t) => {
     t.timeout(120_000);
     const worker = lab.host('w1');
@@ -69,7 +67,7 @@ test.serial(
       targets: [worker.address],
     });
     t.is(alone.failures, 0, JSON.stringify(alone.errors));
-    t.deepEqual(await webProcesses(worker), before, 'nobody stops them while the daemon is away');
+    t.deepEqual(await webProcesses(worker), before, 'nobody stops them while the daemon is down');
     await worker.startDaemons();
     await untilReady(5);
     await until('as many processes as tasks', async () => (await allProcesses()).length === 8);
@@ -101,7 +99,7 @@ test.serial('managers restart one after the other, with a write in between each'
     names.push(name);
     await host.startDaemons();
     await untilReady(5);
-    // What came while it was away is there; a read is answered from a state that holds it.
+    // It has what was written while it was down, and answers reads from such a state.
     await until('it has caught up', async () => {
       const service = await cluster.get<Service>(`/services/${name}`, host);
       return service.Spec.Name === name;
@@ -121,7 +119,7 @@ test.serial('a follower answers a write only once a new leader took it', async (
   const leader = await cluster.leader();
   const follower = lab.managers.find((host) => host !== leader)!;
   await endDaemon(leader, 'SIGKILL');
-  // At once: the follower still believes in the leader that is dead.
+  // At once, while the follower still follows the dead leader.
   const askedAt = performance.now();
   const reply = await follower.api('POST', '/services/create', spec('just-after'));
   t.log(`answered ${reply.status} after ${(performance.now() - askedAt).toFixed(0)} ms`);
@@ -130,7 +128,7 @@ test.serial('a follower answers a write only once a new leader took it', async (
   await untilReady(5);
 });
 
-test.serial('adopted tasks are stopped when fewer are wanted, and leave nothing', async (t) => {
+test.serial('adopted tasks stop when fewer are wanted, and leave nothing behind', async (t) => {
   t.timeout(90_000);
   const worker = lab.host('w2');
   await endDaemon(worker, 'SIGKILL');
@@ -169,7 +167,7 @@ test.serial(
     t.regex(info.Error, /damaged.*swarm leave --force/s);
     const token = (await m1.must(['swarm', 'join-token', '-q', 'manager'])).trim();
     await m3.must(['swarm', 'leave', '--force']);
-    await until('it is no member any more', async () => (await managerCount(m1)) === 2);
+    await until('it is no longer a member', async () => (await managerCount(m1)) === 2);
     await m3.must([
       ...['swarm', 'join', '--advertise-addr', m3.address, '--token', token],
       `${m1.address}:2377`,
@@ -244,7 +242,7 @@ async function allProcesses(): Promise<string[]> {
   return lists.flat();
 }
 
-/** Flips bytes in the middle of what LevelDB keeps. */
+/** Flips bytes in the middle of LevelDB's files. */
 async function damage(folder: string): Promise<void> {
   let harmed = 0;
   for (const name of await readdir(folder, { recursive: true })) {

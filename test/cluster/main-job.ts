@@ -9,7 +9,10 @@ interface Context {
 
 const PORT = 8080;
 
-/** The main job, the same with every runtime: form, publish, scale, update without a failed request. */
+/**
+ * The main job, the same with every runtime: form a cluster, publish, scale, update without a failed
+ * request.
+ */
 export function mainJob(test: TestFn<unknown>, runtime: LabRuntime): void {
   const it = test as TestFn<Context>;
   let lab: Lab | undefined;
@@ -83,47 +86,50 @@ export function mainJob(test: TestFn<unknown>, runtime: LabRuntime): void {
     }
   });
 
-  it.serial(`${runtime}: scaling 6, 20, 3 shows truth and leaves nothing behind`, async (t) => {
-    t.timeout(180_000);
-    const { cluster } = t.context;
-    const { manager } = cluster;
-    await manager.must(['swarm', 'service', 'scale', '-d', 'web=20']);
-    await cluster.untilRunning('web', 20, { deadlineMs: 90_000 });
-    t.is(await replicas(manager), '20/20');
-    await manager.must(['swarm', 'service', 'scale', '-d', 'web=3']);
-    const left = await cluster.untilRunning('web', 3);
-    await until(
-      'removed tasks are gone from the store',
-      async () => (await cluster.tasks('web')).length === 3,
-    );
-    t.is(await replicas(manager), '3/3');
-    const shown = await manager.must([
-      'swarm',
-      'service',
-      'ps',
-      '--no-trunc',
-      '--format',
-      '{{.ID}} {{.Node}} {{.CurrentState}}',
-      'web',
-    ]);
-    t.deepEqual(
-      shown
-        .trim()
-        .split('\n')
-        .map((line) => line.split(' ')[0])
-        .sort(),
-      left.map((task) => task.ID).sort(),
-    );
-    t.true(
-      shown
-        .split('\n')
-        .filter((line) => line !== '')
-        .every((line) => line.includes(' Running ')),
-      shown,
-    );
-    await nothingLeft(cluster, new Set(left.map((task) => task.ID)));
-    t.pass();
-  });
+  it.serial(
+    `${runtime}: scaling to 6, 20 and 3 shows true states and leaves nothing behind`,
+    async (t) => {
+      t.timeout(180_000);
+      const { cluster } = t.context;
+      const { manager } = cluster;
+      await manager.must(['swarm', 'service', 'scale', '-d', 'web=20']);
+      await cluster.untilRunning('web', 20, { deadlineMs: 90_000 });
+      t.is(await replicas(manager), '20/20');
+      await manager.must(['swarm', 'service', 'scale', '-d', 'web=3']);
+      const left = await cluster.untilRunning('web', 3);
+      await until(
+        'removed tasks are gone from the store',
+        async () => (await cluster.tasks('web')).length === 3,
+      );
+      t.is(await replicas(manager), '3/3');
+      const shown = await manager.must([
+        'swarm',
+        'service',
+        'ps',
+        '--no-trunc',
+        '--format',
+        '{{.ID}} {{.Node}} {{.CurrentState}}',
+        'web',
+      ]);
+      t.deepEqual(
+        shown
+          .trim()
+          .split('\n')
+          .map((line) => line.split(' ')[0])
+          .sort(),
+        left.map((task) => task.ID).sort(),
+      );
+      t.true(
+        shown
+          .split('\n')
+          .filter((line) => line !== '')
+          .every((line) => line.includes(' Running ')),
+        shown,
+      );
+      await nothingLeft(cluster, new Set(left.map((task) => task.ID)));
+      t.pass();
+    },
+  );
 
   it.serial(`${runtime}: a rolling update of 6 replicas under load fails no request`, async (t) => {
     t.timeout(240_000);
@@ -229,7 +235,7 @@ async function replicas(manager: Host): Promise<string> {
   return (await manager.must(['swarm', 'service', 'ls', '--format', '{{.Replicas}}'])).trim();
 }
 
-/** Waits until every node's mesh spreads over all tasks: the last endpoints travel for some milliseconds. */
+/** Waits until every node's mesh spreads over all tasks: the last endpoints take some milliseconds. */
 async function meshKnows(cluster: Cluster, client: Host, tasks: number): Promise<void> {
   for (const target of cluster.addresses) {
     await until(`all tasks answer on ${target}`, async () => {
@@ -239,7 +245,7 @@ async function meshKnows(cluster: Cluster, client: Host, tasks: number): Promise
   }
 }
 
-/** No process, container, namespace, interface, mesh element of tasks other than `tasks`. */
+/** Checks that only `tasks` have processes, containers, namespaces, interfaces and mesh elements. */
 async function nothingLeft(cluster: Cluster, tasks: ReadonlySet<string>): Promise<void> {
   const own = (await cluster.tasks('web').catch(() => [])).filter((task) => tasks.has(task.ID));
   const nodes = await cluster.nodes();
@@ -272,7 +278,7 @@ async function nothingLeft(cluster: Cluster, tasks: ReadonlySet<string>): Promis
           .trim()
           .split('\n')
           .filter((line) => line !== '').length;
-        // A task is its container and its sandbox.
+        // A task has a container and a sandbox.
         if (containers > here * 2) throw new Error(`${containers} containers for ${here} tasks`);
       } else {
         const processes = (

@@ -21,7 +21,7 @@ test.after.always(async (t) => {
   await lab?.down();
 });
 
-test.serial('the Raft member shows itself, online and offline, without secrets', async (t) => {
+test.serial('the Raft member can be inspected online and offline, without secrets', async (t) => {
   t.timeout(120_000);
   const [m1, , m3] = lab.managers as [Host, Host, Host];
   const shown = await m1.must(['swarm', 'raft', 'status']);
@@ -71,7 +71,7 @@ test.serial(
       return reply.status === 503;
     });
     const stale = await survivor.exec(['swarm', 'backup', join(survivor.state.folder, 'none')]);
-    t.not(stale.code, 0, 'without a quorum a backup is not sure to have everything');
+    t.not(stale.code, 0, 'without a quorum a backup may lack something');
     const stalePath = join(survivor.state.folder, 'stale');
     await survivor.must(['swarm', 'backup', '--stale', stalePath]);
 
@@ -83,7 +83,7 @@ test.serial(
     await cluster.untilRunning('web', 4, { host: survivor });
     const running = (await cluster.running('web', survivor)).map((task) => task.ID);
     for (const id of staying) t.true(running.includes(id), `task ${id} was replaced`);
-    await until('the lost managers are down, and no managers', async () => {
+    await until('the lost managers are down, and are workers', async () => {
       const nodes = await cluster.nodes(survivor);
       const lost = nodes.filter((node) => ['m1', 'm2'].includes(node.Description!.Hostname));
       return (
@@ -94,10 +94,10 @@ test.serial(
     });
     const status = await survivor.must(['swarm', 'raft', 'status', '--json']);
     t.is((JSON.parse(status) as { members: unknown[] }).members.length, 1);
-    // Again: nothing more to do, and no harm.
+    // Repeating it does nothing and no harm.
     await survivor.must(['swarm', 'init', '--force-new-cluster']);
 
-    // A lost one comes back after all: it is a worker now. The other is made afresh.
+    // One lost manager comes back, as a worker. The other is set up again.
     await lab.start('m1');
     await until(
       'm1 is back as a worker',
@@ -128,7 +128,7 @@ test.serial(
 );
 
 test.serial(
-  'a backup taken while running brings everything back after all is destroyed',
+  'a backup taken while running restores everything after all is destroyed',
   async (t) => {
     t.timeout(240_000);
     const follower = (await managers(lab.host('m3'))).find((node) => !node.ManagerStatus?.Leader)!;

@@ -16,7 +16,7 @@ const SETTLE_LIMIT_MS = 30_000;
 const RESTORE_PLACE = 71;
 const HONEST_NODES = 4;
 
-/** Looks, when the attack is over, whether everything that must be true of the cluster is. */
+/** Checks the cluster after the attack. */
 export class Aftermath {
   readonly #cluster: HostileCluster;
 
@@ -24,7 +24,7 @@ export class Aftermath {
     this.#cluster = cluster;
   }
 
-  /** Removes what the honest client left, and waits until the rest is at peace. */
+  /** Removes what the honest client left, and waits until the rest is settled. */
   async settle(): Promise<void> {
     const cluster = this.#cluster;
     const probes = async () =>
@@ -39,7 +39,7 @@ export class Aftermath {
     );
   }
 
-  /** The states of all managers at one index: they must be the same. */
+  /** Reads the states of all managers at one index, which must be equal. */
   async states(): Promise<{ readonly state: State; readonly wrong: readonly string[] }> {
     const { managers } = this.#cluster;
     const all = await until(
@@ -47,7 +47,7 @@ export class Aftermath {
       async () => {
         const states = await Promise.all(managers.map((daemon) => stateOf(daemon, 'after')));
         const isEven = states.every(({ index }) => index === states[0]!.index);
-        // A service that is being removed is not listed any more, but still there.
+        // A service that is being removed is no longer listed, but still exists.
         const isPending = states[0]!
           .of('service')
           .some(({ PendingDelete }) => PendingDelete === true);
@@ -64,7 +64,7 @@ export class Aftermath {
     return { state: first, wrong: [...wrong, ...brokenInvariants(first)] };
   }
 
-  /** What every manager's API finds by its indexes is what is there. */
+  /** Checks that the indexes of every manager's API find exactly what exists. */
   async indexes(state: State): Promise<string[]> {
     const wrong: string[] = [];
     for (const daemon of this.#cluster.managers) {
@@ -99,7 +99,7 @@ export class Aftermath {
     return wrong;
   }
 
-  /** Whoever runs the cluster gets rid of the attacker's nodes, and of what was on them. @param own their ids */
+  /** Removes the attacker's nodes, as an operator would, with everything on them. @param own their ids */
   async expels(own: Iterable<string>): Promise<string[]> {
     const cluster = this.#cluster;
     const bait = (await cluster.services()).find(({ Spec }) => Spec.Name === BAIT_SERVICE)!;
@@ -119,7 +119,7 @@ export class Aftermath {
     return brokenInvariants(state);
   }
 
-  /** A backup can be made, and a cluster be made of it. */
+  /** Takes a backup and restores a cluster from it. */
   async restores(state: State): Promise<string[]> {
     const path = await takeBackup(this.#cluster.managers[0]!, 'restore');
     const daemon = await this.#cluster.extra('restored', 'manager', RESTORE_PLACE);
@@ -143,12 +143,12 @@ export class Aftermath {
     return wrong;
   }
 
-  /** Every daemon ends in order, and what it leaves on disk is whole. */
+  /** Checks that every daemon shuts down cleanly and leaves intact files. */
   async files(): Promise<string[]> {
     const wrong: string[] = [];
     for (const daemon of [this.#cluster.worker, ...this.#cluster.managers]) {
       const code = await daemon.stop();
-      if (code !== '0') wrong.push(`${daemon.name} ended with ${code} when it was asked to stop`);
+      if (code !== '0') wrong.push(`${daemon.name} ended with ${code} when told to stop`);
     }
     for (const daemon of this.#cluster.managers) {
       const { problems } = await inspectManager(join(daemon.dataRoot, 'raft'));

@@ -26,7 +26,7 @@ const ARCHITECTURES = ['amd64', 'arm64', 'riscv64', ''];
 const BACKENDS = ['nftables', 'userspace', 'ipvs'];
 const RUNTIMES = ['process', 'docker'];
 
-/** Messages of an agent that says what it may say, if oddly. One for each type: the compiler sees to it. */
+/** Valid but odd messages of an agent. The compiler makes sure that there is one for each type. */
 export type AgentMessages = Readonly<Record<MessageType, Arbitrary<unknown>>>;
 
 export function agentMessages(known: Knowledge): AgentMessages {
@@ -90,7 +90,7 @@ export function agentMessages(known: Knowledge): AgentMessages {
   const status = fc.record(
     {
       Timestamp: time,
-      // A task that runs can be told of most.
+      // Most can be reported about a running task.
       State: fc.oneof(fc.constantFrom(...STATES), fc.constantFrom(...ALIVE)),
       Message: fc.oneof(
         { weight: 20, arbitrary: word },

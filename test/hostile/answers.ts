@@ -9,10 +9,10 @@ export interface Answer {
 const HEAD_END = '\r\n\r\n';
 
 /**
- * Takes the first whole answer from what came.
+ * Takes the first complete answer from the received bytes.
  * @param method of the request: HEAD has no body
- * @returns undefined when it is not whole yet
- * @throws Error when it is no HTTP
+ * @returns undefined while it is incomplete
+ * @throws Error when it is not HTTP
  */
 export function takeAnswer(
   bytes: Buffer,
@@ -55,7 +55,7 @@ function takeChunks(bytes: Buffer): { body: Buffer; rest: Buffer } | undefined {
     const end = bytes.indexOf('\r\n', at);
     if (end === -1) return undefined;
     const size = Number.parseInt(bytes.toString('latin1', at, end), 16);
-    if (!Number.isSafeInteger(size)) throw new Error('an answer with a chunk of no size');
+    if (!Number.isSafeInteger(size)) throw new Error('an answer with a chunk without a size');
     const next = end + 2 + size + 2;
     if (bytes.length < next) return undefined;
     parts.push(bytes.subarray(end + 2, end + 2 + size));

@@ -8,12 +8,12 @@ import { Line } from './line.js';
 import type { Residence } from './resident.js';
 import type { Script, Sent } from './script.js';
 
-/** A manager that lets anybody wait for longer than this stalls. */
+/** A manager that takes longer than this to answer counts as stalled. */
 const ANSWER_LIMIT_MS = 15_000;
 const HANDSHAKE_LIMIT_MS = 10_000;
-/** What is broken need not be answered; so long it may be. */
+/** How long to wait for an answer to broken bytes, which need none. */
 const BROKEN_WAIT_MS = 60;
-/** What one write holds at most: a TLS record, so that it comes whole or not at all. */
+/** Largest write: one TLS record, so that it arrives complete or not at all. */
 const RECORD_BYTES = 16 * 1024;
 
 export interface AttackOptions {
@@ -23,7 +23,7 @@ export interface AttackOptions {
   readonly onProblem: (script: Script, what: string) => void;
 }
 
-/** Runs scripts. Keeps TLS sessions between them. */
+/** Runs scripts, and keeps TLS sessions between them. */
 export class Attack {
   readonly #options: AttackOptions;
   readonly #sessions = new Map<string, Buffer>();
@@ -71,7 +71,7 @@ export class Attack {
     );
   }
 
-  /** Requests of one write are answered in order; a refusal closes the connection after its answer. */
+  /** The manager answers the requests of one write in order; after a refusal it closes the connection. */
   async #requests(script: Script, line: Line): Promise<number> {
     let reached = 0;
     for (const batch of batches(script.messages)) {
@@ -152,10 +152,10 @@ export class Attack {
     return 1 + (await this.#hear(script, line));
   }
 
-  /** Until the manager answers the ping behind the last message, or ends the session. */
+  /** Waits until the manager answers the ping after the last message, or ends the session. */
   async #hear(script: Script, line: Line): Promise<number> {
     const hearing = this.#hearing(script, line);
-    // A frame that is cut off leaves the ping inside it: then nothing comes, and rightly.
+    // A truncated frame swallows the ping, so no answer is right.
     const limitMs = script.lane === 'frames' ? BROKEN_WAIT_MS : ANSWER_LIMIT_MS;
     await line.until(hearing.look, limitMs);
     const { isDone } = hearing;
@@ -165,7 +165,7 @@ export class Attack {
     let reached = 0;
     for (const { label, valid } of script.messages) {
       reached += 1;
-      // What comes behind a message that ended the session is not looked at.
+      // Ignores what arrives after a message that ended the session.
       const isLast = !isDone && !valid && script.lane !== 'frames';
       this.#count(script, label, isLast ? outcome : 'taken');
       if (isLast) break;
@@ -174,7 +174,7 @@ export class Attack {
     return reached;
   }
 
-  /** Lives through a session. @param script what is told of it. @param isOver asked in between */
+  /** Runs a lasting session. @param script for reports. @param isOver called in between */
   async reside(script: Script, residence: Residence, isOver: () => boolean): Promise<number> {
     const line = await this.#open(script);
     try {
@@ -217,7 +217,7 @@ export class Attack {
   }
 }
 
-/** Messages that go out in one write. */
+/** Splits messages into writes. */
 function* batches(messages: readonly Sent[]): Generator<Sent[]> {
   let batch: Sent[] = [];
   let bytes = 0;

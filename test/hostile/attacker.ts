@@ -1,4 +1,7 @@
-/** The attacker as a process of its own: what it costs must not slow those who watch. See child.ts for the calls. */
+/**
+ * The attacker's process, separate so that its load does not slow the observers. See bench/raft/child.ts
+ * for the calls.
+ */
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -15,12 +18,12 @@ import { upgradeRequest } from './requests.js';
 import { Residences } from './resident.js';
 import { type Script, Scripts } from './script.js';
 
-/** Connections at once. More do not make it faster on two processors. */
+/** Connections at once. More are not faster on two processors. */
 const IN_FLIGHT = 12;
 const RESIDENT_REST_MS = 200;
 const NEWS_MS = 250;
 const RECENT_LIMIT = 30;
-/** Of a message that is told with a problem. */
+/** How much of a message to report with a problem. */
 const TOLD_BYTES = 120;
 const TOLD_MESSAGES = 5;
 const OPENED_AT_ONCE = 50;
@@ -82,7 +85,7 @@ class Attacker {
     }
   }
 
-  /** Nodes that stay, beside the connections that come and go. */
+  /** Runs the nodes that stay, beside the connections that come and go. */
   async #residents(): Promise<void> {
     const { credentials, identity } = this.#start;
     const all = credentials.filter(({ isResident }) => isResident === true);
@@ -107,7 +110,7 @@ class Attacker {
       const reached = await this.#attack.reside(script, residence, () => this.#isStopped);
       this.#messages += reached;
       this.#connections += 1;
-      // A manager that is gone must not be asked without end.
+      // Rests, so that a manager that is gone is not asked in a tight loop.
       await delay(RESIDENT_REST_MS);
     }
   }
@@ -136,11 +139,11 @@ function describe(script: Script): string {
   return [`  ${brief(script)}`, ...shown].join('\n');
 }
 
-/** What a hoard holds until it is let go. */
+/** Connections that are held until they are released. */
 class Hoard {
   readonly #sockets: Socket[] = [];
 
-  /** As many connections to the first manager as it takes. @returns how many stood */
+  /** Opens as many connections to the first manager as it accepts. @returns how many were open */
   async open(start: AttackerStart, { connections, slowBodies }: HoardOrder): Promise<number> {
     const { host, port } = parseHostPort(start.facts.managers[0]!.address)!;
     const nobody = start.credentials.find(({ name }) => name === 'nobody')!;
@@ -171,7 +174,7 @@ class Hoard {
 
   #keep<S extends Socket>(socket: S): S {
     this.#sockets.push(socket);
-    // Being cut off is what it asks for.
+    // It expects to be cut off.
     socket.on('error', () => {});
     return socket;
   }

@@ -5,16 +5,16 @@ import type { State } from './state.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Names of the honest client's services begin so. */
+/** Prefix of the names of the honest client's services. */
 export const PROBE_PREFIX = 'probe-';
-/** What every write of an object changes. */
+/** Fields that every write of an object changes. */
 const META: readonly (keyof Meta)[] = ['Version', 'UpdatedAt'];
-/** What a node says of itself, and what a renewal writes. */
+/** Fields that a node reports, and that a renewal writes. */
 const OF_THE_NODE = ['Description', 'Status', 'Mesh', 'CertificateExpiresAt'];
 
 /**
- * What an attack changed that is not the attacker's. Of its own nodes it may change what they say of
- * themselves, of the tasks on them the status; the orchestrator may replace those tasks.
+ * Changes that the attack must not make. It may change what its own nodes report about themselves and the
+ * statuses of their tasks, and the orchestrator may replace those tasks.
  * @param own ids of the attacker's nodes
  */
 export function forbiddenChanges(before: State, after: State, own: ReadonlySet<string>): string[] {
@@ -56,7 +56,7 @@ function allowedOf({ ID }: Node, own: ReadonlySet<string>): readonly string[] {
   return own.has(ID) ? OF_THE_NODE : [];
 }
 
-/** Tasks of the bait may fail and be replaced, but not become something else. */
+/** Tasks of the bait may fail and be replaced, but not change otherwise. */
 function wrongBait(after: State, bait: ReadonlySet<string>, own: ReadonlySet<string>): string[] {
   const specs = new Map(after.of('service').map((service) => [service.ID, service]));
   return after

@@ -6,25 +6,25 @@ import { until } from '../lab/index.js';
 import { Daemon } from './daemon.js';
 
 const MANAGERS = 3;
-/** The published port of the service whose users must not notice anything. */
+/** The published port of the service whose users must not notice the attack. */
 export const HONEST_PORT = 26_480;
 export const HONEST_SERVICE = 'honest';
-/** Runs on the attacker's nodes, so that they have tasks of their own. */
+/** A service that runs on the attacker's nodes, so that they have tasks. */
 export const BAIT_SERVICE = 'bait';
 export const BAIT_LABEL = 'bait';
-/** What the honest service writes, line by line. */
+/** The line that the honest service logs. */
 export const TICK = 'tick';
 const WEB_SERVER =
   `setInterval(()=>console.log('${TICK}'),1000);` +
   "require('http').createServer((q,s)=>s.end(process.env.TASK)).listen(process.env.PORT??80,process.env.HOST??'0.0.0.0')";
 const CALL_LIMIT_MS = 10_000;
 
-/** Three managers and a worker, each a daemon of its own, and services on them. */
+/** Three managers and a worker, each its own daemon, with services on them. */
 export class HostileCluster {
   readonly folder: string;
   readonly managers: readonly Daemon[];
   readonly worker: Daemon;
-  /** Started for a while, or after the attack. */
+  /** Started temporarily, or after the attack. */
   readonly others: Daemon[] = [];
   readonly #onEnd: (daemon: Daemon, how: string) => void;
 
@@ -41,9 +41,9 @@ export class HostileCluster {
     return [...this.managers, this.worker, ...this.others];
   }
 
-  /** A loopback address that is this run's alone. */
+  /** A loopback address that no other run uses. */
   address(last: number): string {
-    // Process ids are below 2^22; runs at the same time do not differ by a multiple of 2^14.
+    // Process ids are below 2^22; concurrent runs do not differ by a multiple of 2^14.
     return `127.${64 + ((process.pid >> 8) & 63)}.${process.pid & 255}.${last}`;
   }
 
@@ -59,7 +59,7 @@ export class HostileCluster {
     });
   }
 
-  /** A daemon beside the first ones. */
+  /** Starts one more daemon. */
   async extra(name: string, role: 'manager' | 'worker', last: number): Promise<Daemon> {
     const daemon = this.#daemon(name, role, last);
     this.others.push(daemon);
@@ -84,7 +84,10 @@ export class HostileCluster {
     return (await this.managers[0]!.must(['swarm', 'join-token', '-q', role])).trim();
   }
 
-  /** The services that are there throughout. @param canary a text that only managers and the honest nodes may know */
+  /**
+   * Creates the services that run throughout. @param canary a text that only managers and honest nodes may
+   * know
+   */
   async createServices(canary: string): Promise<void> {
     const [first] = this.managers as [Daemon];
     const web = ['host', process.execPath, '-e', WEB_SERVER];

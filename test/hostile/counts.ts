@@ -1,4 +1,4 @@
-/** What came of messages, by who sent what. */
+/** Outcomes of messages, by sender and kind. */
 export class Counts {
   readonly #all = new Map<string, number>();
 
@@ -7,7 +7,7 @@ export class Counts {
     this.#all.set(key, (this.#all.get(key) ?? 0) + count);
   }
 
-  /** And forgets them. */
+  /** Returns the counts and clears them. */
   take(): [string, number][] {
     const taken = [...this.#all];
     this.#all.clear();
@@ -18,7 +18,7 @@ export class Counts {
     for (const [key, count] of counts) this.#all.set(key, (this.#all.get(key) ?? 0) + count);
   }
 
-  /** Sums by one of the three: 0 who, 1 what, 2 what came of it. */
+  /** Sums by one part of the key: 0 the sender, 1 the message, 2 the outcome. */
   by(part: 0 | 1 | 2): Record<string, number> {
     const sums: Record<string, number> = {};
     for (const [key, count] of this.#all) {

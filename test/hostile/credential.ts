@@ -4,13 +4,13 @@ export type IdentityName =
   | 'worker'
   /** A worker that was removed. */
   | 'removed'
-  /** A manager that was demoted, with the manager's certificate it had. */
+  /** A manager that was demoted, with its old manager's certificate. */
   | 'demoted'
   /** A node of another cluster. */
   | 'foreign'
-  /** Another authority's certificate for this cluster's leader. */
+  /** Another CA's certificate for this cluster's leader. */
   | 'impostor'
-  /** A live manager's id in a certificate of this cluster that has expired. */
+  /** A live manager's id in an expired certificate of this cluster. */
   | 'expired'
   /** A manager's certificate of this cluster for a node that the cluster has never had. */
   | 'unknown'
@@ -27,21 +27,21 @@ export const IDENTITIES: readonly IdentityName[] = [
   'nobody',
 ];
 
-/** What an attacker connects with. */
+/** The credentials that an attacker connects with. */
 export interface Credential {
   readonly name: IdentityName;
-  /** Of the certificate. Absent without one. */
+  /** The node in the certificate; absent without a certificate. */
   readonly nodeId?: string;
   /** PEM. */
   readonly key?: string;
   readonly certificate?: string;
-  /** Address that it connects from. */
+  /** The address to connect from. */
   readonly from: string;
-  /** Its node has one session after the other; other sessions would end them. */
+  /** Its node has one session after the other, which other sessions would end. */
   readonly isResident?: boolean;
 }
 
-/** Whether the cluster still has the node, so that it may act as the worker it is. */
+/** Whether the node is still in the cluster, so that it may act as a worker. */
 export function isOfCluster(name: IdentityName): boolean {
   return name === 'worker' || name === 'demoted';
 }

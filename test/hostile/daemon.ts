@@ -9,14 +9,14 @@ import { SWARM_BIN, until } from '../lab/index.js';
 import { LoopbackHost } from '../lab/loopback-lab.js';
 
 const START_DEADLINE_MS = 30_000;
-/** An orderly end, leadership handed over. */
+/** Time for a clean shutdown, including a transfer of leadership. */
 const STOP_LIMIT_MS = 20_000;
 const PAGE_BYTES = 4096;
 const INSPECTOR_PORT = 9229;
 
 /**
- * Root in here is nobody in particular to the daemon: it then uses no namespaces and no cgroups, and its
- * tasks listen on loopback, as for users without root. Files it makes are root's all the same.
+ * Makes root an ordinary user to the daemon: it uses no namespaces and no cgroups, and its tasks listen on
+ * loopback, as for users without root. Its files still belong to root.
  */
 const UNPRIVILEGED =
   process.getuid?.() === 0 ? 'unshare --user --map-user=1000 --map-group=1000'.split(' ') : [];
@@ -26,11 +26,11 @@ export interface DaemonOptions {
   readonly address: string;
   readonly folder: string;
   readonly role: 'manager' | 'worker';
-  /** Called when it ends and nobody had asked it to. */
+  /** Called when it ends without being told to. */
   readonly onEnd: (daemon: Daemon, how: string) => void;
 }
 
-/** The product: `swarm daemon` as a process, on a loopback address of its own. */
+/** A `swarm daemon` process on its own loopback address. */
 export class Daemon extends LoopbackHost {
   readonly #options: DaemonOptions;
   #ended: Promise<string> | undefined;
@@ -55,7 +55,7 @@ export class Daemon extends LoopbackHost {
     return join(this.state.folder, 'daemon.log');
   }
 
-  /** Where it can be debugged, once it was asked to. */
+  /** Where its inspector listens, once it is switched on. */
   get inspectorAddress(): string {
     return `${this.address}:${INSPECTOR_PORT}`;
   }
@@ -94,7 +94,7 @@ export class Daemon extends LoopbackHost {
     await super.kill();
   }
 
-  /** At once, when this process ends in the middle: the daemon, its tasks and their supervisors. */
+  /** Kills the daemon, its tasks and their supervisors at once, when this process ends early. */
   killNow(): void {
     this.#isStopping = true;
     if (this.up) process.kill(this.pid, 'SIGKILL');
@@ -107,12 +107,12 @@ export class Daemon extends LoopbackHost {
         if (traces.some((trace) => trace.includes(`${this.dataRoot}/`)))
           process.kill(Number(entry), 'SIGKILL');
       } catch {
-        // It ended in between, or is another user's.
+        // It has ended meanwhile, or belongs to another user.
       }
     }
   }
 
-  /** Ends it in order; tasks keep running. @returns its exit code or signal */
+  /** Shuts it down cleanly; tasks keep running. @returns its exit code or signal */
   async stop(): Promise<string> {
     this.#isStopping = true;
     process.kill(this.pid, 'SIGTERM');
@@ -128,7 +128,7 @@ export class Daemon extends LoopbackHost {
     return identity;
   }
 
-  /** Memory of the process that is in RAM (proc(5), statm). */
+  /** Resident memory of the process (proc(5), statm). */
   residentBytes(): number {
     return Number(readFileSync(`/proc/${this.pid}/statm`, 'utf8').split(' ')[1]) * PAGE_BYTES;
   }

@@ -1,4 +1,7 @@
-/** What an attacker may know of the cluster: nothing of it is secret, and the worst one knows it all. */
+/**
+ * What an attacker may know about the cluster. None of it is secret, and the worst attacker knows all of
+ * it.
+ */
 export interface Facts {
   readonly clusterId: string;
   readonly managers: readonly {
@@ -7,36 +10,36 @@ export interface Facts {
     /** `host:port`. */
     readonly address: string;
   }[];
-  /** Nodes that no attacker has the key of. */
+  /** Nodes whose keys no attacker has. */
   readonly nodes: readonly string[];
   readonly services: readonly string[];
-  /** Tasks on nodes of others. */
+  /** Tasks on other nodes. */
   readonly tasks: readonly string[];
   readonly networks: readonly string[];
-  /** Where nodes are, by their ids: that is where endpoints of their tasks may be. */
+  /** Addresses of nodes by id, where the endpoints of their tasks may be. */
   readonly addresses: Readonly<Record<string, string>>;
 }
 
-/** Facts, and what the attacker learns while it is at it. */
+/** Facts, and what the attacker learns during the attack. */
 export interface Knowledge extends Facts {
   /** Tasks that managers gave the attacker's own nodes, by node, newest last. */
   readonly ownTasks: Record<string, readonly string[]>;
-  /** Newest mesh that they were sent, by node. */
+  /** The newest mesh generation that managers sent each of them. */
   readonly generations: Record<string, number>;
   /** `resultsIn` of the last assignments in the node's newest session. */
   readonly assigned: Record<string, number>;
-  /** Node whose certificate the next messages are sent with. */
+  /** The node whose certificate the next messages use. */
   speaker: string;
-  /** Log subscriptions that managers asked the attacker's nodes for. */
+  /** Log subscriptions that managers opened on the attacker's nodes. */
   subscriptions: readonly string[];
   /** Certificate requests of its own, PEM. */
   readonly requests: readonly string[];
 }
 
-/** Of what an attacker learns, the newest: older tasks have ended. */
+/** How many of the newest facts an attacker remembers: older tasks have ended. */
 export const LEARNT_LIMIT = 3;
 
-/** Tasks of the node that speaks. */
+/** Tasks of the speaking node. */
 export function tasksOfSpeaker({ ownTasks, speaker }: Knowledge): readonly string[] {
   return ownTasks[speaker] ?? [];
 }

@@ -3,7 +3,7 @@ export const Opcode = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, 
 
 const FIN = 0x80;
 const MASKED = 0x80;
-/** Masks nothing, so that what is told of a frame can be read. RFC 6455 lets a client choose any. */
+/** A mask that changes nothing, so that reported frames are readable. RFC 6455 lets a client choose any. */
 const MASK = Buffer.alloc(4);
 const U64_LENGTH = 127;
 const U16_LENGTH = 126;
@@ -17,11 +17,11 @@ export interface FrameShape {
   readonly reserved?: number;
   /** Default true, as a client must. */
   readonly masked?: boolean;
-  /** What the head says; default the truth. */
+  /** The length in the head; default the real one. */
   readonly length?: bigint;
 }
 
-/** One frame of a client, as wrong as wished. */
+/** Makes a client's frame, valid or not. */
 export function clientFrame(shape: FrameShape): Buffer {
   const { opcode, payload, fin = true, reserved = 0, masked = true } = shape;
   const length = shape.length ?? BigInt(payload.length);
@@ -50,8 +50,8 @@ export interface ServerFrame {
 }
 
 /**
- * Takes the first whole frame of a server from what came.
- * @returns undefined when it is not whole yet
+ * Takes the first complete frame of a server from the received bytes.
+ * @returns undefined while it is incomplete
  */
 export function takeFrame(bytes: Buffer): { frame: ServerFrame; rest: Buffer } | undefined {
   if (bytes.length < 2) return undefined;

@@ -10,8 +10,8 @@ interface Reply {
 }
 
 /**
- * What the daemon's heap holds after a garbage collection, bytes. Asks through Node's inspector, which a
- * signal switches on: the product runs as it does for users.
+ * Size of the daemon's heap after a garbage collection, in bytes. Asks through Node's inspector, which a
+ * signal switches on, so the daemon runs exactly as for users.
  */
 export async function heapBytes(daemon: Daemon): Promise<number> {
   process.kill(daemon.pid, 'SIGUSR1');

@@ -7,7 +7,7 @@ import { type Judge, tasksOf } from './judge.js';
 import type { Line } from './line.js';
 
 const SIGN = Buffer.from('hostile');
-/** What the manager answers to, once it has read what was before it. */
+/** A ping, which the manager answers once it has read everything before it. */
 export const PING = clientFrame({ opcode: Opcode.ping, payload: SIGN });
 export const CLOSE = clientFrame({ opcode: Opcode.close, payload: Buffer.from([0x03, 0xe8]) });
 
@@ -19,20 +19,20 @@ export interface HearingOptions {
   readonly onProblem: (what: string) => void;
 }
 
-/** What a manager says on a WebSocket. */
+/** What a manager sends on a WebSocket. */
 export class Hearing {
   readonly #options: HearingOptions;
   readonly #unpackr = new Unpackr({ useRecords: false });
   /** The ping was answered. */
   isDone = false;
-  /** Why the manager ended the session; undefined as long as it has not. */
+  /** Why the manager ended the session; undefined while it lasts. */
   ended: string | undefined;
 
   constructor(options: HearingOptions) {
     this.#options = options;
   }
 
-  /** Takes what came. @returns whether no more needs to be waited for */
+  /** Reads what has arrived. @returns whether there is nothing more to wait for */
   readonly look = (): boolean => {
     const { line } = this.#options;
     for (let taken = takeFrame(line.inbox); taken !== undefined; taken = takeFrame(line.inbox)) {
@@ -52,7 +52,7 @@ export class Hearing {
     try {
       message = this.#unpackr.unpack(payload) as ManagerMessage;
     } catch (error) {
-      onProblem(`a manager sent what is no MessagePack: ${(error as Error).message}`);
+      onProblem(`a manager sent bytes that are not MessagePack: ${(error as Error).message}`);
       return;
     }
     const wrong = judge.message(credential, message, payload);
@@ -80,7 +80,7 @@ export class Hearing {
   }
 }
 
-/** Keeps counts few: the place in a message does not make another outcome. */
+/** Drops the place in a message from a reason, so that there are few different outcomes. */
 function shorten(reason: string): string {
   return reason.replace(/:.*/s, '').slice(0, 60);
 }

@@ -10,7 +10,7 @@ const RUN_LIMIT_MS = 30_000;
 const PAUSE_MS = 300;
 const POLL_MS = 100;
 
-/** Somebody who works with the cluster while it is attacked: each step in time, or it is a problem. */
+/** A client that uses the cluster during the attack. A step that takes too long is a problem. */
 export class HonestClient {
   readonly #cluster: HostileCluster;
   readonly #problems: Problems;
@@ -53,7 +53,7 @@ export class HonestClient {
     }
   }
 
-  /** Create, list, scale, run, remove, each on another manager than the one before. */
+  /** Creates, lists, scales, runs and removes a service, each step on another manager. */
   async #round(): Promise<void> {
     const cluster = this.#cluster;
     const name = `probe-${this.rounds}`;
@@ -76,7 +76,7 @@ export class HonestClient {
       if (!names.includes(name))
         throw new Error(`service ${name} is not listed after it was created`);
     });
-    // The command tries again when the cluster itself changed the service in between.
+    // As the command does, retries when the cluster itself has changed the service meanwhile.
     await this.#timed(WRITE_LIMIT_MS, 'scale a service', () =>
       via(2).must(['swarm', 'service', 'scale', '-d', `${name}=2`]),
     );

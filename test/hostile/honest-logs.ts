@@ -8,7 +8,9 @@ const SILENCE_LIMIT_MS = 15_000;
 const CHECK_MS = 500;
 const FRAME_HEAD_BYTES = 8;
 
-/** Somebody who reads logs: of the honest service, whose lines are known, and of the attacker's tasks. */
+/**
+ * A client that reads logs: the honest service's, whose lines are known, and those of the attacker's tasks.
+ */
 export class HonestLogs {
   readonly #cluster: HostileCluster;
   readonly #problems: Problems;
@@ -38,7 +40,7 @@ export class HonestLogs {
     for (const call of this.#calls.values()) call.destroy();
   }
 
-  /** Reads a service's log from the first manager, again whenever it ends. */
+  /** Follows a service's log on the first manager, again whenever it ends. */
   #follow(service: string, take: (text: string) => void): void {
     const { socket } = this.#cluster.managers[0]!.state;
     const path = `/services/${service}/logs?follow=1&stdout=1&tail=0`;
@@ -65,7 +67,7 @@ export class HonestLogs {
     this.lines += 1;
     if (!text.startsWith(TICK))
       this.#problems.add(
-        `the log of the honest service has a line of somebody else: ${JSON.stringify(text.slice(0, 100))}`,
+        `the log of the honest service has a foreign line: ${JSON.stringify(text.slice(0, 100))}`,
       );
   }
 
@@ -78,7 +80,10 @@ export class HonestLogs {
   }
 }
 
-/** Takes whole frames of Docker's log format: a stream, three zeros, a length, the line. @returns the rest */
+/**
+ * Takes complete frames of Docker's log format: a stream, three zeros, a length, the line. @returns the
+ * rest
+ */
 function takeLines(bytes: Buffer, take: (text: string) => void): Buffer {
   let rest = bytes;
   while (rest.length >= FRAME_HEAD_BYTES) {

@@ -6,7 +6,7 @@ import type { Problems } from './problems.js';
 const PAUSE_MS = 40;
 const TIMEOUT_MS = 5_000;
 
-/** Users of the honest service: a new connection each time, on all nodes in turn. None may fail. */
+/** Users of the honest service, with a new connection each time, to all nodes in turn. None may fail. */
 export class HonestTraffic {
   readonly #cluster: HostileCluster;
   readonly #problems: Problems;

@@ -39,7 +39,7 @@ test.serial('nothing ends, stalls, leaks, grows or changes when nodes are hostil
   t.true(rounds > 0 && requests > 0 && lines > 0);
 });
 
-test.serial('called off, it leaves no process and no file', async (t) => {
+test.serial('an interrupted run leaves no process and no file', async (t) => {
   t.timeout(TIMEOUT_MS);
   const folder = await mkdtemp(join(tmpdir(), 'hostile-test-'));
   const program = spawn(process.execPath, [PROGRAM, '--seed', '1', '--keep-going'], {
@@ -48,7 +48,7 @@ test.serial('called off, it leaves no process and no file', async (t) => {
   });
   const gone = once(program, 'exit');
   try {
-    // The second line comes with the first messages.
+    // The second line appears with the first messages.
     const lines = createInterface({ input: program.stderr })[Symbol.asyncIterator]();
     await lines.next();
     await lines.next();
@@ -64,7 +64,7 @@ test.serial('called off, it leaves no process and no file', async (t) => {
   }
 });
 
-/** Processes that have the folder in their command. */
+/** Processes with the folder in their command line. */
 async function processesOf(folder: string): Promise<string[]> {
   const entries = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry));
   const commands = await Promise.all(

@@ -29,22 +29,25 @@ export const SEED_LIMIT = 1_000_000;
 export interface HostileOptions {
   /** Of each seed. */
   readonly messages: number;
-  /** At most so long. */
+  /** Longest run. */
   readonly seconds: number;
-  /** One attack after the other on the same cluster. */
+  /** Seeds of attacks that run one after the other on the same cluster. */
   readonly seeds: readonly number[];
   /** Connections of each seed to run, first and last. Default: from 1 until there are enough messages. */
   readonly connections?: readonly [number, number];
   readonly identity?: IdentityName;
-  /** Goes on after a problem. Default: ends at the first. */
+  /** Goes on after a problem. Default: stops at the first. */
   readonly keepGoing?: boolean;
-  /** Ends the run early, in order. */
+  /** Ends the run early but cleanly. */
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
   readonly onProblem?: (text: string) => void;
 }
 
-/** Attacks a real cluster as nodes with every kind of certificate would: see docs/hostile.md. Leaves nothing. */
+/**
+ * Attacks a real cluster as nodes with every kind of certificate: see docs/hostile.md. Leaves nothing
+ * behind.
+ */
 export async function hostile(options: HostileOptions): Promise<HostileReport> {
   const folder = await mkdtemp(join(tmpdir(), 'swarm-hostile-'));
   const run = new Run(options, folder);
@@ -125,7 +128,7 @@ class Run {
     const start = {
       facts,
       credentials,
-      // The CA's key by its first line.
+      // The first line identifies the CA's key.
       secrets: [canary, secretOf(Worker), secretOf(Manager), object!.Private.CAKey.split('\n')[1]!],
       requests: await Promise.all(
         Array.from({ length: REQUESTS }, async () => (await createKeyRequest()).csr),
@@ -151,12 +154,12 @@ class Run {
 
   get #isOver(): boolean {
     const { signal, keepGoing = false } = this.#options;
-    // Without a daemon the rest would only tell of that.
+    // When a daemon is down, the other checks would only report that.
     const isBroken = this.#cluster.daemons.some((daemon) => !daemon.up);
     return signal.aborted || isBroken || (!keepGoing && this.#problems.all.length > 0);
   }
 
-  /** Runs an attacker until it has done what it should, or there is a problem, or no time. */
+  /** Runs an attacker until it is done, there is a problem, or time is up. */
   async #attack(start: AttackerStart): Promise<void> {
     if (this.#isOver) return;
     const { messages, connections } = this.#sent;
@@ -181,13 +184,13 @@ class Run {
     await this.#siege.kill();
   }
 
-  /** That there was no leader for a moment is an election's doing, which is judged by itself. */
+  /** A moment without a leader comes from an election, which `Watch` judges. */
   #heard(problem: string): void {
     if (problem.includes('NO_QUORUM')) this.#leaderless.push(problem);
     else this.#problems.add(problem);
   }
 
-  /** After the attack: what is left of the cluster. */
+  /** Checks the cluster after the attack. */
   async #look(before: State, own: ReadonlySet<string>): Promise<void> {
     const aftermath = new Aftermath(this.#cluster);
     await aftermath.settle();
@@ -229,7 +232,7 @@ class Run {
     };
   }
 
-  /** When this process ends in the middle, by an error or a test's time limit. */
+  /** Cleans up when this process ends early, by an error or a test's time limit. */
   #leaveNothing(): void {
     for (const daemon of this.#cluster.daemons) daemon.killNow();
     this.#siege?.killNow();
@@ -265,7 +268,7 @@ class Run {
   }
 }
 
-/** The part of a token that is no digest of what everybody may know. */
+/** The secret part of a token; the rest is a digest of what everybody may know. */
 function secretOf(token: string): string {
   return token.slice(token.lastIndexOf('-') + 1);
 }

@@ -20,7 +20,7 @@ const HOUR_MS = 60 * 60 * 1000;
 const FIRST_PLACE = 101;
 const DEMOTED_PLACE = 61;
 
-/** Gets every attacker's certificate the way a node gets it. */
+/** Gets every attacker's certificate as a node would. */
 export class Identities {
   readonly #cluster: HostileCluster;
   readonly #all: Credential[] = [];
@@ -29,7 +29,7 @@ export class Identities {
     this.#cluster = cluster;
   }
 
-  /** @param state the cluster object with its keys, to make what no honest cluster would hand out */
+  /** @param state the cluster object with its keys, to issue what no honest cluster would */
   async make(state: Cluster): Promise<readonly Credential[]> {
     for (let i = 0; i < WORKERS; i++) await this.#mark(await this.#join('worker', i < RESIDENTS));
     await this.#removed();
@@ -54,7 +54,7 @@ export class Identities {
     return added;
   }
 
-  /** Joins as a worker does, but for the daemon. */
+  /** Joins as a worker does, but without a daemon. */
   async #join(name: IdentityName, isResident = false): Promise<Credential> {
     const token = await this.#cluster.token('worker');
     const address = `${this.#cluster.managers[0]!.address}:2377`;
@@ -65,7 +65,7 @@ export class Identities {
     return this.#add({ name, nodeId, key, certificate, isResident });
   }
 
-  /** Has the scheduler give it tasks. */
+  /** Makes the scheduler place tasks on it. */
   async #mark({ nodeId }: Credential): Promise<void> {
     const label = `${BAIT_LABEL}=yes`;
     await this.#cluster.managers[0]!.must([
@@ -83,7 +83,7 @@ export class Identities {
     await this.#cluster.remove(`/nodes/${nodeId}?force=true`);
   }
 
-  /** A whole daemon: it was a member of the Raft group, and its id is one that was removed. */
+  /** Runs a whole daemon that was a member of the Raft group and is removed from it. */
   async #demoted(): Promise<void> {
     const cluster = this.#cluster;
     const daemon = await cluster.extra('m4', 'manager', DEMOTED_PLACE);
@@ -111,7 +111,7 @@ export class Identities {
     lifeMs = HOUR_MS,
   ): Promise<void> {
     const { key, csr } = await createKeyRequest(subject);
-    // Certificates that have expired are made as if some time ago.
+    // Backdates certificates that should have expired.
     const now = Date.now() + Math.min(0, lifeMs);
     const context = { clock: { now: () => now }, randomBytes };
     const issued = await issueCertificate(

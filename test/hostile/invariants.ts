@@ -14,18 +14,18 @@ import {
 } from '@swarm/api';
 import type { State } from './state.js';
 
-/** Something that is true of every store at every index. */
+/** A property that holds for every store at every index. */
 export interface Invariant {
   readonly name: string;
-  /** @returns what breaks it */
+  /** @returns violations */
   check(state: State): string[];
 }
 
 const ENDED = new Set(['complete', 'shutdown', 'failed', 'rejected', 'remove', 'orphaned']);
-/** Desired states that managers set. */
+/** The desired states that managers set. */
 const DESIRED = new Set(['ready', 'running', 'complete', 'shutdown', 'remove']);
 
-/** As MessagePack 64 KiB and 8 KiB; JSON writes control characters in six bytes. */
+/** 64 KiB and 8 KiB as MessagePack; JSON writes control characters in six bytes. */
 const DESCRIPTION_LIMIT_BYTES = 6 * 64 * 1024;
 const STATUS_LIMIT_BYTES = 6 * 8 * 1024;
 
@@ -41,12 +41,12 @@ export const INVARIANTS: readonly Invariant[] = [
     check: (state) =>
       state.objects.flatMap(({ kind, object: { ID, Version, CreatedAt, UpdatedAt } }) => {
         const wrong = [
-          isObjectId(ID) ? '' : 'its id is none',
+          isObjectId(ID) ? '' : 'its id is invalid',
           Number.isSafeInteger(Version?.Index) && Version.Index > 0 && Version.Index <= state.index
             ? ''
             : `its version is ${Version?.Index}`,
-          isTimestamp(CreatedAt) && isTimestamp(UpdatedAt) ? '' : 'its times are none',
-          CreatedAt <= UpdatedAt ? '' : 'it was changed before it was made',
+          isTimestamp(CreatedAt) && isTimestamp(UpdatedAt) ? '' : 'its times are invalid',
+          CreatedAt <= UpdatedAt ? '' : 'it was updated before it was created',
         ].filter((each) => each !== '');
         return wrong.map((each) => `${kind} ${ID}: ${each}`);
       }),
@@ -231,7 +231,7 @@ export const INVARIANTS: readonly Invariant[] = [
   },
 ];
 
-/** @returns what breaks the invariants, with their names */
+/** @returns violations, with the names of the invariants */
 export function brokenInvariants(state: State): string[] {
   return INVARIANTS.flatMap(({ name, check }) => {
     try {
@@ -251,7 +251,7 @@ function twice(values: readonly string[]): string[] {
   });
 }
 
-/** Where tunnel packets to a living node go. Nodes of the userspace backend share a host in these tests. */
+/** Where tunnel packets to a living node go. Nodes with the userspace backend share a host in these tests. */
 function tunnelOf({ Mesh, Status, Description }: Node): string[] {
   if (Mesh === undefined || Mesh.Address === '' || Status.State !== 'ready') return [];
   return Description?.MeshBackend === 'userspace' ? [] : [Mesh.Address];
@@ -267,7 +267,7 @@ function badPorts(of: string, ports: Task['Endpoint']['Ports'] | undefined): str
     .map((port) => `${of}: ${JSON.stringify(port)}`);
 }
 
-/** A node without an address has none that it may have: another has it, or it is no host's. */
+/** An empty address is fine: the node's own belongs to another node, or is not a host's. */
 function badAddress(of: string, text: string | undefined): string[] {
   if (text === undefined || text === '') return [];
   const address = parseIpAddress(text);

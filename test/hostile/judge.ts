@@ -12,19 +12,19 @@ import {
 import type { Answer } from './answers.js';
 import { type Credential, isOfCluster } from './credential.js';
 
-/** Codes of refusals that say that the cluster cannot, rather than may not. None of them may come of an attack. */
+/** Codes for what the cluster cannot do, rather than what a peer may not. No attack may cause them. */
 const OUR_FAULTS = new Set(['INTERNAL', 'NO_QUORUM']);
 const ERROR_CODE = 'x-swarm-error-code';
-/** The ingress network, and this host: all nodes of the test are on it. */
+/** The ingress network, and this host, which has all nodes of the test. */
 const MAY_BE_ENDPOINTS = /^(10\.2(4\d|5[0-5])|127)\./;
 
-/** Judges what managers tell an attacker: what it may not have, it must not get. */
+/** Checks that managers send an attacker nothing that it may not have. */
 export class Judge {
   readonly #secrets: readonly Buffer[];
-  /** Objects that a node was sent since its last complete set, and what the tasks of that set need. */
+  /** Objects sent to a node since its last complete set, and what the tasks of that set need. */
   readonly #sets = new Map<string, { sent: string[]; needed: Set<string> }>();
 
-  /** @param secrets texts that no attacker may ever see */
+  /** @param secrets texts that no attacker may see */
   constructor(secrets: readonly string[]) {
     this.#secrets = secrets.map((secret) => Buffer.from(secret));
   }
@@ -47,7 +47,7 @@ export class Judge {
     return `was answered ${status}`;
   }
 
-  /** @returns what a message of a manager tells that it should not, or undefined */
+  /** @returns what a manager's message reveals that it should not, or undefined */
   message(credential: Credential, message: ManagerMessage, bytes: Buffer): string | undefined {
     const leak = this.bytes(bytes);
     if (leak !== undefined) return leak;
@@ -69,7 +69,7 @@ export class Judge {
     }
   }
 
-  /** A node gets the objects that its own tasks need. A complete set has them both, in its messages. */
+  /** A node gets only the objects that its own tasks need. A complete set contains both. */
   #objects(
     { nodeId = '' }: Credential,
     message: Assignments | TaskAssignments,
@@ -91,7 +91,7 @@ export class Judge {
       : undefined;
   }
 
-  /** @returns what bytes hold that is secret, or undefined */
+  /** @returns which secret the bytes contain, or undefined */
   bytes(bytes: Buffer): string | undefined {
     for (const secret of this.#secrets) {
       if (bytes.includes(secret)) return `was told the secret ${secret.toString().slice(0, 12)}…`;
@@ -103,7 +103,7 @@ export class Judge {
     return label === 'UPGRADE /dispatcher' && isOfCluster(name);
   }
 
-  /** A node may renew its own certificate, for the role it has now: a worker's. */
+  /** A node may renew only its own certificate, for its current role: worker. */
   #certificate({ name, nodeId }: Credential, body: Buffer): string | undefined {
     if (!isOfCluster(name)) return 'was given a certificate';
     const { certificate } = JSON.parse(body.toString()) as { certificate: string };

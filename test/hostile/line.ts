@@ -2,7 +2,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import type { Credential } from './credential.js';
 
-/** More than this from a manager on one connection is not kept. */
+/** Most unread bytes from a manager on one connection. */
 const INBOX_LIMIT_BYTES = 16 * 1024 * 1024;
 
 export interface LineOptions {
@@ -11,7 +11,7 @@ export interface LineOptions {
   readonly credential: Credential;
   /** Without TLS. */
   readonly bare?: boolean;
-  /** An earlier TLS session to go on with. */
+  /** An earlier TLS session to resume. */
   readonly session?: Buffer | undefined;
   readonly onSession?: (session: Buffer) => void;
 }
@@ -19,9 +19,9 @@ export interface LineOptions {
 /** One connection to a manager, as bytes. */
 export class Line {
   readonly #socket: Socket;
-  /** What came and was not taken yet. */
+  /** Received bytes that are not read yet. */
   inbox: Buffer = Buffer.alloc(0);
-  /** Why nothing comes any more. */
+  /** Why nothing more arrives. */
   ended: string | undefined;
   #wake: () => void = () => {};
 
@@ -37,7 +37,7 @@ export class Line {
     socket.on('error', (error: NodeJS.ErrnoException) => this.#end(error.code ?? error.message));
   }
 
-  /** Resolves when connected, or when that failed (see `ended`). */
+  /** Resolves when connected, or when connecting failed (see `ended`). */
   static async open(options: LineOptions, timeoutMs: number): Promise<Line> {
     const { host, port, credential, bare = false, session, onSession } = options;
     const where = { host, port, localAddress: credential.from };
@@ -67,7 +67,7 @@ export class Line {
     if (this.ended === undefined && this.#socket.writable) this.#socket.write(bytes);
   }
 
-  /** Waits until the condition holds, asked whenever something came; false when it never did. */
+  /** Waits until the condition holds, checking it whenever bytes arrive; false on timeout. */
   async until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
     const end = performance.now() + timeoutMs;
     while (!condition()) {
@@ -84,7 +84,10 @@ export class Line {
     return true;
   }
 
-  /** Ends the connection in order, or at once, with a reset where the kernel lets us. Nothing is left of it. */
+  /**
+   * Closes the connection cleanly or at once, with a reset where the kernel allows it. Leaves nothing
+   * behind.
+   */
   end(how: 'close' | 'cut' | 'reset'): void {
     if (how === 'close') this.#socket.destroySoon();
     else if (how === 'reset' && !(this.#socket instanceof TLSSocket))

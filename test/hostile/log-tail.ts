@@ -9,7 +9,7 @@ export interface LogLine {
   readonly text: string;
 }
 
-/** Reads what a daemon logs, as it comes. */
+/** Follows a daemon's log. */
 export class LogTail {
   readonly #daemon: Daemon;
   #at: number;
@@ -20,12 +20,12 @@ export class LogTail {
     this.#at = daemon.logBytes();
   }
 
-  /** Bytes read so far, those before this was made included. */
+  /** Bytes read so far, including those logged before this object existed. */
   get bytes(): number {
     return this.#at;
   }
 
-  /** Whole lines that came since the last call. */
+  /** Complete lines since the last call. */
   async read(): Promise<LogLine[]> {
     const size = this.#daemon.logBytes();
     if (size === this.#at) return [];
@@ -43,7 +43,7 @@ export class LogTail {
   }
 }
 
-/** What is no JSON comes from Node itself: a crash, a warning. */
+/** A line that is not JSON comes from Node itself: a crash, a warning. */
 function readLine(line: string): LogLine {
   try {
     const { level } = JSON.parse(line) as { level?: unknown };

@@ -1,4 +1,4 @@
-/** Bytes that stand in a message as they are. */
+/** Bytes to put into a message unchanged. */
 export class Raw {
   readonly bytes: Buffer;
 
@@ -8,8 +8,8 @@ export class Raw {
 }
 
 /**
- * MessagePack as an attacker writes it: bigints, lone surrogates and pieces that are none pass. Written
- * here, because a library's encoder refuses or repairs what is wrong.
+ * Encodes MessagePack as an attacker would, with bigints, lone surrogates and invalid pieces. Our own
+ * encoder, because a library's refuses or repairs what is wrong.
  */
 export function packMessage(value: unknown): Buffer {
   const writer = new Writer();
@@ -19,14 +19,14 @@ export function packMessage(value: unknown): Buffer {
 
 const FIRST_BYTES = 1024;
 const HEAD_BYTES = 9;
-/** What UTF-8 takes at most for one unit of a JavaScript text. */
+/** Most bytes of UTF-8 for one UTF-16 unit. */
 const UNIT_BYTES = 3;
 
 class Writer {
   #bytes = Buffer.allocUnsafe(FIRST_BYTES);
   #at = 0;
 
-  /** What was written. */
+  /** The bytes written so far. */
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#at);
   }
@@ -117,7 +117,10 @@ class Writer {
 
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** UTF-8, but a lone surrogate becomes its three bytes (which UTF-8 forbids) and no replacement character. */
+/**
+ * UTF-8, except that a lone surrogate becomes its three bytes, which UTF-8 forbids, and not a replacement
+ * character.
+ */
 function encodeText(value: string): Buffer {
   const parts: Buffer[] = [];
   for (const character of value) {

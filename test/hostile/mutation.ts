@@ -2,10 +2,10 @@ import fc, { type Arbitrary } from 'fast-check';
 
 type Tree = Record<string, unknown> | unknown[];
 
-/** How a valid value is made wrong, in one place of it. */
+/** How to make a valid value wrong in one place. */
 type Way = 'replace' | 'swap' | 'drop' | 'add' | 'wrap' | 'repeat';
 
-/** A valid value with one thing wrong somewhere in it. */
+/** A valid value with one fault somewhere in it. */
 export function mutated(valid: Arbitrary<unknown>, wrong: Arbitrary<unknown>): Arbitrary<unknown> {
   const way = fc.oneof(
     { weight: 6, arbitrary: fc.constant<Way>('replace') },
@@ -35,7 +35,7 @@ function mutate(value: unknown, place: number, what: unknown, how: Way, name: st
       delete at[key];
       break;
     case 'add':
-      // An own property, whatever its name.
+      // Defines an own property, whatever its name.
       Object.defineProperty(at, name, { value: what, enumerable: true, configurable: true });
       break;
     case 'wrap':
@@ -48,7 +48,7 @@ function mutate(value: unknown, place: number, what: unknown, how: Way, name: st
   return copy;
 }
 
-/** What a careless reader takes for the same: a map for a list, a text for a number. */
+/** What a careless reader confuses: a map with a list, a text with a number. */
 function ofAnotherType(value: unknown): unknown {
   if (Array.isArray(value)) return value.length % 2 === 0 ? {} : { ...value, length: value.length };
   if (value instanceof Uint8Array) return [...value];

@@ -49,7 +49,7 @@ const GOOD: readonly Stored[] = [
   { kind: 'task', object: TASK },
 ];
 
-/** The good state with an object more, or one in another's place. */
+/** The good state with one more object, or with one replaced. */
 function state(...others: Stored[]): State {
   const ids = new Set(others.map(({ object }) => object.ID));
   return new State(9, [...GOOD.filter(({ object }) => !ids.has(object.ID)), ...others]);
@@ -63,7 +63,7 @@ const service = (change: object): Stored => ({
 });
 const status = (change: object): Stored => task({ Status: { ...TASK.Status, ...change } });
 
-/** For each invariant, states that break it. */
+/** States that break each invariant. */
 const BROKEN: Readonly<Record<string, readonly State[]>> = {
   'there is one cluster object': [state({ kind: 'cluster', object: { ...CLUSTER, ID: ID('d') } })],
   'every object has an id, versions that were written, and times': [
@@ -138,7 +138,7 @@ test('a good state breaks no invariant', (t) => {
   t.deepEqual(brokenInvariants(state()), []);
 });
 
-test('every invariant can be broken, and is told then', (t) => {
+test('every invariant reports the states that break it', (t) => {
   t.deepEqual(Object.keys(BROKEN).sort(), INVARIANTS.map(({ name }) => name).sort());
   for (const [name, states] of Object.entries(BROKEN)) {
     for (const [place, each] of states.entries())
@@ -149,7 +149,7 @@ test('every invariant can be broken, and is told then', (t) => {
   }
 });
 
-test('an attacker may change what its node says of itself, and nothing else', (t) => {
+test('an attacker may change only what its node reports about itself', (t) => {
   const changed = (own: string[], ...others: Stored[]) =>
     forbiddenChanges(state(), state(...others), new Set(own));
   const described = node({ Description: { Hostname: 'x' }, Version: { Index: 7 } });
@@ -170,7 +170,7 @@ function answer(text: string) {
   return takeAnswer(Buffer.from(text), 'GET')!.answer;
 }
 
-test('answers that an attacker must not get are told', (t) => {
+test('answers that an attacker must not get are reported', (t) => {
   const judge = new Judge(['sesame']);
   const ok = (body: string) =>
     answer(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
@@ -198,7 +198,7 @@ test('answers that an attacker must not get are told', (t) => {
   );
 });
 
-test('messages that tell of others, or send all nodes somewhere else, are told', (t) => {
+test('messages that reveal others, or redirect all nodes, are reported', (t) => {
   const judge = new Judge(['sesame']);
   const none = Buffer.alloc(0);
   const mesh = (peer: string, endpoint: string) =>

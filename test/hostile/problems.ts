@@ -1,8 +1,11 @@
-/** More than this of one kind are only counted: the first says what is wrong. */
+/**
+ * How many problems of one kind to keep. Further ones are only counted, because the first says what is
+ * wrong.
+ */
 const SAME_LIMIT = 2;
 const KINDS_LIMIT = 40;
 
-/** What went against a promise, by kind. */
+/** Broken promises, by kind. */
 export class Problems {
   readonly #texts: string[] = [];
   readonly #counts = new Map<string, number>();
@@ -26,13 +29,13 @@ export class Problems {
     return this.#texts;
   }
 
-  /** How often each kind came. */
+  /** How often each kind occurred. */
   get counts(): readonly (readonly [string, number])[] {
     return [...this.#counts];
   }
 }
 
-/** The first line without ids, numbers and quotes. */
+/** The first line, without ids, numbers and quotes. */
 function kindOf(text: string): string {
   const [first = ''] = text.split('\n');
   return first

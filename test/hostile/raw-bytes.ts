@@ -2,7 +2,7 @@ import fc, { type Arbitrary } from 'fast-check';
 import { clientFrame, Opcode } from './frames.js';
 import { upgradeRequest } from './requests.js';
 
-/** Bytes with what they try. */
+/** Bytes, with a name for what they try. */
 export interface HostileBytes {
   readonly label: string;
   readonly bytes: Buffer;
@@ -19,7 +19,7 @@ function named(label: string, ...texts: readonly (string | Buffer)[]): HostileBy
   }));
 }
 
-/** What comes over TCP where TLS should. */
+/** Bytes to send over TCP in place of TLS. */
 export function brokenTls(): Arbitrary<HostileBytes> {
   const record = (type: number, version: number, length: number, payload: Buffer) => {
     const head = Buffer.from([type, version >> 8, version & 0xff, length >> 8, length & 0xff]);
@@ -58,7 +58,7 @@ export function brokenTls(): Arbitrary<HostileBytes> {
   );
 }
 
-/** What comes over TLS where HTTP should: shapes that parsers disagree on, and no shapes at all. */
+/** Bytes to send over TLS in place of HTTP: requests that parsers disagree on, and garbage. */
 export function brokenHttp(): Arbitrary<HostileBytes> {
   const post = 'POST /ca/certificates HTTP/1.1\r\nHost: x\r\n';
   const inner = 'GET /nodes HTTP/1.1\r\nHost: x\r\n\r\n';
@@ -79,7 +79,7 @@ export function brokenHttp(): Arbitrary<HostileBytes> {
       `${post}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
     ),
     ...named(
-      'a chunk size that is none',
+      'an invalid chunk size',
       `${post}Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n`,
       `${post}Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n`,
       `${post}Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n`,
@@ -87,7 +87,7 @@ export function brokenHttp(): Arbitrary<HostileBytes> {
     ),
     ...named('trailers', `${post}Transfer-Encoding: chunked\r\n\r\n0\r\nx-swarm-peer: {}\r\n\r\n`),
     ...named(
-      'a length that is none',
+      'an invalid length',
       `${post}Content-Length: -5\r\n\r\n`,
       `${post}Content-Length: 1e3\r\n\r\n`,
       `${post}Content-Length: 99999999999999999999\r\n\r\n`,
@@ -153,7 +153,7 @@ export function brokenHttp(): Arbitrary<HostileBytes> {
         'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=8',
       ]),
     ),
-    ...named('no HTTP', '\r\n'.repeat(1_000), 'SSH-2.0-x\r\n', '\x16\x03\x01'),
+    ...named('not HTTP', '\r\n'.repeat(1_000), 'SSH-2.0-x\r\n', '\x16\x03\x01'),
   ];
   return fc.oneof(
     { weight: 4, arbitrary: fc.constantFrom(...cases) },
@@ -172,7 +172,7 @@ export function brokenHttp(): Arbitrary<HostileBytes> {
   );
 }
 
-/** Frames that break RFC 6455, or only a server's patience. */
+/** Frames that break RFC 6455, or only try a server's patience. */
 export function brokenFrames(): Arbitrary<HostileBytes> {
   const { text, binary, close, ping, pong, continuation } = Opcode;
   const some = Buffer.from([0x81, 0xa4, 0x74, 0x79, 0x70, 0x65]);

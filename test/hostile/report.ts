@@ -4,7 +4,7 @@ import type { Measured } from './watch.js';
 const MIB = 1024 * 1024;
 const SHOWN = 12;
 
-/** What a run did and found. */
+/** The results of a run. */
 export interface HostileReport {
   readonly seeds: readonly number[];
   readonly seconds: number;
@@ -12,7 +12,7 @@ export interface HostileReport {
   readonly connections: number;
   readonly counts: Counts;
   readonly measured: Measured;
-  /** Of those who only used the cluster meanwhile. */
+  /** Figures of the clients that only used the cluster. */
   readonly honest: {
     readonly rounds: number;
     readonly requests: number;
@@ -23,7 +23,7 @@ export interface HostileReport {
   readonly stalledMs: number;
   readonly isInterrupted: boolean;
   readonly problems: readonly string[];
-  /** How often each kind of problem came. */
+  /** How often each kind of problem occurred. */
   readonly problemCounts: readonly (readonly [string, number])[];
 }
 
@@ -34,7 +34,7 @@ export interface Progress {
   readonly measured: Measured;
 }
 
-/** One line. @param before the progress that was told last */
+/** One line. @param before the progress reported last */
 export function describeProgress(now: Progress, before: Progress | undefined): string {
   const messages = now.messages - (before?.messages ?? 0);
   const seconds = now.seconds - (before?.seconds ?? 0);

@@ -26,20 +26,20 @@ const METHODS = [
 const SPEC_KEYS_LIMIT = 6;
 const JSON_DEEP = 20_000;
 
-/** Methods whose request is the last of its connection: a tunnel, or none that a parser takes. */
+/** Methods whose request is the last on its connection: a tunnel, or one that parsers reject. */
 const LAST_METHODS = new Set(['CONNECT', 'get', 'PRI']);
 
-/** A request as it is sent. */
+/** A request to send. */
 export interface HostileRequest {
   /** `POST /services/{id}/update`, for counts and permissions. */
   readonly label: string;
   readonly method: string;
   readonly bytes: Buffer;
-  /** Nothing behind it on its connection is read as a request. */
+  /** Whether the manager reads nothing after it on its connection as a request. */
   readonly isLast: boolean;
 }
 
-/** Requests for every route, with right and wrong bodies, queries and forged headers. */
+/** Requests for every route, with valid and invalid bodies, queries and forged headers. */
 export function requests(
   known: Knowledge,
   surface: readonly SurfaceRoute[],
@@ -77,7 +77,7 @@ export function requests(
   const node = served.slice(0, NODE_SURFACE.length);
   return fc.oneof(
     { weight: 6, arbitrary: fc.oneof(...served) },
-    // Those that answer to anybody are worth more tries.
+    // Routes that answer anybody are worth more tries.
     { weight: 2, arbitrary: node.length === 0 ? fc.oneof(...served) : fc.oneof(...node) },
     { weight: 1, arbitrary: otherMethod },
     { weight: 1, arbitrary: unserved },
@@ -107,7 +107,7 @@ function pathOf({ pattern }: SurfaceRoute, part: string): string {
   return pattern.replace(/\{\w+(\.\.\.)?\}/, () => encodePart(part));
 }
 
-/** A path as a client would encode it, or nearly. */
+/** Encodes a path as a client would, or nearly so. */
 function encodePart(part: string): string {
   try {
     return encodeURIComponent(part) || '%20';
@@ -160,7 +160,7 @@ function queries(known: Knowledge, names: readonly string[]): Arbitrary<string> 
     );
 }
 
-/** Headers that speak for somebody else, in every way a manager would, and in ways it would not. */
+/** Headers that name another peer, as a manager would and as it would not. */
 function forgedHeaders(known: Knowledge): Arbitrary<string[]> {
   const subjects = fc.record({
     nodeId: fc.oneof(fc.constantFrom(...known.managers.map(({ nodeId }) => nodeId)), ids(known)),
@@ -207,7 +207,7 @@ function headerText(text: string): string {
   return text.replace(/[^\t\x20-\x7e]/g, '?').slice(0, 4_000);
 }
 
-/** Bodies of each kind: right in shape, with one thing wrong, or no JSON at all. */
+/** Bodies of each kind: valid, with one fault, or not JSON at all. */
 function requestBodies(
   known: Knowledge,
 ): Readonly<Record<BodyKind, Arbitrary<Buffer | undefined>>> {
@@ -343,7 +343,7 @@ function requestBodies(
   };
 }
 
-/** One character of a certificate request changed. */
+/** A certificate request with one character changed. */
 function damaged(requests: readonly string[], draw: number): string {
   const request = requests[draw % (requests.length || 1)] ?? '';
   const at = 30 + (draw % Math.max(1, request.length - 60));

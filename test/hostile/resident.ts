@@ -9,21 +9,21 @@ import { values } from './values.js';
 
 const SEED_RANGE = 2 ** 31;
 const PAUSES_MS = [5, 20, 60, 150];
-/** Far below the heartbeats that a node may miss. */
+/** Far shorter than the time that a node may be silent. */
 const HEARTBEAT_EVERY_MS = 700;
 const STEPS_MOST = 120;
-/** A wrong message in between, which mostly ends the session. */
+/** How often to send a wrong message, which usually ends the session. */
 const WRONG = { part: 1, of: 40 };
 
-/** A session that lasts: its node is ready meanwhile, is given tasks, and tells odd things of them. */
+/** A session that lasts: its node is ready, gets tasks, and reports odd things about them. */
 export interface Residence {
   readonly credential: Credential;
   readonly hello: Sent;
-  /** What to send next, and when; undefined at the end. What comes last is wrong. */
+  /** What to send next, and when; undefined at the end. The last message is wrong. */
   next(): { readonly pauseMs: number; readonly sent: Sent } | undefined;
 }
 
-/** Makes the sessions of nodes that stay. Each node has a sequence of its own. */
+/** Makes the sessions of nodes that stay. Each node has its own sequence. */
 export class Residences {
   readonly #seed: number;
   readonly #known: Knowledge;
@@ -60,7 +60,7 @@ export class Residences {
     );
   }
 
-  /** @param turn the node's sessions one after the other, from 1 */
+  /** @param turn number of the node's session, from 1 */
   residence(credential: Credential, place: number, turn: number): Residence {
     const prng = new Prng(this.#seed, `resident ${place}, turn ${turn}`);
     const draw = (arbitrary: Arbitrary<unknown>, valid: boolean): Sent => {

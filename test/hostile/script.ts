@@ -15,7 +15,7 @@ import { values } from './values.js';
 export type Lane =
   /** Requests, many on one connection. */
   | 'requests'
-  /** A session of an agent: a hello, then messages at once, the last of them wrong. */
+  /** A session of an agent: a hello, then a burst of messages, the last of them wrong. */
   | 'session'
   /** A session whose first messages are wrong. */
   | 'no hello'
@@ -23,31 +23,34 @@ export type Lane =
   | 'frames'
   /** A member of the Raft group. */
   | 'raft'
-  /** Over TLS, something that is no HTTP. */
+  /** Bytes over TLS that are not HTTP. */
   | 'http'
-  /** Over TCP, something that is no TLS. */
+  /** Bytes over TCP that are not TLS. */
   | 'tls'
   /** A session that lasts, see resident.ts. */
   | 'resident';
 
-/** One message, and what it is called in counts. */
+/** One message, and its name in the counts. */
 export interface Sent {
   readonly label: string;
   /** For requests. */
   readonly method?: string;
-  /** A well-formed message after which the connection should go on. */
+  /** Whether the message is well-formed, so that the connection should go on. */
   readonly valid: boolean;
   readonly bytes: Buffer;
 }
 
-/** What happens on one connection. The same seed and number give the same, but for the cluster's ids. */
+/**
+ * What happens on one connection. The same seed and number give the same script, except for the cluster's
+ * ids.
+ */
 export interface Script {
   readonly number: number;
   readonly lane: Lane;
   readonly credential: Credential;
-  /** Place of the manager that is attacked; the first, which led when the cluster was made, more often. */
+  /** Index of the manager to attack; more often the first, which led at the start. */
   readonly manager: number;
-  /** Goes on with an earlier TLS session of the same identity. */
+  /** Resumes an earlier TLS session of the same identity. */
   readonly resumes: boolean;
   /** Does not wait for the answer to the upgrade. */
   readonly hurries: boolean;
@@ -87,7 +90,7 @@ export class Scripts {
   readonly #known: Knowledge;
   readonly #only: IdentityName | undefined;
 
-  /** @param only the one identity to use */
+  /** @param only the only identity to use */
   constructor(
     seed: number,
     known: Knowledge,
@@ -152,7 +155,7 @@ export class Scripts {
 
   #identity(prng: Prng, lane: Lane): IdentityName {
     if (this.#only !== undefined) return this.#only;
-    // Only nodes of the cluster come beyond a session's door.
+    // Only nodes of the cluster get a session.
     const inside = lane === 'session' || lane === 'no hello' || lane === 'frames';
     const members = IDENTITIES.filter(isOfCluster);
     return prng.pick(inside && prng.chance({ part: 4, of: 5 }) ? members : IDENTITIES);
@@ -165,7 +168,7 @@ export class Scripts {
       case 'requests': {
         const count = 1 + prng.below(prng.pick([2, 10, REQUESTS_MOST]));
         const all = draw(this.#requests, count);
-        // What takes over the connection comes alone: answers to what is before it would come behind.
+        // A request that takes over the connection is sent alone: answers to earlier ones would follow it.
         const last = all.findIndex(({ isLast }) => isLast);
         const sent = last === -1 ? all : all.slice(0, Math.max(1, last));
         return { messages: sent.map((each) => ({ ...each, valid: true })) };
@@ -216,7 +219,7 @@ export class Scripts {
       case 'tls':
         return { messages: draw(this.#tls, 1).map((each) => wrongBytes('tls', each)) };
       case 'resident':
-        throw new Error('sessions that last are made elsewhere');
+        throw new Error('Residences makes sessions that last');
     }
   }
 }
@@ -230,7 +233,7 @@ function drawLane(prng: Prng): Lane {
   return 'requests';
 }
 
-/** A message of an agent as a frame. @param valid whether the session should go on after it */
+/** Makes a frame of an agent's message. @param valid whether the session should go on after it */
 export function agentFrame(message: unknown, valid: boolean): Sent {
   const type = (message as { type?: unknown } | null)?.type;
   const label = `${valid ? '' : 'wrong '}${typeof type === 'string' && type.length < 20 ? type : 'message'}`;

@@ -7,19 +7,19 @@ const PROGRAM = join(import.meta.dirname, 'attacker.js');
 const POLL_MS = 100;
 const HOARD: HoardOrder = { connections: 1_100, slowBodies: 80 };
 const HOARD_MS = 4_000;
-/** An attacker that does not come to its end has been left without an answer. */
+/** An attacker that does not finish has not got an answer. */
 const END_LIMIT_MS = 60_000;
 
 export interface SiegeOptions {
   readonly start: AttackerStart;
-  /** Whether to hold as many connections as one can, in the midst of it. */
+  /** Whether to hold as many connections as possible during the attack. */
   readonly hoards: boolean;
-  /** Asked now and then: whether it is enough. */
+  /** Called now and then: whether to stop. */
   readonly isOver: () => boolean;
   readonly onNews: (news: AttackerNews) => void;
 }
 
-/** One attacker with one seed, in a process of its own. */
+/** One attacker with one seed, in its own process. */
 export class Siege {
   readonly #options: SiegeOptions;
   readonly #child: Child;
@@ -35,7 +35,7 @@ export class Siege {
     });
   }
 
-  /** Until it has sent what it should, or it is over. @throws when it comes to no end */
+  /** Runs until everything is sent, or `isOver`. @throws when the attacker does not finish */
   async run(): Promise<void> {
     const { start, isOver, hoards } = this.#options;
     await this.#child.call('start', start);
@@ -49,7 +49,7 @@ export class Siege {
     await this.#child.call('stop');
     const endMs = performance.now() + END_LIMIT_MS;
     while (this.#news?.isDone !== true) {
-      if (performance.now() > endMs) throw new Error('the attacker did not come to its end');
+      if (performance.now() > endMs) throw new Error('the attacker did not finish');
       await delay(POLL_MS);
     }
   }

@@ -1,12 +1,15 @@
 import { availableParallelism, loadavg } from 'node:os';
 
 const TICK_MS = 25;
-/** Processes that want a processor, for each there is: what a run has on two free ones, and a few more. */
+/**
+ * Runnable processes per processor that count as a run's own load: its load on two free ones, and a few
+ * more.
+ */
 const OWN_LOAD = 3;
 
 /**
- * How much of the time this process could not run. A machine that is too busy makes everything late, the
- * product and those who watch it; only what is late beyond that is the product's.
+ * Measures how long this process could not run. A busy machine delays everything, daemons and observers
+ * alike; only a delay beyond that is the daemons' fault.
  */
 export class Stalls {
   #lostMs = 0;
@@ -21,12 +24,12 @@ export class Stalls {
     }, TICK_MS);
   }
 
-  /** Time that passes for whoever is watched. */
+  /** Time that has passed for the observed processes. */
   now(): number {
     return performance.now() - this.#lostMs;
   }
 
-  /** How many times longer than on a free machine things may take: others want its processors, too. */
+  /** How many times longer than on a free machine things may take, because others use its processors. */
   get slack(): number {
     const [load = 0] = loadavg();
     return 1 + Math.max(0, load / availableParallelism() - OWN_LOAD);

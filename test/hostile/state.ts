@@ -7,7 +7,7 @@ import type { Kind, Objects } from '@swarm/manager';
 import { readBackupObjects } from '@swarm/manager/recovery';
 import type { Daemon } from './daemon.js';
 
-/** All objects of a cluster, as one manager has them. */
+/** All objects of a cluster, as one manager holds them. */
 export class State {
   readonly index: number;
   readonly objects: readonly { readonly kind: Kind; readonly object: Objects[Kind] }[];
@@ -42,7 +42,7 @@ export async function takeBackup(daemon: Daemon, name: string): Promise<string> 
   return path;
 }
 
-/** The state of a manager, by way of a backup. */
+/** Reads the state of a manager through a backup. */
 export async function stateOf(daemon: Daemon, name: string): Promise<State> {
   const { header, objects } = await readBackupObjects(await takeBackup(daemon, name));
   return new State(header.index, objects);

@@ -24,10 +24,10 @@ const KNOWN: Knowledge = {
   subscriptions: ['l1'],
   requests: ['-----BEGIN CERTIFICATE REQUEST-----'],
 };
-/** Behind the local socket only, what it passes to is not the product's; and a header of every request. */
+/** Not paths: the engine behind the local socket, and a header of every request. */
 const NO_PATHS = new Set(['engine', 'forward']);
 
-test('the attack knows every path and message that the product has a right for, and no other', (t) => {
+test('the attack covers every path and message in the table of rights, and no other', (t) => {
   const attacked = [
     ...[...NODE_SURFACE, ...API_SURFACE].map(labelOf),
     ...SOCKET_PATHS.map((path) => `UPGRADE ${path}`),
@@ -37,7 +37,7 @@ test('the attack knows every path and message that the product has a right for, 
   t.deepEqual(attacked.sort(), [...rights].sort());
 });
 
-test('the same seed and number make the same script, another number another', (t) => {
+test('the same seed and number make the same script, another number makes another', (t) => {
   const credentials = [{ name: 'worker', nodeId: 'w', from: '127.0.0.2' }] as const;
   const make = () => new Scripts(7, KNOWN, credentials, 'worker');
   const [first, second] = [make(), make()];
@@ -63,15 +63,15 @@ test('the same seed and number make the same script, another number another', (t
   ]);
 });
 
-test('messages are MessagePack as everybody reads it', async (t) => {
+test('messages are MessagePack that other libraries read', async (t) => {
   const { unpack } = await import('msgpackr');
   const value = fc.oneof(fc.integer(), fc.string(), fc.boolean(), fc.constant(null), fc.double());
-  // msgpackr gives this one back under another name.
+  // msgpackr returns this one under another name.
   const key = fc.string().filter((text) => text !== '__proto__');
   const tree = fc.dictionary(key, fc.oneof(value, fc.array(value)));
   fc.assert(
     fc.property(tree, (message) => {
-      // Minus zero is told apart on the wire, too.
+      // The wire keeps minus zero too.
       t.deepEqual(unpack(packMessage(message)), { ...message });
     }),
   );

@@ -1,4 +1,4 @@
-/** What stands in a request's body, of which both valid and wrong ones are made. */
+/** Kinds of request bodies; the attack generates valid and invalid ones. */
 export type BodyKind =
   | 'none'
   | 'service'
@@ -25,7 +25,7 @@ export interface SurfaceRoute {
 /** Requests that open a WebSocket. */
 export const SOCKET_PATHS = ['/dispatcher', '/raft', '/raft/snapshot'] as const;
 
-/** Small JSON requests among nodes. */
+/** Small JSON requests between nodes. */
 export const NODE_SURFACE: readonly SurfaceRoute[] = [
   { method: 'GET', pattern: '/ca/root', body: 'none' },
   { method: 'POST', pattern: '/ca/certificates', body: 'certificate' },

@@ -6,7 +6,7 @@ const DEEP = 10_000;
 const LONG = 70_000;
 const VERY_LONG = 1_100_000;
 
-/** Texts that a shell, a terminal, a path, a batch file, a log or JSON could take for more than text. */
+/** Texts that a shell, a terminal, a path, a batch file, a log or JSON may interpret. */
 export const TEXTS: readonly string[] = [
   '',
   ' ',
@@ -35,7 +35,7 @@ export const TEXTS: readonly string[] = [
   'x'.repeat(300),
 ];
 
-/** Addresses, and what looks like one. */
+/** Addresses, and texts that look like one. */
 export const ADDRESSES: readonly string[] = [
   '169.254.169.254',
   '0.0.0.0',
@@ -60,7 +60,7 @@ export const ADDRESSES: readonly string[] = [
   'node.example.test',
 ];
 
-/** Times, and what a lenient parser takes for one. */
+/** Times, and texts that a lenient parser accepts as one. */
 export const TIMES: readonly string[] = [
   '2026-11-23T17:06:33.626290978Z',
   '1970-01-01T00:00:00Z',
@@ -103,7 +103,7 @@ const NUMBERS: readonly (number | bigint)[] = [
   2n ** 53n,
 ];
 
-/** Pieces of MessagePack that no encoder of ours would make. */
+/** Pieces of MessagePack that none of our encoders makes. */
 const PIECES: readonly (readonly [string, Buffer])[] = [
   ['deep arrays', Buffer.concat([Buffer.alloc(DEEP, 0x91), Buffer.from([0xc0])])],
   [
@@ -129,7 +129,7 @@ const PIECES: readonly (readonly [string, Buffer])[] = [
   ['a map of 2^32-1', Buffer.from([0xdf, 0xff, 0xff, 0xff, 0xff])],
   ['a text of 2^32-1', Buffer.from([0xdb, 0xff, 0xff, 0xff, 0xff])],
   ['bytes of 2^32-1', Buffer.from([0xc6, 0xff, 0xff, 0xff, 0xff])],
-  ['a text that is no UTF-8', Buffer.from([0xa3, 0xff, 0xc0, 0x80])],
+  ['a text that is not UTF-8', Buffer.from([0xa3, 0xff, 0xc0, 0x80])],
   ['a map with a list as key', Buffer.from([0x81, 0x90, 0x01])],
   ['a map with one key twice', Buffer.from([0x82, 0xa1, 0x61, 0x01, 0xa1, 0x61, 0x02])],
   [
@@ -146,7 +146,7 @@ const PIECES: readonly (readonly [string, Buffer])[] = [
   ['a number in nine bytes', Buffer.from([0xcf, 0, 0, 0, 0, 0, 0, 0, 1])],
 ];
 
-/** Ids: of others, of the attacker's own, of nobody. */
+/** Ids of others, of the attacker's own nodes, and of nothing. */
 export function ids(known: Knowledge): Arbitrary<string> {
   const from = (list: () => readonly string[]) =>
     fc.nat(1_000_000).map((draw) => {
@@ -180,7 +180,7 @@ export function texts(known: Knowledge): Arbitrary<string> {
   );
 }
 
-/** Any value that MessagePack has, and some that it has not. */
+/** Any value that MessagePack can express, and some that it cannot. */
 export function values(known: Knowledge): Arbitrary<unknown> {
   const leaf = fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom<unknown>(...NUMBERS) },

@@ -9,21 +9,21 @@ import type { Stalls } from './stalls.js';
 
 const EVERY_MS = 250;
 const LEADER_LIMIT_MS = 1_000;
-/** Things take so many times longer: then an election is the machine's doing. */
+/** When things take this many times longer, an election is the machine's fault. */
 const OVERLOADED = 2;
 const MIB = 1024 * 1024;
-/** What a garbage collection leaves must not grow by more, but for the log, */
+/** Most growth of the heap after a garbage collection, without the log, */
 const HEAP_GROWTH_LIMIT_BYTES = 48 * MIB;
-/** which is in memory until it is compacted. A small entry holds a slab of Node's pool of buffers at most. */
+/** which is in memory until it is compacted. A small entry holds at most a slab of Node's buffer pool. */
 const HEAP_BYTES_PER_ENTRY = 8 * 1024;
-/** Resident memory between collections. */
+/** Most growth of resident memory between collections. */
 const RESIDENT_GROWTH_LIMIT_BYTES = 400 * MIB;
-/** Log lines: so many bytes whatever comes, and so many for each message. */
+/** Most bytes of log: a fixed part, and a part for each message. */
 const LOG_FIXED_BYTES = 4 * MIB;
 const LOG_BYTES_PER_MESSAGE = 20;
 /**
- * Log entries: the budgets of seven hostile nodes (dispatcher/limits.ts), what the orchestrator does about
- * tasks that end, and the honest client.
+ * Log entries: the budgets of seven hostile nodes (dispatcher/limits.ts), the orchestrator's replacements
+ * of tasks that end, and the honest client.
  */
 const ENTRIES_FIXED = 2_500;
 const ENTRIES_PER_SECOND = 200;
@@ -41,7 +41,7 @@ interface Before {
   readonly logBytes: number;
 }
 
-/** What is measured of a run, for its report. */
+/** Measurements of a run, for its report. */
 export interface Measured {
   entries: number;
   logBytes: number;
@@ -51,16 +51,16 @@ export interface Measured {
   elections: number;
 }
 
-/** Watches the daemons from outside: alive, led by the same leader, in bounds, without errors of their own. */
+/** Watches the daemons from outside: alive, with the same leader, within limits, without internal errors. */
 export class Watch {
   readonly #cluster: HostileCluster;
   readonly #problems: Problems;
   readonly #stalls: Stalls;
   readonly #before: Before[] = [];
-  /** Of who leads. */
+  /** Status of the leader. */
   #led: RaftStatus | undefined;
   #startIndex = 0;
-  /** Of the log, by its leader. */
+  /** Entries in the leader's log. */
   #entriesHeld = 0;
   #startMs = 0;
   #isStopped = false;
@@ -96,7 +96,7 @@ export class Watch {
     this.#work = this.#run();
   }
 
-  /** Stops, once the attack is over. @param messages how many there were */
+  /** Stops, once the attack is over. @param messages how many were sent */
   async stop(messages: number): Promise<void> {
     this.#isStopped = true;
     await this.#work;
@@ -157,7 +157,7 @@ export class Watch {
     }
   }
 
-  /** The leader answers within a second, and nobody else came to lead. */
+  /** Checks that the leader answers within a second, and is still the leader. */
   async #leader(): Promise<void> {
     const { term, leader } = this.#led!;
     const found = this.#cluster.managers.find(({ address }) =>
@@ -189,7 +189,10 @@ export class Watch {
       );
   }
 
-  /** Somebody else leads. A member that got no processor for seconds loses its followers, whoever attacks. */
+  /**
+   * Reports a change of leader. A member that gets no processor for seconds loses its followers even
+   * without an attack.
+   */
   #follow(status: RaftStatus): void {
     this.measured.elections += 1;
     if (this.#stalls.slack < OVERLOADED)

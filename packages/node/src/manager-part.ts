@@ -163,7 +163,7 @@ export class ManagerPart {
       if (!(error instanceof ApiError) || error.code !== ID_USED_UP) throw error;
       this.#options.logger.warn(
         { reason: error.message },
-        'this manager was let go, it joins anew',
+        'the group has removed this manager, it joins again',
       );
       await this.drop();
       await this.join(addresses, signal);

@@ -243,7 +243,7 @@ export class NodeDaemon implements NodeControl {
     if (state === undefined || state.raftJoined !== true)
       throw new ApiError(
         'NOT_IN_SWARM',
-        "this node is no manager of a cluster: run it on a manager that is left, or 'swarm restore' a backup",
+        "this node is not a manager of a cluster: run it on a manager that is left, or 'swarm restore' a backup",
       );
     const forced = forcedState(state, request);
     this.#pending = true;
@@ -371,7 +371,7 @@ export class NodeDaemon implements NodeControl {
 
   #break(reason: string): void {
     this.#broken = reason;
-    this.#options.logger.error({ reason }, 'this node can not take part in the cluster');
+    this.#options.logger.error({ reason }, 'this node cannot take part in the cluster');
   }
 
   async #renew(): Promise<string> {

@@ -13,7 +13,7 @@ test('managers are asked one after the other until one answers', async (t) => {
   t.deepEqual(asked, ['a', 'b']);
 });
 
-test('what every manager would say ends the asking, as does giving up', async (t) => {
+test('an answer that every manager would give ends the search, and so does an abort', async (t) => {
   let asked = 0;
   const refuse = async () => {
     asked += 1;

@@ -28,7 +28,7 @@ function chance(seed: number): () => number {
   };
 }
 
-/** Moves time on until the promise is settled. */
+/** Advances time until the promise settles. */
 async function during<T>(clock: VirtualClock, work: Promise<T>, limitMs = 20_000): Promise<T> {
   let isOver = false;
   const over = () => {
@@ -89,7 +89,7 @@ test('a real manager lives on virtual time, a disk and a network in memory', asy
     [2, created.json.ID],
     [3, created.json.ID],
   ]);
-  // The allocator had them; the scheduler says why it has no node: none has connected.
+  // The allocator has processed them; the scheduler says that there is no node, because none has connected.
   for (const { Status } of found) {
     t.is(Status.State, 'pending');
     t.regex(Status.Err ?? Status.Message, /no suitable node/);

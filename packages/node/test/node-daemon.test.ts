@@ -9,7 +9,7 @@ import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm
 import { NodeFiles } from '../src/files/node-files.js';
 import { freePort, testNode, tokenOf, until } from './support/nodes.js';
 
-test('a node that made a cluster is a manager, and is one again after a restart', async (t) => {
+test('a node that bootstrapped a cluster is a manager, and is one again after a restart', async (t) => {
   const node = await testNode(t);
   t.is(node.daemon.info().state, 'inactive');
   const nodeId = await node.init();
@@ -24,7 +24,7 @@ test('a node that made a cluster is a manager, and is one again after a restart'
   t.deepEqual(await readdir(node.folder), [], 'nothing is left of the cluster');
 });
 
-test('a request that comes before the files are read waits for them, and harms nothing', async (t) => {
+test('a request before the files are read waits for them, and does no harm', async (t) => {
   const node = await testNode(t);
   const nodeId = await node.init();
   await node.daemon.close();
@@ -36,7 +36,7 @@ test('a request that comes before the files are read waits for them, and harms n
   t.is(next.daemon.info().nodeId, nodeId);
 });
 
-test('an init that fails leaves nothing and may be made again', async (t) => {
+test('a failed init leaves nothing behind and may be repeated', async (t) => {
   const node = await testNode(t);
   const port = Number(node.address.split(':')[1]);
   const taken = createServer();
@@ -50,7 +50,7 @@ test('an init that fails leaves nothing and may be made again', async (t) => {
   t.is(node.daemon.info().state, 'active');
 });
 
-test('files of no use keep the daemon up: it says why, and a leave helps', async (t) => {
+test('with unusable files the daemon stays up, says why, and can leave', async (t) => {
   for (const damage of [
     'node.json',
     'certificates/swarm-node.crt',
@@ -63,7 +63,7 @@ test('files of no use keep the daemon up: it says why, and a leave helps', async
     const next = await testNode(t, { folder: node.folder, address: node.address });
     const { state, error } = next.daemon.info();
     t.is(state, 'error', damage);
-    t.regex(error, /damaged|of no use/, damage);
+    t.regex(error, /damaged|unusable/, damage);
     await t.throwsAsync(next.init(), { message: /swarm leave --force|already part/ });
     await next.daemon.leave({ force: true });
     t.is(next.daemon.info().state, 'inactive');
@@ -72,7 +72,7 @@ test('files of no use keep the daemon up: it says why, and a leave helps', async
   }
 });
 
-test('managers that are remembered in a damaged file are forgotten; the node goes on', async (t) => {
+test('a damaged list of managers is forgotten, and the node goes on', async (t) => {
   const first = await testNode(t);
   await first.init();
   const worker = await testNode(t);
@@ -84,7 +84,7 @@ test('managers that are remembered in a damaged file are forgotten; the node goe
   t.true(next.log.some((line) => /known managers is lost.*managers\.json is damaged/.test(line)));
 });
 
-test('a worker joins, and leaves also when no manager can be reached', async (t) => {
+test('a worker joins, and can leave when no manager is reachable', async (t) => {
   const first = await testNode(t);
   await first.init();
   const worker = await testNode(t);
@@ -100,7 +100,7 @@ test('a worker joins, and leaves also when no manager can be reached', async (t)
   t.is(worker.daemon.info().state, 'inactive');
 });
 
-test('a task that can not be removed does not hold a node in its cluster', async (t) => {
+test('a task that cannot be removed does not keep a node from leaving', async (t) => {
   const node = await testNode(t, { stuck: ['task-1'] });
   await node.init();
   node.tasks.add('task-1').add('task-2');
@@ -110,7 +110,7 @@ test('a task that can not be removed does not hold a node in its cluster', async
   t.is(node.daemon.info().state, 'inactive');
 });
 
-test('a manager joins, takes over when the first one goes, and is told when it is the last', async (t) => {
+test('a manager joins, takes over when the first one leaves, and is then the last', async (t) => {
   const first = await testNode(t);
   await first.init();
   const second = await testNode(t);
@@ -123,16 +123,16 @@ test('a manager joins, takes over when the first one goes, and is told when it i
   const gone = [...second.daemon.manager()!.store.list('node')].find(
     (node) => node.ID !== second.daemon.info().nodeId,
   );
-  t.is(gone?.Spec.Role, 'worker', 'who left by force is no manager any more');
+  t.is(gone?.Spec.Role, 'worker', 'a manager that left by force is a worker');
 });
 
-test('a manager that nobody reaches where it says it is does not stay in the cluster', async (t) => {
+test('a manager that is unreachable at its address does not stay in the cluster', async (t) => {
   const first = await testNode(t);
   await first.init();
   const second = await testNode(t);
   const nowhere = `127.0.0.1:${await freePort()}`;
   await t.throwsAsync(second.join(tokenOf(first, 'Manager'), first.address, nowhere), {
-    message: /can not reach the new manager at .*--advertise-addr/,
+    message: /can ?not reach the new manager at .*--advertise-addr/,
   });
   t.is(second.daemon.info().state, 'inactive');
   t.deepEqual(await readdir(second.folder), []);
@@ -141,7 +141,7 @@ test('a manager that nobody reaches where it says it is does not stay in the clu
   t.is(first.daemon.manager()!.members().length, 2);
 });
 
-test('a wrong address is seen before the cluster hears of the node', async (t) => {
+test('a wrong address is refused before the cluster learns of the node', async (t) => {
   const first = await testNode(t);
   await first.init();
   const second = await testNode(t);
@@ -152,13 +152,13 @@ test('a wrong address is seen before the cluster hears of the node', async (t) =
   t.is(second.daemon.info().state, 'inactive');
 });
 
-test('a Raft member that was joining when its daemon died comes back under its id with its log', async (t) => {
+test('a Raft member whose daemon died during its join resumes with its id and log', async (t) => {
   const first = await testNode(t);
   await first.init();
   const second = await testNode(t);
   await second.join(tokenOf(first, 'Manager'), first.address);
   await second.daemon.close();
-  // As if the process had ended before it wrote down that it is in.
+  // As if the process had ended before it recorded the join.
   const path = join(second.folder, 'node.json');
   const state = JSON.parse(await readFile(path, 'utf8'));
   await writeFile(path, JSON.stringify({ ...state, raftJoined: false }));
@@ -170,7 +170,7 @@ test('a Raft member that was joining when its daemon died comes back under its i
   t.is(next.daemon.manager()!.members().length, 2);
 });
 
-test('a worker’s certificate with what is left of a Raft member makes no manager', async (t) => {
+test('a worker’s certificate beside leftovers of a Raft member makes no manager', async (t) => {
   const first = await testNode(t);
   await first.init();
   const worker = await testNode(t);
@@ -187,7 +187,7 @@ test('a worker’s certificate with what is left of a Raft member makes no manag
   t.is(after.raftId, undefined);
 });
 
-test('a removed node stops its tasks, says why, and hears it again after a restart', async (t) => {
+test('a removed node stops its tasks, says why, and still knows after a restart', async (t) => {
   const first = await testNode(t);
   await first.init();
   const worker = await testNode(t);
@@ -213,7 +213,7 @@ test('a removed node stops its tasks, says why, and hears it again after a resta
   t.not(again.daemon.info().nodeId, nodeId);
 });
 
-test('a role that changes is followed, there and back, and a renewal keeps the node as it is', async (t) => {
+test('a node follows changes of its role both ways, and a renewal keeps the role', async (t) => {
   const first = await testNode(t);
   await first.init();
   const second = await testNode(t);
@@ -244,7 +244,7 @@ test('a role that changes is followed, there and back, and a renewal keeps the n
   t.is(first.daemon.manager()!.members().length, 1);
 });
 
-test('a manager that is promoted again before it heard that it left joins the group anew', async (t) => {
+test('a manager that is promoted again before it noticed its removal joins the group again', async (t) => {
   const first = await testNode(t);
   await first.init();
   const second = await testNode(t);
@@ -276,7 +276,7 @@ test('a manager that is promoted again before it heard that it left joins the gr
   await until('it is a manager', () => second.daemon.info().controlAvailable);
 });
 
-test('a member id is forgotten before its log is', async (t) => {
+test('a member id is forgotten before its log', async (t) => {
   const node = await testNode(t);
   await node.init();
   await node.daemon.close();
@@ -284,7 +284,7 @@ test('a member id is forgotten before its log is', async (t) => {
   await files.load();
   const id = files.state!.raftId;
   t.is(typeof id, 'number');
-  // The log can not be removed: its id must be gone all the same.
+  // The log cannot be removed; its id must be gone nevertheless.
   await rm(files.raftFolder, { recursive: true });
   await writeFile(files.raftFolder, 'a file in its place');
   await files.forgetMember();
@@ -294,7 +294,7 @@ test('a member id is forgotten before its log is', async (t) => {
   t.is(next.state!.raftId, undefined);
 });
 
-/** Builds it again when something else changed the object meanwhile. */
+/** Repeats the write when the object has changed meanwhile. */
 async function untilWritten(write: () => Promise<void>): Promise<void> {
   for (;;) {
     try {

@@ -9,7 +9,7 @@ import test from 'ava';
 import { testNode, tokenOf } from './support/nodes.js';
 
 const SUPPORT = join(import.meta.dirname, 'support');
-/** What only managers need. */
+/** Modules that only managers need. */
 const OF_MANAGERS = /\/packages\/(manager|raft)\/|\/node_modules\/@swarm\/(manager|raft)\//;
 
 test('a process that joins as a worker loads no module of the manager or of Raft', async (t) => {
@@ -38,7 +38,7 @@ test('a process that joins as a worker loads no module of the manager or of Raft
   worker.stdin.end();
   t.deepEqual(await ended, [0, null]);
   rmSync(own!, { recursive: true, force: true });
-  // The hook sees what is loaded, and the worker did what one does.
+  // The hook works, and the worker has loaded what workers need.
   for (const name of ['node', 'worker', 'http', 'identity'])
     t.true(
       loaded.some((url) => url.includes(`/packages/${name}/`)),

@@ -5,7 +5,7 @@ import type { ManagerPart } from '../manager-part.js';
 import type { NodeFiles } from '../files/node-files.js';
 
 /** A manager stays a manager until the leader has removed it from the Raft group. */
-export function shallBeManager({ Spec, RaftID }: Pick<Node, 'Spec' | 'RaftID'>): boolean {
+export function shouldBeManager({ Spec, RaftID }: Pick<Node, 'Spec' | 'RaftID'>): boolean {
   return Spec.Role === 'manager' || RaftID !== undefined;
 }
 
@@ -55,7 +55,7 @@ export class RoleFollower {
   #follow(): void {
     const { files, managerPart, renewSoon } = this.#options;
     if (this.#changing || this.#node === undefined || files.role === undefined) return;
-    const wanted = shallBeManager(this.#node) ? 'manager' : 'worker';
+    const wanted = shouldBeManager(this.#node) ? 'manager' : 'worker';
     const isManager = managerPart.manager !== undefined;
     const isOther = files.role !== wanted || (files.role === 'manager') !== isManager;
     if (isOther || (isManager && this.#mayBeOut(this.#node))) renewSoon();

@@ -280,7 +280,7 @@ export class FrontDoor {
     if (connection !== undefined) connection.handshake = 'failed';
     this.#options.refusals.refused(
       { remoteAddress: connection?.remoteAddress, error: error.message },
-      'a connection to the managers’ port was no TLS of ours',
+      'a connection to the managers’ port failed its TLS handshake',
     );
   }
 

@@ -117,7 +117,7 @@ export class Listener implements NodePort {
       if (error.code !== 'ECONNRESET' && !socket.writableEnded)
         this.#refusals.refused(
           { remoteAddress: addressOf(socket), error: error.message },
-          'a request to the managers’ port was no HTTP',
+          'a request to the managers’ port was not HTTP',
         );
     });
     api.bound(this.#server);
@@ -392,7 +392,7 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
     );
   return new ApiError(
     'INVALID_ARGUMENT',
-    `can not listen on ${host}:${port}: ${error.message}; give an address of this host with --listen-addr`,
+    `cannot listen on ${host}:${port}: ${error.message}; give an address of this host with --listen-addr`,
   );
 }
 

@@ -38,12 +38,12 @@ test('a 50 MB body gets 413 while it is sent, is not kept, and the daemon goes o
   t.regex(reply.message, /larger than 4 MiB/);
   t.is(reply.headers.connection, 'close');
   t.is((await api.call('GET', '/_ping')).text, 'OK');
-  // The client's own 50 MB are in this process too: nothing like another 50 MB may be on top.
+  // The client's own 50 MB are in this process too; the server must not add another 50 MB.
   t.true(process.memoryUsage().rss - before < 90_000_000);
 });
 
 test('a body without a length is cut at the limit too', async (t) => {
-  // Its own, with the usual time for a body: six megabytes take a busy machine a while.
+  // A server of its own, with the usual time for a body: six megabytes take a busy machine a while.
   const api = await start();
   t.teardown(() => api.close());
   const chunk = Buffer.alloc(64 * 1024, 0x20).toString();
@@ -86,14 +86,14 @@ test('a known route with another method is 405 and names the methods', async (t)
   t.regex(reply.message, /use .*POST/);
 });
 
-test('a name that is taken is 409 with Docker’s text', async (t) => {
+test('a taken name is 409 with Docker’s text', async (t) => {
   t.is((await api.call('POST', '/services/create', { json: serviceBody('taken') })).status, 201);
   const reply = await api.call('POST', '/services/create', { json: serviceBody('taken') });
   t.is(reply.status, 409);
   t.is(reply.message, 'name conflicts with an existing object: service taken already exists');
 });
 
-test('a port that is published is refused by the name of its service', async (t) => {
+test('a port that is already published is refused, naming its service', async (t) => {
   const ports = { EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8088 }] } };
   const first = await api.call('POST', '/services/create', { json: serviceBody('first', ports) });
   t.is(first.status, 201);
@@ -116,7 +116,7 @@ test('constraints that do not parse are refused', async (t) => {
   t.regex(reply.message, /node\.role = manager/);
 });
 
-test('objects that do not exist are 404 in Docker’s words', async (t) => {
+test('missing objects are 404 in Docker’s words', async (t) => {
   for (const [path, message] of [
     ['/nodes/nowhere', 'node nowhere not found'],
     ['/services/nothing', 'service nothing not found'],
@@ -165,7 +165,7 @@ test('a version of the API that is not served is refused in Docker’s words', a
   t.is((await api.call('GET', '/nodes')).status, 200);
 });
 
-test('an object version that is missing, no number or stale is refused', async (t) => {
+test('an object version that is missing, not a number or stale is refused', async (t) => {
   const { json } = await api.call('POST', '/services/create', { json: serviceBody('versioned') });
   const path = `/services/${json.ID}/update`;
   t.is((await api.call('POST', path, { json: serviceBody('versioned') })).status, 400);
@@ -176,7 +176,7 @@ test('an object version that is missing, no number or stale is refused', async (
   t.is(code(stale), 'OUT_OF_SEQUENCE');
 });
 
-/** Everything that comes back on a connection that sends `text` and then nothing. */
+/** Everything received on a connection that sends `text` and then nothing. */
 function slowly(text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = '';
@@ -193,7 +193,7 @@ test('a client that does not finish the head of its request is cut off', async (
   t.regex(await slowly('GET /nodes HTTP/1.1\r\nHost: x\r\nX-Slow: '), /^HTTP\/1\.1 408 /);
 });
 
-test('a client that does not finish its body is told so and cut off', async (t) => {
+test('a client that does not finish its body gets an answer and is cut off', async (t) => {
   const answer = await slowly(
     'POST /services/create HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"a',
   );
@@ -201,7 +201,7 @@ test('a client that does not finish its body is told so and cut off', async (t) 
   t.regex(answer, /did not arrive within 0\.3 s/);
 });
 
-test('a head that is too large and bytes that are no HTTP are refused', async (t) => {
+test('a head that is too large and bytes that are not HTTP are refused', async (t) => {
   t.regex(await slowly(`GET / HTTP/1.1\r\nX: ${'a'.repeat(70_000)}\r\n\r\n`), /^HTTP\/1\.1 431 /);
   t.regex(await slowly('hello\r\n\r\n'), /^HTTP\/1\.1 400 /);
 });

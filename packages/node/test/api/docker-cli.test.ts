@@ -39,7 +39,7 @@ function docker(...args: readonly string[]): Promise<Ran> {
   });
 }
 
-/** A test that says loudly that it proved nothing where the client is missing. */
+/** A test that reports loudly that it was skipped when the client is missing. */
 function withDocker(title: string, body: (t: import('ava').ExecutionContext) => Promise<void>) {
   if (version === undefined) test.todo(`SKIPPED, no docker command here: ${title}`);
   else test.serial(title, body);
@@ -137,7 +137,7 @@ withDocker('docker service create, ls, inspect, ps, update, logs, rm', async (t)
   t.false((await docker('service', 'ls', '-q')).out.includes(id.slice(0, 12)));
 });
 
-withDocker('jobs and global services are taken as the client sends them', async (t) => {
+withDocker('jobs and global services are accepted as the client sends them', async (t) => {
   for (const mode of ['global', 'replicated-job', 'global-job']) {
     const created = await docker(
       ...['service', 'create', '-d', '--name', mode, '--mode', mode, 'busybox', 'true'],

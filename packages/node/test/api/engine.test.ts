@@ -13,7 +13,7 @@ const engineSocket = join(folder, 'engine.sock');
 const seen: string[] = [];
 let received = 0;
 let closedEarly = 0;
-/** Streams of very many events that were given up. */
+/** Streams of a flood of events that were closed. */
 let floods = 0;
 
 /** An engine as old as Debian's: it knows the API up to 1.41 and refuses newer paths. */
@@ -95,7 +95,7 @@ test.serial('bodies of any size pass through as a stream', async (t) => {
   t.is(reply.text, String(body.byteLength));
 });
 
-test.serial('info and networks join what the engine and the cluster know', async (t) => {
+test.serial('info and networks combine what the engine and the cluster know', async (t) => {
   const info = (await api.call('GET', '/info')).json;
   t.is(info.Name, 'engine');
   t.is(info.Images, 7);
@@ -123,7 +123,7 @@ test.serial('the engine is not for remote clients', async (t) => {
   t.is((await call(peer, 'GET', '/containers/x/json')).message, 'page not found');
 });
 
-test.serial('events of the engine and the cluster come in whole lines', async (t) => {
+test.serial('events of the engine and the cluster arrive in whole lines', async (t) => {
   const end = (Date.now() / 1000 + 0.4).toFixed(3);
   const stream = api.call('GET', `/events?until=${end}`);
   await until(() => seen.some((line) => line.includes('/events')));
@@ -139,7 +139,7 @@ test.serial('events of the engine and the cluster come in whole lines', async (t
   await until(() => closedEarly === 1);
 });
 
-test.serial('who does not read the events of the engine is cut off', async (t) => {
+test.serial('a client that does not read the engine’s events is cut off', async (t) => {
   const socket = net.connect(api.socketPath);
   socket.on('error', () => {});
   t.teardown(() => socket.destroy());
@@ -149,7 +149,7 @@ test.serial('who does not read the events of the engine is cut off', async (t) =
   t.is(floods, 1);
 });
 
-/** Everything that comes back for `text`; `more` is sent once something came. */
+/** Everything received for `text`; sends `more` after the first bytes. */
 function talk(text: string, more: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = '';
@@ -177,17 +177,20 @@ test.serial('a connection is taken over for exec, both ways, body included', asy
   t.true(seen.includes('upgrade /v1.41/exec/x/start'));
 });
 
-test.serial('a refused upgrade closes the connection: nothing slips past the router', async (t) => {
-  const answer = await talk(
-    'POST /v1.41/exec/missing/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
-    'GET /v1.41/containers/secret/json HTTP/1.1\r\nHost: x\r\n\r\n',
-  );
-  t.regex(answer, /^HTTP\/1\.1 404 Not Found\r\n/);
-  t.regex(answer, /Connection: close/);
-  t.false(seen.some((line) => line.includes('secret')));
-});
+test.serial(
+  'a refused upgrade closes the connection, so that nothing bypasses the router',
+  async (t) => {
+    const answer = await talk(
+      'POST /v1.41/exec/missing/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
+      'GET /v1.41/containers/secret/json HTTP/1.1\r\nHost: x\r\n\r\n',
+    );
+    t.regex(answer, /^HTTP\/1\.1 404 Not Found\r\n/);
+    t.regex(answer, /Connection: close/);
+    t.false(seen.some((line) => line.includes('secret')));
+  },
+);
 
-test.serial('an engine that is away is named', async (t) => {
+test.serial('an error names an engine that is down', async (t) => {
   const lonely = await start({ engineSocket: join(folder, 'nobody.sock') });
   t.teardown(() => lonely.close());
   const reply = await lonely.call('GET', '/containers/json');

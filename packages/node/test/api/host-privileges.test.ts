@@ -10,7 +10,7 @@ async function api(t: ExecutionContext): Promise<Api> {
   return started;
 }
 
-/** Changes the spec of the cluster; undefined takes a field out, as a client does that lacks it. */
+/** Changes the cluster's spec; undefined removes a field, like a client that does not know it. */
 async function setSpec(to: Api, change: Partial<ClusterSpec>) {
   const { Version, Spec } = (await to.call('GET', '/swarm')).json;
   return to.call('POST', `/swarm/update?version=${Version.Index}`, {
@@ -19,7 +19,7 @@ async function setSpec(to: Api, change: Partial<ClusterSpec>) {
 }
 
 async function policyOf(of: Api): Promise<unknown> {
-  // A cluster that was made before there was a policy has none.
+  // A cluster from before the policy existed has none.
   return (await of.call('GET', '/swarm')).json.Spec.HostPrivileges ?? 'none';
 }
 
@@ -28,7 +28,7 @@ function onHost(name: string, container: object): object {
   return serviceBody(name, { TaskTemplate });
 }
 
-test('A cluster gives no host privileges until it is told to', async (t) => {
+test('a cluster gives no host privileges by default', async (t) => {
   const to = await api(t);
   t.is(await policyOf(to), 'none');
   t.is((await setSpec(to, { HostPrivileges: 'capabilities' })).status, 200);
@@ -38,7 +38,7 @@ test('A cluster gives no host privileges until it is told to', async (t) => {
   t.regex(refused.message, /HostPrivileges: must be one of none, capabilities, root, not "some"/);
 });
 
-test('A client that does not know the policy leaves it as it is', async (t) => {
+test('a client that does not know the policy leaves it as it is', async (t) => {
   const to = await api(t);
   await setSpec(to, { HostPrivileges: 'root' });
   const without = { HostPrivileges: undefined as never, Labels: { a: 'b' } };
@@ -48,7 +48,7 @@ test('A client that does not know the policy leaves it as it is', async (t) => {
   t.is(await policyOf(to), 'root');
 });
 
-test('A service that asks for more than the policy is refused with what to do', async (t) => {
+test('a service that asks for more than the policy is refused with what to do', async (t) => {
   const to = await api(t);
   const root = await to.call('POST', '/services/create', { json: onHost('a', { User: 'root' }) });
   t.is(root.status, 403);
@@ -68,19 +68,19 @@ test('A service that asks for more than the policy is refused with what to do', 
   t.is((await to.call('POST', '/services/create', { json: more })).status, 201);
 });
 
-test('Containers of an engine are not the concern of the policy', async (t) => {
+test('the policy does not apply to containers of an engine', async (t) => {
   const to = await api(t);
   const container = { Image: 'nginx:1', User: 'root', CapabilityAdd: ['CAP_SYS_ADMIN'] };
   const json = onHost('a', container);
   t.is((await to.call('POST', '/services/create', { json })).status, 201);
-  // The same service as a process of the host is.
+  // It applies to the same service as a process of the host.
   const { Version, Spec } = (await to.call('GET', '/services/a')).json;
   Spec.TaskTemplate.ContainerSpec.Image = 'host';
   const path = `/services/a/update?version=${Version.Index}`;
   t.is((await to.call('POST', path, { json: Spec })).status, 403);
 });
 
-test('After the policy became stricter, a service keeps what it has and gets no more', async (t) => {
+test('under a stricter policy a service keeps what it has and gets no more', async (t) => {
   const to = await api(t);
   await setSpec(to, { HostPrivileges: 'root' });
   await to.call('POST', '/services/create', { json: onHost('a', { User: 'root' }) });

@@ -5,13 +5,13 @@ import test from 'ava';
 import { LOCAL_ROUTES } from '../../src/api/local-api.js';
 import { start } from './support/fake-node.js';
 
-test('every route that a node answers by itself has a row in the table of rights', (t) => {
+test('every route that a node answers itself has a row in the table of rights', (t) => {
   const rows = new Set<string>(ALL_RIGHTS);
   for (const { method, pattern } of LOCAL_ROUTES)
     t.true(rows.has(`${method} ${pattern}`), `${method} ${pattern}`);
 });
 
-/** Every route of the API but those of the node itself, with the names filled in. */
+/** Every route of the API except the node's own, with the names filled in. */
 function routesOfManagers(): [method: string, path: string][] {
   const own = new Set(LOCAL_ROUTES.map(({ method, pattern }) => `${method} ${pattern}`));
   return ALL_RIGHTS.filter(
@@ -19,7 +19,7 @@ function routesOfManagers(): [method: string, path: string][] {
   ).map((right) => right.replaceAll(/\{\w+\}/g, 'x').split(' ') as [string, string]);
 }
 
-test('a worker says for every route of a manager that it is none, and what to do', async (t) => {
+test('a worker answers every route of a manager that it is not one, and what to do', async (t) => {
   const api = await start({ manager: false });
   t.teardown(() => api.close());
   api.node.state = 'active';

@@ -16,7 +16,7 @@ function say(stream: 'stdout' | 'stderr', text: string) {
   return { type: 'line' as const, nodeId: 'node1', line };
 }
 
-/** Takes Docker's frames apart. */
+/** Splits Docker's frames. */
 function frames(body: Buffer): { stream: number; text: string }[] {
   const found = [];
   for (let at = 0; at < body.byteLength; ) {
@@ -27,7 +27,7 @@ function frames(body: Buffer): { stream: number; text: string }[] {
   return found;
 }
 
-test.serial('lines come in frames with time and details, streams told apart', async (t) => {
+test.serial('lines arrive in frames of their stream, with time and details', async (t) => {
   api.node.logItems = [say('stdout', 'one\n'), say('stderr', 'two')];
   const path = '/v1.50/services/web/logs?details=1&timestamps=1&stdout=1&stderr=1&tail=5';
   const reply = await api.call('GET', path);
@@ -60,7 +60,7 @@ test.serial(
   },
 );
 
-test.serial('what could not be had is said at the end, as an error frame', async (t) => {
+test.serial('missing logs are reported at the end, in an error frame', async (t) => {
   api.node.logItems = [
     { type: 'warning', message: 'node n2 is not available' },
     say('stdout', 'x\n'),

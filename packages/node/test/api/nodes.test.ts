@@ -11,7 +11,7 @@ async function withWorkers(t: { teardown(end: () => Promise<void>): void }): Pro
   return api;
 }
 
-test('a node has the shape of Docker’s, its manager status computed and nothing private', async (t) => {
+test('a node has Docker’s shape, a computed manager status and nothing private', async (t) => {
   const api = await withWorkers(t);
   const nodes = (await api.call('GET', '/v1.50/nodes')).json;
   t.is(nodes.length, 3);
@@ -80,7 +80,7 @@ test('availability and labels are updated as a whole spec', async (t) => {
   t.is(half.status, 400);
 });
 
-test('the last manager can not be demoted', async (t) => {
+test('the last manager cannot be demoted', async (t) => {
   const api = await withWorkers(t);
   const reply = await update(api, 'manager1', { Role: 'worker' });
   t.is(reply.status, 400);
@@ -103,7 +103,7 @@ test('a demotion that would lose the quorum is refused', async (t) => {
   const lost = await update(api, 'worker1', { Role: 'worker' });
   t.is(lost.status, 400);
   t.regex(lost.message, /would result in a loss of quorum \(1 of the 2 /);
-  // Without the one that is down anyway, two of two remain.
+  // Without the one that is down, two of two remain.
   t.is((await update(api, 'worker2', { Role: 'worker' })).status, 200);
 });
 

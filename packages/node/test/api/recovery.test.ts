@@ -24,7 +24,7 @@ interface World {
   readonly folder: string;
 }
 
-/** An API server whose manager has a real Raft member, alone, with a state on disk. */
+/** An API server whose manager is a real Raft member, alone, with a state on disk. */
 async function use(body: (world: World) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'swarm-routes-'));
   const api = await start({ clusterId: CLUSTER_ID });
@@ -68,7 +68,7 @@ async function use(body: (world: World) => Promise<void>): Promise<void> {
   }
 }
 
-test('a backup comes over the local socket, whole', async (t) => {
+test('the local socket serves a complete backup', async (t) => {
   await use(async ({ api, raft, folder }) => {
     const reply = await api.call('GET', '/x/backup');
     t.is(reply.status, 200);
@@ -85,7 +85,7 @@ test('a backup comes over the local socket, whole', async (t) => {
   });
 });
 
-test('without a quorum only a stale backup is to be had', async (t) => {
+test('without a quorum only a stale backup is available', async (t) => {
   await use(async ({ api }) => {
     api.node.quorumState = { state: 'lost', since: 0 };
     const refused = await api.call('GET', '/x/backup');
@@ -95,7 +95,7 @@ test('without a quorum only a stale backup is to be had', async (t) => {
   });
 });
 
-test('other nodes get neither backups nor status, whatever they are', async (t) => {
+test('other nodes of any kind get neither backups nor status', async (t) => {
   await use(async ({ api }) => {
     const peer = await api.listenAs('another');
     for (const [method, path] of [
@@ -122,14 +122,14 @@ test('status and metrics are those of the Raft member and of the port', async (t
   });
 });
 
-test('a worker has no Raft member to ask', async (t) => {
+test('a worker has no Raft status', async (t) => {
   const api = await start({ manager: false });
   t.teardown(() => api.close());
   for (const path of ['/x/backup', '/x/raft/status', '/x/metrics'])
     t.is((await api.call('GET', path)).status, 503, path);
 });
 
-test('a restore hands the bytes and the addresses on', async (t) => {
+test('a restore passes on the bytes and the addresses', async (t) => {
   const api = await start({ manager: false });
   t.teardown(() => api.close());
   t.is((await api.call('POST', '/x/restore')).status, 501);
@@ -150,7 +150,7 @@ test('a restore hands the bytes and the addresses on', async (t) => {
   t.like(asked, { listenAddr: 'a', advertiseAddr: 'b', dataPathAddr: 'c' });
 });
 
-test('a new cluster is forced only without a quorum, or alone', async (t) => {
+test('a new cluster is forced only without a quorum, or for a single manager', async (t) => {
   const api = await start();
   t.teardown(() => api.close());
   const clock = systemClock();
@@ -165,7 +165,7 @@ test('a new cluster is forced only without a quorum, or alone', async (t) => {
   await t.notThrowsAsync(checkForce({ ...api.node.manager()!, readBarrier: lost }, clock));
 });
 
-test('after a forced cluster the other managers are workers, though nodes are written meanwhile', async (t) => {
+test('forcing a new cluster makes the other managers workers, even if nodes change meanwhile', async (t) => {
   const store = createTestStore({ clock: systemClock() });
   for (const [i, id] of ['a', 'b', 'c'].entries()) {
     const Spec = { Labels: {}, Role: 'manager', Availability: 'active' } as const;
@@ -173,7 +173,7 @@ test('after a forced cluster the other managers are workers, though nodes are wr
   }
   await put(store, 'node', nodeDraft('w'));
   store.pause();
-  // The loops of the leader, between the reading of the nodes and the writing of them.
+  // What the leader's loops do between the read and the write of the nodes.
   const other = store.transact((transaction) =>
     transaction.update('node', {
       ...transaction.get('node', 'b')!,

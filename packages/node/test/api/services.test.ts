@@ -18,7 +18,7 @@ async function inspect(id: string, query = ''): Promise<any> {
   return (await api.call('GET', `/v1.50/services/${id}${query}`)).json;
 }
 
-test('a created service has an id of 25 characters and the shape of Docker’s', async (t) => {
+test('a created service has an id of 25 characters and Docker’s shape', async (t) => {
   const id = await create('shape');
   t.regex(id, /^[0-9a-z]{25}$/);
   const service = await inspect('shape');
@@ -149,7 +149,7 @@ test('a service may keep its own port in an update, and may not take another’s
   t.regex(other.message, /already in use by service 'owns'/);
 });
 
-test('a removed service is out of sight but found by its id until its tasks are gone', async (t) => {
+test('a removed service is hidden, but its id finds it until its tasks are gone', async (t) => {
   const id = await create('leaving');
   t.is((await api.call('DELETE', '/services/leaving')).status, 200);
   t.true(api.node.store.get('service', id)?.PendingDelete);
@@ -159,7 +159,7 @@ test('a removed service is out of sight but found by its id until its tasks are 
   t.is((await api.call('DELETE', `/services/${id}`)).status, 200);
 });
 
-test('creating a service waits for one of its name that is being removed', async (t) => {
+test('creating a service waits for the removal of one with its name', async (t) => {
   const id = await create('again');
   await api.call('DELETE', '/services/again');
   const waiting = api.call('POST', '/services/create', { json: serviceBody('again') });
@@ -185,7 +185,7 @@ const publishes = (port: number): object => ({
   EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: port }] },
 });
 
-test('of creates that come at once and publish the same port, one is done', async (t) => {
+test('of concurrent creates that publish the same port, one succeeds', async (t) => {
   const replies = await Promise.all(
     ['1', '2', '3'].map((name) =>
       api.call('POST', '/services/create', { json: serviceBody(`rival${name}`, publishes(8110)) }),
@@ -196,7 +196,7 @@ test('of creates that come at once and publish the same port, one is done', asyn
   t.regex(refused?.message ?? '', /port '8110' is already in use by service 'rival\d'/);
 });
 
-test('a create and an update that come at once do not both get the port', async (t) => {
+test('a concurrent create and update do not both get the port', async (t) => {
   const id = await create('updated');
   const version = (await inspect(id)).Version.Index;
   const replies = await Promise.all([
@@ -208,7 +208,7 @@ test('a create and an update that come at once do not both get the port', async 
   t.is(replies.filter((reply) => reply.status === 409).length, 1);
 });
 
-test('creating waits for the port of a service that is being removed', async (t) => {
+test('creating waits for the port of a service during its removal', async (t) => {
   const id = await create('frees', publishes(8112));
   await api.call('DELETE', '/services/frees');
   const waiting = api.call('POST', '/services/create', {
@@ -276,7 +276,7 @@ test('lists are filtered by label and by the start of a name', async (t) => {
   t.deepEqual(await names({ label: ['com.docker.stack.namespace=other'] }), []);
 });
 
-test('tasks are found by the name of their service, and told old from up to date', async (t) => {
+test('tasks are found by the name of their service, and whether they are up to date', async (t) => {
   const id = await create('dirty');
   const service = api.node.store.get('service', id)!;
   const draft = { ServiceID: id, Spec: service.Spec.TaskTemplate };
@@ -305,7 +305,7 @@ test('tasks are found by the name of their service, and told old from up to date
   t.is((await api.call('GET', `/tasks?filters=${missing}`)).status, 404);
 });
 
-test('a task that waits to be restarted says for how long, and no longer when the time is over', async (t) => {
+test('a task that waits for a restart says for how long, until the time is over', async (t) => {
   const id = await create('crashes');
   const draft = (name: string, leftMs: number) =>
     taskDraft(name, {
@@ -323,12 +323,12 @@ test('a task that waits to be restarted says for how long, and no longer when th
   await put(api.node.store, 'task', draft('due', -1000));
   const waits = (await api.call('GET', '/tasks/waits')).json.Status;
   t.regex(waits.Message, /^waiting (60|59)s before restart \(3 failures in a row\)$/);
-  t.is(waits.Err, waits.Message, 'where clients look for what is the matter');
+  t.is(waits.Err, waits.Message, 'where clients look for the cause');
   t.is((await api.call('GET', '/tasks/due')).json.Status.Message, 'ready to start');
   t.is(api.node.store.get('task', 'waits')?.Status.Err, undefined);
 });
 
-test('what is not served yet is refused by name, never dropped', async (t) => {
+test('what is not served yet is refused by name, never dropped silently', async (t) => {
   const template = { ContainerSpec: { Image: 'nginx' } };
   for (const [change, expected] of [
     [
@@ -366,7 +366,7 @@ test('what is not served yet is refused by name, never dropped', async (t) => {
   }
 });
 
-test('a change that was not confirmed in time says that it may still happen', async (t) => {
+test('the answer to an unconfirmed change says that it may still happen', async (t) => {
   const slow = await start({ limits: { writeMs: 50 } });
   t.teardown(() => slow.close());
   slow.node.store.pause();
@@ -377,7 +377,7 @@ test('a change that was not confirmed in time says that it may still happen', as
   t.regex(reply.message, /may still happen/);
 });
 
-test('two updates from one version: one is done, one is out of sequence', async (t) => {
+test('two updates from one version: one succeeds, one is out of sequence', async (t) => {
   const id = await create('race');
   const version = (await inspect(id)).Version.Index;
   const replies = await Promise.all(
@@ -390,7 +390,7 @@ test('two updates from one version: one is done, one is out of sequence', async 
   t.deepEqual(replies.map((reply) => reply.status).sort(), [200, 500]);
 });
 
-test('a removal meets a change of the same service and is done all the same', async (t) => {
+test('a removal succeeds despite a concurrent change of the service', async (t) => {
   const id = await create('contended');
   api.node.store.pause();
   const change = patch(api.node.store, 'service', id, (service) => ({

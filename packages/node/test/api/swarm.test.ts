@@ -2,7 +2,7 @@ import test from 'ava';
 import { call, until } from './support/client.js';
 import { serviceBody, start } from './support/fake-node.js';
 
-test('ping answers GET and HEAD with the headers that stock clients look at', async (t) => {
+test('ping answers GET and HEAD with the headers that stock clients read', async (t) => {
   const api = await start();
   t.teardown(() => api.close());
   for (const method of ['GET', 'HEAD']) {
@@ -20,7 +20,7 @@ test('ping answers GET and HEAD with the headers that stock clients look at', as
   }
 });
 
-test('outside of a cluster the API says so and what to do', async (t) => {
+test('outside a cluster the API says so, and what to do', async (t) => {
   const api = await start({ manager: false });
   t.teardown(() => api.close());
   t.is((await api.call('GET', '/_ping')).headers.swarm, 'inactive');
@@ -81,7 +81,7 @@ test('init, inspect, and init again', async (t) => {
   t.is(again.headers['x-swarm-error-code'], 'ALREADY_IN_SWARM');
 });
 
-test('the private key of the cluster never leaves, nor do join tokens in info', async (t) => {
+test('the API shows neither the cluster’s private key nor, in info, join tokens', async (t) => {
   const api = await start();
   t.teardown(() => api.close());
   for (const path of ['/swarm', '/info', '/nodes']) {
@@ -93,7 +93,7 @@ test('the private key of the cluster never leaves, nor do join tokens in info', 
   t.is(info.json.Swarm.Managers, 1);
 });
 
-test('join tokens are rotated one at a time, and the spec is changed', async (t) => {
+test('an update rotates join tokens one at a time, and changes the spec', async (t) => {
   const api = await start();
   t.teardown(() => api.close());
   const before = (await api.call('GET', '/swarm')).json;
@@ -107,7 +107,7 @@ test('join tokens are rotated one at a time, and the spec is changed', async (t)
   t.is((await api.call('POST', path, { json })).message, 'update out of sequence');
 });
 
-test('autolock, another name and a certificate that ends too soon are refused', async (t) => {
+test('autolock, another name and a too short certificate expiry are refused', async (t) => {
   const api = await start();
   t.teardown(() => api.close());
   const { Version: version } = (await api.call('GET', '/swarm')).json;
@@ -123,7 +123,7 @@ test('autolock, another name and a certificate that ends too soon are refused', 
   t.is((await api.call('POST', '/swarm/unlock', { json: {} })).status, 501);
 });
 
-test('join passes on what was asked, and gives up waiting without giving up joining', async (t) => {
+test('join passes on the request; it stops waiting without stopping the join', async (t) => {
   const api = await start({ manager: false, limits: { joinMs: 50 } });
   t.teardown(() => api.close());
   const json = { RemoteAddrs: ['198.18.0.9:2377'], JoinToken: 'SWMTKN-1-x', Availability: '' };
@@ -151,7 +151,7 @@ test('a manager leaves only by force', async (t) => {
   t.deepEqual(api.node.leaves, [true]);
 });
 
-test('without a quorum reads and writes end in time and say who is missing', async (t) => {
+test('without a quorum reads and writes fail in time and say who is missing', async (t) => {
   const api = await start();
   t.teardown(() => api.close());
   api.node.quorumState = { state: 'lost', since: Date.now() };
@@ -212,7 +212,7 @@ test('a request that meets an election waits for the new leader', async (t) => {
   t.is((await reply).status, 201);
 });
 
-test('a change that was dropped because the leader changes is not told as a lost quorum', async (t) => {
+test('a change that a new leader dropped is not reported as a lost quorum', async (t) => {
   const api = await start();
   t.teardown(() => api.close());
   api.node.store.failNext(Object.assign(new Error('x'), { code: 'RAFT_PROPOSAL_DROPPED' }));
@@ -222,7 +222,7 @@ test('a change that was dropped because the leader changes is not told as a lost
   t.is(reply.message, 'the change was not made because the leader is changing: try again');
 });
 
-test('a follower has the leader answer writes, and answers reads itself', async (t) => {
+test('a follower forwards writes to the leader, and answers reads itself', async (t) => {
   const leader = await start();
   const follower = await start();
   t.teardown(() => leader.close());

@@ -15,7 +15,7 @@ function logged(
 }
 
 for (const format of ['json', 'pretty'] as const) {
-  test(`a line of the ${format} log has no control character of a peer’s, and is one line`, (t) => {
+  test(`an entry of the ${format} log is one line without a peer’s control characters`, (t) => {
     fc.assert(
       fc.property(fc.oneof(fc.constant(EVIL), fc.string({ unit: 'binary' })), (text) => {
         const line = logged(format, (logger) =>
@@ -28,12 +28,12 @@ for (const format of ['json', 'pretty'] as const) {
   });
 }
 
-test('the JSON log keeps what was said', (t) => {
+test('the JSON log keeps its fields', (t) => {
   const line = logged('json', (logger) => logger.warn({ reason: EVIL }, EVIL));
   t.like(JSON.parse(line), { level: 'warn', reason: EVIL, msg: EVIL });
 });
 
-test('the lines of an error’s stack are set in', (t) => {
+test('the lines of an error’s stack are indented', (t) => {
   const line = logged('pretty', (logger) => logger.error({ err: new Error(EVIL) }, 'it failed'));
   const [head, ...stack] = line.trimEnd().split('\n');
   t.regex(head!, /ERROR it failed$/);

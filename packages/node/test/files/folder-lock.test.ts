@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { lockFolder } from '../../src/files/folder-lock.js';
 
-test('a folder is one daemon’s; the lock of one that died is taken over', (t) => {
+test('a folder belongs to one daemon, which takes over the lock of a dead one', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'swarm-lock-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'daemon.pid');
@@ -12,7 +12,7 @@ test('a folder is one daemon’s; the lock of one that died is taken over', (t) 
   t.regex(readFileSync(path, 'utf8'), new RegExp(`^${process.pid} \\d+\n$`));
   unlock();
   t.throws(() => readFileSync(path));
-  // The first process lives and is not us.
+  // Process 1 is alive and is not us.
   const stat = readFileSync('/proc/1/stat', 'utf8');
   const startTime = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   writeFileSync(path, `1 ${startTime}\n`);

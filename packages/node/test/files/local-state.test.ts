@@ -28,7 +28,7 @@ test('what is saved is loaded', async (t) => {
   }
 });
 
-test('the file is its user’s alone, whatever the umask', async (t) => {
+test('the file is private to its user, whatever the umask', async (t) => {
   const folder = folderOf(t);
   const before = process.umask(0);
   t.teardown(() => process.umask(before));
@@ -50,7 +50,7 @@ const DAMAGE: Readonly<Record<string, unknown>> = {
 };
 
 for (const [field, value] of Object.entries(DAMAGE)) {
-  test(`a state whose ${field} is none is told, and never saved`, async (t) => {
+  test(`a state with a bad ${field} is reported, and never saved`, async (t) => {
     const folder = folderOf(t);
     const file = new LocalStateFile(folder);
     const bad = { ...STATE, [field]: value };
@@ -63,7 +63,7 @@ for (const [field, value] of Object.entries(DAMAGE)) {
   });
 }
 
-test('any file is a state or an error that names it', async (t) => {
+test('any file gives a state or an error that names it', async (t) => {
   const folder = folderOf(t);
   const file = new LocalStateFile(folder);
   const path = join(folder, 'node.json');

@@ -8,7 +8,7 @@ import { folderOf, modeOf } from '../support/folder.js';
 
 const ADVICE = 'take another';
 
-test('a folder that is made is ours alone, and one that others could enter is closed to them', (t) => {
+test('a new folder is private, and one that others could enter is closed to them', (t) => {
   const folder = folderOf(t);
   const path = join(folder, 'a', 'b');
   t.is(makePrivateFolder(path, OURS, ADVICE), undefined);

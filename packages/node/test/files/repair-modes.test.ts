@@ -7,7 +7,7 @@ import { repairModes } from '../../src/files/repair-modes.js';
 import { givenAway, OURS, testAsRoot } from '../support/owners.js';
 import { folderOf, modeOf } from '../support/folder.js';
 
-/** As versions before this one left a node, whatever the umask. */
+/** A data root as earlier versions left it, whatever the umask. */
 function oldDataRoot(t: ExecutionContext): string {
   const root = join(folderOf(t), 'data');
   const folders = ['', 'raft', 'raft/log', 'worker', 'tasks', 'tasks/t1'];
@@ -29,7 +29,7 @@ function recording(lines: string[]) {
   return { ...silentLogger, info: write, warn: write };
 }
 
-test('files of a node that others could read are closed to them, those of tasks are let be', (t) => {
+test('files of a node that others could read are closed to them, those of tasks are left alone', (t) => {
   const root = oldDataRoot(t);
   const log: string[] = [];
   openDataRoot(root, OURS, recording(log));
@@ -74,13 +74,13 @@ test('links are not followed, and a file with other names keeps its mode', (t) =
   t.is(modeOf(outside), 0o755);
 });
 
-test('a walk has an end', (t) => {
+test('a walk has a limit', (t) => {
   const root = folderOf(t);
   mkdirSync(join(root, ...Array(20).fill('d')), { recursive: true });
   t.regex(repairModes(root, OURS).left.join(), /it lies 16 folders deep/);
 });
 
-testAsRoot('a data root in which something is another user’s is refused, saying whose', (t) => {
+testAsRoot('a data root with a file of another user is refused, naming the user', (t) => {
   const root = oldDataRoot(t);
   givenAway(join(root, 'certificates'), mkdirSync);
   t.throws(() => openDataRoot(root, OURS, silentLogger), {
@@ -104,7 +104,7 @@ testAsRoot('a data root that belongs to another user, directly or by a link, is 
     });
 });
 
-testAsRoot('a data root below what another user made in a shared folder is refused', (t) => {
+testAsRoot('a data root below another user’s entry in a shared folder is refused', (t) => {
   const shared = folderOf(t);
   chmodSync(shared, 0o1777);
   const path = givenAway(join(shared, '.local'), mkdirSync);
@@ -113,7 +113,7 @@ testAsRoot('a data root below what another user made in a shared folder is refus
   });
 });
 
-test('the socket’s folder of a user is private, another one can be entered by all', (t) => {
+test('a user’s own socket folder is private, everybody may enter another one', (t) => {
   const folder = folderOf(t);
   const before = process.umask(0o077);
   if (OURS !== 0) {
@@ -126,7 +126,7 @@ test('the socket’s folder of a user is private, another one can be entered by 
   t.is(modeOf(folder, 'other'), 0o755);
 });
 
-testAsRoot('a socket’s folder that another user made is refused', (t) => {
+testAsRoot('a socket folder of another user is refused', (t) => {
   const shared = folderOf(t);
   chmodSync(shared, 0o1777);
   const path = givenAway(join(shared, 'x'), mkdirSync);

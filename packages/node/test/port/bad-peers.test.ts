@@ -23,17 +23,17 @@ test.before(async () => {
 
 test.after.always(() => world?.close());
 
-/** Whatever came in, the manager goes on. */
+/** After any input the manager goes on. */
 test.afterEach.always(async (t) => {
   t.is((await world.request(good, 'GET', '/raft/probe')).status, 200);
 });
 
 test.serial(
-  'garbage and plain HTTP on the TLS port end that connection only, and are logged',
+  'garbage and plain HTTP on the TLS port end only that connection, and are logged',
   async (t) => {
     for (const sent of [
       Buffer.from('GET / HTTP/1.1\r\nHost: m\r\n\r\n'),
-      Buffer.from('\x16\x03\x01\x00\x05garbage that is no hello'),
+      Buffer.from('\x16\x03\x01\x00\x05garbage, not a hello'),
       Buffer.alloc(100_000, 0xff),
       Buffer.from([0x16, 0x03, 0x01, 0xff, 0xff]),
     ]) {
@@ -42,23 +42,23 @@ test.serial(
       socket.on('error', () => {});
       socket.end(sent);
       await closed(socket);
-      await until(async () => world.said(/no TLS of ours|handshake was broken off/));
+      await until(async () => world.said(/failed its TLS handshake|handshake was broken off/));
     }
     t.pass();
   },
 );
 
-test.serial('bytes that are no HTTP, and a head of 1 MB, are answered and logged', async (t) => {
+test.serial('bytes that are not HTTP, and a head of 1 MB, are answered and logged', async (t) => {
   world.lines.length = 0;
   t.regex(await raw('NONSENSE\r\n\r\n'), /^HTTP\/1\.1 400/);
-  t.true(world.said(/was no HTTP/));
+  t.true(world.said(/was not HTTP/));
   const big = `GET /raft/probe HTTP/1.1\r\nHost: m\r\nX-Big: ${'a'.repeat(1024 * 1024)}\r\n\r\n`;
   world.lines.length = 0;
   t.regex(await raw(big), /^HTTP\/1\.1 431/);
   t.is(world.lines.filter((line) => line.level === 'warn').length, 1);
 });
 
-test.serial('a body over the limit is answered while it still comes', async (t) => {
+test.serial('a body over the limit is answered while it still arrives', async (t) => {
   const body = Buffer.alloc(3 * 1024 * 1024, 0x20);
   const answer = await world.request(undefined, 'POST', '/ca/certificates', { body });
   t.is(answer.status, 413);
@@ -69,7 +69,7 @@ test.serial('a body over the limit is answered while it still comes', async (t) 
   t.regex(chunked, /^HTTP\/1\.1 413/);
 });
 
-test.serial('bodies that are no JSON, or no request for a certificate, are refused', async (t) => {
+test.serial('bodies that are not JSON, or not a certificate request, are refused', async (t) => {
   for (const body of ['{', 'null', '[]', '7', '"x"', '{"csr":1}', '{"csr":"x"}', '\xff\xfe']) {
     const answer = await world.request(undefined, 'POST', '/ca/certificates', { body });
     t.true(answer.status === 400 || answer.status === 401, `${body}: ${answer.status}`);
@@ -80,7 +80,7 @@ test.serial('bodies that are no JSON, or no request for a certificate, are refus
   t.regex(bad.message, /JSON/);
 });
 
-test.serial('paths and methods that do not exist are named as such', async (t) => {
+test.serial('unknown paths and methods get their own errors', async (t) => {
   t.is((await world.request(good, 'GET', '/no/such/path')).status, 404);
   t.is((await world.request(good, 'PUT', '/raft/members')).status, 404);
   t.is((await world.request(undefined, 'GET', '/no/such/path')).status, 401);
@@ -94,37 +94,37 @@ test.serial('paths and methods that do not exist are named as such', async (t) =
   }
 });
 
+test.serial('unreadable Raft frames end the connection with a code that says so', async (t) => {
+  for (const frames of [
+    ['text'],
+    [Buffer.from('no hello')],
+    [Buffer.alloc(0)],
+    [Buffer.alloc(1024 * 1024, 7)],
+  ]) {
+    const socket = (await world.upgrade(good, '/raft')) as WebSocket;
+    t.true(socket instanceof WebSocket);
+    const code = new Promise<number>((resolve) => socket.once('close', resolve));
+    for (const frame of frames) socket.send(frame);
+    t.true([4000, 4004].includes(await code), String(await code));
+  }
+});
+
 test.serial(
-  'Raft frames that nobody can read end the connection with a code that says so',
+  'a broken session of an agent, or one that is not a WebSocket, ends alone',
   async (t) => {
-    for (const frames of [
-      ['text'],
-      [Buffer.from('no hello')],
-      [Buffer.alloc(0)],
-      [Buffer.alloc(1024 * 1024, 7)],
-    ]) {
-      const socket = (await world.upgrade(good, '/raft')) as WebSocket;
-      t.true(socket instanceof WebSocket);
-      const code = new Promise<number>((resolve) => socket.once('close', resolve));
-      for (const frame of frames) socket.send(frame);
-      t.true([4000, 4004].includes(await code), String(await code));
-    }
+    const worker = await world.certificate('worker', 'worker');
+    const socket = (await world.upgrade(worker, '/dispatcher')) as WebSocket;
+    const code = new Promise<number>((resolve) => socket.once('close', resolve));
+    socket.send(Buffer.from('no message'));
+    t.true((await code) >= 1000);
+    const answer = await raw(
+      'GET /dispatcher HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    );
+    t.regex(answer, /^HTTP\/1\.1 400/);
   },
 );
 
-test.serial('a broken session of an agent, and one that is no WebSocket, end alone', async (t) => {
-  const worker = await world.certificate('worker', 'worker');
-  const socket = (await world.upgrade(worker, '/dispatcher')) as WebSocket;
-  const code = new Promise<number>((resolve) => socket.once('close', resolve));
-  socket.send(Buffer.from('no message'));
-  t.true((await code) >= 1000);
-  const answer = await raw(
-    'GET /dispatcher HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
-  );
-  t.regex(answer, /^HTTP\/1\.1 400/);
-});
-
-test.serial('a manager stops at once, whoever is still connected', async (t) => {
+test.serial('a manager stops at once despite open connections', async (t) => {
   const other = await World.open();
   await put(other.manager.store, 'node', nodeDraft('worker'));
   const sockets = await Promise.all([open(other, undefined), open(other, good), half(other.port)]);
@@ -141,7 +141,7 @@ test.serial('a manager stops at once, whoever is still connected', async (t) => 
   t.is(agent.readyState === WebSocket.OPEN, false);
 });
 
-/** Sends bytes as a manager and gives all of the answer. */
+/** Sends bytes as a manager and returns the whole answer. */
 async function raw(text: string): Promise<string> {
   const socket = await open(world, good);
   let answer = '';
@@ -165,7 +165,7 @@ function open(to: World, who: NodeIdentity | undefined): Promise<TLSSocket> {
   });
 }
 
-/** A connection that never says anything. */
+/** A connection that never sends anything. */
 function half(port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => resolve(socket));

@@ -21,7 +21,7 @@ test.before(async () => {
 
 test.after.always(() => world?.close());
 
-/** Whatever was refused, the manager goes on. */
+/** After any refusal the manager goes on. */
 test.afterEach.always(async (t) => {
   t.is((await world.request(good, 'GET', '/raft/probe')).status, 200);
 });
@@ -32,7 +32,7 @@ interface Case {
   readonly status: number;
   readonly code: string;
   readonly message: RegExp;
-  /** Paths of WebSockets where it is refused. */
+  /** WebSocket paths that refuse it. */
   readonly upgrades: readonly string[];
 }
 
@@ -125,43 +125,46 @@ const CASES: readonly Case[] = [
 ];
 
 for (const { who, certificate, status, code, message, upgrades } of CASES) {
-  test.serial(`who comes ${who} is told so, over HTTP and WebSocket, and logged`, async (t) => {
-    const given = await certificate();
-    const refused = (answer: Answer, where: string) => {
-      t.is(answer.status, status, where);
-      t.is(answer.code, code, where);
-      t.regex(answer.message, message, where);
-    };
-    for (const [method, path] of [
-      ['GET', '/nodes'],
-      ['POST', '/v1.44/services/create'],
-      ['GET', '/raft/members'],
-      ['POST', '/raft/members'],
-      ['DELETE', '/raft/members'],
-      ['GET', '/raft/probe'],
-      ['GET', '/raft'],
-    ] as const) {
-      world.lines.length = 0;
-      const body = method === 'POST' ? '{"raftId":7,"address":"127.0.0.1:1"}' : undefined;
-      refused(
-        await world.request(given, method, path, body === undefined ? {} : { body }),
-        `${method} ${path}`,
-      );
-    }
-    for (const path of upgrades) {
-      world.lines.length = 0;
-      const answer = await world.upgrade(given, path);
-      if (answer instanceof WebSocket) {
-        answer.terminate();
-        t.fail(`${path} was opened`);
-      } else refused(answer, path);
-    }
-    for (const path of EVERYWHERE.filter((each) => !upgrades.includes(each))) {
-      const opened = await world.upgrade(given, path);
-      t.true(opened instanceof WebSocket, `${path} is for all nodes`);
-      (opened as WebSocket).terminate();
-    }
-  });
+  test.serial(
+    `a peer ${who} gets the reason, over HTTP and WebSocket, and is logged`,
+    async (t) => {
+      const given = await certificate();
+      const refused = (answer: Answer, where: string) => {
+        t.is(answer.status, status, where);
+        t.is(answer.code, code, where);
+        t.regex(answer.message, message, where);
+      };
+      for (const [method, path] of [
+        ['GET', '/nodes'],
+        ['POST', '/v1.44/services/create'],
+        ['GET', '/raft/members'],
+        ['POST', '/raft/members'],
+        ['DELETE', '/raft/members'],
+        ['GET', '/raft/probe'],
+        ['GET', '/raft'],
+      ] as const) {
+        world.lines.length = 0;
+        const body = method === 'POST' ? '{"raftId":7,"address":"127.0.0.1:1"}' : undefined;
+        refused(
+          await world.request(given, method, path, body === undefined ? {} : { body }),
+          `${method} ${path}`,
+        );
+      }
+      for (const path of upgrades) {
+        world.lines.length = 0;
+        const answer = await world.upgrade(given, path);
+        if (answer instanceof WebSocket) {
+          answer.terminate();
+          t.fail(`${path} was opened`);
+        } else refused(answer, path);
+      }
+      for (const path of EVERYWHERE.filter((each) => !upgrades.includes(each))) {
+        const opened = await world.upgrade(given, path);
+        t.true(opened instanceof WebSocket, `${path} is for all nodes`);
+        (opened as WebSocket).terminate();
+      }
+    },
+  );
 }
 
 test.serial('a refusal is logged with who, what and why', async (t) => {
@@ -184,7 +187,7 @@ test.serial('a refusal is logged with who, what and why', async (t) => {
         path,
       );
     }
-    // Whoever knocks often fills no disk.
+    // Repeated refusals do not fill the disk.
     for (let i = 0; i < 40; i++) await fresh.request(foreign, 'GET', '/raft/members');
     t.is(fresh.lines.filter(({ message }) => message.startsWith('refused')).length, 20);
   } finally {
@@ -209,60 +212,54 @@ test.serial(
   },
 );
 
-test.serial(
-  'a renewed certificate is used for new connections, those that stand go on',
-  async (t) => {
-    const before = new X509Certificate(world.own.certificate).fingerprint256;
-    const { key, cert } = tlsServerOptions(good);
-    const standing = tlsConnect({
-      port: world.port,
-      host: '127.0.0.1',
-      key,
-      cert,
-      rejectUnauthorized: false,
+test.serial('a renewed certificate is used for new connections, and open ones go on', async (t) => {
+  const before = new X509Certificate(world.own.certificate).fingerprint256;
+  const { key, cert } = tlsServerOptions(good);
+  const standing = tlsConnect({
+    port: world.port,
+    host: '127.0.0.1',
+    key,
+    cert,
+    rejectUnauthorized: false,
+  });
+  await new Promise((resolve, reject) => {
+    standing.once('secureConnect', resolve).once('error', reject);
+  });
+  t.is(standing.getPeerX509Certificate()?.fingerprint256, before);
+  await world.renew();
+  const after = new X509Certificate(world.own.certificate).fingerprint256;
+  t.not(after, before);
+  t.is(await presented(), after);
+  standing.write('GET /raft/probe HTTP/1.1\r\nHost: m\r\n\r\n');
+  const text = await new Promise<string>((resolve, reject) => {
+    standing.once('data', (data) => resolve(String(data))).once('error', reject);
+  });
+  t.regex(text, /^HTTP\/1\.1 200/);
+  standing.destroy();
+});
+
+test.serial('a node whose role changed gets its certificate with the next renewal', async (t) => {
+  const { createKeyRequest, certificateSubject } = await import('@swarm/identity');
+  const { store } = world.manager;
+  await put(store, 'node', nodeDraft('changing'));
+  const old = await world.certificate('changing', 'worker');
+  const ask = async (who: NodeIdentity) => {
+    const { csr } = await createKeyRequest();
+    const answer = await world.request(who, 'POST', '/ca/certificates', {
+      body: JSON.stringify({ csr }),
     });
-    await new Promise((resolve, reject) => {
-      standing.once('secureConnect', resolve).once('error', reject);
-    });
-    t.is(standing.getPeerX509Certificate()?.fingerprint256, before);
-    await world.renew();
-    const after = new X509Certificate(world.own.certificate).fingerprint256;
-    t.not(after, before);
-    t.is(await presented(), after);
-    standing.write('GET /raft/probe HTTP/1.1\r\nHost: m\r\n\r\n');
-    const text = await new Promise<string>((resolve, reject) => {
-      standing.once('data', (data) => resolve(String(data))).once('error', reject);
-    });
-    t.regex(text, /^HTTP\/1\.1 200/);
-    standing.destroy();
-  },
-);
+    t.is(answer.status, 200, answer.message);
+    return certificateSubject((answer.json as { certificate: string }).certificate);
+  };
+  t.is((await ask(old)).role, 'worker');
+  await setRole('changing', 'manager');
+  t.deepEqual(await ask(old), { nodeId: 'changing', role: 'manager', clusterId: 'cluster' });
+  await setRole('changing', 'worker');
+  t.is((await ask(await world.certificate('changing', 'manager'))).role, 'worker');
+});
 
 test.serial(
-  'a node whose role changed gets the certificate of it with its next renewal',
-  async (t) => {
-    const { createKeyRequest, certificateSubject } = await import('@swarm/identity');
-    const { store } = world.manager;
-    await put(store, 'node', nodeDraft('changing'));
-    const old = await world.certificate('changing', 'worker');
-    const ask = async (who: NodeIdentity) => {
-      const { csr } = await createKeyRequest();
-      const answer = await world.request(who, 'POST', '/ca/certificates', {
-        body: JSON.stringify({ csr }),
-      });
-      t.is(answer.status, 200, answer.message);
-      return certificateSubject((answer.json as { certificate: string }).certificate);
-    };
-    t.is((await ask(old)).role, 'worker');
-    await setRole('changing', 'manager');
-    t.deepEqual(await ask(old), { nodeId: 'changing', role: 'manager', clusterId: 'cluster' });
-    await setRole('changing', 'worker');
-    t.is((await ask(await world.certificate('changing', 'manager'))).role, 'worker');
-  },
-);
-
-test.serial(
-  'only who shall be a manager, under an id of its own, joins the Raft group',
+  'only a node that should be a manager joins the Raft group, under its own id',
   async (t) => {
     const join = (who: NodeIdentity, said: unknown, headers = {}) => {
       const isBody = typeof said === 'object' && said !== null;
@@ -273,7 +270,7 @@ test.serial(
     t.is(unreachable.status, 400);
     t.regex(
       unreachable.message,
-      /can not reach the new manager at 127\.0\.0\.1:1 .*--advertise-addr/,
+      /can ?not reach the new manager at 127\.0\.0\.1:1 .*--advertise-addr/,
     );
     const other = await join(good, { raftId: 78, address: `127.0.0.1:${world.port}` });
     t.regex(other.message, /is node first, not second/);
@@ -321,12 +318,12 @@ test.serial('a forwarded request that names no peer is refused', async (t) => {
 });
 
 test.serial(
-  'who is no manager gets nothing for naming another, least of all under its own name',
+  'only a manager may name another peer, and a demoted one gets nothing in its own name',
   async (t) => {
     const { createKeyRequest } = await import('@swarm/identity');
     await known('worker2');
     await known('demoted');
-    // An honest manager that is being demoted sends on what a worker asks: the key is the worker's.
+    // An honest manager that is being demoted forwards a worker's request, with the worker's key.
     for (const who of [
       await world.certificate('worker2', 'worker'),
       await world.certificate('demoted', 'manager'),
@@ -349,7 +346,7 @@ test.serial(
   },
 );
 
-test.serial('whom a manager names is judged again', async (t) => {
+test.serial('the rights of a peer that a manager names are checked again', async (t) => {
   await known('demoted');
   const asks = (said: string, method: string, path: string, forwardedBy = 'second') =>
     world.request(good, method, path, {
@@ -373,37 +370,34 @@ test.serial('whom a manager names is judged again', async (t) => {
   t.is((await asks(posing(), 'GET', '/swarm')).status, 400, 'every manager answers this itself');
 });
 
-test.serial(
-  'a node loses its open connections with its place in the cluster, streams too',
-  async (t) => {
-    const { store } = world.manager;
-    await put(store, 'node', nodeDraft('leaving', manager('leaving')));
-    const who = await world.certificate('leaving', 'manager');
-    const agent = (await world.upgrade(who, '/dispatcher')) as WebSocket;
-    const raft = (await world.upgrade(who, '/raft')) as WebSocket;
-    const events = await stream(who, '/events');
-    const idle = await stream(who, '/_ping');
-    const ends = [ended(raft), ended(events), ended(idle)];
-    await setRole('leaving', 'worker');
-    await Promise.all(ends);
-    t.is(agent.readyState, WebSocket.OPEN, 'a worker has its session');
-    const end = ended(agent);
-    await until(async () => {
-      try {
-        await store.transact((transaction) => removeNode(transaction, 'leaving', Date.now()));
-        return true;
-      } catch (error) {
-        if (error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE') return false;
-        throw error;
-      }
-    });
-    await end;
-    t.is((await world.request(who, 'GET', '/_ping')).status, 403);
-  },
-);
+test.serial('a node that leaves the cluster loses its open connections, streams too', async (t) => {
+  const { store } = world.manager;
+  await put(store, 'node', nodeDraft('leaving', manager('leaving')));
+  const who = await world.certificate('leaving', 'manager');
+  const agent = (await world.upgrade(who, '/dispatcher')) as WebSocket;
+  const raft = (await world.upgrade(who, '/raft')) as WebSocket;
+  const events = await stream(who, '/events');
+  const idle = await stream(who, '/_ping');
+  const ends = [ended(raft), ended(events), ended(idle)];
+  await setRole('leaving', 'worker');
+  await Promise.all(ends);
+  t.is(agent.readyState, WebSocket.OPEN, 'a worker has its session');
+  const end = ended(agent);
+  await until(async () => {
+    try {
+      await store.transact((transaction) => removeNode(transaction, 'leaving', Date.now()));
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE') return false;
+      throw error;
+    }
+  });
+  await end;
+  t.is((await world.request(who, 'GET', '/_ping')).status, 403);
+});
 
 test.serial(
-  'a stream is cut off with the right to it, whatever else its connection was asked since',
+  'a stream is cut when the right to it ends, even if its connection had other requests since',
   async (t) => {
     await put(world.manager.store, 'node', nodeDraft('sly', manager('sly')));
     const who = await world.certificate('sly', 'manager');
@@ -411,13 +405,13 @@ test.serial(
     const events = await stream(who, '/events');
     const session = await stream(who, '/events');
     const ends = [ended(events), ended(session)];
-    // A worker may ask these, too.
+    // A worker may request these too.
     events.write('GET /ca/root HTTP/1.1\r\nHost: m\r\n\r\n');
     session.write(
       'GET /dispatcher HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
         'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
     );
-    // Answered on another connection: what came before it on these was read.
+    // Answered on another connection, so the earlier requests on these have been read.
     t.is((await world.request(who, 'GET', '/_ping')).status, 200);
     t.false(events.destroyed || session.destroyed);
     await setRole('sly', 'worker');
@@ -426,7 +420,7 @@ test.serial(
   },
 );
 
-test.serial('every row of the table of rights stands for something that is served', async (t) => {
+test.serial('every row of the table of rights is served', async (t) => {
   for (const [row, right] of ALL_RIGHTS.entries()) {
     const [method, pattern] = right.split(' ') as [string, string?];
     if (pattern === undefined || method === 'message') continue;
@@ -438,7 +432,7 @@ test.serial('every row of the table of rights stands for something that is serve
       continue;
     }
     if (pattern === '/events') continue;
-    // One of its own for what ends its being a manager.
+    // A node of its own, because the row ends its being a manager.
     await put(world.manager.store, 'node', nodeDraft(`row${row}`, manager(`row${row}`)));
     const who = await world.certificate(`row${row}`, 'manager');
     const answer = await world.request(who, method, path, method === 'POST' ? { body: '{}' } : {});
@@ -447,13 +441,13 @@ test.serial('every row of the table of rights stands for something that is serve
   }
 });
 
-/** A node that the store knows, as a worker. */
+/** Stores a node, as a worker. */
 async function known(nodeId: string): Promise<void> {
   const { store } = world.manager;
   if (store.get('node', nodeId) === undefined) await put(store, 'node', nodeDraft(nodeId));
 }
 
-/** What a forwarding manager says of whom it had at the other end: the first manager, unless told otherwise. */
+/** How a forwarding manager names its peer; by default the first manager. */
 function posing(subject: object = {}, life: object = {}): string {
   return JSON.stringify({
     remoteAddress: '127.0.0.1',
@@ -466,7 +460,7 @@ function posing(subject: object = {}, life: object = {}): string {
   });
 }
 
-/** A connection on which a request was answered, at least its head, and that stands. */
+/** Opens a connection and waits for the head of the answer to a request. */
 async function stream(who: NodeIdentity, path: string): Promise<TLSSocket> {
   const { key, cert } = tlsServerOptions(who);
   const socket = tlsConnect({
@@ -493,7 +487,7 @@ function ended(connection: TLSSocket | WebSocket): Promise<void> {
   });
 }
 
-test.serial('a manager that makes a worker of itself is answered, and then cut off', async (t) => {
+test.serial('a manager that demotes itself gets an answer, and is then cut off', async (t) => {
   await put(world.manager.store, 'node', nodeDraft('modest', manager('modest')));
   const who = await world.certificate('modest', 'manager');
   const idle = await stream(who, '/_ping');
@@ -506,7 +500,7 @@ test.serial('a manager that makes a worker of itself is answered, and then cut o
     });
   };
   let answer = await demote();
-  // The allocator gives it its place meanwhile.
+  // Meanwhile the allocator gives it its place in the mesh.
   while (answer.code === 'OUT_OF_SEQUENCE') answer = await demote();
   t.is(answer.status, 200, answer.message);
   await end;
@@ -542,7 +536,7 @@ async function setRole(nodeId: string, Role: 'manager' | 'worker'): Promise<void
   });
 }
 
-/** Fingerprint of the certificate that a new connection is shown. */
+/** Fingerprint of the certificate that a new connection gets. */
 function presented(): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const socket = tlsConnect(

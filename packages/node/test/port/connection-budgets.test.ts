@@ -66,7 +66,7 @@ test('addresses of one IPv6 /64 are one host', (t) => {
   const port = new Port();
   for (let i = 1; i <= ADDRESS_SHARE + 10; i++) port.arrive(`fd00:1:2:3::${i.toString(16)}`);
   t.is(port.budgets.count('unproved'), ADDRESS_SHARE);
-  // Spelled as an IPv6 socket gives an IPv4 peer, it is the same host.
+  // As an IPv6 socket spells an IPv4 peer, it is the same host.
   t.deepEqual(groupsOf('::ffff:198.18.0.1'), groupsOf('198.18.0.1'));
   t.deepEqual(groupsOf('fe80::1%eth0'), groupsOf('fe80::2'));
 });
@@ -82,7 +82,7 @@ test('a flood from the 10,000 networks of a /48 leaves everybody else alone', (t
   for (const id of [honest, honest4, fresh]) t.true(port.isIn(id));
 });
 
-test('with a flood from as many networks as there are places, a newcomer stays until all are newer', (t) => {
+test('in a flood from as many networks as places, a newcomer stays until all others are newer', (t) => {
   const port = new Port();
   const spread = (count: number, offset: number) => {
     for (let i = 0; i < count; i++) port.arrive(`10.${(i + offset) >> 8}.${(i + offset) & 255}.1`);
@@ -95,7 +95,7 @@ test('with a flood from as many networks as there are places, a newcomer stays u
   t.false(port.isIn(fresh));
 });
 
-test('strangers take no room from nodes that come back, nor from who is proved', (t) => {
+test('strangers take no room from returning or proved nodes', (t) => {
   const port = new Port();
   const returning = port.arrive('198.18.0.2', true);
   const agent = port.session('n');
@@ -135,20 +135,20 @@ test('one node has its share of each class, and takes nothing from others', (t) 
   for (const id of others) t.true(port.isIn(id));
 });
 
-test('where every node has one session, the newcomer has to wait and nobody is cut', (t) => {
+test('where every node has one session, the newcomer waits and nobody is cut', (t) => {
   const port = new Port();
   for (let i = 0; i < CONNECTIONS_LIMITS.agent; i++) port.session(`n${i}`);
   t.deepEqual(port.cut, []);
   const late = port.session('late');
   t.deepEqual(port.cut, [late]);
-  // A node's second takes the place of its first.
+  // A node's second session replaces its first.
   const again = port.session('n0');
   t.deepEqual(port.cut, [late, 0]);
   t.true(port.isIn(again));
   t.is(port.budgets.count('agent'), CONNECTIONS_LIMITS.agent);
 });
 
-test('who was cut or has left can neither be proved nor take over', (t) => {
+test('a connection that was cut or has closed can be neither proved nor upgraded', (t) => {
   const port = new Port();
   const gone = port.arrive('198.18.0.1');
   t.true(port.budgets.leave(gone));
@@ -161,7 +161,7 @@ test('who was cut or has left can neither be proved nor take over', (t) => {
   for (const name of ['client', 'agent'] as const) t.is(port.budgets.count(name), 0);
 });
 
-test('with few file descriptors all classes shrink alike', (t) => {
+test('with few file descriptors all classes shrink in proportion', (t) => {
   t.deepEqual(limitsFor(Number.POSITIVE_INFINITY), CONNECTIONS_LIMITS);
   t.deepEqual(limitsFor(DESCRIPTORS_NEEDED), CONNECTIONS_LIMITS);
   const few = limitsFor(4096);
@@ -170,7 +170,7 @@ test('with few file descriptors all classes shrink alike', (t) => {
   t.true(few.agent > few.unproved);
 });
 
-test('whatever comes and goes, the counts are true and in the end nothing is left', (t) => {
+test('in any sequence of arrivals and departures the counts are right, and nothing is left at the end', (t) => {
   const address = fc.integer({ min: 0, max: 40 }).map((i) => `10.0.${i >> 2}.${i & 3}`);
   const step = fc.oneof(
     fc.record({ do: fc.constant('arrive' as const), address, known: fc.boolean() }),
@@ -218,7 +218,7 @@ test('whatever comes and goes, the counts are true and in the end nothing is lef
   t.pass();
 });
 
-test('the oldest of the largest group is found as if all were counted', (t) => {
+test('the oldest of the largest group is the one that a full count finds', (t) => {
   const path = fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.constantFrom('x', 'y', 'z'));
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.boolean(), path, fc.nat()), { maxLength: 200 }), (steps) => {

@@ -17,7 +17,7 @@ test('the number of files a process may open is the soft limit', (t) => {
   );
 });
 
-test('where the system does not say, there is no bound to go by', (t) => {
+test('without an answer of the system there is no limit', (t) => {
   const missing = () => {
     throw Object.assign(new Error('none'), { code: 'ENOENT' });
   };

@@ -10,8 +10,8 @@ import { nodeDraft, put } from '@swarm/manager/testing';
 import { World } from './world.js';
 
 /**
- * Seven honest requests, one after the other, take no longer, whoever floods the port: half of what a joiner
- * waits for one answer. Alone it is below a second, but the machine that tests may be busy.
+ * Longest time for seven honest requests in a row during a flood: half of what a joining node waits for one
+ * answer. Alone they take less than a second, but the machine may be busy.
  */
 const PATIENCE_MS = 5_000;
 
@@ -35,7 +35,7 @@ test.before(async () => {
   await put(world.manager.store, 'node', nodeDraft('worker'));
 });
 
-/** Nothing leaks, whatever came. */
+/** After any flood nothing leaks. */
 test.afterEach.always(async (t) => {
   for (const socket of open) socket.destroy();
   open.clear();
@@ -51,7 +51,7 @@ test.serial('1,500 silent connections from one address keep nobody out', async (
   await allAreServed(t);
   t.is(count('unproved'), ADDRESS_SHARE);
   t.true(world.said(/cut a connection/, { remoteAddress: '127.0.0.2' }));
-  // The oldest went.
+  // The oldest was cut.
   await until(
     async () => flood.filter((socket) => socket.destroyed).length === 1500 - ADDRESS_SHARE,
   );
@@ -77,7 +77,7 @@ test.serial('100 slow bodies and 100 slow heads keep nobody out', async (t) => {
 });
 
 test.serial(
-  'a node that asks on without an answer is cut off before it fills the memory',
+  'a node that keeps sending requests without waiting is cut before it fills the memory',
   async (t) => {
     const greedy = await secure(good, '127.0.0.4');
     const gone = new Promise((resolve) => greedy.once('close', resolve));
@@ -88,7 +88,7 @@ test.serial(
     greedy.write(head);
     await gone;
     t.is(cuts('pipelined'), 1);
-    // One after the other, as many as it likes.
+    // Any number of requests one after the other.
     const patient = await secure(good, '127.0.0.4');
     for (let i = 0; i < 3 * REQUESTS_AT_ONCE; i++) {
       patient.write('GET /ca/root HTTP/1.1\r\nHost: m\r\n\r\n');
@@ -110,7 +110,7 @@ test.serial('slow bodies of a worker keep nobody else out', async (t) => {
   await allAreServed(t);
 });
 
-test.serial('a body of an unproved caller, or a worker, has 16 KiB at most', async (t) => {
+test.serial('a body of an unproved caller or a worker has at most 16 KiB', async (t) => {
   for (const who of [undefined, worker]) {
     const over = await world.request(who, 'POST', '/ca/certificates', {
       body: Buffer.alloc(16 * 1024 + 1, 0x20),
@@ -124,21 +124,24 @@ test.serial('a body of an unproved caller, or a worker, has 16 KiB at most', asy
   }
 });
 
-test.serial('an expected body that is too long is refused before it is sent', async (t) => {
-  const head = (bytes: number) =>
-    'POST /ca/certificates HTTP/1.1\r\nHost: m\r\nExpect: 100-continue\r\n' +
-    `Content-Length: ${bytes}\r\n\r\n`;
-  const long = await secure(undefined);
-  const refused = answer(long);
-  long.write(head(16 * 1024 + 1));
-  t.regex(await refused, /^HTTP\/1\.1 413/);
-  const short = await secure(undefined);
-  const taken = answer(short);
-  short.write(head(2));
-  t.regex(await taken, /^HTTP\/1\.1 100 Continue/);
-});
+test.serial(
+  'a body that is too long is refused before it is sent, with Expect: 100-continue',
+  async (t) => {
+    const head = (bytes: number) =>
+      'POST /ca/certificates HTTP/1.1\r\nHost: m\r\nExpect: 100-continue\r\n' +
+      `Content-Length: ${bytes}\r\n\r\n`;
+    const long = await secure(undefined);
+    const refused = answer(long);
+    long.write(head(16 * 1024 + 1));
+    t.regex(await refused, /^HTTP\/1\.1 413/);
+    const short = await secure(undefined);
+    const taken = answer(short);
+    short.write(head(2));
+    t.regex(await taken, /^HTTP\/1\.1 100 Continue/);
+  },
+);
 
-test.serial('an unproved connection has one request, and is told so', async (t) => {
+test.serial('an unproved connection may send one request, and learns so', async (t) => {
   const one = await secure(undefined);
   const text = all(one);
   one.write('GET /ca/root HTTP/1.1\r\nHost: m\r\n\r\n');
@@ -156,24 +159,21 @@ test.serial('an unproved connection has one request, and is told so', async (t) 
   }
 });
 
-test.serial(
-  'requests of any shape in one write end no more than their own connection',
-  async (t) => {
-    const get = 'GET /ca/root HTTP/1.1\r\nHost: m\r\n\r\n';
-    const body = 'GET /swarm HTTP/1.1\r\nHost: m\r\nContent-Length: 4\r\n\r\ntrue';
-    const upgrade =
-      'GET /dispatcher HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
-    const shapes = [get + body + get, body + body + body, get + get + body + get, get + upgrade];
-    for (const [place, written] of shapes.entries()) {
-      const socket = await secure(undefined);
-      const ended = closed(socket);
-      socket.write(written);
-      await t.notThrowsAsync(ended, `shape ${place + 1}`);
-    }
-    t.true(cuts('second request') >= 3);
-    await allAreServed(t);
-  },
-);
+test.serial('requests of any shape in one write end only their own connection', async (t) => {
+  const get = 'GET /ca/root HTTP/1.1\r\nHost: m\r\n\r\n';
+  const body = 'GET /swarm HTTP/1.1\r\nHost: m\r\nContent-Length: 4\r\n\r\ntrue';
+  const upgrade =
+    'GET /dispatcher HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+  const shapes = [get + body + get, body + body + body, get + get + body + get, get + upgrade];
+  for (const [place, written] of shapes.entries()) {
+    const socket = await secure(undefined);
+    const ended = closed(socket);
+    socket.write(written);
+    await t.notThrowsAsync(ended, `shape ${place + 1}`);
+  }
+  t.true(cuts('second request') >= 3);
+  await allAreServed(t);
+});
 
 test.serial('upgrades without a certificate are refused and the connection ends', async (t) => {
   for (const path of ['/dispatcher', '/raft', '/elsewhere']) {
@@ -186,7 +186,7 @@ test.serial('upgrades without a certificate are refused and the connection ends'
   }
 });
 
-test.serial('a TLS 1.2 client can not renegotiate', async (t) => {
+test.serial('a TLS 1.2 client cannot renegotiate', async (t) => {
   const socket = await secure(good, '127.0.0.1', { maxVersion: 'TLSv1.2' });
   const failed = new Promise<Error | null>((resolve) => {
     socket.once('error', resolve);
@@ -204,7 +204,7 @@ test.serial('silence after the handshake ends the connection soon', async (t) =>
 });
 
 test.serial(
-  'a head that a manager never ends is given up, and so is a silent connection',
+  'an unfinished head of a manager times out, and so does a silent connection',
   async (t) => {
     const startedAt = performance.now();
     const lateBefore = cuts('late');
@@ -219,7 +219,7 @@ test.serial(
   },
 );
 
-test.serial('500 agents have a session each, and a node has its share', async (t) => {
+test.serial('500 agents have a session each, and one node has its share', async (t) => {
   const names = Array.from({ length: 500 }, (_, i) => `agent-${i}`);
   for (let i = 0; i < names.length; i += 100) {
     await world.manager.store.transact((transaction) => {
@@ -247,7 +247,7 @@ test.serial('500 agents have a session each, and a node has its share', async (t
   for (const socket of sockets) socket.terminate();
 });
 
-/** A join, a manager's request, an agent's session and a member's connection, each soon. */
+/** Checks that a join, a manager's request, an agent's session and a member's connection are served soon. */
 async function allAreServed(t: ExecutionContext): Promise<void> {
   const startedAt = performance.now();
   const { csr } = await createKeyRequest();
@@ -274,7 +274,7 @@ async function allAreServed(t: ExecutionContext): Promise<void> {
   t.true(tookMs < PATIENCE_MS, `all took ${tookMs} ms`);
 }
 
-/** TCP connections that say nothing. */
+/** Silent TCP connections. */
 function silent(many: number, localAddress: string): Promise<Socket[]> {
   return Promise.all(
     Array.from({ length: many }, () => {
@@ -306,12 +306,12 @@ function secure(
   });
 }
 
-/** What comes next. */
+/** The next bytes received. */
 function answer(socket: TLSSocket): Promise<string> {
   return new Promise((resolve) => socket.once('data', (data) => resolve(data.toString())));
 }
 
-/** Everything until the end. */
+/** All bytes until the end. */
 async function all(socket: TLSSocket): Promise<string> {
   let text = '';
   socket.on('data', (data) => {

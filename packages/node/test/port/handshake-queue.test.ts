@@ -27,7 +27,7 @@ class Scene {
   }
 }
 
-test('who comes alone begins at once', (t) => {
+test('a single connection begins at once', (t) => {
   const scene = new Scene();
   const guest = scene.add('198.18.0.1');
   t.deepEqual(scene.begun, [guest]);
@@ -46,7 +46,7 @@ test('many from many addresses begin a few at a time', async (t) => {
   t.is(scene.clock.pending, 0);
 });
 
-test('10,000 nodes come back in 20 s, whoever else knocks', async (t) => {
+test('10,000 nodes come back in 20 s despite other connections', async (t) => {
   const scene = new Scene();
   for (let i = 0; i < 4000; i++) scene.add(`11.${i >> 8}.${i & 255}.1`);
   for (let i = 0; i < 10_000; i++) scene.add(`10.${i >> 8}.${i & 255}.1`, 'worker');
@@ -55,7 +55,7 @@ test('10,000 nodes come back in 20 s, whoever else knocks', async (t) => {
   t.true(scene.count('11.') <= 2100);
 });
 
-test('managers go before 10,000 nodes that come back', async (t) => {
+test('managers go before 10,000 returning nodes', async (t) => {
   const scene = new Scene();
   for (let i = 0; i < 10_000; i++) scene.add(`10.${i >> 8}.${i & 255}.1`, 'worker');
   const manager = scene.add('10.0.0.9', 'manager');
@@ -63,14 +63,14 @@ test('managers go before 10,000 nodes that come back', async (t) => {
   t.true(scene.begun.includes(manager));
 });
 
-test('this host alone needs no network to keep us busy, so only the rate of all holds for it', async (t) => {
+test('for this host, which can keep us busy without a network, only the overall rate holds', async (t) => {
   const scene = new Scene();
   for (let i = 0; i < 400; i++) scene.add('127.0.0.1', 'worker');
   await scene.clock.advance(1000);
   t.is(scene.begun.length, 400);
 });
 
-test('a joiner has its turn whatever one network sends', async (t) => {
+test('a joining node gets its turn whatever one network sends', async (t) => {
   const scene = new Scene();
   for (let i = 0; i < 4000; i++) scene.add(`fd00:1:2:${i.toString(16)}::1`);
   const joiner = scene.add('198.18.0.1');
@@ -89,7 +89,7 @@ test('hosts of one network take turns, and the oldest of a host goes first', asy
   t.deepEqual(own, crowd.slice(0, own.length));
 });
 
-test('one host, even a node’s, does not use up the turns of all', async (t) => {
+test('one host, even a node’s, does not use up everybody’s turns', async (t) => {
   const scene = new Scene();
   for (let i = 0; i < 5000; i++) scene.add('198.18.0.1', 'worker');
   await scene.clock.advance(2000);
@@ -99,17 +99,17 @@ test('one host, even a node’s, does not use up the turns of all', async (t) =>
   t.true(scene.begun.includes(other));
 });
 
-test('a slow loop does not begin what it missed all at once', async (t) => {
+test('a slow event loop does not start everything it missed at once', async (t) => {
   const scene = new Scene();
   for (let i = 0; i < 3000; i++) scene.add(`10.${i >> 8}.${i & 255}.1`, 'worker');
   const before = scene.begun.length;
-  // Ten seconds pass with no timer served.
+  // Ten seconds pass without a timer.
   scene.clock.monotonicMs = () => 10_000;
   await scene.clock.advance(10);
   t.true(scene.begun.length - before <= 16);
 });
 
-test('who has gone, or waits when the queue stops, does not begin', async (t) => {
+test('a connection that has closed, or waits when the queue stops, does not begin', async (t) => {
   const scene = new Scene();
   for (let i = 0; i < 100; i++) scene.add('198.18.0.1');
   const gone = scene.add('198.18.0.2');
@@ -124,7 +124,7 @@ test('who has gone, or waits when the queue stops, does not begin', async (t) =>
   t.is(scene.clock.pending, 0);
 });
 
-test('addresses of nodes are those of the store, and of who was proved', async (t) => {
+test('addresses of nodes are those in the store and those of proved nodes', async (t) => {
   const store = createTestStore();
   const node = (id: string, Addr: string) => nodeDraft(id, { Status: { State: 'ready', Addr } });
   await put(store, 'node', node('early', '198.18.0.1'));

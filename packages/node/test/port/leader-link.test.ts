@@ -9,7 +9,7 @@ import { MANAGER_CLIENT_SHARE } from '../../src/port/connection-budgets.js';
 import { LEADER_SOCKETS_LIMITS, HttpsLeaderLink } from '../../src/port/leader-link.js';
 import { identity, root } from '@swarm/manager/testing';
 
-test('clients who stream keep no node waiting for the leader', async (t) => {
+test('streaming clients do not keep nodes waiting for the leader', async (t) => {
   const authority = await root(Date.now());
   const leaderId = await identity(authority, Date.now(), { nodeId: 'leader', role: 'manager' });
   const own = await identity(authority, Date.now(), { nodeId: 'follower', role: 'manager' });
@@ -49,7 +49,7 @@ test('clients who stream keep no node waiting for the leader', async (t) => {
   t.is((answer as { statusCode: number }).statusCode, 200);
 });
 
-test('a follower has no more connections to its leader than the leader takes from it', (t) => {
+test('a follower opens no more connections to its leader than the leader accepts', (t) => {
   const { clients, nodes } = LEADER_SOCKETS_LIMITS;
   t.true(clients + nodes <= MANAGER_CLIENT_SHARE);
 });

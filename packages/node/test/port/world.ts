@@ -31,7 +31,7 @@ const SPEC: ClusterSpec = {
   EncryptionConfig: { AutoLockManagers: false },
 };
 
-/** What a request was answered with. */
+/** The answer to a request. */
 export interface Answer {
   readonly status: number;
   readonly code: string | undefined;
@@ -46,7 +46,7 @@ export interface Line {
   readonly message: string;
 }
 
-/** A manager that leads a cluster of its own on the loopback, with a wall clock that can be set. */
+/** A manager that leads its own cluster on loopback, with a wall clock that can be set. */
 export class World {
   readonly manager: Manager;
   readonly authority: RootCA;
@@ -155,7 +155,7 @@ export class World {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** A new certificate for the manager, as its daemon gets one. */
+  /** Renews the manager's certificate, as its daemon does. */
   async renew(): Promise<void> {
     this.#own = await identity(this.authority, Date.now(), { nodeId: 'first', role: 'manager' });
     this.manager.renewIdentity();
@@ -171,7 +171,7 @@ export class World {
     return identity(this.authority, nowMs, { nodeId, role }, lifeMs);
   }
 
-  /** One request on a connection of its own. */
+  /** Sends one request on a new connection. */
   request(
     who: NodeIdentity | undefined,
     method: string,
@@ -234,7 +234,7 @@ export class World {
     });
   }
 
-  /** Whether a line of the log says so, with these fields. */
+  /** Whether a line of the log matches, with these fields. */
   said(message: RegExp, fields: Readonly<Record<string, unknown>> = {}): boolean {
     return this.lines.some(
       (line) =>

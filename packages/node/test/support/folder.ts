@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 
-/** A folder of a test's own, removed with it. */
+/** A folder for one test, removed at its end. */
 export function folderOf(t: ExecutionContext, mode = 0o700): string {
   const folder = mkdtempSync(join(tmpdir(), 'swarm-cli-'));
   chmodSync(folder, mode);
@@ -11,7 +11,7 @@ export function folderOf(t: ExecutionContext, mode = 0o700): string {
   return folder;
 }
 
-/** Permissions of what is at the path, not behind it. */
+/** Permissions at the path itself, links not followed. */
 export function modeOf(...path: string[]): number {
   return lstatSync(join(...path)).mode & 0o7777;
 }

@@ -36,10 +36,10 @@ export interface InProcessOptions {
   readonly logger?: Logger;
 }
 
-/** A manager with its API that has nothing of the host: no file, no socket, no timer of the process. */
+/** A manager and its API without anything of the host: no file, no socket, no real timer. */
 export class InProcessManager {
   readonly manager: Manager;
-  /** What the port for nodes would serve. */
+  /** The routes that the port for nodes would serve. */
   readonly routes: PortRoutes;
   readonly #api: LocalApi;
 
@@ -112,7 +112,7 @@ export class InProcessManager {
     this.#api = api;
   }
 
-  /** One request of a local client, handed to the API's handler. */
+  /** Passes one request of a local client to the API's handler. */
   ask(method: string, url: string, body?: object): Promise<Answer> {
     const text = body === undefined ? '' : JSON.stringify(body);
     const request = Object.assign(Readable.from(text === '' ? [] : [Buffer.from(text)]), {

@@ -16,7 +16,7 @@ import { LocalApi } from '../../src/api/local-api.js';
 import { NodeDaemon } from '../../src/node-daemon.js';
 import { readyRuntime, type RuntimeSource } from '../../src/tasks/runtime-source.js';
 
-/** A node's daemon in this process, on the loopback, with a runtime that has no tasks. */
+/** A node's daemon in this process, on loopback, with a runtime that runs no tasks. */
 export interface TestNode {
   readonly daemon: NodeDaemon;
   readonly api: LocalApi;
@@ -24,17 +24,17 @@ export interface TestNode {
   /** `host:port` of its managers' port. */
   readonly address: string;
   readonly log: string[];
-  /** Tasks that the runtime has. */
+  /** Tasks in the runtime. */
   readonly tasks: Set<string>;
   init(): Promise<string>;
   join(token: string, remote: string, advertise?: string): Promise<void>;
-  /** Ends this daemon; its folder stays until the test's end. */
+  /** Stops this daemon; its folder stays until the end of the test. */
   end(): Promise<void>;
-  /** Ends this daemon, and starts another on the same folder. */
+  /** Stops this daemon, and starts another on the same folder. */
   restart(): Promise<TestNode>;
 }
 
-/** What ends a node: a test, or nothing. */
+/** What a node lives with: a test, or nothing. */
 export interface Lifetime {
   teardown(end: () => Promise<void>): void;
 }
@@ -44,13 +44,13 @@ export interface NodeOptions {
   readonly folder?: string;
   readonly address?: string;
   readonly start?: boolean;
-  /** Tasks that can not be removed. */
+  /** Tasks that cannot be removed. */
   readonly stuck?: readonly string[];
-  /** Where the runtime comes from; at once where it is not said. */
+  /** Provides the runtime; by default at once. */
   readonly runtime?: (runtime: Runtime) => RuntimeSource;
 }
 
-/** Makes a node that is ended with its test. */
+/** Makes a node that stops at the end of its test. */
 export async function testNode(t: Lifetime, options: NodeOptions = {}): Promise<TestNode> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'swarm-daemon-')));
   const address = options.address ?? `127.0.0.1:${await freePort()}`;
@@ -107,7 +107,7 @@ export async function testNode(t: Lifetime, options: NodeOptions = {}): Promise<
   return node;
 }
 
-/** A token of the cluster that a manager is in. */
+/** A join token of a manager's cluster. */
 export function tokenOf(node: TestNode, role: 'Manager' | 'Worker'): string {
   return node.daemon.manager()!.store.cluster()!.JoinTokens[role];
 }

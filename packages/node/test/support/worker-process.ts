@@ -22,7 +22,7 @@ for (const [path, expected] of [
   if (status !== expected) throw new Error(`${path} was answered with ${status}`);
 }
 console.log(node.folder);
-// CommonJS modules that were required, which the loader's hook does not see.
+// Required CommonJS modules, which the loader's hook does not see.
 const { createRequire } = await import('node:module');
 for (const path of Object.keys(createRequire(import.meta.url).cache)) console.log(`file://${path}`);
 console.log('READY');

@@ -32,7 +32,7 @@ async function folderFor(t: ExecutionContext): Promise<string> {
   return folder;
 }
 
-/** Answers as an engine does that is asked whether it is there. */
+/** Answers like an engine that is asked whether it is there. */
 async function startEngine(t: ExecutionContext, socket: string): Promise<void> {
   const server = createServer((_request, response) => {
     response.setHeader('api-version', '1.44');
@@ -42,7 +42,7 @@ async function startEngine(t: ExecutionContext, socket: string): Promise<void> {
   await new Promise<void>((resolve) => server.listen(socket, resolve));
 }
 
-test('What a node ran with decides, then the signs of an engine; the flag is above both', (t) => {
+test('the flag decides, else the remembered runtime, else the signs of an engine', (t) => {
   const decide = (
     wanted: DaemonOptions['runtime'],
     remembered: 'docker' | 'process' | undefined,
@@ -56,7 +56,7 @@ test('What a node ran with decides, then the signs of an engine; the flag is abo
   t.is(decide('docker', 'process', false), 'docker');
 });
 
-test('A node in a cluster waits for the engine it had, and never falls to plain processes', async (t) => {
+test('a node in a cluster waits for its engine, and never falls back to plain processes', async (t) => {
   const folder = await folderFor(t);
   const options = optionsFor(folder, 'auto');
   await writeFile(join(folder, 'runtime'), 'docker\n');
@@ -70,7 +70,7 @@ test('A node in a cluster waits for the engine it had, and never falls to plain 
   t.is(source.waiting, '');
 });
 
-test('The choice is remembered; a node in no cluster makes it anew', async (t) => {
+test('the choice is remembered; a node outside a cluster chooses again', async (t) => {
   const folder = await folderFor(t);
   const word = () => readFile(join(folder, 'runtime'), 'utf8');
   const choose = async (runtime: DaemonOptions['runtime'], inCluster: boolean) => {
@@ -78,17 +78,17 @@ test('The choice is remembered; a node in no cluster makes it anew', async (t) =
     await source.close();
     return (await word()).trim();
   };
-  t.is(await choose('auto', false), 'process', 'nothing speaks of an engine');
+  t.is(await choose('auto', false), 'process', 'no sign of an engine');
   t.is(await choose('docker', true), 'docker');
   t.is(await choose('auto', true), 'docker');
   t.is(await choose('auto', false), 'process');
   await startEngine(t, optionsFor(folder, 'auto').engineSocket);
-  t.is(await choose('auto', true), 'process', 'an engine of later changes nothing');
+  t.is(await choose('auto', true), 'process', 'a later engine changes nothing');
   t.is(await choose('auto', false), 'docker');
   t.is(await choose('process', true), 'process');
 });
 
-test('A daemon answers while its engine is late, and takes tasks when it is there', async (t) => {
+test('a daemon answers while its engine is late, and takes tasks when it is there', async (t) => {
   let isThere = false;
   const node = await testNode(t, {
     runtime: (runtime) => {
@@ -112,7 +112,7 @@ test('A daemon answers while its engine is late, and takes tasks when it is ther
   t.is(node.daemon.info().error, '');
 });
 
-test('A node whose engine never comes can leave, and closes at once', async (t) => {
+test('a node whose engine never comes can leave, and closes at once', async (t) => {
   const manager = await testNode(t);
   await manager.init();
   const worker = await testNode(t, {

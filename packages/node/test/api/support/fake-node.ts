@@ -27,7 +27,7 @@ NkvC0pqcoODhuOr0gQIgZn12NfVt2r9Zgwk8J9R8VF2ME05L3UMgh/Qm21mkM5A=
 -----END CERTIFICATE-----
 `;
 
-/** A daemon's part of the API, in memory: what it answers follows from what was done to it. */
+/** A daemon's part of the API, in memory. Its answers depend on the calls before. */
 export class FakeNode implements NodeControl {
   readonly store: TestStore = createTestStore({ clock: systemClock() });
   readonly nodeId: string;
@@ -40,9 +40,9 @@ export class FakeNode implements NodeControl {
   logItems: LogRecord[] = [];
   logsEnded = 0;
   logError: Error | undefined;
-  /** What `logs` was asked for. */
+  /** The last arguments of `logs`. */
   asked: { selector: LogSelector; options: unknown } | undefined;
-  /** Where the leader answers, as seen from a follower. */
+  /** The leader's socket, for a follower. */
   leaderSocket: string | undefined;
   /** Requests that were sent on to a leader that leads no more. */
   turnedAway = 0;
@@ -50,7 +50,7 @@ export class FakeNode implements NodeControl {
   joinNeverEnds = false;
   leaves: boolean[] = [];
   readonly engine?: { readonly socketPath: string };
-  /** Also while it is no manager; tests add to it. */
+  /** Set on a worker too; tests add to it. */
   readonly access: ManagerAccess = {
     store: this.store,
     isLeader: () => this.leads && this.quorumState.state === 'ok',
@@ -185,10 +185,10 @@ export interface Running {
   readonly node: FakeNode;
   readonly server: LocalApi;
   readonly socketPath: string;
-  /** Errors that were logged. */
+  /** Logged errors. */
   readonly faults: object[];
   call(method: string, path: string, sent?: Sent): Promise<Reply>;
-  /** A socket whose clients count as the node of this id. */
+  /** Opens a socket whose clients count as the node with this id. */
   listenAs(nodeId: string, role?: 'manager' | 'worker'): Promise<string>;
   close(): Promise<void>;
 }
@@ -198,11 +198,11 @@ export interface StartOptions {
   readonly clusterId?: string;
   readonly limits?: Partial<ApiLimits & HttpLimits & { readonly joinMs: number }>;
   readonly engineSocket?: string;
-  /** A manager already; default true. */
+  /** Whether it is a manager from the start; default true. */
   readonly manager?: boolean;
 }
 
-/** An API server on a unix socket in a folder of its own. */
+/** Starts an API server on a unix socket in its own folder. */
 export async function start(options: StartOptions = {}): Promise<Running> {
   const folder = mkdtempSync(join(tmpdir(), 'swarm-api-'));
   const node = new FakeNode(options.nodeId ?? newId(randomBytes), options.engineSocket);
