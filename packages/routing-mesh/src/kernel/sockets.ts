@@ -50,7 +50,10 @@ export interface Sockets {
     at: DatagramPeer,
     receive: (data: Uint8Array, from: DatagramPeer) => void,
   ): Promise<DatagramSocket>;
-  /** A socket with a port of its own; `ready` is called when it can send. */
+  /**
+   * A socket with a port of its own; `ready` is called when it can send. A target that cannot be reached
+   * gets `failed` alone.
+   */
   connectDatagrams(
     to: { readonly address: IpAddress; readonly port: number },
     events: { ready(): void; receive(data: Uint8Array): void; failed(): void },
