@@ -14,14 +14,22 @@ export interface TaskSetHost extends TaskHost {
   unreadable(taskId: string, problem: string): void;
 }
 
+/** A task on its way out. */
+interface LeavingTask {
+  readonly controller: TaskController | undefined;
+  /** Resolves when nothing of it is left, or what is left cannot be removed. */
+  readonly gone: Promise<void>;
+  /** The task of the same id that starts then: as it was assigned last, unless it was removed again. */
+  next: StoredTask | undefined;
+}
+
 /** All tasks of the node, as assigned by managers. */
 export class TaskSet implements AssignedStore<Task> {
   readonly kind = 'task';
   readonly #host: TaskSetHost;
   readonly #store: TaskStorage;
   readonly #tasks = new Map<string, TaskController>();
-  /** Tasks on their way out; a task of the same id waits for that. */
-  readonly #leaving = new Map<string, { controller?: TaskController; gone: Promise<void> }>();
+  readonly #leaving = new Map<string, LeavingTask>();
   readonly #found = new Map<string, LeftTask>();
   #closed = false;
 
@@ -55,19 +63,20 @@ export class TaskSet implements AssignedStore<Task> {
   }
 
   retain(named: ReadonlySet<string>): void {
-    for (const taskId of this.#tasks.keys()) if (!named.has(taskId)) this.remove(taskId);
+    for (const taskId of [...this.#tasks.keys(), ...this.#leaving.keys()]) {
+      if (!named.has(taskId)) this.remove(taskId);
+    }
   }
 
   /** One that is here goes on as it is, but stops when it should. */
   unreadable({ id, desired, problem }: UnreadableObject): void {
-    const controller = this.#tasks.get(id);
-    if (controller === undefined) {
+    const task = this.#tasks.get(id)?.task ?? this.#leaving.get(id)?.next?.task;
+    if (task === undefined) {
       this.#host.unreadable(id, problem);
       return;
     }
-    const { task } = controller;
     if (desired !== undefined && compareStates(desired, task.DesiredState) > 0) {
-      this.#update(controller, { ...task, DesiredState: desired });
+      this.put({ ...task, DesiredState: desired });
     }
   }
 
@@ -102,9 +111,7 @@ export class TaskSet implements AssignedStore<Task> {
   #add(task: Task, status: TaskStatus): void {
     const leaving = this.#leaving.get(task.ID);
     if (leaving !== undefined) {
-      void leaving.gone.then(() => {
-        if (!this.#closed && !this.#tasks.has(task.ID)) this.#add(task, status);
-      });
+      leaving.next = { task, status };
       return;
     }
     const found = this.#found.get(task.ID);
@@ -115,7 +122,11 @@ export class TaskSet implements AssignedStore<Task> {
 
   remove(taskId: string): void {
     const controller = this.#tasks.get(taskId);
-    if (controller === undefined) return;
+    if (controller === undefined) {
+      const leaving = this.#leaving.get(taskId);
+      if (leaving !== undefined) leaving.next = undefined;
+      return;
+    }
     this.#tasks.delete(taskId);
     const removed = controller.remove().then((gone) => {
       if (gone) this.#store.deleteTask(taskId);
@@ -131,7 +142,12 @@ export class TaskSet implements AssignedStore<Task> {
           'a task left something behind',
         );
       })
-      .finally(() => this.#leaving.delete(taskId));
-    this.#leaving.set(taskId, controller === undefined ? { gone } : { controller, gone });
+      .then(() => {
+        this.#leaving.delete(taskId);
+        if (leaving.next === undefined || this.#closed) return;
+        this.#add(leaving.next.task, leaving.next.status);
+      });
+    const leaving: LeavingTask = { controller, gone, next: undefined };
+    this.#leaving.set(taskId, leaving);
   }
 }
