@@ -468,8 +468,10 @@ test('A daemon that ends does not wait for a task that stops; the next one stops
 test('What the runtime has of tasks that nobody knows is removed', async (t) => {
   const bench = await open();
   bench.runtime.tasks.set('stray', { state: 'running', ends: [] });
+  await bench.mesh.attach({ taskId: 'stray', netns: '/run/netns/stray', attachments: [] });
   await bench.restart();
   await until('it is removed', () => bench.runtime.calls.includes('remove stray'));
+  await until('its host ports are free', () => !bench.mesh.attached.has('stray'));
   t.pass();
   await bench.close();
 });

@@ -40,7 +40,7 @@ export class TaskSet implements AssignedStore<Task> {
 
   /** Takes over what an earlier life left, and removes what belongs to no task that is known. */
   async restore(stored: readonly StoredTask[]): Promise<void> {
-    const { runtime, logger } = this.#host;
+    const { runtime, mesh, logger } = this.#host;
     const sandboxes = new Set(await runtime.listSandboxes());
     for (const left of await runtime.list()) {
       this.#found.set(left.taskId, left);
@@ -52,7 +52,12 @@ export class TaskSet implements AssignedStore<Task> {
     for (const sandboxId of sandboxes) {
       if (known.has(sandboxId)) continue;
       logger.info({ sandboxId }, 'removing what was left of unknown tasks');
-      this.#leave(sandboxId, runtime.removeSandbox(sandboxId));
+      const removed = runtime.removeSandbox(sandboxId);
+      // Its host ports are the next task's.
+      this.#leave(
+        sandboxId,
+        removed.then(() => mesh.detach(sandboxId)),
+      );
     }
   }
 
