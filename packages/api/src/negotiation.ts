@@ -46,10 +46,13 @@ export function highestCommon(one: VersionWindow, other: VersionWindow): number 
   return version >= Math.max(one.Oldest, other.Oldest) ? version : undefined;
 }
 
-/** What a node offers when it opens a session with the dispatcher, the best first. */
+/**
+ * What a node offers when it opens a session with the dispatcher, the oldest first: managers of before
+ * subprotocols accept the first one unread. Others choose the highest that they have.
+ */
 export function dispatcherProtocols({ Oldest, Newest }: VersionWindow): string[] {
   const offered: string[] = [];
-  for (let protocol = Newest; protocol >= Oldest; protocol -= 1) {
+  for (let protocol = Oldest; protocol <= Newest; protocol += 1) {
     offered.push(`${DISPATCHER_PREFIX}${protocol}`);
   }
   return offered;

@@ -52,6 +52,14 @@ test('a window is read as it was written; who names none speaks protocol 1', (t)
   }
 });
 
+test('the oldest protocol is offered first: a manager without subprotocols takes the first one', (t) => {
+  t.deepEqual(dispatcherProtocols({ Oldest: 1, Newest: 3 }), [
+    'swarm.dispatcher.1',
+    'swarm.dispatcher.2',
+    'swarm.dispatcher.3',
+  ]);
+});
+
 test('what is no protocol of the dispatcher is not taken for one', (t) => {
   t.is(dispatcherProtocol('swarm.dispatcher.7'), 7);
   t.is(dispatcherProtocol(''), 1);

@@ -1,7 +1,11 @@
 import { Subnet } from '@swarm/api';
 import test from 'ava';
 import fc from 'fast-check';
-import { ADDRESS_REST_MS, AddressPool } from '../src/allocator/address-pool.js';
+import {
+  ADDRESS_REST_MS,
+  AddressPool,
+  FREED_ADDRESSES_LIMIT,
+} from '../src/allocator/address-pool.js';
 
 /** Offsets 2 to 6: five addresses for tasks. */
 const SMALL = Subnet.of('10.240.1.0/29');
@@ -30,6 +34,24 @@ test('freed addresses are given last, the one freed first before the others', (t
   t.deepEqual(
     [1, 2, 3, 4].map((i) => pool.take(`n${i}`, LATER_MS + 2)),
     [5, 6, 3, 2],
+  );
+});
+
+test('a large pool reuses rested addresses once it remembers many, and no others', (t) => {
+  const pool = new AddressPool(Subnet.of('10.0.0.0/8'), 0);
+  const cycle = (nowMs: number) => {
+    const offset = pool.take('t', nowMs)!;
+    pool.release(offset, 't', nowMs);
+    return offset;
+  };
+  const offsets = Array.from({ length: FREED_ADDRESSES_LIMIT + 1 }, () => cycle(LATER_MS));
+  const fresh = FREED_ADDRESSES_LIMIT + 3;
+  t.is(cycle(LATER_MS + ADDRESS_REST_MS - 1), fresh, 'none has rested');
+  const restedMs = LATER_MS + ADDRESS_REST_MS;
+  t.deepEqual(
+    offsets.map(() => cycle(restedMs)),
+    offsets,
+    'the one that was freed first before the others',
   );
 });
 

@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '@swarm/api';
 import test from 'ava';
 import { ip } from './support/checked.js';
@@ -74,4 +75,40 @@ test('a silent client is forgotten after the idle time, one that talks is not', 
   await proxy.close();
   t.is(proxy.connectionCount, 0);
   for (const socket of [...clients, server]) socket.close();
+});
+
+test('a datagram for a target without a route is lost, and the next one goes to another target', async (t) => {
+  const sockets = systemSockets();
+  const sessions: string[] = [];
+  const server = await echo();
+  const spare = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(spare, 'listening');
+  const { port } = spare.address();
+  spare.close();
+  await once(spare, 'close');
+  const proxy = new UdpProxy({
+    bindAddresses: ['127.0.0.1'],
+    port,
+    sockets: {
+      ...sockets,
+      connectDatagrams(to, events) {
+        sessions.push(String(to.address));
+        return sockets.connectDatagrams(to, events);
+      },
+    },
+    clock: stillClock(),
+    random: () => 0,
+    idleMs: 1000,
+  });
+  // No socket can be connected to the broadcast address.
+  await proxy.update([{ nodeId: 'n', address: ip('255.255.255.255'), port: 53 }]);
+  const client = createSocket('udp4');
+  client.send('lost', port, '127.0.0.1');
+  while (sessions.length === 0 || proxy.connectionCount > 0) await delay(5);
+  await proxy.update([{ nodeId: 'n', address: ip('127.0.0.1'), port: server.address().port }]);
+  client.send('hello', port, '127.0.0.1');
+  const [data] = await once(client, 'message');
+  t.is(String(data), 'hello');
+  await proxy.close();
+  for (const socket of [client, server]) socket.close();
 });

@@ -141,6 +141,34 @@ test('An assignment that goes and comes back is run again from the start', async
   await bench.close();
 });
 
+for (const [what, withdraw, after] of [
+  ['a put', (manager) => manager.assign([makeTask('t1', { desired: 'shutdown' })]), 'shutdown'],
+  ['a removal', (manager) => manager.assign([], ['t1']), undefined],
+  ['a complete set', (manager) => manager.assignAll([makeTask('t2')]), undefined],
+] as [string, (manager: ScriptedManager) => void, string | undefined][]) {
+  test(`While a task leaves, ${what} still reaches the next one of its id`, async (t) => {
+    const bench = await open(assigning(makeTask('t1')));
+    await bench.manager.untilStatus('t1', 'running');
+    let stopped = () => {};
+    const stop = new Promise<void>((resolve) => {
+      stopped = resolve;
+    });
+    bench.runtime.onStop.set('t1', () => stop);
+    bench.manager.assign([], ['t1']);
+    bench.manager.assign([makeTask('t1')]);
+    withdraw(bench.manager);
+    bench.manager.assign([makeTask('t2')]);
+    await bench.manager.untilStatus('t2', 'running');
+    stopped();
+    await until('it is gone', () => bench.runtime.calls.includes('remove t1'));
+    if (after !== undefined) await bench.manager.untilStatus('t1', after);
+    bench.manager.assign([makeTask('t3')]);
+    await bench.manager.untilStatus('t3', 'running');
+    t.is(bench.runtime.calls.filter((call) => call === 'start t1').length, 1);
+    await bench.close();
+  });
+}
+
 test('An agent follows "not leader" to the leader, and learns the managers', async (t) => {
   const leader = await ScriptedManager.listen();
   assigning(makeTask('t1'))(leader);
@@ -440,8 +468,10 @@ test('A daemon that ends does not wait for a task that stops; the next one stops
 test('Remains of unknown tasks in the runtime are removed', async (t) => {
   const bench = await open();
   bench.runtime.tasks.set('stray', { state: 'running', ends: [] });
+  await bench.mesh.attach({ taskId: 'stray', netns: '/run/netns/stray', attachments: [] });
   await bench.restart();
   await until('it is removed', () => bench.runtime.calls.includes('remove stray'));
+  await until('its host ports are free', () => !bench.mesh.attached.has('stray'));
   t.pass();
   await bench.close();
 });

@@ -68,6 +68,7 @@ const subscription = text(SUBSCRIPTION_ID_LIMIT);
 const agentMessage = variants<AgentMessage>({
   hello: record<AgentHello>({
     type: literal('hello'),
+    protocol: optional(count),
     description: nodeDescriptionShape,
     dataPathAddr: maybeIpAddress,
     meshGeneration: count,

@@ -22,6 +22,8 @@ export interface ManagerAddress {
 /** First message of an agent. */
 export interface AgentHello {
   readonly type: 'hello';
+  /** In sessions of protocol 1 only: see `helloInProtocol`. */
+  readonly protocol?: number;
   readonly description: NodeDescription;
   /**
    * Where tunnel packets for this node should go; a request, see `Node.Mesh.Address`. Empty: no preference.

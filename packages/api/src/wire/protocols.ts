@@ -1,4 +1,4 @@
-import type { ManagerMessage } from './dispatch.js';
+import type { AgentHello, ManagerMessage } from './dispatch.js';
 import { taskAssignments } from './task-assignments.js';
 
 /** The first protocol of dispatcher sessions that tells agents the cluster's feature level. */
@@ -16,4 +16,12 @@ export function inProtocol(protocol: number, message: ManagerMessage): object {
   if (message.type !== 'welcome' && message.type !== 'node') return message;
   const { featureLevel: _, ...rest } = message;
   return rest;
+}
+
+/** The last protocol whose managers may have no subprotocols: they refuse a hello that does not name it. */
+const NAMED_IN_HELLO = 1;
+
+/** A hello as a session of this protocol has it. Later managers know the protocol and ignore the field. */
+export function helloInProtocol(protocol: number, hello: AgentHello): AgentHello {
+  return protocol > NAMED_IN_HELLO ? hello : { ...hello, protocol };
 }

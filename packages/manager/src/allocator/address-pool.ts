@@ -6,9 +6,13 @@ import { isTaskOffset, type Subnet, TASK_OFFSET_FIRST, taskOffsetLast } from '@s
  */
 export const ADDRESS_REST_MS = 60_000;
 
+/** Freed addresses that a pool remembers before it reuses rested ones: a large subnet would never come to that. */
+export const FREED_ADDRESSES_LIMIT = 4096;
+
 /**
  * The addresses of one subnet: who holds them, and when the others were freed. Reuses addresses as late as
- * possible: gives first those that no known task had, then the one that was freed first.
+ * possible: gives first those that no known task had, then the one that was freed first. Beyond
+ * `FREED_ADDRESSES_LIMIT` the one that was freed first goes before, once it has rested.
  *
  * Invariant: each address is held, or freed, or at most `#ahead` steps from `#next`. Each step over an
  * address that is not free pays for one earlier `hold` or `release`, so `take` is constant amortized.
@@ -49,7 +53,9 @@ export class AddressPool {
     const isRested = oldest !== undefined && nowMs - oldest[1] >= ADDRESS_REST_MS;
     // An address ahead may have been freed just before this pool was made; a rested one is certain.
     const isUnsure = nowMs - this.#knownSinceMs < ADDRESS_REST_MS;
-    const offset = (isRested && isUnsure ? undefined : this.#step()) ?? oldest?.[0] ?? this.#step();
+    const isCrowded = this.#freed.size > FREED_ADDRESSES_LIMIT;
+    const reuses = isRested && (isUnsure || isCrowded);
+    const offset = (reuses ? undefined : this.#step()) ?? oldest?.[0] ?? this.#step();
     if (offset !== undefined) this.hold(offset, holder);
     return offset;
   }

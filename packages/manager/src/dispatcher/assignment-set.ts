@@ -64,7 +64,7 @@ export class AssignmentSet {
   readonly #pendingTasks = new Set<string>();
   readonly #pendingObjects = new Set<string>();
   /** Sent objects that no task needs any more. */
-  readonly #unneeded = new Map<string, Need>();
+  readonly #unneeded = new Map<string, NeededObject>();
   /** Tasks of the complete set that were not sent yet; undefined when the agent has that set. */
   #left: Set<string> | undefined;
   #number = 0;
@@ -213,10 +213,10 @@ export class AssignmentSet {
   }
 
   #addRemovals(batch: Batch): void {
-    for (const [key, { kind, id }] of this.#unneeded) {
+    for (const [key, { need }] of this.#unneeded) {
       if (batch.isFull) return;
       this.#unneeded.delete(key);
-      batch.add({ kind, action: 'remove', id }, 0);
+      batch.add({ kind: need.kind, action: 'remove', id: need.id }, 0);
     }
   }
 
@@ -237,8 +237,9 @@ export class AssignmentSet {
     const key = objectKey(need.kind, need.id);
     let object = this.#objects.get(key);
     if (object === undefined) {
-      // The agent may still have it, when its removal was not sent yet.
-      object = { need, tasks: 0, sent: undefined, isLooked: false };
+      // The agent still has it when its removal was not sent yet.
+      const sent = this.#unneeded.get(key)?.sent;
+      object = { need, tasks: 0, sent, isLooked: false };
       this.#unneeded.delete(key);
       this.#objects.set(key, object);
       this.#options.needed(key, true);
@@ -248,7 +249,7 @@ export class AssignmentSet {
     this.#objects.delete(key);
     this.#pendingObjects.delete(key);
     this.#options.needed(key, false);
-    if (object.sent !== undefined) this.#unneeded.set(key, need);
+    if (object.sent !== undefined) this.#unneeded.set(key, object);
   }
 
   #message(batch: Batch, set: Assignments['set']): TakenAssignments {

@@ -306,3 +306,31 @@ test('a kind that is added reaches the nodes whose tasks need it', async (t) => 
   t.deepEqual(take(), ['remove task t1', 'remove service gpu1']);
   t.is(watchers.size, 0);
 });
+
+test('an object that is needed again before its removal was told is still what the agent has', async (t) => {
+  const store = createTestStore();
+  for (const id of ['gone', 'kept', 'changed']) await put(store, 'secret', data(id));
+  const secrets = ['gone', 'kept', 'changed'];
+  await put(store, 'task', needy('t1', 'n1', { secrets }));
+  const set = new AssignmentSet({
+    nodeId: 'n1',
+    view: store,
+    isHeld: () => false,
+    needed: () => {},
+  });
+  const take = (limits = NO_LIMITS) =>
+    told(...[set.take(limits)?.message].filter((one) => one !== undefined));
+  t.is(take().length, 4);
+  await store.transact((transaction) => transaction.remove('task', 't1'));
+  set.touchTask('t1');
+  t.deepEqual(take({ changes: 1, bytes: Infinity }), ['remove task t1'], 'no room for more');
+  await store.transact((transaction) => transaction.remove('secret', 'gone'));
+  await patch(store, 'secret', 'changed', (secret) => ({
+    ...secret,
+    Spec: { ...secret.Spec, Data: 'QUFB' },
+  }));
+  await put(store, 'task', needy('t2', 'n1', { secrets }));
+  set.touchTask('t2');
+  t.deepEqual(take(), ['remove secret gone', 'put secret changed', 'put task t2']);
+  t.is(set.pending, 0);
+});

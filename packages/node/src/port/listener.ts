@@ -93,7 +93,7 @@ export class Listener implements NodePort {
     perMessageDeflate: false,
     maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
     handleProtocols: (offered) =>
-      dispatcherProtocols(PROGRAM.Protocol).find((protocol) => offered.has(protocol)) ?? false,
+      dispatcherProtocols(PROGRAM.Protocol).findLast((each) => offered.has(each)) ?? false,
   });
 
   constructor(routes: PortRoutes, options: ListenerOptions) {

@@ -50,7 +50,10 @@ export interface Sockets {
     at: DatagramPeer,
     receive: (data: Uint8Array, from: DatagramPeer) => void,
   ): Promise<DatagramSocket>;
-  /** Opens a socket with its own port; calls `ready` when it can send. */
+  /**
+   * Opens a socket with its own port; calls `ready` when it can send. Calls only `failed` for a target that it
+   * cannot reach.
+   */
   connectDatagrams(
     to: { readonly address: IpAddress; readonly port: number },
     events: { ready(): void; receive(data: Uint8Array): void; failed(): void },

@@ -49,7 +49,9 @@ export function systemSockets(): Sockets {
       const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
       socket.on('error', failed);
       socket.on('message', receive);
-      socket.connect(port, address, ready);
+      // Without a route (or within a subnet whose device is gone) this callback gets the error, and no
+      // `error` is emitted.
+      socket.connect(port, address, (error?: Error) => (error === undefined ? ready() : failed()));
       return datagrams(socket);
     },
   };

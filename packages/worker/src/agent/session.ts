@@ -1,4 +1,5 @@
 import {
+  type AgentHello,
   type AgentMessage,
   type Clock,
   dispatcherProtocol,
@@ -8,7 +9,7 @@ import {
   PROGRAM,
   type Timer,
 } from '@swarm/api';
-import type { SetAside } from '@swarm/api/wire';
+import { helloInProtocol, type SetAside } from '@swarm/api/wire';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { AgentSocket, SocketData } from './agent-socket.js';
 import type { AgentCodec } from './codec.js';
@@ -31,7 +32,7 @@ export interface SessionOptions {
   readonly codec: AgentCodec;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly hello: () => AgentMessage;
+  readonly hello: () => AgentHello;
   readonly handler: SessionHandler;
 }
 
@@ -105,7 +106,7 @@ export class Session {
     this.#handler.closed(reason);
   }
 
-  #opened(hello: () => AgentMessage): void {
+  #opened(hello: () => AgentHello): void {
     const { protocol: subprotocol } = this.#socket;
     const protocol = dispatcherProtocol(subprotocol) ?? 0;
     if (highestCommon(PROGRAM.Protocol, { Oldest: protocol, Newest: protocol }) === undefined) {
@@ -113,7 +114,7 @@ export class Session {
       return;
     }
     this.#protocol = protocol;
-    this.send(hello());
+    this.send(helloInProtocol(protocol, hello()));
   }
 
   #receive(data: SocketData, isBinary: boolean): void {

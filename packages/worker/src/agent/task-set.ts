@@ -14,6 +14,15 @@ export interface TaskSetHost extends TaskHost {
   unreadable(taskId: string, problem: string): void;
 }
 
+/** A task on its way out. */
+interface LeavingTask {
+  readonly controller: TaskController | undefined;
+  /** Resolves when nothing of it is left, or what is left cannot be removed. */
+  readonly gone: Promise<void>;
+  /** The task of the same id that starts then: as it was assigned last, unless it was removed again. */
+  next: StoredTask | undefined;
+}
+
 /** All tasks of the node, as assigned by managers. */
 export class TaskSet implements AssignedStore<Task> {
   readonly kind = 'task';
@@ -21,7 +30,7 @@ export class TaskSet implements AssignedStore<Task> {
   readonly #store: TaskStorage;
   readonly #tasks = new Map<string, TaskController>();
   /** Tasks on their way out; a new task of the same id waits until the old one is gone. */
-  readonly #leaving = new Map<string, { controller?: TaskController; gone: Promise<void> }>();
+  readonly #leaving = new Map<string, LeavingTask>();
   readonly #found = new Map<string, LeftTask>();
   #closed = false;
 
@@ -32,7 +41,7 @@ export class TaskSet implements AssignedStore<Task> {
 
   /** Takes over the tasks of an earlier run, and removes what belongs to no known task. */
   async restore(stored: readonly StoredTask[]): Promise<void> {
-    const { runtime, logger } = this.#host;
+    const { runtime, mesh, logger } = this.#host;
     const sandboxes = new Set(await runtime.listSandboxes());
     for (const left of await runtime.list()) {
       this.#found.set(left.taskId, left);
@@ -44,7 +53,12 @@ export class TaskSet implements AssignedStore<Task> {
     for (const sandboxId of sandboxes) {
       if (known.has(sandboxId)) continue;
       logger.info({ sandboxId }, 'removing the remains of unknown tasks');
-      this.#leave(sandboxId, runtime.removeSandbox(sandboxId));
+      const removed = runtime.removeSandbox(sandboxId);
+      // The next task may publish the same host ports.
+      this.#leave(
+        sandboxId,
+        removed.then(() => mesh.detach(sandboxId)),
+      );
     }
   }
 
@@ -55,19 +69,20 @@ export class TaskSet implements AssignedStore<Task> {
   }
 
   retain(named: ReadonlySet<string>): void {
-    for (const taskId of this.#tasks.keys()) if (!named.has(taskId)) this.remove(taskId);
+    for (const taskId of [...this.#tasks.keys(), ...this.#leaving.keys()]) {
+      if (!named.has(taskId)) this.remove(taskId);
+    }
   }
 
   /** A task that is already here continues unchanged, but still stops when it should. */
   unreadable({ id, desired, problem }: UnreadableObject): void {
-    const controller = this.#tasks.get(id);
-    if (controller === undefined) {
+    const task = this.#tasks.get(id)?.task ?? this.#leaving.get(id)?.next?.task;
+    if (task === undefined) {
       this.#host.unreadable(id, problem);
       return;
     }
-    const { task } = controller;
     if (desired !== undefined && compareStates(desired, task.DesiredState) > 0) {
-      this.#update(controller, { ...task, DesiredState: desired });
+      this.put({ ...task, DesiredState: desired });
     }
   }
 
@@ -102,9 +117,7 @@ export class TaskSet implements AssignedStore<Task> {
   #add(task: Task, status: TaskStatus): void {
     const leaving = this.#leaving.get(task.ID);
     if (leaving !== undefined) {
-      void leaving.gone.then(() => {
-        if (!this.#closed && !this.#tasks.has(task.ID)) this.#add(task, status);
-      });
+      leaving.next = { task, status };
       return;
     }
     const found = this.#found.get(task.ID);
@@ -115,7 +128,11 @@ export class TaskSet implements AssignedStore<Task> {
 
   remove(taskId: string): void {
     const controller = this.#tasks.get(taskId);
-    if (controller === undefined) return;
+    if (controller === undefined) {
+      const leaving = this.#leaving.get(taskId);
+      if (leaving !== undefined) leaving.next = undefined;
+      return;
+    }
     this.#tasks.delete(taskId);
     const removed = controller.remove().then((gone) => {
       if (gone) this.#store.deleteTask(taskId);
@@ -131,7 +148,12 @@ export class TaskSet implements AssignedStore<Task> {
           'a task left something behind',
         );
       })
-      .finally(() => this.#leaving.delete(taskId));
-    this.#leaving.set(taskId, controller === undefined ? { gone } : { controller, gone });
+      .then(() => {
+        this.#leaving.delete(taskId);
+        if (leaving.next === undefined || this.#closed) return;
+        this.#add(leaving.next.task, leaving.next.status);
+      });
+    const leaving: LeavingTask = { controller, gone, next: undefined };
+    this.#leaving.set(taskId, leaving);
   }
 }

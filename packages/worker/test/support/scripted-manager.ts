@@ -46,7 +46,12 @@ export class ScriptedManager {
   }
 
   static async listen(): Promise<ScriptedManager> {
-    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    const server = new WebSocketServer({
+      host: '127.0.0.1',
+      port: 0,
+      // The highest that it is offered, as every manager of this code chooses.
+      handleProtocols: (offered) => [...offered].at(-1) ?? false,
+    });
     await once(server, 'listening');
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('no port');

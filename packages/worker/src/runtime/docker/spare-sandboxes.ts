@@ -9,7 +9,7 @@ const SPARE_PREFIX = 'swarm-spare-';
 const HOSTNAME_LENGTH = 12;
 
 export interface SpareSandboxesOptions {
-  readonly containers: SandboxContainers;
+  readonly containers: Pick<SandboxContainers, 'look' | 'make' | 'remove'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
@@ -31,8 +31,9 @@ export class SpareSandboxes {
     this.#options = options;
   }
 
-  /** Takes over a spare of an earlier run; removes one that does not run, or is one too many. */
+  /** Takes over a spare of an earlier run; removes one that does not run, or is one too many. Repeatable. */
   async adopt(container: ContainerSummary): Promise<void> {
+    if (this.#ready.includes(container.Id)) return;
     if (container.State === 'running' && this.#ready.length < SPARE_SANDBOXES) {
       this.#ready.push(container.Id);
     } else await this.#options.containers.remove(container.Id);
