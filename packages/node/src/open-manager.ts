@@ -10,6 +10,7 @@ import {
   type Start,
   selfInfo,
   StoreStateMachine,
+  x509Issuer,
 } from '@swarm/manager/assembly';
 import { LevelStorage, WsTransport } from '@swarm/raft';
 import { HttpsLeaderLink } from './port/leader-link.js';
@@ -57,6 +58,7 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
       }),
     link: (leader) => new HttpsLeaderLink(identity, clock, leader),
     calls: managerCalls(identity),
+    issuer: x509Issuer,
   });
 }
 
