@@ -28,6 +28,18 @@ const IMPURE = {
   'const id = crypto.randomUUID();': 'crypto.randomUUID (chance)',
   'const home = process.env.HOME;': 'process.env (the process)',
   'const text = `at ${Date.now()}`;': 'Date.now (time)',
+  'const signal = AbortSignal.timeout(10);': 'AbortSignal.timeout (timers)',
+  "import { type Clock, systemClock } from '@swarm/api';": 'imports @swarm/api (systemClock)',
+  "import { foundLog, LevelStorage as Log } from '@swarm/raft';":
+    'imports @swarm/raft (LevelStorage)',
+  "import { WsTransport } from '../transport/ws-transport.js';":
+    'imports ../transport/ws-transport.js (WsTransport)',
+  "import { makeKeys, callManager } from '@swarm/identity';":
+    'imports @swarm/identity (makeKeys, callManager)',
+  "import { systemKernel, systemSockets } from '@swarm/routing-mesh';":
+    'imports @swarm/routing-mesh (systemKernel, systemSockets)',
+  "import { agentDatabase } from '../storage/agent-database.js';":
+    'imports ../storage/agent-database.js (agentDatabase)',
   'await fetch(address);': 'fetch (network)',
 };
 
@@ -45,6 +57,11 @@ const PURE = [
   "import type { Socket } from 'node:net';",
   "import { type Socket } from 'node:net';",
   "import { decode } from './fs.js';",
+  "import type { LevelStorage } from '@swarm/raft';",
+  "import { type WsTransport, RAFT_PATH } from '@swarm/raft';",
+  "export { systemKernel } from './system/system-kernel.js';",
+  "import { crc32 } from 'node:zlib';",
+  'const signal = AbortSignal.any([a, b]);',
   'clock.setTimeout(() => tick(), 10);',
   'this.#clock.setImmediate(tick);',
   'interface Clock { setTimeout(callback: () => void, ms: number): unknown; now(): number }',

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { createReadStream } from 'node:fs';
 import { request } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import type { Node, Service, Task } from '@swarm/api';
+import { type Node, type Service, systemClock, type Task } from '@swarm/api';
 import { inspectManager } from '@swarm/manager/recovery';
 import { join } from 'node:path';
 import { until } from '../lab/index.js';
@@ -151,7 +151,7 @@ export class Aftermath {
       if (code !== '0') wrong.push(`${daemon.name} ended with ${code} when told to stop`);
     }
     for (const daemon of this.#cluster.managers) {
-      const { problems } = await inspectManager(join(daemon.dataRoot, 'raft'));
+      const { problems } = await inspectManager(join(daemon.dataRoot, 'raft'), systemClock());
       wrong.push(...problems.map((problem) => `${daemon.name}: ${problem}`));
     }
     return wrong;

@@ -42,7 +42,7 @@ export class Engine {
     head: Buffer,
     target: Target,
   ): Promise<void> {
-    hijackTo(await this.#target(target), request, socket, head);
+    hijackTo(await this.#target(target), request, socket, head, this.#clock);
   }
 
   /** Sends the engine a request of our own; undefined when it does not answer 200 with JSON in time. */

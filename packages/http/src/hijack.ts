@@ -1,5 +1,6 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '@swarm/api';
 import { openRequest, type ProxyTarget, requestOptions } from './proxy.js';
 
 /** Largest body of a request that asks for an upgrade (`exec start` sends a few bytes). */
@@ -18,6 +19,7 @@ export function hijackTo(
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
+  clock: Clock,
 ): void {
   const length = Number(request.headers['content-length'] ?? 0);
   if (!(length <= UPGRADE_BODY_LIMIT) || request.headers['transfer-encoding'] !== undefined) {
@@ -25,6 +27,7 @@ export function hijackTo(
       socket,
       400,
       'a request that upgrades its connection must have a small body of known length',
+      clock,
     );
     return;
   }
@@ -44,7 +47,7 @@ export function hijackTo(
   socket.once('error', cut);
   socket.once('close', () => upstream.destroy());
   upstream.once('error', (error) => {
-    refuse(socket, 503, `${target.name} could not be reached: ${error.message}`);
+    refuse(socket, 503, `${target.name} could not be reached: ${error.message}`, clock);
   });
   upstream.once('upgrade', (answer, peer, first) => {
     socket.write(headOf(answer.statusCode ?? 101, answer.statusMessage, answer.rawHeaders));
@@ -64,7 +67,7 @@ export function hijackTo(
       headOf(answer.statusCode ?? 502, answer.statusMessage, [...raw, 'Connection', 'close']),
     );
     answer.pipe(socket);
-    closeWhenWritten(socket);
+    closeWhenWritten(socket, clock);
   });
   sendBody(socket, head, length, upstream);
 }
@@ -103,10 +106,10 @@ function headOf(status: number, message: string | undefined, raw: readonly strin
  * Closes the socket when all is written. Reads and drops what the client still sends for a moment: unread
  * bytes would keep the socket open, or reset the connection before the client has read the answer.
  */
-function closeWhenWritten(socket: Duplex): void {
+function closeWhenWritten(socket: Duplex, clock: Clock): void {
   socket.once('finish', () => {
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
-    socket.once('close', () => clearTimeout(timer));
+    const timer = clock.setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.once('close', () => clock.clearTimeout(timer));
     socket.once('end', () => socket.destroy());
     socket.resume();
   });
@@ -117,6 +120,7 @@ export function refuse(
   socket: Duplex,
   status: number,
   message: string,
+  clock: Clock,
   headers: readonly string[] = [],
 ): void {
   if (socket.destroyed || !socket.writable) {
@@ -124,7 +128,7 @@ export function refuse(
     return;
   }
   const body = `${JSON.stringify({ message })}\n`;
-  closeWhenWritten(socket);
+  closeWhenWritten(socket, clock);
   socket.end(
     headOf(status, undefined, [
       'Content-Type',

@@ -133,7 +133,7 @@ export class HttpServer<Caller> {
     server.maxHeadersCount = HEADERS_COUNT_LIMIT;
     server.maxConnections = connections;
     server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
-      answerBadClient(error, socket),
+      answerBadClient(error, socket, this.#options.clock),
     );
   }
 
@@ -152,7 +152,10 @@ export class HttpServer<Caller> {
     socket.on('error', () => {});
     this.#hijack(request, socket, head, caller).catch((error: unknown) => {
       const known = this.#known(error, request);
-      refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
+      refuse(socket, known.status, known.message, this.#options.clock, [
+        ERROR_CODE_HEADER,
+        known.code,
+      ]);
     });
   }
 
@@ -214,18 +217,18 @@ export class HttpServer<Caller> {
 }
 
 /** Answers what the parser rejects. */
-function answerBadClient(error: NodeJS.ErrnoException, socket: Duplex): void {
+function answerBadClient(error: NodeJS.ErrnoException, socket: Duplex, clock: Clock): void {
   // Already answered: the parser reports one more error for each piece that still arrives. Closing now would
   // keep the client from reading the answer; `refuse` closes in a moment.
   if (socket.writableEnded && error.code !== 'ECONNRESET') return;
   if (error.code === 'ECONNRESET') {
     socket.destroy();
   } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    refuse(socket, 408, 'the head of the request did not arrive in time');
+    refuse(socket, 408, 'the head of the request did not arrive in time', clock);
   } else if (error.code === 'HPE_HEADER_OVERFLOW') {
-    refuse(socket, 431, 'the head of the request is too large');
+    refuse(socket, 431, 'the head of the request is too large', clock);
   } else {
-    refuse(socket, 400, `malformed HTTP request: ${error.message}`);
+    refuse(socket, 400, `malformed HTTP request: ${error.message}`, clock);
   }
 }
 

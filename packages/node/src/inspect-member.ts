@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UsageError } from '@swarm/api';
+import { systemClock, UsageError } from '@swarm/api';
 import {
   type DumpedEntry,
   describeEntry,
@@ -44,7 +44,7 @@ export async function inspectMember(dataRoot: string): Promise<MemberInspection>
 
 async function inspect(folder: string): Promise<Inspection> {
   try {
-    return await inspectManager(folder);
+    return await inspectManager(folder, systemClock());
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'RAFT_STORAGE_LOCKED') throw error;
     throw new UsageError(

@@ -79,7 +79,10 @@ export class ManagerPart {
     if (members.length > 1 || !isDeepStrictEqual(addressesOf(state), addressesOf(this.#state))) {
       await this.stop();
       try {
-        const forced = await forceGroup(this.#self(state), commit, { clock, logger });
+        const self = this.#self(state);
+        const { memberLog } = await import('./open-manager.js');
+        const log = memberLog(self);
+        const forced = await forceGroup(self, commit, { log, clock, logger });
         logger.warn({ ...forced }, 'this manager is a cluster of its own now');
         await files.save(state);
       } finally {
@@ -103,7 +106,9 @@ export class ManagerPart {
     const { clock, logger } = this.#options;
     const { adoptState, installBackup, untilLeads } = await import('@swarm/manager/recovery');
     const self = this.#self(state);
-    await installBackup(self, backup, { clock, logger });
+    const { memberLog } = await import('./open-manager.js');
+    await rm(self.folder, { recursive: true, force: true });
+    await installBackup(self, backup, { log: memberLog(self), clock, logger });
     const manager = await this.#open(state, { kind: 'restart' });
     try {
       await untilLeads(manager, clock);

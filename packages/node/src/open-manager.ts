@@ -10,6 +10,7 @@ import {
   type Start,
   selfInfo,
   StoreStateMachine,
+  x509Issuer,
 } from '@swarm/manager/assembly';
 import { LevelStorage, WsTransport } from '@swarm/raft';
 import { HttpsLeaderLink } from './port/leader-link.js';
@@ -32,7 +33,7 @@ export interface OpenManagerOptions {
 /** Opens a manager on this host's disk, network and port. @throws the error of storage, state or port */
 export async function openManager(options: OpenManagerOptions): Promise<Manager> {
   const { self, api, clock, logger, ...rest } = options;
-  const { folder, clusterId, raftId, listen, advertiseAddress, identity } = self;
+  const { folder, clusterId, listen, advertiseAddress, identity } = self;
   const state = await StoreStateMachine.open({ folder: join(folder, 'state'), clock, logger });
   const transport = new WsTransport({
     self: selfInfo(self),
@@ -49,7 +50,7 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
     logger,
     state,
     transport,
-    log: new LevelStorage({ path: join(folder, 'log'), clusterId, memberId: raftId }),
+    log: memberLog(self),
     port: (routes) =>
       new Listener(routes, {
         ...listen,
@@ -57,7 +58,13 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
       }),
     link: (leader) => new HttpsLeaderLink(identity, clock, leader),
     calls: managerCalls(identity),
+    issuer: x509Issuer,
   });
+}
+
+/** A manager's Raft log on this host's disk. */
+export function memberLog({ folder, clusterId, raftId }: LocalManager): LevelStorage {
+  return new LevelStorage({ path: join(folder, 'log'), clusterId, memberId: raftId });
 }
 
 /** Calls other managers with the identity of this node. */

@@ -1,33 +1,16 @@
 import type { Task } from '@swarm/api';
 import { identity, MemoryDatabase, root, START_MS } from '@swarm/manager/testing';
-import { MemoryDisk, MemoryNetwork } from '@swarm/raft';
-import { VirtualClock } from '@swarm/sim';
+import { MemoryDisk } from '@swarm/raft';
+import { Prng, VirtualClock } from '@swarm/sim';
 import test from 'ava';
-import { InProcessManager, type InProcessOptions } from './support/in-process.js';
+import {
+  InProcessManager,
+  type InProcessOptions,
+  memoryNetwork,
+  ScriptedIssuer,
+} from './support/in-process.js';
 
 const RAFT_ID = 7;
-const SPEC = {
-  Name: 'default',
-  Labels: {},
-  Orchestration: { TaskHistoryRetentionLimit: 5 },
-  Raft: { SnapshotInterval: 10_000, ElectionTick: 10, HeartbeatTick: 1 },
-  Dispatcher: { HeartbeatPeriod: 1e9 },
-  CAConfig: {},
-  TaskDefaults: {},
-  EncryptionConfig: { AutoLockManagers: false },
-};
-
-/** Uniform numbers that are the same in every run (mulberry32). */
-function chance(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Advances time until the promise settles. */
 async function during<T>(clock: VirtualClock, work: Promise<T>, limitMs = 20_000): Promise<T> {
   let isOver = false;
@@ -46,29 +29,20 @@ test('a real manager lives on virtual time, a disk and a network in memory', asy
   const clock = new VirtualClock(START_MS);
   const authority = await root(clock.now());
   const own = await identity(authority, clock.now(), { nodeId: 'first', role: 'manager' });
-  const random = chance(1);
+  const random = new Prng(1, 'manager').fraction;
+  const issuer = new ScriptedIssuer();
   const world: Omit<InProcessOptions, 'start' | 'network'> = {
-    ...{ nodeId: 'first', raftId: RAFT_ID, identity: own, clock, random },
+    ...{ nodeId: 'first', raftId: RAFT_ID, identity: own, clock, random, issuer },
     disk: new MemoryDisk(),
     database: new MemoryDatabase(),
   };
   const open = (kind: 'found' | 'restart') =>
     during(
       clock,
-      InProcessManager.open({ ...world, start: { kind }, network: new MemoryNetwork() }),
+      InProcessManager.open({ ...world, start: { kind }, network: memoryNetwork(clock, random) }),
     );
   const first = await open('found');
-  await during(
-    clock,
-    first.manager.found({
-      root: authority,
-      spec: SPEC,
-      availability: 'active',
-      hostname: 'first',
-      dataPathPort: 4789,
-      randomBytes: (size) => Uint8Array.from({ length: size }, () => Math.floor(random() * 256)),
-    }),
-  );
+  await during(clock, first.bootstrap(authority));
   t.true(first.manager.isLeader());
 
   const created = await during(

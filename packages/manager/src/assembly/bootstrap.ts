@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { type ClusterSpec, makeJoinToken, type NodeAvailability, PROGRAM } from '@swarm/api';
 import { expiresAt } from '@swarm/identity';
 import { tlsInfo } from '../ca/root.js';
-import type { RootCA } from '../ca/root.js';
+import type { RootCA } from '../ca/certificate-issuer.js';
 import type { Store } from '../store/store.js';
 import type { LocalManager } from './local-manager.js';
 

@@ -1,3 +1,6 @@
+export type { CaContext, CertificateIssuer, Issued, RootCA } from '../ca/certificate-issuer.js';
+export { x509Issuer } from '../ca/x509-issuer.js';
+export type { NodeSocket } from '../dispatcher/node-socket.js';
 export { FORWARDED_HEADER } from '../api/gate.js';
 export { ManagerApi, type ManagerApiOptions } from '../api/manager-api.js';
 export { StoreStateMachine } from '../store/state-machine.js';

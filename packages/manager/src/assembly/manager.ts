@@ -14,7 +14,6 @@ import {
   RaftNode,
   type Transport,
 } from '@swarm/raft';
-import type { WebSocket } from 'ws';
 import { within } from '@swarm/http';
 import type { Caller, Proof, Trust } from '@swarm/identity';
 import { AddressBook, createAllocator } from '../allocator/index.js';
@@ -28,11 +27,13 @@ import type {
 import { FORWARDED_HEADER } from '../api/gate.js';
 import { createFeatureLevel } from '../feature-level/index.js';
 import { createCaServer } from '../ca/ca-server.js';
+import type { CertificateIssuer } from '../ca/certificate-issuer.js';
 import { Authority } from '../authority/index.js';
 import type { LoopContext } from '../control-loop.js';
 import { guardedClock } from '../guarded-clock.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
 import { managerAddresses } from '../dispatcher/managers.js';
+import type { NodeSocket } from '../dispatcher/node-socket.js';
 import { refuseSession } from '../dispatcher/refuse.js';
 import { createLogBroker, type LogBroker } from '../logbroker/log-broker.js';
 import { createOrchestrators } from '../orchestrator/index.js';
@@ -90,6 +91,8 @@ export interface ManagerOptions {
   /** The way to the leader, while it is another. */
   readonly link: (leader: () => LeaderAddress | undefined) => LeaderLink;
   readonly calls: ManagerCalls;
+  /** Reads certificate requests of nodes and signs their certificates, while this manager leads. */
+  readonly issuer: CertificateIssuer;
   /** The Raft member hit an error that it must not survive. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -207,7 +210,7 @@ export class Manager implements ManagerAccess {
       calls,
       raft,
       store: this.store,
-      ca: createCaServer(context),
+      ca: createCaServer({ ...context, issuer: options.issuer }),
       link: this.#link,
       authority: this.#authority,
       trust: () => this.#trust(),
@@ -451,7 +454,7 @@ export class Manager implements ManagerAccess {
     return within(this.#options.clock, CATCH_UP_LIMIT_MS, this.readBarrier(), late);
   }
 
-  #acceptAgent(socket: WebSocket, peer: Admitted & { readonly protocol: number }): void {
+  #acceptAgent(socket: NodeSocket, peer: Admitted & { readonly protocol: number }): void {
     if (this.#isLeader) this.#dispatcher.accept(socket, peer);
     else refuseSession(socket, peer.protocol, managerAddresses(this.store), this.leader());
   }

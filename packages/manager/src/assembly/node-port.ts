@@ -1,7 +1,7 @@
 import type { Metric } from '@swarm/raft';
 import type { Trust, NodeKind } from '@swarm/identity';
-import type { WebSocket } from 'ws';
 import type { Authority } from '../authority/index.js';
+import type { NodeSocket } from '../dispatcher/node-socket.js';
 import type { NodeAddresses } from './node-addresses.js';
 import type { NodeRoute } from './node-routes.js';
 import type { StandingConnections } from './standing.js';
@@ -21,7 +21,7 @@ export interface PortRoutes {
   readonly standing: StandingConnections;
   /** Small JSON requests among nodes; undefined when the path is none of these. */
   node(method: string, path: string): NodeRoute | undefined;
-  dispatcher(socket: WebSocket, peer: Admitted & { readonly protocol: number }): void;
+  dispatcher(socket: NodeSocket, peer: Admitted & { readonly protocol: number }): void;
 }
 
 /** Where nodes reach a manager: port 2377 with its certificate, or whatever stands in for it. */

@@ -25,7 +25,6 @@ import {
   BACKDATE_MS,
   type CertificateReply,
   type CertificateRequest,
-  readRequest,
   REJOIN,
   REQUEST_LIMIT,
   type Subject,
@@ -33,12 +32,17 @@ import {
 import { RefusalLog } from '../assembly/refusal-log.js';
 import { levelOf } from '../store/feature-levels.js';
 import type { Store } from '../store/store.js';
+import {
+  type CaContext,
+  type CertificateIssuer,
+  type Issued,
+  nodeLifeMs,
+} from './certificate-issuer.js';
 import { FailureLimit, hostOf } from './failure-limit.js';
 import { IssueLimit, JOINS, RENEWALS } from './issue-limit.js';
-import { issueCertificate, type Issued, nodeLifeMs } from './issue.js';
 import { refuseRemoved } from './removed.js';
 import { readProgram } from './read-program.js';
-import { type CaContext, certificateDer } from './root.js';
+import { certificateDer } from './root.js';
 
 /** Who asks. */
 export interface CaPeer {
@@ -52,6 +56,7 @@ export interface CaServerContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly randomBytes: (size: number) => Uint8Array;
+  readonly issuer: CertificateIssuer;
 }
 
 /** The CA's HTTP routes, without HTTP. Whoever mounts them turns ApiError into a response. */
@@ -77,7 +82,7 @@ const RETRY_LIMIT = 5;
 
 /** Makes the CA's routes over a store. */
 export function createCaServer(context: CaServerContext): CaServer {
-  const { store, clock, logger } = context;
+  const { store, clock, logger, issuer } = context;
   const failures = new FailureLimit(() => clock.monotonicMs());
   const refusals = new RefusalLog(logger, clock);
   /**
@@ -124,7 +129,7 @@ export function createCaServer(context: CaServerContext): CaServer {
   async function issueFirst(request: CertificateRequest, peer: CaPeer): Promise<CertificateReply> {
     const role = roleOf(request.token!, peer);
     checkProgram(request.program ?? UNNAMED_PROGRAM, role, cluster());
-    const publicKey = await readRequest(request.csr);
+    const publicKey = await issuer.readRequest(request.csr);
     const { ID: clusterId, Private, Spec } = cluster();
     const nodeId = nodeIdOf(clusterId, publicKey);
     refuseRemoved(cluster(), nodeId);
@@ -141,7 +146,7 @@ export function createCaServer(context: CaServerContext): CaServer {
     }
     const host = hostOf(peer.remoteAddress);
     joins.spend(host, `Too many nodes join from ${peer.remoteAddress || 'one host'}`);
-    const issued = await issueCertificate(
+    const issued = await issuer.issue(
       issuing,
       { certificate: Private.CACert, key: Private.CAKey },
       publicKey,
@@ -174,7 +179,7 @@ export function createCaServer(context: CaServerContext): CaServer {
       renewals.spend(nodeId, `Node ${nodeId} has its certificate renewed too often`);
       const role = certifiedRole(node);
       const { ID: clusterId, Private, Spec } = cluster();
-      const issued = await issueCertificate(
+      const issued = await issuer.issue(
         issuing,
         { certificate: Private.CACert, key: Private.CAKey },
         publicKey,
@@ -203,7 +208,7 @@ export function createCaServer(context: CaServerContext): CaServer {
       if (peer.subject === undefined) {
         throw new ApiError('INVALID_TOKEN', `A join token is needed. ${WHERE_TOKENS_ARE}`);
       }
-      return renew(peer.subject.nodeId, await readRequest(request.csr));
+      return renew(peer.subject.nodeId, await issuer.readRequest(request.csr));
     },
   };
 }

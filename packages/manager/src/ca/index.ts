@@ -1,3 +1,4 @@
 export * from './ca-server.js';
-export * from './issue.js';
+export * from './certificate-issuer.js';
 export * from './root.js';
+export * from './x509-issuer.js';

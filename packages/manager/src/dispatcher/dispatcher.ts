@@ -12,7 +12,6 @@ import {
 } from '@swarm/api';
 import { isDeepStrictEqual } from 'node:util';
 import { WITH_TYPED_ASSIGNMENTS } from '@swarm/api/wire';
-import type { WebSocket } from 'ws';
 import { mayUse } from '@swarm/identity';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
@@ -42,6 +41,7 @@ import {
   observedReady,
   stopsTask,
 } from './node-states.js';
+import type { NodeSocket } from './node-socket.js';
 import { NodeWriter } from './node-writer.js';
 import { ObjectWatchers } from './object-watchers.js';
 import { orphanTasks } from './orphan-tasks.js';
@@ -63,7 +63,7 @@ export interface Dispatcher extends ControlLoop, LogChannel {
    * manager does not lead. The server should have `maxPayload` DISPATCH_FRAME_LIMIT_BYTES.
    * @param peer from `identify`
    */
-  accept(socket: WebSocket, peer: SessionPeer): void;
+  accept(socket: NodeSocket, peer: SessionPeer): void;
 }
 
 /** Makes the dispatcher. It may be started again after it was stopped. */
@@ -209,7 +209,7 @@ class DispatcherRun {
     return session?.assignments === undefined ? undefined : session;
   }
 
-  accept(socket: WebSocket, peer: SessionPeer): void {
+  accept(socket: NodeSocket, peer: SessionPeer): void {
     const { clock, logger, randomBytes } = this.#context;
     const session = new Session({
       id: newId(randomBytes),

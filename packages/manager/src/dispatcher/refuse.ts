@@ -1,13 +1,13 @@
 import type { ManagerAddress, NotLeader } from '@swarm/api';
-import type { WebSocket } from 'ws';
 import { DispatchCodec } from './codec.js';
+import type { NodeSocket } from './node-socket.js';
 
 /** RFC 6455 registry: try again later. */
 const CLOSE_TRY_AGAIN = 1013;
 
 /** Answers an agent on a manager that does not lead: says who does, if that is known, and closes. */
 export function refuseSession(
-  socket: WebSocket,
+  socket: NodeSocket,
   protocol: number,
   managers: readonly ManagerAddress[],
   leader?: ManagerAddress,

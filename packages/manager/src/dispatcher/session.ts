@@ -1,11 +1,11 @@
 import type { AgentHello, AgentMessage, Clock, Logger, ManagerMessage, Timer } from '@swarm/api';
 import { DISPATCH_FRAME_LIMIT_BYTES } from '@swarm/api';
-import type { RawData, WebSocket } from 'ws';
 import type { NodeKind } from '@swarm/identity';
 import type { AssignmentSender } from './assignment-sender.js';
 import { type DispatchCodec, MalformedMessage } from './codec.js';
 import { CLOSE_TIMEOUT_MS, RECEIVE_REST_MS, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';
 import type { Budget } from './node-budgets.js';
+import type { FrameData, NodeSocket } from './node-socket.js';
 
 /** Who is connected: admitted by `Authority`. */
 export interface SessionPeer {
@@ -33,7 +33,7 @@ export interface SessionHandler {
 export interface SessionOptions {
   readonly id: string;
   readonly peer: SessionPeer;
-  readonly socket: WebSocket;
+  readonly socket: NodeSocket;
   readonly codec: DispatchCodec;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -46,7 +46,7 @@ export interface SessionOptions {
 export class Session {
   readonly id: string;
   readonly peer: SessionPeer;
-  readonly #socket: WebSocket;
+  readonly #socket: NodeSocket;
   readonly #codec: DispatchCodec;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -167,7 +167,7 @@ export class Session {
     this.#closeTimer = this.#clock.setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
+  #receive(data: FrameData, isBinary: boolean): void {
     if (this.#ended) return;
     try {
       if (!isBinary) throw new MalformedMessage('a text frame');
@@ -188,7 +188,7 @@ export class Session {
   }
 }
 
-function bytesOf(data: RawData): Uint8Array {
+function bytesOf(data: FrameData): Uint8Array {
   if (Array.isArray(data)) return Buffer.concat(data);
   return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
 }

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { ApiError, type Clock, type Logger } from '@swarm/api';
+import { ApiError, type Clock } from '@swarm/api';
 import { type Forced, forceSingleMember } from '@swarm/raft';
 import { within } from '@swarm/http';
 import type { ManagerAccess } from '../api/manager-access.js';
 import { type LocalManager, selfInfo } from '../assembly/local-manager.js';
 import { StoreStateMachine } from '../store/state-machine.js';
-import { logOf } from './install-backup.js';
+import type { RecoveryContext } from './install-backup.js';
 
 /** Longer than any election: a group that does not answer in this time has no quorum. */
 const QUORUM_CHECK_MS = 5_000;
@@ -41,7 +41,7 @@ export async function checkForce(manager: ManagerAccess, clock: Clock): Promise<
 export async function forceGroup(
   self: LocalManager,
   commitIndex: number,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  { log, clock, logger }: RecoveryContext,
 ): Promise<Forced> {
   const state = await StoreStateMachine.open({ folder: join(self.folder, 'state'), clock, logger });
   const { appliedIndex } = state;
@@ -49,7 +49,7 @@ export async function forceGroup(
   try {
     return await forceSingleMember({
       self: selfInfo(self),
-      storage: logOf(self),
+      storage: log,
       appliedIndex,
       commitIndex,
       uncommitted: 'keep',

@@ -1,7 +1,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentLogger, systemClock } from '@swarm/api';
+import { type Clock, silentLogger } from '@swarm/api';
 import { databaseHolder, type LogReport, readLog, StorageLockedError } from '@swarm/raft';
 import { Codec } from '../store/command.js';
 import { KINDS } from '../store/kinds.js';
@@ -27,11 +27,11 @@ export interface Inspection {
  * @param folder the Raft member's: `<data root>/raft`
  * @throws StorageLockedError while a daemon uses the folder; disk errors
  */
-export async function inspectManager(folder: string): Promise<Inspection> {
+export async function inspectManager(folder: string, clock: Clock): Promise<Inspection> {
   const log = await readLog(join(folder, 'log'));
   const codec = new Codec();
   const problems = [...log.problems];
-  const state = await readState(join(folder, 'state'), problems, (view) => {
+  const state = await readState(join(folder, 'state'), clock, problems, (view) => {
     if (log.problems.length === 0) problems.push(...compare(log, view, codec));
     return {
       appliedIndex: view.index,
@@ -51,6 +51,7 @@ export async function inspectManager(folder: string): Promise<Inspection> {
 
 async function readState<T>(
   folder: string,
+  clock: Clock,
   problems: string[],
   use: (view: View) => T,
 ): Promise<T | undefined> {
@@ -66,7 +67,7 @@ async function readState<T>(
     await cp(folder, state, { recursive: true });
     const machine = await StoreStateMachine.open({
       folder: state,
-      clock: systemClock(),
+      clock,
       logger: silentLogger,
     });
     try {

@@ -1,7 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Logger } from '@swarm/api';
-import { foundingMeta, foundLog, LevelStorage } from '@swarm/raft';
+import { foundingMeta, foundLog, type LogStorage } from '@swarm/raft';
 import { type LocalManager, selfInfo } from '../assembly/local-manager.js';
 import { Codec } from '../store/command.js';
 import { kindOfCode } from '../store/kinds.js';
@@ -17,18 +16,25 @@ import { readBackup } from './backup-file.js';
 import type { CheckedBackup } from './check-backup.js';
 import { absent } from './take-over.js';
 
+/** What recovery works with, while no manager uses it. */
+export interface RecoveryContext {
+  /** The member's Raft log, not open. */
+  readonly log: LogStorage;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /**
- * Makes the log and state of a manager that is alone in its cluster from a backup, and deletes what its
- * folder held before. Checks the file once more on the way.
- * @param self a manager with a Raft id that was never used
+ * Makes the log and state of a manager that is alone in its cluster from a backup. Checks the file once more
+ * on the way.
+ * @param self a manager with a Raft id that was never used, and an empty folder
  * @throws ApiError INVALID_ARGUMENT; disk errors
  */
 export async function installBackup(
   self: LocalManager,
   backup: CheckedBackup,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  { log, clock, logger }: RecoveryContext,
 ): Promise<void> {
-  await rm(self.folder, { recursive: true, force: true });
   const { header, chunks } = await readBackup(backup.path);
   const removed = [...header.removed, ...header.members.map(({ raftId }) => raftId)];
   const { index, term } = header;
@@ -40,7 +46,7 @@ export async function installBackup(
     await state.close();
   }
   // The log comes last: a member whose log is ahead of its state does not start.
-  await foundLog(logOf(self), meta);
+  await foundLog(log, meta);
 }
 
 /** Yields the objects of a backup unchanged, except nodes: see `absent`. */
@@ -57,10 +63,4 @@ async function* withNodesAbsent(
     // Nodes that cannot be read stay as they are; the restored manager sets them aside.
     yield { kind, value: node === undefined ? body : codec.encode(absent(node)) };
   }
-}
-
-/** Opens a manager's log; see Manager.open. */
-export function logOf(self: LocalManager): LevelStorage {
-  const { folder, clusterId, raftId } = self;
-  return new LevelStorage({ path: join(folder, 'log'), clusterId, memberId: raftId });
 }

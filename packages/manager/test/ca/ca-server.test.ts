@@ -14,7 +14,7 @@ import {
   subjectOf,
   tlsServerOptions,
 } from '@swarm/identity';
-import { createCaServer } from '../../src/ca/index.js';
+import { createCaServer, x509Issuer } from '../../src/ca/index.js';
 import { JOINS, RENEWALS } from '../../src/ca/issue-limit.js';
 import { removeNode } from '../../src/role-manager/index.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
@@ -29,7 +29,13 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
   const authority = await root(clock.now());
   const store = createTestStore({ clock });
   const cluster = await put(store, 'cluster', await clusterDraft(authority));
-  const ca = createCaServer({ store, clock, logger: silentLogger, randomBytes });
+  const ca = createCaServer({
+    store,
+    clock,
+    logger: silentLogger,
+    randomBytes,
+    issuer: x509Issuer,
+  });
   const own = await identity(authority, clock.now(), { nodeId: 'm1', role: serverRole });
   /** Set, the manager takes everybody for this one, and certifies this key. */
   const misled: { subject?: Subject | undefined; csr?: string } = {};
@@ -221,6 +227,7 @@ test('a certificate is later than what its node was before, also for a leader wh
       clock: Object.assign(Object.create(clock), behind),
       logger: silentLogger,
       randomBytes,
+      issuer: x509Issuer,
     });
     const { nodeId } = await ca.issue({ csr, token: cluster.JoinTokens.Worker }, peer);
     const before = Date.parse(store.get('node', nodeId)!.UpdatedAt);

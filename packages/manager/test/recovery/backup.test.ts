@@ -60,6 +60,10 @@ interface World {
   readonly file: string;
 }
 
+function logOf({ folder, clusterId, raftId }: LocalManager): LevelStorage {
+  return new LevelStorage({ path: join(folder, 'log'), clusterId, memberId: raftId });
+}
+
 /** A folder with a manager's log and state in it, and a backup of that state. */
 async function use(body: (world: World) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'swarm-recovery-'));
@@ -76,11 +80,7 @@ async function use(body: (world: World) => Promise<void>): Promise<void> {
   };
   try {
     const entries = entriesOf(new Codec());
-    const storage = new LevelStorage({
-      path: join(self.folder, 'log'),
-      clusterId: CLUSTER_ID,
-      memberId: self.raftId,
-    });
+    const storage = logOf(self);
     await storage.open();
     const hardState = { term: 3, vote: 11, commit: entries.length };
     await storage.persist({ hardState, entries, mustSync: true });
@@ -152,8 +152,9 @@ test('a backup of a newer format says that this version is too old', async (t) =
 test('a restored folder holds a lone manager, whose old members are removed for good', async (t) => {
   await use(async ({ self, file }) => {
     const fresh = { ...self, raftId: 99, nodeId: 'node-9' };
-    await installBackup(fresh, await checkBackup(file), { clock, logger });
-    const { log, appliedIndex, objects, problems } = await inspectManager(fresh.folder);
+    await rm(fresh.folder, { recursive: true, force: true });
+    await installBackup(fresh, await checkBackup(file), { log: logOf(fresh), clock, logger });
+    const { log, appliedIndex, objects, problems } = await inspectManager(fresh.folder, clock);
     t.deepEqual(problems, []);
     t.is(appliedIndex, 4);
     t.deepEqual(log.snapshot.conf.voters, [99]);
@@ -177,13 +178,13 @@ test('a damaged backup changes nothing', async (t) => {
     bytes[bytes.length - 20]! ^= 1;
     await writeFile(file, bytes);
     await t.throwsAsync(checkBackup(file));
-    t.deepEqual((await inspectManager(self.folder)).problems, []);
+    t.deepEqual((await inspectManager(self.folder, clock)).problems, []);
   });
 });
 
 test('inspecting shows every change and no secret', async (t) => {
   await use(async ({ self }) => {
-    const { entries, problems } = await inspectManager(self.folder);
+    const { entries, problems } = await inspectManager(self.folder, clock);
     t.deepEqual(problems, []);
     const dumped = [...entries()];
     const json = JSON.stringify(dumped);
@@ -211,14 +212,10 @@ test('a state that the log does not explain is a problem', async (t) => {
     });
     state.apply([{ index: 5, term: 3, kind: EntryKind.Normal, data }]);
     await state.close();
-    const ahead = await inspectManager(self.folder);
+    const ahead = await inspectManager(self.folder, clock);
     t.deepEqual(ahead.problems, ['the state ends at entry 5, but the log ends at 4']);
     // The same when the log has an entry of that index with another change.
-    const storage = new LevelStorage({
-      path: join(self.folder, 'log'),
-      clusterId: CLUSTER_ID,
-      memberId: self.raftId,
-    });
+    const storage = logOf(self);
     await storage.open();
     const other = new Codec().encodeCommand({
       timeMs: 1,
@@ -227,7 +224,7 @@ test('a state that the log does not explain is a problem', async (t) => {
     const entry = { index: 5, term: 3, kind: EntryKind.Normal, data: other };
     await storage.persist({ entries: [entry], mustSync: true });
     await storage.close();
-    const { problems } = await inspectManager(self.folder);
+    const { problems } = await inspectManager(self.folder, clock);
     t.deepEqual(problems, ['service stray has version 5, but that entry did not change it']);
   });
 });
@@ -239,7 +236,7 @@ test('a folder in use is refused', async (t) => {
       clock,
       logger,
     });
-    await t.throwsAsync(inspectManager(self.folder), { code: 'RAFT_STORAGE_LOCKED' });
+    await t.throwsAsync(inspectManager(self.folder, clock), { code: 'RAFT_STORAGE_LOCKED' });
     await state.close();
   });
 });
@@ -354,7 +351,8 @@ test('a forged backup is refused with a reason when its state cannot be one', as
 });
 
 test('a backup with bad objects is restored, and they stay as they were', async (t) => {
-  await use(async ({ file, self }) => {
+  await use(async ({ folder, file, self: old }) => {
+    const self = { ...old, folder: join(folder, 'restored') };
     const node = nodeDraft('n1', { RaftID: 11 });
     const bad = { ...nodeDraft('n2'), ...META, Spec: 5n, Unknown: { deep: [1n] } };
     const odd = { ...node, ...META, Description: { ...node.Description, Resources: 2n ** 60n } };
@@ -363,7 +361,7 @@ test('a backup with bad objects is restored, and they stay as they were', async 
       ['node', odd],
       ['node', bad],
     ]);
-    await installBackup(self, await checkBackup(file), { clock, logger });
+    await installBackup(self, await checkBackup(file), { log: logOf(self), clock, logger });
     const machine = await StoreStateMachine.open({
       folder: join(self.folder, 'state'),
       clock,
@@ -394,8 +392,9 @@ test('whatever a forged backup holds, it is refused or restored', async (t) => {
           ['node', objects[1]],
         ]);
         const own = { ...self, folder: join(folder, 'restored') };
+        await rm(own.folder, { recursive: true, force: true });
         try {
-          await installBackup(own, await checkBackup(file), { clock, logger });
+          await installBackup(own, await checkBackup(file), { log: logOf(own), clock, logger });
           restored += 1;
         } catch (error) {
           if ((error as { code?: unknown }).code !== 'INVALID_ARGUMENT') throw error;

@@ -149,7 +149,7 @@ export class Listener implements NodePort {
       if (!this.#door.request(request)) return;
       this.#upgrade(request, socket, head).catch((error: unknown) => {
         const known = this.#known(request, error);
-        refuse(socket, known.status, known.message, [ERROR_CODE_HEADER, known.code]);
+        refuse(socket, known.status, known.message, clock, [ERROR_CODE_HEADER, known.code]);
       });
     });
   }

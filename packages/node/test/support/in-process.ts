@@ -1,21 +1,72 @@
+import { X509Certificate } from 'node:crypto';
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable, Writable } from 'node:stream';
-import { type Logger, silentLogger } from '@swarm/api';
-import { LOCAL, type NodeIdentity } from '@swarm/identity';
+import { dispatcherProtocols, type Logger, type NodeRole, PROGRAM, silentLogger } from '@swarm/api';
+import { identify, LOCAL, type NodeIdentity, type Subject } from '@swarm/identity';
 import {
-  type Admitted,
+  type CaContext,
+  type CertificateIssuer,
+  type Issued,
   Manager,
   ManagerApi,
   type ManagerOptions,
   type PortRoutes,
+  type RootCA,
   StoreStateMachine,
 } from '@swarm/manager/assembly';
 import { CLUSTER_ID, type MemoryDatabase } from '@swarm/manager/testing';
-import type { MemoryDisk, MemoryNetwork } from '@swarm/raft';
-import { MemoryStorage } from '@swarm/raft';
+import { type MemoryDisk, MemoryNetwork, MemoryStorage } from '@swarm/raft';
 import type { VirtualClock } from '@swarm/sim';
+import type { AgentSocket } from '@swarm/worker';
 import { LocalApi } from '../../src/api/local-api.js';
+import { PairedSocket } from './paired-socket.js';
+
+/** The spec of the clusters in these tests. */
+const SPEC = {
+  Name: 'default',
+  Labels: {},
+  Orchestration: { TaskHistoryRetentionLimit: 5 },
+  Raft: { SnapshotInterval: 10_000, ElectionTick: 10, HeartbeatTick: 1 },
+  Dispatcher: { HeartbeatPeriod: 1e9 },
+  CAConfig: {},
+  TaskDefaults: {},
+  EncryptionConfig: { AutoLockManagers: false },
+};
+
+/** Raft's network, on this clock and this chance. */
+export function memoryNetwork(clock: VirtualClock, random: () => number): MemoryNetwork {
+  return new MemoryNetwork({
+    schedule: (deliver) => void clock.setImmediate(deliver),
+    clock,
+    random,
+  });
+}
+
+/** Issues texts that stand for certificates: no keys, no threads. */
+export class ScriptedIssuer implements CertificateIssuer {
+  /** Roles, in the order they were asked for. */
+  readonly issued: NodeRole[] = [];
+
+  createRoot(): Promise<RootCA> {
+    return Promise.reject(new Error('the root comes from the test'));
+  }
+
+  async readRequest(csr: string): Promise<ArrayBuffer> {
+    return Uint8Array.from(Buffer.from(csr)).buffer;
+  }
+
+  async issue(
+    { clock }: CaContext,
+    _root: RootCA,
+    _publicKey: ArrayBuffer,
+    { nodeId, role }: Subject,
+    lifeMs: number,
+  ): Promise<Issued> {
+    this.issued.push(role);
+    return { certificate: `certificate of ${nodeId}`, expiresAtMs: clock.now() + lifeMs };
+  }
+}
 
 export interface Answer {
   readonly status: number;
@@ -33,6 +84,7 @@ export interface InProcessOptions {
   readonly random: () => number;
   readonly disk: MemoryDisk;
   readonly database: MemoryDatabase;
+  readonly issuer: CertificateIssuer;
   readonly logger?: Logger;
 }
 
@@ -42,6 +94,8 @@ export class InProcessManager {
   /** The routes that the port for nodes would serve. */
   readonly routes: PortRoutes;
   readonly #api: LocalApi;
+  readonly #clock: VirtualClock;
+  readonly #randomBytes: (size: number) => Uint8Array;
 
   static async open(options: InProcessOptions): Promise<InProcessManager> {
     const { nodeId, raftId, clock, network, identity, random, disk, database } = options;
@@ -79,6 +133,7 @@ export class InProcessManager {
         close() {},
       }),
       calls: { call: cut },
+      issuer: options.issuer,
       onFatal(error) {
         throw error;
       },
@@ -103,10 +158,18 @@ export class InProcessManager {
       ...{ clock, randomBytes, logger, version: '0' },
     });
     api.serveManager(new ManagerApi({ ...api.shared, manager, self }));
-    return new InProcessManager(manager, routes!, api);
+    return new InProcessManager(manager, routes!, api, clock, randomBytes);
   }
 
-  private constructor(manager: Manager, routes: PortRoutes, api: LocalApi) {
+  private constructor(
+    manager: Manager,
+    routes: PortRoutes,
+    api: LocalApi,
+    clock: VirtualClock,
+    randomBytes: (size: number) => Uint8Array,
+  ) {
+    this.#randomBytes = randomBytes;
+    this.#clock = clock;
     this.manager = manager;
     this.routes = routes;
     this.#api = api;
@@ -142,10 +205,53 @@ export class InProcessManager {
     });
   }
 
+  /** Writes the first objects of the cluster. */
+  bootstrap(root: RootCA): Promise<void> {
+    return this.manager.found({
+      ...{ root, spec: SPEC, hostname: 'first', dataPathPort: 4789, availability: 'active' },
+      randomBytes: this.#randomBytes,
+    });
+  }
+
+  /** What a worker that joins asks of the port: `POST /ca/certificates`. */
+  async requestCertificate(hostname: string): Promise<unknown> {
+    const route = this.routes.node('POST', '/ca/certificates');
+    const token = this.manager.store.cluster()?.JoinTokens.Worker;
+    const body = { csr: `request of ${hostname}`, token, hostname, program: PROGRAM };
+    const request = Object.assign(Readable.from([]), { headers: {} }) as unknown as IncomingMessage;
+    return route?.handle({
+      peer: { remoteAddress: '198.18.0.2' },
+      request,
+      response: new ServerResponse(request),
+      raw: Buffer.from(JSON.stringify(body)),
+      json: () => body,
+    });
+  }
+
+  /** Opens a session to `/dispatcher`: admits the node by its certificate, as the port does, then takes it over. */
+  dial({ certificate }: NodeIdentity): AgentSocket {
+    const { authority, dispatcher, trust } = this.routes;
+    const [near, far] = PairedSocket.pair(this.#clock, dispatcherProtocols(PROGRAM.Protocol)[0]!);
+    const admit = async () => {
+      const proof = identify(new X509Certificate(certificate), trust());
+      const principal = await authority.admit(proof, 'UPGRADE /dispatcher');
+      if (!('nodeId' in principal)) throw new Error('only nodes have sessions');
+      return principal;
+    };
+    near.connect(async () => {
+      const principal = await admit();
+      return () =>
+        dispatcher(far, {
+          ...principal,
+          remoteAddress: '198.18.0.1',
+          protocol: PROGRAM.Protocol.Newest,
+        });
+    });
+    return near;
+  }
+
   async stop(): Promise<void> {
     await this.manager.stop();
     await this.#api.close();
   }
 }
-
-export type { Admitted };

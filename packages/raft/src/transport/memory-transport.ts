@@ -22,6 +22,8 @@ export interface MemoryNetworkOptions {
   readonly breaks?: (frame: Uint8Array, from: MemberId, to: MemberId) => boolean;
   /** For snapshots only. Default: the clock of the process. */
   readonly clock?: TransportClock;
+  /** Uniform in [0, 1), for snapshots only. Default: the process's own. */
+  readonly random?: () => number;
   readonly limits?: Partial<TransportLimits>;
 }
 
@@ -49,7 +51,7 @@ export class MemoryNetwork {
     this.schedule = schedule;
     this.limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
     const clock = options.clock ?? systemClock();
-    this.environment = { clock, random: Math.random, logger: SILENT };
+    this.environment = { clock, random: options.random ?? Math.random, logger: SILENT };
     const { breaks } = options;
     this.wire = {
       breaks: (frame, from, to) =>

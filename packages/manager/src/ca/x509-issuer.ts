@@ -1,35 +1,54 @@
 import { webcrypto } from 'node:crypto';
-import { type ClusterSpec, MS } from '@swarm/api';
 import {
   ALGORITHM,
   BACKDATE_MS,
+  exportKey,
   importKey,
   loadX509,
+  makeKeys,
   pem,
+  readRequest,
   type Subject,
   subjectName,
 } from '@swarm/identity';
-import { type CaContext, type RootCA, serialNumber } from './root.js';
+import type { CaContext, CertificateIssuer, Issued, RootCA } from './certificate-issuer.js';
 
-const HOUR_MS = 60 * 60 * 1000;
-/** Life of node certificates unless the cluster says otherwise: 90 days. */
-export const DEFAULT_NODE_LIFE_MS = 90 * 24 * HOUR_MS;
-/** A shorter life would have nodes renew all the time. */
-export const MIN_NODE_LIFE_MS = HOUR_MS;
+const COMMON_NAME = 'swarm-ca';
+const YEAR_MS = 365 * 24 * 60 * 60 * 1000;
+const ROOT_LIFE_MS = 20 * YEAR_MS;
+const SERIAL_BYTES = 16;
 
-/** How long the cluster's node certificates live, in milliseconds. */
-export function nodeLifeMs(spec: ClusterSpec): number {
-  const wanted = spec.CAConfig.NodeCertExpiry;
-  if (wanted === undefined || wanted === 0) return DEFAULT_NODE_LIFE_MS;
-  return Math.max(MIN_NODE_LIFE_MS, wanted / MS);
+/** A certificate's serial number: positive, 127 random bits, as hexadecimal (RFC 5280 4.1.2.2). */
+export function serialNumber(randomBytes: (size: number) => Uint8Array): string {
+  const bytes = Buffer.from(randomBytes(SERIAL_BYTES));
+  bytes[0] = (bytes[0]! & 0x7f) | 0x40;
+  return bytes.toString('hex');
 }
 
-/** A node certificate as issued. */
-export interface Issued {
-  /** PEM. */
-  readonly certificate: string;
-  /** Milliseconds since the epoch. */
-  readonly expiresAtMs: number;
+/** Makes a cluster's root: self-signed, ECDSA P-256, 20 years. */
+export async function createRootCA(context: CaContext): Promise<RootCA> {
+  const x509 = await loadX509();
+  const keys = await makeKeys();
+  const now = context.clock.now();
+  const { KeyUsageFlags } = x509;
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: serialNumber(context.randomBytes),
+      name: [{ CN: [COMMON_NAME] }],
+      notBefore: new Date(now - BACKDATE_MS),
+      notAfter: new Date(now + ROOT_LIFE_MS),
+      signingAlgorithm: ALGORITHM,
+      keys,
+      extensions: [
+        // Path length 0: the root signs nodes, never other authorities.
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return { certificate: pem(certificate.toString('pem')), key: await exportKey(keys.privateKey) };
 }
 
 /**
@@ -76,3 +95,10 @@ export async function issueCertificate(
   );
   return { certificate: pem(certificate.toString('pem')), expiresAtMs };
 }
+
+/** Issues X.509 certificates with keys of this host's crypto library. */
+export const x509Issuer: CertificateIssuer = {
+  createRoot: createRootCA,
+  readRequest,
+  issue: issueCertificate,
+};

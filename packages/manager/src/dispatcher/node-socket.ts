@@ -1,0 +1,19 @@
+/** Bytes of a frame as the `ws` package gives them. */
+export type FrameData = Buffer | ArrayBuffer | Buffer[];
+
+/** What the dispatcher uses of a node's WebSocket, as the `ws` package has it: open, and past its handshake. */
+export interface NodeSocket {
+  readonly readyState: number;
+  readonly OPEN: number;
+  /** Bytes that wait to be sent. */
+  readonly bufferedAmount: number;
+  on(event: 'message', listener: (data: FrameData, isBinary: boolean) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'close', listener: (code: number) => void): unknown;
+  send(frame: Uint8Array, done: (error?: Error | null) => void): void;
+  /** Delivers no message until `resume`. */
+  pause(): void;
+  resume(): void;
+  close(code: number, reason: string): void;
+  terminate(): void;
+}
