@@ -39,7 +39,7 @@ export class TaskSet implements AssignedStore<Task> {
       sandboxes.add(left.sandboxId);
     }
     const known = new Set(stored.map(({ task }) => sandboxIdOf(task)));
-    for (const { task, status } of stored) this.#add(task, status);
+    for (const { task, status, withheldAuth } of stored) this.#add(task, status, withheldAuth);
     this.#found.clear();
     for (const sandboxId of sandboxes) {
       if (known.has(sandboxId)) continue;
@@ -51,7 +51,10 @@ export class TaskSet implements AssignedStore<Task> {
   put(task: Task): void {
     const controller = this.#tasks.get(task.ID);
     if (controller === undefined) this.#add(task, task.Status);
-    else this.#update(controller, task);
+    else {
+      controller.update(task);
+      this.#store.putTask(controller.record);
+    }
   }
 
   retain(named: ReadonlySet<string>): void {
@@ -67,7 +70,8 @@ export class TaskSet implements AssignedStore<Task> {
     }
     const { task } = controller;
     if (desired !== undefined && compareStates(desired, task.DesiredState) > 0) {
-      this.#update(controller, { ...task, DesiredState: desired });
+      controller.raise(desired);
+      this.#store.putTask(controller.record);
     }
   }
 
@@ -94,23 +98,20 @@ export class TaskSet implements AssignedStore<Task> {
     await Promise.all(leaving.map(({ gone }) => gone));
   }
 
-  #update(controller: TaskController, task: Task): void {
-    controller.update(task);
-    this.#store.putTask({ task: controller.task, status: controller.status });
-  }
-
-  #add(task: Task, status: TaskStatus): void {
+  /** @param isAuthWithheld see {@link StoredTask.withheldAuth} */
+  #add(task: Task, status: TaskStatus, isAuthWithheld = false): void {
     const leaving = this.#leaving.get(task.ID);
     if (leaving !== undefined) {
       void leaving.gone.then(() => {
-        if (!this.#closed && !this.#tasks.has(task.ID)) this.#add(task, status);
+        if (!this.#closed && !this.#tasks.has(task.ID)) this.#add(task, status, isAuthWithheld);
       });
       return;
     }
     const found = this.#found.get(task.ID);
     this.#found.delete(task.ID);
-    this.#store.putTask({ task, status });
-    this.#tasks.set(task.ID, new TaskController(task, status, found, this.#host));
+    const controller = new TaskController({ task, status, found, isAuthWithheld }, this.#host);
+    this.#tasks.set(task.ID, controller);
+    this.#store.putTask(controller.record);
   }
 
   remove(taskId: string): void {
