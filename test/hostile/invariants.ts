@@ -3,13 +3,17 @@ import {
   isHostAddress,
   isObjectId,
   isPort,
+  isTaskAddress,
   isTaskState,
   isTimestamp,
+  isTunnelled,
   type Node,
   NODE_INDEX_FIRST,
   NODE_INDEX_LAST,
+  parseCidr,
   parseIpAddress,
   publishedKey,
+  Subnet,
   type Task,
 } from '@swarm/api';
 import type { State } from './state.js';
@@ -254,7 +258,7 @@ function twice(values: readonly string[]): string[] {
 /** Where tunnel packets to a living node go. Nodes with the userspace backend share a host in these tests. */
 function tunnelOf({ Mesh, Status, Description }: Node): string[] {
   if (Mesh === undefined || Mesh.Address === '' || Status.State !== 'ready') return [];
-  return Description?.MeshBackend === 'userspace' ? [] : [Mesh.Address];
+  return isTunnelled(Description) ? [Mesh.Address] : [];
 }
 
 function badPorts(of: string, ports: Task['Endpoint']['Ports'] | undefined): string[] {
@@ -280,12 +284,14 @@ function addressesOf({ NetworksAttachments = [] }: Task): string[] {
   return NetworksAttachments.flatMap(({ Addresses }) => Addresses);
 }
 
-/** A node's block is a /24. */
 function outside(state: State, task: Task): string[] {
   const node = task.NodeID === undefined ? undefined : state.get('node', task.NodeID);
-  const prefix = node?.Mesh?.Subnet.replace(/\d+\/24$/, '');
-  if (prefix === undefined) return [];
+  if (node?.Mesh === undefined) return [];
+  const block = Subnet.of(node.Mesh.Subnet);
   return addressesOf(task)
-    .filter((address) => !address.startsWith(prefix))
-    .map((address) => `task ${task.ID} has ${address}, its node ${node!.Mesh!.Subnet}`);
+    .filter((text) => {
+      const address = parseCidr(text)?.address ?? parseIpAddress(text);
+      return address === undefined || !isTaskAddress(block, address);
+    })
+    .map((address) => `task ${task.ID} has ${address}, its node ${block}`);
 }

@@ -4,7 +4,7 @@
  */
 export { MS, SECOND } from './objects/common.js';
 export { compareStates, isTerminal } from './task-state.js';
-export { HOST_PRIVILEGES } from './validate/host-privileges.js';
+export { HOST_PRIVILEGES, isHostImage } from './validate/host-privileges.js';
 export * from './values/address.js';
 export * from './values/default-paths.js';
 export * from './values/place.js';

@@ -4,6 +4,7 @@ export * from './ids.js';
 export * from './join-token.js';
 export * from './logger.js';
 export * from './network/layout.js';
+export * from './network/mesh-backend.js';
 export * from './network/port-key.js';
 export * from './network/subnet.js';
 export * from './negotiation.js';

@@ -3,11 +3,14 @@ import fc from 'fast-check';
 import {
   ENDPOINT_MARK_BITS,
   INGRESS_SUBNET,
+  isTaskAddress,
   isTaskOffset,
+  isTunnelled,
   MARK_BITS,
   NODE_INDEX_BITS,
   NODE_INDEX_FIRST,
   NODE_INDEX_LAST,
+  meshPortKey,
   nodeBlock,
   parseIpAddress,
   portKey,
@@ -80,4 +83,29 @@ test('a port is named by protocol and number', (t) => {
   t.is(portKey('tcp', 80), 'tcp/80');
   t.is(publishedKey({ Protocol: 'udp', PublishedPort: 53 }), 'udp/53');
   t.is(publishedKey({ Protocol: 'udp' }), 'udp/0');
+});
+
+test('network, node and broadcast address of a block are not for tasks', (t) => {
+  const block = subnet('10.240.3.0/24');
+  const may = (text: string) => isTaskAddress(block, parseIpAddress(text)!);
+  t.deepEqual(['10.240.3.0', '10.240.3.1', '10.240.3.2', '10.240.3.254', '10.240.3.255'].map(may), [
+    false,
+    false,
+    true,
+    true,
+    false,
+  ]);
+  t.false(may('10.240.4.2'));
+  t.false(may('::2'));
+});
+
+test('a node is tunnelled unless it says that its mesh runs in user space', (t) => {
+  t.true(isTunnelled(undefined));
+  t.true(isTunnelled({}));
+  t.true(isTunnelled({ MeshBackend: 'nftables' }));
+  t.false(isTunnelled({ MeshBackend: 'userspace' }));
+});
+
+test('a port of the mesh has the key of its protocol and number', (t) => {
+  t.is(meshPortKey({ protocol: 'udp', publishedPort: 53 }), portKey('udp', 53));
 });

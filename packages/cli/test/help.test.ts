@@ -25,7 +25,10 @@ test('the overview lists every command once, by kind', async (t) => {
     'Global Options:',
   ]);
   const listed = [...text.matchAll(/^ {2}([a-z][\w-]*) {3}/gm)].map(([, word]) => word!);
-  t.deepEqual(listed.sort(), [...new Set(COMMANDS.map((each) => each.path[0]!))].sort());
+  t.deepEqual(
+    listed.sort(),
+    [...new Set([...COMMANDS.map((each) => each.path[0]!), 'help'])].sort(),
+  );
 });
 
 test('every management command has a line of help for each of its commands', (t) => {
@@ -125,6 +128,15 @@ test('--version and -v say the version', async (t) => {
 
 const MISSPELT: readonly (readonly [readonly string[], string])[] = [
   [['servce', 'ls'], "Did you mean 'swarm service'?"],
+  [['stak', 'ls'], "Did you mean 'swarm stack'?"],
+  [['completion', 'bsh'], "Did you mean 'swarm completion bash' or 'swarm completion zsh'?"],
+  [['--hots', 'x', 'node', 'ls'], "Did you mean '--host'?\nSee 'swarm --help'."],
+  [['--hlep'], "Did you mean '--help'?\nSee 'swarm --help'."],
+  [['--hots=x', 'ls'], "Did you mean '--host'?"],
+  [['--host', 'x', '--tlsverfy', 'ls'], "Did you mean '--tlsverify'?"],
+  [['-x', 'ls'], "See 'swarm --help'."],
+  [['node', '--hlep'], "Did you mean '--help'?\nSee 'swarm node --help'."],
+  [['service', '--filter', 'x', 'ls'], "See 'swarm service --help'."],
   [['nodes'], "Did you mean 'swarm node'?"],
   [['ini'], "Did you mean 'swarm init'?"],
   [['service', 'lst'], "Did you mean 'swarm service ls'?"],
@@ -141,6 +153,21 @@ for (const [words, hint] of MISSPELT) {
     t.is(code, 1);
     t.is(out, '');
     t.true(err.includes(`\n${hint}\n`), err);
+  });
+}
+
+for (const [words, flag] of [
+  [['--hots', 'x', 'node', 'ls'], '--hots'],
+  [['--hots=x', 'node', 'ls'], '--hots'],
+  [['--host', 'x', '-q', 'ls'], '-q'],
+  [['service', '--filter', 'x', 'ls'], '--filter'],
+  [['help', '--zzz'], '--zzz'],
+] as const) {
+  test(`a flag that is not known is not taken for a command: swarm ${words.join(' ')}`, async (t) => {
+    const { code, err } = await swarm(...words);
+    t.is(code, 1);
+    t.true(err.includes(`unknown flag: ${flag}\n`), err);
+    t.false(err.includes('is not a swarm command'), err);
   });
 }
 

@@ -44,9 +44,13 @@ async function install(t: ExecutionContext, folder: string): Promise<string | un
   t.is(packed!.filename, 'swarm-cli-0.1.0.tgz');
   for (const path of [
     ...['bin/swarm.js', 'bundle/main.js', 'bundle/LICENSES.txt', 'README.md'],
-    'systemd/swarm.service',
+    ...['systemd/swarm.service', 'LICENSE'],
   ])
     t.true(paths.includes(path), path);
+  t.is(
+    readFileSync(join(PACKAGE, 'LICENSE'), 'utf8'),
+    readFileSync(join(PACKAGE, '..', '..', 'LICENSE'), 'utf8'),
+  );
   t.deepEqual(
     paths.filter((path) => /^(src|test|dist)\//.test(path)),
     [],

@@ -98,7 +98,12 @@ test('an image that no registry knows stays as it is named, with a warning', asy
 
 test('--no-resolve-image, a digest and image host ask no registry', async (t) => {
   const answers = { 'POST /services/create': { ID: 'x' } };
-  for (const image of [['--no-resolve-image', 'nginx:1'], ['nginx@sha256:abc'], ['host', 'ls']]) {
+  for (const image of [
+    ['--no-resolve-image', 'nginx:1'],
+    ['nginx@sha256:abc'],
+    ['host', 'ls'],
+    ['host:latest', 'ls'],
+  ]) {
     const done = await command(t, answers, 'service', 'create', '-d', ...image);
     t.deepEqual([done.asked.length, done.err], [1, ''], image.join(' '));
   }

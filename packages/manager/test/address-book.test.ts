@@ -1,5 +1,6 @@
 import {
   type Network,
+  isTaskAddress,
   nodeBlock,
   parseCidr,
   type PortConfig,
@@ -11,7 +12,6 @@ import test from 'ava';
 import fc from 'fast-check';
 import { ADDRESS_REST_MS } from '../src/allocator/address-pool.js';
 import { AddressBook, createAllocator } from '../src/allocator/index.js';
-import { isTaskAddress } from '../src/allocator/node-mesh.js';
 import type { ControlLoop } from '../src/control-loop.js';
 import { createScheduler } from '../src/scheduler/index.js';
 import type { Draft } from '../src/store/store.js';

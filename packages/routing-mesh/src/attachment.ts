@@ -25,8 +25,6 @@ export function readAttachment(task: TaskAttachment): CheckedTask {
     refuse(`task ${taskId} is attached to more than ${MAX_ATTACHMENTS} networks`);
   }
   const read = attachments.map((one) => readNetwork(taskId, one));
-  const addresses = read.flatMap((one) => one.addresses);
-  if (new Set(addresses).size < addresses.length) refuse(`task ${taskId} has an address twice`);
   const networks = new Set(read.map(({ networkId }) => networkId));
   if (networks.size < read.length) refuse(`task ${taskId} is attached to a network twice`);
   const hostPorts = (task.hostPorts ?? []).map((port): HostPort => {
@@ -57,6 +55,9 @@ function readNetwork(taskId: string, attachment: NetworkAttachment): CheckedAtta
       ),
   );
   if (first === undefined) return refuse(`task ${taskId} has no address on ${networkId}`);
+  if (new Set([first, ...more]).size < given.length) {
+    refuse(`task ${taskId} has an address twice on ${networkId}`);
+  }
   return { networkId, addresses: [first, ...more] };
 }
 

@@ -4,13 +4,16 @@ import {
   isLoopback,
   isObjectId,
   isPort,
+  isTaskAddress,
+  nodeBlock,
   parseIpAddress,
   type PortProtocol,
   SHARED_PORT_FIRST,
   SHARED_PORT_LAST,
+  Subnet,
 } from '@swarm/api';
-import { type Cidr, isTaskAddress, type Network, networkOf } from './address.js';
-import { MAX_PEER_INDEX, type NetworkId, peerSubnet, type TaskId } from './layout.js';
+import { type SubnetText, subnetText } from './address.js';
+import { MAX_PEER_INDEX, type NetworkId, type TaskId } from './layout.js';
 import type { HostPort } from './mesh.js';
 
 /** A peer whose every field is checked. */
@@ -20,7 +23,7 @@ export interface CheckedPeer {
   readonly index: number;
   readonly address: IpAddress;
   /** The /24 of its index. */
-  readonly subnet: Cidr;
+  readonly subnet: SubnetText;
   readonly down: boolean;
   /** There is no tunnel to it: its tasks are reached at `address`. */
   readonly userspace: boolean;
@@ -87,7 +90,7 @@ export function fieldsOf(value: unknown, what: string): Fields {
 }
 
 /** @throws BadPart */
-export function readPeer(value: unknown, ingress: Network): CheckedPeer {
+export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
   const { nodeId, index, address, subnet, down, userspace } = fieldsOf(value, 'a peer');
   if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (!Number.isInteger(index) || (index as number) < 1 || (index as number) > MAX_PEER_INDEX) {
@@ -97,7 +100,8 @@ export function readPeer(value: unknown, ingress: Network): CheckedPeer {
   if (parsed === undefined || !isHostAddress(parsed)) {
     throw new BadPart('its address is not the address of a host');
   }
-  const block = peerSubnet(ingress, index as number);
+  const block = subnetText(nodeBlock(ingress, index as number));
+  if (block === undefined) throw new BadPart(`the network ${ingress} has no block for its index`);
   if (subnet !== block) throw new BadPart(`its block is not ${block}`);
   return {
     nodeId,
@@ -133,7 +137,7 @@ export function readEndpoint(value: unknown, rules: EndpointRules): CheckedEndpo
   const peer = rules.peers.get(nodeId);
   if (peer === undefined) return undefined;
   if (!peer.userspace) {
-    if (!isTaskAddress(networkOf(peer.subnet), parsed)) {
+    if (!isTaskAddress(Subnet.of(peer.subnet), parsed)) {
       throw new BadPart(`its address is not a task's in the block ${peer.subnet} of its node`);
     }
   } else if (parsed !== peer.address) {

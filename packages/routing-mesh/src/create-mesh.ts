@@ -1,4 +1,5 @@
-import { parseCidr } from './address.js';
+import { Subnet } from '@swarm/api';
+import { subnetText } from './address.js';
 import { openPacketFilter } from './kernel/open-packet-filter.js';
 import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK } from './layout.js';
 import type { Mesh, MeshOptions } from './mesh.js';
@@ -33,7 +34,7 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
     );
   }
   const text = options.ingressNetwork ?? DEFAULT_INGRESS_NETWORK;
-  const network = parseCidr(text);
+  const network = subnetText(Subnet.parse(text));
   if (network === undefined) {
     throw new RangeError(`"${text}" is not an IPv4 network; write it like 10.240.0.0/12`);
   }

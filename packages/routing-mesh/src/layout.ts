@@ -4,11 +4,9 @@ import {
   INGRESS_VNI,
   type IpAddress,
   MARK_BITS,
-  NODE_BLOCK_PREFIX_LENGTH,
-  NODE_BLOCK_SIZE,
   NODE_INDEX_LAST,
 } from '@swarm/api';
-import { addressBytes, type Cidr, cidrOf, type Ipv4Address, type Network } from './address.js';
+import { addressBytes, type Ipv4Address } from './address.js';
 import type { Word } from './kernel/words.js';
 
 /**
@@ -81,12 +79,6 @@ export function peerMark(index: number): number {
   return (index << PEER_MARK_SHIFT) >>> 0;
 }
 
-/** Block of node `index` in the ingress network. */
-export function peerSubnet(ingress: Network, index: number): Cidr {
-  const base = ingress.base + index * NODE_BLOCK_SIZE;
-  return cidrOf({ base, prefixLength: NODE_BLOCK_PREFIX_LENGTH });
-}
-
 /** The tunnel device's MAC on node `index`: locally administered, so it belongs to no vendor. */
 export function peerMac(index: number): Mac {
   return `02:00:00:00:${hex(index >> 8)}:${hex(index & 0xff)}` as Mac;
@@ -126,8 +118,9 @@ export function isTaskLinkName(name: unknown): name is LinkName {
 }
 
 /**
- * MACs of a task's link, derived from its address (for IPv6, from the last four bytes), so that the neighbour
- * entries of both ends are known beforehand.
+ * MACs of a task's link, derived from one of its addresses (for IPv6, from the last four bytes), so that the
+ * neighbour entries of both ends are known beforehand and nothing has to be stored. Which address does not
+ * matter: a link is a wire of its own, on which no third device could have the same MAC.
  */
 export function taskMacs(address: IpAddress): { host: Mac; task: Mac } {
   const bytes = addressBytes(address).slice(-4).map(hex);

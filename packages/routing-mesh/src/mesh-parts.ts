@@ -1,5 +1,5 @@
 import type { Clock, Logger } from '@swarm/api';
-import type { Cidr } from './address.js';
+import type { SubnetText } from './address.js';
 import type { LoadBalancer } from './balancer/load-balancer.js';
 import { DnatSection } from './balancer/nftables/dnat-section.js';
 import { HostPortSection } from './balancer/nftables/host-port-section.js';
@@ -41,7 +41,7 @@ export interface PartOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
-  readonly ingressNetwork: Cidr;
+  readonly ingressNetwork: SubnetText;
   readonly dataPathPort: number;
   readonly bindAddresses: readonly string[];
   readonly udpIdleMs: number;

@@ -1,4 +1,4 @@
-import type { Clock, Logger, MeshPeer, MeshState, PortProtocol } from '@swarm/api';
+import type { Clock, Logger, MeshBackendName, MeshPeer, MeshState, PortProtocol } from '@swarm/api';
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
 
@@ -44,7 +44,7 @@ export interface TaskSockets {
   readonly ports: readonly { readonly protocol: PortProtocol; readonly port: number }[];
 }
 
-export type MeshBackendName = 'nftables' | 'userspace';
+export type { MeshBackendName };
 
 /**
  * One node's part of the routing mesh. Calls may come at any time and overlap; the implementation orders

@@ -5,9 +5,10 @@ import {
   type Logger,
   type MeshPeer,
   type MeshState,
+  Subnet,
   type Timer,
 } from '@swarm/api';
-import { type Cidr, networkOf } from './address.js';
+import type { SubnetText } from './address.js';
 import { readAttachment } from './attachment.js';
 import type { LocalTask } from './balancer/load-balancer.js';
 import { BadPart, type CheckedPeer, type CheckedState, readPeer, samePeer } from './checked.js';
@@ -20,7 +21,7 @@ import { StateReader } from './state-reader.js';
 
 export interface NodeMeshOptions {
   readonly parts: MeshParts;
-  readonly ingressNetwork: Cidr;
+  readonly ingressNetwork: SubnetText;
   /** How often to check whether somebody changed our state in the kernel; absent: never. */
   readonly checkIntervalMs?: number;
   readonly logger: Logger;
@@ -60,7 +61,7 @@ export class NodeMesh implements Mesh {
     this.#logger = options.logger;
     this.backend = options.parts.backend;
     const { ingressNetwork, logger } = options;
-    this.#reader = new StateReader({ ingress: networkOf(ingressNetwork), logger });
+    this.#reader = new StateReader({ ingress: Subnet.of(ingressNetwork), logger });
     this.#states = new LatestQueue((state) => this.#apply(state));
   }
 
@@ -154,7 +155,8 @@ export class NodeMesh implements Mesh {
     const before = this.#tasks.get(taskId);
     // From here on its host ports are its own, even against a task attached meanwhile.
     this.#claims.claim(taskId, hostPorts);
-    const addresses = attachments.flatMap((one) => one.addresses);
+    // In the host's network all attachments are at one address.
+    const addresses = [...new Set(attachments.flatMap((one) => one.addresses))];
     const local = { taskId, addresses, hostPorts };
     this.#tasks.set(taskId, local);
     try {
@@ -258,9 +260,9 @@ export class NodeMesh implements Mesh {
 }
 
 /** @throws RangeError */
-function readSelf(place: MeshPeer, ingressNetwork: Cidr): CheckedPeer {
+function readSelf(place: MeshPeer, ingressNetwork: SubnetText): CheckedPeer {
   try {
-    return readPeer(place, networkOf(ingressNetwork));
+    return readPeer(place, Subnet.of(ingressNetwork));
   } catch (error) {
     if (!(error instanceof BadPart)) throw error;
     throw new RangeError(`mesh: this node has no place in ${ingressNetwork}: ${error.message}`);

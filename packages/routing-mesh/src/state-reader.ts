@@ -1,5 +1,4 @@
-import { isPort, type Logger, showControls, portKey } from '@swarm/api';
-import type { Network } from './address.js';
+import { isPort, type Logger, portKey, showControls, type Subnet } from '@swarm/api';
 import {
   BadPart,
   type CheckedEndpoint,
@@ -36,7 +35,7 @@ interface Read {
  * Does not read ports again that are the same object as before while the peers are the same.
  */
 export class StateReader {
-  readonly #ingress: Network;
+  readonly #ingress: Subnet;
   readonly #logger: Logger;
   #peers: ReadonlyMap<string, CheckedPeer> = new Map();
   /** What `#peers` was made from, and what was wrong with it. */
@@ -49,7 +48,7 @@ export class StateReader {
   #read = new WeakMap<object, Read>();
   #faults: Faults = new Map();
 
-  constructor(options: { ingress: Network; logger: Logger }) {
+  constructor(options: { ingress: Subnet; logger: Logger }) {
     this.#ingress = options.ingress;
     this.#logger = options.logger;
   }

@@ -264,3 +264,16 @@ test('close leaves everything that works by itself, or nothing', async (t) => {
     'tunnel.close',
   ]);
 });
+
+test('one address on all networks, as in the host’s network, is one address of the task', async (t) => {
+  const { mesh, fake } = await started();
+  fake.take();
+  await mesh.attach({
+    ...attachment('task1'),
+    attachments: [
+      { networkId: 'net1', addresses: ['198.18.0.1/32'] },
+      { networkId: 'net2', addresses: ['198.18.0.1/32'] },
+    ],
+  });
+  t.true(fake.take().includes('balancer.attach task1 198.18.0.1'));
+});

@@ -42,7 +42,8 @@ class Bench {
 
   add(id: string, wishes: TaskWishes = {}, found?: LeftTask): TaskController {
     const task = makeTask(id, wishes);
-    return new TaskController(task, task.Status, found, this.host);
+    const known = { task, status: task.Status, found, isAuthWithheld: false };
+    return new TaskController(known, this.host);
   }
 
   /** A task that runs. */

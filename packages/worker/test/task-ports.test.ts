@@ -28,13 +28,15 @@ test('all networks of a task are attached, each with all its addresses', (t) => 
   t.deepEqual(taskAttachments(makeTask('t2')), []);
 });
 
-test('a task in its host’s network is attached once, where it listens', (t) => {
+test('a task in its host’s network is on all its networks, where it listens', (t) => {
   const task = attached(on('back', '10.9.0.2/32'), on('ingress', '10.240.1.5/32'));
   t.deepEqual(sharedAttachments(task, '127.0.0.1'), [
     { networkId: 'back', addresses: ['127.0.0.1/32'] },
+    { networkId: 'ingress', addresses: ['127.0.0.1/32'] },
   ]);
   t.deepEqual(sharedAttachments(task, 'fd00::1'), [
     { networkId: 'back', addresses: ['fd00::1/128'] },
+    { networkId: 'ingress', addresses: ['fd00::1/128'] },
   ]);
   t.deepEqual(sharedAttachments(makeTask('t2'), '127.0.0.1'), []);
 });

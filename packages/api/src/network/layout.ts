@@ -3,13 +3,17 @@
  * addresses, and how a node's index fits into packet marks. Everything else in a kernel is local to its
  * node (packages/routing-mesh/src/layout.ts).
  */
+import type { IpAddress } from '../values/address.js';
 import type { Subnet } from './subnet.js';
 
 /** VXLAN network identifiers of overlay networks, as Docker numbers them; 24 bits. */
 export const VNI_FIRST = 4096;
 export const VNI_LAST = 2 ** 24 - 1;
 
-/** What the ingress network is created with. Once it is stored, the stored network counts. */
+/**
+ * What the ingress network is created with. Managers read the stored network, but no message tells nodes
+ * its VNI and subnet: nodes use these constants, so both are fixed for now.
+ */
 export const INGRESS_NAME = 'ingress';
 export const INGRESS_VNI = VNI_FIRST;
 export const INGRESS_SUBNET = '10.240.0.0/12';
@@ -53,4 +57,10 @@ export function taskOffsetLast(subnet: Subnet): number {
  */
 export function isTaskOffset(subnet: Subnet, offset: number): boolean {
   return offset >= TASK_OFFSET_FIRST && offset <= taskOffsetLast(subnet);
+}
+
+/** Whether a task can have this address: it is in the subnet, at an offset for tasks. */
+export function isTaskAddress(subnet: Subnet, address: IpAddress): boolean {
+  const offset = subnet.offsetOf(address);
+  return offset !== undefined && isTaskOffset(subnet, offset);
 }

@@ -1,3 +1,4 @@
+import type { MeshPort } from '../wire/mesh.js';
 import type { PortConfig, PortProtocol } from '../objects/service.js';
 
 /** One port of a protocol, as a key of maps: `tcp/8080`. TCP, UDP and SCTP have separate port numbers. */
@@ -10,4 +11,9 @@ export function portKey(protocol: PortProtocol, port: number): PortKey {
 /** The key of a published port; 0 stands for one that is not chosen yet. */
 export function publishedKey(port: Pick<PortConfig, 'Protocol' | 'PublishedPort'>): PortKey {
   return portKey(port.Protocol, port.PublishedPort ?? 0);
+}
+
+/** The key of a port of the mesh state. */
+export function meshPortKey(port: Pick<MeshPort, 'protocol' | 'publishedPort'>): PortKey {
+  return portKey(port.protocol, port.publishedPort);
 }

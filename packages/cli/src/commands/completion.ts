@@ -1,4 +1,5 @@
 import { type Command, UsageError } from '../command.js';
+import { didYouMean, nearest } from '../line/nearest.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
@@ -17,9 +18,14 @@ export const COMPLETION: Command = {
     { line: 'completion fish', about: 'for ~/.config/fish/completions/swarm.fish' },
   ],
   async run({ args, output }) {
-    const shell = SHELLS.find((each) => each === args.positionals[0]);
+    const given = args.positionals[0]!;
+    const shell = SHELLS.find((each) => each === given);
+    // Two edits turn any shell into any other.
+    const likely = nearest(given, SHELLS, 1).map((each) => `'swarm completion ${each}'`);
     if (shell === undefined)
-      throw new UsageError(`no completion for '${args.positionals[0]}': use ${SHELLS.join(', ')}`);
+      throw new UsageError(
+        `no completion for '${given}': use ${SHELLS.join(', ')}${didYouMean(likely)}`,
+      );
     const { SCRIPTS } = await import('../completion/scripts.js');
     output.write(SCRIPTS[shell]);
     return 0;

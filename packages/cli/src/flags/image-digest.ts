@@ -1,9 +1,6 @@
-import type { Placement, ServiceSpec } from '@swarm/api';
+import { isHostImage, type Placement, type ServiceSpec } from '@swarm/api/client';
 import { type ApiClient, DaemonError } from '../client/api-client.js';
 import type { CommandContext } from '../command.js';
-
-/** Not an image: stands for a command of the host itself. */
-const HOST_IMAGE = 'host';
 
 interface Distribution {
   readonly Descriptor?: { readonly digest?: string };
@@ -23,7 +20,7 @@ export async function pinImage(
   const task = spec.TaskTemplate;
   const container = task.ContainerSpec;
   const image = container?.Image ?? '';
-  if (container === undefined || image === HOST_IMAGE || image.includes('@')) return { spec };
+  if (container === undefined || isHostImage(image) || image.includes('@')) return { spec };
   let found: Distribution;
   try {
     found = await client.call('GET', `/distribution/${image}/json`, {}, undefined, headers);

@@ -11,7 +11,7 @@ import {
 } from '../commands/commands.js';
 import type { LocalNode } from '../local-node.js';
 import type { Output } from '../output/output.js';
-import { globalFlags, leadingFlags } from './global-flags.js';
+import { GLOBAL_FLAGS, globalFlags, leadingFlags } from './global-flags.js';
 import { didYouMean, nearest } from './nearest.js';
 
 const HELP = ['help', '--help', '-h'];
@@ -80,21 +80,34 @@ async function help(words: readonly string[], output: Output): Promise<number> {
   return 0;
 }
 
+/** The first word that no command, and no flag before one, begins with. */
 function unknown(words: readonly string[]): UsageError {
   const first = words[0]!;
+  if (first.startsWith('-')) return unknownFlag(first, 'swarm --help');
   if (NOT_YET_COMMANDS.includes(first))
     return new UsageError(`'swarm ${first}' is not supported yet.\nSee 'swarm --help'.`);
   const group = commandsOf(first);
   const isGroup = group.length > 0;
+  if (isGroup && words[1]!.startsWith('-')) return unknownFlag(words[1]!, `swarm ${first} --help`);
   const given = isGroup ? `${first} ${words[1]}` : first;
   const known = isGroup
     ? group.map((each) => each.path[1]!)
-    : [...new Set([...COMMANDS.map((each) => each.path[0]!), 'help'])];
+    : [...new Set([...COMMANDS.map((each) => each.path[0]!), ...NOT_YET_COMMANDS, 'help'])];
   const likely = nearest(isGroup ? words[1]! : first, known).map(
     (each) => `'swarm ${isGroup ? `${first} ` : ''}${each}'`,
   );
   const see = isGroup ? `swarm ${first} --help` : 'swarm --help';
   return new UsageError(
     `swarm: '${given}' is not a swarm command.${didYouMean(likely)}\nSee '${see}'.`,
+  );
+}
+
+function unknownFlag(word: string, see: string): UsageError {
+  const [flag] = word.split('=', 1);
+  const known = [...Object.keys(GLOBAL_FLAGS), 'version'].map((name) => `--${name}`);
+  // A flag of one letter is near every other one.
+  const likely = flag!.startsWith('--') ? nearest(flag!, known) : [];
+  return new UsageError(
+    `unknown flag: ${flag}${didYouMean(likely.map((each) => `'${each}'`))}\nSee '${see}'.`,
   );
 }

@@ -35,12 +35,18 @@ export async function overview(width: number): Promise<string> {
     paragraph('Turns Linux hosts into one cluster that runs services.', width),
     section('Management Commands', Object.entries(MANAGEMENT), width),
     section('Cluster Commands', single.filter(isCluster).map(nameAndAbout), width),
-    section('Commands', single.filter((each) => !isCluster(each)).map(nameAndAbout), width),
+    section(
+      'Commands',
+      [HELP, ...single.filter((each) => !isCluster(each)).map(nameAndAbout)],
+      width,
+    ),
     await options.getHelp(),
     paragraph("Run 'swarm COMMAND --help' for more on a command.", width),
   ].join('\n\n');
 }
 
+/** Served by the line itself: it has no entry in the table. */
+const HELP = ['help', 'Show the help of a command'] as const;
 const VERSION_FLAG: Flag = {
   type: 'boolean',
   short: 'v',

@@ -3,9 +3,15 @@ const SUGGESTION_LIMIT = 3;
 /** A shorter word is the start of too many others. */
 const PREFIX_MIN_LENGTH = 3;
 
-/** The known words that the user probably meant, likeliest first. */
-export function nearest(word: string, known: readonly string[]): readonly string[] {
-  const limit = word.length <= 3 ? 1 : word.length <= 8 ? 2 : 3;
+/**
+ * The known words that the user probably meant, likeliest first.
+ * @param limit of edits; by default it depends on the length of the word
+ */
+export function nearest(
+  word: string,
+  known: readonly string[],
+  limit = word.length <= 3 ? 1 : word.length <= 8 ? 2 : 3,
+): readonly string[] {
   return known
     .map((each) => ({ each, edits: edits(word, each) }))
     .filter(

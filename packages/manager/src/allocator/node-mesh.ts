@@ -2,7 +2,6 @@ import {
   INGRESS_SUBNET,
   type IpAddress,
   isHostAddress,
-  isTaskOffset,
   type Network,
   type Node,
   NODE_INDEX_FIRST,
@@ -12,9 +11,6 @@ import {
   Subnet,
 } from '@swarm/api';
 import type { View } from '../store/store.js';
-
-/** NodeDescription.MeshBackend of a node without a tunnel, whose tasks share the host's network. */
-export const USERSPACE = 'userspace';
 
 /** Gives nodes their places in the mesh, at the lowest free index. */
 export class MeshIndexes {
@@ -58,12 +54,6 @@ export function ingressSubnet(view: View): Subnet {
 export function nodeBoundSubnet({ Subnets }: Network): Subnet {
   const subnets = Subnets.flatMap(({ Subnet: text }) => Subnet.parse(text) ?? []);
   return subnets.find(({ isIpv6 }) => !isIpv6) ?? Subnet.of(INGRESS_SUBNET);
-}
-
-/** Whether a task can have this address of a node's block: not its network, node or broadcast address. */
-export function isTaskAddress(block: Subnet, address: IpAddress): boolean {
-  const offset = block.offsetOf(address);
-  return offset !== undefined && isTaskOffset(block, offset);
 }
 
 /** Parses a host's address; undefined for anything else, and for an address that others cannot reach. */

@@ -3,6 +3,7 @@ import {
   type AgentMessage,
   type AgentStatus,
   compareStates,
+  isTunnelled,
   type ManagerAddress,
   MS,
   type Node,
@@ -19,7 +20,7 @@ import { asOfLevel, levelOf } from '../store/feature-levels.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
 import { AssignmentSender } from './assignment-sender.js';
 import { AssignmentSet } from './assignment-set.js';
-import { hostAddress, USERSPACE } from '../allocator/node-mesh.js';
+import { hostAddress } from '../allocator/node-mesh.js';
 import { BatchWriter, WriterStopped } from './batch-writer.js';
 import { DispatchCodec, MalformedMessage } from './codec.js';
 import { type DataPathClaim, DataPathClaims } from './data-path-claims.js';
@@ -674,9 +675,8 @@ function raisesLevel(event: StoreEvent & { kind: 'cluster' }): boolean {
 
 /** What a node had before this leader heard of it. */
 function storedClaim(node: Node): DataPathClaim {
-  const isTunnelled = node.Description?.MeshBackend !== USERSPACE;
   return {
     from: hostAddress(node.Status.Addr),
-    address: isTunnelled ? hostAddress(node.Mesh?.Address) : undefined,
+    address: isTunnelled(node.Description) ? hostAddress(node.Mesh?.Address) : undefined,
   };
 }

@@ -1,6 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { MeshDelta, MeshPeer, MeshPort, MeshState } from '@swarm/api';
-import { meshPortKey } from './mesh-state.js';
+import {
+  type MeshDelta,
+  type MeshPeer,
+  type MeshPort,
+  meshPortKey,
+  type MeshState,
+} from '@swarm/api';
 
 /** The mesh before there is any: a delta from it replaces everything. */
 export const EMPTY_MESH: MeshState = { generation: 0, peers: [], ports: [] };

@@ -1,19 +1,20 @@
 import { isDeepStrictEqual } from 'node:util';
-import type {
-  Clock,
-  MeshDelta,
-  MeshPeer,
-  MeshPort,
-  MeshState,
-  Network,
-  Task,
-  Timer,
+import {
+  type Clock,
+  type MeshDelta,
+  type MeshPeer,
+  type MeshPort,
+  meshPortKey,
+  type MeshState,
+  type Network,
+  type Task,
+  type Timer,
 } from '@swarm/api';
 import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
 import { EMPTY_MESH, isEmptyDelta, meshDelta } from './mesh-delta.js';
-import { meshPeers, meshPortKey, sameToEndpoints, servicePorts } from './mesh-state.js';
+import { meshPeers, sameToEndpoints, servicePorts } from './mesh-state.js';
 
 /** A task that was an endpoint: the first generation without it, and when that was made. */
 interface Departure {

@@ -1,5 +1,7 @@
 import {
   isPort,
+  isTaskAddress,
+  isTunnelled,
   type MeshEndpoint,
   type MeshPeer,
   type MeshPort,
@@ -9,20 +11,15 @@ import {
   parseCidr,
   type PortConfig,
   type PortKey,
-  portKey,
+  meshPortKey,
   type Service,
   SHARED_PORT_FIRST,
   SHARED_PORT_LAST,
   Subnet,
   type Task,
 } from '@swarm/api';
-import { hostAddress, ingressSubnet, isTaskAddress, USERSPACE } from '../allocator/node-mesh.js';
+import { hostAddress, ingressSubnet } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
-
-/** Names a port of the mesh state: `tcp/8080`. */
-export function meshPortKey(port: Pick<MeshPort, 'protocol' | 'publishedPort'>): PortKey {
-  return portKey(port.protocol, port.publishedPort);
-}
 
 /**
  * What all meshes must do, from the replicated state alone. Ports come in order of their service's id,
@@ -88,7 +85,7 @@ export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
 
 /** Whether the node says that it has no kernel networking. */
 function isUserspace(node: Node): boolean {
-  return node.Description?.MeshBackend === USERSPACE;
+  return !isTunnelled(node.Description);
 }
 
 /** Whether endpoints of the node's tasks are the same with the one as with the other. */

@@ -4,12 +4,13 @@ import {
   compareStates,
   type IpAddress,
   isLoopback,
+  isTunnelled,
   type Node,
   type NodeStatus,
   parseIpAddress,
   type Task,
 } from '@swarm/api';
-import { hostAddress, USERSPACE } from '../allocator/node-mesh.js';
+import { hostAddress } from '../allocator/node-mesh.js';
 import type { StoreEvent } from '../store/store.js';
 import type { DataPathClaim } from './data-path-claims.js';
 
@@ -27,7 +28,7 @@ export interface AgentView {
 /** The node's claim to a data path address. Its own word counts only as far as it can be one. */
 export function dataPathClaim(node: Node, { hello, remoteAddress }: AgentView): DataPathClaim {
   const from = nodeAddress(node, hello, remoteAddress);
-  if (hello.description.MeshBackend === USERSPACE) return { from, address: undefined };
+  if (!isTunnelled(hello.description)) return { from, address: undefined };
   if (hello.dataPathAddr === '') return { from, address: from };
   return { from, address: dataPathAddress(hello.dataPathAddr, remoteAddress) };
 }
@@ -40,7 +41,7 @@ export function observedReady(node: Node, agent: AgentView, holder: string | und
   const { description } = agent.hello;
   const { protocol } = agent;
   const { from, address } = dataPathClaim(node, agent);
-  const isUserspace = description.MeshBackend === USERSPACE;
+  const isUserspace = !isTunnelled(description);
   const Message = isUserspace ? undefined : placeProblem(address, holder);
   const ready: Node = {
     ...node,

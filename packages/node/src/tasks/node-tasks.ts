@@ -8,6 +8,7 @@ import {
   DISPATCH_FRAME_LIMIT_BYTES,
   dispatcherProtocols,
   ERROR_CODE_HEADER,
+  isTunnelled,
   type Labels,
   type Logger,
   type ManagerAddress,
@@ -147,9 +148,9 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   });
   logger.info(
     { mesh: mesh.backend },
-    mesh.backend === 'userspace'
-      ? 'published ports are served by a userspace proxy: tasks see its address, not the client’s'
-      : 'published ports are served by the kernel; tasks see the client’s own address',
+    isTunnelled({ MeshBackend: mesh.backend })
+      ? 'published ports are served by the kernel; tasks see the client’s own address'
+      : 'published ports are served by a userspace proxy: tasks see its address, not the client’s',
   );
   let stood: () => void = () => {};
   let gone: (error: Error) => void = () => {};

@@ -43,7 +43,7 @@ export interface LinkCommands {
  * is the same everywhere, and permanent neighbour entries on both ends, so there is never a lookup. Each
  * address stands alone (/32, /128): tasks of a network reach each other by routes, not on a shared link.
  *
- * The MACs come from the link's first address.
+ * The MACs come from the link's first address; any of them would do (see `taskMacs`).
  */
 export function linkCommands(plan: LinkPlan): LinkCommands {
   const { taskId, networkId, netns, place, addresses, mtuBytes } = plan;

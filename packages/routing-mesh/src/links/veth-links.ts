@@ -3,10 +3,11 @@ import {
   isHostAddress,
   isIpv6,
   isLoopback,
+  isTaskAddress,
   type Logger,
   parseIpAddress,
+  Subnet,
 } from '@swarm/api';
-import { isTaskAddress, networkOf } from '../address.js';
 import { type NetnsPath, readNetnsPath } from '../attachment.js';
 import type { CheckedPeer } from '../checked.js';
 import { CommandError, type RunCommand } from '../kernel/command.js';
@@ -95,6 +96,11 @@ export class VethLinks implements TaskLinks {
   /** @throws RangeError */
   #plan({ taskId, netns, attachments, mtuBytes }: LinkWishes): LinkPlan[] {
     const path = readNetnsPath(netns);
+    const all = attachments.flatMap(({ addresses }) => addresses);
+    // The host has one route to an address, so only one link can have it.
+    if (new Set(all).size < all.length) {
+      throw new RangeError(`mesh: task ${taskId} has an address twice`);
+    }
     return attachments.map(({ networkId, addresses }, place) => {
       const [first, ...more] = addresses;
       for (const address of addresses) this.#checkAddress(taskId, address);
@@ -108,7 +114,7 @@ export class VethLinks implements TaskLinks {
       if (isHostAddress(address) && !isLoopback(address)) return;
       throw new RangeError(`mesh: task ${taskId} cannot have the address ${address}`);
     }
-    if (isTaskAddress(networkOf(subnet), address)) return;
+    if (isTaskAddress(Subnet.of(subnet), address)) return;
     throw new RangeError(
       `mesh: task ${taskId} has the address ${address}, which is not in this node's block ${subnet}`,
     );

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Logger } from '@swarm/api';
-import type { Cidr } from '../address.js';
+import type { SubnetText } from '../address.js';
 import type { CheckedPeer } from '../checked.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { type Nft, NftError } from '../kernel/nft.js';
@@ -20,7 +20,7 @@ export interface MeshTableOptions {
   readonly nft: Nft;
   /** If several have rules at one place, these follow this order. */
   readonly sections: readonly TableSection[];
-  readonly ingressNetwork: Cidr;
+  readonly ingressNetwork: SubnetText;
   readonly dataPathPort: number;
   readonly logger: Logger;
 }

@@ -1,4 +1,4 @@
-import type { Cidr } from '../address.js';
+import type { SubnetText } from '../address.js';
 import type { CheckedPeer } from '../checked.js';
 import type { ElementChanges } from './element-changes.js';
 
@@ -16,7 +16,7 @@ export type RulePlace =
 /** What the constant part of the table depends on. */
 export interface TablePlace {
   readonly self: CheckedPeer;
-  readonly ingressNetwork: Cidr;
+  readonly ingressNetwork: SubnetText;
   readonly dataPathPort: number;
 }
 

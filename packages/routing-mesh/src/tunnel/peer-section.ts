@@ -8,7 +8,7 @@ import {
   TUNNEL_VNI,
   ZONE_BASE,
 } from '../layout.js';
-import { firstHost } from '../address.js';
+import { nodeAddress } from '../address.js';
 import { type ElementChanges, keyOf, type SetName } from '../table/element-changes.js';
 import { chainText } from '../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
@@ -66,7 +66,7 @@ export class PeerSection implements TableSection {
           `ip saddr ${self.subnet} iifname != ${tunnel} ct direction reply ct mark & ${mask} != 0 meta mark set ct mark`,
         ],
         received: [`udp dport ${dataPathPort} @th,96,24 ${TUNNEL_VNI} ip saddr != @underlay drop`],
-        translate_source: [`ip saddr . ip daddr @homeward snat to ${firstHost(self.subnet)}`],
+        translate_source: [`ip saddr . ip daddr @homeward snat to ${nodeAddress(self.subnet)}`],
         sent: [`oifname ${tunnel} jump depart`],
       },
       referred: ['arrive', 'depart'],

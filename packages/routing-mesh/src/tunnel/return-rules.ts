@@ -1,5 +1,6 @@
 import { type Line, line, type Word, word } from '../kernel/words.js';
 import {
+  MAX_PEER_INDEX,
   PEER_MARK_MASK,
   peerMark,
   RETURN_TABLE_BASE,
@@ -11,7 +12,8 @@ import {
 
 /** Peers in a dispatch group: the lower six bits of the index. */
 const GROUP_BITS = 6;
-const GROUP_MASK = 0xfc000000;
+/** The bits of a peer's mark that all peers of its group share. */
+const GROUP_MASK = peerMark(MAX_PEER_INDEX - (2 ** GROUP_BITS - 1));
 const MASK = hexWord(PEER_MARK_MASK);
 
 /**

@@ -1,5 +1,5 @@
 import { isIpv6, parseIpAddress } from '@swarm/api';
-import { firstHost } from '../address.js';
+import { nodeAddress } from '../address.js';
 import type { CheckedPeer } from '../checked.js';
 import { type Line, line } from '../kernel/words.js';
 import {
@@ -57,7 +57,7 @@ export function planDevice(
   const v6 = isIpv6(self.address);
   const mtuBytes = underlay.mtu - (v6 ? TUNNEL_OVERHEAD_V6_BYTES : TUNNEL_OVERHEAD_V4_BYTES);
   const mac = peerMac(self.index);
-  const own = firstHost(self.subnet);
+  const own = nodeAddress(self.subnet);
   const existing = links.find((link) => link.ifname === TUNNEL_DEVICE);
   const data = existing?.linkinfo?.info_data;
   const isKept =

@@ -5,8 +5,9 @@ import {
   networkOf,
   NODE_BLOCK_PREFIX_LENGTH,
   parseIpAddress,
+  Subnet,
 } from '@swarm/api';
-import { type Cidr, firstHost, parseCidr, parseIpv4 } from '../address.js';
+import { nodeAddress, parseIpv4, type SubnetText, subnetText } from '../address.js';
 import { type CheckedPeer, samePeer } from '../checked.js';
 import { CommandError, type RunCommand } from '../kernel/command.js';
 import type { Kernel } from '../kernel/kernel.js';
@@ -114,7 +115,7 @@ export class VxlanTunnel implements Tunnel {
     const batch: Line[] = [];
     for (const peer of peers) {
       const mac = peerMac(peer.index);
-      const via = firstHost(peer.subnet);
+      const via = nodeAddress(peer.subnet);
       forwarding.push(
         line`fdb replace ${mac} dev ${TUNNEL_DEVICE} dst ${peer.address} self permanent`,
       );
@@ -235,7 +236,7 @@ export class VxlanTunnel implements Tunnel {
         this.#rules.delete(index),
         line`route flush table ${RETURN_TABLE_BASE + index}`,
         line`route del ${subnet} dev ${TUNNEL_DEVICE}`,
-        line`neigh del ${firstHost(subnet)} dev ${TUNNEL_DEVICE}`,
+        line`neigh del ${nodeAddress(subnet)} dev ${TUNNEL_DEVICE}`,
       );
       forwarding.push(line`fdb del ${peerMac(index)} dev ${TUNNEL_DEVICE} self`);
     }
@@ -273,14 +274,14 @@ function readNeighbour(dst: string, lladdr: string | undefined): PeerParts | und
   const index = bytes.length === 6 ? (bytes[4]! << 8) | bytes[5]! : 0;
   const subnet = blockOf(dst);
   if (index < 1 || index > MAX_PEER_INDEX || subnet === undefined) return undefined;
-  return parseIpv4(dst) === firstHost(subnet) ? { index, subnet } : undefined;
+  return parseIpv4(dst) === nodeAddress(subnet) ? { index, subnet } : undefined;
 }
 
 /** The block that contains an address; undefined if it is not an IPv4 address. */
-function blockOf(text: string): Cidr | undefined {
+function blockOf(text: string): SubnetText | undefined {
   const address = parseIpAddress(text);
   if (address === undefined || isIpv6(address)) return undefined;
-  return parseCidr(networkOf(address, NODE_BLOCK_PREFIX_LENGTH));
+  return subnetText(Subnet.parse(networkOf(address, NODE_BLOCK_PREFIX_LENGTH)));
 }
 
 function without(

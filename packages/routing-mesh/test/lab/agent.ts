@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
 import { type Logger, type MeshPort, systemClock } from '@swarm/api';
-import { networkOf, parseCidr } from '../../src/address.js';
+import { Subnet } from '@swarm/api';
+import { subnetText } from '../../src/address.js';
 import { readAttachment } from '../../src/attachment.js';
 import { type CheckedPeer, readPeer } from '../../src/checked.js';
 import { createMesh, type Mesh, systemKernel, systemSockets } from '../../src/index.js';
@@ -21,7 +22,7 @@ type Handlers = {
   ) => ReturnType<Orders[K]> | Promise<ReturnType<Orders[K]>>;
 };
 
-const INGRESS_NETWORK = parseCidr(DEFAULT_INGRESS_NETWORK)!;
+const INGRESS_NETWORK = subnetText(Subnet.of(DEFAULT_INGRESS_NETWORK))!;
 /** Of links made without a tunnel. */
 const LINK_MTU_BYTES = 1450;
 
@@ -159,10 +160,10 @@ const handlers: Handlers = {
       if ('reason' in opened) throw new Error(opened.reason);
       parts = nftablesParts(options, opened.nft);
     }
-    reader = new StateReader({ ingress: networkOf(INGRESS_NETWORK), logger });
+    reader = new StateReader({ ingress: Subnet.of(INGRESS_NETWORK), logger });
   },
   async startParts(place) {
-    self = readPeer(place, networkOf(INGRESS_NETWORK));
+    self = readPeer(place, Subnet.of(INGRESS_NETWORK));
     parts.links.start(self);
     await parts.balancer.start(self);
     await parts.transaction.start(self);

@@ -4,14 +4,15 @@ import {
   type MeshState,
   parseIpAddress,
   silentLogger,
+  Subnet,
 } from '@swarm/api';
-import { type Cidr, type Ipv4Address, networkOf, parseCidr, parseIpv4 } from '../../src/address.js';
+import { type Ipv4Address, parseIpv4, type SubnetText, subnetText } from '../../src/address.js';
 import { type CheckedPeer, type CheckedState, readPeer } from '../../src/checked.js';
 import { DEFAULT_INGRESS_NETWORK } from '../../src/layout.js';
 import { StateReader } from '../../src/state-reader.js';
 
-export function cidr(text: string): Cidr {
-  return parseCidr(text)!;
+export function cidr(text: string): SubnetText {
+  return subnetText(Subnet.of(text))!;
 }
 
 export function ip(text: string): IpAddress {
@@ -22,7 +23,7 @@ export function ipv4(text: string): Ipv4Address {
   return parseIpv4(text)!;
 }
 
-export const INGRESS = networkOf(cidr(DEFAULT_INGRESS_NETWORK));
+export const INGRESS = Subnet.of(DEFAULT_INGRESS_NETWORK);
 
 /** A node's place as managers give it; its address is 198.18.0.0 plus the index. */
 export function rawPeer(index: number): MeshPeer {

@@ -1,9 +1,19 @@
 import type { MeshPeer, MeshState, Shape, Task, TaskStatus } from '@swarm/api';
 
-/** A task as the manager last sent it, and its latest status on this node. */
+/** A task as the manager last sent it, less its credentials, and its latest status on this node. */
 export interface StoredTask {
+  /** Without `Spec.RegistryAuth`: credentials are never written to a worker's disk. */
   readonly task: Task;
   readonly status: TaskStatus;
+  /** The task has registry credentials, which only a manager can give again. */
+  readonly withheldAuth?: boolean;
+}
+
+/** The record of a task. @param isAuthWithheld whether the task itself came from a record without them */
+export function storedTask(task: Task, status: TaskStatus, isAuthWithheld = false): StoredTask {
+  const { RegistryAuth, ...Spec } = task.Spec;
+  if (RegistryAuth !== undefined) return { task: { ...task, Spec }, status, withheldAuth: true };
+  return isAuthWithheld ? { task, status, withheldAuth: true } : { task, status };
 }
 
 /** The node's place in the mesh, and the last mesh state it received. */

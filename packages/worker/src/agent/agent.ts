@@ -401,8 +401,9 @@ export class Agent {
   }
 
   #onStatus(task: Task, status: TaskStatus): void {
-    if (this.#tasks.get(task.ID) === undefined) return; // On its way out.
-    this.#storage.putTask({ task, status });
+    const controller = this.#tasks.get(task.ID);
+    if (controller === undefined) return; // On its way out.
+    this.#storage.putTask(controller.record);
     this.#reporter.report(task.ID, status);
   }
 

@@ -3,11 +3,9 @@ import {
   type Logger,
   type MeshDelta,
   type MeshPeer,
-  type MeshPort,
   type MeshState,
   type Node,
-  type PortKey,
-  portKey,
+  meshPortKey,
 } from '@swarm/api';
 import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
@@ -177,18 +175,14 @@ export class MeshFollower {
 /** Applies a delta to the state it is based on. */
 export function applyDelta(base: MeshState, delta: MeshDelta): MeshState {
   const peers = new Map(base.peers.map((peer) => [peer.nodeId, peer]));
-  const ports = new Map(base.ports.map((port) => [keyOf(port), port]));
+  const ports = new Map(base.ports.map((port) => [meshPortKey(port), port]));
   for (const nodeId of delta.removedPeers) peers.delete(nodeId);
-  for (const port of delta.removedPorts) ports.delete(keyOf(port));
+  for (const port of delta.removedPorts) ports.delete(meshPortKey(port));
   for (const peer of delta.peers) peers.set(peer.nodeId, peer);
-  for (const port of delta.ports) ports.set(keyOf(port), port);
+  for (const port of delta.ports) ports.set(meshPortKey(port), port);
   return {
     generation: delta.generation,
     peers: [...peers.values()],
     ports: [...ports.values()],
   };
-}
-
-function keyOf(port: Pick<MeshPort, 'protocol' | 'publishedPort'>): PortKey {
-  return portKey(port.protocol, port.publishedPort);
 }

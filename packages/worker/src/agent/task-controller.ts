@@ -5,12 +5,14 @@ import {
   type Logger,
   MS,
   type Task,
+  type TaskState,
   type TaskStatus,
 } from '@swarm/api';
 import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
 import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
+import { type StoredTask, storedTask } from './agent-storage.js';
 import type { Isolation } from './isolation.js';
 import {
   DEFAULT_GRACE_MS,
@@ -48,6 +50,17 @@ export interface TaskHost {
   changed(task: Task, status: TaskStatus): void;
 }
 
+/** What is known of a task when its controller is made. */
+export interface KnownTask {
+  readonly task: Task;
+  /** The latest: from disk or, for a task that is new here, from the manager. */
+  readonly status: TaskStatus;
+  /** What the runtime has of it from an earlier life. */
+  readonly found: LeftTask | undefined;
+  /** It comes from disk, where its registry credentials are not kept: the manager gives them again. */
+  readonly isAuthWithheld: boolean;
+}
+
 /**
  * Drives one task from its observed state to its desired state, step by step (SwarmKit's `Do`):
  *
@@ -69,19 +82,18 @@ export class TaskController {
   readonly #done: Promise<void>;
   #task: Task;
   #status: TaskStatus;
+  #isAuthWithheld: boolean;
   #removed = false;
   /** The runtime has the task: prepared in this run, or found. */
   #prepared = false;
   #end: Promise<TaskEnd> | undefined;
   #ended = false;
 
-  /**
-   * @param status the latest known, from disk or, for a task that is new to this node, from the manager
-   * @param found what the runtime still has of the task from an earlier run
-   */
-  constructor(task: Task, status: TaskStatus, found: LeftTask | undefined, host: TaskHost) {
+  constructor(known: KnownTask, host: TaskHost) {
+    const { task, status, found, isAuthWithheld } = known;
     this.#task = task;
     this.#status = status;
+    this.#isAuthWithheld = isAuthWithheld;
     this.#host = host;
     this.#logger = host.logger.child({ taskId: task.ID, task: task.Name });
     this.#prepared = found !== undefined;
@@ -97,6 +109,11 @@ export class TaskController {
     return this.#status;
   }
 
+  /** What is kept of it on disk. */
+  get record(): StoredTask {
+    return storedTask(this.#task, this.#status, this.#isAuthWithheld);
+  }
+
   /** Whether the runtime has anything of the task, so that there are logs. */
   get hasLogs(): boolean {
     return this.#prepared;
@@ -107,6 +124,14 @@ export class TaskController {
     const lower = compareStates(task.DesiredState, this.#task.DesiredState) < 0;
     // A new leader names tasks it holds back as running; we already know that they should stop.
     this.#task = lower ? { ...task, DesiredState: this.#task.DesiredState } : task;
+    this.#isAuthWithheld = false;
+    if (this.#isUnwanted()) this.#unwanted.abort();
+    this.#changed.fire();
+  }
+
+  /** Of a change that could not be read whole, the desired state still counts. */
+  raise(desired: TaskState): void {
+    this.#task = { ...this.#task, DesiredState: desired };
     if (this.#isUnwanted()) this.#unwanted.abort();
     this.#changed.fire();
   }
@@ -215,6 +240,7 @@ export class TaskController {
   async #prepare(): Promise<void> {
     for (let tried = 1; ; tried += 1) {
       try {
+        if (!this.#prepared) await this.#untilAuthKnown();
         await this.#prepareOnce();
         if (this.#prepared) this.#set({ State: 'ready', Message: 'ready to start' });
         return;
@@ -237,6 +263,16 @@ export class TaskController {
   async #prepareOnce(): Promise<void> {
     await this.#untilNeedsMet();
     await this.#attach();
+  }
+
+  /** A task from disk has to pull with credentials that come again with the session. */
+  async #untilAuthKnown(): Promise<void> {
+    const { signal } = this.#unwanted;
+    if (!this.#isAuthWithheld || signal.aborted) return;
+    this.#set({ Message: 'waiting for a manager to send its registry credentials again' });
+    while (this.#isAuthWithheld && !signal.aborted) {
+      await Promise.race([this.#changed.next(), aborted(signal)]);
+    }
   }
 
   /** Waits for what the task needs: after a restart of the daemon, secrets come with the next session. */
@@ -280,7 +316,10 @@ export class TaskController {
     const { runtime, starts, clock } = this.#host;
     const { signal } = this.#unwanted;
     try {
-      if (!this.#prepared) await this.#prepareOnce();
+      if (!this.#prepared) {
+        await this.#untilAuthKnown();
+        await this.#prepareOnce();
+      }
     } catch (error) {
       await this.#fail('could not be prepared again', messageOf(error));
       return;

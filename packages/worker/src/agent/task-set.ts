@@ -48,7 +48,7 @@ export class TaskSet implements AssignedStore<Task> {
       sandboxes.add(left.sandboxId);
     }
     const known = new Set(stored.map(({ task }) => sandboxIdOf(task)));
-    for (const { task, status } of stored) this.#add(task, status);
+    for (const { task, status, withheldAuth } of stored) this.#add(task, status, withheldAuth);
     this.#found.clear();
     for (const sandboxId of sandboxes) {
       if (known.has(sandboxId)) continue;
@@ -65,7 +65,10 @@ export class TaskSet implements AssignedStore<Task> {
   put(task: Task): void {
     const controller = this.#tasks.get(task.ID);
     if (controller === undefined) this.#add(task, task.Status);
-    else this.#update(controller, task);
+    else {
+      controller.update(task);
+      this.#store.putTask(controller.record);
+    }
   }
 
   retain(named: ReadonlySet<string>): void {
@@ -82,7 +85,14 @@ export class TaskSet implements AssignedStore<Task> {
       return;
     }
     if (desired !== undefined && compareStates(desired, task.DesiredState) > 0) {
-      this.put({ ...task, DesiredState: desired });
+      const controller = this.#tasks.get(id);
+      const leaving = this.#leaving.get(id);
+      if (controller !== undefined) {
+        controller.raise(desired);
+        this.#store.putTask(controller.record);
+      } else if (leaving?.next !== undefined) {
+        leaving.next = { ...leaving.next, task: { ...task, DesiredState: desired } };
+      }
     }
   }
 
@@ -109,21 +119,18 @@ export class TaskSet implements AssignedStore<Task> {
     await Promise.all(leaving.map(({ gone }) => gone));
   }
 
-  #update(controller: TaskController, task: Task): void {
-    controller.update(task);
-    this.#store.putTask({ task: controller.task, status: controller.status });
-  }
-
-  #add(task: Task, status: TaskStatus): void {
+  /** @param isAuthWithheld see {@link StoredTask.withheldAuth} */
+  #add(task: Task, status: TaskStatus, isAuthWithheld = false): void {
     const leaving = this.#leaving.get(task.ID);
     if (leaving !== undefined) {
-      leaving.next = { task, status };
+      leaving.next = { task, status, withheldAuth: isAuthWithheld };
       return;
     }
     const found = this.#found.get(task.ID);
     this.#found.delete(task.ID);
-    this.#store.putTask({ task, status });
-    this.#tasks.set(task.ID, new TaskController(task, status, found, this.#host));
+    const controller = new TaskController({ task, status, found, isAuthWithheld }, this.#host);
+    this.#tasks.set(task.ID, controller);
+    this.#store.putTask(controller.record);
   }
 
   remove(taskId: string): void {
@@ -151,7 +158,8 @@ export class TaskSet implements AssignedStore<Task> {
       .then(() => {
         this.#leaving.delete(taskId);
         if (leaving.next === undefined || this.#closed) return;
-        this.#add(leaving.next.task, leaving.next.status);
+        const { task, status, withheldAuth } = leaving.next;
+        this.#add(task, status, withheldAuth);
       });
     const leaving: LeavingTask = { controller, gone, next: undefined };
     this.#leaving.set(taskId, leaving);

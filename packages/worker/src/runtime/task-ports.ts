@@ -16,13 +16,11 @@ export function taskAddresses(task: Task): readonly string[] {
   );
 }
 
-/** In its host's network, merges all networks of the task into one, at the address that it listens on. */
+/** In its host's network the task is on each of its networks at the one address that it listens on. */
 export function sharedAttachments(task: Task, address: string): readonly NetworkAttachment[] {
   const prefixLength = address.includes(':') ? 128 : 32;
   const addresses = [`${address}/${prefixLength}`];
-  return taskAttachments(task)
-    .slice(0, 1)
-    .map(({ networkId }) => ({ networkId, addresses }));
+  return taskAttachments(task).map(({ networkId }) => ({ networkId, addresses }));
 }
 
 /** Undefined if each attachment has an address; otherwise what is wrong, for the user. */

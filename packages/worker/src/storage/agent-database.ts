@@ -31,7 +31,11 @@ const MESH_KEY = 'mesh';
 
 type ObjectShapes = ReadonlyMap<string, Shape<{ readonly ID: string }>>;
 
-const storedTaskShape = shape.record<StoredTask>({ task: taskShape, status: taskStatusShape });
+const storedTaskShape = shape.record<StoredTask>({
+  task: taskShape,
+  status: taskStatusShape,
+  withheldAuth: shape.optional(shape.flag),
+});
 const storedMeshShape = shape.record<StoredMesh>({
   self: meshPeerShape,
   state: shape.optional(meshStateShape),

@@ -32,6 +32,8 @@ export class FakeRuntime implements Runtime {
   readonly onStop = new Map<string, () => Promise<void>>();
   /** What a task saw of the cluster's objects when it was prepared last. */
   readonly objects = new Map<string, TaskObjects>();
+  /** With which credentials it was prepared last. */
+  readonly auths = new Map<string, string | undefined>();
   lines: LogLine[] = [];
   /** What it says of its host; the rest is `worker-1` with 2 CPUs. */
   description: Partial<RuntimeDescription> = {};
@@ -82,6 +84,7 @@ export class FakeRuntime implements Runtime {
   async prepare(task: Task, sandbox: Sandbox, context: PrepareContext): Promise<PreparedTask> {
     this.calls.push(`prepare ${task.ID}`);
     this.objects.set(task.ID, context.objects);
+    this.auths.set(task.ID, task.Spec.RegistryAuth);
     this.preparing += 1;
     this.mostPreparing = Math.max(this.mostPreparing, this.preparing);
     try {

@@ -1,5 +1,5 @@
 import type { PortProtocol } from '@swarm/api';
-import { firstHost, type Ipv4Address, taskAddresses } from '../../address.js';
+import { nodeAddress, type Ipv4Address, taskAddresses } from '../../address.js';
 import type { HostPort } from '../../mesh.js';
 import type { TaskId } from '../../layout.js';
 import { type ElementChanges, keyOf } from '../../table/element-changes.js';
@@ -61,7 +61,7 @@ export class HostPortSection implements TableSection {
           (protocol) =>
             `fib daddr type local meta l4proto ${protocol} dnat ip addr . port to meta l4proto . th dport map @host_ports`,
         ),
-        translate_source: [`ip saddr . ip daddr @itself snat to ${firstHost(self.subnet)}`],
+        translate_source: [`ip saddr . ip daddr @itself snat to ${nodeAddress(self.subnet)}`],
       },
     };
   }

@@ -1,13 +1,5 @@
-import { type IpAddress, isIpv6, isPort, type Logger } from '@swarm/api';
-import {
-  type Cidr,
-  contains,
-  firstHost,
-  type Ipv4Address,
-  isTaskAddress,
-  networkOf,
-  parseIpv4,
-} from '../../address.js';
+import { type IpAddress, isIpv6, isPort, type Logger, NODE_BLOCK_SIZE, Subnet } from '@swarm/api';
+import { type Ipv4Address, nodeAddress, parseIpv4, type SubnetText } from '../../address.js';
 import { type CheckedPeer, isProtocol } from '../../checked.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { word, words } from '../../kernel/words.js';
@@ -16,6 +8,7 @@ import type { FoundLink } from '../../links/task-links.js';
 import type { HostPort } from '../../mesh.js';
 import type { MeshTable } from '../../table/mesh-table.js';
 import { hasGone } from '../gone-peer.js';
+import { ipv4Address } from '../listening-address.js';
 import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
 import { Conntrack, type Flow } from './conntrack.js';
 import type { DnatSection } from './dnat-section.js';
@@ -32,7 +25,7 @@ export interface NftablesBalancerOptions {
   readonly ports: DnatSection;
   readonly hostPorts: HostPortSection;
   readonly loopback: LoopbackListeners;
-  readonly ingressNetwork: Cidr;
+  readonly ingressNetwork: SubnetText;
   readonly logger: Logger;
 }
 
@@ -54,7 +47,7 @@ export class NftablesBalancer implements LoadBalancer {
 
   async start(self: CheckedPeer): Promise<void> {
     this.#self = self;
-    this.#options.loopback.target = firstHost(self.subnet);
+    this.#options.loopback.target = nodeAddress(self.subnet);
   }
 
   async adopt(
@@ -137,12 +130,8 @@ export class NftablesBalancer implements LoadBalancer {
     return this.#options.loopback.close();
   }
 
-  /** Host ports go to the first IPv4 address that the node's block gave the task. */
   #hostPortAddress({ taskId, addresses }: LocalTask): Ipv4Address {
-    const block = networkOf(this.#self!.subnet);
-    const address = addresses
-      .map(parseIpv4)
-      .find((one) => one !== undefined && isTaskAddress(block, one));
+    const address = ipv4Address(addresses);
     if (address !== undefined) return address;
     throw new RangeError(`mesh: task ${taskId} has host ports but no IPv4 address for them`);
   }
@@ -162,7 +151,7 @@ export class NftablesBalancer implements LoadBalancer {
 
   /** What an earlier process left is unknown, so check all existing flows against the first state. */
   async #forgetUnknown(after: Model): Promise<void> {
-    const ingress = networkOf(this.#options.ingressNetwork);
+    const ingress = Subnet.of(this.#options.ingressNetwork);
     const isOfGoneNode = this.#isOfGoneNode(after);
     const known = new Set<string>();
     for (const { protocol, endpoints } of after.ports.values()) {
@@ -178,18 +167,20 @@ export class NftablesBalancer implements LoadBalancer {
         (flow) =>
           isOfGoneNode(flow) ||
           (flow.protocol === 'udp' &&
-            contains(ingress, flow.address) &&
+            ingress.offsetOf(flow.address) !== undefined &&
             !known.has(`${flow.protocol} ${flow.address} ${flow.port}`)),
       ),
     );
   }
 
   #isOfGoneNode(model: Model): (flow: Flow) => boolean {
-    const ingress = networkOf(this.#options.ingressNetwork);
+    const ingress = Subnet.of(this.#options.ingressNetwork);
     const living = [...model.peers.values()].filter(({ down }) => !down);
-    const networks = living.map(({ subnet }) => networkOf(subnet));
-    return ({ address }) =>
-      contains(ingress, address) && !networks.some((network) => contains(network, address));
+    const indexes = new Set(living.map(({ index }) => index));
+    return ({ address }) => {
+      const offset = ingress.offsetOf(address);
+      return offset !== undefined && !indexes.has(Math.floor(offset / NODE_BLOCK_SIZE));
+    };
   }
 
   /** The mesh works without it: UDP then follows when its entries time out, TCP when the client does. */

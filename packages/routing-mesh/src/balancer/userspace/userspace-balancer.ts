@@ -3,6 +3,7 @@ import type { CheckedEndpoint, CheckedPeer } from '../../checked.js';
 import type { Sockets } from '../../kernel/sockets.js';
 import type { TaskId } from '../../layout.js';
 import { hasGone } from '../gone-peer.js';
+import { dialledAddress } from '../listening-address.js';
 import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
 import type { Target } from './target.js';
 import { TcpProxy } from './tcp-proxy.js';
@@ -140,7 +141,7 @@ export class UserspaceBalancer implements LoadBalancer {
       });
     }
     for (const { addresses, hostPorts } of this.#tasks.values()) {
-      const [address] = addresses;
+      const address = dialledAddress(addresses);
       if (address === undefined) continue;
       for (const { protocol, publishedPort, targetPort } of hostPorts) {
         wanted.set(portKey(protocol, publishedPort), {
@@ -153,10 +154,11 @@ export class UserspaceBalancer implements LoadBalancer {
     return wanted;
   }
 
-  /** For a task of this node, the runtime knows best where it listens: at the first address it named. */
+  /** A task of this node is dialled where its runtime says, if the state names none of its addresses. */
   #target({ taskId, nodeId, address, port }: CheckedEndpoint): Target {
-    const own = this.#tasks.get(taskId)?.addresses[0];
-    return { nodeId, address: own ?? address, port };
+    const own = this.#tasks.get(taskId)?.addresses ?? [];
+    if (own.includes(address)) return { nodeId, address, port };
+    return { nodeId, address: dialledAddress(own) ?? address, port };
   }
 
   #create(protocol: PortProtocol, port: number): TcpProxy | UdpProxy | undefined {
