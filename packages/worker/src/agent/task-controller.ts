@@ -1,4 +1,5 @@
 import {
+  backoffMs,
   type Clock,
   compareStates,
   isTerminal,
@@ -7,7 +8,6 @@ import {
   type Task,
   type TaskStatus,
 } from '@swarm/api';
-import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
 import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
