@@ -11,6 +11,7 @@ import {
   type NodeUpdate,
   parseIpAddress,
   PROGRAM,
+  SerialQueue,
   type Task,
   type TaskStatus,
   type Timer,
@@ -107,7 +108,7 @@ export class Agent {
   #address: string | undefined;
   #timer: Timer;
   #stopped = false;
-  #saving: Promise<void> = Promise.resolve();
+  readonly #saves = new SerialQueue();
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -205,7 +206,7 @@ export class Agent {
     await this.#tasks.close();
     await this.#storage.close();
     // Whoever removes the folder next must not meet a file that is being written.
-    await this.#saving;
+    await this.#saves.idle();
   }
 
   #connect(): void {
@@ -392,7 +393,7 @@ export class Agent {
     if (!this.#finder.learn(managers)) return;
     const known = this.#finder.managers;
     const save = () => this.#options.managers.save(known);
-    this.#saving = this.#saving.then(save).catch((error: unknown) => {
+    this.#saves.run(save).catch((error: unknown) => {
       this.#logger.warn(
         { error: messageOf(error) },
         'the addresses of managers could not be saved',
