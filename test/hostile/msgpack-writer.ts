@@ -12,7 +12,7 @@ export class Raw {
  * here, because a library's encoder refuses or repairs what is wrong.
  */
 export function packMessage(value: unknown): Buffer {
-  const writer = new Writer();
+  const writer = new MsgpackWriter();
   writer.write(value);
   return writer.bytes;
 }
@@ -22,7 +22,7 @@ const HEAD_BYTES = 9;
 /** What UTF-8 takes at most for one unit of a JavaScript text. */
 const UNIT_BYTES = 3;
 
-class Writer {
+class MsgpackWriter {
   #bytes = Buffer.allocUnsafe(FIRST_BYTES);
   #at = 0;
 

@@ -1,15 +1,15 @@
 import type { MeshState } from '@swarm/api';
 import test from 'ava';
 import { meshContract } from './contract/mesh-contract.js';
-import { Cluster } from './lab/cluster.js';
+import { MeshCluster } from './lab/cluster.js';
 import { refusedAtOnce, until } from './lab/expect.js';
 import { labProblem } from './lab/lab.js';
 
 const problem = labProblem();
-let cluster: Cluster;
+let cluster: MeshCluster;
 
 if (problem === undefined) {
-  const opened = meshContract(() => Cluster.nftables('a'));
+  const opened = meshContract(() => MeshCluster.nftables('a'));
   test.beforeEach(() => {
     cluster = opened();
   });

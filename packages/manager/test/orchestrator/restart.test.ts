@@ -1,10 +1,10 @@
 import { SECOND, type RestartPolicy } from '@swarm/api';
 import test from 'ava';
 import { restartDelayMs } from '../../src/orchestrator/restart.js';
-import { World } from './world.js';
+import { OrchestratorWorld } from './world.js';
 
-async function withPolicy(RestartPolicy: RestartPolicy, Replicas = 1): Promise<World> {
-  const world = new World();
+async function withPolicy(RestartPolicy: RestartPolicy, Replicas = 1): Promise<OrchestratorWorld> {
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2');
   await world.service({
     Mode: { Replicated: { Replicas } },
@@ -15,7 +15,7 @@ async function withPolicy(RestartPolicy: RestartPolicy, Replicas = 1): Promise<W
   return world;
 }
 
-async function end(world: World, state: 'failed' | 'complete'): Promise<string> {
+async function end(world: OrchestratorWorld, state: 'failed' | 'complete'): Promise<string> {
   const [task] = world.up();
   if (task === undefined) throw new Error('no task is up');
   await world.status(task.ID, state);

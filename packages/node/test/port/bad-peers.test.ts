@@ -5,13 +5,13 @@ import { WebSocket } from 'ws';
 import { type NodeIdentity, tlsServerOptions } from '@swarm/identity';
 import { nodeDraft, put } from '@swarm/manager/testing';
 import { until } from '../api/support/client.js';
-import { World } from './world.js';
+import { PortWorld } from './world.js';
 
-let world: World;
+let world: PortWorld;
 let good: NodeIdentity;
 
 test.before(async () => {
-  world = await World.open();
+  world = await PortWorld.open();
   good = await world.certificate('second', 'manager');
   const draft = nodeDraft('second', {
     Spec: { Labels: {}, Role: 'manager', Availability: 'active' },
@@ -125,7 +125,7 @@ test.serial('a broken session of an agent, and one that is no WebSocket, end alo
 });
 
 test.serial('a manager stops at once, whoever is still connected', async (t) => {
-  const other = await World.open();
+  const other = await PortWorld.open();
   await put(other.manager.store, 'node', nodeDraft('worker'));
   const sockets = await Promise.all([open(other, undefined), open(other, good), half(other.port)]);
   const agent = (await other.upgrade(
@@ -154,7 +154,7 @@ async function raw(text: string): Promise<string> {
   return answer;
 }
 
-function open(to: World, who: NodeIdentity | undefined): Promise<TLSSocket> {
+function open(to: PortWorld, who: NodeIdentity | undefined): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const own = who === undefined ? {} : tlsServerOptions(who);
     const socket = tlsConnect(

@@ -8,13 +8,13 @@ import { removeNode } from '@swarm/manager/testing';
 import { DAY_MS, identity, root } from '@swarm/manager/testing';
 import { nodeDraft, put } from '@swarm/manager/testing';
 import { until } from '../api/support/client.js';
-import { type Answer, World } from './world.js';
+import { type Answer, PortWorld } from './world.js';
 
-let world: World;
+let world: PortWorld;
 let good: NodeIdentity;
 
 test.before(async () => {
-  world = await World.open();
+  world = await PortWorld.open();
   good = await world.certificate('second', 'manager');
   await put(world.manager.store, 'node', nodeDraft('second', manager('second')));
 });
@@ -165,7 +165,7 @@ for (const { who, certificate, status, code, message, upgrades } of CASES) {
 }
 
 test.serial('a refusal is logged with who, what and why', async (t) => {
-  const fresh = await World.open();
+  const fresh = await PortWorld.open();
   try {
     const foreign = await identity(await root(Date.now()), Date.now(), { role: 'manager' });
     await fresh.request(foreign, 'GET', '/raft/members');

@@ -7,7 +7,7 @@ import { ADDRESS_SHARE, AGENT_SHARE } from '../../src/port/connection-budgets.js
 import { REQUESTS_AT_ONCE } from '../../src/port/front-door.js';
 import { until } from '../api/support/client.js';
 import { nodeDraft, put } from '@swarm/manager/testing';
-import { World } from './world.js';
+import { PortWorld } from './world.js';
 
 /**
  * Seven honest requests, one after the other, take no longer, whoever floods the port: half of what a joiner
@@ -15,13 +15,13 @@ import { World } from './world.js';
  */
 const PATIENCE_MS = 5_000;
 
-let world: World;
+let world: PortWorld;
 let good: NodeIdentity;
 let worker: NodeIdentity;
 const open = new Set<Socket>();
 
 test.before(async () => {
-  world = await World.open();
+  world = await PortWorld.open();
   good = await world.certificate('second', 'manager');
   worker = await world.certificate('worker', 'worker');
   await put(

@@ -1,10 +1,10 @@
 import test from 'ava';
-import type { Cluster } from '../lab/cluster.js';
+import type { MeshCluster } from '../lab/cluster.js';
 import { refusedAtOnce, until } from '../lab/expect.js';
 
 /** What every mesh must do, whatever it is made of. Registers tests; `open` gives the cluster. */
-export function meshContract(open: () => Promise<Cluster>): () => Cluster {
-  let cluster: Cluster;
+export function meshContract(open: () => Promise<MeshCluster>): () => MeshCluster {
+  let cluster: MeshCluster;
   const address = (index: number): string => cluster.nodes[index - 1]!.peer.address;
 
   test.before(async () => {

@@ -1,5 +1,5 @@
 import type { ExecutionContext } from 'ava';
-import type { Cluster } from './cluster.js';
+import type { MeshCluster } from './cluster.js';
 
 /** A client waits a second before its second attempt: a refusal of the first is faster. */
 const FIRST_ATTEMPT_MS = 900;
@@ -9,7 +9,7 @@ const POLL_MS = 20;
 /** The client is refused by the answer to its first packet. */
 export async function refusedAtOnce(
   t: ExecutionContext,
-  { client }: Pick<Cluster, 'client'>,
+  { client }: Pick<MeshCluster, 'client'>,
   host: string,
   port: number,
 ): Promise<void> {

@@ -33,7 +33,7 @@ import { MeshFollower } from './mesh-follower.js';
 import { codecsOf, keptShapes, OBJECT_KINDS, type ObjectKind } from './object-kinds.js';
 import { reportableDescription } from './reportable.js';
 import { Semaphore } from './semaphore.js';
-import { Session } from './session.js';
+import { AgentSession } from './session.js';
 import { StatusReporter } from './status-reporter.js';
 import type { TaskMesh } from './task-mesh.js';
 import { TaskNeeds } from './task-needs.js';
@@ -101,7 +101,7 @@ export class Agent {
   #finder: ManagerFinder;
   #runtime: RuntimeDescription | undefined;
   #extras: Partial<NodeDescription>;
-  #session: Session | undefined;
+  #session: AgentSession | undefined;
   #logs: LogSubscriptions | undefined;
   #welcomed = false;
   /** Where the managers say that this node is reached. */
@@ -224,7 +224,7 @@ export class Agent {
       this.#retry(messageOf(error));
       return;
     }
-    const session: Session = new Session({
+    const session: AgentSession = new AgentSession({
       socket,
       codec: this.#codec,
       clock: this.#clock,
@@ -256,7 +256,7 @@ export class Agent {
 
   #onMessage(
     manager: ManagerAddress,
-    session: Session,
+    session: AgentSession,
     message: ManagerMessage,
     setAside: readonly SetAside[],
   ): void {
@@ -344,7 +344,7 @@ export class Agent {
     });
   }
 
-  #onWelcome(manager: ManagerAddress, session: Session, welcome: Welcome): void {
+  #onWelcome(manager: ManagerAddress, session: AgentSession, welcome: Welcome): void {
     this.#welcomed = true;
     this.#finder.succeeded(manager);
     this.#isolation.setConnected(true);
@@ -366,7 +366,7 @@ export class Agent {
     this.#events.node?.(node, managers, featureLevel);
   }
 
-  #onMesh(session: Session, delta: Extract<ManagerMessage, { type: 'mesh' }>['delta']): void {
+  #onMesh(session: AgentSession, delta: Extract<ManagerMessage, { type: 'mesh' }>['delta']): void {
     const holds = this.#mesh.generation;
     if (!this.#mesh.update(delta)) session.close('a mesh generation is missing');
     else if (delta.generation === holds) session.send({ type: 'mesh-ack', generation: holds });
