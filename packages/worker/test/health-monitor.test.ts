@@ -1,7 +1,7 @@
 import { type HealthConfig, SECOND } from '@swarm/api';
 import test from 'ava';
 import { HealthMonitor } from '../src/runtime/health-monitor.js';
-import { VirtualClock } from './support/virtual-clock.js';
+import { VirtualClock } from '@swarm/sim';
 
 /** A monitor whose check answers what `healthy` says; events in order, and when checks ran. */
 function watch(config: HealthConfig) {

@@ -11,7 +11,7 @@ import { RuntimeError } from '../src/runtime/runtime-error.js';
 import { FakeMesh } from './support/fake-mesh.js';
 import { FakeRuntime } from './support/fake-runtime.js';
 import { HTTP_PORT, makeTask, NODE_FACTS, type TaskWishes } from './support/make-task.js';
-import { settle, VirtualClock } from './support/virtual-clock.js';
+import { settle, VirtualClock } from '@swarm/sim';
 
 class Bench {
   readonly clock = new VirtualClock();
