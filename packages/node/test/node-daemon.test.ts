@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { ApiError, newRaftId } from '@swarm/api';
 import test from 'ava';
 import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm/identity';
+import { until } from '@swarm/sim';
 import { NodeFiles } from '../src/files/node-files.js';
-import { freePort, testNode, tokenOf, until } from './support/nodes.js';
+import { freePort, testNode, tokenOf } from './support/nodes.js';
 
 test('a node that made a cluster is a manager, and is one again after a restart', async (t) => {
   const node = await testNode(t);
@@ -63,7 +64,7 @@ test('files of no use keep the daemon up: it says why, and a leave helps', async
     const next = await testNode(t, { folder: node.folder, address: node.address });
     const { state, error } = next.daemon.info();
     t.is(state, 'error', damage);
-    t.regex(error, /damaged|of no use/, damage);
+    t.regex(error, /damaged|of no use|unusable/, damage);
     await t.throwsAsync(next.init(), { message: /swarm leave --force|already part/ });
     await next.daemon.leave({ force: true });
     t.is(next.daemon.info().state, 'inactive');

@@ -55,7 +55,10 @@ function needy(id: string, nodeId: string, wants: Wants): Draft<'task'> {
   });
 }
 
-async function worldOf(t: Parameters<typeof DispatcherWorld.create>[0], nodes = ['n1']): Promise<DispatcherWorld> {
+async function worldOf(
+  t: Parameters<typeof DispatcherWorld.create>[0],
+  nodes = ['n1'],
+): Promise<DispatcherWorld> {
   const world = await DispatcherWorld.create(t);
   for (const id of nodes) await put(world.store, 'node', nodeDraft(id));
   world.dispatcher.start();

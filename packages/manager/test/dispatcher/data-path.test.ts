@@ -131,7 +131,10 @@ test('whatever comes in whatever order, an address has one node at most, and who
 
 const place = (Index: number) => ({ Index, Address: '', Subnet: `10.240.${Index}.0/24` });
 
-async function worldOf(t: Parameters<typeof DispatcherWorld.create>[0], nodes: Record<string, string>) {
+async function worldOf(
+  t: Parameters<typeof DispatcherWorld.create>[0],
+  nodes: Record<string, string>,
+) {
   const world = await DispatcherWorld.create(t);
   let index = 0;
   for (const [id, remote] of Object.entries(nodes)) {

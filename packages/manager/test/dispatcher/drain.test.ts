@@ -1,6 +1,14 @@
 import test from 'ava';
 import { ingressDraft, nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
-import { type TestAgent, helloOf, PORT, putTasks, servingTask, told, DispatcherWorld } from './harness.js';
+import {
+  type TestAgent,
+  helloOf,
+  PORT,
+  putTasks,
+  servingTask,
+  told,
+  DispatcherWorld,
+} from './harness.js';
 
 const MESH = { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' };
 

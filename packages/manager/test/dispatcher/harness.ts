@@ -20,10 +20,9 @@ import { createDispatcher, type Dispatcher } from '../../src/dispatcher/index.js
 import type { Draft } from '../../src/store/store.js';
 import { nodeDraft, taskDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
-import { VirtualClock } from '@swarm/sim';
+import { until, VirtualClock } from '@swarm/sim';
 import { START_MS } from '../support/start-time.js';
 
-const DEADLINE_MS = 10_000;
 const packr = new Packr({ useRecords: false });
 
 export const DESCRIPTION: NodeDescription = nodeDraft('x').Description!;
@@ -158,12 +157,12 @@ export class DispatcherWorld {
 
   /** Runs real I/O, with time standing still, until the condition holds. */
   async until(condition: () => boolean, what: string): Promise<void> {
-    const deadline = Date.now() + DEADLINE_MS;
-    while (!condition()) {
-      if (Date.now() > deadline) throw new Error(`${what} did not come`);
-      await this.clock.advance(0);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    const look = async (): Promise<boolean> => {
+      if (condition()) return true;
+      await this.clock.settle();
+      return false;
+    };
+    await until(what, look, { everyMs: 1 });
   }
 
   /** Lets frames that are under way arrive: a heartbeat there and back, behind all before it. */

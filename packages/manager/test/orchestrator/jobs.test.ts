@@ -18,7 +18,8 @@ async function job(Mode: ServiceMode, policy = {}, ...nodes: string[]): Promise<
   return world;
 }
 
-const done = (world: OrchestratorWorld) => world.tasks().filter((task) => task.Status.State === 'complete');
+const done = (world: OrchestratorWorld) =>
+  world.tasks().filter((task) => task.Status.State === 'complete');
 
 test('a replicated job runs MaxConcurrent tasks at once until TotalCompletions have completed', async (t) => {
   const world = await job({ ReplicatedJob: { MaxConcurrent: 2, TotalCompletions: 5 } });

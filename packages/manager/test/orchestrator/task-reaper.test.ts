@@ -14,7 +14,11 @@ async function setHistory(world: OrchestratorWorld, limit: number): Promise<void
 }
 
 /** A task of slot 1 that ended, `age` tasks ago. */
-async function ended(world: OrchestratorWorld, id: string, change: Partial<Task> = {}): Promise<void> {
+async function ended(
+  world: OrchestratorWorld,
+  id: string,
+  change: Partial<Task> = {},
+): Promise<void> {
   await world.clock.advance(1000);
   const Timestamp = new Date(world.clock.now()).toISOString();
   await world.task(id, {

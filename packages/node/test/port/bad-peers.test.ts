@@ -4,7 +4,7 @@ import test from 'ava';
 import { WebSocket } from 'ws';
 import { type NodeIdentity, tlsServerOptions } from '@swarm/identity';
 import { nodeDraft, put } from '@swarm/manager/testing';
-import { until } from '../api/support/client.js';
+import { until } from '@swarm/sim';
 import { PortWorld } from './world.js';
 
 let world: PortWorld;
@@ -42,7 +42,7 @@ test.serial(
       socket.on('error', () => {});
       socket.end(sent);
       await closed(socket);
-      await until(async () => world.said(/no TLS of ours|handshake was broken off/));
+      await until('the log says so', () => world.said(/no TLS of ours|handshake was broken off/));
     }
     t.pass();
   },
@@ -149,7 +149,7 @@ async function raw(text: string): Promise<string> {
     answer += chunk;
   });
   socket.write(text);
-  await until(async () => answer.includes('\r\n\r\n'));
+  await until('the head is whole', () => answer.includes('\r\n\r\n'));
   socket.destroy();
   return answer;
 }

@@ -7,7 +7,7 @@ import { ALL_RIGHTS, type NodeIdentity, tlsServerOptions } from '@swarm/identity
 import { removeNode } from '@swarm/manager/testing';
 import { DAY_MS, identity, root } from '@swarm/manager/testing';
 import { nodeDraft, put } from '@swarm/manager/testing';
-import { until } from '../api/support/client.js';
+import { until } from '@swarm/sim';
 import { type Answer, PortWorld } from './world.js';
 
 let world: PortWorld;
@@ -388,7 +388,7 @@ test.serial(
     await Promise.all(ends);
     t.is(agent.readyState, WebSocket.OPEN, 'a worker has its session');
     const end = ended(agent);
-    await until(async () => {
+    await until('the node is removed', async () => {
       try {
         await store.transact((transaction) => removeNode(transaction, 'leaving', Date.now()));
         return true;
@@ -528,7 +528,7 @@ function isRemoved(nodeId: string): boolean {
 
 async function setRole(nodeId: string, Role: 'manager' | 'worker'): Promise<void> {
   const { store } = world.manager;
-  await until(async () => {
+  await until('the role is written', async () => {
     try {
       await store.transact((transaction) => {
         const node = transaction.get('node', nodeId)!;
