@@ -1,8 +1,9 @@
-// Fails when a package imports what the design does not allow, when files import in a circle, or
-// when code that takes time, randomness, network and disk as parameters reaches for its own
-// (purity.mjs). The table is from docs/architecture.md; change both together.
-import { readdirSync, readFileSync } from 'node:fs';
+// Fails when a package imports what the design does not allow, when files import in a circle, when code
+// that takes time, randomness, network and disk as parameters reaches for its own (purity.mjs), or when two
+// classes share a name (class-names.mjs). The table is from docs/architecture.md; change both together.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { sharedNames } from './class-names.mjs';
 import { EXCEPT, impurities, PURE } from './purity.mjs';
 
 const MAY_IMPORT = {
@@ -60,10 +61,17 @@ for (const folder of PURE) {
   }
 }
 
+const named = [
+  ...Object.keys(MAY_IMPORT).flatMap((name) => ownSources(name)),
+  ...sources(join(root, 'test')),
+].map((file) => ({ path: relative(root, file), source: readFileSync(file, 'utf8') }));
+for (const { name, at } of sharedNames(named))
+  failures.push(`${at.join(', ')}: one name for ${at.length} classes: ${name}`);
+
 for (const failure of failures) console.error(failure);
 if (failures.length > 0) process.exit(1);
 console.log(
-  `arrows: ${graph.size} files, no import against the design, no circle; ${PURE.length} folders are pure`,
+  `arrows: ${graph.size} files, no import against the design, no circle; ${PURE.length} folders are pure; no two classes share a name`,
 );
 
 function visit(file, path) {
@@ -78,13 +86,18 @@ function visit(file, path) {
   state.set(file, 'done');
 }
 
+function ownSources(name) {
+  const folders = ['src', 'test'].map((part) => join(root, 'packages', name, part));
+  return folders.filter((folder) => existsSync(folder)).flatMap((folder) => [...sources(folder)]);
+}
+
 function* sources(folder) {
   if (folder.endsWith('.ts')) {
     yield folder;
     return;
   }
   for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    if (entry.isFile() && entry.name.endsWith('.ts'))
+    if (entry.isFile() && /(?<!\.d)\.ts$/.test(entry.name))
       yield join(entry.parentPath ?? entry.path, entry.name);
   }
 }

@@ -80,7 +80,7 @@ for (const order of ['managers', 'workers'] as const) {
     t.is(processes.length, REPLICAS);
     t.deepEqual(await level(), { Current: LEVEL - 1, WaitsFor: [] });
     const load = cluster.load(lab.host('c1'), { port: PORT, pauseMs: 10, concurrency: 2 });
-    const writer = new Writer();
+    const writer = new UpgradeWriter();
 
     const { managers, workers } = lab;
     const hosts = order === 'managers' ? [...managers, ...workers] : [...workers, ...managers];
@@ -177,7 +177,7 @@ test.serial('a node whose version does not fit is refused when it joins', async 
 });
 
 /** Writes through the managers in turn, but for one that is being replaced. */
-class Writer {
+class UpgradeWriter {
   readonly #written: string[] = [];
   readonly #refused: string[] = [];
   /** Writes whose end was not known at first. */

@@ -12,7 +12,7 @@ export class Raw {
  * encoder, because a library's refuses or repairs what is wrong.
  */
 export function packMessage(value: unknown): Buffer {
-  const writer = new Writer();
+  const writer = new MsgpackWriter();
   writer.write(value);
   return writer.bytes;
 }
@@ -22,7 +22,7 @@ const HEAD_BYTES = 9;
 /** Most bytes of UTF-8 for one UTF-16 unit. */
 const UNIT_BYTES = 3;
 
-class Writer {
+class MsgpackWriter {
   #bytes = Buffer.allocUnsafe(FIRST_BYTES);
   #at = 0;
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Node, Service, Task } from '@swarm/api';
+import { until } from '@swarm/sim';
 import type { LoadResult } from '../tools/load-result.js';
 import type { Host } from './host.js';
 import { TEST_IMAGE } from './image.js';
@@ -8,7 +9,6 @@ import type { Lab } from './lab.js';
 import { LAB_ASSETS, REPOSITORY } from './paths.js';
 import type { LabRuntime } from './state.js';
 import { fileForTasks } from './task-files.js';
-import { until } from './wait.js';
 
 /** Compiled load generator, for `node`. */
 export const LOAD_PROGRAM = join(REPOSITORY, 'test', 'dist', 'tools', 'load.js');

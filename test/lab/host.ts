@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import { until } from '@swarm/sim';
 import { type CommandOptions, type CommandResult, run, start } from './command.js';
 import { DAEMON_NODE_FLAGS } from '@swarm/node';
 import { LAB_ASSETS, SWARM_BIN } from './paths.js';
 import type { HostState, LabRuntime } from './state.js';
-import { until } from './wait.js';
 
 const START_DEADLINE_MS = 30_000;
 

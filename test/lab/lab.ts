@@ -1,5 +1,6 @@
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { until } from '@swarm/sim';
 import { Host } from './host.js';
 import { importTestImage } from './image.js';
 import { addBridge, addHost, namespacesOf, removeNamespace, setCable } from './network.js';
@@ -13,7 +14,6 @@ import {
   saveState,
 } from './state.js';
 import { removeTaskFiles } from './task-files.js';
-import { until } from './wait.js';
 
 export interface LabOptions {
   /** Tells labs on one machine apart: 1 to 12 of `a-z0-9-`. */

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { until } from '@swarm/sim';
 import type { ClusterLab } from './cluster.js';
 import { alive, Host } from './host.js';
 import { SWARM_BIN } from './paths.js';
 import { type HostState, labsFolder } from './state.js';
-import { until } from './wait.js';
 
 const START_DEADLINE_MS = 30_000;
 

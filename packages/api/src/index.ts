@@ -1,3 +1,4 @@
+export * from './backoff.js';
 export * from './clock.js';
 export * from './errors.js';
 export * from './ids.js';
@@ -17,6 +18,7 @@ export * from './objects/raft.js';
 export * from './objects/service.js';
 export * from './objects/task.js';
 export * from './program.js';
+export * from './serial-queue.js';
 export * from './service-mode.js';
 export * from './task-state.js';
 export * from './usage-error.js';

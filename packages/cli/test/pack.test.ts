@@ -15,8 +15,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
+import { until } from '@swarm/sim';
 import { killProcessesOf } from './support/processes.js';
-import { eventually } from './support/eventually.js';
 
 const run = promisify(execFile);
 const PACKAGE = join(import.meta.dirname, '..', '..');
@@ -136,7 +136,7 @@ test('the packed package, installed elsewhere, runs a daemon, a cluster and a se
     log += `${error.message}\n`;
   });
   try {
-    await eventually('the daemon answers', async () => (await swarm('info')).includes('inactive'));
+    await until('the daemon answers', async () => (await swarm('info')).includes('inactive'));
     const listen = `${ADDRESS}:${API_PORT}`;
     await swarm('init', '--listen-addr', listen, '--advertise-addr', listen);
     const create = ['service', 'create', '--quiet', '--name', 'web', '--publish', `${WEB_PORT}:80`];

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import type { Clock, Logger, Timer } from '@swarm/api';
+import { type BackoffLimits, backoffMs, type Clock, type Logger, type Timer } from '@swarm/api';
 import { expiresAt, startsAt } from './subject.js';
 
 /**
@@ -8,8 +8,8 @@ import { expiresAt, startsAt } from './subject.js';
  */
 const EARLIEST_PART = 0.5;
 const LATEST_PART = 0.8;
-const BACKOFF_MIN_MS = 5_000;
-const BACKOFF_MAX_MS = 60 * 60 * 1000;
+/** Pauses between failed renewals. */
+const RETRY_MS: BackoffLimits = { minMs: 5_000, maxMs: 60 * 60 * 1000 };
 /**
  * Longest single sleep. Node.js timers end at 24.8 days, and meanwhile the wall clock may be set or the host
  * suspended, so the renewer looks at the due time again.
@@ -80,10 +80,13 @@ export function startRenewer(options: RenewerOptions): Renewer {
       dueMs = renewalTime(certificate, random);
       logger.info({ renewAt: new Date(dueMs).toISOString() }, 'certificate renewed');
     } catch (error) {
-      const backoffMs = Math.min(BACKOFF_MIN_MS * 2 ** failures, BACKOFF_MAX_MS);
       failures += 1;
-      dueMs = clock.now() + backoffMs;
-      logger.warn({ err: error, backoffMs }, 'could not renew the certificate, will try again');
+      const pauseMs = backoffMs(failures, RETRY_MS);
+      dueMs = clock.now() + pauseMs;
+      logger.warn(
+        { err: error, backoffMs: pauseMs },
+        'could not renew the certificate, will try again',
+      );
     }
   }
 

@@ -8,6 +8,7 @@ import {
   type Logger,
   type ManagerAddress,
   type Node,
+  SerialQueue,
 } from '@swarm/api';
 import type { ManagerAccess } from '@swarm/manager';
 import type { LocalApi } from './api/local-api.js';
@@ -45,7 +46,7 @@ export interface NodeDaemonOptions {
 export class NodeDaemon implements NodeControl {
   readonly engine?: { readonly socketPath: string };
   readonly recovery: RecoveryControl = {
-    restore: (request) => this.#serial(() => this.#restore(request)),
+    restore: (request) => this.#changes.run(() => this.#restore(request)),
   };
   readonly #options: NodeDaemonOptions;
   readonly #files: NodeFiles;
@@ -63,7 +64,7 @@ export class NodeDaemon implements NodeControl {
   /** Why managers currently turn this node away. */
   #refused = '';
   /** Changes of membership and role run one after the other. */
-  #work: Promise<unknown> = Promise.resolve();
+  readonly #changes = new SerialQueue();
   /** Aborted when the node leaves or the process ends: waits for managers end then. */
   #interrupt = new AbortController();
   #stopped = false;
@@ -105,7 +106,7 @@ export class NodeDaemon implements NodeControl {
    */
   start(): Promise<void> {
     this.#pending = true;
-    return this.#serial(async () => {
+    return this.#changes.run(async () => {
       try {
         await this.#start();
       } finally {
@@ -145,11 +146,11 @@ export class NodeDaemon implements NodeControl {
   }
 
   init(request: InitRequest): Promise<string> {
-    return this.#serial(() => this.#init(request));
+    return this.#changes.run(() => this.#init(request));
   }
 
   async join(request: JoinRequest): Promise<void> {
-    const tasks = await this.#serial(() => this.#join(request));
+    const tasks = await this.#changes.run(() => this.#join(request));
     // Outside the queue: a node that gets no answer from managers must still be able to leave.
     try {
       await tasks.connected();
@@ -161,7 +162,7 @@ export class NodeDaemon implements NodeControl {
   async leave(options: { readonly force: boolean }): Promise<void> {
     this.#interrupt.abort();
     await this.#stopRenewer();
-    await this.#serial(() => this.#leave(options));
+    await this.#changes.run(() => this.#leave(options));
   }
 
   /** Stops what runs in this process; tasks keep running, and the mesh keeps forwarding. */
@@ -169,7 +170,7 @@ export class NodeDaemon implements NodeControl {
     this.#stopped = true;
     this.#interrupt.abort();
     await this.#stopRenewer();
-    await this.#work;
+    await this.#changes.idle();
     await this.#tasks?.close();
     await this.#managerPart.close();
   }
@@ -340,7 +341,7 @@ export class NodeDaemon implements NodeControl {
       logger,
       random,
       certificate: this.#files.identity!.certificate,
-      renew: () => this.#serial(() => this.#renew()),
+      renew: () => this.#changes.run(() => this.#renew()),
     });
   }
 
@@ -363,7 +364,7 @@ export class NodeDaemon implements NodeControl {
     if (this.#stopped || this.#broken !== '') return;
     this.#break(`${reason}; on this node: 'swarm leave --force', then join again`);
     this.#stopRenewer()
-      .then(() => this.#serial(() => this.#stopTasks()))
+      .then(() => this.#changes.run(() => this.#stopTasks()))
       .catch((error: unknown) =>
         this.#options.logger.error({ err: error }, 'the tasks of a removed node were not stopped'),
       );
@@ -440,11 +441,5 @@ export class NodeDaemon implements NodeControl {
       'ALREADY_IN_SWARM',
       'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
     );
-  }
-
-  #serial<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#work.then(work);
-    this.#work = result.catch(() => undefined);
-    return result;
   }
 }

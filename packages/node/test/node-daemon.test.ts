@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { ApiError, newRaftId } from '@swarm/api';
 import test from 'ava';
 import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm/identity';
+import { until } from '@swarm/sim';
 import { NodeFiles } from '../src/files/node-files.js';
-import { freePort, testNode, tokenOf, until } from './support/nodes.js';
+import { freePort, testNode, tokenOf } from './support/nodes.js';
 
 test('a node that bootstrapped a cluster is a manager, and is one again after a restart', async (t) => {
   const node = await testNode(t);

@@ -123,7 +123,8 @@ test('manager and agent of one node run tasks on virtual time, with nothing of t
   t.deepEqual([...runtime.tasks.keys()].sort(), ids(started));
   await clock.until(() => mesh.attached.size === 3, 'the mesh has all tasks');
   const endpoints = () =>
-    mesh.applied.at(-1)?.ports.find(({ publishedPort }) => publishedPort === 8080)?.endpoints.length ?? 0;
+    mesh.applied.at(-1)?.ports.find(({ publishedPort }) => publishedPort === 8080)?.endpoints
+      .length ?? 0;
   await clock.until(() => endpoints() === 3, 'the mesh sends traffic to all tasks');
 
   const { Version } = await node.ask(t, 'GET', `/services/${ID}`);

@@ -1,44 +1,12 @@
 import { EventEmitter } from 'node:events';
 import test from 'ava';
 import type { WebSocket } from 'ws';
+import { VirtualClock } from '@swarm/sim';
 import { encodeHello } from '../src/transport/hello.js';
 import { DEFAULT_TRANSPORT_LIMITS as LIMITS } from '../src/transport/limits.js';
 import { Peer } from '../src/transport/peer.js';
 import { heartbeat } from './support/messages.js';
 import { LineLog } from './contract/ws-fixture.js';
-
-/** Time that moves only when told to. */
-class ManualClock {
-  private nowMs = 0;
-  private timers: { atMs: number; callback: () => void }[] = [];
-
-  monotonicMs = (): number => this.nowMs;
-  setTimeout = (callback: () => void, delayMs: number): object => {
-    const timer = { atMs: this.nowMs + delayMs, callback };
-    this.timers.push(timer);
-    return timer;
-  };
-  clearTimeout = (timer: unknown): void => {
-    this.timers = this.timers.filter((other) => other !== timer);
-  };
-  setImmediate = (callback: () => void): object => this.setTimeout(callback, 0);
-
-  get waiting(): number {
-    return this.timers.length;
-  }
-
-  advance(ms: number): void {
-    const end = this.nowMs + ms;
-    for (;;) {
-      const next = this.timers.sort((a, b) => a.atMs - b.atMs)[0];
-      if (next === undefined || next.atMs > end) break;
-      this.timers.shift();
-      this.nowMs = next.atMs;
-      next.callback();
-    }
-    this.nowMs = end;
-  }
-}
 
 /** A socket that does what the test says. */
 class FakeSocket extends EventEmitter {
@@ -66,13 +34,13 @@ class FakeSocket extends EventEmitter {
 }
 
 function setup(): {
-  clock: ManualClock;
+  clock: VirtualClock;
   peer: Peer;
   sockets: FakeSocket[];
   connectedMs: number[];
   lost: () => number;
 } {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const sockets: FakeSocket[] = [];
   const connectedMs: number[] = [];
   let lost = 0;
@@ -99,28 +67,28 @@ function setup(): {
   return { clock, peer, sockets, connectedMs, lost: () => lost };
 }
 
-test('waits between attempts double up to a second', (t) => {
+test('waits between attempts double up to a second', async (t) => {
   const { clock, peer, sockets, connectedMs } = setup();
   const waits: number[] = [];
   for (let attempt = 0; attempt < 7; attempt++) {
     const failedMs = clock.monotonicMs();
     sockets.at(-1)!.fail();
-    clock.advance(LIMITS.reconnectMaxMs);
+    await clock.advance(LIMITS.reconnectMaxMs);
     waits.push(connectedMs.at(-1)! - failedMs);
   }
   t.deepEqual(waits, [50, 100, 200, 400, 800, 1000, 1000]);
   peer.close();
-  t.is(clock.waiting, 0);
+  t.is(clock.pending, 0);
 });
 
-test('an attempt that hangs is given up, and the messages that waited for it are reported lost', (t) => {
+test('an attempt that hangs is given up, and the messages that waited for it are reported lost', async (t) => {
   const { clock, peer, connectedMs, lost } = setup();
   peer.send(heartbeat(1, 2));
   peer.flush();
   t.is(lost(), 0);
-  clock.advance(LIMITS.connectMs);
+  await clock.advance(LIMITS.connectMs);
   t.is(lost(), 1);
-  clock.advance(LIMITS.reconnectMs);
+  await clock.advance(LIMITS.reconnectMs);
   t.deepEqual(connectedMs, [0, LIMITS.connectMs + LIMITS.reconnectMs]);
   peer.close();
 });
@@ -137,26 +105,26 @@ test('messages wait for a connection being made and follow the hello', (t) => {
   peer.close();
 });
 
-test('waits start from the shortest again only after a connection that lasted', (t) => {
+test('waits start from the shortest again only after a connection that lasted', async (t) => {
   const { clock, peer, sockets, connectedMs } = setup();
-  const next = (heldMs: number): number => {
+  const next = async (heldMs: number): Promise<number> => {
     sockets.at(-1)!.open();
-    clock.advance(heldMs);
+    await clock.advance(heldMs);
     sockets.at(-1)!.fail();
     const endedMs = clock.monotonicMs();
-    clock.advance(LIMITS.reconnectMaxMs);
+    await clock.advance(LIMITS.reconnectMaxMs);
     return connectedMs.at(-1)! - endedMs;
   };
-  t.deepEqual([next(0), next(0), next(0)], [50, 100, 200]);
-  t.is(next(LIMITS.stableMs), 50);
+  t.deepEqual([await next(0), await next(0), await next(0)], [50, 100, 200]);
+  t.is(await next(LIMITS.stableMs), 50);
   peer.close();
 });
 
-test('a member that shows itself is connected to at once', (t) => {
+test('a member that shows itself is connected to at once', async (t) => {
   const { clock, peer, sockets, connectedMs } = setup();
   for (let attempt = 0; attempt < 5; attempt++) {
     sockets.at(-1)!.fail();
-    clock.advance(LIMITS.reconnectMaxMs);
+    await clock.advance(LIMITS.reconnectMaxMs);
   }
   sockets.at(-1)!.fail();
   const attempts = connectedMs.length;
@@ -166,6 +134,6 @@ test('a member that shows itself is connected to at once', (t) => {
   t.is(connectedMs.length, attempts + 1);
   peer.close();
   // The report of the loss no longer has a receiver.
-  clock.advance(0);
-  t.is(clock.waiting, 0);
+  await clock.advance(0);
+  t.is(clock.pending, 0);
 });

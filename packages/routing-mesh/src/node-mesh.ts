@@ -5,6 +5,7 @@ import {
   type Logger,
   type MeshPeer,
   type MeshState,
+  SerialQueue,
   Subnet,
   type Timer,
 } from '@swarm/api';
@@ -16,7 +17,7 @@ import { HostPortClaims } from './host-port-claims.js';
 import { parseTaskId, type TaskId } from './layout.js';
 import type { Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
-import { LatestQueue, SerialQueue } from './queues.js';
+import { LatestQueue } from './latest-queue.js';
 import { StateReader } from './state-reader.js';
 
 export interface NodeMeshOptions {

@@ -1,15 +1,16 @@
 import type { MeshState } from '@swarm/api';
 import test from 'ava';
+import { until } from '@swarm/sim';
 import { meshContract } from './contract/mesh-contract.js';
-import { Cluster } from './lab/cluster.js';
-import { refusedAtOnce, until } from './lab/expect.js';
+import { MeshCluster } from './lab/cluster.js';
+import { refusedAtOnce } from './lab/expect.js';
 import { labProblem } from './lab/lab.js';
 
 const problem = labProblem();
-let cluster: Cluster;
+let cluster: MeshCluster;
 
 if (problem === undefined) {
-  const opened = meshContract(() => Cluster.nftables('a'));
+  const opened = meshContract(() => MeshCluster.nftables('a'));
   test.beforeEach(() => {
     cluster = opened();
   });
@@ -225,7 +226,7 @@ if (problem === undefined) {
       const ask = () => cluster.client.agent.ask({ host: '198.18.0.1', port: 8095 });
       for (const damage of ['flush table ip swarm_mesh', 'delete table ip swarm_mesh']) {
         cluster.lab.sh(netns, `nft '${damage}'`);
-        await until(t, () =>
+        await until('the task answers', () =>
           ask().then(
             ({ task: name }) => name === task.taskId,
             () => false,
@@ -233,7 +234,7 @@ if (problem === undefined) {
         );
         cluster.lab.sh(netns, `nft '${damage}'`);
         await cluster.publish(8095, [task]);
-        await until(t, () =>
+        await until('the task answers', () =>
           ask().then(
             ({ task: name }) => name === task.taskId,
             () => false,
@@ -264,9 +265,9 @@ if (problem === undefined) {
         () => false,
       );
     cluster.lab.sh(backend, 'ip rule flush; ip rule add pref 32766 lookup main');
-    await until(t, answers);
+    await until('the task answers', answers);
     cluster.lab.sh(ingress, 'ip route flush dev swarm-vxlan');
-    await until(t, answers);
+    await until('the task answers', answers);
     t.pass();
   });
 
@@ -347,7 +348,7 @@ if (problem === undefined) {
     const ask = () => cluster.client.agent.ask({ host: peer.address, port: 8066 });
     t.like(await ask(), { task: task.taskId, address: '198.18.0.100' });
     lab.sh(host.netns, 'nft flush table ip swarm_mesh');
-    await until(t, () =>
+    await until('the task answers', () =>
       ask().then(
         () => true,
         () => false,

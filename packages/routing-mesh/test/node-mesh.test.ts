@@ -1,5 +1,6 @@
-import { type MeshState, silentLogger, systemClock } from '@swarm/api';
+import { type MeshState, silentLogger } from '@swarm/api';
 import test from 'ava';
+import { VirtualClock } from '@swarm/sim';
 import type { HostPort } from '../src/mesh.js';
 import { parseNetworkId, parseTaskId } from '../src/layout.js';
 import { NodeMesh } from '../src/node-mesh.js';
@@ -30,31 +31,15 @@ const attachment = (taskId: string, ...hostPorts: number[]) => ({
   ),
 });
 
-/** Time that a test moves by firing what waits. */
-function handClock() {
-  const timers = new Set<() => void>();
-  return {
-    ...systemClock(),
-    setTimeout(callback: () => void) {
-      timers.add(callback);
-      return callback;
-    },
-    clearTimeout: (timer: unknown) => void timers.delete(timer as () => void),
-    fire() {
-      for (const callback of timers) callback();
-      timers.clear();
-    },
-    timers,
-  };
-}
+const CHECK_MS = 1000;
 
 async function started() {
   const fake = new FakeParts();
-  const clock = handClock();
+  const clock = new VirtualClock();
   const mesh = new NodeMesh({
     parts: fake.parts,
     ingressNetwork: cidr('10.240.0.0/12'),
-    checkIntervalMs: 1000,
+    checkIntervalMs: CHECK_MS,
     logger: silentLogger,
     clock,
   });
@@ -197,7 +182,7 @@ test('a task whose attachments are no lists of addresses is refused before any p
 
 test('an earlier process’s table is left alone until the first state; its host ports are taken', async (t) => {
   const fake = new FakeParts();
-  const clock = handClock();
+  const clock = new VirtualClock();
   const task = parseTaskId('old1')!;
   const port: HostPort = { protocol: 'tcp', publishedPort: 80, targetPort: 80 };
   fake.earlier = {
@@ -209,10 +194,10 @@ test('an earlier process’s table is left alone until the first state; its host
     hostPorts: new Map([[task, [port]]]),
   };
   const options = { ingressNetwork: cidr('10.240.0.0/12'), logger: silentLogger, clock };
-  const mesh = new NodeMesh({ parts: fake.parts, checkIntervalMs: 1000, ...options });
+  const mesh = new NodeMesh({ parts: fake.parts, checkIntervalMs: CHECK_MS, ...options });
   await mesh.start(rawPeer(1));
   t.false(fake.take().includes('commit'));
-  clock.fire();
+  await clock.advance(CHECK_MS);
   await mesh.detach('unknown');
   t.false(
     fake.take().some((call) => /repair/.test(call)),
@@ -235,8 +220,8 @@ test('the check repairs what was damaged or rejected', async (t) => {
   await mesh.apply(state(1, 1, 2));
   const check = async (): Promise<string[]> => {
     fake.take();
-    clock.fire();
-    while (clock.timers.size === 0) await new Promise((resolve) => setImmediate(resolve));
+    await clock.advance(CHECK_MS);
+    await clock.until(() => clock.pending > 0, 'the check is done');
     return fake.take();
   };
   t.deepEqual(await check(), ['tunnel.repair', 'transaction.repair']);
@@ -246,7 +231,7 @@ test('the check repairs what was damaged or rejected', async (t) => {
   fake.isRetryDue = true;
   t.true((await check()).includes('balancer.apply'));
   await mesh.close({ keep: true });
-  t.is(clock.timers.size, 0);
+  t.is(clock.pending, 0);
 });
 
 test('close leaves everything that works by itself, or nothing', async (t) => {

@@ -1,36 +1,10 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { Clock } from '@swarm/api';
 import test from 'ava';
+import { until, VirtualClock } from '@swarm/sim';
 import { ip } from './support/checked.js';
 import { systemSockets } from '../src/index.js';
 import { UdpProxy } from '../src/balancer/userspace/udp-proxy.js';
-
-/** Time that stands still until it is told otherwise. */
-function stillClock(): Clock & { advance(ms: number): void } {
-  let now = 0;
-  let timers: { at: number; callback: () => void }[] = [];
-  return {
-    now: () => now,
-    monotonicMs: () => now,
-    setTimeout(callback, delayMs) {
-      const timer = { at: now + delayMs, callback };
-      timers.push(timer);
-      return timer;
-    },
-    clearTimeout(timer) {
-      timers = timers.filter((other) => other !== timer);
-    },
-    setImmediate: (callback) => setImmediate(callback),
-    advance(ms) {
-      now += ms;
-      const due = timers.filter(({ at }) => at <= now);
-      timers = timers.filter(({ at }) => at > now);
-      for (const { callback } of due) callback();
-    },
-  };
-}
 
 async function echo(): Promise<Socket> {
   const socket = createSocket('udp4');
@@ -41,7 +15,7 @@ async function echo(): Promise<Socket> {
 }
 
 test('a silent client is forgotten after the idle time, one that talks is not', async (t) => {
-  const clock = stillClock();
+  const clock = new VirtualClock();
   const server = await echo();
   const spare = createSocket('udp4').bind(0, '127.0.0.1');
   await once(spare, 'listening');
@@ -64,11 +38,11 @@ test('a silent client is forgotten after the idle time, one that talks is not', 
   };
   for (const client of clients) await talk(client);
   t.is(proxy.connectionCount, 2);
-  clock.advance(600);
+  await clock.advance(600);
   await talk(clients[0]!);
-  clock.advance(500);
+  await clock.advance(500);
   t.is(proxy.connectionCount, 1);
-  clock.advance(1000);
+  await clock.advance(1000);
   t.is(proxy.connectionCount, 0);
   await talk(clients[1]!);
   t.is(proxy.connectionCount, 1);
@@ -96,7 +70,7 @@ test('a datagram for a target without a route is lost, and the next one goes to 
         return sockets.connectDatagrams(to, events);
       },
     },
-    clock: stillClock(),
+    clock: new VirtualClock(),
     random: () => 0,
     idleMs: 1000,
   });
@@ -104,7 +78,7 @@ test('a datagram for a target without a route is lost, and the next one goes to 
   await proxy.update([{ nodeId: 'n', address: ip('255.255.255.255'), port: 53 }]);
   const client = createSocket('udp4');
   client.send('lost', port, '127.0.0.1');
-  while (sessions.length === 0 || proxy.connectionCount > 0) await delay(5);
+  await until('the session failed', () => sessions.length > 0 && proxy.connectionCount === 0);
   await proxy.update([{ nodeId: 'n', address: ip('127.0.0.1'), port: server.address().port }]);
   client.send('hello', port, '127.0.0.1');
   const [data] = await once(client, 'message');

@@ -1,9 +1,9 @@
 import test from 'ava';
 import { meshContract } from './contract/mesh-contract.js';
-import { Cluster } from './lab/cluster.js';
+import { MeshCluster } from './lab/cluster.js';
 import { refusedAtOnce } from './lab/expect.js';
 
-const opened = meshContract(() => Cluster.userspace('u'));
+const opened = meshContract(() => MeshCluster.userspace('u'));
 
 test.serial('the only endpoint refuses: the client is cut off at once', async (t) => {
   const cluster = opened();

@@ -44,3 +44,4 @@ export { require, Violation } from './run/violation.js';
 export { SimProcess } from './time/process.js';
 export { nodesOwnDrain, runSteps } from './time/promise-jobs.js';
 export { type ClockEvent, settle, VirtualClock } from './time/virtual-clock.js';
+export { until, type WaitLimits } from './time/wait.js';

@@ -9,6 +9,7 @@ import {
 import test from 'ava';
 import { Level } from 'level';
 import { WebSocket } from 'ws';
+import { until } from '@swarm/sim';
 import { LOG_MESSAGE_LIMIT_BYTES, STATUS_INFLIGHT_LIMIT } from '../src/agent/limits.js';
 import type { AgentOptions } from '../src/agent/agent.js';
 import { managersFile } from '../src/storage/managers-file.js';
@@ -16,7 +17,6 @@ import { assigning, open } from './support/agent-bench.js';
 import { FakeMesh } from './support/fake-mesh.js';
 import { FakeRuntime } from './support/fake-runtime.js';
 import { HTTP_PORT, makeNode, makeTask } from './support/make-task.js';
-import { until } from './support/real.js';
 import { ScriptedManager } from './support/scripted-manager.js';
 
 const MESH_NODE = makeNode({ Mesh: { Index: 3, Address: '198.18.0.1', Subnet: '10.240.3.0/24' } });

@@ -11,6 +11,7 @@ import {
 } from '@swarm/api';
 import test from 'ava';
 import { WebSocket } from 'ws';
+import { until } from '@swarm/sim';
 import type { AssignedStore } from '../src/agent/assigned-store.js';
 import { AssignmentFollower } from '../src/agent/assignment-follower.js';
 import { OBJECT_KINDS } from '../src/agent/object-kinds.js';
@@ -19,7 +20,6 @@ import { TaskNeeds } from '../src/agent/task-needs.js';
 import { agentDatabase } from '../src/storage/agent-database.js';
 import { assigning, open } from './support/agent-bench.js';
 import { makeTask } from './support/make-task.js';
-import { until } from './support/real.js';
 import { putTask, type ScriptedManager } from './support/scripted-manager.js';
 
 const AT = '2026-01-01T00:00:00.000Z';

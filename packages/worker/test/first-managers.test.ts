@@ -6,7 +6,7 @@ import test from 'ava';
 import { type WebSocket as Socket, WebSocket, WebSocketServer } from 'ws';
 import { open } from './support/agent-bench.js';
 import { makeNode, makeTask } from './support/make-task.js';
-import { until } from './support/real.js';
+import { until } from '@swarm/sim';
 
 const msgpack = new Msgpack();
 const LIMITS = { bytes: 1 << 20, values: 1 << 17, depth: MSGPACK_DEPTH_LIMIT };

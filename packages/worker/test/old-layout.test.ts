@@ -2,12 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { until } from '@swarm/sim';
 import { attachedSandbox } from '../src/agent/task-sandbox.js';
 import { bootId } from '../src/runtime/process/proc.js';
 import { PROGRESS } from './support/host-task.js';
 import { HTTP_PORT, makeTask, NODE_FACTS } from './support/make-task.js';
 import { IS_ROOT, openProcessRuntime, type ProcessHarness } from './support/process-harness.js';
-import { ALL_LOGS, collect, text, until } from './support/real.js';
+import { ALL_LOGS, collect, text } from './support/real.js';
 
 // Tasks that a daemon prepared before sandboxes had records of their own: one folder for each task, whose
 // manifest names the network. They run on when the daemon is replaced by this version.

@@ -3,8 +3,9 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { until } from '@swarm/sim';
 import { IS_ROOT, openProcessRuntime } from './support/process-harness.js';
-import { ALL_LOGS, collect, text, until } from './support/real.js';
+import { ALL_LOGS, collect, text } from './support/real.js';
 
 const SCRIPT = fileURLToPath(new URL('./support/daemon-script.js', import.meta.url));
 let counter = 0;

@@ -13,10 +13,11 @@ import {
 import { basename, join } from 'node:path';
 import { TASK_UIDS } from '@swarm/api';
 import test from 'ava';
+import { until } from '@swarm/sim';
 import { hasCallPrograms } from '../src/runtime/process/call-program.js';
 import { checkBothStarts, errorOf, outcome, PROGRESS, shellTask } from './support/host-task.js';
 import { IS_ROOT, openProcessRuntime } from './support/process-harness.js';
-import { ALL_LOGS, collect, text, until } from './support/real.js';
+import { ALL_LOGS, collect, text } from './support/real.js';
 import { prepare } from './support/prepare.js';
 
 if (!IS_ROOT) test('SKIPPED, run as root: what a task may not do', (t) => t.pass());

@@ -3,10 +3,11 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } fr
 import { join } from 'node:path';
 import type { ContainerSpec, HostPrivileges, Task, TaskSpec } from '@swarm/api';
 import anyTest, { type TestFn } from 'ava';
+import { until } from '@swarm/sim';
 import type { Runtime } from '../src/runtime/runtime.js';
 import { makeTask } from './support/make-task.js';
 import { IS_ROOT, openProcessRuntime } from './support/process-harness.js';
-import { ALL_LOGS, collect, makeFolder, text, until } from './support/real.js';
+import { ALL_LOGS, collect, makeFolder, text } from './support/real.js';
 import { prepare } from './support/prepare.js';
 
 /** What needs root is skipped loudly without it. */

@@ -3,9 +3,10 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { Level } from 'level';
+import { until } from '@swarm/sim';
 import { checkBothStarts, PROGRESS, shellTask } from './support/host-task.js';
 import { IS_ROOT } from './support/process-harness.js';
-import { ALL_LOGS, collect, text, until } from './support/real.js';
+import { ALL_LOGS, collect, text } from './support/real.js';
 import { prepare } from './support/prepare.js';
 
 if (!IS_ROOT) test('SKIPPED, run as root: what starts and checks a task', (t) => t.pass());

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { open } from './support/agent-bench.js';
 import { makeTask } from './support/make-task.js';
-import { until } from './support/real.js';
+import { until } from '@swarm/sim';
 import { putTask, type ScriptedManager } from './support/scripted-manager.js';
 
 const AUTH = Buffer.from('{"username":"u","password":"correct horse"}').toString('base64url');

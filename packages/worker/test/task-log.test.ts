@@ -11,10 +11,11 @@ import {
 import { join } from 'node:path';
 import { isTimestamp } from '@swarm/api';
 import test from 'ava';
+import { until } from '@swarm/sim';
 import { LogIndex } from '../src/runtime/log/log-index.js';
 import { LOG_LINE_LIMIT_BYTES, readLog } from '../src/runtime/log/log-reader.js';
 import { TaskLog } from '../src/runtime/log/task-log.js';
-import { ALL_LOGS, collect, makeFolder, text, until } from './support/real.js';
+import { ALL_LOGS, collect, makeFolder, text } from './support/real.js';
 
 /** A log in a folder of its own, and a way to write to it at a time. */
 function openLog(limitBytes = 1024 * 1024) {

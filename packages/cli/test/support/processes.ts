@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventually } from './eventually.js';
+import { until } from '@swarm/sim';
 
 /** Ends every process whose command, environment or open files lie in a test's own folder. */
 export async function killProcessesOf(folder: string): Promise<void> {
-  await eventually(`no process of ${folder} is left`, () => {
+  await until(`no process of ${folder} is left`, () => {
     const pids = processesOf(folder);
     for (const pid of pids) {
       try {

@@ -1,4 +1,4 @@
-import type { Logger } from '@swarm/api';
+import { type Logger, SerialQueue } from '@swarm/api';
 import type { ControlLoop } from '../control-loop.js';
 
 /**
@@ -10,7 +10,7 @@ export class LeaderLoops {
   readonly #logger: Logger;
   #wanted = false;
   #running = false;
-  #work: Promise<void> = Promise.resolve();
+  readonly #changes = new SerialQueue();
 
   constructor(loops: readonly ControlLoop[], logger: Logger) {
     this.#loops = loops;
@@ -20,13 +20,13 @@ export class LeaderLoops {
   /** Whether the loops shall run from now on. */
   set(leads: boolean): void {
     this.#wanted = leads;
-    this.#work = this.#work.then(() => this.#follow());
+    void this.#changes.run(() => this.#follow());
   }
 
   /** Stops the loops for good; resolves when none writes any more. */
   async stop(): Promise<void> {
     this.set(false);
-    await this.#work;
+    await this.#changes.idle();
   }
 
   /** One loop that can not start keeps no other from it. */

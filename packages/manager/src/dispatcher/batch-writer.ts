@@ -1,11 +1,6 @@
-import { ApiError, type Clock, type Timer } from '@swarm/api';
+import { ApiError, backoffMs, type Clock, type Timer } from '@swarm/api';
 import { type Store, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
-import {
-  CONFLICT_RETRY_LIMIT,
-  CONFLICTS_TOGETHER_LIMIT,
-  STORE_BACKOFF_MAX_MS,
-  STORE_BACKOFF_MIN_MS,
-} from './limits.js';
+import { CONFLICT_RETRY_LIMIT, CONFLICTS_TOGETHER_LIMIT, STORE_BACKOFF_MS } from './limits.js';
 
 /**
  * Reads what it needs from the transaction and makes at most one change, or none when there is nothing
@@ -94,7 +89,7 @@ export class BatchWriter {
     };
     const single = changes.length === 1;
     let conflicts = 0;
-    let backoffMs = STORE_BACKOFF_MIN_MS;
+    let refusals = 0;
     for (;;) {
       if (this.#stopped) return failed(new WriterStopped('the writer was stopped'));
       try {
@@ -105,8 +100,8 @@ export class BatchWriter {
       } catch (error) {
         const code = error instanceof ApiError ? error.code : undefined;
         if (code === 'NO_QUORUM' || code === 'TIMEOUT' || code === 'OVERLOADED') {
-          await this.#sleep(backoffMs);
-          backoffMs = Math.min(backoffMs * 2, STORE_BACKOFF_MAX_MS);
+          refusals += 1;
+          await this.#sleep(backoffMs(refusals, STORE_BACKOFF_MS));
           continue;
         }
         if (code === 'OUT_OF_SEQUENCE' || code === 'CONFLICT') {

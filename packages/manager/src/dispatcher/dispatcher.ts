@@ -48,7 +48,7 @@ import { ObjectWatchers } from './object-watchers.js';
 import { orphanTasks } from './orphan-tasks.js';
 import { refuseSession } from './refuse.js';
 import { RegistrationLimit } from './registration-limit.js';
-import { Session, type SessionPeer } from './session.js';
+import { DispatcherSession, type SessionPeer } from './session.js';
 import { SpecSizes } from './spec-sizes.js';
 import { type StatusReporter, StatusWriter } from './status-writer.js';
 
@@ -112,15 +112,15 @@ class DispatcherRun {
   readonly #codec: DispatchCodec;
   readonly #listeners: ReadonlySet<LogListener>;
 
-  readonly #connections = new Set<Session>();
-  readonly #sessions = new Map<string, Session>();
+  readonly #connections = new Set<DispatcherSession>();
+  readonly #sessions = new Map<string, DispatcherSession>();
   readonly #away = new Map<string, AwayState>();
   readonly #orphanTimers = new Map<string, Timer>();
   readonly #watchers = new ObjectWatchers();
   readonly #sizes = new SpecSizes();
   readonly #registrations = new RegistrationLimit();
   readonly #claims = new DataPathClaims();
-  readonly #reporters = new Map<Session, StatusReporter>();
+  readonly #reporters = new Map<DispatcherSession, StatusReporter>();
 
   readonly #aside: SetAside;
   readonly #budgets: NodeBudgets;
@@ -205,14 +205,14 @@ class DispatcherRun {
   }
 
   /** The session of a node that was welcomed. */
-  session(nodeId: string): Session | undefined {
+  session(nodeId: string): DispatcherSession | undefined {
     const session = this.#sessions.get(nodeId);
     return session?.assignments === undefined ? undefined : session;
   }
 
   accept(socket: NodeSocket, peer: SessionPeer): void {
     const { clock, logger, randomBytes } = this.#context;
-    const session = new Session({
+    const session = new DispatcherSession({
       id: newId(randomBytes),
       peer,
       socket,
@@ -254,7 +254,7 @@ class DispatcherRun {
 
   // --- Messages of agents
 
-  #receive(session: Session, message: AgentMessage): void {
+  #receive(session: DispatcherSession, message: AgentMessage): void {
     if (this.#stopped) return;
     if (!mayUse(session.peer.kind, `message ${message.type}`)) {
       throw new MalformedMessage(`a ${session.peer.kind} does not send ${message.type}`);
@@ -294,12 +294,12 @@ class DispatcherRun {
     }
   }
 
-  #heard(session: Session): void {
+  #heard(session: DispatcherSession): void {
     if (this.#sessions.get(session.nodeId) !== session) return;
     this.#liveness.watch(session.nodeId, limits.HEARTBEATS_MISSED * this.#heartbeatMs());
   }
 
-  #register(session: Session, hello: AgentHello): void {
+  #register(session: DispatcherSession, hello: AgentHello): void {
     const { store, clock, logger } = this.#context;
     const { nodeId } = session;
     clock.clearTimeout(session.helloTimer);
@@ -331,7 +331,7 @@ class DispatcherRun {
     this.#inBackground(this.#welcome(session));
   }
 
-  async #welcome(session: Session): Promise<void> {
+  async #welcome(session: DispatcherSession): Promise<void> {
     const { store } = this.#context;
     const { nodeId } = session;
     try {
@@ -358,7 +358,7 @@ class DispatcherRun {
     for (const listener of this.#listeners) listener.connected(nodeId);
   }
 
-  #status(session: Session, message: AgentStatus): void {
+  #status(session: DispatcherSession, message: AgentStatus): void {
     let reporter = this.#reporters.get(session);
     if (reporter === undefined) {
       reporter = {
@@ -371,7 +371,7 @@ class DispatcherRun {
     this.#statusWriter.submit(reporter, message);
   }
 
-  #closed(session: Session, clean: boolean): void {
+  #closed(session: DispatcherSession, clean: boolean): void {
     this.#connections.delete(session);
     const { clock } = this.#context;
     clock.clearTimeout(session.helloTimer);
@@ -573,7 +573,7 @@ class DispatcherRun {
 
   // --- Assignments
 
-  #assignmentsOf(session: Session): AssignmentSender {
+  #assignmentsOf(session: DispatcherSession): AssignmentSender {
     const { store, clock } = this.#context;
     const set = new AssignmentSet({
       nodeId: session.nodeId,
@@ -597,7 +597,7 @@ class DispatcherRun {
   }
 
   #release(taskIds: readonly string[]): void {
-    const sessions = new Set<Session>();
+    const sessions = new Set<DispatcherSession>();
     for (const taskId of taskIds) {
       const nodeId = this.#context.store.get('task', taskId)?.NodeID;
       // A task that is gone from the store is pending in the session that knows it.
@@ -624,7 +624,7 @@ class DispatcherRun {
    * Brings a session's mesh up to date, unless it has enough to do.
    * @param frames deltas encoded already, by protocol and base: mostly all sessions need the same
    */
-  #sendMesh(session: Session, always: boolean, frames = new Map<string, Buffer>()): void {
+  #sendMesh(session: DispatcherSession, always: boolean, frames = new Map<string, Buffer>()): void {
     const { generation } = this.#mesh.state;
     if (!always && session.meshSent === generation) return;
     if (session.meshInflight.length >= limits.MESH_INFLIGHT_LIMIT) return;
@@ -641,7 +641,7 @@ class DispatcherRun {
     session.meshInflight.push(generation);
   }
 
-  #meshAck(session: Session, generation: number): void {
+  #meshAck(session: DispatcherSession, generation: number): void {
     if (generation > session.meshSent) {
       throw new MalformedMessage('acknowledges a mesh generation that was not sent');
     }

@@ -1,3 +1,4 @@
+import type { BackoffLimits } from '@swarm/api';
 import type { Rate } from '../token-bucket.js';
 
 /** Every limit and period of the dispatcher in one place. Milliseconds unless the name says otherwise. */
@@ -75,6 +76,5 @@ export const DRAIN_HOLD_LIMIT_MS = 5_000;
 export const CONFLICT_RETRY_LIMIT = 20;
 /** Changes that are written together try as often together; then each half goes on by itself. */
 export const CONFLICTS_TOGETHER_LIMIT = 5;
-/** Pause before a write is tried again that found no quorum: doubles from the first to the second. */
-export const STORE_BACKOFF_MIN_MS = 100;
-export const STORE_BACKOFF_MAX_MS = 1_000;
+/** Pause before a write is tried again that found no quorum. */
+export const STORE_BACKOFF_MS: BackoffLimits = { minMs: 100, maxMs: 1_000 };

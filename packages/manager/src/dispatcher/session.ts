@@ -22,35 +22,35 @@ const CLOSE_NORMAL = 1000;
 const CLOSE_GOING_AWAY = 1001;
 const CLOSE_POLICY = 1008;
 
-export interface SessionHandler {
-  message(session: Session, message: AgentMessage): void;
+export interface DispatcherSessionHandler {
+  message(session: DispatcherSession, message: AgentMessage): void;
   /** Frames are read again after a pause in which none were. */
-  resumed(session: Session): void;
+  resumed(session: DispatcherSession): void;
   /** @param clean the agent said goodbye, so it is no failure */
-  closed(session: Session, clean: boolean): void;
+  closed(session: DispatcherSession, clean: boolean): void;
 }
 
-export interface SessionOptions {
+export interface DispatcherSessionOptions {
   readonly id: string;
   readonly peer: SessionPeer;
   readonly socket: NodeSocket;
   readonly codec: DispatchCodec;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly handler: SessionHandler;
+  readonly handler: DispatcherSessionHandler;
   /** Messages and bytes that this node may send; beyond, its socket is not read for a while. */
   readonly received: Budget;
 }
 
 /** One connection of an agent: frames in and out, bounded, and what it was sent so far. */
-export class Session {
+export class DispatcherSession {
   readonly id: string;
   readonly peer: SessionPeer;
   readonly #socket: NodeSocket;
   readonly #codec: DispatchCodec;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #handler: SessionHandler;
+  readonly #handler: DispatcherSessionHandler;
   readonly #received: Budget;
   #closeTimer: Timer;
   #resumeTimer: Timer;
@@ -67,7 +67,7 @@ export class Session {
   meshInflight: number[] = [];
   meshAcked = 0;
 
-  constructor(options: SessionOptions) {
+  constructor(options: DispatcherSessionOptions) {
     this.id = options.id;
     this.peer = options.peer;
     this.#socket = options.socket;

@@ -1,3 +1,5 @@
+import type { BackoffLimits } from '@swarm/api';
+
 /** Every bound and default of the orchestrators, in milliseconds unless the name says otherwise. */
 
 /** Restart and update defaults (SwarmKit api/defaults/service.go). */
@@ -34,11 +36,9 @@ export const DRAIN_SWITCH_TIMEOUT_MS = 2 * 60_000;
 /** Services that one loop works on at once. */
 export const QUEUE_CONCURRENCY_LIMIT = 16;
 /** Wait before repeating a pass that lost a race, and the most it grows to. */
-export const RETRY_CONFLICT_MS = 10;
-export const RETRY_CONFLICT_MAX_MS = 500;
+export const RETRY_CONFLICT_MS: BackoffLimits = { minMs: 10, maxMs: 500 };
 /** Wait after any other failure, and the most it grows to. */
-export const RETRY_FAILURE_MS = 200;
-export const RETRY_FAILURE_MAX_MS = 10_000;
+export const RETRY_FAILURE_MS: BackoffLimits = { minMs: 200, maxMs: 10_000 };
 /** Longest single timer of a loop; longer waits take several. */
 export const WAKE_MAX_MS = 60 * 60_000;
 

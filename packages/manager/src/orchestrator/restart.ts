@@ -1,4 +1,4 @@
-import { isTerminal, type Task, type TaskRestart } from '@swarm/api';
+import { backoffMs, isTerminal, type Task, type TaskRestart } from '@swarm/api';
 import {
   DEFAULT_RESTART_DELAY_MS,
   RESTART_BACKOFF_BASE_MS,
@@ -58,7 +58,7 @@ export function planRestart(slot: Slot, task: Task, now: number, memory: Observa
   const policy = task.Spec.RestartPolicy;
   const delayMs = toMs(policy?.Delay, DEFAULT_RESTART_DELAY_MS);
   const failures = failuresInRow(task, now, memory);
-  const waitMs = backOffMs(delayMs, failures);
+  const waitMs = restartDelayMs(delayMs, failures);
   const made = slot.tasks.filter((other) => other.SpecVersion.Index === task.SpecVersion.Index);
   const wait = `waiting ${Number((waitMs / 1000).toFixed(1))}s before restart`;
   return {
@@ -72,10 +72,10 @@ export function planRestart(slot: Slot, task: Task, now: number, memory: Observa
 }
 
 /** Wait before a restart after this many failures in a row, milliseconds. */
-export function backOffMs(delayMs: number, failures: number): number {
+export function restartDelayMs(delayMs: number, failures: number): number {
   if (failures <= 1 || delayMs >= RESTART_BACKOFF_MAX_MS) return delayMs;
   const step = Math.max(delayMs, RESTART_BACKOFF_BASE_MS);
-  return Math.min(step * 2 ** Math.min(failures - 1, 20), RESTART_BACKOFF_MAX_MS);
+  return backoffMs(failures, { minMs: step, maxMs: RESTART_BACKOFF_MAX_MS });
 }
 
 function failuresInRow(task: Task, now: number, memory: Observations): number {

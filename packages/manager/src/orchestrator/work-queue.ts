@@ -1,9 +1,7 @@
-import { ApiError, type Clock, type Logger, type Timer } from '@swarm/api';
+import { ApiError, backoffMs, type Clock, type Logger, type Timer } from '@swarm/api';
 import {
   QUEUE_CONCURRENCY_LIMIT,
-  RETRY_CONFLICT_MAX_MS,
   RETRY_CONFLICT_MS,
-  RETRY_FAILURE_MAX_MS,
   RETRY_FAILURE_MS,
   WAKE_MAX_MS,
 } from './limits.js';
@@ -154,10 +152,9 @@ export class WorkQueue {
   #retryMs(key: string, entry: Entry, error: unknown): number {
     const isConflict =
       error instanceof ApiError && (error.code === 'OUT_OF_SEQUENCE' || error.code === 'CONFLICT');
-    const step = Math.min(entry.failures, 10);
     entry.failures++;
-    if (isConflict) return Math.min(RETRY_CONFLICT_MS * 2 ** step, RETRY_CONFLICT_MAX_MS);
-    const waitMs = Math.min(RETRY_FAILURE_MS * 2 ** step, RETRY_FAILURE_MAX_MS);
+    if (isConflict) return backoffMs(entry.failures, RETRY_CONFLICT_MS);
+    const waitMs = backoffMs(entry.failures, RETRY_FAILURE_MS);
     this.#options.logger.warn({ key, error, waitMs }, 'a pass failed, will retry');
     return waitMs;
   }

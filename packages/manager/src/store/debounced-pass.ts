@@ -1,4 +1,4 @@
-import { ApiError, type Clock, type Logger, type Timer } from '@swarm/api';
+import { ApiError, backoffMs, type Clock, type Logger, type Timer } from '@swarm/api';
 
 /** Pause after a pass that failed, doubled with each further failure, milliseconds. */
 export const RETRY_FIRST_MS = 50;
@@ -81,7 +81,7 @@ export class DebouncedPass {
       this.#failures += 1;
       const isStale = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
       const firstMs = isStale ? debounceMs : RETRY_FIRST_MS;
-      retryMs = Math.min(firstMs * 2 ** (this.#failures - 1), RETRY_LIMIT_MS);
+      retryMs = backoffMs(this.#failures, { minMs: firstMs, maxMs: RETRY_LIMIT_MS });
       // Losing a race to another writer is normal.
       if (!isStale && !session.isStopped)
         logger.warn({ err: error, retryMs }, 'a pass failed, will retry');

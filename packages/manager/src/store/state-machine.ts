@@ -1,4 +1,4 @@
-import { type Clock, type Logger, PROGRAM, type Program } from '@swarm/api';
+import { type Clock, type Logger, PROGRAM, type Program, SerialQueue } from '@swarm/api';
 import { type Entry, EntryKind, type SnapshotMeta, type StateMachine } from '@swarm/raft';
 import { Codec, UndecodableError } from './command.js';
 import {
@@ -62,7 +62,7 @@ export class StoreStateMachine implements StateMachine {
   #generation: number;
   /** Highest number that any generation ever had. */
   #lastGeneration: number;
-  #cleaning: Promise<void> = Promise.resolve();
+  readonly #cleanings = new SerialQueue();
 
   /**
    * Opens the database and loads everything.
@@ -138,7 +138,7 @@ export class StoreStateMachine implements StateMachine {
     await this.#database.put(LAST_KEY, encodeNumber(generation), { sync: true });
     this.#lastGeneration = generation;
     // It would take the new generation for a leftover.
-    await this.#cleaning;
+    await this.#cleanings.idle();
     let tables: Tables;
     try {
       tables = await this.#receive(generation, meta.index, chunks);
@@ -162,7 +162,7 @@ export class StoreStateMachine implements StateMachine {
     try {
       await this.#writer.close();
     } finally {
-      await this.#cleaning;
+      await this.#cleanings.idle();
       await this.#database.close();
     }
   }
@@ -211,8 +211,8 @@ export class StoreStateMachine implements StateMachine {
   /** Deletes all generations but the current one, in the background. */
   #clean(): void {
     const current = generationRange(this.#generation);
-    this.#cleaning = this.#cleaning
-      .then(async () => {
+    this.#cleanings
+      .run(async () => {
         await this.#database.clear({ gte: 'g', lt: current.gte });
         await this.#database.clear({ gte: current.lt, lt: 'h' });
       })

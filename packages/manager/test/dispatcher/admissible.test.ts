@@ -26,7 +26,7 @@ import { nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
 import { VirtualClock } from '@swarm/sim';
 import { START_MS } from '../support/start-time.js';
-import { helloOf, PORT, World } from './harness.js';
+import { helloOf, PORT, DispatcherWorld } from './harness.js';
 
 // --- What an agent may say: mostly what is right, with something else in any place.
 
@@ -245,7 +245,7 @@ test('whatever the codec lets through is stored, listed, shown, scheduled and me
 });
 
 test('a leader with all its loops takes whatever a node says, and goes on for the others', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   const { store, clock } = world;
   const { logger, errors } = complaints();
   const context = { store, clock, logger, randomBytes };

@@ -18,7 +18,7 @@ import {
   taskDraft,
 } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
-import { type Agent, helloOf, told, World } from './harness.js';
+import { type TestAgent, helloOf, told, DispatcherWorld } from './harness.js';
 
 const KIB = 1024;
 const FILE = { Name: 'x', UID: '0', GID: '0', Mode: 0o444 };
@@ -55,15 +55,18 @@ function needy(id: string, nodeId: string, wants: Wants): Draft<'task'> {
   });
 }
 
-async function worldOf(t: Parameters<typeof World.create>[0], nodes = ['n1']): Promise<World> {
-  const world = await World.create(t);
+async function worldOf(
+  t: Parameters<typeof DispatcherWorld.create>[0],
+  nodes = ['n1'],
+): Promise<DispatcherWorld> {
+  const world = await DispatcherWorld.create(t);
   for (const id of nodes) await put(world.store, 'node', nodeDraft(id));
   world.dispatcher.start();
   return world;
 }
 
 /** What the agent is told next, once things are quiet. */
-async function news(world: World, agent: Agent): Promise<string[]> {
+async function news(world: DispatcherWorld, agent: TestAgent): Promise<string[]> {
   const before = agent.assignments().length;
   await world.clock.advance(50);
   await world.roundTrip(agent);

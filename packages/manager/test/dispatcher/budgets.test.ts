@@ -2,7 +2,7 @@ import type { AgentMessage, NodeDescription, TaskStatus } from '@swarm/api';
 import test from 'ava';
 import { NODE_STATUS_ENTRIES, NODE_WRITES } from '../../src/dispatcher/limits.js';
 import { nodeDraft, put } from '../support/objects.js';
-import { type Agent, DESCRIPTION, servingTask, World } from './harness.js';
+import { type TestAgent, DESCRIPTION, servingTask, DispatcherWorld } from './harness.js';
 
 function running(Message: string): TaskStatus {
   return { Timestamp: '2026-01-01T00:00:01Z', State: 'running', Message };
@@ -18,10 +18,10 @@ function statusOf(sequence: number, updates: Record<string, TaskStatus>): AgentM
 
 /** A leader with these nodes, each with tasks `NODE-0`, `NODE-1`, … that are assigned. */
 async function worldOf(
-  t: Parameters<typeof World.create>[0],
+  t: Parameters<typeof DispatcherWorld.create>[0],
   tasks: Record<string, number>,
-): Promise<World> {
-  const world = await World.create(t);
+): Promise<DispatcherWorld> {
+  const world = await DispatcherWorld.create(t);
   for (const [nodeId, count] of Object.entries(tasks)) {
     await put(world.store, 'node', nodeDraft(nodeId));
     for (let first = 0; first < count; first += 100) {
@@ -38,8 +38,8 @@ async function worldOf(
 
 /** A second in fifty steps. In each the agents send what `step` gives, and all of it arrives. */
 async function second(
-  world: World,
-  agents: readonly Agent[],
+  world: DispatcherWorld,
+  agents: readonly TestAgent[],
   step: (index: number) => void,
 ): Promise<void> {
   for (let index = 0; index < 50; index += 1) {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { DataPathClaims } from '../../src/dispatcher/data-path-claims.js';
 import { meshState } from '../../src/dispatcher/index.js';
 import { nodeDraft, put } from '../support/objects.js';
-import { DESCRIPTION, helloOf, World } from './harness.js';
+import { DESCRIPTION, helloOf, DispatcherWorld } from './harness.js';
 
 const ip = (text: string): IpAddress => parseIpAddress(text)!;
 const [A, B, C] = ['198.18.0.1', '198.18.0.2', '198.18.0.3'].map(ip) as [
@@ -131,8 +131,11 @@ test('whatever comes in whatever order, an address has one node at most, and who
 
 const place = (Index: number) => ({ Index, Address: '', Subnet: `10.240.${Index}.0/24` });
 
-async function worldOf(t: Parameters<typeof World.create>[0], nodes: Record<string, string>) {
-  const world = await World.create(t);
+async function worldOf(
+  t: Parameters<typeof DispatcherWorld.create>[0],
+  nodes: Record<string, string>,
+) {
+  const world = await DispatcherWorld.create(t);
   let index = 0;
   for (const [id, remote] of Object.entries(nodes)) {
     index += 1;

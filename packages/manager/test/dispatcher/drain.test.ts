@@ -1,12 +1,20 @@
 import test from 'ava';
 import { ingressDraft, nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
-import { type Agent, helloOf, PORT, putTasks, servingTask, told, World } from './harness.js';
+import {
+  type TestAgent,
+  helloOf,
+  PORT,
+  putTasks,
+  servingTask,
+  told,
+  DispatcherWorld,
+} from './harness.js';
 
 const MESH = { Index: 1, Address: '198.18.0.7', Subnet: '10.240.1.0/24' };
 
 /** Two nodes, one service, one serving task on n1. */
-async function world(t: Parameters<typeof World.create>[0]) {
-  const made = await World.create(t);
+async function world(t: Parameters<typeof DispatcherWorld.create>[0]) {
+  const made = await DispatcherWorld.create(t);
   await put(made.store, 'network', ingressDraft());
   for (const id of ['n1', 'n2']) await put(made.store, 'node', nodeDraft(id, { Mesh: MESH }));
   const Endpoint = { Spec: {}, Ports: [PORT] };
@@ -15,17 +23,17 @@ async function world(t: Parameters<typeof World.create>[0]) {
   return made;
 }
 
-function shutDown(made: World, id = 'task') {
+function shutDown(made: DispatcherWorld, id = 'task') {
   return patch(made.store, 'task', id, (task) => ({ ...task, DesiredState: 'shutdown' }));
 }
 
 /** What the agent was told to do with the task last. */
-function desired(agent: Agent, id = 'task') {
+function desired(agent: TestAgent, id = 'task') {
   return putTasks(...agent.assignments()).findLast((task) => task.ID === id)?.DesiredState;
 }
 
 /** Time for the mesh to be published and assignments to be sent. */
-async function settle(made: World, agents: readonly Agent[]) {
+async function settle(made: DispatcherWorld, agents: readonly TestAgent[]) {
   await made.clock.advance(20);
   for (const agent of agents) await made.roundTrip(agent);
 }

@@ -20,10 +20,9 @@ import { createDispatcher, type Dispatcher } from '../../src/dispatcher/index.js
 import type { Draft } from '../../src/store/store.js';
 import { nodeDraft, taskDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
-import { VirtualClock } from '@swarm/sim';
+import { until, VirtualClock } from '@swarm/sim';
 import { START_MS } from '../support/start-time.js';
 
-const DEADLINE_MS = 10_000;
 const packr = new Packr({ useRecords: false });
 
 export const DESCRIPTION: NodeDescription = nodeDraft('x').Description!;
@@ -31,18 +30,18 @@ export const DESCRIPTION: NodeDescription = nodeDraft('x').Description!;
 type Of<T extends ManagerMessage['type']> = Extract<ManagerMessage, { type: T }>;
 
 /** The agent's side of a session, over a real socket. */
-export class Agent {
+export class TestAgent {
   readonly received: ManagerMessage[] = [];
   closed = false;
   readonly #socket: WebSocket;
-  readonly #world: World;
+  readonly #world: DispatcherWorld;
   #read = 0;
   /** Acknowledges mesh generations as they come. */
   acks = true;
   /** Acknowledges assignments as they come. */
   acksAssignments = true;
 
-  constructor(world: World, socket: WebSocket) {
+  constructor(world: DispatcherWorld, socket: WebSocket) {
     this.#world = world;
     this.#socket = socket;
     socket.on('message', (data) => {
@@ -101,7 +100,7 @@ export class Agent {
 }
 
 /** A leader with its store and a virtual clock, and agents on real sockets. */
-export class World {
+export class DispatcherWorld {
   readonly clock = new VirtualClock(START_MS);
   readonly store: TestStore = createTestStore({ clock: this.clock });
   readonly dispatcher: Dispatcher;
@@ -125,11 +124,11 @@ export class World {
     });
   }
 
-  static async create(t: ExecutionContext): Promise<World> {
+  static async create(t: ExecutionContext): Promise<DispatcherWorld> {
     const maxPayload = DISPATCH_FRAME_LIMIT_BYTES;
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1', maxPayload });
     await once(server, 'listening');
-    const world = new World(t, server);
+    const world = new DispatcherWorld(t, server);
     t.teardown(async () => {
       await world.dispatcher.stop();
       for (const client of server.clients) client.terminate();
@@ -138,18 +137,18 @@ export class World {
     return world;
   }
 
-  async connect(nodeId: string): Promise<Agent> {
+  async connect(nodeId: string): Promise<TestAgent> {
     const { port } = this.#server.address() as AddressInfo;
     const socket = new WebSocket(`ws://127.0.0.1:${port}/${nodeId}`);
     // Made before the socket is open, or a message that comes with the handshake is missed.
-    const agent = new Agent(this, socket);
+    const agent = new TestAgent(this, socket);
     await once(socket, 'open');
     this.#t.teardown(() => agent.vanish());
     return agent;
   }
 
   /** Connects, says hello, and waits for the welcome, assignments and mesh. */
-  async join(nodeId: string, hello: Partial<AgentHello> = {}): Promise<Agent> {
+  async join(nodeId: string, hello: Partial<AgentHello> = {}): Promise<TestAgent> {
     const agent = await this.connect(nodeId);
     agent.send(helloOf(hello));
     await agent.next('mesh');
@@ -158,23 +157,23 @@ export class World {
 
   /** Runs real I/O, with time standing still, until the condition holds. */
   async until(condition: () => boolean, what: string): Promise<void> {
-    const deadline = Date.now() + DEADLINE_MS;
-    while (!condition()) {
-      if (Date.now() > deadline) throw new Error(`${what} did not come`);
-      await this.clock.advance(0);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    const look = async (): Promise<boolean> => {
+      if (condition()) return true;
+      await this.clock.settle();
+      return false;
+    };
+    await until(what, look, { everyMs: 1 });
   }
 
   /** Lets frames that are under way arrive: a heartbeat there and back, behind all before it. */
-  async roundTrip(agent: Agent): Promise<void> {
+  async roundTrip(agent: TestAgent): Promise<void> {
     const before = agent.of('heartbeat-ack').length;
     agent.send({ type: 'heartbeat' });
     await this.until(() => agent.of('heartbeat-ack').length > before, 'the heartbeat ack');
   }
 
   /** Moves time on in steps in which all agents beat. */
-  async pass(ms: number, agents: readonly Agent[]): Promise<void> {
+  async pass(ms: number, agents: readonly TestAgent[]): Promise<void> {
     for (let left = ms; left > 0; left -= 1_000) {
       for (const agent of agents) await this.roundTrip(agent);
       await this.clock.advance(Math.min(left, 1_000));

@@ -2,12 +2,12 @@ import { ApiError, PROGRAM, SECOND } from '@swarm/api';
 import test from 'ava';
 import { clusterDraft, root } from '../ca/cluster.js';
 import { nodeDraft, patch, put, taskDraft } from '../support/objects.js';
-import { DESCRIPTION, helloOf, servingTask, World, told } from './harness.js';
+import { DESCRIPTION, helloOf, servingTask, DispatcherWorld, told } from './harness.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 test('a session begins with welcome, complete assignments and the mesh, and makes the node ready', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   const Mesh = { Index: 1, Address: '198.18.9.9', Subnet: '10.240.1.0/24' };
   await put(world.store, 'node', nodeDraft('n1', { Status: { State: 'unknown', Addr: '' }, Mesh }));
   world.dispatcher.start();
@@ -27,7 +27,7 @@ test('a session begins with welcome, complete assignments and the mesh, and make
 });
 
 test('what a runtime can do is stored from feature level 2 on', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   const cluster = await clusterDraft(await root(world.clock.now()));
   await put(world.store, 'cluster', { ...cluster, FeatureLevel: 1 });
   await put(world.store, 'node', nodeDraft('n1'));
@@ -47,7 +47,7 @@ test('what a runtime can do is stored from feature level 2 on', async (t) => {
 });
 
 test('the protocol of a session is stored from feature level 2 on, also when the level rises', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   const cluster = await clusterDraft(await root(world.clock.now()));
   await put(world.store, 'cluster', { ...cluster, FeatureLevel: 1 });
   for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
@@ -70,7 +70,7 @@ test('the protocol of a session is stored from feature level 2 on, also when the
 });
 
 test('a node that comes back as it was writes nothing', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   const Status = { State: 'ready', Addr: '198.18.0.7' } as const;
   await put(world.store, 'node', nodeDraft('n1', { Status, Description: DESCRIPTION }));
   world.dispatcher.start();
@@ -80,7 +80,7 @@ test('a node that comes back as it was writes nothing', async (t) => {
 });
 
 test('registering twice replaces the older session, and the node stays ready', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   world.dispatcher.start();
   const old = await world.join('n1');
@@ -92,7 +92,7 @@ test('registering twice replaces the older session, and the node stays ready', a
 });
 
 test('a node that registers in a loop is refused for a while', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   world.dispatcher.start();
   for (let count = 0; count < 10; count += 1) await world.join('n1');
@@ -106,7 +106,7 @@ test('a node that registers in a loop is refused for a while', async (t) => {
 });
 
 test('a node that connects in a loop is refused for a while, whatever it says', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   world.dispatcher.start();
   for (let count = 0; count < 10; count += 1) {
@@ -121,7 +121,7 @@ test('a node that connects in a loop is refused for a while, whatever it says', 
 });
 
 test('a fault in handling a message ends the session it came by, nothing else', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
   world.dispatcher.start();
   world.dispatcher.listen({
@@ -139,7 +139,7 @@ test('a fault in handling a message ends the session it came by, nothing else', 
 });
 
 test('a manager that does not lead says so and closes, as does one that stops leading', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   const manager = nodeDraft('m1', { Role: 'manager', ManagerAddr: '198.18.0.1:2377' });
   await put(world.store, 'node', manager);
@@ -158,7 +158,7 @@ test('a manager that does not lead says so and closes, as does one that stops le
 });
 
 test('a node that is not in the cluster, or is removed from it, is told that for good', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   world.dispatcher.start();
   const stranger = await world.connect('n2');
@@ -174,7 +174,7 @@ test('a node that is not in the cluster, or is removed from it, is told that for
 });
 
 test('a node is down after three missed heartbeats, and ready again with a new session', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   world.dispatcher.start();
   const agent = await world.join('n1');
@@ -190,7 +190,7 @@ test('a node is down after three missed heartbeats, and ready again with a new s
 });
 
 test('an agent that vanished has until its heartbeats are missed to come back', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   world.dispatcher.start();
   const agent = await world.join('n1');
@@ -204,7 +204,7 @@ test('an agent that vanished has until its heartbeats are missed to come back', 
 });
 
 test('an agent that says goodbye is disconnected at once and down after the grace', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   world.dispatcher.start();
   const agent = await world.join('n1');
@@ -215,7 +215,7 @@ test('an agent that says goodbye is disconnected at once and down after the grac
 });
 
 test('after a change of leader nodes have five seconds to come back', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
   world.dispatcher.start();
   await world.clock.advance(4_900);
@@ -227,7 +227,7 @@ test('after a change of leader nodes have five seconds to come back', async (t) 
 });
 
 test('the heartbeat of the cluster’s spec applies, in the welcome and in each reply', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   const Dispatcher = { HeartbeatPeriod: 2 * SECOND };
   const authority = await root(world.clock.now());
   const cluster = await put(world.store, 'cluster', await clusterDraft(authority, { Dispatcher }));
@@ -248,7 +248,7 @@ test('the heartbeat of the cluster’s spec applies, in the welcome and in each 
 });
 
 test('tasks of a node that is down for a day are orphaned, those that ended are not', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   await put(world.store, 'task', servingTask('runs', 'n1'));
   await put(world.store, 'task', servingTask('ended', 'n1', 'complete'));
@@ -264,7 +264,7 @@ test('tasks of a node that is down for a day are orphaned, those that ended are 
 });
 
 test('changed roles, labels and managers are told, statuses are not', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   world.dispatcher.start();
   const agent = await world.join('n1');
@@ -288,7 +288,7 @@ test('changed roles, labels and managers are told, statuses are not', async (t) 
 });
 
 test('malformed messages end the session with a reason and nothing else', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
   world.dispatcher.start();
   const good = await world.join('n2');
@@ -326,7 +326,7 @@ test('malformed messages end the session with a reason and nothing else', async 
 });
 
 test('statuses are stored together and acknowledged when they are stored', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   for (const id of ['a', 'b']) await put(world.store, 'task', servingTask(id, 'n1', 'assigned'));
   world.dispatcher.start();
@@ -354,7 +354,7 @@ test('statuses are stored together and acknowledged when they are stored', async
 });
 
 test('observed state never goes back; unknown tasks and those of others are ignored', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
   await put(world.store, 'task', servingTask('mine', 'n1'));
   await put(world.store, 'task', servingTask('theirs', 'n2'));
@@ -374,7 +374,7 @@ test('observed state never goes back; unknown tasks and those of others are igno
 });
 
 test('a status that conflicts with another write, or finds no quorum, is written again', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   await put(world.store, 'task', servingTask('a', 'n1', 'assigned'));
   world.dispatcher.start();
@@ -392,7 +392,7 @@ test('a status that conflicts with another write, or finds no quorum, is written
 });
 
 test('more statuses than fit into one transaction are all stored', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   const ids = Array.from({ length: 450 }, (_, index) => `t${index}`);
   for (const id of ids) await put(world.store, 'task', servingTask(id, 'n1', 'assigned'));
@@ -409,7 +409,7 @@ test('more statuses than fit into one transaction are all stored', async (t) => 
 });
 
 test('only assigned tasks of the node are sent, then only what changes for the agent', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   for (const id of ['n1', 'n2']) await put(world.store, 'node', nodeDraft(id));
   await put(world.store, 'task', servingTask('here', 'n1', 'assigned'));
   await put(world.store, 'task', servingTask('elsewhere', 'n2', 'assigned'));
@@ -442,7 +442,7 @@ test('only assigned tasks of the node are sent, then only what changes for the a
 });
 
 test('many changes come in messages of at most a hundred', async (t) => {
-  const world = await World.create(t);
+  const world = await DispatcherWorld.create(t);
   await put(world.store, 'node', nodeDraft('n1'));
   world.dispatcher.start();
   const agent = await world.join('n1');

@@ -7,7 +7,7 @@ import { KINDS } from '../../src/store/kinds.js';
 import type { Kind } from '../../src/store/store.js';
 import { fullDraft, spoil, spoils } from '../support/hostile.js';
 import { nodeDraft, put, serviceDraft, taskDraft } from '../support/objects.js';
-import { GOOD, World } from './world.js';
+import { GOOD, HostileWorld } from './world.js';
 
 const BIG = 2n ** 60n;
 
@@ -99,7 +99,7 @@ function badObjects(): [Kind, Record<string, unknown>][] {
 }
 
 /** A running task of the good service may be a mended bad one. */
-async function serves(world: World, image: RegExp): Promise<void> {
+async function serves(world: HostileWorld, image: RegExp): Promise<void> {
   await world.clock.advance(60_000);
   const served = world.served();
   if (served.length === 2 && served.every((one) => image.test(one ?? ''))) return;
@@ -107,7 +107,7 @@ async function serves(world: World, image: RegExp): Promise<void> {
 }
 
 test('a new leader serves the rest, whatever bad objects it finds', async (t) => {
-  const world = new World();
+  const world = new HostileWorld();
   for (const [kind, body] of badObjects()) await world.store.injectObject(kind, body);
   await world.addGood();
   world.start();
@@ -134,7 +134,7 @@ test('a new leader serves the rest, whatever bad objects it finds', async (t) =>
 });
 
 test('a running leader serves the rest, whatever comes', async (t) => {
-  const world = new World();
+  const world = new HostileWorld();
   await world.addGood();
   world.start();
   await serves(world, /^nginx/);
@@ -150,7 +150,7 @@ test('a running leader serves the rest, whatever comes', async (t) => {
 });
 
 test('the dispatcher of a new leader copes with whatever it finds, and its timers do not fail', async (t) => {
-  const world = new World();
+  const world = new HostileWorld();
   for (const [kind, body] of badObjects()) await world.store.injectObject(kind, body);
   await world.addGood();
   const dispatcher = createDispatcher(world.context);
@@ -167,7 +167,7 @@ test('the dispatcher of a new leader copes with whatever it finds, and its timer
 });
 
 test('tasks of unreadable services and nodes, and unreadable members, are left as they are', async (t) => {
-  const world = new World();
+  const world = new HostileWorld();
   await world.store.injectObject('service', {
     ...serviceDraft('web'),
     Spec: { Name: 'web', Mode: 7 },
@@ -202,7 +202,7 @@ test('objects damaged at any place, before and after the start, do not stop the 
   const many = fc.array(fc.tuple(kinds, spoils), { minLength: 1, maxLength: 20 });
   await fc.assert(
     fc.asyncProperty(many, many, async (before, after) => {
-      const world = new World();
+      const world = new HostileWorld();
       let number = 0;
       const inject = async (all: typeof before) => {
         for (const [kind, spoilt] of all) {

@@ -21,7 +21,7 @@ export const GOOD = 'good';
  * The loops of a leader over one store, on a clock that lets through what a timer throws. Simulated agents run the
  * tasks of the good nodes without sessions. The dispatcher would miss those, so it has a test of its own.
  */
-export class World {
+export class HostileWorld {
   readonly clock = new VirtualClock(START_MS);
   /** Errors that were logged: faults of loops, and watchers that failed. */
   readonly errors: string[] = [];

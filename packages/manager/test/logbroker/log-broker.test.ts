@@ -20,7 +20,7 @@ const ALL: LogOptions = { follow: false, stdout: true, stderr: true, tail: -1 };
 const FOLLOW: LogOptions = { ...ALL, follow: true };
 
 /** The dispatcher's side, with nodes that are connected by name. */
-class Channel implements LogChannel {
+class TestChannel implements LogChannel {
   readonly nodes = new Set<string>();
   readonly sent: { nodeId: string; message: LogSubscribe | LogUnsubscribe | LogCredit }[] = [];
   listener!: LogListener;
@@ -68,7 +68,7 @@ class Channel implements LogChannel {
 async function world(t: ExecutionContext) {
   const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
-  const channel = new Channel();
+  const channel = new TestChannel();
   const broker = createLogBroker({ store, clock, logger: silentLogger, randomBytes }, channel);
   broker.start();
   t.teardown(() => broker.stop());

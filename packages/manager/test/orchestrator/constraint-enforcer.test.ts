@@ -1,6 +1,6 @@
 import type { Task } from '@swarm/api';
 import test from 'ava';
-import { World } from './world.js';
+import { OrchestratorWorld } from './world.js';
 
 const RUNNING = {
   State: 'running' as const,
@@ -11,8 +11,8 @@ const RUNNING = {
 async function placed(
   constraints: readonly string[],
   ...tasks: [string, Partial<Task>][]
-): Promise<World> {
-  const world = new World();
+): Promise<OrchestratorWorld> {
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2');
   await world.service({
     Mode: { Replicated: { Replicas: tasks.length } },
@@ -30,10 +30,10 @@ const reserve = (bytes: number): Partial<Task> => ({
   Spec: { ForceUpdate: 0, Resources: { Reservations: { MemoryBytes: bytes } } },
 });
 
-const label = (world: World, disk: string) =>
+const label = (world: OrchestratorWorld, disk: string) =>
   world.setNode('n1', (node) => ({ ...node, Spec: { ...node.Spec, Labels: { disk } } }));
 
-const rejected = (world: World) =>
+const rejected = (world: OrchestratorWorld) =>
   world
     .tasks()
     .filter((task) => task.Status.State === 'rejected')

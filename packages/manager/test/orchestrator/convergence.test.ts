@@ -1,6 +1,6 @@
 import { compareStates, type ServiceMode } from '@swarm/api';
 import test from 'ava';
-import { World } from './world.js';
+import { OrchestratorWorld } from './world.js';
 
 const SEEDS = 16;
 const NODES = ['n1', 'n2', 'n3', 'n4'];
@@ -15,7 +15,7 @@ function generator(seed: number): (below: number) => number {
 }
 
 /** Does one thing that users, nodes or tasks do to a service. */
-async function disturb(world: World, random: (below: number) => number): Promise<void> {
+async function disturb(world: OrchestratorWorld, random: (below: number) => number): Promise<void> {
   const node = NODES[random(NODES.length)] ?? 'n1';
   const tasks = world.tasks();
   const task = tasks[random(Math.max(1, tasks.length))];
@@ -62,7 +62,7 @@ async function disturb(world: World, random: (below: number) => number): Promise
 
 async function settlesAfter(seed: number, Mode: ServiceMode): Promise<string | undefined> {
   const random = generator(seed);
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes(...NODES);
   await world.service({
     Mode,

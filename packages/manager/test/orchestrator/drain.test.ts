@@ -1,9 +1,9 @@
 import type { UpdateConfig } from '@swarm/api';
 import test from 'ava';
-import { World } from './world.js';
+import { OrchestratorWorld } from './world.js';
 
-async function running(replicas: number, update?: UpdateConfig): Promise<World> {
-  const world = new World();
+async function running(replicas: number, update?: UpdateConfig): Promise<OrchestratorWorld> {
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service({
     Mode: { Replicated: { Replicas: replicas } },

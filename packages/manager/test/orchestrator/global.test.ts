@@ -1,12 +1,12 @@
 import type { Task } from '@swarm/api';
 import test from 'ava';
-import { World } from './world.js';
+import { OrchestratorWorld } from './world.js';
 
 const GLOBAL = { Mode: { Global: {} } };
 const nodesOf = (tasks: readonly Task[]) => tasks.map((task) => task.NodeID).sort();
 
-async function running(...nodes: string[]): Promise<World> {
-  const world = new World();
+async function running(...nodes: string[]): Promise<OrchestratorWorld> {
+  const world = new OrchestratorWorld();
   await world.nodes(...nodes);
   await world.service(GLOBAL);
   await world.start();
@@ -14,8 +14,8 @@ async function running(...nodes: string[]): Promise<World> {
   return world;
 }
 
-async function withTask(change: Partial<Task>, ...nodes: string[]): Promise<World> {
-  const world = new World();
+async function withTask(change: Partial<Task>, ...nodes: string[]): Promise<OrchestratorWorld> {
+  const world = new OrchestratorWorld();
   await world.nodes(...nodes);
   await world.service(GLOBAL);
   await world.task('t1', { Slot: 0, Name: 'web.n1.t1', NodeID: 'n1', ...change });
@@ -157,7 +157,7 @@ test('a task that fails is restarted on its node', async (t) => {
 });
 
 test('a node whose labels no longer match loses its task', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2');
   const labels = (value: string) =>
     world.setNode('n1', (node) => ({ ...node, Spec: { ...node.Spec, Labels: { disk: value } } }));
@@ -196,7 +196,7 @@ test('at the start, a second task on the same node is shut down', async (t) => {
 });
 
 test('at the start, several services are all served', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2');
   await world.service(GLOBAL, 'a');
   await world.service(GLOBAL, 'b');
@@ -233,7 +233,7 @@ test('at the start, a task on a node that does not exist is removed', async (t) 
 });
 
 test('at the start, the attempts of each node are known', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2');
   await world.service({
     ...GLOBAL,

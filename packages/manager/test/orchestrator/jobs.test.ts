@@ -1,9 +1,9 @@
 import { isTerminal, type ServiceMode } from '@swarm/api';
 import test from 'ava';
-import { World } from './world.js';
+import { OrchestratorWorld } from './world.js';
 
-async function job(Mode: ServiceMode, policy = {}, ...nodes: string[]): Promise<World> {
-  const world = new World();
+async function job(Mode: ServiceMode, policy = {}, ...nodes: string[]): Promise<OrchestratorWorld> {
+  const world = new OrchestratorWorld();
   await world.nodes(...(nodes.length > 0 ? nodes : ['n1', 'n2']));
   await world.service({
     Mode,
@@ -18,7 +18,8 @@ async function job(Mode: ServiceMode, policy = {}, ...nodes: string[]): Promise<
   return world;
 }
 
-const done = (world: World) => world.tasks().filter((task) => task.Status.State === 'complete');
+const done = (world: OrchestratorWorld) =>
+  world.tasks().filter((task) => task.Status.State === 'complete');
 
 test('a replicated job runs MaxConcurrent tasks at once until TotalCompletions have completed', async (t) => {
   const world = await job({ ReplicatedJob: { MaxConcurrent: 2, TotalCompletions: 5 } });

@@ -1,10 +1,10 @@
 import test from 'ava';
-import { World } from './world.js';
+import { OrchestratorWorld } from './world.js';
 
 const replicas = (Replicas: number) => ({ Mode: { Replicated: { Replicas } } });
 
 test('a service gets as many running tasks as replicas, in slots from 1', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2');
   await world.service(replicas(3));
   await world.start();
@@ -25,7 +25,7 @@ test('a service gets as many running tasks as replicas, in slots from 1', async 
 });
 
 test('a failed write of one service is repeated and holds up no other', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.start();
   await world.service(replicas(2), 'a');
@@ -38,7 +38,7 @@ test('a failed write of one service is repeated and holds up no other', async (t
 });
 
 test('a deleted task is replaced in its slot', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service(replicas(2));
   await world.start();
@@ -57,7 +57,7 @@ test('a deleted task is replaced in its slot', async (t) => {
 });
 
 test('scaling up takes the lowest free slots', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service(replicas(3));
   await world.task('t1', { Slot: 1 });
@@ -84,7 +84,7 @@ test('scaling up takes the lowest free slots', async (t) => {
 });
 
 test('more tasks than one transaction holds are made in several', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.service(replicas(450));
   await world.start({ idle: true });
   await world.clock.advance(100);
@@ -94,7 +94,7 @@ test('more tasks than one transaction holds are made in several', async (t) => {
 });
 
 test('scaling down removes the copies on the fullest node, what does not run, and high slots first', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2', 'n3');
   await world.service(replicas(7));
   const running = { State: 'running' as const, Timestamp: '1970-01-01T00:00:00Z', Message: '' };
@@ -124,7 +124,7 @@ test('scaling down removes the copies on the fullest node, what does not run, an
 });
 
 test('scaling to zero removes everything, history included', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service(replicas(3));
   await world.start();
@@ -136,7 +136,7 @@ test('scaling to zero removes everything, history included', async (t) => {
 });
 
 test('at the start, rejected tasks that are still wanted are replaced after the delay', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service(replicas(1));
   await world.task('t1', {
@@ -156,7 +156,7 @@ test('at the start, rejected tasks that are still wanted are replaced after the 
 });
 
 test('at the start, failed tasks that are no longer wanted do not count', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service(replicas(2));
   await world.task('t1', {
@@ -182,7 +182,7 @@ test('at the start, failed tasks that are no longer wanted do not count', async 
 });
 
 test('at the start, tasks on a node that is down are replaced elsewhere at once', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2');
   await world.nodeState('n1', 'down');
   await world.service(replicas(1));
@@ -204,7 +204,7 @@ test('at the start, tasks on a node that is down are replaced elsewhere at once'
 });
 
 test('at the start, a task that waited for its restart delay goes on waiting, not longer', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service(replicas(1));
   await world.task('old', {
@@ -233,7 +233,7 @@ test('at the start, a task that waited for its restart delay goes on waiting, no
 });
 
 test('a node that goes down has its tasks replaced at once; a removed one too', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2', 'n3');
   await world.service(replicas(3));
   await world.start();
@@ -259,7 +259,7 @@ test('a node that goes down has its tasks replaced at once; a removed one too', 
 });
 
 test('orphaned tasks are replaced at once, and that does not count as an attempt', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2');
   await world.service({
     TaskTemplate: { ForceUpdate: 0, RestartPolicy: { Condition: 'on-failure', MaxAttempts: 1 } },
@@ -277,7 +277,7 @@ test('orphaned tasks are replaced at once, and that does not count as an attempt
 });
 
 test('a service that is being deleted keeps its name until its last task is gone', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service(replicas(2));
   await world.start();

@@ -1,10 +1,10 @@
 import { SECOND, type RestartPolicy } from '@swarm/api';
 import test from 'ava';
-import { backOffMs } from '../../src/orchestrator/restart.js';
-import { World } from './world.js';
+import { restartDelayMs } from '../../src/orchestrator/restart.js';
+import { OrchestratorWorld } from './world.js';
 
-async function withPolicy(RestartPolicy: RestartPolicy, Replicas = 1): Promise<World> {
-  const world = new World();
+async function withPolicy(RestartPolicy: RestartPolicy, Replicas = 1): Promise<OrchestratorWorld> {
+  const world = new OrchestratorWorld();
   await world.nodes('n1', 'n2');
   await world.service({
     Mode: { Replicated: { Replicas } },
@@ -15,7 +15,7 @@ async function withPolicy(RestartPolicy: RestartPolicy, Replicas = 1): Promise<W
   return world;
 }
 
-async function end(world: World, state: 'failed' | 'complete'): Promise<string> {
+async function end(world: OrchestratorWorld, state: 'failed' | 'complete'): Promise<string> {
   const [task] = world.up();
   if (task === undefined) throw new Error('no task is up');
   await world.status(task.ID, state);
@@ -187,12 +187,12 @@ test('a new leader goes on with the back-off, and a long healthy run ends it', a
 
 test('the back-off starts at the configured delay and leaves long delays alone', (t) => {
   t.deepEqual(
-    [0, 1, 2, 3, 9].map((n) => backOffMs(5000, n)),
+    [0, 1, 2, 3, 9].map((n) => restartDelayMs(5000, n)),
     [5000, 5000, 10_000, 20_000, 60_000],
   );
   t.deepEqual(
-    [1, 2, 3].map((n) => backOffMs(0, n)),
+    [1, 2, 3].map((n) => restartDelayMs(0, n)),
     [0, 1000, 2000],
   );
-  t.is(backOffMs(3_600_000, 7), 3_600_000);
+  t.is(restartDelayMs(3_600_000, 7), 3_600_000);
 });

@@ -1,9 +1,9 @@
 import type { Cluster, Task } from '@swarm/api';
 import test from 'ava';
 import { clusterDraft, put } from '../support/objects.js';
-import { World } from './world.js';
+import { OrchestratorWorld } from './world.js';
 
-async function setHistory(world: World, limit: number): Promise<void> {
+async function setHistory(world: OrchestratorWorld, limit: number): Promise<void> {
   const cluster = clusterDraft('cluster', { Orchestration: { TaskHistoryRetentionLimit: limit } });
   if (world.store.cluster() === undefined) await put(world.store, 'cluster', cluster);
   else {
@@ -14,7 +14,11 @@ async function setHistory(world: World, limit: number): Promise<void> {
 }
 
 /** A task of slot 1 that ended, `age` tasks ago. */
-async function ended(world: World, id: string, change: Partial<Task> = {}): Promise<void> {
+async function ended(
+  world: OrchestratorWorld,
+  id: string,
+  change: Partial<Task> = {},
+): Promise<void> {
   await world.clock.advance(1000);
   const Timestamp = new Date(world.clock.now()).toISOString();
   await world.task(id, {
@@ -25,8 +29,8 @@ async function ended(world: World, id: string, change: Partial<Task> = {}): Prom
   });
 }
 
-async function withHistory(limit: number, count: number): Promise<World> {
-  const world = new World();
+async function withHistory(limit: number, count: number): Promise<OrchestratorWorld> {
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await setHistory(world, limit);
   await world.service({ TaskTemplate: { ForceUpdate: 0, RestartPolicy: { Condition: 'any' } } });
@@ -39,7 +43,7 @@ async function withHistory(limit: number, count: number): Promise<World> {
   return world;
 }
 
-const ids = (world: World) =>
+const ids = (world: OrchestratorWorld) =>
   world
     .tasks()
     .map((task) => task.ID)
@@ -79,7 +83,7 @@ test('a negative limit keeps everything; a new limit is obeyed at once', async (
 });
 
 test('enough tasks are kept to count the attempts', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await setHistory(world, 1);
   await world.service({
@@ -94,7 +98,7 @@ test('enough tasks are kept to count the attempts', async (t) => {
 });
 
 test('the last task of a slot stays, so that finished work does not start again', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await setHistory(world, 0);
   await world.service({
@@ -110,7 +114,7 @@ test('the last task of a slot stays, so that finished work does not start again'
 });
 
 test('scaling down deletes a task when it has stopped, not before', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service({ Mode: { Replicated: { Replicas: 2 } } });
   await world.start();
@@ -127,7 +131,7 @@ test('scaling down deletes a task when it has stopped, not before', async (t) =>
 });
 
 test('tasks to be removed that were never assigned to a node are deleted at once', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.service({ Mode: { Replicated: { Replicas: 3 } } });
   await world.start();
   await world.clock.advance(500);
@@ -139,7 +143,7 @@ test('tasks to be removed that were never assigned to a node are deleted at once
 });
 
 test('tasks to be removed whose node no longer exists are deleted', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service({ Mode: { Replicated: { Replicas: 0 } } });
   await world.task('t1', {
@@ -157,7 +161,7 @@ test('tasks to be removed whose node no longer exists are deleted', async (t) =>
 });
 
 test('dead tasks are gathered for 250 ms, or up to 1000 slots', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.service({ Mode: { Replicated: { Replicas: 0 } } });
   await world.start({ idle: true });
   const make = async (from: number, count: number) => {

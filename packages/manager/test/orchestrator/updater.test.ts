@@ -1,16 +1,16 @@
 import { SECOND, type Task, type UpdateConfig } from '@swarm/api';
 import test from 'ava';
-import { World } from './world.js';
+import { OrchestratorWorld } from './world.js';
 
 interface Setup {
   readonly replicas?: number;
   readonly update?: UpdateConfig;
   readonly rollback?: UpdateConfig;
-  readonly behaviour?: World['behaviour'];
+  readonly behaviour?: OrchestratorWorld['behaviour'];
 }
 
-async function running(setup: Setup = {}): Promise<World> {
-  const world = new World();
+async function running(setup: Setup = {}): Promise<OrchestratorWorld> {
+  const world = new OrchestratorWorld();
   if (setup.behaviour !== undefined) world.behaviour = setup.behaviour;
   await world.nodes('n1', 'n2');
   await world.service({
@@ -32,7 +32,7 @@ const isImage = (task: Task, image: string) => task.Spec.ContainerSpec?.Image ==
 const all = (image: string, count = 4) => Array.from({ length: count }, () => image);
 
 /** Tasks of the image that are coming up: wanted, not up yet. */
-function under(world: World, image: string): number {
+function under(world: OrchestratorWorld, image: string): number {
   return world.live().filter((task) => isImage(task, image) && task.Status.State !== 'running')
     .length;
 }
@@ -408,7 +408,7 @@ test('force replaces every task of an unchanged spec', async (t) => {
 });
 
 test('tasks that completed and are not restarted are updated too', async (t) => {
-  const world = new World();
+  const world = new OrchestratorWorld();
   await world.nodes('n1');
   await world.service({
     TaskTemplate: {

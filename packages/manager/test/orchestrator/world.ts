@@ -38,7 +38,7 @@ const STEP_MS = 20;
  * A store, the orchestrators, and a simulated allocator, scheduler and agents that move tasks on by one state
  * at a time.
  */
-export class World {
+export class OrchestratorWorld {
   readonly clock = new SettableClock();
   readonly store: TestStore = createTestStore({ clock: this.clock });
   behaviour: (task: Task) => Behaviour = () => ({});

@@ -1,9 +1,8 @@
-import type { Clock, Logger, Timer } from '@swarm/api';
+import { type BackoffLimits, backoffMs, type Clock, type Logger, type Timer } from '@swarm/api';
 import type { Runtime } from '@swarm/worker';
 
-/** Pause before asking an engine again; doubles each time, up to the limit. */
-const PAUSE_FIRST_MS = 250;
-const PAUSE_LIMIT_MS = 5_000;
+/** Pauses before asking an engine again. */
+const PAUSE_MS: BackoffLimits = { minMs: 250, maxMs: 5_000 };
 /** How often to log that the node still waits for the engine. */
 const REMIND_MS = 60_000;
 
@@ -40,7 +39,7 @@ export class EngineWait implements RuntimeSource {
   #resolve: (runtime: Runtime) => void = () => {};
   #runtime: Runtime | undefined;
   #timer: Timer | undefined;
-  #pauseMs = PAUSE_FIRST_MS;
+  #misses = 0;
   #remindedMs: number | undefined;
   #closed = false;
 
@@ -80,8 +79,8 @@ export class EngineWait implements RuntimeSource {
       this.#remindedMs = nowMs;
       logger.warn({ engine: this.#options.engineSocket }, this.waiting);
     }
-    this.#timer = clock.setTimeout(() => void this.begin(), this.#pauseMs);
-    this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_LIMIT_MS);
+    this.#misses += 1;
+    this.#timer = clock.setTimeout(() => void this.begin(), backoffMs(this.#misses, PAUSE_MS));
   }
 
   ready(): Promise<Runtime> {

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { networkDraft, put } from '@swarm/manager/testing';
-import { call, until } from './support/client.js';
+import { until } from '@swarm/sim';
+import { call } from './support/client.js';
 import { start } from './support/fake-node.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'swarm-engine-'));
@@ -126,7 +127,7 @@ test.serial('the engine is not for remote clients', async (t) => {
 test.serial('events of the engine and the cluster arrive in whole lines', async (t) => {
   const end = (Date.now() / 1000 + 0.4).toFixed(3);
   const stream = api.call('GET', `/events?until=${end}`);
-  await until(() => seen.some((line) => line.includes('/events')));
+  await until('the events are asked for', () => seen.some((line) => line.includes('/events')));
   await api.node.store.transact((transaction) => transaction.remove('network', 'ingress'));
   const lines = (await stream).text
     .trim()
@@ -136,7 +137,7 @@ test.serial('events of the engine and the cluster arrive in whole lines', async 
     'container start',
     'network remove',
   ]);
-  await until(() => closedEarly === 1);
+  await until('the engine hears of the end', () => closedEarly === 1);
 });
 
 test.serial('a client that does not read the engine’s events is cut off', async (t) => {
@@ -145,7 +146,7 @@ test.serial('a client that does not read the engine’s events is cut off', asyn
   t.teardown(() => socket.destroy());
   socket.pause();
   socket.write('GET /events?x=flood HTTP/1.1\r\nHost: x\r\n\r\n');
-  await until(() => floods === 1, 10_000);
+  await until('the flood is cut off', () => floods === 1);
   t.is(floods, 1);
 });
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import test from 'ava';
 import { put, serviceDraft, taskDraft } from '@swarm/manager/testing';
-import { until } from './support/client.js';
+import { until } from '@swarm/sim';
 import { start } from './support/fake-node.js';
 
 const api = await start({ nodeId: 'node1' });
@@ -91,6 +91,6 @@ test.serial('a follower of logs that goes away ends the stream at the broker', a
   await once(response, 'data');
   t.is(api.node.logsEnded, before);
   request.destroy();
-  await until(() => api.node.logsEnded === before + 1);
+  await until('the node ends the logs', () => api.node.logsEnded === before + 1);
   t.pass();
 });

@@ -1,5 +1,6 @@
 import test from 'ava';
-import { call, until } from './support/client.js';
+import { until } from '@swarm/sim';
+import { call } from './support/client.js';
 import { serviceBody, start } from './support/fake-node.js';
 
 test('ping answers GET and HEAD with the headers that stock clients read', async (t) => {
@@ -254,7 +255,7 @@ test('a leader that stops is asked nothing more: the next one answers', async (t
   const nextSocket = await next.listenAs(follower.node.nodeId);
   follower.node.leaderSocket = await stopping.listenAs(follower.node.nodeId);
   const reply = follower.call('POST', '/services/create', { json: serviceBody('web') });
-  await until(() => follower.node.turnedAway > 0);
+  await until('the request is turned away', () => follower.node.turnedAway > 0);
   follower.node.leaderSocket = nextSocket;
   t.is((await reply).status, 201);
   t.is([...next.node.store.list('service')].length, 1);
@@ -267,7 +268,7 @@ test('a follower that comes to lead meanwhile answers what it has read already',
   follower.node.leads = false;
   follower.node.leaderSocket = await stopping.listenAs(follower.node.nodeId);
   const reply = follower.call('POST', '/services/create', { json: serviceBody('web') });
-  await until(() => follower.node.turnedAway > 0);
+  await until('the request is turned away', () => follower.node.turnedAway > 0);
   follower.node.leads = true;
   const { status, text } = await reply;
   t.is(status, 201, text);
@@ -303,7 +304,7 @@ test('events come for changes, by filter, and end at until', async (t) => {
   const soon = Date.now() / 1000 + 0.3;
   const filters = encodeURIComponent('{"type":["service"]}');
   const stream = api.call('GET', `/events?since=1&until=${soon.toFixed(3)}&filters=${filters}`);
-  await until(async () => (await api.call('GET', '/_ping')).status === 200);
+  await until('the API answers', async () => (await api.call('GET', '/_ping')).status === 200);
   await api.call('POST', '/services/create', { json: serviceBody('late') });
   const lines = (await stream).text
     .trim()

@@ -4,14 +4,14 @@ import test from 'ava';
 import { WebSocket } from 'ws';
 import { type NodeIdentity, tlsServerOptions } from '@swarm/identity';
 import { nodeDraft, put } from '@swarm/manager/testing';
-import { until } from '../api/support/client.js';
-import { World } from './world.js';
+import { until } from '@swarm/sim';
+import { PortWorld } from './world.js';
 
-let world: World;
+let world: PortWorld;
 let good: NodeIdentity;
 
 test.before(async () => {
-  world = await World.open();
+  world = await PortWorld.open();
   good = await world.certificate('second', 'manager');
   const draft = nodeDraft('second', {
     Spec: { Labels: {}, Role: 'manager', Availability: 'active' },
@@ -42,7 +42,9 @@ test.serial(
       socket.on('error', () => {});
       socket.end(sent);
       await closed(socket);
-      await until(async () => world.said(/failed its TLS handshake|handshake was broken off/));
+      await until('the log says so', () =>
+        world.said(/failed its TLS handshake|handshake was broken off/),
+      );
     }
     t.pass();
   },
@@ -125,7 +127,7 @@ test.serial(
 );
 
 test.serial('a manager stops at once despite open connections', async (t) => {
-  const other = await World.open();
+  const other = await PortWorld.open();
   await put(other.manager.store, 'node', nodeDraft('worker'));
   const sockets = await Promise.all([open(other, undefined), open(other, good), half(other.port)]);
   const agent = (await other.upgrade(
@@ -149,12 +151,12 @@ async function raw(text: string): Promise<string> {
     answer += chunk;
   });
   socket.write(text);
-  await until(async () => answer.includes('\r\n\r\n'));
+  await until('the head is whole', () => answer.includes('\r\n\r\n'));
   socket.destroy();
   return answer;
 }
 
-function open(to: World, who: NodeIdentity | undefined): Promise<TLSSocket> {
+function open(to: PortWorld, who: NodeIdentity | undefined): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const own = who === undefined ? {} : tlsServerOptions(who);
     const socket = tlsConnect(

@@ -7,14 +7,14 @@ import { ALL_RIGHTS, type NodeIdentity, tlsServerOptions } from '@swarm/identity
 import { removeNode } from '@swarm/manager/testing';
 import { DAY_MS, identity, root } from '@swarm/manager/testing';
 import { nodeDraft, put } from '@swarm/manager/testing';
-import { until } from '../api/support/client.js';
-import { type Answer, World } from './world.js';
+import { until } from '@swarm/sim';
+import { type Answer, PortWorld } from './world.js';
 
-let world: World;
+let world: PortWorld;
 let good: NodeIdentity;
 
 test.before(async () => {
-  world = await World.open();
+  world = await PortWorld.open();
   good = await world.certificate('second', 'manager');
   await put(world.manager.store, 'node', nodeDraft('second', manager('second')));
 });
@@ -168,7 +168,7 @@ for (const { who, certificate, status, code, message, upgrades } of CASES) {
 }
 
 test.serial('a refusal is logged with who, what and why', async (t) => {
-  const fresh = await World.open();
+  const fresh = await PortWorld.open();
   try {
     const foreign = await identity(await root(Date.now()), Date.now(), { role: 'manager' });
     await fresh.request(foreign, 'GET', '/raft/members');
@@ -383,7 +383,7 @@ test.serial('a node that leaves the cluster loses its open connections, streams 
   await Promise.all(ends);
   t.is(agent.readyState, WebSocket.OPEN, 'a worker has its session');
   const end = ended(agent);
-  await until(async () => {
+  await until('the node is removed', async () => {
     try {
       await store.transact((transaction) => removeNode(transaction, 'leaving', Date.now()));
       return true;
@@ -522,7 +522,7 @@ function isRemoved(nodeId: string): boolean {
 
 async function setRole(nodeId: string, Role: 'manager' | 'worker'): Promise<void> {
   const { store } = world.manager;
-  await until(async () => {
+  await until('the role is written', async () => {
     try {
       await store.transact((transaction) => {
         const node = transaction.get('node', nodeId)!;

@@ -3,11 +3,11 @@ import { connect as tlsConnect, type TLSSocket } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { WebSocket } from 'ws';
 import { createKeyRequest, type NodeIdentity, tlsServerOptions } from '@swarm/identity';
+import { until } from '@swarm/sim';
 import { ADDRESS_SHARE, AGENT_SHARE } from '../../src/port/connection-budgets.js';
 import { REQUESTS_AT_ONCE } from '../../src/port/front-door.js';
-import { until } from '../api/support/client.js';
 import { nodeDraft, put } from '@swarm/manager/testing';
-import { World } from './world.js';
+import { PortWorld } from './world.js';
 
 /**
  * Longest time for seven honest requests in a row during a flood: half of what a joining node waits for one
@@ -15,13 +15,13 @@ import { World } from './world.js';
  */
 const PATIENCE_MS = 5_000;
 
-let world: World;
+let world: PortWorld;
 let good: NodeIdentity;
 let worker: NodeIdentity;
 const open = new Set<Socket>();
 
 test.before(async () => {
-  world = await World.open();
+  world = await PortWorld.open();
   good = await world.certificate('second', 'manager');
   worker = await world.certificate('worker', 'worker');
   await put(
@@ -39,7 +39,7 @@ test.before(async () => {
 test.afterEach.always(async (t) => {
   for (const socket of open) socket.destroy();
   open.clear();
-  await until(async () => counts().every(([, value]) => value === 0)).catch(() => {});
+  await until('nothing is open', () => counts().every(([, value]) => value === 0)).catch(() => {});
   t.is(counts().length, 5);
   for (const [name, value] of counts()) t.is(value, 0, `${name} in the end`);
 });
@@ -53,7 +53,8 @@ test.serial('1,500 silent connections from one address keep nobody out', async (
   t.true(world.said(/cut a connection/, { remoteAddress: '127.0.0.2' }));
   // The oldest was cut.
   await until(
-    async () => flood.filter((socket) => socket.destroyed).length === 1500 - ADDRESS_SHARE,
+    'the oldest are cut',
+    () => flood.filter((socket) => socket.destroyed).length === 1500 - ADDRESS_SHARE,
   );
   t.true(flood.slice(0, 1000).every((socket) => socket.destroyed));
   t.true(flood.slice(-100).every((socket) => !socket.destroyed));
@@ -83,7 +84,7 @@ test.serial(
     const gone = new Promise((resolve) => greedy.once('close', resolve));
     const head = 'GET /events HTTP/1.1\r\nHost: m\r\n\r\n';
     greedy.resume().write(head.repeat(REQUESTS_AT_ONCE));
-    await until(async () => count('client') === 1);
+    await until('one connection is left', () => count('client') === 1);
     t.false(greedy.destroyed);
     greedy.write(head);
     await gone;
@@ -240,7 +241,7 @@ test.serial('500 agents have a session each, and one node has its share', async 
   t.is(sockets.length, 500);
   t.is(cuts('crowded'), cutBefore);
   for (const socket of sockets.splice(0)) socket.terminate();
-  await until(async () => count('agent') === 0);
+  await until('no agent is left', () => count('agent') === 0);
   for (let i = 0; i <= AGENT_SHARE; i++) await session(identities[0]!);
   t.is(count('agent'), AGENT_SHARE);
   t.is(cuts('crowded'), cutBefore + 1);

@@ -4,16 +4,16 @@ import test from 'ava';
 import { WebSocket } from 'ws';
 import type { NodeIdentity } from '@swarm/identity';
 import { nodeDraft, put } from '@swarm/manager/testing';
-import { World } from './world.js';
+import { PortWorld } from './world.js';
 
 const { Oldest, Newest } = PROGRAM.Protocol;
 const FAR = { 'x-swarm-protocol': `${Newest + 1}-${Newest + 2}` };
-let world: World;
+let world: PortWorld;
 let worker: NodeIdentity;
 let manager: NodeIdentity;
 
 test.before(async () => {
-  world = await World.open();
+  world = await PortWorld.open();
   worker = await world.certificate('worker', 'worker');
   await put(world.manager.store, 'node', nodeDraft('worker'));
   manager = await world.certificate('second', 'manager');

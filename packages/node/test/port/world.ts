@@ -47,7 +47,7 @@ export interface Line {
 }
 
 /** A manager that leads its own cluster on loopback, with a wall clock that can be set. */
-export class World {
+export class PortWorld {
   readonly manager: Manager;
   readonly authority: RootCA;
   readonly port: number;
@@ -79,7 +79,7 @@ export class World {
     this.#folder = rest.folder;
   }
 
-  static async open(): Promise<World> {
+  static async open(): Promise<PortWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'swarm-assembly-'));
     const time = { offsetMs: 0 };
     const clock: Clock = { ...systemClock(), now: () => Date.now() + time.offsetMs };
@@ -89,7 +89,7 @@ export class World {
     const authority = await root(Date.now());
     const own = await identity(authority, Date.now(), { nodeId: 'first', role: 'manager' });
     const raftId = newRaftId(randomBytes);
-    const holder: { world?: World } = {};
+    const holder: { world?: PortWorld } = {};
     const api = new LocalApi({
       control: {
         info: () => ({
@@ -132,7 +132,7 @@ export class World {
     });
     const self = { nodeId: 'first', clusterId: CLUSTER_ID };
     api.serveManager(new ManagerApi({ ...api.shared, manager, self }));
-    const world = new World(manager, authority, own, { port, raftId, lines, time, folder });
+    const world = new PortWorld(manager, authority, own, { port, raftId, lines, time, folder });
     holder.world = world;
     await manager.found({
       root: authority,

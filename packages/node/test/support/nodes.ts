@@ -112,14 +112,6 @@ export function tokenOf(node: TestNode, role: 'Manager' | 'Worker'): string {
   return node.daemon.manager()!.store.cluster()!.JoinTokens[role];
 }
 
-export async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = performance.now() + 10_000;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`not in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 function emptyRuntime(tasks: Set<string>, stuck: readonly string[]): Runtime {
   const none = () => Promise.reject(new Error('this runtime runs no tasks'));
   return {

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger, systemClock } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
+import { until } from '@swarm/sim';
 import type { DaemonOptions } from '../../src/daemon/options.js';
 import { chooseRuntime, decideRuntime } from '../../src/tasks/runtime-choice.js';
 import { EngineWait } from '../../src/tasks/runtime-source.js';
-import { testNode, tokenOf, until } from '../support/nodes.js';
+import { testNode, tokenOf } from '../support/nodes.js';
 
 const ENVIRONMENT = { clock: systemClock(), logger: silentLogger, random: Math.random };
 

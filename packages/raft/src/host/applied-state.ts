@@ -1,7 +1,7 @@
 import type { Entry, Index, SnapshotMeta } from '../core/types.js';
 import type { RaftCounters } from '../metrics.js';
 import type { Clock } from './clock.js';
-import { Exclusive } from './exclusive.js';
+import { Exclusive } from '../exclusive.js';
 import type { StateMachine, StateView } from './state-machine.js';
 
 /** The state machine, and how far it has come. Views, flushes and restores wait for each other. */

@@ -9,7 +9,7 @@ import {
   RaftTimeoutError,
   RemovalLosesQuorumError,
 } from './errors.js';
-import { Exclusive } from './exclusive.js';
+import { Exclusive } from '../exclusive.js';
 import { replaceMember } from './member-replacement.js';
 
 /** Membership changes, one at a time. All of them work on the leader only. */

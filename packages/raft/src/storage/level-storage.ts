@@ -9,6 +9,7 @@ import type { IdentityKeeper } from './identity-keeper.js';
 import { META_KEY, recordKey } from './keys.js';
 import { encodeLogMeta } from './log-meta.js';
 import { openStore } from './opening.js';
+import { Exclusive } from '../exclusive.js';
 import { merge, nextRecord } from './next-record.js';
 import { encodeRecord, type LogRecord } from './record.js';
 import type { Spans } from './spans.js';
@@ -74,7 +75,7 @@ export class LevelStorage implements LogStorage {
   private provisional: LogRecord | undefined;
   private persisting = false;
   /** Compactions and snapshots both write the start of the log: one after another. */
-  private startTurn: Promise<void> = Promise.resolve();
+  private readonly startWrites = new Exclusive();
 
   constructor(options: LevelStorageOptions) {
     assert(
@@ -153,7 +154,7 @@ export class LevelStorage implements LogStorage {
     const { opened } = this;
     if (opened === undefined) return;
     this.opened = undefined;
-    await this.startTurn;
+    await this.startWrites.idle();
     await opened.trimmer.stop();
     await opened.keeper.idle();
     try {
@@ -223,14 +224,11 @@ export class LevelStorage implements LogStorage {
     return [META_KEY, encodeLogMeta(meta, this.cipher)];
   }
 
-  private async inStartTurn(task: () => Promise<void>): Promise<void> {
-    const turn = this.startTurn.then(() => {
+  private inStartTurn(task: () => Promise<void>): Promise<void> {
+    return this.startWrites.run(() => {
       if (this.failure !== undefined) throw this.failure;
       return task();
     });
-    // The next turn runs whatever happened to this one; the caller of this one gets its error.
-    this.startTurn = turn.catch(() => {});
-    await turn;
   }
 
   private usable(): Opened {

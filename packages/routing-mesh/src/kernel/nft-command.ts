@@ -1,4 +1,4 @@
-import { SerialQueue } from '../queues.js';
+import { SerialQueue } from '@swarm/api';
 import { CommandError, type RunCommand } from './command.js';
 import { type Nft, NftError } from './nft.js';
 

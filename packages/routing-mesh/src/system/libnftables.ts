@@ -1,4 +1,4 @@
-import { SerialQueue } from '../queues.js';
+import { SerialQueue } from '@swarm/api';
 import type { RunCommand } from '../kernel/command.js';
 import { type Nft, NftError } from '../kernel/nft.js';
 import { nftTransaction } from '../kernel/nft-command.js';

@@ -1,14 +1,13 @@
-import type { Clock, Logger } from '@swarm/api';
+import { type BackoffLimits, backoffMs, type Clock, type Logger } from '@swarm/api';
 import { type CheckedPeer, samePeer } from '../checked.js';
 
-/** Pause before a rejected peer is tried again: doubles from the first up to the second. */
-const RETRY_MIN_MS = 15_000;
-const RETRY_MAX_MS = 600_000;
+/** Pauses before a rejected peer is tried again. */
+const RETRY_MS: BackoffLimits = { minMs: 15_000, maxMs: 600_000 };
 
 /** A peer that the kernel rejected. */
 interface Refusal {
   readonly peer: CheckedPeer;
-  readonly pauseMs: number;
+  readonly tries: number;
   readonly retryAtMs: number;
 }
 
@@ -41,9 +40,9 @@ export class RefusedPeers {
   add(peer: CheckedPeer, error: Error): void {
     const before = this.#refusals.get(peer.nodeId);
     const again = before !== undefined && samePeer(peer, before.peer);
-    const pauseMs = again ? Math.min(before.pauseMs * 2, RETRY_MAX_MS) : RETRY_MIN_MS;
-    const retryAtMs = this.#clock.monotonicMs() + pauseMs;
-    this.#refusals.set(peer.nodeId, { peer, pauseMs, retryAtMs });
+    const tries = again ? before.tries + 1 : 1;
+    const retryAtMs = this.#clock.monotonicMs() + backoffMs(tries, RETRY_MS);
+    this.#refusals.set(peer.nodeId, { peer, tries, retryAtMs });
     if (again) return;
     const { nodeId, address } = peer;
     this.#logger.warn(

@@ -1,10 +1,11 @@
 import test from 'ava';
-import type { Cluster } from '../lab/cluster.js';
-import { refusedAtOnce, until } from '../lab/expect.js';
+import { until } from '@swarm/sim';
+import type { MeshCluster } from '../lab/cluster.js';
+import { refusedAtOnce } from '../lab/expect.js';
 
 /** What every mesh must do, whatever it is made of. Registers tests; `open` gives the cluster. */
-export function meshContract(open: () => Promise<Cluster>): () => Cluster {
-  let cluster: Cluster;
+export function meshContract(open: () => Promise<MeshCluster>): () => MeshCluster {
+  let cluster: MeshCluster;
   const address = (index: number): string => cluster.nodes[index - 1]!.peer.address;
 
   test.before(async () => {
@@ -106,7 +107,10 @@ export function meshContract(open: () => Promise<Cluster>): () => Cluster {
       t.is((await agent.ask({ host, port: 8084 })).task, next.taskId);
     }
     for (const id of open) await agent.end(id);
-    await until(t, async () => (await old.node.agent.connections(sockets)) === 0);
+    await until(
+      'no connection is left',
+      async () => (await old.node.agent.connections(sockets)) === 0,
+    );
     await old.agent.unserve();
     t.false(await old.node.agent.listens(sockets));
   });
@@ -210,7 +214,10 @@ export function meshContract(open: () => Promise<Cluster>): () => Cluster {
       tasks = [...tasks.filter((task) => task !== old), next];
       await cluster.publish(8094, tasks);
       const sockets = await cluster.sockets(old);
-      await until(t, async () => (await old.node.agent.connections(sockets)) === 0);
+      await until(
+        'no connection is left',
+        async () => (await old.node.agent.connections(sockets)) === 0,
+      );
       await cluster.stop(old);
     }
     const result = await agent.loadStop();

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { until } from '../lab/expect.js';
+import { until } from '@swarm/sim';
 import type { PartsLab } from '../lab/parts-lab.js';
 
 /** What every SocketProbe must do, whatever it is made of. `opened` gives the host of other contracts. */
@@ -63,7 +63,7 @@ export function probeContract(opened: () => PartsLab): void {
       t.is(await count({ ports: [{ protocol: 'udp', port: task.port }] }), 0);
       t.is(await count({ addresses: ['10.9.9.9', 'fd00::9'] }), 0);
       for (const id of ids) await from.end(id);
-      await until(t, async () => (await count()) === 0);
+      await until('no listener is left', async () => (await count()) === 0);
     },
   );
 

@@ -1,5 +1,5 @@
 /** Measures the kernel mesh in namespaces: `node packages/routing-mesh/dist/test/lab/bench.js`, as root. */
-import { Cluster } from './cluster.js';
+import { MeshCluster } from './cluster.js';
 
 const ROUNDS = 100;
 /** Ports, and endpoints of each. */
@@ -17,7 +17,7 @@ const quantile = (times: readonly number[], q: number): string =>
 const report = (what: string, times: readonly number[]): void =>
   console.log(`${what}: p50 ${quantile(times, 0.5)} ms, p95 ${quantile(times, 0.95)} ms`);
 
-const cluster = await Cluster.nftables('b');
+const cluster = await MeshCluster.nftables('b');
 try {
   const { agent } = cluster.nodes[0]!;
   const peers = cluster.nodes.map(({ peer }) => peer);

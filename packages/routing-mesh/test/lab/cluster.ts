@@ -1,6 +1,6 @@
 import type { MeshPeer, MeshPort, MeshState, PortProtocol } from '@swarm/api';
 import type { HostPort, MeshBackendName, TaskSockets } from '../../src/index.js';
-import { type Host, Lab } from './lab.js';
+import { type Host, MeshLab } from './lab.js';
 
 export interface Node extends Host {
   readonly peer: MeshPeer;
@@ -18,8 +18,8 @@ export interface Task extends Host {
 const INGRESS = 'ingressnetwork';
 
 /** Three nodes with a mesh each, a client, and tasks as a test asks for them. */
-export class Cluster {
-  readonly lab: Lab;
+export class MeshCluster {
+  readonly lab: MeshLab;
   readonly nodes: Node[] = [];
   client!: Host;
   readonly #backend: MeshBackendName;
@@ -28,14 +28,14 @@ export class Cluster {
   #tasks: Task[] = [];
   #ports: MeshPort[] = [];
 
-  private constructor(lab: Lab, backend: MeshBackendName) {
+  private constructor(lab: MeshLab, backend: MeshBackendName) {
     this.lab = lab;
     this.#backend = backend;
   }
 
   /** Hosts are namespaces, joined by a bridge. */
-  static async nftables(name: string): Promise<Cluster> {
-    const cluster = new Cluster(new Lab(name), 'nftables');
+  static async nftables(name: string): Promise<MeshCluster> {
+    const cluster = new MeshCluster(new MeshLab(name), 'nftables');
     return cluster.#start(async () => {
       for (const index of [1, 2, 3]) {
         const address = `198.18.0.${index}`;
@@ -49,8 +49,8 @@ export class Cluster {
   }
 
   /** Hosts are loopback addresses, within one namespace where root allows. */
-  static async userspace(name: string): Promise<Cluster> {
-    const cluster = new Cluster(new Lab(name), 'userspace');
+  static async userspace(name: string): Promise<MeshCluster> {
+    const cluster = new MeshCluster(new MeshLab(name), 'userspace');
     return cluster.#start(async () => {
       const shared = cluster.lab.loopback();
       for (const index of [1, 2, 3]) {

@@ -22,7 +22,7 @@ export interface Host {
  * Hosts as network namespaces, joined by a bridge in a namespace of its own without uplink: no packet can
  * leave. `close` takes everything away; so does the end of the process.
  */
-export class Lab {
+export class MeshLab {
   readonly #prefix: string;
   readonly #namespaces = new Set<string>();
   readonly #children = new Set<ChildProcess>();

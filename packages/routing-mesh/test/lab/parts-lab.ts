@@ -1,6 +1,6 @@
 import type { MeshPeer, MeshPort, PortProtocol } from '@swarm/api';
 import type { HostPort, MeshBackendName, TaskAttachment, TaskSockets } from '../../src/index.js';
-import { type Host, Lab } from './lab.js';
+import { type Host, MeshLab } from './lab.js';
 
 /** A task that serves, of the node itself (1) or of another one (2). */
 export interface PartsTask extends Host {
@@ -12,7 +12,7 @@ export interface PartsTask extends Host {
 
 /** One node with the parts of a mesh, a client, and tasks: what contracts of single parts need. */
 export class PartsLab {
-  readonly lab: Lab;
+  readonly lab: MeshLab;
   readonly backend: MeshBackendName;
   readonly peers: readonly MeshPeer[];
   node!: Host;
@@ -20,7 +20,7 @@ export class PartsLab {
   #tasks: PartsTask[] = [];
   #taskCount = 0;
 
-  private constructor(lab: Lab, backend: MeshBackendName) {
+  private constructor(lab: MeshLab, backend: MeshBackendName) {
     this.lab = lab;
     this.backend = backend;
     this.peers = [1, 2].map((index) => ({
@@ -34,7 +34,7 @@ export class PartsLab {
 
   /** The node is a namespace of its own. */
   static async nftables(name: string): Promise<PartsLab> {
-    const made = new PartsLab(new Lab(name), 'nftables');
+    const made = new PartsLab(new MeshLab(name), 'nftables');
     return made.#start(async () => {
       made.node = await made.lab.host('node', made.address);
       made.client = await made.lab.host('client', '198.18.0.100');
@@ -45,7 +45,7 @@ export class PartsLab {
 
   /** Everything is on loopback addresses. */
   static async userspace(name: string): Promise<PartsLab> {
-    const made = new PartsLab(new Lab(name), 'userspace');
+    const made = new PartsLab(new MeshLab(name), 'userspace');
     return made.#start(async () => {
       const shared = made.lab.loopback();
       made.node = { ...shared, agent: await made.lab.agent(shared.netns) };

@@ -11,6 +11,7 @@ import {
   type NodeUpdate,
   parseIpAddress,
   PROGRAM,
+  SerialQueue,
   type Task,
   type TaskStatus,
   type Timer,
@@ -32,7 +33,7 @@ import { MeshFollower } from './mesh-follower.js';
 import { codecsOf, keptShapes, OBJECT_KINDS, type ObjectKind } from './object-kinds.js';
 import { reportableDescription } from './reportable.js';
 import { Semaphore } from './semaphore.js';
-import { Session } from './session.js';
+import { AgentSession } from './session.js';
 import { StatusReporter } from './status-reporter.js';
 import type { TaskMesh } from './task-mesh.js';
 import { TaskNeeds } from './task-needs.js';
@@ -100,14 +101,14 @@ export class Agent {
   #finder: ManagerFinder;
   #runtime: RuntimeDescription | undefined;
   #extras: Partial<NodeDescription>;
-  #session: Session | undefined;
+  #session: AgentSession | undefined;
   #logs: LogSubscriptions | undefined;
   #welcomed = false;
   /** Where the managers say that this node is reached. */
   #address: string | undefined;
   #timer: Timer;
   #stopped = false;
-  #saving: Promise<void> = Promise.resolve();
+  readonly #saves = new SerialQueue();
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -205,7 +206,7 @@ export class Agent {
     await this.#tasks.close();
     await this.#storage.close();
     // Whoever removes the folder next must not meet a file that is being written.
-    await this.#saving;
+    await this.#saves.idle();
   }
 
   #connect(): void {
@@ -223,7 +224,7 @@ export class Agent {
       this.#retry(messageOf(error));
       return;
     }
-    const session: Session = new Session({
+    const session: AgentSession = new AgentSession({
       socket,
       codec: this.#codec,
       clock: this.#clock,
@@ -255,7 +256,7 @@ export class Agent {
 
   #onMessage(
     manager: ManagerAddress,
-    session: Session,
+    session: AgentSession,
     message: ManagerMessage,
     setAside: readonly SetAside[],
   ): void {
@@ -343,7 +344,7 @@ export class Agent {
     });
   }
 
-  #onWelcome(manager: ManagerAddress, session: Session, welcome: Welcome): void {
+  #onWelcome(manager: ManagerAddress, session: AgentSession, welcome: Welcome): void {
     this.#welcomed = true;
     this.#finder.succeeded(manager);
     this.#isolation.setConnected(true);
@@ -365,7 +366,7 @@ export class Agent {
     this.#events.node?.(node, managers, featureLevel);
   }
 
-  #onMesh(session: Session, delta: Extract<ManagerMessage, { type: 'mesh' }>['delta']): void {
+  #onMesh(session: AgentSession, delta: Extract<ManagerMessage, { type: 'mesh' }>['delta']): void {
     const holds = this.#mesh.generation;
     if (!this.#mesh.update(delta)) session.close('a mesh generation is missing');
     else if (delta.generation === holds) session.send({ type: 'mesh-ack', generation: holds });
@@ -392,7 +393,7 @@ export class Agent {
     if (!this.#finder.learn(managers)) return;
     const known = this.#finder.managers;
     const save = () => this.#options.managers.save(known);
-    this.#saving = this.#saving.then(save).catch((error: unknown) => {
+    this.#saves.run(save).catch((error: unknown) => {
       this.#logger.warn(
         { error: messageOf(error) },
         'the addresses of managers could not be saved',

@@ -10,7 +10,7 @@ import { LOG_ERROR_LIMIT_BYTES } from '@swarm/api/wire';
 import { messageOf } from '../runtime/runtime-error.js';
 import { LOG_FLUSH_MS, LOG_MESSAGE_LIMIT_BYTES, SUBSCRIPTIONS_LIMIT } from './limits.js';
 import { reportableLines } from './reportable.js';
-import type { Session } from './session.js';
+import type { AgentSession } from './session.js';
 import { Signal } from './signal.js';
 
 /** Opens a task's log; throws for a task that is not on this node. */
@@ -21,12 +21,12 @@ export type LogSource = (
 
 /** The log subscriptions of one session. */
 export class LogSubscriptions {
-  readonly #session: Session;
+  readonly #session: AgentSession;
   readonly #source: LogSource;
   readonly #clock: Clock;
   readonly #subscriptions = new Map<string, Subscription>();
 
-  constructor(session: Session, source: LogSource, clock: Clock) {
+  constructor(session: AgentSession, source: LogSource, clock: Clock) {
     this.#session = session;
     this.#source = source;
     this.#clock = clock;
@@ -64,7 +64,7 @@ export class LogSubscriptions {
  */
 class Subscription {
   readonly #message: LogSubscribe;
-  readonly #session: Session;
+  readonly #session: AgentSession;
   readonly #source: LogSource;
   readonly #clock: Clock;
   readonly #changed = new Signal();
@@ -76,7 +76,7 @@ class Subscription {
   #sending: Promise<void> | undefined;
   #closed = false;
 
-  constructor(message: LogSubscribe, session: Session, source: LogSource, clock: Clock) {
+  constructor(message: LogSubscribe, session: AgentSession, source: LogSource, clock: Clock) {
     this.#message = message;
     this.#session = session;
     this.#source = source;

@@ -1,5 +1,4 @@
-import type { ManagerAddress } from '@swarm/api';
-import { backoffMs } from '../runtime/backoff.js';
+import { backoffMs, type ManagerAddress } from '@swarm/api';
 import { MANAGERS_LIMIT, RECONNECT_MS, REDIRECTS_LIMIT } from './limits.js';
 
 /** Decides which manager to try next, and after which pause. Pure except for `random`. */

@@ -1,4 +1,5 @@
 import {
+  backoffMs,
   type Clock,
   type Logger,
   type MeshDelta,
@@ -7,7 +8,6 @@ import {
   type Node,
   meshPortKey,
 } from '@swarm/api';
-import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { StoredMesh } from './agent-storage.js';

@@ -17,7 +17,7 @@ import { CONNECT_LIMIT_MS, HEARTBEATS_UNANSWERED, SESSION_BUFFER_LIMIT_BYTES } f
 
 const CLOSE_NORMAL = 1000;
 
-export interface SessionHandler {
+export interface AgentSessionHandler {
   /**
    * Every message but heartbeat answers.
    * @param setAside parts of it that could not be read and were left out
@@ -27,29 +27,29 @@ export interface SessionHandler {
   closed(reason: string): void;
 }
 
-export interface SessionOptions {
+export interface AgentSessionOptions {
   readonly socket: AgentSocket;
   readonly codec: AgentCodec;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly hello: () => AgentHello;
-  readonly handler: SessionHandler;
+  readonly handler: AgentSessionHandler;
 }
 
 /** One connection to a manager: hello, heartbeats, frames in and out. */
-export class Session {
+export class AgentSession {
   readonly #socket: AgentSocket;
   readonly #codec: AgentCodec;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #handler: SessionHandler;
+  readonly #handler: AgentSessionHandler;
   #timer: Timer;
   #heartbeatMs = 0;
   #answeredAtMs = 0;
   #closed = false;
   #protocol: number | undefined;
 
-  constructor(options: SessionOptions) {
+  constructor(options: AgentSessionOptions) {
     this.#socket = options.socket;
     this.#codec = options.codec;
     this.#clock = options.clock;

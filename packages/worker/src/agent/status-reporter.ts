@@ -6,7 +6,7 @@ import {
   STATUS_BATCH_LIMIT,
 } from './limits.js';
 import { reportableStatus, statusCostBytes } from './reportable.js';
-import type { Session } from './session.js';
+import type { AgentSession } from './session.js';
 
 /**
  * Sends statuses in batches, the newest of each task. The next session gets all statuses again, so the
@@ -16,7 +16,7 @@ export class StatusReporter {
   readonly #clock: Clock;
   readonly #all: () => Iterable<readonly [string, TaskStatus]>;
   readonly #pending = new Map<string, TaskStatus>();
-  #session: Session | undefined;
+  #session: AgentSession | undefined;
   #sequence = 0;
   #acknowledged = 0;
   #timer: Timer | undefined;
@@ -28,7 +28,7 @@ export class StatusReporter {
   }
 
   /** Sets the session to report to once it is welcomed; undefined when there is none. */
-  setSession(session: Session | undefined): void {
+  setSession(session: AgentSession | undefined): void {
     this.#session = session;
     this.#sequence = 0;
     this.#acknowledged = 0;

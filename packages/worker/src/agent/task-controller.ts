@@ -1,4 +1,5 @@
 import {
+  backoffMs,
   type Clock,
   compareStates,
   isTerminal,
@@ -8,7 +9,6 @@ import {
   type TaskState,
   type TaskStatus,
 } from '@swarm/api';
-import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
 import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';

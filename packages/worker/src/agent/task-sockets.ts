@@ -1,6 +1,5 @@
-import type { Clock, PortConfig, Task, TaskStatus } from '@swarm/api';
+import { backoffMs, type Clock, type PortConfig, type Task, type TaskStatus } from '@swarm/api';
 import type { TaskSockets } from '@swarm/routing-mesh';
-import { backoffMs } from '../runtime/backoff.js';
 import { delay } from '../runtime/delay.js';
 import { portName, taskAddresses } from '../runtime/task-ports.js';
 import { SOCKETS_POLL_MS } from './limits.js';

@@ -1,11 +1,12 @@
 import type { ContainerSpec, Task } from '@swarm/api';
 import { MS, RUNTIME_CAPABILITIES, SECOND } from '@swarm/api';
 import type { TestFn } from 'ava';
+import { until } from '@swarm/sim';
 import type { Runtime } from '../../src/runtime/runtime.js';
 import { RuntimeError } from '../../src/runtime/runtime-error.js';
 import { makeTask } from '../support/make-task.js';
 import { sandboxContract } from './sandbox-contract.js';
-import { ALL_LOGS, collect, text, until } from '../support/real.js';
+import { ALL_LOGS, collect, text } from '../support/real.js';
 import { prepare } from '../support/prepare.js';
 
 /** A runtime on a place of its own, and how to end its daemon and start another there. */

@@ -3,11 +3,12 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Task } from '@swarm/api';
 import type { ExecutionContext } from 'ava';
+import { until } from '@swarm/sim';
 import type { Runtime } from '../../src/runtime/runtime.js';
 import { RuntimeError } from '../../src/runtime/runtime-error.js';
 import type { Sandbox, SandboxSpec } from '../../src/runtime/sandbox.js';
 import { prepareContext } from '../support/make-task.js';
-import { ALL_LOGS, collect, text, until } from '../support/real.js';
+import { ALL_LOGS, collect, text } from '../support/real.js';
 import type { RuntimeHarness } from './runtime-contract.js';
 
 const progress = { started() {}, waiting() {} };

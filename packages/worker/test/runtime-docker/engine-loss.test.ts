@@ -1,5 +1,6 @@
 import test from 'ava';
-import { ALL_LOGS, collect, text, until } from '../support/real.js';
+import { until } from '@swarm/sim';
+import { ALL_LOGS, collect, text } from '../support/real.js';
 import {
   containers,
   engineLacks,

@@ -13,6 +13,7 @@ import {
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { silentLogger, systemClock, type Task } from '@swarm/api';
+import { until } from '@swarm/sim';
 import {
   DockerRuntime,
   type DockerRuntimeOptions,
@@ -21,7 +22,7 @@ import { engineAnswers } from '../../src/runtime/docker/engine-client.js';
 import { tarFile } from '../../src/runtime/docker/tar-file.js';
 import type { RuntimeHarness } from '../contract/runtime-contract.js';
 import { makeTask, type TaskWishes } from '../support/make-task.js';
-import { makeFolder, until } from '../support/real.js';
+import { makeFolder } from '../support/real.js';
 
 const START_DEADLINE_MS = 30_000;
 const APPLETS = [
@@ -108,7 +109,7 @@ export class TestEngine {
         if (daemon.exitCode !== null) throw new Error(`dockerd ended:\n${this.log}`);
         return engineAnswers(this.socketPath);
       },
-      START_DEADLINE_MS,
+      { deadlineMs: START_DEADLINE_MS },
     );
   }
 
@@ -121,11 +122,9 @@ export class TestEngine {
     const daemon = this.#daemon;
     if (daemon === undefined) return;
     daemon.kill(signal);
-    await until(
-      'the engine ended',
-      () => daemon.exitCode !== null || daemon.signalCode !== null,
-      START_DEADLINE_MS,
-    );
+    await until('the engine ended', () => daemon.exitCode !== null || daemon.signalCode !== null, {
+      deadlineMs: START_DEADLINE_MS,
+    });
     process.off('exit', this.#onExit);
     this.#daemon = undefined;
   }

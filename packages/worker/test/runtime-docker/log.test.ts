@@ -1,6 +1,7 @@
 import test from 'ava';
+import { until } from '@swarm/sim';
 import { LogDecoder, type LogEntry } from '../../src/runtime/docker/log-decoder.js';
-import { ALL_LOGS, collect, text, until } from '../support/real.js';
+import { ALL_LOGS, collect, text } from '../support/real.js';
 import { engineLacks, openDockerRuntime, progress, shell, TestEngine } from './engine.js';
 import { prepare } from '../support/prepare.js';
 

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readlinkSync } from 'node:fs';
 import test from 'ava';
+import { until } from '@swarm/sim';
 import type { TaskNetwork } from '../../src/runtime/runtime.js';
 import { RuntimeError } from '../../src/runtime/runtime-error.js';
 import { sandboxSpec } from '../../src/runtime/sandbox.js';
 import { HTTP_PORT, makeTask, NODE_FACTS } from '../support/make-task.js';
-import { ALL_LOGS, collect, text, until } from '../support/real.js';
+import { ALL_LOGS, collect, text } from '../support/real.js';
 import {
   containers,
   engineLacks,

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import test from 'ava';
-import { until } from '../support/real.js';
+import { until } from '@swarm/sim';
 import {
   containers,
   engineLacks,

@@ -3,22 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LogLine } from '@swarm/api';
 
-const DEADLINE_MS = 10_000;
-const POLL_MS = 10;
-
-/** Waits for a condition of the real world, with a deadline. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  deadlineMs = DEADLINE_MS,
-): Promise<void> {
-  const endMs = Date.now() + deadlineMs;
-  while (!(await condition())) {
-    if (Date.now() > endMs) throw new Error(`not within ${deadlineMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-}
-
 /** Folders that go with the process, where a test fails before it removes them. */
 const folders = new Set<string>();
 process.once('exit', () => {

@@ -11,8 +11,8 @@ import type {
 } from '@swarm/api';
 import { Msgpack, readAgentFrame } from '@swarm/api/wire';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { until } from '@swarm/sim';
 import { makeNode } from './make-task.js';
-import { until } from './real.js';
 
 const msgpack = new Msgpack();
 

@@ -55,15 +55,3 @@ export function call(
     request.end(json === undefined ? raw : JSON.stringify(json));
   });
 }
-
-/** Waits until `condition` holds; fails after `timeoutMs`. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  timeoutMs = 5000,
-): Promise<void> {
-  const end = performance.now() + timeoutMs;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error('the condition was not met in time');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

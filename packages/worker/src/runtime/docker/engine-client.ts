@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { type Clock, systemClock } from '@swarm/api';
+import { backoffMs, type Clock, systemClock } from '@swarm/api';
 import type { Agent } from 'undici';
-import { backoffMs } from '../backoff.js';
 import { delay } from '../delay.js';
 import { errnoOf, messageOf, RuntimeError } from '../runtime-error.js';
 import { EngineError, isConnectionLost } from './engine-error.js';

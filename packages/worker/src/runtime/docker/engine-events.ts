@@ -1,5 +1,4 @@
-import type { Clock, Logger, Timer } from '@swarm/api';
-import { backoffMs } from '../backoff.js';
+import { backoffMs, type Clock, type Logger, type Timer } from '@swarm/api';
 import { delay } from '../delay.js';
 import { messageOf } from '../runtime-error.js';
 import type { EngineClient } from './engine-client.js';

@@ -32,14 +32,3 @@ export class LatestQueue<T> {
     await this.#running;
   }
 }
-
-/** Runs jobs one after the other, in order of arrival. */
-export class SerialQueue {
-  #last: Promise<unknown> = Promise.resolve();
-
-  run<T>(job: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(job);
-    this.#last = result.catch(() => {});
-    return result;
-  }
-}

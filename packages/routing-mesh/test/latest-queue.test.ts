@@ -1,5 +1,5 @@
 import test from 'ava';
-import { LatestQueue, SerialQueue } from '../src/queues.js';
+import { LatestQueue } from '../src/latest-queue.js';
 
 test('only the newest waiting value runs, and all callers resolve with it', async (t) => {
   const done: number[] = [];
@@ -27,18 +27,4 @@ test('a failure reaches those who wait for it, and the next is done', async (t) 
   await t.throwsAsync(queue.push(-1), { message: 'negative' });
   await t.notThrowsAsync(queue.push(1));
   await t.notThrowsAsync(queue.idle());
-});
-
-test('jobs run one after the other, also past a failure', async (t) => {
-  const queue = new SerialQueue();
-  const order: string[] = [];
-  const first = queue.run(async () => {
-    await new Promise((resolve) => setImmediate(resolve));
-    order.push('first');
-    throw new Error('no');
-  });
-  const second = queue.run(async () => void order.push('second'));
-  await t.throwsAsync(first);
-  await second;
-  t.deepEqual(order, ['first', 'second']);
 });

@@ -1,15 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+export interface WaitLimits {
+  /** Default 30 s: far beyond what it takes, as a busy machine must not fail a test. */
+  readonly deadlineMs?: number;
+  /** Default 20 ms. */
+  readonly everyMs?: number;
+}
+
 /**
- * Waits until `condition` returns something other than undefined or false, asking every `everyMs`. A condition
- * that throws counts as not yet; the error at the deadline includes the last one.
+ * Waits, in real time, until `condition` returns something other than undefined or false. A condition that
+ * throws counts as not yet; the error at the deadline includes the last one.
  */
 export async function until<T>(
   what: string,
   condition: () => Promise<T | undefined | false> | T | undefined | false,
-  options: { deadlineMs?: number; everyMs?: number } = {},
+  limits: WaitLimits = {},
 ): Promise<T> {
-  const deadlineMs = options.deadlineMs ?? 30_000;
+  const deadlineMs = limits.deadlineMs ?? 30_000;
   const end = performance.now() + deadlineMs;
   let lastError: unknown;
   for (;;) {
@@ -24,6 +31,6 @@ export async function until<T>(
       const why = lastError instanceof Error ? `: ${lastError.message}` : '';
       throw new Error(`not within ${deadlineMs} ms: ${what}${why}`);
     }
-    await delay(options.everyMs ?? 50);
+    await delay(limits.everyMs ?? 20);
   }
 }
