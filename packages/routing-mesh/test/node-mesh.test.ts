@@ -168,7 +168,6 @@ test('a task whose attachments are no lists of addresses is refused before any p
     [{ networkId: 'net1', addresses: ['10.240.1.2'] }],
     [{ networkId: 'net1', addresses: ['10.240.1.2/33'] }],
     [{ networkId: 'a b', addresses: ['10.240.1.2/32'] }],
-    [...good.attachments, { networkId: 'net3', addresses: ['10.240.1.2/32'] }],
     [...good.attachments, { networkId: 'net1', addresses: ['10.240.1.9/32'] }],
     Array.from({ length: 17 }, (_, i) => ({
       networkId: `net${i}`,

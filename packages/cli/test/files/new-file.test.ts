@@ -70,6 +70,6 @@ test('an invalid backup leaves no file', async (t) => {
   const answers = { 'GET /x/backup': Buffer.from('no backup at all, just text') };
   const { code, err } = await command(t, answers, 'backup', join(folder, 'file'));
   t.is(code, 1);
-  t.regex(err, /no backup/);
+  t.regex(err, /not a backup/);
   t.deepEqual(readdirSync(folder), []);
 });

@@ -90,7 +90,7 @@ export function sandboxContract(check: Check, options: SandboxContractOptions): 
     const task = options.shell('echo ran');
     await t.throwsAsync(runtime.prepare(task, gone, prepareContext()), {
       instanceOf: RuntimeError,
-      message: /does not stand/,
+      message: /does not exist/,
     });
     t.deepEqual(await runtime.list(), []);
   });
