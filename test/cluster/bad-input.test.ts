@@ -70,7 +70,7 @@ test.serial('a token of another cluster is refused', async (t) => {
     .host('w1')
     .exec(['swarm', 'join', '--token', foreign, `${manager.address}:2377`]);
   t.is(result.code, 1);
-  t.regex(result.stderr, /another cluster/);
+  t.regex(result.stderr, /not for the cluster of the manager/);
   await other.must(['swarm', 'leave', '--force']);
 });
 

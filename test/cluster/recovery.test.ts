@@ -138,7 +138,7 @@ test.serial(
     await source.must(['swarm', 'backup', saved]);
     t.is((await stat(saved)).mode & 0o777, 0o600);
     const again = await source.exec(['swarm', 'backup', saved]);
-    t.regex(again.stderr, /exists already/);
+    t.regex(again.stderr, /already exists/);
     const clusterId = (await cluster.get<{ ID: string }>('/swarm', source)).ID;
     const service = await cluster.service('web', source);
     const tokens = (await source.must(['swarm', 'join-token', '-q', 'worker'])).trim();

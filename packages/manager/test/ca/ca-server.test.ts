@@ -192,7 +192,12 @@ test('a wrong, rotated or foreign token is refused and says where to get the rig
   const { cluster, address, store } = await serve(t);
   const other = await clusterDraft(await root(Date.now()));
   const foreign = other.JoinTokens.Worker;
-  await fails(t, 'INVALID_TOKEN', /not for the cluster of the manager/, fetchRoot(address, foreign));
+  await fails(
+    t,
+    'INVALID_TOKEN',
+    /not for the cluster of the manager/,
+    fetchRoot(address, foreign),
+  );
   await fails(t, 'INVALID_TOKEN', /copy it whole/, fetchRoot(address, 'SWMTKN-1-x'));
 
   const rootCertificate = cluster.Private.CACert;
