@@ -76,6 +76,28 @@ test('tasks are indexed by service, node and slot, and move when these change', 
   t.deepEqual(ids(store.tasksBySlot('service', 2)), []);
 });
 
+test('managers are found by role or by their Raft id, in a transaction too', async (t) => {
+  const store = createTestStore();
+  const node = (id: string, Role: 'manager' | 'worker') =>
+    nodeDraft(id, { Spec: { ...nodeDraft(id).Spec, Role } });
+  const ids = (nodes: Iterable<{ readonly ID: string }>) => [...nodes].map(({ ID }) => ID);
+  for (const [id, role] of [
+    ['n2', 'manager'],
+    ['n1', 'manager'],
+    ['n3', 'worker'],
+  ] as const)
+    await put(store, 'node', node(id, role));
+  t.deepEqual(ids(store.managers()), ['n1', 'n2']);
+  await store.transact((transaction) => {
+    transaction.update('node', { ...transaction.get('node', 'n3')!, RaftID: 7 });
+    transaction.remove('node', 'n1');
+    t.deepEqual(ids(transaction.managers()), ['n2', 'n3']);
+  });
+  t.deepEqual(ids(store.managers()), ['n2', 'n3']);
+  store.reset();
+  t.deepEqual(ids(store.managers()), ['n2', 'n3']);
+});
+
 test('the ingress network is found by its flag, in a transaction too', async (t) => {
   const store = createTestStore();
   const ingress = (id: string) =>

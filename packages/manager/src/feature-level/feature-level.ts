@@ -1,8 +1,9 @@
 import { ApiError, PROGRAM, type Program, type Timer } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { levelOf } from '../store/feature-levels.js';
+import { countsAsManager } from '../store/manager-nodes.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
-import { countsAsManager, managerLevel } from './manager-levels.js';
+import { managerLevel } from './manager-levels.js';
 
 /** What could not be written is tried again this often. */
 const RETRY_MS = 1_000;
@@ -64,9 +65,8 @@ class FeatureLevelRun {
 
   #readAll(): void {
     this.#managers.clear();
-    for (const node of this.#context.store.list('node')) {
-      if (countsAsManager(node)) this.#managers.set(node.ID, managerLevel(node).newest);
-    }
+    for (const node of this.#context.store.managers())
+      this.#managers.set(node.ID, managerLevel(node).newest);
   }
 
   #changed({ reset, events }: StoreChange): void {

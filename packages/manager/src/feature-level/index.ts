@@ -1,2 +1,2 @@
 export { createFeatureLevel } from './feature-level.js';
-export { countsAsManager, type ManagerLevel, managerLevel } from './manager-levels.js';
+export { type ManagerLevel, managerLevel } from './manager-levels.js';

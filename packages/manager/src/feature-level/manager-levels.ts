@@ -9,14 +9,6 @@ export interface ManagerLevel {
   readonly isTold: boolean;
 }
 
-/**
- * Whether the level waits for this node: it reads the log, or will. One that was demoted while it was down keeps
- * its certificate, and its `Role`, for ever.
- */
-export function countsAsManager({ Spec, RaftID }: Node): boolean {
-  return Spec.Role === 'manager' || RaftID !== undefined;
-}
-
 export function managerLevel({ ID, Description }: Node): ManagerLevel {
   const program = Description?.Program;
   return {

@@ -3,6 +3,7 @@ import {
   type Clock,
   type Cluster,
   type Network,
+  type Node,
   type Task,
   type Timer,
 } from '@swarm/api';
@@ -171,6 +172,10 @@ export class ReplicatedStore implements Store {
 
   tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
     return this.#state.view.tasksBySlot(serviceId, slot);
+  }
+
+  managers(): Iterable<Node> {
+    return this.#state.view.managers();
   }
 
   ingressNetwork(): Network | undefined {

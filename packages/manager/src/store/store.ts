@@ -34,6 +34,8 @@ export interface View {
   tasksByService(serviceId: string): Iterable<Task>;
   tasksByNode(nodeId: string): Iterable<Task>;
   tasksBySlot(serviceId: string, slot: number): Iterable<Task>;
+  /** Nodes that count as managers (see `countsAsManager`), in order of id. */
+  managers(): Iterable<Node>;
   /** The network of ports that are published on every node. There is one; of several, that of the lowest id. */
   ingressNetwork(): Network | undefined;
   /** The one cluster object; absent only before `init` has been applied. */

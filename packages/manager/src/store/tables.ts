@@ -1,5 +1,6 @@
-import type { Cluster, Network, Service, Task } from '@swarm/api';
+import type { Cluster, Network, Node, Service, Task } from '@swarm/api';
 import { isNamed, KINDS, type NamedKind, nameKey, nameOf } from './kinds.js';
+import { countsAsManager } from './manager-nodes.js';
 import { readObject } from './reading.js';
 import { SortedIds } from './sorted-ids.js';
 import type { Kind, Objects, SetAsideObject, View } from './store.js';
@@ -45,6 +46,7 @@ export class Tables implements View {
   readonly #tasksByService = new Map<string, SortedIds>();
   readonly #tasksByNode = new Map<string, SortedIds>();
   readonly #tasksBySlot = new Map<string, SortedIds>();
+  readonly #managers = new SortedIds();
   readonly #ingressNetworks = new SortedIds();
 
   constructor() {
@@ -83,6 +85,10 @@ export class Tables implements View {
 
   tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
     return this.#resolve('task', this.#tasksBySlot.get(slotKey(serviceId, slot)));
+  }
+
+  managers(): Iterable<Node> {
+    return this.#resolve('node', this.#managers);
   }
 
   ingressNetwork(): Network | undefined {
@@ -171,6 +177,7 @@ export class Tables implements View {
     }
     if (kind === 'task') this.#indexTask(before as Task | undefined, after as Task | undefined);
     if (kind === 'network') this.#indexNetwork(ID, after as Network | undefined);
+    if (kind === 'node') this.#indexNode(ID, after as Node | undefined);
     return { before, after };
   }
 
@@ -183,6 +190,7 @@ export class Tables implements View {
     table.flawed.delete(id);
     if (kind === 'task') this.#indexTask(before as Task | undefined, undefined);
     if (kind === 'network') this.#indexNetwork(id, undefined);
+    if (kind === 'node') this.#indexNode(id, undefined);
     return { before, after: undefined };
   }
 
@@ -225,6 +233,11 @@ export class Tables implements View {
   #indexNetwork(id: string, network: Network | undefined): void {
     if (network?.Spec.Ingress === true) this.#ingressNetworks.add(id);
     else this.#ingressNetworks.delete(id);
+  }
+
+  #indexNode(id: string, node: Node | undefined): void {
+    if (node !== undefined && countsAsManager(node)) this.#managers.add(id);
+    else this.#managers.delete(id);
   }
 
   *#resolve<K extends Kind>(kind: K, ids: SortedIds | undefined): Iterable<Objects[K]> {

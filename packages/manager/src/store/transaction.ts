@@ -2,6 +2,7 @@ import {
   ApiError,
   type Cluster,
   type Network,
+  type Node,
   ShapeError,
   showControls,
   type Task,
@@ -9,6 +10,7 @@ import {
 import type { Body, Change } from './command.js';
 import { idTaken, nameTaken, outOfSequence } from './errors.js';
 import { isNamed, type NamedKind, nameKey, nameOf } from './kinds.js';
+import { countsAsManager } from './manager-nodes.js';
 import { readDraft } from './reading.js';
 import {
   type Draft,
@@ -158,6 +160,10 @@ export class BufferedTransaction implements Transaction {
     const base = this.#base.tasksBySlot(serviceId, slot);
     const matches = (task: Task) => task.ServiceID === serviceId && task.Slot === slot;
     return this.#overlay('task', base, matches);
+  }
+
+  managers(): Iterable<Node> {
+    return this.#overlay('node', this.#base.managers(), countsAsManager);
   }
 
   ingressNetwork(): Network | undefined {

@@ -1,4 +1,4 @@
-import { countsAsManager, managerLevel } from '../../feature-level/index.js';
+import { managerLevel } from '../../feature-level/index.js';
 import { levelOf } from '../../store/feature-levels.js';
 import type { View } from '../../store/store.js';
 
@@ -21,9 +21,7 @@ export function presentFeatureLevel(view: View): PresentedFeatureLevel | undefin
   const cluster = view.cluster();
   if (cluster === undefined) return undefined;
   const Current = levelOf(cluster);
-  const managers = [];
-  for (const node of view.list('node'))
-    if (countsAsManager(node)) managers.push(managerLevel(node));
+  const managers = [...view.managers()].map(managerLevel);
   const Highest = Math.max(Current, ...managers.map(({ newest }) => newest));
   const behind = managers.filter(({ newest }) => newest < Highest);
   return {
