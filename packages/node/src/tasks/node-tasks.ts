@@ -20,6 +20,7 @@ import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker'
 import { WebSocket } from 'ws';
 import { type NodeIdentity, tlsClientOptions } from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
+import { onRefusedHandshake } from '../port/refused-handshake.js';
 import type { RuntimeSource } from './runtime-source.js';
 
 /** The daemon's options for tasks. */
@@ -67,8 +68,6 @@ export interface NodeTasks {
 /** How long tasks get to end when the node leaves. */
 const LEAVE_GRACE_MS = 2_000;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
-/** How many characters of a refusal to read. */
-const REFUSAL_LIMIT = 16 * 1024;
 
 /**
  * Starts agent and mesh. Waits for the runtime first: an agent without it would report none of the node's
@@ -259,21 +258,11 @@ function hearRefusal(
   socket: WebSocket,
   { onTurnedAway, onRemoved }: Pick<NodeTasksOptions, 'onTurnedAway' | 'onRemoved'>,
 ): WebSocket {
-  socket.on('unexpected-response', (_request, response: IncomingMessage) => {
-    let text = '';
-    response.setEncoding('utf8');
-    response.on('data', (chunk: string) => {
-      if (text.length < REFUSAL_LIMIT) text += chunk;
-    });
-    response.on('error', () => undefined);
-    response.on('close', () => {
-      const reason = messageOf(text) ?? `status ${response.statusCode ?? 0}`;
-      // Managers answer 403 only to a removed node.
-      if (response.statusCode === 403) onRemoved(reason);
-      else if (response.statusCode === 401 || isWrongVersion(response)) onTurnedAway(reason);
-      socket.emit('error', new Error(`refused: ${reason}`));
-      socket.terminate();
-    });
+  onRefusedHandshake(socket, (reason, response) => {
+    // Managers answer 403 only to a removed node.
+    if (response.statusCode === 403) onRemoved(reason);
+    else if (response.statusCode === 401 || isWrongVersion(response)) onTurnedAway(reason);
+    return new Error(`refused: ${reason}`);
   });
   return socket;
 }
@@ -281,12 +270,4 @@ function hearRefusal(
 /** Until either side is upgraded the node goes on with what it has. */
 function isWrongVersion({ headers }: IncomingMessage): boolean {
   return headers[ERROR_CODE_HEADER.toLowerCase()] === 'WRONG_VERSION';
-}
-
-function messageOf(text: string): string | undefined {
-  try {
-    return String((JSON.parse(text) as { message?: unknown }).message);
-  } catch {
-    return undefined;
-  }
 }
