@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '@swarm/sim';
 import test from 'ava';
 import { systemSockets } from '../src/index.js';
 import { ip } from './support/checked.js';
@@ -18,7 +18,7 @@ test('a target that cannot be reached: failed, never ready', async (t) => {
       failed: () => calls.push('failed'),
     },
   );
-  await delay(50);
+  await until('it is told', () => calls.length > 0);
   t.deepEqual(calls, ['failed']);
   socket.close();
 });
