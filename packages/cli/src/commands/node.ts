@@ -1,7 +1,9 @@
 import type { Node, NodeSpec, Task } from '@swarm/api';
 import { type Command, type CommandContext, type Flags, UsageError } from '../command.js';
 import { explain } from '../explain.js';
-import { parsePairs } from '../flags/values.js';
+import { changeList } from '../flags/list-change.js';
+import { LABEL } from '../flags/text-lists.js';
+import { splitPair } from '../flags/values.js';
 import { filterMap } from '../output/filters.js';
 import { printRows } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
@@ -57,11 +59,14 @@ const LS: Command = {
       ManagerStatus: managerStatus(node),
       TLSStatus: tlsStatus(node, trustRoot),
       EngineVersion: node.Description?.Engine.EngineVersion ?? '',
+      Message: node.Status.State === 'ready' ? '' : (node.Status.Message ?? ''),
     }));
     const format = args.string('format');
     const marked = rows.map((row) => (row.Self ? { ...row, ID: `${row.ID} *` } : row));
     const isTable = format === undefined || format.startsWith('table');
-    printRows(output, isTable ? marked : rows, format, COLUMNS, HEADINGS);
+    // Why a node is not ready is worth a column; where all are, there is nothing to say.
+    const columns = rows.some(({ Message }) => Message !== '') ? [...COLUMNS, 'Message'] : COLUMNS;
+    printRows(output, isTable ? marked : rows, format, columns, HEADINGS, 'Message');
     return 0;
   },
 };
@@ -131,11 +136,13 @@ const UPDATE: Command = {
     const role = choice('role', args.string('role'), ['worker', 'manager'] as const);
     const name = args.positionals[0]!;
     await changeNode(context, name, (spec) => {
-      const gone = new Set(args.list('label-rm'));
-      const kept = Object.entries(spec.Labels ?? {}).filter(([key]) => !gone.has(key));
+      const labels = changeList(LABEL, `node ${name}`, Object.entries(spec.Labels ?? {}), {
+        removed: args.list('label-rm'),
+        added: args.list('label-add').map(splitPair),
+      });
       return {
         ...spec,
-        Labels: { ...Object.fromEntries(kept), ...parsePairs(args.list('label-add')) },
+        Labels: Object.fromEntries(labels),
         ...(availability === undefined ? {} : { Availability: availability }),
         ...(role === undefined ? {} : { Role: role }),
       };
