@@ -1,8 +1,12 @@
+import { EventEmitter } from 'node:events';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
 import type { Node, Service, Task, TaskState, UpdateState } from '@swarm/api';
 import test from 'ava';
-import type { ApiClient } from '../src/client/api-client.js';
+import { ApiClient } from '../src/client/api-client.js';
 import { measure, measureJob } from '../src/progress/measure.js';
 import { waitForService } from '../src/progress/wait.js';
+import { folderOf } from './support/folder.js';
 import { recorder } from './support/recorder.js';
 
 const NODES = [
@@ -63,6 +67,94 @@ test('progress shows what the least advanced task waits for, or the service', (t
   t.is(measure(replicated(1), [task(1, 'running')], NODES).waiting, undefined);
 });
 
+const failed = (slot: number, CreatedAt: string, Err: string | undefined, rest: object = {}) =>
+  task(slot, 'failed', {
+    ...{ CreatedAt, DesiredState: 'shutdown' },
+    Status: { State: 'failed', ...(Err === undefined ? {} : { Err }) },
+    ...rest,
+  });
+const waitingTask = (slot: number, seconds: number, failures: number) =>
+  task(slot, 'ready', {
+    CreatedAt: '9',
+    Status: {
+      State: 'ready',
+      Err: `waiting ${seconds}s before restart (${failures} failures in a row)`,
+    },
+  });
+
+test('the cause of a failure comes before the wait for the restart', (t) => {
+  const nodes = [{ ID: 'n1', Status: { State: 'ready' }, Description: { Hostname: 'h1' } }];
+  const tasks = [
+    failed(1, '1', 'the task exited with code 2'),
+    failed(1, '2', 'the task exited with code 3: no such file: /etc/x'),
+    waitingTask(1, 5, 2),
+  ];
+  const {
+    failures,
+    waiting,
+    tasks: places,
+    isOver,
+  } = measure(replicated(1), tasks, nodes as never);
+  t.deepEqual(failures, ['the task exited with code 3: no such file: /etc/x (task 1 on h1)']);
+  t.is(waiting, 'waiting 5s before restart (2 failures in a row)');
+  t.deepEqual(places, [
+    { place: '1', state: 'ready', error: 'the task exited with code 3: no such file: /etc/x' },
+  ]);
+  t.false(isOver);
+});
+
+test('one cause of many tasks is said once, and a few causes at most', (t) => {
+  const many = [1, 2, 3, 4, 5, 6].flatMap((slot) => [
+    failed(slot, `${slot}`, slot > 3 ? 'out of memory' : `exit ${slot}`),
+    waitingTask(slot, 5, 1),
+  ]);
+  t.deepEqual(measure(replicated(6), many, []).failures, [
+    'out of memory (task 6 on n1, and 2 more)',
+    'exit 3 (task 3 on n1)',
+    'exit 2 (task 2 on n1)',
+  ]);
+  const code = failed(1, '1', undefined, {
+    Status: { State: 'failed', ContainerStatus: { ExitCode: 7 } },
+  });
+  t.deepEqual(measure(replicated(1), [code], []).failures, ['exited with code 7 (task 1 on n1)']);
+});
+
+test('a place that runs again has no failure to show', (t) => {
+  const tasks = [failed(1, '1', 'exit 3'), task(1, 'running', { CreatedAt: '2' })];
+  t.like(measure(replicated(1), tasks, NODES), { running: 1, failures: [], isOver: false });
+});
+
+const ending = (condition: string, state: TaskState, rest: object = {}) =>
+  task(1, state, { Spec: { RestartPolicy: { Condition: condition, ...rest } } });
+
+test('a task that ended well and is not restarted is as it should be', (t) => {
+  for (const condition of ['none', 'on-failure'])
+    t.like(measure(replicated(1), [ending(condition, 'complete')], NODES), {
+      running: 1,
+      wanted: 1,
+    });
+  t.is(measure(replicated(1), [ending('any', 'complete')], NODES).running, 0);
+  t.like(measure(service({ Global: {} }), [ending('none', 'complete')], NODES), {
+    ...{ running: 1, wanted: 1 },
+  });
+});
+
+test('it is over when what is missing ended, and the policy may not allow more', (t) => {
+  const isOver = (tasks: readonly Task[], count = 1) =>
+    measure(replicated(count), tasks, NODES).isOver;
+  t.true(isOver([ending('none', 'failed')]));
+  t.true(isOver([ending('on-failure', 'failed', { MaxAttempts: 2 })]));
+  // It waits for a restart, may be restarted, or its other half is still to come.
+  t.false(isOver([ending('none', 'failed'), waitingTask(1, 5, 1)]));
+  t.false(isOver([ending('any', 'failed')]));
+  t.false(isOver([ending('none', 'failed')], 2));
+});
+
+test('a task that failed and was not replaced is not wanted there by a global service', (t) => {
+  const tasks = [task(0, 'running'), failed(0, '1', 'exit 1', { NodeID: 'n2' })];
+  t.like(measure(service({ Global: {} }), tasks, NODES), { running: 1, wanted: 1 });
+});
+
 test('a job counts the places that are done in its present run', (t) => {
   const job = service(
     { ReplicatedJob: { MaxConcurrent: 2, TotalCompletions: 4 } },
@@ -97,9 +189,18 @@ async function wait(moments: readonly Moment[], options: object = {}) {
     if (path === '/tasks') return moment().tasks;
     return path === '/nodes' ? NODES : moment().service;
   };
-  const code = await waitForService({ get } as unknown as ApiClient, 's', output, {
+  let isClosed = false;
+  const close = () => {
+    isClosed = true;
+  };
+  const client = {
+    get: (path: string) => (isClosed ? Promise.reject(new Error('interrupted')) : get(path)),
+    close,
+  };
+  const code = await waitForService(client as unknown as ApiClient, 's', output, {
     quiet: false,
     now: () => now,
+    signals: new EventEmitter(),
     async sleep(ms) {
       now += ms;
       at += 1;
@@ -166,6 +267,97 @@ test('a requested rollback is not a failure', async (t) => {
 
 test('quiet says nothing but failures', async (t) => {
   t.is((await wait([{ service: replicated(1), tasks: running }], { quiet: true })).output.out, '');
+});
+
+test('a service whose tasks ended for good is not waited for', async (t) => {
+  const ended = { service: replicated(1), tasks: [ending('none', 'complete')] };
+  t.is((await wait([ended])).code, 0);
+  const tasks = [{ ...ending('none', 'failed'), Status: { State: 'failed', Err: 'exit 3' } }];
+  const { code, output, tookMs } = await wait([{ service: replicated(1), tasks: tasks as Task[] }]);
+  t.is(code, 1);
+  t.true(tookMs > 3000);
+  t.is(
+    output.err,
+    'service failed: exit 3 (task 1 on n1); the restart policy allows no further restart\n',
+  );
+});
+
+test('a program that exits at once has a line for each restart, and its cause once', async (t) => {
+  const moments = [1, 2, 3].flatMap((failures) => {
+    const before = Array.from({ length: failures }, (_, at) => failed(1, `${at}`, 'exit 3'));
+    // The wait counts down; each number is seen several times.
+    return [5, 4.2, 3].flatMap((seconds) => {
+      const tasks = [...before, waitingTask(1, seconds, failures)];
+      return [
+        { service: replicated(1), tasks },
+        { service: replicated(1), tasks },
+      ];
+    });
+  });
+  const { output } = await wait([...moments, { service: replicated(1), tasks: running }]);
+  t.is(
+    output.out,
+    [
+      'overall progress: 0 out of 1 tasks',
+      'failed: exit 3 (task 1 on n1)',
+      'waiting: waiting 5s before restart (1 failures in a row)',
+      'waiting: waiting 5s before restart (2 failures in a row)',
+      'waiting: waiting 5s before restart (3 failures in a row)',
+      'overall progress: 1 out of 1 tasks',
+      ...[5, 4, 3, 2, 1].map(
+        (s) => `verify: Waiting ${s} seconds to verify that tasks are stable...`,
+      ),
+      'verify: Service s converged',
+      '',
+    ].join('\n'),
+  );
+});
+
+for (const [signal, expected] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  test(`${signal} ends the waiting, and says that the cluster goes on`, async (t) => {
+    const signals = new EventEmitter();
+    let looks = 0;
+    const { code, output } = await wait(
+      [{ service: { ...replicated(1), Spec: { ...replicated(1).Spec, Name: 'web' } }, tasks: [] }],
+      {
+        signals,
+        async sleep() {
+          looks += 1;
+          if (looks === 3) signals.emit(signal, signal);
+          // As a timer does, so that others have their turn.
+          await new Promise((resolve) => setImmediate(resolve));
+        },
+      },
+    );
+    t.is(code, expected);
+    t.is(
+      output.err,
+      "Interrupted: the cluster goes on without this command. 'swarm service ps web' shows how far it is.\n",
+    );
+    t.is(signals.listenerCount(signal), 0);
+    const seen = looks;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    t.true(looks <= seen + 1, 'it goes on looking');
+  });
+}
+
+test('a daemon that does not answer cannot hold up who waits no longer', async (t) => {
+  const signals = new EventEmitter();
+  const folder = folderOf(t);
+  const server = createServer(() => signals.emit('SIGINT', 'SIGINT'));
+  const socketPath = join(folder, 'daemon.sock');
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  t.teardown(() => server.close());
+  const client = new ApiClient({ socketPath });
+  const output = recorder();
+  t.is(await waitForService(client, 's', output, { quiet: true, signals }), 130);
+  await new Promise<void>((resolve, reject) =>
+    server.close((error) => (error ? reject(error) : resolve())),
+  );
+  t.regex(output.err, /service ps s' shows/);
 });
 
 const JOB = service({ ReplicatedJob: { MaxConcurrent: 1, TotalCompletions: 2 } });

@@ -2,6 +2,7 @@ import { type Cluster, HOST_PRIVILEGES, type Node } from '@swarm/api/client';
 import type { ApiClient } from '../client/api-client.js';
 import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
 import { ensureDaemon } from '../client/ensure-daemon.js';
+import { interruptible } from '../interrupt.js';
 import { oneOf } from '../flags/task-template.js';
 import { parseCount, parseDuration } from '../flags/values.js';
 
@@ -202,7 +203,7 @@ const JOIN: Command = {
         "a token is needed: 'swarm join-token worker' on a manager prints the whole command",
       );
     await ensureDaemon(context);
-    await client.post(
+    const joining = client.post(
       '/swarm/join',
       {},
       {
@@ -216,6 +217,17 @@ const JOIN: Command = {
         Availability: availability(args.string('availability')),
       },
     );
+    const code = await interruptible(
+      context.signals,
+      joining.then(() => 0),
+      () => {
+        client.close();
+        output.error(
+          "Interrupted: the daemon goes on joining. 'swarm info' shows whether it has, 'swarm leave --force' makes it stop.",
+        );
+      },
+    );
+    if (code !== 0) return code;
     const { Swarm } = await client.get<{ Swarm: SwarmInfo }>('/info');
     output.line(`This node joined a swarm as a ${Swarm.ControlAvailable ? 'manager' : 'worker'}.`);
     return 0;

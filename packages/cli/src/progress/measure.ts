@@ -25,16 +25,25 @@ export interface TaskProgress {
   /** The slot's number, or the node's name. */
   readonly place: string;
   readonly state: TaskState;
+  /** Why the place is not as it should be: its last failure, else what its task waits for. */
   readonly error: string;
 }
 
 export interface Progress {
+  /** Tasks that run, or that ended well and are not meant to run again. */
   readonly running: number;
   readonly wanted: number;
   /** What the slowest task waits for. */
   readonly waiting: string | undefined;
+  /** Why tasks of places that do not run ended, each cause once, the latest first. */
+  readonly failures: readonly string[];
+  /** Every task that is missing ended, and the restart policy may not allow another. */
+  readonly isOver: boolean;
   readonly tasks: readonly TaskProgress[];
 }
+
+/** Most causes of failures to show. */
+const FAILURES_LIMIT = 3;
 
 /** Counts how many of the wanted tasks run. */
 export function measure(
@@ -45,17 +54,33 @@ export function measure(
   const living = new Map(
     nodes.filter((node) => node.Status.State !== 'down').map((node) => [node.ID, node]),
   );
-  const bySlot = furthest(tasks.filter((task) => compareStates(task.DesiredState, 'running') <= 0));
-  const running = [...bySlot.values()].filter(
-    (task) =>
-      task.Status.State === 'running' && (task.NodeID === undefined || living.has(task.NodeID)),
+  const isLiving = (task: Task) => task.NodeID === undefined || living.has(task.NodeID);
+  const bySlot = currentOf(tasks);
+  const places = [...bySlot.values()];
+  const running = places.filter(
+    (task) => isDone(task) || (task.Status.State === 'running' && isLiving(task)),
   ).length;
-  const wanted = service.Spec.Mode.Replicated?.Replicas ?? bySlot.size;
+  const open = places.filter((task) => !isDone(task));
+  // A task that ended and may restart, but did not, is on a node where the service is not wanted any more.
+  const isWanted = (task: Task) =>
+    !isTerminal(task.Status.State) || isDone(task) || (isLiving(task) && mayNotRestart(task));
+  const wanted = service.Spec.Mode.Replicated?.Replicas ?? places.filter(isWanted).length;
   return {
     running: Math.min(running, wanted),
     wanted,
-    waiting: waitingFor(service, [...bySlot.values()]),
-    tasks: placesOf(bySlot, nodes),
+    waiting: waitingFor(
+      service,
+      open.filter((task) => !isTerminal(task.Status.State)),
+    ),
+    failures: failuresOf(bySlot, tasks, nodes),
+    isOver:
+      bySlot.size >= wanted &&
+      open.some((task) => isTerminal(task.Status.State)) &&
+      open.every(
+        (task) =>
+          task.Status.State === 'running' || (isTerminal(task.Status.State) && mayNotRestart(task)),
+      ),
+    tasks: placesOf(bySlot, tasks, nodes),
   };
 }
 
@@ -67,6 +92,7 @@ export interface JobProgress {
   readonly active: number;
   readonly concurrent: number;
   readonly waiting: string | undefined;
+  readonly failures: readonly string[];
   readonly tasks: readonly TaskProgress[];
 }
 
@@ -93,7 +119,8 @@ export function measureJob(
     active: active.length,
     concurrent: Math.min(concurrent, total - done.size),
     waiting: waitingFor(service, active.length > 0 ? active : open),
-    tasks: placesOf(latest(current), nodes),
+    failures: failuresOf(latest(current), current, nodes),
+    tasks: placesOf(latest(current), current, nodes),
   };
 }
 
@@ -101,14 +128,94 @@ export function isJob({ Spec: { Mode: mode } }: Service): boolean {
   return mode.ReplicatedJob !== undefined || mode.GlobalJob !== undefined;
 }
 
-function furthest(tasks: readonly Task[]): Map<string, Task> {
+/**
+ * The task that stands for each slot: the most advanced one that should run and has not ended, else the last
+ * one that ended, unless it was asked to.
+ */
+function currentOf(tasks: readonly Task[]): Map<string, Task> {
   const bySlot = new Map<string, Task>();
   for (const task of tasks) {
+    const { State: state } = task.Status;
+    const isOpen = compareStates(task.DesiredState, 'running') <= 0 && !isTerminal(state);
+    const endedAlone = ENDED_ALONE.includes(state) && task.DesiredState !== 'remove';
+    if (!isOpen && !endedAlone) continue;
     const known = bySlot.get(slotOf(task));
-    if (known === undefined || compareStates(task.Status.State, known.Status.State) > 0)
-      bySlot.set(slotOf(task), task);
+    const isAhead = () => {
+      const ended = isTerminal(known!.Status.State);
+      if (isOpen) return ended || compareStates(state, known!.Status.State) > 0;
+      return ended && !isOlder(task, known!);
+    };
+    if (known === undefined || isAhead()) bySlot.set(slotOf(task), task);
   }
   return bySlot;
+}
+
+/** States of tasks that ended without being asked to. */
+const ENDED_ALONE: readonly TaskState[] = ['complete', 'failed', 'rejected'];
+
+/** Whether the task ended well and its policy restarts only failures. */
+function isDone({ Status: { State: state }, Spec: spec }: Task): boolean {
+  const condition = spec?.RestartPolicy?.Condition ?? 'any';
+  return state === 'complete' && condition !== 'any';
+}
+
+/** Whether the policy of a task that ended has a limit that may be reached. */
+function mayNotRestart({ Spec: spec }: Task): boolean {
+  const policy = spec?.RestartPolicy;
+  return policy?.Condition === 'none' || (policy?.MaxAttempts ?? 0) > 0;
+}
+
+function isOlder(a: Task, b: Task): boolean {
+  return (a.CreatedAt ?? '') < (b.CreatedAt ?? '');
+}
+
+/** The last failure of each place that does not run, by place. */
+function lastFailures(
+  bySlot: ReadonlyMap<string, Task>,
+  tasks: readonly Task[],
+): ReadonlyMap<string, Task> {
+  const failures = new Map<string, Task>();
+  for (const task of tasks) {
+    const { State: state } = task.Status;
+    if (state !== 'failed' && state !== 'rejected') continue;
+    const slot = slotOf(task);
+    const now = bySlot.get(slot)?.Status.State;
+    if (now === undefined || now === 'running' || now === 'complete') continue;
+    const known = failures.get(slot);
+    if (known === undefined || !isOlder(task, known)) failures.set(slot, task);
+  }
+  return failures;
+}
+
+function failuresOf(
+  bySlot: ReadonlyMap<string, Task>,
+  tasks: readonly Task[],
+  nodes: readonly Node[],
+): string[] {
+  const byCause = new Map<string, Task[]>();
+  const latestFirst = [...lastFailures(bySlot, tasks).values()].sort((a, b) =>
+    isOlder(a, b) ? 1 : -1,
+  );
+  for (const task of latestFirst) {
+    const cause = causeOf(task);
+    byCause.set(cause, [...(byCause.get(cause) ?? []), task]);
+  }
+  const names = namesOf(nodes);
+  return [...byCause].slice(0, FAILURES_LIMIT).map(([cause, [task, ...others]]) => {
+    const slot = (task!.Slot ?? 0) > 0 ? `task ${task!.Slot}` : 'the task';
+    const node =
+      task!.NodeID === undefined || task!.NodeID === '' ? '' : ` on ${names(task!.NodeID)}`;
+    const more = others.length === 0 ? '' : `, and ${others.length} more`;
+    return `${cause} (${slot}${node}${more})`;
+  });
+}
+
+/** Why a task failed. */
+function causeOf({
+  Status: { Err: error, State: state, ContainerStatus: container },
+}: Task): string {
+  if (error !== undefined && error !== '') return showControls(error);
+  return container?.ExitCode === undefined ? state : `exited with code ${container.ExitCode}`;
 }
 
 /** A job's place is done for good; otherwise its task that has not ended counts. */
@@ -123,15 +230,29 @@ function latest(tasks: readonly Task[]): Map<string, Task> {
   return bySlot;
 }
 
-function placesOf(bySlot: ReadonlyMap<string, Task>, nodes: readonly Node[]): TaskProgress[] {
-  const names = new Map(nodes.map((node) => [node.ID, node.Description?.Hostname ?? node.ID]));
+function placesOf(
+  bySlot: ReadonlyMap<string, Task>,
+  tasks: readonly Task[],
+  nodes: readonly Node[],
+): TaskProgress[] {
+  const names = namesOf(nodes);
+  const failures = lastFailures(bySlot, tasks);
   return [...bySlot.values()]
     .sort((a, b) => (a.Slot ?? 0) - (b.Slot ?? 0) || (slotOf(a) < slotOf(b) ? -1 : 1))
-    .map((task) => ({
-      place: showControls(names.get(slotOf(task)) ?? slotOf(task)),
-      state: task.Status.State,
-      error: showControls(task.Status.Err ?? ''),
-    }));
+    .map((task) => {
+      const failure = failures.get(slotOf(task));
+      return {
+        place: names(slotOf(task)),
+        state: task.Status.State,
+        error: failure === undefined ? showControls(task.Status.Err ?? '') : causeOf(failure),
+      };
+    });
+}
+
+/** Names nodes by their hosts, safe for a terminal. */
+function namesOf(nodes: readonly Node[]): (id: string) => string {
+  const names = new Map(nodes.map((node) => [node.ID, node.Description?.Hostname ?? node.ID]));
+  return (id) => showControls(names.get(id) ?? id);
 }
 
 /** What the least advanced task says about itself. */
