@@ -77,6 +77,34 @@ test('node ls marks this node and says who leads', async (t) => {
   t.is((await command(t, answers, 'node', 'ls', '-q')).out, `${NODE.ID}\n${WORKER.ID}\n`);
 });
 
+test('node ls has a column for why nodes are not ready, if one says why', async (t) => {
+  const Message = 'heartbeat failure for node in "unknown" state';
+  const down = { ...WORKER, Status: { ...WORKER.Status, State: 'down', Message } };
+  const ready = { ...NODE, Status: { ...NODE.Status, Message: 'old news' } };
+  const answers = { 'GET /nodes': [down, ready], 'GET /info': INFO };
+  const done = await command(t, answers, 'node', 'ls');
+  const [heading, first, second] = done.out.split('\n');
+  t.regex(heading!, /ENGINE VERSION {3}MESSAGE$/);
+  t.notRegex(first!, /old news/);
+  t.true(second!.endsWith(`   ${Message}`));
+  const format = await command(t, answers, 'node', 'ls', '--format', '{{.Status}}|{{.Message}}');
+  t.is(format.out, `Ready|\nDown|${Message}\n`);
+});
+
+test('info and version name the same version, and info the engine beside it', async (t) => {
+  const worker = { ...INFO, Swarm: { ...INFO.Swarm, ControlAvailable: false } };
+  const answers = {
+    'GET /version': { Version: '0.1.0', ApiVersion: '1.50', MinAPIVersion: '1.24' },
+    'GET /info': { ...worker, ServerVersion: '20.10.24' },
+  };
+  const info = await command(t, answers, 'info');
+  t.true(info.out.startsWith('Server Version: 0.1.0\nDocker Engine: 20.10.24\nSwarm: '), info.err);
+  const version = await command(t, answers, 'version');
+  t.regex(version.out, /Server:\n Version: {5}0\.1\.0\n/);
+  const alone = { ...answers, 'GET /info': { ...worker, ServerVersion: '0.1.0' } };
+  t.true((await command(t, alone, 'info')).out.startsWith('Server Version: 0.1.0\nSwarm: '));
+});
+
 test('node inspect self asks who this node is', async (t) => {
   const done = await command(t, NODE_BY_ID, 'node', 'inspect', 'self', '--pretty');
   t.is(done.code, 0);

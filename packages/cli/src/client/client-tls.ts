@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import { UsageError } from '@swarm/api/client';
 import type { LocalNode } from '../local-node.js';
+import { systemProblem } from '../system-error.js';
 
 /** The client's credentials and the authority it trusts: PEM, named as Docker names the files. */
 export interface ClientTls {
@@ -31,7 +32,7 @@ export function readClientTls(env: NodeJS.ProcessEnv): ClientTls {
       return readFileSync(join(folder, name), 'utf8');
     } catch (error) {
       throw new UsageError(
-        `TLS needs ca.pem, cert.pem and key.pem in ${folder} ($DOCKER_CERT_PATH): ${(error as Error).message}`,
+        `TLS needs ca.pem, cert.pem and key.pem in ${folder} ($DOCKER_CERT_PATH): ${name}: ${systemProblem(error)}`,
       );
     }
   };

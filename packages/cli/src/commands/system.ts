@@ -52,8 +52,10 @@ const INFO: Command = {
   async run({ args, client, output }) {
     const info = await client.get<Info>('/info');
     const format = args.string('format');
-    if (format === undefined) output.line(prettyInfo(shown(info)));
-    else printObject(output, format, info);
+    if (format === undefined) {
+      const server = await serverVersion(client);
+      output.line(prettyInfo(shown(info), shown(server?.Version)));
+    } else printObject(output, format, info);
     for (const warning of shown(info.Swarm.Warnings ?? [])) output.error(`WARNING: ${warning}`);
     return 0;
   },
@@ -86,9 +88,14 @@ async function serverVersion(client: ApiClient): Promise<ServerVersion | null> {
   }
 }
 
-function prettyInfo(info: Info): string {
+/** @param version of the daemon; with a Docker Engine, `/info` has the engine's, as Docker's clients expect */
+function prettyInfo(info: Info, version: string | undefined): string {
   const { Swarm: swarm } = info;
-  const lines = [`Server Version: ${info.ServerVersion ?? ''}`, `Swarm: ${swarm.LocalNodeState}`];
+  const engine = info.ServerVersion ?? '';
+  const lines = [`Server Version: ${version ?? engine}`];
+  if (version !== undefined && engine !== '' && engine !== version)
+    lines.push(`Docker Engine: ${engine}`);
+  lines.push(`Swarm: ${swarm.LocalNodeState}`);
   if (swarm.LocalNodeState !== 'inactive') {
     lines.push(` NodeID: ${swarm.NodeID}`);
     if (swarm.Error !== '') lines.push(` Error: ${swarm.Error}`);

@@ -35,6 +35,7 @@ export function formatObject(
  * Shows a field's control characters in tables and on a terminal; a template's lines in a pipe have them as
  * they are.
  * @param headings of fields whose column is not named after the field in capitals
+ * @param wrapped column whose cells are broken into lines where the table is wider than the terminal
  */
 export function printRows(
   output: Output,
@@ -42,11 +43,15 @@ export function printRows(
   format: string | undefined,
   columns: readonly string[],
   headings: Readonly<Record<string, string>>,
+  wrapped?: string,
 ): void {
   const heading = (field: string) => headings[field] ?? field.toUpperCase();
   if (format === undefined || format === '' || format === 'table') {
     const cells = rows.map((row) => columns.map((column) => String(row[column])));
-    output.line(table(columns.map(heading), cells));
+    const column = wrapped === undefined ? -1 : columns.indexOf(wrapped);
+    const { window } = output;
+    const fit = window === undefined || column === -1 ? undefined : { column, columns: window };
+    output.line(table(columns.map(heading), cells, fit));
     return;
   }
   if (format === 'json') {
