@@ -33,8 +33,8 @@ export function explainSystemError(error: NodeJS.ErrnoException): string {
     readonly address?: string;
     readonly port?: number;
   };
-  const where =
-    path ??
-    (address === undefined ? undefined : `${address}${port === undefined ? '' : `:${port}`}`);
+  // A socket in the file system is an address with the port -1.
+  const place = port === undefined || port < 0 ? address : `${address}:${port}`;
+  const where = path ?? place;
   return where === undefined ? systemProblem(error) : `${where}: ${systemProblem(error)}`;
 }

@@ -105,6 +105,18 @@ test('info and version name the same version, and info the engine beside it', as
   t.true((await command(t, alone, 'info')).out.startsWith('Server Version: 0.1.0\nSwarm: '));
 });
 
+test('join-token where there is no manager says what the daemon says', async (t) => {
+  const message =
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect';
+  const outside = { ...INFO, Swarm: { ...INFO.Swarm, NodeID: '', LocalNodeState: 'inactive' } };
+  const answers = { 'GET /swarm': { status: 503, message }, 'GET /info': outside };
+  const done = await command(t, answers, 'join-token', 'worker');
+  t.is(done.code, 1);
+  t.is(done.err, `Error response from daemon: ${message.replaceAll('docker swarm', 'swarm')}\n`);
+  const wrong = await command(t, answers, 'join-token', 'boss');
+  t.is(wrong.err, "no join token for 'boss': use worker or manager\n");
+});
+
 test('node inspect self asks who this node is', async (t) => {
   const done = await command(t, NODE_BY_ID, 'node', 'inspect', 'self', '--pretty');
   t.is(done.code, 0);

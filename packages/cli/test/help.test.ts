@@ -128,6 +128,24 @@ test('--version and -v say the version', async (t) => {
   t.deepEqual(await swarm('-v'), await swarm('--version'));
 });
 
+test('a flag before the command needs its value, and takes it in every way', async (t) => {
+  for (const flag of ['--host', '-H'])
+    t.deepEqual(await swarm(flag), {
+      ...{ code: 1, out: '', err: `flag needs an argument: ${flag}\nSee 'swarm --help'.\n` },
+    });
+  const none = 'no swarm daemon responds at unix:///nowhere: start one';
+  for (const words of [
+    ['--host', 'unix:///nowhere'],
+    ['--host=unix:///nowhere'],
+    ['-H', 'unix:///nowhere'],
+    ['-H=unix:///nowhere'],
+    ['-Hunix:///nowhere'],
+    ['--tlsverify=false', '-Hunix:///nowhere'],
+  ])
+    t.true((await swarm(...words, 'node', 'ls')).err.startsWith(none), words.join(' '));
+  t.regex((await swarm('--tlsverify=true', 'node', 'ls')).err, /--tlsverify is for daemons at tcp/);
+});
+
 const MISSPELT: readonly (readonly [readonly string[], string])[] = [
   [['servce', 'ls'], "Did you mean 'swarm service'?"],
   [['stak', 'ls'], "Did you mean 'swarm stack'?"],

@@ -223,6 +223,17 @@ test('service ps says why a task gets no traffic, or waits', async (t) => {
   t.is(out, '"running, but not listening on port 80/tcp yet"\n"no suitable node"\n\n');
 });
 
+test('service ps lists services by name, whatever their ids are', async (t) => {
+  const of = (ServiceName: string, ServiceID: string) => ({ ...TASK, ServiceName, ServiceID });
+  const tasks = [of('web10', 'a'), of('web2', 'b'), of('api', 'c')];
+  const services = tasks.map(({ ServiceID: ID, ServiceName: Name }) => ({ ID, Spec: { Name } }));
+  const answers = {
+    ...{ ...BY_NAME, 'GET /tasks': tasks, 'GET /nodes': [NODE], 'GET /services': services },
+  };
+  const { out } = await command(t, answers, 'service', 'ps', '--format', '{{.Name}}', 'web');
+  t.is(out, 'api.1\nweb2.1\nweb10.1\n');
+});
+
 test('service ps breaks reasons into lines on a terminal, and nowhere else', async (t) => {
   const Err = `bind source path does not exist: /nope; ${'more words '.repeat(12)}`.trim();
   const tasks = [{ ...TASK, Status: { State: 'rejected', Timestamp: TASK.CreatedAt, Err } }];

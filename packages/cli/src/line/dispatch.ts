@@ -28,6 +28,8 @@ export async function dispatch(
     output.line(`swarm version ${PROGRAM.Version}`);
     return 0;
   }
+  if (first === '--host' || first === '-H')
+    throw new UsageError(`flag needs an argument: ${first}\nSee 'swarm --help'.`);
   if (first === undefined) return incomplete([], output);
   if (HELP.includes(first)) return help(words.slice(1), output);
   const command = findCommand(words);

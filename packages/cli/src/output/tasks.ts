@@ -30,6 +30,7 @@ export async function printTasks(
   const { args, output, client } = context;
   const sorted = [...tasks].sort(
     (a, b) =>
+      (a.ServiceName ?? '').localeCompare(b.ServiceName ?? '', 'en', { numeric: true }) ||
       a.ServiceID.localeCompare(b.ServiceID) ||
       (a.Slot ?? 0) - (b.Slot ?? 0) ||
       slotKey(a).localeCompare(slotKey(b)) ||

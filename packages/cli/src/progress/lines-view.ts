@@ -32,8 +32,8 @@ export class LinesView implements ProgressView {
   }
 
   #line(kind: string, text: string, color?: Color): void {
-    // A countdown is no change; that of the verification ends by itself.
-    const said = kind === 'verify' ? text : withoutTimes(text);
+    // A countdown is no change.
+    const said = withoutTimes(text);
     if (this.#shown.get(kind) === said) return;
     this.#shown.set(kind, said);
     this.#output.line(`${kind}: ${text}`, color);

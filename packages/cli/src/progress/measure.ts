@@ -118,7 +118,7 @@ export function measureJob(
     total,
     active: active.length,
     concurrent: Math.min(concurrent, total - done.size),
-    waiting: waitingFor(service, active.length > 0 ? active : open),
+    waiting: waitingFor(service, active),
     failures: failuresOf(latest(current), current, nodes),
     tasks: placesOf(latest(current), current, nodes),
   };
@@ -160,7 +160,9 @@ function isDone({ Status: { State: state }, Spec: spec }: Task): boolean {
 }
 
 /** Whether the policy of a task that ended has a limit that may be reached. */
-function mayNotRestart({ Spec: spec }: Task): boolean {
+function mayNotRestart({ Spec: spec, DesiredState: desired }: Task): boolean {
+  // It was rejected while it waited for its own start, after which it is restarted.
+  if (desired === 'ready') return false;
   const policy = spec?.RestartPolicy;
   return policy?.Condition === 'none' || (policy?.MaxAttempts ?? 0) > 0;
 }

@@ -85,16 +85,19 @@ class ServiceWait {
   async #look(): Promise<number | undefined> {
     const service = await this.#client.get<Service>(`/services/${this.#serviceId}`);
     this.#name = service.Spec.Name;
-    const update = service.UpdateStatus;
-    if (update?.State === 'paused' || update?.State === 'rollback_paused') {
-      const what = update.State === 'paused' ? 'update' : 'rollback';
-      return this.#fail(`service ${what} paused: ${showControls(update.Message)}`);
-    }
     const tasks = await this.#client.get<Task[]>('/tasks', {
       filters: { service: { [this.#serviceId]: true }, '_up-to-date': { true: true } },
     });
     const nodes = await this.#client.get<Node[]>('/nodes');
     if (this.#isOver) return 1;
+    const update = service.UpdateStatus;
+    if (update?.State === 'paused' || update?.State === 'rollback_paused') {
+      const what = update.State === 'paused' ? 'update' : 'rollback';
+      const causes = measure(service, tasks, nodes).failures.map((cause) => `\nfailed: ${cause}`);
+      return this.#fail(
+        `service ${what} paused: ${showControls(update.Message)}${causes.join('')}`,
+      );
+    }
     return isJob(service)
       ? this.#lookAtJob(service, tasks, nodes)
       : this.#lookAtService(service, tasks, nodes);
@@ -107,7 +110,8 @@ class ServiceWait {
     this.#view.show({ kind: 'job', ...job, verify });
     if (isComplete) return 0;
     if (!this.#idleFor(IDLE_MS, job.active === 0 && tasks.length > 0)) return undefined;
-    return this.#fail(`job failed: ${job.waiting ?? 'tasks ended and will not be restarted'}`);
+    const [cause] = job.failures;
+    return this.#fail(`job failed: ${cause ?? 'tasks ended and will not be restarted'}`);
   }
 
   #lookAtService(
