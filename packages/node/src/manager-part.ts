@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ApiError, type Logger, newRaftId } from '@swarm/api';
+import { pause } from '@swarm/http';
 import type { LocalManager, Start } from '@swarm/manager';
 import type { Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
@@ -11,6 +12,11 @@ import type { NodeFiles } from './files/node-files.js';
 
 /** How long a leaving manager waits to be removed from the Raft group. */
 const LEAVE_GROUP_MS = 5_000;
+/**
+ * How long a leader that handed over still answers. Requests that others forwarded before they heard of the
+ * next leader arrive meanwhile, and are answered that this one is not it; so are writes under way.
+ */
+const HANDED_OVER_MS = 200;
 /** Without an answer the cluster may still have agreed, so the id and its log are kept. */
 const UNDECIDED: readonly string[] = ['TIMEOUT', 'NO_QUORUM', 'OVERLOADED'];
 /** The leader's answer to a member that was removed: its id can never be used again. */
@@ -217,8 +223,9 @@ export class ManagerPart {
   async close(): Promise<void> {
     const manager = this.#manager;
     // Before requests are turned away here, the others have another leader to ask.
-    await manager?.handOver();
+    const isHandedOver = await manager?.handOver();
     await this.#use(undefined);
+    if (isHandedOver === true) await pause(this.#options.clock, HANDED_OVER_MS);
     await manager?.close();
   }
 
