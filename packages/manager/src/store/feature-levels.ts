@@ -33,7 +33,12 @@ export interface FeatureLevels {
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: { cluster: 1, node: 1, service: 1, task: 1, network: 1, secret: 1, config: 1 },
   actions: { create: 1, update: 1, remove: 1 },
-  fields: [],
+  fields: [
+    // Without it a write of the cluster makes stale what clients have read.
+    { kind: 'cluster', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'node', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'service', path: 'ClientVersion', level: 3, below: 'omit' },
+  ],
 };
 
 /**
