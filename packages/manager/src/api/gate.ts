@@ -1,5 +1,6 @@
-import { ApiError, type Clock } from '@swarm/api';
+import { ApiError, type ClientVersioned, type Clock, clientVersion, type Meta } from '@swarm/api';
 import { pause, within } from '@swarm/http';
+import { OUT_OF_SEQUENCE } from '../store/errors.js';
 import type { Transaction } from '../store/store.js';
 import type { ManagerAccess } from './manager-access.js';
 import type { ApiServices, Call } from './router.js';
@@ -142,10 +143,33 @@ export function write<T>(
   });
 }
 
-/** How often a write without a version of the client's is built anew when objects changed meanwhile. */
-const WRITE_ATTEMPTS = 5;
+/** How often a write is built again when an object changed between its build and its log entry. */
+const WRITE_ATTEMPTS = 20;
 
-/** As `write`, for changes that do not depend on what the client has seen: built anew on a conflict. */
+/** What a client sent was made from an older spec than the one that is stored. */
+class StaleVersion extends ApiError {
+  constructor() {
+    super('OUT_OF_SEQUENCE', OUT_OF_SEQUENCE);
+  }
+}
+
+/**
+ * Checks that no other client has written the object since this one read it.
+ * @param version what the client sent
+ * @throws ApiError OUT_OF_SEQUENCE, which `writeAgain` does not try again
+ */
+export function requireVersion(
+  object: Pick<Meta, 'Version'> & ClientVersioned,
+  version: number,
+): void {
+  if (clientVersion(object).Index !== version) throw new StaleVersion();
+}
+
+/**
+ * As `write`, but builds the change again when an object changed between its build and its log entry. Of two
+ * clients that write one object at once, the second finds the version of the first: see `requireVersion`.
+ * @param build called once for each attempt
+ */
 export async function writeAgain<T>(
   services: ApiServices,
   manager: ManagerAccess,
@@ -156,7 +180,7 @@ export async function writeAgain<T>(
       return await write(services, manager, build);
     } catch (error) {
       const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
-      if (!changed || attempt === WRITE_ATTEMPTS) throw error;
+      if (!changed || error instanceof StaleVersion || attempt === WRITE_ATTEMPTS) throw error;
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { Cluster } from '@swarm/api';
+import { type Cluster, clientVersion } from '@swarm/api';
 
 /** What `GET /swarm` shows; the join tokens come last, as in Docker. */
 export function presentCluster(cluster: Cluster): Omit<Cluster, 'Private'> {
@@ -9,7 +9,7 @@ export function presentCluster(cluster: Cluster): Omit<Cluster, 'Private'> {
 export function presentClusterInfo(cluster: Cluster): Omit<Cluster, 'Private' | 'JoinTokens'> {
   return {
     ID: cluster.ID,
-    Version: cluster.Version,
+    Version: clientVersion(cluster),
     CreatedAt: cluster.CreatedAt,
     UpdatedAt: cluster.UpdatedAt,
     Spec: cluster.Spec,

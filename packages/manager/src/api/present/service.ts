@@ -8,6 +8,7 @@ import {
   withDefaults,
 } from '@swarm/api';
 import type { View } from '../../store/store.js';
+import { presentVersion } from './version.js';
 
 /** A spec as clients may see it: without registry credentials. */
 export function presentSpec(spec: ServiceSpec): ServiceSpec {
@@ -28,7 +29,7 @@ export function presentService(
   service: Service,
   { insertDefaults = false, status = false }: ServiceOptions = {},
 ): Service {
-  const { PreviousSpec: previous, PreviousSpecVersion: _, ...shown } = service;
+  const { PreviousSpec: previous, PreviousSpecVersion: _, ...shown } = presentVersion(service);
   const spec = presentSpec(service.Spec);
   return {
     ...shown,

@@ -11,7 +11,7 @@ import { flagOf, sendEmpty, sendJson } from '@swarm/http';
 import { refuseNode, removeNode } from '../../role-manager/remove-node.js';
 import { levelOf } from '../../store/feature-levels.js';
 import type { Transaction, View } from '../../store/store.js';
-import { write, writeAgain } from '../gate.js';
+import { requireVersion, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess, ManagerMember } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
@@ -43,11 +43,9 @@ function inspect(call: Call, manager: ManagerAccess): void {
 async function update(call: Call, manager: ManagerAccess): Promise<void> {
   const version = parseObjectVersion(call.target.query.get('version'), 'node');
   const spec = decodeNodeSpec(await call.services.bodies.readJson(call.request));
-  await write(call.services, manager, (transaction) => {
+  await writeAgain(call.services, manager, (transaction) => {
     const node = target(call, transaction);
-    if (node.Version.Index !== version) {
-      throw new ApiError('OUT_OF_SEQUENCE', 'update out of sequence');
-    }
+    requireVersion(node, version);
     if (node.Spec.Role === 'manager' && spec.Role === 'worker') {
       checkDemotion(transaction, node, manager.members());
     }
@@ -58,7 +56,7 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
       );
     }
     if (node.Spec.Role === 'worker' && spec.Role === 'manager') checkPromotion(transaction, node);
-    transaction.update('node', { ...node, Spec: spec });
+    transaction.updateSpec('node', { ...node, Spec: spec });
   });
   sendEmpty(call.response);
 }
@@ -78,7 +76,7 @@ function checkPromotion(view: View, { ID, Description }: Node): void {
  * @throws ApiError FAILED_PRECONDITION
  */
 export function checkDemotion(view: View, node: Node, members: readonly ManagerMember[]): void {
-  const managers = [...view.list('node')].filter((one) => one.Spec.Role === 'manager');
+  const managers = [...view.managers()].filter((one) => one.Spec.Role === 'manager');
   if (managers.length <= 1) {
     throw new ApiError(
       'FAILED_PRECONDITION',

@@ -19,7 +19,7 @@ import { flagOf, sendEmpty, sendJson, within } from '@swarm/http';
 import { removeUnreadable } from '../../orchestrator/service-removal.js';
 import { applyServiceUpdate } from '../../orchestrator/service-update.js';
 import type { View } from '../../store/store.js';
-import { write, writeAgain } from '../gate.js';
+import { requireVersion, write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
@@ -219,21 +219,16 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
     (view) => portHolder(call, view, wanted.Spec, wanted.ID)?.isLeaving === true,
   );
   let release = (): void => {};
-  await write(call.services, manager, (transaction) => {
+  await writeAgain(call.services, manager, (transaction) => {
+    release();
     const service = next(transaction);
     const present = find(transaction, 'service', service.ID);
     refusePrivileges(transaction, service.Spec, present.Spec);
     refuseTakenPort(call, transaction, service.Spec, service.ID);
-    transaction.update('service', service);
+    transaction.updateSpec('service', service);
     release = call.services.portClaims.take(service.ID, service.Spec);
   }).finally(() => release());
   sendJson(call.response, { Warnings: null });
-}
-
-function requireVersion(service: Service, version: number): void {
-  if (service.Version.Index !== version) {
-    throw new ApiError('OUT_OF_SEQUENCE', 'update out of sequence');
-  }
 }
 
 function updatedSpec(

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { ApiError, decodeClusterSpec, makeJoinToken, parseObjectVersion } from '@swarm/api';
 import { flagOf, sendEmpty, sendJson } from '@swarm/http';
-import { write } from '../gate.js';
+import { requireVersion, writeAgain } from '../gate.js';
 import type { ManagerAccess } from '../manager-access.js';
 import { presentCluster } from '../present/cluster.js';
 import type { Call, Route } from '../router.js';
@@ -23,18 +23,16 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
   const version = parseObjectVersion(query.get('version'), 'swarm');
   if (flagOf(query, 'rotateManagerUnlockKey')) throw noAutolock();
   const body = await services.bodies.readJson(call.request);
-  await write(services, manager, (transaction) => {
+  await writeAgain(services, manager, (transaction) => {
     const cluster = transaction.cluster();
     if (cluster === undefined) throw new ApiError('INTERNAL', 'there is no cluster object');
     const spec = decodeClusterSpec(body, cluster.Spec);
-    if (cluster.Version.Index !== version) {
-      throw new ApiError('OUT_OF_SEQUENCE', 'update out of sequence');
-    }
+    requireVersion(cluster, version);
     const token = (rotate: string, present: string): string =>
       flagOf(query, rotate)
         ? makeJoinToken(new X509Certificate(cluster.TLSInfo.TrustRoot).raw, services.randomBytes)
         : present;
-    transaction.update('cluster', {
+    transaction.updateSpec('cluster', {
       ...cluster,
       Spec: spec,
       JoinTokens: {
