@@ -56,7 +56,7 @@ export interface NodeStatus {
    * reports.
    */
   readonly Addr: string;
-  /** The protocol of its session with the leader. Ours; from feature level 2 on. */
+  /** The protocol of its session with the leader. Ours. */
   readonly Protocol?: number;
 }
 
