@@ -127,7 +127,10 @@ test.serial('a manager that is started with the version before stops and says wh
   t.is(code, 1);
   t.regex(
     stdout + stderr,
-    /the daemon stops: the cluster is at feature level 2, and this node runs swarm 0\.0\.1, which understands levels up to 1: upgrade this node first/,
+    new RegExp(
+      `the daemon stops: the cluster is at feature level ${LEVEL}, and this node runs swarm 0\\.0\\.1, ` +
+        `which understands levels up to ${LEVEL - 1}: upgrade this node first`,
+    ),
   );
   await replace(host, 'after', { isRunning: false });
 });
@@ -157,7 +160,7 @@ test.serial('a node whose version does not fit is refused when it joins', async 
   };
   const old = await join('before', 'manager');
   t.not(old.code, 0);
-  t.regex(old.stderr, /the cluster is at feature level 2, .* upgrade the joining node first/);
+  t.regex(old.stderr, /the cluster is at feature level \d+, .* upgrade the joining node first/);
   const far = await join('far', 'worker');
   t.not(far.code, 0);
   t.regex(far.stderr, /speaks protocols 3 to 4, .*protocols 1 to 2: upgrade the manager .* first/);
