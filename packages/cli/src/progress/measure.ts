@@ -2,6 +2,7 @@ import {
   compareStates,
   isTerminal,
   type Node,
+  type RestartPolicy,
   type Service,
   showControls,
   type Task,
@@ -54,16 +55,19 @@ export function measure(
   const living = new Map(
     nodes.filter((node) => node.Status.State !== 'down').map((node) => [node.ID, node]),
   );
+  const policy = service.Spec.TaskTemplate?.RestartPolicy ?? {};
   const isLiving = (task: Task) => task.NodeID === undefined || living.has(task.NodeID);
   const bySlot = currentOf(tasks);
   const places = [...bySlot.values()];
   const running = places.filter(
-    (task) => isDone(task) || (task.Status.State === 'running' && isLiving(task)),
+    (task) => isDone(policy, task) || (task.Status.State === 'running' && isLiving(task)),
   ).length;
-  const open = places.filter((task) => !isDone(task));
+  const open = places.filter((task) => !isDone(policy, task));
   // A task that ended and may restart, but did not, is on a node where the service is not wanted any more.
   const isWanted = (task: Task) =>
-    !isTerminal(task.Status.State) || isDone(task) || (isLiving(task) && mayNotRestart(task));
+    !isTerminal(task.Status.State) ||
+    isDone(policy, task) ||
+    (isLiving(task) && mayNotRestart(policy, task));
   const wanted = service.Spec.Mode.Replicated?.Replicas ?? places.filter(isWanted).length;
   return {
     running: Math.min(running, wanted),
@@ -78,7 +82,8 @@ export function measure(
       open.some((task) => isTerminal(task.Status.State)) &&
       open.every(
         (task) =>
-          task.Status.State === 'running' || (isTerminal(task.Status.State) && mayNotRestart(task)),
+          task.Status.State === 'running' ||
+          (isTerminal(task.Status.State) && mayNotRestart(policy, task)),
       ),
     tasks: placesOf(bySlot, tasks, nodes),
   };
@@ -153,18 +158,16 @@ function currentOf(tasks: readonly Task[]): Map<string, Task> {
 /** States of tasks that ended without being asked to. */
 const ENDED_ALONE: readonly TaskState[] = ['complete', 'failed', 'rejected'];
 
-/** Whether the task ended well and its policy restarts only failures. */
-function isDone({ Status: { State: state }, Spec: spec }: Task): boolean {
-  const condition = spec?.RestartPolicy?.Condition ?? 'any';
-  return state === 'complete' && condition !== 'any';
+/** Whether the task ended well and the policy restarts only failures. */
+function isDone({ Condition: condition = 'any' }: RestartPolicy, { Status }: Task): boolean {
+  return Status.State === 'complete' && condition !== 'any';
 }
 
-/** Whether the policy of a task that ended has a limit that may be reached. */
-function mayNotRestart({ Spec: spec, DesiredState: desired }: Task): boolean {
+/** Whether the policy has a limit that a task that ended may have reached. */
+function mayNotRestart(policy: RestartPolicy, { DesiredState: desired }: Task): boolean {
   // It was rejected while it waited for its own start, after which it is restarted.
   if (desired === 'ready') return false;
-  const policy = spec?.RestartPolicy;
-  return policy?.Condition === 'none' || (policy?.MaxAttempts ?? 0) > 0;
+  return policy.Condition === 'none' || (policy.MaxAttempts ?? 0) > 0;
 }
 
 function isOlder(a: Task, b: Task): boolean {

@@ -126,9 +126,7 @@ class ServiceWait {
       this.#view.show({ kind: 'service', ...progress, verify: undefined });
       if (!this.#idleFor(IDLE_MS, progress.isOver && !isMoving)) return undefined;
       const [cause] = progress.failures;
-      return this.#fail(
-        `service failed: ${cause ?? 'tasks ended'}; the restart policy allows no further restart`,
-      );
+      return this.#fail(`service failed: ${cause ?? 'tasks ended and will not be restarted'}`);
     }
     this.#since ??= this.#now();
     const monitorMs = (service.Spec.UpdateConfig?.Monitor || DEFAULT_MONITOR_NS) / MS;
