@@ -1,6 +1,5 @@
-import { showControls } from '@swarm/api/client';
+import { explainSystemError, isSystemError, showControls } from '@swarm/api/client';
 import { DaemonError } from './client/api-client.js';
-import { explainSystemError, isSystemError } from './system-error.js';
 
 /** Explains an error to the user in one line; marks the daemon's own sentences. */
 export function explain(error: unknown): string {

@@ -1,6 +1,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { systemProblem } from '@swarm/api/client';
 import test from 'ava';
 import { DaemonError } from '../src/client/api-client.js';
 import { explain } from '../src/explain.js';
@@ -108,6 +109,14 @@ test('any other refusal of the system is put into words, with what it is about',
     },
   );
   t.is(explain(listen), '127.0.0.1:80: address already in use');
+});
+
+test('of a name with several addresses, the first refusal counts', (t) => {
+  const refused = Object.assign(new Error('connect ECONNREFUSED ::1:1'), {
+    ...{ code: 'ECONNREFUSED', errno: -111, syscall: 'connect' },
+  });
+  t.is(systemProblem(new AggregateError([refused, new Error('x')])), 'connection refused');
+  t.is(systemProblem(new Error('plain')), 'plain');
 });
 
 test('a daemon that hangs up says nothing of sockets', async (t) => {

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
+import { systemProblem } from '@swarm/api/client';
 import type { ManagerTls } from './client-tls.js';
 import { checkSocket, type Route, routeTo } from './connect.js';
 import { describeEndpoint, type Endpoint } from './endpoint.js';
-import { systemProblem } from '../system-error.js';
 
 /** The daemon refused a request; `message` is the daemon's own sentence. */
 export class DaemonError extends Error {

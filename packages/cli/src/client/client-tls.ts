@@ -4,9 +4,8 @@ import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
-import { UsageError } from '@swarm/api/client';
+import { systemProblem, UsageError } from '@swarm/api/client';
 import type { LocalNode } from '../local-node.js';
-import { systemProblem } from '../system-error.js';
 
 /** The client's credentials and the authority it trusts: PEM, named as Docker names the files. */
 export interface ClientTls {

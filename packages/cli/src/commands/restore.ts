@@ -1,7 +1,7 @@
 import { createReadStream, type ReadStream, statSync } from 'node:fs';
+import { systemProblem } from '@swarm/api/client';
 import { type Command, UsageError } from '../command.js';
 import { ensureDaemon } from '../client/ensure-daemon.js';
-import { systemProblem } from '../system-error.js';
 
 /** `swarm restore`: rebuilds a cluster from a backup, with this node as its only manager. */
 export const RESTORE: Command = {

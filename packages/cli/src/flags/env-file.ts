@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
+import { systemProblem } from '@swarm/api/client';
 import { UsageError } from '../command.js';
-import { systemProblem } from '../system-error.js';
 
 /** More would not fit into a request anyway. */
 const ENV_FILE_LIMIT_BYTES = 1024 * 1024;

@@ -21,6 +21,9 @@ export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 
 /** What the operating system refused, in words and without the name of the call. Other errors as they are. */
 export function systemProblem(error: unknown): string {
+  // One for each address of a name.
+  if (error instanceof AggregateError && error.errors.length > 0)
+    return systemProblem(error.errors[0]);
   if (!isSystemError(error)) return error instanceof Error ? error.message : String(error);
   const { code = '', errno } = error;
   const known = errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1];
