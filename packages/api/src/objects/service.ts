@@ -1,4 +1,12 @@
-import type { ExactlyOne, Labels, Meta, Nanoseconds, ObjectVersion, Timestamp } from './common.js';
+import type {
+  ClientVersioned,
+  ExactlyOne,
+  Labels,
+  Meta,
+  Nanoseconds,
+  ObjectVersion,
+  Timestamp,
+} from './common.js';
 import type { Platform, Resources } from './node.js';
 
 export interface Mount {
@@ -215,7 +223,7 @@ export interface ServiceRevisions {
   readonly Last: number;
 }
 
-export interface Service extends Meta {
+export interface Service extends Meta, ClientVersioned {
   readonly Spec: ServiceSpec;
   /** Stored below feature level 3 only. Above, the API shows here what a rollback would go to. */
   readonly PreviousSpec?: ServiceSpec;

@@ -95,7 +95,7 @@ export class Pass {
   /** Writes the service with what changed of its revisions: as much as 3 changes with a spec. */
   updateRevisions(ledger: RevisionLedger, service: Service): void {
     this.#left -= 3;
-    ledger.write(this.tx, service);
+    ledger.write(this.tx, service, 'cluster');
   }
 
   /** Removes one of the service's revisions. */

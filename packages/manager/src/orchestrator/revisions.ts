@@ -197,8 +197,20 @@ export class RevisionLedger {
     this.#completed = this.#current;
   }
 
-  /** Stages the service with what changed of its revisions, and removes those beyond the limit. */
-  write(tx: Transaction, service: Service): Service {
+  /**
+   * Stages the service with what changed of its revisions, and removes those beyond the limit.
+   * @param by whether it is a client's change of the spec, or the cluster's own
+   */
+  write(tx: Transaction, service: Service, by: 'client' | 'cluster'): void {
+    const { PreviousSpec: _spec, PreviousSpecVersion: _version, ...rest } = service;
+    const Revisions = {
+      Current: this.#current,
+      ...(this.#completed !== undefined && { Completed: this.#completed }),
+      Last: this.#last,
+    };
+    // First the service: whoever loses a race finds that it has changed, not that a revision exists.
+    if (by === 'client') tx.updateSpec('service', { ...rest, Revisions });
+    else tx.update('service', { ...rest, Revisions });
     const kept = this.#kept();
     for (const revision of this.#revisions.values()) {
       const { ID, Number: number } = revision;
@@ -214,17 +226,6 @@ export class RevisionLedger {
         tx.create('revision', revision);
       }
     }
-    const { PreviousSpec: _spec, PreviousSpecVersion: _version, ...rest } = service;
-    const updated: Service = {
-      ...rest,
-      Revisions: {
-        Current: this.#current,
-        ...(this.#completed !== undefined && { Completed: this.#completed }),
-        Last: this.#last,
-      },
-    };
-    tx.update('service', updated);
-    return updated;
   }
 
   /** Takes revisions from what a service below the level has. */

@@ -57,11 +57,10 @@ export function planServiceUpdate(
   return { ...plan, service: nextIteration(plan.service, nowMs) };
 }
 
-/** Stages an update. @returns the service as staged */
-export function writeServiceUpdate(tx: Transaction, { service, ledger }: ServiceUpdate): Service {
-  if (ledger !== undefined) return ledger.write(tx, service);
-  tx.update('service', service);
-  return service;
+/** Stages an update by a client. */
+export function writeServiceUpdate(tx: Transaction, { service, ledger }: ServiceUpdate): void {
+  if (ledger === undefined) tx.updateSpec('service', service);
+  else ledger.write(tx, service, 'client');
 }
 
 /**

@@ -45,7 +45,13 @@ export const FEATURE_LEVELS: FeatureLevels = {
     revision: REVISIONS_LEVEL,
   },
   actions: { create: 1, update: 1, remove: 1 },
-  fields: [{ kind: 'service', path: 'Revisions', level: REVISIONS_LEVEL, below: 'omit' }],
+  fields: [
+    // Without it a write of the cluster makes stale what clients have read.
+    { kind: 'cluster', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'node', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'service', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'service', path: 'Revisions', level: REVISIONS_LEVEL, below: 'omit' },
+  ],
 };
 
 /**

@@ -9,6 +9,7 @@ import {
 } from '@swarm/api';
 import { hasRevisions, RevisionLedger, rolledBackSpec } from '../../orchestrator/revisions.js';
 import type { View } from '../../store/store.js';
+import { presentVersion } from './version.js';
 
 /** A spec as clients may see it: without registry credentials. */
 export function presentSpec(spec: ServiceSpec): ServiceSpec {
@@ -17,7 +18,7 @@ export function presentSpec(spec: ServiceSpec): ServiceSpec {
 }
 
 export interface ServiceOptions {
-  /** Write out the defaults that hold. */
+  /** Write out the defaults that apply. */
   readonly insertDefaults?: boolean;
   /** Count the tasks. */
   readonly status?: boolean;
@@ -38,7 +39,7 @@ export function presentService(
   service: Service,
   { insertDefaults = false, status = false }: ServiceOptions = {},
 ): Service {
-  const { PreviousSpec: _, PreviousSpecVersion: __, ...shown } = service;
+  const { PreviousSpec: _, PreviousSpecVersion: __, ...shown } = presentVersion(service);
   const previous = previousSpec(view, service);
   const spec = presentSpec(service.Spec);
   return {
@@ -59,7 +60,7 @@ export function countTasks(
   const mode = modeOf(service.Spec);
   const isJob = isJobMode(mode);
   const iteration = service.JobStatus?.JobIteration.Index ?? 0;
-  // A job's tasks are wanted until they are complete; those of earlier runs count no more.
+  // A job's tasks are wanted until they are complete. Tasks of earlier runs do not count.
   const goal = isJob ? 'complete' : 'running';
   let running = 0;
   let wanted = 0;
@@ -81,7 +82,7 @@ export function countTasks(
   };
 }
 
-/** What the spec itself says; undefined where the nodes decide. */
+/** The number that the spec gives; undefined where it depends on the nodes. */
 function desiredTasks(mode: Mode): number | undefined {
   if (mode.kind === 'replicated') return mode.replicas;
   return mode.kind === 'replicated-job' ? mode.maxConcurrent : undefined;

@@ -3,12 +3,12 @@ import { sendJson } from '@swarm/http';
 import { RevisionLedger, type RevisionDraft } from '../../orchestrator/revisions.js';
 import { planServiceUpdate, resumeService } from '../../orchestrator/service-update.js';
 import { isPaused, isUpdating } from '../../orchestrator/update-config.js';
-import { write } from '../gate.js';
+import { requireVersion, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../manager-access.js';
 import { presentSpec } from '../present/service.js';
 import type { Call, Route } from '../router.js';
-import { changeService, requireVersion } from './services.js';
+import { changeService } from './services.js';
 
 /** Newest first. */
 function history(call: Call, manager: ManagerAccess): void {
@@ -81,10 +81,10 @@ function revisionNumber(given: string | null): number | undefined {
 
 async function resume(call: Call, manager: ManagerAccess): Promise<void> {
   const version = parseObjectVersion(call.target.query.get('version'), 'service');
-  await write(call.services, manager, (transaction) => {
+  await writeAgain(call.services, manager, (transaction) => {
     const service = find(transaction, 'service', call.params.id!);
     requireVersion(service, version);
-    transaction.update('service', resumeService(service, manager.store.timeMs()));
+    transaction.updateSpec('service', resumeService(service, manager.store.timeMs()));
   });
   sendJson(call.response, { Warnings: null });
 }
