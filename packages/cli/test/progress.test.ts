@@ -168,17 +168,19 @@ test('a pause says what tasks are made of, and a rollback where it went', async 
   const back = { ...updated('rollback_completed'), Revisions: { ...Revisions, Current: 1 } };
   const failed = await wait([{ service: back, tasks: running }]);
   t.is(failed.output.err, 'service rolled back to revision 1: why\n');
-  const asked = await wait([{ service: back, tasks: running }], { rollback: true });
+  const asked = await wait([{ service: back, tasks: running }], { asked: 'rollback' });
   t.true(asked.output.out.endsWith('rolled back to revision 1\n'), asked.output.out);
 });
 
 test('whoever only scales waits for the number, and hears of the pause', async (t) => {
   const { code, output } = await wait([{ service: updated('paused'), tasks: running }], {
-    pausedIsFine: true,
+    asked: 'change',
   });
   t.is(code, 0);
   t.true(output.out.includes('verify: Service s converged'));
   t.regex(output.err, /^service update paused: why\n/);
+  const back = [{ service: updated('rollback_completed'), tasks: running }];
+  t.is((await wait(back, { asked: 'change' })).code, 0, 'it asked for no update');
 });
 
 const ends = (state: TaskState, Condition: string, rest: object = {}) =>
@@ -220,7 +222,7 @@ test('a task that is restarted after a while is waited for', async (t) => {
 
 test('a requested rollback is not a failure', async (t) => {
   const moments = [{ service: updated('rollback_completed'), tasks: running }];
-  const { code, output } = await wait(moments, { rollback: true });
+  const { code, output } = await wait(moments, { asked: 'rollback' });
   t.is(code, 0);
   t.is(output.err, '');
 });

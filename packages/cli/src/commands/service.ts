@@ -201,10 +201,7 @@ const SCALE: Command = {
     if (!args.boolean('detach')) {
       const quiet = args.boolean('quiet');
       for (const id of scaled)
-        code = Math.max(
-          code,
-          await waitForService(client, id, output, { quiet, pausedIsFine: true }),
-        );
+        code = Math.max(code, await waitForService(client, id, output, { quiet, asked: 'change' }));
     }
     return code;
   },
@@ -253,7 +250,10 @@ const UPDATE: Command = {
     output.line(name);
     const quiet = args.boolean('quiet');
     if (args.boolean('detach')) return 0;
-    return waitForService(client, id, output, { quiet, pausedIsFine: !rollsOut(args) });
+    return waitForService(client, id, output, {
+      quiet,
+      asked: rollsOut(args) ? 'update' : 'change',
+    });
   },
 };
 
@@ -377,7 +377,10 @@ function reportRollOut(
 ): Promise<number> {
   output.line(name);
   if (args.boolean('detach')) return Promise.resolve(0);
-  return waitForService(client, id, output, { quiet: args.boolean('quiet'), rollback: isBack });
+  return waitForService(client, id, output, {
+    quiet: args.boolean('quiet'),
+    asked: isBack ? 'rollback' : 'update',
+  });
 }
 
 /** Flags allowed together with `service update --rollback` or `--resume`. */
@@ -391,7 +394,7 @@ function refuseBeside(flag: 'rollback' | 'resume', args: Arguments): void {
     throw new UsageError(`other flags may not be combined with --${flag}: leave out --${other}`);
 }
 
-/** Flags of `service update` that replace no task: the command does not answer for a paused update. */
+/** Flags of `service update` that replace no task: the command does not answer for a roll-out. */
 const REPLACES_NONE = /^(replicas|label-(add|rm)|(update|rollback)-.*|detach|quiet|host)$/;
 
 function rollsOut(args: Arguments): boolean {

@@ -15,10 +15,11 @@ const IDLE_MS = 3_000;
 
 export interface WaitOptions {
   readonly quiet: boolean;
-  /** The user asked for the previous specification, so a completed rollback is a success. */
-  readonly rollback?: boolean;
-  /** The user asked for no roll-out: an update that is paused is no failure of what was asked. */
-  readonly pausedIsFine?: boolean;
+  /**
+   * What the user asked for. A rollback fails an `update`; a `rollback` is meant to come to one; a `change` of
+   * numbers, labels or settings has no roll-out, so none can fail it. Default: `update`.
+   */
+  readonly asked?: 'update' | 'rollback' | 'change';
   /** Time and waiting; passed in by tests. */
   readonly now?: () => number;
   readonly sleep?: (ms: number) => Promise<void>;
@@ -42,7 +43,7 @@ export async function waitForService(
   for (;;) {
     const service = await client.get<Service>(`/services/${serviceId}`);
     const update = service.UpdateStatus;
-    if (isPaused(service) && options.pausedIsFine !== true) {
+    if (isPaused(service) && options.asked !== 'change') {
       for (const line of pausedLines(service)) output.error(line);
       return 1;
     }
@@ -74,7 +75,7 @@ export async function waitForService(
       const monitorMs = (service.Spec.UpdateConfig?.Monitor || DEFAULT_MONITOR_NS) / MS;
       const leftMs = monitorMs - (now() - since);
       if (leftMs <= 0) {
-        if (update?.State === 'rollback_completed' && options.rollback !== true) {
+        if (update?.State === 'rollback_completed' && (options.asked ?? 'update') === 'update') {
           output.error(
             `service rolled back${toRevision(service)}: ${showControls(update.Message)}`,
           );

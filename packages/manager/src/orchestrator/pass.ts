@@ -64,6 +64,11 @@ export class Pass {
     this.#fallback = pausedFallback(options.tx, options.service, options.now);
   }
 
+  /** What new tasks are made of: the service, or while its roll-out is paused, what completed last. */
+  get source(): Service {
+    return this.#fallback ?? this.service;
+  }
+
   /**
    * Whether `count` changes that belong together still fit. If not, leaves them to the next pass. The
    * first changes of a pass always fit, otherwise nothing would ever happen.
@@ -83,7 +88,7 @@ export class Pass {
 
   create(options: Omit<NewTask, 'service'>): void {
     this.#left--;
-    const service = this.#fallback ?? this.service;
+    const service = this.source;
     this.tx.create('task', newTask({ ...options, service }, this.now, this.#randomBytes));
   }
 

@@ -179,3 +179,36 @@ test('nothing is written while paused and at rest', async (t) => {
   t.is(world.store.entries, entries);
   await world.stop();
 });
+
+/** Changes image and constraints in one. */
+async function constrain(world: OrchestratorWorld, image: string, constraint: string) {
+  await world.update((spec) => ({
+    ...spec,
+    TaskTemplate: {
+      ...spec.TaskTemplate,
+      ContainerSpec: { Image: image },
+      Placement: { Constraints: [constraint] },
+    },
+  }));
+}
+
+for (const mode of ['replicated', 'global'] as const) {
+  test(`constraints of a paused update move no good task of a ${mode} service`, async (t) => {
+    const count = mode === 'global' ? 3 : 4;
+    const world = await running({ mode });
+    await constrain(world, 'v2', 'node.id == n1');
+    await staysPaused(t, world, count);
+    const before = world.up().map(({ ID }) => ID);
+    // Nodes are looked at again when something about them changes.
+    await world.setNode('n2', (node) => ({
+      ...node,
+      Spec: { ...node.Spec, Labels: { zone: 'a' } },
+    }));
+    await staysPaused(t, world, count);
+    t.deepEqual(
+      world.up().map(({ ID }) => ID),
+      before,
+    );
+    await world.stop();
+  });
+}
