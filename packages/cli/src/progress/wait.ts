@@ -6,6 +6,7 @@ import type { Output } from '../output/output.js';
 import { BarsView } from './bars-view.js';
 import { LinesView } from './lines-view.js';
 import { isJob, measure, measureJob } from './measure.js';
+import { isPaused, pausedLines, toRevision } from './outcome.js';
 import type { ProgressView } from './view.js';
 
 const POLL_MS = 200;
@@ -15,8 +16,11 @@ const IDLE_MS = 3_000;
 
 export interface WaitOptions {
   readonly quiet: boolean;
-  /** The user asked for the previous specification, so a completed rollback is a success. */
-  readonly rollback?: boolean;
+  /**
+   * What the user asked for. A rollback fails an `update`; a `rollback` is meant to come to one; a `change` of
+   * numbers, labels or settings has no roll-out, so none can fail it. Default: `update`.
+   */
+  readonly asked?: 'update' | 'rollback' | 'change';
   /** Time and waiting; passed in by tests. */
   readonly now?: () => number;
   readonly sleep?: (ms: number) => Promise<void>;
@@ -90,13 +94,10 @@ class ServiceWait {
     });
     const nodes = await this.#client.get<Node[]>('/nodes');
     if (this.#isOver) return 1;
-    const update = service.UpdateStatus;
-    if (update?.State === 'paused' || update?.State === 'rollback_paused') {
-      const what = update.State === 'paused' ? 'update' : 'rollback';
-      const causes = measure(service, tasks, nodes).failures.map((cause) => `\nfailed: ${cause}`);
-      return this.#fail(
-        `service ${what} paused: ${showControls(update.Message)}${causes.join('')}`,
-      );
+    if (isPaused(service) && this.#options.asked !== 'change') {
+      const [what, ...others] = pausedLines(service);
+      const causes = measure(service, tasks, nodes).failures.map((cause) => `failed: ${cause}`);
+      return this.#fail([what, ...causes, ...others].join('\n'));
     }
     return isJob(service)
       ? this.#lookAtJob(service, tasks, nodes)
@@ -137,10 +138,16 @@ class ServiceWait {
       this.#view.show({ kind: 'service', ...progress, verify: { done: false, text } });
       return undefined;
     }
-    if (update?.State === 'rollback_completed' && this.#options.rollback !== true)
-      return this.#fail(`service rolled back: ${showControls(update.Message)}`);
+    const wentBack = update?.State === 'rollback_completed';
+    const { asked = 'update', quiet } = this.#options;
+    if (wentBack && asked === 'update')
+      return this.#fail(
+        `service rolled back${toRevision(service)}: ${showControls(update.Message)}`,
+      );
     const text = `Service ${this.#serviceId} converged`;
     this.#view.show({ kind: 'service', ...progress, verify: { done: true, text } });
+    if (wentBack && !quiet) this.#output.line(`rolled back${toRevision(service)}`);
+    if (isPaused(service)) this.#output.error(pausedLines(service).join('\n'));
     return 0;
   }
 
