@@ -7,6 +7,7 @@ import {
 import { type NewTask, newTask } from './new-task.js';
 import type { Observations } from './observations.js';
 import type { NodeMatcher } from './placement.js';
+import { type StopCause, stopOf, stopTask } from './stop.js';
 import { isTaskDirty, specDifference } from './task-dirty.js';
 
 /** Size of a task object without its spec: id, names, status, attachments. An upper estimate. */
@@ -70,11 +71,41 @@ export class Pass {
     return false;
   }
 
-  /** Sets the desired state, which callers only raise. Does nothing when the task has it already. */
-  setDesired(task: Task, state: TaskState): void {
+  /** Lets a task that waited run. */
+  release(task: Task, state: Extract<TaskState, 'running' | 'complete'>): void {
     if (task.DesiredState === state) return;
     this.#left--;
     this.tx.update('task', { ...task, DesiredState: state });
+  }
+
+  /** Stops the task and says why. Does nothing when its desired state is there already. */
+  stop(
+    task: Task,
+    cause: StopCause,
+    state: Extract<TaskState, 'shutdown' | 'remove'> = 'shutdown',
+  ): void {
+    if (task.DesiredState === state) return;
+    this.#left--;
+    const stop = stopOf(this.service, task, this.isDirty(task), cause);
+    this.tx.update('task', stopTask(task, state, stop, this.now));
+  }
+
+  /**
+   * Leaves a task that ended by itself behind as history.
+   * @param note why nothing takes its place, if nothing does
+   */
+  dismiss(task: Task, note?: string): void {
+    if (task.DesiredState === 'shutdown') return;
+    this.#left--;
+    const Status = note === undefined ? task.Status : { ...task.Status, Message: note };
+    this.tx.update('task', { ...task, DesiredState: 'shutdown', Status });
+  }
+
+  /** Writes what the task waits for. The change goes with others, so it needs no room of its own. */
+  note(task: Task, message: string): void {
+    if (task.Status.Message === message) return;
+    this.#left--;
+    this.tx.update('task', { ...task, Status: { ...task.Status, Message: message } });
   }
 
   create(options: Omit<NewTask, 'service'>): void {

@@ -93,9 +93,7 @@ function isOutdated(pass: Pass, slot: Slot): boolean {
 
 /** Whether a task of the current spec ended here and must not be tried again. */
 function isHopeless(pass: Pass, slot: Slot): boolean {
-  return (
-    newest(slot)?.SpecVersion.Index === pass.service.SpecVersion.Index && gaveUp(slot, pass.now)
-  );
+  return newest(slot)?.SpecVersion.Index === pass.service.SpecVersion.Index && gaveUp(pass, slot);
 }
 
 /** Whether this update made the task. */

@@ -33,7 +33,11 @@ export interface FeatureLevels {
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: { cluster: 1, node: 1, service: 1, task: 1, network: 1, secret: 1, config: 1 },
   actions: { create: 1, update: 1, remove: 1 },
-  fields: [],
+  fields: [
+    // Without these, a task's end is judged as at level 2: a move counts as a failure.
+    { kind: 'task', path: 'Stop', level: 3, below: 'omit' },
+    { kind: 'task', path: 'Status.StartedAt', level: 3, below: 'omit' },
+  ],
 };
 
 /**
