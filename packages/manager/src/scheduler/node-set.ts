@@ -73,6 +73,14 @@ export class NodeSet {
     return activeInSlot(view, task).filter(({ ID }) => ID !== task.ID);
   }
 
+  /** Where the youngest other task of the slot is or was; undefined when there is none. */
+  formerNode(view: View, { ID, ServiceID, Slot }: Task): NodeInfo | undefined {
+    if (ServiceID === '' || Slot === 0) return undefined;
+    const others = [...view.tasksBySlot(ServiceID, Slot)].filter((other) => other.ID !== ID);
+    const last = others.sort(byCreation).findLast(({ NodeID }) => NodeID !== undefined);
+    return last === undefined ? undefined : this.#infos.get(last.NodeID ?? '');
+  }
+
   /** Records whether the task counts when others are spread. @returns whether that is news */
   supersede({ ID, NodeID }: Task, isSuperseded: boolean): boolean {
     const info = NodeID === undefined ? undefined : this.#infos.get(NodeID);

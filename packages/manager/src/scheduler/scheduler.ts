@@ -228,11 +228,12 @@ class Scheduler implements ControlLoop {
 
   /** Places a task as if those that it replaces were gone. @returns false when no node has room */
   #next(spread: Spread, task: Task, decisions: Task[]): boolean {
-    const former = this.#nodes.predecessors(this.#context.store, task);
+    const { store } = this.#context;
+    const former = this.#nodes.predecessors(store, task);
     const gone = former.filter((one) => this.#supersede(spread, one, true));
     const isPlaced = spread.next(
       (info) => decisions.push(this.#place(task, info, MESSAGE_ASSIGNED)),
-      this.#nodes.get(former.at(-1)?.NodeID ?? ''),
+      { node: this.#nodes.formerNode(store, task), isActive: former.length > 0 },
     );
     // As long as it has no node, what it replaces is what there is of the slot.
     if (!isPlaced) for (const one of gone) this.#supersede(spread, one, false);

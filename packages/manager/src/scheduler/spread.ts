@@ -14,6 +14,14 @@ export interface SpreadOptions {
   readonly failures: (info: NodeInfo) => number;
 }
 
+/** What a task replaces. */
+export interface Former {
+  /** Where it is or was. */
+  readonly node: NodeInfo | undefined;
+  /** Whether it is still wanted there: if not, something may be wrong with the node. */
+  readonly isActive: boolean;
+}
+
 interface Branch {
   /** Number of the service's tasks on the branch's nodes. */
   tasks: number;
@@ -30,8 +38,8 @@ interface Branch {
  * Within a leaf, nodes rank by fewer recent failures, then fewer tasks of the service, then fewer tasks in
  * all, then the lower id, which makes the choice repeatable. Tasks that are about to be replaced do not count.
  *
- * Where several branches or nodes are as good, a task stays where the one that it replaces is. Otherwise a
- * roll-out could leave a branch of the tree that had its share, and the nodes in it would be uneven.
+ * Where several branches are as good, a task stays in that of the one it replaces, and on its node if that one
+ * is still active. Otherwise a task could leave a branch that has its share, and the nodes in it become uneven.
  */
 export class Spread {
   readonly #options: SpreadOptions;
@@ -48,14 +56,13 @@ export class Spread {
 
   /**
    * Passes the best node to `place`, which adds the task to it.
-   * @param former the node of the task that this one replaces
    * @returns false when no node has room
    */
-  next(place: (info: NodeInfo) => void, former?: NodeInfo): boolean {
-    const home = former === undefined ? undefined : this.#leaves.get(former);
+  next(place: (info: NodeInfo) => void, { node, isActive }: Former): boolean {
     const own = new Set<Branch>();
-    for (let branch = home; branch !== undefined; branch = branch.parent) own.add(branch);
-    return this.#descend(this.#root, place, own, former);
+    let branch = node === undefined ? undefined : this.#leaves.get(node);
+    for (; branch !== undefined; branch = branch.parent) own.add(branch);
+    return this.#descend(this.#root, place, own, isActive ? node : undefined);
   }
 
   /** Takes note that the number of the service's tasks that count on a node changed. */
