@@ -53,21 +53,21 @@ import { SpecSizes } from './spec-sizes.js';
 import { type StatusReporter, StatusWriter } from './status-writer.js';
 
 export interface DispatcherOptions {
-  /** Heartbeat while the cluster's spec sets none; default 1 s. */
+  /** Heartbeat period when the cluster's spec sets none; default 1 s. */
   readonly heartbeatMs?: number;
 }
 
 /** Runs on the leader: the other end of every agent's session. */
 export interface Dispatcher extends ControlLoop, LogChannel {
   /**
-   * Takes over a connection to `/dispatcher`. While the loop does not run, the agent is told that this
-   * manager does not lead. The server should have `maxPayload` DISPATCH_FRAME_LIMIT_BYTES.
-   * @param peer from `identify`
+   * Takes over a connection to `/dispatcher`. While the loop does not run, answers that this manager does not
+   * lead. The server should have `maxPayload` DISPATCH_FRAME_LIMIT_BYTES.
+   * @param peer admitted by `Authority`
    */
   accept(socket: NodeSocket, peer: SessionPeer): void;
 }
 
-/** Makes the dispatcher. It may be started again after it was stopped. */
+/** Makes the dispatcher. It may start again after a stop. */
 export function createDispatcher(
   context: LoopContext,
   options: DispatcherOptions = {},
@@ -166,7 +166,7 @@ class DispatcherRun {
     this.#begin();
   }
 
-  /** The first pass: everything that a former leader may have left half done. */
+  /** The first pass: continues what a former leader may have left half done. */
   #begin(): void {
     const { store } = this.#context;
     this.#mesh.start();
@@ -180,7 +180,7 @@ class DispatcherRun {
       const lives = node.Status.State === 'ready' || node.Status.State === 'disconnected';
       if (lives) this.#claims.set(node.ID, storedClaim(node));
     }
-    // Which nodes still send traffic to a task that shall stop, only the former leader knew.
+    // Only the former leader knew which nodes still send traffic to a task that should stop.
     for (const task of store.list('task')) {
       const stops = compareStates(task.DesiredState, 'running') > 0;
       if (stops && mayStillServe(task)) this.#gate.hold(task.ID, this.#mesh.state.generation);
@@ -204,7 +204,7 @@ class DispatcherRun {
     await Promise.allSettled(this.#background);
   }
 
-  /** The session of a node that was welcomed. */
+  /** The session of a welcomed node. */
   session(nodeId: string): DispatcherSession | undefined {
     const session = this.#sessions.get(nodeId);
     return session?.assignments === undefined ? undefined : session;
@@ -221,7 +221,7 @@ class DispatcherRun {
       logger,
       handler: {
         message: (from, message) => this.#receive(from, message),
-        // Its heartbeats lie unread in the socket.
+        // Its heartbeats wait unread in the socket.
         resumed: (from) => this.#heard(from),
         closed: (from, clean) => this.#closed(from, clean),
       },
@@ -232,7 +232,7 @@ class DispatcherRun {
       session.end('too many sessions on this manager');
       return;
     }
-    // Connections count, not hellos: what comes before one costs the leader as much.
+    // Counts connections, not hellos: what precedes a hello costs the leader as much.
     if (this.#registrations.exceeded(peer.nodeId, clock.monotonicMs())) {
       session.end('exceeded rate limit count of registrations');
       return;
@@ -264,7 +264,7 @@ class DispatcherRun {
       this.#register(session, message);
       return;
     }
-    if (session.hello === undefined) throw new MalformedMessage('the first message is no hello');
+    if (session.hello === undefined) throw new MalformedMessage('the first message is not a hello');
     this.#heard(session);
     switch (message.type) {
       case 'heartbeat':
@@ -307,7 +307,9 @@ class DispatcherRun {
     if (store.get('node', nodeId) === undefined) {
       const aside = store.setAside('node', nodeId);
       if (aside !== undefined) {
-        session.end(`what the cluster knows of this node can not be read (${aside.reason})`);
+        session.end(
+          `the stored node object cannot be read (${aside.reason}): remove the node with --force, then join again`,
+        );
         return;
       }
       session.end(
@@ -496,14 +498,14 @@ class DispatcherRun {
 
   #changed(change: StoreChange): void {
     if (change.reset) {
-      // A leader applies no snapshot; should it ever, every agent starts afresh from what is there now.
+      // A leader applies no snapshot. If it ever does, every agent starts again from the new state.
       this.#mesh.start();
       this.#managers = managerAddresses(this.#context.store);
       for (const session of this.#sessions.values()) session.end('the state was replaced');
       return;
     }
     this.#aside.events(change.events, (event) => {
-      // First: traffic follows what is stored whatever becomes of the rest.
+      // Comes first: traffic follows the store even if the rest fails.
       this.#mesh.note(event, change.index);
       if (event.kind === 'task') this.#taskChanged(event, change.index);
       else if (event.kind === 'node') this.#nodeChanged(event);
@@ -556,7 +558,7 @@ class DispatcherRun {
     }
   }
 
-  /** What is stored of nodes is more from now on. */
+  /** Sends and writes all nodes again: the store keeps more of them from this level on. */
   #levelRaised(): void {
     for (const nodeId of this.#sessions.keys()) {
       this.#sendNode(nodeId);
@@ -600,7 +602,7 @@ class DispatcherRun {
     const sessions = new Set<DispatcherSession>();
     for (const taskId of taskIds) {
       const nodeId = this.#context.store.get('task', taskId)?.NodeID;
-      // A task that is gone from the store is pending in the session that knows it.
+      // A task that was removed from the store is pending in the session that knows it.
       const concerned = nodeId === undefined ? this.#sessions.keys() : [nodeId];
       for (const each of concerned) {
         const session = this.session(each);

@@ -37,6 +37,10 @@ export const FEATURE_LEVELS: FeatureLevels = {
     // Without these, a task's end is judged as at level 2: a move counts as a failure.
     { kind: 'task', path: 'Stop', level: 3, below: 'omit' },
     { kind: 'task', path: 'Status.StartedAt', level: 3, below: 'omit' },
+    // Without it a write of the cluster makes stale what clients have read.
+    { kind: 'cluster', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'node', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'service', path: 'ClientVersion', level: 3, below: 'omit' },
   ],
 };
 
