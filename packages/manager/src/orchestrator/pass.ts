@@ -1,4 +1,4 @@
-import type { Service, ServiceSpec, Task, TaskState } from '@swarm/api';
+import type { Service, ServiceSpec, Task, TaskState, TaskStatus } from '@swarm/api';
 import {
   TRANSACTION_BYTES_LIMIT,
   TRANSACTION_CHANGES_LIMIT,
@@ -92,12 +92,13 @@ export class Pass {
 
   /**
    * Leaves a task that ended by itself behind as history.
-   * @param note why nothing takes its place, if nothing does
+   * @param note why nothing takes its place, if nothing does. Docker's clients only show errors, so it follows
+   *   the error of a task that failed.
    */
   dismiss(task: Task, note?: string): void {
     if (task.DesiredState === 'shutdown') return;
     this.#left--;
-    const Status = note === undefined ? task.Status : { ...task.Status, Message: note };
+    const Status = note === undefined ? task.Status : noted(task.Status, note);
     this.tx.update('task', { ...task, DesiredState: 'shutdown', Status });
   }
 
@@ -151,4 +152,9 @@ export class Pass {
       ...(Number.isFinite(this.#wakeAt) && { wakeAt: this.#wakeAt }),
     };
   }
+}
+
+function noted(status: TaskStatus, note: string): TaskStatus {
+  if (status.State === 'complete') return { ...status, Message: note };
+  return { ...status, Message: note, Err: status.Err ? `${status.Err}; ${note}` : note };
 }

@@ -137,6 +137,7 @@ test('a window forgets only what was followed by health, however long the back-o
     last?.Status.Message,
     'not restarted: all 3 restarts were used up; update the service to try again',
   );
+  t.is(last?.Status.Err, last?.Status.Message, "Docker's clients show only errors");
   const { entries } = world.store;
   await world.clock.advance(60 * 60_000);
   t.is(world.store.entries, entries, 'nothing is written at rest');

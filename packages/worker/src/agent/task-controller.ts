@@ -39,6 +39,8 @@ import {
   stopSignal,
 } from './task-status.js';
 
+const PREPARING = 'preparing its sandbox, network and files';
+
 /** What all controllers of a node share. */
 export interface TaskHost {
   readonly runtime: Runtime;
@@ -228,7 +230,7 @@ export class TaskController {
     else if (this.#isUnwanted()) await this.#shutDown();
     else if (State === 'accepted' || State === 'ready') {
       if (compareStates(desired, State) <= 0) await this.#pause();
-      else if (State === 'accepted') this.#set({ State: 'preparing', Message: 'preparing' });
+      else if (State === 'accepted') this.#set({ State: 'preparing', Message: PREPARING });
       else this.#set({ State: 'starting', Message: 'starting' });
     } else if (State === 'preparing') await this.#prepare();
     else if (State === 'starting') await this.#start();
@@ -296,13 +298,13 @@ export class TaskController {
 
   /** Has the runtime prepare the task. One that is prepared already is only attached and needs no objects. */
   async #attach(): Promise<void> {
-    const { runtime, mesh, starts } = this.#host;
+    const { runtime, mesh } = this.#host;
     const { signal } = this.#unwanted;
     if ((this.#task.NetworksAttachments?.length ?? 0) > 0 && !this.#host.meshRunning()) {
       this.#set({ Message: "waiting for the node's place in the routing mesh" });
       await Promise.race([this.#host.meshStarted(), aborted(signal)]);
     }
-    const leave = await starts.acquire(signal);
+    const leave = await this.#turn(PREPARING);
     if (leave === undefined) return;
     try {
       const node = this.#host.node();
@@ -320,8 +322,19 @@ export class TaskController {
     }
   }
 
+  /** Waits until the node prepares and starts fewer tasks. @param then what the task says afterwards */
+  async #turn(then: string): Promise<(() => void) | undefined> {
+    const { starts } = this.#host;
+    const waits = starts.isFull;
+    if (waits)
+      this.#set({ Message: 'waiting for other tasks of this node to be prepared or started' });
+    const leave = await starts.acquire(this.#unwanted.signal);
+    if (waits && leave !== undefined) this.#set({ Message: then });
+    return leave;
+  }
+
   async #start(): Promise<void> {
-    const { runtime, starts, clock } = this.#host;
+    const { runtime, clock } = this.#host;
     const { signal } = this.#unwanted;
     try {
       if (!this.#prepared) {
@@ -332,7 +345,7 @@ export class TaskController {
       await this.#fail('could not be prepared again', messageOf(error));
       return;
     }
-    const leave = await starts.acquire(signal);
+    const leave = await this.#turn('starting');
     if (leave === undefined || !this.#prepared) {
       leave?.();
       return;
