@@ -392,12 +392,19 @@ export class Manager implements ManagerAccess {
     }
   }
 
-  /** Hands leadership to another manager while this one still answers. A failure only costs an election. */
-  async handOver(): Promise<void> {
-    if (!this.#isLeader || this.#members().length < 2) return;
-    await this.#raft.transferLeadership().catch((error: unknown) => {
+  /**
+   * Hands leadership to another manager while this one still answers. A failure only costs an election.
+   * @returns whether this one led and another one does now
+   */
+  async handOver(): Promise<boolean> {
+    if (!this.#isLeader || this.#members().length < 2) return false;
+    try {
+      await this.#raft.transferLeadership();
+      return true;
+    } catch (error) {
       this.#options.logger.warn({ err: error }, 'leadership could not be handed over');
-    });
+      return false;
+    }
   }
 
   /** Stops in order: hands leadership over, stops the loops, closes port and log. */
