@@ -1,5 +1,6 @@
 import { SECOND, type RestartPolicy, type ServiceMode, type Task } from '@swarm/api';
 import test from 'ava';
+import { clusterDraft, put } from '../support/objects.js';
 import { OrchestratorWorld } from './world.js';
 
 /** One replica on w1, where its label is. */
@@ -127,6 +128,55 @@ for (const Mode of [{ Global: {} }, { GlobalJob: {} }] as ServiceMode[]) {
     await world.stop();
   });
 }
+
+test('a replicated job starts again elsewhere, without an attempt', async (t) => {
+  const world = await labelled(
+    { Condition: 'on-failure', Delay: 10 * SECOND, MaxAttempts: 1 },
+    { ReplicatedJob: { MaxConcurrent: 1, TotalCompletions: 1 } },
+  );
+  const runs = () => world.tasks().filter(({ Status }) => Status.State === 'running');
+  for (let round = 0; round < 4; round++) {
+    const [from, to] = round % 2 === 0 ? ['w1', 'w2'] : ['w2', 'w1'];
+    await label(world, from as string, 'slow');
+    await label(world, to as string, 'fast');
+    await world.clock.advance(500);
+    t.deepEqual(
+      runs().map(({ NodeID, Restart }) => [NodeID, Restart]),
+      [[to, undefined]],
+      `round ${round}`,
+    );
+  }
+  await world.stop();
+});
+
+test('below feature level 3 a move counts as a failure, as it did, and nothing is written at rest', async (t) => {
+  const world = new OrchestratorWorld();
+  await put(world.store, 'cluster', { ...clusterDraft('cluster'), FeatureLevel: 2 });
+  await world.nodes('w1', 'w2');
+  await label(world, 'w1', 'fast');
+  await world.service({
+    TaskTemplate: {
+      ContainerSpec: { Image: 'nginx' },
+      ForceUpdate: 0,
+      Placement: { Constraints: ['node.labels.disk == fast'] },
+      RestartPolicy: { Condition: 'any', Delay: 10 * SECOND },
+    },
+  });
+  await world.start();
+  await world.clock.advance(500);
+  await label(world, 'w1', 'slow');
+  await label(world, 'w2', 'fast');
+  await world.clock.advance(5000);
+  t.deepEqual(places(world), []);
+  t.is(world.live()[0]?.Restart?.Attempts, 1);
+  await world.clock.advance(6000);
+  t.deepEqual(places(world), ['w2']);
+  t.true(world.tasks().every(({ Stop }) => Stop === undefined));
+  const { entries } = world.store;
+  await world.clock.advance(60 * 60_000);
+  t.is(world.store.entries, entries);
+  await world.stop();
+});
 
 test('a task that the enforcer took is history, not a failure of the update', async (t) => {
   const world = await labelled({ Condition: 'any' });
