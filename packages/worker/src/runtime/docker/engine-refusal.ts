@@ -15,21 +15,18 @@ const FIELDS: readonly (readonly [pattern: RegExp, field: string])[] = [
   [/seccomp|apparmor|selinux|security/i, 'ContainerSpec.Privileges'],
 ];
 
-/** What engines put before the cause. */
-const PREAMBLES = [/^invalid mount config for type "\w+": /, /^error response from daemon: /i];
-
 /**
- * The error for a container that the engine refused to make: the cause first, since lists show only the
- * beginning. A refusal is final; a failure may not happen again.
+ * The error for a container that the engine refused to make. A refusal is final; a failure may not happen
+ * again.
  */
 export function refusal(error: EngineError): RuntimeError {
   const final = hasStatus(error, 400, 403, 404, 406, 409);
   const field = FIELDS.find(([pattern]) => pattern.test(error.message))?.[1];
-  const cause = PREAMBLES.reduce((text, preamble) => text.replace(preamble, ''), error.message);
-  const where = field === undefined ? '' : `, see ${field}`;
   return new RuntimeError(
     final ? 'rejected' : 'failed',
-    `${cause} (the engine cannot create the container${where})`,
+    field === undefined
+      ? `The engine cannot create the container: ${error.message}`
+      : `The engine cannot create the container, see ${field}: ${error.message}`,
     { cause: error },
   );
 }
