@@ -2,6 +2,7 @@ import type { Service, Task, UpdateState, UpdateStatus } from '@swarm/api';
 import type { Pass } from './pass.js';
 import { gaveUp, startReplacement } from './replacement.js';
 import { newest, type Slot } from './slot.js';
+import { isMoved } from './stop.js';
 import { formatTime, parseTime, stateSince } from './time.js';
 import {
   currentRules,
@@ -126,6 +127,7 @@ function findFailure(pass: Pass, slot: Slot, rules: UpdateRules): Task | undefin
     }
     const { State } = task.Status;
     if (State !== 'failed' && State !== 'rejected' && State !== 'complete') return false;
+    if (isMoved(task)) return false;
     const ranSince = pass.observations.runningSince(task);
     return ranSince === undefined || stateSince(task, pass.now) - ranSince <= rules.monitorMs;
   });

@@ -178,8 +178,11 @@ test('below feature level 3 a move counts as a failure, as it did, and nothing i
   await world.stop();
 });
 
-test('a task that the enforcer took is history, not a failure of the update', async (t) => {
+test('a task that the enforcer took is history, and not a failure of the update that made it', async (t) => {
   const world = await labelled({ Condition: 'any' });
+  await world.image('v2');
+  await world.clock.advance(1000);
+  t.deepEqual(world.images(), ['v2']);
   const victim = world.up()[0] as Task;
   await label(world, 'w1', 'slow');
   await world.clock.advance(100);
@@ -187,5 +190,9 @@ test('a task that the enforcer took is history, not a failure of the update', as
   t.is(task?.Status.State, 'rejected');
   t.like(task?.Stop, { Moved: true, Reason: "its node does not meet the service's constraints" });
   t.is(world.live()[0]?.Status.State, 'pending');
+  await label(world, 'w2', 'fast');
+  await world.clock.advance(20_000);
+  t.is(world.state(), 'completed');
+  t.deepEqual(places(world), ['w2']);
   await world.stop();
 });
