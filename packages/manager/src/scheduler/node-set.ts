@@ -50,7 +50,8 @@ export class NodeSet {
         return;
       }
       info?.put(task);
-      this.#settle(view, task);
+      // Most events are statuses, which change nothing here.
+      if (previous === undefined || isActive(previous) !== isActive(task)) this.#settle(view, task);
       if (previous !== undefined && !isFailed(previous) && isFailed(task))
         info?.failed(versionKey(task), nowMs);
     }
