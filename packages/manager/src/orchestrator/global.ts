@@ -27,7 +27,7 @@ export function reconcileGlobal(pass: Pass): void {
     byNode.delete(node.ID);
     const bar = barredFrom(pass, node);
     if (bar !== undefined) stopSlot(pass, slot, bar);
-    else if (node.Spec.Availability === 'pause') kept.push(slot);
+    else if (node.Spec.Availability === 'pause' || isKept(pass, node)) kept.push(slot);
     else slots.push(slot);
   }
   // The remaining tasks belong to nodes that no longer exist.
@@ -52,7 +52,14 @@ export function reconcileGlobal(pass: Pass): void {
 export function barredFrom(pass: Pass, node: Node): StopCause | undefined {
   if (node.Status.State === 'down') return NODE_DOWN;
   if (node.Spec.Availability === 'drain') return DRAINED;
-  return pass.nodeMatches(pass.service, node) ? undefined : MISPLACED;
+  const mayRun = pass.nodeMatches(pass.source, node) || isKept(pass, node);
+  return mayRun ? undefined : MISPLACED;
+}
+
+/** While an update is paused, what runs by the new spec stays, but nothing new is made by it. */
+function isKept(pass: Pass, node: Node): boolean {
+  if (pass.source === pass.service || pass.nodeMatches(pass.source, node)) return false;
+  return pass.nodeMatches(pass.service, node);
 }
 
 function stopSlot(pass: Pass, slot: Slot, cause: StopCause): void {

@@ -8,9 +8,9 @@ import {
 import type { Pass } from './pass.js';
 import { formatTime, parseTime, stateSince, toMs } from './time.js';
 
-/** The policy in force: the service's current one, whichever spec a task was made from. */
+/** The policy in force: that of the spec which new tasks are made of, whichever spec a task was made from. */
 function policyOf(pass: Pass): RestartPolicy {
-  return pass.service.Spec.TaskTemplate.RestartPolicy ?? {};
+  return pass.source.Spec.TaskTemplate.RestartPolicy ?? {};
 }
 
 /** Whether the policy's condition lets a task that ended be replaced. Ignores attempts. */
@@ -69,7 +69,7 @@ export function planRestart(pass: Pass, task: Task): Restart {
   const failures = failuresInRow(pass, task);
   const waitMs = restartDelayMs(toMs(Delay, DEFAULT_RESTART_DELAY_MS), failures);
   // The count belongs to a spec.
-  const attempts = pass.isDirty(task) ? 0 : attemptsMade(pass, task) + 1;
+  const attempts = pass.isRepeated(task) ? attemptsMade(pass, task) + 1 : 0;
   const which =
     MaxAttempts > 0 && attempts > 0 ? `restart ${attempts} of ${MaxAttempts}` : 'restart';
   const wait = `waiting ${Number((waitMs / 1000).toFixed(1))}s before ${which}`;
@@ -88,7 +88,7 @@ export function planRestart(pass: Pass, task: Task): Restart {
  * nothing. Undefined when there is nothing to take over.
  */
 export function restartOfMoved(pass: Pass, task: Task): TaskRestart | undefined {
-  return pass.isDirty(task) ? undefined : task.Restart;
+  return pass.isRepeated(task) ? task.Restart : undefined;
 }
 
 /** Wait before a restart after this many failures in a row, milliseconds. */
