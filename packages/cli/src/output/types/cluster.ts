@@ -1,4 +1,4 @@
-import type { Cluster, ClusterSpec, Meta } from '@swarm/api';
+import type { Cluster, ClusterSpec } from '@swarm/api';
 import {
   ANY,
   BOOL,
@@ -11,7 +11,7 @@ import {
   sliceOf,
   struct,
 } from '../../template/types.js';
-import { ANNOTATIONS, META, TLS_INFO } from './common.js';
+import { ANNOTATIONS, type Common, META, TLS_INFO } from './common.js';
 
 const SPEC = struct<Omit<ClusterSpec, 'Name' | 'Labels'>>(
   'ClusterSpec',
@@ -50,7 +50,7 @@ const SPEC = struct<Omit<ClusterSpec, 'Name' | 'Labels'>>(
 
 /** What `info` says of the cluster on a manager. `HostPrivileges` of the spec is ours. */
 export const CLUSTER_INFO = struct<
-  Omit<Cluster, keyof Meta | 'Private' | 'JoinTokens' | 'FeatureLevel'>
+  Omit<Cluster, Common | 'Private' | 'JoinTokens' | 'FeatureLevel'>
 >('ClusterInfo', {
   ID: STRING,
   '...Meta': META,

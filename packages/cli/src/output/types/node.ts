@@ -1,6 +1,5 @@
 import type {
   ManagerStatus,
-  Meta,
   Node,
   NodeDescription,
   NodeMesh,
@@ -23,7 +22,7 @@ import {
   struct,
   TIME,
 } from '../../template/types.js';
-import { ANNOTATIONS, META, TLS_INFO } from './common.js';
+import { ANNOTATIONS, type Common, META, TLS_INFO } from './common.js';
 
 const PLUGIN = struct('PluginDescription', { Type: STRING, Name: STRING });
 
@@ -77,7 +76,7 @@ const STATUS = struct<NodeStatus>(
  * A node as `node inspect` shows it. Ours are `Runtime`, `RuntimeCapabilities`, `MeshBackend` and `Program` of
  * the description, `Protocol` of the status, and the fields from `Role` on.
  */
-export const NODE = struct<Omit<Node, keyof Meta | 'RaftID'>>(
+export const NODE = struct<Omit<Node, Common | 'RaftID'>>(
   'Node',
   {
     ID: STRING,

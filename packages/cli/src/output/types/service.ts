@@ -1,6 +1,5 @@
 import type {
   EndpointSpec,
-  Meta,
   NetworkAttachmentConfig,
   Placement,
   PortConfig,
@@ -28,7 +27,7 @@ import {
   struct,
   TIME,
 } from '../../template/types.js';
-import { ANNOTATIONS, META, VERSION } from './common.js';
+import { ANNOTATIONS, type Common, META, VERSION } from './common.js';
 import { CONTAINER_SPEC } from './container.js';
 
 const RESOURCES = struct<Resources>('Resources', {
@@ -147,8 +146,14 @@ const SERVICE_STATUS = struct<NonNullable<Service['ServiceStatus']>>('ServiceSta
   CompletedTasks: INT,
 });
 
+const REVISIONS = struct('ServiceRevisions', {
+  Current: INT,
+  Completed: pointerTo(INT),
+  Last: INT,
+});
+
 /** A service as `service inspect` shows it. The fields from `SpecVersion` on are ours. */
-export const SERVICE = struct<Omit<Service, keyof Meta>>(
+export const SERVICE = struct<Omit<Service, Common>>(
   'Service',
   {
     ID: STRING,
@@ -166,8 +171,9 @@ export const SERVICE = struct<Omit<Service, keyof Meta>>(
     ),
     SpecVersion: VERSION,
     PreviousSpecVersion: pointerTo(VERSION),
+    Revisions: pointerTo(REVISIONS),
     PendingDelete: BOOL,
     AllocationError: STRING,
   },
-  { ours: ['SpecVersion', 'PreviousSpecVersion', 'PendingDelete', 'AllocationError'] },
+  { ours: ['SpecVersion', 'PreviousSpecVersion', 'Revisions', 'PendingDelete', 'AllocationError'] },
 );
