@@ -1,4 +1,5 @@
 import { goDuration } from '../output/time.js';
+import { flatFields } from './print.js';
 import { TemplateError } from './template-error.js';
 import { goTimeFormat, goTimeText, isZeroTime, unixSeconds } from './times.js';
 import { ANY, type Field, STRING, type StructType, typeName } from './types.js';
@@ -88,13 +89,6 @@ export function fieldOf(value: Value, name: string, args: readonly Value[], path
   }
 }
 
-/** Names of the fields of a struct, as far as a user may want them. */
-export function fieldNames(type: StructType): readonly string[] {
-  return [...type.fields].flatMap(([name, { embedded, type: of }]) =>
-    embedded && of.kind === 'struct' ? fieldNames(of) : [name],
-  );
-}
-
 /** Text that is a daemon's own where that is no time. */
 function foreign(data: string): Value {
   return { type: STRING, data, own: false };
@@ -103,9 +97,20 @@ function foreign(data: string): Value {
 function structField({ data, own }: Value, type: StructType, name: string): Value | undefined {
   const record = asRecord(data);
   const field = findField(type, name);
-  if (field !== undefined) return typed(field.type, field.embedded ? data : record[field.key], own);
+  if (field !== undefined) {
+    const { type: of, embedded, key } = field;
+    return typed(of, embedded && of.kind === 'struct' ? partOf(record, of) : record[key], own);
+  }
   // A newer daemon's field.
   return Object.hasOwn(record, name) ? typed(ANY, record[name], own) : undefined;
+}
+
+/** The fields of an embedded struct, out of the JSON of the one around it. */
+function partOf(record: Readonly<Record<string, unknown>>, type: StructType): object {
+  const keys = [...flatFields(type)].map(([, { key }]) => key);
+  return Object.fromEntries(
+    keys.filter((key) => Object.hasOwn(record, key)).map((key) => [key, record[key]]),
+  );
 }
 
 function findField(type: StructType, name: string): Field | undefined {
@@ -120,7 +125,9 @@ function findField(type: StructType, name: string): Field | undefined {
 
 function missing({ type }: Value, name: string, path: string): never {
   const names =
-    type.kind === 'struct' ? [...fieldNames(type)].sort() : [...(METHODS[type.kind]?.keys() ?? [])];
+    type.kind === 'struct'
+      ? [...flatFields(type)].map(([field]) => field).sort()
+      : [...(METHODS[type.kind]?.keys() ?? [])];
   const listed = names.slice(0, NAMES_LIMIT).join(', ');
   const more = names.length > NAMES_LIMIT ? ` and ${names.length - NAMES_LIMIT} more` : '';
   const has = names.length === 0 ? 'no fields' : `${listed}${more}`;

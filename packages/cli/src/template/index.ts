@@ -36,7 +36,6 @@ import { TemplateError } from './template-error.js';
 import type { Type } from './types.js';
 import { typed } from './value.js';
 
-export { fieldNames } from './fields.js';
 export { TemplateError } from './template-error.js';
 
 const FUNCTIONS = new Map([...BUILTINS, ...DOCKER_FUNCTIONS]);

@@ -60,6 +60,19 @@ export function plainText(value: Value, show: Show, named = false): string {
   }
 }
 
+/** What Go's `fmt` makes of an argument: a pointer to a struct, a list or a map shows as one. */
+export function argumentText(value: Value, show: Show, named = false): string {
+  return pointerMark(value) + plainText(value, show, named);
+}
+
+/** `&`, or nothing. */
+export function pointerMark(value: Value): string {
+  if (value.type.kind !== 'pointer' || value.data === undefined) return '';
+  const { to } = value.type;
+  const isWhole = to.kind === 'slice' || to.kind === 'map' || to.kind === 'struct';
+  return isWhole && !(to.kind === 'struct' && to.text !== undefined) ? '&' : '';
+}
+
 /** The text of a string, with control characters spelt out unless the template made it. */
 export function stringText({ data, own }: Value, show: Show): string {
   const text = String(data ?? '');
@@ -112,14 +125,22 @@ export function* flatFields(type: StructType): Generator<readonly [string, Field
 }
 
 function structText(value: Value, type: StructType, show: Show, named: boolean): string {
-  const part = (field: Field) => {
-    const data = field.embedded ? value.data : asRecord(value.data)[field.key];
-    return plainText(typed(field.type, data, value.own), show, named);
-  };
+  const part = (field: Value) => plainText(field, show, named);
   const whole = type.text === undefined ? undefined : type.fields.get(type.text);
-  if (whole !== undefined) return part(whole);
-  const parts = [...type.fields]
-    .filter(([, { ours }]) => !ours)
-    .map(([name, field]) => (named ? `${name}:${part(field)}` : part(field)));
+  if (whole !== undefined) return part(partValue(value, whole));
+  const parts = structParts(value, type).map(([name, field]) =>
+    named ? `${name}:${part(field)}` : part(field),
+  );
   return `{${parts.join(' ')}}`;
+}
+
+/** The fields of a struct that Docker's type has, in Go's order. */
+export function structParts(value: Value, type: StructType): readonly (readonly [string, Value])[] {
+  return [...type.fields]
+    .filter(([, { ours }]) => !ours)
+    .map(([name, field]) => [name, partValue(value, field)]);
+}
+
+function partValue({ data, own }: Value, { type, key, embedded }: Field): Value {
+  return typed(type, embedded ? data : asRecord(data)[key], own);
 }

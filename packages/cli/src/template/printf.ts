@@ -1,10 +1,17 @@
 import { checkLength } from './functions/function.js';
 import { WIDTH_LIMIT } from './limits.js';
 import { exponentText, fixedText, floatText, significantText } from './numbers.js';
-import { plainText, type Show, stringText } from './print.js';
+import {
+  argumentText,
+  plainText,
+  pointerMark,
+  type Show,
+  stringText,
+  structParts,
+} from './print.js';
 import { quoted } from './quote.js';
 import { TemplateError } from './template-error.js';
-import { goTypeName } from './types.js';
+import { goTypeName, type StructType } from './types.js';
 import { bytesOf, elements, entries, indirect, type Value } from './value.js';
 
 const VERB = /%([-+# 0]*)(\*|\d+)?(?:(\.)(\*|\d+)?)?(\[\d+\])?([\s\S]?)/gu;
@@ -84,7 +91,9 @@ function formatted(value: Value, spec: Spec, show: Show): string {
   if (verb === 'T') return padded(goTypeName(value.type), spec);
   if (verb === 'v') return padded(verbV(value, spec, show), spec);
   const target = indirect(value);
-  if (target === undefined) return wrong(value, spec, show);
+  if (target === undefined)
+    return 'bodxX'.includes(verb) ? padded('0', spec) : wrong(value, spec, show);
+  if (pointerMark(value) !== '') return `&${formatted(target, spec, show)}`;
   switch (target.type.kind) {
     case 'slice':
       return `[${elements(target)
@@ -114,9 +123,16 @@ function formatted(value: Value, spec: Spec, show: Show): string {
     case 'time':
       return isTextual(verb) ? textual(plainText(target, show), spec) : wrong(target, spec, show);
     default:
-      if (target.type.kind === 'struct') return padded(plainText(target, show), spec);
-      return wrong(target, spec, show);
+      return target.type.kind === 'struct'
+        ? structText(target, target.type, spec, show)
+        : wrong(target, spec, show);
   }
+}
+
+function structText(value: Value, type: StructType, spec: Spec, show: Show): string {
+  if (type.text !== undefined && isTextual(spec.verb)) return textual(plainText(value, show), spec);
+  const parts = structParts(value, type).map(([, part]) => formatted(part, spec, show));
+  return `{${parts.join(' ')}}`;
 }
 
 function verbV(value: Value, { flags, precision }: Spec, show: Show): string {
@@ -127,9 +143,7 @@ function verbV(value: Value, { flags, precision }: Spec, show: Show): string {
     return significantText(Number(data ?? 0), precision);
   if (type.kind === 'string' && precision !== undefined)
     return [...stringText(value, show)].slice(0, precision).join('');
-  const text = plainText(value, show, flags.includes('+'));
-  const isNumber = type.kind === 'int' || type.kind === 'float';
-  return isNumber && flags.includes('+') && !text.startsWith('-') ? `+${text}` : text;
+  return argumentText(value, show, flags.includes('+'));
 }
 
 function isTextual(verb: string): boolean {

@@ -279,4 +279,20 @@ export const DOCKER_CASES: readonly (readonly [template: string, output: string]
   ['{{ $l := .Spec.Labels }}{{ $l.a }}{{ index $l "b" }}', '12'],
   ['{{.Spec.Labels.constructor}}', '<no value>'],
   ['{{.Spec.Labels.__proto__}}|{{index .Spec.Labels "toString"}}|', '<no value>||'],
+  [
+    '{{json .Meta}} {{json .Spec.Annotations}}',
+    '{"Version":{"Index":147},"CreatedAt":"2026-11-23T17:08:21.022384187Z","UpdatedAt":"2026-11-23T17:08:25Z"} {"Name":"web","Labels":{"a":"1","b":"2","com.x.y":"dots","empty":""}}',
+  ],
+  [
+    '{{print .Spec.UpdateConfig}} {{printf "%v" .Spec.UpdateConfig}} {{println .UpdateStatus .Spec.UpdateConfig}}',
+    '&{2 1m30s pause 500ms 0.25 stop-first} &{2 1m30s pause 500ms 0.25 stop-first} <nil> &{2 1m30s pause 500ms 0.25 stop-first}\n',
+  ],
+  [
+    '{{html .Spec.UpdateConfig}} {{printf "%+v" .Spec.UpdateConfig}} {{printf "%d" .Spec.UpdateConfig.Delay}}',
+    '{2 1m30s pause 500ms 0.25 stop-first} &{Parallelism:2 Delay:1m30s FailureAction:pause Monitor:500ms MaxFailureRatio:0.25 Order:stop-first} 90000000000',
+  ],
+  [
+    '{{printf "%q" .Spec.Annotations}} {{printf "%+v %+v" 3 0.5}} {{printf "%s %d" .Version .Version}}',
+    '{"web" map["a":"1" "b":"2" "com.x.y":"dots" "empty":""]} 3 0.5 147 {147}',
+  ],
 ];

@@ -1,5 +1,5 @@
 import { elementAt, lengthOf, sliced } from './lists.js';
-import { plainText, type Show } from '../print.js';
+import { argumentText, plainText, type Show } from '../print.js';
 import { sprintf } from '../printf.js';
 import { isPrintable } from '../quote.js';
 import { TemplateError } from '../template-error.js';
@@ -39,9 +39,14 @@ export const BUILTINS: Functions = new Map<string, TemplateFunction>([
       run: ([format, ...args], show) => limited(sprintf(stringOf(format!, show), args, show)),
     },
   ],
-  ['html', text((args, show) => sprint(args, show).replace(/["'&<>]|\0/g, (each) => HTML[each]!))],
-  ['js', text((args, show) => escapeScript(sprint(args, show)))],
-  ['urlquery', text((args, show) => escapeQuery(sprint(args, show)))],
+  [
+    'html',
+    text((args, show) =>
+      sprint(args, show, plainText).replace(/["'&<>]|\0/g, (each) => HTML[each]!),
+    ),
+  ],
+  ['js', text((args, show) => escapeScript(sprint(args, show, plainText)))],
+  ['urlquery', text((args, show) => escapeQuery(sprint(args, show, plainText)))],
   [
     'call',
     {
@@ -60,7 +65,7 @@ function text(made: (args: readonly Value[], show: Show) => string): TemplateFun
 
 /** A space between all arguments, and a line feed. */
 function sprintln(args: readonly Value[], show: Show): string {
-  const texts = args.map((each) => plainText(each, show));
+  const texts = args.map((each) => argumentText(each, show));
   checkLength(texts.reduce((sum, { length }) => sum + length + 1, 0));
   return `${texts.join(' ')}\n`;
 }

@@ -1,5 +1,5 @@
 import { TEXT_LIMIT } from '../limits.js';
-import { plainText, type Show, stringText } from '../print.js';
+import { argumentText, type Show, stringText } from '../print.js';
 import { TemplateError } from '../template-error.js';
 import { typeName } from '../types.js';
 import { indirect, NOTHING, textValue, type Value } from '../value.js';
@@ -43,13 +43,16 @@ export function checkLength(length: number): void {
     throw new TemplateError(`the text is longer than ${TEXT_LIMIT} characters`);
 }
 
-/** Go's `fmt.Sprint`: a space between two arguments if neither is a string. */
-export function sprint(args: readonly Value[], show: Show): string {
+/**
+ * Go's `fmt.Sprint`: a space between two arguments if neither is a string.
+ * @param print `plainText` for what Go calls the printable value, without the mark of a pointer
+ */
+export function sprint(args: readonly Value[], show: Show, print = argumentText): string {
   let text = '';
   args.forEach((value, at) => {
     const isText = (each: Value) => each.type.kind === 'string';
     if (at > 0 && !isText(value) && !isText(args[at - 1]!)) text += ' ';
-    text += plainText(value, show);
+    text += print(value, show);
     checkLength(text.length);
   });
   return text;
