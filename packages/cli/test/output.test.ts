@@ -168,8 +168,28 @@ test('rows are printed as a table, as chosen columns, by template, raw or as JSO
   t.is(await print('{{json .}}'), await print('json'));
   await t.throwsAsync(print('table {{.ID}}\\t{{.Nope}}'), {
     message:
-      "cannot apply --format: line 1, column 18: no field 'Nope' in '.Nope': a row of 'pet ls' has ID, Name, State",
+      "invalid --format: line 1, column 18: no field 'Nope' in '.Nope': a row of 'pet ls' has ID, Name, State",
   });
+});
+
+test('fields of a list are checked before there is a row', async (t) => {
+  const refused = ['{{.Nope}}', '{{if .Nope}}{{end}}', '{{if .ID}}{{else}}{{$.Nope}}{{end}}'];
+  const inside = [
+    '{{with .ID}}{{$.Nope}}{{end}}',
+    '{{upper (print .Nope)}}',
+    '{{.ID | print .Nope}}',
+  ];
+  for (const format of [...refused, ...inside, '{{.Nope.More}}', '{{(print $.Nope)}}'])
+    await t.throwsAsync(
+      parseListFormat(format, LIST),
+      { message: /^invalid --format.*'Nope'/ },
+      format,
+    );
+  const fine = [
+    '{{with split .ID "x"}}{{range .}}{{.}}{{end}}{{end}}',
+    '{{define "t"}}{{.Nope}}{{end}}{{.ID}}',
+  ];
+  for (const format of fine) await t.notThrowsAsync(parseListFormat(format, LIST), format);
 });
 
 test('--quiet prints ids, but not beside a format of the user’s', async (t) => {

@@ -76,6 +76,7 @@ export async function parseListFormat(
   );
   const start = /^table */.exec(source)?.[0].length ?? 0;
   const template = await parsed(source, start);
+  template.check(type);
   return {
     isQuiet: false,
     print(output, rows) {
@@ -142,6 +143,7 @@ async function parsed(source: string, start = 0): Promise<Template> {
     parseTemplate(source, { escapes: true, start }),
   );
   return {
+    check: (type) => explained('invalid --format', () => template.check(type)),
     execute: (data, show) => explained('cannot apply --format', () => template.execute(data, show)),
     heading: (headings) => template.heading(headings),
   };

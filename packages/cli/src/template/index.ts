@@ -10,6 +10,7 @@
  * - `lexer` splits the source into tokens; `parser` (blocks) and `pipe-parser` (what is inside of `{{ }}`) make
  *   the tree of `nodes`. All syntax, the names of functions and variables are checked there: a template that
  *   parses fails only for what the data holds.
+ * - `check-fields` finds fields that do not exist without an object, where the type is known to be complete.
  * - `executor` walks the tree. A `value` is JSON with a type of `types`: the JSON of a daemon leaves out what is
  *   not set, and the type says what Go prints for it (`fields`), and which fields there are at all.
  * - `print`, `printf`, `numbers`, `times` and `quote` print as Go's fmt does; `functions` has Go's functions and
@@ -26,6 +27,7 @@
  *   durations. A pointer inside of a printed struct prints what it points to instead of its address. `join` also
  *   takes lists of numbers.
  */
+import { checkFields } from './check-fields.js';
 import { Execution } from './executor.js';
 import { BUILTINS } from './functions/builtins.js';
 import { DOCKER_FUNCTIONS, HEADER_FUNCTIONS } from './functions/docker.js';
@@ -33,7 +35,7 @@ import type { Reading } from './lexer.js';
 import { parse } from './parser.js';
 import type { Show } from './print.js';
 import { TemplateError } from './template-error.js';
-import type { Type } from './types.js';
+import type { StructType, Type } from './types.js';
 import { typed } from './value.js';
 
 export { TemplateError } from './template-error.js';
@@ -51,6 +53,12 @@ export interface Data {
 
 /** A template that was parsed. */
 export interface Template {
+  /**
+   * Checks the fields of the object itself, before there is one.
+   * @param type all fields that there are
+   * @throws {TemplateError}
+   */
+  check(type: StructType): void;
   /** @throws {TemplateError} */
   execute(data: Data, show?: Show): string;
   /**
@@ -70,6 +78,7 @@ export function parseTemplate(
 ): Template {
   const tree = parse(source, NAMES, { escapes, start });
   return {
+    check: (type) => checkFields(tree, type),
     execute({ type, data }, show = (text) => text) {
       const execution = new Execution(tree, FUNCTIONS, show);
       execution.run(typed(type, data));
