@@ -70,6 +70,7 @@ const ANSWERS = {
   'GET /services': [SERVICE_DATA],
   'GET /services/web': SERVICE_DATA,
   'GET /services/absent': { status: 404, message: 'service absent not found' },
+  'GET /x/services/web/history': [],
   'GET /tasks': [TASK],
   'GET /version': { Version: '1.2', ApiVersion: '1.50', MinAPIVersion: '1.24' },
 };
@@ -81,6 +82,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['node', 'inspect', 'n'],
   ['service', 'ls'],
   ['service', 'ps', 'web'],
+  ['service', 'history', 'web'],
   ['service', 'inspect', 'web'],
   ['info'],
   ['version'],

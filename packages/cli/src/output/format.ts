@@ -22,19 +22,23 @@ export interface List {
   readonly raw: { readonly all: string; readonly quiet: string };
 }
 
-/** How the default table differs from one list to the next. */
-export interface TableOptions {
+/** How the default table, and JSON, differ from one list to the next. */
+export interface ListOptions {
   /** Default: all fields of the list that are not hidden. */
   readonly columns?: readonly string[];
   /** What its cells show instead of the fields of the row. */
   readonly cells?: (row: Row) => Row;
+  /** What `json` prints instead of the rows. */
+  readonly json?: readonly object[];
 }
 
 /** Prints rows in the form that the user asked for. */
 export interface RowPrinter {
   /** Whether `--quiet` means a list of ids: it does not beside a template of the user's. */
   readonly isQuiet: boolean;
-  print(output: Output, rows: readonly Row[], options?: TableOptions): void;
+  /** Whether people read it: the user asked for no other form. */
+  readonly isDefaultTable: boolean;
+  print(output: Output, rows: readonly Row[], options?: ListOptions): void;
 }
 
 /** Prints one object in the form that the user asked for. */
@@ -58,13 +62,15 @@ export async function parseListFormat(
   if (format === undefined || format === '' || format === 'table')
     return {
       isQuiet: quiet,
+      isDefaultTable: true,
       print: (output, rows, options) => printTable(output, rows, list, options),
     };
   if (format === 'json')
     return {
       isQuiet: false,
-      print(output, rows) {
-        for (const row of rows) output.line(jsonText(sorted(row)));
+      isDefaultTable: false,
+      print(output, rows, { json = rows.map(sorted) } = {}) {
+        for (const each of json) output.line(jsonText(each));
       },
     };
   const isTable = format.startsWith('table');
@@ -79,6 +85,7 @@ export async function parseListFormat(
   template.check(type);
   return {
     isQuiet: false,
+    isDefaultTable: false,
     print(output, rows) {
       const show = isTable ? spellOut : shownOn(output);
       const lines = rows.map((row) => template.execute({ type, data: row }, show));
@@ -113,7 +120,7 @@ function printTable(
   output: Output,
   rows: readonly Row[],
   { fields, hidden = [] }: List,
-  { columns, cells = (row) => row }: TableOptions = {},
+  { columns, cells = (row) => row }: ListOptions = {},
 ): void {
   const names = columns ?? Object.keys(fields).filter((name) => !hidden.includes(name));
   const text = rows.map(cells).map((row) => names.map((name) => String(row[name])));
