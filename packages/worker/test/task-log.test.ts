@@ -273,6 +273,22 @@ test('A place beyond a file that was emptied since is its beginning', async (t) 
   folder.remove();
 });
 
+test('Times that a reader has seen outlive the daemon', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'one\n', T0);
+  const lines = readLog(log, 't1', { ...ALL_LOGS, follow: true })[Symbol.asyncIterator]();
+  const times = [(await lines.next()).value?.timestamp];
+  write('stdout', 'two\n', T0 + 100);
+  times.push((await lines.next()).value?.timestamp);
+  await lines.return?.();
+  // The daemon dies here; the task writes on.
+  appendFileSync(log.path('stdout'), 'three\n');
+  const again = await collect(readLog(new TaskLog(folder.path, 1024 * 1024), 't1', ALL_LOGS));
+  t.deepEqual(again.map(({ timestamp }) => timestamp).slice(0, 2), times);
+  t.is(again.length, 3);
+  folder.remove();
+});
+
 test('A long line counts as one of the last lines', async (t) => {
   const { log, folder, write } = openLog();
   write('stdout', `first\n${'x'.repeat(5 * LOG_LINE_LIMIT_BYTES)}\nlast\n`);

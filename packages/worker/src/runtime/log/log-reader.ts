@@ -64,7 +64,12 @@ async function* generate(
     stop,
   }: { readonly options: LogOptions; readonly place: LogPlace | undefined; readonly stop: Stop },
 ): AsyncGenerator<LogLine, void, undefined> {
-  log.sample();
+  try {
+    log.sample();
+    log.flush();
+  } catch {
+    // What there is can be read, whatever keeps its times from being written; the recorder reports that.
+  }
   const live: LogRecord[] = [];
   let ended = false;
   const unlisten = log.listen((record) => {
