@@ -1,4 +1,4 @@
-import { type Node, type NodeDescription, PROGRAM, silentLogger, type Task } from '@swarm/api';
+import { type Node, type NodeDescription, silentLogger, type Task } from '@swarm/api';
 import test from 'ava';
 import { AddressBook } from '../src/allocator/index.js';
 import { createScheduler } from '../src/scheduler/index.js';
@@ -276,8 +276,7 @@ test('volume and log drivers must be there; nodes without log drivers are not as
 
 test('a task waits for a node whose runtime can do what it needs, and says which need that is', async (t) => {
   const { store, scheduler, pass } = setup();
-  const cluster = { ...clusterDraft('cluster'), FeatureLevel: PROGRAM.FeatureLevel.Newest };
-  await put(store, 'cluster', cluster);
+  await put(store, 'cluster', clusterDraft('cluster'));
   await put(
     store,
     'node',

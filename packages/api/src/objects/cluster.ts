@@ -1,4 +1,4 @@
-import type { Labels, Meta, Nanoseconds } from './common.js';
+import type { ClientVersioned, Labels, Meta, Nanoseconds } from './common.js';
 
 /** How much of a host the tasks of image `host` may ask for (docs/runtimes.md). */
 export type HostPrivileges = 'none' | 'capabilities' | 'root';
@@ -36,7 +36,7 @@ export interface JoinTokens {
 }
 
 /** The one object of kind `cluster`. `Private` never leaves the managers. */
-export interface Cluster extends Meta {
+export interface Cluster extends Meta, ClientVersioned {
   readonly Spec: ClusterSpec;
   readonly TLSInfo: TLSInfo;
   readonly RootRotationInProgress: boolean;

@@ -17,6 +17,20 @@ export interface Meta {
   readonly UpdatedAt: Timestamp;
 }
 
+/** Of objects that both clients and the cluster write. */
+export interface ClientVersioned {
+  /**
+   * The version that clients read and are held to: that of the last write of the spec by one of them. Absent
+   * when nobody has written the object since: then it is `Version`. From feature level 3 on.
+   */
+  readonly ClientVersion?: ObjectVersion;
+}
+
+/** What the API shows as the object's Version, and compares with the one that a client sends. */
+export function clientVersion(object: Pick<Meta, 'Version'> & ClientVersioned): ObjectVersion {
+  return object.ClientVersion ?? object.Version;
+}
+
 export const MS = 1_000_000;
 export const SECOND = 1000 * MS;
 

@@ -1,6 +1,6 @@
 import type { TLSInfo } from './cluster.js';
 import type { Program } from '../program.js';
-import type { Labels, Meta, Timestamp } from './common.js';
+import type { ClientVersioned, Labels, Meta, Timestamp } from './common.js';
 
 export type NodeRole = 'worker' | 'manager';
 export type NodeAvailability = 'active' | 'pause' | 'drain';
@@ -56,7 +56,7 @@ export interface NodeStatus {
    * reports.
    */
   readonly Addr: string;
-  /** The protocol of its session with the leader. Ours; from feature level 2 on. */
+  /** The protocol of its session with the leader. Ours. */
   readonly Protocol?: number;
 }
 
@@ -80,7 +80,7 @@ export interface NodeMesh {
   readonly Subnet: string;
 }
 
-export interface Node extends Meta {
+export interface Node extends Meta, ClientVersioned {
   readonly Spec: NodeSpec;
   readonly Description?: NodeDescription;
   readonly Status: NodeStatus;

@@ -1,4 +1,12 @@
-import type { ExactlyOne, Labels, Meta, Nanoseconds, ObjectVersion, Timestamp } from './common.js';
+import type {
+  ClientVersioned,
+  ExactlyOne,
+  Labels,
+  Meta,
+  Nanoseconds,
+  ObjectVersion,
+  Timestamp,
+} from './common.js';
 import type { Platform, Resources } from './node.js';
 
 export interface Mount {
@@ -205,7 +213,7 @@ export interface ServiceEndpoint {
   readonly VirtualIPs?: readonly { readonly NetworkID: string; readonly Addr: string }[];
 }
 
-export interface Service extends Meta {
+export interface Service extends Meta, ClientVersioned {
   readonly Spec: ServiceSpec;
   readonly PreviousSpec?: ServiceSpec;
   /** Version of the service whose spec tasks should have; see Task.SpecVersion. */

@@ -23,7 +23,7 @@ import {
   timestamp,
 } from '../wire/shape.js';
 import { VERSION_LIMIT } from '../program.js';
-import { labelsShape, META } from './common.js';
+import { CLIENT_VERSIONED, labelsShape, META } from './common.js';
 
 /** Longest certificate or key in PEM, or Base64 of a part of one, in characters. */
 export const PEM_LIMIT = 64 * 1024;
@@ -67,6 +67,7 @@ export const clusterSpecShape = record<ClusterSpec>({
 
 export const clusterShape = record<Cluster>({
   ...META,
+  ...CLIENT_VERSIONED,
   Spec: clusterSpecShape,
   TLSInfo: tlsInfoShape,
   RootRotationInProgress: flag,

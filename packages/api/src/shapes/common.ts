@@ -1,9 +1,10 @@
-import type { Labels, Meta, ObjectVersion } from '../objects/common.js';
+import type { ClientVersioned, Labels, Meta, ObjectVersion } from '../objects/common.js';
 import {
   count,
   type FieldShapes,
   map,
   objectId,
+  optional,
   record,
   type Shape,
   ShapeError,
@@ -27,6 +28,11 @@ export const META: FieldShapes<Meta> = {
   Version: objectVersionShape,
   CreatedAt: timestamp,
   UpdatedAt: timestamp,
+};
+
+/** The fields of an object that both clients and the cluster write. */
+export const CLIENT_VERSIONED: FieldShapes<ClientVersioned> = {
+  ClientVersion: optional(objectVersionShape),
 };
 
 const addressText = text(ADDRESS_TEXT_LIMIT);

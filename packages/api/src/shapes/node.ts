@@ -30,7 +30,7 @@ import {
   timestamp,
 } from '../wire/shape.js';
 import { tlsInfoShape } from './cluster.js';
-import { labelsShape, META, NAME_LIMIT, shownAddress } from './common.js';
+import { CLIENT_VERSIONED, labelsShape, META, NAME_LIMIT, shownAddress } from './common.js';
 
 /** Most bytes of a host name, a version or another short text of a description; longer ones are cut. */
 export const DESCRIPTION_TEXT_LIMIT_BYTES = 256;
@@ -129,7 +129,9 @@ export const nodeMeshShape = record<NodeMesh>({
   Subnet: cidr,
 });
 
-const NODE: FieldShapes<Omit<Node, 'Description' | 'ManagerStatus'>> = {
+type OwnNode = Omit<Node, 'Description' | 'ManagerStatus' | 'ClientVersion'>;
+
+const NODE: FieldShapes<OwnNode> = {
   ...META,
   Spec: nodeSpecShape,
   Status: nodeStatusShape,
@@ -142,9 +144,11 @@ const NODE: FieldShapes<Omit<Node, 'Description' | 'ManagerStatus'>> = {
 
 export const nodeShape = record<Node>({
   ...NODE,
+  ...CLIENT_VERSIONED,
   Description: optional(nodeDescriptionShape),
   ManagerStatus: optional(managerStatusShape),
 });
 
-/** A node as its own agent needs it: without the description, which the agent reported itself. */
-export const ownNodeShape = record<Omit<Node, 'Description' | 'ManagerStatus'>>(NODE);
+/** A node as its own agent needs it: without the description, which the agent reported itself, and
+ * without the version for clients. */
+export const ownNodeShape = record<OwnNode>(NODE);

@@ -43,7 +43,7 @@ import {
   text,
   timestamp,
 } from '../wire/shape.js';
-import { labelsShape, META, objectVersionShape } from './common.js';
+import { CLIENT_VERSIONED, labelsShape, META, objectVersionShape } from './common.js';
 import { resourcesShape } from './node.js';
 
 const texts: Shape<readonly string[]> = list(text());
@@ -319,6 +319,7 @@ export const serviceEndpointShape = record<ServiceEndpoint>({
 
 export const serviceShape = record<Service>({
   ...META,
+  ...CLIENT_VERSIONED,
   Spec: serviceSpecShape,
   PreviousSpec: optional(serviceSpecShape),
   SpecVersion: objectVersionShape,

@@ -58,8 +58,8 @@ export function capabilityWords(capability: RuntimeCapability): CapabilityWords 
 }
 
 /**
- * What nodes can do whose version does not declare capabilities, by the name of their runtime. Nothing else
- * depends on that name.
+ * What nodes that speak protocol 1 can do: they may not declare it. By the name of their runtime; nothing else
+ * depends on that name. Goes with protocol 1.
  */
 const UNDECLARED = new Map<string, readonly RuntimeCapability[]>([
   ['docker', RUNTIME_CAPABILITIES.filter((word) => word !== 'host-commands')],

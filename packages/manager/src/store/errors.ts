@@ -3,9 +3,12 @@ import type { Rejection } from './apply.js';
 import type { NamedKind } from './kinds.js';
 import type { Kind } from './store.js';
 
-/** The object is not what the change was made from. The words are Docker's: its clients look for them. */
+/** The words are Docker's: its clients look for them. */
+export const OUT_OF_SEQUENCE = 'update out of sequence';
+
+/** The object is not what the change was made from. */
 export function outOfSequence(): ApiError {
-  return new ApiError('OUT_OF_SEQUENCE', 'update out of sequence');
+  return new ApiError('OUT_OF_SEQUENCE', OUT_OF_SEQUENCE);
 }
 
 /** Another object of the kind has the name. */

@@ -23,7 +23,7 @@ export interface FieldLevel {
   readonly below: 'omit' | 'refuse';
 }
 
-/** The level that everything stored came with. What is in none of the tables is of the first level. */
+/** The level that everything stored came with. What is in none of the tables is of the oldest level of PROGRAM. */
 export interface FeatureLevels {
   readonly kinds: Readonly<Record<Kind, number>>;
   readonly actions: Readonly<Record<Change['action'], number>>;
@@ -34,9 +34,10 @@ export const FEATURE_LEVELS: FeatureLevels = {
   kinds: { cluster: 1, node: 1, service: 1, task: 1, network: 1, secret: 1, config: 1 },
   actions: { create: 1, update: 1, remove: 1 },
   fields: [
-    { kind: 'node', path: 'Status.Protocol', level: 2, below: 'omit' },
-    // Without it, what a node's runtime can do follows from its name (runtimeCapabilities).
-    { kind: 'node', path: 'Description.RuntimeCapabilities', level: 2, below: 'omit' },
+    // Without it a write of the cluster makes stale what clients have read.
+    { kind: 'cluster', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'node', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'service', path: 'ClientVersion', level: 3, below: 'omit' },
   ],
 };
 
@@ -48,9 +49,13 @@ export class FeatureLevelError extends Error {
   readonly code = 'STORE_FEATURE_LEVEL';
 }
 
-/** The level of a cluster; what is no number there has never been written. */
+/**
+ * The level of a cluster. Before there is one, that of the cluster which this program would make. What is not a
+ * number was never written.
+ */
 export function levelOf(cluster: Pick<Cluster, 'FeatureLevel'> | undefined): number {
-  const level: unknown = cluster?.FeatureLevel;
+  if (cluster === undefined) return PROGRAM.FeatureLevel.Newest;
+  const level: unknown = cluster.FeatureLevel;
   return typeof level === 'number' ? level : FIRST_FEATURE_LEVEL;
 }
 
@@ -116,7 +121,7 @@ function foundedAt(changes: readonly Change[]): number {
     if (change.kind === 'cluster' && change.action === 'create')
       return levelOf(change.body as Cluster);
   }
-  return FIRST_FEATURE_LEVEL;
+  return levelOf(undefined);
 }
 
 function checkRise(level: number, current: number, { FeatureLevel }: Program): void {

@@ -1,4 +1,4 @@
-import type { Kind } from './store.js';
+import type { Kind, SpecKind } from './store.js';
 
 /**
  * Every kind with the number that stands for it in log entries and in the database.
@@ -30,6 +30,11 @@ export type NamedKind = 'service' | 'network' | 'secret' | 'config';
 /** Whether names of this kind are unique. */
 export function isNamed(kind: Kind): kind is NamedKind {
   return kind === 'service' || kind === 'network' || kind === 'secret' || kind === 'config';
+}
+
+/** Whether both clients and the cluster write objects of this kind. */
+export function isSpecKind(kind: Kind): kind is SpecKind {
+  return kind === 'cluster' || kind === 'node' || kind === 'service';
 }
 
 /**

@@ -47,6 +47,8 @@ function removedNodes(old: unknown): unknown {
 }
 
 const META = [put('CreatedAt', EPOCH), put('UpdatedAt', EPOCH)];
+/** Clients then read the version of the last write. */
+const CLIENT_VERSION = leaveOut('ClientVersion');
 
 /**
  * The parts that can be spared, inner ones before those that contain them: what nodes reported and will report
@@ -57,6 +59,7 @@ const META = [put('CreatedAt', EPOCH), put('UpdatedAt', EPOCH)];
 export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   cluster: [
     ...META,
+    ...CLIENT_VERSION,
     texts('Spec.Labels'),
     put('Spec.Name', 'default'),
     put('Spec.Orchestration', {}),
@@ -75,6 +78,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   ],
   node: [
     ...META,
+    ...CLIENT_VERSION,
     ...leaveOut(
       'Spec.Name',
       'Description.TLSInfo',
@@ -96,6 +100,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   ],
   service: [
     ...META,
+    ...CLIENT_VERSION,
     ...leaveOut('PreviousSpec', 'PreviousSpecVersion', 'UpdateStatus', 'ServiceStatus'),
     ...leaveOut('AllocationError', 'Endpoint.VirtualIPs', 'JobStatus.LastExecution'),
     put('Endpoint', { Spec: {} }),

@@ -12,6 +12,9 @@ export interface Objects {
 }
 export type Kind = keyof Objects;
 
+/** Kinds that both clients and the cluster write. */
+export type SpecKind = 'cluster' | 'node' | 'service';
+
 /** An object as it is handed to `create`: the store adds the rest of Meta. */
 export type Draft<K extends Kind> = Omit<Objects[K], Exclude<keyof Meta, 'ID'>>;
 
@@ -63,8 +66,16 @@ export interface SetAsideObject {
 export interface Transaction extends View {
   /** Precondition on apply: id and name are free. */
   create<K extends Kind>(kind: K, object: Draft<K>): void;
-  /** Precondition on apply: the stored version is still `object.Version`. */
+  /**
+   * The cluster's own write. What a client has read of the object stays current: see `ClientVersioned`.
+   * Precondition on apply: the stored version is still `object.Version`.
+   */
   update<K extends Kind>(kind: K, object: Objects[K]): void;
+  /**
+   * A client's write of the spec: every other client has to read the object again before it writes.
+   * Precondition on apply: as for `update`.
+   */
+  updateSpec<K extends SpecKind>(kind: K, object: Objects[K]): void;
   /** Precondition on apply: the stored version is still the one this transaction saw. */
   remove(kind: Kind, id: string): void;
 }

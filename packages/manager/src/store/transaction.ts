@@ -1,5 +1,6 @@
 import {
   ApiError,
+  clientVersion,
   type Cluster,
   type Network,
   type Node,
@@ -9,7 +10,7 @@ import {
 } from '@swarm/api';
 import type { Body, Change } from './command.js';
 import { idTaken, nameTaken, outOfSequence } from './errors.js';
-import { isNamed, type NamedKind, nameKey, nameOf } from './kinds.js';
+import { isNamed, isSpecKind, type NamedKind, nameKey, nameOf } from './kinds.js';
 import { countsAsManager } from './manager-nodes.js';
 import { readDraft } from './reading.js';
 import {
@@ -17,6 +18,7 @@ import {
   type Kind,
   type Objects,
   type SetAsideObject,
+  type SpecKind,
   TRANSACTION_CHANGES_LIMIT,
   type Transaction,
   type View,
@@ -29,6 +31,8 @@ interface Staged {
   readonly object: Objects[Kind] | undefined;
   /** Version in the base view; 0 for a create. */
   readonly expected: number;
+  /** Whether a client wrote the spec, so that the version of this write is the one for clients. */
+  readonly isSpecWrite: boolean;
 }
 
 /**
@@ -64,20 +68,30 @@ export class BufferedTransaction implements Transaction {
     const meta = { Version: { Index: 0 }, CreatedAt: this.#time, UpdatedAt: this.#time };
     const object = { ...this.#read(kind, draft, this.#template(kind, draft)), ...meta };
     this.#checkName(kind, object);
-    this.#stage(kind, id, { action: 'create', object, expected: 0 });
+    this.#stage(kind, id, { action: 'create', object, expected: 0, isSpecWrite: true });
   }
 
   update<K extends Kind>(kind: K, object: Objects[K]): void {
+    this.#update(kind, object, false);
+  }
+
+  updateSpec<K extends SpecKind>(kind: K, object: Objects[K]): void {
+    this.#update(kind, object, true);
+  }
+
+  #update<K extends Kind>(kind: K, object: Objects[K], isClients: boolean): void {
     const current = this.get(kind, object.ID);
     if (current === undefined || current.Version.Index !== object.Version.Index)
       throw outOfSequence();
-    const read = this.#read(kind, object, current);
-    this.#checkName(kind, read);
     const staged = this.#staged.get(kind)?.get(object.ID);
+    const isSpecWrite = isClients || staged?.isSpecWrite === true;
+    const read = versioned(kind, this.#read(kind, object, current), current, isSpecWrite);
+    this.#checkName(kind, read);
     this.#stage(kind, object.ID, {
       action: staged?.action === 'create' ? 'create' : 'update',
       object: { ...read, CreatedAt: current.CreatedAt, UpdatedAt: this.#time },
       expected: current.Version.Index,
+      isSpecWrite,
     });
   }
 
@@ -95,6 +109,7 @@ export class BufferedTransaction implements Transaction {
       action: 'remove',
       object: undefined,
       expected: version,
+      isSpecWrite: false,
     });
   }
 
@@ -259,6 +274,19 @@ export class BufferedTransaction implements Transaction {
     }
     ofKind.set(id, staged);
   }
+}
+
+/** The object with the version for clients that this write leaves. */
+function versioned<K extends Kind>(
+  kind: K,
+  object: Objects[K],
+  current: Objects[K],
+  isSpecWrite: boolean,
+): Objects[K] {
+  if (!isSpecKind(kind)) return object;
+  const { ClientVersion: _, ...rest } = object as Objects[SpecKind];
+  const kept = isSpecWrite ? {} : { ClientVersion: clientVersion(current as Objects[SpecKind]) };
+  return { ...rest, ...kept } as Objects[K];
 }
 
 function bodyOf(object: Objects[Kind]): Body {

@@ -163,7 +163,7 @@ test('a node takes no certificate of another node, and none for another key', as
 test('a join that is tried again with the same key makes no second node', async (t) => {
   const { store, cluster, ca } = await serve(t);
   const { csr } = await createKeyRequest();
-  const body = { csr, token: cluster.JoinTokens.Manager };
+  const body = { csr, token: cluster.JoinTokens.Manager, program: PROGRAM };
   const peer = { remoteAddress: '198.18.0.9' };
   const [first, second] = await Promise.all([ca.issue(body, peer), ca.issue(body, peer)]);
   const third = await ca.issue(body, peer);
@@ -185,7 +185,7 @@ test('a worker’s token makes no manager, also not of the key that one joined w
   }));
   // Who has an old copy of the worker's disk has this key.
   await fails(t, 'INVALID_TOKEN', /is a manager by now/, ca.issue({ csr, token: Worker }, peer));
-  t.is((await ca.issue({ csr, token: Manager }, peer)).role, 'manager');
+  t.is((await ca.issue({ csr, token: Manager, program: PROGRAM }, peer)).role, 'manager');
 });
 
 test('a wrong, rotated or foreign token is refused and says where to get the right one', async (t) => {
@@ -340,7 +340,7 @@ test('renewal gives the role that is wanted, to a manager only once it left Raft
   t.is(await renew(), 'worker');
 });
 
-test('a removed node can not renew, nor join again with the same key', async (t) => {
+test('a removed node cannot renew, nor join again with the same key', async (t) => {
   const { cluster, ca, store, address, clock } = await serve(t);
   const { csr, key } = await createKeyRequest();
   const token = cluster.JoinTokens.Worker;

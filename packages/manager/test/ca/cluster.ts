@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Cluster, type ClusterSpec, makeJoinToken } from '@swarm/api';
+import { type Cluster, type ClusterSpec, makeJoinToken, PROGRAM } from '@swarm/api';
 import { createKeyRequest, type NodeIdentity, readRequest, type Subject } from '@swarm/identity';
 import {
   certificateDer,
@@ -44,6 +44,7 @@ export async function clusterDraft(
     },
     TLSInfo,
     RootRotationInProgress: false,
+    FeatureLevel: PROGRAM.FeatureLevel.Newest,
     DefaultAddrPool: [],
     SubnetSize: 24,
     DataPathPort: 4789,

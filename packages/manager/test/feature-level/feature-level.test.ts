@@ -28,7 +28,7 @@ function manager(id: string, newest: number | undefined): Draft<'node'> {
 async function world(t: ExecutionContext, managers: readonly Draft<'node'>[]) {
   const clock = new VirtualClock();
   const store = createTestStore({ clock });
-  await put(store, 'cluster', clusterDraft('c'));
+  await put(store, 'cluster', { ...clusterDraft('c'), FeatureLevel: 1 });
   for (const node of managers) await put(store, 'node', node);
   const members = managers.map(({ ID }) => ID);
   const context = { store, clock, logger: silentLogger, randomBytes };

@@ -1,6 +1,7 @@
 // What tests of packages built on the manager may use of its tests.
 export { removeNode } from '../../src/role-manager/remove-node.js';
 export { Codec } from '../../src/store/command.js';
+export type { Objects, SpecKind } from '../../src/store/store.js';
 export { KINDS } from '../../src/store/kinds.js';
 export { CLUSTER_ID, DAY_MS, identity, root } from '../ca/cluster.js';
 export { fullDraft, STRANGE } from './hostile.js';

@@ -4,6 +4,7 @@ import {
   INGRESS_SUBNET,
   INGRESS_VNI,
   type Network,
+  PROGRAM,
   type Service,
 } from '@swarm/api';
 import type { Body } from '../../src/store/command.js';
@@ -77,6 +78,7 @@ export function clusterDraft(id: string, spec: Partial<Cluster['Spec']> = {}): D
     Spec: { ...clusterDefaults(), ...spec },
     TLSInfo: { TrustRoot: '', CertIssuerSubject: '', CertIssuerPublicKey: '' },
     RootRotationInProgress: false,
+    FeatureLevel: PROGRAM.FeatureLevel.Newest,
     DefaultAddrPool: ['10.0.0.0/8'],
     SubnetSize: 24,
     DataPathPort: 4789,

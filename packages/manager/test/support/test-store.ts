@@ -32,6 +32,11 @@ export class TestStore extends ReplicatedStore {
     return this.#log.entries;
   }
 
+  /** Number of proposals that `pause` holds back. */
+  get waiting(): number {
+    return this.#log.waiting;
+  }
+
   /** Holds proposals back until `resume`: transactions made meanwhile are all built on the same state. */
   pause(): void {
     this.#log.pause();
@@ -83,6 +88,7 @@ export class TestStore extends ReplicatedStore {
 
 class TestLog {
   entries = 0;
+  waiting = 0;
   readonly #state: MemoryState;
   readonly #failures: Error[] = [];
   #gate: Promise<void> = Promise.resolve();
@@ -94,7 +100,9 @@ class TestLog {
 
   async propose(data: Uint8Array): Promise<{ index: number; result: unknown }> {
     const failure = this.#failures.shift();
+    this.waiting += 1;
     await this.#gate;
+    this.waiting -= 1;
     if (failure !== undefined) throw failure;
     const index = this.#state.view.index + 1;
     const { result } = this.#state.apply(index, data);

@@ -49,8 +49,6 @@ test('a node whose program is too old for the cluster is not promoted', async (t
   const api = await withWorkers(t);
   const { store } = api.node;
   const { Newest } = PROGRAM.FeatureLevel;
-  const { ID } = store.cluster()!;
-  await patch(store, 'cluster', ID, (cluster) => ({ ...cluster, FeatureLevel: Newest }));
   const runs = (id: string, level: number) =>
     patch(store, 'node', id, (node) => {
       const Program = { ...PROGRAM, FeatureLevel: { Oldest: 1, Newest: level } };

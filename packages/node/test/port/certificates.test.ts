@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { connect as tlsConnect, type TLSSocket } from 'node:tls';
-import { ApiError, PROGRAM } from '@swarm/api';
+import { ApiError, clientVersion, PROGRAM } from '@swarm/api';
 import test from 'ava';
 import { WebSocket } from 'ws';
 import { ALL_RIGHTS, type NodeIdentity, tlsServerOptions } from '@swarm/identity';
@@ -291,7 +291,7 @@ test.serial(
     const program = { ...PROGRAM, FeatureLevel: { Oldest: 1, Newest: Newest - 1 } };
     const old = await join(good, { raftId: 5, address: '127.0.0.1:1', program });
     t.is(old.status, 400);
-    t.regex(old.message, /at feature level 2, and node second runs .* upgrade node second first/);
+    t.regex(old.message, /at feature level \d, and node second runs .* upgrade node second first/);
     const nobody = await world.certificate('nobody', 'manager');
     const unknown = await join(nobody, { raftId: 5, address: '127.0.0.1:1' });
     t.is(unknown.status, 403);
@@ -492,16 +492,13 @@ test.serial('a manager that demotes itself gets an answer, and is then cut off',
   const who = await world.certificate('modest', 'manager');
   const idle = await stream(who, '/_ping');
   const end = ended(idle);
-  const demote = () => {
-    const node = world.manager.store.get('node', 'modest')!;
-    const body = JSON.stringify({ ...node.Spec, Role: 'worker' });
-    return world.request(who, 'POST', `/nodes/modest/update?version=${node.Version.Index}`, {
-      body,
-    });
-  };
-  let answer = await demote();
-  // Meanwhile the allocator gives it its place in the mesh.
-  while (answer.code === 'OUT_OF_SEQUENCE') answer = await demote();
+  const node = world.manager.store.get('node', 'modest')!;
+  const body = JSON.stringify({ ...node.Spec, Role: 'worker' });
+  const { Index } = clientVersion(node);
+  // Meanwhile the allocator gives it its place in the mesh, which is not the client's business.
+  const answer = await world.request(who, 'POST', `/nodes/modest/update?version=${Index}`, {
+    body,
+  });
   t.is(answer.status, 200, answer.message);
   await end;
   t.is((await world.request(who, 'GET', '/nodes')).status, 403);

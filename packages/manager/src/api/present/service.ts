@@ -8,6 +8,7 @@ import {
   withDefaults,
 } from '@swarm/api';
 import type { View } from '../../store/store.js';
+import { presentVersion } from './version.js';
 
 /** A spec as clients may see it: without registry credentials. */
 export function presentSpec(spec: ServiceSpec): ServiceSpec {
@@ -16,7 +17,7 @@ export function presentSpec(spec: ServiceSpec): ServiceSpec {
 }
 
 export interface ServiceOptions {
-  /** Write out the defaults that hold. */
+  /** Write out the defaults that apply. */
   readonly insertDefaults?: boolean;
   /** Count the tasks. */
   readonly status?: boolean;
@@ -28,7 +29,7 @@ export function presentService(
   service: Service,
   { insertDefaults = false, status = false }: ServiceOptions = {},
 ): Service {
-  const { PreviousSpec: previous, PreviousSpecVersion: _, ...shown } = service;
+  const { PreviousSpec: previous, PreviousSpecVersion: _, ...shown } = presentVersion(service);
   const spec = presentSpec(service.Spec);
   return {
     ...shown,
@@ -48,7 +49,7 @@ export function countTasks(
   const mode = modeOf(service.Spec);
   const isJob = isJobMode(mode);
   const iteration = service.JobStatus?.JobIteration.Index ?? 0;
-  // A job's tasks are wanted until they are complete; those of earlier runs count no more.
+  // A job's tasks are wanted until they are complete. Tasks of earlier runs do not count.
   const goal = isJob ? 'complete' : 'running';
   let running = 0;
   let wanted = 0;
@@ -70,7 +71,7 @@ export function countTasks(
   };
 }
 
-/** What the spec itself says; undefined where the nodes decide. */
+/** The number that the spec gives; undefined where it depends on the nodes. */
 function desiredTasks(mode: Mode): number | undefined {
   if (mode.kind === 'replicated') return mode.replicas;
   return mode.kind === 'replicated-job' ? mode.maxConcurrent : undefined;

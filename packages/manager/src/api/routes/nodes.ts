@@ -11,7 +11,7 @@ import { flagOf, sendEmpty, sendJson } from '@swarm/http';
 import { refuseNode, removeNode } from '../../role-manager/remove-node.js';
 import { levelOf } from '../../store/feature-levels.js';
 import type { Transaction, View } from '../../store/store.js';
-import { write, writeAgain } from '../gate.js';
+import { requireVersion, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess, ManagerMember } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
@@ -29,7 +29,7 @@ function list(call: Call, manager: ManagerAccess): void {
   );
 }
 
-/** The node a request means; `self` is the node the client talks to, also when it forwarded. */
+/** The node that a request names. `self` is the node the client talks to, also when it forwards the request. */
 function target(call: Call, view: View): Node {
   const given = call.params.id!;
   if (given !== 'self') return find(view, 'node', given);
@@ -43,11 +43,9 @@ function inspect(call: Call, manager: ManagerAccess): void {
 async function update(call: Call, manager: ManagerAccess): Promise<void> {
   const version = parseObjectVersion(call.target.query.get('version'), 'node');
   const spec = decodeNodeSpec(await call.services.bodies.readJson(call.request));
-  await write(call.services, manager, (transaction) => {
+  await writeAgain(call.services, manager, (transaction) => {
     const node = target(call, transaction);
-    if (node.Version.Index !== version) {
-      throw new ApiError('OUT_OF_SEQUENCE', 'update out of sequence');
-    }
+    requireVersion(node, version);
     if (node.Spec.Role === 'manager' && spec.Role === 'worker') {
       checkDemotion(transaction, node, manager.members());
     }
@@ -58,14 +56,14 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
       );
     }
     if (node.Spec.Role === 'worker' && spec.Role === 'manager') checkPromotion(transaction, node);
-    transaction.update('node', { ...node, Spec: spec });
+    transaction.updateSpec('node', { ...node, Spec: spec });
   });
   sendEmpty(call.response);
 }
 
 /**
- * A node may become a manager when its program can do all that the cluster stores.
- * @throws ApiError FAILED_PRECONDITION
+ * Checks that the node's program understands everything the cluster stores, so that it may become a manager.
+ * @throws ApiError FAILED_PRECONDITION when it does not
  */
 function checkPromotion(view: View, { ID, Description }: Node): void {
   const program = Description?.Program ?? UNNAMED_PROGRAM;
@@ -74,18 +72,18 @@ function checkPromotion(view: View, { ID, Description }: Node): void {
 }
 
 /**
- * A manager may stop being one when the others that can be reached are still a majority.
- * @throws ApiError FAILED_PRECONDITION
+ * Checks that a manager may be demoted: the other managers that can be reached must still be a majority.
+ * @throws ApiError FAILED_PRECONDITION when they are not, or when the node is the last manager
  */
 export function checkDemotion(view: View, node: Node, members: readonly ManagerMember[]): void {
-  const managers = [...view.list('node')].filter((one) => one.Spec.Role === 'manager');
+  const managers = [...view.managers()].filter((one) => one.Spec.Role === 'manager');
   if (managers.length <= 1) {
     throw new ApiError(
       'FAILED_PRECONDITION',
       'attempting to demote the last manager of the swarm; promote another node first',
     );
   }
-  // Those whose demotion is under way count as gone already.
+  // Managers whose demotion is under way count as gone.
   const staying = members.filter(
     (member) =>
       member.nodeId !== node.ID && managers.some((manager) => manager.ID === member.nodeId),
@@ -102,7 +100,7 @@ export function checkDemotion(view: View, node: Node, members: readonly ManagerM
 async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   const force = flagOf(call.target.query, 'force');
   const { services } = call;
-  // The role manager gives up its tasks, and removes what is left of it in the Raft group.
+  // The role manager marks its tasks as orphaned, and removes what remains of it in the Raft group.
   await writeAgain(services, manager, (transaction) => {
     const aside = transaction.setAside('node', call.params.id!);
     if (aside !== undefined && force) {
@@ -116,7 +114,7 @@ async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   sendEmpty(call.response);
 }
 
-/** A node of which the cluster can not read what it stored: nobody knows its state, but its id. */
+/** Removes a node whose stored object cannot be read: only its id is known. */
 function removeUnreadable(
   transaction: Transaction,
   nodeId: string,
@@ -151,7 +149,7 @@ function checkRemoval(node: Node, members: readonly ManagerMember[], force: bool
 }
 
 export const nodeRoutes: readonly Route[] = [
-  // Only the leader hears of every manager, so it says which can be reached.
+  // Only the leader hears from every manager, so only it knows which can be reached.
   { method: 'GET', pattern: '/nodes', on: 'leader', handle: list },
   { method: 'GET', pattern: '/nodes/{id}', on: 'leader', handle: inspect },
   { method: 'DELETE', pattern: '/nodes/{id}', on: 'leader', handle: remove },

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { ApiError, decodeClusterSpec, makeJoinToken, parseObjectVersion } from '@swarm/api';
 import { flagOf, sendEmpty, sendJson } from '@swarm/http';
-import { write } from '../gate.js';
+import { requireVersion, writeAgain } from '../gate.js';
 import type { ManagerAccess } from '../manager-access.js';
 import { presentCluster } from '../present/cluster.js';
 import type { Call, Route } from '../router.js';
@@ -11,7 +11,7 @@ function inspect(call: Call, manager: ManagerAccess): void {
   if (cluster === undefined) {
     throw new ApiError(
       'NOT_IN_SWARM',
-      'This node is not a swarm manager. The cluster is being made.',
+      'This node is not a swarm manager. The cluster is being created; try again.',
     );
   }
   sendJson(call.response, presentCluster(cluster));
@@ -23,18 +23,16 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
   const version = parseObjectVersion(query.get('version'), 'swarm');
   if (flagOf(query, 'rotateManagerUnlockKey')) throw noAutolock();
   const body = await services.bodies.readJson(call.request);
-  await write(services, manager, (transaction) => {
+  await writeAgain(services, manager, (transaction) => {
     const cluster = transaction.cluster();
     if (cluster === undefined) throw new ApiError('INTERNAL', 'there is no cluster object');
     const spec = decodeClusterSpec(body, cluster.Spec);
-    if (cluster.Version.Index !== version) {
-      throw new ApiError('OUT_OF_SEQUENCE', 'update out of sequence');
-    }
+    requireVersion(cluster, version);
     const token = (rotate: string, present: string): string =>
       flagOf(query, rotate)
         ? makeJoinToken(new X509Certificate(cluster.TLSInfo.TrustRoot).raw, services.randomBytes)
         : present;
-    transaction.update('cluster', {
+    transaction.updateSpec('cluster', {
       ...cluster,
       Spec: spec,
       JoinTokens: {
@@ -50,7 +48,7 @@ function noAutolock(): ApiError {
   return new ApiError(
     'UNIMPLEMENTED',
     'autolock is not served yet, so there is no unlock key; protect the state directory of each ' +
-      'manager by an encrypted disk',
+      'manager with an encrypted disk',
   );
 }
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ApiError, type InitRequest, type Logger, newId, systemClock } from '@swarm/api';
+import { ApiError, type InitRequest, type Logger, newId, PROGRAM, systemClock } from '@swarm/api';
 import { LocalApi } from '../../../src/api/local-api.js';
 import type { LocalNodeInfo, NodeControl } from '../../../src/api/node-control.js';
 import { FORWARDED_HEADER, ManagerApi } from '@swarm/manager/assembly';
@@ -118,6 +118,7 @@ export class FakeNode implements NodeControl {
         CertIssuerPublicKey: 'a2V5',
       },
       RootRotationInProgress: false,
+      FeatureLevel: PROGRAM.FeatureLevel.Newest,
       DefaultAddrPool: ['10.0.0.0/8'],
       SubnetSize: 24,
       DataPathPort: 4789,
