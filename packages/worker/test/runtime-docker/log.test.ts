@@ -124,7 +124,7 @@ if (lacks === undefined) {
       const harness = openDockerRuntime(engine);
       try {
         const task = shell(
-          'echo one; echo e1 >&2; sleep 0.1; head -c 40000 /dev/zero | tr "\\000" x; echo; sleep 0.1; echo e2 >&2; sleep 0.1; echo two; printf end',
+          'echo one; sleep 0.1; echo e1 >&2; sleep 0.1; head -c 40000 /dev/zero | tr "\\000" x; echo; sleep 0.1; echo e2 >&2; sleep 0.1; echo two; printf end',
         );
         await prepare(harness.runtime, task);
         await harness.runtime.start(task.ID, progress);
