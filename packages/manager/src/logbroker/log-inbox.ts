@@ -8,7 +8,7 @@ import {
   STREAM_CREDIT_BYTES,
   STREAM_UNREAD_LIMIT_BYTES,
 } from './limits.js';
-import type { LogItem, TaskPlace } from './log-item.js';
+import type { LogItem } from './log-item.js';
 
 /** One request to one agent. Later tasks get a subscription of their own. */
 export interface Subscription {
@@ -181,13 +181,4 @@ export class LogInbox {
     subscription.owedBytes = 0;
     this.#channel.sendLog(nodeId, { type: 'log-credit', subscription: id, bytes: owedBytes });
   }
-}
-
-/** The place of a task as its agent understands it. */
-export function resumeOf(taskId: string, { stdout, stderr }: Omit<TaskPlace, 'taskId'>): LogResume {
-  return {
-    taskId,
-    ...(stdout?.position !== undefined && { stdout: stdout.position }),
-    ...(stderr?.position !== undefined && { stderr: stderr.position }),
-  };
 }

@@ -2,12 +2,9 @@ import {
   type AgentLog,
   type AgentLogEnd,
   type Clock,
-  compareStates,
   isTerminal,
   type LogLine,
   type LogOptions,
-  type Task,
-  type Timer,
 } from '@swarm/api';
 import type { LogChannel, LogListener } from '../dispatcher/log-channel.js';
 import type { Store, StoreChange } from '../store/store.js';
@@ -18,9 +15,9 @@ import {
   STREAM_SUBSCRIPTIONS_LIMIT,
   SUBSCRIPTION_TASKS_LIMIT,
 } from './limits.js';
-import { LogInbox, resumeOf, type Subscription } from './log-inbox.js';
+import { type Followed, type FollowedNode, FollowedTasks } from './followed-tasks.js';
+import { LogInbox, type Subscription } from './log-inbox.js';
 import type { LogItem, LogRequest } from './log-item.js';
-import { compareTimes, lastTimeOf, LogPlaces, RepeatFilter } from './log-places.js';
 import { selectedTasks, selects } from './selector.js';
 
 export interface LogStreamOptions {
@@ -33,27 +30,6 @@ export interface LogStreamOptions {
   readonly closed: () => void;
 }
 
-/** A selected task that is on a node. */
-interface Followed {
-  readonly id: string;
-  readonly nodeId: string;
-  /** Whether it came after the stream's start: its log is read from the beginning. */
-  readonly late: boolean;
-  /** `waiting` for its node; `done` when its log is complete or cannot be read. */
-  phase: 'waiting' | 'reading' | 'done';
-  /** Removed from the store while its last lines come. */
-  removed: boolean;
-}
-
-/** A node with selected tasks. */
-interface FollowedNode {
-  readonly tasks: Set<Followed>;
-  /** Runs while it has no session. */
-  timer?: Timer;
-  /** The reader knows that it is away. */
-  told: boolean;
-}
-
 /**
  * The logs of some tasks as one stream, with the lines of all nodes in order of arrival. `next` throws the
  * error that `fail` was given, after all lines.
@@ -62,11 +38,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   readonly #options: LogStreamOptions;
   readonly #log: LogOptions;
   readonly #inbox: LogInbox;
-  readonly #places: LogPlaces;
-  readonly #tasks = new Map<string, Followed>();
-  readonly #nodes = new Map<string, FollowedNode>();
-  /** By task and stream: what an agent without positions may send twice. */
-  readonly #repeats = new Map<string, RepeatFilter>();
+  readonly #tasks: FollowedTasks;
   readonly #reasons = new Set<string>();
   #reasonsDropped = 0;
   /** Nodes to ask again once the reader has read what they sent before. */
@@ -80,7 +52,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     const { request, id, channel, store } = options;
     this.#log = request.options;
     this.#inbox = new LogInbox(id, channel);
-    this.#places = new LogPlaces(request.resume);
+    this.#tasks = new FollowedTasks(options.clock, request.resume);
     this.#unwatch = this.#log.follow ? store.watch((change) => this.#changed(change)) : () => {};
     this.#begin();
   }
@@ -88,51 +60,40 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   #begin(): void {
     const { store, request } = this.#options;
     for (const task of selectedTasks(store, request.selector)) {
-      const isLate = request.resume !== undefined && !this.#places.has(task.ID);
-      if (this.#follow(task, isLate) || this.#log.follow || isTerminal(task.Status.State)) continue;
+      const isFollowed = this.#tasks.add(task, false) !== undefined;
+      if (isFollowed || this.#log.follow || isTerminal(task.Status.State)) continue;
       const what = task.NodeID === undefined ? 'been scheduled' : 'started yet';
       this.#reason(`task ${task.ID} has not ${what}`);
     }
-    for (const nodeId of this.#nodes.keys()) this.#ask(nodeId, this.#nodes.size);
+    const nodes = [...this.#tasks.nodes()];
+    for (const node of nodes) this.#ask(node, nodes.length);
     this.#finishIfDone();
   }
 
-  /** Takes in a task once its node knows it: an earlier question would find no such task. */
-  #follow(task: Task, late: boolean): boolean {
-    const { NodeID: nodeId, ID: id } = task;
-    if (nodeId === undefined || compareStates(task.Status.State, 'assigned') <= 0) return false;
-    const followed: Followed = { id, nodeId, late, phase: 'waiting', removed: false };
-    this.#tasks.set(id, followed);
-    const node = this.#nodes.get(nodeId);
-    if (node === undefined) this.#nodes.set(nodeId, { tasks: new Set([followed]), told: false });
-    else node.tasks.add(followed);
-    return true;
-  }
-
   /** Asks a node for the tasks that wait for it. @param shares nodes that are asked at this time */
-  #ask(nodeId: string, shares = 1): void {
-    const node = this.#nodes.get(nodeId);
-    if (node === undefined) return;
+  #ask(node: FollowedNode, shares = 1): void {
     const waiting = [...node.tasks].filter(({ phase }) => phase === 'waiting');
     if (waiting.length === 0) return;
     // Each subscription brings new credit: a node that keeps reconnecting would fill the memory.
-    if (this.#inbox.isBehind(nodeId)) {
-      this.#parked.add(nodeId);
+    if (this.#inbox.isBehind(node.id)) {
+      this.#parked.add(node.id);
       return;
     }
-    const begun = waiting.filter(({ id }) => this.#places.of(id) !== undefined);
-    const fresh = waiting.filter(({ id }) => this.#places.of(id) === undefined);
+    const begun = waiting.filter((task) => this.#tasks.hasBegun(task));
+    const fresh = waiting.filter((task) => !this.#tasks.hasBegun(task));
+    const whole = { ...this.#log, tail: -1 };
+    const since = this.#tasks.earliest(begun);
     const groups = [
-      [begun, { ...this.#log, tail: -1, ...sinceOf(this.#earliest(begun)) }],
+      [begun, since === undefined ? whole : { ...whole, since }],
       [fresh.filter(({ late }) => !late), this.#log],
-      [fresh.filter(({ late }) => late), { ...this.#log, tail: -1 }],
+      [fresh.filter(({ late }) => late), whole],
     ] as const;
     const parts = groups.flatMap(([tasks, options]) =>
       chunks(tasks, SUBSCRIPTION_TASKS_LIMIT).map((part) => [part, options] as const),
     );
     for (const [part, options] of parts) {
-      if (this.#subscribe(nodeId, part, options, shares * parts.length)) continue;
-      this.#absent(nodeId, node);
+      if (this.#subscribe(node.id, part, options, shares * parts.length)) continue;
+      this.#absent(node);
       return;
     }
   }
@@ -148,96 +109,65 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
       for (const task of tasks) task.phase = 'done';
       return true;
     }
-    const resume = tasks.flatMap(({ id }) => {
-      const place = this.#places.of(id);
-      return place === undefined ? [] : [resumeOf(id, place)];
-    });
     const taskIds = tasks.map(({ id }) => id);
-    if (!this.#inbox.open({ nodeId, taskIds, options, resume }, shares)) return false;
-    for (const task of tasks) {
-      task.phase = 'reading';
-      for (const stream of ['stdout', 'stderr'] as const) {
-        const from = this.#places.of(task.id)?.[stream];
-        if (from !== undefined && from.pieces > 0)
-          this.#repeats.set(`${task.id}/${stream}`, new RepeatFilter(from));
-      }
-    }
-    return true;
-  }
-
-  /** For agents that know no positions: the time that none of these tasks has gone beyond. */
-  #earliest(tasks: readonly Followed[]): string | undefined {
-    const times = tasks.map(({ id }) => lastTimeOf(this.#places.of(id) ?? {}));
-    const known = times.filter((time) => time !== undefined).sort(compareTimes);
-    return known.length < times.length ? this.#log.since : known[0];
+    const request = { nodeId, taskIds, options, resume: this.#tasks.begin(tasks) };
+    if (this.#inbox.open(request, shares)) return true;
+    this.#tasks.settle(taskIds, 'waiting');
+    return false;
   }
 
   // --- Nodes that come and go
 
   connected(nodeId: string): void {
-    const node = this.#nodes.get(nodeId);
+    const node = this.#tasks.node(nodeId);
     if (this.#closed || node === undefined) return;
-    this.#present(node);
-    this.#ask(nodeId);
+    this.#options.clock.clearTimeout(node.timer);
+    node.timer = undefined;
+    node.told = false;
+    this.#ask(node);
     this.#finishIfDone();
   }
 
   disconnected(nodeId: string): void {
     if (this.#closed) return;
     this.#parked.delete(nodeId);
-    for (const subscription of this.#inbox.ofNode(nodeId)) this.#drop(subscription);
-    const node = this.#nodes.get(nodeId);
-    if (node !== undefined) this.#absent(nodeId, node);
+    for (const subscription of this.#inbox.ofNode(nodeId)) {
+      this.#inbox.forget(subscription);
+      // What it did not bring is asked for again.
+      this.#tasks.settle(subscription.taskIds, 'waiting');
+    }
+    const node = this.#tasks.node(nodeId);
+    if (node !== undefined) this.#absent(node);
     this.#finishIfDone();
   }
 
-  /** What this subscription did not bring is asked for again. */
-  #drop(subscription: Subscription): void {
-    this.#inbox.forget(subscription);
-    this.#settle(subscription, 'waiting');
-  }
-
-  #settle(subscription: Subscription, phase: 'waiting' | 'done'): void {
-    for (const id of subscription.taskIds) {
-      const task = this.#tasks.get(id);
-      if (task?.removed) this.#release(id);
-      else if (task?.phase === 'reading') task.phase = phase;
-    }
-  }
-
-  #present(node: FollowedNode): void {
-    this.#options.clock.clearTimeout(node.timer);
-    delete node.timer;
-    node.told = false;
-  }
-
   /** A short absence costs the reader nothing: a node looks for a new leader, or restarts its daemon. */
-  #absent(nodeId: string, node: FollowedNode): void {
+  #absent(node: FollowedNode): void {
     if (node.timer !== undefined || node.told) return;
     const { clock, store } = this.#options;
-    const isDown = store.get('node', nodeId)?.Status.State !== 'ready';
+    const isDown = store.get('node', node.id)?.Status.State !== 'ready';
     if (isDown && !this.#log.follow) {
-      this.#missing(nodeId, node);
+      this.#missing(node);
       return;
     }
     const waitMs = this.#log.follow ? AWAY_NOTICE_MS : NODE_WAIT_MS;
     node.timer = clock.setTimeout(() => {
-      delete node.timer;
-      this.#missing(nodeId, node);
+      node.timer = undefined;
+      this.#missing(node);
       this.#finishIfDone();
     }, waitMs);
   }
 
   /** Reports once that a node with logs to read is away, and gives up on what will not come any more. */
-  #missing(nodeId: string, node: FollowedNode): void {
+  #missing(node: FollowedNode): void {
     const { store } = this.#options;
     const waiting = [...node.tasks].filter(({ phase }) => phase === 'waiting');
     const [first] = waiting;
     if (first === undefined) return;
     node.told = true;
-    const name = this.#nodeName(nodeId);
+    const name = this.#nodeName(node.id);
     if (!this.#log.follow) this.#reason(`node ${name} is not available`);
-    else if (store.get('node', nodeId) === undefined) {
+    else if (store.get('node', node.id) === undefined) {
       this.#reason(
         `node ${name} was removed from the cluster, with the logs of its tasks`,
         first.id,
@@ -269,7 +199,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
       return;
     }
     this.#inbox.forget(subscription);
-    this.#settle(subscription, 'done');
+    this.#tasks.settle(subscription.taskIds, 'done');
     if (message.error !== undefined) {
       const [taskId] = subscription.taskIds;
       this.#reason(`node ${this.#nodeName(nodeId)}: ${message.error}`, taskId);
@@ -282,21 +212,16 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     if (this.#inbox.isFull) {
       // Leaves them to the agent, which is asked again from here once the reader has read on.
       this.#inbox.cancel(subscription);
-      this.#settle(subscription, 'waiting');
+      this.#tasks.settle(subscription.taskIds, 'waiting');
       this.#parked.add(nodeId);
       return;
     }
-    for (const line of lines) {
-      if (!taskIds.has(line.taskId) || !this.#tasks.has(line.taskId)) continue;
-      const repeats = this.#repeats.get(`${line.taskId}/${line.stream}`);
-      if (repeats?.isNew(line) === false) continue;
-      this.#places.advance(line);
-      this.#inbox.put(subscription, line);
-    }
+    for (const line of lines)
+      if (taskIds.has(line.taskId) && this.#tasks.accept(line)) this.#inbox.put(subscription, line);
     if (!this.#inbox.isBeyondCredit(subscription)) return;
     // Only an agent that ignores its credit gets here.
     this.#inbox.cancel(subscription);
-    this.#settle(subscription, 'done');
+    this.#tasks.settle(subscription.taskIds, 'done');
     const [taskId] = taskIds;
     this.#reason(`node ${this.#nodeName(nodeId)} sent faster than the logs were read`, taskId);
     this.#finishIfDone();
@@ -305,52 +230,35 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   // --- Tasks and services that come and go
 
   #changed(change: StoreChange): void {
-    const { request } = this.#options;
-    const asked = new Set<string>();
+    const { request, channel } = this.#options;
+    const { serviceIds, taskIds } = request.selector;
+    const asked = new Set<FollowedNode>();
     let isLess = change.reset;
     for (const { kind, action, object } of change.events) {
-      if (kind === 'service') {
-        isLess ||= action === 'remove' && request.selector.serviceIds?.includes(object.ID) === true;
-      }
+      if (kind === 'service' && action === 'remove')
+        isLess ||= serviceIds?.includes(object.ID) === true;
       if (kind !== 'task') continue;
       const known = this.#tasks.get(object.ID);
       if (known === undefined) {
-        if (action !== 'remove' && selects(request.selector, object) && this.#follow(object, true))
-          asked.add(object.NodeID!);
-        isLess ||= request.selector.taskIds?.includes(object.ID) === true;
-        continue;
+        isLess ||= taskIds?.includes(object.ID) === true;
+        if (action === 'remove' || !selects(request.selector, object)) continue;
+        const node = this.#tasks.add(object, true);
+        if (node !== undefined) asked.add(node);
+      } else if (action === 'remove') {
+        this.#tasks.remove(known);
+        isLess = true;
+      } else if (known.phase === 'waiting' && isTerminal(object.Status.State)) {
+        const isTold = this.#tasks.node(known.nodeId)?.told === true;
+        if (isTold && !this.#mayComeBack(known)) known.phase = 'done';
+        isLess = true;
       }
-      if (action === 'remove') this.#forget(known);
-      else if (known.phase !== 'waiting' || !isTerminal(object.Status.State)) continue;
-      else if (this.#nodes.get(known.nodeId)?.told && !this.#mayComeBack(known))
-        known.phase = 'done';
-      isLess = true;
     }
-    const { channel } = this.#options;
-    for (const nodeId of asked) {
+    for (const node of asked) {
       // A node that is away is asked when it comes back.
-      if (channel.isConnected(nodeId)) this.#ask(nodeId, asked.size);
-      else this.#absent(nodeId, this.#nodes.get(nodeId)!);
+      if (channel.isConnected(node.id)) this.#ask(node, asked.size);
+      else this.#absent(node);
     }
     if (isLess) this.#finishIfDone();
-  }
-
-  #forget(task: Followed): void {
-    const node = this.#nodes.get(task.nodeId);
-    node?.tasks.delete(task);
-    if (node?.tasks.size === 0) {
-      this.#present(node);
-      this.#nodes.delete(task.nodeId);
-    }
-    task.removed = true;
-    // A node that still sends its last lines may do so.
-    if (task.phase !== 'reading') this.#release(task.id);
-  }
-
-  #release(taskId: string): void {
-    this.#tasks.delete(taskId);
-    this.#places.remove(taskId);
-    for (const stream of ['stdout', 'stderr']) this.#repeats.delete(`${taskId}/${stream}`);
   }
 
   // --- To the reader
@@ -366,8 +274,10 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     for (const nodeId of this.#parked) {
       if (this.#inbox.isBehind(nodeId)) continue;
       this.#parked.delete(nodeId);
-      if (!this.#closed) this.#ask(nodeId);
+      const node = this.#tasks.node(nodeId);
+      if (!this.#closed && node !== undefined) this.#ask(node);
     }
+    this.#finishIfDone();
     return { done: false, value: item };
   }
 
@@ -402,7 +312,7 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
 
   /** Whether a node that was not found yet may still answer. */
   #isWaiting(): boolean {
-    for (const node of this.#nodes.values()) if (node.timer !== undefined) return true;
+    for (const { timer } of this.#tasks.nodes()) if (timer !== undefined) return true;
     return false;
   }
 
@@ -442,14 +352,10 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     if (this.#closed) return;
     this.#closed = true;
     this.#unwatch();
-    for (const { timer } of this.#nodes.values()) this.#options.clock.clearTimeout(timer);
+    for (const { timer } of this.#tasks.nodes()) this.#options.clock.clearTimeout(timer);
     this.#inbox.end();
     this.#options.closed();
   }
-}
-
-function sinceOf(since: string | undefined): { readonly since?: string } {
-  return since === undefined ? {} : { since };
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {

@@ -1,4 +1,4 @@
-import { ApiError, type Clock } from '@swarm/api';
+import { ApiError, type Clock, compareStates } from '@swarm/api';
 import { pause } from '@swarm/http';
 import type { View } from '../store/store.js';
 import { LEADERLESS_LIMITS_MS, LEADERLESS_NOTICE_MS, PLACES_SLACK, RESUME_MS } from './limits.js';
@@ -30,7 +30,9 @@ export async function* resumedLogs(options: ResumedLogsOptions): AsyncGenerator<
   const isKept = (taskId: string): boolean => view.get('task', taskId) !== undefined;
   const places = new LogPlaces(request.resume);
   // Tasks that come after this are read whole, whenever they are found.
-  for (const task of selectedTasks(view, request.selector)) places.add(task.ID);
+  for (const task of selectedTasks(view, request.selector)) {
+    if (compareStates(task.Status.State, 'assigned') > 0) places.add(task.ID);
+  }
   let placesLimit = places.size + PLACES_SLACK;
   let begun = false;
   let waitMs = RESUME_MS.minMs;
