@@ -99,6 +99,14 @@ export const API_SURFACE: readonly SurfaceRoute[] = [
   { method: 'DELETE', pattern: '/configs/{id}', body: 'none' },
   { method: 'POST', pattern: '/configs/{id}/update', body: 'secret', query: ['version'] },
   { method: 'GET', pattern: '/events', body: 'none', query: ['since', 'until', 'filters'] },
+  { method: 'GET', pattern: '/x/services/{id}/history', body: 'none' },
+  {
+    method: 'POST',
+    pattern: '/x/services/{id}/rollback',
+    body: 'none',
+    query: ['version', 'to'],
+  },
+  { method: 'POST', pattern: '/x/services/{id}/resume', body: 'none', query: ['version'] },
   { method: 'GET', pattern: '/x/backup', body: 'none', query: ['stale'] },
   {
     method: 'POST',

@@ -264,6 +264,102 @@ test('service update --rollback stands alone', async (t) => {
   t.is(done.asked.length, 0);
 });
 
+const RESUME = `/x/services/${WEB.ID}/resume`;
+const ROLLBACK = `/x/services/${WEB.ID}/rollback`;
+const PAUSED = { State: 'paused', Message: 'update paused due to failure' };
+
+test('service update --resume goes on with what is paused, and stands alone', async (t) => {
+  const done = await command(
+    t,
+    { ...RUNNING, [`POST ${RESUME}`]: {} },
+    ...['service', 'update', '-q', '--resume', 'web'],
+  );
+  t.deepEqual([done.code, done.out], [0, 'web\n'], done.err);
+  t.is(sent(done, RESUME).query.version, '10');
+  const both = await command(
+    t,
+    RUNNING,
+    'service',
+    'update',
+    '--resume',
+    '--env-add',
+    'A=B',
+    'web',
+  );
+  t.is(both.code, 1);
+  t.regex(both.err, /may not be combined with --resume: leave out --env-add/);
+});
+
+test('service rollback --to goes to a revision by its number', async (t) => {
+  const answers = { ...RUNNING, [`POST ${ROLLBACK}`]: {} };
+  const done = await command(t, answers, 'service', 'rollback', '-d', '--to', '3', 'web');
+  t.is(done.code, 0, done.err);
+  t.deepEqual(sent(done, ROLLBACK).query, { version: '10', to: '3' });
+  const bad = await command(t, answers, 'service', 'rollback', '--to', 'v1', 'web');
+  t.is(bad.code, 1);
+  t.regex(bad.err, /--to v1: give the number of a revision/);
+});
+
+test('service history lists the revisions with what became of them', async (t) => {
+  const revision = {
+    ...{ Number: 2, IsCurrent: true, IsRollbackTarget: false, State: 'paused', Cause: 'update' },
+    ...{ CreatedAt: '2026-01-01T00:00:00Z', StartedAt: '2026-01-01T00:00:00Z' },
+    ...{ Message: PAUSED.Message, Spec: WEB.Spec },
+  };
+  const first = {
+    ...revision,
+    ...{ Number: 1, IsCurrent: false, IsRollbackTarget: true, State: 'completed', Cause: 'create' },
+    Message: undefined,
+  };
+  const answers = { 'GET /x/services/web/history': [revision, first] };
+  const done = await command(t, answers, 'service', 'history', 'web');
+  t.is(done.code, 0, done.err);
+  const lines = done.out.split('\n');
+  t.regex(lines[0]!, /^REVISION +STATE +BY +STARTED +IMAGE +MESSAGE$/);
+  t.regex(
+    lines[1]!,
+    /^2 \(current\) +paused +update +.* ago +nginx:1 +update paused due to failure$/,
+  );
+  t.regex(lines[2]!, /^1 \(rollback\) +completed +create +.* ago +nginx:1$/);
+  t.is((await command(t, answers, 'service', 'history', '-q', 'web')).out, '2\n1\n');
+  const json = await command(t, answers, 'service', 'history', '--format', 'json', 'web');
+  t.like(JSON.parse(json.out.split('\n')[0]!), { Number: 2, Spec: { Name: 'web' } });
+});
+
+test('service ls and ps show a pause, and templates keep the bare numbers', async (t) => {
+  const paused = { ...WEB, UpdateStatus: PAUSED };
+  const answers = { ...RUNNING, 'GET /services': [paused], 'GET /services/web': paused };
+  const listed = await command(t, answers, 'service', 'ls');
+  t.regex(listed.out, / 1\/2 \(update paused\) /);
+  const template = await command(t, answers, 'service', 'ls', '--format', '{{.Replicas}}');
+  t.is(template.out, '1/2\n');
+  const tasks = await command(t, answers, 'service', 'ps', 'web');
+  t.is(tasks.code, 0);
+  t.regex(tasks.err, /^service update paused: update paused due to failure\n/);
+  t.is((await command(t, answers, 'service', 'ps', '-q', 'web')).err, '');
+});
+
+test('scaling a paused service is no failure, a new image that pauses is one', async (t) => {
+  const paused = { ...WEB, UpdateStatus: PAUSED };
+  const answers = { ...RUNNING, [`GET /services/${WEB.ID}`]: paused };
+  const scaled = await command(t, answers, 'service', 'scale', '-q', 'web=2');
+  t.is(scaled.code, 0);
+  t.regex(scaled.err, /update paused/);
+  const labelled = await command(
+    t,
+    answers,
+    'service',
+    'update',
+    '-q',
+    '--label-add',
+    'a=b',
+    'web',
+  );
+  t.is(labelled.code, 0);
+  const updated = await command(t, answers, 'service', 'update', '-q', '--env-add', 'A=B', 'web');
+  t.is(updated.code, 1);
+});
+
 test('service scale scales services and jobs, each for itself', async (t) => {
   const all = { ...WEB, ID: 'all', Spec: { ...WEB.Spec, Mode: { Global: {} } } };
   const job = { ...WEB, ID: 'job', Spec: { ...WEB.Spec, Mode: { ReplicatedJob: {} } } };

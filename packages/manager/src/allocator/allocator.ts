@@ -26,6 +26,7 @@ import type { AddressBook } from './address-book.js';
 import { wantedNetworks } from './attachments.js';
 import { MeshIndexes } from './node-mesh.js';
 import { endpointOf, isAllocated, PortTable } from './port-table.js';
+import { earlierRevision, taskPorts } from './task-ports.js';
 
 const DEBOUNCE_MS = 2;
 const DEBOUNCE_LIMIT_MS = 20;
@@ -251,7 +252,8 @@ class Allocator implements ControlLoop {
       wait(transaction, task, time, waitsFor);
       return;
     }
-    const Endpoint = { Ports: service?.Endpoint.Ports ?? [] };
+    const Ports = service === undefined ? [] : taskPorts(transaction, task, service);
+    const Endpoint = { Ports };
     const attached = this.#attach(transaction, { ...task, Endpoint });
     if ('Err' in attached) {
       this.#unattached.add(task.ID);
@@ -347,7 +349,7 @@ function taskWaitsFor(view: View, task: Task, service: Service | undefined): Rea
       Err: `its service ${task.ServiceID} does not exist`,
     };
   }
-  if (isAllocated(service)) return undefined;
+  if (isAllocated(service) || earlierRevision(view, task, service) !== undefined) return undefined;
   return {
     Message: 'waiting for the published ports of its service',
     Err: service.AllocationError ?? 'the ports of its service are not allocated yet',

@@ -3,6 +3,7 @@ import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
 import { type StoreChange, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
 import { concernsTasks, type NodeMatcher } from './placement.js';
+import { pausedFallback } from './revisions.js';
 import { byAge } from './slot.js';
 import { formatTime } from './time.js';
 import { type PassResult, WorkQueue } from './work-queue.js';
@@ -92,6 +93,12 @@ export class ConstraintEnforcer implements ControlLoop {
     );
   }
 
+  /** The spec that the task has to meet: while an update is paused, tasks may be of another than the service. */
+  #madeOf(tx: Transaction, service: Service, task: Task): Service {
+    if (task.SpecVersion.Index === service.SpecVersion.Index) return service;
+    return pausedFallback(tx, service, this.#context.store.timeMs()) ?? service;
+  }
+
   /** Oldest tasks first: when the node has too little for all, every leader keeps the same ones. */
   #violations(tx: Transaction, node: Node): { task: Task; reason: string }[] {
     const violations: { task: Task; reason: string }[] = [];
@@ -100,7 +107,7 @@ export class ConstraintEnforcer implements ControlLoop {
     const tasks = [...tx.tasksByNode(node.ID)].filter(isEnforced).sort(byAge);
     for (const task of tasks) {
       const service = tx.get('service', task.ServiceID);
-      if (service !== undefined && !this.#matches(service, node)) {
+      if (service !== undefined && !this.#matches(this.#madeOf(tx, service, task), node)) {
         violations.push({ task, reason: `${MESSAGE}: placement constraints are not satisfied` });
         continue;
       }

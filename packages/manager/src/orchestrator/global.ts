@@ -52,7 +52,11 @@ export function reconcileGlobal(pass: Pass): void {
 
 function standingOf(pass: Pass, node: Node): Standing {
   if (node.Status.State === 'down' || node.Spec.Availability === 'drain') return 'stop';
-  if (!pass.nodeMatches(pass.service, node)) return 'stop';
+  if (!pass.nodeMatches(pass.source, node)) {
+    // While an update is paused, what runs by the new spec stays, but nothing new is made by it.
+    const isKept = pass.source !== pass.service && pass.nodeMatches(pass.service, node);
+    return isKept ? 'keep' : 'stop';
+  }
   return node.Spec.Availability === 'pause' ? 'keep' : 'run';
 }
 

@@ -7,6 +7,7 @@ import {
 import { type NewTask, newTask } from './new-task.js';
 import type { Observations } from './observations.js';
 import type { NodeMatcher } from './placement.js';
+import { pausedFallback, type RevisionLedger } from './revisions.js';
 import { isTaskDirty, specDifference } from './task-dirty.js';
 
 /** Size of a task object without its spec: id, names, status, attachments. An upper estimate. */
@@ -15,7 +16,7 @@ const TASK_OVERHEAD_BYTES = 4096;
 /** How many changes fit into one transaction when each may carry a whole task or service with this spec. */
 export function changesLimit(spec: ServiceSpec): number {
   const bytes = Buffer.byteLength(JSON.stringify(spec)) + TASK_OVERHEAD_BYTES;
-  // A service update also carries the previous spec, hence the 3 spare places.
+  // The end of a roll-out writes the service and two revisions, hence the 3 spare places.
   const fitting = Math.floor(TRANSACTION_BYTES_LIMIT / bytes) - 3;
   return Math.max(4, Math.min(TRANSACTION_CHANGES_LIMIT, fitting));
 }
@@ -43,6 +44,8 @@ export class Pass {
   readonly observations: Observations;
   readonly nodeMatches: NodeMatcher;
   readonly #randomBytes: (size: number) => Uint8Array;
+  /** What tasks are made of while the roll-out is paused, if not of the service. */
+  readonly #fallback: Service | undefined;
   readonly #changed = new Set<string>();
   readonly #limit: number;
   #left: number;
@@ -58,6 +61,12 @@ export class Pass {
     this.#randomBytes = options.randomBytes;
     this.#limit = options.limit;
     this.#left = options.limit;
+    this.#fallback = pausedFallback(options.tx, options.service, options.now);
+  }
+
+  /** What new tasks are made of: the service, or while its roll-out is paused, what completed last. */
+  get source(): Service {
+    return this.#fallback ?? this.service;
   }
 
   /**
@@ -79,15 +88,25 @@ export class Pass {
 
   create(options: Omit<NewTask, 'service'>): void {
     this.#left--;
-    this.tx.create(
-      'task',
-      newTask({ ...options, service: this.service }, this.now, this.#randomBytes),
-    );
+    const service = this.source;
+    this.tx.create('task', newTask({ ...options, service }, this.now, this.#randomBytes));
   }
 
   updateService(service: Service): void {
     this.#left--;
     this.tx.update('service', service);
+  }
+
+  /** Writes the service with what changed of its revisions: as much as 3 changes with a spec. */
+  updateRevisions(ledger: RevisionLedger, service: Service): void {
+    this.#left -= 3;
+    ledger.write(this.tx, service, 'cluster');
+  }
+
+  /** Removes one of the service's revisions. */
+  removeRevision(id: string): void {
+    this.#left--;
+    this.tx.remove('revision', id);
   }
 
   /** Marks a slot that this pass changed, so what the pass read of it is out of date. */
@@ -104,8 +123,13 @@ export class Pass {
     this.#wakeAt = Math.min(this.#wakeAt, time);
   }
 
+  /** Whether an update has to replace the task. While paused, none has to if a new one would be the same. */
   isDirty(task: Task): boolean {
-    const { service } = this;
+    const isFallback = this.#fallback !== undefined && !this.#differs(this.#fallback, task);
+    return !isFallback && this.#differs(this.service, task);
+  }
+
+  #differs(service: Service, task: Task): boolean {
     if (task.SpecVersion.Index === service.SpecVersion.Index) return false;
     const node = task.NodeID === undefined ? undefined : this.tx.get('node', task.NodeID);
     const difference = this.observations.difference(service.SpecVersion.Index, task, () =>

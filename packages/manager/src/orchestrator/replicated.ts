@@ -50,14 +50,15 @@ function fill(pass: Pass, numbers: readonly number[], dead: readonly Slot[]): vo
 
 /**
  * Whether the slot's last task ended and must not restart: the slot counts as filled, its work is done.
- * During a rollback, tasks from before it do not count: a rollback puts every slot to work again.
+ * During a rollback, tasks that failed before it do not count: it puts their slots to work again.
  */
 function isFinished(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
   if (last === undefined || last.DesiredState === 'remove') return false;
   const status = pass.service.UpdateStatus;
   const isBeforeRollback = parseTime(last.CreatedAt) < parseTime(status?.StartedAt);
-  if (isRollback(status) && isUpdating(pass.service) && isBeforeRollback) return false;
+  const isBack = isRollback(status) && isUpdating(pass.service) && isBeforeRollback;
+  if (isBack && last.Status.State !== 'complete') return false;
   return !shouldRestart(last, slot.tasks, pass.now);
 }
 

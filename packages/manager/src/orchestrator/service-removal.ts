@@ -1,6 +1,7 @@
 import type { Service } from '@swarm/api';
-import type { Transaction } from '../store/store.js';
+import type { Transaction, View } from '../store/store.js';
 import type { Pass } from './pass.js';
+import { isRevisionId } from './revisions.js';
 
 /** Whether the removal loop is in charge of the service. No other orchestrator then touches it. */
 export function isPendingDelete(service: Service): boolean {
@@ -9,7 +10,7 @@ export function isPendingDelete(service: Service): boolean {
 
 /**
  * Deletes a service: sets all its tasks to REMOVE, waits for the reaper to delete them once they have
- * stopped, and removes the service after the last one. Only then are its name and ports free, so nothing
+ * stopped, and removes the service with its revisions after the last one. Only then are its name and ports free, so nothing
  * that takes them can meet what is left of it (MB#29293, #32552).
  */
 export function removeService(pass: Pass): void {
@@ -20,7 +21,19 @@ export function removeService(pass: Pass): void {
     if (!pass.hasRoom(1)) return;
     pass.setDesired(task, 'remove');
   }
-  if (left === 0) pass.tx.remove('service', pass.service.ID);
+  if (left > 0) return;
+  for (const id of revisionIds(pass.tx, pass.service.ID)) {
+    if (!pass.hasRoom(1)) return;
+    pass.removeRevision(id);
+  }
+  if (pass.hasRoom(1)) pass.tx.remove('service', pass.service.ID);
+}
+
+/** Ids of the service's revisions, unreadable ones included. */
+function revisionIds(view: View, serviceId: string): string[] {
+  const readable = [...view.revisionsByService(serviceId)].map(({ ID }) => ID);
+  const aside = [...view.allSetAside('revision')].map(({ id }) => id);
+  return [...readable, ...aside.filter((id) => isRevisionId(id, serviceId))];
 }
 
 /** Tasks of an unreadable service changed in one transaction. Few, because their specs may be large. */
@@ -39,6 +52,7 @@ export function removeUnreadable(tx: Transaction, serviceId: string): boolean {
     left -= 1;
     tx.update('task', { ...task, DesiredState: 'remove' });
   }
+  for (const id of revisionIds(tx, serviceId)) tx.remove('revision', id);
   tx.remove('service', serviceId);
   return true;
 }

@@ -101,7 +101,13 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   service: [
     ...META,
     ...CLIENT_VERSION,
-    ...leaveOut('PreviousSpec', 'PreviousSpecVersion', 'UpdateStatus', 'ServiceStatus'),
+    ...leaveOut(
+      'PreviousSpec',
+      'PreviousSpecVersion',
+      'Revisions',
+      'UpdateStatus',
+      'ServiceStatus',
+    ),
     ...leaveOut('AllocationError', 'Endpoint.VirtualIPs', 'JobStatus.LastExecution'),
     put('Endpoint', { Spec: {} }),
     put('SpecVersion', { Index: 0 }),
@@ -124,4 +130,12 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   network: [...META, texts('Spec.Labels'), texts('Spec.DriverOpts'), ...leaveOut('Spec.IPAM')],
   secret: [...META, texts('Spec.Labels')],
   config: [...META, texts('Spec.Labels')],
+  revision: [
+    ...META,
+    put('Cause', 'update'),
+    put('StartedAt', EPOCH),
+    // Without a time of completion the cluster does not fall back to it by itself.
+    ...leaveOut('Outcome', 'Message', 'EndedAt', 'CompletedAt'),
+    texts('Spec.Labels'),
+  ],
 };

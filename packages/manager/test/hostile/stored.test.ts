@@ -94,6 +94,7 @@ function badObjects(): [Kind, Record<string, unknown>][] {
     ['network', { ID: 'net-2' }],
     ['secret', { ID: 'secret-1', Spec: { Name: { a: 1 } } }],
     ['config', { ID: 'config-1', Spec: 7 }],
+    ['revision', { ID: 's-mode-1', ServiceID: 's-mode', Number: 1, Spec: 7 }],
     ['cluster', { ID: 'cluster-1', Spec: { Orchestration: null, Dispatcher: BIG } }],
   ];
 }
@@ -197,6 +198,7 @@ test('objects damaged at any place, before and after the start, do not stop the 
     'network',
     'secret',
     'config',
+    'revision',
     'cluster',
   );
   const many = fc.array(fc.tuple(kinds, spoils), { minLength: 1, maxLength: 20 });

@@ -10,7 +10,12 @@ import { silentLogger, type ServiceSpec } from '@swarm/api';
 import type { ControlLoop } from '../../src/control-loop.js';
 import { createOrchestrators } from '../../src/orchestrator/index.js';
 import { isUp } from '../../src/orchestrator/observations.js';
-import { applyServiceUpdate } from '../../src/orchestrator/service-update.js';
+import {
+  planServiceUpdate,
+  resumeService,
+  writeServiceUpdate,
+} from '../../src/orchestrator/service-update.js';
+import type { View } from '../../src/store/store.js';
 import { nodeMatches } from '../../src/scheduler/constraint.js';
 import { nodeDraft, patch, put, serviceDraft, taskDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
@@ -114,18 +119,32 @@ export class OrchestratorWorld {
   }
 
   async update(change: (spec: ServiceSpec) => ServiceSpec, id = 'web'): Promise<void> {
+    await this.store.transact((tx) => {
+      const service = requireService(tx, id);
+      const options = { nowMs: this.store.timeMs() };
+      writeServiceUpdate(tx, planServiceUpdate(tx, service, change(service.Spec), options));
+    });
+  }
+
+  async rollBack(to: 'previous' | number = 'previous', id = 'web'): Promise<void> {
+    await this.store.transact((tx) => {
+      const service = requireService(tx, id);
+      const options = { rollback: to, nowMs: this.store.timeMs() };
+      writeServiceUpdate(tx, planServiceUpdate(tx, service, service.Spec, options));
+    });
+  }
+
+  async resume(id = 'web'): Promise<void> {
     await patch(this.store, 'service', id, (service) =>
-      applyServiceUpdate(service, change(service.Spec), { nowMs: this.store.timeMs() }),
+      resumeService(service, this.store.timeMs()),
     );
   }
 
-  async rollBack(id = 'web'): Promise<void> {
-    await patch(this.store, 'service', id, (service) =>
-      applyServiceUpdate(service, service.Spec, {
-        rollback: 'previous',
-        nowMs: this.store.timeMs(),
-      }),
-    );
+  /** The revisions as they are stored, oldest first: number, image and outcome. */
+  revisions(id = 'web'): string[] {
+    return [...this.store.revisionsByService(id)]
+      .sort((a, b) => a.Number - b.Number)
+      .map((one) => `${one.Number} ${one.Spec.TaskTemplate.ContainerSpec?.Image} ${one.Outcome}`);
   }
 
   async image(Image: string): Promise<void> {
@@ -294,4 +313,10 @@ export class OrchestratorWorld {
       return this.#seed >>> 16;
     });
   }
+}
+
+function requireService(view: View, id: string): Service {
+  const service = view.get('service', id);
+  if (service === undefined) throw new Error(`no service ${id}`);
+  return service;
 }
