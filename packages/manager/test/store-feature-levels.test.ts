@@ -70,7 +70,11 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
       },
     },
   ),
-  task: taskDraft('t1', { Labels: { a: 'b' } }),
+  task: taskDraft('t1', {
+    Labels: { a: 'b' },
+    Status: { ...taskDraft('t1').Status, StartedAt: '2026-01-01T00:00:00.000Z' },
+    Stop: { Reason: 'its node is drained', Moved: true },
+  }),
   network: networkDraft('net1'),
   secret: { ID: 'sec1', Spec: { Name: 'sec', Labels: { a: 'b' }, Data: 'YQ==' } },
   config: { ID: 'con1', Spec: { Name: 'con', Labels: { a: 'b' }, Data: 'YQ==' } },

@@ -46,6 +46,9 @@ export const FEATURE_LEVELS: FeatureLevels = {
   },
   actions: { create: 1, update: 1, remove: 1 },
   fields: [
+    // Without these, a task's end is judged as at level 2: a move counts as a failure.
+    { kind: 'task', path: 'Stop', level: 3, below: 'omit' },
+    { kind: 'task', path: 'Status.StartedAt', level: 3, below: 'omit' },
     // Without it a write of the cluster makes stale what clients have read.
     { kind: 'cluster', path: 'ClientVersion', level: 3, below: 'omit' },
     { kind: 'node', path: 'ClientVersion', level: 3, below: 'omit' },
