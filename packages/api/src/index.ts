@@ -43,6 +43,7 @@ export * from './validate/service-shape.js';
 export * from './validate/version.js';
 export * from './values/address.js';
 export * from './values/default-paths.js';
+export * from './values/engine-labels.js';
 export * from './values/place.js';
 export * from './values/runtime-capabilities.js';
 export * from './values/text.js';

@@ -1,10 +1,10 @@
-import type { ContainerSpec, Mount, Task } from '@swarm/api';
+import { type ContainerSpec, type Mount, type Task, OWNER_LABEL, ROLE_LABEL } from '@swarm/api';
 import type { NodeFacts } from '../runtime.js';
 import { RuntimeError } from '../runtime-error.js';
 import { hostLines, isSandboxSysctl, sandboxDns } from '../sandbox.js';
 import { taskHostname } from '../task-environment.js';
 import { expandTemplate } from '../task-template.js';
-import { OWNER_LABEL, ROLE_LABEL, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
+import { SANDBOX_LABEL, TASK_LABEL } from './owner.js';
 import { securityOptions } from './security-options.js';
 
 const SWARM_LABEL = 'com.docker.swarm.';

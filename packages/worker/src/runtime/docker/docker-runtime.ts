@@ -1,4 +1,11 @@
-import type { Clock, Logger, LogLine, LogOptions, Task } from '@swarm/api';
+import {
+  type Clock,
+  type Logger,
+  type LogLine,
+  type LogOptions,
+  type Task,
+  OWNER_LABEL,
+} from '@swarm/api';
 import type {
   LeftTask,
   PrepareContext,
@@ -27,7 +34,7 @@ import { refusal } from './engine-refusal.js';
 import type { ContainerSummary, EngineInfo } from './engine-types.js';
 import { ImagePuller } from './image-puller.js';
 import { findLeft } from './left-containers.js';
-import { OWNER_LABEL, ownerOf, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
+import { ownerOf, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
 import { removeContainer } from './remove-container.js';
 import { Sandboxes } from './sandboxes.js';
 import { createTaskContainer } from './task-container.js';
