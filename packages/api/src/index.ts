@@ -7,6 +7,7 @@ export * from './logger.js';
 export * from './network/layout.js';
 export * from './network/mesh-backend.js';
 export * from './network/port-key.js';
+export * from './network/predefined.js';
 export * from './network/subnet.js';
 export * from './negotiation.js';
 export * from './objects/cluster.js';

@@ -192,7 +192,7 @@ for (const [argv, message] of REFUSED) {
   });
 }
 
-for (const flag of ['secret', 'config', 'network', 'credential-spec', 'memory-swap', 'isolation']) {
+for (const flag of ['secret', 'config', 'credential-spec', 'memory-swap', 'isolation']) {
   test(`service create --${flag} is refused by name`, (t) => {
     t.throws(() => create(`--${flag}`, 'x'), { message: new RegExp(`--${flag} is not supported`) });
   });

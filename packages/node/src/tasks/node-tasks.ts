@@ -302,6 +302,7 @@ function hearRefusal(
     else if (response.statusCode === 403) onRemoved(reason);
     return new Error(`refused: ${reason}`);
   });
-  socket.on('error', (error) => failed(error.message));
+  // A refused socket has a second error when it is closed, which says less.
+  socket.once('error', (error) => failed(error.message));
   return socket;
 }

@@ -5,6 +5,7 @@ import {
   type LogOptions,
   type Task,
   OWNER_LABEL,
+  predefinedNetworkOf,
 } from '@swarm/api';
 import type {
   LeftTask,
@@ -105,7 +106,8 @@ export class DockerRuntime implements Runtime {
   }
 
   async describe(): Promise<RuntimeDescription> {
-    return describeEngine(await this.#engine.json<EngineInfo>('GET', '/info'));
+    const info = await this.#engine.json<EngineInfo>('GET', '/info');
+    return describeEngine(info, (await defaultNetwork(this.#engine)) === 'bridge');
   }
 
   async list(): Promise<readonly LeftTask[]> {
@@ -165,7 +167,9 @@ export class DockerRuntime implements Runtime {
         waiting: (message) => context.waiting(message),
       });
       const networkMode =
-        joined === undefined ? await defaultNetwork(this.#engine, signal) : `container:${joined}`;
+        joined === undefined
+          ? (predefinedNetworkOf(task.Spec) ?? (await defaultNetwork(this.#engine, signal)))
+          : `container:${joined}`;
       const body = containerBody(task, { ...inSandbox, networkMode });
       const id = await createTaskContainer(this.#host, this.#owner, task.Name, body, signal);
       const prepared = new DockerTask(task.ID, id, this.#host);

@@ -1,5 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { type Clock, OWNER_LABEL, ROLE_LABEL, SANDBOX_ROLE } from '@swarm/api';
+import {
+  type Clock,
+  type PredefinedNetwork,
+  OWNER_LABEL,
+  ROLE_LABEL,
+  SANDBOX_ROLE,
+} from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import type { EngineClient } from './engine-client.js';
 import { hasStatus } from './engine-error.js';
@@ -22,7 +28,7 @@ export interface SandboxContainersOptions {
 export interface SandboxContainerPlan {
   readonly name: string;
   readonly hostname: string;
-  readonly networkMode: 'none' | 'bridge';
+  readonly networkMode: PredefinedNetwork;
   /** Further fields of the Engine API's `HostConfig`. */
   readonly hostConfig?: object;
 }
