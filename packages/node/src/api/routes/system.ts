@@ -34,25 +34,30 @@ async function version({ response, services }: LocalCall): Promise<void> {
   const arch = goArch();
   const kernel = os.release();
   const ofEngine = (await services.engine?.ask('/version')) as EngineVersion | undefined;
-  const Details = {
+  const ours = {
     ApiVersion: API_VERSION_MAX,
+    MinAPIVersion: API_VERSION_MIN,
+    NodeVersion: process.version,
+  };
+  /** What Docker's clients print of an engine. */
+  const theirs = {
     Arch: arch,
     BuildTime: '',
     Experimental: 'false',
     GitCommit: '',
     GoVersion: '',
     KernelVersion: kernel,
-    MinAPIVersion: API_VERSION_MIN,
     Os: 'linux',
-    NodeVersion: process.version,
   };
-  const own = { Version: services.version, Details };
   sendJson(response, {
     Platform: { Name: 'Swarm' },
     Components:
       ofEngine === undefined
-        ? [{ Name: 'Engine', ...own }]
-        : [...(ofEngine.Components ?? []), { Name: 'Swarm', ...own }],
+        ? [{ Name: 'Engine', Version: services.version, Details: { ...theirs, ...ours } }]
+        : [
+            ...(ofEngine.Components ?? []),
+            { Name: 'Swarm', Version: services.version, Details: ours },
+          ],
     Version: ofEngine?.Version ?? services.version,
     ApiVersion: API_VERSION_MAX,
     MinAPIVersion: API_VERSION_MIN,
