@@ -91,6 +91,11 @@ export class DispatcherSession {
     return this.peer.nodeId;
   }
 
+  /** Whether the agent was welcomed, and assignments and mesh follow. */
+  get isWelcome(): boolean {
+    return this.assignments !== undefined;
+  }
+
   /** Whether this side has given the session up. */
   get ended(): boolean {
     return this.#ended;

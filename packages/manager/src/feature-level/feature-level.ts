@@ -1,5 +1,5 @@
 import { ApiError, PROGRAM, type Program, type Timer } from '@swarm/api';
-import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { type ControlLoop, type LoopContext, loopOfRuns } from '../control-loop.js';
 import { levelOf } from '../store/feature-levels.js';
 import { countsAsManager } from '../store/manager-nodes.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
@@ -24,18 +24,7 @@ export function createFeatureLevel(
   context: LoopContext,
   options: FeatureLevelOptions,
 ): ControlLoop {
-  let run: FeatureLevelRun | undefined;
-  return {
-    name: 'feature-level',
-    start() {
-      run ??= new FeatureLevelRun(context, options);
-    },
-    async stop() {
-      const stopping = run;
-      run = undefined;
-      await stopping?.stop();
-    },
-  };
+  return loopOfRuns('feature-level', () => new FeatureLevelRun(context, options));
 }
 
 class FeatureLevelRun {

@@ -16,8 +16,8 @@ export class Observations {
   readonly #listened = new Set<string>();
   /** First seen with a desired state beyond RUNNING. */
   readonly #stoppingSince = new Map<string, number>();
-  readonly #differences = new Map<string, SpecDifference>();
-  #specVersion = -1;
+  /** By SpecVersion of the spec that tasks are compared with, then by task. */
+  readonly #differences = new Map<number, Map<string, SpecDifference>>();
   /** Slots in which the current update replaced tasks. */
   readonly touched = new Set<string>();
   /** Slots in which a task of the current update failed, with the task's id. */
@@ -46,14 +46,16 @@ export class Observations {
       this.#upSince,
       this.#listened,
       this.#stoppingSince,
-      this.#differences,
+      ...this.#differences.values(),
     ] as const) {
       for (const id of map.keys()) if (!ids.has(id)) map.delete(id);
     }
   }
 
+  /** When the task started running, as stored or as this leader saw it; undefined when nobody did. */
   runningSince(task: Task): number | undefined {
-    return this.#runningSince.get(task.ID);
+    const { StartedAt } = task.Status;
+    return StartedAt === undefined ? this.#runningSince.get(task.ID) : parseTime(StartedAt);
   }
 
   upSince(task: Task): number | undefined {
@@ -71,12 +73,16 @@ export class Observations {
 
   /** Compares specs once per task and SpecVersion of the service, and caches the result. */
   difference(specVersion: number, task: Task, compare: () => SpecDifference): SpecDifference {
-    if (specVersion !== this.#specVersion) {
-      this.#differences.clear();
-      this.#specVersion = specVersion;
+    let differences = this.#differences.get(specVersion);
+    if (differences === undefined) {
+      // A paused service compares with two specs, every other one with its own.
+      const [oldest] = this.#differences.keys();
+      if (this.#differences.size > 1 && oldest !== undefined) this.#differences.delete(oldest);
+      differences = new Map();
+      this.#differences.set(specVersion, differences);
     }
-    const known = this.#differences.get(task.ID) ?? compare();
-    this.#differences.set(task.ID, known);
+    const known = differences.get(task.ID) ?? compare();
+    differences.set(task.ID, known);
     return known;
   }
 

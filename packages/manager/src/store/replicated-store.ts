@@ -4,6 +4,7 @@ import {
   type Cluster,
   type Network,
   type Node,
+  type Revision,
   type Task,
   type Timer,
 } from '@swarm/api';
@@ -172,6 +173,10 @@ export class ReplicatedStore implements Store {
 
   tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
     return this.#state.view.tasksBySlot(serviceId, slot);
+  }
+
+  revisionsByService(serviceId: string): Iterable<Revision> {
+    return this.#state.view.revisionsByService(serviceId);
   }
 
   managers(): Iterable<Node> {

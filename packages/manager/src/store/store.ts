@@ -1,4 +1,14 @@
-import type { Cluster, Config, Meta, Network, Node, Secret, Service, Task } from '@swarm/api';
+import type {
+  Cluster,
+  Config,
+  Meta,
+  Network,
+  Node,
+  Revision,
+  Secret,
+  Service,
+  Task,
+} from '@swarm/api';
 
 /** Everything the cluster remembers, by kind. */
 export interface Objects {
@@ -9,6 +19,7 @@ export interface Objects {
   network: Network;
   secret: Secret;
   config: Config;
+  revision: Revision;
 }
 export type Kind = keyof Objects;
 
@@ -37,6 +48,7 @@ export interface View {
   tasksByService(serviceId: string): Iterable<Task>;
   tasksByNode(nodeId: string): Iterable<Task>;
   tasksBySlot(serviceId: string, slot: number): Iterable<Task>;
+  revisionsByService(serviceId: string): Iterable<Revision>;
   /** Nodes that count as managers (see `countsAsManager`), in order of id. */
   managers(): Iterable<Node>;
   /** The network of ports that are published on every node. There is one; of several, that of the lowest id. */

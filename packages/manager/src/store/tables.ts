@@ -1,4 +1,4 @@
-import type { Cluster, Network, Node, Service, Task } from '@swarm/api';
+import type { Cluster, Network, Node, Revision, Service, Task } from '@swarm/api';
 import { isNamed, KINDS, type NamedKind, nameKey, nameOf } from './kinds.js';
 import { countsAsManager } from './manager-nodes.js';
 import { readObject } from './reading.js';
@@ -46,6 +46,7 @@ export class Tables implements View {
   readonly #tasksByService = new Map<string, SortedIds>();
   readonly #tasksByNode = new Map<string, SortedIds>();
   readonly #tasksBySlot = new Map<string, SortedIds>();
+  readonly #revisionsByService = new Map<string, SortedIds>();
   readonly #managers = new SortedIds();
   readonly #ingressNetworks = new SortedIds();
 
@@ -85,6 +86,10 @@ export class Tables implements View {
 
   tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
     return this.#resolve('task', this.#tasksBySlot.get(slotKey(serviceId, slot)));
+  }
+
+  revisionsByService(serviceId: string): Iterable<Revision> {
+    return this.#resolve('revision', this.#revisionsByService.get(serviceId));
   }
 
   managers(): Iterable<Node> {
@@ -178,6 +183,7 @@ export class Tables implements View {
     if (kind === 'task') this.#indexTask(before as Task | undefined, after as Task | undefined);
     if (kind === 'network') this.#indexNetwork(ID, after as Network | undefined);
     if (kind === 'node') this.#indexNode(ID, after as Node | undefined);
+    if (kind === 'revision') this.#indexRevision(before as Revision, after as Revision);
     return { before, after };
   }
 
@@ -191,6 +197,7 @@ export class Tables implements View {
     if (kind === 'task') this.#indexTask(before as Task | undefined, undefined);
     if (kind === 'network') this.#indexNetwork(id, undefined);
     if (kind === 'node') this.#indexNode(id, undefined);
+    if (kind === 'revision') this.#indexRevision(before as Revision, undefined);
     return { before, after: undefined };
   }
 
@@ -233,6 +240,12 @@ export class Tables implements View {
   #indexNetwork(id: string, network: Network | undefined): void {
     if (network?.Spec.Ingress === true) this.#ingressNetworks.add(id);
     else this.#ingressNetworks.delete(id);
+  }
+
+  #indexRevision(old: Revision | undefined, next: Revision | undefined): void {
+    if (old?.ServiceID === next?.ServiceID) return;
+    if (old !== undefined) drop(this.#revisionsByService, old.ServiceID, old.ID);
+    if (next !== undefined) add(this.#revisionsByService, next.ServiceID, next.ID);
   }
 
   #indexNode(id: string, node: Node | undefined): void {

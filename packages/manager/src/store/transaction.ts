@@ -4,6 +4,7 @@ import {
   type Cluster,
   type Network,
   type Node,
+  type Revision,
   ShapeError,
   showControls,
   type Task,
@@ -175,6 +176,11 @@ export class BufferedTransaction implements Transaction {
     const base = this.#base.tasksBySlot(serviceId, slot);
     const matches = (task: Task) => task.ServiceID === serviceId && task.Slot === slot;
     return this.#overlay('task', base, matches);
+  }
+
+  revisionsByService(serviceId: string): Iterable<Revision> {
+    const base = this.#base.revisionsByService(serviceId);
+    return this.#overlay('revision', base, (revision) => revision.ServiceID === serviceId);
   }
 
   managers(): Iterable<Node> {

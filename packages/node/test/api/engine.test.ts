@@ -290,9 +290,12 @@ test.serial('the engine is not for remote clients', async (t) => {
 });
 
 test.serial('events of the engine and the cluster arrive in whole lines', async (t) => {
-  const end = (Date.now() / 1000 + 0.4).toFixed(3);
-  const stream = api.call('GET', `/events?until=${end}`);
-  await until('the events are asked for', () => seen.some((line) => line.includes('/events')));
+  const now = Date.now() / 1000;
+  const stream = api.call('GET', `/events?since=${now.toFixed(3)}&until=${(now + 0.4).toFixed(3)}`);
+  await until(
+    'past and new events are asked for',
+    () => seen.filter((line) => line.includes('/events')).length === 2,
+  );
   await api.node.store.transact((transaction) => transaction.remove('network', 'ingress'));
   const lines = (await stream).text
     .trim()

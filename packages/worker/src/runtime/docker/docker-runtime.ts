@@ -3,6 +3,7 @@ import {
   type Logger,
   type LogLine,
   type LogOptions,
+  type LogPlace,
   type Task,
   OWNER_LABEL,
   predefinedNetworkOf,
@@ -207,8 +208,8 @@ export class DockerRuntime implements Runtime {
     await this.#dropSpares();
   }
 
-  logs(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
-    return readContainerLog(this.#engine, this.#task(taskId), options);
+  logs(taskId: string, options: LogOptions, place?: LogPlace): AsyncIterable<LogLine> {
+    return readContainerLog(this.#engine, this.#task(taskId), options, place);
   }
 
   pid(taskId: string): number | undefined {
