@@ -92,7 +92,7 @@ test('node ls has a column for why nodes are not ready, if one says why', async 
 });
 
 test('info and version name the same version, and info the engine beside it', async (t) => {
-  const worker = { ...INFO, Swarm: { ...INFO.Swarm, ControlAvailable: false } };
+  const worker = { ...INFO, Swarm: { ...INFO.Swarm, ControlAvailable: false, Version: '0.1.0' } };
   const answers = {
     'GET /version': { Version: '0.1.0', ApiVersion: '1.50', MinAPIVersion: '1.24' },
     'GET /info': { ...worker, ServerVersion: '20.10.24' },
@@ -115,6 +115,22 @@ test('join-token where there is no manager says what the daemon says', async (t)
   t.is(done.err, `Error response from daemon: ${message.replaceAll('docker swarm', 'swarm')}\n`);
   const wrong = await command(t, answers, 'join-token', 'boss');
   t.is(wrong.err, "no join token for 'boss': use worker or manager\n");
+});
+
+test('node ls counts nodes that the cluster does not know, below its table', async (t) => {
+  const Strangers = [{ NodeID: 'x', Addr: '198.18.0.51' }];
+  const info = (list: object[]) => ({ ...INFO, Swarm: { ...INFO.Swarm, Strangers: list } });
+  const ask = (list: object[], ...argv: string[]) =>
+    command(t, { 'GET /nodes': [NODE], 'GET /info': info(list) }, 'node', 'ls', ...argv);
+  const { out } = await ask(Strangers);
+  t.regex(
+    out,
+    /0\.1\.0\n\n1 node asks for work that this cluster does not know, from 198\.18\.0\.51: run 'swarm leave --force' there, then join again\.\n$/,
+  );
+  const many = await ask(Array.from({ length: 9 }, (_, i) => ({ NodeID: `${i}`, Addr: `h${i}` })));
+  t.regex(many.out, /9 nodes ask for work .* from h0, h1, h2, h3, h4 and 4 more: /);
+  for (const argv of [['-q'], ['--format', 'json']])
+    t.notRegex((await ask(Strangers, ...argv)).out, /asks for work/);
 });
 
 test('node inspect self asks who this node is', async (t) => {

@@ -14,6 +14,10 @@ interface Info {
   readonly NCPU?: number;
   readonly MemTotal?: number;
   readonly Swarm: {
+    /** Of the daemon; with a Docker Engine, `ServerVersion` is the engine's. */
+    readonly Version?: string;
+    /** Containers of the engine that only hold a network. */
+    readonly Sandboxes?: { readonly InUse: number; readonly Spare: number };
     readonly NodeID: string;
     readonly NodeAddr: string;
     readonly LocalNodeState: string;
@@ -54,10 +58,8 @@ const INFO: Command = {
     const type = async () => (await import('../output/types/info.js')).INFO;
     const printer = format === '' ? undefined : await parseObjectFormat(format, type);
     const info = await client.get<Info>('/info');
-    if (printer === undefined) {
-      const server = await serverVersion(client);
-      output.line(prettyInfo(shown(info), shown(server?.Version)));
-    } else printer.print(output, info);
+    if (printer === undefined) output.line(prettyInfo(shown(info)));
+    else printer.print(output, info);
     for (const warning of shown(info.Swarm.Warnings ?? [])) output.error(`WARNING: ${warning}`);
     return 0;
   },
@@ -92,13 +94,12 @@ async function serverVersion(client: ApiClient): Promise<ServerVersion | null> {
   }
 }
 
-/** @param version of the daemon; with a Docker Engine, `/info` has the engine's, as Docker's clients expect */
-function prettyInfo(info: Info, version: string | undefined): string {
+function prettyInfo(info: Info): string {
   const { Swarm: swarm } = info;
   const engine = info.ServerVersion ?? '';
-  const lines = [`Server Version: ${version ?? engine}`];
-  if (version !== undefined && engine !== '' && engine !== version)
-    lines.push(`Docker Engine: ${engine}`);
+  const version = swarm.Version ?? engine;
+  const lines = [`Server Version: ${version}`];
+  if (engine !== version) lines.push(`Docker Engine: ${engine}`);
   lines.push(`Swarm: ${swarm.LocalNodeState}`);
   if (swarm.LocalNodeState !== 'inactive') {
     lines.push(` NodeID: ${swarm.NodeID}`);
@@ -120,6 +121,10 @@ function prettyInfo(info: Info, version: string | undefined): string {
         `  Expiry Duration: ${goDuration(cluster.Spec.CAConfig.NodeCertExpiry ?? 0)}`,
         ` Host Privileges: ${cluster.Spec.HostPrivileges ?? 'none'}`,
       );
+    }
+    if (swarm.Sandboxes !== undefined) {
+      const { InUse, Spare } = swarm.Sandboxes;
+      lines.push(` Sandbox Containers: ${InUse} in use, ${Spare} spare`);
     }
     if (swarm.FeatureLevel !== undefined)
       lines.push(` Feature level: ${featureLevelLine(swarm.FeatureLevel)}`);

@@ -1,9 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Mount, type Placement, type PortConfig, parseIpAddress } from '@swarm/api/client';
+import {
+  type Mount,
+  type NetworkAttachmentConfig,
+  type Placement,
+  type PortConfig,
+  parseIpAddress,
+} from '@swarm/api/client';
 import { UsageError } from '../command.js';
 import type { ListFlag } from './list-change.js';
 import { parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
+import { parseNetwork } from './network.js';
 import { parsePortRules } from './publish.js';
 import { attribute } from './text-lists.js';
 
@@ -24,6 +31,18 @@ export const MOUNT: ListFlag<Mount> = {
 function folder(path: string): string {
   return path.replace(/\/+/g, '/').replace(/(?<=.)\/$/, '');
 }
+
+/** Networks by name. `--network-rm` takes the name, or a network as `--network` does. */
+export const NETWORK: ListFlag<NetworkAttachmentConfig> = {
+  ...{ name: 'network', what: 'network' },
+  key: ({ Target }) => Target,
+  same: isDeepStrictEqual,
+  show: ({ Target }) => Target,
+  find(text, items) {
+    const { Target: name } = parseNetwork(text);
+    return items.filter(({ Target }) => Target === name);
+  },
+};
 
 type Ulimit = ReturnType<typeof parseUlimit>;
 

@@ -11,7 +11,8 @@ import { withHelp } from './flag-help.js';
 import { changeList, distinct, type ListFlag } from './list-change.js';
 import { assign, environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
-import { HOST, hostLines, MOUNT, PREFERENCE, portList, ULIMIT } from './object-lists.js';
+import { HOST, hostLines, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
+import { parseNetwork } from './network.js';
 import { parsePublish } from './publish.js';
 import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
@@ -78,6 +79,7 @@ export function updateSpec(
   const task: Mutable<TaskSpec> = { ...old.TaskTemplate, ContainerSpec: container };
   applyTaskFlags(args, task);
   updatePlacement(args, change, task);
+  assign(task, 'Networks', change(NETWORK, task.Networks, parseNetwork));
   if (args.boolean('force')) task.ForceUpdate += 1;
   const spec: Mutable<ServiceSpec> = { ...old, TaskTemplate: task };
   spec.Labels = changePairs(change, LABEL, old.Labels) ?? old.Labels ?? {};
