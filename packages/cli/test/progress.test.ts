@@ -67,6 +67,14 @@ test('progress shows what the least advanced task waits for, or the service', (t
   t.is(measure(replicated(1), [task(1, 'running')], NODES).waiting, undefined);
 });
 
+test('progress shows why a task that runs gets no traffic, after what others wait for', (t) => {
+  const Message = 'running, but not listening on port 80/tcp yet: it gets no traffic';
+  const deaf = task(1, 'running', { Status: { State: 'running', Ready: false, Message } });
+  t.like(measure(replicated(1), [deaf], NODES), { running: 1, waiting: Message });
+  const pending = task(2, 'pending', { Status: { State: 'pending', Err: 'no suitable node' } });
+  t.is(measure(replicated(2), [deaf, pending], NODES).waiting, 'no suitable node');
+});
+
 const failed = (slot: number, CreatedAt: string, Err: string | undefined, rest: object = {}) =>
   task(slot, 'failed', {
     ...{ CreatedAt, DesiredState: 'shutdown' },

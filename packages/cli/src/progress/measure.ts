@@ -260,12 +260,15 @@ function namesOf(nodes: readonly Node[]): (id: string) => string {
   return (id) => showControls(names.get(id) ?? id);
 }
 
-/** What the least advanced task says about itself. */
+/** What the least advanced task says about itself, or why one that runs gets no traffic yet. */
 function waitingFor(service: Service, tasks: readonly Task[]): string | undefined {
   const slowest = tasks
     .filter((task) => task.Status.State !== 'running')
     .sort((a, b) => stageOf(a.Status.State) - stageOf(b.Status.State))[0];
-  const why = slowest?.Status.Err ?? service.AllocationError;
+  const deaf = tasks.find(({ Status: { State: state, Ready: isReady } }) => {
+    return state === 'running' && isReady === false;
+  });
+  const why = slowest?.Status.Err ?? service.AllocationError ?? deaf?.Status.Message;
   return why === undefined || why === '' ? undefined : showControls(why);
 }
 
