@@ -8,6 +8,7 @@ export { HOST_PRIVILEGES, isHostImage } from './validate/host-privileges.js';
 export * from './values/address.js';
 export * from './values/default-paths.js';
 export * from './values/place.js';
+export * from './values/system-error.js';
 export * from './values/text.js';
 export { UsageError } from './usage-error.js';
 export * from './program.js';

@@ -442,7 +442,10 @@ export class NodeDaemon implements NodeControl {
 
   #checkFree(): void {
     if (this.#broken !== '' && this.#files.state === undefined)
-      throw new ApiError('FAILED_PRECONDITION', `${this.#broken}: run 'swarm leave --force' first`);
+      throw new ApiError(
+        'FAILED_PRECONDITION',
+        `${this.#broken}: run 'docker swarm leave --force' first`,
+      );
     if (this.#files.state === undefined) return;
     throw new ApiError(
       'ALREADY_IN_SWARM',

@@ -36,7 +36,6 @@ const LIST: List = {
 };
 
 const ID_WIDTH = 12;
-const ERROR_WIDTH = 30;
 
 /**
  * Prints tasks for `service ps` and `node ps`: by service and slot, newest first, older ones as history.
@@ -54,6 +53,7 @@ export async function printTasks(
   const now = clock();
   const sorted = [...tasks].sort(
     (a, b) =>
+      (a.ServiceName ?? '').localeCompare(b.ServiceName ?? '', 'en', { numeric: true }) ||
       a.ServiceID.localeCompare(b.ServiceID) ||
       (a.Slot ?? 0) - (b.Slot ?? 0) ||
       slotKey(a).localeCompare(slotKey(b)) ||
@@ -70,7 +70,7 @@ export async function printTasks(
     const slot = `${task.ServiceID}/${slotKey(task)}`;
     const history = slot === previous;
     previous = slot;
-    const error = task.Status.Err ?? '';
+    const reason = reasonOf(task.Status);
     return {
       ID: full ? task.ID : task.ID.slice(0, ID_WIDTH),
       Name: (history ? ' \\_ ' : '') + taskName(task, names, full),
@@ -81,15 +81,20 @@ export async function printTasks(
           : (names?.nodes.get(task.NodeID) ?? task.NodeID),
       DesiredState: capital(task.DesiredState),
       CurrentState: `${capital(task.Status.State)} ${humanDuration(now - Date.parse(task.Status.Timestamp)).toLowerCase()} ago`,
-      Error:
-        error === ''
-          ? ''
-          : `"${full || error.length <= ERROR_WIDTH ? error : `${error.slice(0, ERROR_WIDTH - 1)}…`}"`,
+      Error: reason === '' ? '' : `"${reason}"`,
       Ports: hostPorts(task.Status.PortStatus?.Ports ?? []),
     };
   });
-  printer.print(output, rows);
+  printer.print(output, rows, full ? {} : { wrapped: 'Error' });
 }
+
+/** Why a task is not as it should be: it failed, waits for something, or gets no traffic yet. */
+function reasonOf({ Err: error, State: state, Ready: isReady, Message: message }: Status): string {
+  if (error !== undefined && error !== '') return error;
+  return state === 'running' && isReady === false ? (message ?? '') : '';
+}
+
+type Status = Task['Status'];
 
 interface Names {
   readonly nodes: ReadonlyMap<string, string>;

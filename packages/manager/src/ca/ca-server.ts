@@ -237,7 +237,7 @@ function checkProgram(program: Program, role: NodeRole, cluster: Cluster): void 
 }
 
 const WHERE_TOKENS_ARE =
-  'Run `swarm join-token worker` (or `manager`) on a manager for the one that is valid now.';
+  'Run `docker swarm join-token worker` (or `manager`) on a manager for the one that is valid now.';
 
 /**
  * The role that a token gives.
