@@ -10,6 +10,7 @@ export type BodyKind =
   | 'secret'
   | 'certificate'
   | 'member'
+  | 'logs'
   | 'backup';
 
 /** A path and method of port 2377. */
@@ -66,6 +67,7 @@ export const API_SURFACE: readonly SurfaceRoute[] = [
     body: 'none',
     query: ['follow', 'stdout', 'stderr', 'tail', 'since'],
   },
+  { method: 'POST', pattern: '/x/logs', body: 'logs' },
   { method: 'GET', pattern: '/nodes', body: 'none', query: ['filters'] },
   { method: 'GET', pattern: '/nodes/{id}', body: 'none' },
   { method: 'DELETE', pattern: '/nodes/{id}', body: 'none', query: ['force'] },

@@ -397,7 +397,7 @@ const LOGS = {
 };
 
 test('service logs sends both streams where they belong, with whose they are', async (t) => {
-  const done = await command(t, LOGS, 'service', 'logs', '--tail', '5', '-f', 'web');
+  const done = await command(t, LOGS, 'service', 'logs', '--tail', '5', 'web');
   t.deepEqual(
     [done.code, done.out, done.err],
     [0, 'web.1.task1aaaaaaa@h1    | out\n', 'web.1.task1aaaaaaa@h1    | err\n'],
@@ -407,8 +407,48 @@ test('service logs sends both streams where they belong, with whose they are', a
     stderr: '1',
     details: '1',
     tail: '5',
-    follow: '1',
   });
+});
+
+const TIME = '2026-01-01T00:00:00.000000000Z';
+
+test('service logs -f names tasks that came later, and shows what the cluster says on stderr', async (t) => {
+  const later = { ...TASK, ID: 'task2bbbbbbbbbbbbbbbbbbbb', Slot: 2 };
+  const details = `${TIME} com.docker.swarm.node.id=n1,com.docker.swarm.task.id=${later.ID}`;
+  const answers = {
+    ...LOGS,
+    [`GET /tasks/${later.ID}`]: later,
+    [`GET /services/${WEB.ID}/logs`]: Buffer.concat([
+      frame(1, `${details} out\n`),
+      frame(2, `${details},com.docker.swarm.notice=1 [swarm] node h1 is away\n`),
+    ]),
+  };
+  const done = await command(t, answers, 'service', 'logs', '-f', 'web');
+  t.deepEqual(
+    [done.code, done.out, done.err],
+    [0, 'web.2.task2bbbbbbb@h1    | out\n', 'swarm: node h1 is away\n'],
+  );
+  t.deepEqual(done.asked.at(-2)?.query, {
+    ...{ stdout: '1', stderr: '1', details: '1', timestamps: '1', removed: '1' },
+    ...{ tail: 'all', follow: '1' },
+  });
+  const raw = await command(t, answers, 'service', 'logs', '-f', '--raw', '-t', 'web');
+  t.is(raw.out, `${TIME} out\n`);
+});
+
+test('service logs -f goes on after its connection broke, without a line twice', async (t) => {
+  const line = (second: number, text: string) =>
+    frame(1, `${TIME.replace('00.', `0${second}.`)} ${DETAILS} ${text}\n`);
+  const parts = [
+    // The reply ends in the middle of a line.
+    Buffer.concat([line(1, 'one'), line(2, 'two'), line(3, 'three').subarray(0, 20)]),
+    { status: 503, message: 'no leader' },
+    Buffer.concat([line(1, 'one'), line(2, 'two'), line(2, 'two too'), line(3, 'three')]),
+  ];
+  const answers = { ...LOGS, [`GET /services/${WEB.ID}/logs`]: () => parts.shift()! };
+  const done = await command(t, answers, 'service', 'logs', '-f', '--raw', 'web');
+  t.deepEqual([done.code, done.out, done.err], [0, 'one\ntwo\ntwo too\nthree\n', '']);
+  t.like(done.asked.at(-1)?.query, { tail: 'all', since: '2025-12-31T23:59:02.000Z' });
 });
 
 test('service logs --no-resolve shows ids, --raw only lines', async (t) => {

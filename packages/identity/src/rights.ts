@@ -72,6 +72,8 @@ const TABLE = {
   'GET /tasks': OPERATORS,
   'GET /tasks/{id}': OPERATORS,
   'GET /tasks/{id}/logs': OPERATORS,
+  // For the clients of that manager, which go on reading when the leader changes.
+  'POST /x/logs': MANAGERS,
   'GET /networks': OPERATORS,
   'POST /networks/create': OPERATORS,
   'GET /networks/{id}': OPERATORS,

@@ -50,7 +50,11 @@ export const RESTART_DELAY_MS = 5_000;
 export const SET_ASIDE_NAMED_LIMIT = 10;
 
 /** Log subscriptions per session. */
-export const SUBSCRIPTIONS_LIMIT = 256;
+export const SUBSCRIPTIONS_LIMIT = 1_024;
+/** Bytes of logs per second in a session: half of what a manager reads from a node (its node budgets). */
+export const LOG_RATE_BYTES = 8 * 1024 * 1024;
+/** How long a session may have been silent to send more at once. */
+export const LOG_BURST_MS = 250;
 /** Bytes of lines in one log message, including the overhead of each line. */
 export const LOG_MESSAGE_LIMIT_BYTES = 64 * 1024;
 /** How long lines are collected before they are sent in one message. */
