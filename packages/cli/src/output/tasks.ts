@@ -3,6 +3,7 @@ import type { ApiClient } from '../client/api-client.js';
 import type { CommandContext, Flags } from '../command.js';
 import { type List, parseListFormat } from './format.js';
 import { shown } from './shown.js';
+import { reasonOf } from './task-reason.js';
 import { humanDuration } from './time.js';
 
 /** Flags of every command that lists tasks. */
@@ -70,7 +71,7 @@ export async function printTasks(
     const slot = `${task.ServiceID}/${slotKey(task)}`;
     const history = slot === previous;
     previous = slot;
-    const error = task.Status.Err ?? '';
+    const error = reasonOf(task);
     return {
       ID: full ? task.ID : task.ID.slice(0, ID_WIDTH),
       Name: (history ? ' \\_ ' : '') + taskName(task, names, full),
