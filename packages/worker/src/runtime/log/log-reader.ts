@@ -10,6 +10,8 @@ const CHUNK_BYTES = 64 * 1024;
 /** Records a slow follower may lag behind; then the oldest are merged and their times get coarser. */
 const FOLLOW_LIMIT = 4096;
 const NEWLINE = 10;
+/** How far back the beginning of a line is looked for: the longest that readers show as one. */
+const LINE_SEARCH_BYTES = 1024 * 1024;
 const STREAMS: readonly LogStream[] = ['stdout', 'stderr'];
 /** Time of a mark, which is no line and is never shown. */
 const MARK_TIMESTAMP = '1970-01-01T00:00:00.000000000Z';
@@ -90,8 +92,8 @@ async function* generate(
     const fresh = segments.filter(({ stream }) => offsets[stream] === undefined);
     const first = fresh.findIndex((segment) => Math.round(segment.timeMs) >= sinceMs);
     const recent = first < 0 ? [] : fresh.slice(first);
-    const { at, skipLines } = await reader.findTail(recent, options.tail);
-    await reader.seek(recent, at);
+    const { at, offset, skipLines } = await reader.findTail(recent, options.tail);
+    const unfinished = await reader.seek(recent, at, offset);
     const chosen = new Set(recent.slice(at));
     for (const stream of STREAMS) {
       const offset = offsets[stream];
@@ -106,6 +108,9 @@ async function* generate(
       if (partial !== true) skip -= 1;
       return true;
     };
+    for (const segment of unfinished) {
+      for await (const line of reader.read(segment)) if (!isSkipped(line)) yield line;
+    }
     for (const segment of segments) {
       if (offsets[segment.stream] === undefined && !chosen.has(segment)) continue;
       for await (const line of reader.read(segment)) if (!isSkipped(line)) yield line;
@@ -172,15 +177,18 @@ class LogReader {
     this.#taskId = taskId;
   }
 
-  /** Where the last `tail` lines begin: a segment, and how many of its lines to skip. */
+  /**
+   * Where the last `tail` lines begin: a segment, an offset in it, and how many unfinished lines to skip.
+   * Reads backwards, little more than those lines.
+   */
   async findTail(
     segments: readonly Segment[],
     tail: number,
-  ): Promise<{ at: number; skipLines: number }> {
+  ): Promise<{ at: number; offset?: number; skipLines: number }> {
     if (tail < 0) return { at: 0, skipLines: 0 };
     // An unfinished last line of a stream counts as a line.
     let lines = 0;
-    for (const stream of ['stdout', 'stderr'] as const) {
+    for (const stream of STREAMS) {
       const last = segments.findLast((segment) => segment.stream === stream);
       if (last === undefined) continue;
       const byte = await this.#bytes(stream, last.to - 1, last.to);
@@ -188,26 +196,67 @@ class LogReader {
     }
     for (let at = segments.length; at > 0; at -= 1) {
       if (lines >= tail) return { at, skipLines: lines - tail };
-      lines += await this.#countLines(segments[at - 1]!);
+      const found = await this.#lastLines(segments[at - 1]!, tail - lines);
+      if (found.offset !== undefined) return { at: at - 1, offset: found.offset, skipLines: 0 };
+      lines += found.lines;
     }
     return { at: 0, skipLines: Math.max(0, lines - tail) };
   }
 
-  /** Sets the read position of each stream, with the beginning of the line it is in. */
-  async seek(segments: readonly Segment[], at: number): Promise<void> {
-    for (const stream of ['stdout', 'stderr'] as const) {
+  /** Where the last lines of a segment begin; when it has no more than these, only how many it has. */
+  async #lastLines(
+    { stream, from, to }: Segment,
+    wanted: number,
+  ): Promise<{ lines: number; offset?: number }> {
+    let lines = 0;
+    const start = Math.max(from, this.#log.start(stream));
+    for (let end = to; end > start; ) {
+      const begin = Math.max(start, end - CHUNK_BYTES);
+      const bytes = await this.#bytes(stream, begin, end);
+      for (let at = bytes.lastIndexOf(NEWLINE); at >= 0; ) {
+        if (lines === wanted) return { lines, offset: begin + at + 1 };
+        lines += 1;
+        at = at === 0 ? -1 : bytes.lastIndexOf(NEWLINE, at - 1);
+      }
+      end = begin;
+    }
+    return { lines };
+  }
+
+  /**
+   * Sets the read position of each stream to the beginning of the line that it is in.
+   * @param offset in the first segment that is read
+   * @returns what to read first: segments that end in a line which the rest of the log goes on with
+   */
+  async seek(segments: readonly Segment[], at: number, offset?: number): Promise<Segment[]> {
+    const unfinished: Segment[] = [];
+    for (const stream of STREAMS) {
       const next = segments.slice(at).find((segment) => segment.stream === stream);
       const before = segments.slice(0, at).findLast((segment) => segment.stream === stream);
+      if (next !== undefined && next === segments[at] && offset !== undefined) {
+        this.#position.set(stream, offset);
+        continue;
+      }
       const position = next?.from ?? before?.to;
       if (position === undefined) continue;
-      this.#position.set(stream, position);
-      const from = Math.max(this.#log.start(stream), position - LOG_LINE_LIMIT_BYTES);
-      const bytes = await this.#bytes(stream, from, position);
-      const carry = bytes.subarray(bytes.lastIndexOf(NEWLINE) + 1);
-      if (carry.length > 0) {
-        this.#carry.set(stream, { bytes: carry, timeMs: (next ?? before)!.timeMs });
-      }
+      const start = await this.#lineAt(stream, position);
+      this.#position.set(stream, start);
+      if (next === undefined && before !== undefined && start < position) unfinished.push(before);
     }
+    return unfinished;
+  }
+
+  /** Where the line begins that a position is in; the position itself when that is too far away. */
+  async #lineAt(stream: LogStream, position: number): Promise<number> {
+    const least = Math.max(this.#log.start(stream), position - LINE_SEARCH_BYTES);
+    for (let end = position; end > least; ) {
+      const begin = Math.max(least, end - CHUNK_BYTES);
+      const bytes = await this.#bytes(stream, begin, end);
+      const newline = bytes.lastIndexOf(NEWLINE);
+      if (newline >= 0) return begin + newline + 1;
+      end = begin;
+    }
+    return least === this.#log.start(stream) ? least : position;
   }
 
   /** Where to start reading, unless a position is already set. */
@@ -229,7 +278,7 @@ class LogReader {
   async *read(segment: Segment): AsyncGenerator<LogLine, void, undefined> {
     const { stream, timeMs } = segment;
     // The segment may have been read already: a record can arrive through the index and live.
-    let at = Math.max(segment.from, this.#position.get(stream) ?? 0);
+    let at = this.#position.get(stream) ?? segment.from;
     while (at < segment.to) {
       const start = this.#log.start(stream);
       if (at < start) {
@@ -304,19 +353,6 @@ class LogReader {
     const position = String(offset);
     const line = { taskId: this.#taskId, stream, timestamp, data, position };
     return partial ? { ...line, partial } : line;
-  }
-
-  async #countLines(segment: Segment): Promise<number> {
-    let lines = 0;
-    for (let at = Math.max(segment.from, this.#log.start(segment.stream)); at < segment.to; ) {
-      const bytes = await this.#bytes(segment.stream, at, Math.min(segment.to, at + CHUNK_BYTES));
-      if (bytes.length === 0) break;
-      at += bytes.length;
-      for (let next = bytes.indexOf(NEWLINE); next >= 0; next = bytes.indexOf(NEWLINE, next + 1)) {
-        lines += 1;
-      }
-    }
-    return lines;
   }
 
   async #bytes(stream: LogStream, from: number, to: number): Promise<Buffer> {
