@@ -1,16 +1,34 @@
 import type { RevisionReport } from '@swarm/api';
 import type { Command } from '../command.js';
-import { printRows } from '../output/format.js';
+import { type List, parseListFormat } from '../output/format.js';
 import { humanDuration } from '../output/time.js';
 
 const MESSAGE_WIDTH = 60;
+
+const LIST: List = {
+  name: 'service history',
+  fields: {
+    Revision: 'REVISION',
+    State: 'STATE',
+    Cause: 'BY',
+    Started: 'STARTED',
+    Image: 'IMAGE',
+    Message: 'MESSAGE',
+    Number: 'NUMBER',
+  },
+  hidden: ['Number'],
+  raw: {
+    all: 'number: {{.Number}}\\nstate: {{.State}}\\nby: {{.Cause}}\\nstarted: {{.Started}}\\nimage: {{.Image}}\\nmessage: {{.Message}}\\n',
+    quiet: 'number: {{.Number}}',
+  },
+};
 
 export const HISTORY: Command = {
   path: ['service', 'history'],
   usage: '[OPTIONS] SERVICE',
   about: 'List the revisions of a service, newest first: what it was, when, and what became of it.',
   flags: {
-    format: { type: 'string', about: 'json, or a template with {{.Field}}' },
+    format: { type: 'string', about: 'json, table, raw or a Go template' },
     'no-trunc': { type: 'boolean', about: 'do not shorten output' },
     quiet: { type: 'boolean', short: 'q', about: 'only show numbers' },
   },
@@ -22,15 +40,11 @@ export const HISTORY: Command = {
     { line: 'service history --format json web', about: 'with the whole specs' },
   ],
   async run({ args, client, output }) {
+    const printer = await parseListFormat(args.string('format'), LIST, args.boolean('quiet'));
     const name = encodeURIComponent(args.positionals[0]!);
     const revisions = await client.get<RevisionReport[]>(`/x/services/${name}/history`);
-    if (args.boolean('quiet')) {
+    if (printer.isQuiet) {
       for (const revision of revisions) output.line(String(revision.Number));
-      return 0;
-    }
-    const format = args.string('format');
-    if (format === 'json') {
-      printRows(output, revisions as unknown as Record<string, unknown>[], format, [], {});
       return 0;
     }
     const full = args.boolean('no-trunc');
@@ -51,8 +65,7 @@ export const HISTORY: Command = {
             : `${message.slice(0, MESSAGE_WIDTH - 1)}…`,
       };
     });
-    const columns = ['Revision', 'State', 'Cause', 'Started', 'Image', 'Message'];
-    printRows(output, rows, format, columns, { Cause: 'BY' });
+    printer.print(output, rows, { json: revisions });
     return 0;
   },
 };

@@ -7,7 +7,7 @@ import { CREATE_FLAGS, createSpec } from '../flags/service-create.js';
 import { NOT_YET_FLAGS } from '../flags/service-flags.js';
 import { UPDATE_FLAGS, updateSpec } from '../flags/service-update.js';
 import { filterMap } from '../output/filters.js';
-import { printRows } from '../output/format.js';
+import { type List, parseListFormat } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { prettyService } from '../output/pretty-service.js';
 import { shown } from '../output/shown.js';
@@ -64,18 +64,35 @@ const CREATE: Command = {
   },
 };
 
+const LIST: List = {
+  name: 'service ls',
+  fields: {
+    ID: 'ID',
+    Name: 'NAME',
+    Mode: 'MODE',
+    Replicas: 'REPLICAS',
+    Image: 'IMAGE',
+    Ports: 'PORTS',
+  },
+  raw: {
+    all: 'id: {{.ID}}\\nname: {{.Name}}\\nmode: {{.Mode}}\\nreplicas: {{.Replicas}}\\nimage: {{.Image}}\\nports: {{.Ports}}\\n',
+    quiet: 'id: {{.ID}}',
+  },
+};
+
 const LS: Command = {
   path: ['service', 'ls'],
   usage: '[OPTIONS]',
   about: 'List services.',
   flags: {
     filter: { type: 'list', short: 'f', about: 'filter output by key=value' },
-    format: { type: 'string', about: 'json, or a template with {{.Field}}' },
+    format: { type: 'string', about: 'json, table, raw or a Go template' },
     quiet: { type: 'boolean', short: 'q', about: 'only show ids' },
   },
   least: 0,
   most: 0,
   async run({ args, client, output }) {
+    const printer = await parseListFormat(args.string('format'), LIST, args.boolean('quiet'));
     const services = await client.get<Service[]>('/services', {
       status: true,
       filters: filterMap(args.list('filter')),
@@ -83,13 +100,12 @@ const LS: Command = {
     const sorted = [...services].sort((a, b) =>
       a.Spec.Name.localeCompare(b.Spec.Name, 'en', { numeric: true }),
     );
-    if (args.boolean('quiet')) {
+    if (printer.isQuiet) {
       for (const service of sorted) output.line(shown(service.ID.slice(0, ID_WIDTH)));
       return 0;
     }
-    const format = args.string('format');
     // Scripts compare the numbers; people see that an update is paused.
-    const forPeople = format === undefined || format === '' || format === 'table';
+    const forPeople = printer.isDefaultTable;
     const rows = sorted.map((service) => ({
       ID: service.ID.slice(0, ID_WIDTH),
       Name: service.Spec.Name,
@@ -104,7 +120,7 @@ const LS: Command = {
         .map((port) => `*:${port.PublishedPort}->${port.TargetPort}/${port.Protocol}`)
         .join(', '),
     }));
-    printRows(output, rows, format, ['ID', 'Name', 'Mode', 'Replicas', 'Image', 'Ports'], {});
+    printer.print(output, rows);
     return 0;
   },
 };
@@ -126,13 +142,15 @@ const PS: Command = {
   async run(context) {
     const { args, client } = context;
     const services: Service[] = [];
-    for (const name of args.positionals)
-      services.push(await client.get<Service>(`/services/${encodeURIComponent(name)}`));
-    const ids = Object.fromEntries(services.map((service) => [service.ID, true as const]));
-    const tasks = await client.get<Task[]>('/tasks', {
-      filters: { ...filterMap(args.list('filter')), service: ids },
-    });
-    await printTasks(context, tasks, Date.now());
+    const read = async () => {
+      for (const name of args.positionals)
+        services.push(await client.get<Service>(`/services/${encodeURIComponent(name)}`));
+      const ids = Object.fromEntries(services.map((service) => [service.ID, true as const]));
+      return client.get<Task[]>('/tasks', {
+        filters: { ...filterMap(args.list('filter')), service: ids },
+      });
+    };
+    await printTasks(context, read, Date.now);
     if (args.boolean('quiet')) return 0;
     for (const service of services) {
       if (isPaused(service)) for (const line of pausedLines(service)) context.output.error(line);
@@ -150,14 +168,14 @@ const INSPECT: Command = {
   completes: ['service'],
   examples: [{ line: 'service inspect --pretty web', about: 'for people' }],
   run: (context) =>
-    inspectAll(
-      context,
-      (name) =>
+    inspectAll(context, {
+      read: (name) =>
         context.client.get<Service>(`/services/${encodeURIComponent(name)}`, {
           insertDefaults: true,
         }),
-      (service) => prettyService(service, Date.now()),
-    ),
+      pretty: (service) => prettyService(service, Date.now()),
+      type: async () => (await import('../output/types/service.js')).SERVICE,
+    }),
 };
 
 const SCALE: Command = {

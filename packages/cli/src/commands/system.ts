@@ -1,7 +1,7 @@
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
 import type { Command } from '../command.js';
 import { type FeatureLevel, featureLevelLine } from '../output/feature-level.js';
-import { printObject } from '../output/format.js';
+import { parseObjectFormat } from '../output/format.js';
 import { shown } from '../output/shown.js';
 import { goDuration } from '../output/time.js';
 import { clientVersion, type ServerVersion, versionText } from '../version-text.js';
@@ -14,6 +14,10 @@ interface Info {
   readonly NCPU?: number;
   readonly MemTotal?: number;
   readonly Swarm: {
+    /** Of the daemon; with a Docker Engine, `ServerVersion` is the engine's. */
+    readonly Version?: string;
+    /** Containers of the engine that only hold a network. */
+    readonly Sandboxes?: { readonly InUse: number; readonly Spare: number };
     readonly NodeID: string;
     readonly NodeAddr: string;
     readonly LocalNodeState: string;
@@ -45,15 +49,17 @@ const INFO: Command = {
   path: ['info'],
   usage: '[OPTIONS]',
   about: 'Show the state of the daemon and its cluster.',
-  flags: { format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' } },
+  flags: { format: { type: 'string', short: 'f', about: 'json or a Go template' } },
   least: 0,
   most: 0,
   examples: [{ line: "info -f '{{.Swarm.LocalNodeState}}'", about: 'one field' }],
   async run({ args, client, output }) {
+    const format = args.string('format') ?? '';
+    const type = async () => (await import('../output/types/info.js')).INFO;
+    const printer = format === '' ? undefined : await parseObjectFormat(format, type);
     const info = await client.get<Info>('/info');
-    const format = args.string('format');
-    if (format === undefined) output.line(prettyInfo(shown(info)));
-    else printObject(output, format, info);
+    if (printer === undefined) output.line(prettyInfo(shown(info)));
+    else printer.print(output, info);
     for (const warning of shown(info.Swarm.Warnings ?? [])) output.error(`WARNING: ${warning}`);
     return 0;
   },
@@ -63,14 +69,16 @@ const VERSION_COMMAND: Command = {
   path: ['version'],
   usage: '[OPTIONS]',
   about: 'Show the versions of client and daemon.',
-  flags: { format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' } },
+  flags: { format: { type: 'string', short: 'f', about: 'json or a Go template' } },
   least: 0,
   most: 0,
   async run({ args, client, output }) {
+    const format = args.string('format') ?? '';
+    const type = async () => (await import('../output/types/info.js')).VERSIONS;
+    const printer = format === '' ? undefined : await parseObjectFormat(format, type);
     const server = await serverVersion(client);
-    const format = args.string('format');
-    if (format === undefined) output.line(versionText(shown(server)));
-    else printObject(output, format, { Client: clientVersion(), Server: server });
+    if (printer === undefined) output.line(versionText(shown(server)));
+    else printer.print(output, { Client: clientVersion(), Server: server });
     return 0;
   },
 };
@@ -88,7 +96,11 @@ async function serverVersion(client: ApiClient): Promise<ServerVersion | null> {
 
 function prettyInfo(info: Info): string {
   const { Swarm: swarm } = info;
-  const lines = [`Server Version: ${info.ServerVersion ?? ''}`, `Swarm: ${swarm.LocalNodeState}`];
+  const engine = info.ServerVersion ?? '';
+  const version = swarm.Version ?? engine;
+  const lines = [`Server Version: ${version}`];
+  if (engine !== version) lines.push(`Docker Engine: ${engine}`);
+  lines.push(`Swarm: ${swarm.LocalNodeState}`);
   if (swarm.LocalNodeState !== 'inactive') {
     lines.push(` NodeID: ${swarm.NodeID}`);
     if (swarm.Error !== '') lines.push(` Error: ${swarm.Error}`);
@@ -109,6 +121,10 @@ function prettyInfo(info: Info): string {
         `  Expiry Duration: ${goDuration(cluster.Spec.CAConfig.NodeCertExpiry ?? 0)}`,
         ` Host Privileges: ${cluster.Spec.HostPrivileges ?? 'none'}`,
       );
+    }
+    if (swarm.Sandboxes !== undefined) {
+      const { InUse, Spare } = swarm.Sandboxes;
+      lines.push(` Sandbox Containers: ${InUse} in use, ${Spare} spare`);
     }
     if (swarm.FeatureLevel !== undefined)
       lines.push(` Feature level: ${featureLevelLine(swarm.FeatureLevel)}`);

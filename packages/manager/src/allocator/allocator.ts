@@ -12,6 +12,7 @@ import {
   type Task,
 } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { laterTime } from '../orchestrator/time.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
 import { SetAside } from '../set-aside.js';
 import {
@@ -224,7 +225,7 @@ class Allocator implements ControlLoop {
   };
 
   readonly #allocateTasks = (transaction: Transaction, ids: readonly string[]): void => {
-    const time = new Date(this.#context.clock.now()).toISOString();
+    const time = this.#context.store.timeMs();
     for (const id of ids) {
       const task = transaction.get('task', id);
       if (task === undefined || !isWaiting(task)) continue;
@@ -245,7 +246,7 @@ class Allocator implements ControlLoop {
 
   readonly #takeBack = (taskId: string): void => this.#addresses.refresh(taskId);
 
-  #allocateTask(transaction: Transaction, task: Task, time: string): void {
+  #allocateTask(transaction: Transaction, task: Task, time: number): void {
     const service = task.ServiceID === '' ? undefined : transaction.get('service', task.ServiceID);
     const waitsFor = taskWaitsFor(transaction, task, service);
     if (waitsFor !== undefined) {
@@ -263,7 +264,12 @@ class Allocator implements ControlLoop {
     const { Err: _err, ...status } = task.Status;
     transaction.update('task', {
       ...attached,
-      Status: { ...status, State: 'pending', Message: 'pending task scheduling', Timestamp: time },
+      Status: {
+        ...status,
+        State: 'pending',
+        Message: 'pending task scheduling',
+        Timestamp: laterTime(status.Timestamp, time),
+      },
     });
   }
 
@@ -318,9 +324,10 @@ function allocateService(transaction: Transaction, table: PortTable, service: Se
 }
 
 /** Writes what the task waits for, unless its status says so already. */
-function wait(transaction: Transaction, task: Task, time: string, reason: Reason): void {
+function wait(transaction: Transaction, task: Task, time: number, reason: Reason): void {
   if (task.Status.Err === reason.Err && task.Status.Message === reason.Message) return;
-  const Status = { ...task.Status, ...reason, Timestamp: time };
+  const Timestamp = laterTime(task.Status.Timestamp, time);
+  const Status = { ...task.Status, ...reason, Timestamp };
   transaction.update('task', { ...task, Status });
 }
 

@@ -52,8 +52,10 @@ export class Observations {
     }
   }
 
+  /** When the task started running, as stored or as this leader saw it; undefined when nobody did. */
   runningSince(task: Task): number | undefined {
-    return this.#runningSince.get(task.ID);
+    const { StartedAt } = task.Status;
+    return StartedAt === undefined ? this.#runningSince.get(task.ID) : parseTime(StartedAt);
   }
 
   upSince(task: Task): number | undefined {

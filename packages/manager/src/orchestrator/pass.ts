@@ -1,4 +1,4 @@
-import type { Service, ServiceSpec, Task, TaskState } from '@swarm/api';
+import type { Service, ServiceSpec, Task, TaskState, TaskStatus } from '@swarm/api';
 import {
   TRANSACTION_BYTES_LIMIT,
   TRANSACTION_CHANGES_LIMIT,
@@ -8,6 +8,7 @@ import { type NewTask, newTask } from './new-task.js';
 import type { Observations } from './observations.js';
 import type { NodeMatcher } from './placement.js';
 import { pausedFallback, type RevisionLedger } from './revisions.js';
+import { type StopCause, stopOf, stopTask } from './stop.js';
 import { isTaskDirty, specDifference } from './task-dirty.js';
 
 /** Size of a task object without its spec: id, names, status, attachments. An upper estimate. */
@@ -79,11 +80,42 @@ export class Pass {
     return false;
   }
 
-  /** Sets the desired state, which callers only raise. Does nothing when the task has it already. */
-  setDesired(task: Task, state: TaskState): void {
+  /** Lets a task that waited run. */
+  release(task: Task, state: Extract<TaskState, 'running' | 'complete'>): void {
     if (task.DesiredState === state) return;
     this.#left--;
     this.tx.update('task', { ...task, DesiredState: state });
+  }
+
+  /** Stops the task and says why. Does nothing when its desired state is there already. */
+  stop(
+    task: Task,
+    cause: StopCause,
+    state: Extract<TaskState, 'shutdown' | 'remove'> = 'shutdown',
+  ): void {
+    if (task.DesiredState === state) return;
+    this.#left--;
+    const stop = stopOf(this.service, task, this.isDirty(task), cause);
+    this.tx.update('task', stopTask(task, state, stop, this.now));
+  }
+
+  /**
+   * Leaves a task that ended by itself behind as history.
+   * @param note why nothing takes its place, if nothing does. Docker's clients only show errors, so it follows
+   *   the error of a task that failed.
+   */
+  dismiss(task: Task, note?: string): void {
+    if (task.DesiredState === 'shutdown') return;
+    this.#left--;
+    const Status = note === undefined ? task.Status : noted(task.Status, note);
+    this.tx.update('task', { ...task, DesiredState: 'shutdown', Status });
+  }
+
+  /** Writes what the task waits for. The change goes with others, so it needs no room of its own. */
+  note(task: Task, message: string): void {
+    if (task.Status.Message === message) return;
+    this.#left--;
+    this.tx.update('task', { ...task, Status: { ...task.Status, Message: message } });
   }
 
   create(options: Omit<NewTask, 'service'>): void {
@@ -129,6 +161,11 @@ export class Pass {
     return !isFallback && this.#differs(this.service, task);
   }
 
+  /** Whether a new task would be the same. */
+  isRepeated(task: Task): boolean {
+    return !this.#differs(this.source, task);
+  }
+
   #differs(service: Service, task: Task): boolean {
     if (task.SpecVersion.Index === service.SpecVersion.Index) return false;
     const node = task.NodeID === undefined ? undefined : this.tx.get('node', task.NodeID);
@@ -144,4 +181,9 @@ export class Pass {
       ...(Number.isFinite(this.#wakeAt) && { wakeAt: this.#wakeAt }),
     };
   }
+}
+
+function noted(status: TaskStatus, note: string): TaskStatus {
+  if (status.State === 'complete') return { ...status, Message: note };
+  return { ...status, Message: note, Err: status.Err ? `${status.Err}; ${note}` : note };
 }

@@ -2,6 +2,7 @@ import type { Service } from '@swarm/api';
 import type { Transaction, View } from '../store/store.js';
 import type { Pass } from './pass.js';
 import { isRevisionId } from './revisions.js';
+import { SERVICE_REMOVED, stopTask } from './stop.js';
 
 /** Whether the removal loop is in charge of the service. No other orchestrator then touches it. */
 export function isPendingDelete(service: Service): boolean {
@@ -19,7 +20,7 @@ export function removeService(pass: Pass): void {
     left++;
     if (task.DesiredState === 'remove') continue;
     if (!pass.hasRoom(1)) return;
-    pass.setDesired(task, 'remove');
+    pass.stop(task, SERVICE_REMOVED, 'remove');
   }
   if (left > 0) return;
   for (const id of revisionIds(pass.tx, pass.service.ID)) {
@@ -42,15 +43,16 @@ const UNREADABLE_STEP = 50;
 /**
  * Makes one step in removing a service that cannot be read: sets its tasks to REMOVE, then removes it. No
  * loop is in charge of such a service, and readers get no event for it, so the caller does the work.
+ * @param nowMs time of the store
  * @returns whether this was the last step
  */
-export function removeUnreadable(tx: Transaction, serviceId: string): boolean {
+export function removeUnreadable(tx: Transaction, serviceId: string, nowMs: number): boolean {
   let left = UNREADABLE_STEP;
   for (const task of tx.tasksByService(serviceId)) {
     if (task.DesiredState === 'remove') continue;
     if (left === 0) return false;
     left -= 1;
-    tx.update('task', { ...task, DesiredState: 'remove' });
+    tx.update('task', stopTask(task, 'remove', SERVICE_REMOVED, nowMs));
   }
   for (const id of revisionIds(tx, serviceId)) tx.remove('revision', id);
   tx.remove('service', serviceId);

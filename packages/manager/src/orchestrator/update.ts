@@ -5,6 +5,7 @@ import { allowsRestart } from './restart.js';
 import { hasRevisions, RevisionLedger, revisionId, rolledBackSpec } from './revisions.js';
 import { isUp } from './observations.js';
 import { newest, type Slot } from './slot.js';
+import { isMoved } from './stop.js';
 import { formatTime, parseTime, stateSince } from './time.js';
 import {
   currentRules,
@@ -137,9 +138,7 @@ function isOutdated(pass: Pass, slot: Slot): boolean {
 
 /** Whether a task of the current spec ended here and must not be tried again. */
 function isHopeless(pass: Pass, slot: Slot): boolean {
-  return (
-    newest(slot)?.SpecVersion.Index === pass.service.SpecVersion.Index && gaveUp(slot, pass.now)
-  );
+  return newest(slot)?.SpecVersion.Index === pass.service.SpecVersion.Index && gaveUp(pass, slot);
 }
 
 /** Whether this update made the task. */
@@ -171,22 +170,25 @@ function findFailure(pass: Pass, slot: Slot, rules: UpdateRules): Task | undefin
       return isUnschedulable(pass, task) || isStepBack(pass, slot, task, rules);
     }
     const { State } = task.Status;
-    if (State !== 'failed' && State !== 'rejected' && !isRunOver(task)) return false;
+    if (isMoved(task)) return false;
+    if (State !== 'failed' && State !== 'rejected' && !isRunOver(pass, task)) return false;
     const ranSince = pass.observations.runningSince(task);
     return ranSince === undefined || stateSince(task, pass.now) - ranSince <= rules.monitorMs;
   });
 }
 
 /** Whether the task ended well though its restart policy wants it to run on. */
-function isRunOver(task: Task): boolean {
-  return task.Status.State === 'complete' && allowsRestart(task);
+function isRunOver(pass: Pass, task: Task): boolean {
+  return task.Status.State === 'complete' && allowsRestart(pass, task);
 }
 
 /** Whether a task of the update has done its work in the slot: it ended well and is not restarted. */
 function isDone(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
   return (
-    last?.Status.State === 'complete' && isOfUpdate(pass.service, last) && !allowsRestart(last)
+    last?.Status.State === 'complete' &&
+    isOfUpdate(pass.service, last) &&
+    !allowsRestart(pass, last)
   );
 }
 

@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { ApiError, type Node, type Service } from '@swarm/api';
+import { ApiError, type Node, type Placement, type Service } from '@swarm/api';
 import { normalArchitecture } from './platform.js';
 
 /** A placement constraint, parsed from `key == value` or `key != value`. */
@@ -116,6 +116,13 @@ export function labelOf(key: string): ((node: Node) => string) | undefined {
     return (node) => own(node.Description?.Engine.Labels, name);
   }
   return undefined;
+}
+
+/** Returns a reader of the label of each placement preference, in order: the levels of the tree. */
+export function preferenceLabels(
+  preferences: Placement['Preferences'],
+): ((node: Node) => string)[] {
+  return (preferences ?? []).flatMap(({ Spread }) => labelOf(Spread?.SpreadDescriptor ?? '') ?? []);
 }
 
 function own(labels: Readonly<Record<string, string>> | undefined, name: string): string {

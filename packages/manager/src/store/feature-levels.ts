@@ -46,10 +46,15 @@ export const FEATURE_LEVELS: FeatureLevels = {
   },
   actions: { create: 1, update: 1, remove: 1 },
   fields: [
+    // Without these, a task's end is judged as at level 2: a move counts as a failure.
+    { kind: 'task', path: 'Stop', level: 3, below: 'omit' },
+    { kind: 'task', path: 'Status.StartedAt', level: 3, below: 'omit' },
     // Without it a write of the cluster makes stale what clients have read.
     { kind: 'cluster', path: 'ClientVersion', level: 3, below: 'omit' },
     { kind: 'node', path: 'ClientVersion', level: 3, below: 'omit' },
     { kind: 'service', path: 'ClientVersion', level: 3, below: 'omit' },
+    // Only predefined networks. A manager of an earlier level never places a task that names one.
+    { kind: 'service', path: 'Spec.TaskTemplate.Networks', level: 3, below: 'refuse' },
     { kind: 'service', path: 'Revisions', level: REVISIONS_LEVEL, below: 'omit' },
   ],
 };

@@ -120,7 +120,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
     texts('Labels'),
     texts('ServiceLabels'),
     ...leaveOut('Status.ContainerStatus', 'Status.PortStatus', 'Status.Address', 'Status.Err'),
-    ...leaveOut('Status.AppliedAt', 'Restart', 'HostPrivileges'),
+    ...leaveOut('Status.AppliedAt', 'Status.StartedAt', 'Restart', 'HostPrivileges', 'Stop'),
     put('Status.Message', ''),
     put('Status.Timestamp', EPOCH),
     // Absent would count as ready.

@@ -183,7 +183,7 @@ test('tasks of unreadable services and nodes, and unreadable members, are left a
   t.like(world.store.get('task', 't1'), { DesiredState: 'running', Status: { State: 'running' } });
   t.regex(world.store.get('task', 't2')?.Status.Err ?? '', /cannot be read \(Spec/);
   t.truthy(world.store.setAside('node', 'n1'));
-  await world.store.transact((tx) => removeUnreadable(tx, 'web'));
+  await world.store.transact((tx) => removeUnreadable(tx, 'web', world.clock.now()));
   await world.clock.advance(5_000);
   t.is(world.store.get('task', 't1')?.DesiredState, 'remove', 'once it is removed they go');
   t.is(world.store.get('task', 't2'), undefined);

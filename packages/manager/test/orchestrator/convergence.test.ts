@@ -23,7 +23,7 @@ async function disturb(world: OrchestratorWorld, random: (below: number) => numb
   const node = NODES[random(NODES.length)] ?? 'n1';
   const tasks = world.tasks();
   const task = tasks[random(Math.max(1, tasks.length))];
-  switch (random(12)) {
+  switch (random(13)) {
     case 0:
       if (world.store.get('service', 'web')?.Spec.Mode.Replicated) await world.replicas(random(6));
       return;
@@ -70,9 +70,16 @@ async function disturb(world: OrchestratorWorld, random: (below: number) => numb
         RollbackConfig: { Parallelism: random(3) },
       }));
       return;
+    case 11:
+      await label(world, node, random(2) === 0 ? 'closed' : 'open');
+      return;
     default:
       await world.failOver();
   }
+}
+
+async function label(world: OrchestratorWorld, id: string, door: string): Promise<void> {
+  await world.setNode(id, (node) => ({ ...node, Spec: { ...node.Spec, Labels: { door } } }));
 }
 
 async function settlesAfter(seed: number, Mode: ServiceMode): Promise<string | undefined> {
@@ -81,7 +88,11 @@ async function settlesAfter(seed: number, Mode: ServiceMode): Promise<string | u
   await world.nodes(...NODES);
   await world.service({
     Mode,
-    TaskTemplate: { ContainerSpec: { Image: 'v0' }, ForceUpdate: 0 },
+    TaskTemplate: {
+      ContainerSpec: { Image: 'v0' },
+      ForceUpdate: 0,
+      Placement: { Constraints: ['node.labels.door != closed'] },
+    },
     UpdateConfig: {
       Parallelism: random(3),
       Order: random(2) === 0 ? 'stop-first' : 'start-first',
@@ -107,6 +118,7 @@ async function settlesAfter(seed: number, Mode: ServiceMode): Promise<string | u
   for (const node of NODES) {
     await world.availability(node, 'active');
     await world.nodeState(node, 'ready');
+    await label(world, node, 'open');
   }
   // Half of the runs must settle by themselves, the others after an update that ends a pause.
   if (seed % 2 === 0) await world.image('final');

@@ -7,6 +7,7 @@ import {
   type TaskState,
 } from '@swarm/api';
 import { silentLogger, type ServiceSpec } from '@swarm/api';
+import { AddressBook } from '../../src/allocator/index.js';
 import type { ControlLoop } from '../../src/control-loop.js';
 import { createOrchestrators } from '../../src/orchestrator/index.js';
 import { isUp } from '../../src/orchestrator/observations.js';
@@ -17,6 +18,7 @@ import {
 } from '../../src/orchestrator/service-update.js';
 import type { View } from '../../src/store/store.js';
 import { nodeMatches } from '../../src/scheduler/constraint.js';
+import { createScheduler } from '../../src/scheduler/index.js';
 import { nodeDraft, patch, put, serviceDraft, taskDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
 import { SettableClock } from '../support/settable-clock.js';
@@ -50,6 +52,8 @@ export class OrchestratorWorld {
   /** Least number of tasks of a service that were up at once since `watchUp`. */
   leastUp = 0;
   mostUp = 0;
+  /** Whether the real scheduler places tasks. Set it before the start. */
+  schedules = false;
   #loops: ControlLoop[] = [];
   #scheduled = false;
   #seed = 1;
@@ -66,12 +70,18 @@ export class OrchestratorWorld {
   }
 
   lead(): void {
-    this.#loops = createOrchestrators({
+    const context = {
       store: this.store,
       clock: this.clock,
       logger: silentLogger,
-      randomBytes: (size) => this.#bytes(size),
-    });
+      randomBytes: (size: number) => this.#bytes(size),
+    };
+    this.#loops = createOrchestrators(context);
+    if (this.schedules) {
+      const addresses = new AddressBook(context);
+      addresses.start();
+      this.#loops.push(createScheduler(context, addresses));
+    }
     for (const loop of this.#loops) loop.start();
   }
 
@@ -253,7 +263,7 @@ export class OrchestratorWorld {
       case 'new':
         return to('pending');
       case 'pending':
-        return this.#place(task, how);
+        return this.schedules ? undefined : this.#place(task, how);
       case 'assigned':
         return to('preparing');
       case 'preparing':

@@ -27,6 +27,10 @@ export const STARTS_AT_ONCE = 8;
 /** Attempts to prepare a task when its spec is not at fault, and the pause after the first. */
 export const PREPARE_TRIES = 3;
 export const PREPARE_RETRY_MS = { minMs: 250, maxMs: 10_000 };
+/** The line of a failed task's log in its status: how far back to look, its bytes, and how long to wait. */
+export const LAST_LINE_LINES = 5;
+export const LAST_LINE_LIMIT_BYTES = 512;
+export const LAST_LINE_WAIT_MS = 1_000;
 /** Docker's grace between the stop signal and SIGKILL when the spec has none. */
 export const DEFAULT_GRACE_MS = 10_000;
 /** Longest wait for a task's connections to end before the task is stopped. */

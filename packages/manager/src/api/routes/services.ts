@@ -265,7 +265,8 @@ async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   while (!isDone) {
     isDone = await writeAgain(call.services, manager, (transaction) => {
       const aside = transaction.setAside('service', call.params.id!);
-      if (aside !== undefined) return removeUnreadable(transaction, aside.id);
+      if (aside !== undefined)
+        return removeUnreadable(transaction, aside.id, call.services.clock.now());
       const service = find(transaction, 'service', call.params.id!);
       if (service.PendingDelete !== true)
         transaction.update('service', { ...service, PendingDelete: true });

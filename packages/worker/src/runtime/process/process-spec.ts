@@ -1,4 +1,4 @@
-import { isHostImage, type Task, type TaskSpec } from '@swarm/api';
+import { isHostImage, predefinedNetworkOf, type Task, type TaskSpec } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import { signalNumber } from '../signals.js';
 import { attachmentProblem } from '../task-ports.js';
@@ -52,7 +52,7 @@ export function checkProcessSpec(task: Task, privileged: boolean): void {
     throw rejected(`ContainerSpec.StopSignal is "${container.StopSignal}", which is not a signal.`);
   }
   checkHealth(container.Healthcheck?.Test);
-  checkNetworks(task);
+  checkNetworks(task, privileged);
   logLimitBytes(task.Spec, 0);
   if (!privileged) checkUnprivileged(task.Spec);
 }
@@ -67,9 +67,20 @@ function checkHealth(test: readonly string[] | undefined): void {
   }
 }
 
-function checkNetworks(task: Task): void {
+function checkNetworks(task: Task, privileged: boolean): void {
   const problem = attachmentProblem(task);
   if (problem !== undefined) throw rejected(problem);
+  const network = predefinedNetworkOf(task.Spec);
+  if (network === 'bridge') {
+    throw rejected(
+      'Network "bridge" is the bridge of a container engine, and this node runs plain processes: remove the network, or use a node with an engine.',
+    );
+  }
+  if (network === 'none' && !privileged) {
+    throw rejected(
+      'Network "none" needs root, but the daemon of this node runs without it: start it as root, or remove the network.',
+    );
+  }
 }
 
 function checkUnprivileged(spec: TaskSpec): void {
