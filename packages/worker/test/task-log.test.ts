@@ -13,7 +13,8 @@ import { isTimestamp, type LogLine } from '@swarm/api';
 import test from 'ava';
 import { until } from '@swarm/sim';
 import { LogIndex } from '../src/runtime/log/log-index.js';
-import { LOG_LINE_LIMIT_BYTES, readLog } from '../src/runtime/log/log-reader.js';
+import { LOG_LINE_LIMIT_BYTES } from '../src/runtime/log/task-log-reader.js';
+import { readLog } from '../src/runtime/log/log-reader.js';
 import { TaskLog } from '../src/runtime/log/task-log.js';
 import { ALL_LOGS, collect, makeFolder, text } from './support/real.js';
 
