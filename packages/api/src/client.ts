@@ -7,6 +7,7 @@ export { compareStates, isTerminal } from './task-state.js';
 export { HOST_PRIVILEGES, isHostImage } from './validate/host-privileges.js';
 export * from './values/address.js';
 export * from './values/default-paths.js';
+export { ourCommands } from './values/our-commands.js';
 export * from './values/place.js';
 export * from './values/system-error.js';
 export * from './values/text.js';

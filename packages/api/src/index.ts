@@ -46,6 +46,7 @@ export * from './validate/version.js';
 export * from './values/address.js';
 export * from './values/default-paths.js';
 export * from './values/engine-labels.js';
+export * from './values/our-commands.js';
 export * from './values/place.js';
 export * from './values/system-error.js';
 export * from './values/runtime-capabilities.js';

@@ -3,6 +3,7 @@ import type { ApiClient } from '../client/api-client.js';
 import type { CommandContext, Flags } from '../command.js';
 import { type List, parseListFormat } from './format.js';
 import { shown } from './shown.js';
+import { reasonOf } from './task-reason.js';
 import { humanDuration } from './time.js';
 
 /** Flags of every command that lists tasks. */
@@ -70,7 +71,7 @@ export async function printTasks(
     const slot = `${task.ServiceID}/${slotKey(task)}`;
     const history = slot === previous;
     previous = slot;
-    const reason = reasonOf(task.Status);
+    const reason = reasonOf(task);
     return {
       ID: full ? task.ID : task.ID.slice(0, ID_WIDTH),
       Name: (history ? ' \\_ ' : '') + taskName(task, names, full),
@@ -87,14 +88,6 @@ export async function printTasks(
   });
   printer.print(output, rows, full ? {} : { wrapped: 'Error' });
 }
-
-/** Why a task is not as it should be: it failed, waits for something, or gets no traffic yet. */
-function reasonOf({ Err: error, State: state, Ready: isReady, Message: message }: Status): string {
-  if (error !== undefined && error !== '') return error;
-  return state === 'running' && isReady === false ? (message ?? '') : '';
-}
-
-type Status = Task['Status'];
 
 interface Names {
   readonly nodes: ReadonlyMap<string, string>;

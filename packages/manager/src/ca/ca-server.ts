@@ -105,7 +105,7 @@ export function createCaServer(context: CaServerContext): CaServer {
     if (found === undefined) {
       throw new ApiError(
         'NOT_IN_SWARM',
-        'This node is not part of a cluster: `swarm init` or join.',
+        'This node is not part of a cluster: `docker swarm init` or join.',
       );
     }
     return found;
