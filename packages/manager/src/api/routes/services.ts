@@ -134,8 +134,11 @@ function portHolder(
   spec: ServiceSpec,
   ownId: string | undefined,
 ): ReturnType<typeof publishHolder> {
-  const coming = publishHolder(call.services.portClaims.list(), ownId, spec.EndpointSpec);
-  return coming ?? publishHolder(view.list('service'), ownId, spec.EndpointSpec);
+  const { portClaims } = call.services;
+  return (
+    publishHolder((key) => portClaims.byPort(key), ownId, spec.EndpointSpec) ??
+    publishHolder((key) => view.servicesByPort(key), ownId, spec.EndpointSpec)
+  );
 }
 
 function refuseTakenPort(
