@@ -1,4 +1,4 @@
-import { compareStates, isTerminal, type Task } from '@swarm/api';
+import { compareStates, isTerminal, type Task, type TaskSpec } from '@swarm/api';
 import type { SpecDifference } from './task-dirty.js';
 import { parseTime, stateSince } from './time.js';
 
@@ -16,7 +16,8 @@ export class Observations {
   readonly #listened = new Set<string>();
   /** First seen with a desired state beyond RUNNING. */
   readonly #stoppingSince = new Map<string, number>();
-  readonly #differences = new Map<string, SpecDifference>();
+  /** By the spec of a task, which many tasks have in common. */
+  #differences = new WeakMap<TaskSpec, SpecDifference>();
   #specVersion = -1;
   /** Slots in which the current update replaced tasks. */
   readonly touched = new Set<string>();
@@ -46,7 +47,6 @@ export class Observations {
       this.#upSince,
       this.#listened,
       this.#stoppingSince,
-      this.#differences,
     ] as const) {
       for (const id of map.keys()) if (!ids.has(id)) map.delete(id);
     }
@@ -69,14 +69,14 @@ export class Observations {
     return this.#stoppingSince.get(task.ID);
   }
 
-  /** Compares specs once per task and SpecVersion of the service, and caches the result. */
+  /** Compares specs once for each spec of tasks and SpecVersion of the service, and caches the result. */
   difference(specVersion: number, task: Task, compare: () => SpecDifference): SpecDifference {
     if (specVersion !== this.#specVersion) {
-      this.#differences.clear();
+      this.#differences = new WeakMap();
       this.#specVersion = specVersion;
     }
-    const known = this.#differences.get(task.ID) ?? compare();
-    this.#differences.set(task.ID, known);
+    const known = this.#differences.get(task.Spec) ?? compare();
+    this.#differences.set(task.Spec, known);
     return known;
   }
 
