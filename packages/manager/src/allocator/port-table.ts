@@ -6,6 +6,7 @@ import {
   type PortKey,
   type Service,
   type ServiceEndpoint,
+  type ServiceSpec,
 } from '@swarm/api';
 import { deepEqual } from '../store/deep-equal.js';
 import type { View } from '../store/store.js';
@@ -220,6 +221,17 @@ function isChosen({ PublishedPort = 0 }: PortConfig): boolean {
 function isAny(items: Iterable<unknown>): boolean {
   for (const _ of items) return true;
   return false;
+}
+
+/**
+ * The endpoint of a service that a client writes: one that publishes nothing, and never did, has nothing to wait
+ * for. That saves the allocator a write.
+ */
+export function writtenEndpoint(spec: ServiceSpec, before: ServiceEndpoint | undefined): ServiceEndpoint {
+  const { EndpointSpec = {} } = spec;
+  if ((EndpointSpec.Ports?.length ?? 0) > 0 || (before?.Ports?.length ?? 0) > 0)
+    return before ?? { Spec: {} };
+  return { ...before, Spec: EndpointSpec };
 }
 
 /** Builds the endpoint with these ports. Keeps virtual addresses, which are allocated separately. */

@@ -1,4 +1,5 @@
 import { ApiError, type Task } from '@swarm/api';
+import { writtenEndpoint } from '../allocator/port-table.js';
 import { conflictWith, publishHolder } from '../allocator/publish-conflict.js';
 import { isTaskDirty } from '../orchestrator/task-dirty.js';
 import { CONSTRAINTS_LIMIT, nodeMatches, parseConstraint } from '../scheduler/constraint.js';
@@ -6,7 +7,7 @@ import type { View } from '../store/store.js';
 
 /** What the API asks of the parts that own these rules. */
 
-export { conflictWith, publishHolder };
+export { conflictWith, publishHolder, writtenEndpoint };
 
 /** @throws ApiError INVALID_ARGUMENT when a placement constraint does not parse */
 export function checkConstraints(expressions: readonly string[]): void {

@@ -25,7 +25,7 @@ import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
 import { presentService } from '../present/service.js';
 import type { Call, Route } from '../router.js';
-import { checkConstraints, conflictWith, publishHolder } from '../rules.js';
+import { checkConstraints, conflictWith, publishHolder, writtenEndpoint } from '../rules.js';
 
 /** Credentials are a few hundred bytes; they are stored with each task. */
 const REGISTRY_AUTH_LIMIT = 16 * 1024;
@@ -91,7 +91,7 @@ async function create(call: Call, manager: ManagerAccess): Promise<void> {
       ID: id,
       Spec: spec,
       SpecVersion: { Index: 0 },
-      Endpoint: { Spec: {} },
+      Endpoint: writtenEndpoint(spec, undefined),
     });
     release = services.portClaims.take(id, spec);
   }).finally(() => release());
@@ -228,7 +228,8 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
     const present = find(transaction, 'service', service.ID);
     refusePrivileges(transaction, service.Spec, present.Spec);
     refuseTakenPort(call, transaction, service.Spec, service.ID);
-    transaction.updateSpec('service', service);
+    const Endpoint = writtenEndpoint(service.Spec, service.Endpoint);
+    transaction.updateSpec('service', { ...service, Endpoint });
     release = call.services.portClaims.take(service.ID, service.Spec);
   }).finally(() => release());
   sendJson(call.response, { Warnings: null });
