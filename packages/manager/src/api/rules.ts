@@ -1,8 +1,8 @@
-import { ApiError, type Task } from '@swarm/api';
+import type { Task } from '@swarm/api';
 import { writtenEndpoint } from '../allocator/port-table.js';
 import { conflictWith, publishHolder } from '../allocator/publish-conflict.js';
 import { isTaskDirty } from '../orchestrator/task-dirty.js';
-import { CONSTRAINTS_LIMIT, nodeMatches, parseConstraint } from '../scheduler/constraint.js';
+import { nodeMatches, parseConstraints } from '../scheduler/constraint.js';
 import type { View } from '../store/store.js';
 
 /** What the API asks of the parts that own these rules. */
@@ -11,10 +11,7 @@ export { conflictWith, publishHolder, writtenEndpoint };
 
 /** @throws ApiError INVALID_ARGUMENT when a placement constraint does not parse */
 export function checkConstraints(expressions: readonly string[]): void {
-  if (expressions.length > CONSTRAINTS_LIMIT) {
-    throw new ApiError('INVALID_ARGUMENT', `at most ${CONSTRAINTS_LIMIT} constraints are allowed`);
-  }
-  for (const expression of expressions) parseConstraint(expression);
+  parseConstraints(expressions);
 }
 
 /** Whether the task is what its service asks for now, so that no update would replace it. */
