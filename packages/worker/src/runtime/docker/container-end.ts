@@ -1,5 +1,5 @@
 import type { TaskEnd } from '../runtime.js';
-import { signalName } from '../signals.js';
+import { signalName } from '@swarm/api';
 import type { ContainerDetails } from './engine-types.js';
 
 /** How a container that no longer runs ended. */
