@@ -46,7 +46,7 @@ for (const [expression, message] of [
     /label 'a b' is invalid: a name must not be empty, and must not have blanks/,
   ],
   ['node.labels.a!b == c', /label 'a!b' is invalid/],
-  ['node.labels.a == b\u0007', /value 'b\u0007' is invalid: .*control characters/],
+  ['node.labels.a == b\u0007', /is invalid: .*control characters/],
   ['node.ip == 10.0.0.300', /neither an IP address nor a network/],
   ['node.ip == 10.0.0.0/33', /neither an IP address nor a network/],
 ] as const) {
