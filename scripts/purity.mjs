@@ -3,6 +3,9 @@
 export const PURE = [
   'packages/api/src',
   'packages/manager/src',
+  'packages/node/src/manager-part.ts',
+  'packages/node/src/membership/new-member.ts',
+  'packages/node/src/node-daemon.ts',
   'packages/raft-sim/src/invariants',
   'packages/raft/src/codec',
   'packages/raft/src/core',
@@ -20,8 +23,7 @@ export const PURE = [
 export const EXCEPT = [
   'packages/api/src/clock.ts',
   'packages/manager/src/ca/x509-issuer.ts',
-  'packages/manager/src/recovery/backup-file.ts',
-  'packages/manager/src/recovery/inspect.ts',
+  'packages/manager/src/recovery/files.ts',
   'packages/manager/src/store/database.ts',
   'packages/raft/src/host/clock.ts',
   'packages/routing-mesh/src/system/libnftables.ts',
@@ -56,7 +58,9 @@ const IMPURE_PACKAGES = new Set(['ws', 'level', 'classic-level', 'undici']);
  */
 const IMPURE_NAMES = new Set([
   'agentDatabase',
+  'backupFile',
   'callManager',
+  'copyFolder',
   'createKeyRequest',
   'LevelStorage',
   'makeKeys',

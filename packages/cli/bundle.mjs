@@ -1,10 +1,10 @@
-// `npm pack` runs this (prepack): all of our packages, from their sources, in one folder of modules that
-// needs nothing but the dependencies of package.json. What the code imports lazily stays lazy.
+// Bundles all our packages, from their sources, into one folder of modules that needs only the dependencies
+// of package.json. `npm pack` runs this (prepack). What the code imports lazily stays lazy.
 //
 //     node bundle.mjs [--outdir FOLDER] [--program JSON]
 //
-// `--program` replaces what the program says of itself (packages/api/src/program.ts): so tests build the
-// version before or after this one.
+// `--program` replaces PROGRAM of packages/api/src/program.ts, so that tests can build the version before or
+// after this one.
 import { readdirSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -19,10 +19,10 @@ const outdir = values.outdir === undefined ? join(here, 'bundle') : resolve(valu
 const packageJson = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 const { dependencies, optionalDependencies, devDependencies, engines } = packageJson(here);
 const external = Object.keys({ ...dependencies, ...optionalDependencies });
-/** Packages that become part of the bundle: what a short command needs loads faster from one file. */
+/** Packages that go into the bundle, because a short command loads faster from one file. */
 const bundled = Object.keys(devDependencies).filter((name) => !name.startsWith('@swarm/'));
 
-/** `@swarm/manager/assembly` is what its package exports under that name, but the source of it. */
+/** Resolves `@swarm/manager/assembly` to the source of what that package exports under this name. */
 const ourSources = {
   name: 'our-sources',
   setup({ onResolve }) {
@@ -37,7 +37,7 @@ const ourSources = {
   },
 };
 
-/** A dependency that is not listed would only be missed where the package is installed. */
+/** Fails for an unlisted dependency, which otherwise would only be missing where the package is installed. */
 const onlyListed = {
   name: 'only-listed',
   setup({ onResolve }) {
@@ -46,7 +46,13 @@ const onlyListed = {
       const name = path.split('/', path.startsWith('@') ? 2 : 1).join('/');
       if (external.includes(name)) return { path, external: true };
       if (bundled.includes(name) || importer.includes('/node_modules/')) return;
-      return { errors: [{ text: `${path} is no dependency of @swarm/cli: list it` }] };
+      return {
+        errors: [
+          {
+            text: `${path} is not a dependency of @swarm/cli: list it in packages/cli/package.json`,
+          },
+        ],
+      };
     });
   },
 };
@@ -70,7 +76,7 @@ const { metafile } = await build({
   logLevel: 'warning',
 });
 
-// Their licences ask to be passed on with the code.
+// The licences of bundled packages must accompany their code.
 const folders = Object.keys(metafile.inputs).flatMap(
   (path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? [],
 );

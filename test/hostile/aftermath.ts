@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { request } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { type Node, type Service, systemClock, type Task } from '@swarm/api';
-import { inspectManager } from '@swarm/manager/recovery';
+import { copyFolder, inspectManager } from '@swarm/manager/recovery';
 import { join } from 'node:path';
 import { until } from '../lab/index.js';
 import { PROBE_PREFIX } from './changes.js';
@@ -151,7 +151,10 @@ export class Aftermath {
       if (code !== '0') wrong.push(`${daemon.name} ended with ${code} when told to stop`);
     }
     for (const daemon of this.#cluster.managers) {
-      const { problems } = await inspectManager(join(daemon.dataRoot, 'raft'), systemClock());
+      const { problems } = await inspectManager(join(daemon.dataRoot, 'raft'), {
+        clock: systemClock(),
+        copyFolder,
+      });
       wrong.push(...problems.map((problem) => `${daemon.name}: ${problem}`));
     }
     return wrong;

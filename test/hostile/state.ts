@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { IncomingMessage } from 'node:http';
 import type { Kind, Objects } from '@swarm/manager';
-import { readBackupObjects } from '@swarm/manager/recovery';
+import { backupFile, readBackupObjects } from '@swarm/manager/recovery';
 import type { Daemon } from './daemon.js';
 
 /** All objects of a cluster, as one manager holds them. */
@@ -44,6 +44,6 @@ export async function takeBackup(daemon: Daemon, name: string): Promise<string> 
 
 /** Reads the state of a manager through a backup. */
 export async function stateOf(daemon: Daemon, name: string): Promise<State> {
-  const { header, objects } = await readBackupObjects(await takeBackup(daemon, name));
+  const { header, objects } = await readBackupObjects(backupFile(await takeBackup(daemon, name)));
   return new State(header.index, objects);
 }

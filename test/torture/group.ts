@@ -104,7 +104,7 @@ export class MemberGroup {
     );
   }
 
-  /** The leader of the highest term; undefined when there is none. */
+  /** The leader of the highest term; undefined without a leader. */
   async leaderNow(): Promise<MemberHost | undefined> {
     const states = await this.states();
     const leaders = states.filter(([, { role }]) => role === 'leader');

@@ -38,7 +38,7 @@ export function anyHost({ group, prng }: Scene): MemberHost {
   return prng.pick(group.hosts);
 }
 
-/** The leader, or a random member while there is none. */
+/** The leader, or a random member without a leader. */
 export async function leaderOrAny(scene: Scene): Promise<MemberHost> {
   const anyone = anyHost(scene);
   return (await scene.group.leaderNow()) ?? anyone;

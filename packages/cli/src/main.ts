@@ -35,6 +35,11 @@ export async function main(
       if (given === undefined) process.exit(0);
       return 0;
     }
+    if (argv[0] === 'daemon') {
+      const { daemonLine } = await import('./line/daemon-line.js');
+      const flags = daemonLine(argv.slice(1));
+      if (flags !== undefined) return await (await node()).runDaemon(flags, process.env, uid);
+    }
     const { dispatch } = await import('./line/dispatch.js');
     return await dispatch(argv, node, output);
   } catch (error) {

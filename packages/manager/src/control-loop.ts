@@ -20,3 +20,22 @@ export interface ControlLoop {
   /** The loop writes nothing to the store after this resolves. */
   stop(): Promise<void>;
 }
+
+/**
+ * Makes a loop whose state lives from `start` to `stop`, in a run of its own.
+ * @param begin makes a run, which rebuilds its state from the store
+ */
+export function loopOfRuns(name: string, begin: () => Pick<ControlLoop, 'stop'>): ControlLoop {
+  let run: Pick<ControlLoop, 'stop'> | undefined;
+  return {
+    name,
+    start() {
+      run ??= begin();
+    },
+    async stop() {
+      const stopping = run;
+      run = undefined;
+      await stopping?.stop();
+    },
+  };
+}

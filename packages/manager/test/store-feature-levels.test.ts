@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { checkBackup } from '../src/recovery/check-backup.js';
 import { writeBackup } from '../src/recovery/backup-file.js';
+import { backupFile } from '../src/recovery/files.js';
 import { type Body, type Change, Codec } from '../src/store/command.js';
 import {
   asOfLevel,
@@ -302,7 +303,7 @@ test('a backup of a higher level is not restored', async (t) => {
     madeBy: 'node-1',
   };
   await writeFile(path, writeBackup(header, snapshot(ABOVE)));
-  await t.throwsAsync(checkBackup(path), { message: TOO_OLD });
+  await t.throwsAsync(checkBackup(backupFile(path)), { message: TOO_OLD });
   await writeFile(path, writeBackup(header, snapshot({ ...ABOVE, FeatureLevel: LEVEL })));
-  t.is((await checkBackup(path)).cluster.FeatureLevel, LEVEL);
+  t.is((await checkBackup(backupFile(path))).cluster.FeatureLevel, LEVEL);
 });

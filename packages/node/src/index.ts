@@ -36,7 +36,7 @@ export async function inspectMember(dataRoot: string): Promise<MemberInspection>
 /** Reads and checks a whole backup. @throws ApiError that says what is wrong with it */
 export async function checkBackup(path: string): Promise<CheckedBackup> {
   const recovery = await import('@swarm/manager/recovery');
-  return recovery.checkBackup(path);
+  return recovery.checkBackup(recovery.backupFile(path));
 }
 
 /** TLS options for connecting to a manager of the cluster with this root certificate. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock, UsageError } from '@swarm/api';
 import {
+  copyFolder,
   type DumpedEntry,
   describeEntry,
   type Inspection,
@@ -44,7 +45,7 @@ export async function inspectMember(dataRoot: string): Promise<MemberInspection>
 
 async function inspect(folder: string): Promise<Inspection> {
   try {
-    return await inspectManager(folder, systemClock());
+    return await inspectManager(folder, { clock: systemClock(), copyFolder });
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'RAFT_STORAGE_LOCKED') throw error;
     throw new UsageError(

@@ -1,25 +1,29 @@
-import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { ApiError, type Clock, type Logger, newRaftId } from '@swarm/api';
+import { ApiError, type Logger, newRaftId } from '@swarm/api';
+import { pause } from '@swarm/http';
 import type { LocalManager, Start } from '@swarm/manager';
 import type { Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
 import type { LocalApi } from './api/local-api.js';
 import { firstOf } from './membership/first-of.js';
+import type { MemberHost } from './membership/member-host.js';
 import type { LocalState } from './files/local-state.js';
 import type { NodeFiles } from './files/node-files.js';
 
 /** How long a leaving manager waits to be removed from the Raft group. */
 const LEAVE_GROUP_MS = 5_000;
+/**
+ * How long a leader that handed over still answers. Requests that others forwarded before they heard of the
+ * next leader arrive meanwhile, and are answered that this one is not it; so are writes under way.
+ */
+const HANDED_OVER_MS = 200;
 /** Without an answer the cluster may still have agreed, so the id and its log are kept. */
 const UNDECIDED: readonly string[] = ['TIMEOUT', 'NO_QUORUM', 'OVERLOADED'];
 /** The leader's answer to a member that was removed: its id can never be used again. */
 const ID_USED_UP = 'CONFLICT';
 
-export interface ManagerPartOptions {
+export interface ManagerPartOptions extends Pick<MemberHost, 'clock' | 'randomBytes' | 'issuer'> {
   readonly files: NodeFiles;
-  readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
   readonly api: () => LocalApi;
@@ -103,11 +107,11 @@ export class ManagerPart {
     node: Omit<RestoredManager, 'self'>,
     keep: () => Promise<void>,
   ): Promise<void> {
-    const { clock, logger } = this.#options;
+    const { files, clock, logger } = this.#options;
     const { adoptState, installBackup, untilLeads } = await import('@swarm/manager/recovery');
     const self = this.#self(state);
     const { memberLog } = await import('./open-manager.js');
-    await rm(self.folder, { recursive: true, force: true });
+    await files.wipeMember();
     await installBackup(self, backup, { log: memberLog(self), clock, logger });
     const manager = await this.#open(state, { kind: 'restart' });
     try {
@@ -132,9 +136,9 @@ export class ManagerPart {
    * @throws ApiError
    */
   async join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
-    const { files, logger } = this.#options;
+    const { files, logger, randomBytes } = this.#options;
     if (this.#state.raftId === undefined) {
-      await rm(files.raftFolder, { recursive: true, force: true });
+      await files.wipeMember();
       await files.save({ ...this.#state, raftId: newRaftId(randomBytes), raftJoined: false });
     }
     const others = this.#others(addresses);
@@ -219,8 +223,9 @@ export class ManagerPart {
   async close(): Promise<void> {
     const manager = this.#manager;
     // Before requests are turned away here, the others have another leader to ask.
-    await manager?.handOver();
+    const isHandedOver = await manager?.handOver();
     await this.#use(undefined);
+    if (isHandedOver === true) await pause(this.#options.clock, HANDED_OVER_MS);
     await manager?.close();
   }
 
@@ -252,12 +257,13 @@ export class ManagerPart {
   }
 
   async #open(state: LocalState, start: Start): Promise<Manager> {
-    const { clock, logger, random, onFatal, api } = this.#options;
+    const { clock, logger, random, randomBytes, issuer, onFatal, api } = this.#options;
     // Only managers load a manager's code.
     const { openManager } = await import('./open-manager.js');
     return openManager({
       ...{ self: this.#self(state), start, clock, logger, random, randomBytes, onFatal },
       api: api().server,
+      issuer: await issuer(),
     });
   }
 

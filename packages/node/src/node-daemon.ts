@@ -1,8 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import {
   ApiError,
-  type Clock,
   type InitRequest,
   type JoinRequest,
   type Logger,
@@ -22,15 +19,15 @@ import { type Renewer, startRenewer } from '@swarm/identity';
 import { hostOf } from './membership/addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';
-import { newFounder, newJoiner } from './membership/new-member.js';
+import type { MemberHost } from './membership/member-host.js';
+import { newFounder, newJoiner, type NewMember } from './membership/new-member.js';
 import { NodeFiles } from './files/node-files.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
 import { forcedState, receiveBackup } from './membership/recovered-state.js';
 import { RoleFollower } from './membership/role-follower.js';
 
-export interface NodeDaemonOptions {
+export interface NodeDaemonOptions extends MemberHost {
   readonly dataRoot: string;
-  readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
   readonly tasks: TasksEnvironment;
@@ -73,12 +70,14 @@ export class NodeDaemon implements NodeControl {
     this.#options = options;
     if (options.engine !== undefined) this.engine = options.engine;
     this.#files = new NodeFiles(options.dataRoot);
-    const { clock, logger, random, onFatal } = options;
+    const { clock, logger, random, randomBytes, issuer, onFatal } = options;
     this.#managerPart = new ManagerPart({
       files: this.#files,
       clock,
       logger,
       random,
+      randomBytes,
+      issuer,
       onFatal,
       api: () => this.#api!,
     });
@@ -213,27 +212,14 @@ export class NodeDaemon implements NodeControl {
   }
 
   async #init(request: InitRequest): Promise<string> {
-    const { clock, dataRoot, logger } = this.#options;
+    const { dataRoot, logger, hostname, randomBytes } = this.#options;
     if (request.forceNewCluster) return this.#forceNewCluster(request);
     this.#checkFree();
-    const { state, identity, root } = await newFounder(request, clock);
+    const { state, identity, root } = await newFounder(request, this.#options);
     const { nodeId, clusterId, dataPathPort } = state;
-    this.#pending = true;
-    try {
-      await this.#files.wipe();
-      await this.#files.saveIdentity(identity);
-      const { spec, availability } = request;
-      const first = { root, spec, availability, hostname: hostname(), dataPathPort, randomBytes };
-      // Once the state is saved, a restart finds a whole cluster.
-      await this.#managerPart.found(state, first, () => this.#files.save(state));
-      this.#managers = state.managers;
-      await this.#startTasks();
-    } catch (error) {
-      await this.#forget();
-      throw error;
-    } finally {
-      this.#pending = false;
-    }
+    const { spec, availability } = request;
+    const first = { root, spec, availability, hostname: hostname(), dataPathPort, randomBytes };
+    await this.#enter({ state, identity }, (keep) => this.#managerPart.found(state, first, keep));
     logger.info({ nodeId, clusterId, dataRoot }, 'made a new cluster');
     return nodeId;
   }
@@ -246,7 +232,7 @@ export class NodeDaemon implements NodeControl {
         'NOT_IN_SWARM',
         "this node is not a manager of a cluster: run it on a manager that is left, or 'swarm restore' a backup",
       );
-    const forced = forcedState(state, request);
+    const forced = forcedState(state, request, this.#options);
     this.#pending = true;
     try {
       await this.#managerPart.force(forced);
@@ -259,21 +245,12 @@ export class NodeDaemon implements NodeControl {
 
   async #restore(request: RestoreRequest): Promise<string> {
     this.#checkFree();
-    const { clock, dataRoot, logger } = this.#options;
-    const restored = await receiveBackup(request, { dataRoot, clock });
-    const { state, identity, backup, node } = restored;
-    this.#pending = true;
+    const { dataRoot, logger } = this.#options;
+    const restored = await receiveBackup(request, this.#options, dataRoot);
+    const { state, backup, node } = restored;
     try {
-      await this.#files.wipe();
-      await this.#files.saveIdentity(identity);
-      await this.#managerPart.restore(state, backup, node, () => this.#files.save(state));
-      this.#managers = state.managers;
-      await this.#startTasks();
-    } catch (error) {
-      await this.#forget();
-      throw error;
+      await this.#enter(restored, (keep) => this.#managerPart.restore(state, backup, node, keep));
     } finally {
-      this.#pending = false;
       await restored.discard();
     }
     const { clusterId, index } = backup.header;
@@ -281,12 +258,35 @@ export class NodeDaemon implements NodeControl {
     return state.nodeId;
   }
 
+  /**
+   * Makes this node the only manager of its cluster. When it fails, the node is in none.
+   * @param lead starts the manager; calls `keep` once the cluster is whole, as a restart then finds it
+   */
+  async #enter(
+    { state, identity }: NewMember,
+    lead: (keep: () => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    this.#pending = true;
+    try {
+      await this.#files.wipe();
+      await this.#files.saveIdentity(identity);
+      await lead(() => this.#files.save(state));
+      this.#managers = state.managers;
+      await this.#startTasks();
+    } catch (error) {
+      await this.#forget();
+      throw error;
+    } finally {
+      this.#pending = false;
+    }
+  }
+
   async #join(request: JoinRequest): Promise<NodeTasks> {
     this.#checkFree();
     const { logger } = this.#options;
     this.#interrupt = new AbortController();
     const { signal } = this.#interrupt;
-    const { state, identity } = await newJoiner(request, signal);
+    const { state, identity } = await newJoiner(request, this.#options, signal);
     this.#pending = true;
     try {
       await this.#files.wipe();

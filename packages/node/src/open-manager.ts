@@ -4,13 +4,13 @@ import type { Clock, Logger } from '@swarm/api';
 import type { RequestHandler } from '@swarm/http';
 import { type Caller, callManager, tlsClientOptions } from '@swarm/identity';
 import {
+  type CertificateIssuer,
   type LocalManager,
   Manager,
   type ManagerCalls,
   type Start,
   selfInfo,
   StoreStateMachine,
-  x509Issuer,
 } from '@swarm/manager/assembly';
 import { LevelStorage, WsTransport } from '@swarm/raft';
 import { HttpsLeaderLink } from './port/leader-link.js';
@@ -25,6 +25,7 @@ export interface OpenManagerOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
+  readonly issuer: CertificateIssuer;
   /** Answers requests for the API on the port for nodes. */
   readonly api: RequestHandler<Caller>;
   readonly onFatal: (error: unknown) => void;
@@ -58,7 +59,6 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
       }),
     link: (leader) => new HttpsLeaderLink(identity, clock, leader),
     calls: managerCalls(identity),
-    issuer: x509Issuer,
   });
 }
 

@@ -12,7 +12,7 @@ const MAX_ADDRESSES = 16;
 
 /**
  * Checks what runtimes ask for. The path of the namespace is checked where it is used: on nodes whose tasks
- * share the host's network, there is none.
+ * share the host's network, it does not exist.
  * @throws RangeError
  */
 export function readAttachment(task: TaskAttachment): CheckedTask {

@@ -216,7 +216,7 @@ if (problem === undefined) {
   });
 
   test.serial(
-    'a table that someone flushes is written anew, and foreign tables stay',
+    'a table that someone flushes is written again, and foreign tables stay',
     async (t) => {
       const task = await cluster.task(2);
       await cluster.publish(8095, [task]);

@@ -101,6 +101,19 @@ test('a link of an earlier version has its task’s id alone, and goes with the 
   t.deepEqual(told, ['link del swttask1', 'link del swttask1-1']);
 });
 
+test('one address on two networks is refused before anything is made, by both names', async (t) => {
+  const { links, told } = host();
+  for (const address of ['10.240.1.2/32', 'fd00::2/128']) {
+    await t.throwsAsync(links.attach(wishes([address], ['10.240.1.3/32', address])), {
+      instanceOf: RangeError,
+      message: /task task1 has the address (10\.240\.1\.2|fd00::2) on both net0 and net1/,
+    });
+  }
+  t.deepEqual(told, []);
+  await links.attach(wishes(['10.240.1.2/32'], ['10.240.1.3/32']));
+  t.true(told.includes('route replace 10.240.1.3/32 dev swttask1-1'));
+});
+
 test('addresses that no task of this node can have are refused before anything is made', async (t) => {
   const { links, told } = host();
   for (const address of [

@@ -304,7 +304,7 @@ test('A task that cannot be read is rejected with the reason, and the others run
   const bench = await open(assigning(bad, makeTask('t1')));
   await bench.manager.untilStatus('t1', 'running');
   const { Err } = await bench.manager.untilStatus('t2', 'rejected');
-  t.regex(Err ?? '', /can not read the task: \[0\]\.object\.Endpoint\.Ports: must be a list/);
+  t.regex(Err ?? '', /cannot read the task: \[0\]\.object\.Endpoint\.Ports: must be a list/);
   t.is(bench.manager.hellos.length, 1);
   t.false(bench.runtime.tasks.has('t2'));
   await bench.close();

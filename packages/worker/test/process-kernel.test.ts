@@ -264,7 +264,7 @@ test('A health check of a task that an earlier version started runs in its names
     });
     await prepare(harness.runtime, task);
     await harness.runtime.start(task.ID, progress);
-    // That version wrote neither, and the check shall tell where it ran.
+    // That version wrote neither, and the check should show where it ran.
     const path = join(harness.folder, 'tasks', task.ID, 'task.json');
     const {
       isolated: _isolated,

@@ -34,7 +34,7 @@ test('A reason names the closed folder, but not what is in it', (t) => {
   rmSync(root, { recursive: true });
 });
 
-test('A reason names a closed file, and there is none for what is open or missing', (t) => {
+test('A reason names a closed file; an open or missing one gives no reason', (t) => {
   const { root } = makeFolders();
   t.regex(explained(join(root, 'own')) ?? '', /own is closed to it \(mode 0600\)/);
   for (const name of [

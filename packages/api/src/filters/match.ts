@@ -42,7 +42,7 @@ export function serviceFilters(given: Given): Matcher<Service> {
 
 /** What a task filter needs to know about other objects. */
 export interface TaskFilterContext {
-  /** The id of the service with this id, name or prefix. Throws when there is none. */
+  /** The id of the service with this id, name or prefix. Throws when it does not exist. */
   serviceId(nameOrId: string): string;
   nodeId(nameOrId: string): string;
   /** Whether the task was made from its service's current spec. */

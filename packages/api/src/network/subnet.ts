@@ -52,7 +52,7 @@ export class Subnet {
     return addressOf(this.#base + BigInt(offset), this.isIpv6);
   }
 
-  /** The block with this number among the blocks of that prefix length; undefined when there is none. */
+  /** The block with this number among the blocks of that prefix length; undefined when it is out of range. */
   block(prefixLength: number, index: number): Subnet | undefined {
     if (prefixLength < this.prefixLength || prefixLength > width(this.isIpv6)) return undefined;
     if (index < 0 || index >= 2 ** (prefixLength - this.prefixLength)) return undefined;

@@ -44,7 +44,7 @@ interface Info {
 const INFO: Command = {
   path: ['info'],
   usage: '[OPTIONS]',
-  about: 'Show what the daemon knows of itself and its cluster.',
+  about: 'Show the state of the daemon and its cluster.',
   flags: { format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' } },
   least: 0,
   most: 0,

@@ -1,7 +1,7 @@
 import type { Node, VersionWindow } from '@swarm/api';
 import { goTime } from './time.js';
 
-/** A node in a form for people, in the order Docker prints it. */
+/** Formats a node for people, in Docker's order. */
 export function prettyNode(node: Node): string {
   const description = node.Description;
   const lines = [`ID:\t\t\t${node.ID}`];

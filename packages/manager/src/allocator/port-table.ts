@@ -19,7 +19,7 @@ type Protocol = PortConfig['Protocol'];
 export const DYNAMIC_PORT_FIRST = 30_000;
 export const DYNAMIC_PORT_LAST = 32_767;
 
-/** The ports, or why there are none, as a sentence for the user. */
+/** The ports, or why none could be given, as a sentence for the user. */
 export type Allocation = { readonly ports: readonly PortConfig[] } | { readonly error: string };
 
 /** Whether the service has what its spec asks for. */

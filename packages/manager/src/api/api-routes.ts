@@ -9,7 +9,10 @@ import { serviceRoutes } from './routes/services.js';
 import { swarmRoutes } from './routes/swarm.js';
 import { taskRoutes } from './routes/tasks.js';
 
-/** Every route that a manager adds to the API of its node. Who may use which is in @swarm/identity, rights.ts: a route without a row is nobody's. */
+/**
+ * Every route that a manager adds to the API of its node. `rights.ts` in @swarm/identity says who may use
+ * which; nobody may use a route without a row there.
+ */
 export const API_ROUTES: readonly Route[] = [
   ...swarmRoutes,
   ...logRoutes,

@@ -17,7 +17,7 @@ export interface ClusterEvent {
   readonly timeNano: number;
 }
 
-/** Makes Docker's events from what the store applies, and keeps the last ones. */
+/** Turns the store's changes into Docker's events, and keeps the last ones. */
 export class EventFeed {
   readonly #clock: Clock;
   readonly #aside: SetAside;
@@ -25,7 +25,7 @@ export class EventFeed {
   readonly #listeners = new Set<(event: ClusterEvent) => void>();
   readonly #end: () => void;
 
-  /** Watches the store from now on, until `close`. */
+  /** Watches the store until `close`. */
   constructor(clock: Clock, aside: SetAside, store: Store) {
     this.#clock = clock;
     this.#aside = aside;
@@ -37,12 +37,12 @@ export class EventFeed {
     this.#listeners.clear();
   }
 
-  /** Kept events from `sinceMs` on, oldest first. */
+  /** Kept events from `sinceMs` (milliseconds since the epoch) on, oldest first. */
   since(sinceMs: number): readonly ClusterEvent[] {
     return this.#kept.filter((event) => event.timeNano / 1e6 >= sinceMs);
   }
 
-  /** Returns the end of listening. */
+  /** Returns a function that stops listening. */
   listen(listener: (event: ClusterEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

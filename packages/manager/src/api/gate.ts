@@ -5,17 +5,17 @@ import type { Transaction } from '../store/store.js';
 import type { ManagerAccess } from './manager-access.js';
 import type { ApiServices, Call } from './router.js';
 
-/** Set on a forwarded request to the id of the node that forwarded it: it is not forwarded again. */
+/** Names the node that forwarded the request, so that nobody forwards it again. */
 export const FORWARDED_HEADER = 'x-swarm-forwarded-by';
 const LEADER_POLL_MS = 50;
 
-/** Without a quorum: Docker's sentence, then who is missing and what to do. */
+/** The error without a quorum: Docker's sentence, then which managers are missing and what to do. */
 export function noQuorum(manager: ManagerAccess): ApiError {
   const missing = manager.members().filter((member) => member.reachability === 'unreachable');
   const who = missing.map((member) => `${member.nodeId} (${member.address})`).join(', ');
   const what =
-    'Start the managers that are down, or, when they are lost for good, run ' +
-    '"docker swarm init --force-new-cluster" on one that is left.';
+    'Start the managers that are down. If they are lost for good, run ' +
+    '"docker swarm init --force-new-cluster" on one that still works.';
   return new ApiError(
     'NO_QUORUM',
     "The swarm does not have a leader. It's possible that too few managers are online. " +
@@ -25,7 +25,7 @@ export function noQuorum(manager: ManagerAccess): ApiError {
 }
 
 /**
- * Resolves when the store holds everything that was committed before the call.
+ * Resolves when the store holds everything committed before the call.
  * @throws ApiError NO_QUORUM after limits.leaderMs, or as soon as the manager closes
  */
 export async function freshState(
@@ -42,7 +42,7 @@ export async function freshState(
       await within(services.clock, leftMs, barrier, () => noQuorum(manager));
       return;
     } catch (error) {
-      // Without a leader for a moment (an election): try again until the time is up.
+      // There may be no leader for a moment, during an election.
       const retry =
         error instanceof ApiError && (error.code === 'NO_QUORUM' || error.code === 'TIMEOUT');
       if (!retry) throw error;
@@ -51,7 +51,10 @@ export async function freshState(
   }
 }
 
-/** The request has not begun: a manager that forwarded it asks the next leader, a client may ask again. */
+/**
+ * Tells that the request has not begun: a manager that forwarded it asks the next leader, a client may ask
+ * again.
+ */
 function stopping(): ApiError {
   return new ApiError('NO_QUORUM', 'this manager is stopping: ask another one, or try again');
 }
@@ -70,7 +73,7 @@ async function untilClosing<T>(closing: AbortSignal, work: Promise<T>): Promise<
   }
 }
 
-/** Resolves early when this manager leads no more. */
+/** Settles as `work` does, or resolves as soon as this manager stops leading. */
 async function whileLeading(clock: Clock, manager: ManagerAccess, work: Promise<void>) {
   let isOver = false;
   const lost = async (): Promise<void> => {
@@ -84,8 +87,8 @@ async function whileLeading(clock: Clock, manager: ManagerAccess, work: Promise<
 }
 
 /**
- * Has the leader answer: `here` when that is this node, else by forwarding. Waits for an election, and asks
- * the next leader when one stops before it has begun.
+ * Lets the leader answer: calls `here` on the leader, and forwards to it elsewhere. Waits for an election, and
+ * asks the next leader when one stops before the request has begun.
  * @throws ApiError NO_QUORUM after limits.leaderMs, or when the manager closes before the request has begun
  */
 export async function onLeader(
@@ -97,16 +100,16 @@ export async function onLeader(
   const until = clock.monotonicMs() + limits.leaderMs;
   const forwarded = call.caller.forwardedBy !== undefined;
   while (!call.response.destroyed) {
-    // Whoever waits here would only hold up the end of the process.
+    // A request that waits here would only delay the end of the process.
     if (call.services.closing.aborted) throw stopping();
-    // Whoever sent it on knows the next leader, or will.
+    // The manager that forwarded it knows the next leader, or soon will.
     if (forwarded && !manager.isLeader())
       throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');
     if (manager.quorum().state === 'ok') {
       if (manager.isLeader()) {
-        // A new leader may not have applied everything yet, and an old one may not know that it is.
+        // A new leader may not have applied everything yet, and an old one may not know that it lost.
         const fresh = freshState(call.services, manager, until);
-        // Whoever sent it on asks the next leader at once, before this one is gone.
+        // If we stop leading, the manager that forwarded it asks the next leader at once.
         await (forwarded ? whileLeading(clock, manager, fresh) : fresh);
         if (manager.isLeader()) return here();
       } else if (!forwarded && (await manager.leaderAnswers())) {
@@ -120,8 +123,8 @@ export async function onLeader(
 }
 
 /**
- * Bounds a write that was proposed.
- * @throws ApiError NO_QUORUM or TIMEOUT after limits.writeMs; whatever the write throws
+ * Writes to the store within a time limit.
+ * @throws ApiError NO_QUORUM or TIMEOUT after limits.writeMs; otherwise what the store throws
  */
 export function write<T>(
   services: ApiServices,
@@ -136,8 +139,8 @@ export function write<T>(
           'the change was not confirmed in time and may still happen; look before you try again',
         ),
   ).catch((error: unknown) => {
-    // Where too few managers are left the caller hears who is missing. While only the leader changes, that
-    // would be a false alarm: the store says that the change was not made.
+    // If too few managers are up, the error says which are missing. While only the leader changes, that would
+    // be a false alarm: the store's error says that the change was not made.
     const isLost = error instanceof ApiError && error.code === 'NO_QUORUM';
     throw isLost && manager.quorum().state === 'lost' ? noQuorum(manager) : error;
   });

@@ -1,12 +1,12 @@
-/** Bounds on what one client can make the API wait for. What every server bounds is in @swarm/http. */
+/** Bounds on what one client can make the API wait for. Bounds of every server are in @swarm/http. */
 export interface ApiLimits {
-  /** How long a request waits for a leader and for a fresh state; with the answer it stays below 5 s. */
+  /** How long a request waits for a leader and for a fresh state: short enough to answer within 5 s. */
   readonly leaderMs: number;
-  /** How long a write may take once it was proposed. */
+  /** How long a write may take once it is proposed. */
   readonly writeMs: number;
   /** How long a request waits for a service that is giving up the name or the port it asks for. */
   readonly removalMs: number;
-  /** Events queued for a slow reader before it is cut off. */
+  /** KiB of events that wait for a slow reader before the API cuts it off; an event is mostly below 1 KiB. */
   readonly eventsQueued: number;
 }
 

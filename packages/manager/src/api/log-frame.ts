@@ -1,6 +1,6 @@
 import type { LogLine } from '@swarm/api';
 
-/** Which of Docker's streams a frame belongs to; 3 is an error of the daemon's. */
+/** Docker's numbers of streams; 3 carries errors of the daemon. */
 const STREAMS = { stdout: 1, stderr: 2, error: 3 } as const;
 
 /** A line and where it comes from. */

@@ -9,9 +9,10 @@ function isRemoved<K extends NamedKind>(kind: K, object: Objects[K]): boolean {
 }
 
 /**
- * The object that a user means: by whole id, else by whole name, else by the start of an id. A service
+ * Finds the object that a user names: by whole id, else by whole name, else by the start of an id. A service
  * that is being removed is only found by its whole id.
- * @throws ApiError NOT_FOUND, INVALID_ARGUMENT when several match; in Docker's words
+ * @throws ApiError NOT_FOUND; INVALID_ARGUMENT when several match; both in Docker's words. FAILED_PRECONDITION
+ *   when the stored object cannot be read
  */
 export function find<K extends NamedKind>(view: View, kind: K, given: string): Objects[K] {
   const exact = view.get(kind, given);
@@ -29,7 +30,7 @@ export function find<K extends NamedKind>(view: View, kind: K, given: string): O
   if (found[0] === undefined && aside !== undefined) {
     throw new ApiError(
       'FAILED_PRECONDITION',
-      `what is stored of ${kind} ${aside.id} can not be read (${showControls(aside.reason)}): remove it by its id, then make it again`,
+      `the stored ${kind} ${aside.id} cannot be read (${showControls(aside.reason)}): remove it by its id, then create it again`,
     );
   }
   if (found[0] === undefined) throw new ApiError('NOT_FOUND', `${kind} ${given} not found`);

@@ -28,18 +28,18 @@ export interface ManagerAccess {
   isLeader(): boolean;
   leader(): { readonly nodeId: string; readonly address: string } | undefined;
   /**
-   * A linearizable read: resolves when what is applied here includes everything that was committed
-   * before the call. Rejects, or never settles, without a leader.
+   * Resolves when this manager has applied everything committed before the call, for a linearizable read.
+   * Rejects, or never settles, without a leader.
    */
   readBarrier(): Promise<void>;
   members(): readonly ManagerMember[];
-  /** Its Raft member, for observers and backups. */
+  /** The Raft member, for observers and backups. */
   readonly raft?: RaftAccess;
-  /** Of its port for nodes, for observers. */
+  /** Metrics of the port for nodes, for observers. */
   portMetrics?(): readonly Metric[];
   /**
-   * Whether the leader known here answers as one at this moment. Ask before `forward`: a request that is
-   * sent to a leader that just died is lost. On a follower `members` knows more after it.
+   * Whether the leader known here answers and still leads. Ask before `forward`: a request sent to a leader
+   * that just died is lost. Afterwards a follower's `members` knows which members the leader reaches.
    */
   leaderAnswers(): Promise<boolean>;
   /**
@@ -48,9 +48,9 @@ export interface ManagerAccess {
    */
   logs(selector: LogSelector, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord>;
   /**
-   * Has the leader answer, over mutual TLS: `proxyTo` with the daemon's agent. Rejects only while nothing was
-   * written to the response. The leader judges the caller again.
-   * @returns false when it leads no more: it did nothing, and the next leader may be asked
+   * Forwards to the leader over mutual TLS: `proxyTo` with the daemon's agent. Rejects only while nothing was
+   * written to the response. The leader checks the caller's rights again.
+   * @returns false when that manager no longer leads: it did nothing, so the caller may ask the next leader
    */
   forward(
     request: IncomingMessage,
@@ -58,7 +58,7 @@ export interface ManagerAccess {
     caller: Caller,
     body: Buffer,
   ): Promise<boolean>;
-  /** Whether the store as it is now lets a node use this row of the table of rights. */
+  /** Whether the current store lets a node use this row of the table of rights. */
   mayStill(proof: Proof, right: string): boolean;
   quorum(): Quorum;
 }

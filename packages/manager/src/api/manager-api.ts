@@ -18,16 +18,16 @@ export interface ManagerApiOptions {
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly logger: Logger;
-  /** The server's, so that all bodies count against one limit. */
+  /** The server's reader, so that all bodies count against one limit. */
   readonly bodies: BodyReader;
-  /** The node's engine, for what both the engine and the cluster have: networks, events. */
+  /** The node's engine, for what both the engine and the cluster have: networks and events. */
   readonly engine: Engine | undefined;
   /** Aborts when the server closes. */
   readonly closing: AbortSignal;
   readonly limits?: Partial<ApiLimits>;
 }
 
-/** What a manager adds to the API of its node: the cluster's routes, while it is one. */
+/** The cluster's routes, which a node's API has while the node is a manager. */
 export class ManagerApi {
   /** For callers that the table of rights admits. */
   readonly routes: readonly HttpRoute<Caller>[];
@@ -54,7 +54,10 @@ export class ManagerApi {
     }));
   }
 
-  /** Its fields of the `Swarm` part of `GET /info`. From what is known here: it must answer without a leader too. */
+  /**
+   * The manager's fields of the `Swarm` part of `GET /info`. Uses local state, since it must answer without
+   * a leader too.
+   */
   info(): Readonly<Record<string, unknown>> {
     const { store } = this.#manager;
     const cluster = store.cluster();
@@ -70,7 +73,7 @@ export class ManagerApi {
     };
   }
 
-  /** Ends its streams: the manager stops. */
+  /** Ends the streams, because the manager stops. */
   close(): void {
     this.#end.abort();
     this.#services.feed.close();
@@ -96,11 +99,11 @@ export class ManagerApi {
 
 const TWO_MANAGERS =
   'WARNING: Running Swarm in a two-manager configuration. This configuration provides no fault ' +
-  'tolerance: when either manager is lost, the cluster can not be changed. Add a third manager.';
+  'tolerance: when either manager is lost, the cluster cannot be changed. Add a third manager.';
 
 /**
- * What the store said when the request came may be old by now: it was waited for a fresh state since.
- * @throws ApiError PERMISSION_DENIED
+ * Checks the caller's rights again: the store may have changed while the request waited for a fresh state.
+ * @throws ApiError PERMISSION_DENIED when the node may no longer use the route
  */
 function requireStill({ principal, proof }: Caller, manager: ManagerAccess, right: string): void {
   if (proof === undefined || manager.mayStill(proof, right)) return;

@@ -1,13 +1,13 @@
 import type { PortKey, Service, ServiceSpec } from '@swarm/api';
 import { portKeysOf } from '../store/object-keys.js';
 
-/** What a service is going to publish, in the shape in which conflicts are looked for. */
+/** What a service is about to publish, in the shape that the search for conflicts takes. */
 type Claim = Pick<Service, 'ID' | 'Spec' | 'Endpoint'>;
 
 /**
  * Ports of services that are on their way through the log. All writes go through the leader's API, and the
- * store does not know them before they are applied: without this, two requests that come at once would
- * both be told that they have the port.
+ * store does not know them before they are applied. Without this, two requests at once would both get the
+ * same port.
  */
 export class PortClaims {
   readonly #claims = new Map<PortKey, Set<Claim>>();

@@ -7,7 +7,7 @@ import type { ApiLimits } from './limits.js';
 import type { ManagerAccess } from './manager-access.js';
 import type { PortClaims } from './port-claims.js';
 
-/** One request and what it is answered with. */
+/** One request, its response, and what its handler may use. */
 export interface Call extends HttpCall<Caller> {
   readonly services: ApiServices;
 }
@@ -19,14 +19,14 @@ export interface ApiServices {
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly logger: Logger;
-  /** For lists: an object that can not be shown is left out. */
+  /** For lists: skips and logs an object that cannot be shown. */
   readonly aside: SetAside;
   readonly limits: ApiLimits;
   readonly bodies: BodyReader;
   readonly portClaims: PortClaims;
   readonly feed: EventFeed;
   readonly engine: Engine | undefined;
-  /** Aborts when the manager, or the server, closes: ends what would stream for ever. */
+  /** Aborts when the manager or the server closes, to end open streams. */
   readonly closing: AbortSignal;
 }
 

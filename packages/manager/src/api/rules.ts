@@ -5,11 +5,11 @@ import { isTaskDirty } from '../orchestrator/task-dirty.js';
 import { nodeMatches, parseConstraints } from '../scheduler/constraint.js';
 import type { View } from '../store/store.js';
 
-/** What the API asks of the parts that own these rules. */
+/** Rules that the API checks and other parts own. */
 
 export { conflictWith, publishHolder, writtenEndpoint };
 
-/** @throws ApiError INVALID_ARGUMENT when a placement constraint does not parse */
+/** @throws ApiError INVALID_ARGUMENT when there are too many placement constraints, or one does not parse */
 export function checkConstraints(expressions: readonly string[]): void {
   parseConstraints(expressions);
 }

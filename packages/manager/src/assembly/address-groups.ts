@@ -1,8 +1,8 @@
 import { isIpv6, networkOf, parseIpAddress } from '@swarm/api';
 
 /**
- * Whom a connection is counted with, widest first. One host holds a whole IPv6 /64, and one customer a
- * whole /48, so neither number of addresses says how many attackers there are.
+ * The groups that limits count an address in, widest first. One host has a whole IPv6 /64 and one customer a
+ * whole /48, so the number of addresses does not say how many attackers there are.
  */
 export type AddressGroups = readonly [network: string, host: string];
 
@@ -10,7 +10,7 @@ const HOST_BITS_V6 = 64;
 const NETWORK_BITS_V6 = 48;
 const NETWORK_BITS_V4 = 24;
 
-/** @param remoteAddress as a socket gives it, with a zone or not; what is no address has one group */
+/** @param remoteAddress as a socket gives it, with or without a zone; all invalid addresses share one group */
 export function groupsOf(remoteAddress: string): AddressGroups {
   const address = parseIpAddress(remoteAddress.replace(/%.*$/, ''));
   if (address === undefined) return ['', ''];

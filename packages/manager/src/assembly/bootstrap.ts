@@ -19,11 +19,11 @@ export interface FoundingRequest {
   readonly randomBytes: (size: number) => Uint8Array;
 }
 
-/** Networks of services get their subnets out of this pool (Docker's default). */
+/** Pool for the subnets of services' networks (Docker's default). */
 const DEFAULT_ADDRESS_POOL = '10.0.0.0/8';
 const DEFAULT_SUBNET_SIZE = 24;
 
-/** Writes the first objects of a new cluster: the cluster itself and its first node, in one entry. */
+/** Writes the first objects of a new cluster, the cluster and its first node, in one log entry. */
 export async function foundCluster(store: Store, request: FoundingRequest): Promise<void> {
   const { self, root, spec, randomBytes } = request;
   const certificate = self.identity().certificate;

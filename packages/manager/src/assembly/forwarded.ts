@@ -3,37 +3,40 @@ import { ApiError, isObjectId, parseIpAddress } from '@swarm/api';
 import type { Proof, Right } from '@swarm/identity';
 
 /**
- * On a request that a manager sends on to the leader: whom it had at the other end, as JSON. The leader
- * takes it from managers only, on routes made for it, and judges the subject again by its own store.
+ * Header of a request that a manager forwards to the leader: the peer that sent it, as JSON. The leader
+ * accepts it from managers only, on routes made for it, and checks the subject against its own store.
  */
 export const PEER_HEADER = 'x-swarm-peer';
-/** Longest header that is read, characters. */
+/** Longest accepted header, characters. */
 const PEER_LIMIT = 1024;
 
-/** Whom a manager had at the other end of a connection. */
+/** The other end of a manager's connection. */
 export interface Peer {
-  /** Without port; empty when the connection was gone already. */
+  /** Without port; empty when the connection had closed already. */
   readonly remoteAddress: string;
   /** Absent when there was no certificate. */
   readonly proof?: Proof;
 }
 
-/** The row of the table of rights for whoever sends the header. */
+/** The right that sending the header needs. */
 export const FORWARD: Right = 'forward';
 
-/** For the peer of the one that forwarded: another manager may do better. */
+/** The error for a request that a former manager forwarded: another manager may serve it. */
 export function noForwarder(): ApiError {
-  return new ApiError('NOT_IN_SWARM', 'the manager that was asked is none any more: ask another');
+  return new ApiError(
+    'NOT_IN_SWARM',
+    'the manager that forwarded this is not a manager any more: ask another one',
+  );
 }
 
-/** @param peer its address as the socket gives it: a zone means nothing on another host and is left out */
+/** Encodes the header. Drops the zone of the address, which means nothing on another host. */
 export function writePeer({ remoteAddress, proof }: Peer): string {
   const address = parseIpAddress(remoteAddress.replace(/%.*$/, '')) ?? '';
   return JSON.stringify({ remoteAddress: address, ...(proof === undefined ? {} : { proof }) });
 }
 
 /**
- * What the header says; undefined without it.
+ * Reads the header; undefined when the request has none.
  * @throws ApiError BAD_REQUEST when it is malformed
  */
 export function readPeer(request: IncomingMessage): Peer | undefined {

@@ -14,32 +14,32 @@ import { levelOf } from '../store/feature-levels.js';
 import type { Store } from '../store/store.js';
 import type { LocalManager } from './local-manager.js';
 
-/** How a node asks other managers, with its own certificate. */
+/** Requests to other managers, with this node's certificate. */
 export interface ManagerCalls {
   /**
    * @param expectedNodeId refuse every other node
-   * @throws ApiError what the manager answered, or why it could not be asked
+   * @throws ApiError what the manager answered, or why it could not be reached
    */
   call(call: Omit<ManagerCall, 'tls'>, expectedNodeId?: string): Promise<unknown>;
 }
 
-/** Path of the request that makes a manager a member of the Raft group, or takes it out. */
+/** Path of the requests that list the members of the Raft group, add one, or remove one. */
 export const JOIN_PATH = '/raft/members';
 /** Path that a manager answers to show that it can be reached. */
 export const PROBE_PATH = '/raft/probe';
-/** Longest wait for the list of members, and for being let go. */
+/** Longest wait for the list of members, and for the removal of a member. */
 const MEMBERS_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 5000;
-/** Members that are read from a reply; a group of more would never agree in time. */
+/** Members read from a reply; a larger group would never agree in time. */
 const MEMBERS_LIMIT = 64;
-/** The leader waits for the new member to catch up; the answer comes after that. */
+/** The leader answers only after the new member has caught up. */
 const JOIN_TIMEOUT_MS = 70_000;
 
 /** Body of the join request. */
 export interface JoinBody {
   readonly raftId: number;
   readonly address: string;
-  /** What the new member runs. */
+  /** The program that the new member runs. */
   readonly program: Program;
 }
 
@@ -61,11 +61,13 @@ export function readJoinBody(body: unknown): JoinBody {
 }
 
 /**
- * The leader's part: makes a node a voter. First it looks whether the node answers at the address that
- * it gave; a member that nobody reaches would only cost the group its majority. A member that does not
- * catch up in time is taken out again.
- * @throws ApiError FAILED_PRECONDITION when it does not answer, PERMISSION_DENIED when it shall be none,
- *   WRONG_VERSION when its program cannot do what the cluster stores
+ * The leader's part of a join: makes a node a voter. First checks that the node answers at the address it
+ * gave, since a member that nobody reaches only costs the group its majority. Removes a member that does
+ * not catch up in time.
+ * @throws ApiError FAILED_PRECONDITION when it does not answer, PERMISSION_DENIED when the cluster does not
+ *   want it as a manager, WRONG_VERSION when its program is too old for what the cluster stores, CONFLICT
+ *   when another node has its member id
+ * @throws RaftError when the group does not take it
  */
 export async function admitMember(
   raft: RaftNode,
@@ -79,7 +81,7 @@ export async function admitMember(
   if (store.get('node', member.nodeId)?.Spec.Role !== 'manager') {
     throw new ApiError(
       'PERMISSION_DENIED',
-      `node ${member.nodeId} shall be no manager: promote it first`,
+      `node ${member.nodeId} is not meant to be a manager: promote it first`,
     );
   }
   const name = `node ${member.nodeId}`;
@@ -87,10 +89,13 @@ export async function admitMember(
   if (problem !== undefined) throw new ApiError('WRONG_VERSION', problem);
   const members = () => raft.status().members;
   if (members().some(({ info }) => info.id === member.id && info.nodeId !== member.nodeId))
-    throw new ApiError('CONFLICT', `member id ${member.id} is of another node: take a new one`);
+    throw new ApiError(
+      'CONFLICT',
+      `member id ${member.id} belongs to another node: take a new one`,
+    );
   if (member.nodeId !== self.nodeId) await probe(self, calls, member);
-  // The node lost its log and comes back under a new id: the old one can never vote again. There may be
-  // more than one: an attempt that its leader did not survive has left a learner.
+  // The node lost its log and comes back under a new id: the old member can never vote again. There may be
+  // several: a join whose leader died leaves a learner.
   const isEarlier = ({ info }: MemberStatus) =>
     info.nodeId === member.nodeId && info.id !== member.id;
   const earlier = members().filter(isEarlier);
@@ -110,7 +115,10 @@ export async function admitMember(
     const stuck = members().find(({ info }) => info.id === member.id);
     if (stuck?.role === 'learner') {
       raft.removeMember(member.id).catch((failure: unknown) => {
-        logger.warn({ err: failure, raftId: member.id }, 'a learner that never joined is left');
+        logger.warn(
+          { err: failure, raftId: member.id },
+          'a learner that did not join could not be removed',
+        );
       });
     }
     throw error;
@@ -130,14 +138,14 @@ async function probe(
   } catch (error) {
     throw new ApiError(
       'FAILED_PRECONDITION',
-      `the leader (${self.advertiseAddress}) can not reach the new manager at ${address} ` +
+      `the leader (${self.advertiseAddress}) cannot reach the new manager at ${address} ` +
         `(${(error as Error).message}): give the right address with --advertise-addr and open port ` +
         `${parseHostPort(address)?.port ?? 2377}/tcp on it`,
     );
   }
 }
 
-/** The new member's part: asks any manager; that one has the leader answer. */
+/** The new member's part of a join: asks any manager, which forwards to the leader. */
 export async function askToJoin(
   calls: ManagerCalls,
   manager: string,
@@ -155,8 +163,8 @@ export async function askToJoin(
 }
 
 /**
- * A manager's wish to be none any more: it is out of the group, and its node a worker's, when this
- * resolves. Any manager may be asked; the leader does it.
+ * Asks to leave the Raft group. When this resolves, the member is removed and its node is a worker. Any
+ * manager takes the request and forwards it to the leader.
  */
 export async function askToLeave(
   calls: ManagerCalls,
@@ -171,7 +179,7 @@ export async function askToLeave(
   });
 }
 
-/** The members of the group that a manager is in: whom a joining member may answer. */
+/** Fetches the members of a manager's group: those that a joining member may answer. */
 export async function fetchMembers(
   calls: ManagerCalls,
   manager: string,

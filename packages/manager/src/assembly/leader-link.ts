@@ -7,23 +7,23 @@ export type LeaderAddress = { readonly nodeId: string; readonly address: string 
 export interface ProbeReply {
   readonly nodeId: string;
   readonly leads: boolean;
-  /** Raft ids of the members that the leader hears; from the leader only. */
+  /** Raft ids of the members that the leader hears from; only the leader sends them. */
   readonly reachable?: readonly number[];
 }
 
 /** A follower's way to the leader. */
 export interface LeaderLink {
   /**
-   * Whether the leader known here answers as one, now. Costs a round trip, and nothing of the request:
-   * unlike it, the question can be asked again.
+   * Asks the leader known here whether it leads now. Costs a round trip but, unlike the request itself, can
+   * be repeated.
    */
   answers(): Promise<boolean>;
-  /** Whom the leader hears, as it said lately; undefined when that is too long ago. */
+  /** Raft ids of the members that the leader hears from, from its last answer; undefined when that is too old. */
   reachable(): ReadonlySet<number> | undefined;
   /**
-   * Sends a request on to the leader, and its answer back.
-   * @param way whose connections it uses; `isAgain` as for `proxyTo`
-   * @returns false when the answer was kept back
+   * Forwards a request to the leader, and its answer back.
+   * @param way the pool of connections to use; `isAgain` as for `proxyTo`
+   * @returns false when `isAgain` kept the answer back
    * @throws ApiError NO_QUORUM, TIMEOUT
    */
   forward(

@@ -2,8 +2,8 @@ import { type Logger, SerialQueue } from '@swarm/api';
 import type { ControlLoop } from '../control-loop.js';
 
 /**
- * Runs the control loops while this manager leads. Starts and stops follow each other in order, however
- * fast leadership comes and goes: no loop of an old term writes beside one of a new term.
+ * Runs the control loops while this manager leads. Starts and stops run in order, however fast leadership
+ * comes and goes: no loop of an old term writes beside one of a new term.
  */
 export class LeaderLoops {
   readonly #loops: readonly ControlLoop[];
@@ -17,19 +17,19 @@ export class LeaderLoops {
     this.#logger = logger;
   }
 
-  /** Whether the loops shall run from now on. */
+  /** Starts or stops the loops, after earlier starts and stops are done. */
   set(leads: boolean): void {
     this.#wanted = leads;
     void this.#changes.run(() => this.#follow());
   }
 
-  /** Stops the loops for good; resolves when none writes any more. */
+  /** Stops the loops for good; resolves once all have stopped writing. */
   async stop(): Promise<void> {
     this.set(false);
     await this.#changes.idle();
   }
 
-  /** One loop that can not start keeps no other from it. */
+  /** Starts one loop. Logs a failure, so that the others still start. */
   #start(loop: ControlLoop): void {
     try {
       loop.start();

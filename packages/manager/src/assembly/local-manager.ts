@@ -1,22 +1,25 @@
 import type { MemberInfo } from '@swarm/raft';
 import type { NodeIdentity } from '@swarm/identity';
 
-/** What a manager is told about itself. */
+/** A manager's own identity, addresses and folder. */
 export interface LocalManager {
   readonly nodeId: string;
   readonly clusterId: string;
   readonly raftId: number;
-  /** `host:port` that the other managers and all nodes reach this one at. */
+  /** `host:port` at which other managers and all nodes reach this one. */
   readonly advertiseAddress: string;
   /** Where it listens. */
   readonly listen: { readonly host: string; readonly port: number };
-  /** Folder for log and state; made when missing. */
+  /** Folder for log and state; created when missing. */
   readonly folder: string;
-  /** The certificate in use now; asked again for each connection, for it is renewed. */
+  /** Returns the current certificate. Called for each connection, since certificates are renewed. */
   readonly identity: () => NodeIdentity;
 }
 
-/** Where a joining member finds the group; nothing for the first member and after a restart. */
+/**
+ * How a member starts: as the first of a new group, as one that joins the group of `seeds`, or again from
+ * its own log.
+ */
 export type Start =
   | { readonly kind: 'found' }
   | { readonly kind: 'join'; readonly seeds: readonly MemberInfo[] }

@@ -56,19 +56,19 @@ import { raftLogger } from './raft-logger.js';
 import { StandingConnections } from './standing.js';
 
 const LEADER_POLL_MS = 50;
-/** What a manager that is out of reach, or being demoted, says of itself only. */
+/** Errors that concern only the manager that answered (out of reach, being demoted): another one may do better. */
 const ASK_ANOTHER: readonly string[] = ['TIMEOUT', 'NOT_IN_SWARM'];
-/** What a leader answers that stops, or leads no more: it surely did nothing of what it was asked. */
+/** Errors of a leader that stops or no longer leads: it certainly did nothing of what it was asked. */
 const NOT_DONE: readonly string[] = ['NOT_IN_SWARM', 'NO_QUORUM'];
-/** Who is not known here is not kept waiting for longer. */
+/** Longest that a node waits while this manager, which does not know it, catches up. */
 const CATCH_UP_LIMIT_MS = 2000;
-/** A member alone leads as soon as its vote is on disk. */
+/** Longest wait for the first election: a single member leads as soon as its vote is on disk. */
 const FIRST_ELECTION_LIMIT_MS = 10_000;
 const FIRST_ELECTION_POLL_MS = 5;
-/** An election takes 1–2 s; without a leader for longer, the quorum counts as lost. */
+/** Time without a leader after which the quorum counts as lost; an election takes 1–2 s. */
 const QUORUM_LOST_AFTER_MS = 4000;
 
-/** All that a manager has of the world outside. */
+/** Everything that a manager gets from outside. */
 export interface ManagerOptions {
   readonly self: Pick<
     LocalManager,
@@ -88,7 +88,7 @@ export interface ManagerOptions {
   readonly transport: Transport;
   /** Where nodes reach this manager. */
   readonly port: (routes: PortRoutes) => NodePort;
-  /** The way to the leader, while it is another. */
+  /** Opens the way to the leader, for when it is another manager. */
   readonly link: (leader: () => LeaderAddress | undefined) => LeaderLink;
   readonly calls: ManagerCalls;
   /** Reads certificate requests of nodes and signs their certificates, while this manager leads. */
@@ -97,7 +97,7 @@ export interface ManagerOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** A manager: its Raft member, the port for nodes, and while it leads the control loops. */
+/** A manager: its Raft member, the port for nodes, and the control loops while it leads. */
 export class Manager implements ManagerAccess {
   readonly store: Store;
   readonly #options: ManagerOptions;
@@ -111,7 +111,10 @@ export class Manager implements ManagerAccess {
   readonly #endings: (() => void)[] = [];
   #isLeader = false;
 
-  /** Opens the log, listens, takes part. The state is closed when it fails. @throws what log or port say */
+  /**
+   * Opens the log, listens, and takes part in the group. Closes the state when that fails.
+   * @throws the error of log or port
+   */
   static async open(options: ManagerOptions): Promise<Manager> {
     const { self, start, clock, logger, state } = options;
     let manager: Manager | undefined;
@@ -203,7 +206,7 @@ export class Manager implements ManagerAccess {
     const standing = new StandingConnections(this.#authority, clock, logger);
     this.#endings.push(this.store.watch((change) => standing.changed(change)));
     this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
-    // It may have come to lead before anybody listened.
+    // It may have become leader before we listened.
     this.#follow(raft.currentLeadership);
     const routes = new NodeRoutes({
       self,
@@ -236,16 +239,19 @@ export class Manager implements ManagerAccess {
     const until = clock.monotonicMs() + FIRST_ELECTION_LIMIT_MS;
     while (!this.#isLeader) {
       if (clock.monotonicMs() >= until)
-        throw new ApiError('TIMEOUT', 'the first manager did not come to lead its own cluster');
+        throw new ApiError(
+          'TIMEOUT',
+          'the first manager did not become leader of its own cluster; the log says why',
+        );
       await new Promise<void>((resolve) => clock.setTimeout(resolve, FIRST_ELECTION_POLL_MS));
     }
     await foundCluster(this.store, { ...request, self: this.#options.self });
   }
 
   /**
-   * Becomes a voter of the group that one of these managers is in.
+   * Becomes a voter of the group of these managers.
    * @param signal gives up early
-   * @throws ApiError why not
+   * @throws ApiError the leader's refusal, or why no manager could be asked
    */
   async joinGroup(managers: readonly string[], signal?: AbortSignal): Promise<void> {
     const { self, calls } = this.#options;
@@ -256,7 +262,7 @@ export class Manager implements ManagerAccess {
         await askToJoin(calls, address, body, signal);
         return;
       } catch (error) {
-        // What the leader says, another manager would only repeat.
+        // Another manager would only repeat the leader's answer.
         const isAnswer = !(error instanceof ApiError) || !ASK_ANOTHER.includes(error.code);
         if (isAnswer || signal?.aborted) throw error;
         last = error;
@@ -321,7 +327,7 @@ export class Manager implements ManagerAccess {
     { proof }: Caller,
     body: Buffer,
   ): Promise<boolean> {
-    // It may have gone since it was asked.
+    // The leader may be lost since it was probed.
     if (this.leader() === undefined) return false;
     const remoteAddress = request.socket.remoteAddress ?? '';
     const headers = {
@@ -349,7 +355,7 @@ export class Manager implements ManagerAccess {
     return this.#raft.status();
   }
 
-  /** Of the port for nodes, for observers. */
+  /** Metrics of the port for nodes, for observers. */
   portMetrics(): readonly Metric[] {
     return this.#port.metrics();
   }
@@ -366,8 +372,8 @@ export class Manager implements ManagerAccess {
   }
 
   /**
-   * Leaves the Raft group: the others remove this member, and its node counts as a worker from then on.
-   * @throws ApiError when they can not (too few would be left) or are not there
+   * Leaves the Raft group: another leader removes this member, and its node becomes a worker.
+   * @throws ApiError when too few members would remain, or NO_QUORUM when no other manager leads in time
    */
   async leaveGroup(timeoutMs: number): Promise<void> {
     const { clock, self, calls } = this.#options;
@@ -377,17 +383,28 @@ export class Manager implements ManagerAccess {
       const leader = this.leader();
       if (leader !== undefined && leader.nodeId !== self.nodeId)
         return askToLeave(calls, leader.address);
-      if (clock.monotonicMs() >= until) throw new ApiError('NO_QUORUM', 'no other manager leads');
+      if (clock.monotonicMs() >= until)
+        throw new ApiError(
+          'NO_QUORUM',
+          'no other manager leads: try again, or check that the others are up',
+        );
       await this.#pause();
     }
   }
 
-  /** Has another manager lead, while this one still answers. Failing to only costs an election. */
-  async handOver(): Promise<void> {
-    if (!this.#isLeader || this.#members().length < 2) return;
-    await this.#raft.transferLeadership().catch((error: unknown) => {
+  /**
+   * Hands leadership to another manager while this one still answers. A failure only costs an election.
+   * @returns whether this one led and another one does now
+   */
+  async handOver(): Promise<boolean> {
+    if (!this.#isLeader || this.#members().length < 2) return false;
+    try {
+      await this.#raft.transferLeadership();
+      return true;
+    } catch (error) {
       this.#options.logger.warn({ err: error }, 'leadership could not be handed over');
-    });
+      return false;
+    }
   }
 
   /** Stops in order: hands leadership over, stops the loops, closes port and log. */
@@ -428,7 +445,7 @@ export class Manager implements ManagerAccess {
       nodeId: info.nodeId,
       address: info.address,
       voter: memberRole === 'voter',
-      // Only the leader hears of all; a follower knows itself, the leader, and what the leader said last.
+      // Only the leader hears from all members; a follower knows itself, the leader, and the leader's last answer.
       reachable:
         info.id === id ||
         (role === 'leader' ? reachable : info.id === leader?.id || heard?.has(info.id) === true),
@@ -444,12 +461,12 @@ export class Manager implements ManagerAccess {
     };
   }
 
-  /** What the leader knew when this was called is known here when it resolves. */
+  /** Resolves once this manager knows what the leader knew at the call. */
   #catchUp(): Promise<void> {
     const late = () =>
       new ApiError(
         'NO_QUORUM',
-        'this manager does not know the node, and no leader tells: try again, or ask another manager',
+        'this manager does not know the node and reaches no leader: try again, or ask another manager',
       );
     return within(this.#options.clock, CATCH_UP_LIMIT_MS, this.readBarrier(), late);
   }

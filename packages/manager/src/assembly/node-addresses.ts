@@ -2,16 +2,16 @@ import { type Node, type NodeRole, parseHostPort } from '@swarm/api';
 import type { Store, StoreChange } from '../store/store.js';
 import { groupsOf } from './address-groups.js';
 
-/** Hosts remembered from which nodes connected lately: the store may not know them yet. */
+/** Hosts remembered from which nodes connected last: the store may not know them yet. */
 const SEEN_LIMIT = 16_384;
 
 /**
- * Where the cluster's nodes are: as the store says, and where a node proved itself. Whoever is at such an
- * address is only served earlier; nothing is allowed to it for that. A host is the inner of its `groupsOf`.
+ * The hosts of the cluster's nodes: those in the store, and those from which a node proved itself. The port
+ * serves such hosts first, but gives them no rights for it. A host is the second group of `groupsOf`.
  */
 export class NodeAddresses {
   readonly #store: Pick<Store, 'list' | 'watch'>;
-  /** How many nodes, and addresses of managers, are at each host. */
+  /** How many nodes, and how many addresses of managers, are at each host. */
   readonly #nodes = new Map<string, number>();
   readonly #managers = new Map<string, number>();
   /** The one seen longest ago comes first. */
@@ -24,14 +24,14 @@ export class NodeAddresses {
     this.#unwatch = store.watch((change) => this.#changed(change));
   }
 
-  /** Whose host it is; a manager's when it is several nodes'. Undefined for a stranger's. */
+  /** The role of the node at a host; `manager` when any node there is one. Undefined for a stranger's host. */
   roleAt(host: string): NodeRole | undefined {
     const seen = this.#seen.get(host);
     if (this.#managers.has(host) || seen === 'manager') return 'manager';
     return this.#nodes.has(host) ? 'worker' : seen;
   }
 
-  /** A node proved itself from there. */
+  /** Remembers that a node proved itself from this host. */
   see(host: string, role: NodeRole): void {
     const known = this.#seen.get(host);
     this.#seen.delete(host);
@@ -90,7 +90,7 @@ function isManager({ Spec, RaftID }: Node): boolean {
   return Spec.Role === 'manager' || RaftID !== undefined;
 }
 
-/** Empty for what is no address. */
+/** Empty when it is not an address. */
 function hostOf(address: string | undefined): string {
   return address === undefined ? '' : groupsOf(address)[1];
 }

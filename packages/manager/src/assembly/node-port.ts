@@ -6,7 +6,7 @@ import type { NodeAddresses } from './node-addresses.js';
 import type { NodeRoute } from './node-routes.js';
 import type { StandingConnections } from './standing.js';
 
-/** A node that was admitted, and where it is. */
+/** An admitted node and its address. */
 export interface Admitted {
   readonly nodeId: string;
   readonly kind: NodeKind;
@@ -19,16 +19,16 @@ export interface PortRoutes {
   readonly addresses: Pick<NodeAddresses, 'roleAt' | 'see'>;
   readonly authority: Authority;
   readonly standing: StandingConnections;
-  /** Small JSON requests among nodes; undefined when the path is none of these. */
+  /** Finds the route of a small JSON request among nodes; undefined for other paths. */
   node(method: string, path: string): NodeRoute | undefined;
   dispatcher(socket: NodeSocket, peer: Admitted & { readonly protocol: number }): void;
 }
 
-/** Where nodes reach a manager: port 2377 with its certificate, or whatever stands in for it. */
+/** Where nodes reach a manager: port 2377 with its certificate, or what replaces it in a simulation. */
 export interface NodePort {
   /** @throws ApiError FAILED_PRECONDITION when the port is taken, INVALID_ARGUMENT */
   listen(): Promise<void>;
-  /** For observers. */
+  /** Metrics for observers. */
   metrics(): readonly Metric[];
   /** Uses a renewed certificate for connections made from now on. */
   renew(): void;

@@ -17,27 +17,27 @@ import type { LeaderLink, ProbeReply } from './leader-link.js';
 import type { LocalManager } from './local-manager.js';
 
 const LEADER_POLL_MS = 50;
-/** A request waits so long for a leader; an election takes 1–2 s. */
+/** Longest that a request waits for a leader; an election takes 1–2 s. */
 const LEADER_WAIT_MS = 5000;
 
-/** A request among nodes, its body read. */
+/** A request among nodes, with its body. */
 export interface NodeRequest {
   readonly peer: Peer;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly raw: Buffer;
-  /** @throws ApiError BAD_REQUEST when it is not JSON */
+  /** Parses the body. @throws ApiError BAD_REQUEST when it is not JSON */
   json(): unknown;
 }
 
 export interface NodeRoute {
-  /** The row of the table that says who may ask. */
+  /** The right that the request needs. */
   readonly right: Right;
-  /** The answer, as JSON, or ANSWERED. */
+  /** Returns the answer, for JSON, or ANSWERED. */
   handle(asked: NodeRequest): Promise<unknown>;
 }
 
-/** Tells that the route has answered by itself. */
+/** Returned by a route that has answered by itself. */
 export const ANSWERED = Symbol('answered');
 
 export interface NodeRoutesContext {
@@ -54,7 +54,7 @@ export interface NodeRoutesContext {
   readonly isLeader: () => boolean;
 }
 
-/** The small JSON requests among nodes: certificates, and who is in the Raft group. */
+/** The small JSON requests among nodes: certificates, and membership of the Raft group. */
 export class NodeRoutes {
   readonly #context: NodeRoutesContext;
   readonly #routes: ReadonlyMap<string, NodeRoute>;
@@ -85,7 +85,7 @@ export class NodeRoutes {
     ]);
   }
 
-  /** Undefined when the path is none of these. */
+  /** Undefined for other paths. */
   find(method: string, path: string): NodeRoute | undefined {
     return this.#routes.get(`${method} ${path}`);
   }
@@ -107,14 +107,14 @@ export class NodeRoutes {
     return {};
   }
 
-  /** Takes a member that wants to leave out of the group, and makes its node a worker's. */
+  /** Removes a member that asked to leave from the group, and makes its node a worker. */
   async #letGo(nodeId: string): Promise<unknown> {
     const { raft, store } = this.#context;
-    // More than one while it comes back under a new id.
+    // It has two ids while it comes back under a new one.
     for (const { info } of raft.status().members) {
       if (info.nodeId === nodeId) await raft.removeMember(info.id);
     }
-    // Its member is gone: left a manager by its object, it would be made one again.
+    // Without this, its object would still ask for a manager, and it would join again.
     for (let attempt = 1; ; attempt += 1) {
       try {
         await store.transact((transaction) => makeWorker(transaction, nodeId));
@@ -127,8 +127,9 @@ export class NodeRoutes {
   }
 
   /**
-   * Has the leader answer, with the peer as this manager has seen it: the leader judges it again. Waits for
-   * an election: a leader that does not answer any more is not asked.
+   * Lets the leader answer. Forwards the peer as this manager saw it, and the leader checks its rights again.
+   * Waits for an election rather than ask a leader that no longer answers.
+   * @throws ApiError NO_QUORUM after LEADER_WAIT_MS
    */
   async #onLeader(
     asked: NodeRequest,
@@ -158,16 +159,17 @@ export class NodeRoutes {
   }
 
   /**
-   * For whom a manager asks. Who may not speak for others is refused, never taken for the one it names or
-   * for itself: a manager that is being demoted still sends on what workers ask, and would be given their
-   * certificates under its own name.
-   * @throws ApiError when the header is malformed, or its subject may not use the route
+   * The peer that a manager forwards for; undefined when nobody forwarded. Refuses a sender that may not
+   * forward, instead of serving it as itself: a manager that is being demoted still forwards what workers
+   * ask, and would get their certificates under its own name.
+   * @throws ApiError when the sender may not forward, the header is malformed, or its subject may not use
+   *   the route
    */
   async #forwarded({ peer, request }: NodeRequest, right: Right): Promise<Peer | undefined> {
     const { authority, trust } = this.#context;
     const forwarded = readPeer(request);
     if (forwarded === undefined) return undefined;
-    // Admitted before the body came, which may be a while ago.
+    // The sender was admitted before its body came, which may be a while ago.
     if (peer.proof === undefined || !authority.holds(peer.proof, FORWARD)) throw noForwarder();
     if (forwarded.proof !== undefined) checkValidity(forwarded.proof, trust().nowMs);
     await authority.admit(forwarded.proof, right);
@@ -175,7 +177,7 @@ export class NodeRoutes {
   }
 }
 
-/** The node's object changes with every heartbeat missed and every status of the node itself. */
+/** Tries of the write: the dispatcher may write the node's object in between. */
 const LET_GO_ATTEMPTS = 5;
 
 function makeWorker(transaction: Transaction, nodeId: string): void {

@@ -1,7 +1,7 @@
 import { ApiError, type ErrorCode } from '@swarm/api';
 import { RaftError } from '@swarm/raft';
 
-/** What Raft refuses, as a peer hears it; everything else of Raft's is a fault of ours. */
+/** The code that a peer gets for each refusal of Raft. Any other error of Raft is a fault of ours. */
 const CODES: Readonly<Record<string, ErrorCode>> = {
   RAFT_NOT_LEADER: 'NO_QUORUM',
   RAFT_QUORUM_LOST: 'NO_QUORUM',
@@ -15,7 +15,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   RAFT_REMOVAL_LOSES_QUORUM: 'FAILED_PRECONDITION',
 };
 
-/** An error of Raft's as an ApiError with the code that fits; any other as it is. */
+/** Turns Raft's refusals into ApiErrors; returns any other error as it is. */
 export function asApiError(error: unknown): unknown {
   if (!(error instanceof RaftError)) return error;
   const code = CODES[error.code];

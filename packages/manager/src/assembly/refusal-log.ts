@@ -1,12 +1,12 @@
 import type { Clock, Logger } from '@swarm/api';
 
-/** Refusals told one by one in each window; the rest of it is only counted. */
+/** Refusals logged one by one in each window; further ones are only counted. */
 const LINES_LIMIT = 20;
 const WINDOW_MS = 60_000;
 
 /**
- * Logs who is turned away and why. Anybody who reaches the port can cause such lines, so their number is
- * bounded: nobody fills the disk by knocking.
+ * Logs which peers are refused and why. Anybody who reaches the port can cause such lines, so their number is
+ * bounded: nobody can fill the disk with them.
  */
 export class RefusalLog {
   readonly #logger: Logger;

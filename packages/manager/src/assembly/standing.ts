@@ -6,33 +6,33 @@ import type { Authority } from '../authority/index.js';
 import { SetAside } from '../set-aside.js';
 import type { StoreChange } from '../store/store.js';
 
-/** What a node's connection is used for. */
+/** One use of a node's connection. */
 interface Use {
   readonly proof: Proof;
   readonly right: string;
-  /** Absent once the connection was taken over by a WebSocket. */
+  /** Absent when the connection is a WebSocket. */
   readonly exchange?: Exchange;
 }
 
-/** A request and what it is answered with. */
+/** A request and its response. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
 
-/** A write that came whole before its node lost the right is answered within this. */
+/** Time to answer a write that arrived whole before its node lost the right. */
 const ANSWER_LIMIT_MS = 1000;
 
 /**
- * The connections of nodes that stand. What a node may do is judged when it asks; a stream, a session or
- * a Raft connection goes on for long after that. So when the store says something else of a node, its
- * connections are judged again, and those that it may not have any more are cut at once.
+ * The open connections of nodes. A node's rights are checked when it asks; a stream, a session or a Raft
+ * connection lasts long after that. So when a node's role changes in the store, checks its connections again
+ * and cuts at once those that it may not have any more.
  */
 export class StandingConnections {
   readonly #authority: Authority;
   readonly #clock: Clock;
   readonly #aside: SetAside;
-  /** Of each connection the last use, and those before it that are not over: requests may be pipelined. */
+  /** For each connection its last use, and earlier ones that are not over: requests may be pipelined. */
   readonly #byNode = new Map<string, Map<Socket, readonly Use[]>>();
 
   constructor(authority: Authority, clock: Clock, logger: Logger) {
@@ -41,7 +41,7 @@ export class StandingConnections {
     this.#aside = new SetAside(logger);
   }
 
-  /** The connection is used for this from now on, as was just judged. */
+  /** Notes that the connection is used for this, which the caller has just checked. */
   note(socket: Socket, proof: Proof, right: string, exchange?: Exchange): void {
     const { nodeId } = proof.subject;
     if (socket.destroyed) return;
@@ -54,11 +54,11 @@ export class StandingConnections {
     const uses = (sockets.get(socket) ?? []).filter(isGoingOn);
     uses.push({ proof, right, ...(exchange === undefined ? {} : { exchange }) });
     sockets.set(socket, uses);
-    // The store may have changed since the use was judged.
+    // The store may have changed since the caller's check.
     this.#judgeOne(socket, uses);
   }
 
-  /** Judges again the nodes that a change of the store touches. */
+  /** Checks the nodes that a change of the store touches. */
   changed(change: StoreChange): void {
     if (change.reset) {
       for (const nodeId of [...this.#byNode.keys()]) this.#judge(nodeId);
@@ -83,7 +83,7 @@ export class StandingConnections {
     const lost = uses.filter((use) => !this.#holds(use));
     const last = lost.at(-1);
     if (last === undefined) return;
-    // An agent is told why first: the dispatcher, which hears of the same change, writes that now.
+    // The dispatcher sees the same change and first writes the reason to the agent.
     if (lost.every(({ right }) => right === AGENT_RIGHT))
       this.#clock.setImmediate(() => socket.destroySoon());
     else if (lost.every(({ exchange }) => isBeingDone(exchange)))
@@ -91,13 +91,16 @@ export class StandingConnections {
     else socket.destroy();
   }
 
-  /** Of whom the store says what cannot be read, nothing is known: it may nothing. */
+  /** A node whose stored object cannot be read has no rights. */
   #holds({ proof, right }: Use): boolean {
     const holds = () => this.#authority.holds(proof, right);
     return this.#aside.guard('node', { ID: proof.subject.nodeId }, holds, () => false);
   }
 
-  /** The write may be the very one that took the right away: a node that demotes itself hears of it. */
+  /**
+   * Lets the answer go out first: the write may be the one that took the right away, from a node that
+   * demotes itself.
+   */
   #cutAfter(socket: Socket, response: ServerResponse): void {
     const timer = this.#clock.setTimeout(() => socket.destroy(), ANSWER_LIMIT_MS);
     socket.once('close', () => this.#clock.clearTimeout(timer));
@@ -111,12 +114,12 @@ export class StandingConnections {
   }
 }
 
-/** A WebSocket ends with its connection. */
+/** Whether the use is not over. A WebSocket ends with its connection. */
 function isGoingOn({ exchange }: Use): boolean {
   return exchange === undefined || !exchange.response.writableFinished;
 }
 
-/** Whether it is a write that has come whole and is not answered yet. A stream of answers never is. */
+/** Whether it is a write that has arrived whole and is not answered yet; never a stream of answers. */
 function isBeingDone(exchange: Exchange | undefined): exchange is Exchange {
   if (exchange === undefined) return false;
   const { request, response } = exchange;

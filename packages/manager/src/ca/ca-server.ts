@@ -44,10 +44,10 @@ import { refuseRemoved } from './removed.js';
 import { readProgram } from './read-program.js';
 import { certificateDer } from './root.js';
 
-/** Who asks. */
+/** The node that asks. */
 export interface CaPeer {
   readonly remoteAddress: string;
-  /** From `identify`, for a renewal; absent when the connection has no valid certificate. */
+  /** From the certificate, for a renewal; absent when the connection has no valid one. */
   readonly subject?: Subject;
 }
 
@@ -59,12 +59,12 @@ export interface CaServerContext {
   readonly issuer: CertificateIssuer;
 }
 
-/** The CA's HTTP routes, without HTTP. Whoever mounts them turns ApiError into a response. */
+/** The CA's HTTP routes, without HTTP. The caller that mounts them turns ApiError into a response. */
 export interface CaServer {
-  /** `GET /ca/root`, for anybody: how a joiner gets to know the cluster. */
+  /** `GET /ca/root`, for anybody: a node that joins checks it against its token. */
   root(): { readonly certificate: string };
   /**
-   * `POST /ca/certificates`: a first certificate for a token, or a renewal for a certificate. Writes the
+   * `POST /ca/certificates`: a first certificate for a token, or a renewal for a certificate. Writes to the
    * store, so a follower forwards the request to the leader.
    * @throws ApiError
    */
@@ -72,12 +72,15 @@ export interface CaServer {
 }
 
 const HOSTNAME_LIMIT = 253;
-/** Ours have 85 characters. */
+/** Longest token, characters; ours have 85. */
 const TOKEN_LIMIT = 256;
 const AVAILABILITIES: readonly string[] = ['active', 'pause', 'drain'];
-/** A certificate is good at once on hosts that are behind this one's clock by the rest of BACKDATE_MS. */
+/**
+ * How far certificates may be dated ahead of our clock; the rest of BACKDATE_MS covers hosts whose clock is
+ * behind ours.
+ */
 const AHEAD_LIMIT_MS = BACKDATE_MS / 2;
-/** Times a renewal is tried again when the node object changed in between. */
+/** Tries of a renewal while the node object changes in between. */
 const RETRY_LIMIT = 5;
 
 /** Makes the CA's routes over a store. */
@@ -86,8 +89,8 @@ export function createCaServer(context: CaServerContext): CaServer {
   const failures = new FailureLimit(() => clock.monotonicMs());
   const refusals = new RefusalLog(logger, clock);
   /**
-   * Whose certificate came after the last change of its node, a manager that is behind tells by these times
-   * (`Authority`): so they are of the store's clock, which may be ahead, as far as other hosts take it.
+   * `Authority` compares a certificate's time with the last change of its node, to find out whether its own
+   * store is behind. So certificates use the store's clock, as far ahead of ours as other hosts accept.
    */
   const issuing: CaContext = {
     randomBytes: context.randomBytes,
@@ -133,7 +136,7 @@ export function createCaServer(context: CaServerContext): CaServer {
     const { ID: clusterId, Private, Spec } = cluster();
     const nodeId = nodeIdOf(clusterId, publicKey);
     refuseRemoved(cluster(), nodeId);
-    // The same key again: the answer to an earlier request was lost. It stays the same node.
+    // The same key again: the answer to an earlier request was lost, and this is the same node.
     const known = store.get('node', nodeId);
     if (known !== undefined) {
       if (role === 'worker' && certifiedRole(known) === 'manager') {
@@ -175,7 +178,7 @@ export function createCaServer(context: CaServerContext): CaServer {
           `Node ${nodeId} is not in the cluster any more: ${REJOIN}.`,
         );
       }
-      // Each try is a log entry, also one that another change of the node comes before.
+      // Each try is a log entry, also one that another change of the node overtakes.
       renewals.spend(nodeId, `Node ${nodeId} has its certificate renewed too often`);
       const role = certifiedRole(node);
       const { ID: clusterId, Private, Spec } = cluster();
@@ -188,7 +191,7 @@ export function createCaServer(context: CaServerContext): CaServer {
       );
       const CertificateExpiresAt = latest(node.CertificateExpiresAt, issued.expiresAtMs);
       try {
-        // `node` is what the role was read from: a change in between is found on apply.
+        // The role was read from `node`, so a change in between makes this write fail.
         await store.transact((transaction) => {
           transaction.update('node', { ...node, Role: role, CertificateExpiresAt });
         });
@@ -214,7 +217,7 @@ export function createCaServer(context: CaServerContext): CaServer {
 }
 
 /**
- * Before the cluster hears of the node: one that cannot take part leaves nothing behind.
+ * Checks versions before the node is stored, so that one that cannot take part leaves nothing behind.
  * @throws ApiError WRONG_VERSION
  */
 function checkProgram(program: Program, role: NodeRole, cluster: Cluster): void {
@@ -236,11 +239,11 @@ const WHERE_TOKENS_ARE =
   'Run `swarm join-token worker` (or `manager`) on a manager for the one that is valid now.';
 
 /**
- * The role a token gives.
- * @throws ApiError INVALID_TOKEN, saying whether it is of another cluster, rotated or none at all
+ * The role that a token gives.
+ * @throws ApiError INVALID_TOKEN, which says whether the token is malformed, rotated, or of another cluster
  */
 export function roleByToken(cluster: Cluster, token: string): NodeRole {
-  // Both are compared always: how long it takes says nothing about the token.
+  // Compares both always, so that the time taken reveals nothing about the token.
   const isManager = sameToken(token, cluster.JoinTokens.Manager);
   const isWorker = sameToken(token, cluster.JoinTokens.Worker);
   if (isManager) return 'manager';
@@ -259,16 +262,16 @@ export function roleByToken(cluster: Cluster, token: string): NodeRole {
 }
 
 /**
- * The role a node's next certificate has: the one wanted, but a manager keeps its certificate until it is
- * out of the Raft group, or it could not take part in its own removal.
+ * The role of a node's next certificate: the wanted one, except that a manager stays one until it is out of
+ * the Raft group, or it could not take part in its own removal.
  */
 export function certifiedRole(node: Node): NodeRole {
   return node.RaftID === undefined ? node.Spec.Role : 'manager';
 }
 
 /**
- * When the last of a node's certificates expires: a shorter life for new ones does not end older ones, and
- * a removed node is remembered until then.
+ * When the last of a node's certificates expires. A shorter life for new ones does not end older ones, and a
+ * removed node is refused for as long as any is valid.
  */
 function latest(known: string | undefined, expiresAtMs: number): string {
   const knownMs = Date.parse(known ?? '');
@@ -277,7 +280,7 @@ function latest(known: string | undefined, expiresAtMs: number): string {
   ).toISOString();
 }
 
-/** A node's id comes from its key, so that a join that is tried again makes no second node. */
+/** Derives a node's id from its key, so that a repeated join makes no second node. */
 function nodeIdOf(clusterId: string, publicKey: ArrayBuffer): string {
   const hash = createHash('sha256').update(clusterId).update('\0').update(Buffer.from(publicKey));
   return toBase36(hash.digest().subarray(0, 16), ID_LENGTH);
@@ -296,7 +299,7 @@ function newNode(
     Role: role,
     Status: { State: 'unknown' as const, Addr: parseIpAddress(peer.remoteAddress) ?? '' },
     CertificateExpiresAt: new Date(issued.expiresAtMs).toISOString(),
-    // Until the node says it all itself in its first session.
+    // A placeholder until the node describes itself in its first session.
     ...(request.hostname === undefined
       ? {}
       : {

@@ -9,7 +9,7 @@ export interface RootCA {
   readonly key: string;
 }
 
-/** Where the CA takes time and serial numbers from. Keys and signatures are the issuer's own. */
+/** The CA's clock and source of serial numbers. Keys and signatures are the issuer's own. */
 export interface CaContext {
   readonly clock: Pick<Clock, 'now'>;
   readonly randomBytes: (size: number) => Uint8Array;
@@ -31,12 +31,12 @@ export interface CertificateIssuer {
   /** Makes a cluster's root. */
   createRoot(context: CaContext): Promise<RootCA>;
   /**
-   * Checks a certificate request and reads its public key, DER; nothing else in it counts.
+   * Checks a certificate request and returns its public key, DER. Ignores everything else in it.
    * @throws ApiError INVALID_ARGUMENT
    */
   readRequest(csr: string): Promise<ArrayBuffer>;
   /**
-   * Signs a node's public key. The subject is the caller's, never the request's.
+   * Signs a node's public key. The subject comes from the caller, never from the request.
    * @param publicKey from `readRequest`
    */
   issue(
@@ -51,10 +51,10 @@ export interface CertificateIssuer {
 const HOUR_MS = 60 * 60 * 1000;
 /** Life of node certificates unless the cluster says otherwise: 90 days. */
 export const DEFAULT_NODE_LIFE_MS = 90 * 24 * HOUR_MS;
-/** A shorter life would have nodes renew all the time. */
+/** With a shorter life, nodes would renew all the time. */
 export const MIN_NODE_LIFE_MS = HOUR_MS;
 
-/** How long the cluster's node certificates live, in milliseconds. */
+/** Life of the cluster's node certificates, in milliseconds. */
 export function nodeLifeMs(spec: ClusterSpec): number {
   const wanted = spec.CAConfig.NodeCertExpiry;
   if (wanted === undefined || wanted === 0) return DEFAULT_NODE_LIFE_MS;

@@ -1,9 +1,9 @@
 import { groupsOf } from '../assembly/address-groups.js';
 
-/** Failed tokens taken from one host in a window. */
+/** Wrong tokens accepted from one host in a window, before all its tokens are refused. */
 export const FAILURES_LIMIT = 10;
 export const FAILURES_WINDOW_MS = 60_000;
-/** Hosts remembered; beyond, the oldest is forgotten. */
+/** Hosts remembered; the one remembered longest is forgotten first. */
 const HOSTS_LIMIT = 1024;
 
 interface Failures {
@@ -12,8 +12,8 @@ interface Failures {
 }
 
 /**
- * Slows down guessing of join tokens. (128 random bits can not be guessed anyway; this keeps the log and
- * the CPU free of those who try.)
+ * Slows down guessing of join tokens. (128 random bits cannot be guessed anyway; this protects the log and
+ * the CPU from those who try.)
  */
 export class FailureLimit {
   readonly #failures = new Map<string, Failures>();
@@ -23,7 +23,7 @@ export class FailureLimit {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Whether the host of this address has failed too often lately. */
+  /** Whether the host of this address has failed too often in the current window. */
   exceeded(address: string): boolean {
     return (this.#current(hostOf(address))?.count ?? 0) >= FAILURES_LIMIT;
   }
@@ -52,7 +52,7 @@ export class FailureLimit {
   }
 }
 
-/** Whom an address stands for: one host holds a whole IPv6 /64. */
+/** The host of an address: one host has a whole IPv6 /64. */
 export function hostOf(address: string): string {
   const [, host] = groupsOf(address);
   return host === '' ? address : host;

@@ -2,16 +2,16 @@ import { ApiError } from '@swarm/api';
 import { type Rate, TokenBucket } from '../token-bucket.js';
 
 /**
- * Certificates of one node. Each is a signature and a log entry. A node that is demoted asks again and again
- * until it is out of the Raft group, which takes seconds.
+ * Renewals of one node. Each costs a signature and a log entry. A demoted node asks repeatedly until it is out
+ * of the Raft group, which takes seconds.
  */
 export const RENEWALS: Rate = { burst: 60, perSecond: 1 };
-/** First certificates for one host: each makes a node. Many hosts may be behind one address. */
+/** First certificates for one host: each creates a node. Many hosts may be behind one address. */
 export const JOINS: Rate = { burst: 256, perSecond: 4 };
-/** Keys remembered, more than a cluster has nodes; beyond, all are forgotten. */
+/** Keys remembered, more than a cluster has nodes; one more makes it forget all of them. */
 const KEYS_LIMIT = 16_384;
 
-/** Keeps one node, or one host, from having certificates made as fast as it can ask. */
+/** Limits how fast one node, or one host, can get certificates. */
 export class IssueLimit {
   readonly #rate: Rate;
   readonly #monotonicMs: () => number;

@@ -1,7 +1,7 @@
 import { ApiError, type Program, programShape, shape, UNNAMED_PROGRAM } from '@swarm/api';
 
 /**
- * What a node that joins says it runs.
+ * Reads the program that a joining node says it runs; UNNAMED_PROGRAM when it names none.
  * @throws ApiError INVALID_ARGUMENT
  */
 export function readProgram(said: unknown): Program {

@@ -2,7 +2,8 @@ import { ApiError, type Cluster } from '@swarm/api';
 import { REJOIN } from '@swarm/identity';
 
 /**
- * A removed node is refused until its last certificate has expired (Cluster.Private.RemovedNodes).
+ * Refuses a removed node while the cluster remembers it (Cluster.Private.RemovedNodes): until a week after its
+ * last certificate expires.
  * @throws ApiError PERMISSION_DENIED
  */
 export function refuseRemoved(cluster: Cluster | undefined, nodeId: string): void {

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import type { TLSInfo } from '@swarm/api';
 import { loadX509 } from '@swarm/identity';
 
-/** What `docker info` and `node inspect` show of the root. */
+/** The root as `docker info` and `node inspect` show it. */
 export async function tlsInfo(rootCertificate: string): Promise<TLSInfo> {
   const x509 = await loadX509();
   const certificate = new x509.X509Certificate(rootCertificate);
@@ -13,7 +13,7 @@ export async function tlsInfo(rootCertificate: string): Promise<TLSInfo> {
   };
 }
 
-/** The DER bytes of a PEM certificate; what join tokens carry the digest of. */
+/** The DER bytes of a PEM certificate. Join tokens contain their digest. */
 export function certificateDer(certificate: string): Uint8Array {
   return new X509Certificate(certificate).raw;
 }

@@ -18,7 +18,7 @@ const YEAR_MS = 365 * 24 * 60 * 60 * 1000;
 const ROOT_LIFE_MS = 20 * YEAR_MS;
 const SERIAL_BYTES = 16;
 
-/** A certificate's serial number: positive, 127 random bits, as hexadecimal (RFC 5280 4.1.2.2). */
+/** A certificate's serial number: positive, 126 random bits, as hexadecimal (RFC 5280 4.1.2.2). */
 export function serialNumber(randomBytes: (size: number) => Uint8Array): string {
   const bytes = Buffer.from(randomBytes(SERIAL_BYTES));
   bytes[0] = (bytes[0]! & 0x7f) | 0x40;
@@ -52,7 +52,7 @@ export async function createRootCA(context: CaContext): Promise<RootCA> {
 }
 
 /**
- * Signs a node's public key. The subject is the caller's, never the request's.
+ * Signs a node's public key. The subject comes from the caller, never from the request.
  * @param publicKey DER, from `readRequest`
  */
 export async function issueCertificate(
@@ -81,7 +81,7 @@ export async function issueCertificate(
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        // Every node is both: it dials managers, and managers are dialled.
+        // A node dials managers, and is dialled once it is one.
         new x509.ExtendedKeyUsageExtension([clientAuth, serverAuth]),
         await x509.SubjectKeyIdentifierExtension.create(
           new x509.PublicKey(publicKey),

@@ -5,12 +5,12 @@ import type { View } from '../store/store.js';
 export type NeededPut = { [K in NeededKind]: AssignmentPut<K> }[NeededKind];
 
 /**
- * How objects of a kind get from the store to the nodes whose tasks need them. The kind's name is also the
- * store's, so that the store's events find those nodes.
+ * How objects of a kind get from the store to the nodes whose tasks need them. The store uses the same name
+ * for the kind, so that its events find those nodes.
  */
 export interface AssignedKindSource {
   readonly kind: NeededKind;
-  /** What a node gets of the stored object; undefined when there is none. */
+  /** The part of the stored object that a node gets; undefined when the object does not exist. */
   put(view: View, id: string, nodeId: string): NeededPut | undefined;
 }
 
@@ -19,7 +19,7 @@ function withoutLabels<T extends { readonly Spec: { readonly Labels: object } }>
   return { ...object, Spec: { ...object.Spec, Labels: {} } };
 }
 
-/** All kinds that tasks need. Which task needs what stands in `needsOf`. */
+/** All kinds that tasks need. `needsOf` says which task needs what. */
 export const ASSIGNED_SOURCES: readonly AssignedKindSource[] = [
   {
     kind: 'network',

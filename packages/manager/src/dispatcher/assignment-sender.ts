@@ -13,20 +13,20 @@ export interface AssignmentSenderOptions {
   /** Ends the session. */
   readonly fail: (reason: string) => void;
   /**
-   * Whether the agent takes a complete set in pieces and acknowledges what it applied. One that does not is
-   * sent the whole set in one message, and changes without a window.
+   * Whether the agent takes a complete set in pieces and acknowledges what it applied. One that does not gets
+   * the whole set in one message, and changes without a window.
    */
   readonly acknowledges: boolean;
 }
 
 /**
- * Sends a session's assignments: a complete set in pieces, then changes, collected for a moment. It stays at
- * most a window ahead of what the agent acknowledged, so that answers to heartbeats never wait behind more.
+ * Sends a session's assignments: a complete set in pieces, then changes, collected for a moment. Stays at most
+ * a window ahead of what the agent acknowledged, so that answers to heartbeats never wait behind more.
  */
 export class AssignmentSender {
   readonly #options: AssignmentSenderOptions;
   readonly #set: AssignmentSet;
-  /** `resultsIn` and bytes of messages that were not acknowledged, oldest first. */
+  /** `resultsIn` and bytes of unacknowledged messages, oldest first. */
   readonly #inflight: { readonly number: number; readonly bytes: number }[] = [];
   #inflightBytes = 0;
   #isComplete = false;
@@ -43,19 +43,22 @@ export class AssignmentSender {
     return this.#inflightBytes;
   }
 
-  /** The task may have changed. */
+  /** Notes that the task may have changed. */
   touchTask(taskId: string): void {
     this.#set.touchTask(taskId);
     this.#sendSoon();
   }
 
-  /** The object may have changed, come or gone. */
+  /** Notes that the object may have been changed, added or removed. */
   touchObject(kind: string, id: string): void {
     this.#set.touchObject(kind, id);
     this.#sendSoon();
   }
 
-  /** The agent has applied everything up to this message. */
+  /**
+   * Notes that the agent has applied everything up to this message.
+   * @throws MalformedMessage when it was not sent
+   */
   acknowledged(resultsIn: number): void {
     if (resultsIn > this.#set.number) {
       throw new MalformedMessage('acknowledges assignments that were not sent');
@@ -68,11 +71,11 @@ export class AssignmentSender {
       first = this.#inflight[0];
     }
     this.#watch();
-    // Changes that are being collected go with their own timer.
+    // Changes that are being collected wait for their own timer.
     if (this.#soon === undefined) this.flush();
   }
 
-  /** Sends what there is, as far as the window goes. */
+  /** Sends pending changes until the window is full. */
   flush(): void {
     this.#options.clock.clearTimeout(this.#soon?.timer);
     this.#soon = undefined;

@@ -17,9 +17,9 @@ import { SpecSizes } from './spec-sizes.js';
 export interface AssignmentSetOptions {
   readonly nodeId: string;
   readonly view: View;
-  /** Whether news of the task must wait: see DrainGate. */
+  /** Whether changes of the task must wait: see DrainGate. */
   readonly isHeld: (taskId: string) => boolean;
-  /** The node's first task needs the object, or its last one does not any more. */
+  /** Called when the first task of the node needs the object, and when the last one stops needing it. */
   readonly needed: (key: string, isNeeded: boolean) => void;
   /** Measures tasks; shared by all sessions, as the tasks of a service share their parts. */
   readonly sizes?: SpecSizes;
@@ -27,13 +27,13 @@ export interface AssignmentSetOptions {
   readonly needs?: (task: Task) => readonly Need[];
 }
 
-/** What one message may hold. It is full once it has either; the last change may go beyond the bytes. */
+/** What one message may hold. It is full once it reaches either; the last change may exceed the bytes. */
 export interface MessageLimits {
   readonly changes: number;
   readonly bytes: number;
 }
 
-/** A message, and what it takes in a frame, estimated. */
+/** A message, and its estimated size in a frame. */
 export interface TakenAssignments {
   readonly message: Assignments;
   readonly bytes: number;
@@ -42,15 +42,15 @@ export interface TakenAssignments {
 /** An object that tasks of the node need. */
 interface NeededObject {
   readonly need: Need;
-  /** Tasks that need it. */
+  /** Number of tasks that need it. */
   tasks: number;
-  /** What the agent was last sent of it; undefined when it does not have it. */
+  /** The last put that the agent got; undefined when it does not have the object. */
   sent: NeededPut | undefined;
-  /** Looked up in the store; from then on events tell of it. */
+  /** Whether it was looked up in the store; events cover it from then on. */
   isLooked: boolean;
 }
 
-/** What one session's agent has been told, and what it has not been told yet. */
+/** What one session's agent has, and what it has yet to get. */
 export class AssignmentSet {
   readonly #options: AssignmentSetOptions;
   readonly #sizes: SpecSizes;
@@ -58,14 +58,14 @@ export class AssignmentSet {
   readonly #needs: (task: Task) => readonly Need[];
   /** Tasks as they were sent. */
   readonly #sent = new Map<string, Task>();
-  /** What each task needs, from just before the first of it is sent. */
+  /** What each task needs, from just before its first need is sent. */
   readonly #needsOfTask = new Map<string, readonly Need[]>();
   readonly #objects = new Map<string, NeededObject>();
   readonly #pendingTasks = new Set<string>();
   readonly #pendingObjects = new Set<string>();
   /** Sent objects that no task needs any more. */
   readonly #unneeded = new Map<string, NeededObject>();
-  /** Tasks of the complete set that were not sent yet; undefined when the agent has that set. */
+  /** Tasks of the complete set that are still to be sent; undefined once all of it is sent. */
   #left: Set<string> | undefined;
   #number = 0;
 
@@ -78,7 +78,7 @@ export class AssignmentSet {
     for (const { ID } of options.view.tasksByNode(options.nodeId)) this.#left.add(ID);
   }
 
-  /** Changes that were not looked at yet, those of held tasks included. */
+  /** Number of changes that were not looked at yet, including those of held tasks. */
   get pending(): number {
     return this.#pendingTasks.size + this.#pendingObjects.size + this.#unneeded.size;
   }
@@ -88,12 +88,12 @@ export class AssignmentSet {
     return this.#number;
   }
 
-  /** The task may have changed. */
+  /** Notes that the task may have changed. */
   touchTask(taskId: string): void {
     this.#pendingTasks.add(taskId);
   }
 
-  /** The object may have changed, come or gone. */
+  /** Notes that the object may have been changed, added or removed. */
   touchObject(kind: string, id: string): void {
     const key = objectKey(kind, id);
     if (this.#objects.has(key)) this.#pendingObjects.add(key);
@@ -108,7 +108,10 @@ export class AssignmentSet {
     this.#unneeded.clear();
   }
 
-  /** The next message: of the complete set first, then what changed. Undefined when there is nothing. */
+  /**
+   * Returns the next message: first the complete set, then what changed. Undefined when there is nothing to
+   * send.
+   */
   take(limits: MessageLimits): TakenAssignments | undefined {
     const batch = new Batch(limits);
     if (this.#left !== undefined) return this.#takeOfComplete(batch, this.#left);
@@ -122,7 +125,7 @@ export class AssignmentSet {
     return batch.isEmpty ? undefined : this.#message(batch, 'incremental');
   }
 
-  /** What was touched meanwhile is looked at after the set. */
+  /** Takes a piece of the complete set. Changes that come meanwhile follow after the set. */
   #takeOfComplete(batch: Batch, left: Set<string>): TakenAssignments {
     for (const taskId of left) {
       if (batch.isFull) break;
@@ -133,7 +136,10 @@ export class AssignmentSet {
     return this.#message(batch, 'complete');
   }
 
-  /** A held task is named as it was: left out, it would be removed. @returns false when there is more of it */
+  /**
+   * Adds a task, a held one as it was before: the agent removes tasks that the set omits.
+   * @returns false when not all of it fits
+   */
   #addToComplete(batch: Batch, taskId: string): boolean {
     const stored = this.#options.view.get('task', taskId);
     if (stored === undefined || !isForAgent(stored)) {
@@ -148,7 +154,7 @@ export class AssignmentSet {
     return true;
   }
 
-  /** @returns false when the message was full before all of it was in */
+  /** Adds what changed of a task. @returns false when not all of it fits */
   #addTask(batch: Batch, taskId: string): boolean {
     const sent = this.#sent.get(taskId);
     const task = this.#options.view.get('task', taskId);
@@ -159,7 +165,7 @@ export class AssignmentSet {
     }
     if (!isForAgent(task)) return true;
     const isNews = sent === undefined || concernsAgent(sent, task);
-    // Most news of a task is a status: it needs what it needed, until it has ended.
+    // Most changes of a task are statuses, which do not change its needs until it has ended.
     const needsMayDiffer =
       isNews || isTerminal(sent.Status.State) !== isTerminal(task.Status.State);
     if (needsMayDiffer && !this.#addNeeds(batch, task)) return false;
@@ -202,7 +208,7 @@ export class AssignmentSet {
     const { view, nodeId } = this.#options;
     const put = this.#kinds.get(need.kind)?.put(view, need.id, nodeId);
     if (put === undefined) {
-      // One that can not be read is not gone: the node keeps what it has.
+      // An object that cannot be read still exists: the node keeps what it has.
       if (sent === undefined || view.setAside(need.kind, need.id) !== undefined) return;
       object.sent = undefined;
       batch.add({ kind: need.kind, action: 'remove', id: need.id }, 0);
@@ -220,12 +226,12 @@ export class AssignmentSet {
     }
   }
 
-  /** Counts the task for what it needs now, and no more for what it needed. */
+  /** Counts the task among those that need its current objects, and no longer for its earlier ones. */
   #setNeeds(taskId: string, task: Task | undefined): readonly Need[] {
     const before = this.#needsOfTask.get(taskId) ?? [];
     const after = task === undefined ? [] : this.#needs(task);
     if (before.length === 0 && after.length === 0) return after;
-    // First those that are new, or an object that stays needed would be dropped for a moment.
+    // New needs come first, or an object that is still needed would be dropped for a moment.
     for (const need of after) this.#count(need, 1);
     for (const need of before) this.#count(need, -1);
     if (after.length === 0) this.#needsOfTask.delete(taskId);
@@ -237,7 +243,7 @@ export class AssignmentSet {
     const key = objectKey(need.kind, need.id);
     let object = this.#objects.get(key);
     if (object === undefined) {
-      // The agent still has it when its removal was not sent yet.
+      // The agent still has it if its removal was not sent yet.
       const sent = this.#unneeded.get(key)?.sent;
       object = { need, tasks: 0, sent, isLooked: false };
       this.#unneeded.delete(key);
@@ -263,7 +269,7 @@ export class AssignmentSet {
   }
 }
 
-/** What a removal, or the head of a change, takes. */
+/** Estimated size of a removal, or of the head of a change. */
 const CHANGE_COST_BYTES = 64;
 
 /** The changes of one message. */
@@ -290,19 +296,19 @@ class Batch {
   }
 }
 
-/** Whether a node sees no difference. Each write gives an object another version and time. */
+/** Whether two puts are the same to a node, whatever their version and time, which change with every write. */
 function isSameForNode(a: NeededPut, b: NeededPut): boolean {
   const { Version: _a, UpdatedAt: _at, ...left } = a.object;
   const { Version: _b, UpdatedAt: _bt, ...right } = b.object;
   return isDeepStrictEqual(left, right);
 }
 
-/** Agents see tasks from `assigned` on; before, the scheduler may still change its mind. */
+/** Whether agents see the task: from `assigned` on, since the scheduler may change its choice before. */
 function isForAgent(task: Task): boolean {
   return compareStates(task.Status.State, 'assigned') >= 0;
 }
 
-/** Whether an agent that has `sent` must hear of `task`. It knows the status itself. */
+/** Whether an agent that has `sent` must get `task`. It knows the status itself. */
 function concernsAgent(sent: Task, task: Task): boolean {
   return (
     sent.DesiredState !== task.DesiredState ||

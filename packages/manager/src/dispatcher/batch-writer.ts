@@ -3,24 +3,24 @@ import { type Store, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../stor
 import { CONFLICT_RETRY_LIMIT, CONFLICTS_TOGETHER_LIMIT, STORE_BACKOFF_MS } from './limits.js';
 
 /**
- * Reads what it needs from the transaction and makes at most one change, or none when there is nothing
- * to do any more. It is run again when the write is tried again, so it must not rely on what it saw.
+ * Reads what it needs from the transaction and makes at most one change, or none when nothing is left to do.
+ * It runs again when the write is retried, so it must not rely on what it saw before.
  */
 export type Change = (transaction: Transaction) => void;
 
-/** Thrown to whoever waits for a write when the writer is stopped. */
+/** Thrown to callers that wait for a write when the writer stops. */
 export class WriterStopped extends Error {
   override readonly name = 'WriterStopped';
   readonly code = 'WRITER_STOPPED';
 }
 
-/** A run of changes that go into one transaction, and the place of the first among all. */
+/** A run of changes for one transaction, and the index of the first among all. */
 interface Chunk {
   readonly first: number;
   readonly changes: readonly Change[];
 }
 
-/** Errors by the place of the change that they stopped. */
+/** Errors by the index of the change that they stopped. */
 type Failures = Map<number, unknown>;
 
 /** Writes many independent changes, in transactions of a legal size, until they are stored. */
@@ -37,16 +37,16 @@ export class BatchWriter {
   }
 
   /**
-   * Resolves when all changes are stored. A conflict is read and tried again; without a quorum it is tried
-   * until there is one or the writer is stopped.
-   * @throws WriterStopped, or the store's error when trying again is of no use
+   * Resolves when all changes are stored. Retries after a conflict, and without a quorum until there is one or
+   * the writer stops.
+   * @throws WriterStopped, or the store's error when retries do not help
    */
   async write(changes: readonly Change[]): Promise<void> {
     for (const error of (await this.settle(changes)).values()) throw error;
   }
 
   /**
-   * As `write`, but tells of each change whether it is stored: one that can not be does not stop those that
+   * As `write`, but reports for each change whether it is stored: one that cannot be does not stop those that
    * were to go with it.
    * @returns errors by index of the change; empty when all are stored
    */
@@ -61,7 +61,7 @@ export class BatchWriter {
     return failures;
   }
 
-  /** Makes waiting writes fail. Resolves when none is under way. */
+  /** Makes waiting writes fail. Resolves once no write is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const [timer, wake] of this.#sleepers) {
@@ -109,7 +109,7 @@ export class BatchWriter {
           if (conflicts <= (single ? CONFLICT_RETRY_LIMIT : CONFLICTS_TOGETHER_LIMIT)) continue;
         }
         if (single) return failed(error);
-        // Too much together, or one of them can not be written: whichever it is, the others can.
+        // Either they are too large together, or one of them cannot be written. Halves find out which.
         const half = changes.length >> 1;
         await Promise.all([
           this.#writeChunk({ first, changes: changes.slice(0, half) }, failures),

@@ -11,7 +11,7 @@ export class DispatchCodec {
     return this.#msgpack.pack(inProtocol(protocol, message));
   }
 
-  /** @throws MalformedMessage when the frame is none, or breaks the contract in wire/dispatch.ts */
+  /** @throws MalformedMessage when the frame is not a message, or breaks the contract in wire/dispatch.ts */
   decode(frame: Uint8Array): AgentMessage {
     return readAgentFrame(this.#msgpack, frame);
   }

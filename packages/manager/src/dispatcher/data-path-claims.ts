@@ -1,20 +1,21 @@
 import type { IpAddress } from '@swarm/api';
 
-/** What a living node says of its place in the network. */
+/** What a living node says about its place in the network. */
 export interface DataPathClaim {
-  /** Where its connection comes from, as far as that is known. */
+  /** Where its connection comes from; undefined while unknown. */
   readonly from: IpAddress | undefined;
   /** Where it wants its tunnel packets; undefined when nothing is tunnelled to it. */
   readonly address: IpAddress | undefined;
 }
 
 /**
- * Which node has which data path address: one address is one node's, or its tunnel packets could be led
- * to another. Only the leader decides, and only living nodes take part: what a node that is down or
- * removed had is free.
+ * Which node has which data path address. An address belongs to one node, or another node could get its
+ * tunnel packets. Only the leader decides, and only among living nodes: the address of a node that is down
+ * or removed is free.
  *
- * An address goes to the node whose connection comes from it; that is proof, and one that stands is better
- * than one that ended. Among others the first keeps it. It is not given to a node that connects from elsewhere while another node connects from it.
+ * An address goes to the node whose connection comes from it, since that is proof; an open connection beats
+ * one that ended. Among other nodes, the first keeps it. A node that connects from elsewhere does not get an
+ * address from which another node connects.
  *
  * Invariant: `#holders` holds the outcome of `#elect` for every address that is claimed.
  */
@@ -23,13 +24,13 @@ export class DataPathClaims {
   /** Who wants an address, in the order they came. */
   readonly #claimants = new Map<IpAddress, Set<string>>();
   readonly #connected = new Map<IpAddress, Set<string>>();
-  /** Those whose claim is of a connection that ended. */
+  /** Nodes whose connection ended. */
   readonly #away = new Set<string>();
   readonly #holders = new Map<IpAddress, string>();
 
   /**
-   * Takes note of what a node says, or with undefined that it does not live any more.
-   * @returns other nodes that gained or lost their address by it
+   * Records a node's claim; with undefined, that the node no longer lives.
+   * @returns other nodes that gained or lost their address through this
    */
   set(nodeId: string, claim: DataPathClaim | undefined): string[] {
     const before = this.#claims.get(nodeId);
@@ -67,8 +68,8 @@ export class DataPathClaims {
   }
 
   /**
-   * The node has no connection any more. It keeps its address until it is down, but not from a node that
-   * connects from there now: most likely the same host, which joined again.
+   * Records that the node's connection ended. It keeps its address until it is down, unless another node
+   * connects from there: most likely the same host, which joined again.
    * @returns as `set`
    */
   disconnected(nodeId: string): string[] {
@@ -78,7 +79,7 @@ export class DataPathClaims {
     return this.#electAll(new Set([address]), nodeId);
   }
 
-  /** The node that keeps another from the address it wants; undefined when it has it, or wants none. */
+  /** The node that keeps this one from its address; undefined when it has the address, or wants none. */
   inTheWayOf(nodeId: string): string | undefined {
     const address = this.#claims.get(nodeId)?.address;
     if (address === undefined) return undefined;
@@ -100,7 +101,7 @@ export class DataPathClaims {
     return away ?? first;
   }
 
-  /** Whoever holds it comes first, as long as it wants it. */
+  /** The claimants of an address: the holder first, while it still wants it. */
   *#ordered(address: IpAddress, held: string | undefined): Generator<string> {
     const claimants = this.#claimants.get(address);
     if (claimants === undefined) return;

@@ -3,49 +3,37 @@ import {
   type AgentMessage,
   type AgentStatus,
   compareStates,
-  isTunnelled,
   type ManagerAddress,
   MS,
   type Node,
   newId,
-  type NodeState,
-  type Timer,
 } from '@swarm/api';
 import { isDeepStrictEqual } from 'node:util';
 import { WITH_TYPED_ASSIGNMENTS } from '@swarm/api/wire';
 import { mayUse } from '@swarm/identity';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
-import { asOfLevel, levelOf } from '../store/feature-levels.js';
+import { levelOf } from '../store/feature-levels.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
 import { AssignmentSender } from './assignment-sender.js';
 import { AssignmentSet } from './assignment-set.js';
-import { hostAddress } from '../allocator/node-mesh.js';
 import { BatchWriter, WriterStopped } from './batch-writer.js';
 import { DispatchCodec, MalformedMessage } from './codec.js';
-import { type DataPathClaim, DataPathClaims } from './data-path-claims.js';
 import { DrainGate } from './drain-gate.js';
 import * as limits from './limits.js';
 import { Liveness } from './liveness.js';
 import type { LogChannel, LogListener } from './log-channel.js';
 import { managerAddresses } from './managers.js';
+import { MeshDelivery } from './mesh-delivery.js';
 import { MeshPublisher } from './mesh-publisher.js';
 import { mayStillServe } from './mesh-state.js';
 import { NodeBudgets } from './node-budgets.js';
-import {
-  type AgentView,
-  concernsManagers,
-  concernsNode,
-  dataPathClaim,
-  displaced,
-  observedAway,
-  observedReady,
-  stopsTask,
-} from './node-states.js';
+import { NodePresence } from './node-presence.js';
+import { type AgentView, concernsManagers, concernsNode, stopsTask } from './node-states.js';
 import type { NodeSocket } from './node-socket.js';
 import { NodeWriter } from './node-writer.js';
 import { ObjectWatchers } from './object-watchers.js';
-import { orphanTasks } from './orphan-tasks.js';
+import { OrphanTimers } from './orphan-timers.js';
 import { refuseSession } from './refuse.js';
 import { RegistrationLimit } from './registration-limit.js';
 import { DispatcherSession, type SessionPeer } from './session.js';
@@ -53,21 +41,21 @@ import { SpecSizes } from './spec-sizes.js';
 import { type StatusReporter, StatusWriter } from './status-writer.js';
 
 export interface DispatcherOptions {
-  /** Heartbeat while the cluster's spec sets none; default 1 s. */
+  /** Heartbeat period when the cluster's spec sets none; default 1 s. */
   readonly heartbeatMs?: number;
 }
 
 /** Runs on the leader: the other end of every agent's session. */
 export interface Dispatcher extends ControlLoop, LogChannel {
   /**
-   * Takes over a connection to `/dispatcher`. While the loop does not run, the agent is told that this
-   * manager does not lead. The server should have `maxPayload` DISPATCH_FRAME_LIMIT_BYTES.
-   * @param peer from `identify`
+   * Takes over a connection to `/dispatcher`. While the loop does not run, answers that this manager does not
+   * lead. The server should have `maxPayload` DISPATCH_FRAME_LIMIT_BYTES.
+   * @param peer admitted by `Authority`
    */
   accept(socket: NodeSocket, peer: SessionPeer): void;
 }
 
-/** Makes the dispatcher. It may be started again after it was stopped. */
+/** Makes the dispatcher. It may start again after a stop. */
 export function createDispatcher(
   context: LoopContext,
   options: DispatcherOptions = {},
@@ -102,9 +90,6 @@ export function createDispatcher(
   };
 }
 
-/** What a node without a session is, when that was found out here and not read from the store. */
-type AwayState = Extract<NodeState, 'down' | 'disconnected'>;
-
 /** One term as leader. Everything in here is made from the store when it begins. */
 class DispatcherRun {
   readonly #context: LoopContext;
@@ -114,12 +99,9 @@ class DispatcherRun {
 
   readonly #connections = new Set<DispatcherSession>();
   readonly #sessions = new Map<string, DispatcherSession>();
-  readonly #away = new Map<string, AwayState>();
-  readonly #orphanTimers = new Map<string, Timer>();
   readonly #watchers = new ObjectWatchers();
   readonly #sizes = new SpecSizes();
   readonly #registrations = new RegistrationLimit();
-  readonly #claims = new DataPathClaims();
   readonly #reporters = new Map<DispatcherSession, StatusReporter>();
 
   readonly #aside: SetAside;
@@ -128,7 +110,10 @@ class DispatcherRun {
   readonly #nodeWriter: NodeWriter;
   readonly #statusWriter: StatusWriter;
   readonly #liveness: Liveness;
+  readonly #orphans: OrphanTimers;
   readonly #mesh: MeshPublisher;
+  readonly #delivery: MeshDelivery;
+  readonly #presence: NodePresence;
   readonly #gate: DrainGate;
   readonly #unwatch: () => void;
   readonly #background = new Set<Promise<void>>();
@@ -150,11 +135,29 @@ class DispatcherRun {
     this.#writer = new BatchWriter(store, clock);
     this.#budgets = new NodeBudgets(clock);
     const writing = { view: store, writer: this.#writer, clock, budgets: this.#budgets };
-    const observe = (node: Node) => this.#observe(node);
+    this.#presence = new NodePresence({
+      view: store,
+      logger,
+      agent: (nodeId) => this.#agent(nodeId),
+      changed: (nodeId) => this.#write(nodeId),
+    });
+    const observe = (node: Node) => this.#presence.observe(node);
     this.#nodeWriter = new NodeWriter({ ...writing, observe });
     this.#statusWriter = new StatusWriter({ ...writing, logger, timeMs: () => store.timeMs() });
     this.#liveness = new Liveness(clock, (nodeId) => this.#expired(nodeId));
-    this.#mesh = new MeshPublisher(store, clock, this.#aside, () => this.#publishMesh());
+    this.#orphans = new OrphanTimers({
+      view: store,
+      writer: this.#writer,
+      clock,
+      inBackground: (work) => this.#inBackground(work),
+    });
+    this.#mesh = new MeshPublisher(store, clock, this.#aside, () => this.#delivery.publish());
+    this.#delivery = new MeshDelivery({
+      codec,
+      mesh: this.#mesh,
+      sessions: this.#sessions,
+      changed: () => this.#gate.changed(),
+    });
     this.#gate = new DrainGate({
       clock,
       logger,
@@ -166,7 +169,7 @@ class DispatcherRun {
     this.#begin();
   }
 
-  /** The first pass: everything that a former leader may have left half done. */
+  /** The first pass: continues what a former leader may have left half done. */
   #begin(): void {
     const { store } = this.#context;
     this.#mesh.start();
@@ -175,12 +178,11 @@ class DispatcherRun {
       limits.LEADER_GRACE_MIN_MS,
     );
     for (const node of store.list('node')) {
-      if (node.Status.State === 'down') this.#giveUpLater(node.ID, Date.parse(node.UpdatedAt));
+      if (node.Status.State === 'down') this.#orphans.start(node.ID, Date.parse(node.UpdatedAt));
       else this.#liveness.watch(node.ID, graceMs);
-      const lives = node.Status.State === 'ready' || node.Status.State === 'disconnected';
-      if (lives) this.#claims.set(node.ID, storedClaim(node));
+      this.#presence.restore(node);
     }
-    // Which nodes still send traffic to a task that shall stop, only the former leader knew.
+    // Only the former leader knew which nodes still send traffic to a task that should stop.
     for (const task of store.list('task')) {
       const stops = compareStates(task.DesiredState, 'running') > 0;
       if (stops && mayStillServe(task)) this.#gate.hold(task.ID, this.#mesh.state.generation);
@@ -193,8 +195,7 @@ class DispatcherRun {
     this.#liveness.stop();
     this.#gate.stop();
     this.#mesh.stop();
-    const { clock } = this.#context;
-    for (const timer of this.#orphanTimers.values()) clock.clearTimeout(timer);
+    this.#orphans.stop();
     for (const session of this.#connections) {
       session.assignments?.close();
       session.end('this manager does not lead any more');
@@ -204,7 +205,7 @@ class DispatcherRun {
     await Promise.allSettled(this.#background);
   }
 
-  /** The session of a node that was welcomed. */
+  /** The session of a welcomed node. */
   session(nodeId: string): DispatcherSession | undefined {
     const session = this.#sessions.get(nodeId);
     return session?.assignments === undefined ? undefined : session;
@@ -221,7 +222,7 @@ class DispatcherRun {
       logger,
       handler: {
         message: (from, message) => this.#receive(from, message),
-        // Its heartbeats lie unread in the socket.
+        // Its heartbeats wait unread in the socket.
         resumed: (from) => this.#heard(from),
         closed: (from, clean) => this.#closed(from, clean),
       },
@@ -232,7 +233,7 @@ class DispatcherRun {
       session.end('too many sessions on this manager');
       return;
     }
-    // Connections count, not hellos: what comes before one costs the leader as much.
+    // Counts connections, not hellos: what precedes a hello costs the leader as much.
     if (this.#registrations.exceeded(peer.nodeId, clock.monotonicMs())) {
       session.end('exceeded rate limit count of registrations');
       return;
@@ -264,7 +265,7 @@ class DispatcherRun {
       this.#register(session, message);
       return;
     }
-    if (session.hello === undefined) throw new MalformedMessage('the first message is no hello');
+    if (session.hello === undefined) throw new MalformedMessage('the first message is not a hello');
     this.#heard(session);
     switch (message.type) {
       case 'heartbeat':
@@ -274,7 +275,7 @@ class DispatcherRun {
         this.#status(session, message);
         break;
       case 'mesh-ack':
-        this.#meshAck(session, message.generation);
+        this.#delivery.acknowledge(session, message.generation);
         break;
       case 'assignments-ack':
         if (session.assignments !== undefined) {
@@ -286,7 +287,7 @@ class DispatcherRun {
       case 'description':
         if (isDeepStrictEqual(session.hello.description, message.description)) break;
         session.hello = { ...session.hello, description: message.description };
-        if (this.#sessions.get(session.nodeId) === session) this.#claimFor(session.nodeId);
+        if (this.#sessions.get(session.nodeId) === session) this.#presence.claim(session.nodeId);
         this.#write(session.nodeId);
         break;
       default:
@@ -307,7 +308,9 @@ class DispatcherRun {
     if (store.get('node', nodeId) === undefined) {
       const aside = store.setAside('node', nodeId);
       if (aside !== undefined) {
-        session.end(`what the cluster knows of this node can not be read (${aside.reason})`);
+        session.end(
+          `the stored node object cannot be read (${aside.reason}): remove the node with --force, then join again`,
+        );
         return;
       }
       session.end(
@@ -320,13 +323,10 @@ class DispatcherRun {
     this.#sessions.set(nodeId, session);
     previous?.end('replaced by a newer session of the node');
     if (previous?.assignments !== undefined) this.#tellDisconnected(nodeId);
-    this.#away.delete(nodeId);
-    this.#claimFor(nodeId);
-    this.#keepTasks(nodeId);
+    this.#presence.arrived(nodeId);
+    this.#orphans.cancel(nodeId);
     this.#heard(session);
-    // What the kernel holds may be of a cluster that was restored since.
-    const { generation } = this.#mesh.state;
-    session.meshAcked = hello.meshGeneration <= generation ? hello.meshGeneration : 0;
+    this.#delivery.register(session, hello.meshGeneration);
     logger.debug({ nodeId, session: session.id }, 'session registered');
     this.#inBackground(this.#welcome(session));
   }
@@ -353,8 +353,7 @@ class DispatcherRun {
     });
     session.assignments = this.#assignmentsOf(session);
     session.assignments.flush();
-    session.meshSent = session.meshAcked;
-    this.#sendMesh(session, true);
+    this.#delivery.begin(session);
     for (const listener of this.#listeners) listener.connected(nodeId);
   }
 
@@ -384,10 +383,10 @@ class DispatcherRun {
     if (this.#stopped || this.#sessions.get(nodeId) !== session) return;
     this.#sessions.delete(nodeId);
     if (session.assignments !== undefined) this.#tellDisconnected(nodeId);
-    for (const other of this.#claims.disconnected(nodeId)) this.#write(other);
+    this.#presence.disconnected(nodeId);
     // An agent that just vanished stays what it is until its heartbeats are missed: it may be back soon.
     if (clean) {
-      this.#away.set(nodeId, 'disconnected');
+      this.#presence.saidGoodbye(nodeId);
       this.#liveness.watch(nodeId, limits.HEARTBEATS_MISSED * this.#heartbeatMs());
       this.#write(nodeId);
     }
@@ -400,42 +399,11 @@ class DispatcherRun {
 
   // --- State of nodes
 
-  /** The node as it is seen now. */
-  #observe(node: Node): Node {
-    const agent = this.#agent(node.ID);
-    const holder = this.#claims.inTheWayOf(node.ID);
-    if (agent !== undefined) {
-      const level = levelOf(this.#context.store.cluster());
-      return asOfLevel('node', observedReady(node, agent, holder), level);
-    }
-    if (holder !== undefined) return displaced(node);
-    const away = this.#away.get(node.ID);
-    return away === undefined ? node : observedAway(node, away);
-  }
-
   #agent(nodeId: string): AgentView | undefined {
     const session = this.#sessions.get(nodeId);
     if (session?.hello === undefined) return undefined;
     const { remoteAddress, protocol } = session.peer;
     return { hello: session.hello, remoteAddress, protocol };
-  }
-
-  /** Takes note of what a node's agent says of its data path address; without an agent it has none. */
-  #claimFor(nodeId: string): void {
-    const { store, logger } = this.#context;
-    const node = store.get('node', nodeId);
-    const agent = this.#agent(nodeId);
-    const claim =
-      node === undefined || agent === undefined ? undefined : dataPathClaim(node, agent);
-    const before = this.#claims.inTheWayOf(nodeId);
-    for (const other of this.#claims.set(nodeId, claim)) this.#write(other);
-    const holder = this.#claims.inTheWayOf(nodeId);
-    if (holder === undefined || holder === before) return;
-    const { address } = claim!;
-    logger.warn(
-      { nodeId, address, holder },
-      `node ${nodeId} gets no place in the mesh: its data path address ${address} belongs to node ${holder}`,
-    );
   }
 
   #expired(nodeId: string): void {
@@ -446,36 +414,12 @@ class DispatcherRun {
     }
     this.#context.logger.warn({ nodeId }, 'heartbeat failure, the node is down');
     this.#sessions.delete(nodeId);
-    this.#away.set(nodeId, 'down');
-    this.#claimFor(nodeId);
+    this.#presence.down(nodeId);
     session?.end('heartbeat failure');
     if (session?.assignments !== undefined) this.#tellDisconnected(nodeId);
     this.#inBackground(this.#nodeWriter.update(nodeId, true));
-    this.#giveUpLater(nodeId, this.#context.clock.now());
+    this.#orphans.start(nodeId, this.#context.clock.now());
     this.#gate.changed();
-  }
-
-  /** @param sinceMs when the node went down, wall clock */
-  #giveUpLater(nodeId: string, sinceMs: number): void {
-    const { store, clock } = this.#context;
-    this.#keepTasks(nodeId);
-    const downMs = Math.max(0, clock.now() - sinceMs);
-    const timer = clock.setTimeout(
-      () => {
-        this.#orphanTimers.delete(nodeId);
-        const message = 'the node was down for more than 24 hours';
-        const isDown = () => store.get('node', nodeId)?.Status.State === 'down';
-        const now = () => clock.now();
-        this.#inBackground(orphanTasks(store, this.#writer, nodeId, message, now, isDown));
-      },
-      Math.max(0, limits.ORPHAN_AFTER_MS - downMs),
-    );
-    this.#orphanTimers.set(nodeId, timer);
-  }
-
-  #keepTasks(nodeId: string): void {
-    this.#context.clock.clearTimeout(this.#orphanTimers.get(nodeId));
-    this.#orphanTimers.delete(nodeId);
   }
 
   #write(nodeId: string): void {
@@ -496,14 +440,14 @@ class DispatcherRun {
 
   #changed(change: StoreChange): void {
     if (change.reset) {
-      // A leader applies no snapshot; should it ever, every agent starts afresh from what is there now.
+      // A leader applies no snapshot. If it ever does, every agent starts again from the new state.
       this.#mesh.start();
       this.#managers = managerAddresses(this.#context.store);
       for (const session of this.#sessions.values()) session.end('the state was replaced');
       return;
     }
     this.#aside.events(change.events, (event) => {
-      // First: traffic follows what is stored whatever becomes of the rest.
+      // Comes first: traffic follows the store even if the rest fails.
       this.#mesh.note(event, change.index);
       if (event.kind === 'task') this.#taskChanged(event, change.index);
       else if (event.kind === 'node') this.#nodeChanged(event);
@@ -533,12 +477,11 @@ class DispatcherRun {
     const session = this.#sessions.get(node.ID);
     if (event.action === 'remove') {
       this.#sessions.delete(node.ID);
-      this.#away.delete(node.ID);
-      this.#claimFor(node.ID);
+      this.#presence.forget(node.ID);
       this.#liveness.forget(node.ID);
       this.#registrations.forget(node.ID);
       this.#budgets.forget(node.ID);
-      this.#keepTasks(node.ID);
+      this.#orphans.cancel(node.ID);
       const isRemoved = this.#context.store.setAside('node', node.ID) === undefined;
       session?.end('this node was removed from the cluster', isRemoved);
       if (session?.assignments !== undefined) this.#tellDisconnected(node.ID);
@@ -552,11 +495,11 @@ class DispatcherRun {
     }
     if (event.action === 'update' && session?.hello !== undefined) {
       // The allocator may have given the node its place after it said where its tunnel ends.
-      if (!isDeepStrictEqual(this.#observe(node), node)) this.#write(node.ID);
+      if (!isDeepStrictEqual(this.#presence.observe(node), node)) this.#write(node.ID);
     }
   }
 
-  /** What is stored of nodes is more from now on. */
+  /** Sends and writes all nodes again: the store keeps more of them from this level on. */
   #levelRaised(): void {
     for (const nodeId of this.#sessions.keys()) {
       this.#sendNode(nodeId);
@@ -600,7 +543,7 @@ class DispatcherRun {
     const sessions = new Set<DispatcherSession>();
     for (const taskId of taskIds) {
       const nodeId = this.#context.store.get('task', taskId)?.NodeID;
-      // A task that is gone from the store is pending in the session that knows it.
+      // A task that was removed from the store is pending in the session that knows it.
       const concerned = nodeId === undefined ? this.#sessions.keys() : [nodeId];
       for (const each of concerned) {
         const session = this.session(each);
@@ -612,57 +555,13 @@ class DispatcherRun {
 
   // --- Mesh
 
-  #publishMesh(): void {
-    const frames = new Map<string, Buffer>();
-    for (const session of this.#sessions.values()) {
-      if (session.assignments !== undefined) this.#sendMesh(session, false, frames);
-    }
-    this.#gate.changed();
-  }
-
-  /**
-   * Brings a session's mesh up to date, unless it has enough to do.
-   * @param frames deltas encoded already, by protocol and base: mostly all sessions need the same
-   */
-  #sendMesh(session: DispatcherSession, always: boolean, frames = new Map<string, Buffer>()): void {
-    const { generation } = this.#mesh.state;
-    if (!always && session.meshSent === generation) return;
-    if (session.meshInflight.length >= limits.MESH_INFLIGHT_LIMIT) return;
-    const { protocol } = session.peer;
-    const key = `${protocol}/${session.meshSent}`;
-    let frame = frames.get(key);
-    if (frame === undefined) {
-      const delta = this.#mesh.deltaFrom(session.meshSent);
-      frame = this.#codec.encode({ type: 'mesh', delta }, protocol);
-      frames.set(key, frame);
-    }
-    session.sendFrame(frame);
-    session.meshSent = generation;
-    session.meshInflight.push(generation);
-  }
-
-  #meshAck(session: DispatcherSession, generation: number): void {
-    if (generation > session.meshSent) {
-      throw new MalformedMessage('acknowledges a mesh generation that was not sent');
-    }
-    // Again, or a generation that it was not sent by itself: nothing that anybody waits for.
-    if (!session.meshInflight.includes(generation)) return;
-    session.meshAcked = Math.max(session.meshAcked, generation);
-    session.meshInflight = session.meshInflight.filter((sent) => sent > generation);
-    if (session.assignments !== undefined) this.#sendMesh(session, false);
-    this.#gate.changed();
-  }
-
   /** Living nodes that may still route by a generation before this one. */
   #behind(generation: number): string[] {
-    const behind: string[] = [];
-    for (const session of this.#sessions.values()) {
-      if (session.meshAcked < generation) behind.push(session.nodeId);
-    }
+    const behind = this.#delivery.behind(generation);
     // A node that lost its session a moment ago, or did not come back to this leader yet, routes on. One
     // that said goodbye, or never came, does not: nobody there would acknowledge.
     for (const nodeId of this.#liveness.watched()) {
-      if (this.#sessions.has(nodeId) || this.#away.has(nodeId)) continue;
+      if (this.#sessions.has(nodeId) || this.#presence.isAway(nodeId)) continue;
       if (this.#context.store.get('node', nodeId)?.Status.State === 'ready') behind.push(nodeId);
     }
     return behind;
@@ -671,12 +570,4 @@ class DispatcherRun {
 
 function raisesLevel(event: StoreEvent & { kind: 'cluster' }): boolean {
   return event.action === 'update' && levelOf(event.previous) !== levelOf(event.object);
-}
-
-/** What a node had before this leader heard of it. */
-function storedClaim(node: Node): DataPathClaim {
-  return {
-    from: hostAddress(node.Status.Addr),
-    address: isTunnelled(node.Description) ? hostAddress(node.Mesh?.Address) : undefined,
-  };
 }

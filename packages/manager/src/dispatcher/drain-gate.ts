@@ -11,17 +11,17 @@ export interface DrainGateOptions {
   readonly logger: Logger;
   /** Nodes that may still route by a generation before this one. */
   readonly behind: (generation: number) => readonly string[];
-  /** The tasks may be sent to their agents now. */
+  /** Called when the tasks may be sent to their agents. */
   readonly release: (taskIds: readonly string[]) => void;
 }
 
 /**
- * Holds back the news that a task shall stop, until no node sends it traffic: endpoint removal is
- * acknowledged by all nodes, then the task is drained, then stopped. Never longer than the hold limit.
+ * Holds back the order to stop a task until no node sends it traffic: all nodes acknowledge the endpoint's
+ * removal, then the task drains, then it stops. Never holds it longer than DRAIN_HOLD_LIMIT_MS.
  */
 export class DrainGate {
   readonly #options: DrainGateOptions;
-  /** In order of deadline, as all are held equally long. */
+  /** In order of deadline, since all are held equally long. */
   readonly #holds = new Map<string, Hold>();
   #timer: Timer;
   #checking = false;
@@ -31,7 +31,7 @@ export class DrainGate {
     this.#options = options;
   }
 
-  /** Holds a task until every node has `generation`, the first one without it. */
+  /** Holds a task until every node has `generation`, the first one without the task. */
   hold(taskId: string, generation: number): void {
     if (this.#holds.has(taskId)) return;
     const deadlineMs = this.#options.clock.monotonicMs() + DRAIN_HOLD_LIMIT_MS;
@@ -44,7 +44,7 @@ export class DrainGate {
     return this.#holds.has(taskId);
   }
 
-  /** A node acknowledged, came or went: looks, soon, whether somebody need not wait any more. */
+  /** Checks soon whether tasks can be released, after a node acknowledged, came or went. */
   changed(): void {
     if (this.#checking || this.#holds.size === 0) return;
     this.#checking = true;
@@ -61,7 +61,7 @@ export class DrainGate {
   }
 
   #check(): void {
-    // Holds are few generations: each is asked about once.
+    // There are few generations: asks about each once.
     const done = new Map<number, boolean>();
     const released: string[] = [];
     for (const [taskId, { generation }] of this.#holds) {

@@ -5,58 +5,58 @@ import type { Rate } from '../token-bucket.js';
 
 const MIB = 1024 * 1024;
 
-/** Heartbeat unless the cluster's spec sets one, and the least and most that is used. */
+/** Heartbeat period unless the cluster's spec sets one, and the bounds of any. */
 export const HEARTBEAT_DEFAULT_MS = 1_000;
 export const HEARTBEAT_MIN_MS = 100;
 export const HEARTBEAT_MAX_MS = 60_000;
-/** A node is down after so many heartbeats missed. */
+/** Missed heartbeats after which a node is down. */
 export const HEARTBEATS_MISSED = 3;
-/** After a change of leader nodes have at least so long to come back before they are down. */
+/** Least time that nodes have to come back after a change of leader, before they are down. */
 export const LEADER_GRACE_MIN_MS = 5_000;
-/** After so long down a node's tasks are given up: they become orphaned. */
+/** Time after which the tasks of a node that is down become orphaned. */
 export const ORPHAN_AFTER_MS = 24 * 60 * 60 * 1000;
 
-/** A connection must say hello in this time. */
+/** Longest wait for the hello of a connection. */
 export const HELLO_TIMEOUT_MS = 5_000;
-/** Registrations of one node in a window; ours are cheap, but a loop of them is a fault. */
+/** Registrations of one node in a window. They are cheap, but a loop of them is a fault. */
 export const REGISTRATIONS_LIMIT = 10;
 export const REGISTRATIONS_WINDOW_MS = 8_000;
-/** Connections at once, those before their hello included. */
+/** Connections at once, including those before their hello. */
 export const CONNECTIONS_LIMIT = 16_384;
-/** Bytes waiting for a session's socket; an agent that far behind is dropped and starts afresh. */
+/** Bytes waiting for a session's socket; an agent further behind is dropped and connects again. */
 export const SESSION_BUFFER_LIMIT_BYTES = 16 * 1024 * 1024;
-/** After the closing handshake was begun, the socket is destroyed when it takes longer. */
+/** Longest closing handshake before the socket is destroyed. */
 export const CLOSE_TIMEOUT_MS = 2_000;
 
-/** Assignment changes in one message, and the bytes after which it takes no further one. */
+/** Assignment changes in one message, and the bytes after which it takes no more. */
 export const ASSIGNMENTS_LIMIT = 100;
 export const ASSIGNMENTS_BYTES_LIMIT = 256 * 1024;
-/** A piece of a complete set is bounded by its bytes. */
+/** Changes in a piece of a complete set: so many that its bytes bound it. */
 export const ASSIGNMENTS_PIECE_LIMIT = 10_000;
-/** Bytes of assignments sent and not acknowledged; further changes wait, so that heartbeats need not. */
+/** Unacknowledged bytes of assignments; further changes wait, so that heartbeats do not. */
 export const ASSIGNMENTS_WINDOW_BYTES = 1024 * 1024;
-/** An agent that acknowledges nothing for so long is told to start afresh. */
+/** Longest wait for an acknowledgement before the session ends and the agent connects again. */
 export const ASSIGNMENTS_ACK_LIMIT_MS = 60_000;
-/** Changes are sent after this much quiet, */
+/** Quiet time after which changes are sent, */
 export const ASSIGNMENTS_QUIET_MS = 10;
-/** but never held back longer than this. */
+/** and the longest that they wait for it. */
 export const ASSIGNMENTS_DELAY_LIMIT_MS = 50;
 
-/** Statuses are stored together after this time. */
+/** Time to collect statuses before they are stored together. */
 export const STATUS_FLUSH_MS = 20;
 
-// --- What one node may cost. It is slowed when it wants more, never ended, and no other node waits for it.
+// --- What one node may cost. One that wants more is slowed down, never cut off, and no other node waits for it.
 
-/** Messages and bytes read from a node. Its socket is not read while it is beyond. */
+/** Messages and bytes read from a node. Its socket is not read while it exceeds them. */
 export const NODE_RECEIVED_MESSAGES: Rate = { burst: 4_000, perSecond: 1_000 };
 export const NODE_RECEIVED_BYTES: Rate = { burst: 32 * MIB, perSecond: 16 * MIB };
-/** A socket that is not read rests so long at least, so that it is not woken for every message. */
+/** Shortest pause of a socket that is not read, so that it does not wake up for every message. */
 export const RECEIVE_REST_MS = 100;
 /** Writes of the node object that the node causes: descriptions, sessions that begin or end. */
 export const NODE_WRITES: Rate = { burst: 10, perSecond: 1 };
 /**
- * Log entries with statuses of a node, each with all that waits; statuses; and bytes of the tasks that
- * are written with them. A thousand tasks that start at once are within the burst.
+ * For a node: log entries with statuses, each with all that wait; statuses; and bytes of the tasks written
+ * with them. A thousand tasks that start at once are within the burst.
  */
 export const NODE_STATUS_ENTRIES: Rate = { burst: 300, perSecond: 20 };
 export const NODE_STATUSES: Rate = { burst: 10_000, perSecond: 500 };
@@ -66,15 +66,15 @@ export const NODE_STATUS_BYTES: Rate = { burst: 64 * MIB, perSecond: 4 * MIB };
 export const MESH_COALESCE_MS = 5;
 /** Generations kept to make deltas from; an agent further behind gets everything. */
 export const MESH_HISTORY_LIMIT = 32;
-/** Deltas sent and not acknowledged; further changes wait and become one. */
+/** Unacknowledged deltas; further changes wait and become one. */
 export const MESH_INFLIGHT_LIMIT = 8;
 
-/** Longest that a task which shall stop is held while nodes still send it traffic. */
+/** Longest that a task runs on after it should stop, while nodes still send it traffic. */
 export const DRAIN_HOLD_LIMIT_MS = 5_000;
 
-/** Tries of a write that others get in the way of. */
+/** Retries of a single change after conflicts with other writers. */
 export const CONFLICT_RETRY_LIMIT = 20;
-/** Changes that are written together try as often together; then each half goes on by itself. */
+/** Retries of changes written together after conflicts, before each half continues by itself. */
 export const CONFLICTS_TOGETHER_LIMIT = 5;
-/** Pause before a write is tried again that found no quorum. */
+/** Pause before the retry of a write that found no quorum. */
 export const STORE_BACKOFF_MS: BackoffLimits = { minMs: 100, maxMs: 1_000 };

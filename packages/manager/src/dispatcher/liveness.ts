@@ -5,19 +5,19 @@ interface Watch {
   timer: Timer;
 }
 
-/** Tells when nodes were silent for too long. A heartbeat costs no timer. */
+/** Detects nodes that are silent for too long. A heartbeat costs no timer. */
 export class Liveness {
   readonly #clock: Clock;
   readonly #expired: (nodeId: string) => void;
   readonly #watches = new Map<string, Watch>();
 
-  /** @param expired called once; the node is not watched any more */
+  /** @param expired called when a watched node was silent for too long; it is then no longer watched */
   constructor(clock: Clock, expired: (nodeId: string) => void) {
     this.#clock = clock;
     this.#expired = expired;
   }
 
-  /** The node has shown itself, or may take until then to: silent for `silenceMs` from now, it expires. */
+  /** Watches the node from now on: it expires after `silenceMs` without another call. */
   watch(nodeId: string, silenceMs: number): void {
     const deadlineMs = this.#clock.monotonicMs() + silenceMs;
     const watch = this.#watches.get(nodeId);
@@ -27,7 +27,7 @@ export class Liveness {
       this.#arm(nodeId, fresh);
       return;
     }
-    // The timer finds a later deadline when it fires; an earlier one it would miss.
+    // The timer finds a later deadline when it fires, but would miss an earlier one.
     const sooner = deadlineMs < watch.deadlineMs;
     watch.deadlineMs = deadlineMs;
     if (sooner) this.#arm(nodeId, watch);
@@ -56,7 +56,7 @@ export class Liveness {
     const waitMs = Math.max(0, watch.deadlineMs - this.#clock.monotonicMs());
     watch.timer = this.#clock.setTimeout(() => {
       if (!this.#isDue(watch)) return this.#arm(nodeId, watch);
-      // After a long stall of this process timers come before sockets: what waits there is read first.
+      // After a long stall of this process, timers fire before sockets are read: lets them be read first.
       this.#clock.setImmediate(() => {
         if (this.#watches.get(nodeId) !== watch) return;
         if (!this.#isDue(watch)) return this.#arm(nodeId, watch);

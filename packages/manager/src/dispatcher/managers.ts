@@ -6,7 +6,7 @@ export function managerAddresses(view: View): ManagerAddress[] {
   const managers: ManagerAddress[] = [];
   for (const node of view.managers()) {
     if (node.Role !== 'manager') continue;
-    // Agents dial it: what is stored and no address is left out.
+    // Agents dial it, so skips what is not an address.
     const address = parseHostPort(node.ManagerAddr);
     if (address !== undefined) managers.push({ nodeId: node.ID, address: formatHostPort(address) });
   }

@@ -7,10 +7,10 @@ import {
   type MeshState,
 } from '@swarm/api';
 
-/** The mesh before there is any: a delta from it replaces everything. */
+/** The empty mesh: a delta from it replaces everything. */
 export const EMPTY_MESH: MeshState = { generation: 0, peers: [], ports: [] };
 
-/** What turns `base` into `next`. */
+/** The changes that turn `base` into `next`. */
 export function meshDelta(base: MeshState, next: MeshState): MeshDelta {
   const peers = difference(base.peers, next.peers, (peer) => peer.nodeId);
   const ports = difference(base.ports, next.ports, meshPortKey);
@@ -40,7 +40,7 @@ function difference<T extends MeshPeer | MeshPort>(
   for (const item of after) {
     const old = left.get(key(item));
     left.delete(key(item));
-    // Unchanged parts are the same objects, so this is mostly the first comparison.
+    // Unchanged parts are the same objects, so the first comparison mostly suffices.
     if (old !== item && !isDeepStrictEqual(old, item)) changed.push(item);
   }
   return { changed, removed: [...left.values()] };

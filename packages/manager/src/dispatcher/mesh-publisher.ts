@@ -16,15 +16,15 @@ import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './lim
 import { EMPTY_MESH, isEmptyDelta, meshDelta } from './mesh-delta.js';
 import { meshPeers, sameToEndpoints, servicePorts } from './mesh-state.js';
 
-/** A task that was an endpoint: the first generation without it, and when that was made. */
+/** A former endpoint: the first generation without it, and when that was made (monotonic). */
 interface Departure {
   readonly generation: number;
   readonly atMs: number;
 }
 
 /**
- * Keeps the mesh state up with the store: looks again only at services that an event touches, and makes
- * a new generation when the result differs. Equal to `meshState` of the store at any time it is flushed.
+ * Keeps the mesh state up to date with the store: recomputes only services that an event touches, and makes a
+ * new generation when the result differs. After a flush it equals `meshState` of the store.
  */
 export class MeshPublisher {
   readonly #view: View;
@@ -43,7 +43,7 @@ export class MeshPublisher {
 
   /**
    * @param published called after each new generation
-   * @param aside a service or peers that can not be worked out stay as they were
+   * @param aside logs services and peers that cannot be computed; they stay as they were
    */
   constructor(view: View, clock: Clock, aside: SetAside, published: () => void) {
     this.#view = view;
@@ -58,8 +58,8 @@ export class MeshPublisher {
   }
 
   /**
-   * Computes everything. Its generation is the index of the store: at least that of any earlier leader,
-   * and what the state was as of that index.
+   * Computes everything. The generation is the store's index, which is at least that of any earlier leader's
+   * generation.
    */
   start(): void {
     for (const service of this.#view.list('service')) this.#dirtyServices.add(service.ID);
@@ -75,7 +75,7 @@ export class MeshPublisher {
     this.#timer = undefined;
   }
 
-  /** Takes note of one event of the store; the generation follows within the coalescing time. */
+  /** Notes one event of the store; a new generation follows within MESH_COALESCE_MS. */
   note(event: StoreEvent, index: number): void {
     if (event.kind === 'task') this.#dirtyServices.add(event.object.ServiceID);
     else if (event.kind === 'service') this.#dirtyServices.add(event.object.ID);
@@ -87,7 +87,7 @@ export class MeshPublisher {
     this.#timer ??= this.#clock.setTimeout(() => this.flush(), MESH_COALESCE_MS);
   }
 
-  /** Blocks and attachments are those of the ingress network: another one is the rare case. */
+  /** Blocks and attachments belong to the ingress network, which rarely changes. */
   #noteNetwork(network: Network): void {
     if (!network.Spec.Ingress) return;
     this.#peersDirty = true;
@@ -96,12 +96,12 @@ export class MeshPublisher {
 
   #noteNode(event: StoreEvent & { kind: 'node' }): void {
     if (event.action === 'update' && sameToEndpoints(event.previous, event.object)) {
-      // Of nodes that live or do not, one may have the place that another had.
+      // When a node comes back or goes down, another may win the place that both claim.
       if (event.previous.Status.State !== event.object.Status.State) this.#peersDirty = true;
       return;
     }
     this.#peersDirty = true;
-    // Tasks of a node come and go as endpoints with it, and are where it is.
+    // The node's tasks are endpoints only while it is up, and their addresses depend on it.
     for (const task of this.#view.tasksByNode(event.object.ID)) {
       this.#dirtyServices.add(task.ServiceID);
     }
@@ -120,12 +120,12 @@ export class MeshPublisher {
     return this.#endpoints.get(task.ServiceID)?.has(task.ID) === true;
   }
 
-  /** The first generation without a task that was an endpoint lately. */
+  /** The first generation without a task that was an endpoint until recently. */
   departure(taskId: string): number | undefined {
     return this.#departures.get(taskId)?.generation;
   }
 
-  /** What an agent that has `base` lacks. Of an unknown base it replaces everything. */
+  /** The delta from the generation `base`; replaces everything when that generation is unknown. */
   deltaFrom(base: number): MeshDelta {
     const known = this.#history.find((state) => state.generation === base);
     return meshDelta(known ?? EMPTY_MESH, this.state);
@@ -139,7 +139,7 @@ export class MeshPublisher {
       }
     }
     const next = { generation, peers: this.#peers, ports: [...ports.values()] };
-    // What counts is the result: two services in conflict may change without any effect.
+    // Only the result counts: two services in conflict may change without any effect.
     if (this.#history.length > 0 && isEmptyDelta(meshDelta(this.state, next))) return;
     this.#history.push(next);
     if (this.#history.length > MESH_HISTORY_LIMIT) this.#history.shift();
@@ -181,7 +181,7 @@ export class MeshPublisher {
             () => before,
           );
     if (isDeepStrictEqual(before, ports)) return false;
-    // Ports that stay as they are stay the same objects.
+    // Unchanged ports stay the same objects.
     const kept = ports.map((port) => before.find((old) => isDeepStrictEqual(old, port)) ?? port);
     if (kept.length === 0) this.#services.delete(serviceId);
     else this.#services.set(serviceId, kept);
@@ -190,7 +190,7 @@ export class MeshPublisher {
     const atMs = this.#clock.monotonicMs();
     for (const taskId of this.#endpoints.get(serviceId) ?? []) {
       if (!endpoints.has(taskId)) {
-        // Set anew, so that the map stays in order of time.
+        // Deletes it first, so that the map stays in order of time.
         this.#departures.delete(taskId);
         this.#departures.set(taskId, { generation: this.#dirtyIndex, atMs });
       }
@@ -200,7 +200,7 @@ export class MeshPublisher {
     return true;
   }
 
-  /** Nobody is held longer than the hold limit, so older departures tell nothing. Oldest come first. */
+  /** Forgets departures older than the longest hold; the oldest come first. */
   #forgetDepartures(): void {
     const nowMs = this.#clock.monotonicMs();
     for (const [taskId, departure] of this.#departures) {

@@ -22,15 +22,15 @@ import { hostAddress, ingressSubnet } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
 
 /**
- * What all meshes must do, from the replicated state alone. Ports come in order of their service's id,
- * endpoints in order of their task's.
+ * The state that all meshes must hold, computed from the replicated state alone. Ports come in order of their
+ * service's id, endpoints in order of their task's id.
  * @param generation the log index that last changed the result
  */
 export function meshState(view: View, generation: number): MeshState {
   const ports = new Map<PortKey, MeshPort>();
   for (const service of view.list('service')) {
     for (const port of servicePorts(view, service)) {
-      // The allocator gives a port once. Should two services have it, the first keeps it everywhere.
+      // The allocator gives a port once. If two services have it, the first keeps it everywhere.
       if (!ports.has(meshPortKey(port))) ports.set(meshPortKey(port), port);
     }
   }
@@ -38,9 +38,9 @@ export function meshState(view: View, generation: number): MeshState {
 }
 
 /**
- * The nodes that have a place in the mesh. A node that is down keeps it, marked: it may still route.
- * Of two that the store has at one index, or at one address of the tunnel, the one that lives is a peer,
- * else the one with the lower id; the dispatcher sees to it that only one of them lives there.
+ * The nodes that have a place in the mesh. A node that is down keeps its place, marked, since it may still
+ * route. If the store has two nodes at one index or tunnel address, the living one is the peer, else the one
+ * with the lower id; the dispatcher ensures that at most one of them lives.
  */
 export function meshPeers(view: View): MeshPeer[] {
   const peers = new Map<string, MeshPeer>();
@@ -64,9 +64,9 @@ export function meshPeers(view: View): MeshPeer[] {
 }
 
 /**
- * A node as others send it tunnel packets, or of a userspace node as they reach its tasks. Undefined
- * before the allocator gave it a place, while its address is another's, and when what is stored is none.
- * @param network the subnet that nodes' blocks are of
+ * Where others send a node's tunnel packets, or reach the tasks of a userspace node. Undefined until the
+ * allocator gives it a place, while another node has its address, and when the stored place is invalid.
+ * @param network the subnet that contains the nodes' blocks
  */
 export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
   if (node.Mesh === undefined) return undefined;
@@ -88,7 +88,7 @@ function isUserspace(node: Node): boolean {
   return !isTunnelled(node.Description);
 }
 
-/** Whether endpoints of the node's tasks are the same with the one as with the other. */
+/** Whether two versions of a node give its tasks the same endpoints. */
 export function sameToEndpoints(a: Node, b: Node): boolean {
   return (
     (a.Status.State === 'down') === (b.Status.State === 'down') &&
@@ -99,7 +99,7 @@ export function sameToEndpoints(a: Node, b: Node): boolean {
   );
 }
 
-/** The ports that a service publishes on every node, also those without an endpoint. */
+/** The ports that a service publishes on every node, including those without an endpoint. */
 export function servicePorts(view: View, service: Service): MeshPort[] {
   const published = (service.Endpoint.Ports ?? []).filter(isIngress);
   if (published.length === 0) return [];
@@ -120,7 +120,7 @@ export function publishesIngress(task: Task): boolean {
   return task.Endpoint.Ports.some(isIngress);
 }
 
-/** Whether a task that shall stop may still get traffic from nodes that do not know it yet. */
+/** Whether a task that should stop may still get traffic from nodes that do not know that yet. */
 export function mayStillServe(task: Task): boolean {
   return publishesIngress(task) && task.Status.State === 'running';
 }
@@ -135,14 +135,17 @@ interface Ingress {
   readonly subnet: Subnet;
 }
 
-/** A task that may get traffic, its node as a peer, and the network that traffic comes by. */
+/** A task that may get traffic, its node as a peer, and the network that the traffic uses. */
 interface Serving {
   readonly task: Task;
   readonly peer: MeshPeer;
   readonly networkId: string | undefined;
 }
 
-/** Only a task that runs, is ready, shall run and is on a node that can be reached gets traffic. */
+/**
+ * Undefined when the task gets no traffic: it must run, be ready, not be about to stop, and be on a node
+ * that is up.
+ */
 function serving(view: View, task: Task, { id, subnet }: Ingress): Serving | undefined {
   if (task.DesiredState !== 'running' || task.Status.State !== 'running') return undefined;
   if (task.Status.Ready === false || task.NodeID === undefined) return undefined;
@@ -151,7 +154,7 @@ function serving(view: View, task: Task, { id, subnet }: Ingress): Serving | und
   return peer === undefined || peer.down === true ? undefined : { task, peer, networkId: id };
 }
 
-/** Where the task listens for a published port; undefined when it does not (it has an older spec). */
+/** Where the task listens for a published port; undefined when it does not, as with an older spec. */
 function endpoint(serving: Serving, published: PortConfig): MeshEndpoint | undefined {
   const { task, peer } = serving;
   const same = (port: PortConfig) =>
@@ -165,8 +168,8 @@ function endpoint(serving: Serving, published: PortConfig): MeshEndpoint | undef
 type Place = Pick<MeshEndpoint, 'address' | 'port'>;
 
 /**
- * With an address of its own: what was allocated to it on the network that the port is published on, out of
- * its node's block, and the spec's port.
+ * The place of a task with an address of its own: its address in its node's block, on the network that the
+ * port is published on, and the spec's port.
  */
 function onBlock({ task, peer, networkId }: Serving, own: PortConfig): Place | undefined {
   if (!isPort(own.TargetPort)) return undefined;
@@ -183,9 +186,9 @@ function onBlock({ task, peer, networkId }: Serving, own: PortConfig): Place | u
 }
 
 /**
- * In its host's network: at its node's address, whatever its status says, and at the port that the node
- * gave it, which is in the range for this. So a node that lies leads traffic for its own tasks to itself,
- * and to no port of the system's.
+ * The place of a task in its host's network: its node's address, whatever its status says, and the port that
+ * the node gave it within the shared range. So a node that lies can only lead traffic for its own tasks to
+ * itself, and to no port of the system.
  */
 function onHost(task: Task, peer: MeshPeer, own: PortConfig): Place | undefined {
   const ports: unknown = task.Status.PortStatus?.Ports;

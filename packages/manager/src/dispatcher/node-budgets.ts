@@ -32,7 +32,10 @@ export class Budget {
   }
 }
 
-/** What one node may make the leader do. It lasts over the node's sessions, so that a new one brings none. */
+/**
+ * What one node may make the leader do. It spans the node's sessions, so that a new session brings no new
+ * budget.
+ */
 export interface NodeBudget {
   /** Messages and bytes that are read. */
   readonly received: Budget;
@@ -64,7 +67,7 @@ export class NodeBudgets {
     return budget;
   }
 
-  /** The node is not in the cluster any more. */
+  /** Drops the budget of a node that left the cluster. */
   forget(nodeId: string): void {
     this.#budgets.delete(nodeId);
   }

@@ -1,7 +1,10 @@
 /** Bytes of a frame as the `ws` package gives them. */
 export type FrameData = Buffer | ArrayBuffer | Buffer[];
 
-/** What the dispatcher uses of a node's WebSocket, as the `ws` package has it: open, and past its handshake. */
+/**
+ * The part of a node's WebSocket (of the `ws` package) that the dispatcher uses. It is open, past its
+ * handshake.
+ */
 export interface NodeSocket {
   readonly readyState: number;
   readonly OPEN: number;

@@ -17,15 +17,15 @@ import type { DataPathClaim } from './data-path-claims.js';
 /** Message of a node that was silent for too long, as in Docker. */
 export const HEARTBEAT_FAILURE = 'heartbeat failure';
 
-/** What an agent says, and where its connection comes from. */
+/** What an agent reports, and where its connection comes from. */
 export interface AgentView {
   readonly hello: Pick<AgentHello, 'description' | 'dataPathAddr'>;
   readonly remoteAddress: string;
-  /** Of its session. */
+  /** The protocol of its session. */
   readonly protocol: number;
 }
 
-/** The node's claim to a data path address. Its own word counts only as far as it can be one. */
+/** The node's claim to a data path address. Ignores an address that cannot be one. */
 export function dataPathClaim(node: Node, { hello, remoteAddress }: AgentView): DataPathClaim {
   const from = nodeAddress(node, hello, remoteAddress);
   if (!isTunnelled(hello.description)) return { from, address: undefined };
@@ -34,8 +34,8 @@ export function dataPathClaim(node: Node, { hello, remoteAddress }: AgentView): 
 }
 
 /**
- * A node whose agent is there: what it says of itself, and where it is.
- * @param holder the node that has the data path address which this one wants, see DataPathClaims
+ * A node with a connected agent: ready, with the agent's description and its address.
+ * @param holder the node that has the data path address this one wants, see DataPathClaims
  */
 export function observedReady(node: Node, agent: AgentView, holder: string | undefined): Node {
   const { description } = agent.hello;
@@ -53,7 +53,7 @@ export function observedReady(node: Node, agent: AgentView, holder: string | und
     },
     Description: isDeepStrictEqual(node.Description, description) ? node.Description! : description,
   };
-  // The allocator gives the node its place; where its tunnel ends only the node knows.
+  // The allocator gives the node its place; only the node knows where its tunnel ends.
   if (node.Mesh === undefined) return ready;
   const Address = (isUserspace ? from : Message === undefined ? address : undefined) ?? '';
   return { ...ready, Mesh: { ...node.Mesh, Address } };
@@ -63,25 +63,25 @@ export function observedReady(node: Node, agent: AgentView, holder: string | und
 function placeProblem(address: IpAddress | undefined, holder: string | undefined) {
   const again = 'run `swarm leave` on this node and join again with another --data-path-addr';
   if (address === undefined) {
-    return `no place in the mesh: other nodes can not reach its data path address; ${again}`;
+    return `no place in the mesh: other nodes cannot reach its data path address; ${again}`;
   }
   if (holder === undefined) return undefined;
   return `no place in the mesh: its data path address ${address} belongs to node ${holder}; remove that node if it is gone, or ${again}`;
 }
 
-/** A node whose agent is not there. */
+/** A node without a connected agent. */
 export function observedAway(node: Node, state: 'down' | 'disconnected'): Node {
   const Message = state === 'down' ? HEARTBEAT_FAILURE : 'the agent said goodbye';
   const Status: NodeStatus = { State: state, Message, Addr: node.Status.Addr };
   return { ...node, Status };
 }
 
-/** A node that did not come back to this leader yet, and whose data path address is another's by now. */
+/** A node that has not come back to this leader yet, and whose data path address another node has now. */
 export function displaced(node: Node): Node {
   return node.Mesh === undefined ? node : { ...node, Mesh: { ...node.Mesh, Address: '' } };
 }
 
-/** Whether the agent must hear of what changed in its node object. It knows its own state. */
+/** Whether the agent must get the change of its node object. It knows its own state. */
 export function concernsNode(before: Node, after: Node): boolean {
   return (
     before.Role !== after.Role ||
@@ -92,7 +92,7 @@ export function concernsNode(before: Node, after: Node): boolean {
   );
 }
 
-/** Whether agents find other managers after this event. Asked for each event of any node. */
+/** Whether the event changes the managers that agents find. Called for each event of any node. */
 export function concernsManagers(event: StoreEvent & { kind: 'node' }): boolean {
   const managerAddress = ({ Role, ManagerAddr }: Node) =>
     Role === 'manager' ? ManagerAddr : undefined;
@@ -102,7 +102,7 @@ export function concernsManagers(event: StoreEvent & { kind: 'node' }): boolean 
     : address !== undefined;
 }
 
-/** Whether this event is the wish to stop a task that was wanted until then. */
+/** Whether the event asks to stop a task that should have run until then. */
 export function stopsTask(event: StoreEvent & { kind: 'task' }): boolean {
   if (event.action === 'create') return false;
   const before: Task = event.action === 'update' ? event.previous : event.object;
@@ -110,7 +110,10 @@ export function stopsTask(event: StoreEvent & { kind: 'task' }): boolean {
   return event.action === 'remove' || compareStates(event.object.DesiredState, 'running') > 0;
 }
 
-/** A data path address that can be one: others reach it, or it is on this host and so is the node. */
+/**
+ * Parses a data path address; undefined when other nodes cannot reach it. Loopback counts only over a
+ * loopback connection.
+ */
 function dataPathAddress(text: string, remoteAddress: string): IpAddress | undefined {
   const address = hostAddress(text);
   if (address === undefined || !isLoopback(address)) return address;
@@ -119,8 +122,8 @@ function dataPathAddress(text: string, remoteAddress: string): IpAddress | undef
 }
 
 /**
- * Where the connection comes from. Over loopback, where nobody else reaches the leader, it is what the
- * agent says: the leader's own agent any address, nodes without root that share its host one of loopback.
+ * The node's address: where its connection comes from. Over loopback, where only this host reaches the leader,
+ * takes the agent's word: any address from a manager, only a loopback address from a worker.
  */
 function nodeAddress(
   node: Node,

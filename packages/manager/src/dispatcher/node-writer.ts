@@ -9,31 +9,31 @@ export interface NodeWriterOptions {
   readonly writer: BatchWriter;
   readonly clock: Clock;
   readonly budgets: NodeBudgets;
-  /** The node as it is seen now. Asked when the write happens, and again when it is tried again. */
+  /** The node with what is observed now. Called when the write happens, and again for each retry. */
   readonly observe: (node: Node) => Node;
 }
 
-/** One write that is asked for; whoever asks before it begins shares it. */
+/** One requested write; requests before it begins share it. */
 interface Wanted {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** What one node waits for. */
+/** The pending write of one node. */
 interface Pending {
   wanted: Wanted | undefined;
-  /** The leader itself found something out: the node's budget does not count. */
+  /** Whether the leader itself found something out, so that the node's budget does not apply. */
   urgent: boolean;
-  /** A write of it is under way: the next one waits. */
+  /** Whether a write is under way, so that the next one waits. */
   writing: boolean;
-  /** Wakes it when its budget allows. */
+  /** Fires when its budget allows. */
   timer: Timer | undefined;
 }
 
 /**
- * Writes what is observed of nodes, many nodes in one transaction, only where something changes. Of each
- * node one write is under way; what is observed meanwhile becomes one more.
+ * Writes what is observed of nodes, many nodes in one transaction, and only what changes. One write is under
+ * way for each node; what is observed meanwhile becomes one more.
  */
 export class NodeWriter {
   readonly #options: NodeWriterOptions;
@@ -48,8 +48,8 @@ export class NodeWriter {
 
   /**
    * Resolves when the store holds what is observed of the node now or later.
-   * @param urgent the leader itself found it out, so that it does not wait for the node's budget
-   * @throws as BatchWriter.settle
+   * @param urgent whether the leader itself found it out, so that it does not wait for the node's budget
+   * @throws WriterStopped, or the store's error for this node
    */
   update(nodeId: string, urgent = false): Promise<void> {
     if (this.#stopped) return Promise.reject(new WriterStopped('the writer was stopped'));
@@ -65,7 +65,7 @@ export class NodeWriter {
     return promise;
   }
 
-  /** Writes that wait for their budget are dropped. */
+  /** Drops writes that wait for their budget; their callers get WriterStopped. */
   stop(): void {
     this.#stopped = true;
     for (const { timer, wanted } of this.#pending.values()) {
@@ -114,7 +114,7 @@ export class NodeWriter {
           continue;
         }
       } catch (error) {
-        // A bad node object is its own trouble.
+        // A bad node object must not stop the others.
         this.#pending.delete(nodeId);
         wanted.reject(error);
         continue;

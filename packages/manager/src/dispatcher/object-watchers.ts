@@ -1,11 +1,11 @@
-/** Who is told that an object changed. */
+/** Gets the changes of an object. */
 export interface ObjectWatcher {
   touchObject(kind: string, id: string): void;
 }
 
 const NONE: ReadonlySet<ObjectWatcher> = new Set();
 
-/** Which sessions have tasks that need an object, so that its change costs no look at any other. */
+/** The sessions whose tasks need an object, so that its change touches no other session. */
 export class ObjectWatchers {
   readonly #watchers = new Map<string, Set<ObjectWatcher>>();
 
@@ -22,20 +22,20 @@ export class ObjectWatchers {
     if (known.size === 0) this.#watchers.delete(key);
   }
 
-  /** Tells the sessions that need the object. */
+  /** Passes the change on to the sessions that need the object. */
   changed(kind: string, id: string): void {
     for (const watcher of this.#watchers.get(objectKey(kind, id)) ?? NONE) {
       watcher.touchObject(kind, id);
     }
   }
 
-  /** Objects that some session needs. */
+  /** Number of objects that some session needs. */
   get size(): number {
     return this.#watchers.size;
   }
 }
 
-/** Names an object among those of all kinds. */
+/** A key for an object, unique among all kinds. */
 export function objectKey(kind: string, id: string): string {
   return `${kind}/${id}`;
 }

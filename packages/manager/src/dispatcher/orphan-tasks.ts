@@ -3,8 +3,8 @@ import type { View } from '../store/store.js';
 import type { BatchWriter, Change } from './batch-writer.js';
 
 /**
- * Gives up all tasks of a node that will not be heard of again: what might still run becomes orphaned.
- * @param stillWanted asked again whenever a write is tried: the node may have come back
+ * Marks as orphaned all tasks that might still run on a node that will not report again.
+ * @param stillWanted called for each try of a write: the node may have come back
  */
 export async function orphanTasks(
   view: View,

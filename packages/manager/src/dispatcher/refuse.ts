@@ -5,7 +5,7 @@ import type { NodeSocket } from './node-socket.js';
 /** RFC 6455 registry: try again later. */
 const CLOSE_TRY_AGAIN = 1013;
 
-/** Answers an agent on a manager that does not lead: says who does, if that is known, and closes. */
+/** Answers an agent on a manager that does not lead: names the leader if it is known, and closes. */
 export function refuseSession(
   socket: NodeSocket,
   protocol: number,

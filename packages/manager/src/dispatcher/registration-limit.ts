@@ -4,7 +4,7 @@ import { REGISTRATIONS_LIMIT, REGISTRATIONS_WINDOW_MS } from './limits.js';
 export class RegistrationLimit {
   readonly #times = new Map<string, number[]>();
 
-  /** Counts a connection; whether it is one too many for this node. */
+  /** Counts a connection. @returns whether it is one too many for this node */
   exceeded(nodeId: string, nowMs: number): boolean {
     const recent = (this.#times.get(nodeId) ?? []).filter(
       (time) => nowMs - time < REGISTRATIONS_WINDOW_MS,

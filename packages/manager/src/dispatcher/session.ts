@@ -7,13 +7,13 @@ import { CLOSE_TIMEOUT_MS, RECEIVE_REST_MS, SESSION_BUFFER_LIMIT_BYTES } from '.
 import type { Budget } from './node-budgets.js';
 import type { FrameData, NodeSocket } from './node-socket.js';
 
-/** Who is connected: admitted by `Authority`. */
+/** The connected node, which `Authority` admitted. */
 export interface SessionPeer {
   readonly nodeId: string;
   readonly kind: NodeKind;
   /** Without port. */
   readonly remoteAddress: string;
-  /** Agreed on when the connection was made. */
+  /** The protocol that both sides agreed on when they connected. */
   readonly protocol: number;
 }
 
@@ -24,9 +24,9 @@ const CLOSE_POLICY = 1008;
 
 export interface DispatcherSessionHandler {
   message(session: DispatcherSession, message: AgentMessage): void;
-  /** Frames are read again after a pause in which none were. */
+  /** Called when frames are read again after a pause. */
   resumed(session: DispatcherSession): void;
-  /** @param clean the agent said goodbye, so it is no failure */
+  /** @param clean whether the agent said goodbye, so that it is not a failure */
   closed(session: DispatcherSession, clean: boolean): void;
 }
 
@@ -38,11 +38,11 @@ export interface DispatcherSessionOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly handler: DispatcherSessionHandler;
-  /** Messages and bytes that this node may send; beyond, its socket is not read for a while. */
+  /** Messages and bytes that this node may send. While it exceeds them, its socket is not read. */
   readonly received: Budget;
 }
 
-/** One connection of an agent: frames in and out, bounded, and what it was sent so far. */
+/** One connection of an agent: bounded frames in and out, and what was sent so far. */
 export class DispatcherSession {
   readonly id: string;
   readonly peer: SessionPeer;
@@ -56,13 +56,13 @@ export class DispatcherSession {
   #resumeTimer: Timer;
   #ended = false;
 
-  /** What the agent said of itself; its newest description. */
+  /** The agent's hello, with its newest description. */
   hello: AgentHello | undefined;
-  /** Ends a session that says nothing. */
+  /** Ends a session without a hello. */
   helloTimer: Timer;
-  /** After the welcome, once assignments are kept up. */
+  /** Sends the assignments; undefined until the welcome. */
   assignments: AssignmentSender | undefined;
-  /** Newest mesh generation sent, those sent and not acknowledged, and the newest acknowledged. */
+  /** The newest mesh generation sent, those not acknowledged yet, and the newest acknowledged. */
   meshSent = 0;
   meshInflight: number[] = [];
   meshAcked = 0;
@@ -91,12 +91,17 @@ export class DispatcherSession {
     return this.peer.nodeId;
   }
 
+  /** Whether the agent was welcomed, and assignments and mesh follow. */
+  get isWelcome(): boolean {
+    return this.assignments !== undefined;
+  }
+
   /** Whether this side has given the session up. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** Whether frames of the agent are left unread for now. */
+  /** Whether frames of the agent stay unread for now. */
   get paused(): boolean {
     return this.#resumeTimer !== undefined;
   }
@@ -105,7 +110,7 @@ export class DispatcherSession {
     if (!this.#ended) this.sendFrame(this.#codec.encode(message, this.peer.protocol));
   }
 
-  /** Sends what was encoded already. An agent too far behind, or a frame too long, ends the session. */
+  /** Sends an encoded message. Ends the session when the agent is too far behind or the frame is too long. */
   sendFrame(frame: Buffer): void {
     if (this.#ended || this.#socket.readyState !== this.#socket.OPEN) return;
     if (frame.length > DISPATCH_FRAME_LIMIT_BYTES) {
@@ -123,13 +128,13 @@ export class DispatcherSession {
       this.#socket.terminate();
       return;
     }
-    // An error comes by the socket's own event too, which ends the session.
+    // The socket's own event reports errors, too, and ends the session.
     this.#socket.send(frame, () => {});
   }
 
   /**
-   * Tells the agent why and closes.
-   * @param fatal coming back is of no use
+   * Sends the agent the reason and closes.
+   * @param fatal whether the agent should not come back
    */
   end(reason: string, fatal = false): void {
     if (this.#ended) return;
@@ -137,7 +142,7 @@ export class DispatcherSession {
     this.#close(CLOSE_POLICY, reason);
   }
 
-  /** Stops reading until the node's budget allows more. What was read already is still handled. */
+  /** Stops reading until the node's budget allows more. Messages already read are still handled. */
   #rest(): void {
     const waitMs = this.#received.waitMs();
     if (waitMs === 0 || this.#resumeTimer !== undefined || this.#ended) return;
@@ -160,9 +165,9 @@ export class DispatcherSession {
   #close(code: number, reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
-    // A paused socket would never see the other side's close.
+    // A paused socket would never read the other side's close.
     if (this.paused) this.#resume();
-    // RFC 6455 allows 123 bytes; the whole reason was sent before.
+    // RFC 6455 allows 123 bytes; `session-end` carried the whole reason.
     this.#socket.close(code, reason.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'));
     this.#closeTimer = this.#clock.setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
   }
@@ -181,7 +186,7 @@ export class DispatcherSession {
         this.end(`malformed message: ${error.message}`);
         return;
       }
-      // A fault of ours. It must not be one for all other nodes too.
+      // A fault of ours, which must not affect other nodes.
       this.#logger.error({ err: error }, 'a message could not be handled, session ended');
       this.end('a fault of the manager: its log has more');
     }

@@ -1,11 +1,11 @@
 import { sizeBytes, type Task } from '@swarm/api';
 
-/** What a task takes in a log entry beside what is measured, in bytes. */
+/** Bytes of a task in a log entry besides what is measured. */
 const TASK_COST_BYTES = 1024;
-/** What a number or the head of a text, list or map takes at most. */
+/** Most bytes that a number, or the head of a text, list or map takes. */
 const VALUE_COST_BYTES = 9;
 
-/** Estimates what a task takes in a log entry. All tasks of a service share their parts, measured once. */
+/** Estimates the bytes of a task in a log entry. Tasks of a service share their parts, which are measured once. */
 export class SpecSizes {
   readonly #parts = new WeakMap<object, number>();
 

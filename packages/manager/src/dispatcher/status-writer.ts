@@ -15,12 +15,12 @@ import { STATUS_FLUSH_MS } from './limits.js';
 import type { NodeBudgets } from './node-budgets.js';
 import { SpecSizes } from './spec-sizes.js';
 
-/** Who reports statuses. */
+/** A session that reports statuses. */
 export interface StatusReporter {
   readonly nodeId: string;
-  /** Everything up to this sequence is stored. */
+  /** Called when everything up to this sequence is stored. */
   stored(sequence: number): void;
-  /** What was reported is lost: the agent must report all again. */
+  /** Called when reports are lost, so that the agent must report everything again. */
   lost(reason: string): void;
 }
 
@@ -34,7 +34,7 @@ export interface StatusWriterOptions {
   readonly timeMs: () => number;
 }
 
-/** What one node reported and is not stored yet. */
+/** The reports of one node that are not stored yet. */
 interface Pending {
   readonly nodeId: string;
   /** The newest status of each of its tasks. */
@@ -42,11 +42,11 @@ interface Pending {
   /** Sessions that wait for an answer, with the newest sequence of each. */
   readonly sequences: Map<StatusReporter, number>;
   writing: boolean;
-  /** Wakes it when its budget allows. */
+  /** Fires when its budget allows. */
   timer: Timer | undefined;
 }
 
-/** What is written of one node at once. */
+/** What one write stores for one node. */
 interface Batch {
   readonly pending: Pending;
   readonly statuses: readonly (readonly [string, TaskStatus])[];
@@ -54,11 +54,11 @@ interface Batch {
 }
 
 /**
- * Stores the statuses that agents report, many together, the newest of each task. An agent gets its
- * acknowledgement when they are stored, not before: what a leader loses is reported again.
+ * Stores the statuses that agents report, many together, the newest of each task. Acknowledges them only when
+ * they are stored: agents report again what a leader loses.
  *
- * Of each node one write is under way, and none while it is over its budget; what comes meanwhile waits,
- * one status a task. So a node holds no more than its tasks here, and no other node waits for it.
+ * One write is under way for each node, and none while the node exceeds its budget. Later reports wait, one
+ * status a task: so a node never takes more room here than its tasks, and no other node waits for it.
  */
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
@@ -79,9 +79,9 @@ export class StatusWriter {
     let pending = this.#pending.get(nodeId);
     for (const { taskId, status } of message.updates) {
       const task = this.#options.view.get('task', taskId);
-      // Removed meanwhile, or none of the node's business.
+      // It was removed meanwhile, or belongs to another node.
       if (task?.NodeID !== nodeId) continue;
-      // While an older one is under way, only that tells what is news.
+      // While an older status is under way or waits, the stored one does not show what is new.
       const isKnown = pending?.writing !== true && !pending?.statuses.has(taskId);
       if (isKnown && !isNews(task, ownPorts(task, status))) continue;
       pending ??= this.#begin(nodeId);
@@ -95,12 +95,12 @@ export class StatusWriter {
     this.#schedule(pending);
   }
 
-  /** Forgets a reporter whose session ended. What it reported is stored all the same. */
+  /** Forgets a reporter whose session ended. Its reports are stored all the same. */
   forget(reporter: StatusReporter): void {
     this.#pending.get(reporter.nodeId)?.sequences.delete(reporter);
   }
 
-  /** Resolves when nothing is under way. What waits is dropped: agents report it to the next leader. */
+  /** Drops what waits, which agents report to the next leader. Resolves once nothing is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     const { clock } = this.#options;
@@ -182,7 +182,7 @@ export class StatusWriter {
       const { batch, taskId } = reports[index]!;
       const { nodeId } = batch.pending;
       this.#options.logger.error({ err: error, nodeId, taskId }, 'a status could not be stored');
-      // Others wrote the task all the time: the next try may do. Whatever else it is, it would be again.
+      // After too many conflicts the agent reports again, which may succeed. Any other error would only repeat.
       if (error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE') lost.add(batch);
     }
     for (const batch of batches) this.#finish(batch, lost.has(batch));
@@ -208,7 +208,7 @@ export class StatusWriter {
   }
 }
 
-/** A task has the ports of its service; a status that names more is none of them. */
+/** Cuts the ports of a status to as many as the task's service has. */
 function ownPorts(task: Task, status: TaskStatus): TaskStatus {
   const ports = status.PortStatus?.Ports;
   const { length } = task.Endpoint.Ports;
@@ -216,7 +216,7 @@ function ownPorts(task: Task, status: TaskStatus): TaskStatus {
   return { ...status, PortStatus: { Ports: ports.slice(0, length) } };
 }
 
-/** Observed state never goes back; the same again is not written. */
+/** Whether to store the status: observed state never goes back, and an equal status changes nothing. */
 function isNews(task: Task, status: TaskStatus): boolean {
   const order = compareStates(status.State, task.Status.State);
   if (order !== 0) return order > 0;

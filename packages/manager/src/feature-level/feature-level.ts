@@ -1,41 +1,30 @@
 import { ApiError, PROGRAM, type Program, type Timer } from '@swarm/api';
-import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { type ControlLoop, type LoopContext, loopOfRuns } from '../control-loop.js';
 import { levelOf } from '../store/feature-levels.js';
 import { countsAsManager } from '../store/manager-nodes.js';
 import type { StoreChange, StoreEvent } from '../store/store.js';
 import { managerLevel } from './manager-levels.js';
 
-/** What could not be written is tried again this often. */
+/** Pause before the next try to raise the level. */
 const RETRY_MS = 1_000;
 
 export interface FeatureLevelOptions {
-  /** Nodes of the Raft group; each must have said what it can. */
+  /** Node ids of the Raft group. The level rises only when the store has each of these nodes as a manager. */
   readonly members: () => readonly string[];
   /** Default PROGRAM. */
   readonly program?: Program;
 }
 
 /**
- * Raises the cluster's feature level to what every manager can, those that are down included: a manager
- * that comes back with the program that it had must be able to read what was written meanwhile. Never
- * lowers it.
+ * Raises the cluster's feature level to the highest that every manager supports, including those that are
+ * down: a manager that comes back with its old program must be able to read what was written meanwhile.
+ * Never lowers it.
  */
 export function createFeatureLevel(
   context: LoopContext,
   options: FeatureLevelOptions,
 ): ControlLoop {
-  let run: FeatureLevelRun | undefined;
-  return {
-    name: 'feature-level',
-    start() {
-      run ??= new FeatureLevelRun(context, options);
-    },
-    async stop() {
-      const stopping = run;
-      run = undefined;
-      await stopping?.stop();
-    },
-  };
+  return loopOfRuns('feature-level', () => new FeatureLevelRun(context, options));
 }
 
 class FeatureLevelRun {
@@ -89,7 +78,7 @@ class FeatureLevelRun {
     return true;
   }
 
-  /** The level that every manager can; undefined while one of them has not said what it can. */
+  /** The level that every manager supports; undefined while the store lacks the node of a member. */
   #reachable(): number | undefined {
     const { members, program = PROGRAM } = this.#options;
     if (members().some((nodeId) => !this.#managers.has(nodeId))) return undefined;
@@ -104,7 +93,7 @@ class FeatureLevelRun {
     const wanted = this.#reachable();
     if (cluster === undefined) return;
     if (wanted === undefined) {
-      // A member's node may be seen an instant after the member, or can not be read.
+      // The store may get a member's node an instant after the member, or cannot read it.
       this.#timer = clock.setTimeout(() => this.#look(), RETRY_MS);
       return;
     }
@@ -121,14 +110,14 @@ class FeatureLevelRun {
       const from = await store.transact((transaction) => {
         const cluster = transaction.cluster();
         const level = levelOf(cluster);
-        // The managers may be others since.
+        // The managers may have changed since.
         if (cluster === undefined || level >= wanted || this.#reachable() !== wanted)
           return undefined;
         transaction.update('cluster', { ...cluster, FeatureLevel: wanted });
         return level;
       });
       if (from === undefined) return;
-      logger.info({ from, level: wanted }, 'every manager can more: the feature level rises');
+      logger.info({ from, level: wanted }, 'every manager supports more: the feature level rises');
     } catch (error) {
       const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
       if (!changed) logger.warn({ err: error }, 'the feature level could not be raised yet');

@@ -1,9 +1,9 @@
 import { type Node, UNNAMED_PROGRAM } from '@swarm/api';
 
-/** What a manager said last that it can do; one that has said nothing yet counts as the oldest there is. */
+/** The level that a manager last reported; one that has reported nothing counts as the oldest. */
 export interface ManagerLevel {
   readonly nodeId: string;
-  /** Empty while it is not known. */
+  /** Empty while unknown. */
   readonly hostname: string;
   readonly newest: number;
   readonly isTold: boolean;

@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { ApiError, shape, ShapeError, showControls } from '@swarm/api';
 
@@ -97,6 +96,17 @@ export async function* writeBackup(
   yield u32(crc);
 }
 
+/** The bytes of a backup, as far as they are there. */
+export interface BackupBytes {
+  /** Fewer than `length` bytes only at the end. */
+  read(position: number, length: number): Promise<Buffer>;
+  sizeBytes(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Opens a backup from its start; may be called again. `backupFile` is the real one. */
+export type OpenBackup = () => Promise<BackupBytes>;
+
 /** An opened backup: its header, then its state. */
 export interface BackupReading {
   readonly header: BackupHeader;
@@ -105,82 +115,78 @@ export interface BackupReading {
 }
 
 /**
- * Opens a backup. Do not use the state before `chunks` has ended.
- * @throws ApiError INVALID_ARGUMENT when the file is not a backup, or has a newer format
+ * Reads the header of a backup, and opens it again for its state. Do not use the state before `chunks` has
+ * ended.
+ * @throws ApiError INVALID_ARGUMENT when it is not a backup, or has a newer format
  */
-export async function readBackup(path: string): Promise<BackupReading> {
-  const reader = new FileReader(path);
+export async function readBackup(open: OpenBackup): Promise<BackupReading> {
+  const reader = new BackupReader(open);
   const header = decodeHeader(await reader.header());
   return { header, chunks: reader.chunks() };
 }
 
-class FileReader {
-  readonly #path: string;
+class BackupReader {
+  readonly #open: OpenBackup;
   #position = 0;
   #crc = 0;
 
-  constructor(path: string) {
-    this.#path = path;
+  constructor(open: OpenBackup) {
+    this.#open = open;
   }
 
   async header(): Promise<Buffer> {
-    const head = await this.#once(MAGIC.length + U32);
-    if (!head.subarray(0, MAGIC.length).equals(MAGIC)) {
-      throw damaged('it is not a backup of a swarm');
+    const source = await this.#open();
+    try {
+      const head = await this.#summed(source, MAGIC.length + U32);
+      if (!head.subarray(0, MAGIC.length).equals(MAGIC)) {
+        throw damaged('it is not a backup of a swarm');
+      }
+      const length = head.readUInt32BE(MAGIC.length);
+      if (length === 0 || length > HEADER_LIMIT_BYTES)
+        throw damaged(`its header has ${length} bytes`);
+      return await this.#summed(source, length);
+    } finally {
+      await source.close();
     }
-    const length = head.readUInt32BE(MAGIC.length);
-    if (length === 0 || length > HEADER_LIMIT_BYTES)
-      throw damaged(`its header has ${length} bytes`);
-    return this.#once(length);
   }
 
-  /** Opens the file itself, so that a reader of the header alone leaves nothing open. */
+  /** Opens the backup itself, so that a reader of the header alone leaves nothing open. */
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
-    const file = await open(this.#path, 'r');
+    const source = await this.#open();
     try {
-      const read = async (length: number): Promise<Buffer> => {
-        const bytes = Buffer.allocUnsafeSlow(length);
-        const { bytesRead } = await file.read(bytes, 0, length, this.#position);
-        if (bytesRead < length) throw damaged('it was cut off before its end');
-        this.#position += length;
-        return bytes;
-      };
       let total = 0;
       for (;;) {
-        const head = await read(U32);
-        this.#crc = crc32(head, this.#crc);
+        const head = await this.#summed(source, U32);
         const length = head.readUInt32BE();
         if (length === 0) break;
         if (length > CHUNK_LIMIT_BYTES) throw damaged(`it has a chunk of ${length} bytes`);
-        const chunk = await read(length);
-        this.#crc = crc32(chunk, this.#crc);
+        const chunk = await this.#summed(source, length);
         total += length;
         yield chunk;
       }
-      const end = await read(U64);
-      this.#crc = crc32(end, this.#crc);
+      const end = await this.#summed(source, U64);
       if (end.readBigUInt64BE() !== BigInt(total)) throw damaged('its length does not match');
-      if ((await read(U32)).readUInt32BE() !== this.#crc) {
+      if ((await this.#read(source, U32)).readUInt32BE() !== this.#crc) {
         throw damaged('its checksum does not match');
       }
-      if ((await file.stat()).size !== this.#position) throw damaged('it goes on after its end');
+      if ((await source.sizeBytes()) !== this.#position) throw damaged('it goes on after its end');
     } finally {
-      await file.close();
+      await source.close();
     }
   }
 
-  async #once(length: number): Promise<Buffer> {
-    const file = await open(this.#path, 'r');
-    try {
-      const bytes = Buffer.allocUnsafeSlow(length);
-      const { bytesRead } = await file.read(bytes, 0, length, this.#position);
-      if (bytesRead < length) throw damaged('it was cut off before its end');
-      this.#position += length;
-      this.#crc = crc32(bytes, this.#crc);
-      return bytes;
-    } finally {
-      await file.close();
-    }
+  async #read(source: BackupBytes, length: number): Promise<Buffer> {
+    const bytes = await source.read(this.#position, length);
+    if (bytes.length < length) throw damaged('it was cut off before its end');
+    this.#position += length;
+    return bytes;
+  }
+
+  /** Reads what the checksum covers. */
+  async #summed(source: BackupBytes, length: number): Promise<Buffer> {
+    const bytes = await this.#read(source, length);
+    this.#crc = crc32(bytes, this.#crc);
+    return bytes;
   }
 }
 

@@ -2,7 +2,7 @@ import { Codec } from '../store/command.js';
 import { kindOfCode } from '../store/kinds.js';
 import { readSnapshot } from '../store/snapshot-stream.js';
 import type { Kind, Objects } from '../store/store.js';
-import { type BackupHeader, readBackup } from './backup-file.js';
+import { type BackupHeader, type OpenBackup, readBackup } from './backup-file.js';
 
 /** The state in a backup, keys and tokens included. */
 export interface BackupObjects {
@@ -15,13 +15,13 @@ export interface BackupObjects {
  * Reads every object of a backup into memory: for tools and tests that look at a whole cluster.
  * @throws ApiError INVALID_ARGUMENT, SnapshotError, CommandFormatError when it cannot be read
  */
-export async function readBackupObjects(path: string): Promise<BackupObjects> {
-  const { header, chunks } = await readBackup(path);
+export async function readBackupObjects(open: OpenBackup): Promise<BackupObjects> {
+  const { header, chunks } = await readBackup(open);
   const codec = new Codec();
   const objects: BackupObjects['objects'][number][] = [];
   for await (const { tag, body } of readSnapshot(header.index, chunks)) {
     const kind = kindOfCode(tag);
-    if (kind === undefined) throw new Error(`${path} has objects of an unknown kind (${tag})`);
+    if (kind === undefined) throw new Error(`the backup has objects of an unknown kind (${tag})`);
     objects.push({ kind, object: codec.decode(body) as Objects[Kind] });
   }
   return { header, objects };

@@ -4,11 +4,11 @@ import { checkLevel } from '../store/feature-levels.js';
 import { kindOfCode } from '../store/kinds.js';
 import { readObject } from '../store/reading.js';
 import { readSnapshot } from '../store/snapshot-stream.js';
-import { type BackupHeader, readBackup } from './backup-file.js';
+import { type BackupHeader, type OpenBackup, readBackup } from './backup-file.js';
 
 /** A backup that has been read from its first byte to its last. */
 export interface CheckedBackup {
-  readonly path: string;
+  readonly open: OpenBackup;
   readonly header: BackupHeader;
   readonly cluster: Cluster;
   readonly objects: number;
@@ -23,8 +23,8 @@ export const STATE_LIMIT_OBJECTS = 4_000_000;
  * fields, which an older version could have stored: a manager copes with those (see `readObject`).
  * @throws ApiError INVALID_ARGUMENT that says what is wrong
  */
-export async function checkBackup(path: string): Promise<CheckedBackup> {
-  const { header, chunks } = await readBackup(path);
+export async function checkBackup(open: OpenBackup): Promise<CheckedBackup> {
+  const { header, chunks } = await readBackup(open);
   const codec = new Codec();
   let cluster: Cluster | undefined;
   let objects = 0;
@@ -61,5 +61,5 @@ export async function checkBackup(path: string): Promise<CheckedBackup> {
       'the backup cannot be used: its state is not that of the cluster it names. Nothing was changed',
     );
   }
-  return { path, header, cluster, objects };
+  return { open, header, cluster, objects };
 }

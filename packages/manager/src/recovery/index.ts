@@ -1,5 +1,7 @@
 export * from './backup-objects.js';
+export type { BackupBytes, OpenBackup } from './backup-file.js';
 export * from './check-backup.js';
+export * from './files.js';
 export * from './force.js';
 export * from './inspect.js';
 export * from './install-backup.js';

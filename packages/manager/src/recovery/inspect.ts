@@ -1,5 +1,3 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, silentLogger } from '@swarm/api';
 import { databaseHolder, type LogReport, readLog, StorageLockedError } from '@swarm/raft';
@@ -21,17 +19,31 @@ export interface Inspection {
   entries(): Iterable<DumpedEntry>;
 }
 
+/** Copies a folder with all that is in it. `copyFolder` is the real one. */
+export type CopyFolder = (
+  folder: string,
+) => Promise<{ readonly path: string; remove(): Promise<void> }>;
+
+/** What an inspection works with. */
+export interface InspectionContext {
+  readonly clock: Clock;
+  readonly copyFolder: CopyFolder;
+}
+
 /**
  * Reads the log and state of the manager in a folder and checks them against each other. Works on copies
  * and changes nothing in the folder.
  * @param folder the Raft member's: `<data root>/raft`
  * @throws StorageLockedError while a daemon uses the folder; disk errors
  */
-export async function inspectManager(folder: string, clock: Clock): Promise<Inspection> {
+export async function inspectManager(
+  folder: string,
+  context: InspectionContext,
+): Promise<Inspection> {
   const log = await readLog(join(folder, 'log'));
   const codec = new Codec();
   const problems = [...log.problems];
-  const state = await readState(join(folder, 'state'), clock, problems, (view) => {
+  const state = await readState(join(folder, 'state'), context, problems, (view) => {
     if (log.problems.length === 0) problems.push(...compare(log, view, codec));
     return {
       appliedIndex: view.index,
@@ -51,7 +63,7 @@ export async function inspectManager(folder: string, clock: Clock): Promise<Insp
 
 async function readState<T>(
   folder: string,
-  clock: Clock,
+  { clock, copyFolder }: InspectionContext,
   problems: string[],
   use: (view: View) => T,
 ): Promise<T | undefined> {
@@ -61,12 +73,11 @@ async function readState<T>(
       `The state in ${folder} is in use by process ${holder}: stop that daemon first, or ask it.`,
     );
   }
-  const copy = await mkdtemp(join(tmpdir(), 'swarm-inspect-'));
+  let copy: Awaited<ReturnType<CopyFolder>> | undefined;
   try {
-    const state = join(copy, 'state');
-    await cp(folder, state, { recursive: true });
+    copy = await copyFolder(folder);
     const machine = await StoreStateMachine.open({
-      folder: state,
+      folder: copy.path,
       clock,
       logger: silentLogger,
     });
@@ -79,7 +90,7 @@ async function readState<T>(
     problems.push(`the state cannot be read: ${(error as Error).message}`);
     return undefined;
   } finally {
-    await rm(copy, { recursive: true, force: true });
+    await copy?.remove();
   }
 }
 

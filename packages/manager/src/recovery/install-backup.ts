@@ -25,7 +25,7 @@ export interface RecoveryContext {
 }
 
 /**
- * Makes the log and state of a manager that is alone in its cluster from a backup. Checks the file once more
+ * Makes the log and state of a manager that is alone in its cluster from a backup. Checks the backup once more
  * on the way.
  * @param self a manager with a Raft id that was never used, and an empty folder
  * @throws ApiError INVALID_ARGUMENT; disk errors
@@ -35,7 +35,7 @@ export async function installBackup(
   backup: CheckedBackup,
   { log, clock, logger }: RecoveryContext,
 ): Promise<void> {
-  const { header, chunks } = await readBackup(backup.path);
+  const { header, chunks } = await readBackup(backup.open);
   const removed = [...header.removed, ...header.members.map(({ raftId }) => raftId)];
   const { index, term } = header;
   const meta = foundingMeta({ self: selfInfo(self), index, term, removed });

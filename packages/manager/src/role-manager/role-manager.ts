@@ -1,5 +1,5 @@
 import type { Node, Task, Timer } from '@swarm/api';
-import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { type ControlLoop, type LoopContext, loopOfRuns } from '../control-loop.js';
 import { BatchWriter, WriterStopped } from '../dispatcher/batch-writer.js';
 import { orphanTasks } from '../dispatcher/orphan-tasks.js';
 import type { StoreChange, View } from '../store/store.js';
@@ -26,18 +26,7 @@ export interface Membership {
  * worker's certificate and a vote. Also cleans up after removed nodes.
  */
 export function createRoleManager(context: LoopContext, membership: Membership): ControlLoop {
-  let run: RoleManagerRun | undefined;
-  return {
-    name: 'role-manager',
-    start() {
-      run ??= new RoleManagerRun(context, membership);
-    },
-    async stop() {
-      const stopping = run;
-      run = undefined;
-      await stopping?.stop();
-    },
-  };
+  return loopOfRuns('role-manager', () => new RoleManagerRun(context, membership));
 }
 
 class RoleManagerRun {

@@ -18,7 +18,7 @@ import type { Kind, Objects } from './store.js';
 
 /**
  * A stored object as it may be read. `object` has the shape of its kind: every field is of its type, and
- * there is none that the shape does not know. It is the stored object itself if that is good.
+ * the shape knows each of them. It is the stored object itself if that is good.
  */
 export interface Reading<K extends Kind = Kind> {
   /** Undefined: the object cannot be read and is set aside. */

@@ -340,7 +340,7 @@ test('renewal gives the role that is wanted, to a manager only once it left Raft
   t.is(await renew(), 'worker');
 });
 
-test('a removed node can not renew, nor join again with the same key', async (t) => {
+test('a removed node cannot renew, nor join again with the same key', async (t) => {
   const { cluster, ca, store, address, clock } = await serve(t);
   const { csr, key } = await createKeyRequest();
   const token = cluster.JoinTokens.Worker;

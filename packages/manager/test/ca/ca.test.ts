@@ -147,7 +147,7 @@ test('a certificate is renewed between 50 and 80 % of its life', async (t) => {
   t.true(renewalTime(certificate, () => 0.999_999) <= NOW - HOUR_MS + life * 0.8);
 });
 
-test('renewal waits for its time, backs off while it fails, and starts anew after success', async (t) => {
+test('renewal waits for its time, backs off while it fails, and starts again after success', async (t) => {
   const clock = new VirtualClock(NOW);
   const authority = await root(NOW);
   const { certificate } = await identity(authority, NOW, {}, 90 * DAY_MS);

@@ -165,12 +165,12 @@ test('a node that reports without end is slowed, and no other node waits for it'
   t.is(world.store.get('task', 'loud-0')?.Status.Message, `m${number}`);
 });
 
-test('what one node reports and can not be stored stops nobody else', async (t) => {
+test('a status that cannot be stored does not stop other nodes', async (t) => {
   const world = await worldOf(t, { n1: 2, n2: 2 });
   const one = await world.join('n1');
   const two = await world.join('n2');
   // The write of all four, of either half, and of the first alone.
-  for (let index = 0; index < 4; index += 1) world.store.failNext(new Error('can not be written'));
+  for (let index = 0; index < 4; index += 1) world.store.failNext(new Error('cannot be written'));
   one.send(statusOf(1, { 'n1-0': running('a'), 'n1-1': running('a') }));
   await world.roundTrip(one);
   two.send(statusOf(1, { 'n2-0': running('a'), 'n2-1': running('a') }));

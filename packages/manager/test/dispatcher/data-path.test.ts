@@ -233,7 +233,7 @@ test('a node whose address is proven another’s loses it, also before it came b
   t.deepEqual(peers(), ['b']);
 });
 
-test('what can be no data path address is none, and the node says so', async (t) => {
+test('an address that cannot be a data path address does not count, and the node says so', async (t) => {
   const { world, node, peers } = await worldOf(t, { n1: '198.18.0.1' });
   for (const dataPathAddr of ['198.18.0.1\nlink del eth0', 'host']) {
     const agent = await world.connect('n1');
@@ -244,7 +244,7 @@ test('what can be no data path address is none, and the node says so', async (t)
   for (const dataPathAddr of bad) {
     await world.join('n1', { dataPathAddr });
     t.is(node('n1').Mesh?.Address, '', dataPathAddr);
-    t.regex(node('n1').Status.Message ?? '', /can not reach its data path address/, dataPathAddr);
+    t.regex(node('n1').Status.Message ?? '', /cannot reach its data path address/, dataPathAddr);
     t.is(node('n1').Status.Addr, '198.18.0.1');
     t.deepEqual(peers(), []);
   }

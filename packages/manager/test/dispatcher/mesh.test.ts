@@ -133,7 +133,7 @@ test('a node that lies about its backend leads traffic for its tasks to itself, 
   }
   t.is(await endpointOf({ PortStatus: { Ports: {} } }), undefined);
   t.is(await endpointOf({ PortStatus: { Ports: [null, 7, 'x'] } }), undefined);
-  t.is(await endpointOf({}), undefined, 'a port it did not name is none');
+  t.is(await endpointOf({}), undefined, 'a port that it did not report');
 });
 
 test('on a node with kernel networking a status moves nothing', async (t) => {
@@ -207,7 +207,7 @@ test('the mesh follows the ingress network to another subnet', async (t) => {
   t.deepEqual(publisher.state.ports[0]?.endpoints, []);
 });
 
-test('a node whose stored place is none is no peer, nor are its tasks endpoints', async (t) => {
+test('a node whose stored place is invalid is not a peer, nor are its tasks endpoints', async (t) => {
   const places = [
     { Address: '' },
     { Address: '198.18.0.9\nlink del eth0' },

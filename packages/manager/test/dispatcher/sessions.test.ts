@@ -314,7 +314,7 @@ test('malformed messages end the session with a reason and nothing else', async 
   }
   const hasty = await world.connect('n1');
   hasty.send({ type: 'heartbeat' });
-  t.regex((await hasty.next('session-end')).reason, /no hello/);
+  t.regex((await hasty.next('session-end')).reason, /not a hello/);
   const silent = await world.connect('n1');
   await world.roundTrip(good);
   for (let second = 0; second < 5; second += 1) {

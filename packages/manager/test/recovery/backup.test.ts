@@ -9,6 +9,7 @@ import type { LocalManager } from '../../src/assembly/local-manager.js';
 import { type BackupHeader, writeBackup } from '../../src/recovery/backup-file.js';
 import { checkBackup } from '../../src/recovery/check-backup.js';
 import { installBackup } from '../../src/recovery/install-backup.js';
+import { backupFile, copyFolder } from '../../src/recovery/files.js';
 import { inspectManager } from '../../src/recovery/inspect.js';
 import { describeEntry } from '../../src/recovery/log-entry.js';
 import { type Change, Codec } from '../../src/store/command.js';
@@ -113,7 +114,7 @@ async function use(body: (world: World) => Promise<void>): Promise<void> {
 
 test('a backup is read whole, and describes its contents', async (t) => {
   await use(async ({ file }) => {
-    const { header, cluster, objects } = await checkBackup(file);
+    const { header, cluster, objects } = await checkBackup(backupFile(file));
     t.is(header.index, 4);
     t.is(cluster.Private.CAKey, KEY_TEXT);
     t.is(objects, 4);
@@ -125,7 +126,7 @@ test('a backup with any byte changed, cut off or prolonged is refused', async (t
     const whole = await readFile(file);
     const broken = async (bytes: Uint8Array, what: string) => {
       await writeFile(file, bytes);
-      const error = await t.throwsAsync(checkBackup(file), undefined, what);
+      const error = await t.throwsAsync(checkBackup(backupFile(file)), undefined, what);
       t.is((error as { code?: unknown }).code, 'INVALID_ARGUMENT', what);
     };
     for (let at = 0; at < whole.length; at += 7) {
@@ -145,7 +146,7 @@ test('a backup of a newer format says that this version is too old', async (t) =
     const at = bytes.indexOf('"format":1');
     bytes.write('"format":9', at);
     await writeFile(file, bytes);
-    await t.throwsAsync(checkBackup(file), { message: /format 9.*upgrade/ });
+    await t.throwsAsync(checkBackup(backupFile(file)), { message: /format 9.*upgrade/ });
   });
 });
 
@@ -153,8 +154,15 @@ test('a restored folder holds a lone manager, whose old members are removed for 
   await use(async ({ self, file }) => {
     const fresh = { ...self, raftId: 99, nodeId: 'node-9' };
     await rm(fresh.folder, { recursive: true, force: true });
-    await installBackup(fresh, await checkBackup(file), { log: logOf(fresh), clock, logger });
-    const { log, appliedIndex, objects, problems } = await inspectManager(fresh.folder, clock);
+    await installBackup(fresh, await checkBackup(backupFile(file)), {
+      log: logOf(fresh),
+      clock,
+      logger,
+    });
+    const { log, appliedIndex, objects, problems } = await inspectManager(fresh.folder, {
+      clock,
+      copyFolder,
+    });
     t.deepEqual(problems, []);
     t.is(appliedIndex, 4);
     t.deepEqual(log.snapshot.conf.voters, [99]);
@@ -177,14 +185,14 @@ test('a damaged backup changes nothing', async (t) => {
     const bytes = await readFile(file);
     bytes[bytes.length - 20]! ^= 1;
     await writeFile(file, bytes);
-    await t.throwsAsync(checkBackup(file));
-    t.deepEqual((await inspectManager(self.folder, clock)).problems, []);
+    await t.throwsAsync(checkBackup(backupFile(file)));
+    t.deepEqual((await inspectManager(self.folder, { clock, copyFolder })).problems, []);
   });
 });
 
 test('inspecting shows every change and no secret', async (t) => {
   await use(async ({ self }) => {
-    const { entries, problems } = await inspectManager(self.folder, clock);
+    const { entries, problems } = await inspectManager(self.folder, { clock, copyFolder });
     t.deepEqual(problems, []);
     const dumped = [...entries()];
     const json = JSON.stringify(dumped);
@@ -212,7 +220,7 @@ test('a state that the log does not explain is a problem', async (t) => {
     });
     state.apply([{ index: 5, term: 3, kind: EntryKind.Normal, data }]);
     await state.close();
-    const ahead = await inspectManager(self.folder, clock);
+    const ahead = await inspectManager(self.folder, { clock, copyFolder });
     t.deepEqual(ahead.problems, ['the state ends at entry 5, but the log ends at 4']);
     // The same when the log has an entry of that index with another change.
     const storage = logOf(self);
@@ -224,7 +232,7 @@ test('a state that the log does not explain is a problem', async (t) => {
     const entry = { index: 5, term: 3, kind: EntryKind.Normal, data: other };
     await storage.persist({ entries: [entry], mustSync: true });
     await storage.close();
-    const { problems } = await inspectManager(self.folder, clock);
+    const { problems } = await inspectManager(self.folder, { clock, copyFolder });
     t.deepEqual(problems, ['service stray has version 5, but that entry did not change it']);
   });
 });
@@ -236,7 +244,9 @@ test('a folder in use is refused', async (t) => {
       clock,
       logger,
     });
-    await t.throwsAsync(inspectManager(self.folder, clock), { code: 'RAFT_STORAGE_LOCKED' });
+    await t.throwsAsync(inspectManager(self.folder, { clock, copyFolder }), {
+      code: 'RAFT_STORAGE_LOCKED',
+    });
     await state.close();
   });
 });
@@ -300,7 +310,7 @@ test('a forged backup is refused with a reason, whatever its header says', async
     for (const part of headers) {
       await forge(file, { ...HEADER, ...part }, [['cluster', CLUSTER]]);
       const error = await t.throwsAsync(
-        checkBackup(file),
+        checkBackup(backupFile(file)),
         { message: /cannot be used/ },
         JSON.stringify(part),
       );
@@ -308,7 +318,7 @@ test('a forged backup is refused with a reason, whatever its header says', async
       t.false(error?.message.includes('\u001b'));
     }
     await forge(file, { ...HEADER, extra: 'field' }, [['cluster', CLUSTER]]);
-    t.false('extra' in (await checkBackup(file)).header);
+    t.false('extra' in (await checkBackup(backupFile(file))).header);
   });
 });
 
@@ -342,7 +352,7 @@ test('a forged backup is refused with a reason when its state cannot be one', as
     ];
     for (const state of states) {
       await forge(file, HEADER, state);
-      await t.throwsAsync(checkBackup(file), {
+      await t.throwsAsync(checkBackup(backupFile(file)), {
         code: 'INVALID_ARGUMENT',
         message: /cannot be used/,
       });
@@ -361,7 +371,11 @@ test('a backup with bad objects is restored, and they stay as they were', async 
       ['node', odd],
       ['node', bad],
     ]);
-    await installBackup(self, await checkBackup(file), { log: logOf(self), clock, logger });
+    await installBackup(self, await checkBackup(backupFile(file)), {
+      log: logOf(self),
+      clock,
+      logger,
+    });
     const machine = await StoreStateMachine.open({
       folder: join(self.folder, 'state'),
       clock,
@@ -394,7 +408,11 @@ test('whatever a forged backup holds, it is refused or restored', async (t) => {
         const own = { ...self, folder: join(folder, 'restored') };
         await rm(own.folder, { recursive: true, force: true });
         try {
-          await installBackup(own, await checkBackup(file), { log: logOf(own), clock, logger });
+          await installBackup(own, await checkBackup(backupFile(file)), {
+            log: logOf(own),
+            clock,
+            logger,
+          });
           restored += 1;
         } catch (error) {
           if ((error as { code?: unknown }).code !== 'INVALID_ARGUMENT') throw error;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { hostname, networkInterfaces } from 'node:os';
 import { PROGRAM, systemClock } from '@swarm/api';
 import { LocalApi } from '../api/local-api.js';
 import { checkPlace } from '../files/place.js';
@@ -47,6 +48,10 @@ export async function runNode(options: DaemonOptions): Promise<number> {
     clock,
     logger,
     random: Math.random,
+    randomBytes,
+    hostname,
+    networkInterfaces,
+    issuer: async () => (await import('@swarm/manager/assembly')).x509Issuer,
     tasks: {
       runtime: source,
       mesh: options.mesh,

@@ -78,6 +78,11 @@ export class NodeFiles {
       const { raftId: _id, raftJoined: _joined, ...rest } = this.#state;
       await this.save(rest);
     }
+    await this.wipeMember();
+  }
+
+  /** Removes log and state of the Raft member, of which there is none, or none that may return. */
+  async wipeMember(): Promise<void> {
     await rm(this.raftFolder, { recursive: true, force: true });
   }
 

@@ -60,7 +60,7 @@ export function listenAddress(
 
 /**
  * The address at which others reach this node: the one given (IP or interface), else the one it listens on,
- * else its only one. @throws ApiError INVALID_ARGUMENT when there is none, or more than one
+ * else its only one. @throws ApiError INVALID_ARGUMENT when it has no address, or more than one
  */
 export function advertiseAddress(
   text: string,

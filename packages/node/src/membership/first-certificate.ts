@@ -1,52 +1,49 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
-import { type Clock, type Cluster, type InitRequest, type JoinRequest, PROGRAM } from '@swarm/api';
+import { type Cluster, type InitRequest, type JoinRequest, PROGRAM } from '@swarm/api';
 import type { RootCA } from '@swarm/manager';
 import {
   createKeyRequest,
   fetchRoot,
   type NodeIdentity,
-  readRequest,
   requestCertificate,
 } from '@swarm/identity';
+import type { MemberHost } from './member-host.js';
 
 /** Creates a new cluster's root, and with it issues the certificate of its first manager. */
 export async function foundIdentity(
-  clock: Clock,
+  host: MemberHost,
   { spec }: InitRequest,
   { nodeId, clusterId }: { readonly nodeId: string; readonly clusterId: string },
 ): Promise<{ root: RootCA; identity: NodeIdentity }> {
-  const { createRootCA, issueCertificate, nodeLifeMs } = await loadIssuer();
-  const root = await createRootCA({ clock, randomBytes });
-  const subject = { nodeId, role: 'manager', clusterId } as const;
-  const { key, csr } = await createKeyRequest(subject);
-  const publicKey = await readRequest(csr);
-  const lifeMs = nodeLifeMs(spec);
-  const issued = await issueCertificate({ clock, randomBytes }, root, publicKey, subject, lifeMs);
-  return {
-    root,
-    identity: { rootCertificate: root.certificate, certificate: issued.certificate, key },
-  };
+  const root = await (await host.issuer()).createRoot(host);
+  const { identity } = await managerIdentity(host, root, { nodeId, clusterId, spec });
+  return { root, identity };
 }
 
 /** Issues a certificate for a new manager of a cluster whose CA comes from a backup. */
-export async function restoredIdentity(
-  clock: Clock,
-  cluster: Cluster,
+export function restoredIdentity(
+  host: MemberHost,
+  { ID: clusterId, Spec: spec, Private }: Cluster,
   nodeId: string,
 ): Promise<{ identity: NodeIdentity; expiresAtMs: number }> {
-  const { issueCertificate, nodeLifeMs } = await loadIssuer();
-  const { CAKey, CACert } = cluster.Private;
-  const subject = { nodeId, role: 'manager', clusterId: cluster.ID } as const;
+  const root = { certificate: Private.CACert, key: Private.CAKey };
+  return managerIdentity(host, root, { nodeId, clusterId, spec });
+}
+
+/** Issues the certificate of a manager that no other one admits. */
+async function managerIdentity(
+  host: MemberHost,
+  root: RootCA,
+  cluster: Pick<InitRequest, 'spec'> & { readonly nodeId: string; readonly clusterId: string },
+): Promise<{ identity: NodeIdentity; expiresAtMs: number }> {
+  const { nodeId, clusterId, spec } = cluster;
+  const subject = { nodeId, role: 'manager', clusterId } as const;
   const { key, csr } = await createKeyRequest(subject);
-  const { certificate, expiresAtMs } = await issueCertificate(
-    { clock, randomBytes },
-    { certificate: CACert, key: CAKey },
-    await readRequest(csr),
-    subject,
-    nodeLifeMs(cluster.Spec),
-  );
-  return { identity: { rootCertificate: CACert, certificate, key }, expiresAtMs };
+  const { nodeLifeMs } = await import('@swarm/manager');
+  const issuer = await host.issuer();
+  const publicKey = await issuer.readRequest(csr);
+  const issued = await issuer.issue(host, root, publicKey, subject, nodeLifeMs(spec));
+  const { certificate, expiresAtMs } = issued;
+  return { identity: { rootCertificate: root.certificate, certificate, key }, expiresAtMs };
 }
 
 /**
@@ -56,6 +53,7 @@ export async function restoredIdentity(
  * @throws ApiError
  */
 export async function joinIdentity(
+  host: Pick<MemberHost, 'hostname'>,
   address: string,
   request: JoinRequest,
   ready: () => Promise<void>,
@@ -64,12 +62,7 @@ export async function joinIdentity(
   await ready();
   const { key, csr } = await createKeyRequest();
   const { joinToken: token, availability } = request;
-  const body = { csr, token, hostname: hostname(), availability, program: PROGRAM };
+  const body = { csr, token, hostname: host.hostname(), availability, program: PROGRAM };
   const { nodeId, certificate } = await requestCertificate(address, { rootCertificate }, body);
   return { nodeId, identity: { rootCertificate, certificate, key } };
-}
-
-/** Only a node that bootstraps or restores a cluster issues certificates here; a worker never loads this. */
-function loadIssuer(): Promise<typeof import('@swarm/manager')> {
-  return import('@swarm/manager');
 }

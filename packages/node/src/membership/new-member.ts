@@ -1,13 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { networkInterfaces } from 'node:os';
-import {
-  ApiError,
-  type Clock,
-  type InitRequest,
-  type JoinRequest,
-  newId,
-  newRaftId,
-} from '@swarm/api';
+import { ApiError, type InitRequest, type JoinRequest, newId, newRaftId } from '@swarm/api';
 import type { RootCA } from '@swarm/manager';
 import { certificateSubject, type NodeIdentity } from '@swarm/identity';
 import {
@@ -19,6 +10,7 @@ import {
 } from './addresses.js';
 import { foundIdentity, joinIdentity } from './first-certificate.js';
 import { firstOf } from './first-of.js';
+import type { MemberHost } from './member-host.js';
 import type { LocalState } from '../files/local-state.js';
 
 const DEFAULT_DATA_PATH_PORT = 4789;
@@ -35,9 +27,10 @@ export interface NewMember {
  */
 export async function newFounder(
   request: InitRequest,
-  clock: Clock,
+  host: MemberHost,
 ): Promise<NewMember & { readonly root: RootCA }> {
-  const interfaces = networkInterfaces();
+  const { randomBytes } = host;
+  const interfaces = host.networkInterfaces();
   const listen = listenAddress(request.listenAddr, interfaces);
   const advertise = advertiseAddress(request.advertiseAddr, listen, interfaces);
   const clusterId = newId(randomBytes);
@@ -53,7 +46,7 @@ export async function newFounder(
     raftJoined: true,
     managers: [{ nodeId, address: advertise }],
   };
-  const { root, identity } = await foundIdentity(clock, request, { nodeId, clusterId });
+  const { root, identity } = await foundIdentity(host, request, { nodeId, clusterId });
   return { state, identity, root };
 }
 
@@ -63,8 +56,12 @@ export async function newFounder(
  * @param signal when aborted, asks no further manager
  * @throws ApiError
  */
-export async function newJoiner(request: JoinRequest, signal: AbortSignal): Promise<NewMember> {
-  const interfaces = networkInterfaces();
+export async function newJoiner(
+  request: JoinRequest,
+  host: MemberHost,
+  signal: AbortSignal,
+): Promise<NewMember> {
+  const interfaces = host.networkInterfaces();
   const listen = listenAddress(request.listenAddr, interfaces);
   const remotes = request.remoteAddrs.map(withPort);
   if (remotes.length === 0)
@@ -74,7 +71,7 @@ export async function newJoiner(request: JoinRequest, signal: AbortSignal): Prom
     async (remote) => {
       let advertise = '';
       let dataPath = '';
-      const { nodeId, identity } = await joinIdentity(remote, request, async () => {
+      const { nodeId, identity } = await joinIdentity(host, remote, request, async () => {
         // Of several addresses, the one on the route to the manager is right.
         const given = request.advertiseAddr || (await localAddressTowards(remote));
         advertise = advertiseAddress(given, listen, interfaces);

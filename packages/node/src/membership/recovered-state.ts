@@ -1,14 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { ApiError, type Clock, type InitRequest, newId, newRaftId } from '@swarm/api';
+import { ApiError, type InitRequest, newId, newRaftId } from '@swarm/api';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
 import type { NodeIdentity } from '@swarm/identity';
 import { advertiseAddress, dataPathAddress, listenAddress } from './addresses.js';
 import { restoredIdentity } from './first-certificate.js';
+import type { MemberHost } from './member-host.js';
 import type { RestoreRequest } from '../api/node-control.js';
 import type { LocalState } from '../files/local-state.js';
 
@@ -16,8 +15,12 @@ import type { LocalState } from '../files/local-state.js';
 const RECEIVED = 'restore.part';
 
 /** A manager's state after `--force-new-cluster`: the same, with the addresses that were given. */
-export function forcedState(state: LocalState, request: InitRequest): LocalState {
-  const interfaces = networkInterfaces();
+export function forcedState(
+  state: LocalState,
+  request: InitRequest,
+  host: Pick<MemberHost, 'networkInterfaces'>,
+): LocalState {
+  const interfaces = host.networkInterfaces();
   // The flag's default says nothing about what the node listens on.
   const given = request.listenAddr !== '' && request.listenAddr !== '0.0.0.0:2377';
   const listen = given ? listenAddress(request.listenAddr, interfaces) : state.listen;
@@ -65,22 +68,24 @@ export interface Restored {
  */
 export async function receiveBackup(
   request: RestoreRequest,
-  { dataRoot, clock }: { readonly dataRoot: string; readonly clock: Clock },
+  host: MemberHost,
+  dataRoot: string,
 ): Promise<Restored> {
   const path = join(dataRoot, RECEIVED);
   const discard = (): Promise<void> => rm(path, { force: true });
   try {
-    const interfaces = networkInterfaces();
+    const { randomBytes } = host;
+    const interfaces = host.networkInterfaces();
     const listen = listenAddress(request.listenAddr, interfaces);
     const advertise = advertiseAddress(request.advertiseAddr, listen, interfaces);
     const dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);
     await discard();
     await pipeline(request.backup, createWriteStream(path, { mode: 0o600, flags: 'wx' }));
-    const { checkBackup } = await import('@swarm/manager/recovery');
-    const backup = await checkBackup(path);
+    const { backupFile, checkBackup } = await import('@swarm/manager/recovery');
+    const backup = await checkBackup(backupFile(path));
     const { cluster } = backup;
     const nodeId = newId(randomBytes);
-    const { identity, expiresAtMs } = await restoredIdentity(clock, cluster, nodeId);
+    const { identity, expiresAtMs } = await restoredIdentity(host, cluster, nodeId);
     const state: LocalState = {
       clusterId: cluster.ID,
       nodeId,
@@ -93,7 +98,7 @@ export async function receiveBackup(
       managers: [{ nodeId, address: advertise }],
     };
     const node = {
-      hostname: hostname(),
+      hostname: host.hostname(),
       availability: 'active',
       certificateExpiresAt: new Date(expiresAtMs).toISOString(),
     } as const;

@@ -32,6 +32,8 @@ export const UNPROVED_LIFE_MS = 30_000;
  * takes memory, so a pipeline of them would evade every limit that counts connections.
  */
 export const REQUESTS_AT_ONCE = 4;
+/** On closing, requests of nodes that have arrived get this long to be answered. */
+export const ANSWERS_LIMIT_MS = 1_000;
 /** TCP probes a peer that is silent for this long. */
 const KEEP_ALIVE_MS = 30_000;
 
@@ -72,6 +74,10 @@ export class FrontDoor {
   readonly #connections = new Map<string, Connection>();
   readonly #byTls = new WeakMap<Duplex, Connection>();
   #closing = false;
+  /** Requests of nodes without an answer yet. */
+  #unanswered = 0;
+  /** Called when there is none, while it closes. */
+  #onAnswered: (() => void) | undefined;
   readonly #cut = { crowded: 0, late: 0, 'second request': 0, pipelined: 0 };
 
   constructor(options: FrontDoorOptions) {
@@ -122,16 +128,33 @@ export class FrontDoor {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** Cuts every connection; resolves when the port is free. */
+  /**
+   * Accepts nothing more, lets nodes have the answers that they wait for, then cuts every connection. Without
+   * its answer, a manager that forwarded a write cannot tell its client whether it was done.
+   */
   async close(): Promise<void> {
     this.#closing = true;
     this.#queue.stop();
     // Ends the server's check for slow heads. Its callback gets an error, because it does not listen.
     this.#options.server.close(() => {});
-    await new Promise<void>((resolve) => {
+    const closed = new Promise<void>((resolve) => {
       this.#listening.close(() => resolve());
-      for (const { socket } of this.#connections.values()) socket.destroy();
     });
+    await this.#answered();
+    for (const { socket } of this.#connections.values()) socket.destroy();
+    await closed;
+  }
+
+  /** Resolves when no node waits for an answer, at the latest after ANSWERS_LIMIT_MS. */
+  async #answered(): Promise<void> {
+    if (this.#unanswered === 0) return;
+    const { clock } = this.#options;
+    let timer: Timer;
+    await new Promise<void>((resolve) => {
+      this.#onAnswered = resolve;
+      timer = clock.setTimeout(resolve, ANSWERS_LIMIT_MS);
+    });
+    clock.clearTimeout(timer);
   }
 
   /** The node that the peer proved to be at the handshake; undefined for others. */
@@ -167,8 +190,11 @@ export class FrontDoor {
   #hasTime(connection: Connection, response: ServerResponse | undefined): boolean {
     if (response === undefined) return true;
     connection.unanswered += 1;
+    this.#unanswered += 1;
     response.once('close', () => {
       connection.unanswered -= 1;
+      this.#unanswered -= 1;
+      if (this.#unanswered === 0) this.#onAnswered?.();
     });
     if (connection.unanswered <= REQUESTS_AT_ONCE) return true;
     if (connection.unanswered === REQUESTS_AT_ONCE + 1)

@@ -181,7 +181,7 @@ export class Listener implements NodePort {
     this.#server.setSecureContext(tlsServerOptions(this.#options.identity()));
   }
 
-  /** Cuts every connection; resolves when the port is free. */
+  /** Cuts every connection, once nodes have their answers; resolves when the port is free. */
   async close(): Promise<void> {
     for (const server of [this.#raftSockets, this.#agentSockets]) {
       for (const socket of server.clients) socket.terminate();

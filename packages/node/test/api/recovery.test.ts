@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { silentLogger, systemClock } from '@swarm/api';
 import { MemoryNetwork, MemoryStorage, RaftNode, systemClock as raftClock } from '@swarm/raft';
 import test from 'ava';
-import { checkBackup } from '@swarm/manager/recovery';
+import { backupFile, checkBackup } from '@swarm/manager/recovery';
 import { checkForce } from '@swarm/manager/recovery';
 import type { RestoreRequest } from '../../src/api/node-control.js';
 import { demoteOthers } from '@swarm/manager/recovery';
@@ -74,7 +74,7 @@ test('the local socket serves a complete backup', async (t) => {
     t.is(reply.status, 200);
     const file = join(folder, 'backup');
     await writeFile(file, reply.body);
-    const { header, objects } = await checkBackup(file);
+    const { header, objects } = await checkBackup(backupFile(file));
     t.is(header.clusterId, CLUSTER_ID);
     t.is(header.index, raft.status().applied);
     t.is(Number(reply.headers['x-swarm-index']), header.index);

@@ -80,7 +80,7 @@ test.serial('managers too far apart neither connect nor ask each other for anyth
     (await world.request(manager, 'GET', '/services', { headers: forwarded })).code,
     'WRONG_VERSION',
   );
-  // A client's request is none among nodes.
+  // A client's request is not one among nodes.
   t.is((await world.request(manager, 'GET', '/services')).status, 200);
   const near = { 'x-swarm-protocol': `${Newest}-${Newest + 1}` };
   t.is((await world.request(manager, 'GET', '/raft/probe', { headers: near })).status, 200);

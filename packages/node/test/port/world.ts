@@ -16,7 +16,7 @@ import { WebSocket } from 'ws';
 import { type NodeIdentity, tlsServerOptions } from '@swarm/identity';
 import { LocalApi } from '../../src/api/local-api.js';
 import { openManager } from '../../src/open-manager.js';
-import { type Manager, ManagerApi } from '@swarm/manager/assembly';
+import { type Manager, ManagerApi, x509Issuer } from '@swarm/manager/assembly';
 import type { RootCA } from '@swarm/manager';
 import { CLUSTER_ID, identity, root } from '@swarm/manager/testing';
 
@@ -125,6 +125,7 @@ export class PortWorld {
       logger,
       random: Math.random,
       randomBytes,
+      issuer: x509Issuer,
       api: api.server,
       onFatal(error) {
         throw error;

@@ -2,7 +2,7 @@ import { daemonOptions } from '../../src/daemon/options.js';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { hostname, networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   decodeInitRequest,
@@ -63,6 +63,11 @@ export async function testNode(t: Lifetime, options: NodeOptions = {}): Promise<
     clock,
     logger,
     random: Math.random,
+    randomBytes,
+    hostname,
+    networkInterfaces,
+    // Not imported above: a test looks at what a worker loads.
+    issuer: async () => (await import('@swarm/manager/assembly')).x509Issuer,
     tasks: {
       runtime: (options.runtime ?? readyRuntime)(emptyRuntime(tasks, options.stuck ?? [])),
       mesh: 'userspace',

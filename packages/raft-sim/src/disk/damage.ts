@@ -25,7 +25,7 @@ export interface Damage {
   readonly unnoticed: boolean;
 }
 
-/** Damages one file of a store that no process has open. @returns undefined when there is none */
+/** Damages one file of a store that no process has open. @returns undefined when no file can be damaged */
 export function flipSomeBit(files: SimFiles, prng: Prng): Damage | undefined {
   files.root.settle();
   const names = databaseNames(files);
@@ -85,7 +85,7 @@ function flipped(bytes: Uint8Array, prng: Prng): Uint8Array {
   return copy;
 }
 
-/** Removes files of a store, or restores old ones. @returns undefined when there are none */
+/** Removes files of a store, or restores old ones. @returns undefined when no file qualifies */
 export function loseSomeFiles(
   files: SimFiles,
   prng: Prng,

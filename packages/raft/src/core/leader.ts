@@ -124,7 +124,7 @@ export function addRead(raft: Raft, request: ReadRequest): boolean {
 }
 
 /**
- * Returns what is left of the lease in ms: 0 when there is none or it must not be used. `nowMs`
+ * Returns what is left of the lease in ms: 0 without a lease, or when it must not be used. `nowMs`
  * must be read after the reads that rely on it arrived; without it there is no lease.
  */
 export function leaseRemainingMs(raft: Raft, nowMs: number | undefined): number {

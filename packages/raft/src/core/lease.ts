@@ -42,7 +42,7 @@ export class Lease {
   private readonly maxRounds: number;
   /** Rounds that have left, oldest first, with the time on our clock. */
   private sent: { readonly round: number; readonly atMs: number }[] = [];
-  /** A round that has begun but not left; 0 if there is none. */
+  /** A round that has begun but not left; 0 if no such round exists. */
   private begun = 0;
   private readonly boundUntil = new Map<MemberId, number>();
   private over = false;

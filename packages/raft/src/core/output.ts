@@ -41,7 +41,7 @@ export class Output {
     );
   }
 
-  /** Returns the work since the last call; undefined when there is none. */
+  /** Returns the work since the last call; undefined without any. */
   ready(nowMs: number | undefined): Ready | undefined {
     if (!this.hasReady) return undefined;
     const { raft } = this;

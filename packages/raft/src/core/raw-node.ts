@@ -173,7 +173,7 @@ export class RaftCore {
   }
 
   /**
-   * Returns the work since the last call; undefined when there is none.
+   * Returns the work since the last call; undefined without any.
    * @param nowMs a clock that never goes back, read just before this call; the messages must not
    * leave before it. Without it there are no leases.
    */

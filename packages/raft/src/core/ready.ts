@@ -16,7 +16,7 @@ export interface AppendWork {
   /** The term the write was made in. */
   readonly term: Term;
   /**
-   * The last entry that is durable once this write and all before it are; absent if there is none.
+   * The last entry that is durable once this write and all before it are; absent if no such entry exists.
    */
   readonly attested?: { readonly index: Index; readonly term: Term };
 }

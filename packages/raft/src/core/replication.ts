@@ -12,7 +12,7 @@ export function broadcast(raft: Raft): void {
 }
 
 /**
- * Sends a member the entries it lacks. If there are none, sends the commit unless that may wait.
+ * Sends a member the entries it lacks. If it lacks none, sends the commit unless that may wait.
  */
 export function replicate(raft: Raft, id: MemberId): void {
   const progress = raft.tracker.get(id);

@@ -13,7 +13,7 @@ export class Unstable {
   writing: Index;
   /** A snapshot that replaced the log and has not been handed to the storage yet. */
   snapshot: SnapshotMeta | undefined;
-  /** Index of the last snapshot whose write has not completed; 0 if there is none. */
+  /** Index of the last snapshot whose write has not completed; 0 without one. */
   snapshotWriting: Index = 0;
 
   constructor(last: Index) {

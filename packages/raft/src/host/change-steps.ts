@@ -160,7 +160,7 @@ export class ChangeSteps {
 
 /**
  * Returns the voter that could lead soonest: heard lately, with the most of the log. Undefined if
- * there is none.
+ * no other voter was heard.
  */
 export function bestSuccessor(core: RaftCore): MemberId | undefined {
   const candidates = core.conf.voters

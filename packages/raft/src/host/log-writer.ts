@@ -13,7 +13,7 @@ export interface WriteMeter {
  * the next one (group commit), because LevelDB reorders writes that are under way together.
  */
 export class LogWriter {
-  /** Ticks since the write under way began; 0 when there is none. */
+  /** Ticks since the write under way began; 0 when no write is under way. */
   ticksInFlight = 0;
   private readonly storage: LogStorage;
   private readonly onDone: (works: readonly AppendWork[]) => void;

@@ -24,7 +24,7 @@ export interface LogReport {
   readonly snapshot: SnapshotMeta;
   /** Up to the first record that is missing or damaged. */
   readonly entries: readonly Entry[];
-  /** Sequence numbers of the first and last record; 0 when there are none. */
+  /** Sequence numbers of the first and last record; 0 without records. */
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly records: number;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 /**
  * Returns the process that has a LevelDB database open, by the kernel's list of locks; undefined
- * when there is none. Opening the database would tell as well, but change its files.
+ * when no process has. Opening the database would show it as well, but change its files.
  * @param folder of the database
  */
 export async function databaseHolder(folder: string): Promise<number | undefined> {

@@ -59,7 +59,7 @@ const INFO_LOG_LIMIT_LINES = 3;
 
 /**
  * Lines of LevelDB's own log, LOG, that report lost data, except about the files known to end in a
- * torn write. @returns undefined when there are none
+ * torn write. @returns undefined when it has no such lines
  */
 export async function complaintsOfLevelDb(
   folder: string,

@@ -89,7 +89,7 @@ class LogFileReader {
     }
   }
 
-  /** Returns where the next intact piece begins; `end` if there is none. */
+  /** Returns where the next intact piece begins; `end` if no piece follows. */
   private nextWhole(from: number, end: number): number {
     for (let offset = from; offset + HEADER_BYTES <= end; offset++) {
       const type = this.file[offset + 6]!;

@@ -27,7 +27,7 @@ export interface PeerEvents {
 
 /**
  * A known member. Keeps one connection to it and always makes a new one when it breaks. Messages
- * wait while a connection is being made, and are dropped while there is none.
+ * wait while a connection is being made, and are dropped without a connection.
  */
 export class Peer {
   readonly member: MemberInfo;

@@ -119,7 +119,7 @@ export class CoreGroup {
     member.applied(entries.at(-1)!.index);
   }
 
-  /** Delivers messages until there are none. */
+  /** Delivers messages until none are left. */
   settle(): void {
     for (let round = 0; round < 1000; round++) {
       this.work();

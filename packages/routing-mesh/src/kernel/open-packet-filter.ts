@@ -10,7 +10,7 @@ add rule ip swarm_probe c meta l4proto tcp dnat ip addr . port to ct mark map @m
 delete table ip swarm_probe
 `;
 
-/** Opens the fastest way into the kernel's packet filter that works, or says why there is none. */
+/** Opens the fastest way into the kernel's packet filter that works, or says why none works. */
 export async function openPacketFilter(
   kernel: Kernel,
   logger: Logger,

@@ -3,7 +3,7 @@ import type { Kernel } from './kernel.js';
 
 const ROOT = '/proc/sys/net';
 
-/** A setting under `/proc/sys/net`; `0` if there is none. */
+/** A setting under `/proc/sys/net`; `0` if it does not exist. */
 export async function readSysctl(kernel: Kernel, name: string): Promise<string> {
   return ((await kernel.readFile(`${ROOT}/${name}`)) ?? '0').trim();
 }

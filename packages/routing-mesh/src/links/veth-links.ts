@@ -17,6 +17,7 @@ import { type Line, line, words } from '../kernel/words.js';
 import {
   isTaskLinkName,
   type LinkName,
+  type NetworkId,
   parseNetworkId,
   parseTaskId,
   type TaskId,
@@ -96,10 +97,17 @@ export class VethLinks implements TaskLinks {
   /** @throws RangeError */
   #plan({ taskId, netns, attachments, mtuBytes }: LinkWishes): LinkPlan[] {
     const path = readNetnsPath(netns);
-    const all = attachments.flatMap(({ addresses }) => addresses);
-    // The host has one route to an address, so only one link can have it.
-    if (new Set(all).size < all.length) {
-      throw new RangeError(`mesh: task ${taskId} has an address twice`);
+    const networks = new Map<IpAddress, NetworkId>();
+    for (const { networkId, addresses } of attachments) {
+      for (const address of addresses) {
+        const other = networks.get(address);
+        networks.set(address, networkId);
+        if (other === undefined) continue;
+        // The host has one route to an address, so only one link can have it.
+        throw new RangeError(
+          `mesh: task ${taskId} has the address ${address} on both ${other} and ${networkId}`,
+        );
+      }
     }
     return attachments.map(({ networkId, addresses }, place) => {
       const [first, ...more] = addresses;
@@ -108,6 +116,12 @@ export class VethLinks implements TaskLinks {
     });
   }
 
+  /**
+   * Checks an IPv4 address against the node's block, which every network's addresses are from: the node knows
+   * no subnets of its networks, because managers do not send it networks yet. An IPv6 address can only be
+   * checked for what no task has.
+   * @throws RangeError
+   */
   #checkAddress(taskId: TaskId, address: IpAddress): void {
     const { subnet } = this.#self!;
     if (isIpv6(address)) {

@@ -203,6 +203,7 @@ export class VxlanTunnel implements Tunnel {
     if (this.#self !== undefined) {
       await this.#quiet([line`route del blackhole ${this.#self.subnet}`]);
     }
+    this.#self = undefined;
     this.#left.clear();
     this.#refused.clear();
     this.#peers.clear();

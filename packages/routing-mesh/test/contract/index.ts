@@ -2,4 +2,6 @@
 export { balancerContract } from './balancer-contract.js';
 export { linksContract } from './links-contract.js';
 export { meshContract } from './mesh-contract.js';
+export { namesContract, type NamesHost } from './names-contract.js';
 export { probeContract } from './probe-contract.js';
+export { tunnelContract, type TunnelHost } from './tunnel-contract.js';

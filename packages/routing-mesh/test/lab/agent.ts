@@ -3,7 +3,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
-import { type Logger, type MeshPort, systemClock } from '@swarm/api';
+import { type Logger, type MeshPeer, type MeshPort, systemClock } from '@swarm/api';
 import { Subnet } from '@swarm/api';
 import { subnetText } from '../../src/address.js';
 import { readAttachment } from '../../src/attachment.js';
@@ -25,6 +25,10 @@ type Handlers = {
 const INGRESS_NETWORK = subnetText(Subnet.of(DEFAULT_INGRESS_NETWORK))!;
 /** Of links made without a tunnel. */
 const LINK_MTU_BYTES = 1450;
+
+const readPlace = (place: MeshPeer): CheckedPeer => readPeer(place, Subnet.of(INGRESS_NETWORK));
+const byNode = (peers: readonly MeshPeer[]): ReadonlyMap<string, CheckedPeer> =>
+  new Map(peers.map((peer) => [peer.nodeId, readPlace(peer)]));
 
 let mesh: Mesh | undefined;
 let parts: MeshParts;
@@ -163,12 +167,19 @@ const handlers: Handlers = {
     reader = new StateReader({ ingress: Subnet.of(INGRESS_NETWORK), logger });
   },
   async startParts(place) {
-    self = readPeer(place, Subnet.of(INGRESS_NETWORK));
+    self = readPlace(place);
     parts.links.start(self);
     await parts.balancer.start(self);
     await parts.transaction.start(self);
     await parts.transaction.commit();
   },
+  startTunnel: (place) => parts.tunnel.start(readPlace(place)),
+  tunnelMtuBytes: () => parts.tunnel.mtuBytes,
+  reach: async (peers) => [...(await parts.tunnel.reach(byNode(peers)))],
+  prune: (peers) => parts.tunnel.prune(byNode(peers)),
+  isRetryDue: () => parts.tunnel.isRetryDue,
+  repairTunnel: () => parts.tunnel.repair(),
+  closeTunnel: () => parts.tunnel.close(),
   async balance(slice) {
     await parts.balancer.apply(reader.read({ ...slice, generation: 1 }, self, true));
     await parts.transaction.commit();

@@ -42,6 +42,14 @@ export interface Orders {
   createParts(options: { backend: MeshBackendName; bindAddresses?: readonly string[] }): void;
   /** Starts all parts but the tunnel, and commits. */
   startParts(self: MeshPeer): void;
+  /** The tunnel alone, of the parts. */
+  startTunnel(self: MeshPeer): void;
+  tunnelMtuBytes(): number;
+  reach(peers: readonly MeshPeer[]): readonly string[];
+  prune(peers: readonly MeshPeer[]): void;
+  isRetryDue(): boolean;
+  repairTunnel(): boolean;
+  closeTunnel(): void;
   /** The balancer's slice of a state: applied, committed, settled. */
   balance(slice: { peers: readonly MeshPeer[]; ports: readonly MeshPort[] }): void;
   openHostPorts(task: TaskAttachment): void;

@@ -92,7 +92,7 @@ export class VirtualClock {
     return event;
   }
 
-  /** Takes out the next event and sets the time to its moment; undefined when there is none. */
+  /** Takes out the next event and sets the time to its moment; undefined without events. */
   next(): ClockEvent | undefined {
     for (;;) {
       const event = this.#page[this.#at];

@@ -7,7 +7,7 @@ export interface AgentSocket {
   readonly OPEN: number;
   /** Bytes waiting to be sent. */
   readonly bufferedAmount: number;
-  /** The subprotocol that both sides agreed on; empty when there is none. Known once it is open. */
+  /** The subprotocol that both sides agreed on; empty without one. Known once the socket is open. */
   readonly protocol: string;
   on(event: 'open', listener: () => void): unknown;
   on(event: 'message', listener: (data: SocketData, isBinary: boolean) => void): unknown;

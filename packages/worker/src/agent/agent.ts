@@ -39,18 +39,18 @@ import type { TaskMesh } from './task-mesh.js';
 import { TaskNeeds } from './task-needs.js';
 import { TaskSet } from './task-set.js';
 
-/** What the daemon hears from its agent. Called in order, never during a call into the agent. */
+/** Events of the agent for the daemon, in order. `disconnected` may come during a call into the agent. */
 export interface AgentEvents {
-  /** A session stands. */
+  /** A session is established. */
   connected?(manager: ManagerAddress): void;
-  /** The session ended; the agent tries on by itself. */
+  /** The session ended; the agent tries again by itself. */
   disconnected?(reason: string): void;
   /**
-   * The node object (role wanted, labels) or the managers, with each session and each change.
-   * @param featureLevel of the cluster; undefined when the session's protocol does not tell it
+   * The node object (wanted role, labels) and the managers, with each session and each change.
+   * @param featureLevel of the cluster; undefined when the session's protocol does not carry it
    */
   node?(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
-  /** A manager said that coming back is of no use: the node was removed. The agent stops trying. */
+  /** A manager refused the node for good, because it was removed. The agent stops trying. */
   refused?(reason: string): void;
 }
 
@@ -59,7 +59,7 @@ export interface AgentOptions {
   readonly nodeId: string;
   readonly runtime: Runtime;
   readonly mesh: TaskMesh;
-  /** Opens a socket to a manager's `/dispatcher`. May throw; the next manager is tried then. */
+  /** Opens a socket to a manager's `/dispatcher`. When it throws, the agent tries the next manager. */
   readonly connect: (manager: ManagerAddress) => AgentSocket;
   /** Remembers managers over restarts. */
   readonly managers: ManagersStore;
@@ -74,7 +74,7 @@ export interface AgentOptions {
   /** What the node's description has beyond the runtime's: hostname, labels, TLSInfo. */
   readonly description?: Partial<NodeDescription>;
   readonly events?: AgentEvents;
-  /** Kinds of objects that tasks need; default: all that there are. */
+  /** Kinds of objects that tasks need; default: all kinds. */
   readonly kinds?: readonly ObjectKind[];
   /** Which objects a task needs; default: `needsOf`. */
   readonly needs?: (task: Task) => readonly Need[];
@@ -82,7 +82,7 @@ export interface AgentOptions {
 
 /**
  * The worker's part of a node: takes assignments from the leader, drives the tasks, keeps the mesh up to
- * date, and tells how it went. Serves on from what it has on disk while no manager can be reached.
+ * date, and reports statuses. Continues from what it has on disk while it reaches no manager.
  */
 export class Agent {
   readonly #options: AgentOptions;
@@ -104,7 +104,7 @@ export class Agent {
   #session: AgentSession | undefined;
   #logs: LogSubscriptions | undefined;
   #welcomed = false;
-  /** Where the managers say that this node is reached. */
+  /** This node's address as the managers see it. */
   #address: string | undefined;
   #timer: Timer;
   #stopped = false;
@@ -154,7 +154,7 @@ export class Agent {
   }
 
   /**
-   * Takes over the tasks of an earlier life, then looks for a manager. Resolves before one is found.
+   * Takes over the tasks of an earlier run, then looks for a manager. Resolves before it finds one.
    * @param managers known from elsewhere (the join, the node's own manager), besides those remembered
    */
   async start(managers: readonly ManagerAddress[] = []): Promise<void> {
@@ -171,17 +171,17 @@ export class Agent {
     this.#connect();
   }
 
-  /** Whether a session stands. */
+  /** Whether a session is established. */
   get connected(): boolean {
     return this.#welcomed;
   }
 
-  /** Managers it knows. */
+  /** The managers that it knows. */
   get managers(): readonly ManagerAddress[] {
     return this.#finder.managers;
   }
 
-  /** Managers from elsewhere, for instance the node's own once it is one. */
+  /** Adds managers known from elsewhere, for instance the node's own once it is one. */
   addManagers(managers: readonly ManagerAddress[]): void {
     const known = new Map(
       [...this.#finder.managers, ...managers].map((manager) => [manager.address, manager]),
@@ -189,7 +189,7 @@ export class Agent {
     this.#learn([...known.values()]);
   }
 
-  /** Changes what the node says of itself, and says it when it is news. */
+  /** Changes the node's description. Sends it at once in an established session, else with the next hello. */
   describe(extras: Partial<NodeDescription>): void {
     this.#extras = extras;
     if (this.#welcomed) {
@@ -205,7 +205,7 @@ export class Agent {
     this.#mesh.close();
     await this.#tasks.close();
     await this.#storage.close();
-    // Whoever removes the folder next must not meet a file that is being written.
+    // The caller may remove the folder next, so no file may still be written.
     await this.#saves.idle();
   }
 
@@ -301,7 +301,7 @@ export class Agent {
           session.close('an assignment set is missing');
           return;
         }
-        // Managers of earlier protocols know no acknowledgement, nor pieces that would need one.
+        // Managers of earlier protocols know neither acknowledgements nor the pieces that need them.
         if ((session.protocol ?? 0) >= WITH_TYPED_ASSIGNMENTS) {
           session.send({ type: 'assignments-ack', resultsIn: message.resultsIn });
         }
@@ -325,22 +325,22 @@ export class Agent {
     for (const part of setAside.slice(0, SET_ASIDE_NAMED_LIMIT)) {
       this.#logger.error(
         { message: message.type, ...part },
-        'a part of a manager’s message can not be read, it is left out',
+        'ignores a part of a manager’s message that cannot be read',
       );
     }
     if (setAside.length > SET_ASIDE_NAMED_LIMIT) {
       const more = setAside.length - SET_ASIDE_NAMED_LIMIT;
-      this.#logger.error({ message: message.type, more }, 'more parts were left out');
+      this.#logger.error({ message: message.type, more }, 'ignores more parts of the message');
     }
   }
 
-  /** A task that is not here and can not be read will never run. */
+  /** Rejects a task that cannot be read and is not on this node: it will never run. */
   #onUnreadable(taskId: string, problem: string): void {
     this.#reporter.report(taskId, {
       Timestamp: new Date(this.#clock.now()).toISOString(),
       State: 'rejected',
       Message: 'rejected',
-      Err: `this node can not read the task: ${problem}`,
+      Err: `this node cannot read the task: ${problem}`,
     });
   }
 
@@ -403,7 +403,7 @@ export class Agent {
 
   #onStatus(task: Task, status: TaskStatus): void {
     const controller = this.#tasks.get(task.ID);
-    if (controller === undefined) return; // On its way out.
+    if (controller === undefined) return; // It is being removed.
     this.#storage.putTask(controller.record);
     this.#reporter.report(task.ID, status);
   }
@@ -411,7 +411,7 @@ export class Agent {
   #logLines(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
     const controller = this.#tasks.get(taskId);
     if (controller === undefined) throw new Error(`Task ${taskId} is not on this node.`);
-    // A follower that comes before the task has logs waits for them.
+    // A reader that follows waits until the task has logs.
     const ready = options.follow ? controller.untilPrepared() : Promise.resolve();
     return lateLines(ready, () =>
       controller.hasLogs ? this.#options.runtime.logs(taskId, options) : undefined,
@@ -428,14 +428,14 @@ export class Agent {
     };
   }
 
-  /** Empty when it is no address: the manager then takes the one that it sees. */
+  /** The data path address; empty when it is not an IP address, so that the manager takes the one that it sees. */
   #dataPathAddr(): string {
     const { dataPathAddr } = this.#options;
     const address = parseIpAddress(dataPathAddr) ?? '';
     if (address === '' && dataPathAddr !== '') {
       this.#logger.error(
         { dataPathAddr },
-        'the data path address is no IP address, it is left out',
+        'ignores the data path address, which is not an IP address',
       );
     }
     return address;
@@ -460,7 +460,7 @@ export class Agent {
   }
 }
 
-/** Lines of a log that is opened once `ready` resolves. Unlike a generator's, its `return` never waits. */
+/** Lines of a log, which it opens once `ready` resolves. Unlike a generator's, its `return` never waits. */
 function lateLines(
   ready: Promise<void>,
   open: () => AsyncIterable<LogLine> | undefined,

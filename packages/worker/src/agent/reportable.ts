@@ -18,8 +18,8 @@ import {
 } from '@swarm/api';
 import { DESCRIPTION_LIMIT_BYTES, LOG_PIECE_LIMIT_BYTES, Msgpack } from '@swarm/api/wire';
 
-// What a host or an engine says of itself is not ours to trust: a manager refuses a message that breaks
-// the contract of the wire, and would refuse it again in every session. So it is mended here.
+// What a host or an engine reports may break the contract of the wire. A manager would refuse such a message
+// in every session, so these functions repair it first.
 
 const { tryRead } = shape;
 const shortText = shape.cut(DESCRIPTION_TEXT_LIMIT_BYTES);
@@ -31,14 +31,14 @@ function textOf(value: unknown): string {
   return tryRead(shortText, value) ?? '';
 }
 
-/** The fields that are given; those that could not be mended are undefined. */
+/** Drops the fields that are undefined: absent, or beyond repair. */
 function given<T extends object>(fields: { readonly [K in keyof T]: T[K] | undefined }): T {
   return Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== undefined),
   ) as unknown as T;
 }
 
-/** The description as every manager takes it: texts cut, lists shortened, what is no value left out. */
+/** Returns the description as every manager accepts it: cuts texts, shortens lists, omits invalid values. */
 export function reportableDescription(description: NodeDescription): NodeDescription {
   const { Platform, Resources, Engine } = description;
   const fields = {
@@ -114,8 +114,8 @@ function pluginsOf(plugins: unknown): { readonly Type: string; readonly Name: st
 }
 
 /**
- * The status as every manager takes it. Undefined when it is nothing that a node reports: a task that was
- * given up is so by its manager's word.
+ * Returns the status as every manager accepts it. Undefined for states that only managers set (`orphaned`,
+ * `remove`), and when it is beyond repair.
  */
 export function reportableStatus(status: TaskStatus, nowMs: number): TaskStatus | undefined {
   const { State } = status;
@@ -147,13 +147,13 @@ export function reportableStatus(status: TaskStatus, nowMs: number): TaskStatus 
   return tryRead(reportedStatusShape, mended);
 }
 
-/** Estimated bytes of a status in a message, rather too many than too few. */
+/** Estimates the bytes of a status in a message, rather too many than too few. */
 export function statusCostBytes({ Message, Err = '', PortStatus }: TaskStatus): number {
   const texts = 3 * (Message.length + Err.length);
   return 1024 + texts + 1024 * (PortStatus?.Ports?.length ?? 0);
 }
 
-/** A line as every manager takes it: one that is too long comes in pieces. */
+/** Returns a line as every manager accepts it: splits one that is too long into pieces. */
 export function* reportableLines(line: LogLine, nowMs: number): Generator<LogLine> {
   const timestamp = tryRead(shape.timestamp, line.timestamp) ?? new Date(nowMs).toISOString();
   const { data } = line;

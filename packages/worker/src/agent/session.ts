@@ -19,11 +19,11 @@ const CLOSE_NORMAL = 1000;
 
 export interface AgentSessionHandler {
   /**
-   * Every message but heartbeat answers.
-   * @param setAside parts of it that could not be read and were left out
+   * Every message except heartbeat answers.
+   * @param setAside unreadable parts of it, which the message lacks
    */
   message(message: ManagerMessage, setAside: readonly SetAside[]): void;
-  /** Once, whoever ended it and whether or not it ever stood. */
+  /** Called once, whichever side ended the session, and even if it never opened. */
   closed(reason: string): void;
 }
 
@@ -65,7 +65,7 @@ export class AgentSession {
     this.#socket.on('close', (code) => this.close(`the manager closed with code ${code}`));
   }
 
-  /** What both sides speak in this session; undefined before it is open. */
+  /** The protocol of this session; undefined until it is open. */
   get protocol(): number | undefined {
     return this.#protocol;
   }
@@ -78,7 +78,10 @@ export class AgentSession {
     void this.sendAll(message);
   }
 
-  /** Sends and resolves when the socket took it all: back-pressure. False when the session is over. */
+  /**
+   * Sends, and resolves when the socket took all of it, for back-pressure; with false when the session is
+   * over.
+   */
   sendAll(message: AgentMessage): Promise<boolean> {
     return new Promise((resolve) => {
       if (this.#closed || this.#socket.readyState !== this.#socket.OPEN) {
@@ -91,12 +94,15 @@ export class AgentSession {
         resolve(false);
         return;
       }
-      // An error comes by the socket's own event, too.
+      // The socket's own event reports errors, too.
       this.#socket.send(frame, (error) => resolve(error === undefined || error === null));
     });
   }
 
-  /** Ends the session now; `closed` of the handler is called before this returns. */
+  /**
+   * Ends the session now, and calls the handler's `closed` before it returns.
+   * @param polite says goodbye, so that the manager does not count it as a failure
+   */
   close(reason: string, polite = false): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -125,8 +131,8 @@ export class AgentSession {
       if (!isBinary) throw new Error('a text frame');
       ({ message, setAside } = this.#codec.decode(bytesOf(data)));
     } catch (error) {
-      this.#logger.warn({ error: messageOf(error) }, 'malformed message of a manager');
-      this.close(`the manager sent what is no message: ${messageOf(error)}`);
+      this.#logger.warn({ error: messageOf(error) }, 'a manager sent a malformed message');
+      this.close(`the manager sent a malformed message: ${messageOf(error)}`);
       return;
     }
     if (message.type === 'heartbeat-ack') {

@@ -27,7 +27,7 @@ export class StatusReporter {
     this.#all = all;
   }
 
-  /** Sets the session to report to once it is welcomed; undefined when there is none. */
+  /** Sets the session to report to once it is welcomed; undefined without a session. */
   setSession(session: AgentSession | undefined): void {
     this.#session = session;
     this.#sequence = 0;

@@ -144,7 +144,7 @@ export interface Runtime {
    */
   stopSandbox(sandboxId: string, options: StopOptions): Promise<void>;
 
-  /** Removes a sandbox and every trace of its tasks, including the logs. Does nothing if there is none. */
+  /** Removes a sandbox and every trace of its tasks, including the logs. Does nothing if it does not exist. */
   removeSandbox(sandboxId: string): Promise<void>;
 
   /**

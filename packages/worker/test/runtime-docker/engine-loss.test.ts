@@ -85,7 +85,7 @@ if (lacks === undefined) {
           await engine.start();
           t.is((await end).kind, 'exit');
           t.is(runtime.pid(running.ID), undefined);
-          // The daemon restarts, too: what never ran has lost its network and is prepared anew.
+          // The daemon restarts, too: a task that never ran has lost its network and is prepared again.
           const next = await harness.reopen();
           const left = await next.list();
           t.deepEqual(

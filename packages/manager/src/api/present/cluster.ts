@@ -1,11 +1,14 @@
 import { type Cluster, clientVersion } from '@swarm/api';
 
-/** What `GET /swarm` shows; the join tokens come last, as in Docker. */
+/** The cluster for `GET /swarm`. The join tokens come last, as in Docker. */
 export function presentCluster(cluster: Cluster): Omit<Cluster, 'Private'> {
   return { ...presentClusterInfo(cluster), JoinTokens: cluster.JoinTokens };
 }
 
-/** What `GET /info` shows: no join tokens either. Fields are picked, so that new ones stay inside. */
+/**
+ * The cluster for `GET /info`, without join tokens. Names each field, so that a new one is not shown by
+ * accident.
+ */
 export function presentClusterInfo(cluster: Cluster): Omit<Cluster, 'Private' | 'JoinTokens'> {
   return {
     ID: cluster.ID,

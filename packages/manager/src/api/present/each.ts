@@ -1,8 +1,8 @@
 import type { SetAside, Unit } from '../../set-aside.js';
 
 /**
- * The objects of a list that match, as the API shows them. One that can not be shown is left out and named in
- * the log; it keeps nobody from seeing the others.
+ * Returns the objects of a list that match, as the API shows them. Skips and logs an object that cannot be
+ * shown, so that the others still are.
  */
 export function presentEach<T extends Unit, R>(
   aside: SetAside,

@@ -2,21 +2,21 @@ import { managerLevel } from '../../feature-level/index.js';
 import { levelOf } from '../../store/feature-levels.js';
 import type { View } from '../../store/store.js';
 
-/** The `Swarm.FeatureLevel` part of `GET /info`: ours, beside Docker's fields. */
+/** `Swarm.FeatureLevel` of `GET /info`, which Docker does not have. */
 export interface PresentedFeatureLevel {
   readonly Current: number;
-  /** The highest that any manager can. */
+  /** The highest level that any manager supports. */
   readonly Highest: number;
-  /** Managers that the level waits for. */
+  /** Managers that do not support the highest level yet. */
   readonly WaitsFor: readonly {
     readonly NodeID: string;
     readonly Hostname: string;
-    /** Absent while it has not said what it can. */
+    /** The highest level that it supports; absent until it reports one. */
     readonly Newest?: number;
   }[];
 }
 
-/** @returns undefined before there is a cluster */
+/** @returns undefined before the cluster exists */
 export function presentFeatureLevel(view: View): PresentedFeatureLevel | undefined {
   const cluster = view.cluster();
   if (cluster === undefined) return undefined;

@@ -1,6 +1,6 @@
 import type { Network } from '@swarm/api';
 
-/** A network in the shape of Docker's `/networks`, which is not the shape it is stored in. */
+/** A network in the shape of Docker's `/networks`, which differs from the stored shape. */
 export function presentNetwork(network: Network): object {
   const { Spec: spec } = network;
   return {

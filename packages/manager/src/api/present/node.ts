@@ -2,7 +2,7 @@ import type { ManagerStatus, Node } from '@swarm/api';
 import type { ManagerMember } from '../manager-access.js';
 import { presentVersion } from './version.js';
 
-/** A node as the API shows it: with its place among the managers, without its Raft id. */
+/** A node as the API shows it: with its status as a manager, without its Raft id. */
 export function presentNode(node: Node, members: readonly ManagerMember[]): Node {
   const { RaftID: _, ManagerAddr: __, ManagerStatus: ___, ...shown } = presentVersion(node);
   const member = members.find((one) => one.nodeId === node.ID);

@@ -17,7 +17,7 @@ export function presentSpec(spec: ServiceSpec): ServiceSpec {
 }
 
 export interface ServiceOptions {
-  /** Write out the defaults that hold. */
+  /** Write out the defaults that apply. */
   readonly insertDefaults?: boolean;
   /** Count the tasks. */
   readonly status?: boolean;
@@ -49,7 +49,7 @@ export function countTasks(
   const mode = modeOf(service.Spec);
   const isJob = isJobMode(mode);
   const iteration = service.JobStatus?.JobIteration.Index ?? 0;
-  // A job's tasks are wanted until they are complete; those of earlier runs count no more.
+  // A job's tasks are wanted until they are complete. Tasks of earlier runs do not count.
   const goal = isJob ? 'complete' : 'running';
   let running = 0;
   let wanted = 0;
@@ -71,7 +71,7 @@ export function countTasks(
   };
 }
 
-/** What the spec itself says; undefined where the nodes decide. */
+/** The number that the spec gives; undefined where it depends on the nodes. */
 function desiredTasks(mode: Mode): number | undefined {
   if (mode.kind === 'replicated') return mode.replicas;
   return mode.kind === 'replicated-job' ? mode.maxConcurrent : undefined;

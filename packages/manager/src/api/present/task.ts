@@ -1,9 +1,9 @@
 import { compareStates, type Task } from '@swarm/api';
 
 /**
- * A task as the API shows it: without registry credentials, and where it waits to replace one that ended,
- * with that wait. Its agent reports only that it is ready, and does not know why it may not start.
- * @param nowMs time of the store
+ * A task as the API shows it: without registry credentials, and with the wait when it waits to replace a task
+ * that ended. Its agent reports only that the task is ready, and does not know why it may not start.
+ * @param nowMs the store's time, milliseconds since the epoch
  */
 export function presentTask(task: Task, nowMs: number): Task {
   const { RegistryAuth: _, ...spec } = task.Spec;
@@ -13,7 +13,7 @@ export function presentTask(task: Task, nowMs: number): Task {
   return { ...task, Spec: spec, Status: { ...task.Status, Message: wait, Err } };
 }
 
-/** `waiting 5s before restart (2 failures in a row)`; undefined when it waits for nothing of the kind. */
+/** `waiting 5s before restart (2 failures in a row)`; undefined when no restart delay applies. */
 function restartWait({ DesiredState, Status, Restart }: Task, nowMs: number): string | undefined {
   if (Restart === undefined || DesiredState !== 'ready') return undefined;
   if (compareStates(Status.State, 'ready') > 0) return undefined;

@@ -4,7 +4,7 @@ import { momentOf } from '@swarm/http';
 import type { ClusterEvent } from '../event-feed.js';
 import type { Call, Route } from '../router.js';
 
-/** Keys Docker knows; those of containers and images match none of the cluster's events. */
+/** Docker's filter keys. Those of containers and images match no event of the cluster. */
 const KEYS = [
   'config',
   'container',
@@ -22,7 +22,7 @@ const KEYS = [
   'volume',
 ];
 const OBJECT_KINDS = ['node', 'service', 'network', 'secret', 'config'] as const;
-/** Longest line taken from the engine. */
+/** Longest line read from the engine, characters. */
 const ENGINE_LINE_LIMIT = 1024 * 1024;
 
 function matcher(filters: Filters): (event: ClusterEvent) => boolean {
@@ -41,7 +41,7 @@ function matcher(filters: Filters): (event: ClusterEvent) => boolean {
     );
 }
 
-/** `GET /events` for the cluster's events, joined with those of the node's engine. */
+/** `GET /events`: the cluster's events, together with those of the node's engine. */
 async function events(call: Call): Promise<void> {
   const { response, target, services } = call;
   const { clock, limits, closing, engine, feed } = services;
@@ -58,7 +58,7 @@ async function events(call: Call): Promise<void> {
   const put = (text: string): void => {
     if (ended.signal.aborted) return;
     response.write(text);
-    // A reader that does not read is cut off: its queue would grow for ever.
+    // Cuts off a client that does not read: its queue would grow without end.
     if (response.writableLength > limits.eventsQueued * 1024) response.destroy();
   };
   const send = (event: ClusterEvent): void => {
@@ -92,7 +92,7 @@ export const eventRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/events', on: 'node', handle: events },
 ];
 
-/** Whole lines only, so that lines of the cluster never land inside one. */
+/** Copies whole lines only, so that events of the cluster never land inside one. */
 function copyLines(source: IncomingMessage, write: (text: string) => void): void {
   let rest = '';
   source.setEncoding('utf8');

@@ -18,7 +18,7 @@ function optionsOf(query: URLSearchParams): LogOptions {
   }
   const tail = query.get('tail') ?? 'all';
   if (tail !== '' && tail !== 'all' && !/^\d{1,9}$/.test(tail)) {
-    throw new ApiError('BAD_REQUEST', `tail: "${tail}" is no number of lines; give one, or all`);
+    throw new ApiError('BAD_REQUEST', `tail: "${tail}" is not a number of lines; give one, or all`);
   }
   const since = momentOf(query, 'since');
   if (momentOf(query, 'until') !== undefined) {

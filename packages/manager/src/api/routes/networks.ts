@@ -21,7 +21,7 @@ async function list(call: Call, manager: ManagerAccess): Promise<void> {
   sendJson(call.response, [...swarm, ...(Array.isArray(local) ? local : [])]);
 }
 
-/** The cluster's network, or undefined when the engine should be asked. */
+/** The cluster's network; undefined when the request is for the engine. */
 async function ofSwarm(call: Call, manager: ManagerAccess): Promise<object | undefined> {
   if ((call.target.query.get('scope') ?? 'swarm') !== 'swarm') return undefined;
   await freshState(call.services, manager);
@@ -51,11 +51,11 @@ async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   if ((await ofSwarm(call, manager)) === undefined) return elsewhere(call);
   throw new ApiError(
     'UNIMPLEMENTED',
-    `network ${call.params.id} is the cluster's own and can not be removed`,
+    `network ${call.params.id} belongs to the cluster and cannot be removed`,
   );
 }
 
-/** Local networks are the engine's business; the cluster has only its ingress network yet. */
+/** Passes local networks to the engine. The cluster has only its ingress network so far. */
 async function create(call: Call): Promise<void> {
   const body = await call.services.bodies.read(call.request);
   const wanted = parseJson(body) as { Driver?: unknown; Scope?: unknown; Ingress?: unknown } | null;
@@ -66,7 +66,7 @@ async function create(call: Call): Promise<void> {
   }
   throw new ApiError(
     'UNIMPLEMENTED',
-    'networks can not be created yet; publish ports, so that services reach each other by way of the ' +
+    'networks cannot be created yet; publish ports, so that services reach each other through the ' +
       'ingress network',
   );
 }

@@ -30,7 +30,7 @@ function list(call: Call, manager: ManagerAccess): void {
   );
 }
 
-/** The node a request means; `self` is the node the client talks to, also when it forwarded. */
+/** The node that a request names. `self` is the node the client talks to, also when it forwards the request. */
 function target(call: Call, view: View): Node {
   const given = call.params.id!;
   if (given !== 'self') return find(view, 'node', given);
@@ -64,8 +64,8 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
 }
 
 /**
- * A node may become a manager when its program can do all that the cluster stores.
- * @throws ApiError FAILED_PRECONDITION
+ * Checks that the node's program understands everything the cluster stores, so that it may become a manager.
+ * @throws ApiError FAILED_PRECONDITION when it does not
  */
 function checkPromotion(view: View, { ID, Description }: Node): void {
   const program = Description?.Program ?? UNNAMED_PROGRAM;
@@ -74,8 +74,8 @@ function checkPromotion(view: View, { ID, Description }: Node): void {
 }
 
 /**
- * A manager may stop being one when the others that can be reached are still a majority.
- * @throws ApiError FAILED_PRECONDITION
+ * Checks that a manager may be demoted: the other managers that can be reached must still be a majority.
+ * @throws ApiError FAILED_PRECONDITION when they are not, or when the node is the last manager
  */
 export function checkDemotion(view: View, node: Node, members: readonly ManagerMember[]): void {
   const managers = [...view.managers()].filter((one) => one.Spec.Role === 'manager');
@@ -85,7 +85,7 @@ export function checkDemotion(view: View, node: Node, members: readonly ManagerM
       'attempting to demote the last manager of the swarm; promote another node first',
     );
   }
-  // Those whose demotion is under way count as gone already.
+  // Managers whose demotion is under way count as gone.
   const staying = members.filter(
     (member) =>
       member.nodeId !== node.ID && managers.some((manager) => manager.ID === member.nodeId),
@@ -102,7 +102,7 @@ export function checkDemotion(view: View, node: Node, members: readonly ManagerM
 async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   const force = flagOf(call.target.query, 'force');
   const { services } = call;
-  // The role manager gives up its tasks, and removes what is left of it in the Raft group.
+  // The role manager marks its tasks as orphaned, and removes what remains of it in the Raft group.
   await writeAgain(services, manager, (transaction) => {
     const aside = transaction.setAside('node', call.params.id!);
     if (aside !== undefined && force) {
@@ -116,7 +116,7 @@ async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   sendEmpty(call.response);
 }
 
-/** A node of which the cluster can not read what it stored: nobody knows its state, but its id. */
+/** Removes a node whose stored object cannot be read: only its id is known. */
 function removeUnreadable(
   transaction: Transaction,
   nodeId: string,
@@ -151,7 +151,7 @@ function checkRemoval(node: Node, members: readonly ManagerMember[], force: bool
 }
 
 export const nodeRoutes: readonly Route[] = [
-  // Only the leader hears of every manager, so it says which can be reached.
+  // Only the leader hears from every manager, so only it knows which can be reached.
   { method: 'GET', pattern: '/nodes', on: 'leader', handle: list },
   { method: 'GET', pattern: '/nodes/{id}', on: 'leader', handle: inspect },
   { method: 'DELETE', pattern: '/nodes/{id}', on: 'leader', handle: remove },

@@ -13,7 +13,7 @@ function unserved(kind: 'secrets' | 'configs'): never {
   );
 }
 
-/** The payload of a secret never leaves. */
+/** A secret as the API shows it: without its payload. */
 function withoutData<T extends { readonly Spec: { readonly Data?: string } }>(object: T): object {
   const { Data: _, ...spec } = object.Spec;
   return { ...object, Spec: spec };

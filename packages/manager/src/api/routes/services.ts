@@ -27,7 +27,7 @@ import { presentService } from '../present/service.js';
 import type { Call, Route } from '../router.js';
 import { checkConstraints, conflictWith, publishHolder, writtenEndpoint } from '../rules.js';
 
-/** Credentials are a few hundred bytes; they are stored with each task. */
+/** Longest credentials, characters. They take a few hundred, and each task stores them. */
 const REGISTRY_AUTH_LIMIT = 16 * 1024;
 
 function list(call: Call, manager: ManagerAccess): void {
@@ -111,8 +111,9 @@ function refuseTakenName(view: View, name: string): void {
 }
 
 /**
- * What a service asks of its hosts must be covered by the cluster's policy. A service that asked for it
- * before may still be changed in other ways, also after the policy became stricter: nodes refuse its tasks.
+ * Refuses host privileges that the cluster's policy does not allow. A service that has them already may still
+ * be changed in other ways, even after the policy became stricter: nodes refuse its tasks.
+ * @throws ApiError as `checkHostPrivileges`
  */
 function refusePrivileges(view: View, spec: ServiceSpec, present: ServiceSpec | undefined): void {
   const container = spec.TaskTemplate.ContainerSpec;
@@ -127,7 +128,10 @@ function privilegesOf(container: ContainerSpec): unknown {
   return [isHostImage(container.Image), privilegeNeeds(container)];
 }
 
-/** Who has a port of the spec, in the store or on the way to it; one that stays before one that goes. */
+/**
+ * The service that has a port of the spec, in the store or on its way there; one that keeps it comes before
+ * one that gives it up.
+ */
 function portHolder(
   call: Call,
   view: View,
@@ -156,9 +160,8 @@ function refuseTakenPort(
 }
 
 /**
- * Waits for a service that is giving up the name or the port that is asked for. With Docker both are free
- * at once, and scripts remove a service and create the next; here the old one goes when its tasks have
- * stopped.
+ * Waits for a service that is giving up the wanted name or port. With Docker both are free at once, and
+ * scripts remove a service and create the next; here the old service goes once its tasks have stopped.
  */
 async function whileLeaving(
   call: Call,
@@ -183,7 +186,7 @@ async function whileLeaving(
       closing.removeEventListener('abort', onEnd);
     };
   });
-  // When the time is up the transaction finds the name or the port taken and says why.
+  // After the time limit, the transaction finds the name or the port taken and says why.
   await within(clock, limits.removalMs, gone, () => new ApiError('TIMEOUT', ''))
     .catch(() => {})
     .finally(stop);

@@ -11,7 +11,7 @@ function inspect(call: Call, manager: ManagerAccess): void {
   if (cluster === undefined) {
     throw new ApiError(
       'NOT_IN_SWARM',
-      'This node is not a swarm manager. The cluster is being made.',
+      'This node is not a swarm manager. The cluster is being created; try again.',
     );
   }
   sendJson(call.response, presentCluster(cluster));
@@ -48,7 +48,7 @@ function noAutolock(): ApiError {
   return new ApiError(
     'UNIMPLEMENTED',
     'autolock is not served yet, so there is no unlock key; protect the state directory of each ' +
-      'manager by an encrypted disk',
+      'manager with an encrypted disk',
   );
 }
 

@@ -25,7 +25,7 @@ function list(call: Call, manager: ManagerAccess): void {
   );
 }
 
-/** By index where a filter allows it: one service's tasks must not cost a look at all tasks. */
+/** Reads by index where a filter allows it: one service's tasks must not cost a pass over all tasks. */
 function* candidates(
   view: View,
   serviceIds: readonly string[] | undefined,

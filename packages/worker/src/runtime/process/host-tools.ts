@@ -14,7 +14,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** Finds a program as execvp(3) does; undefined if there is none. */
+/** Finds a program as execvp(3) does; undefined if it does not exist. */
 export function findProgram(name: string, path: string, directory = '/'): string | undefined {
   if (name.includes('/')) {
     const file = isAbsolute(name) ? name : resolve(directory, name);

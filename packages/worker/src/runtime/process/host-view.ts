@@ -55,7 +55,7 @@ export class HostView {
   }
 
   /**
-   * Path of the namespace's file, for nsenter(1). Makes the view if there is none.
+   * Path of the namespace's file, for nsenter(1). Makes the view if it does not exist.
    * @throws RuntimeError `failed` when the kernel does not allow it
    */
   path(): Promise<string> {
