@@ -147,7 +147,13 @@ export function agentMessages(known: Knowledge): AgentMessages {
     log: fc.record({
       type: fc.constant('log'),
       subscription,
-      lines: fc.array(fc.record({ taskId, stream, timestamp: time, data }), { maxLength: 4 }),
+      lines: fc.array(
+        fc.record(
+          { taskId, stream, timestamp: time, data, partial: fc.boolean(), position: word },
+          { requiredKeys: ['taskId', 'stream', 'timestamp', 'data'] },
+        ),
+        { maxLength: 4 },
+      ),
     }),
     'log-end': fc.record(
       { type: fc.constant('log-end'), subscription, error: word },

@@ -78,6 +78,27 @@ export const INVARIANTS: readonly Invariant[] = [
       ),
   },
   {
+    name: 'revisions are of services that exist, and a service has the one that it is at',
+    check: (state) => {
+      const services = new Set(state.of('service').map(({ ID }) => ID));
+      const numbers = new Set(
+        state.of('revision').map(({ ServiceID, Number: number }) => `${ServiceID} ${number}`),
+      );
+      return [
+        ...state
+          .of('revision')
+          .filter(({ ServiceID }) => !services.has(ServiceID))
+          .map(({ ID, ServiceID }) => `revision ${ID} is of service ${ServiceID}`),
+        ...state
+          .of('service')
+          .filter(
+            ({ ID, Revisions: at }) => at !== undefined && !numbers.has(`${ID} ${at.Current}`),
+          )
+          .map(({ ID, Revisions: at }) => `service ${ID} is at revision ${at?.Current}`),
+      ];
+    },
+  },
+  {
     name: 'tasks refer to services and nodes that exist, or have ended',
     check: (state) => {
       const services = new Set(state.of('service').map(({ ID }) => ID));

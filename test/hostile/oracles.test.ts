@@ -1,4 +1,4 @@
-import type { Cluster, Node, Service, Task } from '@swarm/api';
+import type { Cluster, Node, Revision, Service, Task } from '@swarm/api';
 import type { Kind, Objects } from '@swarm/manager';
 import test from 'ava';
 import { takeAnswer } from './answers.js';
@@ -61,6 +61,15 @@ const service = (change: object): Stored => ({
   kind: 'service',
   object: { ...SERVICE, ...change },
 });
+const revision = (change: object): Stored => ({
+  kind: 'revision',
+  object: {
+    ...{ ID: ID('r'), ...META },
+    ...{ ServiceID: SERVICE.ID, Number: 1, Spec: SERVICE.Spec, SpecVersion: { Index: 1 } },
+    ...{ Cause: 'create', StartedAt: TIME },
+    ...change,
+  } as Revision,
+});
 const status = (change: object): Stored => task({ Status: { ...TASK.Status, ...change } });
 
 /** States that break each invariant. */
@@ -79,6 +88,10 @@ const BROKEN: Readonly<Record<string, readonly State[]>> = {
   ],
   'names are unique': [
     state(service({ ID: ID('u'), Spec: { ...SERVICE.Spec, Name: 'WEB' }, Endpoint: { Spec: {} } })),
+  ],
+  'revisions are of services that exist, and a service has the one that it is at': [
+    state(service({ Revisions: { Current: 2, Last: 2 } }), revision({ Number: 1 })),
+    state(revision({ ServiceID: ID('x') })),
   ],
   'tasks refer to services and nodes that exist, or have ended': [
     state(task({ ServiceID: ID('x') })),

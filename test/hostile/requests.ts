@@ -300,6 +300,30 @@ function requestBodies(
       fc.record({ Name: text, Driver: fc.constantFrom('overlay', 'bridge'), Labels: labels }),
     ),
     secret: json(fc.record({ Name: text, Labels: labels, Data: text })),
+    logs: json(
+      fc.record(
+        {
+          selector: fc.record(
+            { serviceIds: fc.array(id, { maxLength: 2 }), taskIds: fc.array(id, { maxLength: 2 }) },
+            { requiredKeys: [] },
+          ),
+          options: fc.record({
+            follow: fc.boolean(),
+            stdout: fc.boolean(),
+            stderr: fc.boolean(),
+            tail: fc.constantFrom(-1, 0, 5),
+          }),
+          resume: fc.array(
+            fc.record({
+              taskId: id,
+              stdout: fc.record({ timestamp: text, pieces: fc.nat(9), position: text }),
+            }),
+            { maxLength: 3 },
+          ),
+        },
+        { requiredKeys: ['selector', 'options'] },
+      ),
+    ),
     certificate: json(
       fc.record(
         {

@@ -10,6 +10,7 @@ export type BodyKind =
   | 'secret'
   | 'certificate'
   | 'member'
+  | 'logs'
   | 'backup';
 
 /** A path and method of port 2377. */
@@ -66,6 +67,7 @@ export const API_SURFACE: readonly SurfaceRoute[] = [
     body: 'none',
     query: ['follow', 'stdout', 'stderr', 'tail', 'since'],
   },
+  { method: 'POST', pattern: '/x/logs', body: 'logs' },
   { method: 'GET', pattern: '/nodes', body: 'none', query: ['filters'] },
   { method: 'GET', pattern: '/nodes/{id}', body: 'none' },
   { method: 'DELETE', pattern: '/nodes/{id}', body: 'none', query: ['force'] },
@@ -97,6 +99,14 @@ export const API_SURFACE: readonly SurfaceRoute[] = [
   { method: 'DELETE', pattern: '/configs/{id}', body: 'none' },
   { method: 'POST', pattern: '/configs/{id}/update', body: 'secret', query: ['version'] },
   { method: 'GET', pattern: '/events', body: 'none', query: ['since', 'until', 'filters'] },
+  { method: 'GET', pattern: '/x/services/{id}/history', body: 'none' },
+  {
+    method: 'POST',
+    pattern: '/x/services/{id}/rollback',
+    body: 'none',
+    query: ['version', 'to'],
+  },
+  { method: 'POST', pattern: '/x/services/{id}/resume', body: 'none', query: ['version'] },
   { method: 'GET', pattern: '/x/backup', body: 'none', query: ['stale'] },
   {
     method: 'POST',

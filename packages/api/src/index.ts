@@ -15,6 +15,7 @@ export * from './objects/needs.js';
 export * from './objects/node.js';
 export * from './objects/others.js';
 export * from './objects/raft.js';
+export * from './objects/revision.js';
 export * from './objects/service.js';
 export * from './objects/task.js';
 export * from './program.js';
@@ -59,6 +60,7 @@ export * from './shapes/common.js';
 export * from './shapes/mesh.js';
 export * from './shapes/node.js';
 export * from './shapes/others.js';
+export * from './shapes/revision.js';
 export * from './shapes/service.js';
 export * from './shapes/task.js';
 /** The combinators that shapes are built from: `shape.record`, `shape.text`. */

@@ -31,6 +31,7 @@ function service(states: readonly TaskState[], rest: object = {}): ProgressState
     kind: 'service',
     running: states.filter((state) => state === 'running').length,
     wanted: states.length,
+    ended: [],
     waiting: undefined,
     tasks: states.map((state, at) => ({ place: String(at + 1), state, error: '' })),
     verify: undefined,

@@ -1,7 +1,8 @@
 import test from 'ava';
 import { FRAME_MAX_BYTES, LogFrames } from '../src/client/log-frames.js';
 import { sinceSeconds } from '../src/commands/service-logs.js';
-import { logPrefix, type PrefixOptions, showLogLine } from '../src/output/log-line.js';
+import { LogMarks, type MarkedLine } from '../src/client/log-marks.js';
+import { logPrefix, type PrefixOptions, readLogLine, showLogLine } from '../src/output/log-line.js';
 import { frame } from './support/frames.js';
 
 test('frames come out whole, however the bytes are cut', (t) => {
@@ -43,35 +44,78 @@ const OPTIONS: PrefixOptions = {
   taskName: (id) => (id === 'abcdefghijklmnop' ? 'web.1' : undefined),
   nodeName: (id) => (id === 'n1' ? 'node1' : id),
 };
-const show = (line: string, prefix: Partial<PrefixOptions> = {}, rest: object = {}) =>
-  showLogLine(line, {
-    timestamps: false,
-    details: false,
-    prefix: (details) => logPrefix(details, { ...OPTIONS, ...prefix }),
-    ...rest,
-  });
+const show = (line: string | Buffer, prefix: Partial<PrefixOptions> = {}, rest: object = {}) => {
+  const shape = { timestamps: false, details: false, ...rest };
+  const read = readLogLine(Buffer.from(line), { ...shape, details: true });
+  return read === undefined
+    ? undefined
+    : showLogLine(read, {
+        ...shape,
+        prefix: (details) => logPrefix(details, { ...OPTIONS, ...prefix }),
+      });
+};
+const shown = (...args: Parameters<typeof show>) => show(...args)?.toString();
 
 test('a line says whose it is', (t) => {
   const line = `${DETAILS} a b\n`;
-  t.is(show(line), 'web.1.abcdefghijkl@node1    | a b\n');
-  t.is(show(line, { taskIds: false }), 'web.1@node1    | a b\n');
-  t.is(show(line, { full: true }), 'web.1.abcdefghijklmnop@node1    | a b\n');
-  t.is(show(line, { taskName: () => undefined }), 'abcdefghijkl@node1    | a b\n');
+  t.is(shown(line), 'web.1.abcdefghijkl@node1    | a b\n');
+  t.is(shown(line, { taskIds: false }), 'web.1@node1    | a b\n');
+  t.is(shown(line, { full: true }), 'web.1.abcdefghijklmnop@node1    | a b\n');
+  t.is(shown(line, { taskName: () => undefined }), 'abcdefghijkl@node1    | a b\n');
+  t.is(shown(`${DETAILS} \n`), 'web.1.abcdefghijkl@node1    | \n');
 });
 
 test('time stands before the prefix, further details after it', (t) => {
   const line = `2026-01-01T00:00:00.000000000Z ${DETAILS},tag=a%20b text\n`;
   const timestamps = { timestamps: true };
   const prefix = '2026-01-01T00:00:00.000000000Z web.1.abcdefghijkl@node1    | ';
-  t.is(show(line, {}, timestamps), `${prefix}text\n`);
-  t.is(show(line, {}, { ...timestamps, details: true }), `${prefix}tag=a%20b text\n`);
+  t.is(shown(line, {}, timestamps), `${prefix}text\n`);
+  t.is(shown(line, {}, { ...timestamps, details: true }), `${prefix}tag=a%20b text\n`);
 });
 
-test('a line without details, or with bytes that decode to nothing, is shown as it is', (t) => {
-  t.is(show('plain text\n'), 'plain text\n');
-  t.is(show('100%=x text\n'), '100%=x text\n');
-  t.is(show(''), '');
-  t.is(show(`${DETAILS} \n`), 'web.1.abcdefghijkl@node1    | \n');
+test('what a task wrote comes out byte for byte', (t) => {
+  const bytes = Buffer.from([0xff, 0xc3, 0x00, 0x20, 0x80, 0x0a]);
+  const line = show(Buffer.concat([Buffer.from(`${DETAILS} `), bytes]));
+  t.deepEqual(line?.subarray(-bytes.length), bytes);
+});
+
+test('a line without details is no line of a task', (t) => {
+  for (const line of ['plain text\n', '100%=x text\n', '']) t.is(show(line), undefined);
+});
+
+const time = (second: number) => `2026-01-01T00:00:${String(second).padStart(2, '0')}.000000000Z`;
+const at = (taskId: string, second: number) => ({
+  ...{ taskId, stream: 'stdout' as const, timestamp: time(second) },
+});
+
+test('after a break each line is new once, however many have the same time', (t) => {
+  const marks = new LogMarks();
+  const accepts = (...lines: MarkedLine[]) => lines.map((line) => marks.accept(line, 1_000));
+  t.deepEqual(accepts(at('a', 1), at('b', 9), at('a', 2), at('a', 2)), [true, true, true, true]);
+  t.is(marks.broken(2_000), '2025-12-31T23:59:09.000Z');
+  t.deepEqual(
+    accepts(at('a', 1), at('a', 2), at('b', 9), at('a', 2), at('a', 2), at('c', 3), at('b', 10)),
+    [false, false, false, false, true, true, true],
+  );
+  const stderr = { ...at('c', 2), stream: 'stderr' as const };
+  marks.broken(3_000);
+  t.deepEqual(accepts(stderr), [false], 'it is older than what was asked for of this task');
+});
+
+test('the time to go on from is before all that was under way', (t) => {
+  const marks = new LogMarks();
+  t.is(marks.broken(0), undefined);
+  marks.accept(at('slow', 1), 100_000);
+  marks.accept({ ...at('fast', 1), timestamp: '2026-01-01T01:00:00.000000000Z' }, 100_000);
+  t.is(marks.broken(100_000), time(1), 'a task that is far behind is read from there');
+  t.is(marks.broken(200_000), '2026-01-01T00:59:00.000Z', 'one that fell silent is not');
+});
+
+test('with a floor, old lines of tasks that have shown none stay out', (t) => {
+  const marks = new LogMarks();
+  marks.accept(at('a', 5), 0);
+  marks.broken(0, time(4));
+  t.deepEqual([marks.accept(at('b', 3), 0), marks.accept(at('b', 4), 0)], [false, true]);
 });
 
 test('--since takes a moment, seconds, or a duration that counts back', (t) => {

@@ -2,8 +2,10 @@ import test from 'ava';
 import { type FeatureLevel, featureLevelLine } from '../src/output/feature-level.js';
 import { UsageError } from '../src/command.js';
 import { filterMap } from '../src/output/filters.js';
-import { formatObject, printRows } from '../src/output/format.js';
+import { type List, parseListFormat, parseObjectFormat } from '../src/output/format.js';
+import { alignTabs } from '../src/output/tab-stops.js';
 import { table } from '../src/output/table.js';
+import { STRING, struct } from '../src/template/types.js';
 import { goDuration, goTime, humanBytes, humanDuration } from '../src/output/time.js';
 import { recorder } from './support/recorder.js';
 
@@ -75,44 +77,125 @@ test('filters become the map of the API', (t) => {
   t.throws(() => filterMap(['name']), { instanceOf: UsageError, message: /use key=value/ });
 });
 
-test('a template takes fields, their parts and JSON', (t) => {
+test('tabs line up by runs of lines that have the cell, as in Go', (t) => {
+  t.is(alignTabs('a\tb\nlonger than ten\tc'), 'a                 b\nlonger than ten   c');
+  t.is(
+    alignTabs('a\tb\tc\nno tab at all\nd\te'),
+    'a         b         c\nno tab at all\nd         e',
+  );
+  t.is(alignTabs('é\t😀\t\n'), 'é         😀\n');
+});
+
+const ANYTHING = async () => struct('Anything', {});
+
+test('an object is printed as JSON, or by a template whose \\t and \\n are a tab and a line', async (t) => {
   const object = { ID: 'x', Spec: { Name: 'web', Empty: null }, Ports: [1] };
-  t.is(formatObject('{{.ID}} {{ .Spec.Name }}', object), 'x web');
-  t.is(formatObject('{{json .Spec}}', object), '{"Name":"web","Empty":null}');
-  t.is(formatObject('{{.Ports}}|{{.Spec.Empty}}', object), '[1]|');
-  t.is(formatObject('a\\tb\\n', object), 'a\tb\n');
-  t.is(formatObject('{{json .}}', object), JSON.stringify(object));
-  t.is(formatObject('json', object), JSON.stringify(object));
+  const print = async (format: string) => {
+    const output = recorder();
+    (await parseObjectFormat(format, ANYTHING)).print(output, object);
+    return output.out;
+  };
+  t.is(await print('{{.ID}} {{ .Spec.Name }}'), 'x web\n');
+  t.is(await print('{{json .Spec}}'), '{"Empty":null,"Name":"web"}\n');
+  t.is(await print('{{.Ports}}|{{.Spec.Empty}}'), '[1]|<no value>\n');
+  t.is(await print('a\\tb\\n{{"\\t"}}'), 'a\tb\n\t\n');
+  t.is(await print('json'), `${JSON.stringify(object)}\n`);
 });
 
-test('a template that asks for more than that, or for what is not there, is refused', (t) => {
-  for (const format of ['{{range .X}}{{end}}', '{{upper .ID}}', '{{}}'])
-    t.throws(() => formatObject(format, { ID: 'x' }), { message: /is not supported: use/ }, format);
-  for (const format of ['{{.Nope}}', '{{.ID.x}}', '{{.toString}}', '{{.constructor}}'])
-    t.throws(() => formatObject(format, { ID: 'x' }), { message: /no field/ }, format);
+test('what is not a template is refused with its place before anything is read', async (t) => {
+  const refused = async (format: string, message: string) => {
+    await t.throwsAsync(parseObjectFormat(format, ANYTHING), { instanceOf: UsageError, message });
+    await t.throwsAsync(parseListFormat(format, LIST), { instanceOf: UsageError, message });
+  };
+  await refused(
+    '{{.Spec',
+    'invalid --format: line 1, column 8: expected }} to close the action that begins at line 1, column 1',
+  );
+  await refused(
+    'x\\n{{nope .ID}}',
+    `invalid --format: line 1, column 6: function 'nope' does not exist: a field is written .nope, a string "nope"`,
+  );
+  await t.throwsAsync(parseListFormat('table {{.ID', LIST), {
+    message: /^invalid --format: line 1, column 12: expected \}\}.* begins at line 1, column 7$/,
+  });
 });
 
-test('rows are printed as a table, as chosen columns, by template or as JSON', (t) => {
+test('what an object does not have is refused with what it has', async (t) => {
+  const printer = await parseObjectFormat('{{.Nope}}', async () => struct('Pet', { Name: STRING }));
+  const error = t.throws(() => printer.print(recorder(), {}), { instanceOf: UsageError });
+  t.is(
+    error?.message,
+    "cannot apply --format: line 1, column 3: no field 'Nope' in '.Nope': Pet has Name",
+  );
+});
+
+const LIST: List = {
+  name: 'pet ls',
+  fields: { ID: 'ID', State: 'THE STATE', Name: 'NAME' },
+  hidden: ['Name'],
+  raw: { all: 'id: {{.ID}}\\nname: {{.Name}}\\n', quiet: 'id: {{.ID}}' },
+};
+
+test('rows are printed as a table, as chosen columns, by template, raw or as JSON', async (t) => {
   const rows = [
     { ID: '1', Name: 'web', State: 'up' },
     { ID: '2', Name: 'db', State: 'down' },
   ];
-  const print = (format: string | undefined) => {
+  const print = async (format?: string, quiet = false) => {
     const output = recorder();
-    printRows(output, rows, format, ['ID', 'State'], { State: 'THE STATE' });
+    (await parseListFormat(format, LIST, quiet)).print(output, rows);
     return output.out;
   };
-  t.is(print(undefined), 'ID        THE STATE\n1         up\n2         down\n');
+  const usual = 'ID        THE STATE\n1         up\n2         down\n';
+  for (const format of [undefined, '', 'table']) t.is(await print(format), usual);
   t.is(
-    print('table {{.Name}}\\t{{.State}}'),
+    await print('table {{.Name}}\\t{{.State}}'),
     'NAME      THE STATE\nweb       up\ndb        down\n',
   );
-  t.is(print('{{.Name}}'), 'web\ndb\n');
   t.is(
-    print('json'),
+    await print(
+      'table {{upper .Name}}{{if eq .ID "2"}}!{{end}}\\t{{slice .State 0 2}}\\t{{json .ID}}',
+    ),
+    'NAME      THE STATE   ID\nWEB       up          "1"\nDB!       do          "2"\n',
+  );
+  t.is(await print('{{.Name}}'), 'web\ndb\n');
+  t.is(await print('raw'), 'id: 1\nname: web\n\nid: 2\nname: db\n\n');
+  t.is(await print('raw', true), 'id: 1\nid: 2\n');
+  t.is(
+    await print('json'),
     '{"ID":"1","Name":"web","State":"up"}\n{"ID":"2","Name":"db","State":"down"}\n',
   );
-  t.throws(() => print('table {{upper .ID}}'), { message: /is not supported/ });
+  t.is(await print('{{json .}}'), await print('json'));
+  await t.throwsAsync(print('table {{.ID}}\\t{{.Nope}}'), {
+    message:
+      "invalid --format: line 1, column 18: no field 'Nope' in '.Nope': a row of 'pet ls' has ID, Name, State",
+  });
+});
+
+test('fields of a list are checked before there is a row', async (t) => {
+  const refused = ['{{.Nope}}', '{{if .Nope}}{{end}}', '{{if .ID}}{{else}}{{$.Nope}}{{end}}'];
+  const inside = [
+    '{{with .ID}}{{$.Nope}}{{end}}',
+    '{{upper (print .Nope)}}',
+    '{{.ID | print .Nope}}',
+  ];
+  for (const format of [...refused, ...inside, '{{.Nope.More}}', '{{(print $.Nope)}}'])
+    await t.throwsAsync(
+      parseListFormat(format, LIST),
+      { message: /^invalid --format.*'Nope'/ },
+      format,
+    );
+  const fine = [
+    '{{with split .ID "x"}}{{range .}}{{.}}{{end}}{{end}}',
+    '{{define "t"}}{{.Nope}}{{end}}{{.ID}}',
+  ];
+  for (const format of fine) await t.notThrowsAsync(parseListFormat(format, LIST), format);
+});
+
+test('--quiet prints ids, but not beside a format of the user’s', async (t) => {
+  const isQuiet = async (format?: string) => (await parseListFormat(format, LIST, true)).isQuiet;
+  for (const format of [undefined, '', 'table']) t.true(await isQuiet(format));
+  for (const format of ['raw', 'json', '{{.ID}}', 'table {{.ID}}']) t.false(await isQuiet(format));
 });
 
 test('the feature level says what it waits for', (t) => {

@@ -11,7 +11,7 @@ const NODES = [
 ] as unknown as Node[];
 
 function service(mode: Service['Spec']['Mode'], rest: object = {}): Service {
-  return { ID: 's', Spec: { Mode: mode }, ...rest } as unknown as Service;
+  return { ID: 's', Spec: { Name: 'web', Mode: mode }, ...rest } as unknown as Service;
 }
 
 function task(slot: number, state: TaskState, rest: object = {}): Task {
@@ -145,9 +145,12 @@ test('an update under way has not converged', async (t) => {
   t.is(tookMs, 15_000);
 });
 
+const ADVICE =
+  'to go on: swarm service update --resume web; to go back: swarm service rollback web\n';
+
 for (const [state, message] of [
-  ['paused', 'service update paused: why\n'],
-  ['rollback_paused', 'service rollback paused: why\n'],
+  ['paused', `service update paused: why\n${ADVICE}`],
+  ['rollback_paused', `service rollback paused: why\n${ADVICE}`],
   ['rollback_completed', 'service rolled back: why\n'],
 ] as const) {
   test(`an update that is ${state} is a failure`, async (t) => {
@@ -157,9 +160,69 @@ for (const [state, message] of [
   });
 }
 
+test('a pause says what tasks are made of, and a rollback where it went', async (t) => {
+  const Revisions = { Current: 3, Completed: 1, Last: 3 };
+  const paused = { ...updated('paused'), Revisions };
+  const { output } = await wait([{ service: paused, tasks: running }]);
+  t.regex(output.err, /\ntasks made meanwhile are of revision 1, which completed last\n/);
+  const back = { ...updated('rollback_completed'), Revisions: { ...Revisions, Current: 1 } };
+  const failed = await wait([{ service: back, tasks: running }]);
+  t.is(failed.output.err, 'service rolled back to revision 1: why\n');
+  const asked = await wait([{ service: back, tasks: running }], { asked: 'rollback' });
+  t.true(asked.output.out.endsWith('rolled back to revision 1\n'), asked.output.out);
+});
+
+test('whoever only scales waits for the number, and hears of the pause', async (t) => {
+  const { code, output } = await wait([{ service: updated('paused'), tasks: running }], {
+    asked: 'change',
+  });
+  t.is(code, 0);
+  t.true(output.out.includes('verify: Service s converged'));
+  t.regex(output.err, /^service update paused: why\n/);
+  const back = [{ service: updated('rollback_completed'), tasks: running }];
+  t.is((await wait(back, { asked: 'change' })).code, 0, 'it asked for no update');
+});
+
+const ends = (state: TaskState, Condition: string, rest: object = {}) =>
+  task(1, state, {
+    DesiredState: 'shutdown',
+    CreatedAt: '2026-01-01T00:00:00Z',
+    Spec: { RestartPolicy: { Condition } },
+    ...rest,
+  });
+
+for (const Condition of ['none', 'on-failure']) {
+  test(`a task that ended well and is not restarted (${Condition}) has done its work`, async (t) => {
+    const moments = [{ service: replicated(1), tasks: [ends('complete', Condition)] }];
+    const { code, output } = await wait(moments);
+    t.is(code, 0);
+    t.true(output.out.startsWith('overall progress: 1 out of 1 tasks\n'));
+    const global = [{ service: service({ Global: {} }), tasks: [ends('complete', Condition)] }];
+    t.true((await wait(global)).output.out.includes('1 out of 1 tasks'));
+  });
+}
+
+test('tasks that ended badly and are not restarted are a failure, with the reason', async (t) => {
+  const failed = ends('failed', 'none', { Status: { State: 'failed', Err: 'exit 3' } });
+  const { code, output } = await wait([
+    { service: replicated(2), tasks: [failed, task(2, 'starting')] },
+    { service: replicated(2), tasks: [failed, task(2, 'running')] },
+  ]);
+  t.is(code, 1);
+  t.is(output.err, '1 of 2 tasks ended and are not restarted: exit 3\n');
+});
+
+test('a task that is restarted after a while is waited for', async (t) => {
+  const failed = { service: replicated(1), tasks: [ends('failed', 'any')] };
+  const again = { service: replicated(1), tasks: [ends('failed', 'any'), task(1, 'ready')] };
+  const moments = [failed, ...Array.from({ length: 100 }, () => again)];
+  const { code } = await wait([...moments, { service: replicated(1), tasks: running }]);
+  t.is(code, 0);
+});
+
 test('a requested rollback is not a failure', async (t) => {
   const moments = [{ service: updated('rollback_completed'), tasks: running }];
-  const { code, output } = await wait(moments, { rollback: true });
+  const { code, output } = await wait(moments, { asked: 'rollback' });
   t.is(code, 0);
   t.is(output.err, '');
 });

@@ -264,6 +264,102 @@ test('service update --rollback stands alone', async (t) => {
   t.is(done.asked.length, 0);
 });
 
+const RESUME = `/x/services/${WEB.ID}/resume`;
+const ROLLBACK = `/x/services/${WEB.ID}/rollback`;
+const PAUSED = { State: 'paused', Message: 'update paused due to failure' };
+
+test('service update --resume goes on with what is paused, and stands alone', async (t) => {
+  const done = await command(
+    t,
+    { ...RUNNING, [`POST ${RESUME}`]: {} },
+    ...['service', 'update', '-q', '--resume', 'web'],
+  );
+  t.deepEqual([done.code, done.out], [0, 'web\n'], done.err);
+  t.is(sent(done, RESUME).query.version, '10');
+  const both = await command(
+    t,
+    RUNNING,
+    'service',
+    'update',
+    '--resume',
+    '--env-add',
+    'A=B',
+    'web',
+  );
+  t.is(both.code, 1);
+  t.regex(both.err, /may not be combined with --resume: leave out --env-add/);
+});
+
+test('service rollback --to goes to a revision by its number', async (t) => {
+  const answers = { ...RUNNING, [`POST ${ROLLBACK}`]: {} };
+  const done = await command(t, answers, 'service', 'rollback', '-d', '--to', '3', 'web');
+  t.is(done.code, 0, done.err);
+  t.deepEqual(sent(done, ROLLBACK).query, { version: '10', to: '3' });
+  const bad = await command(t, answers, 'service', 'rollback', '--to', 'v1', 'web');
+  t.is(bad.code, 1);
+  t.regex(bad.err, /--to v1: give the number of a revision/);
+});
+
+test('service history lists the revisions with what became of them', async (t) => {
+  const revision = {
+    ...{ Number: 2, IsCurrent: true, IsRollbackTarget: false, State: 'paused', Cause: 'update' },
+    ...{ CreatedAt: '2026-01-01T00:00:00Z', StartedAt: '2026-01-01T00:00:00Z' },
+    ...{ Message: PAUSED.Message, Spec: WEB.Spec },
+  };
+  const first = {
+    ...revision,
+    ...{ Number: 1, IsCurrent: false, IsRollbackTarget: true, State: 'completed', Cause: 'create' },
+    Message: undefined,
+  };
+  const answers = { 'GET /x/services/web/history': [revision, first] };
+  const done = await command(t, answers, 'service', 'history', 'web');
+  t.is(done.code, 0, done.err);
+  const lines = done.out.split('\n');
+  t.regex(lines[0]!, /^REVISION +STATE +BY +STARTED +IMAGE +MESSAGE$/);
+  t.regex(
+    lines[1]!,
+    /^2 \(current\) +paused +update +.* ago +nginx:1 +update paused due to failure$/,
+  );
+  t.regex(lines[2]!, /^1 \(rollback\) +completed +create +.* ago +nginx:1$/);
+  t.is((await command(t, answers, 'service', 'history', '-q', 'web')).out, '2\n1\n');
+  const json = await command(t, answers, 'service', 'history', '--format', 'json', 'web');
+  t.like(JSON.parse(json.out.split('\n')[0]!), { Number: 2, Spec: { Name: 'web' } });
+});
+
+test('service ls and ps show a pause, and templates keep the bare numbers', async (t) => {
+  const paused = { ...WEB, UpdateStatus: PAUSED };
+  const answers = { ...RUNNING, 'GET /services': [paused], 'GET /services/web': paused };
+  const listed = await command(t, answers, 'service', 'ls');
+  t.regex(listed.out, / 1\/2 \(update paused\) /);
+  const template = await command(t, answers, 'service', 'ls', '--format', '{{.Replicas}}');
+  t.is(template.out, '1/2\n');
+  const tasks = await command(t, answers, 'service', 'ps', 'web');
+  t.is(tasks.code, 0);
+  t.regex(tasks.err, /^service update paused: update paused due to failure\n/);
+  t.is((await command(t, answers, 'service', 'ps', '-q', 'web')).err, '');
+});
+
+test('scaling a paused service is no failure, a new image that pauses is one', async (t) => {
+  const paused = { ...WEB, UpdateStatus: PAUSED };
+  const answers = { ...RUNNING, [`GET /services/${WEB.ID}`]: paused };
+  const scaled = await command(t, answers, 'service', 'scale', '-q', 'web=2');
+  t.is(scaled.code, 0);
+  t.regex(scaled.err, /update paused/);
+  const labelled = await command(
+    t,
+    answers,
+    'service',
+    'update',
+    '-q',
+    '--label-add',
+    'a=b',
+    'web',
+  );
+  t.is(labelled.code, 0);
+  const updated = await command(t, answers, 'service', 'update', '-q', '--env-add', 'A=B', 'web');
+  t.is(updated.code, 1);
+});
+
 test('service scale scales services and jobs, each for itself', async (t) => {
   const all = { ...WEB, ID: 'all', Spec: { ...WEB.Spec, Mode: { Global: {} } } };
   const job = { ...WEB, ID: 'job', Spec: { ...WEB.Spec, Mode: { ReplicatedJob: {} } } };
@@ -301,7 +397,7 @@ const LOGS = {
 };
 
 test('service logs sends both streams where they belong, with whose they are', async (t) => {
-  const done = await command(t, LOGS, 'service', 'logs', '--tail', '5', '-f', 'web');
+  const done = await command(t, LOGS, 'service', 'logs', '--tail', '5', 'web');
   t.deepEqual(
     [done.code, done.out, done.err],
     [0, 'web.1.task1aaaaaaa@h1    | out\n', 'web.1.task1aaaaaaa@h1    | err\n'],
@@ -311,8 +407,48 @@ test('service logs sends both streams where they belong, with whose they are', a
     stderr: '1',
     details: '1',
     tail: '5',
-    follow: '1',
   });
+});
+
+const TIME = '2026-01-01T00:00:00.000000000Z';
+
+test('service logs -f names tasks that came later, and shows what the cluster says on stderr', async (t) => {
+  const later = { ...TASK, ID: 'task2bbbbbbbbbbbbbbbbbbbb', Slot: 2 };
+  const details = `${TIME} com.docker.swarm.node.id=n1,com.docker.swarm.task.id=${later.ID}`;
+  const answers = {
+    ...LOGS,
+    [`GET /tasks/${later.ID}`]: later,
+    [`GET /services/${WEB.ID}/logs`]: Buffer.concat([
+      frame(1, `${details} out\n`),
+      frame(2, `${details},com.docker.swarm.notice=1 [swarm] node h1 is away\n`),
+    ]),
+  };
+  const done = await command(t, answers, 'service', 'logs', '-f', 'web');
+  t.deepEqual(
+    [done.code, done.out, done.err],
+    [0, 'web.2.task2bbbbbbb@h1    | out\n', 'swarm: node h1 is away\n'],
+  );
+  t.deepEqual(done.asked.at(-2)?.query, {
+    ...{ stdout: '1', stderr: '1', details: '1', timestamps: '1', removed: '1' },
+    ...{ tail: 'all', follow: '1' },
+  });
+  const raw = await command(t, answers, 'service', 'logs', '-f', '--raw', '-t', 'web');
+  t.is(raw.out, `${TIME} out\n`);
+});
+
+test('service logs -f goes on after its connection broke, without a line twice', async (t) => {
+  const line = (second: number, text: string) =>
+    frame(1, `${TIME.replace('00.', `0${second}.`)} ${DETAILS} ${text}\n`);
+  const parts = [
+    // The reply ends in the middle of a line.
+    Buffer.concat([line(1, 'one'), line(2, 'two'), line(3, 'three').subarray(0, 20)]),
+    { status: 503, message: 'no leader' },
+    Buffer.concat([line(1, 'one'), line(2, 'two'), line(2, 'two too'), line(3, 'three')]),
+  ];
+  const answers = { ...LOGS, [`GET /services/${WEB.ID}/logs`]: () => parts.shift()! };
+  const done = await command(t, answers, 'service', 'logs', '-f', '--raw', 'web');
+  t.deepEqual([done.code, done.out, done.err], [0, 'one\ntwo\ntwo too\nthree\n', '']);
+  t.like(done.asked.at(-1)?.query, { tail: 'all', since: '2025-12-31T23:59:02.000Z' });
 });
 
 test('service logs --no-resolve shows ids, --raw only lines', async (t) => {

@@ -321,7 +321,7 @@ test('every flag of service update is in a table above', (t) => {
     ...named([...COMMON, ...UPDATE], UPDATE_FLAGS),
     ...NOT_IN_SPEC,
     // Tested below, and with the command.
-    ...['max-concurrent', 'rollback'],
+    ...['max-concurrent', 'resume', 'rollback'],
   ]);
   t.deepEqual(
     Object.keys(UPDATE_FLAGS).filter((flag) => !shown.has(flag)),

@@ -1,7 +1,15 @@
 import { type Logger, type PortConfig, type Service, silentLogger } from '@swarm/api';
 import test from 'ava';
 import { AddressBook, createAllocator, publishConflict } from '../src/allocator/index.js';
-import { networkDraft, nodeDraft, patch, put, serviceDraft, taskDraft } from './support/objects.js';
+import {
+  networkDraft,
+  nodeDraft,
+  patch,
+  put,
+  revisionDraft,
+  serviceDraft,
+  taskDraft,
+} from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
 import { VirtualClock } from '@swarm/sim';
 import { START_MS } from './support/start-time.js';
@@ -114,6 +122,34 @@ test('node 4096 finds no place, is reported, and gets one when a node goes', asy
   await store.transact((transaction) => transaction.remove('node', 'n0006'));
   await pass();
   t.is(store.get('node', 'n4095')?.Mesh?.Index, 7);
+});
+
+test('a task of an earlier revision publishes what that asks for, whatever the service waits for', async (t) => {
+  const { store, allocator, pass } = setup();
+  await put(store, 'service', withPorts('other', ingress(80, 9000)));
+  await put(store, 'service', {
+    ...withPorts('web', ingress(80, 8080), ingress(90), ingress(99)),
+    SpecVersion: { Index: 1 },
+  });
+  allocator.start();
+  await pass();
+  const [, chosen] = published(store.get('service', 'web')) ?? [];
+  // The next revision moves a port, drops another, and takes one that it cannot have.
+  const before = store.get('service', 'web')!;
+  await put(store, 'revision', revisionDraft('web-1', { ServiceID: 'web', Spec: before.Spec }));
+  await patch(store, 'service', 'web', (service) => ({ ...service, SpecVersion: { Index: 7 } }));
+  await setPorts(store, 'web', ingress(8000, 8080), ingress(90));
+  await pass();
+  await setPorts(store, 'web', ingress(8000, 8080), ingress(90), ingress(1, 9000));
+  await pass();
+  t.truthy(store.get('service', 'web')?.AllocationError);
+  await put(store, 'task', taskDraft('old', { ServiceID: 'web', SpecVersion: { Index: 1 } }));
+  await put(store, 'task', taskDraft('new', { ServiceID: 'web', SpecVersion: { Index: 7 } }));
+  await pass();
+  const old = store.get('task', 'old');
+  t.is(old?.Status.State, 'pending');
+  t.deepEqual(old?.Endpoint.Ports, [ingress(80, 8080), ingress(90, chosen)]);
+  t.is(store.get('task', 'new')?.Status.State, 'new');
 });
 
 // SwarmKit: TestAllocateServicePorts, TestServicePortAllocationIsRepeatable.

@@ -23,8 +23,12 @@ function setup() {
   return { clock, store, addresses, scheduler, pass: () => clock.advance(100) };
 }
 
+let lastSlot = 0;
+
+/** Each task is in a slot of its own. */
 const pending = (id: string, more: TaskPatch = {}): Draft<'task'> =>
   taskDraft(id, {
+    Slot: ++lastSlot,
     Status: {
       Timestamp: '2026-01-01T00:00:00.000Z',
       State: 'pending',
@@ -34,6 +38,7 @@ const pending = (id: string, more: TaskPatch = {}): Draft<'task'> =>
   });
 const running = (id: string, NodeID: string, more: TaskPatch = {}): Draft<'task'> =>
   taskDraft(id, {
+    Slot: ++lastSlot,
     NodeID,
     Status: { Timestamp: '2026-01-01T00:00:00.000Z', State: 'running', Message: 'started' },
     ...more,

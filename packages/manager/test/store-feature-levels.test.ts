@@ -26,6 +26,7 @@ import {
   clusterDraft,
   networkDraft,
   nodeDraft,
+  revisionDraft,
   serviceDraft,
   taskDraft,
 } from './support/objects.js';
@@ -48,7 +49,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
   }),
   service: serviceDraft(
     's1',
-    { ClientVersion: { Index: 1 } },
+    { ClientVersion: { Index: 1 }, Revisions: { Current: 2, Completed: 1, Last: 2 } },
     {
       Labels: { a: 'b' },
       TaskTemplate: {
@@ -69,10 +70,15 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
       },
     },
   ),
-  task: taskDraft('t1', { Labels: { a: 'b' } }),
+  task: taskDraft('t1', {
+    Labels: { a: 'b' },
+    Status: { ...taskDraft('t1').Status, StartedAt: '2026-01-01T00:00:00.000Z' },
+    Stop: { Reason: 'its node is drained', Moved: true },
+  }),
   network: networkDraft('net1'),
   secret: { ID: 'sec1', Spec: { Name: 'sec', Labels: { a: 'b' }, Data: 'YQ==' } },
   config: { ID: 'con1', Spec: { Name: 'con', Labels: { a: 'b' }, Data: 'YQ==' } },
+  revision: revisionDraft('rev1'),
 };
 
 const CLUSTER = { ...clusterDraft('c'), ClientVersion: { Index: 1 } };
@@ -80,6 +86,7 @@ const CLUSTER = { ...clusterDraft('c'), ClientVersion: { Index: 1 } };
 /** Stands for levels to come: real fields, each said to be new. */
 const LATER: FeatureLevels = {
   ...FEATURE_LEVELS,
+  kinds: { ...FEATURE_LEVELS.kinds, revision: 1 },
   fields: [
     ...FEATURE_LEVELS.fields,
     { kind: 'service', path: 'Spec.TaskTemplate.Networks.[].Aliases', level: 3, below: 'omit' },

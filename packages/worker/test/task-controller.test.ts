@@ -1,7 +1,14 @@
-import { isTerminal, SECOND, silentLogger, type Task, type TaskStatus } from '@swarm/api';
+import {
+  isTerminal,
+  type LogLine,
+  SECOND,
+  silentLogger,
+  type Task,
+  type TaskStatus,
+} from '@swarm/api';
 import test from 'ava';
 import { Isolation } from '../src/agent/isolation.js';
-import { DRAIN_LIMIT_MS, STARTS_AT_ONCE } from '../src/agent/limits.js';
+import { DRAIN_LIMIT_MS, LAST_LINE_WAIT_MS, STARTS_AT_ONCE } from '../src/agent/limits.js';
 import { OBJECT_KINDS } from '../src/agent/object-kinds.js';
 import { Semaphore } from '../src/agent/semaphore.js';
 import { TaskNeeds } from '../src/agent/task-needs.js';
@@ -77,7 +84,7 @@ test('A task desired ready waits there, says why, and starts when desired runnin
   const controller = bench.add('t1', { desired: 'ready' });
   await settle();
   t.is(controller.status.State, 'ready');
-  t.regex(controller.status.Message, /waiting/);
+  t.regex(controller.status.Message, /waits/);
   t.false(bench.runtime.calls.includes('start t1'));
   controller.update(makeTask('t1', { desired: 'running' }));
   await settle();
@@ -148,8 +155,88 @@ test('A task that exits with 0 is complete, with another code it failed', async 
   t.is(good.status.State, 'complete');
   t.is(good.status.ContainerStatus?.ExitCode, 0);
   t.is(bad.status.State, 'failed');
-  t.is(bad.status.Err, 'the task exited with code 3: out of luck');
+  t.is(bad.status.Err, 'exit code 3: out of luck');
   t.is(bad.status.ContainerStatus?.ExitCode, 3);
+});
+
+test('A failed task quotes the last line of its log, unless the runtime knows more', async (t) => {
+  const bench = new Bench();
+  const line = (text: string): LogLine => ({
+    taskId: 't1',
+    stream: 'stderr',
+    timestamp: '2026-01-01T00:00:00Z',
+    data: new TextEncoder().encode(text),
+  });
+  bench.runtime.lines = [
+    line('first'),
+    line('no database \u001b[31mat\u0007 db:5432\r\n'),
+    line('  '),
+  ];
+  const talks = await bench.running('t1');
+  const knows = await bench.running('t2');
+  bench.runtime.exit('t1', { kind: 'exit', code: 3 });
+  bench.runtime.exit('t2', { kind: 'exit', code: 137, signal: 'SIGKILL', error: 'out of memory' });
+  await settle();
+  t.is(talks.status.Err, 'exit code 3: no database \\x1b[31mat\\x07 db:5432');
+  t.is(knows.status.Err, 'killed by SIGKILL: out of memory');
+});
+
+test('A log that cannot be read, or not soon, does not hold up the end of a task', async (t) => {
+  const bench = new Bench();
+  const broken = await bench.running('t1');
+  const slow = await bench.running('t2');
+  bench.runtime.logs = async function* (taskId) {
+    if (taskId === 't1') throw new Error('the log driver cannot be read');
+    yield await new Promise<LogLine>(() => {});
+  };
+  bench.runtime.exit('t1', { kind: 'exit', code: 1 });
+  bench.runtime.exit('t2', { kind: 'exit', code: 2 });
+  await settle();
+  t.is(broken.status.Err, 'exit code 1');
+  t.is(slow.status.State, 'running');
+  await bench.clock.advance(LAST_LINE_WAIT_MS);
+  t.is(slow.status.Err, 'exit code 2');
+});
+
+test('The grace period, signal and reason of a stop are those that the manager sends with it', async (t) => {
+  const bench = new Bench();
+  const container = { StopGracePeriod: 2 * SECOND, StopSignal: 'SIGQUIT' };
+  const controller = await bench.running('t1', { container });
+  const stop = { Reason: 'replaced by an update', GracePeriod: 60 * SECOND, Signal: 'SIGINT' };
+  controller.update(makeTask('t1', { container, desired: 'shutdown', stop }));
+  await settle();
+  t.is(bench.runtime.calls[0], 'stop t1 60000 SIGINT');
+  t.is(controller.status.Message, 'shut down: replaced by an update');
+  t.true(
+    bench.statuses.some(
+      ({ Message }) =>
+        Message === 'stopping, with a grace period of 60000 ms: replaced by an update',
+    ),
+  );
+});
+
+test('An empty signal stands for the default one', async (t) => {
+  const bench = new Bench();
+  const container = { StopSignal: 'SIGQUIT' };
+  const controller = await bench.running('t1', { container });
+  const stop = { Reason: 'scaled down to 1', Signal: '' };
+  controller.update(makeTask('t1', { container, desired: 'remove', stop }));
+  await settle();
+  t.is(bench.runtime.calls[0], 'stop t1 10000 default');
+});
+
+test('A ready task says until when it waits for its restart', async (t) => {
+  const bench = new Bench();
+  const until = new Date(bench.clock.now() + 10_000).toISOString();
+  const restart = { Attempts: 2, Failures: 2, NotBefore: until };
+  const waiting = bench.add('t1', { desired: 'ready', restart });
+  const replacing = bench.add('t2', { desired: 'ready' });
+  await settle();
+  t.is(
+    waiting.status.Message,
+    `ready: waits until ${until} before its restart (2 failures in a row)`,
+  );
+  t.is(replacing.status.Message, 'ready: waits for the task that it replaces to stop');
 });
 
 test('An ended task releases what it holds; its logs stay until the assignment goes', async (t) => {
@@ -384,7 +471,7 @@ test('After a restart of the daemon a task that runs is taken over as it is', as
   t.deepEqual(bench.statuses, []);
   bench.runtime.exit('t1', { kind: 'exit', code: 7 });
   await settle();
-  t.is(controller.status.Err, 'the task exited with code 7');
+  t.is(controller.status.Err, 'exit code 7');
 });
 
 test('A task that died with its host is FAILED when a manager is there', async (t) => {

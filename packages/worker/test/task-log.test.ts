@@ -9,7 +9,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { isTimestamp } from '@swarm/api';
+import { isTimestamp, type LogLine } from '@swarm/api';
 import test from 'ava';
 import { until } from '@swarm/sim';
 import { LogIndex } from '../src/runtime/log/log-index.js';
@@ -218,5 +218,103 @@ test('A task that gives its log any size or time does not stop its readers', asy
   const lines = await collect(readLog(log, 't1', ALL_LOGS));
   t.deepEqual(lines.map(text), ['line\n', 'line\n']);
   for (const { timestamp } of lines) t.true(isTimestamp(timestamp), timestamp);
+  folder.remove();
+});
+
+test('A reader that comes back goes on where it was, in the middle of a time and of a line', async (t) => {
+  const { log, folder, write } = openLog();
+  const long = 'x'.repeat(LOG_LINE_LIMIT_BYTES);
+  write('stdout', 'a\nb\n', T0);
+  write('stderr', 'e\n', T0);
+  write('stdout', `c\n${long}yz\n`, T0);
+  write('stdout', 'd\n', T0 + 100);
+  const all = await collect(readLog(log, 't1', ALL_LOGS));
+  t.deepEqual(
+    all.map(({ partial }) => partial === true),
+    [false, false, false, false, true, false, false],
+  );
+  for (let at = 0; at <= all.length; at += 1) {
+    const place: { stdout?: string; stderr?: string } = { stdout: '0', stderr: '0' };
+    for (const { stream, position } of all.slice(0, at)) place[stream] = position!;
+    const rest = await collect(readLog(log, 't1', { ...ALL_LOGS, tail: 1 }, place));
+    t.deepEqual(rest.map(text), all.slice(at).map(text), `after ${at}`);
+  }
+  folder.remove();
+});
+
+test('A follower learns where a silent stream goes on, and misses nothing that it writes meanwhile', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'old\n', T0);
+  write('stderr', 'begun', T0);
+  const lines = readLog(log, 't1', { ...ALL_LOGS, follow: true, tail: 0 }, {});
+  const iterator = lines[Symbol.asyncIterator]();
+  const place: { stdout?: string; stderr?: string } = {};
+  for (let count = 0; count < 2; count += 1) {
+    const mark = (await iterator.next()).value as LogLine;
+    t.true(mark.partial && mark.data.byteLength === 0);
+    place[mark.stream] = mark.position!;
+  }
+  await iterator.return?.();
+  write('stdout', 'new\n', T0 + 100);
+  write('stderr', ' here\n', T0 + 100);
+  const rest = await collect(readLog(log, 't1', { ...ALL_LOGS, tail: 0 }, place));
+  t.deepEqual(rest.map(text).sort(), ['begun here\n', 'new\n']);
+  folder.remove();
+});
+
+test('A place beyond a file that was emptied since is its beginning', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'a long first line\n', T0);
+  truncateSync(log.path('stdout'), 0);
+  log.sample();
+  write('stdout', 'second\n', T0 + 100);
+  const lines = await collect(readLog(log, 't1', ALL_LOGS, { stdout: '18', stderr: 'no number' }));
+  t.deepEqual(lines.map(text), ['second\n']);
+  folder.remove();
+});
+
+test('Times that a reader has seen outlive the daemon', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'one\n', T0);
+  const lines = readLog(log, 't1', { ...ALL_LOGS, follow: true })[Symbol.asyncIterator]();
+  const times = [(await lines.next()).value?.timestamp];
+  write('stdout', 'two\n', T0 + 100);
+  times.push((await lines.next()).value?.timestamp);
+  await lines.return?.();
+  // The daemon dies here; the task writes on.
+  appendFileSync(log.path('stdout'), 'three\n');
+  const again = await collect(readLog(new TaskLog(folder.path, 1024 * 1024), 't1', ALL_LOGS));
+  t.deepEqual(again.map(({ timestamp }) => timestamp).slice(0, 2), times);
+  t.is(again.length, 3);
+  folder.remove();
+});
+
+test('A long line counts as one of the last lines', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', `first\n${'x'.repeat(5 * LOG_LINE_LIMIT_BYTES)}\nlast\n`);
+  for (const [tail, count] of [
+    [1, 1],
+    [2, 7],
+    [3, 8],
+  ] as const) {
+    const lines = await collect(readLog(log, 't1', { ...ALL_LOGS, tail }));
+    t.is(lines.length, count, `tail ${tail}`);
+  }
+  folder.remove();
+});
+
+test('When the index gets too long, new times stay as they were', (t) => {
+  const folder = makeFolder();
+  const index = new LogIndex(join(folder.path, 'log.index'));
+  const count = 70_000;
+  for (let at = 0; at < count; at += 1)
+    index.add({ stream: 'stdout', offset: at + 1, timeMs: T0 + at, trimmed: false });
+  const records = index.read();
+  t.true(records.length < count);
+  const newest = records.slice(-16_000);
+  t.deepEqual(
+    newest.map(({ timeMs }) => timeMs - T0),
+    newest.map((_, at) => count - newest.length + at),
+  );
   folder.remove();
 });

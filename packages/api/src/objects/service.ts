@@ -213,12 +213,26 @@ export interface ServiceEndpoint {
   readonly VirtualIPs?: readonly { readonly NetworkID: string; readonly Addr: string }[];
 }
 
+/** Where a service is among its revisions, by their numbers. */
+export interface ServiceRevisions {
+  /** The one whose roll-out is under way, paused, or ended last. */
+  readonly Current: number;
+  /** The one that completed last; absent while none did. */
+  readonly Completed?: number;
+  /** The highest number given so far. */
+  readonly Last: number;
+}
+
 export interface Service extends Meta, ClientVersioned {
   readonly Spec: ServiceSpec;
+  /** Stored below feature level 3 only. Above, the API shows here what a rollback would go to. */
   readonly PreviousSpec?: ServiceSpec;
   /** Version of the service whose spec tasks should have; see Task.SpecVersion. */
   readonly SpecVersion: ObjectVersion;
+  /** Stored below feature level 3 only. */
   readonly PreviousSpecVersion?: ObjectVersion;
+  /** Absent until the service changes for the first time (feature level 3). */
+  readonly Revisions?: ServiceRevisions;
   readonly Endpoint: ServiceEndpoint;
   readonly UpdateStatus?: UpdateStatus;
   /** Computed when listed with `status=true`; not stored. */

@@ -1,5 +1,5 @@
 import type { HostPrivileges } from './cluster.js';
-import type { Labels, Meta, ObjectVersion, Timestamp } from './common.js';
+import type { Labels, Meta, Nanoseconds, ObjectVersion, Timestamp } from './common.js';
 import type { PortConfig, TaskSpec } from './service.js';
 
 /** In order of progress. Observed state never goes back; see task-state.ts. */
@@ -53,6 +53,8 @@ export interface TaskStatus {
   readonly Address?: string;
   /** Manager's time when the state was stored. */
   readonly AppliedAt?: Timestamp;
+  /** Ours: manager's time when RUNNING was stored. Absent when the managers never saw it run. */
+  readonly StartedAt?: Timestamp;
 }
 
 export interface NetworkAttachment {
@@ -61,14 +63,32 @@ export interface NetworkAttachment {
   readonly Addresses: readonly string[];
 }
 
-/** Ours: why and since when a task waits to replace one that ended; set by the restart supervisor. */
+/** Ours: the restarts that led to a task, and how long it has to wait. */
 export interface TaskRestart {
-  /** Restarts of this slot (or node) under this SpecVersion, this one included; from 1. */
+  /**
+   * Restarts of this slot (or node) under this spec since it was last healthy, the one that made this task
+   * included. The history need not be kept to count them.
+   */
   readonly Attempts: number;
   /** Consecutive failures before this restart; 0 when the previous task ended well. */
   readonly Failures: number;
   /** The task does not start before this time. */
   readonly NotBefore: Timestamp;
+}
+
+/** Ours: why the cluster stops a task, and how; set together with a desired state beyond RUNNING. */
+export interface TaskStop {
+  /** For people, without a full stop: `its node is drained`. */
+  readonly Reason: string;
+  /**
+   * The cluster moves what the task did to another node, and the task did nothing wrong: its end is not a
+   * failure, its replacement not an attempt.
+   */
+  readonly Moved?: boolean;
+  /** Grace period of this stop, when it differs from that of the task's spec. */
+  readonly GracePeriod?: Nanoseconds;
+  /** Signal of this stop, when it differs from that of the task's spec. */
+  readonly Signal?: string;
 }
 
 export interface Task extends Meta {
@@ -95,6 +115,8 @@ export interface Task extends Meta {
    * the node can restart it without a manager. Absent means `none`.
    */
   readonly HostPrivileges?: HostPrivileges;
-  /** Only on a task that replaces one that ended by itself. */
+  /** Only where the task that it replaces, or an earlier one, ended by itself. */
   readonly Restart?: TaskRestart;
+  /** Absent while the task is wanted, and when it ended by itself. */
+  readonly Stop?: TaskStop;
 }

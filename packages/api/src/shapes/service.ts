@@ -15,6 +15,7 @@ import type {
   ServiceEndpoint,
   ServiceMode,
   ServiceModes,
+  ServiceRevisions,
   ServiceSpec,
   TaskSpec,
   UpdateConfig,
@@ -324,6 +325,9 @@ export const serviceShape = record<Service>({
   PreviousSpec: optional(serviceSpecShape),
   SpecVersion: objectVersionShape,
   PreviousSpecVersion: optional(objectVersionShape),
+  Revisions: optional(
+    record<ServiceRevisions>({ Current: count, Completed: optional(count), Last: count }),
+  ),
   Endpoint: serviceEndpointShape,
   UpdateStatus: optional(updateStatusShape),
   ServiceStatus: optional(

@@ -5,12 +5,14 @@ import type {
   TaskRestart,
   TaskState,
   TaskStatus,
+  TaskStop,
 } from '../objects/task.js';
 import {
   choice,
   cidr,
   count,
   cut,
+  duration,
   type FieldShapes,
   flag,
   ipAddress,
@@ -33,6 +35,8 @@ import { portsShape, taskSpecShape } from './service.js';
  */
 export const STATUS_MESSAGE_LIMIT_BYTES = 2 * 1024;
 export const STATUS_ERR_LIMIT_BYTES = 4 * 1024;
+/** Most bytes of the reason for a stop; a longer one is cut. */
+const STOP_REASON_LIMIT_BYTES = 1024;
 /** Most characters of a container's id. */
 export const CONTAINER_ID_LIMIT = 256;
 /** Most addresses of a task, and networks it is attached to. */
@@ -68,7 +72,10 @@ export const containerStatusShape = record<ContainerStatus>({
   ExitCode: optional(signed),
 });
 
-const REPORTED: FieldShapes<Omit<TaskStatus, 'AppliedAt'>> = {
+/** A status as its node may report it: the manager's times are the manager's. */
+type ReportedStatus = Omit<TaskStatus, 'AppliedAt' | 'StartedAt'>;
+
+const REPORTED: FieldShapes<ReportedStatus> = {
   Timestamp: timestamp,
   State: taskStateShape,
   Message: cut(STATUS_MESSAGE_LIMIT_BYTES),
@@ -81,10 +88,13 @@ const REPORTED: FieldShapes<Omit<TaskStatus, 'AppliedAt'>> = {
   Address: optional(ipAddress),
 };
 
-export const taskStatusShape = record<TaskStatus>({ ...REPORTED, AppliedAt: optional(timestamp) });
+export const taskStatusShape = record<TaskStatus>({
+  ...REPORTED,
+  AppliedAt: optional(timestamp),
+  StartedAt: optional(timestamp),
+});
 
-/** A status as its node may report it. Only the manager sets `AppliedAt`. */
-export const reportedStatusShape = record<Omit<TaskStatus, 'AppliedAt'>>({
+export const reportedStatusShape = record<ReportedStatus>({
   ...REPORTED,
   State: choice<ReportedState>(REPORTED_STATES),
 });
@@ -101,6 +111,13 @@ export const taskRestartShape = record<TaskRestart>({
   Attempts: count,
   Failures: count,
   NotBefore: timestamp,
+});
+
+export const taskStopShape = record<TaskStop>({
+  Reason: cut(STOP_REASON_LIMIT_BYTES),
+  Moved: optional(flag),
+  GracePeriod: optional(duration),
+  Signal: optional(text()),
 });
 
 export const taskShape = record<Task>({
@@ -122,4 +139,5 @@ export const taskShape = record<Task>({
   JobIteration: optional(objectVersionShape),
   Restart: optional(taskRestartShape),
   HostPrivileges: optional(hostPrivilegesShape),
+  Stop: optional(taskStopShape),
 });

@@ -20,6 +20,7 @@ import {
   choice,
   count,
   cut,
+  flag,
   list,
   literal,
   maybeIpAddress,
@@ -35,12 +36,14 @@ import {
 export const DESCRIPTION_LIMIT_BYTES = 64 * 1024;
 /** Statuses in one message. */
 export const STATUS_UPDATES_LIMIT = 1_000;
-/** Bytes of one line of a log. Runtimes cut lines at 16 KiB. */
+/** Bytes of one piece of a line of a log. Runtimes cut lines at 16 KiB. */
 export const LOG_PIECE_LIMIT_BYTES = 32 * 1024;
 /** Lines in one message. */
 export const LOG_LINES_LIMIT = 1_000;
 /** Most bytes of the reason why a log ended; longer ones are cut. */
 export const LOG_ERROR_LIMIT_BYTES = 4 * 1024;
+/** Most characters of a position in a log. */
+export const LOG_POSITION_LIMIT = 64;
 /** Most characters of a subscription's id. */
 export const SUBSCRIPTION_ID_LIMIT = 128;
 
@@ -64,6 +67,17 @@ const AGENT_LIMITS: MsgpackLimits = {
 };
 
 const subscription = text(SUBSCRIPTION_ID_LIMIT);
+/** One stream's part of a LogPlace. */
+export const logPosition = text(LOG_POSITION_LIMIT);
+
+export const logLineShape = record<LogLine>({
+  taskId: objectId,
+  stream: choice<LogLine['stream']>({ stdout: true, stderr: true }),
+  timestamp,
+  data: bytes(LOG_PIECE_LIMIT_BYTES),
+  partial: optional(flag),
+  position: optional(logPosition),
+});
 
 const agentMessage = variants<AgentMessage>({
   hello: record<AgentHello>({
@@ -94,15 +108,7 @@ const agentMessage = variants<AgentMessage>({
   log: record<AgentLog>({
     type: literal('log'),
     subscription,
-    lines: list(
-      record<LogLine>({
-        taskId: objectId,
-        stream: choice<LogLine['stream']>({ stdout: true, stderr: true }),
-        timestamp,
-        data: bytes(LOG_PIECE_LIMIT_BYTES),
-      }),
-      LOG_LINES_LIMIT,
-    ),
+    lines: list(logLineShape, LOG_LINES_LIMIT),
   }),
   'log-end': record<AgentLogEnd>({
     type: literal('log-end'),

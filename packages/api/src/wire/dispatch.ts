@@ -62,7 +62,26 @@ export interface LogLine {
   readonly stream: 'stdout' | 'stderr';
   /** RFC 3339 with nanoseconds. */
   readonly timestamp: string;
+  /** With its line feed, if it has one. At most LOG_PIECE_LIMIT_BYTES: a longer line comes in pieces. */
   readonly data: Uint8Array;
+  /** More of the same line follows, in the next piece of this task's stream. Programs before it sent none. */
+  readonly partial?: boolean;
+  /** Where the log goes on after this piece: a {@link LogPlace} of its stream. */
+  readonly position?: string;
+}
+
+/**
+ * A place in a task's log, by stream, as its runtime names it; only that runtime can read it. A stream without
+ * one begins as `LogOptions` say.
+ */
+export interface LogPlace {
+  readonly stdout?: string;
+  readonly stderr?: string;
+}
+
+/** Where the log of one task goes on. */
+export interface LogResume extends LogPlace {
+  readonly taskId: string;
 }
 
 /** At most 64 KiB of lines per message. */
@@ -156,6 +175,11 @@ export interface LogSubscribe {
    * left, so its last message may go beyond. Absent: no limit.
    */
   readonly creditBytes?: number;
+  /**
+   * Where logs go on; the options' `tail` and `since` count for the rest. Its presence, even when it is empty,
+   * says that this manager joins pieces, and takes empty ones as marks of a position.
+   */
+  readonly resume?: readonly LogResume[];
 }
 
 /** The agent may send this many more bytes of this subscription. */

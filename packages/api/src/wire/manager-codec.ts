@@ -16,6 +16,7 @@ import {
   type HeartbeatAck,
   type LogCredit,
   type LogOptions,
+  type LogResume,
   type LogSubscribe,
   type LogUnsubscribe,
   type ManagerAddress,
@@ -49,7 +50,7 @@ import {
   tryRead,
   variants,
 } from './shape.js';
-import { SUBSCRIPTION_ID_LIMIT } from './agent-codec.js';
+import { logPosition, SUBSCRIPTION_ID_LIMIT } from './agent-codec.js';
 
 /** Managers that a message names. */
 export const MANAGERS_NAMED_LIMIT = 1_000;
@@ -119,6 +120,12 @@ const logOptions = record<LogOptions>({
   since: optional(timestamp),
 });
 
+const logResume = record<LogResume>({
+  taskId: objectId,
+  stdout: optional(logPosition),
+  stderr: optional(logPosition),
+});
+
 function managerMessage(
   kinds: AssignedKindCodecs,
   setAside: SetAsideListener,
@@ -156,6 +163,7 @@ function managerMessage(
       taskIds: list(objectId),
       options: logOptions,
       creditBytes: optional(count),
+      resume: optional(list(logResume)),
     }),
     'log-credit': record<LogCredit>({ type: literal('log-credit'), subscription, bytes: count }),
     'log-unsubscribe': record<LogUnsubscribe>({ type: literal('log-unsubscribe'), subscription }),

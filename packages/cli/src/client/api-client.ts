@@ -48,6 +48,11 @@ export class ApiClient {
     this.#options = options;
   }
 
+  /** A client of another daemon, with the same credentials. */
+  at(endpoint: Endpoint): ApiClient {
+    return new ApiClient(endpoint, this.#options);
+  }
+
   get<T>(path: string, query?: Query): Promise<T> {
     return this.call<T>('GET', path, query);
   }

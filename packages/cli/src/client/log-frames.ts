@@ -11,13 +11,16 @@ export interface LogFrame {
   readonly data: Buffer;
 }
 
+/** The bytes of a reply are not what was asked for. */
+export class NotALogError extends Error {}
+
 /** Decodes the multiplexed stream, however its bytes arrive. */
 export class LogFrames {
   #rest: Buffer = Buffer.alloc(0);
 
   /**
    * Returns the frames that these bytes complete.
-   * @throws Error when the bytes are not a multiplexed stream
+   * @throws NotALogError when the bytes are not a multiplexed stream
    */
   push(chunk: Uint8Array): LogFrame[] {
     this.#rest = this.#rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#rest, chunk]);
@@ -26,7 +29,7 @@ export class LogFrames {
       const stream = streamOf(this.#rest[0]!);
       const end = FRAME_HEADER_BYTES + this.#rest.readUInt32BE(4);
       if (stream === undefined || end > FRAME_MAX_BYTES) {
-        throw new Error('the daemon sent something that is not a log stream');
+        throw new NotALogError('the daemon sent something that is not a log stream');
       }
       if (this.#rest.length < end) break;
       frames.push({ stream, data: this.#rest.subarray(FRAME_HEADER_BYTES, end) });

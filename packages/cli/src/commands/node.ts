@@ -1,9 +1,9 @@
-import type { Node, NodeSpec, Task } from '@swarm/api';
+import type { Node, NodeSpec, Task, TLSInfo } from '@swarm/api';
 import { type Command, type CommandContext, type Flags, UsageError } from '../command.js';
 import { explain } from '../explain.js';
 import { parsePairs } from '../flags/values.js';
 import { filterMap } from '../output/filters.js';
-import { printRows } from '../output/format.js';
+import { type List, parseListFormat } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { shown } from '../output/shown.js';
 import { prettyNode } from '../output/pretty-node.js';
@@ -11,14 +11,27 @@ import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
 
 interface SwarmInfo {
   readonly NodeID: string;
-  readonly Cluster?: { readonly TLSInfo?: { readonly TrustRoot?: string } };
+  readonly Cluster?: { readonly TLSInfo?: Partial<TLSInfo> };
 }
 
-const COLUMNS = ['ID', 'Hostname', 'Status', 'Availability', 'ManagerStatus', 'EngineVersion'];
-const HEADINGS = {
-  ManagerStatus: 'MANAGER STATUS',
-  TLSStatus: 'TLS STATUS',
-  EngineVersion: 'ENGINE VERSION',
+const LIST: List = {
+  name: 'node ls',
+  fields: {
+    ID: 'ID',
+    Hostname: 'HOSTNAME',
+    Status: 'STATUS',
+    Availability: 'AVAILABILITY',
+    ManagerStatus: 'MANAGER STATUS',
+    EngineVersion: 'ENGINE VERSION',
+    TLSStatus: 'TLS STATUS',
+    // Has no heading in Docker's tables either.
+    Self: '',
+  },
+  hidden: ['TLSStatus', 'Self'],
+  raw: {
+    all: 'node_id: {{.ID}}\\nhostname: {{.Hostname}}\\nstatus: {{.Status}}\\navailability: {{.Availability}}\\nmanager_status: {{.ManagerStatus}}\\n',
+    quiet: 'node_id: {{.ID}}',
+  },
 };
 
 const LS: Command = {
@@ -27,7 +40,7 @@ const LS: Command = {
   about: 'List the nodes of the cluster.',
   flags: {
     filter: { type: 'list', short: 'f', about: 'filter output by key=value' },
-    format: { type: 'string', about: 'json, or a template with {{.Field}}' },
+    format: { type: 'string', about: 'json, table, raw or a Go template' },
     quiet: { type: 'boolean', short: 'q', about: 'only show ids' },
   },
   least: 0,
@@ -37,14 +50,15 @@ const LS: Command = {
     { line: "node ls --format '{{.Hostname}} {{.Status}}'", about: 'two fields per line' },
   ],
   async run({ args, client, output }) {
+    const printer = await parseListFormat(args.string('format'), LIST, args.boolean('quiet'));
     const nodes = await client.get<Node[]>('/nodes', { filters: filterMap(args.list('filter')) });
     const { Swarm: swarm } = await client.get<{ Swarm: SwarmInfo }>('/info');
     const self = swarm.NodeID;
-    const trustRoot = swarm.Cluster?.TLSInfo?.TrustRoot;
+    const ofCluster = swarm.Cluster?.TLSInfo;
     const sorted = [...nodes].sort((a, b) =>
       hostname(a).localeCompare(hostname(b), 'en', { numeric: true }),
     );
-    if (args.boolean('quiet')) {
+    if (printer.isQuiet) {
       for (const node of sorted) output.line(shown(node.ID));
       return 0;
     }
@@ -55,13 +69,12 @@ const LS: Command = {
       Status: capital(node.Status.State),
       Availability: capital(node.Spec.Availability),
       ManagerStatus: managerStatus(node),
-      TLSStatus: tlsStatus(node, trustRoot),
+      TLSStatus: tlsStatus(node, ofCluster),
       EngineVersion: node.Description?.Engine.EngineVersion ?? '',
     }));
-    const format = args.string('format');
-    const marked = rows.map((row) => (row.Self ? { ...row, ID: `${row.ID} *` } : row));
-    const isTable = format === undefined || format.startsWith('table');
-    printRows(output, isTable ? marked : rows, format, COLUMNS, HEADINGS);
+    printer.print(output, rows, {
+      cells: (row) => (row.Self ? { ...row, ID: `${row.ID} *` } : row),
+    });
     return 0;
   },
 };
@@ -77,7 +90,12 @@ const INSPECT: Command = {
     { line: 'node inspect --pretty self', about: 'this node, for people' },
     { line: "node inspect -f '{{.Status.Addr}}' worker1", about: 'one field' },
   ],
-  run: (context) => inspectAll(context, (name) => getNode(context, name), prettyNode),
+  run: (context) =>
+    inspectAll(context, {
+      read: (name) => getNode(context, name),
+      pretty: prettyNode,
+      type: async () => (await import('../output/types/node.js')).NODE,
+    }),
 };
 
 const PS: Command = {
@@ -90,10 +108,13 @@ const PS: Command = {
   examples: [{ line: 'node ps --filter desired-state=running worker1', about: 'without history' }],
   async run(context) {
     const names = context.args.positionals.length === 0 ? ['self'] : context.args.positionals;
-    const ids: Record<string, true> = {};
-    for (const name of names) ids[(await getNode(context, name)).ID] = true;
-    const filters = { ...filterMap(context.args.list('filter')), node: ids };
-    await printTasks(context, await context.client.get<Task[]>('/tasks', { filters }), Date.now());
+    const read = async () => {
+      const ids: Record<string, true> = {};
+      for (const name of names) ids[(await getNode(context, name)).ID] = true;
+      const filters = { ...filterMap(context.args.list('filter')), node: ids };
+      return context.client.get<Task[]>('/tasks', { filters });
+    };
+    await printTasks(context, read, Date.now);
     return 0;
   },
 };
@@ -249,11 +270,14 @@ function managerStatus(node: Node): string {
   return node.ManagerStatus.Leader === true ? 'Leader' : capital(node.ManagerStatus.Reachability);
 }
 
-/** Whether the node's certificate was issued by the root that the cluster now trusts. */
-function tlsStatus(node: Node, trustRoot: string | undefined): string {
-  const own = node.Description?.TLSInfo?.TrustRoot;
-  if (own === undefined || trustRoot === undefined) return 'Unknown';
-  return own === trustRoot ? 'Ready' : 'Needs Rotation';
+/** Whether the node's certificate was issued by the root that the cluster now trusts; `Unknown` if either does not say. */
+function tlsStatus(node: Node, ofCluster: Partial<TLSInfo> | undefined): string {
+  const own = node.Description?.TLSInfo;
+  if (own?.TrustRoot === undefined || ofCluster?.TrustRoot === undefined) return 'Unknown';
+  const isSame = (['TrustRoot', 'CertIssuerSubject', 'CertIssuerPublicKey'] as const).every(
+    (field) => own[field] === ofCluster[field],
+  );
+  return isSame ? 'Ready' : 'Needs Rotation';
 }
 
 function capital(word: string): string {

@@ -1,10 +1,24 @@
-import type { Node, Service, Task } from '@swarm/api';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Service, Task } from '@swarm/api';
+import { parseHostPort } from '@swarm/api/client';
 import { type ApiClient, DaemonError, type Query } from '../client/api-client.js';
-import { LogFrames } from '../client/log-frames.js';
+import { followLog, type LogFollowerOptions } from '../client/log-follower.js';
+import { type LogFrame, LogFrames } from '../client/log-frames.js';
+import { LogMarks } from '../client/log-marks.js';
 import { type Command, UsageError } from '../command.js';
 import { parseDuration } from '../flags/values.js';
+import {
+  isNotice,
+  type LogDetails,
+  logPrefix,
+  nodeIdOf,
+  type ReadLogLine,
+  readLogLine,
+  showLogLine,
+  taskIdOf,
+} from '../output/log-line.js';
 import type { Output } from '../output/output.js';
-import { logPrefix, type PrefixOptions, showLogLine } from '../output/log-line.js';
+import { LogNames } from './log-names.js';
 
 /** `service logs`: prints the lines of all tasks of a service (or of one task), each with its task as prefix. */
 export const LOGS: Command = {
@@ -43,39 +57,54 @@ export const LOGS: Command = {
     const raw = args.boolean('raw');
     const details = args.boolean('details');
     const timestamps = args.boolean('timestamps');
+    const follow = args.boolean('follow');
     const target = await find(client, name);
     if (target.tty && !raw)
       throw new UsageError(
         'the log of a service with --tty is a single stream: add --raw to see it',
       );
+    // To go on after a break, a follower needs to know whose each line is, and when it was written.
+    const sent = {
+      timestamps: timestamps || (follow && !target.tty),
+      details: details || !raw || (follow && !target.tty),
+    };
     const query = {
       stdout: 1,
       stderr: 1,
-      // The details are needed for the prefixes.
-      details: details || !raw ? 1 : undefined,
+      details: sent.details ? 1 : undefined,
       tail,
-      follow: args.boolean('follow') ? 1 : undefined,
-      timestamps: timestamps ? 1 : undefined,
+      follow: follow ? 1 : undefined,
+      timestamps: sent.timestamps ? 1 : undefined,
       since: since === undefined ? undefined : sinceSeconds(since, Date.now()),
+      // We show tasks that have no name any more.
+      removed: follow ? 1 : undefined,
     };
-    const names = raw
-      ? undefined
-      : await namesOf(client, target.taskQuery, {
-          resolve: !args.boolean('no-resolve'),
-          taskIds: !args.boolean('no-task-ids'),
-          full: args.boolean('no-trunc'),
-        });
-    const show =
-      names === undefined
-        ? (line: Buffer) => line
-        : (line: Buffer) =>
-            showLogLine(line.toString(), {
-              timestamps,
-              details,
-              prefix: (of) => logPrefix(of, names),
-            });
-    const stream = await client.stream(target.path, query);
-    return target.tty ? copy(stream, output) : print(stream, output, show);
+    const source = {
+      ...{ path: target.path, query, follow },
+      clients: () => managersAt(client, follow),
+      mention: (message: string) => output.error(`swarm: ${message}`),
+      time: { now: () => performance.now(), pause: (ms: number) => delay(ms) },
+    };
+    if (target.tty) {
+      const resume = () => ({ ...query, tail: '0', since: undefined });
+      const decode = (response: AsyncIterable<Buffer>) => response;
+      for await (const chunk of followLog({ ...source, resume, decode })) output.write(chunk);
+      return 0;
+    }
+    const options = { timestamps, details };
+    if (raw) return print({ source, sent, output, show: (line) => showLogLine(line, options) });
+    const names = new LogNames(client, {
+      resolve: !args.boolean('no-resolve'),
+      taskIds: !args.boolean('no-task-ids'),
+      full: args.boolean('no-trunc'),
+    });
+    await names.begin(target.taskQuery);
+    const prefix = (of: LogDetails) => logPrefix(of, names);
+    return print({
+      ...{ source, sent, output },
+      learn: (of) => names.learn(taskIdOf(of), nodeIdOf(of)),
+      show: (line) => showLogLine(line, { ...options, prefix }),
+    });
   },
 };
 
@@ -119,55 +148,70 @@ export function sinceSeconds(text: string, nowMs: number): string {
   return (nowMs / 1000 - parseDuration('since', text) / 1e9).toFixed(9);
 }
 
-async function namesOf(
-  client: ApiClient,
-  taskQuery: LogTarget['taskQuery'],
-  options: { resolve: boolean; taskIds: boolean; full: boolean },
-): Promise<PrefixOptions> {
-  const tasks = new Map<string, Task>();
-  const nodes = new Map<string, string>();
-  const learn = async () => {
-    for (const task of await client.get<Task[]>('/tasks', taskQuery)) tasks.set(task.ID, task);
-    if (!options.resolve) return;
-    for (const node of await client.get<Node[]>('/nodes'))
-      nodes.set(node.ID, node.Description?.Hostname ?? node.ID);
-  };
-  await learn();
-  return {
-    ...options,
-    taskName(taskId) {
-      const task = tasks.get(taskId);
-      if (task === undefined) return undefined;
-      const place = task.Slot > 0 ? String(task.Slot) : (task.NodeID ?? '');
-      return `${options.resolve ? task.ServiceName : task.ServiceID}.${place}`;
-    },
-    nodeName: (nodeId) => nodes.get(nodeId) ?? nodeId,
-  };
+/** The daemon itself and, for one at an address, the other managers. */
+async function managersAt(client: ApiClient, follow: boolean): Promise<readonly ApiClient[]> {
+  const { endpoint } = client;
+  if (!follow || 'socketPath' in endpoint) return [client];
+  try {
+    const info = await client.get<{ Swarm?: { RemoteManagers?: { Addr: string }[] } }>('/info');
+    const others = (info.Swarm?.RemoteManagers ?? []).flatMap(({ Addr }) => {
+      const address = parseHostPort(Addr);
+      const isSame = address?.host === endpoint.host && address.port === endpoint.port;
+      return address === undefined || isSame ? [] : [client.at({ ...endpoint, ...address })];
+    });
+    return [client, ...others];
+  } catch {
+    return [client];
+  }
 }
 
-/** Copies a terminal's output, which is one stream, unchanged. */
-async function copy(stream: AsyncIterable<Buffer>, output: Output): Promise<number> {
-  for await (const chunk of stream) output.write(chunk);
-  return 0;
+interface Printing {
+  readonly source: Omit<LogFollowerOptions<LogFrame>, 'resume' | 'decode'>;
+  /** What each line has besides its text. */
+  readonly sent: { readonly timestamps: boolean; readonly details: boolean };
+  readonly output: Output;
+  /** Called before a line is shown. */
+  readonly learn?: (details: LogDetails) => Promise<void>;
+  readonly show: (line: ReadLogLine) => Buffer;
 }
 
 /** @returns 1 if the daemon could not read every log */
-async function print(
-  stream: AsyncIterable<Buffer>,
-  output: Output,
-  show: (line: Buffer) => string | Buffer,
-): Promise<number> {
-  const frames = new LogFrames();
+async function print({ source, sent, output, learn, show }: Printing): Promise<number> {
+  const marks = new LogMarks();
+  const { now } = source.time;
+  const resume = (begun: string): Query => {
+    const since = marks.broken(now(), source.query.tail === '0' ? begun : undefined);
+    const again = { ...source.query, tail: 'all' };
+    if (since !== undefined) return { ...again, since };
+    // Without a line so far, the same is asked for again; with --tail 0, what came since it was first asked.
+    return source.query.tail === '0' ? { ...again, since: begun } : source.query;
+  };
   let code = 0;
-  for await (const chunk of stream) {
-    for (const { stream: kind, data } of frames.push(chunk)) {
-      if (kind === 'error') {
-        output.writeError(data);
-        code = 1;
-      } else if (kind === 'stderr') output.writeError(show(data));
-      else output.write(show(data));
+  for await (const { stream, data } of followLog({ ...source, resume, decode: framesOf })) {
+    if (stream === 'error') {
+      output.writeError(data);
+      code = 1;
+      continue;
     }
+    const line = readLogLine(data, sent);
+    if (line !== undefined && isNotice(line.details)) {
+      output.error(`swarm: ${line.text.toString().replace('[swarm] ', '').trimEnd()}`);
+      continue;
+    }
+    if (line !== undefined && sent.timestamps && sent.details) {
+      const mark = { taskId: taskIdOf(line.details), stream, timestamp: line.timestamp };
+      if (!marks.accept(mark, now())) continue;
+    }
+    if (line !== undefined) await learn?.(line.details);
+    const shown = line === undefined ? data : show(line);
+    if (stream === 'stderr') output.writeError(shown);
+    else output.write(shown);
   }
-  frames.end();
   return code;
+}
+
+async function* framesOf(response: AsyncIterable<Buffer>): AsyncGenerator<LogFrame> {
+  const frames = new LogFrames();
+  for await (const chunk of response) yield* frames.push(chunk);
+  frames.end();
 }

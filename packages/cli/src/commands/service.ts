@@ -7,12 +7,14 @@ import { CREATE_FLAGS, createSpec } from '../flags/service-create.js';
 import { NOT_YET_FLAGS } from '../flags/service-flags.js';
 import { UPDATE_FLAGS, updateSpec } from '../flags/service-update.js';
 import { filterMap } from '../output/filters.js';
-import { printRows } from '../output/format.js';
+import { type List, parseListFormat } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { prettyService } from '../output/pretty-service.js';
 import { shown } from '../output/shown.js';
 import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
 import { waitForService } from '../progress/wait.js';
+import { isPaused, pausedLines } from '../progress/outcome.js';
+import { HISTORY } from './service-history.js';
 import { LOGS } from './service-logs.js';
 
 const ID_WIDTH = 12;
@@ -62,18 +64,35 @@ const CREATE: Command = {
   },
 };
 
+const LIST: List = {
+  name: 'service ls',
+  fields: {
+    ID: 'ID',
+    Name: 'NAME',
+    Mode: 'MODE',
+    Replicas: 'REPLICAS',
+    Image: 'IMAGE',
+    Ports: 'PORTS',
+  },
+  raw: {
+    all: 'id: {{.ID}}\\nname: {{.Name}}\\nmode: {{.Mode}}\\nreplicas: {{.Replicas}}\\nimage: {{.Image}}\\nports: {{.Ports}}\\n',
+    quiet: 'id: {{.ID}}',
+  },
+};
+
 const LS: Command = {
   path: ['service', 'ls'],
   usage: '[OPTIONS]',
   about: 'List services.',
   flags: {
     filter: { type: 'list', short: 'f', about: 'filter output by key=value' },
-    format: { type: 'string', about: 'json, or a template with {{.Field}}' },
+    format: { type: 'string', about: 'json, table, raw or a Go template' },
     quiet: { type: 'boolean', short: 'q', about: 'only show ids' },
   },
   least: 0,
   most: 0,
   async run({ args, client, output }) {
+    const printer = await parseListFormat(args.string('format'), LIST, args.boolean('quiet'));
     const services = await client.get<Service[]>('/services', {
       status: true,
       filters: filterMap(args.list('filter')),
@@ -81,15 +100,17 @@ const LS: Command = {
     const sorted = [...services].sort((a, b) =>
       a.Spec.Name.localeCompare(b.Spec.Name, 'en', { numeric: true }),
     );
-    if (args.boolean('quiet')) {
+    if (printer.isQuiet) {
       for (const service of sorted) output.line(shown(service.ID.slice(0, ID_WIDTH)));
       return 0;
     }
+    // Scripts compare the numbers; people see that an update is paused.
+    const forPeople = printer.isDefaultTable;
     const rows = sorted.map((service) => ({
       ID: service.ID.slice(0, ID_WIDTH),
       Name: service.Spec.Name,
       Mode: modeName(service.Spec),
-      Replicas: replicasText(service),
+      Replicas: `${replicasText(service)}${forPeople ? pauseText(service) : ''}`,
       Image: (service.Spec.TaskTemplate.ContainerSpec?.Image ?? '').replace(
         /@sha256:[0-9a-f]+$/,
         '',
@@ -99,8 +120,7 @@ const LS: Command = {
         .map((port) => `*:${port.PublishedPort}->${port.TargetPort}/${port.Protocol}`)
         .join(', '),
     }));
-    const format = args.string('format');
-    printRows(output, rows, format, ['ID', 'Name', 'Mode', 'Replicas', 'Image', 'Ports'], {});
+    printer.print(output, rows);
     return 0;
   },
 };
@@ -121,13 +141,20 @@ const PS: Command = {
   ],
   async run(context) {
     const { args, client } = context;
-    const ids: Record<string, true> = {};
-    for (const name of args.positionals)
-      ids[(await client.get<Service>(`/services/${encodeURIComponent(name)}`)).ID] = true;
-    const tasks = await client.get<Task[]>('/tasks', {
-      filters: { ...filterMap(args.list('filter')), service: ids },
-    });
-    await printTasks(context, tasks, Date.now());
+    const services: Service[] = [];
+    const read = async () => {
+      for (const name of args.positionals)
+        services.push(await client.get<Service>(`/services/${encodeURIComponent(name)}`));
+      const ids = Object.fromEntries(services.map((service) => [service.ID, true as const]));
+      return client.get<Task[]>('/tasks', {
+        filters: { ...filterMap(args.list('filter')), service: ids },
+      });
+    };
+    await printTasks(context, read, Date.now);
+    if (args.boolean('quiet')) return 0;
+    for (const service of services) {
+      if (isPaused(service)) for (const line of pausedLines(service)) context.output.error(line);
+    }
     return 0;
   },
 };
@@ -141,14 +168,14 @@ const INSPECT: Command = {
   completes: ['service'],
   examples: [{ line: 'service inspect --pretty web', about: 'for people' }],
   run: (context) =>
-    inspectAll(
-      context,
-      (name) =>
+    inspectAll(context, {
+      read: (name) =>
         context.client.get<Service>(`/services/${encodeURIComponent(name)}`, {
           insertDefaults: true,
         }),
-      (service) => prettyService(service, Date.now()),
-    ),
+      pretty: (service) => prettyService(service, Date.now()),
+      type: async () => (await import('../output/types/service.js')).SERVICE,
+    }),
 };
 
 const SCALE: Command = {
@@ -192,7 +219,7 @@ const SCALE: Command = {
     if (!args.boolean('detach')) {
       const quiet = args.boolean('quiet');
       for (const id of scaled)
-        code = Math.max(code, await waitForService(client, id, output, { quiet }));
+        code = Math.max(code, await waitForService(client, id, output, { quiet, asked: 'change' }));
     }
     return code;
   },
@@ -215,13 +242,18 @@ const UPDATE: Command = {
     },
     { line: 'service update --args "--level debug" web', about: 'new arguments' },
     { line: 'service update --rollback web', about: 'back to the previous specification' },
+    { line: 'service update --resume web', about: 'go on with an update that is paused' },
   ],
   async run(context) {
     const { args, client, output } = context;
     const name = args.positionals[0]!;
     if (args.boolean('rollback')) {
-      refuseBesideRollback(args);
+      refuseBeside('rollback', args);
       return rollback(context, name);
+    }
+    if (args.boolean('resume')) {
+      refuseBeside('resume', args);
+      return resume(context, name);
     }
     const auth = registryAuth(context);
     const id = await changeService(
@@ -235,15 +267,25 @@ const UPDATE: Command = {
     );
     output.line(name);
     const quiet = args.boolean('quiet');
-    return args.boolean('detach') ? 0 : waitForService(client, id, output, { quiet });
+    if (args.boolean('detach')) return 0;
+    return waitForService(client, id, output, {
+      quiet,
+      asked: rollsOut(args) ? 'update' : 'change',
+    });
   },
 };
 
 const ROLLBACK: Command = {
   path: ['service', 'rollback'],
   usage: '[OPTIONS] SERVICE',
-  about: 'Revert a service to its previous specification.',
+  about:
+    'Revert a service to the revision that completed last, or to any that it keeps. The number of replicas stays as it is.',
   flags: {
+    to: {
+      type: 'string',
+      value: 'revision',
+      about: 'number of the revision, as "service history" shows it',
+    },
     detach: {
       type: 'boolean',
       short: 'd',
@@ -254,6 +296,10 @@ const ROLLBACK: Command = {
   least: 1,
   most: 1,
   completes: ['service'],
+  examples: [
+    { line: 'service rollback web', about: 'back to what worked before' },
+    { line: 'service rollback --to 3 web', about: 'back to revision 3' },
+  ],
   run: (context) => rollback(context, context.args.positionals[0]!),
 };
 
@@ -281,6 +327,7 @@ const RM: Command = {
 
 export const SERVICE_COMMANDS: readonly Command[] = [
   CREATE,
+  HISTORY,
   INSPECT,
   LOGS,
   LS,
@@ -316,28 +363,60 @@ async function changeService(
   }
 }
 
-async function rollback({ args, client, output }: CommandContext, name: string): Promise<number> {
+async function rollback(context: CommandContext, name: string): Promise<number> {
+  const { args, client } = context;
   const service = await client.get<Service>(`/services/${encodeURIComponent(name)}`);
-  await client.post(
-    `/services/${service.ID}/update`,
-    { version: service.Version.Index, rollback: 'previous' },
-    service.Spec,
-  );
-  output.line(name);
-  return args.boolean('detach')
-    ? 0
-    : waitForService(client, service.ID, output, { quiet: args.boolean('quiet'), rollback: true });
+  const version = service.Version.Index;
+  const to = args.string('to');
+  if (to === undefined) {
+    const query = { version, rollback: 'previous' };
+    await client.post(`/services/${service.ID}/update`, query, service.Spec);
+  } else {
+    if (!/^[1-9]\d*$/.test(to))
+      throw new UsageError(
+        `--to ${to}: give the number of a revision, as "service history" shows it`,
+      );
+    await client.post(`/x/services/${service.ID}/rollback`, { version, to });
+  }
+  return await reportRollOut(context, service, true);
 }
 
-/** Flags allowed together with `service update --rollback`. */
-const BESIDE_ROLLBACK = ['rollback', 'detach', 'quiet', 'host'];
+async function resume(context: CommandContext, name: string): Promise<number> {
+  const { client } = context;
+  const service = await client.get<Service>(`/services/${encodeURIComponent(name)}`);
+  await client.post(`/x/services/${service.ID}/resume`, { version: service.Version.Index });
+  return await reportRollOut(context, service, service.UpdateStatus?.State === 'rollback_paused');
+}
 
-function refuseBesideRollback(args: Arguments): void {
+function reportRollOut(
+  { args, client, output }: CommandContext,
+  { ID: id, Spec: { Name: name } }: Service,
+  isBack: boolean,
+): Promise<number> {
+  output.line(name);
+  if (args.boolean('detach')) return Promise.resolve(0);
+  return waitForService(client, id, output, {
+    quiet: args.boolean('quiet'),
+    asked: isBack ? 'rollback' : 'update',
+  });
+}
+
+/** Flags allowed together with `service update --rollback` or `--resume`. */
+const BESIDE = ['detach', 'quiet', 'host'];
+
+function refuseBeside(flag: 'rollback' | 'resume', args: Arguments): void {
   const other = Object.keys(UPDATE_FLAGS).find(
-    (flag) => !BESIDE_ROLLBACK.includes(flag) && args.has(flag),
+    (each) => each !== flag && !BESIDE.includes(each) && args.has(each),
   );
   if (other !== undefined)
-    throw new UsageError(`other flags may not be combined with --rollback: leave out --${other}`);
+    throw new UsageError(`other flags may not be combined with --${flag}: leave out --${other}`);
+}
+
+/** Flags of `service update` that replace no task: the command does not answer for a roll-out. */
+const REPLACES_NONE = /^(replicas|label-(add|rm)|(update|rollback)-.*|detach|quiet|host)$/;
+
+function rollsOut(args: Arguments): boolean {
+  return Object.keys(UPDATE_FLAGS).some((flag) => args.has(flag) && !REPLACES_NONE.test(flag));
 }
 
 function scaledMode(mode: ServiceMode, replicas: number): ServiceMode {
@@ -364,6 +443,11 @@ export function modeName(spec: ServiceSpec): string {
   if (spec.Mode.ReplicatedJob !== undefined) return 'replicated job';
   if (spec.Mode.GlobalJob !== undefined) return 'global job';
   return 'replicated';
+}
+
+function pauseText(service: Service): string {
+  if (!isPaused(service)) return '';
+  return service.UpdateStatus?.State === 'paused' ? ' (update paused)' : ' (rollback paused)';
 }
 
 function replicasText(service: Service): string {

@@ -1,7 +1,7 @@
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
 import type { Command } from '../command.js';
 import { type FeatureLevel, featureLevelLine } from '../output/feature-level.js';
-import { printObject } from '../output/format.js';
+import { parseObjectFormat } from '../output/format.js';
 import { shown } from '../output/shown.js';
 import { goDuration } from '../output/time.js';
 import { clientVersion, type ServerVersion, versionText } from '../version-text.js';
@@ -45,15 +45,17 @@ const INFO: Command = {
   path: ['info'],
   usage: '[OPTIONS]',
   about: 'Show the state of the daemon and its cluster.',
-  flags: { format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' } },
+  flags: { format: { type: 'string', short: 'f', about: 'json or a Go template' } },
   least: 0,
   most: 0,
   examples: [{ line: "info -f '{{.Swarm.LocalNodeState}}'", about: 'one field' }],
   async run({ args, client, output }) {
+    const format = args.string('format') ?? '';
+    const type = async () => (await import('../output/types/info.js')).INFO;
+    const printer = format === '' ? undefined : await parseObjectFormat(format, type);
     const info = await client.get<Info>('/info');
-    const format = args.string('format');
-    if (format === undefined) output.line(prettyInfo(shown(info)));
-    else printObject(output, format, info);
+    if (printer === undefined) output.line(prettyInfo(shown(info)));
+    else printer.print(output, info);
     for (const warning of shown(info.Swarm.Warnings ?? [])) output.error(`WARNING: ${warning}`);
     return 0;
   },
@@ -63,14 +65,16 @@ const VERSION_COMMAND: Command = {
   path: ['version'],
   usage: '[OPTIONS]',
   about: 'Show the versions of client and daemon.',
-  flags: { format: { type: 'string', short: 'f', about: 'a template with {{.Field}}, or json' } },
+  flags: { format: { type: 'string', short: 'f', about: 'json or a Go template' } },
   least: 0,
   most: 0,
   async run({ args, client, output }) {
+    const format = args.string('format') ?? '';
+    const type = async () => (await import('../output/types/info.js')).VERSIONS;
+    const printer = format === '' ? undefined : await parseObjectFormat(format, type);
     const server = await serverVersion(client);
-    const format = args.string('format');
-    if (format === undefined) output.line(versionText(shown(server)));
-    else printObject(output, format, { Client: clientVersion(), Server: server });
+    if (printer === undefined) output.line(versionText(shown(server)));
+    else printer.print(output, { Client: clientVersion(), Server: server });
     return 0;
   },
 };

@@ -35,6 +35,7 @@ export const UPDATE_FLAGS: Flags = withHelp({
   'cap-drop': { type: 'list', about: 'Linux capabilities to drop' },
   force: { type: 'boolean', about: 'replace all tasks even if nothing changed' },
   image: { type: 'string', about: 'service image' },
+  resume: { type: 'boolean', about: 'go on with the update or rollback that is paused' },
   rollback: { type: 'boolean', about: 'revert to the previous specification' },
   'with-registry-auth': { type: 'boolean', about: 'send registry authentication to the nodes' },
 });

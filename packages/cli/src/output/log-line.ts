@@ -3,31 +3,76 @@ import { showControls } from '@swarm/api/client';
 /** What a log line says about its origin: `com.docker.swarm.task.id` and the like. */
 export type LogDetails = Readonly<Record<string, string>>;
 
-export interface LogLineOptions {
-  /** The line begins with its time. */
-  readonly timestamps: boolean;
-  /** Keeps details other than the cluster's own in the line. */
-  readonly details: boolean;
-  /** Text that says whose line it is. */
-  readonly prefix: (details: LogDetails) => string;
+/** A line as the daemon sends it: `[TIMESTAMP ][key=value,key=value ]text`. */
+export interface ReadLogLine {
+  /** Empty when none was asked for. */
+  readonly timestamp: string;
+  /** As they were sent; empty when none were asked for. */
+  readonly packed: string;
+  readonly details: LogDetails;
+  /** What the task wrote, byte for byte. */
+  readonly text: Buffer;
 }
 
 const NODE_ID = 'com.docker.swarm.node.id';
 const TASK_ID = 'com.docker.swarm.task.id';
-const OWN = [NODE_ID, 'com.docker.swarm.service.id', TASK_ID];
+const NOTICE = 'com.docker.swarm.notice';
+const OWN = [NODE_ID, 'com.docker.swarm.service.id', TASK_ID, NOTICE];
+const SPACE = 32;
 
-/** Formats a line as the daemon sends it: `[TIMESTAMP ]key=value,key=value text`. */
-export function showLogLine(line: string, options: LogLineOptions): string {
-  const [time, rest] = options.timestamps ? firstWord(line) : ['', line];
-  const [packed, text] = firstWord(rest);
-  const details = unpack(packed);
-  if (!(TASK_ID in details)) return line;
-  const begin = `${time}${options.prefix(details)}`;
-  if (!options.details) return begin + text;
-  const others = Object.entries(details)
-    .filter(([key]) => !OWN.includes(key))
-    .map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`);
-  return `${begin}${others.join(',')} ${text}`;
+/** @param asked what the line has besides its text; undefined when the line has no such thing */
+export function readLogLine(
+  data: Buffer,
+  asked: { readonly timestamps: boolean; readonly details: boolean },
+): ReadLogLine | undefined {
+  let text = data;
+  const word = (): string => {
+    const end = text.indexOf(SPACE) + 1;
+    const found = text.toString('utf8', 0, Math.max(0, end - 1));
+    text = text.subarray(end);
+    return found;
+  };
+  const timestamp = asked.timestamps ? word() : '';
+  const packed = asked.details ? word() : '';
+  const details = asked.details ? unpack(packed) : {};
+  if (asked.details && !(TASK_ID in details)) return undefined;
+  return { timestamp, packed, details, text };
+}
+
+export function taskIdOf(details: LogDetails): string {
+  return details[TASK_ID] ?? '';
+}
+
+export function nodeIdOf(details: LogDetails): string {
+  return details[NODE_ID] ?? '';
+}
+
+/** Whether the cluster itself says this, and not a task. */
+export function isNotice(details: LogDetails): boolean {
+  return NOTICE in details;
+}
+
+export interface LogLineOptions {
+  readonly timestamps: boolean;
+  /** Keeps details other than the cluster's own in the line. */
+  readonly details: boolean;
+  /** Text that says whose line it is; absent for the line as it was sent. */
+  readonly prefix?: (details: LogDetails) => string;
+}
+
+/** The line as people see it. */
+export function showLogLine(line: ReadLogLine, options: LogLineOptions): Buffer {
+  const { timestamp, packed, details, text } = line;
+  const time = options.timestamps ? `${timestamp} ` : '';
+  let begin: string;
+  if (options.prefix === undefined) begin = options.details ? `${packed} ` : '';
+  else {
+    const others = Object.entries(details)
+      .filter(([key]) => !OWN.includes(key))
+      .map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`);
+    begin = options.prefix(details) + (options.details ? `${others.join(',')} ` : '');
+  }
+  return Buffer.concat([Buffer.from(time + begin), text]);
 }
 
 export interface PrefixOptions {
@@ -43,27 +88,19 @@ const ID_WIDTH = 12;
 
 /** `web.1.29fj0pkbmb5f@node1    | `. */
 export function logPrefix(details: LogDetails, options: PrefixOptions): string {
-  const taskId = details[TASK_ID] ?? '';
+  const taskId = taskIdOf(details);
   const shortId = options.full ? taskId : taskId.slice(0, ID_WIDTH);
   const name = options.taskName(taskId);
   const task = name === undefined ? shortId : options.taskIds ? `${name}.${shortId}` : name;
   // A host name with a line feed in it would begin another line.
-  return showControls(`${task}@${options.nodeName(details[NODE_ID] ?? '')}    | `);
-}
-
-function firstWord(text: string): [string, string] {
-  const at = text.indexOf(' ') + 1;
-  return [text.slice(0, at), text.slice(at)];
+  return showControls(`${task}@${options.nodeName(nodeIdOf(details))}    | `);
 }
 
 function unpack(packed: string): LogDetails {
-  const pairs = packed
-    .trimEnd()
-    .split(',')
-    .map((pair) => {
-      const at = pair.indexOf('=');
-      return at === -1 ? [pair, ''] : [decode(pair.slice(0, at)), decode(pair.slice(at + 1))];
-    });
+  const pairs = packed.split(',').map((pair) => {
+    const at = pair.indexOf('=');
+    return at === -1 ? [pair, ''] : [decode(pair.slice(0, at)), decode(pair.slice(at + 1))];
+  });
   return Object.fromEntries(pairs);
 }
 

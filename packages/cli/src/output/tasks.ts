@@ -1,34 +1,57 @@
 import type { Node, PortConfig, Task } from '@swarm/api';
 import type { ApiClient } from '../client/api-client.js';
 import type { CommandContext, Flags } from '../command.js';
-import { printRows } from './format.js';
+import { type List, parseListFormat } from './format.js';
 import { shown } from './shown.js';
 import { humanDuration } from './time.js';
 
 /** Flags of every command that lists tasks. */
 export const TASK_LIST_FLAGS: Flags = {
   filter: { type: 'list', short: 'f', about: 'filter output by key=value' },
-  format: { type: 'string', about: 'json, or a template with {{.Field}}' },
+  format: { type: 'string', about: 'json, table, raw or a Go template' },
   'no-resolve': { type: 'boolean', about: 'do not map ids to names' },
   'no-trunc': { type: 'boolean', about: 'do not shorten output' },
   quiet: { type: 'boolean', short: 'q', about: 'only show task ids' },
 };
 
-const COLUMNS = [
-  ...['ID', 'Name', 'Image', 'Node', 'DesiredState', 'CurrentState', 'Error', 'Ports'],
+const RAW_FIELDS = [
+  ...['id: {{.ID}}', 'name: {{.Name}}', 'image: {{.Image}}', 'node: {{.Node}}'],
+  ...['desired_state: {{.DesiredState}}', 'current_state: {{.CurrentState}}'],
+  ...['error: {{.Error}}', 'ports: {{.Ports}}'],
 ];
-const HEADINGS = { DesiredState: 'DESIRED STATE', CurrentState: 'CURRENT STATE' };
+
+const LIST: List = {
+  name: 'ps',
+  fields: {
+    ID: 'ID',
+    Name: 'NAME',
+    Image: 'IMAGE',
+    Node: 'NODE',
+    DesiredState: 'DESIRED STATE',
+    CurrentState: 'CURRENT STATE',
+    Error: 'ERROR',
+    Ports: 'PORTS',
+  },
+  raw: { all: RAW_FIELDS.map((line) => `${line}\\n`).join(''), quiet: 'id: {{.ID}}' },
+};
 
 const ID_WIDTH = 12;
 const ERROR_WIDTH = 30;
 
-/** Prints tasks for `service ps` and `node ps`: by service and slot, newest first, older ones as history. */
+/**
+ * Prints tasks for `service ps` and `node ps`: by service and slot, newest first, older ones as history.
+ * @param read finds the tasks, once the format is known to be one
+ * @param clock wall clock, for the age of states
+ */
 export async function printTasks(
   context: CommandContext,
-  tasks: readonly Task[],
-  now: number,
+  read: () => Promise<readonly Task[]>,
+  clock: () => number,
 ): Promise<void> {
   const { args, output, client } = context;
+  const printer = await parseListFormat(args.string('format'), LIST, args.boolean('quiet'));
+  const tasks = await read();
+  const now = clock();
   const sorted = [...tasks].sort(
     (a, b) =>
       a.ServiceID.localeCompare(b.ServiceID) ||
@@ -36,7 +59,7 @@ export async function printTasks(
       slotKey(a).localeCompare(slotKey(b)) ||
       b.CreatedAt.localeCompare(a.CreatedAt),
   );
-  if (args.boolean('quiet')) {
+  if (printer.isQuiet) {
     for (const task of sorted) output.line(shown(task.ID));
     return;
   }
@@ -65,7 +88,7 @@ export async function printTasks(
       Ports: hostPorts(task.Status.PortStatus?.Ports ?? []),
     };
   });
-  printRows(output, rows, args.string('format'), COLUMNS, HEADINGS);
+  printer.print(output, rows);
 }
 
 interface Names {

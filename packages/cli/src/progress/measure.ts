@@ -29,8 +29,11 @@ export interface TaskProgress {
 }
 
 export interface Progress {
+  /** Tasks that run, or have done their work: they ended well and are not restarted. */
   readonly running: number;
   readonly wanted: number;
+  /** Of each slot whose last task ended otherwise and was not replaced yet: why it ended. */
+  readonly ended: readonly string[];
   /** What the slowest task waits for. */
   readonly waiting: string | undefined;
   readonly tasks: readonly TaskProgress[];
@@ -46,17 +49,42 @@ export function measure(
     nodes.filter((node) => node.Status.State !== 'down').map((node) => [node.ID, node]),
   );
   const bySlot = furthest(tasks.filter((task) => compareStates(task.DesiredState, 'running') <= 0));
+  const over = [...lastEnded(tasks)].filter(([slot]) => !bySlot.has(slot)).map(([, task]) => task);
+  const done = [...over, ...bySlot.values()].filter(hasDoneItsWork);
   const running = [...bySlot.values()].filter(
     (task) =>
       task.Status.State === 'running' && (task.NodeID === undefined || living.has(task.NodeID)),
   ).length;
-  const wanted = service.Spec.Mode.Replicated?.Replicas ?? bySlot.size;
+  const ended = over.filter((task) => !hasDoneItsWork(task));
+  const wanted = service.Spec.Mode.Replicated?.Replicas ?? bySlot.size + over.length;
+  for (const task of over) bySlot.set(slotOf(task), task);
   return {
-    running: Math.min(running, wanted),
+    running: Math.min(running + done.length, wanted),
     wanted,
+    ended: ended.map(({ Status: { State: state, Err: error } }) => showControls(error || state)),
     waiting: waitingFor(service, [...bySlot.values()]),
     tasks: placesOf(bySlot, nodes),
   };
+}
+
+/** The last task of each slot that has ended by itself. */
+function lastEnded(tasks: readonly Task[]): Map<string, Task> {
+  const bySlot = new Map<string, Task>();
+  for (const task of tasks) {
+    const last = bySlot.get(slotOf(task));
+    if (last === undefined || last.CreatedAt <= task.CreatedAt) bySlot.set(slotOf(task), task);
+  }
+  for (const [slot, { Status, DesiredState }] of bySlot) {
+    const byItself = ['complete', 'failed', 'rejected'].includes(Status.State);
+    if (!byItself || DesiredState === 'remove') bySlot.delete(slot);
+  }
+  return bySlot;
+}
+
+/** Whether the task ended well, and its restart policy leaves it at that. */
+function hasDoneItsWork({ Status, Spec }: Task): boolean {
+  const condition = Spec?.RestartPolicy?.Condition;
+  return Status.State === 'complete' && (condition === 'none' || condition === 'on-failure');
 }
 
 export interface JobProgress {
@@ -137,7 +165,7 @@ function placesOf(bySlot: ReadonlyMap<string, Task>, nodes: readonly Node[]): Ta
 /** What the least advanced task says about itself. */
 function waitingFor(service: Service, tasks: readonly Task[]): string | undefined {
   const slowest = tasks
-    .filter((task) => task.Status.State !== 'running')
+    .filter((task) => task.Status.State !== 'running' && !hasDoneItsWork(task))
     .sort((a, b) => stageOf(a.Status.State) - stageOf(b.Status.State))[0];
   const why = slowest?.Status.Err ?? service.AllocationError;
   return why === undefined || why === '' ? undefined : showControls(why);

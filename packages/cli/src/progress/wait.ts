@@ -5,17 +5,21 @@ import type { Output } from '../output/output.js';
 import { BarsView } from './bars-view.js';
 import { LinesView } from './lines-view.js';
 import { isJob, measure, measureJob } from './measure.js';
+import { isPaused, pausedLines, toRevision } from './outcome.js';
 import type { ProgressView } from './view.js';
 
 const POLL_MS = 200;
 const DEFAULT_MONITOR_NS = 5 * SECOND;
-/** How long a job whose tasks all ended without success has to start others. */
-const JOB_IDLE_MS = 3_000;
+/** How long a service whose tasks ended without success has to start others. */
+const IDLE_MS = 3_000;
 
 export interface WaitOptions {
   readonly quiet: boolean;
-  /** The user asked for the previous specification, so a completed rollback is a success. */
-  readonly rollback?: boolean;
+  /**
+   * What the user asked for. A rollback fails an `update`; a `rollback` is meant to come to one; a `change` of
+   * numbers, labels or settings has no roll-out, so none can fail it. Default: `update`.
+   */
+  readonly asked?: 'update' | 'rollback' | 'change';
   /** Time and waiting; passed in by tests. */
   readonly now?: () => number;
   readonly sleep?: (ms: number) => Promise<void>;
@@ -24,7 +28,7 @@ export interface WaitOptions {
 /**
  * Waits until a service has converged and stayed so for its monitor period, or until a job is complete, and
  * shows the progress.
- * @returns the exit code: 1 when the update paused or was rolled back, or the job cannot complete
+ * @returns the exit code: 1 when the update paused or was rolled back, or tasks ended that are not restarted
  */
 export async function waitForService(
   client: ApiClient,
@@ -35,12 +39,12 @@ export async function waitForService(
   const { now = () => performance.now(), sleep = delay } = options;
   const view = viewOn(output, options.quiet);
   let since: number | undefined;
+  let ended: number | undefined;
   for (;;) {
     const service = await client.get<Service>(`/services/${serviceId}`);
     const update = service.UpdateStatus;
-    if (update?.State === 'paused' || update?.State === 'rollback_paused') {
-      const what = update.State === 'paused' ? 'update' : 'rollback';
-      output.error(`service ${what} paused: ${showControls(update.Message)}`);
+    if (isPaused(service) && options.asked !== 'change') {
+      for (const line of pausedLines(service)) output.error(line);
       return 1;
     }
     const tasks = await client.get<Task[]>('/tasks', {
@@ -56,7 +60,7 @@ export async function waitForService(
       if (job.active > 0 || tasks.length === 0) since = undefined;
       else {
         since ??= now();
-        if (now() - since > JOB_IDLE_MS) {
+        if (now() - since > IDLE_MS) {
           output.error(`job failed: ${job.waiting ?? 'tasks ended and will not be restarted'}`);
           return 1;
         }
@@ -71,12 +75,17 @@ export async function waitForService(
       const monitorMs = (service.Spec.UpdateConfig?.Monitor || DEFAULT_MONITOR_NS) / MS;
       const leftMs = monitorMs - (now() - since);
       if (leftMs <= 0) {
-        if (update?.State === 'rollback_completed' && options.rollback !== true) {
-          output.error(`service rolled back: ${showControls(update.Message)}`);
+        if (update?.State === 'rollback_completed' && (options.asked ?? 'update') === 'update') {
+          output.error(
+            `service rolled back${toRevision(service)}: ${showControls(update.Message)}`,
+          );
           return 1;
         }
         const text = `Service ${serviceId} converged`;
         view.show({ kind: 'service', ...progress, verify: { done: true, text } });
+        if (update?.State === 'rollback_completed' && !options.quiet)
+          output.line(`rolled back${toRevision(service)}`);
+        if (isPaused(service)) for (const line of pausedLines(service)) output.error(line);
         return 0;
       }
       const seconds = Math.ceil(leftMs / 1000);
@@ -85,6 +94,21 @@ export async function waitForService(
     } else {
       since = undefined;
       view.show({ kind: 'service', ...progress, verify: undefined });
+      if (
+        moving ||
+        progress.ended.length === 0 ||
+        progress.running + progress.ended.length < progress.wanted
+      )
+        ended = undefined;
+      else {
+        ended ??= now();
+        if (now() - ended > IDLE_MS) {
+          output.error(
+            `${progress.ended.length} of ${progress.wanted} tasks ended and are not restarted: ${progress.ended[0]}`,
+          );
+          return 1;
+        }
+      }
     }
     await sleep(POLL_MS);
   }

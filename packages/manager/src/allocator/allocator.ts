@@ -15,6 +15,7 @@ import {
   type Task,
 } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
+import { laterTime } from '../orchestrator/time.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
 import { SetAside } from '../set-aside.js';
 import {
@@ -30,6 +31,7 @@ import { wantedNetworks } from './attachments.js';
 import { MeshPlaces } from './node-mesh.js';
 import { endpointOf, givenBack, isAllocated, PortRange, PortTable } from './port-table.js';
 import { PortWaiters } from './port-waiters.js';
+import { earlierRevision, taskPorts } from './task-ports.js';
 
 const DEBOUNCE_MS = 2;
 const DEBOUNCE_LIMIT_MS = 20;
@@ -262,7 +264,7 @@ class Allocator implements ControlLoop {
   };
 
   readonly #allocateTasks = (transaction: Transaction, ids: readonly string[]): void => {
-    const time = new Date(this.#context.clock.now()).toISOString();
+    const time = this.#context.store.timeMs();
     for (const id of ids) {
       const task = transaction.get('task', id);
       if (task === undefined || !isWaiting(task)) continue;
@@ -283,14 +285,15 @@ class Allocator implements ControlLoop {
 
   readonly #takeBack = (taskId: string): void => this.#addresses.refresh(taskId);
 
-  #allocateTask(transaction: Transaction, task: Task, time: string): void {
+  #allocateTask(transaction: Transaction, task: Task, time: number): void {
     const service = task.ServiceID === '' ? undefined : transaction.get('service', task.ServiceID);
     const waitsFor = taskWaitsFor(transaction, task, service);
     if (waitsFor !== undefined) {
       wait(transaction, task, time, waitsFor);
       return;
     }
-    const Endpoint = { Ports: service?.Endpoint.Ports ?? [] };
+    const Ports = service === undefined ? [] : taskPorts(transaction, task, service);
+    const Endpoint = { Ports };
     const attached = this.#attach(transaction, { ...task, Endpoint });
     if ('Err' in attached) {
       this.#unattached.add(task.ID);
@@ -300,7 +303,12 @@ class Allocator implements ControlLoop {
     const { Err: _err, ...status } = task.Status;
     transaction.update('task', {
       ...attached,
-      Status: { ...status, State: 'pending', Message: 'pending task scheduling', Timestamp: time },
+      Status: {
+        ...status,
+        State: 'pending',
+        Message: 'pending task scheduling',
+        Timestamp: laterTime(status.Timestamp, time),
+      },
     });
   }
 
@@ -356,9 +364,10 @@ function allocateService(transaction: Transaction, table: PortTable, service: Se
 }
 
 /** Writes what the task waits for, unless its status says so already. */
-function wait(transaction: Transaction, task: Task, time: string, reason: Reason): void {
+function wait(transaction: Transaction, task: Task, time: number, reason: Reason): void {
   if (task.Status.Err === reason.Err && task.Status.Message === reason.Message) return;
-  const Status = { ...task.Status, ...reason, Timestamp: time };
+  const Timestamp = laterTime(task.Status.Timestamp, time);
+  const Status = { ...task.Status, ...reason, Timestamp };
   transaction.update('task', { ...task, Status });
 }
 
@@ -394,7 +403,7 @@ function taskWaitsFor(view: View, task: Task, service: Service | undefined): Rea
       Err: `its service ${task.ServiceID} does not exist`,
     };
   }
-  if (isAllocated(service)) return undefined;
+  if (isAllocated(service) || earlierRevision(view, task, service) !== undefined) return undefined;
   return {
     Message: 'waiting for the published ports of its service',
     Err: service.AllocationError ?? 'the ports of its service are not allocated yet',

@@ -5,6 +5,7 @@ import { logRoutes } from './routes/logs.js';
 import { networkRoutes } from './routes/networks.js';
 import { nodeRoutes } from './routes/nodes.js';
 import { secretRoutes } from './routes/secrets.js';
+import { revisionRoutes } from './routes/revisions.js';
 import { serviceRoutes } from './routes/services.js';
 import { swarmRoutes } from './routes/swarm.js';
 import { taskRoutes } from './routes/tasks.js';
@@ -18,6 +19,7 @@ export const API_ROUTES: readonly Route[] = [
   ...logRoutes,
   ...nodeRoutes,
   ...serviceRoutes,
+  ...revisionRoutes,
   ...taskRoutes,
   ...networkRoutes,
   ...secretRoutes,

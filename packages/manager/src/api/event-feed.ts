@@ -59,9 +59,8 @@ export class EventFeed {
     });
   }
 
-  /** Tasks and the cluster object have no events in Docker. */
   #toEvent(event: StoreEvent): ClusterEvent | undefined {
-    if (event.kind === 'task' || event.kind === 'cluster') return undefined;
+    if (!isShown(event)) return undefined;
     const now = this.#clock.now();
     return {
       Type: event.kind,
@@ -74,13 +73,19 @@ export class EventFeed {
   }
 }
 
-function attributes(event: StoreEvent): Record<string, string> {
+type ShownEvent = Extract<StoreEvent, { readonly kind: ClusterEvent['Type'] }>;
+
+/** Tasks and the cluster object have no events in Docker, and Docker does not know revisions. */
+function isShown(event: StoreEvent): event is ShownEvent {
+  return event.kind !== 'task' && event.kind !== 'cluster' && event.kind !== 'revision';
+}
+
+function attributes(event: ShownEvent): Record<string, string> {
   if (event.kind === 'node') {
     return nodeAttributes(event.object, event.action === 'update' ? event.previous : undefined);
   }
   if (event.kind === 'service') {
     return serviceAttributes(event.object, event.action === 'update' ? event.previous : undefined);
   }
-  if (event.kind === 'task' || event.kind === 'cluster') return {};
   return { name: event.object.Spec.Name };
 }

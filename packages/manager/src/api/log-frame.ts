@@ -9,6 +9,9 @@ export interface SourcedLine extends LogLine {
   readonly serviceId: string;
 }
 
+/** Among the details of a line that the cluster itself wrote. */
+export const NOTICE_KEY = 'com.docker.swarm.notice';
+
 export interface LineOptions {
   readonly timestamps: boolean;
   readonly details: boolean;
@@ -23,8 +26,15 @@ export function frame(stream: keyof typeof STREAMS, data: Uint8Array): Buffer {
   return framed;
 }
 
-/** A line as Docker sends it: time, then details as sorted `key=value` pairs, then the text. */
-export function line(record: SourcedLine, { timestamps, details }: LineOptions): Buffer {
+/**
+ * A line as Docker sends it: time, then details as `key=value` pairs, then the text.
+ * @param more details, after those of the cluster
+ */
+export function line(
+  record: SourcedLine,
+  { timestamps, details }: LineOptions,
+  more: Readonly<Record<string, string>> = {},
+): Buffer {
   const parts: Uint8Array[] = [];
   if (timestamps) parts.push(Buffer.from(`${fixedNanoseconds(record.timestamp)} `));
   if (details) {
@@ -33,8 +43,9 @@ export function line(record: SourcedLine, { timestamps, details }: LineOptions):
       ['com.docker.swarm.node.id', record.nodeId],
       ['com.docker.swarm.service.id', record.serviceId],
       ['com.docker.swarm.task.id', record.taskId],
-    ] as const;
-    const text = attributes.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join(',');
+      ...Object.entries(more),
+    ];
+    const text = attributes.map(([key, value]) => `${key}=${encodeURIComponent(value!)}`).join(',');
     parts.push(Buffer.from(`${text} `));
   }
   parts.push(record.data);

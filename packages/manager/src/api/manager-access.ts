@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LogOptions, ManagerStatus } from '@swarm/api';
 import type { Metric } from '@swarm/raft';
 import type { Caller, Proof } from '@swarm/identity';
-import type { LogItem as LogRecord, LogSelector } from '../logbroker/index.js';
+import type { LogItem as LogRecord, LogRequest, LogSelector } from '../logbroker/index.js';
 import type { RaftAccess } from '../recovery/raft-access.js';
 import type { Store } from '../store/store.js';
 
@@ -43,10 +43,13 @@ export interface ManagerAccess {
    */
   leaderAnswers(): Promise<boolean>;
   /**
-   * What `LogBroker.subscribe` yields; only called on the leader. Ends early when `signal` aborts. A
-   * warning may also be thrown as an error at the end.
+   * What `LogBroker.subscribe` yields, on any manager and across leaders, with an `open` before it. Ends early
+   * when `signal` aborts. Throws ApiError NOT_FOUND before the `open` when the leader's version does not serve
+   * other managers: the request has to be forwarded.
    */
   logs(selector: LogSelector, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord>;
+  /** The same from this manager's own broker, for another manager. Throws ApiError NO_QUORUM while it does not lead. */
+  ownLogs(request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord>;
   /**
    * Forwards to the leader over mutual TLS: `proxyTo` with the daemon's agent. Rejects only while nothing was
    * written to the response. The leader checks the caller's rights again.

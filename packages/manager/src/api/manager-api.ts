@@ -82,7 +82,8 @@ export class ManagerApi {
   async #answer(route: Route, asked: HttpCall<Caller>): Promise<void> {
     const { caller, target } = asked;
     // Who forwards speaks for somebody else; that is for what only the leader answers.
-    if (caller.forwardedBy !== undefined && route.on !== 'leader')
+    const forwarded = caller.forwardedBy !== undefined;
+    if (forwarded && route.on !== 'leader' && route.on !== 'stream')
       throw new ApiError('BAD_REQUEST', `${target.path} is not answered by the leader alone`);
     const manager = this.#manager;
     const call = { ...asked, services: this.#services };
@@ -91,7 +92,7 @@ export class ManagerApi {
       requireStill(caller, manager, `${route.method} ${route.pattern}`);
       return route.handle(call, manager);
     };
-    if (route.on === 'leader') return onLeader(call, manager, handle);
+    if (route.on === 'leader' || forwarded) return onLeader(call, manager, handle);
     await freshState(this.#services, manager);
     return handle();
   }

@@ -32,9 +32,10 @@ export interface ApiServices {
 
 /**
  * Where a route is answered: `node` by any manager from what it has, `read` by any manager from a fresh
- * state, `leader` by the leader, to whom others forward it.
+ * state, `leader` by the leader, to whom others forward it; `stream` by any manager like `read`, which gets it
+ * from the leader and goes on with the next one. A manager of an earlier version may forward a `stream`.
  */
 export interface Route extends RoutePattern {
-  readonly on: 'node' | 'read' | 'leader';
+  readonly on: 'node' | 'read' | 'leader' | 'stream';
   readonly handle: (call: Call, manager: ManagerAccess) => Promise<void> | void;
 }

@@ -1,6 +1,7 @@
 import type { Task } from '@swarm/api';
 import { writtenEndpoint } from '../allocator/port-table.js';
 import { conflictWith, publishHolder } from '../allocator/publish-conflict.js';
+import { pausedFallback } from '../orchestrator/revisions.js';
 import { isTaskDirty } from '../orchestrator/task-dirty.js';
 import { nodeMatches, parseConstraints } from '../scheduler/constraint.js';
 import type { View } from '../store/store.js';
@@ -14,10 +15,16 @@ export function checkConstraints(expressions: readonly string[]): void {
   parseConstraints(expressions);
 }
 
-/** Whether the task is what its service asks for now, so that no update would replace it. */
-export function isUpToDate(view: View, task: Task): boolean {
+/**
+ * Whether the task is what its service asks for now, so that no update would replace it. While an update is
+ * paused, the service also asks for tasks of what completed last.
+ * @param nowMs time of the store
+ */
+export function isUpToDate(view: View, task: Task, nowMs: number): boolean {
   const service = view.get('service', task.ServiceID);
   if (service === undefined) return false;
   const node = task.NodeID === undefined ? undefined : view.get('node', task.NodeID);
-  return !isTaskDirty(service, task, node, nodeMatches);
+  if (!isTaskDirty(service, task, node, nodeMatches)) return true;
+  const fallback = pausedFallback(view, service, nowMs);
+  return fallback !== undefined && !isTaskDirty(fallback, task, node, nodeMatches);
 }

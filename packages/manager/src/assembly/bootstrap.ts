@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type ClusterSpec, makeJoinToken, type NodeAvailability, PROGRAM } from '@swarm/api';
 import { expiresAt } from '@swarm/identity';
+import { neverSeen } from '../dispatcher/node-states.js';
 import { tlsInfo } from '../ca/root.js';
 import type { RootCA } from '../ca/certificate-issuer.js';
 import type { Store } from '../store/store.js';
@@ -54,7 +55,7 @@ export async function foundCluster(store: Store, request: FoundingRequest): Prom
       Role: 'manager',
       RaftID: self.raftId,
       ManagerAddr: self.advertiseAddress,
-      Status: { State: 'unknown', Addr: host },
+      Status: neverSeen(host),
       CertificateExpiresAt: new Date(expiresAt(new X509Certificate(certificate))).toISOString(),
       Description: {
         Hostname: request.hostname,

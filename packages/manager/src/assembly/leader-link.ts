@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ReplyBody } from '../logbroker/index.js';
 
 /** The leader as this manager knows it. */
 export type LeaderAddress = { readonly nodeId: string; readonly address: string };
@@ -33,6 +34,12 @@ export interface LeaderLink {
     body: Buffer,
     way: { readonly from: 'clients' | 'nodes'; readonly isAgain?: (code: string) => boolean },
   ): Promise<boolean>;
+  /**
+   * Asks the leader in this manager's own name. Resolves with the body of its answer, a stream.
+   * @param body sent as JSON
+   * @throws ApiError NO_QUORUM, TIMEOUT; what the leader answers
+   */
+  post(path: string, body: unknown, signal: AbortSignal): Promise<ReplyBody>;
   /** Later requests use a connection of their own, made with the certificate of then. */
   renew(): void;
   /** Ends the connections at once. */

@@ -36,6 +36,9 @@ import { managerAddresses } from '../dispatcher/managers.js';
 import type { NodeSocket } from '../dispatcher/node-socket.js';
 import { refuseSession } from '../dispatcher/refuse.js';
 import { createLogBroker, type LogBroker } from '../logbroker/log-broker.js';
+import type { LogRequest } from '../logbroker/log-item.js';
+import { LEADER_LOGS_PATH, leaderLogs } from '../logbroker/log-wire.js';
+import { resumedLogs } from '../logbroker/resumed-logs.js';
 import { createOrchestrators } from '../orchestrator/index.js';
 import type { RaftAccess } from '../recovery/raft-access.js';
 import { createRoleManager } from '../role-manager/role-manager.js';
@@ -298,23 +301,37 @@ export class Manager implements ManagerAccess {
     }));
   }
 
-  async *logs(
-    selector: LogSelector,
-    options: LogOptions,
-    signal: AbortSignal,
-  ): AsyncIterable<LogRecord> {
-    const stream = this.#logBroker.subscribe(selector, options);
+  logs(selector: LogSelector, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord> {
+    return resumedLogs({
+      request: { selector, options },
+      view: this.store,
+      clock: this.#options.clock,
+      signal,
+      open: (request, ended) =>
+        this.#isLeader ? this.ownLogs(request, ended) : this.#leaderLogs(request, ended),
+    });
+  }
+
+  async *ownLogs(request: LogRequest, signal: AbortSignal): AsyncGenerator<LogRecord> {
+    const stream = this.#logBroker.subscribe(request);
     const end = () => void stream.return?.();
     signal.addEventListener('abort', end, { once: true });
     try {
+      yield { type: 'open' };
       for await (const item of stream) {
         if (signal.aborted) return;
-        if (item.type === 'warning') throw new ApiError('TIMEOUT', item.message);
         yield item;
       }
     } finally {
       signal.removeEventListener('abort', end);
+      end();
     }
+  }
+
+  async *#leaderLogs(request: LogRequest, signal: AbortSignal): AsyncGenerator<LogRecord> {
+    const body = await this.#link.post(LEADER_LOGS_PATH, request, signal);
+    yield { type: 'open' };
+    yield* leaderLogs(body, this.#options.clock);
   }
 
   leaderAnswers(): Promise<boolean> {

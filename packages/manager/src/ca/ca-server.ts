@@ -29,6 +29,7 @@ import {
   REQUEST_LIMIT,
   type Subject,
 } from '@swarm/identity';
+import { neverSeen } from '../dispatcher/node-states.js';
 import { RefusalLog } from '../assembly/refusal-log.js';
 import { levelOf } from '../store/feature-levels.js';
 import type { Store } from '../store/store.js';
@@ -297,7 +298,7 @@ function newNode(
     ID: nodeId,
     Spec: { Labels: {}, Role: role, Availability: request.availability ?? 'active' },
     Role: role,
-    Status: { State: 'unknown' as const, Addr: parseIpAddress(peer.remoteAddress) ?? '' },
+    Status: neverSeen(parseIpAddress(peer.remoteAddress) ?? ''),
     CertificateExpiresAt: new Date(issued.expiresAtMs).toISOString(),
     // A placeholder until the node describes itself in its first session.
     ...(request.hostname === undefined

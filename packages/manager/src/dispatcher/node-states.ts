@@ -17,6 +17,11 @@ import type { DataPathClaim } from './data-path-claims.js';
 /** Message of a node that was silent for too long, as in Docker. */
 export const HEARTBEAT_FAILURE = 'heartbeat failure';
 
+/** Status of a node that a manager knows of, and that no agent has spoken for yet. */
+export function neverSeen(Addr: NodeStatus['Addr']): NodeStatus {
+  return { State: 'unknown', Message: 'its agent has not connected yet', Addr };
+}
+
 /** What an agent reports, and where its connection comes from. */
 export interface AgentView {
   readonly hello: Pick<AgentHello, 'description' | 'dataPathAddr'>;

@@ -1,4 +1,5 @@
 import { compareStates, type Task, type TaskStatus } from '@swarm/api';
+import { formatTime, laterTime } from '../orchestrator/time.js';
 import type { View } from '../store/store.js';
 import type { BatchWriter, Change } from './batch-writer.js';
 
@@ -19,13 +20,13 @@ export async function orphanTasks(
     changes.push((transaction) => {
       const task = transaction.get('task', ID);
       if (task === undefined || !mayRun(task) || !stillWanted()) return;
-      const time = new Date(now()).toISOString();
+      const time = now();
       const Status: TaskStatus = {
         ...task.Status,
         State: 'orphaned',
         Message: message,
-        Timestamp: time,
-        AppliedAt: time,
+        Timestamp: laterTime(task.Status.Timestamp, time),
+        AppliedAt: formatTime(time),
       };
       transaction.update('task', { ...task, Status });
     });

@@ -4,11 +4,13 @@ import {
   ApiError,
   type Clock,
   compareStates,
+  isTerminal,
   type Logger,
   type Task,
   type TaskStatus,
   type Timer,
 } from '@swarm/api';
+import { laterTime } from '../orchestrator/time.js';
 import type { Transaction, View } from '../store/store.js';
 import { type BatchWriter, WriterStopped } from './batch-writer.js';
 import { STATUS_FLUSH_MS } from './limits.js';
@@ -203,9 +205,28 @@ export class StatusWriter {
     if (task === undefined || task.NodeID !== nodeId) return;
     const status = ownPorts(task, reported);
     if (!isNews(task, status)) return;
-    const AppliedAt = new Date(this.#options.timeMs()).toISOString();
-    transaction.update('task', { ...task, Status: { ...status, AppliedAt } });
+    const now = this.#options.timeMs();
+    transaction.update('task', { ...task, Status: observed(task, status, now) });
   }
+}
+
+/**
+ * The status as it is stored, with the managers' own times. A node's clock may be anywhere: its time counts
+ * between that of the status before and now, so what people see never jumps back and is never in the future.
+ */
+function observed(task: Task, reported: TaskStatus, nowMs: number): TaskStatus {
+  const now = new Date(nowMs).toISOString();
+  const { Timestamp: before, StartedAt = reported.State === 'running' ? now : undefined } =
+    task.Status;
+  const at = Date.parse(reported.Timestamp);
+  const isPlausible = at <= nowMs && at >= Date.parse(before);
+  const Timestamp = isPlausible ? reported.Timestamp : laterTime(before, Math.min(at, nowMs));
+  return {
+    ...reported,
+    Timestamp,
+    AppliedAt: now,
+    ...(StartedAt !== undefined && { StartedAt }),
+  };
 }
 
 /** Cuts the ports of a status to as many as the task's service has. */
@@ -216,10 +237,15 @@ function ownPorts(task: Task, status: TaskStatus): TaskStatus {
   return { ...status, PortStatus: { Ports: ports.slice(0, length) } };
 }
 
-/** Whether to store the status: observed state never goes back, and an equal status changes nothing. */
+/**
+ * Observed state never goes back, and how a task ended is final: what the managers noted about its end stays.
+ * The same again is not written; a time alone says nothing new.
+ */
 function isNews(task: Task, status: TaskStatus): boolean {
   const order = compareStates(status.State, task.Status.State);
   if (order !== 0) return order > 0;
-  const { AppliedAt: _, ...stored } = task.Status;
-  return !isDeepStrictEqual(stored, status);
+  if (isTerminal(status.State)) return false;
+  const { AppliedAt: _a, StartedAt: _s, Timestamp: _t, ...stored } = task.Status;
+  const { Timestamp: _, ...reported } = status;
+  return !isDeepStrictEqual(stored, reported);
 }

@@ -1,21 +1,21 @@
-import { ApiError, type LogOptions, newId } from '@swarm/api';
+import { ApiError, newId } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import type { LogChannel } from '../dispatcher/log-channel.js';
-import { type LogItem, LogStream } from './log-stream.js';
-import type { LogSelector } from './selector.js';
-
-/** Most streams at once; each holds about a megabyte when its reader stalls. */
-export const LOG_STREAMS_LIMIT = 64;
+import { LOG_STREAMS_LIMIT } from './limits.js';
+import type { LogItem, LogRequest } from './log-item.js';
+import { LogStream } from './log-stream.js';
 
 /** Collects the logs of tasks from their nodes. Runs on the leader. */
 export interface LogBroker extends ControlLoop {
   /**
-   * Streams the logs of the selected tasks. Without `follow` the stream ends when all nodes have sent
-   * theirs, with a warning as its last item if some could not; with `follow` it goes on and includes tasks
-   * that come later. The reader must end it (`return`, or leaving a `for await`).
+   * Streams the logs of the selected tasks. Without `follow` the stream ends when all nodes have sent theirs,
+   * with a warning as its last item if some could not. With `follow` it includes tasks that come later, and
+   * ends when nothing that was selected can write any more: the named tasks have ended, or the service is gone.
+   * Its `next` throws ApiError NO_QUORUM when this manager leads no more. The reader must end it (`return`, or
+   * leaving a `for await`).
    * @throws ApiError OVERLOADED with too many streams, NO_QUORUM when this manager does not lead
    */
-  subscribe(selector: LogSelector, options: LogOptions): AsyncIterableIterator<LogItem>;
+  subscribe(request: LogRequest): AsyncIterableIterator<LogItem>;
 }
 
 /** Makes the log broker over the dispatcher's sessions. */
@@ -41,12 +41,10 @@ export function createLogBroker(context: LoopContext, channel: LogChannel): LogB
     async stop() {
       unlisten?.();
       unlisten = undefined;
-      for (const stream of streams) stream.fail('the leader of the cluster changed: try again');
+      for (const stream of streams) stream.fail(noLeader());
     },
-    subscribe(selector, log) {
-      if (unlisten === undefined) {
-        throw new ApiError('NO_QUORUM', 'This manager does not lead: ask the leader for logs.');
-      }
+    subscribe(request) {
+      if (unlisten === undefined) throw noLeader();
       if (streams.size >= LOG_STREAMS_LIMIT) {
         throw new ApiError(
           'OVERLOADED',
@@ -60,8 +58,8 @@ export function createLogBroker(context: LoopContext, channel: LogChannel): LogB
         id: newId(context.randomBytes),
         store: context.store,
         channel,
-        selector,
-        log,
+        clock: context.clock,
+        request,
         closed: () => {
           ended = true;
           if (registered !== undefined) streams.delete(registered);
@@ -72,4 +70,8 @@ export function createLogBroker(context: LoopContext, channel: LogChannel): LogB
       return stream;
     },
   };
+}
+
+function noLeader(): ApiError {
+  return new ApiError('NO_QUORUM', 'This manager does not lead: ask the leader for logs.');
 }

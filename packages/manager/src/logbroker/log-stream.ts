@@ -1,230 +1,284 @@
 import {
   type AgentLog,
   type AgentLogEnd,
+  type Clock,
   isTerminal,
-  LOG_LINE_COST_BYTES,
   type LogLine,
   type LogOptions,
-  type Task,
 } from '@swarm/api';
 import type { LogChannel, LogListener } from '../dispatcher/log-channel.js';
 import type { Store, StoreChange } from '../store/store.js';
-import { LineQueue } from './line-queue.js';
-import { type LogSelector, selectedTasks, selects } from './selector.js';
-
-/** How far all agents together may run ahead of the reader, shared among them; */
-const STREAM_BYTES = 1024 * 1024;
-/** and the least and most for one agent. */
-const CREDIT_MIN_BYTES = 16 * 1024;
-const CREDIT_MAX_BYTES = 256 * 1024;
-/** How far an agent may overshoot its credit: by one message. */
-const MESSAGE_BYTES = 64 * 1024;
-/** Most subscriptions of one stream; with the credit, this bounds its memory. */
-const SUBSCRIPTIONS_LIMIT = 4_096;
-/** Most reasons named in a warning; the rest are counted. */
-const REASONS_LIMIT = 20;
-
-/** What a reader of logs gets. */
-export type LogItem =
-  | { readonly type: 'line'; readonly nodeId: string; readonly line: LogLine }
-  | { readonly type: 'warning'; readonly message: string };
-
-/** One request to one agent. Later tasks get a subscription of their own. */
-interface Subscription {
-  readonly id: string;
-  readonly nodeId: string;
-  readonly taskIds: readonly string[];
-  /** Its bytes in the queue. */
-  queuedBytes: number;
-  /** Bytes read for which the agent has not got new credit yet. */
-  owedBytes: number;
-}
-
-/** An item on its way to the reader. */
-interface Queued {
-  readonly item: LogItem;
-  readonly bytes: number;
-  readonly subscription?: Subscription;
-}
+import {
+  AWAY_NOTICE_MS,
+  NODE_WAIT_MS,
+  REASONS_LIMIT,
+  STREAM_SUBSCRIPTIONS_LIMIT,
+  SUBSCRIPTION_TASKS_LIMIT,
+} from './limits.js';
+import { type Followed, type FollowedNode, FollowedTasks } from './followed-tasks.js';
+import { LogInbox, type Subscription } from './log-inbox.js';
+import type { LogItem, LogRequest } from './log-item.js';
+import { selectedTasks, selects } from './selector.js';
 
 export interface LogStreamOptions {
   readonly id: string;
   readonly store: Store;
   readonly channel: LogChannel;
-  readonly selector: LogSelector;
-  readonly log: LogOptions;
+  readonly clock: Clock;
+  readonly request: LogRequest;
   /** Called once, when the stream ends. */
   readonly closed: () => void;
 }
 
-/** The logs of some tasks as one stream, with the lines of all nodes in order of arrival. */
+/**
+ * The logs of some tasks as one stream, with the lines of all nodes in order of arrival. `next` throws the
+ * error that `fail` was given, after all lines.
+ */
 export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   readonly #options: LogStreamOptions;
-  readonly #queue = new LineQueue<Queued>();
-  readonly #subscriptions = new Map<string, Subscription>();
-  /** Subscribed tasks with the time of the last line each sent. */
-  readonly #tasks = new Map<string, string>();
+  readonly #log: LogOptions;
+  readonly #inbox: LogInbox;
+  readonly #tasks: FollowedTasks;
   readonly #reasons = new Set<string>();
-  /** Unread bytes by node, over all its subscriptions. */
-  readonly #unread = new Map<string, number>();
-  /** Nodes that reconnected and get a new subscription once the reader has read what they sent before. */
-  readonly #back = new Set<string>();
-  #warningsQueued = 0;
-  readonly #unwatch: () => void;
   #reasonsDropped = 0;
-  #creditBytes = CREDIT_MAX_BYTES;
-  #number = 0;
+  /** Nodes to ask again once the reader has read what they sent before. */
+  readonly #parked = new Set<string>();
+  readonly #unwatch: () => void;
+  #error: Error | undefined;
   #closed = false;
 
   constructor(options: LogStreamOptions) {
     this.#options = options;
-    this.#unwatch = options.log.follow
-      ? options.store.watch((change) => this.#changed(change))
-      : () => {};
-    this.#subscribeFirst();
+    const { request, id, channel, store } = options;
+    this.#log = request.options;
+    this.#inbox = new LogInbox(id, channel);
+    this.#tasks = new FollowedTasks(options.clock, request.resume);
+    this.#unwatch = this.#log.follow ? store.watch((change) => this.#changed(change)) : () => {};
+    this.#begin();
   }
 
-  #subscribeFirst(): void {
-    const { store, selector, log } = this.#options;
-    const byNode = new Map<string, string[]>();
-    for (const task of selectedTasks(store, selector)) {
-      if (task.NodeID === undefined) {
-        // It has no log yet. With follow, it gets a subscription once it has a node.
-        if (!log.follow && !isTerminal(task.Status.State)) {
-          this.#reason(`task ${task.ID} has not been scheduled`);
-        }
-        continue;
-      }
-      this.#tasks.set(task.ID, '');
-      const taskIds = byNode.get(task.NodeID);
-      if (taskIds === undefined) byNode.set(task.NodeID, [task.ID]);
-      else taskIds.push(task.ID);
+  #begin(): void {
+    const { store, request } = this.#options;
+    for (const task of selectedTasks(store, request.selector)) {
+      const isFollowed = this.#tasks.add(task, false) !== undefined;
+      if (isFollowed || this.#log.follow || isTerminal(task.Status.State)) continue;
+      const what = task.NodeID === undefined ? 'been scheduled' : 'started yet';
+      this.#reason(`task ${task.ID} has not ${what}`);
     }
-    const share = Math.floor(STREAM_BYTES / Math.max(1, byNode.size));
-    this.#creditBytes = Math.min(Math.max(share, CREDIT_MIN_BYTES), CREDIT_MAX_BYTES);
-    for (const [nodeId, taskIds] of byNode) this.#subscribe(nodeId, taskIds, log);
+    const nodes = [...this.#tasks.nodes()];
+    for (const node of nodes) this.#ask(node, nodes.length);
     this.#finishIfDone();
   }
 
-  #subscribe(nodeId: string, taskIds: readonly string[], options: LogOptions): void {
-    if (this.#subscriptions.size >= SUBSCRIPTIONS_LIMIT) {
-      this.#reason(`more than ${SUBSCRIPTIONS_LIMIT} logs are read at once`);
+  /** Asks a node for the tasks that wait for it. @param shares nodes that are asked at this time */
+  #ask(node: FollowedNode, shares = 1): void {
+    const waiting = [...node.tasks].filter(({ phase }) => phase === 'waiting');
+    if (waiting.length === 0) return;
+    // Each subscription brings new credit: a node that keeps reconnecting would fill the memory.
+    if (this.#inbox.isBehind(node.id)) {
+      this.#parked.add(node.id);
       return;
     }
-    this.#number += 1;
-    const id = `${this.#options.id}.${this.#number}`;
-    const sent = this.#options.channel.sendLog(nodeId, {
-      type: 'log-subscribe',
-      subscription: id,
-      taskIds,
-      options,
-      creditBytes: this.#creditBytes,
-    });
-    const fresh = { id, nodeId, taskIds, queuedBytes: 0, owedBytes: 0 };
-    if (sent) this.#subscriptions.set(id, fresh);
-    else this.#reason(`node ${this.#nodeName(nodeId)} is not available`);
+    const begun = waiting.filter((task) => this.#tasks.hasBegun(task));
+    const fresh = waiting.filter((task) => !this.#tasks.hasBegun(task));
+    const whole = { ...this.#log, tail: -1 };
+    const since = this.#tasks.earliest(begun);
+    const groups = [
+      [begun, since === undefined ? whole : { ...whole, since }],
+      [fresh.filter(({ late }) => !late), this.#log],
+      [fresh.filter(({ late }) => late), whole],
+    ] as const;
+    const parts = groups.flatMap(([tasks, options]) =>
+      chunks(tasks, SUBSCRIPTION_TASKS_LIMIT).map((part) => [part, options] as const),
+    );
+    for (const [part, options] of parts) {
+      if (this.#subscribe(node.id, part, options, shares * parts.length)) continue;
+      this.#absent(node);
+      return;
+    }
+  }
+
+  #subscribe(
+    nodeId: string,
+    tasks: readonly Followed[],
+    options: LogOptions,
+    shares: number,
+  ): boolean {
+    if (this.#inbox.size >= STREAM_SUBSCRIPTIONS_LIMIT) {
+      this.#reason(`more than ${STREAM_SUBSCRIPTIONS_LIMIT} logs are read at once`, tasks[0]?.id);
+      for (const task of tasks) task.phase = 'done';
+      return true;
+    }
+    const taskIds = tasks.map(({ id }) => id);
+    const request = { nodeId, taskIds, options, resume: this.#tasks.begin(tasks) };
+    if (this.#inbox.open(request, shares)) return true;
+    this.#tasks.settle(taskIds, 'waiting');
+    return false;
+  }
+
+  // --- Nodes that come and go
+
+  connected(nodeId: string): void {
+    const node = this.#tasks.node(nodeId);
+    if (this.#closed || node === undefined) return;
+    this.#options.clock.clearTimeout(node.timer);
+    node.timer = undefined;
+    node.told = false;
+    this.#ask(node);
+    this.#finishIfDone();
+  }
+
+  disconnected(nodeId: string): void {
+    if (this.#closed) return;
+    this.#parked.delete(nodeId);
+    for (const subscription of this.#inbox.ofNode(nodeId)) {
+      this.#inbox.forget(subscription);
+      // What it did not bring is asked for again.
+      this.#tasks.settle(subscription.taskIds, 'waiting');
+    }
+    const node = this.#tasks.node(nodeId);
+    if (node !== undefined) this.#absent(node);
+    this.#finishIfDone();
+  }
+
+  /** A short absence costs the reader nothing: a node looks for a new leader, or restarts its daemon. */
+  #absent(node: FollowedNode): void {
+    if (node.timer !== undefined || node.told) return;
+    const { clock, store } = this.#options;
+    const isDown = store.get('node', node.id)?.Status.State !== 'ready';
+    if (isDown && !this.#log.follow) {
+      this.#missing(node);
+      return;
+    }
+    const waitMs = this.#log.follow ? AWAY_NOTICE_MS : NODE_WAIT_MS;
+    node.timer = clock.setTimeout(() => {
+      node.timer = undefined;
+      this.#missing(node);
+      this.#finishIfDone();
+    }, waitMs);
+  }
+
+  /** Reports once that a node with logs to read is away, and gives up on what will not come any more. */
+  #missing(node: FollowedNode): void {
+    const { store } = this.#options;
+    const waiting = [...node.tasks].filter(({ phase }) => phase === 'waiting');
+    const [first] = waiting;
+    if (first === undefined) return;
+    node.told = true;
+    const name = this.#nodeName(node.id);
+    if (!this.#log.follow) this.#reason(`node ${name} is not available`);
+    else if (store.get('node', node.id) === undefined) {
+      this.#reason(
+        `node ${name} was removed from the cluster, with the logs of its tasks`,
+        first.id,
+      );
+    } else {
+      this.#reason(`node ${name} is away: its logs go on when it is back`, first.id);
+    }
+    for (const task of waiting) if (!this.#mayComeBack(task)) task.phase = 'done';
+  }
+
+  /** Whether a follower waits for the log of a task whose node is away. */
+  #mayComeBack({ id, nodeId }: Followed): boolean {
+    const { store, request } = this.#options;
+    if (!this.#log.follow || store.get('node', nodeId) === undefined) return false;
+    // One who follows a task that has ended waits for no node.
+    const task = store.get('task', id);
+    const isNamed = request.selector.taskIds?.includes(id) === true;
+    return task !== undefined && !(isNamed && isTerminal(task.Status.State));
   }
 
   // --- From nodes
 
   message(nodeId: string, message: AgentLog | AgentLogEnd): void {
-    const subscription = this.#subscriptions.get(message.subscription);
-    // The message belongs to another stream, or comes from the wrong node.
-    if (this.#closed || subscription?.nodeId !== nodeId) return;
+    // Undefined for a message of another stream, or from the wrong node.
+    const subscription = this.#inbox.get(message.subscription, nodeId);
+    if (this.#closed || subscription === undefined) return;
     if (message.type === 'log') {
       this.#lines(subscription, message.lines);
       return;
     }
-    this.#subscriptions.delete(subscription.id);
+    this.#inbox.forget(subscription);
+    this.#tasks.settle(subscription.taskIds, 'done');
     if (message.error !== undefined) {
-      this.#reason(`node ${this.#nodeName(nodeId)}: ${message.error}`);
+      const [taskId] = subscription.taskIds;
+      this.#reason(`node ${this.#nodeName(nodeId)}: ${message.error}`, taskId);
     }
     this.#finishIfDone();
   }
 
   #lines(subscription: Subscription, lines: readonly LogLine[]): void {
-    const { id, nodeId, taskIds } = subscription;
-    for (const line of lines) {
-      if (!this.#tasks.has(line.taskId) || !taskIds.includes(line.taskId)) continue;
-      this.#tasks.set(line.taskId, line.timestamp);
-      const bytes = line.data.byteLength + LOG_LINE_COST_BYTES;
-      subscription.queuedBytes += bytes;
-      this.#unread.set(nodeId, (this.#unread.get(nodeId) ?? 0) + bytes);
-      this.#queue.put({ item: { type: 'line', nodeId, line }, bytes, subscription });
-    }
-    if (subscription.queuedBytes <= this.#creditBytes + MESSAGE_BYTES) return;
-    // Only an agent that ignores its credit gets here.
-    this.#subscriptions.delete(id);
-    this.#options.channel.sendLog(nodeId, { type: 'log-unsubscribe', subscription: id });
-    this.#reason(`node ${this.#nodeName(nodeId)} sent faster than the logs were read`);
-    this.#finishIfDone();
-  }
-
-  connected(nodeId: string): void {
-    const { store, selector, log } = this.#options;
-    if (this.#closed || !log.follow) return;
-    // Each subscription brings new credit: a node that keeps reconnecting would fill the memory.
-    if (this.#isBehind(nodeId)) {
-      this.#back.add(nodeId);
+    const { nodeId, taskIds } = subscription;
+    if (this.#inbox.isFull) {
+      // Leaves them to the agent, which is asked again from here once the reader has read on.
+      this.#inbox.cancel(subscription);
+      this.#tasks.settle(subscription.taskIds, 'waiting');
+      this.#parked.add(nodeId);
       return;
     }
-    const taskIds: string[] = [];
-    let since: string | undefined;
-    for (const task of selectedTasks(store, selector)) {
-      if (task.NodeID !== nodeId) continue;
-      const last = this.#tasks.get(task.ID) || undefined;
-      this.#tasks.set(task.ID, last ?? '');
-      taskIds.push(task.ID);
-      if (last !== undefined && (since === undefined || last < since)) since = last;
-    }
-    if (taskIds.length === 0) return;
-    // Resumes where the node broke off. A line of that very time may come twice; none is lost.
-    this.#subscribe(nodeId, taskIds, since === undefined ? log : { ...log, tail: -1, since });
-  }
-
-  disconnected(nodeId: string): void {
-    if (this.#closed) return;
-    this.#back.delete(nodeId);
-    for (const subscription of this.#subscriptions.values()) {
-      if (subscription.nodeId !== nodeId) continue;
-      this.#subscriptions.delete(subscription.id);
-      this.#reason(`node ${this.#nodeName(nodeId)} disconnected unexpectedly`);
-    }
+    for (const line of lines)
+      if (taskIds.has(line.taskId) && this.#tasks.accept(line)) this.#inbox.put(subscription, line);
+    if (!this.#inbox.isBeyondCredit(subscription)) return;
+    // Only an agent that ignores its credit gets here.
+    this.#inbox.cancel(subscription);
+    this.#tasks.settle(subscription.taskIds, 'done');
+    const [taskId] = taskIds;
+    this.#reason(`node ${this.#nodeName(nodeId)} sent faster than the logs were read`, taskId);
     this.#finishIfDone();
   }
 
-  // --- Tasks that come later
+  // --- Tasks and services that come and go
 
   #changed(change: StoreChange): void {
-    const { selector, log, channel } = this.#options;
-    for (const event of change.events) {
-      if (event.kind !== 'task') continue;
-      const task: Task = event.object;
-      if (event.action === 'remove') {
-        this.#tasks.delete(task.ID);
-        continue;
+    const { request, channel } = this.#options;
+    const { serviceIds, taskIds } = request.selector;
+    const asked = new Set<FollowedNode>();
+    let isLess = change.reset;
+    for (const { kind, action, object } of change.events) {
+      if (kind === 'service' && action === 'remove')
+        isLess ||= serviceIds?.includes(object.ID) === true;
+      if (kind !== 'task') continue;
+      const known = this.#tasks.get(object.ID);
+      if (known === undefined) {
+        isLess ||= taskIds?.includes(object.ID) === true;
+        if (action === 'remove' || !selects(request.selector, object)) continue;
+        const node = this.#tasks.add(object, true);
+        if (node !== undefined) asked.add(node);
+      } else if (action === 'remove') {
+        this.#tasks.remove(known);
+        isLess = true;
+      } else if (known.phase === 'waiting' && isTerminal(object.Status.State)) {
+        const isTold = this.#tasks.node(known.nodeId)?.told === true;
+        if (isTold && !this.#mayComeBack(known)) known.phase = 'done';
+        isLess = true;
       }
-      if (task.NodeID === undefined || this.#tasks.has(task.ID) || !selects(selector, task))
-        continue;
-      // A node that is away gets a subscription when it comes back.
-      if (!channel.isConnected(task.NodeID)) continue;
-      this.#tasks.set(task.ID, '');
-      this.#subscribe(task.NodeID, [task.ID], { ...log, tail: -1 });
     }
+    for (const node of asked) {
+      // A node that is away is asked when it comes back.
+      if (channel.isConnected(node.id)) this.#ask(node, asked.size);
+      else this.#absent(node);
+    }
+    if (isLess) this.#finishIfDone();
   }
 
   // --- To the reader
 
   async next(): Promise<IteratorResult<LogItem, undefined>> {
-    const queued = await this.#queue.take();
-    if (queued === undefined) return { done: true, value: undefined };
-    const { subscription, bytes } = queued;
-    if (subscription === undefined) this.#warningsQueued -= 1;
-    else {
-      this.#giveCredit(subscription, bytes);
-      this.#wasRead(subscription.nodeId, bytes);
+    const item = await this.#inbox.take();
+    if (item === undefined) {
+      const error = this.#error;
+      this.#error = undefined;
+      if (error !== undefined) throw error;
+      return { done: true, value: undefined };
     }
-    return { done: false, value: queued.item };
+    for (const nodeId of this.#parked) {
+      if (this.#inbox.isBehind(nodeId)) continue;
+      this.#parked.delete(nodeId);
+      const node = this.#tasks.node(nodeId);
+      if (!this.#closed && node !== undefined) this.#ask(node);
+    }
+    this.#finishIfDone();
+    return { done: false, value: item };
   }
 
   /** Ends the stream for the reader; agents stop sending. */
@@ -237,83 +291,77 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     return this;
   }
 
-  #giveCredit(subscription: Subscription, bytes: number): void {
-    subscription.queuedBytes -= bytes;
-    subscription.owedBytes += bytes;
-    const { id, nodeId, owedBytes } = subscription;
-    // Half a window at a time keeps the agent sending without a message per line.
-    if (owedBytes < this.#creditBytes / 2 || !this.#subscriptions.has(id)) return;
-    subscription.owedBytes = 0;
-    this.#options.channel.sendLog(nodeId, {
-      type: 'log-credit',
-      subscription: id,
-      bytes: owedBytes,
-    });
-  }
-
-  #wasRead(nodeId: string, bytes: number): void {
-    const left = (this.#unread.get(nodeId) ?? 0) - bytes;
-    if (left > 0) this.#unread.set(nodeId, left);
-    else this.#unread.delete(nodeId);
-    if (!this.#isBehind(nodeId) && this.#back.delete(nodeId)) this.connected(nodeId);
-  }
-
-  /** Whether the reader is too far behind to take more from this node. */
-  #isBehind(nodeId: string): boolean {
-    return (this.#unread.get(nodeId) ?? 0) > this.#creditBytes / 2;
-  }
-
   #nodeName(nodeId: string): string {
     return this.#options.store.get('node', nodeId)?.Description?.Hostname || nodeId;
   }
 
-  #reason(reason: string): void {
-    if (this.#options.log.follow) {
-      // A following stream reports at once what it misses; while its reader stalls, only the first reasons.
-      if (this.#warningsQueued < REASONS_LIMIT) this.#warn([reason]);
+  #reason(reason: string, taskId?: string): void {
+    if (this.#log.follow) {
+      // A follower hears at once what it misses; while it reads nothing, only the first few.
+      if (this.#inbox.notices >= REASONS_LIMIT) return;
+      const about = taskId === undefined ? {} : { taskId };
+      this.#inbox.putNotice({ type: 'notice', message: reason, ...about });
     } else if (this.#reasons.size < REASONS_LIMIT) this.#reasons.add(reason);
     else this.#reasonsDropped += 1;
   }
 
-  #warn(reasons: readonly string[]): void {
-    this.#warningsQueued += 1;
-    this.#queue.put({ item: { type: 'warning', message: incomplete(reasons) }, bytes: 0 });
+  #finishIfDone(): void {
+    if (this.#closed || this.#inbox.size > 0 || this.#parked.size > 0) return;
+    if (this.#log.follow ? this.#isOver() : !this.#isWaiting()) this.#finish();
   }
 
-  #finishIfDone(): void {
-    if (!this.#options.log.follow && this.#subscriptions.size === 0) this.#finish();
+  /** Whether a node that was not found yet may still answer. */
+  #isWaiting(): boolean {
+    for (const { timer } of this.#tasks.nodes()) if (timer !== undefined) return true;
+    return false;
+  }
+
+  /** Whether nothing that was selected can write another line. */
+  #isOver(): boolean {
+    const { store, request } = this.#options;
+    const { taskIds = [], serviceIds = [], nodeIds = [] } = request.selector;
+    const isDone = (id: string): boolean => {
+      const followed = this.#tasks.get(id);
+      if (followed !== undefined) return followed.phase === 'done';
+      const task = store.get('task', id);
+      return task === undefined || isTerminal(task.Status.State);
+    };
+    const isGone = (id: string): boolean =>
+      store.get('service', id) === undefined && store.setAside('service', id) === undefined;
+    return nodeIds.length === 0 && taskIds.every(isDone) && serviceIds.every(isGone);
   }
 
   /** Ends the stream after a last warning about what is missing. */
   #finish(): void {
-    if (this.#closed) return;
     if (this.#reasons.size > 0) {
       const more = this.#reasonsDropped > 0 ? [`and ${this.#reasonsDropped} more`] : [];
-      this.#warn([...this.#reasons, ...more]);
+      const message = incomplete([...this.#reasons, ...more]);
+      this.#inbox.putNotice({ type: 'warning', message });
     }
     this.#close();
   }
 
-  /** Ends the stream with a reason, for instance that this manager no longer leads. */
-  fail(reason: string): void {
+  /** Ends the stream with an error, for instance that this manager no longer leads. */
+  fail(error: Error): void {
     if (this.#closed) return;
-    // The last warning ignores the limit on queued warnings.
-    if (this.#options.log.follow) this.#warn([reason]);
-    else this.#reason(reason);
-    this.#finish();
+    this.#error = error;
+    this.#close();
   }
 
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#unwatch();
-    for (const { id, nodeId } of this.#subscriptions.values()) {
-      this.#options.channel.sendLog(nodeId, { type: 'log-unsubscribe', subscription: id });
-    }
-    this.#subscriptions.clear();
-    this.#queue.end();
+    for (const { timer } of this.#tasks.nodes()) this.#options.clock.clearTimeout(timer);
+    this.#inbox.end();
     this.#options.closed();
   }
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  const parts: T[][] = [];
+  for (let at = 0; at < items.length; at += size) parts.push(items.slice(at, at + size));
+  return parts;
 }
 
 function incomplete(reasons: readonly string[]): string {

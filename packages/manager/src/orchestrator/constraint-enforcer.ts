@@ -3,15 +3,18 @@ import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
 import { type StoreChange, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
 import { concernsTasks, type NodeMatcher } from './placement.js';
+import { pausedFallback } from './revisions.js';
 import { byAge } from './slot.js';
-import { formatTime } from './time.js';
+import { MISPLACED, OVERCOMMITTED, type StopCause, stopOf } from './stop.js';
+import { specDifference } from './task-dirty.js';
+import { formatTime, laterTime } from './time.js';
 import { type PassResult, WorkQueue } from './work-queue.js';
 
 const MESSAGE = 'assigned node no longer meets constraints';
 
 /**
  * Rejects tasks that their node may no longer run because its labels, role or resources changed; the
- * orchestrators then replace them elsewhere. Leaves paused and drained nodes alone: the user has already
+ * orchestrators then move them elsewhere. Leaves paused and drained nodes alone: the user has already
  * decided what happens to their tasks.
  */
 export class ConstraintEnforcer implements ControlLoop {
@@ -64,18 +67,22 @@ export class ConstraintEnforcer implements ControlLoop {
       if (node === undefined || node.Spec.Availability !== 'active') return {};
       if (node.Status.State === 'down') return {};
       const rejected = this.#violations(tx, node);
-      const timestamp = formatTime(this.#context.store.timeMs());
-      for (const { task, reason } of rejected.slice(0, TRANSACTION_CHANGES_LIMIT)) {
+      const now = this.#context.store.timeMs();
+      for (const { task, cause } of rejected.slice(0, TRANSACTION_CHANGES_LIMIT)) {
+        const service = tx.get('service', task.ServiceID);
+        const isDirty = service !== undefined && specDifference(service, task) === 'other';
         tx.update('task', {
           ...task,
           Status: {
             ...task.Status,
             State: 'rejected',
             Message: MESSAGE,
-            Err: reason,
-            Timestamp: timestamp,
-            AppliedAt: timestamp,
+            Err: cause.Reason,
+            Timestamp: laterTime(task.Status.Timestamp, now),
+            AppliedAt: formatTime(now),
           },
+          // The orchestrators stop and move it; without this they would take it for a failure.
+          Stop: stopOf(service, task, isDirty, cause),
         });
       }
       return { again: rejected.length > TRANSACTION_CHANGES_LIMIT };
@@ -92,16 +99,22 @@ export class ConstraintEnforcer implements ControlLoop {
     );
   }
 
+  /** The spec that the task has to meet: while an update is paused, tasks may be of another than the service. */
+  #madeOf(tx: Transaction, service: Service, task: Task): Service {
+    if (task.SpecVersion.Index === service.SpecVersion.Index) return service;
+    return pausedFallback(tx, service, this.#context.store.timeMs()) ?? service;
+  }
+
   /** Oldest tasks first: when the node has too little for all, every leader keeps the same ones. */
-  #violations(tx: Transaction, node: Node): { task: Task; reason: string }[] {
-    const violations: { task: Task; reason: string }[] = [];
+  #violations(tx: Transaction, node: Node): { task: Task; cause: StopCause }[] {
+    const violations: { task: Task; cause: StopCause }[] = [];
     let cpus = node.Description?.Resources.NanoCPUs ?? Number.POSITIVE_INFINITY;
     let memory = node.Description?.Resources.MemoryBytes ?? Number.POSITIVE_INFINITY;
     const tasks = [...tx.tasksByNode(node.ID)].filter(isEnforced).sort(byAge);
     for (const task of tasks) {
       const service = tx.get('service', task.ServiceID);
-      if (service !== undefined && !this.#matches(service, node)) {
-        violations.push({ task, reason: `${MESSAGE}: placement constraints are not satisfied` });
+      if (service !== undefined && !this.#matches(this.#madeOf(tx, service, task), node)) {
+        violations.push({ task, cause: MISPLACED });
         continue;
       }
       const wanted = task.Spec.Resources?.Reservations;
@@ -109,7 +122,7 @@ export class ConstraintEnforcer implements ControlLoop {
       const wantedMemory = wanted?.MemoryBytes ?? 0;
       // A task that reserves nothing fits everywhere, an overcommitted node included.
       if ((wantedCpus > 0 && wantedCpus > cpus) || (wantedMemory > 0 && wantedMemory > memory)) {
-        violations.push({ task, reason: `${MESSAGE}: the node has too little CPU or memory` });
+        violations.push({ task, cause: OVERCOMMITTED });
         continue;
       }
       cpus -= wantedCpus;

@@ -3,15 +3,13 @@ import type { Pass } from './pass.js';
 import { advanceSlot, fillSlot, type SlotRules } from './replacement.js';
 import { shouldRestart } from './restart.js';
 import { inspectSlot, isLive, newest, type Slot } from './slot.js';
+import { DRAINED, endedByItself, MISPLACED, NODE_DOWN, NODE_GONE, type StopCause } from './stop.js';
 import { assessUpdate, continueUpdate } from './update.js';
 
 /** Whether the global orchestrator is in charge of the service. */
 export function isGlobal(service: Service): boolean {
   return modeOf(service.Spec).kind === 'global';
 }
-
-/** What a global service does on a node: run a task, keep the one it has, or stop it. */
-type Standing = 'run' | 'keep' | 'stop';
 
 /**
  * Drives a global service to one task on every node that matches its constraints and is neither down nor
@@ -27,14 +25,14 @@ export function reconcileGlobal(pass: Pass): void {
     const place = { key: node.ID, number: 0, nodeId: node.ID };
     const slot = inspectSlot(pass, place, byNode.get(node.ID) ?? []);
     byNode.delete(node.ID);
-    const standing = standingOf(pass, node);
-    if (standing === 'run') slots.push(slot);
-    else if (standing === 'keep') kept.push(slot);
-    else stopSlot(pass, slot);
+    const bar = barredFrom(pass, node);
+    if (bar !== undefined) stopSlot(pass, slot, bar);
+    else if (node.Spec.Availability === 'pause' || isKept(pass, node)) kept.push(slot);
+    else slots.push(slot);
   }
   // The remaining tasks belong to nodes that no longer exist.
   for (const orphans of byNode.values()) {
-    for (const task of orphans) if (pass.hasRoom(1)) pass.setDesired(task, 'remove');
+    for (const task of orphans) if (pass.hasRoom(1)) pass.stop(task, NODE_GONE, 'remove');
   }
 
   if (assessUpdate(pass, slots)) return;
@@ -50,26 +48,32 @@ export function reconcileGlobal(pass: Pass): void {
   continueUpdate(pass, slots, true);
 }
 
-function standingOf(pass: Pass, node: Node): Standing {
-  if (node.Status.State === 'down' || node.Spec.Availability === 'drain') return 'stop';
-  if (!pass.nodeMatches(pass.service, node)) return 'stop';
-  return node.Spec.Availability === 'pause' ? 'keep' : 'run';
+/** Why a service or job with one task per node must not run on the node; undefined when it may. */
+export function barredFrom(pass: Pass, node: Node): StopCause | undefined {
+  if (node.Status.State === 'down') return NODE_DOWN;
+  if (node.Spec.Availability === 'drain') return DRAINED;
+  const mayRun = pass.nodeMatches(pass.source, node) || isKept(pass, node);
+  return mayRun ? undefined : MISPLACED;
 }
 
-function stopSlot(pass: Pass, slot: Slot): void {
-  for (const task of [...slot.good, ...slot.lost, ...slot.failed]) {
-    if (pass.hasRoom(1)) pass.setDesired(task, 'shutdown');
-  }
+/** While an update is paused, what runs by the new spec stays, but nothing new is made by it. */
+function isKept(pass: Pass, node: Node): boolean {
+  if (pass.source === pass.service || pass.nodeMatches(pass.source, node)) return false;
+  return pass.nodeMatches(pass.service, node);
 }
 
-/** Whether the node's last task ended by itself and must not restart: its work is done. */
+function stopSlot(pass: Pass, slot: Slot, cause: StopCause): void {
+  for (const task of [...slot.good, ...slot.lost]) if (pass.hasRoom(1)) pass.stop(task, cause);
+  for (const task of slot.failed) if (pass.hasRoom(1)) pass.dismiss(task);
+}
+
+/**
+ * Whether the node's last task ended by itself and must not restart: its work is done. A task that was
+ * stopped because its node left comes back with the node.
+ */
 function isFinished(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
-  if (last === undefined) return false;
-  const { State } = last.Status;
-  // A task that was stopped because its node left comes back with the node.
-  if (State !== 'complete' && State !== 'failed' && State !== 'rejected') return false;
-  return !shouldRestart(last, slot.tasks, pass.now);
+  return last !== undefined && endedByItself(last) && !shouldRestart(pass, last);
 }
 
 function groupByNode(tasks: readonly Task[]): Map<string, Task[]> {

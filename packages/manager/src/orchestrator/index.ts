@@ -10,7 +10,12 @@ import { isPendingDelete, removeService } from './service-removal.js';
 import { TaskReaper } from './task-reaper.js';
 
 export { newTask } from './new-task.js';
-export { applyServiceUpdate, type ServiceUpdateOptions } from './service-update.js';
+export {
+  planServiceUpdate,
+  resumeService,
+  type ServiceUpdateOptions,
+  writeServiceUpdate,
+} from './service-update.js';
 export { isTaskDirty } from './task-dirty.js';
 
 /** Makes the loops that turn services into tasks and clear tasks away. The leader starts them. */

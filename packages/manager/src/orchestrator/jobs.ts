@@ -1,17 +1,19 @@
-import {
-  isJobMode,
-  isTerminal,
-  type Mode,
-  modeOf,
-  type Node,
-  type Service,
-  type Task,
-} from '@swarm/api';
+import { isJobMode, isTerminal, type Mode, modeOf, type Service, type Task } from '@swarm/api';
 import type { Pass } from './pass.js';
+import { barredFrom } from './global.js';
 import { isLeaving, isLost } from './placement.js';
-import { allowsRestart, planRestart, shouldRestart } from './restart.js';
+import { lossOf } from './replacement.js';
+import {
+  allowsRestart,
+  isBackingOff,
+  planRestart,
+  refusalNote,
+  restartOfMoved,
+  shouldRestart,
+} from './restart.js';
 import { freeSlots } from './scale.js';
 import { inspectSlot, newest, type Place, type Slot } from './slot.js';
+import { DRAINED, endedByItself, isMoved, JOB_REPEATED, type StopCause } from './stop.js';
 import { isDue, isStopOverdue } from './waiting.js';
 
 /** Whether the jobs orchestrator is in charge of the service. */
@@ -33,7 +35,7 @@ export function reconcileJob(pass: Pass): void {
   }
   pass.observations.observe(tasks, pass.now);
   for (const task of former) {
-    if (task.DesiredState !== 'remove' && pass.hasRoom(1)) pass.setDesired(task, 'remove');
+    if (task.DesiredState !== 'remove' && pass.hasRoom(1)) pass.stop(task, JOB_REPEATED, 'remove');
   }
   const mode = modeOf(pass.service.Spec);
   if (mode.kind === 'global-job') reconcileGlobalJob(pass, tasks);
@@ -65,7 +67,8 @@ function reconcileGlobalJob(pass: Pass, tasks: readonly Task[]): void {
     const own = tasks.filter((task) => task.NodeID === node.ID && task.DesiredState !== 'remove');
     const slot = inspectJobSlot(pass, { key: node.ID, number: 0, nodeId: node.ID }, own);
     const last = newest(slot);
-    if (mustNotRun(pass, node)) stopSlot(pass, slot);
+    const bar = barredFrom(pass, node);
+    if (bar !== undefined) stopSlot(pass, slot, bar);
     else if (node.Status.State !== 'ready' || node.Spec.Availability !== 'active') {
       // Paused, or silent since the leader changed: what started there may finish there.
     } else if (last === undefined || wasStopped(last)) {
@@ -79,9 +82,11 @@ function inspectJobSlot(pass: Pass, place: Place, tasks: readonly Task[]): Slot 
   const slot = inspectSlot(pass, place, tasks);
   const live = slot.tasks.filter(isWanted);
   const ended = live.filter(
-    ({ Status }) => isTerminal(Status.State) && Status.State !== 'orphaned',
+    (task) => isTerminal(task.Status.State) && task.Status.State !== 'orphaned' && !isMoved(task),
   );
-  const lost = live.filter((task) => !ended.includes(task) && isLost(pass.tx, task));
+  const lost = live.filter(
+    (task) => !ended.includes(task) && (isMoved(task) || isLost(pass.tx, task)),
+  );
   const good = live.filter((task) => !ended.includes(task) && !lost.includes(task));
   return {
     ...slot,
@@ -100,7 +105,13 @@ function advance(pass: Pass, slot: Slot, movesAway: boolean): void {
   const failed = slot.failed.at(-1);
   const displaced = [...slot.lost, ...leaving].at(-1);
   if (failed !== undefined && displaced === undefined && !isDue(pass, failed)) return;
-  for (const task of [...slot.failed, ...slot.lost, ...leaving]) pass.setDesired(task, 'shutdown');
+  const isRestarted = failed !== undefined && shouldRestart(pass, failed);
+  for (const task of slot.failed) {
+    const isLast = task === failed && !isRestarted && displaced === undefined;
+    pass.dismiss(task, isLast ? refusalNote(pass, task) : undefined);
+  }
+  for (const task of slot.lost) pass.stop(task, lossOf(pass, task));
+  for (const task of leaving) pass.stop(task, DRAINED);
   const target =
     slot.target !== undefined && leaving.includes(slot.target) ? undefined : slot.target;
   if (target !== undefined) {
@@ -113,19 +124,24 @@ function advance(pass: Pass, slot: Slot, movesAway: boolean): void {
   };
   if (displaced !== undefined) {
     // The work starts again elsewhere, but not before it has ended here.
-    if (movesAway && allowsRestart(displaced)) {
-      pass.create({ ...place, desiredState: leaving.length > 0 ? 'ready' : 'complete' });
+    if (movesAway && allowsRestart(pass, displaced)) {
+      const restart = restartOfMoved(pass, displaced);
+      const waits = leaving.length > 0 || isBackingOff(displaced, pass.now);
+      pass.create({
+        ...place,
+        desiredState: waits ? 'ready' : 'complete',
+        ...(restart !== undefined && { restart }),
+      });
     }
-  } else if (failed !== undefined && shouldRestart(failed, slot.tasks, pass.now)) {
-    const plan = planRestart(slot, failed, pass.now, pass.observations);
-    pass.create({ ...place, desiredState: 'ready', ...plan });
+  } else if (failed !== undefined && isRestarted) {
+    pass.create({ ...place, desiredState: 'ready', ...planRestart(pass, failed) });
   }
 }
 
 function promote(pass: Pass, slot: Slot, target: Task): void {
   if (target.DesiredState !== 'ready' || !isDue(pass, target)) return;
   if (slot.stopping.length > 0 && !isStopOverdue(pass, slot.stopping)) return;
-  pass.setDesired(target, 'complete');
+  pass.release(target, 'complete');
 }
 
 /** Whether the slot's work is done or given up. */
@@ -133,27 +149,18 @@ function isDone(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
   if (last === undefined || slot.good.length > 0 || slot.lost.length > 0) return false;
   if (last.Status.State === 'complete') return true;
-  return isTerminal(last.Status.State) && !shouldRestart(last, slot.tasks, pass.now);
+  return isTerminal(last.Status.State) && !isMoved(last) && !shouldRestart(pass, last);
 }
 
-function mustNotRun(pass: Pass, node: Node): boolean {
-  return (
-    node.Status.State === 'down' ||
-    node.Spec.Availability === 'drain' ||
-    !pass.nodeMatches(pass.service, node)
-  );
-}
-
-function stopSlot(pass: Pass, slot: Slot): void {
+function stopSlot(pass: Pass, slot: Slot, cause: StopCause): void {
   for (const task of [...slot.good, ...slot.lost]) {
-    if (pass.hasRoom(1)) pass.setDesired(task, 'shutdown');
+    if (pass.hasRoom(1)) pass.stop(task, cause);
   }
 }
 
 /** Whether the task was stopped because its node left, before it ended by itself. */
 function wasStopped(task: Task): boolean {
-  const { State } = task.Status;
-  return !isWanted(task) && State !== 'complete' && State !== 'failed' && State !== 'rejected';
+  return !isWanted(task) && !endedByItself(task);
 }
 
 function isWanted(task: Task): boolean {

@@ -16,9 +16,8 @@ export class Observations {
   readonly #listened = new Set<string>();
   /** First seen with a desired state beyond RUNNING. */
   readonly #stoppingSince = new Map<string, number>();
-  /** By the spec of a task, which many tasks have in common. */
-  #differences = new WeakMap<TaskSpec, SpecDifference>();
-  #specVersion = -1;
+  /** By SpecVersion of the spec that tasks are compared with, then by the spec of a task, which many have. */
+  readonly #differences = new Map<number, WeakMap<TaskSpec, SpecDifference>>();
   /** Slots in which the current update replaced tasks. */
   readonly touched = new Set<string>();
   /** Slots in which a task of the current update failed, with the task's id. */
@@ -52,8 +51,10 @@ export class Observations {
     }
   }
 
+  /** When the task started running, as stored or as this leader saw it; undefined when nobody did. */
   runningSince(task: Task): number | undefined {
-    return this.#runningSince.get(task.ID);
+    const { StartedAt } = task.Status;
+    return StartedAt === undefined ? this.#runningSince.get(task.ID) : parseTime(StartedAt);
   }
 
   upSince(task: Task): number | undefined {
@@ -71,12 +72,16 @@ export class Observations {
 
   /** Compares specs once for each spec of tasks and SpecVersion of the service, and caches the result. */
   difference(specVersion: number, task: Task, compare: () => SpecDifference): SpecDifference {
-    if (specVersion !== this.#specVersion) {
-      this.#differences = new WeakMap();
-      this.#specVersion = specVersion;
+    let differences = this.#differences.get(specVersion);
+    if (differences === undefined) {
+      // A paused service compares with two specs, every other one with its own.
+      const [oldest] = this.#differences.keys();
+      if (this.#differences.size > 1 && oldest !== undefined) this.#differences.delete(oldest);
+      differences = new WeakMap();
+      this.#differences.set(specVersion, differences);
     }
-    const known = this.#differences.get(task.Spec) ?? compare();
-    this.#differences.set(task.Spec, known);
+    const known = differences.get(task.Spec) ?? compare();
+    differences.set(task.Spec, known);
     return known;
   }
 

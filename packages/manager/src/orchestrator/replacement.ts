@@ -1,13 +1,41 @@
-import type { Task, TaskState } from '@swarm/api';
+import type { Task, TaskRestart, TaskState } from '@swarm/api';
 import { DRAIN_SWITCH_TIMEOUT_MS } from './limits.js';
 import { isUp } from './observations.js';
 import type { Pass } from './pass.js';
 import { isLeaving } from './placement.js';
-import { allowsRestart, planRestart, shouldRestart } from './restart.js';
+import {
+  isBackingOff,
+  planRestart,
+  refusalNote,
+  restartOfMoved,
+  shouldRestart,
+} from './restart.js';
 import { newest, type Slot } from './slot.js';
-import { parseTime } from './time.js';
-import { currentRules, isPaused, updateRules } from './update-config.js';
-import { isBlockedByPredecessor, isDue, isServing, isStopOverdue, mayTakeOver } from './waiting.js';
+import {
+  DRAINED,
+  endedByItself,
+  GIVEN_UP,
+  isMoved,
+  NODE_DOWN,
+  NODE_GONE,
+  ORPHANED,
+  PAUSED,
+  ROLLED_BACK,
+  type StopCause,
+  SURPLUS,
+  UPDATED,
+  WITHDRAWN,
+} from './stop.js';
+import { formatTime, parseTime } from './time.js';
+import { currentRules, isPaused, isRollback, updateRules } from './update-config.js';
+import {
+  isBlockedByPredecessor,
+  isDue,
+  isServing,
+  isStopOverdue,
+  mayTakeOver,
+  stopLimit,
+} from './waiting.js';
 
 /** What may be done to a slot besides finishing what was started. */
 export interface SlotRules {
@@ -42,7 +70,7 @@ export function advanceSlot(pass: Pass, slot: Slot, rules: SlotRules): void {
 function release(pass: Pass, slot: Slot, target: Task): void {
   if (target.DesiredState !== 'ready' || !isDue(pass, target)) return;
   if (slot.stopping.length > 0 && !isStopOverdue(pass, slot.stopping)) return;
-  set(pass, slot, target, 'running');
+  run(pass, slot, target);
 }
 
 /** Creates the replacement of what runs in the slot, in the given order. */
@@ -61,7 +89,7 @@ export function fillSlot(pass: Pass, slot: Slot): void {
   if (pass.hasRoom(1)) create(pass, slot, slot.stopping.length > 0 ? 'ready' : 'running');
 }
 
-/** Gives up failed and lost tasks, and replaces them unless another task of the slot goes on. */
+/** Leaves failed and lost tasks behind, and replaces them unless another task of the slot goes on. */
 function clear(pass: Pass, slot: Slot, rules: SlotRules): void {
   const failed = slot.failed.at(-1);
   const lost = slot.lost.at(-1);
@@ -69,20 +97,30 @@ function clear(pass: Pass, slot: Slot, rules: SlotRules): void {
   // A task that failed during preparation is not replaced before its own delay is over: its successor
   // would be prepared, and fail, at once.
   if (failed !== undefined && lost === undefined && !isDue(pass, failed)) return;
-  for (const task of [...slot.failed, ...slot.lost]) set(pass, slot, task, 'shutdown');
-  if (slot.target !== undefined) return;
-  if (slot.good.length > 0) {
-    // A replacement failed while the old task goes on: try again with back-off if it is still wanted.
-    const isWanted = !isPaused(pass.service) || slot.good.some((task) => isLeaving(pass.tx, task));
-    if (failed !== undefined && isWanted && shouldRestart(failed, slot.tasks, pass.now)) {
-      restart(pass, slot, failed);
-    }
-  } else if (lost !== undefined) {
-    // The node's fault, not the task's: no delay, and it does not count as an attempt.
-    if (rules.movesAway && allowsRestart(lost)) create(pass, slot, 'running');
-  } else if (failed !== undefined && shouldRestart(failed, slot.tasks, pass.now)) {
-    restart(pass, slot, failed);
+  // A replacement that failed while the old task goes on is tried again if it is still wanted.
+  const isWanted =
+    slot.good.length === 0 ||
+    !isPaused(pass.service) ||
+    slot.good.some((task) => isLeaving(pass.tx, task));
+  const isRestarted = failed !== undefined && shouldRestart(pass, failed);
+  for (const task of slot.failed) {
+    const isLast =
+      task === failed && !isRestarted && slot.target === undefined && lost === undefined;
+    pass.dismiss(task, isLast ? refusalNote(pass, task) : undefined);
   }
+  for (const task of slot.lost) pass.stop(task, lossOf(pass, task));
+  pass.markChanged(slot.key);
+  if (slot.target !== undefined) return;
+  if (lost !== undefined && slot.good.length === 0) {
+    if (rules.movesAway) move(pass, slot, lost, 'running');
+  } else if (failed !== undefined && isRestarted && isWanted) restart(pass, slot, failed);
+}
+
+/** Why a lost task has to go. */
+export function lossOf(pass: Pass, task: Task): StopCause {
+  if (task.Status.State === 'orphaned') return ORPHANED;
+  const node = pass.tx.get('node', task.NodeID ?? '');
+  return node === undefined ? NODE_GONE : NODE_DOWN;
 }
 
 /** Replaces tasks on draining nodes in a slot without a target; the updater sees to outdated ones. */
@@ -92,28 +130,33 @@ function moveAway(pass: Pass, slot: Slot, rules: SlotRules): void {
   if (last === undefined) {
     // Several outdated tasks: one is enough until the update reaches this slot.
     const kept = slot.good.find(isUp) ?? slot.good.at(-1);
-    for (const task of slot.good) if (task !== kept) set(pass, slot, task, 'shutdown');
+    stop(
+      pass,
+      slot,
+      slot.good.filter((task) => task !== kept),
+      WITHDRAWN,
+    );
     return;
   }
   const staying = slot.good.filter((task) => !leaving.includes(task));
-  if (!rules.movesAway) {
-    for (const task of leaving) set(pass, slot, task, 'shutdown');
+  if (!rules.movesAway || staying.length > 0) {
+    stop(pass, slot, leaving, DRAINED);
     return;
   }
-  if (staying.length > 0 || !allowsRestart(last) || gaveUp(slot, pass.now)) {
-    for (const task of leaving) set(pass, slot, task, 'shutdown');
+  if (gaveUp(pass, slot)) {
+    stop(pass, slot, leaving, GIVEN_UP);
     return;
   }
   // A replacement that must itself leave its node and serves nobody yet is not worth keeping.
   const kept = leaving.find(isUp) ?? leaving[0];
-  for (const task of leaving) if (task !== kept) set(pass, slot, task, 'shutdown');
-  const { order } = updateRules(pass.service.Spec.UpdateConfig);
-  create(
+  stop(
     pass,
     slot,
-    order === 'start-first' ? 'running' : 'ready',
-    'moves away from a draining node',
+    leaving.filter((task) => task !== kept),
+    DRAINED,
   );
+  const { order } = updateRules(pass.service.Spec.UpdateConfig);
+  move(pass, slot, kept ?? last, order === 'start-first' ? 'running' : 'ready');
 }
 
 /** Lets `target` take the place of the slot's other good tasks. */
@@ -122,19 +165,19 @@ function handOver(pass: Pass, slot: Slot, target: Task, rules: SlotRules): void 
   const outdated = slot.others.filter((task) => !leaving.includes(task) && pass.isDirty(task));
   const surplus = slot.others.filter((task) => !leaving.includes(task) && !outdated.includes(task));
   const abandoned = outdated.filter((task) => slot.good.indexOf(task) > slot.good.indexOf(target));
-  const useless = [...surplus, ...abandoned];
-  if (useless.length > 0) {
-    for (const task of useless) set(pass, slot, task, 'shutdown');
+  if (surplus.length + abandoned.length > 0) {
+    stop(pass, slot, surplus, SURPLUS);
+    stop(pass, slot, abandoned, WITHDRAWN);
     return;
   }
   if (isPaused(pass.service) && leaving.length === 0 && !isUp(target)) {
     // Nothing was stopped for the target yet, and a paused update keeps what runs.
-    set(pass, slot, target, 'shutdown');
+    stop(pass, slot, [target], PAUSED);
     return;
   }
   const update = currentRules(pass.service);
   if (isServing(pass, slot, target, update)) {
-    for (const task of slot.others) set(pass, slot, task, 'shutdown');
+    giveWay(pass, slot, target, leaving);
     return;
   }
   if (!isDue(pass, target)) return;
@@ -143,13 +186,31 @@ function handOver(pass: Pass, slot: Slot, target: Task, rules: SlotRules): void 
   if (target.DesiredState !== 'ready') {
     if (!isBlockedByPredecessor(target)) return;
   } else if (order === 'start-first') {
-    set(pass, slot, target, 'running');
+    run(pass, slot, target);
     return;
   } else {
     if (!mayTakeOver(pass, target)) return;
     if (leaving.length > 0 && rules.drains.left-- <= 0) return;
   }
-  for (const task of slot.others) set(pass, slot, task, 'shutdown');
+  giveWay(pass, slot, target, leaving);
+}
+
+/** Stops the slot's other tasks for the target, which says what it waits for. */
+function giveWay(pass: Pass, slot: Slot, target: Task, leaving: readonly Task[]): void {
+  const replaced = isRollback(pass.service.UpdateStatus) ? ROLLED_BACK : UPDATED;
+  stop(pass, slot, leaving, DRAINED);
+  stop(
+    pass,
+    slot,
+    slot.others.filter((task) => !leaving.includes(task)),
+    replaced,
+  );
+  if (target.DesiredState !== 'ready' || target.Status.State !== 'ready') return;
+  const until = Math.max(
+    ...slot.others.map(({ ID }) => stopLimit(pass.tx.get('task', ID) as Task, pass.now)),
+  );
+  const who = slot.others.map(({ ID }) => ID).join(', ');
+  pass.note(target, `ready: waits for task ${who} to stop, until ${formatTime(until)} at most`);
 }
 
 /**
@@ -161,9 +222,12 @@ export function drainAllowance(pass: Pass, slots: readonly Slot[]): { left: numb
   if (parallelism === 0) return { left: Number.POSITIVE_INFINITY };
   let switching = 0;
   for (const slot of slots) {
-    if (slot.target === undefined || slot.others.length > 0 || isUp(slot.target)) continue;
-    if (slot.tasks.length === 1 || slot.target.Restart !== undefined) continue;
-    const until = parseTime(slot.target.CreatedAt) + DRAIN_SWITCH_TIMEOUT_MS;
+    const { target, tasks } = slot;
+    if (target === undefined || slot.others.length > 0 || isUp(target)) continue;
+    const before = tasks[tasks.indexOf(target) - 1];
+    // A restart is not a switch, but a moved task takes over the attempts of the one before.
+    if (before === undefined || (target.Restart !== undefined && !isMoved(before))) continue;
+    const until = parseTime(target.CreatedAt) + DRAIN_SWITCH_TIMEOUT_MS;
     if (pass.now >= until) continue;
     pass.wakeAt(until);
     switching++;
@@ -172,28 +236,44 @@ export function drainAllowance(pass: Pass, slots: readonly Slot[]): { left: numb
 }
 
 /** Whether the slot's newest task ended by itself and must not be tried again. */
-export function gaveUp(slot: Slot, now: number): boolean {
+export function gaveUp(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
   if (last === undefined || slot.good.includes(last)) return false;
-  const { State } = last.Status;
-  const hasEnded = State === 'failed' || State === 'rejected' || State === 'complete';
-  return hasEnded && !shouldRestart(last, slot.tasks, now);
+  return endedByItself(last) && !shouldRestart(pass, last);
 }
 
 function restart(pass: Pass, slot: Slot, ended: Task): void {
-  const plan = planRestart(slot, ended, pass.now, pass.observations);
-  pass.create({ ...place(slot), desiredState: 'ready', ...plan });
+  pass.create({ ...place(slot), desiredState: 'ready', ...planRestart(pass, ended) });
   pass.markChanged(slot.key);
 }
 
-function create(pass: Pass, slot: Slot, desiredState: TaskState, message = 'created'): void {
-  pass.create({ ...place(slot), desiredState, message });
+/** Creates the replacement of a task that has to leave its node. It takes over the wait of a back-off. */
+function move(pass: Pass, slot: Slot, task: Task, desiredState: 'ready' | 'running'): void {
+  const taken = restartOfMoved(pass, task);
+  const isWaiting = taken !== undefined && isBackingOff(task, pass.now);
+  create(pass, slot, isWaiting ? 'ready' : desiredState, `takes over from task ${task.ID}`, taken);
+}
+
+function create(
+  pass: Pass,
+  slot: Slot,
+  desiredState: TaskState,
+  message = 'created',
+  taken?: TaskRestart,
+): void {
+  const restart = taken === undefined ? {} : { restart: taken };
+  pass.create({ ...place(slot), desiredState, message, ...restart });
   pass.markChanged(slot.key);
 }
 
-function set(pass: Pass, slot: Slot, task: Task, state: TaskState): void {
-  pass.setDesired(task, state);
+function run(pass: Pass, slot: Slot, task: Task): void {
+  pass.release(task, 'running');
   pass.markChanged(slot.key);
+}
+
+function stop(pass: Pass, slot: Slot, tasks: readonly Task[], cause: StopCause): void {
+  for (const task of tasks) pass.stop(task, cause);
+  if (tasks.length > 0) pass.markChanged(slot.key);
 }
 
 function place(slot: Slot): { slot: number; nodeId?: string } {

@@ -1,9 +1,11 @@
 import { modeOf, type Service, type Task } from '@swarm/api';
+import { preferenceLabels } from '../scheduler/constraint.js';
 import type { Pass } from './pass.js';
 import { advanceSlot, drainAllowance, fillSlot } from './replacement.js';
 import { shouldRestart } from './restart.js';
 import { freeSlots, keepOrder } from './scale.js';
 import { inspectSlot, isLive, newest, type Slot } from './slot.js';
+import { endedByItself } from './stop.js';
 import { parseTime } from './time.js';
 import { isRollback, isUpdating } from './update-config.js';
 import { assessUpdate, continueUpdate } from './update.js';
@@ -25,9 +27,9 @@ export function reconcileReplicated(pass: Pass): void {
   for (const slot of slots) (isLive(slot) || isFinished(pass, slot) ? occupied : dead).push(slot);
   const mode = modeOf(pass.service.Spec);
   const replicas = mode.kind === 'replicated' ? mode.replicas : 0;
-  const surplus = occupied.length > replicas ? keepOrder(occupied) : occupied;
+  const surplus = occupied.length > replicas ? keepOrder(occupied, branchesOf(pass)) : occupied;
   const kept = surplus.slice(0, replicas).sort((a, b) => a.number - b.number);
-  for (const slot of surplus.slice(replicas)) removeSlot(pass, slot);
+  for (const slot of surplus.slice(replicas)) removeSlot(pass, slot, replicas);
 
   if (assessUpdate(pass, kept)) return;
   const rules = { mayCreate: true, movesAway: true, drains: drainAllowance(pass, kept) };
@@ -36,7 +38,7 @@ export function reconcileReplicated(pass: Pass): void {
   const missing = freeSlots(taken, Math.max(0, replicas - kept.length));
   fill(pass, missing, dead);
   const refilled = new Set(missing);
-  for (const slot of dead) if (!refilled.has(slot.number)) removeSlot(pass, slot);
+  for (const slot of dead) if (!refilled.has(slot.number)) removeSlot(pass, slot, replicas);
   continueUpdate(pass, kept, missing.length === 0);
 }
 
@@ -50,22 +52,33 @@ function fill(pass: Pass, numbers: readonly number[], dead: readonly Slot[]): vo
 
 /**
  * Whether the slot's last task ended and must not restart: the slot counts as filled, its work is done.
- * During a rollback, tasks from before it do not count: a rollback puts every slot to work again.
+ * During a rollback, tasks that failed before it do not count: it puts their slots to work again.
  */
 function isFinished(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
   if (last === undefined || last.DesiredState === 'remove') return false;
   const status = pass.service.UpdateStatus;
   const isBeforeRollback = parseTime(last.CreatedAt) < parseTime(status?.StartedAt);
-  if (isRollback(status) && isUpdating(pass.service) && isBeforeRollback) return false;
-  return !shouldRestart(last, slot.tasks, pass.now);
+  const isBack = isRollback(status) && isUpdating(pass.service) && isBeforeRollback;
+  if (isBack && last.Status.State !== 'complete') return false;
+  return endedByItself(last) && !shouldRestart(pass, last);
+}
+
+/** Returns a reader of the branches of the preference tree that a node is in, from the root down. */
+function branchesOf(pass: Pass): (nodeId: string) => string[] {
+  const labels = preferenceLabels(pass.source.Spec.TaskTemplate.Placement?.Preferences);
+  return (nodeId) => {
+    const node = pass.tx.get('node', nodeId);
+    return labels.map((label) => (node === undefined ? '' : label(node)));
+  };
 }
 
 /** Removes everything in the slot, history included. */
-function removeSlot(pass: Pass, slot: Slot): void {
+function removeSlot(pass: Pass, slot: Slot, replicas: number): void {
+  const cause = { Reason: `scaled down to ${replicas}` };
   for (const task of slot.tasks) {
     if (task.DesiredState === 'remove' || !pass.hasRoom(1)) continue;
-    pass.setDesired(task, 'remove');
+    pass.stop(task, cause, 'remove');
   }
   pass.markChanged(slot.key);
 }

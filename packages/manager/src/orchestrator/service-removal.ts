@@ -1,6 +1,8 @@
 import type { Service } from '@swarm/api';
-import type { Transaction } from '../store/store.js';
+import type { Transaction, View } from '../store/store.js';
 import type { Pass } from './pass.js';
+import { isRevisionId } from './revisions.js';
+import { SERVICE_REMOVED, stopTask } from './stop.js';
 
 /** Whether the removal loop is in charge of the service. No other orchestrator then touches it. */
 export function isPendingDelete(service: Service): boolean {
@@ -9,7 +11,7 @@ export function isPendingDelete(service: Service): boolean {
 
 /**
  * Deletes a service: sets all its tasks to REMOVE, waits for the reaper to delete them once they have
- * stopped, and removes the service after the last one. Only then are its name and ports free, so nothing
+ * stopped, and removes the service with its revisions after the last one. Only then are its name and ports free, so nothing
  * that takes them can meet what is left of it (MB#29293, #32552).
  */
 export function removeService(pass: Pass): void {
@@ -18,9 +20,21 @@ export function removeService(pass: Pass): void {
     left++;
     if (task.DesiredState === 'remove') continue;
     if (!pass.hasRoom(1)) return;
-    pass.setDesired(task, 'remove');
+    pass.stop(task, SERVICE_REMOVED, 'remove');
   }
-  if (left === 0) pass.tx.remove('service', pass.service.ID);
+  if (left > 0) return;
+  for (const id of revisionIds(pass.tx, pass.service.ID)) {
+    if (!pass.hasRoom(1)) return;
+    pass.removeRevision(id);
+  }
+  if (pass.hasRoom(1)) pass.tx.remove('service', pass.service.ID);
+}
+
+/** Ids of the service's revisions, unreadable ones included. */
+function revisionIds(view: View, serviceId: string): string[] {
+  const readable = [...view.revisionsByService(serviceId)].map(({ ID }) => ID);
+  const aside = [...view.allSetAside('revision')].map(({ id }) => id);
+  return [...readable, ...aside.filter((id) => isRevisionId(id, serviceId))];
 }
 
 /** Tasks of an unreadable service changed in one transaction. Few, because their specs may be large. */
@@ -29,16 +43,18 @@ const UNREADABLE_STEP = 50;
 /**
  * Makes one step in removing a service that cannot be read: sets its tasks to REMOVE, then removes it. No
  * loop is in charge of such a service, and readers get no event for it, so the caller does the work.
+ * @param nowMs time of the store
  * @returns whether this was the last step
  */
-export function removeUnreadable(tx: Transaction, serviceId: string): boolean {
+export function removeUnreadable(tx: Transaction, serviceId: string, nowMs: number): boolean {
   let left = UNREADABLE_STEP;
   for (const task of tx.tasksByService(serviceId)) {
     if (task.DesiredState === 'remove') continue;
     if (left === 0) return false;
     left -= 1;
-    tx.update('task', { ...task, DesiredState: 'remove' });
+    tx.update('task', stopTask(task, 'remove', SERVICE_REMOVED, nowMs));
   }
+  for (const id of revisionIds(tx, serviceId)) tx.remove('revision', id);
   tx.remove('service', serviceId);
   return true;
 }

@@ -1,77 +1,208 @@
-import { ApiError, isJobMode, modeOf, type Service, type ServiceSpec } from '@swarm/api';
+import {
+  ApiError,
+  isJobMode,
+  modeOf,
+  type Service,
+  type ServiceSpec,
+  withDefaults,
+} from '@swarm/api';
+import type { Transaction, View } from '../store/store.js';
+import { meansSame } from './means-same.js';
+import { endpointMeaning, taskMeaning } from './task-meaning.js';
+import { noPreviousSpec, replaceSpec, swapSpecs } from './previous-spec.js';
+import { hasRevisions, RevisionLedger, rolledBackSpec } from './revisions.js';
 import { formatTime } from './time.js';
+import { isPaused, isUpdating } from './update-config.js';
 
 export interface ServiceUpdateOptions {
-  /** `previous` swaps the spec with the previous one and ignores `newSpec`. */
-  readonly rollback?: 'previous' | undefined;
-  /** Wall clock, milliseconds. */
+  /**
+   * Ignores `newSpec` and goes back: to the revision of this number, or with `previous` to the one that
+   * completed last.
+   */
+  readonly rollback?: 'previous' | number | undefined;
+  /** Time of the store, milliseconds. */
   readonly nowMs: number;
+}
+
+/** A service as an update leaves it, and its revisions; undefined when they do not change. */
+export interface ServiceUpdate {
+  readonly service: Service;
+  readonly ledger: RevisionLedger | undefined;
 }
 
 /** What a user can do about a change that no update can make. */
 const UNCHANGEABLE = 'remove the service and create it again';
 
 /**
- * Returns the service as `service update` leaves it (SwarmKit controlapi/service.go UpdateService): the
- * new spec, the old one as previous, a SpecVersion of its own, and no update status, so that the updater
- * starts afresh. A rollback swaps the two specs. The caller validates the spec and checks port conflicts
- * and the version. Pure.
+ * Works out what `service update` makes of a service. The caller validates the spec and checks port conflicts
+ * and the version.
+ *
+ * - A change of what tasks are made of is a new revision: it gets a SpecVersion of its own and no update
+ *   status, so that the updater starts afresh.
+ * - A change of labels, or of how tasks stop and what follows their end, is a new revision that goes on where
+ *   the current one is, as no task has to change.
+ * - Everything else (number of replicas, settings of updates and rollbacks) belongs to the service. It takes
+ *   effect at once, also on a roll-out that is under way, and neither resumes nor restarts one.
+ *
+ * Below the level of revisions, each update starts afresh, as in SwarmKit (controlapi/service.go).
  * @throws ApiError FAILED_PRECONDITION when there is nothing to roll back to, UNIMPLEMENTED when the name
  *   or the mode would change
  */
-export function applyServiceUpdate(
+export function planServiceUpdate(
+  view: View,
   service: Service,
   newSpec: ServiceSpec,
   options: ServiceUpdateOptions,
-): Service {
-  if (service.PendingDelete === true) {
-    throw new ApiError(
-      'FAILED_PRECONDITION',
-      `service ${service.Spec.Name} is being removed; create it again when it is gone`,
-    );
-  }
-  const swapped = options.rollback === 'previous' ? rollBack(service, options.nowMs) : undefined;
-  const updated = swapped ?? replaceSpec(service, newSpec);
-  return isJobMode(modeOf(updated.Spec)) ? nextIteration(updated, options.nowMs) : updated;
+): ServiceUpdate {
+  refuseLeaving(service);
+  const { rollback, nowMs } = options;
+  if (rollback === undefined) refuseUnchangeable(service, newSpec);
+  const plan = hasRevisions(view)
+    ? rollback === undefined
+      ? change(view, service, newSpec, nowMs)
+      : rollBack(view, service, rollback, nowMs)
+    : { service: withPreviousSpec(service, newSpec, options), ledger: undefined };
+  if (!isJobMode(modeOf(plan.service.Spec))) return plan;
+  return { ...plan, service: nextIteration(plan.service, nowMs) };
 }
 
-function replaceSpec(service: Service, spec: ServiceSpec): Service {
+/** Stages an update by a client. */
+export function writeServiceUpdate(tx: Transaction, { service, ledger }: ServiceUpdate): void {
+  if (ledger === undefined) tx.updateSpec('service', service);
+  else ledger.write(tx, service, 'client');
+}
+
+/**
+ * Returns the service with its paused update or rollback under way again. What failed before no longer counts.
+ * @throws ApiError FAILED_PRECONDITION when nothing is paused
+ */
+export function resumeService(service: Service, nowMs: number): Service {
+  refuseLeaving(service);
+  if (!isPaused(service)) {
+    throw new ApiError(
+      'FAILED_PRECONDITION',
+      `no update of service ${service.Spec.Name} is paused: there is nothing to resume`,
+    );
+  }
+  const isBack = service.UpdateStatus?.State === 'rollback_paused';
+  return {
+    ...service,
+    UpdateStatus: {
+      State: isBack ? 'rollback_started' : 'updating',
+      StartedAt: formatTime(nowMs),
+      Message: isBack ? 'rollback in progress' : 'update in progress',
+    },
+  };
+}
+
+function change(view: View, service: Service, spec: ServiceSpec, nowMs: number): ServiceUpdate {
+  const { UpdateStatus: status, ...rest } = service;
+  const { Spec: old } = service;
+  if (!isSameToTasks(old, spec)) {
+    const ledger = new RevisionLedger(view, service, nowMs);
+    // Not the version this write gets, but one that no other update can have.
+    const SpecVersion = service.Version;
+    ledger.open(spec, SpecVersion);
+    return { service: { ...rest, Spec: spec, SpecVersion }, ledger };
+  }
+  // What has ended is not what this update did.
+  const isOpen = isUpdating(service) || isPaused(service);
+  const updated = {
+    ...rest,
+    Spec: spec,
+    ...(isOpen && status !== undefined && { UpdateStatus: status }),
+  };
+  const isSame = meansSame(old.Labels, spec.Labels) && meansSame(endOf(old), endOf(spec));
+  if (isSame) return { service: updated, ledger: undefined };
+  const ledger = new RevisionLedger(view, service, nowMs);
+  ledger.succeed(spec);
+  return { service: updated, ledger };
+}
+
+function rollBack(
+  view: View,
+  service: Service,
+  to: 'previous' | number,
+  nowMs: number,
+): ServiceUpdate {
+  const ledger = new RevisionLedger(view, service, nowMs);
+  const target = to === 'previous' ? ledger.rollbackTarget() : ledger.get(to);
+  if (target === undefined) {
+    throw to === 'previous' ? noPreviousSpec(service) : noRevision(service, ledger, to);
+  }
+  if (target.Number === ledger.current.Number) {
+    throw new ApiError(
+      'FAILED_PRECONDITION',
+      `service ${service.Spec.Name} is at revision ${target.Number} already` +
+        (isPaused(service) ? ': resume its update, or roll back to another revision' : ''),
+    );
+  }
+  ledger.reopen(target.Number, 'rollback');
+  const { UpdateStatus: _status, ...rest } = service;
+  const Spec = rolledBackSpec(service, target);
+  const back = { ...rest, Spec, SpecVersion: target.SpecVersion };
+  // A job is run again, not rolled out.
+  if (isJobMode(modeOf(Spec))) return { service: back, ledger };
+  const UpdateStatus = {
+    State: 'rollback_started' as const,
+    StartedAt: formatTime(nowMs),
+    Message: 'manually requested rollback',
+  };
+  return { service: { ...back, UpdateStatus }, ledger };
+}
+
+function withPreviousSpec(
+  service: Service,
+  spec: ServiceSpec,
+  { rollback, nowMs }: ServiceUpdateOptions,
+): Service {
+  if (rollback === undefined) return replaceSpec(service, spec);
+  if (rollback === 'previous') return swapSpecs(service, nowMs);
+  throw new ApiError(
+    'FAILED_PRECONDITION',
+    "a rollback to a revision by its number needs feature level 3: upgrade every manager ('swarm info' tells which)",
+  );
+}
+
+/** Whether tasks made from the one spec are as tasks made from the other. */
+function isSameToTasks(a: ServiceSpec, b: ServiceSpec): boolean {
+  return (
+    meansSame(taskMeaning(a.TaskTemplate), taskMeaning(b.TaskTemplate)) &&
+    meansSame(endpointMeaning(a.EndpointSpec), endpointMeaning(b.EndpointSpec)) &&
+    meansSame(a.Networks, b.Networks)
+  );
+}
+
+/** How tasks stop, and what follows their end: no task has to change for it. */
+function endOf(spec: ServiceSpec): object {
+  const { ContainerSpec, RestartPolicy } = withDefaults(spec).TaskTemplate;
+  const { StopSignal, StopGracePeriod } = ContainerSpec ?? {};
+  return { StopSignal, StopGracePeriod, RestartPolicy };
+}
+
+function refuseLeaving(service: Service): void {
+  if (service.PendingDelete !== true) return;
+  throw new ApiError(
+    'FAILED_PRECONDITION',
+    `service ${service.Spec.Name} is being removed; create it again when it is gone`,
+  );
+}
+
+function refuseUnchangeable(service: Service, spec: ServiceSpec): void {
   if (spec.Name !== service.Spec.Name) {
     throw new ApiError('UNIMPLEMENTED', `renaming services is not supported; ${UNCHANGEABLE}`);
   }
   if (modeOf(spec).kind !== modeOf(service.Spec).kind) {
     throw new ApiError('UNIMPLEMENTED', `service mode change is not allowed; ${UNCHANGEABLE}`);
   }
-  const { UpdateStatus: _status, ...rest } = service;
-  return {
-    ...rest,
-    Spec: spec,
-    PreviousSpec: service.Spec,
-    PreviousSpecVersion: service.SpecVersion,
-    // Not the version this write gets, but one that no other update can have.
-    SpecVersion: service.Version,
-  };
 }
 
-function rollBack(service: Service, nowMs: number): Service {
-  if (service.PreviousSpec === undefined) {
-    throw new ApiError(
-      'FAILED_PRECONDITION',
-      `service ${service.Spec.Name} does not have a previous spec; only an updated service can be rolled back`,
-    );
-  }
-  return {
-    ...service,
-    Spec: service.PreviousSpec,
-    SpecVersion: service.PreviousSpecVersion ?? { Index: 0 },
-    PreviousSpec: service.Spec,
-    PreviousSpecVersion: service.SpecVersion,
-    UpdateStatus: {
-      State: 'rollback_started',
-      StartedAt: formatTime(nowMs),
-      Message: 'manually requested rollback',
-    },
-  };
+function noRevision(service: Service, ledger: RevisionLedger, number: number): ApiError {
+  const kept = ledger.all().map((revision) => revision.Number);
+  return new ApiError(
+    'NOT_FOUND',
+    `service ${service.Spec.Name} has no revision ${number}: it keeps ${kept.join(', ')}`,
+  );
 }
 
 function nextIteration(service: Service, nowMs: number): Service {

@@ -2,6 +2,7 @@ import { compareStates, isTerminal, type Task } from '@swarm/api';
 import { isUp } from './observations.js';
 import type { Pass } from './pass.js';
 import { isLeaving, isLost } from './placement.js';
+import { isMoved } from './stop.js';
 import { parseTime } from './time.js';
 
 /**
@@ -17,7 +18,7 @@ export interface Slot {
   readonly tasks: readonly Task[];
   /** Live tasks that ended by themselves. */
   readonly failed: readonly Task[];
-  /** Live tasks whose node is down or gone, orphaned ones included. */
+  /** Live tasks whose node is down or gone, and those that the cluster took from their node. */
   readonly lost: readonly Task[];
   /** Live tasks that run or may still come to run. */
   readonly good: readonly Task[];
@@ -25,7 +26,7 @@ export interface Slot {
   readonly target: Task | undefined;
   /** Good tasks except the target: they stop when the target takes over. */
   readonly others: readonly Task[];
-  /** Told to stop, not yet stopped, and on a node that can still report it. */
+  /** Should stop, have not stopped yet, and are on a node that can still report it. */
   readonly stopping: readonly Task[];
 }
 
@@ -53,8 +54,9 @@ export function inspectSlot(pass: Pass, place: Place, tasks: readonly Task[]): S
   for (const task of sorted) {
     const ended = isTerminal(task.Status.State);
     if (compareStates(task.DesiredState, 'running') > 0) {
-      if (!ended && !isLost(pass.tx, task)) stopping.push(task);
-    } else if (ended && task.Status.State !== 'orphaned') failed.push(task);
+      if (!ended && isPlaced(task) && !isLost(pass.tx, task)) stopping.push(task);
+    } else if (ended && task.Status.State !== 'orphaned' && !isMoved(task)) failed.push(task);
+    else if (ended) lost.push(task);
     else if (isLost(pass.tx, task)) lost.push(task);
     else good.push(task);
   }
@@ -63,6 +65,11 @@ export function inspectSlot(pass: Pass, place: Place, tasks: readonly Task[]): S
   const target = candidates.find(isUp) ?? candidates.at(-1);
   const others = good.filter((task) => task !== target);
   return makeSlot(place, sorted, { failed, lost, good, target, others, stopping });
+}
+
+/** Whether the task's node knows of it. Before, there is nothing to stop. */
+function isPlaced(task: Task): boolean {
+  return compareStates(task.Status.State, 'assigned') >= 0;
 }
 
 /** Whether the task is clean, should run, has not ended, and may stay on its node. */

@@ -2,6 +2,7 @@ import {
   capabilityName,
   type ContainerSpec,
   canonicalImage,
+  type EndpointSpec,
   type HealthConfig,
   type Mount,
   type NetworkAttachmentConfig,
@@ -93,6 +94,11 @@ function placementMeaning({ Constraints, Platforms, MaxReplicas, ...rest }: Plac
 export function constraintsMeaning(constraints: readonly string[] | undefined): string[] {
   const all = (constraints ?? []).map((one) => one.trim().replace(/\s*(==|!=)\s*/, '$1'));
   return [...new Set(all)].sort();
+}
+
+/** What a service publishes. */
+export function endpointMeaning({ Mode, Ports }: EndpointSpec = {}): object {
+  return { Mode: Mode === 'vip' ? '' : Mode, Ports: sorted(Ports) };
 }
 
 function networkMeaning({ Aliases, ...rest }: NetworkAttachmentConfig): object {

@@ -9,6 +9,7 @@ import {
 } from '../store/store.js';
 import { DEFAULT_HISTORY_LIMIT, REAPER_BATCH_LIMIT, REAPER_BATCH_MS } from './limits.js';
 import { byAge } from './slot.js';
+import { SERVICE_REMOVED, stopTask } from './stop.js';
 import { stateSince } from './time.js';
 import { type PassResult, WorkQueue } from './work-queue.js';
 
@@ -73,8 +74,7 @@ export class TaskReaper implements ControlLoop {
     for (const event of change.events) {
       if (event.kind === 'task') {
         if (event.action !== 'remove') this.#note(event.object);
-      } else if (event.kind === 'service' && event.action !== 'create') {
-        // The service is gone, or its restart policy may keep a different history.
+      } else if (event.kind === 'service' && event.action === 'remove') {
         for (const task of this.#context.store.tasksByService(event.object.ID)) this.#note(task);
       } else if (event.kind === 'node' && event.action === 'remove') {
         for (const task of this.#context.store.tasksByNode(event.object.ID)) this.#note(task);
@@ -160,7 +160,7 @@ function reapPlace(tx: Transaction, place: Place, limit: number, now: number): n
       tx.remove('task', task.ID);
       changes++;
     } else if (isUnwanted && task.DesiredState !== 'remove') {
-      tx.update('task', { ...task, DesiredState: 'remove' });
+      tx.update('task', stopTask(task, 'remove', SERVICE_REMOVED, now));
       changes++;
     } else kept.push(task);
   }
@@ -179,7 +179,7 @@ function reapPlace(tx: Transaction, place: Place, limit: number, now: number): n
  */
 function excessHistory(view: View, place: Place, tasks: readonly Task[], now: number): Task[] {
   if (place.serviceId === '') return [];
-  const limit = historyLimit(view, place.serviceId);
+  const limit = historyLimit(view);
   if (limit < 0 || tasks.length <= limit) return [];
   const last = [...tasks].sort(byAge).at(-1);
   return tasks
@@ -195,14 +195,9 @@ function isDismissed(task: Task): boolean {
   return compareStates(task.DesiredState, 'complete') > 0;
 }
 
-/** Negative: keep everything. Counting attempts takes one task more than MaxAttempts. */
-function historyLimit(view: View, serviceId: string): number {
-  const configured =
-    view.cluster()?.Spec.Orchestration.TaskHistoryRetentionLimit ?? DEFAULT_HISTORY_LIMIT;
-  if (configured < 0) return configured;
-  const policy = view.get('service', serviceId)?.Spec.TaskTemplate.RestartPolicy;
-  const attempts = policy?.MaxAttempts ?? 0;
-  return attempts > 0 ? Math.max(configured, attempts + 1) : configured;
+/** Negative: keep everything. */
+function historyLimit(view: View): number {
+  return view.cluster()?.Spec.Orchestration.TaskHistoryRetentionLimit ?? DEFAULT_HISTORY_LIMIT;
 }
 
 /** Whether the task has stopped, was never assigned to a node, or its node is gone. */

@@ -12,6 +12,11 @@ export function formatTime(ms: number): Timestamp {
   return new Date(ms).toISOString();
 }
 
+/** The time, or the earlier timestamp if that is ahead: times of one object never jump back. */
+export function laterTime(earlier: Timestamp, ms: number): Timestamp {
+  return parseTime(earlier) > ms ? earlier : formatTime(ms);
+}
+
 /** Converts a spec's duration to milliseconds. */
 export function toMs(duration: Nanoseconds | undefined, fallbackMs: number): number {
   return duration === undefined ? fallbackMs : duration / MS;

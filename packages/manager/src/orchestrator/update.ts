@@ -1,7 +1,11 @@
-import type { Service, Task, UpdateState, UpdateStatus } from '@swarm/api';
+import type { Service, Task, UpdateStatus } from '@swarm/api';
 import type { Pass } from './pass.js';
 import { gaveUp, startReplacement } from './replacement.js';
+import { allowsRestart } from './restart.js';
+import { hasRevisions, RevisionLedger, revisionId, rolledBackSpec } from './revisions.js';
+import { isUp } from './observations.js';
 import { newest, type Slot } from './slot.js';
+import { isMoved } from './stop.js';
 import { formatTime, parseTime, stateSince } from './time.js';
 import {
   currentRules,
@@ -63,18 +67,59 @@ export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: b
     (slot) => memory.touched.has(slot.key) && !idle.has(slot) && isBusy(pass, slot, rules),
   );
   let free = rules.parallelism === 0 ? outdated.length : rules.parallelism - busy.length;
+  let untouched = untouchedAllowance(pass, slots, rules);
   for (const slot of outdated) {
     if (free <= 0) break;
     // What this pass read of a slot that it changed is out of date.
     if (pass.isChanged(slot.key)) continue;
+    if (!memory.touched.has(slot.key) && untouched-- <= 0) continue;
     memory.touched.add(slot.key);
     startReplacement(pass, slot, rules.order);
     free--;
   }
   if (outdated.length > 0 || !isComplete || !isSettled(pass, slots, rules)) {
-    const message = waitingFor(pass, slots, rules);
-    setMessage(pass, message);
+    const isHeld = untouched <= 0 && outdated.some((slot) => !memory.touched.has(slot.key));
+    setMessage(
+      pass,
+      waitingFor(pass, slots, rules) ?? (isHeld ? watching(pass, rules) : undefined),
+    );
   } else complete(pass);
+}
+
+/**
+ * How many slots more the update may reach now. Until its first batch has stood, none beyond that batch: so a
+ * bad spec costs one batch, not all that fit into the time until its first task fails.
+ */
+function untouchedAllowance(pass: Pass, slots: readonly Slot[], rules: UpdateRules): number {
+  const { touched } = pass.observations;
+  const { parallelism, failureAction } = rules;
+  if (parallelism === 0 || failureAction === 'continue' || isKnownGood(pass)) return slots.length;
+  const batch = slots.filter((slot) => touched.has(slot.key));
+  const stood = batch.filter((slot) => hasStood(pass, slot, rules));
+  return stood.length >= parallelism ? slots.length : parallelism - batch.length;
+}
+
+/** Whether the roll-out goes back to what has completed before. */
+function isKnownGood({ tx, service }: Pass): boolean {
+  if (!isRollback(service.UpdateStatus)) return false;
+  if (service.Revisions === undefined) return true;
+  const current = tx.get('revision', revisionId(service.ID, service.Revisions.Current));
+  return current?.CompletedAt !== undefined;
+}
+
+/** Whether the slot's task was up for the monitor time, or is healthy by its own check, or has ended. */
+function hasStood(pass: Pass, slot: Slot, rules: UpdateRules): boolean {
+  const settledAt = pass.observations.settledAt.get(slot.key);
+  if (settledAt === undefined) return false;
+  if (slot.target === undefined || pass.observations.failed.has(slot.key)) return true;
+  // With a health check, a task is RUNNING only once it is healthy.
+  if (isUp(slot.target) && hasHealthCheck(slot.target)) return true;
+  return isPast(pass, settledAt + rules.monitorMs);
+}
+
+function hasHealthCheck({ Spec }: Task): boolean {
+  const [kind = 'NONE'] = Spec.ContainerSpec?.Healthcheck?.Test ?? [];
+  return kind !== 'NONE';
 }
 
 /** Identifies one update: differs for the next one and for its own rollback. */
@@ -93,9 +138,7 @@ function isOutdated(pass: Pass, slot: Slot): boolean {
 
 /** Whether a task of the current spec ended here and must not be tried again. */
 function isHopeless(pass: Pass, slot: Slot): boolean {
-  return (
-    newest(slot)?.SpecVersion.Index === pass.service.SpecVersion.Index && gaveUp(slot, pass.now)
-  );
+  return newest(slot)?.SpecVersion.Index === pass.service.SpecVersion.Index && gaveUp(pass, slot);
 }
 
 /** Whether this update made the task. */
@@ -127,10 +170,26 @@ function findFailure(pass: Pass, slot: Slot, rules: UpdateRules): Task | undefin
       return isUnschedulable(pass, task) || isStepBack(pass, slot, task, rules);
     }
     const { State } = task.Status;
-    if (State !== 'failed' && State !== 'rejected' && State !== 'complete') return false;
+    if (isMoved(task)) return false;
+    if (State !== 'failed' && State !== 'rejected' && !isRunOver(pass, task)) return false;
     const ranSince = pass.observations.runningSince(task);
     return ranSince === undefined || stateSince(task, pass.now) - ranSince <= rules.monitorMs;
   });
+}
+
+/** Whether the task ended well though its restart policy wants it to run on. */
+function isRunOver(pass: Pass, task: Task): boolean {
+  return task.Status.State === 'complete' && allowsRestart(pass, task);
+}
+
+/** Whether a task of the update has done its work in the slot: it ended well and is not restarted. */
+function isDone(pass: Pass, slot: Slot): boolean {
+  const last = newest(slot);
+  return (
+    last?.Status.State === 'complete' &&
+    isOfUpdate(pass.service, last) &&
+    !allowsRestart(pass, last)
+  );
 }
 
 /**
@@ -148,7 +207,7 @@ function isStepBack(pass: Pass, slot: Slot, task: Task, rules: UpdateRules): boo
 function settle(pass: Pass, slot: Slot, rules: UpdateRules): void {
   const memory = pass.observations;
   if (!memory.touched.has(slot.key) || memory.settledAt.has(slot.key)) return;
-  if (memory.failed.has(slot.key)) memory.settledAt.set(slot.key, pass.now);
+  if (memory.failed.has(slot.key) || isDone(pass, slot)) memory.settledAt.set(slot.key, pass.now);
   else if (
     slot.target !== undefined &&
     slot.others.length === 0 &&
@@ -189,21 +248,33 @@ function begin(pass: Pass): void {
 }
 
 function complete(pass: Pass): void {
-  const rollback = isRollback(pass.service.UpdateStatus);
-  end(
-    pass,
-    rollback ? 'rollback_completed' : 'completed',
-    rollback ? 'rollback completed' : 'update completed',
-  );
+  const { service } = pass;
+  const isBack = isRollback(service.UpdateStatus);
+  const ended: Service = {
+    ...service,
+    UpdateStatus: {
+      ...service.UpdateStatus,
+      State: isBack ? 'rollback_completed' : 'completed',
+      CompletedAt: formatTime(pass.now),
+      Message: isBack ? 'rollback completed' : 'update completed',
+    },
+  };
+  if (service.Revisions === undefined || !hasProvenItself(pass)) {
+    pass.updateService(ended);
+    return;
+  }
+  const ledger = new RevisionLedger(pass.tx, service, pass.now);
+  ledger.complete();
+  pass.updateRevisions(ledger, ended);
 }
 
-function end(pass: Pass, state: UpdateState, message: string): void {
-  writeStatus(pass, {
-    ...pass.service.UpdateStatus,
-    State: state,
-    CompletedAt: formatTime(pass.now),
-    Message: message,
-  });
+/**
+ * Whether the update shows that its spec works. One that tolerates every failure does not: whether the cluster
+ * may fall back to it is decided by its tasks, when another one takes its place.
+ */
+function hasProvenItself({ service, observations: { failed, touched } }: Pass): boolean {
+  if (currentRules(service).failureAction === 'continue') return false;
+  return failed.size === 0 || failed.size < touched.size;
 }
 
 /** Takes the failure action. A failed rollback is paused, never rolled back; only the user resumes it. */
@@ -221,22 +292,39 @@ function failUpdate(pass: Pass, rules: UpdateRules, taskId: string): void {
     pause(pass, 'paused', `update paused ${why}`);
     return;
   }
-  const { PreviousSpec, PreviousSpecVersion, ...rest } = service;
-  if (PreviousSpec === undefined) {
+  const back = rolledBack(pass, why);
+  if (back === undefined) {
     const noWay = 'it cannot be rolled back because it has no previous spec';
     pause(pass, 'paused', `update paused ${why}${WAIT_SEPARATOR}${noWay}`);
     return;
   }
-  pass.updateService({
-    ...rest,
-    Spec: PreviousSpec,
-    SpecVersion: PreviousSpecVersion ?? { Index: 0 },
-    UpdateStatus: {
-      State: 'rollback_started',
-      StartedAt: formatTime(pass.now),
-      Message: `update rolled back ${why}`,
-    },
-  });
+  const UpdateStatus: UpdateStatus = {
+    State: 'rollback_started',
+    StartedAt: formatTime(pass.now),
+    Message: `update rolled back ${why}`,
+  };
+  if (back.ledger === undefined) pass.updateService({ ...back.service, UpdateStatus });
+  else pass.updateRevisions(back.ledger, { ...back.service, UpdateStatus });
+}
+
+/** The service with the spec that it rolls back to; undefined when there is none. */
+function rolledBack(
+  { tx, service, now }: Pass,
+  why: string,
+): { service: Service; ledger: RevisionLedger | undefined } | undefined {
+  if (hasRevisions(tx)) {
+    const ledger = new RevisionLedger(tx, service, now);
+    const target = ledger.rollbackTarget();
+    if (target === undefined) return undefined;
+    ledger.end('failed', `update rolled back ${why}`);
+    ledger.reopen(target.Number, 'automatic rollback');
+    const Spec = rolledBackSpec(service, target);
+    return { service: { ...service, Spec, SpecVersion: target.SpecVersion }, ledger };
+  }
+  const { PreviousSpec, PreviousSpecVersion, ...rest } = service;
+  if (PreviousSpec === undefined) return undefined;
+  const SpecVersion = PreviousSpecVersion ?? { Index: 0 };
+  return { service: { ...rest, Spec: PreviousSpec, SpecVersion }, ledger: undefined };
 }
 
 function pause(pass: Pass, state: 'paused' | 'rollback_paused', message: string): void {
@@ -260,6 +348,13 @@ function waitingFor(pass: Pass, slots: readonly Slot[], rules: UpdateRules): str
     }
   }
   return undefined;
+}
+
+/** What the rest waits for once the first batch is up. */
+function watching({ observations }: Pass, rules: UpdateRules): string | undefined {
+  const { touched, settledAt } = observations;
+  if ([...touched].some((key) => !settledAt.has(key))) return undefined;
+  return `watching the first tasks for ${rules.monitorMs / 1000}s before the others follow`;
 }
 
 function setMessage(pass: Pass, wait: string | undefined): void {

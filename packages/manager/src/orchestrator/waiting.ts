@@ -1,6 +1,5 @@
 import { compareStates, type Task } from '@swarm/api';
 import {
-  DEFAULT_STOP_GRACE_MS,
   LISTEN_TIMEOUT_MS,
   PREPARE_PULL_TIMEOUT_MS,
   PREPARE_TIMEOUT_MS,
@@ -12,7 +11,8 @@ import { isUp } from './observations.js';
 import type { Pass } from './pass.js';
 import type { Slot } from './slot.js';
 import type { UpdateRules } from './update-config.js';
-import { parseTime, toMs } from './time.js';
+import { stopGraceMs } from './stop.js';
+import { parseTime } from './time.js';
 
 /** Reasons of the scheduler that stopping a task on the node can clear (reference: swarm-mode §2.4). */
 const FREED_BY_STOPPING = [
@@ -101,10 +101,14 @@ export function isUnschedulable(pass: Pass, task: Task): boolean {
 /** Whether all stopping tasks have used up their grace period and margin, so waiting ends. */
 export function isStopOverdue(pass: Pass, stopping: readonly Task[]): boolean {
   return stopping.every((task) => {
-    const graceMs = toMs(task.Spec.ContainerSpec?.StopGracePeriod, DEFAULT_STOP_GRACE_MS);
     const since = pass.observations.stoppingSince(task) ?? pass.now;
-    return isPast(pass, since + graceMs + STOP_MARGIN_MS);
+    return isPast(pass, stopLimit(task, since));
   });
+}
+
+/** When waiting for a task that has to stop ends, if it was asked to at `since`. */
+export function stopLimit(task: Task, since: number): number {
+  return since + stopGraceMs(task) + STOP_MARGIN_MS;
 }
 
 /** Whether the time has come; if not, repeats the pass then. */

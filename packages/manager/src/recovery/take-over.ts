@@ -1,6 +1,7 @@
 import type { Clock, Node, NodeAvailability } from '@swarm/api';
 import { ApiError, PROGRAM } from '@swarm/api';
 import { pause } from '@swarm/http';
+import { neverSeen } from '../dispatcher/node-states.js';
 import type { LocalManager } from '../assembly/local-manager.js';
 import { transactInBatches } from '../store/batches.js';
 import type { Draft, Store } from '../store/store.js';
@@ -86,7 +87,7 @@ function nodeOf({ self, ...given }: RestoredManager): Draft<'node'> {
     Role: 'manager',
     RaftID: self.raftId,
     ManagerAddr: advertiseAddress,
-    Status: { State: 'unknown', Addr: host },
+    Status: neverSeen(host),
     CertificateExpiresAt: given.certificateExpiresAt,
     Description: {
       Hostname: given.hostname,

@@ -1,5 +1,12 @@
 import { BlockList, isIP } from 'node:net';
-import { ApiError, labelNameProblem, labelValueProblem, type Node, type Service } from '@swarm/api';
+import {
+  ApiError,
+  labelNameProblem,
+  labelValueProblem,
+  type Node,
+  type Placement,
+  type Service,
+} from '@swarm/api';
 import { normalArchitecture } from './platform.js';
 
 /** A placement constraint, parsed from `key == value` or `key != value`. */
@@ -134,6 +141,13 @@ function labelNameOf(key: string): string | undefined {
   return prefix === undefined || key.length === prefix.length
     ? undefined
     : key.slice(prefix.length);
+}
+
+/** Returns a reader of the label of each placement preference, in order: the levels of the tree. */
+export function preferenceLabels(
+  preferences: Placement['Preferences'],
+): ((node: Node) => string)[] {
+  return (preferences ?? []).flatMap(({ Spread }) => labelOf(Spread?.SpreadDescriptor ?? '') ?? []);
 }
 
 function own(labels: Readonly<Record<string, string>> | undefined, name: string): string {

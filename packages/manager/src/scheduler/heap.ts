@@ -1,6 +1,8 @@
-/** A binary heap: `peek` returns an item that no other comes before. */
+/** A binary heap: `peek` returns an item that no other comes before. Holds each item once. */
 export class Heap<T> {
   readonly #items: T[] = [];
+  /** Where each item is; made when the first item other than the top changes. */
+  #places: Map<T, number> | undefined;
   readonly #isBefore: (a: T, b: T) => boolean;
 
   constructor(isBefore: (a: T, b: T) => boolean, items: Iterable<T> = []) {
@@ -17,42 +19,66 @@ export class Heap<T> {
   }
 
   push(item: T): void {
-    const items = this.#items;
-    let at = items.push(item) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!this.#isBefore(item, items[parent] as T)) break;
-      items[at] = items[parent] as T;
-      at = parent;
-    }
-    items[at] = item;
+    this.#rise(item, this.#items.push(item) - 1);
   }
 
   pop(): T | undefined {
     const first = this.#items[0];
     const last = this.#items.pop();
-    if (this.#items.length > 0) this.#sink(last as T);
+    if (first !== undefined) this.#places?.delete(first);
+    if (this.#items.length > 0) this.#sink(last as T, 0);
     return first;
   }
 
-  /** Moves the first item to its place after it changed. */
-  resettle(): void {
-    if (this.#items.length > 0) this.#sink(this.#items[0] as T);
+  has(item: T): boolean {
+    return this.#placeOf(item) !== undefined;
   }
 
-  /** Sifts an item down from the top. */
-  #sink(item: T): void {
+  /** Moves an item to its place after it changed. Does nothing when it is not in the heap. */
+  resettle(item: T): void {
+    const at = item === this.#items[0] ? 0 : this.#placeOf(item);
+    if (at === undefined) return;
+    const parent = (at - 1) >> 1;
+    if (at > 0 && this.#isBefore(item, this.#items[parent] as T)) this.#rise(item, at);
+    else this.#sink(item, at);
+  }
+
+  #placeOf(item: T): number | undefined {
+    this.#places ??= new Map(this.#items.map((one, index) => [one, index]));
+    return this.#places.get(item);
+  }
+
+  #set(at: number, item: T): void {
+    this.#items[at] = item;
+    this.#places?.set(item, at);
+  }
+
+  /** Sifts an item up from a place. */
+  #rise(item: T, from: number): void {
     const items = this.#items;
-    let at = 0;
+    let at = from;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!this.#isBefore(item, items[parent] as T)) break;
+      this.#set(at, items[parent] as T);
+      at = parent;
+    }
+    this.#set(at, item);
+  }
+
+  /** Sifts an item down from a place. */
+  #sink(item: T, from: number): void {
+    const items = this.#items;
+    let at = from;
     for (;;) {
       let child = 2 * at + 1;
       if (child >= items.length) break;
       if (child + 1 < items.length && this.#isBefore(items[child + 1] as T, items[child] as T))
         child += 1;
       if (!this.#isBefore(items[child] as T, item)) break;
-      items[at] = items[child] as T;
+      this.#set(at, items[child] as T);
       at = child;
     }
-    items[at] = item;
+    this.#set(at, item);
   }
 }

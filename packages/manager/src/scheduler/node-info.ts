@@ -28,7 +28,11 @@ export class NodeInfo {
   readonly #hostPorts = new Map<PortKey, number>();
   /** Times of failures by service and spec version, the latest key last. */
   readonly #failures = new Map<string, number[]>();
+  /** Tasks here that another task of their slot is about to replace. */
+  readonly #superseded = new Set<string>();
+  readonly #fadingByService = new Map<string, number>();
   #active = 0;
+  #fading = 0;
   #nanoCpus = 0;
   #memoryBytes = 0;
 
@@ -43,6 +47,15 @@ export class NodeInfo {
 
   activeOf(serviceId: string): number {
     return this.#activeByService.get(serviceId) ?? 0;
+  }
+
+  /** The active ones that nothing is about to replace: what spreading goes by. */
+  get lasting(): number {
+    return this.#active - this.#fading;
+  }
+
+  lastingOf(serviceId: string): number {
+    return this.activeOf(serviceId) - (this.#fadingByService.get(serviceId) ?? 0);
   }
 
   get freeNanoCpus(): number {
@@ -75,6 +88,18 @@ export class NodeInfo {
     if (previous === undefined) return;
     this.#count(previous, -1);
     this.#tasks.delete(taskId);
+    this.#superseded.delete(taskId);
+  }
+
+  /** Records whether another task of its slot is about to replace the task. @returns whether that is news */
+  supersede(taskId: string, isSuperseded: boolean): boolean {
+    const task = this.#tasks.get(taskId);
+    if (task === undefined || this.#superseded.has(taskId) === isSuperseded) return false;
+    this.#count(task, -1);
+    if (isSuperseded) this.#superseded.add(taskId);
+    else this.#superseded.delete(taskId);
+    this.#count(task, 1);
+    return true;
   }
 
   /** Records that a task failed here. */
@@ -115,10 +140,18 @@ export class NodeInfo {
     for (const port of task.Endpoint.Ports) {
       if (!isIngress(port) && isFixed(port)) change(this.#hostPorts, publishedKey(port), sign);
     }
-    if (compareStates(task.DesiredState, 'complete') > 0) return;
+    if (!isActive(task)) return;
     this.#active += sign;
     change(this.#activeByService, task.ServiceID, sign);
+    if (!this.#superseded.has(task.ID)) return;
+    this.#fading += sign;
+    change(this.#fadingByService, task.ServiceID, sign);
   }
+}
+
+/** Whether the task is on its node, has not ended, and should run or complete. */
+export function isActive(task: Task): boolean {
+  return isHolding(task) && compareStates(task.DesiredState, 'complete') <= 0;
 }
 
 /** Whether the task is on its node and has not ended. */

@@ -1,7 +1,7 @@
 import { isTerminal, type Node, type Task } from '@swarm/api';
 import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
-import { isHolding, NodeInfo, versionKey } from './node-info.js';
+import { isActive, isHolding, NodeInfo, versionKey } from './node-info.js';
 
 /** All nodes with their tasks, kept up to date by the store's events. */
 export class NodeSet {
@@ -46,9 +46,12 @@ export class NodeSet {
       const info = task.NodeID === undefined ? undefined : this.#infos.get(task.NodeID);
       if (event.action === 'remove') {
         info?.remove(task.ID);
+        this.#settle(view, task);
         return;
       }
       info?.put(task);
+      // Most events are statuses, which change nothing here.
+      if (previous === undefined || isActive(previous) !== isActive(task)) this.#settle(view, task);
       if (previous !== undefined && !isFailed(previous) && isFailed(task))
         info?.failed(versionKey(task), nowMs);
     }
@@ -60,6 +63,35 @@ export class NodeSet {
     const task = view.get('task', taskId);
     if (task !== undefined && task.NodeID === nodeId) info?.put(task);
     else info?.remove(taskId);
+    if (task !== undefined) this.#settle(view, task);
+  }
+
+  /**
+   * Active tasks in the slot of one that waits for its node: those that it replaces, oldest first. Tasks of
+   * services with one task per node (slot 0) do not choose their node, so nothing is looked up for them.
+   */
+  predecessors(view: View, task: Task): Task[] {
+    return activeInSlot(view, task).filter(({ ID }) => ID !== task.ID);
+  }
+
+  /** Where the youngest other task of the slot is or was; undefined when there is none. */
+  formerNode(view: View, { ID, ServiceID, Slot }: Task): NodeInfo | undefined {
+    if (ServiceID === '' || Slot === 0) return undefined;
+    const others = [...view.tasksBySlot(ServiceID, Slot)].filter((other) => other.ID !== ID);
+    const last = others.sort(byCreation).findLast(({ NodeID }) => NodeID !== undefined);
+    return last === undefined ? undefined : this.#infos.get(last.NodeID ?? '');
+  }
+
+  /** Records whether the task counts when others are spread. @returns whether that is news */
+  supersede({ ID, NodeID }: Task, isSuperseded: boolean): boolean {
+    const info = NodeID === undefined ? undefined : this.#infos.get(NodeID);
+    return info?.supersede(ID, isSuperseded) ?? false;
+  }
+
+  /** Has only the youngest of a slot's active tasks count for the spread: the others are about to go. */
+  #settle(view: View, task: Task): void {
+    const active = activeInSlot(view, task);
+    for (const [index, one] of active.entries()) this.supersede(one, index < active.length - 1);
   }
 
   #put(view: View, node: Node): void {
@@ -74,6 +106,7 @@ export class NodeSet {
     for (const task of view.tasksByNode(node.ID)) {
       this.#aside.attempt('task', task, () => {
         info.put(task);
+        this.#settle(view, task);
         if (isFailed(task)) {
           info.failed(versionKey(task), Date.parse(task.Status.AppliedAt ?? task.Status.Timestamp));
         }
@@ -82,9 +115,21 @@ export class NodeSet {
   }
 }
 
-/** Whether the task ended by itself and not well. A task that was told to stop did not fail. */
+/** Whether the task ended by itself and not well. One that was stopped or moved did not fail. */
 function isFailed(task: Task): boolean {
+  if (task.Stop?.Moved === true) return false;
   return task.Status.State === 'failed' || task.Status.State === 'rejected';
+}
+
+/** Oldest first. A slot has few tasks. */
+function activeInSlot(view: View, { ServiceID, Slot }: Task): Task[] {
+  if (ServiceID === '' || Slot === 0) return [];
+  return [...view.tasksBySlot(ServiceID, Slot)].filter(isActive).sort(byCreation);
+}
+
+function byCreation(a: Task, b: Task): number {
+  const older = Date.parse(a.CreatedAt) - Date.parse(b.CreatedAt);
+  return older || a.SpecVersion.Index - b.SpecVersion.Index || (a.ID < b.ID ? -1 : 1);
 }
 
 /** Whether the event can make room somewhere. */

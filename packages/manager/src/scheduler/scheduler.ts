@@ -4,6 +4,7 @@ import { wantedNetworks } from '../allocator/attachments.js';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
 import { SortedIds } from '../store/sorted-ids.js';
+import { laterTime } from '../orchestrator/time.js';
 import { SetAside } from '../set-aside.js';
 import { type StoreChange, type StoreEvent, TRANSACTION_CHANGES_LIMIT } from '../store/store.js';
 import { allFilters, type Filter, Pipeline } from './filters.js';
@@ -215,11 +216,7 @@ class Scheduler implements ControlLoop {
     let explanation: string | undefined;
     for (const task of group) {
       if (isFull(decisions)) return;
-      const isPlaced =
-        explanation === undefined &&
-        spread.next((info) => {
-          decisions.push(this.#place(task, info, MESSAGE_ASSIGNED));
-        });
+      const isPlaced = explanation === undefined && this.#next(spread, task, decisions);
       if (isPlaced) continue;
       if (explanation === undefined) {
         const reasons = pipeline.explain(all, all.length);
@@ -227,6 +224,27 @@ class Scheduler implements ControlLoop {
       }
       this.#explain(task, explanation, decisions);
     }
+  }
+
+  /** Places a task as if those that it replaces were gone. @returns false when no node has room */
+  #next(spread: Spread, task: Task, decisions: Task[]): boolean {
+    const { store } = this.#context;
+    const former = this.#nodes.predecessors(store, task);
+    const gone = former.filter((one) => this.#supersede(spread, one, true));
+    const isPlaced = spread.next(
+      (info) => decisions.push(this.#place(task, info, MESSAGE_ASSIGNED)),
+      { node: this.#nodes.formerNode(store, task), isActive: former.length > 0 },
+    );
+    // As long as it has no node, what it replaces is what there is of the slot.
+    if (!isPlaced) for (const one of gone) this.#supersede(spread, one, false);
+    return isPlaced;
+  }
+
+  #supersede(spread: Spread, task: Task, isSuperseded: boolean): boolean {
+    if (!this.#nodes.supersede(task, isSuperseded)) return false;
+    const info = this.#nodes.get(task.NodeID ?? '');
+    if (info !== undefined) spread.changed(info, isSuperseded ? -1 : 1);
+    return true;
   }
 
   #missingNetwork(task: Task): string | undefined {
@@ -241,7 +259,12 @@ class Scheduler implements ControlLoop {
     const placed: Task = {
       ...task,
       NodeID: info.node.ID,
-      Status: { ...status, State: 'assigned', Message: message, Timestamp: this.#time() },
+      Status: {
+        ...status,
+        State: 'assigned',
+        Message: message,
+        Timestamp: laterTime(status.Timestamp, this.#context.store.timeMs()),
+      },
       ...(attachments.length === 0 ? {} : { NetworksAttachments: attachments }),
       ...(policy === 'none' ? {} : { HostPrivileges: policy }),
     };
@@ -262,7 +285,8 @@ class Scheduler implements ControlLoop {
   /** Writes why the task waits, unless its status says so already. */
   #explain(task: Task, reason: string, decisions: Task[]): void {
     if (task.Status.Err === reason) return;
-    const Status = { ...task.Status, Err: reason, Timestamp: this.#time() };
+    const Timestamp = laterTime(task.Status.Timestamp, this.#context.store.timeMs());
+    const Status = { ...task.Status, Err: reason, Timestamp };
     decisions.push({ ...task, Status });
   }
 
@@ -272,10 +296,6 @@ class Scheduler implements ControlLoop {
       this.#addresses.refresh(ID);
       if (NodeID !== undefined) this.#nodes.refresh(this.#context.store, ID, NodeID);
     }
-  }
-
-  #time(): string {
-    return new Date(this.#context.clock.now()).toISOString();
   }
 }
 

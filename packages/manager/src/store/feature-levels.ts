@@ -30,14 +30,30 @@ export interface FeatureLevels {
   readonly fields: readonly FieldLevel[];
 }
 
+/** From here on services have revisions; below, they keep their previous spec only. */
+export const REVISIONS_LEVEL = 3;
+
 export const FEATURE_LEVELS: FeatureLevels = {
-  kinds: { cluster: 1, node: 1, service: 1, task: 1, network: 1, secret: 1, config: 1 },
+  kinds: {
+    cluster: 1,
+    node: 1,
+    service: 1,
+    task: 1,
+    network: 1,
+    secret: 1,
+    config: 1,
+    revision: REVISIONS_LEVEL,
+  },
   actions: { create: 1, update: 1, remove: 1 },
   fields: [
+    // Without these, a task's end is judged as at level 2: a move counts as a failure.
+    { kind: 'task', path: 'Stop', level: 3, below: 'omit' },
+    { kind: 'task', path: 'Status.StartedAt', level: 3, below: 'omit' },
     // Without it a write of the cluster makes stale what clients have read.
     { kind: 'cluster', path: 'ClientVersion', level: 3, below: 'omit' },
     { kind: 'node', path: 'ClientVersion', level: 3, below: 'omit' },
     { kind: 'service', path: 'ClientVersion', level: 3, below: 'omit' },
+    { kind: 'service', path: 'Revisions', level: REVISIONS_LEVEL, below: 'omit' },
   ],
 };
 

@@ -1,4 +1,4 @@
-import type { Network, Node, PortKey, Service, Task } from '@swarm/api';
+import type { Network, Node, PortKey, Revision, Service, Task } from '@swarm/api';
 import { IndexOf } from './index-of.js';
 import { countsAsManager } from './manager-nodes.js';
 import { meshKey, nodeNameOf, portKeysOf, slotKey, slotKeyOf } from './object-keys.js';
@@ -16,6 +16,7 @@ export class Indexes {
   readonly #tasksByService = new IndexOf<Task>((task) => task.ServiceID);
   readonly #tasksByNode = new IndexOf<Task>((task) => task.NodeID);
   readonly #tasksBySlot = new IndexOf<Task>(slotKeyOf);
+  readonly #revisionsByService = new IndexOf<Revision>(({ ServiceID }) => ServiceID);
   readonly #managers = new IndexOf<Node>((node) => (countsAsManager(node) ? ALL : undefined));
   readonly #nodesByName = new IndexOf<Node>(nodeNameOf);
   readonly #nodesByPlace = new IndexOf<Node>(({ Mesh }) => Mesh && meshKey(Mesh.Index));
@@ -24,11 +25,9 @@ export class Indexes {
 
   /** Follows a change of one object; undefined where there was or is nothing that can be read. */
   replace(kind: Kind, before: Objects[Kind] | undefined, after: Objects[Kind] | undefined): void {
-    for (const index of this.#of(kind)) (index as IndexOf<Objects[Kind]>).replace(before, after);
-  }
-
-  #of(kind: Kind): readonly IndexOf<never>[] {
-    return this.#byKind[kind] ?? NONE;
+    for (const index of this.#byKind[kind] ?? []) {
+      (index as IndexOf<Objects[Kind]>).replace(before, after);
+    }
   }
 
   readonly #byKind: Readonly<Partial<Record<Kind, readonly IndexOf<never>[]>>> = {
@@ -36,6 +35,7 @@ export class Indexes {
     node: [this.#managers, this.#nodesByName, this.#nodesByPlace],
     service: [this.#servicesByPort],
     network: [this.#ingressNetworks],
+    revision: [this.#revisionsByService],
   };
 
   tasksByService(serviceId: string): SortedIds | undefined {
@@ -48,6 +48,10 @@ export class Indexes {
 
   tasksBySlot(serviceId: string, slot: number): SortedIds | undefined {
     return this.#tasksBySlot.get(slotKey(serviceId, slot));
+  }
+
+  revisionsByService(serviceId: string): SortedIds | undefined {
+    return this.#revisionsByService.get(serviceId);
   }
 
   managers(): SortedIds | undefined {
@@ -70,5 +74,3 @@ export class Indexes {
     return this.#ingressNetworks.get(ALL);
   }
 }
-
-const NONE: readonly IndexOf<never>[] = [];

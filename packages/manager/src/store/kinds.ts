@@ -12,6 +12,7 @@ export const KIND_CODES = {
   network: 5,
   secret: 6,
   config: 7,
+  revision: 8,
 } as const satisfies Record<Kind, number>;
 
 /** In the order in which a snapshot lists them. */

@@ -101,7 +101,13 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   service: [
     ...META,
     ...CLIENT_VERSION,
-    ...leaveOut('PreviousSpec', 'PreviousSpecVersion', 'UpdateStatus', 'ServiceStatus'),
+    ...leaveOut(
+      'PreviousSpec',
+      'PreviousSpecVersion',
+      'Revisions',
+      'UpdateStatus',
+      'ServiceStatus',
+    ),
     ...leaveOut('AllocationError', 'Endpoint.VirtualIPs', 'JobStatus.LastExecution'),
     put('Endpoint', { Spec: {} }),
     put('SpecVersion', { Index: 0 }),
@@ -114,7 +120,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
     texts('Labels'),
     texts('ServiceLabels'),
     ...leaveOut('Status.ContainerStatus', 'Status.PortStatus', 'Status.Address', 'Status.Err'),
-    ...leaveOut('Status.AppliedAt', 'Restart', 'HostPrivileges'),
+    ...leaveOut('Status.AppliedAt', 'Status.StartedAt', 'Restart', 'HostPrivileges', 'Stop'),
     put('Status.Message', ''),
     put('Status.Timestamp', EPOCH),
     // Absent would count as ready.
@@ -124,4 +130,12 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   network: [...META, texts('Spec.Labels'), texts('Spec.DriverOpts'), ...leaveOut('Spec.IPAM')],
   secret: [...META, texts('Spec.Labels')],
   config: [...META, texts('Spec.Labels')],
+  revision: [
+    ...META,
+    put('Cause', 'update'),
+    put('StartedAt', EPOCH),
+    // Without a time of completion the cluster does not fall back to it by itself.
+    ...leaveOut('Outcome', 'Message', 'EndedAt', 'CompletedAt'),
+    texts('Spec.Labels'),
+  ],
 };

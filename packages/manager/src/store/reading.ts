@@ -4,6 +4,7 @@ import {
   networkShape,
   nodeShape,
   type RecordShape,
+  revisionShape,
   secretShape,
   serviceShape,
   type Shape,
@@ -43,6 +44,7 @@ const SHAPES: { readonly [K in Kind]: RecordShape<Objects[K]> } = {
   network: networkShape,
   secret: secretShape,
   config: configShape,
+  revision: revisionShape,
 };
 
 const FIELDS: ReadonlyMap<Kind, readonly Field[]> = new Map(

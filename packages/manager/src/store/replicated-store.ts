@@ -5,6 +5,7 @@ import {
   type Network,
   type Node,
   type PortKey,
+  type Revision,
   type Service,
   type Task,
   type Timer,
@@ -174,6 +175,10 @@ export class ReplicatedStore implements Store {
 
   tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
     return this.#state.view.tasksBySlot(serviceId, slot);
+  }
+
+  revisionsByService(serviceId: string): Iterable<Revision> {
+    return this.#state.view.revisionsByService(serviceId);
   }
 
   managers(): Iterable<Node> {

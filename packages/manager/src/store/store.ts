@@ -5,6 +5,7 @@ import type {
   Network,
   Node,
   PortKey,
+  Revision,
   Secret,
   Service,
   Task,
@@ -19,6 +20,7 @@ export interface Objects {
   network: Network;
   secret: Secret;
   config: Config;
+  revision: Revision;
 }
 export type Kind = keyof Objects;
 
@@ -50,6 +52,7 @@ export interface View {
   tasksByService(serviceId: string): Iterable<Task>;
   tasksByNode(nodeId: string): Iterable<Task>;
   tasksBySlot(serviceId: string, slot: number): Iterable<Task>;
+  revisionsByService(serviceId: string): Iterable<Revision>;
   /** Nodes that count as managers (see `countsAsManager`), in order of id. */
   managers(): Iterable<Node>;
   /** Nodes by Spec.Name or, without one, by hostname. */

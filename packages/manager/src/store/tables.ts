@@ -1,4 +1,4 @@
-import type { Cluster, Network, Node, PortKey, Service, Task } from '@swarm/api';
+import type { Cluster, Network, Node, PortKey, Revision, Service, Task } from '@swarm/api';
 import { Indexes } from './indexes.js';
 import { isNamed, KINDS, type NamedKind, nameKey, nameOf } from './kinds.js';
 import { readObject } from './reading.js';
@@ -81,6 +81,10 @@ export class Tables implements View {
 
   tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
     return this.#resolve('task', this.#indexes.tasksBySlot(serviceId, slot));
+  }
+
+  revisionsByService(serviceId: string): Iterable<Revision> {
+    return this.#resolve('revision', this.#indexes.revisionsByService(serviceId));
   }
 
   managers(): Iterable<Node> {

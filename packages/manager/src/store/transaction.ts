@@ -5,6 +5,7 @@ import {
   type Network,
   type Node,
   type PortKey,
+  type Revision,
   type Service,
   ShapeError,
   showControls,
@@ -178,6 +179,11 @@ export class BufferedTransaction implements Transaction {
     const base = this.#base.tasksBySlot(serviceId, slot);
     const matches = (task: Task) => task.ServiceID === serviceId && task.Slot === slot;
     return this.#overlay('task', base, matches);
+  }
+
+  revisionsByService(serviceId: string): Iterable<Revision> {
+    const base = this.#base.revisionsByService(serviceId);
+    return this.#overlay('revision', base, (revision) => revision.ServiceID === serviceId);
   }
 
   managers(): Iterable<Node> {

@@ -1,4 +1,4 @@
-import { ApiError, PROGRAM, SECOND } from '@swarm/api';
+import { ApiError, PROGRAM, type ReportedState, SECOND } from '@swarm/api';
 import test from 'ava';
 import { clusterDraft, root } from '../ca/cluster.js';
 import { nodeDraft, patch, put, taskDraft } from '../support/objects.js';
@@ -371,6 +371,68 @@ test('observed state never goes back; unknown tasks and those of others are igno
   await world.clock.advance(20);
   t.is((await agent.next('status-ack')).sequence, 1);
   t.is(world.store.entries, entries);
+});
+
+test("a node's clock makes no time jump back or lie ahead, and the managers note the start", async (t) => {
+  const world = await DispatcherWorld.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  const iso = (ms: number) => new Date(ms).toISOString();
+  const assignedAt = iso(world.clock.now());
+  const task = servingTask('a', 'n1', 'assigned');
+  await put(world.store, 'task', {
+    ...task,
+    Status: { ...task.Status, Timestamp: assignedAt },
+  });
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  let sequence = 0;
+  const report = async (State: ReportedState, Timestamp: string, Message = '') => {
+    const status = { Timestamp, State, Message };
+    agent.send({ type: 'status', sequence: ++sequence, updates: [{ taskId: 'a', status }] });
+    await world.roundTrip(agent);
+    await world.clock.advance(100);
+    await agent.next('status-ack');
+    return world.store.get('task', 'a')!.Status;
+  };
+  const behind = await report('preparing', '2020-01-01T00:00:00Z');
+  t.is(behind.Timestamp, assignedAt);
+  t.is(behind.StartedAt, undefined);
+  await world.pass(5_000, [agent]);
+  const ahead = await report('running', '2099-01-01T00:00:00Z');
+  t.is(ahead.AppliedAt, ahead.Timestamp);
+  t.is(ahead.StartedAt, ahead.AppliedAt);
+  const { entries } = world.store;
+  await report('running', '2099-01-01T00:00:05Z');
+  t.is(world.store.entries, entries, 'the same with another time is no news');
+  await world.pass(5_000, [agent]);
+  const right = iso(world.clock.now());
+  const talks = await report('running', right, 'listens');
+  t.is(talks.Timestamp, right);
+  t.is(talks.StartedAt, ahead.StartedAt);
+  const failed = await report('failed', '2020-01-01T00:00:00Z');
+  t.is(failed.Timestamp, right);
+  t.is(failed.StartedAt, ahead.StartedAt);
+});
+
+test('what the managers noted on a task that ended stays when its node reports again', async (t) => {
+  const world = await DispatcherWorld.create(t);
+  await put(world.store, 'node', nodeDraft('n1'));
+  await put(world.store, 'task', servingTask('a', 'n1', 'failed'));
+  await patch(world.store, 'task', 'a', (task) => ({
+    ...task,
+    Status: { ...task.Status, Message: 'not restarted: the restart condition is none' },
+  }));
+  world.dispatcher.start();
+  const agent = await world.join('n1');
+  const status = { Timestamp: '2026-01-01T00:00:09Z', State: 'failed', Message: 'failed' } as const;
+  agent.send({ type: 'status', sequence: 1, updates: [{ taskId: 'a', status }] });
+  await world.roundTrip(agent);
+  await world.clock.advance(100);
+  await agent.next('status-ack');
+  t.is(
+    world.store.get('task', 'a')?.Status.Message,
+    'not restarted: the restart condition is none',
+  );
 });
 
 test('a status that conflicts with another write, or finds no quorum, is written again', async (t) => {

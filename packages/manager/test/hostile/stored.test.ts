@@ -94,6 +94,7 @@ function badObjects(): [Kind, Record<string, unknown>][] {
     ['network', { ID: 'net-2' }],
     ['secret', { ID: 'secret-1', Spec: { Name: { a: 1 } } }],
     ['config', { ID: 'config-1', Spec: 7 }],
+    ['revision', { ID: 's-mode-1', ServiceID: 's-mode', Number: 1, Spec: 7 }],
     ['cluster', { ID: 'cluster-1', Spec: { Orchestration: null, Dispatcher: BIG } }],
   ];
 }
@@ -182,7 +183,7 @@ test('tasks of unreadable services and nodes, and unreadable members, are left a
   t.like(world.store.get('task', 't1'), { DesiredState: 'running', Status: { State: 'running' } });
   t.regex(world.store.get('task', 't2')?.Status.Err ?? '', /cannot be read \(Spec/);
   t.truthy(world.store.setAside('node', 'n1'));
-  await world.store.transact((tx) => removeUnreadable(tx, 'web'));
+  await world.store.transact((tx) => removeUnreadable(tx, 'web', world.clock.now()));
   await world.clock.advance(5_000);
   t.is(world.store.get('task', 't1')?.DesiredState, 'remove', 'once it is removed they go');
   t.is(world.store.get('task', 't2'), undefined);
@@ -197,6 +198,7 @@ test('objects damaged at any place, before and after the start, do not stop the 
     'network',
     'secret',
     'config',
+    'revision',
     'cluster',
   );
   const many = fc.array(fc.tuple(kinds, spoils), { minLength: 1, maxLength: 20 });

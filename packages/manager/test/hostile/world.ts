@@ -4,11 +4,11 @@ import type { ControlLoop, LoopContext } from '../../src/control-loop.js';
 import { meshState } from '../../src/dispatcher/mesh-state.js';
 import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
 import { createOrchestrators } from '../../src/orchestrator/index.js';
-import { applyServiceUpdate } from '../../src/orchestrator/service-update.js';
+import { planServiceUpdate, writeServiceUpdate } from '../../src/orchestrator/service-update.js';
 import { createRoleManager } from '../../src/role-manager/index.js';
 import { createScheduler } from '../../src/scheduler/index.js';
 import { SetAside } from '../../src/set-aside.js';
-import { ingressDraft, nodeDraft, patch, put, serviceDraft } from '../support/objects.js';
+import { ingressDraft, nodeDraft, put, serviceDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
 import { VirtualClock } from '@swarm/sim';
 import { START_MS } from '../support/start-time.js';
@@ -103,10 +103,13 @@ export class HostileWorld {
   }
 
   async updateGood(Image: string): Promise<void> {
-    await patch(this.store, 'service', GOOD, (service) => {
+    await this.store.transact((tx) => {
+      const service = tx.get('service', GOOD);
+      if (service === undefined) throw new Error('the good service is gone');
       const TaskTemplate = { ...service.Spec.TaskTemplate, ContainerSpec: { Image } };
+      const options = { nowMs: this.store.timeMs() };
       const spec = { ...service.Spec, TaskTemplate };
-      return applyServiceUpdate(service, spec, { nowMs: this.store.timeMs() });
+      writeServiceUpdate(tx, planServiceUpdate(tx, service, spec, options));
     });
   }
 

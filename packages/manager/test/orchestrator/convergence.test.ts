@@ -1,4 +1,4 @@
-import { compareStates, type ServiceMode } from '@swarm/api';
+import { ApiError, compareStates, type ServiceMode } from '@swarm/api';
 import test from 'ava';
 import { OrchestratorWorld } from './world.js';
 
@@ -14,12 +14,16 @@ function generator(seed: number): (below: number) => number {
   };
 }
 
+function refused(error: unknown): void {
+  if (!(error instanceof ApiError) || error.code !== 'FAILED_PRECONDITION') throw error;
+}
+
 /** Does one thing that users, nodes or tasks do to a service. */
 async function disturb(world: OrchestratorWorld, random: (below: number) => number): Promise<void> {
   const node = NODES[random(NODES.length)] ?? 'n1';
   const tasks = world.tasks();
   const task = tasks[random(Math.max(1, tasks.length))];
-  switch (random(10)) {
+  switch (random(13)) {
     case 0:
       if (world.store.get('service', 'web')?.Spec.Mode.Replicated) await world.replicas(random(6));
       return;
@@ -28,7 +32,8 @@ async function disturb(world: OrchestratorWorld, random: (below: number) => numb
       await world.image(`v${random(4)}`);
       return;
     case 3:
-      if (world.store.get('service', 'web')?.PreviousSpec !== undefined) await world.rollBack();
+      // Refused where there is nothing to go back to.
+      await world.rollBack().catch(refused);
       return;
     case 4:
       await world.availability(
@@ -55,9 +60,26 @@ async function disturb(world: OrchestratorWorld, random: (below: number) => numb
         one.Spec.ContainerSpec?.Image === `v${broken}` ? (how[random(4)] ?? {}) : {};
       return;
     }
+    case 9:
+      await world.resume().catch(refused);
+      return;
+    case 10:
+      await world.update((spec) => ({
+        ...spec,
+        Labels: { number: String(random(3)) },
+        RollbackConfig: { Parallelism: random(3) },
+      }));
+      return;
+    case 11:
+      await label(world, node, random(2) === 0 ? 'closed' : 'open');
+      return;
     default:
       await world.failOver();
   }
+}
+
+async function label(world: OrchestratorWorld, id: string, door: string): Promise<void> {
+  await world.setNode(id, (node) => ({ ...node, Spec: { ...node.Spec, Labels: { door } } }));
 }
 
 async function settlesAfter(seed: number, Mode: ServiceMode): Promise<string | undefined> {
@@ -66,7 +88,11 @@ async function settlesAfter(seed: number, Mode: ServiceMode): Promise<string | u
   await world.nodes(...NODES);
   await world.service({
     Mode,
-    TaskTemplate: { ContainerSpec: { Image: 'v0' }, ForceUpdate: 0 },
+    TaskTemplate: {
+      ContainerSpec: { Image: 'v0' },
+      ForceUpdate: 0,
+      Placement: { Constraints: ['node.labels.door != closed'] },
+    },
     UpdateConfig: {
       Parallelism: random(3),
       Order: random(2) === 0 ? 'stop-first' : 'start-first',
@@ -92,6 +118,7 @@ async function settlesAfter(seed: number, Mode: ServiceMode): Promise<string | u
   for (const node of NODES) {
     await world.availability(node, 'active');
     await world.nodeState(node, 'ready');
+    await label(world, node, 'open');
   }
   // Half of the runs must settle by themselves, the others after an update that ends a pause.
   if (seed % 2 === 0) await world.image('final');

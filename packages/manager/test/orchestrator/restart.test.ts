@@ -1,6 +1,7 @@
 import { SECOND, type RestartPolicy } from '@swarm/api';
 import test from 'ava';
 import { restartDelayMs } from '../../src/orchestrator/restart.js';
+import { patch } from '../support/objects.js';
 import { OrchestratorWorld } from './world.js';
 
 async function withPolicy(RestartPolicy: RestartPolicy, Replicas = 1): Promise<OrchestratorWorld> {
@@ -111,6 +112,97 @@ test('attempts outside the window do not count', async (t) => {
   await end(world, 'failed');
   await world.clock.advance(20_000);
   t.is(world.live().length, 0, 'the second is not');
+  await world.stop();
+});
+
+test('a window forgets only what was followed by health, however long the back-off takes', async (t) => {
+  const world = await withPolicy({
+    Condition: 'any',
+    Delay: 5 * SECOND,
+    MaxAttempts: 3,
+    Window: 30 * SECOND,
+  });
+  let made = 0;
+  world.store.watch((change) => {
+    for (const event of change.events)
+      if (event.kind === 'task' && event.action === 'create') made++;
+  });
+  world.behaviour = () => ({ end: 'failed' });
+  await end(world, 'failed');
+  await world.clock.advance(60 * 60_000);
+  t.is(made, 3);
+  t.is(world.live().length, 0);
+  const last = world.tasks().find((task) => task.Restart?.Attempts === 3);
+  t.is(
+    last?.Status.Message,
+    'not restarted: all 3 restarts were used up; update the service to try again',
+  );
+  t.is(last?.Status.Err, last?.Status.Message, "Docker's clients show only errors");
+  const { entries } = world.store;
+  await world.clock.advance(60 * 60_000);
+  t.is(world.store.entries, entries, 'nothing is written at rest');
+  await world.failOver();
+  await world.clock.advance(60_000);
+  t.is(made, 3, 'a new leader does not begin again');
+  await world.stop();
+});
+
+test('a task that was never seen running was not healthy, however long it was prepared', async (t) => {
+  const world = await withPolicy({
+    Condition: 'any',
+    Delay: 0,
+    MaxAttempts: 2,
+    Window: 10 * SECOND,
+  });
+  world.behaviour = () => ({ holdAt: 'preparing' });
+  await end(world, 'failed');
+  for (let tries = 0; tries < 5; tries++) {
+    await world.clock.advance(60_000);
+    const [task] = world.live();
+    if (task !== undefined) await world.status(task.ID, 'failed');
+  }
+  t.is(world.live().length, 0);
+  await world.stop();
+});
+
+test('the status says when the restart condition is none, and nothing when all is well', async (t) => {
+  const world = await withPolicy({ Condition: 'none' });
+  const failed = await end(world, 'failed');
+  t.is(
+    world.store.get('task', failed)?.Status.Message,
+    'not restarted: the restart condition is none',
+  );
+  await world.stop();
+  const other = await withPolicy({ Condition: 'on-failure' });
+  const done = await end(other, 'complete');
+  t.is(other.store.get('task', done)?.Status.Message, 'created');
+  await other.stop();
+});
+
+test("the service's current policy counts, whichever spec a task was made from", async (t) => {
+  const world = await withPolicy({ Condition: 'any', Delay: 5 * SECOND });
+  const set = (RestartPolicy: RestartPolicy) =>
+    patch(world.store, 'service', 'web', (service) => ({
+      ...service,
+      Spec: {
+        ...service.Spec,
+        TaskTemplate: { ...service.Spec.TaskTemplate, RestartPolicy },
+      },
+    }));
+  await set({ Condition: 'none' });
+  await end(world, 'failed');
+  await world.clock.advance(60_000);
+  t.is(world.live().length, 0);
+  await set({ Condition: 'any', Delay: 0 });
+  await world.clock.advance(1000);
+  t.is(world.up().length, 1, 'the slot is filled again');
+  await world.stop();
+});
+
+test('the wait before a restart says which one it is', async (t) => {
+  const world = await withPolicy({ Condition: 'any', Delay: 5 * SECOND, MaxAttempts: 3 });
+  await end(world, 'failed');
+  t.is(world.live()[0]?.Status.Message, 'waiting 5s before restart 1 of 3');
   await world.stop();
 });
 

@@ -49,6 +49,11 @@ test('an update replaces every task, one after the other by default', async (t) 
   t.is(world.state(), 'updating');
   t.is(world.message(), 'update in progress');
   await world.clock.advance(4000);
+  t.deepEqual(world.images().sort(), ['v1', 'v1', 'v1', 'v2'], 'the first one is watched');
+  const watching = 'watching the first tasks for 5s before the others follow';
+  t.is(world.message(), `update in progress; ${watching}`);
+  await world.clock.advance(4000);
+  t.is(world.message(), 'update in progress');
   t.deepEqual(world.images(), all('v2'));
   t.is(most, 1);
   t.is(world.leastUp, 3);
@@ -69,12 +74,99 @@ test('parallelism 0 updates all at once, parallelism 2 two', async (t) => {
       most = Math.max(most, under(world, 'v2'));
     });
     await world.image('v2');
-    await world.clock.advance(10_000);
+    await world.clock.advance(15_000);
     t.is(most, Parallelism === 0 ? 4 : 2);
     t.is(world.state(), 'completed');
     await world.stop();
   }
 });
+
+for (const [Parallelism, Order] of [
+  [1, 'stop-first'],
+  [2, 'stop-first'],
+  [1, 'start-first'],
+] as const) {
+  test(`a spec whose tasks start and then fail costs one batch of ${Parallelism}, ${Order}`, async (t) => {
+    const world = await running({ replicas: 6, update: { Parallelism, Order } });
+    world.behaviour = (task) => (isImage(task, 'v2') ? { end: 'failed', endAfterMs: 4000 } : {});
+    await world.image('v2');
+    await world.clock.advance(4000);
+    await world.failOver();
+    await world.clock.advance(30_000);
+    t.is(world.state(), 'paused');
+    const bad = world.tasks().filter((task) => isImage(task, 'v2'));
+    t.is(new Set(bad.map((task) => task.Slot)).size, Parallelism);
+    t.deepEqual(world.images(), all('v1', 6));
+    await world.stop();
+  });
+}
+
+test('where a health check says that the first task works, nothing more is waited for', async (t) => {
+  const world = await running({ update: { Parallelism: 1, Monitor: 60 * SECOND } });
+  await world.update((spec) => ({
+    ...spec,
+    TaskTemplate: {
+      ...spec.TaskTemplate,
+      ContainerSpec: { Image: 'v2', Healthcheck: { Test: ['CMD', 'true'] } },
+    },
+  }));
+  await world.clock.advance(4000);
+  t.deepEqual(world.images(), all('v2'));
+  await world.stop();
+});
+
+test('a rollback to what completed before does not watch its first tasks', async (t) => {
+  const world = await running();
+  await world.clock.advance(10_000);
+  await world.image('v2');
+  await world.clock.advance(30_000);
+  await world.rollBack();
+  await world.clock.advance(4000);
+  t.deepEqual(world.images(), all('v1'));
+  await world.stop();
+});
+
+for (const Condition of ['none', 'on-failure'] as const) {
+  test(`tasks that end well and are not restarted (${Condition}) complete an update, each run named once`, async (t) => {
+    const world = new OrchestratorWorld();
+    await world.nodes('n1', 'n2');
+    world.behaviour = (task) =>
+      isImage(task, 'bad') ? { end: 'failed' } : { end: 'complete', endAfterMs: 50 };
+    await world.service({
+      Mode: { Replicated: { Replicas: 3 } },
+      TaskTemplate: {
+        ContainerSpec: { Image: 'v1' },
+        ForceUpdate: 0,
+        RestartPolicy: { Condition, Delay: 0 },
+      },
+    });
+    await world.start();
+    const runs = (image: string) => world.tasks().filter((task) => isImage(task, image)).length;
+    await world.clock.advance(10_000);
+    t.is(runs('v1'), 3);
+    await world.update((spec) => ({ ...spec, Labels: { a: 'b' } }));
+    await world.clock.advance(10_000);
+    t.is(runs('v1'), 3, 'a label runs nothing');
+    await world.replicas(5);
+    await world.clock.advance(10_000);
+    t.is(runs('v1'), 5, 'a scale-up runs the new slots');
+    await world.image('v2');
+    await world.clock.advance(30_000);
+    t.is(world.state(), 'completed');
+    t.is(runs('v2'), 5);
+    if (Condition === 'none') {
+      await world.image('bad');
+      await world.clock.advance(30_000);
+      t.is(world.state(), 'paused');
+      t.is(runs('bad'), 1);
+      await world.rollBack();
+      await world.clock.advance(30_000);
+      t.is(world.state(), 'rollback_completed');
+      t.is(runs('v2'), 6, 'only what was replaced runs again');
+    }
+    await world.stop();
+  });
+}
 
 test('the delay runs between slots of one worker', async (t) => {
   const world = await running({ update: { Parallelism: 1, Delay: 10 * SECOND } });

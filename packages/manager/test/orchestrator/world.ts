@@ -7,11 +7,18 @@ import {
   type TaskState,
 } from '@swarm/api';
 import { silentLogger, type ServiceSpec } from '@swarm/api';
+import { AddressBook } from '../../src/allocator/index.js';
 import type { ControlLoop } from '../../src/control-loop.js';
 import { createOrchestrators } from '../../src/orchestrator/index.js';
 import { isUp } from '../../src/orchestrator/observations.js';
-import { applyServiceUpdate } from '../../src/orchestrator/service-update.js';
+import {
+  planServiceUpdate,
+  resumeService,
+  writeServiceUpdate,
+} from '../../src/orchestrator/service-update.js';
+import type { View } from '../../src/store/store.js';
 import { nodeMatches } from '../../src/scheduler/constraint.js';
+import { createScheduler } from '../../src/scheduler/index.js';
 import { nodeDraft, patch, put, serviceDraft, taskDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
 import { SettableClock } from '../support/settable-clock.js';
@@ -45,6 +52,8 @@ export class OrchestratorWorld {
   /** Least number of tasks of a service that were up at once since `watchUp`. */
   leastUp = 0;
   mostUp = 0;
+  /** Whether the real scheduler places tasks. Set it before the start. */
+  schedules = false;
   #loops: ControlLoop[] = [];
   #scheduled = false;
   #seed = 1;
@@ -61,12 +70,18 @@ export class OrchestratorWorld {
   }
 
   lead(): void {
-    this.#loops = createOrchestrators({
+    const context = {
       store: this.store,
       clock: this.clock,
       logger: silentLogger,
-      randomBytes: (size) => this.#bytes(size),
-    });
+      randomBytes: (size: number) => this.#bytes(size),
+    };
+    this.#loops = createOrchestrators(context);
+    if (this.schedules) {
+      const addresses = new AddressBook(context);
+      addresses.start();
+      this.#loops.push(createScheduler(context, addresses));
+    }
     for (const loop of this.#loops) loop.start();
   }
 
@@ -114,18 +129,32 @@ export class OrchestratorWorld {
   }
 
   async update(change: (spec: ServiceSpec) => ServiceSpec, id = 'web'): Promise<void> {
+    await this.store.transact((tx) => {
+      const service = requireService(tx, id);
+      const options = { nowMs: this.store.timeMs() };
+      writeServiceUpdate(tx, planServiceUpdate(tx, service, change(service.Spec), options));
+    });
+  }
+
+  async rollBack(to: 'previous' | number = 'previous', id = 'web'): Promise<void> {
+    await this.store.transact((tx) => {
+      const service = requireService(tx, id);
+      const options = { rollback: to, nowMs: this.store.timeMs() };
+      writeServiceUpdate(tx, planServiceUpdate(tx, service, service.Spec, options));
+    });
+  }
+
+  async resume(id = 'web'): Promise<void> {
     await patch(this.store, 'service', id, (service) =>
-      applyServiceUpdate(service, change(service.Spec), { nowMs: this.store.timeMs() }),
+      resumeService(service, this.store.timeMs()),
     );
   }
 
-  async rollBack(id = 'web'): Promise<void> {
-    await patch(this.store, 'service', id, (service) =>
-      applyServiceUpdate(service, service.Spec, {
-        rollback: 'previous',
-        nowMs: this.store.timeMs(),
-      }),
-    );
+  /** The revisions as they are stored, oldest first: number, image and outcome. */
+  revisions(id = 'web'): string[] {
+    return [...this.store.revisionsByService(id)]
+      .sort((a, b) => a.Number - b.Number)
+      .map((one) => `${one.Number} ${one.Spec.TaskTemplate.ContainerSpec?.Image} ${one.Outcome}`);
   }
 
   async image(Image: string): Promise<void> {
@@ -234,7 +263,7 @@ export class OrchestratorWorld {
       case 'new':
         return to('pending');
       case 'pending':
-        return this.#place(task, how);
+        return this.schedules ? undefined : this.#place(task, how);
       case 'assigned':
         return to('preparing');
       case 'preparing':
@@ -294,4 +323,10 @@ export class OrchestratorWorld {
       return this.#seed >>> 16;
     });
   }
+}
+
+function requireService(view: View, id: string): Service {
+  const service = view.get('service', id);
+  if (service === undefined) throw new Error(`no service ${id}`);
+  return service;
 }

@@ -1,4 +1,4 @@
-import type { Cluster, Network, Node, PortKey, Service, Task } from '@swarm/api';
+import type { Cluster, Network, Node, PortKey, Revision, Service, Task } from '@swarm/api';
 import type { NamedKind } from '../../src/store/kinds.js';
 import type { Kind, Objects } from '../../src/store/store.js';
 import { Tables } from '../../src/store/tables.js';
@@ -43,6 +43,10 @@ export class CountedTables extends Tables {
 
   override tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
     return this.#each(super.tasksBySlot(serviceId, slot));
+  }
+
+  override revisionsByService(serviceId: string): Iterable<Revision> {
+    return this.#each(super.revisionsByService(serviceId));
   }
 
   override managers(): Iterable<Node> {

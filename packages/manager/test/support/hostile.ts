@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { isPlainObject } from '../../src/store/share.js';
 import type { Draft, Kind } from '../../src/store/store.js';
-import { clusterDraft, networkDraft, nodeDraft, serviceDraft, taskDraft } from './objects.js';
+import {
+  clusterDraft,
+  networkDraft,
+  nodeDraft,
+  revisionDraft,
+  serviceDraft,
+  taskDraft,
+} from './objects.js';
 
 /** Values that no field has, or only a few; all can be stored as MessagePack. */
 export const STRANGE: readonly unknown[] = [
@@ -96,6 +103,8 @@ export function fullDraft(kind: Kind, id: string): Draft<Kind> {
     case 'secret':
     case 'config':
       return { ID: id, Spec: { Name: id, Labels: {}, Data: 'eA==' } } as Draft<'secret'>;
+    case 'revision':
+      return revisionDraft(id);
   }
 }
 

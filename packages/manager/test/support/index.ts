@@ -2,6 +2,7 @@
 export { removeNode } from '../../src/role-manager/remove-node.js';
 export { Codec } from '../../src/store/command.js';
 export type { Objects, SpecKind } from '../../src/store/store.js';
+export { LogFrameReader } from '../../src/logbroker/log-wire.js';
 export { KINDS } from '../../src/store/kinds.js';
 export { CLUSTER_ID, DAY_MS, identity, root } from '../ca/cluster.js';
 export { fullDraft, STRANGE } from './hostile.js';

@@ -52,6 +52,23 @@ export function serviceDraft(
   };
 }
 
+/** The first revision of service `service`, completed. */
+export function revisionDraft(id: string, patch: Patch<'revision'> = {}): Draft<'revision'> {
+  return {
+    ID: id,
+    ServiceID: 'service',
+    Number: 1,
+    Spec: serviceDraft('service').Spec,
+    SpecVersion: { Index: 1 },
+    Cause: 'create',
+    StartedAt: '2026-01-01T00:00:00.000Z',
+    Outcome: 'completed',
+    EndedAt: '2026-01-01T00:00:01.000Z',
+    CompletedAt: '2026-01-01T00:00:01.000Z',
+    ...patch,
+  };
+}
+
 /** A task of service `service`, slot 1, observed NEW, desired RUNNING. */
 export function taskDraft(id: string, patch: Patch<'task'> = {}): Draft<'task'> {
   return {

@@ -3,6 +3,9 @@ import { Agent, request as httpsRequest } from 'node:https';
 import {
   ApiError,
   type Clock,
+  ERROR_CODE_HEADER,
+  ERRORS,
+  type ErrorCode,
   formatWindow,
   isObjectId,
   parseHostPort,
@@ -22,6 +25,8 @@ import {
 const PROBE_TIMEOUT_MS = 1000;
 /** How long the leader's view of the members counts. */
 const VIEW_LIFE_MS = 5000;
+/** Until the leader's answer begins: longer than a leader takes to notice that it leads no more. */
+const POST_TIMEOUT_MS = 5000;
 const PROBE_REPLY_LIMIT_BYTES = 256 * 1024;
 /**
  * Connections for requests of API clients: each stream (logs, events) keeps one. Requests of nodes have
@@ -112,6 +117,45 @@ export class HttpsLeaderLink implements LeaderLink {
     );
   }
 
+  /**
+   * Asks the leader in this manager's own name, over the connections of clients.
+   * @throws ApiError NO_QUORUM, TIMEOUT; what the leader answers
+   */
+  async post(path: string, body: unknown, signal: AbortSignal): Promise<IncomingMessage> {
+    const leader = this.#leader();
+    const address = leader === undefined ? undefined : parseHostPort(leader.address);
+    if (leader === undefined || address === undefined)
+      throw new ApiError('NO_QUORUM', 'no leader is known: try again');
+    const payload = Buffer.from(JSON.stringify(body));
+    const request = httpsRequest({
+      ...address,
+      ...{ agent: this.#agentsFor(leader.nodeId).clients, method: 'POST', path, signal },
+      headers: {
+        ...OWN_PROTOCOLS,
+        'content-type': 'application/json',
+        'content-length': payload.byteLength,
+      },
+    });
+    const timer = this.#clock.setTimeout(
+      () => request.destroy(new Error(`no answer within ${POST_TIMEOUT_MS} ms`)),
+      POST_TIMEOUT_MS,
+    );
+    try {
+      return await new Promise<IncomingMessage>((resolve, reject) => {
+        request.on('error', (error) => reject(unreachable(error)));
+        request.on('response', (answer) => {
+          // Who reads it sees the same error.
+          answer.on('error', () => {});
+          if (answer.statusCode === 200) resolve(answer);
+          else refusalOf(answer).then(reject, (error: Error) => reject(unreachable(error)));
+        });
+        request.end(payload);
+      });
+    } finally {
+      this.#clock.clearTimeout(timer);
+    }
+  }
+
   /** Later requests use new connections with the current certificate. */
   renew(): void {
     this.#retire();
@@ -185,6 +229,29 @@ function retire(agent: Agent): void {
   agent.maxFreeSockets = 0;
   for (const idle of Object.values(agent.freeSockets))
     for (const socket of idle ?? []) socket.destroy();
+}
+
+function unreachable({ message }: Error): ApiError {
+  return new ApiError('TIMEOUT', `the leader could not be reached: ${message}; try again`);
+}
+
+/** The error that an answer reports. */
+async function refusalOf(answer: IncomingMessage): Promise<ApiError> {
+  let text = '';
+  answer.setEncoding('utf8');
+  for await (const chunk of answer) {
+    text += chunk as string;
+    if (text.length > PROBE_REPLY_LIMIT_BYTES) break;
+  }
+  const code = answer.headers[ERROR_CODE_HEADER.toLowerCase()];
+  let message = text.trim();
+  try {
+    message = String((JSON.parse(text) as { message?: unknown }).message);
+  } catch {
+    // Not JSON: the text itself says something.
+  }
+  const known = typeof code === 'string' && Object.hasOwn(ERRORS, code);
+  return new ApiError(known ? (code as ErrorCode) : 'TIMEOUT', message);
 }
 
 function readProbe(text: string): ProbeReply | undefined {

@@ -118,7 +118,9 @@ withDocker('docker service create, ls, inspect, ps, update, logs, rm', async (t)
   t.is(api.node.store.get('service', id)?.Spec.Mode.Replicated?.Replicas, 3);
   const back = await docker('service', 'rollback', '-d', 'web');
   t.is(back.code, 0, back.err);
-  t.is(api.node.store.get('service', id)?.Spec.Mode.Replicated?.Replicas, 2);
+  const { Spec } = api.node.store.get('service', id)!;
+  t.is(Spec.Mode.Replicated?.Replicas, 3, 'the number stays as it is now');
+  t.false(Spec.TaskTemplate.ContainerSpec?.Env?.includes('Y=2') === true);
   const timestamp = '2026-01-01T00:00:00.5Z';
   const taskId = 'task1aaaaaaaaaaaaaaaaaaaaa';
   const data = Buffer.from('hello\n');

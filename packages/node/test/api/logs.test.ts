@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import test from 'ava';
-import { put, serviceDraft, taskDraft } from '@swarm/manager/testing';
+import { LogFrameReader, put, serviceDraft, taskDraft } from '@swarm/manager/testing';
 import { until } from '@swarm/sim';
+import { call } from './support/client.js';
 import { start } from './support/fake-node.js';
 
 const api = await start({ nodeId: 'node1' });
@@ -70,6 +71,91 @@ test.serial('missing logs are reported at the end, in an error frame', async (t)
     { stream: 1, text: 'x\n' },
     { stream: 3, text: 'Error grabbing logs: node n2 is not available\n' },
   ]);
+});
+
+test.serial('a line in pieces is one frame, and bytes are bytes', async (t) => {
+  const whole = Buffer.concat([Buffer.from('ö'.repeat(50_000)), Buffer.from([0xff, 0xc3, 0x0a])]);
+  api.node.logItems = [];
+  for (let at = 0; at < whole.length; at += 16_383) {
+    const item = say('stdout', '');
+    const partial = at + 16_383 < whole.length;
+    const data = whole.subarray(at, at + 16_383);
+    api.node.logItems.push({ ...item, line: { ...item.line, data, partial } });
+  }
+  const reply = await api.call('GET', '/services/web/logs?stdout=1');
+  t.is(reply.body.readUInt32BE(4), whole.length);
+  t.true(reply.body.subarray(8).equals(whole));
+});
+
+test.serial(
+  'a notice is a marked line of standard error, with a task where there are details',
+  async (t) => {
+    api.node.logItems = [
+      { type: 'open' },
+      { type: 'notice', message: 'node n1 is away', taskId: 'task1' },
+      { type: 'notice', message: 'no leader' },
+    ];
+    const plain = await api.call('GET', '/services/web/logs?stdout=1&stderr=1&follow=0');
+    t.deepEqual(frames(plain.body), [
+      { stream: 2, text: '[swarm] node n1 is away\n' },
+      { stream: 2, text: '[swarm] no leader\n' },
+    ]);
+    const detailed = await api.call('GET', '/services/web/logs?stdout=1&stderr=1&details=1');
+    t.is(frames(detailed.body).length, 1);
+    t.regex(
+      frames(detailed.body)[0]!.text,
+      /^com\.docker\.swarm\.node\.id=,.*task\.id=task1,com\.docker\.swarm\.notice=1 \[swarm\] node/,
+    );
+    t.deepEqual(frames((await api.call('GET', '/services/web/logs?stdout=1')).body), []);
+  },
+);
+
+test.serial('a stock client gets no line of a task that it cannot look up', async (t) => {
+  const item = say('stdout', 'x\n');
+  api.node.logItems = [{ ...item, line: { ...item.line, taskId: 'removed' } }];
+  const path = '/services/web/logs?stdout=1&details=1';
+  t.is(frames((await api.call('GET', path)).body).length, 0);
+  t.is(frames((await api.call('GET', `${path}&removed=1`)).body).length, 1);
+  t.is(frames((await api.call('GET', '/services/web/logs?stdout=1')).body).length, 1);
+});
+
+test.serial('since keeps its nanoseconds', async (t) => {
+  api.node.logItems = [];
+  const sinceOf = async (text: string) => {
+    await api.call('GET', `/services/web/logs?stdout=1&since=${text}`);
+    return (api.node.asked!.options as { since?: string }).since;
+  };
+  t.is(await sinceOf('1767225600.123456789'), '2026-01-01T00:00:00.123456789Z');
+  t.is(await sinceOf('2026-01-01T00:00:00.000000001Z'), '2026-01-01T00:00:00.000000001Z');
+  t.is(await sinceOf('1767225600'), '2026-01-01T00:00:00.000Z');
+  t.is(await sinceOf('0'), undefined);
+});
+
+test.serial("a terminal's bytes are passed on as they are", async (t) => {
+  const spec = { ContainerSpec: { Image: 'x', TTY: true }, ForceUpdate: 0 };
+  await put(api.node.store, 'task', taskDraft('tty2', { ServiceID: 'web', Spec: spec }));
+  api.node.logItems = [say('stdout', '10 %\r'), say('stdout', '20 %')];
+  t.is((await api.call('GET', '/tasks/tty2/logs?stdout=1')).text, '10 %\r20 %');
+});
+
+test.serial('only managers may ask the leader for logs, and get items', async (t) => {
+  api.node.logItems = [{ type: 'open' }, say('stdout', 'x\n')];
+  const options = { follow: false, stdout: true, stderr: true, tail: -1 };
+  const json = { selector: { serviceIds: ['web'] }, options };
+  const ask = (socketPath: string) => call(socketPath, 'POST', '/x/logs', { json });
+  t.is((await ask(api.socketPath)).status, 403);
+  t.is((await ask(await api.listenAs('worker1', 'worker'))).status, 403);
+  const manager = await api.listenAs('manager1');
+  const reply = await ask(manager);
+  t.is(reply.status, 200);
+  const items = new LogFrameReader().push(reply.body);
+  t.deepEqual(
+    items.map(({ type }) => type),
+    ['line', 'end'],
+  );
+  api.node.leads = false;
+  t.is((await ask(manager)).status, 503);
+  api.node.leads = true;
 });
 
 test.serial('bad options are refused', async (t) => {

@@ -79,39 +79,112 @@ test('registry credentials are stored and never shown', async (t) => {
   });
   const stored = api.node.store.get('service', id)!;
   t.is(stored.Spec.TaskTemplate.RegistryAuth, 'c2VjcmV0');
-  t.is(stored.PreviousSpec?.TaskTemplate.RegistryAuth, 'c2VjcmV0');
+  const [first] = [...api.node.store.revisionsByService(id)];
+  t.is(first?.Spec.TaskTemplate.RegistryAuth, 'c2VjcmV0');
   await put(
     api.node.store,
     'task',
     taskDraft('task-auth', { ServiceID: id, Spec: stored.Spec.TaskTemplate }),
   );
-  for (const path of [`/services/${id}`, '/services', '/tasks', '/tasks/task-auth']) {
+  const history = `/x/services/${id}/history`;
+  for (const path of [`/services/${id}`, '/services', '/tasks', '/tasks/task-auth', history]) {
     const shown = await api.call('GET', path);
     t.is(shown.status, 200);
     t.false(shown.text.includes('c2VjcmV0'), path);
   }
 });
 
-test('an update keeps the previous spec, a rollback swaps them', async (t) => {
-  const id = await create('change');
-  const version = (await inspect(id)).Version.Index;
-  const update = await api.call('POST', `/services/${id}/update?version=${version}`, {
-    json: serviceBody('change', { Mode: { Replicated: { Replicas: 3 } } }),
+const withImage = (image: string, replicas = 1): object => ({
+  Mode: { Replicated: { Replicas: replicas } },
+  TaskTemplate: { ContainerSpec: { Image: image } },
+});
+
+/** Updates the service with its present version. */
+async function change(id: string, name: string, spec: object, query = '') {
+  const { Index } = (await inspect(id)).Version;
+  return await api.call('POST', `/services/${id}/update?version=${Index}${query}`, {
+    json: serviceBody(name, spec),
   });
+}
+
+test('the previous spec is what a rollback goes to, with the number of replicas as it is now', async (t) => {
+  const id = await create('change', withImage('web:1'));
+  t.is((await inspect(id)).PreviousSpec, undefined);
+  const update = await change(id, 'change', withImage('web:2'));
   t.is(update.status, 200);
   t.deepEqual(update.json, { Warnings: null });
+  await change(id, 'change', withImage('web:2', 3));
   const changed = await inspect(id);
   t.is(changed.Spec.Mode.Replicated.Replicas, 3);
-  t.is(changed.PreviousSpec.Mode.Replicated.Replicas, 1);
-  const again = await api.call(
-    'POST',
-    `/services/${id}/update?version=${changed.Version.Index}&rollback=previous`,
-    { json: changed.Spec },
+  t.is(changed.PreviousSpec.TaskTemplate.ContainerSpec.Image, 'web:1');
+  t.is(changed.PreviousSpec.Mode.Replicated.Replicas, 3);
+  const listed = (await api.call('GET', '/services')).json;
+  t.deepEqual(
+    listed.find(({ ID }: { ID: string }) => ID === id).PreviousSpec,
+    changed.PreviousSpec,
   );
-  t.is(again.status, 200);
+  // As the stock client asks for it.
+  t.is((await change(id, 'change', {}, '&rollback=previous')).status, 200);
   const back = await inspect(id);
-  t.is(back.Spec.Mode.Replicated.Replicas, 1);
+  t.deepEqual(back.Spec, changed.PreviousSpec);
   t.is(back.UpdateStatus.State, 'rollback_started');
+  t.is(back.UpdateStatus.Message, 'manually requested rollback');
+});
+
+test('the history shows what became of each revision, and a rollback goes to any of them', async (t) => {
+  const id = await create('history', withImage('web:1'));
+  for (const image of ['web:2', 'web:3']) await change(id, 'history', withImage(image));
+  const before = (await api.call('GET', '/x/services/history/history')).json;
+  t.like(before, [
+    { Number: 3, IsCurrent: true, State: 'in progress', Cause: 'update' },
+    { Number: 2, IsRollbackTarget: true, State: 'replaced', Cause: 'update' },
+    { Number: 1, IsRollbackTarget: false, State: 'replaced', Cause: 'create' },
+  ]);
+  t.is(before[2].Spec.TaskTemplate.ContainerSpec.Image, 'web:1');
+  const at = async (): Promise<string> => `version=${(await inspect(id)).Version.Index}`;
+  const to = async (query: string) => await api.call('POST', `/x/services/${id}/rollback?${query}`);
+  t.is((await to(`${await at()}&to=1`)).status, 200);
+  t.is((await inspect(id)).Spec.TaskTemplate.ContainerSpec.Image, 'web:1');
+  t.is((await to(`${await at()}&to=1`)).headers['x-swarm-error-code'], 'FAILED_PRECONDITION');
+  const unknown = await to(`${await at()}&to=9`);
+  t.is(unknown.status, 404);
+  t.is(unknown.message, 'service history has no revision 9: it keeps 3, 2, 1');
+  t.is((await to(`${await at()}&to=x`)).status, 400);
+  t.is((await to('to=2')).status, 400, 'the version is missing');
+  t.is((await to('version=1&to=2')).headers['x-swarm-error-code'], 'OUT_OF_SEQUENCE');
+  t.is((await to(await at())).status, 200);
+  const after = (await api.call('GET', `/x/services/${id}/history`)).json;
+  t.is(after.filter(({ IsCurrent }: { IsCurrent: boolean }) => IsCurrent).length, 1);
+  t.is((await api.call('GET', '/x/services/nobody/history')).status, 404);
+});
+
+test('what is paused is resumed when somebody says so, and only then', async (t) => {
+  const id = await create('resumed', withImage('web:1'));
+  await change(id, 'resumed', withImage('web:2'));
+  const UpdateStatus = { State: 'paused', Message: 'update paused due to failure' } as const;
+  await patch(api.node.store, 'service', id, (service) => ({ ...service, UpdateStatus }));
+  await change(id, 'resumed', withImage('web:2', 4));
+  t.like((await inspect(id)).UpdateStatus, UpdateStatus);
+  t.is((await inspect(id)).Spec.Mode.Replicated.Replicas, 4);
+  const resume = async () =>
+    await api.call('POST', `/x/services/${id}/resume?version=${(await inspect(id)).Version.Index}`);
+  t.is((await resume()).status, 200);
+  t.is((await inspect(id)).UpdateStatus.State, 'updating');
+  const again = await resume();
+  t.is(again.status, 400);
+  t.is(again.message, 'no update of service resumed is paused: there is nothing to resume');
+});
+
+test('revisions are made without an event of their own', async (t) => {
+  const id = await create('silent', withImage('web:1'));
+  await change(id, 'silent', withImage('web:2'));
+  const until = (Date.now() / 1000 + 0.2).toFixed(3);
+  const kinds = (await api.call('GET', `/events?since=1&until=${until}`)).text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line).Type);
+  t.deepEqual([...new Set(kinds)], ['service']);
+  t.is([...api.node.store.revisionsByService(id)].length, 2);
 });
 
 test('a rename, a change of mode and a rollback without a past are refused', async (t) => {

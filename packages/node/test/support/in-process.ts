@@ -129,6 +129,7 @@ export class InProcessManager {
         answers: async () => false,
         reachable: () => undefined,
         forward: cut,
+        post: cut,
         renew() {},
         close() {},
       }),

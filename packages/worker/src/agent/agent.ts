@@ -3,6 +3,7 @@ import {
   type Logger,
   type LogLine,
   type LogOptions,
+  type LogPlace,
   type ManagerAddress,
   type ManagerMessage,
   type Need,
@@ -350,7 +351,7 @@ export class Agent {
     this.#isolation.setConnected(true);
     this.#logs = new LogSubscriptions(
       session,
-      (id, options) => this.#logLines(id, options),
+      (id, options, place) => this.#logLines(id, options, place),
       this.#clock,
     );
     this.#reporter.setSession(session);
@@ -408,13 +409,17 @@ export class Agent {
     this.#reporter.report(task.ID, status);
   }
 
-  #logLines(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
+  #logLines(
+    taskId: string,
+    options: LogOptions,
+    place: LogPlace | undefined,
+  ): AsyncIterable<LogLine> {
     const controller = this.#tasks.get(taskId);
     if (controller === undefined) throw new Error(`Task ${taskId} is not on this node.`);
     // A reader that follows waits until the task has logs.
     const ready = options.follow ? controller.untilPrepared() : Promise.resolve();
     return lateLines(ready, () =>
-      controller.hasLogs ? this.#options.runtime.logs(taskId, options) : undefined,
+      controller.hasLogs ? this.#options.runtime.logs(taskId, options, place) : undefined,
     );
   }
 

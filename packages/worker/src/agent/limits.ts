@@ -27,6 +27,10 @@ export const STARTS_AT_ONCE = 8;
 /** Attempts to prepare a task when its spec is not at fault, and the pause after the first. */
 export const PREPARE_TRIES = 3;
 export const PREPARE_RETRY_MS = { minMs: 250, maxMs: 10_000 };
+/** The line of a failed task's log in its status: how far back to look, its bytes, and how long to wait. */
+export const LAST_LINE_LINES = 5;
+export const LAST_LINE_LIMIT_BYTES = 512;
+export const LAST_LINE_WAIT_MS = 1_000;
 /** Docker's grace between the stop signal and SIGKILL when the spec has none. */
 export const DEFAULT_GRACE_MS = 10_000;
 /** Longest wait for a task's connections to end before the task is stopped. */
@@ -46,7 +50,11 @@ export const RESTART_DELAY_MS = 5_000;
 export const SET_ASIDE_NAMED_LIMIT = 10;
 
 /** Log subscriptions per session. */
-export const SUBSCRIPTIONS_LIMIT = 256;
+export const SUBSCRIPTIONS_LIMIT = 1_024;
+/** Bytes of logs per second in a session: half of what a manager reads from a node (its node budgets). */
+export const LOG_RATE_BYTES = 8 * 1024 * 1024;
+/** How long a session may have been silent to send more at once. */
+export const LOG_BURST_MS = 250;
 /** Bytes of lines in one log message, including the overhead of each line. */
 export const LOG_MESSAGE_LIMIT_BYTES = 64 * 1024;
 /** How long lines are collected before they are sent in one message. */

@@ -3,20 +3,23 @@ import {
   cutText,
   LOG_LINE_COST_BYTES,
   type LogLine,
+  type LogPlace,
   type LogSubscribe,
   type Timer,
 } from '@swarm/api';
 import { LOG_ERROR_LIMIT_BYTES } from '@swarm/api/wire';
 import { messageOf } from '../runtime/runtime-error.js';
 import { LOG_FLUSH_MS, LOG_MESSAGE_LIMIT_BYTES, SUBSCRIPTIONS_LIMIT } from './limits.js';
+import { LogPace } from './log-pace.js';
 import { reportableLines } from './reportable.js';
 import type { AgentSession } from './session.js';
 import { Signal } from './signal.js';
 
-/** Opens a task's log; throws for a task that is not on this node. */
+/** Opens a task's log, as `TaskRuntime.logs` does; throws for a task that is not on this node. */
 export type LogSource = (
   taskId: string,
   options: LogSubscribe['options'],
+  place: LogPlace | undefined,
 ) => AsyncIterable<LogLine>;
 
 /** The log subscriptions of one session. */
@@ -24,12 +27,14 @@ export class LogSubscriptions {
   readonly #session: AgentSession;
   readonly #source: LogSource;
   readonly #clock: Clock;
+  readonly #pace: LogPace;
   readonly #subscriptions = new Map<string, Subscription>();
 
   constructor(session: AgentSession, source: LogSource, clock: Clock) {
     this.#session = session;
     this.#source = source;
     this.#clock = clock;
+    this.#pace = new LogPace(clock);
   }
 
   subscribe(message: LogSubscribe): void {
@@ -40,7 +45,13 @@ export class LogSubscriptions {
       this.#session.send({ type: 'log-end', subscription: id, error });
       return;
     }
-    const subscription = new Subscription(message, this.#session, this.#source, this.#clock);
+    const subscription = new Subscription(message, {
+      session: this.#session,
+      source: this.#source,
+      clock: this.#clock,
+      pace: this.#pace,
+      flushMs: () => LOG_FLUSH_MS * Math.ceil(this.#subscriptions.size / FLUSHES_AT_ONCE),
+    });
     this.#subscriptions.set(id, subscription);
     void subscription.run().finally(() => this.#subscriptions.delete(id));
   }
@@ -58,6 +69,19 @@ export class LogSubscriptions {
   }
 }
 
+/** Subscriptions that send at the usual interval; more of them send less often, so that statuses get through. */
+const FLUSHES_AT_ONCE = 8;
+
+/** What the subscriptions of a session share. */
+interface Shared {
+  readonly session: AgentSession;
+  readonly source: LogSource;
+  readonly clock: Clock;
+  readonly pace: LogPace;
+  /** How long lines are collected. */
+  readonly flushMs: () => number;
+}
+
 /**
  * Merges the logs of several tasks. Holds at most one message of lines and one line per task: the reader's
  * credit and the socket slow down the reading of files.
@@ -67,6 +91,9 @@ class Subscription {
   readonly #session: AgentSession;
   readonly #source: LogSource;
   readonly #clock: Clock;
+  readonly #pace: LogPace;
+  readonly #flushMs: () => number;
+  readonly #places: ReadonlyMap<string, LogPlace>;
   readonly #changed = new Signal();
   readonly #open = new Set<AsyncIterator<LogLine>>();
   #creditBytes: number;
@@ -76,11 +103,14 @@ class Subscription {
   #sending: Promise<void> | undefined;
   #closed = false;
 
-  constructor(message: LogSubscribe, session: AgentSession, source: LogSource, clock: Clock) {
+  constructor(message: LogSubscribe, { session, source, clock, pace, flushMs }: Shared) {
     this.#message = message;
     this.#session = session;
     this.#source = source;
     this.#clock = clock;
+    this.#pace = pace;
+    this.#flushMs = flushMs;
+    this.#places = new Map(message.resume?.map((each) => [each.taskId, each]));
     this.#creditBytes = message.creditBytes ?? Number.POSITIVE_INFINITY;
   }
 
@@ -117,7 +147,10 @@ class Subscription {
   }
 
   async #read(taskId: string): Promise<void> {
-    const iterator = this.#source(taskId, this.#message.options)[Symbol.asyncIterator]();
+    const { options, resume } = this.#message;
+    // A manager that joins no pieces takes no marks either.
+    const place = this.#places.get(taskId) ?? (resume === undefined ? undefined : {});
+    const iterator = this.#source(taskId, options, place)[Symbol.asyncIterator]();
     this.#open.add(iterator);
     try {
       while (!this.#closed) {
@@ -137,7 +170,7 @@ class Subscription {
     }
     this.#lines.push(line);
     this.#bytes += bytes;
-    this.#timer ??= this.#clock.setTimeout(() => void this.#flush(), LOG_FLUSH_MS);
+    this.#timer ??= this.#clock.setTimeout(() => void this.#flush(), this.#flushMs());
   }
 
   #flush(): Promise<void> {
@@ -151,6 +184,7 @@ class Subscription {
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     while (!this.#closed && this.#creditBytes <= 0) await this.#changed.next();
+    await this.#pace.take(this.#bytes);
     if (this.#closed || this.#session.closed || this.#lines.length === 0) return;
     const lines = this.#lines;
     this.#creditBytes -= this.#bytes;

@@ -157,7 +157,12 @@ export function statusCostBytes({ Message, Err = '', PortStatus }: TaskStatus): 
 export function* reportableLines(line: LogLine, nowMs: number): Generator<LogLine> {
   const timestamp = tryRead(shape.timestamp, line.timestamp) ?? new Date(nowMs).toISOString();
   const { data } = line;
+  const { position: _, ...rest } = line;
   for (let from = 0; from === 0 || from < data.byteLength; from += LOG_PIECE_LIMIT_BYTES) {
-    yield { ...line, timestamp, data: data.subarray(from, from + LOG_PIECE_LIMIT_BYTES) };
+    const to = from + LOG_PIECE_LIMIT_BYTES;
+    const isLast = to >= data.byteLength;
+    const piece = { timestamp, data: data.subarray(from, to) };
+    // The log goes on behind the whole line.
+    yield isLast ? { ...line, ...piece } : { ...rest, ...piece, partial: true };
   }
 }

@@ -7,6 +7,11 @@ export class Semaphore {
     this.#free = limit;
   }
 
+  /** Whether the next one has to wait. */
+  get isFull(): boolean {
+    return this.#free === 0;
+  }
+
   /**
    * Waits for a slot and returns the function that releases it, which may be called more than once.
    * Resolves with undefined when `signal` is aborted first.

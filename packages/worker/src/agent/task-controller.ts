@@ -14,8 +14,8 @@ import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.j
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
 import { type StoredTask, storedTask } from './agent-storage.js';
 import type { Isolation } from './isolation.js';
+import { lastLine } from './last-line.js';
 import {
-  DEFAULT_GRACE_MS,
   DRAIN_LIMIT_MS,
   PREPARE_RETRY_MS,
   PREPARE_TRIES,
@@ -29,7 +29,17 @@ import type { TaskMesh } from './task-mesh.js';
 import type { TaskNeeds } from './task-needs.js';
 import { attachedSandbox, sandboxIdOf } from './task-sandbox.js';
 import { notListening, socketsOf, untilDrained, untilListening } from './task-sockets.js';
-import { endSentence, nextStatus, type StatusChange } from './task-status.js';
+import {
+  endSentence,
+  nextStatus,
+  readyMessage,
+  type StatusChange,
+  stopGraceMs,
+  stopMessage,
+  stopSignal,
+} from './task-status.js';
+
+const PREPARING = 'preparing its sandbox, network and files';
 
 /** What all controllers of a node share. */
 export interface TaskHost {
@@ -220,7 +230,7 @@ export class TaskController {
     else if (this.#isUnwanted()) await this.#shutDown();
     else if (State === 'accepted' || State === 'ready') {
       if (compareStates(desired, State) <= 0) await this.#pause();
-      else if (State === 'accepted') this.#set({ State: 'preparing', Message: 'preparing' });
+      else if (State === 'accepted') this.#set({ State: 'preparing', Message: PREPARING });
       else this.#set({ State: 'starting', Message: 'starting' });
     } else if (State === 'preparing') await this.#prepare();
     else if (State === 'starting') await this.#start();
@@ -231,7 +241,7 @@ export class TaskController {
   async #pause(): Promise<void> {
     const Message =
       this.#status.State === 'ready'
-        ? 'ready to start: waiting for the task it replaces to stop'
+        ? readyMessage(this.#task, this.#host.clock.now())
         : 'accepted by its node: waiting for permission to prepare it';
     if (this.#status.Message !== Message) this.#set({ Message });
     await this.#changed.next();
@@ -288,13 +298,13 @@ export class TaskController {
 
   /** Has the runtime prepare the task. One that is prepared already is only attached and needs no objects. */
   async #attach(): Promise<void> {
-    const { runtime, mesh, starts } = this.#host;
+    const { runtime, mesh } = this.#host;
     const { signal } = this.#unwanted;
     if ((this.#task.NetworksAttachments?.length ?? 0) > 0 && !this.#host.meshRunning()) {
       this.#set({ Message: "waiting for the node's place in the routing mesh" });
       await Promise.race([this.#host.meshStarted(), aborted(signal)]);
     }
-    const leave = await starts.acquire(signal);
+    const leave = await this.#turn(PREPARING);
     if (leave === undefined) return;
     try {
       const node = this.#host.node();
@@ -312,8 +322,19 @@ export class TaskController {
     }
   }
 
+  /** Waits until the node prepares and starts fewer tasks. @param then what the task says afterwards */
+  async #turn(then: string): Promise<(() => void) | undefined> {
+    const { starts } = this.#host;
+    const waits = starts.isFull;
+    if (waits)
+      this.#set({ Message: 'waiting for other tasks of this node to be prepared or started' });
+    const leave = await starts.acquire(this.#unwanted.signal);
+    if (waits && leave !== undefined) this.#set({ Message: then });
+    return leave;
+  }
+
   async #start(): Promise<void> {
-    const { runtime, starts, clock } = this.#host;
+    const { runtime, clock } = this.#host;
     const { signal } = this.#unwanted;
     try {
       if (!this.#prepared) {
@@ -324,7 +345,7 @@ export class TaskController {
       await this.#fail('could not be prepared again', messageOf(error));
       return;
     }
-    const leave = await starts.acquire(signal);
+    const leave = await this.#turn('starting');
     if (leave === undefined || !this.#prepared) {
       leave?.();
       return;
@@ -411,16 +432,20 @@ export class TaskController {
     if (end.kind === 'exit' && (await this.#revive(end))) return;
     if (this.#closed.signal.aborted) return;
     if (this.#isUnwanted()) return; // It should stop meanwhile: SHUTDOWN says more than FAILED.
-    const sentence = endSentence(end);
     if (end.kind === 'unhealthy') {
-      this.#set({ Message: `stopping because it is ${sentence}`, Ready: false });
+      const Err = endSentence(end);
+      this.#set({ Message: `stopping because it is ${Err}`, Ready: false });
       await this.#stop();
-      this.#set({ State: 'failed', Message: 'failed', Err: sentence });
+      this.#set({ State: 'failed', Message: 'failed', Err });
     } else if (end.code === 0) {
       this.#set({ State: 'complete', Message: 'finished', ExitCode: 0 });
     } else {
-      const ExitCode = end.code;
-      this.#set({ State: 'failed', Message: 'failed', Err: `the task ${sentence}`, ExitCode });
+      const { runtime, clock } = this.#host;
+      const said =
+        end.error === undefined ? await lastLine(runtime, this.#task.ID, clock) : undefined;
+      if (this.#closed.signal.aborted || this.#isUnwanted()) return;
+      const Err = endSentence(end, said);
+      this.#set({ State: 'failed', Message: 'failed', Err, ExitCode: end.code });
     }
     await this.#release();
   }
@@ -472,15 +497,17 @@ export class TaskController {
     const running = this.#status.State === 'running' && !this.#ended;
     if (running) await this.#drain();
     const started = compareStates(this.#status.State, 'starting') >= 0;
-    const graceMs = this.#graceMs();
-    if (started && !this.#ended)
-      this.#set({ Message: `stopping, with a grace period of ${graceMs} ms` });
+    const graceMs = stopGraceMs(this.#task);
+    if (started && !this.#ended) {
+      const Message = stopMessage(`stopping, with a grace period of ${graceMs} ms`, this.#task);
+      this.#set({ Message });
+    }
     await this.#stop();
     if (this.#closed.signal.aborted) return;
     const end = started ? await this.#exit() : undefined;
     this.#set({
       State: 'shutdown',
-      Message: started ? 'shut down' : 'shut down before it was started',
+      Message: stopMessage(started ? 'shut down' : 'shut down before it was started', this.#task),
       ...(end === undefined || end.code < 0 ? {} : { ExitCode: end.code }),
     });
     await this.#release();
@@ -491,7 +518,7 @@ export class TaskController {
     const { mesh, clock, runtime } = this.#host;
     const sockets = socketsOf(this.#task, this.#status, runtime.pid(this.#task.ID));
     if (sockets === undefined) return;
-    const limitMs = Math.min(this.#graceMs(), DRAIN_LIMIT_MS);
+    const limitMs = Math.min(stopGraceMs(this.#task), DRAIN_LIMIT_MS);
     let alive = true;
     void this.#wait().then(() => {
       alive = false;
@@ -513,12 +540,12 @@ export class TaskController {
 
   /** Stops the task; retries until that works. */
   async #stop(): Promise<void> {
-    const signal = this.#task.Spec.ContainerSpec?.StopSignal;
+    const signal = stopSignal(this.#task);
     for (let tries = 1; !this.#closed.signal.aborted; tries += 1) {
       try {
         const stopping = this.#host.runtime.stopSandbox(sandboxIdOf(this.#task), {
-          graceMs: this.#graceMs(),
-          ...(signal ? { signal } : {}),
+          graceMs: stopGraceMs(this.#task),
+          ...(signal === undefined ? {} : { signal }),
         });
         stopping.catch(() => {}); // The race sees it, unless that is over.
         // A daemon that ends does not wait for a long grace period: the next one stops the task.
@@ -585,11 +612,6 @@ export class TaskController {
 
   async #sleep(ms: number): Promise<void> {
     await Promise.race([delay(this.#host.clock, ms), aborted(this.#unwanted.signal)]);
-  }
-
-  #graceMs(): number {
-    const grace = this.#task.Spec.ContainerSpec?.StopGracePeriod;
-    return grace == null ? DEFAULT_GRACE_MS : grace / MS;
   }
 
   #isUnwanted(): boolean {

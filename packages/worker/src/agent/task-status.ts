@@ -1,11 +1,14 @@
 import {
   cutText,
+  MS,
   STATUS_ERR_LIMIT_BYTES,
   STATUS_MESSAGE_LIMIT_BYTES,
+  type Task,
   type TaskState,
   type TaskStatus,
 } from '@swarm/api';
 import type { PreparedTask, TaskEnd } from '../runtime/runtime.js';
+import { DEFAULT_GRACE_MS } from './limits.js';
 
 /** What changes in a status besides its time; keeps fields that are absent. Every change replaces `Err`. */
 export interface StatusChange {
@@ -41,14 +44,43 @@ export function nextStatus(status: TaskStatus, change: StatusChange, nowMs: numb
   };
 }
 
-/** How a task ended, as a sentence without its full stop. */
-export function endSentence(end: TaskEnd): string {
+/**
+ * How a task ended, the cause first: `exit code 3: LAST LINE`, without a full stop.
+ * @param lastLine of its log; what the runtime knows says more
+ */
+export function endSentence(end: TaskEnd, lastLine?: string): string {
   if (end.kind === 'unhealthy') return end.message;
   const how =
     end.signal !== undefined
       ? `killed by ${end.signal}`
       : end.code >= 0
-        ? `exited with code ${end.code}`
+        ? `exit code ${end.code}`
         : 'ended';
-  return end.error === undefined ? how : `${how}: ${end.error}`;
+  const why = end.error ?? lastLine;
+  return why === undefined ? how : `${how}: ${why}`;
+}
+
+/** What a task says while it waits for the manager to let it start. */
+export function readyMessage({ Restart }: Task, nowMs: number): string {
+  if (Restart === undefined || Date.parse(Restart.NotBefore) <= nowMs)
+    return 'ready: waits for the task that it replaces to stop';
+  const streak = Restart.Failures > 1 ? ` (${Restart.Failures} failures in a row)` : '';
+  return `ready: waits until ${Restart.NotBefore} before its restart${streak}`;
+}
+
+/** What a task says while it stops, and afterwards: `shut down: its node is drained`. */
+export function stopMessage(what: string, { Stop }: Task): string {
+  return Stop === undefined ? what : `${what}: ${Stop.Reason}`;
+}
+
+/** Grace period of the task's stop, milliseconds. A manager may have set another than the task's spec has. */
+export function stopGraceMs({ Stop, Spec }: Task): number {
+  const grace = Stop?.GracePeriod ?? Spec.ContainerSpec?.StopGracePeriod;
+  return grace == null ? DEFAULT_GRACE_MS : grace / MS;
+}
+
+/** Signal of the task's stop; undefined for the runtime's default. */
+export function stopSignal({ Stop, Spec }: Task): string | undefined {
+  const signal = Stop?.Signal ?? Spec.ContainerSpec?.StopSignal;
+  return signal === '' ? undefined : signal;
 }

@@ -3,6 +3,7 @@ import type {
   AssignedObjects,
   LogLine,
   LogOptions,
+  LogPlace,
   Platform,
   PortConfig,
   Resources,
@@ -176,8 +177,13 @@ export interface Runtime {
    */
   remove(taskId: string): Promise<void>;
 
-  /** The task's output, oldest first. Ends after the last line; with `follow`, when the task has ended. */
-  logs(taskId: string, options: LogOptions): AsyncIterable<LogLine>;
+  /**
+   * The task's output, oldest first. Ends after the last line; with `follow`, when the task has ended. Lines
+   * longer than 16 KiB come in pieces, all but the last marked `partial`.
+   * @param place from the `position` of earlier lines: goes on there, without a line twice or one lost. Given,
+   *   even when it is empty, the log also has empty partial pieces: marks of streams that wrote nothing yet
+   */
+  logs(taskId: string, options: LogOptions, place?: LogPlace): AsyncIterable<LogLine>;
 
   /** Process id of the running task's first process, as this host sees it. */
   pid(taskId: string): number | undefined;

@@ -1,6 +1,12 @@
+import type { LogLine, LogPlace } from '@swarm/api';
 import test from 'ava';
 import { until } from '@swarm/sim';
 import { LogDecoder, type LogEntry } from '../../src/runtime/docker/log-decoder.js';
+import {
+  EntryFilter,
+  formatPosition,
+  parsePosition,
+} from '../../src/runtime/docker/log-position.js';
 import { ALL_LOGS, collect, text } from '../support/real.js';
 import { engineLacks, openDockerRuntime, progress, shell, TestEngine } from './engine.js';
 import { prepare } from '../support/prepare.js';
@@ -112,6 +118,64 @@ if (lacks === undefined) {
     }
   });
 
+  test.serial(
+    'a long line comes in pieces, is one of the last lines, and can be gone on with',
+    async (t) => {
+      const harness = openDockerRuntime(engine);
+      try {
+        const task = shell(
+          'echo one; sleep 0.1; echo e1 >&2; sleep 0.1; head -c 40000 /dev/zero | tr "\\000" x; echo; sleep 0.1; echo e2 >&2; sleep 0.1; echo two; printf end',
+        );
+        await prepare(harness.runtime, task);
+        await harness.runtime.start(task.ID, progress);
+        await harness.runtime.wait(task.ID);
+        const read = (tail: number, place: LogPlace = {}) =>
+          collect(harness.runtime.logs(task.ID, { ...ALL_LOGS, tail }, place));
+        const isPiece = ({ data }: LogLine) => data.byteLength > 0;
+        const all = (await read(-1)).filter(isPiece);
+        t.deepEqual(
+          all.map(({ data, partial }) => [data.byteLength, partial === true]),
+          [
+            [4, false],
+            [3, false],
+            [PART_BYTES, true],
+            [PART_BYTES, true],
+            [40_001 - 2 * PART_BYTES, false],
+            [3, false],
+            [4, false],
+            [3, true],
+          ],
+        );
+        t.false(
+          (await read(-1)).at(-1)!.partial === true,
+          'the end of the log is the end of its line',
+        );
+        for (const [tail, pieces] of [
+          [1, 1],
+          [2, 2],
+          [3, 3],
+          [4, 6],
+          [5, 7],
+          [6, 8],
+          [7, 8],
+        ] as const)
+          t.deepEqual(
+            (await read(tail)).filter(isPiece).map(text),
+            all.slice(-pieces).map(text),
+            `${tail}`,
+          );
+        for (let at = 1; at <= all.length; at += 1) {
+          const place: { stdout?: string; stderr?: string } = {};
+          for (const { stream, position } of all.slice(0, at)) place[stream] = position!;
+          const rest = (await read(1, place)).filter(isPiece);
+          t.deepEqual(rest.map(text), all.slice(at).map(text), `after ${at}`);
+        }
+      } finally {
+        await harness.close();
+      }
+    },
+  );
+
   test.serial('a task with a terminal has its lines, too', async (t) => {
     const harness = openDockerRuntime(engine);
     try {
@@ -165,3 +229,17 @@ if (lacks === undefined) {
 } else {
   test.skip(`docker runtime's logs: SKIPPED, ${lacks}`, () => {});
 }
+
+test('a position in a stream is read back, and leaves out what came before it', (t) => {
+  const place = { timestamp: TIME, entries: 2 };
+  t.deepEqual(parsePosition(formatPosition(place)), place);
+  for (const bad of [undefined, '', '12', `${TIME}/`, `${TIME}/-1`, 'x/1'])
+    t.is(parsePosition(bad), undefined);
+  const filter = new EntryFilter(place);
+  const before = '2026-01-02T03:04:05.000000005Z';
+  const after = '2026-01-02T03:04:05.000000007Z';
+  t.deepEqual(
+    [before, TIME, TIME, TIME, after, before].map((timestamp) => filter.isNew({ timestamp })),
+    [false, false, false, true, true, true],
+  );
+});

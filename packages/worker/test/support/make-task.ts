@@ -4,8 +4,10 @@ import type {
   Node,
   PortConfig,
   Task,
+  TaskRestart,
   TaskSpec,
   TaskState,
+  TaskStop,
 } from '@swarm/api';
 import type { PrepareContext } from '../../src/runtime/runtime.js';
 
@@ -18,6 +20,8 @@ export interface TaskWishes {
   /** On the ingress network, with prefix length. */
   readonly address?: string;
   readonly slot?: number;
+  readonly stop?: TaskStop;
+  readonly restart?: TaskRestart;
   readonly serviceLabels?: Record<string, string>;
   /** The cluster's policy when the task was placed. */
   readonly hostPrivileges?: HostPrivileges;
@@ -47,6 +51,8 @@ export function makeTask(id: string, wishes: TaskWishes = {}): Task {
     Status: { Timestamp: at, State: wishes.observed ?? 'assigned', Message: '' },
     DesiredState: wishes.desired ?? 'running',
     Endpoint: { Ports: wishes.ports ?? [] },
+    ...(wishes.stop === undefined ? {} : { Stop: wishes.stop }),
+    ...(wishes.restart === undefined ? {} : { Restart: wishes.restart }),
     ...(wishes.hostPrivileges === undefined ? {} : { HostPrivileges: wishes.hostPrivileges }),
     ...(wishes.address === undefined
       ? {}

@@ -7,6 +7,7 @@ import {
   type Task,
   withDefaults,
 } from '@swarm/api';
+import { hasRevisions, RevisionLedger, rolledBackSpec } from '../../orchestrator/revisions.js';
 import type { View } from '../../store/store.js';
 import { presentVersion } from './version.js';
 
@@ -23,13 +24,23 @@ export interface ServiceOptions {
   readonly status?: boolean;
 }
 
+/** The spec that a rollback would go to. */
+export function previousSpec(view: View, service: Service): ServiceSpec | undefined {
+  if (!hasRevisions(view)) return service.PreviousSpec;
+  // Fast path: it never changed.
+  if (service.Revisions === undefined && service.PreviousSpec === undefined) return undefined;
+  const target = new RevisionLedger(view, service, 0).rollbackTarget();
+  return target === undefined ? undefined : rolledBackSpec(service, target);
+}
+
 /** A service as the API shows it. */
 export function presentService(
   view: View,
   service: Service,
   { insertDefaults = false, status = false }: ServiceOptions = {},
 ): Service {
-  const { PreviousSpec: previous, PreviousSpecVersion: _, ...shown } = presentVersion(service);
+  const { PreviousSpec: _, PreviousSpecVersion: __, ...shown } = presentVersion(service);
+  const previous = previousSpec(view, service);
   const spec = presentSpec(service.Spec);
   return {
     ...shown,

@@ -1,14 +1,14 @@
 import { once } from 'node:events';
-import { ApiError, type LogOptions, type TaskSpec } from '@swarm/api';
+import { ApiError, isTimestamp, type LogOptions, type TaskSpec } from '@swarm/api';
 import { flagOf, momentOf } from '@swarm/http';
-import { frame, line } from '../log-frame.js';
+import { ALIVE_MS } from '../../logbroker/limits.js';
 import type { LogSelector } from '../../logbroker/index.js';
+import { LEADER_LOGS_PATH, readLogRequest, writeLogFrame } from '../../logbroker/log-wire.js';
+import { onLeader } from '../gate.js';
+import { LogReply, STALLED_LIMIT_MS } from '../log-reply.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../manager-access.js';
 import type { Call, Route } from '../router.js';
-
-/** Warnings kept until the end of a stream. */
-const WARNINGS_LIMIT = 20;
 
 function optionsOf(query: URLSearchParams): LogOptions {
   const stdout = flagOf(query, 'stdout');
@@ -20,7 +20,7 @@ function optionsOf(query: URLSearchParams): LogOptions {
   if (tail !== '' && tail !== 'all' && !/^\d{1,9}$/.test(tail)) {
     throw new ApiError('BAD_REQUEST', `tail: "${tail}" is not a number of lines; give one, or all`);
   }
-  const since = momentOf(query, 'since');
+  const since = sinceOf(query);
   if (momentOf(query, 'until') !== undefined) {
     throw new ApiError('UNIMPLEMENTED', 'until: is not served for logs of services and tasks');
   }
@@ -29,8 +29,41 @@ function optionsOf(query: URLSearchParams): LogOptions {
     stdout,
     stderr,
     tail: tail === '' || tail === 'all' ? -1 : Number(tail),
-    ...(since !== undefined && { since: new Date(since).toISOString() }),
+    ...(since !== undefined && { since }),
   };
+}
+
+/** RFC 3339 with all the decimals that were given. @throws ApiError BAD_REQUEST */
+function sinceOf(query: URLSearchParams): string | undefined {
+  const moment = momentOf(query, 'since');
+  const value = query.get('since') ?? '';
+  if (moment === undefined || isTimestamp(value)) return moment === undefined ? undefined : value;
+  const iso = new Date(moment).toISOString();
+  const [, fraction] = /^\d+\.(\d+)$/.exec(value) ?? [];
+  return fraction === undefined ? iso : `${iso.slice(0, 19)}.${fraction.padEnd(9, '0')}Z`;
+}
+
+/** Aborts when the client is gone, or the server closes. */
+class Ending {
+  readonly #controller = new AbortController();
+  readonly #call: Call;
+  readonly #end = (): void => this.#controller.abort();
+
+  constructor(call: Call) {
+    this.#call = call;
+    call.response.once('close', this.#end);
+    call.services.closing.addEventListener('abort', this.#end, { once: true });
+    if (call.services.closing.aborted || call.response.destroyed) this.#end();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  release(): void {
+    this.#call.response.off('close', this.#end);
+    this.#call.services.closing.removeEventListener('abort', this.#end);
+  }
 }
 
 async function stream(
@@ -38,67 +71,104 @@ async function stream(
   manager: ManagerAccess,
   selector: LogSelector,
   task: TaskSpec,
+  serviceId: string,
 ): Promise<void> {
   const { response, target, services } = call;
   const options = optionsOf(target.query);
   const shape = {
     timestamps: flagOf(target.query, 'timestamps'),
     details: flagOf(target.query, 'details'),
+    removed: flagOf(target.query, 'removed'),
+    stderr: options.stderr,
+    terminal: task.ContainerSpec?.TTY === true,
+    minor: target.minor,
+    serviceId,
   };
-  // A terminal has one stream, so there is nothing to tell apart and no framing.
-  const raw = task.ContainerSpec?.TTY === true;
-  const multiplexed = !raw && target.minor >= 42;
-  response.writeHead(200, {
-    'Content-Type': multiplexed
-      ? 'application/vnd.docker.multiplexed-stream'
-      : 'application/vnd.docker.raw-stream',
-  });
-  response.flushHeaders();
-  // Ends the wait for the next line when the client is gone or the server closes.
-  const ended = new AbortController();
-  const end = (): void => ended.abort();
-  response.once('close', end);
-  services.closing.addEventListener('abort', end, { once: true });
-  const warnings: string[] = [];
+  const reply = new LogReply(response, shape, manager.store, services.clock);
+  const ending = new Ending(call);
   try {
-    for await (const item of manager.logs(selector, options, ended.signal)) {
-      if (ended.signal.aborted) break;
-      if (item.type === 'warning') {
-        if (warnings.length < WARNINGS_LIMIT) warnings.push(item.message);
-        continue;
-      }
-      const serviceId = manager.store.get('task', item.line.taskId)?.ServiceID ?? '';
-      const text = line({ ...item.line, nodeId: item.nodeId, serviceId }, shape);
-      const more = response.write(raw ? text : frame(item.line.stream, text));
-      // The broker is only asked for the next line when the client has room for it.
-      if (!more) await once(response, 'drain', { signal: ended.signal }).catch(() => {});
+    for await (const item of manager.logs(selector, options, ending.signal)) {
+      if (ending.signal.aborted) break;
+      await reply.put(item, ending.signal);
     }
   } catch (error) {
-    if (!ended.signal.aborted) warnings.push((error as Error).message);
+    if (!response.headersSent && isOfOldLeader(error, manager)) {
+      return await onLeader(call, manager, () => stream(call, manager, selector, task, serviceId));
+    }
+    if (!response.headersSent) throw error;
+    if (!ending.signal.aborted) reply.warn((error as Error).message);
   } finally {
-    response.off('close', end);
-    services.closing.removeEventListener('abort', end);
+    ending.release();
   }
-  // Stock clients stop at the first error in the stream, so it comes after all lines.
-  for (const warning of warnings) {
-    const text = Buffer.from(`Error grabbing logs: ${warning}\n`);
-    if (!response.destroyed) response.write(raw ? text : frame('error', text));
-  }
-  response.end();
+  // Not an end that looks like the log's own: the client may go on with another manager.
+  if (services.closing.aborted) response.destroy();
+  else reply.end();
+}
+
+/** A leader of an earlier version serves no other manager, but answers what is forwarded. */
+function isOfOldLeader(error: unknown, manager: ManagerAccess): boolean {
+  const codes: readonly string[] = ['NOT_FOUND', 'METHOD_NOT_ALLOWED'];
+  return error instanceof ApiError && codes.includes(error.code) && !manager.isLeader();
 }
 
 function serviceLogs(call: Call, manager: ManagerAccess): Promise<void> {
   const service = find(manager.store, 'service', call.params.id!);
   const selector = { serviceIds: [service.ID], taskIds: [] };
-  return stream(call, manager, selector, service.Spec.TaskTemplate);
+  return stream(call, manager, selector, service.Spec.TaskTemplate, service.ID);
 }
 
 function taskLogs(call: Call, manager: ManagerAccess): Promise<void> {
   const task = find(manager.store, 'task', call.params.id!);
-  return stream(call, manager, { serviceIds: [], taskIds: [task.ID] }, task.Spec);
+  const selector = { serviceIds: [], taskIds: [task.ID] };
+  return stream(call, manager, selector, task.Spec, task.ServiceID);
+}
+
+/** Logs for another manager, which shows them to its client and asks the next leader when this one is gone. */
+async function leaderLogs(call: Call, manager: ManagerAccess): Promise<void> {
+  const { response, services } = call;
+  const { clock } = services;
+  const request = readLogRequest(await services.bodies.readJson(call.request));
+  if (!manager.isLeader())
+    throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');
+  const ending = new Ending(call);
+  const put = (item: Parameters<typeof writeLogFrame>[0]): boolean =>
+    response.destroyed || response.write(writeLogFrame(item));
+  let alive = clock.setTimeout(sendAlive, ALIVE_MS);
+  function sendAlive(): void {
+    if (!response.writableNeedDrain && response.headersSent) put({ type: 'alive' });
+    alive = clock.setTimeout(sendAlive, ALIVE_MS);
+  }
+  try {
+    for await (const item of manager.ownLogs(request, ending.signal)) {
+      if (ending.signal.aborted) break;
+      if (item.type === 'open') {
+        response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
+        response.flushHeaders();
+      } else if (!put(item)) await drained(call, ending.signal);
+    }
+    if (!services.closing.aborted) put({ type: 'end' });
+  } catch (error) {
+    if (!response.headersSent) throw error;
+    const { code, message } =
+      error instanceof ApiError ? error : new ApiError('INTERNAL', (error as Error).message);
+    if (!services.closing.aborted) put({ type: 'error', code, message });
+  } finally {
+    clock.clearTimeout(alive);
+    ending.release();
+  }
+  if (services.closing.aborted) response.destroy();
+  else response.end();
+}
+
+/** Waits until the other manager has read on. */
+async function drained({ response, services }: Call, ended: AbortSignal): Promise<void> {
+  const timer = services.clock.setTimeout(() => response.destroy(), STALLED_LIMIT_MS);
+  await once(response, 'drain', { signal: ended }).catch(() => {});
+  services.clock.clearTimeout(timer);
 }
 
 export const logRoutes: readonly Route[] = [
-  { method: 'GET', pattern: '/services/{id}/logs', on: 'leader', handle: serviceLogs },
-  { method: 'GET', pattern: '/tasks/{id}/logs', on: 'leader', handle: taskLogs },
+  { method: 'GET', pattern: '/services/{id}/logs', on: 'stream', handle: serviceLogs },
+  { method: 'GET', pattern: '/tasks/{id}/logs', on: 'stream', handle: taskLogs },
+  { method: 'POST', pattern: LEADER_LOGS_PATH, on: 'node', handle: leaderLogs },
 ];

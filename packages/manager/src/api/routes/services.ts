@@ -17,13 +17,17 @@ import {
 } from '@swarm/api';
 import { flagOf, sendEmpty, sendJson, within } from '@swarm/http';
 import { removeUnreadable } from '../../orchestrator/service-removal.js';
-import { applyServiceUpdate } from '../../orchestrator/service-update.js';
+import {
+  planServiceUpdate,
+  type ServiceUpdate,
+  writeServiceUpdate,
+} from '../../orchestrator/service-update.js';
 import type { View } from '../../store/store.js';
 import { requireVersion, write, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
-import { presentService } from '../present/service.js';
+import { presentService, previousSpec } from '../present/service.js';
 import type { Call, Route } from '../router.js';
 import { checkConstraints, conflictWith, publishHolder, writtenEndpoint } from '../rules.js';
 
@@ -209,16 +213,25 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
   const sentAuth = registryAuth(call);
   const input = decodeServiceSpec(await call.services.bodies.readJson(call.request));
   const back = rollback === 'previous';
-  const next = (view: View): Service => {
+  await changeService(call, manager, (view) => {
     const service = find(view, 'service', call.params.id!);
     requireVersion(service, version);
-    const spec = back ? service.Spec : updatedSpec(service, input, sentAuth, authFrom);
-    return applyServiceUpdate(service, spec, {
+    const spec = back ? service.Spec : updatedSpec(view, service, input, sentAuth, authFrom);
+    return planServiceUpdate(view, service, spec, {
       nowMs: manager.store.timeMs(),
       ...(back && { rollback: 'previous' as const }),
     });
-  };
-  const wanted = next(manager.store);
+  });
+  sendJson(call.response, { Warnings: null });
+}
+
+/** Writes what `plan` makes of a service, once no service that leaves holds a port that it asks for. */
+export async function changeService(
+  call: Call,
+  manager: ManagerAccess,
+  plan: (view: View) => ServiceUpdate,
+): Promise<void> {
+  const { service: wanted } = plan(manager.store);
   await whileLeaving(
     call,
     manager,
@@ -227,18 +240,19 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
   let release = (): void => {};
   await writeAgain(call.services, manager, (transaction) => {
     release();
-    const service = next(transaction);
+    const planned = plan(transaction);
+    const { service } = planned;
     const present = find(transaction, 'service', service.ID);
     refusePrivileges(transaction, service.Spec, present.Spec);
     refuseTakenPort(call, transaction, service.Spec, service.ID);
     const Endpoint = writtenEndpoint(service.Spec, service.Endpoint);
-    transaction.updateSpec('service', { ...service, Endpoint });
+    writeServiceUpdate(transaction, { ...planned, service: { ...service, Endpoint } });
     release = call.services.portClaims.take(service.ID, service.Spec);
   }).finally(() => release());
-  sendJson(call.response, { Warnings: null });
 }
 
 function updatedSpec(
+  view: View,
   service: Service,
   input: ReturnType<typeof decodeServiceSpec>,
   sentAuth: string | undefined,
@@ -246,7 +260,7 @@ function updatedSpec(
 ): ServiceSpec {
   const spec = storedServiceSpec(input, service.Spec.Name);
   checkServiceSpec(spec, checkConstraints);
-  const kept = authFrom === 'previous-spec' ? service.PreviousSpec : service.Spec;
+  const kept = authFrom === 'previous-spec' ? previousSpec(view, service) : service.Spec;
   return withAuth(spec, sentAuth ?? kept?.TaskTemplate.RegistryAuth);
 }
 
@@ -255,7 +269,8 @@ async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   while (!isDone) {
     isDone = await writeAgain(call.services, manager, (transaction) => {
       const aside = transaction.setAside('service', call.params.id!);
-      if (aside !== undefined) return removeUnreadable(transaction, aside.id);
+      if (aside !== undefined)
+        return removeUnreadable(transaction, aside.id, call.services.clock.now());
       const service = find(transaction, 'service', call.params.id!);
       if (service.PendingDelete !== true)
         transaction.update('service', { ...service, PendingDelete: true });

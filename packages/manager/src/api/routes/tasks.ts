@@ -14,7 +14,7 @@ function list(call: Call, manager: ManagerAccess): void {
     serviceId: (given) => find(store, 'service', given).ID,
     nodeId: (given) =>
       given === 'self' ? call.services.self.nodeId : find(store, 'node', given).ID,
-    isUpToDate: (task) => isUpToDate(store, task),
+    isUpToDate: (task) => isUpToDate(store, task, store.timeMs()),
   });
   const now = store.timeMs();
   const tasks = candidates(store, serviceIds, nodeIds);

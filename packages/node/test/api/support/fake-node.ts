@@ -60,6 +60,7 @@ export class FakeNode implements NodeControl {
     },
     members: () => this.#members(),
     logs: (selector, options, signal) => this.#logs(selector, options, signal),
+    ownLogs: ({ selector, options }, signal) => this.#logs(selector, options, signal),
     leaderAnswers: async () => this.leaderSocket !== undefined,
     forward: async (request, response, _caller, body) => {
       if (this.leaderSocket === undefined) throw new ApiError('NO_QUORUM', 'no leader');

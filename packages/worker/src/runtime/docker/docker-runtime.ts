@@ -1,4 +1,4 @@
-import type { Clock, Logger, LogLine, LogOptions, Task } from '@swarm/api';
+import type { Clock, Logger, LogLine, LogOptions, LogPlace, Task } from '@swarm/api';
 import type {
   LeftTask,
   PrepareContext,
@@ -196,8 +196,8 @@ export class DockerRuntime implements Runtime {
     await this.#dropSpares();
   }
 
-  logs(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
-    return readContainerLog(this.#engine, this.#task(taskId), options);
+  logs(taskId: string, options: LogOptions, place?: LogPlace): AsyncIterable<LogLine> {
+    return readContainerLog(this.#engine, this.#task(taskId), options, place);
   }
 
   pid(taskId: string): number | undefined {

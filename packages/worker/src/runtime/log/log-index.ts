@@ -15,9 +15,11 @@ export interface LogRecord {
 
 const RECORD_BYTES = 16;
 /** Records kept in memory before they are written. */
-const UNWRITTEN_LIMIT = 256;
-/** Beyond this size, drops every second record: times get coarser, never out of order. */
+const UNWRITTEN_LIMIT = 64;
+/** Beyond this size, drops every second old record: times get coarser, never out of order. */
 const INDEX_LIMIT_BYTES = 1024 * 1024;
+/** The newest records stay: a client that connects again goes on by the times that it has seen. */
+const KEPT_RECORDS = INDEX_LIMIT_BYTES / RECORD_BYTES / 4;
 
 /** The times of a task's two log files, in one file: 8 bytes of time, 6 of offset, stream, flag. */
 export class LogIndex {
@@ -48,7 +50,10 @@ export class LogIndex {
     this.#unwritten = [];
     this.#bytes += bytes.length;
     if (this.#bytes > INDEX_LIMIT_BYTES) {
-      this.rewrite((records) => records.filter((record, at) => record.trimmed || at % 2 === 1));
+      this.rewrite((records) => {
+        const old = records.length - KEPT_RECORDS;
+        return records.filter((record, at) => at >= old || record.trimmed || at % 2 === 1);
+      });
     }
   }
 

@@ -1,15 +1,18 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import type { LogLine, LogOptions } from '@swarm/api';
+import type { LogLine, LogOptions, LogPlace } from '@swarm/api';
 import { errnoOf } from '../runtime-error.js';
 import type { LogRecord, LogStream } from './log-index.js';
 import type { TaskLog } from './task-log.js';
 
-/** Splits longer lines into parts of this size, as Docker does. */
+/** Longer lines come in pieces of this size, as Docker's do. */
 export const LOG_LINE_LIMIT_BYTES = 16 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 /** Records a slow follower may lag behind; then the oldest are merged and their times get coarser. */
 const FOLLOW_LIMIT = 4096;
 const NEWLINE = 10;
+const STREAMS: readonly LogStream[] = ['stdout', 'stderr'];
+/** Time of a mark, which is no line and is never shown. */
+const MARK_TIMESTAMP = '1970-01-01T00:00:00.000000000Z';
 
 /** A range of one file, written by a certain time. */
 interface Segment {
@@ -25,12 +28,20 @@ interface Stop {
   wake: () => void;
 }
 
-/** Reads a task's log: the lines of both streams, in order of time. */
-export function readLog(log: TaskLog, taskId: string, options: LogOptions): AsyncIterable<LogLine> {
+/**
+ * Reads a task's log: the lines of both streams, in order of time. Positions are offsets in the files.
+ * @param place as for `TaskRuntime.logs`
+ */
+export function readLog(
+  log: TaskLog,
+  taskId: string,
+  options: LogOptions,
+  place?: LogPlace,
+): AsyncIterable<LogLine> {
   return {
     [Symbol.asyncIterator]() {
       const stop: Stop = { stopped: false, wake: () => {} };
-      const lines = generate(log, taskId, options, stop);
+      const lines = generate(log, taskId, { options, place, stop });
       return {
         next: () => lines.next(),
         return: () => {
@@ -47,10 +58,18 @@ export function readLog(log: TaskLog, taskId: string, options: LogOptions): Asyn
 async function* generate(
   log: TaskLog,
   taskId: string,
-  options: LogOptions,
-  stop: Stop,
+  {
+    options,
+    place,
+    stop,
+  }: { readonly options: LogOptions; readonly place: LogPlace | undefined; readonly stop: Stop },
 ): AsyncGenerator<LogLine, void, undefined> {
-  log.sample();
+  try {
+    log.sample();
+    log.flush();
+  } catch {
+    // What there is can be read, whatever keeps its times from being written; the recorder reports that.
+  }
   const live: LogRecord[] = [];
   let ended = false;
   const unlisten = log.listen((record) => {
@@ -65,20 +84,34 @@ async function* generate(
   try {
     const wanted = (record: { stream: LogStream }): boolean => options[record.stream];
     const segments = toSegments(log.records()).filter(wanted);
+    const offsets = offsetsOf(place, segments, log);
     const sinceMs =
       options.since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(options.since);
-    const first = segments.findIndex((segment) => segment.timeMs >= sinceMs);
-    const recent = first < 0 ? [] : segments.slice(first);
+    const fresh = segments.filter(({ stream }) => offsets[stream] === undefined);
+    const first = fresh.findIndex((segment) => Math.round(segment.timeMs) >= sinceMs);
+    const recent = first < 0 ? [] : fresh.slice(first);
     const { at, skipLines } = await reader.findTail(recent, options.tail);
     await reader.seek(recent, at);
+    const chosen = new Set(recent.slice(at));
+    for (const stream of STREAMS) {
+      const offset = offsets[stream];
+      if (offset !== undefined) reader.startAt(stream, offset);
+    }
     // Streams with nothing to read start at their end.
     for (const segment of segments) reader.startAt(segment.stream, segment.to);
     let skip = skipLines;
-    for (const segment of recent.slice(at)) {
-      for await (const line of reader.read(segment)) {
-        if (skip > 0) skip -= 1;
-        else yield line;
-      }
+    const isSkipped = ({ stream, partial }: LogLine): boolean => {
+      if (skip === 0 || offsets[stream] !== undefined) return false;
+      // A long line is one, whatever pieces it comes in.
+      if (partial !== true) skip -= 1;
+      return true;
+    };
+    for (const segment of segments) {
+      if (offsets[segment.stream] === undefined && !chosen.has(segment)) continue;
+      for await (const line of reader.read(segment)) if (!isSkipped(line)) yield line;
+    }
+    if (place !== undefined && options.follow) {
+      yield* STREAMS.filter((stream) => options[stream]).map((stream) => reader.mark(stream));
     }
     while (options.follow && !stop.stopped) {
       const record = live.shift();
@@ -92,14 +125,26 @@ async function* generate(
         stop.wake = resolve;
       });
     }
-    for (const line of reader.rest()) {
-      if (skip > 0) skip -= 1;
-      else yield line;
-    }
+    for (const line of reader.rest()) if (!isSkipped(line)) yield line;
   } finally {
     unlisten();
     await reader.close();
   }
+}
+
+/** Where streams go on. A file that is shorter than that was emptied since: it is read from its start. */
+function offsetsOf(
+  place: LogPlace | undefined,
+  segments: readonly Segment[],
+  log: TaskLog,
+): { readonly [K in LogStream]: number | undefined } {
+  const offsetOf = (stream: LogStream): number | undefined => {
+    const position = place?.[stream];
+    if (position === undefined || !/^\d{1,15}$/.test(position)) return undefined;
+    const end = segments.findLast((segment) => segment.stream === stream)?.to ?? 0;
+    return Number(position) <= end ? Number(position) : log.start(stream);
+  };
+  return { stdout: offsetOf('stdout'), stderr: offsetOf('stderr') };
 }
 
 function toSegments(records: readonly LogRecord[]): Segment[] {
@@ -204,8 +249,23 @@ class LogReader {
 
   /** Unfinished lines. */
   *rest(): Generator<LogLine> {
-    for (const [stream, { bytes, timeMs }] of this.#carry) yield this.#line(stream, bytes, timeMs);
+    for (const [stream, { bytes, timeMs }] of this.#carry) {
+      yield this.#line(stream, bytes, timeMs, this.#position.get(stream) ?? 0, false);
+    }
     this.#carry.clear();
+  }
+
+  /** An empty piece that says where the stream goes on. */
+  mark(stream: LogStream): LogLine {
+    const offset = (this.#position.get(stream) ?? 0) - (this.#carry.get(stream)?.bytes.length ?? 0);
+    return {
+      taskId: this.#taskId,
+      stream,
+      timestamp: MARK_TIMESTAMP,
+      data: Buffer.alloc(0),
+      partial: true,
+      position: String(offset),
+    };
   }
 
   async close(): Promise<void> {
@@ -216,26 +276,34 @@ class LogReader {
     const carry = this.#carry.get(stream)?.bytes;
     let bytes = carry === undefined ? chunk : Buffer.concat([carry, chunk]);
     this.#carry.delete(stream);
+    // The chunk ends at the position.
+    const end = this.#position.get(stream) ?? 0;
     while (bytes.length > 0) {
       const newline = bytes.indexOf(NEWLINE);
-      const end = newline < 0 ? bytes.length : newline + 1;
-      if (end > LOG_LINE_LIMIT_BYTES) {
-        yield this.#line(stream, bytes.subarray(0, LOG_LINE_LIMIT_BYTES), timeMs);
-        bytes = bytes.subarray(LOG_LINE_LIMIT_BYTES);
-      } else if (newline < 0) {
+      const length = newline < 0 ? bytes.length : newline + 1;
+      const isPiece = length > LOG_LINE_LIMIT_BYTES;
+      if (newline < 0 && !isPiece) {
         // A copy, so that an unfinished line does not keep the whole chunk in memory.
         this.#carry.set(stream, { bytes: Buffer.from(bytes), timeMs });
         return;
-      } else {
-        yield this.#line(stream, bytes.subarray(0, end), timeMs);
-        bytes = bytes.subarray(end);
       }
+      const data = bytes.subarray(0, isPiece ? LOG_LINE_LIMIT_BYTES : length);
+      bytes = bytes.subarray(data.length);
+      yield this.#line(stream, data, timeMs, end - bytes.length, isPiece);
     }
   }
 
-  #line(stream: LogStream, data: Buffer, timeMs: number): LogLine {
+  #line(
+    stream: LogStream,
+    data: Buffer,
+    timeMs: number,
+    offset: number,
+    partial: boolean,
+  ): LogLine {
     const timestamp = new Date(Math.round(timeMs)).toISOString().replace('Z', '000000Z');
-    return { taskId: this.#taskId, stream, timestamp, data };
+    const position = String(offset);
+    const line = { taskId: this.#taskId, stream, timestamp, data, position };
+    return partial ? { ...line, partial } : line;
   }
 
   async #countLines(segment: Segment): Promise<number> {

@@ -96,8 +96,14 @@ export class TaskLog {
     }
     news.sort((a, b) => a.timeMs - b.timeMs);
     for (const record of news) this.#add(record);
-    if (news.length > 0) this.#trim();
-    else this.#emptyHoles();
+    try {
+      if (news.length > 0) this.#trim();
+      else this.#emptyHoles();
+      // A time that a reader has seen outlives this daemon: clients that connect again go on by it.
+      if (news.length > 0 && this.#listeners.size > 0) this.flush();
+    } finally {
+      for (const record of news) for (const listener of this.#listeners) listener(record);
+    }
     return news.length > 0;
   }
 
@@ -134,7 +140,6 @@ export class TaskLog {
     state.size = record.offset;
     if (record.trimmed) state.start = record.offset;
     this.#index.add(record);
-    for (const listener of this.#listeners) listener(record);
   }
 
   #trim(): void {

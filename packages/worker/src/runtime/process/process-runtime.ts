@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Logger, LogLine, LogOptions, Task } from '@swarm/api';
+import type { Logger, LogLine, LogOptions, LogPlace, Task } from '@swarm/api';
 import { allOf } from '../all-of.js';
 import { readLog } from '../log/log-reader.js';
 import type {
@@ -179,8 +179,8 @@ export class ProcessRuntime implements Runtime {
     if (user !== undefined && ownsUser === true) this.#uids.release(user.uid);
   }
 
-  logs(taskId: string, options: LogOptions): AsyncIterable<LogLine> {
-    return readLog(this.#task(taskId).log, taskId, options);
+  logs(taskId: string, options: LogOptions, place?: LogPlace): AsyncIterable<LogLine> {
+    return readLog(this.#task(taskId).log, taskId, options, place);
   }
 
   pid(taskId: string): number | undefined {

@@ -1,0 +1,100 @@
+import type {
+  ManagerStatus,
+  Node,
+  NodeDescription,
+  NodeMesh,
+  NodeSpec,
+  NodeStatus,
+  Platform,
+  Program,
+  Resources,
+  VersionWindow,
+} from '@swarm/api';
+import {
+  ANY,
+  BOOL,
+  INT,
+  pointerTo,
+  STRING,
+  STRING_MAP,
+  STRINGS,
+  sliceOf,
+  struct,
+  TIME,
+} from '../../template/types.js';
+import { ANNOTATIONS, type Common, META, TLS_INFO } from './common.js';
+
+const PLUGIN = struct('PluginDescription', { Type: STRING, Name: STRING });
+
+const ENGINE = struct<NodeDescription['Engine']>('EngineDescription', {
+  EngineVersion: STRING,
+  Labels: STRING_MAP,
+  Plugins: sliceOf(PLUGIN),
+});
+
+const WINDOW = struct<VersionWindow>('VersionWindow', { Oldest: INT, Newest: INT });
+
+const PROGRAM = struct<Program>('Program', {
+  Version: STRING,
+  Protocol: WINDOW,
+  FeatureLevel: WINDOW,
+});
+
+const DESCRIPTION = struct<NodeDescription>(
+  'NodeDescription',
+  {
+    Hostname: STRING,
+    Platform: struct<Platform>('Platform', { Architecture: STRING, OS: STRING }),
+    Resources: struct<Resources>('Resources', {
+      NanoCPUs: INT,
+      MemoryBytes: INT,
+      GenericResources: sliceOf(ANY),
+    }),
+    Engine: ENGINE,
+    TLSInfo: TLS_INFO,
+    CSIInfo: sliceOf(ANY),
+    Runtime: STRING,
+    RuntimeCapabilities: STRINGS,
+    MeshBackend: STRING,
+    Program: pointerTo(PROGRAM),
+  },
+  { ours: ['Runtime', 'RuntimeCapabilities', 'MeshBackend', 'Program'] },
+);
+
+const STATUS = struct<NodeStatus>(
+  'NodeStatus',
+  {
+    State: STRING,
+    Message: STRING,
+    Addr: STRING,
+    Protocol: INT,
+  },
+  { ours: ['Protocol'] },
+);
+
+/**
+ * A node as `node inspect` shows it. Ours are `Runtime`, `RuntimeCapabilities`, `MeshBackend` and `Program` of
+ * the description, `Protocol` of the status, and the fields from `Role` on.
+ */
+export const NODE = struct<Omit<Node, Common | 'RaftID'>>(
+  'Node',
+  {
+    ID: STRING,
+    '...Meta': META,
+    Spec: struct<Omit<NodeSpec, 'Name' | 'Labels'>>('NodeSpec', {
+      '...Annotations': ANNOTATIONS,
+      Role: STRING,
+      Availability: STRING,
+    }),
+    Description: DESCRIPTION,
+    Status: STATUS,
+    ManagerStatus: pointerTo(
+      struct<ManagerStatus>('ManagerStatus', { Leader: BOOL, Reachability: STRING, Addr: STRING }),
+    ),
+    Role: STRING,
+    Mesh: pointerTo(struct<NodeMesh>('NodeMesh', { Index: INT, Address: STRING, Subnet: STRING })),
+    ManagerAddr: STRING,
+    CertificateExpiresAt: pointerTo(TIME),
+  },
+  { ours: ['Role', 'Mesh', 'ManagerAddr', 'CertificateExpiresAt'] },
+);
