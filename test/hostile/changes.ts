@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Meta, Node, Task } from '@swarm/api';
+import { type ClientVersioned, clientVersion, type Meta, type Node, type Task } from '@swarm/api';
 import { BAIT_SERVICE } from './cluster.js';
 import type { State } from './state.js';
 
@@ -7,8 +7,14 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Prefix of the names of the honest client's services. */
 export const PROBE_PREFIX = 'probe-';
-/** Fields that every write of an object changes. */
-const META: readonly (keyof Meta)[] = ['Version', 'UpdatedAt'];
+/** Fields that every write of an object changes. The version that clients see is compared by itself. */
+const META: readonly (keyof Meta | keyof ClientVersioned)[] = [
+  'Version',
+  'UpdatedAt',
+  'ClientVersion',
+];
+/** Kinds whose version is, to clients, that of the spec. */
+const HELD_BY_CLIENTS = ['service', 'node', 'cluster'];
 /** Fields that a node reports, and that a renewal writes. */
 const OF_THE_NODE = ['Description', 'Status', 'Mesh', 'CertificateExpiresAt'];
 
@@ -43,6 +49,9 @@ export function forbiddenChanges(before: State, after: State, own: ReadonlySet<s
     }
     const may = kind === 'node' ? allowedOf(object as Node, own) : [];
     found.push(...differences(object, now, [...META, ...may]).map((what) => `${key}: ${what}`));
+    const [seen, sees] = [clientVersion(object), clientVersion(now)];
+    if (HELD_BY_CLIENTS.includes(kind) && seen.Index !== sees.Index)
+      found.push(`${key}: a client's version was ${seen.Index}, is ${sees.Index}`);
   }
   for (const [key, object] of left) {
     const [kind] = key.split(' ');

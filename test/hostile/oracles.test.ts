@@ -165,8 +165,10 @@ test('every invariant reports the states that break it', (t) => {
 test('an attacker may change only what its node reports about itself', (t) => {
   const changed = (own: string[], ...others: Stored[]) =>
     forbiddenChanges(state(), state(...others), new Set(own));
-  const described = node({ Description: { Hostname: 'x' }, Version: { Index: 7 } });
+  const report = { Description: { Hostname: 'x' }, Version: { Index: 7 } };
+  const described = node({ ...report, ClientVersion: META.Version });
   t.deepEqual(changed([NODE.ID], described), []);
+  t.regex(changed([NODE.ID], node(report)).join(), /a client's version was 5, is 7/);
   t.regex(changed([], described).join(), /node n+: Description was absent/);
   t.regex(changed([NODE.ID], node({ Spec: { ...NODE.Spec, Role: 'manager' } })).join(), /Spec was/);
   t.regex(changed([NODE.ID], status({ State: 'failed' })).join(), /task t+: Status was/);

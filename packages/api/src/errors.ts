@@ -33,6 +33,10 @@ export const ERRORS = {
     status: 403,
     about: 'This node or client may not do this, or the policy of the cluster forbids it.',
   },
+  UNKNOWN_NODE: {
+    status: 403,
+    about: 'The certificate is good, but the cluster does not know the node, as after a restore.',
+  },
   NOT_FOUND: { status: 404, about: 'No such object, or no such route.' },
   METHOD_NOT_ALLOWED: { status: 405, about: 'The route exists, but not with this method.' },
   CONFLICT: {

@@ -27,6 +27,9 @@ test('what a task needs of a runtime follows from its spec', (t) => {
   t.deepEqual(needs({ Sysctls: { 'net.core.somaxconn': '9' } }), ['images', 'sysctls']);
   t.deepEqual(needs({ Privileges: { NoNewPrivileges: true } }), ['images', 'security-profiles']);
   t.deepEqual(needs({}, { Resources: { Limits: { Pids: 5 } } }), ['images', 'limits']);
+  for (const Target of ['host', 'none', 'bridge'])
+    t.deepEqual(needs({}, { Networks: [{ Target }] }), ['images', `network-${Target}`]);
+  t.deepEqual(needs({}, { Networks: [{ Target: 'front' }] }), ['images']);
 });
 
 test('a spec that asks for nothing needs nothing', (t) => {
@@ -49,6 +52,8 @@ test('a node of an older version is judged by the name of its runtime, any other
   t.deepEqual(runtimeCapabilities({ Runtime: 'process' }), ['host-commands', 'limits', 'users']);
   t.false(runtimeCapabilities({ Runtime: 'docker' }).includes('host-commands'));
   t.true(runtimeCapabilities({ Runtime: 'docker' }).includes('images'));
+  // Such a node would ignore the network.
+  t.false(runtimeCapabilities({ Runtime: 'docker' }).includes('network-host'));
   // A node may say any word, names of Object.prototype too.
   t.deepEqual(runtimeCapabilities({ Runtime: 'constructor' }), RUNTIME_CAPABILITIES);
   t.deepEqual(runtimeCapabilities({}), RUNTIME_CAPABILITIES);

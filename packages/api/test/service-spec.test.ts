@@ -84,6 +84,39 @@ test('storing a stored spec changes nothing', (t) => {
 });
 
 const refused: readonly (readonly [string, object, RegExp, string?])[] = [
+  [
+    'another network besides one of the host',
+    body({}, {}, { Networks: [{ Target: 'none' }, { Target: 'host' }] }),
+    /network "none": a task has no other network besides it; remove "host"/,
+  ],
+  [
+    'an alias in the network of the host',
+    body({}, {}, { Networks: [{ Target: 'host', Aliases: ['a'] }] }),
+    /network "host": it has neither Aliases nor DriverOpts/,
+  ],
+  [
+    'a port of the mesh in the network of the host',
+    body(
+      {},
+      { EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 80 }] } },
+      { Networks: [{ Target: 'host' }] },
+    ),
+    /listens on the host's port 80\/tcp itself; remove .* or publish it as mode=host,target=80,published=80/,
+  ],
+  [
+    'a translated port in the network of the host',
+    body(
+      {},
+      { EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 81, PublishMode: 'host' }] } },
+      { Networks: [{ Target: 'host' }] },
+    ),
+    /listens on the host's port 80\/tcp itself/,
+  ],
+  [
+    'a port of a task without a network',
+    body({}, { EndpointSpec: { Ports: [{ TargetPort: 80 }] } }, { Networks: [{ Target: 'none' }] }),
+    /network "none": port 80\/tcp cannot be published from it/,
+  ],
   ['no container', { Name: 'web' }, /ContainerSpec: missing/],
   ['no image', body({ Image: '' }), /image reference must be provided/],
   ['a bad image', body({ Image: 'Nginx:@' }), /not a valid repository\/tag/],
@@ -225,6 +258,19 @@ for (const [what, input, message, code = 'INVALID_ARGUMENT'] of refused) {
     t.is(error.code, code as never);
   });
 }
+
+test('the networks of every host can be named, with the ports of the host in its own', (t) => {
+  const ports = [{ TargetPort: 80, PublishedPort: 80, PublishMode: 'host' }];
+  for (const Target of ['host', 'none', 'bridge'])
+    t.notThrows(() => accept(body({}, {}, { Networks: [{ Target }] })), Target);
+  t.notThrows(() =>
+    accept(body({}, { EndpointSpec: { Ports: ports } }, { Networks: [{ Target: 'host' }] })),
+  );
+  // Clients older than Engine API 1.25 name networks in the service.
+  const old = accept(body({}, { Networks: [{ Target: 'host' }] }));
+  t.deepEqual(old.TaskTemplate.Networks, [{ Target: 'host' }]);
+  t.is(old.Networks, undefined);
+});
 
 test('image references are read by the grammar of registries', (t) => {
   const digest = `sha256:${'a'.repeat(64)}`;

@@ -77,6 +77,22 @@ test('node ls marks this node and says who leads', async (t) => {
   t.is((await command(t, answers, 'node', 'ls', '-q')).out, `${NODE.ID}\n${WORKER.ID}\n`);
 });
 
+test('node ls counts nodes that the cluster does not know, below its table', async (t) => {
+  const Strangers = [{ NodeID: 'x', Addr: '198.18.0.51' }];
+  const info = (list: object[]) => ({ ...INFO, Swarm: { ...INFO.Swarm, Strangers: list } });
+  const ask = (list: object[], ...argv: string[]) =>
+    command(t, { 'GET /nodes': [NODE], 'GET /info': info(list) }, 'node', 'ls', ...argv);
+  const { out } = await ask(Strangers);
+  t.regex(
+    out,
+    /0\.1\.0\n\n1 node asks for work that this cluster does not know, from 198\.18\.0\.51: run 'swarm leave --force' there, then join again\.\n$/,
+  );
+  const many = await ask(Array.from({ length: 9 }, (_, i) => ({ NodeID: `${i}`, Addr: `h${i}` })));
+  t.regex(many.out, /9 nodes ask for work .* from h0, h1, h2, h3, h4 and 4 more: /);
+  for (const argv of [['-q'], ['--format', 'json']])
+    t.notRegex((await ask(Strangers, ...argv)).out, /asks for work/);
+});
+
 test('node inspect self asks who this node is', async (t) => {
   const done = await command(t, NODE_BY_ID, 'node', 'inspect', 'self', '--pretty');
   t.is(done.code, 0);

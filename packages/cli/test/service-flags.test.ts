@@ -73,6 +73,11 @@ const COMMON: readonly (readonly [readonly string[], object])[] = [
 const CREATE: readonly (readonly [readonly string[], object])[] = [
   [['--cap-add', 'NET_ADMIN'], container({ CapabilityAdd: ['NET_ADMIN'] })],
   [['--cap-drop', 'ALL'], container({ CapabilityDrop: ['ALL'] })],
+  [['--network', 'host'], task({ Networks: [{ Target: 'host' }] })],
+  [
+    ['--network', 'name=front,alias=a,driver-opt=k=v'],
+    task({ Networks: [{ Target: 'front', Aliases: ['a'], DriverOpts: { k: 'v' } }] }),
+  ],
   [
     ['--constraint', 'node.role==worker'],
     task({ Placement: { Constraints: ['node.role==worker'] } }),
@@ -192,7 +197,7 @@ for (const [argv, message] of REFUSED) {
   });
 }
 
-for (const flag of ['secret', 'config', 'network', 'credential-spec', 'memory-swap', 'isolation']) {
+for (const flag of ['secret', 'config', 'credential-spec', 'memory-swap', 'isolation']) {
   test(`service create --${flag} is refused by name`, (t) => {
     t.throws(() => create(`--${flag}`, 'x'), { message: new RegExp(`--${flag} is not supported`) });
   });
@@ -236,6 +241,7 @@ const OLD: ServiceSpec = {
       Constraints: ['keep==1', 'drop==1'],
       Preferences: [{ Spread: { SpreadDescriptor: 'node.labels.drop' } }],
     },
+    Networks: [{ Target: 'none' }],
     ForceUpdate: 7,
   },
   Mode: { Replicated: { Replicas: 2 } },
@@ -282,6 +288,7 @@ const UPDATE: readonly (readonly [readonly string[], object])[] = [
     task({ Placement: { Preferences: [{ Spread: { SpreadDescriptor: 'node.labels.new' } }] } }),
   ],
   [list('publish', '81', '90:90'), { EndpointSpec: { Ports: [PORT, { PublishedPort: 90 }] } }],
+  [list('network', 'none', 'host'), task({ Networks: [{ Target: 'host' }] })],
   [list('sysctl', 'drop', 'new=2'), container({ Sysctls: { keep: '1', new: '2' } })],
   [list('ulimit', 'drop', 'new=2'), container({ Ulimits: [{ Name: 'keep' }, { Name: 'new' }] })],
 ];
@@ -306,6 +313,13 @@ test('what service update removes is gone', (t) => {
   t.notRegex(JSON.stringify(spec), /\bdrop/i);
   t.deepEqual(spec.EndpointSpec?.Ports, [PORT]);
   t.deepEqual(spec.TaskTemplate.Placement?.Preferences, []);
+});
+
+test('--network-rm names a network that the service has', (t) => {
+  t.throws(() => update(OLD, '--network-rm', 'host'), {
+    instanceOf: UsageError,
+    message: /not attached to host; it has: none/,
+  });
 });
 
 test('service update without flags changes nothing', (t) => {

@@ -1,13 +1,30 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '@swarm/api';
-import { minorOf, type Target } from './target.js';
+import { ApiError, type Clock, ROLE_LABEL, SANDBOX_ROLE } from '@swarm/api';
+import { readEventLines } from './event-lines.js';
 import { hijackTo } from './hijack.js';
-import { type ProxyTarget, proxyTo } from './proxy.js';
+import {
+  asksForOwn,
+  countOwn,
+  type OwnContainers,
+  SandboxEvents,
+  sparingPrune,
+  usageWithoutSandboxes,
+  withoutSandboxes,
+} from './own-containers.js';
+import { endToEndHeaders, type ProxyTarget, proxyTo, requestOptions } from './proxy.js';
+import { minorOf, type Target } from './target.js';
 
 const ASK_TIMEOUT_MS = 2000;
 const ASK_BYTES_LIMIT = 4 * 1024 * 1024;
+/** Largest answer that is read whole, to change it; a list of a thousand containers is about 3 MB. */
+const CHANGED_BYTES_LIMIT = 64 * 1024 * 1024;
 const VERSION_KEPT_MS = 60_000;
+/** Filter for a list of the containers that only hold a network. */
+const SANDBOXES = encodeURIComponent(
+  JSON.stringify({ label: { [`${ROLE_LABEL}=${SANDBOX_ROLE}`]: true } }),
+);
+const SANDBOXES_PATH = `/containers/json?all=1&filters=${SANDBOXES}`;
 
 /** The node's Docker Engine, behind our socket. */
 export class Engine {
@@ -33,6 +50,39 @@ export class Engine {
       request,
       response,
     );
+  }
+
+  /**
+   * Answers a client of the engine: passes its request through, but hides the containers that only hold a
+   * network (see own-containers.ts), and keeps the cluster's from a prune. @throws ApiError
+   */
+  async serve(request: IncomingMessage, response: ServerResponse, target: Target): Promise<void> {
+    const { query } = target;
+    const pass = (changed: URLSearchParams) =>
+      this.pass(request, response, { ...target, query: changed });
+    switch (`${request.method} ${target.path}`) {
+      case 'POST /containers/prune':
+        return pass(sparingPrune(query));
+      case 'GET /containers/json':
+        return asksForOwn(query) ? pass(query) : this.#list(request, response, target);
+      case 'GET /system/df':
+        return this.#changed(request, response, target, usageWithoutSandboxes);
+      case 'GET /events':
+        return asksForOwn(query) ? pass(query) : this.#events(request, response, target);
+      default:
+        return pass(query);
+    }
+  }
+
+  /** How many containers only hold a network; undefined when the engine does not answer. */
+  async own(): Promise<(OwnContainers & { readonly running: number }) | undefined> {
+    const containers = await this.ask(SANDBOXES_PATH);
+    return containers === undefined ? undefined : countOwn(containers);
+  }
+
+  /** Tells which events are of containers that only hold a network. */
+  async sandboxEvents(): Promise<SandboxEvents> {
+    return new SandboxEvents(await this.ask(SANDBOXES_PATH));
   }
 
   /** Passes through a request that takes over its connection. */
@@ -65,6 +115,80 @@ export class Engine {
       });
       request.once('error', () => resolve(undefined));
     });
+  }
+
+  /** Lists containers. The engine would count ours in `limit`, so it is applied here. */
+  #list(request: IncomingMessage, response: ServerResponse, target: Target): Promise<void> {
+    const query = new URLSearchParams(target.query);
+    const limit = Number(query.get('limit') ?? 0);
+    const isLimited = Number.isInteger(limit) && limit > 0;
+    if (isLimited) {
+      query.delete('limit');
+      // As with a limit of the engine's: the last ones made, running or not.
+      query.set('all', '1');
+    }
+    return this.#changed(request, response, { ...target, query }, (containers) => {
+      const shown = withoutSandboxes(containers);
+      return isLimited && Array.isArray(shown) ? shown.slice(0, limit) : shown;
+    });
+  }
+
+  /** Follows the engine's events without those of sandboxes. */
+  async #events(request: IncomingMessage, response: ServerResponse, target: Target): Promise<void> {
+    const sandboxes = await this.sandboxEvents();
+    const answer = await this.#open(request, response, target);
+    answer.once('close', () => response.end());
+    if (answer.statusCode !== 200) {
+      answer.pipe(response);
+      return;
+    }
+    response.flushHeaders();
+    response.on('drain', () => answer.resume());
+    await readEventLines(answer, (event, line) => {
+      if (!sandboxes.has(event) && !response.write(`${line}\n`)) answer.pause();
+    });
+  }
+
+  /** Passes a request through, and a successful answer after a change. */
+  async #changed(
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: Target,
+    change: (answer: unknown) => unknown,
+  ): Promise<void> {
+    const answer = await this.#open(request, response, target);
+    const body = await bodyOf(answer, CHANGED_BYTES_LIMIT);
+    if (body === undefined) {
+      response.destroy();
+      return;
+    }
+    response.end(answer.statusCode === 200 ? changedJson(body, change) : body);
+  }
+
+  /**
+   * Sends a request without a body on to the engine; resolves with its answer, whose head is set already.
+   * @throws ApiError TIMEOUT when the engine cannot be reached
+   */
+  async #open(
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: Target,
+  ): Promise<IncomingMessage> {
+    const to = await this.#target(target);
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      const upstream = http.request(requestOptions(request, to), resolve);
+      response.once('close', () => upstream.destroy());
+      upstream.once('error', (error) =>
+        reject(
+          new ApiError('TIMEOUT', `${to.name} could not be reached: ${error.message}; try again`),
+        ),
+      );
+      upstream.end();
+    });
+    for (const name of response.getHeaderNames()) response.removeHeader(name);
+    const { 'content-length': _, ...headers } = endToEndHeaders(answer.headers);
+    response.writeHead(answer.statusCode ?? 502, headers);
+    return answer;
   }
 
   /**
@@ -123,5 +247,30 @@ export class Engine {
       request.once('error', reject);
       request.once('close', () => this.#clock.clearTimeout(timer));
     });
+  }
+}
+
+/** Undefined when it is cut off, or larger than the limit. */
+function bodyOf(answer: IncomingMessage, limitBytes: number): Promise<Buffer | undefined> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    answer.on('data', (chunk: Buffer) => {
+      size += chunk.byteLength;
+      if (size > limitBytes) answer.destroy();
+      else chunks.push(chunk);
+    });
+    answer.on('error', () => {});
+    answer.once('close', () => resolve(answer.complete ? Buffer.concat(chunks) : undefined));
+  });
+}
+
+/** What is not JSON is not changed. */
+function changedJson(body: Buffer, change: (answer: unknown) => unknown): string | Buffer {
+  try {
+    return `${JSON.stringify(change(JSON.parse(body.toString())))}\n`;
+  } catch (error) {
+    if (error instanceof SyntaxError) return body;
+    throw error;
   }
 }

@@ -8,5 +8,6 @@ export * from './renewer.js';
 export * from './request.js';
 export * from './rights.js';
 export * from './subject.js';
+export * from './tls-info.js';
 export * from './tls-options.js';
 export * from './x509.js';

@@ -109,7 +109,7 @@ export function mayUse(kind: PrincipalKind, right: string): boolean {
   return RIGHTS.get(right)?.includes(kind) === true;
 }
 
-/** @throws ApiError UNAUTHENTICATED, PERMISSION_DENIED with what to do */
+/** @throws ApiError UNAUTHENTICATED, UNKNOWN_NODE, PERMISSION_DENIED with what to do */
 export function requireRight(principal: Principal, right: string): void {
   if (mayUse(principal.kind, right)) return;
   switch (principal.kind) {
@@ -119,7 +119,10 @@ export function requireRight(principal: Principal, right: string): void {
         'No certificate was presented: join the cluster first, with a token from `swarm join-token`.',
       );
     case 'unknown':
-      throw denied(`Node ${principal.nodeId} is not in the cluster; to use it here, ${REJOIN}.`);
+      throw new ApiError(
+        'UNKNOWN_NODE',
+        `This cluster does not know node ${principal.nodeId}: ${REJOIN}.`,
+      );
     case 'worker':
       throw denied(`This needs a manager's certificate; node ${principal.nodeId} is a worker.`);
     case 'demoted':

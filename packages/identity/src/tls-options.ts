@@ -1,5 +1,6 @@
 import { constants } from 'node:crypto';
 import type { PeerCertificate, SecureVersion } from 'node:tls';
+import { BACKDATE_MS } from './identify.js';
 import type { NodeIdentity } from './node-identity.js';
 import { readSubject, type SubjectFields } from './subject.js';
 
@@ -51,10 +52,14 @@ export function tlsServerOptions(identity: NodeIdentity): TlsServerOptions {
  * manager's. A worker that took over an address cannot pose as a manager.
  * @param identity without key and certificate when the node has none yet
  * @param expectedNodeId the only node to accept
+ * @param heirsFromMs accepts another manager as well if its certificate was issued from this time on
+ *   (milliseconds since the epoch): one that was restored, or took the place of a lost one, since the caller
+ *   last heard from the cluster. A former manager cannot have such a certificate.
  */
 export function tlsClientOptions(
   identity: Pick<NodeIdentity, 'rootCertificate'> & Partial<NodeIdentity>,
   expectedNodeId?: string,
+  heirsFromMs = Number.POSITIVE_INFINITY,
 ): TlsClientOptions {
   return {
     ...(identity.key === undefined ? {} : { key: identity.key }),
@@ -68,7 +73,9 @@ export function tlsClientOptions(
       if (subject?.role !== 'manager') {
         return new Error(`${host} is not a manager of this cluster, by its certificate`);
       }
-      if (expectedNodeId !== undefined && subject.nodeId !== expectedNodeId) {
+      const issuedAtMs = Date.parse(certificate.valid_from) + BACKDATE_MS;
+      const isHeir = issuedAtMs >= heirsFromMs;
+      if (expectedNodeId !== undefined && subject.nodeId !== expectedNodeId && !isHeir) {
         return new Error(`${host} is node ${subject.nodeId}, not ${expectedNodeId}`);
       }
       return undefined;

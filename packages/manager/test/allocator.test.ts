@@ -1,5 +1,6 @@
 import { type Logger, type PortConfig, type Service, silentLogger } from '@swarm/api';
 import test from 'ava';
+import { wantedNetworks } from '../src/allocator/attachments.js';
 import { AddressBook, createAllocator, publishConflict } from '../src/allocator/index.js';
 import {
   networkDraft,
@@ -396,4 +397,28 @@ test('publishConflict tells the API who holds a port, in Docker’s words', asyn
   t.is(ask('a', ingress(1, 80)), undefined);
   t.is(ask(undefined, ingress(1)), undefined);
   t.is(publishConflict(store, undefined, undefined), undefined);
+});
+
+test('a task in a network of its host has no address, and needs no ingress network', async (t) => {
+  const { store, allocator, pass } = setup();
+  const inHost = (id: string, Target: string) => {
+    const draft = taskDraft(id);
+    return put(store, 'task', { ...draft, Spec: { ...draft.Spec, Networks: [{ Target }] } });
+  };
+  await put(store, 'service', serviceDraft('service'));
+  await put(store, 'node', nodeDraft('n'));
+  await inHost('a', 'host');
+  await inHost('b', 'none');
+  await inHost('c', 'front');
+  allocator.start();
+  await pass();
+  for (const id of ['a', 'b']) {
+    const task = store.get('task', id)!;
+    t.is(task.Status.State, 'pending', id);
+    t.is(task.NetworksAttachments, undefined);
+    t.deepEqual(wantedNetworks(store, task), { networks: [] });
+  }
+  t.like(wantedNetworks(store, store.get('task', 'c')!), {
+    missing: 'its network front does not exist: create it, or remove it from the service',
+  });
 });

@@ -321,6 +321,31 @@ test('a task waits for a node whose runtime can do what it needs, and says which
   t.regex(errOf(store, 'none') ?? '', /1 node cannot set Sysctls/);
 });
 
+test('a task in a network of its host goes where the runtime can put it there', async (t) => {
+  const { store, scheduler, pass } = setup();
+  await put(store, 'node', described('old', { Runtime: 'docker' }));
+  await put(
+    store,
+    'node',
+    described('new', { RuntimeCapabilities: ['images', 'network-host', 'network-none'] }),
+  );
+  const wish = (id: string, Target: string) =>
+    put(
+      store,
+      'task',
+      pending(id, {
+        ...spec({ ContainerSpec: { Image: 'nginx' }, Networks: [{ Target }] }),
+        ServiceID: id,
+      }),
+    );
+  for (const network of ['host', 'none', 'bridge']) await wish(network, network);
+  scheduler.start();
+  await pass();
+  t.is(nodeOf(store, 'host'), 'new');
+  t.is(nodeOf(store, 'none'), 'new');
+  t.regex(errOf(store, 'bridge') ?? '', /no node can put tasks into the engine's default bridge/);
+});
+
 test('a node of an older version, which declares nothing, is known by the name of its runtime', async (t) => {
   const { store, scheduler, pass } = setup();
   await put(store, 'node', described('n1', { Runtime: 'process' }));

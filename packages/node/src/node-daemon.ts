@@ -116,7 +116,11 @@ export class NodeDaemon implements NodeControl {
 
   info(): LocalNodeInfo {
     const { state } = this.#files;
-    const error = this.#broken || this.#refused || this.#options.tasks.runtime.waiting;
+    const error =
+      this.#broken ||
+      this.#refused ||
+      this.#options.tasks.runtime.waiting ||
+      (this.#tasks?.problem() ?? '');
     const broken = this.#broken !== '';
     if (state === undefined) {
       return {
@@ -356,7 +360,10 @@ export class NodeDaemon implements NodeControl {
   #turnedAway(reason: string): void {
     if (this.#refused === reason) return;
     this.#refused = reason;
-    this.#options.logger.error({ reason }, 'a manager turned this node away');
+    this.#options.logger.warn(
+      { reason },
+      'a manager turned this node away; its tasks run on unmanaged',
+    );
   }
 
   /** The cluster removed this node: its tasks end, and it waits to leave. */

@@ -104,6 +104,30 @@ test('A task without a network shares that of its host', async (t) => {
   });
 });
 
+test('Network none is an empty network of the task, network host that of its host', async (t) => {
+  await withRuntime(async (runtime) => {
+    const inside = (Target: string) =>
+      outcome(
+        runtime,
+        shell(
+          'readlink /proc/self/ns/net; ip -o link | cut -d" " -f2,3',
+          {},
+          { Networks: [{ Target }] },
+        ),
+      );
+    const [none, link, ...more] = (await inside('none')).lines;
+    t.not(none, readlinkSync('/proc/self/ns/net'));
+    t.regex(link ?? '', /^lo: <LOOPBACK,UP/);
+    t.deepEqual(more, []);
+    const [own] = (await inside('host')).lines;
+    t.is(own, readlinkSync('/proc/self/ns/net'));
+    const bridged = shell('true', {}, { Networks: [{ Target: 'bridge' }] });
+    await t.throwsAsync(prepare(runtime, bridged), {
+      message: /bridge of a container engine.*plain processes/,
+    });
+  });
+});
+
 test('A network that cannot be attached leaves nothing behind', async (t) => {
   await withRuntime(async (runtime) => {
     const task: Task = {

@@ -44,13 +44,18 @@ export function storedServiceSpec(input: ServiceSpecInput, name: string): Servic
   return {
     Name: input.Name === undefined || input.Name === '' ? name : input.Name,
     Labels: input.Labels ?? {},
-    TaskTemplate: storedTask(input.TaskTemplate ?? {}),
+    TaskTemplate: storedTask(withNetworks(input)),
     Mode: storedMode(input.Mode ?? {}),
     ...(update !== undefined && { UpdateConfig: storedUpdate(update) }),
     ...(rollback !== undefined && { RollbackConfig: storedUpdate(rollback) }),
-    ...(input.Networks !== undefined && { Networks: targets(input.Networks) }),
     EndpointSpec: storedEndpoint(endpoint ?? {}),
   };
+}
+
+/** The task template, with the networks that old clients give to the service (before Engine API 1.25). */
+function withNetworks({ TaskTemplate: task = {}, Networks }: ServiceSpecInput) {
+  const isOld = Networks !== undefined && Networks.length > 0;
+  return isOld && (task.Networks ?? []).length === 0 ? { ...task, Networks } : task;
 }
 
 function storedTask(input: NonNullable<ServiceSpecInput['TaskTemplate']>): TaskSpec {

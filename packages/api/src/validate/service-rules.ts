@@ -4,10 +4,12 @@ import type {
   ContainerSpec,
   HealthConfig,
   Placement,
+  PortConfig,
   ServiceSpec,
   TaskSpec,
   UpdateConfig,
 } from '../objects/service.js';
+import { PREDEFINED_NETWORKS, predefinedNetwork } from '../network/predefined.js';
 import { isJobMode, modeOf } from '../service-mode.js';
 import { SpecError } from '../task/spec-error.js';
 import { checkTasksOf } from '../task/task-rules.js';
@@ -66,13 +68,47 @@ function checkMode(spec: ServiceSpec): void {
 }
 
 function checkNetworks(spec: ServiceSpec): void {
-  const [first] = [...(spec.TaskTemplate.Networks ?? []), ...(spec.Networks ?? [])];
+  const attachments = [...(spec.TaskTemplate.Networks ?? []), ...(spec.Networks ?? [])];
+  const other = attachments.find(({ Target }) => predefinedNetwork(Target) === undefined);
+  if (other !== undefined) {
+    throw new ApiError(
+      'UNIMPLEMENTED',
+      `network "${other.Target}": services can only be attached to ${PREDEFINED_NETWORKS.join(', ')} yet; ` +
+        'publish ports to reach one service from another',
+    );
+  }
+  const [first, second] = attachments;
   if (first === undefined) return;
-  throw new ApiError(
-    'UNIMPLEMENTED',
-    `network "${first.Target}": services cannot be attached to networks yet; ` +
-      'publish ports to reach one service from another',
-  );
+  const network = first.Target;
+  if (second !== undefined) {
+    refuse(
+      `network "${network}": a task has no other network besides it; remove "${second.Target}"`,
+    );
+  }
+  if ((first.Aliases?.length ?? 0) > 0 || Object.keys(first.DriverOpts ?? {}).length > 0) {
+    refuse(`network "${network}": it has neither Aliases nor DriverOpts`);
+  }
+  for (const port of spec.EndpointSpec?.Ports ?? []) checkPortIn(network, port);
+}
+
+/**
+ * A task in the host's network listens on the host's ports itself, so it may name those in host mode: two
+ * tasks then never share a node. Nothing else can be published: Docker's tasks fail with "container cannot be
+ * disconnected from host network or connected to host network".
+ */
+function checkPortIn(network: string, port: PortConfig): void {
+  const name = `${port.TargetPort}/${port.Protocol}`;
+  if (network !== 'host') {
+    refuse(
+      `network "${network}": port ${name} cannot be published from it; remove the network or the port`,
+    );
+  }
+  if (port.PublishMode !== 'host' || port.PublishedPort !== port.TargetPort) {
+    refuse(
+      `network "host": a task in it listens on the host's port ${name} itself; remove the published port, or ` +
+        `publish it as mode=host,target=${port.TargetPort},published=${port.TargetPort}`,
+    );
+  }
 }
 
 function checkTask(

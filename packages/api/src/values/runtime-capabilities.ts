@@ -1,4 +1,5 @@
 import type { NodeDescription } from '../objects/node.js';
+import { predefinedNetworkOf } from '../network/predefined.js';
 import type { TaskSpec } from '../objects/service.js';
 import { isHostImage } from '../validate/host-privileges.js';
 
@@ -31,6 +32,18 @@ const CAPABILITIES = {
       'use the image "host" with a command of the host, or start a daemon with --runtime docker',
   },
   limits: { what: 'limit the resources of tasks', remedy: NEEDS_ROOT },
+  'network-bridge': {
+    what: "put tasks into the engine's default bridge (network bridge)",
+    remedy: 'remove the network: a task without one reaches the outside as well',
+  },
+  'network-host': {
+    what: "put tasks into the host's network (network host)",
+    remedy: 'remove the network, or start an engine without --userns-remap',
+  },
+  'network-none': {
+    what: 'give tasks an empty network (network none)',
+    remedy: 'start a daemon as root, or remove the network',
+  },
   rootfs: {
     what: 'give tasks a root file system (ReadOnly, Mounts, Hosts, DNSConfig)',
     remedy: NOT_FOR_HOST,
@@ -62,7 +75,10 @@ export function capabilityWords(capability: RuntimeCapability): CapabilityWords 
  * depends on that name. Goes with protocol 1.
  */
 const UNDECLARED = new Map<string, readonly RuntimeCapability[]>([
-  ['docker', RUNTIME_CAPABILITIES.filter((word) => word !== 'host-commands')],
+  [
+    'docker',
+    RUNTIME_CAPABILITIES.filter((word) => word !== 'host-commands' && !word.startsWith('network-')),
+  ],
   ['process', ['host-commands', 'limits', 'users']],
 ]);
 
@@ -108,7 +124,11 @@ export function neededCapabilities(spec: TaskSpec): ReadonlySet<RuntimeCapabilit
         (container.OomScoreAdj ?? 0) !== 0,
     ],
   ];
-  return new Set(needs.flatMap(([capability, isNeeded]) => (isNeeded ? [capability] : [])));
+  const network = predefinedNetworkOf(spec);
+  return new Set([
+    ...needs.flatMap(([capability, isNeeded]) => (isNeeded ? [capability] : [])),
+    ...(network === undefined ? [] : ([`network-${network}`] as const)),
+  ]);
 }
 
 function hasItems(list: readonly unknown[] | null | undefined): boolean {

@@ -12,6 +12,8 @@ import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
 interface SwarmInfo {
   readonly NodeID: string;
   readonly Cluster?: { readonly TLSInfo?: Partial<TLSInfo> };
+  /** Nodes that ask this manager for work, and that the cluster does not know. */
+  readonly Strangers?: readonly { readonly NodeID: string; readonly Addr: string }[];
 }
 
 const LIST: List = {
@@ -75,6 +77,8 @@ const LS: Command = {
     printer.print(output, rows, {
       cells: (row) => (row.Self ? { ...row, ID: `${row.ID} *` } : row),
     });
+    if (printer.isDefaultTable)
+      for (const line of strangerLines(shown(swarm.Strangers ?? []))) output.line(line);
     return 0;
   },
 };
@@ -282,4 +286,20 @@ function tlsStatus(node: Node, ofCluster: Partial<TLSInfo> | undefined): string 
 
 function capital(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1);
+}
+
+/** Addresses of strangers that one line names. */
+const STRANGERS_NAMED = 5;
+
+/** What `node ls` prints below its table about nodes that the cluster does not know. */
+function strangerLines(strangers: NonNullable<SwarmInfo['Strangers']>): readonly string[] {
+  if (strangers.length === 0) return [];
+  const addresses = strangers.slice(0, STRANGERS_NAMED).map(({ Addr }) => Addr);
+  const more = strangers.length - addresses.length;
+  const where = addresses.join(', ') + (more === 0 ? '' : ` and ${more} more`);
+  const who = strangers.length === 1 ? '1 node asks' : `${strangers.length} nodes ask`;
+  return [
+    '',
+    `${who} for work that this cluster does not know, from ${where}: run 'swarm leave --force' there, then join again.`,
+  ];
 }

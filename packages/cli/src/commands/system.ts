@@ -14,6 +14,10 @@ interface Info {
   readonly NCPU?: number;
   readonly MemTotal?: number;
   readonly Swarm: {
+    /** Of the daemon; with a Docker Engine, `ServerVersion` is the engine's. */
+    readonly Version?: string;
+    /** Containers of the engine that only hold a network. */
+    readonly Sandboxes?: { readonly InUse: number; readonly Spare: number };
     readonly NodeID: string;
     readonly NodeAddr: string;
     readonly LocalNodeState: string;
@@ -92,7 +96,11 @@ async function serverVersion(client: ApiClient): Promise<ServerVersion | null> {
 
 function prettyInfo(info: Info): string {
   const { Swarm: swarm } = info;
-  const lines = [`Server Version: ${info.ServerVersion ?? ''}`, `Swarm: ${swarm.LocalNodeState}`];
+  const engine = info.ServerVersion ?? '';
+  const version = swarm.Version ?? engine;
+  const lines = [`Server Version: ${version}`];
+  if (engine !== version) lines.push(`Docker Engine: ${engine}`);
+  lines.push(`Swarm: ${swarm.LocalNodeState}`);
   if (swarm.LocalNodeState !== 'inactive') {
     lines.push(` NodeID: ${swarm.NodeID}`);
     if (swarm.Error !== '') lines.push(` Error: ${swarm.Error}`);
@@ -113,6 +121,10 @@ function prettyInfo(info: Info): string {
         `  Expiry Duration: ${goDuration(cluster.Spec.CAConfig.NodeCertExpiry ?? 0)}`,
         ` Host Privileges: ${cluster.Spec.HostPrivileges ?? 'none'}`,
       );
+    }
+    if (swarm.Sandboxes !== undefined) {
+      const { InUse, Spare } = swarm.Sandboxes;
+      lines.push(` Sandbox Containers: ${InUse} in use, ${Spare} spare`);
     }
     if (swarm.FeatureLevel !== undefined)
       lines.push(` Feature level: ${featureLevelLine(swarm.FeatureLevel)}`);

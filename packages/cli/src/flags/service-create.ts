@@ -4,6 +4,7 @@ import { type Arguments, type Flags, UsageError } from '../command.js';
 import { withHelp } from './flag-help.js';
 import { environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
+import { parseNetwork } from './network.js';
 import { parsePublish } from './publish.js';
 import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
@@ -45,6 +46,8 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
   applyTaskFlags(args, task);
   const placement = placementOf(args);
   if (placement !== undefined) task.Placement = placement;
+  const networks = args.list('network').map(parseNetwork);
+  if (networks.length > 0) task.Networks = networks;
   const mode = modeOf(args);
   if (isJobMode(mode)) refuseForJob(args);
   const update = updateConfig(args, 'update', undefined);

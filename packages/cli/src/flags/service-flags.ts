@@ -122,6 +122,7 @@ export const LIST_FLAGS: Readonly<
   host: { about: 'host-to-address mappings (HOST:IP)' },
   label: { about: 'service labels', short: 'l' },
   mount: { about: 'filesystem mounts' },
+  network: { about: 'network to attach to: host, none or bridge' },
   'placement-pref': { about: 'placement preferences (spread=node.labels.X)' },
   publish: { about: 'ports to publish', short: 'p' },
   sysctl: { about: 'sysctl options' },
@@ -130,7 +131,7 @@ export const LIST_FLAGS: Readonly<
 
 /** Docker's flags that are not supported yet; refused by name. */
 export const NOT_YET_FLAGS: readonly string[] = [
-  ...['config', 'secret', 'network', 'generic-resource'].flatMap((name) => [
+  ...['config', 'secret', 'generic-resource'].flatMap((name) => [
     name,
     `${name}-add`,
     `${name}-rm`,

@@ -10,6 +10,7 @@ import { type Arguments, type Flags, UsageError } from '../command.js';
 import { withHelp } from './flag-help.js';
 import { environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
+import { updatedNetworks } from './network.js';
 import { parsePublish } from './publish.js';
 import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
@@ -52,6 +53,8 @@ export function updateSpec(args: Arguments, old: ServiceSpec, env: NodeJS.Proces
   const task: Mutable<TaskSpec> = { ...old.TaskTemplate, ContainerSpec: container };
   applyTaskFlags(args, task);
   updatePlacement(args, task);
+  if (changed(args, 'network'))
+    task.Networks = updatedNetworks(args, old.TaskTemplate.Networks ?? []);
   if (args.boolean('force')) task.ForceUpdate += 1;
   const spec: Mutable<ServiceSpec> = { ...old, TaskTemplate: task };
   spec.Labels = updatePairs(args, 'label', old.Labels ?? {});

@@ -1,4 +1,4 @@
-import type { Network, Task } from '@swarm/api';
+import { type Network, predefinedNetworkOf, type Task } from '@swarm/api';
 import type { View } from '../store/store.js';
 
 /** The networks of a task, or why it cannot have them yet, as a sentence for its status. */
@@ -8,9 +8,12 @@ export type WantedNetworks =
 
 /**
  * Decides which networks a task is attached to: those its spec names, and the ingress network if it
- * publishes ports. Nothing else decides this.
+ * publishes ports. A predefined network (host, none, bridge) is not one of the cluster's. Nothing else decides
+ * this.
  */
 export function wantedNetworks(view: View, task: Pick<Task, 'Spec' | 'Endpoint'>): WantedNetworks {
+  // The runtime puts the task into it; it has no address of the cluster's.
+  if (predefinedNetworkOf(task.Spec) !== undefined) return { networks: [] };
   const networks = new Map<string, Network>();
   for (const { Target } of task.Spec.Networks ?? []) {
     const network = view.get('network', Target) ?? view.byName('network', Target);

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LogOptions, ManagerStatus } from '@swarm/api';
 import type { Metric } from '@swarm/raft';
 import type { Caller, Proof } from '@swarm/identity';
+import type { Stranger } from '../authority/index.js';
 import type { LogItem as LogRecord, LogRequest, LogSelector } from '../logbroker/index.js';
 import type { RaftAccess } from '../recovery/raft-access.js';
 import type { Store } from '../store/store.js';
@@ -35,6 +36,8 @@ export interface ManagerAccess {
   members(): readonly ManagerMember[];
   /** The Raft member, for observers and backups. */
   readonly raft?: RaftAccess;
+  /** Nodes that this manager turned away lately because the cluster does not know them. */
+  strangers?(): readonly Stranger[];
   /** Metrics of the port for nodes, for observers. */
   portMetrics?(): readonly Metric[];
   /**

@@ -1,6 +1,7 @@
 import { ApiError, type Clock, type Logger } from '@swarm/api';
 import type { BodyReader, Engine, HttpCall, HttpRoute } from '@swarm/http';
 import type { Caller } from '@swarm/identity';
+import type { Stranger } from '../authority/index.js';
 import { SetAside } from '../set-aside.js';
 import { API_ROUTES } from './api-routes.js';
 import { EventFeed } from './event-feed.js';
@@ -62,6 +63,11 @@ export class ManagerApi {
     const { store } = this.#manager;
     const cluster = store.cluster();
     const members = this.#manager.members();
+    const strangers = this.#manager.strangers?.() ?? [];
+    const warnings = [
+      ...(members.length === 2 ? [TWO_MANAGERS] : []),
+      ...(strangers.length > 0 ? [strangersWarning(strangers)] : []),
+    ];
     return {
       Nodes: store.count('node'),
       Managers: members.length,
@@ -69,7 +75,8 @@ export class ManagerApi {
         Cluster: presentClusterInfo(cluster),
         FeatureLevel: presentFeatureLevel(store),
       }),
-      ...(members.length === 2 && { Warnings: [TWO_MANAGERS] }),
+      ...(strangers.length > 0 && { Strangers: strangers.map(presentStranger) }),
+      ...(warnings.length > 0 && { Warnings: warnings }),
     };
   }
 
@@ -101,6 +108,20 @@ export class ManagerApi {
 const TWO_MANAGERS =
   'WARNING: Running Swarm in a two-manager configuration. This configuration provides no fault ' +
   'tolerance: when either manager is lost, the cluster cannot be changed. Add a third manager.';
+
+/** For `docker info`; `swarm node ls` says it too. */
+function strangersWarning(strangers: readonly Stranger[]): string {
+  const [{ address }] = strangers as [Stranger];
+  const who =
+    strangers.length === 1
+      ? `A node that this cluster does not know asks for work, from ${address}`
+      : `${strangers.length} nodes that this cluster does not know ask for work, one from ${address}`;
+  return `WARNING: ${who}. Run "docker swarm leave --force" there, then join again.`;
+}
+
+function presentStranger({ nodeId, address, lastSeenMs }: Stranger): object {
+  return { NodeID: nodeId, Addr: address, LastSeen: new Date(lastSeenMs).toISOString() };
+}
 
 /**
  * Checks the caller's rights again: the store may have changed while the request waited for a fresh state.

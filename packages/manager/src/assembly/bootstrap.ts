@@ -1,8 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type ClusterSpec, makeJoinToken, type NodeAvailability, PROGRAM } from '@swarm/api';
-import { expiresAt } from '@swarm/identity';
+import { expiresAt, tlsInfo } from '@swarm/identity';
 import { neverSeen } from '../dispatcher/node-states.js';
-import { tlsInfo } from '../ca/root.js';
 import type { RootCA } from '../ca/certificate-issuer.js';
 import type { Store } from '../store/store.js';
 import type { LocalManager } from './local-manager.js';
@@ -28,7 +27,7 @@ const DEFAULT_SUBNET_SIZE = 24;
 export async function foundCluster(store: Store, request: FoundingRequest): Promise<void> {
   const { self, root, spec, randomBytes } = request;
   const certificate = self.identity().certificate;
-  const info = await tlsInfo(root.certificate);
+  const info = tlsInfo(root.certificate);
   const rootDer = new X509Certificate(root.certificate).raw;
   const host = self.advertiseAddress
     .slice(0, self.advertiseAddress.lastIndexOf(':'))

@@ -28,7 +28,7 @@ import { FORWARDED_HEADER } from '../api/gate.js';
 import { createFeatureLevel } from '../feature-level/index.js';
 import { createCaServer } from '../ca/ca-server.js';
 import type { CertificateIssuer } from '../ca/certificate-issuer.js';
-import { Authority } from '../authority/index.js';
+import { Authority, type Stranger, Strangers } from '../authority/index.js';
 import type { LoopContext } from '../control-loop.js';
 import { guardedClock } from '../guarded-clock.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
@@ -111,6 +111,7 @@ export class Manager implements ManagerAccess {
   readonly #logBroker: LogBroker;
   readonly #link: LeaderLink;
   readonly #authority: Authority;
+  readonly #strangers: Strangers;
   readonly #endings: (() => void)[] = [];
   #isLeader = false;
 
@@ -206,6 +207,7 @@ export class Manager implements ManagerAccess {
       },
       catchUp: () => this.#catchUp(),
     });
+    this.#strangers = new Strangers(clock);
     const standing = new StandingConnections(this.#authority, clock, logger);
     this.#endings.push(this.store.watch((change) => standing.changed(change)));
     this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
@@ -231,6 +233,7 @@ export class Manager implements ManagerAccess {
       addresses,
       authority: this.#authority,
       standing,
+      strangers: this.#strangers,
       node: (method, path) => routes.find(method, path),
       dispatcher: (socket, peer) => this.#acceptAgent(socket, peer),
     });
@@ -372,9 +375,13 @@ export class Manager implements ManagerAccess {
     return this.#raft.status();
   }
 
+  strangers(): readonly Stranger[] {
+    return this.#strangers.list();
+  }
+
   /** Metrics of the port for nodes, for observers. */
   portMetrics(): readonly Metric[] {
-    return this.#port.metrics();
+    return [...this.#port.metrics(), strangersMetric(this.#strangers.list().length)];
   }
 
   /** For observers and backups. */
@@ -496,4 +503,13 @@ export class Manager implements ManagerAccess {
   #pause(): Promise<void> {
     return new Promise((resolve) => this.#options.clock.setTimeout(resolve, LEADER_POLL_MS));
   }
+}
+
+function strangersMetric(value: number): Metric {
+  return {
+    kind: 'gauge',
+    name: 'swarm_strangers',
+    help: 'Nodes with a certificate of this cluster that it does not know and that asked for a session lately.',
+    values: [{ value }],
+  };
 }

@@ -1,6 +1,6 @@
 import type { Metric } from '@swarm/raft';
 import type { Trust, NodeKind } from '@swarm/identity';
-import type { Authority } from '../authority/index.js';
+import type { Authority, Strangers } from '../authority/index.js';
 import type { NodeSocket } from '../dispatcher/node-socket.js';
 import type { NodeAddresses } from './node-addresses.js';
 import type { NodeRoute } from './node-routes.js';
@@ -19,6 +19,8 @@ export interface PortRoutes {
   readonly addresses: Pick<NodeAddresses, 'roleAt' | 'see'>;
   readonly authority: Authority;
   readonly standing: StandingConnections;
+  /** Nodes of this cluster's CA that the port turned away because the store does not know them. */
+  readonly strangers: Pick<Strangers, 'note'>;
   /** Finds the route of a small JSON request among nodes; undefined for other paths. */
   node(method: string, path: string): NodeRoute | undefined;
   dispatcher(socket: NodeSocket, peer: Admitted & { readonly protocol: number }): void;

@@ -40,7 +40,7 @@ export class Authority {
   /**
    * Identifies the caller and checks that it has the right.
    * @param proof undefined for a caller without a certificate
-   * @throws ApiError UNAUTHENTICATED, PERMISSION_DENIED, NO_QUORUM
+   * @throws ApiError UNAUTHENTICATED, UNKNOWN_NODE, PERMISSION_DENIED, NO_QUORUM
    */
   async admit(proof: Proof | undefined, right: string): Promise<Principal> {
     const known = this.#judge(proof, right);

@@ -8,7 +8,7 @@ import {
   SECOND,
 } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
-import { certificateDer, issueCertificate, nodeLifeMs, tlsInfo } from '../../src/ca/index.js';
+import { certificateDer, issueCertificate, nodeLifeMs } from '../../src/ca/index.js';
 import { silentLogger } from '@swarm/api';
 import {
   createKeyRequest,
@@ -19,6 +19,7 @@ import {
   startRenewer,
   startsAt,
   subjectOf,
+  tlsInfo,
 } from '@swarm/identity';
 import { VirtualClock } from '@swarm/sim';
 import { CLUSTER_ID, caContext, clusterDraft, DAY_MS, identity, root } from './cluster.js';
@@ -43,7 +44,7 @@ test('a root lasts 20 years, is called swarm-ca and may sign nodes only', async 
 
 test('TLSInfo holds the subject and public key of the root as DER', async (t) => {
   const { certificate } = await root(NOW);
-  const info = await tlsInfo(certificate);
+  const info = tlsInfo(certificate);
   const { publicKey } = new X509Certificate(certificate);
   const der = publicKey.export({ type: 'spki', format: 'der' }) as Buffer;
   t.is(info.CertIssuerPublicKey, der.toString('base64'));

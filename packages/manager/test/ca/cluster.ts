@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { type Cluster, type ClusterSpec, makeJoinToken, PROGRAM } from '@swarm/api';
-import { createKeyRequest, type NodeIdentity, readRequest, type Subject } from '@swarm/identity';
 import {
-  certificateDer,
-  createRootCA,
-  issueCertificate,
-  type RootCA,
+  createKeyRequest,
+  type NodeIdentity,
+  readRequest,
+  type Subject,
   tlsInfo,
-} from '../../src/ca/index.js';
+} from '@swarm/identity';
+import { certificateDer, createRootCA, issueCertificate, type RootCA } from '../../src/ca/index.js';
 import type { Draft } from '../../src/store/store.js';
 
 export const DAY_MS = 24 * 60 * 60 * 1000;
@@ -29,7 +29,7 @@ export async function clusterDraft(
   spec: Partial<ClusterSpec> = {},
 ): Promise<Draft<'cluster'>> {
   const der = certificateDer(authority.certificate);
-  const TLSInfo = await tlsInfo(authority.certificate);
+  const TLSInfo = tlsInfo(authority.certificate);
   const object: Omit<Cluster, 'ID' | 'Version' | 'CreatedAt' | 'UpdatedAt'> = {
     Spec: {
       Name: 'default',

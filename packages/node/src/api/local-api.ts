@@ -144,7 +144,7 @@ export class LocalApi implements Site<Caller> {
   }
 
   async unrouted({ request, response, target, caller }: UnroutedCall<Caller>): Promise<void> {
-    await this.#engineFor(caller).pass(request, response, target);
+    await this.#engineFor(caller).serve(request, response, target);
   }
 
   /** Only routes of the engine take over their connection. */

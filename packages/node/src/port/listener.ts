@@ -331,8 +331,13 @@ export class Listener implements NodePort {
     right: string,
     response?: ServerResponse,
   ): Promise<Principal> {
-    const { authority, standing } = this.#routes;
-    const principal = await authority.admit(proof, right);
+    const { authority, standing, strangers } = this.#routes;
+    const principal = await authority.admit(proof, right).catch((error: unknown) => {
+      if (proof !== undefined && error instanceof ApiError && error.code === 'UNKNOWN_NODE') {
+        strangers.note(proof.subject.nodeId, addressOf(request.socket));
+      }
+      throw error;
+    });
     const exchange = response === undefined ? undefined : { request, response };
     if (proof !== undefined) standing.note(request.socket, proof, right, exchange);
     return principal;
@@ -347,7 +352,7 @@ export class Listener implements NodePort {
     try {
       await this.#admit(request, proof, FORWARD, response);
     } catch (error) {
-      const isDenied = error instanceof ApiError && error.code === 'PERMISSION_DENIED';
+      const isDenied = error instanceof ApiError && error.status === 403;
       throw isDenied ? noForwarder() : error;
     }
   }

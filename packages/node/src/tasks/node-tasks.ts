@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
 import type { ConnectionOptions } from 'node:tls';
 import { join } from 'node:path';
 import {
@@ -18,9 +17,10 @@ import {
 import { createMesh, type Mesh, systemKernel, systemSockets } from '@swarm/routing-mesh';
 import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker';
 import { WebSocket } from 'ws';
-import { type NodeIdentity, tlsClientOptions } from '@swarm/identity';
+import { type NodeIdentity, tlsClientOptions, tlsInfo } from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
 import { onRefusedHandshake } from '../port/refused-handshake.js';
+import { Contact } from './contact.js';
 import type { RuntimeSource } from './runtime-source.js';
 
 /** The daemon's options for tasks. */
@@ -59,6 +59,8 @@ export interface NodeTasks {
    * @throws ApiError when the node closes or leaves before
    */
   connected(): Promise<void>;
+  /** Why there is no session with a manager, once there has been none for a while; empty otherwise. */
+  problem(): string;
   /** Closes agent and mesh; tasks and traffic go on. */
   close(): Promise<void>;
   /** Stops and removes all tasks and the mesh, when the node leaves the cluster. */
@@ -84,6 +86,7 @@ class AwaitedTasks implements NodeTasks {
   readonly #started: Promise<NodeTasks>;
   /** Set once the runtime is there. */
   #starting: Promise<NodeTasks> | undefined;
+  #tasks: NodeTasks | undefined;
   #letGo: () => void = () => {};
   #isOver = false;
 
@@ -94,13 +97,23 @@ class AwaitedTasks implements NodeTasks {
       void options.runtime.ready().then((runtime) => {
         if (this.#isOver) return;
         this.#starting = startWith(runtime, options);
-        this.#starting.then(resolve, (error: unknown) => {
-          reject(error as Error);
-          if (!this.#isOver) options.onFailed(error);
-        });
+        this.#starting.then(
+          (tasks) => {
+            this.#tasks = tasks;
+            resolve(tasks);
+          },
+          (error: unknown) => {
+            reject(error as Error);
+            if (!this.#isOver) options.onFailed(error);
+          },
+        );
       });
     });
     this.#started.catch(() => undefined);
+  }
+
+  problem(): string {
+    return this.#tasks?.problem() ?? '';
   }
 
   async connected(): Promise<void> {
@@ -159,6 +172,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   });
   connected.catch(() => undefined);
   const endWait = () => gone(letGo());
+  const contact = new Contact({ clock, logger, certificate: () => identity().certificate });
   const agent = new Agent({
     nodeId: options.nodeId,
     runtime,
@@ -172,6 +186,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
             ...(tlsClientOptions(
               identity(),
               manager.nodeId === '' ? undefined : manager.nodeId,
+              contact.heirsFromMs(),
             ) as ConnectionOptions),
             perMessageDeflate: false,
             maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
@@ -179,6 +194,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
           },
         ),
         options,
+        (problem) => contact.failed(`${manager.address}: ${problem}`),
       ),
     managers: managersFile(join(options.folder, 'managers.json'), logger),
     storage: agentDatabase(join(options.folder, 'tasks'), logger),
@@ -186,26 +202,39 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     clock,
     random,
     logger,
-    ...(Object.keys(options.labels).length === 0
-      ? {}
-      : { description: await labelled(runtime, options.labels) }),
-    events: { connected: () => stood(), node: options.onNode, refused: options.onRemoved },
+    description: {
+      TLSInfo: tlsInfo(identity().rootCertificate),
+      ...(Object.keys(options.labels).length > 0 && (await labelled(runtime, options.labels))),
+    },
+    events: {
+      connected: () => {
+        contact.connected();
+        stood();
+      },
+      disconnected: () => contact.lost(),
+      node: options.onNode,
+      refused: options.onRemoved,
+    },
   });
   try {
     await agent.start(options.managers);
   } catch (error) {
+    contact.close();
     await mesh.close({ keep: true });
     throw error;
   }
   return {
     connected: () => connected,
+    problem: () => contact.problem(),
     async close() {
       endWait();
+      contact.close();
       await agent.close();
       await mesh.close({ keep: true });
     },
     async leave() {
       endWait();
+      contact.close();
       await agent.close();
       await removeTasks(runtime, mesh, logger);
       await mesh.close({ keep: false }).catch((error: unknown) => {
@@ -253,21 +282,27 @@ async function removeTasks(runtime: Runtime, mesh: Mesh, logger: Logger): Promis
   );
 }
 
+/**
+ * Refusals after which the node goes on with what it has and tries again: until either side is upgraded, or
+ * until the cluster is restored from a newer backup.
+ */
+const MAY_PASS: readonly string[] = ['WRONG_VERSION', 'UNKNOWN_NODE'];
+
 /** Turns a refused handshake into an error with the manager's reason. */
 function hearRefusal(
   socket: WebSocket,
   { onTurnedAway, onRemoved }: Pick<NodeTasksOptions, 'onTurnedAway' | 'onRemoved'>,
+  failed: (problem: string) => void,
 ): WebSocket {
   onRefusedHandshake(socket, (reason, response) => {
-    // Managers answer 403 only to a removed node.
-    if (response.statusCode === 403) onRemoved(reason);
-    else if (response.statusCode === 401 || isWrongVersion(response)) onTurnedAway(reason);
+    const code = response.headers[ERROR_CODE_HEADER.toLowerCase()];
+    const mayPass = response.statusCode === 401 || MAY_PASS.includes(String(code));
+    if (mayPass) onTurnedAway(reason);
+    // Managers answer 403 only to a removed node otherwise.
+    else if (response.statusCode === 403) onRemoved(reason);
     return new Error(`refused: ${reason}`);
   });
+  // A refused socket has a second error when it is closed, which says less.
+  socket.once('error', (error) => failed(error.message));
   return socket;
-}
-
-/** Until either side is upgraded the node goes on with what it has. */
-function isWrongVersion({ headers }: IncomingMessage): boolean {
-  return headers[ERROR_CODE_HEADER.toLowerCase()] === 'WRONG_VERSION';
 }

@@ -121,7 +121,7 @@ test('missing objects are 404 in Docker’s words', async (t) => {
     ['/nodes/nowhere', 'node nowhere not found'],
     ['/services/nothing', 'service nothing not found'],
     ['/tasks/none', 'task none not found'],
-    ['/networks/none', 'network none not found'],
+    ['/networks/nothing', 'network nothing not found'],
     ['/secrets/none', 'secret none not found'],
     ['/configs/none', 'config none not found'],
   ] as const) {

@@ -439,6 +439,25 @@ test('what is not served yet is refused by name, never dropped silently', async 
   }
 });
 
+test('the networks of every host are there for services, by name', async (t) => {
+  for (const [name, driver] of [
+    ['host', 'host'],
+    ['none', 'null'],
+    ['bridge', 'bridge'],
+  ] as const) {
+    const { json } = await api.call('GET', `/v1.50/networks/${name}?scope=swarm`);
+    t.like(json, { Id: name, Name: name, Driver: driver, Scope: 'swarm' });
+    const TaskTemplate = { ContainerSpec: { Image: 'x' }, Networks: [{ Target: json.Id }] };
+    const made = await api.call('POST', '/services/create', {
+      json: serviceBody(`in-${name}`, { TaskTemplate }),
+    });
+    t.is(made.status, 201, made.message);
+    const removed = await api.call('DELETE', `/networks/${name}`);
+    t.is(removed.status, 403);
+    t.is(removed.message, `${name} is a pre-defined network and cannot be removed`);
+  }
+});
+
 test('the answer to an unconfirmed change says that it may still happen', async (t) => {
   const slow = await start({ limits: { writeMs: 50 } });
   t.teardown(() => slow.close());

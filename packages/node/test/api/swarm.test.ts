@@ -39,6 +39,7 @@ test('outside a cluster the API says so, and what to do', async (t) => {
     ControlAvailable: false,
     Error: '',
     RemoteManagers: null,
+    Version: '1.2.3',
   });
   t.is((await api.call('POST', '/swarm/leave')).status, 503);
 });

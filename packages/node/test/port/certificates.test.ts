@@ -98,16 +98,16 @@ const CASES: readonly Case[] = [
     who: 'with the certificate of a worker that the store does not know',
     certificate: () => world.certificate('stranger', 'worker'),
     status: 403,
-    code: 'PERMISSION_DENIED',
-    message: /Node stranger is not in the cluster.*swarm leave --force/,
+    code: 'UNKNOWN_NODE',
+    message: /This cluster does not know node stranger: .*swarm leave --force.*join/,
     upgrades: EVERYWHERE,
   },
   {
     who: 'with the certificate of a manager that the store does not know',
     certificate: () => world.certificate('stranger', 'manager'),
     status: 403,
-    code: 'PERMISSION_DENIED',
-    message: /Node stranger is not in the cluster.*swarm leave --force/,
+    code: 'UNKNOWN_NODE',
+    message: /This cluster does not know node stranger: .*swarm leave --force.*join/,
     upgrades: EVERYWHERE,
   },
   {
@@ -166,6 +166,26 @@ for (const { who, certificate, status, code, message, upgrades } of CASES) {
     },
   );
 }
+
+test.serial(
+  'only a node that the cluster’s CA knows and its store does not is a stranger',
+  async (t) => {
+    const fresh = await PortWorld.open();
+    try {
+      const foreign = await identity(await root(Date.now()), Date.now(), { nodeId: 'forged' });
+      await fresh.upgrade(foreign, '/dispatcher');
+      await fresh.upgrade(undefined, '/dispatcher');
+      t.deepEqual(fresh.manager.strangers(), []);
+      const late = await fresh.certificate('late', 'worker');
+      await fresh.upgrade(late, '/dispatcher');
+      t.like(fresh.manager.strangers(), [{ nodeId: 'late', address: '127.0.0.1' }]);
+      const metric = fresh.manager.portMetrics().find(({ name }) => name === 'swarm_strangers');
+      t.like(metric, { kind: 'gauge', values: [{ value: 1 }] });
+    } finally {
+      await fresh.close();
+    }
+  },
+);
 
 test.serial('a refusal is logged with who, what and why', async (t) => {
   const fresh = await PortWorld.open();
@@ -295,7 +315,7 @@ test.serial(
     const nobody = await world.certificate('nobody', 'manager');
     const unknown = await join(nobody, { raftId: 5, address: '127.0.0.1:1' });
     t.is(unknown.status, 403);
-    t.regex(unknown.message, /is not in the cluster/);
+    t.regex(unknown.message, /does not know node/);
   },
 );
 

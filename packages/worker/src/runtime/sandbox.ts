@@ -1,4 +1,10 @@
-import { hostLine, type PortConfig, type Task } from '@swarm/api';
+import {
+  hostLine,
+  type PortConfig,
+  type PredefinedNetwork,
+  predefinedNetworkOf,
+  type Task,
+} from '@swarm/api';
 import type { NodeFacts } from './runtime.js';
 import { refused } from './spec-refusal.js';
 import { taskHostname } from './task-environment.js';
@@ -20,6 +26,8 @@ export interface SandboxSpec {
    * runtime can make one; the caller attaches it before it prepares the first task.
    */
   readonly addresses: readonly string[];
+  /** A network of the host that it is put into; it then has no addresses. */
+  readonly network?: PredefinedNetwork;
   /** Ports that its tasks listen on. */
   readonly ports: readonly PortConfig[];
   /** Whether more than one task will join it, so that its network must not belong to a single task. */
@@ -62,9 +70,11 @@ export function sandboxSpec(task: Task, node: NodeFacts): SandboxSpec {
   const container = task.Spec.ContainerSpec;
   const hostname = taskHostname(task, node);
   const dns = sandboxDns(task);
+  const network = predefinedNetworkOf(task.Spec);
   return {
     id: task.ID,
     addresses: taskAddresses(task),
+    ...(network === undefined ? {} : { network }),
     ports: task.Endpoint.Ports,
     shared: false,
     ...(hostname === undefined ? {} : { hostname }),

@@ -34,6 +34,7 @@ const APPLETS = [
   'hostname',
   'ls',
   'ip',
+  'readlink',
   'test',
   'kill',
   'id',

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
 import test from 'ava';
 import { until } from '@swarm/sim';
 import type { TaskNetwork } from '../../src/runtime/runtime.js';
@@ -205,6 +206,37 @@ if (lacks === undefined) {
       });
       t.deepEqual(await harness.runtime.list(), []);
       t.false((await containers(engine, 'swarm.role')).some((name) => name.includes(task.ID)));
+    } finally {
+      await harness.close();
+    }
+  });
+
+  test.serial('network host and network none are those of the engine', async (t) => {
+    const harness = openDockerRuntime(engine);
+    try {
+      const look = async (Target: string) => {
+        const task = shell('readlink /proc/self/ns/net; hostname; ip -o link', {
+          spec: { Networks: [{ Target }] },
+        });
+        await prepare(harness.runtime, task);
+        await harness.runtime.start(task.ID, progress);
+        await harness.runtime.wait(task.ID);
+        const lines = await collect(harness.runtime.logs(task.ID, ALL_LOGS));
+        return lines.map((line) => text(line).trim());
+      };
+      const [namespace, host] = await look('host');
+      t.is(namespace, readlinkSync('/proc/self/ns/net'));
+      t.is(host, hostname());
+      const [other, , ...links] = await look('none');
+      t.not(other, namespace);
+      t.is(links.length, 1, links.join('\n'));
+      t.deepEqual(await containers(engine, 'swarm.role=sandbox'), []);
+      const { capabilities } = await harness.runtime.describe();
+      t.deepEqual(
+        capabilities.filter((word) => word.startsWith('network-')).sort(),
+        ['network-host', 'network-none'],
+        'this engine has no bridge',
+      );
     } finally {
       await harness.close();
     }

@@ -285,12 +285,12 @@ if (lacks === undefined) {
     [/Privileges\.Seccomp\.Mode is "odd"/, { Privileges: { Seccomp: { Mode: 'odd' } } }],
     [/image "host"/, { Image: 'host' }],
     [
-      /bind source path does not exist/,
+      /^bind source path does not exist: \/none\/such .*see ContainerSpec\.Mounts/,
       { Mounts: [{ Type: 'bind', Source: '/none/such', Target: '/a' }] },
     ],
-    [/see Resources.Limits.MemoryBytes: /, {}, { Resources: { Limits: { MemoryBytes: 1024 } } }],
-    [/see Resources.Limits.NanoCPUs: /, {}, { Resources: { Limits: { NanoCPUs: 1e15 } } }],
-    [/see LogDriver: .*nope/, {}, { LogDriver: { Name: 'json-file', Options: { nope: '1' } } }],
+    [/see Resources.Limits.MemoryBytes\)/, {}, { Resources: { Limits: { MemoryBytes: 1024 } } }],
+    [/see Resources.Limits.NanoCPUs\)/, {}, { Resources: { Limits: { NanoCPUs: 1e15 } } }],
+    [/nope.*see LogDriver\)/, {}, { LogDriver: { Name: 'json-file', Options: { nope: '1' } } }],
   ];
   test.serial('an unsupported field is refused by name', async (t) => {
     const harness = openDockerRuntime(engine);

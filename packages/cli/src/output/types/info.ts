@@ -31,8 +31,11 @@ const SWARM = struct(
     Cluster: pointerTo(CLUSTER_INFO),
     Warnings: STRINGS,
     FeatureLevel: pointerTo(FEATURE_LEVEL),
+    Version: STRING,
+    Sandboxes: pointerTo(struct('Sandboxes', { InUse: INT, Spare: INT })),
+    Strangers: sliceOf(struct('Stranger', { NodeID: STRING, Addr: STRING, LastSeen: STRING })),
   },
-  { ours: ['FeatureLevel'] },
+  { ours: ['FeatureLevel', 'Version', 'Sandboxes', 'Strangers'] },
 );
 
 const COMMIT = struct('Commit', { ID: STRING, Expected: STRING });

@@ -1,4 +1,4 @@
-import type { Network } from '@swarm/api';
+import type { Network, PredefinedNetwork } from '@swarm/api';
 
 /** A network in the shape of Docker's `/networks`, which differs from the stored shape. */
 export function presentNetwork(network: Network): object {
@@ -27,5 +27,34 @@ export function presentNetwork(network: Network): object {
       ...spec.DriverOpts,
     },
     Labels: spec.Labels,
+  };
+}
+
+const DRIVERS: Readonly<Record<PredefinedNetwork, string>> = {
+  host: 'host',
+  none: 'null',
+  bridge: 'bridge',
+};
+
+/** A network that every host has, as services are attached to it. */
+export function presentPredefined(name: PredefinedNetwork): object {
+  return {
+    Name: name,
+    Id: name,
+    Created: '0001-01-01T00:00:00Z',
+    Scope: 'swarm',
+    Driver: DRIVERS[name],
+    EnableIPv4: true,
+    EnableIPv6: false,
+    IPAM: { Driver: 'default', Options: null, Config: [] },
+    Internal: false,
+    Attachable: false,
+    Ingress: false,
+    ConfigFrom: { Network: '' },
+    ConfigOnly: false,
+    Containers: null,
+    Options: {},
+    // As in Docker.
+    Labels: { 'com.docker.swarm.predefined': 'true' },
   };
 }

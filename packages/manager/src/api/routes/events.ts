@@ -1,8 +1,8 @@
-import type { IncomingMessage } from 'node:http';
-import { Filters } from '@swarm/api';
-import { momentOf } from '@swarm/http';
+import { ApiError, Filters, type Timer } from '@swarm/api';
+import { type Engine, momentOf, pause } from '@swarm/http';
 import type { ClusterEvent } from '../event-feed.js';
 import type { Call, Route } from '../router.js';
+import { EngineEventSource } from './engine-events.js';
 
 /** Docker's filter keys. Those of containers and images match no event of the cluster. */
 const KEYS = [
@@ -22,8 +22,9 @@ const KEYS = [
   'volume',
 ];
 const OBJECT_KINDS = ['node', 'service', 'network', 'secret', 'config'] as const;
-/** Longest line read from the engine, characters. */
-const ENGINE_LINE_LIMIT = 1024 * 1024;
+/** How long the engine may take after `until` to end its stream, so that its last events arrive. */
+const LAST_EVENTS_MS = 500;
+const TIMER_LIMIT_MS = 2 ** 31 - 1;
 
 function matcher(filters: Filters): (event: ClusterEvent) => boolean {
   const foreign = ['container', 'image', 'volume', 'plugin', 'daemon', 'label'].some((key) =>
@@ -41,68 +42,91 @@ function matcher(filters: Filters): (event: ClusterEvent) => boolean {
     );
 }
 
-/** `GET /events`: the cluster's events, together with those of the node's engine. */
+/** The engine whose events the caller gets as well; undefined when it only gets the cluster's. */
+function engineFor(call: Call, filters: Filters): Engine | undefined {
+  const onlySwarm = filters.has('scope') && !filters.values('scope').includes('local');
+  return call.caller.principal.kind === 'local' && !onlySwarm ? call.services.engine : undefined;
+}
+
+/** @throws ApiError BAD_REQUEST in Docker's words */
+function checkOrder(query: URLSearchParams, since: number, until: number): void {
+  if (since <= until) return;
+  throw new ApiError(
+    'BAD_REQUEST',
+    `\`since\` time (${query.get('since')}) cannot be after \`until\` time (${query.get('until')})`,
+  );
+}
+
+/**
+ * `GET /events`: the cluster's events, together with those of the node's engine. With `since` or `until`, first
+ * what happened before, in order of time; the answer ends when `until` has passed.
+ */
 async function events(call: Call): Promise<void> {
   const { response, target, services } = call;
-  const { clock, limits, closing, engine, feed } = services;
+  const { clock, limits, closing, feed } = services;
   const filters = Filters.parse(target.query.get('filters'), KEYS);
   const matches = matcher(filters);
   const since = momentOf(target.query, 'since');
   const until = momentOf(target.query, 'until');
+  checkOrder(target.query, since ?? Number.NEGATIVE_INFINITY, until ?? Number.POSITIVE_INFINITY);
+  const beganMs = clock.now();
   response.writeHead(200, { 'Content-Type': 'application/json' });
   response.flushHeaders();
   const ended = new AbortController();
   const end = (): void => ended.abort();
   response.once('close', end);
   closing.addEventListener('abort', end, { once: true });
-  const put = (text: string): void => {
+  const put = (line: string): void => {
     if (ended.signal.aborted) return;
-    response.write(text);
+    response.write(`${line}\n`);
     // Cuts off a client that does not read: its queue would grow without end.
     if (response.writableLength > limits.eventsQueued * 1024) response.destroy();
   };
-  const send = (event: ClusterEvent): void => {
-    if (!matches(event)) return;
-    if (until !== undefined && event.timeNano / 1e6 > until) return;
-    put(`${JSON.stringify(event)}\n`);
-  };
-  if (since !== undefined) for (const event of feed.since(since)) send(event);
-  const stop = feed.listen(send);
-  const timer =
-    until === undefined
-      ? undefined
-      : clock.setTimeout(end, Math.min(Math.max(0, until - clock.now()), 2 ** 31 - 1));
-  const onlySwarm = filters.has('scope') && !filters.values('scope').includes('local');
-  if (engine !== undefined && call.caller.principal.kind === 'local' && !onlySwarm) {
-    const query = target.query.toString();
-    const path = `/events${query === '' ? '' : `?${query}`}`;
-    const source = await engine.stream(path, ended.signal);
-    if (source !== undefined) copyLines(source, put);
+  const isWanted = (event: ClusterEvent): boolean =>
+    matches(event) && (until === undefined || event.timeNano / 1e6 <= until);
+  const engine = engineFor(call, filters);
+  const source = engine && (await EngineEventSource.open(engine, target.query, clock));
+  let stop = (): void => {};
+  let timer: Timer;
+  try {
+    const hasPast = since !== undefined || until !== undefined;
+    const past = hasPast ? ((await source?.past(beganMs, until, ended.signal)) ?? []) : [];
+    // From here to `listen` nothing waits, so that no event of the cluster is missed or comes twice.
+    const own = feed.since(hasPast ? (since ?? 0) : beganMs).filter(isWanted);
+    const lines = own.map((event) => ({
+      timeNano: event.timeNano,
+      line: JSON.stringify(event),
+    }));
+    for (const { line } of [...past, ...lines].sort((a, b) => a.timeNano - b.timeNano)) put(line);
+    if (until !== undefined && until <= beganMs) return;
+    stop = feed.listen((event) => {
+      if (isWanted(event)) put(JSON.stringify(event));
+    });
+    const following = source?.follow(hasPast ? beganMs : undefined, put, ended.signal);
+    const over = new Promise<void>((resolve) => {
+      if (until === undefined) return;
+      timer = clock.setTimeout(resolve, Math.min(Math.max(0, until - clock.now()), TIMER_LIMIT_MS));
+    });
+    await Promise.race([over, aborted(ended.signal)]);
+    // The engine ends its stream by itself, after its last event.
+    if (following !== undefined && !ended.signal.aborted) {
+      await Promise.race([following, pause(clock, LAST_EVENTS_MS)]);
+    }
+  } finally {
+    stop();
+    clock.clearTimeout(timer);
+    closing.removeEventListener('abort', end);
+    ended.abort();
+    response.end();
   }
-  await new Promise<void>((resolve) => {
-    if (ended.signal.aborted) resolve();
-    else ended.signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-  stop();
-  clock.clearTimeout(timer);
-  closing.removeEventListener('abort', end);
-  response.end();
 }
 export const eventRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/events', on: 'node', handle: events },
 ];
 
-/** Copies whole lines only, so that events of the cluster never land inside one. */
-function copyLines(source: IncomingMessage, write: (text: string) => void): void {
-  let rest = '';
-  source.setEncoding('utf8');
-  source.on('error', () => {});
-  source.on('data', (chunk: string) => {
-    rest += chunk;
-    const end = rest.lastIndexOf('\n');
-    if (end !== -1) {
-      write(rest.slice(0, end + 1));
-      rest = rest.slice(end + 1);
-    } else if (rest.length > ENGINE_LINE_LIMIT) source.destroy();
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }

@@ -1,10 +1,10 @@
-import { ApiError, networkFilters } from '@swarm/api';
+import { ApiError, networkFilters, predefinedNetwork } from '@swarm/api';
 import { parseJson, sendJson } from '@swarm/http';
 import { freshState } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
-import { presentNetwork } from '../present/network.js';
+import { presentNetwork, presentPredefined } from '../present/network.js';
 import type { Call, Route } from '../router.js';
 
 async function list(call: Call, manager: ManagerAccess): Promise<void> {
@@ -19,6 +19,11 @@ async function list(call: Call, manager: ManagerAccess): Promise<void> {
   const local =
     call.caller.principal.kind === 'local' ? await engine?.ask(`/networks${query}`) : undefined;
   sendJson(call.response, [...swarm, ...(Array.isArray(local) ? local : [])]);
+}
+
+/** Whether the engine of this node answers for its own networks. */
+function hasEngine({ services, caller }: Call): boolean {
+  return services.engine !== undefined && caller.principal.kind === 'local';
 }
 
 /** The cluster's network; undefined when the request is for the engine. */
@@ -42,12 +47,25 @@ async function elsewhere(call: Call, body?: Buffer): Promise<void> {
 }
 
 async function inspect(call: Call, manager: ManagerAccess): Promise<void> {
+  const predefined = predefinedNetwork(call.params.id!);
+  // The engine has a network of that name, too; stock clients ask for the cluster's before they use it.
+  const isCluster = call.target.query.get('scope') === 'swarm' || !hasEngine(call);
+  if (predefined !== undefined && isCluster) {
+    sendJson(call.response, presentPredefined(predefined));
+    return;
+  }
   const network = await ofSwarm(call, manager);
   if (network === undefined) return elsewhere(call);
   sendJson(call.response, network);
 }
 
 async function remove(call: Call, manager: ManagerAccess): Promise<void> {
+  if (predefinedNetwork(call.params.id!) !== undefined && !hasEngine(call)) {
+    throw new ApiError(
+      'PERMISSION_DENIED',
+      `${call.params.id} is a pre-defined network and cannot be removed`,
+    );
+  }
   if ((await ofSwarm(call, manager)) === undefined) return elsewhere(call);
   throw new ApiError(
     'UNIMPLEMENTED',

@@ -1,11 +1,18 @@
-import { checkVariable, type ContainerSpec, type Mount, type Task } from '@swarm/api';
+import {
+  checkVariable,
+  type ContainerSpec,
+  type Mount,
+  OWNER_LABEL,
+  ROLE_LABEL,
+  type Task,
+} from '@swarm/api';
 import type { NodeFacts } from '../runtime.js';
 import { RuntimeError } from '../runtime-error.js';
 import { hostLines, isSandboxSysctl, sandboxDns } from '../sandbox.js';
 import { taskHostname } from '../task-environment.js';
 import { refused } from '../spec-refusal.js';
 import { expandFor } from '../task-template.js';
-import { OWNER_LABEL, ROLE_LABEL, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
+import { SANDBOX_LABEL, TASK_LABEL } from './owner.js';
 import { securityOptions } from './security-options.js';
 
 const SWARM_LABEL = 'com.docker.swarm.';
@@ -35,9 +42,7 @@ export function containerBody(task: Task, context: BodyContext): object {
   return {
     Image: container.Image,
     Labels: labels(task, context),
-    ...(sandboxed
-      ? {}
-      : { Hostname: taskHostname(task, node) ?? task.ID.slice(0, SHORT_ID_LENGTH) }),
+    ...(sandboxed ? {} : hostnameOf(task, context)),
     Env: environment(container, (text) => expand(text, 'Env')),
     ...(container.Command?.length ? { Entrypoint: container.Command } : {}),
     ...(container.Args?.length ? { Cmd: container.Args } : {}),
@@ -86,6 +91,13 @@ export function containerBody(task: Task, context: BodyContext): object {
           }),
     },
   };
+}
+
+/** In the host's network a task has the host's name, unless its spec gives it one, as with Docker. */
+function hostnameOf(task: Task, { node, networkMode }: BodyContext): { Hostname?: string } {
+  const given = taskHostname(task, node);
+  if (given === undefined && networkMode === 'host') return {};
+  return { Hostname: given ?? task.ID.slice(0, SHORT_ID_LENGTH) };
 }
 
 /** Docker Swarm's labels override the spec's, and ours override all. */

@@ -1,5 +1,6 @@
 import type { TaskEnd } from '../runtime.js';
 import { signalName } from '@swarm/api';
+import { causeOf } from './engine-cause.js';
 import type { ContainerDetails } from './engine-types.js';
 
 /** How a container that no longer runs ended. */
@@ -10,7 +11,7 @@ export function endOf({ State, HostConfig }: ContainerDetails): TaskEnd {
     ...(State.OOMKilled
       ? [`the kernel killed it: out of memory, its limit is ${HostConfig.Memory} bytes`]
       : []),
-    ...(State.Error === '' ? [] : [State.Error]),
+    ...(State.Error === '' ? [] : [causeOf(State.Error)]),
   ];
   return {
     kind: 'exit',

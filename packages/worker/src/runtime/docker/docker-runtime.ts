@@ -1,4 +1,13 @@
-import type { Clock, Logger, LogLine, LogOptions, LogPlace, Task } from '@swarm/api';
+import {
+  type Clock,
+  type Logger,
+  type LogLine,
+  type LogOptions,
+  type LogPlace,
+  type Task,
+  OWNER_LABEL,
+  predefinedNetworkOf,
+} from '@swarm/api';
 import type {
   LeftTask,
   PrepareContext,
@@ -27,7 +36,7 @@ import { refusal } from './engine-refusal.js';
 import type { ContainerSummary, EngineInfo } from './engine-types.js';
 import { ImagePuller } from './image-puller.js';
 import { findLeft } from './left-containers.js';
-import { OWNER_LABEL, ownerOf, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
+import { ownerOf, SANDBOX_LABEL, TASK_LABEL } from './owner.js';
 import { removeContainer } from './remove-container.js';
 import { Sandboxes } from './sandboxes.js';
 import { createTaskContainer } from './task-container.js';
@@ -98,7 +107,8 @@ export class DockerRuntime implements Runtime {
   }
 
   async describe(): Promise<RuntimeDescription> {
-    return describeEngine(await this.#engine.json<EngineInfo>('GET', '/info'));
+    const info = await this.#engine.json<EngineInfo>('GET', '/info');
+    return describeEngine(info, (await defaultNetwork(this.#engine)) === 'bridge');
   }
 
   async list(): Promise<readonly LeftTask[]> {
@@ -158,7 +168,9 @@ export class DockerRuntime implements Runtime {
         waiting: (message) => context.waiting(message),
       });
       const networkMode =
-        joined === undefined ? await defaultNetwork(this.#engine, signal) : `container:${joined}`;
+        joined === undefined
+          ? (predefinedNetworkOf(task.Spec) ?? (await defaultNetwork(this.#engine, signal)))
+          : `container:${joined}`;
       const body = containerBody(task, { ...inSandbox, networkMode });
       const id = await createTaskContainer(this.#host, this.#owner, task.Name, body, signal);
       const prepared = new DockerTask(task.ID, id, this.#host);

@@ -6,6 +6,7 @@ import { signalNumber } from '@swarm/api';
 import { awaited } from '../awaited.js';
 import { endOf } from './container-end.js';
 import type { DockerHost } from './docker-host.js';
+import { causeOf } from './engine-cause.js';
 import { EngineError, hasStatus } from './engine-error.js';
 import type { ContainerDetails } from './engine-types.js';
 import { HEALTH_OUTPUT_LIMIT, HEALTH_POLL_MS, KILL_LIMIT_MS } from './limits.js';
@@ -162,12 +163,13 @@ export class DockerTask {
       await this.#host.engine.json('POST', path);
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
+      const cause = causeOf(error.message);
       await this.refresh();
       // The container's own state may say less: a missing sandbox is not the container's fault.
       if (this.#state !== 'ended') {
-        this.#finish({ kind: 'exit', code: -1, error: error.message });
+        this.#finish({ kind: 'exit', code: -1, error: cause });
       }
-      throw new RuntimeError('failed', `The engine could not start it: ${error.message}`, {
+      throw new RuntimeError('failed', `${cause} (the engine cannot start the container)`, {
         cause: error,
       });
     }

@@ -7,11 +7,11 @@ import type { EngineClient } from './engine-client.js';
  */
 export async function defaultNetwork(
   engine: EngineClient,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<'bridge' | 'none'> {
   const networks = await engine.json<readonly { readonly Name: string }[]>('GET', '/networks', {
     query: { filters: JSON.stringify({ driver: ['bridge'] }) },
-    signal,
+    ...(signal === undefined ? {} : { signal }),
   });
   return networks.some(({ Name }) => Name === 'bridge') ? 'bridge' : 'none';
 }

@@ -1,4 +1,5 @@
 import { RuntimeError } from '../runtime-error.js';
+import { causeOf } from './engine-cause.js';
 import { type EngineError, hasStatus } from './engine-error.js';
 
 /** The engine does not name our fields; its words tell which one it means. */
@@ -16,17 +17,16 @@ const FIELDS: readonly (readonly [pattern: RegExp, field: string])[] = [
 ];
 
 /**
- * The error for a container that the engine refused to make. A refusal is final; a failure may not happen
- * again.
+ * The error for a container that the engine refused to make: the cause first, since lists show only the
+ * beginning. A refusal is final; a failure may not happen again.
  */
 export function refusal(error: EngineError): RuntimeError {
   const final = hasStatus(error, 400, 403, 404, 406, 409);
   const field = FIELDS.find(([pattern]) => pattern.test(error.message))?.[1];
+  const where = field === undefined ? '' : `, see ${field}`;
   return new RuntimeError(
     final ? 'rejected' : 'failed',
-    field === undefined
-      ? `The engine cannot create the container: ${error.message}`
-      : `The engine cannot create the container, see ${field}: ${error.message}`,
+    `${causeOf(error.message)} (the engine cannot create the container${where})`,
     { cause: error },
   );
 }

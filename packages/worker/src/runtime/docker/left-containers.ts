@@ -1,6 +1,6 @@
+import { OWNER_LABEL, ROLE_LABEL, SANDBOX_ROLE } from '@swarm/api';
 import type { EngineClient } from './engine-client.js';
 import type { ContainerSummary } from './engine-types.js';
-import { OWNER_LABEL, ROLE_LABEL } from './owner.js';
 
 /** Containers of an earlier run of the daemon, running or not. */
 export async function findLeft(
@@ -16,5 +16,5 @@ export async function findLeft(
   });
   const withRole = (role: string): readonly ContainerSummary[] =>
     found.filter(({ Labels }) => Labels?.[ROLE_LABEL] === role);
-  return { sandboxes: withRole('sandbox'), tasks: withRole('task') };
+  return { sandboxes: withRole(SANDBOX_ROLE), tasks: withRole('task') };
 }

@@ -1,12 +1,9 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { OWNER_LABEL } from '@swarm/api';
 import { errnoOf, RuntimeError } from '../runtime-error.js';
 import type { ContainerSummary } from './engine-types.js';
 
-/** Which node owns the container. Docker Swarm's own labels cannot tell: the engine may be a node of one, too. */
-export const OWNER_LABEL = 'swarm.owner';
-/** What it is for: `task` or `sandbox`. */
-export const ROLE_LABEL = 'swarm.role';
 /** Docker Swarm's label, and ours, of a task's container. */
 export const TASK_LABEL = 'com.docker.swarm.task.id';
 

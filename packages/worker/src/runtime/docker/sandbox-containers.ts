@@ -1,10 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import type { Clock } from '@swarm/api';
+import {
+  type Clock,
+  type PredefinedNetwork,
+  OWNER_LABEL,
+  ROLE_LABEL,
+  SANDBOX_ROLE,
+} from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import type { EngineClient } from './engine-client.js';
 import { hasStatus } from './engine-error.js';
 import type { ContainerDetails } from './engine-types.js';
-import { OWNER_LABEL, ROLE_LABEL } from './owner.js';
 import { removeContainer } from './remove-container.js';
 import {
   hasSandboxImage,
@@ -23,7 +28,7 @@ export interface SandboxContainersOptions {
 export interface SandboxContainerPlan {
   readonly name: string;
   readonly hostname: string;
-  readonly networkMode: 'none' | 'bridge';
+  readonly networkMode: PredefinedNetwork;
   /** Further fields of the Engine API's `HostConfig`. */
   readonly hostConfig?: object;
 }
@@ -51,7 +56,7 @@ export class SandboxContainers {
       Image: SANDBOX_IMAGE,
       Entrypoint: SANDBOX_COMMAND,
       Hostname: hostname,
-      Labels: { [OWNER_LABEL]: owner, [ROLE_LABEL]: 'sandbox' },
+      Labels: { [OWNER_LABEL]: owner, [ROLE_LABEL]: SANDBOX_ROLE },
       HostConfig: {
         NetworkMode: networkMode,
         LogConfig: { Type: 'none', Config: {} },

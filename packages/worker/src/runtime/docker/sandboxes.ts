@@ -157,7 +157,9 @@ export class Sandboxes {
         name: NAME_PREFIX + spec.id,
         hostname,
         networkMode:
-          spec.addresses.length > 0 ? 'none' : await defaultNetwork(this.#engine, signal),
+          spec.addresses.length > 0
+            ? 'none'
+            : (spec.network ?? (await defaultNetwork(this.#engine, signal))),
         hostConfig: {
           ExtraHosts: lines.flatMap(([address, ...names]) =>
             names.map((name) => `${name}:${address}`),

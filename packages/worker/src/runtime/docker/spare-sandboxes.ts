@@ -1,11 +1,10 @@
-import type { Clock, Logger } from '@swarm/api';
+import { type Clock, type Logger, SPARE_PREFIX } from '@swarm/api';
 import { messageOf } from '../runtime-error.js';
 import type { ContainerDetails, ContainerSummary } from './engine-types.js';
 import { SPARE_CLOSE_LIMIT_MS, SPARE_SANDBOXES, SPARES_REST_MS } from './limits.js';
 import { randomName } from './owner.js';
 import type { SandboxContainers } from './sandbox-containers.js';
 
-const SPARE_PREFIX = 'swarm-spare-';
 const HOSTNAME_LENGTH = 12;
 
 export interface SpareSandboxesOptions {

@@ -1,7 +1,7 @@
+import { OWNER_LABEL } from '@swarm/api';
 import { type EngineError, hasStatus } from './engine-error.js';
 import type { DockerHost } from './docker-host.js';
 import type { ContainerDetails } from './engine-types.js';
-import { OWNER_LABEL } from './owner.js';
 import { removeContainer } from './remove-container.js';
 
 /**

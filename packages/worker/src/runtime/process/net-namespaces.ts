@@ -45,6 +45,14 @@ export class NetNamespaces {
     await this.#request(`netns add ${name}`);
   }
 
+  /** Brings up the loopback of a namespace that nobody attaches. */
+  async raiseLoopback(name: string): Promise<void> {
+    this.path(name);
+    const error = await run(this.#ip(), ['-n', name, 'link', 'set', 'lo', 'up'], []);
+    if (error === '') return;
+    throw new RuntimeError('failed', `Could not bring up the loopback of ${name}: ${error}.`);
+  }
+
   /** Removes the namespace, if it exists. */
   async remove(name: string): Promise<void> {
     if (existsSync(this.path(name))) await this.#request(`netns del ${name}`);

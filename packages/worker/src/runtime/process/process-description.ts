@@ -5,8 +5,8 @@ import type { RuntimeDescription } from '../runtime.js';
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 
 /** Without root, and what root adds. */
-const CAPABILITIES: readonly RuntimeCapability[] = ['host-commands'];
-const ROOT_CAPABILITIES: readonly RuntimeCapability[] = ['limits', 'users'];
+const CAPABILITIES: readonly RuntimeCapability[] = ['host-commands', 'network-host'];
+const ROOT_CAPABILITIES: readonly RuntimeCapability[] = ['limits', 'network-none', 'users'];
 
 /** What a node that runs plain processes reports about its runtime. */
 export function describeHost(privileged: boolean): RuntimeDescription {

@@ -63,7 +63,8 @@ export interface ProcessSandboxesOptions {
 }
 
 /**
- * Sandboxes of plain processes: with root, a network namespace if the sandbox is attached to a network;
+ * Sandboxes of plain processes: with root, a network namespace if the sandbox is attached to a network, or an
+ * empty one for network none;
  * without, ports of the host's network. Each has a file, which is written before anything is made and
  * removed after everything is gone, so that nothing gets lost.
  */
@@ -111,7 +112,10 @@ export class ProcessSandboxes {
         this.#write(record);
         this.#records.set(record.id, record);
       }
-      if (record.netns !== undefined) await this.#options.namespaces.add(record.netns);
+      if (record.netns !== undefined) {
+        await this.#options.namespaces.add(record.netns);
+        if (spec.network === 'none') await this.#options.namespaces.raiseLoopback(record.netns);
+      }
     } catch (error) {
       if (known === undefined) await this.#giveUp(record);
       throw error;
@@ -141,8 +145,10 @@ export class ProcessSandboxes {
     const record = { id: spec.id, bootId };
     // The name becomes that of a file and a namespace.
     this.#options.namespaces.path(netnsName(spec.id));
+    if (spec.network === 'host') return record;
     if (privileged) {
-      return spec.addresses.length === 0 ? record : { ...record, netns: netnsName(spec.id) };
+      const isOwn = spec.addresses.length > 0 || spec.network === 'none';
+      return isOwn ? { ...record, netns: netnsName(spec.id) } : record;
     }
     return spec.ports.length === 0 ? record : { ...record, ownPorts: await this.#takePorts(spec) };
   }

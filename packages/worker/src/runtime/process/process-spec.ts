@@ -2,6 +2,7 @@ import {
   checkContainerSpec,
   checkHostCommand,
   isHostImage,
+  predefinedNetworkOf,
   type Task,
   type TaskSpec,
 } from '@swarm/api';
@@ -48,7 +49,7 @@ export function checkProcessSpec(task: Task, privileged: boolean): void {
   }
   refused(() => checkContainerSpec(container));
   checkHealth(container.Healthcheck?.Test);
-  checkNetworks(task);
+  checkNetworks(task, privileged);
   if (!privileged) checkUnprivileged(task.Spec);
 }
 
@@ -62,9 +63,20 @@ function checkHealth(test: readonly string[] | undefined): void {
   }
 }
 
-function checkNetworks(task: Task): void {
+function checkNetworks(task: Task, privileged: boolean): void {
   const problem = attachmentProblem(task);
   if (problem !== undefined) throw rejected(problem);
+  const network = predefinedNetworkOf(task.Spec);
+  if (network === 'bridge') {
+    throw rejected(
+      'Network "bridge" is the bridge of a container engine, and this node runs plain processes: remove the network, or use a node with an engine.',
+    );
+  }
+  if (network === 'none' && !privileged) {
+    throw rejected(
+      'Network "none" needs root, but the daemon of this node runs without it: start it as root, or remove the network.',
+    );
+  }
 }
 
 function checkUnprivileged(spec: TaskSpec): void {
