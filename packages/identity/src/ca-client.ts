@@ -53,7 +53,7 @@ export async function fetchRoot(address: string, token: string): Promise<string>
   if (parsed === undefined) {
     throw new ApiError(
       'INVALID_TOKEN',
-      'This is not a join token: copy it whole from `swarm join-token worker` on a manager.',
+      'This is not a join token: copy it whole from `docker swarm join-token worker` on a manager.',
     );
   }
   const reply = (await callManager({
@@ -68,7 +68,7 @@ export async function fetchRoot(address: string, token: string): Promise<string>
     throw new ApiError(
       'INVALID_TOKEN',
       `The token is not for the cluster of the manager at ${address}: take the ` +
-        'token from `swarm join-token` on that manager, or give the address of another.',
+        'token from `docker swarm join-token` on that manager, or give the address of another.',
     );
   }
   return certificate;

@@ -24,7 +24,7 @@ export interface Proof {
 }
 
 /** What to do when a node's certificate is no longer of use. */
-export const REJOIN = 'run `swarm leave --force` on this node, then join it again';
+export const REJOIN = 'run `docker swarm leave --force` on this node, then join it again';
 
 /**
  * Identifies the peer by its certificate. With a socket, the handshake has proved that the peer holds the
@@ -36,7 +36,7 @@ export function identify(peer: TLSSocket | X509Certificate | undefined, trust: T
   if (certificate === undefined) {
     throw new ApiError(
       'UNAUTHENTICATED',
-      'No certificate was presented: join the cluster first, with a token from `swarm join-token`.',
+      'No certificate was presented: join the cluster first, with a token from `docker swarm join-token`.',
     );
   }
   const root = new X509Certificate(trust.rootCertificate);

@@ -116,7 +116,7 @@ export function requireRight(principal: Principal, right: string): void {
     case 'nobody':
       throw new ApiError(
         'UNAUTHENTICATED',
-        'No certificate was presented: join the cluster first, with a token from `swarm join-token`.',
+        'No certificate was presented: join the cluster first, with a token from `docker swarm join-token`.',
       );
     case 'unknown':
       throw new ApiError(

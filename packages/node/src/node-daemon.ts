@@ -5,6 +5,7 @@ import {
   type Logger,
   type ManagerAddress,
   type Node,
+  ourCommands,
   SerialQueue,
 } from '@swarm/api';
 import type { ManagerAccess } from '@swarm/manager';
@@ -210,7 +211,7 @@ export class NodeDaemon implements NodeControl {
     } catch (error) {
       if (!isDamage(error)) throw error;
       this.#break(
-        `${error.message} On this node: 'swarm leave --force', then join again; its tasks run until then.`,
+        `${error.message} On this node: 'docker swarm leave --force', then join again; its tasks run until then.`,
       );
     }
   }
@@ -361,7 +362,7 @@ export class NodeDaemon implements NodeControl {
     if (this.#refused === reason) return;
     this.#refused = reason;
     this.#options.logger.warn(
-      { reason },
+      { reason: ourCommands(reason) },
       'a manager turned this node away; its tasks run on unmanaged',
     );
   }
@@ -369,7 +370,7 @@ export class NodeDaemon implements NodeControl {
   /** The cluster removed this node: its tasks end, and it waits to leave. */
   #removed(reason: string): void {
     if (this.#stopped || this.#broken !== '') return;
-    this.#break(`${reason}; on this node: 'swarm leave --force', then join again`);
+    this.#break(`${reason}; on this node: 'docker swarm leave --force', then join again`);
     this.#stopRenewer()
       .then(() => this.#changes.run(() => this.#stopTasks()))
       .catch((error: unknown) =>
@@ -379,7 +380,10 @@ export class NodeDaemon implements NodeControl {
 
   #break(reason: string): void {
     this.#broken = reason;
-    this.#options.logger.error({ reason }, 'this node cannot take part in the cluster');
+    this.#options.logger.error(
+      { reason: ourCommands(reason) },
+      'this node cannot take part in the cluster',
+    );
   }
 
   async #renew(): Promise<string> {
@@ -442,7 +446,10 @@ export class NodeDaemon implements NodeControl {
 
   #checkFree(): void {
     if (this.#broken !== '' && this.#files.state === undefined)
-      throw new ApiError('FAILED_PRECONDITION', `${this.#broken}: run 'swarm leave --force' first`);
+      throw new ApiError(
+        'FAILED_PRECONDITION',
+        `${this.#broken}: run 'docker swarm leave --force' first`,
+      );
     if (this.#files.state === undefined) return;
     throw new ApiError(
       'ALREADY_IN_SWARM',

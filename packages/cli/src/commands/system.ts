@@ -1,3 +1,4 @@
+import { ourCommands } from '@swarm/api/client';
 import { type ApiClient, DaemonUnreachableError } from '../client/api-client.js';
 import type { Command } from '../command.js';
 import { type FeatureLevel, featureLevelLine } from '../output/feature-level.js';
@@ -60,7 +61,7 @@ const INFO: Command = {
     const info = await client.get<Info>('/info');
     if (printer === undefined) output.line(prettyInfo(shown(info)));
     else printer.print(output, info);
-    for (const warning of shown(info.Swarm.Warnings ?? [])) output.error(`WARNING: ${warning}`);
+    for (const warning of shown(info.Swarm.Warnings ?? [])) output.error(ourCommands(warning));
     return 0;
   },
 };
@@ -103,7 +104,7 @@ function prettyInfo(info: Info): string {
   lines.push(`Swarm: ${swarm.LocalNodeState}`);
   if (swarm.LocalNodeState !== 'inactive') {
     lines.push(` NodeID: ${swarm.NodeID}`);
-    if (swarm.Error !== '') lines.push(` Error: ${swarm.Error}`);
+    if (swarm.Error !== '') lines.push(` Error: ${ourCommands(swarm.Error)}`);
     lines.push(` Is Manager: ${swarm.ControlAvailable}`);
     const cluster = swarm.Cluster;
     if (swarm.ControlAvailable && cluster !== undefined) {

@@ -1,4 +1,5 @@
 import type { Node, VersionWindow } from '@swarm/api';
+import { ourCommands } from '@swarm/api/client';
 import { goTime } from './time.js';
 
 /** Formats a node for people, in Docker's order. */
@@ -15,7 +16,7 @@ export function prettyNode(node: Node): string {
     ` State:\t\t\t${capital(node.Status.State)}`,
   );
   if (node.Status.Message !== undefined && node.Status.Message !== '')
-    lines.push(` Message:\t\t${node.Status.Message}`);
+    lines.push(` Message:\t\t${ourCommands(node.Status.Message)}`);
   lines.push(
     ` Availability:         \t${capital(node.Spec.Availability)}`,
     ` Address:\t\t${node.Status.Addr}`,

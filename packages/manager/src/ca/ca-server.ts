@@ -105,7 +105,7 @@ export function createCaServer(context: CaServerContext): CaServer {
     if (found === undefined) {
       throw new ApiError(
         'NOT_IN_SWARM',
-        'This node is not part of a cluster: `swarm init` or join.',
+        'This node is not part of a cluster: `docker swarm init` or join.',
       );
     }
     return found;
@@ -237,7 +237,7 @@ function checkProgram(program: Program, role: NodeRole, cluster: Cluster): void 
 }
 
 const WHERE_TOKENS_ARE =
-  'Run `swarm join-token worker` (or `manager`) on a manager for the one that is valid now.';
+  'Run `docker swarm join-token worker` (or `manager`) on a manager for the one that is valid now.';
 
 /**
  * The role that a token gives.

@@ -314,7 +314,7 @@ class DispatcherRun {
         return;
       }
       session.end(
-        'this node is not in the cluster any more: run `swarm leave --force` on it, then join again',
+        'this node is not in the cluster any more: run `docker swarm leave --force` on it, then join again',
         true,
       );
       return;

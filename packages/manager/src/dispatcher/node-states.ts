@@ -66,7 +66,8 @@ export function observedReady(node: Node, agent: AgentView, holder: string | und
 
 /** Why a node has no place in the mesh, and what to do; undefined when it has one. */
 function placeProblem(address: IpAddress | undefined, holder: string | undefined) {
-  const again = 'run `swarm leave` on this node and join again with another --data-path-addr';
+  const again =
+    'run `docker swarm leave` on this node and join again with another --data-path-addr';
   if (address === undefined) {
     return `no place in the mesh: other nodes cannot reach its data path address; ${again}`;
   }

@@ -3,6 +3,7 @@ import {
   defaultSocket,
   labelNameProblem,
   labelValueProblem,
+  parseIpAddress,
   UsageError,
 } from '@swarm/api';
 
@@ -51,7 +52,7 @@ export function daemonOptions(
     logLevel: given.oneOf('log-level', ['debug', 'info', 'warn', 'error'], 'info'),
     logFormat: given.oneOf('log-format', ['pretty', 'json'], 'pretty'),
     nodeLabels: Object.fromEntries(given.list('label').map(labelOf)),
-    meshBind: given.list('mesh-bind'),
+    meshBind: given.list('mesh-bind').map(bindAddress),
   };
   given.checkAllTaken();
   return options;
@@ -68,6 +69,7 @@ class GivenFlags {
 
   text(name: string): string | undefined {
     const value = this.#take(name);
+    if (value === '') throw new UsageError(`flag needs an argument: --${name}`);
     if (value === undefined || typeof value === 'string') return value;
     throw new UsageError(`--${name} can be given only once`);
   }
@@ -112,6 +114,14 @@ function labelOf(item: string): readonly [string, string] {
   if (problem !== undefined)
     throw new UsageError(`invalid argument '${item}' for --label: ${problem}`);
   return [name, value];
+}
+
+function bindAddress(text: string): string {
+  if (parseIpAddress(text) === undefined)
+    throw new UsageError(
+      `invalid argument '${text}' for --mesh-bind: use an IP address of this host`,
+    );
+  return text;
 }
 
 function cgroupName(text = 'swarm'): string {

@@ -52,7 +52,7 @@ export class NodeFiles {
     const identity = await loadNodeIdentity(this.#certificates);
     if (identity === undefined)
       throw new Error(
-        `the node's certificate is missing in ${this.#certificates}: run 'swarm leave --force', then join again`,
+        `the node's certificate is missing in ${this.#certificates}: run 'docker swarm leave --force', then join again`,
       );
     this.#state = state;
     this.#identity = identity;

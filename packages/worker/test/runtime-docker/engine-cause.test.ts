@@ -21,7 +21,7 @@ const MESSAGES: readonly (readonly [message: string, cause: string])[] = [
     'error mounting "/a" to rootfs at "/b": not a directory',
   ],
   ['no such image: x', 'no such image: x'],
-  ['runc create failed: ', 'runc create failed: '],
+  ['runc create failed:', 'runc create failed:'],
 ];
 for (const [message, cause] of MESSAGES) {
   test(`the cause in: ${message.slice(0, 60)}`, (t) => t.is(causeOf(message), cause));

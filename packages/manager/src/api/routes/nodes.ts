@@ -126,7 +126,7 @@ function removeUnreadable(
   if (members.some((member) => member.nodeId === nodeId)) {
     throw new ApiError(
       'FAILED_PRECONDITION',
-      `node ${nodeId} is a member of the raft cluster: run "swarm leave --force" on it first`,
+      `node ${nodeId} is a member of the raft cluster: run "docker swarm leave --force" on it first`,
     );
   }
   refuseNode(transaction, { ID: nodeId }, nowMs);
