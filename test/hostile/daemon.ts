@@ -68,6 +68,7 @@ export class Daemon extends LoopbackHost {
       process.execPath,
       ...DAEMON_NODE_FLAGS,
       `--inspect-port=${this.inspectorAddress}`,
+      '--',
       SWARM_BIN,
       'daemon',
       ...['--data-root', this.dataRoot, '--socket', socket],

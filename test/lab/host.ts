@@ -282,7 +282,7 @@ export class Host {
 
   #translate(command: readonly string[]): string[] {
     return command[0] === 'swarm'
-      ? [process.execPath, this.#program, ...command.slice(1)]
+      ? [process.execPath, '--', this.#program, ...command.slice(1)]
       : [...command];
   }
 }

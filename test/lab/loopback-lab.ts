@@ -25,7 +25,7 @@ export class LoopbackHost extends Host {
 
   override enter(command: readonly string[]): string[] {
     return command[0] === 'swarm'
-      ? [process.execPath, SWARM_BIN, ...command.slice(1)]
+      ? [process.execPath, '--', SWARM_BIN, ...command.slice(1)]
       : [...command];
   }
 
@@ -44,7 +44,7 @@ export class LoopbackHost extends Host {
       this.state.socket,
     ];
     args.push('--runtime', 'process', '--mesh', 'userspace', '--mesh-bind', this.address);
-    const child = spawn(process.execPath, [SWARM_BIN, ...args], {
+    const child = spawn(process.execPath, ['--', SWARM_BIN, ...args], {
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
     });

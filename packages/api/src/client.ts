@@ -9,6 +9,7 @@ export * from './values/address.js';
 export * from './values/default-paths.js';
 export { ourCommands } from './values/our-commands.js';
 export * from './values/place.js';
+export * from './values/system-error.js';
 export * from './values/text.js';
 export { UsageError } from './usage-error.js';
 export * from './program.js';

@@ -48,6 +48,7 @@ export * from './values/default-paths.js';
 export * from './values/engine-labels.js';
 export * from './values/our-commands.js';
 export * from './values/place.js';
+export * from './values/system-error.js';
 export * from './values/runtime-capabilities.js';
 export * from './values/text.js';
 export * from './shapes/cluster.js';

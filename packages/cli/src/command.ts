@@ -1,4 +1,5 @@
 import type { ApiClient } from './client/api-client.js';
+import type { SignalSource } from './interrupt.js';
 import type { LocalNode } from './local-node.js';
 import type { Output } from './output/output.js';
 
@@ -45,6 +46,8 @@ export interface CommandContext {
   readonly output: Output;
   readonly env: NodeJS.ProcessEnv;
   readonly uid: number;
+  /** Where Ctrl-C arrives. */
+  readonly signals: SignalSource;
 }
 
 /** A command line without `swarm`, as people type it, and what it does. */

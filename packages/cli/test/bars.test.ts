@@ -31,8 +31,9 @@ function service(states: readonly TaskState[], rest: object = {}): ProgressState
     kind: 'service',
     running: states.filter((state) => state === 'running').length,
     wanted: states.length,
-    ended: [],
     waiting: undefined,
+    failures: [],
+    isOver: false,
     tasks: states.map((state, at) => ({ place: String(at + 1), state, error: '' })),
     verify: undefined,
     ...rest,
@@ -119,8 +120,32 @@ test('no line is as wide as the window, whatever it contains', (t) => {
     }));
     view.show(service(['failed', 'failed'], { tasks, waiting: 'x'.repeat(300) }));
     view.show(service(['new', 'new'], { tasks, waiting: 'y'.repeat(300) }));
-    t.is(screen.lines.length, 5, `${columns}`);
+    // A long reason takes up to three lines.
+    t.true(screen.lines.length <= 7, `${columns}`);
     for (const line of screen.lines) t.true(line.length < columns);
+  }
+});
+
+test('the cause of a failure is drawn in place, in full, and never scrolls', (t) => {
+  const { screen, view } = screenOf(60);
+  const cause =
+    'the task exited with code 3: Error: cannot open /etc/app/config.json: no such file';
+  const tasks = [{ place: '1', state: 'ready', error: cause }];
+  for (const seconds of [5, 10, 20]) {
+    view.show(
+      service(['ready'], {
+        ...{ tasks, failures: [`${cause} (task 1 on h1)`] },
+        waiting: `waiting ${seconds}s before restart`,
+      }),
+    );
+    t.deepEqual(screen.lines, [
+      'overall progress: 0 out of 1 tasks',
+      '1/1: ready [=============>      ] the task exited with code',
+      'failed: the task exited with code 3: Error: cannot open',
+      '/etc/app/config.json: no such file (task 1 on h1)',
+      `waiting: waiting ${seconds}s before restart`,
+      '',
+    ]);
   }
 });
 
@@ -156,7 +181,15 @@ test("control characters in tasks' messages are shown, not obeyed", (t) => {
 test('a job counts what is complete', (t) => {
   const { screen, view } = screenOf(60);
   view.show({
-    ...{ kind: 'job', completed: 1, total: 2, active: 1, concurrent: 1, waiting: undefined },
+    ...{
+      kind: 'job',
+      completed: 1,
+      total: 2,
+      active: 1,
+      concurrent: 1,
+      waiting: undefined,
+      failures: [],
+    },
     tasks: [
       { place: '1', state: 'complete', error: '' },
       { place: '2', state: 'running', error: '' },

@@ -77,6 +77,46 @@ test('node ls marks this node and says who leads', async (t) => {
   t.is((await command(t, answers, 'node', 'ls', '-q')).out, `${NODE.ID}\n${WORKER.ID}\n`);
 });
 
+test('node ls has a column for why nodes are not ready, if one says why', async (t) => {
+  const Message = 'heartbeat failure for node in "unknown" state';
+  const down = { ...WORKER, Status: { ...WORKER.Status, State: 'down', Message } };
+  const ready = { ...NODE, Status: { ...NODE.Status, Message: 'old news' } };
+  const answers = { 'GET /nodes': [down, ready], 'GET /info': INFO };
+  const done = await command(t, answers, 'node', 'ls');
+  const [heading, first, second] = done.out.split('\n');
+  t.regex(heading!, /ENGINE VERSION {3}MESSAGE$/);
+  t.notRegex(first!, /old news/);
+  t.true(second!.endsWith(`   ${Message}`));
+  const format = await command(t, answers, 'node', 'ls', '--format', '{{.Status}}|{{.Message}}');
+  t.is(format.out, `Ready|\nDown|${Message}\n`);
+});
+
+test('info and version name the same version, and info the engine beside it', async (t) => {
+  const worker = { ...INFO, Swarm: { ...INFO.Swarm, ControlAvailable: false, Version: '0.1.0' } };
+  const answers = {
+    'GET /version': { Version: '0.1.0', ApiVersion: '1.50', MinAPIVersion: '1.24' },
+    'GET /info': { ...worker, ServerVersion: '20.10.24' },
+  };
+  const info = await command(t, answers, 'info');
+  t.true(info.out.startsWith('Server Version: 0.1.0\nDocker Engine: 20.10.24\nSwarm: '), info.err);
+  const version = await command(t, answers, 'version');
+  t.regex(version.out, /Server:\n Version: {5}0\.1\.0\n/);
+  const alone = { ...answers, 'GET /info': { ...worker, ServerVersion: '0.1.0' } };
+  t.true((await command(t, alone, 'info')).out.startsWith('Server Version: 0.1.0\nSwarm: '));
+});
+
+test('join-token where there is no manager says what the daemon says', async (t) => {
+  const message =
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect';
+  const outside = { ...INFO, Swarm: { ...INFO.Swarm, NodeID: '', LocalNodeState: 'inactive' } };
+  const answers = { 'GET /swarm': { status: 503, message }, 'GET /info': outside };
+  const done = await command(t, answers, 'join-token', 'worker');
+  t.is(done.code, 1);
+  t.is(done.err, `Error response from daemon: ${message.replaceAll('docker swarm', 'swarm')}\n`);
+  const wrong = await command(t, answers, 'join-token', 'boss');
+  t.is(wrong.err, "no join token for 'boss': use worker or manager\n");
+});
+
 test('node ls counts nodes that the cluster does not know, below its table', async (t) => {
   const Strangers = [{ NodeID: 'x', Addr: '198.18.0.51' }];
   const info = (list: object[]) => ({ ...INFO, Swarm: { ...INFO.Swarm, Strangers: list } });

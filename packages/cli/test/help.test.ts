@@ -99,7 +99,7 @@ const SAME = [
     ['service', 'help'],
     ['service', '-h'],
   ],
-  [[], ['--help'], ['-h'], ['help'], ['--host', 'unix:///nowhere', 'help']],
+  [['--help'], ['-h'], ['help'], ['--host', 'unix:///nowhere', 'help']],
   [
     ['init', '--help'],
     ['help', 'init'],
@@ -115,15 +115,35 @@ for (const lines of SAME) {
   });
 }
 
-test('a management command alone lists its commands and fails', async (t) => {
-  const { code, out } = await swarm('service');
-  t.is(code, 1);
-  t.regex(out, /^Usage: swarm service COMMAND/);
+test('a line without a command says how to go on, as an error, whether words are missing or one', async (t) => {
+  for (const words of [[], ['service'], ['swarm'], ['--host', 'unix:///nowhere']]) {
+    const { code, out, err } = await swarm(...words);
+    const help = await swarm(...words.filter((word) => word === 'service'), '--help');
+    t.deepEqual({ code, out, err }, { code: 1, out: '', err: help.out }, words.join(' '));
+  }
 });
 
 test('--version and -v say the version', async (t) => {
   t.deepEqual(await swarm('--version'), { code: 0, out: 'swarm version 0.1.0\n', err: '' });
   t.deepEqual(await swarm('-v'), await swarm('--version'));
+});
+
+test('a flag before the command needs its value, and takes it in every way', async (t) => {
+  for (const flag of ['--host', '-H'])
+    t.deepEqual(await swarm(flag), {
+      ...{ code: 1, out: '', err: `flag needs an argument: ${flag}\nSee 'swarm --help'.\n` },
+    });
+  const none = 'no swarm daemon responds at unix:///nowhere: start one';
+  for (const words of [
+    ['--host', 'unix:///nowhere'],
+    ['--host=unix:///nowhere'],
+    ['-H', 'unix:///nowhere'],
+    ['-H=unix:///nowhere'],
+    ['-Hunix:///nowhere'],
+    ['--tlsverify=false', '-Hunix:///nowhere'],
+  ])
+    t.true((await swarm(...words, 'node', 'ls')).err.startsWith(none), words.join(' '));
+  t.regex((await swarm('--tlsverify=true', 'node', 'ls')).err, /--tlsverify is for daemons at tcp/);
 });
 
 const MISSPELT: readonly (readonly [readonly string[], string])[] = [

@@ -1,12 +1,13 @@
 import * as node from '@swarm/node';
 import { daemonOptions, testNode } from '@swarm/node/testing';
+import { join } from 'node:path';
 import test from 'ava';
 import { DAEMON } from '../src/commands/daemon.js';
 import type { LocalNode } from '../src/local-node.js';
 import { main } from '../src/main.js';
+import { folderOf } from './support/folder.js';
 import { noNode } from './support/no-node.js';
 import { recorder } from './support/recorder.js';
-import { folderOf } from './support/folder.js';
 
 /** The launcher is no TypeScript: here the compiler sees that what it passes in fits. */
 const OURS: LocalNode = node;
@@ -30,10 +31,40 @@ test('the node knows every flag of the daemon, and its defaults are those in the
   const unsaid = daemonOptions({}, ENV, 7);
   for (const [name, { type, default: shown }] of Object.entries(DAEMON.flags)) {
     if (shown !== undefined) t.deepEqual(daemonOptions({ [name]: shown }, ENV, 7), unsaid, name);
+    else if (name === 'mesh-bind')
+      t.notThrows(() => daemonOptions({ [name]: ['127.0.0.1', '::1'] }, ENV, 7), name);
     else if (type === 'list') t.notThrows(() => daemonOptions({ [name]: ['a=1'] }, ENV, 7), name);
     else t.notDeepEqual(daemonOptions({ [name]: '/x' }, ENV, 7), unsaid, name);
   }
   t.throws(() => daemonOptions({ 'no-such': 'x' }, ENV, 7), { message: /unknown flag: --no-such/ });
+});
+
+test('flags of the daemon that cannot work are refused before it starts', (t) => {
+  for (const [flags, message] of [
+    [{ 'mesh-bind': ['eth0'] }, /'eth0' for --mesh-bind: use an IP address of this host/],
+    [{ socket: '' }, /flag needs an argument: --socket/],
+    [{ 'data-root': '' }, /flag needs an argument: --data-root/],
+  ] as const)
+    t.throws(() => daemonOptions(flags, ENV, 7), { message });
+});
+
+test('a command line that is wrong starts no daemon', async (t) => {
+  const lines = [
+    ['init', '--data-path-port', 'x'],
+    ['init', '--cert-expiry', 'x'],
+    ['init', '--availability', 'x'],
+    ['join', '--availability', 'x', '--token', 'x', '192.0.2.1'],
+    ['join', '192.0.2.1'],
+    ['restore', '/none'],
+    ['restore', '/etc'],
+  ];
+  const socket = join(folderOf(t), 'daemon.sock');
+  for (const line of lines) {
+    const output = recorder();
+    const code = await main(['--host', `unix://${socket}`, ...line], { output, node: noNode });
+    t.is(code, 1, line.join(' '));
+    t.notRegex(output.err, /asked for the node/, line.join(' '));
+  }
 });
 
 test('commands that ask a daemon never load the node', async (t) => {

@@ -5,6 +5,7 @@ import { filterMap } from '../src/output/filters.js';
 import { type List, parseListFormat, parseObjectFormat } from '../src/output/format.js';
 import { alignTabs } from '../src/output/tab-stops.js';
 import { table } from '../src/output/table.js';
+import { wrapLines } from '../src/output/wrap.js';
 import { STRING, struct } from '../src/template/types.js';
 import { goDuration, goTime, humanBytes, humanDuration } from '../src/output/time.js';
 import { recorder } from './support/recorder.js';
@@ -25,6 +26,36 @@ test('columns are as wide as their widest cell, at least ten, and lines end with
     ].join('\n'),
   );
   t.is(table(['ID', 'NAME'], []), 'ID        NAME');
+});
+
+const REASON =
+  'bind source path does not exist: /a/very/long/path/that/has/no/blank, see the mounts';
+
+test('where a table is wider than the window, one column is broken into lines', (t) => {
+  const rows = [
+    ['web.1', 'Rejected', `"${REASON}"`, ''],
+    ['web.2', 'Running', '', ''],
+  ];
+  const heading = ['NAME', 'STATE', 'ERROR', 'PORTS'];
+  t.deepEqual(table(heading, rows, { column: 2, columns: 60 }).split('\n'), [
+    'NAME      STATE      ERROR                             PORTS',
+    'web.1     Rejected   "bind source path does not',
+    '                     exist:',
+    '                     /a/very/long/path/that/has/no/b',
+    '                     lank, see the mounts"',
+    'web.2     Running',
+  ]);
+  // Wide enough, or too narrow for lines that say anything.
+  for (const columns of [200, 40])
+    t.is(table(heading, rows, { column: 2, columns }), table(heading, rows));
+});
+
+test('lines break at blanks, or where a word is too long, and say that there is more', (t) => {
+  t.deepEqual(wrapLines('', 10, 3), []);
+  t.deepEqual(wrapLines('one two three', 7, 3), ['one two', 'three']);
+  t.deepEqual(wrapLines('one two three four', 7, 2), ['one two', 'three…']);
+  t.deepEqual(wrapLines('abcdefghij', 4, 3), ['abcd', 'efgh', 'ij']);
+  t.deepEqual(wrapLines('😀😀😀 b', 3, 3), ['😀😀😀', 'b']);
 });
 
 test('durations read as Docker says them', (t) => {

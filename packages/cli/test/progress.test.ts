@@ -1,8 +1,12 @@
+import { EventEmitter } from 'node:events';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
 import type { Node, Service, Task, TaskState, UpdateState } from '@swarm/api';
 import test from 'ava';
-import type { ApiClient } from '../src/client/api-client.js';
+import { ApiClient } from '../src/client/api-client.js';
 import { measure, measureJob } from '../src/progress/measure.js';
 import { waitForService } from '../src/progress/wait.js';
+import { folderOf } from './support/folder.js';
 import { recorder } from './support/recorder.js';
 
 const NODES = [
@@ -63,6 +67,107 @@ test('progress shows what the least advanced task waits for, or the service', (t
   t.is(measure(replicated(1), [task(1, 'running')], NODES).waiting, undefined);
 });
 
+test('progress shows why a task that runs gets no traffic, after what others wait for', (t) => {
+  const Message = 'running, but not listening on port 80/tcp yet: it gets no traffic';
+  const deaf = task(1, 'running', { Status: { State: 'running', Ready: false, Message } });
+  t.like(measure(replicated(1), [deaf], NODES), { running: 1, waiting: Message });
+  const pending = task(2, 'pending', { Status: { State: 'pending', Err: 'no suitable node' } });
+  t.is(measure(replicated(2), [deaf, pending], NODES).waiting, 'no suitable node');
+});
+
+const failed = (slot: number, CreatedAt: string, Err: string | undefined, rest: object = {}) =>
+  task(slot, 'failed', {
+    ...{ CreatedAt, DesiredState: 'shutdown' },
+    Status: { State: 'failed', ...(Err === undefined ? {} : { Err }) },
+    ...rest,
+  });
+const waitingTask = (slot: number, seconds: number, failures: number) =>
+  task(slot, 'ready', {
+    CreatedAt: '9',
+    Status: {
+      State: 'ready',
+      Err: `waiting ${seconds}s before restart (${failures} failures in a row)`,
+    },
+  });
+
+test('the cause of a failure comes before the wait for the restart', (t) => {
+  const nodes = [{ ID: 'n1', Status: { State: 'ready' }, Description: { Hostname: 'h1' } }];
+  const tasks = [
+    failed(1, '1', 'the task exited with code 2'),
+    failed(1, '2', 'the task exited with code 3: no such file: /etc/x'),
+    waitingTask(1, 5, 2),
+  ];
+  const {
+    failures,
+    waiting,
+    tasks: places,
+    isOver,
+  } = measure(replicated(1), tasks, nodes as never);
+  t.deepEqual(failures, ['the task exited with code 3: no such file: /etc/x (task 1 on h1)']);
+  t.is(waiting, 'waiting 5s before restart (2 failures in a row)');
+  t.deepEqual(places, [
+    { place: '1', state: 'ready', error: 'the task exited with code 3: no such file: /etc/x' },
+  ]);
+  t.false(isOver);
+});
+
+test('one cause of many tasks is said once, and a few causes at most', (t) => {
+  const many = [1, 2, 3, 4, 5, 6].flatMap((slot) => [
+    failed(slot, `${slot}`, slot > 3 ? 'out of memory' : `exit ${slot}`),
+    waitingTask(slot, 5, 1),
+  ]);
+  t.deepEqual(measure(replicated(6), many, []).failures, [
+    'out of memory (task 6 on n1, and 2 more)',
+    'exit 3 (task 3 on n1)',
+    'exit 2 (task 2 on n1)',
+  ]);
+  const code = failed(1, '1', undefined, {
+    Status: { State: 'failed', ContainerStatus: { ExitCode: 7 } },
+  });
+  t.deepEqual(measure(replicated(1), [code], []).failures, ['exited with code 7 (task 1 on n1)']);
+});
+
+test('a place that runs again has no failure to show', (t) => {
+  const tasks = [failed(1, '1', 'exit 3'), task(1, 'running', { CreatedAt: '2' })];
+  t.like(measure(replicated(1), tasks, NODES), { running: 1, failures: [], isOver: false });
+});
+
+/** A service of this restart policy. */
+const restarting = (Condition: string, mode: Service['Spec']['Mode'], rest: object = {}) => {
+  const RestartPolicy = { Condition, ...rest };
+  return { ...service(mode), Spec: { Mode: mode, TaskTemplate: { RestartPolicy } } } as Service;
+};
+const ONE = { Replicated: { Replicas: 1 } };
+
+test('a task that ended well and is not restarted is as it should be', (t) => {
+  for (const condition of ['none', 'on-failure'])
+    t.like(measure(restarting(condition, ONE), [task(1, 'complete')], NODES), {
+      ...{ running: 1, wanted: 1 },
+    });
+  t.is(measure(restarting('any', ONE), [task(1, 'complete')], NODES).running, 0);
+  t.like(measure(restarting('none', { Global: {} }), [task(0, 'complete')], NODES), {
+    ...{ running: 1, wanted: 1 },
+  });
+});
+
+test('it is over when what is missing ended, and the policy may not allow more', (t) => {
+  const isOver = (tasks: readonly Task[], condition = 'none', rest = {}, Replicas = 1) =>
+    measure(restarting(condition, { Replicated: { Replicas } }, rest), tasks, NODES).isOver;
+  t.true(isOver([task(1, 'failed')]));
+  t.true(isOver([task(1, 'failed')], 'on-failure', { MaxAttempts: 2 }));
+  // It waits for a restart, may be restarted, or its other half is still to come.
+  t.false(isOver([task(1, 'failed'), waitingTask(1, 5, 1)]));
+  t.false(isOver([task(1, 'failed')], 'any'));
+  t.false(isOver([task(1, 'failed')], 'none', {}, 2));
+  // It was rejected in its back-off, after which it is restarted.
+  t.false(isOver([task(1, 'rejected', { DesiredState: 'ready' })], 'any', { MaxAttempts: 3 }));
+});
+
+test('a task that failed and was not replaced is not wanted there by a global service', (t) => {
+  const tasks = [task(0, 'running'), failed(0, '1', 'exit 1', { NodeID: 'n2' })];
+  t.like(measure(service({ Global: {} }), tasks, NODES), { running: 1, wanted: 1 });
+});
+
 test('a job counts the places that are done in its present run', (t) => {
   const job = service(
     { ReplicatedJob: { MaxConcurrent: 2, TotalCompletions: 4 } },
@@ -97,9 +202,18 @@ async function wait(moments: readonly Moment[], options: object = {}) {
     if (path === '/tasks') return moment().tasks;
     return path === '/nodes' ? NODES : moment().service;
   };
-  const code = await waitForService({ get } as unknown as ApiClient, 's', output, {
+  let isClosed = false;
+  const close = () => {
+    isClosed = true;
+  };
+  const client = {
+    get: (path: string) => (isClosed ? Promise.reject(new Error('interrupted')) : get(path)),
+    close,
+  };
+  const code = await waitForService(client as unknown as ApiClient, 's', output, {
     quiet: false,
     now: () => now,
+    signals: new EventEmitter(),
     async sleep(ms) {
       now += ms;
       at += 1;
@@ -160,6 +274,14 @@ for (const [state, message] of [
   });
 }
 
+test('an update that pauses names the failure, not only its task', async (t) => {
+  const tasks = [failed(1, '1', 'exit 3'), task(2, 'running')];
+  const paused = { ...updated('paused'), Spec: replicated(2).Spec };
+  const { code, output } = await wait([{ service: paused, tasks }]);
+  t.is(code, 1);
+  t.is(output.err, `service update paused: why\nfailed: exit 3 (task 1 on n1)\n${ADVICE}`);
+});
+
 test('a pause says what tasks are made of, and a rollback where it went', async (t) => {
   const Revisions = { Current: 3, Completed: 1, Last: 3 };
   const paused = { ...updated('paused'), Revisions };
@@ -183,39 +305,21 @@ test('whoever only scales waits for the number, and hears of the pause', async (
   t.is((await wait(back, { asked: 'change' })).code, 0, 'it asked for no update');
 });
 
-const ends = (state: TaskState, Condition: string, rest: object = {}) =>
-  task(1, state, {
-    DesiredState: 'shutdown',
-    CreatedAt: '2026-01-01T00:00:00Z',
-    Spec: { RestartPolicy: { Condition } },
-    ...rest,
-  });
-
-for (const Condition of ['none', 'on-failure']) {
-  test(`a task that ended well and is not restarted (${Condition}) has done its work`, async (t) => {
-    const moments = [{ service: replicated(1), tasks: [ends('complete', Condition)] }];
-    const { code, output } = await wait(moments);
-    t.is(code, 0);
-    t.true(output.out.startsWith('overall progress: 1 out of 1 tasks\n'));
-    const global = [{ service: service({ Global: {} }), tasks: [ends('complete', Condition)] }];
-    t.true((await wait(global)).output.out.includes('1 out of 1 tasks'));
-  });
-}
-
-test('tasks that ended badly and are not restarted are a failure, with the reason', async (t) => {
-  const failed = ends('failed', 'none', { Status: { State: 'failed', Err: 'exit 3' } });
+test('tasks that ended badly and are not restarted are a failure once the others run', async (t) => {
+  const policy = restarting('none', { Replicated: { Replicas: 2 } });
+  const ended = failed(1, '1', 'exit 3');
   const { code, output } = await wait([
-    { service: replicated(2), tasks: [failed, task(2, 'starting')] },
-    { service: replicated(2), tasks: [failed, task(2, 'running')] },
+    ...Array.from({ length: 50 }, () => ({ service: policy, tasks: [ended, task(2, 'starting')] })),
+    { service: policy, tasks: [ended, task(2, 'running')] },
   ]);
   t.is(code, 1);
-  t.is(output.err, '1 of 2 tasks ended and are not restarted: exit 3\n');
+  t.is(output.err, 'service failed: exit 3 (task 1 on n1)\n');
 });
 
 test('a task that is restarted after a while is waited for', async (t) => {
-  const failed = { service: replicated(1), tasks: [ends('failed', 'any')] };
-  const again = { service: replicated(1), tasks: [ends('failed', 'any'), task(1, 'ready')] };
-  const moments = [failed, ...Array.from({ length: 100 }, () => again)];
+  const ended = { service: replicated(1), tasks: [failed(1, '1', 'exit 3')] };
+  const again = { service: replicated(1), tasks: [failed(1, '1', 'exit 3'), task(1, 'ready')] };
+  const moments = [ended, ...Array.from({ length: 100 }, () => again)];
   const { code } = await wait([...moments, { service: replicated(1), tasks: running }]);
   t.is(code, 0);
 });
@@ -229,6 +333,92 @@ test('a requested rollback is not a failure', async (t) => {
 
 test('quiet says nothing but failures', async (t) => {
   t.is((await wait([{ service: replicated(1), tasks: running }], { quiet: true })).output.out, '');
+});
+
+test('a service whose tasks ended for good is not waited for', async (t) => {
+  const policy = restarting('none', ONE);
+  t.is((await wait([{ service: policy, tasks: [task(1, 'complete')] }])).code, 0);
+  const tasks = [failed(1, '1', 'exit 3')];
+  const { code, output, tookMs } = await wait([{ service: policy, tasks }]);
+  t.is(code, 1);
+  t.true(tookMs > 3000);
+  t.is(output.err, 'service failed: exit 3 (task 1 on n1)\n');
+});
+
+test('a program that exits at once has a line for each restart, and its cause once', async (t) => {
+  const moments = [1, 2, 3].flatMap((failures) => {
+    const before = Array.from({ length: failures }, (_, at) => failed(1, `${at}`, 'exit 3'));
+    // The wait counts down; each number is seen several times.
+    return [5, 4.2, 3].flatMap((seconds) => {
+      const tasks = [...before, waitingTask(1, seconds, failures)];
+      return [
+        { service: replicated(1), tasks },
+        { service: replicated(1), tasks },
+      ];
+    });
+  });
+  const { output } = await wait([...moments, { service: replicated(1), tasks: running }]);
+  t.is(
+    output.out,
+    [
+      'overall progress: 0 out of 1 tasks',
+      'failed: exit 3 (task 1 on n1)',
+      'waiting: waiting 5s before restart (1 failures in a row)',
+      'waiting: waiting 5s before restart (2 failures in a row)',
+      'waiting: waiting 5s before restart (3 failures in a row)',
+      'overall progress: 1 out of 1 tasks',
+      'verify: Waiting 5 seconds to verify that tasks are stable...',
+      'verify: Service s converged',
+      '',
+    ].join('\n'),
+  );
+});
+
+for (const [signal, expected] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  test(`${signal} ends the waiting, and says that the cluster goes on`, async (t) => {
+    const signals = new EventEmitter();
+    let looks = 0;
+    const { code, output } = await wait(
+      [{ service: { ...replicated(1), Spec: { ...replicated(1).Spec, Name: 'web' } }, tasks: [] }],
+      {
+        signals,
+        async sleep() {
+          looks += 1;
+          if (looks === 3) signals.emit(signal, signal);
+          // As a timer does, so that others have their turn.
+          await new Promise((resolve) => setImmediate(resolve));
+        },
+      },
+    );
+    t.is(code, expected);
+    t.is(
+      output.err,
+      "Interrupted: the cluster goes on without this command. 'swarm service ps web' shows how far it is.\n",
+    );
+    t.is(signals.listenerCount(signal), 0);
+    const seen = looks;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    t.true(looks <= seen + 1, 'it goes on looking');
+  });
+}
+
+test('a daemon that does not answer cannot hold up who waits no longer', async (t) => {
+  const signals = new EventEmitter();
+  const folder = folderOf(t);
+  const server = createServer(() => signals.emit('SIGINT', 'SIGINT'));
+  const socketPath = join(folder, 'daemon.sock');
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  t.teardown(() => server.close());
+  const client = new ApiClient({ socketPath });
+  const output = recorder();
+  t.is(await waitForService(client, 's', output, { quiet: true, signals }), 130);
+  await new Promise<void>((resolve, reject) =>
+    server.close((error) => (error ? reject(error) : resolve())),
+  );
+  t.regex(output.err, /service ps s' shows/);
 });
 
 const JOB = service({ ReplicatedJob: { MaxConcurrent: 1, TotalCompletions: 2 } });
@@ -249,7 +439,7 @@ test('a job whose tasks are not started again has failed', async (t) => {
   const failed = [task(1, 'failed', { Status: { State: 'failed', Err: 'exit 3' } })];
   const { code, output } = await wait([{ service: JOB, tasks: failed }]);
   t.is(code, 1);
-  t.is(output.err, 'job failed: exit 3\n');
+  t.is(output.err, 'job failed: exit 3 (task 1 on n1)\n');
 });
 
 test('a job that starts a failed task again goes on', async (t) => {

@@ -1,6 +1,7 @@
 import test from 'ava';
-import { command, sent } from './support/fake-daemon.js';
+import { command, commandOn, sent } from './support/fake-daemon.js';
 import { frame } from './support/frames.js';
+import { recorder } from './support/recorder.js';
 
 const WEB = {
   ID: 'svc1aaaaaaaaaaaaaaaaaaaaa',
@@ -171,7 +172,7 @@ test('service ls lists names in order, with replicas, image and published ports'
   t.is(quiet.out, 'svc1aaaaaaaa\n');
 });
 
-test('service ps shows history under its slot, names resolved, errors cut', async (t) => {
+test('service ps shows history under its slot, names resolved, errors whole', async (t) => {
   const failed = {
     ...TASK,
     ID: 'task0aaaaaaaaaaaaaaaaaaaa',
@@ -189,7 +190,7 @@ test('service ps shows history under its slot, names resolved, errors cut', asyn
   const done = await command(t, answers, 'service', 'ps', '--format', format, 'web');
   t.is(
     done.out,
-    `task1aaaaaaa web.1 h1 Running \ntask0aaaaaaa  \\_ web.1 h1 Shutdown "${'e'.repeat(29)}…"\n`,
+    `task1aaaaaaa web.1 h1 Running \ntask0aaaaaaa  \\_ web.1 h1 Shutdown "${'e'.repeat(40)}"\n`,
   );
   const raw = await command(
     t,
@@ -205,6 +206,59 @@ test('service ps shows history under its slot, names resolved, errors cut', asyn
   t.true(raw.out.startsWith(`${WEB.ID}.1.${TASK.ID} n1\n`));
   const quiet = await command(t, answers, 'service', 'ps', '-q', 'web');
   t.is(quiet.out, `${TASK.ID}\n${failed.ID}\n`);
+});
+
+test('service ps says why a task gets no traffic, or waits', async (t) => {
+  const at = '2026-01-01T00:00:00Z';
+  const states = [
+    { State: 'running', Ready: false, Message: 'running, but not listening on port 80/tcp yet' },
+    { State: 'pending', Err: 'no suitable node' },
+    { State: 'running', Ready: true, Message: 'running' },
+  ];
+  const tasks = states.map((status, index) => ({
+    ...{ ...TASK, ID: `t${index}`, Slot: index + 1, Status: { Timestamp: at, ...status } },
+  }));
+  const answers = { ...BY_NAME, 'GET /tasks': tasks, 'GET /nodes': [NODE], 'GET /services': [WEB] };
+  const { out } = await command(t, answers, 'service', 'ps', '--format', '{{.Error}}', 'web');
+  t.is(out, '"running, but not listening on port 80/tcp yet"\n"no suitable node"\n\n');
+});
+
+test('service ps lists services by name, whatever their ids are', async (t) => {
+  const of = (ServiceName: string, ServiceID: string) => ({ ...TASK, ServiceName, ServiceID });
+  const tasks = [of('web10', 'a'), of('web2', 'b'), of('api', 'c')];
+  const services = tasks.map(({ ServiceID: ID, ServiceName: Name }) => ({ ID, Spec: { Name } }));
+  const answers = {
+    ...{ ...BY_NAME, 'GET /tasks': tasks, 'GET /nodes': [NODE], 'GET /services': services },
+  };
+  const { out } = await command(t, answers, 'service', 'ps', '--format', '{{.Name}}', 'web');
+  t.is(out, 'api.1\nweb2.1\nweb10.1\n');
+});
+
+test('service ps breaks reasons into lines on a terminal, and nowhere else', async (t) => {
+  const Err = `bind source path does not exist: /nope; ${'more words '.repeat(12)}`.trim();
+  const tasks = [{ ...TASK, Status: { State: 'rejected', Timestamp: TASK.CreatedAt, Err } }];
+  const answers = { ...BY_NAME, 'GET /tasks': tasks, 'GET /nodes': [NODE], 'GET /services': [WEB] };
+  const pipe = await command(t, answers, 'service', 'ps', 'web');
+  t.true(pipe.out.includes(`"${Err}"`));
+  const on = async (columns: number, ...flags: string[]) =>
+    (
+      await commandOn(
+        t,
+        recorder({ isTTY: true, columns }),
+        answers,
+        'service',
+        'ps',
+        ...flags,
+        'web',
+      )
+    ).out;
+  const lines = (await on(150)).trimEnd().split('\n');
+  t.true(lines.length > 2 && lines.every((line) => line.length <= 150), lines.join('\n'));
+  t.regex(lines[1]!, /"bind source path does not/);
+  const joined = lines.slice(1).map((line) => line.slice(lines[0]!.indexOf('ERROR')).trim());
+  t.is(joined.join(' '), `"${Err}"`);
+  t.true((await on(150, '--no-trunc')).includes(`"${Err}"`));
+  t.true((await on(60)).includes(`"${Err}"`));
 });
 
 test('service inspect prints what it finds and fails for what it does not', async (t) => {

@@ -172,7 +172,28 @@ test('variables of a file come before those of the command line', (t) => {
   writeFileSync(file, '# comment\n\nA=1\n  B=2 \nOURS\n');
   const spec = create('--env', 'A=3', '--env-file', file);
   t.deepEqual(spec.TaskTemplate.ContainerSpec?.Env, ['A=1', 'B=2 ', 'OURS=mine', 'A=3']);
-  t.throws(() => create('--env-file', join(folder, 'none')), { message: /--env-file: ENOENT/ });
+});
+
+test('a file of variables that cannot be read says which, and in which line', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'swarm-env-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'env');
+  const refused = (content: string | Uint8Array, message: string) => {
+    writeFileSync(file, content);
+    t.throws(() => create('--env-file', file), {
+      ...{ instanceOf: UsageError, message: `--env-file ${file}${message}` },
+    });
+  };
+  refused('A=1\n=2\n', ", line 2: no name before '='");
+  refused('A=1\n\nB C=2\n', ", line 3: blanks in the name 'B C': use NAME=VALUE");
+  refused(Buffer.from([0xff, 0xfe]), ': is not text in UTF-8');
+  refused(Buffer.alloc(1024 * 1024 + 1, 'a'), ': is larger than 1024 KiB');
+  t.throws(() => create('--env-file', join(folder, 'none')), { message: /none: no such file/ });
+  t.throws(() => create('--env-file', folder), { message: /: is a folder, not a file$/ });
+  // It never ends.
+  t.throws(() => create('--env-file', '/dev/zero'), { message: /larger than 1024 KiB/ });
+  writeFileSync(file, '\ufeffA=1\r\nB=x y\n');
+  t.deepEqual(create('--env-file', file).TaskTemplate.ContainerSpec?.Env, ['A=1', 'B=x y']);
 });
 
 const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [
@@ -272,7 +293,7 @@ const UPDATE: readonly (readonly [readonly string[], object])[] = [
   [list('dns-option', 'drop', 'new'), container({ DNSConfig: { Options: ['keep', 'new'] } })],
   [list('dns-search', 'drop', 'new'), container({ DNSConfig: { Search: ['keep', 'new'] } })],
   [list('env', 'DROP', 'NEW=2'), container({ Env: ['KEEP=1', 'NEW=2'] })],
-  [['--env-add', 'KEEP=2'], container({ Env: ['DROP=1', 'KEEP=2'] })],
+  [['--env-add', 'KEEP=2'], container({ Env: ['KEEP=2', 'DROP=1'] })],
   [list('group', 'drop', 'new'), container({ Groups: ['keep', 'new'] })],
   [
     list('host', 'drop:2.2.2.2', 'new:3.3.3.3'),
@@ -315,19 +336,8 @@ test('what service update removes is gone', (t) => {
   t.deepEqual(spec.TaskTemplate.Placement?.Preferences, []);
 });
 
-test('--network-rm names a network that the service has', (t) => {
-  t.throws(() => update(OLD, '--network-rm', 'host'), {
-    instanceOf: UsageError,
-    message: /not attached to host; it has: none/,
-  });
-});
-
 test('service update without flags changes nothing', (t) => {
   t.deepEqual(update(OLD), OLD);
-});
-
-test('a port that is not the published one of --publish-rm stays', (t) => {
-  t.deepEqual(update(OLD, '--publish-rm', '9999:80').EndpointSpec, OLD.EndpointSpec);
 });
 
 test('every flag of service update is in a table above', (t) => {

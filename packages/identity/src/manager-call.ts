@@ -8,6 +8,7 @@ import {
   parseHostPort,
   PROGRAM,
   PROTOCOL_HEADER,
+  systemProblem,
 } from '@swarm/api';
 import type { TlsClientOptions } from './tls-options.js';
 
@@ -44,7 +45,7 @@ export function callManager(call: ManagerCall): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       if (error instanceof ApiError) return reject(error);
-      const why = late.aborted ? `no answer within ${timeoutMs / 1000} s` : error.message;
+      const why = late.aborted ? `no answer within ${timeoutMs / 1000} s` : systemProblem(error);
       const message = `The manager at ${address} could not be talked to: ${why}.`;
       reject(new ApiError(codeOf(error), message, { cause: error }));
     };

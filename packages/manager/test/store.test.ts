@@ -2,7 +2,7 @@ import { ApiError, type Logger, silentLogger, type Task } from '@swarm/api';
 import test from 'ava';
 import { applyCommand } from '../src/store/apply.js';
 import { transactInBatches } from '../src/store/batches.js';
-import type { StoreChange } from '../src/store/store.js';
+import type { StoreChange, View } from '../src/store/store.js';
 import { Tables } from '../src/store/tables.js';
 import {
   clusterDraft,
@@ -10,6 +10,7 @@ import {
   nodeDraft,
   patch,
   put,
+  revisionDraft,
   serviceDraft,
   taskDraft,
 } from './support/objects.js';
@@ -328,7 +329,9 @@ test('stored objects cannot be changed, and parts that stay equal stay identical
   t.is(store.get('service', 'service')?.Spec, service.Spec);
   const task = await put(store, 'task', taskDraft('t'));
   t.is(task.Spec, service.Spec.TaskTemplate);
-  t.is(events.length, 3);
+  const revision = await put(store, 'revision', revisionDraft('service-1'));
+  t.is(revision.Spec, service.Spec);
+  t.is(events.length, 4);
 });
 
 test('fields set to undefined are absent once stored', async (t) => {
@@ -431,4 +434,23 @@ test('a reset tells watchers to look at everything afresh', async (t) => {
   store.reset();
   t.deepEqual(changes, [{ index: 1, reset: true, events: [] }]);
   t.deepEqual(ids(store.list('node')), ['n']);
+});
+
+test('revisions are found by their service, also within a transaction', async (t) => {
+  const store = createTestStore();
+  const ids = (view: View, serviceId: string) =>
+    [...view.revisionsByService(serviceId)].map(({ ID }) => ID);
+  for (const ServiceID of ['a', 'b']) {
+    await put(store, 'revision', revisionDraft(`${ServiceID}-1`, { ServiceID }));
+  }
+  await store.transact((tx) => {
+    tx.create('revision', revisionDraft('a-2', { ServiceID: 'a', Number: 2 }));
+    tx.remove('revision', 'b-1');
+    t.deepEqual(ids(tx, 'a'), ['a-1', 'a-2']);
+    t.deepEqual(ids(tx, 'b'), []);
+  });
+  t.deepEqual(ids(store, 'a'), ['a-1', 'a-2']);
+  t.deepEqual(ids(store, 'b'), []);
+  store.reset();
+  t.deepEqual(ids(store, 'a'), ['a-1', 'a-2']);
 });

@@ -13,7 +13,8 @@ import { isTimestamp, type LogLine } from '@swarm/api';
 import test from 'ava';
 import { until } from '@swarm/sim';
 import { LogIndex } from '../src/runtime/log/log-index.js';
-import { LOG_LINE_LIMIT_BYTES, readLog } from '../src/runtime/log/log-reader.js';
+import { LOG_LINE_LIMIT_BYTES } from '../src/runtime/log/task-log-reader.js';
+import { readLog } from '../src/runtime/log/log-reader.js';
 import { TaskLog } from '../src/runtime/log/task-log.js';
 import { ALL_LOGS, collect, makeFolder, text } from './support/real.js';
 
@@ -316,5 +317,40 @@ test('When the index gets too long, new times stay as they were', (t) => {
     newest.map(({ timeMs }) => timeMs - T0),
     newest.map((_, at) => count - newest.length + at),
   );
+  folder.remove();
+});
+
+test('The last lines of a big log are found from its end, wherever samples and chunks cut it', async (t) => {
+  const { log, folder, write } = openLog(64 * 1024 * 1024);
+  const lines: string[] = [];
+  for (let block = 0; block < 4; block += 1) {
+    let data = '';
+    for (let at = 0; at < 3_000; at += 1) {
+      const line = `${block}.${at} ${'y'.repeat((at * 37) % 211)}\n`;
+      lines.push(line);
+      data += line;
+    }
+    // The sample is taken in the middle of a line.
+    write('stdout', data.slice(0, -3), T0 + block * 100);
+    write('stdout', data.slice(-3), T0 + block * 100 + 50);
+  }
+  for (const tail of [1, 2, 2_999, 3_000, 3_001, 7_000, 11_999, 12_000, 20_000]) {
+    const found = await collect(readLog(log, 't1', { ...ALL_LOGS, tail }));
+    t.deepEqual(found.map(text), lines.slice(-tail), `tail ${tail}`);
+  }
+  folder.remove();
+});
+
+test('A long line that was written in parts is whole for one who reads only the last line', async (t) => {
+  const { log, folder, write } = openLog();
+  write('stdout', 'first\n', T0);
+  for (let part = 0; part < 10; part += 1) write('stdout', 'z'.repeat(40_000), T0 + part * 100);
+  write('stdout', '\n', T0 + 5_000);
+  const [tail, since] = await Promise.all([
+    collect(readLog(log, 't1', { ...ALL_LOGS, tail: 1 })),
+    collect(readLog(log, 't1', { ...ALL_LOGS, since: new Date(T0 + 450).toISOString() })),
+  ]);
+  for (const lines of [tail, since])
+    t.is(Buffer.concat(lines.map(({ data }) => data)).toString(), `${'z'.repeat(400_000)}\n`);
   folder.remove();
 });

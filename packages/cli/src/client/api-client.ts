@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
+import { systemProblem } from '@swarm/api/client';
 import type { ManagerTls } from './client-tls.js';
 import { checkSocket, type Route, routeTo } from './connect.js';
 import { describeEndpoint, type Endpoint } from './endpoint.js';
@@ -41,6 +42,7 @@ export interface ApiClientOptions {
 export class ApiClient {
   readonly endpoint: Endpoint;
   readonly #options: ApiClientOptions;
+  readonly #closed = new AbortController();
   #route: Promise<Route> | undefined;
 
   constructor(endpoint: Endpoint, options: ApiClientOptions = {}) {
@@ -102,6 +104,11 @@ export class ApiClient {
     return parse(text) as T;
   }
 
+  /** Aborts all pending requests. Every later one fails. */
+  close(): void {
+    this.#closed.abort(new Error('interrupted'));
+  }
+
   /** Whether a daemon responds. */
   async ping(): Promise<boolean> {
     try {
@@ -125,7 +132,9 @@ export class ApiClient {
       body === undefined || stream !== undefined ? undefined : Buffer.from(JSON.stringify(body));
     const timeoutMs = stream === undefined ? REQUEST_TIMEOUT_MS : UPLOAD_TIMEOUT_MS;
     const { uid = process.getuid?.() ?? 0, managerTls = noManagerTls } = this.#options;
-    const { lookup, signal } = this.#options;
+    const { lookup, signal: given } = this.#options;
+    const closed = this.#closed.signal;
+    const signal = given === undefined ? closed : AbortSignal.any([given, closed]);
     if ('socketPath' in this.endpoint) checkSocket(this.endpoint, uid);
     this.#route ??= routeTo(this.endpoint, managerTls, lookup);
     const { request, options } = await this.#route;
@@ -136,7 +145,7 @@ export class ApiClient {
           method,
           path: `${API_PREFIX}${path}${queryString(query)}`,
           timeout: timeoutMs,
-          ...(signal === undefined ? {} : { signal }),
+          signal,
           headers: {
             host: 'swarm',
             ...headers,
@@ -169,7 +178,13 @@ export class ApiClient {
         `no swarm daemon responds at ${where}: start one with 'swarm init', 'swarm join' or 'swarm daemon', or name another with --host`,
       );
     }
-    return new Error(`${where}: ${error.message}`);
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE')
+      return new Error(
+        `${where}: the daemon closed the connection before it answered: it may be stopping, and its log says why`,
+      );
+    if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN')
+      return new DaemonUnreachableError(`${where}: no address is known for this name`);
+    return new Error(`${where}: ${systemProblem(error)}`);
   }
 }
 

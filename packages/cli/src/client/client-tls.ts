@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
-import { UsageError } from '@swarm/api/client';
+import { systemProblem, UsageError } from '@swarm/api/client';
 import type { LocalNode } from '../local-node.js';
 
 /** The client's credentials and the authority it trusts: PEM, named as Docker names the files. */
@@ -31,7 +31,7 @@ export function readClientTls(env: NodeJS.ProcessEnv): ClientTls {
       return readFileSync(join(folder, name), 'utf8');
     } catch (error) {
       throw new UsageError(
-        `TLS needs ca.pem, cert.pem and key.pem in ${folder} ($DOCKER_CERT_PATH): ${(error as Error).message}`,
+        `TLS needs ca.pem, cert.pem and key.pem in ${folder} ($DOCKER_CERT_PATH): ${name}: ${systemProblem(error)}`,
       );
     }
   };

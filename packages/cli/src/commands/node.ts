@@ -1,7 +1,9 @@
 import type { Node, NodeSpec, Task, TLSInfo } from '@swarm/api';
 import { type Command, type CommandContext, type Flags, UsageError } from '../command.js';
 import { explain } from '../explain.js';
-import { parsePairs } from '../flags/values.js';
+import { changeList } from '../flags/list-change.js';
+import { LABEL } from '../flags/text-lists.js';
+import { splitPair } from '../flags/values.js';
 import { filterMap } from '../output/filters.js';
 import { type List, parseListFormat } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
@@ -16,6 +18,9 @@ interface SwarmInfo {
   readonly Strangers?: readonly { readonly NodeID: string; readonly Addr: string }[];
 }
 
+/** Fields that the default table leaves out. */
+const HIDDEN = ['TLSStatus', 'Message', 'Self'];
+
 const LIST: List = {
   name: 'node ls',
   fields: {
@@ -26,15 +31,18 @@ const LIST: List = {
     ManagerStatus: 'MANAGER STATUS',
     EngineVersion: 'ENGINE VERSION',
     TLSStatus: 'TLS STATUS',
+    Message: 'MESSAGE',
     // Has no heading in Docker's tables either.
     Self: '',
   },
-  hidden: ['TLSStatus', 'Self'],
+  hidden: HIDDEN,
   raw: {
     all: 'node_id: {{.ID}}\\nhostname: {{.Hostname}}\\nstatus: {{.Status}}\\navailability: {{.Availability}}\\nmanager_status: {{.ManagerStatus}}\\n',
     quiet: 'node_id: {{.ID}}',
   },
 };
+
+const COLUMNS = Object.keys(LIST.fields).filter((name) => !HIDDEN.includes(name));
 
 const LS: Command = {
   path: ['node', 'ls'],
@@ -73,9 +81,14 @@ const LS: Command = {
       ManagerStatus: managerStatus(node),
       TLSStatus: tlsStatus(node, ofCluster),
       EngineVersion: node.Description?.Engine.EngineVersion ?? '',
+      Message: node.Status.State === 'ready' ? '' : (node.Status.Message ?? ''),
     }));
+    // Why a node is not ready is worth a column; where all are, there is nothing to say.
+    const columns = rows.some(({ Message }) => Message !== '') ? [...COLUMNS, 'Message'] : COLUMNS;
     printer.print(output, rows, {
       cells: (row) => (row.Self ? { ...row, ID: `${row.ID} *` } : row),
+      columns,
+      wrapped: 'Message',
     });
     if (printer.isDefaultTable)
       for (const line of strangerLines(shown(swarm.Strangers ?? []))) output.line(line);
@@ -156,11 +169,13 @@ const UPDATE: Command = {
     const role = choice('role', args.string('role'), ['worker', 'manager'] as const);
     const name = args.positionals[0]!;
     await changeNode(context, name, (spec) => {
-      const gone = new Set(args.list('label-rm'));
-      const kept = Object.entries(spec.Labels ?? {}).filter(([key]) => !gone.has(key));
+      const labels = changeList(LABEL, `node ${name}`, Object.entries(spec.Labels ?? {}), {
+        removed: args.list('label-rm'),
+        added: args.list('label-add').map(splitPair),
+      });
       return {
         ...spec,
-        Labels: { ...Object.fromEntries(kept), ...parsePairs(args.list('label-add')) },
+        Labels: Object.fromEntries(labels),
         ...(availability === undefined ? {} : { Availability: availability }),
         ...(role === undefined ? {} : { Role: role }),
       };

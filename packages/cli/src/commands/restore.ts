@@ -1,4 +1,5 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, type ReadStream, statSync } from 'node:fs';
+import { systemProblem } from '@swarm/api/client';
 import { type Command, UsageError } from '../command.js';
 import { ensureDaemon } from '../client/ensure-daemon.js';
 
@@ -31,11 +32,7 @@ export const RESTORE: Command = {
   async run(context) {
     const { args, client, output } = context;
     const path = args.positionals[0]!;
-    const file = createReadStream(path);
-    await new Promise<void>((done, reject) => {
-      file.once('open', () => done());
-      file.once('error', (error) => reject(new UsageError(`${path}: ${error.message}`)));
-    });
+    const file = await openFile(path);
     try {
       await ensureDaemon(context);
       const nodeId = await client.upload<string>('/x/restore', file, {
@@ -55,3 +52,16 @@ export const RESTORE: Command = {
     return 0;
   },
 };
+
+/** @throws UsageError for what cannot be read, before a daemon is started for it */
+async function openFile(path: string): Promise<ReadStream> {
+  const fail = (why: string) => new UsageError(`${path}: ${why}`);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+    throw fail('is a folder, not a file');
+  const file = createReadStream(path);
+  await new Promise<void>((done, reject) => {
+    file.once('open', () => done());
+    file.once('error', (error) => reject(fail(systemProblem(error))));
+  });
+  return file;
+}

@@ -49,14 +49,15 @@ const CREATE: Command = {
   async run(context) {
     const { args, client, output } = context;
     const auth = registryAuth(context);
-    const spec = await pinned(context, createSpec(args, context.env), auth);
+    const { spec, warning } = await pinned(context, createSpec(args, context.env), auth);
     const reply = await client.post<{ ID: string; Warnings?: string[] | null }>(
       '/services/create',
       {},
       spec,
       auth,
     );
-    for (const warning of reply.Warnings ?? []) output.error(warning);
+    if (warning !== undefined) output.error(warning);
+    for (const each of reply.Warnings ?? []) output.error(each);
     output.line(reply.ID);
     return args.boolean('detach')
       ? 0
@@ -256,15 +257,20 @@ const UPDATE: Command = {
       return resume(context, name);
     }
     const auth = registryAuth(context);
+    let warning: string | undefined;
     const id = await changeService(
       client,
       name,
-      async (old) => {
-        const spec = updateSpec(args, old, context.env);
-        return args.has('image') ? pinned(context, spec, auth) : spec;
+      async (old, service) => {
+        const spec = updateSpec(args, old, context.env, service.Endpoint?.Ports ?? []);
+        if (!args.has('image')) return spec;
+        const result = await pinned(context, spec, auth);
+        warning = result.warning;
+        return result.spec;
       },
       auth,
     );
+    if (warning !== undefined) output.error(warning);
     output.line(name);
     const quiet = args.boolean('quiet');
     if (args.boolean('detach')) return 0;
@@ -345,13 +351,13 @@ const CHANGE_ATTEMPTS = 5;
 async function changeService(
   client: CommandContext['client'],
   name: string,
-  change: (spec: ServiceSpec) => ServiceSpec | Promise<ServiceSpec>,
+  change: (spec: ServiceSpec, service: Service) => ServiceSpec | Promise<ServiceSpec>,
   headers: Record<string, string> = {},
 ): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     const service = await client.get<Service>(`/services/${encodeURIComponent(name)}`);
     const query = { version: service.Version.Index, registryAuthFrom: 'spec' };
-    const spec = await change(service.Spec);
+    const spec = await change(service.Spec, service);
     try {
       await client.post(`/services/${service.ID}/update`, query, spec, headers);
       return service.ID;

@@ -2,6 +2,7 @@ import { type Cluster, HOST_PRIVILEGES, type Node } from '@swarm/api/client';
 import type { ApiClient } from '../client/api-client.js';
 import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
 import { ensureDaemon } from '../client/ensure-daemon.js';
+import { interruptible } from '../interrupt.js';
 import { oneOf } from '../flags/task-template.js';
 import { parseCount, parseDuration } from '../flags/values.js';
 
@@ -151,23 +152,16 @@ const INIT: Command = {
       throw new UsageError(
         `--force-new-cluster keeps the settings: change --${setting} afterwards with 'swarm update'`,
       );
+    // A line with an error starts no daemon.
+    const request = {
+      ...addresses(args),
+      DataPathPort: parseCount('data-path-port', args.string('data-path-port') ?? '0'),
+      ForceNewCluster: args.boolean('force-new-cluster'),
+      Availability: availability(args.string('availability')),
+      Spec: clusterSpec(args, EMPTY_SPEC),
+    };
     await ensureDaemon(context);
-    const dataPathPort = parseCount('data-path-port', args.string('data-path-port') ?? '0');
-    const nodeId = await client.post<string>(
-      '/swarm/init',
-      {},
-      {
-        ...addresses(
-          args.string('listen-addr'),
-          args.string('advertise-addr'),
-          args.string('data-path-addr'),
-        ),
-        DataPathPort: dataPathPort,
-        ForceNewCluster: args.boolean('force-new-cluster'),
-        Availability: availability(args.string('availability')),
-        Spec: clusterSpec(args, EMPTY_SPEC),
-      },
-    );
+    const nodeId = await client.post<string>('/swarm/init', {}, request);
     output.line(`Swarm initialized: current node (${nodeId}) is now a manager.\n`);
     output.line(await joinCommand(client, 'worker'));
     output.line(
@@ -201,21 +195,25 @@ const JOIN: Command = {
       throw new UsageError(
         "a token is needed: 'swarm join-token worker' on a manager prints the whole command",
       );
+    const request = {
+      ...addresses(args),
+      RemoteAddrs: [args.positionals[0]!],
+      JoinToken: token,
+      Availability: availability(args.string('availability')),
+    };
     await ensureDaemon(context);
-    await client.post(
-      '/swarm/join',
-      {},
-      {
-        ...addresses(
-          args.string('listen-addr'),
-          args.string('advertise-addr'),
-          args.string('data-path-addr'),
-        ),
-        RemoteAddrs: [args.positionals[0]!],
-        JoinToken: token,
-        Availability: availability(args.string('availability')),
+    const joining = client.post('/swarm/join', {}, request);
+    const code = await interruptible(
+      context.signals,
+      joining.then(() => 0),
+      () => {
+        client.close();
+        output.error(
+          "Interrupted: the daemon goes on joining. 'swarm info' shows whether it has, 'swarm leave --force' makes it stop.",
+        );
       },
     );
+    if (code !== 0) return code;
     const { Swarm } = await client.get<{ Swarm: SwarmInfo }>('/info');
     output.line(`This node joined a swarm as a ${Swarm.ControlAvailable ? 'manager' : 'worker'}.`);
     return 0;
@@ -238,7 +236,7 @@ const JOIN_TOKEN: Command = {
     { line: 'join-token --rotate -q manager', about: 'replace the token of managers' },
   ],
   async run({ args, client, output }) {
-    const role = oneOf('role', args.positionals[0]!, ['worker', 'manager']);
+    const role = roleOf(args.positionals[0]!);
     if (args.boolean('rotate')) {
       const swarm = await client.get<Cluster>('/swarm');
       const query = {
@@ -323,15 +321,11 @@ const CA: Command = {
 
 export const SWARM_COMMANDS: readonly Command[] = [CA, INIT, JOIN, JOIN_TOKEN, LEAVE, UPDATE];
 
-function addresses(
-  listen: string | undefined,
-  advertise: string | undefined,
-  dataPath: string | undefined,
-): object {
+function addresses(args: Arguments): object {
   return {
-    ListenAddr: listen ?? '0.0.0.0:2377',
-    AdvertiseAddr: advertise ?? '',
-    DataPathAddr: dataPath ?? '',
+    ListenAddr: args.string('listen-addr') ?? '0.0.0.0:2377',
+    AdvertiseAddr: args.string('advertise-addr') ?? '',
+    DataPathAddr: args.string('data-path-addr') ?? '',
   };
 }
 
@@ -339,13 +333,19 @@ function availability(text: string | undefined): string {
   return text === undefined ? '' : oneOf('availability', text, ['active', 'pause', 'drain']);
 }
 
+function roleOf(text: string): 'worker' | 'manager' {
+  if (text === 'worker' || text === 'manager') return text;
+  throw new UsageError(`no join token for '${text}': use worker or manager`);
+}
+
 async function joinCommand(client: ApiClient, role: 'worker' | 'manager'): Promise<string> {
+  // First: where it is no manager, the daemon says so, and what to do.
+  const token = tokenOf(await client.get<Cluster>('/swarm'), role);
   const { Swarm } = await client.get<{ Swarm: SwarmInfo }>('/info');
   const node = await client.get<Node>(`/nodes/${Swarm.NodeID}`);
   const address = node.ManagerStatus?.Addr;
   if (address === undefined)
     throw new UsageError('no manager address known; run this on a manager');
-  const token = tokenOf(await client.get<Cluster>('/swarm'), role);
   return `To add a ${role} to this swarm, run the following command:\n\n    swarm join --token ${token} ${address}`;
 }
 

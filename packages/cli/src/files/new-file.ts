@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { constants, createWriteStream } from 'node:fs';
+import { constants, createWriteStream, statSync } from 'node:fs';
 import { link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { isSystemError, systemProblem } from '@swarm/api/client';
 import { UsageError } from '../command.js';
 import { entryAt } from './place.js';
 import { PRIVATE_FILE } from './private-folder.js';
@@ -25,6 +26,9 @@ export async function writeNewFile<T>(
   check: (path: string) => Promise<T>,
 ): Promise<T> {
   if (entryAt(path) !== undefined) throw exists(path);
+  const folder = dirname(path);
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw new UsageError(`${path}: there is no folder ${folder}: create it, or use another path`);
   const part = `${path}.${randomBytes(8).toString('hex')}.part`;
   // Numbers are correct for open(2); the types only know the letters.
   const flags = CREATE as unknown as string;
@@ -33,8 +37,13 @@ export async function writeNewFile<T>(
     await pipeline(source, createWriteStream(part, { mode: PRIVATE_FILE, flags, flush: true }));
     const result = await check(part);
     await giveName(part, path);
-    await syncFolder(dirname(path));
+    await syncFolder(folder);
     return result;
+  } catch (error) {
+    // The name of the part means nothing to the user.
+    if (isSystemError(error) && (error.path === part || error.syscall === 'write'))
+      throw new UsageError(`${path}: ${systemProblem(error)}`);
+    throw error;
   } finally {
     await rm(part, { force: true });
   }

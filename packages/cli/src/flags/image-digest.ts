@@ -7,6 +7,12 @@ interface Distribution {
   readonly Platforms?: { readonly architecture?: string; readonly os?: string }[] | null;
 }
 
+/** A spec as it should be sent, and what the user should know about it. */
+export interface Pinned {
+  readonly spec: ServiceSpec;
+  readonly warning?: string;
+}
+
 /**
  * Pins the spec's image to the digest that the registry currently has, and to its platforms, so that every
  * node runs the same. Leaves the image as it is if no registry can be asked.
@@ -16,7 +22,7 @@ export async function pinImage(
   client: ApiClient,
   spec: ServiceSpec,
   headers: Record<string, string>,
-): Promise<{ spec: ServiceSpec; warning?: string }> {
+): Promise<Pinned> {
   const task = spec.TaskTemplate;
   const container = task.ContainerSpec;
   const image = container?.Image ?? '';
@@ -56,14 +62,11 @@ export async function pinImage(
   };
 }
 
-/** {@link pinImage}, unless the user does not want it; prints the warning. */
+/** {@link pinImage}, unless the user does not want it. The warning is for when the daemon took the spec. */
 export async function pinned(
-  { args, client, output }: CommandContext,
+  { args, client }: CommandContext,
   spec: ServiceSpec,
   headers: Record<string, string>,
-): Promise<ServiceSpec> {
-  if (args.boolean('no-resolve-image')) return spec;
-  const result = await pinImage(client, spec, headers);
-  if (result.warning !== undefined) output.error(result.warning);
-  return result.spec;
+): Promise<Pinned> {
+  return args.boolean('no-resolve-image') ? { spec } : pinImage(client, spec, headers);
 }

@@ -40,3 +40,8 @@ export function environment(items: readonly string[], env: NodeJS.ProcessEnv): s
     return value === undefined ? [] : [`${item}=${value}`];
   });
 }
+
+/** Sets a field that was given. */
+export function assign<T, K extends keyof T>(target: T, field: K, value: T[K] | undefined): void {
+  if (value !== undefined) target[field] = value;
+}

@@ -1,5 +1,5 @@
 import type { NetworkAttachmentConfig } from '@swarm/api';
-import { type Arguments, UsageError } from '../command.js';
+import { UsageError } from '../command.js';
 import { parseFields } from './values.js';
 
 /** Parses one `--network` value: `NAME`, or `name=NAME,alias=…,driver-opt=KEY=VALUE`. The daemon checks it. */
@@ -24,23 +24,4 @@ export function parseNetwork(text: string): NetworkAttachmentConfig {
     ...(aliases.length === 0 ? {} : { Aliases: aliases }),
     ...(Object.keys(options).length === 0 ? {} : { DriverOpts: options }),
   };
-}
-
-/**
- * The networks after `--network-add` and `--network-rm`.
- * @throws UsageError when `--network-rm` names a network that the service does not have
- */
-export function updatedNetworks(
-  args: Arguments,
-  old: readonly NetworkAttachmentConfig[],
-): NetworkAttachmentConfig[] {
-  const gone = args.list('network-rm');
-  for (const name of gone) {
-    if (old.some(({ Target }) => Target === name)) continue;
-    const has = old.length === 0 ? 'none' : old.map(({ Target }) => Target).join(', ');
-    throw new UsageError(`--network-rm: the service is not attached to ${name}; it has: ${has}`);
-  }
-  const added = args.list('network-add').map(parseNetwork);
-  const replaced = [...gone, ...added.map(({ Target }) => Target)];
-  return [...old.filter(({ Target }) => !replaced.includes(Target)), ...added];
 }

@@ -2,35 +2,54 @@ import type { PortConfig, PortProtocol } from '@swarm/api';
 import { UsageError } from '../command.js';
 import { parseFields } from './values.js';
 
+/** Which ports a value names. What it leaves open is undefined. */
+export interface PortRule {
+  readonly protocol: PortProtocol;
+  readonly target?: number;
+  readonly published?: number;
+  readonly mode?: 'ingress' | 'host';
+}
+
 /**
  * Parses one `--publish` value: `[PUBLISHED:]TARGET[/tcp|udp|sctp]` with ranges, or
  * `published=,target=,protocol=,mode=ingress|host`.
  */
 export function parsePublish(text: string): PortConfig[] {
+  return parsePortRules(text).map(({ protocol, target, published, mode = 'ingress' }) => {
+    if (target === undefined) throw bad(text, "field 'target' is missing");
+    return {
+      Protocol: protocol,
+      TargetPort: target,
+      ...(published === undefined ? {} : { PublishedPort: published }),
+      PublishMode: mode,
+    };
+  });
+}
+
+/** Parses a value as {@link parsePublish} does, for `--publish-rm`, where the target may be left out. */
+export function parsePortRules(text: string): PortRule[] {
   return text.includes('=') ? [parseLong(text)] : parseShort(text);
 }
 
-function parseLong(text: string): PortConfig {
-  let target: number | undefined;
-  let published: number | undefined;
-  let protocol: PortProtocol = 'tcp';
-  let mode: 'ingress' | 'host' = 'ingress';
+function parseLong(text: string): PortRule {
+  const rule: { -readonly [K in keyof PortRule]: PortRule[K] } = { protocol: 'tcp' };
   for (const [key, value] of parseFields('publish', text)) {
     if (value === undefined) throw bad(text, `field '${key}' has no value`);
-    if (key === 'target') target = port(text, value);
-    else if (key === 'published') published = port(text, value);
-    else if (key === 'protocol') protocol = protocolOf(text, value);
+    if (key === 'target') rule.target = port(text, value);
+    else if (key === 'published') rule.published = port(text, value);
+    else if (key === 'protocol') rule.protocol = protocolOf(text, value);
     else if (key === 'mode') {
       if (value !== 'ingress' && value !== 'host')
         throw bad(text, `mode must be ingress or host, not '${value}'`);
-      mode = value;
+      rule.mode = value;
     } else throw bad(text, `unknown field '${key}': use target, published, protocol and mode`);
   }
-  if (target === undefined) throw bad(text, "field 'target' is missing");
-  return config(protocol, target, published, mode);
+  if (rule.target === undefined && rule.published === undefined)
+    throw bad(text, "field 'target' is missing");
+  return rule;
 }
 
-function parseShort(text: string): PortConfig[] {
+function parseShort(text: string): PortRule[] {
   const [ports, suffix, ...rest] = text.split('/');
   if (ports === undefined || rest.length > 0) throw bad(text, 'too many slashes');
   const protocol = suffix === undefined ? 'tcp' : protocolOf(text, suffix);
@@ -38,26 +57,11 @@ function parseShort(text: string): PortConfig[] {
   if (parts.length > 2)
     throw bad(text, 'hostip is not supported; a port is published on every address of every node');
   const targets = range(text, parts.at(-1)!);
-  if (parts.length === 1 || parts[0] === '')
-    return targets.map((target) => config(protocol, target, undefined, 'ingress'));
+  if (parts.length === 1 || parts[0] === '') return targets.map((target) => ({ protocol, target }));
   const published = range(text, parts[0]!);
   if (published.length !== targets.length)
     throw bad(text, 'the ranges of published and target ports have different lengths');
-  return targets.map((target, i) => config(protocol, target, published[i], 'ingress'));
-}
-
-function config(
-  Protocol: PortProtocol,
-  TargetPort: number,
-  PublishedPort: number | undefined,
-  PublishMode: 'ingress' | 'host',
-): PortConfig {
-  return {
-    Protocol,
-    TargetPort,
-    ...(PublishedPort === undefined ? {} : { PublishedPort }),
-    PublishMode,
-  };
+  return targets.map((target, i) => ({ protocol, target, published: published[i]! }));
 }
 
 function range(text: string, part: string): number[] {

@@ -1,10 +1,12 @@
-import { readFileSync } from 'node:fs';
 import type { ContainerSpec, Placement, ServiceMode, ServiceSpec, TaskSpec } from '@swarm/api';
 import { type Arguments, type Flags, UsageError } from '../command.js';
 import { withHelp } from './flag-help.js';
-import { environment, hostLine, parsePreference, parseUlimit } from './lists.js';
+import { readEnvFile } from './env-file.js';
+import { distinct, type ListFlag } from './list-change.js';
+import { assign, environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
 import { parseNetwork } from './network.js';
+import { HOST, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
 import { parsePublish } from './publish.js';
 import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
@@ -13,6 +15,7 @@ import {
   type Mutable,
   updateConfig,
 } from './task-template.js';
+import { CAPABILITY, CONSTRAINT, DNS, DNS_OPTION, DNS_SEARCH, GROUP } from './text-lists.js';
 import { parseCount, parsePairs } from './values.js';
 
 export const CREATE_FLAGS: Flags = withHelp({
@@ -46,13 +49,13 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
   applyTaskFlags(args, task);
   const placement = placementOf(args);
   if (placement !== undefined) task.Placement = placement;
-  const networks = args.list('network').map(parseNetwork);
+  const networks = distinct(NETWORK, args.list('network').map(parseNetwork));
   if (networks.length > 0) task.Networks = networks;
   const mode = modeOf(args);
   if (isJobMode(mode)) refuseForJob(args);
   const update = updateConfig(args, 'update', undefined);
   const rollback = updateConfig(args, 'rollback', undefined);
-  const ports = args.list('publish').flatMap(parsePublish);
+  const ports = distinct(portList([]), args.list('publish').flatMap(parsePublish));
   const endpointMode = args.string('endpoint-mode') as 'vip' | undefined;
   return {
     Name: args.string('name') ?? '',
@@ -79,8 +82,8 @@ function applyContainerLists(
 ): void {
   const variables = [...args.list('env-file').flatMap(readEnvFile), ...args.list('env')];
   if (variables.length > 0) container.Env = environment(variables, env);
-  const given = <T>(flag: string, map: (item: string) => T): T[] | undefined => {
-    const items = args.list(flag).map(map);
+  const given = <T>(list: ListFlag<T>, map: (item: string) => T, name = list.name) => {
+    const items = distinct({ ...list, name }, args.list(name).map(map));
     return items.length === 0 ? undefined : items;
   };
   const same = (item: string) => item;
@@ -88,24 +91,24 @@ function applyContainerLists(
   if (labels.length > 0) container.Labels = parsePairs(labels);
   const sysctls = args.list('sysctl');
   if (sysctls.length > 0) container.Sysctls = parsePairs(sysctls);
-  assign(container, 'CapabilityAdd', given('cap-add', same));
-  assign(container, 'CapabilityDrop', given('cap-drop', same));
-  assign(container, 'Groups', given('group', same));
-  assign(container, 'Hosts', given('host', hostLine));
-  assign(container, 'Mounts', given('mount', parseMount));
-  assign(container, 'Ulimits', given('ulimit', parseUlimit));
+  assign(container, 'CapabilityAdd', given(CAPABILITY, same, 'cap-add'));
+  assign(container, 'CapabilityDrop', given(CAPABILITY, same, 'cap-drop'));
+  assign(container, 'Groups', given(GROUP, same));
+  assign(container, 'Hosts', given(HOST, hostLine));
+  assign(container, 'Mounts', given(MOUNT, parseMount));
+  assign(container, 'Ulimits', given(ULIMIT, parseUlimit));
   const dns: Mutable<NonNullable<ContainerSpec['DNSConfig']>> = {};
-  assign(dns, 'Nameservers', given('dns', same));
-  assign(dns, 'Options', given('dns-option', same));
-  assign(dns, 'Search', given('dns-search', same));
+  assign(dns, 'Nameservers', given(DNS, same));
+  assign(dns, 'Options', given(DNS_OPTION, same));
+  assign(dns, 'Search', given(DNS_SEARCH, same));
   if (Object.keys(dns).length > 0) container.DNSConfig = dns;
 }
 
 function placementOf(args: Arguments): Placement | undefined {
   const placement: Mutable<Placement> = {};
-  const constraints = args.list('constraint');
-  if (constraints.length > 0) placement.Constraints = [...constraints];
-  const preferences = args.list('placement-pref').map(parsePreference);
+  const constraints = distinct(CONSTRAINT, args.list('constraint'));
+  if (constraints.length > 0) placement.Constraints = constraints;
+  const preferences = distinct(PREFERENCE, args.list('placement-pref').map(parsePreference));
   if (preferences.length > 0) placement.Preferences = preferences;
   const most = args.string('replicas-max-per-node');
   if (most !== undefined) placement.MaxReplicas = parseCount('replicas-max-per-node', most);
@@ -162,21 +165,4 @@ function refuseForJob(args: Arguments): void {
     throw new UsageError(
       `--${flag} cannot be used with a job: an update runs it again from the start`,
     );
-}
-
-function readEnvFile(path: string): string[] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UsageError(`--env-file: ${(error as Error).message}`);
-  }
-  return text
-    .split(/\r?\n/)
-    .map((line) => line.trimStart())
-    .filter((line) => line !== '' && !line.startsWith('#'));
-}
-
-function assign<T, K extends keyof T>(target: T, field: K, value: T[K] | undefined): void {
-  if (value !== undefined) target[field] = value;
 }

@@ -8,9 +8,11 @@ import type {
 } from '@swarm/api';
 import { type Arguments, type Flags, UsageError } from '../command.js';
 import { withHelp } from './flag-help.js';
-import { environment, hostLine, parsePreference, parseUlimit } from './lists.js';
+import { changeList, distinct, type ListFlag } from './list-change.js';
+import { assign, environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
-import { updatedNetworks } from './network.js';
+import { HOST, hostLines, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
+import { parseNetwork } from './network.js';
 import { parsePublish } from './publish.js';
 import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
@@ -19,7 +21,21 @@ import {
   type Mutable,
   updateConfig,
 } from './task-template.js';
-import { parseCount, parsePairs, splitPair, splitWords } from './values.js';
+import {
+  CAPABILITY,
+  CONSTRAINT,
+  CONTAINER_LABEL,
+  capability,
+  DNS,
+  DNS_OPTION,
+  DNS_SEARCH,
+  ENV,
+  GROUP,
+  LABEL,
+  type Pair,
+  SYSCTL,
+} from './text-lists.js';
+import { parseCount, splitPair, splitWords } from './values.js';
 
 export const UPDATE_FLAGS: Flags = withHelp({
   ...COMMON_SERVICE_FLAGS,
@@ -41,29 +57,38 @@ export const UPDATE_FLAGS: Flags = withHelp({
   'with-registry-auth': { type: 'boolean', about: 'send registry authentication to the nodes' },
 });
 
-/** The spec after `service update`: the old one with the flags' changes, everything else kept. */
-export function updateSpec(args: Arguments, old: ServiceSpec, env: NodeJS.ProcessEnv): ServiceSpec {
+/**
+ * The spec after `service update`: the old one with the flags' changes, everything else kept.
+ * @param assigned ports of the service's endpoint, as the cluster chose them
+ * @throws UsageError for a `--*-rm` that matches nothing
+ */
+export function updateSpec(
+  args: Arguments,
+  old: ServiceSpec,
+  env: NodeJS.ProcessEnv,
+  assigned: readonly PortConfig[] = [],
+): ServiceSpec {
+  const change = changes(args, `service ${old.Name}`);
   const container: Mutable<ContainerSpec> = { ...old.TaskTemplate.ContainerSpec! };
   const image = args.string('image');
   if (image !== undefined) container.Image = image;
   const words = args.string('args');
   if (words !== undefined) container.Args = splitWords('args', words);
   applyContainerFlags(args, container);
-  updateContainerLists(args, container, env);
+  updateContainerLists(args, change, container, env);
   const task: Mutable<TaskSpec> = { ...old.TaskTemplate, ContainerSpec: container };
   applyTaskFlags(args, task);
-  updatePlacement(args, task);
-  if (changed(args, 'network'))
-    task.Networks = updatedNetworks(args, old.TaskTemplate.Networks ?? []);
+  updatePlacement(args, change, task);
+  assign(task, 'Networks', change(NETWORK, task.Networks, parseNetwork));
   if (args.boolean('force')) task.ForceUpdate += 1;
   const spec: Mutable<ServiceSpec> = { ...old, TaskTemplate: task };
-  spec.Labels = updatePairs(args, 'label', old.Labels ?? {});
+  spec.Labels = changePairs(change, LABEL, old.Labels) ?? old.Labels ?? {};
   spec.Mode = updatedMode(args, old.Mode);
   const update = updateConfig(args, 'update', old.UpdateConfig);
   if (update !== undefined) spec.UpdateConfig = update;
   const rollback = updateConfig(args, 'rollback', old.RollbackConfig);
   if (rollback !== undefined) spec.RollbackConfig = rollback;
-  updateEndpoint(args, spec);
+  updateEndpoint(args, change, spec, assigned);
   return spec;
 }
 
@@ -89,142 +114,96 @@ function updatedMode(args: Arguments, mode: ServiceMode): ServiceMode {
   return { Replicated: { Replicas: parseCount('replicas', replicas) } };
 }
 
+/** Changes a list by its `-add` and `-rm` flags; undefined if neither is given. */
+type Change = <Item>(
+  flag: ListFlag<Item>,
+  old: readonly Item[] | undefined,
+  parse: (text: string) => Item | readonly Item[],
+) => Item[] | undefined;
+
+function changes(args: Arguments, owner: string): Change {
+  return (flag, old, parse) => {
+    const removed = args.list(`${flag.name}-rm`);
+    const texts = args.list(`${flag.name}-add`);
+    if (removed.length === 0 && texts.length === 0) return undefined;
+    return changeList(flag, owner, old ?? [], { removed, added: texts.flatMap(parse) as never });
+  };
+}
+
 function updateContainerLists(
   args: Arguments,
+  change: Change,
   container: Mutable<ContainerSpec>,
   env: NodeJS.ProcessEnv,
 ): void {
-  if (changed(args, 'env')) {
-    const added = environment(args.list('env-add'), env);
-    const gone = new Set([...args.list('env-rm'), ...added.map((item) => splitPair(item)[0])]);
-    container.Env = [
-      ...(container.Env ?? []).filter((item) => !gone.has(splitPair(item)[0])),
-      ...added,
-    ];
-  }
-  if (changed(args, 'container-label'))
-    container.Labels = updatePairs(args, 'container-label', container.Labels ?? {});
-  if (changed(args, 'sysctl'))
-    container.Sysctls = updatePairs(args, 'sysctl', container.Sysctls ?? {});
-  if (changed(args, 'group')) container.Groups = updateTexts(args, 'group', container.Groups ?? []);
-  if (changed(args, 'host')) {
-    const gone = new Set(
-      args.list('host-rm').map((item) => (item.includes(':') ? hostLine(item) : item)),
-    );
-    const kept = (container.Hosts ?? []).filter(
-      (line) => !gone.has(line) && !gone.has(line.split(' ')[1] ?? ''),
-    );
-    container.Hosts = [...kept, ...args.list('host-add').map(hostLine)];
-  }
-  if (changed(args, 'mount')) {
-    const added = args.list('mount-add').map(parseMount);
-    const gone = new Set([...args.list('mount-rm'), ...added.map((mount) => mount.Target)]);
-    container.Mounts = [
-      ...(container.Mounts ?? []).filter((mount) => !gone.has(mount.Target)),
-      ...added,
-    ];
-  }
-  if (changed(args, 'ulimit')) {
-    const added = args.list('ulimit-add').map(parseUlimit);
-    const gone = new Set([...args.list('ulimit-rm'), ...added.map((limit) => limit.Name)]);
-    container.Ulimits = [
-      ...(container.Ulimits ?? []).filter((limit) => !gone.has(limit.Name)),
-      ...added,
-    ];
-  }
+  assign(
+    container,
+    'Env',
+    change(ENV, container.Env, (text) => environment([text], env)),
+  );
+  assign(container, 'Labels', changePairs(change, CONTAINER_LABEL, container.Labels));
+  assign(container, 'Sysctls', changePairs(change, SYSCTL, container.Sysctls));
+  assign(container, 'Groups', change(GROUP, container.Groups, asWritten));
+  const hosts = args.has('host-rm') ? hostLines(container.Hosts ?? []) : container.Hosts;
+  assign(container, 'Hosts', change(HOST, hosts, hostLine));
+  assign(container, 'Mounts', change(MOUNT, container.Mounts, parseMount));
+  assign(container, 'Ulimits', change(ULIMIT, container.Ulimits, parseUlimit));
   if (args.has('cap-add') || args.has('cap-drop')) {
     const added = args.list('cap-add');
     const dropped = args.list('cap-drop');
-    container.CapabilityAdd = unique([
-      ...(container.CapabilityAdd ?? []).filter((cap) => !dropped.includes(cap)),
-      ...added,
-    ]);
-    container.CapabilityDrop = unique([
-      ...(container.CapabilityDrop ?? []).filter((cap) => !added.includes(cap)),
-      ...dropped,
-    ]);
-  }
-  if (['dns', 'dns-option', 'dns-search'].some((flag) => changed(args, flag))) {
-    const dns = container.DNSConfig ?? {};
-    container.DNSConfig = {
-      ...dns,
-      Nameservers: updateTexts(args, 'dns', dns.Nameservers ?? []),
-      Options: updateTexts(args, 'dns-option', dns.Options ?? []),
-      Search: updateTexts(args, 'dns-search', dns.Search ?? []),
+    const changed = (
+      own: readonly string[] | undefined,
+      other: readonly string[],
+      more: readonly string[],
+    ) => {
+      const gone = new Set(other.map(capability));
+      const kept = (own ?? []).filter((cap) => !gone.has(capability(cap)));
+      return distinct(CAPABILITY, [...kept, ...more]);
     };
+    container.CapabilityAdd = changed(container.CapabilityAdd, dropped, added);
+    container.CapabilityDrop = changed(container.CapabilityDrop, added, dropped);
   }
+  const dns: Mutable<NonNullable<ContainerSpec['DNSConfig']>> = { ...container.DNSConfig };
+  assign(dns, 'Nameservers', change(DNS, dns.Nameservers, asWritten));
+  assign(dns, 'Options', change(DNS_OPTION, dns.Options, asWritten));
+  assign(dns, 'Search', change(DNS_SEARCH, dns.Search, asWritten));
+  if (Object.keys(dns).length > 0) container.DNSConfig = dns;
 }
 
-function updatePlacement(args: Arguments, task: Mutable<TaskSpec>): void {
+function changePairs(
+  change: Change,
+  flag: ListFlag<Pair>,
+  old: Readonly<Record<string, string>> | undefined,
+): Record<string, string> | undefined {
+  const pairs = change(flag, Object.entries(old ?? {}), (text) => [splitPair(text)]);
+  return pairs === undefined ? undefined : Object.fromEntries(pairs);
+}
+
+function updatePlacement(args: Arguments, change: Change, task: Mutable<TaskSpec>): void {
   const placement: Mutable<Placement> = { ...task.Placement };
-  if (changed(args, 'constraint'))
-    placement.Constraints = updateTexts(args, 'constraint', placement.Constraints ?? []);
-  if (changed(args, 'placement-pref')) {
-    const gone = new Set(args.list('placement-pref-rm').map((item) => splitPair(item)[1]));
-    placement.Preferences = [
-      ...(placement.Preferences ?? []).filter(
-        (each) => !gone.has(each.Spread?.SpreadDescriptor ?? ''),
-      ),
-      ...args.list('placement-pref-add').map(parsePreference),
-    ];
-  }
+  assign(placement, 'Constraints', change(CONSTRAINT, placement.Constraints, asWritten));
+  assign(placement, 'Preferences', change(PREFERENCE, placement.Preferences, parsePreference));
   const most = args.string('replicas-max-per-node');
   if (most !== undefined) placement.MaxReplicas = parseCount('replicas-max-per-node', most);
   if (Object.keys(placement).length > 0) task.Placement = placement;
 }
 
-function updateEndpoint(args: Arguments, spec: Mutable<ServiceSpec>): void {
+function updateEndpoint(
+  args: Arguments,
+  change: Change,
+  spec: Mutable<ServiceSpec>,
+  assigned: readonly PortConfig[],
+): void {
   const mode = args.string('endpoint-mode') as 'vip' | undefined;
-  if (mode === undefined && !changed(args, 'publish')) return;
-  const added = args.list('publish-add').flatMap(parsePublish);
-  const gone = args.list('publish-rm').flatMap(parsePublish);
-  const kept = (spec.EndpointSpec?.Ports ?? []).filter(
-    (port) =>
-      !gone.some((rule) => removes(rule, port)) && !added.some((each) => sameTarget(each, port)),
-  );
+  const ports = change(portList(assigned), spec.EndpointSpec?.Ports, parsePublish);
+  if (mode === undefined && ports === undefined) return;
   spec.EndpointSpec = {
     ...spec.EndpointSpec,
     ...(mode === undefined ? {} : { Mode: mode }),
-    Ports: [...kept, ...added],
+    Ports: ports ?? spec.EndpointSpec?.Ports ?? [],
   };
 }
 
-/** `--publish-rm 80` names the target port; `8080:80` also names the published one. */
-function removes(rule: PortConfig, port: PortConfig): boolean {
-  return (
-    rule.TargetPort === port.TargetPort &&
-    rule.Protocol === port.Protocol &&
-    (rule.PublishedPort === undefined || rule.PublishedPort === port.PublishedPort)
-  );
-}
-
-function sameTarget(a: PortConfig, b: PortConfig): boolean {
-  return (
-    a.TargetPort === b.TargetPort &&
-    a.Protocol === b.Protocol &&
-    a.PublishedPort === b.PublishedPort
-  );
-}
-
-function changed(args: Arguments, flag: string): boolean {
-  return args.has(`${flag}-add`) || args.has(`${flag}-rm`);
-}
-
-function updateTexts(args: Arguments, flag: string, old: readonly string[]): string[] {
-  const gone = new Set(args.list(`${flag}-rm`));
-  return unique([...old.filter((item) => !gone.has(item)), ...args.list(`${flag}-add`)]);
-}
-
-function updatePairs(
-  args: Arguments,
-  flag: string,
-  old: Readonly<Record<string, string>>,
-): Record<string, string> {
-  const gone = new Set(args.list(`${flag}-rm`));
-  const kept = Object.entries(old).filter(([key]) => !gone.has(key));
-  return { ...Object.fromEntries(kept), ...parsePairs(args.list(`${flag}-add`)) };
-}
-
-function unique(items: readonly string[]): string[] {
-  return [...new Set(items)];
+function asWritten(text: string): string {
+  return text;
 }

@@ -1,10 +1,7 @@
 import { type Command, type Flag, type Flags, UsageError } from '../command.js';
 import { didYouMean, nearest } from './nearest.js';
 import { usageOf } from './usage.js';
-
-/** Words that Docker's flags accept as yes and no (Go, strconv.ParseBool). */
-const YES = ['1', 't', 'T', 'true', 'TRUE', 'True'];
-const NO = ['0', 'f', 'F', 'false', 'FALSE', 'False'];
+import { isYesOrNo, YES } from './yes-no.js';
 
 /** A command's line in the one form that no parser can read in two ways. */
 export interface CanonicalLine {
@@ -46,7 +43,7 @@ export function canonicalLine(
   };
   const set = (name: string, flag: Flag, written: string, given: string | undefined) => {
     if (flag.type === 'boolean') {
-      if (given !== undefined && !YES.includes(given) && !NO.includes(given))
+      if (given !== undefined && !isYesOrNo(given))
         fail(`invalid argument '${given}' for ${written}: use true or false`);
       values.set(name, [String(given === undefined || YES.includes(given))]);
       return;

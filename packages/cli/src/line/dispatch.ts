@@ -28,13 +28,16 @@ export async function dispatch(
     output.line(`swarm version ${PROGRAM.Version}`);
     return 0;
   }
-  if (first === undefined || HELP.includes(first)) return help(words.slice(1), output);
+  if (first === '--host' || first === '-H')
+    throw new UsageError(`flag needs an argument: ${first}\nSee 'swarm --help'.`);
+  if (first === undefined) return incomplete([], output);
+  if (HELP.includes(first)) return help(words.slice(1), output);
   const command = findCommand(words);
   if (command === undefined) {
     const isGroup = Object.hasOwn(MANAGEMENT, first);
     if (!isGroup || (second !== undefined && !HELP.includes(second))) throw unknown(words);
-    await help(second === 'help' ? [first, ...words.slice(2)] : [first], output);
-    return second === undefined ? 1 : 0;
+    if (second === undefined) return incomplete([first], output);
+    return help(second === 'help' ? [first, ...words.slice(2)] : [first], output);
   }
   // Most of the time a command takes to start goes into yargs: only a line that is parsed loads it.
   const { parseArguments } = await import('./parse.js');
@@ -59,7 +62,7 @@ function contextOf(
   // Reads the environment only when a command asks for the client: `daemon` never does.
   let client = host === undefined && !tlsVerify ? undefined : connect();
   return {
-    ...{ args, output, node, env: process.env, uid },
+    ...{ args, output, node, env: process.env, uid, signals: process },
     get client() {
       client ??= connect();
       return client;
@@ -67,8 +70,17 @@ function contextOf(
   };
 }
 
+/** A line without a command: a script's mistake, so its usage is an error. */
+async function incomplete(words: readonly string[], output: Output): Promise<number> {
+  await help(words, { line: (text) => output.error(text), columns: output.columns });
+  return 1;
+}
+
 /** `swarm help`, `swarm help service`, `swarm help service create`. */
-async function help(words: readonly string[], output: Output): Promise<number> {
+async function help(
+  words: readonly string[],
+  output: Pick<Output, 'line' | 'columns'>,
+): Promise<number> {
   const { commandHelp, managementHelp, overview } = await import('./help.js');
   const width = output.columns;
   const command: Command | undefined = words.length === 0 ? undefined : findCommand(words);

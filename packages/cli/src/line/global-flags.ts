@@ -1,4 +1,5 @@
 import type { Command, Flags } from '../command.js';
+import { isYesOrNo, YES } from './yes-no.js';
 
 /** Flags of every command, unless the command has its own flag of that name (`service create --host`). */
 export const GLOBAL_FLAGS: Flags = {
@@ -30,18 +31,24 @@ export interface LeadingFlags {
   readonly rest: readonly string[];
 }
 
-/** Takes the flags that choose the daemon from the front of a command line. */
+/**
+ * Takes the flags that choose the daemon from the front of a command line, written in any way that they may be
+ * behind the command. One without its value begins the rest.
+ */
 export function leadingFlags(words: readonly string[]): LeadingFlags {
   let host: string | undefined;
   let tlsVerify = false;
-  let at = 0;
-  for (; ; at += 1) {
-    const word = words[at];
-    if ((word === '--host' || word === '-H') && words[at + 1] !== undefined) {
+  for (let at = 0; ; at += 1) {
+    const word = words[at] ?? '';
+    const [, flag, value] = /^(--host|-H|--tlsverify)(?:=(.*))?$/s.exec(word) ?? [];
+    const isHost = flag === '--host' || flag === '-H';
+    if (flag === '--tlsverify' && (value === undefined || isYesOrNo(value)))
+      tlsVerify = value === undefined || YES.includes(value);
+    else if (isHost && value !== undefined) host = value;
+    else if (isHost && words[at + 1] !== undefined) {
       at += 1;
       host = words[at];
-    } else if (word?.startsWith('--host=') === true) host = word.slice('--host='.length);
-    else if (word === '--tlsverify') tlsVerify = true;
+    } else if (/^-H./.test(word)) host = word.slice('-H'.length);
     else return { host, tlsVerify, rest: withoutSwarm(words.slice(at)) };
   }
 }

@@ -30,6 +30,8 @@ export interface ListOptions {
   readonly cells?: (row: Row) => Row;
   /** What `json` prints instead of the rows. */
   readonly json?: readonly object[];
+  /** Column whose cells are broken into lines where the table is wider than the terminal. */
+  readonly wrapped?: string;
 }
 
 /** Prints rows in the form that the user asked for. */
@@ -120,14 +122,18 @@ function printTable(
   output: Output,
   rows: readonly Row[],
   { fields, hidden = [] }: List,
-  { columns, cells = (row) => row }: ListOptions = {},
+  { columns, cells = (row) => row, wrapped = '' }: ListOptions = {},
 ): void {
   const names = columns ?? Object.keys(fields).filter((name) => !hidden.includes(name));
   const text = rows.map(cells).map((row) => names.map((name) => String(row[name])));
+  const column = names.indexOf(wrapped);
+  const { window } = output;
+  const fit = window === undefined || column === -1 ? undefined : { column, columns: window };
   output.line(
     table(
       names.map((name) => fields[name]!),
       text,
+      fit,
     ),
   );
 }

@@ -22,6 +22,8 @@ export interface Output {
   readonly isTerminal: boolean;
   /** Width for laying out text for people. */
   readonly columns: number;
+  /** Width of the terminal, whatever it is; undefined in a pipe or a file. */
+  readonly window: number | undefined;
   /** Where lines can be redrawn; undefined where they cannot. */
   readonly live: LiveArea | undefined;
 }
@@ -77,6 +79,9 @@ export function createOutput(stdout: Sink, stderr: Sink, env: NodeJS.ProcessEnv 
       return isTerminal
         ? Math.min(stdout.columns || USUAL_COLUMNS, TEXT_MAX_COLUMNS)
         : USUAL_COLUMNS;
+    },
+    get window() {
+      return isTerminal ? stdout.columns || USUAL_COLUMNS : undefined;
     },
     live,
   };

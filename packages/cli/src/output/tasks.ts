@@ -3,6 +3,7 @@ import type { ApiClient } from '../client/api-client.js';
 import type { CommandContext, Flags } from '../command.js';
 import { type List, parseListFormat } from './format.js';
 import { shown } from './shown.js';
+import { reasonOf } from './task-reason.js';
 import { humanDuration } from './time.js';
 
 /** Flags of every command that lists tasks. */
@@ -36,7 +37,6 @@ const LIST: List = {
 };
 
 const ID_WIDTH = 12;
-const ERROR_WIDTH = 30;
 
 /**
  * Prints tasks for `service ps` and `node ps`: by service and slot, newest first, older ones as history.
@@ -54,6 +54,7 @@ export async function printTasks(
   const now = clock();
   const sorted = [...tasks].sort(
     (a, b) =>
+      (a.ServiceName ?? '').localeCompare(b.ServiceName ?? '', 'en', { numeric: true }) ||
       a.ServiceID.localeCompare(b.ServiceID) ||
       (a.Slot ?? 0) - (b.Slot ?? 0) ||
       slotKey(a).localeCompare(slotKey(b)) ||
@@ -70,7 +71,7 @@ export async function printTasks(
     const slot = `${task.ServiceID}/${slotKey(task)}`;
     const history = slot === previous;
     previous = slot;
-    const error = task.Status.Err ?? '';
+    const reason = reasonOf(task);
     return {
       ID: full ? task.ID : task.ID.slice(0, ID_WIDTH),
       Name: (history ? ' \\_ ' : '') + taskName(task, names, full),
@@ -81,14 +82,11 @@ export async function printTasks(
           : (names?.nodes.get(task.NodeID) ?? task.NodeID),
       DesiredState: capital(task.DesiredState),
       CurrentState: `${capital(task.Status.State)} ${humanDuration(now - Date.parse(task.Status.Timestamp)).toLowerCase()} ago`,
-      Error:
-        error === ''
-          ? ''
-          : `"${full || error.length <= ERROR_WIDTH ? error : `${error.slice(0, ERROR_WIDTH - 1)}…`}"`,
+      Error: reason === '' ? '' : `"${reason}"`,
       Ports: hostPorts(task.Status.PortStatus?.Ports ?? []),
     };
   });
-  printer.print(output, rows);
+  printer.print(output, rows, full ? {} : { wrapped: 'Error' });
 }
 
 interface Names {

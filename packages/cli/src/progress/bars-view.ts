@@ -1,13 +1,19 @@
 import { isTerminal, type TaskState } from '@swarm/api/client';
+import type { Color } from '../output/color.js';
 import type { LiveArea, LiveLine } from '../output/live-area.js';
+import { wrapLines } from '../output/wrap.js';
 import { STAGES, stageOf, type TaskProgress } from './measure.js';
 import { countsOf, type ProgressState, type ProgressView } from './view.js';
 
 /** With more tasks than this, there is one bar for all of them. */
 const BARS_LIMIT = 20;
-/** Lines besides the bars of tasks: counts, what they wait for, remaining time. */
-const OTHER_LINES = 5;
+/** Lines besides the bars of tasks: counts, a cause and what they wait for, remaining time. */
+const OTHER_LINES = 8;
 const BAR_MAX_WIDTH = 50;
+/** Beside a reason, which says more. */
+const BAR_WIDTH_BESIDE_REASON = 20;
+/** Most lines of one reason; `service ps --no-trunc` shows it all. */
+const REASON_LINES = 3;
 /** A narrower bar is meaningless; then the words next to it stand alone. */
 const BAR_MIN_WIDTH = 8;
 
@@ -29,8 +35,9 @@ export class BarsView implements ProgressView {
       ? [[first!], ...this.#bars(state, total)]
       : [[`${first} `, this.#bar(first!.length + 1, total === 0 ? 0 : done / total)]];
     lines.push(...others.map((text) => [text]));
+    for (const cause of state.failures) lines.push(...this.#paragraph(`failed: ${cause}`, 'red'));
     if (state.waiting !== undefined)
-      lines.push([{ text: `waiting: ${state.waiting}`, color: 'yellow' }]);
+      lines.push(...this.#paragraph(`waiting: ${state.waiting}`, 'yellow'));
     if (state.verify !== undefined) {
       const text = `verify: ${state.verify.text}`;
       lines.push([state.verify.done ? { text, color: 'green' } : text]);
@@ -53,18 +60,26 @@ export class BarsView implements ProgressView {
     const names = places.map(({ place }, at) => (isSlot ? `${at + 1}/${places.length}` : place));
     const nameWidth = Math.max(...names.map((name) => name.length), 0);
     const stateWidth = Math.max(...places.map(({ state }) => state.length), 0);
+    const hasReason = places.some(({ error }) => error !== '');
+    const most = hasReason ? BAR_WIDTH_BESIDE_REASON : BAR_MAX_WIDTH;
     return places.map(({ state, error }, at) => {
       const begin = `${names[at]!.padEnd(nameWidth)}: `;
       const word = state.padEnd(stateWidth);
-      const bar = this.#bar(begin.length + word.length + 1, shareOf(state));
+      const bar = this.#bar(begin.length + word.length + 1, shareOf(state), most);
       const why = error === '' ? [] : [{ text: ` ${error}`, color: 'yellow' as const }];
       return [begin, { text: word, ...colorOf(state) }, ' ', bar, ...why];
     });
   }
 
+  #paragraph(text: string, color: Color): LiveLine[] {
+    const width = this.#live.columns - 1;
+    const lines = wrapLines(text, width, REASON_LINES);
+    return lines.map((line) => [{ text: line, color }]);
+  }
+
   /** `[=====>    ]`, as wide as the rest of the line allows. */
-  #bar(used: number, share: number): string {
-    const width = Math.min(BAR_MAX_WIDTH, this.#live.columns - used - '[]'.length - 1);
+  #bar(used: number, share: number, most = BAR_MAX_WIDTH): string {
+    const width = Math.min(most, this.#live.columns - used - '[]'.length - 1);
     if (width < BAR_MIN_WIDTH) return '';
     const full = Math.round(share * width);
     const done = full === 0 ? '' : `${'='.repeat(full - 1)}>`;

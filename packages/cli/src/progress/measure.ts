@@ -2,6 +2,7 @@ import {
   compareStates,
   isTerminal,
   type Node,
+  type RestartPolicy,
   type Service,
   showControls,
   type Task,
@@ -25,19 +26,25 @@ export interface TaskProgress {
   /** The slot's number, or the node's name. */
   readonly place: string;
   readonly state: TaskState;
+  /** Why the place is not as it should be: its last failure, else what its task waits for. */
   readonly error: string;
 }
 
 export interface Progress {
-  /** Tasks that run, or have done their work: they ended well and are not restarted. */
+  /** Tasks that run, or that ended well and are not meant to run again. */
   readonly running: number;
   readonly wanted: number;
-  /** Of each slot whose last task ended otherwise and was not replaced yet: why it ended. */
-  readonly ended: readonly string[];
   /** What the slowest task waits for. */
   readonly waiting: string | undefined;
+  /** Why tasks of places that do not run ended, each cause once, the latest first. */
+  readonly failures: readonly string[];
+  /** Every task that is missing ended, and the restart policy may not allow another. */
+  readonly isOver: boolean;
   readonly tasks: readonly TaskProgress[];
 }
+
+/** Most causes of failures to show. */
+const FAILURES_LIMIT = 3;
 
 /** Counts how many of the wanted tasks run. */
 export function measure(
@@ -48,43 +55,38 @@ export function measure(
   const living = new Map(
     nodes.filter((node) => node.Status.State !== 'down').map((node) => [node.ID, node]),
   );
-  const bySlot = furthest(tasks.filter((task) => compareStates(task.DesiredState, 'running') <= 0));
-  const over = [...lastEnded(tasks)].filter(([slot]) => !bySlot.has(slot)).map(([, task]) => task);
-  const done = [...over, ...bySlot.values()].filter(hasDoneItsWork);
-  const running = [...bySlot.values()].filter(
-    (task) =>
-      task.Status.State === 'running' && (task.NodeID === undefined || living.has(task.NodeID)),
+  const policy = service.Spec.TaskTemplate?.RestartPolicy ?? {};
+  const isLiving = (task: Task) => task.NodeID === undefined || living.has(task.NodeID);
+  const bySlot = currentOf(tasks);
+  const places = [...bySlot.values()];
+  const running = places.filter(
+    (task) => isDone(policy, task) || (task.Status.State === 'running' && isLiving(task)),
   ).length;
-  const ended = over.filter((task) => !hasDoneItsWork(task));
-  const wanted = service.Spec.Mode.Replicated?.Replicas ?? bySlot.size + over.length;
-  for (const task of over) bySlot.set(slotOf(task), task);
+  const open = places.filter((task) => !isDone(policy, task));
+  // A task that ended and may restart, but did not, is on a node where the service is not wanted any more.
+  const isWanted = (task: Task) =>
+    !isTerminal(task.Status.State) ||
+    isDone(policy, task) ||
+    (isLiving(task) && mayNotRestart(policy, task));
+  const wanted = service.Spec.Mode.Replicated?.Replicas ?? places.filter(isWanted).length;
   return {
-    running: Math.min(running + done.length, wanted),
+    running: Math.min(running, wanted),
     wanted,
-    ended: ended.map(({ Status: { State: state, Err: error } }) => showControls(error || state)),
-    waiting: waitingFor(service, [...bySlot.values()]),
-    tasks: placesOf(bySlot, nodes),
+    waiting: waitingFor(
+      service,
+      open.filter((task) => !isTerminal(task.Status.State)),
+    ),
+    failures: failuresOf(bySlot, tasks, nodes),
+    isOver:
+      bySlot.size >= wanted &&
+      open.some((task) => isTerminal(task.Status.State)) &&
+      open.every(
+        (task) =>
+          task.Status.State === 'running' ||
+          (isTerminal(task.Status.State) && mayNotRestart(policy, task)),
+      ),
+    tasks: placesOf(bySlot, tasks, nodes),
   };
-}
-
-/** The last task of each slot that has ended by itself. */
-function lastEnded(tasks: readonly Task[]): Map<string, Task> {
-  const bySlot = new Map<string, Task>();
-  for (const task of tasks) {
-    const last = bySlot.get(slotOf(task));
-    if (last === undefined || last.CreatedAt <= task.CreatedAt) bySlot.set(slotOf(task), task);
-  }
-  for (const [slot, { Status, DesiredState }] of bySlot) {
-    const byItself = ['complete', 'failed', 'rejected'].includes(Status.State);
-    if (!byItself || DesiredState === 'remove') bySlot.delete(slot);
-  }
-  return bySlot;
-}
-
-/** Whether the task ended well, and its restart policy leaves it at that. */
-function hasDoneItsWork({ Status, Spec }: Task): boolean {
-  const condition = Spec?.RestartPolicy?.Condition;
-  return Status.State === 'complete' && (condition === 'none' || condition === 'on-failure');
 }
 
 export interface JobProgress {
@@ -95,6 +97,7 @@ export interface JobProgress {
   readonly active: number;
   readonly concurrent: number;
   readonly waiting: string | undefined;
+  readonly failures: readonly string[];
   readonly tasks: readonly TaskProgress[];
 }
 
@@ -120,8 +123,9 @@ export function measureJob(
     total,
     active: active.length,
     concurrent: Math.min(concurrent, total - done.size),
-    waiting: waitingFor(service, active.length > 0 ? active : open),
-    tasks: placesOf(latest(current), nodes),
+    waiting: waitingFor(service, active),
+    failures: failuresOf(latest(current), current, nodes),
+    tasks: placesOf(latest(current), current, nodes),
   };
 }
 
@@ -129,14 +133,94 @@ export function isJob({ Spec: { Mode: mode } }: Service): boolean {
   return mode.ReplicatedJob !== undefined || mode.GlobalJob !== undefined;
 }
 
-function furthest(tasks: readonly Task[]): Map<string, Task> {
+/**
+ * The task that stands for each slot: the most advanced one that should run and has not ended, else the last
+ * one that ended, unless it was asked to.
+ */
+function currentOf(tasks: readonly Task[]): Map<string, Task> {
   const bySlot = new Map<string, Task>();
   for (const task of tasks) {
+    const { State: state } = task.Status;
+    const isOpen = compareStates(task.DesiredState, 'running') <= 0 && !isTerminal(state);
+    const endedAlone = ENDED_ALONE.includes(state) && task.DesiredState !== 'remove';
+    if (!isOpen && !endedAlone) continue;
     const known = bySlot.get(slotOf(task));
-    if (known === undefined || compareStates(task.Status.State, known.Status.State) > 0)
-      bySlot.set(slotOf(task), task);
+    const isAhead = () => {
+      const ended = isTerminal(known!.Status.State);
+      if (isOpen) return ended || compareStates(state, known!.Status.State) > 0;
+      return ended && !isOlder(task, known!);
+    };
+    if (known === undefined || isAhead()) bySlot.set(slotOf(task), task);
   }
   return bySlot;
+}
+
+/** States of tasks that ended without being asked to. */
+const ENDED_ALONE: readonly TaskState[] = ['complete', 'failed', 'rejected'];
+
+/** Whether the task ended well and the policy restarts only failures. */
+function isDone({ Condition: condition = 'any' }: RestartPolicy, { Status }: Task): boolean {
+  return Status.State === 'complete' && condition !== 'any';
+}
+
+/** Whether the policy has a limit that a task that ended may have reached. */
+function mayNotRestart(policy: RestartPolicy, { DesiredState: desired }: Task): boolean {
+  // It was rejected while it waited for its own start, after which it is restarted.
+  if (desired === 'ready') return false;
+  return policy.Condition === 'none' || (policy.MaxAttempts ?? 0) > 0;
+}
+
+function isOlder(a: Task, b: Task): boolean {
+  return (a.CreatedAt ?? '') < (b.CreatedAt ?? '');
+}
+
+/** The last failure of each place that does not run, by place. */
+function lastFailures(
+  bySlot: ReadonlyMap<string, Task>,
+  tasks: readonly Task[],
+): ReadonlyMap<string, Task> {
+  const failures = new Map<string, Task>();
+  for (const task of tasks) {
+    const { State: state } = task.Status;
+    if (state !== 'failed' && state !== 'rejected') continue;
+    const slot = slotOf(task);
+    const now = bySlot.get(slot)?.Status.State;
+    if (now === undefined || now === 'running' || now === 'complete') continue;
+    const known = failures.get(slot);
+    if (known === undefined || !isOlder(task, known)) failures.set(slot, task);
+  }
+  return failures;
+}
+
+function failuresOf(
+  bySlot: ReadonlyMap<string, Task>,
+  tasks: readonly Task[],
+  nodes: readonly Node[],
+): string[] {
+  const byCause = new Map<string, Task[]>();
+  const latestFirst = [...lastFailures(bySlot, tasks).values()].sort((a, b) =>
+    isOlder(a, b) ? 1 : -1,
+  );
+  for (const task of latestFirst) {
+    const cause = causeOf(task);
+    byCause.set(cause, [...(byCause.get(cause) ?? []), task]);
+  }
+  const names = namesOf(nodes);
+  return [...byCause].slice(0, FAILURES_LIMIT).map(([cause, [task, ...others]]) => {
+    const slot = (task!.Slot ?? 0) > 0 ? `task ${task!.Slot}` : 'the task';
+    const node =
+      task!.NodeID === undefined || task!.NodeID === '' ? '' : ` on ${names(task!.NodeID)}`;
+    const more = others.length === 0 ? '' : `, and ${others.length} more`;
+    return `${cause} (${slot}${node}${more})`;
+  });
+}
+
+/** Why a task failed. */
+function causeOf({
+  Status: { Err: error, State: state, ContainerStatus: container },
+}: Task): string {
+  if (error !== undefined && error !== '') return showControls(error);
+  return container?.ExitCode === undefined ? state : `exited with code ${container.ExitCode}`;
 }
 
 /** A job's place is done for good; otherwise its task that has not ended counts. */
@@ -151,23 +235,40 @@ function latest(tasks: readonly Task[]): Map<string, Task> {
   return bySlot;
 }
 
-function placesOf(bySlot: ReadonlyMap<string, Task>, nodes: readonly Node[]): TaskProgress[] {
-  const names = new Map(nodes.map((node) => [node.ID, node.Description?.Hostname ?? node.ID]));
+function placesOf(
+  bySlot: ReadonlyMap<string, Task>,
+  tasks: readonly Task[],
+  nodes: readonly Node[],
+): TaskProgress[] {
+  const names = namesOf(nodes);
+  const failures = lastFailures(bySlot, tasks);
   return [...bySlot.values()]
     .sort((a, b) => (a.Slot ?? 0) - (b.Slot ?? 0) || (slotOf(a) < slotOf(b) ? -1 : 1))
-    .map((task) => ({
-      place: showControls(names.get(slotOf(task)) ?? slotOf(task)),
-      state: task.Status.State,
-      error: showControls(task.Status.Err ?? ''),
-    }));
+    .map((task) => {
+      const failure = failures.get(slotOf(task));
+      return {
+        place: names(slotOf(task)),
+        state: task.Status.State,
+        error: failure === undefined ? showControls(task.Status.Err ?? '') : causeOf(failure),
+      };
+    });
 }
 
-/** What the least advanced task says about itself. */
+/** Names nodes by their hosts, safe for a terminal. */
+function namesOf(nodes: readonly Node[]): (id: string) => string {
+  const names = new Map(nodes.map((node) => [node.ID, node.Description?.Hostname ?? node.ID]));
+  return (id) => showControls(names.get(id) ?? id);
+}
+
+/** What the least advanced task says about itself, or why one that runs gets no traffic yet. */
 function waitingFor(service: Service, tasks: readonly Task[]): string | undefined {
   const slowest = tasks
-    .filter((task) => task.Status.State !== 'running' && !hasDoneItsWork(task))
+    .filter((task) => task.Status.State !== 'running')
     .sort((a, b) => stageOf(a.Status.State) - stageOf(b.Status.State))[0];
-  const why = slowest?.Status.Err ?? service.AllocationError;
+  const deaf = tasks.find(({ Status: { State: state, Ready: isReady } }) => {
+    return state === 'running' && isReady === false;
+  });
+  const why = slowest?.Status.Err ?? service.AllocationError ?? deaf?.Status.Message;
   return why === undefined || why === '' ? undefined : showControls(why);
 }
 

@@ -16,6 +16,14 @@ export interface ProgressView {
   show(state: ProgressState): void;
 }
 
+/** A duration in words, which counts down while nothing changes: `waiting 4.9s`. */
+const DURATION = /\d+(?:\.\d+)?\s?(?:ms|s|m|h|seconds?|minutes?)\b/g;
+
+/** A text without its durations: the same as long as only time passes. */
+export function withoutTimes(text: string): string {
+  return text.replace(DURATION, '');
+}
+
 /** The counts of a service or a job, in words. */
 export function countsOf(state: ProgressState): readonly (readonly [string, string])[] {
   if (state.kind === 'service')

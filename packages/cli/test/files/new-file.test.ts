@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { until } from '@swarm/sim';
 import test from 'ava';
 import { UsageError } from '../../src/command.js';
 import { writeNewFile } from '../../src/files/new-file.js';
@@ -72,4 +76,30 @@ test('an invalid backup leaves no file', async (t) => {
   t.is(code, 1);
   t.regex(err, /not a backup/);
   t.deepEqual(readdirSync(folder), []);
+});
+
+test('an interrupted backup leaves nothing: what was written has the keys of the cluster', async (t) => {
+  const folder = folderOf(t);
+  const socket = join(folder, 'daemon.sock');
+  const written = () => readdirSync(folder).some((name) => name.endsWith('.part'));
+  // A backup that begins and does not end.
+  const server = createServer((_, response) => {
+    response.write('keys');
+  });
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  t.teardown(() => server.close());
+  const bin = join(import.meta.dirname, '..', '..', '..', 'bin', 'swarm.js');
+  const child = spawn(process.execPath, [
+    ...['--', bin, '--host', `unix://${socket}`, 'backup', join(folder, 'saved')],
+  ]);
+  t.teardown(() => child.kill('SIGKILL'));
+  let err = '';
+  child.stderr.on('data', (chunk) => {
+    err += String(chunk);
+  });
+  await until('the backup has begun', written);
+  child.kill('SIGINT');
+  const [code] = await once(child, 'close');
+  t.deepEqual([code, err], [130, 'Interrupted: nothing was saved.\n']);
+  t.deepEqual(readdirSync(folder), ['daemon.sock']);
 });

@@ -6,6 +6,9 @@ import type { ExecutionContext } from 'ava';
 import { main } from '../../src/main.js';
 import { type Recorder, recorder } from './recorder.js';
 
+// Tests run command lines side by side in one process, and each one that waits listens for Ctrl-C.
+process.setMaxListeners(0);
+
 export interface Asked {
   readonly method: string;
   /** Without the version. */

@@ -7,11 +7,12 @@ export interface Recorder extends Output {
 }
 
 /** The output that commands have, on streams that are kept: pipes, or a terminal's. */
-export function recorder({ isTTY = false } = {}): Recorder {
+export function recorder({ isTTY = false, columns = 80 } = {}): Recorder {
   const chunks: { out: Buffer[]; err: Buffer[] } = { out: [], err: [] };
   const sink = (kept: Buffer[]): Sink => ({
     write: (chunk) => kept.push(Buffer.from(chunk)),
     isTTY,
+    columns,
   });
   return {
     ...createOutput(sink(chunks.out), sink(chunks.err)),

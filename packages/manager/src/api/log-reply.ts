@@ -1,13 +1,11 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '@swarm/api';
 import type { LogItem } from '../logbroker/index.js';
 import type { View } from '../store/store.js';
 import { LineJoiner, type SourcedPiece } from './line-joiner.js';
 import { frame, line, NOTICE_KEY } from './log-frame.js';
+import { ReplyBatch } from './reply-batch.js';
 
-/** How long a client may read nothing before its stream is cut: it holds one of a limited number. */
-export const STALLED_LIMIT_MS = 15 * 60_000;
 /** TCP probes a client that is silent for this long: one whose host died holds no stream. */
 const KEEP_ALIVE_MS = 30_000;
 /** Warnings kept until the end of a stream. */
@@ -36,6 +34,7 @@ export class LogReply {
   readonly #options: LogReplyOptions;
   readonly #view: View;
   readonly #clock: Clock;
+  readonly #batch: ReplyBatch;
   readonly #joiner = new LineJoiner();
   readonly #warnings: string[] = [];
   readonly #shown = new Set<string>();
@@ -45,6 +44,7 @@ export class LogReply {
     this.#options = options;
     this.#view = view;
     this.#clock = clock;
+    this.#batch = new ReplyBatch(response, clock);
   }
 
   /** Sends the head, once. */
@@ -78,11 +78,15 @@ export class LogReply {
   end(): void {
     this.begin();
     const response = this.#response;
-    for (const each of this.#joiner.end()) if (!response.destroyed) this.#line(each);
+    for (const each of this.#joiner.end()) {
+      const text = this.#line(each);
+      if (text !== undefined) this.#batch.put(text);
+    }
     for (const warning of this.#warnings) {
       const text = Buffer.from(`Error grabbing logs: ${warning}\n`);
-      if (!response.destroyed) response.write(this.#options.terminal ? text : frame('error', text));
+      this.#batch.put(this.#options.terminal ? text : frame('error', text));
     }
+    this.#batch.flush();
     response.end();
   }
 
@@ -90,17 +94,21 @@ export class LogReply {
     const { terminal, timestamps, details } = this.#options;
     if (terminal && !timestamps && !details) {
       // What a program draws on its terminal is no lines.
-      await this.#room(this.#response.write(piece.line.data), ended);
+      await this.#batch.write(piece.line.data, ended);
       return;
     }
-    for (const whole of this.#joiner.push(piece)) await this.#room(this.#line(whole), ended);
+    for (const whole of this.#joiner.push(piece)) {
+      const text = this.#line(whole);
+      if (text !== undefined) await this.#batch.write(text, ended);
+    }
   }
 
-  #line({ nodeId, line: record }: SourcedPiece): boolean {
+  /** Undefined for a line that the client cannot show. */
+  #line({ nodeId, line: record }: SourcedPiece): Buffer | undefined {
     const { serviceId, terminal } = this.#options;
-    if (!this.#isNamed(record.taskId)) return true;
+    if (!this.#isNamed(record.taskId)) return undefined;
     const text = line({ ...record, nodeId, serviceId }, this.#options);
-    return this.#response.write(terminal ? text : frame(record.stream, text));
+    return terminal ? text : frame(record.stream, text);
   }
 
   /** Stock clients ask for the name of each task at its first line, and end when there is no such task. */
@@ -131,15 +139,6 @@ export class LogReply {
     };
     const source = { nodeId: task?.NodeID ?? '', serviceId };
     const text = line({ ...record, ...source }, this.#options, { [NOTICE_KEY]: '1' });
-    await this.#room(this.#response.write(frame('stderr', text)), ended);
-  }
-
-  /** Waits for the client. The broker is only asked for the next line when there is room for it. */
-  async #room(more: boolean, ended: AbortSignal): Promise<void> {
-    if (more || ended.aborted) return;
-    const response = this.#response;
-    const timer = this.#clock.setTimeout(() => response.destroy(), STALLED_LIMIT_MS);
-    await once(response, 'drain', { signal: ended }).catch(() => {});
-    this.#clock.clearTimeout(timer);
+    await this.#batch.write(frame('stderr', text), ended);
   }
 }

@@ -102,7 +102,7 @@ export class Pass {
   /**
    * Leaves a task that ended by itself behind as history.
    * @param note why nothing takes its place, if nothing does. Docker's clients only show errors, so it follows
-   *   the error of a task that failed.
+   *   the task's error, if it has one.
    */
   dismiss(task: Task, note?: string): void {
     if (task.DesiredState === 'shutdown') return;
@@ -184,6 +184,5 @@ export class Pass {
 }
 
 function noted(status: TaskStatus, note: string): TaskStatus {
-  if (status.State === 'complete') return { ...status, Message: note };
   return { ...status, Message: note, Err: status.Err ? `${status.Err}; ${note}` : note };
 }

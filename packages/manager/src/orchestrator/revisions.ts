@@ -1,4 +1,6 @@
 import {
+  isJobMode,
+  isTerminal,
   modeOf,
   type RevisionCause,
   type RevisionOutcome,
@@ -169,7 +171,8 @@ export class RevisionLedger {
       ...this.current,
       Cause: isRollback(this.#service.UpdateStatus) ? Cause : 'update',
     });
-    if (isDone) this.complete();
+    // A job runs again in any case, so how that ends is not known yet.
+    if (isDone && !isJobMode(modeOf(spec))) this.complete();
   }
 
   /** Makes an earlier revision the current one again. */
@@ -298,10 +301,23 @@ function isStatusCompleted({ UpdateStatus }: Service): boolean {
   return UpdateStatus?.State === 'completed' || UpdateStatus?.State === 'rollback_completed';
 }
 
+/** Whether the job's current run is over, and some of it ended well. */
+function hasFinishedRun(view: View, { ID, JobStatus }: Service): boolean {
+  const iteration = JobStatus?.JobIteration.Index ?? 0;
+  let completed = 0;
+  for (const task of view.tasksByService(ID)) {
+    if ((task.JobIteration?.Index ?? 0) !== iteration) continue;
+    if (!isTerminal(task.Status.State)) return false;
+    if (task.Status.State === 'complete') completed++;
+  }
+  return completed > 0;
+}
+
 /** Whether a task of the service's spec has run for the monitor time, or ended well, or none is wanted. */
 function hasRun(view: View, service: Service, nowMs: number): boolean {
   const mode = modeOf(service.Spec);
   if (mode.kind === 'replicated' && mode.replicas === 0) return true;
+  if (isJobMode(mode)) return hasFinishedRun(view, service);
   const { monitorMs } = updateRules(service.Spec.UpdateConfig);
   for (const task of view.tasksByService(service.ID)) {
     const isStable = isUp(task) && nowMs - stateSince(task, nowMs) >= monitorMs;

@@ -7,12 +7,7 @@ import {
   type Subject,
   tlsInfo,
 } from '@swarm/identity';
-import {
-  certificateDer,
-  createRootCA,
-  issueCertificate,
-  type RootCA,
-} from '../../src/ca/index.js';
+import { certificateDer, createRootCA, issueCertificate, type RootCA } from '../../src/ca/index.js';
 import type { Draft } from '../../src/store/store.js';
 
 export const DAY_MS = 24 * 60 * 60 * 1000;

@@ -67,6 +67,25 @@ test('an update runs the job again and leaves no history of the previous run', a
   await world.stop();
 });
 
+test('a rollback runs a job again as it was when it last succeeded', async (t) => {
+  const world = await job({ ReplicatedJob: { MaxConcurrent: 2 } }, { MaxAttempts: 1 });
+  await world.clock.advance(5000);
+  await world.update((spec) => ({ ...spec, Labels: { run: '2' } }));
+  await world.clock.advance(5000);
+  world.behaviour = (task) =>
+    task.Spec.ContainerSpec?.Image === 'bad' ? { end: 'failed' } : { end: 'complete' };
+  await world.image('bad');
+  await world.clock.advance(60_000);
+  t.is(done(world).length, 0);
+  await world.rollBack();
+  await world.clock.advance(5000);
+  t.is(done(world).length, 2);
+  t.true(world.tasks().every((task) => task.Spec.ContainerSpec?.Image === 'v1'));
+  t.deepEqual(world.store.get('service', 'web')?.Spec.Labels, { run: '2' });
+  t.deepEqual(world.revisions(), ['1 v1 completed', '2 v1 undefined', '3 bad replaced']);
+  await world.stop();
+});
+
 test('a task of a job on a drained or down node starts again elsewhere', async (t) => {
   for (const leave of ['drain', 'down'] as const) {
     const world = await job({ ReplicatedJob: { TotalCompletions: 1 } }, {}, 'n1');

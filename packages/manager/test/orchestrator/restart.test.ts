@@ -176,6 +176,7 @@ test('the status says when the restart condition is none, and nothing when all i
   const other = await withPolicy({ Condition: 'on-failure' });
   const done = await end(other, 'complete');
   t.is(other.store.get('task', done)?.Status.Message, 'created');
+  t.is(other.store.get('task', done)?.Status.Err, undefined);
   await other.stop();
 });
 

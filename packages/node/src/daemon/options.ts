@@ -1,4 +1,4 @@
-import { defaultDataRoot, defaultSocket, UsageError } from '@swarm/api';
+import { defaultDataRoot, defaultSocket, parseIpAddress, UsageError } from '@swarm/api';
 
 export type RuntimeChoice = 'auto' | 'docker' | 'process';
 export type MeshChoice = 'auto' | 'nftables' | 'userspace';
@@ -45,7 +45,7 @@ export function daemonOptions(
     logLevel: given.oneOf('log-level', ['debug', 'info', 'warn', 'error'], 'info'),
     logFormat: given.oneOf('log-format', ['pretty', 'json'], 'pretty'),
     nodeLabels: Object.fromEntries(given.list('label').map(labelOf)),
-    meshBind: given.list('mesh-bind'),
+    meshBind: given.list('mesh-bind').map(bindAddress),
   };
   given.checkAllTaken();
   return options;
@@ -62,6 +62,7 @@ class GivenFlags {
 
   text(name: string): string | undefined {
     const value = this.#take(name);
+    if (value === '') throw new UsageError(`flag needs an argument: --${name}`);
     if (value === undefined || typeof value === 'string') return value;
     throw new UsageError(`--${name} can be given only once`);
   }
@@ -102,6 +103,14 @@ function labelOf(item: string): readonly [string, string] {
   const at = item.indexOf('=');
   if (at <= 0) throw new UsageError(`invalid argument '${item}' for --label: use key=value`);
   return [item.slice(0, at), item.slice(at + 1)];
+}
+
+function bindAddress(text: string): string {
+  if (parseIpAddress(text) === undefined)
+    throw new UsageError(
+      `invalid argument '${text}' for --mesh-bind: use an IP address of this host`,
+    );
+  return text;
 }
 
 function cgroupName(text = 'swarm'): string {

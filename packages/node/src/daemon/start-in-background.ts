@@ -42,7 +42,8 @@ export function startInBackground({
   const log = openSync(logPath, APPEND, PRIVATE_FILE);
   const child = spawn(
     process.execPath,
-    [...DAEMON_NODE_FLAGS, script, 'daemon', '--socket', socketPath],
+    // The dashes keep Node.js from reading what follows the script: --env-file, wherever it stands.
+    [...DAEMON_NODE_FLAGS, '--', script, 'daemon', '--socket', socketPath],
     {
       detached: true,
       stdio: ['ignore', log, log],

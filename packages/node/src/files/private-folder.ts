@@ -2,6 +2,7 @@ import {
   chmodSync,
   closeSync,
   constants,
+  existsSync,
   fchmodSync,
   fstatSync,
   mkdirSync,
@@ -9,7 +10,7 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { foreignFolder, GROUP_OR_OTHERS } from '@swarm/api';
+import { foreignFolder, GROUP_OR_OTHERS, UsageError } from '@swarm/api';
 import { checkPlace } from './place.js';
 
 /** For the owner alone. */
@@ -25,10 +26,12 @@ export const PRIVATE_FILE = 0o600;
  */
 export function makePrivateFolder(path: string, uid: number, advice: string): number | undefined {
   checkPlace(path, uid, advice);
-  mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER });
+  makeFolders(path, PRIVATE_FOLDER);
   // Another user may have been quicker, with a link to another folder of ours.
   checkPlace(path, uid, advice);
-  const { uid: found } = statSync(path);
+  const entry = statSync(path);
+  if (!entry.isDirectory()) throw new UsageError(`${path} is not a folder: ${advice}`);
+  const { uid: found } = entry;
   if (found !== uid) throw foreignFolder(path, found, uid, advice);
   // Held open, so that the mode changes on the very folder that was checked.
   const folder = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -44,11 +47,30 @@ export function makePrivateFolder(path: string, uid: number, advice: string): nu
 }
 
 /**
+ * Creates the folders of a path that are missing. One by one, because Node.js' recursive mkdir never returns
+ * where the system refuses new folders with ENOENT, as below /proc.
+ * @returns the first one that it created
+ */
+function makeFolders(path: string, mode?: number): string | undefined {
+  const missing: string[] = [];
+  for (let at = path; !existsSync(at) && dirname(at) !== at; at = dirname(at)) missing.unshift(at);
+  for (const each of missing) {
+    try {
+      mkdirSync(each, mode);
+    } catch (error) {
+      // Somebody else was quicker.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  }
+  return missing[0];
+}
+
+/**
  * Creates a folder that everybody may enter and only we may write to, whatever the umask. An existing
  * folder stays as it is.
  */
 export function makeSharedFolder(path: string): void {
-  const first = mkdirSync(path, { recursive: true });
+  const first = makeFolders(path);
   for (let made = path; first !== undefined; made = dirname(made)) {
     chmodSync(made, 0o755);
     if (made === first) return;

@@ -17,6 +17,7 @@ import {
   PROGRAM,
   PROTOCOL_HEADER,
   protocolProblem,
+  systemProblem,
   type VersionWindow,
 } from '@swarm/api';
 import {
@@ -397,7 +398,7 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
     );
   return new ApiError(
     'INVALID_ARGUMENT',
-    `cannot listen on ${host}:${port}: ${error.message}; give an address of this host with --listen-addr`,
+    `cannot listen on ${host}:${port}: ${systemProblem(error)}; give an address of this host with --listen-addr`,
   );
 }
 

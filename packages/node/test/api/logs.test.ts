@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import http from 'node:http';
+import { ApiError } from '@swarm/api';
 import test from 'ava';
 import { LogFrameReader, put, serviceDraft, taskDraft } from '@swarm/manager/testing';
 import { until } from '@swarm/sim';
@@ -157,6 +158,27 @@ test.serial('only managers may ask the leader for logs, and get items', async (t
   t.is((await ask(manager)).status, 503);
   api.node.leads = true;
 });
+
+test.serial(
+  'a leader of an earlier version, which serves no other manager, answers what is forwarded',
+  async (t) => {
+    const follower = await start({ nodeId: 'node2' });
+    try {
+      await put(follower.node.store, 'service', serviceDraft('web'));
+      follower.node.leads = false;
+      follower.node.others = [
+        { nodeId: 'node1', address: '198.18.0.2:2377', reachability: 'reachable', leader: true },
+      ];
+      follower.node.logError = new ApiError('NOT_FOUND', 'page not found');
+      follower.node.leaderSocket = await api.listenAs('node2');
+      api.node.logItems = [say('stdout', 'from the leader\n')];
+      const reply = await follower.call('GET', '/services/web/logs?stdout=1');
+      t.deepEqual(frames(reply.body), [{ stream: 1, text: 'from the leader\n' }]);
+    } finally {
+      await follower.close();
+    }
+  },
+);
 
 test.serial('bad options are refused', async (t) => {
   t.regex(

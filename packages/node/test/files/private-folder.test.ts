@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '@swarm/api';
 import test from 'ava';
@@ -18,6 +18,19 @@ test('a new folder is private, and one that others could enter is closed to them
     t.is(makePrivateFolder(path, OURS, ADVICE)! & 0o7777, mode);
     t.is(modeOf(path), 0o700);
   }
+});
+
+test('a file in the place of a folder is named as one, and stays', (t) => {
+  const path = join(folderOf(t), 'file');
+  writeFileSync(path, 'x');
+  t.throws(() => makePrivateFolder(path, OURS, ADVICE), {
+    ...{ instanceOf: UsageError, message: `${path} is not a folder: take another` },
+  });
+});
+
+test('where the system has no room for folders, making one ends', (t) => {
+  // mkdir(2) answers ENOENT there, at which a recursive mkdir of Node.js tries for ever.
+  t.throws(() => makeSharedFolder('/proc/none/x'), { code: 'ENOENT' });
 });
 
 testAsRoot('a folder of another user, or a link to one, is refused and stays as it is', (t) => {

@@ -13,12 +13,17 @@ export function presentTask(task: Task, nowMs: number): Task {
   return { ...task, Spec: spec, Status: { ...task.Status, Message: wait, Err } };
 }
 
-/** `waiting 5s before restart (2 failures in a row)`; undefined when no restart delay applies. */
-function restartWait({ DesiredState, Status, Restart }: Task, nowMs: number): string | undefined {
+/** `waiting 5s before restart 2 of 3 (2 failures in a row)`; undefined when no restart delay applies. */
+function restartWait(
+  { DesiredState, Status, Restart, Spec }: Task,
+  nowMs: number,
+): string | undefined {
   if (Restart === undefined || DesiredState !== 'ready') return undefined;
   if (compareStates(Status.State, 'ready') > 0) return undefined;
   const leftMs = Date.parse(Restart.NotBefore) - nowMs;
   if (!(leftMs > 0)) return undefined;
   const failures = Restart.Failures > 1 ? ` (${Restart.Failures} failures in a row)` : '';
-  return `waiting ${Math.ceil(leftMs / 1000)}s before restart${failures}`;
+  const limit = Spec.RestartPolicy?.MaxAttempts ?? 0;
+  const which = limit > 0 && Restart.Attempts > 0 ? ` ${Restart.Attempts} of ${limit}` : '';
+  return `waiting ${Math.ceil(leftMs / 1000)}s before restart${which}${failures}`;
 }

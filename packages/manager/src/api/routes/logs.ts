@@ -1,13 +1,13 @@
-import { once } from 'node:events';
 import { ApiError, isTimestamp, type LogOptions, type TaskSpec } from '@swarm/api';
 import { flagOf, momentOf } from '@swarm/http';
 import { ALIVE_MS } from '../../logbroker/limits.js';
 import type { LogSelector } from '../../logbroker/index.js';
 import { LEADER_LOGS_PATH, readLogRequest, writeLogFrame } from '../../logbroker/log-wire.js';
 import { onLeader } from '../gate.js';
-import { LogReply, STALLED_LIMIT_MS } from '../log-reply.js';
+import { LogReply } from '../log-reply.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../manager-access.js';
+import { ReplyBatch } from '../reply-batch.js';
 import type { Call, Route } from '../router.js';
 
 function optionsOf(query: URLSearchParams): LogOptions {
@@ -131,11 +131,10 @@ async function leaderLogs(call: Call, manager: ManagerAccess): Promise<void> {
   if (!manager.isLeader())
     throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');
   const ending = new Ending(call);
-  const put = (item: Parameters<typeof writeLogFrame>[0]): boolean =>
-    response.destroyed || response.write(writeLogFrame(item));
+  const batch = new ReplyBatch(response, clock);
   let alive = clock.setTimeout(sendAlive, ALIVE_MS);
   function sendAlive(): void {
-    if (!response.writableNeedDrain && response.headersSent) put({ type: 'alive' });
+    if (!batch.isBehind && response.headersSent) batch.put(writeLogFrame({ type: 'alive' }));
     alive = clock.setTimeout(sendAlive, ALIVE_MS);
   }
   try {
@@ -144,27 +143,24 @@ async function leaderLogs(call: Call, manager: ManagerAccess): Promise<void> {
       if (item.type === 'open') {
         response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
         response.flushHeaders();
-      } else if (!put(item)) await drained(call, ending.signal);
+      } else await batch.write(writeLogFrame(item), ending.signal);
     }
-    if (!services.closing.aborted) put({ type: 'end' });
+    batch.put(writeLogFrame({ type: 'end' }));
   } catch (error) {
     if (!response.headersSent) throw error;
     const { code, message } =
       error instanceof ApiError ? error : new ApiError('INTERNAL', (error as Error).message);
-    if (!services.closing.aborted) put({ type: 'error', code, message });
+    batch.put(writeLogFrame({ type: 'error', code, message }));
   } finally {
     clock.clearTimeout(alive);
     ending.release();
   }
-  if (services.closing.aborted) response.destroy();
-  else response.end();
-}
-
-/** Waits until the other manager has read on. */
-async function drained({ response, services }: Call, ended: AbortSignal): Promise<void> {
-  const timer = services.clock.setTimeout(() => response.destroy(), STALLED_LIMIT_MS);
-  await once(response, 'drain', { signal: ended }).catch(() => {});
-  services.clock.clearTimeout(timer);
+  if (services.closing.aborted) {
+    response.destroy();
+    return;
+  }
+  batch.flush();
+  response.end();
 }
 
 export const logRoutes: readonly Route[] = [
