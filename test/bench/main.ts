@@ -1,8 +1,9 @@
-/** `scripts/bench NAME [--json]`, with amounts for raft and cli. */
+/** `scripts/bench NAME [--json]`, with amounts for raft, cli and services. */
 import { parseArgs } from 'node:util';
 import { benchCli, DEFAULT_CLI_ROUNDS } from './bench-cli.js';
 import { benchMain } from './bench-main.js';
 import { benchRaft } from './bench-raft.js';
+import { benchServices, DEFAULT_SERVICES_OPTIONS } from './bench-services.js';
 import { DEFAULT_RAFT_OPTIONS } from './raft/options.js';
 import { printReport, type Report } from './report.js';
 
@@ -14,6 +15,9 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     takeovers: { type: 'string' },
     entries: { type: 'string' },
+    services: { type: 'string' },
+    program: { type: 'string' },
+    profile: { type: 'string' },
   },
   allowPositionals: true,
 });
@@ -21,19 +25,26 @@ const { values, positionals } = parseArgs({
 const BENCHES: Readonly<Record<string, (say: (text: string) => void) => Promise<Report>>> = {
   cli: (say) => benchCli(say, count('rounds', DEFAULT_CLI_ROUNDS)),
   main: benchMain,
+  services: (say) =>
+    benchServices(say, {
+      services: count('services', DEFAULT_SERVICES_OPTIONS.services),
+      rounds: count('rounds', DEFAULT_SERVICES_OPTIONS.rounds),
+      program: values.program ?? DEFAULT_SERVICES_OPTIONS.program,
+      ...(values.profile !== undefined && { profile: values.profile }),
+    }),
   raft: (say) =>
     benchRaft(say, {
       parts: values.only?.split(',') ?? DEFAULT_RAFT_OPTIONS.parts,
-      rounds: count('rounds'),
-      seconds: count('seconds'),
-      takeovers: count('takeovers'),
-      entries: count('entries'),
+      rounds: count('rounds', DEFAULT_RAFT_OPTIONS.rounds),
+      seconds: count('seconds', DEFAULT_RAFT_OPTIONS.seconds),
+      takeovers: count('takeovers', DEFAULT_RAFT_OPTIONS.takeovers),
+      entries: count('entries', DEFAULT_RAFT_OPTIONS.entries),
     }),
 };
 
 function count(
-  name: 'rounds' | 'seconds' | 'takeovers' | 'entries',
-  usual = DEFAULT_RAFT_OPTIONS[name],
+  name: 'rounds' | 'seconds' | 'takeovers' | 'entries' | 'services',
+  usual: number,
 ): number {
   const text = values[name];
   if (text === undefined) return usual;
@@ -50,6 +61,7 @@ if (bench === undefined) {
     `usage: scripts/bench NAME [--json]\n` +
       `       scripts/bench raft [--only loads,reads,takeover,soak] [--rounds N] [--seconds N] [--takeovers N] [--entries N]\n` +
       `       scripts/bench cli [--rounds N]\n` +
+      `       scripts/bench services [--services N] [--rounds N] [--program PATH] [--profile FOLDER]\n` +
       `benchmarks: ${Object.keys(BENCHES).join(', ')}`,
   );
   process.exit(1);

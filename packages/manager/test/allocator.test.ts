@@ -276,6 +276,49 @@ test('when all dynamic ports are gone the service says so', async (t) => {
   );
 });
 
+test('services that wait for any port get one each as ports are given back, and none is left out', async (t) => {
+  const { store, allocator, clock, pass } = setup();
+  const many = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => ingress(from + i));
+  for (const [id, count] of [
+    ['a', 1000],
+    ['b', 1000],
+    ['c', 768],
+  ] as const)
+    await put(store, 'service', withPorts(id, ...many(1, count)));
+  const waiting = ['d', 'e', 'f'];
+  for (const id of waiting) await put(store, 'service', withPorts(id, ingress(80)));
+  allocator.start();
+  await clock.advance(200);
+  const ports = () => waiting.map((id) => published(store.get('service', id))?.[0]);
+  t.deepEqual(ports(), [undefined, undefined, undefined]);
+  await setPorts(store, 'c', ...many(1, 766));
+  await pass();
+  t.deepEqual(ports(), [32_766, 32_767, undefined]);
+  // The one that is woken next may be gone.
+  await store.transact((transaction) => transaction.remove('service', 'f'));
+  await put(store, 'service', withPorts('g', ingress(80)));
+  await pass();
+  t.truthy(store.get('service', 'g')?.AllocationError);
+  await store.transact((transaction) => transaction.remove('service', 'd'));
+  await pass();
+  t.deepEqual(published(store.get('service', 'g')), [32_766]);
+});
+
+test('a port that is kept in another mode is given back to those that it kept out', async (t) => {
+  const { store, allocator, pass } = setup();
+  allocator.start();
+  await put(store, 'service', withPorts('a', ingress(80, 8080)));
+  await pass();
+  await put(store, 'service', withPorts('b', host(80, 8080)));
+  await pass();
+  t.truthy(store.get('service', 'b')?.AllocationError);
+  await setPorts(store, 'a', host(80, 8080));
+  await pass();
+  t.deepEqual(published(store.get('service', 'b')), [8080]);
+  t.is(store.get('service', 'b')?.AllocationError, undefined);
+});
+
 // SwarmKit: TestAllocatorRestartNoEndpointSpec.
 test('tasks of services without ports and tasks without service go straight to PENDING', async (t) => {
   const { store, allocator, pass } = setup();

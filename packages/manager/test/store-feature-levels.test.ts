@@ -215,6 +215,21 @@ test('what a user asks for and the level has not is refused, and says what to do
   t.is(entries.length, 1);
 });
 
+test('below level 3 a service that names a network is refused, one with an empty list is not', async (t) => {
+  const { store } = storeAt(2);
+  const naming = (id: string, Networks: readonly { readonly Target: string }[]) =>
+    store.transact((transaction) =>
+      transaction.create('service', {
+        ...serviceDraft(id, {}, { Name: id, TaskTemplate: { Networks, ForceUpdate: 0 } }),
+      }),
+    );
+  await t.throwsAsync(naming('s', [{ Target: 'host' }]), {
+    code: 'FAILED_PRECONDITION',
+    message: /Networks.* needs feature level 3, the cluster is at 2: upgrade every manager/,
+  });
+  await t.notThrowsAsync(naming('t', []));
+});
+
 test('the level never falls, and rises only to what the program can', async (t) => {
   const { store } = storeAt(1);
   const raise = (FeatureLevel: number) =>

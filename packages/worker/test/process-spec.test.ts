@@ -1,6 +1,7 @@
 import type { ContainerSpec, TaskSpec } from '@swarm/api';
 import test from 'ava';
-import { checkProcessSpec, logLimitBytes } from '../src/runtime/process/process-spec.js';
+import { logLimitBytes } from '@swarm/api';
+import { checkProcessSpec } from '../src/runtime/process/process-spec.js';
 import { RuntimeError } from '../src/runtime/runtime-error.js';
 import { makeTask, type TaskWishes } from './support/make-task.js';
 
@@ -104,7 +105,7 @@ test('The size of a log is read from the options of its driver', (t) => {
     ForceUpdate: 0,
     LogDriver,
   });
-  t.is(logLimitBytes({ ForceUpdate: 0 }, 7), 7);
+  t.is(logLimitBytes({}, 7), 7);
   t.is(logLimitBytes(spec({ Name: 'json-file', Options: { 'max-size': '10m' } }), 7), 10 * 2 ** 20);
   t.is(logLimitBytes(spec({ Options: { 'max-size': '2k', 'max-file': '3' } }), 7), 6 * 1024);
   t.throws(() => logLimitBytes(spec({ Name: 'syslog' }), 7), {

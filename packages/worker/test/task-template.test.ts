@@ -1,10 +1,10 @@
 import test from 'ava';
 import { taskEnvironment, taskHostname } from '../src/runtime/task-environment.js';
-import { expandTemplate } from '../src/runtime/task-template.js';
+import { expandFor } from '../src/runtime/task-template.js';
 import { makeTask, NODE_FACTS, type TaskWishes } from './support/make-task.js';
 
 function expand(text: string, wishes: TaskWishes = {}): string {
-  return expandTemplate(text, 'ContainerSpec.Env', makeTask('t1', wishes), NODE_FACTS);
+  return expandFor(text, 'ContainerSpec.Env', makeTask('t1', wishes), NODE_FACTS);
 }
 
 test('Every placeholder of Docker is expanded', (t) => {

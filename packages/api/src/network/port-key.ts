@@ -13,6 +13,12 @@ export function publishedKey(port: Pick<PortConfig, 'Protocol' | 'PublishedPort'
   return portKey(port.Protocol, port.PublishedPort ?? 0);
 }
 
+/** The port that a key names. */
+export function meshPortOf(key: PortKey): Pick<MeshPort, 'protocol' | 'publishedPort'> {
+  const [protocol, port] = key.split('/') as [PortProtocol, string];
+  return { protocol, publishedPort: Number(port) };
+}
+
 /** The key of a port of the mesh state. */
 export function meshPortKey(port: Pick<MeshPort, 'protocol' | 'publishedPort'>): PortKey {
   return portKey(port.protocol, port.publishedPort);

@@ -1,4 +1,5 @@
 import { ApiError } from '../errors.js';
+import { isHostImage } from './host-privileges.js';
 
 /** The parts of `[host[:port]/]path[:tag][@digest]`. */
 export interface ImageReference {
@@ -35,12 +36,44 @@ export function parseImageReference(reference: string): ImageReference | undefin
   return { name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
 }
 
+/** Where Docker's clients look for a name without a host. */
+const DEFAULT_HOST = 'docker.io';
+const DEFAULT_FOLDER = 'library/';
+/** Older name of the default host. */
+const OLD_DEFAULT_HOST = 'index.docker.io';
+
+/**
+ * The one name of an image that has several: `nginx`, `library/nginx:latest` and `index.docker.io/nginx` are
+ * `docker.io/library/nginx:latest`. A tag beside a digest says nothing. The image of host commands is `host`.
+ */
+export function canonicalImage(reference: string): string {
+  if (isHostImage(reference)) return 'host';
+  const parsed = parseImageReference(reference);
+  if (parsed === undefined) return reference;
+  const { name, tag = 'latest', digest } = parsed;
+  return `${canonicalName(name)}${digest === undefined ? `:${tag}` : `@${digest}`}`;
+}
+
+function canonicalName(name: string): string {
+  const slash = name.indexOf('/');
+  const first = name.slice(0, Math.max(slash, 0));
+  const hasHost = slash > 0 && isHostName(first);
+  const host = hasHost ? first : DEFAULT_HOST;
+  const path = hasHost ? name.slice(slash + 1) : name;
+  if (host !== DEFAULT_HOST && host !== OLD_DEFAULT_HOST) return name;
+  return `${DEFAULT_HOST}/${path.includes('/') ? path : `${DEFAULT_FOLDER}${path}`}`;
+}
+
+/** distribution: the first component of several is a host when it looks like one. */
+function isHostName(first: string): boolean {
+  return /[.:A-Z]/.test(first) || first === 'localhost';
+}
+
 function isName(name: string): boolean {
   if (name === '' || name.length > IMAGE_NAME_LIMIT) return false;
   const components = name.split('/');
   const [first = '', ...rest] = components;
-  // distribution: the first component is a host when it looks like one.
-  const isHost = rest.length > 0 && (/[.:A-Z]/.test(first) || first === 'localhost');
+  const isHost = rest.length > 0 && isHostName(first);
   if (isHost && !HOST.test(first)) return false;
   return (isHost ? rest : components).every((component) => COMPONENT.test(component));
 }

@@ -12,7 +12,7 @@ function refuse(message: string): never {
  * @throws ApiError INVALID_ARGUMENT, UNIMPLEMENTED
  */
 export function checkMounts(mounts: readonly Mount[] | undefined): void {
-  const targets = new Set<string>();
+  const targets = new Map<string, Mount>();
   for (const mount of mounts ?? []) {
     if (mount.Type === 'npipe' || mount.Type === 'cluster') {
       throw new ApiError(
@@ -27,11 +27,18 @@ export function checkMounts(mounts: readonly Mount[] | undefined): void {
     }
     const target = mount.Target.replace(/\/+$/, '') || '/';
     if (target === '/') refuse('a mount cannot replace the root "/"');
-    if (targets.has(target)) refuse(`duplicate mount point: ${mount.Target}`);
-    targets.add(target);
+    const other = targets.get(target);
+    if (other !== undefined) {
+      refuse(`duplicate mount point: ${mount.Target}, of ${shown(other)} and of ${shown(mount)}`);
+    }
+    targets.set(target, mount);
     checkSource(mount);
     checkOptions(mount);
   }
+}
+
+function shown({ Type, Source = '' }: Mount): string {
+  return Source === '' ? `a ${Type}` : `the ${Type} ${Source}`;
 }
 
 function checkSource(mount: Mount): void {

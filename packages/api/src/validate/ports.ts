@@ -1,6 +1,6 @@
 import { ApiError } from '../errors.js';
 import { type PortKey, publishedKey } from '../network/port-key.js';
-import type { EndpointSpec } from '../objects/service.js';
+import type { EndpointSpec, PortConfig } from '../objects/service.js';
 
 /** Most ports of one service. */
 export const PORTS_LIMIT = 1000;
@@ -14,10 +14,10 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
   if (ports.length > PORTS_LIMIT) {
     throw new ApiError(
       'INVALID_ARGUMENT',
-      `EndpointSpec: at most ${PORTS_LIMIT} ports are allowed`,
+      `EndpointSpec.Ports: has ${ports.length} ports, at most ${PORTS_LIMIT} are allowed`,
     );
   }
-  const published = new Set<PortKey>();
+  const published = new Map<PortKey, PortConfig>();
   const seen = new Set<string>();
   for (const port of ports) {
     if (port.TargetPort < 1) {
@@ -35,18 +35,29 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
     }
     const whole = `${port.Protocol} ${port.TargetPort} ${port.PublishedPort ?? 0} ${port.PublishMode}`;
     if (seen.has(whole)) {
-      throw new ApiError('INVALID_ARGUMENT', 'EndpointSpec: duplicate ports provided');
+      throw new ApiError(
+        'INVALID_ARGUMENT',
+        `EndpointSpec: duplicate ports provided: ${shownPort(port)} is there twice; give it once`,
+      );
     }
     seen.add(whole);
     if (port.PublishedPort === undefined || port.PublishedPort === 0) continue;
     // A service can publish a port of a protocol only once, in either mode.
     const key = publishedKey(port);
-    if (published.has(key)) {
+    const other = published.get(key);
+    if (other !== undefined) {
       throw new ApiError(
         'INVALID_ARGUMENT',
-        `EndpointSpec: duplicate published ports provided: ${port.PublishedPort}/${port.Protocol} is there twice`,
+        `EndpointSpec: duplicate published ports provided: ${shownPort(other)} and ${shownPort(port)} ` +
+          `both publish ${port.PublishedPort}/${port.Protocol}; keep one of them`,
       );
     }
-    published.add(key);
+    published.set(key, port);
   }
+}
+
+/** A mapping as `--publish` has it: `8080:80/tcp`. */
+function shownPort({ PublishedPort = 0, TargetPort, Protocol, PublishMode }: PortConfig): string {
+  const mapping = PublishedPort === 0 ? `${TargetPort}` : `${PublishedPort}:${TargetPort}`;
+  return `${mapping}/${Protocol}${PublishMode === 'host' ? ' (host)' : ''}`;
 }

@@ -11,6 +11,8 @@ import type {
 } from '../objects/service.js';
 import { PREDEFINED_NETWORKS, predefinedNetwork } from '../network/predefined.js';
 import { isJobMode, modeOf } from '../service-mode.js';
+import { SpecError } from '../task/spec-error.js';
+import { checkTasksOf } from '../task/task-rules.js';
 import { isZero } from './field.js';
 import { checkImage } from './image-reference.js';
 import { checkMounts } from './mounts.js';
@@ -42,6 +44,12 @@ export function checkServiceSpec(
   checkUpdate(spec.UpdateConfig, 'update');
   checkUpdate(spec.RollbackConfig, 'rollback');
   checkEndpoint(spec.EndpointSpec);
+  try {
+    checkTasksOf(spec);
+  } catch (error) {
+    if (error instanceof SpecError) refuse(error.message);
+    throw error;
+  }
 }
 
 function checkMode(spec: ServiceSpec): void {

@@ -3,8 +3,6 @@ import type { Command } from '../command.js';
 import { type List, parseListFormat } from '../output/format.js';
 import { humanDuration } from '../output/time.js';
 
-const MESSAGE_WIDTH = 60;
-
 const LIST: List = {
   name: 'service history',
   fields: {
@@ -51,7 +49,6 @@ export const HISTORY: Command = {
     const now = Date.now();
     const rows = revisions.map((revision) => {
       const image = revision.Spec.TaskTemplate.ContainerSpec?.Image ?? '';
-      const message = revision.Message ?? '';
       return {
         Revision: `${revision.Number}${markOf(revision)}`,
         Number: revision.Number,
@@ -59,13 +56,10 @@ export const HISTORY: Command = {
         Cause: revision.Cause,
         Started: `${humanDuration(now - Date.parse(revision.StartedAt))} ago`,
         Image: full ? image : image.replace(/@sha256:[0-9a-f]+$/, ''),
-        Message:
-          full || message.length <= MESSAGE_WIDTH
-            ? message
-            : `${message.slice(0, MESSAGE_WIDTH - 1)}…`,
+        Message: revision.Message ?? '',
       };
     });
-    printer.print(output, rows, { json: revisions });
+    printer.print(output, rows, { json: revisions, ...(full ? {} : { wrapped: 'Message' }) });
     return 0;
   },
 };

@@ -34,6 +34,8 @@ export function prettyService(service: Service, nowMs: number): string {
     );
   }
   lines.push(...prettyContainer(task.ContainerSpec), ...prettyResources(task));
+  const networks = (task.Networks ?? []).map(({ Target }) => Target);
+  if (networks.length > 0) lines.push(`Networks:\t${networks.join(' ')}`);
   lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
   const ports = service.Endpoint.Ports ?? [];
   if (ports.length > 0) lines.push('Ports:', ...ports.flatMap(prettyPort));

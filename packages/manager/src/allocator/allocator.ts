@@ -7,6 +7,9 @@ import {
   newId,
   type Node,
   NODE_ADDRESS_OFFSET,
+  type NodeMesh,
+  type PortConfig,
+  publishedKey,
   type Service,
   Subnet,
   type Task,
@@ -25,12 +28,14 @@ import {
 } from '../store/store.js';
 import type { AddressBook } from './address-book.js';
 import { wantedNetworks } from './attachments.js';
-import { MeshIndexes } from './node-mesh.js';
-import { endpointOf, isAllocated, PortTable } from './port-table.js';
+import { MeshPlaces } from './node-mesh.js';
+import { endpointOf, givenBack, isAllocated, PortRange, PortTable } from './port-table.js';
+import { PortWaiters } from './port-waiters.js';
 import { earlierRevision, taskPorts } from './task-ports.js';
 
 const DEBOUNCE_MS = 2;
 const DEBOUNCE_LIMIT_MS = 20;
+const PORT_PROTOCOLS: readonly PortConfig['Protocol'][] = ['tcp', 'udp', 'sctp'];
 
 /** Makes the leader's allocator. */
 export function createAllocator(context: LoopContext, addresses: AddressBook): ControlLoop {
@@ -54,8 +59,10 @@ class Allocator implements ControlLoop {
   readonly #tasks = new Set<string>();
   /** Nodes that found no index, services that found no port, tasks that found no address. */
   readonly #placeless = new Set<string>();
-  readonly #portless = new Set<string>();
+  readonly #portless = new PortWaiters();
   readonly #unattached = new Set<string>();
+  readonly #places: MeshPlaces;
+  readonly #ports: PortRange;
   readonly #aside: SetAside;
   #unwatch: (() => void) | undefined;
 
@@ -63,6 +70,8 @@ class Allocator implements ControlLoop {
     this.#context = context;
     this.#addresses = addresses;
     this.#aside = new SetAside(context.logger);
+    this.#places = new MeshPlaces(context.store);
+    this.#ports = new PortRange(context.store);
     this.#pass = new DebouncedPass({
       clock: context.clock,
       logger: context.logger,
@@ -85,6 +94,9 @@ class Allocator implements ControlLoop {
 
   #rescan(): void {
     const { store } = this.#context;
+    this.#places.reset();
+    this.#ports.reset();
+    this.#portless.clear();
     for (const node of store.list('node')) this.#nodes.add(node.ID);
     for (const service of store.list('service')) this.#noteService(service);
     for (const task of store.list('task')) this.#note(task);
@@ -105,10 +117,11 @@ class Allocator implements ControlLoop {
     } else if (event.kind === 'network') {
       this.#retry(this.#unattached, this.#tasks);
       this.#retry(this.#placeless, this.#nodes);
+      if (this.#context.store.ingressNetwork() === undefined) this.#pass.trigger();
     } else if (event.kind === 'service') {
-      this.#onService(event.object, event.action === 'remove');
+      this.#onService(event);
     } else if (event.kind === 'node') {
-      this.#onNode(event.object, event.action === 'remove');
+      this.#onNode(event);
     }
   }
 
@@ -121,8 +134,12 @@ class Allocator implements ControlLoop {
     if (isRemoved || isTerminal(task.Status.State)) this.#retry(this.#unattached, this.#tasks);
   }
 
-  #onNode(node: Node, isRemoved: boolean): void {
-    if (isRemoved) {
+  #onNode(event: StoreEvent & { readonly kind: 'node' }): void {
+    const { action, object: node } = event;
+    const left = action === 'update' ? event.previous.Mesh : undefined;
+    if (left !== undefined && left.Index !== node.Mesh?.Index) this.#places.release(left);
+    if (action === 'remove') {
+      if (node.Mesh !== undefined) this.#places.release(node.Mesh);
       this.#nodes.delete(node.ID);
       this.#placeless.delete(node.ID);
       this.#retry(this.#placeless, this.#nodes);
@@ -141,20 +158,44 @@ class Allocator implements ControlLoop {
   }
 
   #noteService(service: Service): void {
-    this.#services.add(service.ID);
-    if (service.AllocationError === undefined) this.#portless.delete(service.ID);
-    else this.#portless.add(service.ID);
+    if (!isAllocated(service)) this.#services.add(service.ID);
+    this.#portless.follow(service);
   }
 
-  /** A changed or removed service may have freed what others wait for. */
-  #onService(service: Service, isRemoved: boolean): void {
-    if (isRemoved) {
+  #onService(event: StoreEvent & { readonly kind: 'service' }): void {
+    const { action, object: service } = event;
+    const wasWaiting = this.#portless.has(service.ID);
+    if (action === 'remove') {
       this.#services.delete(service.ID);
-      this.#portless.delete(service.ID);
-    } else this.#noteService(service);
-    for (const id of this.#portless) this.#services.add(id);
-    for (const task of this.#context.store.tasksByService(service.ID)) this.#note(task);
-    this.#pass.trigger();
+      this.#portless.forget(service.ID);
+      this.#wake(givenBack(service, undefined));
+    } else {
+      this.#noteService(service);
+      if (action === 'update') this.#wake(givenBack(event.previous, service));
+    }
+    // One that was woken for a port of the range may have left it to the next.
+    if (wasWaiting && !this.#portless.has(service.ID)) this.#wakeNext();
+    if (action !== 'update' || isNews(event.previous, service)) {
+      for (const task of this.#context.store.tasksByService(service.ID)) this.#note(task);
+    }
+    if (this.#services.size > 0 || this.#tasks.size > 0) this.#pass.trigger();
+  }
+
+  /** Queues the services that wait for one of these ports. */
+  #wake(ports: readonly PortConfig[]): void {
+    for (const port of ports) {
+      this.#ports.release(port);
+      for (const id of this.#portless.wanting(publishedKey(port))) this.#services.add(id);
+    }
+    if (ports.length > 0) this.#wakeNext();
+  }
+
+  /** Queues a service of each protocol that takes any port of the range: the next follows when it has one. */
+  #wakeNext(): void {
+    for (const protocol of PORT_PROTOCOLS) {
+      const next = this.#portless.next(protocol);
+      if (next !== undefined) this.#services.add(next);
+    }
   }
 
   #note(task: Task): boolean {
@@ -214,13 +255,11 @@ class Allocator implements ControlLoop {
   }
 
   readonly #allocateServices = (transaction: Transaction, ids: readonly string[]): void => {
-    let table: PortTable | undefined;
+    const table = new PortTable(transaction, this.#ports);
     for (const id of ids) {
       const service = transaction.get('service', id);
       if (service === undefined || isAllocated(service)) continue;
-      table ??= PortTable.of(transaction);
-      const ports = table;
-      this.#aside.attempt('service', service, () => allocateService(transaction, ports, service));
+      this.#aside.attempt('service', service, () => allocateService(transaction, table, service));
     }
   };
 
@@ -292,12 +331,12 @@ class Allocator implements ControlLoop {
   }
 
   readonly #allocateNodes = (transaction: Transaction, ids: readonly string[]): void => {
-    let indexes: MeshIndexes | undefined;
+    let place: ((node: Node) => NodeMesh | undefined) | undefined;
     for (const id of ids) {
       const node = transaction.get('node', id);
       if (node === undefined || node.Mesh !== undefined) continue;
-      indexes ??= MeshIndexes.of(transaction);
-      const Mesh = indexes.placeFor(node);
+      place ??= this.#places.in(transaction);
+      const Mesh = place(node);
       if (Mesh === undefined) {
         for (const other of ids.slice(ids.indexOf(id))) this.#placeless.add(other);
         this.#context.logger.error(
@@ -319,8 +358,9 @@ function allocateService(transaction: Transaction, table: PortTable, service: Se
     transaction.update('service', { ...rest, AllocationError: allocation.error });
     return;
   }
-  table.give(service, allocation.ports);
-  transaction.update('service', { ...rest, Endpoint: endpointOf(service, allocation.ports) });
+  const allocated = { ...rest, Endpoint: endpointOf(service, allocation.ports) };
+  transaction.update('service', allocated);
+  table.release(givenBack(service, allocated));
 }
 
 /** Writes what the task waits for, unless its status says so already. */
@@ -334,6 +374,13 @@ function wait(transaction: Transaction, task: Task, time: number, reason: Reason
 interface Reason {
   readonly Message: string;
   readonly Err: string;
+}
+
+/** Whether tasks of a service may go on, or wait for something else, since a change of it. */
+function isNews(before: Service, after: Service): boolean {
+  return (
+    before.AllocationError !== after.AllocationError || isAllocated(before) !== isAllocated(after)
+  );
 }
 
 /** Whether the allocator has something to do for the task. */

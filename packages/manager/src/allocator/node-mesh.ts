@@ -5,43 +5,53 @@ import {
   type Network,
   type Node,
   NODE_INDEX_FIRST,
+  NODE_INDEX_LAST,
   type NodeMesh,
   nodeBlock,
   parseIpAddress,
   Subnet,
 } from '@swarm/api';
 import type { View } from '../store/store.js';
+import { LowestFree } from './lowest-free.js';
 
-/** Gives nodes their places in the mesh, at the lowest free index. */
-export class MeshIndexes {
-  readonly #taken: Set<number>;
-  readonly #subnet: Subnet;
-  #next = NODE_INDEX_FIRST;
+/** Gives nodes their places in the mesh, at the lowest free index. Lives as long as the allocator. */
+export class MeshPlaces {
+  readonly #free: LowestFree;
 
-  private constructor(taken: Set<number>, subnet: Subnet) {
-    this.#taken = taken;
-    this.#subnet = subnet;
+  constructor(store: View) {
+    const isHeld = (index: number) => isPlace(store, index);
+    this.#free = new LowestFree(NODE_INDEX_FIRST, NODE_INDEX_LAST, isHeld);
   }
 
-  static of(view: View): MeshIndexes {
-    const taken = new Set<number>();
-    for (const { Mesh } of view.list('node')) if (Mesh !== undefined) taken.add(Mesh.Index);
-    return new MeshIndexes(taken, ingressSubnet(view));
+  /** A node is gone, or has another place. */
+  release({ Index }: NodeMesh): void {
+    this.#free.release(Index);
   }
 
-  /** @returns undefined when every index is taken */
-  placeFor(node: Node): NodeMesh | undefined {
-    while (this.#taken.has(this.#next)) this.#next += 1;
-    const index = this.#next;
-    const block = nodeBlock(this.#subnet, index);
-    if (block === undefined) return undefined;
-    this.#taken.add(index);
-    return {
-      Index: index,
-      Address: hostAddress(node.Status.Addr) ?? '',
-      Subnet: block.toString(),
+  reset(): void {
+    this.#free.reset();
+  }
+
+  /** For the nodes of one transaction. @returns gives a node its place; undefined when every index is taken */
+  in(view: View): (node: Node) => NodeMesh | undefined {
+    const subnet = ingressSubnet(view);
+    const search = this.#free.search((index) => isPlace(view, index));
+    return (node) => {
+      const index = search.next();
+      const block = index === undefined ? undefined : nodeBlock(subnet, index);
+      if (index === undefined || block === undefined) return undefined;
+      return {
+        Index: index,
+        Address: hostAddress(node.Status.Addr) ?? '',
+        Subnet: block.toString(),
+      };
     };
   }
+}
+
+function isPlace(view: View, index: number): boolean {
+  for (const _ of view.nodesByPlace(index)) return true;
+  return false;
 }
 
 /** The subnet that holds the nodes' blocks: the ingress network's, or its default before it exists. */

@@ -1,14 +1,19 @@
 import {
   type EndpointSpec,
   type PortConfig,
+  portKey,
   publishedKey,
   type PortKey,
   type Service,
   type ServiceEndpoint,
+  type ServiceSpec,
 } from '@swarm/api';
 import { deepEqual } from '../store/deep-equal.js';
 import type { View } from '../store/store.js';
+import { type FreeSearch, LowestFree } from './lowest-free.js';
 import { isFixed, isIngress } from './publish-conflict.js';
+
+type Protocol = PortConfig['Protocol'];
 
 /** The range from which ports are chosen when a service names none (Docker's range). */
 export const DYNAMIC_PORT_FIRST = 30_000;
@@ -16,11 +21,6 @@ export const DYNAMIC_PORT_LAST = 32_767;
 
 /** The ports, or why none could be given, as a sentence for the user. */
 export type Allocation = { readonly ports: readonly PortConfig[] } | { readonly error: string };
-
-interface Holder {
-  readonly service: Service;
-  readonly mode: 'ingress' | 'host';
-}
 
 /** Whether the service has what its spec asks for. */
 export function isAllocated(service: Service): boolean {
@@ -32,22 +32,53 @@ export function isAllocated(service: Service): boolean {
   );
 }
 
-/** Who holds which published port in the cluster. Built from a view and updated while allocating. */
-export class PortTable {
-  /** Actual holders: of allocated ingress ports, and of host ports that a spec fixes. */
-  readonly #holders = new Map<PortKey, Holder[]>();
-  /** Ports that specs ask for, whether or not they can have them. Never chosen as dynamic ports. */
-  readonly #wanted = new Set<PortKey>();
+/**
+ * The ports that are chosen for services. Lives as long as the allocator, which reports what services give
+ * back, so that choosing costs the same however many are taken.
+ */
+export class PortRange {
+  readonly #store: View;
+  readonly #free: Readonly<Record<Protocol, LowestFree>>;
 
-  static of(view: View): PortTable {
-    const table = new PortTable();
-    for (const service of view.list('service')) table.#add(service);
-    return table;
+  constructor(store: View) {
+    this.#store = store;
+    this.#free = { tcp: this.#of('tcp'), udp: this.#of('udp'), sctp: this.#of('sctp') };
+  }
+
+  #of(protocol: Protocol): LowestFree {
+    // Ports that specs ask for are never chosen, whether or not their services can have them.
+    const isHeld = (port: number) => isAny(this.#store.servicesByPort(portKey(protocol, port)));
+    return new LowestFree(DYNAMIC_PORT_FIRST, DYNAMIC_PORT_LAST, isHeld);
+  }
+
+  /** A service has nothing to do with the port any more. */
+  release({ Protocol, PublishedPort = 0 }: PortConfig): void {
+    this.#free[Protocol].release(PublishedPort);
+  }
+
+  reset(): void {
+    for (const free of Object.values(this.#free)) free.reset();
+  }
+
+  search(protocol: Protocol, isTaken: (port: number) => boolean): FreeSearch {
+    return this.#free[protocol].search(isTaken);
+  }
+}
+
+/** Gives services their published ports within one transaction. Looks only at who has to do with each port. */
+export class PortTable {
+  readonly #view: View;
+  readonly #range: PortRange;
+  readonly #searches = new Map<Protocol, FreeSearch>();
+
+  constructor(view: View, range: PortRange) {
+    this.#view = view;
+    this.#range = range;
   }
 
   /**
    * Chooses ports for the service's spec, all or none: fixed ones as given, dynamic ones as before if the
-   * service had one for the same target, else the lowest free.
+   * service had one for the same target, else one that it had for another, else the lowest free.
    */
   allocate(service: Service): Allocation {
     const spec = service.Spec.EndpointSpec?.Ports ?? [];
@@ -58,7 +89,7 @@ export class PortTable {
       if (!isFixed(port)) continue;
       const conflict = this.#conflict(service, port);
       if (conflict !== undefined) return { error: conflict };
-      if (isIngress(port)) mine.add(publishedKey(port));
+      mine.add(publishedKey(port));
       ports[at] = port;
     }
     const before = (service.Endpoint.Ports ?? []).filter(isIngress);
@@ -70,7 +101,17 @@ export class PortTable {
         ports[at] = open;
         continue;
       }
-      const chosen = this.#keep(service, port, before, mine) ?? this.#choose(service, port, mine);
+      // A port that was fixed before may lie outside the range; the user chose it, so it stays too.
+      const had = before.filter(({ TargetPort }) => TargetPort === port.TargetPort);
+      const kept = this.#keep(service, port, had, mine);
+      if (kept === undefined) continue;
+      mine.add(publishedKey(kept));
+      ports[at] = kept;
+    }
+    const chosenBefore = before.filter(isChosen);
+    for (const [at, port] of spec.entries()) {
+      if (ports[at] !== undefined) continue;
+      const chosen = this.#keep(service, port, chosenBefore, mine) ?? this.#choose(port);
       if (chosen === undefined) {
         return {
           error: `no ${port.Protocol} port between ${DYNAMIC_PORT_FIRST} and ${DYNAMIC_PORT_LAST} is free for target port ${port.TargetPort}: remove a service or give a published port outside this range`,
@@ -82,74 +123,115 @@ export class PortTable {
     return { ports };
   }
 
-  /** Records what a service was given. */
-  give(service: Service, ports: readonly PortConfig[]): void {
-    for (const holders of this.#holders.values()) {
-      const at = holders.findIndex((holder) => holder.service.ID === service.ID);
-      if (at >= 0) holders.splice(at, 1);
-    }
-    this.#add({ ...service, Endpoint: { ...service.Endpoint, Ports: ports } });
-  }
-
-  #add(service: Service): void {
-    for (const port of service.Endpoint.Ports ?? []) {
-      if (isIngress(port)) this.#hold(port, { service, mode: 'ingress' });
-    }
-    for (const port of service.Spec.EndpointSpec?.Ports ?? []) {
-      if (!isFixed(port)) continue;
-      this.#wanted.add(publishedKey(port));
-      if (!isIngress(port)) this.#hold(port, { service, mode: 'host' });
-    }
-  }
-
-  #hold(port: PortConfig, holder: Holder): void {
-    const key = publishedKey(port);
-    const holders = this.#holders.get(key);
-    if (holders === undefined) this.#holders.set(key, [holder]);
-    else holders.push(holder);
-  }
-
   #conflict(service: Service, port: PortConfig): string | undefined {
-    for (const holder of this.#holders.get(publishedKey(port)) ?? []) {
-      if (holder.service.ID === service.ID) continue;
+    const key = publishedKey(port);
+    for (const other of this.#view.servicesByPort(key)) {
+      if (other.ID === service.ID) continue;
+      const mode = heldAs(other, key);
       // Two host-mode services can share a port: the scheduler keeps them on different nodes.
-      if (holder.mode === 'host' && !isIngress(port)) continue;
-      const { Name } = holder.service.Spec;
-      const how = holder.mode === 'ingress' ? 'an ingress port' : 'a host-published port';
-      return `port '${port.PublishedPort}' (${port.Protocol}) is already in use by service '${Name}' (${holder.service.ID}) as ${how}: publish another port, or remove it there`;
+      if (mode === undefined || (mode === 'host' && !isIngress(port))) continue;
+      const { Name } = other.Spec;
+      const how = mode === 'ingress' ? 'an ingress port' : 'a host-published port';
+      return `port '${port.PublishedPort}' (${port.Protocol}) is already in use by service '${Name}' (${other.ID}) as ${how}: publish another port, or remove it there`;
     }
     return undefined;
   }
 
-  #isFree(service: Service, port: PortConfig, mine: ReadonlySet<PortKey>): boolean {
-    return !mine.has(publishedKey(port)) && this.#conflict(service, port) === undefined;
-  }
-
+  /** The first of these ports that the service can have. */
   #keep(
     service: Service,
     port: PortConfig,
     before: readonly PortConfig[],
     mine: ReadonlySet<PortKey>,
   ): PortConfig | undefined {
-    const candidates = before.filter(
-      (old) => old.Protocol === port.Protocol && old.TargetPort === port.TargetPort,
-    );
-    for (const { PublishedPort = 0 } of candidates) {
+    for (const { Protocol, PublishedPort = 0 } of before) {
       const kept = { ...port, PublishedPort };
-      // A port that was fixed before may lie outside the range; the user chose it, so it stays too.
-      if (this.#isFree(service, kept, mine)) return kept;
+      if (Protocol !== port.Protocol || mine.has(publishedKey(kept))) continue;
+      if (this.#conflict(service, kept) === undefined) return kept;
     }
     return undefined;
   }
 
-  #choose(service: Service, port: PortConfig, mine: ReadonlySet<PortKey>): PortConfig | undefined {
-    for (let number = DYNAMIC_PORT_FIRST; number <= DYNAMIC_PORT_LAST; number++) {
-      const chosen = { ...port, PublishedPort: number };
-      if (this.#wanted.has(publishedKey(chosen)) || !this.#isFree(service, chosen, mine)) continue;
-      return chosen;
-    }
-    return undefined;
+  /** The transaction gives these ports back. */
+  release(ports: readonly PortConfig[]): void {
+    for (const { Protocol, PublishedPort = 0 } of ports)
+      this.#search(Protocol).release(PublishedPort);
   }
+
+  #choose(port: PortConfig): PortConfig | undefined {
+    const PublishedPort = this.#search(port.Protocol).next();
+    return PublishedPort === undefined ? undefined : { ...port, PublishedPort };
+  }
+
+  #search(protocol: Protocol): FreeSearch {
+    let search = this.#searches.get(protocol);
+    if (search === undefined) {
+      const isTaken = (port: number) => isAny(this.#view.servicesByPort(portKey(protocol, port)));
+      search = this.#range.search(protocol, isTaken);
+      this.#searches.set(protocol, search);
+    }
+    return search;
+  }
+}
+
+/** How a service holds a port: an ingress port that it was given, or a host port that its spec fixes. */
+function heldAs({ Spec, Endpoint }: Service, key: PortKey): PortConfig['PublishMode'] | undefined {
+  const holds = (port: PortConfig) => isFixed(port) && publishedKey(port) === key;
+  if (Endpoint.Ports?.some((port) => isIngress(port) && holds(port)) === true) return 'ingress';
+  const asks = Spec.EndpointSpec?.Ports?.some((port) => !isIngress(port) && holds(port)) === true;
+  return asks ? 'host' : undefined;
+}
+
+/**
+ * What a service gave back with a change: ports that it no longer holds, or asks for, in the same way.
+ * @param after undefined when the service is gone
+ */
+export function givenBack(before: Service, after: Service | undefined): PortConfig[] {
+  if (
+    after !== undefined &&
+    before.Endpoint.Ports === after.Endpoint.Ports &&
+    before.Spec.EndpointSpec?.Ports === after.Spec.EndpointSpec?.Ports
+  )
+    return [];
+  const kept = new Set(after === undefined ? [] : uses(after).map(useKey));
+  return uses(before)
+    .filter((use) => !kept.has(useKey(use)))
+    .map(({ port }) => port);
+}
+
+interface Use {
+  readonly port: PortConfig;
+  readonly isGiven: boolean;
+}
+
+function uses({ Spec, Endpoint }: Service): Use[] {
+  const asked = (Spec.EndpointSpec?.Ports ?? []).map((port) => ({ port, isGiven: false }));
+  const given = (Endpoint.Ports ?? []).map((port) => ({ port, isGiven: true }));
+  return [...asked, ...given].filter(({ port }) => isFixed(port));
+}
+
+function useKey({ port, isGiven }: Use): string {
+  return `${publishedKey(port)} ${port.PublishMode} ${isGiven}`;
+}
+
+function isChosen({ PublishedPort = 0 }: PortConfig): boolean {
+  return PublishedPort >= DYNAMIC_PORT_FIRST && PublishedPort <= DYNAMIC_PORT_LAST;
+}
+
+function isAny(items: Iterable<unknown>): boolean {
+  for (const _ of items) return true;
+  return false;
+}
+
+/**
+ * The endpoint of a service that a client writes: one that publishes nothing, and never did, has nothing to wait
+ * for. That saves the allocator a write.
+ */
+export function writtenEndpoint(spec: ServiceSpec, before: ServiceEndpoint | undefined): ServiceEndpoint {
+  const { EndpointSpec = {} } = spec;
+  if ((EndpointSpec.Ports?.length ?? 0) > 0 || (before?.Ports?.length ?? 0) > 0)
+    return before ?? { Spec: {} };
+  return { ...before, Spec: EndpointSpec };
 }
 
 /** Builds the endpoint with these ports. Keeps virtual addresses, which are allocated separately. */

@@ -1,4 +1,10 @@
-import { type EndpointSpec, type PortConfig, publishedKey, type Service } from '@swarm/api';
+import {
+  type EndpointSpec,
+  type PortConfig,
+  publishedKey,
+  type PortKey,
+  type Service,
+} from '@swarm/api';
 import type { View } from '../store/store.js';
 
 /** A service that publishes a port another one asks for. */
@@ -10,6 +16,11 @@ export interface PortHolder {
   readonly isLeaving: boolean;
 }
 
+/** Finds the services that have to do with a port; see `portKeysOf`. */
+export type ByPort = (
+  key: PortKey,
+) => Iterable<Pick<Service, 'ID' | 'Spec' | 'PendingDelete' | 'Endpoint'>>;
+
 /**
  * Finds a service that already publishes one of these ports; prefers one that keeps the port to one that
  * is leaving. A port published in ingress mode is taken on every node, for both modes; one published in
@@ -17,28 +28,26 @@ export interface PortHolder {
  * @param serviceId the service itself, on an update: its own ports do not conflict
  */
 export function publishHolder(
-  services: Iterable<Pick<Service, 'ID' | 'Spec' | 'PendingDelete' | 'Endpoint'>>,
+  byPort: ByPort,
   serviceId: string | undefined,
   spec: EndpointSpec | undefined,
 ): PortHolder | undefined {
-  const wanted = (spec?.Ports ?? []).filter(isFixed);
-  if (wanted.length === 0) return undefined;
-  const ingress = new Set(wanted.filter(isIngress).map(publishedKey));
-  const host = new Set(wanted.filter((port) => !isIngress(port)).map(publishedKey));
   let leaving: PortHolder | undefined;
-  for (const service of services) {
-    if (service.ID === serviceId) continue;
-    const asked = service.Spec.EndpointSpec?.Ports ?? [];
-    for (const port of [...asked, ...(service.Endpoint.Ports ?? [])].filter(isFixed)) {
-      const key = publishedKey(port);
-      if (!ingress.has(key) && !(isIngress(port) && host.has(key))) continue;
-      // A dynamic port keeps the number it was given.
-      const isDropped =
-        !asked.some((other) => isFixed(other) && publishedKey(other) === key) &&
-        !asked.some((other) => !isFixed(other) && isSameTarget(other, port));
-      const holder = { service, port, isLeaving: service.PendingDelete === true || isDropped };
-      if (!holder.isLeaving) return holder;
-      leaving ??= holder;
+  for (const wanted of (spec?.Ports ?? []).filter(isFixed)) {
+    const key = publishedKey(wanted);
+    for (const service of byPort(key)) {
+      if (service.ID === serviceId) continue;
+      const asked = service.Spec.EndpointSpec?.Ports ?? [];
+      for (const port of [...asked, ...(service.Endpoint.Ports ?? [])]) {
+        if (publishedKey(port) !== key || !(isIngress(wanted) || isIngress(port))) continue;
+        // A dynamic port keeps the number it was given.
+        const isDropped =
+          !asked.some((other) => isFixed(other) && publishedKey(other) === key) &&
+          !asked.some((other) => !isFixed(other) && isSameTarget(other, port));
+        const holder = { service, port, isLeaving: service.PendingDelete === true || isDropped };
+        if (!holder.isLeaving) return holder;
+        leaving ??= holder;
+      }
     }
   }
   return leaving;
@@ -54,7 +63,7 @@ export function publishConflict(
   serviceId: string | undefined,
   spec: EndpointSpec | undefined,
 ): string | undefined {
-  const holder = publishHolder(view.list('service'), serviceId, spec);
+  const holder = publishHolder((key) => view.servicesByPort(key), serviceId, spec);
   return holder === undefined ? undefined : conflictWith(holder);
 }
 

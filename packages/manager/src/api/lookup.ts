@@ -4,16 +4,6 @@ import type { Objects, View } from '../store/store.js';
 /** Kinds that users name. */
 export type NamedKind = 'node' | 'service' | 'task' | 'network' | 'secret' | 'config';
 
-/** The name a user knows an object by. */
-function nameOf<K extends NamedKind>(kind: K, object: Objects[K]): string | undefined {
-  if (kind === 'node') {
-    const node = object as Objects['node'];
-    return node.Spec.Name ?? node.Description?.Hostname;
-  }
-  if (kind === 'task') return (object as Objects['task']).Name;
-  return (object as Objects['service']).Spec.Name;
-}
-
 function isRemoved<K extends NamedKind>(kind: K, object: Objects[K]): boolean {
   return kind === 'service' && (object as Objects['service']).PendingDelete === true;
 }
@@ -27,14 +17,9 @@ function isRemoved<K extends NamedKind>(kind: K, object: Objects[K]): boolean {
 export function find<K extends NamedKind>(view: View, kind: K, given: string): Objects[K] {
   const exact = view.get(kind, given);
   if (exact !== undefined) return exact;
-  const named: Objects[K][] = [];
-  const prefixed: Objects[K][] = [];
-  for (const object of view.list(kind)) {
-    if (isRemoved(kind, object)) continue;
-    if (nameOf(kind, object) === given) named.push(object);
-    else if (given !== '' && object.ID.startsWith(given)) prefixed.push(object);
-  }
-  const found = named.length > 0 ? named : prefixed;
+  const isShown = (object: Objects[K]) => !isRemoved(kind, object);
+  const named = byName(view, kind, given).filter(isShown);
+  const found = named.length > 0 || given === '' ? named : startingWith(view, kind, given, isShown);
   if (found.length > 1) {
     throw new ApiError(
       'INVALID_ARGUMENT',
@@ -50,4 +35,30 @@ export function find<K extends NamedKind>(view: View, kind: K, given: string): O
   }
   if (found[0] === undefined) throw new ApiError('NOT_FOUND', `${kind} ${given} not found`);
   return found[0];
+}
+
+/** The objects that users know by exactly this name; several nodes may have one. */
+function byName<K extends NamedKind>(view: View, kind: K, given: string): readonly Objects[K][] {
+  const found: Iterable<Objects[NamedKind]> =
+    kind === 'node' ? view.nodesByName(given) : ofName(view, kind, given);
+  return [...found] as Objects[K][];
+}
+
+function ofName(view: View, kind: Exclude<NamedKind, 'node'>, given: string): Objects[NamedKind][] {
+  // The name of a task ends with its id.
+  if (kind === 'task') {
+    const task = view.get('task', given.slice(given.lastIndexOf('.') + 1));
+    return task?.Name === given ? [task] : [];
+  }
+  const object = view.byName(kind, given);
+  return object?.Spec.Name === given ? [object] : [];
+}
+
+function startingWith<K extends NamedKind>(
+  view: View,
+  kind: K,
+  given: string,
+  isShown: (object: Objects[K]) => boolean,
+): readonly Objects[K][] {
+  return [...view.startingWith(kind, given)].filter(isShown);
 }

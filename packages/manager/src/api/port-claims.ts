@@ -1,4 +1,5 @@
-import type { Service, ServiceSpec } from '@swarm/api';
+import type { PortKey, Service, ServiceSpec } from '@swarm/api';
+import { portKeysOf } from '../store/object-keys.js';
 
 /** What a service is about to publish, in the shape that the search for conflicts takes. */
 type Claim = Pick<Service, 'ID' | 'Spec' | 'Endpoint'>;
@@ -9,18 +10,31 @@ type Claim = Pick<Service, 'ID' | 'Spec' | 'Endpoint'>;
  * same port.
  */
 export class PortClaims {
-  readonly #claims = new Set<Claim>();
+  readonly #claims = new Map<PortKey, Set<Claim>>();
 
   /** Claims what the spec publishes. @returns ends the claim; calling that twice does no harm */
   take(serviceId: string, spec: ServiceSpec): () => void {
     const claim: Claim = { ID: serviceId, Spec: spec, Endpoint: { Spec: {} } };
-    this.#claims.add(claim);
+    const keys = portKeysOf(claim);
+    for (const key of keys) this.#add(key, claim);
     return () => {
-      this.#claims.delete(claim);
+      for (const key of keys) this.#drop(key, claim);
     };
   }
 
-  list(): Iterable<Claim> {
-    return this.#claims;
+  byPort(key: PortKey): Iterable<Claim> {
+    return this.#claims.get(key) ?? [];
+  }
+
+  #add(key: PortKey, claim: Claim): void {
+    const claims = this.#claims.get(key);
+    if (claims === undefined) this.#claims.set(key, new Set([claim]));
+    else claims.add(claim);
+  }
+
+  #drop(key: PortKey, claim: Claim): void {
+    const claims = this.#claims.get(key);
+    claims?.delete(claim);
+    if (claims?.size === 0) this.#claims.delete(key);
   }
 }

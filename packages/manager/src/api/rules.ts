@@ -1,20 +1,18 @@
-import { ApiError, type Task } from '@swarm/api';
+import type { Task } from '@swarm/api';
+import { writtenEndpoint } from '../allocator/port-table.js';
 import { conflictWith, publishHolder } from '../allocator/publish-conflict.js';
 import { pausedFallback } from '../orchestrator/revisions.js';
 import { isTaskDirty } from '../orchestrator/task-dirty.js';
-import { CONSTRAINTS_LIMIT, nodeMatches, parseConstraint } from '../scheduler/constraint.js';
+import { nodeMatches, parseConstraints } from '../scheduler/constraint.js';
 import type { View } from '../store/store.js';
 
 /** Rules that the API checks and other parts own. */
 
-export { conflictWith, publishHolder };
+export { conflictWith, publishHolder, writtenEndpoint };
 
 /** @throws ApiError INVALID_ARGUMENT when there are too many placement constraints, or one does not parse */
 export function checkConstraints(expressions: readonly string[]): void {
-  if (expressions.length > CONSTRAINTS_LIMIT) {
-    throw new ApiError('INVALID_ARGUMENT', `at most ${CONSTRAINTS_LIMIT} constraints are allowed`);
-  }
-  for (const expression of expressions) parseConstraint(expression);
+  parseConstraints(expressions);
 }
 
 /**

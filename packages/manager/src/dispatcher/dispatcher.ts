@@ -185,7 +185,7 @@ class DispatcherRun {
     // Only the former leader knew which nodes still send traffic to a task that should stop.
     for (const task of store.list('task')) {
       const stops = compareStates(task.DesiredState, 'running') > 0;
-      if (stops && mayStillServe(task)) this.#gate.hold(task.ID, this.#mesh.state.generation);
+      if (stops && mayStillServe(task)) this.#gate.hold(task.ID, this.#mesh.generation);
     }
   }
 

@@ -1,10 +1,10 @@
 import { formatHostPort, type ManagerAddress, parseHostPort } from '@swarm/api';
 import type { View } from '../store/store.js';
 
-/** Where agents find managers: every node whose certificate makes it one and that told its address. */
+/** Where agents find managers: every one that has its certificate and told its address. */
 export function managerAddresses(view: View): ManagerAddress[] {
   const managers: ManagerAddress[] = [];
-  for (const node of view.list('node')) {
+  for (const node of view.managers()) {
     if (node.Role !== 'manager') continue;
     // Agents dial it, so skips what is not an address.
     const address = parseHostPort(node.ManagerAddr);

@@ -17,7 +17,7 @@ export interface MeshReceiver {
 
 export interface MeshDeliveryOptions {
   readonly codec: Pick<DispatchCodec, 'encode'>;
-  readonly mesh: Pick<MeshPublisher, 'state' | 'deltaFrom'>;
+  readonly mesh: Pick<MeshPublisher, 'generation' | 'deltaFrom'>;
   /** Sessions that said hello, by node. */
   readonly sessions: ReadonlyMap<string, MeshReceiver>;
   /** Called after each acknowledgement, and after each generation that went out. */
@@ -38,7 +38,7 @@ export class MeshDelivery {
   /** Takes over what an agent has, by its hello. */
   register(session: MeshReceiver, generation: number): void {
     // What its kernel holds may be of a cluster that was restored since.
-    session.meshAcked = generation <= this.#options.mesh.state.generation ? generation : 0;
+    session.meshAcked = generation <= this.#options.mesh.generation ? generation : 0;
   }
 
   /** Sends what the agent lacks, even if that is nothing: it waits for its first mesh. */
@@ -77,7 +77,7 @@ export class MeshDelivery {
   }
 
   #update(session: MeshReceiver, frames: Map<string, Buffer>): void {
-    if (!session.isWelcome || session.meshSent === this.#options.mesh.state.generation) return;
+    if (!session.isWelcome || session.meshSent === this.#options.mesh.generation) return;
     if (session.meshInflight.length < MESH_INFLIGHT_LIMIT) this.#send(session, frames);
   }
 
@@ -92,7 +92,7 @@ export class MeshDelivery {
       frames.set(key, frame);
     }
     session.sendFrame(frame);
-    const { generation } = mesh.state;
+    const { generation } = mesh;
     session.meshSent = generation;
     session.meshInflight.push(generation);
   }

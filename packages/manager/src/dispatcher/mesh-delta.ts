@@ -12,7 +12,7 @@ export const EMPTY_MESH: MeshState = { generation: 0, peers: [], ports: [] };
 
 /** The changes that turn `base` into `next`. */
 export function meshDelta(base: MeshState, next: MeshState): MeshDelta {
-  const peers = difference(base.peers, next.peers, (peer) => peer.nodeId);
+  const peers = peerChanges(base.peers, next.peers);
   const ports = difference(base.ports, next.ports, meshPortKey);
   return {
     base: base.generation,
@@ -24,10 +24,12 @@ export function meshDelta(base: MeshState, next: MeshState): MeshDelta {
   };
 }
 
-/** Whether a delta changes nothing. */
-export function isEmptyDelta(delta: MeshDelta): boolean {
-  const { peers, removedPeers, ports, removedPorts } = delta;
-  return peers.length + removedPeers.length + ports.length + removedPorts.length === 0;
+/** The peers that are new or changed, and those that are gone. */
+export function peerChanges(
+  before: readonly MeshPeer[],
+  after: readonly MeshPeer[],
+): { readonly changed: readonly MeshPeer[]; readonly removed: readonly MeshPeer[] } {
+  return difference(before, after, (peer) => peer.nodeId);
 }
 
 function difference<T extends MeshPeer | MeshPort>(

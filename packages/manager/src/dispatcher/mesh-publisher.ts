@@ -3,17 +3,18 @@ import {
   type Clock,
   type MeshDelta,
   type MeshPeer,
-  type MeshPort,
-  meshPortKey,
+  meshPortOf,
   type MeshState,
   type Network,
+  type PortKey,
   type Task,
   type Timer,
 } from '@swarm/api';
 import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
-import { EMPTY_MESH, isEmptyDelta, meshDelta } from './mesh-delta.js';
+import { EMPTY_MESH, meshDelta, peerChanges } from './mesh-delta.js';
+import { MeshPorts } from './mesh-ports.js';
 import { meshPeers, sameToEndpoints, servicePorts } from './mesh-state.js';
 
 /** A former endpoint: the first generation without it, and when that was made (monotonic). */
@@ -22,21 +23,31 @@ interface Departure {
   readonly atMs: number;
 }
 
+/** A generation, and what is not as it was in the one before. */
+interface Generation {
+  readonly generation: number;
+  readonly ports: ReadonlySet<PortKey>;
+  readonly peers: ReadonlySet<string>;
+}
+
 /**
  * Keeps the mesh state up to date with the store: recomputes only services that an event touches, and makes a
- * new generation when the result differs. After a flush it equals `meshState` of the store.
+ * new generation when the result differs. After a flush it equals `meshState` of the store. A generation, and a
+ * delta between two that it remembers, cost as much as what changed.
  */
 export class MeshPublisher {
   readonly #view: View;
   readonly #clock: Clock;
   readonly #published: () => void;
   readonly #aside: SetAside;
-  readonly #services = new Map<string, readonly MeshPort[]>();
+  readonly #ports = new MeshPorts();
   readonly #endpoints = new Map<string, ReadonlySet<string>>();
   readonly #departures = new Map<string, Departure>();
-  readonly #history: MeshState[] = [];
+  readonly #history: Generation[] = [];
   readonly #dirtyServices = new Set<string>();
   #peers: readonly MeshPeer[] = [];
+  /** Peers that are not as they were in the newest generation. */
+  #changedPeers = new Set<string>();
   #peersDirty = false;
   #dirtyIndex = 0;
   #timer: Timer;
@@ -52,9 +63,14 @@ export class MeshPublisher {
     this.#published = published;
   }
 
-  /** The newest state. */
+  /** The newest generation; 0 before there is any. */
+  get generation(): number {
+    return this.#history.at(-1)?.generation ?? EMPTY_MESH.generation;
+  }
+
+  /** The whole newest state. */
   get state(): MeshState {
-    return this.#history.at(-1) ?? EMPTY_MESH;
+    return { generation: this.generation, peers: this.#peers, ports: this.#ports.all() };
   }
 
   /**
@@ -63,7 +79,7 @@ export class MeshPublisher {
    */
   start(): void {
     for (const service of this.#view.list('service')) this.#dirtyServices.add(service.ID);
-    for (const serviceId of this.#services.keys()) this.#dirtyServices.add(serviceId);
+    for (const serviceId of this.#ports.serviceIds()) this.#dirtyServices.add(serviceId);
     this.#peersDirty = true;
     this.#dirtyIndex = Math.max(1, this.#view.index);
     this.#recompute();
@@ -127,21 +143,30 @@ export class MeshPublisher {
 
   /** The delta from the generation `base`; replaces everything when that generation is unknown. */
   deltaFrom(base: number): MeshDelta {
-    const known = this.#history.find((state) => state.generation === base);
-    return meshDelta(known ?? EMPTY_MESH, this.state);
+    const at = this.#history.findIndex(({ generation }) => generation === base);
+    if (at < 0) return meshDelta(EMPTY_MESH, this.state);
+    const later = this.#history.slice(at + 1);
+    const keys = [...new Set(later.flatMap(({ ports }) => [...ports]))];
+    const nodeIds = new Set(later.flatMap(({ peers }) => [...peers]));
+    const peers = this.#peers.filter(({ nodeId }) => nodeIds.has(nodeId));
+    for (const { nodeId } of peers) nodeIds.delete(nodeId);
+    return {
+      base,
+      generation: this.generation,
+      peers,
+      removedPeers: [...nodeIds],
+      ports: keys.flatMap((key) => this.#ports.get(key) ?? []),
+      removedPorts: keys.filter((key) => this.#ports.get(key) === undefined).map(meshPortOf),
+    };
   }
 
   #push(generation: number): void {
-    const ports = new Map<string, MeshPort>();
-    for (const serviceId of [...this.#services.keys()].sort()) {
-      for (const port of this.#services.get(serviceId)!) {
-        if (!ports.has(meshPortKey(port))) ports.set(meshPortKey(port), port);
-      }
-    }
-    const next = { generation, peers: this.#peers, ports: [...ports.values()] };
+    const ports = this.#ports.takeChanges();
+    const peers = this.#changedPeers;
     // Only the result counts: two services in conflict may change without any effect.
-    if (this.#history.length > 0 && isEmptyDelta(meshDelta(this.state, next))) return;
-    this.#history.push(next);
+    if (this.#history.length > 0 && ports.size + peers.size === 0) return;
+    this.#changedPeers = new Set();
+    this.#history.push({ generation, ports, peers });
     if (this.#history.length > MESH_HISTORY_LIMIT) this.#history.shift();
   }
 
@@ -159,10 +184,10 @@ export class MeshPublisher {
         () => meshPeers(this.#view),
         () => this.#peers,
       );
-      if (!isDeepStrictEqual(peers, this.#peers)) {
-        this.#peers = peers;
-        changed = true;
-      }
+      const { changed: newer, removed } = peerChanges(this.#peers, peers);
+      for (const { nodeId } of [...newer, ...removed]) this.#changedPeers.add(nodeId);
+      this.#peers = peers;
+      if (newer.length + removed.length > 0) changed = true;
       this.#peersDirty = false;
     }
     return changed;
@@ -170,7 +195,7 @@ export class MeshPublisher {
 
   #recomputeService(serviceId: string): boolean {
     const service = this.#view.get('service', serviceId);
-    const before = this.#services.get(serviceId) ?? [];
+    const before = this.#ports.of(serviceId);
     const ports =
       service === undefined
         ? []
@@ -183,8 +208,7 @@ export class MeshPublisher {
     if (isDeepStrictEqual(before, ports)) return false;
     // Unchanged ports stay the same objects.
     const kept = ports.map((port) => before.find((old) => isDeepStrictEqual(old, port)) ?? port);
-    if (kept.length === 0) this.#services.delete(serviceId);
-    else this.#services.set(serviceId, kept);
+    this.#ports.set(serviceId, kept);
 
     const endpoints = new Set(kept.flatMap((port) => port.endpoints.map(({ taskId }) => taskId)));
     const atMs = this.#clock.monotonicMs();

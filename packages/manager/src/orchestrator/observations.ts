@@ -1,4 +1,4 @@
-import { compareStates, isTerminal, type Task } from '@swarm/api';
+import { compareStates, isTerminal, type Task, type TaskSpec } from '@swarm/api';
 import type { SpecDifference } from './task-dirty.js';
 import { parseTime, stateSince } from './time.js';
 
@@ -16,8 +16,8 @@ export class Observations {
   readonly #listened = new Set<string>();
   /** First seen with a desired state beyond RUNNING. */
   readonly #stoppingSince = new Map<string, number>();
-  /** By SpecVersion of the spec that tasks are compared with, then by task. */
-  readonly #differences = new Map<number, Map<string, SpecDifference>>();
+  /** By SpecVersion of the spec that tasks are compared with, then by the spec of a task, which many have. */
+  readonly #differences = new Map<number, WeakMap<TaskSpec, SpecDifference>>();
   /** Slots in which the current update replaced tasks. */
   readonly touched = new Set<string>();
   /** Slots in which a task of the current update failed, with the task's id. */
@@ -46,7 +46,6 @@ export class Observations {
       this.#upSince,
       this.#listened,
       this.#stoppingSince,
-      ...this.#differences.values(),
     ] as const) {
       for (const id of map.keys()) if (!ids.has(id)) map.delete(id);
     }
@@ -71,18 +70,18 @@ export class Observations {
     return this.#stoppingSince.get(task.ID);
   }
 
-  /** Compares specs once per task and SpecVersion of the service, and caches the result. */
+  /** Compares specs once for each spec of tasks and SpecVersion of the service, and caches the result. */
   difference(specVersion: number, task: Task, compare: () => SpecDifference): SpecDifference {
     let differences = this.#differences.get(specVersion);
     if (differences === undefined) {
       // A paused service compares with two specs, every other one with its own.
       const [oldest] = this.#differences.keys();
       if (this.#differences.size > 1 && oldest !== undefined) this.#differences.delete(oldest);
-      differences = new Map();
+      differences = new WeakMap();
       this.#differences.set(specVersion, differences);
     }
-    const known = differences.get(task.ID) ?? compare();
-    differences.set(task.ID, known);
+    const known = differences.get(task.Spec) ?? compare();
+    differences.set(task.Spec, known);
     return known;
   }
 

@@ -32,6 +32,8 @@ export class ServiceLoop implements ControlLoop {
   readonly name: string;
   readonly #options: ServiceLoopOptions;
   readonly #observations = new Map<string, Observations>();
+  /** Services that this loop is in charge of, where it watches all nodes. */
+  readonly #served = new Set<string>();
   readonly #queue: WorkQueue;
   readonly #aside: SetAside;
   #unwatch: (() => void) | undefined;
@@ -66,12 +68,15 @@ export class ServiceLoop implements ControlLoop {
 
   #add(serviceId: string): void {
     const service = this.#options.context.store.get('service', serviceId);
-    if (service !== undefined && this.#options.matches(service)) this.#queue.add(serviceId);
+    if (service === undefined || !this.#options.matches(service)) return;
+    if (this.#options.watchesAllNodes) this.#served.add(serviceId);
+    this.#queue.add(serviceId);
   }
 
   #react(change: StoreChange): void {
     if (change.reset) {
       this.#observations.clear();
+      this.#served.clear();
       this.#addAll();
       return;
     }
@@ -85,6 +90,7 @@ export class ServiceLoop implements ControlLoop {
       if (event.action === 'remove') {
         this.#queue.forget(event.object.ID);
         this.#observations.delete(event.object.ID);
+        this.#served.delete(event.object.ID);
       } else touched.add(event.object.ID);
     } else if (event.kind === 'task') {
       touched.add(event.object.ServiceID);
@@ -97,7 +103,7 @@ export class ServiceLoop implements ControlLoop {
   #collectServices(nodeId: string, touched: Set<string>): void {
     const { store } = this.#options.context;
     if (this.#options.watchesAllNodes) {
-      for (const service of store.list('service')) touched.add(service.ID);
+      for (const serviceId of this.#served) touched.add(serviceId);
     } else {
       for (const task of store.tasksByNode(nodeId)) touched.add(task.ServiceID);
     }

@@ -1,6 +1,14 @@
-import { ApiError, isJobMode, modeOf, type Service, type ServiceSpec } from '@swarm/api';
+import {
+  ApiError,
+  isJobMode,
+  modeOf,
+  type Service,
+  type ServiceSpec,
+  withDefaults,
+} from '@swarm/api';
 import type { Transaction, View } from '../store/store.js';
 import { meansSame } from './means-same.js';
+import { endpointMeaning, taskMeaning } from './task-meaning.js';
 import { noPreviousSpec, replaceSpec, swapSpecs } from './previous-spec.js';
 import { hasRevisions, RevisionLedger, rolledBackSpec } from './revisions.js';
 import { formatTime } from './time.js';
@@ -31,7 +39,8 @@ const UNCHANGEABLE = 'remove the service and create it again';
  *
  * - A change of what tasks are made of is a new revision: it gets a SpecVersion of its own and no update
  *   status, so that the updater starts afresh.
- * - A change of labels is a new revision that goes on where the current one is, as no task has to change.
+ * - A change of labels, or of how tasks stop and what follows their end, is a new revision that goes on where
+ *   the current one is, as no task has to change.
  * - Everything else (number of replicas, settings of updates and rollbacks) belongs to the service. It takes
  *   effect at once, also on a roll-out that is under way, and neither resumes nor restarts one.
  *
@@ -103,7 +112,8 @@ function change(view: View, service: Service, spec: ServiceSpec, nowMs: number):
     Spec: spec,
     ...(isOpen && status !== undefined && { UpdateStatus: status }),
   };
-  if (meansSame(old.Labels, spec.Labels)) return { service: updated, ledger: undefined };
+  const isSame = meansSame(old.Labels, spec.Labels) && meansSame(endOf(old), endOf(spec));
+  if (isSame) return { service: updated, ledger: undefined };
   const ledger = new RevisionLedger(view, service, nowMs);
   ledger.succeed(spec);
   return { service: updated, ledger };
@@ -157,10 +167,17 @@ function withPreviousSpec(
 /** Whether tasks made from the one spec are as tasks made from the other. */
 function isSameToTasks(a: ServiceSpec, b: ServiceSpec): boolean {
   return (
-    meansSame(a.TaskTemplate, b.TaskTemplate) &&
-    meansSame(a.EndpointSpec, b.EndpointSpec) &&
+    meansSame(taskMeaning(a.TaskTemplate), taskMeaning(b.TaskTemplate)) &&
+    meansSame(endpointMeaning(a.EndpointSpec), endpointMeaning(b.EndpointSpec)) &&
     meansSame(a.Networks, b.Networks)
   );
+}
+
+/** How tasks stop, and what follows their end: no task has to change for it. */
+function endOf(spec: ServiceSpec): object {
+  const { ContainerSpec, RestartPolicy } = withDefaults(spec).TaskTemplate;
+  const { StopSignal, StopGracePeriod } = ContainerSpec ?? {};
+  return { StopSignal, StopGracePeriod, RestartPolicy };
 }
 
 function refuseLeaving(service: Service): void {

@@ -5,8 +5,10 @@ import {
   type PortConfig,
   type Service,
   type Task,
+  type TaskSpec,
 } from '@swarm/api';
 import { meansSame } from './means-same.js';
+import { constraintsMeaning, taskMeaning } from './task-meaning.js';
 import type { NodeMatcher } from './placement.js';
 
 /** How far a task's spec is from its service's. */
@@ -15,23 +17,30 @@ export type SpecDifference = 'none' | 'credentials' | 'constraints' | 'other';
 /** Compares specs. The result holds as long as neither object's spec changes. */
 export function specDifference(service: Service, task: Task): SpecDifference {
   if (service.SpecVersion.Index === task.SpecVersion.Index) return 'none';
-  const wanted = service.Spec.TaskTemplate;
-  if (meansSame(wanted, task.Spec)) return 'none';
-  const { RegistryAuth: wantedAuth, ...wantedRest } = wanted;
-  const { RegistryAuth: auth, ...rest } = task.Spec;
-  if (meansSame(wantedRest, rest)) return 'credentials';
-  const { Constraints: _wantedConstraints, ...wantedPlacement } = wanted.Placement ?? {};
-  const { Constraints: _constraints, ...placement } = task.Spec.Placement ?? {};
-  const isPlaced =
-    meansSame({ ...wantedRest, Placement: wantedPlacement }, { ...rest, Placement: placement }) &&
-    meansSame(wantedAuth, auth);
-  return isPlaced ? 'constraints' : 'other';
+  if (service.Spec.TaskTemplate === task.Spec) return 'none';
+  const wanted = parts(service.Spec.TaskTemplate);
+  const found = parts(task.Spec);
+  if (!meansSame(wanted.rest, found.rest)) return 'other';
+  const isPlaced = meansSame(wanted.constraints, found.constraints);
+  const isKnown = meansSame(wanted.credentials, found.credentials);
+  if (!isPlaced) return isKnown ? 'constraints' : 'other';
+  return isKnown ? 'none' : 'credentials';
+}
+
+/** A spec by what differences in it mean. */
+function parts({ RegistryAuth, Placement, ...rest }: TaskSpec) {
+  const { Constraints, ...placement } = Placement ?? {};
+  return {
+    rest: taskMeaning({ ...rest, Placement: placement }),
+    constraints: constraintsMeaning(Constraints),
+    credentials: RegistryAuth,
+  };
 }
 
 /**
  * Whether an update has to replace the task (SwarmKit orchestrator/task.go IsTaskDirty). A task of the
- * service's SpecVersion is clean, and so is one that would come out the same: new labels, replicas and
- * update settings restart nothing; new constraints restart nothing while the node satisfies them; new
+ * service's SpecVersion is clean, and so is one that would come out the same, in whatever words (`taskMeaning`):
+ * new labels, replicas and settings of update, restart and stop replace nothing; new constraints restart nothing while the node satisfies them; new
  * registry credentials restart nothing that has pulled its image.
  * @param difference `specDifference(service, task)`, which callers may cache
  */

@@ -1,4 +1,4 @@
-import type { Node, Timer } from '@swarm/api';
+import type { Node, Task, Timer } from '@swarm/api';
 import { type ControlLoop, type LoopContext, loopOfRuns } from '../control-loop.js';
 import { BatchWriter, WriterStopped } from '../dispatcher/batch-writer.js';
 import { orphanTasks } from '../dispatcher/orphan-tasks.js';
@@ -36,6 +36,8 @@ class RoleManagerRun {
   readonly #unwatch: () => void;
   /** Removed nodes whose certificates may not be refused yet. */
   readonly #removed = new Map<string, Node>();
+  /** Nodes that do not exist, of tasks that may not have been given up yet. */
+  readonly #gone = new Set<string>();
   #timer: Timer;
   #pass: Promise<void> | undefined;
   #again = false;
@@ -46,6 +48,7 @@ class RoleManagerRun {
     this.#membership = membership;
     this.#writer = new BatchWriter(context.store, context.clock);
     this.#unwatch = context.store.watch((change) => this.#changed(change));
+    this.#noteTasks();
     this.#reconcile();
   }
 
@@ -57,19 +60,34 @@ class RoleManagerRun {
     await this.#pass;
   }
 
+  #noteTasks(): void {
+    for (const task of this.#context.store.list('task')) this.#noteTask(task);
+  }
+
+  #noteTask({ NodeID }: Task): void {
+    if (NodeID !== undefined && isGone(this.#context.store, NodeID)) this.#gone.add(NodeID);
+  }
+
   #changed(change: StoreChange): void {
     let concerned = change.reset;
+    if (change.reset) this.#noteTasks();
     for (const event of change.events) {
       concerned ||= event.kind === 'cluster' && event.action === 'create';
+      if (event.kind === 'task' && event.action !== 'remove') this.#noteTask(event.object);
       if (event.kind !== 'node') continue;
       concerned ||=
         event.action !== 'update' ||
         event.previous.Spec.Role !== event.object.Spec.Role ||
         event.previous.RaftID !== event.object.RaftID;
       if (event.action === 'remove' && isGone(this.#context.store, event.object.ID))
-        this.#removed.set(event.object.ID, event.object);
+        this.#forget(event.object);
     }
     if (concerned) this.#reconcile();
+  }
+
+  #forget(node: Node): void {
+    this.#removed.set(node.ID, node);
+    this.#gone.add(node.ID);
   }
 
   /** Runs one pass at a time; a change during a pass triggers another. */
@@ -140,8 +158,12 @@ class RoleManagerRun {
     for (const member of this.#membership.members()) members.set(member.nodeId, member);
     const { store } = this.#context;
     const stale: string[] = [];
-    for (const node of store.list('node')) {
-      if (follow(node, members.get(node.ID)) !== node) stale.push(node.ID);
+    // A node that is not among the managers has nothing to lose, and a member may not be among them yet.
+    const nodeIds = new Set(members.keys());
+    for (const { ID } of store.managers()) nodeIds.add(ID);
+    for (const nodeId of nodeIds) {
+      const node = store.get('node', nodeId);
+      if (node !== undefined && follow(node, members.get(nodeId)) !== node) stale.push(nodeId);
     }
     await this.#writer.write(
       stale.map((nodeId) => (transaction) => {
@@ -160,13 +182,11 @@ class RoleManagerRun {
       this.#removed.delete(node.ID);
     }
     await this.#writer.write([(transaction) => pruneRemoved(transaction, clock.now())]);
-    const gone = new Set<string>();
-    for (const { NodeID } of store.list('task')) {
-      if (NodeID !== undefined && isGone(store, NodeID)) gone.add(NodeID);
-    }
-    for (const nodeId of gone) {
+    for (const nodeId of [...this.#gone]) {
       const message = 'the node was removed from the cluster';
-      await orphanTasks(store, this.#writer, nodeId, message, () => clock.now());
+      if (isGone(store, nodeId))
+        await orphanTasks(store, this.#writer, nodeId, message, () => clock.now());
+      this.#gone.delete(nodeId);
     }
   }
 }

@@ -1,5 +1,12 @@
 import { BlockList, isIP } from 'node:net';
-import { ApiError, type Node, type Placement, type Service } from '@swarm/api';
+import {
+  ApiError,
+  labelNameProblem,
+  labelValueProblem,
+  type Node,
+  type Placement,
+  type Service,
+} from '@swarm/api';
 import { normalArchitecture } from './platform.js';
 
 /** A placement constraint, parsed from `key == value` or `key != value`. */
@@ -13,6 +20,9 @@ export interface Constraint {
 /** Most constraints one service may have. */
 export const CONSTRAINTS_LIMIT = 100;
 
+/** The first operator is the one: the value may have others. */
+const CONSTRAINT = /^([\s\S]*?)(==|!=)([\s\S]*)$/;
+/** Docker's grammar, for everything but labels. */
 const KEY = /^[a-z_][a-z0-9\-_.]+$/i;
 const VALUE = /^[a-z0-9:\-_\s.*()?+[\]\\^$|/]+$/i;
 const NODE_LABEL = 'node.labels.';
@@ -25,18 +35,29 @@ const KEYS = 'node.id, node.hostname, node.ip, node.role, node.platform.os, node
  * @throws ApiError INVALID_ARGUMENT that names the constraint and what is wrong with it
  */
 export function parseConstraints(expressions: readonly string[]): Constraint[] {
-  if (expressions.length > CONSTRAINTS_LIMIT)
-    throw new ApiError('INVALID_ARGUMENT', `at most ${CONSTRAINTS_LIMIT} constraints are allowed`);
+  if (expressions.length > CONSTRAINTS_LIMIT) throw tooMany(expressions);
   return expressions.map(parseConstraint);
 }
 
-/** Parses one constraint. @throws ApiError INVALID_ARGUMENT */
+/**
+ * Parses one constraint. Of a label, whatever a node can have can be asked for (packages/api,
+ * validate/labels.ts); `node.labels.NAME==` asks for an empty value, which is what nodes without the label have.
+ * @throws ApiError INVALID_ARGUMENT
+ */
 export function parseConstraint(expression: string): Constraint {
-  const operator = expression.includes('==') ? '==' : '!=';
-  const at = expression.indexOf(operator);
-  if (at < 0) throw invalid(expression, 'expected one operator from ==, !=');
-  const key = expression.slice(0, at).trim();
-  const value = expression.slice(at + operator.length).trim();
+  const [, left = '', found, right = ''] = CONSTRAINT.exec(expression) ?? [];
+  if (found === undefined) throw invalid(expression, 'expected one operator from ==, !=');
+  const key = left.trim();
+  const value = right.trim();
+  const operator = found as Constraint['operator'];
+  const label = labelNameOf(key);
+  if (label !== undefined) {
+    const name = labelNameProblem(label);
+    if (name !== undefined) throw invalid(expression, `label '${label}' is invalid: ${name}`);
+    const problem = labelValueProblem(value);
+    if (problem !== undefined) throw invalid(expression, `value '${value}' is invalid: ${problem}`);
+    return { key, operator, value };
+  }
   if (!KEY.test(key)) throw invalid(expression, `key '${key}' is invalid`);
   if (!VALUE.test(value)) throw invalid(expression, `value '${value}' is invalid`);
   const known = attributeOf(key) !== undefined || key.toLowerCase() === 'node.ip';
@@ -106,16 +127,20 @@ function attributeOf(key: string): ((node: Node) => string) | undefined {
 
 /** Returns a reader of `node.labels.NAME` or `engine.labels.NAME`; undefined for any other key. */
 export function labelOf(key: string): ((node: Node) => string) | undefined {
+  const name = labelNameOf(key);
+  if (name === undefined) return undefined;
+  return key.toLowerCase().startsWith(NODE_LABEL)
+    ? (node) => own(node.Spec.Labels, name)
+    : (node) => own(node.Description?.Engine.Labels, name);
+}
+
+/** The NAME of `node.labels.NAME` or `engine.labels.NAME`. */
+function labelNameOf(key: string): string | undefined {
   const folded = key.toLowerCase();
-  if (folded.startsWith(NODE_LABEL) && key.length > NODE_LABEL.length) {
-    const name = key.slice(NODE_LABEL.length);
-    return (node) => own(node.Spec.Labels, name);
-  }
-  if (folded.startsWith(ENGINE_LABEL) && key.length > ENGINE_LABEL.length) {
-    const name = key.slice(ENGINE_LABEL.length);
-    return (node) => own(node.Description?.Engine.Labels, name);
-  }
-  return undefined;
+  const prefix = [NODE_LABEL, ENGINE_LABEL].find((one) => folded.startsWith(one));
+  return prefix === undefined || key.length === prefix.length
+    ? undefined
+    : key.slice(prefix.length);
 }
 
 /** Returns a reader of the label of each placement preference, in order: the levels of the tree. */
@@ -151,6 +176,18 @@ function addressBlock(value: string): BlockList | undefined {
 
 function lower(text: string): string {
   return text.toLowerCase();
+}
+
+/** Names the one that is there most often: that is how so many come about. */
+function tooMany(expressions: readonly string[]): ApiError {
+  const counts = new Map<string, number>();
+  for (const one of expressions) counts.set(one, (counts.get(one) ?? 0) + 1);
+  const [most = '', times = 0] = [...counts].sort(([, a], [, b]) => b - a)[0] ?? [];
+  const repeated = times > 1 ? `; '${most.slice(0, 200)}' is there ${times} times` : '';
+  return new ApiError(
+    'INVALID_ARGUMENT',
+    `TaskTemplate.Placement.Constraints: has ${expressions.length} constraints, at most ${CONSTRAINTS_LIMIT} are allowed${repeated}`,
+  );
 }
 
 function invalid(expression: string, why: string): ApiError {

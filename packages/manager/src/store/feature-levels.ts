@@ -53,8 +53,8 @@ export const FEATURE_LEVELS: FeatureLevels = {
     { kind: 'cluster', path: 'ClientVersion', level: 3, below: 'omit' },
     { kind: 'node', path: 'ClientVersion', level: 3, below: 'omit' },
     { kind: 'service', path: 'ClientVersion', level: 3, below: 'omit' },
-    // Only predefined networks. A manager of an earlier level never places a task that names one.
-    { kind: 'service', path: 'Spec.TaskTemplate.Networks', level: 3, below: 'refuse' },
+    // A manager of an earlier level never places a task that names a network. An empty list is of every level.
+    { kind: 'service', path: 'Spec.TaskTemplate.Networks.[].Target', level: 3, below: 'refuse' },
     { kind: 'service', path: 'Revisions', level: REVISIONS_LEVEL, below: 'omit' },
   ],
 };

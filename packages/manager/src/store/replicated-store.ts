@@ -4,7 +4,9 @@ import {
   type Cluster,
   type Network,
   type Node,
+  type PortKey,
   type Revision,
+  type Service,
   type Task,
   type Timer,
 } from '@swarm/api';
@@ -181,6 +183,22 @@ export class ReplicatedStore implements Store {
 
   managers(): Iterable<Node> {
     return this.#state.view.managers();
+  }
+
+  nodesByName(name: string): Iterable<Node> {
+    return this.#state.view.nodesByName(name);
+  }
+
+  nodesByPlace(index: number): Iterable<Node> {
+    return this.#state.view.nodesByPlace(index);
+  }
+
+  servicesByPort(key: PortKey): Iterable<Service> {
+    return this.#state.view.servicesByPort(key);
+  }
+
+  startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]> {
+    return this.#state.view.startingWith(kind, prefix);
   }
 
   ingressNetwork(): Network | undefined {

@@ -34,6 +34,14 @@ export class SortedIds implements Iterable<string> {
     return this.#ids[Symbol.iterator]();
   }
 
+  /** The ids that start with a text, as they were when the iteration began. */
+  *startingWith(prefix: string): IterableIterator<string> {
+    const ids = this.#ids;
+    this.#shared = true;
+    for (let at = this.#position(prefix); ids[at]?.startsWith(prefix) === true; at += 1)
+      yield ids[at]!;
+  }
+
   #own(): void {
     if (!this.#shared) return;
     this.#ids = this.#ids.slice();

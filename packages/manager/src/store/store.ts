@@ -4,6 +4,7 @@ import type {
   Meta,
   Network,
   Node,
+  PortKey,
   Revision,
   Secret,
   Service,
@@ -38,7 +39,10 @@ export interface View {
   /** Log index this view is of. */
   readonly index: number;
   get<K extends Kind>(kind: K, id: string): Objects[K] | undefined;
+  /** All objects of a kind. For a loop's start and for requests that list: a change must not cost this. */
   list<K extends Kind>(kind: K): Iterable<Objects[K]>;
+  /** The objects whose ids start with a text. */
+  startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]>;
   count(kind: Kind): number;
   /** Service, network, secret, config by Spec.Name; names are unique within a kind. */
   byName<K extends 'service' | 'network' | 'secret' | 'config'>(
@@ -51,6 +55,12 @@ export interface View {
   revisionsByService(serviceId: string): Iterable<Revision>;
   /** Nodes that count as managers (see `countsAsManager`), in order of id. */
   managers(): Iterable<Node>;
+  /** Nodes by Spec.Name or, without one, by hostname. */
+  nodesByName(name: string): Iterable<Node>;
+  /** Nodes by their index in the mesh; usually one. */
+  nodesByPlace(index: number): Iterable<Node>;
+  /** Services whose spec names the published port, or that were given it. */
+  servicesByPort(key: PortKey): Iterable<Service>;
   /** The network of ports that are published on every node. There is one; of several, that of the lowest id. */
   ingressNetwork(): Network | undefined;
   /** The one cluster object; absent only before `init` has been applied. */

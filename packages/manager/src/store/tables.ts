@@ -1,6 +1,6 @@
-import type { Cluster, Network, Node, Revision, Service, Task } from '@swarm/api';
+import type { Cluster, Network, Node, PortKey, Revision, Service, Task } from '@swarm/api';
+import { Indexes } from './indexes.js';
 import { isNamed, KINDS, type NamedKind, nameKey, nameOf } from './kinds.js';
-import { countsAsManager } from './manager-nodes.js';
 import { readObject } from './reading.js';
 import { SortedIds } from './sorted-ids.js';
 import type { Kind, Objects, SetAsideObject, View } from './store.js';
@@ -43,12 +43,7 @@ export class Tables implements View {
     secret: new Map(),
     config: new Map(),
   };
-  readonly #tasksByService = new Map<string, SortedIds>();
-  readonly #tasksByNode = new Map<string, SortedIds>();
-  readonly #tasksBySlot = new Map<string, SortedIds>();
-  readonly #revisionsByService = new Map<string, SortedIds>();
-  readonly #managers = new SortedIds();
-  readonly #ingressNetworks = new SortedIds();
+  readonly #indexes = new Indexes();
 
   constructor() {
     const table = (): Table => ({ objects: new Map(), ids: new SortedIds(), flawed: new Map() });
@@ -77,27 +72,43 @@ export class Tables implements View {
   }
 
   tasksByService(serviceId: string): Iterable<Task> {
-    return this.#resolve('task', this.#tasksByService.get(serviceId));
+    return this.#resolve('task', this.#indexes.tasksByService(serviceId));
   }
 
   tasksByNode(nodeId: string): Iterable<Task> {
-    return this.#resolve('task', this.#tasksByNode.get(nodeId));
+    return this.#resolve('task', this.#indexes.tasksByNode(nodeId));
   }
 
   tasksBySlot(serviceId: string, slot: number): Iterable<Task> {
-    return this.#resolve('task', this.#tasksBySlot.get(slotKey(serviceId, slot)));
+    return this.#resolve('task', this.#indexes.tasksBySlot(serviceId, slot));
   }
 
   revisionsByService(serviceId: string): Iterable<Revision> {
-    return this.#resolve('revision', this.#revisionsByService.get(serviceId));
+    return this.#resolve('revision', this.#indexes.revisionsByService(serviceId));
   }
 
   managers(): Iterable<Node> {
-    return this.#resolve('node', this.#managers);
+    return this.#resolve('node', this.#indexes.managers());
+  }
+
+  nodesByName(name: string): Iterable<Node> {
+    return this.#resolve('node', this.#indexes.nodesByName(name));
+  }
+
+  nodesByPlace(index: number): Iterable<Node> {
+    return this.#resolve('node', this.#indexes.nodesByPlace(index));
+  }
+
+  servicesByPort(key: PortKey): Iterable<Service> {
+    return this.#resolve('service', this.#indexes.servicesByPort(key));
+  }
+
+  startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]> {
+    return this.#resolve(kind, this.#tables[kind].ids.startingWith(prefix));
   }
 
   ingressNetwork(): Network | undefined {
-    for (const network of this.#resolve('network', this.#ingressNetworks)) return network;
+    for (const network of this.#resolve('network', this.#indexes.ingressNetworks())) return network;
     return undefined;
   }
 
@@ -180,10 +191,7 @@ export class Tables implements View {
       table.objects.set(ID, after);
       if (before === undefined) table.ids.add(ID);
     }
-    if (kind === 'task') this.#indexTask(before as Task | undefined, after as Task | undefined);
-    if (kind === 'network') this.#indexNetwork(ID, after as Network | undefined);
-    if (kind === 'node') this.#indexNode(ID, after as Node | undefined);
-    if (kind === 'revision') this.#indexRevision(before as Revision, after as Revision);
+    this.#indexes.replace(kind, before, after);
     return { before, after };
   }
 
@@ -194,10 +202,7 @@ export class Tables implements View {
     table.objects.delete(id);
     table.ids.delete(id);
     table.flawed.delete(id);
-    if (kind === 'task') this.#indexTask(before as Task | undefined, undefined);
-    if (kind === 'network') this.#indexNetwork(id, undefined);
-    if (kind === 'node') this.#indexNode(id, undefined);
-    if (kind === 'revision') this.#indexRevision(before as Revision, undefined);
+    this.#indexes.replace(kind, before, undefined);
     return { before, after: undefined };
   }
 
@@ -219,41 +224,7 @@ export class Tables implements View {
     if (name !== undefined) names.set(nameKey(name), id);
   }
 
-  /** Updates the indexes of tasks. Leaves entries alone that `next` needs again: most updates change none. */
-  #indexTask(old: Task | undefined, next: Task | undefined): void {
-    const isMoved = old?.ServiceID !== next?.ServiceID;
-    if (old !== undefined) {
-      if (isMoved) drop(this.#tasksByService, old.ServiceID, old.ID);
-      if (isMoved || old.Slot !== next?.Slot)
-        drop(this.#tasksBySlot, slotKey(old.ServiceID, old.Slot), old.ID);
-      if (old.NodeID !== undefined && old.NodeID !== next?.NodeID)
-        drop(this.#tasksByNode, old.NodeID, old.ID);
-    }
-    if (next === undefined) return;
-    if (isMoved) add(this.#tasksByService, next.ServiceID, next.ID);
-    if (isMoved || old?.Slot !== next.Slot)
-      add(this.#tasksBySlot, slotKey(next.ServiceID, next.Slot), next.ID);
-    if (next.NodeID !== undefined && old?.NodeID !== next.NodeID)
-      add(this.#tasksByNode, next.NodeID, next.ID);
-  }
-
-  #indexNetwork(id: string, network: Network | undefined): void {
-    if (network?.Spec.Ingress === true) this.#ingressNetworks.add(id);
-    else this.#ingressNetworks.delete(id);
-  }
-
-  #indexRevision(old: Revision | undefined, next: Revision | undefined): void {
-    if (old?.ServiceID === next?.ServiceID) return;
-    if (old !== undefined) drop(this.#revisionsByService, old.ServiceID, old.ID);
-    if (next !== undefined) add(this.#revisionsByService, next.ServiceID, next.ID);
-  }
-
-  #indexNode(id: string, node: Node | undefined): void {
-    if (node !== undefined && countsAsManager(node)) this.#managers.add(id);
-    else this.#managers.delete(id);
-  }
-
-  *#resolve<K extends Kind>(kind: K, ids: SortedIds | undefined): Iterable<Objects[K]> {
+  *#resolve<K extends Kind>(kind: K, ids: Iterable<string> | undefined): Iterable<Objects[K]> {
     if (ids === undefined) return;
     const objects = this.#tables[kind].objects;
     for (const id of ids) {
@@ -275,24 +246,4 @@ export function taskParts(service: Service): object {
     SpecVersion: service.SpecVersion,
     ServiceLabels: service.Spec.Labels,
   };
-}
-
-function slotKey(serviceId: string, slot: number): string {
-  return `${serviceId}/${slot}`;
-}
-
-function add(index: Map<string, SortedIds>, key: string, id: string): void {
-  let ids = index.get(key);
-  if (ids === undefined) {
-    ids = new SortedIds();
-    index.set(key, ids);
-  }
-  ids.add(id);
-}
-
-function drop(index: Map<string, SortedIds>, key: string, id: string): void {
-  const ids = index.get(key);
-  if (ids === undefined) return;
-  ids.delete(id);
-  if (ids.size === 0) index.delete(key);
 }

@@ -4,7 +4,9 @@ import {
   type Cluster,
   type Network,
   type Node,
+  type PortKey,
   type Revision,
+  type Service,
   ShapeError,
   showControls,
   type Task,
@@ -13,6 +15,7 @@ import type { Body, Change } from './command.js';
 import { idTaken, nameTaken, outOfSequence } from './errors.js';
 import { isNamed, isSpecKind, type NamedKind, nameKey, nameOf } from './kinds.js';
 import { countsAsManager } from './manager-nodes.js';
+import { nodeNameOf, portKeysOf } from './object-keys.js';
 import { readDraft } from './reading.js';
 import {
   type Draft,
@@ -185,6 +188,26 @@ export class BufferedTransaction implements Transaction {
 
   managers(): Iterable<Node> {
     return this.#overlay('node', this.#base.managers(), countsAsManager);
+  }
+
+  nodesByName(name: string): Iterable<Node> {
+    const base = this.#base.nodesByName(name);
+    return this.#overlay('node', base, (node) => nodeNameOf(node) === name);
+  }
+
+  nodesByPlace(index: number): Iterable<Node> {
+    const base = this.#base.nodesByPlace(index);
+    return this.#overlay('node', base, ({ Mesh }) => Mesh?.Index === index);
+  }
+
+  servicesByPort(key: PortKey): Iterable<Service> {
+    const base = this.#base.servicesByPort(key);
+    return this.#overlay('service', base, (service) => portKeysOf(service).includes(key));
+  }
+
+  startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]> {
+    const base = this.#base.startingWith(kind, prefix);
+    return this.#overlay(kind, base, ({ ID }) => ID.startsWith(prefix));
   }
 
   ingressNetwork(): Network | undefined {

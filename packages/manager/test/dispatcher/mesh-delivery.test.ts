@@ -37,8 +37,8 @@ function delivery(...receivers: Receiver[]) {
       },
     },
     mesh: {
-      get state() {
-        return { generation, peers: [], ports: [] };
+      get generation() {
+        return generation;
       },
       deltaFrom: (base) => ({
         base,

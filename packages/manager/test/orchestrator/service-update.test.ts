@@ -1,4 +1,4 @@
-import { ApiError, type Service, type ServiceSpec } from '@swarm/api';
+import { ApiError, type Service, type ServiceSpec, withDefaults } from '@swarm/api';
 import test from 'ava';
 import {
   planServiceUpdate,
@@ -80,6 +80,44 @@ test('number, labels and settings do not touch a roll-out that is under way', as
   t.deepEqual(labels.UpdateStatus, updating.UpdateStatus);
   t.deepEqual(labels.SpecVersion, SpecVersion);
   t.deepEqual(labels.Revisions, { Current: 2, Last: 2 }, 'labels do make one');
+});
+
+test('the same in other words is no change: a roll-out under way goes on, and no revision begins', async (t) => {
+  const template = (Env: string[], Image = 'v1') => ({
+    TaskTemplate: { ContainerSpec: { Image, Env }, ForceUpdate: 0 },
+  });
+  const { store, update } = await setup(updating, template(['A=1', 'B=2']));
+  const { SpecVersion } = store.get('service', 'web')!;
+  const words = [
+    withDefaults(store.get('service', 'web')!.Spec),
+    template(['B=2', 'A=1'], 'v1:latest'),
+  ];
+  for (const same of words) {
+    const service = await update(same);
+    t.deepEqual(service.SpecVersion, SpecVersion);
+    t.deepEqual(service.UpdateStatus, updating.UpdateStatus);
+    t.is(store.count('revision'), 0);
+  }
+  t.deepEqual(store.get('service', 'web')?.Spec.TaskTemplate.ContainerSpec?.Env, ['B=2', 'A=1']);
+});
+
+test('how tasks stop and restart is a revision of its own, for which no task has to change', async (t) => {
+  const { store, update } = await setup(completed, image('v1'));
+  const { SpecVersion, Spec } = store.get('service', 'web')!;
+  for (const change of [
+    { ContainerSpec: { Image: 'v1', StopGracePeriod: 60e9 } },
+    { ContainerSpec: { Image: 'v1', StopGracePeriod: 60e9, StopSignal: 'SIGINT' } },
+    {
+      ContainerSpec: { Image: 'v1', StopGracePeriod: 60e9, StopSignal: 'SIGINT' },
+      RestartPolicy: { Condition: 'none' as const },
+    },
+  ]) {
+    const before = store.get('service', 'web')?.Revisions?.Last ?? 1;
+    const service = await update({ TaskTemplate: { ...Spec.TaskTemplate, ...change } });
+    t.deepEqual(service.SpecVersion, SpecVersion);
+    t.is(service.Revisions?.Last, before + 1);
+    t.is(service.Revisions?.Completed, before + 1, 'a rollback undoes just this');
+  }
 });
 
 test('what has ended is not shown as the end of a later change', async (t) => {

@@ -1,4 +1,10 @@
-import type { Service, Task } from '@swarm/api';
+import {
+  type ContainerSpec,
+  type Service,
+  storedServiceSpec,
+  type Task,
+  withDefaults,
+} from '@swarm/api';
 import test from 'ava';
 import { meansSame } from '../../src/orchestrator/means-same.js';
 import { isTaskDirty } from '../../src/orchestrator/task-dirty.js';
@@ -93,4 +99,171 @@ test('what is absent equals what is empty, but 0 and a false Init do not', (t) =
   t.false(meansSame({}, { Init: false }));
   t.false(meansSame({ a: ['x', 'y'] }, { a: ['y', 'x'] }));
   t.false(meansSame({ a: {} }, { a: { b: 1 } }));
+});
+
+/** A service with much of what a template can have, as a client sends it. */
+const SENT = {
+  Name: 'web',
+  TaskTemplate: {
+    ContainerSpec: {
+      Image: 'nginx',
+      Env: ['A=1', 'B=2'],
+      Labels: { a: '1', b: '2' },
+      Groups: ['x', 'y'],
+      Mounts: [
+        { Type: 'volume' as const, Source: 'data', Target: '/data' },
+        { Type: 'bind' as const, Source: '/srv', Target: '/srv', ReadOnly: true },
+      ],
+      CapabilityAdd: ['CAP_NET_RAW', 'CAP_KILL'],
+      Ulimits: [
+        { Name: 'nofile', Hard: 10, Soft: 10 },
+        { Name: 'nproc', Hard: 9, Soft: 9 },
+      ],
+      Healthcheck: { Test: ['CMD', 'true'] },
+    },
+    Placement: { Constraints: ['node.role==worker', 'node.labels.a != b'] },
+    Networks: [
+      { Target: 'one', Aliases: ['x', 'y'] },
+      { Target: 'two', Aliases: [] },
+    ],
+  },
+};
+type Sent = typeof SENT;
+type Container = Sent['TaskTemplate']['ContainerSpec'] & Partial<ContainerSpec>;
+
+/** Whether a task of what was sent is replaced when something else is sent. */
+function replaces(change: (spec: Sent) => object): boolean {
+  const made = storedServiceSpec(SENT, '').TaskTemplate;
+  const spec = storedServiceSpec(change(structuredClone(SENT)) as never, '');
+  return dirty(spec, { Spec: made });
+}
+
+function withContainer(change: (container: Container) => object): boolean {
+  return replaces((spec) => {
+    const { TaskTemplate } = spec;
+    const ContainerSpec = { ...TaskTemplate.ContainerSpec, ...change(TaskTemplate.ContainerSpec) };
+    return { ...spec, TaskTemplate: { ...TaskTemplate, ContainerSpec } };
+  });
+}
+
+test('posting back what insertDefaults shows replaces nothing', (t) => {
+  t.false(replaces(() => withDefaults(storedServiceSpec(SENT, ''))));
+  t.false(replaces((spec) => JSON.parse(JSON.stringify(storedServiceSpec(spec, '')))));
+});
+
+test('the same in other words replaces nothing', (t) => {
+  const nginx = [
+    'nginx:latest',
+    'library/nginx',
+    'docker.io/nginx',
+    'index.docker.io/library/nginx',
+  ];
+  for (const Image of nginx)
+    t.false(
+      withContainer(() => ({ Image })),
+      Image,
+    );
+  t.false(
+    withContainer(({ Env }) => ({ Env: [...Env].reverse() })),
+    'order of variables',
+  );
+  t.false(
+    withContainer(({ Env }) => ({ Env: [...Env, 'A=1'] })),
+    '--env-add of what is there',
+  );
+  t.false(
+    withContainer(({ Env }) => ({ Env: ['A=0', ...Env] })),
+    'the last one holds',
+  );
+  t.false(
+    withContainer(() => ({ Labels: { b: '2', a: '1' } })),
+    'order of labels',
+  );
+  for (const set of ['Mounts', 'Groups', 'CapabilityAdd', 'Ulimits'] as const)
+    t.false(
+      withContainer((container) => ({ [set]: [...container[set]].reverse() })),
+      set,
+    );
+  t.false(
+    withContainer(() => ({ CapabilityAdd: ['kill', 'net_raw'] })),
+    'names of capabilities',
+  );
+  t.false(
+    withContainer(({ Mounts }) => ({
+      Mounts: Mounts.map((mount) => ({
+        ...mount,
+        Target: `${mount.Target}/`,
+        ...(mount.Type === 'bind'
+          ? { BindOptions: { Propagation: 'rprivate' } }
+          : { VolumeOptions: { NoCopy: false, DriverConfig: { Name: 'local' } } }),
+      })),
+    })),
+    'defaults of mounts',
+  );
+  t.false(
+    withContainer(() => ({ Healthcheck: { Test: ['CMD', 'true'], Interval: 0, Retries: 0 } })),
+  );
+  t.false(
+    replaces((spec) => ({
+      ...spec,
+      TaskTemplate: {
+        ...spec.TaskTemplate,
+        Resources: { Limits: { NanoCPUs: 0, MemoryBytes: 0, Pids: 0 }, Reservations: {} },
+        Networks: [...spec.TaskTemplate.Networks].reverse(),
+        Placement: { Constraints: [' node.labels.a!=b ', 'node.role == worker'], MaxReplicas: 0 },
+        Runtime: 'container',
+      },
+    })),
+    'sets, blanks and zeros of the template',
+  );
+});
+
+test('how a task stops and what follows it needs no other task', (t) => {
+  t.false(withContainer(() => ({ StopGracePeriod: 60e9, StopSignal: 'SIGINT' })));
+  t.false(
+    replaces((spec) => ({
+      ...spec,
+      Labels: { a: 'b' },
+      TaskTemplate: {
+        ...spec.TaskTemplate,
+        RestartPolicy: { Condition: 'none', MaxAttempts: 3, Delay: 1e9, Window: 1e9 },
+      },
+      UpdateConfig: { Parallelism: 7, Order: 'start-first' },
+      RollbackConfig: { Parallelism: 7 },
+    })),
+  );
+});
+
+test('another meaning replaces tasks', (t) => {
+  for (const Image of ['nginx:1', 'quay.io/nginx', 'host', `nginx@sha256:${'a'.repeat(64)}`])
+    t.true(
+      withContainer(() => ({ Image })),
+      Image,
+    );
+  t.true(
+    withContainer(({ Env }) => ({ Env: [...Env, 'A=3'] })),
+    'the last one holds',
+  );
+  t.true(withContainer(() => ({ Args: ['b', 'a'] })));
+  t.true(withContainer(() => ({ Init: false })));
+  t.true(withContainer(({ Mounts }) => ({ Mounts: Mounts.slice(1) })));
+  t.true(withContainer(() => ({ Healthcheck: { Test: ['CMD', 'true'], Retries: 1 } })));
+  t.true(withContainer(() => ({ DNSConfig: { Nameservers: ['192.0.2.1'] } })));
+  t.true(
+    replaces(({ TaskTemplate, ...spec }) => ({
+      ...spec,
+      TaskTemplate: { ...TaskTemplate, Resources: { Limits: { MemoryBytes: 2 ** 30 } } },
+    })),
+  );
+});
+
+test('the image of host commands has two names, and none at a registry', (t) => {
+  const on = (Image: string, had: string) =>
+    dirty(
+      { TaskTemplate: { ContainerSpec: { Image }, ForceUpdate: 0 } },
+      { Spec: { ContainerSpec: { Image: had }, ForceUpdate: 0 } },
+    );
+  t.false(on('host', 'host:latest'));
+  t.true(on('host', 'docker.io/library/host'));
+  t.false(on(`nginx:1@sha256:${'a'.repeat(64)}`, `nginx@sha256:${'a'.repeat(64)}`));
 });

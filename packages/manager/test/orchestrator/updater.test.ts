@@ -562,7 +562,11 @@ test('a task that waits for its restart runs soon though the clock was set back 
   const world = await running({ replicas: 1 });
   await world.update((spec) => ({
     ...spec,
-    TaskTemplate: { ...spec.TaskTemplate, RestartPolicy: { Condition: 'any', Delay: 5 * SECOND } },
+    TaskTemplate: {
+      ...spec.TaskTemplate,
+      RestartPolicy: { Condition: 'any', Delay: 5 * SECOND },
+      ForceUpdate: 1,
+    },
   }));
   await world.clock.advance(20_000);
   const [task] = world.up();

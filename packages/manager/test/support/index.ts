@@ -6,6 +6,7 @@ export { LogFrameReader } from '../../src/logbroker/log-wire.js';
 export { KINDS } from '../../src/store/kinds.js';
 export { CLUSTER_ID, DAY_MS, identity, root } from '../ca/cluster.js';
 export { fullDraft, STRANGE } from './hostile.js';
+export { leaderLoops } from './leader-loops.js';
 export * from './memory-database.js';
 export * from './objects.js';
 export * from './test-store.js';

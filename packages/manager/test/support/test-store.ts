@@ -5,7 +5,7 @@ import { KINDS } from '../../src/store/kinds.js';
 import { MemoryState } from '../../src/store/memory-state.js';
 import { ReplicatedStore } from '../../src/store/replicated-store.js';
 import type { Kind, StoreChange } from '../../src/store/store.js';
-import { Tables } from '../../src/store/tables.js';
+import { CountedTables, type Visits } from './counted-tables.js';
 import { VirtualClock } from '@swarm/sim';
 import { START_MS } from './start-time.js';
 
@@ -21,8 +21,11 @@ export class TestStore extends ReplicatedStore {
   readonly #log: TestLog;
   readonly #state: MemoryState;
 
+  readonly #visits: Visits = { count: 0 };
+
   constructor(log: TestLog, state: MemoryState, clock: Clock) {
     super({ state, clock, propose: (data) => log.propose(data) });
+    state.reset(new CountedTables(this.#visits));
     this.#log = log;
     this.#state = state;
   }
@@ -30,6 +33,11 @@ export class TestStore extends ReplicatedStore {
   /** Number of entries applied so far. */
   get entries(): number {
     return this.#log.entries;
+  }
+
+  /** Number of objects that readers were handed so far. */
+  get visits(): number {
+    return this.#visits.count;
   }
 
   /** Number of proposals that `pause` holds back. */
@@ -71,7 +79,7 @@ export class TestStore extends ReplicatedStore {
 
   /** Tells watchers that everything may have changed, as after a snapshot from the leader. */
   reset(): void {
-    const copy = new Tables();
+    const copy = new CountedTables(this.#visits);
     const { tables } = this.#state;
     for (const kind of KINDS) for (const object of tables.allStored(kind)) copy.put(kind, object);
     copy.setIndex(this.index);

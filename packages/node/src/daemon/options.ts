@@ -1,4 +1,11 @@
-import { defaultDataRoot, defaultSocket, parseIpAddress, UsageError } from '@swarm/api';
+import {
+  defaultDataRoot,
+  defaultSocket,
+  labelNameProblem,
+  labelValueProblem,
+  parseIpAddress,
+  UsageError,
+} from '@swarm/api';
 
 export type RuntimeChoice = 'auto' | 'docker' | 'process';
 export type MeshChoice = 'auto' | 'nftables' | 'userspace';
@@ -102,7 +109,11 @@ function engineSocket(text = `unix://${DEFAULT_ENGINE_SOCKET}`): string {
 function labelOf(item: string): readonly [string, string] {
   const at = item.indexOf('=');
   if (at <= 0) throw new UsageError(`invalid argument '${item}' for --label: use key=value`);
-  return [item.slice(0, at), item.slice(at + 1)];
+  const [name, value] = [item.slice(0, at), item.slice(at + 1)];
+  const problem = labelNameProblem(name) ?? labelValueProblem(value);
+  if (problem !== undefined)
+    throw new UsageError(`invalid argument '${item}' for --label: ${problem}`);
+  return [name, value];
 }
 
 function bindAddress(text: string): string {

@@ -138,3 +138,30 @@ test('nodes are filtered by role, name and both kinds of label', async (t) => {
   t.deepEqual(await ids({ label: ['disk=ssd'] }), []);
   t.deepEqual(await ids({ membership: ['pending'] }), []);
 });
+
+test('a label that no constraint could match is refused with the rule, one that is there stays', async (t) => {
+  const api = await withWorkers(t);
+  const labels = (Labels: object) => update(api, 'worker1', { Labels });
+  for (const Labels of [
+    { 'topology.k8s.io/zone': 'a', mail: 'a@b', z: 'eu,west', e: '', x: 'a==b' },
+    { grün: 'ja' },
+  ])
+    t.is((await labels(Labels)).status, 200);
+  for (const [Labels, rule] of [
+    [{ 'a b': 'c' }, /the label "a b=c": a name .* must not have blanks/],
+    [{ '': 'c' }, /a name must not be empty/],
+    [{ 'a!': 'c' }, /"!"/],
+    [{ a: ' c' }, /a value must not begin or end with a blank/],
+    [{ a: 'b\nc' }, /control characters/],
+  ] as const) {
+    const refused = await labels(Labels);
+    t.is(refused.status, 400);
+    t.regex(refused.message, rule);
+  }
+  await patch(api.node.store, 'node', 'worker1', (node) => ({
+    ...node,
+    Spec: { ...node.Spec, Labels: { 'of old': 'times ' } },
+  }));
+  t.is((await update(api, 'worker1', { Availability: 'drain' })).status, 200);
+  t.is((await labels({ 'of old': 'times ', more: 'x' })).status, 200);
+});

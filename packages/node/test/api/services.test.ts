@@ -37,7 +37,7 @@ test('a created service has an id of 25 characters and Docker’s shape', async 
       Mode: { Replicated: { Replicas: 1 } },
       EndpointSpec: { Mode: 'vip' },
     },
-    Endpoint: { Spec: {} },
+    Endpoint: { Spec: { Mode: 'vip' } },
   });
   t.is(typeof service.Version.Index, 'number');
   t.regex(service.CreatedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/);

@@ -1,11 +1,12 @@
 import {
+  hostLine,
   type PortConfig,
   type PredefinedNetwork,
   predefinedNetworkOf,
   type Task,
 } from '@swarm/api';
 import type { NodeFacts } from './runtime.js';
-import { RuntimeError } from './runtime-error.js';
+import { refused } from './spec-refusal.js';
 import { taskHostname } from './task-environment.js';
 import { taskAddresses } from './task-ports.js';
 
@@ -93,16 +94,7 @@ export function isSandboxSysctl(name: string): boolean {
 
 /** `ContainerSpec.Hosts` has lines of hosts(5): an address and the names for it. */
 export function hostLines(task: Task): readonly (readonly string[])[] {
-  return (task.Spec.ContainerSpec?.Hosts ?? []).map((line) => {
-    const parts = line.trim().split(/\s+/);
-    if (parts.length < 2) {
-      throw new RuntimeError(
-        'rejected',
-        `ContainerSpec.Hosts has "${line}", which is not of the form "IP name…".`,
-      );
-    }
-    return parts;
-  });
+  return (task.Spec.ContainerSpec?.Hosts ?? []).map((line) => refused(() => hostLine(line)));
 }
 
 /** The task's own DNS settings; undefined if it has none. */

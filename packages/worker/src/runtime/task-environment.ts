@@ -1,7 +1,7 @@
-import type { Task } from '@swarm/api';
+import { checkHostName, checkVariable, type Task } from '@swarm/api';
 import type { NodeFacts } from './runtime.js';
-import { RuntimeError } from './runtime-error.js';
-import { expandTemplate } from './task-template.js';
+import { refused } from './spec-refusal.js';
+import { expandFor } from './task-template.js';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const SHORT_ID_LENGTH = 12;
@@ -10,13 +10,8 @@ const SHORT_ID_LENGTH = 12;
 export function taskHostname(task: Task, node: NodeFacts): string | undefined {
   const wanted = task.Spec.ContainerSpec?.Hostname;
   if (wanted === undefined || wanted === '') return undefined;
-  const hostname = expandTemplate(wanted, 'ContainerSpec.Hostname', task, node);
-  if (hostname.length > 63 || !/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(hostname)) {
-    throw new RuntimeError(
-      'rejected',
-      `ContainerSpec.Hostname is "${hostname}", which is not a host name; use at most 63 letters, digits, dots and dashes.`,
-    );
-  }
+  const hostname = expandFor(wanted, 'ContainerSpec.Hostname', task, node);
+  refused(() => checkHostName(hostname));
   return hostname;
 }
 
@@ -35,21 +30,10 @@ export function taskEnvironment(
     ...extra,
   };
   for (const entry of task.Spec.ContainerSpec?.Env ?? []) {
+    refused(() => checkVariable(entry));
     const at = entry.indexOf('=');
-    if (at === 0 || entry === '' || entry.includes('\0')) {
-      throw new RuntimeError(
-        'rejected',
-        `ContainerSpec.Env has "${entry}", which is not of the form NAME=value.`,
-      );
-    }
     if (at < 0) delete env[entry];
-    else
-      env[entry.slice(0, at)] = expandTemplate(
-        entry.slice(at + 1),
-        'ContainerSpec.Env',
-        task,
-        node,
-      );
+    else env[entry.slice(0, at)] = expandFor(entry.slice(at + 1), 'ContainerSpec.Env', task, node);
   }
   return env;
 }

@@ -1,5 +1,6 @@
 import {
   ApiError,
+  checkNodeLabels,
   decodeNodeSpec,
   featureLevelProblem,
   type Node,
@@ -46,6 +47,7 @@ async function update(call: Call, manager: ManagerAccess): Promise<void> {
   await writeAgain(call.services, manager, (transaction) => {
     const node = target(call, transaction);
     requireVersion(node, version);
+    checkNodeLabels(spec.Labels, node.Spec.Labels);
     if (node.Spec.Role === 'manager' && spec.Role === 'worker') {
       checkDemotion(transaction, node, manager.members());
     }

@@ -29,7 +29,7 @@ import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
 import { presentService, previousSpec } from '../present/service.js';
 import type { Call, Route } from '../router.js';
-import { checkConstraints, conflictWith, publishHolder } from '../rules.js';
+import { checkConstraints, conflictWith, publishHolder, writtenEndpoint } from '../rules.js';
 
 /** Longest credentials, characters. They take a few hundred, and each task stores them. */
 const REGISTRY_AUTH_LIMIT = 16 * 1024;
@@ -95,7 +95,7 @@ async function create(call: Call, manager: ManagerAccess): Promise<void> {
       ID: id,
       Spec: spec,
       SpecVersion: { Index: 0 },
-      Endpoint: { Spec: {} },
+      Endpoint: writtenEndpoint(spec, undefined),
     });
     release = services.portClaims.take(id, spec);
   }).finally(() => release());
@@ -142,8 +142,11 @@ function portHolder(
   spec: ServiceSpec,
   ownId: string | undefined,
 ): ReturnType<typeof publishHolder> {
-  const coming = publishHolder(call.services.portClaims.list(), ownId, spec.EndpointSpec);
-  return coming ?? publishHolder(view.list('service'), ownId, spec.EndpointSpec);
+  const { portClaims } = call.services;
+  return (
+    publishHolder((key) => portClaims.byPort(key), ownId, spec.EndpointSpec) ??
+    publishHolder((key) => view.servicesByPort(key), ownId, spec.EndpointSpec)
+  );
 }
 
 function refuseTakenPort(
@@ -242,7 +245,8 @@ export async function changeService(
     const present = find(transaction, 'service', service.ID);
     refusePrivileges(transaction, service.Spec, present.Spec);
     refuseTakenPort(call, transaction, service.Spec, service.ID);
-    writeServiceUpdate(transaction, planned);
+    const Endpoint = writtenEndpoint(service.Spec, service.Endpoint);
+    writeServiceUpdate(transaction, { ...planned, service: { ...service, Endpoint } });
     release = call.services.portClaims.take(service.ID, service.Spec);
   }).finally(() => release());
 }

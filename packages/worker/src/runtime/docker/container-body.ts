@@ -1,9 +1,17 @@
-import { type ContainerSpec, type Mount, type Task, OWNER_LABEL, ROLE_LABEL } from '@swarm/api';
+import {
+  checkVariable,
+  type ContainerSpec,
+  type Mount,
+  OWNER_LABEL,
+  ROLE_LABEL,
+  type Task,
+} from '@swarm/api';
 import type { NodeFacts } from '../runtime.js';
 import { RuntimeError } from '../runtime-error.js';
 import { hostLines, isSandboxSysctl, sandboxDns } from '../sandbox.js';
 import { taskHostname } from '../task-environment.js';
-import { expandTemplate } from '../task-template.js';
+import { refused } from '../spec-refusal.js';
+import { expandFor } from '../task-template.js';
 import { SANDBOX_LABEL, TASK_LABEL } from './owner.js';
 import { securityOptions } from './security-options.js';
 
@@ -30,7 +38,7 @@ export function containerBody(task: Task, context: BodyContext): object {
   const sandboxed = networkMode.startsWith('container:');
   const limits = task.Spec.Resources?.Limits;
   const expand = (text: string, field: string): string =>
-    expandTemplate(text, `ContainerSpec.${field}`, task, node);
+    expandFor(text, `ContainerSpec.${field}`, task, node);
   return {
     Image: container.Image,
     Labels: labels(task, context),
@@ -112,9 +120,7 @@ function labels(task: Task, { owner, sandboxId, node }: BodyContext): Record<str
 /** `NAME` without `=` unsets a variable of the image; the engine handles it. */
 function environment(container: ContainerSpec, expand: (text: string) => string): string[] {
   return (container.Env ?? []).map((entry) => {
-    if (entry === '' || entry.startsWith('=') || entry.includes('\0')) {
-      throw rejected(`ContainerSpec.Env has "${entry}", which is not of the form NAME=value.`);
-    }
+    refused(() => checkVariable(entry));
     return expand(entry);
   });
 }

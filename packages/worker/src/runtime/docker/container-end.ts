@@ -1,5 +1,5 @@
 import type { TaskEnd } from '../runtime.js';
-import { signalName } from '../signals.js';
+import { signalName } from '@swarm/api';
 import { causeOf } from './engine-cause.js';
 import type { ContainerDetails } from './engine-types.js';
 

@@ -1,6 +1,6 @@
-import { isHostImage, type Task } from '@swarm/api';
+import { checkContainerSpec, isHostImage, type Task } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
-import { signalNumber } from '../signals.js';
+import { refused } from '../spec-refusal.js';
 import { attachmentProblem } from '../task-ports.js';
 import { compareVersions } from './engine-client.js';
 
@@ -58,9 +58,7 @@ export function checkDockerSpec(task: Task, version: string): void {
       );
     }
   }
-  if (container.StopSignal && signalNumber(container.StopSignal) === undefined) {
-    throw rejected(`ContainerSpec.StopSignal is "${container.StopSignal}", which is not a signal.`);
-  }
+  refused(() => checkContainerSpec(container));
   const problem = attachmentProblem(task);
   if (problem !== undefined) throw rejected(problem);
 }

@@ -2,7 +2,7 @@ import { delay, settledWithin } from '../delay.js';
 import { hasHealthCheck } from '../health-monitor.js';
 import type { PreparedTask, StartProgress, StopOptions, TaskEnd } from '../runtime.js';
 import { RuntimeError } from '../runtime-error.js';
-import { signalNumber } from '../signals.js';
+import { signalNumber } from '@swarm/api';
 import { awaited } from '../awaited.js';
 import { endOf } from './container-end.js';
 import type { DockerHost } from './docker-host.js';

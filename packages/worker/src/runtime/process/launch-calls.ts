@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { capabilityName } from '@swarm/api';
+import { CAPABILITY_NAMES, capabilityName, checkLimit, LIMIT_NAMES } from '@swarm/api';
+import { refused } from '../spec-refusal.js';
 import { RuntimeError } from '../runtime-error.js';
 import {
   type Call,
@@ -66,19 +67,6 @@ const PR_CAP_AMBIENT_RAISE = 2;
 const CAPABILITY_VERSION = 0x2008_0522;
 /** A line of `/proc/PID/stat` is shorter; the rest of the buffer stays zero. */
 const STAT_BYTES = 1024;
-
-/** By their numbers from 0 on (linux/capability.h). */
-const CAPABILITIES =
-  `chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable
-net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot
-sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease
-audit_write audit_control setfcap mac_override mac_admin syslog wake_alarm block_suspend audit_read
-perfmon bpf checkpoint_restore`.split(/\s+/);
-/** By their numbers from 0 on (asm-generic/resource.h), by the names of Docker and prlimit(1). */
-const LIMITS =
-  'cpu fsize data stack core rss nproc nofile memlock as locks sigpending msgqueue nice rtprio rttime'.split(
-    ' ',
-  );
 
 /** What a task starts with. */
 export interface LaunchCallsPlan {
@@ -328,7 +316,7 @@ function capabilitySets(numbers: readonly number[]): Buffer {
 }
 
 function capability(name: string): number {
-  const number = CAPABILITIES.indexOf(capabilityName(name));
+  const number = CAPABILITY_NAMES.indexOf(capabilityName(name));
   if (number >= 0) return number;
   throw new RuntimeError(
     'rejected',
@@ -341,10 +329,6 @@ function capability(name: string): number {
  * @throws RuntimeError `rejected` when no limit has that name
  */
 export function limitNumber(name: string): number {
-  const number = LIMITS.indexOf(name);
-  if (number >= 0) return number;
-  throw new RuntimeError(
-    'rejected',
-    `ContainerSpec.Ulimits has "${name}", which is not a limit; see prlimit(1) for names.`,
-  );
+  refused(() => checkLimit(name));
+  return LIMIT_NAMES.indexOf(name);
 }

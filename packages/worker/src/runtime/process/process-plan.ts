@@ -3,6 +3,7 @@ import {
   allows,
   capabilityName,
   type ContainerSpec,
+  logLimitBytes,
   privilegeNeeds,
   privilegeRefusal,
   type Task,
@@ -11,19 +12,16 @@ import { hasHealthCheck } from '../health-monitor.js';
 import type { NodeFacts } from '../runtime.js';
 import { RuntimeError } from '../runtime-error.js';
 import { taskEnvironment, taskHostname } from '../task-environment.js';
-import { expandTemplate } from '../task-template.js';
+import { expandFor } from '../task-template.js';
 import type { CgroupLimits } from './cgroup.js';
 import { findProgram, type HostTools } from './host-tools.js';
 import { type Accounts, type HostUser, ownUser, resolveUser } from './host-user.js';
 import { limitNumber } from './launch-calls.js';
 import type { SandboxRecord } from './process-sandboxes.js';
-import { logLimitBytes } from './process-spec.js';
 import { MANIFEST_VERSION, type TaskManifest } from './task-folder.js';
 
 /** How much to keep of each stream of a task's log unless the spec says. */
 const DEFAULT_LOG_LIMIT_BYTES = 16 * 1024 * 1024;
-/** The smallest memory limit that a program can start in; Docker's, too. */
-const LEAST_MEMORY_BYTES = 6 * 1024 * 1024;
 
 /** Marks a task's processes where no cgroup holds them. */
 export const TASK_ID_VARIABLE = 'SWARM_TASK_ID';
@@ -45,12 +43,6 @@ export interface PlanContext {
 export function taskLimits(task: Task): CgroupLimits {
   const limits = task.Spec.Resources?.Limits;
   const memory = limits?.MemoryBytes ?? 0;
-  if (memory > 0 && memory < LEAST_MEMORY_BYTES) {
-    throw new RuntimeError(
-      'rejected',
-      `Resources.Limits.MemoryBytes is ${memory}; it must be at least ${LEAST_MEMORY_BYTES} (6 MiB).`,
-    );
-  }
   return {
     ...(memory > 0 && memory < totalmem() ? { memoryBytes: memory } : {}),
     ...(limits?.NanoCPUs ? { nanoCpus: limits.NanoCPUs } : {}),
@@ -74,7 +66,7 @@ export function planTask(
     [TASK_ID_VARIABLE]: task.ID,
     ...portVariables(context),
   });
-  const directory = expandTemplate(container.Dir || '/', 'ContainerSpec.Dir', task, node);
+  const directory = expandFor(container.Dir || '/', 'ContainerSpec.Dir', task, node);
   const command = [...(container.Command ?? []), ...(container.Args ?? [])];
   const program = findProgram(command[0]!, env.PATH ?? '', directory);
   if (program === undefined) {

@@ -1,11 +1,14 @@
-import { isHostImage, predefinedNetworkOf, type Task, type TaskSpec } from '@swarm/api';
+import {
+  checkContainerSpec,
+  checkHostCommand,
+  isHostImage,
+  predefinedNetworkOf,
+  type Task,
+  type TaskSpec,
+} from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
-import { signalNumber } from '../signals.js';
+import { refused } from '../spec-refusal.js';
 import { attachmentProblem } from '../task-ports.js';
-
-const SUPPORTED_LOG_DRIVERS = new Set(['', 'json-file', 'local']);
-const SUPPORTED_LOG_OPTIONS = new Set(['max-size', 'max-file']);
-const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
 /**
  * Refuses what this runtime cannot do and names the field: a field either works or is refused.
@@ -25,11 +28,7 @@ export function checkProcessSpec(task: Task, privileged: boolean): void {
         'use the image "host" with a command of the host, or start the daemon with --runtime docker.',
     );
   }
-  if ((container.Command?.length ?? 0) + (container.Args?.length ?? 0) === 0) {
-    throw rejected(
-      'The image "host" has no command of its own: set ContainerSpec.Command or Args.',
-    );
-  }
+  refused(() => checkHostCommand(task.Spec));
   const unsupported: Record<string, boolean> = {
     TTY: container.TTY === true,
     OpenStdin: container.OpenStdin === true,
@@ -48,12 +47,9 @@ export function checkProcessSpec(task: Task, privileged: boolean): void {
   for (const [field, used] of Object.entries(unsupported)) {
     if (used) throw unsupportedField(field);
   }
-  if (container.StopSignal && signalNumber(container.StopSignal) === undefined) {
-    throw rejected(`ContainerSpec.StopSignal is "${container.StopSignal}", which is not a signal.`);
-  }
+  refused(() => checkContainerSpec(container));
   checkHealth(container.Healthcheck?.Test);
   checkNetworks(task, privileged);
-  logLimitBytes(task.Spec, 0);
   if (!privileged) checkUnprivileged(task.Spec);
 }
 
@@ -105,35 +101,6 @@ function checkUnprivileged(spec: TaskSpec): void {
       );
     }
   }
-}
-
-/**
- * How much to keep of each stream's log: `max-size` times `max-file` of the log driver's options.
- * @throws RuntimeError `rejected` for another driver or option
- */
-export function logLimitBytes(spec: TaskSpec, defaultBytes: number): number {
-  const driver = spec.LogDriver;
-  if (!SUPPORTED_LOG_DRIVERS.has(driver?.Name ?? '')) {
-    throw rejected(
-      `LogDriver.Name is "${driver?.Name}"; the process runtime keeps logs in its own files: use json-file or local.`,
-    );
-  }
-  const options = driver?.Options ?? {};
-  for (const name of Object.keys(options)) {
-    if (!SUPPORTED_LOG_OPTIONS.has(name)) {
-      throw rejected(`LogDriver.Options has "${name}"; only max-size and max-file are supported.`);
-    }
-  }
-  const size = options['max-size'];
-  if (size === undefined) return defaultBytes;
-  const match = /^(\d+(?:\.\d+)?)([kmg]?)b?$/i.exec(size);
-  const files = Number(options['max-file'] ?? 1);
-  if (match === null || !Number.isSafeInteger(files) || files < 1) {
-    throw rejected(
-      `LogDriver.Options has max-size "${size}" and max-file "${options['max-file'] ?? 1}"; use a size like 10m and a whole number.`,
-    );
-  }
-  return Number(match[1]) * (UNIT_BYTES[match[2]?.toLowerCase() ?? ''] ?? 1) * files;
 }
 
 function hasItems(list: readonly unknown[] | undefined): boolean {

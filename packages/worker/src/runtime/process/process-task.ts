@@ -5,7 +5,7 @@ import { HealthMonitor } from '../health-monitor.js';
 import { TaskLog } from '../log/task-log.js';
 import type { PreparedTask, StartProgress, StopOptions, TaskEnd } from '../runtime.js';
 import { messageOf, RuntimeError } from '../runtime-error.js';
-import { signalNumber } from '../signals.js';
+import { signalNumber } from '@swarm/api';
 import { runProbe } from './health-probe.js';
 import { isAlive, type ProcessIdentity, sendSignal } from './proc.js';
 import type { ProcessHost } from './process-host.js';

@@ -1,5 +1,5 @@
 import type { TaskEnd } from '../runtime.js';
-import { signalName } from '../signals.js';
+import { signalName } from '@swarm/api';
 import { SETUP_FAILED_CODE } from './launch-script.js';
 import type { ProcessHost } from './process-host.js';
 import { explainAccess } from './task-access.js';

@@ -1,0 +1,35 @@
+import { type Node, type PortKey, publishedKey, type Service, type Task } from '@swarm/api';
+
+/**
+ * The published ports that a service has anything to do with: those that its spec names, and those that it was
+ * given. Each once.
+ */
+export function portKeysOf({ Spec, Endpoint }: Pick<Service, 'Spec' | 'Endpoint'>): PortKey[] {
+  const keys: PortKey[] = [];
+  for (const ports of [Spec.EndpointSpec?.Ports, Endpoint.Ports]) {
+    for (const port of ports ?? []) {
+      if ((port.PublishedPort ?? 0) === 0) continue;
+      const key = publishedKey(port);
+      if (!keys.includes(key)) keys.push(key);
+    }
+  }
+  return keys;
+}
+
+/** The name that users know a node by; several nodes may have one. */
+export function nodeNameOf({ Spec, Description }: Node): string | undefined {
+  return Spec.Name ?? Description?.Hostname;
+}
+
+export function slotKey(serviceId: string, slot: number): string {
+  return `${serviceId}/${slot}`;
+}
+
+export function slotKeyOf(task: Task): string {
+  return slotKey(task.ServiceID, task.Slot);
+}
+
+/** A node's place in the mesh. */
+export function meshKey(index: number): string {
+  return String(index);
+}
