@@ -167,10 +167,9 @@ export class RevisionLedger {
     const isDone = this.hasCompleted();
     const { Cause, SpecVersion } = this.current;
     this.open(spec, SpecVersion);
-    this.#put({
-      ...this.current,
-      Cause: isRollback(this.#service.UpdateStatus) ? Cause : 'update',
-    });
+    // It takes over a rollback that is under way.
+    const isOpen = isUpdating(this.#service) || isPaused(this.#service);
+    if (isOpen) this.#put({ ...this.current, Cause });
     // A job runs again in any case, so how that ends is not known yet.
     if (isDone && !isJobMode(modeOf(spec))) this.complete();
   }

@@ -91,7 +91,14 @@ test('settings changed in the middle of a rollback hold for it, and do not end i
   t.is(world.store.get('service', 'web')?.UpdateStatus?.StartedAt, started);
   await world.clock.advance(10_000);
   t.is(world.state(), 'rollback_completed');
-  await world.rollBack();
+  const causes = async (label: string) => {
+    await world.update((spec) => ({ ...spec, Labels: { label } }));
+    return [...world.store.revisionsByService('web')].map(({ Cause }) => Cause);
+  };
+  t.deepEqual(await causes('after'), ['rollback', 'update', 'update']);
+  await world.rollBack(2);
+  await world.clock.advance(1000);
+  t.deepEqual(await causes('during'), ['rollback', 'rollback', 'update', 'rollback']);
   await world.clock.advance(60_000);
   t.deepEqual(world.images(), all('v2', 4), 'what it went back from is not lost');
   await world.stop();
