@@ -157,18 +157,22 @@ test('a task that no update replaces is stopped by the newest grace period and s
       if (event.kind === 'task' && event.action === 'update' && event.object.Stop !== undefined)
         stopped.push(event.object);
   });
-  // The same SpecVersion: the task is clean.
-  await patch(world.store, 'service', 'web', (service) => ({
-    ...service,
-    Spec: {
-      ...service.Spec,
-      Mode: { Replicated: { Replicas: 1 } },
-      TaskTemplate: {
-        ...service.Spec.TaskTemplate,
-        ContainerSpec: { Image: 'v1', StopGracePeriod: 2 * SECOND },
-      },
+  const ids = world.up().map(({ ID }) => ID);
+  await world.update((spec) => ({
+    ...spec,
+    TaskTemplate: {
+      ...spec.TaskTemplate,
+      ContainerSpec: { Image: 'v1', StopGracePeriod: 2 * SECOND },
+      RestartPolicy: { Condition: 'on-failure' },
     },
   }));
+  await world.clock.advance(20_000);
+  t.deepEqual(
+    world.up().map(({ ID }) => ID),
+    ids,
+    'the settings alone replace nothing',
+  );
+  await world.replicas(1);
   await world.clock.advance(500);
   t.like(stopped[0]?.Stop, {
     Reason: 'scaled down to 1',
