@@ -1,4 +1,5 @@
 import type { Node, NodeSpec, Task, TLSInfo } from '@swarm/api';
+import { ourCommands } from '@swarm/api/client';
 import { type Command, type CommandContext, type Flags, UsageError } from '../command.js';
 import { explain } from '../explain.js';
 import { changeList } from '../flags/list-change.js';
@@ -81,7 +82,7 @@ const LS: Command = {
       ManagerStatus: managerStatus(node),
       TLSStatus: tlsStatus(node, ofCluster),
       EngineVersion: node.Description?.Engine.EngineVersion ?? '',
-      Message: node.Status.State === 'ready' ? '' : (node.Status.Message ?? ''),
+      Message: node.Status.State === 'ready' ? '' : ourCommands(node.Status.Message ?? ''),
     }));
     // Why a node is not ready is worth a column; where all are, there is nothing to say.
     const columns = rows.some(({ Message }) => Message !== '') ? [...COLUMNS, 'Message'] : COLUMNS;
