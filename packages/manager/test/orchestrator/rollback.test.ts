@@ -75,6 +75,31 @@ test('an automatic rollback goes past a bad spec that was scaled and labelled', 
   await world.stop();
 });
 
+test('an automatic rollback goes past a labelled bad spec when nothing has completed yet', async (t) => {
+  const world = new OrchestratorWorld();
+  world.behaviour = (task) => (isBad(task) ? { end: 'failed', endAfterMs: 500 } : {});
+  await world.nodes('n1', 'n2');
+  await world.service({
+    Mode: { Replicated: { Replicas: 4 } },
+    TaskTemplate: {
+      ContainerSpec: { Image: 'v1' },
+      ForceUpdate: 0,
+      RestartPolicy: { Condition: 'any', Delay: SECOND },
+    },
+    UpdateConfig: { Parallelism: 1, FailureAction: 'rollback' },
+  });
+  await world.start();
+  await world.clock.advance(2_000);
+  await world.image('bad');
+  await world.clock.advance(300);
+  await world.update((spec) => ({ ...spec, Labels: { a: 'b' } }));
+  await world.clock.advance(60_000);
+  t.is(world.state(), 'rollback_completed');
+  t.is(world.store.get('service', 'web')?.Revisions?.Current, 1);
+  t.deepEqual(world.images(), all('v1', 4));
+  await world.stop();
+});
+
 test('settings changed in the middle of a rollback hold for it, and do not end it', async (t) => {
   const world = await running(undefined, { Parallelism: 1, Delay: 60 * SECOND });
   await world.image('v2');
