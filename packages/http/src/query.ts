@@ -14,7 +14,9 @@ export function flagOf(query: URLSearchParams, name: string): boolean {
 export function momentOf(query: URLSearchParams, name: string): number | undefined {
   const value = query.get(name);
   if (value === null || value === '' || value === '0') return undefined;
-  const moment = /^\d{1,12}(\.\d{1,9})?$/.test(value) ? Number(value) * 1000 : Date.parse(value);
+  const isSeconds = /^\d{1,12}(\.\d{1,9})?$/.test(value);
+  // Rounded to microseconds: a whole millisecond must not come out a little below itself.
+  const moment = isSeconds ? Math.round(Number(value) * 1e6) / 1000 : Date.parse(value);
   if (Number.isFinite(moment)) return moment;
   throw new ApiError(
     'BAD_REQUEST',

@@ -18,6 +18,7 @@ export interface ContactOptions {
 export class Contact {
   readonly #options: ContactOptions;
   #isConnected = false;
+  #isClosed = false;
   #lostAtMs: number;
   /** Milliseconds since the epoch; undefined before the first session of this process. */
   #lastHeardMs: number | undefined;
@@ -50,7 +51,9 @@ export class Contact {
     if (!this.#isConnected) this.#lastProblem = problem;
   }
 
+  /** Says nothing any more, also about the session that ends with the agent. */
   close(): void {
+    this.#isClosed = true;
     this.#options.clock.clearTimeout(this.#timer);
   }
 
@@ -75,6 +78,7 @@ export class Contact {
   #watch(): void {
     const { clock, logger } = this.#options;
     clock.clearTimeout(this.#timer);
+    if (this.#isClosed) return;
     this.#timer = clock.setTimeout(() => {
       logger.warn(
         { problem: this.#lastProblem || 'no manager answers' },

@@ -41,6 +41,15 @@ test('a node without a session says so after a while, with the last reason, and 
   t.is(warnings.length, 1);
 });
 
+test('a session that ends after the close starts no timer, which would hold up the process', async (t) => {
+  const { clock, warnings, contact } = open();
+  contact.connected();
+  contact.close();
+  contact.lost();
+  await clock.advance(HOUR_MS);
+  t.deepEqual(warnings, []);
+});
+
 test('another manager at a known address is accepted only with a certificate made since', async (t) => {
   const { clock, contact } = open();
   contact.connected();
