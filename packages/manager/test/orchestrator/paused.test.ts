@@ -151,12 +151,16 @@ for (const mode of ['replicated', 'global'] as const)
     await world.clock.advance(20_000);
     await world.image('bad');
     await world.clock.advance(20_000);
-    t.log(world.state(), world.images(), world.revisions());
+    t.is(world.state(), 'paused');
+    t.deepEqual(world.images(), ['v1']);
+    await world.resume();
+    await world.clock.advance(20_000);
+    t.is(world.state(), 'paused', 'it is still bad');
     world.behaviour = () => ({});
     await world.resume();
     await world.clock.advance(60_000);
-    t.log(world.state(), world.images(), world.revisions());
-    t.is(world.images().length, 2);
+    t.is(world.state(), 'completed');
+    t.deepEqual(world.images(), all('bad', 2));
     await world.stop();
   });
 
