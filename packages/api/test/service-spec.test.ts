@@ -4,7 +4,7 @@ import { randomName } from '../src/defaults/random-name.js';
 import { ApiError } from '../src/errors.js';
 import { parseImageReference } from '../src/validate/image-reference.js';
 import { checkDnsName, checkObjectName } from '../src/validate/names.js';
-import { checkServiceSpec } from '../src/validate/service-rules.js';
+import { checkServiceSpec, SERVICE_SPEC_LIMIT_BYTES } from '../src/validate/service-rules.js';
 import { decodeServiceSpec } from '../src/validate/service-shape.js';
 
 function accept(body: object): ReturnType<typeof storedServiceSpec> {
@@ -284,6 +284,13 @@ test('image references are read by the grammar of registries', (t) => {
   for (const bad of ['', ':1', 'a b', 'UPPER', 'a//b', 'x:', 'x@sha256:12', '-x', 'a/../b']) {
     t.is(parseImageReference(bad), undefined, bad);
   }
+});
+
+test('a spec that would not fit into the transactions of a roll-out is refused', (t) => {
+  const sized = (length: number) => body({ Env: [`A=${'é'.repeat(length / 2)}`] });
+  t.notThrows(() => accept(sized(SERVICE_SPEC_LIMIT_BYTES - 1024)));
+  const error = t.throws(() => accept(sized(SERVICE_SPEC_LIMIT_BYTES)), { instanceOf: ApiError });
+  t.regex(error.message, /^the service spec has 193 KiB, at most 192 KiB are allowed;/);
 });
 
 test('names that are not valid DNS labels or file names are refused, in linear time', (t) => {

@@ -305,6 +305,26 @@ test('services that wait for any port get one each as ports are given back, and 
   t.deepEqual(published(store.get('service', 'g')), [32_766]);
 });
 
+test('a service that waits for another port besides does not hold up those that wait for any', async (t) => {
+  const { store, allocator, clock, pass } = setup();
+  const many = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => ingress(from + i));
+  await put(store, 'service', withPorts('a', ...many(1, 1000)));
+  await put(store, 'service', withPorts('b', ...many(1, 1000)));
+  await put(store, 'service', withPorts('c', ...many(1, 767), ingress(1000, 80)));
+  await put(store, 'service', withPorts('d', ingress(1)));
+  allocator.start();
+  await clock.advance(200);
+  await put(store, 'service', withPorts('e', ingress(80, 80), ingress(81)));
+  await put(store, 'service', withPorts('f', ingress(80)));
+  await pass();
+  t.regex(store.get('service', 'e')?.AllocationError ?? '', /'80'/);
+  t.truthy(store.get('service', 'f')?.AllocationError);
+  await store.transact((transaction) => transaction.remove('service', 'd'));
+  await pass();
+  t.deepEqual(published(store.get('service', 'f')), [32_767]);
+});
+
 test('a port that is kept in another mode is given back to those that it kept out', async (t) => {
   const { store, allocator, pass } = setup();
   allocator.start();

@@ -1,5 +1,7 @@
 import { type Cluster, clientVersion, type Node, type Service } from '@swarm/api';
 import test from 'ava';
+import { demoteOthers } from '../src/recovery/take-over.js';
+import { makeWorker } from '../src/role-manager/make-worker.js';
 import type { SpecKind, Transaction } from '../src/store/store.js';
 import { clusterDraft, nodeDraft, put, serviceDraft } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
@@ -83,4 +85,19 @@ test('below feature level 3 nothing of it is stored', async (t) => {
   await store.transact((transaction) => writeIn(transaction, 'service', 'update'));
   t.false('ClientVersion' in store.get('service', 'one')!);
   t.is(clientVersion(store.get('service', 'one')!).Index, store.index);
+});
+
+test('a client that read a node before it lost its role has to read it again', async (t) => {
+  for (const lose of [
+    (store: TestStore) => store.transact((transaction) => makeWorker(transaction, 'one')),
+    (store: TestStore) => demoteOthers(store, 'another'),
+  ]) {
+    const store = createTestStore();
+    const Spec = { Labels: {}, Role: 'manager', Availability: 'active' } as const;
+    await put(store, 'node', nodeDraft('one', { Spec, Role: 'manager', RaftID: 1 }));
+    const read = clientVersion(store.get('node', 'one')!).Index;
+    await lose(store);
+    t.is(store.get('node', 'one')?.Spec.Role, 'worker');
+    t.not(clientVersion(store.get('node', 'one')!).Index, read);
+  }
 });

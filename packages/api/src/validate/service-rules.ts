@@ -28,6 +28,12 @@ function refuse(message: string): never {
 }
 
 /**
+ * Longest service spec, bytes of its JSON. A transaction (1.5 MiB) has to hold it seven times: the end of a
+ * roll-out writes the service with two revisions, besides the four tasks that change with it at least.
+ */
+export const SERVICE_SPEC_LIMIT_BYTES = 192 * 1024;
+
+/**
  * Checks every rule that depends on the service spec alone (SwarmKit controlapi, without its gap: the
  * rollback configuration follows the rules of the update configuration). Only `checkConstraints`, which the
  * scheduler provides, checks placement constraints.
@@ -44,12 +50,22 @@ export function checkServiceSpec(
   checkUpdate(spec.UpdateConfig, 'update');
   checkUpdate(spec.RollbackConfig, 'rollback');
   checkEndpoint(spec.EndpointSpec);
+  checkSize(spec);
   try {
     checkTasksOf(spec);
   } catch (error) {
     if (error instanceof SpecError) refuse(error.message);
     throw error;
   }
+}
+
+function checkSize(spec: ServiceSpec): void {
+  const bytes = new TextEncoder().encode(JSON.stringify(spec)).byteLength;
+  if (bytes <= SERVICE_SPEC_LIMIT_BYTES) return;
+  const limit = SERVICE_SPEC_LIMIT_BYTES / 1024;
+  refuse(
+    `the service spec has ${Math.ceil(bytes / 1024)} KiB, at most ${limit} KiB are allowed; put large values into configs or secrets`,
+  );
 }
 
 function checkMode(spec: ServiceSpec): void {

@@ -193,8 +193,7 @@ class Allocator implements ControlLoop {
   /** Queues a service of each protocol that takes any port of the range: the next follows when it has one. */
   #wakeNext(): void {
     for (const protocol of PORT_PROTOCOLS) {
-      const next = this.#portless.next(protocol);
-      if (next !== undefined) this.#services.add(next);
+      for (const id of this.#portless.next(protocol)) this.#services.add(id);
     }
   }
 

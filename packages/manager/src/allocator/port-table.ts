@@ -227,7 +227,10 @@ function isAny(items: Iterable<unknown>): boolean {
  * The endpoint of a service that a client writes: one that publishes nothing, and never did, has nothing to wait
  * for. That saves the allocator a write.
  */
-export function writtenEndpoint(spec: ServiceSpec, before: ServiceEndpoint | undefined): ServiceEndpoint {
+export function writtenEndpoint(
+  spec: ServiceSpec,
+  before: ServiceEndpoint | undefined,
+): ServiceEndpoint {
   const { EndpointSpec = {} } = spec;
   if ((EndpointSpec.Ports?.length ?? 0) > 0 || (before?.Ports?.length ?? 0) > 0)
     return before ?? { Spec: {} };

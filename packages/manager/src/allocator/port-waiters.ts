@@ -42,10 +42,17 @@ export class PortWaiters {
     return this.#byKey.get(key) ?? [];
   }
 
-  /** The next one that takes any port: there is one port for it, so one is enough. */
-  next(protocol: Protocol): string | undefined {
-    for (const id of this.#open.get(protocol) ?? []) return id;
-    return undefined;
+  /**
+   * The next one that takes any port, which is enough: there is one port for it. Those that want other ports
+   * besides may not be able to take it yet, so the one behind them comes with them.
+   */
+  next(protocol: Protocol): string[] {
+    const next: string[] = [];
+    for (const id of this.#open.get(protocol) ?? []) {
+      next.push(id);
+      if (this.#wants.get(id)?.length === 1) break;
+    }
+    return next;
   }
 
   #set(port: PortConfig): Set<string> {

@@ -4,7 +4,8 @@ import type { RaftNode } from '@swarm/raft';
 import { checkValidity, type Right, type Trust } from '@swarm/identity';
 import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
-import type { Store, Transaction } from '../store/store.js';
+import { makeWorker } from '../role-manager/make-worker.js';
+import type { Store } from '../store/store.js';
 import { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
 import {
   admitMember,
@@ -179,17 +180,6 @@ export class NodeRoutes {
 
 /** Tries of the write: the dispatcher may write the node's object in between. */
 const LET_GO_ATTEMPTS = 5;
-
-function makeWorker(transaction: Transaction, nodeId: string): void {
-  const node = transaction.get('node', nodeId);
-  if (node === undefined) return;
-  const { RaftID: _id, ManagerAddr: _address, ...rest } = node;
-  transaction.update('node', {
-    ...rest,
-    Role: 'worker',
-    Spec: { ...node.Spec, Role: 'worker' },
-  });
-}
 
 function nodeIdOf({ proof }: Peer): string {
   if (proof !== undefined) return proof.subject.nodeId;

@@ -17,6 +17,8 @@ export const STREAM_SUBSCRIPTIONS_LIMIT = 4_096;
 export const SUBSCRIPTION_TASKS_LIMIT = 2_000;
 /** Most reasons named in a warning, and notices that wait for the reader; the rest are counted. */
 export const REASONS_LIMIT = 20;
+/** Longest reason. A warning with all of them has to fit into a frame. */
+export const REASON_LIMIT_BYTES = 1024;
 
 /** A node without a session for less than this costs a follower no notice. */
 export const AWAY_NOTICE_MS = 2_000;

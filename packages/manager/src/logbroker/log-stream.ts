@@ -2,6 +2,7 @@ import {
   type AgentLog,
   type AgentLogEnd,
   type Clock,
+  cutText,
   isTerminal,
   type LogLine,
   type LogOptions,
@@ -11,6 +12,7 @@ import type { Store, StoreChange } from '../store/store.js';
 import {
   AWAY_NOTICE_MS,
   NODE_WAIT_MS,
+  REASON_LIMIT_BYTES,
   REASONS_LIMIT,
   STREAM_SUBSCRIPTIONS_LIMIT,
   SUBSCRIPTION_TASKS_LIMIT,
@@ -295,7 +297,8 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
     return this.#options.store.get('node', nodeId)?.Description?.Hostname || nodeId;
   }
 
-  #reason(reason: string, taskId?: string): void {
+  #reason(text: string, taskId?: string): void {
+    const reason = cutText(text, REASON_LIMIT_BYTES);
     if (this.#log.follow) {
       // A follower hears at once what it misses; while it reads nothing, only the first few.
       if (this.#inbox.notices >= REASONS_LIMIT) return;

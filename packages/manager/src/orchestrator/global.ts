@@ -1,6 +1,6 @@
 import { modeOf, type Node, type Service, type Task } from '@swarm/api';
 import type { Pass } from './pass.js';
-import { advanceSlot, fillSlot, type SlotRules } from './replacement.js';
+import { advanceSlot, fillSlot, isTriedAgain, type SlotRules } from './replacement.js';
 import { shouldRestart } from './restart.js';
 import { inspectSlot, isLive, newest, type Slot } from './slot.js';
 import { DRAINED, endedByItself, MISPLACED, NODE_DOWN, NODE_GONE, type StopCause } from './stop.js';
@@ -73,7 +73,8 @@ function stopSlot(pass: Pass, slot: Slot, cause: StopCause): void {
  */
 function isFinished(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
-  return last !== undefined && endedByItself(last) && !shouldRestart(pass, last);
+  if (last === undefined || isTriedAgain(pass, last)) return false;
+  return endedByItself(last) && !shouldRestart(pass, last);
 }
 
 function groupByNode(tasks: readonly Task[]): Map<string, Task[]> {

@@ -158,9 +158,9 @@ function stopSlot(pass: Pass, slot: Slot, cause: StopCause): void {
   }
 }
 
-/** Whether the task was stopped because its node left, before it ended by itself. */
+/** Whether the task was stopped because its node left, before it completed or ended by itself. */
 function wasStopped(task: Task): boolean {
-  return !isWanted(task) && !endedByItself(task);
+  return !isWanted(task) && task.Status.State !== 'complete' && !endedByItself(task);
 }
 
 function isWanted(task: Task): boolean {

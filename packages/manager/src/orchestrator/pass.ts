@@ -14,12 +14,15 @@ import { isTaskDirty, specDifference } from './task-dirty.js';
 /** Size of a task object without its spec: id, names, status, attachments. An upper estimate. */
 const TASK_OVERHEAD_BYTES = 4096;
 
+/** Changes that a roll-out's end makes besides: the service, its revisions, and those beyond the limit. */
+const SERVICE_CHANGES = 16;
+
 /** How many changes fit into one transaction when each may carry a whole task or service with this spec. */
 export function changesLimit(spec: ServiceSpec): number {
   const bytes = Buffer.byteLength(JSON.stringify(spec)) + TASK_OVERHEAD_BYTES;
   // The end of a roll-out writes the service and two revisions, hence the 3 spare places.
   const fitting = Math.floor(TRANSACTION_BYTES_LIMIT / bytes) - 3;
-  return Math.max(4, Math.min(TRANSACTION_CHANGES_LIMIT, fitting));
+  return Math.max(4, Math.min(TRANSACTION_CHANGES_LIMIT - SERVICE_CHANGES, fitting));
 }
 
 export interface PassOptions {

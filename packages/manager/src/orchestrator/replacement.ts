@@ -27,7 +27,7 @@ import {
   WITHDRAWN,
 } from './stop.js';
 import { formatTime, parseTime } from './time.js';
-import { currentRules, isPaused, isRollback, updateRules } from './update-config.js';
+import { currentRules, isPaused, isRollback, isUpdating, updateRules } from './update-config.js';
 import {
   isBlockedByPredecessor,
   isDue,
@@ -233,6 +233,17 @@ export function drainAllowance(pass: Pass, slots: readonly Slot[]): { left: numb
     switching++;
   }
   return { left: Math.max(0, parallelism - switching) };
+}
+
+/**
+ * Whether the roll-out under way puts the slot of an ended task to work again, whatever the restart policy says:
+ * a rollback does so after any failure before it; an update that is resumed, after those of its own tasks.
+ */
+export function isTriedAgain({ service }: Pass, last: Task): boolean {
+  const { UpdateStatus: status } = service;
+  if (!isUpdating(service) || last.Status.State === 'complete') return false;
+  if (parseTime(last.CreatedAt) >= parseTime(status?.StartedAt)) return false;
+  return isRollback(status) || last.SpecVersion.Index === service.SpecVersion.Index;
 }
 
 /** Whether the slot's newest task ended by itself and must not be tried again. */

@@ -1,13 +1,11 @@
 import { modeOf, type Service, type Task } from '@swarm/api';
 import { preferenceLabels } from '../scheduler/constraint.js';
 import type { Pass } from './pass.js';
-import { advanceSlot, drainAllowance, fillSlot } from './replacement.js';
+import { advanceSlot, drainAllowance, fillSlot, isTriedAgain } from './replacement.js';
 import { shouldRestart } from './restart.js';
 import { freeSlots, keepOrder } from './scale.js';
 import { inspectSlot, isLive, newest, type Slot } from './slot.js';
 import { endedByItself } from './stop.js';
-import { parseTime } from './time.js';
-import { isRollback, isUpdating } from './update-config.js';
 import { assessUpdate, continueUpdate } from './update.js';
 
 /** Whether the replicated orchestrator is in charge of the service. */
@@ -50,17 +48,11 @@ function fill(pass: Pass, numbers: readonly number[], dead: readonly Slot[]): vo
   }
 }
 
-/**
- * Whether the slot's last task ended and must not restart: the slot counts as filled, its work is done.
- * During a rollback, tasks that failed before it do not count: it puts their slots to work again.
- */
+/** Whether the slot's last task ended and must not restart: the slot counts as filled, its work is done. */
 function isFinished(pass: Pass, slot: Slot): boolean {
   const last = newest(slot);
-  if (last === undefined || last.DesiredState === 'remove') return false;
-  const status = pass.service.UpdateStatus;
-  const isBeforeRollback = parseTime(last.CreatedAt) < parseTime(status?.StartedAt);
-  const isBack = isRollback(status) && isUpdating(pass.service) && isBeforeRollback;
-  if (isBack && last.Status.State !== 'complete') return false;
+  if (last === undefined || last.DesiredState === 'remove' || isTriedAgain(pass, last))
+    return false;
   return endedByItself(last) && !shouldRestart(pass, last);
 }
 

@@ -121,17 +121,22 @@ export class RevisionLedger {
    * completed last; if none ever completed, the newest one that did not fail.
    */
   rollbackTarget(): RevisionDraft | undefined {
-    const others = this.all().filter(({ Number: number }) => number !== this.#current);
-    const [completed] = others
-      .filter(({ CompletedAt }) => CompletedAt !== undefined)
-      .sort((a, b) => Date.parse(b.CompletedAt ?? '') - Date.parse(a.CompletedAt ?? ''));
-    return completed ?? others.find(({ Outcome }) => Outcome !== 'failed');
+    return bestOf(this.all().filter(({ Number: number }) => number !== this.#current));
+  }
+
+  /**
+   * What a rollback that the cluster makes goes to: as `rollbackTarget`, but only to what gives other tasks. A
+   * revision that differs in labels from the one that failed fails alike.
+   */
+  automaticTarget(): RevisionDraft | undefined {
+    const { Index } = this.current.SpecVersion;
+    return bestOf(this.all().filter(({ SpecVersion }) => SpecVersion.Index !== Index));
   }
 
   /** What tasks are made of while the roll-out is paused: of what completed last. */
   fallback(): RevisionDraft | undefined {
     const completed = this.#completed === undefined ? undefined : this.get(this.#completed);
-    return completed ?? this.rollbackTarget();
+    return completed ?? this.automaticTarget();
   }
 
   /** Whether the current revision has completed, by what the service and its tasks show. */
@@ -283,7 +288,12 @@ export class RevisionLedger {
 
   #kept(): Set<number> {
     const newest = this.all().slice(0, REVISIONS_KEPT);
-    const needed = [this.#current, this.#completed, this.rollbackTarget()?.Number];
+    const needed = [
+      this.#current,
+      this.#completed,
+      this.rollbackTarget()?.Number,
+      this.automaticTarget()?.Number,
+    ];
     return new Set([
       ...newest.map(({ Number: number }) => number),
       ...needed.filter((number) => number !== undefined),
@@ -294,6 +304,14 @@ export class RevisionLedger {
     this.#revisions.set(revision.Number, revision);
     this.#changed.add(revision.Number);
   }
+}
+
+/** The one that completed last; if none did, the newest one that did not fail. @param revisions newest first */
+function bestOf(revisions: readonly RevisionDraft[]): RevisionDraft | undefined {
+  const [completed] = revisions
+    .filter(({ CompletedAt }) => CompletedAt !== undefined)
+    .sort((a, b) => Date.parse(b.CompletedAt ?? '') - Date.parse(a.CompletedAt ?? ''));
+  return completed ?? revisions.find(({ Outcome }) => Outcome !== 'failed');
 }
 
 function isStatusCompleted({ UpdateStatus }: Service): boolean {

@@ -8,7 +8,7 @@ import {
 } from '@swarm/api';
 import type { Transaction, View } from '../store/store.js';
 import { meansSame } from './means-same.js';
-import { endpointMeaning, taskMeaning } from './task-meaning.js';
+import { endpointMeaning, mapMeaning, taskMeaning } from './task-meaning.js';
 import { noPreviousSpec, replaceSpec, swapSpecs } from './previous-spec.js';
 import { hasRevisions, RevisionLedger, rolledBackSpec } from './revisions.js';
 import { formatTime } from './time.js';
@@ -112,7 +112,9 @@ function change(view: View, service: Service, spec: ServiceSpec, nowMs: number):
     Spec: spec,
     ...(isOpen && status !== undefined && { UpdateStatus: status }),
   };
-  const isSame = meansSame(old.Labels, spec.Labels) && meansSame(endOf(old), endOf(spec));
+  const isSame =
+    meansSame(mapMeaning(old.Labels), mapMeaning(spec.Labels)) &&
+    meansSame(endOf(old), endOf(spec));
   if (isSame) return { service: updated, ledger: undefined };
   const ledger = new RevisionLedger(view, service, nowMs);
   ledger.succeed(spec);

@@ -20,6 +20,10 @@ export function taskMeaning(spec: TaskSpec): object {
   return {
     ...rest,
     Runtime: rest.Runtime === 'container' ? '' : rest.Runtime,
+    LogDriver: rest.LogDriver && {
+      ...rest.LogDriver,
+      Options: mapMeaning(rest.LogDriver.Options),
+    },
     ContainerSpec: container && containerMeaning(container),
     Resources: {
       Limits: withoutZeros(resources?.Limits),
@@ -35,6 +39,8 @@ function containerMeaning(spec: ContainerSpec): object {
   return {
     ...rest,
     Image: canonicalImage(rest.Image),
+    Labels: mapMeaning(rest.Labels),
+    Sysctls: mapMeaning(rest.Sysctls),
     Env: environment(rest.Env),
     Groups: sorted(rest.Groups),
     Mounts: sorted(rest.Mounts?.map(mountMeaning)),
@@ -70,7 +76,11 @@ function mountMeaning(mount: Mount): object {
     },
     VolumeOptions: volume && {
       ...volume,
-      DriverConfig: driver && { ...driver, Name: driver.Name === 'local' ? '' : driver.Name },
+      Labels: mapMeaning(volume.Labels),
+      DriverConfig: driver && {
+        Name: driver.Name === 'local' ? '' : driver.Name,
+        Options: mapMeaning(driver.Options),
+      },
     },
     TmpfsOptions: withoutZeros(tmpfs),
   };
@@ -101,8 +111,15 @@ export function endpointMeaning({ Mode, Ports }: EndpointSpec = {}): object {
   return { Mode: Mode === 'vip' ? '' : Mode, Ports: sorted(Ports) };
 }
 
-function networkMeaning({ Aliases, ...rest }: NetworkAttachmentConfig): object {
-  return { ...rest, Aliases: sorted(Aliases) };
+function networkMeaning({ Aliases, DriverOpts, ...rest }: NetworkAttachmentConfig): object {
+  return { ...rest, Aliases: sorted(Aliases), DriverOpts: mapMeaning(DriverOpts) };
+}
+
+/** The entries of a map whose keys users choose: there, an empty value differs from no entry. */
+export function mapMeaning(map: Readonly<Record<string, string>> | undefined): string[] {
+  return Object.entries(map ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .sort();
 }
 
 function withoutZeros(fields: object | undefined): object {

@@ -314,7 +314,7 @@ function rolledBack(
 ): { service: Service; ledger: RevisionLedger | undefined } | undefined {
   if (hasRevisions(tx)) {
     const ledger = new RevisionLedger(tx, service, now);
-    const target = ledger.rollbackTarget();
+    const target = ledger.automaticTarget();
     if (target === undefined) return undefined;
     ledger.end('failed', `update rolled back ${why}`);
     ledger.reopen(target.Number, 'automatic rollback');

@@ -35,7 +35,7 @@ export async function demoteOthers(store: Store, selfId: string): Promise<void> 
     try {
       await transactInBatches(store, ids, (transaction, id) => {
         const node = transaction.get('node', id);
-        if (node !== undefined && wasManager(node)) transaction.update('node', demoted(node));
+        if (node !== undefined && wasManager(node)) transaction.updateSpec('node', demoted(node));
       });
       return;
     } catch (error) {

@@ -10,6 +10,7 @@ import {
   silentLogger,
   type Task,
 } from '@swarm/api';
+import { LOG_ERROR_LIMIT_BYTES } from '@swarm/api/wire';
 import test, { type ExecutionContext } from 'ava';
 import type { LogChannel, LogListener } from '../../src/dispatcher/index.js';
 import { createLogBroker, type LogItem } from '../../src/logbroker/index.js';
@@ -19,6 +20,7 @@ import {
   NODE_WAIT_MS,
   STREAM_UNREAD_LIMIT_BYTES,
 } from '../../src/logbroker/limits.js';
+import { LogFrameReader, writeLogFrame } from '../../src/logbroker/log-wire.js';
 import { servingTask } from '../dispatcher/harness.js';
 import { nodeDraft, put, serviceDraft, taskDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
@@ -185,6 +187,23 @@ test('a last warning says what is missing: nodes away, failing, and tasks withou
     `${WARNING}task waiting has not been scheduled, task young has not started yet, ` +
       'node n3 is not available, node n2: no such log, node n1 is not available',
   ]);
+});
+
+test('a warning with as many and as long reasons as there may be fits into a frame between managers', async (t) => {
+  const { store, channel, broker } = await world(t);
+  for (let i = 0; i < 25; i += 1) {
+    await put(store, 'node', nodeDraft(`m${i}`));
+    channel.nodes.add(`m${i}`);
+    await put(store, 'task', servingTask(`t${i}`, `m${i}`));
+  }
+  const stream = broker.subscribe({ selector: { serviceIds: ['service'] }, options: ALL });
+  for (const id of ['n1', 'n2']) channel.end(id);
+  for (let i = 0; i < 25; i += 1) channel.end(`m${i}`, 'é'.repeat(LOG_ERROR_LIMIT_BYTES / 2));
+  const items: LogItem[] = [];
+  for await (const item of stream) items.push(item);
+  t.is(items.length, 1);
+  t.regex(text(items[0]!), /, and 5 more$/);
+  t.deepEqual(new LogFrameReader().push(writeLogFrame(items[0]!)), items);
 });
 
 test('a node that is back within its time costs no warning, and no line twice', async (t) => {

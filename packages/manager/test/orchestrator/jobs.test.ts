@@ -136,6 +136,21 @@ test('a global job stops on a drained node, and starts again there when it is ac
   await world.stop();
 });
 
+test('a task of a global job that completed while it was told to stop does not run again', async (t) => {
+  const world = await job({ GlobalJob: {} }, {}, 'n1');
+  world.behaviour = () => ({ lingers: true });
+  await world.clock.advance(500);
+  await world.availability('n1', 'drain');
+  await world.clock.advance(500);
+  const [task] = world.tasks();
+  t.is(task?.Stop?.Moved, true);
+  await world.status(task!.ID, 'complete');
+  await world.availability('n1', 'active');
+  await world.clock.advance(5000);
+  t.is(world.tasks().length, 1);
+  await world.stop();
+});
+
 test('a job service that is deleted takes its tasks along', async (t) => {
   const world = await job({ ReplicatedJob: { MaxConcurrent: 2 } });
   await world.clock.advance(500);

@@ -134,6 +134,36 @@ test('resuming what is still bad costs one more task, and pauses again', async (
   await world.stop();
 });
 
+for (const mode of ['replicated', 'global'] as const)
+  test(`resuming tries a task again that its policy does not restart, of a ${mode} service`, async (t) => {
+    const world = new OrchestratorWorld();
+    world.behaviour = (task) => (isImage(task, 'bad') ? { end: 'failed', endAfterMs: 500 } : {});
+    await world.nodes('n1', 'n2');
+    await world.service({
+      Mode: mode === 'global' ? { Global: {} } : { Replicated: { Replicas: 2 } },
+      TaskTemplate: {
+        ContainerSpec: { Image: 'v1' },
+        ForceUpdate: 0,
+        RestartPolicy: { Condition: 'none' },
+      },
+    });
+    await world.start();
+    await world.clock.advance(20_000);
+    await world.image('bad');
+    await world.clock.advance(20_000);
+    t.is(world.state(), 'paused');
+    t.deepEqual(world.images(), ['v1']);
+    await world.resume();
+    await world.clock.advance(20_000);
+    t.is(world.state(), 'paused', 'it is still bad');
+    world.behaviour = () => ({});
+    await world.resume();
+    await world.clock.advance(60_000);
+    t.is(world.state(), 'completed');
+    t.deepEqual(world.images(), all('bad', 2));
+    await world.stop();
+  });
+
 test('force rolls the bad spec out again, as it says', async (t) => {
   const world = await paused();
   world.behaviour = () => ({});

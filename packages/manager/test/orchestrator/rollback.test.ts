@@ -1,4 +1,10 @@
-import { type ServiceSpec, SECOND, type Task, type UpdateConfig } from '@swarm/api';
+import {
+  SERVICE_SPEC_LIMIT_BYTES,
+  type ServiceSpec,
+  SECOND,
+  type Task,
+  type UpdateConfig,
+} from '@swarm/api';
 import test from 'ava';
 import { clusterDraft, put } from '../support/objects.js';
 import { OrchestratorWorld } from './world.js';
@@ -72,6 +78,50 @@ test('an automatic rollback goes past a bad spec that was scaled and labelled', 
   await world.clock.advance(60_000);
   t.is(world.state(), 'rollback_completed');
   t.deepEqual(world.images(), all('v1', 5));
+  await world.stop();
+});
+
+test('an automatic rollback goes past a labelled bad spec when nothing has completed yet', async (t) => {
+  const world = new OrchestratorWorld();
+  world.behaviour = (task) => (isBad(task) ? { end: 'failed', endAfterMs: 500 } : {});
+  await world.nodes('n1', 'n2');
+  await world.service({
+    Mode: { Replicated: { Replicas: 4 } },
+    TaskTemplate: {
+      ContainerSpec: { Image: 'v1' },
+      ForceUpdate: 0,
+      RestartPolicy: { Condition: 'any', Delay: SECOND },
+    },
+    UpdateConfig: { Parallelism: 1, FailureAction: 'rollback' },
+  });
+  await world.start();
+  await world.clock.advance(2_000);
+  await world.image('bad');
+  await world.clock.advance(300);
+  await world.update((spec) => ({ ...spec, Labels: { a: 'b' } }));
+  await world.clock.advance(60_000);
+  t.is(world.state(), 'rollback_completed');
+  t.is(world.store.get('service', 'web')?.Revisions?.Current, 1);
+  t.deepEqual(world.images(), all('v1', 4));
+  await world.stop();
+});
+
+test('a service with the longest spec rolls out and back', async (t) => {
+  const world = await running({ Parallelism: 0, FailureAction: 'rollback' });
+  const Env = [`A=${'x'.repeat(SERVICE_SPEC_LIMIT_BYTES)}`];
+  const large = (Image: string) => (spec: ServiceSpec) => ({
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, ContainerSpec: { Image, Env } },
+  });
+  await world.update(large('v2'));
+  await world.clock.advance(60_000);
+  t.is(world.state(), 'completed');
+  await world.replicas(12);
+  await world.clock.advance(20_000);
+  await world.update(large('bad'));
+  await world.clock.advance(60_000);
+  t.is(world.state(), 'rollback_completed');
+  t.deepEqual(world.images(), all('v2', 12));
   await world.stop();
 });
 

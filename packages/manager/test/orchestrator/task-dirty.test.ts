@@ -257,6 +257,24 @@ test('another meaning replaces tasks', (t) => {
   );
 });
 
+test('an entry with an empty value differs from no entry where users choose the keys', (t) => {
+  const task = (change: Partial<ContainerSpec>, rest: object = {}) => ({
+    TaskTemplate: { ContainerSpec: { Image: 'nginx', ...change }, ForceUpdate: 0, ...rest },
+  });
+  const before = { Spec: task({}).TaskTemplate };
+  t.true(dirty(task({ Labels: { a: '' } }), before));
+  t.false(dirty(task({ Labels: {} }), before));
+  t.true(dirty(task({ Sysctls: { 'net.core.x': '' } }), before));
+  t.true(dirty(task({}, { LogDriver: { Options: { tag: '' } } }), before));
+  t.false(dirty(task({}, { LogDriver: { Name: '', Options: {} } }), before));
+  const mounted = (VolumeOptions: object) =>
+    task({ Mounts: [{ Type: 'volume', Target: '/a', VolumeOptions }] });
+  const plain = { Spec: mounted({}).TaskTemplate };
+  t.true(dirty(mounted({ Labels: { a: '' } }), plain));
+  t.true(dirty(mounted({ DriverConfig: { Options: { o: '' } } }), plain));
+  t.false(dirty(mounted({ Labels: {}, DriverConfig: { Name: 'local', Options: {} } }), plain));
+});
+
 test('the image of host commands has two names, and none at a registry', (t) => {
   const on = (Image: string, had: string) =>
     dirty(

@@ -596,3 +596,34 @@ for (const Order of ['start-first', 'stop-first'] as const) {
     await world.stop();
   });
 }
+
+test('a pass that removes as many tasks as fit may end the update too', async (t) => {
+  const world = new OrchestratorWorld();
+  await world.nodes('n1', 'n2');
+  await world.service({
+    Mode: { Replicated: { Replicas: 260 } },
+    UpdateConfig: { Parallelism: 0 },
+  });
+  await world.start();
+  await world.clock.advance(20_000);
+  await world.image('v2');
+  await world.clock.advance(3000);
+  t.is(world.state(), 'updating');
+  await world.stop();
+  await world.replicas(10);
+  await world.clock.advance(20_000);
+  const { store } = world;
+  const transact = store.transact.bind(store);
+  const refused: unknown[] = [];
+  store.transact = async (build) =>
+    await transact(build).catch((error: unknown) => {
+      refused.push((error as { code?: string }).code);
+      throw error;
+    });
+  await world.start();
+  await world.clock.advance(60_000);
+  t.is(world.state(), 'completed');
+  t.is(world.up().length, 10);
+  t.false(refused.includes('TOO_LARGE'));
+  await world.stop();
+});
