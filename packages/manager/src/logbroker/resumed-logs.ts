@@ -13,8 +13,8 @@ export interface ResumedLogsOptions {
   /** Ends the stream early. */
   readonly signal: AbortSignal;
   /**
-   * A stream from the leader of this moment, with an `open` as its first item. Throws ApiError NO_QUORUM or TIMEOUT when there is none, or while
-   * it is read when that leader is gone; any other error ends the logs.
+   * A stream from the leader of this moment, with an `open` as its first item. Throws ApiError NO_QUORUM or
+   * TIMEOUT when there is none, or while it is read when that leader is gone; any other error ends the logs.
    */
   readonly open: (request: LogRequest, signal: AbortSignal) => AsyncIterable<LogItem>;
 }
@@ -39,18 +39,19 @@ export async function* resumedLogs(options: ResumedLogsOptions): AsyncGenerator<
   let lostMs = clock.monotonicMs();
   let told = false;
   while (!signal.aborted) {
-    let isOpen = false;
+    let openedMs: number | undefined;
+    let isServed = false;
     try {
       const resume = begun ? { resume: places.list() } : {};
       for await (const item of open({ ...request, ...resume }, signal)) {
         if (item.type === 'open') {
           if (!begun) yield item;
           begun = true;
-          isOpen = true;
-          told = false;
-          waitMs = RESUME_MS.minMs;
+          openedMs = clock.monotonicMs();
           continue;
         }
+        isServed = true;
+        told = false;
         if (item.type === 'line') places.advance(item.line);
         if (places.size > placesLimit) {
           places.keep(isKept);
@@ -63,7 +64,12 @@ export async function* resumedLogs(options: ResumedLogsOptions): AsyncGenerator<
       if (signal.aborted) return;
       if (!isLeaderGone(error)) throw error;
       const nowMs = clock.monotonicMs();
-      if (isOpen) lostMs = nowMs;
+      // One that opens and breaks off at once is as good as none.
+      if (openedMs !== undefined && (isServed || nowMs - openedMs >= RESUME_MS.maxMs)) {
+        lostMs = nowMs;
+        told = false;
+        waitMs = RESUME_MS.minMs;
+      }
       const limits = LEADERLESS_LIMITS_MS;
       if (nowMs - lostMs >= (begun ? (follow ? limits.follow : limits.once) : limits.first))
         throw error;

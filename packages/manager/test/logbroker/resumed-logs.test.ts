@@ -90,6 +90,15 @@ test('the next leader is asked from where the last one broke off', async (t) => 
   t.deepEqual(asked.at(-1)?.options, FOLLOW);
 });
 
+test('a leader that opens and breaks off at once is asked less and less often, and given up', async (t) => {
+  const scripts: Script[] = Array.from({ length: 2_000 }, () => [{ type: 'open' }, gone]);
+  const { clock, asked, outcome } = await world(t, scripts, { ...FOLLOW, follow: false });
+  await clock.advance(10_000);
+  t.true(asked.length < 20, `${asked.length}`);
+  await clock.advance(LEADERLESS_LIMITS_MS.once);
+  t.is(outcome(), gone);
+});
+
 test('a mark moves the place of a stream and not its count', async (t) => {
   const mark = { data: Buffer.alloc(0), partial: true, stream: 'stderr' as const };
   const { clock, asked } = await world(t, [
