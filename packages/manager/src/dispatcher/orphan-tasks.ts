@@ -34,7 +34,8 @@ export async function orphanTasks(
   await writer.write(changes);
 }
 
-function mayRun(task: Task): boolean {
+/** Whether a node may have the task, and has not said how it ended. */
+export function mayRun(task: Task): boolean {
   const { State } = task.Status;
   return compareStates(State, 'assigned') >= 0 && compareStates(State, 'running') <= 0;
 }

@@ -1,7 +1,7 @@
 import type { Node, Task, Timer } from '@swarm/api';
 import { type ControlLoop, type LoopContext, loopOfRuns } from '../control-loop.js';
 import { BatchWriter, WriterStopped } from '../dispatcher/batch-writer.js';
-import { orphanTasks } from '../dispatcher/orphan-tasks.js';
+import { mayRun, orphanTasks } from '../dispatcher/orphan-tasks.js';
 import type { StoreChange, View } from '../store/store.js';
 import { canDemote, type Member } from './can-demote.js';
 import { pruneRemoved, refuseNode } from './remove-node.js';
@@ -64,8 +64,10 @@ class RoleManagerRun {
     for (const task of this.#context.store.list('task')) this.#noteTask(task);
   }
 
-  #noteTask({ NodeID }: Task): void {
-    if (NodeID !== undefined && isGone(this.#context.store, NodeID)) this.#gone.add(NodeID);
+  #noteTask(task: Task): void {
+    const { NodeID } = task;
+    if (NodeID !== undefined && mayRun(task) && isGone(this.#context.store, NodeID))
+      this.#gone.add(NodeID);
   }
 
   #changed(change: StoreChange): void {
@@ -184,9 +186,15 @@ class RoleManagerRun {
     await this.#writer.write([(transaction) => pruneRemoved(transaction, clock.now())]);
     for (const nodeId of [...this.#gone]) {
       const message = 'the node was removed from the cluster';
-      if (isGone(store, nodeId))
-        await orphanTasks(store, this.#writer, nodeId, message, () => clock.now());
+      // First, because a task may come to the node while its others are written.
       this.#gone.delete(nodeId);
+      if (!isGone(store, nodeId)) continue;
+      try {
+        await orphanTasks(store, this.#writer, nodeId, message, () => clock.now());
+      } catch (error) {
+        this.#gone.add(nodeId);
+        throw error;
+      }
     }
   }
 }

@@ -132,6 +132,25 @@ test('the tasks of a removed node are orphaned, even more than fit in one transa
   t.is(states.filter((state) => state === 'orphaned').length, 250);
 });
 
+test('a task that comes to a removed node while its others are orphaned is orphaned too', async (t) => {
+  const { clock, store, loop } = await world(t, new Group([member(1)]));
+  await put(store, 'node', nodeDraft('w1'));
+  await put(store, 'task', servingTask('first', 'w1'));
+  loop.start();
+  let late: Promise<unknown> | undefined;
+  store.watch(({ events }) => {
+    const isOrphan = (event: (typeof events)[number]) =>
+      event.kind === 'task' && event.object.Status.State === 'orphaned';
+    if (late === undefined && events.some(isOrphan))
+      late = put(store, 'task', servingTask('late', 'w1'));
+  });
+  await store.transact((transaction) => removeNode(transaction, 'w1', clock.now()));
+  await clock.advance(10_000);
+  await late;
+  await clock.advance(10_000);
+  t.is(store.get('task', 'late')?.Status.State, 'orphaned');
+});
+
 test('a member that joined is written to its node', async (t) => {
   const group = new Group([member(1)]);
   const { clock, store, loop } = await world(t, group);
