@@ -282,6 +282,19 @@ test('an update that pauses names the failure, not only its task', async (t) => 
   t.is(output.err, `service update paused: why\nfailed: exit 3 (task 1 on n1)\n${ADVICE}`);
 });
 
+test('an update that was rolled back names the failure, which only its start tells', async (t) => {
+  const culprit = failed(1, '1', 'exit 9', { ID: 'bad' });
+  const tasks = [culprit, failed(1, '2', 'exit 3', { ID: 'other' })];
+  const Message = 'update rolled back due to failure or early termination of task bad';
+  const back = { ...replicated(1), UpdateStatus: { State: 'rollback_started' as const, Message } };
+  const { code, output } = await wait([
+    { service: back, tasks },
+    { service: updated('rollback_completed'), tasks: running },
+  ]);
+  t.is(code, 1);
+  t.is(output.err, 'service rolled back: why\nfailed: exit 9 (task 1 on n1)\n');
+});
+
 test('a pause says what tasks are made of, and a rollback where it went', async (t) => {
   const Revisions = { Current: 3, Completed: 1, Last: 3 };
   const paused = { ...updated('paused'), Revisions };

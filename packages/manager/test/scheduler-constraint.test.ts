@@ -33,8 +33,9 @@ const matches = (expression: string, on: Node = node) =>
 for (const [expression, message] of [
   ['node.id', /'node.id': expected one operator from ==, !=/],
   ['node.id = x', /expected one operator/],
-  ['== x', /key '' is invalid/],
-  ['1abc == x', /key '1abc' is invalid/],
+  ['== x', /key '' is not known: use node\.id/],
+  ['1abc == x', /key '1abc' is not known: use node\.id/],
+  ['x != a==b', /key 'x' is not known: use node\.id/],
   ['node.id == ', /value '' is invalid/],
   ['node.id == a=b', /value 'a=b' is invalid/],
   ['node.label.disk == ssd', /key 'node.label.disk' is not known: use node.id, /],

@@ -55,6 +55,8 @@ class ServiceWait {
   /** Since when it is as it should be, or idle. */
   #since: number | undefined;
   #isOver = false;
+  /** Why the update that goes back failed, once that is known. */
+  #cause: string | undefined;
 
   constructor(client: ApiClient, serviceId: string, output: Output, options: WaitOptions) {
     this.#client = client;
@@ -93,6 +95,7 @@ class ServiceWait {
       filters: { service: { [this.#serviceId]: true }, '_up-to-date': { true: true } },
     });
     const nodes = await this.#client.get<Node[]>('/nodes');
+    await this.#learnCause(service, nodes);
     if (this.#isOver) return 1;
     if (isPaused(service) && this.#options.asked !== 'change') {
       const [what, ...others] = pausedLines(service);
@@ -102,6 +105,22 @@ class ServiceWait {
     return isJob(service)
       ? this.#lookAtJob(service, tasks, nodes)
       : this.#lookAtService(service, tasks, nodes);
+  }
+
+  /**
+   * Remembers why the update failed, while its rollback says whose failure it was: afterwards its tasks are no
+   * longer those of the service's spec, and the message is about the rollback.
+   */
+  async #learnCause(service: Service, nodes: readonly Node[]): Promise<void> {
+    const { UpdateStatus: update } = service;
+    const { asked = 'update' } = this.#options;
+    if (asked !== 'update' || update?.State !== 'rollback_started' || this.#cause !== undefined)
+      return;
+    const tasks = await this.#client.get<Task[]>('/tasks', {
+      filters: { service: { [this.#serviceId]: true } },
+    });
+    const culprit = tasks.filter(({ ID: id }) => update.Message.includes(id));
+    [this.#cause] = measure(service, culprit, nodes).failures;
   }
 
   #lookAtJob(service: Service, tasks: readonly Task[], nodes: readonly Node[]): number | undefined {
@@ -140,10 +159,12 @@ class ServiceWait {
     }
     const wentBack = update?.State === 'rollback_completed';
     const { asked = 'update', quiet } = this.#options;
-    if (wentBack && asked === 'update')
+    if (wentBack && asked === 'update') {
+      const cause = this.#cause === undefined ? '' : `\nfailed: ${this.#cause}`;
       return this.#fail(
-        `service rolled back${toRevision(service)}: ${showControls(update.Message)}`,
+        `service rolled back${toRevision(service)}: ${showControls(update.Message)}${cause}`,
       );
+    }
     const text = `Service ${this.#serviceId} converged`;
     this.#view.show({ kind: 'service', ...progress, verify: { done: true, text } });
     if (wentBack && !quiet) this.#output.line(`rolled back${toRevision(service)}`);

@@ -23,7 +23,6 @@ export const CONSTRAINTS_LIMIT = 100;
 /** The first operator is the one: the value may have others. */
 const CONSTRAINT = /^([\s\S]*?)(==|!=)([\s\S]*)$/;
 /** Docker's grammar, for everything but labels. */
-const KEY = /^[a-z_][a-z0-9\-_.]+$/i;
 const VALUE = /^[a-z0-9:\-_\s.*()?+[\]\\^$|/]+$/i;
 const NODE_LABEL = 'node.labels.';
 const ENGINE_LABEL = 'engine.labels.';
@@ -58,8 +57,6 @@ export function parseConstraint(expression: string): Constraint {
     if (problem !== undefined) throw invalid(expression, `value '${value}' is invalid: ${problem}`);
     return { key, operator, value };
   }
-  if (!KEY.test(key)) throw invalid(expression, `key '${key}' is invalid`);
-  if (!VALUE.test(value)) throw invalid(expression, `value '${value}' is invalid`);
   const known = attributeOf(key) !== undefined || key.toLowerCase() === 'node.ip';
   if (!known) {
     throw invalid(
@@ -67,6 +64,8 @@ export function parseConstraint(expression: string): Constraint {
       `key '${key}' is not known: use ${KEYS}, ${NODE_LABEL}NAME or ${ENGINE_LABEL}NAME`,
     );
   }
+  if (!VALUE.test(value))
+    throw invalid(expression, `value '${value}' is invalid: no node can have it`);
   if (key.toLowerCase() === 'node.ip' && addressBlock(value) === undefined)
     throw invalid(
       expression,
