@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { until } from '@swarm/sim';
@@ -245,6 +245,8 @@ export class Host {
     const socket = this.state.engineSocket!;
     const folder = join(this.state.folder, 'engine');
     await mkdir(folder, { recursive: true });
+    // An engine that was killed leaves it, and its number may be another process's in the new namespace.
+    await rm(join(folder, 'pid'), { force: true });
     await this.#startDetached('dockerd.log', [
       'dockerd',
       ...'--bridge=none --iptables=false --ip6tables=false --ip-forward=false --shutdown-timeout=5'.split(

@@ -77,6 +77,8 @@ test('a task waits for a ready node and is assigned when one comes', async (t) =
   await pass();
   t.is(errOf(store, 't1'), 'no suitable node (1 node not available for new tasks)');
   t.is(store.get('task', 't1')?.Status.State, 'pending');
+  const since = store.get('task', 't1')?.Status.Timestamp;
+  t.is(since, '2026-01-01T00:00:00.000Z', 'another reason does not make the state young again');
   await patch(store, 'node', 'n1', (node) => ({ ...node, Status: { State: 'ready', Addr: '' } }));
   await pass();
   const task = store.get('task', 't1');

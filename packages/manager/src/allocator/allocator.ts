@@ -273,7 +273,7 @@ class Allocator implements ControlLoop {
         () => this.#allocateTask(transaction, task, time),
         (reason) => {
           this.#takeBack(id);
-          wait(transaction, task, time, {
+          wait(transaction, task, {
             Message: 'cannot be allocated',
             Err: `a fault in the cluster: ${reason}`,
           });
@@ -288,7 +288,7 @@ class Allocator implements ControlLoop {
     const service = task.ServiceID === '' ? undefined : transaction.get('service', task.ServiceID);
     const waitsFor = taskWaitsFor(transaction, task, service);
     if (waitsFor !== undefined) {
-      wait(transaction, task, time, waitsFor);
+      wait(transaction, task, waitsFor);
       return;
     }
     const Ports = service === undefined ? [] : taskPorts(transaction, task, service);
@@ -296,7 +296,7 @@ class Allocator implements ControlLoop {
     const attached = this.#attach(transaction, { ...task, Endpoint });
     if ('Err' in attached) {
       this.#unattached.add(task.ID);
-      wait(transaction, task, time, attached);
+      wait(transaction, task, attached);
       return;
     }
     const { Err: _err, ...status } = task.Status;
@@ -362,11 +362,10 @@ function allocateService(transaction: Transaction, table: PortTable, service: Se
   table.release(givenBack(service, allocated));
 }
 
-/** Writes what the task waits for, unless its status says so already. */
-function wait(transaction: Transaction, task: Task, time: number, reason: Reason): void {
+/** Writes what the task waits for, unless its status says so already. The time stays that of its state. */
+function wait(transaction: Transaction, task: Task, reason: Reason): void {
   if (task.Status.Err === reason.Err && task.Status.Message === reason.Message) return;
-  const Timestamp = laterTime(task.Status.Timestamp, time);
-  const Status = { ...task.Status, ...reason, Timestamp };
+  const Status = { ...task.Status, ...reason };
   transaction.update('task', { ...task, Status });
 }
 

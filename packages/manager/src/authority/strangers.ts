@@ -2,8 +2,11 @@ import type { Clock } from '@swarm/api';
 
 /** Strangers remembered; when there are more, forgets the one that was not seen for longest. */
 export const STRANGERS_LIMIT = 256;
-/** How long after its last attempt a stranger counts. An agent tries every few seconds. */
-export const STRANGER_KEPT_MS = 5 * 60_000;
+/**
+ * How long after its last attempt a stranger counts. An agent tries every two seconds, one of the managers after
+ * the other. Short, so that one that has left and joined again soon stops being named.
+ */
+export const STRANGER_KEPT_MS = 60_000;
 
 /** A node with a certificate of this cluster that the store does not know. */
 export interface Stranger {

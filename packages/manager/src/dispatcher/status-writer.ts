@@ -213,6 +213,7 @@ export class StatusWriter {
 /**
  * The status as it is stored, with the managers' own times. A node's clock may be anywhere: its time counts
  * between that of the status before and now, so what people see never jumps back and is never in the future.
+ * It is the time of the state: another message, as of a stop that begins, does not make a state young again.
  */
 function observed(task: Task, reported: TaskStatus, nowMs: number): TaskStatus {
   const now = new Date(nowMs).toISOString();
@@ -220,7 +221,8 @@ function observed(task: Task, reported: TaskStatus, nowMs: number): TaskStatus {
     task.Status;
   const at = Date.parse(reported.Timestamp);
   const isPlausible = at <= nowMs && at >= Date.parse(before);
-  const Timestamp = isPlausible ? reported.Timestamp : laterTime(before, Math.min(at, nowMs));
+  const changed = isPlausible ? reported.Timestamp : laterTime(before, Math.min(at, nowMs));
+  const Timestamp = reported.State === task.Status.State ? before : changed;
   return {
     ...reported,
     Timestamp,

@@ -282,11 +282,10 @@ class Scheduler implements ControlLoop {
     return attachments;
   }
 
-  /** Writes why the task waits, unless its status says so already. */
+  /** Writes why the task waits, unless its status says so already. The time stays that of its state. */
   #explain(task: Task, reason: string, decisions: Task[]): void {
     if (task.Status.Err === reason) return;
-    const Timestamp = laterTime(task.Status.Timestamp, this.#context.store.timeMs());
-    const Status = { ...task.Status, Err: reason, Timestamp };
+    const Status = { ...task.Status, Err: reason };
     decisions.push({ ...task, Status });
   }
 

@@ -25,6 +25,10 @@ test('a stranger counts once, at its last address, until it has been silent for 
   );
 });
 
+test('a node that left and joined again is named for a minute at most', (t) => {
+  t.true(STRANGER_KEPT_MS <= 60_000);
+});
+
 test('there is room for some strangers only: the one seen longest ago is forgotten', (t) => {
   const strangers = new Strangers(new VirtualClock(NOW));
   for (let i = 0; i <= STRANGERS_LIMIT; i += 1) {

@@ -406,10 +406,11 @@ test("a node's clock makes no time jump back or lie ahead, and the managers note
   t.is(world.store.entries, entries, 'the same with another time is no news');
   await world.pass(5_000, [agent]);
   const right = iso(world.clock.now());
-  const talks = await report('running', right, 'listens');
-  t.is(talks.Timestamp, right);
+  const talks = await report('running', right, 'stopping, with a grace period of 6000 ms');
+  t.is(talks.Message, 'stopping, with a grace period of 6000 ms');
+  t.is(talks.Timestamp, ahead.Timestamp, 'a message does not make the state young again');
   t.is(talks.StartedAt, ahead.StartedAt);
-  const failed = await report('failed', '2020-01-01T00:00:00Z');
+  const failed = await report('failed', right);
   t.is(failed.Timestamp, right);
   t.is(failed.StartedAt, ahead.StartedAt);
 });
