@@ -22,6 +22,8 @@ export const REASON_LIMIT_BYTES = 1024;
 
 /** A node without a session for less than this costs a follower no notice. */
 export const AWAY_NOTICE_MS = 2_000;
+/** The same while the store still has the node as ready: after a change of leader it may have to try for long. */
+export const AWAY_READY_NOTICE_MS = 10_000;
 /** How long to wait for a node that is not down but has no session, as after an election. */
 export const NODE_WAIT_MS = 5_000;
 

@@ -11,6 +11,7 @@ import type { LogChannel, LogListener } from '../dispatcher/log-channel.js';
 import type { Store, StoreChange } from '../store/store.js';
 import {
   AWAY_NOTICE_MS,
+  AWAY_READY_NOTICE_MS,
   NODE_WAIT_MS,
   REASON_LIMIT_BYTES,
   REASONS_LIMIT,
@@ -147,17 +148,24 @@ export class LogStream implements AsyncIterableIterator<LogItem>, LogListener {
   #absent(node: FollowedNode): void {
     if (node.timer !== undefined || node.told) return;
     const { clock, store } = this.#options;
-    const isDown = store.get('node', node.id)?.Status.State !== 'ready';
-    if (isDown && !this.#log.follow) {
+    const isReady = () => store.get('node', node.id)?.Status.State === 'ready';
+    if (!isReady() && !this.#log.follow) {
       this.#missing(node);
       return;
     }
-    const waitMs = this.#log.follow ? AWAY_NOTICE_MS : NODE_WAIT_MS;
-    node.timer = clock.setTimeout(() => {
-      node.timer = undefined;
-      this.#missing(node);
-      this.#finishIfDone();
-    }, waitMs);
+    const wait = (ms: number, moreMs: number) => {
+      node.timer = clock.setTimeout(() => {
+        if (moreMs > 0 && isReady()) {
+          wait(Math.min(ms, moreMs), moreMs - ms);
+          return;
+        }
+        node.timer = undefined;
+        this.#missing(node);
+        this.#finishIfDone();
+      }, ms);
+    };
+    if (this.#log.follow) wait(AWAY_NOTICE_MS, AWAY_READY_NOTICE_MS - AWAY_NOTICE_MS);
+    else wait(NODE_WAIT_MS, 0);
   }
 
   /** Reports once that a node with logs to read is away, and gives up on what will not come any more. */

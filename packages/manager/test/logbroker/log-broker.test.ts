@@ -16,6 +16,7 @@ import type { LogChannel, LogListener } from '../../src/dispatcher/index.js';
 import { createLogBroker, type LogItem } from '../../src/logbroker/index.js';
 import {
   AWAY_NOTICE_MS,
+  AWAY_READY_NOTICE_MS,
   LOG_STREAMS_LIMIT,
   NODE_WAIT_MS,
   STREAM_UNREAD_LIMIT_BYTES,
@@ -354,17 +355,34 @@ test('following a task ends with its log, and a task that has ended at once', as
   );
 });
 
+test('a node that is not down is called away late: it may still look for a new leader', async (t) => {
+  const { broker, channel, store, clock } = await world(t);
+  const stream = broker.subscribe({ selector: { serviceIds: ['service'] }, options: FOLLOW });
+  channel.disconnect('n1');
+  await clock.advance(AWAY_READY_NOTICE_MS - 1);
+  channel.connect('n1');
+  channel.line('n1', 'a', 'on');
+  t.is(text((await stream.next()).value as LogItem), 'on');
+  channel.disconnect('n1');
+  const node = store.get('node', 'n1')!;
+  await store.transact((tx) =>
+    tx.update('node', { ...node, Status: { ...node.Status, State: 'down' } }),
+  );
+  await clock.advance(AWAY_NOTICE_MS);
+  t.regex(text((await stream.next()).value as LogItem), /node n1 is away/);
+});
+
 test('following an ended task on a node that is away says so and ends; a running one waits', async (t) => {
   const { broker, channel, store, clock } = await world(t);
   channel.disconnect('n1');
   const running = broker.subscribe({ selector: { taskIds: ['a'] }, options: FOLLOW });
-  await clock.advance(AWAY_NOTICE_MS);
+  await clock.advance(AWAY_READY_NOTICE_MS);
   const away = 'node n1 is away: its logs go on when it is back';
   t.is(text((await running.next()).value as LogItem), away);
   await setTaskState(store, 'a', 'failed');
   t.true((await running.next()).done);
   const ended = drain(broker.subscribe({ selector: { taskIds: ['a'] }, options: FOLLOW }));
-  await clock.advance(AWAY_NOTICE_MS);
+  await clock.advance(AWAY_READY_NOTICE_MS);
   t.deepEqual(await ended, [away]);
 });
 
