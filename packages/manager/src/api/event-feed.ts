@@ -17,6 +17,14 @@ export interface ClusterEvent {
   readonly timeNano: number;
 }
 
+/**
+ * When it happened, in milliseconds since the epoch. Exact to the microsecond, as the times of requests are:
+ * nanoseconds since the epoch are more than a number holds, and come out a hair too early or too late.
+ */
+export function timeMs({ timeNano }: Pick<ClusterEvent, 'timeNano'>): number {
+  return Math.round(timeNano / 1e3) / 1e3;
+}
+
 /** Turns the store's changes into Docker's events, and keeps the last ones. */
 export class EventFeed {
   readonly #clock: Clock;
@@ -39,7 +47,7 @@ export class EventFeed {
 
   /** Kept events from `sinceMs` (milliseconds since the epoch) on, oldest first. */
   since(sinceMs: number): readonly ClusterEvent[] {
-    return this.#kept.filter((event) => event.timeNano / 1e6 >= sinceMs);
+    return this.#kept.filter((event) => timeMs(event) >= sinceMs);
   }
 
   /** Returns a function that stops listening. */

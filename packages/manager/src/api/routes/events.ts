@@ -1,6 +1,6 @@
 import { ApiError, Filters, type Timer } from '@swarm/api';
 import { type Engine, momentOf, pause } from '@swarm/http';
-import type { ClusterEvent } from '../event-feed.js';
+import { type ClusterEvent, timeMs } from '../event-feed.js';
 import type { Call, Route } from '../router.js';
 import { EngineEventSource } from './engine-events.js';
 
@@ -83,7 +83,7 @@ async function events(call: Call): Promise<void> {
     if (response.writableLength > limits.eventsQueued * 1024) response.destroy();
   };
   const isWanted = (event: ClusterEvent): boolean =>
-    matches(event) && (until === undefined || event.timeNano / 1e6 <= until);
+    matches(event) && (until === undefined || timeMs(event) <= until);
   const engine = engineFor(call, filters);
   const source = engine && (await EngineEventSource.open(engine, target.query, clock));
   let stop = (): void => {};
