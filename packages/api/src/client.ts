@@ -2,6 +2,7 @@
  * `@swarm/api/client`: what a client needs of the API. It builds none of the tables that check input from
  * outside: that takes longer than most commands run.
  */
+export { backoffMs } from './backoff.js';
 export { MS, SECOND } from './objects/common.js';
 export { compareStates, isTerminal } from './task-state.js';
 export { HOST_PRIVILEGES, isHostImage } from './validate/host-privileges.js';

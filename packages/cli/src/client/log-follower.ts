@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { backoffMs } from '@swarm/api/client';
 import { type ApiClient, DaemonError, type Query } from './api-client.js';
 import { NotALogError } from './log-frames.js';
 
@@ -41,14 +42,14 @@ export async function* followLog<T>(options: LogFollowerOptions<T>): AsyncGenera
   let begun: string | undefined;
   let lostMs = time.now();
   let isMentioned = false;
-  let pauseMs = RETRY_MS.minMs;
+  let failures = 0;
   for (let attempt = 0; ; attempt += 1) {
     const client = targets[attempt % targets.length]!;
     try {
       const response = await client.stream(path, begun === undefined ? query : resume(begun));
       begun ??= startOf(response);
       isMentioned = false;
-      pauseMs = RETRY_MS.minMs;
+      failures = 0;
       try {
         yield* decode(response);
         return;
@@ -66,8 +67,8 @@ export async function* followLog<T>(options: LogFollowerOptions<T>): AsyncGenera
         mention(`the log broke off (${(error as Error).message}): connecting again`);
       }
     }
-    await time.pause(pauseMs);
-    pauseMs = Math.min(2 * pauseMs, RETRY_MS.maxMs);
+    failures += 1;
+    await time.pause(backoffMs(failures, RETRY_MS));
   }
 }
 

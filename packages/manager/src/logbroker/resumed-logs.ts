@@ -1,4 +1,4 @@
-import { ApiError, type Clock, compareStates } from '@swarm/api';
+import { ApiError, backoffMs, type Clock, compareStates } from '@swarm/api';
 import { pause } from '@swarm/http';
 import type { View } from '../store/store.js';
 import { LEADERLESS_LIMITS_MS, LEADERLESS_NOTICE_MS, PLACES_SLACK, RESUME_MS } from './limits.js';
@@ -35,7 +35,7 @@ export async function* resumedLogs(options: ResumedLogsOptions): AsyncGenerator<
   }
   let placesLimit = places.size + PLACES_SLACK;
   let begun = false;
-  let waitMs = RESUME_MS.minMs;
+  let failures = 0;
   let lostMs = clock.monotonicMs();
   let told = false;
   while (!signal.aborted) {
@@ -68,7 +68,7 @@ export async function* resumedLogs(options: ResumedLogsOptions): AsyncGenerator<
       if (openedMs !== undefined && (isServed || nowMs - openedMs >= RESUME_MS.maxMs)) {
         lostMs = nowMs;
         told = false;
-        waitMs = RESUME_MS.minMs;
+        failures = 0;
       }
       const limits = LEADERLESS_LIMITS_MS;
       if (nowMs - lostMs >= (begun ? (follow ? limits.follow : limits.once) : limits.first))
@@ -81,8 +81,8 @@ export async function* resumedLogs(options: ResumedLogsOptions): AsyncGenerator<
         };
       }
     }
-    await pause(clock, waitMs);
-    waitMs = Math.min(2 * waitMs, RESUME_MS.maxMs);
+    failures += 1;
+    await pause(clock, backoffMs(failures, RESUME_MS));
   }
 }
 
