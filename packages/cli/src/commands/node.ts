@@ -5,6 +5,7 @@ import { explain } from '../explain.js';
 import { changeList } from '../flags/list-change.js';
 import { LABEL } from '../flags/text-lists.js';
 import { splitPair } from '../flags/values.js';
+import { capital } from '../output/capital.js';
 import { filterMap } from '../output/filters.js';
 import { type List, parseListFormat } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
@@ -298,10 +299,6 @@ function tlsStatus(node: Node, ofCluster: Partial<TLSInfo> | undefined): string 
     (field) => own[field] === ofCluster[field],
   );
   return isSame ? 'Ready' : 'Needs Rotation';
-}
-
-function capital(word: string): string {
-  return word.charAt(0).toUpperCase() + word.slice(1);
 }
 
 /** Addresses of strangers that one line names. */

@@ -1,5 +1,6 @@
 import type { Node, VersionWindow } from '@swarm/api';
 import { ourCommands } from '@swarm/api/client';
+import { capital } from './capital.js';
 import { goTime } from './time.js';
 
 /** Formats a node for people, in Docker's order. */
@@ -54,8 +55,4 @@ export function prettyNode(node: Node): string {
 
 function span({ Oldest, Newest }: VersionWindow): string {
   return Oldest === Newest ? `${Newest}` : `${Oldest} to ${Newest}`;
-}
-
-function capital(word: string): string {
-  return word.charAt(0).toUpperCase() + word.slice(1);
 }

@@ -1,6 +1,7 @@
 import type { Node, PortConfig, Task } from '@swarm/api';
 import type { ApiClient } from '../client/api-client.js';
 import type { CommandContext, Flags } from '../command.js';
+import { capital } from './capital.js';
 import { type List, parseListFormat } from './format.js';
 import { shown } from './shown.js';
 import { reasonOf } from './task-reason.js';
@@ -129,8 +130,4 @@ export function hostPorts(ports: readonly PortConfig[]): string {
     .filter((port) => port.PublishMode === 'host')
     .map((port) => `*:${port.PublishedPort}->${port.TargetPort}/${port.Protocol}`)
     .join(',');
-}
-
-function capital(word: string): string {
-  return word.charAt(0).toUpperCase() + word.slice(1);
 }
