@@ -64,7 +64,7 @@ function checkSize(spec: ServiceSpec): void {
   if (bytes <= SERVICE_SPEC_LIMIT_BYTES) return;
   const limit = SERVICE_SPEC_LIMIT_BYTES / 1024;
   refuse(
-    `the service spec has ${Math.ceil(bytes / 1024)} KiB, at most ${limit} KiB are allowed; put large values into configs or secrets`,
+    `the service spec has ${Math.ceil(bytes / 1024)} KiB, at most ${limit} KiB are allowed; give the service large values by a bind mount`,
   );
 }
 
