@@ -27,6 +27,7 @@ import { AssignmentFollower } from './assignment-follower.js';
 import { AgentCodec } from './codec.js';
 import { Isolation } from './isolation.js';
 import { SET_ASIDE_NAMED_LIMIT, STARTS_AT_ONCE } from './limits.js';
+import { Leftovers } from './leftovers.js';
 import { LogSubscriptions } from './log-subscriptions.js';
 import { ManagerFinder } from './manager-finder.js';
 import type { ManagersStore } from './managers-store.js';
@@ -141,6 +142,7 @@ export class Agent {
         logger: options.logger,
         starts: new Semaphore(STARTS_AT_ONCE),
         isolation: this.#isolation,
+        leftovers: new Leftovers(options.clock),
         needs: this.#needs,
         meshStarted: () => this.#mesh.started,
         meshRunning: () => this.#mesh.running,
