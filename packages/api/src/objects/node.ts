@@ -1,6 +1,6 @@
 import type { TLSInfo } from './cluster.js';
 import type { Program } from '../program.js';
-import type { PortProtocol } from './service.js';
+import type { PortConflict } from './port-conflict.js';
 import type { ClientVersioned, Labels, Meta, Timestamp } from './common.js';
 
 export type NodeRole = 'worker' | 'manager';
@@ -23,14 +23,6 @@ export interface Platform {
 export interface Resources {
   readonly NanoCPUs?: number;
   readonly MemoryBytes?: number;
-}
-
-/** A published port that a node does not serve on its own addresses. */
-export interface PortConflict {
-  readonly Protocol: PortProtocol;
-  readonly PublishedPort: number;
-  /** Who has the port, or what is missing, as the end of a sentence: `nginx (pid 812) listens on it`. */
-  readonly Reason: string;
 }
 
 /** What a node reports about itself. The fields from `Runtime` on are ours; Docker's clients ignore them. */

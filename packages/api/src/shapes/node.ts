@@ -10,9 +10,9 @@ import type {
   NodeState,
   NodeStatus,
   Platform,
-  PortConflict,
   Resources,
 } from '../objects/node.js';
+import type { PortConflict } from '../objects/port-conflict.js';
 import { type Program, VERSION_LIMIT, type VersionWindow } from '../program.js';
 import {
   choice,
