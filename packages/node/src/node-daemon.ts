@@ -331,6 +331,7 @@ export class NodeDaemon implements NodeControl {
       nodeId: state.nodeId,
       dataPathAddress: state.dataPathAddress,
       dataPathPort: state.dataPathPort,
+      listenPort: () => (this.#files.state ?? state).listen.port,
       identity: () => this.#files.identity!,
       managers: this.#knownManagers(),
       onNode: (node, managers, featureLevel) => {

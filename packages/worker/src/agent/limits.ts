@@ -61,3 +61,6 @@ export const LOG_BURST_MS = 250;
 export const LOG_MESSAGE_LIMIT_BYTES = 64 * 1024;
 /** How long lines are collected before they are sent in one message. */
 export const LOG_FLUSH_MS = 20;
+
+/** Pause before a node reports which published ports it does not serve, so that several are one message. */
+export const CONFLICTS_REPORT_MS = 500;
