@@ -2,7 +2,7 @@ import type { Service, Task, UpdateStatus } from '@swarm/api';
 import type { Pass } from './pass.js';
 import { gaveUp, startReplacement } from './replacement.js';
 import { allowsRestart } from './restart.js';
-import { hasRevisions, RevisionLedger, revisionId, rolledBackSpec } from './revisions.js';
+import { RevisionLedger, revisionId, rolledBackSpec } from './revisions.js';
 import { isUp } from './observations.js';
 import { newest, type Slot } from './slot.js';
 import { isMoved } from './stop.js';
@@ -303,28 +303,21 @@ function failUpdate(pass: Pass, rules: UpdateRules, taskId: string): void {
     StartedAt: formatTime(pass.now),
     Message: `update rolled back ${why}`,
   };
-  if (back.ledger === undefined) pass.updateService({ ...back.service, UpdateStatus });
-  else pass.updateRevisions(back.ledger, { ...back.service, UpdateStatus });
+  pass.updateRevisions(back.ledger, { ...back.service, UpdateStatus });
 }
 
 /** The service with the spec that it rolls back to; undefined when there is none. */
 function rolledBack(
   { tx, service, now }: Pass,
   why: string,
-): { service: Service; ledger: RevisionLedger | undefined } | undefined {
-  if (hasRevisions(tx)) {
-    const ledger = new RevisionLedger(tx, service, now);
-    const target = ledger.automaticTarget();
-    if (target === undefined) return undefined;
-    ledger.end('failed', `update rolled back ${why}`);
-    ledger.reopen(target.Number, 'automatic rollback');
-    const Spec = rolledBackSpec(service, target);
-    return { service: { ...service, Spec, SpecVersion: target.SpecVersion }, ledger };
-  }
-  const { PreviousSpec, PreviousSpecVersion, ...rest } = service;
-  if (PreviousSpec === undefined) return undefined;
-  const SpecVersion = PreviousSpecVersion ?? { Index: 0 };
-  return { service: { ...rest, Spec: PreviousSpec, SpecVersion }, ledger: undefined };
+): { service: Service; ledger: RevisionLedger } | undefined {
+  const ledger = new RevisionLedger(tx, service, now);
+  const target = ledger.automaticTarget();
+  if (target === undefined) return undefined;
+  ledger.end('failed', `update rolled back ${why}`);
+  ledger.reopen(target.Number, 'automatic rollback');
+  const Spec = rolledBackSpec(service, target);
+  return { service: { ...service, Spec, SpecVersion: target.SpecVersion }, ledger };
 }
 
 function pause(pass: Pass, state: 'paused' | 'rollback_paused', message: string): void {

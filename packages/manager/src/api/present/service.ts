@@ -7,7 +7,7 @@ import {
   type Task,
   withDefaults,
 } from '@swarm/api';
-import { hasRevisions, RevisionLedger, rolledBackSpec } from '../../orchestrator/revisions.js';
+import { RevisionLedger, rolledBackSpec } from '../../orchestrator/revisions.js';
 import type { View } from '../../store/store.js';
 import { presentVersion } from './version.js';
 
@@ -26,7 +26,6 @@ export interface ServiceOptions {
 
 /** The spec that a rollback would go to. */
 export function previousSpec(view: View, service: Service): ServiceSpec | undefined {
-  if (!hasRevisions(view)) return service.PreviousSpec;
   // Fast path: it never changed.
   if (service.Revisions === undefined && service.PreviousSpec === undefined) return undefined;
   const target = new RevisionLedger(view, service, 0).rollbackTarget();
