@@ -68,8 +68,9 @@ const STATUS = struct<NodeStatus>(
     Message: STRING,
     Addr: STRING,
     Protocol: INT,
+    Instance: STRING,
   },
-  { ours: ['Protocol'] },
+  { ours: ['Protocol', 'Instance'] },
 );
 
 /**
