@@ -656,3 +656,26 @@ test('A changed description is reported', async (t) => {
   t.is(message?.description.Hostname, 'renamed');
   await bench.close();
 });
+
+test('A daemon that is a copy says so, and tries again without haste', async (t) => {
+  const copied: string[] = [];
+  const failed: string[] = [];
+  const bench = await open(
+    (manager) => {
+      manager.onHello = () =>
+        manager.send({ type: 'session-end', reason: 'a copy', fatal: false, isCopy: true });
+    },
+    {
+      events: {
+        copied: (reason) => copied.push(reason),
+        failed: (reason, manager) => failed.push(`${manager?.address}: ${reason}`),
+      },
+    },
+  );
+  await until('the refusal', () => failed.length > 0);
+  t.is(bench.manager.hellos[0]?.instance, 'run1');
+  t.deepEqual(copied, ['a copy']);
+  t.deepEqual(failed, [`${bench.manager.address.address}: the manager ended the session: a copy`]);
+  t.is(bench.manager.hellos.length, 1);
+  await bench.close();
+});
