@@ -21,6 +21,7 @@ import { type NodeIdentity, tlsClientOptions, tlsInfo } from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
 import { onRefusedHandshake } from '../port/refused-handshake.js';
 import { Contact } from './contact.js';
+import { type FormerManager, ManagerPins } from './manager-pins.js';
 import type { RuntimeSource } from './runtime-source.js';
 
 /** The daemon's options for tasks. */
@@ -43,6 +44,10 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly dataPathPort: number;
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
+  /** As the last run of this node knew them. */
+  readonly formerManagers: readonly FormerManager[];
+  /** The former managers changed. */
+  onFormerManagers(former: readonly FormerManager[]): void;
   onNode(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
   /** A manager refused this node's certificate; the agent keeps trying. */
   onTurnedAway(reason: string): void;
@@ -61,6 +66,8 @@ export interface NodeTasks {
   connected(): Promise<void>;
   /** Why there is no session with a manager, once there has been none for a while; empty otherwise. */
   problem(): string;
+  /** Takes the node's data path address, and managers to look for, from now on. */
+  move(dataPathAddress: string, managers: readonly ManagerAddress[]): void;
   /** Closes agent and mesh; tasks and traffic go on. */
   close(): Promise<void>;
   /** Stops and removes all tasks and the mesh, when the node leaves the cluster. */
@@ -82,7 +89,7 @@ export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTas
 
 /** Agent and mesh that start when the runtime is there. */
 class AwaitedTasks implements NodeTasks {
-  readonly #options: NodeTasksOptions;
+  #options: NodeTasksOptions;
   readonly #started: Promise<NodeTasks>;
   /** Set once the runtime is there. */
   #starting: Promise<NodeTasks> | undefined;
@@ -96,7 +103,7 @@ class AwaitedTasks implements NodeTasks {
       this.#letGo = () => reject(letGo());
       void options.runtime.ready().then((runtime) => {
         if (this.#isOver) return;
-        this.#starting = startWith(runtime, options);
+        this.#starting = startWith(runtime, this.#options);
         this.#starting.then(
           (tasks) => {
             this.#tasks = tasks;
@@ -114,6 +121,12 @@ class AwaitedTasks implements NodeTasks {
 
   problem(): string {
     return this.#tasks?.problem() ?? '';
+  }
+
+  move(dataPathAddress: string, managers: readonly ManagerAddress[]): void {
+    this.#options = { ...this.#options, dataPathAddress, managers };
+    // Between the two it has the options of before.
+    void this.#starting?.then((tasks) => tasks.move(dataPathAddress, managers)).catch(() => {});
   }
 
   async connected(): Promise<void> {
@@ -173,6 +186,12 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   connected.catch(() => undefined);
   const endWait = () => gone(letGo());
   const contact = new Contact({ clock, logger, certificate: () => identity().certificate });
+  const pins = new ManagerPins({
+    ...{ clock, logger, former: options.formerManagers },
+    heirsFromMs: () => contact.heirsFromMs(),
+    isLost: () => contact.problem() !== '',
+  });
+  pins.learn(options.managers.filter(({ nodeId }) => nodeId !== ''));
   const agent = new Agent({
     nodeId: options.nodeId,
     runtime,
@@ -183,10 +202,8 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
           `wss://${manager.address}/dispatcher`,
           dispatcherProtocols(PROGRAM.Protocol),
           {
-            ...(tlsClientOptions(
-              identity(),
-              manager.nodeId === '' ? undefined : manager.nodeId,
-              contact.heirsFromMs(),
+            ...(tlsClientOptions(identity(), (found) =>
+              pins.judge(manager, found),
             ) as ConnectionOptions),
             perMessageDeflate: false,
             maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
@@ -212,7 +229,10 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
         stood();
       },
       disconnected: () => contact.lost(),
-      node: options.onNode,
+      node: (node, managers, featureLevel) => {
+        if (pins.learn(managers)) options.onFormerManagers(pins.former);
+        options.onNode(node, managers, featureLevel);
+      },
       refused: options.onRemoved,
     },
   });
@@ -226,6 +246,10 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   return {
     connected: () => connected,
     problem: () => contact.problem(),
+    move(dataPathAddress, managers) {
+      agent.addManagers(managers);
+      agent.move(dataPathAddress);
+    },
     async close() {
       endWait();
       contact.close();
