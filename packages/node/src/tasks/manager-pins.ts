@@ -21,7 +21,8 @@ export interface ManagerPinsOptions {
   readonly heirsFromMs: () => number;
   /** Whether no known manager has answered for a while. */
   readonly isLost: () => boolean;
-  /** From an earlier run. */
+  /** Both from an earlier run; the managers may be out of date. */
+  readonly managers: readonly ManagerAddress[];
   readonly former: readonly FormerManager[];
 }
 
@@ -34,7 +35,7 @@ export interface ManagerPinsOptions {
  */
 export class ManagerPins {
   readonly #options: ManagerPinsOptions;
-  #managers: ReadonlySet<string> = new Set();
+  #managers: ReadonlySet<string>;
   /** By node id, the oldest first. */
   readonly #former: Map<string, number>;
   /** Pairs of address and node already logged. */
@@ -43,6 +44,8 @@ export class ManagerPins {
   constructor(options: ManagerPinsOptions) {
     this.#options = options;
     this.#former = new Map(options.former.map(({ nodeId, sinceMs }) => [nodeId, sinceMs]));
+    const isManager = (nodeId: string) => nodeId !== '' && !this.#former.has(nodeId);
+    this.#managers = new Set(options.managers.map(({ nodeId }) => nodeId).filter(isManager));
   }
 
   get former(): readonly FormerManager[] {

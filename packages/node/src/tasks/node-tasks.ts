@@ -12,6 +12,7 @@ import {
   type Logger,
   type ManagerAddress,
   type Node,
+  portKey,
   PROGRAM,
 } from '@swarm/api';
 import { createMesh, type Mesh, systemKernel, systemSockets } from '@swarm/routing-mesh';
@@ -40,8 +41,12 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly random: () => number;
   readonly folder: string;
   readonly nodeId: string;
+  /** Random, of this run of the daemon. */
+  readonly instance: string;
   readonly dataPathAddress: string;
   readonly dataPathPort: number;
+  /** Where the node listens while it is a manager. */
+  readonly listenPort: () => number;
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
   /** As the last run of this node knew them. */
@@ -49,8 +54,10 @@ export interface NodeTasksOptions extends TasksEnvironment {
   /** The former managers changed. */
   onFormerManagers(former: readonly FormerManager[]): void;
   onNode(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
-  /** A manager refused this node's certificate; the agent keeps trying. */
-  onTurnedAway(reason: string): void;
+  /** A manager refused this node's certificate because its time is over; the agent keeps trying. */
+  onExpired(): void;
+  /** Another daemon runs as this node, or no longer does. */
+  onCopied(isCopy: boolean): void;
   /** The runtime is there, but agent or mesh failed to start. */
   onFailed(error: unknown): void;
   /** The cluster has removed this node. */
@@ -164,6 +171,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   const mesh = await createMesh({
     backend: options.mesh,
     dataPathPort: options.dataPathPort,
+    ownPorts: () => [portKey('tcp', options.listenPort()), portKey('udp', options.dataPathPort)],
     kernel: systemKernel(),
     sockets: systemSockets(),
     random,
@@ -187,13 +195,18 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   const endWait = () => gone(letGo());
   const contact = new Contact({ clock, logger, certificate: () => identity().certificate });
   const pins = new ManagerPins({
-    ...{ clock, logger, former: options.formerManagers },
+    ...{ clock, logger, managers: options.managers, former: options.formerManagers },
     heirsFromMs: () => contact.heirsFromMs(),
-    isLost: () => contact.problem() !== '',
+    isLost: () => contact.isLost(),
   });
-  pins.learn(options.managers.filter(({ nodeId }) => nodeId !== ''));
+  const described = {
+    TLSInfo: tlsInfo(identity().rootCertificate),
+    ListenPort: options.listenPort(),
+    ...(Object.keys(options.labels).length > 0 && (await labelled(runtime, options.labels))),
+  };
   const agent = new Agent({
     nodeId: options.nodeId,
+    instance: options.instance,
     runtime,
     mesh,
     connect: (manager) =>
@@ -211,7 +224,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
           },
         ),
         options,
-        (problem) => contact.failed(`${manager.address}: ${problem}`),
+        contact,
       ),
     managers: managersFile(join(options.folder, 'managers.json'), logger),
     storage: agentDatabase(join(options.folder, 'tasks'), logger),
@@ -219,19 +232,23 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     clock,
     random,
     logger,
-    description: {
-      TLSInfo: tlsInfo(identity().rootCertificate),
-      ...(Object.keys(options.labels).length > 0 && (await labelled(runtime, options.labels))),
-    },
+    description: described,
     events: {
       connected: () => {
         contact.connected();
+        options.onCopied(false);
         stood();
       },
       disconnected: () => contact.lost(),
+      failed: (reason, manager) =>
+        contact.failed(manager === undefined ? reason : `${manager.address}: ${reason}`),
+      copied: (reason) => {
+        options.onCopied(true);
+        contact.refused(reason);
+      },
       node: (node, managers, featureLevel) => {
-        if (pins.learn(managers)) options.onFormerManagers(pins.former);
         options.onNode(node, managers, featureLevel);
+        if (pins.learn(managers)) options.onFormerManagers(pins.former);
       },
       refused: options.onRemoved,
     },
@@ -248,6 +265,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     problem: () => contact.problem(),
     move(dataPathAddress, managers) {
       agent.addManagers(managers);
+      agent.describe({ ...described, ListenPort: options.listenPort() });
       agent.move(dataPathAddress);
     },
     async close() {
@@ -315,18 +333,17 @@ const MAY_PASS: readonly string[] = ['WRONG_VERSION', 'UNKNOWN_NODE'];
 /** Turns a refused handshake into an error with the manager's reason. */
 function hearRefusal(
   socket: WebSocket,
-  { onTurnedAway, onRemoved }: Pick<NodeTasksOptions, 'onTurnedAway' | 'onRemoved'>,
-  failed: (problem: string) => void,
+  { onExpired, onRemoved }: Pick<NodeTasksOptions, 'onExpired' | 'onRemoved'>,
+  contact: Pick<Contact, 'refused'>,
 ): WebSocket {
   onRefusedHandshake(socket, (reason, response) => {
     const code = response.headers[ERROR_CODE_HEADER.toLowerCase()];
     const mayPass = response.statusCode === 401 || MAY_PASS.includes(String(code));
-    if (mayPass) onTurnedAway(reason);
+    if (mayPass) contact.refused(reason);
     // Managers answer 403 only to a removed node otherwise.
     else if (response.statusCode === 403) onRemoved(reason);
+    if (code === 'CERTIFICATE_EXPIRED') onExpired();
     return new Error(`refused: ${reason}`);
   });
-  // A refused socket has a second error when it is closed, which says less.
-  socket.once('error', (error) => failed(error.message));
   return socket;
 }
