@@ -29,6 +29,8 @@ export const COPY_NAMED_MS = 60_000;
 export const HEIR_AFTER_MS = 60_000;
 /** Refused daemons remembered for a node. */
 export const COPIES_LIMIT = 16;
+/** How long after its last attempt a node's status says why it was refused; agents try every 2 s. */
+export const NOTE_KEPT_MS = 60_000;
 /** The log names it at most this often. */
 export const COPY_LOG_MS = 60_000;
 
