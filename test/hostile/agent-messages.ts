@@ -74,6 +74,15 @@ export function agentMessages(known: Knowledge): AgentMessages {
         maxLength: 12,
       }),
       MeshBackend: fc.constantFrom(...BACKENDS),
+      ListenPort: fc.integer({ min: 1, max: 65_535 }),
+      PortConflicts: fc.array(
+        fc.record({
+          Protocol: fc.constantFrom('tcp', 'udp', 'sctp'),
+          PublishedPort: fc.integer({ min: 1, max: 65_535 }),
+          Reason: word,
+        }),
+        { maxLength: 4 },
+      ),
     },
     { requiredKeys: ['Hostname', 'Platform', 'Resources', 'Engine'] },
   );

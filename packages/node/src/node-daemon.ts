@@ -345,6 +345,7 @@ export class NodeDaemon implements NodeControl {
       instance: this.#instance,
       dataPathAddress: state.dataPathAddress,
       dataPathPort: state.dataPathPort,
+      listenPort: () => (this.#files.state ?? state).listen.port,
       identity: () => this.#files.identity!,
       managers: this.#knownManagers(),
       onNode: (node, managers, featureLevel) => {

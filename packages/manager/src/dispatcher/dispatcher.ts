@@ -457,8 +457,10 @@ class DispatcherRun {
       featureLevel: levelOf(store.cluster()),
     });
     session.assignments = this.#assignmentsOf(session);
-    session.assignments.flush();
+    // Comes first: a node that was cut off still sends traffic by a mesh that is out of date, and to tasks that
+    // the assignments stop.
     this.#delivery.begin(session);
+    session.assignments.flush();
     for (const listener of this.#listeners) listener.connected(nodeId);
   }
 

@@ -167,11 +167,11 @@ export class DispatcherWorld {
     return agent;
   }
 
-  /** Connects, says hello, and waits for the welcome, assignments and mesh. */
+  /** Connects, says hello, and waits for the welcome, mesh and assignments. */
   async join(nodeId: string, hello: Partial<AgentHello> = {}): Promise<TestAgent> {
     const agent = await this.connect(nodeId);
     agent.send(helloOf(hello));
-    await agent.next('mesh');
+    await agent.next('assignments');
     return agent;
   }
 

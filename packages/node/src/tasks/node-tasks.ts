@@ -12,6 +12,7 @@ import {
   type Logger,
   type ManagerAddress,
   type Node,
+  portKey,
   PROGRAM,
 } from '@swarm/api';
 import { createMesh, type Mesh, systemKernel, systemSockets } from '@swarm/routing-mesh';
@@ -49,6 +50,8 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly instance: string;
   readonly dataPathAddress: string;
   readonly dataPathPort: number;
+  /** Where the node listens while it is a manager. */
+  readonly listenPort: () => number;
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
   onNode(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
@@ -161,6 +164,10 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   const mesh = await createMesh({
     backend: options.mesh,
     dataPathPort: options.dataPathPort,
+    ownPorts: () => [
+      portKey('tcp', options.listenPort()),
+      portKey('udp', options.dataPathPort),
+    ],
     kernel: systemKernel(),
     sockets: systemSockets(),
     random,
@@ -216,6 +223,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     logger,
     description: {
       TLSInfo: tlsInfo(identity().rootCertificate),
+      ListenPort: options.listenPort(),
       ...(Object.keys(options.labels).length > 0 && (await labelled(runtime, options.labels))),
     },
     events: {

@@ -26,7 +26,13 @@ import type { AgentStorage } from './agent-storage.js';
 import { AssignmentFollower } from './assignment-follower.js';
 import { AgentCodec } from './codec.js';
 import { Isolation } from './isolation.js';
-import { COPY_RETRY_MS, SET_ASIDE_NAMED_LIMIT, STARTS_AT_ONCE } from './limits.js';
+import { Leftovers } from './leftovers.js';
+import {
+  CONFLICTS_REPORT_MS,
+  COPY_RETRY_MS,
+  SET_ASIDE_NAMED_LIMIT,
+  STARTS_AT_ONCE,
+} from './limits.js';
 import { LogSubscriptions } from './log-subscriptions.js';
 import { ManagerFinder } from './manager-finder.js';
 import type { ManagersStore } from './managers-store.js';
@@ -121,6 +127,8 @@ export class Agent {
   #timer: Timer;
   #stopped = false;
   readonly #saves = new SerialQueue();
+  #conflictTimer: Timer;
+  #unwatchConflicts: () => void = () => {};
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -152,6 +160,7 @@ export class Agent {
         logger: options.logger,
         starts: new Semaphore(STARTS_AT_ONCE),
         isolation: this.#isolation,
+        leftovers: new Leftovers(options.clock),
         needs: this.#needs,
         meshStarted: () => this.#mesh.started,
         meshRunning: () => this.#mesh.running,
@@ -180,6 +189,7 @@ export class Agent {
     this.#needs.restore(objects);
     await this.#tasks.restore(tasks);
     if (mesh !== undefined && mesh.self.nodeId === this.#options.nodeId) this.#mesh.restore(mesh);
+    this.#unwatchConflicts = this.#options.mesh.watchConflicts(() => this.#onConflicts());
     this.#connect();
   }
 
@@ -204,15 +214,31 @@ export class Agent {
   /** Changes the node's description. Sends it at once in an established session, else with the next hello. */
   describe(extras: Partial<NodeDescription>): void {
     this.#extras = extras;
-    if (this.#welcomed) {
-      this.#session?.send({ type: 'description', description: this.#description() });
-    }
+    this.#sendDescription();
+  }
+
+  #sendDescription(): void {
+    if (!this.#welcomed) return;
+    this.#session?.send({ type: 'description', description: this.#description() });
+  }
+
+  /** Reports ports that this node does not serve, and no more often than they are looked for. */
+  #onConflicts(): void {
+    this.#conflictTimer ??= this.#clock.setTimeout(() => {
+      this.#conflictTimer = undefined;
+      // The hello may have gone out before the change.
+      const isOpening = this.#session !== undefined && !this.#welcomed;
+      if (isOpening) this.#onConflicts();
+      else this.#sendDescription();
+    }, CONFLICTS_REPORT_MS);
   }
 
   /** Ends the session; tasks keep running, and the next agent on this folder takes them over. */
   async close(): Promise<void> {
     this.#stopped = true;
     this.#clock.clearTimeout(this.#timer);
+    this.#clock.clearTimeout(this.#conflictTimer);
+    this.#unwatchConflicts();
     this.#session?.close('the daemon stops', true);
     this.#mesh.close();
     await this.#tasks.close();
@@ -481,6 +507,7 @@ export class Agent {
       Runtime: runtime.kind,
       RuntimeCapabilities: runtime.capabilities,
       MeshBackend: this.#options.mesh.backend,
+      PortConflicts: this.#options.mesh.conflicts,
       Program: PROGRAM,
       ...this.#extras,
     });
