@@ -49,7 +49,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
       ...nodeDraft('n1').Description!,
       RuntimeCapabilities: ['images'],
       ListenPort: 2377,
-      PortConflicts: [{ Protocol: 'tcp', PublishedPort: 8080, Reason: 'nginx listens on it' }],
+      PortConflicts: [{ Protocol: 'tcp', PublishedPort: 80, Reason: 'nginx listens on it' }],
     },
   }),
   service: serviceDraft(
