@@ -14,7 +14,8 @@ export function noQuorum(manager: ManagerAccess): ApiError {
   const missing = manager.members().filter((member) => member.reachability === 'unreachable');
   const who = missing.map((member) => `${member.nodeId} (${member.address})`).join(', ');
   const what =
-    'Start the managers that are down. If they are lost for good, run ' +
+    'Start the managers that are down. If they have other addresses now, run "swarm reconnect ADDRESS" ' +
+    'here with one of them. If they are lost for good, run ' +
     '"docker swarm init --force-new-cluster" on one that still works.';
   return new ApiError(
     'NO_QUORUM',

@@ -52,9 +52,11 @@ import type { LeaderAddress, LeaderLink } from './leader-link.js';
 import { LeaderLoops } from './leader-loops.js';
 import { PEER_HEADER, writePeer } from './forwarded.js';
 import { type LocalManager, selfInfo, type Start } from './local-manager.js';
+import type { MovedManagers } from './moved-managers.js';
 import { NodeAddresses } from './node-addresses.js';
 import type { Admitted, NodePort, PortRoutes } from './node-port.js';
 import { NodeRoutes } from './node-routes.js';
+import { OwnAddress } from './own-address.js';
 import { raftLogger } from './raft-logger.js';
 import { StandingConnections } from './standing.js';
 
@@ -94,6 +96,8 @@ export interface ManagerOptions {
   /** Opens the way to the leader, for when it is another manager. */
   readonly link: (leader: () => LeaderAddress | undefined) => LeaderLink;
   readonly calls: ManagerCalls;
+  /** Where other managers say they are. */
+  readonly moved: MovedManagers;
   /** Reads certificate requests of nodes and signs their certificates, while this manager leads. */
   readonly issuer: CertificateIssuer;
   /** The Raft member hit an error that it must not survive. */
@@ -112,6 +116,7 @@ export class Manager implements ManagerAccess {
   readonly #link: LeaderLink;
   readonly #authority: Authority;
   readonly #strangers: Strangers;
+  readonly #ownAddress: OwnAddress;
   readonly #endings: (() => void)[] = [];
   readonly #roleNotes = new RoleNotes();
   #isLeader = false;
@@ -152,6 +157,7 @@ export class Manager implements ManagerAccess {
       });
       manager = new Manager(options, raft);
       await manager.#port.listen();
+      manager.#ownAddress.check();
       return manager;
     } catch (error) {
       if (manager === undefined) await state.close();
@@ -213,12 +219,20 @@ export class Manager implements ManagerAccess {
     this.#strangers = new Strangers(clock);
     const standing = new StandingConnections(this.#authority, clock, logger);
     this.#endings.push(this.store.watch((change) => standing.changed(change)));
+    this.#ownAddress = new OwnAddress({
+      self: selfInfo(self),
+      isLeader: () => this.#isLeader,
+      ...{ raft, calls, moved: options.moved, clock, logger },
+    });
+    this.#endings.push(() => this.#ownAddress.close());
+    this.#endings.push(raft.onMembers(() => this.#ownAddress.check()));
     this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
     // It may have become leader before we listened.
     this.#follow(raft.currentLeadership);
     const routes = new NodeRoutes({
       self,
       calls,
+      moved: options.moved,
       raft,
       store: this.store,
       ca: createCaServer({ ...context, issuer: options.issuer }),
@@ -284,6 +298,11 @@ export class Manager implements ManagerAccess {
       }
     }
     throw last ?? new ApiError('INVALID_ARGUMENT', 'no manager to join is known');
+  }
+
+  /** Looks for another manager at an address, `host:port`. @throws ApiError when none answers there */
+  meet(address: string): Promise<void> {
+    return this.#ownAddress.meet(address);
   }
 
   isLeader(): boolean {
@@ -473,6 +492,7 @@ export class Manager implements ManagerAccess {
     );
     this.#isLeader = isLeader;
     this.#loops.set(isLeader);
+    this.#ownAddress.check();
   }
 
   #members() {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, type Clock, type Logger } from '@swarm/api';
-import type { RaftNode } from '@swarm/raft';
+import type { MemberInfo, RaftNode } from '@swarm/raft';
 import { checkValidity, type Right, type Trust } from '@swarm/identity';
 import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
@@ -18,6 +18,7 @@ import {
 } from './join-raft.js';
 import type { LeaderLink, ProbeReply } from './leader-link.js';
 import type { LocalManager } from './local-manager.js';
+import type { MovedManagers } from './moved-managers.js';
 
 const LEADER_POLL_MS = 50;
 /** Longest that a request waits for a leader; an election takes 1–2 s. */
@@ -49,6 +50,7 @@ export const ANSWERED = Symbol('answered');
 export interface NodeRoutesContext {
   readonly self: Pick<LocalManager, 'nodeId' | 'advertiseAddress'>;
   readonly calls: ManagerCalls;
+  readonly moved: Pick<MovedManagers, 'addressesOf'>;
   readonly raft: RaftNode;
   readonly store: Store;
   readonly ca: CaServer;
@@ -68,7 +70,7 @@ export class NodeRoutes {
 
   constructor(context: NodeRoutesContext) {
     this.#context = context;
-    const { ca, raft } = context;
+    const { ca } = context;
     const route = (right: Right, handle: NodeRoute['handle']) =>
       [right, { right, handle }] as const;
     this.#routes = new Map<string, NodeRoute>([
@@ -82,7 +84,7 @@ export class NodeRoutes {
         ),
       ),
       route(`GET ${PROBE_PATH}`, async () => this.#probed()),
-      route(`GET ${JOIN_PATH}`, async () => raft.status().members.map(({ info }) => info)),
+      route(`GET ${JOIN_PATH}`, async () => this.#members()),
       route(`POST ${JOIN_PATH}`, (asked) =>
         this.#onLeader(asked, `POST ${JOIN_PATH}`, (peer) => this.#admit(asked, nodeIdOf(peer))),
       ),
@@ -104,6 +106,15 @@ export class NodeRoutes {
     const { id, members } = raft.status();
     const heard = members.filter(({ info, reachable }) => reachable || info.id === id);
     return { nodeId, leads: true, reachable: heard.map(({ info }) => info.id) };
+  }
+
+  /** The members, each at the address where it was last known to answer. */
+  #members(): readonly MemberInfo[] {
+    const { raft, moved } = this.#context;
+    return raft.status().members.map(({ info }) => ({
+      ...info,
+      address: moved.addressesOf(info)[0] ?? info.address,
+    }));
   }
 
   async #admit(asked: NodeRequest, nodeId: string): Promise<unknown> {

@@ -10,9 +10,11 @@ import {
   dispatcherProtocol,
   dispatcherProtocols,
   ERROR_CODE_HEADER,
+  formatHostPort,
   highestCommon,
   type Logger,
   offeredProtocols,
+  parseHostPort,
   parseWindow,
   PROGRAM,
   PROTOCOL_HEADER,
@@ -40,11 +42,13 @@ import {
   tlsServerOptions,
 } from '@swarm/identity';
 import {
+  ADDRESS_HEADER,
   ANSWERED,
   ANY_TIME,
   asApiError,
   FORWARD,
   FORWARDED_HEADER,
+  type MovedManagers,
   noForwarder,
   type NodePort,
   PEER_HEADER,
@@ -70,6 +74,8 @@ export interface ListenerOptions {
   readonly advertiseAddress: string;
   /** The certificate in use now. */
   readonly identity: () => NodeIdentity;
+  /** Gets the addresses at which other Raft members say they are. */
+  readonly moved: Pick<MovedManagers, 'note'>;
   /** Takes over the connections of other Raft members. */
   readonly raft: Pick<WsTransport, 'accept'>;
   /** Everything else: the API for remote clients. */
@@ -232,6 +238,7 @@ export class Listener implements NodePort {
     this.#checkProtocols(nameOf(proof), offered);
     const peer = { ...principal, remoteAddress: addressOf(request.socket) };
     this.#door.takeOver(request.socket, isRaft ? 'raft' : 'agent');
+    if (isRaft) this.#noteAddress(request, peer.nodeId);
     const server = isRaft ? this.#raftSockets : this.#agentSockets;
     server.handleUpgrade(request, socket, head, (opened) => {
       if (isRaft) this.#options.raft.accept(opened, { nodeId: peer.nodeId }, path);
@@ -240,6 +247,12 @@ export class Listener implements NodePort {
         this.#routes.dispatcher(opened, { ...peer, protocol });
       }
     });
+  }
+
+  /** Takes a member's word for its own address. */
+  #noteAddress({ headers }: IncomingMessage, nodeId: string): void {
+    const claimed = parseHostPort(headers[ADDRESS_HEADER]);
+    if (claimed !== undefined) this.#options.moved.note(nodeId, formatHostPort(claimed));
   }
 
   /** Admits a request for the API. The API's router then finds the route and checks the right to it. */

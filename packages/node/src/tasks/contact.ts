@@ -111,6 +111,12 @@ export class Contact {
     return `no session with a manager for ${Math.floor(forMs / 1000)} s (since ${since}): ${this.#why()}`;
   }
 
+  /** Whether there has been no session for CONTACT_LOST_AFTER_MS. */
+  isLost(): boolean {
+    const forMs = this.#options.clock.monotonicMs() - this.#lostAtMs;
+    return !this.#isConnected && forMs >= CONTACT_LOST_AFTER_MS;
+  }
+
   /**
    * From when on a manager must have got its certificate to take the place of another that this node knows:
    * since the last session, or since the node's own certificate. Milliseconds since the epoch.
