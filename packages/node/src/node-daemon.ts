@@ -19,7 +19,7 @@ import type {
   RecoveryControl,
   RestoreRequest,
 } from './api/node-control.js';
-import { type Renewer, startRenewer } from '@swarm/identity';
+import { certificateTime, isValidAt, type Renewer, startRenewer } from '@swarm/identity';
 import { AddressKeeper } from './membership/address-keeper.js';
 import { type GivenAddresses, withAddresses } from './membership/address-origins.js';
 import { DEFAULT_LISTEN, hostOf, withPort } from './membership/addresses.js';
@@ -32,10 +32,16 @@ import { NodeFiles } from './files/node-files.js';
 import type { FormerManager } from './tasks/manager-pins.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
 import { forcedState, receiveBackup } from './membership/recovered-state.js';
-import { RoleFollower } from './membership/role-follower.js';
+import { ownIdentity } from './membership/first-certificate.js';
+import { RoleFollower, shouldBeManager } from './membership/role-follower.js';
 
 /** How often an expired certificate is renewed because a manager refused it, besides the renewer's own tries. */
 const LATE_RENEWAL_MS = 60_000;
+
+/** A manager issues its own certificate when it has less time left than this and the group has no leader. */
+const REISSUE_BEFORE_MS = 2 * 60 * 60_000;
+/** Codes of a renewal that nobody has decided on. */
+const NO_ANSWER: readonly string[] = ['TIMEOUT', 'NO_QUORUM'];
 
 export interface NodeDaemonOptions extends MemberHost {
   readonly dataRoot: string;
@@ -229,7 +235,9 @@ export class NodeDaemon implements NodeControl {
     this.#managers = this.#files.state!.managers;
     await this.#findAddresses();
     await this.#restartManager();
+    const isReissued = await this.#reissueExpired();
     await this.#startTasks();
+    if (isReissued) this.#renewer?.renewNow();
     if (this.#files.role !== 'manager' || this.#managerPart.manager !== undefined) return;
     // The promotion continues in the background: tasks must run even if no manager can be reached now.
     if (this.#broken === '') this.#renewer?.renewNow();
@@ -499,8 +507,43 @@ export class NodeDaemon implements NodeControl {
     );
   }
 
+  /**
+   * Issues this manager's own certificate again if it is outside of its time, or will be.
+   * @param withinMs how soon
+   * @returns whether it did
+   */
+  async #reissueExpired(withinMs = 0): Promise<boolean> {
+    const { identity, state, role } = this.#files;
+    const { manager } = this.#managerPart;
+    if (identity === undefined || state === undefined || manager === undefined) return false;
+    const { clock, logger } = this.#options;
+    const time = certificateTime(identity.certificate);
+    const isValid = isValidAt(time, clock.now()) && isValidAt(time, clock.now() + withinMs);
+    if (role !== 'manager' || isValid) return false;
+    const cluster = manager.store.cluster();
+    const node = manager.store.get('node', state.nodeId);
+    // One that the cluster has made a worker, or removed, asks the others as every node does.
+    if (cluster === undefined || node === undefined || !shouldBeManager(node)) return false;
+    await this.#files.saveIdentity(await ownIdentity(this.#options, cluster, state.nodeId));
+    this.#managerPart.renewIdentity();
+    logger.warn(
+      {
+        validFrom: new Date(time.issuedAtMs).toISOString(),
+        validTo: new Date(time.expiresAtMs).toISOString(),
+        now: new Date(clock.now()).toISOString(),
+      },
+      'this manager has issued itself a certificate, because its own was not valid by its clock',
+    );
+    return true;
+  }
+
   async #renew(): Promise<string> {
-    const certificate = await this.#role.renew();
+    await this.#reissueExpired();
+    const certificate = await this.#role.renew().catch(async (error: unknown) => {
+      const isUnanswered = error instanceof ApiError && NO_ANSWER.includes(error.code);
+      if (!isUnanswered || !(await this.#reissueExpired(REISSUE_BEFORE_MS))) throw error;
+      return this.#files.identity!.certificate;
+    });
     await this.#files.save({ ...this.#files.state!, managers: this.#knownManagers() });
     return certificate;
   }

@@ -571,6 +571,23 @@ test('Mesh generations are put together, applied and acknowledged', async (t) =>
   await bench.close();
 });
 
+test('A mesh generation in pieces reaches the kernel once, whole', async (t) => {
+  const port = { protocol: 'tcp', publishedPort: 80, serviceId: 's', endpoints: [] } as const;
+  const other = { ...port, publishedPort: 81 };
+  const bench = await open((manager) => {
+    manager.onHello = () => manager.welcome({ node: MESH_NODE });
+  });
+  await until('a session', () => bench.agent.connected);
+  bench.manager.send({ type: 'mesh', delta: delta(0, 3, { ports: [port] }), more: true });
+  bench.manager.send({ type: 'mesh', delta: delta(3, 3, { ports: [other] }) });
+  await until('3 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 3));
+  t.deepEqual(bench.mesh.applied, [{ generation: 3, peers: [], ports: [port, other] }]);
+  bench.manager.send({ type: 'mesh', delta: delta(3, 4), more: true });
+  bench.manager.send({ type: 'mesh', delta: delta(2, 4) });
+  await until('a second session', () => bench.manager.hellos.length === 2);
+  await bench.close();
+});
+
 test('A node without a data path address starts no mesh, and keeps the one it has', async (t) => {
   const node = makeNode({ Mesh: { Index: 3, Address: '', Subnet: '10.240.3.0/24' } });
   const heard: Node[] = [];

@@ -21,6 +21,6 @@ export { Manager, type ManagerOptions } from './manager.js';
 export { MovedManagers } from './moved-managers.js';
 export { NodeAddresses } from './node-addresses.js';
 export type { Admitted, NodePort, PortRoutes } from './node-port.js';
-export { ANSWERED, type NodeRequest, type NodeRoute } from './node-routes.js';
+export { ANSWERED, ANY_TIME, type NodeRequest, type NodeRoute } from './node-routes.js';
 export { asApiError } from './raft-errors.js';
 export { RefusalLog } from './refusal-log.js';

@@ -254,6 +254,11 @@ export class Manager implements ManagerAccess {
       strangers: this.#strangers,
       node: (method, path) => routes.find(method, path),
       dispatcher: (socket, peer) => this.#acceptAgent(socket, peer),
+      expired: ({ subject, expiresAtMs }) =>
+        this.#dispatcher.refused(
+          subject.nodeId,
+          `it is refused because its certificate, valid to ${new Date(expiresAtMs).toISOString()}, is not valid now`,
+        ),
     });
   }
 
