@@ -81,6 +81,8 @@ export class NodeDaemon implements NodeControl {
       issuer,
       onFatal,
       api: () => this.#api!,
+      knownManagers: () => this.#managers,
+      onOutside: () => this.#role.outside(),
     });
     this.#role = new RoleFollower({
       files: this.#files,
@@ -120,6 +122,7 @@ export class NodeDaemon implements NodeControl {
     const error =
       this.#broken ||
       this.#refused ||
+      this.#role.problem() ||
       this.#options.tasks.runtime.waiting ||
       (this.#tasks?.problem() ?? '');
     const broken = this.#broken !== '';
@@ -138,6 +141,7 @@ export class NodeDaemon implements NodeControl {
       nodeId: state.nodeId,
       nodeAddr: hostOf(state.advertiseAddress),
       controlAvailable: this.manager() !== undefined,
+      becomesManager: this.#role.isBecomingManager(),
       remoteManagers: this.#knownManagers(),
       error,
       clusterId: state.clusterId,
@@ -347,6 +351,7 @@ export class NodeDaemon implements NodeControl {
       random,
       certificate: this.#files.identity!.certificate,
       renew: () => this.#changes.run(() => this.#renew()),
+      isUrgent: () => this.#role.isChanging(),
     });
   }
 
@@ -435,8 +440,15 @@ export class NodeDaemon implements NodeControl {
     return this.#managers;
   }
 
+  /**
+   * Managers to ask: the members that this node's own member knows, then those that the leader named last, as
+   * that member may be out of the group, and itself last, as it can only pass the question on.
+   */
   #addresses(): string[] {
-    return this.#knownManagers().map(({ address }) => address);
+    const own = this.#files.state?.advertiseAddress;
+    const all = [...this.#knownManagers(), ...this.#managers].map(({ address }) => address);
+    const others = new Set(all.filter((address) => address !== own));
+    return [...others, ...(own !== undefined && all.includes(own) ? [own] : [])];
   }
 
   #otherAddresses(): string[] {
