@@ -2,7 +2,7 @@ import { PROGRAM } from '@swarm/api';
 import { until } from '@swarm/sim';
 import test from 'ava';
 import type { ApiLimits } from '@swarm/manager';
-import { nodeDraft, patch, put } from '@swarm/manager/testing';
+import { nodeDraft, patch, put, serviceDraft, taskDraft } from '@swarm/manager/testing';
 import type { Running } from './support/fake-node.js';
 import { start } from './support/fake-node.js';
 
@@ -232,4 +232,51 @@ test('a label that no constraint could match is refused with the rule, one that 
   }));
   t.is((await update(api, 'worker1', { Availability: 'drain' })).status, 200);
   t.is((await labels({ 'of old': 'times ', more: 'x' })).status, 200);
+});
+
+test('a port that a node does not serve is said of the node, of the service and of its task there', async (t) => {
+  const api = await withWorkers(t);
+  const { store } = api.node;
+  const port = {
+    Protocol: 'tcp',
+    TargetPort: 80,
+    PublishedPort: 8080,
+    PublishMode: 'ingress',
+  } as const;
+  const Endpoint = { Spec: {}, Ports: [port] };
+  await put(store, 'service', serviceDraft('web', { Endpoint }));
+  for (const id of ['worker1', 'worker2']) {
+    await put(store, 'task', {
+      ...taskDraft(`on-${id}`, { ServiceID: 'web', NodeID: id, Endpoint: { Ports: [port] } }),
+      Status: { Timestamp: '2026-01-01T00:00:00.000Z', State: 'running', Message: 'running' },
+    });
+  }
+  const get = async (path: string) => (await api.call('GET', path)).json;
+  t.false('PortConflicts' in (await get('/services/web')));
+  const conflict = {
+    Protocol: 'tcp',
+    PublishedPort: 8080,
+    Reason: 'nginx (pid 8) listens on it',
+  } as const;
+  await patch(store, 'node', 'worker1', (node) => ({
+    ...node,
+    Description: { ...node.Description!, PortConflicts: [conflict] },
+  }));
+  const sentence = (where: string) =>
+    `port 8080/tcp is not served ${where}: nginx (pid 8) listens on it`;
+  t.is((await get('/nodes/worker1')).Status.Message, sentence('here'));
+  t.is((await get('/nodes/worker2')).Status.Message, undefined);
+  const shown = [{ NodeID: 'worker1', Hostname: 'worker1', ...conflict }];
+  t.deepEqual((await get('/services/web')).PortConflicts, shown);
+  t.deepEqual((await get('/services'))[0].PortConflicts, shown);
+  t.is((await get('/tasks/on-worker1')).Status.Err, sentence('on this node'));
+  t.is((await get('/tasks/on-worker2')).Status.Err, undefined);
+  t.is(store.get('task', 'on-worker1')?.Status.Err, undefined, 'it is shown, not stored');
+  // A node that is down serves nothing anyway.
+  await patch(store, 'node', 'worker1', (node) => ({
+    ...node,
+    Status: { ...node.Status, State: 'down', Message: 'heartbeat failure' },
+  }));
+  t.false('PortConflicts' in (await get('/services/web')));
+  t.is((await get('/nodes/worker1')).Status.Message, 'heartbeat failure');
 });

@@ -1,6 +1,7 @@
 import type { ManagerStatus, Node, NodeStatus } from '@swarm/api';
 import { roleChange } from '../../role-manager/role-change.js';
 import type { ManagerAccess, ManagerMember } from '../manager-access.js';
+import { withConflicts } from './port-conflicts.js';
 import { presentVersion } from './version.js';
 
 /**
@@ -15,15 +16,16 @@ export function presentNode(
   const { RaftID: _, ManagerAddr: __, ManagerStatus: ___, ...rest } = presentVersion(node);
   const member = memberOf(members, node.ID);
   const change = roleChange(node, member, manager.roleNote?.(node.ID));
-  const shown = change === undefined ? rest : { ...rest, Status: withMessage(rest.Status, change) };
+  const status = withConflicts(node);
+  const shown = { ...rest, Status: change === undefined ? status : withMessage(status, change) };
   // One that is still joining is no manager yet.
   if (member === undefined || member.learner === true) return shown;
-  const status: ManagerStatus = {
+  const place: ManagerStatus = {
     ...(member.leader && { Leader: true }),
     Reachability: member.reachability,
     Addr: member.address,
   };
-  return { ...shown, ManagerStatus: status };
+  return { ...shown, ManagerStatus: place };
 }
 
 /** The node's place in the Raft group. It has two while it comes back under a new id: the voter counts. */
