@@ -277,6 +277,82 @@ test('a manager that is promoted again before it noticed its removal joins the g
   await until('it is a manager', () => second.daemon.info().controlAvailable);
 });
 
+test('a role that the leader misreads is set right: a certificate was issued and never arrived', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  const { store } = first.daemon.manager()!;
+  const { nodeId } = worker.daemon.info();
+  await untilWritten(() =>
+    store.transact((transaction) => {
+      transaction.update('node', { ...transaction.get('node', nodeId)!, Role: 'manager' });
+    }),
+  );
+  const isRight = () => store.get('node', nodeId)!.Role === 'worker';
+  await until('the leader knows its role again', isRight);
+  t.true(isRight());
+});
+
+test('a manager that was removed and promoted while it was off joins again, under a new id', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const third = await testNode(t);
+  await third.join(tokenOf(first, 'Manager'), first.address);
+  const second = await testNode(t);
+  await second.join(tokenOf(first, 'Manager'), first.address);
+  const { store } = first.daemon.manager()!;
+  const { nodeId } = second.daemon.info();
+  await until('the store has its member', () => store.get('node', nodeId)?.RaftID !== undefined);
+  const before = store.get('node', nodeId)!.RaftID;
+  const setRole = (Role: 'manager' | 'worker') =>
+    untilWritten(() =>
+      store.transact((transaction) => {
+        const node = transaction.get('node', nodeId)!;
+        transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
+      }),
+    );
+  await second.end();
+  await setRole('worker');
+  await until('it is no member', () => first.daemon.manager()!.members().length === 2);
+  await setRole('manager');
+  const again = await second.restart();
+  await until('it is a member', () => first.daemon.manager()!.members().length === 3);
+  await until('it is a manager', () => again.daemon.info().controlAvailable);
+  await until(
+    'the store says so',
+    () => ![undefined, before].includes(store.get('node', nodeId)?.RaftID),
+  );
+  t.is(again.daemon.info().error, '');
+});
+
+test('a node that cannot become a manager says why, tries again, and becomes one', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  const port = Number(worker.address.split(':')[1]);
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
+  t.false(worker.daemon.info().becomesManager);
+  const { store } = first.daemon.manager()!;
+  await untilWritten(() =>
+    store.transact((transaction) => {
+      const node = transaction.get('node', worker.daemon.info().nodeId)!;
+      transaction.update('node', { ...node, Spec: { ...node.Spec, Role: 'manager' } });
+    }),
+  );
+  await until('it says why', () => worker.daemon.info().error !== '');
+  t.regex(
+    worker.daemon.info().error,
+    /^this node should be a manager and cannot become one yet: .*taken by another program.*; it tries again by itself$/,
+  );
+  t.true(worker.daemon.info().becomesManager);
+  await new Promise((resolve) => taken.close(resolve));
+  await until('it is a manager', () => worker.daemon.info().controlAvailable);
+  t.is(worker.daemon.info().error, '');
+});
+
 test('a member id is forgotten before its log', async (t) => {
   const node = await testNode(t);
   await node.init();

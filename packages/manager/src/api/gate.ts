@@ -11,6 +11,16 @@ const LEADER_POLL_MS = 50;
 
 /** The error without a quorum: Docker's sentence, then which managers are missing and what to do. */
 export function noQuorum(manager: ManagerAccess): ApiError {
+  const other = manager.otherLeader?.();
+  // The cluster is well, so nobody may be advised to leave it behind.
+  if (other !== undefined) {
+    return new ApiError(
+      'NO_QUORUM',
+      `This manager has lost touch with the others, which have a leader: node ${other.nodeId} at ${other.address}. ` +
+        'It joins them again by itself ("docker info" here says what it waits for); until then run the command on ' +
+        'another manager.',
+    );
+  }
   const missing = manager.members().filter((member) => member.reachability === 'unreachable');
   const who = missing.map((member) => `${member.nodeId} (${member.address})`).join(', ');
   const what =

@@ -4,6 +4,7 @@ import {
   type Clock,
   type Logger,
   type LogOptions,
+  type ManagerAddress,
   PROGRAM,
   type Timer,
 } from '@swarm/api';
@@ -57,6 +58,7 @@ import { NodeAddresses } from './node-addresses.js';
 import type { Admitted, NodePort, PortRoutes } from './node-port.js';
 import { NodeRoutes } from './node-routes.js';
 import { OwnAddress } from './own-address.js';
+import { OutsideWatch } from './outside-watch.js';
 import { raftLogger } from './raft-logger.js';
 import { StandingConnections } from './standing.js';
 
@@ -100,6 +102,10 @@ export interface ManagerOptions {
   readonly moved: MovedManagers;
   /** Reads certificate requests of nodes and signs their certificates, while this manager leads. */
   readonly issuer: CertificateIssuer;
+  /** Managers that this node knows of besides the Raft group; none by default. */
+  readonly knownManagers?: () => readonly ManagerAddress[];
+  /** The group has a leader and this member has none: it may have been removed. Called again while it lasts. */
+  readonly onOutside?: () => void;
   /** The Raft member hit an error that it must not survive. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -117,6 +123,7 @@ export class Manager implements ManagerAccess {
   readonly #authority: Authority;
   readonly #strangers: Strangers;
   readonly #ownAddress: OwnAddress;
+  readonly #outside: OutsideWatch;
   readonly #endings: (() => void)[] = [];
   readonly #roleNotes = new RoleNotes();
   #isLeader = false;
@@ -217,6 +224,15 @@ export class Manager implements ManagerAccess {
       catchUp: () => this.#catchUp(),
     });
     this.#strangers = new Strangers(clock);
+    this.#outside = new OutsideWatch({
+      clock,
+      calls,
+      nodeId: self.nodeId,
+      leaderlessMs: () => raft.leaderlessMs(),
+      managers: () => this.#allManagers(),
+      found: () => options.onOutside?.(),
+    });
+    this.#endings.push(() => this.#outside.close());
     const standing = new StandingConnections(this.#authority, clock, logger);
     this.#endings.push(this.store.watch((change) => standing.changed(change)));
     this.#ownAddress = new OwnAddress({
@@ -331,6 +347,14 @@ export class Manager implements ManagerAccess {
       reachability: reachable ? 'reachable' : 'unreachable',
       leader: nodeId === leader,
     }));
+  }
+
+  otherLeader(): LeaderAddress | undefined {
+    return this.#outside.leader();
+  }
+
+  findLeader(): Promise<LeaderAddress | undefined> {
+    return this.#outside.look();
   }
 
   roleNote(nodeId: string): string | undefined {
@@ -508,6 +532,15 @@ export class Manager implements ManagerAccess {
         info.id === id ||
         (role === 'leader' ? reachable : info.id === leader?.id || heard?.has(info.id) === true),
     }));
+  }
+
+  /** The members of the group, and managers that are known from elsewhere, each address once. */
+  #allManagers(): readonly ManagerAddress[] {
+    const byAddress = new Map<string, ManagerAddress>();
+    const members = this.#raft.status().members.map(({ info }) => info);
+    for (const each of [...members, ...(this.#options.knownManagers?.() ?? [])])
+      byAddress.set(each.address, { nodeId: each.nodeId, address: each.address });
+    return [...byAddress.values()];
   }
 
   #trust(): Trust {
