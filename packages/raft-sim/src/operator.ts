@@ -72,7 +72,9 @@ export class Operator {
     const { conf } = subject!.raft.tracker;
     const { members } = subject!.membership.current;
     const isGone = (id: MemberId) => world.member(id).state === MemberState.Lost;
-    const gone = members.find(({ id }) => isGone(id) || this.#toRemove.has(id));
+    // The lost ones first: until they are gone, they cost the others their reserve.
+    const gone =
+      members.find(({ id }) => isGone(id)) ?? members.find(({ id }) => this.#toRemove.has(id));
     const learner = conf.learners.find((id) => world.member(id).state === MemberState.Up);
     const many = members.length > this.wanted;
     let job: Promise<void> | undefined;

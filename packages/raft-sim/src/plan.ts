@@ -256,6 +256,11 @@ const SLOW_LIMITS = {
   maxInflightBytes: 8_388_608,
 } as const satisfies Partial<RaftLimits>;
 
+/** Otherwise a snapshot takes longer than a new member has to catch up. */
+function withWideTransfer(network: RaftNetworkPlan): RaftNetworkPlan {
+  return { ...network, transfer: { ...network.transfer, snapshotWindowBytes: 65_536 } };
+}
+
 /** Reports whether a log goes to a member an entry or two at a time. */
 function isNarrow({ maxBytesPerMessage, maxInflightMessages, maxInflightBytes }: Limits): boolean {
   return maxBytesPerMessage <= 100 || maxInflightMessages <= 2 || maxInflightBytes <= 1_000;
@@ -294,7 +299,7 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
     heartbeatTicks: prng.pick([1, 1, 2]),
     commitDelayMs: prng.pick([0, 10, 10, 60]),
     limits: slow ? { ...limits, ...SLOW_LIMITS } : limits,
-    network,
+    network: slow ? withWideTransfer(network) : network,
     healedDelayUs: slow ? slowUs : prng.pick([asBeforeUs, soundUs, soundUs]),
     diskLatencyUs: prng.pick([50, 500, 3_000, 15_000]),
     writeBufferBytes: makeWriteBuffer(seed, profile),

@@ -64,6 +64,18 @@ test('the operator removes a learner whose disk is lost, and is not content befo
   t.deepEqual(confOf(world).learners, []);
 });
 
+test('the operator removes a lost member before one that it is to remove', async (t) => {
+  const world = quietWorld();
+  await until(world, 'a leader', () => world.leader() !== undefined);
+  const [first, second] = world.members.filter((member) => member !== world.leader());
+  world.operator.remove(first!.id);
+  world.operator.replace(first!.id);
+  second!.lose();
+  const { membership } = world.leader()!.subject!;
+  await until(world, 'a removal', () => membership.current.removed.length > 0);
+  t.deepEqual(membership.current.removed, [second!.id]);
+});
+
 test('the operator is not content while a change is not applied', async (t) => {
   const world = quietWorld();
   await until(world, 'content', () => world.operator.content);
