@@ -184,12 +184,12 @@ function handOver(pass: Pass, slot: Slot, target: Task, rules: SlotRules): void 
   const order =
     leaving.length > 0 ? updateRules(pass.service.Spec.UpdateConfig).order : update.order;
   if (target.DesiredState !== 'ready') {
-    if (!isBlockedByPredecessor(target)) return;
+    if (!isBlockedByPredecessor(pass, target, slot.others)) return;
   } else if (order === 'start-first') {
     run(pass, slot, target);
     return;
   } else {
-    if (!mayTakeOver(pass, target)) return;
+    if (!mayTakeOver(pass, target, slot.others)) return;
     if (leaving.length > 0 && rules.drains.left-- <= 0) return;
   }
   giveWay(pass, slot, target, leaving);

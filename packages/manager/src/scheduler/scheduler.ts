@@ -214,7 +214,7 @@ class Scheduler implements ControlLoop {
       failures: (info) => info.recentFailures(versionKey(first), now),
     });
     let explanation: string | undefined;
-    for (const task of group) {
+    for (const task of this.#byNeed(group)) {
       if (isFull(decisions)) return;
       const isPlaced = explanation === undefined && this.#next(spread, task, decisions);
       if (isPlaced) continue;
@@ -224,6 +224,18 @@ class Scheduler implements ControlLoop {
       }
       this.#explain(task, explanation, decisions);
     }
+  }
+
+  /**
+   * Tasks whose slot has nothing else come first: room that a slot made for its own replacement must not go to
+   * one whose predecessor still runs.
+   */
+  #byNeed(group: readonly Task[]): readonly Task[] {
+    if (group.length === 1) return group;
+    const isAlone = (task: Task) =>
+      this.#nodes.predecessors(this.#context.store, task).length === 0;
+    const alone = new Set(group.filter(isAlone));
+    return [...alone, ...group.filter((task) => !alone.has(task))];
   }
 
   /** Places a task as if those that it replaces were gone. @returns false when no node has room */
