@@ -32,6 +32,14 @@ export function isDue(pass: Pass, task: Task): boolean {
 }
 
 /**
+ * Whether a task that ended may be replaced now. One that failed during preparation is not replaced before its
+ * own delay is over, unless by another spec: a successor would be prepared, and fail, at once.
+ */
+export function isReplaceable(pass: Pass, ended: Task): boolean {
+  return !pass.isRepeated(ended) || isDue(pass, ended);
+}
+
+/**
  * Stop-first: whether the predecessors may be stopped. They may when the replacement is prepared; when it
  * cannot be placed and stopping them makes room for it; and, so that an update never hangs, when its node takes
  * too long to prepare it. The limit is longer while the agent is preparing (pulling an image). A replacement
