@@ -78,15 +78,6 @@ test('an object that is created and changed in one transaction has the version o
   t.false('ClientVersion' in store.get('service', 'one')!);
 });
 
-test('below feature level 3 nothing of it is stored', async (t) => {
-  const store: TestStore = createTestStore();
-  await put(store, 'cluster', { ...clusterDraft('c'), FeatureLevel: 2 });
-  await put(store, 'service', DRAFTS.service);
-  await store.transact((transaction) => writeIn(transaction, 'service', 'update'));
-  t.false('ClientVersion' in store.get('service', 'one')!);
-  t.is(clientVersion(store.get('service', 'one')!).Index, store.index);
-});
-
 test('a client that read a node before it lost its role has to read it again', async (t) => {
   for (const lose of [
     (store: TestStore) => store.transact((transaction) => makeWorker(transaction, 'one')),

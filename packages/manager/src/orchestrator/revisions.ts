@@ -7,7 +7,6 @@ import {
   type Service,
   type ServiceSpec,
 } from '@swarm/api';
-import { levelOf, REVISIONS_LEVEL } from '../store/feature-levels.js';
 import type { Draft, Transaction, View } from '../store/store.js';
 import { isUp } from './observations.js';
 import { specDifference } from './task-dirty.js';
@@ -19,11 +18,6 @@ export const REVISIONS_KEPT = 10;
 
 /** A revision as it is, or will be, stored. */
 export type RevisionDraft = Draft<'revision'>;
-
-/** Whether the cluster's level has revisions. Below it, a service keeps its previous spec only. */
-export function hasRevisions(view: View): boolean {
-  return levelOf(view.cluster()) >= REVISIONS_LEVEL;
-}
 
 export function revisionId(serviceId: string, number: number): string {
   return `${serviceId}-${number}`;

@@ -9,8 +9,7 @@ import {
 import type { Transaction, View } from '../store/store.js';
 import { meansSame } from './means-same.js';
 import { endpointMeaning, mapMeaning, taskMeaning } from './task-meaning.js';
-import { noPreviousSpec, replaceSpec, swapSpecs } from './previous-spec.js';
-import { hasRevisions, RevisionLedger, rolledBackSpec } from './revisions.js';
+import { RevisionLedger, rolledBackSpec } from './revisions.js';
 import { formatTime } from './time.js';
 import { isPaused, isUpdating } from './update-config.js';
 
@@ -44,7 +43,6 @@ const UNCHANGEABLE = 'remove the service and create it again';
  * - Everything else (number of replicas, settings of updates and rollbacks) belongs to the service. It takes
  *   effect at once, also on a roll-out that is under way, and neither resumes nor restarts one.
  *
- * Below the level of revisions, each update starts afresh, as in SwarmKit (controlapi/service.go).
  * @throws ApiError FAILED_PRECONDITION when there is nothing to roll back to, UNIMPLEMENTED when the name
  *   or the mode would change
  */
@@ -57,11 +55,10 @@ export function planServiceUpdate(
   refuseLeaving(service);
   const { rollback, nowMs } = options;
   if (rollback === undefined) refuseUnchangeable(service, newSpec);
-  const plan = hasRevisions(view)
-    ? rollback === undefined
+  const plan =
+    rollback === undefined
       ? change(view, service, newSpec, nowMs)
-      : rollBack(view, service, rollback, nowMs)
-    : { service: withPreviousSpec(service, newSpec, options), ledger: undefined };
+      : rollBack(view, service, rollback, nowMs);
   if (!isJobMode(modeOf(plan.service.Spec))) return plan;
   return { ...plan, service: nextIteration(plan.service, nowMs) };
 }
@@ -153,19 +150,6 @@ function rollBack(
   return { service: { ...back, UpdateStatus }, ledger };
 }
 
-function withPreviousSpec(
-  service: Service,
-  spec: ServiceSpec,
-  { rollback, nowMs }: ServiceUpdateOptions,
-): Service {
-  if (rollback === undefined) return replaceSpec(service, spec);
-  if (rollback === 'previous') return swapSpecs(service, nowMs);
-  throw new ApiError(
-    'FAILED_PRECONDITION',
-    "a rollback to a revision by its number needs feature level 3: upgrade every manager ('swarm info' tells which)",
-  );
-}
-
 /** Whether tasks made from the one spec are as tasks made from the other. */
 function isSameToTasks(a: ServiceSpec, b: ServiceSpec): boolean {
   return (
@@ -197,6 +181,13 @@ function refuseUnchangeable(service: Service, spec: ServiceSpec): void {
   if (modeOf(spec).kind !== modeOf(service.Spec).kind) {
     throw new ApiError('UNIMPLEMENTED', `service mode change is not allowed; ${UNCHANGEABLE}`);
   }
+}
+
+function noPreviousSpec(service: Service): ApiError {
+  return new ApiError(
+    'FAILED_PRECONDITION',
+    `service ${service.Spec.Name} does not have a previous spec; only an updated service can be rolled back`,
+  );
 }
 
 function noRevision(service: Service, ledger: RevisionLedger, number: number): ApiError {

@@ -25,37 +25,20 @@ export interface FieldLevel {
 
 /** The level that everything stored came with. What is in none of the tables is of the oldest level of PROGRAM. */
 export interface FeatureLevels {
-  readonly kinds: Readonly<Record<Kind, number>>;
-  readonly actions: Readonly<Record<Change['action'], number>>;
+  readonly kinds: Readonly<Partial<Record<Kind, number>>>;
+  readonly actions: Readonly<Partial<Record<Change['action'], number>>>;
   readonly fields: readonly FieldLevel[];
 }
 
-/** From here on services have revisions; below, they keep their previous spec only. */
-export const REVISIONS_LEVEL = 3;
-
 export const FEATURE_LEVELS: FeatureLevels = {
-  kinds: {
-    cluster: 1,
-    node: 1,
-    service: 1,
-    task: 1,
-    network: 1,
-    secret: 1,
-    config: 1,
-    revision: REVISIONS_LEVEL,
-  },
-  actions: { create: 1, update: 1, remove: 1 },
+  kinds: {},
+  actions: {},
   fields: [
-    // Without these, a task's end is judged as at level 2: a move counts as a failure.
-    { kind: 'task', path: 'Stop', level: 3, below: 'omit' },
-    { kind: 'task', path: 'Status.StartedAt', level: 3, below: 'omit' },
-    // Without it a write of the cluster makes stale what clients have read.
-    { kind: 'cluster', path: 'ClientVersion', level: 3, below: 'omit' },
-    { kind: 'node', path: 'ClientVersion', level: 3, below: 'omit' },
-    { kind: 'service', path: 'ClientVersion', level: 3, below: 'omit' },
-    // A manager of an earlier level never places a task that names a network. An empty list is of every level.
-    { kind: 'service', path: 'Spec.TaskTemplate.Networks.[].Target', level: 3, below: 'refuse' },
-    { kind: 'service', path: 'Revisions', level: REVISIONS_LEVEL, below: 'omit' },
+    // What nodes report. Without it, a published port says nothing of the nodes that do not serve it.
+    { kind: 'node', path: 'Description.ListenPort', level: 4, below: 'omit' },
+    { kind: 'node', path: 'Description.PortConflicts', level: 4, below: 'omit' },
+    // Without it a new leader takes whichever of two hosts with one identity comes first.
+    { kind: 'node', path: 'Status.Instance', level: 4, below: 'omit' },
   ],
 };
 
@@ -99,7 +82,7 @@ export function limitTo(
   const above = levels.fields.filter((field) => field.level > current);
   return changes.map((change) => {
     const { kind, action } = change;
-    const needed = Math.max(levels.kinds[kind], levels.actions[action]);
+    const needed = Math.max(levels.kinds[kind] ?? 0, levels.actions[action] ?? 0);
     if (needed > current) throw tooNew(`${action} of a ${kind}`, needed, current);
     if (action === 'remove') return change;
     if (kind === 'cluster') checkRise(levelOf(change.body as Cluster), current, program);

@@ -1,6 +1,5 @@
 import { SECOND, type RestartPolicy, type ServiceMode, type Task } from '@swarm/api';
 import test from 'ava';
-import { clusterDraft, put } from '../support/objects.js';
 import { OrchestratorWorld } from './world.js';
 
 /** One replica on w1, where its label is. */
@@ -146,35 +145,6 @@ test('a replicated job starts again elsewhere, without an attempt', async (t) =>
       `round ${round}`,
     );
   }
-  await world.stop();
-});
-
-test('below feature level 3 a move counts as a failure, as it did, and nothing is written at rest', async (t) => {
-  const world = new OrchestratorWorld();
-  await put(world.store, 'cluster', { ...clusterDraft('cluster'), FeatureLevel: 2 });
-  await world.nodes('w1', 'w2');
-  await label(world, 'w1', 'fast');
-  await world.service({
-    TaskTemplate: {
-      ContainerSpec: { Image: 'nginx' },
-      ForceUpdate: 0,
-      Placement: { Constraints: ['node.labels.disk == fast'] },
-      RestartPolicy: { Condition: 'any', Delay: 10 * SECOND },
-    },
-  });
-  await world.start();
-  await world.clock.advance(500);
-  await label(world, 'w1', 'slow');
-  await label(world, 'w2', 'fast');
-  await world.clock.advance(5000);
-  t.deepEqual(places(world), []);
-  t.is(world.live()[0]?.Restart?.Attempts, 1);
-  await world.clock.advance(6000);
-  t.deepEqual(places(world), ['w2']);
-  t.true(world.tasks().every(({ Stop }) => Stop === undefined));
-  const { entries } = world.store;
-  await world.clock.advance(60 * 60_000);
-  t.is(world.store.entries, entries);
   await world.stop();
 });
 

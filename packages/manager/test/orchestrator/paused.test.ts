@@ -1,6 +1,5 @@
 import { SECOND, type Task, type UpdateConfig } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
-import { clusterDraft, put } from '../support/objects.js';
 import { OrchestratorWorld } from './world.js';
 
 const isImage = (task: Task, image: string) => task.Spec.ContainerSpec?.Image === image;
@@ -11,15 +10,11 @@ const fails = (task: Task) =>
 interface Setup {
   readonly replicas?: number;
   readonly update?: UpdateConfig;
-  readonly level?: number;
   readonly mode?: 'replicated' | 'global';
 }
 
 async function running(setup: Setup = {}): Promise<OrchestratorWorld> {
   const world = new OrchestratorWorld();
-  if (setup.level !== undefined) {
-    await put(world.store, 'cluster', { ...clusterDraft('c'), FeatureLevel: setup.level });
-  }
   world.behaviour = fails;
   await world.nodes('n1', 'n2', 'n3');
   const Replicated = { Replicas: setup.replicas ?? 4 };
@@ -191,13 +186,6 @@ test('while a rollback is paused, tasks are made of what completed last', async 
   await world.replicas(6);
   await world.clock.advance(60_000);
   t.deepEqual(world.images(), all('good', 6));
-  await world.stop();
-});
-
-test('below the level of revisions a pause falls back to the previous spec', async (t) => {
-  const world = await paused({ level: 2 });
-  await staysPaused(t, world);
-  t.is(world.store.count('revision'), 0);
   await world.stop();
 });
 

@@ -6,7 +6,6 @@ import {
   type UpdateConfig,
 } from '@swarm/api';
 import test from 'ava';
-import { clusterDraft, put } from '../support/objects.js';
 import { OrchestratorWorld } from './world.js';
 
 const isBad = (task: Task) => task.Spec.ContainerSpec?.Image?.startsWith('bad') === true;
@@ -106,6 +105,29 @@ test('an automatic rollback goes past a labelled bad spec when nothing has compl
   await world.stop();
 });
 
+test('an automatic rollback does not bring back a port that the cluster needs', async (t) => {
+  const world = await running({ Parallelism: 1, FailureAction: 'rollback' });
+  // As an earlier version let it be stored.
+  const Ports = [
+    { Protocol: 'tcp', TargetPort: 80, PublishedPort: 2377, PublishMode: 'ingress' },
+  ] as const;
+  await world.update((spec) => ({ ...spec, EndpointSpec: { Mode: 'vip', Ports } }));
+  await world.clock.advance(60_000);
+  t.is(world.state(), 'completed');
+  await world.update(({ EndpointSpec: _, ...spec }) => ({
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, ContainerSpec: { Image: 'bad' } },
+  }));
+  await world.clock.advance(60_000);
+  t.is(world.state(), 'paused');
+  const { UpdateStatus } = world.store.get('service', 'web')!;
+  t.regex(
+    UpdateStatus?.Message ?? '',
+    /it cannot be rolled back to revision 2: port '2377' \(tcp\) belongs to the cluster/,
+  );
+  await world.stop();
+});
+
 test('a service with the longest spec rolls out and back', async (t) => {
   const world = await running({ Parallelism: 0, FailureAction: 'rollback' });
   const Env = [`A=${'x'.repeat(SERVICE_SPEC_LIMIT_BYTES)}`];
@@ -200,12 +222,18 @@ test('an update that never worked but was told to continue is nothing to fall ba
   await world.stop();
 });
 
-test('a service from below the level of revisions rolls back by itself to its previous spec', async (t) => {
+test('a service from before there were revisions rolls back by itself to its previous spec', async (t) => {
   const world = await running();
-  await put(world.store, 'cluster', { ...clusterDraft('c'), FeatureLevel: 2 });
+  const { Spec: PreviousSpec, SpecVersion: PreviousSpecVersion } = world.store.get(
+    'service',
+    'web',
+  )!;
   await world.update(toImage('bad', { Parallelism: 1, FailureAction: 'rollback' }));
-  await world.clock.advance(300);
-  await world.store.transact((tx) => tx.update('cluster', { ...tx.cluster()!, FeatureLevel: 3 }));
+  await world.store.transact((tx) => {
+    for (const { ID } of [...tx.revisionsByService('web')]) tx.remove('revision', ID);
+    const { Revisions: _, ...service } = tx.get('service', 'web')!;
+    tx.update('service', { ...service, PreviousSpec, PreviousSpecVersion });
+  });
   await world.clock.advance(60_000);
   t.is(world.state(), 'rollback_completed');
   t.deepEqual(world.images(), all('v1', 4));

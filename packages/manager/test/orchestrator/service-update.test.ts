@@ -7,10 +7,8 @@ import {
   writeServiceUpdate,
 } from '../../src/orchestrator/service-update.js';
 import type { Draft } from '../../src/store/store.js';
-import { clusterDraft, put, serviceDraft } from '../support/objects.js';
+import { put, serviceDraft } from '../support/objects.js';
 import { createTestStore, type TestStore } from '../support/test-store.js';
-
-const LEVEL_2 = { ...clusterDraft('cluster'), FeatureLevel: 2 };
 
 interface Setup {
   readonly store: TestStore;
@@ -20,10 +18,8 @@ interface Setup {
 async function setup(
   patch: Partial<Draft<'service'>> = {},
   spec: Partial<ServiceSpec> = {},
-  cluster?: Draft<'cluster'>,
 ): Promise<Setup> {
   const store = createTestStore();
-  if (cluster !== undefined) await put(store, 'cluster', cluster);
   await put(store, 'service', serviceDraft('web', patch, spec));
   return {
     store,
@@ -181,26 +177,10 @@ test('every update of a job starts a new iteration', async (t) => {
   t.is(back.UpdateStatus, undefined, 'a job is run again, not rolled out');
 });
 
-test('below the level of revisions an update keeps the previous spec, and a rollback swaps the two', async (t) => {
-  const { store, update } = await setup(completed, image('v1'), LEVEL_2);
-  const before = store.get('service', 'web')!;
-  const updated = await update(image('v2'));
-  t.deepEqual(updated.PreviousSpec, before.Spec);
-  t.deepEqual(updated.PreviousSpecVersion, { Index: 1 });
-  t.deepEqual(updated.SpecVersion, before.Version);
-  const back = await update({}, { rollback: 'previous' });
-  t.deepEqual([back.Spec, back.PreviousSpec], [before.Spec, updated.Spec]);
-  t.deepEqual([back.SpecVersion, back.PreviousSpecVersion], [{ Index: 1 }, updated.SpecVersion]);
-  t.is(store.count('revision'), 0);
-  t.is(back.Revisions, undefined);
-  const numbered = await t.throwsAsync(() => update({}, { rollback: 1 }));
-  t.regex(numbered?.message ?? '', /needs feature level 3/);
-});
-
-test('a service from below the level gets its revisions from what it has', async (t) => {
-  const { store, update } = await setup({}, image('v1'), LEVEL_2);
-  await update(image('v2'));
-  await store.transact((tx) => tx.update('cluster', { ...tx.cluster()!, FeatureLevel: 3 }));
+test('a service from before there were revisions gets them from what it has', async (t) => {
+  const { Spec: PreviousSpec } = serviceDraft('web', {}, image('v1'));
+  const before = { PreviousSpec, PreviousSpecVersion: { Index: 1 }, SpecVersion: { Index: 2 } };
+  const { store, update } = await setup(before, image('v2'));
   const back = await update({}, { rollback: 'previous' });
   t.is(back.Spec.TaskTemplate.ContainerSpec?.Image, 'v1');
   t.is(back.PreviousSpec, undefined);

@@ -6,6 +6,8 @@ export const CONNECT_LIMIT_MS = 5_000;
 export const HEARTBEATS_UNANSWERED = 3;
 /** Pause before the next attempt to reach a manager: doubles from the first to the second, with jitter. */
 export const RECONNECT_MS = { minMs: 100, maxMs: 2_000 };
+/** Pause of a daemon that was refused because another one runs as this node. */
+export const COPY_RETRY_MS = 10_000;
 /** Redirects to another manager followed without a pause, so that two managers cannot bounce us for ever. */
 export const REDIRECTS_LIMIT = 3;
 /** Bytes waiting in the session's socket; the agent leaves a manager that falls this far behind. */
@@ -61,3 +63,6 @@ export const LOG_BURST_MS = 250;
 export const LOG_MESSAGE_LIMIT_BYTES = 64 * 1024;
 /** How long lines are collected before they are sent in one message. */
 export const LOG_FLUSH_MS = 20;
+
+/** Pause before a node reports which published ports it does not serve, so that several are one message. */
+export const CONFLICTS_REPORT_MS = 500;

@@ -12,6 +12,7 @@ import {
 import { delay } from '../runtime/delay.js';
 import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
+import { hostPublished } from '../runtime/task-ports.js';
 import { type StoredTask, storedTask } from './agent-storage.js';
 import type { Isolation } from './isolation.js';
 import { lastLine } from './last-line.js';
@@ -222,6 +223,10 @@ export class TaskController {
     if (found?.state === 'running') {
       // A userspace mesh forgets with its process where a task without a network listens.
       if (this.#status.Address !== undefined) await this.#reattach();
+      // An agent of an earlier version did not report them.
+      const ports = this.#hostPorts();
+      if (this.#status.PortStatus === undefined && ports.ports !== undefined)
+        this.#set({ Message: this.#status.Message, ...ports });
       if (State === 'running') this.#watchListening();
       return;
     }
@@ -342,7 +347,7 @@ export class TaskController {
         waiting: (Message) => this.#set({ Message }),
       });
       this.#prepared = true;
-      this.#set({ Message: this.#status.Message, prepared });
+      this.#set({ Message: this.#status.Message, prepared, ...this.#hostPorts() });
     } finally {
       leave();
     }
@@ -642,6 +647,11 @@ export class TaskController {
 
   #isUnwanted(): boolean {
     return this.#removed || compareStates(this.#task.DesiredState, 'shutdown') >= 0;
+  }
+
+  #hostPorts(): Pick<StatusChange, 'ports'> {
+    const ports = hostPublished(this.#task);
+    return ports.length === 0 ? {} : { ports };
   }
 
   #pid(): { PID?: number } {
