@@ -55,7 +55,10 @@ test('The agent reports which published ports its node does not serve, and that 
   bench.mesh.conflict(conflict, { ...conflict, PublishedPort: 81 });
   await until('a description', () => bench.manager.all('description').length === 1);
   const said = () => bench.manager.all('description').at(-1)?.description.PortConflicts;
-  t.deepEqual(said()?.map(({ PublishedPort }) => PublishedPort), [80, 81]);
+  t.deepEqual(
+    said()?.map(({ PublishedPort }) => PublishedPort),
+    [80, 81],
+  );
   // A thousand would not fit, and nobody would read them.
   bench.mesh.conflict(
     ...Array.from({ length: 1000 }, (_, at) => ({ ...conflict, PublishedPort: 1 + at })),

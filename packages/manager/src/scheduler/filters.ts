@@ -138,7 +138,7 @@ function addressesLeft(view: View, addresses: AddressBook): Filter {
       if (open.length === 0) return undefined;
       return ({ node }) => open.every(({ ID }) => addresses.hasRoom(ID, node));
     },
-    explain: (nodes) => `${NO_FREE_ADDRESS} on ${some(nodes)}`,
+    explain: (nodes) => `no free ingress address on ${some(nodes)}`,
   };
 }
 
