@@ -158,10 +158,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   const mesh = await createMesh({
     backend: options.mesh,
     dataPathPort: options.dataPathPort,
-    ownPorts: () => [
-      portKey('tcp', options.listenPort()),
-      portKey('udp', options.dataPathPort),
-    ],
+    ownPorts: () => [portKey('tcp', options.listenPort()), portKey('udp', options.dataPathPort)],
     kernel: systemKernel(),
     sockets: systemSockets(),
     random,
