@@ -39,8 +39,11 @@ export function assessUpdate(pass: Pass, slots: readonly Slot[]): boolean {
     }
     settle(pass, slot, rules);
   }
-  const stood = slots.filter((slot) => memory.touched.has(slot.key) && hasStood(pass, slot, rules));
-  if (rules.parallelism > 0 && stood.length >= rules.parallelism) memory.hasBatchStood = true;
+  if (rules.parallelism > 0 && !memory.hasBatchStood) {
+    const batch = slots.filter((slot) => memory.touched.has(slot.key));
+    const stood = batch.filter((slot) => hasStood(pass, slot, rules));
+    memory.hasBatchStood = stood.length >= rules.parallelism;
+  }
   if (rules.failureAction === 'continue' || memory.failed.size === 0) return false;
   const pending = slots.filter((slot) => isOutdated(pass, slot) && !memory.touched.has(slot.key));
   const total = memory.touched.size + pending.length;

@@ -113,6 +113,23 @@ for (const Order of orders) {
   });
 }
 
+test('start-first: a pause leaves every old task in place, and stops the new ones beside them', async (t) => {
+  const world = await running({
+    update: { Parallelism: 4, Order: 'start-first', FailureAction: 'pause' },
+    bad: ({ Slot }) => (Slot === 2 ? { end: 'failed', endAfterMs: 2000 } : {}),
+  });
+  world.watchUp();
+  await world.image('bad');
+  await world.clock.advance(1500);
+  t.is(world.up().length, 8, 'on trial');
+  t.is(world.message(), 'update in progress');
+  await world.clock.advance(5000);
+  t.is(world.state(), 'paused');
+  t.deepEqual(world.images(), ['v1', 'v1', 'v1', 'v1']);
+  t.is(world.leastUp, 4);
+  await world.stop();
+});
+
 test('a paused update lets no back-off of its own spec hold up what it falls back to', async (t) => {
   const world = await running({
     update: { Parallelism: 2, FailureAction: 'pause', MaxFailureRatio: 0.4 },
