@@ -167,6 +167,7 @@ class DispatcherRun {
       view: store,
       writer: this.#writer,
       clock,
+      timeMs: () => store.timeMs(),
       inBackground: (work) => this.#inBackground(work),
     });
     this.#mesh = new MeshPublisher(store, clock, this.#aside, () => this.#delivery.publish());

@@ -163,10 +163,15 @@ export class DockerRuntime implements Runtime {
     const joined = this.#sandboxes.joinable(sandbox.id, this.#members.isEmpty(sandbox.id));
     this.#members.join(sandbox.id, task.ID);
     try {
-      await this.#puller.ensure(task.Spec.ContainerSpec!.Image, task.Spec.RegistryAuth, {
-        signal,
-        waiting: (message) => context.waiting(message),
-      });
+      const isPulled = await this.#puller.ensure(
+        task.Spec.ContainerSpec!.Image,
+        task.Spec.RegistryAuth,
+        {
+          signal,
+          waiting: (message) => context.waiting(message),
+        },
+      );
+      if (isPulled) context.waiting('creating its container');
       const networkMode =
         joined === undefined
           ? (predefinedNetworkOf(task.Spec) ?? (await defaultNetwork(this.#engine, signal)))
