@@ -54,6 +54,7 @@ export * from './task/template.js';
 export * from './values/address.js';
 export * from './values/default-paths.js';
 export * from './values/engine-labels.js';
+export * from './values/idempotency-key.js';
 export * from './values/our-commands.js';
 export * from './values/place.js';
 export * from './values/system-error.js';

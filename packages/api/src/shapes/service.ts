@@ -44,7 +44,7 @@ import {
   text,
   timestamp,
 } from '../wire/shape.js';
-import { CLIENT_VERSIONED, labelsShape, META, objectVersionShape } from './common.js';
+import { CLIENT_VERSIONED, CREATED, labelsShape, META, objectVersionShape } from './common.js';
 import { resourcesShape } from './node.js';
 
 const texts: Shape<readonly string[]> = list(text());
@@ -321,6 +321,7 @@ export const serviceEndpointShape = record<ServiceEndpoint>({
 export const serviceShape = record<Service>({
   ...META,
   ...CLIENT_VERSIONED,
+  ...CREATED,
   Spec: serviceSpecShape,
   PreviousSpec: optional(serviceSpecShape),
   SpecVersion: objectVersionShape,

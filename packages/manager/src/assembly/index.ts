@@ -8,7 +8,7 @@ export { type Rate, TokenBucket } from '../token-bucket.js';
 export { type AddressGroups, groupsOf } from './address-groups.js';
 export { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer } from './forwarded.js';
 export { askToLeave, fetchMembers, JOIN_PATH, type ManagerCalls, PROBE_PATH } from './join-raft.js';
-export type { LeaderAddress, LeaderLink, ProbeReply } from './leader-link.js';
+export type { ForwardWay, LeaderAddress, LeaderLink, ProbeReply } from './leader-link.js';
 export { type LocalManager, selfInfo, type Start } from './local-manager.js';
 export { Manager, type ManagerOptions } from './manager.js';
 export { NodeAddresses } from './node-addresses.js';

@@ -1,6 +1,7 @@
 import {
   ApiError,
   type Cluster,
+  CREATION_KEYS_LEVEL,
   featureLevelProblem,
   FIRST_FEATURE_LEVEL,
   PROGRAM,
@@ -30,7 +31,11 @@ export interface FeatureLevels {
   readonly fields: readonly FieldLevel[];
 }
 
-export const FEATURE_LEVELS: FeatureLevels = { kinds: {}, actions: {}, fields: [] };
+export const FEATURE_LEVELS: FeatureLevels = {
+  kinds: {},
+  actions: {},
+  fields: [{ kind: 'service', path: 'Creation', level: CREATION_KEYS_LEVEL, below: 'omit' }],
+};
 
 /**
  * What is stored is of a level that this program does not run in: it stops. Whoever went on would come to

@@ -21,6 +21,7 @@ export class Indexes {
   readonly #nodesByName = new IndexOf<Node>(nodeNameOf);
   readonly #nodesByPlace = new IndexOf<Node>(({ Mesh }) => Mesh && meshKey(Mesh.Index));
   readonly #servicesByPort = new IndexOf<Service>(portKeysOf);
+  readonly #servicesByCreationKey = new IndexOf<Service>(({ Creation }) => Creation?.Key);
   readonly #ingressNetworks = new IndexOf<Network>(({ Spec }) => (Spec.Ingress ? ALL : undefined));
 
   /** Follows a change of one object; undefined where there was or is nothing that can be read. */
@@ -33,7 +34,7 @@ export class Indexes {
   readonly #byKind: Readonly<Partial<Record<Kind, readonly IndexOf<never>[]>>> = {
     task: [this.#tasksByService, this.#tasksByNode, this.#tasksBySlot],
     node: [this.#managers, this.#nodesByName, this.#nodesByPlace],
-    service: [this.#servicesByPort],
+    service: [this.#servicesByPort, this.#servicesByCreationKey],
     network: [this.#ingressNetworks],
     revision: [this.#revisionsByService],
   };
@@ -68,6 +69,10 @@ export class Indexes {
 
   servicesByPort(key: PortKey): SortedIds | undefined {
     return this.#servicesByPort.get(key);
+  }
+
+  servicesByCreationKey(key: string): SortedIds | undefined {
+    return this.#servicesByCreationKey.get(key);
   }
 
   ingressNetworks(): SortedIds | undefined {

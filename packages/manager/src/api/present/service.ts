@@ -38,7 +38,12 @@ export function presentService(
   service: Service,
   { insertDefaults = false, status = false }: ServiceOptions = {},
 ): Service {
-  const { PreviousSpec: _, PreviousSpecVersion: __, ...shown } = presentVersion(service);
+  const {
+    PreviousSpec: _,
+    PreviousSpecVersion: __,
+    Creation: ___,
+    ...shown
+  } = presentVersion(service);
   const previous = previousSpec(view, service);
   const spec = presentSpec(service.Spec);
   return {

@@ -154,6 +154,12 @@ export const nodeRoutes: readonly Route[] = [
   // Only the leader hears from every manager, so only it knows which can be reached.
   { method: 'GET', pattern: '/nodes', on: 'leader', handle: list },
   { method: 'GET', pattern: '/nodes/{id}', on: 'leader', handle: inspect },
-  { method: 'DELETE', pattern: '/nodes/{id}', on: 'leader', handle: remove },
-  { method: 'POST', pattern: '/nodes/{id}/update', on: 'leader', handle: update },
+  { method: 'DELETE', pattern: '/nodes/{id}', on: 'leader', repeat: 'removal', handle: remove },
+  {
+    method: 'POST',
+    pattern: '/nodes/{id}/update',
+    on: 'leader',
+    repeat: 'version',
+    handle: update,
+  },
 ];
