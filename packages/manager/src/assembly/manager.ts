@@ -42,7 +42,7 @@ import { LEADER_LOGS_PATH, leaderLogs } from '../logbroker/log-wire.js';
 import { resumedLogs } from '../logbroker/resumed-logs.js';
 import { createOrchestrators } from '../orchestrator/index.js';
 import type { RaftAccess } from '../recovery/raft-access.js';
-import { createRoleManager } from '../role-manager/role-manager.js';
+import { createRoleManager, type Membership, RoleNotes } from '../role-manager/index.js';
 import { createScheduler } from '../scheduler/index.js';
 import { SetAside } from '../set-aside.js';
 import { ReplicatedStore } from '../store/replicated-store.js';
@@ -114,6 +114,7 @@ export class Manager implements ManagerAccess {
   readonly #authority: Authority;
   readonly #strangers: Strangers;
   readonly #endings: (() => void)[] = [];
+  readonly #roleNotes = new RoleNotes();
   #isLeader = false;
 
   /**
@@ -184,12 +185,14 @@ export class Manager implements ManagerAccess {
     this.#link = options.link(() => this.leader());
     this.#dispatcher = createDispatcher(context);
     this.#logBroker = createLogBroker(context, this.#dispatcher);
-    const roles = createRoleManager(context, {
+    const membership: Membership = {
       members: () => this.#members(),
+      watch: (changed) => raft.onMembers(changed),
       remove: (raftId) => raft.removeMember(raftId),
       isSelf: (raftId) => raftId === self.raftId && this.#isLeader,
       transferAway: () => raft.transferLeadership(),
-    });
+    };
+    const roles = createRoleManager(context, membership, this.#roleNotes);
     const addressBook = new AddressBook(context);
     this.#loops = new LeaderLoops(
       [
@@ -231,6 +234,7 @@ export class Manager implements ManagerAccess {
       trust: () => this.#trust(),
       clock,
       logger,
+      roleNotes: this.#roleNotes,
       isLeader: () => this.#isLeader,
     });
     const addresses = new NodeAddresses(this.store);
@@ -303,12 +307,17 @@ export class Manager implements ManagerAccess {
 
   members(): readonly ManagerMember[] {
     const leader = this.leader()?.nodeId;
-    return this.#members().map(({ nodeId, address, reachable }) => ({
+    return this.#members().map(({ nodeId, address, voter, reachable }) => ({
       nodeId,
       address,
+      ...(voter ? {} : { learner: true }),
       reachability: reachable ? 'reachable' : 'unreachable',
       leader: nodeId === leader,
     }));
+  }
+
+  roleNote(nodeId: string): string | undefined {
+    return this.#roleNotes.of(nodeId);
   }
 
   logs(selector: LogSelector, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord> {

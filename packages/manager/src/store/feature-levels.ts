@@ -34,7 +34,15 @@ export interface FeatureLevels {
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
-  fields: [{ kind: 'service', path: 'Creation', level: CREATION_KEYS_LEVEL, below: 'omit' }],
+  fields: [
+    // What nodes report. Without it, a published port says nothing of the nodes that do not serve it.
+    { kind: 'node', path: 'Description.ListenPort', level: 4, below: 'omit' },
+    { kind: 'node', path: 'Description.PortConflicts', level: 4, below: 'omit' },
+    // Without it a new leader takes whichever of two hosts with one identity comes first.
+    { kind: 'node', path: 'Status.Instance', level: 4, below: 'omit' },
+    // Without it a repeated creation finds the name taken.
+    { kind: 'service', path: 'Creation', level: CREATION_KEYS_LEVEL, below: 'omit' },
+  ],
 };
 
 /**

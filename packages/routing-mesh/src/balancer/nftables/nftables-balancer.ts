@@ -1,4 +1,12 @@
-import { type IpAddress, isIpv6, isPort, type Logger, NODE_BLOCK_SIZE, Subnet } from '@swarm/api';
+import {
+  type IpAddress,
+  isIpv6,
+  isPort,
+  type Logger,
+  NODE_BLOCK_SIZE,
+  type PortKey,
+  Subnet,
+} from '@swarm/api';
 import { type Ipv4Address, nodeAddress, parseIpv4, type SubnetText } from '../../address.js';
 import { type CheckedPeer, isProtocol } from '../../checked.js';
 import type { Kernel } from '../../kernel/kernel.js';
@@ -17,6 +25,9 @@ import type { LoopbackListeners } from './loopback-listeners.js';
 import { EMPTY_MODEL, type Model, nextModel, sameKeys } from './model.js';
 import { removedEndpoints } from './port-changes.js';
 import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
+
+/** Why a port is served on the node's addresses alone. */
+const ON_LOOPBACK = 'a program of this host has it on 127.0.0.1 or IPv6, and keeps those clients';
 
 export interface NftablesBalancerOptions {
   readonly kernel: Kernel;
@@ -95,7 +106,7 @@ export class NftablesBalancer implements LoadBalancer {
     else await this.#forgetRemoved(before, after);
     const { loopback } = this.#options;
     const isSame = before !== undefined && sameKeys(before.ports, after.ports);
-    if (loopback.hasFailed || !isSame) await this.#followLoopback();
+    if (loopback.failed.size > 0 || !isSame) await this.#followLoopback();
   }
 
   async attach(task: LocalTask): Promise<void> {
@@ -124,6 +135,18 @@ export class NftablesBalancer implements LoadBalancer {
     // Nothing is translated to IPv6.
     const translated = addresses.filter((address) => !isIpv6(address));
     await this.#forget('a task that is gone', () => this.#conntrack.forgetAddresses(translated));
+  }
+
+  holds(port: PortKey): boolean {
+    return this.#options.loopback.holds(port);
+  }
+
+  get unserved(): ReadonlyMap<PortKey, string> {
+    return new Map([...this.#options.loopback.failed].map((port) => [port, ON_LOOPBACK]));
+  }
+
+  async retry(): Promise<void> {
+    if (this.#options.loopback.failed.size > 0) await this.#followLoopback();
   }
 
   close(): Promise<void> {
