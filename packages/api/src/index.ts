@@ -1,6 +1,7 @@
 export * from './backoff.js';
 export * from './clock.js';
 export * from './errors.js';
+export * from './host-place.js';
 export * from './ids.js';
 export * from './join-token.js';
 export * from './logger.js';

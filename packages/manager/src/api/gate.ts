@@ -1,5 +1,5 @@
-import { ApiError, type ClientVersioned, clientVersion, type Meta } from '@swarm/api';
-import { pause, within } from '@swarm/http';
+import { ApiError, clientVersion, type ClientVersioned, type Meta, pause } from '@swarm/api';
+import { within } from '@swarm/http';
 import { OUT_OF_SEQUENCE } from '../store/errors.js';
 import type { Transaction } from '../store/store.js';
 import type { ManagerAccess } from './manager-access.js';

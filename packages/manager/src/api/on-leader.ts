@@ -5,8 +5,9 @@ import {
   type ErrorCode,
   formatIdempotencyKey,
   IDEMPOTENCY_KEY_HEADER,
+  pause,
 } from '@swarm/api';
-import { AnswerLostError, pause } from '@swarm/http';
+import { AnswerLostError } from '@swarm/http';
 import { levelOf } from '../store/feature-levels.js';
 import { OUT_OF_SEQUENCE } from '../store/errors.js';
 import { freshState, LEADER_POLL_MS, noQuorum, stopping } from './gate.js';

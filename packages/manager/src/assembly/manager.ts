@@ -3,6 +3,7 @@ import {
   type Clock,
   type Logger,
   type LogOptions,
+  pause,
   PROGRAM,
   type Timer,
 } from '@swarm/api';
@@ -260,7 +261,7 @@ export class Manager implements ManagerAccess {
           'TIMEOUT',
           'the first manager did not become leader of its own cluster; the log says why',
         );
-      await new Promise<void>((resolve) => clock.setTimeout(resolve, FIRST_ELECTION_POLL_MS));
+      await pause(clock, FIRST_ELECTION_POLL_MS);
     }
     await foundCluster(this.store, { ...request, self: this.#options.self });
   }
@@ -441,7 +442,7 @@ export class Manager implements ManagerAccess {
           'NO_QUORUM',
           'no other manager leads: try again, or check that the others are up',
         );
-      await this.#pause();
+      await pause(clock, LEADER_POLL_MS);
     }
   }
 
@@ -527,10 +528,6 @@ export class Manager implements ManagerAccess {
   #acceptAgent(socket: NodeSocket, peer: Admitted & { readonly protocol: number }): void {
     if (this.#isLeader) this.#dispatcher.accept(socket, peer);
     else refuseSession(socket, peer.protocol, managerAddresses(this.store), this.leader());
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.setTimeout(resolve, LEADER_POLL_MS));
   }
 }
 

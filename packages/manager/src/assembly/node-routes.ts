@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ApiError, type Clock, type Logger } from '@swarm/api';
+import { ApiError, type Clock, type Logger, pause } from '@swarm/api';
 import { AnswerLostError } from '@swarm/http';
 import type { RaftNode } from '@swarm/raft';
 import { checkValidity, type Right, type Trust } from '@swarm/identity';
@@ -175,7 +175,7 @@ export class NodeRoutes {
           'the managers have no leader at the moment: try again; more than half of them must be online',
         );
       }
-      await new Promise<void>((resolve) => clock.setTimeout(resolve, LEADER_POLL_MS));
+      await pause(clock, LEADER_POLL_MS);
     }
     return ANSWERED;
   }

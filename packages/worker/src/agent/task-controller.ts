@@ -5,11 +5,11 @@ import {
   isTerminal,
   type Logger,
   MS,
+  pause,
   type Task,
   type TaskState,
   type TaskStatus,
 } from '@swarm/api';
-import { delay } from '../runtime/delay.js';
 import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
 import { hostPublished } from '../runtime/task-ports.js';
@@ -586,7 +586,7 @@ export class TaskController {
         const why = messageOf(error);
         this.#set({ Message: `could not stop it, trying again: ${why}` });
         this.#logger.error({ error: why }, 'could not stop a task');
-        await delay(this.#host.clock, backoffMs(tries, RETRY_MS));
+        await pause(this.#host.clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
@@ -609,7 +609,7 @@ export class TaskController {
         return;
       } catch (error) {
         this.#logger.error({ error: messageOf(error) }, 'could not remove a task, trying again');
-        await delay(this.#host.clock, backoffMs(tries, RETRY_MS));
+        await pause(this.#host.clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
@@ -642,7 +642,7 @@ export class TaskController {
   }
 
   async #sleep(ms: number): Promise<void> {
-    await Promise.race([delay(this.#host.clock, ms), aborted(this.#unwanted.signal)]);
+    await Promise.race([pause(this.#host.clock, ms), aborted(this.#unwanted.signal)]);
   }
 
   #isUnwanted(): boolean {

@@ -1,5 +1,5 @@
-import { ApiError, Filters, type Timer } from '@swarm/api';
-import { type Engine, momentOf, pause } from '@swarm/http';
+import { ApiError, Filters, pause, type Timer } from '@swarm/api';
+import { type Engine, momentOf } from '@swarm/http';
 import { type ClusterEvent, timeMs } from '../event-feed.js';
 import type { ManagerAccess } from '../manager-access.js';
 import type { Call, Route } from '../router.js';

@@ -6,9 +6,10 @@ import {
   type Node,
   nodeFilters,
   parseObjectVersion,
+  pause,
   UNNAMED_PROGRAM,
 } from '@swarm/api';
-import { flagOf, pause, sendEmpty, sendJson } from '@swarm/http';
+import { flagOf, sendEmpty, sendJson } from '@swarm/http';
 import { refuseNode, removeNode } from '../../role-manager/remove-node.js';
 import { levelOf } from '../../store/feature-levels.js';
 import type { Transaction, View } from '../../store/store.js';
