@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ApiError, type Logger, type ManagerAddress, newRaftId } from '@swarm/api';
-import { pause } from '@swarm/http';
+import { ApiError, type Logger, type ManagerAddress, newRaftId, pause } from '@swarm/api';
 import type { LocalManager, Start } from '@swarm/manager';
 import type { Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
