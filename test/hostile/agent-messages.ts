@@ -135,12 +135,16 @@ export function agentMessages(known: Knowledge): AgentMessages {
     { weight: 1, arbitrary: fc.constant(new Uint8Array(60_000)) },
   );
   return {
-    hello: fc.record({
-      type: fc.constant('hello'),
-      description,
-      dataPathAddr: address,
-      meshGeneration: fc.oneof(fc.nat(100), fc.maxSafeNat()),
-    }),
+    hello: fc.record(
+      {
+        type: fc.constant('hello'),
+        description,
+        dataPathAddr: address,
+        meshGeneration: fc.oneof(fc.nat(100), fc.maxSafeNat()),
+        instance: word,
+      },
+      { requiredKeys: ['type', 'description', 'dataPathAddr', 'meshGeneration'] },
+    ),
     heartbeat: fc.constant({ type: 'heartbeat' }),
     status: fc.record({
       type: fc.constant('status'),

@@ -77,10 +77,10 @@ test('node ls marks this node and says who leads', async (t) => {
   t.is((await command(t, answers, 'node', 'ls', '-q')).out, `${NODE.ID}\n${WORKER.ID}\n`);
 });
 
-test('node ls has a column for what is wrong with nodes, if one says it', async (t) => {
+test('node ls has a column for what is wrong with nodes or under way, if one says so', async (t) => {
   const Message = 'heartbeat failure for node in "unknown" state';
   const down = { ...WORKER, Status: { ...WORKER.Status, State: 'down', Message } };
-  const taken = 'port 80/tcp is not served here: nginx (pid 8) listens on it';
+  const taken = 'being demoted; port 80/tcp is not served here: nginx (pid 8) listens on it';
   const ready = { ...NODE, Status: { ...NODE.Status, Message: taken } };
   const answers = { 'GET /nodes': [down, ready], 'GET /info': INFO };
   const done = await command(t, answers, 'node', 'ls');

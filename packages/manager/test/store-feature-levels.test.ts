@@ -44,7 +44,7 @@ function programOf(Newest: number): Program {
 const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
   node: nodeDraft('n1', {
     ClientVersion: { Index: 1 },
-    Status: { State: 'ready', Addr: '198.18.0.1', Protocol: 2 },
+    Status: { State: 'ready', Addr: '198.18.0.1', Protocol: 2, Instance: 'run1' },
     Description: {
       ...nodeDraft('n1').Description!,
       RuntimeCapabilities: ['images'],

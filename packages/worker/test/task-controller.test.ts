@@ -8,6 +8,7 @@ import {
 } from '@swarm/api';
 import test from 'ava';
 import { Isolation } from '../src/agent/isolation.js';
+import { Leftovers } from '../src/agent/leftovers.js';
 import { DRAIN_LIMIT_MS, LAST_LINE_WAIT_MS, STARTS_AT_ONCE } from '../src/agent/limits.js';
 import { OBJECT_KINDS } from '../src/agent/object-kinds.js';
 import { Semaphore } from '../src/agent/semaphore.js';
@@ -38,6 +39,7 @@ class Bench {
       clock: this.clock,
       logger: silentLogger,
       starts: new Semaphore(STARTS_AT_ONCE),
+      leftovers: new Leftovers(this.clock),
       isolation: this.isolation,
       needs: this.needs,
       meshStarted: () => new Promise(() => {}),

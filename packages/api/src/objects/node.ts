@@ -63,6 +63,8 @@ export interface NodeStatus {
   readonly Addr: string;
   /** The protocol of its session with the leader. Ours. */
   readonly Protocol?: number;
+  /** The daemon that has its session, see `AgentHello.instance`. Ours. */
+  readonly Instance?: string;
 }
 
 export interface ManagerStatus {

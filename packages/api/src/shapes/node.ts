@@ -126,11 +126,16 @@ export const nodeDescriptionShape = record<NodeDescription>({
   PortConflicts: optional(list(portConflictShape, PORT_CONFLICTS_LIMIT)),
 });
 
+/** Most characters of the name of a run of a daemon. */
+const INSTANCE_LIMIT = 64;
+export const instanceShape = text(INSTANCE_LIMIT);
+
 export const nodeStatusShape = record<NodeStatus>({
   State: choice<NodeState>({ unknown: true, down: true, ready: true, disconnected: true }),
   Message: optional(text()),
   Addr: shownAddress,
   Protocol: optional(versionNumber),
+  Instance: optional(instanceShape),
 });
 
 export const managerStatusShape = record<ManagerStatus>({

@@ -171,6 +171,7 @@ function managerMessage(
       type: literal('session-end'),
       reason: text(REASON_LIMIT),
       fatal: flag,
+      isCopy: optional(flag),
     }),
   });
 }

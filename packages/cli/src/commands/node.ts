@@ -85,7 +85,7 @@ const LS: Command = {
       EngineVersion: node.Description?.Engine.EngineVersion ?? '',
       Message: ourCommands(node.Status.Message ?? ''),
     }));
-    // What is wrong with a node is worth a column; where nothing is, there is nothing to say.
+    // What is wrong with a node, or what it waits for, is worth a column; mostly there is nothing to say.
     const columns = rows.some(({ Message }) => Message !== '') ? [...COLUMNS, 'Message'] : COLUMNS;
     printer.print(output, rows, {
       cells: (row) => (row.Self ? { ...row, ID: `${row.ID} *` } : row),

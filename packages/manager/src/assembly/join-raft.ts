@@ -114,15 +114,7 @@ export async function admitMember(
     if (old === undefined) await raft.addMember(member);
     else await raft.replaceMember(old, member);
   } catch (error) {
-    const stuck = members().find(({ info }) => info.id === member.id);
-    if (stuck?.role === 'learner') {
-      raft.removeMember(member.id).catch((failure: unknown) => {
-        logger.warn(
-          { err: failure, raftId: member.id },
-          'a learner that did not join could not be removed',
-        );
-      });
-    }
+    dropLearner(raft, member.id, logger);
     throw error;
   }
 }
@@ -142,6 +134,22 @@ function refuseTakenPorts(store: Store, { nodeId, address }: MemberInfo): void {
       `'${service.Spec.Name}' publishes; remove the port from the service, or leave and join again ` +
       'with another --listen-addr',
   );
+}
+
+/**
+ * Removes a member that did not become a voter, in the background: nobody else would. Its node needs another
+ * id for its next try.
+ */
+export function dropLearner(
+  raft: Pick<RaftNode, 'status' | 'removeMember'>,
+  raftId: number,
+  logger: Logger,
+): void {
+  const stuck = raft.status().members.find(({ info }) => info.id === raftId);
+  if (stuck?.role !== 'learner') return;
+  raft.removeMember(raftId).catch((error: unknown) => {
+    logger.warn({ err: error, raftId }, 'a learner that did not join could not be removed');
+  });
 }
 
 async function probe(

@@ -37,6 +37,8 @@ export const FEATURE_LEVELS: FeatureLevels = {
     // What nodes report. Without it, a published port says nothing of the nodes that do not serve it.
     { kind: 'node', path: 'Description.ListenPort', level: 4, below: 'omit' },
     { kind: 'node', path: 'Description.PortConflicts', level: 4, below: 'omit' },
+    // Without it a new leader takes whichever of two hosts with one identity comes first.
+    { kind: 'node', path: 'Status.Instance', level: 4, below: 'omit' },
   ],
 };
 

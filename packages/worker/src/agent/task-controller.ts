@@ -16,6 +16,7 @@ import { hostPublished } from '../runtime/task-ports.js';
 import { type StoredTask, storedTask } from './agent-storage.js';
 import type { Isolation } from './isolation.js';
 import { lastLine } from './last-line.js';
+import type { Leftovers } from './leftovers.js';
 import {
   DRAIN_LIMIT_MS,
   PREPARE_RETRY_MS,
@@ -51,6 +52,7 @@ export interface TaskHost {
   /** Bounds how many tasks are being prepared or started at once. */
   readonly starts: Semaphore;
   readonly isolation: Isolation;
+  readonly leftovers: Leftovers;
   /** The objects that tasks need, as far as they are on this node. */
   readonly needs: Pick<TaskNeeds, 'missing' | 'of'>;
   /** Resolves when the mesh can attach tasks. */
@@ -174,6 +176,18 @@ export class TaskController {
     }
   }
 
+  /** Whether the task should stop, as far as this node knows. */
+  get isUnwanted(): boolean {
+    return this.#isUnwanted();
+  }
+
+  /** Resolves when the task has ended, or the daemon lets go of it. */
+  async untilEnded(): Promise<void> {
+    while (!isTerminal(this.#status.State) && !this.#closed.signal.aborted) {
+      await this.#changed.next();
+    }
+  }
+
   async #run(found: LeftTask | undefined): Promise<void> {
     try {
       // The creator must have stored this controller before the first status arrives.
@@ -277,6 +291,7 @@ export class TaskController {
   /** Leaves `#prepared` false when the task is no longer wanted. */
   async #prepareOnce(): Promise<void> {
     await this.#untilNeedsMet();
+    await this.#untilNothingIsLeft();
     await this.#attach();
   }
 
@@ -287,6 +302,17 @@ export class TaskController {
     this.#set({ Message: 'waiting for a manager to send its registry credentials again' });
     while (this.#isAuthWithheld && !signal.aborted) {
       await Promise.race([this.#changed.next(), aborted(signal)]);
+    }
+  }
+
+  /** Waits for tasks that had to stop while this node reached no manager. */
+  async #untilNothingIsLeft(): Promise<void> {
+    const { signal } = this.#unwanted;
+    for (;;) {
+      const wait = this.#host.leftovers.wait();
+      if (wait === undefined || signal.aborted) return;
+      if (this.#status.Message !== wait.message) this.#set({ Message: wait.message });
+      await Promise.race([wait.news, aborted(signal)]);
     }
   }
 

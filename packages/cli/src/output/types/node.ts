@@ -86,8 +86,9 @@ const STATUS = struct<NodeStatus>(
     Message: STRING,
     Addr: STRING,
     Protocol: INT,
+    Instance: STRING,
   },
-  { ours: ['Protocol'] },
+  { ours: ['Protocol', 'Instance'] },
 );
 
 /**
