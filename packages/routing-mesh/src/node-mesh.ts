@@ -55,6 +55,8 @@ export class NodeMesh implements Mesh {
   #isTakenOver = false;
   #timer: Timer | undefined;
   #closed = false;
+  /** Nothing can be written any more. */
+  #isOver = false;
 
   constructor(options: NodeMeshOptions) {
     this.#options = options;
@@ -73,6 +75,7 @@ export class NodeMesh implements Mesh {
   async start(place: MeshPeer): Promise<void> {
     const self = readSelf(place, this.#options.ingressNetwork);
     await this.#changes.run(async () => {
+      this.#refuseIfClosed();
       const before = this.#self;
       if (samePeer(self, before)) return;
       this.#self = self;
@@ -114,9 +117,10 @@ export class NodeMesh implements Mesh {
     return true;
   }
 
-  apply(state: MeshState): Promise<void> {
+  async apply(state: MeshState): Promise<void> {
     assert(this.#self !== undefined, 'start comes before apply');
-    return this.#states.push(state);
+    this.#refuseIfClosed();
+    await this.#states.push(state);
   }
 
   /** Only within the queue of states. */
@@ -138,15 +142,16 @@ export class NodeMesh implements Mesh {
     // The ingress network is the only one, and it has no names.
     await names.apply({ networks: [] });
     this.#isTakenOver = false;
+    let isUnsure: boolean;
     try {
-      await transaction.commit();
+      isUnsure = await transaction.commit();
     } catch (error) {
       this.#generation = 0;
       throw error;
     }
     this.#generation = state.generation;
     await tunnel.prune(peers);
-    await balancer.settle();
+    await balancer.settle({ isUnsure });
   }
 
   async attach(task: TaskAttachment): Promise<void> {
@@ -161,9 +166,13 @@ export class NodeMesh implements Mesh {
     const local = { taskId, addresses, hostPorts };
     this.#tasks.set(taskId, local);
     try {
+      this.#refuseIfClosed();
       await links.attach({ taskId, netns, attachments, mtuBytes: tunnel.mtuBytes });
       await names.attach({ taskId, netns, attachments });
-      await this.#changes.run(() => balancer.attach(local));
+      await this.#changes.run(async () => {
+        this.#refuseIfClosed();
+        await balancer.attach(local);
+      });
     } catch (error) {
       await links.detach(taskId);
       if (before === undefined) this.#tasks.delete(taskId);
@@ -179,7 +188,7 @@ export class NodeMesh implements Mesh {
     if (taskId === undefined) return;
     const { links, balancer, names } = this.#parts;
     const task = this.#forget(taskId);
-    await this.#changes.run(() => balancer.detach([taskId]));
+    await this.#closePorts([taskId]);
     await names.detach([taskId]);
     await links.detach(taskId);
     if (task !== undefined) await balancer.cut(task.addresses);
@@ -197,7 +206,7 @@ export class NodeMesh implements Mesh {
     for (const taskId of gone) {
       for (const address of this.#forget(taskId)?.addresses ?? []) addresses.add(address);
     }
-    await this.#changes.run(() => balancer.detach([...gone]));
+    await this.#closePorts([...gone]);
     await names.detach([...gone]);
     await links.retain(taskIds);
     await balancer.cut([...addresses]);
@@ -218,12 +227,28 @@ export class NodeMesh implements Mesh {
     await this.#states.idle();
     const { tunnel, links, balancer, names, transaction } = this.#parts;
     await this.#changes.run(async () => {
+      this.#isOver = true;
       await balancer.close();
       await names.close({ keep });
       if (!keep) await links.retain(new Set());
       await transaction.close({ keep });
       if (!keep) await tunnel.close();
     });
+  }
+
+  /**
+   * A task may go after the mesh: its ports went with the table, or stay in it for the next process, which
+   * removes what belongs to no task.
+   */
+  #closePorts(taskIds: readonly TaskId[]): Promise<void> {
+    return this.#changes.run(async () => {
+      if (!this.#isOver) await this.#parts.balancer.detach(taskIds);
+    });
+  }
+
+  /** @throws when nothing can be written any more: the table may be gone, or another process's */
+  #refuseIfClosed(): void {
+    if (this.#closed) throw new Error('mesh: closed');
   }
 
   #forget(taskId: TaskId): LocalTask | undefined {
@@ -248,7 +273,7 @@ export class NodeMesh implements Mesh {
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
-    const { tunnel, transaction } = this.#parts;
+    const { tunnel, balancer, transaction } = this.#parts;
     const isRepaired = await tunnel.repair();
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
@@ -256,7 +281,7 @@ export class NodeMesh implements Mesh {
     if (this.#state !== undefined && (isRepaired || tunnel.isRetryDue)) {
       await this.#hold(this.#state);
     }
-    await transaction.repair();
+    if (await transaction.repair()) await balancer.settle({ isUnsure: true });
   }
 }
 
