@@ -74,6 +74,15 @@ export function agentMessages(known: Knowledge): AgentMessages {
         maxLength: 12,
       }),
       MeshBackend: fc.constantFrom(...BACKENDS),
+      ListenPort: fc.integer({ min: 1, max: 65_535 }),
+      PortConflicts: fc.array(
+        fc.record({
+          Protocol: fc.constantFrom('tcp', 'udp', 'sctp'),
+          PublishedPort: fc.integer({ min: 1, max: 65_535 }),
+          Reason: word,
+        }),
+        { maxLength: 4 },
+      ),
     },
     { requiredKeys: ['Hostname', 'Platform', 'Resources', 'Engine'] },
   );
@@ -126,12 +135,16 @@ export function agentMessages(known: Knowledge): AgentMessages {
     { weight: 1, arbitrary: fc.constant(new Uint8Array(60_000)) },
   );
   return {
-    hello: fc.record({
-      type: fc.constant('hello'),
-      description,
-      dataPathAddr: address,
-      meshGeneration: fc.oneof(fc.nat(100), fc.maxSafeNat()),
-    }),
+    hello: fc.record(
+      {
+        type: fc.constant('hello'),
+        description,
+        dataPathAddr: address,
+        meshGeneration: fc.oneof(fc.nat(100), fc.maxSafeNat()),
+        instance: word,
+      },
+      { requiredKeys: ['type', 'description', 'dataPathAddr', 'meshGeneration'] },
+    ),
     heartbeat: fc.constant({ type: 'heartbeat' }),
     status: fc.record({
       type: fc.constant('status'),

@@ -15,6 +15,7 @@ export * from './objects/common.js';
 export * from './objects/needs.js';
 export * from './objects/node.js';
 export * from './objects/others.js';
+export * from './objects/port-conflict.js';
 export * from './objects/raft.js';
 export * from './objects/revision.js';
 export * from './objects/service.js';

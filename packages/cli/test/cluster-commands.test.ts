@@ -77,18 +77,19 @@ test('node ls marks this node and says who leads', async (t) => {
   t.is((await command(t, answers, 'node', 'ls', '-q')).out, `${NODE.ID}\n${WORKER.ID}\n`);
 });
 
-test('node ls has a column for why nodes are not ready, if one says why', async (t) => {
+test('node ls has a column for what is wrong with nodes or under way, if one says so', async (t) => {
   const Message = 'heartbeat failure for node in "unknown" state';
   const down = { ...WORKER, Status: { ...WORKER.Status, State: 'down', Message } };
-  const ready = { ...NODE, Status: { ...NODE.Status, Message: 'old news' } };
+  const taken = 'being demoted; port 80/tcp is not served here: nginx (pid 8) listens on it';
+  const ready = { ...NODE, Status: { ...NODE.Status, Message: taken } };
   const answers = { 'GET /nodes': [down, ready], 'GET /info': INFO };
   const done = await command(t, answers, 'node', 'ls');
   const [heading, first, second] = done.out.split('\n');
   t.regex(heading!, /ENGINE VERSION {3}MESSAGE$/);
-  t.notRegex(first!, /old news/);
+  t.true(first!.endsWith(`   ${taken}`));
   t.true(second!.endsWith(`   ${Message}`));
   const format = await command(t, answers, 'node', 'ls', '--format', '{{.Status}}|{{.Message}}');
-  t.is(format.out, `Ready|\nDown|${Message}\n`);
+  t.is(format.out, `Ready|${taken}\nDown|${Message}\n`);
 });
 
 test('info and version name the same version, and info the engine beside it', async (t) => {
@@ -292,4 +293,52 @@ test('a group of commands lists them, and `swarm swarm ca` means `swarm ca`', as
   t.regex(help.out, /Usage: swarm service COMMAND[\s\S]* rollback +Revert/);
   t.is((await command(t, {}, 'service')).code, 1);
   t.is((await command(t, { 'GET /swarm': CLUSTER }, 'swarm', 'ca')).out, 'CERTIFICATE\n');
+});
+
+test('a port that a node does not serve is said by node inspect, service inspect and service ps', async (t) => {
+  const conflict = { Protocol: 'tcp', PublishedPort: 8080, Reason: 'nginx (pid 8) listens on it' };
+  const port = { Protocol: 'tcp', TargetPort: 80, PublishedPort: 8080, PublishMode: 'ingress' };
+  const service = {
+    ID: 'service1',
+    Version: { Index: 1 },
+    CreatedAt: '2026-01-01T00:00:00.000Z',
+    Spec: { Name: 'web', Labels: {}, Mode: { Replicated: { Replicas: 1 } }, TaskTemplate: {} },
+    Endpoint: { Spec: {}, Ports: [port] },
+    PortConflicts: [{ NodeID: NODE.ID, Hostname: 'h1', ...conflict }],
+  };
+  const task = {
+    ID: 'task1',
+    ServiceID: 'service1',
+    Slot: 1,
+    NodeID: WORKER.ID,
+    CreatedAt: '2026-01-01T00:00:00.000Z',
+    DesiredState: 'running',
+    Spec: {},
+    Status: {
+      State: 'running',
+      Timestamp: '2026-01-01T00:00:00.000Z',
+      Message: 'running',
+      PortStatus: { Ports: [{ ...port, PublishMode: 'host' }] },
+    },
+  };
+  const node = { ...NODE, Description: { ...NODE.Description, PortConflicts: [conflict] } };
+  const answers = {
+    'GET /info': INFO,
+    'GET /nodes': [node, WORKER],
+    'GET /nodes/h1': node,
+    'GET /services': [service, { ...service, ID: 'other', Spec: { Name: 'other' } }],
+    'GET /services/web': service,
+    'GET /tasks': [task],
+  };
+  const inspected = await command(t, answers, 'node', 'inspect', '--pretty', 'h1');
+  t.regex(inspected.out, /^Ports Not Served:\n 8080\/tcp:\t\tnginx \(pid 8\) listens on it$/m);
+  const pretty = await command(t, answers, 'service', 'inspect', '--pretty', 'web');
+  t.regex(
+    pretty.out,
+    /PublishMode = ingress\n {2}Not served on h1: nginx \(pid 8\) listens on it\n/,
+  );
+  const listed = await command(t, answers, 'service', 'ps', 'web');
+  t.regex(listed.out, /\*:8080->80\/tcp$/m);
+  t.is(listed.err, 'port 8080/tcp of web is not served on h1: nginx (pid 8) listens on it\n');
+  t.is((await command(t, answers, 'service', 'ps', '-q', 'web')).err, '');
 });

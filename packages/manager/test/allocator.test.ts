@@ -3,6 +3,7 @@ import test from 'ava';
 import { wantedNetworks } from '../src/allocator/attachments.js';
 import { AddressBook, createAllocator, publishConflict } from '../src/allocator/index.js';
 import {
+  clusterDraft,
   networkDraft,
   nodeDraft,
   patch,
@@ -47,6 +48,9 @@ const setPorts = (store: TestStore, id: string, ...Ports: PortConfig[]) =>
     ...service,
     Spec: { ...service.Spec, EndpointSpec: { Mode: 'vip', Ports } },
   }));
+const manager = (id: string, port: number, more: object = {}) =>
+  nodeDraft(id, { Role: 'manager', RaftID: port, ManagerAddr: `198.18.0.1:${port}`, ...more });
+const udp = { Protocol: 'udp' } as const;
 const published = (service: Service | undefined) =>
   service?.Endpoint.Ports?.map(({ PublishedPort }) => PublishedPort);
 
@@ -441,4 +445,89 @@ test('a task in a network of its host has no address, and needs no ingress netwo
   t.like(wantedNetworks(store, store.get('task', 'c')!), {
     missing: 'its network front does not exist: create it, or remove it from the service',
   });
+});
+
+test('a service does not get what managers listen on, or the data path port, in either mode', async (t) => {
+  const { store, allocator, pass } = setup();
+  await put(store, 'cluster', { ...clusterDraft('c'), DataPathPort: 5789 });
+  await put(
+    store,
+    'node',
+    manager('m1', 2400, { Spec: { ...nodeDraft('m1').Spec, Name: 'm-one' } }),
+  );
+  const wanted: Record<string, PortConfig> = {
+    a: ingress(80, 2400),
+    b: host(80, 2400),
+    c: ingress(80, 2377),
+    d: ingress(80, 5789, udp),
+    e: { ...host(2377, 0), PublishedPort: 0 },
+    f: ingress(80, 2400, udp),
+    g: ingress(80, 5789),
+    h: ingress(80, 4789, udp),
+  };
+  for (const [id, port] of Object.entries(wanted)) await put(store, 'service', withPorts(id, port));
+  allocator.start();
+  await pass();
+  const error = (id: string) => store.get('service', id)?.AllocationError;
+  t.is(
+    error('a'),
+    "port '2400' (tcp) belongs to the cluster: manager m-one listens on it for other nodes; publish another port",
+  );
+  t.regex(error('b') ?? '', /'2400' \(tcp\) belongs to the cluster/);
+  t.regex(error('c') ?? '', /nodes that become managers listen on it/);
+  t.regex(error('d') ?? '', /it is the data path port/);
+  t.regex(error('e') ?? '', /'2377' \(tcp\)/);
+  for (const id of ['f', 'g', 'h']) t.is(error(id), undefined, id);
+  const entries = store.entries;
+  await pass();
+  t.is(store.entries, entries, 'nothing is written while nothing changes');
+});
+
+test('a chosen port is never one that a manager listens on', async (t) => {
+  const { store, allocator, pass } = setup();
+  await put(store, 'node', manager('m1', 30_000));
+  await put(store, 'service', withPorts('a', ingress(80), ingress(53, undefined, udp)));
+  allocator.start();
+  await pass();
+  t.deepEqual(published(store.get('service', 'a')), [30_001, 30_000]);
+  // Once the manager is gone its port is the lowest free one.
+  await store.transact((transaction) => transaction.remove('node', 'm1'));
+  await put(store, 'service', withPorts('b', ingress(80)));
+  await pass();
+  t.deepEqual(published(store.get('service', 'b')), [30_000]);
+});
+
+test('a service yields its port to a manager that moves there, and gets it back', async (t) => {
+  const { store, allocator, pass } = setup();
+  allocator.start();
+  await put(store, 'node', manager('m1', 2377));
+  await put(store, 'service', withPorts('fixed', ingress(80, 2400)));
+  await put(store, 'service', withPorts('chosen', ingress(80)));
+  await pass();
+  t.deepEqual(published(store.get('service', 'chosen')), [30_000]);
+  const move = (port: number) =>
+    patch(store, 'node', 'm1', (node) => ({ ...node, ManagerAddr: `198.18.0.1:${port}` }));
+  await move(30_000);
+  await pass();
+  t.deepEqual(published(store.get('service', 'chosen')), [30_001]);
+  await move(2400);
+  await put(store, 'task', taskDraft('t', { ServiceID: 'fixed' }));
+  await pass();
+  t.regex(store.get('service', 'fixed')?.AllocationError ?? '', /manager m1 listens on it/);
+  t.regex(store.get('task', 't')?.Status.Err ?? '', /manager m1 listens on it/);
+  // Where it listens may differ from where it is reached.
+  await patch(store, 'node', 'm1', (node) => ({
+    ...node,
+    ManagerAddr: '198.18.0.1:2377',
+    Description: { ...node.Description!, ListenPort: 2400 },
+  }));
+  await pass();
+  t.truthy(store.get('service', 'fixed')?.AllocationError);
+  await patch(store, 'node', 'm1', (node) => ({
+    ...node,
+    Description: { ...node.Description!, ListenPort: 2377 },
+  }));
+  await pass();
+  t.is(store.get('service', 'fixed')?.AllocationError, undefined);
+  t.is(store.get('task', 't')?.Status.State, 'pending');
 });

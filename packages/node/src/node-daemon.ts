@@ -4,6 +4,7 @@ import {
   type JoinRequest,
   type Logger,
   type ManagerAddress,
+  newId,
   type Node,
   ourCommands,
   SerialQueue,
@@ -26,6 +27,9 @@ import { NodeFiles } from './files/node-files.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
 import { forcedState, receiveBackup } from './membership/recovered-state.js';
 import { RoleFollower } from './membership/role-follower.js';
+
+/** How often an expired certificate is renewed because a manager refused it, besides the renewer's own tries. */
+const LATE_RENEWAL_MS = 60_000;
 
 export interface NodeDaemonOptions extends MemberHost {
   readonly dataRoot: string;
@@ -59,8 +63,11 @@ export class NodeDaemon implements NodeControl {
   #pending = false;
   /** Why the node cannot take part until it leaves; empty while it can. */
   #broken = '';
-  /** Why managers currently turn this node away. */
-  #refused = '';
+  /** Names this run of the daemon. */
+  readonly #instance: string;
+  /** Whether another daemon runs as this node, as the managers last said. */
+  #isCopy = false;
+  #renewedLateAtMs = Number.NEGATIVE_INFINITY;
   /** Changes of membership and role run one after the other. */
   readonly #changes = new SerialQueue();
   /** Aborted when the node leaves or the process ends: waits for managers end then. */
@@ -71,6 +78,7 @@ export class NodeDaemon implements NodeControl {
     this.#options = options;
     if (options.engine !== undefined) this.engine = options.engine;
     this.#files = new NodeFiles(options.dataRoot);
+    this.#instance = newId(options.randomBytes);
     const { clock, logger, random, randomBytes, issuer, onFatal } = options;
     this.#managerPart = new ManagerPart({
       files: this.#files,
@@ -118,10 +126,7 @@ export class NodeDaemon implements NodeControl {
   info(): LocalNodeInfo {
     const { state } = this.#files;
     const error =
-      this.#broken ||
-      this.#refused ||
-      this.#options.tasks.runtime.waiting ||
-      (this.#tasks?.problem() ?? '');
+      this.#broken || (this.#tasks?.problem() ?? '') || this.#options.tasks.runtime.waiting;
     const broken = this.#broken !== '';
     if (state === undefined) {
       return {
@@ -329,8 +334,10 @@ export class NodeDaemon implements NodeControl {
       random,
       folder: this.#files.workerFolder,
       nodeId: state.nodeId,
+      instance: this.#instance,
       dataPathAddress: state.dataPathAddress,
       dataPathPort: state.dataPathPort,
+      listenPort: () => (this.#files.state ?? state).listen.port,
       identity: () => this.#files.identity!,
       managers: this.#knownManagers(),
       onNode: (node, managers, featureLevel) => {
@@ -338,7 +345,10 @@ export class NodeDaemon implements NodeControl {
         this.#heard(node, managers);
       },
       onFailed: this.#options.onFatal,
-      onTurnedAway: (reason) => this.#turnedAway(reason),
+      onExpired: () => this.#expired(),
+      onCopied: (isCopy) => {
+        this.#isCopy = isCopy;
+      },
       onRemoved: (reason) => this.#removed(reason),
     });
     this.#renewer = startRenewer({
@@ -352,19 +362,16 @@ export class NodeDaemon implements NodeControl {
 
   /** Takes what managers send about this node, which may be another role. */
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
-    this.#refused = '';
     if (managers.length > 0) this.#managers = managers;
     this.#role.heard(node);
   }
 
-  /** A manager refused the certificate, without saying that the node was removed. */
-  #turnedAway(reason: string): void {
-    if (this.#refused === reason) return;
-    this.#refused = reason;
-    this.#options.logger.warn(
-      { reason: ourCommands(reason) },
-      'a manager turned this node away; its tasks run on unmanaged',
-    );
+  /** A manager refused the certificate because its time is over: asks for a new one, not too often. */
+  #expired(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#renewedLateAtMs < LATE_RENEWAL_MS) return;
+    this.#renewedLateAtMs = nowMs;
+    this.#renewer?.renewNow();
   }
 
   /** The cluster removed this node: its tasks end, and it waits to leave. */
@@ -393,7 +400,8 @@ export class NodeDaemon implements NodeControl {
   }
 
   async #leave({ force }: { force: boolean }): Promise<void> {
-    if (force && this.#files.role === 'manager')
+    // What a copy asks in the node's name would happen to the daemon that it was copied from.
+    if (force && this.#files.role === 'manager' && !this.#isCopy)
       await this.#managerPart.leaveGroup(this.#otherAddresses());
     await this.#forget();
     this.#options.logger.info({}, 'left the cluster');
@@ -411,7 +419,7 @@ export class NodeDaemon implements NodeControl {
     this.#featureLevel = undefined;
     this.#role.heard(undefined);
     this.#broken = '';
-    this.#refused = '';
+    this.#isCopy = false;
     this.#pending = false;
     this.#interrupt = new AbortController();
   }

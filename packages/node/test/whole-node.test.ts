@@ -44,6 +44,7 @@ class WholeNode {
   async startAgent(): Promise<void> {
     this.#agent = new Agent({
       nodeId: 'first',
+      instance: 'run1',
       runtime: this.runtime,
       mesh: this.mesh,
       connect: () => this.#manager.dial(this.#identity),

@@ -41,17 +41,18 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
   const udpIdleMs = options.udpIdleMs ?? DEFAULT_UDP_IDLE_MS;
   const bindAddresses = options.bindAddresses ?? DEFAULT_BIND_ADDRESSES;
   const made = { ...options, dataPathPort, ingressNetwork: network, udpIdleMs, bindAddresses };
+  const common = { ingressNetwork: network, ownPorts: options.ownPorts, logger, clock };
   if (backend !== 'userspace') {
     const opened = await openPacketFilter(kernel, logger);
     if ('nft' in opened) {
       const checkIntervalMs = options.checkIntervalMs ?? DEFAULT_CHECK_INTERVAL_MS;
       const parts = nftablesParts(made, opened.nft);
-      return new NodeMesh({ parts, ingressNetwork: network, checkIntervalMs, logger, clock });
+      return new NodeMesh({ ...common, parts, checkIntervalMs });
     }
     if (backend === 'nftables') {
       throw new Error(`the nftables mesh cannot work on this node: ${opened.reason}`);
     }
     logger.warn({ reason: opened.reason }, 'no nftables: the mesh runs in user space');
   }
-  return new NodeMesh({ parts: userspaceParts(made), ingressNetwork: network, logger, clock });
+  return new NodeMesh({ ...common, parts: userspaceParts(made) });
 }

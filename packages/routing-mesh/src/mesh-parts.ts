@@ -16,6 +16,8 @@ import { VethLinks } from './links/veth-links.js';
 import type { MeshBackendName } from './mesh.js';
 import { noServiceNames, type ServiceNames } from './names/service-names.js';
 import { ProcProbe } from './probe/proc-probe.js';
+import { type HostPrograms, noHostPrograms } from './programs/host-programs.js';
+import { ProcPrograms } from './programs/proc-programs.js';
 import type { SocketProbe } from './probe/socket-probe.js';
 import { MeshTable } from './table/mesh-table.js';
 import { noTransaction, type Transaction } from './table/transaction.js';
@@ -31,6 +33,7 @@ export interface MeshParts {
   readonly balancer: LoadBalancer;
   readonly names: ServiceNames;
   readonly probe: SocketProbe;
+  readonly programs: HostPrograms;
   readonly transaction: Transaction;
 }
 
@@ -78,6 +81,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
     }),
     names: noServiceNames,
     probe: new ProcProbe(kernel),
+    programs: new ProcPrograms({ kernel, logger }),
     transaction: table,
   };
 }
@@ -91,6 +95,7 @@ export function userspaceParts(options: PartOptions): MeshParts {
     balancer: new UserspaceBalancer(options),
     names: noServiceNames,
     probe: new ProcProbe(options.kernel),
+    programs: noHostPrograms,
     transaction: noTransaction,
   };
 }

@@ -1,4 +1,13 @@
-import type { Clock, Logger, MeshBackendName, MeshPeer, MeshState, PortProtocol } from '@swarm/api';
+import type {
+  Clock,
+  Logger,
+  MeshBackendName,
+  MeshPeer,
+  MeshState,
+  PortConflict,
+  PortKey,
+  PortProtocol,
+} from '@swarm/api';
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
 
@@ -76,6 +85,7 @@ export interface Mesh {
   /**
    * Gives a task its addresses and links before its first instruction. May be repeated with the same task,
    * and then renews everything.
+   * @throws when one of its host ports belongs to another task, a program of the host or the daemon itself
    */
   attach(task: TaskAttachment): Promise<void>;
 
@@ -93,6 +103,15 @@ export interface Mesh {
 
   /** Whether the task listens on all of these ports (TCP) or has bound them (UDP); cannot see SCTP. */
   listens(task: TaskSockets): Promise<boolean>;
+
+  /**
+   * Published ports that this node leaves alone, or serves in part: a program of the host has them, or its own
+   * daemon needs them. Each comes back by itself within seconds once its port is free.
+   */
+  readonly conflicts: readonly PortConflict[];
+
+  /** Calls the listener after each change of `conflicts`. @returns ends that */
+  watchConflicts(listener: () => void): () => void;
 
   /** `keep` leaves the kernel as it is: traffic continues while the daemon restarts. */
   close(options: { readonly keep: boolean }): Promise<void>;
@@ -113,6 +132,8 @@ export interface MeshOptions {
   readonly random: () => number;
   /** How often nftables checks whether somebody flushed our table, ms. Default 15000. */
   readonly checkIntervalMs?: number;
+  /** What this node's daemon itself listens on, or will as a manager: the mesh never touches it. */
+  readonly ownPorts?: () => Iterable<PortKey>;
   /** Addresses on which the userspace backend listens. Default `0.0.0.0` and `::`. */
   readonly bindAddresses?: readonly string[];
   /** Userspace: forgets a UDP client after this long without a packet, ms. Default 60000. */

@@ -4,7 +4,11 @@ import {
   isLoopback,
   type Logger,
   type MeshPeer,
+  meshPortKey,
+  meshPortOf,
   type MeshState,
+  type PortConflict,
+  type PortKey,
   SerialQueue,
   Subnet,
   type Timer,
@@ -15,9 +19,10 @@ import type { LocalTask } from './balancer/load-balancer.js';
 import { BadPart, type CheckedPeer, type CheckedState, readPeer, samePeer } from './checked.js';
 import { HostPortClaims } from './host-port-claims.js';
 import { parseTaskId, type TaskId } from './layout.js';
-import type { Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
+import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
+import { PortGuard, sameReasons } from './port-guard.js';
 import { StateReader } from './state-reader.js';
 
 export interface NodeMeshOptions {
@@ -27,7 +32,12 @@ export interface NodeMeshOptions {
   readonly checkIntervalMs?: number;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** See MeshOptions. */
+  readonly ownPorts?: (() => Iterable<PortKey>) | undefined;
 }
+
+/** How soon a port goes back to a program that takes it, or to the mesh once it is free. */
+const PORT_CHECK_MS = 3000;
 
 /**
  * One node's mesh, composed of its parts. This class only decides the order: which part is called when, and
@@ -54,6 +64,12 @@ export class NodeMesh implements Mesh {
   /** Until the first state arrives, the kernel holds an earlier process's. */
   #isTakenOver = false;
   #timer: Timer | undefined;
+  #portTimer: Timer | undefined;
+  readonly #guard: PortGuard;
+  /** Host ports of tasks that are not led to them. */
+  #trimmed: ReadonlySet<PortKey> = new Set();
+  #unserved: ReadonlyMap<PortKey, string> = new Map();
+  readonly #listeners = new Set<() => void>();
   #closed = false;
   /** Nothing can be written any more. */
   #isOver = false;
@@ -66,6 +82,11 @@ export class NodeMesh implements Mesh {
     const { ingressNetwork, logger } = options;
     this.#reader = new StateReader({ ingress: Subnet.of(ingressNetwork), logger });
     this.#states = new LatestQueue((state) => this.#apply(state));
+    this.#guard = new PortGuard({
+      programs: options.parts.programs,
+      ownPorts: options.ownPorts ?? (() => []),
+      isHeld: (port) => this.#parts.balancer.holds(port),
+    });
   }
 
   get generation(): number {
@@ -87,6 +108,7 @@ export class NodeMesh implements Mesh {
       }
     });
     if (this.#timer === undefined) this.#scheduleCheck();
+    if (this.#portTimer === undefined) this.#schedulePortCheck();
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
@@ -112,6 +134,7 @@ export class NodeMesh implements Mesh {
       this.#tasks.set(taskId, { taskId, addresses: [...others, ...addresses], hostPorts: ports });
       this.#claims.claim(taskId, ports);
     }
+    await this.#trimHostPorts(await this.#guard.check(this.#ports()));
     this.#isTakenOver = true;
     this.#logger.info({ tasks: this.#tasks.size }, 'took over the table of an earlier process');
     return true;
@@ -138,7 +161,9 @@ export class NodeMesh implements Mesh {
     const { tunnel, balancer, names, transaction } = this.#parts;
     const refused = await tunnel.reach(state.peers);
     const { peers, ports } = without(state, refused);
-    await balancer.apply({ peers, ports });
+    const withheld = await this.#guard.check(this.#ports());
+    const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
+    await balancer.apply({ peers, ports: served });
     // The ingress network is the only one, and it has no names.
     await names.apply({ networks: [] });
     this.#isTakenOver = false;
@@ -152,6 +177,59 @@ export class NodeMesh implements Mesh {
     this.#generation = state.generation;
     await tunnel.prune(peers);
     await balancer.settle({ isUnsure });
+    await this.#trimHostPorts(withheld);
+    this.#report(withheld);
+  }
+
+  /** All ports that lead to tasks: of the state, and those of this node's tasks. */
+  #ports(): Set<PortKey> {
+    const ports = new Set((this.#state?.ports ?? []).map(meshPortKey));
+    for (const { hostPorts } of this.#tasks.values()) {
+      for (const port of hostPorts) ports.add(meshPortKey(port));
+    }
+    return ports;
+  }
+
+  /** Only within `#changes`: leads host ports to their tasks, except those to leave alone. */
+  async #trimHostPorts(withheld: ReadonlyMap<PortKey, string>): Promise<void> {
+    const before = this.#trimmed;
+    const trimmed = new Set<PortKey>();
+    for (const task of this.#tasks.values()) {
+      const keys = task.hostPorts.map(meshPortKey);
+      for (const key of keys) if (withheld.has(key)) trimmed.add(key);
+      if (keys.every((key) => before.has(key) === withheld.has(key))) continue;
+      const hostPorts = task.hostPorts.filter((port) => !withheld.has(meshPortKey(port)));
+      await this.#parts.balancer.attach({ ...task, hostPorts });
+    }
+    this.#trimmed = trimmed;
+  }
+
+  /** Tells listeners what is not served, if that is news. */
+  #report(withheld: ReadonlyMap<PortKey, string>): void {
+    const unserved = new Map([...this.#parts.balancer.unserved, ...withheld]);
+    const before = this.#unserved;
+    if (sameReasons(before, unserved)) return;
+    this.#unserved = unserved;
+    for (const [port, reason] of unserved) {
+      if (before.get(port) !== reason)
+        this.#logger.warn({ port, reason }, 'a published port is not served on this node');
+    }
+    for (const port of before.keys()) {
+      if (!unserved.has(port)) this.#logger.info({ port }, 'a published port is served again');
+    }
+    for (const listener of this.#listeners) listener();
+  }
+
+  get conflicts(): readonly PortConflict[] {
+    return [...this.#unserved].map(([key, Reason]) => {
+      const { protocol, publishedPort } = meshPortOf(key);
+      return { Protocol: protocol, PublishedPort: publishedPort, Reason };
+    });
+  }
+
+  watchConflicts(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   async attach(task: TaskAttachment): Promise<void> {
@@ -171,14 +249,29 @@ export class NodeMesh implements Mesh {
       await names.attach({ taskId, netns, attachments });
       await this.#changes.run(async () => {
         this.#refuseIfClosed();
+        await this.#refuseTakenPorts(hostPorts);
         await balancer.attach(local);
       });
     } catch (error) {
+      if (before === undefined) await this.#closePorts([taskId]);
       await links.detach(taskId);
       if (before === undefined) this.#tasks.delete(taskId);
       else this.#tasks.set(taskId, before);
       this.#claims.claim(taskId, before?.hostPorts ?? []);
       throw error;
+    }
+  }
+
+  /** Only within `#changes`. @throws when one of these host ports is not free for a task */
+  async #refuseTakenPorts(hostPorts: readonly HostPort[]): Promise<void> {
+    if (hostPorts.length === 0) return;
+    const ports = this.#ports();
+    await this.#guard.look(ports);
+    const withheld = await this.#guard.check(ports);
+    for (const key of hostPorts.map(meshPortKey)) {
+      const why = withheld.get(key);
+      if (why !== undefined)
+        throw new Error(`port ${key} cannot be published on this node: ${why}`);
     }
   }
 
@@ -224,6 +317,7 @@ export class NodeMesh implements Mesh {
     if (this.#closed) return;
     this.#closed = true;
     this.#options.clock.clearTimeout(this.#timer);
+    this.#options.clock.clearTimeout(this.#portTimer);
     await this.#states.idle();
     const { tunnel, links, balancer, names, transaction } = this.#parts;
     await this.#changes.run(async () => {
@@ -267,6 +361,32 @@ export class NodeMesh implements Mesh {
         .catch((error) => this.#logger.error({ err: error }, 'could not repair the table'))
         .finally(() => this.#scheduleCheck());
     }, checkIntervalMs);
+  }
+
+  #schedulePortCheck(): void {
+    if (this.#closed) return;
+    this.#portTimer = this.#options.clock.setTimeout(() => {
+      this.#changes
+        .run(() => this.#checkPorts())
+        .catch((error) => this.#logger.error({ err: error }, 'could not look for taken ports'))
+        .finally(() => this.#schedulePortCheck());
+    }, PORT_CHECK_MS);
+  }
+
+  /** Only within `#changes`: gives ports back to programs that took them, and takes those that are free. */
+  async #checkPorts(): Promise<void> {
+    if (this.#closed) return;
+    const { balancer } = this.#parts;
+    const ports = this.#ports();
+    const isNews = await this.#guard.look(ports);
+    if (isNews && this.#state !== undefined) {
+      await this.#hold(this.#state);
+      return;
+    }
+    if (balancer.unserved.size > 0) await balancer.retry();
+    const withheld = await this.#guard.check(ports);
+    await this.#trimHostPorts(withheld);
+    this.#report(withheld);
   }
 
   /** Only within `#changes`: repairs what somebody removed, or what a failed write left. */

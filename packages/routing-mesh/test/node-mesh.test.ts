@@ -1,4 +1,4 @@
-import { type MeshState, silentLogger } from '@swarm/api';
+import { type MeshState, type PortKey, silentLogger } from '@swarm/api';
 import test from 'ava';
 import { VirtualClock } from '@swarm/sim';
 import type { HostPort } from '../src/mesh.js';
@@ -33,13 +33,14 @@ const attachment = (taskId: string, ...hostPorts: number[]) => ({
 
 const CHECK_MS = 1000;
 
-async function started() {
+async function started(ownPorts: readonly PortKey[] = []) {
   const fake = new FakeParts();
   const clock = new VirtualClock();
   const mesh = new NodeMesh({
     parts: fake.parts,
     ingressNetwork: cidr('10.240.0.0/12'),
     checkIntervalMs: CHECK_MS,
+    ownPorts: () => ownPorts,
     logger: silentLogger,
     clock,
   });
@@ -220,7 +221,8 @@ test('the check repairs what was damaged or rejected', async (t) => {
   const check = async (): Promise<string[]> => {
     fake.take();
     await clock.advance(CHECK_MS);
-    await clock.until(() => clock.pending > 0, 'the check is done');
+    // The other timer looks for taken ports.
+    await clock.until(() => clock.pending > 1, 'the check is done');
     return fake.take();
   };
   t.deepEqual(await check(), ['tunnel.repair', 'transaction.repair']);
@@ -297,4 +299,100 @@ test('one address on all networks, as in the host’s network, is one address of
     ],
   });
   t.true(fake.take().includes('balancer.attach task1 198.18.0.1'));
+});
+
+const PORT_CHECK_MS = 3000;
+const served = (fake: FakeParts) =>
+  fake.slices.at(-1)?.ports.map(({ publishedPort }) => publishedPort);
+
+test('a port that a program of the host has is left to it, reported, and taken once it is free', async (t) => {
+  const { mesh, fake, clock } = await started();
+  let changes = 0;
+  mesh.watchConflicts(() => changes++);
+  fake.taken.set('tcp/8080', 'nginx (pid 812) listens on it');
+  await mesh.apply(state(1, 1, 2));
+  t.deepEqual(served(fake), []);
+  t.is(mesh.generation, 1, 'nobody waits for this node');
+  t.deepEqual(mesh.conflicts, [
+    { Protocol: 'tcp', PublishedPort: 8080, Reason: 'nginx (pid 812) listens on it' },
+  ]);
+  fake.taken.clear();
+  await clock.advance(PORT_CHECK_MS);
+  await clock.until(() => served(fake)?.length === 1, 'the port is served');
+  await clock.until(() => mesh.conflicts.length === 0, 'nothing is reported');
+  t.is(changes, 2);
+  // And back, when a program takes it later.
+  fake.taken.set('tcp/8080', 'caddy (pid 9) listens on it');
+  await clock.advance(PORT_CHECK_MS);
+  await clock.until(() => served(fake)?.length === 0, 'the port is left to the program');
+  await clock.until(() => mesh.conflicts.length === 1, 'it is reported');
+  t.regex(mesh.conflicts[0]?.Reason ?? '', /caddy/);
+  fake.take();
+  await clock.advance(PORT_CHECK_MS);
+  t.deepEqual(
+    fake.take().filter((call) => /balancer/.test(call)),
+    [],
+    'nothing is new',
+  );
+  t.is(changes, 3);
+});
+
+test('the daemon’s own ports are never served, whatever the state says, in either mode', async (t) => {
+  const { mesh, fake } = await started(['tcp/8080', 'udp/4789']);
+  await mesh.apply(state(1, 1, 2));
+  t.deepEqual(served(fake), []);
+  t.regex(mesh.conflicts[0]?.Reason ?? '', /the daemon of this node needs it itself/);
+  fake.take();
+  await t.throwsAsync(mesh.attach(attachment('task1', 9000, 8080)), {
+    message:
+      'port tcp/8080 cannot be published on this node: the daemon of this node needs it itself',
+  });
+  t.false(fake.take().some((call) => call.startsWith('balancer.attach')));
+  await t.notThrowsAsync(mesh.attach(attachment('task2', 9000)));
+});
+
+test('a task whose host port a program has is refused with the reason', async (t) => {
+  const { mesh, fake } = await started();
+  fake.taken.set('tcp/80', 'nginx (pid 812) listens on it');
+  await t.throwsAsync(mesh.attach(attachment('task1', 80)), {
+    message: 'port tcp/80 cannot be published on this node: nginx (pid 812) listens on it',
+  });
+  t.true(fake.take().includes('balancer.detach task1'));
+  fake.taken.clear();
+  await t.notThrowsAsync(mesh.attach(attachment('task1', 80)));
+});
+
+test('a host port of an earlier process that the daemon needs is cut off before anything else', async (t) => {
+  const fake = new FakeParts();
+  const task = parseTaskId('old1')!;
+  const port = (publishedPort: number): HostPort => ({
+    protocol: 'tcp',
+    publishedPort,
+    targetPort: 80,
+  });
+  fake.earlier = {
+    links: [{ taskId: task, networkId: parseNetworkId('net1'), addresses: [ip('10.240.1.2')] }],
+    hostPorts: new Map([[task, [port(80), port(2377)]]]),
+  };
+  const mesh = new NodeMesh({
+    parts: fake.parts,
+    ingressNetwork: cidr('10.240.0.0/12'),
+    ownPorts: () => ['tcp/2377'],
+    logger: silentLogger,
+    clock: new VirtualClock(),
+  });
+  await mesh.start(rawPeer(1));
+  t.deepEqual(fake.hostPorts.get('old1'), [80]);
+});
+
+test('what the balancer cannot open is reported and tried again', async (t) => {
+  const { mesh, fake, clock } = await started();
+  fake.unserved.set('tcp/8080', 'the daemon may not');
+  await mesh.apply(state(1, 1));
+  t.is(mesh.conflicts[0]?.Reason, 'the daemon may not');
+  fake.take();
+  fake.during.set('balancer.retry', async () => fake.unserved.clear());
+  await clock.advance(PORT_CHECK_MS);
+  await clock.until(() => mesh.conflicts.length === 0, 'it is served');
+  t.pass();
 });

@@ -11,8 +11,8 @@ test('a socket table gives address, port, state and what is not acknowledged', (
     '   0: 0200F00A:0050 640012C6:B26E 01 00000010:00000000 00:00000000 00000000     0        0 1\n' +
     '   1: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 2\n';
   t.deepEqual(parseSocketTable(text), [
-    { localAddress: ip('10.240.0.2'), localPort: 80, state: 1, sendQueueBytes: 16 },
-    { localAddress: ip('0.0.0.0'), localPort: 8080, state: 10, sendQueueBytes: 0 },
+    { localAddress: ip('10.240.0.2'), localPort: 80, state: 1, sendQueueBytes: 16, inode: '1' },
+    { localAddress: ip('0.0.0.0'), localPort: 8080, state: 10, sendQueueBytes: 0, inode: '2' },
   ]);
 });
 

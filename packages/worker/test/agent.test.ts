@@ -41,6 +41,36 @@ test('An agent says who it is, takes its tasks and reports them running', async 
   await bench.close();
 });
 
+test('The agent reports which published ports its node does not serve, and that it serves them again', async (t) => {
+  const bench = await open();
+  await until('a session', () => bench.agent.connected);
+  t.is(bench.manager.hellos[0]?.description.PortConflicts, undefined);
+  t.is(bench.manager.all('description').length, 0);
+  const conflict = {
+    Protocol: 'tcp' as const,
+    PublishedPort: 80,
+    Reason: 'nginx (pid 812) listens on it',
+  };
+  bench.mesh.conflict(conflict);
+  bench.mesh.conflict(conflict, { ...conflict, PublishedPort: 81 });
+  await until('a description', () => bench.manager.all('description').length === 1);
+  const said = () => bench.manager.all('description').at(-1)?.description.PortConflicts;
+  t.deepEqual(
+    said()?.map(({ PublishedPort }) => PublishedPort),
+    [80, 81],
+  );
+  // A thousand would not fit, and nobody would read them.
+  bench.mesh.conflict(
+    ...Array.from({ length: 1000 }, (_, at) => ({ ...conflict, PublishedPort: 1 + at })),
+  );
+  await until('another', () => bench.manager.all('description').length === 2);
+  t.is(said()?.length, 64);
+  bench.mesh.conflict();
+  await until('the last', () => bench.manager.all('description').length === 3);
+  t.is(said(), undefined);
+  await bench.close();
+});
+
 test('Heartbeats go out at the pace of the welcome', async (t) => {
   const bench = await open((manager) => {
     manager.heartbeatMs = 400;
@@ -627,5 +657,28 @@ test('A changed description is reported', async (t) => {
     { type: 'description' }
   >[];
   t.is(message?.description.Hostname, 'renamed');
+  await bench.close();
+});
+
+test('A daemon that is a copy says so, and tries again without haste', async (t) => {
+  const copied: string[] = [];
+  const failed: string[] = [];
+  const bench = await open(
+    (manager) => {
+      manager.onHello = () =>
+        manager.send({ type: 'session-end', reason: 'a copy', fatal: false, isCopy: true });
+    },
+    {
+      events: {
+        copied: (reason) => copied.push(reason),
+        failed: (reason, manager) => failed.push(`${manager?.address}: ${reason}`),
+      },
+    },
+  );
+  await until('the refusal', () => failed.length > 0);
+  t.is(bench.manager.hellos[0]?.instance, 'run1');
+  t.deepEqual(copied, ['a copy']);
+  t.deepEqual(failed, [`${bench.manager.address.address}: the manager ended the session: a copy`]);
+  t.is(bench.manager.hellos.length, 1);
   await bench.close();
 });

@@ -180,11 +180,15 @@ test('Pieces hold as they come; what a set does not name goes with its last piec
   const bench = await open(assigning(makeTask('t1'), makeTask('t2')));
   await bench.manager.untilStatus('t2', 'running');
   bench.manager.change('piece', [putTask(makeTask('t3'))]);
-  await bench.manager.untilStatus('t3', 'running');
+  // A later piece may say what has to stop first.
+  await until('it waits', () =>
+    /what has to stop/.test(bench.manager.statuses.get('t3')?.Message ?? ''),
+  );
   t.true(bench.runtime.tasks.has('t1'));
   bench.manager.change('piece', [putTask(makeTask('t2'))]);
   bench.manager.change('complete', [putConfig]);
   await until('t1 is removed', () => !bench.runtime.tasks.has('t1'));
+  await bench.manager.untilStatus('t3', 'running');
   t.deepEqual([...bench.runtime.tasks.keys()], ['t2', 't3']);
   t.is(bench.manager.hellos.length, 1);
   await bench.close();

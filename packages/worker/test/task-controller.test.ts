@@ -8,6 +8,7 @@ import {
 } from '@swarm/api';
 import test from 'ava';
 import { Isolation } from '../src/agent/isolation.js';
+import { Leftovers } from '../src/agent/leftovers.js';
 import { DRAIN_LIMIT_MS, LAST_LINE_WAIT_MS, STARTS_AT_ONCE } from '../src/agent/limits.js';
 import { OBJECT_KINDS } from '../src/agent/object-kinds.js';
 import { Semaphore } from '../src/agent/semaphore.js';
@@ -38,6 +39,7 @@ class Bench {
       clock: this.clock,
       logger: silentLogger,
       starts: new Semaphore(STARTS_AT_ONCE),
+      leftovers: new Leftovers(this.clock),
       isolation: this.isolation,
       needs: this.needs,
       meshStarted: () => new Promise(() => {}),
@@ -77,6 +79,37 @@ test('A task goes through every state in order until it runs', async (t) => {
   t.deepEqual(controller.status.ContainerStatus, { ContainerID: 'c-t1', PID: 4242 });
   t.is(controller.status.Ready, undefined);
   t.true(bench.statuses.every(({ Message }) => Message !== ''));
+});
+
+test('A task reports the ports of its host that lead to it, until it has ended', async (t) => {
+  const bench = new Bench();
+  const fixed = { ...HTTP_PORT, PublishedPort: 8080, PublishMode: 'host' as const };
+  const { PublishedPort: _, ...open } = { ...fixed, TargetPort: 53 };
+  const controller = bench.add('t1', { ...published, ports: [HTTP_PORT, fixed, open] });
+  await settle();
+  t.is(controller.status.State, 'running');
+  t.deepEqual(controller.status.PortStatus, { Ports: [fixed, { ...open, PublishedPort: 53 }] });
+  t.deepEqual(bench.mesh.looks.at(-1), 'listens t1');
+  t.deepEqual(
+    bench.mesh.attached.get('t1')?.hostPorts?.map(({ publishedPort }) => publishedPort),
+    [8080, 53],
+  );
+  controller.update(makeTask('t1', { ...published, desired: 'shutdown' }));
+  await settle();
+  t.is(controller.status.State, 'shutdown');
+  t.is(controller.status.PortStatus, undefined);
+});
+
+test('A task that an earlier version started reports its ports once it is taken over', async (t) => {
+  const bench = new Bench();
+  const fixed = { ...HTTP_PORT, PublishedPort: 8080, PublishMode: 'host' as const };
+  bench.runtime.tasks.set('t1', { state: 'running', ends: [] });
+  const prepared = { containerId: 'c-t1' };
+  const found = { taskId: 't1', sandboxId: 't1', state: 'running' as const, prepared };
+  const wishes = { ...published, ports: [fixed], observed: 'running' as const };
+  const controller = bench.add('t1', wishes, found);
+  await settle();
+  t.deepEqual(controller.status.PortStatus, { Ports: [fixed] });
 });
 
 test('A task desired ready waits there, says why, and starts when desired running', async (t) => {

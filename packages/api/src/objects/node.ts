@@ -1,5 +1,6 @@
 import type { TLSInfo } from './cluster.js';
 import type { Program } from '../program.js';
+import type { PortConflict } from './port-conflict.js';
 import type { ClientVersioned, Labels, Meta, Timestamp } from './common.js';
 
 export type NodeRole = 'worker' | 'manager';
@@ -24,7 +25,7 @@ export interface Resources {
   readonly MemoryBytes?: number;
 }
 
-/** What a node reports about itself. The last three fields are ours; Docker's clients ignore them. */
+/** What a node reports about itself. The fields from `Runtime` on are ours; Docker's clients ignore them. */
 export interface NodeDescription {
   readonly Hostname: string;
   readonly Platform: Platform;
@@ -46,6 +47,10 @@ export interface NodeDescription {
   readonly MeshBackend?: string;
   /** The program it runs; of a manager that is down, the one it ran last. */
   readonly Program?: Program;
+  /** Where it listens for other nodes while it is a manager, TCP. Absent on nodes of older versions. */
+  readonly ListenPort?: number;
+  /** Published ports that other nodes serve and this one does not. */
+  readonly PortConflicts?: readonly PortConflict[];
 }
 
 export interface NodeStatus {
@@ -58,6 +63,8 @@ export interface NodeStatus {
   readonly Addr: string;
   /** The protocol of its session with the leader. Ours. */
   readonly Protocol?: number;
+  /** The daemon that has its session, see `AgentHello.instance`. Ours. */
+  readonly Instance?: string;
 }
 
 export interface ManagerStatus {

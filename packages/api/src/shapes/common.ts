@@ -1,5 +1,7 @@
 import type { ClientVersioned, Labels, Meta, ObjectVersion } from '../objects/common.js';
+import type { PortProtocol } from '../objects/service.js';
 import {
+  choice,
   count,
   type FieldShapes,
   map,
@@ -17,6 +19,8 @@ export const NAME_LIMIT = 256;
 /** Longest text that holds an address or host name, in characters. */
 const ADDRESS_TEXT_LIMIT = 320;
 const ADDRESS_WORD = /^[0-9A-Za-z_.:%[\]-]*$/;
+
+export const portProtocolShape = choice<PortProtocol>({ tcp: true, udp: true, sctp: true });
 
 export const labelsShape: Shape<Labels> = map(text());
 

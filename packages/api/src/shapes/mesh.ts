@@ -12,7 +12,7 @@ import {
   port,
   record,
 } from '../wire/shape.js';
-import { portProtocolShape } from './service.js';
+import { portProtocolShape } from './common.js';
 
 /** Most peers of a mesh: one for each index. */
 export const MESH_PEERS_LIMIT = NODE_INDEX_LAST;

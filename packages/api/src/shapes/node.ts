@@ -12,6 +12,7 @@ import type {
   Platform,
   Resources,
 } from '../objects/node.js';
+import type { PortConflict } from '../objects/port-conflict.js';
 import { type Program, VERSION_LIMIT, type VersionWindow } from '../program.js';
 import {
   choice,
@@ -24,13 +25,21 @@ import {
   list,
   map,
   optional,
+  port,
   record,
   signed,
   text,
   timestamp,
 } from '../wire/shape.js';
 import { tlsInfoShape } from './cluster.js';
-import { CLIENT_VERSIONED, labelsShape, META, NAME_LIMIT, shownAddress } from './common.js';
+import {
+  CLIENT_VERSIONED,
+  labelsShape,
+  META,
+  NAME_LIMIT,
+  portProtocolShape,
+  shownAddress,
+} from './common.js';
 
 /** Most bytes of a host name, a version or another short text of a description; longer ones are cut. */
 export const DESCRIPTION_TEXT_LIMIT_BYTES = 256;
@@ -93,6 +102,15 @@ export const programShape = record<Program>({
   FeatureLevel: versionWindowShape,
 });
 
+/** Most published ports of which a node says that it does not serve them. */
+export const PORT_CONFLICTS_LIMIT = 64;
+
+export const portConflictShape = record<PortConflict>({
+  Protocol: portProtocolShape,
+  PublishedPort: port,
+  Reason: shortText,
+});
+
 /** Cuts long texts. Refuses a description with too many labels, plugins or capabilities. */
 export const nodeDescriptionShape = record<NodeDescription>({
   Hostname: shortText,
@@ -104,13 +122,20 @@ export const nodeDescriptionShape = record<NodeDescription>({
   RuntimeCapabilities: optional(list(capabilityShape, CAPABILITIES_LIMIT)),
   MeshBackend: optional(shortText),
   Program: optional(programShape),
+  ListenPort: optional(port),
+  PortConflicts: optional(list(portConflictShape, PORT_CONFLICTS_LIMIT)),
 });
+
+/** Most characters of the name of a run of a daemon. */
+const INSTANCE_LIMIT = 64;
+export const instanceShape = text(INSTANCE_LIMIT);
 
 export const nodeStatusShape = record<NodeStatus>({
   State: choice<NodeState>({ unknown: true, down: true, ready: true, disconnected: true }),
   Message: optional(text()),
   Addr: shownAddress,
   Protocol: optional(versionNumber),
+  Instance: optional(instanceShape),
 });
 
 export const managerStatusShape = record<ManagerStatus>({

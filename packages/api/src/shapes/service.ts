@@ -8,7 +8,6 @@ import type {
   NetworkAttachmentConfig,
   Placement,
   PortConfig,
-  PortProtocol,
   RestartPolicy,
   SecretReference,
   Service,
@@ -44,7 +43,13 @@ import {
   text,
   timestamp,
 } from '../wire/shape.js';
-import { CLIENT_VERSIONED, labelsShape, META, objectVersionShape } from './common.js';
+import {
+  CLIENT_VERSIONED,
+  labelsShape,
+  META,
+  objectVersionShape,
+  portProtocolShape,
+} from './common.js';
 import { resourcesShape } from './node.js';
 
 const texts: Shape<readonly string[]> = list(text());
@@ -240,8 +245,6 @@ export const updateConfigShape = record<UpdateConfig>({
   MaxFailureRatio: optional(decimal()),
   Order: optional(choice<UpdateOrder>({ 'stop-first': true, 'start-first': true })),
 });
-
-export const portProtocolShape = choice<PortProtocol>({ tcp: true, udp: true, sctp: true });
 
 /** Most characters of a port's name. */
 export const PORT_NAME_LIMIT = 255;

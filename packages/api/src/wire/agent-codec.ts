@@ -1,4 +1,4 @@
-import { nodeDescriptionShape } from '../shapes/node.js';
+import { instanceShape, nodeDescriptionShape } from '../shapes/node.js';
 import { reportedStatusShape } from '../shapes/task.js';
 import type { AgentAssignmentsAck } from './assignments.js';
 import type {
@@ -86,6 +86,7 @@ const agentMessage = variants<AgentMessage>({
     description: nodeDescriptionShape,
     dataPathAddr: maybeIpAddress,
     meshGeneration: count,
+    instance: optional(instanceShape),
   }),
   heartbeat: record<AgentHeartbeat>({ type: literal('heartbeat') }),
   status: record<AgentStatus>({

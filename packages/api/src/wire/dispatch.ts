@@ -31,6 +31,11 @@ export interface AgentHello {
   readonly dataPathAddr: string;
   /** Last mesh generation that the kernel holds; 0 before the first. */
   readonly meshGeneration: number;
+  /**
+   * Random, of this run of the daemon: tells apart two hosts with one node's identity. Programs before it sent
+   * none.
+   */
+  readonly instance?: string;
 }
 
 /** Sent every `heartbeatMs` of the welcome; the node is down after three missed. */
@@ -199,6 +204,8 @@ export interface SessionEnd {
   readonly type: 'session-end';
   readonly reason: string;
   readonly fatal: boolean;
+  /** Another host runs as this node: the agent must start none of the node's tasks meanwhile. */
+  readonly isCopy?: boolean;
 }
 
 export type ManagerMessage =

@@ -8,7 +8,7 @@ import {
 } from '../shapes/mesh.js';
 import { VERSION_LIMIT } from '../program.js';
 import { ownNodeShape } from '../shapes/node.js';
-import { portProtocolShape } from '../shapes/service.js';
+import { portProtocolShape } from '../shapes/common.js';
 import { ASSIGNED_KINDS, type AssignedKindCodecs } from './assigned-kinds.js';
 import { assignmentsShape, type UnreadAssignment } from './assignments-codec.js';
 import {
@@ -171,6 +171,7 @@ function managerMessage(
       type: literal('session-end'),
       reason: text(REASON_LIMIT),
       fatal: flag,
+      isCopy: optional(flag),
     }),
   });
 }

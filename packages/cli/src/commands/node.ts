@@ -83,9 +83,9 @@ const LS: Command = {
       ManagerStatus: managerStatus(node),
       TLSStatus: tlsStatus(node, ofCluster),
       EngineVersion: node.Description?.Engine.EngineVersion ?? '',
-      Message: node.Status.State === 'ready' ? '' : ourCommands(node.Status.Message ?? ''),
+      Message: ourCommands(node.Status.Message ?? ''),
     }));
-    // Why a node is not ready is worth a column; where all are, there is nothing to say.
+    // What is wrong with a node, or what it waits for, is worth a column; mostly there is nothing to say.
     const columns = rows.some(({ Message }) => Message !== '') ? [...COLUMNS, 'Message'] : COLUMNS;
     printer.print(output, rows, {
       cells: (row) => (row.Self ? { ...row, ID: `${row.ID} *` } : row),

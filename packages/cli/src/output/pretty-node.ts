@@ -1,4 +1,4 @@
-import type { Node, VersionWindow } from '@swarm/api';
+import type { Node, PortConflict, VersionWindow } from '@swarm/api';
 import { ourCommands } from '@swarm/api/client';
 import { capital } from './capital.js';
 import { goTime } from './time.js';
@@ -49,10 +49,16 @@ export function prettyNode(node: Node): string {
       );
     if (description.Runtime !== undefined) lines.push(`Runtime:\t\t${description.Runtime}`);
     if (description.MeshBackend !== undefined) lines.push(`Mesh:\t\t\t${description.MeshBackend}`);
+    const conflicts = description.PortConflicts ?? [];
+    if (conflicts.length > 0) lines.push('Ports Not Served:', ...conflicts.map(prettyConflict));
   }
   return lines.join('\n');
 }
 
 function span({ Oldest, Newest }: VersionWindow): string {
   return Oldest === Newest ? `${Newest}` : `${Oldest} to ${Newest}`;
+}
+
+function prettyConflict({ Protocol, PublishedPort, Reason }: PortConflict): string {
+  return ` ${PublishedPort}/${Protocol}:\t\t${Reason}`;
 }

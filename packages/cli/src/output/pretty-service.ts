@@ -4,8 +4,9 @@ import type {
   Mount,
   PortConfig,
   Resources,
-  Service,
   ServiceMode,
+  ServicePortConflict,
+  ShownService,
   TaskSpec,
   UpdateConfig,
   UpdateStatus,
@@ -16,7 +17,7 @@ import { goDuration, humanBytes, humanDuration } from './time.js';
  * Formats a service for people, in the order in which Docker prints it.
  * @param nowMs wall clock, for the age of an update
  */
-export function prettyService(service: Service, nowMs: number): string {
+export function prettyService(service: ShownService, nowMs: number): string {
   const { Spec: spec } = service;
   const task = spec.TaskTemplate;
   const lines = ['', `ID:\t\t${service.ID}`, `Name:\t\t${spec.Name}`];
@@ -38,7 +39,8 @@ export function prettyService(service: Service, nowMs: number): string {
   if (networks.length > 0) lines.push(`Networks:\t${networks.join(' ')}`);
   lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
   const ports = service.Endpoint.Ports ?? [];
-  if (ports.length > 0) lines.push('Ports:', ...ports.flatMap(prettyPort));
+  if (ports.length > 0)
+    lines.push('Ports:', ...ports.flatMap((port) => prettyPort(port, service.PortConflicts ?? [])));
   const health = task.ContainerSpec?.Healthcheck;
   if (health !== undefined) lines.push(...prettyHealth(health));
   return `${lines.join('\n')}\n`;
@@ -132,12 +134,17 @@ function prettyResources({ Resources: resources }: TaskSpec): string[] {
   return lines;
 }
 
-function prettyPort(port: PortConfig): string[] {
+function prettyPort(port: PortConfig, conflicts: readonly ServicePortConflict[]): string[] {
+  const own = conflicts.filter(
+    ({ Protocol, PublishedPort }) =>
+      Protocol === port.Protocol && PublishedPort === port.PublishedPort,
+  );
   return [
     ` PublishedPort = ${port.PublishedPort ?? '(any)'}`,
     `  Protocol = ${port.Protocol}`,
     `  TargetPort = ${port.TargetPort}`,
     `  PublishMode = ${port.PublishMode}`,
+    ...own.map(({ Hostname, Reason }) => `  Not served on ${Hostname}: ${Reason}`),
   ];
 }
 

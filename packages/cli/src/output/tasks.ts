@@ -1,4 +1,4 @@
-import type { Node, PortConfig, Task } from '@swarm/api';
+import type { Node, PortConfig, ShownService, Task } from '@swarm/api';
 import type { ApiClient } from '../client/api-client.js';
 import type { CommandContext, Flags } from '../command.js';
 import { capital } from './capital.js';
@@ -88,21 +88,39 @@ export async function printTasks(
     };
   });
   printer.print(output, rows, full ? {} : { wrapped: 'Error' });
+  if (!printer.isDefaultTable || names === undefined) return;
+  const listed = new Set(tasks.map(({ ServiceID }) => ServiceID));
+  const services = [...names.services.values()].filter(({ ID }) => listed.has(ID));
+  for (const line of conflictLines(services)) output.error(shown(line));
 }
+
+/** Where the ports of these services are not served: a client may be led to any node. */
+function conflictLines(services: Iterable<ServiceName>): string[] {
+  return [...services].flatMap(({ Spec, PortConflicts }) =>
+    (PortConflicts ?? []).map(
+      ({ Protocol, PublishedPort, Hostname, Reason }) =>
+        `port ${PublishedPort}/${Protocol} of ${Spec.Name} is not served on ${Hostname}: ${Reason}`,
+    ),
+  );
+}
+
+type ServiceName = Pick<ShownService, 'ID' | 'PortConflicts'> & {
+  readonly Spec: { readonly Name: string };
+};
 
 interface Names {
   readonly nodes: ReadonlyMap<string, string>;
-  readonly services: ReadonlyMap<string, string>;
+  readonly services: ReadonlyMap<string, ServiceName>;
 }
 
 async function resolver(client: ApiClient, tasks: readonly Task[]): Promise<Names> {
   const nodes = new Map<string, string>();
-  const services = new Map<string, string>();
+  const services = new Map<string, ServiceName>();
   for (const node of await client.get<Node[]>('/nodes'))
     nodes.set(node.ID, node.Description?.Hostname ?? node.ID);
   if (tasks.length > 0) {
-    for (const service of await client.get<{ ID: string; Spec: { Name: string } }[]>('/services')) {
-      services.set(service.ID, service.Spec.Name);
+    for (const service of await client.get<ServiceName[]>('/services')) {
+      services.set(service.ID, service);
     }
   }
   return { nodes, services };
@@ -110,7 +128,7 @@ async function resolver(client: ApiClient, tasks: readonly Task[]): Promise<Name
 
 function taskName(task: Task, names: Names | undefined, full: boolean): string {
   const service =
-    names?.services.get(task.ServiceID) ??
+    names?.services.get(task.ServiceID)?.Spec.Name ??
     (names === undefined ? task.ServiceID : (task.ServiceName ?? task.ServiceID));
   const name = `${service}.${slotKey(task)}`;
   return full ? `${name}.${task.ID}` : name;

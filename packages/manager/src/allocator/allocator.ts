@@ -6,9 +6,11 @@ import {
   isTerminal,
   newId,
   type Node,
+  meshPortOf,
   NODE_ADDRESS_OFFSET,
   type NodeMesh,
   type PortConfig,
+  type PortKey,
   publishedKey,
   type Service,
   Subnet,
@@ -28,6 +30,7 @@ import {
 } from '../store/store.js';
 import type { AddressBook } from './address-book.js';
 import { wantedNetworks } from './attachments.js';
+import { clusterPortUse, holdsClusterPort, movedManagerPorts } from './cluster-ports.js';
 import { MeshPlaces } from './node-mesh.js';
 import { endpointOf, givenBack, isAllocated, PortRange, PortTable } from './port-table.js';
 import { PortWaiters } from './port-waiters.js';
@@ -136,6 +139,7 @@ class Allocator implements ControlLoop {
 
   #onNode(event: StoreEvent & { readonly kind: 'node' }): void {
     const { action, object: node } = event;
+    this.#onManagerPorts(movedManagerPorts(event));
     const left = action === 'update' ? event.previous.Mesh : undefined;
     if (left !== undefined && left.Index !== node.Mesh?.Index) this.#places.release(left);
     if (action === 'remove') {
@@ -149,6 +153,18 @@ class Allocator implements ControlLoop {
     }
   }
 
+  /** Services yield a port to a manager that listens on it, and get it back when none does any more. */
+  #onManagerPorts(keys: readonly PortKey[]): void {
+    const { store } = this.#context;
+    for (const key of keys) {
+      if (clusterPortUse(store, key) === undefined) {
+        const { protocol, publishedPort } = meshPortOf(key);
+        this.#wake([{ Protocol: protocol, PublishedPort: publishedPort }]);
+      } else for (const { ID } of store.servicesByPort(key)) this.#services.add(ID);
+    }
+    if (this.#services.size > 0) this.#pass.trigger();
+  }
+
   /** Queues those that found nothing free before. */
   #retry(waiting: Set<string>, ids: Set<string>): void {
     if (waiting.size === 0) return;
@@ -158,7 +174,7 @@ class Allocator implements ControlLoop {
   }
 
   #noteService(service: Service): void {
-    if (!isAllocated(service)) this.#services.add(service.ID);
+    if (!isSettled(this.#context.store, service)) this.#services.add(service.ID);
     this.#portless.follow(service);
   }
 
@@ -182,7 +198,7 @@ class Allocator implements ControlLoop {
   }
 
   /** Queues the services that wait for one of these ports. */
-  #wake(ports: readonly PortConfig[]): void {
+  #wake(ports: readonly Pick<PortConfig, 'Protocol' | 'PublishedPort'>[]): void {
     for (const port of ports) {
       this.#ports.release(port);
       for (const id of this.#portless.wanting(publishedKey(port))) this.#services.add(id);
@@ -257,7 +273,7 @@ class Allocator implements ControlLoop {
     const table = new PortTable(transaction, this.#ports);
     for (const id of ids) {
       const service = transaction.get('service', id);
-      if (service === undefined || isAllocated(service)) continue;
+      if (service === undefined || isSettled(transaction, service)) continue;
       this.#aside.attempt('service', service, () => allocateService(transaction, table, service));
     }
   };
@@ -347,6 +363,11 @@ class Allocator implements ControlLoop {
       transaction.update('node', { ...node, Mesh });
     }
   };
+}
+
+/** Whether the service has what it asks for, and nothing that the cluster needs itself. */
+function isSettled(view: View, service: Service): boolean {
+  return isAllocated(service) && !holdsClusterPort(view, service);
 }
 
 function allocateService(transaction: Transaction, table: PortTable, service: Service): void {

@@ -11,6 +11,7 @@ import {
 import { deepEqual } from '../store/deep-equal.js';
 import type { View } from '../store/store.js';
 import { type FreeSearch, LowestFree } from './lowest-free.js';
+import { clusterPortConflict, clusterPortUse } from './cluster-ports.js';
 import { isFixed, isIngress } from './publish-conflict.js';
 
 type Protocol = PortConfig['Protocol'];
@@ -22,7 +23,7 @@ export const DYNAMIC_PORT_LAST = 32_767;
 /** The ports, or why none could be given, as a sentence for the user. */
 export type Allocation = { readonly ports: readonly PortConfig[] } | { readonly error: string };
 
-/** Whether the service has what its spec asks for. */
+/** Whether the service has what its spec asks for. What the cluster itself needs is not looked at. */
 export function isAllocated(service: Service): boolean {
   const spec = service.Spec.EndpointSpec ?? {};
   return (
@@ -47,12 +48,12 @@ export class PortRange {
 
   #of(protocol: Protocol): LowestFree {
     // Ports that specs ask for are never chosen, whether or not their services can have them.
-    const isHeld = (port: number) => isAny(this.#store.servicesByPort(portKey(protocol, port)));
+    const isHeld = (port: number) => isTaken(this.#store, portKey(protocol, port));
     return new LowestFree(DYNAMIC_PORT_FIRST, DYNAMIC_PORT_LAST, isHeld);
   }
 
-  /** A service has nothing to do with the port any more. */
-  release({ Protocol, PublishedPort = 0 }: PortConfig): void {
+  /** Whoever had the port, a service or a manager, has nothing to do with it any more. */
+  release({ Protocol, PublishedPort = 0 }: Pick<PortConfig, 'Protocol' | 'PublishedPort'>): void {
     this.#free[Protocol].release(PublishedPort);
   }
 
@@ -96,6 +97,8 @@ export class PortTable {
     for (const [at, port] of spec.entries()) {
       if (isFixed(port)) continue;
       if (!isIngress(port)) {
+        const conflict = clusterPortConflict(this.#view, port);
+        if (conflict !== undefined) return { error: conflict };
         // The node chooses the port and reports it in the task's PortStatus.
         const { PublishedPort: _chosen, ...open } = port;
         ports[at] = open;
@@ -124,6 +127,8 @@ export class PortTable {
   }
 
   #conflict(service: Service, port: PortConfig): string | undefined {
+    const own = clusterPortConflict(this.#view, port);
+    if (own !== undefined) return own;
     const key = publishedKey(port);
     for (const other of this.#view.servicesByPort(key)) {
       if (other.ID === service.ID) continue;
@@ -166,8 +171,7 @@ export class PortTable {
   #search(protocol: Protocol): FreeSearch {
     let search = this.#searches.get(protocol);
     if (search === undefined) {
-      const isTaken = (port: number) => isAny(this.#view.servicesByPort(portKey(protocol, port)));
-      search = this.#range.search(protocol, isTaken);
+      search = this.#range.search(protocol, (port) => isTaken(this.#view, portKey(protocol, port)));
       this.#searches.set(protocol, search);
     }
     return search;
@@ -216,6 +220,11 @@ function useKey({ port, isGiven }: Use): string {
 
 function isChosen({ PublishedPort = 0 }: PortConfig): boolean {
   return PublishedPort >= DYNAMIC_PORT_FIRST && PublishedPort <= DYNAMIC_PORT_LAST;
+}
+
+/** Whether a service asks for the port or has it, or the cluster itself needs it. */
+function isTaken(view: View, key: PortKey): boolean {
+  return isAny(view.servicesByPort(key)) || clusterPortUse(view, key) !== undefined;
 }
 
 function isAny(items: Iterable<unknown>): boolean {

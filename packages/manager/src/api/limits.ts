@@ -6,6 +6,8 @@ export interface ApiLimits {
   readonly writeMs: number;
   /** How long a request waits for a service that is giving up the name or the port it asks for. */
   readonly removalMs: number;
+  /** How long the removal of a node waits for it to leave the Raft group after its demotion. */
+  readonly departureMs: number;
   /** KiB of events that wait for a slow reader before the API cuts it off; an event is mostly below 1 KiB. */
   readonly eventsQueued: number;
 }
@@ -14,5 +16,6 @@ export const API_LIMITS: ApiLimits = {
   leaderMs: 4_500,
   writeMs: 4_500,
   removalMs: 30_000,
+  departureMs: 10_000,
   eventsQueued: 1000,
 };

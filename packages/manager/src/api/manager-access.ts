@@ -14,6 +14,8 @@ export interface ManagerMember {
   readonly nodeId: string;
   /** `host:port`. */
   readonly address: string;
+  /** Set while it is joining: it does not count for the quorum yet. */
+  readonly learner?: boolean;
   readonly reachability: ManagerStatus['Reachability'];
   readonly leader: boolean;
 }
@@ -34,6 +36,8 @@ export interface ManagerAccess {
    */
   readBarrier(): Promise<void>;
   members(): readonly ManagerMember[];
+  /** Why a change of the node's role does not go on, as far as this manager knows, while it leads. */
+  roleNote?(nodeId: string): string | undefined;
   /** The Raft member, for observers and backups. */
   readonly raft?: RaftAccess;
   /** Nodes that this manager turned away lately because the cluster does not know them. */

@@ -1,5 +1,6 @@
 import type { Task } from '@swarm/api';
 import { writtenEndpoint } from '../allocator/port-table.js';
+import { clusterPortRefusal } from '../allocator/cluster-ports.js';
 import { conflictWith, publishHolder } from '../allocator/publish-conflict.js';
 import { pausedFallback } from '../orchestrator/revisions.js';
 import { isTaskDirty } from '../orchestrator/task-dirty.js';
@@ -8,7 +9,7 @@ import type { View } from '../store/store.js';
 
 /** Rules that the API checks and other parts own. */
 
-export { conflictWith, publishHolder, writtenEndpoint };
+export { clusterPortRefusal, conflictWith, publishHolder, writtenEndpoint };
 
 /** @throws ApiError INVALID_ARGUMENT when there are too many placement constraints, or one does not parse */
 export function checkConstraints(expressions: readonly string[]): void {

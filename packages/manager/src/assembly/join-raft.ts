@@ -10,6 +10,7 @@ import {
 import type { MemberInfo, MemberStatus, RaftNode } from '@swarm/raft';
 import type { ManagerCall } from '@swarm/identity';
 import { readProgram } from '../ca/read-program.js';
+import { serviceInTheWay } from '../allocator/cluster-ports.js';
 import { levelOf } from '../store/feature-levels.js';
 import type { Store } from '../store/store.js';
 import type { LocalManager } from './local-manager.js';
@@ -66,7 +67,7 @@ export function readJoinBody(body: unknown): JoinBody {
  * not catch up in time.
  * @throws ApiError FAILED_PRECONDITION when it does not answer, PERMISSION_DENIED when the cluster does not
  *   want it as a manager, WRONG_VERSION when its program is too old for what the cluster stores, CONFLICT
- *   when another node has its member id
+ *   when another node has its member id, or a service publishes the port that it listens on
  * @throws RaftError when the group does not take it
  */
 export async function admitMember(
@@ -93,6 +94,7 @@ export async function admitMember(
       'CONFLICT',
       `member id ${member.id} belongs to another node: take a new one`,
     );
+  refuseTakenPorts(store, member);
   if (member.nodeId !== self.nodeId) await probe(self, calls, member);
   // The node lost its log and comes back under a new id: the old member can never vote again. There may be
   // several: a join whose leader died leaves a learner.
@@ -112,17 +114,42 @@ export async function admitMember(
     if (old === undefined) await raft.addMember(member);
     else await raft.replaceMember(old, member);
   } catch (error) {
-    const stuck = members().find(({ info }) => info.id === member.id);
-    if (stuck?.role === 'learner') {
-      raft.removeMember(member.id).catch((failure: unknown) => {
-        logger.warn(
-          { err: failure, raftId: member.id },
-          'a learner that did not join could not be removed',
-        );
-      });
-    }
+    dropLearner(raft, member.id, logger);
     throw error;
   }
+}
+
+/** A service keeps the port that it publishes: the node has not begun to serve others there. */
+function refuseTakenPorts(store: Store, { nodeId, address }: MemberInfo): void {
+  const ports = [
+    parseHostPort(address)?.port ?? 0,
+    store.get('node', nodeId)?.Description?.ListenPort ?? 0,
+  ];
+  const taken = serviceInTheWay(store, ports);
+  if (taken === undefined) return;
+  const { service, port } = taken;
+  throw new ApiError(
+    'CONFLICT',
+    `node ${nodeId} cannot become a manager: it listens on port ${port}/tcp, which service ` +
+      `'${service.Spec.Name}' publishes; remove the port from the service, or leave and join again ` +
+      'with another --listen-addr',
+  );
+}
+
+/**
+ * Removes a member that did not become a voter, in the background: nobody else would. Its node needs another
+ * id for its next try.
+ */
+export function dropLearner(
+  raft: Pick<RaftNode, 'status' | 'removeMember'>,
+  raftId: number,
+  logger: Logger,
+): void {
+  const stuck = raft.status().members.find(({ info }) => info.id === raftId);
+  if (stuck?.role !== 'learner') return;
+  raft.removeMember(raftId).catch((error: unknown) => {
+    logger.warn({ err: error, raftId }, 'a learner that did not join could not be removed');
+  });
 }
 
 async function probe(

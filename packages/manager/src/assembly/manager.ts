@@ -41,7 +41,7 @@ import { LEADER_LOGS_PATH, leaderLogs } from '../logbroker/log-wire.js';
 import { resumedLogs } from '../logbroker/resumed-logs.js';
 import { createOrchestrators } from '../orchestrator/index.js';
 import type { RaftAccess } from '../recovery/raft-access.js';
-import { createRoleManager } from '../role-manager/role-manager.js';
+import { createRoleManager, type Membership, RoleNotes } from '../role-manager/index.js';
 import { createScheduler } from '../scheduler/index.js';
 import { ReplicatedStore } from '../store/replicated-store.js';
 import type { StoreStateMachine } from '../store/state-machine.js';
@@ -113,6 +113,7 @@ export class Manager implements ManagerAccess {
   readonly #authority: Authority;
   readonly #strangers: Strangers;
   readonly #endings: (() => void)[] = [];
+  readonly #roleNotes = new RoleNotes();
   #isLeader = false;
 
   /**
@@ -177,12 +178,14 @@ export class Manager implements ManagerAccess {
     this.#link = options.link(() => this.leader());
     this.#dispatcher = createDispatcher(context);
     this.#logBroker = createLogBroker(context, this.#dispatcher);
-    const roles = createRoleManager(context, {
+    const membership: Membership = {
       members: () => this.#members(),
+      watch: (changed) => raft.onMembers(changed),
       remove: (raftId) => raft.removeMember(raftId),
       isSelf: (raftId) => raftId === self.raftId && this.#isLeader,
       transferAway: () => raft.transferLeadership(),
-    });
+    };
+    const roles = createRoleManager(context, membership, this.#roleNotes);
     const addressBook = new AddressBook(context);
     this.#loops = new LeaderLoops(
       [
@@ -224,6 +227,7 @@ export class Manager implements ManagerAccess {
       trust: () => this.#trust(),
       clock,
       logger,
+      roleNotes: this.#roleNotes,
       isLeader: () => this.#isLeader,
     });
     const addresses = new NodeAddresses(this.store);
@@ -296,12 +300,17 @@ export class Manager implements ManagerAccess {
 
   members(): readonly ManagerMember[] {
     const leader = this.leader()?.nodeId;
-    return this.#members().map(({ nodeId, address, reachable }) => ({
+    return this.#members().map(({ nodeId, address, voter, reachable }) => ({
       nodeId,
       address,
+      ...(voter ? {} : { learner: true }),
       reachability: reachable ? 'reachable' : 'unreachable',
       leader: nodeId === leader,
     }));
+  }
+
+  roleNote(nodeId: string): string | undefined {
+    return this.#roleNotes.of(nodeId);
   }
 
   logs(selector: LogSelector, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord> {

@@ -5,10 +5,12 @@ import { checkValidity, type Right, type Trust } from '@swarm/identity';
 import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
 import { makeWorker } from '../role-manager/make-worker.js';
+import type { RoleNotes } from '../role-manager/role-notes.js';
 import type { Store } from '../store/store.js';
 import { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
 import {
   admitMember,
+  dropLearner,
   JOIN_PATH,
   type ManagerCalls,
   PROBE_PATH,
@@ -52,6 +54,7 @@ export interface NodeRoutesContext {
   readonly trust: () => Trust;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly roleNotes: RoleNotes;
   readonly isLeader: () => boolean;
 }
 
@@ -101,11 +104,24 @@ export class NodeRoutes {
   }
 
   async #admit(asked: NodeRequest, nodeId: string): Promise<unknown> {
-    const { raft, store, self, calls, logger } = this.#context;
+    const { raft, store, self, calls, logger, roleNotes } = this.#context;
     const { raftId, address, program } = readJoinBody(asked.json());
     const member = { id: raftId, address, nodeId };
-    await admitMember(raft, store, self, calls, member, program, logger);
-    return {};
+    // A node that dies on the way, or gives up, leaves no learner behind that nobody waits for.
+    const gone = () => {
+      if (!asked.response.writableFinished) dropLearner(raft, raftId, logger);
+    };
+    asked.response.once('close', gone);
+    try {
+      await admitMember(raft, store, self, calls, member, program, logger);
+      roleNotes.forget(nodeId);
+      return {};
+    } catch (error) {
+      roleNotes.note(nodeId, (error as Error).message);
+      throw error;
+    } finally {
+      asked.response.off('close', gone);
+    }
   }
 
   /** Removes a member that asked to leave from the group, and makes its node a worker. */

@@ -19,6 +19,7 @@ import { AssignmentSender } from './assignment-sender.js';
 import { AssignmentSet } from './assignment-set.js';
 import { BatchWriter, WriterStopped } from './batch-writer.js';
 import { DispatchCodec, MalformedMessage } from './codec.js';
+import { Contests } from './contests.js';
 import { DrainGate } from './drain-gate.js';
 import * as limits from './limits.js';
 import { Liveness } from './liveness.js';
@@ -28,8 +29,15 @@ import { MeshDelivery } from './mesh-delivery.js';
 import { MeshPublisher } from './mesh-publisher.js';
 import { mayStillServe } from './mesh-state.js';
 import { NodeBudgets } from './node-budgets.js';
+import { copyReason, NodeCopies } from './node-copies.js';
 import { NodePresence } from './node-presence.js';
-import { type AgentView, concernsManagers, concernsNode, stopsTask } from './node-states.js';
+import {
+  type AgentView,
+  concernsManagers,
+  concernsNode,
+  isElsewhere,
+  stopsTask,
+} from './node-states.js';
 import type { NodeSocket } from './node-socket.js';
 import { NodeWriter } from './node-writer.js';
 import { ObjectWatchers } from './object-watchers.js';
@@ -115,6 +123,8 @@ class DispatcherRun {
   readonly #delivery: MeshDelivery;
   readonly #presence: NodePresence;
   readonly #gate: DrainGate;
+  readonly #contests: Contests;
+  readonly #copies: NodeCopies;
   readonly #unwatch: () => void;
   readonly #background = new Set<Promise<void>>();
   #managers: readonly ManagerAddress[];
@@ -141,7 +151,9 @@ class DispatcherRun {
       agent: (nodeId) => this.#agent(nodeId),
       changed: (nodeId) => this.#write(nodeId),
     });
-    const observe = (node: Node) => this.#presence.observe(node);
+    this.#contests = new Contests(clock);
+    this.#copies = new NodeCopies({ clock, logger, changed: (nodeId) => this.#write(nodeId) });
+    const observe = (node: Node) => this.#observe(node);
     this.#nodeWriter = new NodeWriter({ ...writing, observe });
     this.#statusWriter = new StatusWriter({ ...writing, logger, timeMs: () => store.timeMs() });
     this.#liveness = new Liveness(clock, (nodeId) => this.#expired(nodeId));
@@ -196,6 +208,8 @@ class DispatcherRun {
     this.#gate.stop();
     this.#mesh.stop();
     this.#orphans.stop();
+    this.#contests.stop();
+    this.#copies.stop();
     for (const session of this.#connections) {
       session.assignments?.close();
       session.end('this manager does not lead any more');
@@ -224,6 +238,7 @@ class DispatcherRun {
         message: (from, message) => this.#receive(from, message),
         // Its heartbeats wait unread in the socket.
         resumed: (from) => this.#heard(from),
+        answered: (from) => this.#contests.answered(from),
         closed: (from, clean) => this.#closed(from, clean),
       },
       received: this.#budgets.of(peer.nodeId).received,
@@ -266,6 +281,9 @@ class DispatcherRun {
       return;
     }
     if (session.hello === undefined) throw new MalformedMessage('the first message is not a hello');
+    if (this.#contests.isWaiting(session)) {
+      throw new MalformedMessage(`a ${message.type} before the welcome`);
+    }
     this.#heard(session);
     switch (message.type) {
       case 'heartbeat':
@@ -301,24 +319,97 @@ class DispatcherRun {
   }
 
   #register(session: DispatcherSession, hello: AgentHello): void {
-    const { store, clock, logger } = this.#context;
-    const { nodeId } = session;
-    clock.clearTimeout(session.helloTimer);
+    this.#context.clock.clearTimeout(session.helloTimer);
     session.hello = hello;
+    if (!this.#isKnown(session)) return;
+    const awaited = this.#copies.rivalOf(session.nodeId, hello.instance ?? '');
+    if (awaited !== undefined) {
+      this.#refuseCopy(session, hello, awaited);
+      return;
+    }
+    const rival = this.#rivalOf(session, hello);
+    if (rival === undefined) this.#enter(session, hello);
+    else this.#contest(session, hello, rival);
+  }
+
+  /** Ends the session of a node that the store does not have, with the reason. */
+  #isKnown(session: DispatcherSession): boolean {
+    const { store } = this.#context;
+    const { nodeId } = session;
     if (store.get('node', nodeId) === undefined) {
       const aside = store.setAside('node', nodeId);
       if (aside !== undefined) {
         session.end(
           `the stored node object cannot be read (${aside.reason}): remove the node with --force, then join again`,
         );
-        return;
+        return false;
       }
       session.end(
         'this node is not in the cluster any more: run `docker swarm leave --force` on it, then join again',
         true,
       );
-      return;
+      return false;
     }
+    return true;
+  }
+
+  /**
+   * The other daemon that may live as this node: one with a session, or `expected` when it lost its session a
+   * moment ago. Undefined when only one can, as far as this leader knows: programs that name no instance, a node
+   * that is down, or a new run at the node's own address.
+   */
+  #rivalOf(
+    session: DispatcherSession,
+    { instance }: AgentHello,
+  ): DispatcherSession | 'expected' | undefined {
+    const { nodeId, peer } = session;
+    if (instance === undefined) return undefined;
+    const previous = this.#sessions.get(nodeId);
+    if (previous !== undefined) {
+      const known = previous.hello?.instance;
+      return known === undefined || known === instance || previous.ended ? undefined : previous;
+    }
+    const { Status } = this.#context.store.get('node', nodeId)!;
+    if (!this.#liveness.isWatched(nodeId)) return undefined;
+    if (Status.Instance === undefined || Status.Instance === instance) return undefined;
+    return isElsewhere(Status.Addr, peer.remoteAddress) ? 'expected' : undefined;
+  }
+
+  #contest(
+    session: DispatcherSession,
+    hello: AgentHello,
+    rival: DispatcherSession | 'expected',
+  ): void {
+    const { nodeId } = session;
+    const isExpected = rival === 'expected';
+    const limitMs = isExpected ? limits.RIVAL_RETURN_MS : limits.RIVAL_ANSWER_MS;
+    // One of the two will have the node; it must not count as down while they wait.
+    this.#liveness.extend(nodeId, limitMs + limits.HEARTBEATS_MISSED * this.#heartbeatMs());
+    const decide = (isRivalAlive: boolean): void => {
+      if (this.#stopped || session.ended || !this.#isKnown(session)) return;
+      if (!isRivalAlive) {
+        this.#enter(session, hello);
+        return;
+      }
+      const known = this.#sessions.get(nodeId)?.peer.remoteAddress ?? '';
+      this.#refuseCopy(session, hello, known);
+    };
+    // A socket that rests after a flood would not hear the answer.
+    if (!isExpected && rival.paused) decide(true);
+    else this.#contests.begin(session, isExpected ? undefined : rival, limitMs, decide);
+  }
+
+  #refuseCopy(session: DispatcherSession, { instance = '' }: AgentHello, known: string): void {
+    const { nodeId, peer } = session;
+    session.endCopy(copyReason(nodeId, known));
+    const address = peer.remoteAddress;
+    this.#copies.refused(nodeId, { instance, address, knownAddress: known });
+  }
+
+  /** Gives the node to this session. */
+  #enter(session: DispatcherSession, hello: AgentHello): void {
+    const { logger } = this.#context;
+    const { nodeId } = session;
     const previous = this.#sessions.get(nodeId);
     this.#sessions.set(nodeId, session);
     previous?.end('replaced by a newer session of the node');
@@ -328,6 +419,8 @@ class DispatcherRun {
     this.#heard(session);
     this.#delivery.register(session, hello.meshGeneration);
     logger.debug({ nodeId, session: session.id }, 'session registered');
+    this.#copies.connected(nodeId, true);
+    this.#contests.returned(nodeId);
     this.#inBackground(this.#welcome(session));
   }
 
@@ -352,8 +445,10 @@ class DispatcherRun {
       featureLevel: levelOf(store.cluster()),
     });
     session.assignments = this.#assignmentsOf(session);
-    session.assignments.flush();
+    // Comes first: a node that was cut off still sends traffic by a mesh that is out of date, and to tasks that
+    // the assignments stop.
     this.#delivery.begin(session);
+    session.assignments.flush();
     for (const listener of this.#listeners) listener.connected(nodeId);
   }
 
@@ -375,6 +470,7 @@ class DispatcherRun {
     const { clock } = this.#context;
     clock.clearTimeout(session.helloTimer);
     session.assignments?.close();
+    this.#contests.closed(session);
     const reporter = this.#reporters.get(session);
     if (reporter !== undefined) this.#statusWriter.forget(reporter);
     this.#reporters.delete(session);
@@ -382,6 +478,7 @@ class DispatcherRun {
     const { nodeId } = session;
     if (this.#stopped || this.#sessions.get(nodeId) !== session) return;
     this.#sessions.delete(nodeId);
+    this.#copies.connected(nodeId, false);
     if (session.assignments !== undefined) this.#tellDisconnected(nodeId);
     this.#presence.disconnected(nodeId);
     // An agent that just vanished stays what it is until its heartbeats are missed: it may be back soon.
@@ -399,6 +496,11 @@ class DispatcherRun {
 
   // --- State of nodes
 
+  /** The node as this leader sees it now. */
+  #observe(node: Node): Node {
+    return this.#copies.observe(this.#presence.observe(node));
+  }
+
   #agent(nodeId: string): AgentView | undefined {
     const session = this.#sessions.get(nodeId);
     if (session?.hello === undefined) return undefined;
@@ -414,6 +516,7 @@ class DispatcherRun {
     }
     this.#context.logger.warn({ nodeId }, 'heartbeat failure, the node is down');
     this.#sessions.delete(nodeId);
+    this.#copies.connected(nodeId, false);
     this.#presence.down(nodeId);
     session?.end('heartbeat failure');
     if (session?.assignments !== undefined) this.#tellDisconnected(nodeId);
@@ -482,6 +585,7 @@ class DispatcherRun {
       this.#registrations.forget(node.ID);
       this.#budgets.forget(node.ID);
       this.#orphans.cancel(node.ID);
+      this.#copies.forget(node.ID);
       const isRemoved = this.#context.store.setAside('node', node.ID) === undefined;
       session?.end('this node was removed from the cluster', isRemoved);
       if (session?.assignments !== undefined) this.#tellDisconnected(node.ID);
@@ -495,7 +599,7 @@ class DispatcherRun {
     }
     if (event.action === 'update' && session?.hello !== undefined) {
       // The allocator may have given the node its place after it said where its tunnel ends.
-      if (!isDeepStrictEqual(this.#presence.observe(node), node)) this.#write(node.ID);
+      if (!isDeepStrictEqual(this.#observe(node), node)) this.#write(node.ID);
     }
   }
 

@@ -16,6 +16,22 @@ export const LEADER_GRACE_MIN_MS = 5_000;
 /** Time after which the tasks of a node that is down become orphaned. */
 export const ORPHAN_AFTER_MS = 24 * 60 * 60 * 1000;
 
+/**
+ * A second daemon with a node's identity: how long the one that has the session may take to answer, and how long
+ * to wait for one that lost its session a moment ago, or had it with the leader before. Both end before the
+ * newcomer stops waiting for its welcome (5 s).
+ */
+export const RIVAL_ANSWER_MS = 2_000;
+export const RIVAL_RETURN_MS = 3_000;
+/** How long after its last attempt a second daemon stays in the node's status; it tries every 10 s. */
+export const COPY_NAMED_MS = 60_000;
+/** A second daemon that was refused gets the node when the first one has had no session for this long. */
+export const HEIR_AFTER_MS = 60_000;
+/** Refused daemons remembered for a node. */
+export const COPIES_LIMIT = 16;
+/** The log names it at most this often. */
+export const COPY_LOG_MS = 60_000;
+
 /** Longest wait for the hello of a connection. */
 export const HELLO_TIMEOUT_MS = 5_000;
 /** Registrations of one node in a window. They are cheap, but a loop of them is a fault. */

@@ -33,6 +33,13 @@ export class Liveness {
     if (sooner) this.#arm(nodeId, watch);
   }
 
+  /** Gives a watched node at least this long from now on. */
+  extend(nodeId: string, silenceMs: number): void {
+    const watch = this.#watches.get(nodeId);
+    if (watch === undefined) return;
+    watch.deadlineMs = Math.max(watch.deadlineMs, this.#clock.monotonicMs() + silenceMs);
+  }
+
   isWatched(nodeId: string): boolean {
     return this.#watches.has(nodeId);
   }

@@ -10,6 +10,7 @@ import {
   type Task,
   type Timer,
 } from '@swarm/api';
+import { movedManagerPorts } from '../allocator/cluster-ports.js';
 import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
@@ -111,6 +112,9 @@ export class MeshPublisher {
   }
 
   #noteNode(event: StoreEvent & { kind: 'node' }): void {
+    for (const key of movedManagerPorts(event)) {
+      for (const { ID } of this.#view.servicesByPort(key)) this.#dirtyServices.add(ID);
+    }
     if (event.action === 'update' && sameToEndpoints(event.previous, event.object)) {
       // When a node comes back or goes down, another may win the place that both claim.
       if (event.previous.Status.State !== event.object.Status.State) this.#peersDirty = true;

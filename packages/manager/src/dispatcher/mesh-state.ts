@@ -12,12 +12,14 @@ import {
   type PortConfig,
   type PortKey,
   meshPortKey,
+  publishedKey,
   type Service,
   SHARED_PORT_FIRST,
   SHARED_PORT_LAST,
   Subnet,
   type Task,
 } from '@swarm/api';
+import { clusterPortUse } from '../allocator/cluster-ports.js';
 import { hostAddress, ingressSubnet } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
 
@@ -101,7 +103,10 @@ export function sameToEndpoints(a: Node, b: Node): boolean {
 
 /** The ports that a service publishes on every node, including those without an endpoint. */
 export function servicePorts(view: View, service: Service): MeshPort[] {
-  const published = (service.Endpoint.Ports ?? []).filter(isIngress);
+  const published = (service.Endpoint.Ports ?? []).filter(
+    // Whatever a service was given, nodes must keep what they talk to each other by.
+    (port) => isIngress(port) && clusterPortUse(view, publishedKey(port)) === undefined,
+  );
   if (published.length === 0) return [];
   const ingress: Ingress = { id: view.ingressNetwork()?.ID, subnet: ingressSubnet(view) };
   const tasks = [...view.tasksByService(service.ID)].flatMap(

@@ -13,7 +13,10 @@ export interface NodeSocket {
   on(event: 'message', listener: (data: FrameData, isBinary: boolean) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'close', listener: (code: number) => void): unknown;
+  on(event: 'pong', listener: () => void): unknown;
   send(frame: Uint8Array, done: (error?: Error | null) => void): void;
+  /** Asks the other side for a sign of life, which comes as `pong` (RFC 6455, section 5.5.2). */
+  ping(): void;
   /** Delivers no message until `resume`. */
   pause(): void;
   resume(): void;

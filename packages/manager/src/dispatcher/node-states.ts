@@ -24,7 +24,7 @@ export function neverSeen(Addr: NodeStatus['Addr']): NodeStatus {
 
 /** What an agent reports, and where its connection comes from. */
 export interface AgentView {
-  readonly hello: Pick<AgentHello, 'description' | 'dataPathAddr'>;
+  readonly hello: Pick<AgentHello, 'description' | 'dataPathAddr' | 'instance'>;
   readonly remoteAddress: string;
   /** The protocol of its session. */
   readonly protocol: number;
@@ -43,7 +43,7 @@ export function dataPathClaim(node: Node, { hello, remoteAddress }: AgentView): 
  * @param holder the node that has the data path address this one wants, see DataPathClaims
  */
 export function observedReady(node: Node, agent: AgentView, holder: string | undefined): Node {
-  const { description } = agent.hello;
+  const { description, instance } = agent.hello;
   const { protocol } = agent;
   const { from, address } = dataPathClaim(node, agent);
   const isUserspace = !isTunnelled(description);
@@ -55,6 +55,7 @@ export function observedReady(node: Node, agent: AgentView, holder: string | und
       ...(Message === undefined ? {} : { Message }),
       Addr: from ?? node.Status.Addr,
       Protocol: protocol,
+      ...(instance === undefined ? {} : { Instance: instance }),
     },
     Description: isDeepStrictEqual(node.Description, description) ? node.Description! : description,
   };
@@ -77,14 +78,26 @@ function placeProblem(address: IpAddress | undefined, holder: string | undefined
 
 /** A node without a connected agent. */
 export function observedAway(node: Node, state: 'down' | 'disconnected'): Node {
+  const { Addr, Instance } = node.Status;
   const Message = state === 'down' ? HEARTBEAT_FAILURE : 'the agent said goodbye';
-  const Status: NodeStatus = { State: state, Message, Addr: node.Status.Addr };
+  // While it is only disconnected, the same daemon may come back, or its next run.
+  const isKept = state === 'disconnected' && Instance !== undefined;
+  const Status: NodeStatus = { State: state, Message, Addr, ...(isKept && { Instance }) };
   return { ...node, Status };
 }
 
 /** A node that has not come back to this leader yet, and whose data path address another node has now. */
 export function displaced(node: Node): Node {
   return node.Mesh === undefined ? node : { ...node, Mesh: { ...node.Mesh, Address: '' } };
+}
+
+/** Whether a connection comes from another address than the node's. False where one of the two is unknown. */
+export function isElsewhere(nodeAddr: string, remoteAddress: string): boolean {
+  const known = hostAddress(nodeAddr);
+  const from = hostAddress(remoteAddress);
+  // The leader's own agent connects over loopback, wherever the node is.
+  if (known === undefined || from === undefined || isLoopback(from)) return false;
+  return known !== from;
 }
 
 /** Whether the agent must get the change of its node object. It knows its own state. */

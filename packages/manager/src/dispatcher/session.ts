@@ -26,6 +26,8 @@ export interface DispatcherSessionHandler {
   message(session: DispatcherSession, message: AgentMessage): void;
   /** Called when frames are read again after a pause. */
   resumed(session: DispatcherSession): void;
+  /** The other side answered a ping. */
+  answered(session: DispatcherSession): void;
   /** @param clean whether the agent said goodbye, so that it is not a failure */
   closed(session: DispatcherSession, clean: boolean): void;
 }
@@ -77,6 +79,7 @@ export class DispatcherSession {
     this.#received = options.received;
     this.#logger = options.logger.child({ nodeId: options.peer.nodeId, session: options.id });
     this.#socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    this.#socket.on('pong', () => this.#handler.answered(this));
     this.#socket.on('error', (error) => this.#logger.debug({ err: error }, 'session failed'));
     this.#socket.on('close', (code) => {
       this.#clock.clearTimeout(this.#closeTimer);
@@ -130,6 +133,17 @@ export class DispatcherSession {
     }
     // The socket's own event reports errors, too, and ends the session.
     this.#socket.send(frame, () => {});
+  }
+
+  /** Asks the other side for a sign of life; `answered` of the handler reports it. */
+  ping(): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
+  }
+
+  /** Refuses a second daemon that runs with the node's identity. */
+  endCopy(reason: string): void {
+    this.send({ type: 'session-end', reason, fatal: false, isCopy: true });
+    this.#close(CLOSE_POLICY, reason);
   }
 
   /**

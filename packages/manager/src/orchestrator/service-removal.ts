@@ -1,6 +1,7 @@
 import type { Service } from '@swarm/api';
 import type { Transaction, View } from '../store/store.js';
 import type { Pass } from './pass.js';
+import { isLost } from './placement.js';
 import { isRevisionId } from './revisions.js';
 import { SERVICE_REMOVED, stopTask } from './stop.js';
 
@@ -11,13 +12,17 @@ export function isPendingDelete(service: Service): boolean {
 
 /**
  * Deletes a service: sets all its tasks to REMOVE, waits for the reaper to delete them once they have
- * stopped, and removes the service with its revisions after the last one. Only then are its name and ports free, so nothing
- * that takes them can meet what is left of it (MB#29293, #32552).
+ * stopped, and removes the service with its revisions after the last one. Only then are its name and ports
+ * free, so nothing that takes them can meet what is left of it (MB#29293, #32552).
+ *
+ * It waits for no task on a node that is down: nobody knows when, or whether, the node comes back. Such a task
+ * stays in the store without a service, with its addresses and whatever else it holds of its node. When the
+ * node is back, it stops the task before it starts others, and the reaper deletes it.
  */
 export function removeService(pass: Pass): void {
   let left = 0;
   for (const task of pass.tx.tasksByService(pass.service.ID)) {
-    left++;
+    if (!isLost(pass.tx, task)) left++;
     if (task.DesiredState === 'remove') continue;
     if (!pass.hasRoom(1)) return;
     pass.stop(task, SERVICE_REMOVED, 'remove');

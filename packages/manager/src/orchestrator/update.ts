@@ -1,4 +1,5 @@
 import type { Service, Task, UpdateStatus } from '@swarm/api';
+import { clusterPortRefusal } from '../allocator/cluster-ports.js';
 import type { Pass } from './pass.js';
 import { gaveUp, startReplacement } from './replacement.js';
 import { allowsRestart } from './restart.js';
@@ -293,9 +294,8 @@ function failUpdate(pass: Pass, rules: UpdateRules, taskId: string): void {
     return;
   }
   const back = rolledBack(pass, why);
-  if (back === undefined) {
-    const noWay = 'it cannot be rolled back because it has no previous spec';
-    pause(pass, 'paused', `update paused ${why}${WAIT_SEPARATOR}${noWay}`);
+  if (typeof back === 'string') {
+    pause(pass, 'paused', `update paused ${why}${WAIT_SEPARATOR}${back}`);
     return;
   }
   const UpdateStatus: UpdateStatus = {
@@ -306,17 +306,23 @@ function failUpdate(pass: Pass, rules: UpdateRules, taskId: string): void {
   pass.updateRevisions(back.ledger, { ...back.service, UpdateStatus });
 }
 
-/** The service with the spec that it rolls back to; undefined when there is none. */
+/** The service with the spec that it rolls back to; else why there is none. */
 function rolledBack(
   { tx, service, now }: Pass,
   why: string,
-): { service: Service; ledger: RevisionLedger } | undefined {
+): { service: Service; ledger: RevisionLedger } | string {
   const ledger = new RevisionLedger(tx, service, now);
   const target = ledger.automaticTarget();
-  if (target === undefined) return undefined;
+  if (target === undefined) {
+    return 'it cannot be rolled back because it has no previous spec';
+  }
+  const Spec = rolledBackSpec(service, target);
+  const refusal = clusterPortRefusal(tx, Spec.EndpointSpec, service.Spec.EndpointSpec);
+  if (refusal !== undefined) {
+    return `it cannot be rolled back to revision ${target.Number}: ${refusal}`;
+  }
   ledger.end('failed', `update rolled back ${why}`);
   ledger.reopen(target.Number, 'automatic rollback');
-  const Spec = rolledBackSpec(service, target);
   return { service: { ...service, Spec, SpecVersion: target.SpecVersion }, ledger };
 }
 

@@ -3,37 +3,35 @@ import { type ControlLoop, type LoopContext, loopOfRuns } from '../control-loop.
 import { BatchWriter, WriterStopped } from '../dispatcher/batch-writer.js';
 import { mayRun, orphanTasks } from '../dispatcher/orphan-tasks.js';
 import type { StoreChange, View } from '../store/store.js';
-import { canDemote, type Member } from './can-demote.js';
+import type { Member } from './can-demote.js';
+import { Departures } from './departures.js';
+import type { Membership } from './membership.js';
 import { pruneRemoved, refuseNode } from './remove-node.js';
+import { RoleNotes } from './role-notes.js';
 
 /** Interval between passes without events: retries what failed and notices what has no event. */
 const RECONCILE_MS = 5_000;
-
-/** The role manager's access to the Raft group. */
-export interface Membership {
-  members(): readonly Member[];
-  /** Resolves when the group has committed the removal. */
-  remove(raftId: number): Promise<void>;
-  /** Whether the member is this node, and it leads. */
-  isSelf(raftId: number): boolean;
-  /** Transfers leadership to another reachable voter, which stops this loop. */
-  transferAway(): Promise<void>;
-}
 
 /**
  * Makes Raft membership follow the roles that nodes should have. A demoted node leaves the Raft group
  * first; only then does the CA certify it as a worker (see `certifiedRole`), so a node never has both a
  * worker's certificate and a vote. Also cleans up after removed nodes.
  */
-export function createRoleManager(context: LoopContext, membership: Membership): ControlLoop {
-  return loopOfRuns('role-manager', () => new RoleManagerRun(context, membership));
+export function createRoleManager(
+  context: LoopContext,
+  membership: Membership,
+  notes = new RoleNotes(),
+): ControlLoop {
+  return loopOfRuns('role-manager', () => new RoleManagerRun(context, membership, notes));
 }
 
 class RoleManagerRun {
   readonly #context: LoopContext;
   readonly #membership: Membership;
+  readonly #notes: RoleNotes;
+  readonly #departures: Departures;
   readonly #writer: BatchWriter;
-  readonly #unwatch: () => void;
+  readonly #endings: readonly (() => void)[];
   /** Removed nodes whose certificates may not be refused yet. */
   readonly #removed = new Map<string, Node>();
   /** Nodes that do not exist, of tasks that may not have been given up yet. */
@@ -43,21 +41,34 @@ class RoleManagerRun {
   #again = false;
   #stopped = false;
 
-  constructor(context: LoopContext, membership: Membership) {
+  constructor(context: LoopContext, membership: Membership, notes: RoleNotes) {
+    const { store, clock, logger } = context;
     this.#context = context;
     this.#membership = membership;
-    this.#writer = new BatchWriter(context.store, context.clock);
-    this.#unwatch = context.store.watch((change) => this.#changed(change));
+    this.#notes = notes;
+    this.#notes.clear();
+    this.#departures = new Departures({
+      ...{ membership, clock, logger, notes },
+      ended: () => this.#reconcile(),
+    });
+    this.#writer = new BatchWriter(store, clock);
+    this.#endings = [
+      store.watch((change) => this.#changed(change)),
+      // A node whose membership is not written down yet cannot tell whether it is in the group.
+      membership.watch(() => this.#reconcile()),
+    ];
     this.#noteTasks();
     this.#reconcile();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#unwatch();
+    for (const end of this.#endings) end();
+    this.#departures.stop();
     this.#context.clock.clearTimeout(this.#timer);
     await this.#writer.stop();
     await this.#pass;
+    this.#notes.clear();
   }
 
   #noteTasks(): void {
@@ -77,10 +88,12 @@ class RoleManagerRun {
       concerned ||= event.kind === 'cluster' && event.action === 'create';
       if (event.kind === 'task' && event.action !== 'remove') this.#noteTask(event.object);
       if (event.kind !== 'node') continue;
+      const hasOtherWish =
+        event.action !== 'update' || event.previous.Spec.Role !== event.object.Spec.Role;
+      if (hasOtherWish) this.#notes.forget(event.object.ID);
       concerned ||=
-        event.action !== 'update' ||
-        event.previous.Spec.Role !== event.object.Spec.Role ||
-        event.previous.RaftID !== event.object.RaftID;
+        hasOtherWish ||
+        (event.action === 'update' && event.previous.RaftID !== event.object.RaftID);
       if (event.action === 'remove' && isGone(this.#context.store, event.object.ID))
         this.#forget(event.object);
     }
@@ -118,46 +131,30 @@ class RoleManagerRun {
   async #once(): Promise<void> {
     // The first manager leads before it has written the cluster: no node has a role yet.
     if (this.#context.store.cluster() === undefined) return;
-    await this.#cleanUp();
-    for (const member of this.#membership.members()) {
-      if (this.#stopped) return;
-      const { store } = this.#context;
-      const node = store.get('node', member.nodeId);
-      // The node's object cannot be read, so its role is unknown.
-      if (store.setAside('node', member.nodeId) !== undefined) continue;
-      // Joining takes a manager's certificate, so every member had a node object: one without was removed.
-      if (node === undefined || node.Spec.Role === 'worker') await this.#removeMember(member);
-    }
+    this.#departures.follow(this.#leaving());
     await this.#followMembership();
+    await this.#cleanUp();
   }
 
-  async #removeMember(member: Member): Promise<void> {
-    const { logger } = this.#context;
-    const { nodeId, raftId } = member;
-    const reason = canDemote(this.#membership.members(), nodeId);
-    if (reason !== undefined) {
-      logger.warn(
-        { nodeId, reason },
-        'a demoted or removed manager cannot leave the Raft group yet',
-      );
-      return;
-    }
-    if (this.#membership.isSelf(raftId)) {
-      logger.info(
-        { nodeId },
-        'this leader was demoted or removed, handing leadership to another manager',
-      );
-      await this.#membership.transferAway();
-      return;
-    }
-    await this.#membership.remove(raftId);
-    logger.info({ nodeId, raftId }, 'manager left the Raft group');
+  /** The members that should not be any. */
+  #leaving(): Member[] {
+    const { store } = this.#context;
+    return this.#membership.members().filter(({ nodeId }) => {
+      // The node's object cannot be read, so its role is unknown.
+      if (store.setAside('node', nodeId) !== undefined) return false;
+      const node = store.get('node', nodeId);
+      // Joining takes a manager's certificate, so every member had a node object: one without was removed.
+      return node === undefined || node.Spec.Role === 'worker';
+    });
   }
 
   /** Writes membership to Node.RaftID and ManagerAddr, which the CA and agents go by. */
   async #followMembership(): Promise<void> {
     const members = new Map<string, Member>();
-    for (const member of this.#membership.members()) members.set(member.nodeId, member);
+    for (const member of this.#membership.members()) {
+      // A node that comes back under a new id has two until it has caught up: the voter is the one that counts.
+      if (member.voter || !members.has(member.nodeId)) members.set(member.nodeId, member);
+    }
     const { store } = this.#context;
     const stale: string[] = [];
     // A node that is not among the managers has nothing to lose, and a member may not be among them yet.

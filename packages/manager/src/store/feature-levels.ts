@@ -30,7 +30,17 @@ export interface FeatureLevels {
   readonly fields: readonly FieldLevel[];
 }
 
-export const FEATURE_LEVELS: FeatureLevels = { kinds: {}, actions: {}, fields: [] };
+export const FEATURE_LEVELS: FeatureLevels = {
+  kinds: {},
+  actions: {},
+  fields: [
+    // What nodes report. Without it, a published port says nothing of the nodes that do not serve it.
+    { kind: 'node', path: 'Description.ListenPort', level: 4, below: 'omit' },
+    { kind: 'node', path: 'Description.PortConflicts', level: 4, below: 'omit' },
+    // Without it a new leader takes whichever of two hosts with one identity comes first.
+    { kind: 'node', path: 'Status.Instance', level: 4, below: 'omit' },
+  ],
+};
 
 /**
  * What is stored is of a level that this program does not run in: it stops. Whoever went on would come to

@@ -1,7 +1,15 @@
 import type { Network, Node, PortKey, Revision, Service, Task } from '@swarm/api';
 import { IndexOf } from './index-of.js';
 import { countsAsManager } from './manager-nodes.js';
-import { meshKey, nodeNameOf, portKeysOf, slotKey, slotKeyOf } from './object-keys.js';
+import {
+  conflictKeysOf,
+  managerPortsOf,
+  meshKey,
+  nodeNameOf,
+  portKeysOf,
+  slotKey,
+  slotKeyOf,
+} from './object-keys.js';
 import type { SortedIds } from './sorted-ids.js';
 import type { Kind, Objects } from './store.js';
 
@@ -20,6 +28,8 @@ export class Indexes {
   readonly #managers = new IndexOf<Node>((node) => (countsAsManager(node) ? ALL : undefined));
   readonly #nodesByName = new IndexOf<Node>(nodeNameOf);
   readonly #nodesByPlace = new IndexOf<Node>(({ Mesh }) => Mesh && meshKey(Mesh.Index));
+  readonly #managersByPort = new IndexOf<Node>(managerPortsOf);
+  readonly #nodesByConflict = new IndexOf<Node>(conflictKeysOf);
   readonly #servicesByPort = new IndexOf<Service>(portKeysOf);
   readonly #ingressNetworks = new IndexOf<Network>(({ Spec }) => (Spec.Ingress ? ALL : undefined));
 
@@ -32,7 +42,13 @@ export class Indexes {
 
   readonly #byKind: Readonly<Partial<Record<Kind, readonly IndexOf<never>[]>>> = {
     task: [this.#tasksByService, this.#tasksByNode, this.#tasksBySlot],
-    node: [this.#managers, this.#nodesByName, this.#nodesByPlace],
+    node: [
+      this.#managers,
+      this.#nodesByName,
+      this.#nodesByPlace,
+      this.#managersByPort,
+      this.#nodesByConflict,
+    ],
     service: [this.#servicesByPort],
     network: [this.#ingressNetworks],
     revision: [this.#revisionsByService],
@@ -64,6 +80,14 @@ export class Indexes {
 
   nodesByPlace(index: number): SortedIds | undefined {
     return this.#nodesByPlace.get(meshKey(index));
+  }
+
+  managersByPort(key: PortKey): SortedIds | undefined {
+    return this.#managersByPort.get(key);
+  }
+
+  nodesByConflict(key: PortKey): SortedIds | undefined {
+    return this.#nodesByConflict.get(key);
   }
 
   servicesByPort(key: PortKey): SortedIds | undefined {

@@ -85,6 +85,8 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
       'Description.Runtime',
       'Description.RuntimeCapabilities',
       'Description.MeshBackend',
+      'Description.ListenPort',
+      'Description.PortConflicts',
     ),
     texts('Spec.Labels'),
     texts('Description.Engine.Labels'),

@@ -1,4 +1,13 @@
-import { type Node, type PortKey, publishedKey, type Service, type Task } from '@swarm/api';
+import {
+  type Node,
+  parseHostPort,
+  type PortKey,
+  portKey,
+  publishedKey,
+  type Service,
+  type Task,
+} from '@swarm/api';
+import { countsAsManager } from './manager-nodes.js';
 
 /**
  * The published ports that a service has anything to do with: those that its spec names, and those that it was
@@ -14,6 +23,22 @@ export function portKeysOf({ Spec, Endpoint }: Pick<Service, 'Spec' | 'Endpoint'
     }
   }
   return keys;
+}
+
+/** Where a manager listens for other nodes, and where they reach it: mostly the same. */
+export function managerPortsOf(node: Node): PortKey[] {
+  if (!countsAsManager(node)) return [];
+  const ports = new Set([
+    parseHostPort(node.ManagerAddr)?.port,
+    node.RaftID === undefined ? undefined : node.Description?.ListenPort,
+  ]);
+  ports.delete(undefined);
+  return [...ports].map((port) => portKey('tcp', port!));
+}
+
+/** The published ports that a node says it does not serve. */
+export function conflictKeysOf({ Description }: Node): PortKey[] {
+  return [...new Set((Description?.PortConflicts ?? []).map(publishedKey))];
 }
 
 /** The name that users know a node by; several nodes may have one. */

@@ -193,6 +193,14 @@ export class ReplicatedStore implements Store {
     return this.#state.view.nodesByPlace(index);
   }
 
+  managersByPort(key: PortKey): Iterable<Node> {
+    return this.#state.view.managersByPort(key);
+  }
+
+  nodesByConflict(key: PortKey): Iterable<Node> {
+    return this.#state.view.nodesByConflict(key);
+  }
+
   servicesByPort(key: PortKey): Iterable<Service> {
     return this.#state.view.servicesByPort(key);
   }

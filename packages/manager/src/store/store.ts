@@ -59,6 +59,10 @@ export interface View {
   nodesByName(name: string): Iterable<Node>;
   /** Nodes by their index in the mesh; usually one. */
   nodesByPlace(index: number): Iterable<Node>;
+  /** Managers that listen on the port, or are reached there. */
+  managersByPort(key: PortKey): Iterable<Node>;
+  /** Nodes that say that they do not serve the published port. */
+  nodesByConflict(key: PortKey): Iterable<Node>;
   /** Services whose spec names the published port, or that were given it. */
   servicesByPort(key: PortKey): Iterable<Service>;
   /** The network of ports that are published on every node. There is one; of several, that of the lowest id. */

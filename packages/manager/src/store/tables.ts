@@ -99,6 +99,14 @@ export class Tables implements View {
     return this.#resolve('node', this.#indexes.nodesByPlace(index));
   }
 
+  managersByPort(key: PortKey): Iterable<Node> {
+    return this.#resolve('node', this.#indexes.managersByPort(key));
+  }
+
+  nodesByConflict(key: PortKey): Iterable<Node> {
+    return this.#resolve('node', this.#indexes.nodesByConflict(key));
+  }
+
   servicesByPort(key: PortKey): Iterable<Service> {
     return this.#resolve('service', this.#indexes.servicesByPort(key));
   }

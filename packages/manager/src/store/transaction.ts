@@ -15,7 +15,7 @@ import type { Body, Change } from './command.js';
 import { idTaken, nameTaken, outOfSequence } from './errors.js';
 import { isNamed, isSpecKind, type NamedKind, nameKey, nameOf } from './kinds.js';
 import { countsAsManager } from './manager-nodes.js';
-import { nodeNameOf, portKeysOf } from './object-keys.js';
+import { conflictKeysOf, managerPortsOf, nodeNameOf, portKeysOf } from './object-keys.js';
 import { readDraft } from './reading.js';
 import {
   type Draft,
@@ -198,6 +198,16 @@ export class BufferedTransaction implements Transaction {
   nodesByPlace(index: number): Iterable<Node> {
     const base = this.#base.nodesByPlace(index);
     return this.#overlay('node', base, ({ Mesh }) => Mesh?.Index === index);
+  }
+
+  managersByPort(key: PortKey): Iterable<Node> {
+    const base = this.#base.managersByPort(key);
+    return this.#overlay('node', base, (node) => managerPortsOf(node).includes(key));
+  }
+
+  nodesByConflict(key: PortKey): Iterable<Node> {
+    const base = this.#base.nodesByConflict(key);
+    return this.#overlay('node', base, (node) => conflictKeysOf(node).includes(key));
   }
 
   servicesByPort(key: PortKey): Iterable<Service> {

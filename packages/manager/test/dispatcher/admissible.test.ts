@@ -222,7 +222,7 @@ test('whatever the codec lets through is stored, listed, shown, scheduled and me
       t.deepEqual(nodeShape.read(node), node);
     }
     for (const task of update) {
-      JSON.stringify(presentTask(task, clock.now()));
+      JSON.stringify(presentTask(store, task, clock.now()));
       t.deepEqual(taskShape.read(task), task);
     }
     // What the leader then says, every agent can read.

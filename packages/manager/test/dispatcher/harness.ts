@@ -7,6 +7,7 @@ import {
   type AssignmentChange,
   type Assignments,
   DISPATCH_FRAME_LIMIT_BYTES,
+  type Logger,
   type ManagerMessage,
   type NodeDescription,
   PROGRAM,
@@ -33,6 +34,8 @@ type Of<T extends ManagerMessage['type']> = Extract<ManagerMessage, { type: T }>
 export class TestAgent {
   readonly received: ManagerMessage[] = [];
   closed = false;
+  /** Times that the manager asked for a sign of life. */
+  pings = 0;
   readonly #socket: WebSocket;
   readonly #world: DispatcherWorld;
   #read = 0;
@@ -53,6 +56,9 @@ export class TestAgent {
       if (message.type === 'assignments' && 'changes' in message && this.acksAssignments) {
         this.send({ type: 'assignments-ack', resultsIn: message.resultsIn });
       }
+    });
+    socket.on('ping', () => {
+      this.pings += 1;
     });
     socket.on('error', () => {});
     socket.on('close', () => {
@@ -108,6 +114,10 @@ export class DispatcherWorld {
   readonly remoteAddresses = new Map<string, string>();
   /** Agreed on by nodes; default the newest. */
   readonly protocols = new Map<string, number>();
+  /** Messages of agents that the dispatcher has handled. */
+  handled = 0;
+  /** Messages of warnings, with their fields. */
+  readonly warnings: { readonly fields: object; readonly message: string }[] = [];
   readonly #server: WebSocketServer;
   readonly #t: ExecutionContext;
 
@@ -115,12 +125,20 @@ export class DispatcherWorld {
     this.#t = t;
     this.#server = server;
     const { clock, store } = this;
-    this.dispatcher = createDispatcher({ store, clock, logger: silentLogger, randomBytes });
+    const logger: Logger = {
+      ...silentLogger,
+      warn: (fields, message) => this.warnings.push({ fields, message }),
+      child: () => logger,
+    };
+    this.dispatcher = createDispatcher({ store, clock, logger, randomBytes });
     server.on('connection', (socket, request) => {
       const nodeId = request.url!.slice(1);
       const remoteAddress = this.remoteAddresses.get(nodeId) ?? '198.18.0.7';
       const protocol = this.protocols.get(nodeId) ?? PROGRAM.Protocol.Newest;
       this.dispatcher.accept(socket, { nodeId, kind: 'worker', remoteAddress, protocol });
+      socket.on('message', () => {
+        this.handled += 1;
+      });
     });
   }
 
@@ -137,9 +155,11 @@ export class DispatcherWorld {
     return world;
   }
 
-  async connect(nodeId: string): Promise<TestAgent> {
+  /** @param isDeaf whether it leaves pings unanswered, as a host that has crashed */
+  async connect(nodeId: string, isDeaf = false): Promise<TestAgent> {
     const { port } = this.#server.address() as AddressInfo;
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/${nodeId}`);
+    const autoPong = !isDeaf;
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/${nodeId}`, { autoPong });
     // Made before the socket is open, or a message that comes with the handshake is missed.
     const agent = new TestAgent(this, socket);
     await once(socket, 'open');
@@ -147,11 +167,11 @@ export class DispatcherWorld {
     return agent;
   }
 
-  /** Connects, says hello, and waits for the welcome, assignments and mesh. */
+  /** Connects, says hello, and waits for the welcome, mesh and assignments. */
   async join(nodeId: string, hello: Partial<AgentHello> = {}): Promise<TestAgent> {
     const agent = await this.connect(nodeId);
     agent.send(helloOf(hello));
-    await agent.next('mesh');
+    await agent.next('assignments');
     return agent;
   }
 

@@ -386,3 +386,37 @@ test('whatever happens, what is published equals the state of the store, and del
     t.is(clock.pending, 0);
   }
 });
+
+test('no node is told of a port that the cluster needs, whatever a service was given', async (t) => {
+  const store = await serving();
+  const publisher = new MeshPublisher(
+    store,
+    new VirtualClock(START_MS),
+    new SetAside(silentLogger),
+    () => {},
+  );
+  publisher.start();
+  store.watch(({ events, index }) => {
+    for (const event of events) publisher.note(event, index);
+  });
+  const ports = () => {
+    publisher.flush();
+    return publisher.state.ports.map(({ publishedPort }) => publishedPort);
+  };
+  t.deepEqual(ports(), [8080]);
+  const role = { Role: 'manager' as const, RaftID: 7 };
+  await patch(store, 'node', 'n1', (node) => ({
+    ...node,
+    ...role,
+    ManagerAddr: '198.18.0.7:8080',
+  }));
+  t.deepEqual(ports(), []);
+  await patch(store, 'node', 'n1', (node) => ({ ...node, ManagerAddr: '198.18.0.7:2377' }));
+  t.deepEqual(ports(), [8080]);
+  const Ports = [
+    { ...PORT, PublishedPort: 2377 },
+    { ...PORT, PublishedPort: 4789, Protocol: 'udp' as const },
+  ];
+  await put(store, 'service', serviceDraft('old', { Endpoint: { Spec: {}, Ports } }));
+  t.deepEqual(ports(), [8080]);
+});

@@ -8,7 +8,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 const { Newest } = PROGRAM.Protocol;
 
-test('a session begins with welcome, complete assignments and the mesh, and makes the node ready', async (t) => {
+test('a session begins with welcome, the mesh and complete assignments, and makes the node ready', async (t) => {
   const world = await DispatcherWorld.create(t);
   const Mesh = { Index: 1, Address: '198.18.9.9', Subnet: '10.240.1.0/24' };
   await put(world.store, 'node', nodeDraft('n1', { Status: { State: 'unknown', Addr: '' }, Mesh }));
@@ -17,7 +17,7 @@ test('a session begins with welcome, complete assignments and the mesh, and make
   const agent = await world.join('n1', { description, dataPathAddr: '198.18.0.8' });
   t.deepEqual(
     agent.received.map((message) => message.type),
-    ['welcome', 'assignments', 'mesh'],
+    ['welcome', 'mesh', 'assignments'],
   );
   const node = world.store.get('node', 'n1');
   t.deepEqual(node?.Status, { State: 'ready', Addr: '198.18.0.7', Protocol: Newest });

@@ -53,6 +53,7 @@ export class HostileWorld {
       ...createOrchestrators(context),
       createRoleManager(context, {
         members: () => [],
+        watch: () => () => {},
         remove: async () => {},
         isSelf: () => false,
         transferAway: async () => {},

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { patch } from '../support/objects.js';
 import { OrchestratorWorld } from './world.js';
 
 const replicas = (Replicas: number) => ({ Mode: { Replicated: { Replicas } } });
@@ -300,3 +301,49 @@ test('a service that is being deleted keeps its name until its last task is gone
   t.is(world.store.byName('service', 'web'), undefined);
   await world.stop();
 });
+
+for (const when of ['before', 'after'] as const) {
+  test(`a removed service waits for no task on a node that went down ${when} its removal`, async (t) => {
+    const world = new OrchestratorWorld();
+    await world.nodes('n1', 'n2');
+    await world.service(replicas(2));
+    await world.start();
+    await world.clock.advance(1000);
+    world.behaviour = ({ NodeID }) => ({ lingers: NodeID === 'n1' });
+    const remove = async (): Promise<void> => {
+      await patch(world.store, 'service', 'web', (service) => ({
+        ...service,
+        PendingDelete: true,
+      }));
+      await world.clock.advance(1000);
+    };
+    if (when === 'after') {
+      await remove();
+      t.not(world.store.byName('service', 'web'), undefined);
+    }
+    await world.nodeState('n1', 'down');
+    await world.clock.advance(500);
+    if (when === 'before') await remove();
+
+    t.is(world.store.byName('service', 'web'), undefined);
+    const [left, ...others] = world.tasks();
+    t.deepEqual([others.length, left?.NodeID, left?.DesiredState], [0, 'n1', 'remove']);
+
+    // What is left belongs to no slot of the next service of this name.
+    await world.service(replicas(2), 'web2');
+    await world.clock.advance(1000);
+    t.deepEqual(
+      world.up('web2').map(({ NodeID }) => NodeID),
+      ['n2', 'n2'],
+    );
+    t.true(world.tasks('web2').every(({ Status }) => Status.Err === undefined));
+
+    // A node that comes back stops it, and so it goes.
+    await world.nodeState('n1', 'ready');
+    world.behaviour = () => ({});
+    await world.status(left?.ID ?? '', 'running');
+    await world.clock.advance(1000);
+    t.is(world.tasks().length, 0);
+    await world.stop();
+  });
+}

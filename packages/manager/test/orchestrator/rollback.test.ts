@@ -105,6 +105,29 @@ test('an automatic rollback goes past a labelled bad spec when nothing has compl
   await world.stop();
 });
 
+test('an automatic rollback does not bring back a port that the cluster needs', async (t) => {
+  const world = await running({ Parallelism: 1, FailureAction: 'rollback' });
+  // As an earlier version let it be stored.
+  const Ports = [
+    { Protocol: 'tcp', TargetPort: 80, PublishedPort: 2377, PublishMode: 'ingress' },
+  ] as const;
+  await world.update((spec) => ({ ...spec, EndpointSpec: { Mode: 'vip', Ports } }));
+  await world.clock.advance(60_000);
+  t.is(world.state(), 'completed');
+  await world.update(({ EndpointSpec: _, ...spec }) => ({
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, ContainerSpec: { Image: 'bad' } },
+  }));
+  await world.clock.advance(60_000);
+  t.is(world.state(), 'paused');
+  const { UpdateStatus } = world.store.get('service', 'web')!;
+  t.regex(
+    UpdateStatus?.Message ?? '',
+    /it cannot be rolled back to revision 2: port '2377' \(tcp\) belongs to the cluster/,
+  );
+  await world.stop();
+});
+
 test('a service with the longest spec rolls out and back', async (t) => {
   const world = await running({ Parallelism: 0, FailureAction: 'rollback' });
   const Env = [`A=${'x'.repeat(SERVICE_SPEC_LIMIT_BYTES)}`];

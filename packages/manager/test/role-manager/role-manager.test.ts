@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { silentLogger } from '@swarm/api';
+import { type Node, type NodeRole, type NodeState, silentLogger } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import {
   canDemote,
@@ -7,6 +7,8 @@ import {
   type Member,
   type Membership,
   removeNode,
+  roleChange,
+  RoleNotes,
 } from '../../src/role-manager/index.js';
 import { clusterDraft, root } from '../ca/cluster.js';
 import { servingTask } from '../dispatcher/harness.js';
@@ -22,14 +24,31 @@ function member(index: number, reachable = true): Member {
 
 /** A group that `self` leads; removal and transfer work as in Raft. */
 class Group implements Membership {
-  list: Member[];
   transfers = 0;
   failures = 0;
+  /** Raft ids of members whose removal never ends. */
+  readonly hanging = new Set<number>();
   readonly #self: number;
+  readonly #listeners = new Set<() => void>();
+  #list: Member[];
 
   constructor(list: Member[], self = 1) {
-    this.list = list;
+    this.#list = list;
     this.#self = self;
+  }
+
+  get list(): Member[] {
+    return this.#list;
+  }
+
+  set list(list: Member[]) {
+    this.#list = list;
+    for (const listener of this.#listeners) listener();
+  }
+
+  watch(changed: () => void): () => void {
+    this.#listeners.add(changed);
+    return () => this.#listeners.delete(changed);
   }
 
   members(): readonly Member[] {
@@ -37,6 +56,7 @@ class Group implements Membership {
   }
 
   async remove(raftId: number): Promise<void> {
+    if (this.hanging.has(raftId)) await new Promise(() => {});
     if (this.failures > 0) {
       this.failures -= 1;
       throw new Error('not agreed');
@@ -70,11 +90,12 @@ async function world(t: ExecutionContext, group: Group) {
     );
   }
   const context = { store, clock, logger: silentLogger, randomBytes };
-  const loop = createRoleManager(context, group);
+  const notes = new RoleNotes();
+  const loop = createRoleManager(context, group, notes);
   t.teardown(() => loop.stop());
   const demote = (nodeId: string) =>
     patch(store, 'node', nodeId, (node) => ({ ...node, Spec: { ...node.Spec, Role: 'worker' } }));
-  return { clock, store, loop, demote };
+  return { clock, store, loop, demote, notes };
 }
 
 const ids = (group: Group) => group.list.map((each) => each.nodeId);
@@ -178,6 +199,102 @@ test('a removal that would break the quorum, or fails, is retried until it succe
   t.is(group.list.length, 3);
   await clock.advance(5_000);
   t.deepEqual(ids(group), ['m1', 'm3']);
+});
+
+test('a removal that hangs delays neither other removals nor what is written of the members', async (t) => {
+  const group = new Group([member(1), member(2), member(3), member(4)]);
+  const { clock, store, loop, demote } = await world(t, group);
+  loop.start();
+  group.hanging.add(2);
+  await demote('m2');
+  await clock.advance(0);
+  await demote('m3');
+  await clock.advance(0);
+  t.deepEqual(ids(group), ['m1', 'm2', 'm4']);
+  t.is(store.get('node', 'm3')?.RaftID, undefined);
+});
+
+test('a removal that fails keeps nobody else waiting, and says why until it succeeds', async (t) => {
+  const group = new Group([member(1), member(2), member(3), member(4), member(5)]);
+  const { clock, store, loop, demote, notes } = await world(t, group);
+  loop.start();
+  group.failures = 1;
+  await demote('m2');
+  await clock.advance(0);
+  t.is(notes.of('m2'), 'not agreed');
+  await demote('m3');
+  await clock.advance(0);
+  t.deepEqual(ids(group), ['m1', 'm2', 'm4', 'm5']);
+  t.is(store.get('node', 'm3')?.RaftID, undefined);
+  await clock.advance(5_000);
+  t.deepEqual(ids(group), ['m1', 'm4', 'm5']);
+  t.is(notes.of('m2'), undefined);
+});
+
+test('why a member cannot leave is noted until its role changes again', async (t) => {
+  const group = new Group([member(1), member(2), member(3, false)]);
+  const { clock, store, loop, demote, notes } = await world(t, group);
+  loop.start();
+  await demote('m2');
+  await clock.advance(0);
+  t.regex(notes.of('m2') ?? '', /loss of quorum/);
+  await patch(store, 'node', 'm2', (node) => ({
+    ...node,
+    Spec: { ...node.Spec, Role: 'manager' },
+  }));
+  await clock.advance(10_000);
+  t.is(notes.of('m2'), undefined);
+  t.is(group.list.length, 3);
+});
+
+test('a member is written to its node as soon as it has joined', async (t) => {
+  const group = new Group([member(1)]);
+  const { clock, store, loop } = await world(t, group);
+  const Spec = { Labels: {}, Role: 'manager', Availability: 'active' } as const;
+  await put(store, 'node', nodeDraft('m2', { Spec }));
+  loop.start();
+  await clock.advance(1);
+  group.list = [member(1), member(2)];
+  await clock.advance(0);
+  t.is(store.get('node', 'm2')?.RaftID, 2);
+});
+
+test('of the two members of a node that comes back under a new id, the voter is written', async (t) => {
+  const group = new Group([member(1), member(2)]);
+  const { clock, store, loop } = await world(t, group);
+  loop.start();
+  group.list = [...group.list, { ...member(9), nodeId: 'm2', voter: false }];
+  await clock.advance(0);
+  t.is(store.get('node', 'm2')?.RaftID, 2);
+});
+
+test('a change of role says how far it is and what it waits for', (t) => {
+  const node = (wish: NodeRole, certificate: NodeRole, State: NodeState = 'ready') =>
+    nodeDraft('n', {
+      Role: certificate,
+      Spec: { Labels: {}, Role: wish, Availability: 'active' },
+      Status: { State, Addr: '198.18.0.9' },
+    }) as Node;
+  const learner = { learner: true };
+  const rows: [Node, { learner?: boolean } | undefined, string | undefined, RegExp | undefined][] =
+    [
+      [node('worker', 'worker'), undefined, undefined, undefined],
+      [node('manager', 'manager'), {}, 'old news', undefined],
+      [node('manager', 'worker'), undefined, undefined, /promoted: it fetches .* certificate$/],
+      [node('manager', 'worker', 'down'), undefined, undefined, /once it is back$/],
+      [node('manager', 'manager'), undefined, 'shut', /joins .* \(last try: shut\); 'docker info'/],
+      [node('manager', 'manager'), learner, undefined, /promoted: it copies the managers' state$/],
+      [node('worker', 'manager'), {}, undefined, /^being demoted: it leaves the managers$/],
+      [node('worker', 'manager'), {}, 'why', /cannot leave the managers yet \(why\)$/],
+      [node('worker', 'manager', 'down'), {}, undefined, /^being demoted: it leaves/],
+      [node('worker', 'manager'), undefined, undefined, /has left the managers and fetches/],
+      [node('worker', 'manager', 'down'), undefined, undefined, undefined],
+    ];
+  for (const [each, place, why, expected] of rows) {
+    const said = roleChange(each, place, why);
+    if (expected === undefined) t.is(said, undefined);
+    else t.regex(said ?? '', expected);
+  }
 });
 
 test('a leader that is demoted hands leadership on and does not remove itself', async (t) => {

@@ -61,6 +61,14 @@ export class CountedTables extends Tables {
     return this.#each(super.nodesByPlace(index));
   }
 
+  override managersByPort(key: PortKey): Iterable<Node> {
+    return this.#each(super.managersByPort(key));
+  }
+
+  override nodesByConflict(key: PortKey): Iterable<Node> {
+    return this.#each(super.nodesByConflict(key));
+  }
+
   override servicesByPort(key: PortKey): Iterable<Service> {
     return this.#each(super.servicesByPort(key));
   }

@@ -13,6 +13,7 @@ export function leaderLoops(context: LoopContext): ControlLoop[] {
   const dispatcher = createDispatcher(context);
   const roles = {
     members: () => [],
+    watch: () => () => {},
     remove: async () => {},
     isSelf: () => false,
     transferAway: async () => {},

@@ -12,6 +12,7 @@ import {
   type Logger,
   type ManagerAddress,
   type Node,
+  portKey,
   PROGRAM,
 } from '@swarm/api';
 import { createMesh, type Mesh, systemKernel, systemSockets } from '@swarm/routing-mesh';
@@ -39,13 +40,19 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly random: () => number;
   readonly folder: string;
   readonly nodeId: string;
+  /** Random, of this run of the daemon. */
+  readonly instance: string;
   readonly dataPathAddress: string;
   readonly dataPathPort: number;
+  /** Where the node listens while it is a manager. */
+  readonly listenPort: () => number;
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
   onNode(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
-  /** A manager refused this node's certificate; the agent keeps trying. */
-  onTurnedAway(reason: string): void;
+  /** A manager refused this node's certificate because its time is over; the agent keeps trying. */
+  onExpired(): void;
+  /** Another daemon runs as this node, or no longer does. */
+  onCopied(isCopy: boolean): void;
   /** The runtime is there, but agent or mesh failed to start. */
   onFailed(error: unknown): void;
   /** The cluster has removed this node. */
@@ -151,6 +158,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   const mesh = await createMesh({
     backend: options.mesh,
     dataPathPort: options.dataPathPort,
+    ownPorts: () => [portKey('tcp', options.listenPort()), portKey('udp', options.dataPathPort)],
     kernel: systemKernel(),
     sockets: systemSockets(),
     random,
@@ -175,6 +183,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   const contact = new Contact({ clock, logger, certificate: () => identity().certificate });
   const agent = new Agent({
     nodeId: options.nodeId,
+    instance: options.instance,
     runtime,
     mesh,
     connect: (manager) =>
@@ -194,7 +203,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
           },
         ),
         options,
-        (problem) => contact.failed(`${manager.address}: ${problem}`),
+        contact,
       ),
     managers: managersFile(join(options.folder, 'managers.json'), logger),
     storage: agentDatabase(join(options.folder, 'tasks'), logger),
@@ -204,14 +213,22 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     logger,
     description: {
       TLSInfo: tlsInfo(identity().rootCertificate),
+      ListenPort: options.listenPort(),
       ...(Object.keys(options.labels).length > 0 && (await labelled(runtime, options.labels))),
     },
     events: {
       connected: () => {
         contact.connected();
+        options.onCopied(false);
         stood();
       },
       disconnected: () => contact.lost(),
+      failed: (reason, manager) =>
+        contact.failed(manager === undefined ? reason : `${manager.address}: ${reason}`),
+      copied: (reason) => {
+        options.onCopied(true);
+        contact.refused(reason);
+      },
       node: options.onNode,
       refused: options.onRemoved,
     },
@@ -291,18 +308,17 @@ const MAY_PASS: readonly string[] = ['WRONG_VERSION', 'UNKNOWN_NODE'];
 /** Turns a refused handshake into an error with the manager's reason. */
 function hearRefusal(
   socket: WebSocket,
-  { onTurnedAway, onRemoved }: Pick<NodeTasksOptions, 'onTurnedAway' | 'onRemoved'>,
-  failed: (problem: string) => void,
+  { onExpired, onRemoved }: Pick<NodeTasksOptions, 'onExpired' | 'onRemoved'>,
+  contact: Pick<Contact, 'refused'>,
 ): WebSocket {
   onRefusedHandshake(socket, (reason, response) => {
     const code = response.headers[ERROR_CODE_HEADER.toLowerCase()];
     const mayPass = response.statusCode === 401 || MAY_PASS.includes(String(code));
-    if (mayPass) onTurnedAway(reason);
+    if (mayPass) contact.refused(reason);
     // Managers answer 403 only to a removed node otherwise.
     else if (response.statusCode === 403) onRemoved(reason);
+    if (code === 'CERTIFICATE_EXPIRED') onExpired();
     return new Error(`refused: ${reason}`);
   });
-  // A refused socket has a second error when it is closed, which says less.
-  socket.once('error', (error) => failed(error.message));
   return socket;
 }

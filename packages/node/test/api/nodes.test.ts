@@ -1,6 +1,8 @@
 import { PROGRAM } from '@swarm/api';
+import { until } from '@swarm/sim';
 import test from 'ava';
-import { nodeDraft, patch, put } from '@swarm/manager/testing';
+import type { ApiLimits } from '@swarm/manager';
+import { nodeDraft, patch, put, serviceDraft, taskDraft } from '@swarm/manager/testing';
 import type { Running } from './support/fake-node.js';
 import { start } from './support/fake-node.js';
 
@@ -115,6 +117,72 @@ test('managers and nodes that are up are not removed', async (t) => {
   t.regex(ready.message, /is not down and can't be removed/);
 });
 
+/** Two workers, of which the first is down and was demoted, and is a member still. */
+async function withLeaving(
+  t: { teardown(end: () => Promise<void>): void },
+  limits?: Partial<ApiLimits>,
+): Promise<Running> {
+  const api = await start({ nodeId: 'manager1', ...(limits === undefined ? {} : { limits }) });
+  t.teardown(() => api.close());
+  const Status = { State: 'down', Message: 'heartbeat failure', Addr: '198.18.0.2' } as const;
+  await put(api.node.store, 'node', nodeDraft('worker1', { Role: 'manager', Status }));
+  const member = {
+    address: '198.18.0.2:2377',
+    reachability: 'unreachable',
+    leader: false,
+  } as const;
+  api.node.others.push({ nodeId: 'worker1', ...member });
+  return api;
+}
+
+test('a node that was demoted is removed once it has left the managers', async (t) => {
+  const api = await withLeaving(t);
+  const before = api.node.membersAsked;
+  const removed = api.call('DELETE', '/nodes/worker1');
+  await until('it has looked many times', () => api.node.membersAsked > before + 10);
+  t.not(api.node.store.get('node', 'worker1'), undefined);
+  api.node.others.length = 0;
+  t.is((await removed).status, 200);
+  t.is(api.node.store.get('node', 'worker1'), undefined);
+});
+
+test('a node that cannot leave the managers is not removed, and the refusal says why and what to wait for', async (t) => {
+  const api = await withLeaving(t, { departureMs: 50 });
+  api.node.roleNotes.set('worker1', "can't remove member from the raft");
+  const refused = await api.call('DELETE', '/nodes/worker1?force=1');
+  t.is(refused.status, 400);
+  t.regex(
+    refused.message,
+    /^node worker1 was demoted and has not left the managers yet \(can't remove .*\): try again when its MANAGER STATUS in "docker node ls" is empty$/,
+  );
+  const shown = (await api.call('GET', '/nodes/worker1')).json;
+  t.is(
+    shown.Status.Message,
+    "heartbeat failure; being demoted: it cannot leave the managers yet (can't remove member from the raft)",
+  );
+});
+
+test('a member that is still joining is no manager yet: it says so, may be demoted, and saves no last manager', async (t) => {
+  const api = await withWorkers(t);
+  await patch(api.node.store, 'node', 'worker1', (node) => ({
+    ...node,
+    Role: 'manager',
+    Spec: { ...node.Spec, Role: 'manager' },
+  }));
+  const member = { address: 'worker1:2377', reachability: 'reachable', leader: false } as const;
+  api.node.others.push({ nodeId: 'worker1', ...member, learner: true });
+  const shown = (await api.call('GET', '/nodes/worker1')).json;
+  t.is(shown.ManagerStatus, undefined);
+  t.is(shown.Status.Message, "being promoted: it copies the managers' state");
+  const last = await update(api, 'manager1', { Role: 'worker' });
+  t.is(last.status, 400);
+  t.regex(
+    last.message,
+    /^attempting to demote the last manager of the swarm; node worker1 is still/,
+  );
+  t.is((await update(api, 'worker1', { Role: 'worker' })).status, 200);
+});
+
 test('a node is removed by force, and its certificate is refused', async (t) => {
   const api = await withWorkers(t);
   t.is((await api.call('DELETE', '/nodes/worker1?force=true')).status, 200);
@@ -164,4 +232,51 @@ test('a label that no constraint could match is refused with the rule, one that 
   }));
   t.is((await update(api, 'worker1', { Availability: 'drain' })).status, 200);
   t.is((await labels({ 'of old': 'times ', more: 'x' })).status, 200);
+});
+
+test('a port that a node does not serve is said of the node, of the service and of its task there', async (t) => {
+  const api = await withWorkers(t);
+  const { store } = api.node;
+  const port = {
+    Protocol: 'tcp',
+    TargetPort: 80,
+    PublishedPort: 8080,
+    PublishMode: 'ingress',
+  } as const;
+  const Endpoint = { Spec: {}, Ports: [port] };
+  await put(store, 'service', serviceDraft('web', { Endpoint }));
+  for (const id of ['worker1', 'worker2']) {
+    await put(store, 'task', {
+      ...taskDraft(`on-${id}`, { ServiceID: 'web', NodeID: id, Endpoint: { Ports: [port] } }),
+      Status: { Timestamp: '2026-01-01T00:00:00.000Z', State: 'running', Message: 'running' },
+    });
+  }
+  const get = async (path: string) => (await api.call('GET', path)).json;
+  t.false('PortConflicts' in (await get('/services/web')));
+  const conflict = {
+    Protocol: 'tcp',
+    PublishedPort: 8080,
+    Reason: 'nginx (pid 8) listens on it',
+  } as const;
+  await patch(store, 'node', 'worker1', (node) => ({
+    ...node,
+    Description: { ...node.Description!, PortConflicts: [conflict] },
+  }));
+  const sentence = (where: string) =>
+    `port 8080/tcp is not served ${where}: nginx (pid 8) listens on it`;
+  t.is((await get('/nodes/worker1')).Status.Message, sentence('here'));
+  t.is((await get('/nodes/worker2')).Status.Message, undefined);
+  const shown = [{ NodeID: 'worker1', Hostname: 'worker1', ...conflict }];
+  t.deepEqual((await get('/services/web')).PortConflicts, shown);
+  t.deepEqual((await get('/services'))[0].PortConflicts, shown);
+  t.is((await get('/tasks/on-worker1')).Status.Err, sentence('on this node'));
+  t.is((await get('/tasks/on-worker2')).Status.Err, undefined);
+  t.is(store.get('task', 'on-worker1')?.Status.Err, undefined, 'it is shown, not stored');
+  // A node that is down serves nothing anyway.
+  await patch(store, 'node', 'worker1', (node) => ({
+    ...node,
+    Status: { ...node.Status, State: 'down', Message: 'heartbeat failure' },
+  }));
+  t.false('PortConflicts' in (await get('/services/web')));
+  t.is((await get('/nodes/worker1')).Status.Message, 'heartbeat failure');
 });

@@ -497,3 +497,44 @@ test('a removal succeeds despite a concurrent change of the service', async (t) 
   t.is((await removal).status, 200);
   t.true(api.node.store.get('service', id)?.PendingDelete);
 });
+
+test('the cluster’s own ports are refused: create, update and rollback, in both modes', async (t) => {
+  const publish = (...Ports: object[]) => ({ EndpointSpec: { Mode: 'vip', Ports } });
+  const web = { Protocol: 'tcp', TargetPort: 80, PublishedPort: 2377, PublishMode: 'ingress' };
+  const create400 = async (name: string, port: object) => {
+    const reply = await api.call('POST', '/services/create', {
+      json: serviceBody(name, publish(port)),
+    });
+    t.is(reply.status, 400, reply.text);
+    return reply.json.message as string;
+  };
+  t.regex(
+    await create400('own', web),
+    /^port '2377' \(tcp\) belongs to the cluster: .*; publish another port$/,
+  );
+  t.regex(await create400('own', { ...web, PublishMode: 'host' }), /'2377' \(tcp\)/);
+  t.regex(
+    await create400('own', { ...web, Protocol: 'udp', PublishedPort: 4789 }),
+    /'4789' \(udp\) belongs to the cluster: it is the data path port/,
+  );
+  const id = await create('own');
+  const change = async (query: string, port?: object) =>
+    api.call(
+      'POST',
+      `/services/${id}/update?version=${(await inspect(id)).Version.Index}${query}`,
+      {
+        json: serviceBody('own', port === undefined ? {} : publish(port)),
+      },
+    );
+  t.is((await change('', web)).status, 400);
+  // As an earlier version stored it: other changes are free, the way back is not.
+  await patch(api.node.store, 'service', id, (service) => ({
+    ...service,
+    Spec: { ...service.Spec, EndpointSpec: publish(web).EndpointSpec as never },
+  }));
+  t.is((await change('', web)).status, 200);
+  t.is((await change('')).status, 200);
+  const back = await change('&rollback=previous');
+  t.is(back.status, 400, back.text);
+  t.regex(back.json.message, /'2377' \(tcp\) belongs to the cluster/);
+});

@@ -74,6 +74,16 @@ export class PairedSocket extends EventEmitter implements AgentSocket, NodeSocke
     });
   }
 
+  ping(): void {
+    this.#later(() =>
+      this.#peer.#arrive(() => {
+        // Like a real socket, answers by itself.
+        if (this.#peer.readyState === OPEN)
+          this.#peer.#later(() => this.#arrive(() => this.emit('pong')));
+      }),
+    );
+  }
+
   pause(): void {
     this.#isPaused = true;
   }

@@ -1,4 +1,4 @@
-import type { IpAddress } from '@swarm/api';
+import type { IpAddress, PortKey } from '@swarm/api';
 import type { CheckedPeer, CheckedPort } from '../checked.js';
 import type { FoundLink } from '../links/task-links.js';
 import type { TaskId } from '../layout.js';
@@ -62,6 +62,15 @@ export interface LoadBalancer {
 
   /** Ends the connections to these addresses, which belonged to removed tasks. */
   cut(addresses: readonly IpAddress[]): Promise<void>;
+
+  /** Whether an open socket of the balancer keeps the programs of this host from taking the port. */
+  holds(port: PortKey): boolean;
+
+  /** Ports that it could not open as the slice and the tasks ask, and why, as the end of a sentence. */
+  readonly unserved: ReadonlyMap<PortKey, string>;
+
+  /** Tries again to open those. */
+  retry(): Promise<void>;
 
   /** Accepts no more clients. Ends what lives in this process; the transaction removes the rest. */
   close(): Promise<void>;

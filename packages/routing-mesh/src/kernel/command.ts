@@ -13,7 +13,7 @@ export class CommandError extends Error {
 }
 
 /** Every system program that the mesh runs. */
-export type Program = 'ip' | 'bridge' | 'nft' | 'conntrack' | 'nsenter';
+export type Program = 'ip' | 'bridge' | 'nft' | 'conntrack' | 'nsenter' | 'ss';
 
 /**
  * Runs a program; resolves with its output. Passed in, so that tests can watch or replace it.

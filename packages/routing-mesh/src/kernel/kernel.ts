@@ -8,12 +8,15 @@ import type { Nft } from './nft.js';
 export interface Kernel {
   /** Whether this process may change the host's network. */
   readonly isPrivileged: boolean;
-  /** Runs `ip`, `bridge`, `nft`, `conntrack` or `nsenter`. */
+  /** Runs a program of `Program`. */
   readonly run: RunCommand;
   /** Ways into the packet filter, fastest first. Each opens one, or throws if it is not available. */
   readonly packetFilters: readonly (() => Promise<Nft>)[];
-  /** A file of `/proc` or `/sys`; undefined if it does not exist or cannot be read. */
-  readFile(path: string): Promise<string | undefined>;
+  /**
+   * A file of `/proc` or `/sys`; undefined if it does not exist or cannot be read.
+   * @param isEnough ends the reading of a long file, with what was read so far
+   */
+  readFile(path: string, isEnough?: (text: string) => boolean): Promise<string | undefined>;
   /** @throws when the file does not exist or the kernel rejects the text */
   writeFile(path: string, text: string): Promise<void>;
   /** Names in a folder of `/proc` or `/sys`. */

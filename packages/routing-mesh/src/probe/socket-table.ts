@@ -19,6 +19,8 @@ export interface SocketLine {
   readonly state: number;
   /** Bytes sent but not acknowledged; a FIN counts as one. */
   readonly sendQueueBytes: number;
+  /** Names the socket, as the kernel prints it. */
+  readonly inode: string;
 }
 
 /** Parses a socket table. */
@@ -34,6 +36,7 @@ export function parseSocketTable(text: string): SocketLine[] {
       localPort: Number.parseInt(port, 16),
       state: Number.parseInt(fields[3]!, 16),
       sendQueueBytes: Number.parseInt(fields[4]!, 16),
+      inode: fields[9] ?? '',
     });
   }
   return lines;
@@ -48,6 +51,16 @@ export function isInUse({ state, sendQueueBytes }: SocketLine): boolean {
 /** Whether clients can reach it: TCP listens, or UDP is bound. */
 export function isOpen({ state }: SocketLine, protocol: 'tcp' | 'udp'): boolean {
   return state === (protocol === 'tcp' ? LISTEN : UDP_BOUND);
+}
+
+/** Whether the start of a table of TCP holds all sockets that listen: the kernel lists them first. */
+export function passedListeners(text: string): boolean {
+  const end = text.lastIndexOf('\n');
+  const last = text
+    .slice(text.lastIndexOf('\n', end - 1) + 1, end)
+    .trim()
+    .split(/\s+/);
+  return last[0] !== 'sl' && last.length > 3 && Number.parseInt(last[3]!, 16) !== LISTEN;
 }
 
 /** `::ffff:0:0/96` as the kernel prints it. */

@@ -1,8 +1,11 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import type { Kernel } from '../kernel/kernel.js';
 import { nftCommand } from '../kernel/nft-command.js';
 import { openLibnftables } from './libnftables.js';
 import { runCommand } from './run-command.js';
+
+/** Most bytes read of a file at a time. */
+const PIECE_BYTES = 64 * 1024;
 
 /** The kernel of this process's network namespace. */
 export function systemKernel(): Kernel {
@@ -12,9 +15,11 @@ export function systemKernel(): Kernel {
     },
     run: runCommand,
     packetFilters: [() => openLibnftables(runCommand), async () => nftCommand(runCommand)],
-    async readFile(path) {
+    async readFile(path, isEnough) {
       try {
-        return await readFile(path, 'utf8');
+        return isEnough === undefined
+          ? await readFile(path, 'utf8')
+          : await readStart(path, isEnough);
       } catch {
         return undefined;
       }
@@ -22,4 +27,20 @@ export function systemKernel(): Kernel {
     writeFile: (path, text) => writeFile(path, text),
     listFolder: (path) => readdir(path),
   };
+}
+
+/** Reads a file piece by piece until it ends, or what was read is enough. */
+async function readStart(path: string, isEnough: (text: string) => boolean): Promise<string> {
+  const file = await open(path, 'r');
+  try {
+    const buffer = Buffer.alloc(PIECE_BYTES);
+    let text = '';
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      text += buffer.toString('latin1', 0, bytesRead);
+      if (bytesRead === 0 || isEnough(text)) return text;
+    }
+  } finally {
+    await file.close();
+  }
 }

@@ -1,3 +1,4 @@
+import type { PortKey } from '@swarm/api';
 import type { BalancerSlice } from '../../src/balancer/load-balancer.js';
 import type { HostPort } from '../../src/mesh.js';
 import type { TaskId } from '../../src/layout.js';
@@ -25,6 +26,13 @@ export class FakeParts {
   wasFlushed = false;
   /** What an earlier process left. */
   earlier: { links: FoundLink[]; hostPorts: Map<TaskId, readonly HostPort[]> } | undefined;
+
+  /** Host ports that the balancer leads to tasks, as last told. */
+  readonly hostPorts = new Map<string, number[]>();
+  /** What programs of the host have. */
+  readonly taken = new Map<PortKey, string>();
+  /** What the balancer could not open. */
+  readonly unserved = new Map<PortKey, string>();
 
   readonly parts: MeshParts = {
     backend: 'nftables',
@@ -59,8 +67,17 @@ export class FakeParts {
       },
       settle: (options) =>
         this.#call(`balancer.settle${options?.isUnsure === true ? ' unsure' : ''}`),
-      attach: (task) => this.#call(`balancer.attach ${task.taskId} ${task.addresses.join(' ')}`),
+      attach: (task) => {
+        this.hostPorts.set(
+          task.taskId,
+          task.hostPorts.map(({ publishedPort }) => publishedPort),
+        );
+        return this.#call(`balancer.attach ${task.taskId} ${task.addresses.join(' ')}`);
+      },
       detach: (ids) => this.#call(`balancer.detach ${ids.join(' ')}`),
+      holds: () => false,
+      unserved: this.unserved,
+      retry: () => this.#call('balancer.retry'),
       cut: (addresses) => this.#call(`balancer.cut ${addresses.join(' ')}`),
       close: () => this.#call('balancer.close'),
     },
@@ -69,6 +86,9 @@ export class FakeParts {
       apply: ({ networks }) => this.#call(`names.apply ${networks.length}`),
       attach: (task) => this.#call(`names.attach ${task.taskId}`),
       detach: (ids) => this.#call(`names.detach ${ids.join(' ')}`),
+    },
+    programs: {
+      find: async (ports) => new Map([...this.taken].filter(([port]) => ports.has(port))),
     },
     probe: { connections: async () => 3, listens: async () => true },
     transaction: {

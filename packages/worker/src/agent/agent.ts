@@ -26,7 +26,13 @@ import type { AgentStorage } from './agent-storage.js';
 import { AssignmentFollower } from './assignment-follower.js';
 import { AgentCodec } from './codec.js';
 import { Isolation } from './isolation.js';
-import { SET_ASIDE_NAMED_LIMIT, STARTS_AT_ONCE } from './limits.js';
+import { Leftovers } from './leftovers.js';
+import {
+  CONFLICTS_REPORT_MS,
+  COPY_RETRY_MS,
+  SET_ASIDE_NAMED_LIMIT,
+  STARTS_AT_ONCE,
+} from './limits.js';
 import { LogSubscriptions } from './log-subscriptions.js';
 import { ManagerFinder } from './manager-finder.js';
 import type { ManagersStore } from './managers-store.js';
@@ -47,6 +53,13 @@ export interface AgentEvents {
   /** The session ended; the agent tries again by itself. */
   disconnected?(reason: string): void;
   /**
+   * An attempt to get a session failed; the agent tries again by itself.
+   * @param manager undefined when none is known
+   */
+  failed?(reason: string, manager: ManagerAddress | undefined): void;
+  /** Another daemon runs as this node. The agent starts no tasks until it has a session. */
+  copied?(reason: string): void;
+  /**
    * The node object (wanted role, labels) and the managers, with each session and each change.
    * @param featureLevel of the cluster; undefined when the session's protocol does not carry it
    */
@@ -58,6 +71,8 @@ export interface AgentEvents {
 export interface AgentOptions {
   /** From the node's certificate. */
   readonly nodeId: string;
+  /** Random, of this run of the daemon. */
+  readonly instance: string;
   readonly runtime: Runtime;
   readonly mesh: TaskMesh;
   /** Opens a socket to a manager's `/dispatcher`. When it throws, the agent tries the next manager. */
@@ -105,11 +120,15 @@ export class Agent {
   #session: AgentSession | undefined;
   #logs: LogSubscriptions | undefined;
   #welcomed = false;
+  /** Another daemon has this node's session. */
+  #isCopy = false;
   /** This node's address as the managers see it. */
   #address: string | undefined;
   #timer: Timer;
   #stopped = false;
   readonly #saves = new SerialQueue();
+  #conflictTimer: Timer;
+  #unwatchConflicts: () => void = () => {};
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -141,6 +160,7 @@ export class Agent {
         logger: options.logger,
         starts: new Semaphore(STARTS_AT_ONCE),
         isolation: this.#isolation,
+        leftovers: new Leftovers(options.clock),
         needs: this.#needs,
         meshStarted: () => this.#mesh.started,
         meshRunning: () => this.#mesh.running,
@@ -169,6 +189,7 @@ export class Agent {
     this.#needs.restore(objects);
     await this.#tasks.restore(tasks);
     if (mesh !== undefined && mesh.self.nodeId === this.#options.nodeId) this.#mesh.restore(mesh);
+    this.#unwatchConflicts = this.#options.mesh.watchConflicts(() => this.#onConflicts());
     this.#connect();
   }
 
@@ -193,15 +214,31 @@ export class Agent {
   /** Changes the node's description. Sends it at once in an established session, else with the next hello. */
   describe(extras: Partial<NodeDescription>): void {
     this.#extras = extras;
-    if (this.#welcomed) {
-      this.#session?.send({ type: 'description', description: this.#description() });
-    }
+    this.#sendDescription();
+  }
+
+  #sendDescription(): void {
+    if (!this.#welcomed) return;
+    this.#session?.send({ type: 'description', description: this.#description() });
+  }
+
+  /** Reports ports that this node does not serve, and no more often than they are looked for. */
+  #onConflicts(): void {
+    this.#conflictTimer ??= this.#clock.setTimeout(() => {
+      this.#conflictTimer = undefined;
+      // The hello may have gone out before the change.
+      const isOpening = this.#session !== undefined && !this.#welcomed;
+      if (isOpening) this.#onConflicts();
+      else this.#sendDescription();
+    }, CONFLICTS_REPORT_MS);
   }
 
   /** Ends the session; tasks keep running, and the next agent on this folder takes them over. */
   async close(): Promise<void> {
     this.#stopped = true;
     this.#clock.clearTimeout(this.#timer);
+    this.#clock.clearTimeout(this.#conflictTimer);
+    this.#unwatchConflicts();
     this.#session?.close('the daemon stops', true);
     this.#mesh.close();
     await this.#tasks.close();
@@ -215,14 +252,14 @@ export class Agent {
     if (this.#stopped || this.#session !== undefined) return;
     const manager = this.#finder.next();
     if (manager === undefined) {
-      this.#retry('no manager is known');
+      this.#retry('no manager is known', undefined);
       return;
     }
     let socket: AgentSocket;
     try {
       socket = this.#options.connect(manager);
     } catch (error) {
-      this.#retry(messageOf(error));
+      this.#retry(messageOf(error), manager);
       return;
     }
     const session: AgentSession = new AgentSession({
@@ -235,6 +272,7 @@ export class Agent {
         description: this.#description(),
         dataPathAddr: this.#dataPathAddr(),
         meshGeneration: this.#mesh.generation,
+        instance: this.#options.instance,
       }),
       handler: {
         message: (message, setAside) => this.#onMessage(manager, session, message, setAside),
@@ -244,15 +282,17 @@ export class Agent {
     this.#session = session;
   }
 
-  #retry(reason: string): void {
+  #retry(reason: string, manager: ManagerAddress | undefined): void {
     this.#finder.failed();
-    this.#logger.debug({ reason }, 'no session with a manager');
+    this.#logger.debug({ reason, manager: manager?.address }, 'no session with a manager');
+    this.#events.failed?.(reason, manager);
     this.#schedule();
   }
 
   #schedule(): void {
     if (this.#stopped) return;
-    this.#timer = this.#clock.setTimeout(() => this.#connect(), this.#finder.delayMs());
+    const waitMs = this.#isCopy ? COPY_RETRY_MS : this.#finder.delayMs();
+    this.#timer = this.#clock.setTimeout(() => this.#connect(), waitMs);
   }
 
   #onMessage(
@@ -282,6 +322,10 @@ export class Agent {
         if (message.fatal) {
           this.#stopped = true;
           this.#events.refused?.(message.reason);
+        } else if (message.isCopy === true) {
+          this.#isCopy = true;
+          this.#isolation.forbid();
+          this.#events.copied?.(message.reason);
         }
         session.close(`the manager ended the session: ${message.reason}`);
         return;
@@ -347,6 +391,7 @@ export class Agent {
 
   #onWelcome(manager: ManagerAddress, session: AgentSession, welcome: Welcome): void {
     this.#welcomed = true;
+    this.#isCopy = false;
     this.#finder.succeeded(manager);
     this.#isolation.setConnected(true);
     this.#logs = new LogSubscriptions(
@@ -385,7 +430,10 @@ export class Agent {
       this.#isolation.setConnected(false);
       this.#logger.info({ manager: manager.address, reason }, 'session ended');
       this.#events.disconnected?.(reason);
-    } else this.#logger.debug({ manager: manager.address, reason }, 'no session');
+    } else {
+      this.#logger.debug({ manager: manager.address, reason }, 'no session');
+      this.#events.failed?.(reason, manager);
+    }
     if (reason !== 'this manager does not lead') this.#finder.failed();
     this.#schedule();
   }
@@ -459,6 +507,7 @@ export class Agent {
       Runtime: runtime.kind,
       RuntimeCapabilities: runtime.capabilities,
       MeshBackend: this.#options.mesh.backend,
+      PortConflicts: this.#options.mesh.conflicts,
       Program: PROGRAM,
       ...this.#extras,
     });

@@ -11,6 +11,8 @@ export interface UnreadableObject {
 /** The objects of one kind on this node; each kind manages the life of its own. */
 export interface AssignedStore<T extends { readonly ID: string } = { readonly ID: string }> {
   readonly kind: string;
+  /** A complete set begins. */
+  begin?(): void;
   put(object: T): void;
   remove(id: string): void;
   /** Removes everything that the complete set, which has just ended, did not name. */

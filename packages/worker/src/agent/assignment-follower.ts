@@ -35,7 +35,10 @@ export class AssignmentFollower {
     if (!begins && appliesTo !== this.#last) return false;
     if (set === 'incremental' && this.#named !== undefined) return false;
     this.#last = resultsIn;
-    if (begins) this.#named = new Map();
+    if (begins) {
+      this.#named = new Map();
+      for (const store of this.#stores) store.begin?.();
+    }
     for (const change of changes) {
       const store = this.#byKind.get(change.kind);
       if (change.action === 'remove') store?.remove(change.id);

@@ -11,6 +11,7 @@ export class Isolation {
   readonly #clock: Clock;
   readonly #changed = new Signal();
   #connected = false;
+  #isForbidden = false;
   #lastContactMs: number;
 
   constructor(clock: Clock) {
@@ -22,8 +23,14 @@ export class Isolation {
     return this.#connected;
   }
 
+  /** Another daemon runs this node's tasks: until the next session, this one restarts none. */
+  forbid(): void {
+    this.#isForbidden = true;
+  }
+
   setConnected(connected: boolean): void {
     this.#connected = connected;
+    if (connected) this.#isForbidden = false;
     this.#lastContactMs = this.#clock.monotonicMs();
     this.#changed.fire();
   }
@@ -42,10 +49,10 @@ export class Isolation {
       if (this.#connected) return 'connected';
       const dueMs = Math.max(startMs + delayMs, this.#lastContactMs + ISOLATED_AFTER_MS);
       const leftMs = dueMs - this.#clock.monotonicMs();
-      if (leftMs <= 0) return 'isolated';
+      if (leftMs <= 0 && !this.#isForbidden) return 'isolated';
       let timer: unknown;
       const timeout = new Promise<void>((resolve) => {
-        timer = this.#clock.setTimeout(resolve, leftMs);
+        if (!this.#isForbidden) timer = this.#clock.setTimeout(resolve, leftMs);
       });
       await Promise.race([timeout, this.#changed.next(), aborted(signal)]);
       this.#clock.clearTimeout(timer);

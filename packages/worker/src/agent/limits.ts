@@ -6,6 +6,8 @@ export const CONNECT_LIMIT_MS = 5_000;
 export const HEARTBEATS_UNANSWERED = 3;
 /** Pause before the next attempt to reach a manager: doubles from the first to the second, with jitter. */
 export const RECONNECT_MS = { minMs: 100, maxMs: 2_000 };
+/** Pause of a daemon that was refused because another one runs as this node. */
+export const COPY_RETRY_MS = 10_000;
 /** Redirects to another manager followed without a pause, so that two managers cannot bounce us for ever. */
 export const REDIRECTS_LIMIT = 3;
 /** Bytes waiting in the session's socket; the agent leaves a manager that falls this far behind. */
@@ -24,6 +26,8 @@ export const STATUS_INFLIGHT_LIMIT = 8;
 
 /** Tasks being prepared or started at once, so that a hundred of them do not starve the heartbeats. */
 export const STARTS_AT_ONCE = 8;
+/** Longest wait of new tasks for those that had to stop while the node reached no manager. */
+export const LEFTOVERS_LIMIT_MS = 30_000;
 /** Attempts to prepare a task when its spec is not at fault, and the pause after the first. */
 export const PREPARE_TRIES = 3;
 export const PREPARE_RETRY_MS = { minMs: 250, maxMs: 10_000 };
@@ -59,3 +63,6 @@ export const LOG_BURST_MS = 250;
 export const LOG_MESSAGE_LIMIT_BYTES = 64 * 1024;
 /** How long lines are collected before they are sent in one message. */
 export const LOG_FLUSH_MS = 20;
+
+/** Pause before a node reports which published ports it does not serve, so that several are one message. */
+export const CONFLICTS_REPORT_MS = 500;

@@ -8,7 +8,9 @@ import {
   type Labels,
   type LogLine,
   type NodeDescription,
+  PORT_CONFLICTS_LIMIT,
   portConfigShape,
+  portConflictShape,
   programShape,
   reportedStatusShape,
   type Resources,
@@ -47,13 +49,24 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     Resources: resourcesOf(Resources),
   };
   const rest = given<
-    Pick<NodeDescription, 'TLSInfo' | 'Runtime' | 'RuntimeCapabilities' | 'MeshBackend' | 'Program'>
+    Pick<
+      NodeDescription,
+      | 'TLSInfo'
+      | 'Runtime'
+      | 'RuntimeCapabilities'
+      | 'MeshBackend'
+      | 'Program'
+      | 'ListenPort'
+      | 'PortConflicts'
+    >
   >({
     TLSInfo: tryRead(tlsInfoShape, description.TLSInfo),
     Runtime: tryRead(shortText, description.Runtime),
     RuntimeCapabilities: capabilitiesOf(description.RuntimeCapabilities),
     MeshBackend: tryRead(shortText, description.MeshBackend),
     Program: tryRead(programShape, description.Program),
+    ListenPort: tryRead(shape.port, description.ListenPort),
+    PortConflicts: conflictsOf(description.PortConflicts),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
   let plugins = Engine?.Plugins === undefined ? undefined : pluginsOf(Engine.Plugins);
@@ -103,6 +116,14 @@ function capabilitiesOf(words: unknown): readonly string[] | undefined {
   return words
     .slice(0, CAPABILITIES_LIMIT)
     .flatMap((word: unknown) => tryRead(capabilityShape, word) ?? []);
+}
+
+/** Undefined without any, as on a node that never had one. */
+function conflictsOf(conflicts: NodeDescription['PortConflicts']) {
+  if (conflicts === undefined || conflicts.length === 0) return undefined;
+  return conflicts
+    .slice(0, PORT_CONFLICTS_LIMIT)
+    .flatMap((conflict) => tryRead(portConflictShape, conflict) ?? []);
 }
 
 function pluginsOf(plugins: unknown): { readonly Type: string; readonly Name: string }[] {

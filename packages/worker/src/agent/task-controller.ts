@@ -12,9 +12,11 @@ import {
 import { delay } from '../runtime/delay.js';
 import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
+import { hostPublished } from '../runtime/task-ports.js';
 import { type StoredTask, storedTask } from './agent-storage.js';
 import type { Isolation } from './isolation.js';
 import { lastLine } from './last-line.js';
+import type { Leftovers } from './leftovers.js';
 import {
   DRAIN_LIMIT_MS,
   PREPARE_RETRY_MS,
@@ -50,6 +52,7 @@ export interface TaskHost {
   /** Bounds how many tasks are being prepared or started at once. */
   readonly starts: Semaphore;
   readonly isolation: Isolation;
+  readonly leftovers: Leftovers;
   /** The objects that tasks need, as far as they are on this node. */
   readonly needs: Pick<TaskNeeds, 'missing' | 'of'>;
   /** Resolves when the mesh can attach tasks. */
@@ -173,6 +176,18 @@ export class TaskController {
     }
   }
 
+  /** Whether the task should stop, as far as this node knows. */
+  get isUnwanted(): boolean {
+    return this.#isUnwanted();
+  }
+
+  /** Resolves when the task has ended, or the daemon lets go of it. */
+  async untilEnded(): Promise<void> {
+    while (!isTerminal(this.#status.State) && !this.#closed.signal.aborted) {
+      await this.#changed.next();
+    }
+  }
+
   async #run(found: LeftTask | undefined): Promise<void> {
     try {
       // The creator must have stored this controller before the first status arrives.
@@ -208,6 +223,10 @@ export class TaskController {
     if (found?.state === 'running') {
       // A userspace mesh forgets with its process where a task without a network listens.
       if (this.#status.Address !== undefined) await this.#reattach();
+      // An agent of an earlier version did not report them.
+      const ports = this.#hostPorts();
+      if (this.#status.PortStatus === undefined && ports.ports !== undefined)
+        this.#set({ Message: this.#status.Message, ...ports });
       if (State === 'running') this.#watchListening();
       return;
     }
@@ -272,6 +291,7 @@ export class TaskController {
   /** Leaves `#prepared` false when the task is no longer wanted. */
   async #prepareOnce(): Promise<void> {
     await this.#untilNeedsMet();
+    await this.#untilNothingIsLeft();
     await this.#attach();
   }
 
@@ -282,6 +302,17 @@ export class TaskController {
     this.#set({ Message: 'waiting for a manager to send its registry credentials again' });
     while (this.#isAuthWithheld && !signal.aborted) {
       await Promise.race([this.#changed.next(), aborted(signal)]);
+    }
+  }
+
+  /** Waits for tasks that had to stop while this node reached no manager. */
+  async #untilNothingIsLeft(): Promise<void> {
+    const { signal } = this.#unwanted;
+    for (;;) {
+      const wait = this.#host.leftovers.wait();
+      if (wait === undefined || signal.aborted) return;
+      if (this.#status.Message !== wait.message) this.#set({ Message: wait.message });
+      await Promise.race([wait.news, aborted(signal)]);
     }
   }
 
@@ -316,7 +347,7 @@ export class TaskController {
         waiting: (Message) => this.#set({ Message }),
       });
       this.#prepared = true;
-      this.#set({ Message: this.#status.Message, prepared });
+      this.#set({ Message: this.#status.Message, prepared, ...this.#hostPorts() });
     } finally {
       leave();
     }
@@ -616,6 +647,11 @@ export class TaskController {
 
   #isUnwanted(): boolean {
     return this.#removed || compareStates(this.#task.DesiredState, 'shutdown') >= 0;
+  }
+
+  #hostPorts(): Pick<StatusChange, 'ports'> {
+    const ports = hostPublished(this.#task);
+    return ports.length === 0 ? {} : { ports };
   }
 
   #pid(): { PID?: number } {

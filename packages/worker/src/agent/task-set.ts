@@ -62,10 +62,18 @@ export class TaskSet implements AssignedStore<Task> {
     }
   }
 
+  begin(): void {
+    this.#host.leftovers.begin();
+  }
+
   put(task: Task): void {
     const controller = this.#tasks.get(task.ID);
     if (controller === undefined) this.#add(task, task.Status);
     else {
+      const isLeft = !controller.isUnwanted && compareStates(task.DesiredState, 'shutdown') >= 0;
+      if (isLeft && this.#host.leftovers.isOpen) {
+        this.#host.leftovers.add(controller.untilEnded());
+      }
       controller.update(task);
       this.#store.putTask(controller.record);
     }
@@ -75,6 +83,7 @@ export class TaskSet implements AssignedStore<Task> {
     for (const taskId of [...this.#tasks.keys(), ...this.#leaving.keys()]) {
       if (!named.has(taskId)) this.remove(taskId);
     }
+    this.#host.leftovers.end();
   }
 
   /** A task that is already here continues unchanged, but still stops when it should. */
@@ -113,6 +122,7 @@ export class TaskSet implements AssignedStore<Task> {
   /** Lets go of all tasks, which keep running. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#host.leftovers.close();
     const leaving = [...this.#leaving.values()];
     const controllers = [...this.#tasks.values(), ...leaving.map(({ controller }) => controller)];
     await Promise.all(controllers.map((controller) => controller?.close()));
@@ -144,6 +154,7 @@ export class TaskSet implements AssignedStore<Task> {
     const removed = controller.remove().then((gone) => {
       if (gone) this.#store.deleteTask(taskId);
     });
+    if (this.#host.leftovers.isOpen) this.#host.leftovers.add(controller.untilEnded());
     this.#leave(taskId, removed, controller);
   }
 

@@ -7,7 +7,9 @@ import type { TaskMesh } from './task-mesh.js';
 
 /** TCP ports that the task should listen on, as assigned. */
 function listenPorts(task: Task, status: TaskStatus): readonly PortConfig[] {
-  const ports = status.PortStatus?.Ports ?? task.Endpoint.Ports;
+  // A task without a network of its own listens where its runtime told it to.
+  const told = status.Address === undefined ? undefined : status.PortStatus?.Ports;
+  const ports = told ?? task.Endpoint.Ports;
   return ports.filter((port) => port.Protocol === 'tcp');
 }
 

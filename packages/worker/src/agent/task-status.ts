@@ -1,6 +1,8 @@
 import {
   cutText,
+  isTerminal,
   MS,
+  type PortConfig,
   STATUS_ERR_LIMIT_BYTES,
   STATUS_MESSAGE_LIMIT_BYTES,
   type Task,
@@ -19,12 +21,16 @@ export interface StatusChange {
   readonly PID?: number;
   readonly ExitCode?: number;
   readonly prepared?: PreparedTask;
+  /** Ports of its host that lead to it. */
+  readonly ports?: readonly PortConfig[];
 }
 
 /** The next status of a task. The caller makes sure that the state never goes backwards. */
 export function nextStatus(status: TaskStatus, change: StatusChange, nowMs: number): TaskStatus {
-  const { Err: _, AppliedAt: __, ...kept } = status;
+  const { Err: _, AppliedAt: __, PortStatus: had, ...kept } = status;
   const { prepared } = change;
+  const State = change.State ?? status.State;
+  const ports = prepared?.ports ?? change.ports ?? had?.Ports;
   const container = {
     ...kept.ContainerStatus,
     ...(prepared === undefined ? {} : { ContainerID: prepared.containerId }),
@@ -34,13 +40,14 @@ export function nextStatus(status: TaskStatus, change: StatusChange, nowMs: numb
   return {
     ...kept,
     Timestamp: new Date(nowMs).toISOString(),
-    State: change.State ?? status.State,
+    State,
     Message: cutText(change.Message, STATUS_MESSAGE_LIMIT_BYTES),
     ...(change.Err === undefined ? {} : { Err: cutText(change.Err, STATUS_ERR_LIMIT_BYTES) }),
     ...(change.Ready === undefined ? {} : { Ready: change.Ready }),
     ...(Object.keys(container).length === 0 ? {} : { ContainerStatus: container }),
     ...(prepared?.address === undefined ? {} : { Address: prepared.address }),
-    ...(prepared?.ports === undefined ? {} : { PortStatus: { Ports: prepared.ports } }),
+    // Nothing leads to a task that has ended.
+    ...(ports === undefined || isTerminal(State) ? {} : { PortStatus: { Ports: ports } }),
   };
 }
 

@@ -34,12 +34,23 @@ export function attachmentProblem(task: Task): string | undefined {
   );
 }
 
-/** Ports that the task's own host publishes for it. */
-export function hostPorts(task: Task): readonly HostPort[] {
+/**
+ * Ports that the task's own host publishes for it, as its status reports them. Of a port that the spec leaves
+ * open, this node takes the number that the task listens on.
+ */
+export function hostPublished(task: Task): readonly (PortConfig & { PublishedPort: number })[] {
   return task.Endpoint.Ports.filter((port) => port.PublishMode === 'host').map((port) => ({
-    protocol: port.Protocol,
-    publishedPort: port.PublishedPort ?? port.TargetPort,
-    targetPort: port.TargetPort,
+    ...port,
+    PublishedPort: port.PublishedPort || port.TargetPort,
+  }));
+}
+
+/** The same, for the mesh. */
+export function hostPorts(task: Task): readonly HostPort[] {
+  return hostPublished(task).map(({ Protocol, PublishedPort, TargetPort }) => ({
+    protocol: Protocol,
+    publishedPort: PublishedPort,
+    targetPort: TargetPort,
   }));
 }
 

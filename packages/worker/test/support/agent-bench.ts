@@ -32,6 +32,7 @@ export async function open(
   const make = (more: Partial<AgentOptions>): Agent =>
     new Agent({
       nodeId: 'node1',
+      instance: 'run1',
       runtime,
       mesh,
       connect: ({ address }) =>

@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshState } from '@swarm/api';
+import type { MeshPeer, MeshState, PortConflict } from '@swarm/api';
 import type { TaskAttachment, TaskSockets } from '@swarm/routing-mesh';
 import type { TaskMesh } from '../../src/agent/task-mesh.js';
 
@@ -27,6 +27,26 @@ export class FakeMesh implements TaskMesh {
   async apply(state: MeshState): Promise<void> {
     await this.onApply(state);
     this.applied.push(state);
+  }
+
+  #conflicts: readonly PortConflict[] = [];
+  #listener = (): void => {};
+
+  get conflicts(): readonly PortConflict[] {
+    return this.#conflicts;
+  }
+
+  /** Ports that the host's programs have from now on. */
+  conflict(...conflicts: readonly PortConflict[]): void {
+    this.#conflicts = conflicts;
+    this.#listener();
+  }
+
+  watchConflicts(listener: () => void): () => void {
+    this.#listener = listener;
+    return () => {
+      this.#listener = () => {};
+    };
   }
 
   async attach(task: TaskAttachment): Promise<void> {

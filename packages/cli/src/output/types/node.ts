@@ -6,6 +6,7 @@ import type {
   NodeSpec,
   NodeStatus,
   Platform,
+  PortConflict,
   Program,
   Resources,
   VersionWindow,
@@ -40,6 +41,12 @@ const PROGRAM = struct<Program>('Program', {
   FeatureLevel: WINDOW,
 });
 
+const PORT_CONFLICT = struct<PortConflict>('PortConflict', {
+  Protocol: STRING,
+  PublishedPort: INT,
+  Reason: STRING,
+});
+
 const DESCRIPTION = struct<NodeDescription>(
   'NodeDescription',
   {
@@ -57,8 +64,19 @@ const DESCRIPTION = struct<NodeDescription>(
     RuntimeCapabilities: STRINGS,
     MeshBackend: STRING,
     Program: pointerTo(PROGRAM),
+    ListenPort: INT,
+    PortConflicts: sliceOf(PORT_CONFLICT),
   },
-  { ours: ['Runtime', 'RuntimeCapabilities', 'MeshBackend', 'Program'] },
+  {
+    ours: [
+      'Runtime',
+      'RuntimeCapabilities',
+      'MeshBackend',
+      'Program',
+      'ListenPort',
+      'PortConflicts',
+    ],
+  },
 );
 
 const STATUS = struct<NodeStatus>(
@@ -68,13 +86,13 @@ const STATUS = struct<NodeStatus>(
     Message: STRING,
     Addr: STRING,
     Protocol: INT,
+    Instance: STRING,
   },
-  { ours: ['Protocol'] },
+  { ours: ['Protocol', 'Instance'] },
 );
 
 /**
- * A node as `node inspect` shows it. Ours are `Runtime`, `RuntimeCapabilities`, `MeshBackend` and `Program` of
- * the description, `Protocol` of the status, and the fields from `Role` on.
+ * A node as `node inspect` shows it. Ours are the fields from `Runtime` on of the description, `Protocol` of the status, and the fields from `Role` on.
  */
 export const NODE = struct<Omit<Node, Common | 'RaftID'>>(
   'Node',

@@ -7,6 +7,8 @@ import type {
   RestartPolicy,
   Service,
   ServiceEndpoint,
+  ServicePortConflict,
+  ShownService,
   ServiceModes,
   ServiceSpec,
   TaskSpec,
@@ -152,8 +154,16 @@ const REVISIONS = struct('ServiceRevisions', {
   Last: INT,
 });
 
+const PORT_CONFLICT = struct<ServicePortConflict>('ServicePortConflict', {
+  Protocol: STRING,
+  PublishedPort: INT,
+  Reason: STRING,
+  NodeID: STRING,
+  Hostname: STRING,
+});
+
 /** A service as `service inspect` shows it. The fields from `SpecVersion` on are ours. */
-export const SERVICE = struct<Omit<Service, Common>>(
+export const SERVICE = struct<Omit<ShownService, Common>>(
   'Service',
   {
     ID: STRING,
@@ -174,6 +184,16 @@ export const SERVICE = struct<Omit<Service, Common>>(
     Revisions: pointerTo(REVISIONS),
     PendingDelete: BOOL,
     AllocationError: STRING,
+    PortConflicts: sliceOf(PORT_CONFLICT),
   },
-  { ours: ['SpecVersion', 'PreviousSpecVersion', 'Revisions', 'PendingDelete', 'AllocationError'] },
+  {
+    ours: [
+      'SpecVersion',
+      'PreviousSpecVersion',
+      'Revisions',
+      'PendingDelete',
+      'AllocationError',
+      'PortConflicts',
+    ],
+  },
 );

@@ -4,11 +4,13 @@ import {
   modeOf,
   type Service,
   type ServiceSpec,
+  type ShownService,
   type Task,
   withDefaults,
 } from '@swarm/api';
 import { RevisionLedger, rolledBackSpec } from '../../orchestrator/revisions.js';
 import type { View } from '../../store/store.js';
+import { conflictsOf } from './port-conflicts.js';
 import { presentVersion } from './version.js';
 
 /** A spec as clients may see it: without registry credentials. */
@@ -37,16 +39,18 @@ export function presentService(
   view: View,
   service: Service,
   { insertDefaults = false, status = false }: ServiceOptions = {},
-): Service {
+): ShownService {
   const { PreviousSpec: _, PreviousSpecVersion: __, ...shown } = presentVersion(service);
   const previous = previousSpec(view, service);
   const spec = presentSpec(service.Spec);
+  const PortConflicts = conflictsOf(view, service);
   return {
     ...shown,
     Spec: insertDefaults ? withDefaults(spec) : spec,
     ...(previous !== undefined && {
       PreviousSpec: insertDefaults ? withDefaults(presentSpec(previous)) : presentSpec(previous),
     }),
+    ...(PortConflicts !== undefined && { PortConflicts }),
     ...(status && { ServiceStatus: countTasks(service, view.tasksByService(service.ID)) }),
   };
 }

@@ -1,14 +1,21 @@
 import { compareStates, type Task } from '@swarm/api';
+import type { View } from '../../store/store.js';
+import { taskConflict } from './port-conflicts.js';
 
 /**
  * A task as the API shows it: without registry credentials, and with the wait when it waits to replace a task
- * that ended. Its agent reports only that the task is ready, and does not know why it may not start.
+ * that ended. Its agent reports only that the task is ready, and does not know why it may not start. One that
+ * runs says which of its ports its node does not serve.
  * @param nowMs the store's time, milliseconds since the epoch
  */
-export function presentTask(task: Task, nowMs: number): Task {
+export function presentTask(view: View, task: Task, nowMs: number): Task {
   const { RegistryAuth: _, ...spec } = task.Spec;
   const wait = restartWait(task, nowMs);
-  if (wait === undefined) return { ...task, Spec: spec };
+  if (wait === undefined) {
+    const conflict = task.Status.Err === undefined ? taskConflict(view, task) : undefined;
+    if (conflict === undefined) return { ...task, Spec: spec };
+    return { ...task, Spec: spec, Status: { ...task.Status, Err: conflict } };
+  }
   const { Err = wait } = task.Status;
   return { ...task, Spec: spec, Status: { ...task.Status, Message: wait, Err } };
 }

@@ -8,7 +8,7 @@ import {
   parseObjectVersion,
   UNNAMED_PROGRAM,
 } from '@swarm/api';
-import { flagOf, sendEmpty, sendJson } from '@swarm/http';
+import { flagOf, pause, sendEmpty, sendJson } from '@swarm/http';
 import { refuseNode, removeNode } from '../../role-manager/remove-node.js';
 import { levelOf } from '../../store/feature-levels.js';
 import type { Transaction, View } from '../../store/store.js';
@@ -16,8 +16,10 @@ import { requireVersion, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess, ManagerMember } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
-import { presentNode } from '../present/node.js';
+import { memberOf, presentNode } from '../present/node.js';
 import type { Call, Route } from '../router.js';
+
+const DEPARTURE_POLL_MS = 50;
 
 function list(call: Call, manager: ManagerAccess): void {
   const matches = nodeFilters(call.target.query.get('filters'));
@@ -26,7 +28,7 @@ function list(call: Call, manager: ManagerAccess): void {
   const { aside } = call.services;
   sendJson(
     call.response,
-    presentEach(aside, 'node', nodes, matches, (node) => presentNode(node, members)),
+    presentEach(aside, 'node', nodes, matches, (node) => presentNode(node, members, manager)),
   );
 }
 
@@ -38,7 +40,7 @@ function target(call: Call, view: View): Node {
 }
 
 function inspect(call: Call, manager: ManagerAccess): void {
-  sendJson(call.response, presentNode(target(call, manager.store), manager.members()));
+  sendJson(call.response, presentNode(target(call, manager.store), manager.members(), manager));
 }
 
 async function update(call: Call, manager: ManagerAccess): Promise<void> {
@@ -79,17 +81,24 @@ function checkPromotion(view: View, { ID, Description }: Node): void {
  */
 export function checkDemotion(view: View, node: Node, members: readonly ManagerMember[]): void {
   const managers = [...view.managers()].filter((one) => one.Spec.Role === 'manager');
-  if (managers.length <= 1) {
-    throw new ApiError(
-      'FAILED_PRECONDITION',
-      'attempting to demote the last manager of the swarm; promote another node first',
-    );
-  }
+  const last = 'attempting to demote the last manager of the swarm';
+  if (managers.length <= 1)
+    throw new ApiError('FAILED_PRECONDITION', `${last}; promote another node first`);
+  const voters = members.filter(({ learner }) => learner !== true);
+  // A node that did not join yet has no vote that could be missed.
+  if (!voters.some(({ nodeId }) => nodeId === node.ID)) return;
   // Managers whose demotion is under way count as gone.
-  const staying = members.filter(
+  const staying = voters.filter(
     (member) =>
       member.nodeId !== node.ID && managers.some((manager) => manager.ID === member.nodeId),
   );
+  if (staying.length === 0) {
+    const next = managers.find(({ ID }) => ID !== node.ID)!.ID;
+    throw new ApiError(
+      'FAILED_PRECONDITION',
+      `${last}; node ${next} is still being promoted: wait until "docker node ls" shows its MANAGER STATUS`,
+    );
+  }
   const reachable = staying.filter((member) => member.reachability === 'reachable').length;
   if (reachable >= Math.floor(staying.length / 2) + 1) return;
   throw new ApiError(
@@ -102,6 +111,7 @@ export function checkDemotion(view: View, node: Node, members: readonly ManagerM
 async function remove(call: Call, manager: ManagerAccess): Promise<void> {
   const force = flagOf(call.target.query, 'force');
   const { services } = call;
+  await untilLeft(call, manager);
   // The role manager marks its tasks as orphaned, and removes what remains of it in the Raft group.
   await writeAgain(services, manager, (transaction) => {
     const aside = transaction.setAside('node', call.params.id!);
@@ -110,7 +120,7 @@ async function remove(call: Call, manager: ManagerAccess): Promise<void> {
       return;
     }
     const node = target(call, transaction);
-    checkRemoval(node, manager.members(), force);
+    checkRemoval(node, manager, force);
     removeNode(transaction, node.ID, services.clock.now());
   });
   sendEmpty(call.response);
@@ -133,8 +143,33 @@ function removeUnreadable(
   transaction.remove('node', nodeId);
 }
 
-function checkRemoval(node: Node, members: readonly ManagerMember[], force: boolean): void {
-  if (node.Spec.Role === 'manager' || members.some((member) => member.nodeId === node.ID)) {
+/** Waits while a node that was demoted leaves the Raft group, which mostly takes less than a second. */
+async function untilLeft(call: Call, manager: ManagerAccess): Promise<void> {
+  const { clock, limits } = call.services;
+  const until = clock.monotonicMs() + limits.departureMs;
+  const isLeaving = () => {
+    // One that cannot be read is not waited for.
+    if (manager.store.setAside('node', call.params.id!) !== undefined) return false;
+    const { ID, Spec } = target(call, manager.store);
+    return Spec.Role === 'worker' && memberOf(manager.members(), ID) !== undefined;
+  };
+  while (manager.isLeader() && isLeaving()) {
+    if (clock.monotonicMs() >= until || call.response.destroyed) return;
+    await pause(clock, DEPARTURE_POLL_MS);
+  }
+}
+
+function checkRemoval(node: Node, manager: ManagerAccess, force: boolean): void {
+  const isMember = memberOf(manager.members(), node.ID) !== undefined;
+  if (node.Spec.Role === 'worker' && isMember) {
+    const why = manager.roleNote?.(node.ID);
+    throw new ApiError(
+      'FAILED_PRECONDITION',
+      `node ${node.ID} was demoted and has not left the managers yet${why === undefined ? '' : ` (${why})`}: ` +
+        'try again when its MANAGER STATUS in "docker node ls" is empty',
+    );
+  }
+  if (node.Spec.Role === 'manager') {
     throw new ApiError(
       'FAILED_PRECONDITION',
       `node ${node.ID} is a cluster manager and is a member of the raft cluster. It must be demoted ` +

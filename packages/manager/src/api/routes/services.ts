@@ -29,7 +29,13 @@ import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
 import { presentService, previousSpec } from '../present/service.js';
 import type { Call, Route } from '../router.js';
-import { checkConstraints, conflictWith, publishHolder, writtenEndpoint } from '../rules.js';
+import {
+  checkConstraints,
+  clusterPortRefusal,
+  conflictWith,
+  publishHolder,
+  writtenEndpoint,
+} from '../rules.js';
 
 /** Longest credentials, characters. They take a few hundred, and each task stores them. */
 const REGISTRY_AUTH_LIMIT = 16 * 1024;
@@ -90,6 +96,7 @@ async function create(call: Call, manager: ManagerAccess): Promise<void> {
   await write(services, manager, (transaction) => {
     refuseTakenName(transaction, spec.Name);
     refusePrivileges(transaction, spec, undefined);
+    refuseClusterPort(transaction, spec, undefined);
     refuseTakenPort(call, transaction, spec, undefined);
     transaction.create('service', {
       ID: id,
@@ -126,6 +133,12 @@ function refusePrivileges(view: View, spec: ServiceSpec, present: ServiceSpec | 
   if (before !== undefined && isDeepStrictEqual(privilegesOf(container), privilegesOf(before)))
     return;
   checkHostPrivileges(container, view.cluster()?.Spec.HostPrivileges ?? 'none');
+}
+
+/** @throws ApiError INVALID_ARGUMENT when the spec would newly publish a port that the cluster needs itself */
+function refuseClusterPort(view: View, spec: ServiceSpec, present: ServiceSpec | undefined): void {
+  const refusal = clusterPortRefusal(view, spec.EndpointSpec, present?.EndpointSpec);
+  if (refusal !== undefined) throw new ApiError('INVALID_ARGUMENT', refusal);
 }
 
 function privilegesOf(container: ContainerSpec): unknown {
@@ -244,6 +257,7 @@ export async function changeService(
     const { service } = planned;
     const present = find(transaction, 'service', service.ID);
     refusePrivileges(transaction, service.Spec, present.Spec);
+    refuseClusterPort(transaction, service.Spec, present.Spec);
     refuseTakenPort(call, transaction, service.Spec, service.ID);
     const Endpoint = writtenEndpoint(service.Spec, service.Endpoint);
     writeServiceUpdate(transaction, { ...planned, service: { ...service, Endpoint } });

@@ -21,7 +21,7 @@ function list(call: Call, manager: ManagerAccess): void {
   const { aside } = call.services;
   sendJson(
     call.response,
-    presentEach(aside, 'task', tasks, matches, (task) => presentTask(task, now)),
+    presentEach(aside, 'task', tasks, matches, (task) => presentTask(store, task, now)),
   );
 }
 
@@ -40,7 +40,7 @@ function* candidates(
 
 function inspect(call: Call, manager: ManagerAccess): void {
   const task = find(manager.store, 'task', call.params.id!);
-  sendJson(call.response, presentTask(task, manager.store.timeMs()));
+  sendJson(call.response, presentTask(manager.store, task, manager.store.timeMs()));
 }
 
 export const taskRoutes: readonly Route[] = [

@@ -37,6 +37,10 @@ export class FakeNode implements NodeControl {
   quorumState: Quorum = { state: 'ok' };
   /** Managers other than this one. */
   others: ManagerMember[] = [];
+  /** Calls of `members`. */
+  membersAsked = 0;
+  /** Why changes of role do not go on. */
+  readonly roleNotes = new Map<string, string>();
   logItems: LogRecord[] = [];
   logsEnded = 0;
   logError: Error | undefined;
@@ -59,6 +63,7 @@ export class FakeNode implements NodeControl {
       if (this.quorumState.state === 'lost') await new Promise(() => {});
     },
     members: () => this.#members(),
+    roleNote: (nodeId) => this.roleNotes.get(nodeId),
     logs: (selector, options, signal) => this.#logs(selector, options, signal),
     ownLogs: ({ selector, options }, signal) => this.#logs(selector, options, signal),
     leaderAnswers: async () => this.leaderSocket !== undefined,
@@ -170,6 +175,7 @@ export class FakeNode implements NodeControl {
   }
 
   #members(): ManagerMember[] {
+    this.membersAsked += 1;
     const isLeader = this.leads && this.quorumState.state === 'ok';
     return [
       {

@@ -38,9 +38,14 @@ export class LoopbackListeners {
     this.#options = options;
   }
 
-  /** Whether a port could not be bound; `follow` tries it again. */
-  get hasFailed(): boolean {
-    return this.#failed.size > 0;
+  /** Ports that could not be bound; `follow` tries them again. */
+  get failed(): ReadonlySet<PortKey> {
+    return this.#failed;
+  }
+
+  /** Whether a listener keeps the programs of this host from taking the port. */
+  holds(port: PortKey): boolean {
+    return this.#proxies.has(port) && !this.#failed.has(port);
   }
 
   /** Listens on exactly these ports. Reports a port that cannot be bound and tries it again next time. */

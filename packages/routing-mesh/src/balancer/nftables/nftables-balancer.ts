@@ -4,6 +4,7 @@ import {
   isPort,
   type Logger,
   NODE_BLOCK_SIZE,
+  type PortKey,
   type PortProtocol,
   Subnet,
 } from '@swarm/api';
@@ -26,6 +27,9 @@ import type { LoopbackListeners } from './loopback-listeners.js';
 import { EMPTY_MODEL, type Model, nextModel } from './model.js';
 import { isServed, openedPorts, removedEndpoints } from './port-changes.js';
 import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
+
+/** Why a port is served on the node's addresses alone. */
+const ON_LOOPBACK = 'a program of this host has it on 127.0.0.1 or IPv6, and keeps those clients';
 
 export interface NftablesBalancerOptions {
   readonly kernel: Kernel;
@@ -109,7 +113,9 @@ export class NftablesBalancer implements LoadBalancer {
     // What failed now is found by looking at every flow next time.
     this.#settled = isDone ? after : undefined;
     const { loopback } = this.#options;
-    if (loopback.hasFailed || !servesSame(this.#onLoopback, after)) await this.#followLoopback();
+    if (loopback.failed.size > 0 || !servesSame(this.#onLoopback, after)) {
+      await this.#followLoopback();
+    }
   }
 
   async attach(task: LocalTask): Promise<void> {
@@ -140,6 +146,18 @@ export class NftablesBalancer implements LoadBalancer {
     // Nothing is translated to IPv6.
     const translated = addresses.filter((address) => !isIpv6(address));
     await this.#forget(() => this.#conntrack.forgetAddresses(translated));
+  }
+
+  holds(port: PortKey): boolean {
+    return this.#options.loopback.holds(port);
+  }
+
+  get unserved(): ReadonlyMap<PortKey, string> {
+    return new Map([...this.#options.loopback.failed].map((port) => [port, ON_LOOPBACK]));
+  }
+
+  async retry(): Promise<void> {
+    if (this.#options.loopback.failed.size > 0) await this.#followLoopback();
   }
 
   close(): Promise<void> {

@@ -1,4 +1,11 @@
-import { type Clock, type IpAddress, type Logger, type PortProtocol, portKey } from '@swarm/api';
+import {
+  type Clock,
+  type IpAddress,
+  type Logger,
+  type PortKey,
+  type PortProtocol,
+  portKey,
+} from '@swarm/api';
 import type { CheckedEndpoint, CheckedPeer } from '../../checked.js';
 import type { Sockets } from '../../kernel/sockets.js';
 import type { TaskId } from '../../layout.js';
@@ -8,6 +15,8 @@ import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js
 import type { Target } from './target.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { UdpProxy } from './udp-proxy.js';
+
+const NO_SCTP = 'the userspace mesh does not serve SCTP; nftables, which needs root, does';
 
 export interface UserspaceBalancerOptions {
   readonly sockets: Sockets;
@@ -27,10 +36,11 @@ export interface UserspaceBalancerOptions {
 export class UserspaceBalancer implements LoadBalancer {
   readonly #options: UserspaceBalancerOptions;
   readonly #logger: Logger;
-  readonly #proxies = new Map<string, TcpProxy | UdpProxy>();
+  readonly #proxies = new Map<PortKey, TcpProxy | UdpProxy>();
   /** Proxies of removed ports that still have connections; kept to end those on close. */
   readonly #draining = new Set<TcpProxy | UdpProxy>();
-  readonly #failed = new Set<string>();
+  /** Ports that could not be opened, and why. */
+  readonly #failed = new Map<PortKey, string>();
   readonly #tasks = new Map<string, LocalTask>();
   #slice: BalancerSlice = { peers: new Map(), ports: [] };
   /** Peers as of the last `settle`. */
@@ -76,6 +86,12 @@ export class UserspaceBalancer implements LoadBalancer {
     const before = this.#tasks.get(task.taskId);
     this.#tasks.set(task.taskId, task);
     if (task.hostPorts.length > 0 || (before?.hostPorts.length ?? 0) > 0) await this.#follow();
+    for (const { protocol, publishedPort } of task.hostPorts) {
+      const key = portKey(protocol, publishedPort);
+      const why = this.#failed.get(key);
+      if (why !== undefined)
+        throw new Error(`port ${key} cannot be published on this node: ${why}`);
+    }
   }
 
   async detach(taskIds: readonly TaskId[]): Promise<void> {
@@ -90,6 +106,18 @@ export class UserspaceBalancer implements LoadBalancer {
   /** A task's connections end with its sockets. */
   async cut(_addresses: readonly IpAddress[]): Promise<void> {}
 
+  holds(port: PortKey): boolean {
+    return this.#proxies.has(port) && !this.#failed.has(port);
+  }
+
+  get unserved(): ReadonlyMap<PortKey, string> {
+    return this.#failed;
+  }
+
+  async retry(): Promise<void> {
+    if (this.#failed.size > 0) await this.#follow();
+  }
+
   async close(): Promise<void> {
     for (const proxy of [...this.#proxies.values(), ...this.#draining]) await proxy.close();
     this.#proxies.clear();
@@ -102,10 +130,10 @@ export class UserspaceBalancer implements LoadBalancer {
       if (proxy.connectionCount === 0) this.#draining.delete(proxy);
     }
     const wanted = this.#wanted();
+    for (const key of this.#failed.keys()) if (!wanted.has(key)) this.#failed.delete(key);
     for (const [key, proxy] of this.#proxies) {
       if (wanted.has(key)) continue;
       this.#proxies.delete(key);
-      this.#failed.delete(key);
       await proxy.drain();
       if (proxy.connectionCount > 0) this.#draining.add(proxy);
     }
@@ -117,20 +145,21 @@ export class UserspaceBalancer implements LoadBalancer {
         await proxy.update(targets);
         this.#failed.delete(key);
       } catch (error) {
-        if (!this.#failed.has(key)) {
+        const why = bindProblem(error);
+        if (this.#failed.get(key) !== why) {
           this.#logger.error(
             { err: error, port: key },
-            `port ${key} cannot be published on this node: stop the program that uses it, publish another port, or use one above 1023 without root`,
+            `port ${key} cannot be published on this node: ${why}`,
           );
         }
-        this.#failed.add(key);
+        this.#failed.set(key, why);
       }
     }
   }
 
-  #wanted(): Map<string, { protocol: PortProtocol; port: number; targets: readonly Target[] }> {
+  #wanted(): Map<PortKey, { protocol: PortProtocol; port: number; targets: readonly Target[] }> {
     const wanted = new Map<
-      string,
+      PortKey,
       { protocol: PortProtocol; port: number; targets: readonly Target[] }
     >();
     for (const { protocol, publishedPort, endpoints } of this.#slice.ports) {
@@ -168,9 +197,19 @@ export class UserspaceBalancer implements LoadBalancer {
     if (protocol === 'udp') return new UdpProxy({ ...common, idleMs: udpIdleMs });
     const key = portKey(protocol, port);
     if (!this.#failed.has(key)) {
-      this.#failed.add(key);
+      this.#failed.set(key, NO_SCTP);
       this.#logger.error({ port: key }, 'SCTP is not served by the userspace mesh; use nftables');
     }
     return undefined;
   }
+}
+
+/** Why a port could not be opened, as the end of a sentence that says what to do. */
+function bindProblem(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE') return 'a program of this host listens on it';
+  if (code === 'EACCES') {
+    return 'the daemon may not open ports below 1024: run it as root, or publish a port above 1023';
+  }
+  return message;
 }
