@@ -107,6 +107,11 @@ export class NftablesBalancer implements LoadBalancer {
   async settle({ isUnsure } = { isUnsure: false }): Promise<void> {
     const before = isUnsure ? undefined : this.#settled;
     const after = this.#model;
+    if (after === EMPTY_MODEL) {
+      // Before the first state nothing says which flows are right.
+      this.#settled = before;
+      return;
+    }
     const isDone = await this.#forget(() =>
       before === undefined ? this.#forgetUnknown(after) : this.#forgetChanged(before, after),
     );
@@ -145,7 +150,8 @@ export class NftablesBalancer implements LoadBalancer {
   async cut(addresses: readonly IpAddress[]): Promise<void> {
     // Nothing is translated to IPv6.
     const translated = addresses.filter((address) => !isIpv6(address));
-    await this.#forget(() => this.#conntrack.forgetAddresses(translated));
+    const isDone = await this.#forget(() => this.#conntrack.forgetAddresses(translated));
+    if (!isDone) this.#settled = undefined;
   }
 
   holds(port: PortKey): boolean {
