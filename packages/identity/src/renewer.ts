@@ -50,6 +50,9 @@ export function renewalTime(certificate: string, random: () => number): number {
 export function startRenewer(options: RenewerOptions): Renewer {
   const { clock, logger, random, renew } = options;
   let dueMs = renewalTime(options.certificate, random);
+  let startsAtMs = startsAt(new X509Certificate(options.certificate));
+  /** False for a certificate that came from a host whose clock is ahead: the next one would be no better. */
+  let hasBegun = true;
   let failures = 0;
   let timer: Timer;
   let running: Promise<void> | undefined;
@@ -61,7 +64,9 @@ export function startRenewer(options: RenewerOptions): Renewer {
     if (stopped) return;
     const waitMs = Math.min(Math.max(0, dueMs - clock.now()), NAP_MAX_MS);
     timer = clock.setTimeout(() => {
-      if (clock.now() >= dueMs) begin();
+      // The clock was ahead when the certificate was issued, and was set right since.
+      const isEarly = failures === 0 && hasBegun && clock.now() < startsAtMs;
+      if (clock.now() >= dueMs || isEarly) begin();
       else sleep();
     }, waitMs);
   }
@@ -81,6 +86,8 @@ export function startRenewer(options: RenewerOptions): Renewer {
       const certificate = await renew();
       failures = 0;
       dueMs = renewalTime(certificate, random);
+      startsAtMs = startsAt(new X509Certificate(certificate));
+      hasBegun = clock.now() >= startsAtMs;
       logger.info({ renewAt: new Date(dueMs).toISOString() }, 'certificate renewed');
     } catch (error) {
       failures += 1;

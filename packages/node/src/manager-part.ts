@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ApiError, type Logger, type ManagerAddress, newRaftId } from '@swarm/api';
-import { pause } from '@swarm/http';
+import { ApiError, type Logger, type ManagerAddress, newRaftId, pause } from '@swarm/api';
 import type { LocalManager, Start } from '@swarm/manager';
 import type { Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
@@ -32,6 +31,8 @@ export interface ManagerPartOptions extends Pick<MemberHost, 'clock' | 'randomBy
   /** The group has a leader and this member has none: it may have been removed. */
   readonly onOutside: () => void;
   readonly onFatal: (error: unknown) => void;
+  /** This node's manager takes part now, so that the node's agent finds one here. */
+  readonly onStarted: () => void;
 }
 
 /** The manager of a node, while it is one: its member of the Raft group. */
@@ -97,6 +98,8 @@ export class ManagerPart {
         await this.restart();
       }
     }
+    // The data path alone may have changed.
+    await files.save(state);
     await untilLeads(this.#manager!, clock);
     await demoteOthers(this.#manager!.store, state.nodeId);
   }
@@ -127,6 +130,27 @@ export class ManagerPart {
       throw error;
     }
     await this.#use(manager);
+  }
+
+  /**
+   * Takes part with the addresses in `state` from now on. When that fails, goes on with those of before.
+   * @throws ApiError INVALID_ARGUMENT, FAILED_PRECONDITION for where it cannot listen
+   */
+  async move(state: LocalState): Promise<void> {
+    const { files, onFatal } = this.#options;
+    const before = this.#state;
+    const runs = this.#manager !== undefined;
+    const stays = isDeepStrictEqual(addressesOf(state), addressesOf(before));
+    if (!runs || stays) return files.save(state);
+    await this.close();
+    try {
+      await files.save(state);
+      await this.restart();
+    } catch (error) {
+      await files.save(before);
+      await this.restart().catch(onFatal);
+      throw error;
+    }
   }
 
   /** Takes part again after a restart. @throws the error of storage, state or port */
@@ -274,6 +298,7 @@ export class ManagerPart {
     const { ManagerApi } = await import('@swarm/manager/assembly');
     const { nodeId, clusterId } = this.#self(this.#state);
     api.serveManager(new ManagerApi({ ...api.shared, manager, self: { nodeId, clusterId } }));
+    this.#options.onStarted();
   }
 
   async #open(state: LocalState, start: Start): Promise<Manager> {

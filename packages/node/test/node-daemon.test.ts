@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { ApiError, newRaftId } from '@swarm/api';
 import test from 'ava';
 import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm/identity';
+import { put, serviceDraft } from '@swarm/manager/testing';
 import { until } from '@swarm/sim';
 import { NodeFiles } from '../src/files/node-files.js';
 import { freePort, testNode, tokenOf } from './support/nodes.js';
@@ -140,6 +141,46 @@ test('a manager that is unreachable at its address does not stay in the cluster'
   t.is(first.daemon.manager()!.members().length, 1);
   await second.join(tokenOf(first, 'Manager'), first.address);
   t.is(first.daemon.manager()!.members().length, 2);
+});
+
+test('a node that joins opens its tunnels on the cluster’s data path port', async (t) => {
+  const first = await testNode(t);
+  await first.init({ DataPathPort: 5789 });
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  const state = JSON.parse(await readFile(join(worker.folder, 'node.json'), 'utf8'));
+  t.is(state.dataPathPort, 5789);
+});
+
+test('a manager that would listen on a published port is refused, and may join elsewhere', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const second = await testNode(t);
+  const { store } = first.daemon.manager()!;
+  const port = Number(second.address.split(':')[1]);
+  const publish = {
+    Mode: 'vip' as const,
+    Ports: [
+      { Protocol: 'tcp', TargetPort: 80, PublishedPort: port, PublishMode: 'ingress' },
+    ] as const,
+  };
+  await put(store, 'service', serviceDraft('web', {}, { EndpointSpec: publish }));
+  await t.throwsAsync(second.join(tokenOf(first, 'Manager'), first.address), {
+    message: new RegExp(
+      `cannot become a manager: it listens on port ${port}/tcp, which service 'web' publishes; .*--listen-addr`,
+    ),
+  });
+  t.is(second.daemon.info().state, 'inactive');
+  t.is(first.daemon.manager()!.members().length, 1);
+  const third = await testNode(t);
+  await third.join(tokenOf(first, 'Manager'), first.address);
+  t.is(first.daemon.manager()!.members().length, 2);
+  // From then on, nobody else gets its port.
+  const taken = Number(third.address.split(':')[1]);
+  await until('the store knows its port', () => {
+    for (const _ of store.managersByPort(`tcp/${taken}`)) return true;
+    return false;
+  });
 });
 
 test('a wrong address is refused before the cluster learns of the node', async (t) => {
