@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ApiError, type Logger, type ManagerAddress, newRaftId, pause } from '@swarm/api';
 import type { LocalManager, Start } from '@swarm/manager';
-import type { Manager } from '@swarm/manager/assembly';
+import type { LeaveBody, Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
 import type { LocalApi } from './api/local-api.js';
 import { firstOf } from './membership/first-of.js';
@@ -242,7 +242,16 @@ export class ManagerPart {
    * Asks the others to remove this manager from the group; leaves without an answer if it must.
    * @param addresses managers to ask when this node's member does not run
    */
-  async leaveGroup(addresses: readonly string[]): Promise<void> {
+  leaveGroup(addresses: readonly string[]): Promise<void> {
+    return this.#leaveGroup(addresses, undefined);
+  }
+
+  /** As `leaveGroup`, and has the cluster forget the node: its join failed. */
+  withdraw(addresses: readonly string[]): Promise<void> {
+    return this.#leaveGroup(addresses, { withdraws: true });
+  }
+
+  async #leaveGroup(addresses: readonly string[], body: LeaveBody | undefined): Promise<void> {
     const { logger, files } = this.#options;
     const manager = this.#manager;
     try {
@@ -253,7 +262,7 @@ export class ManagerPart {
         const { askToLeave } = await import('@swarm/manager/assembly');
         const { managerCalls } = await import('./open-manager.js');
         const calls = managerCalls(() => identity);
-        await firstOf(addresses, (address) => askToLeave(calls, address, LEAVE_GROUP_MS));
+        await firstOf(addresses, (address) => askToLeave(calls, address, LEAVE_GROUP_MS, body));
       }
     } catch (error) {
       logger.warn(

@@ -420,7 +420,9 @@ export class NodeDaemon implements NodeControl {
   /** Undoes a failed join: the node is in no cluster then, and may join again at once. */
   async #undoJoin(cause: Error): Promise<void> {
     this.#options.logger.error({ error: cause.message }, 'the node could not join');
-    if (this.#files.role === 'manager') await this.#managerPart.leaveGroup(this.#addresses());
+    // First, or the agent would take its own withdrawal for a removal by somebody.
+    await this.#stopTasks();
+    if (this.#files.role === 'manager') await this.#managerPart.withdraw(this.#addresses());
     await this.#forget();
   }
 

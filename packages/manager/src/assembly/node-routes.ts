@@ -6,6 +6,7 @@ import { checkValidity, type Right, type Trust } from '@swarm/identity';
 import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
 import { makeWorker } from '../role-manager/make-worker.js';
+import { removeNode } from '../role-manager/remove-node.js';
 import type { RoleNotes } from '../role-manager/role-notes.js';
 import type { Store } from '../store/store.js';
 import { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
@@ -15,7 +16,9 @@ import {
   JOIN_PATH,
   type ManagerCalls,
   PROBE_PATH,
+  type LeaveBody,
   readJoinBody,
+  readLeaveBody,
 } from './join-raft.js';
 import type { LeaderLink, ProbeReply } from './leader-link.js';
 import type { LocalManager } from './local-manager.js';
@@ -90,7 +93,9 @@ export class NodeRoutes {
         this.#onLeader(asked, `POST ${JOIN_PATH}`, (peer) => this.#admit(asked, nodeIdOf(peer))),
       ),
       route(`DELETE ${JOIN_PATH}`, (asked) =>
-        this.#onLeader(asked, `DELETE ${JOIN_PATH}`, (peer) => this.#letGo(nodeIdOf(peer))),
+        this.#onLeader(asked, `DELETE ${JOIN_PATH}`, (peer) =>
+          this.#letGo(nodeIdOf(peer), readLeaveBody(asked)),
+        ),
       ),
     ]);
   }
@@ -139,9 +144,9 @@ export class NodeRoutes {
     }
   }
 
-  /** Removes a member that asked to leave from the group, and makes its node a worker. */
-  async #letGo(nodeId: string): Promise<unknown> {
-    const { raft, store } = this.#context;
+  /** Removes a member that asked to leave from the group, and makes its node a worker or removes it too. */
+  async #letGo(nodeId: string, { withdraws }: LeaveBody): Promise<unknown> {
+    const { raft, store, clock } = this.#context;
     // It has two ids while it comes back under a new one.
     for (const { info } of raft.status().members) {
       if (info.nodeId === nodeId) await raft.removeMember(info.id);
@@ -149,7 +154,10 @@ export class NodeRoutes {
     // Without this, its object would still ask for a manager, and it would join again.
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await store.transact((transaction) => makeWorker(transaction, nodeId));
+        await store.transact((transaction) => {
+          if (withdraws) removeNode(transaction, nodeId, clock.now());
+          else makeWorker(transaction, nodeId);
+        });
         return {};
       } catch (error) {
         const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
