@@ -45,11 +45,20 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
   node: nodeDraft('n1', {
     ClientVersion: { Index: 1 },
     Status: { State: 'ready', Addr: '198.18.0.1', Protocol: 2, Instance: 'run1' },
-    Description: { ...nodeDraft('n1').Description!, RuntimeCapabilities: ['images'] },
+    Description: {
+      ...nodeDraft('n1').Description!,
+      RuntimeCapabilities: ['images'],
+      ListenPort: 2377,
+      PortConflicts: [{ Protocol: 'tcp', PublishedPort: 80, Reason: 'nginx listens on it' }],
+    },
   }),
   service: serviceDraft(
     's1',
-    { ClientVersion: { Index: 1 }, Revisions: { Current: 2, Completed: 1, Last: 2 } },
+    {
+      ClientVersion: { Index: 1 },
+      Revisions: { Current: 2, Completed: 1, Last: 2 },
+      Creation: { Key: 'k', Digest: 'd'.repeat(43) },
+    },
     {
       Labels: { a: 'b' },
       TaskTemplate: {

@@ -19,7 +19,7 @@ import type {
   RecoveryControl,
   RestoreRequest,
 } from './api/node-control.js';
-import { type Renewer, startRenewer } from '@swarm/identity';
+import { certificateTime, isValidAt, type Renewer, startRenewer } from '@swarm/identity';
 import { AddressKeeper } from './membership/address-keeper.js';
 import { type GivenAddresses, withAddresses } from './membership/address-origins.js';
 import { DEFAULT_LISTEN, hostOf, withPort } from './membership/addresses.js';
@@ -32,10 +32,16 @@ import { NodeFiles } from './files/node-files.js';
 import type { FormerManager } from './tasks/manager-pins.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
 import { forcedState, receiveBackup } from './membership/recovered-state.js';
-import { RoleFollower } from './membership/role-follower.js';
+import { ownIdentity } from './membership/first-certificate.js';
+import { RoleFollower, shouldBeManager } from './membership/role-follower.js';
 
 /** How often an expired certificate is renewed because a manager refused it, besides the renewer's own tries. */
 const LATE_RENEWAL_MS = 60_000;
+
+/** A manager issues its own certificate when it has less time left than this and the group has no leader. */
+const REISSUE_BEFORE_MS = 2 * 60 * 60_000;
+/** Codes of a renewal that nobody has decided on. */
+const NO_ANSWER: readonly string[] = ['TIMEOUT', 'NO_QUORUM'];
 
 export interface NodeDaemonOptions extends MemberHost {
   readonly dataRoot: string;
@@ -99,6 +105,8 @@ export class NodeDaemon implements NodeControl {
       onFatal,
       api: () => this.#api!,
       onStarted: () => this.#tasks?.move(this.#files.state!.dataPathAddress, this.#ownFirst()),
+      knownManagers: () => this.#managers,
+      onOutside: () => this.#role.outside(),
     });
     this.#role = new RoleFollower({
       files: this.#files,
@@ -145,6 +153,7 @@ export class NodeDaemon implements NodeControl {
       this.#broken ||
       this.#keeper.problem ||
       (this.#tasks?.problem() ?? '') ||
+      this.#role.problem() ||
       this.#options.tasks.runtime.waiting;
     const broken = this.#broken !== '';
     if (state === undefined) {
@@ -162,6 +171,7 @@ export class NodeDaemon implements NodeControl {
       nodeId: state.nodeId,
       nodeAddr: hostOf(state.advertiseAddress),
       controlAvailable: this.manager() !== undefined,
+      becomesManager: this.#role.isBecomingManager(),
       remoteManagers: this.#knownManagers(),
       error,
       clusterId: state.clusterId,
@@ -229,7 +239,9 @@ export class NodeDaemon implements NodeControl {
     this.#managers = this.#files.state!.managers;
     await this.#findAddresses();
     await this.#restartManager();
+    const isReissued = await this.#reissueExpired();
     await this.#startTasks();
+    if (isReissued) this.#renewer?.renewNow();
     if (this.#files.role !== 'manager' || this.#managerPart.manager !== undefined) return;
     // The promotion continues in the background: tasks must run even if no manager can be reached now.
     if (this.#broken === '') this.#renewer?.renewNow();
@@ -449,6 +461,7 @@ export class NodeDaemon implements NodeControl {
       random,
       certificate: this.#files.identity!.certificate,
       renew: () => this.#changes.run(() => this.#renew()),
+      isUrgent: () => this.#role.isChanging(),
     });
   }
 
@@ -499,8 +512,43 @@ export class NodeDaemon implements NodeControl {
     );
   }
 
+  /**
+   * Issues this manager's own certificate again if it is outside of its time, or will be.
+   * @param withinMs how soon
+   * @returns whether it did
+   */
+  async #reissueExpired(withinMs = 0): Promise<boolean> {
+    const { identity, state, role } = this.#files;
+    const { manager } = this.#managerPart;
+    if (identity === undefined || state === undefined || manager === undefined) return false;
+    const { clock, logger } = this.#options;
+    const time = certificateTime(identity.certificate);
+    const isValid = isValidAt(time, clock.now()) && isValidAt(time, clock.now() + withinMs);
+    if (role !== 'manager' || isValid) return false;
+    const cluster = manager.store.cluster();
+    const node = manager.store.get('node', state.nodeId);
+    // One that the cluster has made a worker, or removed, asks the others as every node does.
+    if (cluster === undefined || node === undefined || !shouldBeManager(node)) return false;
+    await this.#files.saveIdentity(await ownIdentity(this.#options, cluster, state.nodeId));
+    this.#managerPart.renewIdentity();
+    logger.warn(
+      {
+        validFrom: new Date(time.issuedAtMs).toISOString(),
+        validTo: new Date(time.expiresAtMs).toISOString(),
+        now: new Date(clock.now()).toISOString(),
+      },
+      'this manager has issued itself a certificate, because its own was not valid by its clock',
+    );
+    return true;
+  }
+
   async #renew(): Promise<string> {
-    const certificate = await this.#role.renew();
+    await this.#reissueExpired();
+    const certificate = await this.#role.renew().catch(async (error: unknown) => {
+      const isUnanswered = error instanceof ApiError && NO_ANSWER.includes(error.code);
+      if (!isUnanswered || !(await this.#reissueExpired(REISSUE_BEFORE_MS))) throw error;
+      return this.#files.identity!.certificate;
+    });
     await this.#files.save({ ...this.#files.state!, managers: this.#knownManagers() });
     return certificate;
   }
@@ -558,8 +606,15 @@ export class NodeDaemon implements NodeControl {
     return [{ nodeId, address: advertiseAddress }, ...known];
   }
 
+  /**
+   * Managers to ask: the members that this node's own member knows, then those that the leader named last, as
+   * that member may be out of the group, and itself last, as it can only pass the question on.
+   */
   #addresses(): string[] {
-    return this.#knownManagers().map(({ address }) => address);
+    const own = this.#files.state?.advertiseAddress;
+    const all = [...this.#knownManagers(), ...this.#managers].map(({ address }) => address);
+    const others = new Set(all.filter((address) => address !== own));
+    return [...others, ...(own !== undefined && all.includes(own) ? [own] : [])];
   }
 
   #otherAddresses(): string[] {

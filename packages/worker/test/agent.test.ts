@@ -55,7 +55,10 @@ test('The agent reports which published ports its node does not serve, and that 
   bench.mesh.conflict(conflict, { ...conflict, PublishedPort: 81 });
   await until('a description', () => bench.manager.all('description').length === 1);
   const said = () => bench.manager.all('description').at(-1)?.description.PortConflicts;
-  t.deepEqual(said()?.map(({ PublishedPort }) => PublishedPort), [80, 81]);
+  t.deepEqual(
+    said()?.map(({ PublishedPort }) => PublishedPort),
+    [80, 81],
+  );
   // A thousand would not fit, and nobody would read them.
   bench.mesh.conflict(
     ...Array.from({ length: 1000 }, (_, at) => ({ ...conflict, PublishedPort: 1 + at })),
@@ -565,6 +568,23 @@ test('Mesh generations are put together, applied and acknowledged', async (t) =>
   bench.manager.send({ type: 'mesh', delta: delta(6, 7, { removedPeers: ['n2'] }) });
   await until('7 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 7));
   t.deepEqual(bench.mesh.applied.at(-1), { generation: 7, peers: [], ports: [other] });
+  await bench.close();
+});
+
+test('A mesh generation in pieces reaches the kernel once, whole', async (t) => {
+  const port = { protocol: 'tcp', publishedPort: 80, serviceId: 's', endpoints: [] } as const;
+  const other = { ...port, publishedPort: 81 };
+  const bench = await open((manager) => {
+    manager.onHello = () => manager.welcome({ node: MESH_NODE });
+  });
+  await until('a session', () => bench.agent.connected);
+  bench.manager.send({ type: 'mesh', delta: delta(0, 3, { ports: [port] }), more: true });
+  bench.manager.send({ type: 'mesh', delta: delta(3, 3, { ports: [other] }) });
+  await until('3 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 3));
+  t.deepEqual(bench.mesh.applied, [{ generation: 3, peers: [], ports: [port, other] }]);
+  bench.manager.send({ type: 'mesh', delta: delta(3, 4), more: true });
+  bench.manager.send({ type: 'mesh', delta: delta(2, 4) });
+  await until('a second session', () => bench.manager.hellos.length === 2);
   await bench.close();
 });
 

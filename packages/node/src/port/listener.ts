@@ -34,16 +34,17 @@ import { BodyReader, parseJson, refuse, type RequestHandler } from '@swarm/http'
 import {
   type Caller,
   checkValidity,
-  identify,
   type NodeIdentity,
   type Principal,
   type Proof,
+  prove,
   type Right,
   tlsServerOptions,
 } from '@swarm/identity';
 import {
   ADDRESS_HEADER,
   ANSWERED,
+  ANY_TIME,
   asApiError,
   FORWARD,
   FORWARDED_HEADER,
@@ -201,7 +202,7 @@ export class Listener implements NodePort {
     const path = pathOf(request);
     const route = this.#routes.node(request.method ?? 'GET', path);
     if (route === undefined) return this.#api(request, response);
-    const proof = this.#prove(request.socket);
+    const proof = this.#prove(request.socket, ANY_TIME.includes(route.right));
     if (request.headers[PEER_HEADER] === undefined)
       await this.#admit(request, proof, route.right, response);
     else await this.#admitForwarder(request, proof, response);
@@ -223,7 +224,8 @@ export class Listener implements NodePort {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const path = pathOf(request);
     const isRaft = path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH;
-    const proof = this.#prove(request.socket);
+    const proof = this.#prove(request.socket, true);
+    if (proof !== undefined) this.#checkTime(proof, path);
     const right = isRaft || path === DISPATCHER_PATH ? `UPGRADE ${path}` : ANY_API_RIGHT;
     const principal = await this.#admit(request, proof, right);
     if (socket.destroyed) return;
@@ -322,20 +324,31 @@ export class Listener implements NodePort {
 
   /**
    * What the certificate at the other end proves; undefined without one.
+   * @param isTimeless whether a certificate outside of its time will do
    * @throws ApiError UNAUTHENTICATED, CERTIFICATE_EXPIRED
    */
-  #prove(socket: Duplex): Proof | undefined {
+  #prove(socket: Duplex, isTimeless = false): Proof | undefined {
     if (!(socket instanceof TLSSocket)) return undefined;
     const trust = this.#routes.trust();
     const known = this.#proofs.get(socket);
-    if (known?.root === trust.rootCertificate) {
-      checkValidity(known.proof, trust.nowMs);
-      return known.proof;
+    let proof = known?.root === trust.rootCertificate ? known.proof : undefined;
+    if (proof === undefined) {
+      if (socket.getPeerX509Certificate() === undefined) return undefined;
+      proof = prove(socket, trust);
+      this.#proofs.set(socket, { proof, root: trust.rootCertificate });
     }
-    if (socket.getPeerX509Certificate() === undefined) return undefined;
-    const proof = identify(socket, trust);
-    this.#proofs.set(socket, { proof, root: trust.rootCertificate });
+    if (!isTimeless) checkValidity(proof, trust.nowMs);
     return proof;
+  }
+
+  /** @throws ApiError CERTIFICATE_EXPIRED, UNAUTHENTICATED */
+  #checkTime(proof: Proof, path: string): void {
+    try {
+      checkValidity(proof, this.#routes.trust().nowMs);
+    } catch (error) {
+      if (path === DISPATCHER_PATH) this.#routes.expired(proof);
+      throw error;
+    }
   }
 
   /** @throws ApiError when the table of rights does not allow it */

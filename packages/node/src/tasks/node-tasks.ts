@@ -18,7 +18,13 @@ import {
 import { createMesh, type Mesh, systemKernel, systemSockets } from '@swarm/routing-mesh';
 import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker';
 import { WebSocket } from 'ws';
-import { type NodeIdentity, tlsClientOptions, tlsInfo } from '@swarm/identity';
+import {
+  explainValidity,
+  isValidityError,
+  type NodeIdentity,
+  tlsClientOptions,
+  tlsInfo,
+} from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
 import { onRefusedHandshake } from '../port/refused-handshake.js';
 import { Contact } from './contact.js';
@@ -223,6 +229,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
             handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
           },
         ),
+        manager.address,
         options,
         contact,
       ),
@@ -330,11 +337,12 @@ async function removeTasks(runtime: Runtime, mesh: Mesh, logger: Logger): Promis
  */
 const MAY_PASS: readonly string[] = ['WRONG_VERSION', 'UNKNOWN_NODE'];
 
-/** Turns a refused handshake into an error with the manager's reason. */
+/** Turns a refused handshake into an error with the manager's reason, and explains certificates by the clocks. */
 function hearRefusal(
   socket: WebSocket,
-  { onExpired, onRemoved }: Pick<NodeTasksOptions, 'onExpired' | 'onRemoved'>,
-  contact: Pick<Contact, 'refused'>,
+  address: string,
+  { onExpired, onRemoved, clock }: Pick<NodeTasksOptions, 'onExpired' | 'onRemoved' | 'clock'>,
+  contact: Contact,
 ): WebSocket {
   onRefusedHandshake(socket, (reason, response) => {
     const code = response.headers[ERROR_CODE_HEADER.toLowerCase()];
@@ -344,6 +352,10 @@ function hearRefusal(
     else if (response.statusCode === 403) onRemoved(reason);
     if (code === 'CERTIFICATE_EXPIRED') onExpired();
     return new Error(`refused: ${reason}`);
+  });
+  socket.once('error', (error) => {
+    if (!isValidityError(error) || !contact.asksForTime()) return;
+    void explainValidity(address, clock.now()).then((why) => contact.refused(`${address}: ${why}`));
   });
   return socket;
 }

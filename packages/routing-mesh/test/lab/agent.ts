@@ -144,6 +144,7 @@ const handlers: Handlers = {
   retain: (taskIds) => mesh!.retain(new Set(taskIds)),
   connections: (task) => mesh!.connections(task),
   listens: (task) => mesh!.listens(task),
+  conflicts: () => mesh!.conflicts,
   close: (options) => mesh!.close(options),
   async createParts({ backend, bindAddresses = [] }) {
     const options = {

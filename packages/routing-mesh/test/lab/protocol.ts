@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshPort, MeshState } from '@swarm/api';
+import type { MeshPeer, MeshPort, MeshState, PortConflict } from '@swarm/api';
 import type { MeshBackendName, TaskAttachment, TaskSockets } from '../../src/index.js';
 
 /** What a task's server answers: who it is, and whom it sees. */
@@ -37,6 +37,7 @@ export interface Orders {
   retain(taskIds: readonly string[]): void;
   connections(task: TaskSockets): number;
   listens(task: TaskSockets): boolean;
+  conflicts(): readonly PortConflict[];
   close(options: { keep: boolean }): void;
   /** Makes the parts of a mesh without composing them: for contracts of one part. */
   createParts(options: { backend: MeshBackendName; bindAddresses?: readonly string[] }): void;

@@ -6,6 +6,8 @@ import {
   type LogPlace,
   type ManagerAddress,
   type ManagerMessage,
+  type MeshDelta,
+  type MeshUpdate,
   type Need,
   type Node,
   type NodeDescription,
@@ -37,6 +39,7 @@ import { LogSubscriptions } from './log-subscriptions.js';
 import { ManagerFinder } from './manager-finder.js';
 import type { ManagersStore } from './managers-store.js';
 import { MeshFollower } from './mesh-follower.js';
+import { MeshPieces } from './mesh-pieces.js';
 import { codecsOf, keptShapes, OBJECT_KINDS, type ObjectKind } from './object-kinds.js';
 import { reportableDescription } from './reportable.js';
 import { Semaphore } from './semaphore.js';
@@ -112,6 +115,7 @@ export class Agent {
   readonly #assignments: AssignmentFollower;
   readonly #tasks: TaskSet;
   readonly #mesh: MeshFollower;
+  readonly #meshPieces = new MeshPieces();
   readonly #reporter: StatusReporter;
   readonly #isolation: Isolation;
   #finder: ManagerFinder;
@@ -366,7 +370,7 @@ export class Agent {
         }
         return;
       case 'mesh':
-        this.#onMesh(session, message.delta);
+        this.#onMesh(session, message);
         return;
       case 'log-subscribe':
         this.#logs?.subscribe(message);
@@ -426,7 +430,15 @@ export class Agent {
     this.#events.node?.(node, managers, featureLevel);
   }
 
-  #onMesh(session: AgentSession, delta: Extract<ManagerMessage, { type: 'mesh' }>['delta']): void {
+  #onMesh(session: AgentSession, message: MeshUpdate): void {
+    let delta: MeshDelta | undefined;
+    try {
+      delta = this.#meshPieces.add(message);
+    } catch (error) {
+      session.close(messageOf(error));
+      return;
+    }
+    if (delta === undefined) return;
     const holds = this.#mesh.generation;
     if (!this.#mesh.update(delta)) session.close('a mesh generation is missing');
     else if (delta.generation === holds) session.send({ type: 'mesh-ack', generation: holds });
@@ -437,6 +449,7 @@ export class Agent {
     this.#session = undefined;
     this.#welcomed = false;
     this.#assignments.reset();
+    this.#meshPieces.reset();
     this.#logs?.close();
     this.#logs = undefined;
     this.#reporter.setSession(undefined);

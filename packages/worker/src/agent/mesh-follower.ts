@@ -4,11 +4,11 @@ import {
   type Logger,
   type MeshDelta,
   type MeshPeer,
+  meshPortKey,
   type MeshState,
   type Node,
-  meshPortKey,
+  pause,
 } from '@swarm/api';
-import { delay } from '../runtime/delay.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { StoredMesh } from './agent-storage.js';
 import { RETRY_MS } from './limits.js';
@@ -130,7 +130,7 @@ export class MeshFollower {
           { error: messageOf(error) },
           'the routing mesh could not be started, trying again',
         );
-        await delay(clock, backoffMs(tries, RETRY_MS));
+        await pause(clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
@@ -160,7 +160,7 @@ export class MeshFollower {
           { generation, error: messageOf(error) },
           'the routing mesh was not updated, trying again',
         );
-        await delay(clock, backoffMs(tries, RETRY_MS));
+        await pause(clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
