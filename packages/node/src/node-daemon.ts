@@ -19,8 +19,15 @@ import type {
   RecoveryControl,
   RestoreRequest,
 } from './api/node-control.js';
-import { certificateTime, isValidAt, type Renewer, startRenewer } from '@swarm/identity';
-import { AddressKeeper } from './membership/address-keeper.js';
+import {
+  callManager,
+  certificateTime,
+  isValidAt,
+  type Renewer,
+  startRenewer,
+  tlsClientOptions,
+} from '@swarm/identity';
+import { AddressKeeper, hostAddresses } from './membership/address-keeper.js';
 import { type GivenAddresses, withAddresses } from './membership/address-origins.js';
 import { DEFAULT_LISTEN, hostOf, withPort } from './membership/addresses.js';
 import { isDamage } from './daemon/damage.js';
@@ -42,6 +49,9 @@ const LATE_RENEWAL_MS = 60_000;
 const REISSUE_BEFORE_MS = 2 * 60 * 60_000;
 /** Codes of a renewal that nobody has decided on. */
 const NO_ANSWER: readonly string[] = ['TIMEOUT', 'NO_QUORUM'];
+
+/** How long a manager that `swarm reconnect` names gets to answer. */
+const CHECK_TIMEOUT_MS = 5_000;
 
 export interface NodeDaemonOptions extends MemberHost {
   readonly dataRoot: string;
@@ -118,9 +128,9 @@ export class NodeDaemon implements NodeControl {
         if (!this.#stopped && this.#broken === '') this.#renewer?.renewNow();
       },
     });
-    const { networkInterfaces } = options;
     this.#keeper = new AddressKeeper({
-      ...{ clock, logger, networkInterfaces, files: this.#files, changes: this.#changes },
+      ...{ clock, logger, files: this.#files, changes: this.#changes },
+      host: hostAddresses(options),
       others: () => this.#otherAddresses(),
       moved: (state) => this.#move(state),
     });
@@ -266,7 +276,7 @@ export class NodeDaemon implements NodeControl {
     const before = this.#files.state!;
     if (addresses !== undefined)
       await this.#files.save(withAddresses(before, addresses, networkInterfaces()));
-    const state = await this.#keeper.look();
+    const state = await this.#keeper.look(true);
     if (state !== undefined) await this.#files.save(state);
     const { advertiseAddress, dataPathAddress } = this.#files.state!;
     if (advertiseAddress !== before.advertiseAddress || dataPathAddress !== before.dataPathAddress)
@@ -296,14 +306,29 @@ export class NodeDaemon implements NodeControl {
     if (!isDeepStrictEqual(next, state)) await this.#move(next);
     await this.#keeper.look();
     const { manager } = this.#managerPart;
-    if (manager !== undefined) {
-      for (const address of remotes) await manager.meet(address);
-      return;
+    const found: ManagerAddress[] = [];
+    let problem: unknown;
+    for (const address of remotes) {
+      try {
+        if (manager === undefined) await this.#checkManager(address);
+        else await manager.meet(address);
+        // Whatever node is there: the cluster's root vouches for it.
+        found.push({ nodeId: '', address });
+      } catch (error) {
+        problem ??= error;
+      }
     }
-    // Whatever node is there, if the cluster's root vouches for it.
-    const found = remotes.map((address) => ({ nodeId: '', address }));
+    if (found.length === 0 && problem !== undefined) throw problem;
+    if (manager !== undefined) return;
     this.#managers = [...found, ...this.#managers];
     this.#tasks?.move(next.dataPathAddress, found);
+  }
+
+  /** Checks that a manager of this cluster is at an address. @throws ApiError */
+  async #checkManager(address: string): Promise<void> {
+    const tls = tlsClientOptions(this.#files.identity!);
+    const call = { address, method: 'GET', path: '/ca/root', tls } as const;
+    await callManager({ ...call, timeoutMs: CHECK_TIMEOUT_MS, signal: this.#interrupt.signal });
   }
 
   /** Restarts the Raft member, before the tasks, because the agent may connect to it. */
