@@ -19,16 +19,10 @@ import type {
   RecoveryControl,
   RestoreRequest,
 } from './api/node-control.js';
-import {
-  callManager,
-  certificateTime,
-  isValidAt,
-  type Renewer,
-  startRenewer,
-  tlsClientOptions,
-} from '@swarm/identity';
+import { certificateTime, isValidAt, type Renewer, startRenewer } from '@swarm/identity';
 import { AddressKeeper, hostAddresses } from './membership/address-keeper.js';
 import { type GivenAddresses, withAddresses } from './membership/address-origins.js';
+import { checkManager } from './membership/check-manager.js';
 import { DEFAULT_LISTEN, hostOf, withPort } from './membership/addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';
@@ -49,9 +43,6 @@ const LATE_RENEWAL_MS = 60_000;
 const REISSUE_BEFORE_MS = 2 * 60 * 60_000;
 /** Codes of a renewal that nobody has decided on. */
 const NO_ANSWER: readonly string[] = ['TIMEOUT', 'NO_QUORUM'];
-
-/** How long a manager that `swarm reconnect` names gets to answer. */
-const CHECK_TIMEOUT_MS = 5_000;
 
 export interface NodeDaemonOptions extends MemberHost {
   readonly dataRoot: string;
@@ -310,7 +301,8 @@ export class NodeDaemon implements NodeControl {
     let problem: unknown;
     for (const address of remotes) {
       try {
-        if (manager === undefined) await this.#checkManager(address);
+        if (manager === undefined)
+          await checkManager(address, this.#files.identity!, this.#interrupt.signal);
         else await manager.meet(address);
         // Whatever node is there: the cluster's root vouches for it.
         found.push({ nodeId: '', address });
@@ -322,13 +314,6 @@ export class NodeDaemon implements NodeControl {
     if (manager !== undefined) return;
     this.#managers = [...found, ...this.#managers];
     this.#tasks?.move(next.dataPathAddress, found);
-  }
-
-  /** Checks that a manager of this cluster is at an address. @throws ApiError */
-  async #checkManager(address: string): Promise<void> {
-    const tls = tlsClientOptions(this.#files.identity!);
-    const call = { address, method: 'GET', path: '/ca/root', tls } as const;
-    await callManager({ ...call, timeoutMs: CHECK_TIMEOUT_MS, signal: this.#interrupt.signal });
   }
 
   /** Restarts the Raft member, before the tasks, because the agent may connect to it. */
