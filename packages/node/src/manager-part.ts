@@ -24,6 +24,8 @@ const ID_USED_UP = 'CONFLICT';
 
 export interface ManagerPartOptions extends Pick<MemberHost, 'clock' | 'randomBytes' | 'issuer'> {
   readonly files: NodeFiles;
+  /** Names this run of the daemon. */
+  readonly instance: string;
   readonly logger: Logger;
   readonly random: () => number;
   readonly api: () => LocalApi;
@@ -170,7 +172,7 @@ export class ManagerPart {
     const self = this.#self(this.#state);
     const { fetchMembers } = await import('@swarm/manager/assembly');
     const { managerCalls } = await import('./open-manager.js');
-    const calls = managerCalls(self.identity);
+    const calls = managerCalls(self);
     const seeds = await firstOf(others, (address) => fetchMembers(calls, address, signal), signal);
     const manager = await this.#open(this.#state, { kind: 'join', seeds });
     try {
@@ -233,7 +235,7 @@ export class ManagerPart {
         const identity = files.identity!;
         const { askToLeave } = await import('@swarm/manager/assembly');
         const { managerCalls } = await import('./open-manager.js');
-        const calls = managerCalls(() => identity);
+        const calls = managerCalls({ identity: () => identity, instance: this.#options.instance });
         await firstOf(addresses, (address) => askToLeave(calls, address, LEAVE_GROUP_MS));
       }
     } catch (error) {
@@ -299,6 +301,7 @@ export class ManagerPart {
       nodeId: state.nodeId,
       clusterId: state.clusterId,
       raftId: state.raftId!,
+      instance: this.#options.instance,
       advertiseAddress: state.advertiseAddress,
       listen: state.listen,
       folder: files.raftFolder,
