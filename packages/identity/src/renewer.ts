@@ -10,6 +10,7 @@ const EARLIEST_PART = 0.5;
 const LATEST_PART = 0.8;
 /** Pauses between failed renewals. */
 const RETRY_MS: BackoffLimits = { minMs: 5_000, maxMs: 60 * 60 * 1000 };
+const URGENT_RETRY_MS: BackoffLimits = { minMs: 1_000, maxMs: 30_000 };
 /**
  * Longest single sleep. Node.js timers end at 24.8 days, and meanwhile the wall clock may be set or the host
  * suspended, so the renewer looks at the due time again.
@@ -25,6 +26,8 @@ export interface RenewerOptions {
   readonly certificate: string;
   /** Gets a new certificate, saves it and puts it to use; returns its PEM. Calls do not overlap. */
   readonly renew: () => Promise<string>;
+  /** Whether the node waits for it: its role should change. Then failed tries come closer together. */
+  readonly isUrgent?: () => boolean;
 }
 
 /** Keeps a node's certificate from expiring. */
@@ -88,7 +91,8 @@ export function startRenewer(options: RenewerOptions): Renewer {
       logger.info({ renewAt: new Date(dueMs).toISOString() }, 'certificate renewed');
     } catch (error) {
       failures += 1;
-      const pauseMs = backoffMs(failures, RETRY_MS);
+      const isUrgent = options.isUrgent?.() === true;
+      const pauseMs = backoffMs(failures, isUrgent ? URGENT_RETRY_MS : RETRY_MS);
       dueMs = clock.now() + pauseMs;
       logger.warn(
         { err: error, backoffMs: pauseMs },

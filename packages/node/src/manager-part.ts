@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ApiError, type Logger, newRaftId } from '@swarm/api';
-import { pause } from '@swarm/http';
+import { ApiError, type Logger, type ManagerAddress, newRaftId, pause } from '@swarm/api';
 import type { LocalManager, Start } from '@swarm/manager';
 import type { Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
@@ -29,6 +28,10 @@ export interface ManagerPartOptions extends Pick<MemberHost, 'clock' | 'randomBy
   readonly logger: Logger;
   readonly random: () => number;
   readonly api: () => LocalApi;
+  /** Managers that this node knows of besides the Raft group. */
+  readonly knownManagers: () => readonly ManagerAddress[];
+  /** The group has a leader and this member has none: it may have been removed. */
+  readonly onOutside: () => void;
   readonly onFatal: (error: unknown) => void;
   /** This node's manager takes part now, so that the node's agent finds one here. */
   readonly onStarted: () => void;
@@ -159,10 +162,21 @@ export class ManagerPart {
 
   /**
    * Joins the Raft group. Continues an attempt whose outcome is unknown, under the same id and with its
-   * log.
+   * log; when the group has removed that id meanwhile, takes another one.
    * @throws ApiError
    */
   async join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    const isResumed = this.#state.raftId !== undefined;
+    try {
+      await this.#join(addresses, signal);
+    } catch (error) {
+      const isUsedUp = error instanceof ApiError && error.code === ID_USED_UP;
+      if (!isResumed || !isUsedUp || signal.aborted) throw error;
+      await this.#join(addresses, signal);
+    }
+  }
+
+  async #join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
     const { files, logger, randomBytes } = this.#options;
     if (this.#state.raftId === undefined) {
       await files.wipeMember();
@@ -173,10 +187,15 @@ export class ManagerPart {
     const { fetchMembers } = await import('@swarm/manager/assembly');
     const { managerCalls } = await import('./open-manager.js');
     const calls = managerCalls(self);
-    const seeds = await firstOf(others, (address) => fetchMembers(calls, address, signal), signal);
+    const { seeds, from } = await firstOf(
+      others,
+      async (address) => ({ seeds: await fetchMembers(calls, address, signal), from: address }),
+      signal,
+    );
     const manager = await this.#open(this.#state, { kind: 'join', seeds });
     try {
-      await manager.joinGroup(others, signal);
+      // First the one that has just answered: the join itself may take a minute, also with a host that is off.
+      await manager.joinGroup([...new Set([from, ...others])], signal);
     } catch (error) {
       await manager.stop();
       if (!(error instanceof ApiError) || !UNDECIDED.includes(error.code))
@@ -286,10 +305,12 @@ export class ManagerPart {
 
   async #open(state: LocalState, start: Start): Promise<Manager> {
     const { clock, logger, random, randomBytes, issuer, onFatal, api } = this.#options;
+    const { knownManagers, onOutside } = this.#options;
     // Only managers load a manager's code.
     const { openManager } = await import('./open-manager.js');
     return openManager({
       ...{ self: this.#self(state), start, clock, logger, random, randomBytes, onFatal },
+      ...{ knownManagers, onOutside },
       api: api().server,
       issuer: await issuer(),
     });

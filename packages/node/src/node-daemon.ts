@@ -106,6 +106,8 @@ export class NodeDaemon implements NodeControl {
       onFatal,
       api: () => this.#api!,
       onStarted: () => this.#tasks?.move(this.#files.state!.dataPathAddress, this.#ownFirst()),
+      knownManagers: () => this.#managers,
+      onOutside: () => this.#role.outside(),
     });
     this.#role = new RoleFollower({
       files: this.#files,
@@ -152,6 +154,7 @@ export class NodeDaemon implements NodeControl {
       this.#broken ||
       this.#keeper.problem ||
       (this.#tasks?.problem() ?? '') ||
+      this.#role.problem() ||
       this.#options.tasks.runtime.waiting;
     const broken = this.#broken !== '';
     if (state === undefined) {
@@ -169,6 +172,7 @@ export class NodeDaemon implements NodeControl {
       nodeId: state.nodeId,
       nodeAddr: hostOf(state.advertiseAddress),
       controlAvailable: this.manager() !== undefined,
+      becomesManager: this.#role.isBecomingManager(),
       remoteManagers: this.#knownManagers(),
       error,
       clusterId: state.clusterId,
@@ -458,6 +462,7 @@ export class NodeDaemon implements NodeControl {
       random,
       certificate: this.#files.identity!.certificate,
       renew: () => this.#changes.run(() => this.#renew()),
+      isUrgent: () => this.#role.isChanging(),
     });
   }
 
@@ -602,8 +607,15 @@ export class NodeDaemon implements NodeControl {
     return [{ nodeId, address: advertiseAddress }, ...known];
   }
 
+  /**
+   * Managers to ask: the members that this node's own member knows, then those that the leader named last, as
+   * that member may be out of the group, and itself last, as it can only pass the question on.
+   */
   #addresses(): string[] {
-    return this.#knownManagers().map(({ address }) => address);
+    const own = this.#files.state?.advertiseAddress;
+    const all = [...this.#knownManagers(), ...this.#managers].map(({ address }) => address);
+    const others = new Set(all.filter((address) => address !== own));
+    return [...others, ...(own !== undefined && all.includes(own) ? [own] : [])];
   }
 
   #otherAddresses(): string[] {

@@ -1,6 +1,6 @@
 // Only managers load this file.
 import { join } from 'node:path';
-import type { Clock, Logger } from '@swarm/api';
+import type { Clock, Logger, ManagerAddress } from '@swarm/api';
 import type { RequestHandler } from '@swarm/http';
 import { type Caller, callManager, tlsClientOptions } from '@swarm/identity';
 import {
@@ -30,6 +30,8 @@ export interface OpenManagerOptions {
   readonly issuer: CertificateIssuer;
   /** Answers requests for the API on the port for nodes. */
   readonly api: RequestHandler<Caller>;
+  readonly knownManagers?: () => readonly ManagerAddress[];
+  readonly onOutside?: () => void;
   readonly onFatal: (error: unknown) => void;
 }
 

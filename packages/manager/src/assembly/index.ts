@@ -15,7 +15,7 @@ export {
   type ManagerCalls,
   PROBE_PATH,
 } from './join-raft.js';
-export type { LeaderAddress, LeaderLink, ProbeReply } from './leader-link.js';
+export type { ForwardWay, LeaderAddress, LeaderLink, ProbeReply } from './leader-link.js';
 export { type LocalManager, selfInfo, type Start } from './local-manager.js';
 export { Manager, type ManagerOptions } from './manager.js';
 export { INSTANCE_HEADER, MemberInstances } from './member-instances.js';

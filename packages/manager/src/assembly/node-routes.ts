@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ApiError, type Clock, type Logger } from '@swarm/api';
+import { ApiError, type Clock, type Logger, pause } from '@swarm/api';
+import { AnswerLostError } from '@swarm/http';
 import type { MemberInfo, RaftNode } from '@swarm/raft';
 import { checkValidity, type Right, type Trust } from '@swarm/identity';
 import type { Authority } from '../authority/index.js';
@@ -179,8 +180,12 @@ export class NodeRoutes {
       if (isLeader()) return here(forwarded ?? peer);
       if (forwarded === undefined && (await link.answers())) {
         const headers = { [PEER_HEADER]: writePeer(peer) };
-        await link.forward(request, response, headers, raw, { from: 'nodes' });
-        return ANSWERED;
+        try {
+          await link.forward(request, response, headers, raw, { from: 'nodes' });
+          return ANSWERED;
+        } catch (error) {
+          if (!(error instanceof AnswerLostError) || error.mayBeDone) throw error;
+        }
       }
       if (clock.monotonicMs() >= until) {
         throw new ApiError(
@@ -188,7 +193,7 @@ export class NodeRoutes {
           'the managers have no leader at the moment: try again; more than half of them must be online',
         );
       }
-      await new Promise<void>((resolve) => clock.setTimeout(resolve, LEADER_POLL_MS));
+      await pause(clock, LEADER_POLL_MS);
     }
     return ANSWERED;
   }

@@ -168,7 +168,12 @@ export function createCaServer(context: CaServerContext): CaServer {
       return renew(nodeId, publicKey);
     }
     logger.info({ nodeId, role, hostname: request.hostname }, 'node joined the cluster');
-    return { nodeId, certificate: issued.certificate, role };
+    return reply(nodeId, issued.certificate, role);
+  }
+
+  /** A node that joins opens its tunnels on the cluster's port. */
+  function reply(nodeId: string, certificate: string, role: NodeRole): CertificateReply {
+    return { nodeId, certificate, role, dataPathPort: cluster().DataPathPort };
   }
 
   /**
@@ -217,7 +222,7 @@ export function createCaServer(context: CaServerContext): CaServer {
         await store.transact((transaction) => {
           transaction.update('node', { ...node, Role: role, CertificateExpiresAt });
         });
-        return { nodeId, certificate: issued.certificate, role };
+        return reply(nodeId, issued.certificate, role);
       } catch (error) {
         const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
         if (!changed || attempt >= RETRY_LIMIT) throw error;

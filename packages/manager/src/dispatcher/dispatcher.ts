@@ -22,7 +22,7 @@ import { DispatchCodec, MalformedMessage } from './codec.js';
 import { Contests } from './contests.js';
 import { DrainGate } from './drain-gate.js';
 import * as limits from './limits.js';
-import { Liveness } from './liveness.js';
+import { leaderGraceMs, Liveness } from './liveness.js';
 import type { LogChannel, LogListener } from './log-channel.js';
 import { managerAddresses } from './managers.js';
 import { MeshDelivery } from './mesh-delivery.js';
@@ -167,6 +167,7 @@ class DispatcherRun {
       view: store,
       writer: this.#writer,
       clock,
+      timeMs: () => store.timeMs(),
       inBackground: (work) => this.#inBackground(work),
     });
     this.#mesh = new MeshPublisher(store, clock, this.#aside, () => this.#delivery.publish());
@@ -191,15 +192,14 @@ class DispatcherRun {
   #begin(): void {
     const { store } = this.#context;
     this.#mesh.start();
-    const graceMs = Math.max(
-      limits.HEARTBEATS_MISSED * this.#heartbeatMs(),
-      limits.LEADER_GRACE_MIN_MS,
-    );
+    const expected: string[] = [];
     for (const node of store.list('node')) {
       if (node.Status.State === 'down') this.#orphans.start(node.ID, Date.parse(node.UpdatedAt));
-      else this.#liveness.watch(node.ID, graceMs);
+      else expected.push(node.ID);
       this.#presence.restore(node);
     }
+    const graceMs = leaderGraceMs(expected.length, this.#heartbeatMs());
+    for (const nodeId of expected) this.#liveness.watch(nodeId, graceMs);
     // Only the former leader knew which nodes still send traffic to a task that should stop.
     for (const task of store.list('task')) {
       const stops = compareStates(task.DesiredState, 'running') > 0;

@@ -11,8 +11,11 @@ export const HEARTBEAT_MIN_MS = 100;
 export const HEARTBEAT_MAX_MS = 60_000;
 /** Missed heartbeats after which a node is down. */
 export const HEARTBEATS_MISSED = 3;
-/** Least time that nodes have to come back after a change of leader, before they are down. */
+/** Least and most time that nodes have to come back after a change of leader, before they are down. */
 export const LEADER_GRACE_MIN_MS = 5_000;
+export const LEADER_GRACE_MAX_MS = 120_000;
+/** Nodes that surely come back in a second: half of the handshakes that a manager's port begins. */
+export const RETURNS_PER_SECOND = 250;
 /** Time after which the tasks of a node that is down become orphaned. */
 export const ORPHAN_AFTER_MS = 24 * 60 * 60 * 1000;
 

@@ -13,6 +13,8 @@ export interface LocalNodeInfo {
   readonly nodeAddr: string;
   /** Whether this node is a manager that answers for the cluster. */
   readonly controlAvailable: boolean;
+  /** Whether it should be a manager and is not one yet. */
+  readonly becomesManager?: boolean;
   readonly remoteManagers: readonly { readonly nodeId: string; readonly address: string }[];
   /** Why the state is `error`, or why joining makes no progress; empty otherwise. */
   readonly error: string;

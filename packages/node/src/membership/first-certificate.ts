@@ -81,12 +81,13 @@ export async function joinIdentity(
   address: string,
   request: JoinRequest,
   ready: () => Promise<void>,
-): Promise<{ nodeId: string; identity: NodeIdentity }> {
+): Promise<{ nodeId: string; identity: NodeIdentity; dataPathPort: number | undefined }> {
   const rootCertificate = await fetchRoot(address, request.joinToken);
   await ready();
   const { key, csr } = await createKeyRequest();
   const { joinToken: token, availability } = request;
   const body = { csr, token, hostname: host.hostname(), availability, program: PROGRAM };
-  const { nodeId, certificate } = await requestCertificate(address, { rootCertificate }, body);
-  return { nodeId, identity: { rootCertificate, certificate, key } };
+  const reply = await requestCertificate(address, { rootCertificate }, body);
+  const { nodeId, certificate, dataPathPort } = reply;
+  return { nodeId, identity: { rootCertificate, certificate, key }, dataPathPort };
 }

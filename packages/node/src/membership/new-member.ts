@@ -73,19 +73,25 @@ export async function newJoiner(
     async (remote) => {
       let advertise = '';
       let dataPath = '';
-      const { nodeId, identity } = await joinIdentity(host, remote, request, async () => {
-        // Of several addresses, the one on the route to the manager is right.
-        const given = request.advertiseAddr || (await localAddressTowards(remote));
-        advertise = advertiseAddress(given, listen, interfaces);
-        dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);
-      });
+      const { nodeId, identity, dataPathPort } = await joinIdentity(
+        host,
+        remote,
+        request,
+        async () => {
+          // Of several addresses, the one on the route to the manager is right.
+          const given = request.advertiseAddr || (await localAddressTowards(remote));
+          advertise = advertiseAddress(given, listen, interfaces);
+          dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);
+        },
+      );
       const state: LocalState = {
         clusterId: certificateSubject(identity.certificate).clusterId,
         nodeId,
         advertiseAddress: advertise,
         listen,
         dataPathAddress: dataPath,
-        dataPathPort: DEFAULT_DATA_PATH_PORT,
+        // A manager of an earlier version does not say it.
+        dataPathPort: dataPathPort ?? DEFAULT_DATA_PATH_PORT,
         // The route to the manager found it, whatever this node listens on.
         addressOrigins: {
           ...originsOf(request, interfaces),

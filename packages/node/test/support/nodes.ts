@@ -26,7 +26,8 @@ export interface TestNode {
   readonly log: string[];
   /** Tasks in the runtime. */
   readonly tasks: Set<string>;
-  init(): Promise<string>;
+  /** @param change fields of the request */
+  init(change?: object): Promise<string>;
   join(token: string, remote: string, advertise?: string): Promise<void>;
   /** Stops this daemon; its folder stays until the end of the test. */
   end(): Promise<void>;
@@ -104,8 +105,10 @@ export async function testNode(t: Lifetime, options: NodeOptions = {}): Promise<
     address,
     log,
     tasks,
-    init: () =>
-      daemon.init(decodeInitRequest({ ListenAddr: address, AdvertiseAddr: address, Spec: {} })),
+    init: (change = {}) =>
+      daemon.init(
+        decodeInitRequest({ ListenAddr: address, AdvertiseAddr: address, Spec: {}, ...change }),
+      ),
     join: (JoinToken, remote, AdvertiseAddr = address) =>
       daemon.join(
         decodeJoinRequest({ ListenAddr: address, AdvertiseAddr, RemoteAddrs: [remote], JoinToken }),

@@ -34,6 +34,8 @@ export const LEFTOVERS_LIMIT_MS = 30_000;
 /** Attempts to prepare a task when its spec is not at fault, and the pause after the first. */
 export const PREPARE_TRIES = 3;
 export const PREPARE_RETRY_MS = { minMs: 250, maxMs: 10_000 };
+/** A step of preparing that takes longer than this is named in the task's status. */
+export const STEP_NAMED_AFTER_MS = 1_000;
 /** The line of a failed task's log in its status: how far back to look, its bytes, and how long to wait. */
 export const LAST_LINE_LINES = 5;
 export const LAST_LINE_LIMIT_BYTES = 512;
