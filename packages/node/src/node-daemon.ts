@@ -98,6 +98,7 @@ export class NodeDaemon implements NodeControl {
     const { clock, logger, random, randomBytes, issuer, onFatal } = options;
     this.#managerPart = new ManagerPart({
       files: this.#files,
+      instance: this.#instance,
       clock,
       logger,
       random,
