@@ -3,6 +3,7 @@ export default {
   files: [
     'packages/*/dist/test/**/*.test.js',
     'scripts/*.test.mjs',
+    'test/dist/lab/*.test.js',
     'test/dist/torture/*.test.js',
     'test/dist/hostile/*.test.js',
   ],

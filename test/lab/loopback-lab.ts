@@ -134,10 +134,7 @@ export class LoopbackLab implements ClusterLab {
 
   /** The lab with this name; requests show whether it is up. */
   static at(name: string, managers: number, workers: number): LoopbackLab {
-    const folder = join(
-      process.env.SWARM_LAB_DIR ?? join(labsFolder(), `user-${process.getuid?.() ?? 0}`),
-      name,
-    );
+    const folder = join(labsFolder(), name);
     const hosts: LoopbackHost[] = [];
     const add = (role: 'manager' | 'worker', prefix: string, count: number, first: number) => {
       for (let i = 1; i <= count; i++) {

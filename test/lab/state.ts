@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { lstatSync } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -39,21 +39,27 @@ const USUAL_FOLDER = '/tmp/swarm-lab';
 const OTHERS_WRITE = 0o022;
 
 /**
- * Folder of all labs: `$SWARM_LAB_DIR`, else `/tmp/swarm-lab`.
+ * Folder of all labs of this user: `$SWARM_LAB_DIR`, else `/tmp/swarm-lab`, for users other than root with
+ * their uid.
  * @throws Error when another user made it: we stop the processes that its files name
  */
-export function labsFolder(): string {
-  const given = process.env.SWARM_LAB_DIR;
+export function labsFolder(
+  env: NodeJS.ProcessEnv = process.env,
+  uid = process.getuid?.() ?? 0,
+  look: (path: string) => FolderStatus | undefined = (path) =>
+    lstatSync(path, { throwIfNoEntry: false }),
+): string {
+  const given = env.SWARM_LAB_DIR;
   if (given !== undefined) return given;
-  const found = lstatSync(USUAL_FOLDER, { throwIfNoEntry: false });
-  const ours =
-    found?.isDirectory() === true &&
-    found.uid === process.getuid?.() &&
-    (found.mode & OTHERS_WRITE) === 0;
-  if (found !== undefined && !ours)
-    throw new Error(`${USUAL_FOLDER} is not yours alone: remove it, or set SWARM_LAB_DIR`);
-  return USUAL_FOLDER;
+  const folder = uid === 0 ? USUAL_FOLDER : `${USUAL_FOLDER}-${uid}`;
+  const found = look(folder);
+  if (found === undefined) return folder;
+  const isOurs = found.isDirectory() && found.uid === uid && (found.mode & OTHERS_WRITE) === 0;
+  if (!isOurs) throw new Error(`${folder} is not yours alone: remove it, or set SWARM_LAB_DIR`);
+  return folder;
 }
+
+export type FolderStatus = Pick<Stats, 'isDirectory' | 'uid' | 'mode'>;
 
 export function statePath(name: string): string {
   return join(labsFolder(), name, 'lab.json');

@@ -3,11 +3,14 @@
  * outside: that takes longer than most commands run.
  */
 export { backoffMs } from './backoff.js';
+export { ERROR_CODE_HEADER } from './errors.js';
+export { checkPlace, entryAt } from './host-place.js';
 export { MS, SECOND } from './objects/common.js';
 export { compareStates, isTerminal } from './task-state.js';
 export { HOST_PRIVILEGES, isHostImage } from './validate/host-privileges.js';
 export * from './values/address.js';
 export * from './values/default-paths.js';
+export * from './values/idempotency-key.js';
 export { ourCommands } from './values/our-commands.js';
 export * from './values/place.js';
 export * from './values/system-error.js';

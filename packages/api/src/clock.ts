@@ -12,6 +12,13 @@ export interface Clock {
   setImmediate(callback: () => void): Timer;
 }
 
+/** Resolves after `delayMs` of the clock's time. */
+export function pause(clock: Pick<Clock, 'setTimeout'>, delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.setTimeout(resolve, delayMs);
+  });
+}
+
 /** The real clock. Timers do not keep the process alive by themselves when `unref` is set. */
 export function systemClock(options: { unref?: boolean } = {}): Clock {
   return {

@@ -44,6 +44,10 @@ export const ERRORS = {
     about: 'The name is taken, or the port is published by another service.',
   },
   TOO_LARGE: { status: 413, about: 'The body is larger than this route accepts.' },
+  IDEMPOTENCY_KEY_REUSED: {
+    status: 422,
+    about: 'An object was created with this Idempotency-Key by another request.',
+  },
   OUT_OF_SEQUENCE: {
     status: 500,
     about: 'The object changed since it was read: read it again (500, as Docker answers).',

@@ -1,6 +1,7 @@
 export * from './backoff.js';
 export * from './clock.js';
 export * from './errors.js';
+export * from './host-place.js';
 export * from './ids.js';
 export * from './join-token.js';
 export * from './logger.js';
@@ -55,6 +56,7 @@ export * from './task/template.js';
 export * from './values/address.js';
 export * from './values/default-paths.js';
 export * from './values/engine-labels.js';
+export * from './values/idempotency-key.js';
 export * from './values/our-commands.js';
 export * from './values/place.js';
 export * from './values/system-error.js';

@@ -208,6 +208,15 @@ test('service ps shows history under its slot, names resolved, errors whole', as
   t.is(quiet.out, `${TASK.ID}\n${failed.ID}\n`);
 });
 
+test('service ps adds the id of a node whose host name another one has, for people only', async (t) => {
+  const nodes = ['n1', 'n2'].map((ID) => ({ ...NODE, ID, Description: { Hostname: 'same' } }));
+  const answers = { ...BY_NAME, 'GET /tasks': [TASK], 'GET /nodes': nodes, 'GET /services': [WEB] };
+  const people = await command(t, answers, 'service', 'ps', 'web');
+  t.regex(people.out, / same \(n1\) +Running/);
+  const script = await command(t, answers, 'service', 'ps', '--format', '{{.Node}}', 'web');
+  t.is(script.out, 'same\n');
+});
+
 test('service ps says why a task gets no traffic, or waits', async (t) => {
   const at = '2026-01-01T00:00:00Z';
   const states = [

@@ -15,10 +15,3 @@ export function within<T>(
     promise.then(resolve, reject).finally(() => clock.clearTimeout(timer));
   });
 }
-
-/** Resolves after `delayMs`. */
-export function pause(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.setTimeout(resolve, delayMs);
-  });
-}

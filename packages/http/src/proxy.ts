@@ -5,7 +5,9 @@ import http, {
   type ServerResponse,
 } from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { ApiError, ERROR_CODE_HEADER } from '@swarm/api';
 
 /**
@@ -32,8 +34,27 @@ interface ProxyRequest {
   readonly name: string;
   /** Sent instead of the request's body, when that was read already. */
   readonly body?: Buffer;
-  /** Whether an answer with this error code is not the client's, since the request can be made again. */
-  readonly isAgain?: (code: string) => boolean;
+  /** Whether an answer with this error code is kept from the client, since the caller has a better one. */
+  readonly keepsBack?: (code: string) => boolean;
+  /** Gives up on an answer that has not begun. */
+  readonly signal?: AbortSignal;
+}
+
+/** The other side went away, or could not be reached, before it answered. */
+export class AnswerLostError extends ApiError {
+  /** Whether the other side may have got the request and done what it asks. */
+  readonly mayBeDone: boolean;
+
+  constructor(name: string, mayBeDone: boolean, cause: Error) {
+    super(
+      'TIMEOUT',
+      mayBeDone
+        ? `${name} went away before it answered (${cause.message}): it may have done this; look before you try again`
+        : `${name} could not be reached (${cause.message}): nothing was done; try again`,
+      { cause },
+    );
+    this.mayBeDone = mayBeDone;
+  }
 }
 
 /** Headers that belong to one connection (RFC 9110 section 7.6.1). */
@@ -79,14 +100,15 @@ export function openRequest(options: RequestOptions): http.ClientRequest {
  * Forwards a request, and its answer back, both as streams that hold only what is in flight. Resolves when
  * the answer is complete, or when either side has gone and the other is cut. Rejects only while nothing of an
  * answer is written.
- * @returns false when `isAgain` kept the answer back; nothing was written to the response then
- * @throws ApiError TIMEOUT when the other side cannot be reached, or goes away before it answers
+ * @returns the error code of the answer that `keepsBack` kept; nothing was written to the response then.
+ *   Undefined when the client has its answer
+ * @throws AnswerLostError when the other side cannot be reached, or goes away before it answers
  */
 export function proxyTo(
   target: ProxyTarget,
   request: IncomingMessage,
   response: ServerResponse,
-): Promise<boolean> {
+): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const options = requestOptions(request, target);
     if (target.body !== undefined) {
@@ -103,26 +125,33 @@ export function proxyTo(
     const upstream = openRequest(options);
     const onGone = (): void => {
       if (!response.writableFinished) upstream.destroy();
-      resolve(true);
+      resolve(undefined);
     };
     response.once('close', onGone);
+    let isSent = false;
+    whenConnected(upstream, () => {
+      isSent = true;
+    });
+    const { signal } = target;
+    const giveUp = (): void => void upstream.destroy(signal?.reason as Error);
+    signal?.addEventListener('abort', giveUp, { once: true });
+    upstream.once('close', () => signal?.removeEventListener('abort', giveUp));
     upstream.once('error', (error) => {
       response.off('close', onGone);
       if (response.headersSent || response.destroyed) {
         response.destroy();
-        resolve(true);
+        resolve(undefined);
         return;
       }
-      reject(
-        new ApiError('TIMEOUT', `${target.name} could not be reached: ${error.message}; try again`),
-      );
+      reject(new AnswerLostError(target.name, isSent && !isSafe(options.method), error));
     });
     upstream.once('response', (answer) => {
+      signal?.removeEventListener('abort', giveUp);
       const code = answer.headers[ERROR_CODE_HEADER.toLowerCase()];
-      if (typeof code === 'string' && target.isAgain?.(code) === true) {
+      if (typeof code === 'string' && target.keepsBack?.(code) === true) {
         response.off('close', onGone);
         answer.resume();
-        resolve(false);
+        resolve(code);
         return;
       }
       response.writeHead(
@@ -132,9 +161,24 @@ export function proxyTo(
       );
       // Clients of streams (logs, events) need the head before the first line.
       response.flushHeaders();
-      pipeline(answer, response, () => resolve(true));
+      pipeline(answer, response, () => resolve(undefined));
     });
     if (target.body !== undefined) upstream.end(target.body);
     else pipeline(request, upstream, () => {});
+  });
+}
+
+/** Methods that change nothing (RFC 9110 section 9.2.1). */
+function isSafe(method: string | undefined): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+/** Calls back once the request can reach the other side: with TLS after the handshake. */
+function whenConnected(request: http.ClientRequest, then: () => void): void {
+  request.once('socket', (socket: Socket) => {
+    if (request.reusedSocket) then();
+    else if (socket instanceof TLSSocket) socket.once('secureConnect', then);
+    else if (socket.connecting) socket.once('connect', then);
+    else then();
   });
 }

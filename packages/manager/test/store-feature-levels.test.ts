@@ -54,7 +54,11 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
   }),
   service: serviceDraft(
     's1',
-    { ClientVersion: { Index: 1 }, Revisions: { Current: 2, Completed: 1, Last: 2 } },
+    {
+      ClientVersion: { Index: 1 },
+      Revisions: { Current: 2, Completed: 1, Last: 2 },
+      Creation: { Key: 'k', Digest: 'd'.repeat(43) },
+    },
     {
       Labels: { a: 'b' },
       TaskTemplate: {

@@ -224,7 +224,7 @@ test('a restore replaces everything, tells watchers once, and survives a restart
   const recut = [odd.subarray(0, 3), odd.subarray(3, 70_000), odd.subarray(70_000)];
   await follower.machine.restore(metaOf(index), stream(recut));
   t.deepEqual(dump(follower.view), dump(leader.view));
-  t.deepEqual(changes, [{ index: 301, reset: true, events: [] }]);
+  t.deepEqual(changes, [{ index: 301, timeMs: 0, reset: true, events: [] }]);
   follower.addTasks(1000, 1001);
   const before = dump(follower.view);
   await follower.machine.close();

@@ -285,19 +285,31 @@ test('there is one cluster object', async (t) => {
 test('watchers get each applied entry once, with the objects before and after', async (t) => {
   const store = createTestStore();
   const changes = store.record();
+  const timeMs = store.timeMs();
   await put(store, 'node', nodeDraft('n'));
   const before = store.get('node', 'n');
   await patch(store, 'node', 'n', (node) => ({ ...node, Role: 'manager' }));
   const after = store.get('node', 'n');
   await store.transact((transaction) => transaction.remove('node', 'n'));
   t.deepEqual(changes, [
-    { index: 1, reset: false, events: [{ action: 'create', kind: 'node', object: before! }] },
+    {
+      index: 1,
+      timeMs,
+      reset: false,
+      events: [{ action: 'create', kind: 'node', object: before! }],
+    },
     {
       index: 2,
+      timeMs,
       reset: false,
       events: [{ action: 'update', kind: 'node', object: after!, previous: before! }],
     },
-    { index: 3, reset: false, events: [{ action: 'remove', kind: 'node', object: after! }] },
+    {
+      index: 3,
+      timeMs,
+      reset: false,
+      events: [{ action: 'remove', kind: 'node', object: after! }],
+    },
   ]);
 });
 
@@ -432,7 +444,7 @@ test('a reset tells watchers to look at everything afresh', async (t) => {
   await put(store, 'node', nodeDraft('n'));
   const changes = store.record();
   store.reset();
-  t.deepEqual(changes, [{ index: 1, reset: true, events: [] }]);
+  t.deepEqual(changes, [{ index: 1, timeMs: 0, reset: true, events: [] }]);
   t.deepEqual(ids(store.list('node')), ['n']);
 });
 

@@ -26,6 +26,20 @@ export interface ClientVersioned {
   readonly ClientVersion?: ObjectVersion;
 }
 
+/** What request made an object, so that a repetition of it finds the object. Clients never see it. */
+export interface Creation {
+  /** The `Idempotency-Key` of the request. */
+  readonly Key: string;
+  /** SHA-256 of the request's body, base64url. */
+  readonly Digest: string;
+}
+
+/** Of objects that clients create. */
+export interface Created {
+  /** From feature level 4 on. */
+  readonly Creation?: Creation;
+}
+
 /** What the API shows as the object's Version, and compares with the one that a client sends. */
 export function clientVersion(object: Pick<Meta, 'Version'> & ClientVersioned): ObjectVersion {
   return object.ClientVersion ?? object.Version;

@@ -1,5 +1,6 @@
 import type {
   ClientVersioned,
+  Created,
   ExactlyOne,
   Labels,
   Meta,
@@ -223,7 +224,7 @@ export interface ServiceRevisions {
   readonly Last: number;
 }
 
-export interface Service extends Meta, ClientVersioned {
+export interface Service extends Meta, ClientVersioned, Created {
   readonly Spec: ServiceSpec;
   /** Stored below feature level 3 only. Above, the API shows here what a rollback would go to. */
   readonly PreviousSpec?: ServiceSpec;

@@ -1,5 +1,13 @@
-import type { ClientVersioned, Labels, Meta, ObjectVersion } from '../objects/common.js';
+import type {
+  ClientVersioned,
+  Created,
+  Creation,
+  Labels,
+  Meta,
+  ObjectVersion,
+} from '../objects/common.js';
 import type { PortProtocol } from '../objects/service.js';
+import { IDEMPOTENCY_KEY_LIMIT, isIdempotencyKey } from '../values/idempotency-key.js';
 import {
   choice,
   count,
@@ -38,6 +46,31 @@ export const META: FieldShapes<Meta> = {
 export const CLIENT_VERSIONED: FieldShapes<ClientVersioned> = {
   ClientVersion: optional(objectVersionShape),
 };
+
+const keyText = text(IDEMPOTENCY_KEY_LIMIT);
+/** SHA-256 as base64url without padding. */
+const DIGEST = /^[\w-]{43}$/;
+const digestText = text(43);
+
+export const creationShape = record<Creation>({
+  Key: {
+    read(value) {
+      const found = keyText.read(value);
+      if (!isIdempotencyKey(found)) throw new ShapeError('', 'must be an idempotency key');
+      return found;
+    },
+  },
+  Digest: {
+    read(value) {
+      const found = digestText.read(value);
+      if (!DIGEST.test(found)) throw new ShapeError('', 'must be a digest');
+      return found;
+    },
+  },
+});
+
+/** The fields of an object that clients create. */
+export const CREATED: FieldShapes<Created> = { Creation: optional(creationShape) };
 
 const addressText = text(ADDRESS_TEXT_LIMIT);
 

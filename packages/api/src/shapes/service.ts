@@ -45,6 +45,7 @@ import {
 } from '../wire/shape.js';
 import {
   CLIENT_VERSIONED,
+  CREATED,
   labelsShape,
   META,
   objectVersionShape,
@@ -324,6 +325,7 @@ export const serviceEndpointShape = record<ServiceEndpoint>({
 export const serviceShape = record<Service>({
   ...META,
   ...CLIENT_VERSIONED,
+  ...CREATED,
   Spec: serviceSpecShape,
   PreviousSpec: optional(serviceSpecShape),
   SpecVersion: objectVersionShape,

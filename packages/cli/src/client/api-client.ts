@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
-import { systemProblem } from '@swarm/api/client';
+import { ERROR_CODE_HEADER, systemProblem } from '@swarm/api/client';
 import type { ManagerTls } from './client-tls.js';
 import { checkSocket, type Route, routeTo } from './connect.js';
 import { describeEndpoint, type Endpoint } from './endpoint.js';
@@ -9,12 +9,18 @@ import { describeEndpoint, type Endpoint } from './endpoint.js';
 /** The daemon refused a request; `message` is the daemon's own sentence. */
 export class DaemonError extends Error {
   readonly status: number;
+  /** Of our own daemon's errors (docs/errors.md). */
+  readonly code: string | undefined;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, code?: string) {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
+
+/** The connection ended before the answer of a request that changes something: it may have been done. */
+export class ReplyLostError extends Error {}
 
 /** No daemon responds at the endpoint. */
 export class DaemonUnreachableError extends Error {}
@@ -81,9 +87,9 @@ export class ApiClient {
     headers?: Record<string, string>,
   ): Promise<T> {
     const response = await this.#send(method, path, query, body, headers);
-    const text = await readAll(response);
+    const text = await this.#read(method, response);
     const status = response.statusCode ?? 0;
-    if (status >= 400) throw new DaemonError(status, messageOf(text, status));
+    if (status >= 400) throw refusal(response, text);
     return (text === '' ? undefined : parse(text)) as T;
   }
 
@@ -91,7 +97,7 @@ export class ApiClient {
   async stream(path: string, query?: Query): Promise<IncomingMessage> {
     const response = await this.#send('GET', path, query);
     const status = response.statusCode ?? 0;
-    if (status >= 400) throw new DaemonError(status, messageOf(await readAll(response), status));
+    if (status >= 400) throw refusal(response, await readAll(response));
     return response;
   }
 
@@ -100,7 +106,7 @@ export class ApiClient {
     const response = await this.#send('POST', path, query, body);
     const text = await readAll(response);
     const status = response.statusCode ?? 0;
-    if (status >= 400) throw new DaemonError(status, messageOf(text, status));
+    if (status >= 400) throw refusal(response, text);
     return parse(text) as T;
   }
 
@@ -160,13 +166,21 @@ export class ApiClient {
         },
       );
       call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
-      call.on('error', (error: NodeJS.ErrnoException) => reject(this.#explain(error)));
+      call.on('error', (error: NodeJS.ErrnoException) => reject(this.#explain(error, method)));
       if (stream === undefined) call.end(payload);
       else stream.once('error', (error) => call.destroy(error)).pipe(call);
     });
   }
 
-  #explain(error: NodeJS.ErrnoException): Error {
+  async #read(method: string, response: IncomingMessage): Promise<string> {
+    try {
+      return await readAll(response);
+    } catch (error) {
+      throw this.#explain(error as NodeJS.ErrnoException, method);
+    }
+  }
+
+  #explain(error: NodeJS.ErrnoException, method: string): Error {
     const where = describeEndpoint(this.endpoint);
     if (error.code === 'EACCES') {
       return new DaemonUnreachableError(
@@ -178,10 +192,13 @@ export class ApiClient {
         `no swarm daemon responds at ${where}: start one with 'swarm init', 'swarm join' or 'swarm daemon', or name another with --host`,
       );
     }
-    if (error.code === 'ECONNRESET' || error.code === 'EPIPE')
-      return new Error(
-        `${where}: the daemon closed the connection before it answered: it may be stopping, and its log says why`,
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE') {
+      const what = `${where}: the daemon closed the connection before it answered`;
+      if (method === 'GET') return new Error(`${what}: it may be stopping, and its log says why`);
+      return new ReplyLostError(
+        `${what}: it may have done what you asked; look before you try again. Its log says why`,
       );
+    }
     if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN')
       return new DaemonUnreachableError(`${where}: no address is known for this name`);
     return new Error(`${where}: ${systemProblem(error)}`);
@@ -210,6 +227,12 @@ function parse(text: string): unknown {
   } catch {
     return text;
   }
+}
+
+function refusal(response: IncomingMessage, text: string): DaemonError {
+  const status = response.statusCode ?? 0;
+  const code = response.headers[ERROR_CODE_HEADER.toLowerCase()];
+  return new DaemonError(status, messageOf(text, status), code as string | undefined);
 }
 
 function messageOf(text: string, status: number): string {

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Service, Task } from '@swarm/api';
-import { parseHostPort } from '@swarm/api/client';
 import { type ApiClient, DaemonError, type Query } from '../client/api-client.js';
 import { followLog, type LogFollowerOptions } from '../client/log-follower.js';
 import { type LogFrame, LogFrames } from '../client/log-frames.js';
 import { LogMarks } from '../client/log-marks.js';
+import { managersAt } from '../client/managers.js';
 import { type Command, UsageError } from '../command.js';
 import { parseDuration } from '../flags/values.js';
 import {
@@ -81,7 +81,7 @@ export const LOGS: Command = {
     };
     const source = {
       ...{ path: target.path, query, follow },
-      clients: () => managersAt(client, follow),
+      clients: async () => (follow ? managersAt(client) : [client]),
       mention: (message: string) => output.error(`swarm: ${message}`),
       time: { now: () => performance.now(), pause: (ms: number) => delay(ms) },
     };
@@ -146,23 +146,6 @@ export function sinceSeconds(text: string, nowMs: number): string {
   if (!Number.isNaN(date)) return (date / 1000).toFixed(9);
   if (/^\d+(\.\d+)?$/.test(text)) return text;
   return (nowMs / 1000 - parseDuration('since', text) / 1e9).toFixed(9);
-}
-
-/** The daemon itself and, for one at an address, the other managers. */
-async function managersAt(client: ApiClient, follow: boolean): Promise<readonly ApiClient[]> {
-  const { endpoint } = client;
-  if (!follow || 'socketPath' in endpoint) return [client];
-  try {
-    const info = await client.get<{ Swarm?: { RemoteManagers?: { Addr: string }[] } }>('/info');
-    const others = (info.Swarm?.RemoteManagers ?? []).flatMap(({ Addr }) => {
-      const address = parseHostPort(Addr);
-      const isSame = address?.host === endpoint.host && address.port === endpoint.port;
-      return address === undefined || isSame ? [] : [client.at({ ...endpoint, ...address })];
-    });
-    return [client, ...others];
-  } catch {
-    return [client];
-  }
 }
 
 interface Printing {

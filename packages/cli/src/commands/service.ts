@@ -1,5 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Service, ServiceMode, ServiceSpec, Task } from '@swarm/api';
 import { DaemonError } from '../client/api-client.js';
+import { create } from '../client/create.js';
+import { managersAt } from '../client/managers.js';
 import { type Arguments, type Command, type CommandContext, UsageError } from '../command.js';
 import { explain } from '../explain.js';
 import { pinned } from '../flags/image-digest.js';
@@ -50,12 +53,11 @@ const CREATE: Command = {
     const { args, client, output } = context;
     const auth = registryAuth(context);
     const { spec, warning } = await pinned(context, createSpec(args, context.env), auth);
-    const reply = await client.post<{ ID: string; Warnings?: string[] | null }>(
-      '/services/create',
-      {},
-      spec,
-      auth,
-    );
+    const reply = await create<{ ID: string; Warnings?: string[] | null }>({
+      clients: await managersAt(client),
+      ...{ path: '/services/create', body: spec, headers: auth },
+      time: { now: () => performance.now(), pause: (ms) => delay(ms) },
+    });
     if (warning !== undefined) output.error(warning);
     for (const each of reply.Warnings ?? []) output.error(each);
     output.line(reply.ID);

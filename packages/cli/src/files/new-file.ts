@@ -4,9 +4,8 @@ import { link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { isSystemError, systemProblem } from '@swarm/api/client';
+import { entryAt, isSystemError, systemProblem } from '@swarm/api/client';
 import { UsageError } from '../command.js';
-import { entryAt } from './place.js';
 import { PRIVATE_FILE } from './private-folder.js';
 
 /** Errors of file systems without hard links (vfat, some with FUSE). */

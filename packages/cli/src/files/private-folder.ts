@@ -1,5 +1,4 @@
-import { foreignFolder, GROUP_OR_OTHERS, octal, UsageError } from '@swarm/api/client';
-import { entryAt } from './place.js';
+import { entryAt, foreignFolder, GROUP_OR_OTHERS, octal, UsageError } from '@swarm/api/client';
 
 /** Mode of a file that only its owner may read and write. */
 export const PRIVATE_FILE = 0o600;

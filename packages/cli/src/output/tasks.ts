@@ -77,10 +77,7 @@ export async function printTasks(
       ID: full ? task.ID : task.ID.slice(0, ID_WIDTH),
       Name: (history ? ' \\_ ' : '') + taskName(task, names, full),
       Image: imageName(task, full),
-      Node:
-        task.NodeID === undefined || task.NodeID === ''
-          ? ''
-          : (names?.nodes.get(task.NodeID) ?? task.NodeID),
+      Node: nodeName(task, names, { full, forPeople: printer.isDefaultTable }),
       DesiredState: capital(task.DesiredState),
       CurrentState: `${capital(task.Status.State)} ${humanDuration(now - Date.parse(task.Status.Timestamp)).toLowerCase()} ago`,
       Error: reason === '' ? '' : `"${reason}"`,
@@ -110,20 +107,28 @@ type ServiceName = Pick<ShownService, 'ID' | 'PortConflicts'> & {
 
 interface Names {
   readonly nodes: ReadonlyMap<string, string>;
+  /** Host names that several nodes have, as when a host left and joined again. */
+  readonly shared: ReadonlySet<string>;
   readonly services: ReadonlyMap<string, ServiceName>;
 }
 
 async function resolver(client: ApiClient, tasks: readonly Task[]): Promise<Names> {
   const nodes = new Map<string, string>();
   const services = new Map<string, ServiceName>();
-  for (const node of await client.get<Node[]>('/nodes'))
-    nodes.set(node.ID, node.Description?.Hostname ?? node.ID);
+  const found = await client.get<Node[]>('/nodes');
+  const bearers = new Map<string, number>();
+  for (const node of found) {
+    const name = node.Description?.Hostname ?? node.ID;
+    nodes.set(node.ID, name);
+    bearers.set(name, (bearers.get(name) ?? 0) + 1);
+  }
   if (tasks.length > 0) {
     for (const service of await client.get<ServiceName[]>('/services')) {
       services.set(service.ID, service);
     }
   }
-  return { nodes, services };
+  const shared = new Set([...bearers].filter(([, count]) => count > 1).map(([name]) => name));
+  return { nodes, shared, services };
 }
 
 function taskName(task: Task, names: Names | undefined, full: boolean): string {
@@ -132,6 +137,17 @@ function taskName(task: Task, names: Names | undefined, full: boolean): string {
     (names === undefined ? task.ServiceID : (task.ServiceName ?? task.ServiceID));
   const name = `${service}.${slotKey(task)}`;
   return full ? `${name}.${task.ID}` : name;
+}
+
+/** For people, with the id where several nodes have the name; scripts compare the names. */
+function nodeName(
+  { NodeID = '' }: Task,
+  names: Names | undefined,
+  { full, forPeople }: { readonly full: boolean; readonly forPeople: boolean },
+): string {
+  const name = names?.nodes.get(NodeID) ?? NodeID;
+  if (!forPeople || names?.shared.has(name) !== true) return name;
+  return `${name} (${full ? NodeID : NodeID.slice(0, ID_WIDTH)})`;
 }
 
 function slotKey(task: Task): string {

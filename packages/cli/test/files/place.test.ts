@@ -1,10 +1,9 @@
 import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { UsageError } from '@swarm/api';
+import { checkPlace, UsageError } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import { ApiClient } from '../../src/client/api-client.js';
-import { checkPlace } from '../../src/files/place.js';
 import { checkPrivateFolder } from '../../src/files/private-folder.js';
 import { givenAway, OURS, testAsRoot } from '../support/owners.js';
 import { folderOf, modeOf } from '../support/folder.js';

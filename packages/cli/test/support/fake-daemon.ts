@@ -19,11 +19,15 @@ export interface Asked {
   readonly body: any;
 }
 
-/** An answer: a body, an error with its status, or raw bytes. */
+/** The daemon dies before it answers. */
+export const LOST = Symbol('lost');
+
+/** An answer: a body, an error with its status and code, or raw bytes. */
 export type Answer =
   | object
   | string
-  | { readonly status: number; readonly message: string }
+  | typeof LOST
+  | { readonly status: number; readonly message: string; readonly code?: string }
   | Buffer;
 
 /** What a daemon answers, by `METHOD /path`; anything else is 404. A function sees the request. */
@@ -71,7 +75,13 @@ export async function commandOn(
       const found = answers[`${one.method} ${one.path}`];
       const given = typeof found === 'function' ? found(one) : found;
       const answer = given ?? { status: 404, message: `${one.path} not found` };
+      if (answer === LOST) {
+        request.socket.destroy();
+        return;
+      }
       const isError = typeof answer === 'object' && 'status' in answer && 'message' in answer;
+      if (isError && 'code' in answer)
+        response.setHeader('X-Swarm-Error-Code', answer.code as string);
       response.writeHead(isError ? (answer.status as number) : 200);
       response.end(Buffer.isBuffer(answer) ? answer : JSON.stringify(answer));
     });

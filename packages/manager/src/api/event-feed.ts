@@ -1,4 +1,3 @@
-import type { Clock } from '@swarm/api';
 import type { SetAside } from '../set-aside.js';
 import type { Store, StoreChange, StoreEvent } from '../store/store.js';
 import { serviceAttributes, nodeAttributes } from './present/event.js';
@@ -25,17 +24,18 @@ export function timeMs({ timeNano }: Pick<ClusterEvent, 'timeNano'>): number {
   return Math.round(timeNano / 1e3) / 1e3;
 }
 
-/** Turns the store's changes into Docker's events, and keeps the last ones. */
+/**
+ * Turns the store's changes into Docker's events, and keeps the last ones. Order, times and texts follow from the
+ * log alone, so that every manager has the same.
+ */
 export class EventFeed {
-  readonly #clock: Clock;
   readonly #aside: SetAside;
   readonly #kept: ClusterEvent[] = [];
   readonly #listeners = new Set<(event: ClusterEvent) => void>();
   readonly #end: () => void;
 
   /** Watches the store until `close`. */
-  constructor(clock: Clock, aside: SetAside, store: Store) {
-    this.#clock = clock;
+  constructor(aside: SetAside, store: Pick<Store, 'watch'>) {
     this.#aside = aside;
     this.#end = store.watch((change) => this.#take(change));
   }
@@ -59,26 +59,25 @@ export class EventFeed {
   #take(change: StoreChange): void {
     if (change.reset) return;
     this.#aside.events(change.events, (source) => {
-      const event = this.#toEvent(source);
+      const event = toEvent(source, change.timeMs);
       if (event === undefined) return;
       this.#kept.push(event);
       if (this.#kept.length > EVENTS_KEPT) this.#kept.shift();
       for (const listener of this.#listeners) listener(event);
     });
   }
+}
 
-  #toEvent(event: StoreEvent): ClusterEvent | undefined {
-    if (!isShown(event)) return undefined;
-    const now = this.#clock.now();
-    return {
-      Type: event.kind,
-      Action: event.action,
-      Actor: { ID: event.object.ID, Attributes: attributes(event) },
-      scope: 'swarm',
-      time: Math.floor(now / 1000),
-      timeNano: now * 1e6,
-    };
-  }
+function toEvent(event: StoreEvent, atMs: number): ClusterEvent | undefined {
+  if (!isShown(event)) return undefined;
+  return {
+    Type: event.kind,
+    Action: event.action,
+    Actor: { ID: event.object.ID, Attributes: attributes(event) },
+    scope: 'swarm',
+    time: Math.floor(atMs / 1000),
+    timeNano: atMs * 1e6,
+  };
 }
 
 type ShownEvent = Extract<StoreEvent, { readonly kind: ClusterEvent['Type'] }>;

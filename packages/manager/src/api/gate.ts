@@ -1,20 +1,31 @@
-import { ApiError, type ClientVersioned, type Clock, clientVersion, type Meta } from '@swarm/api';
-import { pause, within } from '@swarm/http';
+import { ApiError, clientVersion, type ClientVersioned, type Meta, pause } from '@swarm/api';
+import { within } from '@swarm/http';
 import { OUT_OF_SEQUENCE } from '../store/errors.js';
 import type { Transaction } from '../store/store.js';
 import type { ManagerAccess } from './manager-access.js';
-import type { ApiServices, Call } from './router.js';
+import type { ApiServices } from './router.js';
 
 /** Names the node that forwarded the request, so that nobody forwards it again. */
 export const FORWARDED_HEADER = 'x-swarm-forwarded-by';
-const LEADER_POLL_MS = 50;
+export const LEADER_POLL_MS = 50;
 
 /** The error without a quorum: Docker's sentence, then which managers are missing and what to do. */
 export function noQuorum(manager: ManagerAccess): ApiError {
+  const other = manager.otherLeader?.();
+  // The cluster is well, so nobody may be advised to leave it behind.
+  if (other !== undefined) {
+    return new ApiError(
+      'NO_QUORUM',
+      `This manager has lost touch with the others, which have a leader: node ${other.nodeId} at ${other.address}. ` +
+        'It joins them again by itself ("docker info" here says what it waits for); until then run the command on ' +
+        'another manager.',
+    );
+  }
   const missing = manager.members().filter((member) => member.reachability === 'unreachable');
   const who = missing.map((member) => `${member.nodeId} (${member.address})`).join(', ');
   const what =
-    'Start the managers that are down. If they are lost for good, run ' +
+    'Start the managers that are down. If they have other addresses now, run "swarm reconnect ADDRESS" ' +
+    'here with one of them. If they are lost for good, run ' +
     '"docker swarm init --force-new-cluster" on one that still works.';
   return new ApiError(
     'NO_QUORUM',
@@ -55,7 +66,7 @@ export async function freshState(
  * Tells that the request has not begun: a manager that forwarded it asks the next leader, a client may ask
  * again.
  */
-function stopping(): ApiError {
+export function stopping(): ApiError {
   return new ApiError('NO_QUORUM', 'this manager is stopping: ask another one, or try again');
 }
 
@@ -73,58 +84,9 @@ async function untilClosing<T>(closing: AbortSignal, work: Promise<T>): Promise<
   }
 }
 
-/** Settles as `work` does, or resolves as soon as this manager stops leading. */
-async function whileLeading(clock: Clock, manager: ManagerAccess, work: Promise<void>) {
-  let isOver = false;
-  const lost = async (): Promise<void> => {
-    while (!isOver && manager.isLeader()) await pause(clock, LEADER_POLL_MS);
-  };
-  try {
-    await Promise.race([work, lost()]);
-  } finally {
-    isOver = true;
-  }
-}
-
-/**
- * Lets the leader answer: calls `here` on the leader, and forwards to it elsewhere. Waits for an election, and
- * asks the next leader when one stops before the request has begun.
- * @throws ApiError NO_QUORUM after limits.leaderMs, or when the manager closes before the request has begun
- */
-export async function onLeader(
-  call: Call,
-  manager: ManagerAccess,
-  here: () => Promise<void> | void,
-): Promise<void> {
-  const { clock, limits } = call.services;
-  const until = clock.monotonicMs() + limits.leaderMs;
-  const forwarded = call.caller.forwardedBy !== undefined;
-  while (!call.response.destroyed) {
-    // A request that waits here would only delay the end of the process.
-    if (call.services.closing.aborted) throw stopping();
-    // The manager that forwarded it knows the next leader, or soon will.
-    if (forwarded && !manager.isLeader())
-      throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');
-    if (manager.quorum().state === 'ok') {
-      if (manager.isLeader()) {
-        // A new leader may not have applied everything yet, and an old one may not know that it lost.
-        const fresh = freshState(call.services, manager, until);
-        // If we stop leading, the manager that forwarded it asks the next leader at once.
-        await (forwarded ? whileLeading(clock, manager, fresh) : fresh);
-        if (manager.isLeader()) return here();
-      } else if (!forwarded && (await manager.leaderAnswers())) {
-        const body = await call.services.bodies.read(call.request);
-        if (await manager.forward(call.request, call.response, call.caller, body)) return;
-      }
-    }
-    if (clock.monotonicMs() >= until) throw noQuorum(manager);
-    await pause(clock, LEADER_POLL_MS);
-  }
-}
-
 /**
  * Writes to the store within a time limit.
- * @throws ApiError NO_QUORUM or TIMEOUT after limits.writeMs; otherwise what the store throws
+ * @throws ApiError TIMEOUT after limits.writeMs; otherwise what the store throws
  */
 export function write<T>(
   services: ApiServices,
@@ -132,18 +94,21 @@ export function write<T>(
   build: (transaction: Transaction) => T,
 ): Promise<T> {
   return within(services.clock, services.limits.writeMs, manager.store.transact(build), () =>
-    manager.quorum().state === 'lost'
-      ? noQuorum(manager)
-      : new ApiError(
-          'TIMEOUT',
-          'the change was not confirmed in time and may still happen; look before you try again',
-        ),
+    unconfirmed(manager),
   ).catch((error: unknown) => {
     // If too few managers are up, the error says which are missing. While only the leader changes, that would
     // be a false alarm: the store's error says that the change was not made.
     const isLost = error instanceof ApiError && error.code === 'NO_QUORUM';
     throw isLost && manager.quorum().state === 'lost' ? noQuorum(manager) : error;
   });
+}
+
+/** Without a quorum, too: the change is in this manager's log, and happens if this manager leads again. */
+function unconfirmed(manager: ManagerAccess): ApiError {
+  const what =
+    'the change was not confirmed in time and may still happen; look before you try again';
+  const why = manager.quorum().state === 'lost' ? `. ${noQuorum(manager).message}` : '';
+  return new ApiError('TIMEOUT', what + why);
 }
 
 /** How often a write is built again when an object changed between its build and its log entry. */

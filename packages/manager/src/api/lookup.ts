@@ -1,5 +1,9 @@
-import { ApiError, showControls } from '@swarm/api';
+import { ApiError, isTerminal, type Node, showControls, type Task } from '@swarm/api';
+import { nodeNameOf } from '../store/object-keys.js';
 import type { Objects, View } from '../store/store.js';
+
+/** Most of several matches that an error lists. */
+const LISTED_LIMIT = 8;
 
 /** Kinds that users name. */
 export type NamedKind = 'node' | 'service' | 'task' | 'network' | 'secret' | 'config';
@@ -23,7 +27,7 @@ export function find<K extends NamedKind>(view: View, kind: K, given: string): O
   if (found.length > 1) {
     throw new ApiError(
       'INVALID_ARGUMENT',
-      `${kind} ${given} is ambiguous (${found.length} matches found); use the whole id`,
+      `${kind} ${given} is ambiguous (${found.length} matches found): ${describe(kind, found)}; use the whole id`,
     );
   }
   const aside = view.setAside(kind, given);
@@ -35,6 +39,36 @@ export function find<K extends NamedKind>(view: View, kind: K, given: string): O
   }
   if (found[0] === undefined) throw new ApiError('NOT_FOUND', `${kind} ${given} not found`);
   return found[0];
+}
+
+/** The matches, so that the user can tell them apart: each with its id, name and state; what lives comes first. */
+function describe<K extends NamedKind>(kind: K, found: readonly Objects[K][]): string {
+  const all = found.map((object) => of(kind, object));
+  all.sort((a, b) => Number(b.isLive) - Number(a.isLive));
+  const listed = all.slice(0, LISTED_LIMIT).map(({ text }) => showControls(text));
+  const more = all.length - listed.length;
+  return listed.join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+function of(kind: NamedKind, object: Objects[NamedKind]): { isLive: boolean; text: string } {
+  if (kind === 'node') {
+    const node = object as Node;
+    const { State } = node.Status;
+    const { Availability } = node.Spec;
+    const states = [State, ...(Availability === 'active' ? [] : [Availability])];
+    return {
+      isLive: State === 'ready',
+      text: `${node.ID} (${nodeNameOf(node) ?? 'no name yet'}, ${states.join(', ')})`,
+    };
+  }
+  if (kind === 'task') {
+    const task = object as Task;
+    const { State } = task.Status;
+    const name = task.Name ?? task.ServiceID;
+    return { isLive: !isTerminal(State), text: `${task.ID} (${name}, ${State})` };
+  }
+  const { Name } = (object as Objects[Exclude<NamedKind, 'node' | 'task'>]).Spec;
+  return { isLive: true, text: `${object.ID} (${Name})` };
 }
 
 /** The objects that users know by exactly this name; several nodes may have one. */

@@ -1,11 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LogOptions, ManagerStatus } from '@swarm/api';
+import type { HttpCall } from '@swarm/http';
 import type { Metric } from '@swarm/raft';
 import type { Caller, Proof } from '@swarm/identity';
 import type { Stranger } from '../authority/index.js';
 import type { LogItem as LogRecord, LogRequest, LogSelector } from '../logbroker/index.js';
 import type { RaftAccess } from '../recovery/raft-access.js';
 import type { Store } from '../store/store.js';
+import type { EventFeed } from './event-feed.js';
 
 export type { LogRecord, LogSelector };
 
@@ -25,9 +26,17 @@ export type Quorum =
   /** `since`: milliseconds since the epoch. */
   | { readonly state: 'lost'; readonly since: number };
 
+export interface ForwardOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  /** As for `proxyTo`. */
+  readonly keepsBack: (code: string) => boolean;
+}
+
 /** What the API uses of a manager. */
 export interface ManagerAccess {
   readonly store: Store;
+  /** Every event since this manager began to apply the log. */
+  readonly events: EventFeed;
   isLeader(): boolean;
   leader(): { readonly nodeId: string; readonly address: string } | undefined;
   /**
@@ -59,16 +68,20 @@ export interface ManagerAccess {
   ownLogs(request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord>;
   /**
    * Forwards to the leader over mutual TLS: `proxyTo` with the daemon's agent. Rejects only while nothing was
-   * written to the response. The leader checks the caller's rights again.
-   * @returns false when that manager no longer leads: it did nothing, so the caller may ask the next leader
+   * written to the response. The leader checks the caller's rights again. Gives up when another manager leads.
+   * @returns as `proxyTo`
+   * @throws AnswerLostError
    */
   forward(
-    request: IncomingMessage,
-    response: ServerResponse,
-    caller: Caller,
+    call: Pick<HttpCall<Caller>, 'request' | 'response' | 'caller'>,
     body: Buffer,
-  ): Promise<boolean>;
+    options: ForwardOptions,
+  ): Promise<string | undefined>;
   /** Whether the current store lets a node use this row of the table of rights. */
   mayStill(proof: Proof, right: string): boolean;
   quorum(): Quorum;
+  /** The leader that other managers have, when this one has had none for a while and found it outside of Raft. */
+  otherLeader?(): { readonly nodeId: string; readonly address: string } | undefined;
+  /** Asks all known managers now whether one of them leads. */
+  findLeader?(): Promise<{ readonly nodeId: string; readonly address: string } | undefined>;
 }

@@ -4,14 +4,16 @@ import type { Caller } from '@swarm/identity';
 import type { Stranger } from '../authority/index.js';
 import { SetAside } from '../set-aside.js';
 import { API_ROUTES } from './api-routes.js';
-import { EventFeed } from './event-feed.js';
-import { freshState, onLeader } from './gate.js';
+import { CreationQueue } from './creation-queue.js';
+import { idempotencyKey } from './creation.js';
+import { freshState } from './gate.js';
 import { API_LIMITS, type ApiLimits } from './limits.js';
 import type { ManagerAccess } from './manager-access.js';
+import { onLeader } from './on-leader.js';
 import { PortClaims } from './port-claims.js';
 import { presentClusterInfo } from './present/cluster.js';
 import { presentFeatureLevel } from './present/feature-level.js';
-import type { ApiServices, Route } from './router.js';
+import type { ApiServices, Call, Route } from './router.js';
 
 export interface ManagerApiOptions {
   readonly manager: ManagerAccess;
@@ -38,14 +40,13 @@ export class ManagerApi {
 
   constructor(options: ManagerApiOptions) {
     const { manager, limits, closing, ...rest } = options;
-    const aside = new SetAside(options.logger);
     this.#manager = manager;
     this.#services = {
       ...rest,
-      aside,
+      aside: new SetAside(options.logger),
       limits: { ...API_LIMITS, ...limits },
       portClaims: new PortClaims(),
-      feed: new EventFeed(options.clock, aside, manager.store),
+      creations: new CreationQueue(),
       closing: AbortSignal.any([closing, this.#end.signal]),
     };
     this.routes = API_ROUTES.map((route) => ({
@@ -83,7 +84,6 @@ export class ManagerApi {
   /** Ends the streams, because the manager stops. */
   close(): void {
     this.#end.abort();
-    this.#services.feed.close();
   }
 
   async #answer(route: Route, asked: HttpCall<Caller>): Promise<void> {
@@ -93,13 +93,19 @@ export class ManagerApi {
     if (forwarded && route.on !== 'leader' && route.on !== 'stream')
       throw new ApiError('BAD_REQUEST', `${target.path} is not answered by the leader alone`);
     const manager = this.#manager;
-    const call = { ...asked, services: this.#services };
+    const call: Call = {
+      ...asked,
+      services: this.#services,
+      ...(route.repeat === 'key' && {
+        idempotencyKey: idempotencyKey(asked.request, this.#services.randomBytes),
+      }),
+    };
     if (route.on === 'node') return route.handle(call, manager);
     const handle = (): Promise<void> | void => {
       requireStill(caller, manager, `${route.method} ${route.pattern}`);
       return route.handle(call, manager);
     };
-    if (route.on === 'leader' || forwarded) return onLeader(call, manager, handle);
+    if (route.on === 'leader' || forwarded) return onLeader(call, manager, route.repeat, handle);
     await freshState(this.#services, manager);
     return handle();
   }

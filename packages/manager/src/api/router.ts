@@ -2,7 +2,7 @@ import type { Clock, Logger } from '@swarm/api';
 import type { BodyReader, Engine, HttpCall, RoutePattern } from '@swarm/http';
 import type { Caller } from '@swarm/identity';
 import type { SetAside } from '../set-aside.js';
-import type { EventFeed } from './event-feed.js';
+import type { CreationQueue } from './creation-queue.js';
 import type { ApiLimits } from './limits.js';
 import type { ManagerAccess } from './manager-access.js';
 import type { PortClaims } from './port-claims.js';
@@ -10,6 +10,8 @@ import type { PortClaims } from './port-claims.js';
 /** One request, its response, and what its handler may use. */
 export interface Call extends HttpCall<Caller> {
   readonly services: ApiServices;
+  /** Of routes that create; see `Creation`. */
+  readonly idempotencyKey?: string;
 }
 
 /** What every handler may use. */
@@ -24,7 +26,7 @@ export interface ApiServices {
   readonly limits: ApiLimits;
   readonly bodies: BodyReader;
   readonly portClaims: PortClaims;
-  readonly feed: EventFeed;
+  readonly creations: CreationQueue;
   readonly engine: Engine | undefined;
   /** Aborts when the manager or the server closes, to end open streams. */
   readonly closing: AbortSignal;
@@ -37,5 +39,11 @@ export interface ApiServices {
  */
 export interface Route extends RoutePattern {
   readonly on: 'node' | 'read' | 'leader' | 'stream';
+  /**
+   * Why a second attempt does no harm when the answer of the first was lost with its leader: the request
+   * carries an idempotency `key`, or the `version` that it changes, or is a `removal`. Absent for a write means
+   * that there is only one attempt.
+   */
+  readonly repeat?: 'key' | 'version' | 'removal';
   readonly handle: (call: Call, manager: ManagerAccess) => Promise<void> | void;
 }

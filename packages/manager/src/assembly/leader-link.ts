@@ -12,6 +12,12 @@ export interface ProbeReply {
   readonly reachable?: readonly number[];
 }
 
+export interface ForwardWay {
+  readonly from: 'clients' | 'nodes';
+  readonly keepsBack?: (code: string) => boolean;
+  readonly signal?: AbortSignal;
+}
+
 /** A follower's way to the leader. */
 export interface LeaderLink {
   /**
@@ -23,17 +29,17 @@ export interface LeaderLink {
   reachable(): ReadonlySet<number> | undefined;
   /**
    * Forwards a request to the leader, and its answer back.
-   * @param way the pool of connections to use; `isAgain` as for `proxyTo`
-   * @returns false when `isAgain` kept the answer back
-   * @throws ApiError NO_QUORUM, TIMEOUT
+   * @param way the pool of connections to use; the rest as for `proxyTo`
+   * @returns as `proxyTo`
+   * @throws ApiError NO_QUORUM; AnswerLostError
    */
   forward(
     request: IncomingMessage,
     response: ServerResponse,
     headers: Readonly<Record<string, string>>,
     body: Buffer,
-    way: { readonly from: 'clients' | 'nodes'; readonly isAgain?: (code: string) => boolean },
-  ): Promise<boolean>;
+    way: ForwardWay,
+  ): Promise<string | undefined>;
   /**
    * Asks the leader in this manager's own name. Resolves with the body of its answer, a stream.
    * @param body sent as JSON

@@ -1,9 +1,10 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   ApiError,
   type Clock,
   type Logger,
   type LogOptions,
+  type ManagerAddress,
+  pause,
   PROGRAM,
   type Timer,
 } from '@swarm/api';
@@ -14,16 +15,18 @@ import {
   RaftNode,
   type Transport,
 } from '@swarm/raft';
-import { within } from '@swarm/http';
+import { type HttpCall, within } from '@swarm/http';
 import type { Caller, Proof, Trust } from '@swarm/identity';
 import { AddressBook, createAllocator } from '../allocator/index.js';
 import type {
+  ForwardOptions,
   LogRecord,
   LogSelector,
   ManagerAccess,
   ManagerMember,
   Quorum,
 } from '../api/manager-access.js';
+import { EventFeed } from '../api/event-feed.js';
 import { FORWARDED_HEADER } from '../api/gate.js';
 import { createFeatureLevel } from '../feature-level/index.js';
 import { createCaServer } from '../ca/ca-server.js';
@@ -43,6 +46,7 @@ import { createOrchestrators } from '../orchestrator/index.js';
 import type { RaftAccess } from '../recovery/raft-access.js';
 import { createRoleManager, type Membership, RoleNotes } from '../role-manager/index.js';
 import { createScheduler } from '../scheduler/index.js';
+import { SetAside } from '../set-aside.js';
 import { ReplicatedStore } from '../store/replicated-store.js';
 import type { StoreStateMachine } from '../store/state-machine.js';
 import type { Store } from '../store/store.js';
@@ -52,17 +56,18 @@ import type { LeaderAddress, LeaderLink } from './leader-link.js';
 import { LeaderLoops } from './leader-loops.js';
 import { PEER_HEADER, writePeer } from './forwarded.js';
 import { type LocalManager, selfInfo, type Start } from './local-manager.js';
+import type { MovedManagers } from './moved-managers.js';
 import { NodeAddresses } from './node-addresses.js';
 import type { Admitted, NodePort, PortRoutes } from './node-port.js';
 import { NodeRoutes } from './node-routes.js';
+import { OwnAddress } from './own-address.js';
+import { OutsideWatch } from './outside-watch.js';
 import { raftLogger } from './raft-logger.js';
 import { StandingConnections } from './standing.js';
 
 const LEADER_POLL_MS = 50;
 /** Errors that concern only the manager that answered (out of reach, being demoted): another one may do better. */
 const ASK_ANOTHER: readonly string[] = ['TIMEOUT', 'NOT_IN_SWARM'];
-/** Errors of a leader that stops or no longer leads: it certainly did nothing of what it was asked. */
-const NOT_DONE: readonly string[] = ['NOT_IN_SWARM', 'NO_QUORUM'];
 /** Longest that a node waits while this manager, which does not know it, catches up. */
 const CATCH_UP_LIMIT_MS = 2000;
 /** Longest wait for the first election: a single member leads as soon as its vote is on disk. */
@@ -94,8 +99,14 @@ export interface ManagerOptions {
   /** Opens the way to the leader, for when it is another manager. */
   readonly link: (leader: () => LeaderAddress | undefined) => LeaderLink;
   readonly calls: ManagerCalls;
+  /** Where other managers say they are. */
+  readonly moved: MovedManagers;
   /** Reads certificate requests of nodes and signs their certificates, while this manager leads. */
   readonly issuer: CertificateIssuer;
+  /** Managers that this node knows of besides the Raft group; none by default. */
+  readonly knownManagers?: () => readonly ManagerAddress[];
+  /** The group has a leader and this member has none: it may have been removed. Called again while it lasts. */
+  readonly onOutside?: () => void;
   /** The Raft member hit an error that it must not survive. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -103,6 +114,7 @@ export interface ManagerOptions {
 /** A manager: its Raft member, the port for nodes, and the control loops while it leads. */
 export class Manager implements ManagerAccess {
   readonly store: Store;
+  readonly events: EventFeed;
   readonly #options: ManagerOptions;
   readonly #raft: RaftNode;
   readonly #port: NodePort;
@@ -112,6 +124,8 @@ export class Manager implements ManagerAccess {
   readonly #link: LeaderLink;
   readonly #authority: Authority;
   readonly #strangers: Strangers;
+  readonly #ownAddress: OwnAddress;
+  readonly #outside: OutsideWatch;
   readonly #endings: (() => void)[] = [];
   readonly #roleNotes = new RoleNotes();
   #isLeader = false;
@@ -123,6 +137,8 @@ export class Manager implements ManagerAccess {
   static async open(options: ManagerOptions): Promise<Manager> {
     const { self, start, clock, logger, state } = options;
     let manager: Manager | undefined;
+    // The log is applied from here on.
+    const events = new EventFeed(new SetAside(logger), state.memory);
     try {
       const spec = state.memory.view.cluster()?.Spec.Raft ?? {};
       const raft = await RaftNode.open({
@@ -150,19 +166,24 @@ export class Manager implements ManagerAccess {
         logger: raftLogger(logger),
         onFatal: options.onFatal,
       });
-      manager = new Manager(options, raft);
+      manager = new Manager(options, raft, events);
       await manager.#port.listen();
+      manager.#ownAddress.check();
       return manager;
     } catch (error) {
-      if (manager === undefined) await state.close();
-      else await manager.stop();
+      if (manager === undefined) {
+        events.close();
+        await state.close();
+      } else await manager.stop();
       throw error;
     }
   }
 
-  private constructor(options: ManagerOptions, raft: RaftNode) {
+  private constructor(options: ManagerOptions, raft: RaftNode, events: EventFeed) {
     this.#options = options;
     this.#raft = raft;
+    this.events = events;
+    this.#endings.push(() => events.close());
     const { clock, logger, randomBytes, self, calls, state } = options;
     this.store = new ReplicatedStore({
       state: state.memory,
@@ -211,14 +232,31 @@ export class Manager implements ManagerAccess {
       catchUp: () => this.#catchUp(),
     });
     this.#strangers = new Strangers(clock);
+    this.#outside = new OutsideWatch({
+      clock,
+      calls,
+      nodeId: self.nodeId,
+      leaderlessMs: () => raft.leaderlessMs(),
+      managers: () => this.#allManagers(),
+      found: () => options.onOutside?.(),
+    });
+    this.#endings.push(() => this.#outside.close());
     const standing = new StandingConnections(this.#authority, clock, logger);
     this.#endings.push(this.store.watch((change) => standing.changed(change)));
+    this.#ownAddress = new OwnAddress({
+      self: selfInfo(self),
+      isLeader: () => this.#isLeader,
+      ...{ raft, calls, moved: options.moved, clock, logger },
+    });
+    this.#endings.push(() => this.#ownAddress.close());
+    this.#endings.push(raft.onMembers(() => this.#ownAddress.check()));
     this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
     // It may have become leader before we listened.
     this.#follow(raft.currentLeadership);
     const routes = new NodeRoutes({
       self,
       calls,
+      moved: options.moved,
       raft,
       store: this.store,
       ca: createCaServer({ ...context, issuer: options.issuer }),
@@ -240,6 +278,11 @@ export class Manager implements ManagerAccess {
       strangers: this.#strangers,
       node: (method, path) => routes.find(method, path),
       dispatcher: (socket, peer) => this.#acceptAgent(socket, peer),
+      expired: ({ subject, expiresAtMs }) =>
+        this.#dispatcher.refused(
+          subject.nodeId,
+          `it is refused because its certificate, valid to ${new Date(expiresAtMs).toISOString()}, is not valid now`,
+        ),
     });
   }
 
@@ -253,7 +296,7 @@ export class Manager implements ManagerAccess {
           'TIMEOUT',
           'the first manager did not become leader of its own cluster; the log says why',
         );
-      await new Promise<void>((resolve) => clock.setTimeout(resolve, FIRST_ELECTION_POLL_MS));
+      await pause(clock, FIRST_ELECTION_POLL_MS);
     }
     await foundCluster(this.store, { ...request, self: this.#options.self });
   }
@@ -279,6 +322,11 @@ export class Manager implements ManagerAccess {
       }
     }
     throw last ?? new ApiError('INVALID_ARGUMENT', 'no manager to join is known');
+  }
+
+  /** Looks for another manager at an address, `host:port`. @throws ApiError when none answers there */
+  meet(address: string): Promise<void> {
+    return this.#ownAddress.meet(address);
   }
 
   isLeader(): boolean {
@@ -307,6 +355,14 @@ export class Manager implements ManagerAccess {
       reachability: reachable ? 'reachable' : 'unreachable',
       leader: nodeId === leader,
     }));
+  }
+
+  otherLeader(): LeaderAddress | undefined {
+    return this.#outside.leader();
+  }
+
+  findLeader(): Promise<LeaderAddress | undefined> {
+    return this.#outside.look();
   }
 
   roleNote(nodeId: string): string | undefined {
@@ -351,20 +407,33 @@ export class Manager implements ManagerAccess {
   }
 
   async forward(
-    request: IncomingMessage,
-    response: ServerResponse,
-    { proof }: Caller,
+    {
+      request,
+      response,
+      caller: { proof },
+    }: Pick<HttpCall<Caller>, 'request' | 'response' | 'caller'>,
     body: Buffer,
-  ): Promise<boolean> {
-    // The leader may be lost since it was probed.
-    if (this.leader() === undefined) return false;
+    { headers: more, keepsBack }: ForwardOptions,
+  ): Promise<string | undefined> {
+    const leader = this.leader();
     const remoteAddress = request.socket.remoteAddress ?? '';
     const headers = {
+      ...more,
       [FORWARDED_HEADER]: this.#options.self.nodeId,
       [PEER_HEADER]: writePeer({ remoteAddress, ...(proof === undefined ? {} : { proof }) }),
     };
-    const isAgain = (code: string) => NOT_DONE.includes(code);
-    return this.#link.forward(request, response, headers, body, { from: 'clients', isAgain });
+    // A leader that hangs or is cut off does not close its connections.
+    const replaced = new AbortController();
+    const end = this.#raft.onLeadership(({ leader: next }) => {
+      if (next !== undefined && next.nodeId !== leader?.nodeId)
+        replaced.abort(new Error('another manager leads now'));
+    });
+    const way = { from: 'clients', keepsBack, signal: replaced.signal } as const;
+    try {
+      return await this.#link.forward(request, response, headers, body, way);
+    } finally {
+      end();
+    }
   }
 
   mayStill(proof: Proof, right: string): boolean {
@@ -421,7 +490,7 @@ export class Manager implements ManagerAccess {
           'NO_QUORUM',
           'no other manager leads: try again, or check that the others are up',
         );
-      await this.#pause();
+      await pause(clock, LEADER_POLL_MS);
     }
   }
 
@@ -468,6 +537,7 @@ export class Manager implements ManagerAccess {
     );
     this.#isLeader = isLeader;
     this.#loops.set(isLeader);
+    this.#ownAddress.check();
   }
 
   #members() {
@@ -483,6 +553,15 @@ export class Manager implements ManagerAccess {
         info.id === id ||
         (role === 'leader' ? reachable : info.id === leader?.id || heard?.has(info.id) === true),
     }));
+  }
+
+  /** The members of the group, and managers that are known from elsewhere, each address once. */
+  #allManagers(): readonly ManagerAddress[] {
+    const byAddress = new Map<string, ManagerAddress>();
+    const members = this.#raft.status().members.map(({ info }) => info);
+    for (const each of [...members, ...(this.#options.knownManagers?.() ?? [])])
+      byAddress.set(each.address, { nodeId: each.nodeId, address: each.address });
+    return [...byAddress.values()];
   }
 
   #trust(): Trust {
@@ -507,10 +586,6 @@ export class Manager implements ManagerAccess {
   #acceptAgent(socket: NodeSocket, peer: Admitted & { readonly protocol: number }): void {
     if (this.#isLeader) this.#dispatcher.accept(socket, peer);
     else refuseSession(socket, peer.protocol, managerAddresses(this.store), this.leader());
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.setTimeout(resolve, LEADER_POLL_MS));
   }
 }
 

@@ -1,5 +1,4 @@
-import { ApiError, backoffMs, type Clock, compareStates } from '@swarm/api';
-import { pause } from '@swarm/http';
+import { ApiError, backoffMs, type Clock, compareStates, pause } from '@swarm/api';
 import type { View } from '../store/store.js';
 import { LEADERLESS_LIMITS_MS, LEADERLESS_NOTICE_MS, PLACES_SLACK, RESUME_MS } from './limits.js';
 import type { LogItem, LogRequest } from './log-item.js';

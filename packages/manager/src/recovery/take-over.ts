@@ -1,6 +1,5 @@
-import type { Clock, Node, NodeAvailability } from '@swarm/api';
+import { type Clock, type Node, type NodeAvailability, pause } from '@swarm/api';
 import { ApiError, PROGRAM } from '@swarm/api';
-import { pause } from '@swarm/http';
 import { neverSeen } from '../dispatcher/node-states.js';
 import type { LocalManager } from '../assembly/local-manager.js';
 import { transactInBatches } from '../store/batches.js';

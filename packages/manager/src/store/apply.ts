@@ -27,6 +27,8 @@ const ACCEPTED: ApplyResult = { accepted: true };
 /** What applying a command did. */
 export interface Applied {
   readonly result: ApplyResult;
+  /** The command's time. */
+  readonly timeMs: number;
   /** What readers see of the changes; less than `writes` if an object cannot be read. */
   readonly events: readonly StoreEvent[];
   readonly writes: readonly Write[];
@@ -45,16 +47,16 @@ export interface Write {
  */
 export function applyCommand(tables: Tables, index: number, command: Command): Applied {
   const rejection = check(tables, command.changes);
-  if (rejection !== undefined) return rejected(rejection);
+  if (rejection !== undefined) return rejected(rejection, command.timeMs);
   const time = new Date(command.timeMs).toISOString();
   const events: StoreEvent[] = [];
   const writes: Write[] = [];
   for (const change of command.changes) perform(tables, index, time, change, events, writes);
-  return { result: ACCEPTED, events, writes };
+  return { result: ACCEPTED, timeMs: command.timeMs, events, writes };
 }
 
-export function rejected(rejection: Rejection): Applied {
-  return { result: { accepted: false, rejection }, events: [], writes: [] };
+export function rejected(rejection: Rejection, timeMs = 0): Applied {
+  return { result: { accepted: false, rejection }, timeMs, events: [], writes: [] };
 }
 
 function check(tables: Tables, changes: readonly Change[]): Rejection | undefined {

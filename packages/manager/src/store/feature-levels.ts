@@ -1,6 +1,7 @@
 import {
   ApiError,
   type Cluster,
+  CREATION_KEYS_LEVEL,
   featureLevelProblem,
   FIRST_FEATURE_LEVEL,
   PROGRAM,
@@ -39,6 +40,8 @@ export const FEATURE_LEVELS: FeatureLevels = {
     { kind: 'node', path: 'Description.PortConflicts', level: 4, below: 'omit' },
     // Without it a new leader takes whichever of two hosts with one identity comes first.
     { kind: 'node', path: 'Status.Instance', level: 4, below: 'omit' },
+    // Without it a repeated creation finds the name taken.
+    { kind: 'service', path: 'Creation', level: CREATION_KEYS_LEVEL, below: 'omit' },
   ],
 };
 

@@ -31,6 +31,7 @@ export class Indexes {
   readonly #managersByPort = new IndexOf<Node>(managerPortsOf);
   readonly #nodesByConflict = new IndexOf<Node>(conflictKeysOf);
   readonly #servicesByPort = new IndexOf<Service>(portKeysOf);
+  readonly #servicesByCreationKey = new IndexOf<Service>(({ Creation }) => Creation?.Key);
   readonly #ingressNetworks = new IndexOf<Network>(({ Spec }) => (Spec.Ingress ? ALL : undefined));
 
   /** Follows a change of one object; undefined where there was or is nothing that can be read. */
@@ -49,7 +50,7 @@ export class Indexes {
       this.#managersByPort,
       this.#nodesByConflict,
     ],
-    service: [this.#servicesByPort],
+    service: [this.#servicesByPort, this.#servicesByCreationKey],
     network: [this.#ingressNetworks],
     revision: [this.#revisionsByService],
   };
@@ -92,6 +93,10 @@ export class Indexes {
 
   servicesByPort(key: PortKey): SortedIds | undefined {
     return this.#servicesByPort.get(key);
+  }
+
+  servicesByCreationKey(key: string): SortedIds | undefined {
+    return this.#servicesByCreationKey.get(key);
   }
 
   ingressNetworks(): SortedIds | undefined {

@@ -55,10 +55,10 @@ export class MemoryState {
       throw new Error(`entry ${index} cannot follow entry ${tables.index}: the log has a gap`);
     const applied: Partial<Applied> = data.length === 0 ? {} : this.#applyTo(tables, index, data);
     tables.setIndex(index);
-    const { events = [], writes = [] } = applied;
+    const { events = [], writes = [], timeMs = 0 } = applied;
     for (const { kind, id } of writes) this.#report(kind, id);
     if (this.#freeze) for (const event of events) deepFreeze(event);
-    if (events.length > 0) this.#watchers.notify({ index, reset: false, events });
+    if (events.length > 0) this.#watchers.notify({ index, timeMs, reset: false, events });
     return applied;
   }
 
@@ -83,7 +83,7 @@ export class MemoryState {
     if (this.#freeze) freezeAll(tables);
     this.#flaws.clear();
     for (const kind of KINDS) for (const id of tables.flawed(kind)) this.#report(kind, id);
-    this.#watchers.notify({ index: tables.index, reset: true, events: [] });
+    this.#watchers.notify({ index: tables.index, timeMs: 0, reset: true, events: [] });
   }
 
   /** Logs a flawed object, once for each flaw. */

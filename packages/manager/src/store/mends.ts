@@ -49,6 +49,8 @@ function removedNodes(old: unknown): unknown {
 const META = [put('CreatedAt', EPOCH), put('UpdatedAt', EPOCH)];
 /** Clients then read the version of the last write. */
 const CLIENT_VERSION = leaveOut('ClientVersion');
+/** A repetition of the request that made the object then finds the name taken. */
+const CREATION = leaveOut('Creation');
 
 /**
  * The parts that can be spared, inner ones before those that contain them: what nodes reported and will report
@@ -103,6 +105,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
   service: [
     ...META,
     ...CLIENT_VERSION,
+    ...CREATION,
     ...leaveOut(
       'PreviousSpec',
       'PreviousSpecVersion',

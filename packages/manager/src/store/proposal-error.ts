@@ -9,9 +9,13 @@ export function proposalError(error: unknown): ApiError {
   const code = (error as { readonly code?: unknown } | undefined)?.code;
   switch (code) {
     case 'RAFT_NOT_LEADER':
-      return new ApiError('NO_QUORUM', 'this manager does not lead the cluster: try again', {
-        cause: error,
-      });
+      return new ApiError(
+        'NO_QUORUM',
+        'this manager does not lead the cluster, nothing was changed: try again',
+        {
+          cause: error,
+        },
+      );
     case 'RAFT_QUORUM_LOST':
       return new ApiError(
         'NO_QUORUM',
@@ -43,8 +47,12 @@ export function proposalError(error: unknown): ApiError {
         cause: error,
       });
     default:
-      return new ApiError('INTERNAL', `the change could not be committed: ${String(error)}`, {
-        cause: error,
-      });
+      return new ApiError(
+        'INTERNAL',
+        `the change failed and may still happen, look before you repeat it: ${String(error)}`,
+        {
+          cause: error,
+        },
+      );
   }
 }

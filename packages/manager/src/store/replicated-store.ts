@@ -205,6 +205,10 @@ export class ReplicatedStore implements Store {
     return this.#state.view.servicesByPort(key);
   }
 
+  servicesByCreationKey(key: string): Iterable<Service> {
+    return this.#state.view.servicesByCreationKey(key);
+  }
+
   startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]> {
     return this.#state.view.startingWith(kind, prefix);
   }

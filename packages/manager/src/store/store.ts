@@ -65,6 +65,8 @@ export interface View {
   nodesByConflict(key: PortKey): Iterable<Node>;
   /** Services whose spec names the published port, or that were given it. */
   servicesByPort(key: PortKey): Iterable<Service>;
+  /** Services that a request with this key made (see `Creation`); usually one. */
+  servicesByCreationKey(key: string): Iterable<Service>;
   /** The network of ports that are published on every node. There is one; of several, that of the lowest id. */
   ingressNetwork(): Network | undefined;
   /** The one cluster object; absent only before `init` has been applied. */
@@ -121,6 +123,8 @@ export type StoreEvent = {
 /** What one applied log entry did, or `reset`: a snapshot replaced everything, look at it afresh. */
 export interface StoreChange {
   readonly index: number;
+  /** Time of the entry, the same on every member, milliseconds since the epoch; 0 for a reset. */
+  readonly timeMs: number;
   readonly reset: boolean;
   readonly events: readonly StoreEvent[];
 }

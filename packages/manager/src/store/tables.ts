@@ -111,6 +111,10 @@ export class Tables implements View {
     return this.#resolve('service', this.#indexes.servicesByPort(key));
   }
 
+  servicesByCreationKey(key: string): Iterable<Service> {
+    return this.#resolve('service', this.#indexes.servicesByCreationKey(key));
+  }
+
   startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]> {
     return this.#resolve(kind, this.#tables[kind].ids.startingWith(prefix));
   }

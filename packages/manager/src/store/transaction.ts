@@ -215,6 +215,11 @@ export class BufferedTransaction implements Transaction {
     return this.#overlay('service', base, (service) => portKeysOf(service).includes(key));
   }
 
+  servicesByCreationKey(key: string): Iterable<Service> {
+    const base = this.#base.servicesByCreationKey(key);
+    return this.#overlay('service', base, ({ Creation }) => Creation?.Key === key);
+  }
+
   startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]> {
     const base = this.#base.startingWith(kind, prefix);
     return this.#overlay(kind, base, ({ ID }) => ID.startsWith(prefix));

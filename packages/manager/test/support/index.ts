@@ -1,5 +1,7 @@
 // What tests of packages built on the manager may use of its tests.
+export { EventFeed } from '../../src/api/event-feed.js';
 export { removeNode } from '../../src/role-manager/remove-node.js';
+export { SetAside } from '../../src/set-aside.js';
 export { Codec } from '../../src/store/command.js';
 export type { Objects, SpecKind } from '../../src/store/store.js';
 export { LogFrameReader } from '../../src/logbroker/log-wire.js';

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
-import { PROGRAM, systemClock } from '@swarm/api';
+import { checkPlace, PROGRAM, systemClock } from '@swarm/api';
 import { LocalApi } from '../api/local-api.js';
-import { checkPlace } from '../files/place.js';
 import { isPlain } from './damage.js';
 import { makeSocketFolder, openDataRoot, PRIVATE_UMASK } from '../files/data-root.js';
 import { lockFolder } from '../files/folder-lock.js';
@@ -58,6 +57,7 @@ export async function runNode(options: DaemonOptions): Promise<number> {
       meshBind: options.meshBind,
       labels: options.nodeLabels,
     },
+    addresses: options.addresses,
     ...(engineSocket === undefined ? {} : { engine: { socketPath: engineSocket } }),
     onFatal,
   });

@@ -1,6 +1,5 @@
 import { dirname } from 'node:path';
-import { defaultSocket, type Logger, octal, ownerOf, UsageError } from '@swarm/api';
-import { checkPlace } from './place.js';
+import { checkPlace, defaultSocket, type Logger, octal, ownerOf, UsageError } from '@swarm/api';
 import { makePrivateFolder, makeSharedFolder } from './private-folder.js';
 import { repairModes } from './repair-modes.js';
 

@@ -10,8 +10,7 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { foreignFolder, GROUP_OR_OTHERS, UsageError } from '@swarm/api';
-import { checkPlace } from './place.js';
+import { checkPlace, foreignFolder, GROUP_OR_OTHERS, UsageError } from '@swarm/api';
 
 /** For the owner alone. */
 export const PRIVATE_FOLDER = 0o700;

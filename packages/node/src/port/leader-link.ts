@@ -15,6 +15,7 @@ import {
 import { proxyTo } from '@swarm/http';
 import { type NodeIdentity, tlsClientOptions } from '@swarm/identity';
 import {
+  type ForwardWay,
   type LeaderAddress,
   type LeaderLink,
   type ProbeReply,
@@ -87,22 +88,22 @@ export class HttpsLeaderLink implements LeaderLink {
 
   /**
    * Forwards a request to the leader, and its answer back.
-   * @param way whose connections it uses; `isAgain` as for `proxyTo`
-   * @returns false when the answer was kept back
-   * @throws ApiError NO_QUORUM, TIMEOUT
+   * @param way whose connections it uses; the rest as for `proxyTo`
+   * @returns as `proxyTo`
+   * @throws ApiError NO_QUORUM; AnswerLostError
    */
   async forward(
     request: IncomingMessage,
     response: ServerResponse,
     headers: Readonly<Record<string, string>>,
     body: Buffer,
-    way: { readonly from: 'clients' | 'nodes'; readonly isAgain?: (code: string) => boolean },
-  ): Promise<boolean> {
+    way: ForwardWay,
+  ): Promise<string | undefined> {
     const leader = this.#leader();
     const address = leader === undefined ? undefined : parseHostPort(leader.address);
     if (leader === undefined || address === undefined)
       throw new ApiError('NO_QUORUM', 'no leader is known: try again');
-    const { from, isAgain } = way;
+    const { from, ...rest } = way;
     return proxyTo(
       {
         ...address,
@@ -110,7 +111,7 @@ export class HttpsLeaderLink implements LeaderLink {
         headers: { ...headers, ...OWN_PROTOCOLS },
         name: 'the leader',
         body,
-        ...(isAgain === undefined ? {} : { isAgain }),
+        ...rest,
       },
       request,
       response,

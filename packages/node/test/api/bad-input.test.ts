@@ -131,12 +131,30 @@ test('missing objects are 404 in Docker’s words', async (t) => {
   }
 });
 
-test('the start of several ids is ambiguous', async (t) => {
-  await put(api.node.store, 'node', nodeDraft('zz1', { Status: { State: 'ready', Addr: '' } }));
-  await put(api.node.store, 'node', nodeDraft('zz2'));
-  const reply = await api.call('GET', '/nodes/zz');
-  t.is(reply.status, 400);
-  t.regex(reply.message, /^node zz is ambiguous \(2 matches found\)/);
+test('a name or the start of an id that several nodes have is refused, with what tells them apart', async (t) => {
+  const named = (State: 'ready' | 'down', Hostname: string) => ({
+    Status: { State, Addr: '' },
+    Description: { ...nodeDraft('x').Description!, Hostname },
+  });
+  await put(api.node.store, 'node', nodeDraft('zz1', named('down', 'host-1')));
+  await put(api.node.store, 'node', nodeDraft('zz2', named('ready', 'host-1')));
+  const both = '(2 matches found): zz2 (host-1, ready), zz1 (host-1, down); use the whole id';
+  for (const [method, path, given] of [
+    ['GET', '/nodes/zz', 'zz'],
+    ['GET', '/nodes/host-1', 'host-1'],
+    ['DELETE', '/nodes/host-1', 'host-1'],
+    ['DELETE', '/nodes/host-1?force=1', 'host-1'],
+  ] as const) {
+    const reply = await api.call(method, path);
+    t.is(reply.status, 400);
+    t.is(reply.message, `node ${given} is ambiguous ${both}`);
+  }
+  t.is(api.node.store.get('node', 'zz1')?.ID, 'zz1', 'nothing was removed');
+  for (let at = 3; at < 13; at += 1) await put(api.node.store, 'node', nodeDraft(`zz${at}`));
+  t.regex(
+    (await api.call('GET', '/nodes/zz')).message,
+    /\(12 matches found\): zz10 .* and 4 more;/,
+  );
   t.is((await api.call('GET', '/nodes/zz1')).json.ID, 'zz1');
 });
 

@@ -1,5 +1,11 @@
-import { type Clock, cutText, type LogLine, type LogOptions, showControls } from '@swarm/api';
-import { delay } from '../runtime/delay.js';
+import {
+  type Clock,
+  cutText,
+  type LogLine,
+  type LogOptions,
+  pause,
+  showControls,
+} from '@swarm/api';
 import { LAST_LINE_LIMIT_BYTES, LAST_LINE_LINES, LAST_LINE_WAIT_MS } from './limits.js';
 
 /** What a task logs to. */
@@ -16,7 +22,7 @@ export async function lastLine(
   taskId: string,
   clock: Clock,
 ): Promise<string | undefined> {
-  const text = await Promise.race([read(logs, taskId), delay(clock, LAST_LINE_WAIT_MS)]);
+  const text = await Promise.race([read(logs, taskId), pause(clock, LAST_LINE_WAIT_MS)]);
   return typeof text === 'string' ? text : undefined;
 }
 

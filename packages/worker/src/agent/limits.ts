@@ -15,6 +15,9 @@ export const SESSION_BUFFER_LIMIT_BYTES = 16 * 1024 * 1024;
 /** Managers the agent remembers. */
 export const MANAGERS_LIMIT = 64;
 
+/** Pieces of one mesh generation; managers make them of 256 KiB. */
+export const MESH_PIECES_LIMIT = 1_024;
+
 /** How long statuses are collected before they are sent in one message. */
 export const STATUS_FLUSH_MS = 20;
 /** Statuses in one message. */

@@ -1,4 +1,4 @@
-import type { Clock } from '@swarm/api';
+import { type Clock, pause } from '@swarm/api';
 import { LOG_BURST_MS, LOG_RATE_BYTES } from './limits.js';
 
 /**
@@ -21,6 +21,6 @@ export class LogPace {
     this.#sentAtMs = fromMs + (bytes / LOG_RATE_BYTES) * 1000;
     const waitMs = this.#sentAtMs - nowMs;
     if (waitMs <= 0) return;
-    await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, waitMs));
+    await pause(this.#clock, waitMs);
   }
 }

@@ -4,11 +4,11 @@ import {
   type Logger,
   type MeshDelta,
   type MeshPeer,
+  meshPortKey,
   type MeshState,
   type Node,
-  meshPortKey,
+  pause,
 } from '@swarm/api';
-import { delay } from '../runtime/delay.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { StoredMesh } from './agent-storage.js';
 import { RETRY_MS } from './limits.js';
@@ -126,11 +126,12 @@ export class MeshFollower {
         this.#apply();
         return;
       } catch (error) {
+        if (this.#closed) return;
         logger.error(
           { error: messageOf(error) },
           'the routing mesh could not be started, trying again',
         );
-        await delay(clock, backoffMs(tries, RETRY_MS));
+        await pause(clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
@@ -155,12 +156,13 @@ export class MeshFollower {
         holds(state.generation);
         tries = 0;
       } catch (error) {
+        if (this.#closed) return;
         const { generation } = state;
         logger.error(
           { generation, error: messageOf(error) },
           'the routing mesh was not updated, trying again',
         );
-        await delay(clock, backoffMs(tries, RETRY_MS));
+        await pause(clock, backoffMs(tries, RETRY_MS));
       }
     }
   }

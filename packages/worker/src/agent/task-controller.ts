@@ -5,11 +5,11 @@ import {
   isTerminal,
   type Logger,
   MS,
+  pause,
   type Task,
   type TaskState,
   type TaskStatus,
 } from '@swarm/api';
-import { delay } from '../runtime/delay.js';
 import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
 import { hostPublished } from '../runtime/task-ports.js';
@@ -611,7 +611,7 @@ export class TaskController {
         const why = messageOf(error);
         this.#set({ Message: `could not stop it, trying again: ${why}` });
         this.#logger.error({ error: why }, 'could not stop a task');
-        await delay(this.#host.clock, backoffMs(tries, RETRY_MS));
+        await pause(this.#host.clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
@@ -634,7 +634,7 @@ export class TaskController {
         return;
       } catch (error) {
         this.#logger.error({ error: messageOf(error) }, 'could not remove a task, trying again');
-        await delay(this.#host.clock, backoffMs(tries, RETRY_MS));
+        await pause(this.#host.clock, backoffMs(tries, RETRY_MS));
       }
     }
   }
@@ -667,7 +667,7 @@ export class TaskController {
   }
 
   async #sleep(ms: number): Promise<void> {
-    await Promise.race([delay(this.#host.clock, ms), aborted(this.#unwanted.signal)]);
+    await Promise.race([pause(this.#host.clock, ms), aborted(this.#unwanted.signal)]);
   }
 
   #isUnwanted(): boolean {

@@ -1,6 +1,12 @@
-import { backoffMs, type Clock, type PortConfig, type Task, type TaskStatus } from '@swarm/api';
+import {
+  backoffMs,
+  type Clock,
+  pause,
+  type PortConfig,
+  type Task,
+  type TaskStatus,
+} from '@swarm/api';
 import type { TaskSockets } from '@swarm/routing-mesh';
-import { delay } from '../runtime/delay.js';
 import { portName, taskAddresses } from '../runtime/task-ports.js';
 import { SOCKETS_POLL_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
@@ -50,7 +56,7 @@ export async function untilListening(
 ): Promise<boolean> {
   for (let looks = 1; go(); looks += 1) {
     if (await mesh.listens(sockets)) return true;
-    await delay(clock, backoffMs(looks, SOCKETS_POLL_MS));
+    await pause(clock, backoffMs(looks, SOCKETS_POLL_MS));
   }
   return false;
 }
@@ -75,6 +81,6 @@ export async function untilDrained(
     if (connections === 0 || leftMs <= 0) return;
     if (connections !== told) waiting(connections);
     told = connections;
-    await delay(clock, Math.min(backoffMs(looks, SOCKETS_POLL_MS), leftMs));
+    await pause(clock, Math.min(backoffMs(looks, SOCKETS_POLL_MS), leftMs));
   }
 }

@@ -40,7 +40,12 @@ export function presentService(
   service: Service,
   { insertDefaults = false, status = false }: ServiceOptions = {},
 ): ShownService {
-  const { PreviousSpec: _, PreviousSpecVersion: __, ...shown } = presentVersion(service);
+  const {
+    PreviousSpec: _,
+    PreviousSpecVersion: __,
+    Creation: ___,
+    ...shown
+  } = presentVersion(service);
   const previous = previousSpec(view, service);
   const spec = presentSpec(service.Spec);
   const PortConflicts = conflictsOf(view, service);

@@ -1,6 +1,7 @@
-import { ApiError, Filters, type Timer } from '@swarm/api';
-import { type Engine, momentOf, pause } from '@swarm/http';
+import { ApiError, Filters, pause, type Timer } from '@swarm/api';
+import { type Engine, momentOf } from '@swarm/http';
 import { type ClusterEvent, timeMs } from '../event-feed.js';
+import type { ManagerAccess } from '../manager-access.js';
 import type { Call, Route } from '../router.js';
 import { EngineEventSource } from './engine-events.js';
 
@@ -61,9 +62,9 @@ function checkOrder(query: URLSearchParams, since: number, until: number): void 
  * `GET /events`: the cluster's events, together with those of the node's engine. With `since` or `until`, first
  * what happened before, in order of time; the answer ends when `until` has passed.
  */
-async function events(call: Call): Promise<void> {
+async function events(call: Call, { events: feed }: ManagerAccess): Promise<void> {
   const { response, target, services } = call;
-  const { clock, limits, closing, feed } = services;
+  const { clock, limits, closing } = services;
   const filters = Filters.parse(target.query.get('filters'), KEYS);
   const matches = matcher(filters);
   const since = momentOf(target.query, 'since');

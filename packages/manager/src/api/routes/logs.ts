@@ -3,10 +3,10 @@ import { flagOf, momentOf } from '@swarm/http';
 import { ALIVE_MS } from '../../logbroker/limits.js';
 import type { LogSelector } from '../../logbroker/index.js';
 import { LEADER_LOGS_PATH, readLogRequest, writeLogFrame } from '../../logbroker/log-wire.js';
-import { onLeader } from '../gate.js';
 import { LogReply } from '../log-reply.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../manager-access.js';
+import { onLeader } from '../on-leader.js';
 import { ReplyBatch } from '../reply-batch.js';
 import type { Call, Route } from '../router.js';
 
@@ -93,7 +93,9 @@ async function stream(
     }
   } catch (error) {
     if (!response.headersSent && isOfOldLeader(error, manager)) {
-      return await onLeader(call, manager, () => stream(call, manager, selector, task, serviceId));
+      return await onLeader(call, manager, undefined, () =>
+        stream(call, manager, selector, task, serviceId),
+      );
     }
     if (!response.headersSent) throw error;
     if (!ending.signal.aborted) reply.warn((error as Error).message);

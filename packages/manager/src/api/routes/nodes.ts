@@ -6,9 +6,10 @@ import {
   type Node,
   nodeFilters,
   parseObjectVersion,
+  pause,
   UNNAMED_PROGRAM,
 } from '@swarm/api';
-import { flagOf, pause, sendEmpty, sendJson } from '@swarm/http';
+import { flagOf, sendEmpty, sendJson } from '@swarm/http';
 import { refuseNode, removeNode } from '../../role-manager/remove-node.js';
 import { levelOf } from '../../store/feature-levels.js';
 import type { Transaction, View } from '../../store/store.js';
@@ -189,6 +190,12 @@ export const nodeRoutes: readonly Route[] = [
   // Only the leader hears from every manager, so only it knows which can be reached.
   { method: 'GET', pattern: '/nodes', on: 'leader', handle: list },
   { method: 'GET', pattern: '/nodes/{id}', on: 'leader', handle: inspect },
-  { method: 'DELETE', pattern: '/nodes/{id}', on: 'leader', handle: remove },
-  { method: 'POST', pattern: '/nodes/{id}/update', on: 'leader', handle: update },
+  { method: 'DELETE', pattern: '/nodes/{id}', on: 'leader', repeat: 'removal', handle: remove },
+  {
+    method: 'POST',
+    pattern: '/nodes/{id}/update',
+    on: 'leader',
+    repeat: 'version',
+    handle: update,
+  },
 ];

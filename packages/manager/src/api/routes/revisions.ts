@@ -91,6 +91,18 @@ async function resume(call: Call, manager: ManagerAccess): Promise<void> {
 
 export const revisionRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/x/services/{id}/history', on: 'read', handle: history },
-  { method: 'POST', pattern: '/x/services/{id}/rollback', on: 'leader', handle: rollback },
-  { method: 'POST', pattern: '/x/services/{id}/resume', on: 'leader', handle: resume },
+  {
+    method: 'POST',
+    pattern: '/x/services/{id}/rollback',
+    on: 'leader',
+    repeat: 'version',
+    handle: rollback,
+  },
+  {
+    method: 'POST',
+    pattern: '/x/services/{id}/resume',
+    on: 'leader',
+    repeat: 'version',
+    handle: resume,
+  },
 ];

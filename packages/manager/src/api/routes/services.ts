@@ -4,6 +4,7 @@ import {
   checkHostPrivileges,
   checkServiceSpec,
   type ContainerSpec,
+  type Creation,
   decodeServiceSpec,
   isHostImage,
   newId,
@@ -15,7 +16,7 @@ import {
   serviceFilters,
   storedServiceSpec,
 } from '@swarm/api';
-import { flagOf, sendEmpty, sendJson, within } from '@swarm/http';
+import { flagOf, parseJson, sendEmpty, sendJson, within } from '@swarm/http';
 import { removeUnreadable } from '../../orchestrator/service-removal.js';
 import {
   planServiceUpdate,
@@ -24,6 +25,7 @@ import {
 } from '../../orchestrator/service-update.js';
 import type { View } from '../../store/store.js';
 import { requireVersion, write, writeAgain } from '../gate.js';
+import { creationOf, keyedBytes, madeBefore } from '../creation.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../manager-access.js';
 import { presentEach } from '../present/each.js';
@@ -37,6 +39,8 @@ import {
   writtenEndpoint,
 } from '../rules.js';
 
+/** Random names that are tried before one is taken that is not free. */
+const NAME_ATTEMPTS = 16;
 /** Longest credentials, characters. They take a few hundred, and each task stores them. */
 const REGISTRY_AUTH_LIMIT = 16 * 1024;
 
@@ -80,33 +84,82 @@ function withAuth(spec: ServiceSpec, auth: string | undefined): ServiceSpec {
 async function create(call: Call, manager: ManagerAccess): Promise<void> {
   const { services, request } = call;
   const auth = registryAuth(call);
-  const input = decodeServiceSpec(await services.bodies.readJson(request));
-  const stored = storedServiceSpec(input, randomName(services.randomBytes));
+  const body = await services.bodies.read(request);
+  const input = decodeServiceSpec(parseJson(body));
+  const creation = creationOf(call.idempotencyKey!, body);
+  const stored = storedServiceSpec(input, freeName(manager.store, creation.Key));
   checkServiceSpec(stored, checkConstraints);
   const spec = withAuth(stored, auth);
-  await whileLeaving(
-    call,
-    manager,
-    (view) =>
-      view.byName('service', spec.Name)?.PendingDelete === true ||
-      portHolder(call, view, spec, undefined)?.isLeaving === true,
-  );
+  const ID = await services.creations.run(creation.Key, async () => {
+    const made = earlier(manager.store, creation);
+    if (made !== undefined) return made;
+    await whileLeaving(
+      call,
+      manager,
+      (view) =>
+        view.byName('service', spec.Name)?.PendingDelete === true ||
+        portHolder(call, view, spec, undefined)?.isLeaving === true,
+    );
+    return writeNew(call, manager, spec, creation);
+  });
+  sendJson(call.response, { ID, Warnings: null }, 201);
+}
+
+/** Creates the service, unless the same request did meanwhile. @returns its id */
+async function writeNew(
+  call: Call,
+  manager: ManagerAccess,
+  spec: ServiceSpec,
+  creation: Creation,
+): Promise<string> {
+  const { services } = call;
   const id = newId(services.randomBytes);
   let release = (): void => {};
-  await write(services, manager, (transaction) => {
-    refuseTakenName(transaction, spec.Name);
-    refusePrivileges(transaction, spec, undefined);
-    refuseClusterPort(transaction, spec, undefined);
-    refuseTakenPort(call, transaction, spec, undefined);
-    transaction.create('service', {
-      ID: id,
-      Spec: spec,
-      SpecVersion: { Index: 0 },
-      Endpoint: writtenEndpoint(spec, undefined),
+  try {
+    return await write(services, manager, (transaction) => {
+      const made = earlier(transaction, creation);
+      if (made !== undefined) return made;
+      refuseTakenName(transaction, spec.Name);
+      refusePrivileges(transaction, spec, undefined);
+      refuseClusterPort(transaction, spec, undefined);
+      refuseTakenPort(call, transaction, spec, undefined);
+      transaction.create('service', {
+        ID: id,
+        Spec: spec,
+        SpecVersion: { Index: 0 },
+        Creation: creation,
+        Endpoint: writtenEndpoint(spec, undefined),
+      });
+      release = services.portClaims.take(id, spec);
+      return id;
     });
-    release = services.portClaims.take(id, spec);
-  }).finally(() => release());
-  sendJson(call.response, { ID: id, Warnings: null }, 201);
+  } catch (error) {
+    // An earlier attempt was still on its way through the log when this one was built.
+    const made = earlier(manager.store, creation);
+    if (made !== undefined && error instanceof ApiError && error.code === 'CONFLICT') return made;
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+/** The id of the service that the same request made; a service that is being removed counts no more. */
+function earlier(view: View, creation: Creation): string | undefined {
+  const made = [...view.servicesByCreationKey(creation.Key)];
+  return madeBefore(
+    made.filter(({ PendingDelete }) => PendingDelete !== true),
+    creation,
+  )?.ID;
+}
+
+/** A name that is free now, and the same for each attempt of the request while it is. */
+function freeName(view: View, key: string): string {
+  let name = '';
+  for (let attempt = 0; attempt < NAME_ATTEMPTS; attempt += 1) {
+    name = randomName(keyedBytes(key, attempt));
+    if (view.byName('service', name) === undefined) break;
+  }
+  return name;
 }
 
 function refuseTakenName(view: View, name: string): void {
@@ -296,8 +349,14 @@ async function remove(call: Call, manager: ManagerAccess): Promise<void> {
 
 export const serviceRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/services', on: 'read', handle: list },
-  { method: 'POST', pattern: '/services/create', on: 'leader', handle: create },
+  { method: 'POST', pattern: '/services/create', on: 'leader', repeat: 'key', handle: create },
   { method: 'GET', pattern: '/services/{id}', on: 'read', handle: inspect },
-  { method: 'DELETE', pattern: '/services/{id}', on: 'leader', handle: remove },
-  { method: 'POST', pattern: '/services/{id}/update', on: 'leader', handle: update },
+  { method: 'DELETE', pattern: '/services/{id}', on: 'leader', repeat: 'removal', handle: remove },
+  {
+    method: 'POST',
+    pattern: '/services/{id}/update',
+    on: 'leader',
+    repeat: 'version',
+    handle: update,
+  },
 ];

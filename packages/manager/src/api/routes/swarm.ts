@@ -59,6 +59,6 @@ function unlock(): never {
 export const swarmRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/swarm/unlockkey', on: 'node', handle: unlock },
   { method: 'POST', pattern: '/swarm/unlock', on: 'node', handle: unlock },
-  { method: 'POST', pattern: '/swarm/update', on: 'leader', handle: update },
+  { method: 'POST', pattern: '/swarm/update', on: 'leader', repeat: 'version', handle: update },
   { method: 'GET', pattern: '/swarm', on: 'read', handle: inspect },
 ];

@@ -3,14 +3,22 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ApiError, type InitRequest, type Logger, newId, PROGRAM, systemClock } from '@swarm/api';
+import {
+  ApiError,
+  type InitRequest,
+  type Logger,
+  newId,
+  PROGRAM,
+  silentLogger,
+  systemClock,
+} from '@swarm/api';
 import { LocalApi } from '../../../src/api/local-api.js';
 import type { LocalNodeInfo, NodeControl } from '../../../src/api/node-control.js';
 import { FORWARDED_HEADER, ManagerApi } from '@swarm/manager/assembly';
 import type { ApiLimits } from '@swarm/manager';
 import type { LogRecord, LogSelector, ManagerAccess, ManagerMember, Quorum } from '@swarm/manager';
 import { type HttpLimits, proxyTo } from '@swarm/http';
-import { nodeDraft, put } from '@swarm/manager/testing';
+import { EventFeed, nodeDraft, put, SetAside } from '@swarm/manager/testing';
 import { createTestStore, type TestStore } from '@swarm/manager/testing';
 import { call, type Reply, type Sent } from './client.js';
 
@@ -37,6 +45,8 @@ export class FakeNode implements NodeControl {
   quorumState: Quorum = { state: 'ok' };
   /** Managers other than this one. */
   others: ManagerMember[] = [];
+  /** The leader of the others, who go on without this one. */
+  otherLeader: { nodeId: string; address: string } | undefined;
   /** Calls of `members`. */
   membersAsked = 0;
   /** Why changes of role do not go on. */
@@ -48,6 +58,8 @@ export class FakeNode implements NodeControl {
   asked: { selector: LogSelector; options: unknown } | undefined;
   /** The leader's socket, for a follower. */
   leaderSocket: string | undefined;
+  /** Aborts what is forwarded, as when another manager leads. */
+  replaced = new AbortController();
   /** Requests that were sent on to a leader that leads no more. */
   turnedAway = 0;
   joins: unknown[] = [];
@@ -57,6 +69,7 @@ export class FakeNode implements NodeControl {
   /** Set on a worker too; tests add to it. */
   readonly access: ManagerAccess = {
     store: this.store,
+    events: new EventFeed(new SetAside(silentLogger), this.store),
     isLeader: () => this.leads && this.quorumState.state === 'ok',
     leader: () => this.#members().find((member) => member.leader),
     readBarrier: async () => {
@@ -67,17 +80,20 @@ export class FakeNode implements NodeControl {
     logs: (selector, options, signal) => this.#logs(selector, options, signal),
     ownLogs: ({ selector, options }, signal) => this.#logs(selector, options, signal),
     leaderAnswers: async () => this.leaderSocket !== undefined,
-    forward: async (request, response, _caller, body) => {
+    forward: async ({ request, response }, body, { headers: more, keepsBack }) => {
       if (this.leaderSocket === undefined) throw new ApiError('NO_QUORUM', 'no leader');
-      const headers = { [FORWARDED_HEADER]: this.nodeId };
+      const headers = { ...more, [FORWARDED_HEADER]: this.nodeId };
       const target = { socketPath: this.leaderSocket, name: 'the leader', headers, body };
-      const isAgain = (code: string) => ['NOT_IN_SWARM', 'NO_QUORUM'].includes(code);
-      const isDone = await proxyTo({ ...target, isAgain }, request, response);
-      if (!isDone) this.turnedAway += 1;
-      return isDone;
+      const { signal } = this.replaced;
+      this.replaced = signal.aborted ? new AbortController() : this.replaced;
+      const way = { ...target, keepsBack, signal: this.replaced.signal };
+      const kept = await proxyTo(way, request, response);
+      if (kept !== undefined) this.turnedAway += 1;
+      return kept;
     },
     mayStill: () => true,
     quorum: () => this.quorumState,
+    otherLeader: () => this.otherLeader,
   };
 
   constructor(nodeId: string, engineSocket?: string) {
@@ -104,7 +120,10 @@ export class FakeNode implements NodeControl {
     return this.nodeId;
   }
 
-  async becomeManager(request?: InitRequest): Promise<void> {
+  async becomeManager(
+    request?: InitRequest,
+    featureLevel = PROGRAM.FeatureLevel.Newest,
+  ): Promise<void> {
     await put(this.store, 'cluster', {
       ID: newId(randomBytes),
       Spec: request?.spec ?? {
@@ -123,7 +142,7 @@ export class FakeNode implements NodeControl {
         CertIssuerPublicKey: 'a2V5',
       },
       RootRotationInProgress: false,
-      FeatureLevel: PROGRAM.FeatureLevel.Newest,
+      FeatureLevel: featureLevel,
       DefaultAddrPool: ['10.0.0.0/8'],
       SubnetSize: 24,
       DataPathPort: 4789,
@@ -206,6 +225,8 @@ export interface StartOptions {
   readonly clusterId?: string;
   readonly limits?: Partial<ApiLimits & HttpLimits & { readonly joinMs: number }>;
   readonly engineSocket?: string;
+  /** Of its cluster; default the newest. */
+  readonly featureLevel?: number;
   /** Whether it is a manager from the start; default true. */
   readonly manager?: boolean;
 }
@@ -214,7 +235,7 @@ export interface StartOptions {
 export async function start(options: StartOptions = {}): Promise<Running> {
   const folder = mkdtempSync(join(tmpdir(), 'swarm-api-'));
   const node = new FakeNode(options.nodeId ?? newId(randomBytes), options.engineSocket);
-  if (options.manager !== false) await node.becomeManager();
+  if (options.manager !== false) await node.becomeManager(undefined, options.featureLevel);
   const faults: object[] = [];
   const logger: Logger = {
     debug() {},

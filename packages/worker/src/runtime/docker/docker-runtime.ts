@@ -128,6 +128,12 @@ export class DockerRuntime implements Runtime {
 
   async createSandbox(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
     await this.#open();
+    if (spec.hasNoLinks === true && spec.addresses.length > 0) {
+      throw new RuntimeError(
+        'rejected',
+        'It publishes ports, and the userspace mesh of this node cannot reach containers: run the daemon with root and nftables there, or place the service on other nodes.',
+      );
+    }
     try {
       return await this.#sandboxes.create(spec, signal);
     } catch (error) {

@@ -1,8 +1,8 @@
-import { delay, settledWithin } from '../delay.js';
+import { settledWithin } from '../settled-within.js';
 import { hasHealthCheck } from '../health-monitor.js';
 import type { PreparedTask, StartProgress, StopOptions, TaskEnd } from '../runtime.js';
 import { RuntimeError } from '../runtime-error.js';
-import { signalNumber } from '@swarm/api';
+import { pause, signalNumber } from '@swarm/api';
 import { awaited } from '../awaited.js';
 import { endOf } from './container-end.js';
 import type { DockerHost } from './docker-host.js';
@@ -191,7 +191,7 @@ export class DockerTask {
       this.#exited.promise,
     ]).then(() => true);
     let said = '';
-    while (!(await Promise.race([settled, delay(clock, HEALTH_POLL_MS).then(() => false)]))) {
+    while (!(await Promise.race([settled, pause(clock, HEALTH_POLL_MS).then(() => false)]))) {
       if (this.#host.engine.closed) {
         throw new RuntimeError('aborted', 'The daemon is stopping; the task keeps running.');
       }

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { backoffMs, type Clock, systemClock } from '@swarm/api';
+import { backoffMs, type Clock, pause, systemClock } from '@swarm/api';
 import type { Agent } from 'undici';
-import { delay } from '../delay.js';
 import { errnoOf, messageOf, RuntimeError } from '../runtime-error.js';
 import { EngineError, isConnectionLost } from './engine-error.js';
 import {
@@ -194,7 +193,7 @@ export class EngineClient {
         );
       }
       this.forget();
-      await delay(clock, backoffMs(failures, RETRY_MS, random));
+      await pause(clock, backoffMs(failures, RETRY_MS, random));
     }
   }
 }

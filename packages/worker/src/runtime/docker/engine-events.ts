@@ -1,5 +1,4 @@
-import { backoffMs, type Clock, type Logger, type Timer } from '@swarm/api';
-import { delay } from '../delay.js';
+import { backoffMs, type Clock, type Logger, pause, type Timer } from '@swarm/api';
 import { messageOf } from '../runtime-error.js';
 import type { EngineClient } from './engine-client.js';
 import type { ContainerEvent } from './engine-types.js';
@@ -72,7 +71,7 @@ export class EngineEvents {
       }
       engine.forget();
       failures += 1;
-      await Promise.race([delay(clock, backoffMs(failures, RETRY_MS, random)), this.#ended]);
+      await Promise.race([pause(clock, backoffMs(failures, RETRY_MS, random)), this.#ended]);
     }
   }
 

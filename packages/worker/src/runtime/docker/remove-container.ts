@@ -1,5 +1,4 @@
-import type { Clock } from '@swarm/api';
-import { delay } from '../delay.js';
+import { type Clock, pause } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import type { EngineClient } from './engine-client.js';
 import { hasStatus } from './engine-error.js';
@@ -23,6 +22,6 @@ export async function removeContainer(
         throw new RuntimeError('failed', `The engine does not remove ${id}: ${error.message}`);
       }
     }
-    await delay(clock, REMOVAL_POLL_MS);
+    await pause(clock, REMOVAL_POLL_MS);
   }
 }

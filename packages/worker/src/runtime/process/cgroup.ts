@@ -1,7 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock } from '@swarm/api';
-import { delay } from '../delay.js';
+import { type Clock, pause } from '@swarm/api';
 import { errnoOf, RuntimeError } from '../runtime-error.js';
 import { sendSignal } from './proc.js';
 
@@ -134,7 +133,7 @@ export class Cgroups {
           `Processes ${pids.slice(0, 5).join(', ')} survive SIGKILL: they hang in the kernel; check their wait channel with ps.`,
         );
       }
-      await delay(this.#clock, EMPTY_POLL_MS);
+      await pause(this.#clock, EMPTY_POLL_MS);
     }
   }
 
@@ -146,7 +145,7 @@ export class Cgroups {
         if (this.#clock.monotonicMs() > deadline) {
           throw new RuntimeError('failed', `The cgroup ${path} cannot be removed: it is busy.`);
         }
-        await delay(this.#clock, EMPTY_POLL_MS);
+        await pause(this.#clock, EMPTY_POLL_MS);
       }
     }
   }

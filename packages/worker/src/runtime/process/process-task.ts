@@ -1,11 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
 import { awaited } from '../awaited.js';
-import { delay, settledWithin } from '../delay.js';
+import { settledWithin } from '../settled-within.js';
 import { HealthMonitor } from '../health-monitor.js';
 import { TaskLog } from '../log/task-log.js';
 import type { PreparedTask, StartProgress, StopOptions, TaskEnd } from '../runtime.js';
 import { messageOf, RuntimeError } from '../runtime-error.js';
-import { signalNumber } from '@swarm/api';
+import { pause, signalNumber } from '@swarm/api';
 import { runProbe } from './health-probe.js';
 import { isAlive, type ProcessIdentity, sendSignal } from './proc.js';
 import type { ProcessHost } from './process-host.js';
@@ -85,7 +85,7 @@ export class ProcessTask {
       sameBoot && this.#folder.readProcesses() === undefined && this.#processes.list().length > 0;
     ) {
       if (this.#host.clock.monotonicMs() > deadline) break;
-      await delay(this.#host.clock, 10);
+      await pause(this.#host.clock, 10);
     }
     const processes = this.#folder.readProcesses();
     this.#process = processes?.task;

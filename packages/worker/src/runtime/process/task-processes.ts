@@ -1,4 +1,4 @@
-import { delay } from '../delay.js';
+import { pause } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import { findProcesses, sendSignal } from './proc.js';
 import type { ProcessHost } from './process-host.js';
@@ -61,7 +61,7 @@ export class TaskProcesses {
       if (clock.monotonicMs() > deadlineMs) {
         throw new RuntimeError('failed', `Processes ${left.join(', ')} survive SIGKILL.`);
       }
-      await delay(clock, KILL_POLL_MS);
+      await pause(clock, KILL_POLL_MS);
     }
   }
 }

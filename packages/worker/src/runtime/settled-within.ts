@@ -16,10 +16,3 @@ export async function settledWithin(
     clock.clearTimeout(timer);
   }
 }
-
-/** Resolves after `ms` of the clock's time. */
-export function delay(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.setTimeout(resolve, ms);
-  });
-}

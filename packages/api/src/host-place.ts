@@ -1,11 +1,8 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { resolve } from 'node:path';
-import { checkPlaceIn } from '@swarm/api';
+import { checkPlaceIn } from './values/place.js';
 
-/**
- * What is at the path itself, links not followed; undefined when nothing is there. @throws Error EACCES and
- * the like
- */
+/** What is at the path itself, following no link; undefined if nothing is. @throws Error EACCES and the like */
 export function entryAt(path: string): Stats | undefined {
   try {
     return lstatSync(path);
@@ -16,7 +13,7 @@ export function entryAt(path: string): Stats | undefined {
   }
 }
 
-/** {@link checkPlaceIn} on this host's files. @throws UsageError that names the place and its owner */
+/** {@link checkPlaceIn} on this host's files. @throws UsageError naming the place and its owner */
 export function checkPlace(path: string, uid: number, advice: string): void {
   checkPlaceIn({ entryAt, readLink: readlinkSync }, resolve(path), uid, advice);
 }

@@ -1,0 +1,91 @@
+import { randomUUID } from 'node:crypto';
+import {
+  backoffMs,
+  CREATION_KEYS_LEVEL,
+  formatIdempotencyKey,
+  IDEMPOTENCY_KEY_HEADER,
+} from '@swarm/api/client';
+import {
+  type ApiClient,
+  ReplyLostError,
+  DaemonError,
+  DaemonUnreachableError,
+} from './api-client.js';
+
+/** How long to try again after the first lost answer, and how often: the pause doubles up to the second. */
+const RETRY_LIMIT_MS = 30_000;
+const RETRY_MS = { minMs: 100, maxMs: 2_000 };
+/** Errors of a manager that did nothing: another one may. */
+const ASK_ANOTHER: readonly string[] = ['NO_QUORUM', 'NOT_IN_SWARM', 'OVERLOADED'];
+
+export interface Creating {
+  /** Where to send it, in this order: the daemon that was named, then other managers. */
+  readonly clients: readonly ApiClient[];
+  readonly path: string;
+  readonly body: { readonly Name?: string };
+  readonly headers: Record<string, string>;
+  readonly time: {
+    /** Milliseconds that never go back. */
+    readonly now: () => number;
+    readonly pause: (ms: number) => Promise<unknown>;
+  };
+}
+
+/**
+ * Creates an object. Sends the request again with the same key when the answer is lost, so that the object is
+ * made once and the answer of the first attempt arrives.
+ * @throws DaemonError what the daemon refused; Error that the object may exist
+ */
+export async function create<T>(creating: Creating): Promise<T> {
+  const { clients, path, body, time } = creating;
+  const key = formatIdempotencyKey(randomUUID());
+  const headers = { ...creating.headers, [IDEMPOTENCY_KEY_HEADER]: key };
+  let lost: Error | undefined;
+  let untilMs = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; ; attempt += 1) {
+    const client = clients[attempt % clients.length]!;
+    if (lost !== undefined && (body.Name ?? '') === '' && !(await storesKeys(client))) throw lost;
+    try {
+      return await client.post<T>(path, {}, body, headers);
+    } catch (error) {
+      const isLost = mayBeDone(error);
+      const isElsewhere = lost !== undefined || attempt + 1 < clients.length;
+      if (!isLost && !(isElsewhere && isDown(error)))
+        throw lost === undefined ? error : later(error);
+      if (isLost && lost === undefined) untilMs = time.now() + RETRY_LIMIT_MS;
+      if (isLost) lost = error as Error;
+      if (time.now() >= untilMs) throw lost;
+    }
+    await time.pause(backoffMs(attempt + 1, RETRY_MS));
+  }
+}
+
+/** Whether the daemon may have done it. */
+function mayBeDone(error: unknown): boolean {
+  return (
+    error instanceof ReplyLostError || (error instanceof DaemonError && error.code === 'TIMEOUT')
+  );
+}
+
+/** Whether the daemon certainly did nothing, and the next attempt may go better. */
+function isDown(error: unknown): boolean {
+  if (error instanceof DaemonUnreachableError) return true;
+  return error instanceof DaemonError && ASK_ANOTHER.includes(error.code ?? '');
+}
+
+/**
+ * Whether the cluster stores keys. One with managers of an earlier version does not: there only a name keeps a
+ * second attempt from making a second object.
+ */
+async function storesKeys(client: ApiClient): Promise<boolean> {
+  type Info = { readonly Swarm?: { readonly FeatureLevel?: { readonly Current: number } } };
+  const info = await client.get<Info>('/info').catch(() => undefined);
+  return (info?.Swarm?.FeatureLevel?.Current ?? 0) >= CREATION_KEYS_LEVEL;
+}
+
+/** There, an attempt after the first meets the name that the first one took. */
+function later(error: unknown): unknown {
+  if (!(error instanceof DaemonError) || error.code !== 'CONFLICT') return error;
+  const message = `${error.message}; the first attempt, whose answer was lost, may have made it: look before you try again`;
+  return new DaemonError(error.status, message, error.code);
+}
