@@ -46,6 +46,7 @@ export const API_SURFACE: readonly SurfaceRoute[] = [
   { method: 'POST', pattern: '/swarm/init', body: 'init' },
   { method: 'POST', pattern: '/swarm/join', body: 'join' },
   { method: 'POST', pattern: '/swarm/leave', body: 'none', query: ['force'] },
+  { method: 'POST', pattern: '/x/reconnect', body: 'join' },
   { method: 'GET', pattern: '/swarm/unlockkey', body: 'none' },
   { method: 'POST', pattern: '/swarm/unlock', body: 'join' },
   {

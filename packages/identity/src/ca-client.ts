@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import {
   ApiError,
+  isPort,
   type NodeAvailability,
   type NodeRole,
   parseJoinToken,
@@ -35,6 +36,8 @@ export interface CertificateReply {
   /** PEM. */
   readonly certificate: string;
   readonly role: NodeRole;
+  /** Of the cluster. Absent from managers of earlier versions. */
+  readonly dataPathPort?: number;
 }
 
 /** A reply whose fields are not checked yet. */
@@ -112,7 +115,13 @@ export async function requestCertificate(
   if (!isOwn || !key.equals(Buffer.from(await readRequest(body.csr)))) {
     throw new ApiError('UNAUTHENTICATED', `${address} sent a certificate of another node or key.`);
   }
-  return { nodeId: subject.nodeId, role: subject.role, certificate };
+  const { dataPathPort } = reply;
+  return {
+    nodeId: subject.nodeId,
+    role: subject.role,
+    certificate,
+    ...(isPort(dataPathPort) ? { dataPathPort } : {}),
+  };
 }
 
 function readCertificate(certificate: string, address: string): X509Certificate {

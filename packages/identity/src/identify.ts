@@ -32,6 +32,19 @@ export const REJOIN = 'run `docker swarm leave --force` on this node, then join 
  * @throws ApiError UNAUTHENTICATED without a certificate or with one of another cluster, CERTIFICATE_EXPIRED
  */
 export function identify(peer: TLSSocket | X509Certificate | undefined, trust: Trust): Proof {
+  const proof = prove(peer, trust);
+  checkValidity(proof, trust.nowMs);
+  return proof;
+}
+
+/**
+ * Identifies the peer like `identify`, by a certificate of any time.
+ * @throws ApiError UNAUTHENTICATED
+ */
+export function prove(
+  peer: TLSSocket | X509Certificate | undefined,
+  trust: Omit<Trust, 'nowMs'>,
+): Proof {
   const certificate = peer instanceof TLSSocket ? peer.getPeerX509Certificate() : peer;
   if (certificate === undefined) {
     throw new ApiError(
@@ -47,13 +60,11 @@ export function identify(peer: TLSSocket | X509Certificate | undefined, trust: T
       `The certificate was not issued by this cluster; to move the node here, ${REJOIN}.`,
     );
   }
-  const proof: Proof = {
+  return {
     subject,
     issuedAtMs: startsAt(certificate) + BACKDATE_MS,
     expiresAtMs: expiresAt(certificate),
   };
-  checkValidity(proof, trust.nowMs);
-  return proof;
 }
 
 /** Anybody may present any certificate: one that cannot even be parsed is not ours. */
@@ -65,21 +76,36 @@ function isIssuedBy(root: X509Certificate, certificate: X509Certificate): boolea
   }
 }
 
+/** When a node's own certificate was issued and expires. @param certificate PEM */
+export function certificateTime(certificate: string): Pick<Proof, 'issuedAtMs' | 'expiresAtMs'> {
+  const parsed = new X509Certificate(certificate);
+  return { issuedAtMs: startsAt(parsed) + BACKDATE_MS, expiresAtMs: expiresAt(parsed) };
+}
+
+/** Whether it is the certificate's time. */
+export function isValidAt(
+  { issuedAtMs, expiresAtMs }: Pick<Proof, 'issuedAtMs' | 'expiresAtMs'>,
+  nowMs: number,
+): boolean {
+  return nowMs >= issuedAtMs - BACKDATE_MS && nowMs <= expiresAtMs;
+}
+
 /** @throws ApiError CERTIFICATE_EXPIRED, UNAUTHENTICATED before its validity begins */
-export function checkValidity({ expiresAtMs, issuedAtMs }: Proof, nowMs: number): void {
+export function checkValidity(proof: Proof, nowMs: number): void {
+  if (isValidAt(proof, nowMs)) return;
+  const { issuedAtMs, expiresAtMs } = proof;
+  // To the minute, so that whoever logs a reason once does not log every second.
+  const here = `${new Date(nowMs).toISOString().slice(0, 16)}Z`;
   if (nowMs > expiresAtMs) {
     const when = new Date(expiresAtMs).toISOString();
     throw new ApiError(
       'CERTIFICATE_EXPIRED',
-      `The node's certificate expired at ${when}: ${REJOIN}.`,
+      `The node's certificate expired at ${when}, and the clock of this manager says ${here}: if a clock is wrong, set it right; if the node has no new certificate within a minute, ${REJOIN}.`,
     );
   }
-  const startsAtMs = issuedAtMs - BACKDATE_MS;
-  if (nowMs < startsAtMs) {
-    const when = new Date(startsAtMs).toISOString();
-    throw new ApiError(
-      'UNAUTHENTICATED',
-      `The node's certificate is valid only from ${when}: set the clocks of both hosts right.`,
-    );
-  }
+  const when = new Date(issuedAtMs - BACKDATE_MS).toISOString();
+  throw new ApiError(
+    'UNAUTHENTICATED',
+    `The node's certificate is valid only from ${when}, and the clock of this manager says ${here}: set the clocks of both hosts right.`,
+  );
 }

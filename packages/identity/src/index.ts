@@ -10,4 +10,5 @@ export * from './rights.js';
 export * from './subject.js';
 export * from './tls-info.js';
 export * from './tls-options.js';
+export * from './validity.js';
 export * from './x509.js';

@@ -11,6 +11,7 @@ import {
   systemProblem,
 } from '@swarm/api';
 import type { TlsClientOptions } from './tls-options.js';
+import { explainValidity, isValidityError } from './validity.js';
 
 const REPLY_LIMIT_BYTES = 256 * 1024;
 
@@ -45,6 +46,13 @@ export function callManager(call: ManagerCall): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       if (error instanceof ApiError) return reject(error);
+      if (isValidityError(error)) {
+        void explainValidity(address, Date.now()).then((why) => {
+          const message = `The manager at ${address} could not be talked to: ${why}.`;
+          reject(new ApiError('UNAUTHENTICATED', message, { cause: error }));
+        });
+        return;
+      }
       const why = late.aborted ? `no answer within ${timeoutMs / 1000} s` : systemProblem(error);
       const message = `The manager at ${address} could not be talked to: ${why}.`;
       reject(new ApiError(codeOf(error), message, { cause: error }));

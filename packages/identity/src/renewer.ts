@@ -10,6 +10,7 @@ const EARLIEST_PART = 0.5;
 const LATEST_PART = 0.8;
 /** Pauses between failed renewals. */
 const RETRY_MS: BackoffLimits = { minMs: 5_000, maxMs: 60 * 60 * 1000 };
+const URGENT_RETRY_MS: BackoffLimits = { minMs: 1_000, maxMs: 30_000 };
 /**
  * Longest single sleep. Node.js timers end at 24.8 days, and meanwhile the wall clock may be set or the host
  * suspended, so the renewer looks at the due time again.
@@ -25,6 +26,8 @@ export interface RenewerOptions {
   readonly certificate: string;
   /** Gets a new certificate, saves it and puts it to use; returns its PEM. Calls do not overlap. */
   readonly renew: () => Promise<string>;
+  /** Whether the node waits for it: its role should change. Then failed tries come closer together. */
+  readonly isUrgent?: () => boolean;
 }
 
 /** Keeps a node's certificate from expiring. */
@@ -47,6 +50,9 @@ export function renewalTime(certificate: string, random: () => number): number {
 export function startRenewer(options: RenewerOptions): Renewer {
   const { clock, logger, random, renew } = options;
   let dueMs = renewalTime(options.certificate, random);
+  let startsAtMs = startsAt(new X509Certificate(options.certificate));
+  /** False for a certificate that came from a host whose clock is ahead: the next one would be no better. */
+  let hasBegun = true;
   let failures = 0;
   let timer: Timer;
   let running: Promise<void> | undefined;
@@ -58,7 +64,9 @@ export function startRenewer(options: RenewerOptions): Renewer {
     if (stopped) return;
     const waitMs = Math.min(Math.max(0, dueMs - clock.now()), NAP_MAX_MS);
     timer = clock.setTimeout(() => {
-      if (clock.now() >= dueMs) begin();
+      // The clock was ahead when the certificate was issued, and was set right since.
+      const isEarly = failures === 0 && hasBegun && clock.now() < startsAtMs;
+      if (clock.now() >= dueMs || isEarly) begin();
       else sleep();
     }, waitMs);
   }
@@ -78,10 +86,13 @@ export function startRenewer(options: RenewerOptions): Renewer {
       const certificate = await renew();
       failures = 0;
       dueMs = renewalTime(certificate, random);
+      startsAtMs = startsAt(new X509Certificate(certificate));
+      hasBegun = clock.now() >= startsAtMs;
       logger.info({ renewAt: new Date(dueMs).toISOString() }, 'certificate renewed');
     } catch (error) {
       failures += 1;
-      const pauseMs = backoffMs(failures, RETRY_MS);
+      const isUrgent = options.isUrgent?.() === true;
+      const pauseMs = backoffMs(failures, isUrgent ? URGENT_RETRY_MS : RETRY_MS);
       dueMs = clock.now() + pauseMs;
       logger.warn(
         { err: error, backoffMs: pauseMs },

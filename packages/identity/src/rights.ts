@@ -90,6 +90,7 @@ const TABLE = {
   'POST /configs/{id}/update': OPERATORS,
   'GET /x/backup': THIS_HOST,
   'POST /x/restore': THIS_HOST,
+  'POST /x/reconnect': THIS_HOST,
   'GET /x/raft/status': THIS_HOST,
   'GET /x/metrics': THIS_HOST,
   // Every request that is not the cluster's goes to the host's Docker Engine, which is root on the host.

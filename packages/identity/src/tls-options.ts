@@ -47,19 +47,25 @@ export function tlsServerOptions(identity: NodeIdentity): TlsServerOptions {
   };
 }
 
+/** A manager as a certificate of the cluster's root names it. */
+export interface CertifiedManager {
+  readonly nodeId: string;
+  /** When the CA issued the certificate, milliseconds since the epoch. */
+  readonly issuedAtMs: number;
+}
+
+/** Judges the manager at the other end; returns why it is not accepted, which completes "HOST is …". */
+export type JudgeManager = (manager: CertifiedManager) => string | undefined;
+
 /**
  * How a node dials a manager: the chain must end at the cluster's root and the certificate must be a
  * manager's. A worker that took over an address cannot pose as a manager.
  * @param identity without key and certificate when the node has none yet
- * @param expectedNodeId the only node to accept
- * @param heirsFromMs accepts another manager as well if its certificate was issued from this time on
- *   (milliseconds since the epoch): one that was restored, or took the place of a lost one, since the caller
- *   last heard from the cluster. A former manager cannot have such a certificate.
+ * @param expected the id of the only node to accept, or what decides; by default any manager
  */
 export function tlsClientOptions(
   identity: Pick<NodeIdentity, 'rootCertificate'> & Partial<NodeIdentity>,
-  expectedNodeId?: string,
-  heirsFromMs = Number.POSITIVE_INFINITY,
+  expected?: string | JudgeManager,
 ): TlsClientOptions {
   return {
     ...(identity.key === undefined ? {} : { key: identity.key }),
@@ -73,12 +79,15 @@ export function tlsClientOptions(
       if (subject?.role !== 'manager') {
         return new Error(`${host} is not a manager of this cluster, by its certificate`);
       }
+      const { nodeId } = subject;
       const issuedAtMs = Date.parse(certificate.valid_from) + BACKDATE_MS;
-      const isHeir = issuedAtMs >= heirsFromMs;
-      if (expectedNodeId !== undefined && subject.nodeId !== expectedNodeId && !isHeir) {
-        return new Error(`${host} is node ${subject.nodeId}, not ${expectedNodeId}`);
-      }
-      return undefined;
+      const why =
+        typeof expected === 'function'
+          ? expected({ nodeId, issuedAtMs })
+          : expected === undefined || expected === nodeId
+            ? undefined
+            : `node ${nodeId}, not ${expected}`;
+      return why === undefined ? undefined : new Error(`${host} is ${why}`);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ApiError, type Logger, newRaftId, pause } from '@swarm/api';
+import { ApiError, type Logger, type ManagerAddress, newRaftId, pause } from '@swarm/api';
 import type { LocalManager, Start } from '@swarm/manager';
 import type { Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
@@ -26,7 +26,13 @@ export interface ManagerPartOptions extends Pick<MemberHost, 'clock' | 'randomBy
   readonly logger: Logger;
   readonly random: () => number;
   readonly api: () => LocalApi;
+  /** Managers that this node knows of besides the Raft group. */
+  readonly knownManagers: () => readonly ManagerAddress[];
+  /** The group has a leader and this member has none: it may have been removed. */
+  readonly onOutside: () => void;
   readonly onFatal: (error: unknown) => void;
+  /** This node's manager takes part now, so that the node's agent finds one here. */
+  readonly onStarted: () => void;
 }
 
 /** The manager of a node, while it is one: its member of the Raft group. */
@@ -92,6 +98,8 @@ export class ManagerPart {
         await this.restart();
       }
     }
+    // The data path alone may have changed.
+    await files.save(state);
     await untilLeads(this.#manager!, clock);
     await demoteOthers(this.#manager!.store, state.nodeId);
   }
@@ -124,6 +132,27 @@ export class ManagerPart {
     await this.#use(manager);
   }
 
+  /**
+   * Takes part with the addresses in `state` from now on. When that fails, goes on with those of before.
+   * @throws ApiError INVALID_ARGUMENT, FAILED_PRECONDITION for where it cannot listen
+   */
+  async move(state: LocalState): Promise<void> {
+    const { files, onFatal } = this.#options;
+    const before = this.#state;
+    const runs = this.#manager !== undefined;
+    const stays = isDeepStrictEqual(addressesOf(state), addressesOf(before));
+    if (!runs || stays) return files.save(state);
+    await this.close();
+    try {
+      await files.save(state);
+      await this.restart();
+    } catch (error) {
+      await files.save(before);
+      await this.restart().catch(onFatal);
+      throw error;
+    }
+  }
+
   /** Takes part again after a restart. @throws the error of storage, state or port */
   async restart(): Promise<void> {
     await this.#use(await this.#open(this.#state, { kind: 'restart' }));
@@ -131,10 +160,21 @@ export class ManagerPart {
 
   /**
    * Joins the Raft group. Continues an attempt whose outcome is unknown, under the same id and with its
-   * log.
+   * log; when the group has removed that id meanwhile, takes another one.
    * @throws ApiError
    */
   async join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    const isResumed = this.#state.raftId !== undefined;
+    try {
+      await this.#join(addresses, signal);
+    } catch (error) {
+      const isUsedUp = error instanceof ApiError && error.code === ID_USED_UP;
+      if (!isResumed || !isUsedUp || signal.aborted) throw error;
+      await this.#join(addresses, signal);
+    }
+  }
+
+  async #join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
     const { files, logger, randomBytes } = this.#options;
     if (this.#state.raftId === undefined) {
       await files.wipeMember();
@@ -145,10 +185,15 @@ export class ManagerPart {
     const { fetchMembers } = await import('@swarm/manager/assembly');
     const { managerCalls } = await import('./open-manager.js');
     const calls = managerCalls(self.identity);
-    const seeds = await firstOf(others, (address) => fetchMembers(calls, address, signal), signal);
+    const { seeds, from } = await firstOf(
+      others,
+      async (address) => ({ seeds: await fetchMembers(calls, address, signal), from: address }),
+      signal,
+    );
     const manager = await this.#open(this.#state, { kind: 'join', seeds });
     try {
-      await manager.joinGroup(others, signal);
+      // First the one that has just answered: the join itself may take a minute, also with a host that is off.
+      await manager.joinGroup([...new Set([from, ...others])], signal);
     } catch (error) {
       await manager.stop();
       if (!(error instanceof ApiError) || !UNDECIDED.includes(error.code))
@@ -253,14 +298,17 @@ export class ManagerPart {
     const { ManagerApi } = await import('@swarm/manager/assembly');
     const { nodeId, clusterId } = this.#self(this.#state);
     api.serveManager(new ManagerApi({ ...api.shared, manager, self: { nodeId, clusterId } }));
+    this.#options.onStarted();
   }
 
   async #open(state: LocalState, start: Start): Promise<Manager> {
     const { clock, logger, random, randomBytes, issuer, onFatal, api } = this.#options;
+    const { knownManagers, onOutside } = this.#options;
     // Only managers load a manager's code.
     const { openManager } = await import('./open-manager.js');
     return openManager({
       ...{ self: this.#self(state), start, clock, logger, random, randomBytes, onFatal },
+      ...{ knownManagers, onOutside },
       api: api().server,
       issuer: await issuer(),
     });

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   ApiError,
   type InitRequest,
@@ -7,6 +8,7 @@ import {
   newId,
   type Node,
   ourCommands,
+  type ReconnectRequest,
   SerialQueue,
 } from '@swarm/api';
 import type { ManagerAccess } from '@swarm/manager';
@@ -17,25 +19,37 @@ import type {
   RecoveryControl,
   RestoreRequest,
 } from './api/node-control.js';
-import { type Renewer, startRenewer } from '@swarm/identity';
-import { hostOf } from './membership/addresses.js';
+import { certificateTime, isValidAt, type Renewer, startRenewer } from '@swarm/identity';
+import { AddressKeeper } from './membership/address-keeper.js';
+import { type GivenAddresses, withAddresses } from './membership/address-origins.js';
+import { DEFAULT_LISTEN, hostOf, withPort } from './membership/addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';
 import type { MemberHost } from './membership/member-host.js';
 import { newFounder, newJoiner, type NewMember } from './membership/new-member.js';
+import type { LocalState } from './files/local-state.js';
 import { NodeFiles } from './files/node-files.js';
+import type { FormerManager } from './tasks/manager-pins.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
 import { forcedState, receiveBackup } from './membership/recovered-state.js';
-import { RoleFollower } from './membership/role-follower.js';
+import { ownIdentity } from './membership/first-certificate.js';
+import { RoleFollower, shouldBeManager } from './membership/role-follower.js';
 
 /** How often an expired certificate is renewed because a manager refused it, besides the renewer's own tries. */
 const LATE_RENEWAL_MS = 60_000;
+
+/** A manager issues its own certificate when it has less time left than this and the group has no leader. */
+const REISSUE_BEFORE_MS = 2 * 60 * 60_000;
+/** Codes of a renewal that nobody has decided on. */
+const NO_ANSWER: readonly string[] = ['TIMEOUT', 'NO_QUORUM'];
 
 export interface NodeDaemonOptions extends MemberHost {
   readonly dataRoot: string;
   readonly logger: Logger;
   readonly random: () => number;
   readonly tasks: TasksEnvironment;
+  /** Addresses from the command line, for now and, where they are not empty, from now on. */
+  readonly addresses?: GivenAddresses;
   readonly engine?: { readonly socketPath: string };
   /** An error after which the process must end. */
   readonly onFatal: (error: unknown) => void;
@@ -54,6 +68,7 @@ export class NodeDaemon implements NodeControl {
   readonly #files: NodeFiles;
   readonly #managerPart: ManagerPart;
   readonly #role: RoleFollower;
+  readonly #keeper: AddressKeeper;
   #api: LocalApi | undefined;
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
@@ -89,6 +104,9 @@ export class NodeDaemon implements NodeControl {
       issuer,
       onFatal,
       api: () => this.#api!,
+      onStarted: () => this.#tasks?.move(this.#files.state!.dataPathAddress, this.#ownFirst()),
+      knownManagers: () => this.#managers,
+      onOutside: () => this.#role.outside(),
     });
     this.#role = new RoleFollower({
       files: this.#files,
@@ -99,6 +117,12 @@ export class NodeDaemon implements NodeControl {
       renewSoon: () => {
         if (!this.#stopped && this.#broken === '') this.#renewer?.renewNow();
       },
+    });
+    const { networkInterfaces } = options;
+    this.#keeper = new AddressKeeper({
+      ...{ clock, logger, networkInterfaces, files: this.#files, changes: this.#changes },
+      others: () => this.#otherAddresses(),
+      moved: (state) => this.#move(state),
     });
   }
 
@@ -126,7 +150,11 @@ export class NodeDaemon implements NodeControl {
   info(): LocalNodeInfo {
     const { state } = this.#files;
     const error =
-      this.#broken || (this.#tasks?.problem() ?? '') || this.#options.tasks.runtime.waiting;
+      this.#broken ||
+      this.#keeper.problem ||
+      (this.#tasks?.problem() ?? '') ||
+      this.#role.problem() ||
+      this.#options.tasks.runtime.waiting;
     const broken = this.#broken !== '';
     if (state === undefined) {
       return {
@@ -143,6 +171,7 @@ export class NodeDaemon implements NodeControl {
       nodeId: state.nodeId,
       nodeAddr: hostOf(state.advertiseAddress),
       controlAvailable: this.manager() !== undefined,
+      becomesManager: this.#role.isBecomingManager(),
       remoteManagers: this.#knownManagers(),
       error,
       clusterId: state.clusterId,
@@ -174,10 +203,19 @@ export class NodeDaemon implements NodeControl {
     await this.#changes.run(() => this.#leave(options));
   }
 
+  /**
+   * Takes other addresses, and looks for managers at these, while the node runs on.
+   * @throws ApiError NOT_IN_SWARM, INVALID_ARGUMENT, TIMEOUT
+   */
+  reconnect(request: ReconnectRequest): Promise<void> {
+    return this.#changes.run(() => this.#reconnect(request));
+  }
+
   /** Stops what runs in this process; tasks keep running, and the mesh keeps forwarding. */
   async close(): Promise<void> {
     this.#stopped = true;
     this.#interrupt.abort();
+    this.#keeper.stop();
     await this.#stopRenewer();
     await this.#changes.idle();
     await this.#tasks?.close();
@@ -199,11 +237,73 @@ export class NodeDaemon implements NodeControl {
       return;
     }
     this.#managers = this.#files.state!.managers;
+    await this.#findAddresses();
     await this.#restartManager();
+    const isReissued = await this.#reissueExpired();
     await this.#startTasks();
+    if (isReissued) this.#renewer?.renewNow();
     if (this.#files.role !== 'manager' || this.#managerPart.manager !== undefined) return;
     // The promotion continues in the background: tasks must run even if no manager can be reached now.
     if (this.#broken === '') this.#renewer?.renewNow();
+  }
+
+  /** A request to enter a cluster, with the addresses from the daemon's command line where it has none. */
+  #with<T extends GivenAddresses>(request: T): T {
+    const { addresses } = this.#options;
+    if (addresses === undefined) return request;
+    const isDefault = request.listenAddr === '' || request.listenAddr === DEFAULT_LISTEN;
+    return {
+      ...request,
+      listenAddr: (isDefault && addresses.listenAddr) || request.listenAddr,
+      advertiseAddr: request.advertiseAddr || addresses.advertiseAddr,
+      dataPathAddr: request.dataPathAddr || addresses.dataPathAddr,
+    };
+  }
+
+  /** Takes the addresses from the command line, and those that the host has now. */
+  async #findAddresses(): Promise<void> {
+    const { addresses, networkInterfaces, logger } = this.#options;
+    const before = this.#files.state!;
+    if (addresses !== undefined)
+      await this.#files.save(withAddresses(before, addresses, networkInterfaces()));
+    const state = await this.#keeper.look();
+    if (state !== undefined) await this.#files.save(state);
+    const { advertiseAddress, dataPathAddress } = this.#files.state!;
+    if (advertiseAddress !== before.advertiseAddress || dataPathAddress !== before.dataPathAddress)
+      logger.warn({ advertiseAddress, dataPathAddress }, 'this node has other addresses now');
+  }
+
+  /** Goes on with other addresses. */
+  async #move(state: LocalState): Promise<void> {
+    const { advertiseAddress, dataPathAddress } = state;
+    const { logger } = this.#options;
+    this.#pending = this.#managerPart.manager !== undefined;
+    try {
+      await this.#managerPart.move(state);
+    } finally {
+      this.#pending = false;
+    }
+    this.#tasks?.move(dataPathAddress, this.#ownFirst());
+    logger.warn({ advertiseAddress, dataPathAddress }, 'this node has other addresses now');
+  }
+
+  async #reconnect({ remoteAddrs, ...given }: ReconnectRequest): Promise<void> {
+    const state = this.#files.state;
+    if (state === undefined)
+      throw new ApiError('NOT_IN_SWARM', "this node is in no cluster: run 'swarm join' on it");
+    const remotes = remoteAddrs.map(withPort);
+    const next = withAddresses(state, given, this.#options.networkInterfaces());
+    if (!isDeepStrictEqual(next, state)) await this.#move(next);
+    await this.#keeper.look();
+    const { manager } = this.#managerPart;
+    if (manager !== undefined) {
+      for (const address of remotes) await manager.meet(address);
+      return;
+    }
+    // Whatever node is there, if the cluster's root vouches for it.
+    const found = remotes.map((address) => ({ nodeId: '', address }));
+    this.#managers = [...found, ...this.#managers];
+    this.#tasks?.move(next.dataPathAddress, found);
   }
 
   /** Restarts the Raft member, before the tasks, because the agent may connect to it. */
@@ -225,7 +325,7 @@ export class NodeDaemon implements NodeControl {
     const { dataRoot, logger, hostname, randomBytes } = this.#options;
     if (request.forceNewCluster) return this.#forceNewCluster(request);
     this.#checkFree();
-    const { state, identity, root } = await newFounder(request, this.#options);
+    const { state, identity, root } = await newFounder(this.#with(request), this.#options);
     const { nodeId, clusterId, dataPathPort } = state;
     const { spec, availability } = request;
     const first = { root, spec, availability, hostname: hostname(), dataPathPort, randomBytes };
@@ -250,13 +350,14 @@ export class NodeDaemon implements NodeControl {
       this.#pending = false;
     }
     this.#managers = forced.managers;
+    this.#tasks?.move(forced.dataPathAddress, forced.managers);
     return state.nodeId;
   }
 
   async #restore(request: RestoreRequest): Promise<string> {
     this.#checkFree();
     const { dataRoot, logger } = this.#options;
-    const restored = await receiveBackup(request, this.#options, dataRoot);
+    const restored = await receiveBackup(this.#with(request), this.#options, dataRoot);
     const { state, backup, node } = restored;
     try {
       await this.#enter(restored, (keep) => this.#managerPart.restore(state, backup, node, keep));
@@ -296,7 +397,7 @@ export class NodeDaemon implements NodeControl {
     const { logger } = this.#options;
     this.#interrupt = new AbortController();
     const { signal } = this.#interrupt;
-    const { state, identity } = await newJoiner(request, this.#options, signal);
+    const { state, identity } = await newJoiner(this.#with(request), this.#options, signal);
     this.#pending = true;
     try {
       await this.#files.wipe();
@@ -339,7 +440,9 @@ export class NodeDaemon implements NodeControl {
       dataPathPort: state.dataPathPort,
       listenPort: () => (this.#files.state ?? state).listen.port,
       identity: () => this.#files.identity!,
-      managers: this.#knownManagers(),
+      managers: this.#ownFirst(),
+      formerManagers: state.formerManagers ?? [],
+      onFormerManagers: (formerManagers) => this.#keepFormer(formerManagers),
       onNode: (node, managers, featureLevel) => {
         this.#featureLevel = featureLevel;
         this.#heard(node, managers);
@@ -351,13 +454,29 @@ export class NodeDaemon implements NodeControl {
       },
       onRemoved: (reason) => this.#removed(reason),
     });
+    this.#keeper.watch();
     this.#renewer = startRenewer({
       clock,
       logger,
       random,
       certificate: this.#files.identity!.certificate,
       renew: () => this.#changes.run(() => this.#renew()),
+      isUrgent: () => this.#role.isChanging(),
     });
+  }
+
+  /** Keeps which managers are former ones: their certificates are valid for some time yet. */
+  #keepFormer(formerManagers: readonly FormerManager[]): void {
+    const save = async () => {
+      const { state } = this.#files;
+      const managers = this.#knownManagers();
+      if (state !== undefined) await this.#files.save({ ...state, managers, formerManagers });
+    };
+    this.#changes
+      .run(save)
+      .catch((error: unknown) =>
+        this.#options.logger.warn({ err: error }, 'the list of former managers could not be saved'),
+      );
   }
 
   /** Takes what managers send about this node, which may be another role. */
@@ -393,8 +512,43 @@ export class NodeDaemon implements NodeControl {
     );
   }
 
+  /**
+   * Issues this manager's own certificate again if it is outside of its time, or will be.
+   * @param withinMs how soon
+   * @returns whether it did
+   */
+  async #reissueExpired(withinMs = 0): Promise<boolean> {
+    const { identity, state, role } = this.#files;
+    const { manager } = this.#managerPart;
+    if (identity === undefined || state === undefined || manager === undefined) return false;
+    const { clock, logger } = this.#options;
+    const time = certificateTime(identity.certificate);
+    const isValid = isValidAt(time, clock.now()) && isValidAt(time, clock.now() + withinMs);
+    if (role !== 'manager' || isValid) return false;
+    const cluster = manager.store.cluster();
+    const node = manager.store.get('node', state.nodeId);
+    // One that the cluster has made a worker, or removed, asks the others as every node does.
+    if (cluster === undefined || node === undefined || !shouldBeManager(node)) return false;
+    await this.#files.saveIdentity(await ownIdentity(this.#options, cluster, state.nodeId));
+    this.#managerPart.renewIdentity();
+    logger.warn(
+      {
+        validFrom: new Date(time.issuedAtMs).toISOString(),
+        validTo: new Date(time.expiresAtMs).toISOString(),
+        now: new Date(clock.now()).toISOString(),
+      },
+      'this manager has issued itself a certificate, because its own was not valid by its clock',
+    );
+    return true;
+  }
+
   async #renew(): Promise<string> {
-    const certificate = await this.#role.renew();
+    await this.#reissueExpired();
+    const certificate = await this.#role.renew().catch(async (error: unknown) => {
+      const isUnanswered = error instanceof ApiError && NO_ANSWER.includes(error.code);
+      if (!isUnanswered || !(await this.#reissueExpired(REISSUE_BEFORE_MS))) throw error;
+      return this.#files.identity!.certificate;
+    });
     await this.#files.save({ ...this.#files.state!, managers: this.#knownManagers() });
     return certificate;
   }
@@ -409,6 +563,7 @@ export class NodeDaemon implements NodeControl {
 
   /** Stops everything that this node does in its cluster, and forgets it. */
   async #forget(): Promise<void> {
+    this.#keeper.stop();
     // Not awaited: a renewal that has begun waits in the queue for this, and then finds no node.
     void this.#renewer?.stop();
     this.#renewer = undefined;
@@ -443,13 +598,30 @@ export class NodeDaemon implements NodeControl {
     return this.#managers;
   }
 
+  /** All known managers. A manager knows better than its cluster where it is itself. */
+  #ownFirst(): readonly ManagerAddress[] {
+    const { nodeId, advertiseAddress } = this.#files.state!;
+    const known = this.#knownManagers().filter((manager) => manager.nodeId !== nodeId);
+    if (this.#managerPart.manager === undefined) return known;
+    return [{ nodeId, address: advertiseAddress }, ...known];
+  }
+
+  /**
+   * Managers to ask: the members that this node's own member knows, then those that the leader named last, as
+   * that member may be out of the group, and itself last, as it can only pass the question on.
+   */
   #addresses(): string[] {
-    return this.#knownManagers().map(({ address }) => address);
+    const own = this.#files.state?.advertiseAddress;
+    const all = [...this.#knownManagers(), ...this.#managers].map(({ address }) => address);
+    const others = new Set(all.filter((address) => address !== own));
+    return [...others, ...(own !== undefined && all.includes(own) ? [own] : [])];
   }
 
   #otherAddresses(): string[] {
-    const own = this.#files.state?.advertiseAddress;
-    return this.#addresses().filter((address) => address !== own);
+    const { nodeId, advertiseAddress: own } = this.#files.state ?? {};
+    return this.#knownManagers()
+      .filter((manager) => manager.nodeId !== nodeId && manager.address !== own)
+      .map(({ address }) => address);
   }
 
   #checkFree(): void {

@@ -1,6 +1,6 @@
 // Only managers load this file.
 import { join } from 'node:path';
-import type { Clock, Logger } from '@swarm/api';
+import type { Clock, Logger, ManagerAddress } from '@swarm/api';
 import type { RequestHandler } from '@swarm/http';
 import { type Caller, callManager, tlsClientOptions } from '@swarm/identity';
 import {
@@ -8,6 +8,7 @@ import {
   type LocalManager,
   Manager,
   type ManagerCalls,
+  MovedManagers,
   type Start,
   selfInfo,
   StoreStateMachine,
@@ -28,6 +29,8 @@ export interface OpenManagerOptions {
   readonly issuer: CertificateIssuer;
   /** Answers requests for the API on the port for nodes. */
   readonly api: RequestHandler<Caller>;
+  readonly knownManagers?: () => readonly ManagerAddress[];
+  readonly onOutside?: () => void;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -36,10 +39,11 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
   const { self, api, clock, logger, ...rest } = options;
   const { folder, clusterId, listen, advertiseAddress, identity } = self;
   const state = await StoreStateMachine.open({ folder: join(folder, 'state'), clock, logger });
+  const moved = new MovedManagers();
   const transport = new WsTransport({
     self: selfInfo(self),
     clusterId,
-    connect: raftConnect(self, logger),
+    connect: raftConnect(self, moved, logger),
     clock,
     random: options.random,
     logger: logger.child({ part: 'raft' }),
@@ -55,10 +59,11 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
     port: (routes) =>
       new Listener(routes, {
         ...listen,
-        ...{ advertiseAddress, identity, raft: transport, api, clock, logger },
+        ...{ advertiseAddress, identity, moved, raft: transport, api, clock, logger },
       }),
     link: (leader) => new HttpsLeaderLink(identity, clock, leader),
     calls: managerCalls(identity),
+    moved,
   });
 }
 

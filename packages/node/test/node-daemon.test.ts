@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { ApiError, newRaftId } from '@swarm/api';
 import test from 'ava';
 import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm/identity';
+import { put, serviceDraft } from '@swarm/manager/testing';
 import { until } from '@swarm/sim';
 import { NodeFiles } from '../src/files/node-files.js';
 import { freePort, testNode, tokenOf } from './support/nodes.js';
@@ -142,6 +143,46 @@ test('a manager that is unreachable at its address does not stay in the cluster'
   t.is(first.daemon.manager()!.members().length, 2);
 });
 
+test('a node that joins opens its tunnels on the cluster’s data path port', async (t) => {
+  const first = await testNode(t);
+  await first.init({ DataPathPort: 5789 });
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  const state = JSON.parse(await readFile(join(worker.folder, 'node.json'), 'utf8'));
+  t.is(state.dataPathPort, 5789);
+});
+
+test('a manager that would listen on a published port is refused, and may join elsewhere', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const second = await testNode(t);
+  const { store } = first.daemon.manager()!;
+  const port = Number(second.address.split(':')[1]);
+  const publish = {
+    Mode: 'vip' as const,
+    Ports: [
+      { Protocol: 'tcp', TargetPort: 80, PublishedPort: port, PublishMode: 'ingress' },
+    ] as const,
+  };
+  await put(store, 'service', serviceDraft('web', {}, { EndpointSpec: publish }));
+  await t.throwsAsync(second.join(tokenOf(first, 'Manager'), first.address), {
+    message: new RegExp(
+      `cannot become a manager: it listens on port ${port}/tcp, which service 'web' publishes; .*--listen-addr`,
+    ),
+  });
+  t.is(second.daemon.info().state, 'inactive');
+  t.is(first.daemon.manager()!.members().length, 1);
+  const third = await testNode(t);
+  await third.join(tokenOf(first, 'Manager'), first.address);
+  t.is(first.daemon.manager()!.members().length, 2);
+  // From then on, nobody else gets its port.
+  const taken = Number(third.address.split(':')[1]);
+  await until('the store knows its port', () => {
+    for (const _ of store.managersByPort(`tcp/${taken}`)) return true;
+    return false;
+  });
+});
+
 test('a wrong address is refused before the cluster learns of the node', async (t) => {
   const first = await testNode(t);
   await first.init();
@@ -275,6 +316,82 @@ test('a manager that is promoted again before it noticed its removal joins the g
   await until('the store says so', () => store.get('node', nodeId)?.RaftID !== undefined);
   t.not(store.get('node', nodeId)!.RaftID, before);
   await until('it is a manager', () => second.daemon.info().controlAvailable);
+});
+
+test('a role that the leader misreads is set right: a certificate was issued and never arrived', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  const { store } = first.daemon.manager()!;
+  const { nodeId } = worker.daemon.info();
+  await untilWritten(() =>
+    store.transact((transaction) => {
+      transaction.update('node', { ...transaction.get('node', nodeId)!, Role: 'manager' });
+    }),
+  );
+  const isRight = () => store.get('node', nodeId)!.Role === 'worker';
+  await until('the leader knows its role again', isRight);
+  t.true(isRight());
+});
+
+test('a manager that was removed and promoted while it was off joins again, under a new id', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const third = await testNode(t);
+  await third.join(tokenOf(first, 'Manager'), first.address);
+  const second = await testNode(t);
+  await second.join(tokenOf(first, 'Manager'), first.address);
+  const { store } = first.daemon.manager()!;
+  const { nodeId } = second.daemon.info();
+  await until('the store has its member', () => store.get('node', nodeId)?.RaftID !== undefined);
+  const before = store.get('node', nodeId)!.RaftID;
+  const setRole = (Role: 'manager' | 'worker') =>
+    untilWritten(() =>
+      store.transact((transaction) => {
+        const node = transaction.get('node', nodeId)!;
+        transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
+      }),
+    );
+  await second.end();
+  await setRole('worker');
+  await until('it is no member', () => first.daemon.manager()!.members().length === 2);
+  await setRole('manager');
+  const again = await second.restart();
+  await until('it is a member', () => first.daemon.manager()!.members().length === 3);
+  await until('it is a manager', () => again.daemon.info().controlAvailable);
+  await until(
+    'the store says so',
+    () => ![undefined, before].includes(store.get('node', nodeId)?.RaftID),
+  );
+  t.is(again.daemon.info().error, '');
+});
+
+test('a node that cannot become a manager says why, tries again, and becomes one', async (t) => {
+  const first = await testNode(t);
+  await first.init();
+  const worker = await testNode(t);
+  await worker.join(tokenOf(first, 'Worker'), first.address);
+  const port = Number(worker.address.split(':')[1]);
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
+  t.false(worker.daemon.info().becomesManager);
+  const { store } = first.daemon.manager()!;
+  await untilWritten(() =>
+    store.transact((transaction) => {
+      const node = transaction.get('node', worker.daemon.info().nodeId)!;
+      transaction.update('node', { ...node, Spec: { ...node.Spec, Role: 'manager' } });
+    }),
+  );
+  await until('it says why', () => worker.daemon.info().error !== '');
+  t.regex(
+    worker.daemon.info().error,
+    /^this node should be a manager and cannot become one yet: .*taken by another program.*; it tries again by itself$/,
+  );
+  t.true(worker.daemon.info().becomesManager);
+  await new Promise((resolve) => taken.close(resolve));
+  await until('it is a manager', () => worker.daemon.info().controlAvailable);
+  t.is(worker.daemon.info().error, '');
 });
 
 test('a member id is forgotten before its log', async (t) => {

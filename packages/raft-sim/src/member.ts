@@ -55,8 +55,6 @@ export class SimMember {
   stepsToCrash = 0;
   crashWhileRestoring = false;
   crashWhileStarting = false;
-  /** Whether it was ever invited to join the cluster. */
-  invited = false;
   readonly marks = new RareStates();
   /** Part of it ran since it was last checked. */
   touched = false;

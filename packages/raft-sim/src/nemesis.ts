@@ -1,6 +1,6 @@
 import { allMembers, allVoters, ConfChangeOp, type MemberChange } from '@swarm/raft/internals';
 import { Prng } from '@swarm/sim';
-import { loseLeader, restartVoters } from './lease-faults.js';
+import { loseLeader, onLeader, restartVoters } from './lease-faults.js';
 import { infoOf, MemberState, type SimMember } from './member.js';
 import { type FaultAction, MAX_IDS, PLAYS } from './plan.js';
 import { Plays } from './plays.js';
@@ -36,16 +36,11 @@ export class Nemesis {
     const target = leader !== undefined && prng.below(3) === 0 ? leader : prng.pick(targets);
     world.note('fault', target.id, action.fault, action.durationMs);
     const play = PLAYS.find((name) => name === action.fault);
-    if (play === undefined) this.#inflict(action, target, leader, prng);
+    if (play === undefined) this.#inflict(action, target, prng);
     else this.#plays.begin(play, action, prng);
   }
 
-  #inflict(
-    action: FaultAction,
-    target: SimMember,
-    leader: SimMember | undefined,
-    prng: Prng,
-  ): void {
+  #inflict(action: FaultAction, target: SimMember, prng: Prng): void {
     const world = this.#world;
     const { coverage, clock } = world;
     const durationUs = action.durationMs * 1000;
@@ -86,12 +81,10 @@ export class Nemesis {
         target.process?.jump(action.durationMs);
         break;
       case 'lose-leader':
-        coverage.mark('leader paused and cut off');
-        loseLeader(world, leader ?? target, action.durationMs, prng);
+        onLeader(world, (lost) => loseLeader(world, lost, action.durationMs, prng));
         break;
       case 'restart-voters':
-        coverage.mark('voters of a leader restart');
-        restartVoters(world, leader ?? target, action.durationMs, prng);
+        onLeader(world, (lone) => restartVoters(world, lone, action.durationMs, prng));
         break;
       case 'disk-stall':
         coverage.mark('disk stall');

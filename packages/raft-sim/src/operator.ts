@@ -1,6 +1,7 @@
-import { type MemberId, NotLeaderError, ProposalUnknownError } from '@swarm/raft';
+import { type MemberId, NotLeaderError, ProposalUnknownError, type RaftNode } from '@swarm/raft';
 import { describeConf, isVoter } from '@swarm/raft/internals';
-import { infoOf, MemberState } from './member.js';
+import { changesAhead } from './internals.js';
+import { infoOf, MemberState, type SimMember } from './member.js';
 import { MAX_IDS_HEALING } from './nemesis.js';
 import { MAX_IDS } from './plan.js';
 import type { RaftWorld } from './world.js';
@@ -35,15 +36,16 @@ export class Operator {
 
   run(): void {
     this.#world.clock.after(PERIOD_US, () => {
-      if (!this.#busy && this.#world.clientsRun) this.#act();
+      if (!this.#busy) this.#act();
       this.run();
     });
   }
 
-  /** True when nothing is left to do. */
+  /** True when nothing is left to do, and no change is under way that would leave something. */
   get content(): boolean {
-    const conf = this.#world.leader()?.subject?.raft.tracker.conf;
-    if (this.#busy || conf === undefined) return false;
+    const raft = this.#world.leader()?.subject?.raft;
+    if (this.#busy || raft === undefined || changesAhead(raft) > 0) return false;
+    const { conf } = raft.tracker;
     const lost = this.#world.members.some(
       ({ id, state }) => state === MemberState.Lost && isVoter(conf, id),
     );
@@ -70,7 +72,9 @@ export class Operator {
     const { conf } = subject!.raft.tracker;
     const { members } = subject!.membership.current;
     const isGone = (id: MemberId) => world.member(id).state === MemberState.Lost;
-    const gone = members.find(({ id }) => isGone(id) || this.#toRemove.has(id));
+    // The lost ones first: until they are gone, they cost the others their reserve.
+    const gone =
+      members.find(({ id }) => isGone(id)) ?? members.find(({ id }) => this.#toRemove.has(id));
     const learner = conf.learners.find((id) => world.member(id).state === MemberState.Up);
     const many = members.length > this.wanted;
     let job: Promise<void> | undefined;
@@ -82,14 +86,8 @@ export class Operator {
     } else if (learner !== undefined) {
       this.#job = `promoting ${learner}`;
       job = node.addMember(infoOf(learner)).then(() => world.coverage.mark('learner promoted'));
-    } else if (members.length < this.wanted && world.members.length < this.#maxIds) {
-      const fresh = world.members.find((member) => !member.invited) ?? world.addMember();
-      fresh.invited = true;
-      this.#job = `adding ${fresh.id}`;
-      job = node.addMember(infoOf(fresh.id)).then(() => {
-        world.coverage.mark('member added');
-        world.coverage.mark('learner promoted');
-      });
+    } else if (members.length < this.wanted) {
+      job = this.#addition(node);
     } else if (this.#toRemove.size > 0 && members.length === this.wanted && gone !== undefined) {
       job = this.#removal(gone.id, leader.id);
     }
@@ -109,20 +107,28 @@ export class Operator {
     });
   }
 
+  /** Undefined when there may be no more members. */
+  #addition(node: RaftNode): Promise<void> | undefined {
+    const world = this.#world;
+    const fresh = this.#newcomer();
+    if (fresh === undefined) return undefined;
+    this.#job = `adding ${fresh.id}`;
+    return node.addMember(infoOf(fresh.id)).then(() => {
+      world.coverage.mark('member added');
+      world.coverage.mark('learner promoted');
+    });
+  }
+
   /** The first member that waits to be replaced; undefined when there may be no more members. */
   #replacement(leader: MemberId): Promise<void> | undefined {
     const world = this.#world;
     const [old, decided] = [...this.#toReplace][0]!;
-    const idle = world.members.find((member) => !member.invited);
-    const fresh =
-      world.members.find(({ id }) => id === decided) ??
-      idle ??
-      (world.members.length < this.#maxIds ? world.addMember() : undefined);
+    const known = world.members.find((member) => member.id === decided && this.#canJoin(member));
+    const fresh = known ?? this.#newcomer();
     if (fresh === undefined) {
       this.#toReplace.delete(old);
       return undefined;
     }
-    fresh.invited = true;
     this.#toReplace.set(old, fresh.id);
     this.#job = `replacing ${old} by ${fresh.id}`;
     return world
@@ -135,11 +141,33 @@ export class Operator {
         },
         (error: unknown) => {
           const isToBeRepeated =
-            error instanceof NotLeaderError || error instanceof ProposalUnknownError;
+            error instanceof NotLeaderError ||
+            error instanceof ProposalUnknownError ||
+            fresh.state === MemberState.Lost;
           if (!isToBeRepeated) this.#toReplace.delete(old);
           throw error;
         },
       );
+  }
+
+  /**
+   * A member that waits to join, if there is one: one that got no answer asks again under the same id. A new id
+   * for each attempt would fill the cluster once they are all carried out. Undefined when there may be no more
+   * ids.
+   */
+  #newcomer(): SimMember | undefined {
+    const world = this.#world;
+    const membership = world.leader()?.subject?.membership;
+    const waits = world.members.find(
+      (member) => this.#canJoin(member) && membership?.info(member.id) === undefined,
+    );
+    return waits ?? (world.members.length < this.#maxIds ? world.addMember() : undefined);
+  }
+
+  /** Not without its disk: no operator starts a member whose disk is gone, and ids never come back. */
+  #canJoin({ id, state }: SimMember): boolean {
+    const removed = this.#world.leader()?.subject?.membership.current.removed ?? [];
+    return state !== MemberState.Lost && !removed.includes(id);
   }
 
   #removal(id: MemberId, leader: MemberId): Promise<void> {

@@ -152,7 +152,7 @@ class GroupRun {
     const raft = leader?.subject?.raft;
     if (leader === undefined || raft === undefined) return 'there is no leader';
     if (isJoint(raft.tracker.conf)) return 'the configuration is joint';
-    if (world.clientsRun && !world.operator.content)
+    if (!world.operator.content)
       return `the membership is not as wanted: ${world.operator.describe()}`;
     // A damaged disk shows when it is opened; then the operator replaces its member.
     const closed = world.members.find(

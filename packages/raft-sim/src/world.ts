@@ -84,7 +84,6 @@ export class RaftWorld implements Evidence {
     const member = new SimMember(this, this.members.length + 1, founding);
     this.members.push(member);
     this.#byId.set(member.id, member);
-    member.invited = founding;
     member.start();
     return member;
   }

@@ -61,3 +61,20 @@ for (const play of PLAYS) {
     t.true(reached, `none of ${SEEDS_PER_PLAY} seeds of ${STAGES[play]} gets there`);
   });
 }
+
+const LEASE_STATES = ['leader paused and cut off', 'voters of a leader restart'] as const;
+const SEEDS_OF_MIXED = 60;
+
+test.serial('mixed plans lead to the states of leases too', async (t) => {
+  t.timeout(2 * BUDGET_MS);
+  const missing = new Set<string>(LEASE_STATES);
+  for (let seed = 1; seed <= SEEDS_OF_MIXED && missing.size > 0; seed++) {
+    const plan = makePlan(seed);
+    // One in four; the others cannot.
+    if (!plan.actions.some(({ fault }) => fault === 'lose-leader' || fault === 'restart-voters'))
+      continue;
+    const { coverage } = await runPlan(plan);
+    for (const state of coverage.counts.keys()) missing.delete(state);
+  }
+  t.deepEqual([...missing], [], `none of ${SEEDS_OF_MIXED} seeds gets there`);
+});

@@ -218,6 +218,44 @@ test('An agent follows "not leader" to the leader, and learns the managers', asy
   await leader.close();
 });
 
+test('A list of managers that moved does not make the agent forget the one that answered', async (t) => {
+  const nowhere = { nodeId: 'm9', address: '127.0.0.1:9' };
+  const bench = await open((manager) => {
+    manager.onHello = () =>
+      manager.send({ type: 'not-leader', leader: nowhere, managers: [nowhere] });
+  });
+  await until('it comes back', () => bench.manager.hellos.length === 3);
+  t.deepEqual(
+    bench.agent.managers.map(({ address }) => address).sort(),
+    [nowhere.address, bench.manager.address.address].sort(),
+  );
+  await bench.close();
+});
+
+test('An agent whose managers are all gone tries one that it is told of at once', async (t) => {
+  const bench = await open();
+  await until('a session', () => bench.agent.connected);
+  await bench.manager.close();
+  const found = await ScriptedManager.listen();
+  bench.agent.addManagers([{ nodeId: '', address: found.address.address }]);
+  await until('a session with it', () => found.hellos.length === 1 && bench.agent.connected);
+  t.pass();
+  await bench.close();
+  await found.close();
+});
+
+test('An agent that moved says so in a new session', async (t) => {
+  const bench = await open();
+  await until('a session', () => bench.agent.connected);
+  bench.agent.move('198.18.0.77');
+  await until('the managers hear it', () => bench.manager.hellos.length === 2);
+  t.is(bench.manager.hellos[1]?.dataPathAddr, '198.18.0.77');
+  bench.agent.move('198.18.0.77');
+  await until('a session again', () => bench.agent.connected);
+  t.is(bench.manager.hellos.length, 2, 'the same address changes nothing');
+  await bench.close();
+});
+
 test('When the leader is gone the other managers are tried', async (t) => {
   const other = await ScriptedManager.listen();
   const bench = await open((manager) => {
@@ -530,6 +568,23 @@ test('Mesh generations are put together, applied and acknowledged', async (t) =>
   bench.manager.send({ type: 'mesh', delta: delta(6, 7, { removedPeers: ['n2'] }) });
   await until('7 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 7));
   t.deepEqual(bench.mesh.applied.at(-1), { generation: 7, peers: [], ports: [other] });
+  await bench.close();
+});
+
+test('A mesh generation in pieces reaches the kernel once, whole', async (t) => {
+  const port = { protocol: 'tcp', publishedPort: 80, serviceId: 's', endpoints: [] } as const;
+  const other = { ...port, publishedPort: 81 };
+  const bench = await open((manager) => {
+    manager.onHello = () => manager.welcome({ node: MESH_NODE });
+  });
+  await until('a session', () => bench.agent.connected);
+  bench.manager.send({ type: 'mesh', delta: delta(0, 3, { ports: [port] }), more: true });
+  bench.manager.send({ type: 'mesh', delta: delta(3, 3, { ports: [other] }) });
+  await until('3 is held', () => bench.manager.all('mesh-ack').some((a) => a.generation === 3));
+  t.deepEqual(bench.mesh.applied, [{ generation: 3, peers: [], ports: [port, other] }]);
+  bench.manager.send({ type: 'mesh', delta: delta(3, 4), more: true });
+  bench.manager.send({ type: 'mesh', delta: delta(2, 4) });
+  await until('a second session', () => bench.manager.hellos.length === 2);
   await bench.close();
 });
 

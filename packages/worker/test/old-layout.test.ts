@@ -64,6 +64,7 @@ test('A running task of an older daemon without root is adopted with its ports',
     t.is(runtime.pid(taskId), pid);
     const attached: unknown[] = [];
     const network = {
+      backend: 'userspace' as const,
       attach: async (attachment: unknown) => {
         attached.push(attachment);
       },
@@ -99,7 +100,7 @@ test('A running task of an older daemon without root is adopted with its ports',
       t.like(await runtime.list(), [{ taskId, sandboxId: taskId, state: 'running' }]);
       t.is(runtime.pid(taskId), pid);
       const task = makeTask(taskId, { address: '10.240.1.9/32' });
-      const network = { attach: async () => {} };
+      const network = { backend: 'nftables' as const, attach: async () => {} };
       const context = { runtime, network, node: NODE_FACTS, signal };
       const sandbox = await attachedSandbox(task, context);
       t.deepEqual(sandbox, { id: taskId, netns: `/run/netns/${netns}` });

@@ -74,6 +74,7 @@ test('A task with a network has its own namespace, attached before its first ins
     const path = `/run/netns/swarm-${task.ID}`;
     await prepare(runtime, task, {
       network: {
+        backend: 'nftables',
         async attach(attachment) {
           t.is(attachment.netns, path);
           const [address] = attachment.attachments[0]!.addresses;
@@ -137,6 +138,7 @@ test('A network that cannot be attached leaves nothing behind', async (t) => {
       ],
     };
     const network = {
+      backend: 'nftables' as const,
       attach: async () => {
         throw new Error('no tunnel');
       },

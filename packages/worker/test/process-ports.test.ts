@@ -1,7 +1,14 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Task } from '@swarm/api';
 import type { TaskAttachment } from '@swarm/routing-mesh';
 import test from 'ava';
+import type { NetNamespaces } from '../src/runtime/process/net-namespaces.js';
+import { PortPool } from '../src/runtime/process/port-pool.js';
+import { ProcessSandboxes } from '../src/runtime/process/process-sandboxes.js';
+import { sandboxSpec } from '../src/runtime/sandbox.js';
 import { HTTP_PORT, makeTask, NODE_FACTS } from './support/make-task.js';
 import { openProcessRuntime } from './support/process-harness.js';
 import { ALL_LOGS, collect, text } from './support/real.js';
@@ -22,6 +29,7 @@ test('Without root each task gets its own ports, and the mesh learns where they 
   const harness = await openProcessRuntime(false);
   const attached: TaskAttachment[] = [];
   const network = {
+    backend: 'userspace' as const,
     attach: async (task: TaskAttachment) => {
       attached.push(task);
     },
@@ -74,6 +82,7 @@ test('An adopted task keeps its ports, and the mesh hears of them again', async 
   const runtime = await harness.reopen();
   let attached: TaskAttachment | undefined;
   const network = {
+    backend: 'userspace' as const,
     attach: async (attachment: TaskAttachment) => {
       attached = attachment;
     },
@@ -96,3 +105,32 @@ function isClosed(port: number): Promise<boolean> {
     });
   });
 }
+
+test('With root, a mesh in user space still reaches a task: it gets ports of the host, and no namespace', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'swarm-sandboxes-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const made: string[] = [];
+  const namespaces = {
+    path: (name: string) => `/run/netns/${name}`,
+    add: async (name: string) => void made.push(name),
+    raiseLoopback: async () => {},
+    remove: async () => {},
+  } as unknown as NetNamespaces;
+  const sandboxes = new ProcessSandboxes({
+    folder,
+    namespaces,
+    ports: new PortPool(Math.random),
+    privileged: true,
+    bootId: 'boot',
+  });
+  await sandboxes.adopt();
+  const task = webTask('r');
+  const inUserSpace = await sandboxes.create(sandboxSpec(task, NODE_FACTS, 'userspace'));
+  t.is(inUserSpace.netns, undefined);
+  t.is(inUserSpace.address, '127.0.0.1');
+  t.is(inUserSpace.ports?.length, 2);
+  t.deepEqual(made, []);
+  const linked = await sandboxes.create(sandboxSpec(webTask('s'), NODE_FACTS, 'nftables'));
+  t.truthy(linked.netns);
+  t.is(linked.ports, undefined);
+});

@@ -9,7 +9,12 @@ import {
 import test from 'ava';
 import { Isolation } from '../src/agent/isolation.js';
 import { Leftovers } from '../src/agent/leftovers.js';
-import { DRAIN_LIMIT_MS, LAST_LINE_WAIT_MS, STARTS_AT_ONCE } from '../src/agent/limits.js';
+import {
+  DRAIN_LIMIT_MS,
+  LAST_LINE_WAIT_MS,
+  STARTS_AT_ONCE,
+  STEP_NAMED_AFTER_MS,
+} from '../src/agent/limits.js';
 import { OBJECT_KINDS } from '../src/agent/object-kinds.js';
 import { Semaphore } from '../src/agent/semaphore.js';
 import { TaskNeeds } from '../src/agent/task-needs.js';
@@ -29,6 +34,8 @@ class Bench {
   readonly statuses: TaskStatus[] = [];
   readonly needs = new TaskNeeds(OBJECT_KINDS, { putObject() {}, deleteObject() {} });
   meshRunning = true;
+  startMesh = (): void => {};
+  readonly #meshStarted = new Promise<void>((resolve) => (this.startMesh = resolve));
   readonly host: TaskHost;
 
   constructor() {
@@ -42,7 +49,7 @@ class Bench {
       leftovers: new Leftovers(this.clock),
       isolation: this.isolation,
       needs: this.needs,
-      meshStarted: () => new Promise(() => {}),
+      meshStarted: () => this.#meshStarted,
       meshRunning: () => this.meshRunning,
       node: () => NODE_FACTS,
       changed: (_task: Task, status) => this.statuses.push(status),
@@ -570,4 +577,31 @@ test('Letting go of a task leaves it running', async (t) => {
   await bench.clock.advance(60_000);
   t.deepEqual(bench.runtime.calls, []);
   t.is(bench.runtime.tasks.get('t1')?.state, 'running');
+});
+
+test('A step of preparing that takes long is named; what was waited for before is not', async (t) => {
+  const bench = new Bench();
+  let made = (): void => {};
+  bench.runtime.onSandbox.set('t1', () => new Promise((resolve) => (made = resolve)));
+  let prepared = (): void => {};
+  bench.runtime.onPrepare.set(
+    't1',
+    () => new Promise((resolve) => (prepared = () => resolve(undefined))),
+  );
+  bench.meshRunning = false;
+  const controller = bench.add('t1', published);
+  await settle();
+  t.is(controller.status.Message, "waiting for the node's place in the routing mesh");
+  bench.startMesh();
+  await settle();
+  t.is(controller.status.Message, 'preparing its sandbox, network and files');
+  await bench.clock.advance(STEP_NAMED_AFTER_MS);
+  t.is(controller.status.Message, 'creating its sandbox and network');
+  made();
+  await settle();
+  await bench.clock.advance(STEP_NAMED_AFTER_MS);
+  t.is(controller.status.Message, 'preparing its files and program');
+  prepared();
+  await settle();
+  t.is(controller.status.State, 'running');
 });

@@ -155,17 +155,27 @@ function unservedPool() {
   return unserved('address pools cannot be chosen yet');
 }
 
+/** One address or a list of them. */
+const addressList = {
+  read(value: unknown, path: string): readonly string[] | undefined {
+    const parts = Array.isArray(value) ? value : [value];
+    if (parts.every((part) => typeof part === 'string')) return parts;
+    throw new ApiError('BAD_REQUEST', `${path}: must be a list of addresses`);
+  },
+};
+
+const reconnectShape = object({
+  ListenAddr: text(),
+  AdvertiseAddr: text(),
+  DataPathAddr: text(),
+  RemoteAddrs: addressList,
+});
+
 const joinShape = object({
   ListenAddr: text(),
   AdvertiseAddr: text(),
   DataPathAddr: text(),
-  RemoteAddrs: {
-    read(value: unknown, path: string): readonly string[] | undefined {
-      const parts = Array.isArray(value) ? value : [value];
-      if (parts.every((part) => typeof part === 'string')) return parts;
-      throw new ApiError('BAD_REQUEST', `${path}: must be a list of addresses`);
-    },
-  },
+  RemoteAddrs: addressList,
   JoinToken: text({ max: 512 }),
   Availability: availability,
 });
@@ -191,6 +201,18 @@ export interface JoinRequest {
   readonly joinToken: string;
   readonly availability: 'active' | 'pause' | 'drain';
 }
+
+/** What `swarm reconnect` asks for. Addresses of the node that are empty stay as they are. */
+export interface ReconnectRequest {
+  readonly listenAddr: string;
+  readonly advertiseAddr: string;
+  readonly dataPathAddr: string;
+  /** Where managers are now. */
+  readonly remoteAddrs: readonly string[];
+}
+
+/** More than the managers of any cluster. */
+const REMOTES_LIMIT = 64;
 
 function availabilityOf(given: string | undefined): 'active' | 'pause' | 'drain' {
   if (given === undefined || given === '') return 'active';
@@ -244,4 +266,24 @@ export function decodeJoinRequest(body: unknown): JoinRequest {
     joinToken: input.JoinToken ?? '',
     availability: availabilityOf(input.Availability),
   };
+}
+
+/** @throws ApiError BAD_REQUEST, INVALID_ARGUMENT */
+export function decodeReconnectRequest(body: unknown): ReconnectRequest {
+  const input = reconnectShape.read(body ?? {}, '') ?? {};
+  const request = {
+    listenAddr: input.ListenAddr ?? '',
+    advertiseAddr: input.AdvertiseAddr ?? '',
+    dataPathAddr: input.DataPathAddr ?? '',
+    remoteAddrs: (input.RemoteAddrs ?? []).filter((address) => address !== ''),
+  };
+  if (request.remoteAddrs.length > REMOTES_LIMIT)
+    throw new ApiError('INVALID_ARGUMENT', `at most ${REMOTES_LIMIT} RemoteAddrs can be given`);
+  const { listenAddr, advertiseAddr, dataPathAddr, remoteAddrs } = request;
+  if (listenAddr + advertiseAddr + dataPathAddr === '' && remoteAddrs.length === 0)
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      'give the address of a manager, or another address of this node',
+    );
+  return request;
 }

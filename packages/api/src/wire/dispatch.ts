@@ -154,6 +154,11 @@ export interface NodeUpdate {
 export interface MeshUpdate {
   readonly type: 'mesh';
   readonly delta: MeshDelta;
+  /**
+   * Another piece of the same generation follows, based on that generation; a port in several pieces has the
+   * endpoints of all of them. The agent applies the last piece together with those before.
+   */
+  readonly more?: boolean;
 }
 
 export interface LogOptions {

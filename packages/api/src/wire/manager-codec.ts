@@ -156,7 +156,11 @@ function managerMessage(
       featureLevel,
     }),
     assignments: assignmentsShape(kinds, setAside),
-    mesh: record<MeshUpdate>({ type: literal('mesh'), delta: meshDelta(setAside) }),
+    mesh: record<MeshUpdate>({
+      type: literal('mesh'),
+      delta: meshDelta(setAside),
+      more: optional(flag),
+    }),
     'log-subscribe': record<LogSubscribe>({
       type: literal('log-subscribe'),
       subscription,

@@ -30,7 +30,7 @@ export const MANAGEMENT: Readonly<Record<string, string>> = {
 
 /** Commands for the cluster as a whole, under their own heading in the overview. */
 export const CLUSTER_WORDS: readonly string[] = [
-  ...['backup', 'ca', 'init', 'join', 'join-token', 'leave', 'restore', 'update'],
+  ...['backup', 'ca', 'init', 'join', 'join-token', 'leave', 'reconnect', 'restore', 'update'],
 ];
 
 /** Docker's commands that this version does not support. */

@@ -3,11 +3,16 @@ import type { DaemonFlags } from '../local-node.js';
 
 /** The node decides what these mean, and what the defaults are. */
 export const DAEMON_FLAGS: Flags = {
+  'advertise-addr': {
+    type: 'string',
+    about: 'another address at which other nodes reach this one (IP or interface)',
+  },
   'cgroup-parent': {
     type: 'string',
     about: "cgroup for the process runtime's tasks",
     default: 'swarm',
   },
+  'data-path-addr': { type: 'string', about: "another address for tasks' traffic between nodes" },
   'data-root': {
     type: 'string',
     about: 'folder for all data of this node',
@@ -19,6 +24,7 @@ export const DAEMON_FLAGS: Flags = {
     default: 'unix:///var/run/docker.sock',
   },
   label: { type: 'list', about: 'engine label of this node (key=value), for constraints' },
+  'listen-addr': { type: 'string', about: 'another address to listen on' },
   'log-format': {
     type: 'string',
     about: 'log format: pretty or json',

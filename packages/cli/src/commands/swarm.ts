@@ -274,6 +274,40 @@ const LEAVE: Command = {
   },
 };
 
+const RECONNECT: Command = {
+  path: ['reconnect'],
+  usage: '[OPTIONS] [HOST:PORT...]',
+  about:
+    'Tell this node, which is in a cluster, where managers are now, or which other addresses it has itself.',
+  flags: {
+    'advertise-addr': ADDRESS_FLAGS['advertise-addr']!,
+    'data-path-addr': {
+      type: 'string',
+      about: "address for tasks' traffic between nodes",
+    },
+    'listen-addr': { type: 'string', about: 'address to listen on' },
+  },
+  least: 0,
+  examples: [
+    { line: 'reconnect 192.0.2.9', about: 'where a manager is, when all known ones have moved' },
+    { line: 'reconnect --advertise-addr 192.0.2.7', about: "when this host's address changed" },
+  ],
+  async run({ args, client, output }) {
+    await client.post(
+      '/x/reconnect',
+      {},
+      {
+        ListenAddr: args.string('listen-addr') ?? '',
+        AdvertiseAddr: args.string('advertise-addr') ?? '',
+        DataPathAddr: args.string('data-path-addr') ?? '',
+        RemoteAddrs: args.positionals,
+      },
+    );
+    output.line("The node has the addresses; 'swarm info' shows whether it has found a manager.");
+    return 0;
+  },
+};
+
 const UPDATE: Command = {
   path: ['update'],
   usage: '[OPTIONS]',
@@ -319,7 +353,15 @@ const CA: Command = {
   },
 };
 
-export const SWARM_COMMANDS: readonly Command[] = [CA, INIT, JOIN, JOIN_TOKEN, LEAVE, UPDATE];
+export const SWARM_COMMANDS: readonly Command[] = [
+  CA,
+  INIT,
+  JOIN,
+  JOIN_TOKEN,
+  LEAVE,
+  RECONNECT,
+  UPDATE,
+];
 
 function addresses(args: Arguments): object {
   return {

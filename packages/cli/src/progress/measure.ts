@@ -249,7 +249,7 @@ function placesOf(
       return {
         place: names(slotOf(task)),
         state: task.Status.State,
-        error: failure === undefined ? showControls(task.Status.Err ?? '') : causeOf(failure),
+        error: failure === undefined ? showControls(problemOf(task) ?? '') : causeOf(failure),
       };
     });
 }
@@ -268,8 +268,13 @@ function waitingFor(service: Service, tasks: readonly Task[]): string | undefine
   const deaf = tasks.find(({ Status: { State: state, Ready: isReady } }) => {
     return state === 'running' && isReady === false;
   });
-  const why = slowest?.Status.Err ?? service.AllocationError ?? deaf?.Status.Message;
+  const why = (slowest && problemOf(slowest)) ?? service.AllocationError ?? deaf?.Status.Message;
   return why === undefined || why === '' ? undefined : showControls(why);
+}
+
+/** What a task cannot get over by itself. What is its message, too, is just the step that it is at. */
+function problemOf({ Status: { Err: error, Message: message } }: Task): string | undefined {
+  return error === '' || error === message ? undefined : error;
 }
 
 /** How many stages a task has passed; -1 when it has ended. */

@@ -11,10 +11,21 @@ export const LEADER_POLL_MS = 50;
 
 /** The error without a quorum: Docker's sentence, then which managers are missing and what to do. */
 export function noQuorum(manager: ManagerAccess): ApiError {
+  const other = manager.otherLeader?.();
+  // The cluster is well, so nobody may be advised to leave it behind.
+  if (other !== undefined) {
+    return new ApiError(
+      'NO_QUORUM',
+      `This manager has lost touch with the others, which have a leader: node ${other.nodeId} at ${other.address}. ` +
+        'It joins them again by itself ("docker info" here says what it waits for); until then run the command on ' +
+        'another manager.',
+    );
+  }
   const missing = manager.members().filter((member) => member.reachability === 'unreachable');
   const who = missing.map((member) => `${member.nodeId} (${member.address})`).join(', ');
   const what =
-    'Start the managers that are down. If they are lost for good, run ' +
+    'Start the managers that are down. If they have other addresses now, run "swarm reconnect ADDRESS" ' +
+    'here with one of them. If they are lost for good, run ' +
     '"docker swarm init --force-new-cluster" on one that still works.';
   return new ApiError(
     'NO_QUORUM',

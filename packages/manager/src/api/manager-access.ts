@@ -80,4 +80,8 @@ export interface ManagerAccess {
   /** Whether the current store lets a node use this row of the table of rights. */
   mayStill(proof: Proof, right: string): boolean;
   quorum(): Quorum;
+  /** The leader that other managers have, when this one has had none for a while and found it outside of Raft. */
+  otherLeader?(): { readonly nodeId: string; readonly address: string } | undefined;
+  /** Asks all known managers now whether one of them leads. */
+  findLeader?(): Promise<{ readonly nodeId: string; readonly address: string } | undefined>;
 }

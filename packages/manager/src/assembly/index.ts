@@ -7,12 +7,20 @@ export { StoreStateMachine } from '../store/state-machine.js';
 export { type Rate, TokenBucket } from '../token-bucket.js';
 export { type AddressGroups, groupsOf } from './address-groups.js';
 export { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer } from './forwarded.js';
-export { askToLeave, fetchMembers, JOIN_PATH, type ManagerCalls, PROBE_PATH } from './join-raft.js';
+export {
+  ADDRESS_HEADER,
+  askToLeave,
+  fetchMembers,
+  JOIN_PATH,
+  type ManagerCalls,
+  PROBE_PATH,
+} from './join-raft.js';
 export type { ForwardWay, LeaderAddress, LeaderLink, ProbeReply } from './leader-link.js';
 export { type LocalManager, selfInfo, type Start } from './local-manager.js';
 export { Manager, type ManagerOptions } from './manager.js';
+export { MovedManagers } from './moved-managers.js';
 export { NodeAddresses } from './node-addresses.js';
 export type { Admitted, NodePort, PortRoutes } from './node-port.js';
-export { ANSWERED, type NodeRequest, type NodeRoute } from './node-routes.js';
+export { ANSWERED, ANY_TIME, type NodeRequest, type NodeRoute } from './node-routes.js';
 export { asApiError } from './raft-errors.js';
 export { RefusalLog } from './refusal-log.js';

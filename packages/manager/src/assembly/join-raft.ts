@@ -28,6 +28,11 @@ export interface ManagerCalls {
 export const JOIN_PATH = '/raft/members';
 /** Path that a manager answers to show that it can be reached. */
 export const PROBE_PATH = '/raft/probe';
+/**
+ * Header of a connection to another member: `host:port` at which the connecting manager is reached now. Its
+ * certificate proves who says so, and it speaks for itself only.
+ */
+export const ADDRESS_HEADER = 'x-swarm-manager-address';
 /** Longest wait for the list of members, and for the removal of a member. */
 const MEMBERS_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 5000;

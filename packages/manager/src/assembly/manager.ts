@@ -3,6 +3,7 @@ import {
   type Clock,
   type Logger,
   type LogOptions,
+  type ManagerAddress,
   pause,
   PROGRAM,
   type Timer,
@@ -55,9 +56,12 @@ import type { LeaderAddress, LeaderLink } from './leader-link.js';
 import { LeaderLoops } from './leader-loops.js';
 import { PEER_HEADER, writePeer } from './forwarded.js';
 import { type LocalManager, selfInfo, type Start } from './local-manager.js';
+import type { MovedManagers } from './moved-managers.js';
 import { NodeAddresses } from './node-addresses.js';
 import type { Admitted, NodePort, PortRoutes } from './node-port.js';
 import { NodeRoutes } from './node-routes.js';
+import { OwnAddress } from './own-address.js';
+import { OutsideWatch } from './outside-watch.js';
 import { raftLogger } from './raft-logger.js';
 import { StandingConnections } from './standing.js';
 
@@ -95,8 +99,14 @@ export interface ManagerOptions {
   /** Opens the way to the leader, for when it is another manager. */
   readonly link: (leader: () => LeaderAddress | undefined) => LeaderLink;
   readonly calls: ManagerCalls;
+  /** Where other managers say they are. */
+  readonly moved: MovedManagers;
   /** Reads certificate requests of nodes and signs their certificates, while this manager leads. */
   readonly issuer: CertificateIssuer;
+  /** Managers that this node knows of besides the Raft group; none by default. */
+  readonly knownManagers?: () => readonly ManagerAddress[];
+  /** The group has a leader and this member has none: it may have been removed. Called again while it lasts. */
+  readonly onOutside?: () => void;
   /** The Raft member hit an error that it must not survive. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -114,6 +124,8 @@ export class Manager implements ManagerAccess {
   readonly #link: LeaderLink;
   readonly #authority: Authority;
   readonly #strangers: Strangers;
+  readonly #ownAddress: OwnAddress;
+  readonly #outside: OutsideWatch;
   readonly #endings: (() => void)[] = [];
   readonly #roleNotes = new RoleNotes();
   #isLeader = false;
@@ -156,6 +168,7 @@ export class Manager implements ManagerAccess {
       });
       manager = new Manager(options, raft, events);
       await manager.#port.listen();
+      manager.#ownAddress.check();
       return manager;
     } catch (error) {
       if (manager === undefined) {
@@ -219,14 +232,31 @@ export class Manager implements ManagerAccess {
       catchUp: () => this.#catchUp(),
     });
     this.#strangers = new Strangers(clock);
+    this.#outside = new OutsideWatch({
+      clock,
+      calls,
+      nodeId: self.nodeId,
+      leaderlessMs: () => raft.leaderlessMs(),
+      managers: () => this.#allManagers(),
+      found: () => options.onOutside?.(),
+    });
+    this.#endings.push(() => this.#outside.close());
     const standing = new StandingConnections(this.#authority, clock, logger);
     this.#endings.push(this.store.watch((change) => standing.changed(change)));
+    this.#ownAddress = new OwnAddress({
+      self: selfInfo(self),
+      isLeader: () => this.#isLeader,
+      ...{ raft, calls, moved: options.moved, clock, logger },
+    });
+    this.#endings.push(() => this.#ownAddress.close());
+    this.#endings.push(raft.onMembers(() => this.#ownAddress.check()));
     this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
     // It may have become leader before we listened.
     this.#follow(raft.currentLeadership);
     const routes = new NodeRoutes({
       self,
       calls,
+      moved: options.moved,
       raft,
       store: this.store,
       ca: createCaServer({ ...context, issuer: options.issuer }),
@@ -248,6 +278,11 @@ export class Manager implements ManagerAccess {
       strangers: this.#strangers,
       node: (method, path) => routes.find(method, path),
       dispatcher: (socket, peer) => this.#acceptAgent(socket, peer),
+      expired: ({ subject, expiresAtMs }) =>
+        this.#dispatcher.refused(
+          subject.nodeId,
+          `it is refused because its certificate, valid to ${new Date(expiresAtMs).toISOString()}, is not valid now`,
+        ),
     });
   }
 
@@ -289,6 +324,11 @@ export class Manager implements ManagerAccess {
     throw last ?? new ApiError('INVALID_ARGUMENT', 'no manager to join is known');
   }
 
+  /** Looks for another manager at an address, `host:port`. @throws ApiError when none answers there */
+  meet(address: string): Promise<void> {
+    return this.#ownAddress.meet(address);
+  }
+
   isLeader(): boolean {
     return this.#isLeader;
   }
@@ -315,6 +355,14 @@ export class Manager implements ManagerAccess {
       reachability: reachable ? 'reachable' : 'unreachable',
       leader: nodeId === leader,
     }));
+  }
+
+  otherLeader(): LeaderAddress | undefined {
+    return this.#outside.leader();
+  }
+
+  findLeader(): Promise<LeaderAddress | undefined> {
+    return this.#outside.look();
   }
 
   roleNote(nodeId: string): string | undefined {
@@ -489,6 +537,7 @@ export class Manager implements ManagerAccess {
     );
     this.#isLeader = isLeader;
     this.#loops.set(isLeader);
+    this.#ownAddress.check();
   }
 
   #members() {
@@ -504,6 +553,15 @@ export class Manager implements ManagerAccess {
         info.id === id ||
         (role === 'leader' ? reachable : info.id === leader?.id || heard?.has(info.id) === true),
     }));
+  }
+
+  /** The members of the group, and managers that are known from elsewhere, each address once. */
+  #allManagers(): readonly ManagerAddress[] {
+    const byAddress = new Map<string, ManagerAddress>();
+    const members = this.#raft.status().members.map(({ info }) => info);
+    for (const each of [...members, ...(this.#options.knownManagers?.() ?? [])])
+      byAddress.set(each.address, { nodeId: each.nodeId, address: each.address });
+    return [...byAddress.values()];
   }
 
   #trust(): Trust {

@@ -1,5 +1,5 @@
 import type { Metric } from '@swarm/raft';
-import type { Trust, NodeKind } from '@swarm/identity';
+import type { NodeKind, Proof, Trust } from '@swarm/identity';
 import type { Authority, Strangers } from '../authority/index.js';
 import type { NodeSocket } from '../dispatcher/node-socket.js';
 import type { NodeAddresses } from './node-addresses.js';
@@ -24,6 +24,8 @@ export interface PortRoutes {
   /** Finds the route of a small JSON request among nodes; undefined for other paths. */
   node(method: string, path: string): NodeRoute | undefined;
   dispatcher(socket: NodeSocket, peer: Admitted & { readonly protocol: number }): void;
+  /** Takes note of a node whose certificate was outside of its time when it asked for a session. */
+  expired(proof: Proof): void;
 }
 
 /** Where nodes reach a manager: port 2377 with its certificate, or what replaces it in a simulation. */

@@ -25,9 +25,11 @@ import {
   BACKDATE_MS,
   type CertificateReply,
   type CertificateRequest,
+  checkValidity,
+  isValidAt,
+  type Proof,
   REJOIN,
   REQUEST_LIMIT,
-  type Subject,
 } from '@swarm/identity';
 import { neverSeen } from '../dispatcher/node-states.js';
 import { RefusalLog } from '../assembly/refusal-log.js';
@@ -48,8 +50,8 @@ import { certificateDer } from './root.js';
 /** The node that asks. */
 export interface CaPeer {
   readonly remoteAddress: string;
-  /** From the certificate, for a renewal; absent when the connection has no valid one. */
-  readonly subject?: Subject;
+  /** From the certificate, of any time, for a renewal; absent when the connection has none of this cluster. */
+  readonly proof?: Proof;
 }
 
 export interface CaServerContext {
@@ -166,7 +168,31 @@ export function createCaServer(context: CaServerContext): CaServer {
       return renew(nodeId, publicKey);
     }
     logger.info({ nodeId, role, hostname: request.hostname }, 'node joined the cluster');
-    return { nodeId, certificate: issued.certificate, role };
+    return reply(nodeId, issued.certificate, role);
+  }
+
+  /** A node that joins opens its tunnels on the cluster's port. */
+  function reply(nodeId: string, certificate: string, role: NodeRole): CertificateReply {
+    return { nodeId, certificate, role, dataPathPort: cluster().DataPathPort };
+  }
+
+  /**
+   * Lets a worker that was off for too long renew its last certificate: for as long after its time as it was
+   * valid. It proves its key, the cluster still has the node, and nobody got a newer certificate of it since, so
+   * an older copy of its key is of no use. It stays a worker. Managers issue their own.
+   * @throws ApiError CERTIFICATE_EXPIRED, UNAUTHENTICATED
+   */
+  function checkTime(proof: Proof): void {
+    const nowMs = clock.now();
+    if (isValidAt(proof, nowMs)) return;
+    const { subject, issuedAtMs, expiresAtMs } = proof;
+    const node = store.get('node', subject.nodeId);
+    const isWorker =
+      subject.role === 'worker' && node !== undefined && certifiedRole(node) === 'worker';
+    const isLast = isWorker && Date.parse(node.CertificateExpiresAt ?? '') === expiresAtMs;
+    if (!isLast || nowMs - expiresAtMs > expiresAtMs - issuedAtMs) checkValidity(proof, nowMs);
+    const expiredAt = new Date(expiresAtMs).toISOString();
+    logger.warn({ nodeId: subject.nodeId, expiredAt }, 'a worker renews an expired certificate');
   }
 
   async function renew(nodeId: string, publicKey: ArrayBuffer): Promise<CertificateReply> {
@@ -196,7 +222,7 @@ export function createCaServer(context: CaServerContext): CaServer {
         await store.transact((transaction) => {
           transaction.update('node', { ...node, Role: role, CertificateExpiresAt });
         });
-        return { nodeId, certificate: issued.certificate, role };
+        return reply(nodeId, issued.certificate, role);
       } catch (error) {
         const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
         if (!changed || attempt >= RETRY_LIMIT) throw error;
@@ -209,10 +235,11 @@ export function createCaServer(context: CaServerContext): CaServer {
     async issue(body, peer) {
       const request = readBody(body);
       if (request.token !== undefined) return issueFirst(request, peer);
-      if (peer.subject === undefined) {
+      if (peer.proof === undefined) {
         throw new ApiError('INVALID_TOKEN', `A join token is needed. ${WHERE_TOKENS_ARE}`);
       }
-      return renew(peer.subject.nodeId, await issuer.readRequest(request.csr));
+      checkTime(peer.proof);
+      return renew(peer.proof.subject.nodeId, await issuer.readRequest(request.csr));
     },
   };
 }

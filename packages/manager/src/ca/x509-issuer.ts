@@ -16,6 +16,8 @@ import type { CaContext, CertificateIssuer, Issued, RootCA } from './certificate
 const COMMON_NAME = 'swarm-ca';
 const YEAR_MS = 365 * 24 * 60 * 60 * 1000;
 const ROOT_LIFE_MS = 20 * YEAR_MS;
+/** A root counts from well before it is made: by the clock of its founder, which may be ahead of all others. */
+const ROOT_BACKDATE_MS = YEAR_MS;
 const SERIAL_BYTES = 16;
 
 /** A certificate's serial number: positive, 126 random bits, as hexadecimal (RFC 5280 4.1.2.2). */
@@ -35,7 +37,7 @@ export async function createRootCA(context: CaContext): Promise<RootCA> {
     {
       serialNumber: serialNumber(context.randomBytes),
       name: [{ CN: [COMMON_NAME] }],
-      notBefore: new Date(now - BACKDATE_MS),
+      notBefore: new Date(now - ROOT_BACKDATE_MS),
       notAfter: new Date(now + ROOT_LIFE_MS),
       signingAlgorithm: ALGORITHM,
       keys,

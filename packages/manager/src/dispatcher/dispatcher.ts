@@ -22,7 +22,7 @@ import { DispatchCodec, MalformedMessage } from './codec.js';
 import { Contests } from './contests.js';
 import { DrainGate } from './drain-gate.js';
 import * as limits from './limits.js';
-import { Liveness } from './liveness.js';
+import { leaderGraceMs, Liveness } from './liveness.js';
 import type { LogChannel, LogListener } from './log-channel.js';
 import { managerAddresses } from './managers.js';
 import { MeshDelivery } from './mesh-delivery.js';
@@ -30,6 +30,7 @@ import { MeshPublisher } from './mesh-publisher.js';
 import { mayStillServe } from './mesh-state.js';
 import { NodeBudgets } from './node-budgets.js';
 import { copyReason, NodeCopies } from './node-copies.js';
+import { NodeNotes } from './node-notes.js';
 import { NodePresence } from './node-presence.js';
 import {
   type AgentView,
@@ -61,6 +62,8 @@ export interface Dispatcher extends ControlLoop, LogChannel {
    * @param peer admitted by `Authority`
    */
   accept(socket: NodeSocket, peer: SessionPeer): void;
+  /** Notes why a node was refused a connection to `/dispatcher`, for its status. */
+  refused(nodeId: string, why: string): void;
 }
 
 /** Makes the dispatcher. It may start again after a stop. */
@@ -85,6 +88,7 @@ export function createDispatcher(
       if (run === undefined) refuseSession(socket, peer.protocol, managerAddresses(context.store));
       else run.accept(socket, peer);
     },
+    refused: (nodeId, why) => run?.refused(nodeId, why),
     isConnected: (nodeId) => run?.session(nodeId) !== undefined,
     sendLog(nodeId, message) {
       const session = run?.session(nodeId);
@@ -125,6 +129,7 @@ class DispatcherRun {
   readonly #gate: DrainGate;
   readonly #contests: Contests;
   readonly #copies: NodeCopies;
+  readonly #notes: NodeNotes;
   readonly #unwatch: () => void;
   readonly #background = new Set<Promise<void>>();
   #managers: readonly ManagerAddress[];
@@ -153,6 +158,7 @@ class DispatcherRun {
     });
     this.#contests = new Contests(clock);
     this.#copies = new NodeCopies({ clock, logger, changed: (nodeId) => this.#write(nodeId) });
+    this.#notes = new NodeNotes(clock, (nodeId) => this.#write(nodeId));
     const observe = (node: Node) => this.#observe(node);
     this.#nodeWriter = new NodeWriter({ ...writing, observe });
     this.#statusWriter = new StatusWriter({ ...writing, logger, timeMs: () => store.timeMs() });
@@ -161,6 +167,7 @@ class DispatcherRun {
       view: store,
       writer: this.#writer,
       clock,
+      timeMs: () => store.timeMs(),
       inBackground: (work) => this.#inBackground(work),
     });
     this.#mesh = new MeshPublisher(store, clock, this.#aside, () => this.#delivery.publish());
@@ -185,15 +192,14 @@ class DispatcherRun {
   #begin(): void {
     const { store } = this.#context;
     this.#mesh.start();
-    const graceMs = Math.max(
-      limits.HEARTBEATS_MISSED * this.#heartbeatMs(),
-      limits.LEADER_GRACE_MIN_MS,
-    );
+    const expected: string[] = [];
     for (const node of store.list('node')) {
       if (node.Status.State === 'down') this.#orphans.start(node.ID, Date.parse(node.UpdatedAt));
-      else this.#liveness.watch(node.ID, graceMs);
+      else expected.push(node.ID);
       this.#presence.restore(node);
     }
+    const graceMs = leaderGraceMs(expected.length, this.#heartbeatMs());
+    for (const nodeId of expected) this.#liveness.watch(nodeId, graceMs);
     // Only the former leader knew which nodes still send traffic to a task that should stop.
     for (const task of store.list('task')) {
       const stops = compareStates(task.DesiredState, 'running') > 0;
@@ -210,6 +216,7 @@ class DispatcherRun {
     this.#orphans.stop();
     this.#contests.stop();
     this.#copies.stop();
+    this.#notes.stop();
     for (const session of this.#connections) {
       session.assignments?.close();
       session.end('this manager does not lead any more');
@@ -223,6 +230,10 @@ class DispatcherRun {
   session(nodeId: string): DispatcherSession | undefined {
     const session = this.#sessions.get(nodeId);
     return session?.assignments === undefined ? undefined : session;
+  }
+
+  refused(nodeId: string, why: string): void {
+    if (this.#context.store.get('node', nodeId) !== undefined) this.#notes.set(nodeId, why);
   }
 
   accept(socket: NodeSocket, peer: SessionPeer): void {
@@ -420,6 +431,7 @@ class DispatcherRun {
     this.#delivery.register(session, hello.meshGeneration);
     logger.debug({ nodeId, session: session.id }, 'session registered');
     this.#copies.connected(nodeId, true);
+    this.#notes.forget(nodeId);
     this.#contests.returned(nodeId);
     this.#inBackground(this.#welcome(session));
   }
@@ -498,7 +510,7 @@ class DispatcherRun {
 
   /** The node as this leader sees it now. */
   #observe(node: Node): Node {
-    return this.#copies.observe(this.#presence.observe(node));
+    return this.#notes.observe(this.#copies.observe(this.#presence.observe(node)));
   }
 
   #agent(nodeId: string): AgentView | undefined {
@@ -586,6 +598,7 @@ class DispatcherRun {
       this.#budgets.forget(node.ID);
       this.#orphans.cancel(node.ID);
       this.#copies.forget(node.ID);
+      this.#notes.forget(node.ID);
       const isRemoved = this.#context.store.setAside('node', node.ID) === undefined;
       session?.end('this node was removed from the cluster', isRemoved);
       if (session?.assignments !== undefined) this.#tellDisconnected(node.ID);

@@ -11,8 +11,11 @@ export const HEARTBEAT_MIN_MS = 100;
 export const HEARTBEAT_MAX_MS = 60_000;
 /** Missed heartbeats after which a node is down. */
 export const HEARTBEATS_MISSED = 3;
-/** Least time that nodes have to come back after a change of leader, before they are down. */
+/** Least and most time that nodes have to come back after a change of leader, before they are down. */
 export const LEADER_GRACE_MIN_MS = 5_000;
+export const LEADER_GRACE_MAX_MS = 120_000;
+/** Nodes that surely come back in a second: half of the handshakes that a manager's port begins. */
+export const RETURNS_PER_SECOND = 250;
 /** Time after which the tasks of a node that is down become orphaned. */
 export const ORPHAN_AFTER_MS = 24 * 60 * 60 * 1000;
 
@@ -29,6 +32,8 @@ export const COPY_NAMED_MS = 60_000;
 export const HEIR_AFTER_MS = 60_000;
 /** Refused daemons remembered for a node. */
 export const COPIES_LIMIT = 16;
+/** How long after its last attempt a node's status says why it was refused; agents try every 2 s. */
+export const NOTE_KEPT_MS = 60_000;
 /** The log names it at most this often. */
 export const COPY_LOG_MS = 60_000;
 
@@ -82,6 +87,8 @@ export const NODE_STATUS_BYTES: Rate = { burst: 64 * MIB, perSecond: 4 * MIB };
 export const MESH_COALESCE_MS = 5;
 /** Generations kept to make deltas from; an agent further behind gets everything. */
 export const MESH_HISTORY_LIMIT = 32;
+/** A larger delta comes in pieces of this size, each sent when the socket has taken the one before. */
+export const MESH_PIECE_BYTES = 256 * 1024;
 /** Unacknowledged deltas; further changes wait and become one. */
 export const MESH_INFLIGHT_LIMIT = 8;
 

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '@swarm/api';
+import * as limits from './limits.js';
 
 interface Watch {
   deadlineMs: number;
@@ -76,4 +77,15 @@ export class Liveness {
   #isDue(watch: Watch): boolean {
     return this.#clock.monotonicMs() >= watch.deadlineMs;
   }
+}
+
+/**
+ * How long nodes may take to come back to a new leader. Their handshakes begin in turns, so thousands of them
+ * need longer than one of them may be silent, and those at the end of the queue are not down.
+ * @param nodes those that have to come back
+ */
+export function leaderGraceMs(nodes: number, heartbeatMs: number): number {
+  const queueMs = Math.min((nodes * 1000) / limits.RETURNS_PER_SECOND, limits.LEADER_GRACE_MAX_MS);
+  const silenceMs = limits.HEARTBEATS_MISSED * heartbeatMs;
+  return Math.max(silenceMs, limits.LEADER_GRACE_MIN_MS, queueMs);
 }

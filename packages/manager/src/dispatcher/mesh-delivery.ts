@@ -1,5 +1,6 @@
 import { type DispatchCodec, MalformedMessage } from './codec.js';
-import { MESH_INFLIGHT_LIMIT } from './limits.js';
+import { MESH_HISTORY_LIMIT, MESH_INFLIGHT_LIMIT, MESH_PIECE_BYTES } from './limits.js';
+import { meshPieces } from './mesh-pieces.js';
 import type { MeshPublisher } from './mesh-publisher.js';
 
 /** A session as the delivery of the mesh sees it, with how far its agent is. */
@@ -12,7 +13,9 @@ export interface MeshReceiver {
   meshSent: number;
   meshInflight: number[];
   meshAcked: number;
-  sendFrame(frame: Buffer): void;
+  /** Whether pieces of a generation are still being sent: the next one waits. */
+  isMeshUnderWay: boolean;
+  sendFrames(frames: readonly Buffer[], done: () => void): void;
 }
 
 export interface MeshDeliveryOptions {
@@ -30,6 +33,9 @@ export interface MeshDeliveryOptions {
  */
 export class MeshDelivery {
   readonly #options: MeshDeliveryOptions;
+  /** What leads to the newest generation, encoded, by protocol and base: mostly all sessions need the same. */
+  #frames = new Map<string, readonly Buffer[]>();
+  #framesOf = -1;
 
   constructor(options: MeshDeliveryOptions) {
     this.#options = options;
@@ -44,13 +50,12 @@ export class MeshDelivery {
   /** Sends what the agent lacks, even if that is nothing: it waits for its first mesh. */
   begin(session: MeshReceiver): void {
     session.meshSent = session.meshAcked;
-    this.#send(session, new Map());
+    this.#send(session);
   }
 
   /** Sends the newest generation to all that do not have it. */
   publish(): void {
-    const frames = new Map<string, Buffer>();
-    for (const session of this.#options.sessions.values()) this.#update(session, frames);
+    for (const session of this.#options.sessions.values()) this.#update(session);
     this.#options.changed();
   }
 
@@ -63,7 +68,7 @@ export class MeshDelivery {
     if (!session.meshInflight.includes(generation)) return;
     session.meshAcked = Math.max(session.meshAcked, generation);
     session.meshInflight = session.meshInflight.filter((sent) => sent > generation);
-    this.#update(session, new Map());
+    this.#update(session);
     this.#options.changed();
   }
 
@@ -76,24 +81,42 @@ export class MeshDelivery {
     return behind;
   }
 
-  #update(session: MeshReceiver, frames: Map<string, Buffer>): void {
-    if (!session.isWelcome || session.meshSent === this.#options.mesh.generation) return;
-    if (session.meshInflight.length < MESH_INFLIGHT_LIMIT) this.#send(session, frames);
+  #update(session: MeshReceiver): void {
+    if (!session.isWelcome || session.isMeshUnderWay) return;
+    if (session.meshSent === this.#options.mesh.generation) return;
+    if (session.meshInflight.length < MESH_INFLIGHT_LIMIT) this.#send(session);
   }
 
-  /** @param frames encoded already, by protocol and base: mostly all sessions need the same */
-  #send(session: MeshReceiver, frames: Map<string, Buffer>): void {
-    const { codec, mesh } = this.#options;
-    const { protocol } = session.peer;
-    const key = `${protocol}/${session.meshSent}`;
-    let frame = frames.get(key);
-    if (frame === undefined) {
-      frame = codec.encode({ type: 'mesh', delta: mesh.deltaFrom(session.meshSent) }, protocol);
-      frames.set(key, frame);
-    }
-    session.sendFrame(frame);
-    const { generation } = mesh;
+  #send(session: MeshReceiver): void {
+    const { generation } = this.#options.mesh;
+    const frames = this.#framesFrom(session.meshSent, session.peer.protocol);
     session.meshSent = generation;
     session.meshInflight.push(generation);
+    session.isMeshUnderWay = true;
+    session.sendFrames(frames, () => {
+      session.isMeshUnderWay = false;
+      // What changed meanwhile, unless another session has taken its place.
+      if (this.#options.sessions.get(session.nodeId) === session) this.#update(session);
+    });
+  }
+
+  #framesFrom(base: number, protocol: number): readonly Buffer[] {
+    const { codec, mesh } = this.#options;
+    if (this.#framesOf !== mesh.generation) {
+      this.#frames = new Map();
+      this.#framesOf = mesh.generation;
+    }
+    const key = `${protocol}/${base}`;
+    let frames = this.#frames.get(key);
+    if (frames === undefined) {
+      const pieces = meshPieces(mesh.deltaFrom(base), MESH_PIECE_BYTES);
+      const last = pieces.length - 1;
+      frames = pieces.map((delta, at) =>
+        codec.encode({ type: 'mesh', delta, ...(at < last && { more: true }) }, protocol),
+      );
+      this.#frames.set(key, frames);
+      if (this.#frames.size > MESH_HISTORY_LIMIT) this.#frames = new Map();
+    }
+    return frames;
   }
 }

@@ -5,6 +5,7 @@ import type { BatchWriter, Change } from './batch-writer.js';
 
 /**
  * Marks as orphaned all tasks that might still run on a node that will not report again.
+ * @param now time of the store, milliseconds
  * @param stillWanted called for each try of a write: the node may have come back
  */
 export async function orphanTasks(

@@ -8,6 +8,8 @@ export interface OrphanTimersOptions {
   readonly view: View;
   readonly writer: BatchWriter;
   readonly clock: Clock;
+  /** Time of the store, for statuses. */
+  readonly timeMs: () => number;
   /** Takes the writes, with their errors. */
   readonly inBackground: (work: Promise<void>) => void;
 }
@@ -23,7 +25,7 @@ export class OrphanTimers {
 
   /** @param sinceMs when the node went down, wall clock */
   start(nodeId: string, sinceMs: number): void {
-    const { view, writer, clock, inBackground } = this.#options;
+    const { view, writer, clock, timeMs, inBackground } = this.#options;
     this.cancel(nodeId);
     const downMs = Math.max(0, clock.now() - sinceMs);
     const timer = clock.setTimeout(
@@ -31,7 +33,7 @@ export class OrphanTimers {
         this.#timers.delete(nodeId);
         const message = 'the node was down for more than 24 hours';
         const isDown = () => view.get('node', nodeId)?.Status.State === 'down';
-        inBackground(orphanTasks(view, writer, nodeId, message, () => clock.now(), isDown));
+        inBackground(orphanTasks(view, writer, nodeId, message, timeMs, isDown));
       },
       Math.max(0, ORPHAN_AFTER_MS - downMs),
     );

@@ -1,5 +1,6 @@
 import type { AgentHello, AgentMessage, Clock, Logger, ManagerMessage, Timer } from '@swarm/api';
 import { DISPATCH_FRAME_LIMIT_BYTES } from '@swarm/api';
+import { WITH_TYPED_ASSIGNMENTS } from '@swarm/api/wire';
 import type { NodeKind } from '@swarm/identity';
 import type { AssignmentSender } from './assignment-sender.js';
 import { type DispatchCodec, MalformedMessage } from './codec.js';
@@ -68,6 +69,7 @@ export class DispatcherSession {
   meshSent = 0;
   meshInflight: number[] = [];
   meshAcked = 0;
+  isMeshUnderWay = false;
 
   constructor(options: DispatcherSessionOptions) {
     this.id = options.id;
@@ -113,13 +115,18 @@ export class DispatcherSession {
     if (!this.#ended) this.sendFrame(this.#codec.encode(message, this.peer.protocol));
   }
 
-  /** Sends an encoded message. Ends the session when the agent is too far behind or the frame is too long. */
-  sendFrame(frame: Buffer): void {
+  /** Sends an encoded message, and calls `taken` once the socket has it. Ends the session when the agent is too far behind or the frame is too long. */
+  sendFrame(frame: Buffer, taken?: () => void): void {
     if (this.#ended || this.#socket.readyState !== this.#socket.OPEN) return;
     if (frame.length > DISPATCH_FRAME_LIMIT_BYTES) {
-      const fields = { bytes: frame.length, limitBytes: DISPATCH_FRAME_LIMIT_BYTES };
+      const { protocol } = this.peer;
+      const fields = { bytes: frame.length, limitBytes: DISPATCH_FRAME_LIMIT_BYTES, protocol };
       this.#logger.error(fields, 'what this node must know does not fit into a message');
-      this.end('what this node must know does not fit into a message: give it fewer tasks');
+      this.end(
+        this.peer.protocol < WITH_TYPED_ASSIGNMENTS
+          ? 'the tasks of this node do not fit into one message, as its version needs them: upgrade it, or give it fewer tasks'
+          : 'what this node must know does not fit into a message: the log of this manager names it',
+      );
       return;
     }
     if (this.#socket.bufferedAmount + frame.length > SESSION_BUFFER_LIMIT_BYTES) {
@@ -132,7 +139,21 @@ export class DispatcherSession {
       return;
     }
     // The socket's own event reports errors, too, and ends the session.
-    this.#socket.send(frame, () => {});
+    this.#socket.send(frame, () => taken?.());
+  }
+
+  /**
+   * Sends frames one after the other, each when the socket has taken the one before, so that other messages find
+   * their way between them. @param done called after the last; never when the session ends before
+   */
+  sendFrames(frames: readonly Buffer[], done: () => void): void {
+    const [first, ...rest] = frames;
+    if (this.#ended) return;
+    if (first === undefined) done();
+    else if (rest.length === 0) {
+      this.sendFrame(first);
+      done();
+    } else this.sendFrame(first, () => this.sendFrames(rest, done));
   }
 
   /** Asks the other side for a sign of life; `answered` of the handler reports it. */

@@ -1,6 +1,12 @@
 import { modeOf, type Node, type Service, type Task } from '@swarm/api';
 import type { Pass } from './pass.js';
-import { advanceSlot, fillSlot, isTriedAgain, type SlotRules } from './replacement.js';
+import {
+  advanceSlot,
+  fillSlot,
+  isTriedAgain,
+  rollbackAllowance,
+  type SlotRules,
+} from './replacement.js';
 import { shouldRestart } from './restart.js';
 import { inspectSlot, isLive, newest, type Slot } from './slot.js';
 import { DRAINED, endedByItself, MISPLACED, NODE_DOWN, NODE_GONE, type StopCause } from './stop.js';
@@ -36,7 +42,8 @@ export function reconcileGlobal(pass: Pass): void {
   }
 
   if (assessUpdate(pass, slots)) return;
-  const rules: SlotRules = { mayCreate: true, movesAway: false, drains: { left: 0 } };
+  const rollback = rollbackAllowance(pass, [...slots, ...kept]);
+  const rules: SlotRules = { mayCreate: true, movesAway: false, drains: { left: 0 }, rollback };
   for (const slot of kept) advanceSlot(pass, slot, { ...rules, mayCreate: false });
   for (const slot of slots) {
     if (isLive(slot)) advanceSlot(pass, slot, rules);

@@ -14,7 +14,7 @@ import {
 import { freeSlots } from './scale.js';
 import { inspectSlot, newest, type Place, type Slot } from './slot.js';
 import { DRAINED, endedByItself, isMoved, JOB_REPEATED, type StopCause } from './stop.js';
-import { isDue, isStopOverdue } from './waiting.js';
+import { isDue, isReplaceable, isStopOverdue } from './waiting.js';
 
 /** Whether the jobs orchestrator is in charge of the service. */
 export function isJob(service: Service): boolean {
@@ -104,7 +104,7 @@ function advance(pass: Pass, slot: Slot, movesAway: boolean): void {
   const leaving = movesAway ? slot.good.filter((task) => isLeaving(pass.tx, task)) : [];
   const failed = slot.failed.at(-1);
   const displaced = [...slot.lost, ...leaving].at(-1);
-  if (failed !== undefined && displaced === undefined && !isDue(pass, failed)) return;
+  if (failed !== undefined && displaced === undefined && !isReplaceable(pass, failed)) return;
   const isRestarted = failed !== undefined && shouldRestart(pass, failed);
   for (const task of slot.failed) {
     const isLast = task === failed && !isRestarted && displaced === undefined;

@@ -24,6 +24,8 @@ export const PREPARE_TIMEOUT_MS = 30_000;
 export const PREPARE_PULL_TIMEOUT_MS = 10 * 60_000;
 /** Extra wait for a predecessor beyond its own stop grace period. */
 export const STOP_MARGIN_MS = 30_000;
+/** How often to look again whether stopping a task would make room for its replacement. */
+export const ROOM_RECHECK_MS = 5_000;
 /** An update counts a task that stays unplaced this long as failed. */
 export const UNSCHEDULABLE_TIMEOUT_MS = 10 * 60_000;
 /** Minimum time a running task gets to start listening on its ports. */

@@ -24,6 +24,8 @@ export class Observations {
   readonly failed = new Map<string, string>();
   /** When each of these slots settled: its task came up or failed. */
   readonly settledAt = new Map<string, number>();
+  /** Whether as many slots as the update's parallelism have stood the monitor time. */
+  hasBatchStood = false;
   #updateKey = '';
 
   /** Records the service's tasks as they are now, and forgets those that are gone. */
@@ -92,6 +94,7 @@ export class Observations {
     this.touched.clear();
     this.failed.clear();
     this.settledAt.clear();
+    this.hasBatchStood = false;
   }
 }
 

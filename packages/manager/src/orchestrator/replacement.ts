@@ -10,7 +10,7 @@ import {
   restartOfMoved,
   shouldRestart,
 } from './restart.js';
-import { newest, type Slot } from './slot.js';
+import { isLive, newest, type Slot } from './slot.js';
 import {
   DRAINED,
   endedByItself,
@@ -27,10 +27,12 @@ import {
   WITHDRAWN,
 } from './stop.js';
 import { formatTime, parseTime } from './time.js';
+import { isOnTrial } from './trial.js';
 import { currentRules, isPaused, isRollback, isUpdating, updateRules } from './update-config.js';
 import {
   isBlockedByPredecessor,
   isDue,
+  isReplaceable,
   isServing,
   isStopOverdue,
   mayTakeOver,
@@ -45,6 +47,8 @@ export interface SlotRules {
   readonly movesAway: boolean;
   /** How many more slots may switch away from draining nodes now; shared by all slots of a pass. */
   readonly drains: { left: number };
+  /** How many more slots a rollback may take down now; shared by all slots of a pass. */
+  readonly rollback: { left: number };
 }
 
 /**
@@ -68,8 +72,15 @@ export function advanceSlot(pass: Pass, slot: Slot, rules: SlotRules): void {
 
 /** Lets a prepared task run once its delay is over and its predecessor has stopped. */
 function release(pass: Pass, slot: Slot, target: Task): void {
-  if (target.DesiredState !== 'ready' || !isDue(pass, target)) return;
-  if (slot.stopping.length > 0 && !isStopOverdue(pass, slot.stopping)) return;
+  if (target.DesiredState !== 'ready') return;
+  if (isPaused(pass.service) && !pass.isRepeated(target)) {
+    // It never started, so what the paused update falls back to takes its place.
+    stop(pass, slot, [target], PAUSED);
+    create(pass, slot, firstState(pass, slot), `takes over from task ${target.ID}`);
+    return;
+  }
+  if (!isDue(pass, target)) return;
+  if (firstState(pass, slot) === 'ready' && !isStopOverdue(pass, slot.stopping)) return;
   run(pass, slot, target);
 }
 
@@ -86,7 +97,14 @@ export function startReplacement(
 
 /** Fills an empty slot. The new task waits for those that are still stopping there. */
 export function fillSlot(pass: Pass, slot: Slot): void {
-  if (pass.hasRoom(1)) create(pass, slot, slot.stopping.length > 0 ? 'ready' : 'running');
+  if (pass.hasRoom(1)) create(pass, slot, firstState(pass, slot));
+}
+
+/** The first desired state of a task in a slot where nothing is wanted: it waits for those that still stop. */
+function firstState({ service }: Pass, slot: Slot): 'ready' | 'running' {
+  // A roll-out in this order lets the slot's tasks run beside each other.
+  const mayOverlap = isUpdating(service) && currentRules(service).order === 'start-first';
+  return slot.stopping.length > 0 && !mayOverlap ? 'ready' : 'running';
 }
 
 /** Leaves failed and lost tasks behind, and replaces them unless another task of the slot goes on. */
@@ -94,15 +112,14 @@ function clear(pass: Pass, slot: Slot, rules: SlotRules): void {
   const failed = slot.failed.at(-1);
   const lost = slot.lost.at(-1);
   if (!rules.mayCreate && slot.good.length === 0) return;
-  // A task that failed during preparation is not replaced before its own delay is over: its successor
-  // would be prepared, and fail, at once.
-  if (failed !== undefined && lost === undefined && !isDue(pass, failed)) return;
+  if (failed !== undefined && lost === undefined && !isReplaceable(pass, failed)) return;
   // A replacement that failed while the old task goes on is tried again if it is still wanted.
   const isWanted =
     slot.good.length === 0 ||
     !isPaused(pass.service) ||
     slot.good.some((task) => isLeaving(pass.tx, task));
-  const isRestarted = failed !== undefined && shouldRestart(pass, failed);
+  const isRestarted =
+    failed !== undefined && (shouldRestart(pass, failed) || isTriedAgain(pass, failed));
   for (const task of slot.failed) {
     const isLast =
       task === failed && !isRestarted && slot.target === undefined && lost === undefined;
@@ -177,21 +194,29 @@ function handOver(pass: Pass, slot: Slot, target: Task, rules: SlotRules): void 
   }
   const update = currentRules(pass.service);
   if (isServing(pass, slot, target, update)) {
+    if (leaving.length === 0 && isOnTrial(pass, slot, target)) return;
     giveWay(pass, slot, target, leaving);
     return;
   }
   if (!isDue(pass, target)) return;
+  const isServed = slot.others.some(isUp);
+  if (isRollback(pass.service.UpdateStatus) && leaving.length === 0 && !isServed) {
+    // Nobody loses anything when the tasks of a failed spec go at once.
+    giveWay(pass, slot, target, leaving);
+    return;
+  }
   const order =
     leaving.length > 0 ? updateRules(pass.service.Spec.UpdateConfig).order : update.order;
   if (target.DesiredState !== 'ready') {
-    if (!isBlockedByPredecessor(target)) return;
+    if (!isBlockedByPredecessor(pass, target, slot.others)) return;
   } else if (order === 'start-first') {
     run(pass, slot, target);
     return;
   } else {
-    if (!mayTakeOver(pass, target)) return;
+    if (!mayTakeOver(pass, target, slot.others)) return;
     if (leaving.length > 0 && rules.drains.left-- <= 0) return;
   }
+  if (isServed && rules.rollback.left-- <= 0) return;
   giveWay(pass, slot, target, leaving);
 }
 
@@ -236,6 +261,23 @@ export function drainAllowance(pass: Pass, slots: readonly Slot[]): { left: numb
 }
 
 /**
+ * How many slots a rollback may take down now. Together with those that are down anyway never more than its
+ * parallelism, so it restores what the failed update broke before it stops what that left running. Slots in
+ * which the rollback failed, too, hold up nothing.
+ */
+export function rollbackAllowance(pass: Pass, slots: readonly Slot[]): { left: number } {
+  const { service, observations } = pass;
+  const rules = currentRules(service);
+  if (rules.parallelism === 0 || !isUpdating(service) || !isRollback(service.UpdateStatus))
+    return { left: Number.POSITIVE_INFINITY };
+  const isDown = (slot: Slot) =>
+    isLive(slot) &&
+    !observations.failed.has(slot.key) &&
+    !slot.good.some((task) => isServing(pass, slot, task, rules));
+  return { left: Math.max(0, rules.parallelism - slots.filter(isDown).length) };
+}
+
+/**
  * Whether the roll-out under way puts the slot of an ended task to work again, whatever the restart policy says:
  * a rollback does so after any failure before it; an update that is resumed, after those of its own tasks.
  */
@@ -254,8 +296,14 @@ export function gaveUp(pass: Pass, slot: Slot): boolean {
 }
 
 function restart(pass: Pass, slot: Slot, ended: Task): void {
-  pass.create({ ...place(slot), desiredState: 'ready', ...planRestart(pass, ended) });
-  pass.markChanged(slot.key);
+  const plan = planRestart(pass, ended);
+  if (plan !== undefined) {
+    pass.create({ ...place(slot), desiredState: 'ready', ...plan });
+    pass.markChanged(slot.key);
+  } else if (slot.good.length === 0) {
+    create(pass, slot, firstState(pass, slot), `takes over from task ${ended.ID}`);
+  }
+  // Otherwise the tasks that go on are of an earlier spec, too: the updater replaces them in their turn.
 }
 
 /** Creates the replacement of a task that has to leave its node. It takes over the wait of a back-off. */

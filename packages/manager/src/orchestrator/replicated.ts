@@ -1,7 +1,13 @@
 import { modeOf, type Service, type Task } from '@swarm/api';
 import { preferenceLabels } from '../scheduler/constraint.js';
 import type { Pass } from './pass.js';
-import { advanceSlot, drainAllowance, fillSlot, isTriedAgain } from './replacement.js';
+import {
+  advanceSlot,
+  drainAllowance,
+  fillSlot,
+  isTriedAgain,
+  rollbackAllowance,
+} from './replacement.js';
 import { shouldRestart } from './restart.js';
 import { freeSlots, keepOrder } from './scale.js';
 import { inspectSlot, isLive, newest, type Slot } from './slot.js';
@@ -30,7 +36,12 @@ export function reconcileReplicated(pass: Pass): void {
   for (const slot of surplus.slice(replicas)) removeSlot(pass, slot, replicas);
 
   if (assessUpdate(pass, kept)) return;
-  const rules = { mayCreate: true, movesAway: true, drains: drainAllowance(pass, kept) };
+  const rules = {
+    mayCreate: true,
+    movesAway: true,
+    drains: drainAllowance(pass, kept),
+    rollback: rollbackAllowance(pass, kept),
+  };
   for (const slot of kept) advanceSlot(pass, slot, rules);
   const taken = new Set(kept.map((slot) => slot.number));
   const missing = freeSlots(taken, Math.max(0, replicas - kept.length));

@@ -29,6 +29,8 @@ export function allowsRestart(pass: Pass, task: Task): boolean {
 export function shouldRestart(pass: Pass, task: Task): boolean {
   if (!allowsRestart(pass, task)) return false;
   const limit = policyOf(pass).MaxAttempts ?? 0;
+  // What a paused update falls back to has attempts of its own.
+  if (pass.source !== pass.service && !pass.isRepeated(task)) return true;
   return limit <= 0 || attemptsMade(pass, task) < limit;
 }
 
@@ -60,16 +62,19 @@ export interface Restart {
 }
 
 /**
- * Plans the back-off for the replacement of `task`: the configured delay, doubled with each further failure
+ * Plans the replacement of `task`, which has ended. Attempts and back-off belong to a spec: where a task of
+ * another spec takes its place (a rollback, the fallback of a pause, the next update), it starts at once.
+ * Otherwise plans the back-off: the configured delay, doubled with each further failure
  * in a row up to 60 s (a longer configured delay stays as it is). A task that ended well, or ran for the
  * policy's window (5 minutes without one), starts a new count.
+ * @returns undefined when the replacement waits for nothing
  */
-export function planRestart(pass: Pass, task: Task): Restart {
+export function planRestart(pass: Pass, task: Task): Restart | undefined {
+  if (!pass.isRepeated(task)) return undefined;
   const { Delay, MaxAttempts = 0 } = policyOf(pass);
   const failures = failuresInRow(pass, task);
   const waitMs = restartDelayMs(toMs(Delay, DEFAULT_RESTART_DELAY_MS), failures);
-  // The count belongs to a spec.
-  const attempts = pass.isRepeated(task) ? attemptsMade(pass, task) + 1 : 0;
+  const attempts = attemptsMade(pass, task) + 1;
   const which =
     MaxAttempts > 0 && attempts > 0 ? `restart ${attempts} of ${MaxAttempts}` : 'restart';
   const wait = `waiting ${Number((waitMs / 1000).toFixed(1))}s before ${which}`;

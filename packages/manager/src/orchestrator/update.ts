@@ -3,11 +3,12 @@ import { clusterPortRefusal } from '../allocator/cluster-ports.js';
 import type { Pass } from './pass.js';
 import { gaveUp, startReplacement } from './replacement.js';
 import { allowsRestart } from './restart.js';
-import { RevisionLedger, revisionId, rolledBackSpec } from './revisions.js';
+import { RevisionLedger, rolledBackSpec } from './revisions.js';
 import { isUp } from './observations.js';
 import { newest, type Slot } from './slot.js';
 import { isMoved } from './stop.js';
 import { formatTime, parseTime, stateSince } from './time.js';
+import { hasStood, isKnownGood } from './trial.js';
 import {
   currentRules,
   isPaused,
@@ -38,6 +39,11 @@ export function assessUpdate(pass: Pass, slots: readonly Slot[]): boolean {
     }
     settle(pass, slot, rules);
   }
+  if (rules.parallelism > 0 && !memory.hasBatchStood) {
+    const batch = slots.filter((slot) => memory.touched.has(slot.key));
+    const stood = batch.filter((slot) => hasStood(pass, slot, rules));
+    memory.hasBatchStood = stood.length >= rules.parallelism;
+  }
   if (rules.failureAction === 'continue' || memory.failed.size === 0) return false;
   const pending = slots.filter((slot) => isOutdated(pass, slot) && !memory.touched.has(slot.key));
   const total = memory.touched.size + pending.length;
@@ -55,7 +61,9 @@ export function assessUpdate(pass: Pass, slots: readonly Slot[]): boolean {
 export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: boolean): void {
   const { service } = pass;
   if (isPaused(service)) return;
-  const outdated = slots.filter((slot) => isOutdated(pass, slot) && !isHopeless(pass, slot));
+  const outdated = slots
+    .filter((slot) => isOutdated(pass, slot) && !isHopeless(pass, slot))
+    .sort((a, b) => Number(isServed(a)) - Number(isServed(b)));
   if (!isUpdating(service)) {
     if (outdated.length > 0 && pass.hasRoom(1)) begin(pass);
     return;
@@ -70,10 +78,12 @@ export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: b
   let free = rules.parallelism === 0 ? outdated.length : rules.parallelism - busy.length;
   let untouched = untouchedAllowance(pass, slots, rules);
   for (const slot of outdated) {
-    if (free <= 0) break;
+    // A rollback loses nothing where nothing serves, so it takes all these slots at once.
+    const isFree = isRollback(service.UpdateStatus) && !isServed(slot);
+    if (free <= 0 && !isFree) break;
     // What this pass read of a slot that it changed is out of date.
     if (pass.isChanged(slot.key)) continue;
-    if (!memory.touched.has(slot.key) && untouched-- <= 0) continue;
+    if (!isFree && !memory.touched.has(slot.key) && untouched-- <= 0) continue;
     memory.touched.add(slot.key);
     startReplacement(pass, slot, rules.order);
     free--;
@@ -82,9 +92,14 @@ export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: b
     const isHeld = untouched <= 0 && outdated.some((slot) => !memory.touched.has(slot.key));
     setMessage(
       pass,
-      waitingFor(pass, slots, rules) ?? (isHeld ? watching(pass, rules) : undefined),
+      waitingFor(pass, slots, rules) ?? (isHeld ? watching(pass, slots, rules) : undefined),
     );
   } else complete(pass);
+}
+
+/** Whether a task of the slot is up. Slots without one come first. */
+function isServed(slot: Slot): boolean {
+  return slot.good.some(isUp);
 }
 
 /**
@@ -92,35 +107,11 @@ export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: b
  * bad spec costs one batch, not all that fit into the time until its first task fails.
  */
 function untouchedAllowance(pass: Pass, slots: readonly Slot[], rules: UpdateRules): number {
-  const { touched } = pass.observations;
+  const { touched, hasBatchStood } = pass.observations;
   const { parallelism, failureAction } = rules;
-  if (parallelism === 0 || failureAction === 'continue' || isKnownGood(pass)) return slots.length;
-  const batch = slots.filter((slot) => touched.has(slot.key));
-  const stood = batch.filter((slot) => hasStood(pass, slot, rules));
-  return stood.length >= parallelism ? slots.length : parallelism - batch.length;
-}
-
-/** Whether the roll-out goes back to what has completed before. */
-function isKnownGood({ tx, service }: Pass): boolean {
-  if (!isRollback(service.UpdateStatus)) return false;
-  if (service.Revisions === undefined) return true;
-  const current = tx.get('revision', revisionId(service.ID, service.Revisions.Current));
-  return current?.CompletedAt !== undefined;
-}
-
-/** Whether the slot's task was up for the monitor time, or is healthy by its own check, or has ended. */
-function hasStood(pass: Pass, slot: Slot, rules: UpdateRules): boolean {
-  const settledAt = pass.observations.settledAt.get(slot.key);
-  if (settledAt === undefined) return false;
-  if (slot.target === undefined || pass.observations.failed.has(slot.key)) return true;
-  // With a health check, a task is RUNNING only once it is healthy.
-  if (isUp(slot.target) && hasHealthCheck(slot.target)) return true;
-  return isPast(pass, settledAt + rules.monitorMs);
-}
-
-function hasHealthCheck({ Spec }: Task): boolean {
-  const [kind = 'NONE'] = Spec.ContainerSpec?.Healthcheck?.Test ?? [];
-  return kind !== 'NONE';
+  const isWatched = parallelism > 0 && failureAction !== 'continue' && !isKnownGood(pass);
+  if (!isWatched || hasBatchStood) return slots.length;
+  return parallelism - slots.filter((slot) => touched.has(slot.key)).length;
 }
 
 /** Identifies one update: differs for the next one and for its own rollback. */
@@ -350,9 +341,15 @@ function waitingFor(pass: Pass, slots: readonly Slot[], rules: UpdateRules): str
 }
 
 /** What the rest waits for once the first batch is up. */
-function watching({ observations }: Pass, rules: UpdateRules): string | undefined {
+function watching(
+  { observations }: Pass,
+  slots: readonly Slot[],
+  rules: UpdateRules,
+): string | undefined {
   const { touched, settledAt } = observations;
-  if ([...touched].some((key) => !settledAt.has(key))) return undefined;
+  const isWatched = ({ key, target }: Slot) =>
+    !touched.has(key) || settledAt.has(key) || (target !== undefined && isUp(target));
+  if (!slots.every(isWatched)) return undefined;
   return `watching the first tasks for ${rules.monitorMs / 1000}s before the others follow`;
 }
 

@@ -9,26 +9,14 @@ import {
 } from './limits.js';
 import { isUp } from './observations.js';
 import type { Pass } from './pass.js';
+import { makesRoom } from './room.js';
 import type { Slot } from './slot.js';
 import type { UpdateRules } from './update-config.js';
 import { stopGraceMs } from './stop.js';
-import { parseTime } from './time.js';
+import { parseTime, stateSince } from './time.js';
 
-/** Reasons of the scheduler that stopping a task on the node can clear (reference: swarm-mode §2.4). */
-const FREED_BY_STOPPING = [
-  'insufficient resources',
-  'host-mode port already in use',
-  'max replicas per node',
-];
-/** Of these, the ones that cannot clear while the predecessor runs on the only fitting node. */
+/** Reasons of the scheduler that cannot clear while the predecessor runs on the only fitting node. */
 const BLOCKED_BY_PREDECESSOR = ['host-mode port already in use', 'max replicas per node'];
-/** Reasons that stopping a task cannot clear. */
-const NOT_FREED_BY_STOPPING = [
-  'not available for new tasks',
-  'missing plugin',
-  'scheduling constraints not satisfied',
-  'unsupported platform',
-];
 
 /** Since when nothing of ours holds the task back: its creation, or the end of its restart delay. */
 function waitsSince(task: Task): number {
@@ -44,29 +32,38 @@ export function isDue(pass: Pass, task: Task): boolean {
 }
 
 /**
- * Stop-first: whether the predecessor may be stopped. It may when the replacement is prepared; when the
- * replacement cannot be placed because of something the predecessor holds; and, so that an update never
- * hangs, after a time limit. The limit is longer while the agent is preparing (pulling an image). A
- * replacement that no node will ever take is not a reason to stop what runs.
+ * Whether a task that ended may be replaced now. One that failed during preparation is not replaced before its
+ * own delay is over, unless by another spec: a successor would be prepared, and fail, at once.
  */
-export function mayTakeOver(pass: Pass, task: Task): boolean {
-  const { State, Err } = task.Status;
-  if (compareStates(State, 'ready') >= 0) return true;
-  // The allocator lacks something for the whole service: stopping one of its tasks would not help.
-  if (State === 'new' && Err) return false;
-  if (State === 'pending' && Err) {
-    const names = (reasons: readonly string[]) => reasons.some((reason) => Err.includes(reason));
-    return names(FREED_BY_STOPPING) || !names(NOT_FREED_BY_STOPPING);
-  }
-  const boundMs = State === 'preparing' ? PREPARE_PULL_TIMEOUT_MS : PREPARE_TIMEOUT_MS;
-  return isPast(pass, waitsSince(task) + boundMs);
+export function isReplaceable(pass: Pass, ended: Task): boolean {
+  return !pass.isRepeated(ended) || isDue(pass, ended);
 }
 
-/** Start-first: whether the replacement cannot be placed while its predecessor runs (MB#36934). */
-export function isBlockedByPredecessor(task: Task): boolean {
+/**
+ * Stop-first: whether the predecessors may be stopped. They may when the replacement is prepared; when it
+ * cannot be placed and stopping them makes room for it; and, so that an update never hangs, when its node takes
+ * too long to prepare it. The limit is longer while the agent is preparing (pulling an image). A replacement
+ * that no node will take is not a reason to stop what runs.
+ */
+export function mayTakeOver(pass: Pass, task: Task, predecessors: readonly Task[]): boolean {
   const { State, Err } = task.Status;
-  if (compareStates(State, 'assigned') >= 0 || !Err) return false;
-  return BLOCKED_BY_PREDECESSOR.some((reason) => Err.includes(reason));
+  if (compareStates(State, 'ready') >= 0) return true;
+  if (compareStates(State, 'assigned') < 0)
+    return State === 'pending' && Err !== undefined && makesRoom(pass, task, predecessors);
+  const boundMs = State === 'preparing' ? PREPARE_PULL_TIMEOUT_MS : PREPARE_TIMEOUT_MS;
+  return isPast(pass, Math.max(waitsSince(task), stateSince(task, pass.now)) + boundMs);
+}
+
+/** Start-first: whether the replacement cannot be placed while its predecessors run (MB#36934). */
+export function isBlockedByPredecessor(
+  pass: Pass,
+  task: Task,
+  predecessors: readonly Task[],
+): boolean {
+  const { State, Err } = task.Status;
+  if (State !== 'pending' || !Err) return false;
+  const isBlocked = BLOCKED_BY_PREDECESSOR.some((reason) => Err.includes(reason));
+  return isBlocked && makesRoom(pass, task, predecessors);
 }
 
 /** Whether the task is up, or has run without listening on its ports for so long that waiting ends. */

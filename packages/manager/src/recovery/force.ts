@@ -18,11 +18,18 @@ const QUORUM_CHECK_MS = 5_000;
 export async function checkForce(manager: ManagerAccess, clock: Clock): Promise<void> {
   const members = manager.members();
   if (members.length <= 1) return;
+  const found = manager.findLeader?.().catch(() => undefined);
   try {
     const late = () => new ApiError('NO_QUORUM', 'no quorum');
     await within(clock, QUORUM_CHECK_MS, manager.readBarrier(), late);
   } catch {
-    return;
+    const leader = await found;
+    if (leader === undefined) return;
+    throw new ApiError(
+      'FAILED_PRECONDITION',
+      `the other managers have a leader, node ${leader.nodeId} at ${leader.address}: this one was removed from ` +
+        "them or is cut off. It joins them again by itself; 'docker info' here says what it waits for",
+    );
   }
   throw new ApiError(
     'FAILED_PRECONDITION',

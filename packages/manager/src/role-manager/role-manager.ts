@@ -187,7 +187,7 @@ class RoleManagerRun {
       this.#gone.delete(nodeId);
       if (!isGone(store, nodeId)) continue;
       try {
-        await orphanTasks(store, this.#writer, nodeId, message, () => clock.now());
+        await orphanTasks(store, this.#writer, nodeId, message, () => store.timeMs());
       } catch (error) {
         this.#gone.add(nodeId);
         throw error;

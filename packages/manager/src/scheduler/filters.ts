@@ -123,6 +123,9 @@ const maxReplicas: Filter = {
   explain: () => 'max replicas per node limit exceed',
 };
 
+/** How the reason begins when a node has no address left in the ingress network. */
+export const NO_FREE_ADDRESS = 'no free ingress address';
+
 /** Ours: each network of the task must have a free address for it on the node. */
 function addressesLeft(view: View, addresses: AddressBook): Filter {
   return {
@@ -139,19 +142,21 @@ function addressesLeft(view: View, addresses: AddressBook): Filter {
   };
 }
 
-/** All filters in SwarmKit's order (manager/scheduler/pipeline.go), ours last. */
+/** The filters that need only the node with its tasks, in SwarmKit's order (manager/scheduler/pipeline.go). */
+export const NODE_FILTERS: readonly Filter[] = [
+  ready,
+  resources,
+  ...RUNTIME_CAPABILITIES.map(capability),
+  plugins,
+  constraints,
+  platform,
+  hostPorts,
+  maxReplicas,
+];
+
+/** All filters, ours last. */
 export function allFilters(view: View, addresses: AddressBook): readonly Filter[] {
-  return [
-    ready,
-    resources,
-    ...RUNTIME_CAPABILITIES.map(capability),
-    plugins,
-    constraints,
-    platform,
-    hostPorts,
-    maxReplicas,
-    addressesLeft(view, addresses),
-  ];
+  return [...NODE_FILTERS, addressesLeft(view, addresses)];
 }
 
 /** Filters prepared for one task, or for all tasks of one service and spec version. */

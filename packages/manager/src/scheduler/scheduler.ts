@@ -214,9 +214,9 @@ class Scheduler implements ControlLoop {
       failures: (info) => info.recentFailures(versionKey(first), now),
     });
     let explanation: string | undefined;
-    for (const task of group) {
+    for (const { task, former } of this.#byNeed(group, () => explanation !== undefined)) {
       if (isFull(decisions)) return;
-      const isPlaced = explanation === undefined && this.#next(spread, task, decisions);
+      const isPlaced = explanation === undefined && this.#next(spread, task, former, decisions);
       if (isPlaced) continue;
       if (explanation === undefined) {
         const reasons = pipeline.explain(all, all.length);
@@ -226,10 +226,24 @@ class Scheduler implements ControlLoop {
     }
   }
 
+  /**
+   * Tasks with those that they replace. Tasks whose slot has nothing else come first: room that a slot made for
+   * its own replacement must not go to one whose predecessor still runs.
+   * @param isOver whether no task can be placed any more, so that order and predecessors do not matter
+   */
+  *#byNeed(group: readonly Task[], isOver: () => boolean): Generator<Waiting> {
+    const later: Waiting[] = [];
+    for (const task of group) {
+      const former = isOver() ? [] : this.#nodes.predecessors(this.#context.store, task);
+      if (former.length === 0) yield { task, former };
+      else later.push({ task, former });
+    }
+    yield* later;
+  }
+
   /** Places a task as if those that it replaces were gone. @returns false when no node has room */
-  #next(spread: Spread, task: Task, decisions: Task[]): boolean {
+  #next(spread: Spread, task: Task, former: readonly Task[], decisions: Task[]): boolean {
     const { store } = this.#context;
-    const former = this.#nodes.predecessors(store, task);
     const gone = former.filter((one) => this.#supersede(spread, one, true));
     const isPlaced = spread.next(
       (info) => decisions.push(this.#place(task, info, MESSAGE_ASSIGNED)),
@@ -296,6 +310,12 @@ class Scheduler implements ControlLoop {
       if (NodeID !== undefined) this.#nodes.refresh(this.#context.store, ID, NodeID);
     }
   }
+}
+
+/** A task that waits for a node, and the active tasks of its slot, which it replaces. */
+interface Waiting {
+  readonly task: Task;
+  readonly former: readonly Task[];
 }
 
 /** Whether a transaction holds no more decisions. */

@@ -6,24 +6,39 @@ import { ApiError, type ErrorCode, PROGRAM, silentLogger } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import {
   createKeyRequest,
+  expiresAt,
   fetchRoot,
   identify,
   type NodeIdentity,
+  type Proof,
+  prove,
   requestCertificate,
   type Subject,
   subjectOf,
   tlsServerOptions,
+  validityProblem,
 } from '@swarm/identity';
 import { createCaServer, x509Issuer } from '../../src/ca/index.js';
 import { JOINS, RENEWALS } from '../../src/ca/issue-limit.js';
 import { removeNode } from '../../src/role-manager/index.js';
+import type { Draft } from '../../src/store/store.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
 import { createTestStore } from '../support/test-store.js';
 import { VirtualClock } from '@swarm/sim';
-import { CLUSTER_ID, clusterDraft, identity, root } from './cluster.js';
+import { CLUSTER_ID, clusterDraft, DAY_MS, identity, root } from './cluster.js';
+
+/** What a certificate issued at `nowMs` proves. */
+function proofOf(subject: Subject, nowMs: number): Proof {
+  return { subject, issuedAtMs: nowMs, expiresAtMs: nowMs + DAY_MS };
+}
 
 /** A manager of a fresh cluster that serves the CA's routes over real TLS on loopback. */
-async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'manager') {
+async function serve(
+  t: ExecutionContext,
+  serverRole: 'manager' | 'worker' = 'manager',
+  /** When the server got its certificate, and for how long. */
+  served: { readonly ageMs: number; readonly lifeMs: number } = { ageMs: 0, lifeMs: DAY_MS },
+) {
   // TLS itself looks at the real clock, so certificates are made now.
   const clock = new VirtualClock(Date.now());
   const authority = await root(clock.now());
@@ -36,7 +51,12 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
     randomBytes,
     issuer: x509Issuer,
   });
-  const own = await identity(authority, clock.now(), { nodeId: 'm1', role: serverRole });
+  const own = await identity(
+    authority,
+    clock.now() - served.ageMs,
+    { nodeId: 'm1', role: serverRole },
+    served.lifeMs,
+  );
   /** Set, the manager takes everybody for this one, and certifies this key. */
   const misled: { subject?: Subject | undefined; csr?: string } = {};
 
@@ -45,16 +65,10 @@ async function serve(t: ExecutionContext, serverRole: 'manager' | 'worker' = 'ma
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
       const socket = request.socket as TLSSocket;
-      let subject: Subject | undefined;
-      if (socket.getPeerX509Certificate() !== undefined) {
-        subject = identify(socket, {
-          rootCertificate: authority.certificate,
-          clusterId: CLUSTER_ID,
-          nowMs: clock.now(),
-        }).subject;
-      }
-      subject = misled.subject ?? subject;
-      const peer = { remoteAddress: '198.18.0.9', ...(subject === undefined ? {} : { subject }) };
+      const trust = { rootCertificate: authority.certificate, clusterId: CLUSTER_ID };
+      let proof = socket.getPeerX509Certificate() === undefined ? undefined : prove(socket, trust);
+      if (misled.subject !== undefined) proof = proofOf(misled.subject, clock.now());
+      const peer = { remoteAddress: '198.18.0.9', ...(proof === undefined ? {} : { proof }) };
       const { csr } = misled;
       const reply =
         request.url === '/ca/root'
@@ -238,7 +252,8 @@ test('a certificate is later than what its node was before, also for a leader wh
     const before = Date.parse(store.get('node', nodeId)!.UpdatedAt);
     await clock.advance(2_000);
     const subject: Subject = { nodeId, role: 'worker', clusterId: CLUSTER_ID };
-    const { certificate } = await ca.issue({ csr }, { ...peer, subject });
+    const proof = proofOf(subject, behind.now());
+    const { certificate } = await ca.issue({ csr }, { ...peer, proof });
     // A host whose clock goes with the leader's takes it at once, however far that is behind.
     const nowMs = behind.now();
     const { issuedAtMs } = identify(new X509Certificate(certificate), { ...trust, nowMs });
@@ -277,7 +292,10 @@ test('a node that has its certificate renewed in a loop costs a log entry a seco
   const renew = (nodeId: string) =>
     ca.issue(
       { csr },
-      { remoteAddress: '198.18.0.9', subject: { nodeId, role: 'worker', clusterId: CLUSTER_ID } },
+      {
+        remoteAddress: '198.18.0.9',
+        proof: proofOf({ nodeId, role: 'worker', clusterId: CLUSTER_ID }, clock.now()),
+      },
     );
   const before = store.index;
   const answers = await Promise.allSettled(Array.from({ length: 200 }, () => renew('loops')));
@@ -313,13 +331,14 @@ test('a stolen token makes no more nodes than its rate for a host; others still 
 });
 
 test('renewal gives the role that is wanted, to a manager only once it left Raft', async (t) => {
-  const { cluster, ca, store } = await serve(t);
+  const { cluster, ca, store, clock } = await serve(t);
   const { csr } = await createKeyRequest();
   const peer = { remoteAddress: '198.18.0.9' };
   const { nodeId } = await ca.issue({ csr, token: cluster.JoinTokens.Worker }, peer);
   const subject: Subject = { nodeId, role: 'worker', clusterId: CLUSTER_ID };
   const renew = async () => {
-    const { role, certificate } = await ca.issue({ csr }, { ...peer, subject });
+    const proof = proofOf(subject, clock.now());
+    const { role, certificate } = await ca.issue({ csr }, { ...peer, proof });
     t.is(subjectOf(new X509Certificate(certificate))?.role, role);
     t.is(store.get('node', nodeId)?.Role, role);
     return role;
@@ -373,6 +392,91 @@ test('an expired certificate is answered with when, and what to do', async (t) =
   const { csr } = await createKeyRequest();
   const message = /expired at .*swarm leave --force/;
   await fails(t, 'CERTIFICATE_EXPIRED', message, requestCertificate(address, old, { csr }));
+});
+
+/** A worker of the cluster whose last certificate was valid for five days, and expired some days ago. */
+async function lateWorker(
+  { authority, store, clock }: Awaited<ReturnType<typeof serve>>,
+  expiredDays: number,
+  node: Partial<Draft<'node'>> = {},
+): Promise<NodeIdentity> {
+  const issuedAtMs = clock.now() - (5 + expiredDays) * DAY_MS;
+  const late = await identity(authority, issuedAtMs, { nodeId: 'late' }, 5 * DAY_MS);
+  const CertificateExpiresAt = new Date(
+    expiresAt(new X509Certificate(late.certificate)),
+  ).toISOString();
+  await put(store, 'node', nodeDraft('late', { CertificateExpiresAt, ...node }));
+  return late;
+}
+
+test('a worker renews its last certificate for as long after its time as it was valid', async (t) => {
+  const served = await serve(t);
+  const late = await lateWorker(served, 4);
+  const { csr } = await createKeyRequest();
+  const reply = await requestCertificate(served.address, late, { csr });
+  t.like(reply, { nodeId: 'late', role: 'worker' });
+  // The one before is not the last any more: a stolen copy of it is of no use.
+  const { csr: again } = await createKeyRequest();
+  await fails(
+    t,
+    'CERTIFICATE_EXPIRED',
+    /expired at/,
+    requestCertificate(served.address, late, { csr: again }),
+  );
+});
+
+test('nobody else renews an expired certificate', async (t) => {
+  const later = await serve(t);
+  const promoted = await serve(t);
+  const stale = await serve(t);
+  const cases = [
+    [later, await lateWorker(later, 6)],
+    [
+      promoted,
+      await lateWorker(promoted, 1, { Spec: { ...nodeDraft('x').Spec, Role: 'manager' } }),
+    ],
+    [
+      stale,
+      await lateWorker(stale, 1, {
+        CertificateExpiresAt: new Date(stale.clock.now() + DAY_MS).toISOString(),
+      }),
+    ],
+  ] as const;
+  const { csr } = await createKeyRequest();
+  for (const [{ address }, late] of cases) {
+    const message = /expired at .*clock of this manager says .*swarm leave --force/;
+    await fails(t, 'CERTIFICATE_EXPIRED', message, requestCertificate(address, late, { csr }));
+  }
+  const { store, clock, authority, address } = await serve(t);
+  await put(store, 'node', nodeDraft('m2', { Role: 'manager' }));
+  const old = clock.now() - 6 * DAY_MS;
+  const manager = await identity(authority, old, { nodeId: 'm2', role: 'manager' }, 5 * DAY_MS);
+  await fails(t, 'CERTIFICATE_EXPIRED', /expired/, requestCertificate(address, manager, { csr }));
+});
+
+test('a manager whose certificate is not valid by our clock is reported with both clocks', async (t) => {
+  const expired = await serve(t, 'manager', { ageMs: 10 * DAY_MS, lifeMs: 5 * DAY_MS });
+  const { rootCertificate } = await identity(expired.authority, Date.now());
+  const { csr } = await createKeyRequest();
+  const ask = requestCertificate(expired.address, { rootCertificate }, { csr, token: 'x' });
+  await fails(t, 'UNAUTHENTICATED', /valid from 20.* to 20.*, and both clocks say 20.*again/, ask);
+});
+
+test('clocks that differ are named, with by how much', (t) => {
+  const at = (text: string) => Date.parse(`${text}Z`);
+  const life = { startsAtMs: at('2026-01-01T00:00'), expiresAtMs: at('2026-04-01T00:00') };
+  t.is(
+    validityProblem({ ...life, nowMs: at('2026-01-10T12:00') }, at('2026-04-20T12:00')),
+    'its certificate is valid from 2026-01-01T00:00Z to 2026-04-01T00:00Z; the clock of this host says 2026-04-20T12:00Z, that of the manager 2026-01-10T12:00Z: they are 100 days apart (this one ahead), so set the wrong one right',
+  );
+  t.regex(
+    validityProblem({ ...life, nowMs: at('2026-01-01T01:00') }, at('2025-12-31T21:00')),
+    /4 hours apart \(this one behind\)/,
+  );
+  t.regex(
+    validityProblem({ ...life, nowMs: undefined }, at('2026-05-01T00:00')),
+    /clock of this host says 2026-05-01T00:00Z: compare the clocks of both hosts/,
+  );
 });
 
 test('a body that is not a request for a certificate is refused field by field', async (t) => {

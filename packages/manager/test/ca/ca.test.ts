@@ -37,6 +37,7 @@ test('a root lasts 20 years, is called swarm-ca and may sign nodes only', async 
   const parsed = new X509Certificate(certificate);
   t.is(parsed.subject, 'CN=swarm-ca');
   t.true(parsed.ca);
+  t.true(startsAt(parsed) < NOW - 300 * DAY_MS, 'the clock of the founder may be ahead');
   t.is(expiresAt(parsed), NOW + 20 * 365 * DAY_MS);
   t.is(parsed.publicKey.asymmetricKeyDetails?.namedCurve, 'prime256v1');
   t.true(parsed.verify(parsed.publicKey));
@@ -177,4 +178,26 @@ test('renewal waits for its time, backs off while it fails, and starts again aft
   t.is(attempts.length, 5);
   await renewer.stop();
   t.is(clock.pending, 0);
+});
+
+test('a certificate that has not begun, because a clock was set back, is renewed within the hour, once', async (t) => {
+  const clock = new VirtualClock(NOW);
+  const authority = await root(NOW);
+  const { certificate } = await identity(authority, NOW + 100 * DAY_MS, {}, 90 * DAY_MS);
+  let renewals = 0;
+  const renewer = startRenewer({
+    clock,
+    logger: silentLogger,
+    random: () => 0,
+    certificate,
+    async renew() {
+      renewals += 1;
+      return certificate;
+    },
+  });
+  await clock.advance(HOUR_MS);
+  t.is(renewals, 1);
+  await clock.advance(10 * HOUR_MS);
+  t.is(renewals, 1);
+  await renewer.stop();
 });

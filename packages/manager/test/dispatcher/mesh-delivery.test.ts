@@ -19,13 +19,23 @@ class Receiver implements MeshReceiver {
     this.peer = { protocol };
   }
 
-  sendFrame(frame: Buffer): void {
-    this.sent.push(frame.toString());
+  isMeshUnderWay = false;
+  /** Set, the socket has not taken the last frame yet. */
+  blocked: (() => void) | undefined;
+  isSlow = false;
+
+  sendFrames([first, ...rest]: readonly Buffer[], done: () => void): void {
+    this.sent.push(first!.toString());
+    const next = () => (rest.length === 0 ? done() : this.sendFrames(rest, done));
+    if (this.isSlow) this.blocked = next;
+    else next();
   }
 }
 
 /** A delivery to these receivers, and how often something changed and was encoded. */
 function delivery(...receivers: Receiver[]) {
+  /** Peers that a delta names: many do not fit into one frame. */
+  const size = { peers: 0 };
   const counts = { changed: 0, encoded: 0 };
   let generation = 1;
   const made = new MeshDelivery({
@@ -43,7 +53,9 @@ function delivery(...receivers: Receiver[]) {
       deltaFrom: (base) => ({
         base,
         generation,
-        peers: [],
+        peers: Array.from({ length: size.peers }, (_, at) => ({
+          ...{ nodeId: `n${at}`, index: at + 1, address: '198.18.0.1', subnet: '10.0.0.0/24' },
+        })),
         removedPeers: [],
         ports: [],
         removedPorts: [],
@@ -58,7 +70,7 @@ function delivery(...receivers: Receiver[]) {
     generation = next;
     made.publish();
   };
-  return { made, counts, publish };
+  return { made, counts, publish, size };
 }
 
 test('an agent gets its first mesh even if it lacks nothing, then what differs', (t) => {
@@ -128,4 +140,24 @@ test('an agent that acknowledges what it was not sent breaks the contract', (t) 
   publish(2);
   t.throws(() => made.acknowledge(one, 3), { instanceOf: MalformedMessage });
   t.deepEqual(made.behind(2), ['one']);
+});
+
+test('pieces follow as the socket takes them, and what changes meanwhile comes after the last', (t) => {
+  const one = new Receiver('one');
+  one.isSlow = true;
+  const { made, publish, size } = delivery(one);
+  size.peers = 3_000;
+  publish(2);
+  t.deepEqual(one.sent, ['0-2']);
+  size.peers = 0;
+  publish(3);
+  publish(4);
+  t.deepEqual(one.sent, ['0-2'], 'back-pressure');
+  while (one.blocked !== undefined && one.sent.length < 10) {
+    const next = one.blocked;
+    one.blocked = undefined;
+    next();
+  }
+  t.deepEqual(one.sent, ['0-2', '2-2', '2-2', '2-4']);
+  t.notThrows(() => made.acknowledge(one, 2));
 });

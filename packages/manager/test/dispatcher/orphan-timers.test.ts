@@ -19,6 +19,7 @@ async function world() {
     view: store,
     writer: new BatchWriter(store, clock),
     clock,
+    timeMs: () => store.timeMs(),
     inBackground: (work) => writes.push(work),
   });
   const pass = async (ms: number) => {

@@ -1,6 +1,7 @@
 import { ApiError, PROGRAM, type ReportedState, SECOND } from '@swarm/api';
 import test from 'ava';
 import { clusterDraft, root } from '../ca/cluster.js';
+import { leaderGraceMs } from '../../src/dispatcher/liveness.js';
 import { nodeDraft, patch, put, taskDraft } from '../support/objects.js';
 import { DESCRIPTION, helloOf, servingTask, DispatcherWorld, told } from './harness.js';
 
@@ -224,6 +225,25 @@ test('after a change of leader nodes have five seconds to come back', async (t) 
   await world.roundTrip(agent);
   t.is(world.state('n1'), 'ready');
   t.is(world.state('n2'), 'down');
+});
+
+test('the more nodes have to come back to a new leader, the more time they have, up to a limit', async (t) => {
+  t.is(leaderGraceMs(0, 1_000), 5_000);
+  t.is(leaderGraceMs(1_250, 1_000), 5_000);
+  t.is(leaderGraceMs(5_000, 1_000), 20_000);
+  t.is(leaderGraceMs(5_000, 10_000), 30_000);
+  t.is(leaderGraceMs(1e6, 1_000), 120_000);
+  const world = await DispatcherWorld.create(t);
+  const down = { Status: { State: 'down', Addr: '' } } as const;
+  for (let i = 0; i < 2_000; i += 1) {
+    await put(world.store, 'node', nodeDraft(`n${i}`, i % 4 === 0 ? down : {}));
+  }
+  world.dispatcher.start();
+  // 1,500 of them.
+  await world.clock.advance(5_990);
+  t.is(world.state('n1'), 'ready');
+  await world.clock.advance(20);
+  t.is(world.state('n1'), 'down');
 });
 
 test('the heartbeat of the cluster’s spec applies, in the welcome and in each reply', async (t) => {

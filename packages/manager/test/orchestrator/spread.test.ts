@@ -1,18 +1,10 @@
 import type { Node } from '@swarm/api';
 import test from 'ava';
+import { generator } from './generator.js';
 import { OrchestratorWorld } from './world.js';
 
 const SEEDS = 60;
 const STEPS = 14;
-
-/** A small linear congruential generator: a seed gives the same run everywhere. */
-function generator(seed: number): (below: number) => number {
-  let state = seed * 7919 + 1;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 interface Setup {
   readonly zones: readonly string[];

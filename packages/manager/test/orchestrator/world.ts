@@ -2,6 +2,7 @@ import {
   compareStates,
   isTerminal,
   type Node,
+  type PortConfig,
   type Service,
   type Task,
   type TaskState,
@@ -36,6 +37,8 @@ export interface Behaviour {
   readonly unplaced?: string | undefined;
   /** Does not stop when asked to. */
   readonly lingers?: boolean;
+  /** Takes this long to stop: its connections drain, or it uses its grace period. */
+  readonly stopMs?: number;
 }
 
 /** How long each simulated part takes for one step. */
@@ -54,6 +57,8 @@ export class OrchestratorWorld {
   mostUp = 0;
   /** Whether the real scheduler places tasks. Set it before the start. */
   schedules = false;
+  /** Ports that the simulated allocator gives every task. */
+  ports: readonly PortConfig[] = [];
   #loops: ControlLoop[] = [];
   #scheduled = false;
   #seed = 1;
@@ -254,6 +259,10 @@ export class OrchestratorWorld {
     if (compareStates(State, 'assigned') >= 0 && this.#isDown(task)) return undefined;
     if (stops) {
       const placed = compareStates(State, 'assigned') >= 0;
+      if (placed && how.stopMs !== undefined) {
+        this.#stopLater(task, how.stopMs);
+        return undefined;
+      }
       return placed && how.lingers !== true
         ? { Status: { ...task.Status, State: 'shutdown' } }
         : undefined;
@@ -261,7 +270,7 @@ export class OrchestratorWorld {
     const mayRun = task.DesiredState !== 'ready';
     switch (State) {
       case 'new':
-        return to('pending');
+        return to('pending', this.ports.length > 0 ? { Endpoint: { Ports: this.ports } } : {});
       case 'pending':
         return this.schedules ? undefined : this.#place(task, how);
       case 'assigned':
@@ -290,6 +299,17 @@ export class OrchestratorWorld {
         void this.status(task.ID, end);
       }
     }, how.endAfterMs);
+  }
+
+  #stopLater({ ID }: Task, stopMs: number): void {
+    if (this.#timed.has(`stop ${ID}`)) return;
+    this.#timed.add(`stop ${ID}`);
+    this.clock.setTimeout(() => {
+      const current = this.store.get('task', ID);
+      if (current === undefined || isTerminal(current.Status.State) || this.#isDown(current))
+        return;
+      void this.status(ID, 'shutdown');
+    }, stopMs);
   }
 
   #place(task: Task, how: Behaviour): Partial<Task> | undefined {

@@ -138,10 +138,20 @@ class TestLog {
  * checks as behind Raft). Its objects are frozen: changing one throws.
  */
 export function createTestStore(options: TestStoreOptions = {}): TestStore {
+  const [store] = createTestStores([options.clock ?? new VirtualClock(START_MS)], options);
+  return store as TestStore;
+}
+
+/** The stores of several managers with clocks of their own, on one log and state. */
+export function createTestStores(
+  clocks: readonly Clock[],
+  options: Pick<TestStoreOptions, 'logger'> = {},
+): TestStore[] {
   const state = new MemoryState({
     logger: options.logger ?? silentLogger,
     codec: new Codec(),
     freeze: true,
   });
-  return new TestStore(new TestLog(state), state, options.clock ?? new VirtualClock(START_MS));
+  const log = new TestLog(state);
+  return clocks.map((clock) => new TestStore(log, state, clock));
 }

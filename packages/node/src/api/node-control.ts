@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { InitRequest, JoinRequest } from '@swarm/api';
+import type { InitRequest, JoinRequest, ReconnectRequest } from '@swarm/api';
 import type { ManagerAccess } from '@swarm/manager';
 
 export type LocalNodeState = 'inactive' | 'pending' | 'active' | 'error' | 'locked';
@@ -13,6 +13,8 @@ export interface LocalNodeInfo {
   readonly nodeAddr: string;
   /** Whether this node is a manager that answers for the cluster. */
   readonly controlAvailable: boolean;
+  /** Whether it should be a manager and is not one yet. */
+  readonly becomesManager?: boolean;
   readonly remoteManagers: readonly { readonly nodeId: string; readonly address: string }[];
   /** Why the state is `error`, or why joining makes no progress; empty otherwise. */
   readonly error: string;
@@ -36,6 +38,11 @@ export interface NodeControl {
   join(request: JoinRequest): Promise<void>;
   /** Resolves when tasks are stopped and the state is gone. The API has already checked `force`. */
   leave(options: { readonly force: boolean }): Promise<void>;
+  /**
+   * Takes other addresses, and looks for managers at the given ones. Absent when this node cannot.
+   * @throws ApiError NOT_IN_SWARM, INVALID_ARGUMENT, TIMEOUT
+   */
+  reconnect?(request: ReconnectRequest): Promise<void>;
   /** Present while this node is a manager whose Raft member runs. */
   manager(): Pick<ManagerAccess, 'members' | 'leaderAnswers'> | undefined;
   /** Absent when this node cannot restore backups. */

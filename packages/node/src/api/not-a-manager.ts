@@ -5,7 +5,8 @@ import type { LocalNodeInfo } from './node-control.js';
 export function notAManager({
   state,
   controlAvailable,
-}: Pick<LocalNodeInfo, 'state' | 'controlAvailable'>): ApiError {
+  becomesManager,
+}: Pick<LocalNodeInfo, 'state' | 'controlAvailable' | 'becomesManager'>): ApiError {
   if (state === 'locked') {
     return new ApiError(
       'NOT_IN_SWARM',
@@ -16,7 +17,7 @@ export function notAManager({
   const why =
     state === 'inactive' || state === 'error'
       ? 'Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
-      : controlAvailable || state === 'pending'
+      : controlAvailable || becomesManager === true || state === 'pending'
         ? 'Manager is being prepared or has trouble connecting to the cluster.'
         : "Worker nodes can't be used to view or modify cluster state. Please run this command on a " +
           'manager node or promote the current node to a manager.';

@@ -6,6 +6,7 @@ import {
   parseIpAddress,
   UsageError,
 } from '@swarm/api';
+import type { GivenAddresses } from '../membership/address-origins.js';
 
 export type RuntimeChoice = 'auto' | 'docker' | 'process';
 export type MeshChoice = 'auto' | 'nftables' | 'userspace';
@@ -27,6 +28,8 @@ export interface DaemonOptions {
   readonly nodeLabels: Readonly<Record<string, string>>;
   /** Addresses that the userspace mesh listens on. */
   readonly meshBind: readonly string[];
+  /** The node's addresses, where they are given; they take the place of those that it has. */
+  readonly addresses: GivenAddresses;
 }
 
 /**
@@ -53,6 +56,11 @@ export function daemonOptions(
     logFormat: given.oneOf('log-format', ['pretty', 'json'], 'pretty'),
     nodeLabels: Object.fromEntries(given.list('label').map(labelOf)),
     meshBind: given.list('mesh-bind').map(bindAddress),
+    addresses: {
+      listenAddr: given.text('listen-addr') ?? '',
+      advertiseAddr: given.text('advertise-addr') ?? '',
+      dataPathAddr: given.text('data-path-addr') ?? '',
+    },
   };
   given.checkAllTaken();
   return options;

@@ -57,6 +57,7 @@ export async function runNode(options: DaemonOptions): Promise<number> {
       meshBind: options.meshBind,
       labels: options.nodeLabels,
     },
+    addresses: options.addresses,
     ...(engineSocket === undefined ? {} : { engine: { socketPath: engineSocket } }),
     onFatal,
   });

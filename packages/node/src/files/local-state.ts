@@ -4,6 +4,19 @@ import { isIP } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type ManagerAddress, type Shape, ShapeError, shape } from '@swarm/api';
 import { DamagedFileError, managersShape, readJsonFile } from '@swarm/worker';
+import { FORMER_MANAGERS_LIMIT, type FormerManager } from '../tasks/manager-pins.js';
+
+/**
+ * How a node came to an address, which decides what becomes of it when the host no longer has it: `detected`
+ * by the node, which then looks again; `given` by the user; `outside`, given and never an address of this
+ * host, such as a router's; `follows` another (advertise the listening one, data path the advertised one);
+ * `interface NAME`, the address of that interface.
+ */
+export interface AddressOrigins {
+  readonly listen: string;
+  readonly advertise: string;
+  readonly dataPath: string;
+}
 
 /** What a node remembers about its cluster besides certificate, log and tasks. */
 export interface LocalState {
@@ -14,11 +27,15 @@ export interface LocalState {
   readonly listen: { readonly host: string; readonly port: number };
   readonly dataPathAddress: string;
   readonly dataPathPort: number;
+  /** Absent in a state of an earlier version. */
+  readonly addressOrigins?: AddressOrigins;
   /** Present while the node is, or is about to be, a member of the Raft group. */
   readonly raftId?: number;
   /** Whether the Raft member has joined; if not, joining continues after a restart. */
   readonly raftJoined?: boolean;
   readonly managers: readonly ManagerAddress[];
+  /** Nodes that were managers, whose certificates may still be valid. */
+  readonly formerManagers?: readonly FormerManager[];
 }
 
 const FILE = 'node.json';
@@ -32,6 +49,22 @@ const localAddress: Shape<string> = {
   },
 };
 
+const origin: Shape<string> = {
+  read(value) {
+    if (
+      typeof value === 'string' &&
+      /^(detected|given|outside|follows|interface \S{1,64})$/.test(value)
+    )
+      return value;
+    throw new ShapeError('', 'must say how the address was found');
+  },
+};
+
+const formerShape = shape.record<FormerManager>({
+  nodeId: shape.objectId,
+  sinceMs: shape.integer(0),
+});
+
 const localStateShape = shape.record<LocalState>({
   clusterId: shape.objectId,
   nodeId: shape.objectId,
@@ -39,9 +72,15 @@ const localStateShape = shape.record<LocalState>({
   listen: shape.record<LocalState['listen']>({ host: localAddress, port: shape.port }),
   dataPathAddress: localAddress,
   dataPathPort: shape.port,
+  addressOrigins: shape.optional(
+    shape.record<AddressOrigins>({ listen: origin, advertise: origin, dataPath: origin }),
+  ),
   raftId: shape.optional(shape.integer(1)),
   raftJoined: shape.optional(shape.flag),
   managers: managersShape,
+  formerManagers: shape.optional({
+    read: (value) => shape.readEach(formerShape, value, FORMER_MANAGERS_LIMIT, () => undefined),
+  }),
 });
 
 /** Whether the node of this data root is in a cluster, even if its state cannot be read. */

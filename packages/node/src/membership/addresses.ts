@@ -4,20 +4,22 @@ import type { networkInterfaces } from 'node:os';
 import { ApiError } from '@swarm/api';
 
 export const DEFAULT_PORT = 2377;
+/** What clients send when the user says nothing. */
+export const DEFAULT_LISTEN = `0.0.0.0:${DEFAULT_PORT}`;
 
 type Interfaces = ReturnType<typeof networkInterfaces>;
 
 /** `HOST[:PORT]`, `[V6]:PORT`, or an interface's name in place of the host. */
 function split(text: string): { host: string; port: number | undefined } {
   const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text);
-  if (bracketed !== null) return { host: bracketed[1]!, port: portOf(text, bracketed[2]) };
+  if (bracketed !== null) return { host: bracketed[1]!, port: readPort(text, bracketed[2]) };
   if (isIPv6(text)) return { host: text, port: undefined };
   const at = text.lastIndexOf(':');
   if (at === -1) return { host: text, port: undefined };
-  return { host: text.slice(0, at), port: portOf(text, text.slice(at + 1)) };
+  return { host: text.slice(0, at), port: readPort(text, text.slice(at + 1)) };
 }
 
-function portOf(text: string, port: string | undefined): number | undefined {
+function readPort(text: string, port: string | undefined): number | undefined {
   if (port === undefined || port === '') return undefined;
   const number = Number(port);
   if (!/^\d+$/.test(port) || number < 1 || number > 65535) {
@@ -39,6 +41,11 @@ export function hostOf(address: string): string {
   return split(address).host;
 }
 
+/** The port of `host:port`. */
+export function portOf(address: string): number {
+  return split(address).port ?? DEFAULT_PORT;
+}
+
 /** A manager's address as users give it, with the default port when it has none. */
 export function withPort(address: string): string {
   return /:\d+$/.test(address) && !/^[^[]*:[^[]*:/.test(address)
@@ -51,7 +58,7 @@ export function listenAddress(
   text: string,
   interfaces: Interfaces,
 ): { host: string; port: number } {
-  const { host, port } = split(text === '' ? `0.0.0.0:${DEFAULT_PORT}` : text);
+  const { host, port } = split(text === '' ? DEFAULT_LISTEN : text);
   return {
     host: host === '' ? '0.0.0.0' : toIp(host, interfaces, 'listen'),
     port: port ?? DEFAULT_PORT,
@@ -87,23 +94,38 @@ export function dataPathAddress(text: string, advertise: string, interfaces: Int
 
 function toIp(host: string, interfaces: Interfaces, what: string): string {
   if (isIP(host) !== 0) return host;
-  const addresses = (interfaces[host] ?? []).filter((address) => !isLinkLocal(address.address));
-  if (addresses.length === 0) {
+  const address = addressOfInterface(host, interfaces);
+  if (address === undefined) {
     const known = Object.keys(interfaces).join(', ');
     throw new ApiError(
       'INVALID_ARGUMENT',
       `invalid ${what} address "${host}": it is neither an IP address nor an interface with one (interfaces: ${known})`,
     );
   }
-  return (addresses.find((address) => address.family === 'IPv4') ?? addresses[0]!).address;
+  return address;
+}
+
+/** The address that an interface's name stands for, IPv4 before IPv6; undefined when it has none. */
+export function addressOfInterface(name: string, interfaces: Interfaces): string | undefined {
+  const addresses = (interfaces[name] ?? []).filter((address) => !isLinkLocal(address.address));
+  return (addresses.find((address) => address.family === 'IPv4') ?? addresses[0])?.address;
+}
+
+/** Addresses at which others may reach this host. */
+export function hostCandidates(
+  interfaces: Interfaces,
+  family: 'IPv4' | 'IPv6',
+): readonly { readonly name: string; readonly address: string }[] {
+  return Object.entries(interfaces).flatMap(([name, addresses]) =>
+    (addresses ?? [])
+      .filter((each) => !each.internal && each.family === family && !isLinkLocal(each.address))
+      .filter(() => !isOurs(name))
+      .map(({ address }) => ({ name, address })),
+  );
 }
 
 function onlyAddress(interfaces: Interfaces): string {
-  const candidates = Object.entries(interfaces).flatMap(([name, addresses]) =>
-    (addresses ?? [])
-      .filter((address) => !address.internal && address.family === 'IPv4' && !isOurs(name))
-      .map((address) => ({ name, address: address.address })),
-  );
+  const candidates = hostCandidates(interfaces, 'IPv4');
   const [first, ...more] = candidates;
   if (first === undefined) {
     throw new ApiError(

@@ -29,19 +29,43 @@ export function restoredIdentity(
   return managerIdentity(host, root, { nodeId, clusterId, spec });
 }
 
+/** Longest life of a certificate that a manager issues to itself, because no other could. */
+const OWN_LIFE_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * Issues a manager's certificate again, with the CA's key in its own state: when those of all managers have
+ * expired, none of them can ask another. Lasts a day at most, in which the leader issues one that the cluster records.
+ */
+export async function ownIdentity(
+  host: Pick<MemberHost, 'clock' | 'randomBytes' | 'issuer'>,
+  { ID: clusterId, Spec: spec, Private }: Cluster,
+  nodeId: string,
+): Promise<NodeIdentity> {
+  const root = { certificate: Private.CACert, key: Private.CAKey };
+  const { nodeLifeMs } = await import('@swarm/manager');
+  const lifeMs = Math.min(OWN_LIFE_MS, nodeLifeMs(spec));
+  const cluster = { nodeId, clusterId, spec, lifeMs };
+  return (await managerIdentity(host, root, cluster)).identity;
+}
+
 /** Issues the certificate of a manager that no other one admits. */
 async function managerIdentity(
-  host: MemberHost,
+  host: Pick<MemberHost, 'clock' | 'randomBytes' | 'issuer'>,
   root: RootCA,
-  cluster: Pick<InitRequest, 'spec'> & { readonly nodeId: string; readonly clusterId: string },
+  cluster: Pick<InitRequest, 'spec'> & {
+    readonly nodeId: string;
+    readonly clusterId: string;
+    /** Default: as the cluster's spec says. */
+    readonly lifeMs?: number;
+  },
 ): Promise<{ identity: NodeIdentity; expiresAtMs: number }> {
-  const { nodeId, clusterId, spec } = cluster;
+  const { nodeId, clusterId, spec, lifeMs } = cluster;
   const subject = { nodeId, role: 'manager', clusterId } as const;
   const { key, csr } = await createKeyRequest(subject);
   const { nodeLifeMs } = await import('@swarm/manager');
   const issuer = await host.issuer();
   const publicKey = await issuer.readRequest(csr);
-  const issued = await issuer.issue(host, root, publicKey, subject, nodeLifeMs(spec));
+  const issued = await issuer.issue(host, root, publicKey, subject, lifeMs ?? nodeLifeMs(spec));
   const { certificate, expiresAtMs } = issued;
   return { identity: { rootCertificate: root.certificate, certificate, key }, expiresAtMs };
 }
@@ -57,12 +81,13 @@ export async function joinIdentity(
   address: string,
   request: JoinRequest,
   ready: () => Promise<void>,
-): Promise<{ nodeId: string; identity: NodeIdentity }> {
+): Promise<{ nodeId: string; identity: NodeIdentity; dataPathPort: number | undefined }> {
   const rootCertificate = await fetchRoot(address, request.joinToken);
   await ready();
   const { key, csr } = await createKeyRequest();
   const { joinToken: token, availability } = request;
   const body = { csr, token, hostname: host.hostname(), availability, program: PROGRAM };
-  const { nodeId, certificate } = await requestCertificate(address, { rootCertificate }, body);
-  return { nodeId, identity: { rootCertificate, certificate, key } };
+  const reply = await requestCertificate(address, { rootCertificate }, body);
+  const { nodeId, certificate, dataPathPort } = reply;
+  return { nodeId, identity: { rootCertificate, certificate, key }, dataPathPort };
 }

@@ -8,6 +8,7 @@ import {
   localAddressTowards,
   withPort,
 } from './addresses.js';
+import { originsOf } from './address-origins.js';
 import { foundIdentity, joinIdentity } from './first-certificate.js';
 import { firstOf } from './first-of.js';
 import type { MemberHost } from './member-host.js';
@@ -42,6 +43,7 @@ export async function newFounder(
     listen,
     dataPathAddress: dataPathAddress(request.dataPathAddr, advertise, interfaces),
     dataPathPort: request.dataPathPort || DEFAULT_DATA_PATH_PORT,
+    addressOrigins: originsOf(request, interfaces),
     raftId: newRaftId(randomBytes),
     raftJoined: true,
     managers: [{ nodeId, address: advertise }],
@@ -71,19 +73,30 @@ export async function newJoiner(
     async (remote) => {
       let advertise = '';
       let dataPath = '';
-      const { nodeId, identity } = await joinIdentity(host, remote, request, async () => {
-        // Of several addresses, the one on the route to the manager is right.
-        const given = request.advertiseAddr || (await localAddressTowards(remote));
-        advertise = advertiseAddress(given, listen, interfaces);
-        dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);
-      });
+      const { nodeId, identity, dataPathPort } = await joinIdentity(
+        host,
+        remote,
+        request,
+        async () => {
+          // Of several addresses, the one on the route to the manager is right.
+          const given = request.advertiseAddr || (await localAddressTowards(remote));
+          advertise = advertiseAddress(given, listen, interfaces);
+          dataPath = dataPathAddress(request.dataPathAddr, advertise, interfaces);
+        },
+      );
       const state: LocalState = {
         clusterId: certificateSubject(identity.certificate).clusterId,
         nodeId,
         advertiseAddress: advertise,
         listen,
         dataPathAddress: dataPath,
-        dataPathPort: DEFAULT_DATA_PATH_PORT,
+        // A manager of an earlier version does not say it.
+        dataPathPort: dataPathPort ?? DEFAULT_DATA_PATH_PORT,
+        // The route to the manager found it, whatever this node listens on.
+        addressOrigins: {
+          ...originsOf(request, interfaces),
+          ...(request.advertiseAddr === '' && { advertise: 'detected' }),
+        },
         managers: [{ nodeId: '', address: remote }],
       };
       return { state, identity };

@@ -5,7 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { ApiError, type InitRequest, newId, newRaftId } from '@swarm/api';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
 import type { NodeIdentity } from '@swarm/identity';
-import { advertiseAddress, dataPathAddress, listenAddress } from './addresses.js';
+import { advertiseAddress, DEFAULT_LISTEN, dataPathAddress, listenAddress } from './addresses.js';
+import { originsOf, withAddresses } from './address-origins.js';
 import { restoredIdentity } from './first-certificate.js';
 import type { MemberHost } from './member-host.js';
 import type { RestoreRequest } from '../api/node-control.js';
@@ -20,35 +21,18 @@ export function forcedState(
   request: InitRequest,
   host: Pick<MemberHost, 'networkInterfaces'>,
 ): LocalState {
-  const interfaces = host.networkInterfaces();
-  // The flag's default says nothing about what the node listens on.
-  const given = request.listenAddr !== '' && request.listenAddr !== '0.0.0.0:2377';
-  const listen = given ? listenAddress(request.listenAddr, interfaces) : state.listen;
-  const advertise =
-    request.advertiseAddr === ''
-      ? state.advertiseAddress
-      : advertiseAddress(request.advertiseAddr, listen, interfaces);
   if (request.dataPathPort !== 0 && request.dataPathPort !== state.dataPathPort) {
     throw new ApiError(
       'INVALID_ARGUMENT',
       `tasks run over port ${state.dataPathPort}: leave --data-path-port out with --force-new-cluster`,
     );
   }
-  if (
-    request.dataPathAddr !== '' &&
-    dataPathAddress(request.dataPathAddr, advertise, interfaces) !== state.dataPathAddress
-  ) {
-    throw new ApiError(
-      'INVALID_ARGUMENT',
-      `tasks run over ${state.dataPathAddress}: leave --data-path-addr out with --force-new-cluster`,
-    );
-  }
-  return {
-    ...state,
-    listen,
-    advertiseAddress: advertise,
-    managers: [{ nodeId: state.nodeId, address: advertise }],
-  };
+  const { advertiseAddr, dataPathAddr } = request;
+  // The flag's default says nothing about what the node listens on.
+  const listenAddr = request.listenAddr === DEFAULT_LISTEN ? '' : request.listenAddr;
+  const given = { listenAddr, advertiseAddr, dataPathAddr };
+  const forced = withAddresses(state, given, host.networkInterfaces());
+  return { ...forced, managers: [{ nodeId: state.nodeId, address: forced.advertiseAddress }] };
 }
 
 /** Everything that a node needs to become the manager of a restored cluster. */
@@ -93,6 +77,7 @@ export async function receiveBackup(
       listen,
       dataPathAddress: dataPath,
       dataPathPort: cluster.DataPathPort,
+      addressOrigins: originsOf(request, interfaces),
       raftId: newRaftId(randomBytes),
       raftJoined: true,
       managers: [{ nodeId, address: advertise }],

@@ -1,4 +1,4 @@
-import { ApiError, type Logger, type Node } from '@swarm/api';
+import { ApiError, type Logger, type Node, type NodeRole } from '@swarm/api';
 import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm/identity';
 import { firstOf } from './first-of.js';
 import type { ManagerPart } from '../manager-part.js';
@@ -7,6 +7,10 @@ import type { NodeFiles } from '../files/node-files.js';
 /** A manager stays a manager until the leader has removed it from the Raft group. */
 export function shouldBeManager({ Spec, RaftID }: Pick<Node, 'Spec' | 'RaftID'>): boolean {
   return Spec.Role === 'manager' || RaftID !== undefined;
+}
+
+function roleOf(node: Node): NodeRole {
+  return shouldBeManager(node) ? 'manager' : 'worker';
 }
 
 export interface RoleFollowerOptions {
@@ -28,6 +32,10 @@ export class RoleFollower {
   #node: Node | undefined;
   /** What the leader had sent when the Raft group confirmed this member. The same again is not news. */
   #confirmed: Node | undefined;
+  /** The group goes on without this node's member. */
+  #isOutside = false;
+  /** Why the last try to take on another role failed; empty when it did not. */
+  #problem = '';
   /** True while certificate or role change; what the leader sends meanwhile is handled afterwards. */
   #changing = false;
 
@@ -38,7 +46,46 @@ export class RoleFollower {
   /** Follows what the leader sends about this node; undefined when the node has left. */
   heard(node: Node | undefined): void {
     this.#node = node;
+    if (node === undefined) {
+      this.#isOutside = false;
+      this.#problem = '';
+    }
     this.#follow();
+  }
+
+  /** The group goes on without this node's member: it was removed, or is cut off. */
+  outside(): void {
+    const { managerPart, renewSoon } = this.#options;
+    if (managerPart.manager === undefined || this.#changing) return;
+    this.#isOutside = true;
+    renewSoon();
+  }
+
+  /** Whether the node should be a manager and is not one yet. */
+  isBecomingManager(): boolean {
+    const { files, managerPart } = this.#options;
+    if (files.state === undefined || managerPart.manager !== undefined) return false;
+    return files.role === 'manager' || (this.#node !== undefined && shouldBeManager(this.#node));
+  }
+
+  /** Whether the node has not the role that it should have. */
+  isChanging(): boolean {
+    const { files, managerPart } = this.#options;
+    if (files.role === undefined) return false;
+    const isManager = managerPart.manager !== undefined;
+    const wanted = this.#node === undefined ? files.role : roleOf(this.#node);
+    return this.#isOutside || files.role !== wanted || (files.role === 'manager') !== isManager;
+  }
+
+  /** Why the node has not the role that it should have, for people; empty when it has. */
+  problem(): string {
+    if (this.#problem === '' || !this.isChanging()) return '';
+    const { files } = this.#options;
+    const wanted = this.#node === undefined ? files.role : roleOf(this.#node);
+    const what = this.#isOutside
+      ? 'the managers go on without this one, and it cannot join them again yet'
+      : `this node should be a ${wanted} and cannot become one yet`;
+    return `${what}: ${this.#problem}; it tries again by itself`;
   }
 
   /** Joins the Raft group, when the first certificate is a manager's. @throws ApiError */
@@ -55,10 +102,21 @@ export class RoleFollower {
   #follow(): void {
     const { files, managerPart, renewSoon } = this.#options;
     if (this.#changing || this.#node === undefined || files.role === undefined) return;
-    const wanted = shouldBeManager(this.#node) ? 'manager' : 'worker';
+    const wanted = roleOf(this.#node);
     const isManager = managerPart.manager !== undefined;
-    const isOther = files.role !== wanted || (files.role === 'manager') !== isManager;
+    const isOther =
+      files.role !== wanted ||
+      (files.role === 'manager') !== isManager ||
+      this.#isMisread(this.#node);
     if (isOther || (isManager && this.#mayBeOut(this.#node))) renewSoon();
+  }
+
+  /**
+   * The leader believes that this node has a certificate of the other role: the process ended between the
+   * certificate's issue and its arrival here.
+   */
+  #isMisread(node: Node): boolean {
+    return node !== this.#confirmed && node.Role !== this.#options.files.role;
   }
 
   /**
@@ -86,9 +144,10 @@ export class RoleFollower {
     managerPart.renewIdentity();
     if (role === 'worker') await managerPart.drop();
     else if (managerPart.manager === undefined) await managerPart.join(addresses(), signal());
-    else if (heard !== undefined && this.#mayBeOut(heard))
+    else if (this.#isOutside || (heard !== undefined && this.#mayBeOut(heard)))
       await managerPart.rejoin(addresses(), signal());
     this.#confirmed = heard;
+    this.#isOutside = false;
     return certificate;
   }
 
@@ -112,9 +171,13 @@ export class RoleFollower {
     this.#changing = true;
     try {
       const result = await work();
+      this.#problem = '';
       this.#changing = false;
       this.#follow();
       return result;
+    } catch (error) {
+      this.#problem = (error as Error).message;
+      throw error;
     } finally {
       this.#changing = false;
     }

@@ -10,9 +10,11 @@ import {
   dispatcherProtocol,
   dispatcherProtocols,
   ERROR_CODE_HEADER,
+  formatHostPort,
   highestCommon,
   type Logger,
   offeredProtocols,
+  parseHostPort,
   parseWindow,
   PROGRAM,
   PROTOCOL_HEADER,
@@ -32,18 +34,21 @@ import { BodyReader, parseJson, refuse, type RequestHandler } from '@swarm/http'
 import {
   type Caller,
   checkValidity,
-  identify,
   type NodeIdentity,
   type Principal,
   type Proof,
+  prove,
   type Right,
   tlsServerOptions,
 } from '@swarm/identity';
 import {
+  ADDRESS_HEADER,
   ANSWERED,
+  ANY_TIME,
   asApiError,
   FORWARD,
   FORWARDED_HEADER,
+  type MovedManagers,
   noForwarder,
   type NodePort,
   PEER_HEADER,
@@ -69,6 +74,8 @@ export interface ListenerOptions {
   readonly advertiseAddress: string;
   /** The certificate in use now. */
   readonly identity: () => NodeIdentity;
+  /** Gets the addresses at which other Raft members say they are. */
+  readonly moved: Pick<MovedManagers, 'note'>;
   /** Takes over the connections of other Raft members. */
   readonly raft: Pick<WsTransport, 'accept'>;
   /** Everything else: the API for remote clients. */
@@ -195,7 +202,7 @@ export class Listener implements NodePort {
     const path = pathOf(request);
     const route = this.#routes.node(request.method ?? 'GET', path);
     if (route === undefined) return this.#api(request, response);
-    const proof = this.#prove(request.socket);
+    const proof = this.#prove(request.socket, ANY_TIME.includes(route.right));
     if (request.headers[PEER_HEADER] === undefined)
       await this.#admit(request, proof, route.right, response);
     else await this.#admitForwarder(request, proof, response);
@@ -217,7 +224,8 @@ export class Listener implements NodePort {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const path = pathOf(request);
     const isRaft = path === RAFT_PATH || path === RAFT_SNAPSHOT_PATH;
-    const proof = this.#prove(request.socket);
+    const proof = this.#prove(request.socket, true);
+    if (proof !== undefined) this.#checkTime(proof, path);
     const right = isRaft || path === DISPATCHER_PATH ? `UPGRADE ${path}` : ANY_API_RIGHT;
     const principal = await this.#admit(request, proof, right);
     if (socket.destroyed) return;
@@ -230,6 +238,7 @@ export class Listener implements NodePort {
     this.#checkProtocols(nameOf(proof), offered);
     const peer = { ...principal, remoteAddress: addressOf(request.socket) };
     this.#door.takeOver(request.socket, isRaft ? 'raft' : 'agent');
+    if (isRaft) this.#noteAddress(request, peer.nodeId);
     const server = isRaft ? this.#raftSockets : this.#agentSockets;
     server.handleUpgrade(request, socket, head, (opened) => {
       if (isRaft) this.#options.raft.accept(opened, { nodeId: peer.nodeId }, path);
@@ -238,6 +247,12 @@ export class Listener implements NodePort {
         this.#routes.dispatcher(opened, { ...peer, protocol });
       }
     });
+  }
+
+  /** Takes a member's word for its own address. */
+  #noteAddress({ headers }: IncomingMessage, nodeId: string): void {
+    const claimed = parseHostPort(headers[ADDRESS_HEADER]);
+    if (claimed !== undefined) this.#options.moved.note(nodeId, formatHostPort(claimed));
   }
 
   /** Admits a request for the API. The API's router then finds the route and checks the right to it. */
@@ -309,20 +324,31 @@ export class Listener implements NodePort {
 
   /**
    * What the certificate at the other end proves; undefined without one.
+   * @param isTimeless whether a certificate outside of its time will do
    * @throws ApiError UNAUTHENTICATED, CERTIFICATE_EXPIRED
    */
-  #prove(socket: Duplex): Proof | undefined {
+  #prove(socket: Duplex, isTimeless = false): Proof | undefined {
     if (!(socket instanceof TLSSocket)) return undefined;
     const trust = this.#routes.trust();
     const known = this.#proofs.get(socket);
-    if (known?.root === trust.rootCertificate) {
-      checkValidity(known.proof, trust.nowMs);
-      return known.proof;
+    let proof = known?.root === trust.rootCertificate ? known.proof : undefined;
+    if (proof === undefined) {
+      if (socket.getPeerX509Certificate() === undefined) return undefined;
+      proof = prove(socket, trust);
+      this.#proofs.set(socket, { proof, root: trust.rootCertificate });
     }
-    if (socket.getPeerX509Certificate() === undefined) return undefined;
-    const proof = identify(socket, trust);
-    this.#proofs.set(socket, { proof, root: trust.rootCertificate });
+    if (!isTimeless) checkValidity(proof, trust.nowMs);
     return proof;
+  }
+
+  /** @throws ApiError CERTIFICATE_EXPIRED, UNAUTHENTICATED */
+  #checkTime(proof: Proof, path: string): void {
+    try {
+      checkValidity(proof, this.#routes.trust().nowMs);
+    } catch (error) {
+      if (path === DISPATCHER_PATH) this.#routes.expired(proof);
+      throw error;
+    }
   }
 
   /** @throws ApiError when the table of rights does not allow it */

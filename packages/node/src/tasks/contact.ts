@@ -8,6 +8,8 @@ export const CONTACT_LOST_AFTER_MS = 10_000;
 export const CONTACT_LOG_MS = 60_000;
 /** How long a refusal counts after it was last heard; agents try again within 10 s. */
 export const REFUSAL_KEPT_MS = 60_000;
+/** How often a node asks a manager for its clock, to explain a certificate that is not valid. */
+const ASK_TIME_MS = 20_000;
 /** By how much the clocks of this host and of the one that signs certificates may differ. */
 const CLOCKS_DIFFER_MS = BACKDATE_MS;
 
@@ -37,6 +39,7 @@ export class Contact {
   #lastHeardMs: number | undefined;
   #lastProblem = '';
   #refusal: Refusal | undefined;
+  #askedTimeAtMs = Number.NEGATIVE_INFINITY;
   #warnedAtMs = Number.NEGATIVE_INFINITY;
   #timer: Timer;
 
@@ -81,6 +84,14 @@ export class Contact {
     this.#watch();
   }
 
+  /** Whether to ask a manager for its clock now: once in ASK_TIME_MS at most. */
+  asksForTime(): boolean {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#isClosed || nowMs - this.#askedTimeAtMs < ASK_TIME_MS) return false;
+    this.#askedTimeAtMs = nowMs;
+    return true;
+  }
+
   /** Says nothing any more, also about the session that ends with the agent. */
   close(): void {
     this.#isClosed = true;
@@ -98,6 +109,12 @@ export class Contact {
     if (refusal === undefined && forMs < CONTACT_LOST_AFTER_MS) return '';
     const since = new Date(this.#lostSinceMs).toISOString();
     return `no session with a manager for ${Math.floor(forMs / 1000)} s (since ${since}): ${this.#why()}`;
+  }
+
+  /** Whether there has been no session for CONTACT_LOST_AFTER_MS. */
+  isLost(): boolean {
+    const forMs = this.#options.clock.monotonicMs() - this.#lostAtMs;
+    return !this.#isConnected && forMs >= CONTACT_LOST_AFTER_MS;
   }
 
   /**

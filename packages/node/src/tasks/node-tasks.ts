@@ -18,10 +18,17 @@ import {
 import { createMesh, type Mesh, systemKernel, systemSockets } from '@swarm/routing-mesh';
 import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker';
 import { WebSocket } from 'ws';
-import { type NodeIdentity, tlsClientOptions, tlsInfo } from '@swarm/identity';
+import {
+  explainValidity,
+  isValidityError,
+  type NodeIdentity,
+  tlsClientOptions,
+  tlsInfo,
+} from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
 import { onRefusedHandshake } from '../port/refused-handshake.js';
 import { Contact } from './contact.js';
+import { type FormerManager, ManagerPins } from './manager-pins.js';
 import type { RuntimeSource } from './runtime-source.js';
 
 /** The daemon's options for tasks. */
@@ -48,6 +55,10 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly listenPort: () => number;
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
+  /** As the last run of this node knew them. */
+  readonly formerManagers: readonly FormerManager[];
+  /** The former managers changed. */
+  onFormerManagers(former: readonly FormerManager[]): void;
   onNode(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
   /** A manager refused this node's certificate because its time is over; the agent keeps trying. */
   onExpired(): void;
@@ -68,6 +79,8 @@ export interface NodeTasks {
   connected(): Promise<void>;
   /** Why there is no session with a manager, once there has been none for a while; empty otherwise. */
   problem(): string;
+  /** Takes the node's data path address, and managers to look for, from now on. */
+  move(dataPathAddress: string, managers: readonly ManagerAddress[]): void;
   /** Closes agent and mesh; tasks and traffic go on. */
   close(): Promise<void>;
   /** Stops and removes all tasks and the mesh, when the node leaves the cluster. */
@@ -89,7 +102,7 @@ export async function startNodeTasks(options: NodeTasksOptions): Promise<NodeTas
 
 /** Agent and mesh that start when the runtime is there. */
 class AwaitedTasks implements NodeTasks {
-  readonly #options: NodeTasksOptions;
+  #options: NodeTasksOptions;
   readonly #started: Promise<NodeTasks>;
   /** Set once the runtime is there. */
   #starting: Promise<NodeTasks> | undefined;
@@ -103,7 +116,7 @@ class AwaitedTasks implements NodeTasks {
       this.#letGo = () => reject(letGo());
       void options.runtime.ready().then((runtime) => {
         if (this.#isOver) return;
-        this.#starting = startWith(runtime, options);
+        this.#starting = startWith(runtime, this.#options);
         this.#starting.then(
           (tasks) => {
             this.#tasks = tasks;
@@ -121,6 +134,12 @@ class AwaitedTasks implements NodeTasks {
 
   problem(): string {
     return this.#tasks?.problem() ?? '';
+  }
+
+  move(dataPathAddress: string, managers: readonly ManagerAddress[]): void {
+    this.#options = { ...this.#options, dataPathAddress, managers };
+    // Between the two it has the options of before.
+    void this.#starting?.then((tasks) => tasks.move(dataPathAddress, managers)).catch(() => {});
   }
 
   async connected(): Promise<void> {
@@ -181,6 +200,16 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   connected.catch(() => undefined);
   const endWait = () => gone(letGo());
   const contact = new Contact({ clock, logger, certificate: () => identity().certificate });
+  const pins = new ManagerPins({
+    ...{ clock, logger, managers: options.managers, former: options.formerManagers },
+    heirsFromMs: () => contact.heirsFromMs(),
+    isLost: () => contact.isLost(),
+  });
+  const described = {
+    TLSInfo: tlsInfo(identity().rootCertificate),
+    ListenPort: options.listenPort(),
+    ...(Object.keys(options.labels).length > 0 && (await labelled(runtime, options.labels))),
+  };
   const agent = new Agent({
     nodeId: options.nodeId,
     instance: options.instance,
@@ -192,16 +221,15 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
           `wss://${manager.address}/dispatcher`,
           dispatcherProtocols(PROGRAM.Protocol),
           {
-            ...(tlsClientOptions(
-              identity(),
-              manager.nodeId === '' ? undefined : manager.nodeId,
-              contact.heirsFromMs(),
+            ...(tlsClientOptions(identity(), (found) =>
+              pins.judge(manager, found),
             ) as ConnectionOptions),
             perMessageDeflate: false,
             maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
             handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
           },
         ),
+        manager.address,
         options,
         contact,
       ),
@@ -211,11 +239,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     clock,
     random,
     logger,
-    description: {
-      TLSInfo: tlsInfo(identity().rootCertificate),
-      ListenPort: options.listenPort(),
-      ...(Object.keys(options.labels).length > 0 && (await labelled(runtime, options.labels))),
-    },
+    description: described,
     events: {
       connected: () => {
         contact.connected();
@@ -229,7 +253,10 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
         options.onCopied(true);
         contact.refused(reason);
       },
-      node: options.onNode,
+      node: (node, managers, featureLevel) => {
+        options.onNode(node, managers, featureLevel);
+        if (pins.learn(managers)) options.onFormerManagers(pins.former);
+      },
       refused: options.onRemoved,
     },
   });
@@ -243,6 +270,11 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   return {
     connected: () => connected,
     problem: () => contact.problem(),
+    move(dataPathAddress, managers) {
+      agent.addManagers(managers);
+      agent.describe({ ...described, ListenPort: options.listenPort() });
+      agent.move(dataPathAddress);
+    },
     async close() {
       endWait();
       contact.close();
@@ -305,11 +337,12 @@ async function removeTasks(runtime: Runtime, mesh: Mesh, logger: Logger): Promis
  */
 const MAY_PASS: readonly string[] = ['WRONG_VERSION', 'UNKNOWN_NODE'];
 
-/** Turns a refused handshake into an error with the manager's reason. */
+/** Turns a refused handshake into an error with the manager's reason, and explains certificates by the clocks. */
 function hearRefusal(
   socket: WebSocket,
-  { onExpired, onRemoved }: Pick<NodeTasksOptions, 'onExpired' | 'onRemoved'>,
-  contact: Pick<Contact, 'refused'>,
+  address: string,
+  { onExpired, onRemoved, clock }: Pick<NodeTasksOptions, 'onExpired' | 'onRemoved' | 'clock'>,
+  contact: Contact,
 ): WebSocket {
   onRefusedHandshake(socket, (reason, response) => {
     const code = response.headers[ERROR_CODE_HEADER.toLowerCase()];
@@ -319,6 +352,10 @@ function hearRefusal(
     else if (response.statusCode === 403) onRemoved(reason);
     if (code === 'CERTIFICATE_EXPIRED') onExpired();
     return new Error(`refused: ${reason}`);
+  });
+  socket.once('error', (error) => {
+    if (!isValidityError(error) || !contact.asksForTime()) return;
+    void explainValidity(address, clock.now()).then((why) => contact.refused(`${address}: ${why}`));
   });
   return socket;
 }

@@ -162,7 +162,14 @@ test('a new cluster is forced only without a quorum, or for a single manager', a
   const lost = async () => {
     throw new Error('no leader');
   };
-  await t.notThrowsAsync(checkForce({ ...api.node.manager()!, readBarrier: lost }, clock));
+  const cut = { ...api.node.manager()!, readBarrier: lost };
+  await t.notThrowsAsync(checkForce(cut, clock));
+  // The others are well: this manager was removed from their group and does not know it.
+  const leader = { nodeId: 'b', address: '198.18.0.2:2377' };
+  await t.throwsAsync(checkForce({ ...cut, findLeader: async () => leader }, clock), {
+    code: 'FAILED_PRECONDITION',
+    message: /the other managers have a leader, node b at 198\.18\.0\.2:2377/,
+  });
 });
 
 test('forcing a new cluster makes the other managers workers, even if nodes change meanwhile', async (t) => {

@@ -178,6 +178,20 @@ test('without a quorum reads and writes fail in time and say who is missing', as
       /^The swarm does not have a leader\. It's possible that too few managers/,
     );
     t.regex(reply.message, /gone \(198\.18\.0\.7:2377\).*--force-new-cluster/);
+    // Nobody is advised to leave a cluster behind that is well.
+    api.node.otherLeader = { nodeId: 'other', address: '198.18.0.8:2377' };
+    const outside = await api.call(
+      method,
+      path,
+      method === 'POST' ? { json: serviceBody('web') } : {},
+    );
+    api.node.otherLeader = undefined;
+    t.is(outside.status, 503, path);
+    t.regex(
+      outside.message,
+      /have a leader: node other at 198\.18\.0\.8:2377.*joins them again by itself/,
+    );
+    t.notRegex(outside.message, /force/);
     t.true(performance.now() - start < 2000);
   }
   t.is((await api.call('GET', '/info')).status, 200);

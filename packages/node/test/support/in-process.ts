@@ -11,6 +11,7 @@ import {
   Manager,
   ManagerApi,
   type ManagerOptions,
+  MovedManagers,
   type PortRoutes,
   type RootCA,
   StoreStateMachine,
@@ -134,6 +135,7 @@ export class InProcessManager {
         close() {},
       }),
       calls: { call: cut },
+      moved: new MovedManagers(),
       issuer: options.issuer,
       onFatal(error) {
         throw error;

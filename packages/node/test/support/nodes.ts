@@ -26,12 +26,15 @@ export interface TestNode {
   readonly log: string[];
   /** Tasks in the runtime. */
   readonly tasks: Set<string>;
-  init(): Promise<string>;
+  /** @param change fields of the request */
+  init(change?: object): Promise<string>;
   join(token: string, remote: string, advertise?: string): Promise<void>;
   /** Stops this daemon; its folder stays until the end of the test. */
   end(): Promise<void>;
   /** Stops this daemon, and starts another on the same folder. */
   restart(): Promise<TestNode>;
+  /** Starts another daemon on the folder of this one, which has ended, at another port. */
+  startElsewhere(): Promise<TestNode>;
 }
 
 /** What a node lives with: a test, or nothing. */
@@ -44,6 +47,8 @@ export interface NodeOptions {
   readonly folder?: string;
   readonly address?: string;
   readonly start?: boolean;
+  /** Whether the daemon is started with the address, which then replaces the one in the folder. */
+  readonly isMoved?: boolean;
   /** Tasks that cannot be removed. */
   readonly stuck?: readonly string[];
   /** Provides the runtime; by default at once. */
@@ -74,6 +79,9 @@ export async function testNode(t: Lifetime, options: NodeOptions = {}): Promise<
       meshBind: ['127.0.0.1'],
       labels: {},
     },
+    ...(options.isMoved === true && {
+      addresses: { listenAddr: address, advertiseAddr: address, dataPathAddr: '' },
+    }),
     onFatal: (error) => log.push(`fatal: ${(error as Error).message}`),
   });
   const api = new LocalApi({ control: daemon, clock, randomBytes, logger, version: '0' });
@@ -97,8 +105,10 @@ export async function testNode(t: Lifetime, options: NodeOptions = {}): Promise<
     address,
     log,
     tasks,
-    init: () =>
-      daemon.init(decodeInitRequest({ ListenAddr: address, AdvertiseAddr: address, Spec: {} })),
+    init: (change = {}) =>
+      daemon.init(
+        decodeInitRequest({ ListenAddr: address, AdvertiseAddr: address, Spec: {}, ...change }),
+      ),
     join: (JoinToken, remote, AdvertiseAddr = address) =>
       daemon.join(
         decodeJoinRequest({ ListenAddr: address, AdvertiseAddr, RemoteAddrs: [remote], JoinToken }),
@@ -107,6 +117,11 @@ export async function testNode(t: Lifetime, options: NodeOptions = {}): Promise<
     async restart() {
       await end();
       return testNode(t, { ...options, folder, address });
+    },
+    async startElsewhere() {
+      await end();
+      const { address: _address, ...rest } = options;
+      return testNode(t, { ...rest, folder, isMoved: true });
     },
   };
   return node;

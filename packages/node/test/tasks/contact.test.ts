@@ -1,5 +1,4 @@
 import { silentLogger } from '@swarm/api';
-import { BACKDATE_MS, tlsClientOptions } from '@swarm/identity';
 import { identity, root } from '@swarm/manager/testing';
 import { VirtualClock } from '@swarm/sim';
 import test from 'ava';
@@ -76,22 +75,6 @@ test('a session that ends after the close starts no timer, which would hold up t
   contact.lost();
   await clock.advance(HOUR_MS);
   t.deepEqual(warnings, []);
-});
-
-test('another manager at a known address is accepted only with a certificate made since', async (t) => {
-  const { clock, contact } = open();
-  contact.connected();
-  await clock.advance(30 * HOUR_MS);
-  contact.lost();
-  const check = (nodeId: string, issuedAtMs: number, OU = 'swarm-manager') =>
-    tlsClientOptions(own, 'm1', contact.heirsFromMs()).checkServerIdentity('198.18.0.11', {
-      subject: { CN: nodeId, OU, O: 'cluster' },
-      valid_from: new Date(issuedAtMs - BACKDATE_MS).toUTCString(),
-    } as never);
-  t.is(check('m1', NOW), undefined);
-  t.regex(check('m2', NOW)?.message ?? '', /198\.18\.0\.11 is node m2, not m1/);
-  t.is(check('m2', clock.now()), undefined, 'a manager that was restored');
-  t.not(check('m2', clock.now(), 'swarm-worker'), undefined, 'a worker is never a manager');
 });
 
 test('before its first session a node goes by its own certificate', (t) => {

@@ -24,6 +24,7 @@ function optionsFor(dataRoot: string, runtime: DaemonOptions['runtime']): Daemon
     logFormat: 'json',
     nodeLabels: {},
     meshBind: [],
+    addresses: { listenAddr: '', advertiseAddr: '', dataPathAddr: '' },
   };
 }
 

@@ -8,7 +8,6 @@ import { type Raft, Role } from './raft.js';
  * next term.
  */
 export function stepCandidate(raft: Raft, message: Message): void {
-  learnCommit(raft, message);
   switch (message.type) {
     case MessageType.Append:
     case MessageType.Heartbeat:
@@ -30,15 +29,4 @@ export function stepCandidate(raft: Raft, message: Message): void {
     default:
       break;
   }
-}
-
-/**
- * A refusal carries the index that the voter knows to be committed. If that entry is in our log, it
- * is committed here too.
- */
-function learnCommit(raft: Raft, message: Message): void {
-  const { type } = message;
-  if (type !== MessageType.PreVoteResponse && type !== MessageType.VoteResponse) return;
-  const { granted, commit, commitTerm } = message;
-  if (!granted && commit > 0 && raft.log.matches(commit, commitTerm)) raft.log.commitTo(commit);
 }

@@ -10,6 +10,7 @@ import { NOBODY } from './types.js';
 /** Handles one message: first its term, then votes, which are alike in all roles, then the rest. */
 export function step(raft: Raft, message: Message): void {
   if (!isWellFormed(raft, message)) return;
+  learnCommit(raft, message);
   if (message.term > raft.term && !newerTerm(raft, message)) return;
   if (message.term < raft.term) {
     olderTerm(raft, message);
@@ -51,6 +52,19 @@ function isWellFormed(raft: Raft, message: Message): boolean {
     previous = entry.term;
   }
   return true;
+}
+
+/**
+ * A refused vote carries the index that the voter knows to be committed. If that entry is in our log, it
+ * is committed here too. That holds whatever the term of the answer: a member that was removed may stay in
+ * an older term than ours, because it grants us nothing, and nobody else may tell us.
+ */
+function learnCommit(raft: Raft, message: Message): void {
+  const { type } = message;
+  if (type !== MessageType.PreVoteResponse && type !== MessageType.VoteResponse) return;
+  if (message.granted || message.commit === 0 || raft.role === Role.Leader) return;
+  const { commit, commitTerm } = message;
+  if (raft.log.matches(commit, commitTerm)) raft.log.commitTo(commit);
 }
 
 /** @returns whether to continue with the message */

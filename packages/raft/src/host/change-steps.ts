@@ -3,7 +3,12 @@ import { type RaftCore, Refusal } from '../core/raw-node.js';
 import type { Index, MemberId, MemberInfo } from '../core/types.js';
 import type { Clock } from './clock.js';
 import type { Conditions } from './conditions.js';
-import { MemberNotFoundError, NotLeaderError, RaftTimeoutError } from './errors.js';
+import {
+  MemberNotFoundError,
+  MemberRemovedError,
+  NotLeaderError,
+  RaftTimeoutError,
+} from './errors.js';
 import type { Membership } from './membership.js';
 import type { RaftLimits } from './options.js';
 import type { Proposals } from './proposals.js';
@@ -68,14 +73,28 @@ export class ChangeSteps {
     await conditions.until(isSettled, clock.now() + ms, late);
   }
 
-  /** Undefined while it lags. @throws MemberNotFoundError when it is no longer a member */
+  /** @throws MemberRemovedError, MemberNotFoundError when it is no longer a member */
+  requireMember(id: MemberId): void {
+    const { membership } = this.host;
+    if (membership.info(id) !== undefined) return;
+    throw membership.current.removed.includes(id)
+      ? new MemberRemovedError(id)
+      : new MemberNotFoundError(id);
+  }
+
+  /** Undefined while it lags. @throws MemberRemovedError when it was removed meanwhile */
   caughtUp(id: MemberId): true | undefined {
     const { core } = this.host;
     this.requireLeader();
-    // Another member's removal may have removed it.
-    if (this.host.membership.info(id) === undefined) throw new MemberNotFoundError(id);
+    this.requireMember(id);
     const { match, active } = core.memberProgress(id);
     return active && match * 100 >= core.lastIndex * CAUGHT_UP_PERCENT ? true : undefined;
+  }
+
+  /** Removes a member that did not catch up, unless another call promoted or removed it. */
+  async dropLearner(id: MemberId): Promise<void> {
+    if (!this.host.core.conf.learners.includes(id)) return;
+    await this.change({ changes: [{ op: ConfChangeOp.Remove, id }] });
   }
 
   /** Says why a member that did not catch up by its deadline was removed. */
@@ -129,11 +148,11 @@ export class ChangeSteps {
     await conditions.until(isDone, deadlineMs, () => this.changeIsLate());
   }
 
-  private changeDeadlineMs(): number {
+  changeDeadlineMs(): number {
     return this.host.clock.now() + this.host.limits.changeTimeoutMs;
   }
 
-  private changeIsLate(): RaftTimeoutError {
+  changeIsLate(): RaftTimeoutError {
     return new RaftTimeoutError('the membership change', this.host.limits.changeTimeoutMs);
   }
 

@@ -10,9 +10,12 @@ import {
   RemovalLosesQuorumError,
 } from './errors.js';
 import { Exclusive } from '../exclusive.js';
-import { replaceMember } from './member-replacement.js';
+import { replaceMember, type Turns } from './member-replacement.js';
 
-/** Membership changes, one at a time. All of them work on the leader only. */
+/**
+ * Membership changes. All of them work on the leader only. What goes into the log goes there one change at a
+ * time; while a new member catches up, which takes a minute if it is dead, the others go on.
+ */
 export class MemberChanges {
   private readonly host: ChangeHost;
   private readonly steps: ChangeSteps;
@@ -30,31 +33,37 @@ export class MemberChanges {
    * promote or remove it.
    */
   add(info: MemberInfo): Promise<void> {
-    return this.enqueue(async () => {
+    return this.admitted(async () => {
       const { steps } = this;
-      const { core, conditions, clock, limits } = this.host;
-      const { conf } = core;
-      if (this.host.membership.current.removed.includes(info.id)) {
-        throw new MemberRemovedError(info.id);
-      }
-      if (isVoter(conf, info.id)) {
-        await steps.updateInfo(info);
-        return;
-      }
-      if (conf.learners.includes(info.id)) await steps.updateInfo(info);
-      else await steps.change({ changes: [{ op: ConfChangeOp.AddLearner, id: info.id, info }] });
+      const { conditions, clock, limits } = this.host;
+      if (await this.inTurn(() => this.addLearner(info))) return;
       const deadlineMs = clock.now() + limits.joinTimeoutMs;
       const late = () => steps.stuck(info.id);
       try {
         await conditions.until(() => steps.caughtUp(info.id), deadlineMs, late);
       } catch (error) {
-        if (error instanceof RaftTimeoutError) {
-          await steps.change({ changes: [{ op: ConfChangeOp.Remove, id: info.id }] });
-        }
+        if (error instanceof RaftTimeoutError) await this.inTurn(() => steps.dropLearner(info.id));
         throw error;
       }
-      await steps.change({ changes: [{ op: ConfChangeOp.AddVoter, id: info.id }] });
+      await this.inTurn(() => this.promote(info.id));
     });
+  }
+
+  /** Resolves with true when it is a voter already. */
+  private async addLearner(info: MemberInfo): Promise<boolean> {
+    const { core, membership } = this.host;
+    if (membership.current.removed.includes(info.id)) throw new MemberRemovedError(info.id);
+    const isKnown = isVoter(core.conf, info.id) || core.conf.learners.includes(info.id);
+    if (isKnown) await this.steps.updateInfo(info);
+    else await this.steps.change({ changes: [{ op: ConfChangeOp.AddLearner, id: info.id, info }] });
+    return isVoter(core.conf, info.id);
+  }
+
+  /** Another call may have promoted or removed it while it waited for its turn. */
+  private async promote(id: MemberId): Promise<void> {
+    if (isVoter(this.host.core.conf, id)) return;
+    this.steps.requireMember(id);
+    await this.steps.change({ changes: [{ op: ConfChangeOp.AddVoter, id }] });
   }
 
   /**
@@ -62,7 +71,7 @@ export class MemberChanges {
    * itself; it hands over instead.
    */
   remove(id: MemberId): Promise<void> {
-    return this.enqueue(async () => {
+    return this.alone(async () => {
       const { membership, core } = this.host;
       if (membership.info(id) === undefined) {
         if (membership.current.removed.includes(id)) return;
@@ -78,7 +87,8 @@ export class MemberChanges {
 
   /** Puts a new member in an old one's place: see member-replacement.ts. */
   replace(oldId: MemberId, info: MemberInfo): Promise<void> {
-    return this.enqueue(() => replaceMember(this.steps, oldId, info));
+    const inTurn: Turns = (job) => this.inTurn(job);
+    return this.admitted(() => replaceMember(this.steps, inTurn, oldId, info));
   }
 
   private checkQuorumWithout(id: MemberId): void {
@@ -94,25 +104,35 @@ export class MemberChanges {
 
   /** Gives a member a new address. */
   update(info: MemberInfo): Promise<void> {
-    return this.enqueue(async () => {
+    return this.alone(async () => {
       if (this.host.membership.info(info.id) === undefined) throw new MemberNotFoundError(info.id);
       await this.steps.updateInfo(info);
     });
   }
 
-  private enqueue(job: () => Promise<void>): Promise<void> {
-    if (this.waiting >= this.host.limits.maxMemberChanges) {
-      return Promise.reject(new OverloadedError());
-    }
+  /** A call that is one turn. */
+  private alone(job: () => Promise<void>): Promise<void> {
+    return this.admitted(() => this.inTurn(job));
+  }
+
+  private async admitted(job: () => Promise<void>): Promise<void> {
+    if (this.waiting >= this.host.limits.maxMemberChanges) throw new OverloadedError();
     this.waiting++;
-    return this.queue
-      .run(async () => {
-        this.steps.requireLeader();
-        // The log may already hold exactly what the caller asks for, and a member not yet heard is
-        // not gone.
-        if (!this.host.core.confSettled) await this.steps.settled();
-        await job();
-      })
-      .finally(() => this.waiting--);
+    try {
+      await job();
+    } finally {
+      this.waiting--;
+    }
+  }
+
+  /** Runs the job while no other change of the membership is under way. */
+  private inTurn<T>(job: () => Promise<T>): Promise<T> {
+    return this.queue.run(async () => {
+      this.steps.requireLeader();
+      // The log may already hold exactly what the caller asks for, and a member not yet heard is
+      // not gone.
+      if (!this.host.core.confSettled) await this.steps.settled();
+      return job();
+    });
   }
 }

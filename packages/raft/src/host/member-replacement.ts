@@ -1,7 +1,7 @@
 import { type ConfChange, ConfChangeOp, isVoter } from '../core/conf-change.js';
 import { majority } from '../core/quorum.js';
 import type { MemberId, MemberInfo } from '../core/types.js';
-import type { ChangeSteps, ProposedChange } from './change-steps.js';
+import type { ChangeSteps } from './change-steps.js';
 import {
   MemberExistsError,
   MemberNotFoundError,
@@ -10,6 +10,9 @@ import {
   RemovalLosesQuorumError,
 } from './errors.js';
 
+/** Runs a job while no other change of the membership is under way. */
+export type Turns = <T>(job: () => Promise<T>) => Promise<T>;
+
 /**
  * Replaces a member: the new one catches up as a learner, then one change makes it a voter and
  * removes the old one. Removing first and adding then would leave the group one voter short for as
@@ -17,13 +20,25 @@ import {
  * whose old member is dead may not have.
  *
  * All the state it relies on is in the configuration, so it continues where an earlier call ended,
- * on any leader. Call it while no change is under way.
+ * on any leader, and other changes may happen while the new member catches up.
  */
 export async function replaceMember(
   steps: ChangeSteps,
+  inTurn: Turns,
   oldId: MemberId,
   info: MemberInfo,
 ): Promise<void> {
+  const { clock, limits } = steps.host;
+  let isDone = await inTurn(() => begin(steps, oldId, info));
+  const deadlineMs = clock.now() + limits.joinTimeoutMs;
+  while (!isDone) {
+    await untilReady(steps, inTurn, oldId, info.id, deadlineMs);
+    isDone = await inTurn(() => complete(steps, oldId, info));
+  }
+}
+
+/** Makes the new one a learner. Resolves with true when nothing is left to do. */
+async function begin(steps: ChangeSteps, oldId: MemberId, info: MemberInfo): Promise<boolean> {
   const { core, membership, id: self } = steps.host;
   const { removed } = membership.current;
   if (info.id === oldId) throw new MemberExistsError(info.id, oldId);
@@ -33,48 +48,67 @@ export async function replaceMember(
   if (isVoter(core.conf, info.id)) {
     if (!isGone) throw new MemberExistsError(info.id, oldId);
     await steps.updateInfo(info);
-    return;
+    return true;
   }
   const lost = lostQuorum(steps, oldId);
   if (lost !== undefined) throw lost;
   if (oldId === self) await steps.handOver();
   if (core.conf.learners.includes(info.id)) await steps.updateInfo(info);
   else await steps.change({ changes: [{ op: ConfChangeOp.AddLearner, id: info.id, info }] });
-  const proposed = await proposeWhenReady(steps, oldId, info.id);
-  await steps.finish(proposed);
+  return false;
 }
 
 /**
- * Proposes the change in the very turn that finds the new member caught up and a majority
- * reachable. Removes a member that does not catch up in time: nobody else would ever promote or
- * remove it.
+ * Waits until the new member has caught up and a majority is reachable. Removes a member that does
+ * not catch up in time: nobody else would ever promote or remove it.
  */
-async function proposeWhenReady(
+async function untilReady(
   steps: ChangeSteps,
+  inTurn: Turns,
   oldId: MemberId,
   newId: MemberId,
-): Promise<ProposedChange> {
-  const { conditions, clock, limits } = steps.host;
-  const isReady = () => steps.caughtUp(newId) && lostQuorum(steps, oldId) === undefined;
+  deadlineMs: number,
+): Promise<void> {
   const late = () => {
     const lost = lostQuorum(steps, oldId);
     return steps.caughtUp(newId) && lost !== undefined ? lost : steps.stuck(newId);
   };
   try {
-    return await conditions.until(
-      () => (isReady() ? steps.propose(replacement(steps, oldId, newId)) : undefined),
-      clock.now() + limits.joinTimeoutMs,
-      late,
-    );
+    await steps.host.conditions.until(() => isReady(steps, oldId, newId), deadlineMs, late);
   } catch (error) {
     // A member that is ready stays. Its turn comes when the caller repeats the call and a majority
     // is reachable.
     const isLate = error instanceof RaftTimeoutError || error instanceof RemovalLosesQuorumError;
-    if (isLate && !steps.caughtUp(newId)) {
-      await steps.change({ changes: [{ op: ConfChangeOp.Remove, id: newId }] });
-    }
+    if (isLate && !steps.caughtUp(newId)) await inTurn(() => steps.dropLearner(newId));
     throw error;
   }
+}
+
+function isReady(steps: ChangeSteps, oldId: MemberId, newId: MemberId): true | undefined {
+  return steps.caughtUp(newId) && lostQuorum(steps, oldId) === undefined ? true : undefined;
+}
+
+/**
+ * Proposes the change in the very turn that finds everything ready. Resolves with false when that is no
+ * longer so.
+ */
+async function complete(steps: ChangeSteps, oldId: MemberId, info: MemberInfo): Promise<boolean> {
+  const { conditions, core } = steps.host;
+  // Another call may have done it, or a part of it, while this one waited.
+  if (isVoter(core.conf, info.id)) return begin(steps, oldId, info);
+  const deadlineMs = steps.changeDeadlineMs();
+  steps.host.wake();
+  const proposed = await conditions.until(
+    () =>
+      isReady(steps, oldId, info.id)
+        ? steps.propose(replacement(steps, oldId, info.id))
+        : ('not ready' as const),
+    deadlineMs,
+    () => steps.changeIsLate(),
+  );
+  if (proposed === 'not ready') return false;
+  await steps.finish(proposed);
+  return true;
 }
 
 function replacement(steps: ChangeSteps, oldId: MemberId, newId: MemberId): ConfChange {

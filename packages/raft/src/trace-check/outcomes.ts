@@ -25,7 +25,7 @@ export function outcomes(
   message: TraceMessage,
   entries: readonly (number | undefined)[],
 ): readonly Outcome[] {
-  const now = shown(member);
+  const now = message.type === 'MsgVoteResp' ? told(member, message) : shown(member);
   if (message.term < member.term) return [now];
   const isNewer = message.term > member.term;
   const base: Shown = isNewer
@@ -35,7 +35,7 @@ export function outcomes(
     case 'MsgVote':
       return voteRequest(member, message, base, now);
     case 'MsgVoteResp':
-      return isNewer ? [base] : voteResponse(member, message, now);
+      return isNewer ? [base] : voteResponse(member, now);
     case 'MsgAppResp':
       if (isNewer) return [base];
       return member.role === 'StateLeader' ? [{ ...now, commitsByQuorum: true }] : [now];
@@ -69,23 +69,21 @@ function voteRequest(
   return free ? [now, base, { ...base, vote: from }] : [now, base];
 }
 
-/** A refusal says what the voter knows to be committed, which a candidate may take over. */
-function voteResponse(
-  member: MemberState,
-  { reject, index, logTerm }: TraceMessage,
-  now: Shown,
-): readonly Outcome[] {
-  const isCandidate = member.role === 'StateCandidate';
-  if (!isCandidate && member.role !== 'StatePreCandidate') return [now];
+/** A refusal, of whatever term, says what the voter knows to be committed. */
+function told(member: MemberState, { reject, index, logTerm }: TraceMessage): Shown {
+  const now = shown(member);
   const learns = reject && index > now.commit && member.terms.has(index, logTerm);
-  const known: Shown = learns ? { ...now, commit: index } : now;
-  if (!isCandidate) return [known];
+  return learns && member.role !== 'StateLeader' ? { ...now, commit: index } : now;
+}
+
+function voteResponse(member: MemberState, now: Shown): readonly Outcome[] {
+  if (member.role !== 'StateCandidate') return [now];
   const { conf, votes, id } = member;
   if (isQuorum(conf, (voter) => voter === id || votes.get(voter) === true)) {
-    return [known, { ...known, role: 'StateLeader', log: known.log + 1, wins: true }];
+    return [now, { ...now, role: 'StateLeader', log: now.log + 1, wins: true }];
   }
   const canWin = isQuorum(conf, (voter) => votes.get(voter) !== false);
-  return canWin ? [known] : [{ ...known, role: 'StateFollower' }];
+  return canWin ? [now] : [{ ...now, role: 'StateFollower' }];
 }
 
 /** Figure 2, AppendEntries, receiver; figure 13 for snapshots. */

@@ -248,9 +248,9 @@ export class TraceChecker {
     rule(told === event.name, () => `${told} must be reported first`);
   }
 
-  /** A refused pre-vote, which is not in the trace, tells a candidate what is committed. */
+  /** A refused pre-vote, which is not in the trace, tells whoever asked what is committed. */
   private learned(member: MemberState, commit: number): number {
-    const asks = member.role === 'StateCandidate' || member.role === 'StatePreCandidate';
+    const asks = member.role !== 'StateLeader';
     const learns = asks && commit > member.commit && this.committed.covers(member.terms, commit);
     return learns ? commit : member.commit;
   }

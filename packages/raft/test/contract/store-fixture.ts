@@ -53,14 +53,26 @@ export class Stores {
   }
 }
 
+/** How often a copy is begun again when the database deletes a merged file under it. */
+const COPIES = 20;
+
 /**
  * Copies a store in use. Copies the identity file first, because it is written after the database:
  * a copy newer than the database's would name records that the copy lacks.
  */
 export async function copyStore(path: string, target: string): Promise<void> {
-  await mkdir(target);
-  await copyFile(join(path, 'identity'), join(target, 'identity'));
-  await cp(join(path, 'log'), join(target, 'log'), { recursive: true });
+  for (let copies = 1; ; copies++) {
+    try {
+      await mkdir(target);
+      await copyFile(join(path, 'identity'), join(target, 'identity'));
+      await cp(join(path, 'log'), join(target, 'log'), { recursive: true });
+      return;
+    } catch (error) {
+      const isGone = (error as { code?: unknown }).code === 'ENOENT';
+      if (!isGone || copies === COPIES) throw error;
+      await rm(target, { recursive: true, force: true });
+    }
+  }
 }
 
 /** The database's files with this ending, oldest first. */

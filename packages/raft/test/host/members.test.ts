@@ -62,6 +62,41 @@ test('a member that never answers costs no quorum and is removed again', async (
   await cluster.stop();
 });
 
+test('a member that never answers holds up no other change, and can be removed at once', async (t) => {
+  const cluster = await grown(2);
+  const leader = await cluster.waitLeader();
+  const node = leader.node!;
+  const dead = t.throwsAsync(node.addMember(memberInfo(9)), { instanceOf: MemberRemovedError });
+  const startMs = cluster.clock.now();
+  await cluster.start(3);
+  await cluster.finish(node.addMember(memberInfo(3)));
+  const moved = { ...memberInfo(3), address: '198.18.0.99:2377' };
+  await cluster.finish(node.updateMember(moved));
+  t.deepEqual(
+    node.status().members.map(({ info, role }) => `${info.id} ${role}`),
+    ['1 voter', '2 voter', '3 voter', '9 learner'],
+  );
+  await cluster.finish(node.removeMember(9));
+  await cluster.finish(dead);
+  t.true(cluster.clock.now() - startMs < 5_000, 'long before the dead one is given up');
+  await cluster.stop();
+});
+
+test('two calls that add the same member both succeed, or both learn why not', async (t) => {
+  const cluster = await grown(2);
+  const leader = await cluster.waitLeader();
+  const add = (id: number) => leader.node!.addMember(memberInfo(id));
+  await cluster.start(3);
+  await cluster.finish(Promise.all([add(3), add(3)]));
+  t.is(leader.node!.status().members.at(-1)!.role, 'voter');
+  const dead = await cluster.finish(Promise.allSettled([add(4), add(4)]));
+  const codes = dead.map((each) => (each as { reason?: { code?: string } }).reason?.code);
+  t.is(codes[0], 'RAFT_TIMEOUT');
+  t.regex(codes[1] ?? '', /^RAFT_(TIMEOUT|MEMBER_REMOVED)$/);
+  t.deepEqual(leader.node!.status().removed, [4]);
+  await cluster.stop();
+});
+
 test('membership survives restarts, even of members whose state is ahead of the log', async (t) => {
   const cluster = await grown(3);
   await cluster.propose('a');
@@ -244,6 +279,7 @@ test('a change that is not applied fails in time, and does not hold up the next 
 test('changes that wait fail when the member stops, including those in the queue', async (t) => {
   const cluster = await TestCluster.bootstrap(3);
   const leader = await cluster.waitLeader();
+  for (const id of [1, 2, 3]) if (id !== leader.id) cluster.host(id).disk.stalled = true;
   const first = leader.node!.addMember(memberInfo(9));
   const second = leader.node!.updateMember({ ...memberInfo(2), address: '198.18.0.98:2377' });
   await cluster.clock.advance(500);

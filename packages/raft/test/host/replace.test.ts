@@ -157,6 +157,31 @@ test('a new member that does not catch up is removed again and the old one stays
   await cluster.stop();
 });
 
+test('a new member that never answers holds up no other change', async (t) => {
+  const { cluster, leader, fresh } = await groupAndNewcomer(3);
+  const node = leader.node!;
+  const [old, other] = others(cluster, leader) as [MemberId, MemberId];
+  const startMs = cluster.clock.now();
+  const stuck = t.throwsAsync(node.replaceMember(old, memberInfo(9)), { code: 'RAFT_TIMEOUT' });
+  await cluster.finish(node.replaceMember(other, memberInfo(fresh)));
+  await cluster.finish(node.removeMember(old));
+  t.true(cluster.clock.now() - startMs < 5_000);
+  await cluster.finish(stuck);
+  t.is(roles(leader), `${leader.id} voter, ${fresh} voter`);
+  t.deepEqual(node.status().removed, [old, other, 9]);
+  await cluster.stop();
+});
+
+test('two calls replace the same member by the same one: it is done once', async (t) => {
+  const { cluster, leader, fresh } = await groupAndNewcomer(3);
+  const [old] = others(cluster, leader) as [MemberId];
+  const replace = () => leader.node!.replaceMember(old, memberInfo(fresh));
+  await cluster.finish(Promise.all([replace(), replace()]));
+  t.deepEqual(leader.node!.status().removed, [old]);
+  t.is(leader.node!.status().members.length, 3);
+  await cluster.stop();
+});
+
 test('with the old one already removed, the new one joins all the same', async (t) => {
   const { cluster, leader, fresh } = await groupAndNewcomer(3);
   const [old] = others(cluster, leader) as [MemberId];

@@ -79,6 +79,33 @@ export function meshContract(open: () => Promise<MeshCluster>): () => MeshCluste
     await refusedAtOnce(t, cluster, address(2), 8074);
   });
 
+  test.serial(
+    'a port that a program of a host has is left to it there, and served once it is free',
+    async (t) => {
+      const task = await cluster.task(1);
+      const { agent: host } = cluster.nodes[1]!;
+      const { agent } = cluster.client;
+      const at = async (index: number) =>
+        (await agent.ask({ host: address(index), port: 8091 })).task;
+      await host.serve({ name: 'program', port: 8091, host: address(2) });
+      await cluster.publish(8091, [task]);
+      t.is(await at(2), 'program');
+      t.is(await at(1), task.taskId);
+      t.like(await host.conflicts(), [{ Protocol: 'tcp', PublishedPort: 8091 }]);
+      t.deepEqual(await cluster.nodes[0]!.agent.conflicts(), []);
+      // Without endpoints nothing else changes.
+      await cluster.publish(8091, []);
+      t.is(await at(2), 'program');
+      await cluster.publish(8091, [task]);
+      await host.unserve();
+      await until(
+        'the node serves the port',
+        async () => (await at(2).catch(() => '')) === task.taskId,
+      );
+      t.deepEqual(await host.conflicts(), []);
+    },
+  );
+
   test.serial('an older state than the one held changes nothing', async (t) => {
     const task = await cluster.task(1);
     const old = cluster.state();

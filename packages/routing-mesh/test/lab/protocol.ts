@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshPort, MeshState } from '@swarm/api';
+import type { MeshPeer, MeshPort, MeshState, PortConflict } from '@swarm/api';
 import type { MeshBackendName, TaskAttachment, TaskSockets } from '../../src/index.js';
 
 /** What a task's server answers: who it is, and whom it sees. */
@@ -37,6 +37,7 @@ export interface Orders {
   retain(taskIds: readonly string[]): void;
   connections(task: TaskSockets): number;
   listens(task: TaskSockets): boolean;
+  conflicts(): readonly PortConflict[];
   close(options: { keep: boolean }): void;
   /** Makes the parts of a mesh without composing them: for contracts of one part. */
   createParts(options: { backend: MeshBackendName; bindAddresses?: readonly string[] }): void;
@@ -79,6 +80,14 @@ export interface Orders {
   again(id: number): Answer;
   /** Ends our half, then reads the answer to a last question. */
   finish(id: number): string;
+  /** Ends our half, and waits until the server knows; it keeps its own until `release`. */
+  halfClose(id: number): void;
+  /** The next line that the server sends by itself. */
+  line(id: number): string;
+  /** Of a server: sends a line to each client that has half-closed. */
+  tell(line: string): void;
+  /** Of a server: ends the other half too, with a last line. */
+  release(): void;
   end(id: number): void;
   upload(to: Destination & { bytes: number }): number;
   /** Offers bytes to a server that reads none; resolves when nothing moves for 300 ms. */

@@ -6,6 +6,8 @@ import {
   type LogPlace,
   type ManagerAddress,
   type ManagerMessage,
+  type MeshDelta,
+  type MeshUpdate,
   type Need,
   type Node,
   type NodeDescription,
@@ -37,6 +39,7 @@ import { LogSubscriptions } from './log-subscriptions.js';
 import { ManagerFinder } from './manager-finder.js';
 import type { ManagersStore } from './managers-store.js';
 import { MeshFollower } from './mesh-follower.js';
+import { MeshPieces } from './mesh-pieces.js';
 import { codecsOf, keptShapes, OBJECT_KINDS, type ObjectKind } from './object-kinds.js';
 import { reportableDescription } from './reportable.js';
 import { Semaphore } from './semaphore.js';
@@ -81,7 +84,7 @@ export interface AgentOptions {
   readonly managers: ManagersStore;
   /** Keeps tasks, their statuses and what they need over restarts. The agent closes it. */
   readonly storage: AgentStorage;
-  /** Where tunnel packets for this node go. */
+  /** Where tunnel packets for this node go; `move` changes it. */
   readonly dataPathAddr: string;
   readonly clock: Clock;
   /** 0 ≤ x < 1. */
@@ -112,11 +115,13 @@ export class Agent {
   readonly #assignments: AssignmentFollower;
   readonly #tasks: TaskSet;
   readonly #mesh: MeshFollower;
+  readonly #meshPieces = new MeshPieces();
   readonly #reporter: StatusReporter;
   readonly #isolation: Isolation;
   #finder: ManagerFinder;
   #runtime: RuntimeDescription | undefined;
   #extras: Partial<NodeDescription>;
+  #dataPathAddress: string;
   #session: AgentSession | undefined;
   #logs: LogSubscriptions | undefined;
   #welcomed = false;
@@ -136,6 +141,7 @@ export class Agent {
     this.#logger = options.logger;
     this.#events = options.events ?? {};
     this.#extras = options.description ?? {};
+    this.#dataPathAddress = options.dataPathAddr;
     this.#finder = new ManagerFinder([], options.random);
     this.#storage = options.storage;
     this.#kinds = options.kinds ?? OBJECT_KINDS;
@@ -203,12 +209,24 @@ export class Agent {
     return this.#finder.managers;
   }
 
-  /** Adds managers known from elsewhere, for instance the node's own once it is one. */
+  /**
+   * Adds managers known from elsewhere, for instance the node's own once it is one. Without a session, looks
+   * for one at these at once.
+   */
   addManagers(managers: readonly ManagerAddress[]): void {
-    const known = new Map(
-      [...this.#finder.managers, ...managers].map((manager) => [manager.address, manager]),
-    );
-    this.#learn([...known.values()]);
+    this.#learn(withManagers(managers, this.#finder.managers));
+    if (this.#session !== undefined || this.#timer === undefined) return;
+    this.#finder.hurry();
+    this.#clock.clearTimeout(this.#timer);
+    this.#connect();
+  }
+
+  /** Has tunnel packets for this node go elsewhere from now on: says so in a new session. */
+  move(dataPathAddr: string): void {
+    if (dataPathAddr === this.#dataPathAddress) return;
+    this.#dataPathAddress = dataPathAddr;
+    this.#finder.hurry();
+    this.#session?.close('this node has another address');
   }
 
   /** Changes the node's description. Sends it at once in an established session, else with the next hello. */
@@ -314,7 +332,7 @@ export class Agent {
         this.#onWelcome(manager, session, message);
         return;
       case 'not-leader':
-        this.#learn(message.managers);
+        this.#heard(message.managers, manager);
         this.#finder.redirected(message.leader ?? undefined);
         session.close('this manager does not lead');
         return;
@@ -339,7 +357,7 @@ export class Agent {
         this.#reporter.acknowledge(message.sequence);
         return;
       case 'node':
-        this.#onNode(message);
+        this.#onNode(message, manager);
         return;
       case 'assignments':
         if (!this.#assignments.apply(message, setAside)) {
@@ -352,7 +370,7 @@ export class Agent {
         }
         return;
       case 'mesh':
-        this.#onMesh(session, message.delta);
+        this.#onMesh(session, message);
         return;
       case 'log-subscribe':
         this.#logs?.subscribe(message);
@@ -402,17 +420,25 @@ export class Agent {
     this.#reporter.setSession(session);
     this.#logger.info({ manager: manager.address }, 'session with the leader');
     this.#events.connected?.(manager);
-    this.#onNode(welcome);
+    this.#onNode(welcome, manager);
   }
 
-  #onNode({ node, managers, featureLevel }: Welcome | NodeUpdate): void {
-    this.#learn(managers);
+  #onNode({ node, managers, featureLevel }: Welcome | NodeUpdate, leader: ManagerAddress): void {
+    this.#heard(managers, leader);
     this.#address = node.Status.Addr;
     this.#mesh.setNode(node);
     this.#events.node?.(node, managers, featureLevel);
   }
 
-  #onMesh(session: AgentSession, delta: Extract<ManagerMessage, { type: 'mesh' }>['delta']): void {
+  #onMesh(session: AgentSession, message: MeshUpdate): void {
+    let delta: MeshDelta | undefined;
+    try {
+      delta = this.#meshPieces.add(message);
+    } catch (error) {
+      session.close(messageOf(error));
+      return;
+    }
+    if (delta === undefined) return;
     const holds = this.#mesh.generation;
     if (!this.#mesh.update(delta)) session.close('a mesh generation is missing');
     else if (delta.generation === holds) session.send({ type: 'mesh-ack', generation: holds });
@@ -423,6 +449,7 @@ export class Agent {
     this.#session = undefined;
     this.#welcomed = false;
     this.#assignments.reset();
+    this.#meshPieces.reset();
     this.#logs?.close();
     this.#logs = undefined;
     this.#reporter.setSession(undefined);
@@ -436,6 +463,14 @@ export class Agent {
     }
     if (reason !== 'this manager does not lead') this.#finder.failed();
     this.#schedule();
+  }
+
+  /**
+   * Takes the list that a manager sent. Keeps the address at which that one answered: the list may be older,
+   * and then this is the only way to managers that moved.
+   */
+  #heard(managers: readonly ManagerAddress[], from: ManagerAddress): void {
+    if (managers.length > 0) this.#learn(withManagers(managers, [from]));
   }
 
   #learn(managers: readonly ManagerAddress[]): void {
@@ -483,7 +518,7 @@ export class Agent {
 
   /** The data path address; empty when it is not an IP address, so that the manager takes the one that it sees. */
   #dataPathAddr(): string {
-    const { dataPathAddr } = this.#options;
+    const dataPathAddr = this.#dataPathAddress;
     const address = parseIpAddress(dataPathAddr) ?? '';
     if (address === '' && dataPathAddr !== '') {
       this.#logger.error(
@@ -512,6 +547,15 @@ export class Agent {
       ...this.#extras,
     });
   }
+}
+
+/** Both lists; at an address in both, the first has the manager. */
+function withManagers(
+  managers: readonly ManagerAddress[],
+  more: readonly ManagerAddress[],
+): ManagerAddress[] {
+  const known = new Set(managers.map(({ address }) => address));
+  return [...managers, ...more.filter(({ address }) => !known.has(address))];
 }
 
 /** Lines of a log, which it opens once `ready` resolves. Unlike a generator's, its `return` never waits. */

@@ -15,6 +15,9 @@ export const SESSION_BUFFER_LIMIT_BYTES = 16 * 1024 * 1024;
 /** Managers the agent remembers. */
 export const MANAGERS_LIMIT = 64;
 
+/** Pieces of one mesh generation; managers make them of 256 KiB. */
+export const MESH_PIECES_LIMIT = 1_024;
+
 /** How long statuses are collected before they are sent in one message. */
 export const STATUS_FLUSH_MS = 20;
 /** Statuses in one message. */
@@ -31,6 +34,8 @@ export const LEFTOVERS_LIMIT_MS = 30_000;
 /** Attempts to prepare a task when its spec is not at fault, and the pause after the first. */
 export const PREPARE_TRIES = 3;
 export const PREPARE_RETRY_MS = { minMs: 250, maxMs: 10_000 };
+/** A step of preparing that takes longer than this is named in the task's status. */
+export const STEP_NAMED_AFTER_MS = 1_000;
 /** The line of a failed task's log in its status: how far back to look, its bytes, and how long to wait. */
 export const LAST_LINE_LINES = 5;
 export const LAST_LINE_LIMIT_BYTES = 512;

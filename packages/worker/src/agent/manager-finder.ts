@@ -54,6 +54,13 @@ export class ManagerFinder {
     this.#failures += 1;
   }
 
+  /** The network changed: tries all managers again, without a pause. */
+  hurry(): void {
+    this.#failures = 0;
+    this.#redirects = 0;
+    this.#round = [];
+  }
+
   /** The manager to try: the leader first, then the others in random order; undefined if none is known. */
   next(): ManagerAddress | undefined {
     const leader = this.#leader;

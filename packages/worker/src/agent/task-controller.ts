@@ -24,6 +24,7 @@ import {
   RESTART_DELAY_MS,
   RETRY_MS,
   REVIVE_MAX_MS,
+  STEP_NAMED_AFTER_MS,
 } from './limits.js';
 import type { Semaphore } from './semaphore.js';
 import { aborted, Signal } from './signal.js';
@@ -332,20 +333,26 @@ export class TaskController {
     const { runtime, mesh } = this.#host;
     const { signal } = this.#unwanted;
     if ((this.#task.NetworksAttachments?.length ?? 0) > 0 && !this.#host.meshRunning()) {
-      this.#set({ Message: "waiting for the node's place in the routing mesh" });
+      this.#say("waiting for the node's place in the routing mesh");
       await Promise.race([this.#host.meshStarted(), aborted(signal)]);
     }
     const leave = await this.#turn(PREPARING);
     if (leave === undefined) return;
     try {
+      // What it waited for is here.
+      if (this.#status.Message.startsWith('waiting ')) this.#say(PREPARING);
       const node = this.#host.node();
-      const sandbox = await attachedSandbox(this.#task, { runtime, network: mesh, node, signal });
-      const prepared = await runtime.prepare(this.#task, sandbox, {
-        node,
-        objects: this.#host.needs.of(this.#task),
-        signal,
-        waiting: (Message) => this.#set({ Message }),
-      });
+      const sandbox = await this.#named('creating its sandbox and network', () =>
+        attachedSandbox(this.#task, { runtime, network: mesh, node, signal }),
+      );
+      const prepared = await this.#named('preparing its files and program', () =>
+        runtime.prepare(this.#task, sandbox, {
+          node,
+          objects: this.#host.needs.of(this.#task),
+          signal,
+          waiting: (Message) => this.#say(Message),
+        }),
+      );
       this.#prepared = true;
       this.#set({ Message: this.#status.Message, prepared, ...this.#hostPorts() });
     } finally {
@@ -353,14 +360,32 @@ export class TaskController {
     }
   }
 
+  /** Names a step of preparing that takes long, unless the step says more itself. */
+  async #named<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const { clock } = this.#host;
+    const before = this.#status.Message;
+    const timer = clock.setTimeout(() => {
+      if (this.#status.Message === before) this.#say(name);
+    }, STEP_NAMED_AFTER_MS);
+    try {
+      return await work();
+    } finally {
+      clock.clearTimeout(timer);
+    }
+  }
+
+  /** Says what is being done for a task that does not run yet. One that runs is only attached again. */
+  #say(Message: string): void {
+    if (compareStates(this.#status.State, 'running') < 0) this.#set({ Message });
+  }
+
   /** Waits until the node prepares and starts fewer tasks. @param then what the task says afterwards */
   async #turn(then: string): Promise<(() => void) | undefined> {
     const { starts } = this.#host;
     const waits = starts.isFull;
-    if (waits)
-      this.#set({ Message: 'waiting for other tasks of this node to be prepared or started' });
+    if (waits) this.#say('waiting for other tasks of this node to be prepared or started');
     const leave = await starts.acquire(this.#unwanted.signal);
-    if (waits && leave !== undefined) this.#set({ Message: then });
+    if (waits && leave !== undefined) this.#say(then);
     return leave;
   }
 

@@ -24,7 +24,7 @@ export function sandboxIdOf(task: Task): string {
  */
 export async function attachedSandbox(task: Task, context: TaskSandboxContext): Promise<Sandbox> {
   const { runtime, network, node, signal } = context;
-  const sandbox = await runtime.createSandbox(sandboxSpec(task, node), signal);
+  const sandbox = await runtime.createSandbox(sandboxSpec(task, node, network.backend), signal);
   if (signal.aborted) throw new RuntimeError('aborted', 'The task is no longer wanted.');
   const isShared = sandbox.address !== undefined;
   const attachments = isShared ? sharedAttachments(task, sandbox.address) : taskAttachments(task);

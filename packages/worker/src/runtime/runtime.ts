@@ -40,7 +40,7 @@ export interface NodeFacts {
 }
 
 /** What attaches a sandbox to the cluster's networks: the node's mesh. */
-export type TaskNetwork = Pick<Mesh, 'attach'>;
+export type TaskNetwork = Pick<Mesh, 'attach' | 'backend'>;
 
 /** The objects of the cluster that a task's spec refers to, as the managers sent them. */
 export interface TaskObjects {

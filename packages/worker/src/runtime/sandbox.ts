@@ -1,5 +1,7 @@
 import {
   hostLine,
+  isTunnelled,
+  type MeshBackendName,
   type PortConfig,
   type PredefinedNetwork,
   predefinedNetworkOf,
@@ -26,6 +28,11 @@ export interface SandboxSpec {
    * runtime can make one; the caller attaches it before it prepares the first task.
    */
   readonly addresses: readonly string[];
+  /**
+   * The node's mesh makes no links (`--mesh userspace`): it reaches nothing but the host's own network,
+   * whatever the runtime can make.
+   */
+  readonly hasNoLinks?: boolean;
   /** A network of the host that it is put into; it then has no addresses. */
   readonly network?: PredefinedNetwork;
   /** Ports that its tasks listen on. */
@@ -64,9 +71,10 @@ const NET_SYSCTL = /^net[./]/;
 
 /**
  * The sandbox of a task that has one to itself.
+ * @param backend of the node's mesh
  * @throws RuntimeError `rejected` for a part of the spec that cannot be read; names the field
  */
-export function sandboxSpec(task: Task, node: NodeFacts): SandboxSpec {
+export function sandboxSpec(task: Task, node: NodeFacts, backend: MeshBackendName): SandboxSpec {
   const container = task.Spec.ContainerSpec;
   const hostname = taskHostname(task, node);
   const dns = sandboxDns(task);
@@ -74,6 +82,7 @@ export function sandboxSpec(task: Task, node: NodeFacts): SandboxSpec {
   return {
     id: task.ID,
     addresses: taskAddresses(task),
+    ...(isTunnelled({ MeshBackend: backend }) ? {} : { hasNoLinks: true }),
     ...(network === undefined ? {} : { network }),
     ports: task.Endpoint.Ports,
     shared: false,

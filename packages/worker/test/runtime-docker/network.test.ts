@@ -23,6 +23,7 @@ const lacks = engineLacks();
 
 /** Moves one end of a veth into the namespace, as the mesh does, and says what it was asked. */
 class FakeNetwork implements TaskNetwork {
+  readonly backend = 'nftables';
   readonly asked: Parameters<TaskNetwork['attach']>[0][] = [];
   readonly #name = `swt${process.pid % 100_000}`;
 
@@ -181,7 +182,7 @@ if (lacks === undefined) {
       await harness.runtime.remove(task.ID);
       const node = NODE_FACTS;
       const { signal } = new AbortController();
-      const spec = sandboxSpec(task, node);
+      const spec = sandboxSpec(task, node, network.backend);
       const first = await harness.runtime.createSandbox(spec, signal);
       await engine.api('POST', `/containers/swarm-sandbox-${task.ID}/kill`);
       const again = await harness.runtime.createSandbox(spec, signal);
@@ -197,6 +198,7 @@ if (lacks === undefined) {
     try {
       const task = shell('exec sleep 600', { address: '198.18.0.83/32' });
       const network = {
+        backend: 'nftables' as const,
         attach: async () => {
           throw new RuntimeError('failed', 'no more room in the mesh');
         },

@@ -66,7 +66,7 @@ if (lacks === undefined) {
         [attached, plain].map(({ ID }) => [ID, ID, 'running']),
       );
       t.deepEqual([...(await runtime.listSandboxes())].sort(), [attached.ID, plain.ID]);
-      const network = { attach: async () => {} };
+      const network = { backend: 'nftables' as const, attach: async () => {} };
       const context = { runtime, network, node: NODE_FACTS, signal };
       const sandbox = await attachedSandbox(attached, context);
       t.regex(sandbox.netns ?? '', /^\/proc\/\d+\/ns\/net$/);

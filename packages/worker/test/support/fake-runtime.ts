@@ -27,6 +27,7 @@ export class FakeRuntime implements Runtime {
   /** Every call, in order: `prepare t1`. */
   readonly calls: string[] = [];
   /** Makes the next prepare, start or stop of a task fail or wait. */
+  readonly onSandbox = new Map<string, () => Promise<void>>();
   readonly onPrepare = new Map<string, () => Promise<PreparedTask | undefined>>();
   readonly onStart = new Map<string, (progress: StartProgress) => Promise<void>>();
   readonly onStop = new Map<string, () => Promise<void>>();
@@ -67,6 +68,7 @@ export class FakeRuntime implements Runtime {
   }
 
   async createSandbox({ id, addresses }: SandboxSpec): Promise<Sandbox> {
+    await this.onSandbox.get(id)?.();
     this.sandboxes.add(id);
     return { id, ...(addresses.length === 0 ? {} : { netns: `/run/netns/${id}` }) };
   }

@@ -14,7 +14,7 @@ export async function prepare(
   task: Task,
   change: Partial<PrepareContext> & { readonly network?: TaskNetwork } = {},
 ): Promise<PreparedTask> {
-  const { network = { attach: async () => {} }, ...rest } = change;
+  const { network = { backend: 'nftables', attach: async () => {} }, ...rest } = change;
   const context = prepareContext(rest);
   try {
     const { node, signal } = context;

@@ -337,7 +337,7 @@ async function remove(call: Call, manager: ManagerAccess): Promise<void> {
     isDone = await writeAgain(call.services, manager, (transaction) => {
       const aside = transaction.setAside('service', call.params.id!);
       if (aside !== undefined)
-        return removeUnreadable(transaction, aside.id, call.services.clock.now());
+        return removeUnreadable(transaction, aside.id, manager.store.timeMs());
       const service = find(transaction, 'service', call.params.id!);
       if (service.PendingDelete !== true)
         transaction.update('service', { ...service, PendingDelete: true });

@@ -1,4 +1,4 @@
-import { ApiError, decodeInitRequest, decodeJoinRequest } from '@swarm/api';
+import { ApiError, decodeInitRequest, decodeJoinRequest, decodeReconnectRequest } from '@swarm/api';
 import { flagOf, sendEmpty, sendJson, within } from '@swarm/http';
 import type { ManagerAccess } from '@swarm/manager';
 import type { LocalCall, LocalRoute } from '../local-call.js';
@@ -36,6 +36,15 @@ async function join(call: LocalCall): Promise<void> {
           'background. Use the "docker info" command to see the current swarm status of your node.',
       ),
   );
+  sendEmpty(call.response);
+}
+
+async function reconnect(call: LocalCall): Promise<void> {
+  const { control, bodies } = call.services;
+  const request = decodeReconnectRequest(await bodies.readJson(call.request));
+  if (control.reconnect === undefined)
+    throw new ApiError('UNIMPLEMENTED', 'this daemon cannot change its addresses');
+  await control.reconnect(request);
   sendEmpty(call.response);
 }
 
@@ -82,4 +91,5 @@ export const swarmRoutes: readonly LocalRoute[] = [
   { method: 'POST', pattern: '/swarm/init', handle: init },
   { method: 'POST', pattern: '/swarm/join', handle: join },
   { method: 'POST', pattern: '/swarm/leave', handle: leave },
+  { method: 'POST', pattern: '/x/reconnect', handle: reconnect },
 ];

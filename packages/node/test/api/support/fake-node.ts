@@ -45,6 +45,8 @@ export class FakeNode implements NodeControl {
   quorumState: Quorum = { state: 'ok' };
   /** Managers other than this one. */
   others: ManagerMember[] = [];
+  /** The leader of the others, who go on without this one. */
+  otherLeader: { nodeId: string; address: string } | undefined;
   /** Calls of `members`. */
   membersAsked = 0;
   /** Why changes of role do not go on. */
@@ -91,6 +93,7 @@ export class FakeNode implements NodeControl {
     },
     mayStill: () => true,
     quorum: () => this.quorumState,
+    otherLeader: () => this.otherLeader,
   };
 
   constructor(nodeId: string, engineSocket?: string) {

@@ -128,6 +128,12 @@ export class DockerRuntime implements Runtime {
 
   async createSandbox(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
     await this.#open();
+    if (spec.hasNoLinks === true && spec.addresses.length > 0) {
+      throw new RuntimeError(
+        'rejected',
+        'It publishes ports, and the userspace mesh of this node cannot reach containers: run the daemon with root and nftables there, or place the service on other nodes.',
+      );
+    }
     try {
       return await this.#sandboxes.create(spec, signal);
     } catch (error) {
@@ -163,10 +169,15 @@ export class DockerRuntime implements Runtime {
     const joined = this.#sandboxes.joinable(sandbox.id, this.#members.isEmpty(sandbox.id));
     this.#members.join(sandbox.id, task.ID);
     try {
-      await this.#puller.ensure(task.Spec.ContainerSpec!.Image, task.Spec.RegistryAuth, {
-        signal,
-        waiting: (message) => context.waiting(message),
-      });
+      const isPulled = await this.#puller.ensure(
+        task.Spec.ContainerSpec!.Image,
+        task.Spec.RegistryAuth,
+        {
+          signal,
+          waiting: (message) => context.waiting(message),
+        },
+      );
+      if (isPulled) context.waiting('creating its container');
       const networkMode =
         joined === undefined
           ? (predefinedNetworkOf(task.Spec) ?? (await defaultNetwork(this.#engine, signal)))

@@ -54,23 +54,25 @@ export class ImagePuller {
 
   /**
    * @param auth `X-Registry-Auth`, as it came with the service
+   * @returns whether it was pulled; if not, a message about the local copy stays true
    * @throws RuntimeError `rejected` when the image does not exist, `failed` when its registry cannot be
    *   reached, `aborted`
    */
-  async ensure(image: string, auth: string | undefined, context: PullContext): Promise<void> {
+  async ensure(image: string, auth: string | undefined, context: PullContext): Promise<boolean> {
     const { clock, logger, preferLocal } = this.#options;
     const here = await this.#isHere(image, context.signal);
     const pinned = parseImageReference(image)?.digest !== undefined;
-    if (here && (pinned || preferLocal)) return;
+    if (here && (pinned || preferLocal)) return false;
     const key = `${image}\0${auth ?? ''}`;
     const resting = this.#resting.get(key);
     if (here && resting !== undefined && clock.monotonicMs() < resting.untilMs) {
       context.waiting(localSentence(image, resting.why));
-      return;
+      return false;
     }
     try {
       await this.#await(key, image, auth, here, context);
       this.#resting.delete(key);
+      return true;
     } catch (error) {
       if (error instanceof RuntimeError && error.reason === 'aborted') throw error;
       const why = messageOf(error);
@@ -79,7 +81,7 @@ export class ImagePuller {
           logger.warn({ image, error: why }, 'could not pull an image, using the local copy');
         }
         context.waiting(localSentence(image, why));
-        return;
+        return false;
       }
       const final = hasStatus(error, 400, 404) || FINAL.test(why);
       throw new RuntimeError(

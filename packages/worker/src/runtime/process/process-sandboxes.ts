@@ -63,7 +63,7 @@ export interface ProcessSandboxesOptions {
 }
 
 /**
- * Sandboxes of plain processes: with root, a network namespace if the sandbox is attached to a network, or an
+ * Sandboxes of plain processes: with root and a mesh in the kernel, a network namespace if the sandbox is attached to a network, or an
  * empty one for network none;
  * without, ports of the host's network. Each has a file, which is written before anything is made and
  * removed after everything is gone, so that nothing gets lost.
@@ -146,7 +146,7 @@ export class ProcessSandboxes {
     // The name becomes that of a file and a namespace.
     this.#options.namespaces.path(netnsName(spec.id));
     if (spec.network === 'host') return record;
-    if (privileged) {
+    if (privileged && (spec.hasNoLinks !== true || spec.network === 'none')) {
       const isOwn = spec.addresses.length > 0 || spec.network === 'none';
       return isOwn ? { ...record, netns: netnsName(spec.id) } : record;
     }
