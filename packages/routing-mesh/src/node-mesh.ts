@@ -22,7 +22,7 @@ import { parseTaskId, type TaskId } from './layout.js';
 import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
-import { PortGuard, sameReasons } from './port-guard.js';
+import { hostPortRefusal, PortGuard, sameReasons } from './port-guard.js';
 import { StateReader } from './state-reader.js';
 
 export interface NodeMeshOptions {
@@ -270,8 +270,7 @@ export class NodeMesh implements Mesh {
     const withheld = await this.#guard.check(ports);
     for (const key of hostPorts.map(meshPortKey)) {
       const why = withheld.get(key);
-      if (why !== undefined)
-        throw new Error(`port ${key} cannot be published on this node: ${why}`);
+      if (why !== undefined) throw new Error(hostPortRefusal(key, why));
     }
   }
 

@@ -424,22 +424,48 @@ if (problem === undefined) {
     t.pass();
   });
 
-  test.serial('a port that a program uses is reported, and the rest works', async (t) => {
-    const task = await cluster.task(2);
-    const node = cluster.nodes[0]!;
-    const squatter = await cluster.lab.agent(node.netns);
-    await squatter.serve({ name: 'squatter', port: 8096 });
-    await cluster.publish(8096, [task]);
-    t.is((await cluster.client.agent.ask({ host: '198.18.0.1', port: 8096 })).task, task.taskId);
-    const logged = await node.agent.logged();
-    t.true(
-      logged.some((line) => /port tcp\/8096 .* in use by a program/.test(line)),
-      logged.join(),
-    );
-    await squatter.stop();
-    await cluster.publish(8096, [task]);
-    t.is((await node.agent.ask({ host: '127.0.0.1', port: 8096 })).task, task.taskId);
-  });
+  test.serial(
+    'a program on 127.0.0.1 keeps that, and the node serves its own addresses',
+    async (t) => {
+      const task = await cluster.task(2);
+      const node = cluster.nodes[0]!;
+      const squatter = await cluster.lab.agent(node.netns);
+      const onNode = async () =>
+        (await cluster.client.agent.ask({ host: '198.18.0.1', port: 8096 })).task;
+      const onLoopback = async () => (await node.agent.ask({ host: '127.0.0.1', port: 8096 })).task;
+      await squatter.serve({ name: 'squatter', port: 8096, host: '127.0.0.1' });
+      await cluster.publish(8096, [task]);
+      t.is(await onNode(), task.taskId);
+      t.is(await onLoopback(), 'squatter');
+      const [conflict] = await node.agent.conflicts();
+      t.regex(conflict?.Reason ?? '', /on 127\.0\.0\.1 or IPv6/);
+      await squatter.stop();
+      await until(
+        '127.0.0.1 is served',
+        async () => (await onLoopback().catch(() => '')) === task.taskId,
+      );
+      t.deepEqual(await node.agent.conflicts(), []);
+    },
+  );
+
+  test.serial(
+    'a program that takes one address of a port later gets it, until it ends',
+    async (t) => {
+      const task = await cluster.task(2);
+      const node = cluster.nodes[0]!;
+      const squatter = await cluster.lab.agent(node.netns);
+      const answers = async () =>
+        (await cluster.client.agent.ask({ host: '198.18.0.1', port: 8095 })).task;
+      await cluster.publish(8095, [task]);
+      t.is(await answers(), task.taskId);
+      // Everywhere else the port is held.
+      await squatter.serve({ name: 'squatter', port: 8095, host: '198.18.0.1' });
+      await until('the program has it', async () => (await answers()) === 'squatter');
+      await squatter.stop();
+      await until('the mesh has it', async () => (await answers().catch(() => '')) === task.taskId);
+      t.pass();
+    },
+  );
 
   test.serial('a restarted daemon takes over, and no connection notices', async (t) => {
     const kept = await cluster.task(1, (targetPort) => [

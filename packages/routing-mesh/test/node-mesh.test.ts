@@ -345,7 +345,7 @@ test('the daemon’s own ports are never served, whatever the state says, in eit
   fake.take();
   await t.throwsAsync(mesh.attach(attachment('task1', 9000, 8080)), {
     message:
-      'port tcp/8080 cannot be published on this node: the daemon of this node needs it itself',
+      'port tcp/8080 cannot be published on this node: the daemon of this node needs it itself; free it, or publish another port',
   });
   t.false(fake.take().some((call) => call.startsWith('balancer.attach')));
   await t.notThrowsAsync(mesh.attach(attachment('task2', 9000)));
@@ -355,7 +355,8 @@ test('a task whose host port a program has is refused with the reason', async (t
   const { mesh, fake } = await started();
   fake.taken.set('tcp/80', 'nginx (pid 812) listens on it');
   await t.throwsAsync(mesh.attach(attachment('task1', 80)), {
-    message: 'port tcp/80 cannot be published on this node: nginx (pid 812) listens on it',
+    message:
+      'port tcp/80 cannot be published on this node: nginx (pid 812) listens on it; free it, or publish another port',
   });
   t.true(fake.take().includes('balancer.detach task1'));
   fake.taken.clear();
