@@ -170,7 +170,8 @@ if (problem === undefined) {
     ].map(({ agent, host }, i) => ({ agent, to: { host, port: 8102, localPort: 5100 + i } }));
     for (let round = 0; round < 2; round++) {
       for (const { agent, to } of places) {
-        await t.throwsAsync(agent.askUdp(to), { code: 'ECONNREFUSED' }, to.host);
+        // Some are refused; through the tunnel nothing comes back.
+        await t.throwsAsync(agent.askUdp({ ...to, timeoutMs: 300 }), undefined, to.host);
       }
       await cluster.publish(8102, [task], 'udp');
       for (const { agent, to } of places) {
@@ -208,7 +209,7 @@ if (problem === undefined) {
     // What a packet leaves that comes while there are no rules.
     cluster.lab.sh(
       netns,
-      'conntrack -I -p udp -s 198.18.0.100 -d 198.18.0.1 --sport 5111 --dport 8105 -r 198.18.0.1 -q 198.18.0.100 -t 60',
+      'conntrack -I -p udp -s 198.18.0.100 -d 198.18.0.1 --sport 5111 --dport 8105 -t 60',
     );
     cluster.lab.sh(netns, 'nft flush table ip swarm_mesh');
     const ask = () =>
