@@ -109,6 +109,8 @@ export function withAddresses(
 /** What the host says about its addresses now. */
 export interface HostView {
   readonly interfaces: Interfaces;
+  /** Addresses that the host has although its interfaces do not list them: of one without a carrier. */
+  readonly silent?: ReadonlySet<string>;
   /** Our source address for packets to other managers; empty when there is no way to any. */
   readonly towards: string;
   /**
@@ -165,9 +167,10 @@ function found(
   what: keyof typeof FLAGS,
   address: string,
   origin: string,
-  { interfaces, towards, isSettled }: HostView,
+  { interfaces, silent, towards, isSettled }: HostView,
 ): { readonly host: string; readonly problem: string } {
-  if (origin === 'outside' || isOnHost(address, interfaces)) return { host: address, problem: '' };
+  const isThere = isOnHost(address, interfaces) || silent?.has(address) === true;
+  if (origin === 'outside' || isThere) return { host: address, problem: '' };
   const gone = `this host no longer has the ${what} address ${address}`;
   const advice = `'swarm reconnect ${FLAGS[what]} ADDRESS' gives the node another`;
   if (origin.startsWith('interface ')) {

@@ -152,6 +152,24 @@ function isLinkLocal(address: string): boolean {
   return /^fe80:/i.test(address) || address.startsWith('169.254.');
 }
 
+/**
+ * Whether the host has the address, found by opening a port there: interfaces without a carrier are not
+ * listed, and keep their addresses.
+ */
+export function isBindable(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    socket.once('error', () => {
+      socket.close();
+      resolve(false);
+    });
+    socket.bind({ address, port: 0, exclusive: true }, () => {
+      socket.close();
+      resolve(true);
+    });
+  });
+}
+
 /** Our source address for packets to `address` (`host:port`), found without sending any; '' when unknown. */
 export function localAddressTowards(address: string): Promise<string> {
   const { host, port } = split(address);
