@@ -79,6 +79,10 @@ export class NodeDaemon implements NodeControl {
   #pending = false;
   /** Why the node cannot take part until it leaves; empty while it can. */
   #broken = '';
+  /** Whether it cannot because log or state of its Raft member are unusable. */
+  #isDamaged = false;
+  /** Whether the cluster has removed this node. */
+  #isRemoved = false;
   /** Names this run of the daemon. */
   readonly #instance: string;
   /** Whether another daemon runs as this node, as the managers last said. */
@@ -98,6 +102,7 @@ export class NodeDaemon implements NodeControl {
     const { clock, logger, random, randomBytes, issuer, onFatal } = options;
     this.#managerPart = new ManagerPart({
       files: this.#files,
+      instance: this.#instance,
       clock,
       logger,
       random,
@@ -325,8 +330,10 @@ export class NodeDaemon implements NodeControl {
       await this.#managerPart.restart();
     } catch (error) {
       if (!isDamage(error)) throw error;
+      this.#isDamaged = true;
       this.#break(
-        `${error.message} On this node: 'docker swarm leave --force', then join again; its tasks run until then.`,
+        `${error.message} Demote the node, and it goes on as a worker; or, on this node: ` +
+          "'docker swarm leave --force', then join again. Its tasks run until then.",
       );
     }
   }
@@ -430,7 +437,9 @@ export class NodeDaemon implements NodeControl {
   /** Undoes a failed join: the node is in no cluster then, and may join again at once. */
   async #undoJoin(cause: Error): Promise<void> {
     this.#options.logger.error({ error: cause.message }, 'the node could not join');
-    if (this.#files.role === 'manager') await this.#managerPart.leaveGroup(this.#addresses());
+    // First, or the agent would take its own withdrawal for a removal by somebody.
+    await this.#stopTasks();
+    if (this.#files.role === 'manager') await this.#managerPart.withdraw(this.#addresses());
     await this.#forget();
   }
 
@@ -492,7 +501,24 @@ export class NodeDaemon implements NodeControl {
   /** Takes what managers send about this node, which may be another role. */
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
     if (managers.length > 0) this.#managers = managers;
-    this.#role.heard(node);
+    if (this.#isDamaged && !shouldBeManager(node)) this.#retire(node);
+    else this.#role.heard(node);
+  }
+
+  /** Drops a Raft member whose log is unusable once the group goes on without it: the node is a worker now. */
+  #retire(node: Node): void {
+    this.#isDamaged = false;
+    this.#changes
+      .run(() => this.#managerPart.drop())
+      .then(() => {
+        if (this.#stopped || this.#isRemoved || this.#files.state === undefined) return;
+        this.#broken = '';
+        this.#role.heard(node);
+      })
+      .catch((error: unknown) => {
+        this.#isDamaged = true;
+        this.#options.logger.warn({ err: error }, 'the damaged Raft member could not be dropped');
+      });
   }
 
   /** A manager refused the certificate because its time is over: asks for a new one, not too often. */
@@ -505,7 +531,8 @@ export class NodeDaemon implements NodeControl {
 
   /** The cluster removed this node: its tasks end, and it waits to leave. */
   #removed(reason: string): void {
-    if (this.#stopped || this.#broken !== '') return;
+    if (this.#stopped || this.#isRemoved) return;
+    this.#isRemoved = true;
     this.#break(`${reason}; on this node: 'docker swarm leave --force', then join again`);
     this.#stopRenewer()
       .then(() => this.#changes.run(() => this.#stopTasks()))
@@ -584,6 +611,8 @@ export class NodeDaemon implements NodeControl {
     this.#featureLevel = undefined;
     this.#role.heard(undefined);
     this.#broken = '';
+    this.#isDamaged = false;
+    this.#isRemoved = false;
     this.#isCopy = false;
     this.#pending = false;
     this.#interrupt = new AbortController();

@@ -23,8 +23,10 @@ export type NetworkId = Word & { readonly __network: never };
 /** An Ethernet address: `02:00:00:00:00:01`. */
 export type Mac = Word & { readonly __mac: never };
 
-/** Our only nftables table; we touch nothing else of the packet filter. */
+/** Our nftables table; we touch nothing else of the packet filter but this and the next. */
 export const TABLE = 'swarm_mesh';
+/** The table with the limits of our connections, which outlives the other. */
+export const TIMEOUT_TABLE = 'swarm_timeouts';
 /** The tunnel device between nodes. */
 export const TUNNEL_DEVICE = 'swarm-vxlan' as LinkName;
 /** VXLAN network identifier of the ingress network. */

@@ -22,7 +22,7 @@ import { parseTaskId, type TaskId } from './layout.js';
 import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
-import { PortGuard, sameReasons } from './port-guard.js';
+import { hostPortRefusal, PortGuard, sameReasons } from './port-guard.js';
 import { StateReader } from './state-reader.js';
 
 export interface NodeMeshOptions {
@@ -71,6 +71,8 @@ export class NodeMesh implements Mesh {
   #unserved: ReadonlyMap<PortKey, string> = new Map();
   readonly #listeners = new Set<() => void>();
   #closed = false;
+  /** Nothing can be written any more. */
+  #isOver = false;
 
   constructor(options: NodeMeshOptions) {
     this.#options = options;
@@ -94,6 +96,7 @@ export class NodeMesh implements Mesh {
   async start(place: MeshPeer): Promise<void> {
     const self = readSelf(place, this.#options.ingressNetwork);
     await this.#changes.run(async () => {
+      this.#refuseIfClosed();
       const before = this.#self;
       if (samePeer(self, before)) return;
       this.#self = self;
@@ -137,9 +140,10 @@ export class NodeMesh implements Mesh {
     return true;
   }
 
-  apply(state: MeshState): Promise<void> {
+  async apply(state: MeshState): Promise<void> {
     assert(this.#self !== undefined, 'start comes before apply');
-    return this.#states.push(state);
+    this.#refuseIfClosed();
+    await this.#states.push(state);
   }
 
   /** Only within the queue of states. */
@@ -163,15 +167,16 @@ export class NodeMesh implements Mesh {
     // The ingress network is the only one, and it has no names.
     await names.apply({ networks: [] });
     this.#isTakenOver = false;
+    let isUnsure: boolean;
     try {
-      await transaction.commit();
+      isUnsure = await transaction.commit();
     } catch (error) {
       this.#generation = 0;
       throw error;
     }
     this.#generation = state.generation;
     await tunnel.prune(peers);
-    await balancer.settle();
+    await balancer.settle({ isUnsure });
     await this.#trimHostPorts(withheld);
     this.#report(withheld);
   }
@@ -239,14 +244,16 @@ export class NodeMesh implements Mesh {
     const local = { taskId, addresses, hostPorts };
     this.#tasks.set(taskId, local);
     try {
+      this.#refuseIfClosed();
       await links.attach({ taskId, netns, attachments, mtuBytes: tunnel.mtuBytes });
       await names.attach({ taskId, netns, attachments });
       await this.#changes.run(async () => {
+        this.#refuseIfClosed();
         await this.#refuseTakenPorts(hostPorts);
         await balancer.attach(local);
       });
     } catch (error) {
-      if (before === undefined) await this.#changes.run(() => balancer.detach([taskId]));
+      if (before === undefined) await this.#closePorts([taskId]);
       await links.detach(taskId);
       if (before === undefined) this.#tasks.delete(taskId);
       else this.#tasks.set(taskId, before);
@@ -263,8 +270,7 @@ export class NodeMesh implements Mesh {
     const withheld = await this.#guard.check(ports);
     for (const key of hostPorts.map(meshPortKey)) {
       const why = withheld.get(key);
-      if (why !== undefined)
-        throw new Error(`port ${key} cannot be published on this node: ${why}`);
+      if (why !== undefined) throw new Error(hostPortRefusal(key, why));
     }
   }
 
@@ -274,7 +280,7 @@ export class NodeMesh implements Mesh {
     if (taskId === undefined) return;
     const { links, balancer, names } = this.#parts;
     const task = this.#forget(taskId);
-    await this.#changes.run(() => balancer.detach([taskId]));
+    await this.#closePorts([taskId]);
     await names.detach([taskId]);
     await links.detach(taskId);
     if (task !== undefined) await balancer.cut(task.addresses);
@@ -292,7 +298,7 @@ export class NodeMesh implements Mesh {
     for (const taskId of gone) {
       for (const address of this.#forget(taskId)?.addresses ?? []) addresses.add(address);
     }
-    await this.#changes.run(() => balancer.detach([...gone]));
+    await this.#closePorts([...gone]);
     await names.detach([...gone]);
     await links.retain(taskIds);
     await balancer.cut([...addresses]);
@@ -314,12 +320,28 @@ export class NodeMesh implements Mesh {
     await this.#states.idle();
     const { tunnel, links, balancer, names, transaction } = this.#parts;
     await this.#changes.run(async () => {
+      this.#isOver = true;
       await balancer.close();
       await names.close({ keep });
       if (!keep) await links.retain(new Set());
       await transaction.close({ keep });
       if (!keep) await tunnel.close();
     });
+  }
+
+  /**
+   * A task may go after the mesh: its ports went with the table, or stay in it for the next process, which
+   * removes what belongs to no task.
+   */
+  #closePorts(taskIds: readonly TaskId[]): Promise<void> {
+    return this.#changes.run(async () => {
+      if (!this.#isOver) await this.#parts.balancer.detach(taskIds);
+    });
+  }
+
+  /** @throws when nothing can be written any more: the table may be gone, or another process's */
+  #refuseIfClosed(): void {
+    if (this.#closed) throw new Error('mesh: closed');
   }
 
   #forget(taskId: TaskId): LocalTask | undefined {
@@ -370,7 +392,7 @@ export class NodeMesh implements Mesh {
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
-    const { tunnel, transaction } = this.#parts;
+    const { tunnel, balancer, transaction } = this.#parts;
     const isRepaired = await tunnel.repair();
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
@@ -378,7 +400,7 @@ export class NodeMesh implements Mesh {
     if (this.#state !== undefined && (isRepaired || tunnel.isRetryDue)) {
       await this.#hold(this.#state);
     }
-    await transaction.repair();
+    if (await transaction.repair()) await balancer.settle({ isUnsure: true });
   }
 }
 

@@ -49,6 +49,11 @@ export class PortGuard {
   }
 }
 
+/** Why a task cannot have a host port, as a sentence. */
+export function hostPortRefusal(port: PortKey, why: string): string {
+  return `port ${port} cannot be published on this node: ${why}; free it, or publish another port`;
+}
+
 /** Whether two answers are the same. */
 export function sameReasons(
   a: ReadonlyMap<PortKey, string>,

@@ -1,6 +1,7 @@
 import { type MeshPort, type MeshState, silentLogger, systemClock } from '@swarm/api';
 import test from 'ava';
 import { createMesh, type Kernel, type Sockets } from '../src/index.js';
+import { CommandError } from '../src/kernel/command.js';
 import { NftError } from '../src/kernel/nft.js';
 import { rawPeer } from './support/checked.js';
 import { fakeKernel } from './support/fake-kernel.js';
@@ -21,9 +22,18 @@ const noSockets: Sockets = {
 async function meshOnPaper() {
   /** Transactions, in order. */
   const transactions: string[] = [];
+  /** Commands to the table of connections, in order. */
+  const flows: string[] = [];
+  const warnings: string[] = [];
+  let hasConntrack = true;
   let refusal: string | undefined;
   const kernel: Kernel = {
-    ...fakeKernel(async (_program, args) => {
+    ...fakeKernel(async (program, args) => {
+      if (program === 'conntrack') {
+        if (!hasConntrack) throw new CommandError('conntrack', 'it is not installed', 'ENOENT');
+        flows.push(args.join(' '));
+        return '';
+      }
       if (args.includes('addr')) {
         return '[{"ifname":"eth0","mtu":1500,"addr_info":[{"local":"198.18.0.1"}]}]';
       }
@@ -47,7 +57,7 @@ async function meshOnPaper() {
     kernel,
     sockets: noSockets,
     random: () => 0,
-    logger: silentLogger,
+    logger: { ...silentLogger, warn: (_, message) => warnings.push(message) },
     clock: systemClock({ unref: true }),
   });
   await mesh.start(rawPeer(1));
@@ -55,6 +65,11 @@ async function meshOnPaper() {
   return {
     mesh,
     transactions,
+    flows,
+    warnings,
+    setConntrack(isInstalled: boolean): void {
+      hasConntrack = isInstalled;
+    },
     refuse(text: string | undefined): void {
       refusal = text;
     },
@@ -126,4 +141,49 @@ test('after a failure everything is written, with the host ports attached meanwh
   t.regex(transactions[0]!, /endpoints \{ 4096 : 10\.240\.2\.2 \. 80 \}/);
   await mesh.detach('task1');
   t.is(transactions[1], 'delete element ip swarm_mesh host_ports { tcp . 9000 }\n');
+});
+
+const udp = (publishedPort: number, ...nodes: number[]): MeshPort => ({
+  ...port(publishedPort, ...nodes),
+  protocol: 'udp',
+});
+
+test('flows are looked at only when a UDP port opens or an endpoint of one goes', async (t) => {
+  const { mesh, flows } = await meshOnPaper();
+  await mesh.apply(state(1, [1, 2], port(8080, 1), udp(53, 1)));
+  t.deepEqual(flows.splice(0), ['-L -p udp --orig-port-dst 53']);
+  await mesh.apply(state(2, [1, 2], port(8080, 1, 2), port(8081, 2), udp(53, 1, 2)));
+  t.deepEqual(flows.splice(0), [], 'an endpoint more, and ports of TCP');
+  await mesh.apply(state(3, [1, 2], udp(53, 2)));
+  t.deepEqual(flows.splice(0), ['-D -p udp --reply-src 10.240.1.2 --reply-port-src 80']);
+  await mesh.apply(state(4, [1, 2], udp(53)));
+  t.deepEqual(flows.splice(0), ['-D -p udp --reply-src 10.240.2.2 --reply-port-src 80']);
+  await mesh.apply(state(5, [1, 2], udp(53, 2), udp(54, 2), udp(55)));
+  t.deepEqual(flows.splice(0), ['-L -p udp'], 'one listing for both that lead somewhere now');
+});
+
+test('flows that could not be deleted are looked for with the next state, and it is said once', async (t) => {
+  const { mesh, flows, warnings, setConntrack } = await meshOnPaper();
+  setConntrack(false);
+  for (const generation of [1, 2, 3]) await mesh.apply(state(generation, [1, 2], udp(53, 1)));
+  t.is(warnings.filter((text) => /could not delete the connections/.test(text)).length, 1);
+  setConntrack(true);
+  await mesh.apply(state(4, [1, 2], udp(53, 1)));
+  t.deepEqual(flows.splice(0), ['-L --dst-nat', '-L -p udp --orig-port-dst 53']);
+  await mesh.apply(state(5, [1, 2], udp(53, 1)));
+  t.deepEqual(flows, []);
+});
+
+test('before the first state no flow is deleted, whatever happens to the table', async (t) => {
+  const { mesh, flows, refuse, transactions } = await meshOnPaper();
+  await mesh.attach({
+    taskId: 'task1',
+    netns: '/run/netns/x',
+    attachments: [{ networkId: 'net', addresses: ['10.240.1.3/32'] }],
+    hostPorts: [{ protocol: 'tcp', publishedPort: 9001, targetPort: 80 }],
+  });
+  refuse('delete element');
+  await mesh.detach('task1');
+  t.true(transactions.some((text) => text.startsWith('add table')));
+  t.deepEqual(flows, ['-D --reply-src 10.240.1.3'], 'only those of the task itself');
 });

@@ -231,8 +231,45 @@ test('the check repairs what was damaged or rejected', async (t) => {
   fake.isDamaged = false;
   fake.isRetryDue = true;
   t.true((await check()).includes('balancer.apply'));
+  fake.isRetryDue = false;
+  fake.wasFlushed = true;
+  t.deepEqual(
+    await check(),
+    ['tunnel.repair', 'transaction.repair', 'balancer.settle unsure'],
+    'connections may have begun without rules',
+  );
+  await mesh.apply(state(2, 1, 2));
+  t.is(fake.take().at(-1), 'balancer.settle unsure');
   await mesh.close({ keep: true });
   t.is(clock.pending, 0);
+});
+
+test('after close nothing is written any more, whatever was under way', async (t) => {
+  const { mesh, fake } = await started();
+  await mesh.attach(attachment('task1', 80));
+  let linked = (): void => {};
+  const isLinking = new Promise<void>((resolve) => {
+    fake.during.set('links.attach', () => {
+      resolve();
+      return new Promise((go) => {
+        linked = go;
+      });
+    });
+  });
+  const attaching = mesh.attach(attachment('task2', 81));
+  await isLinking;
+  fake.take();
+  await mesh.close({ keep: false });
+  linked();
+  await t.throwsAsync(attaching, { message: 'mesh: closed' });
+  await mesh.detach('task1');
+  await t.throwsAsync(mesh.apply(state(2, 1)), { message: 'mesh: closed' });
+  await t.throwsAsync(mesh.start(rawPeer(2)), { message: 'mesh: closed' });
+  const calls = fake.take();
+  t.deepEqual(
+    calls.slice(calls.indexOf('tunnel.close') + 1).filter((call) => !/^(links|names)/.test(call)),
+    ['balancer.cut 10.240.1.2 fd00::2 10.240.1.3'],
+  );
 });
 
 test('close leaves everything that works by itself, or nothing', async (t) => {
@@ -308,7 +345,7 @@ test('the daemon’s own ports are never served, whatever the state says, in eit
   fake.take();
   await t.throwsAsync(mesh.attach(attachment('task1', 9000, 8080)), {
     message:
-      'port tcp/8080 cannot be published on this node: the daemon of this node needs it itself',
+      'port tcp/8080 cannot be published on this node: the daemon of this node needs it itself; free it, or publish another port',
   });
   t.false(fake.take().some((call) => call.startsWith('balancer.attach')));
   await t.notThrowsAsync(mesh.attach(attachment('task2', 9000)));
@@ -318,7 +355,8 @@ test('a task whose host port a program has is refused with the reason', async (t
   const { mesh, fake } = await started();
   fake.taken.set('tcp/80', 'nginx (pid 812) listens on it');
   await t.throwsAsync(mesh.attach(attachment('task1', 80)), {
-    message: 'port tcp/80 cannot be published on this node: nginx (pid 812) listens on it',
+    message:
+      'port tcp/80 cannot be published on this node: nginx (pid 812) listens on it; free it, or publish another port',
   });
   t.true(fake.take().includes('balancer.detach task1'));
   fake.taken.clear();

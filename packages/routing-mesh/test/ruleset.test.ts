@@ -4,6 +4,7 @@ import { DnatSection } from '../src/balancer/nftables/dnat-section.js';
 import { HostPortSection } from '../src/balancer/nftables/host-port-section.js';
 import { IsolationSection } from '../src/links/isolation-section.js';
 import { referredChains, skeleton } from '../src/table/ruleset.js';
+import { timeoutTable } from '../src/table/timeout-table.js';
 import { PeerSection } from '../src/tunnel/peer-section.js';
 
 const sections = [
@@ -62,5 +63,28 @@ test('each chain the check asks for is referred to by a rule', (t) => {
   for (const name of referredChains(sections, place)) {
     t.regex(text, new RegExp(`(jump|goto) ${name}\\n`), name);
     t.not(chain(name).length, 0, name);
+  }
+});
+
+test('the limits of connections are in a table that no rewrite deletes, and cover every state', (t) => {
+  const limits = timeoutTable(place.ingressNetwork);
+  t.notRegex(limits, /^delete/m);
+  t.notRegex(text, /ct timeout/);
+  const policies = [...limits.matchAll(/policy = \{ (.*?) \}/g)].map(([, policy]) => policy!);
+  t.is(policies.length, 2);
+  for (const policy of policies) {
+    const seconds = new Map(
+      policy
+        .split(', ')
+        .map((one) => one.split(' : '))
+        .map(([state, s]) => [state, Number(s)]),
+    );
+    t.is(seconds.size, 10, 'a state without a limit would take the host’s');
+    // A day silent, and more than an hour half-closed.
+    for (const state of ['established', 'close_wait']) t.true(seconds.get(state)! > 86_400, state);
+    // An end that retransmits pauses for up to 120 s.
+    for (const state of ['fin_wait', 'last_ack', 'retrans', 'unack']) {
+      t.true(seconds.get(state)! > 120, state);
+    }
   }
 });

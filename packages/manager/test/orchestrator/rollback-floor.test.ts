@@ -122,7 +122,8 @@ test('start-first: a pause leaves every old task in place, and stops the new one
   await world.image('bad');
   await world.clock.advance(1500);
   t.is(world.up().length, 8, 'on trial');
-  t.is(world.message(), 'update in progress');
+  const watching = 'watching the new tasks for 5s before the old ones stop';
+  t.is(world.message(), `update in progress; ${watching}`);
   await world.clock.advance(5000);
   t.is(world.state(), 'paused');
   t.deepEqual(world.images(), ['v1', 'v1', 'v1', 'v1']);

@@ -35,7 +35,7 @@ function off(clock: VirtualClock, byMs: number): Clock {
 }
 
 /** A leader with the loops that write tasks, and the writer of what agents report. */
-class Leader {
+class SkewedLeader {
   readonly store: TestStore;
   readonly statuses: StatusWriter;
   readonly writer: BatchWriter;
@@ -109,7 +109,8 @@ async function run(seed: number): Promise<string | undefined> {
   const stores = createTestStores(clocks);
   const skews = new Map(['n1', 'n2', 'n3'].map((id) => [id, hours()]));
   const bytes = (size: number) => Uint8Array.from({ length: size }, () => random(256));
-  const lead = (at: number) => new Leader(stores[at] as TestStore, clocks[at] as Clock, bytes);
+  const lead = (at: number) =>
+    new SkewedLeader(stores[at] as TestStore, clocks[at] as Clock, bytes);
 
   let fault: string | undefined;
   const [first] = stores as [TestStore];

@@ -45,9 +45,11 @@ export interface LoadBalancer {
 
   /**
    * Ends what must not continue after the last `apply`: resets TCP connections to tasks of peers that are gone
-   * or down, and moves UDP clients away from removed endpoints.
+   * or down, moves UDP clients away from removed endpoints, and leads those to endpoints whose socket is older
+   * than the port.
+   * @param isUnsure whether packets may have passed without rules since the last call
    */
-  settle(): Promise<void>;
+  settle(options?: { readonly isUnsure: boolean }): Promise<void>;
 
   /**
    * Sends the task's host ports to it, at once, instead of those it had. No other task has them.

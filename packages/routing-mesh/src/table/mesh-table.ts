@@ -10,10 +10,10 @@ import { ElementChanges } from './element-changes.js';
 import { warnOfForeignDrops } from './foreign-firewall.js';
 import { referredChains, skeleton } from './ruleset.js';
 import type { TablePlace, TableSection } from './table-section.js';
+import { DELETE_TIMEOUT_TABLE, TIMEOUT_TABLE_CHECKS, timeoutTable } from './timeout-table.js';
 import type { Transaction } from './transaction.js';
 
-/** How long TIME_WAIT entries of forwarded connections are kept (kernel default 120). */
-const TIME_WAIT_S = 30;
+const DELETE_TABLE = `add table ip ${TABLE}\ndelete table ip ${TABLE}\n`;
 
 export interface MeshTableOptions {
   readonly kernel: Kernel;
@@ -52,44 +52,53 @@ export class MeshTable implements Transaction {
     this.#holds = 'unknown';
     if (!isFirst || !(await this.#isWhole())) return false;
     this.#holds = 'earlier';
+    // Not part of the question: an earlier version may not have had it.
+    await this.#options.nft.run(timeoutTable(ingressNetwork));
     await this.#tuneConntrack();
     return true;
   }
 
-  async commit(): Promise<void> {
-    if (this.#holds !== 'wanted') return this.#writeWhole();
+  async commit(): Promise<boolean> {
+    if (this.#holds !== 'wanted') {
+      await this.#writeWhole();
+      return true;
+    }
     const changes = new ElementChanges();
     for (const section of this.#options.sections) section.takeChanges(changes);
-    await this.#write(changes);
+    return this.#write(changes);
   }
 
   /**
    * Writes what changed in one section, in its own transaction. Also writes to an earlier process's table, as far
    * as that goes: the first commit writes everything.
+   * @returns as `commit`
    */
-  async patch(section: TableSection): Promise<void> {
+  async patch(section: TableSection): Promise<boolean> {
     const changes = new ElementChanges();
     section.takeChanges(changes);
-    await this.#write(changes);
+    return this.#write(changes);
   }
 
-  async repair(): Promise<void> {
-    if (this.#holds === 'earlier') return;
-    if (this.#holds === 'wanted' && (await this.#isWhole())) return;
+  async repair(): Promise<boolean> {
+    if (this.#holds === 'earlier') return false;
+    if (this.#holds === 'wanted' && (await this.#isWhole(TIMEOUT_TABLE_CHECKS))) return false;
     this.#logger.warn({}, 'somebody flushed or changed the table; writing it again');
     await this.#writeWhole();
+    return true;
   }
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {
     const { nft } = this.#options;
-    if (!keep) await nft.run(`add table ip ${TABLE}\ndelete table ip ${TABLE}\n`);
+    if (!keep) await nft.run(`${DELETE_TABLE}${DELETE_TIMEOUT_TABLE}`);
     nft.close();
   }
 
-  async #write(changes: ElementChanges): Promise<void> {
-    if (changes.empty) return;
+  /** @returns whether it wrote the whole table instead */
+  async #write(changes: ElementChanges): Promise<boolean> {
+    if (changes.empty) return false;
     try {
       await this.#options.nft.run(changes.text());
+      return false;
     } catch (error) {
       if (!(error instanceof NftError)) {
         // What was taken from the sections may or may not be in the table.
@@ -97,9 +106,13 @@ export class MeshTable implements Transaction {
         throw error;
       }
       // If the table is not ours yet, the next commit writes everything anyway.
-      if (this.#holds !== 'wanted') return;
-      this.#logger.warn({ err: error }, 'somebody changed the table; writing it again');
+      if (this.#holds !== 'wanted') return false;
+      this.#logger.warn(
+        { error: error.message },
+        'the kernel rejected a change of the table; writing all of it again',
+      );
       await this.#writeWhole();
+      return true;
     }
   }
 
@@ -115,7 +128,7 @@ export class MeshTable implements Transaction {
       section.addAll(changes, place);
     }
     await nft.run(
-      `add table ip ${TABLE}\ndelete table ip ${TABLE}\n${skeleton(sections, place)}${changes.text()}`,
+      `${DELETE_TABLE}${skeleton(sections, place)}${changes.text()}${timeoutTable(place.ingressNetwork)}`,
     );
     this.#holds = 'wanted';
     if (this.#wasWritten) return;
@@ -128,25 +141,22 @@ export class MeshTable implements Transaction {
    * Whether the rules exist: then the kernel refuses to delete the chains they refer to. Asking for a listing
    * instead would make nft read every element: 0.6 s and 90 MB with 1000 ports.
    */
-  async #isWhole(): Promise<boolean> {
-    const chains = referredChains(this.#options.sections, this.#place!);
-    const complaints = await this.#options.nft.check(
-      chains.map((chain) => `delete chain ip ${TABLE} ${chain}\n`).join(''),
-    );
-    return complaints.split('Device or resource busy').length - 1 === chains.length;
+  async #isWhole(alsoRefused: readonly string[] = []): Promise<boolean> {
+    const refused = [
+      ...referredChains(this.#options.sections, this.#place!).map(
+        (chain) => `delete chain ip ${TABLE} ${chain}\n`,
+      ),
+      ...alsoRefused,
+    ];
+    const complaints = await this.#options.nft.check(refused.join(''));
+    return complaints.split('Device or resource busy').length - 1 === refused.length;
   }
 
-  /** Settings of the packet filter's state table; they exist once the table is loaded. */
+  /** A setting of the packet filter's state table, which exists once the table is loaded. */
   async #tuneConntrack(): Promise<void> {
     const { kernel } = this.#options;
     // A packet in the middle of an unknown connection must not be translated again: after a node died, its
     // entries are deleted, and the client gets a reset, not a stranger.
     await setSysctl(kernel, this.#logger, 'netfilter/nf_conntrack_tcp_loose', '0');
-    await setSysctl(
-      kernel,
-      this.#logger,
-      'netfilter/nf_conntrack_tcp_timeout_time_wait',
-      `${TIME_WAIT_S}`,
-    );
   }
 }

@@ -12,11 +12,15 @@ export interface Transaction {
   start(self: CheckedPeer): Promise<boolean>;
   /**
    * Makes the kernel hold what all parts want, in one transaction: all or nothing.
+   * @returns whether it wrote everything: packets may have passed without rules before
    * @throws when the kernel refuses; the next commit then writes everything
    */
-  commit(): Promise<void>;
-  /** Writes everything again if somebody changed it. Leaves an earlier process's table alone. */
-  repair(): Promise<void>;
+  commit(): Promise<boolean>;
+  /**
+   * Writes everything again if somebody changed it. Leaves an earlier process's table alone.
+   * @returns as `commit`
+   */
+  repair(): Promise<boolean>;
   /** `keep` leaves the kernel as it is. */
   close(options: { readonly keep: boolean }): Promise<void>;
 }
@@ -24,7 +28,7 @@ export interface Transaction {
 /** For a mesh whose parts write nothing together: each has finished when its own call resolves. */
 export const noTransaction: Transaction = {
   start: async () => false,
-  commit: async () => {},
-  repair: async () => {},
+  commit: async () => false,
+  repair: async () => false,
   close: async () => {},
 };

@@ -58,6 +58,30 @@ export function balancerContract(open: () => Promise<PartsLab>): () => PartsLab 
     },
   );
 
+  test.serial('balancer: a port without endpoints refuses its own node too', async (t) => {
+    const task = await host.task(1);
+    const addresses =
+      host.backend === 'nftables' ? [host.address, '127.0.0.1', '::1'] : [host.address];
+    const refused = async (when: string): Promise<void> => {
+      for (const address of addresses) {
+        await refusedAtOnce(t, { client: host.node }, address, 8212, when);
+        if (address.includes(':')) continue;
+        const error = await t.throwsAsync(host.node.agent.askUdp({ host: address, port: 8212 }));
+        t.is((error as NodeJS.ErrnoException).code, 'ECONNREFUSED', `UDP ${address} ${when}`);
+      }
+    };
+    const both = (tasks: (typeof task)[]) => [
+      host.port(8212, tasks),
+      host.port(8212, tasks, 'udp'),
+    ];
+    await host.balance(both([]));
+    await refused('from the start');
+    await host.balance(both([task]));
+    t.is((await host.node.agent.ask({ host: host.address, port: 8212 })).task, task.taskId);
+    await host.balance(both([]));
+    await refused('afterwards');
+  });
+
   test.serial('balancer: a UDP client moves when its endpoint goes', async (t) => {
     const [old, next] = [await host.task(1), await host.task(2)];
     for (const task of [old, next, old]) {
@@ -65,6 +89,45 @@ export function balancerContract(open: () => Promise<PartsLab>): () => PartsLab 
       const to = { host: host.address, port: 8204, localPort: 5010 };
       t.is((await host.client.agent.askUdp(to)).task, task.taskId);
     }
+  });
+
+  test.serial(
+    'balancer: a UDP client whose socket is older than its port is answered',
+    async (t) => {
+      const task = await host.task(1);
+      const { agent } = host.client;
+      const to = { host: host.address, port: 8209, localPort: 5011 };
+      const refused = async (when: string): Promise<void> => {
+        const error = await t.throwsAsync(agent.askUdp(to));
+        t.is((error as NodeJS.ErrnoException).code, 'ECONNREFUSED', when);
+      };
+      await refused('before it is published');
+      await host.balance([host.port(8209, [task], 'udp')]);
+      t.is((await agent.askUdp(to)).task, task.taskId, 'published');
+      await host.balance([]);
+      await refused('no longer published');
+      await host.balance([host.port(8209, [task], 'udp')]);
+      t.is((await agent.askUdp(to)).task, task.taskId, 'published again');
+      await host.balance([host.port(8209, [], 'udp')]);
+      await refused('its endpoint is gone');
+      await host.balance([host.port(8209, [task], 'udp')]);
+      t.is((await agent.askUdp(to)).task, task.taskId, 'its endpoint is back');
+    },
+  );
+
+  test.serial('balancer: a UDP client follows a host port to each task that has it', async (t) => {
+    const [one, other] = [await host.task(1), await host.task(1)];
+    const { agent } = host.client;
+    const to = { host: host.address, port: 8210, localPort: 5012 };
+    const at = (task: typeof one, publishedPort: number) =>
+      host.attachment(task, [{ protocol: 'udp', publishedPort, targetPort: task.port }]);
+    await t.throwsAsync(agent.askUdp(to), { code: 'ECONNREFUSED' });
+    await host.node.agent.openHostPorts(at(one, 8210));
+    t.is((await agent.askUdp(to)).task, one.taskId);
+    await host.node.agent.openHostPorts(at(one, 8211));
+    await t.throwsAsync(agent.askUdp(to), { code: 'ECONNREFUSED' }, 'it has another port now');
+    await host.node.agent.openHostPorts(at(other, 8210));
+    t.is((await agent.askUdp(to)).task, other.taskId);
   });
 
   for (const [how, fate] of [

@@ -36,6 +36,8 @@ let self: CheckedPeer;
 let reader: StateReader;
 const logged: string[] = [];
 const servers: (Server | UdpSocket)[] = [];
+/** Connections whose client has ended its half and waits. */
+const held = new Set<Socket>();
 const connections = new Map<
   number,
   { socket: Socket; lines: AsyncIterator<string>; reader: Interface }
@@ -85,16 +87,20 @@ async function open(to: Destination): Promise<number> {
 }
 
 async function again(id: number): Promise<Answer> {
+  connections.get(id)!.socket.write('who\n');
+  return JSON.parse(await line(id)) as Answer;
+}
+
+async function line(id: number): Promise<string> {
   const { socket, lines } = connections.get(id)!;
   const failed = new Promise<never>((_, reject) => {
     if (socket.errored) reject(socket.errored);
     socket.once('error', reject);
     socket.once('close', () => reject(new Error('CLOSED')));
   });
-  socket.write('who\n');
   const next = await Promise.race([lines.next(), failed]);
   if (next.done === true) throw socket.errored ?? new Error('ENDED before the answer');
-  return JSON.parse(next.value) as Answer;
+  return next.value;
 }
 
 function end(id: number): void {
@@ -214,8 +220,15 @@ const handlers: Handlers = {
       let uploaded = 0;
       let expected = 0;
       let text = '';
+      let isHeld = false;
       socket.on('error', () => {});
-      socket.on('end', () => socket.end(`bye from ${name}\n`));
+      socket.on('close', () => held.delete(socket));
+      socket.on('end', () => {
+        if (isHeld) {
+          held.add(socket);
+          socket.write('held\n');
+        } else socket.end(`bye from ${name}\n`);
+      });
       socket.on('data', (chunk) => {
         if (expected > 0) {
           uploaded += chunk.length;
@@ -226,6 +239,8 @@ const handlers: Handlers = {
             text = text.slice(at + 1);
             if (line === 'stall') {
               socket.pause();
+            } else if (line === 'hold') {
+              isHeld = true;
             } else if (line.startsWith('take ')) {
               expected = Number(line.slice(5));
               uploaded = text.length;
@@ -279,6 +294,19 @@ const handlers: Handlers = {
     const { socket, lines } = connections.get(id)!;
     socket.end();
     return String((await lines.next()).value);
+  },
+  async halfClose(id) {
+    const { socket } = connections.get(id)!;
+    socket.write('hold\n');
+    socket.end();
+    await line(id);
+  },
+  line,
+  tell(text) {
+    for (const socket of held) socket.write(`${text}\n`);
+  },
+  release() {
+    for (const socket of held) socket.end('released\n');
   },
   end,
   async upload(to) {

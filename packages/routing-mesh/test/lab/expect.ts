@@ -10,9 +10,14 @@ export async function refusedAtOnce(
   { client }: Pick<MeshCluster, 'client'>,
   host: string,
   port: number,
+  when = '',
 ): Promise<void> {
   const before = performance.now();
   const error = await t.throwsAsync(client.agent.ask({ host, port }));
-  t.is((error as NodeJS.ErrnoException).code, 'ECONNREFUSED', `${host}:${port} ${error?.message}`);
+  t.is(
+    (error as NodeJS.ErrnoException).code,
+    'ECONNREFUSED',
+    `${host}:${port} ${when} ${error?.message}`,
+  );
   t.true(performance.now() - before < FIRST_ATTEMPT_MS);
 }

@@ -80,6 +80,14 @@ export interface Orders {
   again(id: number): Answer;
   /** Ends our half, then reads the answer to a last question. */
   finish(id: number): string;
+  /** Ends our half, and waits until the server knows; it keeps its own until `release`. */
+  halfClose(id: number): void;
+  /** The next line that the server sends by itself. */
+  line(id: number): string;
+  /** Of a server: sends a line to each client that has half-closed. */
+  tell(line: string): void;
+  /** Of a server: ends the other half too, with a last line. */
+  release(): void;
   end(id: number): void;
   upload(to: Destination & { bytes: number }): number;
   /** Offers bytes to a server that reads none; resolves when nothing moves for 300 ms. */

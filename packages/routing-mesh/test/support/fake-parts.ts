@@ -22,6 +22,8 @@ export class FakeParts {
   refused = new Set<string>();
   isRetryDue = false;
   isDamaged = false;
+  /** Somebody flushed the table: the next transaction writes everything. */
+  wasFlushed = false;
   /** What an earlier process left. */
   earlier: { links: FoundLink[]; hostPorts: Map<TaskId, readonly HostPort[]> } | undefined;
 
@@ -63,7 +65,8 @@ export class FakeParts {
         this.slices.push(slice);
         return this.#call('balancer.apply');
       },
-      settle: () => this.#call('balancer.settle'),
+      settle: (options) =>
+        this.#call(`balancer.settle${options?.isUnsure === true ? ' unsure' : ''}`),
       attach: (task) => {
         this.hostPorts.set(
           task.taskId,
@@ -93,8 +96,14 @@ export class FakeParts {
         await this.#call('transaction.start');
         return this.earlier !== undefined;
       },
-      commit: () => this.#call('commit'),
-      repair: () => this.#call('transaction.repair'),
+      commit: async () => {
+        await this.#call('commit');
+        return this.wasFlushed;
+      },
+      repair: async () => {
+        await this.#call('transaction.repair');
+        return this.wasFlushed;
+      },
       close: ({ keep }) => this.#call(`transaction.close ${keep}`),
     },
   };

@@ -126,6 +126,7 @@ export class MeshFollower {
         this.#apply();
         return;
       } catch (error) {
+        if (this.#closed) return;
         logger.error(
           { error: messageOf(error) },
           'the routing mesh could not be started, trying again',
@@ -155,6 +156,7 @@ export class MeshFollower {
         holds(state.generation);
         tries = 0;
       } catch (error) {
+        if (this.#closed) return;
         const { generation } = state;
         logger.error(
           { generation, error: messageOf(error) },

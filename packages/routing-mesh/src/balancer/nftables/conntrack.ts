@@ -1,9 +1,11 @@
-import { type IpAddress, isPort, parseIpAddress } from '@swarm/api';
+import { type IpAddress, isLoopback, isPort, parseIpAddress, Subnet } from '@swarm/api';
 import { CommandError, type RunCommand } from '../../kernel/command.js';
 import { isWord, type Word, words } from '../../kernel/words.js';
 
 /** Deletions running at once. */
 const PARALLEL = 4;
+/** Attempts at a deletion during which flows end by themselves. */
+const DELETE_TRIES = 5;
 
 /** Where a connection actually goes: the source of its replies. */
 export interface Flow {
@@ -23,6 +25,27 @@ export function* parseFlows(listing: string): Generator<Flow> {
     const port = Number(match[3]);
     if (address === undefined || !isWord(match[1]!) || !isPort(port)) continue;
     yield { protocol: match[1], address, port };
+  }
+}
+
+/** A local address and port whose flows were led nowhere else. */
+export interface PlainFlow {
+  readonly address: IpAddress;
+  readonly port: number;
+}
+
+/**
+ * Parses `conntrack -L -p udp`: flows to an address that is also the one that answers, so nothing translated
+ * them. Skips lines it cannot parse.
+ */
+export function* parsePlainFlows(listing: string): Generator<PlainFlow> {
+  const line =
+    /^udp .*? src=\S+ dst=(\S+) sport=\d+ dport=(\d+) .*?src=(\S+) dst=\S+ sport=(\d+)/gm;
+  for (const [, to, toPort, from, fromPort] of listing.matchAll(line)) {
+    const address = parseIpAddress(to);
+    const port = Number(toPort);
+    if (to !== from || toPort !== fromPort) continue;
+    if (address !== undefined && isPort(port)) yield { address, port };
   }
 }
 
@@ -65,13 +88,53 @@ export class Conntrack {
     }
   }
 
+  /**
+   * Forgets UDP flows to these ports of this host that nothing translated: they began when the port led nowhere,
+   * and the kernel would never look at them again while the client goes on. Leaves those that pass through this
+   * host to a port of another, and those over loopback, which are never translated.
+   */
+  async forgetPlain(ports: ReadonlySet<number>): Promise<void> {
+    if (ports.size === 0) return;
+    const [first] = ports;
+    const only = ports.size === 1 ? words`--orig-port-dst ${first!}` : [];
+    const listing = await this.#run('conntrack', ['-L', '-p', 'udp', ...only]);
+    const found = new Map<string, PlainFlow>();
+    for (const flow of parsePlainFlows(listing)) {
+      if (!ports.has(flow.port) || isLoopback(flow.address)) continue;
+      found.set(`${flow.address} ${flow.port}`, flow);
+    }
+    if (found.size === 0) return;
+    const own = await this.#localNetworks();
+    const filters = [...found.values()]
+      .filter(({ address }) => own.some((network) => network.offsetOf(address) !== undefined))
+      .map(
+        ({ address, port }) =>
+          words`-p udp --orig-dst ${address} --orig-port-dst ${port} --reply-src ${address}`,
+      );
+    for (let i = 0; i < filters.length; i += PARALLEL) {
+      await Promise.all(filters.slice(i, i + PARALLEL).map((filter) => this.#delete(filter)));
+    }
+  }
+
+  /** What this host takes packets for: its addresses, and whole networks that are routed to itself. */
+  async #localNetworks(): Promise<readonly Subnet[]> {
+    const listing = await this.#run('ip', words`-j -4 route show table local type local`);
+    const routes = JSON.parse(listing === '' ? '[]' : listing) as readonly { dst: string }[];
+    return routes.flatMap(({ dst }) => Subnet.parse(dst.includes('/') ? dst : `${dst}/32`) ?? []);
+  }
+
   async #delete(filter: readonly string[]): Promise<void> {
-    try {
-      await this.#run('conntrack', ['-D', ...filter]);
-    } catch (error) {
-      // Status 1 with this text: there were none.
-      if (error instanceof CommandError && /0 flow entries/.test(error.stderr)) return;
-      throw error;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.#run('conntrack', ['-D', ...filter]);
+        return;
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        // Status 1 with this text: there were none.
+        if (/ 0 flow entries/.test(error.stderr)) return;
+        // One of them ended between being listed and being deleted, where the command stops.
+        if (tries === DELETE_TRIES || !/conntrack doesn't exist/.test(error.stderr)) throw error;
+      }
     }
   }
 }

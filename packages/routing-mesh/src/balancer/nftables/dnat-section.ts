@@ -10,8 +10,6 @@ import { SLOTS_NARROW, SLOTS_WIDE } from './slots.js';
 const SUSPECT_S = 5;
 /** How long a client's refused attempts are counted; the third one gets the refusal. */
 const TRIED_S = 10;
-/** A SYN without an answer frees its connection entry after this, so that the client's next SYN draws again. */
-const SYN_SENT_S = 1;
 /** A second SYN of one connection within this time means that the endpoint of the first did not answer. */
 const ATTEMPT_MS = 1500;
 /** Draws of an endpoint before taking one although it is suspected. */
@@ -21,7 +19,6 @@ const DYNAMIC_SET_SIZE = 65535;
 
 /**
  * The table's part for published ports. No rule names a service: only set elements change with services.
- * elements only.
  *
  * - `dispatch`, `draw_*`, `take`: a random slot of the port gives an endpoint id, the id gives the address.
  *   The source address stays the client's.
@@ -56,11 +53,7 @@ export class DnatSection implements TableSection {
     return {
       sets: SETS,
       chains:
-        chainText('admit', [
-          `meta l4proto tcp ${published} @narrow ct timeout set "fastsyn"`,
-          `meta l4proto tcp ${published} @wide ct timeout set "fastsyn"`,
-          `${published} @closed goto refuse`,
-        ]) +
+        chainText('admit', [`${published} @closed goto refuse`]) +
         chainText('refuse', [
           'meta l4proto tcp reject with tcp reset',
           'reject with icmp port-unreachable',
@@ -105,7 +98,6 @@ const SETS: readonly string[] = [
   `set tried_once { type ipv4_addr . inet_service; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }`,
   `set tried_twice { type ipv4_addr . inet_service; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }`,
   `map attempts { type ipv4_addr . inet_service . inet_service : mark; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }`,
-  `ct timeout fastsyn { protocol tcp; l3proto ip; policy = { syn_sent : ${SYN_SENT_S} }; }`,
 ];
 
 const TAKE: readonly string[] = [

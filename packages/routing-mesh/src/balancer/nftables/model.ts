@@ -156,10 +156,7 @@ function sameEndpoints(a: CheckedPort, b: CheckedPort): boolean {
   });
 }
 
-export function sameKeys(
-  a: ReadonlyMap<string, unknown>,
-  b: ReadonlyMap<string, unknown>,
-): boolean {
+function sameKeys(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
   if (a.size !== b.size) return false;
   for (const key of b.keys()) if (!a.has(key)) return false;
   return true;

@@ -5,10 +5,12 @@ import {
   type Logger,
   NODE_BLOCK_SIZE,
   type PortKey,
+  type PortProtocol,
   Subnet,
 } from '@swarm/api';
 import { type Ipv4Address, nodeAddress, parseIpv4, type SubnetText } from '../../address.js';
 import { type CheckedPeer, isProtocol } from '../../checked.js';
+import { CommandError } from '../../kernel/command.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { word, words } from '../../kernel/words.js';
 import { TABLE, type TaskId } from '../../layout.js';
@@ -20,10 +22,10 @@ import { ipv4Address } from '../listening-address.js';
 import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
 import { Conntrack, type Flow } from './conntrack.js';
 import type { DnatSection } from './dnat-section.js';
-import type { HostPortSection } from './host-port-section.js';
+import type { HostPorts, HostPortSection } from './host-port-section.js';
 import type { LoopbackListeners } from './loopback-listeners.js';
-import { EMPTY_MODEL, type Model, nextModel, sameKeys } from './model.js';
-import { removedEndpoints } from './port-changes.js';
+import { EMPTY_MODEL, type Model, nextModel } from './model.js';
+import { isServed, openedPorts, removedEndpoints } from './port-changes.js';
 import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
 
 /** Why a port is served on the node's addresses alone. */
@@ -47,8 +49,12 @@ export class NftablesBalancer implements LoadBalancer {
   readonly #conntrack: Conntrack;
   #self: CheckedPeer | undefined;
   #model: Model = EMPTY_MODEL;
-  /** As of the last `settle`; undefined: whatever an earlier process held, which is unknown. */
+  /** As of the last `settle`; undefined: any flow may exist, such as those of an earlier process. */
   #settled: Model | undefined = EMPTY_MODEL;
+  /** Which published ports loopback serves. */
+  #onLoopback: Model = EMPTY_MODEL;
+  /** Flows could not be deleted, which has been logged. */
+  #isForgetFailing = false;
 
   constructor(options: NftablesBalancerOptions) {
     this.#options = options;
@@ -98,43 +104,54 @@ export class NftablesBalancer implements LoadBalancer {
     this.#options.ports.follow(this.#model);
   }
 
-  async settle(): Promise<void> {
-    const before = this.#settled;
+  async settle({ isUnsure } = { isUnsure: false }): Promise<void> {
+    const before = isUnsure ? undefined : this.#settled;
     const after = this.#model;
-    this.#settled = after;
-    if (before === undefined) await this.#forgetUnknown(after);
-    else await this.#forgetRemoved(before, after);
+    if (after === EMPTY_MODEL) {
+      // Before the first state nothing says which flows are right.
+      this.#settled = before;
+      return;
+    }
+    const isDone = await this.#forget(() =>
+      before === undefined ? this.#forgetUnknown(after) : this.#forgetChanged(before, after),
+    );
+    // What failed now is found by looking at every flow next time.
+    this.#settled = isDone ? after : undefined;
     const { loopback } = this.#options;
-    const isSame = before !== undefined && sameKeys(before.ports, after.ports);
-    if (loopback.failed.size > 0 || !isSame) await this.#followLoopback();
+    if (loopback.failed.size > 0 || !servesSame(this.#onLoopback, after)) {
+      await this.#followLoopback();
+    }
   }
 
   async attach(task: LocalTask): Promise<void> {
-    const { hostPorts, table } = this.#options;
+    const { hostPorts } = this.#options;
     const ports =
       task.hostPorts.length === 0
         ? undefined
         : { address: this.#hostPortAddress(task), ports: task.hostPorts };
-    const had = hostPorts.delete(task.taskId);
+    const before = hostPorts.tasks.get(task.taskId);
+    hostPorts.delete(task.taskId);
     if (ports !== undefined) hostPorts.set(task.taskId, ports);
-    else if (!had) return;
-    await table.patch(hostPorts);
-    await this.#followLoopback();
+    else if (before === undefined) return;
+    await this.#patchHostPorts();
+    await this.#forget(async () => {
+      if (before !== undefined) await this.#forgetHostPorts(before);
+      await this.#conntrack.forgetPlain(udpPorts(task.hostPorts));
+    });
   }
 
   async detach(taskIds: readonly TaskId[]): Promise<void> {
-    const { hostPorts, table } = this.#options;
+    const { hostPorts } = this.#options;
     let had = false;
     for (const taskId of taskIds) had = hostPorts.delete(taskId) || had;
-    if (!had) return;
-    await table.patch(hostPorts);
-    await this.#followLoopback();
+    if (had) await this.#patchHostPorts();
   }
 
   async cut(addresses: readonly IpAddress[]): Promise<void> {
     // Nothing is translated to IPv6.
     const translated = addresses.filter((address) => !isIpv6(address));
-    await this.#forget('a task that is gone', () => this.#conntrack.forgetAddresses(translated));
+    const isDone = await this.#forget(() => this.#conntrack.forgetAddresses(translated));
+    if (!isDone) this.#settled = undefined;
   }
 
   holds(port: PortKey): boolean {
@@ -159,20 +176,37 @@ export class NftablesBalancer implements LoadBalancer {
     throw new RangeError(`mesh: task ${taskId} has host ports but no IPv4 address for them`);
   }
 
-  /** UDP to removed endpoints must not continue, nor anything to nodes that are gone. */
-  async #forgetRemoved(before: Model, after: Model): Promise<void> {
-    const flows = removedEndpoints(before, after).filter(({ protocol }) => protocol === 'udp');
-    const anyGone = [...before.peers.values()].some((peer) => hasGone(peer, after.peers));
-    if (!anyGone && flows.length === 0) return;
-    await this.#forget('endpoints that are gone', async () => {
-      for (const { protocol, address, port } of flows) {
-        await this.#conntrack.forgetFlows({ protocol: word(protocol), address, port });
-      }
-      if (anyGone) await this.#conntrack.forgetMatching(this.#isOfGoneNode(after));
-    });
+  async #patchHostPorts(): Promise<void> {
+    const { hostPorts, table } = this.#options;
+    const isUnsure = await table.patch(hostPorts);
+    await this.#followLoopback();
+    if (isUnsure) await this.settle({ isUnsure });
   }
 
-  /** What an earlier process left is unknown, so check all existing flows against the first state. */
+  /** The task itself goes on, and so would UDP clients of ports that it no longer has. */
+  async #forgetHostPorts({ address, ports }: HostPorts): Promise<void> {
+    for (const { protocol, targetPort } of ports) {
+      if (protocol !== 'udp') continue;
+      await this.#conntrack.forgetFlows({ protocol: word(protocol), address, port: targetPort });
+    }
+  }
+
+  /**
+   * UDP to removed endpoints must not continue, nor anything to nodes that are gone. UDP to ports that led
+   * nowhere must be looked at again.
+   */
+  async #forgetChanged(before: Model, after: Model): Promise<void> {
+    for (const { protocol, address, port } of removedEndpoints(before, after)) {
+      if (protocol !== 'udp') continue;
+      await this.#conntrack.forgetFlows({ protocol: word(protocol), address, port });
+    }
+    if ([...before.peers.values()].some((peer) => hasGone(peer, after.peers))) {
+      await this.#conntrack.forgetMatching(this.#isOfGoneNode(after));
+    }
+    await this.#conntrack.forgetPlain(udpPorts(openedPorts(before, after)));
+  }
+
+  /** Checks all existing flows: it is unknown what they began with. */
   async #forgetUnknown(after: Model): Promise<void> {
     const ingress = Subnet.of(this.#options.ingressNetwork);
     const isOfGoneNode = this.#isOfGoneNode(after);
@@ -185,15 +219,16 @@ export class NftablesBalancer implements LoadBalancer {
         known.add(`${protocol} ${address} ${targetPort}`);
       }
     }
-    await this.#forget('endpoints that are gone', () =>
-      this.#conntrack.forgetMatching(
-        (flow) =>
-          isOfGoneNode(flow) ||
-          (flow.protocol === 'udp' &&
-            ingress.offsetOf(flow.address) !== undefined &&
-            !known.has(`${flow.protocol} ${flow.address} ${flow.port}`)),
-      ),
+    await this.#conntrack.forgetMatching(
+      (flow) =>
+        isOfGoneNode(flow) ||
+        (flow.protocol === 'udp' &&
+          ingress.offsetOf(flow.address) !== undefined &&
+          !known.has(`${flow.protocol} ${flow.address} ${flow.port}`)),
     );
+    const served = [...after.ports.values()].filter(isServed);
+    const own = [...this.#options.hostPorts.tasks.values()].flatMap(({ ports }) => ports);
+    await this.#conntrack.forgetPlain(udpPorts([...served, ...own]));
   }
 
   #isOfGoneNode(model: Model): (flow: Flow) => boolean {
@@ -206,26 +241,49 @@ export class NftablesBalancer implements LoadBalancer {
     };
   }
 
-  /** The mesh works without it: UDP then follows when its entries time out, TCP when the client does. */
-  async #forget(what: string, job: () => Promise<void>): Promise<void> {
+  /**
+   * The mesh works without it: UDP then follows when its entries time out, TCP when the client does.
+   * @returns whether it worked
+   */
+  async #forget(job: () => Promise<void>): Promise<boolean> {
     try {
       await job();
+      this.#isForgetFailing = false;
+      return true;
     } catch (error) {
-      this.#logger.warn({ err: error }, `could not delete the connections to ${what}`);
+      if (!this.#isForgetFailing) {
+        this.#logger.warn(
+          error instanceof CommandError ? { error: error.message } : { err: error },
+          'could not delete the connections of tasks that are gone: is the command "conntrack" installed?',
+        );
+      }
+      this.#isForgetFailing = true;
+      return false;
     }
   }
 
   #followLoopback(): Promise<void> {
     const { hostPorts, loopback } = this.#options;
-    const ports = [...this.#model.ports.values()].map(({ protocol, publishedPort }) => ({
-      protocol,
-      port: publishedPort,
-    }));
+    this.#onLoopback = this.#model;
+    // Without a listener the kernel refuses, as the table does elsewhere.
+    const served = [...this.#model.ports.values()].filter(isServed);
+    const ports = served.map(({ protocol, publishedPort }) => ({ protocol, port: publishedPort }));
     for (const { ports: own } of hostPorts.tasks.values()) {
       for (const { protocol, publishedPort } of own) ports.push({ protocol, port: publishedPort });
     }
     return loopback.follow(ports);
   }
+}
+
+function udpPorts(
+  ports: readonly { readonly protocol: PortProtocol; readonly publishedPort: number }[],
+): ReadonlySet<number> {
+  const udp = ports.filter(({ protocol }) => protocol === 'udp');
+  return new Set(udp.map(({ publishedPort }) => publishedPort));
+}
+
+function servesSame(a: Model, b: Model): boolean {
+  return openedPorts(a, b).length === 0 && openedPorts(b, a).length === 0;
 }
 
 /** Parses `nft -j list map`: host ports by the task's address. Skips what is not ours. */

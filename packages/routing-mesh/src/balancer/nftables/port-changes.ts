@@ -58,7 +58,7 @@ function portSet(port: ModelPort): 'narrow' | 'wide' | 'closed' {
   return port.slots.length === SLOTS_NARROW ? 'narrow' : 'wide';
 }
 
-/** UDP endpoints that the change removes: flows to them must be deleted. */
+/** Endpoints that the change removes: UDP flows to them must be deleted. */
 export function removedEndpoints(
   before: Model,
   after: Model,
@@ -73,4 +73,20 @@ export function removedEndpoints(
     }
   }
   return removed;
+}
+
+/** Whether clients of the port are led to an endpoint; they are refused otherwise. */
+export function isServed(port: ModelPort | undefined): port is ModelPort {
+  return port !== undefined && port.slots.length > 0;
+}
+
+/** The ports that lead somewhere in `after` but not in `before`. */
+export function openedPorts(before: Model, after: Model): ModelPort[] {
+  const opened: ModelPort[] = [];
+  if (before === after) return opened;
+  for (const [key, port] of after.ports) {
+    const old = before.ports.get(key);
+    if (old !== port && isServed(port) && !isServed(old)) opened.push(port);
+  }
+  return opened;
 }

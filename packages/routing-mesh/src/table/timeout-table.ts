@@ -1,0 +1,69 @@
+import type { SubnetText } from '../address.js';
+import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID, TIMEOUT_TABLE } from '../layout.js';
+import { chainText } from './ruleset.js';
+
+/**
+ * How long the kernel keeps a connection that its ends hold open without a packet: five days, as it does by
+ * default for one that is open in both directions. A half-closed one would have a minute.
+ */
+const HELD_OPEN_S = 432_000;
+/** While an end retransmits its FIN: longer than the longest pause between two attempts (`TCP_RTO_MAX`, 120 s). */
+const FIN_S = 600;
+/** A SYN without an answer frees its entry after this, so that the client's next SYN draws another endpoint. */
+const DRAWN_SYN_S = 1;
+/** Nothing is drawn again for these: the kernel's default. */
+const LED_SYN_S = 120;
+
+/**
+ * The table with the limits of our TCP connections; the host's sysctls only count for everyone else's. It is a
+ * table of its own, since deleting a limit takes it from its connections too, and {@link TABLE} is deleted each
+ * time it is written as a whole.
+ *
+ * A chain of type `nat` only sees the first packet of a connection. It comes before those that translate
+ * sources (priority 100), after which it would not be asked.
+ *
+ * `drawn`: connections to an endpoint that this node drew. `led`: all others to tasks, such as those out of the
+ * tunnel. The kernel ignores the definition of a limit that exists: a change of one needs another name.
+ */
+export function timeoutTable(ingressNetwork: SubnetText): string {
+  const drawn = `ct status dnat ct mark ${hex(FIRST_ENDPOINT_ID)}-${hex(LAST_ENDPOINT_ID)}`;
+  return `add table ip ${TIMEOUT_TABLE}
+add chain ip ${TIMEOUT_TABLE} assign { type nat hook postrouting priority 90; policy accept; }
+flush chain ip ${TIMEOUT_TABLE} assign
+table ip ${TIMEOUT_TABLE} {
+${limit('drawn', DRAWN_SYN_S)}${limit('led', LED_SYN_S)}${chainText('assign', [
+  `meta l4proto tcp ${drawn} ct timeout set "drawn" accept`,
+  `meta l4proto tcp ip daddr ${ingressNetwork} ct timeout set "led"`,
+])}}
+`;
+}
+
+/** Deletes the table. */
+export const DELETE_TIMEOUT_TABLE = `add table ip ${TIMEOUT_TABLE}\ndelete table ip ${TIMEOUT_TABLE}\n`;
+
+/** Commands that the kernel refuses, one by one, while the table is whole. */
+export const TIMEOUT_TABLE_CHECKS: readonly string[] = ['drawn', 'led'].map(
+  (name) => `delete ct timeout ip ${TIMEOUT_TABLE} ${name}\n`,
+);
+
+/** Names every state: those left out would take the host's sysctls as they are now. */
+function limit(name: string, synSentS: number): string {
+  const states = [
+    ['syn_sent', synSentS],
+    ['syn_recv', 60],
+    ['established', HELD_OPEN_S],
+    ['fin_wait', FIN_S],
+    ['close_wait', HELD_OPEN_S],
+    ['last_ack', FIN_S],
+    ['time_wait', 30],
+    ['close', 10],
+    ['retrans', 300],
+    ['unack', 300],
+  ];
+  const policy = states.map(([state, seconds]) => `${state} : ${seconds}`).join(', ');
+  return `  ct timeout ${name} { protocol tcp; l3proto ip; policy = { ${policy} }; }\n`;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
