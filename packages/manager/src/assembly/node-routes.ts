@@ -16,7 +16,6 @@ import {
   JOIN_PATH,
   type ManagerCalls,
   PROBE_PATH,
-  type LeaveBody,
   readJoinBody,
   readLeaveBody,
 } from './join-raft.js';
