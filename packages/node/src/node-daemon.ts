@@ -20,8 +20,9 @@ import type {
   RestoreRequest,
 } from './api/node-control.js';
 import { certificateTime, isValidAt, type Renewer, startRenewer } from '@swarm/identity';
-import { AddressKeeper } from './membership/address-keeper.js';
+import { AddressKeeper, hostAddresses } from './membership/address-keeper.js';
 import { type GivenAddresses, withAddresses } from './membership/address-origins.js';
+import { checkManager } from './membership/check-manager.js';
 import { DEFAULT_LISTEN, hostOf, withPort } from './membership/addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';
@@ -101,6 +102,7 @@ export class NodeDaemon implements NodeControl {
     const { clock, logger, random, randomBytes, issuer, onFatal } = options;
     this.#managerPart = new ManagerPart({
       files: this.#files,
+      instance: this.#instance,
       clock,
       logger,
       random,
@@ -122,9 +124,9 @@ export class NodeDaemon implements NodeControl {
         if (!this.#stopped && this.#broken === '') this.#renewer?.renewNow();
       },
     });
-    const { networkInterfaces } = options;
     this.#keeper = new AddressKeeper({
-      ...{ clock, logger, networkInterfaces, files: this.#files, changes: this.#changes },
+      ...{ clock, logger, files: this.#files, changes: this.#changes },
+      host: hostAddresses(options),
       others: () => this.#otherAddresses(),
       moved: (state) => this.#move(state),
     });
@@ -270,7 +272,7 @@ export class NodeDaemon implements NodeControl {
     const before = this.#files.state!;
     if (addresses !== undefined)
       await this.#files.save(withAddresses(before, addresses, networkInterfaces()));
-    const state = await this.#keeper.look();
+    const state = await this.#keeper.look(true);
     if (state !== undefined) await this.#files.save(state);
     const { advertiseAddress, dataPathAddress } = this.#files.state!;
     if (advertiseAddress !== before.advertiseAddress || dataPathAddress !== before.dataPathAddress)
@@ -300,12 +302,21 @@ export class NodeDaemon implements NodeControl {
     if (!isDeepStrictEqual(next, state)) await this.#move(next);
     await this.#keeper.look();
     const { manager } = this.#managerPart;
-    if (manager !== undefined) {
-      for (const address of remotes) await manager.meet(address);
-      return;
+    const found: ManagerAddress[] = [];
+    let problem: unknown;
+    for (const address of remotes) {
+      try {
+        if (manager === undefined)
+          await checkManager(address, this.#files.identity!, this.#interrupt.signal);
+        else await manager.meet(address);
+        // Whatever node is there: the cluster's root vouches for it.
+        found.push({ nodeId: '', address });
+      } catch (error) {
+        problem ??= error;
+      }
     }
-    // Whatever node is there, if the cluster's root vouches for it.
-    const found = remotes.map((address) => ({ nodeId: '', address }));
+    if (found.length === 0 && problem !== undefined) throw problem;
+    if (manager !== undefined) return;
     this.#managers = [...found, ...this.#managers];
     this.#tasks?.move(next.dataPathAddress, found);
   }
@@ -426,7 +437,9 @@ export class NodeDaemon implements NodeControl {
   /** Undoes a failed join: the node is in no cluster then, and may join again at once. */
   async #undoJoin(cause: Error): Promise<void> {
     this.#options.logger.error({ error: cause.message }, 'the node could not join');
-    if (this.#files.role === 'manager') await this.#managerPart.leaveGroup(this.#addresses());
+    // First, or the agent would take its own withdrawal for a removal by somebody.
+    await this.#stopTasks();
+    if (this.#files.role === 'manager') await this.#managerPart.withdraw(this.#addresses());
     await this.#forget();
   }
 

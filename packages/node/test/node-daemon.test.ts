@@ -140,6 +140,7 @@ test('a manager that is unreachable at its address does not stay in the cluster'
   t.is(second.daemon.info().state, 'inactive');
   t.deepEqual(await readdir(second.folder), []);
   t.is(first.daemon.manager()!.members().length, 1);
+  t.is(first.daemon.manager()!.store.count('node'), 1, 'its node is forgotten');
   await second.join(tokenOf(first, 'Manager'), first.address);
   t.is(first.daemon.manager()!.members().length, 2);
 });
