@@ -23,6 +23,8 @@ const ID_USED_UP = 'CONFLICT';
 
 export interface ManagerPartOptions extends Pick<MemberHost, 'clock' | 'randomBytes' | 'issuer'> {
   readonly files: NodeFiles;
+  /** Names this run of the daemon. */
+  readonly instance: string;
   readonly logger: Logger;
   readonly random: () => number;
   readonly api: () => LocalApi;
@@ -176,7 +178,8 @@ export class ManagerPart {
 
   async #join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
     const { files, logger, randomBytes } = this.#options;
-    if (this.#state.raftId === undefined) {
+    // Under the id of an attempt whose log is lost it must not vote again: that one may have made it a voter.
+    if (this.#state.raftId === undefined || !(await files.hasMember())) {
       await files.wipeMember();
       await files.save({ ...this.#state, raftId: newRaftId(randomBytes), raftJoined: false });
     }
@@ -184,7 +187,7 @@ export class ManagerPart {
     const self = this.#self(this.#state);
     const { fetchMembers } = await import('@swarm/manager/assembly');
     const { managerCalls } = await import('./open-manager.js');
-    const calls = managerCalls(self.identity);
+    const calls = managerCalls(self);
     const { seeds, from } = await firstOf(
       others,
       async (address) => ({ seeds: await fetchMembers(calls, address, signal), from: address }),
@@ -261,7 +264,7 @@ export class ManagerPart {
         const identity = files.identity!;
         const { askToLeave } = await import('@swarm/manager/assembly');
         const { managerCalls } = await import('./open-manager.js');
-        const calls = managerCalls(() => identity);
+        const calls = managerCalls({ identity: () => identity, instance: this.#options.instance });
         await firstOf(addresses, (address) => askToLeave(calls, address, LEAVE_GROUP_MS, body));
       }
     } catch (error) {
@@ -329,6 +332,7 @@ export class ManagerPart {
       nodeId: state.nodeId,
       clusterId: state.clusterId,
       raftId: state.raftId!,
+      instance: this.#options.instance,
       advertiseAddress: state.advertiseAddress,
       listen: state.listen,
       folder: files.raftFolder,

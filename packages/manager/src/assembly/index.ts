@@ -19,6 +19,7 @@ export {
 export type { ForwardWay, LeaderAddress, LeaderLink, ProbeReply } from './leader-link.js';
 export { type LocalManager, selfInfo, type Start } from './local-manager.js';
 export { Manager, type ManagerOptions } from './manager.js';
+export { INSTANCE_HEADER, MemberInstances } from './member-instances.js';
 export { MovedManagers } from './moved-managers.js';
 export { NodeAddresses } from './node-addresses.js';
 export type { Admitted, NodePort, PortRoutes } from './node-port.js';

@@ -113,6 +113,7 @@ export class InProcessManager {
       self: {
         nodeId,
         clusterId: CLUSTER_ID,
+        instance: 'run1',
         raftId,
         advertiseAddress: options.address ?? '198.18.0.1:2377',
         identity: () => identity,
